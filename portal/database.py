@@ -1,0 +1,108 @@
+"""How we talk to SQLite and PostgreSQL: engine options, connection set-up, times, the clock."""
+
+import logging
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, DateTime, Dialect, Engine, event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.types import TypeDecorator
+
+try:
+    # Most Pythons bring an SQLite whose WAL can be reset under a reader (fixed in 3.51.3).
+    import pysqlite3 as sqlite_module
+except ImportError:  # no wheel for this platform: journal_mode=TRUNCATE is used instead of WAL
+    import sqlite3 as sqlite_module
+
+log = logging.getLogger(__name__)
+
+WAL_RESET_FIXED = ((3, 51, 3), (3, 50, 7), (3, 44, 6))
+
+
+def has_safe_wal(version: tuple[int, int, int]) -> bool:
+    """Whether this SQLite is free of the WAL-reset bug (https://sqlite.org/wal.html)."""
+    return version >= WAL_RESET_FIXED[0] or any(
+        version[:2] == fixed[:2] and version >= fixed for fixed in WAL_RESET_FIXED
+    )
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware UTC time. SQLite keeps fixed-width text, so that text order is time order."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        """`timestamptz` on PostgreSQL."""
+        return dialect.type_descriptor(DateTime(timezone=dialect.name == "postgresql"))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse naive times: they would be read as another instant."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("A time without its zone was about to be stored.")
+        value = value.astimezone(UTC)
+        return value if dialect.name == "postgresql" else value.replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give every time its zone."""
+        if value is None:
+            return None
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+def engine_options(url: str) -> dict[str, Any]:
+    """Options for `create_engine` that fit the database behind `url`."""
+    if make_url(url).get_backend_name() == "sqlite":
+        return {
+            "module": sqlite_module,
+            # The driver's own transactions lose updates silently; we say BEGIN ourselves.
+            "connect_args": {"isolation_level": None, "check_same_thread": False},
+        }
+    settings = "-c statement_timeout=30000 -c lock_timeout=10000 "
+    settings += "-c idle_in_transaction_session_timeout=60000 -c timezone=UTC"
+    return {
+        "pool_pre_ping": True,
+        "pool_size": 10,
+        "max_overflow": 10,
+        "connect_args": {"options": settings, "connect_timeout": 5},
+    }
+
+
+def prepare_engine(engine: Engine) -> None:
+    """Register what every connection of `engine` needs. SQLite only; PostgreSQL has options."""
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _set_pragmas)
+        event.listen(engine, "begin", _begin)
+
+
+def _set_pragmas(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA busy_timeout=10000")
+    mode = "WAL" if has_safe_wal(sqlite_module.sqlite_version_info) else "TRUNCATE"
+    cursor.execute(f"PRAGMA journal_mode={mode}")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    # A read transaction that turns into a writing one fails at once whatever the timeout, so a
+    # transaction that will write says so when it begins.
+    options = connection.get_execution_options()
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("writing") else "BEGIN")
+
+
+NOW = {
+    "sqlite": text("SELECT strftime('%Y-%m-%d %H:%M:%f000', 'now')"),
+    "postgresql": text("SELECT clock_timestamp()"),
+}
+
+
+def database_now(connection: Connection) -> datetime:
+    """The database's clock: due times, leases and pauses are judged by it on every machine."""
+    value = connection.execute(NOW[connection.dialect.name]).scalar_one()
+    if isinstance(value, datetime):
+        return value.astimezone(UTC)
+    return datetime.fromisoformat(value).replace(tzinfo=UTC)

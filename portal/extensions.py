@@ -1,0 +1,45 @@
+"""The only shared singletons: Base, db, migrate, csrf, login."""
+
+import uuid
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from flask_login import LoginManager
+from flask_migrate import Migrate
+from flask_sqlalchemy import SQLAlchemy
+from flask_wtf.csrf import CSRFProtect
+from sqlalchemy import JSON, Date, LargeBinary, MetaData, Numeric, Text, Uuid
+from sqlalchemy.orm import DeclarativeBase
+
+from portal.database import UtcDateTime
+
+
+class Base(DeclarativeBase):
+    """What every model inherits from: named constraints and our column types."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it from the class
+        datetime: UtcDateTime(),
+        date: Date(),
+        uuid.UUID: Uuid(),
+        bytes: LargeBinary(),
+        str: Text(),
+        Decimal: Numeric(12, 2),
+        dict[str, Any]: JSON(),
+    }
+
+
+# Models inherit from our typed Base, not from db.Model; db brings the engine and the session.
+db = SQLAlchemy()
+migrate = Migrate()
+csrf = CSRFProtect()
+login = LoginManager()
