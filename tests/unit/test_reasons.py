@@ -1,0 +1,120 @@
+"""Every cause has words that a person who does not program can act on."""
+
+import re
+
+import pytest
+
+from portal.delivery.reasons import (
+    Reason,
+    ReasonGroup,
+    Side,
+    explain,
+    reason_for_code,
+    reasons_in,
+    title,
+)
+
+CODES = [
+    (200, None),
+    (204, None),
+    (299, None),
+    (300, Reason.REDIRECT),
+    (302, Reason.REDIRECT),
+    (304, Reason.REDIRECT),
+    (400, Reason.BAD_REQUEST),
+    (401, Reason.AUTH),
+    (402, Reason.OTHER_4XX),
+    (403, Reason.FORBIDDEN),
+    (404, Reason.NOT_FOUND),
+    (405, Reason.METHOD),
+    (407, Reason.AUTH),
+    (408, Reason.OTHER_4XX),
+    (409, Reason.CONFLICT),
+    (410, Reason.GONE),
+    (413, Reason.TOO_LARGE),
+    (418, Reason.OTHER_4XX),
+    (422, Reason.BAD_REQUEST),
+    (429, Reason.RATE),
+    (500, Reason.SERVER),
+    (501, Reason.SERVER),
+    (502, Reason.UNAVAILABLE),
+    (503, Reason.UNAVAILABLE),
+    (504, Reason.UNAVAILABLE),
+    (599, Reason.SERVER),
+    (100, Reason.BAD_REPLY),
+    (101, Reason.BAD_REPLY),
+    (0, Reason.BAD_REPLY),
+    (999, Reason.BAD_REPLY),
+    (-1, Reason.BAD_REPLY),
+]
+
+FULL = {"host": "erp.example.com", "seconds": 5, "time": "10:42", "again": "10:47"}
+
+
+@pytest.mark.parametrize(("code", "reason"), CODES)
+def test_each_code_has_its_reason(code: int, reason: Reason | None) -> None:
+    assert reason_for_code(code) is reason
+
+
+@pytest.mark.parametrize("reason", Reason)
+@pytest.mark.parametrize("facts", [FULL, {"host": ""}], ids=["full", "bare"])
+def test_every_reason_reads_as_finished_sentences(reason: Reason, facts: dict[str, str]) -> None:
+    told = explain(reason, **facts)
+    for sentence in (told.what_happened, told.next_step):
+        assert re.fullmatch(r"\S.*\.", sentence), sentence
+        assert "{" not in sentence
+        assert "  " not in sentence
+    assert told.title
+    assert told.side in Side
+    assert told.group in ReasonGroup
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_no_reason_uses_a_word_that_we_never_use(reason: Reason) -> None:
+    told = explain(reason, **FULL)
+    text = f"{told.title} {told.what_happened} {told.next_step}".lower()
+    assert not re.search(r"\b(invalid|please|sorry|error occurred|oops)\b", text)
+
+
+def test_it_fills_in_what_it_is_given() -> None:
+    timeout = explain(Reason.CONNECT_TIMEOUT, host="a.example", seconds=5.0)
+    assert timeout.what_happened == "We could not reach a.example within 5 s."
+    reset = explain(Reason.RESET, host="a.example", time="10:42")
+    assert reset.next_step == "Ask its owner to look in the error log at 10:42."
+    redirect = explain(Reason.REDIRECT, host="a.example", location="https://b.example/")
+    assert "another address (https://b.example/)." in redirect.what_happened
+    rate = explain(Reason.RATE, host="a.example", again="11:00")
+    assert rate.next_step == "Nothing to do: we try again at 11:00."
+    internal = explain(Reason.INTERNAL, host="a.example", reference="7f3a")
+    assert internal.next_step == "Tell your administrator, reference 7f3a."
+
+
+def test_it_puts_the_code_after_the_plain_reason() -> None:
+    assert title(Reason.SERVER, 500) == "Had a problem of its own (500)"
+    assert title(Reason.DNS) == "Server not found"
+
+
+def test_a_hostile_location_stays_one_short_line() -> None:
+    told = explain(Reason.REDIRECT, host="h" * 900, location="a\r\nb\x00\u202e" + "{x}" * 50_000)
+    assert len(told.what_happened) < 400
+    assert told.what_happened.isprintable()
+    assert "ab{x}" in told.what_happened
+
+
+def test_a_host_is_never_rewritten() -> None:
+    told = explain(Reason.REFUSED, host="erp.example.com")
+    assert told.what_happened == "erp.example.com refused the connection."
+
+
+def test_without_a_host_it_speaks_of_the_receiver() -> None:
+    assert explain(Reason.REFUSED, host="").what_happened == "The receiver refused the connection."
+
+
+def test_every_reason_is_in_exactly_one_group() -> None:
+    grouped = [reason for group in ReasonGroup for reason in reasons_in(group)]
+    assert sorted(grouped) == sorted(Reason)
+
+
+@pytest.mark.parametrize("choice", [*Side, *ReasonGroup])
+def test_sides_and_groups_have_words(choice: Side | ReasonGroup) -> None:
+    assert choice.label[0].isupper()
