@@ -1,0 +1,88 @@
+"""May this custom header be sent?"""
+
+import re
+from collections.abc import Sequence
+
+MAX_HEADERS = 20
+MAX_VALUE_LENGTH = 1000
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}\Z")
+_VALUE = re.compile(r"[\x20-\x7e]*\Z")
+
+# Owned by HTTP (RFC 9110, RFC 9112) or by the wire contract; a second one would contradict ours.
+_OWNED_NAMES = frozenset(
+    {
+        "accept-encoding",
+        "connection",
+        "cookie",
+        "date",
+        "expect",
+        "forwarded",
+        "host",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "user-agent",
+    }
+)
+_OWNED_PREFIXES = ("content-", "proxy-", "webhook-", "x-asset-webhook-", "x-forwarded-")
+
+
+class HeaderError(ValueError):
+    """A header may not be sent; the message is a plain sentence for the form."""
+
+
+def refuse_header(name: str, value: str) -> str | None:
+    """Why this one header may not be sent, as a plain sentence; None when it may.
+
+    The sentence never contains the value, which may be a secret.
+    """
+    return _refuse_name(name) or _refuse_value(name, value)
+
+
+def check_headers(pairs: Sequence[tuple[str, str]]) -> None:
+    """Check all custom headers of a webhook, at save and again at send.
+
+    Raises `HeaderError` at the first that may not be sent, at a name used twice whatever its
+    capitals, and at more than `MAX_HEADERS`.
+    """
+    if len(pairs) > MAX_HEADERS:
+        raise HeaderError(f"Use at most {MAX_HEADERS} custom headers.")
+    seen: set[str] = set()
+    for name, value in pairs:
+        if sentence := refuse_header(name, value):
+            raise HeaderError(sentence)
+        if name.lower() in seen:
+            raise HeaderError(f"The header {name} is there twice. Remove one of them.")
+        seen.add(name.lower())
+
+
+def _refuse_name(name: str) -> str | None:
+    if not name:
+        return "Give the header a name, or remove its row."
+    if not _NAME.match(name):
+        return (
+            "Use letters, digits and hyphens in a header name, "
+            "begin with a letter or digit, and stay within 64 characters."
+        )
+    lower = name.lower()
+    if lower in _OWNED_NAMES or lower.startswith(_OWNED_PREFIXES):
+        return f"The header {name} is set by the portal. Choose another name."
+    return None
+
+
+def _refuse_value(name: str, value: str) -> str | None:
+    if not value:
+        return f"Give the header {name} a value, or remove its row."
+    if len(value) > MAX_VALUE_LENGTH:
+        return f"Use at most {MAX_VALUE_LENGTH} characters in the value of {name}."
+    if not _VALUE.match(value):
+        return (
+            f"Use plain letters, digits and signs in the value of {name}: "
+            "no line breaks and no accents."
+        )
+    if value != value.strip():
+        return f"Remove the space before or after the value of {name}."
+    return None
