@@ -1,0 +1,46 @@
+"""CSV that a spreadsheet shows and never runs."""
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Final
+
+BYTE_ORDER_MARK: Final = "\ufeff"  # without it Excel reads UTF-8 as the local code page
+
+# What a spreadsheet may take for a formula (OWASP, CSV Injection), the full-width forms of East
+# Asian keyboards included, also after white space. The apostrophes in front are ours, or look
+# like ours: counting them makes `plain_cell` the exact inverse.
+_FORMULA: Final = re.compile(r"'*(?:[\t\r\n]|\s*[=+\-@\uff1d\uff0b\uff0d\uff20])")
+
+
+def safe_cell(value: object) -> str:
+    """One value as the text of a cell; text that a spreadsheet would run begins with `'`.
+
+    None is blank and times are ISO 8601 in whole seconds. Numbers stay as they are, also below
+    zero: they are not text that somebody typed.
+    """
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="seconds")
+    text = str(value)
+    return f"'{text}" if isinstance(value, str) and _FORMULA.match(text) else text
+
+
+def plain_cell(text: str) -> str:
+    """What `safe_cell` was given, read back from a file."""
+    return text[1:] if text.startswith("'") and _FORMULA.match(text, 1) else text
+
+
+def write_csv(rows: Iterable[Sequence[object]]) -> Iterator[str]:
+    """The rows as lines of CSV (RFC 4180), one piece a row, the first with a byte order mark."""
+    line = io.StringIO()
+    writer = csv.writer(line)
+    line.write(BYTE_ORDER_MARK)
+    for row in rows:
+        writer.writerow([safe_cell(value) for value in row])
+        yield line.getvalue()
+        line.seek(0)
+        line.truncate()

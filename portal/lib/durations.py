@@ -1,0 +1,51 @@
+"""Lengths of time in words."""
+
+from datetime import datetime
+from typing import Final
+
+MINUTE: Final = 60
+HOUR: Final = 60 * MINUTE
+DAY: Final = 24 * HOUR
+
+
+def in_words(seconds: float) -> str:
+    """How long something takes: "143 ms", "4 minutes", "2 h 5 min", "3 days 4 h".
+
+    A negative length is read as none. Below a minute the nearest second counts; above, only
+    what has fully passed.
+    """
+    if seconds < 0.9995:
+        return f"{max(0, round(seconds * 1000))} ms"
+    whole = round(seconds) if seconds < MINUTE else int(seconds)
+    if whole < MINUTE:
+        return _counted(whole, "second")
+    if whole < HOUR:
+        return _counted(whole // MINUTE, "minute")
+    if whole < DAY:
+        return _pair(whole // HOUR, "hour", " h", whole % HOUR // MINUTE, "min")
+    days = whole // DAY
+    return _pair(days, "day", " day" if days == 1 else " days", whole % DAY // HOUR, "h")
+
+
+def relative(then: datetime, now: datetime) -> str:
+    """When something was or will be, seen from `now`: "3 minutes ago", "in 4 minutes"."""
+    seconds = (then - now).total_seconds()
+    if abs(seconds) < 1:
+        return "just now"
+    length = _one_unit(abs(seconds))
+    return f"in {length}" if seconds > 0 else f"{length} ago"
+
+
+def _one_unit(seconds: float) -> str:
+    for size, word in ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute")):
+        if seconds >= size:
+            return _counted(int(seconds // size), word)
+    return _counted(int(seconds), "second")
+
+
+def _pair(large: int, alone: str, beside: str, small: int, small_unit: str) -> str:
+    return f"{large}{beside} {small} {small_unit}" if small else _counted(large, alone)
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"

@@ -1,0 +1,94 @@
+"""Keyset pages: the next page begins where this one ended, whatever came in between."""
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+PAGE_SIZE: Final = 50
+CURSOR_LIMIT: Final = 1000  # characters; longer than any we make
+_LARGEST_INT: Final = 2**63 - 1  # what a database column holds
+
+T = TypeVar("T")
+Key = tuple[int | str, ...]
+Shape = tuple[type[int] | type[str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A place between two rows: the sort key of the row beside it, and which way to read."""
+
+    key: Key
+    newer: bool = False
+
+    def encode(self) -> str:
+        """The cursor as one opaque word that stands in an address."""
+        text = json.dumps([int(self.newer), *self.key], separators=(",", ":"))
+        return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+    @classmethod
+    def decode(cls, text: str | None, shape: Shape = (int,)) -> "Cursor | None":
+        """Read a cursor whose key has the types of `shape`; None (the first page) if it is none.
+
+        Addresses are typed over, cut off and attacked: whatever is not a cursor of ours is no
+        error, and what comes back is safe to compare with a column.
+        """
+        way, *key = _parsed(text) or (None,)
+        fits = len(key) == len(shape) and all(map(_fits, key, shape))
+        return cls(tuple(key), newer=bool(way)) if fits and way in (0, 1) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Some rows, newest first, and the cursors of the pages beside them (None: there is none)."""
+
+    rows: Sequence[T]
+    newer: str | None = None
+    older: str | None = None
+
+
+def page_of(
+    rows: Sequence[T], cursor: Cursor | None, key: Callable[[T], Key], size: int = PAGE_SIZE
+) -> Page[T]:
+    """Make a page of at most `size` rows out of up to `size + 1` that were read for `cursor`.
+
+    The rows come in reading order: away from the cursor, so oldest first when it reads `newer`.
+    An empty page that reads `newer` has nothing beside it: show the first page in its place.
+    """
+    more = len(rows) > size
+    rows = rows[:size]
+    if not rows:
+        return Page(rows)
+    backwards = cursor is not None and cursor.newer
+    if backwards:
+        rows = rows[::-1]
+    has_newer = more if backwards else cursor is not None
+    has_older = backwards or more
+    return Page(
+        rows,
+        newer=Cursor(key(rows[0]), newer=True).encode() if has_newer else None,
+        older=Cursor(key(rows[-1])).encode() if has_older else None,
+    )
+
+
+def _parsed(text: str | None) -> list[Any] | None:
+    if not text or len(text) > CURSOR_LIMIT:
+        return None
+    try:
+        parsed = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True))
+    except (binascii.Error, ValueError, RecursionError):  # not ASCII, base64, UTF-8 or JSON
+        return None
+    return parsed if isinstance(parsed, list) else None
+
+
+def _fits(part: object, kind: type[int] | type[str]) -> bool:
+    if kind is int:  # a bool is an int to isinstance, and no key of ours
+        return type(part) is int and abs(part) <= _LARGEST_INT
+    # A NUL or half of a surrogate pair makes PostgreSQL refuse the query.
+    return isinstance(part, str) and "\0" not in part and _encodes(part)
+
+
+def _encodes(part: str) -> bool:
+    return not any("\ud800" <= char <= "\udfff" for char in part)

@@ -1,0 +1,114 @@
+"""Pages follow each other without gaps or repeats, and a spoilt cursor is the first page."""
+
+import base64
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from portal.lib.paging import Cursor, Key, Page, page_of
+
+
+def read(table: list[int], cursor: Cursor | None, size: int) -> Page[int]:
+    """What a query over `table` (ids, any order) does with a cursor."""
+    if cursor is None:
+        rows = sorted(table, reverse=True)
+    elif cursor.newer:
+        rows = sorted(row for row in table if (row,) > cursor.key)
+    else:
+        rows = sorted((row for row in table if (row,) < cursor.key), reverse=True)
+    return page_of(rows[: size + 1], cursor, key=lambda row: (row,), size=size)
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 4, 9, 10])
+def test_walking_down_and_up_again_shows_every_row_once(count: int) -> None:
+    table = list(range(1, count + 1))
+    page = read(table, None, 3)
+    down = [page]
+    while page.older:
+        page = read(table, Cursor.decode(page.older), 3)
+        down.append(page)
+    assert [row for page in down for row in page.rows] == table[::-1]
+    up = [page]
+    while page.newer:
+        page = read(table, Cursor.decode(page.newer), 3)
+        up.append(page)
+    assert [list(page.rows) for page in up] == [list(page.rows) for page in down[::-1]]
+
+
+def test_rows_that_come_in_meanwhile_do_not_shift_the_next_page() -> None:
+    page = read([1, 2, 3, 4], None, 2)
+    assert list(read([1, 2, 3, 4, 5, 6], Cursor.decode(page.older), 2).rows) == [2, 1]
+
+
+def test_the_first_and_the_last_page_end_the_walk() -> None:
+    first = read([1, 2, 3], None, 2)
+    assert first.newer is None
+    assert read([1, 2, 3], Cursor.decode(first.older), 2).older is None
+
+
+@given(
+    st.lists(st.integers(-(2**63) + 1, 2**63 - 1) | st.text(max_size=40), min_size=1, max_size=3),
+    st.booleans(),
+)
+def test_a_cursor_comes_back_as_it_was(key: list[int | str], newer: bool) -> None:
+    shape = tuple(type(part) for part in key)
+    cursor = Cursor(tuple(key), newer)
+    text = cursor.encode()
+    assert text.replace("-", "").replace("_", "").isalnum()
+    if not any(isinstance(part, str) and "\0" in part for part in key):
+        assert Cursor.decode(text, shape) == cursor
+
+
+def forged(value: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+
+
+HOSTILE = [
+    None,
+    "",
+    "x",
+    "'; drop table deliveries; --",
+    "Ω",
+    "=" * 40,
+    "A" * 100_000,
+    forged("text"),
+    forged({"id": 1}),
+    forged([]),
+    forged([0]),
+    forged([2, 5]),
+    forged([None, 5]),
+    forged([0, "5"]),
+    forged([0, 5.5]),
+    forged([0, True]),
+    forged([0, None]),
+    forged([0, [1]]),
+    forged([0, 2**63]),
+    forged([0, 5, 6]),
+    base64.urlsafe_b64encode(b"[" * 700).decode(),
+    base64.urlsafe_b64encode(b"[0," + b"9" * 600 + b"]").decode(),
+    base64.urlsafe_b64encode(b"[0,NaN]").decode(),
+    base64.urlsafe_b64encode(b"\xff\xfe").decode(),
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_whatever_is_no_cursor_is_the_first_page(text: str | None) -> None:
+    assert Cursor.decode(text) is None
+
+
+@pytest.mark.parametrize("part", ["a\0b", "\ud800"])
+def test_text_that_a_database_refuses_is_no_cursor(part: str) -> None:
+    assert Cursor.decode(forged([0, part]), (str,)) is None
+
+
+@given(st.text(max_size=60))
+def test_any_text_can_be_tried_as_a_cursor(text: str) -> None:
+    cursor = Cursor.decode(text)
+    assert cursor is None or type(cursor.key[0]) is int
+
+
+def test_a_key_may_have_several_parts() -> None:
+    key: Key = ("müller", 7)
+    assert Cursor.decode(Cursor(key).encode(), (str, int)) == Cursor(key)
