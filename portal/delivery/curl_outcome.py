@@ -1,0 +1,101 @@
+"""A finished libcurl handle → the Exchange that says what came of the request."""
+
+import ssl
+from collections.abc import Hashable
+from datetime import UTC, datetime
+
+import pycurl
+import requests
+
+from portal.delivery.curl_handle import CurlHandle
+from portal.delivery.curl_verdict import Progress, exception_for, reason_for_curl
+from portal.delivery.exchange import Exchange, Phases, one_line, read_head
+from portal.delivery.reason_keys import Reason, reason_for_code
+
+
+def exchange_of(handle: CurlHandle, curl_code: int, message: str) -> Exchange:
+    """What a handle shows once libcurl has ended its request with this result.
+
+    An answer whose head was complete is what its code says, also when the body was cut short by
+    us or by the receiver. The one exception: a 2xx whose body outlasted the deadline has failed.
+    """
+    request = handle.request
+    assert request is not None  # noqa: S101 -- a loaded handle always has one
+    head = read_head(handle.head)
+    code = handle.curl.getinfo(pycurl.RESPONSE_CODE) if head.complete else None
+    phases = _phases(handle.curl)
+    reason = _reason(handle, code, curl_code, message, phases)
+    answered = code is not None and reason is not Reason.READ_TIMEOUT
+    detail = one_line((handle.refusal or "") if reason is Reason.BLOCKED else message)
+    return Exchange(
+        key=handle.key,
+        request=request,
+        reason=reason,
+        code=code,
+        error=None if answered or reason is None else exception_for(reason, detail, request),
+        phases=phases,
+        peer=_peer(handle.peer),
+        reused_connection=handle.curl.getinfo(pycurl.NUM_CONNECTS) == 0 and handle.peer is not None,
+        certificate_ends_at=_certificate_end(handle.curl) if phases.tls else None,
+        phrase=head.phrase,
+        response_headers=head.headers,
+        body=bytes(handle.body),
+        truncated=handle.truncated or (answered and curl_code != pycurl.E_OK),
+        detail=detail,
+    )
+
+
+def unsendable(
+    key: Hashable,
+    request: requests.PreparedRequest,
+    reason: Reason,
+    error: requests.RequestException,
+) -> Exchange:
+    """The Exchange of a request that never left."""
+    return Exchange(key, request, reason, error=error, detail=one_line(str(error)))
+
+
+def _reason(
+    handle: CurlHandle, code: int | None, curl_code: int, message: str, phases: Phases
+) -> Reason | None:
+    if handle.refusal is not None and not handle.opened:
+        return Reason.BLOCKED
+    if code is not None:
+        if curl_code == pycurl.E_OPERATION_TIMEDOUT and 200 <= code <= 299:
+            return Reason.READ_TIMEOUT
+        return reason_for_code(code)
+    if curl_code == pycurl.E_OK:
+        return Reason.BAD_REPLY
+    progress = Progress(
+        name_found=phases.name_lookup is not None,
+        connected=phases.connect is not None,
+        request_began=handle.peer is not None,
+        errno=handle.socket_errno or handle.curl.getinfo(pycurl.OS_ERRNO),
+    )
+    return reason_for_curl(curl_code, message, progress)
+
+
+def _phases(curl: pycurl.Curl) -> Phases:
+    getinfo = curl.getinfo
+    # libcurl writes 0 for a phase that there was not.
+    return Phases(
+        name_lookup=getinfo(pycurl.NAMELOOKUP_TIME) or None,
+        connect=getinfo(pycurl.CONNECT_TIME) or None,
+        tls=getinfo(pycurl.APPCONNECT_TIME) or None,
+        first_byte=getinfo(pycurl.STARTTRANSFER_TIME) or None,
+        total=getinfo(pycurl.TOTAL_TIME),
+    )
+
+
+def _peer(peer: tuple[str, int] | None) -> str | None:
+    if peer is None:
+        return None
+    host, port = peer
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _certificate_end(curl: pycurl.Curl) -> datetime | None:
+    for field, value in (curl.getinfo(pycurl.INFO_CERTINFO) or [()])[0]:
+        if field == "Expire date":
+            return datetime.fromtimestamp(ssl.cert_time_to_seconds(value), UTC)
+    return None

@@ -1,0 +1,44 @@
+"""The header lines of a request, exactly as they go out."""
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+
+from portal.delivery.headers import HeaderError
+
+# What HTTP/1.1 itself needs (RFC 9112): a second one would let the receiver misread the request.
+_OURS = frozenset({"host", "transfer-encoding", "connection", "expect", "te", "upgrade"})
+
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
+
+
+def header_lines(headers: Mapping[str, str]) -> list[str]:
+    """The lines for libcurl, in the order given; libcurl adds Host before and Content-Length after.
+
+    Nothing else is added: no Accept, no Expect, no User-Agent, no Accept-Encoding. Which names an
+    admin may use is decided in headers.py; this last look judges by the rules of HTTP alone.
+    Raises `HeaderError`, whose message never has a value in it.
+    """
+    names, values = zip(*headers.items(), strict=True) if headers else ((), ())
+    switches = _checked_names(names)
+    text = "".join(values)
+    # For ASCII, printable means 0x20 to 0x7e: no line break can add a header.
+    if not (text.isascii() and text.isprintable()):
+        raise HeaderError("A header value has characters that may not be sent")
+    return [*map(_line, names, values), *switches]
+
+
+def _line(name: str, value: str) -> str:
+    # libcurl reads "Name:" as "leave it out" and "Name;" as "send it empty".
+    return f"{name}: {value}" if value.strip() else f"{name};"
+
+
+@lru_cache(maxsize=1024)
+def _checked_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Check a set of names; return what keeps libcurl from adding headers of its own accord."""
+    for name in names:
+        if not _NAME.match(name):
+            raise HeaderError("A header name has characters that HTTP does not allow")
+        if name.lower() in _OURS:
+            raise HeaderError(f"The header {name} may not be set by hand")
+    return ("Expect:",) if "accept" in map(str.lower, names) else ("Accept:", "Expect:")

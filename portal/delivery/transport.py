@@ -1,0 +1,194 @@
+"""Many requests at once in one thread: PreparedRequest in, Exchange out, on libcurl.
+
+Why libcurl under the vocabulary of requests: docs/adr/ and the design of the transport. Not
+thread-safe: one transport belongs to one thread.
+"""
+
+import select
+from collections.abc import Hashable, Sequence
+from time import monotonic
+
+import pycurl
+import requests
+from requests.structures import CaseInsensitiveDict
+
+from portal.delivery.address import AddressGuard
+from portal.delivery.curl_handle import CurlHandle
+from portal.delivery.curl_outcome import exchange_of, unsendable
+from portal.delivery.exchange import Exchange, Phases
+from portal.delivery.headers import HeaderError
+from portal.delivery.reason_keys import Reason
+from portal.delivery.request_head import header_lines
+from portal.delivery.trust import TrustStore
+from portal.delivery.url import AddressError, check_url
+
+__all__ = ["Exchange", "Phases", "Transport", "prepare"]
+
+_TO_EPOLL = {
+    pycurl.POLL_IN: select.EPOLLIN,
+    pycurl.POLL_OUT: select.EPOLLOUT,
+    pycurl.POLL_INOUT: select.EPOLLIN | select.EPOLLOUT,
+}
+_READABLE = select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR
+_MAX_EVENTS = 64
+"""Sockets served before finished requests are looked for: none waits long for the others."""
+
+
+def prepare(url: str, headers: Sequence[tuple[str, str]], body: bytes) -> requests.PreparedRequest:
+    """A POST of exactly this body with exactly these headers, in this order.
+
+    Never raises: what cannot be sent becomes an `Exchange` with its reason.
+    """
+    request = requests.PreparedRequest()
+    request.method, request.url, request.body = "POST", url, body
+    request.headers = CaseInsensitiveDict(headers)
+    return request
+
+
+class Transport:
+    """Sends prepared requests and hands back what came of each.
+
+    `ca_bundle` is a PEM file trusted besides certifi's; certificates are always verified.
+    """
+
+    def __init__(
+        self, guard: AddressGuard, *, ca_bundle: str | None = None, max_in_flight: int = 512
+    ) -> None:
+        self._guard = guard
+        self._max_in_flight = max_in_flight
+        self._trust = TrustStore(ca_bundle)
+        self._idle: list[CurlHandle] = []
+        self._busy: dict[pycurl.Curl, CurlHandle] = {}
+        self._ended: list[Exchange] = []
+        self._watched: set[int] = set()
+        self._epoll = select.epoll()
+        self._timer_at: float | None = None
+        self._multi = pycurl.CurlMulti()
+        self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
+        self._multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
+        self._multi.setopt(pycurl.M_MAXCONNECTS, max_in_flight)
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests were started and not yet handed back."""
+        return len(self._busy) + len(self._ended)
+
+    @property
+    def free(self) -> int:
+        """How many more requests may be started now."""
+        return self._max_in_flight - self.in_flight
+
+    def start(
+        self,
+        key: Hashable,
+        request: requests.PreparedRequest,
+        *,
+        timeout: float,
+        opens: tuple[str, int] | None = None,
+    ) -> None:
+        """Begin a request; `drive` hands it back under `key`.
+
+        `timeout` in seconds covers all of it: lookup, connect (at most 5 s), TLS and the whole
+        answer. `opens` is passed to the guard. Whatever is wrong with URL, headers or receiver
+        ends as an Exchange. Raises RuntimeError when no place is free.
+        """
+        if self.free <= 0:
+            raise RuntimeError(f"All {self._max_in_flight} places are taken.")
+        try:
+            url = check_url(request.url or "")
+            lines = header_lines(request.headers)
+        except AddressError as error:
+            cause = requests.exceptions.InvalidURL(str(error), request=request)
+            self._ended.append(unsendable(key, request, Reason.DNS, cause))
+        except HeaderError as error:
+            refused = requests.exceptions.InvalidHeader(str(error), request=request)
+            self._ended.append(unsendable(key, request, Reason.BAD_HEADERS, refused))
+        else:
+            handle = self._take_handle()
+            handle.load(key, request, url, lines, timeout, opens)
+            self._busy[handle.curl] = handle
+            self._multi.add_handle(handle.curl)
+
+    def drive(self, wait: float) -> list[Exchange]:
+        """Move bytes for at most `wait` seconds; return as soon as a request has ended.
+
+        Returns at once when nothing is in flight.
+        """
+        until = monotonic() if self._ended else monotonic() + wait
+        while self._busy:
+            self._serve_sockets(until)
+            self._serve_timer()
+            self._collect()
+            if self._ended or monotonic() >= until:
+                break
+        ended, self._ended = self._ended, []
+        return ended
+
+    def abandon(self) -> list[Hashable]:
+        """Drop everything that has not been handed back; return its keys."""
+        keys: list[Hashable] = [exchange.key for exchange in self._ended]
+        self._ended = []
+        for handle in list(self._busy.values()):
+            keys.append(handle.key)
+            self._release(handle)
+        return keys
+
+    def close(self) -> None:
+        """Drop everything and give back all sockets and handles."""
+        self.abandon()
+        self._multi.close()
+        for handle in self._idle:
+            handle.curl.close()
+        self._idle.clear()
+        self._epoll.close()
+        self._trust.close()
+
+    def _take_handle(self) -> CurlHandle:
+        return self._idle.pop() if self._idle else CurlHandle(self._guard, self._trust.ca_file)
+
+    def _release(self, handle: CurlHandle) -> None:
+        del self._busy[handle.curl]
+        self._multi.remove_handle(handle.curl)
+        handle.clear()
+        self._idle.append(handle)
+
+    def _serve_sockets(self, until: float) -> None:
+        wake_at = until if self._timer_at is None else min(until, self._timer_at)
+        for fd, ready in self._epoll.poll(max(0.0, wake_at - monotonic()), _MAX_EVENTS):
+            mask = pycurl.CSELECT_IN if ready & _READABLE else 0
+            if ready & select.EPOLLOUT:
+                mask |= pycurl.CSELECT_OUT
+            self._multi.socket_action(fd, mask)
+
+    def _serve_timer(self) -> None:
+        if self._timer_at is not None and monotonic() >= self._timer_at:
+            self._timer_at = None
+            self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
+
+    def _collect(self) -> None:
+        queued = 1
+        while queued:
+            queued, good, bad = self._multi.info_read()
+            for curl in good:
+                self._finish(self._busy[curl], pycurl.E_OK, "")
+            for curl, code, message in bad:
+                self._finish(self._busy[curl], code, message)
+
+    def _finish(self, handle: CurlHandle, code: int, message: str) -> None:
+        self._ended.append(exchange_of(handle, code, message))
+        self._release(handle)
+
+    def _set_timer(self, milliseconds: int) -> None:
+        self._timer_at = None if milliseconds < 0 else monotonic() + milliseconds / 1000
+
+    def _watch(self, event: int, fd: int, _multi: pycurl.CurlMulti, _data: object) -> None:
+        """libcurl says which sockets matter; it reports removal before it closes one."""
+        if event == pycurl.POLL_REMOVE:
+            if fd in self._watched:
+                self._watched.remove(fd)
+                self._epoll.unregister(fd)
+        elif fd in self._watched:
+            self._epoll.modify(fd, _TO_EPOLL[event])
+        else:
+            self._epoll.register(fd, _TO_EPOLL[event])
+            self._watched.add(fd)
