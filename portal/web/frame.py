@@ -1,0 +1,60 @@
+"""What every page stands in: Bootstrap, our template helpers, navigation and security headers."""
+
+from typing import Any
+
+from flask import Flask, current_app, request, url_for
+from flask_bootstrap import Bootstrap5
+
+from portal.web import form_view, status_words
+from portal.web.icons import icon
+from portal.web.navigation import navigation, section_here
+from portal.web.security_headers import add_security_headers
+from portal.web.static_files import bootstrap_css_url, static_url
+from portal.web.wording import WORDS
+
+
+def init_app(app: Flask) -> None:
+    """Give the application its frame. `can(permission)` denies all until the real one is set."""
+    Bootstrap5(app)
+    app.jinja_env.trim_blocks = True
+    app.jinja_env.lstrip_blocks = True
+    app.jinja_env.globals.setdefault("can", _deny)
+    app.jinja_env.globals.update(WORDS)
+    app.jinja_env.globals.update(
+        {
+            "blank_row": form_view.blank_row,
+            "bootstrap_css_url": bootstrap_css_url,
+            "described_by": form_view.described_by,
+            "icon_svg": icon,
+            "is_hidden": form_view.is_hidden,
+            "is_local_trial": is_local_trial,
+            "messages_of": form_view.messages,
+            "navigation": navigation,
+            "page_url": page_url,
+            "problems": form_view.problems,
+            "section_here": section_here,
+            "static_url": static_url,
+            "target_id": form_view.target_id,
+            "delivery_tag": status_words.delivery_tag,
+            "webhook_tag": status_words.webhook_tag,
+            "asset_tag_of": status_words.asset_tag_of,
+            "person_tag": status_words.person_tag,
+        }
+    )
+    app.after_request(add_security_headers)
+
+
+def page_url(**changes: Any) -> str:
+    """This page's address with some query values changed; None takes one out."""
+    kept = {name: request.args.getlist(name) for name in request.args}
+    values = {**kept, **(request.view_args or {}), **changes}
+    return url_for(request.endpoint or "", **values)
+
+
+def is_local_trial() -> bool:
+    """Whether this is a local trial, in which webhooks may reach this computer itself."""
+    return bool(current_app.extensions["settings"].local_trial)
+
+
+def _deny(permission: str) -> bool:
+    return False

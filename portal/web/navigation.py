@@ -1,0 +1,88 @@
+"""The portal's sections and their tabs; what a person may not read is not offered."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, cast
+
+from flask import current_app, request
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One page to go to: its label, its stable address and the permission it needs."""
+
+    label: str
+    path: str
+    permission: str
+
+    @property
+    def url(self) -> str:
+        """The address as the browser must ask for it, also below a prefix."""
+        return request.script_root + self.path
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the page being shown is this one or lies under it, and under no nearer one."""
+        return self.path == _nearest(request.path)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One entry of the main navigation, with its tabs."""
+
+    label: str
+    icon: str
+    places: tuple[Place, ...]
+
+    @property
+    def url(self) -> str:
+        """The address of the first tab."""
+        return self.places[0].url
+
+    @property
+    def is_here(self) -> bool:
+        """Whether one of its pages is being shown."""
+        return any(place.is_here for place in self.places)
+
+
+SECTIONS: Final = (
+    Section(
+        "Assets",
+        "box-seam",
+        (
+            Place("Assets", "/assets", "assets.read"),
+            Place("Categories", "/categories", "assets.read"),
+            Place("Locations", "/locations", "assets.read"),
+        ),
+    ),
+    Section("Deliveries", "send", (Place("Deliveries", "/deliveries", "deliveries.read"),)),
+    Section(
+        "Settings",
+        "gear",
+        (
+            Place("Webhooks", "/settings/webhooks", "webhooks.read"),
+            Place("People", "/settings/people", "people.manage"),
+        ),
+    ),
+)
+
+
+def navigation() -> list[Section]:
+    """The sections that hold something the signed-in person may read, with those tabs alone."""
+    can = cast(Callable[[str], bool], current_app.jinja_env.globals["can"])
+    sections = (
+        Section(each.label, each.icon, tuple(p for p in each.places if can(p.permission)))
+        for each in SECTIONS
+    )
+    return [section for section in sections if section.places]
+
+
+def section_here() -> Section | None:
+    """The section that the page being shown belongs to."""
+    return next((section for section in navigation() if section.is_here), None)
+
+
+def _nearest(path: str) -> str:
+    paths = (place.path for section in SECTIONS for place in section.places)
+    above = (known for known in paths if path == known or path.startswith(f"{known}/"))
+    return max(above, key=len, default="")

@@ -1,0 +1,66 @@
+"""Statuses as people see them: a word, an icon and a colour. The only place that pairs them."""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+
+class Tag(NamedTuple):
+    """What `status_tag(*tag)` prints. Tones: success, danger, warning, info, neutral."""
+
+    word: str
+    icon: str
+    tone: str
+
+
+DELIVERY: Final[Mapping[str, Tag]] = {
+    "waiting": Tag("Waiting", "hourglass-split", "info"),
+    "sending": Tag("Sending", "arrow-up-right-circle", "info"),
+    "delivered": Tag("Delivered", "check-circle-fill", "success"),
+    "retrying": Tag("Will retry", "arrow-repeat", "warning"),
+    "failed": Tag("Failed", "x-octagon-fill", "danger"),
+    "stopped": Tag("Stopped", "slash-circle", "neutral"),
+    "held": Tag("Held", "pause-circle", "neutral"),
+}
+
+WEBHOOK: Final[Mapping[str, Tag]] = {
+    "active": Tag("Active", "check-circle-fill", "success"),
+    "off": Tag("Off", "pause-circle", "neutral"),
+    "attention": Tag("Needs attention", "exclamation-triangle-fill", "danger"),
+}
+
+ASSET: Final[Mapping[str, Tag]] = {
+    "available": Tag("Available", "check-circle-fill", "success"),
+    "allocated": Tag("Allocated", "person-check-fill", "info"),
+    "checked_out": Tag("Checked out", "box-arrow-up-right", "info"),
+    "maintenance": Tag("In maintenance", "wrench", "warning"),
+    "warranty": Tag("At warranty", "shield-check", "warning"),
+    "broken": Tag("Broken", "x-octagon-fill", "danger"),
+    "lost": Tag("Lost", "question-circle-fill", "danger"),
+    "liquidated": Tag("Disposed of", "archive", "neutral"),
+}
+
+PERSON: Final[Mapping[str, Tag]] = {
+    "active": Tag("Active", "check-circle-fill", "success"),
+    "invited": Tag("Invited", "envelope", "info"),
+    "disabled": Tag("Disabled", "slash-circle", "neutral"),
+}
+
+
+def delivery_tag(status: str) -> Tag:
+    """The tag of a delivery's status, "sending" included."""
+    return DELIVERY[status]
+
+
+def webhook_tag(status: str) -> Tag:
+    """The tag of a webhook: active, off or attention."""
+    return WEBHOOK[status]
+
+
+def asset_tag_of(status: str) -> Tag:
+    """The tag of an asset's status."""
+    return ASSET[status]
+
+
+def person_tag(status: str) -> Tag:
+    """The tag of a person: active, invited or disabled."""
+    return PERSON[status]

@@ -1,0 +1,71 @@
+"""Times and numbers as people read them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from flask import current_app
+from flask_login import current_user
+
+from portal.lib.clock import utcnow
+from portal.lib.durations import relative
+
+THIN_SPACE: Final = "\u202f"  # a narrow space that does not break
+A_DAY: Final = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A time in three ways: for people, exact with its zone, and for machines."""
+
+    text: str
+    exact: str
+    iso: str
+
+
+def zone() -> ZoneInfo:
+    """The signed-in person's time zone, or the portal's."""
+    own = getattr(current_user, "time_zone", None)
+    fallback: ZoneInfo = current_app.extensions["settings"].timezone
+    try:
+        return ZoneInfo(own) if own else fallback
+    except (ZoneInfoNotFoundError, ValueError):  # a zone that newer data no longer knows
+        return fallback
+
+
+def zone_name() -> str:
+    """The name of `zone()`, as in "Europe/Vienna"."""
+    return zone().key
+
+
+def moment(at: datetime, now: datetime | None = None) -> Moment:
+    """Describe `at` (aware): relative within a day of `now`, else date and time in `zone()`."""
+    now = now or utcnow()
+    local = at.astimezone(zone())
+    near = abs(now - at) < A_DAY
+    day = f"{local.day} {local:%b %Y}"
+    return Moment(
+        text=relative(at, now) if near else f"{day}, {local:%H:%M}",
+        exact=f"{day}, {local:%H:%M:%S} ({zone_name()})",
+        iso=at.astimezone(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def number(value: int) -> str:
+    """Digits in groups of three: 12 345, with a thin space."""
+    return f"{value:,}".replace(",", THIN_SPACE)
+
+
+def plural(count: int, one: str, many: str | None = None) -> str:
+    """The number with its word: "1 delivery", "312 deliveries". `many` defaults to one + "s"."""
+    return f"{number(count)} {one if count == 1 else many or one + 's'}"
+
+
+WORDS: Final[dict[str, Callable[..., object]]] = {
+    "moment": moment,
+    "number": number,
+    "plural": plural,
+    "zone_name": zone_name,
+}
