@@ -1,0 +1,23 @@
+// Copy buttons appear only where copying can work.
+
+async function copy(button) {
+  const source = document.getElementById(button.dataset.copy);
+  const label = button.querySelector("span");
+  const before = label.textContent;
+  try {
+    await navigator.clipboard.writeText(source.value ?? source.textContent);
+    label.textContent = "Copied";
+  } catch {
+    window.getSelection().selectAllChildren(source);
+    label.textContent = "Selected: press Ctrl+C";
+  }
+  setTimeout(() => { label.textContent = before; }, 3000);
+}
+
+export function copyButtons(root) {
+  root.querySelectorAll("[data-copy]").forEach((button) => { button.hidden = false; });
+  root.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (button) copy(button);
+  });
+}

@@ -1,0 +1,64 @@
+// Follows something that changes: fetches {html, stop, announce} from data-live-url, at first every
+// second, then less often up to every ten. Rests while the tab is hidden.
+
+const FIRST_MS = 1_000;
+const LAST_MS = 10_000;
+const SLOWER = 1.4;
+
+function speaker(after) {
+  const region = document.createElement("p");
+  region.className = "visually-hidden";
+  region.setAttribute("role", "status");
+  after.after(region);
+  return (words) => { if (words && region.textContent !== words) region.textContent = words; };
+}
+
+function show(region, html) {
+  if (region.dataset.shown === html) return;
+  const focused = region.contains(document.activeElement) ? document.activeElement.id : "";
+  region.innerHTML = html;
+  region.dataset.shown = html;
+  if (focused) document.getElementById(focused)?.focus();
+}
+
+async function ask(url) {
+  const answer = await fetch(url, { headers: { Accept: "application/json" }, redirect: "error" });
+  if (answer.status >= 400 && answer.status < 500) return { stop: true }; // signed out, or gone
+  if (!answer.ok) throw new Error(`answered ${answer.status}`);
+  return answer.json();
+}
+
+export function live(region) {
+  const say = speaker(region);
+  let pause = FIRST_MS;
+  let timer = 0;
+  let asking = false;
+  let ended = false;
+
+  async function turn() {
+    if (asking || ended || document.hidden) return;
+    asking = true;
+    try {
+      const news = await ask(region.dataset.liveUrl);
+      if (news.html !== undefined) show(region, news.html);
+      say(news.announce);
+      ended = Boolean(news.stop);
+    } catch {
+      // The portal may be restarting: ask again later.
+    }
+    asking = false;
+    pause = Math.min(pause * SLOWER, LAST_MS);
+    plan();
+  }
+
+  function plan() {
+    clearTimeout(timer);
+    if (!ended && !document.hidden) timer = setTimeout(turn, pause);
+  }
+
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) clearTimeout(timer);
+    else turn();
+  });
+  plan();
+}

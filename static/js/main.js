@@ -1,0 +1,16 @@
+// Every behaviour is one module that finds its own elements by data attributes. Pages work without.
+import { focusFirst } from "./error_focus.js";
+import { guardForms } from "./once.js";
+import { selectAll } from "./select_all.js";
+import { rows } from "./rows.js";
+import { copyButtons } from "./copy.js";
+import { live } from "./live.js";
+import { menus } from "./menu.js";
+
+focusFirst(document);
+guardForms(document);
+document.querySelectorAll("[data-select-all]").forEach(selectAll);
+document.querySelectorAll("[data-rows]").forEach(rows);
+copyButtons(document);
+document.querySelectorAll("[data-live-url]").forEach(live);
+document.querySelectorAll("[data-menu]").forEach(menus);

@@ -1,0 +1,49 @@
+// Adds and removes rows of fields in place; without scripts the same buttons ask the server.
+
+const NUMBERED = /__row__/g;
+
+function numberAttributes(element, number) {
+  for (const { name, value } of [...element.attributes]) {
+    element.setAttribute(name, value.replace(NUMBERED, number).replace("__number__", number + 1));
+  }
+}
+
+function numberWords(node, number) {
+  for (const child of node.childNodes) {
+    if (child.nodeType === Node.TEXT_NODE) child.data = child.data.replace("__number__", number + 1);
+    else numberWords(child, number);
+  }
+}
+
+function newRow(template, number) {
+  const row = template.content.firstElementChild.cloneNode(true);
+  [row, ...row.querySelectorAll("*")].forEach((element) => numberAttributes(element, number));
+  numberWords(row, number);
+  return row;
+}
+
+// The row's number in a control's name: 3 in "headers-3-value".
+const numberOf = (control) => Number(/-(\d+)-/.exec(control.name)?.[1] ?? -1);
+
+export function rows(root) {
+  const list = root.querySelector("[data-rows-list]");
+  const template = root.querySelector("[data-rows-template]");
+  const add = root.querySelector("[data-rows-add]");
+  // Numbers only grow: a removed row leaves a gap, which the server accepts.
+  let next = 1 + Math.max(-1, ...[...list.querySelectorAll("[name]")].map(numberOf));
+
+  add.addEventListener("click", (event) => {
+    event.preventDefault();
+    const row = newRow(template, next);
+    next += 1;
+    list.append(row);
+    row.querySelector("input, select, textarea")?.focus();
+  });
+  list.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-rows-remove]");
+    if (!button) return;
+    event.preventDefault();
+    button.closest("[data-row]").remove();
+    add.focus();
+  });
+}
