@@ -3,16 +3,21 @@
 import uuid
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
+from flask import current_app
 from flask_login import LoginManager
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf.csrf import CSRFProtect
-from sqlalchemy import JSON, Date, LargeBinary, MetaData, Numeric, Text, Uuid
+from sqlalchemy import JSON, BigInteger, Date, Integer, LargeBinary, MetaData, Numeric, Text, Uuid
 from sqlalchemy.orm import DeclarativeBase
 
+from portal.config import Settings
 from portal.database import UtcDateTime
+
+# For the tables that grow with every event. SQLite's own row ids need the plain type.
+Big = Annotated[int, "big"]
 
 
 class Base(DeclarativeBase):
@@ -28,6 +33,7 @@ class Base(DeclarativeBase):
         }
     )
     type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it from the class
+        Big: BigInteger().with_variant(Integer(), "sqlite"),
         datetime: UtcDateTime(),
         date: Date(),
         uuid.UUID: Uuid(),
@@ -35,6 +41,7 @@ class Base(DeclarativeBase):
         str: Text(),
         Decimal: Numeric(12, 2),
         dict[str, Any]: JSON(),
+        list[Any]: JSON(),
     }
 
 
@@ -43,3 +50,9 @@ db = SQLAlchemy()
 migrate = Migrate()
 csrf = CSRFProtect()
 login = LoginManager()
+
+
+def settings() -> Settings:
+    """The settings of the application in whose context we are."""
+    found: Settings = current_app.extensions["settings"]
+    return found

@@ -91,61 +91,66 @@ class Bell:
     """
 
     def __init__(self, url: str) -> None:
-        self._client = quick_client(url)
-        self._ring = self._client.register_script(RING_SCRIPT)
-        self._queue = Queue(DELIVERIES, connection=self._client)
+        client = quick_client(url)
+        self._client = client
+        self._ring = client.register_script(RING_SCRIPT)
+        self._queue = Queue(DELIVERIES, connection=client)
         self._silent_until = 0.0
         self._is_silent = False
 
     def ring(self) -> None:
         """Make sure that a pump looks at the table after this moment."""
-
-        def ring() -> None:
-            if self._ring(keys=[BELL, AWAKE, QUEUED], args=[QUEUED_SECONDS]):
-                self._enqueue()
-
-        self._try(ring)
+        self.ask(self._ring_or_enqueue)
 
     def answer(self) -> None:
         """`deliver_due` has started: the next ring may queue another one."""
-        self._try(lambda: self._client.delete(QUEUED))
+        self.ask(lambda redis: redis.delete(QUEUED))
 
     def count(self) -> int | None:
         """How often the bell has rung. None when Redis does not answer."""
-
-        def count() -> int:
-            return int(self._client.get(BELL) or 0)
-
-        return self._try(count)
+        return self.ask(lambda redis: int(redis.get(BELL) or 0))
 
     def stay_awake(self) -> None:
         """A pump with free places watches the bell for the next `AWAKE_SECONDS`."""
-        self._try(lambda: self._client.set(AWAKE, 1, ex=AWAKE_SECONDS))
+        self.ask(lambda redis: redis.set(AWAKE, 1, ex=AWAKE_SECONDS))
 
     def fall_asleep(self) -> None:
         """A pump stops watching. Its last look at the table comes after this."""
-        self._try(lambda: self._client.delete(AWAKE))
+        self.ask(lambda redis: redis.delete(AWAKE))
 
     def requeue(self) -> None:
         """A full pump stops watching and calls for another one, under the same latch."""
-
-        def requeue() -> None:
-            with self._client.pipeline() as pipe:
-                pipe.delete(AWAKE)
-                pipe.set(QUEUED, 1, nx=True, ex=QUEUED_SECONDS)
-                _, is_ours = pipe.execute()
-            if is_ours:
-                self._enqueue()
-
-        self._try(requeue)
+        self.ask(self._hand_over)
 
     def drop_queued_sweeps(self) -> None:
         """A running pump is the sweep: those that queued up behind it would find nothing to do."""
-        self._try(lambda: self._client.lrem(self._queue.key, 0, SWEEP_ID))
+        self.ask(lambda redis: redis.lrem(self._queue.key, 0, SWEEP_ID))
 
-    def answers(self) -> bool:
-        """Whether Redis answers now."""
-        return bool(self._try(self._client.ping))
+    def ask(self, question: Callable[[Redis], T]) -> T | None:
+        """What `question` finds out from Redis, or None when Redis does not answer."""
+        if time.monotonic() < self._silent_until:
+            return None
+        try:
+            answer = question(self._client)
+        except RedisError as error:
+            self._fall_silent(error)
+            return None
+        if self._is_silent:
+            self._is_silent = False
+            log.warning("Redis answers again.")
+        return answer
+
+    def _ring_or_enqueue(self, _redis: Redis) -> None:
+        if self._ring(keys=[BELL, AWAKE, QUEUED], args=[QUEUED_SECONDS]):
+            self._enqueue()
+
+    def _hand_over(self, redis: Redis) -> None:
+        with redis.pipeline() as pipe:
+            pipe.delete(AWAKE)
+            pipe.set(QUEUED, 1, nx=True, ex=QUEUED_SECONDS)
+            _, is_ours = pipe.execute()
+        if is_ours:
+            self._enqueue()
 
     def _enqueue(self) -> None:
         with self._client.pipeline() as pipe:
@@ -159,19 +164,6 @@ class Bell:
                 pipeline=pipe,
             )
             pipe.execute()
-
-    def _try(self, action: Callable[[], T]) -> T | None:
-        if time.monotonic() < self._silent_until:
-            return None
-        try:
-            answer = action()
-        except RedisError as error:
-            self._fall_silent(error)
-            return None
-        if self._is_silent:
-            self._is_silent = False
-            log.warning("Redis answers again.")
-        return answer
 
     def _fall_silent(self, error: RedisError) -> None:
         self._silent_until = time.monotonic() + QUIET_SECONDS

@@ -1,0 +1,59 @@
+"""What a person sees when something goes wrong: one layout, plain words, the right code."""
+
+import logging
+
+from flask import Flask, g, render_template
+from flask_wtf.csrf import CSRFError
+from sqlalchemy.exc import DBAPIError, OperationalError
+from werkzeug.exceptions import HTTPException
+
+from portal.extensions import db
+from portal.services.refusals import Refusal
+
+log = logging.getLogger(__name__)
+
+PAGES = {400, 403, 404, 405, 413, 429, 500, 503}
+
+
+def init_app(app: Flask) -> None:
+    """Register the handlers. A refusal that no form shows becomes a page with its sentence."""
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(CSRFError, _csrf)
+    app.register_error_handler(Refusal, _refusal)
+    app.register_error_handler(DBAPIError, _database)
+
+
+def _page(code: int, sentence: str = "") -> tuple[str, int]:
+    # The session may stand in a broken transaction; the page's own reads begin a fresh one.
+    db.session.rollback()
+    name = code if code in PAGES else (500 if code >= 500 else 400)
+    words = {"message": sentence} if sentence else {}
+    if code >= 500:
+        # Whatever failed may fail again: this frame reads nothing from the database.
+        words["parent"] = "_partials/document.html"
+    return render_template(f"errors/{name}.html", **words), code
+
+
+def _http(error: HTTPException) -> tuple[str, int] | HTTPException:
+    code = error.code or 500
+    if code < 400:
+        return error
+    if code >= 500:
+        log.error("A request failed: %s", error, exc_info=error, extra={"request_id": g.get("id")})
+    return _page(code)
+
+
+def _csrf(_error: CSRFError) -> tuple[str, int]:
+    return _page(400, "This page was open for too long. Go back, reload it, and send it again.")
+
+
+def _refusal(error: Refusal) -> tuple[str, int]:
+    return _page(error.status, error.sentence)
+
+
+def _database(error: DBAPIError) -> tuple[str, int]:
+    """The transaction was rolled back, so nothing is half-written."""
+    log.error("The database refused a request", exc_info=error)
+    if isinstance(error, OperationalError):
+        return _page(503, "This was not saved. The database is busy or full. Try again soon.")
+    return _page(500)

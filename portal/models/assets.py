@@ -1,0 +1,153 @@
+"""The register: assets, their categories and locations, and each asset's timeline."""
+
+import uuid
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, func, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from portal.extensions import Base, Big
+from portal.lib.clock import utcnow
+from portal.lib.ids import public_id
+
+
+class AssetKind(StrEnum):
+    """One thing, or one kind of consumable with a quantity."""
+
+    ITEM = "item"
+    STOCK = "stock"
+
+
+class AssetStatus(StrEnum):
+    """Where an asset is in its life; only actions move it."""
+
+    AVAILABLE = "available"
+    ALLOCATED = "allocated"
+    CHECKED_OUT = "checked_out"
+    MAINTENANCE = "maintenance"
+    WARRANTY = "warranty"
+    BROKEN = "broken"
+    LOST = "lost"
+    LIQUIDATED = "liquidated"
+
+
+class Condition(StrEnum):
+    """How worn an asset is."""
+
+    EXCELLENT = "excellent"
+    GOOD = "good"
+    FAIR = "fair"
+    POOR = "poor"
+    DAMAGED = "damaged"
+
+
+class Category(Base):
+    """What sort of thing an asset is. Not deletable while used."""
+
+    __tablename__ = "categories"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[uuid.UUID] = mapped_column(default=public_id, unique=True)
+    name: Mapped[str] = mapped_column(String(120))
+    version: Mapped[int] = mapped_column(default=1)
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+    __table_args__ = (Index("uq_categories_name", func.lower(text("name")), unique=True),)
+
+
+class Location(Base):
+    """Where an asset can be. Not deletable while used."""
+
+    __tablename__ = "locations"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[uuid.UUID] = mapped_column(default=public_id, unique=True)
+    name: Mapped[str] = mapped_column(String(120))
+    version: Mapped[int] = mapped_column(default=1)
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+    __table_args__ = (Index("uq_locations_name", func.lower(text("name")), unique=True),)
+
+
+class Asset(Base):
+    """One thing in the register (`item`), or one kind of consumable (`stock`)."""
+
+    __tablename__ = "assets"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    asset_tag: Mapped[str] = mapped_column(String(40))
+    name: Mapped[str] = mapped_column(String(120))
+    kind: Mapped[str] = mapped_column(String(8), default=AssetKind.ITEM)
+    category_id: Mapped[int | None] = mapped_column(ForeignKey("categories.id"), index=True)
+    manufacturer: Mapped[str | None] = mapped_column(String(120))
+    model: Mapped[str | None] = mapped_column(String(120))
+    serial_number: Mapped[str | None] = mapped_column(String(120))
+    status: Mapped[str] = mapped_column(String(16), default=AssetStatus.AVAILABLE)
+    condition: Mapped[str] = mapped_column(String(16), default=Condition.GOOD)
+    location_id: Mapped[int | None] = mapped_column(ForeignKey("locations.id"), index=True)
+    supplier: Mapped[str | None] = mapped_column(String(120))
+    order_number: Mapped[str | None] = mapped_column(String(120))
+    purchase_date: Mapped[date | None]
+    purchase_cost: Mapped[Decimal | None]
+    warranty_expires: Mapped[date | None]
+    reservable: Mapped[bool] = mapped_column(default=True)
+    quantity: Mapped[int | None]
+    min_quantity: Mapped[int | None]
+    unit: Mapped[str | None] = mapped_column(String(40))
+    low_stock_alerted_at: Mapped[datetime | None]
+    notes: Mapped[str | None]
+    version: Mapped[int] = mapped_column(default=1)
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    updated_at: Mapped[datetime] = mapped_column(default=utcnow)
+    deleted_at: Mapped[datetime | None]
+
+    category: Mapped[Category | None] = relationship()
+    location: Mapped[Location | None] = relationship()
+
+    __table_args__ = (
+        CheckConstraint("purchase_cost >= 0", name="purchase_cost"),
+        CheckConstraint("quantity >= 0", name="quantity"),
+        Index(
+            "uq_assets_asset_tag",
+            func.lower(text("asset_tag")),
+            unique=True,
+            sqlite_where=text("deleted_at IS NULL"),
+            postgresql_where=text("deleted_at IS NULL"),
+        ),
+        Index(
+            "uq_assets_serial_number",
+            func.lower(text("serial_number")),
+            unique=True,
+            sqlite_where=text("deleted_at IS NULL AND serial_number IS NOT NULL"),
+            postgresql_where=text("deleted_at IS NULL AND serial_number IS NOT NULL"),
+        ),
+        {"sqlite_autoincrement": True},
+    )
+
+
+class Activity(Base):
+    """One line of an asset's timeline, written in the transaction of the change."""
+
+    __tablename__ = "activities"
+
+    id: Mapped[Big] = mapped_column(primary_key=True)
+    asset_id: Mapped[int] = mapped_column(ForeignKey("assets.id"))
+    at: Mapped[datetime] = mapped_column(default=utcnow)
+    actor_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    actor_name: Mapped[str] = mapped_column(String(120))
+    origin: Mapped[str] = mapped_column(String(16))
+    action: Mapped[str] = mapped_column(String(40))
+    status_from: Mapped[str | None] = mapped_column(String(16))
+    status_to: Mapped[str | None] = mapped_column(String(16))
+    changes: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    note: Mapped[str] = mapped_column(default="")
+    event_id: Mapped[Big | None] = mapped_column(ForeignKey("events.id", ondelete="SET NULL"))
+
+    __table_args__ = (
+        Index("ix_activities_asset_id_id", "asset_id", "id"),
+        Index("ix_activities_event_id", "event_id"),
+        {"sqlite_autoincrement": True},
+    )

@@ -1,0 +1,160 @@
+"""The outbox and its log: events, deliveries, attempts. Payloads live outside the listed table."""
+
+import uuid
+from datetime import datetime
+from enum import IntEnum, StrEnum
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, String, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from portal.extensions import Base, Big
+from portal.lib.clock import utcnow
+from portal.lib.ids import public_id
+
+
+class DeliveryStatus(StrEnum):
+    """What is stored. Sending is waiting or retrying with a live lease, and never stored."""
+
+    WAITING = "waiting"
+    RETRYING = "retrying"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    HELD = "held"
+
+
+OPEN = (DeliveryStatus.WAITING, DeliveryStatus.RETRYING)
+
+# Written literally, so that both databases see that a query's predicate implies the index's.
+IS_OPEN = "status IN ('waiting', 'retrying')"
+IS_LEASED = "lease_token IS NOT NULL"
+
+
+class Priority(IntEnum):
+    """Who goes first; a test has a place of its own."""
+
+    TEST = 0
+    INTERACTIVE = 1
+    NORMAL = 2
+    BULK = 3
+
+
+class Event(Base):
+    """Something that happened to an asset; `body` is what every receiver gets, byte for byte."""
+
+    __tablename__ = "events"
+
+    id: Mapped[Big] = mapped_column(primary_key=True)
+    public_id: Mapped[uuid.UUID] = mapped_column(default=public_id, unique=True)
+    event: Mapped[str] = mapped_column(String(40))
+    asset_id: Mapped[int | None]
+    asset_tag: Mapped[str] = mapped_column(String(40), default="")
+    asset_name: Mapped[str] = mapped_column(String(120), default="")
+    occurred_at: Mapped[datetime]
+    body: Mapped[bytes]
+    is_test: Mapped[bool] = mapped_column(default=False)
+
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+
+class Delivery(Base):
+    """One event on its way to one webhook.
+
+    `due_at`, `lease_until`: by the database's clock. `tries` counts scheduled attempts,
+    `attempts` numbers all. `prior_*` are set while a person's extra attempt is under way.
+    """
+
+    __tablename__ = "deliveries"
+
+    id: Mapped[Big] = mapped_column(primary_key=True)
+    public_id: Mapped[uuid.UUID] = mapped_column(default=public_id, unique=True)
+    event_id: Mapped[Big] = mapped_column(ForeignKey("events.id"))
+    webhook_id: Mapped[int] = mapped_column(ForeignKey("webhooks.id"))
+    event: Mapped[str] = mapped_column(String(40))
+    asset_id: Mapped[int | None]
+    status: Mapped[str] = mapped_column(String(10), default=DeliveryStatus.WAITING)
+    priority: Mapped[int] = mapped_column(default=Priority.NORMAL)
+    due_at: Mapped[datetime]
+    tries: Mapped[int] = mapped_column(default=0)
+    attempts: Mapped[int] = mapped_column(default=0)
+    lease_token: Mapped[uuid.UUID | None]
+    lease_until: Mapped[datetime | None]
+    prior_status: Mapped[str | None] = mapped_column(String(10))
+    prior_due_at: Mapped[datetime | None]
+    requested_by: Mapped[str | None] = mapped_column(String(120))
+    stopped_by: Mapped[str | None] = mapped_column(String(120))
+    reason: Mapped[str | None] = mapped_column(String(20))
+    code: Mapped[int | None]
+    took_ms: Mapped[int | None]
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    finished_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        UniqueConstraint("event_id", "webhook_id"),
+        Index(
+            "ix_deliveries_due",
+            "webhook_id",
+            "priority",
+            "due_at",
+            sqlite_where=text(IS_OPEN),
+            postgresql_where=text(IS_OPEN),
+        ),
+        Index(
+            "ix_deliveries_leased",
+            "webhook_id",
+            "lease_until",
+            sqlite_where=text(IS_LEASED),
+            postgresql_where=text(IS_LEASED),
+        ),
+        Index("ix_deliveries_webhook_id_id", "webhook_id", "id"),
+        Index("ix_deliveries_webhook_id_status_id", "webhook_id", "status", "id"),
+        Index("ix_deliveries_status_id", "status", "id"),
+        Index("ix_deliveries_by_event", "event", "id"),
+        Index("ix_deliveries_asset_id_id", "asset_id", "id"),
+        Index("ix_deliveries_created_at", "created_at"),
+        {"sqlite_autoincrement": True},
+    )
+
+
+class Attempt(Base):
+    """One HTTP request made for a delivery.
+
+    Inserted with the claim as `interrupted`, so that a crash leaves evidence. `phases` are
+    milliseconds: name, connect, tls, first_byte, total.
+    """
+
+    __tablename__ = "attempts"
+
+    id: Mapped[Big] = mapped_column(primary_key=True)
+    delivery_id: Mapped[Big] = mapped_column(ForeignKey("deliveries.id"))
+    number: Mapped[int]
+    kind: Mapped[str] = mapped_column(String(10))
+    actor: Mapped[str | None] = mapped_column(String(120))
+    url: Mapped[str] = mapped_column(String(2048))
+    outcome: Mapped[str] = mapped_column(String(12))
+    reason: Mapped[str | None] = mapped_column(String(20))
+    code: Mapped[int | None]
+    phases: Mapped[dict[str, Any] | None]
+    peer: Mapped[str | None] = mapped_column(String(64))
+    certificate_ends_at: Mapped[datetime | None]
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+
+    __table_args__ = (UniqueConstraint("delivery_id", "number"), {"sqlite_autoincrement": True})
+
+
+class AttemptBody(Base):
+    """What went out and what came back with one attempt; header values are redacted."""
+
+    __tablename__ = "attempt_bodies"
+
+    attempt_id: Mapped[Big] = mapped_column(
+        ForeignKey("attempts.id", ondelete="CASCADE"), primary_key=True
+    )
+    request_headers: Mapped[list[Any]]
+    response_headers: Mapped[list[Any]]
+    response_text: Mapped[str] = mapped_column(default="")
+    is_truncated: Mapped[bool] = mapped_column(default=False)
+    location: Mapped[str | None]
+    detail: Mapped[str] = mapped_column(default="")

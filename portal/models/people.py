@@ -1,0 +1,75 @@
+"""Who may use the portal: users, one-time links, the sign-in throttle."""
+
+import uuid
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import ForeignKey, Index, String, func, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from portal.extensions import Base
+from portal.lib.clock import utcnow
+from portal.lib.ids import public_id
+
+
+class Role(StrEnum):
+    """What a person may do (`portal/services/permissions.py`)."""
+
+    ADMIN = "admin"
+    MANAGER = "manager"
+    SUPPORT = "support"
+
+
+class LinkKind(StrEnum):
+    """What a one-time link is good for."""
+
+    SETUP = "setup"
+    INVITE = "invite"
+
+
+class User(Base):
+    """A person who signs in. `session_version` moves when open sessions must end."""
+
+    __tablename__ = "users"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[uuid.UUID] = mapped_column(default=public_id, unique=True)
+    name: Mapped[str] = mapped_column(String(120))
+    email: Mapped[str] = mapped_column(String(254))
+    password_hash: Mapped[str]
+    role: Mapped[str] = mapped_column(String(16))
+    is_active: Mapped[bool] = mapped_column(default=True)
+    session_version: Mapped[int] = mapped_column(default=1)
+    time_zone: Mapped[str | None] = mapped_column(String(64))
+    version: Mapped[int] = mapped_column(default=1)
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+    __table_args__ = (Index("uq_users_email", func.lower(text("email")), unique=True),)
+
+
+class Link(Base):
+    """A one-time link to set up the portal or to accept an invitation. Only its hash is kept."""
+
+    __tablename__ = "links"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[uuid.UUID] = mapped_column(default=public_id, unique=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    email: Mapped[str | None] = mapped_column(String(254))
+    role: Mapped[str] = mapped_column(String(16))
+    created_by_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+
+
+class SignInThrottle(Base):
+    """Failed sign-ins for one key (an e-mail address, or a network address)."""
+
+    __tablename__ = "sign_in_throttles"
+
+    key: Mapped[str] = mapped_column(String(320), primary_key=True)
+    failures: Mapped[int] = mapped_column(default=0)
+    last_failed_at: Mapped[datetime]
+    blocked_until: Mapped[datetime | None]

@@ -1,0 +1,94 @@
+"""Webhooks: subscriptions of other systems to events."""
+
+import uuid
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import ForeignKey, Index, String, func, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from portal.extensions import Base
+from portal.lib.clock import utcnow
+from portal.lib.ids import public_id
+
+
+class WebhookKind(StrEnum):
+    """Where it delivers: to an address, or to the built-in inbox."""
+
+    HTTP = "http"
+    INBOX = "inbox"
+
+
+class WebhookState(StrEnum):
+    """A draft belongs to an open form; an off webhook holds its deliveries."""
+
+    DRAFT = "draft"
+    ACTIVE = "active"
+    OFF = "off"
+
+
+class OffReason(StrEnum):
+    """Why a webhook is off."""
+
+    PERSON = "person"
+    GONE = "gone"
+
+
+class Webhook(Base):
+    """A subscription. Secrets and header values are encrypted with the row's id inside."""
+
+    __tablename__ = "webhooks"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[uuid.UUID] = mapped_column(default=public_id, unique=True)
+    kind: Mapped[str] = mapped_column(String(8), default=WebhookKind.HTTP)
+    name: Mapped[str] = mapped_column(String(120))
+    url: Mapped[str] = mapped_column(String(2048), default="")
+    state: Mapped[str] = mapped_column(String(8), default=WebhookState.ACTIVE)
+    off_reason: Mapped[str | None] = mapped_column(String(16))
+    off_at: Mapped[datetime | None]
+    secret_enc: Mapped[bytes | None]
+    secret_hint: Mapped[str] = mapped_column(String(4), default="")
+    secret_set_at: Mapped[datetime | None]
+    secret_shown_until: Mapped[datetime | None]
+    secret_made_by_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    old_secret_enc: Mapped[bytes | None]
+    old_until: Mapped[datetime | None]
+    headers_enc: Mapped[bytes | None]
+    in_order: Mapped[bool] = mapped_column(default=False)
+    throttled: Mapped[bool] = mapped_column(default=False)
+    not_before: Mapped[datetime | None]
+    failures_in_row: Mapped[int] = mapped_column(default=0)
+    failing_since: Mapped[datetime | None]
+    last_delivered_at: Mapped[datetime | None]
+    owner_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    version: Mapped[int] = mapped_column(default=1)
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    updated_at: Mapped[datetime] = mapped_column(default=utcnow)
+    deleted_at: Mapped[datetime | None]
+
+    subscriptions: Mapped[list["WebhookEvent"]] = relationship(cascade="all, delete-orphan")
+
+    __table_args__ = (
+        Index(
+            "uq_webhooks_name",
+            func.lower(text("name")),
+            unique=True,
+            sqlite_where=text("deleted_at IS NULL AND state <> 'draft'"),
+            postgresql_where=text("deleted_at IS NULL AND state <> 'draft'"),
+        ),
+        {"sqlite_autoincrement": True},
+    )
+
+
+class WebhookEvent(Base):
+    """One event that a webhook asked for."""
+
+    __tablename__ = "webhook_events"
+
+    webhook_id: Mapped[int] = mapped_column(
+        ForeignKey("webhooks.id", ondelete="CASCADE"), primary_key=True
+    )
+    event: Mapped[str] = mapped_column(String(40), primary_key=True)
+
+    __table_args__ = (Index("ix_webhook_events_event", "event", "webhook_id"),)

@@ -1,0 +1,118 @@
+"""What rq-scheduler starts by the clock: a table of data, and its repair.
+
+rq-scheduler keeps its entries in Redis, where they get lost (a flush, a restart without
+persistence) or broken (one that cannot be read ends the scheduler at every run). So nobody adds
+entries by hand: everybody who starts calls `ensure_schedule()`, as often as they like.
+"""
+
+import logging
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, cast
+
+from flask import current_app
+from redis import Redis
+from rq.exceptions import DeserializationError, NoSuchJobError
+from rq.job import Job
+from rq_scheduler import Scheduler
+
+from portal.config import Settings
+from portal.queue import DELIVERIES, SWEEP, SWEEP_ID, bell
+
+log = logging.getLogger(__name__)
+
+ENTRIES: Final = Scheduler.scheduled_jobs_key
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A job that is queued every `interval` seconds."""
+
+    id: str
+    interval: int
+    job: str
+    queue: str
+
+
+def table(settings: Settings) -> tuple[Entry, ...]:
+    """All entries of this installation."""
+    return (Entry(SWEEP_ID, settings.sweep_seconds, SWEEP, DELIVERIES),)
+
+
+def ensure_schedule() -> bool:
+    """Repair the current application's schedule. False when Redis does not answer; never raises."""
+    entries = table(current_app.extensions["settings"])
+    repaired = bell().ask(lambda redis: reconcile(redis, entries))
+    if repaired:
+        log.info("Repaired the schedule: %s.", ", ".join(repaired))
+    return repaired is not None
+
+
+def reconcile(redis: Redis, entries: Iterable[Entry]) -> list[str]:
+    """Make the schedule in Redis equal to `entries`. Returns the ids that had to be touched.
+
+    Safe to run in many processes at once: ids are fixed, and each step may be repeated.
+    """
+    wanted = {entry.id: entry for entry in entries}
+    found = _due_times(redis)
+    broken = [id_ for id_, entry in wanted.items() if not _is_right(redis, entry, found.get(id_))]
+    strange = [id_ for id_ in found.keys() - wanted.keys() if _is_ours_or_unreadable(redis, id_)]
+    for id_ in [*broken, *strange]:
+        _remove(redis, id_)
+    for id_ in broken:
+        _add(redis, wanted[id_])
+    return [*broken, *strange]
+
+
+def _due_times(redis: Redis) -> dict[str, float]:
+    # The client's types also cover decoding clients; ours answers (bytes, float) pairs.
+    pairs = cast("list[tuple[bytes, float]]", redis.zrange(ENTRIES, 0, -1, withscores=True))
+    return {key.decode(errors="replace"): due for key, due in pairs}
+
+
+def _is_right(redis: Redis, entry: Entry, due: float | None) -> bool:
+    # Too far in the future: it was written while the clock was wrong.
+    if due is None or due > time.time() + 2 * entry.interval + 1:
+        return False
+    job = _read(redis, entry.id)
+    return (
+        job is not None
+        and (job.func_name, job.origin) == (entry.job, entry.queue)
+        and job.meta.get("interval") == entry.interval
+        # Any other result_ttl or a ttl deletes the entry after a run or a quiet while.
+        and (job.result_ttl, job.ttl) == (-1, None)
+        and redis.ttl(job.key) == -1
+    )
+
+
+def _is_ours_or_unreadable(redis: Redis, id_: str) -> bool:
+    job = _read(redis, id_)
+    return job is None or str(job.func_name).startswith("jobs.")
+
+
+def _read(redis: Redis, id_: str) -> Job | None:
+    try:
+        job = Job.fetch(id_, connection=redis)
+        _ = job.func_name, job.meta  # unpickles what the scheduler would unpickle
+    except (NoSuchJobError, DeserializationError, ValueError, TypeError, KeyError):
+        return None
+    return job
+
+
+def _remove(redis: Redis, id_: str) -> None:
+    redis.zrem(ENTRIES, id_)
+    redis.delete(Job.key_for(id_))
+
+
+def _add(redis: Redis, entry: Entry) -> None:
+    Scheduler(queue_name=entry.queue, connection=redis).schedule(
+        datetime.now(UTC),
+        entry.job,
+        interval=entry.interval,
+        result_ttl=-1,
+        id=entry.id,
+        queue_name=entry.queue,
+        timeout=60,
+    )

@@ -1,0 +1,64 @@
+"""Who may do what: the one table, and the check that every verb repeats inside its transaction."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy.orm import Session
+
+from portal.delivery.payload import ActorKind, Origin
+from portal.models.people import Role, User
+from portal.services.refusals import NotAllowed
+
+ADMIN: Final = frozenset({Role.ADMIN})
+MANAGERS: Final = frozenset({Role.ADMIN, Role.MANAGER})
+EVERYONE: Final = frozenset(Role)
+
+# permission → the roles that have it. A permission that is not here is nobody's.
+PERMISSIONS: Final[dict[str, frozenset[Role]]] = {
+    "account.edit": EVERYONE,
+    "assets.read": EVERYONE,
+    "assets.edit": MANAGERS,
+    "webhooks.read": EVERYONE,
+    "webhooks.edit": ADMIN,
+    "webhooks.switch": ADMIN,
+    "webhooks.secret": ADMIN,
+    "webhooks.test": frozenset({Role.ADMIN, Role.SUPPORT}),
+    "deliveries.read": EVERYONE,
+    "deliveries.retry": frozenset({Role.ADMIN, Role.SUPPORT}),
+    "deliveries.stop": frozenset({Role.ADMIN, Role.SUPPORT}),
+    "people.manage": ADMIN,
+    "audit.read": ADMIN,
+    "system.read": ADMIN,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts, as known before the transaction: a user, or the system itself."""
+
+    kind: ActorKind
+    user_id: int | None
+    name: str
+    origin: Origin
+
+
+SYSTEM: Final = Actor(ActorKind.SYSTEM, None, "Asset register", Origin.CRON)
+
+
+def allows(role: str, permission: str) -> bool:
+    """Whether `role` has `permission`; deny by default."""
+    return role in PERMISSIONS.get(permission, frozenset())
+
+
+def require(current: Session, actor: Actor, permission: str) -> User | None:
+    """Load the actor under a shared lock and check the permission again.
+
+    Raises `NotAllowed` when the person was disabled, or the role changed meanwhile. The system
+    itself may do everything and has no row.
+    """
+    if actor.kind is ActorKind.SYSTEM:
+        return None
+    user = current.get(User, actor.user_id, with_for_update={"read": True})
+    if user is None or not user.is_active or not allows(user.role, permission):
+        raise NotAllowed("Your role does not allow this. Ask an administrator.")
+    return user

@@ -1,0 +1,99 @@
+"""The unit of work: one writing transaction, its clock, and the actor checked inside it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TypeVar
+from uuid import UUID
+
+from sqlalchemy import Connection, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session, scoped_session
+
+from portal.database import database_now
+from portal.extensions import db
+from portal.lib.clock import utcnow
+from portal.models.records import Submission
+from portal.queue import ring_after_commit
+
+T = TypeVar("T")
+
+WRITING = "writing"
+NOW = "now"
+
+
+def session() -> Session:
+    """The session of the current application context."""
+    scoped: scoped_session[Session] = db.session
+    return scoped()
+
+
+@contextmanager
+def writing() -> Iterator[Session]:
+    """Everything inside is one transaction: it commits at the end, or nothing of it happened.
+
+    Ends the open read transaction first, so that whatever is checked is read again under the
+    writing one. Inside another `writing()` it joins the outer one.
+    """
+    current = session()
+    if current.info.get(WRITING):
+        yield current
+        return
+    current.rollback()
+    current.connection(execution_options={"writing": True})
+    current.info[WRITING] = True
+    try:
+        yield current
+        current.commit()
+    except BaseException:
+        current.rollback()
+        raise
+    finally:
+        current.info.pop(WRITING, None)
+        current.info.pop(NOW, None)
+
+
+def database_time(current: Session) -> datetime:
+    """The database's clock, read once a transaction: what is due is judged by it."""
+    if NOW not in current.info:
+        current.info[NOW] = database_now(current.connection())
+    now: datetime = current.info[NOW]
+    return now
+
+
+def ring(current: Session) -> None:
+    """Have the bell rung after the outermost commit."""
+    ring_after_commit(current)
+
+
+def insert_or_ignore(connection: Connection) -> Callable[..., postgresql.Insert | sqlite.Insert]:
+    """The `INSERT` of this database that can say ON CONFLICT DO NOTHING."""
+    return sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+
+
+def once_only(owner: str, once: UUID, verb: Callable[[], T], path: Callable[[T], str]) -> str:
+    """Run `verb` the first time this form is sent; return where its result is shown, every time.
+
+    The row is unique by (owner, once): a second submission waits for the first, then finds its
+    path. A refusal rolls everything back, so the form keeps its token.
+    """
+    with writing() as current:
+        make = insert_or_ignore(current.connection())
+        statement = make(Submission).values(
+            owner=owner, once=once, result_path="", created_at=utcnow()
+        )
+        made = current.execute(statement.on_conflict_do_nothing().returning(Submission.id))
+        row_id = made.scalar_one_or_none()
+        if row_id is None:
+            earlier = select(Submission.result_path).where(
+                Submission.owner == owner, Submission.once == once
+            )
+            return current.execute(earlier).scalar_one()
+        result_path = path(verb())
+        current.execute(
+            update(Submission).where(Submission.id == row_id).values(result_path=result_path)
+        )
+        return result_path
+
+
+__all__ = ["database_time", "insert_or_ignore", "once_only", "ring", "session", "writing"]

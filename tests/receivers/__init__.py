@@ -1,0 +1,1 @@
+"""Receivers of every kind against the real transport."""

