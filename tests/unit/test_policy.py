@@ -1,0 +1,148 @@
+"""The table of what becomes of a delivery after an attempt."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from portal.delivery.policy import (
+    MOST_INTERRUPTIONS,
+    SCHEDULE,
+    AttemptKind,
+    Decision,
+    Delivered,
+    GiveUp,
+    Outcome,
+    Repeat,
+    Restore,
+    RetryAt,
+    TurnOff,
+    decide,
+    wait,
+)
+from portal.delivery.reasons import Reason
+
+NOW = datetime(2025, 2, 4, 12, 0, tzinfo=UTC)
+DAY = 24 * 3600
+SCHEDULED, MANUAL, TEST = AttemptKind
+OK = Outcome(None, 204)
+GONE = Outcome(Reason.GONE, 410)
+AT_ONCE = {Reason.BLOCKED, Reason.BAD_HEADERS}
+RETRIED = sorted(set(Reason) - AT_ONCE - {Reason.GONE})
+FINAL_TRY = len(SCHEDULE)
+
+
+def after(kind: AttemptKind, outcome: Outcome, tries: int = 1, interruptions: int = 3) -> Decision:
+    return decide(kind=kind, tries=tries, outcome=outcome, now=NOW, interruptions=interruptions)
+
+
+def later(seconds: float) -> RetryAt:
+    return RetryAt(NOW + timedelta(seconds=seconds))
+
+
+@pytest.mark.parametrize("kind", AttemptKind)
+@pytest.mark.parametrize("tries", [0, 1, 10, 11])
+def test_success_is_delivered_whoever_wanted_it(kind: AttemptKind, tries: int) -> None:
+    assert after(kind, OK, tries) == Delivered()
+
+
+@pytest.mark.parametrize("reason", RETRIED)
+@pytest.mark.parametrize("tries", range(1, FINAL_TRY))
+def test_every_other_failure_is_tried_again_by_the_schedule(reason: Reason, tries: int) -> None:
+    assert after(SCHEDULED, Outcome(reason), tries) == later(SCHEDULE[tries])
+
+
+@pytest.mark.parametrize("reason", RETRIED)
+@pytest.mark.parametrize("tries", [FINAL_TRY, FINAL_TRY + 1])
+def test_the_tenth_failure_is_the_last(reason: Reason, tries: int) -> None:
+    assert after(SCHEDULED, Outcome(reason, retry_after=5), tries) == GiveUp(reason)
+
+
+@pytest.mark.parametrize("reason", sorted(AT_ONCE))
+@pytest.mark.parametrize("tries", [1, 5, FINAL_TRY])
+def test_what_trying_again_cannot_mend_fails_at_once(reason: Reason, tries: int) -> None:
+    assert after(SCHEDULED, Outcome(reason), tries) == GiveUp(reason)
+
+
+@pytest.mark.parametrize("tries", [1, 5, FINAL_TRY])
+def test_gone_turns_the_webhook_off_at_any_try(tries: int) -> None:
+    assert after(SCHEDULED, GONE, tries) == TurnOff(Reason.GONE)
+
+
+def test_gone_turns_it_off_when_a_person_asked_too() -> None:
+    assert after(MANUAL, GONE) == TurnOff(Reason.GONE)
+
+
+def test_a_failed_test_changes_nothing_at_its_webhook() -> None:
+    assert after(TEST, GONE) == GiveUp(Reason.GONE)
+
+
+@pytest.mark.parametrize("reason", sorted(set(Reason) - {Reason.GONE}))
+@pytest.mark.parametrize("tries", [0, 3, FINAL_TRY])
+def test_a_failed_retry_brings_back_what_was_before(reason: Reason, tries: int) -> None:
+    assert after(MANUAL, Outcome(reason, retry_after=60), tries) == Restore(reason)
+
+
+@pytest.mark.parametrize("reason", sorted(Reason))
+def test_a_failed_test_has_failed(reason: Reason) -> None:
+    assert after(TEST, Outcome(reason), tries=0) == GiveUp(reason)
+
+
+@pytest.mark.parametrize("kind", [MANUAL, TEST])
+def test_an_interrupted_request_of_a_person_is_repeated_twice(kind: AttemptKind) -> None:
+    lost = Outcome(Reason.INTERRUPTED)
+    given = [after(kind, lost, interruptions=times) for times in (1, 2, MOST_INTERRUPTIONS)]
+    end = Restore(Reason.INTERRUPTED) if kind is MANUAL else GiveUp(Reason.INTERRUPTED)
+    assert given == [Repeat(), Repeat(), end]
+
+
+def test_an_interrupted_scheduled_attempt_counts_as_a_try() -> None:
+    lost = Outcome(Reason.INTERRUPTED)
+    assert after(SCHEDULED, lost, 2, interruptions=1) == later(SCHEDULE[2])
+    assert after(SCHEDULED, lost, FINAL_TRY, interruptions=1) == GiveUp(Reason.INTERRUPTED)
+
+
+def test_a_receiver_may_ask_for_more_time_but_not_for_less() -> None:
+    busy = [Outcome(Reason.RATE, 429, seconds) for seconds in (0.0, 2.0, 900.0, 10.0 * DAY)]
+    assert [after(SCHEDULED, each) for each in busy] == [later(5), later(5), later(900), later(DAY)]
+
+
+@pytest.mark.parametrize(
+    ("jitter", "factor"), [(-1, 0.9), (-0.5, 0.95), (0, 1), (1, 1.1), (7, 1.1), (-7, 0.9)]
+)
+def test_waits_spread_by_a_tenth_at_most(jitter: float, factor: float) -> None:
+    assert wait(300, jitter) == pytest.approx(300 * factor)
+
+
+def test_the_whole_schedule_takes_75_hours_and_35_minutes() -> None:
+    assert len(SCHEDULE) == 10
+    assert sum(SCHEDULE) == (75 * 60 + 35) * 60
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [((0, 7), later(7)), ((0,), GiveUp(Reason.SERVER)), ((), GiveUp(Reason.SERVER))],
+)
+def test_another_schedule_is_followed(schedule: tuple[float, ...], expected: Decision) -> None:
+    outcome = Outcome(Reason.SERVER, 500)
+    assert expected == decide(kind=SCHEDULED, tries=1, outcome=outcome, now=NOW, schedule=schedule)
+
+
+@given(
+    st.sampled_from(RETRIED),
+    st.integers(1, FINAL_TRY - 1),
+    st.floats(-1, 1),
+    st.none() | st.floats(0, 1e12),
+)
+def test_the_next_try_is_never_sooner_than_planned_nor_later_than_allowed(
+    reason: Reason, tries: int, jitter: float, asked: float | None
+) -> None:
+    outcome = Outcome(reason, retry_after=asked)
+    next_try = decide(kind=SCHEDULED, tries=tries, outcome=outcome, now=NOW, jitter=jitter)
+    assert isinstance(next_try, RetryAt)
+    seconds = (next_try.at - NOW).total_seconds()
+    planned = SCHEDULE[tries]
+    assert planned * 0.9 - 0.001 <= seconds <= max(planned * 1.1, DAY) + 0.001
+    if asked is not None:
+        assert seconds >= min(asked, DAY) - 0.001

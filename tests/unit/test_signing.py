@@ -1,0 +1,208 @@
+"""Receivers check our signatures with their own libraries; so do these tests."""
+
+import hashlib
+import hmac
+import time
+
+import pytest
+import standardwebhooks
+import svix.webhooks
+
+from portal.delivery.headers import HeaderError
+from portal.delivery.signing import (
+    SecretError,
+    check_secret,
+    generate_secret,
+    hint,
+    request_headers,
+    sign_headers,
+    verify,
+    verify_standard,
+)
+
+BODY = '{"event": "asset.created", "asset": {"name": "Größe 4"}}'.encode()
+ID = "0195a1b2-0000-7000-8000-000000000001"
+OLD, NEW = generate_secret(), generate_secret()
+OWN = "correct hörse battery staple"
+
+Library = type[standardwebhooks.Webhook] | type[svix.webhooks.Webhook]
+LIBRARIES = pytest.mark.parametrize(
+    "library", [standardwebhooks.Webhook, svix.webhooks.Webhook], ids=["standardwebhooks", "svix"]
+)
+
+
+def signed(secret: str | None, next_secret: str | None = None) -> dict[str, str]:
+    return sign_headers(
+        body=BODY,
+        message_id=ID,
+        sent_at=int(time.time()),
+        secret=secret,
+        next_secret=next_secret,
+    )
+
+
+def hex_hmac(secret: str) -> str:
+    return hmac.new(secret.encode(), BODY, hashlib.sha256).hexdigest()
+
+
+@pytest.mark.parametrize("secret", [OLD, OWN])
+def test_the_house_signature_is_the_hmac_with_the_whole_secret_as_text(secret: str) -> None:
+    assert signed(secret)["X-Asset-Webhook-Signature"] == hex_hmac(secret)
+
+
+def test_it_agrees_with_a_signature_worked_out_elsewhere() -> None:
+    # echo -n '{"a": 1}' | openssl dgst -sha256 -hmac 'top-secret'
+    headers = sign_headers(body=b'{"a": 1}', message_id="m", sent_at=1, secret="top-secret")
+    assert (
+        headers["X-Asset-Webhook-Signature"]
+        == "acee58ad1eff1577bb45d2daf062261a05a72f94b36f86120372ee6e783f1e77"
+    )
+
+
+@LIBRARIES
+def test_the_official_libraries_accept_a_secret_we_made(library: Library) -> None:
+    library(OLD).verify(BODY, signed(OLD))
+
+
+@LIBRARIES
+def test_the_official_libraries_accept_any_other_secret_as_its_bytes(library: Library) -> None:
+    library(OWN.encode()).verify(BODY, signed(OWN))
+
+
+@LIBRARIES
+@pytest.mark.parametrize(
+    "text", ["MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "c2VjcmV0LWtleSE", "YWJjZA=="]
+)
+def test_a_secret_from_elsewhere_may_be_padded_or_not(library: Library, text: str) -> None:
+    library(f"whsec_{text}").verify(BODY, signed(f"whsec_{text}"))
+
+
+@LIBRARIES
+def test_in_the_overlap_both_secrets_verify(library: Library) -> None:
+    headers = signed(OLD, NEW)
+    for secret in (OLD, NEW):
+        library(secret).verify(BODY, headers)
+
+
+@LIBRARIES
+def test_the_official_libraries_refuse_a_changed_body(library: Library) -> None:
+    with pytest.raises(standardwebhooks.WebhookVerificationError):
+        library(OLD).verify(BODY + b" ", signed(OLD))
+
+
+def test_in_the_overlap_the_old_secret_stays_where_receivers_look() -> None:
+    headers = signed(OLD, NEW)
+    assert headers["X-Asset-Webhook-Signature"] == hex_hmac(OLD)
+    assert headers["X-Asset-Webhook-Signature-Next"] == hex_hmac(NEW)
+    assert len(headers["webhook-signature"].split(" ")) == 2
+
+
+def test_without_a_secret_nothing_is_signed() -> None:
+    assert signed(None) == {}
+    assert signed("") == {}
+
+
+def test_a_first_secret_signs_even_if_it_is_called_the_next() -> None:
+    assert signed(None, NEW)["X-Asset-Webhook-Signature"] == hex_hmac(NEW)
+
+
+def everything(**more: object) -> dict[str, str]:
+    arguments: dict[str, object] = {
+        "event": "asset.created",
+        "timestamp": "2025-02-04T12:00:00+00:00",
+        "message_id": ID,
+        "version": "0.1.0",
+        "body": BODY,
+        "sent_at": 1738670400,
+        "secret": OLD,
+    }
+    return request_headers(**{**arguments, **more})  # type: ignore[arg-type]  # a table of kinds
+
+
+def test_headers_come_in_the_order_of_the_contract_and_custom_ones_last() -> None:
+    headers = everything(next_secret=NEW, custom=[("X-Team", "it"), ("Authorization", "Bearer x")])
+    assert list(headers) == [
+        "Content-Type",
+        "User-Agent",
+        "X-Asset-Webhook-Event",
+        "X-Asset-Webhook-Timestamp",
+        "X-Asset-Webhook-Id",
+        "X-Asset-Webhook-Signature",
+        "X-Asset-Webhook-Signature-Next",
+        "webhook-id",
+        "webhook-timestamp",
+        "webhook-signature",
+        "X-Team",
+        "Authorization",
+    ]
+    assert headers["Content-Type"] == "application/json"
+    assert headers["User-Agent"] == "AssetWebhooks/0.1.0"
+    assert headers["X-Asset-Webhook-Id"] == headers["webhook-id"] == ID
+    assert headers["webhook-timestamp"] == "1738670400"
+
+
+def test_without_a_secret_there_are_five_headers() -> None:
+    assert len(everything(secret=None)) == 5
+
+
+@pytest.mark.parametrize("name", ["content-type", "WEBHOOK-ID", "x-asset-webhook-signature"])
+def test_a_custom_header_cannot_take_the_place_of_ours(name: str) -> None:
+    with pytest.raises(HeaderError):
+        everything(custom=[(name, "mine")])
+
+
+def test_the_tools_for_receivers_tell_good_from_bad() -> None:
+    headers = signed(OLD, NEW)
+    house, standard = headers["X-Asset-Webhook-Signature"], headers["webhook-signature"]
+    assert verify(body=BODY, signature=house, secret=OLD)
+    assert not verify(body=BODY, signature=house, secret=NEW)
+    assert not verify(body=BODY, signature="ä\ud800", secret=OLD)
+    sent = int(headers["webhook-timestamp"])
+    for secret, good in ((OLD, True), (NEW, True), (OWN, False)):
+        assert good is verify_standard(
+            body=BODY, message_id=ID, sent_at=sent, signatures=standard, secret=secret
+        )
+
+
+def test_a_secret_we_made_is_long_new_and_survives_copying() -> None:
+    assert OLD != NEW
+    assert OLD.startswith("whsec_")
+    assert len(OLD) == 50
+    assert not OLD.endswith("=")
+    assert check_secret(OLD) is None
+
+
+@pytest.mark.parametrize("secret", [OWN, "eight888", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"])
+def test_it_takes_a_secret_of_ones_own(secret: str) -> None:
+    assert check_secret(secret) is None
+
+
+@pytest.mark.parametrize(
+    ("secret", "says"),
+    [
+        ("", "8 to 200 characters"),
+        ("short", "8 to 200 characters"),
+        ("x" * 201, "8 to 200 characters"),
+        ("long enough ", "space before or after"),
+        ("long\nenough", "no line breaks"),
+        ("long\ud800enough", "no line breaks"),
+        ("whsec_not base64", "base64"),
+        ("whsec_====", "base64"),
+        ("whsec_ümlaut", "base64"),
+        ("whsec_abcde", "base64"),
+    ],
+)
+def test_it_says_what_to_change_in_a_secret_that_will_not_do(secret: str, says: str) -> None:
+    sentence = check_secret(secret)
+    assert sentence is not None
+    assert says in sentence
+
+
+def test_a_spoilt_secret_never_signs_silently() -> None:
+    with pytest.raises(SecretError):
+        signed("whsec_not base64")
+
+
+def test_the_hint_is_four_characters_and_none_of_a_short_secret() -> None:
+    assert hint("correct-horse-4f2a") == "4f2a"
+    assert hint("eight888") == ""
