@@ -14,6 +14,7 @@ from typing import Final, cast
 
 from flask import current_app
 from redis import Redis
+from redis.exceptions import ResponseError
 from rq.exceptions import DeserializationError, NoSuchJobError
 from rq.job import Job
 from rq_scheduler import Scheduler
@@ -24,6 +25,16 @@ from portal.queue import DELIVERIES, SWEEP, SWEEP_ID, bell
 log = logging.getLogger(__name__)
 
 ENTRIES: Final = Scheduler.scheduled_jobs_key
+JOB_PREFIX: Final = Job.redis_job_namespace_prefix.encode()
+# A ResponseError: the key holds another kind of value. A ValueError: also bytes that are no text.
+UNREADABLE: Final = (
+    NoSuchJobError,
+    DeserializationError,
+    ResponseError,
+    ValueError,
+    TypeError,
+    KeyError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,28 +66,25 @@ def reconcile(redis: Redis, entries: Iterable[Entry]) -> list[str]:
 
     Safe to run in many processes at once: ids are fixed, and each step may be repeated.
     """
-    wanted = {entry.id: entry for entry in entries}
-    found = _due_times(redis)
+    wanted = {entry.id.encode(): entry for entry in entries}
+    # The client's types also cover decoding clients; ours answers (bytes, float) pairs.
+    pairs = cast("list[tuple[bytes, float]]", redis.zrange(ENTRIES, 0, -1, withscores=True))
+    found = dict(pairs)
     broken = [id_ for id_, entry in wanted.items() if not _is_right(redis, entry, found.get(id_))]
     strange = [id_ for id_ in found.keys() - wanted.keys() if _is_ours_or_unreadable(redis, id_)]
     for id_ in [*broken, *strange]:
-        _remove(redis, id_)
+        redis.zrem(ENTRIES, id_)
+        redis.delete(JOB_PREFIX + id_)
     for id_ in broken:
         _add(redis, wanted[id_])
-    return [*broken, *strange]
-
-
-def _due_times(redis: Redis) -> dict[str, float]:
-    # The client's types also cover decoding clients; ours answers (bytes, float) pairs.
-    pairs = cast("list[tuple[bytes, float]]", redis.zrange(ENTRIES, 0, -1, withscores=True))
-    return {key.decode(errors="replace"): due for key, due in pairs}
+    return [id_.decode(errors="replace") for id_ in [*broken, *strange]]
 
 
 def _is_right(redis: Redis, entry: Entry, due: float | None) -> bool:
     # Too far in the future: it was written while the clock was wrong.
     if due is None or due > time.time() + 2 * entry.interval + 1:
         return False
-    job = _read(redis, entry.id)
+    job = _read(redis, entry.id.encode())
     return (
         job is not None
         and (job.func_name, job.origin) == (entry.job, entry.queue)
@@ -87,23 +95,18 @@ def _is_right(redis: Redis, entry: Entry, due: float | None) -> bool:
     )
 
 
-def _is_ours_or_unreadable(redis: Redis, id_: str) -> bool:
+def _is_ours_or_unreadable(redis: Redis, id_: bytes) -> bool:
     job = _read(redis, id_)
     return job is None or str(job.func_name).startswith("jobs.")
 
 
-def _read(redis: Redis, id_: str) -> Job | None:
+def _read(redis: Redis, id_: bytes) -> Job | None:
     try:
-        job = Job.fetch(id_, connection=redis)
-        _ = job.func_name, job.meta  # unpickles what the scheduler would unpickle
-    except (NoSuchJobError, DeserializationError, ValueError, TypeError, KeyError):
+        job = Job.fetch(id_.decode(), connection=redis)
+        _ = job.func_name  # unpickles what the scheduler would unpickle
+    except UNREADABLE:
         return None
     return job
-
-
-def _remove(redis: Redis, id_: str) -> None:
-    redis.zrem(ENTRIES, id_)
-    redis.delete(Job.key_for(id_))
 
 
 def _add(redis: Redis, entry: Entry) -> None:

@@ -1,0 +1,123 @@
+"""The schedule heals: whatever happened to its entries in Redis, the next look finds them right."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from redis import Redis
+from rq.job import Job
+from rq_scheduler import Scheduler
+
+from portal.config import Settings, load_settings
+from portal.schedule import ENTRIES, Entry, reconcile, table
+from tests.services.test_ring import KEYS
+from tests.valkey import PrivateValkey
+
+SWEEP_KEY = "rq:job:sweep"
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[Redis]:
+    server = PrivateValkey(tmp_path / "valkey")
+    server.start()
+    yield server.client()
+    server.close()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return load_settings(KEYS | {"INSTANCE_DIR": str(tmp_path / "instance")})
+
+
+@pytest.fixture
+def entries(settings: Settings) -> tuple[Entry, ...]:
+    return table(settings)
+
+
+def ids(redis: Redis) -> list[bytes]:
+    return list(redis.zrange(ENTRIES, 0, -1))
+
+
+def is_right(redis: Redis) -> bool:
+    job = Job.fetch("sweep", connection=redis)
+    return (
+        ids(redis) == [b"sweep"]
+        and (job.func_name, job.origin, job.result_ttl, job.ttl)
+        == ("jobs.sweep.sweep", "deliveries", -1, None)
+        and job.meta == {"interval": 2}
+        and redis.ttl(SWEEP_KEY) == -1
+    )
+
+
+def test_an_empty_redis_gets_the_whole_table(redis: Redis, entries: tuple[Entry, ...]) -> None:
+    assert reconcile(redis, entries) == ["sweep"]
+    assert is_right(redis)
+
+
+def test_a_right_schedule_is_left_alone(redis: Redis, entries: tuple[Entry, ...]) -> None:
+    reconcile(redis, entries)
+    before = redis.zscore(ENTRIES, "sweep"), redis.hgetall(SWEEP_KEY)
+    assert reconcile(redis, entries) == []
+    assert (redis.zscore(ENTRIES, "sweep"), redis.hgetall(SWEEP_KEY)) == before
+
+
+DAMAGES: dict[str, Callable[[Redis], object]] = {
+    "flushed": lambda redis: redis.flushall(),
+    "job is gone": lambda redis: redis.delete(SWEEP_KEY),
+    "entry is gone": lambda redis: redis.zrem(ENTRIES, "sweep"),
+    "data cannot be read": lambda redis: redis.hset(SWEEP_KEY, "data", b"\x00garbage"),
+    "data is a stranger's pickle": lambda redis: redis.hset(SWEEP_KEY, "data", b"\x80\x04N."),
+    "meta cannot be read": lambda redis: redis.hset(SWEEP_KEY, "meta", b"\xff\xff"),
+    "status cannot be read": lambda redis: redis.hset(SWEEP_KEY, "status", "nonsense"),
+    "dates cannot be read": lambda redis: redis.hset(SWEEP_KEY, "created_at", "yesterday"),
+    "it would expire": lambda redis: redis.expire(SWEEP_KEY, 60),
+    "result would end it": lambda redis: redis.hset(SWEEP_KEY, "result_ttl", 0),
+    "written by a clock two hours ahead": lambda redis: redis.zadd(
+        ENTRIES, {"sweep": time.time() + 7200}
+    ),
+    "on another queue": lambda redis: redis.hset(SWEEP_KEY, "origin", "background"),
+    "a second entry without a job": lambda redis: redis.zadd(ENTRIES, {"lost": time.time()}),
+    "an id that is no text": lambda redis: redis.zadd(ENTRIES, {b"\xff\xfe": time.time()}),
+    "wrong type": lambda redis: (redis.delete(SWEEP_KEY), redis.set(SWEEP_KEY, "text")),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
+def test_it_repairs(
+    redis: Redis, entries: tuple[Entry, ...], damage: Callable[[Redis], object]
+) -> None:
+    reconcile(redis, entries)
+    damage(redis)
+    assert reconcile(redis, entries)
+    assert is_right(redis)
+    Scheduler(connection=redis).enqueue_jobs()
+    assert reconcile(redis, entries) == []
+
+
+def test_a_duplicate_of_ours_goes_and_another_programs_entry_stays(
+    redis: Redis, entries: tuple[Entry, ...]
+) -> None:
+    scheduler = Scheduler(connection=redis, queue_name="deliveries")
+    for id_, name in (("copy", "jobs.sweep.sweep"), ("theirs", "their.module.work")):
+        scheduler.schedule(datetime.now(UTC), name, interval=1, id=id_)
+    assert sorted(reconcile(redis, entries)) == ["copy", "sweep"]
+    assert sorted(ids(redis)) == [b"sweep", b"theirs"]
+
+
+def test_a_changed_interval_takes_effect(redis: Redis, settings: Settings) -> None:
+    reconcile(redis, table(settings))
+    slower = table(replace(settings, sweep_seconds=7))
+    assert reconcile(redis, slower) == ["sweep"]
+    assert Job.fetch("sweep", connection=redis).meta == {"interval": 7}
+
+
+def test_the_entry_outlives_its_runs(redis: Redis, entries: tuple[Entry, ...]) -> None:
+    reconcile(redis, entries)
+    for _ in range(3):
+        redis.zadd(ENTRIES, {"sweep": time.time() - 1})
+        Scheduler(connection=redis).enqueue_jobs()
+    assert redis.lrange("rq:queue:deliveries", 0, -1) == [b"sweep"] * 3
+    assert is_right(redis)
