@@ -1,0 +1,17 @@
+"""The sweep: every few seconds, whatever rang or did not ring, what is due gets its pump."""
+
+from jobs.context import job
+from portal import queue
+from portal.services import dispatch, processes
+
+
+@job
+def sweep() -> None:
+    """Settle what nobody else will, ring if anything is claimable, leave a sign of life.
+
+    May run twice at once, and beside a pump.
+    """
+    dispatch.settle()
+    if dispatch.has_claimable():
+        queue.ring()
+    processes.record("sweep")

@@ -1,0 +1,115 @@
+"""A worker process: one RQ queue, jobs run in the process itself.
+
+What is due is known to the database, so a worker that gets into trouble with Redis ends, with an
+exit code that says so, and the supervisor starts a fresh one.
+"""
+
+import logging
+import os
+import resource
+import sys
+from typing import NoReturn
+
+from redis.exceptions import RedisError
+from rq import SimpleWorker
+from rq.utils import import_attribute
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import configure_mappers
+
+from jobs.context import application, job
+from jobs.stopping import stop
+from jobs.sweep import sweep
+from jobs.waiting import LONGEST_PAUSE, wait_for_redis
+from portal.extensions import db
+from portal.queue import JOB_NAMES, patient_client
+from portal.schedule import ensure_schedule
+from portal.services import processes
+
+log = logging.getLogger(__name__)
+
+SWEEP_IS_LATE = 15.0  # seconds; then the scheduler is taken for dead and the workers sweep
+OPEN_FILES = 65_536
+
+
+class PortalWorker(SimpleWorker):
+    """RQ's worker without forks; only its two public hooks are ours."""
+
+    # RQ doubles its pause up to a minute; everything would wait that long after an outage.
+    max_connection_wait_time = LONGEST_PAUSE
+
+    def handle_warm_shutdown_request(self) -> None:
+        """SIGTERM does not reach a running job: the pump reads this flag."""
+        stop.set()
+        super().handle_warm_shutdown_request()  # type: ignore[no-untyped-call]  # untyped in RQ
+
+    def run_maintenance_tasks(self) -> None:
+        """RQ's own housekeeping, and what keeps deliveries going without the scheduler."""
+        super().run_maintenance_tasks()  # type: ignore[no-untyped-call]  # untyped in RQ
+        try:
+            keep_going()
+        except SQLAlchemyError as error:
+            log.warning("The database does not answer: %s", error.__class__.__name__)
+
+
+@job
+def keep_going() -> None:
+    """Repair the schedule, and sweep when nobody has for a while."""
+    ensure_schedule()
+    age = processes.age("sweep")
+    if age is None or age > SWEEP_IS_LATE:
+        sweep()
+
+
+def run_worker(queue_name: str) -> NoReturn:
+    """Work until SIGTERM (exit code 0) or until Redis is gone (1).
+
+    Leaves by `os._exit`: a name lookup that hangs in libcurl must not hold up the end.
+    """
+    code = 1
+    try:
+        warm_up()
+        code = _work(queue_name)
+    except RedisError as error:
+        log.warning("Redis is gone: %s", error)
+    except Exception:
+        log.exception("The worker for %s failed.", queue_name)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _work(queue_name: str) -> int:
+    redis = patient_client(application().extensions["settings"].redis_url)
+    wait_for_redis(redis)
+    worker = PortalWorker(
+        [queue_name],
+        connection=redis,
+        worker_ttl=45,
+        maintenance_interval=30,
+        log_job_description=False,
+    )
+    log.info("Ready for %s.", queue_name)
+    worker.work(logging_level="WARNING")
+    return 0 if stop.is_set() else 1
+
+
+def warm_up() -> None:
+    """Do now what the first delivery would have to wait for."""
+    _raise_limit_of_open_files()
+    for name in JOB_NAMES:
+        import_attribute(name)
+    configure_mappers()
+    with application().app_context():
+        try:
+            db.session.execute(text("SELECT 1"))
+        except SQLAlchemyError as error:
+            log.warning("The database does not answer: %s", error.__class__.__name__)
+
+
+def _raise_limit_of_open_files() -> None:
+    # Each request in flight holds a socket; the usual soft limit is 1024.
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
