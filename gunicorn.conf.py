@@ -1,0 +1,35 @@
+"""The web server: two processes with threads, quiet, and gone when its parent is."""
+
+import os
+from typing import Any
+
+from jobs.child import dies_with
+from portal.config import load_settings
+from portal.schedule import ensure_schedule
+
+_settings = load_settings()
+_host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host
+
+bind = f"{_host}:{_settings.port}"
+workers = 2
+worker_class = "gthread"
+threads = 8
+timeout = 60
+graceful_timeout = 10
+keepalive = 5
+loglevel = "warning"
+# Its socket would lie in the home folder, one for all portals of a user.
+control_socket_disable = True
+# The heartbeat file must not lie on a disk that can be busy.
+worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108 - gunicorn's advice
+
+
+def post_fork(server: Any, _worker: Any) -> None:
+    """A web process ends with its master, however that one ended."""
+    dies_with(server.pid)()
+
+
+def post_worker_init(worker: Any) -> None:
+    """The web's start is one of the moments that repair the schedule."""
+    with worker.wsgi.app_context():
+        ensure_schedule()

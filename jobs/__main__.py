@@ -1,0 +1,16 @@
+"""`python -m jobs worker deliveries`: the same commands without the pages, for lean processes."""
+
+import sys
+
+import click
+
+from jobs.cli import scheduler, worker
+from portal.settings_values import SettingsError
+
+main = click.Group("jobs", commands=[worker, scheduler])
+
+if __name__ == "__main__":
+    try:
+        main()
+    except SettingsError as error:
+        sys.exit(str(error))

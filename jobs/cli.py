@@ -1,0 +1,51 @@
+"""The commands that start processes: worker, scheduler, up."""
+
+import sys
+
+import click
+from flask import Flask, current_app
+from flask.cli import with_appcontext
+
+from portal.queue import QUEUES
+
+# Imports stay inside the commands: each process loads what it runs and no more.
+
+
+@click.command()
+@click.argument("queue", type=click.Choice(QUEUES))
+def worker(queue: str) -> None:
+    """Run the jobs of one queue until the process is told to stop."""
+    _log_to_stderr()
+    from jobs.worker import run_worker
+
+    run_worker(queue)
+
+
+@click.command()
+def scheduler() -> None:
+    """Queue what the clock asks for until the process is told to stop."""
+    _log_to_stderr()
+    from jobs.scheduler import run_scheduler
+
+    sys.exit(run_scheduler())
+
+
+@click.command()
+@with_appcontext
+def up() -> None:
+    """Start everything for one machine: database, Valkey, web, workers, scheduler."""
+    from jobs.up import bring_up
+
+    bring_up(current_app._get_current_object())  # type: ignore[attr-defined]  # werkzeug's proxy
+
+
+def register(app: Flask) -> None:
+    """Add the commands to `flask`."""
+    for command in (worker, scheduler, up):
+        app.cli.add_command(command)
+
+
+def _log_to_stderr() -> None:
+    import logging
+
+    logging.basicConfig(level=logging.INFO, format="%(levelname)-7s %(message)s")

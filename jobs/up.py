@@ -1,0 +1,125 @@
+"""`flask up`: everything for one machine, from checked settings to running processes."""
+
+import errno
+import fcntl
+import os
+import socket
+import sys
+from pathlib import Path
+
+import click
+import flask_migrate
+from flask import Flask
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
+
+from jobs import embedded
+from jobs.plan import Plan, Program, become
+from portal.config import ROOT, Settings, SettingsError
+from portal.services import people
+
+WEB, WORKER, VALKEY = range(3)  # the order in which they are stopped
+
+
+class CannotStart(click.ClickException):
+    """One sentence on why the portal does not start; exit code 2, as for wrong usage."""
+
+    exit_code = 2
+
+    def show(self, file: object = None) -> None:
+        """Print the sentence alone."""
+        click.echo(self.message, err=True)
+
+
+def bring_up(app: Flask) -> None:
+    """Check, migrate, and become the supervisor. Returns only by `CannotStart`."""
+    settings: Settings = app.extensions["settings"]
+    address = free_address(settings.host, settings.port)
+    lock_instance(settings.instance_dir)
+    try:
+        programs = all_programs(settings)
+    except SettingsError as error:
+        raise CannotStart(str(error)) from None
+    with app.app_context():
+        migrate(settings)
+        greeting = greet(settings, people.setup_link())
+    os.chdir(ROOT)  # `python -m` and `wsgi:app` are found from here
+    become(Plan(programs, *address, greeting), os.environ | {"TZ": "UTC", "PYTHONUNBUFFERED": "1"})
+
+
+def free_address(host: str, port: int) -> tuple[str, int]:
+    """The numeric address to listen on. Raises `CannotStart` when it cannot be had."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, address = found[0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            probe.listen(1)
+    except PermissionError:
+        raise CannotStart(f"Port {port} needs more rights; choose a PORT above 1023.") from None
+    except (socket.gaierror, UnicodeError):
+        raise CannotStart(f"HOST must be an address of this machine, not “{host}”.") from None
+    except OSError as error:
+        raise CannotStart(_why_not(error, host, port)) from None
+    return str(address[0]), port
+
+
+def _why_not(error: OSError, host: str, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"Port {port} is taken by another program; stop it, or choose another PORT."
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"HOST must be an address of this machine, not “{host}”."
+    return f"The portal cannot listen on {host}, port {port}: {error.strerror}."
+
+
+def lock_instance(instance_dir: Path) -> None:
+    """Hold the instance folder until the supervisor ends: a second start would take over the
+    Valkey socket of the first. Raises `CannotStart` when somebody else holds it."""
+    handle = os.open(instance_dir / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise CannotStart(
+            f"The portal already runs from {instance_dir}; stop it, or choose another INSTANCE_DIR."
+        ) from None
+    os.set_inheritable(handle, True)  # through exec, to the supervisor and no further
+
+
+def migrate(settings: Settings) -> None:
+    """Bring the database to the newest schema. Raises `CannotStart` when it does not answer."""
+    try:
+        flask_migrate.upgrade()
+    except OperationalError as error:
+        where = make_url(settings.database_url).render_as_string(hide_password=True)
+        why = str(error.orig).strip().splitlines()[0]
+        raise CannotStart(f"The database {where} cannot be used: {why}.") from None
+
+
+def all_programs(settings: Settings) -> list[Program]:
+    """Every process of one machine, in the order in which they start."""
+    programs = [
+        Program("web", [sys.executable, "-m", "gunicorn", "wsgi:app"], WEB),
+        Program("deliveries", _jobs("worker", "deliveries"), WORKER),
+        Program("background", _jobs("worker", "background"), WORKER),
+        Program("scheduler", _jobs("scheduler"), WEB),
+    ]
+    if settings.uses_embedded_valkey:
+        path = settings.redis_url.removeprefix("unix://")
+        command = embedded.command(settings.instance_dir)
+        programs.insert(0, Program("valkey", command, VALKEY, socket=path))
+    return programs
+
+
+def _jobs(*command: str) -> list[str]:
+    return [sys.executable, "-m", "jobs", *command]
+
+
+def greet(settings: Settings, setup_link: str | None) -> list[str]:
+    """What to say once the portal answers."""
+    lines = ["", f"The portal is ready: {settings.base_url}"]
+    if setup_link:
+        lines += ["", f"Open {setup_link} to make the first administrator."]
+    if settings.local_trial:
+        lines += ["", "This is a local trial: webhooks may reach programs on this machine."]
+    return [*lines, "Press Ctrl-C to stop.", ""]

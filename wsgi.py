@@ -1,0 +1,15 @@
+"""Where servers and the `flask` command find the application."""
+
+import sys
+
+import jobs.cli
+from portal.app import create_app
+from portal.config import SettingsError
+
+try:
+    app = create_app()
+except SettingsError as error:
+    sys.stderr.write(f"{error}\n")
+    sys.exit(2)
+
+jobs.cli.register(app)
