@@ -20,6 +20,7 @@ from portal.keys import Keys, load_keys
 from portal.settings_values import (
     SettingsError,
     choice_of_zone,
+    currency,
     database_url,
     durations,
     flag,
@@ -65,6 +66,7 @@ class Settings:
     sweep_seconds: int
     retention_days: int
     timezone: ZoneInfo
+    currency: str
     smtp_url: str = field(repr=False)
     inbox_origin: str
     metrics_token: str = field(repr=False)
@@ -118,6 +120,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         sweep_seconds=number(environ, "SWEEP_SECONDS", 2, 1, 60),
         retention_days=number(environ, "RETENTION_DAYS", 30, 1, 3650),
         timezone=choice_of_zone(environ, "TIMEZONE", "UTC"),
+        currency=currency(environ, "CURRENCY", "EUR"),
         smtp_url=environ.get("SMTP_URL", ""),
         inbox_origin=web_address(environ, "INBOX_ORIGIN", f"http://127.0.0.1:{port}"),
         metrics_token=environ.get("METRICS_TOKEN", ""),

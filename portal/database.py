@@ -2,9 +2,10 @@
 
 import logging
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, DateTime, Dialect, Engine, event, text
+from sqlalchemy import Connection, DateTime, Dialect, Engine, Numeric, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.types import TypeDecorator
 
@@ -50,6 +51,28 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+class Money(TypeDecorator[Decimal]):
+    """An amount with two decimals, up to ten digits before them.
+
+    SQLite has no decimals: its 15 exact digits hold our twelve, and the result is rounded to cents.
+    """
+
+    impl = Numeric
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        """Numbers in and out on SQLite, decimals on PostgreSQL."""
+        return dialect.type_descriptor(Numeric(12, 2, asdecimal=dialect.name == "postgresql"))
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Any:
+        """Give SQLite a number that it can hold."""
+        return value if value is None or dialect.name == "postgresql" else float(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
+        """Always two decimals, as money is written."""
+        return None if value is None else Decimal(str(value)).quantize(Decimal("0.01"))
 
 
 def engine_options(url: str) -> dict[str, Any]:

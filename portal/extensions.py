@@ -10,11 +10,11 @@ from flask_login import LoginManager
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf.csrf import CSRFProtect
-from sqlalchemy import JSON, BigInteger, Date, Integer, LargeBinary, MetaData, Numeric, Text, Uuid
+from sqlalchemy import JSON, BigInteger, Date, Integer, LargeBinary, MetaData, Text, Uuid
 from sqlalchemy.orm import DeclarativeBase
 
 from portal.config import Settings
-from portal.database import UtcDateTime
+from portal.database import Money, UtcDateTime
 
 # For the tables that grow with every event. SQLite's own row ids need the plain type.
 Big = Annotated[int, "big"]
@@ -39,7 +39,7 @@ class Base(DeclarativeBase):
         uuid.UUID: Uuid(),
         bytes: LargeBinary(),
         str: Text(),
-        Decimal: Numeric(12, 2),
+        Decimal: Money(),
         dict[str, Any]: JSON(),
         list[Any]: JSON(),
     }

@@ -27,6 +27,14 @@ def flag(environ: Mapping[str, str], name: str) -> bool:
     return text == "1"
 
 
+def currency(environ: Mapping[str, str], name: str, default: str) -> str:
+    """The three capital letters of a currency (ISO 4217)."""
+    text = environ.get(name, "").strip() or default
+    if len(text) != 3 or not (text.isascii() and text.isalpha() and text.isupper()):
+        raise SettingsError(f"{name} must be three capital letters, as in “EUR”, not “{text}”.")
+    return text
+
+
 def durations(environ: Mapping[str, str], name: str, default: str) -> tuple[int, ...]:
     """Seconds before each attempt, separated by commas; the first is usually 0."""
     text = environ.get(name, "").strip() or default

@@ -1,4 +1,4 @@
-"""The register: categories, locations, assets."""
+"""The register: categories, locations, assets, and the counter of their tags."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -91,9 +91,16 @@ def upgrade() -> None:
         sqlite_where=sa.text("deleted_at IS NULL AND serial_number IS NOT NULL"),
         postgresql_where=sa.text("deleted_at IS NULL AND serial_number IS NOT NULL"),
     )
+    op.create_table(
+        "counters",
+        sa.Column("name", sa.String(length=32), nullable=False),
+        sa.Column("value", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_counters")),
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("counters")
     op.drop_table("assets")
     op.drop_table("locations")
     op.drop_table("categories")

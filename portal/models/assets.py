@@ -128,6 +128,15 @@ class Asset(Base):
     )
 
 
+class Counter(Base):
+    """The last number given out in a series, so that none is given twice."""
+
+    __tablename__ = "counters"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    value: Mapped[int]
+
+
 class Activity(Base):
     """One line of an asset's timeline, written in the transaction of the change."""
 
