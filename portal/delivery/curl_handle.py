@@ -109,7 +109,7 @@ class CurlHandle:
         setopt(pycurl.TIMEOUT_MS, max(1, int(timeout * 1000)))
         setopt(pycurl.CONNECTTIMEOUT_MS, max(1, int(min(timeout, CONNECT_TIMEOUT) * 1000)))
 
-    def _open_socket(self, _purpose: int, wanted: pycurl.CurlSockAddr) -> socket.socket | int:
+    def _open_socket(self, _purpose: int, wanted: pycurl.CurlSockAddr) -> int:
         """Vet each address before a packet goes there; libcurl then tries the host's next one."""
         host, port = str(wanted.addr[0]), int(wanted.addr[1])
         refusal = self.guard.refusal(host, port, opens=self.opens)
@@ -122,7 +122,8 @@ class CurlHandle:
             self.socket_errno = error.errno or 0
             return pycurl.SOCKET_BAD
         self.opened = True
-        return opened
+        # Detached: from here on the file handle is libcurl's, which closes it.
+        return opened.detach()
 
     def _before_request(self, peer: str, _local: str, port: int, _local_port: int) -> int:
         """Vet the peer of every request.

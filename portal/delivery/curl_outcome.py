@@ -22,7 +22,7 @@ def exchange_of(handle: CurlHandle, curl_code: int, message: str) -> Exchange:
     request = handle.request
     assert request is not None  # noqa: S101 -- a loaded handle always has one
     head = read_head(handle.head)
-    code = handle.curl.getinfo(pycurl.RESPONSE_CODE) if head.complete else None
+    code = _code(handle.curl) if head.complete else None
     phases = _phases(handle.curl)
     reason = _reason(handle, code, curl_code, message, phases)
     answered = code is not None and reason is not Reason.READ_TIMEOUT
@@ -64,7 +64,7 @@ def _reason(
         if curl_code == pycurl.E_OPERATION_TIMEDOUT and 200 <= code <= 299:
             return Reason.READ_TIMEOUT
         return reason_for_code(code)
-    if curl_code == pycurl.E_OK:
+    if curl_code == pycurl.E_OK or (curl_code == pycurl.E_GOT_NOTHING and handle.head):
         return Reason.BAD_REPLY
     progress = Progress(
         name_found=phases.name_lookup is not None,
@@ -73,6 +73,12 @@ def _reason(
         errno=handle.socket_errno or handle.curl.getinfo(pycurl.OS_ERRNO),
     )
     return reason_for_curl(curl_code, message, progress)
+
+
+def _code(curl: pycurl.Curl) -> int | None:
+    code: int = curl.getinfo(pycurl.RESPONSE_CODE)
+    # Other numbers are no final answer of HTTP, though libcurl reads them.
+    return code if 200 <= code <= 599 else None
 
 
 def _phases(curl: pycurl.Curl) -> Phases:

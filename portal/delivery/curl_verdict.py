@@ -20,6 +20,9 @@ _BY_ERRNO = {
     errno.EPERM: Reason.UNREACHABLE,
 }
 
+# CURLE_TOO_LARGE, which pycurl does not name.
+_TOO_LARGE = 100
+
 _BY_CURL_CODE = {
     pycurl.E_URL_MALFORMAT: Reason.DNS,
     pycurl.E_COULDNT_RESOLVE_HOST: Reason.DNS,
@@ -29,6 +32,7 @@ _BY_CURL_CODE = {
     pycurl.E_FTP_WEIRD_SERVER_REPLY: Reason.BAD_REPLY,
     pycurl.E_PARTIAL_FILE: Reason.BAD_REPLY,
     pycurl.E_WRITE_ERROR: Reason.BAD_REPLY,
+    _TOO_LARGE: Reason.BAD_REPLY,
     pycurl.E_SSL_CONNECT_ERROR: Reason.TLS_OTHER,
     pycurl.E_SSL_CERTPROBLEM: Reason.TLS_OTHER,
     pycurl.E_SSL_CIPHER: Reason.TLS_OTHER,

@@ -131,5 +131,6 @@ def read_head(lines: Iterable[bytes]) -> Head:
 
 def _pairs(lines: list[str]) -> Iterable[tuple[str, str]]:
     for line in lines[:MAX_KEPT_HEADERS]:
-        name, _, value = line.partition(":")
-        yield name[:100], value.strip()[:MAX_KEPT_HEADER_VALUE]
+        name, colon, value = line.partition(":")
+        if colon:
+            yield name[:100], value.strip()[:MAX_KEPT_HEADER_VALUE]

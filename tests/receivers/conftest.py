@@ -1,0 +1,30 @@
+"""What the receivers suite shares."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from portal.delivery.transport import Transport
+from tests import netns
+from tests.receiver import Receiver
+from tests.receivers.sending import open_guard
+
+
+@pytest.fixture
+def transport() -> Iterator[Transport]:
+    """A transport that may reach this machine."""
+    transport = Transport(open_guard())
+    yield transport
+    transport.close()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """A well-behaved receiver."""
+    with Receiver() as receiver:
+        yield receiver
+
+
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run tests marked `netns` in their own network namespace, and nowhere else."""
+    return netns.run_apart(pyfuncitem)

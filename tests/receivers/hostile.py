@@ -1,0 +1,190 @@
+"""Receivers that misbehave, byte by byte: a raw socket server and its scripts."""
+
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+Script = Callable[["Visit"], None]
+
+OK_HEAD = b"HTTP/1.1 200 OK\r\n"
+MEGABYTE = 1024 * 1024
+
+
+class Visit:
+    """One connection to a hostile server."""
+
+    def __init__(self, connection: socket.socket, stopped: threading.Event) -> None:
+        self.socket, self._stopped = connection, stopped
+
+    def read_request(self) -> bytes:
+        """Read until the request's body has come."""
+        data = b""
+        while b"\r\n\r\n" not in data:
+            data += self._more()
+        head, _, body = data.partition(b"\r\n\r\n")
+        size = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
+        while len(body) < size:
+            body += self._more()
+        return head + b"\r\n\r\n" + body
+
+    def send(self, data: bytes) -> None:
+        """Send all of it; the visitor may hang up meanwhile."""
+        self.socket.sendall(data)
+
+    def drip(self, pieces: Iterable[bytes], pause: float = 0.05) -> None:
+        """Send one piece after the other, slowly, for at most 200 pieces."""
+        for _, piece in zip(range(200), pieces, strict=False):
+            self.send(piece)
+            if self._stopped.wait(pause):
+                return
+
+    def hang(self) -> None:
+        """Say nothing until the test is over."""
+        self._stopped.wait(20)
+
+    def reset(self) -> None:
+        """Break the connection with RST instead of FIN."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
+
+    def _more(self) -> bytes:
+        data = self.socket.recv(65536)
+        if not data:
+            raise ConnectionError("the visitor hung up")
+        return data
+
+
+class HostileServer:
+    """Plays one script to every visitor, each in a thread of its own."""
+
+    def __init__(self, script: Script, host: str = "127.0.0.1", port: int = 0) -> None:
+        self._script = script
+        self._stopped = threading.Event()
+        self._listener = socket.create_server((host, port), backlog=512)
+        self.port = self._listener.getsockname()[1]
+        self.url = f"http://{host}:{self.port}/"
+        self.visits = 0
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
+        self._threads[0].start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        self._stopped.set()
+        # Closing alone would not wake the thread that waits in accept.
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for thread in self._threads:
+            thread.join(5)
+
+    def _accept(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self.visits += 1
+            thread = threading.Thread(target=self._play, args=(connection,), daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _play(self, connection: socket.socket) -> None:
+        # The visitor hanging up is what these scripts provoke.
+        with connection, suppress(OSError):
+            connection.settimeout(10)
+            self._script(Visit(connection, self._stopped))
+
+
+def answering(*pieces: bytes) -> Script:
+    """Read the request, send these bytes, hang up."""
+
+    def script(visit: Visit) -> None:
+        visit.read_request()
+        visit.send(b"".join(pieces))
+
+    return script
+
+
+def answering_again(answer: bytes) -> Script:
+    """Send the answer to one request after the other on the same connection."""
+
+    def script(visit: Visit) -> None:
+        for _ in range(10_000):
+            visit.read_request()
+            visit.send(answer)
+
+    return script
+
+
+def dripping(head: bytes, piece: bytes) -> Script:
+    """Read the request, send the head, then drip the piece until nobody listens."""
+
+    def script(visit: Visit) -> None:
+        visit.read_request()
+        visit.send(head)
+        visit.drip(piece for _ in range(200))
+
+    return script
+
+
+def pouring(head: bytes, piece: bytes, times: int) -> Script:
+    """Read the request, send the head, then the piece so many times as fast as it goes."""
+
+    def script(visit: Visit) -> None:
+        visit.read_request()
+        visit.send(head)
+        for _ in range(times):
+            visit.send(piece)
+
+    return script
+
+
+def hanging(visit: Visit) -> None:
+    """Read the request and never answer."""
+    visit.read_request()
+    visit.hang()
+
+
+def silent(visit: Visit) -> None:
+    """Accept, then neither read nor write."""
+    visit.hang()
+
+
+def resetting(visit: Visit) -> None:
+    """Read the request, then break the connection."""
+    visit.read_request()
+    visit.reset()
+
+
+def hanging_up(visit: Visit) -> None:
+    """Read the request, then close without a word."""
+    visit.read_request()
+
+
+def cutting_the_body(visit: Visit) -> None:
+    """Promise a hundred bytes, send two, hang up."""
+    visit.read_request()
+    visit.send(OK_HEAD + b"Content-Length: 100\r\n\r\nok")
+
+
+def answering_once_then_closing(visit: Visit) -> None:
+    """Answer one request as if the connection stayed open, then close it."""
+    visit.read_request()
+    visit.send(OK_HEAD + b"Content-Length: 2\r\n\r\nok")
+
+
+def answering_once_then_hanging_up_on_the_next(visit: Visit) -> None:
+    """Answer one request, read the next one, and close without an answer."""
+    answering_once_then_closing(visit)
+    visit.read_request()

@@ -1,0 +1,41 @@
+"""Shorthands for sending through the real transport; every wait is bounded."""
+
+import time
+from ipaddress import ip_network
+
+from portal.delivery.address import AddressGuard
+from portal.delivery.transport import Exchange, Transport, prepare
+
+LOOPBACK = ip_network("127.0.0.0/8")
+HEADERS = (("Content-Type", "application/json"), ("User-Agent", "AssetWebhooks/test"))
+BODY = b'{"event": "asset.created"}'
+
+
+def open_guard() -> AddressGuard:
+    """A guard that lets tests reach this machine."""
+    return AddressGuard([LOOPBACK])
+
+
+def drive_all(transport: Transport, within: float = 10) -> list[Exchange]:
+    """Everything in flight, in the order in which it ended."""
+    ended: list[Exchange] = []
+    until = time.monotonic() + within
+    while transport.in_flight and time.monotonic() < until:
+        ended += transport.drive(0.2)
+    assert not transport.in_flight, f"{transport.in_flight} still in flight after {within} s"
+    return ended
+
+
+def send(
+    transport: Transport,
+    url: str,
+    *,
+    headers: tuple[tuple[str, str], ...] = HEADERS,
+    body: bytes = BODY,
+    timeout: float = 2,
+    opens: tuple[str, int] | None = None,
+) -> Exchange:
+    """One request, from start to end."""
+    transport.start("one", prepare(url, headers, body), timeout=timeout, opens=opens)
+    (exchange,) = drive_all(transport, timeout + 1)
+    return exchange
