@@ -1,0 +1,109 @@
+"""What every page must pass in a real browser: axe, 320 px, a silent console, nothing foreign.
+
+watch(page, base_url)          before the first page is opened
+check_page(page, "webhooks")   on each page, in each of its states
+"""
+
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import Any, Literal
+from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
+
+from playwright.sync_api import ConsoleMessage, Page, Request
+
+WIDE = (1280, 900)
+NARROW = (320, 800)
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+BEYOND_THE_EDGE = """() => {
+  const edge = document.documentElement.clientWidth;
+  if (document.documentElement.scrollWidth <= edge) return [];
+  return [...document.querySelectorAll("body *")]
+    .filter((element) => element.getBoundingClientRect().right > edge + 1)
+    .slice(0, 5)
+    .map((element) => `<${element.tagName} class="${element.getAttribute("class")}">`);
+}"""
+
+
+@dataclass(slots=True)
+class Heard:
+    """What a browser page said and asked for since `watch`."""
+
+    origin: str
+    console: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
+
+
+_heard: "WeakKeyDictionary[Page, Heard]" = WeakKeyDictionary()
+
+
+def watch(page: Page, base_url: str) -> Heard:
+    """Listen to the page's console, errors and requests from now on."""
+    heard = _heard[page] = Heard(_origin(base_url))
+    page.on("console", lambda message: _hear(heard, page, message))
+    page.on("pageerror", lambda error: heard.console.append(str(error)))
+    page.on("request", lambda request: _see(heard, request))
+    return heard
+
+
+def check_page(page: Page, name: str) -> None:
+    """Check what is open now: wide and light, then narrow and dark. `name` is for the report."""
+    before = page.viewport_size
+    try:
+        found = _look(page, WIDE, "light") + _look(page, NARROW, "dark")
+    finally:
+        page.emulate_media(color_scheme=None)
+        if before:
+            page.set_viewport_size(before)
+    heard = _heard.get(page)
+    if heard is not None:
+        found += [f"the console says: {words}" for words in heard.console]
+        found += [f"it asked elsewhere: {url}" for url in heard.foreign]
+    assert not found, f"{name} ({page.url}):\n" + "\n".join(found)
+
+
+def _look(page: Page, size: tuple[int, int], scheme: Literal["light", "dark"]) -> list[str]:
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    wide = [f"at {size[0]} px it is wider than the screen: {e}" for e in _beyond_the_edge(page)]
+    return wide + [f"{scheme}, {size[0]} px: {words}" for words in _axe(page)]
+
+
+def _beyond_the_edge(page: Page) -> list[str]:
+    elements: list[str] = page.evaluate(BEYOND_THE_EDGE)
+    return elements
+
+
+def _axe(page: Page) -> list[str]:
+    if not page.evaluate("() => 'axe' in window"):
+        page.evaluate(AXE)  # through the debugger: the page's own policy would refuse a script
+    result = page.evaluate("rules => axe.run(document, {runOnly: rules})", RULES)
+    return [words for violation in result["violations"] for words in _in_words(violation)]
+
+
+def _in_words(violation: dict[str, Any]) -> list[str]:
+    return [
+        f"{violation['id']}: {violation['help']}: {node['html'][:200]} ({node['failureSummary']})"
+        for node in violation["nodes"][:5]
+    ]
+
+
+def _hear(heard: Heard, page: Page, message: ConsoleMessage) -> None:
+    """A page that is itself an error page is reported by the browser as a failed resource."""
+    itself = message.location.get("url", "") == page.url
+    if not (itself and message.text.startswith("Failed to load resource")):
+        heard.console.append(message.text)
+
+
+def _see(heard: Heard, request: Request) -> None:
+    if (
+        not request.url.startswith(("data:", "about:", "blob:"))
+        and _origin(request.url) != heard.origin
+    ):
+        heard.foreign.append(request.url)
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
