@@ -1,0 +1,55 @@
+# `make help` explains the targets.
+# Settings are taken from the environment or the command line: make run PORT=8001 INSTANCE_DIR=…
+
+PYTHON ?= python3
+ARGS ?=
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.PHONY: help run test check browser
+
+help: ## Explain the targets
+	@awk -F ': ## ' '/^[a-z]+:.* ## / { sub(/:.*/, "", $$1); printf "make %-6s %s\n", $$1, $$2 }' \
+		$(firstword $(MAKEFILE_LIST))
+
+# Webhooks may reach programs on this machine, and the keys are made on the first run. Production
+# runs `flask up` (or the single processes) with its own keys and without this.
+run: export LOCAL_TRIAL ?= 1
+run: .venv/run.stamp
+run: ## Start the portal for a trial on this machine; Ctrl-C ends everything
+	@$(BIN)/python -m flask --app wsgi up
+
+# One process a core; a file's tests stay together, for they share servers.
+test: .venv/dev.stamp browser
+test: ## Install what the tests need, a browser too, and run all of them (ARGS="-k ring" for some)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+check: .venv/dev.stamp
+check: ## Style, types, layers, then every test
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(MAKE) --no-print-directory test
+
+browser:
+	@.ci/browser
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo 'Python 3.11 or newer is needed. Name one: make run PYTHON=python3.12' >&2; exit 1; }
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; \
+		echo 'This Python cannot make a virtual environment. On Debian: apt-get install python3-venv' >&2; \
+		exit 1; }
+
+.venv/run.stamp: requirements.txt | .venv/bin/python
+	@echo 'Installing what the portal needs.'
+	@$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check -r $<
+	@touch $@
+
+.venv/dev.stamp: requirements-dev.txt .venv/run.stamp
+	@echo 'Installing what the tests need.'
+	@$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check -r $<
+	@touch $@
