@@ -1,0 +1,55 @@
+"""What every form of the portal has: tidy text, a `once` token, room for a refusal."""
+
+from typing import Any
+from uuid import UUID, uuid4
+
+from flask_wtf import FlaskForm
+from wtforms import Field, HiddenField, PasswordField, StringField
+from wtforms.fields.core import UnboundField
+
+from portal.services.refusals import Refusal
+
+
+def tidy(text: Any) -> Any:
+    """Text without spaces around it, and without NUL, which PostgreSQL cannot store."""
+    return text.replace("\0", "").strip() if isinstance(text, str) else text
+
+
+class PortalForm(FlaskForm):  # type: ignore[misc]  # flask-wtf publishes no types
+    """A form whose fields are tidied, passwords apart, and to which a refusal can be added.
+
+    `once_value` goes to `once_only()`: a form that is refused keeps its token.
+    """
+
+    form_errors: list[str]
+    once = HiddenField(default=lambda: str(uuid4()))
+
+    class Meta(FlaskForm.Meta):  # type: ignore[misc]  # flask-wtf publishes no types
+        """How fields are made."""
+
+        def bind_field(
+            self, form: Any, unbound_field: "UnboundField[Any]", options: dict[str, Any]
+        ) -> Field:
+            """Tidy what is typed into text fields."""
+            kind = unbound_field.field_class
+            if issubclass(kind, StringField) and not issubclass(kind, PasswordField):
+                options["filters"] = (tidy, *unbound_field.kwargs.get("filters", ()))
+            field: Field = super().bind_field(form, unbound_field, options)
+            return field
+
+    @property
+    def once_value(self) -> UUID:
+        """The form's token; a new one where a script sent none, or none that is a uuid."""
+        try:
+            return UUID(self.once.data or "")
+        except ValueError:
+            self.once.data = str(uuid4())
+            return UUID(self.once.data)
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Show a service's sentence at the field it is about, else above the form."""
+        field = self._fields.get(refusal.field or "")
+        if field is None:
+            self.form_errors = [*self.form_errors, refusal.sentence]
+        else:
+            field.errors = [*field.errors, refusal.sentence]
