@@ -1,0 +1,158 @@
+"""Sample cases of everyday work: lifecycle, holdings, reservations, maintenance, transfers."""
+
+from dataclasses import replace
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Final
+
+from portal.delivery import event_details
+from portal.delivery.event_details import UpdateReason
+from portal.delivery.event_names import EventName
+from portal.delivery.payload import Ref
+from portal.delivery.samples.assets import (
+    BEFORE,
+    DUE,
+    LAPTOP,
+    MAINTENANCE,
+    MARIA,
+    NOW,
+    OFFICE,
+    STORE,
+    TECHNICIAN,
+    Sample,
+    laptop,
+)
+
+_NEW: Final = replace(LAPTOP, version=1, created_at=NOW, updated_at=NOW)
+_ALLOCATION: Final = {
+    "allocation_id": 31,
+    "staff": MARIA,
+    "allocated_at": BEFORE,
+    "location": OFFICE,
+    "condition_out": "good",
+}
+_CHECKOUT: Final = {
+    "checkout_id": 32,
+    "staff": MARIA,
+    "checked_out_at": BEFORE,
+    "due_at": DUE,
+    "purpose": "Trade fair",
+    "condition_out": "good",
+    "reservation_id": None,
+}
+_RESERVATION: Final = {
+    "reservation_id": 58,
+    "staff": MARIA,
+    "starts_at": DUE,
+    "ends_at": DUE + timedelta(days=3),
+    "purpose": "Trade fair",
+}
+_DECISION: Final = {"decided_by": Ref(2, "Ana Novak"), "decided_at": NOW}
+_MAINTENANCE_PLAN: Final = {
+    **MAINTENANCE,
+    "repeat_every_days": 365,
+    "assignee": TECHNICIAN,
+    "supplier": None,
+    "estimated_cost": Decimal(40),
+}
+
+_LIFECYCLE: Final = {
+    EventName.CREATED: Sample(
+        asset=_NEW, moved=(None, "available"), details=event_details.created(_NEW)
+    ),
+    EventName.UPDATED: Sample(
+        asset=LAPTOP,
+        details=event_details.updated(
+            UpdateReason.EDIT,
+            {"name": "ThinkPad", "warranty_expires": None},
+            {"name": LAPTOP.name, "warranty_expires": LAPTOP.warranty_expires},
+        ),
+    ),
+    EventName.DELETED: Sample(
+        asset=LAPTOP,
+        moved=("available", None),
+        details=event_details.deleted(LAPTOP, "Entered twice"),
+    ),
+}
+
+_HOLDINGS: Final = {
+    EventName.ALLOCATED: Sample(
+        asset=laptop("allocated"),
+        moved=("available", "allocated"),
+        details={**_ALLOCATION, "allocated_at": NOW},
+        note="With charger and bag",
+    ),
+    EventName.REVOKED: Sample(
+        asset=replace(LAPTOP, location=STORE),
+        moved=("allocated", "available"),
+        details={
+            **_ALLOCATION,
+            "revoked_at": NOW,
+            "held_days": 15,
+            "condition_in": "good",
+            "return_location": STORE,
+            "reason": "New device",
+        },
+    ),
+    EventName.CHECKED_OUT: Sample(
+        asset=laptop("checked_out", DUE),
+        moved=("available", "checked_out"),
+        details={**_CHECKOUT, "checked_out_at": NOW},
+    ),
+    EventName.CHECKED_IN: Sample(
+        asset=replace(LAPTOP, condition="fair"),
+        moved=("checked_out", "available"),
+        details={
+            **_CHECKOUT,
+            "due_at": NOW - timedelta(days=2),
+            "returned_at": NOW,
+            "was_overdue": True,
+            "days_overdue": 2,
+            "condition_in": "fair",
+            "return_location": OFFICE,
+        },
+    ),
+    EventName.RESERVED: Sample(asset=LAPTOP, details={**_RESERVATION, "state": "pending"}),
+    EventName.RESERVATION_APPROVED: Sample(
+        asset=LAPTOP, details={**_RESERVATION, "state": "approved", **_DECISION}
+    ),
+    EventName.RESERVATION_REJECTED: Sample(
+        asset=LAPTOP,
+        details={
+            **_RESERVATION,
+            "state": "rejected",
+            **_DECISION,
+            "rejection_reason": "Needed for the audit that week",
+        },
+    ),
+}
+
+_CARE: Final = {
+    EventName.MAINTENANCE_SCHEDULED: Sample(asset=LAPTOP, details=_MAINTENANCE_PLAN),
+    EventName.MAINTENANCE_COMPLETED: Sample(
+        asset=LAPTOP,
+        moved=("maintenance", "available"),
+        details={
+            **_MAINTENANCE_PLAN,
+            "completed_on": date(2025, 2, 4),
+            "was_late": False,
+            "outcome": "ok",
+            "cost": Decimal("35.50"),
+            "performed_by": TECHNICIAN,
+            "next_maintenance": {"id": 78, "due_on": date(2026, 2, 4)},
+        },
+    ),
+    EventName.TRANSFERRED: Sample(
+        asset=replace(LAPTOP, location=STORE),
+        details={
+            "transfer_id": 12,
+            "from_location": OFFICE,
+            "to_location": STORE,
+            "transferred_at": NOW,
+            "reason": "Room is being rebuilt",
+            "holder": None,
+        },
+    ),
+}
+
+EVERYDAY: Final = {**_LIFECYCLE, **_HOLDINGS, **_CARE}
