@@ -33,7 +33,9 @@ def run_apart(item: pytest.Function) -> bool | None:
         return None
     world = {"addresses": [], "hosts": {}} | marker.kwargs
     command = ["unshare", "-m", "-n", sys.executable, "-m", "tests.netns", json.dumps(world)]
-    inner = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", item.nodeid]
+    # Only the conftest beside the test: what the others start has no place inside.
+    scope = ["-q", "-p", "no:cacheprovider", f"--confcutdir={item.path.parent}"]
+    inner = [sys.executable, "-m", "pytest", *scope, item.nodeid]
     result = subprocess.run(
         [*command, *inner],
         cwd=item.config.rootpath,

@@ -1,19 +1,20 @@
 """A finished libcurl handle → the Exchange that says what came of the request."""
 
-import ssl
 from collections.abc import Hashable
-from datetime import UTC, datetime
 
 import pycurl
 import requests
 
+from portal.delivery.certificate_dates import CertificateDates
 from portal.delivery.curl_handle import CurlHandle
 from portal.delivery.curl_verdict import Progress, exception_for, reason_for_curl
 from portal.delivery.exchange import Exchange, Phases, one_line, read_head
 from portal.delivery.reason_keys import Reason, reason_for_code
 
 
-def exchange_of(handle: CurlHandle, curl_code: int, message: str) -> Exchange:
+def exchange_of(
+    handle: CurlHandle, curl_code: int, message: str, certificates: CertificateDates
+) -> Exchange:
     """What a handle shows once libcurl has ended its request with this result.
 
     An answer whose head was complete is what its code says, also when the body was cut short by
@@ -36,7 +37,7 @@ def exchange_of(handle: CurlHandle, curl_code: int, message: str) -> Exchange:
         phases=phases,
         peer=_peer(handle.peer),
         reused_connection=handle.curl.getinfo(pycurl.NUM_CONNECTS) == 0 and handle.peer is not None,
-        certificate_ends_at=_certificate_end(handle.curl) if phases.tls else None,
+        certificate_ends_at=certificates.end_for(handle.curl, is_new=phases.tls is not None),
         phrase=head.phrase,
         response_headers=head.headers,
         body=bytes(handle.body),
@@ -98,10 +99,3 @@ def _peer(peer: tuple[str, int] | None) -> str | None:
         return None
     host, port = peer
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _certificate_end(curl: pycurl.Curl) -> datetime | None:
-    for field, value in (curl.getinfo(pycurl.INFO_CERTINFO) or [()])[0]:
-        if field == "Expire date":
-            return datetime.fromtimestamp(ssl.cert_time_to_seconds(value), UTC)
-    return None

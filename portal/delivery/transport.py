@@ -13,6 +13,7 @@ import requests
 from requests.structures import CaseInsensitiveDict
 
 from portal.delivery.address import AddressGuard
+from portal.delivery.certificate_dates import CertificateDates
 from portal.delivery.curl_handle import CurlHandle
 from portal.delivery.curl_outcome import exchange_of, unsendable
 from portal.delivery.exchange import Exchange, Phases
@@ -57,6 +58,7 @@ class Transport:
         self._guard = guard
         self._max_in_flight = max_in_flight
         self._trust = TrustStore(ca_bundle)
+        self._certificates = CertificateDates(2 * max_in_flight)
         self._idle: list[CurlHandle] = []
         self._busy: dict[pycurl.Curl, CurlHandle] = {}
         self._ended: list[Exchange] = []
@@ -175,7 +177,7 @@ class Transport:
                 self._finish(self._busy[curl], code, message)
 
     def _finish(self, handle: CurlHandle, code: int, message: str) -> None:
-        self._ended.append(exchange_of(handle, code, message))
+        self._ended.append(exchange_of(handle, code, message, self._certificates))
         self._release(handle)
 
     def _set_timer(self, milliseconds: int) -> None:

@@ -68,6 +68,7 @@ class HostileServer:
         self.port = self._listener.getsockname()[1]
         self.url = f"http://{host}:{self.port}/"
         self.visits = 0
+        self._connections: list[socket.socket] = []
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()
 
@@ -85,6 +86,9 @@ class HostileServer:
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        for connection in self._connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join(5)
 
@@ -95,6 +99,7 @@ class HostileServer:
             except OSError:
                 return
             self.visits += 1
+            self._connections.append(connection)
             thread = threading.Thread(target=self._play, args=(connection,), daemon=True)
             self._threads.append(thread)
             thread.start()

@@ -1,0 +1,66 @@
+"""A name server that answers as told, for rebinding and for names that lead inside."""
+
+import socket
+import struct
+import threading
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Self
+
+_TYPE_A = 1
+_ANSWER = 0x8180
+_NO_SUCH_NAME = 0x8183
+
+
+class NameServer:
+    """Answers A queries at 127.0.0.1:53; a name with several answers gives one after the other."""
+
+    def __init__(self, names: Mapping[str, Sequence[str]]) -> None:
+        self._names = {name: list(addresses) for name, addresses in names.items()}
+        self.asked: list[str] = []
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind(("127.0.0.1", 53))
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        # An empty datagram wakes the thread and ends it.
+        self._socket.sendto(b"", ("127.0.0.1", 53))
+        self._thread.join(5)
+        self._socket.close()
+
+    def _serve(self) -> None:
+        while True:
+            query, asker = self._socket.recvfrom(512)
+            if not query:
+                return
+            self._socket.sendto(self._reply(query), asker)
+
+    def _reply(self, query: bytes) -> bytes:
+        name, end = _read_name(query)
+        kind = int.from_bytes(query[end : end + 2], "big")
+        question = query[12 : end + 4]
+        addresses = self._names.get(name, [])
+        if kind != _TYPE_A or not addresses:
+            flags = _ANSWER if addresses else _NO_SUCH_NAME
+            return query[:2] + struct.pack("!HHHHH", flags, 1, 0, 0, 0) + question
+        self.asked.append(name)
+        address = addresses.pop(0) if len(addresses) > 1 else addresses[0]
+        record = struct.pack("!HHHIH", 0xC00C, _TYPE_A, 1, 0, 4) + socket.inet_aton(address)
+        return query[:2] + struct.pack("!HHHHH", _ANSWER, 1, 1, 0, 0) + question + record
+
+
+def _read_name(query: bytes) -> tuple[str, int]:
+    labels, at = [], 12
+    while query[at]:
+        labels.append(query[at + 1 : at + 1 + query[at]].decode("ascii").lower())
+        at += query[at] + 1
+    return ".".join(labels), at + 1

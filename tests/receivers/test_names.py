@@ -1,0 +1,98 @@
+"""Names and private addresses, each test in a network where nothing can get out.
+
+The private addresses exist inside, with a server that would answer: were the guard to fail, the
+test would see the request arrive.
+"""
+
+import time
+
+import pytest
+
+from portal.delivery.address import AddressGuard
+from portal.delivery.reason_keys import Reason
+from portal.delivery.transport import Transport
+from tests.receiver import Receiver
+from tests.receivers.name_server import NameServer
+from tests.receivers.sending import send
+
+PUBLIC = "93.184.215.14"
+PRIVATE = "10.0.0.1"
+METADATA = "169.254.169.254"
+
+
+@pytest.mark.netns(addresses=[PRIVATE], hosts={"erp.example.com": PRIVATE})
+def test_a_name_that_leads_to_a_private_address_is_blocked() -> None:
+    transport = Transport(AddressGuard())
+    with Receiver(host=PRIVATE) as inside:
+        exchange = send(transport, f"http://erp.example.com:{inside.port}/")
+    assert exchange.reason is Reason.BLOCKED
+    assert PRIVATE in exchange.detail
+    assert inside.connections_seen == 0
+
+
+@pytest.mark.netns(addresses=[PUBLIC, METADATA])
+def test_a_redirect_to_the_metadata_service_is_not_followed() -> None:
+    transport = Transport(AddressGuard())
+    target = f"http://{METADATA}/latest/meta-data/"
+    with Receiver(host=METADATA, port=80) as metadata, Receiver(host=PUBLIC) as public:
+        public.answer(307, headers=[("Location", target)])
+        exchange = send(transport, public.url)
+        assert (exchange.code, exchange.reason) == (307, Reason.REDIRECT)
+        assert exchange.location == target
+        assert exchange.peer == f"{PUBLIC}:{public.port}"
+        assert send(transport, target).reason is Reason.BLOCKED
+    assert metadata.connections_seen == 0
+
+
+@pytest.mark.netns(addresses=[PUBLIC, PRIVATE])
+def test_a_name_that_changes_its_mind_is_blocked_when_it_leads_inside() -> None:
+    with (
+        NameServer({"rebind.example.com": [PUBLIC, PRIVATE]}) as names,
+        Receiver(host=PUBLIC, port=8080) as public,
+        Receiver(host=PRIVATE, port=8080) as inside,
+    ):
+        first, second = Transport(AddressGuard()), Transport(AddressGuard())
+        url = "http://rebind.example.com:8080/"
+        assert send(first, url).reason is None
+        assert send(second, url).reason is Reason.BLOCKED
+        # What was looked up is kept for a minute: no second question, no change of mind.
+        public.stop()
+        public.start()
+        assert send(first, url).reason is None
+        assert len(names.asked) == 2
+    assert inside.connections_seen == 0
+
+
+@pytest.mark.netns
+def test_a_name_that_does_not_exist_is_not_found() -> None:
+    transport = Transport(AddressGuard())
+    with NameServer({}):
+        exchange = send(transport, "http://no-such-name.example.com/")
+    assert exchange.reason is Reason.DNS
+    assert exchange.phases.name_lookup is None
+
+
+@pytest.mark.netns
+def test_without_a_name_server_a_name_is_not_found() -> None:
+    transport = Transport(AddressGuard())
+    began = time.monotonic()
+    exchange = send(transport, "http://erp.example.com/", timeout=2)
+    assert exchange.reason is Reason.DNS
+    assert time.monotonic() - began < 3
+
+
+@pytest.mark.netns
+def test_an_address_without_a_route_is_unreachable() -> None:
+    exchange = send(Transport(AddressGuard()), "http://93.184.215.14/")
+    assert exchange.reason is Reason.UNREACHABLE, exchange.detail
+
+
+@pytest.mark.netns(addresses=[PUBLIC])
+def test_the_portal_is_closed_at_its_public_address_too() -> None:
+    with Receiver(host=PUBLIC) as portal, Receiver(host=PUBLIC) as other:
+        transport = Transport(AddressGuard(closed_ports_here=[portal.port]))
+        exchange = send(transport, portal.url)
+        assert exchange.reason is Reason.BLOCKED
+        assert "the portal itself" in exchange.detail
+        assert send(transport, other.url).reason is None
+    assert portal.connections_seen == 0

@@ -1,0 +1,184 @@
+"""Which connected addresses may be used: a table, and a comparison with Python's own judgement."""
+
+import socket
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from portal.delivery.address import AddressGuard
+
+CLOSED = [
+    "0.0.0.0",
+    "0.1.2.3",
+    "10.0.0.0",
+    "10.0.0.1",
+    "10.255.255.255",
+    "100.64.0.1",
+    "100.127.255.255",
+    "127.0.0.1",
+    "127.1.2.3",
+    "168.63.129.16",
+    "169.254.0.1",
+    "169.254.169.254",
+    "172.16.0.1",
+    "172.31.255.255",
+    "192.0.0.1",
+    "192.0.0.9",
+    "192.0.2.1",
+    "192.88.99.1",
+    "192.168.0.1",
+    "192.168.255.255",
+    "198.18.0.1",
+    "198.19.255.255",
+    "198.51.100.1",
+    "203.0.113.1",
+    "224.0.0.1",
+    "239.255.255.255",
+    "240.0.0.1",
+    "255.255.255.255",
+    "::",
+    "::1",
+    "::7f00:1",
+    "::ffff:127.0.0.1",
+    "::ffff:10.0.0.1",
+    "::ffff:0:127.0.0.1",
+    "64:ff9b::7f00:1",
+    "64:ff9b::808:808",
+    "64:ff9b:1::1",
+    "100::1",
+    "2001::1",
+    "2001:1::1",
+    "2001:db8::1",
+    "2002:7f00:1::",
+    "2002:808:808::",
+    "3fff::1",
+    "5f00::1",
+    "fc00::1",
+    "fd12:3456::1",
+    "fe80::1",
+    "fe80::1%eth0",
+    "fec0::1",
+    "ff02::1",
+    "ff0e::1",
+]
+
+OPEN = [
+    "1.1.1.1",
+    "8.8.8.8",
+    "9.255.255.255",
+    "11.0.0.0",
+    "100.63.255.255",
+    "100.128.0.0",
+    "126.255.255.255",
+    "128.0.0.1",
+    "168.63.129.15",
+    "169.253.255.255",
+    "172.15.255.255",
+    "172.32.0.0",
+    "192.0.1.0",
+    "192.167.255.255",
+    "193.0.0.1",
+    "198.17.255.255",
+    "198.20.0.0",
+    "223.255.255.255",
+    "2606:4700:4700::1111",
+    "2a00:1450:4001::1",
+    "2001:200::1",
+    "2003::1",
+    "::ffff:8.8.8.8",
+]
+
+
+@pytest.mark.parametrize("address", CLOSED)
+def test_it_refuses_an_address_that_is_not_public(address: str) -> None:
+    refusal = AddressGuard().refusal(address, 443)
+    assert refusal is not None
+    assert refusal.endswith(".")
+
+
+@pytest.mark.parametrize("address", OPEN)
+def test_it_lets_a_public_address_pass(address: str) -> None:
+    assert AddressGuard().refusal(address, 443) is None
+
+
+ANY_ADDRESS = st.one_of(
+    st.integers(0, 2**32 - 1).map(IPv4Address), st.integers(0, 2**128 - 1).map(IPv6Address)
+)
+
+
+@settings(deadline=None)
+@given(ANY_ADDRESS)
+def test_it_never_passes_what_python_calls_special(ip: IPv4Address | IPv6Address) -> None:
+    if AddressGuard().refusal(str(ip), 443) is None:
+        judged = getattr(ip, "ipv4_mapped", None) or ip
+        assert judged.is_global
+        assert not judged.is_multicast
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**32 - 1).map(IPv4Address))
+def test_a_mapped_address_is_judged_like_the_one_inside(ip: IPv4Address) -> None:
+    guard = AddressGuard([ip_network("10.0.0.0/8")])
+    mapped = f"::ffff:{ip}"
+    assert (guard.refusal(str(ip), 80) is None) == (guard.refusal(mapped, 80) is None)
+
+
+def test_it_opens_exactly_the_networks_that_are_allowed() -> None:
+    guard = AddressGuard([ip_network("10.1.0.0/16"), ip_network("fd00::/8")])
+    assert guard.refusal("10.1.2.3", 80) is None
+    assert guard.refusal("::ffff:10.1.2.3", 80) is None
+    assert guard.refusal("fd00::1", 80) is None
+    assert guard.refusal("10.2.0.1", 80) is not None
+    assert guard.refusal("fe80::1", 80) is not None
+
+
+def test_redis_and_the_database_stay_closed_although_their_network_is_allowed() -> None:
+    redis = (ip_address("10.0.0.5"), 6379)
+    guard = AddressGuard([ip_network("10.0.0.0/8")], closed=[redis])
+    assert guard.refusal("10.0.0.5", 6379) is not None
+    assert guard.refusal("::ffff:10.0.0.5", 6379) is not None
+    assert guard.refusal("10.0.0.5", 6379, opens=("10.0.0.5", 6379)) is not None
+    assert guard.refusal("10.0.0.5", 80) is None
+    assert guard.refusal("10.0.0.6", 6379) is None
+
+
+def test_a_service_on_this_machine_is_closed_on_all_its_addresses() -> None:
+    guard = AddressGuard([ip_network("127.0.0.0/8")], closed=[(ip_address("127.0.0.1"), 6379)])
+    assert guard.refusal("127.0.0.2", 6379) is not None
+    assert guard.refusal("127.0.0.2", 6380) is None
+
+
+def own_address() -> str:
+    """An address of this machine that is not loopback, else loopback; nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return "127.0.0.1"
+        return str(probe.getsockname()[0])
+
+
+def test_the_portals_own_port_is_closed_on_every_address_of_this_machine() -> None:
+    everything = [ip_network("0.0.0.0/0"), ip_network("::/0")]
+    guard = AddressGuard(everything, closed_ports_here=[8000])
+    for address in ("127.0.0.1", "127.9.9.9", "::", "::1", "::ffff:127.0.0.1", own_address()):
+        assert guard.refusal(address, 8000) is not None, address
+        assert guard.refusal(address, 8001) is None, address
+    assert guard.refusal("8.8.8.8", 8000) is None
+
+
+def test_the_inbox_is_open_at_one_address_and_port() -> None:
+    guard = AddressGuard(closed_ports_here=[8000])
+    inbox = ("127.0.0.1", 8000)
+    assert guard.refusal("127.0.0.1", 8000, opens=inbox) is None
+    assert guard.refusal("127.0.0.1", 8000) is not None
+    assert guard.refusal("127.0.0.2", 8000, opens=inbox) is not None
+    assert guard.refusal("127.0.0.1", 8001, opens=inbox) is not None
+    assert guard.refusal("::1", 8000, opens=inbox) is not None
+
+
+@pytest.mark.parametrize("address", ["", "example.com", "1.2.3", "0x7f000001", "::1::"])
+def test_it_refuses_what_is_no_address(address: str) -> None:
+    assert AddressGuard().refusal(address, 80) is not None
