@@ -1,0 +1,259 @@
+"""Turning webhooks off and on, and what becomes of the deliveries that wait meanwhile.
+
+The webhook's row is locked before its deliveries, as everywhere. Rows that are being sent finish;
+their recorder reads the webhook again. Tests are left alone: they work while a webhook is off.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    case,
+    func,
+    insert,
+    literal,
+    null,
+    select,
+    update,
+)
+from sqlalchemy.orm import Session
+
+from portal.database import database_now
+from portal.lib.clock import utcnow
+from portal.models.deliveries import (
+    OPEN,
+    Delivery,
+    DeliveryStatus,
+    Priority,
+    has_no_live_lease,
+    is_open,
+)
+from portal.models.records import AuditEntry
+from portal.models.webhooks import OffReason, Webhook, WebhookState
+from portal.services import audit
+from portal.services.permissions import SYSTEM, Actor, require
+from portal.services.refusals import NotFound, Refusal
+from portal.services.unit import database_time, ring, writing
+
+TARGET: Final = "webhook"
+DELETED: Final = "webhook.deleted"
+COUNTED: Final = 10_000  # counts stop here, and are shown as "10,000+"
+
+
+class HeldChoice(StrEnum):
+    """What becomes of the held deliveries when a webhook is turned on."""
+
+    SEND = "send"
+    DISCARD = "discard"
+
+
+def lock_webhook(current: Session, public_id: UUID) -> Webhook:
+    """The webhook, locked until the transaction ends. Raises `NotFound`.
+
+    `FOR NO KEY UPDATE`: events that are being stored meanwhile refer to the row and need not wait.
+    """
+    found = current.execute(
+        select(Webhook)
+        .where(
+            Webhook.public_id == public_id,
+            Webhook.deleted_at.is_(None),
+            Webhook.state != WebhookState.DRAFT,
+        )
+        .with_for_update(key_share=True)
+        .execution_options(populate_existing=True)
+    ).scalar_one_or_none()
+    if found is None:
+        raise NotFound("There is no such webhook. It may have been deleted.")
+    return found
+
+
+def turn_off(actor: Actor, public_id: UUID) -> str:
+    """Stop sending to a webhook and hold what waits; return its name. Twice does no harm."""
+    with writing() as current:
+        require(current, actor, "webhooks.switch")
+        webhook = lock_webhook(current, public_id)
+        if webhook.state == WebhookState.ACTIVE:
+            set_off(current, webhook, OffReason.PERSON)
+            _record(current, actor, webhook, "webhook.turned_off", "Active", "Off")
+        return webhook.name
+
+
+def set_off(current: Session, webhook: Webhook, reason: OffReason) -> None:
+    """Turn a locked webhook off and hold its open deliveries."""
+    webhook.state, webhook.off_reason, webhook.off_at = WebhookState.OFF, reason, utcnow()
+    current.flush()
+    hold_open(current, webhook.id)
+
+
+def turn_on(actor: Actor, public_id: UUID, held: HeldChoice | None = None) -> str:
+    """Send to a webhook again, and send or discard what was held; return its name.
+
+    Raises `Refusal` when deliveries are held and nothing was chosen for them.
+    """
+    with writing() as current:
+        require(current, actor, "webhooks.switch")
+        webhook = lock_webhook(current, public_id)
+        if held is None and count_held(current, webhook.id):
+            raise Refusal("Choose whether to send or discard what was held.", field="held")
+        was_off = webhook.state == WebhookState.OFF
+        set_on(webhook)
+        count = _settle_held(current, webhook.id, held, actor) if held else 0
+        if was_off or count:
+            more = {f"deliveries_{held}": count} if count else {}
+            _record(current, actor, webhook, "webhook.turned_on", "Off", "Active", **more)
+        return webhook.name
+
+
+def set_on(webhook: Webhook) -> None:
+    """Turn a locked webhook on; its failures in a row are counted anew."""
+    webhook.state, webhook.off_reason, webhook.off_at = WebhookState.ACTIVE, None, None
+    webhook.failures_in_row, webhook.failing_since = 0, None
+
+
+def hold_open(connection: Session | Connection, webhook_id: int) -> int:
+    """Put every open delivery of a webhook that is off or deleted to rest; return how many.
+
+    Held while it is off, Stopped once it is deleted; a waiting manual attempt first gets its
+    earlier status back. Nothing changes for an active webhook, what is being sent, and tests of
+    one that is off.
+    """
+    webhook = connection.execute(_state_of(webhook_id)).one_or_none()
+    if webhook is None or (webhook.deleted_at is None and webhook.state == WebhookState.ACTIVE):
+        return 0
+    now = database_now(_plain(connection))
+    stops = webhook.deleted_at is not None
+    values = _rest(now, _deleted_by(connection, webhook) if stops else None)
+    wanted = [Delivery.webhook_id == webhook_id, is_open(), has_no_live_lease(now)]
+    if not stops:
+        wanted.append(Delivery.priority != Priority.TEST)
+    return _change(connection, wanted, values)
+
+
+def turn_off_gone(connection: Session | Connection, webhook_id: int) -> None:
+    """The receiver said 410 Gone: turn the webhook off until a person turns it on again."""
+    webhook = connection.execute(_state_of(webhook_id)).one_or_none()
+    if webhook is None or webhook.deleted_at or webhook.state != WebhookState.ACTIVE:
+        return
+    now = utcnow()
+    connection.execute(
+        update(Webhook)
+        .where(Webhook.id == webhook_id)
+        .values(state=WebhookState.OFF, off_reason=OffReason.GONE, off_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    connection.execute(
+        insert(AuditEntry).values(
+            at=now,
+            actor_name=SYSTEM.name,
+            origin=SYSTEM.origin,
+            action="webhook.turned_off",
+            target_kind=TARGET,
+            target_id=str(webhook.public_id),
+            target_name=webhook.name,
+            changes={
+                "status": {"from": "Active", "to": "Off"},
+                "cause": {"from": None, "to": "The receiver answered 410 Gone"},
+            },
+        )
+    )
+    hold_open(connection, webhook_id)
+
+
+def count_held(current: Session, webhook_id: int) -> int:
+    """How many deliveries are held, counted up to one more than `COUNTED`."""
+    held = (
+        select(Delivery.id)
+        .where(Delivery.webhook_id == webhook_id, Delivery.status == DeliveryStatus.HELD)
+        .limit(COUNTED + 1)
+        .subquery()
+    )
+    return current.execute(select(func.count()).select_from(held)).scalar_one()
+
+
+def _settle_held(current: Session, webhook_id: int, held: HeldChoice, actor: Actor) -> int:
+    now = database_time(current)
+    values: dict[str, Any] = {"status": DeliveryStatus.WAITING, "due_at": now}
+    if held is HeldChoice.DISCARD:
+        values = {
+            "status": DeliveryStatus.STOPPED,
+            "stopped_by": actor.name,
+            "finished_at": now,
+        }
+    wanted = [Delivery.webhook_id == webhook_id, Delivery.status == DeliveryStatus.HELD]
+    count = _change(current, wanted, values)
+    if held is HeldChoice.SEND and count:
+        ring(current)
+    return count
+
+
+def _change(
+    connection: Session | Connection, wanted: list[ColumnElement[bool]], values: dict[str, Any]
+) -> int:
+    statement = update(Delivery).where(*wanted).values(values)
+    result = connection.execute(statement.execution_options(synchronize_session=False))
+    count: int = result.rowcount  # type: ignore[attr-defined] # an UPDATE's result is a cursor's
+    return count
+
+
+def _rest(now: datetime, stopped_by: str | None) -> dict[str, Any]:
+    """The columns of a delivery at rest: Held, or Stopped by a person."""
+    earlier = func.coalesce(Delivery.prior_status, Delivery.status)
+    was_open = earlier.in_([str(status) for status in OPEN])
+    status = DeliveryStatus.STOPPED if stopped_by else DeliveryStatus.HELD
+    ended = literal(now, Delivery.finished_at.type)
+    return {
+        "status": case((was_open, str(status)), else_=earlier),
+        "due_at": func.coalesce(Delivery.prior_due_at, Delivery.due_at),
+        "priority": case(
+            (Delivery.priority == Priority.TEST, int(Priority.TEST)), else_=int(Priority.NORMAL)
+        ),
+        "stopped_by": case((was_open, stopped_by), else_=Delivery.stopped_by),
+        "finished_at": case((was_open, ended if stopped_by else null()), else_=ended),
+        "prior_status": None,
+        "prior_due_at": None,
+        "requested_by": None,
+        "lease_token": None,
+        "lease_until": None,
+    }
+
+
+def _state_of(webhook_id: int) -> Select[Any]:
+    return (
+        select(Webhook.public_id, Webhook.name, Webhook.state, Webhook.deleted_at)
+        .where(Webhook.id == webhook_id)
+        .with_for_update(key_share=True)
+    )
+
+
+def _deleted_by(connection: Session | Connection, webhook: Row[Any]) -> str:
+    """The person who deleted the webhook, by the audit trail."""
+    found = connection.execute(
+        select(AuditEntry.actor_name)
+        .where(
+            AuditEntry.target_kind == TARGET,
+            AuditEntry.target_id == str(webhook.public_id),
+            AuditEntry.action == DELETED,
+        )
+        .order_by(AuditEntry.id.desc())
+        .limit(1)
+    ).scalar_one_or_none()
+    return found or SYSTEM.name
+
+
+def _plain(connection: Session | Connection) -> Connection:
+    return connection.connection() if isinstance(connection, Session) else connection
+
+
+def _record(
+    current: Session, actor: Actor, webhook: Webhook, action: str, old: str, new: str, **more: int
+) -> None:
+    changes: dict[str, Any] = {"status": {"from": old, "to": new}}
+    changes |= {name: {"from": None, "to": count} for name, count in more.items()}
+    target = (TARGET, webhook.public_id, webhook.name)
+    audit.record(current, actor, action, target=target, changes=changes)
