@@ -32,17 +32,7 @@ class EventType:
         return body
 
 
-_LIFECYCLE, _ALLOCATION, _CHECKOUT = (
-    EventGroup.LIFECYCLE,
-    EventGroup.ALLOCATION,
-    EventGroup.CHECKOUT,
-)
-_RESERVATIONS, _MAINTENANCE, _LOSS, _ALERTS = (
-    EventGroup.RESERVATIONS,
-    EventGroup.MAINTENANCE,
-    EventGroup.LOSS,
-    EventGroup.ALERTS,
-)
+_LIFECYCLE, _ALLOCATION, _CHECKOUT, _RESERVATIONS, _MAINTENANCE, _LOSS, _ALERTS = EventGroup
 
 # Kept narrow by hand, so that it reads as the table it is.
 # fmt: off
