@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from portal.delivery.address import AddressGuard
 
 CLOSED = [
-    "0.0.0.0",
+    "0.0.0.0",  # noqa: S104 -- an address to refuse; nothing is bound
     "0.1.2.3",
     "10.0.0.0",
     "10.0.0.1",
