@@ -38,12 +38,11 @@ from portal.models.records import AuditEntry
 from portal.models.webhooks import OffReason, Webhook, WebhookState
 from portal.services import audit
 from portal.services.permissions import SYSTEM, Actor, require
-from portal.services.refusals import NotFound, Refusal
+from portal.services.refusals import Refusal
 from portal.services.unit import database_time, ring, writing
+from portal.services.webhook_rows import TARGET, count_held, lock_webhook, target_of
 
-TARGET: Final = "webhook"
 DELETED: Final = "webhook.deleted"
-COUNTED: Final = 10_000  # counts stop here, and are shown as "10,000+"
 
 
 class HeldChoice(StrEnum):
@@ -51,26 +50,6 @@ class HeldChoice(StrEnum):
 
     SEND = "send"
     DISCARD = "discard"
-
-
-def lock_webhook(current: Session, public_id: UUID) -> Webhook:
-    """The webhook, locked until the transaction ends. Raises `NotFound`.
-
-    `FOR NO KEY UPDATE`: events that are being stored meanwhile refer to the row and need not wait.
-    """
-    found = current.execute(
-        select(Webhook)
-        .where(
-            Webhook.public_id == public_id,
-            Webhook.deleted_at.is_(None),
-            Webhook.state != WebhookState.DRAFT,
-        )
-        .with_for_update(key_share=True)
-        .execution_options(populate_existing=True)
-    ).scalar_one_or_none()
-    if found is None:
-        raise NotFound("There is no such webhook. It may have been deleted.")
-    return found
 
 
 def turn_off(actor: Actor, public_id: UUID) -> str:
@@ -165,17 +144,6 @@ def turn_off_gone(connection: Session | Connection, webhook_id: int) -> None:
     hold_open(connection, webhook_id)
 
 
-def count_held(current: Session, webhook_id: int) -> int:
-    """How many deliveries are held, counted up to one more than `COUNTED`."""
-    held = (
-        select(Delivery.id)
-        .where(Delivery.webhook_id == webhook_id, Delivery.status == DeliveryStatus.HELD)
-        .limit(COUNTED + 1)
-        .subquery()
-    )
-    return current.execute(select(func.count()).select_from(held)).scalar_one()
-
-
 def _settle_held(current: Session, webhook_id: int, held: HeldChoice, actor: Actor) -> int:
     now = database_time(current)
     values: dict[str, Any] = {"status": DeliveryStatus.WAITING, "due_at": now}
@@ -223,7 +191,7 @@ def _rest(now: datetime, stopped_by: str | None) -> dict[str, Any]:
     }
 
 
-def _state_of(webhook_id: int) -> Select[Any]:
+def _state_of(webhook_id: int) -> Select[UUID, str, str, datetime | None]:
     return (
         select(Webhook.public_id, Webhook.name, Webhook.state, Webhook.deleted_at)
         .where(Webhook.id == webhook_id)
@@ -231,7 +199,9 @@ def _state_of(webhook_id: int) -> Select[Any]:
     )
 
 
-def _deleted_by(connection: Session | Connection, webhook: Row[Any]) -> str:
+def _deleted_by(
+    connection: Session | Connection, webhook: Row[UUID, str, str, datetime | None]
+) -> str:
     """The person who deleted the webhook, by the audit trail."""
     found = connection.execute(
         select(AuditEntry.actor_name)
@@ -255,5 +225,4 @@ def _record(
 ) -> None:
     changes: dict[str, Any] = {"status": {"from": old, "to": new}}
     changes |= {name: {"from": None, "to": count} for name, count in more.items()}
-    target = (TARGET, webhook.public_id, webhook.name)
-    audit.record(current, actor, action, target=target, changes=changes)
+    audit.record(current, actor, action, target=target_of(webhook), changes=changes)
