@@ -83,6 +83,7 @@ def upgrade() -> None:
         sqlite_where=sa.text("deleted_at IS NULL"),
         postgresql_where=sa.text("deleted_at IS NULL"),
     )
+    op.create_index("ix_assets_asset_tag", "assets", [sa.text("lower(asset_tag)")])
     op.create_index(
         "uq_assets_serial_number",
         "assets",

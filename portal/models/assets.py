@@ -117,6 +117,8 @@ class Asset(Base):
             sqlite_where=text("deleted_at IS NULL"),
             postgresql_where=text("deleted_at IS NULL"),
         ),
+        # Over deleted ones as well: a tag that was given out is not given out again.
+        Index("ix_assets_asset_tag", func.lower(text("asset_tag"))),
         Index(
             "uq_assets_serial_number",
             func.lower(text("serial_number")),

@@ -1,0 +1,22 @@
+"""Who will hear of an event, told before a person brings it about."""
+
+from sqlalchemy import func, select
+
+from portal.delivery.event_names import EventName
+from portal.models.webhooks import Webhook, WebhookEvent, WebhookState
+from portal.services.unit import session
+
+
+def count_listeners(event: EventName) -> int:
+    """How many active webhooks asked for this event."""
+    wanted = (
+        select(func.count())
+        .select_from(Webhook)
+        .join(WebhookEvent, WebhookEvent.webhook_id == Webhook.id)
+        .where(
+            WebhookEvent.event == event,
+            Webhook.state == WebhookState.ACTIVE,
+            Webhook.deleted_at.is_(None),
+        )
+    )
+    return session().execute(wanted).scalar_one()

@@ -1,0 +1,57 @@
+"""Tags and serial numbers belong to one undeleted asset each, also when two people save at once."""
+
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from portal.models.assets import Asset
+from portal.services.refusals import Refusal
+
+T = TypeVar("T")
+
+ROUNDS: Final = 5
+
+
+def keep_unique(current: Session, look: Callable[[], None], store: Callable[[], T]) -> T:
+    """`look` refuses what is taken, then `store` writes; again if a rival committed in between.
+
+    The unique indexes decide: whoever loses looks again and now sees whom it lost to.
+    """
+    for _ in range(ROUNDS):
+        look()
+        try:
+            with current.begin_nested():
+                return store()
+        except IntegrityError:
+            continue
+    raise Refusal("Several people are saving the same thing. Nothing was saved. Try again.")
+
+
+def refuse_taken(current: Session, tag: str | None, serial: str | None, own_id: int | None) -> None:
+    """Refuse a tag or serial number that another asset has, and name that asset."""
+    holder = _holder(current, Asset.asset_tag, tag, own_id)
+    if holder:
+        sentence = f"“{holder.name}” already has the tag {holder.asset_tag}"
+        raise Refusal(sentence, field="asset_tag")
+    holder = _holder(current, Asset.serial_number, serial, own_id)
+    if holder:
+        sentence = f"{holder.asset_tag} already has this serial number"
+        raise Refusal(sentence, field="serial_number")
+
+
+def _holder(
+    current: Session,
+    column: InstrumentedAttribute[str] | InstrumentedAttribute[str | None],
+    value: str | None,
+    own_id: int | None,
+) -> Asset | None:
+    if not value:
+        return None
+    # lower() on both sides is the database's: Python's knows more letters than SQLite's.
+    wanted = select(Asset).where(func.lower(column) == func.lower(value), column.is_not(None))
+    others = wanted.where(Asset.deleted_at.is_(None), Asset.id != (own_id or 0))
+    with current.no_autoflush:
+        return current.scalars(others).first()
