@@ -132,12 +132,12 @@ class Pages:
 
     def get(self, path: str, *, follow: bool = True, **options: Any) -> Page:
         """Open an address."""
-        return self._show(self.client.get(path, **options), path, follow)
+        return self._show(self.client.get(path, buffered=True, **options), path, follow)
 
     def post(self, path: str, data: Values = {}, *, follow: bool = True, **options: Any) -> Page:  # noqa: B006 - never changed
         """Send `data`, with the hidden fields (csrf_token, once …) of the form seen last."""
         sent = {**self._hidden_for(path), **_listed(data)}
-        return self._show(self.client.post(path, data=sent, **options), path, follow)
+        return self._show(self.client.post(path, data=sent, buffered=True, **options), path, follow)
 
     def submit(
         self, form: Form, button: str | None = None, /, *, follow: bool = True, **data: Any
@@ -150,9 +150,9 @@ class Pages:
         kept = {name: value for name, value in form.fields.items() if name not in data}
         sent = {**kept, **_listed(changed), **_pressed(form, button)}
         if form.method == "get":
-            response = self.client.get(form.action, query_string=sent)
+            response = self.client.get(form.action, query_string=sent, buffered=True)
         else:
-            response = self.client.post(form.action, data=sent)
+            response = self.client.post(form.action, data=sent, buffered=True)
         return self._show(response, form.action, follow)
 
     def follow(self, words: str) -> Page:
@@ -177,7 +177,7 @@ class Pages:
             if not follow or response.status_code not in REDIRECTS:
                 break
             path = _path(urljoin(path, response.headers["Location"]), query=True)
-            response = self.client.get(path)
+            response = self.client.get(path, buffered=True)
         page = _page_of(response, path)
         if response.mimetype == "text/html" and response.status_code not in REDIRECTS:
             faults = lint(page.html)
