@@ -2,7 +2,7 @@
 
 import logging
 
-from flask import Flask, g, render_template
+from flask import Flask, current_app, g, render_template
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DBAPIError, OperationalError
 from werkzeug.exceptions import HTTPException
@@ -12,7 +12,7 @@ from portal.services.refusals import Refusal
 
 log = logging.getLogger(__name__)
 
-PAGES = {400, 403, 404, 405, 413, 429, 500, 503}
+PAGES = {400, 403, 404, 405, 409, 413, 429, 500, 503}
 
 
 def init_app(app: Flask) -> None:
@@ -29,8 +29,9 @@ def _page(code: int, sentence: str = "") -> tuple[str, int]:
     name = code if code in PAGES else (500 if code >= 500 else 400)
     words = {"message": sentence} if sentence else {}
     if code >= 500:
-        # Whatever failed may fail again: this frame reads nothing from the database.
-        words["parent"] = "_partials/document.html"
+        # Whatever failed may fail again. These pages read nothing from the database, and context
+        # processors, of which Flask-Login's reads the person, do not run for them.
+        return current_app.jinja_env.get_template(f"errors/{name}.html").render(**words), code
     return render_template(f"errors/{name}.html", **words), code
 
 
