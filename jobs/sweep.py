@@ -2,7 +2,7 @@
 
 from jobs.context import job
 from portal import queue
-from portal.services import dispatch, processes
+from portal.services import dispatch, processes, settling
 
 
 @job
@@ -11,7 +11,7 @@ def sweep() -> None:
 
     May run twice at once, and beside a pump.
     """
-    dispatch.settle()
+    settling.settle()
     if dispatch.has_claimable():
         queue.ring()
-    processes.record("sweep")
+    processes.record(processes.SWEEP)

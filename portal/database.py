@@ -5,7 +5,17 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, DateTime, Dialect, Engine, Numeric, event, text
+from sqlalchemy import (
+    Connection,
+    DateTime,
+    Dialect,
+    Engine,
+    Numeric,
+    Row,
+    create_engine,
+    event,
+    text,
+)
 from sqlalchemy.engine import make_url
 from sqlalchemy.types import TypeDecorator
 
@@ -16,6 +26,9 @@ except ImportError:  # no wheel for this platform: journal_mode=TRUNCATE is used
     import sqlite3 as sqlite_module
 
 log = logging.getLogger(__name__)
+
+# A row whose columns the query beside it names.
+AnyRow = Row[*tuple[Any, ...]]
 
 WAL_RESET_FIXED = ((3, 51, 3), (3, 50, 7), (3, 44, 6))
 
@@ -64,7 +77,10 @@ class Money(TypeDecorator[Decimal]):
 
     def load_dialect_impl(self, dialect: Dialect) -> Any:
         """Numbers in and out on SQLite, decimals on PostgreSQL."""
-        return dialect.type_descriptor(Numeric(12, 2, asdecimal=dialect.name == "postgresql"))
+        kind: Numeric[Any] = (
+            Numeric(12, 2) if dialect.name == "postgresql" else Numeric(12, 2, asdecimal=False)
+        )
+        return dialect.type_descriptor(kind)
 
     def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Any:
         """Give SQLite a number that it can hold."""
@@ -91,6 +107,25 @@ def engine_options(url: str) -> dict[str, Any]:
         "max_overflow": 10,
         "connect_args": {"options": settings, "connect_timeout": 5},
     }
+
+
+def impatient_engine(url: str) -> Engine:
+    """An engine whose connections wait at most 100 ms for a lock: for the pump, whose sockets must
+    not wait for the database."""
+    engine = create_engine(url, **engine_options(url))
+    prepare_engine(engine)
+    event.listen(engine, "connect", _be_impatient)
+    return engine
+
+
+def _be_impatient(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    if hasattr(connection, "pgconn"):
+        cursor.execute("SET lock_timeout = '100ms'")
+        connection.commit()
+    else:
+        cursor.execute("PRAGMA busy_timeout=100")
+    cursor.close()
 
 
 def prepare_engine(engine: Engine) -> None:

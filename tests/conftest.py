@@ -11,6 +11,7 @@ from flask_migrate import upgrade
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
+from jobs.stopping import stop
 from portal.app import create_app
 from portal.base import create_base_app
 from portal.config import Settings, load_settings
@@ -113,8 +114,18 @@ def app(session_app: Flask, valkey_server: ValkeyServer) -> Iterator[Flask]:
     with session_app.app_context():
         empty_out()
         yield session_app
+        put_equipment_away(session_app)
         db.session.remove()
         db.engine.dispose()
+
+
+def put_equipment_away(app: Flask) -> None:
+    """Connections and sockets of one test's pump do not live on into the next."""
+    stop.clear()
+    equipment = app.extensions.pop("equipment", None)
+    if equipment is not None:
+        equipment.transport.close()
+        equipment.engine.dispose()
 
 
 def empty_out() -> None:

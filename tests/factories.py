@@ -1,5 +1,6 @@
 """Things that tests need, made in the real database. Each returns plain values, never a row."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count
@@ -8,8 +9,13 @@ from uuid import UUID
 
 from argon2 import PasswordHasher
 
-from portal.delivery.payload import ActorKind, Origin
+from portal.delivery.event_names import EventName
+from portal.delivery.payload import ActorKind, AssetSnapshot, Origin
+from portal.lib.clock import utcnow
 from portal.models.people import Role, User
+from portal.models.webhooks import Webhook, WebhookEvent
+from portal.services import outbox, vault
+from portal.services.outbox import Happening
 from portal.services.permissions import Actor
 from portal.services.unit import writing
 
@@ -52,3 +58,57 @@ def make_user(role: str = Role.ADMIN, *, password: str = PASSWORD, **columns: An
         current.add(user)
         current.flush()
         return Person(user.id, user.public_id, user.name, user.email, user.role, password)
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """A webhook that a factory made, with the secret that it signs with."""
+
+    id: int
+    public_id: UUID
+    name: str
+    url: str
+    secret: str | None
+
+
+def make_webhook(
+    url: str = "https://receiver.example.com/hook",
+    *,
+    events: Iterable[str] = (EventName.CREATED,),
+    secret: str | None = None,
+    headers: Sequence[tuple[str, str]] = (),
+    **columns: Any,
+) -> Hook:
+    """A webhook that listens to `events`; on unless `state` says otherwise."""
+    name = columns.pop("name", f"Receiver {next(_numbers)}")
+    with writing() as current:
+        webhook = Webhook(name=name, url=url, **columns)
+        webhook.subscriptions = [WebhookEvent(event=event) for event in events]
+        current.add(webhook)
+        current.flush()
+        if secret:
+            webhook.secret_enc = vault.seal_secret(webhook.id, secret)
+        if headers:
+            webhook.headers_enc = vault.seal_headers(webhook.id, headers)
+        return Hook(webhook.id, webhook.public_id, name, url, secret)
+
+
+def publish(event: EventName = EventName.CREATED, *, asset_id: int = 7) -> int:
+    """Something happens to an asset: stores the event and its deliveries; returns its row id."""
+    now = utcnow()
+    snapshot = AssetSnapshot(
+        id=asset_id,
+        asset_tag=f"AST-{asset_id:05}",
+        name="Projector",
+        kind="item",
+        status="available",
+        condition="good",
+        version=1,
+        created_at=now,
+        updated_at=now,
+    )
+    happening = Happening(
+        event=event, asset_id=asset_id, asset=snapshot, data={"note": ""}, occurred_at=now
+    )
+    with writing() as current:
+        return outbox.publish(current, happening)

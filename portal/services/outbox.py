@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Row, insert, select
 from sqlalchemy.orm import Session
 
-from portal.delivery.events import EventName
+from portal.delivery.event_names import EventName
 from portal.delivery.payload import AssetSnapshot, build_body
 from portal.extensions import settings
 from portal.models.deliveries import Delivery, DeliveryStatus, Event, Priority
@@ -53,7 +53,7 @@ def publish(current: Session, happening: Happening) -> int:
     return event.id
 
 
-def _subscribers(current: Session, event: str) -> Sequence[Row[tuple[int, str]]]:
+def _subscribers(current: Session, event: str) -> Sequence[Row[int, str]]:
     wanted = (
         select(Webhook.id, Webhook.state)
         .join(WebhookEvent, WebhookEvent.webhook_id == Webhook.id)

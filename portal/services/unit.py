@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import Session, scoped_session
+from sqlalchemy.orm import Session
 
 from portal.database import database_now
 from portal.extensions import db
@@ -24,8 +24,8 @@ NOW = "now"
 
 def session() -> Session:
     """The session of the current application context."""
-    scoped: scoped_session[Session] = db.session
-    return scoped()
+    current: Session = db.session()
+    return current
 
 
 @contextmanager

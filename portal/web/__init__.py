@@ -1,6 +1,6 @@
 """The pages: one blueprint a family, in one frame, behind one access check."""
 
-from flask import Flask
+from flask import Blueprint, Flask
 
 from portal.web import access, frame
 
@@ -14,4 +14,4 @@ def init_app(app: Flask) -> None:
 
 
 # One line a page family.
-BLUEPRINTS = ()
+BLUEPRINTS: tuple[Blueprint, ...] = ()

@@ -17,12 +17,14 @@ from portal.services.permissions import Actor, allows
 
 # A view that needs no sign-in says so with this in the place of a permission.
 PUBLIC: Final = "public"
+# Where a view keeps what it declared.
+MARK: Final = "permission"
 PUBLIC_ENDPOINTS: Final = frozenset({"static", "bootstrap.static"})
 
 V = TypeVar("V", bound=Callable[..., Any])
 
 
-class SignedIn(UserMixin):  # type: ignore[misc] - flask-login publishes no types
+class SignedIn(UserMixin):  # type: ignore[misc]  # flask-login publishes no types
     """The signed-in person as of this request: a plain copy, so that no row is held open."""
 
     def __init__(self, user: User) -> None:
@@ -43,7 +45,7 @@ def requires(permission: str) -> Callable[[V], V]:
     """Declare the permission that a view needs (`portal/services/permissions.py`, or PUBLIC)."""
 
     def mark(view: V) -> V:
-        view.permission = permission  # type: ignore[attr-defined] - a mark on the function itself
+        setattr(view, MARK, permission)
         return view
 
     return mark
@@ -61,7 +63,7 @@ def permission_of(endpoint: str) -> str | None:
     if endpoint in PUBLIC_ENDPOINTS:
         return PUBLIC
     view = current_app.view_functions[endpoint]
-    return getattr(view, "permission", None)
+    return getattr(view, MARK, None)
 
 
 def can(permission: str) -> bool:

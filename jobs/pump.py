@@ -1,0 +1,203 @@
+"""The pump: claims what is due, sends many at once, records in batches, until nothing is left.
+
+One thread. Only the sockets wait: the database gets 100 ms, and while it is locked or down the
+results are kept and the sockets are driven on.
+"""
+
+import logging
+import random
+from collections.abc import Callable
+from functools import partial
+from time import monotonic, sleep
+from typing import Final
+
+from sqlalchemy import Connection, Engine
+
+from jobs.desk import Desk
+from portal.config import Settings
+from portal.delivery.headers import HeaderError
+from portal.delivery.reasons import Reason
+from portal.delivery.transport import Exchange, Transport, prepare
+from portal.queue import Bell
+from portal.services import claiming, outgoing, processes, recording, results, settling
+from portal.services.claiming import Claim
+from portal.services.outgoing import Outgoing
+from portal.services.vault import VaultError
+
+log = logging.getLogger(__name__)
+
+BELL_EVERY: Final = 0.005
+LOOK_EVERY: Final = 0.5
+AWAKE_EVERY: Final = 0.5
+FLUSH_AFTER: Final = 0.05
+FLUSH_AT: Final = 200
+LAST_WAIT: Final = 5.0  # seconds that a warm shutdown gives to what is in flight
+LAST_RECORD: Final = 8.0  # … and to the database; the supervisor kills after 15
+LONGEST_LIFE: Final = 20 * 3600.0  # RQ's own timeout is a signal in the middle of whatever runs
+
+
+class Pump:
+    """One run of `deliver_due`."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        engine: Engine,
+        transport: Transport,
+        bell: Bell,
+        is_stopping: Callable[[], bool],
+    ) -> None:
+        self._settings = settings
+        self._desk = Desk(engine)
+        self._transport = transport
+        self._bell = bell
+        self._is_stopping = is_stopping
+        self._name = processes.own_name(processes.PUMP)
+        self._flying: dict[int, tuple[Claim, Outgoing]] = {}
+        self._ended: list[recording.Result] = []
+        self._ended_since = 0.0
+        self._rung: int | None = None
+        self._look_at = self._bell_at = self._awake_at = self._duties_at = 0.0
+        self._was_full = False
+        self._ends_at = monotonic() + LONGEST_LIFE
+
+    def run(self) -> None:
+        """Pump until nothing is claimable and nothing is in flight, or a stop is asked for."""
+        self._bell.answer()
+        self._look()
+        while not self._is_stopping():
+            if self._is_idle() and self._has_ended():
+                return
+            self._listen()
+            self._drive()
+            self._flush()
+            self._do_duties()
+        self._leave()
+
+    def _is_idle(self) -> bool:
+        return not self._flying and not self._ended
+
+    def _has_ended(self) -> bool:
+        """Look a last time, after falling asleep: whoever rings from now on queues a new pump."""
+        self._bell.fall_asleep()
+        self._awake_at = 0.0
+        if monotonic() >= self._ends_at:
+            self._bell.ring()
+            return True
+        return self._look() and self._is_idle()
+
+    def _listen(self) -> None:
+        """Notice new work: by the bell at once, by the table within half a second."""
+        now = monotonic()
+        if self._transport.free <= 0 or now >= self._ends_at:
+            if not self._was_full:
+                self._was_full = True
+                self._bell.requeue()  # another pump may have places
+            return
+        self._was_full = False
+        if now >= self._awake_at:
+            self._awake_at = now + AWAKE_EVERY
+            self._bell.stay_awake()
+        if now >= self._bell_at:
+            self._bell_at = now + BELL_EVERY
+            rung = self._bell.count()
+            if rung != self._rung:
+                self._rung = rung
+                self._look_at = now
+        if now >= self._look_at:
+            self._look()
+
+    def _look(self) -> bool:
+        """Claim as much as there is room for, and start it. False: the database could not say."""
+        places = self._transport.free
+        claims = self._desk.write(lambda connection: claiming.claim(connection, places))
+        self._look_at = monotonic() + (BELL_EVERY if claims is None else LOOK_EVERY)
+        for claim in claims or ():
+            self._start(claim)
+        return claims is not None
+
+    def _start(self, claim: Claim) -> None:
+        try:
+            request = outgoing.compose(claim, self._settings.version)
+        except HeaderError as error:
+            self._end(results.unsent(claim, Reason.BAD_HEADERS, str(error)))
+        except (ValueError, VaultError) as error:  # a secret that cannot be read or cannot sign
+            log.error("Delivery %s cannot be signed: %s", claim.public_id, error)
+            self._end(results.unsent(claim, Reason.INTERNAL, str(error)))
+        else:
+            self._flying[claim.attempt_id] = (claim, request)
+            self._transport.start(
+                claim.attempt_id,
+                prepare(request.url, request.headers, request.body),
+                timeout=self._settings.webhook_timeout,
+            )
+
+    def _drive(self) -> None:
+        if not self._flying:
+            sleep(BELL_EVERY)
+        for exchange in self._transport.drive(BELL_EVERY):
+            self._end(self._result(exchange))
+
+    def _result(self, exchange: Exchange) -> recording.Result:
+        claim, request = self._flying.pop(int(str(exchange.key)))
+        return results.of_exchange(claim, exchange, request.shown)
+
+    def _end(self, result: recording.Result) -> None:
+        if not self._ended:
+            self._ended_since = monotonic()
+        self._ended.append(result)
+
+    def _flush(self, *, now: bool = False) -> None:
+        """Record what has ended, in batches; what was freed by it is claimed again at once."""
+        if not self._ended:
+            return
+        waited = monotonic() - self._ended_since
+        # With nothing in flight there is nothing to gather for.
+        if not (now or not self._flying or waited >= FLUSH_AFTER or len(self._ended) >= FLUSH_AT):
+            return
+        batch = self._ended[:FLUSH_AT]
+        done = self._desk.write(
+            lambda connection: recording.record(connection, batch, lambda: random.uniform(-1, 1))  # noqa: S311 - jitter
+        )
+        if done is not None:
+            del self._ended[: len(batch)]
+            self._look_at = 0.0
+
+    def _do_duties(self) -> None:
+        """While a pump runs, the pump is the sweep."""
+        if monotonic() < self._duties_at:
+            return
+        self._duties_at = monotonic() + self._settings.sweep_seconds
+        self._bell.drop_queued_sweeps()
+
+        def do(connection: Connection) -> bool:
+            settling.settle_on(connection)
+            processes.sign(connection, processes.SWEEP, processes.SWEEP)
+            processes.sign(connection, processes.PUMP, self._name)
+            return True
+
+        self._desk.write(do)
+
+    def _leave(self) -> None:
+        """A warm shutdown: let what is in flight end, record it, give the rest back."""
+        until = monotonic() + LAST_WAIT
+        while self._flying and monotonic() < until:
+            self._drive()
+            self._flush()
+        self._transport.abandon()
+        rest = [claim for claim, _ in self._flying.values()]
+        self._flying.clear()
+        until = monotonic() + LAST_RECORD
+        while self._ended and monotonic() < until:
+            self._flush(now=True)
+        while rest and monotonic() < until:
+            if self._desk.write(partial(self._release, rest)):
+                break
+        self._bell.fall_asleep()
+        self._bell.ring()
+
+    @staticmethod
+    def _release(claims: list[Claim], connection: Connection) -> bool:
+        recording.release(connection, claims)
+        return True

@@ -1,0 +1,118 @@
+"""Which rows one webhook gets into a claim, and what becomes of those that crashed too often."""
+
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, Select, func, literal_column, select, update
+
+from portal.database import AnyRow
+from portal.delivery.policy import AttemptKind, Outcome, Repeat, RetryAt, decide
+from portal.delivery.reasons import Reason
+from portal.extensions import settings
+from portal.models.deliveries import (
+    Attempt,
+    Delivery,
+    Event,
+    Priority,
+    has_no_live_lease,
+    is_open,
+)
+from portal.services.dispatch import Wanted
+from portal.services.verdicts import columns, standing_of
+
+# What an attempt says until its end is recorded.
+INTERRUPTED: Final = "interrupted"
+
+
+def take(
+    connection: Connection, wanted: Wanted, most: int, now: datetime
+) -> list[tuple[AnyRow, AttemptKind]]:
+    """One webhook's rows: a test in its own place, then by priority, longest due first."""
+    rows: list[AnyRow] = []
+    if wanted.test_places:
+        rows += connection.execute(_due(wanted.webhook_id, Priority.TEST, now, 1)).all()
+    places = min(wanted.places, most - len(rows))
+    for priority in wanted.priorities:
+        if places > 0:
+            found = connection.execute(_due(wanted.webhook_id, priority, now, places)).all()
+            rows += found
+            places -= len(found)
+    taken = [(row, _kind(row)) for row in rows[:most]]
+    return [(row, kind) for row, kind in taken if _goes_on(connection, row, kind, now)]
+
+
+def _due(webhook_id: int, priority: Priority, now: datetime, most: int) -> Select[*tuple[Any, ...]]:
+    return (
+        select(
+            Delivery.id,
+            Delivery.public_id,
+            Delivery.webhook_id,
+            Delivery.event,
+            Delivery.tries,
+            Delivery.attempts,
+            Delivery.priority,
+            Delivery.due_at,
+            Delivery.prior_status,
+            Delivery.prior_due_at,
+            Delivery.requested_by,
+            Delivery.lease_token,
+            Event.body,
+            Event.occurred_at,
+        )
+        .join(Event, Event.id == Delivery.event_id)
+        .where(
+            Delivery.webhook_id == webhook_id,
+            is_open(),
+            Delivery.priority == literal_column(str(int(priority))),
+            Delivery.due_at <= now,
+            has_no_live_lease(now),
+        )
+        .order_by(Delivery.due_at, Delivery.id)
+        .limit(most)
+        .with_for_update(of=Delivery, skip_locked=True)
+    )
+
+
+def _kind(row: AnyRow) -> AttemptKind:
+    if row.priority == Priority.TEST:
+        return AttemptKind.TEST
+    return AttemptKind.MANUAL if row.prior_status else AttemptKind.SCHEDULED
+
+
+def _goes_on(connection: Connection, row: AnyRow, kind: AttemptKind, now: datetime) -> bool:
+    """Whether a delivery whose last lease ran out is sent again; if not, it ends here."""
+    if row.lease_token is None:
+        return True
+    decision = decide(
+        kind=kind,
+        tries=row.tries,
+        outcome=Outcome(Reason.INTERRUPTED),
+        now=now,
+        schedule=settings().webhook_retry_schedule,
+        interruptions=0 if kind is AttemptKind.SCHEDULED else _interruptions(connection, row, kind),
+    )
+    if isinstance(decision, RetryAt | Repeat):
+        return True  # at once: it has waited for its lease to end
+    values = columns(decision, standing_of(row), now)
+    connection.execute(
+        update(Delivery)
+        .where(Delivery.id == row.id)
+        .values(**values, lease_token=None, lease_until=None, reason=Reason.INTERRUPTED)
+    )
+    return False
+
+
+def _interruptions(connection: Connection, row: AnyRow, kind: AttemptKind) -> int:
+    """How often in a row this person's attempt was cut off by a crash (not by a shutdown)."""
+    last_other = (
+        select(func.coalesce(func.max(Attempt.number), 0))
+        .where(
+            Attempt.delivery_id == row.id,
+            (Attempt.outcome != INTERRUPTED) | (Attempt.kind != kind),
+        )
+        .scalar_subquery()
+    )
+    cut_off = select(func.count()).where(
+        Attempt.delivery_id == row.id, Attempt.number > last_other, Attempt.finished_at.is_(None)
+    )
+    return connection.execute(cut_off).scalar_one()
