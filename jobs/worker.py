@@ -47,16 +47,17 @@ class PortalWorker(SimpleWorker):
         """RQ's own housekeeping, and what keeps deliveries going without the scheduler."""
         super().run_maintenance_tasks()  # type: ignore[no-untyped-call]  # untyped in RQ
         try:
-            keep_going()
+            keep_going(self.queue_names()[0])
         except SQLAlchemyError as error:
             log.warning("The database does not answer: %s", error.__class__.__name__)
 
 
 @job
-def keep_going() -> None:
-    """Repair the schedule, and sweep when nobody has for a while."""
+def keep_going(queue_name: str) -> None:
+    """Repair the schedule, leave a sign of life, and sweep when nobody has for a while."""
     ensure_schedule()
-    age = processes.age("sweep")
+    processes.record(f"worker {queue_name}")
+    age = processes.age(processes.SWEEP)
     if age is None or age > SWEEP_IS_LATE:
         sweep()
 

@@ -1,0 +1,96 @@
+"""Helpers for tests that start the portal's own processes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def until(condition: Callable[[], bool], seconds: float = 10) -> bool:
+    """Whether `condition` became true in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return condition()
+
+
+def is_alive(pid: int) -> bool:
+    """Whether the process runs (a zombie does not)."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def children_of(pid: int) -> dict[int, str]:
+    """The command lines of all living descendants."""
+    parents: dict[int, int] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and is_alive(int(entry.name)):
+            try:
+                stat = (entry / "stat").read_text().rpartition(")")[2].split()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            parents[int(entry.name)] = int(stat[1])
+    found = {pid}
+    while more := {child for child, parent in parents.items() if parent in found} - found:
+        found |= more
+    return {child: command_line(child) for child in found - {pid}}
+
+
+def command_line(pid: int) -> str:
+    """What the process was started with."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+class Process:
+    """A Python process of ours, its output in a file."""
+
+    def __init__(self, output: Path, arguments: Sequence[str], environ: Mapping[str, str]) -> None:
+        self.output = output
+        inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        with output.open("ab") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, *arguments],
+                cwd=ROOT,
+                env=inherited | dict(environ),
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+            )
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self.process.pid
+
+    def says(self, text: str, seconds: float = 20) -> bool:
+        """Whether its output contains `text` in time."""
+        until(lambda: text in self.output.read_text() or self.process.poll() is not None, seconds)
+        return text in self.output.read_text()
+
+    def wait(self, seconds: float = 20) -> int:
+        """Its exit code."""
+        return self.process.wait(timeout=seconds)
+
+    def stop(self, number: int = signal.SIGTERM, seconds: float = 20) -> int:
+        """Send one signal and wait for the end."""
+        self.process.send_signal(number)
+        return self.wait(seconds)
+
+    def close(self) -> None:
+        """Whatever is left goes."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(timeout=5)
