@@ -7,7 +7,7 @@ import pytest
 from portal.config import ROOT
 
 TOKENS = (ROOT / "static" / "css" / "tokens.css").read_text(encoding="utf-8")
-LIGHT_CSS, DARK_CSS = TOKENS.split("@media (prefers-color-scheme: dark)")
+LIGHT_CSS, DARK_CSS = TOKENS.split("@media screen and (prefers-color-scheme: dark)")
 STATUSES = ["success", "danger", "warning", "info", "neutral"]
 GROUNDS = ["paper", "surface", "surface-soft"]
 
