@@ -1,0 +1,78 @@
+"""Many pumps at once: each delivery is sent by one of them, and the caps hold over all."""
+
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select
+
+from jobs.desk import Desk
+from portal.database import impatient_engine
+from portal.extensions import db, settings
+from portal.models.deliveries import Attempt, Delivery
+from portal.services import claiming
+from portal.services.claiming import Claim
+from tests.factories import make_webhook, publish
+from tests.jobs.processes import until
+
+
+def claim_on_its_own_connection(app: Flask, places: int, start: threading.Barrier) -> list[Claim]:
+    """What one pump claims when all begin at the same moment."""
+    with app.app_context():
+        engine = impatient_engine(settings().database_url)
+        desk = Desk(engine)
+        start.wait(timeout=5)
+        claims: list[list[Claim]] = []
+
+        def try_once() -> bool:
+            claimed = desk.write(lambda connection: claiming.claim(connection, places))
+            if claimed is not None:
+                claims.append(claimed)
+            return claimed is not None
+
+        assert until(try_once, 5)
+        engine.dispose()
+        return claims[0]
+
+
+def claim_together(app: Flask, pumps: int) -> list[Claim]:
+    start = threading.Barrier(pumps)
+    with ThreadPoolExecutor(pumps) as pool:
+        runs = [pool.submit(claim_on_its_own_connection, app, 100, start) for _ in range(pumps)]
+        return [claim for run in runs for claim in run.result(timeout=15)]
+
+
+def test_no_delivery_is_claimed_twice(app: Flask) -> None:
+    for _ in range(6):
+        make_webhook()
+    for number in range(5):
+        publish(asset_id=number + 1)
+    claims = claim_together(app, 4)
+    assert max(Counter(claim.delivery_id for claim in claims).values()) == 1
+    db.session.rollback()
+    leased = select(func.count()).where(Delivery.lease_token.is_not(None))
+    assert db.session.execute(leased).scalar_one() == len(claims)
+    assert db.session.execute(select(func.count(Attempt.id))).scalar_one() == len(claims)
+
+
+def test_the_cap_of_a_webhook_holds_over_all_pumps(app: Flask) -> None:
+    make_webhook()
+    for number in range(30):
+        publish(asset_id=number + 1)
+    claims = claim_together(app, 4)
+    assert len(claims) == settings().webhook_max_in_flight
+
+
+@pytest.mark.usefixtures("app")
+def test_with_fewer_places_than_wanted_it_takes_what_fits() -> None:
+    for _ in range(3):
+        make_webhook()
+    for number in range(9):
+        publish(asset_id=number + 1)
+    engine = impatient_engine(settings().database_url)
+    claims = Desk(engine).write(lambda connection: claiming.claim(connection, 10))
+    engine.dispose()
+    assert claims is not None
+    assert len(claims) == 10

@@ -1,0 +1,65 @@
+"""While the database is locked or gone, the sockets are driven on and no result is lost."""
+
+import threading
+import time
+
+import pytest
+from flask import Flask
+from sqlalchemy import create_engine, text
+
+from jobs.deliver import deliver_due
+from portal.database import engine_options, prepare_engine
+from portal.extensions import db, settings
+from portal.models.deliveries import Attempt, Delivery
+from tests.factories import make_webhook, publish
+from tests.receiver import Receiver
+
+
+@pytest.fixture
+def locked(app: Flask) -> "Locker":
+    """Something that holds the deliveries' locks for a while, from another connection."""
+    return Locker(settings().database_url)
+
+
+class Locker(threading.Thread):
+    """Holds the write lock (SQLite) or the tables (PostgreSQL) until `seconds` have passed."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(daemon=True)
+        self.url, self.seconds, self.is_locked = url, 1.5, threading.Event()
+
+    def run(self) -> None:
+        engine = create_engine(self.url, **engine_options(self.url))
+        prepare_engine(engine)
+        with engine.connect() as connection:
+            writer = connection.execution_options(writing=True)
+            with writer.begin():
+                if engine.dialect.name == "postgresql":
+                    writer.execute(text("LOCK TABLE deliveries, webhooks IN EXCLUSIVE MODE"))
+                self.is_locked.set()
+                time.sleep(self.seconds)
+        engine.dispose()
+
+
+def test_results_wait_for_a_locked_database(receiver: Receiver, locked: Locker) -> None:
+    make_webhook(receiver.url)
+    receiver.answer(delay=0.3)
+    publish()
+    threading.Timer(0.15, locked.start).start()
+    deliver_due()
+    locked.join(timeout=5)
+    db.session.rollback()
+    (delivery,) = db.session.query(Delivery)
+    assert (delivery.status, delivery.attempts) == ("delivered", 1)
+    assert len(receiver.received) == 1
+    assert [each.outcome for each in db.session.query(Attempt)] == ["delivered"]
+
+
+def test_a_wake_up_is_not_lost_on_a_locked_database(receiver: Receiver, locked: Locker) -> None:
+    make_webhook(receiver.url)
+    publish()
+    locked.start()
+    assert locked.is_locked.wait(timeout=5)
+    deliver_due()
+    locked.join(timeout=5)
+    assert len(receiver.received) == 1
