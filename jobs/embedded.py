@@ -1,7 +1,8 @@
 """The embedded Valkey: a server on a private unix socket, for installations without their own.
 
-It keeps nothing on disk. The database is the queue; whatever Redis holds (bells, schedule, RQ's
-records) is made again within seconds, and a file that is not there cannot be broken.
+It keeps nothing on disk but a short log, begun anew at each start of the portal. The database is
+the queue; whatever Redis holds (bells, schedule, RQ's records) is made again within seconds, and
+a file that is not there cannot be broken.
 """
 
 import os
@@ -16,6 +17,7 @@ from portal.config import valkey_socket
 from portal.settings_values import SettingsError
 
 NOTE = "valkey-socket.txt"
+LOG = "valkey.log"
 
 
 def command(instance_dir: Path) -> list[str]:
@@ -27,12 +29,14 @@ def command(instance_dir: Path) -> list[str]:
     if socket.parent != instance_dir:
         _make_private(socket.parent)
         (instance_dir / NOTE).write_text(f"The embedded Valkey listens on {socket}\n")
+    (instance_dir / LOG).unlink(missing_ok=True)
     return [
         str(get_binary_path()),
         *("--port", "0"),
         *("--unixsocket", str(socket), "--unixsocketperm", "700"),
         *("--save", "", "--appendonly", "no", "--dir", str(instance_dir)),
         *("--daemonize", "no", "--loglevel", "warning"),
+        *("--logfile", str(instance_dir / LOG)),
     ]
 
 

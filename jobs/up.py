@@ -34,6 +34,7 @@ class CannotStart(click.ClickException):
 def bring_up(app: Flask) -> None:
     """Check, migrate, and become the supervisor. Returns only by `CannotStart`."""
     settings: Settings = app.extensions["settings"]
+    os.umask(0o077)  # database, log and sockets are for this user alone
     address = free_address(settings.host, settings.port)
     lock_instance(settings.instance_dir)
     try:

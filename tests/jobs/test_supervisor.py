@@ -6,14 +6,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from jobs.plan import Plan, Program
+from tests.jobs.processes import ROOT, is_alive, until
 
-ROOT = Path(__file__).resolve().parents[2]
 # Writes its pid, then sleeps; on SIGTERM it writes that down and leaves.
 POLITE = """
 import os, signal, sys, time
@@ -43,23 +43,6 @@ import os, sys, time
 open(sys.argv[1], "a").write(f"start {os.getpid()} {time.monotonic()}\\n")
 sys.exit(3)
 """
-
-
-def until(condition: Callable[[], bool], seconds: float = 10) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return condition()
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 class Running:

@@ -1,0 +1,153 @@
+"""The whole portal on one machine: it starts with one command and ends without a trace."""
+
+import os
+import signal
+import socket
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.jobs.processes import Process, children_of, command_line, is_alive, until
+
+UP = ("-m", "flask", "--app", "wsgi", "up")
+Up = Callable[..., Process]
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+@pytest.fixture
+def up(tmp_path: Path, port: int) -> Iterator[Up]:
+    started: list[Process] = []
+    environ = {
+        "LOCAL_TRIAL": "1",
+        "PORT": str(port),
+        "INSTANCE_DIR": str(tmp_path / "instance"),
+    }
+
+    def up(**changes: str) -> Process:
+        output = tmp_path / f"output{len(started)}.txt"
+        started.append(Process(output, UP, environ | changes))
+        return started[-1]
+
+    yield up
+    for process in started:
+        process.close()
+
+
+def status_of(port: int) -> int:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/sign-in", timeout=5) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+
+
+def only(children: dict[int, str], words: str) -> int:
+    found = [pid for pid, line in children.items() if words in line]
+    assert len(found) == 1, children
+    return found[0]
+
+
+def parts(children: dict[int, str]) -> list[str]:
+    names = ("valkey-server", "gunicorn", "worker deliveries", "worker background", "scheduler")
+    return sorted(name for line in children.values() for name in names if name in line)
+
+
+ALL = sorted(
+    ["valkey-server", *["gunicorn"] * 3, "worker deliveries", "worker background", "scheduler"]
+)
+
+
+def test_it_starts_everything_heals_and_ends_without_a_trace(
+    up: Up, port: int, tmp_path: Path
+) -> None:
+    portal = up()
+    assert portal.says("Press Ctrl-C to stop."), portal.output.read_text()
+    assert f"The portal is ready: http://127.0.0.1:{port}\n" in portal.output.read_text()
+    assert "This is a local trial" in portal.output.read_text()
+    assert until(lambda: parts(children_of(portal.pid)) == ALL)
+    assert status_of(port) < 500
+
+    for words in ("worker deliveries", "valkey-server", "scheduler"):
+        os.kill(only(children_of(portal.pid), words), signal.SIGKILL)
+        assert portal.says(f"{words.split('-')[0].split()[-1]} ended (code -9)"), words
+        assert until(lambda: parts(children_of(portal.pid)) == ALL), words
+
+    children = children_of(portal.pid)
+    assert portal.stop(signal.SIGINT, 40) == 0
+    assert not [pid for pid in children if is_alive(pid)]
+
+    keys = (tmp_path / "instance" / "keys.env").read_text()
+    again = up()
+    assert again.says("Press Ctrl-C to stop."), again.output.read_text()
+    assert (tmp_path / "instance" / "keys.env").read_text() == keys
+    assert again.stop() == 0
+
+
+def test_nothing_survives_when_the_supervisor_is_killed(up: Up) -> None:
+    portal = up()
+    assert portal.says("Press Ctrl-C to stop."), portal.output.read_text()
+    assert until(lambda: parts(children_of(portal.pid)) == ALL)
+    children = children_of(portal.pid)
+    portal.stop(signal.SIGKILL)
+    assert until(lambda: not [pid for pid in children if is_alive(pid)], 10), [
+        command_line(pid) for pid in children
+    ]
+
+
+def test_a_taken_port_is_one_sentence(up: Up, port: int) -> None:
+    with socket.create_server(("127.0.0.1", port)):
+        portal = up()
+        assert portal.wait() == 2
+    assert portal.output.read_text() == (
+        f"Port {port} is taken by another program; stop it, or choose another PORT.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"PORT": "many"}, "PORT must be a whole number from 1 to 65535, not “many”."),
+        ({"HOST": "192.0.2.1"}, "HOST must be an address of this machine, not “192.0.2.1”."),
+        ({"REDIS_URL": "http://x"}, "REDIS_URL must start with redis://, rediss:// or unix://."),
+        (
+            {"LOCAL_TRIAL": "0"},
+            "SECRET_KEY must be set to at least 16 characters that only this portal knows.",
+        ),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_one_sentence(
+    up: Up, changes: dict[str, str], sentence: str
+) -> None:
+    portal = up(**changes)
+    assert portal.wait() == 2
+    assert portal.output.read_text() == sentence + "\n"
+
+
+def test_a_database_that_does_not_answer_is_one_sentence_without_its_password(up: Up) -> None:
+    portal = up(DATABASE_URL="postgresql://portal:hush@127.0.0.1:9/portal")
+    assert portal.wait() == 2
+    text = portal.output.read_text()
+    assert text.startswith("The database postgresql+psycopg://portal:***@127.0.0.1:9/portal")
+    assert text.count("\n") == 1
+    assert "hush" not in text
+
+
+def test_a_second_start_from_the_same_folder_is_refused_in_words(up: Up, tmp_path: Path) -> None:
+    first = up()
+    assert first.says("Press Ctrl-C to stop."), first.output.read_text()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        other = str(free.getsockname()[1])
+    second = up(PORT=other)
+    assert second.wait() == 2
+    assert second.output.read_text().startswith("The portal already runs from ")
+    assert first.process.poll() is None
+    first.stop()
