@@ -105,7 +105,8 @@ class CurlHandle:
         setopt = self.curl.setopt
         setopt(pycurl.URL, url)
         setopt(pycurl.HTTPHEADER, headers)
-        setopt(pycurl.POSTFIELDS, request.body or b"")
+        body = request.body or b""
+        setopt(pycurl.POSTFIELDS, body.encode() if isinstance(body, str) else body)
         setopt(pycurl.TIMEOUT_MS, max(1, int(timeout * 1000)))
         setopt(pycurl.CONNECTTIMEOUT_MS, max(1, int(min(timeout, CONNECT_TIMEOUT) * 1000)))
 

@@ -24,7 +24,7 @@ def exchange_of(
     assert request is not None  # noqa: S101 -- a loaded handle always has one
     head = read_head(handle.head)
     code = _code(handle.curl) if head.complete else None
-    phases = _phases(handle.curl)
+    phases = _phases(handle)
     reason = _reason(handle, code, curl_code, message, phases)
     answered = code is not None and reason is not Reason.READ_TIMEOUT
     detail = one_line((handle.refusal or "") if reason is Reason.BLOCKED else message)
@@ -82,14 +82,15 @@ def _code(curl: pycurl.Curl) -> int | None:
     return code if 200 <= code <= 599 else None
 
 
-def _phases(curl: pycurl.Curl) -> Phases:
-    getinfo = curl.getinfo
+def _phases(handle: CurlHandle) -> Phases:
+    getinfo = handle.curl.getinfo
     # libcurl writes 0 for a phase that there was not.
     return Phases(
         name_lookup=getinfo(pycurl.NAMELOOKUP_TIME) or None,
         connect=getinfo(pycurl.CONNECT_TIME) or None,
         tls=getinfo(pycurl.APPCONNECT_TIME) or None,
-        first_byte=getinfo(pycurl.STARTTRANSFER_TIME) or None,
+        # libcurl fills this one in even when nothing ever came.
+        first_byte=getinfo(pycurl.STARTTRANSFER_TIME) if handle.head else None,
         total=getinfo(pycurl.TOTAL_TIME),
     )
 

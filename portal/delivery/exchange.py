@@ -28,7 +28,8 @@ class Phases:
     """Seconds from the start of the request to the end of each phase; they never decrease.
 
     None: the phase was not reached, or there was none. A connection kept open from an earlier
-    request has no lookup, connect or TLS phase, and plain http has no TLS phase.
+    request has no lookup, connect or TLS phase, and plain http has no TLS phase. `first_byte`
+    is there once a whole line of the answer came.
     """
 
     name_lookup: float | None = None

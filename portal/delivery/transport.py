@@ -47,9 +47,12 @@ def prepare(url: str, headers: Sequence[tuple[str, str]], body: bytes) -> reques
 
 
 class Transport:
-    """Sends prepared requests and hands back what came of each.
+    """Sends prepared POST requests and hands back what came of each.
 
     `ca_bundle` is a PEM file trusted besides certifi's; certificates are always verified.
+    Connections are kept open and used again. One that turns out dead is replaced within the same
+    request and deadline; a receiver that had read the request before it hung up then gets it
+    twice, with the same id.
     """
 
     def __init__(
@@ -92,8 +95,11 @@ class Transport:
 
         `timeout` in seconds covers all of it: lookup, connect (at most 5 s), TLS and the whole
         answer. `opens` is passed to the guard. Whatever is wrong with URL, headers or receiver
-        ends as an Exchange. Raises RuntimeError when no place is free.
+        ends as an Exchange. Raises RuntimeError when no place is free, ValueError for anything
+        but a POST.
         """
+        if request.method != "POST":
+            raise ValueError(f"Only POST is sent, not {request.method}.")
         if self.free <= 0:
             raise RuntimeError(f"All {self._max_in_flight} places are taken.")
         try:
@@ -136,7 +142,11 @@ class Transport:
         return keys
 
     def close(self) -> None:
-        """Drop everything and give back all sockets and handles."""
+        """Drop everything and give back all sockets and handles.
+
+        libcurl waits here for name lookups that still hang, each as long as the resolver's own
+        patience. A worker that must leave at once abandons, records, and exits without closing.
+        """
         self.abandon()
         self._multi.close()
         for handle in self._idle:
