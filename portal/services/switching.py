@@ -114,6 +114,16 @@ def hold_open(connection: Session | Connection, webhook_id: int) -> int:
     return _change(connection, wanted, values)
 
 
+def stop_all(current: Session, webhook_id: int, by: str) -> int:
+    """Stop every open or held delivery of a deleted webhook, tests too; return how many."""
+    now = database_time(current)
+    values = _rest(now, by)
+    still_open = [Delivery.webhook_id == webhook_id, is_open(), has_no_live_lease(now)]
+    held = [Delivery.webhook_id == webhook_id, Delivery.status == DeliveryStatus.HELD]
+    stopped = {"status": DeliveryStatus.STOPPED, "stopped_by": by, "finished_at": now}
+    return _change(current, still_open, values) + _change(current, held, stopped)
+
+
 def turn_off_gone(connection: Session | Connection, webhook_id: int) -> None:
     """The receiver said 410 Gone: turn the webhook off until a person turns it on again."""
     webhook = connection.execute(_state_of(webhook_id)).one_or_none()

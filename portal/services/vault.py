@@ -21,6 +21,7 @@ from portal.services.unit import insert_or_ignore, session, writing
 from portal.settings_values import SettingsError
 
 DOTS: Final = "••••"
+TYPED_SECONDS: Final = 12 * 60 * 60
 CANARY_ID: Final = 1
 CANARY_TEXT: Final = "The keys of this portal open this line."
 
@@ -30,6 +31,7 @@ class Purpose(StrEnum):
 
     SIGNING = "signing"
     HEADERS = "headers"
+    TYPED = "typed"
     CANARY = "canary"
 
 
@@ -56,6 +58,20 @@ def open_headers(webhook_id: int, sealed: bytes) -> list[tuple[str, str]]:
     """Decrypt a webhook's custom headers. Raises `VaultError`."""
     pairs = json.loads(_open(Purpose.HEADERS, webhook_id, sealed))
     return [(name, value) for name, value in pairs]
+
+
+def seal_typed(user_id: int, text: str) -> str:
+    """Encrypt what a person typed into a form that comes back to them, so that it is not lost
+    and yet never printed. Opens for this person alone, for `TYPED_SECONDS`."""
+    return _seal(Purpose.TYPED, user_id, text).decode()
+
+
+def open_typed(user_id: int, token: str) -> str | None:
+    """What `seal_typed` kept; None when it is too old, another person's, or no token of ours."""
+    try:
+        return _open(Purpose.TYPED, user_id, token.encode(), ttl=TYPED_SECONDS)
+    except VaultError:
+        return None
 
 
 def masked(secret: str) -> str:
@@ -113,9 +129,9 @@ def _seal(purpose: Purpose, row_id: int, text: str) -> bytes:
     return _cipher(settings().encryption_keys).encrypt(_mark(purpose, row_id) + text.encode())
 
 
-def _open(purpose: Purpose, row_id: int, sealed: bytes) -> str:
+def _open(purpose: Purpose, row_id: int, sealed: bytes, ttl: int | None = None) -> str:
     try:
-        plain = _cipher(settings().encryption_keys).decrypt(sealed)
+        plain = _cipher(settings().encryption_keys).decrypt(sealed, ttl=ttl)
     except InvalidToken:
         raise VaultError("A stored secret does not open with the keys of this portal.") from None
     mark = _mark(purpose, row_id)

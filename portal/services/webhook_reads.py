@@ -1,0 +1,230 @@
+"""What the pages show of webhooks: never a secret, never a header value."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Row, Select, func, select
+from sqlalchemy.orm import Session
+
+from portal.database import database_now
+from portal.delivery.address import host_of
+from portal.models.deliveries import Delivery, Priority, is_open
+from portal.models.people import User
+from portal.models.records import AuditEntry
+from portal.models.webhooks import Webhook, WebhookEvent, WebhookState
+from portal.services.log_filter import ShownStatus, shown_status
+from portal.services.unit import session
+from portal.services.webhook_rows import COUNTED, TARGET, count_held, find_webhook
+from portal.services.webhook_secrets import stored_headers
+from portal.services.webhook_values import EVENT_VALUES
+
+ATTENTION_FAILURES: Final = 5
+ATTENTION_AFTER: Final = timedelta(minutes=2)
+HISTORY: Final = 100
+
+
+class Standing(StrEnum):
+    """How a webhook fares, as people see it."""
+
+    ACTIVE = "active"
+    OFF = "off"
+    ATTENTION = "attention"
+
+
+@dataclass(frozen=True, slots=True)
+class Latest:
+    """The youngest real delivery of a webhook, briefly."""
+
+    public_id: UUID
+    status: ShownStatus
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """A webhook in the list. `last` leaves tests out."""
+
+    public_id: UUID
+    name: str
+    host: str
+    standing: Standing
+    event_count: int
+    last: Latest | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A webhook on its page and in its form. `held` is counted up to one more than `COUNTED`."""
+
+    public_id: UUID
+    name: str
+    url: str
+    host: str
+    standing: Standing
+    is_active: bool
+    off_reason: str | None
+    off_at: datetime | None
+    events: tuple[str, ...]
+    has_secret: bool
+    secret_hint: str
+    secret_set_at: datetime | None
+    secret_shown_until: datetime | None
+    secret_made_by_id: int | None
+    header_names: tuple[str, ...]
+    failures_in_row: int
+    failing_since: datetime | None
+    last_delivered_at: datetime | None
+    next_try_at: datetime | None
+    held: int
+    owner: str | None
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One entry of a webhook's history. `changes`: {field: {from, to}}."""
+
+    at: datetime
+    by: str
+    action: str
+    changes: dict[str, Any]
+
+
+def list_webhooks() -> list[Listed]:
+    """Every webhook, by name."""
+    current = session()
+    now = database_now(current.connection())
+    rows = current.execute(_listing()).all()
+    latest = _latest(current, [row.last_id for row in rows if row.last_id], now)
+    return [
+        Listed(
+            public_id=row.public_id,
+            name=row.name,
+            host=host_of(row.url),
+            standing=_standing(row, now),
+            event_count=row.event_count,
+            last=latest.get(row.last_id),
+        )
+        for row in rows
+    ]
+
+
+def show(public_id: UUID) -> Shown:
+    """One webhook. Raises `NotFound`."""
+    current = session()
+    webhook = find_webhook(current, public_id)
+    owner = current.get(User, webhook.owner_id) if webhook.owner_id else None
+    chosen = {each.event for each in webhook.subscriptions}
+    return Shown(
+        public_id=webhook.public_id,
+        name=webhook.name,
+        url=webhook.url,
+        host=host_of(webhook.url),
+        standing=_standing(webhook, database_now(current.connection())),
+        is_active=webhook.state == WebhookState.ACTIVE,
+        off_reason=webhook.off_reason,
+        off_at=webhook.off_at,
+        events=tuple(value for value in EVENT_VALUES if value in chosen),
+        has_secret=webhook.secret_enc is not None,
+        secret_hint=webhook.secret_hint,
+        secret_set_at=webhook.secret_set_at,
+        secret_shown_until=webhook.secret_shown_until,
+        secret_made_by_id=webhook.secret_made_by_id,
+        header_names=tuple(name for name, _ in stored_headers(webhook)),
+        failures_in_row=webhook.failures_in_row,
+        failing_since=webhook.failing_since,
+        last_delivered_at=webhook.last_delivered_at,
+        next_try_at=_next_try(current, webhook.id),
+        held=count_held(current, webhook.id),
+        owner=owner.name if owner else None,
+        version=webhook.version,
+        created_at=webhook.created_at,
+        updated_at=webhook.updated_at,
+    )
+
+
+def header_values(public_id: UUID) -> tuple[tuple[str, str], ...]:
+    """The custom headers in the clear, for the form that keeps them sealed. Never to be printed."""
+    return stored_headers(find_webhook(session(), public_id))
+
+
+def count_open(public_id: UUID) -> int:
+    """How many deliveries wait or are held; each counted up to one more than `COUNTED`."""
+    current = session()
+    webhook = find_webhook(current, public_id)
+    waiting = (
+        select(Delivery.id)
+        .where(Delivery.webhook_id == webhook.id, is_open())
+        .limit(COUNTED + 1)
+        .subquery()
+    )
+    count = current.execute(select(func.count()).select_from(waiting)).scalar_one()
+    return count + count_held(current, webhook.id)
+
+
+def history(public_id: UUID) -> list[Change]:
+    """Who changed what, the youngest first."""
+    entries = (
+        select(AuditEntry)
+        .where(AuditEntry.target_kind == TARGET, AuditEntry.target_id == str(public_id))
+        .order_by(AuditEntry.id.desc())
+        .limit(HISTORY)
+    )
+    found = session().scalars(entries)
+    return [Change(each.at, each.actor_name, each.action, each.changes) for each in found]
+
+
+def _listing() -> Select[Any]:
+    last = (
+        select(Delivery.id)
+        .where(Delivery.webhook_id == Webhook.id, Delivery.priority != Priority.TEST)
+        .order_by(Delivery.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    events = select(func.count()).where(WebhookEvent.webhook_id == Webhook.id).scalar_subquery()
+    return (
+        select(
+            Webhook.public_id,
+            Webhook.name,
+            Webhook.url,
+            Webhook.state,
+            Webhook.failures_in_row,
+            Webhook.failing_since,
+            events.label("event_count"),
+            last.label("last_id"),
+        )
+        .where(Webhook.deleted_at.is_(None), Webhook.state != WebhookState.DRAFT)
+        .order_by(func.lower(Webhook.name))
+    )
+
+
+def _standing(webhook: Webhook | Row[Any], now: datetime) -> Standing:
+    if webhook.state != WebhookState.ACTIVE:
+        return Standing.OFF
+    since = webhook.failing_since
+    fails = webhook.failures_in_row >= ATTENTION_FAILURES
+    return (
+        Standing.ATTENTION if fails and since and since < now - ATTENTION_AFTER else Standing.ACTIVE
+    )
+
+
+def _latest(current: Session, ids: Sequence[int], now: datetime) -> dict[int, Latest]:
+    rows = current.scalars(select(Delivery).where(Delivery.id.in_(ids))).all() if ids else []
+    return {
+        row.id: Latest(
+            row.public_id, shown_status(row.status, row.lease_until, now), row.created_at
+        )
+        for row in rows
+    }
+
+
+def _next_try(current: Session, webhook_id: int) -> datetime | None:
+    soonest = select(func.min(Delivery.due_at)).where(Delivery.webhook_id == webhook_id, is_open())
+    return current.execute(soonest).scalar_one()

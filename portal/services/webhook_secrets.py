@@ -1,0 +1,107 @@
+"""A webhook's secret key and custom headers: set, replaced, shown once, erased."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from portal.delivery.signing import generate_secret, hint
+from portal.lib.clock import utcnow
+from portal.models.webhooks import Webhook
+from portal.services import vault
+from portal.services.permissions import Actor, require
+from portal.services.refusals import Refusal
+from portal.services.unit import session, writing
+from portal.services.webhook_rows import lock_webhook
+from portal.services.webhook_values import Headers, SecretMode, WebhookValues, headers_problem
+
+SHOWN_FOR: Final = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True)
+class ShownSecret:
+    """A secret that we made, for its maker's eyes, until a moment."""
+
+    name: str
+    secret: str = field(repr=False)
+    until: datetime
+
+
+def set_secret(webhook: Webhook, values: WebhookValues, actor: Actor) -> bool:
+    """Give a flushed, locked webhook the secret that was chosen; whether that changed anything."""
+    if values.secret_mode is SecretMode.KEEP:
+        return False
+    had_one = webhook.secret_enc is not None
+    erase_secret(webhook)
+    if values.secret_mode is SecretMode.NONE:
+        return had_one
+    is_ours = values.secret_mode is SecretMode.GENERATE
+    secret = generate_secret() if is_ours else values.secret
+    now = utcnow()
+    webhook.secret_enc = vault.seal_secret(webhook.id, secret)
+    webhook.secret_hint = hint(secret)
+    webhook.secret_set_at = now
+    if is_ours:
+        webhook.secret_shown_until, webhook.secret_made_by_id = now + SHOWN_FOR, actor.user_id
+    return True
+
+
+def erase_secret(webhook: Webhook) -> None:
+    """Forget the secret and everything about it."""
+    webhook.secret_enc = webhook.old_secret_enc = None
+    webhook.secret_hint = ""
+    webhook.secret_set_at = webhook.old_until = None
+    webhook.secret_shown_until = webhook.secret_made_by_id = None
+
+
+def stored_headers(webhook: Webhook) -> Headers:
+    """The webhook's custom headers in the clear."""
+    if webhook.headers_enc is None:
+        return ()
+    return tuple(vault.open_headers(webhook.id, webhook.headers_enc))
+
+
+def set_headers(webhook: Webhook, entered: Headers) -> bool:
+    """Store the custom headers; whether that changed anything.
+
+    An empty value keeps the stored one of that name. Raises `Refusal` for what may not be sent.
+    """
+    before = stored_headers(webhook)
+    kept = {name.lower(): value for name, value in before}
+    headers = tuple((name, value or kept.get(name.lower(), "")) for name, value in entered)
+    if sentence := headers_problem(headers):
+        raise Refusal(sentence, field="headers")
+    webhook.headers_enc = vault.seal_headers(webhook.id, headers) if headers else None
+    return headers != before
+
+
+def shown_secret(actor: Actor, public_id: UUID) -> ShownSecret | None:
+    """The secret that we made, while its maker may still see it. Reads only."""
+    webhook = _made_by(session(), actor, public_id)
+    if webhook is None or webhook.secret_enc is None or webhook.secret_shown_until is None:
+        return None
+    if webhook.secret_shown_until <= utcnow():
+        return None
+    secret = vault.open_secret(webhook.id, webhook.secret_enc)
+    return ShownSecret(webhook.name, secret, webhook.secret_shown_until)
+
+
+def forget_shown(actor: Actor, public_id: UUID) -> None:
+    """The maker has copied it: it is not shown again. Twice does no harm."""
+    with writing() as current:
+        require(current, actor, "webhooks.secret")
+        webhook = lock_webhook(current, public_id)
+        if webhook.secret_made_by_id == actor.user_id:
+            webhook.secret_shown_until = None
+
+
+def _made_by(current: Session, actor: Actor, public_id: UUID) -> Webhook | None:
+    wanted = select(Webhook).where(
+        Webhook.public_id == public_id,
+        Webhook.deleted_at.is_(None),
+        Webhook.secret_made_by_id == actor.user_id,
+    )
+    return current.execute(wanted).scalar_one_or_none()

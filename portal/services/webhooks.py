@@ -1,0 +1,176 @@
+"""Creating, editing and deleting webhooks."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from portal.delivery.address import check_url
+from portal.lib.clock import utcnow
+from portal.models.webhooks import OffReason, Webhook, WebhookEvent, WebhookState
+from portal.services import audit, switching
+from portal.services.permissions import Actor, require
+from portal.services.refusals import Refusal, Stale
+from portal.services.uniqueness import keep_unique
+from portal.services.unit import writing
+from portal.services.webhook_rows import count_held, lock_webhook, target_of
+from portal.services.webhook_secrets import (
+    erase_secret,
+    set_headers,
+    set_secret,
+    stored_headers,
+)
+from portal.services.webhook_values import EVENT_VALUES, SecretMode, WebhookValues, check
+
+Facts = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """What an edit came to. `asks_about_held`: it stays off until a person decides about them."""
+
+    is_changed: bool
+    asks_about_held: bool
+
+
+def create(actor: Actor, values: WebhookValues) -> UUID:
+    """Make a webhook; return its public id. Raises `Refusal`."""
+    check(values)
+    with writing() as current:
+        require(current, actor, "webhooks.edit")
+        webhook = keep_unique(
+            current,
+            lambda: _refuse_taken_name(current, values.name, None),
+            lambda: _insert(current, actor, values),
+        )
+        _set_events(webhook, values)
+        set_secret(webhook, values, actor)
+        set_headers(webhook, values.headers)
+        changes = {name: {"from": None, "to": value} for name, value in _facts(webhook).items()}
+        audit.record(current, actor, "webhook.created", target=target_of(webhook), changes=changes)
+        return webhook.public_id
+
+
+def edit(actor: Actor, public_id: UUID, version: int, values: WebhookValues) -> Edited:
+    """Change a webhook as somebody saw it at `version`. Raises `Refusal`, `Stale`, `NotFound`."""
+    check(values)
+    with writing() as current:
+        require(current, actor, "webhooks.edit")
+        webhook = lock_webhook(current, public_id)
+        if webhook.version != version:
+            raise Stale("Somebody else changed this webhook since you opened the form.")
+        before = _facts(webhook)
+        keep_unique(
+            current,
+            lambda: _refuse_taken_name(current, values.name, webhook.id),
+            lambda: _rename(current, webhook, values),
+        )
+        _set_events(webhook, values)
+        changes = _differences(before, _facts(webhook), webhook, values, actor)
+        asks = _switch(current, webhook, values)
+        if (now_on := _facts(webhook)["status"]) != before["status"]:
+            changes["status"] = {"from": before["status"], "to": now_on}
+        if changes:
+            webhook.version += 1
+            webhook.updated_at = utcnow()
+            target = target_of(webhook)
+            audit.record(current, actor, "webhook.changed", target=target, changes=changes)
+        return Edited(bool(changes), asks)
+
+
+def delete(actor: Actor, public_id: UUID) -> str:
+    """Delete a webhook and stop what waits for it; return its name, which is free again.
+
+    The row stays for the log; secret and header values are erased.
+    """
+    with writing() as current:
+        require(current, actor, "webhooks.edit")
+        webhook = lock_webhook(current, public_id)
+        webhook.deleted_at = utcnow()
+        erase_secret(webhook)
+        webhook.headers_enc = None
+        audit.record(current, actor, switching.DELETED, target=target_of(webhook))
+        current.flush()
+        switching.stop_all(current, webhook.id, actor.name)
+        return webhook.name
+
+
+def _insert(current: Session, actor: Actor, values: WebhookValues) -> Webhook:
+    webhook = Webhook(name=values.name, url=check_url(values.url), owner_id=actor.user_id)
+    if not values.is_active:
+        webhook.state, webhook.off_reason = WebhookState.OFF, OffReason.PERSON
+        webhook.off_at = utcnow()
+    current.add(webhook)
+    current.flush()
+    return webhook
+
+
+def _rename(current: Session, webhook: Webhook, values: WebhookValues) -> None:
+    webhook.name, webhook.url = values.name, check_url(values.url)
+    current.flush()
+
+
+def _set_events(webhook: Webhook, values: WebhookValues) -> None:
+    """Keep the rows of events that stay; order does not matter."""
+    wanted = set(values.events)
+    kept = [each for each in webhook.subscriptions if each.event in wanted]
+    added = wanted - {each.event for each in kept}
+    webhook.subscriptions = [*kept, *(WebhookEvent(event=event) for event in sorted(added))]
+
+
+def _switch(current: Session, webhook: Webhook, values: WebhookValues) -> bool:
+    """Turn it on or off as chosen; whether the held deliveries have to be decided about first."""
+    is_active = webhook.state == WebhookState.ACTIVE
+    if is_active and not values.is_active:
+        switching.set_off(current, webhook, OffReason.PERSON)
+    if is_active or not values.is_active:
+        return False
+    if count_held(current, webhook.id):
+        return True
+    switching.set_on(webhook)
+    return False
+
+
+def _refuse_taken_name(current: Session, name: str, own_id: int | None) -> None:
+    others = select(Webhook.name).where(
+        func.lower(Webhook.name) == func.lower(name),
+        Webhook.deleted_at.is_(None),
+        Webhook.state != WebhookState.DRAFT,
+        Webhook.id != (own_id or 0),
+    )
+    with current.no_autoflush:
+        taken = current.scalars(others).first()
+    if taken is not None:
+        raise Refusal(
+            f"There is already a webhook called “{taken}”. Use another name", field="name"
+        )
+
+
+def _facts(webhook: Webhook) -> Facts:
+    """What the audit trail says about a webhook: no secret, no header value."""
+    events = {each.event for each in webhook.subscriptions}
+    return {
+        "name": webhook.name,
+        "url": webhook.url,
+        "events": [event for event in EVENT_VALUES if event in events],
+        "secret_key": "set" if webhook.secret_enc else "none",
+        "custom_headers": [name for name, _ in stored_headers(webhook)],
+        "status": "Active" if webhook.state == WebhookState.ACTIVE else "Off",
+    }
+
+
+def _differences(
+    before: Facts, after: Facts, webhook: Webhook, values: WebhookValues, actor: Actor
+) -> Facts:
+    """Set secret and headers, and say what differs from `before`."""
+    names = [name for name in before if before[name] != after[name]]
+    changes = {name: {"from": before[name], "to": after[name]} for name in names}
+    if set_secret(webhook, values, actor):
+        new = "none" if values.secret_mode is SecretMode.NONE else "a new key"
+        changes["secret_key"] = {"from": before["secret_key"], "to": new}
+    if set_headers(webhook, values.headers):
+        new = _facts(webhook)["custom_headers"]
+        changes["custom_headers"] = {"from": before["custom_headers"], "to": new}
+    return changes
