@@ -35,7 +35,7 @@ def has_assets() -> bool:
     return session().execute(wanted).first() is not None
 
 
-def _narrowed(wanted: Select[tuple[Asset]], chosen: AssetFilter) -> Select[tuple[Asset]]:
+def _narrowed(wanted: Select[Asset], chosen: AssetFilter) -> Select[Asset]:
     if chosen.search:
         searched = (Asset.asset_tag, Asset.name, Asset.serial_number)
         wanted = wanted.where(

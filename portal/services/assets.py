@@ -84,7 +84,7 @@ def delete_asset(actor: Actor, asset_id: int, reason: str = "") -> None:
         action=Action.DELETE,
         make=_mark_deleted,
         tell=lambda moved: event_details.deleted(moved.asset, reason),
-        note=reason,
+        remark=reason,
     )
     transition.perform(actor, asset_id, change)
 

@@ -11,9 +11,7 @@ from portal.services.unit import session
 T = TypeVar("T")
 
 
-def newest_first(
-    wanted: "Select[tuple[T]]", ids: InstrumentedAttribute[int], cursor: str | None
-) -> Page[T]:
+def newest_first(wanted: Select[T], ids: InstrumentedAttribute[int], cursor: str | None) -> Page[T]:
     """The page at `cursor` of the entities that `wanted` selects; `ids` is their id column."""
     place = Cursor.decode(cursor)
     order: Any = ids.desc()

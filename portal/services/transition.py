@@ -39,7 +39,8 @@ class Change:
     """One action's own part.
 
     `make` changes the locked row, or refuses; `tell` gives the event's own keys of `data`.
-    `version` is the one that the person saw; None where it does not matter.
+    `version` is the one that the person saw; None where it does not matter. `note` goes to
+    receivers and timeline, `remark` to the timeline alone.
     """
 
     action: Action
@@ -47,6 +48,7 @@ class Change:
     tell: Callable[[Moved], Mapping[str, Any]]
     version: int | None = None
     note: str = ""
+    remark: str = ""
 
 
 def perform(actor: Actor, asset_id: int, change: Change) -> bool:
@@ -96,20 +98,21 @@ def _conclude(current: Session, actor: Actor, asset: Asset, change: Change, befo
     current.flush()
     moved = Moved(before, fields_of(asset), snapshot(asset))
     differences = payload.changes(before, moved.after)[1] if before else {}
+    status_from, status_to = before.get("status"), None if asset.deleted_at else asset.status
     data = event_data(
         payload.Actor(actor.kind, actor.user_id, actor.name),
         actor.origin,
-        status_from=before.get("status"),
-        status_to=asset.status,
+        status_from=status_from,
+        status_to=status_to,
         note=change.note,
         **change.tell(moved),
     )
     entry = timeline.Entry(
         action=change.action,
-        status_from=before.get("status"),
-        status_to=asset.status,
+        status_from=status_from,
+        status_to=status_to,
         changes=differences,
-        note=change.note,
+        note=change.note or change.remark,
         event_id=_publish(current, asset, moved.asset, change.action, data),
     )
     timeline.write(current, actor, asset.id, asset.updated_at, entry)

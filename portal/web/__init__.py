@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Flask
 
-from portal.web import access, frame
+from portal.web import access, assets, categories, frame, locations
 
 
 def init_app(app: Flask) -> None:
@@ -14,4 +14,8 @@ def init_app(app: Flask) -> None:
 
 
 # One line a page family.
-BLUEPRINTS: tuple[Blueprint, ...] = ()
+BLUEPRINTS: tuple[Blueprint, ...] = (
+    assets.blueprint,
+    categories.blueprint,
+    locations.blueprint,
+)

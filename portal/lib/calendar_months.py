@@ -1,0 +1,16 @@
+"""Months added to a date, as people and warranties count them."""
+
+from calendar import monthrange
+from datetime import MAXYEAR, date
+
+
+def add_months(day: date, months: int) -> date:
+    """The same day `months` later; the month's last day where it has no such day.
+
+    Raises ValueError when that lies beyond the last year that a date can have.
+    """
+    years, month = divmod(day.month - 1 + months, 12)
+    year = day.year + years
+    if year > MAXYEAR:
+        raise ValueError(f"{months} months after {day} there is no date")
+    return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))

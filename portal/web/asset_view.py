@@ -1,0 +1,152 @@
+"""An asset in words: its state, its facts, what happened to it, and what narrows the list."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Final
+
+from flask import current_app
+from wtforms import Field
+
+from portal.models.assets import Activity, Asset, AssetStatus
+from portal.services.legality import Action
+from portal.web.forms.assets import AssetFilterForm
+from portal.web.frame import page_url
+from portal.web.stale import shown
+from portal.web.status_words import ASSET
+
+# How the timeline calls each action, and the colour of its dot.
+DONE: Final[Mapping[str, tuple[str, str]]] = {
+    Action.CREATE: ("Added to the register", "success"),
+    Action.EDIT: ("Changed", "info"),
+    Action.DELETE: ("Deleted", "danger"),
+}
+
+# The fields of an asset, as its page and its timeline call them.
+LABELS: Final[Mapping[str, str]] = {
+    "asset_tag": "Asset tag",
+    "name": "Name",
+    "category": "Category",
+    "location": "Location",
+    "condition": "Condition",
+    "manufacturer": "Manufacturer",
+    "model": "Model",
+    "serial_number": "Serial number",
+    "supplier": "Supplier",
+    "order_number": "Order number",
+    "purchase_date": "Purchase date",
+    "purchase_cost": "Purchase cost",
+    "warranty_expires": "Warranty ends on",
+    "reservable": "People may reserve it",
+    "notes": "Notes",
+}
+DATES: Final = frozenset({"purchase_date", "warranty_expires"})
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One field that was changed."""
+
+    label: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One entry of the timeline."""
+
+    title: str
+    tone: str
+    by: str
+    at: datetime
+    note: str
+    differences: Sequence[Difference]
+
+
+def state_sentence(asset: Asset) -> str:
+    """Where the asset stands, in one sentence."""
+    if asset.deleted_at is not None:
+        return "It is no longer in the register. Its timeline and its deliveries are kept."
+    place = f" It is at {asset.location.name}." if asset.location else ""
+    return _STATES[AssetStatus(asset.status)] + place
+
+
+_STATES: Final[Mapping[AssetStatus, str]] = {
+    AssetStatus.AVAILABLE: "Free to be given out.",
+    AssetStatus.ALLOCATED: "Given to somebody.",
+    AssetStatus.CHECKED_OUT: "Lent to somebody.",
+    AssetStatus.MAINTENANCE: "Being worked on.",
+    AssetStatus.WARRANTY: "Away for a warranty claim.",
+    AssetStatus.BROKEN: "Not usable until it is repaired.",
+    AssetStatus.LOST: "Nobody knows where it is.",
+    AssetStatus.LIQUIDATED: "Disposed of. Only its notes can be changed.",
+}
+
+
+def facts_of(asset: Asset) -> list[tuple[str, str]]:
+    """Everything known of the asset but its tag and name, in the order of the form."""
+    named = {"category": asset.category, "location": asset.location}
+    names = [name for name in LABELS if name not in {"asset_tag", "name"}]
+    return [(LABELS[name], _known(asset, name, named)) for name in names]
+
+
+def lines(activities: Sequence[Activity]) -> list[Line]:
+    """The timeline's rows as people read them."""
+    return [_line(activity) for activity in activities]
+
+
+def filter_chips(form: AssetFilterForm) -> list[dict[str, str]]:
+    """The filters in force, each with the address without it."""
+    return [
+        {
+            "label": f"{_short(field)}: {shown(field)}",
+            "url": page_url(**{field.name: None, "cursor": None}),
+        }
+        for field in form
+        if field.data and shown(field)
+    ]
+
+
+def _short(field: Field) -> str:
+    return "Search" if field.name == "q" else str(field.label.text)
+
+
+def _known(asset: Asset, name: str, named: Mapping[str, Any]) -> str:
+    if name in named:
+        return named[name].name if named[name] else ""
+    value = getattr(asset, name)
+    if name == "purchase_cost" and value is not None:
+        return f"{value:,.2f} {current_app.extensions['settings'].currency}"
+    return in_words(name, value)
+
+
+def _line(activity: Activity) -> Line:
+    title, tone = DONE.get(activity.action, (activity.action.replace("_", " ").capitalize(), ""))
+    differences = list(_differences(activity.changes))
+    return Line(title, tone, activity.actor_name, activity.at, activity.note, differences)
+
+
+def _differences(changes: Mapping[str, Any]) -> Iterator[Difference]:
+    for name, change in changes.items():
+        label = LABELS.get(name, name.replace("_", " ").capitalize())
+        before, after = (in_words(name, change[side]) or "nothing" for side in ("from", "to"))
+        yield Difference(label, before, after)
+
+
+def in_words(name: str, value: Any) -> str:
+    """A field's value for people: dates as they are written, choices as words, names of places."""
+    if value is None:
+        return ""
+    if isinstance(value, Mapping):
+        return str(value.get("name", ""))
+    if isinstance(value, bool):
+        return "Yes" if value else "No"
+    if name in DATES:
+        day = value if isinstance(value, date) else date.fromisoformat(str(value))
+        return f"{day.day} {day:%B %Y}"
+    if name == "condition":
+        return str(value).capitalize()
+    if name == "status":
+        return ASSET[str(value)].word
+    return str(value)

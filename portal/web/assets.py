@@ -1,0 +1,148 @@
+"""The register's pages: the list, one asset, and the forms that create, edit and delete it."""
+
+from dataclasses import asdict
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from portal.delivery.event_names import EventName
+from portal.models.assets import Asset
+from portal.services import assets
+from portal.services.asset_lists import has_assets, list_assets
+from portal.services.legality import Action, why_not
+from portal.services.listeners import count_listeners
+from portal.services.refusals import NotFound, Stale
+from portal.services.timeline import timeline
+from portal.services.unit import once_only
+from portal.web.access import actor, owner, requires
+from portal.web.asset_view import facts_of, filter_chips, lines, state_sentence
+from portal.web.forms.assets import AssetFilterForm, AssetForm, DeleteAssetForm
+from portal.web.stale import goes_on_editing, stale_page
+from portal.web.submitting import refusals_in, status_of
+
+# As large as the column's ids can be: anything longer is no asset.
+ASSET: str = "/<int(max=2147483647):asset_id>"
+Answer = Response | str | tuple[str, int]
+
+blueprint = Blueprint("assets", __name__, url_prefix="/assets")
+
+
+@blueprint.get("")
+@requires("assets.read")
+def index() -> Answer:
+    """The list, filtered by its address."""
+    form = AssetFilterForm(request.args)
+    page = list_assets(form.chosen(), request.args.get("cursor"))
+    return render_template(
+        "assets/index.html",
+        filter=form,
+        page=page,
+        chips_in_force=filter_chips(form),
+        has_any=bool(page.rows) or has_assets(),
+    )
+
+
+@blueprint.route("/new", methods=["GET", "POST"])
+@requires("assets.edit")
+def new() -> Answer:
+    """Add an item."""
+    form = AssetForm()
+    if form.validate_on_submit():
+        values = form.values()
+        with refusals_in(form):
+            path = once_only(
+                owner(),
+                form.once_value,
+                lambda: assets.create_asset(actor(), values),
+                lambda asset_id: url_for("assets.show", asset_id=asset_id),
+            )
+            flash(f"“{values.name}” was added to the register.", "success")
+            return redirect(path)
+    return _form(form, None, EventName.CREATED)
+
+
+@blueprint.get(ASSET)
+@requires("assets.read")
+def show(asset_id: int) -> Answer:
+    """One asset with its timeline; a deleted one as well, so that its deliveries make sense."""
+    asset = assets.find_asset(asset_id)
+    page = timeline(asset_id, request.args.get("cursor"))
+    return render_template(
+        "assets/show.html",
+        asset=asset,
+        state=state_sentence(asset),
+        facts=facts_of(asset),
+        page=page,
+        lines=lines(page.rows),
+        why_not_delete=why_not(Action.DELETE, asset.status),
+    )
+
+
+@blueprint.route(f"{ASSET}/edit", methods=["GET", "POST"])
+@requires("assets.edit")
+def edit(asset_id: int) -> Answer:
+    """Change what is known of an asset."""
+    asset = _present(asset_id)
+    form = _filled(asset)
+    if not goes_on_editing() and form.validate_on_submit():
+        try:
+            with refusals_in(form):
+                return _save(asset_id, form)
+        except Stale:
+            return _stale(asset_id, form)
+    return _form(form, asset, EventName.UPDATED)
+
+
+@blueprint.route(f"{ASSET}/delete", methods=["GET", "POST"])
+@requires("assets.edit")
+def delete(asset_id: int) -> Answer:
+    """Ask, then take an asset out of the register."""
+    asset = assets.find_asset(asset_id)
+    if asset.deleted_at is not None:  # pressed twice, or by two people: the first one did it
+        flash(f"{asset.asset_tag} has already been deleted.", "info")
+        return redirect(url_for("assets.show", asset_id=asset_id))
+    form, tag = DeleteAssetForm(), asset.asset_tag
+    if form.validate_on_submit():
+        with refusals_in(form):
+            assets.delete_asset(actor(), asset_id, form.reason.data or "")
+            flash(f"{tag} was deleted.", "success")
+            return redirect(url_for("assets.index"))
+    listeners = count_listeners(EventName.DELETED)
+    page = render_template("assets/delete.html", asset=asset, form=form, listeners=listeners)
+    return page, status_of(form)
+
+
+def _present(asset_id: int) -> Asset:
+    asset = assets.find_asset(asset_id)
+    if asset.deleted_at is not None:
+        raise NotFound(f"{asset.asset_tag} has been deleted.")
+    return asset
+
+
+def _filled(asset: Asset, *, from_request: bool = True) -> AssetForm:
+    stored = asdict(assets.values_of(asset)) | {"version": asset.version}
+    return AssetForm(data=stored) if from_request else AssetForm(formdata=None, data=stored)
+
+
+def _form(form: AssetForm, asset: Asset | None, event: EventName) -> tuple[str, int]:
+    listeners = count_listeners(event)
+    page = render_template("assets/form.html", form=form, asset=asset, listeners=listeners)
+    return page, status_of(form)
+
+
+def _save(asset_id: int, form: AssetForm) -> Response:
+    changed = assets.edit_asset(actor(), asset_id, form.version_seen, form.values())
+    words = "Saved." if changed else "Nothing was changed, so nobody was notified."
+    flash(words, "success" if changed else "info")
+    return redirect(url_for("assets.show", asset_id=asset_id))
+
+
+def _stale(asset_id: int, form: AssetForm) -> tuple[str, int]:
+    asset = _present(asset_id)
+    return stale_page(
+        form,
+        _filled(asset, from_request=False),
+        target=("asset", asset.id, asset.asset_tag),
+        version=asset.version,
+        keep_url=url_for("assets.show", asset_id=asset_id),
+    )

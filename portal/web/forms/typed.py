@@ -1,0 +1,74 @@
+"""Fields that read a value out of typed text, and say in words what they expect."""
+
+import re
+from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
+from typing import Any, Final
+
+from wtforms import Field
+from wtforms.widgets import TextInput
+
+from portal.web.forms.base import tidy
+
+AMOUNT: Final = re.compile(r"\d{1,12}(?:[.,]\d{1,2})?")
+LARGEST_ROW_ID: Final = 2**31 - 1
+
+
+class TypedField(Field):
+    """One line of text that `read` turns into a value; blank is None.
+
+    `read` raises ValueError with the sentence for the person. What was typed stays.
+    """
+
+    widget = TextInput()
+
+    def __init__(
+        self, label: str, *, read: Callable[[str], Any], write: Callable[[Any], str], **options: Any
+    ) -> None:
+        super().__init__(label, **options)
+        self.read = read
+        self.write = write
+
+    def process_formdata(self, valuelist: list[Any]) -> None:
+        """Read what was sent."""
+        text = tidy(valuelist[0]) if valuelist else ""
+        self.data = None
+        if text:
+            self.data = self.read(text)
+
+    def _value(self) -> str:
+        if self.raw_data:
+            return str(tidy(self.raw_data[0]))
+        return "" if self.data is None else self.write(self.data)
+
+
+def read_amount(text: str) -> Decimal:
+    """An amount of money: digits, and up to two decimals after a point or a comma."""
+    if not (text.isascii() and AMOUNT.fullmatch(text)):
+        raise ValueError("Enter the amount in digits, such as 1250.00")
+    return Decimal(text.replace(",", "."))
+
+
+def read_day(text: str) -> date:
+    """A date as browsers send it (ISO 8601)."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ValueError("Enter the date as year, month and day, such as 2026-05-03") from None
+
+
+def read_months(text: str) -> int:
+    """A length of time in months, up to fifty years."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= 600):
+        raise ValueError("Enter the number of months in digits, from 1 to 600")
+    return int(text)
+
+
+def row_id(value: Any) -> int | None:
+    """A choice from a list of rows: None for none of them, 0 for what cannot be one."""
+    text = str(value or "")
+    if not text:
+        return None
+    fits = text.isascii() and text.isdigit() and len(text) <= 10 and int(text) <= LARGEST_ROW_ID
+    return int(text) if fits else 0
