@@ -1,0 +1,73 @@
+"""What is kept of an answer, whatever bytes it was made of."""
+
+import requests
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from portal.delivery.exchange import (
+    MAX_KEPT_HEADERS,
+    MAX_TEXT,
+    Exchange,
+    one_line,
+    read_head,
+    storable,
+)
+
+
+def exchange(body: bytes, content_type: str = "") -> Exchange:
+    """A successful exchange with this body."""
+    headers = (("content-type", content_type),) if content_type else ()
+    request = requests.PreparedRequest()
+    return Exchange("one", request, None, code=200, response_headers=headers, body=body)
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=200), st.sampled_from(["", "text/html; charset=Latin1", "a; charset=x"]))
+def test_any_body_becomes_text_that_can_be_stored(body: bytes, content_type: str) -> None:
+    text = exchange(body, content_type).text
+    assert "\0" not in text
+    assert text.encode("utf-8").decode("utf-8") == text
+
+
+def test_the_charset_of_old_servers_is_understood() -> None:
+    assert exchange(b"caf\xe9", "text/plain; charset=ISO-8859-1").text == "café"
+    assert exchange("café".encode(), "text/plain").text == "café"
+    assert exchange(b"+AGE-", "text/plain; charset=utf-7").text == "+AGE-"
+
+
+def test_text_is_bounded() -> None:
+    assert len(exchange(b"x" * 65536).text) == MAX_TEXT
+
+
+LINES = st.lists(
+    st.one_of(
+        st.sampled_from([b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 100 Continue\r\n", b"\r\n", b"\n"]),
+        st.sampled_from([b"Location: /a\r\n", b": \r\n", b" folded\r\n", b"no colon\r\n"]),
+        st.binary(max_size=20),
+    ),
+    max_size=8,
+)
+
+
+@settings(deadline=None)
+@given(LINES)
+def test_any_head_can_be_read(lines: list[bytes]) -> None:
+    head = read_head(lines)
+    assert len(head.headers) <= MAX_KEPT_HEADERS
+    assert all(storable(name + value) == name + value for name, value in head.headers)
+
+
+def test_a_head_is_complete_with_the_blank_line_of_the_final_answer() -> None:
+    early = [b"HTTP/1.1 100 Continue\r\n", b"X: early\r\n", b"\r\n"]
+    final = [b"HTTP/1.1 200 Fine\r\n", b"X: 1\r\n", b"x: 2\r\n"]
+    assert not read_head([]).complete
+    assert not read_head(early).complete
+    assert not read_head([*early, *final]).complete
+    head = read_head([*early, *final, b"\r\n", b"X: trailer\r\n"])
+    assert (head.complete, head.phrase) == (True, "Fine")
+    assert head.headers == (("X", "1"), ("x", "2"))
+
+
+def test_technical_text_is_one_bounded_line() -> None:
+    assert one_line("a\r\n b\0c\ud800") == "a b\ufffdc\ufffd"
+    assert len(one_line("x" * 9999)) == 500
