@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 from jobs import embedded
 from jobs.plan import Plan, Program, become
 from portal.config import ROOT, Settings, SettingsError
-from portal.services import people
+from portal.services import links
 
 WEB, WORKER, VALKEY = range(3)  # the order in which they are stopped
 
@@ -43,7 +43,7 @@ def bring_up(app: Flask) -> None:
         raise CannotStart(str(error)) from None
     with app.app_context():
         migrate(settings)
-        greeting = greet(settings, people.setup_link())
+        greeting = greet(settings, links.setup_link())
     os.chdir(ROOT)  # `python -m` and `wsgi:app` are found from here
     become(Plan(programs, *address, greeting), os.environ | {"TZ": "UTC", "PYTHONUNBUFFERED": "1"})
 

@@ -18,11 +18,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import configure_mappers
 
 from jobs.context import application, job
+from jobs.deliver import equip
 from jobs.stopping import stop
 from jobs.sweep import sweep
 from jobs.waiting import LONGEST_PAUSE, wait_for_redis
 from portal.extensions import db
-from portal.queue import JOB_NAMES, patient_client
+from portal.queue import DELIVERIES, JOB_NAMES, patient_client
 from portal.schedule import ensure_schedule
 from portal.services import processes
 
@@ -44,12 +45,18 @@ class PortalWorker(SimpleWorker):
         super().handle_warm_shutdown_request()  # type: ignore[no-untyped-call]  # untyped in RQ
 
     def run_maintenance_tasks(self) -> None:
-        """RQ's own housekeeping, and what keeps deliveries going without the scheduler."""
+        """RQ's own housekeeping, and what keeps deliveries going without the scheduler.
+
+        The first run comes right before the first job, when a SIGTERM already ends us in peace.
+        """
+        is_first = self.last_cleaned_at is None
         super().run_maintenance_tasks()  # type: ignore[no-untyped-call]  # untyped in RQ
         try:
             keep_going(self.queue_names()[0])
         except SQLAlchemyError as error:
             log.warning("The database does not answer: %s", error.__class__.__name__)
+        if is_first:
+            log.info("Ready for %s.", self.queue_names()[0])
 
 
 @job
@@ -69,7 +76,7 @@ def run_worker(queue_name: str) -> NoReturn:
     """
     code = 1
     try:
-        warm_up()
+        warm_up(queue_name)
         code = _work(queue_name)
     except RedisError as error:
         log.warning("Redis is gone: %s", error)
@@ -91,18 +98,19 @@ def _work(queue_name: str) -> int:
         maintenance_interval=30,
         log_job_description=False,
     )
-    log.info("Ready for %s.", queue_name)
     worker.work(logging_level="WARNING")
     return 0 if stop.is_set() else 1
 
 
-def warm_up() -> None:
+def warm_up(queue_name: str) -> None:
     """Do now what the first delivery would have to wait for."""
     _raise_limit_of_open_files()
     for name in JOB_NAMES:
         import_attribute(name)
     configure_mappers()
     with application().app_context():
+        if queue_name == DELIVERIES:
+            equip()
         try:
             db.session.execute(text("SELECT 1"))
         except SQLAlchemyError as error:
