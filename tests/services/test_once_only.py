@@ -1,0 +1,68 @@
+"""A form that is sent twice does one thing, and both sendings lead to its result."""
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from uuid import uuid4
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select
+
+from portal.extensions import db
+from portal.models.records import AuditEntry
+from portal.services import audit
+from portal.services.permissions import SYSTEM
+from portal.services.refusals import Refusal
+from portal.services.unit import once_only, writing
+
+
+def note_something() -> int:
+    with writing() as current:
+        audit.record(current, SYSTEM, "noted", target=("note", 1, "Note"))
+        return 7
+
+
+def notes() -> int:
+    db.session.rollback()
+    return db.session.execute(select(func.count(AuditEntry.id))).scalar_one()
+
+
+def test_the_second_sending_leads_to_the_first_result(app: Flask) -> None:
+    once = uuid4()
+    paths = [once_only("user:1", once, note_something, lambda n: f"/notes/{n}") for _ in range(2)]
+    assert paths == ["/notes/7", "/notes/7"]
+    assert notes() == 1
+
+
+def test_two_sendings_at_the_same_moment_do_one_thing(app: Flask) -> None:
+    once, start = uuid4(), Barrier(2)
+
+    def send() -> str:
+        with app.app_context():
+            start.wait(timeout=5)
+            path = once_only("user:1", once, note_something, lambda n: f"/notes/{n}")
+            db.session.remove()
+            return path
+
+    with ThreadPoolExecutor(2) as pool:
+        paths = [run.result(timeout=15) for run in [pool.submit(send) for _ in range(2)]]
+    assert paths == ["/notes/7", "/notes/7"]
+    assert notes() == 1
+
+
+def test_another_person_may_use_the_same_token(app: Flask) -> None:
+    once = uuid4()
+    for owner in ("user:1", "user:2"):
+        once_only(owner, once, note_something, str)
+    assert notes() == 2
+
+
+def test_a_refused_form_keeps_its_token(app: Flask) -> None:
+    once = uuid4()
+
+    def refuse() -> int:
+        raise Refusal("Choose another name.")
+
+    with pytest.raises(Refusal):
+        once_only("user:1", once, refuse, str)
+    assert once_only("user:1", once, note_something, str) == "7"

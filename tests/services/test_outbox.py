@@ -1,0 +1,78 @@
+"""An event and its deliveries are stored together, or not at all; then the bell rings once."""
+
+import json
+
+import pytest
+from sqlalchemy import func, select
+
+from portal import queue
+from portal.delivery.event_names import EventName
+from portal.extensions import db
+from portal.models.deliveries import Delivery, Event
+from portal.services.unit import writing
+from tests.factories import make_webhook, publish
+
+pytestmark = pytest.mark.usefixtures("app")
+
+
+def deliveries() -> list[Delivery]:
+    db.session.rollback()
+    return db.session.query(Delivery).order_by(Delivery.id).all()
+
+
+def publish_and_fail() -> None:
+    with writing():
+        publish()
+        raise ZeroDivisionError
+
+
+def test_every_webhook_that_asked_for_the_event_gets_a_delivery() -> None:
+    wanted = [make_webhook(), make_webhook()]
+    make_webhook(events=[EventName.DELETED])
+    publish()
+    assert [each.webhook_id for each in deliveries()] == [hook.id for hook in wanted]
+    assert {each.status for each in deliveries()} == {"waiting"}
+
+
+def test_an_off_webhook_holds_it_from_the_start_and_a_draft_gets_nothing() -> None:
+    off = make_webhook(state="off")
+    make_webhook(state="draft")
+    publish()
+    assert [(each.webhook_id, each.status) for each in deliveries()] == [(off.id, "held")]
+
+
+def test_the_stored_body_is_the_wire_contract() -> None:
+    event_id = publish(asset_id=123)
+    body = db.session.get_one(Event, event_id).body
+    wire = json.loads(body)
+    assert list(wire) == ["event", "timestamp", "source", "asset_id", "asset", "data"]
+    assert (wire["event"], wire["source"]) == ("asset.created", "perfex_assets_module")
+    assert (wire["asset_id"], wire["asset"]["asset_tag"]) == (123, "AST-00123")
+    assert wire["timestamp"].endswith("+00:00")
+
+
+def test_a_change_that_fails_stores_neither_event_nor_delivery_and_rings_nobody() -> None:
+    make_webhook()
+    before = queue.bell_count()
+    with pytest.raises(ZeroDivisionError):
+        publish_and_fail()
+    assert deliveries() == []
+    assert db.session.execute(select(func.count(Event.id))).scalar_one() == 0
+    assert queue.bell_count() == before
+
+
+def test_one_transaction_rings_once_after_its_commit() -> None:
+    make_webhook()
+    before = queue.bell_count() or 0
+    with writing():
+        publish(asset_id=1)
+        publish(asset_id=2)
+        assert queue.bell_count() == before
+    assert queue.bell_count() == before + 1
+
+
+def test_an_event_that_nobody_asked_for_is_stored_and_rings_nobody() -> None:
+    before = queue.bell_count()
+    publish()
+    assert queue.bell_count() == before
+    assert deliveries() == []

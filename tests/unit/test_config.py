@@ -1,0 +1,82 @@
+"""Settings: defaults, what each accepts, and one sentence for what it does not."""
+
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from portal.config import Settings, SettingsError, load_settings
+from tests.conftest import ENVIRONMENT
+
+
+def load(tmp_path: Path, **environment: str) -> Settings:
+    keys = {name: ENVIRONMENT[name] for name in ("SECRET_KEY", "ENCRYPTION_KEYS")}
+    return load_settings({**keys, "INSTANCE_DIR": str(tmp_path), **environment})
+
+
+def test_everything_has_a_default_but_the_keys(tmp_path: Path) -> None:
+    settings = load(tmp_path)
+    assert settings.database_url == f"sqlite:///{tmp_path}/portal.sqlite"
+    assert settings.uses_embedded_valkey
+    assert settings.port == 8000
+    assert settings.webhook_allowed_networks == ()
+    assert sum(settings.webhook_retry_schedule) == 75 * 3600 + 35 * 60 + 5
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("PORT", "abc", "PORT must be a whole number from 1 to 65535"),
+        ("PORT", "70000", "not “70000”"),
+        ("WEBHOOK_TIMEOUT", "0", "WEBHOOK_TIMEOUT must be a whole number from 1 to 60"),
+        ("TIMEZONE", "Vienna", "TIMEZONE must be a time zone"),
+        ("DATABASE_URL", "mysql://db", "DATABASE_URL must start with"),
+        ("REDIS_URL", "http://redis", "REDIS_URL must start with"),
+        ("BASE_URL", "portal.example.com", "BASE_URL must start with"),
+        ("WEBHOOK_ALLOWED_NETWORKS", "10.1.0.0/33", "WEBHOOK_ALLOWED_NETWORKS must be networks"),
+        ("WEBHOOK_RETRY_SCHEDULE", "5;10", "WEBHOOK_RETRY_SCHEDULE must be seconds"),
+        ("SECRET_KEY", "short", "SECRET_KEY must be set to at least 16 characters"),
+        ("ENCRYPTION_KEYS", "nonsense", "ENCRYPTION_KEYS must be one or more Fernet keys"),
+        ("LOCAL_TRIAL", "yes", "LOCAL_TRIAL must be 1 or 0"),
+    ],
+)
+def test_a_bad_value_is_refused_in_one_sentence(
+    tmp_path: Path, name: str, value: str, words: str
+) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load(tmp_path, **{name: value})
+    assert words in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_local_trial_makes_its_keys_once_and_keeps_them_private(tmp_path: Path) -> None:
+    environment = {"INSTANCE_DIR": str(tmp_path), "LOCAL_TRIAL": "1"}
+    first, second = load_settings(environment), load_settings(environment)
+    assert first.secret_key == second.secret_key
+    assert first.encryption_keys == second.encryption_keys
+    assert (tmp_path / "keys.env").stat().st_mode & 0o777 == 0o600
+
+
+def test_real_use_demands_its_keys(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="SECRET_KEY"):
+        load_settings({"INSTANCE_DIR": str(tmp_path)})
+
+
+def test_a_local_trial_reaches_this_machine_unless_the_networks_are_named(tmp_path: Path) -> None:
+    assert ip_network("127.0.0.0/8") in load(tmp_path, LOCAL_TRIAL="1").webhook_allowed_networks
+    for named in ("", "10.1.0.0/16"):
+        settings = load(tmp_path, LOCAL_TRIAL="1", WEBHOOK_ALLOWED_NETWORKS=named)
+        assert ip_network("127.0.0.0/8") not in settings.webhook_allowed_networks
+
+
+def test_no_key_shows_in_what_is_printed(tmp_path: Path) -> None:
+    settings = load(tmp_path, METRICS_TOKEN="a token", SMTP_URL="smtp://u:p@mail")
+    for secret in (settings.secret_key, settings.encryption_keys[0], "a token", "u:p"):
+        assert secret not in repr(settings)
+
+
+def test_a_long_instance_path_gets_a_socket_that_fits(tmp_path: Path) -> None:
+    deep = tmp_path / ("x" * 60) / ("y" * 60)
+    settings = load(tmp_path, INSTANCE_DIR=str(deep))
+    assert len(settings.redis_url.removeprefix("unix://")) <= 100
+    assert settings.uses_embedded_valkey
