@@ -1,0 +1,124 @@
+"""The log: pages of deliveries, newest first, and the few numbers beside them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Row, func, literal, select
+
+from portal.lib.paging import PAGE_SIZE, Cursor, Page, page_of
+from portal.models.deliveries import Delivery, DeliveryStatus, Priority
+from portal.models.webhooks import Webhook, WebhookState
+from portal.services.log_filter import LogFilter, ShownStatus, shown_status
+from portal.services.log_walk import end_of_window, page_statement, walk_for
+from portal.services.unit import database_time, session
+
+COUNT_LIMIT: Final = 10_000
+RETRYABLE: Final = (ShownStatus.RETRYING, ShownStatus.FAILED, ShownStatus.STOPPED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogRow:
+    """One line of the log. `reason`, `code`, `took_ms`: of the last attempt."""
+
+    id: int
+    public_id: UUID
+    created_at: datetime
+    event: str
+    asset_id: int | None
+    asset_tag: str
+    asset_name: str
+    webhook_id: UUID
+    webhook_name: str
+    is_webhook_active: bool
+    status: ShownStatus
+    is_test: bool
+    reason: str | None
+    code: int | None
+    tries: int
+    attempts: int
+    due_at: datetime
+    took_ms: int | None
+
+    @property
+    def is_retryable(self) -> bool:
+        """Whether Retry can be pressed right here, without a question first."""
+        return self.status in RETRYABLE and self.is_webhook_active and not self.is_test
+
+
+@dataclass(frozen=True, slots=True)
+class LogPage:
+    """A page. `further`: a cursor, when the search ended before the log did."""
+
+    page: Page[LogRow]
+    further: str | None = None
+
+
+def find_page(wanted: LogFilter, cursor: str | None = None, size: int = PAGE_SIZE) -> LogPage:
+    """The deliveries that match, newest first, beside the cursor. Reads only."""
+    current = session()
+    place = Cursor.decode(cursor)
+    now = database_time(current)
+    walk = walk_for(current, wanted, place, now)
+    if walk is None:
+        return LogPage(Page([]))
+    newer = place is not None and place.newer
+    found = current.execute(page_statement(walk, newer=newer, limit=size + 1)).all()
+    if newer and not found:
+        return find_page(wanted, None, size)
+    rows = [_row(each, now) for each in sorted(found, key=lambda row: row.id, reverse=not newer)]
+    page = page_of(rows, place, lambda row: (row.id,), size)
+    if newer or not walk.rest or len(rows) > size:
+        return LogPage(page)
+    last = end_of_window(current, walk)
+    return LogPage(page, Cursor((last,)).encode() if last else None)
+
+
+def latest(wanted: LogFilter, count: int = 10) -> Sequence[LogRow]:
+    """The newest few that match, for other pages."""
+    return find_page(wanted, None, count).page.rows
+
+
+def count_attention() -> int:
+    """How many Failed deliveries wait for a person, tests apart; at most one over the limit."""
+    some = (
+        select(literal(1))
+        .where(Delivery.status == DeliveryStatus.FAILED, Delivery.priority != Priority.TEST)
+        .limit(COUNT_LIMIT + 1)
+    )
+    return session().execute(select(func.count()).select_from(some.subquery())).scalar_one()
+
+
+def webhook_names() -> Sequence[tuple[UUID, str, bool]]:
+    """(public id, name, is deleted) of every webhook that may stand in the log, by name."""
+    rows = session().execute(
+        select(Webhook.public_id, Webhook.name, Webhook.deleted_at)
+        .where(Webhook.state != WebhookState.DRAFT)
+        .order_by(func.lower(Webhook.name), Webhook.id)
+    )
+    return [(row.public_id, row.name, row.deleted_at is not None) for row in rows]
+
+
+def _row(row: Row[*tuple[Any, ...]], now: datetime) -> LogRow:
+    return LogRow(
+        id=row.id,
+        public_id=row.public_id,
+        created_at=row.created_at,
+        event=row.event,
+        asset_id=row.asset_id,
+        asset_tag=row.asset_tag,
+        asset_name=row.asset_name,
+        webhook_id=row.webhook_public_id,
+        webhook_name=row.webhook_name,
+        is_webhook_active=bool(row.is_webhook_active),
+        status=shown_status(row.status, row.lease_until, now),
+        is_test=row.priority == Priority.TEST,
+        reason=row.reason,
+        code=row.code,
+        tries=row.tries,
+        attempts=row.attempts,
+        due_at=row.due_at,
+        took_ms=row.took_ms,
+    )
