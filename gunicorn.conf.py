@@ -1,13 +1,24 @@
 """The web server: two processes with threads, quiet, and gone when its parent is."""
 
 import os
+import sys
 from typing import Any
 
-from jobs.child import dies_with
-from portal.config import load_settings
-from portal.schedule import ensure_schedule
+from sqlalchemy.exc import SQLAlchemyError
 
-_settings = load_settings()
+from jobs.child import dies_with
+from portal.config import SettingsError, load_settings
+from portal.schedule import ensure_schedule
+from portal.services import vault
+
+# What gunicorn takes as: starting again will not help. It ends the server, not one process of it.
+BOOT_ERROR = 3
+
+try:
+    _settings = load_settings()
+except SettingsError as error:
+    sys.stderr.write(f"{error}\n")
+    sys.exit(2)
 _host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host
 
 bind = f"{_host}:{_settings.port}"
@@ -30,6 +41,13 @@ def post_fork(server: Any, _worker: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """The web's start is one of the moments that repair the schedule."""
+    """The web's start is one of the moments that check the keys and repair the schedule."""
     with worker.wsgi.app_context():
+        try:
+            vault.check_canary()
+        except SettingsError as error:
+            worker.log.error("%s", error)
+            sys.exit(BOOT_ERROR)
+        except SQLAlchemyError:
+            worker.log.warning("The database does not answer yet.")
         ensure_schedule()

@@ -13,4 +13,5 @@ if __name__ == "__main__":
     try:
         main()
     except SettingsError as error:
-        sys.exit(str(error))
+        sys.stderr.write(f"{error}\n")
+        sys.exit(2)

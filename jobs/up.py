@@ -11,12 +11,13 @@ import click
 import flask_migrate
 from flask import Flask
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from jobs import embedded
 from jobs.plan import Plan, Program, become
 from portal.config import ROOT, Settings, SettingsError
-from portal.services import links
+from portal.extensions import db
+from portal.services import links, vault
 
 WEB, WORKER, VALKEY = range(3)  # the order in which they are stopped
 
@@ -39,11 +40,12 @@ def bring_up(app: Flask) -> None:
     lock_instance(settings.instance_dir)
     try:
         programs = all_programs(settings)
+        with app.app_context():
+            migrate(settings)
+            vault.check_canary()
+            greeting = greet(settings, links.setup_link())
     except SettingsError as error:
         raise CannotStart(str(error)) from None
-    with app.app_context():
-        migrate(settings)
-        greeting = greet(settings, links.setup_link())
     os.chdir(ROOT)  # `python -m` and `wsgi:app` are found from here
     become(Plan(programs, *address, greeting), os.environ | {"TZ": "UTC", "PYTHONUNBUFFERED": "1"})
 
@@ -88,13 +90,22 @@ def lock_instance(instance_dir: Path) -> None:
 
 
 def migrate(settings: Settings) -> None:
-    """Bring the database to the newest schema. Raises `CannotStart` when it does not answer."""
+    """Bring the database to the newest schema. Raises `CannotStart` when it cannot be used."""
+    try:
+        with db.engine.connect():
+            pass
+    except DBAPIError as error:
+        raise _unusable(settings, error) from None
     try:
         flask_migrate.upgrade()
     except OperationalError as error:
-        where = make_url(settings.database_url).render_as_string(hide_password=True)
-        why = str(error.orig).strip().splitlines()[0]
-        raise CannotStart(f"The database {where} cannot be used: {why}.") from None
+        raise _unusable(settings, error) from None
+
+
+def _unusable(settings: Settings, error: DBAPIError) -> CannotStart:
+    where = make_url(settings.database_url).render_as_string(hide_password=True)
+    why = str(error.orig).strip().splitlines()[0].rstrip(".")
+    return CannotStart(f"The database {where} cannot be used: {why}.")
 
 
 def all_programs(settings: Settings) -> list[Program]:

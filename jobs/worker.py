@@ -13,7 +13,6 @@ from typing import NoReturn
 from redis.exceptions import RedisError
 from rq import SimpleWorker
 from rq.utils import import_attribute
-from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import configure_mappers
 
@@ -22,10 +21,10 @@ from jobs.deliver import equip
 from jobs.stopping import stop
 from jobs.sweep import sweep
 from jobs.waiting import LONGEST_PAUSE, wait_for_redis
-from portal.extensions import db
 from portal.queue import DELIVERIES, JOB_NAMES, patient_client
 from portal.schedule import ensure_schedule
-from portal.services import processes
+from portal.services import processes, vault
+from portal.settings_values import SettingsError
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +69,7 @@ def keep_going(queue_name: str) -> None:
 
 
 def run_worker(queue_name: str) -> NoReturn:
-    """Work until SIGTERM (exit code 0) or until Redis is gone (1).
+    """Work until SIGTERM (exit code 0) or until Redis is gone (1); 2: a bad setting.
 
     Leaves by `os._exit`: a name lookup that hangs in libcurl must not hold up the end.
     """
@@ -80,6 +79,9 @@ def run_worker(queue_name: str) -> NoReturn:
         code = _work(queue_name)
     except RedisError as error:
         log.warning("Redis is gone: %s", error)
+    except SettingsError as error:
+        log.error("%s", error)
+        code = 2
     except Exception:
         log.exception("The worker for %s failed.", queue_name)
     finally:
@@ -103,7 +105,10 @@ def _work(queue_name: str) -> int:
 
 
 def warm_up(queue_name: str) -> None:
-    """Do now what the first delivery would have to wait for."""
+    """Do now what the first delivery would have to wait for, and check the keys.
+
+    Raises `SettingsError` when they cannot open what is stored.
+    """
     _raise_limit_of_open_files()
     for name in JOB_NAMES:
         import_attribute(name)
@@ -112,7 +117,7 @@ def warm_up(queue_name: str) -> None:
         if queue_name == DELIVERIES:
             equip()
         try:
-            db.session.execute(text("SELECT 1"))
+            vault.check_canary()
         except SQLAlchemyError as error:
             log.warning("The database does not answer: %s", error.__class__.__name__)
 

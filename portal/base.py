@@ -5,6 +5,7 @@ from flask import Flask
 from portal.config import ROOT, Settings, load_settings
 from portal.database import engine_options, prepare_engine
 from portal.extensions import Base, csrf, db, login, migrate
+from portal.settings_values import private_folder
 
 
 def create_base_app(settings: Settings | None = None) -> Flask:
@@ -13,7 +14,7 @@ def create_base_app(settings: Settings | None = None) -> Flask:
     Raises `SettingsError` when a setting cannot be used.
     """
     settings = settings or load_settings()
-    settings.instance_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_folder(settings.instance_dir, "INSTANCE_DIR")
     app = Flask(
         "portal",
         root_path=str(ROOT),

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-from portal.settings_values import SettingsError
+from portal.settings_values import SettingsError, private_folder
 
 KEYS_FILE = "keys.env"
 
@@ -60,7 +60,7 @@ def _fernet_key(text: str) -> str:
 
 
 def _create(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_folder(path.parent, "INSTANCE_DIR")
     lines = (
         f"SECRET_KEY={secrets.token_urlsafe(32)}\n"
         f"ENCRYPTION_KEYS={base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()}\n"

@@ -91,3 +91,13 @@ def redis_url(environ: Mapping[str, str], default: str) -> str:
     if text.partition("://")[0] not in {"redis", "rediss", "unix"}:
         raise SettingsError("REDIS_URL must start with redis://, rediss:// or unix://.")
     return text
+
+
+def private_folder(path: Path, name: str) -> None:
+    """Make the folder that the setting `name` names, for this user alone; it may exist."""
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise SettingsError(
+            f"{name} must be a folder that can be written to, not “{path}”: {error.strerror}."
+        ) from None

@@ -119,6 +119,16 @@ def test_a_taken_port_is_one_sentence(up: Up, port: int) -> None:
         ({"HOST": "192.0.2.1"}, "HOST must be an address of this machine, not “192.0.2.1”."),
         ({"REDIS_URL": "http://x"}, "REDIS_URL must start with redis://, rediss:// or unix://."),
         (
+            {"INSTANCE_DIR": "/proc/nowhere"},
+            "INSTANCE_DIR must be a folder that can be written to, not “/proc/nowhere”: "
+            "No such file or directory.",
+        ),
+        (
+            {"DATABASE_URL": "sqlite:////nowhere/portal.sqlite"},
+            "The database sqlite:////nowhere/portal.sqlite cannot be used: "
+            "unable to open database file.",
+        ),
+        (
             {"LOCAL_TRIAL": "0"},
             "SECRET_KEY must be set to at least 16 characters that only this portal knows.",
         ),
@@ -139,6 +149,22 @@ def test_a_database_that_does_not_answer_is_one_sentence_without_its_password(up
     assert text.startswith("The database postgresql+psycopg://portal:***@127.0.0.1:9/portal")
     assert text.count("\n") == 1
     assert "hush" not in text
+
+
+def test_a_file_that_is_no_database_is_one_sentence(up: Up, tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("Dear Sir or Madam, " * 100)
+    portal = up(DATABASE_URL=f"sqlite:///{tmp_path}/letter.txt")
+    assert portal.wait() == 2
+    assert portal.output.read_text().endswith("cannot be used: file is not a database.\n")
+
+
+def test_other_keys_than_before_are_refused(up: Up) -> None:
+    portal = up()
+    assert portal.says("Press Ctrl-C to stop."), portal.output.read_text()
+    assert portal.stop() == 0
+    other = up(ENCRYPTION_KEYS="QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWY=")
+    assert other.wait() == 2
+    assert other.output.read_text().startswith("ENCRYPTION_KEYS cannot open the secrets stored")
 
 
 def test_a_second_start_from_the_same_folder_is_refused_in_words(up: Up, tmp_path: Path) -> None:
