@@ -14,9 +14,10 @@ from portal.delivery.payload import ActorKind, AssetSnapshot, Origin
 from portal.lib.clock import utcnow
 from portal.models.people import Role, User
 from portal.models.webhooks import Webhook, WebhookEvent
-from portal.services import outbox, vault
+from portal.services import assets, named_lists, outbox, vault
+from portal.services.asset_rules import AssetValues
 from portal.services.outbox import Happening
-from portal.services.permissions import Actor
+from portal.services.permissions import SYSTEM, Actor
 from portal.services.unit import writing
 
 PASSWORD = "a long pass phrase"
@@ -112,3 +113,24 @@ def publish(event: EventName = EventName.CREATED, *, asset_id: int = 7) -> int:
     )
     with writing() as current:
         return outbox.publish(current, happening)
+
+
+def make_category(name: str = "Laptops") -> int:
+    """A category; its row id."""
+    return _listed(named_lists.CATEGORIES, name)
+
+
+def make_location(name: str = "Head office") -> int:
+    """A location; its row id."""
+    return _listed(named_lists.LOCATIONS, name)
+
+
+def _listed(kind: named_lists.NamedList, name: str) -> int:
+    public_id = named_lists.create(kind, SYSTEM, name)
+    row_id: int = named_lists.find(kind, public_id).id
+    return row_id
+
+
+def make_asset(name: str = "ThinkPad T14", *, by: Actor = SYSTEM, **values: Any) -> int:
+    """An asset, added through the service (its event is stored as well); its id."""
+    return assets.create_asset(by, AssetValues(name=name, **values))

@@ -60,7 +60,7 @@ class Fault:
 
 def faults(values: AssetValues) -> list[Fault]:
     """Everything that keeps these values out of the register, in the order of the form."""
-    return [*_of_tag(values), *_of_texts(values), *_of_choices(values), *_of_numbers(values)]
+    return [*_of_texts(values), *_of_tag(values), *_of_choices(values), *_of_numbers(values)]
 
 
 def _of_tag(values: AssetValues) -> Iterator[Fault]:

@@ -24,11 +24,12 @@ DONE: Final[Mapping[str, tuple[str, str]]] = {
 
 # The fields of an asset, as its page and its timeline call them.
 LABELS: Final[Mapping[str, str]] = {
-    "asset_tag": "Asset tag",
     "name": "Name",
+    "asset_tag": "Asset tag",
     "category": "Category",
     "location": "Location",
     "condition": "Condition",
+    "reservable": "People may reserve it",
     "manufacturer": "Manufacturer",
     "model": "Model",
     "serial_number": "Serial number",
@@ -37,7 +38,6 @@ LABELS: Final[Mapping[str, str]] = {
     "purchase_date": "Purchase date",
     "purchase_cost": "Purchase cost",
     "warranty_expires": "Warranty ends on",
-    "reservable": "People may reserve it",
     "notes": "Notes",
 }
 DATES: Final = frozenset({"purchase_date", "warranty_expires"})

@@ -36,12 +36,14 @@ def stale_page(
     version: int,
     keep_url: str,
     withheld: Sequence[str] = (),
+    kept: Sequence[tuple[str, str]] | None = None,
 ) -> tuple[str, int]:
     """Show what stands now beside what was typed, ready to be saved again over it.
 
     `theirs` is the same form filled with what is stored; `target` is (kind, id, name) as in the
     audit trail; `version` is the stored one. Fields whose names begin with one of `withheld` are
-    neither shown nor kept: secrets.
+    neither shown nor kept: secrets. `kept`, if given, are the hidden values in place of what was
+    sent, for a form that seals its secrets.
     """
     page = render_template(
         "_partials/stale.html",
@@ -49,7 +51,7 @@ def stale_page(
         change=(change := last_change(target[0], target[1])),
         changed=clock_words(change.at) if change else "",
         differences=list(_differences(form, theirs, tuple(withheld))),
-        kept=list(_kept(tuple(withheld))),
+        kept=list(_kept(tuple(withheld)) if kept is None else kept),
         version=version,
         keep_url=keep_url,
         keep_editing=KEEP_EDITING,

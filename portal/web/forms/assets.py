@@ -6,6 +6,7 @@ from uuid import UUID
 
 from flask import current_app
 from wtforms import BooleanField, Form, HiddenField, SelectField, StringField, TextAreaField
+from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 from wtforms.widgets import DateInput
 
 from portal.lib.calendar_months import add_months
@@ -18,7 +19,8 @@ from portal.web.forms.base import PortalForm, tidy
 from portal.web.forms.typed import TypedField, read_amount, read_day, read_months, row_id
 from portal.web.status_words import ASSET
 
-CONDITIONS: Final = [(each.value, each.value.capitalize()) for each in Condition]
+CONDITIONS: Final = [SelectChoice(each.value, each.value.capitalize()) for each in Condition]
+ALL: Final = SelectChoice("", "All")
 # Texts that are absent, not empty, when nothing is typed.
 OPTIONAL_TEXTS: Final = (
     "manufacturer",
@@ -38,13 +40,14 @@ class AssetForm(PortalForm):
     """What a person may say of an asset. The fields are named as the columns."""
 
     version = HiddenField()
-    asset_tag = StringField("Asset tag")
     name = StringField("Name")
+    asset_tag = StringField("Asset tag")
     category_id = SelectField("Category", coerce=row_id, validate_choice=False)
     location_id = SelectField("Location", coerce=row_id, validate_choice=False)
     condition = SelectField(
         "Condition", choices=CONDITIONS, default=Condition.GOOD.value, validate_choice=False
     )
+    reservable = BooleanField("People may reserve it", default=True)
     manufacturer = StringField("Manufacturer")
     model = StringField("Model")
     serial_number = StringField("Serial number")
@@ -61,7 +64,6 @@ class AssetForm(PortalForm):
         write=str,
         render_kw={"inputmode": "numeric"},
     )
-    reservable = BooleanField("People may reserve it", default=True)
     notes = TextAreaField("Notes")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -136,7 +138,10 @@ class AssetFilterForm(Form):
         super().__init__(*args, **kwargs)
         self.category.choices = _all_or(named_lists.CATEGORIES)
         self.location.choices = _all_or(named_lists.LOCATIONS)
-        self.status.choices = [("", "All"), *((value, tag.word) for value, tag in ASSET.items())]
+        self.status.choices = [
+            ALL,
+            *(SelectChoice(value, tag.word) for value, tag in ASSET.items()),
+        ]
 
     def chosen(self) -> AssetFilter:
         """What the list is narrowed by; what is typed over in the address narrows nothing."""
@@ -149,18 +154,15 @@ class AssetFilterForm(Form):
         )
 
 
-def _choices(kind: named_lists.NamedList) -> list[tuple[str, str]]:
-    return [
-        ("", f"No {kind.one}"),
-        *((str(row_id), name) for row_id, _, name in named_lists.choices(kind)),
-    ]
+def _choices(kind: named_lists.NamedList) -> list[SelectChoice]:
+    rows = named_lists.choices(kind)
+    none = SelectChoice("", f"No {kind.one}")
+    return [none, *(SelectChoice(str(row_id), name) for row_id, _, name in rows)]
 
 
-def _all_or(kind: named_lists.NamedList) -> list[tuple[str, str]]:
-    return [
-        ("", "All"),
-        *((str(public_id), name) for _, public_id, name in named_lists.choices(kind)),
-    ]
+def _all_or(kind: named_lists.NamedList) -> list[SelectChoice]:
+    rows = named_lists.choices(kind)
+    return [ALL, *(SelectChoice(str(public_id), name) for _, public_id, name in rows)]
 
 
 def _uuid(text: str | None) -> UUID | None:

@@ -1,0 +1,111 @@
+"""What an asset's values must be like, and how typed text becomes a value."""
+
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from portal.lib.calendar_months import add_months
+from portal.services.asset_rules import AssetValues, faults
+from portal.web.forms.typed import read_amount, read_day, read_months, row_id
+
+
+def wrong(**values: Any) -> list[str]:
+    """The fields with a fault."""
+    return [fault.field for fault in faults(AssetValues(**{"name": "Lamp"} | values))]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"asset_tag": "AST-00001"},
+        {"asset_tag": "a.B_c/d-9" + "x" * 31},
+        {"name": "x" * 120, "notes": "n" * 10_000},
+        {"purchase_cost": Decimal("0")},
+        {"purchase_cost": Decimal("9999999999.99")},
+        {"purchase_date": date(2026, 1, 1), "warranty_expires": date(2026, 1, 1)},
+    ],
+)
+def test_it_takes_what_fits(values: dict[str, Any]) -> None:
+    assert wrong(**values) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        ({"name": ""}, "name"),
+        ({"name": "x" * 121}, "name"),
+        ({"asset_tag": "with space"}, "asset_tag"),
+        ({"asset_tag": "Tür-1"}, "asset_tag"),
+        ({"asset_tag": "AST-1\n"}, "asset_tag"),
+        ({"asset_tag": "x" * 41}, "asset_tag"),
+        ({"serial_number": "x" * 121}, "serial_number"),
+        ({"notes": "n" * 10_001}, "notes"),
+        ({"condition": "new"}, "condition"),
+        ({"purchase_cost": Decimal("-0.01")}, "purchase_cost"),
+        ({"purchase_cost": Decimal("10000000000")}, "purchase_cost"),
+        ({"purchase_cost": Decimal("1.001")}, "purchase_cost"),
+        ({"purchase_cost": Decimal("NaN")}, "purchase_cost"),
+        ({"purchase_date": date(206, 1, 1)}, "purchase_date"),
+        ({"warranty_expires": date(9999, 1, 1)}, "warranty_expires"),
+        (
+            {"purchase_date": date(2026, 1, 2), "warranty_expires": date(2026, 1, 1)},
+            "warranty_expires",
+        ),
+    ],
+)
+def test_it_names_the_field_that_does_not_fit(values: dict[str, Any], field: str) -> None:
+    assert wrong(**values) == [field]
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"), [("1250", "1250"), ("0", "0"), ("12.5", "12.5"), ("12,50", "12.50")]
+)
+def test_it_reads_amounts_with_a_point_or_a_comma(text: str, amount: str) -> None:
+    assert read_amount(text) == Decimal(amount)
+
+
+@pytest.mark.parametrize("text", ["1,250", "1e5", "-1", "NaN", "Infinity", "٣", "1.2.3", "€ 5"])
+def test_it_refuses_amounts_that_can_be_read_in_two_ways(text: str) -> None:
+    with pytest.raises(ValueError, match="such as"):
+        read_amount(text)
+
+
+@pytest.mark.parametrize("text", ["3.5.2026", "2026-02-30", "tomorrow", "2026"])
+def test_it_refuses_what_is_no_date(text: str) -> None:
+    with pytest.raises(ValueError, match="such as 2026-05-03"):
+        read_day(text)
+
+
+@pytest.mark.parametrize("text", ["0", "601", "-1", "1.5", "²", "9" * 5000])
+def test_it_refuses_months_beyond_reason(text: str) -> None:
+    with pytest.raises(ValueError, match="from 1 to 600"):
+        read_months(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("", None), (None, None), ("7", 7), (7, 7), ("x", 0), ("-1", 0), ("99999999999", 0), ("²", 0)],
+)
+def test_a_choice_of_a_row_is_a_number_that_a_column_holds(value: Any, expected: int) -> None:
+    assert row_id(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("start", "months", "end"),
+    [
+        (date(2026, 1, 31), 1, date(2026, 2, 28)),
+        (date(2024, 1, 31), 1, date(2024, 2, 29)),
+        (date(2026, 12, 15), 1, date(2027, 1, 15)),
+        (date(2026, 3, 15), 24, date(2028, 3, 15)),
+    ],
+)
+def test_months_end_on_the_same_day_or_the_last_one(start: date, months: int, end: date) -> None:
+    assert add_months(start, months) == end
+
+
+def test_there_is_no_date_after_the_last_year() -> None:
+    with pytest.raises(ValueError, match="no date"):
+        add_months(date(9999, 12, 1), 1)
