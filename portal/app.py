@@ -1,6 +1,7 @@
 """The whole application: the base, its pages and its commands."""
 
 from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from portal import cli, errors, queue, web
 from portal.base import create_base_app
@@ -10,8 +11,19 @@ from portal.config import Settings
 def create_app(settings: Settings | None = None) -> Flask:
     """Build the portal as a web server runs it. Raises `SettingsError`."""
     app = create_base_app(settings)
+    trust_proxies(app)
     queue.init_app(app)
     errors.init_app(app)
     web.init_app(app)
     cli.init_app(app)
     return app
+
+
+def trust_proxies(app: Flask) -> None:
+    """Take the client's address and scheme from as many proxies as `TRUSTED_PROXIES` says.
+
+    Without it nobody is believed: X-Forwarded-For is what anybody may write.
+    """
+    count = app.extensions["settings"].trusted_proxies
+    if count:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count)  # type: ignore[method-assign]  # Flask's documented way

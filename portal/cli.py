@@ -1,7 +1,61 @@
 """Commands for the person who runs the portal."""
 
+import sys
+from typing import Final
+
+import click
 from flask import Flask
+
+from portal.delivery.payload import ActorKind, Origin
+from portal.lib.emails import is_email, tidy_email
+from portal.models.people import Role
+from portal.services import invitations, joining, passwords
+from portal.services.permissions import Actor
+from portal.services.refusals import Refusal
+from portal.services.unit import writing
+
+COMMAND_LINE: Final = Actor(ActorKind.SYSTEM, None, "Command line", Origin.API)
 
 
 def init_app(app: Flask) -> None:
     """Register the commands."""
+    app.cli.add_command(create_user)
+
+
+@click.command("create-user")
+@click.argument("email")
+@click.option("--role", type=click.Choice([role.value for role in Role]), required=True)
+@click.option("--name", help="The person's name, with --password-stdin.")
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+def create_user(email: str, role: str, name: str | None, password_stdin: bool) -> None:
+    """Invite EMAIL, and print the one-time link that makes the account.
+
+    With --password-stdin the account is made at once, with that password.
+    """
+    email = tidy_email(email)
+    if not is_email(email):
+        raise click.ClickException("EMAIL must be an e-mail address, such as ana@example.com.")
+    try:
+        if password_stdin:
+            password = sys.stdin.readline().rstrip("\r\n")
+            _make(email, Role(role), name or email.partition("@")[0], password)
+            click.echo(f"{email} can sign in now.")
+        else:
+            click.echo(invitations.invitation_link(COMMAND_LINE, email, Role(role)))
+            click.echo("Pass the link on. It works once, for 7 days.", err=True)
+    except Refusal as refusal:
+        raise click.ClickException(refusal.sentence) from None
+
+
+def _make(email: str, role: Role, name: str, password: str) -> None:
+    passwords.check(password, email)
+    password_hash = passwords.hashed(password)
+    with writing() as current:
+        joining.add_user(
+            current,
+            name=name[:120],
+            email=email,
+            password_hash=password_hash,
+            role=role,
+            by=COMMAND_LINE,
+        )

@@ -1,4 +1,4 @@
-"""People: users, one-time links, the sign-in throttle."""
+"""People: users, one-time links, the sign-in throttle, ended sessions."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -41,6 +41,7 @@ def upgrade() -> None:
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("expires_at", UtcDateTime(), nullable=False),
         sa.Column("used_at", UtcDateTime(), nullable=True),
+        sa.Column("shown_until", UtcDateTime(), nullable=True),
         sa.ForeignKeyConstraint(
             ["created_by_id"], ["users.id"], name=op.f("fk_links_created_by_id")
         ),
@@ -56,9 +57,17 @@ def upgrade() -> None:
         sa.Column("blocked_until", UtcDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_sign_in_throttles")),
     )
+    op.create_table(
+        "ended_sessions",
+        sa.Column("session_id", sa.Uuid(), nullable=False),
+        sa.Column("ended_at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("session_id", name=op.f("pk_ended_sessions")),
+    )
+    op.create_index(op.f("ix_ended_sessions_ended_at"), "ended_sessions", ["ended_at"])
 
 
 def downgrade() -> None:
+    op.drop_table("ended_sessions")
     op.drop_table("sign_in_throttles")
     op.drop_table("links")
     op.drop_table("users")

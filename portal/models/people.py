@@ -1,4 +1,4 @@
-"""Who may use the portal: users, one-time links, the sign-in throttle."""
+"""Who may use the portal: users, one-time links, the sign-in throttle, ended sessions."""
 
 import uuid
 from datetime import datetime
@@ -48,7 +48,10 @@ class User(Base):
 
 
 class Link(Base):
-    """A one-time link to set up the portal or to accept an invitation. Only its hash is kept."""
+    """A one-time link to set up the portal or to accept an invitation. Only its hash is kept.
+
+    `shown_until`: how long its maker may still look at an invitation's link.
+    """
 
     __tablename__ = "links"
 
@@ -62,6 +65,7 @@ class Link(Base):
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
+    shown_until: Mapped[datetime | None]
 
 
 class SignInThrottle(Base):
@@ -73,3 +77,12 @@ class SignInThrottle(Base):
     failures: Mapped[int] = mapped_column(default=0)
     last_failed_at: Mapped[datetime]
     blocked_until: Mapped[datetime | None]
+
+
+class EndedSession(Base):
+    """A session that was signed out of: a copy of its cookie is worth nothing any more."""
+
+    __tablename__ = "ended_sessions"
+
+    session_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    ended_at: Mapped[datetime] = mapped_column(default=utcnow, index=True)

@@ -15,6 +15,7 @@ EVERYONE: Final = frozenset(Role)
 
 # permission → the roles that have it. A permission that is not here is nobody's.
 PERMISSIONS: Final[dict[str, frozenset[Role]]] = {
+    "home.read": EVERYONE,
     "account.edit": EVERYONE,
     "assets.read": EVERYONE,
     "assets.edit": MANAGERS,

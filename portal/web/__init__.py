@@ -2,7 +2,25 @@
 
 from flask import Blueprint, Flask
 
-from portal.web import access, assets, categories, frame, locations
+from portal.web import (
+    access,
+    account,
+    assets,
+    auth,
+    categories,
+    deliveries,
+    frame,
+    help,
+    help_status,
+    home,
+    invitations,
+    joining,
+    locations,
+    people,
+    webhook_forms,
+    webhook_switches,
+    webhooks,
+)
 
 
 def init_app(app: Flask) -> None:
@@ -15,7 +33,19 @@ def init_app(app: Flask) -> None:
 
 # One line a page family.
 BLUEPRINTS: tuple[Blueprint, ...] = (
+    home.blueprint,
+    auth.blueprint,
+    joining.blueprint,
+    account.blueprint,
+    people.blueprint,
+    invitations.blueprint,
     assets.blueprint,
     categories.blueprint,
     locations.blueprint,
+    deliveries.blueprint,
+    help_status.blueprint,
+    webhooks.blueprint,
+    webhook_forms.blueprint,
+    webhook_switches.blueprint,
+    help.blueprint,
 )

@@ -12,8 +12,9 @@ from werkzeug.wrappers import Response
 
 from portal.delivery.payload import ActorKind, Origin
 from portal.extensions import db, login
-from portal.models.people import User
+from portal.models.people import EndedSession, User
 from portal.services.permissions import Actor, allows
+from portal.services.sign_in import IDLE
 
 # A view that needs no sign-in says so with this in the place of a permission.
 PUBLIC: Final = "public"
@@ -27,7 +28,8 @@ V = TypeVar("V", bound=Callable[..., Any])
 class SignedIn(UserMixin):  # type: ignore[misc]  # flask-login publishes no types
     """The signed-in person as of this request: a plain copy, so that no row is held open."""
 
-    def __init__(self, user: User) -> None:
+    def __init__(self, user: User, session_id: UUID) -> None:
+        self.session_id = session_id
         self.user_id = user.id
         self.public_id = user.public_id
         self.name = user.name
@@ -37,8 +39,9 @@ class SignedIn(UserMixin):  # type: ignore[misc]  # flask-login publishes no typ
         self.session_version = user.session_version
 
     def get_id(self) -> str:
-        """What the session keeps: the person, and the version that ends with role or password."""
-        return f"{self.public_id}:{self.session_version}"
+        """What the session keeps: the person, the version that ends with role or password, and
+        the session's own id, which ends with Sign out."""
+        return f"{self.public_id}:{self.session_version}:{self.session_id}"
 
 
 def requires(permission: str) -> Callable[[V], V]:
@@ -53,6 +56,7 @@ def requires(permission: str) -> Callable[[V], V]:
 
 def init_app(app: Flask) -> None:
     """Check every request, and give templates `can(permission)`."""
+    app.permanent_session_lifetime = IDLE
     app.before_request(_check)
     app.jinja_env.globals["can"] = can
     login.user_loader(_load)
@@ -104,13 +108,15 @@ def _check() -> Response | None:
     return None
 
 
-def _load(session_id: str) -> SignedIn | None:
-    public_id, _, version = session_id.partition(":")
+def _load(kept: str) -> SignedIn | None:
     try:
-        wanted = select(User).where(User.public_id == UUID(public_id))
+        public_id, version, session_id = kept.split(":")
+        person, this = UUID(public_id), UUID(session_id)
     except ValueError:
         return None
+    ended = select(EndedSession.session_id).where(EndedSession.session_id == this)
+    wanted = select(User).where(User.public_id == person, ~ended.exists())
     user = db.session.execute(wanted).scalar_one_or_none()
     if user is None or not user.is_active or str(user.session_version) != version:
         return None
-    return SignedIn(user)
+    return SignedIn(user, this)

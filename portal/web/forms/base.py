@@ -15,6 +15,11 @@ def tidy(text: Any) -> Any:
     return text.replace("\0", "").strip() if isinstance(text, str) else text
 
 
+def typed(field: Field) -> str:
+    """What was typed into a text field; nothing where it was not sent."""
+    return str(field.data or "")
+
+
 class PortalForm(FlaskForm):  # type: ignore[misc]  # flask-wtf publishes no types
     """A form whose fields are tidied, passwords apart, and to which a refusal can be added.
 
