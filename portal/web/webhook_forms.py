@@ -1,0 +1,192 @@
+"""Making, changing and deleting a webhook, and the one time its new secret is shown."""
+
+from uuid import UUID
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+
+from portal.delivery.events import GROUPS
+from portal.services import webhook_reads, webhook_secrets, webhooks
+from portal.services.refusals import Stale
+from portal.services.unit import once_only
+from portal.services.webhook_reads import Shown
+from portal.services.webhook_rows import TARGET
+from portal.services.webhook_tests import TestUnderWay, send_test
+from portal.services.webhook_values import SecretMode
+from portal.web.access import actor, local_path, owner, requires
+from portal.web.forms.webhooks import CONFIRMED, SAVE_AND_TEST, EditWebhookForm, WebhookForm
+from portal.web.stale import goes_on_editing, stale_page
+from portal.web.submitting import refusals_in, status_of
+from portal.web.webhook_words import held_count
+from portal.web.webhooks import WEBHOOK, Answer, delivery_path
+
+Saved = tuple[UUID, UUID | None]  # the webhook, and the test that was asked for
+
+blueprint = Blueprint("webhook_forms", __name__, url_prefix="/settings/webhooks")
+
+
+@blueprint.route("/new", methods=["GET", "POST"])
+@requires("webhooks.edit")
+def new() -> Answer:
+    """Connect a system."""
+    form = WebhookForm()
+    if not _changes_rows(form) and form.validate_on_submit():
+        with refusals_in(form):
+            path = once_only(
+                owner(), form.once_value, lambda: _create(form), lambda done: _after(form, *done)
+            )
+            flash(f"“{form.name.data}” was saved.", "success")
+            return redirect(path)
+    return _page(form, None)
+
+
+@blueprint.route(f"{WEBHOOK}/edit", methods=["GET", "POST"])
+@requires("webhooks.edit")
+def edit(public_id: UUID) -> Answer:
+    """Change a webhook; replacing or removing its secret asks first."""
+    webhook = webhook_reads.show(public_id)
+    form = EditWebhookForm() if request.method == "POST" else _filled(webhook)
+    form.stored_names = frozenset(name.lower() for name in webhook.header_names)
+    stays = goes_on_editing() or _changes_rows(form)
+    if not stays and form.validate_on_submit():
+        if _replaces_secret(form, webhook) and CONFIRMED not in request.form:
+            return _confirm_secret(form, webhook)
+        try:
+            with refusals_in(form):
+                return redirect(_save(form, public_id))
+        except Stale:
+            return _stale(form, webhook_reads.show(public_id))
+    return _page(form, webhook)
+
+
+@blueprint.route(f"{WEBHOOK}/delete", methods=["GET", "POST"])
+@requires("webhooks.edit")
+def delete(public_id: UUID) -> Answer:
+    """Ask, then delete."""
+    if request.method == "POST":
+        flash(f"“{webhooks.delete(actor(), public_id)}” was deleted.", "success")
+        return redirect(url_for("webhooks.index"))
+    webhook = webhook_reads.show(public_id)
+    count = webhook_reads.count_open(public_id)
+    return render_template(
+        "webhooks/delete.html", webhook=webhook, waiting=held_count(count) if count else ""
+    )
+
+
+@blueprint.get(f"{WEBHOOK}/secret")
+@requires("webhooks.secret")
+def secret(public_id: UUID) -> Answer:
+    """The secret that we made, for its maker alone and for a short time."""
+    return render_template(
+        "webhooks/secret.html",
+        webhook=webhook_reads.show(public_id),
+        shown=webhook_secrets.shown_secret(actor(), public_id),
+        after=_next(public_id),
+    )
+
+
+@blueprint.post(f"{WEBHOOK}/secret")
+@requires("webhooks.secret")
+def copied(public_id: UUID) -> Answer:
+    """“I have copied it”: the secret is not shown again."""
+    webhook_secrets.forget_shown(actor(), public_id)
+    return redirect(_next(public_id))
+
+
+def _create(form: WebhookForm) -> Saved:
+    public_id = webhooks.create(actor(), form.values())
+    wants_test = SAVE_AND_TEST in request.form
+    return public_id, send_test(actor(), public_id) if wants_test else None
+
+
+def _save(form: EditWebhookForm, public_id: UUID) -> str:
+    edited = webhooks.edit(actor(), public_id, form.seen, form.values())
+    flash(
+        f"“{form.name.data}” was saved." if edited.is_changed else "Nothing was changed.",
+        "success" if edited.is_changed else "info",
+    )
+    if edited.asks_about_held:
+        return url_for("webhook_switches.on", public_id=public_id)
+    return _after(form, public_id, _test_if_asked(public_id))
+
+
+def _test_if_asked(public_id: UUID) -> UUID | None:
+    if SAVE_AND_TEST not in request.form:
+        return None
+    try:
+        return send_test(actor(), public_id)
+    except TestUnderWay as under_way:
+        flash(under_way.sentence, "warning")
+        return under_way.delivery
+
+
+def _after(form: WebhookForm, public_id: UUID, test: UUID | None) -> str:
+    """Where a saved form leads to: a secret that we made is shown before anything else."""
+    delivery = delivery_path(test) if test else None
+    if form.mode is SecretMode.GENERATE:
+        return url_for("webhook_forms.secret", public_id=public_id, next=delivery)
+    return delivery or url_for("webhooks.show", public_id=public_id)
+
+
+def _next(public_id: UUID) -> str:
+    wanted = request.values.get("next")
+    return local_path(wanted) if wanted else url_for("webhooks.show", public_id=public_id)
+
+
+def _changes_rows(form: WebhookForm) -> bool:
+    """Add or remove a row of headers for browsers without scripts; whether that was asked for."""
+    if "add_headers" in request.form:
+        form.headers.append_entry()
+        return True
+    if "remove_headers" not in request.form:
+        return False
+    place = request.form["remove_headers"]
+    if place.isascii() and place.isdigit() and int(place) < len(form.headers.entries):
+        del form.headers.entries[int(place)]
+    return True
+
+
+def _filled(webhook: Shown) -> EditWebhookForm:
+    values = webhook_reads.header_values(webhook.public_id)
+    return EditWebhookForm(
+        name=webhook.name,
+        url=webhook.url,
+        events=list(webhook.events),
+        secret_mode=SecretMode.KEEP,
+        headers=[{"name": name, "value": value} for name, value in values],
+        active="yes" if webhook.is_active else "no",
+        version=str(webhook.version),
+    )
+
+
+def _page(form: WebhookForm, webhook: Shown | None) -> Answer:
+    form.seal()
+    groups = [
+        (group.label, [(str(e.value), e.name, e.explanation, str(e.value)) for e in events])
+        for group, events in GROUPS
+    ]
+    page = render_template("webhooks/form.html", form=form, webhook=webhook, groups=groups)
+    return page, status_of(form)
+
+
+def _replaces_secret(form: WebhookForm, webhook: Shown) -> bool:
+    return webhook.has_secret and form.mode is not SecretMode.KEEP
+
+
+def _confirm_secret(form: EditWebhookForm, webhook: Shown) -> Answer:
+    kept = form.carried()
+    if SAVE_AND_TEST in request.form:
+        kept.append((SAVE_AND_TEST, "1"))
+    removes = form.mode is SecretMode.NONE
+    return render_template("webhooks/replace.html", webhook=webhook, kept=kept, removes=removes)
+
+
+def _stale(form: EditWebhookForm, webhook: Shown) -> tuple[str, int]:
+    return stale_page(
+        form,
+        _filled(webhook),
+        target=(TARGET, webhook.public_id, webhook.name),
+        version=webhook.version,
+        keep_url=url_for("webhooks.show", public_id=webhook.public_id),
+        withheld=("headers", "secret"),
+        kept=[pair for pair in form.carried() if pair[0] != "version"],
+    )

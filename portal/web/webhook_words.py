@@ -1,0 +1,153 @@
+"""How a webhook fares, and what was done to it, in sentences."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from portal.delivery.events import CATALOGUE, GROUPS, EventType, event_type
+from portal.delivery.reasons import Reason, explain, title
+from portal.lib.durations import relative
+from portal.models.webhooks import OffReason
+from portal.services.log import LogRow
+from portal.services.webhook_reads import Change, Shown, Standing
+from portal.services.webhook_rows import COUNTED
+from portal.web.wording import number, plural
+
+ACTIONS: Final = {
+    "webhook.created": "created this webhook",
+    "webhook.changed": "changed this webhook",
+    "webhook.turned_on": "turned this webhook on",
+    "webhook.turned_off": "turned this webhook off",
+}
+FIELDS: Final = {
+    "name": "Name",
+    "url": "URL",
+    "events": "Events",
+    "secret_key": "Secret key",
+    "custom_headers": "Custom headers",
+    "status": "Status",
+    "cause": "Cause",
+    "deliveries_send": "Held deliveries sent",
+    "deliveries_discard": "Held deliveries discarded",
+}
+TONES: Final = {
+    "webhook.turned_on": "success",
+    "webhook.turned_off": "warning",
+    "webhook.created": "info",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryLine:
+    """One entry of the history; `details` are (label, before, after), before may be blank."""
+
+    at: datetime
+    sentence: str
+    tone: str
+    details: list[tuple[str, str, str]]
+
+
+def state_sentence(webhook: Shown, latest: Sequence[LogRow], now: datetime) -> str:
+    """What stands first on the webhook's page, after its status."""
+    if webhook.standing is Standing.OFF:
+        return _off(webhook)
+    if webhook.standing is Standing.ATTENTION:
+        return _attention(webhook, latest, now)
+    if webhook.failures_in_row:
+        count = plural(webhook.failures_in_row, "message")
+        return f"The last {count} failed.{_cause(webhook, latest)}{_next_try(webhook, now)}"
+    if webhook.last_delivered_at:
+        return f"The last message arrived {relative(webhook.last_delivered_at, now)}."
+    return "Nothing has been sent yet. Press Test webhook to try it."
+
+
+def held_count(count: int) -> str:
+    """A count that stops at `COUNTED`, in words: "37 deliveries", "10,000+ deliveries"."""
+    if count > COUNTED:
+        return f"{number(COUNTED)}+ deliveries"
+    return plural(count, "delivery", "deliveries")
+
+
+def result_of(row: LogRow) -> str:
+    """What came of the last attempt, briefly; empty before there is any."""
+    if row.reason:
+        return title(Reason(row.reason), row.code)
+    return f"Answered {row.code}" if row.code else ""
+
+
+def event_choices(chosen: Sequence[str]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """What can be tested: (group, [(value, name)]), those asked for first."""
+    others = [(str(each.value), each.name) for each in CATALOGUE if each.value not in chosen]
+    asked_for = [(value, event_type(value).name) for value in chosen]
+    groups = [("Asked for", asked_for), ("Other events", others)]
+    return [group for group in groups if group[1]]
+
+
+def events_of(chosen: Iterable[str]) -> list[tuple[str, list[EventType]]]:
+    """The chosen events in their groups."""
+    wanted = set(chosen)
+    groups = [(g.label, [each for each in events if each.value in wanted]) for g, events in GROUPS]
+    return [(label, events) for label, events in groups if events]
+
+
+def history_lines(changes: Iterable[Change]) -> list[HistoryLine]:
+    """The audit trail of one webhook for people."""
+    return [
+        HistoryLine(
+            at=each.at,
+            sentence=f"{each.by} {ACTIONS.get(each.action, 'changed this webhook')}",
+            tone=TONES.get(each.action, "neutral"),
+            details=[_detail(name, change) for name, change in each.changes.items()],
+        )
+        for each in changes
+    ]
+
+
+def _off(webhook: Shown) -> str:
+    kept = "Events that happen now are held until you turn it on."
+    if webhook.off_reason == OffReason.GONE:
+        return f"{webhook.host} said that this address is closed for good. {kept}"
+    return f"Nothing is sent. {kept}"
+
+
+def _attention(webhook: Shown, latest: Sequence[LogRow], now: datetime) -> str:
+    count = plural(webhook.failures_in_row, "message")
+    return f"The last {count} failed.{_cause(webhook, latest)}{_next_try(webhook, now)}"
+
+
+def _cause(webhook: Shown, latest: Sequence[LogRow]) -> str:
+    failed = next((row for row in latest if row.reason and not row.is_test), None)
+    if failed is None or failed.reason is None:
+        return ""
+    return " " + explain(Reason(failed.reason), host=webhook.host, code=failed.code).what_happened
+
+
+def _next_try(webhook: Shown, now: datetime) -> str:
+    at = webhook.next_try_at
+    if at is None:
+        return ""
+    return f" Next try {relative(at, now)}." if at > now else " Next try now."
+
+
+def _detail(name: str, change: dict[str, Any]) -> tuple[str, str, str]:
+    before, after = change.get("from"), change.get("to")
+    if name == "events":
+        return _events_detail(before or [], after or [])
+    if name == "custom_headers" and before == after:
+        return FIELDS[name], "", "a value was changed"
+    return FIELDS.get(name, name), _shown(before), _shown(after)
+
+
+def _events_detail(before: list[str], after: list[str]) -> tuple[str, str, str]:
+    if not before:
+        return FIELDS["events"], "", _shown(after)
+    added = [f"added {value}" for value in after if value not in before]
+    removed = [f"removed {value}" for value in before if value not in after]
+    return FIELDS["events"], "", ", ".join(added + removed)
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return ""
+    return (", ".join(value) or "none") if isinstance(value, list) else str(value)
