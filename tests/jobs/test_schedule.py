@@ -1,7 +1,7 @@
 """The schedule heals: whatever happened to its entries in Redis, the next look finds them right."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,23 +13,20 @@ from rq_scheduler import Scheduler
 
 from portal.config import Settings, load_settings
 from portal.schedule import ENTRIES, Entry, reconcile, table
-from tests.services.test_ring import KEYS
+from tests.conftest import ENVIRONMENT
 from tests.valkey import PrivateValkey
 
 SWEEP_KEY = "rq:job:sweep"
 
 
 @pytest.fixture
-def redis(tmp_path: Path) -> Iterator[Redis]:
-    server = PrivateValkey(tmp_path / "valkey")
-    server.start()
-    yield server.client()
-    server.close()
+def redis(valkey: PrivateValkey) -> Redis:
+    return valkey.client()
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return load_settings(KEYS | {"INSTANCE_DIR": str(tmp_path / "instance")})
+    return load_settings(ENVIRONMENT | {"SWEEP_SECONDS": "2", "INSTANCE_DIR": str(tmp_path)})
 
 
 @pytest.fixture

@@ -13,14 +13,6 @@ QUEUE = "rq:queue:deliveries"
 
 
 @pytest.fixture
-def valkey(tmp_path: Path) -> Iterator[PrivateValkey]:
-    server = PrivateValkey(tmp_path / "valkey")
-    server.start()
-    yield server
-    server.close()
-
-
-@pytest.fixture
 def scheduler(valkey: PrivateValkey, tmp_path: Path) -> Iterator[Process]:
     places = {"REDIS_URL": valkey.url, "INSTANCE_DIR": str(tmp_path / "instance")}
     arguments = ("-m", "jobs", "scheduler")

@@ -34,14 +34,6 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def valkey(tmp_path: Path) -> Iterator[PrivateValkey]:
-    server = PrivateValkey(tmp_path / "valkey")
-    server.start()
-    yield server
-    server.close()
-
-
-@pytest.fixture
 def environ(database: str, valkey: PrivateValkey, tmp_path: Path) -> dict[str, str]:
     return {
         **ENVIRONMENT,

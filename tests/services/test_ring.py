@@ -19,16 +19,12 @@ from portal import queue
 from portal.base import create_base_app
 from portal.config import load_settings
 from portal.extensions import db
+from tests.conftest import ENVIRONMENT
 from tests.valkey import PrivateValkey
-
-KEYS = {
-    "SECRET_KEY": "a secret for tests only",
-    "ENCRYPTION_KEYS": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
-}
 
 
 def app_for(redis_url: str, folder: Path) -> Flask:
-    settings = load_settings(KEYS | {"INSTANCE_DIR": str(folder), "REDIS_URL": redis_url})
+    settings = load_settings(ENVIRONMENT | {"INSTANCE_DIR": str(folder), "REDIS_URL": redis_url})
     app = create_base_app(settings)
     queue.init_app(app)
     return app
