@@ -39,6 +39,10 @@ _NOT_STOPPABLE: Final = {
 }
 
 
+class AlreadyArrived(Refusal):
+    """Sending it again is possible, but a person has to say so."""
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """What decides whether a delivery may be retried or stopped."""
@@ -106,7 +110,7 @@ def _send_once_more(actor: Actor, public_id: UUID, seen: int | None, *, again: b
         webhook, delivery = _lock(current, public_id)
         now = database_time(current)
         if sentence := why_not_retry(_standing(webhook, delivery, now), again=again):
-            raise Refusal(sentence)
+            raise AlreadyArrived(sentence) if sentence == ARRIVED else Refusal(sentence)
         if seen is not None and seen != delivery.attempts:
             raise Refusal(STALE)
         before = delivery.status

@@ -1,0 +1,106 @@
+"""The log's pages: the list, one delivery, and what a person may do about it."""
+
+from collections.abc import Callable
+from uuid import UUID
+
+from flask import Blueprint, Response, flash, jsonify, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as Answer
+
+from portal.lib.paging import Page
+from portal.services import log, retrying
+from portal.services.delivery_detail import find_body, find_delivery
+from portal.services.refusals import NotAllowed, NotFound, Refusal
+from portal.web import delivery_view, log_view
+from portal.web.access import actor, requires
+from portal.web.forms.deliveries import LogFilterForm
+
+blueprint = Blueprint("deliveries", __name__, url_prefix="/deliveries")
+
+
+@blueprint.get("")
+@requires("deliveries.read")
+def index() -> str:
+    """The log, filtered by its address."""
+    form = LogFilterForm(request.args)
+    wanted = form.chosen()
+    found = log.LogPage(Page([]))
+    if not form.is_unreadable:
+        found = log.find_page(wanted, request.args.get("cursor"))
+    return render_template(
+        "deliveries/index.html",
+        filter=form,
+        found=found,
+        page=found.page,
+        tabs_of_log=log_view.tabs(wanted.status, log.count_attention()),
+        chips_in_force=log_view.chips(form, found.page.rows),
+        view=log_view,
+    )
+
+
+@blueprint.get("/<uuid:public_id>")
+@requires("deliveries.read")
+def show(public_id: UUID) -> str:
+    """One delivery: what happened, what was sent, what came back, what to do."""
+    delivery = find_delivery(public_id)
+    return render_template("deliveries/show.html", page=delivery_view.page_of(delivery))
+
+
+@blueprint.get("/<uuid:public_id>/live")
+@requires("deliveries.read")
+def live(public_id: UUID) -> Response:
+    """The changing part of the page, for as long as something is under way."""
+    page = delivery_view.page_of(find_delivery(public_id))
+    html = render_template("deliveries/_live.html", page=page)
+    return jsonify(html=html, stop=not page.is_live, announce=page.announcement)
+
+
+@blueprint.get("/<uuid:public_id>/body")
+@requires("deliveries.read")
+def body(public_id: UUID) -> Response:
+    """The exact bytes that are sent, as a file."""
+    response = Response(find_body(public_id), mimetype="application/json")
+    response.headers["Content-Disposition"] = f'attachment; filename="delivery-{public_id}.json"'
+    return response
+
+
+@blueprint.get("/<uuid:public_id>/retry")
+@requires("deliveries.retry")
+def ask_retry(public_id: UUID) -> Answer | str:
+    """Ask before sending once more: what arrived already may act twice."""
+    delivery = find_delivery(public_id)
+    if sentence := retrying.why_not_retry(delivery.standing, again=True):
+        flash(sentence, "warning")
+        return redirect(url_for("deliveries.show", public_id=public_id))
+    return render_template("deliveries/confirm.html", page=delivery_view.page_of(delivery))
+
+
+@blueprint.post("/<uuid:public_id>/retry")
+@requires("deliveries.retry")
+def retry(public_id: UUID) -> Answer:
+    """One extra attempt. What has arrived already goes out again only after the question."""
+    seen = request.form.get("seen", type=int)
+    verb = retrying.send_again if "again" in request.form else retrying.retry
+    try:
+        return _done(public_id, lambda: verb(actor(), public_id, seen=seen), "Retry queued.")
+    except retrying.AlreadyArrived:
+        return redirect(url_for("deliveries.ask_retry", public_id=public_id))
+
+
+@blueprint.post("/<uuid:public_id>/stop")
+@requires("deliveries.stop")
+def stop(public_id: UUID) -> Answer:
+    """Send no more by ourselves."""
+    return _done(public_id, lambda: retrying.stop(actor(), public_id), "Stopped.")
+
+
+def _done(public_id: UUID, verb: Callable[[], None], words: str) -> Answer:
+    """Run the verb and go to the delivery's page, which says how things stand either way."""
+    try:
+        verb()
+    except (NotFound, NotAllowed, retrying.AlreadyArrived):
+        raise
+    except Refusal as refusal:
+        flash(refusal.sentence, "warning")
+    else:
+        flash(words, "success")
+    return redirect(url_for("deliveries.show", public_id=public_id))

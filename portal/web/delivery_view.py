@@ -1,0 +1,168 @@
+"""One delivery in words: how it stands, why, what to do, and what may be pressed."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from portal.delivery.reasons import Explanation, Reason, explain
+from portal.delivery.url import host_of
+from portal.services.delivery_detail import AttemptDetail, DeliveryDetail
+from portal.services.log_filter import ShownStatus
+from portal.services.retrying import why_not_retry, why_not_stop
+from portal.web.delivery_request import Sent, sent_of
+from portal.web.delivery_steps import Step, steps_of
+from portal.web.log_view import event_name, took, tries
+from portal.web.status_words import Tag, delivery_tag
+from portal.web.wording import moment, plural
+
+# A retry this near is worth waiting for on the page.
+SOON: Final = timedelta(seconds=15)
+SLOW: Final = timedelta(seconds=15)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryPage:
+    """Everything that the templates print. `is_live`: something is under way right now."""
+
+    delivery: DeliveryDetail
+    heading: str
+    tag: Tag
+    sentence: str
+    explanation: Explanation | None
+    again: str
+    steps: list[Step]
+    earlier_attempts: int
+    answered: AttemptDetail | None
+    sent: Sent
+    why_not_retry: str | None
+    why_not_stop: str | None
+    is_live: bool
+    is_slow: bool
+
+    @property
+    def announcement(self) -> str:
+        """What a screen reader says when the status changes."""
+        return f"{self.tag.word}. {self.sentence}" if not self.is_live else self.tag.word
+
+    @property
+    def is_delivered(self) -> bool:
+        """Whether sending it once more has to be asked about first."""
+        return self.delivery.status is ShownStatus.DELIVERED
+
+
+def page_of(delivery: DeliveryDetail) -> DeliveryPage:
+    """Put a delivery into words."""
+    last = delivery.last_attempt
+    waited = delivery.now - delivery.due_at
+    is_waiting = delivery.status is ShownStatus.WAITING
+    return DeliveryPage(
+        delivery=delivery,
+        heading=f"Test: {event_name(delivery.event)}"
+        if delivery.standing.is_test
+        else event_name(delivery.event),
+        tag=delivery_tag(delivery.status),
+        sentence=sentence_of(delivery),
+        explanation=explanation_of(delivery),
+        again=again_of(delivery),
+        steps=steps_of(delivery),
+        earlier_attempts=delivery.attempts_made - len(delivery.attempts),
+        answered=last if last and (last.code or last.response_headers) else None,
+        sent=sent_of(delivery),
+        why_not_retry=why_not_retry(delivery.standing, again=True),
+        why_not_stop=why_not_stop(delivery.standing),
+        is_live=is_live(delivery),
+        is_slow=is_waiting and waited > SLOW,
+    )
+
+
+def is_live(delivery: DeliveryDetail) -> bool:
+    """Whether its status is likely to change while a person looks."""
+    if delivery.status is ShownStatus.RETRYING:
+        return delivery.due_at - delivery.now < SOON
+    return delivery.status in (ShownStatus.WAITING, ShownStatus.SENDING)
+
+
+def sentence_of(delivery: DeliveryDetail) -> str:
+    """How it stands, in one sentence or two."""
+    match delivery.status:
+        case ShownStatus.WAITING:
+            return _waiting(delivery)
+        case ShownStatus.SENDING:
+            return f"It is being sent to {_host(delivery)} now."
+        case ShownStatus.DELIVERED:
+            return _delivered(delivery)
+        case ShownStatus.RETRYING:
+            made = tries(delivery.tries)
+            return f"Not delivered yet: {made} tries made. Next try: {_next_try(delivery)}."
+        case ShownStatus.FAILED:
+            return _failed(delivery)
+        case ShownStatus.STOPPED:
+            by = f" by {delivery.stopped_by}" if delivery.stopped_by else ""
+            return f"Stopped{by}. Nothing more is sent by itself."
+        case _:
+            return f"Kept because the webhook “{delivery.standing.webhook_name}” is off."
+
+
+def explanation_of(delivery: DeliveryDetail) -> Explanation | None:
+    """Why the last attempt failed; None when none has, or when it arrived."""
+    last = delivery.last_attempt
+    if last is None or last.is_delivered:
+        return None
+    reason = Reason(last.reason) if last.reason else Reason.INTERRUPTED
+    total = last.phases.get("total")
+    waits = delivery.status is ShownStatus.RETRYING
+    return explain(
+        reason,
+        host=host_of(last.url),
+        seconds=round(total / 1000, 1) if total else None,
+        time=moment(last.started_at).exact,
+        again=moment(delivery.due_at).exact if waits else "",
+        location=last.location,
+        code=last.code,
+        reference=str(delivery.public_id),
+    )
+
+
+def again_of(delivery: DeliveryDetail) -> str:
+    """Whether it is tried again by itself, and when."""
+    match delivery.status:
+        case ShownStatus.RETRYING:
+            return f"Yes, by itself: {_next_try(delivery)}."
+        case ShownStatus.WAITING | ShownStatus.SENDING:
+            return "Yes, now."
+        case ShownStatus.HELD:
+            return "Only once the webhook is on."
+        case _:
+            return "Not by itself."
+
+
+def _waiting(delivery: DeliveryDetail) -> str:
+    if delivery.requested_by and delivery.is_manual:
+        return f"{delivery.requested_by} pressed Retry. It is about to be sent."
+    return "It is about to be sent."
+
+
+def _delivered(delivery: DeliveryDetail) -> str:
+    arrived = [each for each in delivery.attempts if each.is_delivered]
+    if not arrived:
+        return "It has arrived."
+    last = arrived[-1]
+    when = moment(last.finished_at or last.started_at).text
+    total = took(round(last.phases["total"])) if last.phases.get("total") else ""
+    return f"{host_of(last.url)} answered {last.code}{f' in {total}' if total else ''}, {when}."
+
+
+def _failed(delivery: DeliveryDetail) -> str:
+    if delivery.standing.is_test:
+        return "The test did not arrive. Nothing else is affected by it."
+    made = plural(delivery.tries, "try", "tries")
+    return f"Not delivered after {made}. Nothing more is sent by itself: Retry when it is mended."
+
+
+def _next_try(delivery: DeliveryDetail) -> str:
+    is_due = delivery.due_at <= delivery.now
+    return "now" if is_due else moment(delivery.due_at, delivery.now).text
+
+
+def _host(delivery: DeliveryDetail) -> str:
+    return host_of(delivery.webhook_url) or "the receiver"

@@ -1,0 +1,95 @@
+"""The log in words: its tabs, the filters in force, and what each line says."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from flask import request
+
+from portal.delivery.events import event_type
+from portal.delivery.reasons import Reason, title
+from portal.extensions import settings
+from portal.lib.durations import in_words
+from portal.services.log import COUNT_LIMIT, LogRow
+from portal.services.log_filter import ShownStatus, StatusFilter
+from portal.web.forms.deliveries import LogFilterForm, status_words
+from portal.web.frame import page_url
+from portal.web.stale import shown
+from portal.web.wording import number
+
+TABS: Final = (
+    None,
+    StatusFilter.ATTENTION,
+    StatusFilter.WAITING,
+    StatusFilter.DELIVERED,
+    StatusFilter.HELD,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """One tab of the log; the other filters stay as they are."""
+
+    label: str
+    url: str
+    is_here: bool
+    count: str | None = None
+
+
+def tabs(status: StatusFilter | None, attention: int) -> list[Tab]:
+    """All, Needs attention with its number, Waiting, Delivered, Held."""
+    return [
+        Tab(
+            label=status_words(each) if each else "All",
+            url=page_url(status=each, cursor=None),
+            is_here=each is status,
+            count=capped(attention) if each is StatusFilter.ATTENTION and attention else None,
+        )
+        for each in TABS
+    ]
+
+
+def capped(count: int) -> str:
+    """A count that stops at its limit: "10 000+"."""
+    return f"{number(COUNT_LIMIT)}+" if count > COUNT_LIMIT else number(count)
+
+
+def chips(form: LogFilterForm, rows: Sequence[LogRow]) -> list[dict[str, str]]:
+    """The filters in force, each with the address without it."""
+    asset = rows[0].asset_tag if rows else form.asset.data
+    return [
+        {
+            "label": f"{field.label.text}: {asset if field.name == 'asset' else shown(field)}",
+            "url": page_url(**{field.name: None, "cursor": None}),
+        }
+        for field in form
+        if field.data and shown(field)
+    ]
+
+
+def event_name(event: str) -> str:
+    """The plain name of an event."""
+    return event_type(event).name
+
+
+def result(row: LogRow) -> str:
+    """How the last attempt ended, in a few words; blank before the first."""
+    if row.reason is None:
+        return f"Answered {row.code}" if row.code else ""
+    words = title(Reason(row.reason), row.code)
+    return f"Arrived before. Last try: {words}" if row.status is ShownStatus.DELIVERED else words
+
+
+def tries(made: int) -> str:
+    """ "2 of 10": the scheduled tries that were made."""
+    return f"{made} of {len(settings().webhook_retry_schedule)}"
+
+
+def took(milliseconds: int | None) -> str:
+    """How long the last attempt took."""
+    return "" if milliseconds is None else in_words(milliseconds / 1000)
+
+
+def is_searched() -> bool:
+    """Whether the address asks for anything but the whole log from its beginning."""
+    return any(value for name, value in request.args.items() if name != "cursor")
