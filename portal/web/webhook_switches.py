@@ -5,6 +5,7 @@ from uuid import UUID
 
 from flask import Blueprint, flash, redirect, render_template, url_for
 from wtforms import RadioField, StringField
+from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 
 from portal.services import switching, webhook_reads
 from portal.services.refusals import NotAllowed, NotFound, Refusal
@@ -25,7 +26,10 @@ class HeldForm(PortalForm):
 
     held = RadioField(
         "What should happen to them?",
-        choices=[(HeldChoice.SEND, "Send them"), (HeldChoice.DISCARD, "Discard them")],
+        choices=[
+            SelectChoice(HeldChoice.SEND, "Send them"),
+            SelectChoice(HeldChoice.DISCARD, "Discard them"),
+        ],
         validate_choice=False,
     )
 

@@ -54,7 +54,7 @@ def show(public_id: UUID) -> Answer:
     return render_template(
         "webhooks/show.html",
         webhook=webhook,
-        tabs=page_tabs(webhook, "webhooks.show"),
+        places=page_tabs(webhook, "webhooks.show"),
         state=state_sentence(webhook, latest, utcnow()),
         held=held_count(webhook.held),
         groups=events_of(webhook.events),
@@ -77,7 +77,7 @@ def receiver(public_id: UUID) -> Answer:
     return render_template(
         "webhooks/receiver.html",
         webhook=webhook,
-        tabs=page_tabs(webhook, "webhooks.receiver"),
+        places=page_tabs(webhook, "webhooks.receiver"),
         new_once=new_once,
         snippets=snippets(webhook.url),
     )
@@ -91,7 +91,7 @@ def history(public_id: UUID) -> Answer:
     return render_template(
         "webhooks/history.html",
         webhook=webhook,
-        tabs=page_tabs(webhook, "webhooks.history"),
+        places=page_tabs(webhook, "webhooks.history"),
         new_once=new_once,
         lines=history_lines(webhook_reads.history(public_id)),
     )

@@ -15,6 +15,7 @@ from wtforms import (
     StringField,
     ValidationError,
 )
+from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 from wtforms.widgets import PasswordInput, TextInput
 
 from portal.delivery.events import CATALOGUE
@@ -82,13 +83,13 @@ class WebhookForm(PortalForm):
     url = StringField("Webhook URL")
     events = SelectMultipleField(
         "Events",
-        choices=[(str(each.value), each.name) for each in CATALOGUE],
+        choices=[SelectChoice(str(each.value), each.name) for each in CATALOGUE],
         validate_choice=False,
         description="Events we add later are not switched on by themselves.",
     )
     secret_mode = RadioField(
         "Secret key",
-        choices=list(MODES.items()),
+        choices=[SelectChoice(*pair) for pair in MODES.items()],
         default=SecretMode.GENERATE,
         validate_choice=False,
     )
@@ -96,7 +97,10 @@ class WebhookForm(PortalForm):
     secret_kept = HiddenField()
     headers = FieldList(FormField(HeaderForm), label="Custom headers")
     active = RadioField(
-        "Active", choices=[("yes", "Yes"), ("no", "No")], default="yes", validate_choice=False
+        "Active",
+        choices=[SelectChoice("yes", "Yes"), SelectChoice("no", "No")],
+        default="yes",
+        validate_choice=False,
     )
 
     modes: frozenset[str] = frozenset(MODES)
@@ -197,7 +201,10 @@ class EditWebhookForm(WebhookForm):
 
     secret_mode = RadioField(
         "Secret key",
-        choices=[(SecretMode.KEEP, "Keep it as it is"), *MODES.items()],
+        choices=[
+            SelectChoice(SecretMode.KEEP, "Keep it as it is"),
+            *(SelectChoice(*pair) for pair in MODES.items()),
+        ],
         default=SecretMode.KEEP,
         validate_choice=False,
     )
