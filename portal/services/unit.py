@@ -50,15 +50,17 @@ def writing() -> Iterator[Session]:
         raise
     finally:
         current.info.pop(WRITING, None)
-        current.info.pop(NOW, None)
 
 
 def database_time(current: Session) -> datetime:
     """The database's clock, read once a transaction: what is due is judged by it."""
-    if NOW not in current.info:
-        current.info[NOW] = database_now(current.connection())
-    now: datetime = current.info[NOW]
-    return now
+    connection = current.connection()
+    transaction, now = current.info.get(NOW, (None, None))
+    if transaction is not current.get_transaction() or now is None:
+        now = database_now(connection)
+        current.info[NOW] = (current.get_transaction(), now)
+    found: datetime = now
+    return found
 
 
 def ring(current: Session) -> None:
