@@ -7,13 +7,16 @@ page = pages.submit(page.form("/settings/webhooks/new"), name="Sync", url="https
 """
 
 from collections.abc import Mapping, Sequence
+from contextvars import Context
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-from flask import Flask
+from flask import Flask, has_app_context
+from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from portal.extensions import db
 from tests.html import Node, parse
 from tests.page_lint import lint
 
@@ -123,11 +126,23 @@ class Page:
         return [[cell.text for cell in row.find_all("td", "th")] for row in rows]
 
 
+class Client(FlaskClient):
+    """Each request gets a context of its own, as from a server: the test's own application
+    context would lend every visitor the same `g`, and with it the same signed-in person."""
+
+    def open(self, *args: Any, **options: Any) -> TestResponse:
+        """Ask, then let the test's session see what the request changed."""
+        answer: TestResponse = Context().run(super().open, *args, **options)
+        if has_app_context():
+            db.session.rollback()
+        return answer
+
+
 class Pages:
     """A person at a browser; `page` is what they see."""
 
     def __init__(self, app: Flask) -> None:
-        self.client = app.test_client()
+        self.client = Client(app, app.response_class, use_cookies=True)
         self.page: Page | None = None
 
     def get(self, path: str, *, follow: bool = True, **options: Any) -> Page:
