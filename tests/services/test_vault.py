@@ -1,0 +1,92 @@
+"""Sealed secrets open for their own row, with the right keys, and for nothing else."""
+
+import base64
+import dataclasses
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+from sqlalchemy import delete
+
+from portal.config import SettingsError
+from portal.models.records import Canary
+from portal.services import vault
+from portal.services.unit import writing
+from portal.services.vault import VaultError
+
+NEW_KEY = base64.urlsafe_b64encode(b"n" * 32).decode()
+
+
+@pytest.fixture
+def app_with_keys(app: Flask) -> Iterator[Flask]:
+    """The application, whose keys a test may change."""
+    before = app.extensions["settings"]
+    with writing() as current:
+        current.execute(delete(Canary))
+    yield app
+    app.extensions["settings"] = before
+
+
+def use_keys(app: Flask, *keys: str) -> None:
+    ours = app.extensions["settings"]
+    app.extensions["settings"] = dataclasses.replace(ours, encryption_keys=keys)
+
+
+@pytest.mark.usefixtures("app")
+def test_what_was_sealed_opens_again() -> None:
+    assert vault.open_secret(3, vault.seal_secret(3, "schlüssel:7")) == "schlüssel:7"
+    pairs = [("Authorization", "Bearer a:b"), ("X-Other", "1")]
+    assert vault.open_headers(3, vault.seal_headers(3, pairs)) == pairs
+
+
+@pytest.mark.usefixtures("app")
+def test_the_same_secret_never_looks_the_same() -> None:
+    assert vault.seal_secret(3, "a secret") != vault.seal_secret(3, "a secret")
+
+
+@pytest.mark.usefixtures("app")
+def test_it_does_not_open_for_another_row_or_purpose_or_damaged() -> None:
+    sealed = vault.seal_secret(3, "a secret")
+    for opens in (
+        lambda: vault.open_secret(31, sealed),
+        lambda: vault.open_headers(3, sealed),
+        lambda: vault.open_secret(3, sealed[:-4]),
+    ):
+        with pytest.raises(VaultError):
+            opens()
+
+
+@pytest.mark.usefixtures("app")
+def test_what_was_typed_opens_for_its_person_alone() -> None:
+    token = vault.seal_typed(5, "typed")
+    assert vault.open_typed(5, token) == "typed"
+    assert vault.open_typed(6, token) is None
+    assert vault.open_typed(5, "no token") is None
+    assert vault.open_typed(5, "ünsinn") is None
+
+
+def test_an_old_key_still_opens_after_a_new_one_was_put_first(app_with_keys: Flask) -> None:
+    sealed = vault.seal_secret(3, "a secret")
+    old = app_with_keys.extensions["settings"].encryption_keys
+    use_keys(app_with_keys, NEW_KEY, *old)
+    assert vault.open_secret(3, sealed) == "a secret"
+    newer = vault.seal_secret(3, "another")
+    use_keys(app_with_keys, *old)
+    with pytest.raises(VaultError):
+        vault.open_secret(3, newer)
+
+
+def test_a_wrong_key_refuses_to_start(app_with_keys: Flask) -> None:
+    vault.check_canary()
+    vault.check_canary()
+    use_keys(app_with_keys, NEW_KEY)
+    with pytest.raises(SettingsError, match="ENCRYPTION_KEYS cannot open"):
+        vault.check_canary()
+
+
+@pytest.mark.parametrize(
+    ("secret", "shown"),
+    [("whsec_abcdefgh4f2a", "•••• 4f2a"), ("elevenchars", "••••"), ("12345678", "••••")],
+)
+def test_a_masked_secret_shows_four_characters_of_a_long_one(secret: str, shown: str) -> None:
+    assert vault.masked(secret) == shown
