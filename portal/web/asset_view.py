@@ -40,6 +40,7 @@ LABELS: Final[Mapping[str, str]] = {
     "warranty_expires": "Warranty ends on",
     "notes": "Notes",
 }
+LONGEST_IN_TIMELINE: Final = 160
 DATES: Final = frozenset({"purchase_date", "warranty_expires"})
 
 
@@ -130,8 +131,13 @@ def _line(activity: Activity) -> Line:
 def _differences(changes: Mapping[str, Any]) -> Iterator[Difference]:
     for name, change in changes.items():
         label = LABELS.get(name, name.replace("_", " ").capitalize())
-        before, after = (in_words(name, change[side]) or "nothing" for side in ("from", "to"))
+        before, after = (_briefly(in_words(name, change[side])) for side in ("from", "to"))
         yield Difference(label, before, after)
+
+
+def _briefly(words: str) -> str:
+    short = words if len(words) <= LONGEST_IN_TIMELINE else f"{words[:LONGEST_IN_TIMELINE]}…"
+    return short or "nothing"
 
 
 def in_words(name: str, value: Any) -> str:

@@ -11,7 +11,7 @@ from portal.services import assets
 from portal.services.asset_lists import has_assets, list_assets
 from portal.services.legality import Action, why_not
 from portal.services.listeners import count_listeners
-from portal.services.refusals import NotFound, Stale
+from portal.services.refusals import NotFound, Refusal, Stale
 from portal.services.timeline import timeline
 from portal.services.unit import once_only
 from portal.web.access import actor, owner, requires
@@ -102,6 +102,9 @@ def delete(asset_id: int) -> Answer:
         flash(f"{asset.asset_tag} has already been deleted.", "info")
         return redirect(url_for("assets.show", asset_id=asset_id))
     form, tag = DeleteAssetForm(), asset.asset_tag
+    obstacle = why_not(Action.DELETE, asset.status)
+    if obstacle:
+        raise Refusal(f"{tag} {obstacle}")
     if form.validate_on_submit():
         with refusals_in(form):
             assets.delete_asset(actor(), asset_id, form.reason.data or "")

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from portal.models.assets import Asset
 from portal.models.deliveries import Event
 from portal.services import assets, named_lists
 from portal.services.asset_rules import AssetValues
-from portal.services.unit import session
+from portal.services.unit import session, writing
 from tests.factories import (
     make_asset,
     make_category,
@@ -83,8 +83,8 @@ def test_it_says_everything_that_is_to_be_changed_and_keeps_what_was_typed(app: 
     assert page.errors == [
         "Enter the name of the asset",
         "Use only letters without accents, digits and . _ / - in the asset tag",
-        "Enter the date as year, month and day, such as 2026-05-03",
-        "Enter the amount in digits, such as 1250.00",
+        "Enter the purchase date as year, month and day, such as 2026-05-03",
+        "Enter the purchase cost in digits, such as 1250.00",
     ]
     assert page.form().fields["purchase_cost"] == ["a lot"]
     page = pages.submit(
@@ -223,3 +223,22 @@ def test_what_people_type_is_never_run(app: Flask) -> None:
     assert page.h1 == script
     assert script not in page.html
     assert script not in pages.get(f"/assets?q={script}").html
+
+
+def test_a_status_that_forbids_deletion_is_named_with_the_way_out(app: Flask) -> None:
+    asset_id, pages = make_asset("Lamp"), visit(app)
+    with writing() as current:
+        current.execute(update(Asset).values(status="checked_out"))
+    page = pages.get(f"/assets/{asset_id}")
+    assert not page.links("Delete")
+    assert "It cannot be deleted now: AST-00001 is checked out. Check it in first." in page.main
+    page = pages.get(f"/assets/{asset_id}/delete")
+    assert page.status == 409
+    assert "Check it in first." in page.main
+
+
+def test_the_timeline_shortens_what_is_long(app: Flask) -> None:
+    pages = visit(app)
+    add(pages, name="Lamp")
+    page = pages.submit(pages.get("/assets/1/edit").form(), notes="N" * 5000)
+    assert f"Notes: nothing → {'N' * 160}…" in page.main

@@ -32,8 +32,8 @@ OPTIONAL_TEXTS: Final = (
 )
 
 
-def _day(label: str) -> TypedField:
-    return TypedField(label, read=read_day, write=str, widget=DateInput())
+def _day(label: str, called: str = "") -> TypedField:
+    return TypedField(label, read=read_day, called=called, widget=DateInput())
 
 
 class AssetForm(PortalForm):
@@ -55,13 +55,12 @@ class AssetForm(PortalForm):
     order_number = StringField("Order number")
     purchase_date = _day("Purchase date")
     purchase_cost = TypedField(
-        "Purchase cost", read=read_amount, write=str, render_kw={"inputmode": "decimal"}
+        "Purchase cost", read=read_amount, render_kw={"inputmode": "decimal"}
     )
-    warranty_expires = _day("Warranty ends on")
+    warranty_expires = _day("Warranty ends on", "end of the warranty")
     warranty_months = TypedField(
         "Or the warranty in months from the purchase date",
         read=read_months,
-        write=str,
         render_kw={"inputmode": "numeric"},
     )
     notes = TextAreaField("Notes")
@@ -129,7 +128,7 @@ class DeleteAssetForm(PortalForm):
 class AssetFilterForm(Form):
     """The filter above the list; it lives in the address."""
 
-    q = StringField("Search tag, name or serial number", filters=[tidy])
+    q = StringField("Tag, name or serial number", filters=[tidy])
     category = SelectField("Category", validate_choice=False)
     location = SelectField("Location", validate_choice=False)
     status = SelectField("Status", validate_choice=False)

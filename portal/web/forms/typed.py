@@ -16,37 +16,44 @@ LARGEST_ROW_ID: Final = 2**31 - 1
 
 
 class TypedField(Field):
-    """One line of text that `read` turns into a value; blank is None.
+    """One line of text that `read` turns into a value; blank is None. What was typed stays.
 
-    `read` raises ValueError with the sentence for the person. What was typed stays.
+    `read` raises ValueError with the form it expects ("in digits"), to follow "Enter the" and what
+    the value is called.
     """
 
     widget = TextInput()
 
     def __init__(
-        self, label: str, *, read: Callable[[str], Any], write: Callable[[Any], str], **options: Any
+        self, label: str, *, read: Callable[[str], Any], called: str = "", **options: Any
     ) -> None:
         super().__init__(label, **options)
         self.read = read
-        self.write = write
+        self.called = called or label.lower()
 
     def process_formdata(self, valuelist: list[Any]) -> None:
         """Read what was sent."""
         text = tidy(valuelist[0]) if valuelist else ""
         self.data = None
         if text:
-            self.data = self.read(text)
+            self.data = self._read(text)
 
     def _value(self) -> str:
         if self.raw_data:
             return str(tidy(self.raw_data[0]))
-        return "" if self.data is None else self.write(self.data)
+        return "" if self.data is None else str(self.data)
+
+    def _read(self, text: str) -> Any:
+        try:
+            return self.read(text)
+        except ValueError as expected:
+            raise ValueError(f"Enter the {self.called} {expected}") from None
 
 
 def read_amount(text: str) -> Decimal:
     """An amount of money: digits, and up to two decimals after a point or a comma."""
     if not (text.isascii() and AMOUNT.fullmatch(text)):
-        raise ValueError("Enter the amount in digits, such as 1250.00")
+        raise ValueError("in digits, such as 1250.00")
     return Decimal(text.replace(",", "."))
 
 
@@ -55,13 +62,13 @@ def read_day(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise ValueError("Enter the date as year, month and day, such as 2026-05-03") from None
+        raise ValueError("as year, month and day, such as 2026-05-03") from None
 
 
 def read_months(text: str) -> int:
     """A length of time in months, up to fifty years."""
     if not (text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= 600):
-        raise ValueError("Enter the number of months in digits, from 1 to 600")
+        raise ValueError("in digits, from 1 to 600")
     return int(text)
 
 
