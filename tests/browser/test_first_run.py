@@ -1,0 +1,258 @@
+"""The first day: from the set-up link to a signed message, its failure, and its Retry.
+
+Everything is done in a browser, against the portal as `make run` starts it and a receiver in
+another process. The steps build on each other: each test begins where the one before ended.
+"""
+
+import hashlib
+import hmac
+import re
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+import standardwebhooks
+import svix.webhooks
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser import walking
+from tests.browser.a11y import watch
+from tests.browser.conftest import PATIENCE_MS
+from tests.browser.house import House, Message, Outside, running_portal, running_receiver
+
+SECRET = "what only we two know"
+LIFE = ["Asset created", "Asset changed", "Asset deleted"]
+# The promise is one second; a busy two-core machine that also runs a browser gets a little more.
+SOON = 2.5
+# The third try is five minutes away, give or take a tenth.
+SECOND_TRY = re.compile(r"2 of 10 tries made\. Next try: in [45] minutes")
+KEYS = ["event", "timestamp", "source", "asset_id", "asset", "data"]
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    with running_portal(tmp_path_factory.mktemp("house")) as house:
+        yield house
+
+
+@pytest.fixture(scope="module")
+def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
+    with running_receiver(tmp_path_factory.mktemp("outside"), SECRET) as outside:
+        yield outside
+
+
+@pytest.fixture(scope="module")
+def desk(chromium: Browser, house: House) -> Iterator[Page]:
+    """One browser that stays signed in; whatever its console says fails the last test."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(PATIENCE_MS)
+    page = context.new_page()
+    heard = watch(page, house.url)
+    yield page
+    context.close()
+    assert not heard.console + heard.foreign
+
+
+def test_the_link_makes_the_first_administrator_and_dies(
+    desk: Page, plain_page: Page, house: House
+) -> None:
+    walking.set_up(desk, house)
+    expect(desk.get_by_role("heading", name="First steps")).to_be_visible()
+    plain_page.goto(house.link)
+    expect(plain_page.get_by_role("heading", level=1)).to_have_text(
+        "This link does not work any more"
+    )
+
+
+def test_a_webhook_is_made_with_a_key_of_our_own(
+    desk: Page, house: House, outside: Outside
+) -> None:
+    walking.open_new_webhook(desk)
+    walking.fill_webhook(desk, "Sync to ERP", outside.url, LIFE, SECRET)
+    walking.press(desk, "Save webhook")
+    expect(desk.get_by_text("“Sync to ERP” was saved.")).to_be_visible()
+    expect(desk.get_by_text("3 of 21")).to_be_visible()
+    expect(desk.locator("main")).not_to_contain_text(SECRET)
+
+
+def test_create_edit_and_delete_arrive_signed_and_in_order(
+    desk: Page, house: House, outside: Outside, record_property: Callable[[str, object], None]
+) -> None:
+    took: list[float] = []
+    for act in (_create, _edit, _delete):
+        started = act(desk, house)
+        took.append(outside.wait_for(len(took) + 1)[-1].at - started)
+    record_property("seconds from submit to arrival", took)
+    assert max(took) < SOON, took
+
+    messages = outside.received()
+    names = ["asset.created", "asset.updated", "asset.deleted"]
+    assert [each.json()["event"] for each in messages] == names
+    assert len({each.id for each in messages}) == 3
+    for message in messages:
+        assert_to_the_contract(message)
+        assert_signed(message, SECRET.encode())
+        assert message.signature_ok
+    created, updated, deleted = (each.json() for each in messages)
+    assert created["asset"]["name"] == "Laptop of the desk"
+    assert updated["data"]["changes"]["serial_number"] == {"from": None, "to": "PF4X9Z2K"}
+    assert deleted["asset_id"] is None
+    assert deleted["data"]["deleted_asset_id"] == created["asset_id"]
+
+    rows = walking.log_rows(desk, house)
+    expect(rows).to_have_count(3)
+    assert all("Delivered" in text for text in walking.texts(rows))
+
+
+def test_a_key_that_we_make_is_shown_once_and_signs(
+    desk: Page, house: House, outside: Outside
+) -> None:
+    walking.open_new_webhook(desk)
+    walking.fill_webhook(desk, "Stock watch", outside.url, ["Low stock"])
+    walking.press(desk, "Save webhook")
+    expect(desk.get_by_role("heading", level=1)).to_have_text("Copy the secret key")
+    secret = desk.get_by_label("secret key", exact=True).inner_text()
+    address = desk.url
+    walking.press(desk, "I have copied it")
+    desk.goto(address)
+    expect(desk.get_by_role("heading", level=1)).to_have_text(
+        "The secret key is not shown any more"
+    )
+    assert secret not in desk.content()
+
+    before = len(outside.received())
+    desk.goto(f"{house.url}/settings/webhooks")
+    desk.get_by_role("button", name="Test webhook Stock watch").click()
+    message = outside.wait_for(before + 1)[-1]
+    assert secret.startswith("whsec_")
+    assert_signed(message, secret)
+    assert message.json()["data"]["test"] is True
+
+
+def test_a_failure_says_why_and_when_it_is_tried_again(
+    desk: Page, house: House, outside: Outside
+) -> None:
+    before = len(outside.received())
+    walking.add_asset(desk, house, "Projector")
+    outside.wait_for(before + 1)
+    outside.order(status=500, body="the disk is full")
+    walking.edit_asset(desk, "EP-1")
+    open_newest(desk, house)
+    state = desk.locator(".state")
+    expect(state).to_contain_text("Will retry")
+    expect(state).to_contain_text(re.compile(r"Next try: (in \d|now)"))
+    expect(desk.get_by_text("127.0.0.1 had a problem of its own").first).to_be_visible()
+    expect(desk.get_by_text("Nothing is wrong here").first).to_be_visible()
+    expect(desk.get_by_text("the disk is full")).to_be_visible()
+    expect(state).to_contain_text(SECOND_TRY, timeout=PATIENCE_MS)
+
+    outside.stop()
+    desk.goto(f"{house.url}/assets")
+    desk.get_by_role("link", name="Projector").click()
+    walking.edit_asset(desk, "EP-2")
+    open_newest(desk, house)
+    expect(desk.get_by_text("127.0.0.1 refused the connection").first).to_be_visible()
+    expect(desk.get_by_text("The server is probably stopped").first).to_be_visible()
+    expect(state).to_contain_text(SECOND_TRY, timeout=PATIENCE_MS)
+
+    rows = walking.texts(walking.log_rows(desk, house))
+    assert "Will retry Refused the connection 2 of 10 in " in rows[0]
+    assert re.search(r"Will retry .*\(500\) 2 of 10 in ", rows[1]), rows[1]
+
+
+def test_retry_delivers_the_same_message_while_one_looks(
+    desk: Page, house: House, outside: Outside
+) -> None:
+    outside.start()
+    outside.order(status=200, delay=1.5)  # long enough to be seen on its way
+    failed = [each for each in outside.received() if each.status == 500]
+    for number in (0, 1):
+        walking.log_rows(desk, house).nth(number).get_by_role("link").first.click()
+        walking.press(desk, "Retry")
+        desk.evaluate("window.notReloaded = true")
+        state = desk.locator(".state")
+        expect(state).to_contain_text("Sending")
+        expect(state).to_contain_text("Delivered")
+        assert desk.evaluate("window.notReloaded")
+        expect(desk.get_by_text(f"Retry by {walking.NAME}")).to_be_visible()
+    newer, older = outside.received()[-2:]
+    assert newer.json()["asset"]["serial_number"] == "EP-2"
+    assert {each.id for each in failed} == {older.id}
+    assert {each.body for each in failed} == {older.body}
+    assert older.header("X-Asset-Webhook-Signature") == failed[0].header(
+        "X-Asset-Webhook-Signature"
+    )
+    assert_signed(older, SECRET.encode())
+    assert_signed(newer, SECRET.encode())
+
+
+def test_a_test_message_is_followed_until_it_has_arrived(
+    desk: Page, house: House, outside: Outside
+) -> None:
+    before = len(outside.received())
+    outside.order(status=204, delay=1.5)
+    desk.goto(f"{house.url}/settings/webhooks")
+    desk.get_by_role("button", name="Test webhook Sync to ERP").click()
+    desk.wait_for_url("**/deliveries/*")
+    desk.evaluate("window.notReloaded = true")
+    expect(desk.locator(".state")).to_contain_text("Sending")
+    expect(desk.locator(".state")).to_contain_text("Delivered")
+    assert desk.evaluate("window.notReloaded")
+    (message,) = outside.received()[before:]
+    assert_to_the_contract(message)
+    assert_signed(message, SECRET.encode())
+    assert message.json()["data"]["test"] is True
+
+
+def _create(page: Page, house: House) -> float:
+    page.goto(f"{house.url}/assets/new")
+    page.get_by_label("Name", exact=True).fill("Laptop of the desk")
+    return _press(page, "Save asset")
+
+
+def _edit(page: Page, _house: House) -> float:
+    page.get_by_role("link", name="Edit", exact=True).click()
+    page.get_by_label("Serial number").fill("PF4X9Z2K")
+    return _press(page, "Save asset")
+
+
+def _delete(page: Page, _house: House) -> float:
+    page.get_by_role("link", name="Delete", exact=True).click()
+    return _press(page, "Delete asset")
+
+
+def _press(page: Page, button: str) -> float:
+    """Press it; when that was, by the clock that the receiver reads as well."""
+    started = time.monotonic()
+    walking.press(page, button)
+    return started
+
+
+def open_newest(page: Page, house: House) -> None:
+    """The page of the delivery that stands first in the log."""
+    walking.log_rows(page, house).first.get_by_role("link").first.click()
+
+
+def assert_to_the_contract(message: Message) -> None:
+    """Keys, their order and the headers are as receivers know them."""
+    body = message.json()
+    assert list(body) == KEYS
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", body["timestamp"])
+    assert body["source"] == "perfex_assets_module"
+    assert message.header("Content-Type") == "application/json"
+    assert re.fullmatch(r"AssetWebhooks/\d+\.\d+\.\d+", message.header("User-Agent") or "")
+    assert message.header("X-Asset-Webhook-Event") == body["event"]
+    assert message.header("X-Asset-Webhook-Timestamp") == body["timestamp"]
+    assert message.header("webhook-id") == message.id
+    assert abs(int(message.header("webhook-timestamp") or 0) - time.time()) < 120
+    assert message.header("X-Asset-Webhook-Signature-Next") is None
+
+
+def assert_signed(message: Message, secret: str | bytes) -> None:
+    """Good by the standard library and by both official packages."""
+    key = secret.encode() if isinstance(secret, str) else secret
+    expected = hmac.new(key, message.body, hashlib.sha256).hexdigest()
+    assert message.header("X-Asset-Webhook-Signature") == expected
+    headers = {name.lower(): value for name, value in message.headers}
+    standardwebhooks.Webhook(secret).verify(message.body, headers)
+    svix.webhooks.Webhook(secret).verify(message.body, headers)
