@@ -34,7 +34,7 @@ def new() -> Answer:
             path = once_only(
                 owner(), form.once_value, lambda: _create(form), lambda done: _after(form, *done)
             )
-            flash(f"“{form.name.data}” was saved.", "success")
+            flash(_saved(form), "success")
             return redirect(path)
     return _page(form, None)
 
@@ -98,10 +98,15 @@ def _create(form: WebhookForm) -> Saved:
     return public_id, send_test(actor(), public_id) if wants_test else None
 
 
+def _saved(form: WebhookForm) -> str:
+    test = " A test is on its way." if SAVE_AND_TEST in request.form else ""
+    return f"“{form.name.data}” was saved.{test}"
+
+
 def _save(form: EditWebhookForm, public_id: UUID) -> str:
     edited = webhooks.edit(actor(), public_id, form.seen, form.values())
     flash(
-        f"“{form.name.data}” was saved." if edited.is_changed else "Nothing was changed.",
+        _saved(form) if edited.is_changed else "Nothing was changed.",
         "success" if edited.is_changed else "info",
     )
     if edited.asks_about_held:

@@ -10,6 +10,7 @@ from portal.delivery.reasons import Reason, explain, title
 from portal.lib.durations import relative
 from portal.models.webhooks import OffReason
 from portal.services.log import LogRow
+from portal.services.log_filter import ShownStatus
 from portal.services.webhook_reads import Change, Shown, Standing
 from portal.services.webhook_rows import COUNTED
 from portal.web.wording import number, plural
@@ -52,14 +53,11 @@ def state_sentence(webhook: Shown, latest: Sequence[LogRow], now: datetime) -> s
     """What stands first on the webhook's page, after its status."""
     if webhook.standing is Standing.OFF:
         return _off(webhook)
-    if webhook.standing is Standing.ATTENTION:
-        return _attention(webhook, latest, now)
     if webhook.failures_in_row:
-        count = plural(webhook.failures_in_row, "message")
-        return f"The last {count} failed.{_cause(webhook, latest)}{_next_try(webhook, now)}"
+        return _failing(webhook, latest, now)
     if webhook.last_delivered_at:
         return f"The last message arrived {relative(webhook.last_delivered_at, now)}."
-    return "Nothing has been sent yet. Press Test webhook to try it."
+    return _before_any_event(latest, now)
 
 
 def held_count(count: int) -> str:
@@ -104,6 +102,15 @@ def history_lines(changes: Iterable[Change]) -> list[HistoryLine]:
     ]
 
 
+def _before_any_event(latest: Sequence[LogRow], now: datetime) -> str:
+    test = next((row for row in latest if row.is_test), None)
+    if test is None:
+        return "Nothing has been sent yet. Press Test webhook to try it."
+    arrived = "arrived" if test.status is ShownStatus.DELIVERED else "has not arrived"
+    was = f"The last test, {relative(test.created_at, now)}, {arrived}."
+    return f"No event has been sent yet. {was}"
+
+
 def _off(webhook: Shown) -> str:
     kept = "Events that happen now are held until you turn it on."
     if webhook.off_reason == OffReason.GONE:
@@ -111,9 +118,10 @@ def _off(webhook: Shown) -> str:
     return f"Nothing is sent. {kept}"
 
 
-def _attention(webhook: Shown, latest: Sequence[LogRow], now: datetime) -> str:
-    count = plural(webhook.failures_in_row, "message")
-    return f"The last {count} failed.{_cause(webhook, latest)}{_next_try(webhook, now)}"
+def _failing(webhook: Shown, latest: Sequence[LogRow], now: datetime) -> str:
+    count = webhook.failures_in_row
+    which = f"last {plural(count, 'message')}" if count > 1 else "last message"
+    return f"The {which} failed.{_cause(webhook, latest)}{_next_try(webhook, now)}"
 
 
 def _cause(webhook: Shown, latest: Sequence[LogRow]) -> str:

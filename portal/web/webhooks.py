@@ -80,6 +80,7 @@ def receiver(public_id: UUID) -> Answer:
         places=page_tabs(webhook, "webhooks.receiver"),
         new_once=new_once,
         snippets=snippets(webhook.url),
+        timeout=settings().webhook_timeout,
     )
 
 

@@ -73,7 +73,7 @@ class HeaderForm(Form):
         value = self.resolved
         self.kept.data = vault.seal_typed(_person(), value) if value else ""
         self.value.data = ""
-        self.value.description = f"{vault.masked(value)} Leave empty to keep it." if value else ""
+        self.value.description = f"{vault.masked(value)}. Leave empty to keep it." if value else ""
 
 
 class WebhookForm(PortalForm):
@@ -168,7 +168,7 @@ class WebhookForm(PortalForm):
         own = self.own_secret
         self.secret_kept.data = vault.seal_typed(_person(), own) if own else ""
         if own:
-            self.secret.description = f"{vault.masked(own)} Leave empty to keep what you typed."
+            self.secret.description = f"{vault.masked(own)}. Leave empty to keep what you typed."
 
     def carried(self) -> list[tuple[str, str]]:
         """Everything that was entered, as hidden fields; secrets sealed."""
