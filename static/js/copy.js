@@ -14,8 +14,12 @@ async function copy(button) {
   setTimeout(() => { label.textContent = before; }, 3000);
 }
 
-export function copyButtons(root) {
+export function showCopyButtons(root) {
   root.querySelectorAll("[data-copy]").forEach((button) => { button.hidden = false; });
+}
+
+export function copyButtons(root) {
+  showCopyButtons(root);
   root.addEventListener("click", (event) => {
     const button = event.target.closest("[data-copy]");
     if (button) copy(button);

@@ -1,5 +1,6 @@
 // Follows something that changes: fetches {html, stop, announce} from data-live-url, at first every
 // second, then less often up to every ten. Rests while the tab is hidden.
+import { showCopyButtons } from "./copy.js";
 
 const FIRST_MS = 1_000;
 const LAST_MS = 10_000;
@@ -16,8 +17,12 @@ function speaker(after) {
 function show(region, html) {
   if (region.dataset.shown === html) return;
   const focused = region.contains(document.activeElement) ? document.activeElement.id : "";
+  const opened = [...region.querySelectorAll("details[open] > summary")].map((each) => each.id);
   region.innerHTML = html;
   region.dataset.shown = html;
+  // What was unfolded stays so, if its summary has an id.
+  opened.forEach((id) => { if (id) document.getElementById(id)?.parentElement.setAttribute("open", ""); });
+  showCopyButtons(region);
   if (focused) document.getElementById(focused)?.focus();
 }
 
