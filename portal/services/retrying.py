@@ -86,8 +86,11 @@ def send_again(actor: Actor, public_id: UUID, *, seen: int | None = None) -> Non
     _send_once_more(actor, public_id, seen, again=True)
 
 
-def stop(actor: Actor, public_id: UUID) -> None:
-    """Send no more by ourselves. A waiting Retry is taken back instead. Raises `Refusal`."""
+def stop(actor: Actor, public_id: UUID) -> bool:
+    """Send no more by ourselves. A waiting Retry is taken back instead: then True.
+
+    Raises `Refusal`.
+    """
     with writing() as current:
         require(current, actor, "deliveries.stop")
         webhook, delivery = _lock(current, public_id)
@@ -96,12 +99,14 @@ def stop(actor: Actor, public_id: UUID) -> None:
             raise Refusal(sentence)
         before = delivery.status
         delivery.lease_token = delivery.lease_until = None
-        if delivery.prior_status:
+        was_retry = delivery.prior_status is not None
+        if was_retry:
             _take_back(delivery)
         else:
             delivery.status = DeliveryStatus.STOPPED
             delivery.stopped_by, delivery.finished_at = actor.name, now
         _record(current, actor, delivery, "delivery.stopped", before)
+        return was_retry
 
 
 def _send_once_more(actor: Actor, public_id: UUID, seen: int | None, *, again: bool) -> None:

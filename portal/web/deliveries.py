@@ -79,9 +79,14 @@ def ask_retry(public_id: UUID) -> Answer | str:
 def retry(public_id: UUID) -> Answer:
     """One extra attempt. What has arrived already goes out again only after the question."""
     seen = request.form.get("seen", type=int)
-    verb = retrying.send_again if "again" in request.form else retrying.retry
+    send = retrying.send_again if "again" in request.form else retrying.retry
+
+    def verb() -> str:
+        send(actor(), public_id, seen=seen)
+        return "Retry queued."
+
     try:
-        return _done(public_id, lambda: verb(actor(), public_id, seen=seen), "Retry queued.")
+        return _done(public_id, verb)
     except retrying.AlreadyArrived:
         return redirect(url_for("deliveries.ask_retry", public_id=public_id))
 
@@ -89,18 +94,20 @@ def retry(public_id: UUID) -> Answer:
 @blueprint.post("/<uuid:public_id>/stop")
 @requires("deliveries.stop")
 def stop(public_id: UUID) -> Answer:
-    """Send no more by ourselves."""
-    return _done(public_id, lambda: retrying.stop(actor(), public_id), "Stopped.")
+    """Send no more by ourselves, or take a waiting Retry back."""
+
+    def verb() -> str:
+        return "Retry taken back." if retrying.stop(actor(), public_id) else "Stopped."
+
+    return _done(public_id, verb)
 
 
-def _done(public_id: UUID, verb: Callable[[], None], words: str) -> Answer:
+def _done(public_id: UUID, verb: Callable[[], str]) -> Answer:
     """Run the verb and go to the delivery's page, which says how things stand either way."""
     try:
-        verb()
+        flash(verb(), "success")
     except (NotFound, NotAllowed, retrying.AlreadyArrived):
         raise
     except Refusal as refusal:
         flash(refusal.sentence, "warning")
-    else:
-        flash(words, "success")
     return redirect(url_for("deliveries.show", public_id=public_id))

@@ -121,7 +121,7 @@ def test_stop_takes_a_waiting_retry_back(ana: Actor) -> None:
     due_at = utcnow() + timedelta(hours=5)
     made = make_delivery(status="retrying", due_at=due_at)
     retrying.retry(ana, made)
-    retrying.stop(ana, made)
+    assert retrying.stop(ana, made)
     row = stored(made)
     assert (row["status"], row["due_at"]) == ("retrying", due_at)
     assert (row["prior_status"], row["requested_by"], row["priority"]) == (None, None, 2)

@@ -194,3 +194,11 @@ def test_the_help_page_explains_every_status_and_reason(support: Pages) -> None:
     for words in ("Will retry", "Held", "Server not found", "Took too long to answer", "Closed"):
         assert words in page.main
     assert len(page.rows()) >= 7 + 28
+
+
+def test_it_does_not_claim_to_have_sent_what_never_left(support: Pages) -> None:
+    made = make_delivery(status="failed", reason="blocked")
+    make_attempt(made, reason="blocked")
+    assert "What is to be sent" in support.get(f"/deliveries/{made}").main
+    make_attempt(made, reason="server", code=500)
+    assert "What we sent" in support.get(f"/deliveries/{made}").main

@@ -33,7 +33,7 @@ class LogFilterForm(Form):
     q = StringField("Delivery id", filters=[tidy])
     webhook = SelectField("Webhook", validate_choice=False)
     event = SelectField("Event", validate_choice=False)
-    time = SelectField("Stored in", validate_choice=False)
+    time = SelectField("When", validate_choice=False)
     status = SelectField("Status", validate_choice=False)
     since = StringField("From", filters=[tidy])
     until = StringField("To", filters=[tidy])
