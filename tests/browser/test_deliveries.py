@@ -1,0 +1,110 @@
+"""The log's pages in a real browser: in each state, followed while it changes, without scripts."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from playwright.sync_api import Page, expect
+
+from portal.lib.clock import utcnow
+from portal.models.deliveries import Priority
+from tests.browser.a11y import check_page, watch
+from tests.browser.serving import served
+from tests.deliveries import change, lease, make_attempt, make_delivery, stored
+from tests.factories import make_webhook
+from tests.web.visitors import visit
+
+pytestmark = pytest.mark.parametrize(
+    "database_kind", [pytest.param("sqlite", id="sqlite")], indirect=True, scope="session"
+)
+PHASES = {"name": 3.0, "connect": 11.0, "tls": 40.0, "first_byte": 130.0, "total": 143.0}
+
+
+@pytest.fixture
+def portal(app: Flask) -> Iterator[str]:
+    with served(app) as url:
+        yield url
+
+
+def sign_in(page: Page, app: Flask, portal: str, role: str = "support") -> None:
+    """Carry the session of somebody who signed in elsewhere."""
+    cookie = visit(app, role).client.get_cookie("session")
+    assert cookie is not None
+    page.context.add_cookies([{"name": "session", "value": cookie.value, "url": portal}])
+    watch(page, portal)
+
+
+def test_the_log_and_its_help_can_be_used_by_everyone(page: Page, app: Flask, portal: str) -> None:
+    sign_in(page, app, portal)
+    page.goto(f"{portal}/deliveries")
+    check_page(page, "empty log")
+    long = make_webhook(name="W" * 120)
+    make_delivery(long, asset_tag="T" * 40, status="failed", reason="server", code=500)
+    make_delivery(long, status="retrying", reason="refused", due_at=utcnow() + timedelta(days=1))
+    make_delivery(long, priority=Priority.TEST, status="delivered", code=200, took_ms=143)
+    queries = ("", "?status=attention", "?event=asset.lost", "?q=nothing&since=2026-01-01")
+    for query in queries:
+        page.goto(f"{portal}/deliveries{query}")
+        check_page(page, f"log {query}")
+    page.goto(f"{portal}/help/delivery-status")
+    check_page(page, "help on statuses")
+
+
+def test_a_delivery_in_every_state_can_be_used_by_everyone(
+    page: Page, app: Flask, portal: str
+) -> None:
+    long = make_webhook(f"https://receiver.example.com/{'p' * 300}", name="W" * 120)
+    failed = make_delivery(long, status="failed", tries=10, asset_tag="T" * 40, reason="redirect")
+    make_attempt(
+        failed,
+        url=f"https://receiver.example.com/{'q' * 300}",
+        reason="redirect",
+        code=302,
+        phases=PHASES,
+        location="https://elsewhere.example.com/" + "l" * 300,
+        response_text="x" * 2000,
+        request_headers=[["X-Key", "••••"], ["X-Long", "v" * 400]],
+        response_headers=[["Server", "s" * 400]],
+        detail="d" * 300,
+    )
+    slow = make_delivery(due_at=utcnow() - timedelta(minutes=1))
+    held = make_delivery(make_webhook(state="off"), status="held")
+    delivered = make_delivery(long, status="delivered")
+    sign_in(page, app, portal)
+    paths = [f"/deliveries/{each}" for each in (failed, slow, held, delivered)]
+    for path in [*paths, f"{paths[-1]}/retry"]:
+        page.goto(portal + path)
+        for summary in page.locator("main details > summary").all():
+            summary.click()
+        check_page(page, path)
+
+
+def test_the_page_follows_a_retry_until_it_has_arrived(page: Page, app: Flask, portal: str) -> None:
+    made = make_delivery(status="failed", tries=10)
+    make_attempt(made, reason="refused")
+    sign_in(page, app, portal)
+    page.goto(f"{portal}/deliveries/{made}")
+    page.get_by_role("button", name="Retry").click()
+    state = page.locator(".state .tag")
+    expect(state).to_have_text("Waiting")
+    page.get_by_text("The same request with curl").click()
+    lease(made)
+    expect(state).to_have_text("Sending")
+    make_attempt(made, kind="manual", outcome="delivered", code=200, phases=PHASES)
+    change(made, status="delivered", lease_until=None, lease_token=None, prior_status=None)
+    expect(state).to_have_text("Delivered")
+    expect(page.get_by_text("curl --request POST")).to_be_visible()
+    expect(page.locator("main > [role=status]").last).to_contain_text("Delivered.")
+    check_page(page, "delivery after a retry")
+
+
+def test_retry_and_stop_work_without_scripts(plain_page: Page, app: Flask, portal: str) -> None:
+    made = make_delivery(status="failed")
+    sign_in(plain_page, app, portal)
+    plain_page.goto(f"{portal}/deliveries")
+    plain_page.get_by_role("button", name="Retry").click()
+    expect(plain_page.get_by_role("link", name="Refresh this page")).to_be_visible()
+    assert stored(made)["status"] == "waiting"
+    plain_page.get_by_role("button", name="Stop").click()
+    expect(plain_page.locator(".state .tag")).to_have_text("Failed")
