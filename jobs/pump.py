@@ -160,7 +160,7 @@ class Pump:
         done = self._desk.write(
             lambda connection: recording.record(connection, batch, lambda: random.uniform(-1, 1))  # noqa: S311 - jitter
         )
-        if done is not None:
+        if done:
             del self._ended[: len(batch)]
             self._look_at = 0.0
 

@@ -1,14 +1,31 @@
-"""What throttle, order and secret replacement need."""
+"""What throttle and order need."""
+
+import sqlalchemy as sa
+from alembic import op
+
+from portal.database import UtcDateTime
 
 revision = "0011"
 down_revision = "0010"
 branch_labels = None
 depends_on = None
 
+OPEN = sa.text("status IN ('waiting', 'retrying')")
+
 
 def upgrade() -> None:
-    pass
+    op.add_column("webhooks", sa.Column("pause", sa.Integer(), nullable=False, server_default="0"))
+    op.add_column("webhooks", sa.Column("reopened_at", UtcDateTime(), nullable=True))
+    op.create_index(
+        "ix_deliveries_order",
+        "deliveries",
+        ["webhook_id", "id"],
+        sqlite_where=OPEN,
+        postgresql_where=OPEN,
+    )
 
 
 def downgrade() -> None:
-    pass
+    op.drop_index("ix_deliveries_order", "deliveries")
+    op.drop_column("webhooks", "reopened_at")
+    op.drop_column("webhooks", "pause")

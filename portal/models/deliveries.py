@@ -111,6 +111,13 @@ class Delivery(Base):
             postgresql_where=text(IS_OPEN),
         ),
         Index(
+            "ix_deliveries_order",
+            "webhook_id",
+            "id",
+            sqlite_where=text(IS_OPEN),
+            postgresql_where=text(IS_OPEN),
+        ),
+        Index(
             "ix_deliveries_leased",
             "webhook_id",
             "lease_until",

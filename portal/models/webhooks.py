@@ -32,10 +32,15 @@ class OffReason(StrEnum):
 
     PERSON = "person"
     GONE = "gone"
+    FAILING = "failing"
 
 
 class Webhook(Base):
-    """A subscription. Secrets and header values are encrypted with the row's id inside."""
+    """A subscription. Secrets and header values are encrypted with the row's id inside.
+
+    While `throttled`, one delivery at a time goes as a probe, after `not_before`; `pause` is the
+    present wait in seconds. `reopened_at`: since then what waited for a retry is being made due.
+    """
 
     __tablename__ = "webhooks"
 
@@ -57,7 +62,9 @@ class Webhook(Base):
     headers_enc: Mapped[bytes | None]
     in_order: Mapped[bool] = mapped_column(default=False)
     throttled: Mapped[bool] = mapped_column(default=False)
+    pause: Mapped[int] = mapped_column(default=0)
     not_before: Mapped[datetime | None]
+    reopened_at: Mapped[datetime | None]
     failures_in_row: Mapped[int] = mapped_column(default=0)
     failing_since: Mapped[datetime | None]
     last_delivered_at: Mapped[datetime | None]

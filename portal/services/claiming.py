@@ -18,7 +18,7 @@ from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Attempt, Delivery
 from portal.models.webhooks import Webhook
-from portal.services.dispatch import find_wanted, free_places, live_leases
+from portal.services.dispatch import find_wanted
 from portal.services.picking import INTERRUPTED, take
 
 
@@ -41,28 +41,24 @@ class Claim:
 def claim(connection: Connection, places: int) -> list[Claim]:
     """Claim up to `places` deliveries. `connection` is in a writing transaction."""
     now = database_now(connection)
-    wanted = find_wanted(connection, now)
-    if not wanted or places <= 0:
+    candidates = find_wanted(connection, now)
+    if not candidates or places <= 0:
         return []
-    webhooks = _lock(connection, [each.webhook_id for each in wanted])
-    leases = live_leases(connection, webhooks, now)
+    webhooks = _lock(connection, [each.webhook_id for each in candidates])
+    # Again, now that nobody else can claim for them or turn them off: cap, probe and order are
+    # exact by it.
+    wanted = find_wanted(connection, now, among=webhooks)
     # In a new order each time: with fewer places than webhooks, none is always the last.
     random.shuffle(wanted)
     taken: list[tuple[AnyRow, AttemptKind]] = []
     for each in wanted:
-        if each.webhook_id in webhooks and len(taken) < places:
-            again = free_places(
-                each.webhook_id,
-                leases,
-                with_test=each.test_places > 0,
-                priorities=each.priorities,
-            )
-            taken += take(connection, again, places - len(taken), now)
+        if len(taken) < places:
+            taken += take(connection, each, places - len(taken), now)
     return _lease(connection, taken, webhooks, now) if taken else []
 
 
 def _lock(connection: Connection, ids: Sequence[int]) -> dict[int, AnyRow]:
-    """Lock the webhooks that no other pump is claiming for; cap and probe are exact by it.
+    """Lock the webhooks that no other pump is claiming for.
 
     `FOR NO KEY UPDATE`: events that are being stored meanwhile refer to the row and need not wait.
     """
@@ -76,6 +72,7 @@ def _lock(connection: Connection, ids: Sequence[int]) -> dict[int, AnyRow]:
             Webhook.old_secret_enc,
             Webhook.old_until,
             Webhook.headers_enc,
+            Webhook.throttled,
         )
         .where(Webhook.id.in_(ids))
         .order_by(Webhook.id)

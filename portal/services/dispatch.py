@@ -6,8 +6,10 @@ from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Exists,
+    ScalarSelect,
     Select,
     and_,
     case,
@@ -19,7 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import aliased
 
-from portal.database import database_now
+from portal.database import AnyRow, database_now
 from portal.extensions import settings
 from portal.models.deliveries import Delivery, Priority, has_no_live_lease, is_open
 from portal.models.webhooks import Webhook, WebhookState
@@ -30,9 +32,13 @@ TEST_PLACES: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """How many deliveries a webhook may have claimed now, and of which priorities."""
+    """How many deliveries a webhook may have claimed now, and of which priorities.
+
+    In order, the normal one is its oldest open delivery; people's own retries go out of turn.
+    """
 
     webhook_id: int
+    in_order: bool
     test_places: int
     places: int
     priorities: tuple[Priority, ...]
@@ -44,35 +50,32 @@ def has_claimable() -> bool:
     return bool(find_wanted(connection, database_now(connection)))
 
 
-def find_wanted(connection: Connection, now: datetime) -> list[Wanted]:
-    """The webhooks that have something due and a free place, and what they may take."""
-    rows = connection.execute(_due_by_webhook(now)).all()
+def find_wanted(
+    connection: Connection, now: datetime, among: Iterable[int] | None = None
+) -> list[Wanted]:
+    """The webhooks (`among` these ids) with something due and a free place, and what they may take.
+
+    Exact once the webhooks' rows are locked.
+    """
+    statement = _due_by_webhook(now)
+    if among is not None:
+        statement = statement.where(Webhook.id.in_(list(among)))
+    rows = connection.execute(statement).all()
     leases = live_leases(connection, [row.id for row in rows], now)
-    wanted = [
-        free_places(
-            row.id, leases, with_test=row.due_0, priorities=tuple(p for p in REAL if row[1 + p])
-        )
-        for row in rows
-    ]
+    wanted = [_free_places(row, *leases.get(row.id, (0, 0))) for row in rows]
     return [each for each in wanted if each.test_places or each.places]
 
 
-REAL: Final = (Priority.INTERACTIVE, Priority.NORMAL, Priority.BULK)
-
-
-def free_places(
-    webhook_id: int,
-    leases: dict[int, tuple[int, int]],
-    *,
-    with_test: bool,
-    priorities: tuple[Priority, ...],
-) -> Wanted:
-    """What is left of a webhook's places, given its live leases (tests, others)."""
-    tests, others = leases.get(webhook_id, (0, 0))
+def _free_places(row: AnyRow, tests: int, others: int) -> Wanted:
+    """What is left of a webhook's places, given its live leases."""
+    due = {Priority.INTERACTIVE: row.due_1, Priority.NORMAL: row.due_2, Priority.BULK: row.due_3}
+    priorities = tuple(priority for priority, is_due in due.items() if is_due)
+    cap = 1 if row.throttled or row.in_order else settings().webhook_max_in_flight
     return Wanted(
-        webhook_id,
-        test_places=max(0, TEST_PLACES - tests) if with_test else 0,
-        places=max(0, settings().webhook_max_in_flight - others) if priorities else 0,
+        row.id,
+        row.in_order,
+        test_places=max(0, TEST_PLACES - tests) if row.due_0 else 0,
+        places=max(0, cap - others) if priorities else 0,
         priorities=priorities,
     )
 
@@ -99,22 +102,49 @@ def live_leases(
 
 
 def _due_by_webhook(now: datetime) -> Select[*tuple[Any, ...]]:
-    """(id, due_0 … due_3): the webhooks with something due, by priority.
+    """(id, in_order, throttled, due_0 … due_3): webhooks with something due, by priority.
 
     Walks from one webhook to the next through the index of open rows: the cost grows with the
     webhooks that have any, never with their backlog.
     """
     walk = with_open_rows().cte()
-    is_free = and_(Webhook.state == WebhookState.ACTIVE, Webhook.deleted_at.is_(None))
+    is_on = and_(Webhook.state == WebhookState.ACTIVE, Webhook.deleted_at.is_(None))
     not_paused = or_(Webhook.not_before.is_(None), Webhook.not_before <= now)
+    # In order, only the head probes, and at its own due time: the webhook's pause is not asked.
+    usual = and_(is_on, Webhook.in_order.is_(False), not_paused)
+    head = and_(is_on, Webhook.in_order.is_(True), _head_is_due(now))
     due = [
         and_(Webhook.deleted_at.is_(None), _is_due(Priority.TEST, now)),
-        and_(is_free, _is_due(Priority.INTERACTIVE, now)),
-        and_(is_free, not_paused, _is_due(Priority.NORMAL, now)),
-        and_(is_free, not_paused, _is_due(Priority.BULK, now)),
+        and_(is_on, _is_due(Priority.INTERACTIVE, now)),
+        or_(head, and_(usual, _is_due(Priority.NORMAL, now))),
+        and_(is_on, not_paused, _is_due(Priority.BULK, now)),
     ]
     labelled = [each.label(f"due_{number}") for number, each in enumerate(due)]
-    return select(Webhook.id, *labelled).join(walk, walk.c.id == Webhook.id).where(or_(*due))
+    return (
+        select(Webhook.id, Webhook.in_order, Webhook.throttled, *labelled)
+        .join(walk, walk.c.id == Webhook.id)
+        .where(or_(*due))
+    )
+
+
+def head_of(webhook_id: ColumnElement[int] | int) -> ScalarSelect[int]:
+    """The oldest open delivery of a webhook, tests and people's own retries apart."""
+    head = aliased(Delivery)
+    return (
+        select(func.min(head.id))
+        .where(
+            head.webhook_id == webhook_id,
+            is_open(head.status),
+            head.priority != Priority.TEST,
+            head.prior_status.is_(None),
+        )
+        .scalar_subquery()
+    )
+
+
+def _head_is_due(now: datetime) -> Exists:
+    head = head_of(Webhook.id.expression).correlate(Webhook)
+    return exists().where(Delivery.id == head, Delivery.due_at <= now, has_no_live_lease(now))
 
 
 def with_open_rows() -> Select[int]:

@@ -53,9 +53,9 @@ def publish(current: Session, happening: Happening) -> int:
     return event.id
 
 
-def _subscribers(current: Session, event: str) -> Sequence[Row[int, str]]:
+def _subscribers(current: Session, event: str) -> Sequence[Row[int, str, bool]]:
     wanted = (
-        select(Webhook.id, Webhook.state)
+        select(Webhook.id, Webhook.state, Webhook.in_order)
         .join(WebhookEvent, WebhookEvent.webhook_id == Webhook.id)
         .where(
             WebhookEvent.event == event,
@@ -70,6 +70,7 @@ def _subscribers(current: Session, event: str) -> Sequence[Row[int, str]]:
 def _fan_out(current: Session, event: Event) -> None:
     """One delivery per subscriber: due at once, or held from the start while it is off."""
     subscribers = _subscribers(current, event.event)
+    _keep_order(current, [webhook_id for webhook_id, _, in_order in subscribers if in_order])
     if not subscribers:
         return
     now = database_time(current)
@@ -83,7 +84,22 @@ def _fan_out(current: Session, event: Event) -> None:
             "priority": Priority.NORMAL,
             "due_at": now,
         }
-        for webhook_id, state in subscribers
+        for webhook_id, state, _ in subscribers
     ]
     current.execute(insert(Delivery), rows)
     ring(current)
+
+
+def _keep_order(current: Session, webhook_ids: list[int]) -> None:
+    """Lock the webhooks that want one message after the other, in the order of their ids.
+
+    Whoever stores the next event for one waits here, so that ids are given in the order of the
+    commits: "oldest" means the same to everybody.
+    """
+    if webhook_ids:
+        current.execute(
+            select(Webhook.id)
+            .where(Webhook.id.in_(webhook_ids))
+            .order_by(Webhook.id)
+            .with_for_update(key_share=True)
+        )

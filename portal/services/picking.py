@@ -17,7 +17,7 @@ from portal.models.deliveries import (
     has_no_live_lease,
     is_open,
 )
-from portal.services.dispatch import Wanted
+from portal.services.dispatch import Wanted, head_of
 from portal.services.verdicts import columns, standing_of
 
 # What an attempt says until its end is recorded.
@@ -34,14 +34,24 @@ def take(
     places = min(wanted.places, most - len(rows))
     for priority in wanted.priorities:
         if places > 0:
-            found = connection.execute(_due(wanted.webhook_id, priority, now, places)).all()
+            in_turn = wanted.in_order and priority == Priority.NORMAL
+            statement = _due(wanted.webhook_id, None if in_turn else priority, now, places)
+            found = connection.execute(statement).all()
             rows += found
             places -= len(found)
     taken = [(row, _kind(row)) for row in rows[:most]]
     return [(row, kind) for row, kind in taken if _goes_on(connection, row, kind, now)]
 
 
-def _due(webhook_id: int, priority: Priority, now: datetime, most: int) -> Select[*tuple[Any, ...]]:
+def _due(
+    webhook_id: int, priority: Priority | None, now: datetime, most: int
+) -> Select[*tuple[Any, ...]]:
+    """The rows of one priority, longest due first; without one, the head of the queue."""
+    which = (
+        Delivery.id == head_of(webhook_id)
+        if priority is None
+        else Delivery.priority == literal_column(str(int(priority)))
+    )
     return (
         select(
             Delivery.id,
@@ -55,6 +65,7 @@ def _due(webhook_id: int, priority: Priority, now: datetime, most: int) -> Selec
             Delivery.prior_status,
             Delivery.prior_due_at,
             Delivery.requested_by,
+            Delivery.stopped_by,
             Delivery.lease_token,
             Event.body,
             Event.occurred_at,
@@ -63,7 +74,7 @@ def _due(webhook_id: int, priority: Priority, now: datetime, most: int) -> Selec
         .where(
             Delivery.webhook_id == webhook_id,
             is_open(),
-            Delivery.priority == literal_column(str(int(priority))),
+            which,
             Delivery.due_at <= now,
             has_no_live_lease(now),
         )
@@ -81,14 +92,17 @@ def _kind(row: AnyRow) -> AttemptKind:
 
 def _goes_on(connection: Connection, row: AnyRow, kind: AttemptKind, now: datetime) -> bool:
     """Whether a delivery whose last lease ran out is sent again; if not, it ends here."""
-    if row.lease_token is None:
+    schedule = settings().webhook_retry_schedule
+    # A person's Retry in between frees the lease of a last try that was cut off.
+    is_spent = kind is AttemptKind.SCHEDULED and row.tries >= len(schedule)
+    if row.lease_token is None and not is_spent:
         return True
     decision = decide(
         kind=kind,
         tries=row.tries,
         outcome=Outcome(Reason.INTERRUPTED),
         now=now,
-        schedule=settings().webhook_retry_schedule,
+        schedule=schedule,
         interruptions=0 if kind is AttemptKind.SCHEDULED else _interruptions(connection, row, kind),
     )
     if isinstance(decision, RetryAt | Repeat):

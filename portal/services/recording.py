@@ -12,15 +12,17 @@ from typing import Final
 from sqlalchemy import Connection, bindparam, select, update
 
 from portal.database import AnyRow, database_now
+from portal.delivery.health import End
 from portal.delivery.policy import AttemptKind, Decision, Outcome, TurnOff, decide
 from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Attempt, AttemptBody, Delivery
-from portal.models.webhooks import Webhook
+from portal.models.webhooks import WebhookState
 from portal.services import switching
 from portal.services.claiming import Claim
 from portal.services.unit import insert_or_ignore
-from portal.services.verdicts import columns, health_after, standing_of
+from portal.services.verdicts import columns, standing_of
+from portal.services.webhook_health import lock_webhooks, write_health
 
 DELIVERED: Final = "delivered"
 FAILED: Final = "failed"
@@ -51,16 +53,14 @@ class Result:
         return round(self.phases.get("total") or 0)
 
 
-def record(
-    connection: Connection, results: Sequence[Result], jitter: Callable[[], float]
-) -> list[int]:
-    """Write down `results`; return the row ids of webhooks that were turned off by them.
+def record(connection: Connection, results: Sequence[Result], jitter: Callable[[], float]) -> bool:
+    """Write down `results`. True, so that it can be told from a database that did not take it.
 
     `connection` is in a writing transaction. A delivery whose lease is no longer ours has a newer
     attempt: then only our attempt is written.
     """
     now = database_now(connection)
-    webhooks = _lock_webhooks(connection, results)
+    webhooks = lock_webhooks(connection, {result.claim.webhook.id for result in results})
     owned = _owned(connection, results)
     decisions = {
         result.claim.delivery_id: decide(
@@ -75,9 +75,15 @@ def record(
         if result.claim.delivery_id in owned
     }
     _write_attempts(connection, results)
-    _write_deliveries(connection, results, decisions, owned, webhooks, now)
-    _write_health(connection, results, owned, webhooks, now)
-    return _turn_off(connection, results, decisions, webhooks)
+    _write_deliveries(connection, results, decisions, owned, now)
+    ends = [each for each in results if each.claim.delivery_id in owned]
+    write_health(connection, webhooks, _ends(ends), now)
+    _turn_off(connection, results, decisions)
+    for webhook_id, webhook in webhooks.items():
+        if webhook.deleted_at is not None or webhook.state != WebhookState.ACTIVE:
+            # It was turned off or deleted meanwhile: what would be tried again is put to rest.
+            switching.hold_open(connection, webhook_id)
+    return True
 
 
 def release(connection: Connection, claims: Sequence[Claim]) -> None:
@@ -99,25 +105,6 @@ def release(connection: Connection, claims: Sequence[Claim]) -> None:
     )
 
 
-def _lock_webhooks(connection: Connection, results: Sequence[Result]) -> dict[int, AnyRow]:
-    """The webhooks as they are now, locked before their deliveries as everywhere."""
-    rows = connection.execute(
-        select(
-            Webhook.id,
-            Webhook.public_id,
-            Webhook.name,
-            Webhook.state,
-            Webhook.deleted_at,
-            Webhook.failures_in_row,
-            Webhook.failing_since,
-        )
-        .where(Webhook.id.in_({result.claim.webhook.id for result in results}))
-        .order_by(Webhook.id)
-        .with_for_update(key_share=True)
-    )
-    return {row.id: row for row in rows}
-
-
 def _owned(connection: Connection, results: Sequence[Result]) -> Owned:
     """The deliveries whose lease is still the one that was sent under."""
     tokens = {result.claim.delivery_id: result.claim.token for result in results}
@@ -130,6 +117,7 @@ def _owned(connection: Connection, results: Sequence[Result]) -> Owned:
             Delivery.prior_status,
             Delivery.prior_due_at,
             Delivery.requested_by,
+            Delivery.stopped_by,
         )
         .where(Delivery.id.in_(tokens))
         .order_by(Delivery.id)
@@ -178,7 +166,6 @@ def _write_deliveries(
     results: Sequence[Result],
     decisions: dict[int, Decision],
     owned: Owned,
-    webhooks: dict[int, AnyRow],
     now: datetime,
 ) -> None:
     rows = [
@@ -191,7 +178,7 @@ def _write_deliveries(
             "lease_until": None,
             **columns(
                 decisions[result.claim.delivery_id],
-                standing_of(owned[result.claim.delivery_id], webhooks.get(result.claim.webhook.id)),
+                standing_of(owned[result.claim.delivery_id]),
                 now,
             ),
         }
@@ -203,35 +190,29 @@ def _write_deliveries(
         connection.execute(statement, rows)
 
 
-def _write_health(
-    connection: Connection,
-    results: Sequence[Result],
-    owned: Owned,
-    webhooks: dict[int, AnyRow],
-    now: datetime,
-) -> None:
-    """Tests say nothing about a webhook's health, nor do attempts that others have overtaken."""
-    ends: dict[int, list[bool]] = defaultdict(list)
+def _ends(results: Sequence[Result]) -> dict[int, list[End]]:
+    """How the attempts of each webhook ended, in the order in which they did."""
+    ends: dict[int, list[End]] = defaultdict(list)
     for result in sorted(results, key=lambda each: each.finished_at):
-        if result.claim.kind is not AttemptKind.TEST and result.claim.delivery_id in owned:
-            ends[result.claim.webhook.id].append(result.outcome.reason is None)
-    for webhook_id in sorted(ends.keys() & webhooks.keys()):
-        values = health_after(webhooks[webhook_id], ends[webhook_id], now)
-        connection.execute(update(Webhook).where(Webhook.id == webhook_id).values(**values))
+        ends[result.claim.webhook.id].append(
+            End(
+                kind=result.claim.kind,
+                reason=result.outcome.reason,
+                retry_after=result.outcome.retry_after,
+                was_probe=result.claim.webhook.throttled,
+            )
+        )
+    return ends
 
 
 def _turn_off(
-    connection: Connection,
-    results: Sequence[Result],
-    decisions: dict[int, Decision],
-    webhooks: dict[int, AnyRow],
-) -> list[int]:
+    connection: Connection, results: Sequence[Result], decisions: dict[int, Decision]
+) -> None:
     """A receiver that said 410 Gone gets nothing more until a person turns it on again."""
     gone = {
         result.claim.webhook.id
         for result in results
         if isinstance(decisions.get(result.claim.delivery_id), TurnOff)
     }
-    for webhook_id in sorted(gone & webhooks.keys()):
+    for webhook_id in sorted(gone):
         switching.turn_off_gone(connection, webhook_id)
-    return sorted(gone)

@@ -1,22 +1,33 @@
-"""What the sweep puts right: open deliveries whose webhook is off or deleted.
+"""What the sweep puts right: deliveries of webhooks that are off, and of those that are well again.
 
 An event that was being stored while its webhook was turned off can leave one behind.
 """
 
-from sqlalchemy import Connection, or_, select
+import random
+from datetime import datetime, timedelta
+from typing import Final
 
+from sqlalchemy import Connection, Select, bindparam, or_, select, update
+
+from portal.database import database_now
+from portal.models.deliveries import Delivery, DeliveryStatus, has_no_live_lease, is_open
 from portal.models.webhooks import Webhook, WebhookState
 from portal.services import switching
 from portal.services.dispatch import with_open_rows
 from portal.services.unit import session, writing
 
+SPREAD: Final = timedelta(minutes=1)
+SPREAD_AT_ONCE: Final = 500
+
 
 def settle() -> int:
-    """Hold or stop what is open, not being sent, and not wanted; return how many deliveries.
+    """Hold or stop what is open, not being sent, and not wanted; spread what may go again.
 
-    Tests are left alone. Writes only when there is something to put right.
+    Returns how many deliveries it touched. Tests are left alone. Writes only when there is
+    something to put right.
     """
-    if not find_unsettled(session().connection()):
+    connection = session().connection()
+    if not find_unsettled(connection) and not _any_reopened(connection):
         return 0
     with writing() as current:
         return settle_on(current.connection())
@@ -24,7 +35,49 @@ def settle() -> int:
 
 def settle_on(connection: Connection) -> int:
     """The same in the caller's writing transaction."""
-    return sum(switching.hold_open(connection, each) for each in find_unsettled(connection))
+    rested = sum(switching.hold_open(connection, each) for each in find_unsettled(connection))
+    return rested + spread_on(connection)
+
+
+def _any_reopened(connection: Connection) -> bool:
+    wanted = select(Webhook.id).where(Webhook.reopened_at.is_not(None)).limit(1)
+    return connection.execute(wanted).first() is not None
+
+
+def spread_on(connection: Connection) -> int:
+    """Make what waits for a retry due within a minute, for webhooks that have just reopened.
+
+    `SPREAD_AT_ONCE` rows of each at a time: a backlog is spread over several sweeps.
+    """
+    now = database_now(connection)
+    reopened = select(Webhook.id).where(Webhook.reopened_at.is_not(None))
+    moved = 0
+    for webhook_id in connection.execute(reopened).scalars().all():
+        ids = connection.execute(_retrying_later(webhook_id, now)).scalars().all()
+        if ids:
+            due = [{"delivery": each, "due_at": now + SPREAD * random.random()} for each in ids]  # noqa: S311 - spreads load
+            statement = update(Delivery).where(Delivery.id == bindparam("delivery"))
+            connection.execute(statement, due)
+        if len(ids) < SPREAD_AT_ONCE:
+            done = update(Webhook).where(Webhook.id == webhook_id).values(reopened_at=None)
+            connection.execute(done)
+        moved += len(ids)
+    return moved
+
+
+def _retrying_later(webhook_id: int, now: datetime) -> Select[int]:
+    return (
+        select(Delivery.id)
+        .where(
+            Delivery.webhook_id == webhook_id,
+            is_open(),
+            Delivery.status == DeliveryStatus.RETRYING,
+            Delivery.due_at > now + SPREAD,
+            has_no_live_lease(now),
+        )
+        .limit(SPREAD_AT_ONCE)
+        .with_for_update(skip_locked=True)
+    )
 
 
 def find_unsettled(connection: Connection) -> list[int]:

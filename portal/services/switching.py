@@ -93,6 +93,7 @@ def set_on(webhook: Webhook) -> None:
     """Turn a locked webhook on; its failures in a row are counted anew."""
     webhook.state, webhook.off_reason, webhook.off_at = WebhookState.ACTIVE, None, None
     webhook.failures_in_row, webhook.failing_since = 0, None
+    webhook.throttled, webhook.pause, webhook.not_before = False, 0, None
 
 
 def hold_open(connection: Session | Connection, webhook_id: int) -> int:
@@ -126,6 +127,17 @@ def stop_all(current: Session, webhook_id: int, by: str) -> int:
 
 def turn_off_gone(connection: Session | Connection, webhook_id: int) -> None:
     """The receiver said 410 Gone: turn the webhook off until a person turns it on again."""
+    _turn_off_by_us(connection, webhook_id, OffReason.GONE, "The receiver answered 410 Gone")
+
+
+def turn_off_failing(connection: Session | Connection, webhook_id: int) -> None:
+    """Nothing has arrived for days: turn the webhook off until a person turns it on again."""
+    _turn_off_by_us(connection, webhook_id, OffReason.FAILING, "Nothing arrived for five days")
+
+
+def _turn_off_by_us(
+    connection: Session | Connection, webhook_id: int, reason: OffReason, cause: str
+) -> None:
     webhook = connection.execute(_state_of(webhook_id)).one_or_none()
     if webhook is None or webhook.deleted_at or webhook.state != WebhookState.ACTIVE:
         return
@@ -133,7 +145,7 @@ def turn_off_gone(connection: Session | Connection, webhook_id: int) -> None:
     connection.execute(
         update(Webhook)
         .where(Webhook.id == webhook_id)
-        .values(state=WebhookState.OFF, off_reason=OffReason.GONE, off_at=now)
+        .values(state=WebhookState.OFF, off_reason=reason, off_at=now)
         .execution_options(synchronize_session=False)
     )
     connection.execute(
@@ -147,7 +159,7 @@ def turn_off_gone(connection: Session | Connection, webhook_id: int) -> None:
             target_name=webhook.name,
             changes={
                 "status": {"from": "Active", "to": "Off"},
-                "cause": {"from": None, "to": "The receiver answered 410 Gone"},
+                "cause": {"from": None, "to": cause},
             },
         )
     )

@@ -1,4 +1,4 @@
-"""What an attempt's end does to the columns of its delivery and of its webhook. Pure."""
+"""How a decision of the policy becomes the columns of a delivery. The only place that says it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,29 +7,30 @@ from typing import Any
 from portal.database import AnyRow
 from portal.delivery.policy import Decision, Delivered, Repeat, Restore, RetryAt
 from portal.models.deliveries import OPEN, DeliveryStatus, Priority
-from portal.models.webhooks import WebhookState
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What a decision needs to know: the delivery's columns, and its webhook as it is now."""
+    """What a decision needs to know of the delivery."""
 
     due_at: datetime
     priority: int
     prior_status: str | None
     prior_due_at: datetime | None
     requested_by: str | None
-    webhook_state: str = WebhookState.ACTIVE
-    webhook_name: str = ""
-    is_deleted: bool = False
+    stopped_by: str | None
 
 
-def standing_of(row: AnyRow, webhook: AnyRow | None = None) -> Standing:
-    """From a delivery's row and its webhook's; without one, an active webhook is taken for it."""
-    parts = (row.due_at, row.priority, row.prior_status, row.prior_due_at, row.requested_by)
-    if webhook is None:
-        return Standing(*parts)
-    return Standing(*parts, webhook.state, webhook.name, webhook.deleted_at is not None)
+def standing_of(row: AnyRow) -> Standing:
+    """From a row that has these columns."""
+    return Standing(
+        row.due_at,
+        row.priority,
+        row.prior_status,
+        row.prior_due_at,
+        row.requested_by,
+        row.stopped_by,
+    )
 
 
 def columns(decision: Decision, standing: Standing, now: datetime) -> dict[str, Any]:
@@ -52,13 +53,14 @@ def columns(decision: Decision, standing: Standing, now: datetime) -> dict[str, 
         case Delivered():
             values |= {"status": DeliveryStatus.DELIVERED}
         case RetryAt(at):
-            values |= _if_open(DeliveryStatus.RETRYING, at, standing, now)
-        case Restore() if standing.prior_status in OPEN:
-            due_at = standing.prior_due_at or now
-            values |= _if_open(DeliveryStatus(standing.prior_status), due_at, standing, now)
+            values |= {"status": DeliveryStatus.RETRYING, "due_at": at, "finished_at": None}
         case Restore() if standing.prior_status:
-            values |= {"status": standing.prior_status}
-            values |= {"due_at": standing.prior_due_at or standing.due_at}
+            values |= {
+                "status": standing.prior_status,
+                "due_at": standing.prior_due_at or standing.due_at,
+                "stopped_by": standing.stopped_by,
+                "finished_at": None if standing.prior_status in OPEN else now,
+            }
         case Repeat():
             values |= {
                 "status": DeliveryStatus.WAITING,
@@ -70,36 +72,3 @@ def columns(decision: Decision, standing: Standing, now: datetime) -> dict[str, 
                 "finished_at": None,
             }
     return values
-
-
-def _if_open(
-    status: DeliveryStatus, due_at: datetime, standing: Standing, now: datetime
-) -> dict[str, Any]:
-    """An open delivery, unless its webhook was turned off or deleted while it was being sent."""
-    if standing.is_deleted:
-        return {
-            "status": DeliveryStatus.STOPPED,
-            "stopped_by": standing.webhook_name,
-            "finished_at": now,
-        }
-    if standing.webhook_state != WebhookState.ACTIVE:
-        return {"status": DeliveryStatus.HELD, "due_at": due_at, "finished_at": None}
-    return {"status": status, "due_at": due_at, "finished_at": None}
-
-
-def health_after(webhook: AnyRow, successes: list[bool], now: datetime) -> dict[str, Any]:
-    """A webhook's failures in a row and its last success, after attempts that ended in this order.
-
-    `webhook` has `failures_in_row` and `failing_since` from before them.
-    """
-    if True not in successes:
-        return {
-            "failures_in_row": webhook.failures_in_row + len(successes),
-            "failing_since": webhook.failing_since or now,
-        }
-    failures = successes[::-1].index(True)
-    return {
-        "failures_in_row": failures,
-        "failing_since": now if failures else None,
-        "last_delivered_at": now,
-    }

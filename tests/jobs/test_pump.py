@@ -8,40 +8,27 @@ import pytest
 from flask import Flask
 from sqlalchemy import update
 
-from jobs.deliver import deliver_due, equip
+from jobs.deliver import deliver_due
 from portal.database import database_now
 from portal.delivery.event_names import EventName
 from portal.extensions import db
-from portal.models.deliveries import Attempt, AttemptBody, Delivery, Priority
+from portal.models.deliveries import AttemptBody, Delivery
 from portal.models.webhooks import Webhook
-from portal.services import claiming, dispatch
+from portal.services import dispatch
 from portal.services.unit import writing
 from tests.factories import make_webhook, publish
+from tests.jobs.clockwork import (
+    ask_for_retry,
+    attempts,
+    crash_after_claim,
+    make_due,
+    only_delivery,
+)
 from tests.receiver import Receiver
 
 SECRET = "whsec_c2VjcmV0IGZvciB0aGUgdGVzdHMgb2YgdGhlIHB1bXA="
 
 pytestmark = pytest.mark.usefixtures("app")
-
-
-def only_delivery() -> Delivery:
-    db.session.rollback()
-    return db.session.query(Delivery).one()
-
-
-def attempts() -> list[Attempt]:
-    db.session.rollback()
-    return db.session.query(Attempt).order_by(Attempt.id).all()
-
-
-def make_due() -> None:
-    """The clock moves on until everything open is due and every lease has run out."""
-    with writing() as current:
-        past = database_now(current.connection()) - timedelta(seconds=1)
-        current.execute(update(Delivery).values(due_at=past))
-        current.execute(
-            update(Delivery).where(Delivery.lease_token.is_not(None)).values(lease_until=past)
-        )
 
 
 def test_it_delivers_an_event_with_its_headers_and_signature(receiver: Receiver) -> None:
@@ -166,11 +153,7 @@ def test_a_persons_attempt_that_is_cut_off_is_repeated_as_theirs(receiver: Recei
     publish()
     receiver.answer(status=400)
     deliver_due()
-    with writing() as current:
-        delivery = current.query(Delivery).one()
-        delivery.prior_status, delivery.prior_due_at = delivery.status, delivery.due_at
-        delivery.status, delivery.priority = "waiting", Priority.INTERACTIVE
-        delivery.due_at, delivery.requested_by = database_now(current.connection()), "Ana"
+    ask_for_retry(only_delivery().id)
     for _ in range(3):
         crash_after_claim()
         make_due()
@@ -225,11 +208,3 @@ def test_nothing_is_claimable_while_it_is_off_or_not_yet_due(app: Flask) -> None
         later = database_now(current.connection()) + timedelta(seconds=30)
         current.execute(update(Delivery).values(due_at=later))
     assert not dispatch.has_claimable()
-
-
-def crash_after_claim() -> None:
-    """A worker claims and is killed before it records anything."""
-    with equip().engine.connect() as connection:
-        writer = connection.execution_options(writing=True)
-        with writer.begin():
-            claiming.claim(writer, 512)

@@ -1,0 +1,72 @@
+"""Moving the clock of deliveries and webhooks, and looking at them, for tests of the pump."""
+
+from datetime import timedelta
+
+from sqlalchemy import update
+
+from jobs.deliver import equip
+from portal.database import database_now
+from portal.extensions import db
+from portal.models.deliveries import Attempt, Delivery, Priority
+from portal.models.webhooks import Webhook
+from portal.services import claiming
+from portal.services.unit import writing
+
+SECOND = timedelta(seconds=1)
+
+
+def deliveries() -> list[Delivery]:
+    """All deliveries, oldest first, as they are now."""
+    db.session.rollback()
+    return db.session.query(Delivery).order_by(Delivery.id).all()
+
+
+def only_delivery() -> Delivery:
+    """The one delivery there is."""
+    (delivery,) = deliveries()
+    return delivery
+
+
+def attempts() -> list[Attempt]:
+    """All attempts, oldest first."""
+    db.session.rollback()
+    return db.session.query(Attempt).order_by(Attempt.id).all()
+
+
+def webhook(row_id: int) -> Webhook:
+    """The webhook as it is now."""
+    db.session.rollback()
+    return db.session.get_one(Webhook, row_id)
+
+
+def make_due() -> None:
+    """The clock moves on until everything open is due and every lease has run out."""
+    with writing() as current:
+        past = database_now(current.connection()) - SECOND
+        current.execute(update(Delivery).values(due_at=past))
+        leased = Delivery.lease_token.is_not(None)
+        current.execute(update(Delivery).where(leased).values(lease_until=past))
+
+
+def end_pause() -> None:
+    """The clock moves on until every throttled webhook may be probed."""
+    with writing() as current:
+        past = database_now(current.connection()) - SECOND
+        current.execute(update(Webhook).where(Webhook.throttled).values(not_before=past))
+
+
+def ask_for_retry(delivery_id: int, name: str = "Ana") -> None:
+    """A person presses Retry."""
+    with writing() as current:
+        delivery = current.get_one(Delivery, delivery_id)
+        delivery.prior_status, delivery.prior_due_at = delivery.status, delivery.due_at
+        delivery.status, delivery.priority = "waiting", Priority.INTERACTIVE
+        delivery.due_at, delivery.requested_by = database_now(current.connection()), name
+
+
+def crash_after_claim() -> None:
+    """A worker claims and is killed before it records anything."""
+    with equip().engine.connect() as connection:
+        writer = connection.execution_options(writing=True)
+        with writer.begin():
+            claiming.claim(writer, 512)

@@ -1,0 +1,101 @@
+"""When a webhook is throttled, opened, in need of attention, and given up: a table of cases."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from portal.delivery.health import End, Health, health_after, is_hopeless, needs_attention
+from portal.delivery.policy import AttemptKind
+from portal.delivery.reasons import Reason
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+FINE = Health()
+THROTTLED = Health(failures_in_row=1, failing_since=NOW, throttled=True, pause=5, not_before=NOW)
+
+
+def fails(reason: Reason, *, probe: bool = False, retry_after: float | None = None) -> End:
+    return End(kind=AttemptKind.SCHEDULED, reason=reason, was_probe=probe, retry_after=retry_after)
+
+
+def succeeds(kind: AttemptKind = AttemptKind.SCHEDULED) -> End:
+    return End(kind=kind, reason=None)
+
+
+def seconds(health: Health) -> float:
+    assert health.not_before is not None
+    return (health.not_before - NOW).total_seconds()
+
+
+@pytest.mark.parametrize(
+    "reason",
+    ["rate", "unavailable", "refused", "dns", "connect_timeout", "read_timeout", "reset",
+     "no_reply", "unreachable", "tls_expired"],
+)  # fmt: skip
+def test_an_overloaded_or_unreachable_receiver_is_left_alone(reason: str) -> None:
+    health = health_after(FINE, fails(Reason(reason)), NOW)
+    assert health.throttled
+    assert seconds(health) == 5
+
+
+@pytest.mark.parametrize("reason", ["server", "not_found", "auth", "bad_request", "redirect"])
+def test_a_receiver_that_answers_is_not_throttled(reason: str) -> None:
+    health = health_after(FINE, fails(Reason(reason)), NOW)
+    assert not health.throttled
+    assert health.failures_in_row == 1
+
+
+def test_each_failed_probe_doubles_the_pause_up_to_five_minutes() -> None:
+    health, pauses = FINE, []
+    for _ in range(9):
+        health = health_after(health, fails(Reason.REFUSED, probe=health.throttled), NOW)
+        pauses.append(seconds(health))
+    assert pauses == [5, 10, 20, 40, 80, 160, 300, 300, 300]
+
+
+def test_those_that_were_under_way_together_count_as_one_failure_for_the_pause() -> None:
+    health = FINE
+    for _ in range(8):
+        health = health_after(health, fails(Reason.REFUSED), NOW)
+    assert (seconds(health), health.failures_in_row) == (5, 8)
+
+
+def test_the_receiver_may_ask_for_a_longer_pause_but_not_for_a_shorter_one() -> None:
+    assert seconds(health_after(FINE, fails(Reason.RATE, retry_after=90), NOW)) == 90
+    assert seconds(health_after(FINE, fails(Reason.RATE, retry_after=1), NOW)) == 5
+    later = health_after(THROTTLED, fails(Reason.RATE, retry_after=90), NOW)
+    assert (seconds(later), later.pause) == (90, 5)
+
+
+def test_a_success_opens_it_and_forgets_the_failures() -> None:
+    assert health_after(THROTTLED, succeeds(), NOW) == FINE
+
+
+def test_a_tests_success_opens_it_without_counting_and_its_failure_changes_nothing() -> None:
+    opened = health_after(THROTTLED, succeeds(AttemptKind.TEST), NOW)
+    assert opened == replace(THROTTLED, throttled=False, pause=0, not_before=None)
+    failed = End(kind=AttemptKind.TEST, reason=Reason.REFUSED)
+    assert health_after(FINE, failed, NOW) == FINE
+
+
+@pytest.mark.parametrize(
+    ("failures", "since", "wanted"),
+    [
+        (5, timedelta(minutes=2), True),
+        (4, timedelta(hours=3), False),
+        (50, timedelta(seconds=119), False),
+        (0, None, False),
+    ],
+)
+def test_it_needs_attention_after_five_failures_over_two_minutes(
+    failures: int, since: timedelta | None, wanted: bool
+) -> None:
+    failing_since = NOW - since if since else None
+    assert needs_attention(failures, failing_since, NOW) is wanted
+
+
+def test_five_days_of_failing_without_a_success_are_enough() -> None:
+    failing = Health(failures_in_row=9, failing_since=NOW - timedelta(days=5))
+    assert is_hopeless(failing, NOW)
+    assert not is_hopeless(failing, NOW - timedelta(seconds=1))
+    assert not is_hopeless(FINE, NOW)
