@@ -88,7 +88,7 @@ def figures(now: Overview) -> list[Figure]:
             counted(now.failed),
             "did not arrive",
             _waiting(now),
-            f"{root}/deliveries?status=failed",
+            f"{root}/deliveries?status=attention",
             "x-octagon-fill" if now.failed else "check-circle-fill",
             "danger" if now.failed else "success",
         ),

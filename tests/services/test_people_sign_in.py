@@ -149,9 +149,7 @@ def test_it_refuses_passwords_that_are_soon_guessed(password: str, sentence: str
         passwords.check(password, "ana@example.com")
 
 
-@pytest.mark.parametrize(
-    "password", ["twelve chars", "лошадь батарея", "a b c d e f g h", "x7" * 50]
-)
+@pytest.mark.parametrize("password", ["twelve chars", "лошадь батарея", "a b c d e f g h"])
 def test_it_asks_for_nothing_else(password: str) -> None:
     passwords.check(password, "ana@example.com")
     assert passwords.matches(password, passwords.hashed(password))

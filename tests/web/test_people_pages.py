@@ -4,12 +4,13 @@ from urllib.parse import urlsplit
 
 from click.testing import Result
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, update
 
+from portal.models.deliveries import Delivery, DeliveryStatus
 from portal.models.people import Link, Role
 from portal.services import people
-from portal.services.unit import session
-from tests.factories import PASSWORD, Person, make_user
+from portal.services.unit import session, writing
+from tests.factories import PASSWORD, Person, make_user, make_webhook, publish
 from tests.pages import Page, Pages
 
 
@@ -160,6 +161,21 @@ def test_the_start_page_offers_the_next_step_to_those_who_may_take_it(app: Flask
     page = enter(app, make_user(Role.SUPPORT)).get("/")
     assert page.links("Add a webhook") == page.links("Add an asset") == []
     assert page.links("See deliveries") == ["/deliveries"]
+
+
+def test_the_start_page_counts_what_did_not_arrive_and_leads_there(app: Flask) -> None:
+    make_webhook()
+    publish()
+    publish()
+    with writing() as current:
+        current.execute(update(Delivery).values(status=DeliveryStatus.FAILED))
+    pages = enter(app, make_user(Role.SUPPORT))
+    page = pages.get("/")
+    assert "2 did not arrive" in page.main
+    assert "1 webhook is on" in page.main
+    page = pages.follow("did not arrive")
+    assert page.status == 200
+    assert len(page.rows()) == 2
 
 
 def run(app: Flask, *words: str, given: str | None = None) -> Result:
