@@ -27,6 +27,7 @@ FIELDS: Final = {
     "events": "Events",
     "secret_key": "Secret key",
     "custom_headers": "Custom headers",
+    "in_order": "One at a time, in order",
     "status": "Status",
     "cause": "Cause",
     "deliveries_send": "Held deliveries sent",
@@ -115,6 +116,8 @@ def _off(webhook: Shown) -> str:
     kept = "Events that happen now are held until you turn it on."
     if webhook.off_reason == OffReason.GONE:
         return f"{webhook.host} said that this address is closed for good. {kept}"
+    if webhook.off_reason == OffReason.FAILING:
+        return f"Nothing arrived at {webhook.host} for five days, so we turned it off. {kept}"
     return f"Nothing is sent. {kept}"
 
 
