@@ -7,7 +7,7 @@ import random
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Connection, Select, bindparam, or_, select, update
+from sqlalchemy import Connection, Select, bindparam, exists, or_, select, update
 
 from portal.database import database_now
 from portal.models.deliveries import Delivery, DeliveryStatus, has_no_live_lease, is_open
@@ -81,11 +81,16 @@ def _retrying_later(webhook_id: int, now: datetime) -> Select[int]:
 
 
 def find_unsettled(connection: Connection) -> list[int]:
-    """The webhooks that are not active and have open deliveries. Reads only."""
+    """The webhooks that are not active and have open deliveries, or deleted and have held ones.
+
+    Reads only.
+    """
     walk = with_open_rows().cte()
     rows = connection.execute(
         select(Webhook.id)
         .join(walk, walk.c.id == Webhook.id)
         .where(or_(Webhook.state != WebhookState.ACTIVE, Webhook.deleted_at.is_not(None)))
     )
-    return list(rows.scalars())
+    held = exists().where(Delivery.webhook_id == Webhook.id, Delivery.status == DeliveryStatus.HELD)
+    of_deleted = connection.execute(select(Webhook.id).where(Webhook.deleted_at.is_not(None), held))
+    return sorted({*rows.scalars(), *of_deleted.scalars()})

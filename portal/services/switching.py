@@ -19,6 +19,7 @@ from sqlalchemy import (
     insert,
     literal,
     null,
+    or_,
     select,
     update,
 )
@@ -109,9 +110,12 @@ def hold_open(connection: Session | Connection, webhook_id: int) -> int:
     now = database_now(_plain(connection))
     stops = webhook.deleted_at is not None
     values = _rest(now, _deleted_by(connection, webhook) if stops else None)
-    wanted = [Delivery.webhook_id == webhook_id, is_open(), has_no_live_lease(now)]
-    if not stops:
-        wanted.append(Delivery.priority != Priority.TEST)
+    wanted = [Delivery.webhook_id == webhook_id, has_no_live_lease(now)]
+    if stops:
+        # Stored as held by somebody who had not yet seen the end of the webhook.
+        wanted.append(or_(is_open(), Delivery.status == DeliveryStatus.HELD))
+    else:
+        wanted += [is_open(), Delivery.priority != Priority.TEST]
     return _change(connection, wanted, values)
 
 
@@ -194,7 +198,7 @@ def _change(
 def _rest(now: datetime, stopped_by: str | None) -> dict[str, Any]:
     """The columns of a delivery at rest: Held, or Stopped by a person."""
     earlier = func.coalesce(Delivery.prior_status, Delivery.status)
-    was_open = earlier.in_([str(status) for status in OPEN])
+    was_open = earlier.in_([str(status) for status in (*OPEN, DeliveryStatus.HELD)])
     status = DeliveryStatus.STOPPED if stopped_by else DeliveryStatus.HELD
     ended = literal(now, Delivery.finished_at.type)
     return {

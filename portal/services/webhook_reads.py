@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from portal.database import database_now
 from portal.delivery.address import host_of
+from portal.delivery.health import needs_attention
 from portal.models.deliveries import Delivery, Priority, is_open
 from portal.models.people import User
 from portal.models.records import AuditEntry
@@ -22,8 +23,6 @@ from portal.services.webhook_rows import COUNTED, TARGET, count_held, find_webho
 from portal.services.webhook_secrets import stored_headers
 from portal.services.webhook_values import EVENT_VALUES
 
-ATTENTION_FAILURES: Final = 5
-ATTENTION_AFTER: Final = timedelta(minutes=2)
 HISTORY: Final = 100
 
 
@@ -75,6 +74,7 @@ class Shown:
     secret_shown_until: datetime | None
     secret_made_by_id: int | None
     header_names: tuple[str, ...]
+    in_order: bool
     failures_in_row: int
     failing_since: datetime | None
     last_delivered_at: datetime | None
@@ -137,10 +137,11 @@ def show(public_id: UUID) -> Shown:
         secret_shown_until=webhook.secret_shown_until,
         secret_made_by_id=webhook.secret_made_by_id,
         header_names=tuple(name for name, _ in stored_headers(webhook)),
+        in_order=webhook.in_order,
         failures_in_row=webhook.failures_in_row,
         failing_since=webhook.failing_since,
         last_delivered_at=webhook.last_delivered_at,
-        next_try_at=_next_try(current, webhook.id),
+        next_try_at=_next_try(current, webhook),
         held=count_held(current, webhook.id),
         owner=owner.name if owner else None,
         version=webhook.version,
@@ -208,11 +209,8 @@ def _listing() -> Select[Any]:
 def _standing(webhook: Webhook | Row[Any], now: datetime) -> Standing:
     if webhook.state != WebhookState.ACTIVE:
         return Standing.OFF
-    since = webhook.failing_since
-    fails = webhook.failures_in_row >= ATTENTION_FAILURES
-    return (
-        Standing.ATTENTION if fails and since and since < now - ATTENTION_AFTER else Standing.ACTIVE
-    )
+    fails = needs_attention(webhook.failures_in_row, webhook.failing_since, now)
+    return Standing.ATTENTION if fails else Standing.ACTIVE
 
 
 def _latest(current: Session, ids: Sequence[int], now: datetime) -> dict[int, Latest]:
@@ -225,6 +223,10 @@ def _latest(current: Session, ids: Sequence[int], now: datetime) -> dict[int, La
     }
 
 
-def _next_try(current: Session, webhook_id: int) -> datetime | None:
-    soonest = select(func.min(Delivery.due_at)).where(Delivery.webhook_id == webhook_id, is_open())
-    return current.execute(soonest).scalar_one()
+def _next_try(current: Session, webhook: Webhook) -> datetime | None:
+    """When something goes next: its own time, or later while the receiver is left alone."""
+    soonest = select(func.min(Delivery.due_at)).where(Delivery.webhook_id == webhook.id, is_open())
+    due_at = current.execute(soonest).scalar_one()
+    if due_at is None or webhook.not_before is None or webhook.in_order:
+        return due_at
+    return max(due_at, webhook.not_before)

@@ -41,6 +41,7 @@ class WebhookValues:
     secret_mode: SecretMode = SecretMode.GENERATE
     secret: str = field(default="", repr=False)
     headers: Headers = field(default=(), repr=False)
+    in_order: bool = False
     is_active: bool = True
 
 

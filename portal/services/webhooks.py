@@ -98,7 +98,12 @@ def delete(actor: Actor, public_id: UUID) -> str:
 
 
 def _insert(current: Session, actor: Actor, values: WebhookValues) -> Webhook:
-    webhook = Webhook(name=values.name, url=check_url(values.url), owner_id=actor.user_id)
+    webhook = Webhook(
+        name=values.name,
+        url=check_url(values.url),
+        in_order=values.in_order,
+        owner_id=actor.user_id,
+    )
     if not values.is_active:
         webhook.state, webhook.off_reason = WebhookState.OFF, OffReason.PERSON
         webhook.off_at = utcnow()
@@ -109,6 +114,7 @@ def _insert(current: Session, actor: Actor, values: WebhookValues) -> Webhook:
 
 def _rename(current: Session, webhook: Webhook, values: WebhookValues) -> None:
     webhook.name, webhook.url = values.name, check_url(values.url)
+    webhook.in_order = values.in_order
     current.flush()
 
 
@@ -157,6 +163,7 @@ def _facts(webhook: Webhook) -> Facts:
         "events": [event for event in EVENT_VALUES if event in events],
         "secret_key": "set" if webhook.secret_enc else "none",
         "custom_headers": [name for name, _ in stored_headers(webhook)],
+        "in_order": "yes" if webhook.in_order else "no",
         "status": "Active" if webhook.state == WebhookState.ACTIVE else "Off",
     }
 

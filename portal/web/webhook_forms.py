@@ -158,6 +158,7 @@ def _filled(webhook: Shown) -> EditWebhookForm:
         events=list(webhook.events),
         secret_mode=SecretMode.KEEP,
         headers=[{"name": name, "value": value} for name, value in values],
+        in_order=webhook.in_order,
         active="yes" if webhook.is_active else "no",
         version=str(webhook.version),
     )

@@ -11,7 +11,7 @@ from portal.lib.clock import utcnow
 from portal.models.deliveries import Delivery, Priority
 from portal.models.records import AuditEntry
 from portal.models.webhooks import Webhook
-from portal.services import switching, webhook_tests, webhooks
+from portal.services import settling, switching, webhook_tests, webhooks
 from portal.services.refusals import NotAllowed, NotFound, Refusal
 from portal.services.switching import HeldChoice
 from portal.services.unit import session, writing
@@ -186,6 +186,17 @@ def test_an_event_that_slipped_in_while_it_was_deleted_is_stopped_by_that_person
         assert switching.hold_open(current.connection(), hook.id) == 1
     (delivery,) = deliveries_of(hook)
     assert (delivery.status, delivery.stopped_by) == ("stopped", ana.name)
+
+
+def test_one_that_was_held_while_its_webhook_was_deleted_is_stopped_by_the_sweep() -> None:
+    ana = make_user(name="Ana")
+    hook = make_webhook(state="off")
+    publish()
+    webhooks.delete(ana.actor, hook.public_id)
+    change(hook, status="held", stopped_by=None)
+    assert settling.settle() == 1
+    (delivery,) = deliveries_of(hook)
+    assert (delivery.status, delivery.stopped_by) == ("stopped", "Ana")
 
 
 @pytest.mark.parametrize("role", ["manager", "support"])

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from wtforms import (
+    BooleanField,
     Field,
     FieldList,
     Form,
@@ -96,6 +97,10 @@ class WebhookForm(PortalForm):
     secret = PasswordField("Your secret key", widget=PasswordInput(hide_value=True))
     secret_kept = HiddenField()
     headers = FieldList(FormField(HeaderForm), label="Custom headers")
+    in_order = BooleanField(
+        "Send one at a time, in order",
+        description="Each message waits until the one before has arrived or has failed for good",
+    )
     active = RadioField(
         "Active",
         choices=[SelectChoice("yes", "Yes"), SelectChoice("no", "No")],
@@ -137,6 +142,7 @@ class WebhookForm(PortalForm):
             secret_mode=self.mode,
             secret=self.own_secret if self.mode is SecretMode.OWN else "",
             headers=self.pairs,
+            in_order=bool(self.in_order.data),
             is_active=self.active.data != "no",
         )
 
@@ -177,6 +183,8 @@ class WebhookForm(PortalForm):
         pairs = [(field.name, field.data or "") for field in plain]
         pairs += [("events", value) for value in self.events.data or ()]
         pairs.append(("secret_mode", str(self.mode)))
+        if self.in_order.data:
+            pairs.append(("in_order", "y"))
         for row in self.rows:
             pairs += [(row.name.name, row.name.data or ""), (row.kept.name, row.kept.data or "")]
         return pairs
