@@ -45,7 +45,7 @@ def hex_hmac(secret: str) -> str:
     return hmac.new(secret.encode(), BODY, hashlib.sha256).hexdigest()
 
 
-@pytest.mark.parametrize("secret", [OLD, OWN])
+@pytest.mark.parametrize("secret", [OLD, OWN], ids=["made by us", "own words"])
 def test_the_house_signature_is_the_hmac_with_the_whole_secret_as_text(secret: str) -> None:
     assert signed(secret)["X-Asset-Webhook-Signature"] == hex_hmac(secret)
 
