@@ -19,9 +19,9 @@ from portal.delivery.headers import HeaderError
 from portal.delivery.reasons import Reason
 from portal.delivery.transport import Exchange, Transport, prepare
 from portal.queue import Bell
-from portal.services import claiming, outgoing, processes, recording, results, settling
+from portal.services import claiming, processes, recording, results, settling
 from portal.services.claiming import Claim
-from portal.services.outgoing import Outgoing
+from portal.services.outgoing import Composer, Outgoing
 from portal.services.vault import VaultError
 
 log = logging.getLogger(__name__)
@@ -50,6 +50,7 @@ class Pump:
     ) -> None:
         self._settings = settings
         self._desk = Desk(engine)
+        self._composer = Composer(settings.version)
         self._transport = transport
         self._bell = bell
         self._is_stopping = is_stopping
@@ -119,7 +120,7 @@ class Pump:
 
     def _start(self, claim: Claim) -> None:
         try:
-            request = outgoing.compose(claim, self._settings.version)
+            request = self._composer.compose(claim)
         except HeaderError as error:
             self._end(results.unsent(claim, Reason.BAD_HEADERS, str(error)))
         except (ValueError, VaultError) as error:  # a secret that cannot be read or cannot sign

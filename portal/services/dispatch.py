@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -12,6 +13,7 @@ from sqlalchemy import (
     ScalarSelect,
     Select,
     and_,
+    bindparam,
     case,
     exists,
     func,
@@ -21,13 +23,17 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import aliased
 
-from portal.database import AnyRow, database_now
+from portal.database import AnyRow, UtcDateTime, database_now
 from portal.extensions import settings
 from portal.models.deliveries import Delivery, Priority, has_no_live_lease, is_open
 from portal.models.webhooks import Webhook, WebhookState
 from portal.services.unit import session
 
 TEST_PLACES: Final = 1
+
+# What the statements below are given when they run.
+NOW: Final[Any] = bindparam("now", type_=UtcDateTime())
+IDS: Final[Any] = bindparam("ids", expanding=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +63,10 @@ def find_wanted(
 
     Exact once the webhooks' rows are locked.
     """
-    statement = _due_by_webhook(now)
-    if among is not None:
-        statement = statement.where(Webhook.id.in_(list(among)))
-    rows = connection.execute(statement).all()
+    if among is None:
+        rows = connection.execute(_due_by_webhook(), {"now": now}).all()
+    else:
+        rows = connection.execute(_due_among(), {"now": now, "ids": list(among)}).all()
     leases = live_leases(connection, [row.id for row in rows], now)
     wanted = [_free_places(row, *leases.get(row.id, (0, 0))) for row in rows]
     return [each for each in wanted if each.test_places or each.places]
@@ -84,24 +90,36 @@ def live_leases(
     connection: Connection, webhook_ids: Iterable[int], now: datetime
 ) -> dict[int, tuple[int, int]]:
     """How many deliveries of each webhook are being sent: (tests, others)."""
-    is_test = Delivery.priority == Priority.TEST
-    counts = (
+    found = connection.execute(_leases(), {"ids": list(webhook_ids), "now": now})
+    return {row[0]: (row[1], row[2]) for row in found}
+
+
+# Statements are built once: building one costs more than running it.
+@cache
+def _leases() -> Select[int, Any, Any]:
+    is_test = Delivery.priority == literal_column(str(int(Priority.TEST)))
+    return (
         select(
             Delivery.webhook_id,
             func.sum(case((is_test, 1), else_=0)),
             func.sum(case((is_test, 0), else_=1)),
         )
         .where(
-            Delivery.webhook_id.in_(list(webhook_ids)),
+            Delivery.webhook_id.in_(IDS),
             Delivery.lease_token.is_not(None),
-            Delivery.lease_until > now,
+            Delivery.lease_until > NOW,
         )
         .group_by(Delivery.webhook_id)
     )
-    return {row[0]: (row[1], row[2]) for row in connection.execute(counts)}
 
 
-def _due_by_webhook(now: datetime) -> Select[*tuple[Any, ...]]:
+@cache
+def _due_among() -> Select[*tuple[Any, ...]]:
+    return _due_by_webhook().where(Webhook.id.in_(IDS))
+
+
+@cache
+def _due_by_webhook() -> Select[*tuple[Any, ...]]:
     """(id, in_order, throttled, due_0 … due_3): webhooks with something due, by priority.
 
     Walks from one webhook to the next through the index of open rows: the cost grows with the
@@ -109,15 +127,15 @@ def _due_by_webhook(now: datetime) -> Select[*tuple[Any, ...]]:
     """
     walk = with_open_rows().cte()
     is_on = and_(Webhook.state == WebhookState.ACTIVE, Webhook.deleted_at.is_(None))
-    not_paused = or_(Webhook.not_before.is_(None), Webhook.not_before <= now)
+    not_paused = or_(Webhook.not_before.is_(None), Webhook.not_before <= NOW)
     # In order, only the head probes, and at its own due time: the webhook's pause is not asked.
     usual = and_(is_on, Webhook.in_order.is_(False), not_paused)
-    head = and_(is_on, Webhook.in_order.is_(True), _head_is_due(now))
+    head = and_(is_on, Webhook.in_order.is_(True), _head_is_due())
     due = [
-        and_(Webhook.deleted_at.is_(None), _is_due(Priority.TEST, now)),
-        and_(is_on, _is_due(Priority.INTERACTIVE, now)),
-        or_(head, and_(usual, _is_due(Priority.NORMAL, now))),
-        and_(is_on, not_paused, _is_due(Priority.BULK, now)),
+        and_(Webhook.deleted_at.is_(None), _is_due(Priority.TEST)),
+        and_(is_on, _is_due(Priority.INTERACTIVE)),
+        or_(head, and_(usual, _is_due(Priority.NORMAL))),
+        and_(is_on, not_paused, _is_due(Priority.BULK)),
     ]
     labelled = [each.label(f"due_{number}") for number, each in enumerate(due)]
     return (
@@ -142,9 +160,9 @@ def head_of(webhook_id: ColumnElement[int] | int) -> ScalarSelect[int]:
     )
 
 
-def _head_is_due(now: datetime) -> Exists:
+def _head_is_due() -> Exists:
     head = head_of(Webhook.id.expression).correlate(Webhook)
-    return exists().where(Delivery.id == head, Delivery.due_at <= now, has_no_live_lease(now))
+    return exists().where(Delivery.id == head, Delivery.due_at <= NOW, has_no_live_lease(NOW))
 
 
 def with_open_rows() -> Select[int]:
@@ -161,11 +179,11 @@ def with_open_rows() -> Select[int]:
     return select(walk.c.id).where(walk.c.id.is_not(None))
 
 
-def _is_due(priority: Priority, now: datetime) -> Exists:
+def _is_due(priority: Priority) -> Exists:
     return exists().where(
         Delivery.webhook_id == Webhook.id,
         is_open(),
         Delivery.priority == literal_column(str(int(priority))),
-        Delivery.due_at <= now,
-        has_no_live_lease(now),
+        Delivery.due_at <= NOW,
+        has_no_live_lease(NOW),
     )

@@ -32,30 +32,54 @@ class Outgoing:
     body: bytes
 
 
-def compose(claim: Claim, version: str) -> Outgoing:
-    """Build the request of one attempt; signatures carry the present moment.
+class Composer:
+    """Builds requests, and keeps what it has decrypted for as long as one pump runs."""
 
-    Raises `HeaderError` or `SecretError` (both ValueError), and `VaultError`.
-    """
-    webhook = claim.webhook
-    custom = vault.open_headers(webhook.id, webhook.headers_enc) if webhook.headers_enc else []
-    secret = vault.open_secret(webhook.id, webhook.secret_enc) if webhook.secret_enc else None
-    overlaps = webhook.old_secret_enc and webhook.old_until and webhook.old_until > utcnow()
-    old = vault.open_secret(webhook.id, webhook.old_secret_enc) if overlaps else None
-    headers = request_headers(
-        event=claim.event,
-        timestamp=wire_time(claim.occurred_at),
-        message_id=str(claim.public_id),
-        version=version,
-        body=claim.body,
-        sent_at=int(time.time()),
-        secret=old or secret,
-        next_secret=secret if old else None,
-        custom=custom,
-    )
-    masked = {name.lower() for name, _ in custom}
-    shown = [[n, MASK if n.lower() in masked else v] for n, v in headers.items()]
-    return Outgoing(webhook.url, list(headers.items()), shown, claim.body)
+    def __init__(self, version: str) -> None:
+        self._version = version
+        self._secrets: dict[tuple[int, bytes], str] = {}
+        self._headers: dict[tuple[int, bytes], list[tuple[str, str]]] = {}
+
+    def compose(self, claim: Claim) -> Outgoing:
+        """Build the request of one attempt; signatures carry the present moment.
+
+        Raises `HeaderError` or `SecretError` (both ValueError), and `VaultError`.
+        """
+        webhook = claim.webhook
+        custom = self._custom(webhook.id, webhook.headers_enc)
+        secret = self._secret(webhook.id, webhook.secret_enc)
+        overlaps = webhook.old_until is not None and webhook.old_until > utcnow()
+        old = self._secret(webhook.id, webhook.old_secret_enc) if overlaps else None
+        headers = request_headers(
+            event=claim.event,
+            timestamp=wire_time(claim.occurred_at),
+            message_id=str(claim.public_id),
+            version=self._version,
+            body=claim.body,
+            sent_at=int(time.time()),
+            secret=old or secret,
+            next_secret=secret if old else None,
+            custom=custom,
+        )
+        masked = {name.lower() for name, _ in custom}
+        shown = [[n, MASK if n.lower() in masked else v] for n, v in headers.items()]
+        return Outgoing(webhook.url, list(headers.items()), shown, claim.body)
+
+    def _secret(self, webhook_id: int, sealed: bytes | None) -> str | None:
+        if sealed is None:
+            return None
+        key = (webhook_id, sealed)
+        if key not in self._secrets:
+            self._secrets[key] = vault.open_secret(webhook_id, sealed)
+        return self._secrets[key]
+
+    def _custom(self, webhook_id: int, sealed: bytes | None) -> list[tuple[str, str]]:
+        if sealed is None:
+            return []
+        key = (webhook_id, sealed)
+        if key not in self._headers:
+            self._headers[key] = vault.open_headers(webhook_id, sealed)
+        return self._headers[key]
 
 
 def guard(settings: Settings) -> AddressGuard:
@@ -84,6 +108,6 @@ def _addresses_behind(url: str) -> Iterator[tuple[IPAddress, int]]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError:
-        return  # nobody can reach it by that name now; the pump asks again when it next starts
+        return  # nobody reaches it by that name now, and without Redis a worker starts anew
     for _family, _type, _protocol, _name, address in found:
         yield ip_address(str(address[0]).partition("%")[0]), port

@@ -1,9 +1,11 @@
 """Which rows one webhook gets into a claim, and what becomes of those that crashed too often."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, func, literal_column, select, update
+from sqlalchemy import Connection, Select, bindparam, func, literal_column, select, update
 
 from portal.database import AnyRow
 from portal.delivery.policy import AttemptKind, Outcome, Repeat, RetryAt, decide
@@ -17,11 +19,12 @@ from portal.models.deliveries import (
     has_no_live_lease,
     is_open,
 )
-from portal.services.dispatch import Wanted, head_of
+from portal.services.dispatch import NOW, Wanted, head_of
 from portal.services.verdicts import columns, standing_of
 
 # What an attempt says until its end is recorded.
 INTERRUPTED: Final = "interrupted"
+WEBHOOK: Final[Any] = bindparam("webhook")
 
 
 def take(
@@ -30,13 +33,13 @@ def take(
     """One webhook's rows: a test in its own place, then by priority, longest due first."""
     rows: list[AnyRow] = []
     if wanted.test_places:
-        rows += connection.execute(_due(wanted.webhook_id, Priority.TEST, now, 1)).all()
+        rows += _due(connection, wanted.webhook_id, Priority.TEST, now, 1)
     places = min(wanted.places, most - len(rows))
     for priority in wanted.priorities:
         if places > 0:
             in_turn = wanted.in_order and priority == Priority.NORMAL
-            statement = _due(wanted.webhook_id, None if in_turn else priority, now, places)
-            found = connection.execute(statement).all()
+            which = None if in_turn else priority
+            found = _due(connection, wanted.webhook_id, which, now, places)
             rows += found
             places -= len(found)
     taken = [(row, _kind(row)) for row in rows[:most]]
@@ -44,11 +47,17 @@ def take(
 
 
 def _due(
-    webhook_id: int, priority: Priority | None, now: datetime, most: int
-) -> Select[*tuple[Any, ...]]:
+    connection: Connection, webhook_id: int, priority: Priority | None, now: datetime, most: int
+) -> Sequence[AnyRow]:
+    values = {"webhook": webhook_id, "now": now, "most": most}
+    return connection.execute(_due_rows(priority), values).all()
+
+
+@cache
+def _due_rows(priority: Priority | None) -> Select[*tuple[Any, ...]]:
     """The rows of one priority, longest due first; without one, the head of the queue."""
     which = (
-        Delivery.id == head_of(webhook_id)
+        Delivery.id == head_of(WEBHOOK)
         if priority is None
         else Delivery.priority == literal_column(str(int(priority)))
     )
@@ -72,14 +81,14 @@ def _due(
         )
         .join(Event, Event.id == Delivery.event_id)
         .where(
-            Delivery.webhook_id == webhook_id,
+            Delivery.webhook_id == WEBHOOK,
             is_open(),
             which,
-            Delivery.due_at <= now,
-            has_no_live_lease(now),
+            Delivery.due_at <= NOW,
+            has_no_live_lease(NOW),
         )
         .order_by(Delivery.due_at, Delivery.id)
-        .limit(most)
+        .limit(bindparam("most"))
         .with_for_update(of=Delivery, skip_locked=True)
     )
 

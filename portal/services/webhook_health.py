@@ -1,9 +1,10 @@
 """How webhooks stand: their health is read and written under their rows' locks."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from portal.database import AnyRow
 from portal.delivery.health import End, Health, health_after, is_hopeless
@@ -26,6 +27,7 @@ def lock_webhooks(connection: Connection, ids: Iterable[int]) -> dict[int, AnyRo
             Webhook.throttled,
             Webhook.pause,
             Webhook.not_before,
+            Webhook.last_delivered_at,
         )
         .where(Webhook.id.in_(list(ids)))
         .order_by(Webhook.id)
@@ -41,17 +43,22 @@ def write_health(
     now: datetime,
 ) -> None:
     """Write what the attempts that ended say about their webhooks, and turn off the hopeless."""
+    changes = []
     for webhook_id in sorted(ends.keys() & webhooks.keys()):
         before = _health_of(webhooks[webhook_id])
         after = before
         for end in ends[webhook_id]:
             after = health_after(after, end, now)
         delivered = any(end.reason is None and end.kind != "test" for end in ends[webhook_id])
-        _write(connection, webhook_id, after, now if delivered else None)
+        last = now if delivered else webhooks[webhook_id].last_delivered_at
+        changes.append({"webhook": webhook_id, "last_delivered_at": last, **asdict(after)})
         if before.throttled and not after.throttled:
             _reopen(connection, webhooks[webhook_id], now)
         if after.failures_in_row > before.failures_in_row and is_hopeless(after, now):
             switching.turn_off_failing(connection, webhook_id)
+    if changes:
+        statement = update(Webhook).where(Webhook.id == bindparam("webhook"))
+        connection.execute(statement, changes)
 
 
 def _health_of(webhook: AnyRow) -> Health:
@@ -62,21 +69,6 @@ def _health_of(webhook: AnyRow) -> Health:
         pause=webhook.pause,
         not_before=webhook.not_before,
     )
-
-
-def _write(
-    connection: Connection, webhook_id: int, health: Health, delivered_at: datetime | None
-) -> None:
-    values = {
-        "failures_in_row": health.failures_in_row,
-        "failing_since": health.failing_since,
-        "throttled": health.throttled,
-        "pause": health.pause,
-        "not_before": health.not_before,
-    }
-    if delivered_at:
-        values["last_delivered_at"] = delivered_at
-    connection.execute(update(Webhook).where(Webhook.id == webhook_id).values(**values))
 
 
 def _reopen(connection: Connection, webhook: AnyRow, now: datetime) -> None:
