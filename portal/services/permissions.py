@@ -19,6 +19,7 @@ PERMISSIONS: Final[dict[str, frozenset[Role]]] = {
     "account.edit": EVERYONE,
     "assets.read": EVERYONE,
     "assets.edit": MANAGERS,
+    "assets.undo_liquidation": ADMIN,
     "webhooks.read": EVERYONE,
     "webhooks.edit": ADMIN,
     "webhooks.switch": ADMIN,

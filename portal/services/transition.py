@@ -15,7 +15,8 @@ from portal.delivery.payload import AssetSnapshot, event_data
 from portal.lib.clock import utcnow
 from portal.models.assets import Asset
 from portal.services import audit, timeline
-from portal.services.legality import RULES, Action, why_not
+from portal.services.legality import RULES, Action
+from portal.services.obstacles import why_not
 from portal.services.outbox import Happening, publish
 from portal.services.permissions import Actor, require
 from portal.services.refusals import NotFound, Refusal, Stale
@@ -89,7 +90,7 @@ def lock(current: Session, asset_id: int) -> Asset:
 def _check(asset: Asset, change: Change) -> None:
     if change.version is not None and change.version != asset.version:
         raise Stale(f"{asset.asset_tag} was changed since you opened it.")
-    obstacle = why_not(change.action, asset.status)
+    obstacle = why_not(change.action, asset.status, asset.kind)
     if obstacle:
         raise Refusal(f"{asset.asset_tag} {obstacle}")
 

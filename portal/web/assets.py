@@ -9,8 +9,9 @@ from portal.delivery.event_names import EventName
 from portal.models.assets import Asset
 from portal.services import assets
 from portal.services.asset_lists import has_assets, list_assets
-from portal.services.legality import Action, why_not
+from portal.services.legality import Action
 from portal.services.listeners import count_listeners
+from portal.services.obstacles import why_not
 from portal.services.refusals import NotFound, Refusal, Stale
 from portal.services.timeline import timeline
 from portal.services.unit import once_only
@@ -74,7 +75,7 @@ def show(asset_id: int) -> Answer:
         facts=facts_of(asset),
         page=page,
         lines=lines(page.rows),
-        why_not_delete=why_not(Action.DELETE, asset.status),
+        why_not_delete=why_not(Action.DELETE, asset.status, asset.kind),
     )
 
 
@@ -102,7 +103,7 @@ def delete(asset_id: int) -> Answer:
         flash(f"{asset.asset_tag} has already been deleted.", "info")
         return redirect(url_for("assets.show", asset_id=asset_id))
     form, tag = DeleteAssetForm(), asset.asset_tag
-    obstacle = why_not(Action.DELETE, asset.status)
+    obstacle = why_not(Action.DELETE, asset.status, asset.kind)
     if obstacle:
         raise Refusal(f"{tag} {obstacle}")
     if form.validate_on_submit():

@@ -2,15 +2,42 @@
 
 import pytest
 
-from portal.models.assets import AssetStatus
-from portal.services.legality import RULES, Action, why_not
+from portal.models.assets import AssetKind, AssetStatus
+from portal.services.legality import RULES, Action
+from portal.services.obstacles import why_not
 
 # available, allocated, checked_out, maintenance, warranty, broken, lost, liquidated
 TABLE = {
     Action.CREATE: "--------",
     Action.EDIT: "YYYYYYYY",
     Action.DELETE: "Y----YYY",
+    Action.ALLOCATE: "Y-------",
+    Action.REVOKE: "-Y------",
+    Action.REASSIGN: "-Y------",
+    Action.CHECK_OUT: "Y-------",
+    Action.CHECK_IN: "--Y-----",
+    Action.CHANGE_DUE_DATE: "--Y-----",
+    Action.RESERVE: "Y-YY----",
+    Action.APPROVE_RESERVATION: "Y-YY----",
+    Action.REJECT_RESERVATION: "YYYYYY--",
+    Action.CANCEL_RESERVATION: "YYYYYYYY",
+    Action.EXPIRE_RESERVATION: "YYYYYYYY",
+    Action.SCHEDULE_MAINTENANCE: "YYYY-Y--",
+    Action.START_MAINTENANCE: "Y----Y--",
+    Action.COMPLETE_MAINTENANCE: "YYYYYY--",
+    Action.CANCEL_MAINTENANCE: "YYYYYYYY",
+    Action.TRANSFER: "YY-Y-Y--",
+    Action.REPORT_LOST: "YYYYYY--",
+    Action.REPORT_BROKEN: "YYYY----",
+    Action.SEND_TO_WARRANTY: "YYY--Y--",
+    Action.LIQUIDATE: "Y----YY-",
+    Action.RECEIVE_BACK: "----Y---",
+    Action.REPAIR: "-----Y--",
+    Action.FIND: "------Y-",
+    Action.UNDO_LIQUIDATION: "-------Y",
 }
+STOCK_ONLY = {Action.RECEIVE_STOCK, Action.ISSUE_STOCK, Action.ADJUST_STOCK}
+FOR_STOCK = STOCK_ONLY | {Action.EDIT, Action.TRANSFER, Action.DELETE}
 CASES = [
     (action, status, mark == "Y")
     for action, marks in TABLE.items()
@@ -26,7 +53,29 @@ def test_it_allows_what_the_table_allows(
 
 
 def test_every_action_has_its_rule() -> None:
-    assert set(RULES) == set(Action) == set(TABLE)
+    assert set(RULES) == set(Action) == {*TABLE, *STOCK_ONLY, Action.RESTORE}
+
+
+def test_stock_is_moved_by_number_and_never_lent() -> None:
+    allowed = {each for each in Action if why_not(each, "available", AssetKind.STOCK) is None}
+    assert allowed == FOR_STOCK
+
+
+@pytest.mark.parametrize("action", sorted(STOCK_ONLY))
+def test_a_single_item_has_no_number_to_move(action: Action) -> None:
+    assert why_not(action, "available") == "is a single item, so it has no number to change."
+
+
+@pytest.mark.parametrize("status", AssetStatus)
+def test_a_deleted_asset_can_be_restored_and_nothing_else(status: AssetStatus) -> None:
+    allowed = {each for each in Action if why_not(each, status, deleted=True) is None}
+    assert allowed == {Action.RESTORE}
+    assert why_not(Action.RESTORE, status) == "has not been deleted."
+
+
+def test_only_the_named_doubles_tell_more_than_one_event() -> None:
+    doubles = {each for each in Action if len(RULES[each].events) > 1}
+    assert doubles == {Action.REASSIGN, Action.COMPLETE_MAINTENANCE}
 
 
 @pytest.mark.parametrize("status", ["allocated", "checked_out", "maintenance", "warranty"])
