@@ -5,10 +5,11 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Final
 
-from portal.delivery import event_details
+from portal.delivery import event_details, planning_details
 from portal.delivery.event_details import UpdateReason
 from portal.delivery.event_names import EventName
 from portal.delivery.payload import Ref
+from portal.delivery.planning_details import PlanFacts, ReservationFacts, WorkFacts
 from portal.delivery.samples.assets import (
     BEFORE,
     DUE,
@@ -40,21 +41,30 @@ _CHECKOUT: Final = {
     "condition_out": "good",
     "reservation_id": None,
 }
-_RESERVATION: Final = {
-    "reservation_id": 58,
-    "staff": MARIA,
-    "starts_at": DUE,
-    "ends_at": DUE + timedelta(days=3),
-    "purpose": "Trade fair",
-}
-_DECISION: Final = {"decided_by": Ref(2, "Ana Novak"), "decided_at": NOW}
-_MAINTENANCE_PLAN: Final = {
+_WANTED: Final = ReservationFacts(
+    reservation_id=58,
+    staff=MARIA,
+    starts_at=DUE,
+    ends_at=DUE + timedelta(days=3),
+    purpose="Trade fair",
+    state="pending",
+)
+_DECIDER: Final = Ref(2, "Ana Novak")
+_PLAN: Final = PlanFacts(
     **MAINTENANCE,
-    "repeat_every_days": 365,
-    "assignee": TECHNICIAN,
-    "supplier": None,
-    "estimated_cost": Decimal(40),
-}
+    repeat_every_days=365,
+    assignee=TECHNICIAN,
+    supplier=None,
+    estimated_cost=Decimal(40),
+)
+_WORK: Final = WorkFacts(
+    completed_on=date(2025, 2, 4),
+    was_late=False,
+    outcome="ok",
+    cost=Decimal("35.50"),
+    performed_by=TECHNICIAN,
+    next_maintenance={"id": 78, "due_on": date(2026, 2, 4)},
+)
 
 _LIFECYCLE: Final = {
     EventName.CREATED: Sample(
@@ -112,35 +122,27 @@ _HOLDINGS: Final = {
             "return_location": OFFICE,
         },
     ),
-    EventName.RESERVED: Sample(asset=LAPTOP, details={**_RESERVATION, "state": "pending"}),
+    EventName.RESERVED: Sample(asset=LAPTOP, details=planning_details.reserved(_WANTED)),
     EventName.RESERVATION_APPROVED: Sample(
-        asset=LAPTOP, details={**_RESERVATION, "state": "approved", **_DECISION}
+        asset=LAPTOP,
+        details=planning_details.decided(replace(_WANTED, state="approved"), _DECIDER, NOW),
     ),
     EventName.RESERVATION_REJECTED: Sample(
         asset=LAPTOP,
-        details={
-            **_RESERVATION,
-            "state": "rejected",
-            **_DECISION,
-            "rejection_reason": "Needed for the audit that week",
-        },
+        details=planning_details.rejected(
+            replace(_WANTED, state="rejected"), _DECIDER, NOW, "Needed for the audit that week"
+        ),
     ),
 }
 
 _CARE: Final = {
-    EventName.MAINTENANCE_SCHEDULED: Sample(asset=LAPTOP, details=_MAINTENANCE_PLAN),
+    EventName.MAINTENANCE_SCHEDULED: Sample(
+        asset=LAPTOP, details=planning_details.scheduled(_PLAN)
+    ),
     EventName.MAINTENANCE_COMPLETED: Sample(
         asset=LAPTOP,
         moved=("maintenance", "available"),
-        details={
-            **_MAINTENANCE_PLAN,
-            "completed_on": date(2025, 2, 4),
-            "was_late": False,
-            "outcome": "ok",
-            "cost": Decimal("35.50"),
-            "performed_by": TECHNICIAN,
-            "next_maintenance": {"id": 78, "due_on": date(2026, 2, 4)},
-        },
+        details=planning_details.completed(_PLAN, _WORK),
     ),
     EventName.TRANSFERRED: Sample(
         asset=replace(LAPTOP, location=STORE),

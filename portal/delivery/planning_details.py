@@ -1,0 +1,80 @@
+"""What `data` adds for reservations and maintenance, in the order of the wire."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from portal.delivery.payload import Ref
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReservationFacts:
+    """A reservation as receivers see it. `staff`: id, name, email of whoever wants the asset."""
+
+    reservation_id: int
+    staff: Mapping[str, Any]
+    starts_at: datetime
+    ends_at: datetime
+    purpose: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanFacts:
+    """A maintenance as it was planned. Costs are in the installation's currency."""
+
+    maintenance_id: int
+    title: str
+    type: str
+    due_on: date
+    repeat_every_days: int | None
+    assignee: Ref | None
+    supplier: str | None
+    estimated_cost: Decimal | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkFacts:
+    """How a maintenance ended, and the next one where it repeats."""
+
+    completed_on: date
+    was_late: bool
+    outcome: str
+    cost: Decimal | None
+    performed_by: Ref | None
+    next_maintenance: Mapping[str, Any] | None
+
+
+def reserved(reservation: ReservationFacts) -> dict[str, Any]:
+    """asset.reserved, and the `reservation` of an asset.updated."""
+    return _plain(reservation)
+
+
+def decided(
+    reservation: ReservationFacts, decided_by: Ref | None, decided_at: datetime
+) -> dict[str, Any]:
+    """asset.reservation_approved. `decided_by` is null where the portal itself decided."""
+    return {**_plain(reservation), "decided_by": decided_by, "decided_at": decided_at}
+
+
+def rejected(
+    reservation: ReservationFacts, decided_by: Ref | None, decided_at: datetime, reason: str
+) -> dict[str, Any]:
+    """asset.reservation_rejected."""
+    return {**decided(reservation, decided_by, decided_at), "rejection_reason": reason}
+
+
+def scheduled(plan: PlanFacts) -> dict[str, Any]:
+    """asset.maintenance_scheduled, and the `maintenance` of an asset.updated."""
+    return _plain(plan)
+
+
+def completed(plan: PlanFacts, work: WorkFacts) -> dict[str, Any]:
+    """asset.maintenance_completed."""
+    return {**_plain(plan), **_plain(work)}
+
+
+def _plain(facts: ReservationFacts | PlanFacts | WorkFacts) -> dict[str, Any]:
+    return {name: getattr(facts, name) for name in facts.__dataclass_fields__}
