@@ -7,9 +7,10 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from jobs.child import dies_with
+from jobs.heart import beat
 from portal.config import SettingsError, load_settings
 from portal.schedule import ensure_schedule
-from portal.services import vault
+from portal.services import processes, vault
 
 # What gunicorn takes as: starting again will not help. It ends the server, not one process of it.
 BOOT_ERROR = 3
@@ -51,3 +52,4 @@ def post_worker_init(worker: Any) -> None:
         except SQLAlchemyError:
             worker.log.warning("The database does not answer yet.")
         ensure_schedule()
+    beat(worker.wsgi, processes.WEB)

@@ -1,16 +1,24 @@
 """The scheduler process: rq-scheduler, looking once a second."""
 
 import logging
+from time import monotonic
+from typing import Final
 
 from redis.exceptions import RedisError
 from rq_scheduler import Scheduler
 
+from jobs.context import application
+from jobs.heart import beat
 from jobs.waiting import wait_for_redis
-from portal.config import Settings, load_settings
+from portal.config import Settings
 from portal.queue import patient_client
 from portal.schedule import reconcile, table
+from portal.services import processes
 
 log = logging.getLogger(__name__)
+
+# Without a look for this long it is stuck, and gives no sign of life.
+STUCK_AFTER: Final = 30.0
 
 
 class RepairingScheduler(Scheduler):  # type: ignore[misc]  # rq-scheduler has no types
@@ -19,20 +27,29 @@ class RepairingScheduler(Scheduler):  # type: ignore[misc]  # rq-scheduler has n
     def __init__(self, settings: Settings) -> None:
         super().__init__(connection=patient_client(settings.redis_url), interval=1)
         self._entries = table(settings)
+        self._looked_at = monotonic()
 
     def enqueue_jobs(self) -> object:
         """Queue what is due now."""
         reconcile(self.connection, self._entries)
-        return super().enqueue_jobs()
+        queued = super().enqueue_jobs()
+        self._looked_at = monotonic()
+        return queued
+
+    def is_well(self) -> bool:
+        """Whether it still looks."""
+        return monotonic() - self._looked_at < STUCK_AFTER
 
 
 def run_scheduler() -> int:
     """Run until SIGTERM. Returns the exit code when Redis is gone."""
     # A scheduler killed in its run leaves a lock for eleven seconds: not worth a line each.
     logging.getLogger("rq_scheduler").setLevel(logging.ERROR)
-    scheduler = RepairingScheduler(load_settings())
+    app = application()
+    scheduler = RepairingScheduler(app.extensions["settings"])
     try:
         wait_for_redis(scheduler.connection)
+        beat(app, processes.SCHEDULER, is_well=scheduler.is_well)
         log.info("Ready.")
         scheduler.run()
     except RedisError as error:

@@ -62,7 +62,8 @@ class PortalWorker(SimpleWorker):
 def keep_going(queue_name: str) -> None:
     """Repair the schedule, leave a sign of life, and sweep when nobody has for a while."""
     ensure_schedule()
-    processes.record(f"worker {queue_name}")
+    processes.record_own(processes.worker_of(queue_name))
+    processes.forget_the_dead()
     age = processes.age(processes.SWEEP)
     if age is None or age > SWEEP_IS_LATE:
         sweep()

@@ -16,6 +16,7 @@ from portal.web import (
     invitations,
     joining,
     locations,
+    operations,
     people,
     webhook_forms,
     webhook_switches,
@@ -48,4 +49,5 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     webhook_forms.blueprint,
     webhook_switches.blueprint,
     help.blueprint,
+    operations.blueprint,
 )

@@ -1,0 +1,166 @@
+"""What System warns of: each fact by itself, as a table."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from portal.config import Settings, load_settings
+from portal.lib.sizes import size_in_words
+from portal.redis_state import RedisState
+from portal.services.backlog import Backlog
+from portal.services.findings import Level, find
+from portal.services.health import DatabaseFacts, Disk, Facts
+from portal.services.processes import Life
+from tests.conftest import ENVIRONMENT
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return load_settings({**ENVIRONMENT, "INSTANCE_DIR": str(tmp_path)})
+
+
+def life(kind: str, *, seconds: float = 5, is_alive: bool = True, pid: int = 7) -> Life:
+    return Life(kind, f"{kind} host:{pid}", "host", pid, NOW - timedelta(seconds=seconds), is_alive)
+
+
+WELL = {
+    "lives": [
+        life("worker deliveries"),
+        life("worker background"),
+        life("scheduler"),
+        life("sweep"),
+    ],
+    "database": DatabaseFacts(
+        product="SQLite",
+        version="3.53.0",
+        address="sqlite:///portal.sqlite",
+        size=10_000,
+        revision="0006",
+        head="0006",
+        skew=0.01,
+        journal="wal",
+    ),
+    "redis": RedisState(
+        version="9.1",
+        memory=1,
+        memory_limit=0,
+        may_evict=False,
+        queued={},
+        failed={"background": 0},
+    ),
+    "backlog": Backlog(0, 0, None),
+    "disks": [Disk("/srv", 50 * 1024**3, 100 * 1024**3)],
+}
+
+
+def titles(settings: Settings, **changes: Any) -> list[tuple[Level, str]]:
+    found = find(Facts(settings=settings, **{**WELL, **changes}), NOW)
+    assert all(each.todo.endswith(".") for each in found)
+    return [(each.level, each.title) for each in found]
+
+
+def test_nothing_is_said_when_all_is_well(settings: Settings) -> None:
+    assert titles(settings) == []
+
+
+DATABASE: Any = WELL["database"]
+REDIS: Any = WELL["redis"]
+LIVES: Any = WELL["lives"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "level", "words"),
+    [
+        (
+            {"database": None, "lives": (), "backlog": None},
+            Level.DANGER,
+            "database does not answer",
+        ),
+        ({"database": replace(DATABASE, revision="0005")}, Level.DANGER, "is at 0005, and this"),
+        ({"database": replace(DATABASE, revision=None)}, Level.DANGER, "is at no version"),
+        ({"database": replace(DATABASE, skew=-90.0)}, Level.WARNING, "differ by 1 minute"),
+        ({"database": replace(DATABASE, journal="truncate")}, Level.WARNING, "The SQLite of this"),
+        ({"redis": None}, Level.DANGER, "Redis does not answer"),
+        (
+            {"redis": replace(REDIS, may_evict=True, memory_limit=10)},
+            Level.WARNING,
+            "throw jobs away",
+        ),
+        (
+            {"redis": replace(REDIS, failed={"deliveries": 1})},
+            Level.WARNING,
+            "1 job of the workers",
+        ),
+        ({"lives": LIVES[1:]}, Level.DANGER, "No process is sending"),
+        ({"lives": [*LIVES[:1], *LIVES[2:]]}, Level.WARNING, "the background work"),
+        ({"lives": [*LIVES[:2], LIVES[3]]}, Level.WARNING, "The scheduler gives no sign"),
+        ({"lives": LIVES[:3]}, Level.DANGER, "Nobody looks for deliveries"),
+        (
+            {"lives": [*LIVES[:3], life("sweep", seconds=400)]},
+            Level.DANGER,
+            "The last time was 6 minutes ago",
+        ),
+        (
+            {"backlog": Backlog(3, 0, NOW - timedelta(minutes=10))},
+            Level.WARNING,
+            "the oldest for 10 minutes",
+        ),
+        ({"disks": [Disk("/srv", 900 * 1024**2, 2**40)]}, Level.WARNING, "has 900 MB left"),
+        ({"disks": [Disk("/srv", 90 * 1024**2, 2**40)]}, Level.DANGER, "has 90 MB left"),
+    ],
+)
+def test_each_fault_is_one_finding(
+    settings: Settings, changes: dict[str, Any], level: Level, words: str
+) -> None:
+    ((found, title),) = titles(settings, **changes)
+    assert found is level
+    assert words in title
+
+
+def test_a_worker_that_is_busy_sending_counts_as_one(settings: Settings) -> None:
+    busy = life("worker deliveries", seconds=500, is_alive=False)
+    assert titles(settings, lives=[busy, life("pump"), *LIVES[1:]]) == []
+
+
+def test_the_worst_comes_first(settings: Settings) -> None:
+    found = titles(settings, lives=LIVES[:1])
+    assert [level for level, _ in found] == [Level.DANGER, Level.WARNING, Level.WARNING]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"redis_url": "redis://10.0.0.5:6379/0"}, "without a password"),
+        ({"base_url": "http://portal.example.com"}, "People reach the portal by http://"),
+        ({"local_trial": True, "base_url": "https://portal.example.com"}, "This is a local trial"),
+    ],
+)
+def test_settings_that_open_a_door_are_told(
+    settings: Settings, changes: dict[str, Any], words: str
+) -> None:
+    ((_, title),) = titles(replace(settings, **changes))
+    assert words in title
+
+
+def test_doors_that_are_closed_are_not(settings: Settings) -> None:
+    fine = replace(settings, redis_url="redis://:hush@10.0.0.5/0", base_url="http://127.0.0.1:8000")
+    assert titles(replace(fine, local_trial=True)) == []
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [
+        (0, "0 bytes"),
+        (912, "912 bytes"),
+        (1024, "1.0 KB"),
+        (4_404_019, "4.2 MB"),
+        (2**37, "128 GB"),
+    ],
+)
+def test_sizes_are_told_in_the_unit_that_fits(count: int, words: str) -> None:
+    assert size_in_words(count) == words
