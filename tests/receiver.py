@@ -91,20 +91,25 @@ class _Connection(asyncio.Protocol):
     def take(self, received: Received) -> None:
         answer = self.receiver.answer_to(received)
         if not answer.delay:
-            self.transport.write(answer.as_bytes())
+            self.give(received, answer)
             return
         self.is_answering = True
-        asyncio.get_running_loop().call_later(answer.delay, self.answer_late, answer)
+        asyncio.get_running_loop().call_later(answer.delay, self.answer_late, received, answer)
 
-    def answer_late(self, answer: Answer) -> None:
+    def answer_late(self, received: Received, answer: Answer) -> None:
         self.is_answering = False
         if not self.transport.is_closing():
-            self.transport.write(answer.as_bytes())
+            self.give(received, answer)
             self.read_requests()
+
+    def give(self, received: Received, answer: Answer) -> None:
+        self.receiver.answered.append((received, answer.status))
+        self.transport.write(answer.as_bytes())
 
 
 class Receiver:
-    """A receiver in a thread of its own. `received` holds the requests in their order.
+    """A receiver in a thread of its own. `received` holds the requests in their order, `answered`
+    those whose sender was still there to hear the answer, with its code.
 
     `stop()` refuses connections and drops those that are open; `start()` listens again on the
     same port. With `tls`, `url` is an https address.
@@ -120,6 +125,7 @@ class Receiver:
     ) -> None:
         self.host, self.port, self._tls = host, port, tls
         self.received: list[Received] = []
+        self.answered: list[tuple[Received, int]] = []
         self.connections: set[asyncio.Transport] = set()
         self.connections_seen = 0
         self._answerer = answerer

@@ -1,76 +1,78 @@
-"""A whole portal in processes of its own, as `make run` starts it, to be hurt."""
+"""One running portal for each file of tests and database: it has to get well by itself."""
 
-import socket
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from flask import Flask
+from sqlalchemy import update
 
-from portal.base import create_base_app
-from portal.config import load_settings
 from portal.extensions import db
-from portal.queue import init_app
-from tests.conftest import ENVIRONMENT
-from tests.jobs.processes import Process, children_of
+from portal.lib.clock import utcnow
+from portal.models.deliveries import Delivery, DeliveryStatus, is_open
+from portal.models.webhooks import Webhook
+from portal.services.unit import writing
+from tests.conftest import DATABASES, ENVIRONMENT
+from tests.faults.house import House, free_port
+from tests.jobs.processes import until
 from tests.receiver import Receiver
 
-
-def free_port() -> int:
-    """A port on loopback that nobody listens to now."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
+__all__ = ["House", "free_port"]
 
 
-class House:
-    """The running portal, and an application on the same database and Valkey to look inside."""
-
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
-        self.process = Process(
-            folder / "up.log", ["-m", "flask", "--app", "wsgi", "up"], environment
-        )
-        self.app: Flask = create_base_app(load_settings(environment))
-        init_app(self.app)
-
-    def pid_of(self, words: str) -> int:
-        """The process whose command line contains `words`."""
-        found = [pid for pid, line in children_of(self.process.pid).items() if words in line]
-        assert len(found) == 1, f"{words}: {children_of(self.process.pid)}"
-        return found[0]
+@pytest.fixture(scope="module")
+def house_settings() -> dict[str, str]:
+    """What a file's portal has set differently."""
+    return {}
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def environment(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
-    """Settings for a portal of its own, on each database."""
+@pytest.fixture(scope="module", params=DATABASES)
+def running_house(
+    request: pytest.FixtureRequest,
+    house_settings: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[House]:
+    """The portal on each database, or on the one that a test's mark names."""
+    folder = tmp_path_factory.mktemp("house")
     environment = {
         **ENVIRONMENT,
         "LOCAL_TRIAL": "1",
-        "INSTANCE_DIR": str(tmp_path / "instance"),
+        "INSTANCE_DIR": str(folder / "instance"),
         "PORT": str(free_port()),
+        **house_settings,
     }
     if request.param == "postgres":
         server = request.getfixturevalue("postgres_server")
         environment["DATABASE_URL"] = server.new_database()
-    return environment
-
-
-@pytest.fixture
-def house(environment: dict[str, str], tmp_path: Path) -> Iterator[House]:
-    """The portal, up and running."""
-    house = House(tmp_path, environment)
+    house = House(folder, environment)
     try:
-        assert house.process.says("first administrator"), house.process.output.read_text()
-        with house.app.app_context():
-            yield house
-            db.session.remove()
-            db.engine.dispose()
+        assert house.starts(), house.process.output.read_text()
+        yield house
     finally:
-        house.process.stop()
+        house.close()
 
 
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    """A healthy receiver on loopback."""
+def house(running_house: House) -> Iterator[House]:
+    """The portal, well again after whatever the test before did to it."""
+    assert until(running_house.is_whole, 20), running_house.process.output.read_text()
+    with running_house.app.app_context():
+        yield running_house
+        db.session.remove()
+        db.engine.dispose()
+
+
+@pytest.fixture
+def receiver(house: House) -> Iterator[Receiver]:
+    """A healthy receiver on loopback; nobody sends to it any more afterwards."""
+    del house
     with Receiver() as running:
         yield running
+        retire_webhooks()
+
+
+def retire_webhooks() -> None:
+    """What the next test publishes is for its own webhooks alone."""
+    db.session.rollback()
+    with writing() as current:
+        current.execute(update(Webhook).values(deleted_at=utcnow()))
+        stopped = {"status": DeliveryStatus.STOPPED, "lease_token": None, "lease_until": None}
+        current.execute(update(Delivery).where(is_open()).values(stopped))

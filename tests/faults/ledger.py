@@ -1,13 +1,20 @@
 """The rule that every fault ends with: what was accepted was received, or is visibly not."""
 
-from collections import Counter
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import pairwise
 
-from sqlalchemy import select
+from sqlalchemy import Row, Select, select
 
 from portal.extensions import db
 from portal.models.deliveries import OPEN, Attempt, Delivery
+from portal.models.webhooks import Webhook
 from tests.jobs.processes import until
 from tests.receiver import Receiver
+
+AttemptRow = Row[int, int, str, str, datetime]
 
 
 def settled(seconds: float) -> bool:
@@ -21,26 +28,106 @@ def settled(seconds: float) -> bool:
     return until(nothing_open, seconds)
 
 
-def assert_ledger(receiver: Receiver, accepted: int) -> None:
-    """Accepted is received, or visibly failed, stopped or held; a repeat has its explanation."""
+def deliveries_to(receiver: Receiver) -> Sequence[Delivery]:
+    """Every delivery of the webhooks that point to the receiver, as it is now."""
     db.session.rollback()
-    received = Counter(each.header("X-Asset-Webhook-Id") for each in receiver.received)
-    deliveries = db.session.execute(select(Delivery)).scalars().all()
+    return db.session.scalars(_to(receiver).order_by(Delivery.id)).all()
+
+
+@dataclass(frozen=True, slots=True)
+class Excuses:
+    """What else than a crash or a person may bring a message twice.
+
+    `hangs_up`: the receiver drops connections by itself. libcurl then sends a request once more
+    when a connection that it had kept open dies before the first byte of an answer.
+    `stands_still`: a worker does not run for longer than its lease, and writes down late that its
+    attempt arrived, when a newer one has been begun.
+    """
+
+    hangs_up: bool = False
+    stands_still: timedelta | None = None
+
+
+NONE = Excuses()
+
+
+def assert_ledger(receiver: Receiver, accepted: int, excuses: Excuses = NONE) -> None:
+    """Accepted is received, or visibly failed, stopped or held; a repeat has its explanation."""
+    deliveries = deliveries_to(receiver)
     assert len(deliveries) == accepted
+    arrived, attempts = _arrivals(receiver), _attempts(receiver)
     for delivery in deliveries:
-        arrived = received.pop(str(delivery.public_id), 0)
-        if delivery.status == "delivered":
-            assert arrived >= 1, "the log says Delivered, the receiver says no"
+        codes = arrived.pop(str(delivery.public_id), [])
+        account = Account(delivery, codes, attempts[delivery.id], excuses)
+        account.assert_visible()
+        account.assert_explained()
+    assert not arrived, "the receiver got what nobody accepted"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One delivery: what it says, what the receiver answered (0: nobody heard it), its attempts."""
+
+    delivery: Delivery
+    codes: list[int]
+    attempts: list[AttemptRow]
+    excuses: Excuses = field(default=NONE)
+
+    def assert_visible(self) -> None:
+        """Delivered has arrived; everything else says what became of it."""
+        status = self.delivery.status
+        if status == "delivered":
+            assert any(200 <= code <= 299 for code in self.codes), self
         else:
-            assert delivery.status in {"failed", "stopped", "held"}, delivery.status
-        assert arrived - 1 <= explained_repeats(delivery.id)
-    assert not received, "the receiver got what nobody accepted"
+            assert status in {"failed", "stopped", "held"}, self
+        assert self.delivery.lease_token is None, self
+        assert status != "failed" or self.delivery.reason, self
+
+    def assert_explained(self) -> None:
+        """Each request belongs to an attempt, and after a success each has its reason."""
+        assert self.delivery.attempts == len(self.attempts), self
+        resent = self.codes.count(0) if self.excuses.hangs_up else 0
+        assert len(self.codes) <= len(self.attempts) + resent, self
+        good = [n for n, code in enumerate(self.codes) if 200 <= code <= 299]
+        repeats = len(self.codes) - good[0] - 1 if good else 0
+        wanted = sum(a.outcome == "interrupted" or a.kind == "manual" for a in self.attempts)
+        assert repeats <= wanted + resent + self._outlived(), self
+
+    def _outlived(self) -> int:
+        """How many attempts were still under way, though standing still, when the next began."""
+        lease = self.excuses.stands_still
+        return sum(
+            lease is not None
+            and earlier.outcome != "interrupted"
+            and later.started_at - earlier.started_at >= lease
+            for earlier, later in pairwise(self.attempts)
+        )
+
+    def __str__(self) -> str:
+        attempts = [(each.outcome, each.kind) for each in self.attempts]
+        return f"delivery {self.delivery.id}, {self.delivery.status}: {self.codes}, {attempts}"
 
 
-def explained_repeats(delivery_id: int) -> int:
-    """How often a receiver may get this delivery beyond the first time."""
-    attempts = select(Attempt.outcome, Attempt.kind).where(Attempt.delivery_id == delivery_id)
-    return sum(
-        outcome == "interrupted" or kind == "manual"
-        for outcome, kind in db.session.execute(attempts)
-    )
+def _arrivals(receiver: Receiver) -> dict[str, list[int]]:
+    """The codes that each delivery was answered with, in order; 0: nobody heard an answer."""
+    heard = {id(received): code for received, code in receiver.answered}
+    arrived: dict[str, list[int]] = defaultdict(list)
+    for received in receiver.received:
+        public_id = received.header("X-Asset-Webhook-Id") or ""
+        arrived[public_id].append(heard.get(id(received), 0))
+    return arrived
+
+
+def _attempts(receiver: Receiver) -> dict[int, list[AttemptRow]]:
+    mine = _to(receiver).with_only_columns(Delivery.id)
+    columns = (Attempt.delivery_id, Attempt.id, Attempt.outcome, Attempt.kind, Attempt.started_at)
+    statement = select(*columns).where(Attempt.delivery_id.in_(mine)).order_by(Attempt.id)
+    found: dict[int, list[AttemptRow]] = defaultdict(list)
+    for row in db.session.execute(statement):
+        found[row.delivery_id].append(row)
+    return found
+
+
+def _to(receiver: Receiver) -> Select[Delivery]:
+    mine = select(Webhook.id).where(Webhook.url.startswith(receiver.url))
+    return select(Delivery).where(Delivery.webhook_id.in_(mine))

@@ -2,63 +2,125 @@
 
 import os
 import signal
-import time
+from pathlib import Path
+
+from sqlalchemy import func, select
 
 from portal.extensions import db
+from portal.models.deliveries import Attempt, Delivery
+from portal.queue import DELIVERIES
 from portal.services import processes
 from tests.factories import make_webhook, publish
-from tests.faults.conftest import House
-from tests.faults.ledger import assert_ledger, settled
-from tests.jobs.processes import until
+from tests.faults.bursts import burst, has_received, look_again, within
+from tests.faults.holding import database_locked
+from tests.faults.house import SCHEDULER, VALKEY, WEB, WORKER, House
+from tests.faults.ledger import assert_ledger, deliveries_to, settled
+from tests.jobs.processes import Process, until
 from tests.receiver import Receiver
 
-BURST = 200
+MARGIN = 4.0  # for a worker to start again on a busy machine
 
 
-def burst(receiver: Receiver) -> None:
-    """200 events for ten webhooks' worth of places, to a receiver that takes its time."""
-    receiver.answer(delay=0.1)
-    make_webhook(receiver.url, secret="a secret of twelve")
-    for number in range(BURST):
-        publish(asset_id=number + 1)
+def live_leases() -> int:
+    look_again()
+    leased = select(func.count(Delivery.id)).where(Delivery.lease_token.is_not(None))
+    return db.session.execute(leased).scalar_one()
 
 
-def test_every_message_arrives_though_the_worker_is_killed(
+def test_what_a_killed_worker_held_is_sent_within_its_lease_and_a_sweep(
     house: House, receiver: Receiver
 ) -> None:
-    burst(receiver)
-    assert until(lambda: len(receiver.received) >= 20)
-    os.kill(house.pid_of("worker deliveries"), signal.SIGKILL)
-    assert settled(30)
-    assert_ledger(receiver, BURST)
+    accepted = burst(receiver, 10, webhooks=40, delay=1.5)
+    assert until(lambda: live_leases() >= 300)
+    assert has_received(receiver, 100)
+    house.kill(WORKER)
+    receiver.answer(delay=0.01)
+    with within(house.settings.lease_seconds + house.settings.sweep_seconds + MARGIN):
+        assert settled(30)
+    assert_ledger(receiver, accepted)
+    interrupted = select(func.count(Attempt.id)).where(Attempt.outcome == "interrupted")
+    assert db.session.execute(interrupted).scalar_one() >= 300
 
 
 def test_every_message_arrives_though_valkey_is_killed(house: House, receiver: Receiver) -> None:
-    burst(receiver)
-    assert until(lambda: len(receiver.received) >= 20)
-    os.kill(house.pid_of("valkey-server"), signal.SIGKILL)
-    publish(asset_id=BURST + 1)
+    accepted = burst(receiver)
+    assert has_received(receiver)
+    house.kill(VALKEY)
+    publish()
     assert settled(30)
-    assert_ledger(receiver, BURST + 1)
+    assert_ledger(receiver, accepted + 1)
 
 
-def test_it_goes_on_without_the_scheduler_and_without_a_ring(
+def test_neither_the_web_nor_the_scheduler_is_needed_to_send(
     house: House, receiver: Receiver
 ) -> None:
+    accepted = burst(receiver)
+    assert has_received(receiver)
+    house.kill(SCHEDULER)
+    house.kill(WEB)
+    assert settled(20)
+    assert_ledger(receiver, accepted)
+
+
+def test_a_ring_that_dies_with_the_worker_it_woke_is_made_up_for(
+    house: House, receiver: Receiver
+) -> None:
+    """The kill comes between RQ's pop and the claim: Redis no longer knows of the job."""
     make_webhook(receiver.url)
-    valkey = house.pid_of("valkey-server")
-    os.kill(valkey, signal.SIGSTOP)  # it hangs: nobody can ring
-    began = time.monotonic()
-    publish()
-    assert time.monotonic() - began < 2, "a hanging Redis held up a Save"
-    os.kill(valkey, signal.SIGCONT)
-    assert settled(15)
+    assert until(lambda: queued(house) == 0)
+    with house.hanging(WORKER) as pid:  # it waits for the queue, so Valkey hands it the job
+        publish()
+        assert until(lambda: queued(house) == 0)
+        os.kill(pid, signal.SIGKILL)
+    assert not receiver.received
+    assert settled(20)
     assert_ledger(receiver, 1)
+    assert deliveries_to(receiver)[0].attempts == 1
+
+
+def queued(house: House) -> int:
+    with house.redis() as redis:
+        return int(redis.llen(f"rq:queue:{DELIVERIES}"))
+
+
+def test_a_success_that_nobody_wrote_down_is_sent_again_under_the_same_id(
+    house: House, receiver: Receiver
+) -> None:
+    """Worker and Valkey are killed after the receiver's 200 and before it is recorded."""
+    receiver.answer(delay=0.5)
+    make_webhook(receiver.url)
+    publish()
+    assert has_received(receiver, 1)
+    with database_locked(house):
+        assert until(lambda: len(receiver.answered) == 1)
+        house.kill(VALKEY)
+        house.kill(WORKER)
+    assert settled(20)
+    assert_ledger(receiver, 1)
+    (delivery,) = deliveries_to(receiver)
+    assert (delivery.status, delivery.tries, len(receiver.received)) == ("delivered", 2, 2)
+
+
+def test_two_schedulers_do_no_harm_and_one_may_die(
+    house: House, receiver: Receiver, tmp_path: Path
+) -> None:
+    second = Process(tmp_path / "second.log", ["-m", "jobs", "scheduler"], house.environment)
+    try:
+        assert second.says("Ready.")
+        accepted = burst(receiver, 40)
+        house.kill(SCHEDULER)
+        assert settled(20)
+        assert_ledger(receiver, accepted)
+        assert all(each.attempts == 1 for each in deliveries_to(receiver))
+    finally:
+        assert second.stop() == 0
 
 
 def test_the_sweep_leaves_a_sign_of_life(house: House) -> None:
+    del house
+
     def was_just_seen() -> bool:
-        db.session.rollback()
+        look_again()
         age = processes.age("sweep")
         return age is not None and age < 3
 

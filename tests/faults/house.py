@@ -1,0 +1,110 @@
+"""A whole portal in processes of its own, as `make run` starts it, to be hurt."""
+
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from flask import Flask
+from redis import Redis
+
+from portal.base import create_base_app
+from portal.config import Settings, load_settings
+from portal.extensions import db
+from portal.queue import init_app
+from tests.jobs.processes import Process, children_of, is_alive, until
+
+WORKER = "worker deliveries"
+BACKGROUND = "worker background"
+SCHEDULER = "jobs scheduler"
+WEB = "gunicorn"
+VALKEY = "valkey-server"
+
+
+def free_port() -> int:
+    """A port on loopback that nobody listens to now."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+class House:
+    """The running portal, and an application on the same database and Valkey to look inside."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self.environment = environment
+        self.process = Process(
+            folder / "up.log", ["-m", "flask", "--app", "wsgi", "up"], environment
+        )
+        self.settings: Settings = load_settings(environment)
+        self.app: Flask = create_base_app(self.settings)
+        init_app(self.app)
+
+    @property
+    def url(self) -> str:
+        """Where its pages are."""
+        return f"http://127.0.0.1:{self.settings.port}"
+
+    def starts(self) -> bool:
+        """Whether it greeted in time."""
+        return self.process.says("Press Ctrl-C to stop", 30)
+
+    def pids_of(self, words: str) -> list[int]:
+        """The processes whose command line contains `words`; the oldest is the first."""
+        return sorted(pid for pid, line in children_of(self.process.pid).items() if words in line)
+
+    def pid_of(self, words: str) -> int:
+        """The one process whose command line contains `words`."""
+        found = self.pids_of(words)
+        assert len(found) == 1, f"{words}: {children_of(self.process.pid)}"
+        return found[0]
+
+    def kill(self, words: str, number: int = signal.SIGKILL) -> int:
+        """Send a signal to the process; the web's is its master, with which the others die."""
+        pid = self.pids_of(words)[0]
+        os.kill(pid, number)
+        if number == signal.SIGKILL:
+            assert until(lambda: not is_alive(pid), 5)
+        return pid
+
+    def is_whole(self) -> bool:
+        """Whether every process runs and the pages are served."""
+        own = [VALKEY] if self.settings.uses_embedded_valkey else []
+        singles = all(
+            len(self.pids_of(words)) == 1 for words in (WORKER, BACKGROUND, SCHEDULER, *own)
+        )
+        return singles and len(self.pids_of(WEB)) == 3 and self.serves()
+
+    def serves(self) -> bool:
+        """Whether somebody accepts connections at the pages' address."""
+        with socket.socket() as probe:
+            probe.settimeout(1)
+            return probe.connect_ex(("127.0.0.1", self.settings.port)) == 0
+
+    @contextlib.contextmanager
+    def hanging(self, words: str) -> Iterator[int]:
+        """The process stands still meanwhile; gives its id."""
+        pid = self.pid_of(words)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield pid
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+    @contextlib.contextmanager
+    def redis(self) -> Iterator[Redis]:
+        """A client of its Valkey."""
+        client = Redis.from_url(self.settings.redis_url, protocol=2, socket_timeout=2)
+        with client:
+            yield client
+
+    def close(self) -> None:
+        """End all of it, and the connections of the application beside it."""
+        with self.app.app_context():
+            db.session.remove()
+            db.engine.dispose()
+        self.process.stop()
+        self.process.close()
