@@ -71,6 +71,7 @@ def edit_asset(actor: Actor, asset_id: int, version: int, values: AssetValues) -
         make=lambda current, asset: _edit(current, asset, values),
         tell=_edited,
         version=version,
+        may_change_nothing=True,
     )
     return transition.perform(actor, asset_id, change)
 
@@ -94,7 +95,7 @@ def _edited(moved: Moved) -> dict[str, Any]:
 
 
 def _mark_deleted(_current: Session, asset: Asset) -> None:
-    asset.deleted_at = utcnow()
+    asset.deleted_at = asset.updated_at
 
 
 def _refuse_faulty(values: AssetValues) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Final
+from uuid import UUID
 
 from sqlalchemy.orm import Session
 
@@ -36,12 +37,16 @@ PERMISSIONS: Final[dict[str, frozenset[Role]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acts, as known before the transaction: a user, or the system itself."""
+    """Who acts, as known before the transaction: a user, or the system itself.
+
+    `batch_id`: the bulk action that this is a part of; receivers get it.
+    """
 
     kind: ActorKind
     user_id: int | None
     name: str
     origin: Origin
+    batch_id: UUID | None = None
 
 
 SYSTEM: Final = Actor(ActorKind.SYSTEM, None, "Asset register", Origin.CRON)

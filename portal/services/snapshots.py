@@ -2,12 +2,18 @@
 
 from typing import Any, Final
 
-from portal.delivery.payload import AssetSnapshot, Ref
+from sqlalchemy import select
+from sqlalchemy.orm import contains_eager
+
+from portal.delivery.payload import AssetSnapshot, Holder, Ref
 from portal.extensions import settings
-from portal.models.assets import Asset, Category, Location
+from portal.models.assets import Asset, AssetStatus, Category, Location
+from portal.models.holdings import Assignment
+from portal.services.unit import session
 
 # Fields whose change is told under their own name, besides those of the snapshot.
 QUIET_FIELDS: Final = ("reservable", "notes", "deleted_at")
+WITH_SOMEBODY: Final = frozenset({AssetStatus.ALLOCATED, AssetStatus.CHECKED_OUT})
 
 
 def snapshot(asset: Asset) -> AssetSnapshot:
@@ -20,13 +26,14 @@ def snapshot(asset: Asset) -> AssetSnapshot:
         asset_tag=asset.asset_tag,
         name=asset.name,
         kind=asset.kind,
-        category=_ref(asset.category),
+        category=ref(asset.category),
         manufacturer=asset.manufacturer,
         model=asset.model,
         serial_number=asset.serial_number,
         status=asset.status,
         condition=asset.condition,
-        location=_ref(asset.location),
+        location=ref(asset.location),
+        holder=_holder(asset),
         supplier=asset.supplier,
         order_number=asset.order_number,
         purchase_date=asset.purchase_date,
@@ -49,5 +56,30 @@ def fields_of(asset: Asset) -> dict[str, Any]:
     return fields | {name: getattr(asset, name) for name in QUIET_FIELDS}
 
 
-def _ref(named: Category | Location | None) -> Ref | None:
+def ref(named: Category | Location | None) -> Ref | None:
+    """A category or a location as receivers see it."""
     return Ref(named.id, named.name) if named else None
+
+
+def open_assignment(asset_id: int) -> Assignment | None:
+    """Who has the asset now, with the person; None while nobody does."""
+    wanted = (
+        select(Assignment)
+        .join(Assignment.staff)
+        .where(Assignment.asset_id == asset_id, Assignment.ended_at.is_(None))
+        .options(contains_eager(Assignment.staff))
+    )
+    return session().scalars(wanted).first()
+
+
+def holder_of(assignment: Assignment) -> Holder:
+    """The person of an assignment as the holder in a snapshot."""
+    staff = assignment.staff
+    return Holder(staff.id, staff.name, staff.email, assignment.due_at)
+
+
+def _holder(asset: Asset) -> Holder | None:
+    if asset.status not in WITH_SOMEBODY:
+        return None
+    found = open_assignment(asset.id)
+    return holder_of(found) if found else None

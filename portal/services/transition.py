@@ -28,48 +28,71 @@ Fields = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """An asset before and after a change: its fields, and the snapshot after it."""
+    """An asset before and after a change: its fields, and the snapshot after it.
+
+    `made` is what the action's `make` returned; `asset.updated_at` is when it happened.
+    """
 
     before: Fields
     after: Fields
     asset: AssetSnapshot
+    made: Any = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """One action's own part.
 
-    `make` changes the locked row, or refuses; `tell` gives the event's own keys of `data`.
+    `make` changes the locked row and whatever belongs to it, or refuses; `asset.updated_at` is
+    already the time at which it happens. What it returns reaches `tell` as `moved.made`; `tell`
+    gives the event's own keys of `data`.
     `version` is the one that the person saw; None where it does not matter. `note` goes to
-    receivers and timeline, `remark` to the timeline alone.
+    receivers and timeline, `remark` to the timeline alone. `may_change_nothing`: then it is told
+    only if the asset's own fields changed.
     """
 
     action: Action
-    make: Callable[[Session, Asset], None]
+    make: Callable[[Session, Asset], object]
     tell: Callable[[Moved], Mapping[str, Any]]
     version: int | None = None
     note: str = ""
     remark: str = ""
+    may_change_nothing: bool = False
 
 
 def perform(actor: Actor, asset_id: int, change: Change) -> bool:
     """Make the change. False when it left everything as it was: then nothing is told either.
 
-    Raises `NotFound`, `NotAllowed`, `Stale`, or the refusal of the action itself.
+    Raises `NotFound`, `NotAllowed`, `Stale`, or the refusal of the action itself. Inside another
+    `writing()` it joins that transaction: so that an action can be told as two.
     """
     with writing() as current:
         require(current, actor, RULES[change.action].permission)
-        asset = lock(current, asset_id)
-        _check(asset, change)
+        asset = locked_for(current, asset_id, change.action, change.version)
         before = fields_of(asset)
-        change.make(current, asset)
+        asset.updated_at = utcnow()
+        made = change.make(current, asset)
         current.flush()
-        if fields_of(asset) == before:
+        if change.may_change_nothing and not payload.changes(before, fields_of(asset))[0]:
+            asset.updated_at = before["updated_at"]
             return False
         asset.version += 1
-        asset.updated_at = utcnow()
-        _conclude(current, actor, asset, change, before)
+        _conclude(current, actor, asset, change, before, made)
         return True
+
+
+def locked_for(
+    current: Session, asset_id: int, action: Action, version: int | None = None
+) -> Asset:
+    """The asset's row for update, once `action` is known to be legal on it."""
+    asset = lock(current, asset_id, even_deleted=RULES[action].on_deleted)
+    if version is not None and version != asset.version:
+        raise Stale(f"{asset.asset_tag} was changed since you opened it.")
+    deleted = asset.deleted_at is not None
+    obstacle = why_not(action, asset.status, asset.kind, deleted=deleted)
+    if obstacle:
+        raise Refusal(f"{asset.asset_tag} {obstacle}")
+    return asset
 
 
 def begin(current: Session, actor: Actor, asset: Asset, change: Change) -> None:
@@ -77,32 +100,33 @@ def begin(current: Session, actor: Actor, asset: Asset, change: Change) -> None:
     _conclude(current, actor, asset, change, {})
 
 
-def lock(current: Session, asset_id: int) -> Asset:
+def lock(current: Session, asset_id: int, *, even_deleted: bool = False) -> Asset:
     """The asset's row for update: whoever comes second waits, and sees what the first did."""
     asset = current.get(Asset, asset_id, with_for_update=True)
     if asset is None:
         raise NotFound("There is no such asset.")
-    if asset.deleted_at is not None:
+    if asset.deleted_at is not None and not even_deleted:
         raise NotFound(f"{asset.asset_tag} has been deleted.")
     return asset
 
 
-def _check(asset: Asset, change: Change) -> None:
-    if change.version is not None and change.version != asset.version:
-        raise Stale(f"{asset.asset_tag} was changed since you opened it.")
-    obstacle = why_not(change.action, asset.status, asset.kind)
-    if obstacle:
-        raise Refusal(f"{asset.asset_tag} {obstacle}")
-
-
-def _conclude(current: Session, actor: Actor, asset: Asset, change: Change, before: Fields) -> None:
+def _conclude(
+    current: Session,
+    actor: Actor,
+    asset: Asset,
+    change: Change,
+    before: Fields,
+    made: object = None,
+) -> None:
     current.flush()
-    moved = Moved(before, fields_of(asset), snapshot(asset))
+    moved = Moved(before, fields_of(asset), snapshot(asset), made)
     differences = payload.changes(before, moved.after)[1] if before else {}
-    status_from, status_to = before.get("status"), None if asset.deleted_at else asset.status
+    status_from = None if before.get("deleted_at") else before.get("status")
+    status_to = None if asset.deleted_at else asset.status
     data = event_data(
         payload.Actor(actor.kind, actor.user_id, actor.name),
         actor.origin,
+        batch_id=actor.batch_id,
         status_from=status_from,
         status_to=status_to,
         note=change.note,

@@ -1,0 +1,115 @@
+"""Who has an asset, and what happened to it: staff, assignments, incidents."""
+
+import uuid
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import JSON, ForeignKey, Index, String, func, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from portal.extensions import Base
+from portal.lib.clock import utcnow
+from portal.lib.ids import public_id
+from portal.models.assets import Asset
+
+
+class AssignmentKind(StrEnum):
+    """Given for good, or lent until a due time."""
+
+    ALLOCATION = "allocation"
+    CHECKOUT = "checkout"
+
+
+class IncidentKind(StrEnum):
+    """What an incident is; its id goes to receivers under a name of the kind's own."""
+
+    TRANSFER = "transfer"
+    LOST = "lost"
+    BROKEN = "broken"
+    WARRANTY = "warranty"
+    LIQUIDATION = "liquidation"
+
+
+class Staff(Base):
+    """A person who can hold assets. Not deletable, so that the timeline keeps its people."""
+
+    __tablename__ = "staff"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[uuid.UUID] = mapped_column(default=public_id, unique=True)
+    name: Mapped[str] = mapped_column(String(120))
+    email: Mapped[str] = mapped_column(String(254))
+    employee_no: Mapped[str | None] = mapped_column(String(40))
+    department: Mapped[str | None] = mapped_column(String(120))
+    phone: Mapped[str | None] = mapped_column(String(40))
+    is_active: Mapped[bool] = mapped_column(default=True)
+    version: Mapped[int] = mapped_column(default=1)
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+
+    __table_args__ = (
+        Index("uq_staff_email", func.lower(text("email")), unique=True),
+        {"sqlite_autoincrement": True},
+    )
+
+
+class Assignment(Base):
+    """One holding of an asset; open until `ended_at`, and at most one of an asset is open.
+
+    `location` is where it was when it began ({id, name}, as it was called then); `end_reason` is
+    the action that ended it. `reservation_id`: the reservation that it fulfilled.
+    """
+
+    __tablename__ = "assignments"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    asset_id: Mapped[int] = mapped_column(ForeignKey("assets.id"))
+    staff_id: Mapped[int] = mapped_column(ForeignKey("staff.id"), index=True)
+    kind: Mapped[str] = mapped_column(String(12))
+    started_at: Mapped[datetime]
+    due_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    end_reason: Mapped[str | None] = mapped_column(String(40))
+    location: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    condition_out: Mapped[str] = mapped_column(String(16))
+    condition_in: Mapped[str | None] = mapped_column(String(16))
+    purpose: Mapped[str] = mapped_column(String(200), default="")
+    notes: Mapped[str] = mapped_column(default="")
+    reservation_id: Mapped[int | None]
+
+    asset: Mapped[Asset] = relationship()
+    staff: Mapped[Staff] = relationship()
+
+    __table_args__ = (
+        Index(
+            "uq_assignments_open",
+            "asset_id",
+            unique=True,
+            sqlite_where=text("ended_at IS NULL"),
+            postgresql_where=text("ended_at IS NULL"),
+        ),
+        Index("ix_assignments_asset_id_id", "asset_id", "id"),
+        {"sqlite_autoincrement": True},
+    )
+
+
+class Incident(Base):
+    """A transfer, loss, damage, warranty claim or disposal; `closed_at` once it is over.
+
+    `details` are what its event told. A transfer is over at once.
+    """
+
+    __tablename__ = "incidents"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    asset_id: Mapped[int] = mapped_column(ForeignKey("assets.id"))
+    kind: Mapped[str] = mapped_column(String(12))
+    at: Mapped[datetime]
+    status_from: Mapped[str] = mapped_column(String(16))
+    details: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    closed_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        Index("ix_incidents_asset_id_id", "asset_id", "id"),
+        {"sqlite_autoincrement": True},
+    )
