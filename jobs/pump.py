@@ -14,12 +14,13 @@ from typing import Final
 from sqlalchemy import Connection, Engine
 
 from jobs.desk import Desk
+from portal import task_bell
 from portal.config import Settings
 from portal.delivery.headers import HeaderError
 from portal.delivery.reasons import Reason
 from portal.delivery.transport import Exchange, Transport, prepare
 from portal.queue import Bell
-from portal.services import claiming, processes, recording, results, settling
+from portal.services import claiming, processes, recording, results, settling, task_turns
 from portal.services.claiming import Claim
 from portal.services.outgoing import Composer, Outgoing
 from portal.services.vault import VaultError
@@ -176,9 +177,10 @@ class Pump:
             settling.settle_on(connection)
             processes.sign(connection, processes.SWEEP, processes.SWEEP)
             processes.sign(connection, processes.PUMP, self._name)
-            return True
+            return task_turns.has_due_on(connection)
 
-        self._desk.write(do)
+        if self._desk.write(do):
+            self._bell.ask(task_bell.enqueue)
 
     def _leave(self) -> None:
         """A warm shutdown: let what is in flight end, record it, give the rest back."""

@@ -1,8 +1,8 @@
 """The sweep: every few seconds, whatever rang or did not ring, what is due gets its pump."""
 
 from jobs.context import job
-from portal import queue
-from portal.services import dispatch, processes, settling
+from portal import queue, task_bell
+from portal.services import dispatch, processes, settling, task_turns
 
 
 @job
@@ -14,4 +14,6 @@ def sweep() -> None:
     settling.settle()
     if dispatch.has_claimable():
         queue.ring()
+    if task_turns.has_due():
+        task_bell.ring()
     processes.record(processes.SWEEP)

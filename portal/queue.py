@@ -34,7 +34,8 @@ QUEUES: Final = (DELIVERIES, BACKGROUND)
 # Jobs by their dotted names: portal never imports jobs, and a test proves that each name imports.
 DELIVER_DUE: Final = "jobs.deliver.deliver_due"
 SWEEP: Final = "jobs.sweep.sweep"
-JOB_NAMES: Final = (DELIVER_DUE, SWEEP)
+RUN_TASKS: Final = "jobs.tasks.run_tasks"
+JOB_NAMES: Final = (DELIVER_DUE, SWEEP, RUN_TASKS)
 # The sweep is one RQ job that rq-scheduler queues again and again under this id.
 SWEEP_ID: Final = "sweep"
 
@@ -193,9 +194,14 @@ def ring() -> None:
     bell().ring()
 
 
-def ring_after_commit(session: Session | scoped_session[Session]) -> None:
-    """Ring once when the outermost transaction of `session` commits; never if it does not."""
-    session.info[_RINGS] = True
+def ring_after_commit(
+    session: Session | scoped_session[Session], which: Callable[[], None] = ring
+) -> None:
+    """Ring once when the outermost transaction of `session` commits; never if it does not.
+
+    `which`: another bell than the deliveries' (`portal.task_bell`).
+    """
+    session.info.setdefault(_RINGS, {})[which] = True
 
 
 def answer_bell() -> None:
@@ -230,8 +236,9 @@ def drop_queued_sweeps() -> None:
 
 def _ring_if_asked(session: Session) -> None:
     # Also called when a savepoint is released: then nothing is committed yet.
-    if not session.in_nested_transaction() and session.info.pop(_RINGS, False):
-        ring()
+    if not session.in_nested_transaction():
+        for rung in session.info.pop(_RINGS, ()):
+            rung()
 
 
 def _forget(session: Session, transaction: SessionTransaction) -> None:

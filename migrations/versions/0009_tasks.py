@@ -1,4 +1,9 @@
-"""Long work: tasks and batches."""
+"""Long work: imports, bulk actions, batches."""
+
+import sqlalchemy as sa
+from alembic import op
+
+from portal.database import UtcDateTime
 
 revision = "0009"
 down_revision = "0008"
@@ -7,8 +12,44 @@ depends_on = None
 
 
 def upgrade() -> None:
-    pass
+    op.create_table(
+        "tasks",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("public_id", sa.Uuid(), nullable=False),
+        sa.Column("kind", sa.String(length=40), nullable=False),
+        sa.Column("state", sa.String(length=10), nullable=False),
+        sa.Column("params", sa.JSON(), nullable=False),
+        sa.Column("cursor", sa.JSON(), nullable=False),
+        sa.Column("total", sa.Integer(), nullable=False),
+        sa.Column("done", sa.Integer(), nullable=False),
+        sa.Column("counts", sa.JSON(), nullable=False),
+        sa.Column("due_at", UtcDateTime(), nullable=False),
+        sa.Column("lease_token", sa.Uuid(), nullable=True),
+        sa.Column("lease_until", UtcDateTime(), nullable=True),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("error", sa.Text(), nullable=False),
+        sa.Column("actor_kind", sa.String(length=10), nullable=False),
+        sa.Column("actor_id", sa.Integer(), nullable=True),
+        sa.Column("actor_name", sa.String(length=120), nullable=False),
+        sa.Column("origin", sa.String(length=16), nullable=False),
+        sa.Column("stopped_by", sa.String(length=120), nullable=True),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("started_at", UtcDateTime(), nullable=True),
+        sa.Column("finished_at", UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(["actor_id"], ["users.id"], name=op.f("fk_tasks_actor_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_tasks")),
+        sa.UniqueConstraint("public_id", name=op.f("uq_tasks_public_id")),
+        sqlite_autoincrement=True,
+    )
+    op.create_index(
+        "ix_tasks_due",
+        "tasks",
+        ["due_at"],
+        sqlite_where=sa.text("state IN ('waiting', 'running')"),
+        postgresql_where=sa.text("state IN ('waiting', 'running')"),
+    )
+    op.create_index("ix_tasks_created_at", "tasks", ["created_at"])
 
 
 def downgrade() -> None:
-    pass
+    op.drop_table("tasks")

@@ -1,0 +1,55 @@
+"""`run_tasks`: works at what is due for at most 20 seconds, then queues itself again."""
+
+import logging
+from collections.abc import Mapping
+from datetime import timedelta
+from time import monotonic
+from typing import Final
+
+from jobs.context import job
+from jobs.stopping import stop
+from portal import task_bell
+from portal.services import task_turns
+from portal.services.long_work import KINDS
+from portal.services.task_turns import MOST_FAILURES, Turn
+from portal.services.tasks import Kind
+
+log = logging.getLogger(__name__)
+
+JOB_SECONDS: Final = 20.0
+TURN_SECONDS: Final = 5.0  # then another task that is due has its turn
+
+
+@job
+def run_tasks() -> None:
+    """Take turns at the due tasks. May run twice, on any number of machines."""
+    task_bell.answer()
+    work(KINDS)
+    if task_turns.has_due():
+        task_bell.ring()
+
+
+def work(kinds: Mapping[str, Kind], seconds: float = JOB_SECONDS) -> None:
+    """Work until nothing is due, the time is over, or the worker is asked to stop."""
+    ends_at = monotonic() + seconds
+    while monotonic() < ends_at and not stop.is_set():
+        turn = task_turns.claim()
+        if turn is None:
+            return
+        kind = kinds.get(turn.kind)
+        if kind is None or turn.failures > MOST_FAILURES:
+            log.error("Gave up task %s (%s).", turn.public_id, turn.kind)
+            task_turns.give_up(turn, kind)
+            continue
+        _take_turn(turn, kind, min(ends_at, monotonic() + TURN_SECONDS))
+
+
+def _take_turn(turn: Turn, kind: Kind, ends_at: float) -> None:
+    try:
+        while task_turns.advance(turn, kind):
+            if stop.is_set() or monotonic() >= ends_at:
+                task_turns.release(turn)
+                return
+    except Exception:  # one kind's error must not keep the others from their turn
+        log.exception("Task %s (%s) failed; it is tried again.", turn.public_id, turn.kind)
+        task_turns.release(turn, timedelta(seconds=2.0**turn.failures))

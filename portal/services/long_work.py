@@ -1,0 +1,10 @@
+"""The kinds of long work that there are: a table for the job and for the task's page."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from portal.services.tasks import Kind
+
+_ALL: Final[tuple[Kind, ...]] = ()
+
+KINDS: Final[Mapping[str, Kind]] = {kind.name: kind for kind in _ALL}
