@@ -1,5 +1,25 @@
 """Every table family, so that importing the package registers all of them."""
 
-from portal.models import assets, deliveries, holdings, people, planning, records, tasks, webhooks
+from portal.models import (
+    assets,
+    deliveries,
+    holdings,
+    people,
+    planning,
+    records,
+    rollups,
+    tasks,
+    webhooks,
+)
 
-__all__ = ["assets", "deliveries", "holdings", "people", "planning", "records", "tasks", "webhooks"]
+__all__ = [
+    "assets",
+    "deliveries",
+    "holdings",
+    "people",
+    "planning",
+    "records",
+    "rollups",
+    "tasks",
+    "webhooks",
+]

@@ -129,6 +129,8 @@ class Delivery(Base):
         Index("ix_deliveries_status_id", "status", "id"),
         Index("ix_deliveries_by_event", "event", "id"),
         Index("ix_deliveries_asset_id_id", "asset_id", "id"),
+        Index("ix_deliveries_reason_id", "reason", "id"),
+        Index("ix_deliveries_code_id", "code", "id"),
         Index("ix_deliveries_created_at", "created_at"),
         {"sqlite_autoincrement": True},
     )
