@@ -67,13 +67,14 @@ class Pump:
     def run(self) -> None:
         """Pump until nothing is claimable and nothing is in flight, or a stop is asked for."""
         self._bell.answer()
+        self._rung = self._bell.count()  # before the look: a ring after it is news
         self._look()
         while not self._is_stopping():
             if self._is_idle() and self._has_ended():
                 return
-            self._listen()
             self._drive()
             self._flush()
+            self._listen()
             self._do_duties()
         self._leave()
 
