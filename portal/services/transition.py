@@ -5,7 +5,7 @@ timeline, audit, event and deliveries commit together or not at all.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -39,7 +39,7 @@ class Moved:
     made: Any = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Change:
     """One action's own part.
 
@@ -54,6 +54,7 @@ class Change:
     action: Action
     make: Callable[[Session, Asset], object]
     tell: Callable[[Moved], Mapping[str, Any]]
+    _: KW_ONLY
     version: int | None = None
     note: str = ""
     remark: str = ""
@@ -69,16 +70,24 @@ def perform(actor: Actor, asset_id: int, change: Change) -> bool:
     with writing() as current:
         require(current, actor, RULES[change.action].permission)
         asset = locked_for(current, asset_id, change.action, change.version)
-        before = fields_of(asset)
-        asset.updated_at = utcnow()
-        made = change.make(current, asset)
-        current.flush()
-        if change.may_change_nothing and not payload.changes(before, fields_of(asset))[0]:
-            asset.updated_at = before["updated_at"]
-            return False
-        asset.version += 1
-        _conclude(current, actor, asset, change, before, made)
-        return True
+        return follow(current, actor, asset, change)
+
+
+def follow(current: Session, actor: Actor, asset: Asset, change: Change) -> bool:
+    """Make a change of an asset that is locked and found fit for it; False as in `perform`.
+
+    For the second event of a named double, whatever the table says of it alone.
+    """
+    before = fields_of(asset)
+    asset.updated_at = utcnow()
+    made = change.make(current, asset)
+    current.flush()
+    if change.may_change_nothing and not payload.changes(before, fields_of(asset))[0]:
+        asset.updated_at = before["updated_at"]
+        return False
+    asset.version += 1
+    _conclude(current, actor, asset, change, before, made)
+    return True
 
 
 def locked_for(
