@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from portal.models.deliveries import Attempt, AttemptBody, Delivery, Event, Priority
 from portal.models.webhooks import Webhook, WebhookState
+from portal.services.dispatch import head_of
 from portal.services.log_filter import ShownStatus, shown_status
 from portal.services.refusals import NotFound
 from portal.services.retrying import GONE, Standing
@@ -53,7 +54,9 @@ class AttemptDetail:
 class DeliveryDetail:
     """A delivery, its event and webhook as they are now, its newest attempts, oldest first.
 
-    `now` is the database's clock: by it `due_at` and leases are judged.
+    `now` is the database's clock: by it `due_at` and leases are judged. `paused_until`: its webhook
+    is left alone until then. `waits_behind`: an older one must go first, for its webhook wants
+    them in order.
     """
 
     public_id: UUID
@@ -78,6 +81,8 @@ class DeliveryDetail:
     took_ms: int | None
     finished_at: datetime | None
     attempts: Sequence[AttemptDetail]
+    paused_until: datetime | None
+    waits_behind: bool
     now: datetime
 
     @property
@@ -135,6 +140,8 @@ def find_delivery(public_id: UUID) -> DeliveryDetail:
         took_ms=delivery.took_ms,
         finished_at=delivery.finished_at,
         attempts=_attempts(current, delivery, status),
+        paused_until=_paused_until(webhook, now),
+        waits_behind=webhook.in_order and _is_behind(current, delivery),
         now=now,
     )
 
@@ -150,6 +157,17 @@ def find_body(public_id: UUID) -> bytes:
     if body is None:
         raise NotFound(GONE)
     return body
+
+
+def _paused_until(webhook: Webhook, now: datetime) -> datetime | None:
+    if webhook.in_order or webhook.not_before is None or webhook.not_before <= now:
+        return None
+    return webhook.not_before
+
+
+def _is_behind(current: Session, delivery: Delivery) -> bool:
+    head = current.execute(select(head_of(delivery.webhook_id))).scalar_one()
+    return head is not None and head < delivery.id
 
 
 def _attempts(current: Session, delivery: Delivery, status: ShownStatus) -> Sequence[AttemptDetail]:

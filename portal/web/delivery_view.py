@@ -38,6 +38,7 @@ class DeliveryPage:
     why_not_stop: str | None
     is_live: bool
     is_slow: bool
+    out_of_turn: bool
 
     @property
     def announcement(self) -> str:
@@ -71,12 +72,15 @@ def page_of(delivery: DeliveryDetail) -> DeliveryPage:
         why_not_retry=why_not_retry(delivery.standing, again=True),
         why_not_stop=why_not_stop(delivery.standing),
         is_live=is_live(delivery),
-        is_slow=is_waiting and waited > SLOW,
+        is_slow=is_waiting and waited > SLOW and not _waits_for_others(delivery),
+        out_of_turn=delivery.waits_behind,
     )
 
 
 def is_live(delivery: DeliveryDetail) -> bool:
     """Whether its status is likely to change while a person looks."""
+    if delivery.status is ShownStatus.WAITING and _waits_for_others(delivery):
+        return False
     if delivery.status is ShownStatus.RETRYING:
         return delivery.due_at - delivery.now < SOON
     return delivery.status in (ShownStatus.WAITING, ShownStatus.SENDING)
@@ -128,6 +132,10 @@ def again_of(delivery: DeliveryDetail) -> str:
     match delivery.status:
         case ShownStatus.RETRYING:
             return f"Yes, by itself: {_next_try(delivery)}."
+        case ShownStatus.WAITING if delivery.waits_behind:
+            return "Yes, once the older ones are through."
+        case ShownStatus.WAITING if delivery.paused_until and not delivery.is_manual:
+            return f"Yes, by itself: {moment(delivery.paused_until).text} or soon after."
         case ShownStatus.WAITING | ShownStatus.SENDING:
             return "Yes, now."
         case ShownStatus.HELD:
@@ -139,7 +147,16 @@ def again_of(delivery: DeliveryDetail) -> str:
 def _waiting(delivery: DeliveryDetail) -> str:
     if delivery.requested_by and delivery.is_manual:
         return f"{delivery.requested_by} pressed Retry. It is about to be sent."
+    if delivery.waits_behind:
+        return "It waits for an older message: this webhook gets one at a time, in order."
+    if delivery.paused_until:
+        until = moment(delivery.paused_until).text
+        return f"The receiver is in trouble, so we leave it alone. Next try: {until}."
     return "It is about to be sent."
+
+
+def _waits_for_others(delivery: DeliveryDetail) -> bool:
+    return not delivery.is_manual and (delivery.waits_behind or bool(delivery.paused_until))
 
 
 def _delivered(delivery: DeliveryDetail) -> str:

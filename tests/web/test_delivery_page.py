@@ -152,6 +152,28 @@ def test_a_long_wait_says_where_to_look(app: Flask, role: str, words: str) -> No
     assert words in page.main
 
 
+def test_one_that_waits_for_an_older_one_says_so_and_warns_of_going_out_of_turn(
+    support: Pages,
+) -> None:
+    hook = make_webhook(in_order=True)
+    make_delivery(hook, status="retrying", due_at=utcnow() + timedelta(hours=1))
+    second = make_delivery(hook, asset_id=8)
+    page = support.get(f"/deliveries/{second}")
+    assert "waits for an older message" in page.main
+    assert "taking longer than usual" not in page.main
+    change(second, status="failed", reason="server", code=500)
+    assert "out of turn" in support.get(f"/deliveries/{second}").main
+
+
+def test_one_that_waits_for_a_receiver_in_trouble_says_until_when(support: Pages) -> None:
+    later = utcnow() + timedelta(minutes=4)
+    hook = make_webhook(throttled=True, pause=300, not_before=later)
+    made = make_delivery(hook, due_at=utcnow() - timedelta(minutes=2))
+    page = support.get(f"/deliveries/{made}")
+    assert "we leave it alone. Next try: in 3 minutes" in page.main
+    assert "taking longer than usual" not in page.main
+
+
 def test_it_says_who_pressed_retry(support: Pages) -> None:
     made = make_delivery(status="failed", tries=10)
     retrying.retry(make_user("support", name="Ana").actor, made)
