@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,10 +10,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.faults.conftest import free_port
 from tests.jobs.processes import Process, until
 
 LINK = re.compile(r"Open (\S+) to make the first administrator")
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
 
 
 @dataclass(slots=True)
