@@ -21,14 +21,16 @@ def make_delivery(webhook: Hook | None = None, **columns: Any) -> UUID:
     body = columns.pop("body", BODY)
     is_test = columns.get("priority") == Priority.TEST
     tag = columns.pop("asset_tag", "AST-00007")
+    name = columns.pop("asset_name", "Projector")
+    happened = columns.pop("occurred_at", None)
     with writing() as current:
         now = database_time(current)
         event = Event(
             event=columns.get("event", "asset.created"),
             asset_id=columns.get("asset_id", 7),
             asset_tag=tag,
-            asset_name="Projector",
-            occurred_at=now,
+            asset_name=name,
+            occurred_at=happened or now,
             body=body,
             is_test=is_test,
         )

@@ -1,0 +1,188 @@
+"""A register some days old, as people would really have it: to look at, and to take pictures of."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import select, update
+
+from portal.delivery.samples import sample_body
+from portal.lib.clock import utcnow
+from portal.models.people import Role
+from portal.models.webhooks import Webhook
+from portal.services import assets, invitations, named_lists, switching, webhooks
+from portal.services.permissions import Actor
+from portal.services.unit import session, writing
+from portal.services.webhook_values import WebhookValues
+from tests.deliveries import change, make_attempt, make_delivery
+from tests.factories import Hook, Person, make_asset, make_user
+
+LIFE: Final = ("asset.created", "asset.updated", "asset.deleted")
+THINGS: Final = (
+    ("ThinkPad T14", "Laptops", "Head office, room 204", "PF4X9Z2K"),
+    ("MacBook Air 13", "Laptops", "Head office, room 117", "C02XK1LZ"),
+    ("Epson EB-L210W", "Projectors", "Training centre", "X8KP0304"),
+    ("Canon EOS R7", "Cameras", "Studio", "033021000417"),
+    ("Makita DDF485", "Tools", "Workshop", None),
+)
+PHASES: Final = {"name": 3.0, "connect": 11.0, "tls": 40.0, "first_byte": 130.0, "total": 143.0}
+HOOKS: Final = (
+    ("Helpdesk", "https://helpdesk.example.com/hooks/assets"),
+    ("Sync to ERP", "https://erp.example.com/api/webhooks/4711"),
+    ("Room booking", "https://rooms.example.com/incoming"),
+    ("Payroll", "https://payroll.example.com/events"),
+)
+# The oldest last; see `Line`.
+LOG: Final = (
+    ("asset.updated", 0, "Helpdesk", "retrying", "refused", None, 3, 4),
+    ("asset.updated", 0, "Sync to ERP", "delivered", None, 200, 1, 4),
+    ("asset.created", 4, "Helpdesk", "retrying", "refused", None, 4, 38),
+    ("asset.created", 4, "Sync to ERP", "delivered", None, 202, 1, 38),
+    ("asset.updated", 2, "Room booking", "failed", "not_found", 404, 10, 96),
+    ("asset.created", 3, "Helpdesk", "delivered", None, 204, 1, 171),
+    ("asset.created", 3, "Sync to ERP", "delivered", None, 200, 2, 171),
+    ("asset.updated", 1, "Sync to ERP", "delivered", None, 200, 1, 260),
+    ("asset.deleted", 1, "Sync to ERP", "stopped", None, None, 1, 1300),
+)
+
+
+class Line(NamedTuple):
+    """One line of the log: which thing by its place in `THINGS`, and how it went."""
+
+    event: str
+    thing: int
+    webhook: str
+    status: str
+    reason: str | None
+    code: int | None
+    tries: int
+    minutes_ago: int
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """What there is to open: one of each, by the first part of its pages' endpoint names."""
+
+    assets: int
+    categories: UUID
+    locations: UUID
+    webhooks: UUID
+    deliveries: UUID
+    people: UUID
+    invitations: UUID
+
+
+def fill(by: Person) -> Filled:
+    """Store all of it, with `by` as the one who did."""
+    ids = _things(by.actor)  # before the webhooks: what these get is written by hand below
+    hooks = _webhooks(by.actor)
+    made = [_delivery(hooks, ids, Line(*each)) for each in LOG]
+    make_delivery(hooks["Payroll"], status="held", asset_tag="AST-00003", asset_name="Epson")
+    colleague = make_user(Role.SUPPORT, name="Ben Novak", email="ben.novak@example.com")
+    return Filled(
+        assets=ids[0],
+        categories=named_lists.choices(named_lists.CATEGORIES)[0][1],
+        locations=named_lists.choices(named_lists.LOCATIONS)[0][1],
+        webhooks=hooks["Helpdesk"].public_id,
+        deliveries=made[0],
+        people=colleague.public_id,
+        invitations=invitations.invite(by.actor, "cleo.marin@example.com", Role.MANAGER),
+    )
+
+
+def _things(by: Actor) -> list[int]:
+    """The assets, the first of them changed once; their ids."""
+    ids = [_thing(by, *each) for each in THINGS]
+    first = assets.find_asset(ids[0])
+    changed = replace(assets.values_of(first), serial_number="PF4X9Z2L")
+    assets.edit_asset(by, ids[0], first.version, changed)
+    return ids
+
+
+def _thing(by: Actor, name: str, category: str, location: str, serial: str | None) -> int:
+    kept = {
+        "category_id": _listed(named_lists.CATEGORIES, by, category),
+        "location_id": _listed(named_lists.LOCATIONS, by, location),
+    }
+    return make_asset(name, by=by, serial_number=serial, manufacturer=name.split()[0], **kept)
+
+
+def _listed(kind: named_lists.NamedList, by: Actor, name: str) -> int:
+    known = {label: row_id for row_id, _, label in named_lists.choices(kind)}
+    if name in known:
+        return known[name]
+    row_id: int = named_lists.find(kind, named_lists.create(kind, by, name)).id
+    return row_id
+
+
+def _webhooks(by: Actor) -> dict[str, Hook]:
+    """Four systems: one in trouble, one that is off, two that are well."""
+    hooks = {name: _webhook(by, name, url) for name, url in HOOKS}
+    now = utcnow()
+    minutes = {"Helpdesk": 171, "Sync to ERP": 4, "Room booking": 3000}
+    for name, ago in minutes.items():
+        _set(hooks[name], last_delivered_at=now - timedelta(minutes=ago))
+    _set(hooks["Helpdesk"], failures_in_row=7, failing_since=now - timedelta(minutes=38))
+    switching.turn_off(by, hooks["Payroll"].public_id)
+    return hooks
+
+
+def _webhook(by: Actor, name: str, url: str) -> Hook:
+    headers = (("X-Tenant", "4711"),) if name == "Helpdesk" else ()
+    values = WebhookValues(name=name, url=url, events=LIFE, headers=headers)
+    public_id = webhooks.create(by, values)
+    row_id = session().scalar(select(Webhook.id).where(Webhook.public_id == public_id))
+    assert row_id is not None
+    return Hook(row_id, public_id, name, url, None)
+
+
+def _set(hook: Hook, **columns: object) -> None:
+    with writing() as current:
+        current.execute(update(Webhook).where(Webhook.id == hook.id).values(**columns))
+
+
+def _delivery(hooks: dict[str, Hook], ids: list[int], line: Line) -> UUID:
+    """A delivery and what was tried for it."""
+    hook, at = hooks[line.webhook], utcnow() - timedelta(minutes=line.minutes_ago)
+    is_over = line.status != "retrying"
+    made = make_delivery(
+        hook,
+        event=line.event,
+        asset_id=ids[line.thing],
+        asset_tag=f"AST-{line.thing + 1:05}",
+        asset_name=THINGS[line.thing][0],
+        body=sample_body(line.event),
+        occurred_at=at,
+        created_at=at,
+        due_at=utcnow() + timedelta(minutes=line.minutes_ago / 2),
+        status=line.status,
+        tries=line.tries,
+        reason=line.reason,
+        code=line.code,
+        took_ms=31 if line.reason == "refused" else 143,
+        stopped_by="Ana Gruber" if line.status == "stopped" else None,
+        finished_at=at if is_over else None,
+    )
+    for number in range(line.tries):
+        _attempt(made, hook, line, at + timedelta(minutes=line.minutes_ago / 12 * number))
+    change(made, attempts=line.tries)
+    return made
+
+
+def _attempt(made: UUID, hook: Hook, line: Line, at: datetime) -> None:
+    arrived = line.status == "delivered"
+    make_attempt(
+        made,
+        url=hook.url,
+        started_at=at,
+        finished_at=at + timedelta(milliseconds=143),
+        outcome="delivered" if arrived else "failed",
+        reason=line.reason if not arrived else None,
+        code=line.code,
+        phases=PHASES if line.code else {"name": 3.0, "total": 31.0},
+        detail="" if line.code else "Connection refused",
+        response_text="Not found" if line.code == 404 else "",
+        response_headers=[["Server", "nginx"]] if line.code else [],
+        request_headers=[["Content-Type", "application/json"], ["X-Tenant", "••••"]],
+    )
