@@ -29,6 +29,8 @@ PERMISSIONS: Final[dict[str, frozenset[Role]]] = {
     "deliveries.read": EVERYONE,
     "deliveries.retry": frozenset({Role.ADMIN, Role.SUPPORT}),
     "deliveries.stop": frozenset({Role.ADMIN, Role.SUPPORT}),
+    # … and for each task what its kind asks for.
+    "tasks.read": EVERYONE,
     "people.manage": ADMIN,
     "audit.read": ADMIN,
     "system.read": ADMIN,

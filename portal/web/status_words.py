@@ -39,6 +39,15 @@ ASSET: Final[Mapping[str, Tag]] = {
     "liquidated": Tag("Disposed of", "archive", "neutral"),
 }
 
+TASK: Final[Mapping[str, Tag]] = {
+    "waiting": Tag("Waiting", "hourglass-split", "info"),
+    "running": Tag("Running", "arrow-repeat", "info"),
+    "paused": Tag("Paused", "pause-circle", "warning"),
+    "done": Tag("Finished", "check-circle-fill", "success"),
+    "stopped": Tag("Stopped", "slash-circle", "neutral"),
+    "failed": Tag("Failed", "x-octagon-fill", "danger"),
+}
+
 PERSON: Final[Mapping[str, Tag]] = {
     "active": Tag("Active", "check-circle-fill", "success"),
     "invited": Tag("Invited", "envelope", "info"),
