@@ -1,0 +1,93 @@
+"""What the tests of reservations and maintenance share: times around now, bodies, rows."""
+
+import json
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+
+from portal.models.assets import Asset
+from portal.models.deliveries import Event
+from portal.models.planning import Maintenance, Reservation
+from portal.services import maintaining, reserving
+from portal.services.permissions import SYSTEM, Actor
+from portal.services.planning_rules import PlanValues, ReservationValues
+from portal.services.unit import session, writing
+
+# Whole hours from tomorrow on, so that intervals meet exactly.
+TOMORROW = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(days=1)
+
+
+def at(hours: float) -> datetime:
+    """So many hours after tomorrow."""
+    return TOMORROW + timedelta(hours=hours)
+
+
+def wish(
+    staff_id: int | None, start: float = 0, end: float = 8, **others: Any
+) -> ReservationValues:
+    """Somebody wants it for some hours from tomorrow on."""
+    return ReservationValues(staff_id=staff_id, starts_at=at(start), ends_at=at(end), **others)
+
+
+def make_reservation(
+    asset_id: int, staff_id: int, start: float = 0, end: float = 8, *, approved: bool = False
+) -> UUID:
+    """A reservation through the services; its public id."""
+    public_id = reserving.reserve(SYSTEM, asset_id, wish(staff_id, start, end))
+    if approved:
+        reserving.approve(SYSTEM, public_id)
+    return public_id
+
+
+def make_maintenance(
+    asset_id: int, *, by: Actor = SYSTEM, started: bool = False, **values: Any
+) -> UUID:
+    """Planned work through the services; its public id."""
+    known: dict[str, Any] = {"title": "Battery check", "due_on": date(2030, 5, 3)}
+    public_id = maintaining.schedule(by, asset_id, PlanValues(**known | values))
+    if started:
+        maintaining.start(by, public_id)
+    return public_id
+
+
+def put_in(asset_id: int, status: str, **columns: Any) -> None:
+    """Put an asset into a state that other actions bring about."""
+    with writing() as current:
+        asset = current.get_one(Asset, asset_id)
+        for name, value in {"status": status, **columns}.items():
+            setattr(asset, name, value)
+
+
+def reservation(public_id: UUID) -> Reservation:
+    """The row as it is now."""
+    session().rollback()
+    return session().scalars(select(Reservation).where(Reservation.public_id == public_id)).one()
+
+
+def maintenance(public_id: UUID) -> Maintenance:
+    """The row as it is now."""
+    session().rollback()
+    return session().scalars(select(Maintenance).where(Maintenance.public_id == public_id)).one()
+
+
+def status_of(asset_id: int) -> str:
+    """The asset's status now."""
+    session().rollback()
+    return session().scalars(select(Asset.status).where(Asset.id == asset_id)).one()
+
+
+def told() -> list[str]:
+    """The names of all events so far, but for the assets' creation."""
+    session().rollback()
+    names = session().scalars(select(Event.event).order_by(Event.id)).all()
+    return [name for name in names if name != "asset.created"]
+
+
+def last_body() -> dict[str, Any]:
+    """The body of the latest event."""
+    session().rollback()
+    latest = session().scalars(select(Event.body).order_by(Event.id.desc()).limit(1)).one()
+    body: dict[str, Any] = json.loads(latest)
+    return body
