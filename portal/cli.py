@@ -7,6 +7,7 @@ import click
 from flask import Flask
 
 from portal.delivery.payload import ActorKind, Origin
+from portal.doctor import doctor
 from portal.lib.emails import is_email, tidy_email
 from portal.models.people import Role
 from portal.services import invitations, joining, passwords
@@ -20,6 +21,7 @@ COMMAND_LINE: Final = Actor(ActorKind.SYSTEM, None, "Command line", Origin.API)
 def init_app(app: Flask) -> None:
     """Register the commands."""
     app.cli.add_command(create_user)
+    app.cli.add_command(doctor)
 
 
 @click.command("create-user")

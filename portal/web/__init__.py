@@ -5,6 +5,7 @@ from flask import Blueprint, Flask
 from portal.web import (
     access,
     account,
+    actions,
     assets,
     auth,
     categories,
@@ -18,6 +19,7 @@ from portal.web import (
     locations,
     operations,
     people,
+    system,
     tasks,
     webhook_forms,
     webhook_switches,
@@ -42,6 +44,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     people.blueprint,
     invitations.blueprint,
     assets.blueprint,
+    actions.blueprint,
     categories.blueprint,
     locations.blueprint,
     deliveries.blueprint,
@@ -52,4 +55,5 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     webhook_switches.blueprint,
     help.blueprint,
     operations.blueprint,
+    system.blueprint,
 )

@@ -54,6 +54,12 @@ PERSON: Final[Mapping[str, Tag]] = {
     "disabled": Tag("Disabled", "slash-circle", "neutral"),
 }
 
+PROCESS: Final[Mapping[str, Tag]] = {
+    "running": Tag("Running", "check-circle-fill", "success"),
+    "silent": Tag("No sign of life", "x-octagon-fill", "danger"),
+    "never": Tag("Never started", "question-circle-fill", "warning"),
+}
+
 
 def delivery_tag(status: str) -> Tag:
     """The tag of a delivery's status, "sending" included."""
@@ -73,3 +79,8 @@ def asset_tag_of(status: str) -> Tag:
 def person_tag(status: str) -> Tag:
     """The tag of a person: active, invited or disabled."""
     return PERSON[status]
+
+
+def process_tag(state: str) -> Tag:
+    """The tag of what a process does: running, silent or never."""
+    return PROCESS[state]

@@ -143,7 +143,7 @@ def test_a_retry_in_hours_is_not_waited_for(support: Pages) -> None:
 
 @pytest.mark.parametrize(
     ("role", "words"),
-    [("support", "Tell your administrator."), ("admin", "delivery worker should be running")],
+    [("support", "Tell your administrator."), ("admin", "See under System what is running")],
 )
 def test_a_long_wait_says_where_to_look(app: Flask, role: str, words: str) -> None:
     made = make_delivery(due_at=utcnow() - timedelta(seconds=20))

@@ -1,0 +1,30 @@
+"""Settings → System: what runs, what waits, and what wants a look."""
+
+from flask import Blueprint, render_template
+
+from portal.lib.clock import utcnow
+from portal.services import findings, report
+from portal.services.duties import read_duties
+from portal.services.health import read_facts
+from portal.web.access import requires
+from portal.web.status_words import process_tag
+
+blueprint = Blueprint("system", __name__, url_prefix="/settings/system")
+
+
+@blueprint.get("")
+@requires("system.read")
+def index() -> str:
+    """The whole portal at one moment."""
+    facts, now = read_facts(), utcnow()
+    return render_template(
+        "system/index.html",
+        found=findings.find(facts, now),
+        duties=read_duties(facts),
+        processes=[each for each in facts.lives if each.name != each.kind],
+        process_tag=process_tag,
+        sending=report.sending_lines(facts, now),
+        queues=report.queue_lines(facts),
+        versions=report.version_lines(facts),
+        settings_in_force=report.setting_lines(facts),
+    )
