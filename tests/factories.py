@@ -12,14 +12,12 @@ from argon2 import PasswordHasher
 from portal.delivery.event_names import EventName
 from portal.delivery.payload import ActorKind, AssetSnapshot, Origin
 from portal.lib.clock import utcnow
-from portal.models.holdings import Staff
 from portal.models.people import Role, User
 from portal.models.webhooks import Webhook, WebhookEvent
-from portal.services import assets, named_lists, outbox, staff, vault
+from portal.services import assets, named_lists, outbox, vault
 from portal.services.asset_rules import AssetValues
 from portal.services.outbox import Happening
 from portal.services.permissions import SYSTEM, Actor
-from portal.services.staff import StaffValues
 from portal.services.unit import writing
 
 PASSWORD = "a long pass phrase"
@@ -133,25 +131,6 @@ def _listed(kind: named_lists.NamedList, name: str) -> int:
     return row_id
 
 
-def make_staff(name: str = "", **columns: Any) -> int:
-    """A member of staff who can hold assets; their row id."""
-    number = next(_numbers)
-    name = name or NAMES[number % len(NAMES)]
-    email = columns.pop("email", f"{name.lower().replace(' ', '.')}.{number}@example.com")
-    with writing() as current:
-        staff = Staff(name=name, email=email, **columns)
-        current.add(staff)
-        current.flush()
-        return staff.id
-
-
 def make_asset(name: str = "ThinkPad T14", *, by: Actor = SYSTEM, **values: Any) -> int:
     """An asset, added through the service (its event is stored as well); its id."""
     return assets.create_asset(by, AssetValues(name=name, **values))
-
-
-def make_staff(name: str = "Maria Lopez", **values: Any) -> int:
-    """A member of staff, added through the service; the row id."""
-    email = values.pop("email", f"{name.lower().replace(' ', '.')}.{next(_numbers)}@example.com")
-    public_id = staff.create(SYSTEM, StaffValues(name=name, email=email, **values))
-    return staff.find(public_id).id

@@ -7,14 +7,14 @@ from portal.models.webhooks import Webhook, WebhookEvent, WebhookState
 from portal.services.unit import session
 
 
-def count_listeners(event: EventName) -> int:
-    """How many active webhooks asked for this event."""
+def count_listeners(*events: EventName) -> int:
+    """How many active webhooks asked for one of these events."""
     wanted = (
-        select(func.count())
+        select(func.count(Webhook.id.distinct()))
         .select_from(Webhook)
         .join(WebhookEvent, WebhookEvent.webhook_id == Webhook.id)
         .where(
-            WebhookEvent.event == event,
+            WebhookEvent.event.in_(events),
             Webhook.state == WebhookState.ACTIVE,
             Webhook.deleted_at.is_(None),
         )

@@ -1,5 +1,6 @@
 """From a row of the register to what its events carry."""
 
+from dataclasses import replace
 from typing import Any, Final
 
 from sqlalchemy import select
@@ -50,10 +51,17 @@ def snapshot(asset: Asset) -> AssetSnapshot:
 
 
 def fields_of(asset: Asset) -> dict[str, Any]:
-    """Everything whose change is worth telling, by its name on the wire."""
+    """Everything whose change is worth telling, by its name on the wire.
+
+    The due time stands apart from the holder, so that a new one is no new holder.
+    """
     seen = snapshot(asset)
     fields = {name: getattr(seen, name) for name in seen.__dataclass_fields__}
-    return fields | {name: getattr(asset, name) for name in QUIET_FIELDS}
+    if seen.holder:
+        fields["holder"] = replace(seen.holder, due_at=None)
+    due_at = seen.holder.due_at if seen.holder else None
+    quiet = {name: getattr(asset, name) for name in QUIET_FIELDS}
+    return fields | {"due_at": due_at} | quiet
 
 
 def ref(named: Category | Location | None) -> Ref | None:

@@ -146,7 +146,7 @@ def _conclude(
         status_from=status_from,
         status_to=status_to,
         changes=differences,
-        note=" – ".join(words for words in (change.remark, change.note) if words),
+        note=". ".join(words for words in (change.remark, change.note) if words),
         event_id=_publish(current, asset, moved.asset, change.action, data),
     )
     timeline.write(current, actor, asset.id, asset.updated_at, entry)

@@ -1,0 +1,175 @@
+"""Beginning and ending a holding, for the verbs that do: inside `writing()`, the asset locked."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from portal.delivery import holding_details
+from portal.delivery.holding_details import ClosedAssignment, StaffRef
+from portal.delivery.payload import Ref
+from portal.models.assets import Asset, AssetStatus, Condition, Location
+from portal.models.holdings import Assignment, AssignmentKind, Staff
+from portal.services import reservations
+from portal.services.legality import Action
+from portal.services.refusals import Refusal
+from portal.services.snapshots import open_assignment, ref
+from portal.services.texts import moment_words
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What a closing event tells of the holding that it ended; nothing where nobody had it."""
+
+    previous_holder: StaffRef | None = None
+    closed_assignment: ClosedAssignment | None = None
+
+
+def active_staff(current: Session, staff_id: int | None) -> Staff:
+    """The person who is to have the asset, kept from leaving until this transaction ends."""
+    if staff_id is None:
+        raise Refusal("Choose who gets it", field="staff_id")
+    staff = current.get(Staff, staff_id, with_for_update={"read": True, "key_share": True})
+    if staff is None:
+        raise Refusal("Choose a person from the list", field="staff_id")
+    if not staff.is_active:
+        raise Refusal(f"{staff.name} has left. Choose somebody else", field="staff_id")
+    return staff
+
+
+def chosen_location(current: Session, location_id: int | None) -> Location | None:
+    """The location, kept from being deleted until this transaction ends."""
+    if location_id is None:
+        return None
+    shared = {"read": True, "key_share": True}
+    location = current.get(Location, location_id, with_for_update=shared)
+    if location is None:
+        sentence = "This location has been deleted. Choose another location"
+        raise Refusal(sentence, field="location_id")
+    return location
+
+
+def refuse_reserved(
+    current: Session, asset: Asset, until: datetime | None, staff: Staff, field: str
+) -> None:
+    """Refuse a holding from now on that would overlap somebody else's approved reservation."""
+    now = asset.updated_at
+    rival = reservations.conflict(current, asset.id, now, until, for_staff_id=staff.id)
+    if rival is None:
+        return
+    name, starts, ends = rival.staff.name, rival.starts_at, moment_words(rival.ends_at)
+    if starts <= now:
+        way_out = f"Wait until then, or reject the reservation of {name}"
+        raise Refusal(f"{name} has reserved this until {ends}. {way_out}", field=field)
+    way_out = "Choose a return time before that" if until else "Check it out until then instead"
+    sentence = f"{name} has reserved this from {moment_words(starts)}. {way_out}"
+    raise Refusal(f"{sentence}, or reject the reservation of {name}", field=field)
+
+
+def begin(
+    current: Session,
+    asset: Asset,
+    staff: Staff,
+    kind: AssignmentKind,
+    *,
+    note: str,
+    due_at: datetime | None = None,
+) -> Assignment:
+    """The person has the asset from now on; their own reservation for this time is fulfilled."""
+    now, at = asset.updated_at, asset.location
+    assignment = Assignment(
+        asset_id=asset.id,
+        staff=staff,
+        kind=kind,
+        started_at=now,
+        due_at=due_at,
+        location={"id": at.id, "name": at.name} if at else None,
+        condition_out=asset.condition,
+        notes=note,
+        reservation_id=reservations.fulfil(current, asset.id, staff.id, now, until=due_at),
+    )
+    current.add(assignment)
+    allocated = kind is AssignmentKind.ALLOCATION
+    asset.status = AssetStatus.ALLOCATED if allocated else AssetStatus.CHECKED_OUT
+    return assignment
+
+
+def end(asset: Asset, action: Action, condition: str | None = None) -> Assignment | None:
+    """Nobody has the asset any more; its new status is the caller's business."""
+    assignment = open_assignment(asset.id)
+    if assignment is None:
+        return None
+    if condition and condition not in set(Condition):
+        raise Refusal("Choose a condition from the list", field="condition_in")
+    assignment.ended_at, assignment.end_reason = asset.updated_at, action
+    asset.condition = assignment.condition_in = condition or asset.condition
+    return assignment
+
+
+def end_by_the_way(asset: Asset, action: Action) -> Ended:
+    """End the holding that may stand in the way of `action`, and say whose it was."""
+    ended = end(asset, action)
+    if ended is None:
+        return Ended()
+    return Ended(staff_ref(ended.staff), ClosedAssignment(ended.id, ended.kind))
+
+
+def staff_ref(staff: Staff) -> StaffRef:
+    """A member of staff as receivers see them."""
+    return StaffRef(staff.id, staff.name, staff.email)
+
+
+def allocation_facts(assignment: Assignment) -> holding_details.Allocation:
+    """An allocation as receivers see it."""
+    return holding_details.Allocation(
+        allocation_id=assignment.id,
+        staff=staff_ref(assignment.staff),
+        allocated_at=assignment.started_at,
+        location=Ref(**assignment.location) if assignment.location else None,
+        condition_out=assignment.condition_out,
+    )
+
+
+def checkout_facts(assignment: Assignment) -> holding_details.Checkout:
+    """A check-out as receivers see it."""
+    return holding_details.Checkout(
+        checkout_id=assignment.id,
+        staff=staff_ref(assignment.staff),
+        checked_out_at=assignment.started_at,
+        due_at=due(assignment),
+        purpose=assignment.purpose,
+        condition_out=assignment.condition_out,
+        reservation_id=assignment.reservation_id,
+    )
+
+
+def due(assignment: Assignment) -> datetime:
+    """When a check-out is due back; every check-out is."""
+    if assignment.due_at is None:
+        raise ValueError(f"Assignment {assignment.id} is no check-out")
+    return assignment.due_at
+
+
+def revocation_facts(asset: Asset, ended: Assignment, reason: str) -> holding_details.Revocation:
+    """How an allocation ended, as receivers see it."""
+    at = ended.ended_at or asset.updated_at
+    return holding_details.Revocation(
+        revoked_at=at,
+        held_days=(at - ended.started_at).days,
+        condition_in=asset.condition,
+        return_location=ref(asset.location),
+        reason=reason,
+    )
+
+
+def return_facts(asset: Asset, ended: Assignment) -> holding_details.Return:
+    """How a check-out ended, as receivers see it."""
+    at = ended.ended_at or asset.updated_at
+    late = at - due(ended)
+    return holding_details.Return(
+        returned_at=at,
+        was_overdue=late.total_seconds() > 0,
+        days_overdue=max(late.days, 0),
+        condition_in=asset.condition,
+        return_location=ref(asset.location),
+    )

@@ -1,0 +1,33 @@
+"""How long the texts of an action may be, and times as its refusals say them."""
+
+from datetime import datetime
+from typing import Final
+
+from portal.extensions import settings
+from portal.lib.clock import utcnow
+from portal.services.refusals import Refusal
+
+LONGEST: Final = {"reason": 200, "purpose": 200, "supplier": 120, "recipient": 120}
+LONGEST_NUMBER: Final = 60
+LONGEST_OTHER: Final = 1000
+CALLED: Final = {"rma_number": "return number"}
+
+
+def longest(name: str) -> int:
+    """How many characters the text of this name may have."""
+    return LONGEST_NUMBER if name.endswith("_number") else LONGEST.get(name, LONGEST_OTHER)
+
+
+def refuse_long(**texts: str | None) -> None:
+    """Refuse the first text that is longer than its column, at the field of its name."""
+    for name, text in texts.items():
+        if len(text or "") > longest(name):
+            called = CALLED.get(name, name.replace("_", " "))
+            raise Refusal(f"Use at most {longest(name)} characters in the {called}", field=name)
+
+
+def moment_words(at: datetime) -> str:
+    """A time in the installation's zone: "3 May 09:00", with the year where it is another."""
+    local, today = at.astimezone(settings().timezone), utcnow().astimezone(settings().timezone)
+    year = "" if local.year == today.year else f" {local.year}"
+    return f"{local.day} {local:%B}{year} {local:%H:%M}"
