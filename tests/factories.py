@@ -12,6 +12,7 @@ from argon2 import PasswordHasher
 from portal.delivery.event_names import EventName
 from portal.delivery.payload import ActorKind, AssetSnapshot, Origin
 from portal.lib.clock import utcnow
+from portal.models.holdings import Staff
 from portal.models.people import Role, User
 from portal.models.webhooks import Webhook, WebhookEvent
 from portal.services import assets, named_lists, outbox, vault
@@ -129,6 +130,16 @@ def _listed(kind: named_lists.NamedList, name: str) -> int:
     public_id = named_lists.create(kind, SYSTEM, name)
     row_id: int = named_lists.find(kind, public_id).id
     return row_id
+
+
+def make_staff(name: str = "Maria Lopez", **columns: Any) -> int:
+    """A member of staff who can hold assets; their row id."""
+    email = columns.pop("email", f"{name.lower().replace(' ', '.')}.{next(_numbers)}@example.com")
+    with writing() as current:
+        staff = Staff(name=name, email=email, **columns)
+        current.add(staff)
+        current.flush()
+        return staff.id
 
 
 def make_asset(name: str = "ThinkPad T14", *, by: Actor = SYSTEM, **values: Any) -> int:

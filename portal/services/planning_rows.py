@@ -38,8 +38,7 @@ def active_staff(current: Session, staff_id: int, *, field: str) -> Staff:
     if staff is None:
         raise Refusal("Choose a person from the list", field=field)
     if not staff.is_active:
-        sentence = f"{staff.name} no longer works here. Choose somebody else"
-        raise Refusal(sentence, field=field)
+        raise Refusal(f"{staff.name} has left. Choose somebody else", field=field)
     return staff
 
 

@@ -11,7 +11,7 @@ from portal.delivery.event_names import EventName
 from portal.delivery.samples import sample_body
 from portal.lib.clock import utcnow
 from portal.models.assets import AssetStatus
-from portal.models.holdings import Assignment
+from portal.models.holdings import Assignment, Staff
 from portal.models.planning import ReservationState
 from portal.services import assets, expiring, reservations, reserving
 from portal.services.permissions import SYSTEM
@@ -196,9 +196,15 @@ def test_what_is_not_for_reserving_is_not_reserved() -> None:
 
 
 def test_whoever_has_left_reserves_nothing() -> None:
-    with pytest.raises(Refusal) as refused:
-        make_reservation(make_asset(), make_staff("Ben", is_active=False))
+    asset_id, ben = make_asset(), make_staff("Ben")
+    waiting = make_reservation(asset_id, ben)
+    with writing() as current:
+        current.get_one(Staff, ben).is_active = False
+    with pytest.raises(Refusal, match="Ben has left") as refused:
+        make_reservation(asset_id, ben)
     assert refused.value.field == "staff_id"
+    with pytest.raises(Refusal, match="Ben has left"):
+        reserving.approve(SYSTEM, waiting)
 
 
 def test_support_may_look_and_not_decide() -> None:
