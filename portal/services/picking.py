@@ -19,6 +19,7 @@ from portal.models.deliveries import (
     has_no_live_lease,
     is_open,
 )
+from portal.services import rollups
 from portal.services.dispatch import NOW, Wanted, head_of
 from portal.services.verdicts import columns, standing_of
 
@@ -122,6 +123,8 @@ def _goes_on(connection: Connection, row: AnyRow, kind: AttemptKind, now: dateti
         .where(Delivery.id == row.id)
         .values(**values, lease_token=None, lease_until=None, reason=Reason.INTERRUPTED)
     )
+    entry = rollups.Entry(row.webhook_id, values["status"], row.priority, row.prior_status)
+    rollups.count(connection, [entry], now)
     return False
 
 

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, select, update
 
@@ -18,7 +18,7 @@ from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Attempt, AttemptBody, Delivery
 from portal.models.webhooks import WebhookState
-from portal.services import switching
+from portal.services import rollups, switching
 from portal.services.claiming import Claim
 from portal.services.unit import insert_or_ignore
 from portal.services.verdicts import columns, standing_of
@@ -168,6 +168,9 @@ def _write_deliveries(
     owned: Owned,
     now: datetime,
 ) -> None:
+    ended = [result for result in results if result.claim.delivery_id in decisions]
+    if not ended:
+        return
     rows = [
         {
             "delivery": result.claim.delivery_id,
@@ -182,12 +185,19 @@ def _write_deliveries(
                 now,
             ),
         }
-        for result in results
-        if result.claim.delivery_id in decisions
+        for result in ended
     ]
-    if rows:
-        statement = update(Delivery).where(Delivery.id == bindparam("delivery"))
-        connection.execute(statement, rows)
+    statement = update(Delivery).where(Delivery.id == bindparam("delivery"))
+    connection.execute(statement, rows)
+    entries = [_entry(result, row, owned) for result, row in zip(ended, rows, strict=True)]
+    rollups.count(connection, entries, now)
+
+
+def _entry(result: Result, row: dict[str, Any], owned: Owned) -> rollups.Entry:
+    before = owned[result.claim.delivery_id]
+    return rollups.Entry(
+        result.claim.webhook.id, row["status"], before.priority, before.prior_status
+    )
 
 
 def _ends(results: Sequence[Result]) -> dict[int, list[End]]:

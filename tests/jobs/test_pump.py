@@ -13,6 +13,7 @@ from portal.database import database_now
 from portal.delivery.event_names import EventName
 from portal.extensions import db
 from portal.models.deliveries import AttemptBody, Delivery
+from portal.models.rollups import Rollup
 from portal.models.webhooks import Webhook
 from portal.services import dispatch
 from portal.services.unit import writing
@@ -208,3 +209,15 @@ def test_nothing_is_claimable_while_it_is_off_or_not_yet_due(app: Flask) -> None
         later = database_now(current.connection()) + timedelta(seconds=30)
         current.execute(update(Delivery).values(due_at=later))
     assert not dispatch.has_claimable()
+
+
+def test_what_ends_is_counted_by_the_hour(receiver: Receiver) -> None:
+    hook = make_webhook(receiver.url)
+    publish(asset_id=1)
+    deliver_due()
+    receiver.answer(status=410)
+    publish(asset_id=2)
+    deliver_due()
+    db.session.rollback()
+    (counted,) = db.session.query(Rollup)
+    assert (counted.webhook_id, counted.delivered, counted.failed) == (hook.id, 1, 1)
