@@ -2,11 +2,13 @@
 
 import socket
 from collections.abc import Hashable, Sequence
+from typing import NamedTuple
 
 import pycurl
 import requests
 
 from portal.delivery.address import AddressGuard
+from portal.delivery.lookups import CACHE_SECONDS
 
 MAX_BODY = 64 * 1024
 """Bytes of an answer's body that are read; then the connection is dropped."""
@@ -38,11 +40,26 @@ _FIXED_OPTIONS = {
     pycurl.SSL_VERIFYHOST: 2,
     pycurl.OPT_CERTINFO: 1,
     pycurl.TCP_NODELAY: 1,
-    pycurl.DNS_CACHE_TIMEOUT: 60,
+    pycurl.DNS_CACHE_TIMEOUT: CACHE_SECONDS,
     # Most servers drop an idle connection after a minute; a receiver that moved is followed.
     pycurl.MAXAGE_CONN: MAX_IDLE,
     pycurl.MAXLIFETIME_CONN: MAX_CONNECTION_AGE,
 }
+
+
+class Order(NamedTuple):
+    """A request that was asked for at `began` (monotonic); `timeout` in seconds covers all of it.
+
+    `url` and `headers` are checked and as libcurl takes them; `opens` is passed to the guard.
+    """
+
+    key: Hashable
+    request: requests.PreparedRequest
+    url: str
+    headers: Sequence[str]
+    began: float
+    timeout: float
+    opens: tuple[str, int] | None
 
 
 class CurlHandle:
@@ -62,6 +79,7 @@ class CurlHandle:
         "request",
         "socket_errno",
         "truncated",
+        "waited",
     )
 
     def __init__(self, guard: AddressGuard, ca_file: str) -> None:
@@ -88,27 +106,32 @@ class CurlHandle:
         self.refusal: str | None = None
         self.opened = self.truncated = False
         self.head_size = self.socket_errno = 0
+        self.waited = 0.0
         self.head = []
         self.body = bytearray()
 
-    def load(
-        self,
-        key: Hashable,
-        request: requests.PreparedRequest,
-        url: str,
-        headers: Sequence[str],
-        timeout: float,
-        opens: tuple[str, int] | None,
-    ) -> None:
-        """Set what differs from request to request. `timeout` is the total, in seconds."""
-        self.key, self.request, self.opens = key, request, opens
+    def load(self, order: Order, waited: float) -> None:
+        """Set what differs from request to request. `waited`: seconds since it was asked for."""
+        self.key, self.request, self.opens = order.key, order.request, order.opens
+        self.waited = waited
         setopt = self.curl.setopt
-        setopt(pycurl.URL, url)
-        setopt(pycurl.HTTPHEADER, headers)
-        body = request.body or b""
+        setopt(pycurl.URL, order.url)
+        setopt(pycurl.HTTPHEADER, order.headers)
+        body = order.request.body or b""
         setopt(pycurl.POSTFIELDS, body.encode() if isinstance(body, str) else body)
-        setopt(pycurl.TIMEOUT_MS, max(1, int(timeout * 1000)))
-        setopt(pycurl.CONNECTTIMEOUT_MS, max(1, int(min(timeout, CONNECT_TIMEOUT) * 1000)))
+        left = order.timeout - waited
+        setopt(pycurl.TIMEOUT_MS, max(1, int(left * 1000)))
+        setopt(pycurl.CONNECTTIMEOUT_MS, max(1, int(min(left, CONNECT_TIMEOUT) * 1000)))
+
+    @property
+    def has_address(self) -> bool:
+        """Whether the name has been looked up, or a connection was open already."""
+        return self.opened or self.refusal is not None or self.socket_errno != 0 or self.is_reused
+
+    @property
+    def is_reused(self) -> bool:
+        """Whether the request goes over a connection that was open already."""
+        return self.peer is not None and not self.opened
 
     def _open_socket(self, _purpose: int, wanted: pycurl.CurlSockAddr) -> int:
         """Vet each address before a packet goes there; libcurl then tries the host's next one."""

@@ -83,15 +83,18 @@ def _code(curl: pycurl.Curl) -> int | None:
 
 
 def _phases(handle: CurlHandle) -> Phases:
-    getinfo = handle.curl.getinfo
-    # libcurl writes 0 for a phase that there was not.
+    def seconds(phase: int) -> float | None:
+        # libcurl writes 0 for a phase that there was not.
+        spent: float = handle.curl.getinfo(phase)
+        return handle.waited + spent if spent else None
+
     return Phases(
-        name_lookup=getinfo(pycurl.NAMELOOKUP_TIME) or None,
-        connect=getinfo(pycurl.CONNECT_TIME) or None,
-        tls=getinfo(pycurl.APPCONNECT_TIME) or None,
+        name_lookup=seconds(pycurl.NAMELOOKUP_TIME),
+        connect=seconds(pycurl.CONNECT_TIME),
+        tls=seconds(pycurl.APPCONNECT_TIME),
         # libcurl fills this one in even when nothing ever came.
-        first_byte=getinfo(pycurl.STARTTRANSFER_TIME) if handle.head else None,
-        total=getinfo(pycurl.TOTAL_TIME),
+        first_byte=seconds(pycurl.STARTTRANSFER_TIME) if handle.head else None,
+        total=handle.waited + handle.curl.getinfo(pycurl.TOTAL_TIME),
     )
 
 

@@ -14,10 +14,11 @@ from requests.structures import CaseInsensitiveDict
 
 from portal.delivery.address import AddressGuard
 from portal.delivery.certificate_dates import CertificateDates
-from portal.delivery.curl_handle import CurlHandle
+from portal.delivery.curl_handle import CurlHandle, Order
 from portal.delivery.curl_outcome import exchange_of, unsendable
 from portal.delivery.exchange import Exchange, Phases
 from portal.delivery.headers import HeaderError
+from portal.delivery.lookups import Lookups, Name, name_of
 from portal.delivery.reason_keys import Reason
 from portal.delivery.request_head import header_lines
 from portal.delivery.trust import TrustStore
@@ -33,6 +34,8 @@ _TO_EPOLL = {
 _READABLE = select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR
 _MAX_EVENTS = 64
 """Sockets served before finished requests are looked for: none waits long for the others."""
+_TURNS_EVERY = 0.05  # seconds between two looks at whose name may be looked up next
+_NO_TURN = "Too many other names could not be looked up; this one had no turn in time."
 
 
 def prepare(url: str, headers: Sequence[tuple[str, str]], body: bytes) -> requests.PreparedRequest:
@@ -64,6 +67,8 @@ class Transport:
         self._certificates = CertificateDates(2 * max_in_flight)
         self._idle: list[CurlHandle] = []
         self._busy: dict[pycurl.Curl, CurlHandle] = {}
+        self._lookups: Lookups[Order] = Lookups()
+        self._looking_up: dict[CurlHandle, Name] = {}
         self._ended: list[Exchange] = []
         self._watched: set[int] = set()
         self._epoll = select.epoll()
@@ -76,7 +81,7 @@ class Transport:
     @property
     def in_flight(self) -> int:
         """How many requests were started and not yet handed back."""
-        return len(self._busy) + len(self._ended)
+        return len(self._busy) + len(self._ended) + self._lookups.waiting
 
     @property
     def free(self) -> int:
@@ -112,10 +117,12 @@ class Transport:
             refused = requests.exceptions.InvalidHeader(str(error), request=request)
             self._ended.append(unsendable(key, request, Reason.BAD_HEADERS, refused))
         else:
-            handle = self._take_handle()
-            handle.load(key, request, url, lines, timeout, opens)
-            self._busy[handle.curl] = handle
-            self._multi.add_handle(handle.curl)
+            order = Order(key, request, url, lines, monotonic(), timeout, opens)
+            name = name_of(url)
+            if name is None or self._lookups.is_known(name):
+                self._begin(order)
+            elif self._lookups.ask(name, order.began + timeout, order):
+                self._begin(order, name)
 
     def drive(self, wait: float) -> list[Exchange]:
         """Move bytes for at most `wait` seconds; return as soon as a request has ended.
@@ -123,10 +130,11 @@ class Transport:
         Returns at once when nothing is in flight.
         """
         until = monotonic() if self._ended else monotonic() + wait
-        while self._busy:
+        while self._busy or self._lookups.waiting:
             self._serve_sockets(until)
             self._serve_timer()
             self._collect()
+            self._take_turns()
             if self._ended or monotonic() >= until:
                 break
         ended, self._ended = self._ended, []
@@ -139,7 +147,8 @@ class Transport:
         for handle in list(self._busy.values()):
             keys.append(handle.key)
             self._release(handle)
-        return keys
+        self._looking_up.clear()
+        return keys + [order.key for order in self._lookups.abandon()]
 
     def close(self) -> None:
         """Drop everything and give back all sockets and handles.
@@ -155,6 +164,37 @@ class Transport:
         self._epoll.close()
         self._trust.close()
 
+    def _begin(self, order: Order, name: Name | None = None) -> None:
+        """Give the request to libcurl. `name`: what it has to look up for it."""
+        handle = self._take_handle()
+        handle.load(order, waited=monotonic() - order.began)
+        self._busy[handle.curl] = handle
+        if name is not None:
+            self._looking_up[handle] = name
+        self._multi.add_handle(handle.curl)
+
+    def _take_turns(self) -> None:
+        """Note which names have been found, and begin what has waited for that."""
+        for handle in [each for each in self._looking_up if each.has_address]:
+            self._note_name(handle)
+        if not self._lookups.waiting:
+            return
+        for order in self._lookups.overdue():
+            late = requests.exceptions.ConnectTimeout(_NO_TURN, request=order.request)
+            self._ended.append(unsendable(order.key, order.request, Reason.DNS, late))
+        for order in self._lookups.ready():
+            name = name_of(order.url)
+            self._begin(order, None if name and self._lookups.is_known(name) else name)
+
+    def _note_name(self, handle: CurlHandle, *, hangs: bool = False) -> None:
+        name = self._looking_up.pop(handle)
+        if handle.is_reused:
+            self._lookups.spared(name)
+        elif handle.has_address:
+            self._lookups.found(name)
+        else:
+            self._lookups.lost(name, hangs=hangs)
+
     def _take_handle(self) -> CurlHandle:
         return self._idle.pop() if self._idle else CurlHandle(self._guard, self._trust.ca_file)
 
@@ -165,6 +205,8 @@ class Transport:
         self._idle.append(handle)
 
     def _serve_sockets(self, until: float) -> None:
+        if self._lookups.waiting:
+            until = min(until, monotonic() + _TURNS_EVERY)
         wake_at = until if self._timer_at is None else min(until, self._timer_at)
         for fd, ready in self._epoll.poll(max(0.0, wake_at - monotonic()), _MAX_EVENTS):
             mask = pycurl.CSELECT_IN if ready & _READABLE else 0
@@ -187,6 +229,8 @@ class Transport:
                 self._finish(self._busy[curl], code, message)
 
     def _finish(self, handle: CurlHandle, code: int, message: str) -> None:
+        if handle in self._looking_up:
+            self._note_name(handle, hangs=code == pycurl.E_OPERATION_TIMEDOUT)
         self._ended.append(exchange_of(handle, code, message, self._certificates))
         self._release(handle)
 

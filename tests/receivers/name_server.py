@@ -3,7 +3,7 @@
 import socket
 import struct
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -13,9 +13,13 @@ _NO_SUCH_NAME = 0x8183
 
 
 class NameServer:
-    """Answers A queries at 127.0.0.1:53; a name with several answers gives one after the other."""
+    """Answers A queries at 127.0.0.1:53; a name with several answers gives one after the other.
 
-    def __init__(self, names: Mapping[str, Sequence[str]]) -> None:
+    A name in `silent` is never answered. `asked` lists what A queries came for.
+    """
+
+    def __init__(self, names: Mapping[str, Sequence[str]], silent: Collection[str] = ()) -> None:
+        self._silent = frozenset(silent)
         self._names = {name: list(addresses) for name, addresses in names.items()}
         self.asked: list[str] = []
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -42,7 +46,9 @@ class NameServer:
             query, asker = self._socket.recvfrom(512)
             if not query:
                 return
-            self._socket.sendto(self._reply(query), asker)
+            name, _ = _read_name(query)
+            if name not in self._silent:
+                self._socket.sendto(self._reply(query), asker)
 
     def _reply(self, query: bytes) -> bytes:
         name, end = _read_name(query)

@@ -10,10 +10,10 @@ import pytest
 
 from portal.delivery.address import AddressGuard
 from portal.delivery.reason_keys import Reason
-from portal.delivery.transport import Transport
+from portal.delivery.transport import Transport, prepare
 from tests.receiver import Receiver
 from tests.receivers.name_server import NameServer
-from tests.receivers.sending import send
+from tests.receivers.sending import drive_all, send
 
 PUBLIC = "93.184.215.14"
 PRIVATE = "10.0.0.1"
@@ -96,3 +96,54 @@ def test_the_portal_is_closed_at_its_public_address_too() -> None:
         assert "the portal itself" in exchange.detail
         assert send(transport, other.url).reason is None
     assert portal.connections_seen == 0
+
+
+HANGING = [f"hang{number}.example.com" for number in range(24)]
+
+
+@pytest.mark.netns(addresses=[PUBLIC])
+def test_24_lookups_that_hang_leave_a_healthy_name_alone() -> None:
+    transport = Transport(AddressGuard())
+    with (
+        NameServer({"erp.example.com": [PUBLIC]}, silent=HANGING),
+        Receiver(host=PUBLIC, port=8080),
+        Receiver(host=PUBLIC, port=8081),
+    ):
+        assert send(transport, "http://erp.example.com:8080/").reason is None
+        for host in HANGING:
+            transport.start(host, prepare(f"http://{host}/", (), b""), timeout=8)
+        # An address kept from before, and one that libcurl has to look up anew.
+        for port in (8080, 8081):
+            transport.start(port, prepare(f"http://erp.example.com:{port}/", (), b""), timeout=2)
+        ended = drive_all(transport, within=12)
+    healthy, hung = ended[:2], ended[2:]
+    assert {exchange.key: exchange.reason for exchange in healthy} == {8080: None, 8081: None}
+    assert max(exchange.phases.total or 9 for exchange in healthy) < 0.5
+    assert {exchange.reason for exchange in hung} == {Reason.DNS}
+    assert len(hung) == len(HANGING)
+    transport.close()
+
+
+@pytest.mark.netns(addresses=[PUBLIC])
+def test_a_burst_to_one_host_asks_for_its_name_once() -> None:
+    transport = Transport(AddressGuard())
+    with NameServer({"erp.example.com": [PUBLIC]}) as names, Receiver(host=PUBLIC, port=80) as erp:
+        for number in range(30):
+            transport.start(number, prepare("http://erp.example.com/", (), b""), timeout=5)
+        ended = drive_all(transport)
+    assert [exchange.reason for exchange in ended] == [None] * 30
+    assert names.asked == ["erp.example.com"]
+    assert len(erp.received) == 30
+    transport.close()
+
+
+@pytest.mark.netns
+def test_who_has_no_turn_in_time_ends_at_its_deadline() -> None:
+    transport = Transport(AddressGuard())
+    with NameServer({}, silent=HANGING):
+        began = time.monotonic()
+        for number in range(3):
+            transport.start(number, prepare(f"http://{HANGING[0]}/", (), b""), timeout=0.5)
+        ended = drive_all(transport)
+    assert [exchange.reason for exchange in ended] == [Reason.DNS] * 3
+    assert time.monotonic() - began < 1.5

@@ -1,0 +1,140 @@
+"""Whose name may be looked up now: turns, places and memory, on a clock that the test moves."""
+
+from collections.abc import Iterable
+
+import pytest
+
+from portal.delivery.lookups import Lookups, Name, name_of
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def lookups(clock: Clock) -> Lookups[str]:
+    return Lookups(clock)
+
+
+def name(host: str | int, port: int = 443) -> Name:
+    return Name(f"{host}.example.com", port)
+
+
+def ask(lookups: Lookups[str], *hosts: str | int, until: float = 1e9) -> list[str]:
+    """Who of them may go at once."""
+    return [str(host) for host in hosts if lookups.ask(name(host), until, str(host))]
+
+
+def fail(lookups: Lookups[str], hosts: Iterable[str | int], *, hangs: bool = False) -> None:
+    for host in hosts:
+        lookups.lost(name(host), hangs=hangs)
+
+
+def test_a_host_is_looked_up_once_at_a_time(lookups: Lookups[str]) -> None:
+    assert ask(lookups, "a", "a", "b") == ["a", "b"]
+    assert lookups.ready() == []
+    lookups.found(name("a"))
+    assert lookups.is_known(name("a"))
+    assert lookups.ready() == ["a"]
+
+
+def test_another_port_of_the_host_takes_its_turn_after_the_first(lookups: Lookups[str]) -> None:
+    assert lookups.ask(name("a"), 1e9, "first")
+    assert not lookups.ask(name("a", 8443), 1e9, "second")
+    lookups.found(name("a"))
+    assert not lookups.is_known(name("a", 8443))
+    assert lookups.ready() == ["second"]
+
+
+def test_strangers_leave_places_for_hosts_that_answered(lookups: Lookups[str]) -> None:
+    ask(lookups, "good", "fine")
+    lookups.found(name("good", 80))
+    lookups.found(name("fine", 80))
+    assert len(ask(lookups, *range(24))) == 8
+    assert ask(lookups, "good", "fine", "stranger") == ["good", "fine"]
+
+
+def test_hosts_that_failed_share_five_places(lookups: Lookups[str]) -> None:
+    for batch in (range(8), range(8, 16)):
+        ask(lookups, *batch)
+        fail(lookups, batch)
+    assert len(ask(lookups, *range(16))) == 5
+    assert ask(lookups, "a", "b", "c", "d") == ["a", "b", "c"]
+    fail(lookups, range(5))
+    assert lookups.ready() == ["d", "5", "6", "7", "8"]  # eight in all
+
+
+def test_a_slow_answer_makes_a_suspect_and_a_quick_one_clears_it(
+    lookups: Lookups[str], clock: Clock
+) -> None:
+    ask(lookups, *range(6))
+    clock.now += 2
+    for host in range(6):
+        lookups.found(name(host))
+    clock.now += 60
+    assert len(ask(lookups, *range(6))) == 5
+    lookups.found(name(0))
+    assert lookups.ready() == ["5"]
+    clock.now += 60
+    assert len(ask(lookups, 0)) == 1
+
+
+def test_threads_that_still_hang_are_counted_until_the_resolver_gives_up(
+    lookups: Lookups[str], clock: Clock
+) -> None:
+    for _ in range(2):
+        batch = [f"{clock.now}-{number}" for number in range(8)]
+        assert len(ask(lookups, *batch)) == 8
+        clock.now += 4
+        fail(lookups, batch, hangs=True)
+    assert ask(lookups, "stranger") == []
+    clock.now += 3
+    assert lookups.ready() == ["stranger"]
+
+
+def test_an_address_is_forgotten_before_libcurl_forgets_it(
+    lookups: Lookups[str], clock: Clock
+) -> None:
+    ask(lookups, "a")
+    lookups.found(name("a"))
+    clock.now += 54
+    assert lookups.is_known(name("a"))
+    clock.now += 2
+    assert not lookups.is_known(name("a"))
+
+
+def test_who_waits_too_long_is_given_back(lookups: Lookups[str], clock: Clock) -> None:
+    ask(lookups, "a", "a", until=105)
+    assert lookups.overdue() == []
+    clock.now = 105
+    assert lookups.overdue() == ["a"]
+    assert lookups.waiting == 0
+
+
+def test_a_connection_that_was_open_teaches_nothing(lookups: Lookups[str]) -> None:
+    ask(lookups, "a", "a")
+    lookups.spared(name("a"))
+    assert not lookups.is_known(name("a"))
+    assert lookups.ready() == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        ("https://erp.example.com/x", Name("erp.example.com", 443)),
+        ("http://erp.example.com:8080/", Name("erp.example.com", 8080)),
+        ("http://192.0.2.7/", None),
+        ("https://[2001:db8::1]:444/", None),
+        ("https://[fe80::1%25eth0]/", None),
+    ],
+)
+def test_an_address_in_figures_needs_no_lookup(url: str, found: Name | None) -> None:
+    assert name_of(url) == found
