@@ -8,6 +8,7 @@ from portal.models import (
     planning,
     records,
     rollups,
+    stock,
     tasks,
     webhooks,
 )
@@ -20,6 +21,7 @@ __all__ = [
     "planning",
     "records",
     "rollups",
+    "stock",
     "tasks",
     "webhooks",
 ]

@@ -7,7 +7,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Final
 
-from portal.models.assets import Condition
+from portal.models.assets import AssetKind, Condition
 
 TAG: Final = re.compile(r"[A-Za-z0-9._/-]{1,40}")
 LONGEST_NOTES: Final = 10_000
@@ -23,6 +23,8 @@ TEXTS: Final = {
     "supplier": "supplier",
     "order_number": "order number",
 }
+LONGEST_UNIT: Final = 40
+MOST: Final = 1_000_000_000
 LONGEST_TEXT: Final = 120
 
 
@@ -30,7 +32,8 @@ LONGEST_TEXT: Final = 120
 class AssetValues:
     """What a person may say of an asset; only actions move status, holder and quantity.
 
-    An empty `asset_tag` asks for the next number. Money is in the installation's currency.
+    An empty `asset_tag` asks for the next number. Money is in the installation's currency. `kind`
+    and `quantity` count when the asset is added, and never again.
     """
 
     asset_tag: str = ""
@@ -48,6 +51,10 @@ class AssetValues:
     warranty_expires: date | None = None
     reservable: bool = True
     notes: str | None = None
+    kind: str = AssetKind.ITEM
+    quantity: int | None = None
+    min_quantity: int | None = None
+    unit: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +67,13 @@ class Fault:
 
 def faults(values: AssetValues) -> list[Fault]:
     """Everything that keeps these values out of the register, in the order of the form."""
-    return [*_of_texts(values), *_of_tag(values), *_of_choices(values), *_of_numbers(values)]
+    return [
+        *_of_texts(values),
+        *_of_tag(values),
+        *_of_choices(values),
+        *_of_numbers(values),
+        *_of_stock(values),
+    ]
 
 
 def _of_tag(values: AssetValues) -> Iterator[Fault]:
@@ -84,6 +97,8 @@ def _of_texts(values: AssetValues) -> Iterator[Fault]:
 
 
 def _of_choices(values: AssetValues) -> Iterator[Fault]:
+    if values.kind not in set(AssetKind):
+        yield Fault("kind", "Choose whether it is a single item or stock")
     if values.condition not in set(Condition):
         yield Fault("condition", "Choose the condition from the list")
 
@@ -103,3 +118,13 @@ def _of_numbers(values: AssetValues) -> Iterator[Fault]:
             yield Fault(field, f"Check the year of the {called}")
     if bought and ends and ends < bought:
         yield Fault("warranty_expires", "The warranty cannot end before the purchase date")
+
+
+def _of_stock(values: AssetValues) -> Iterator[Fault]:
+    if values.kind == AssetKind.STOCK and values.quantity is None:
+        yield Fault("quantity", "Enter how many there are")
+    for field, number in (("quantity", values.quantity), ("min_quantity", values.min_quantity)):
+        if number is not None and not 0 <= number <= MOST:
+            yield Fault(field, f"Enter a number from 0 to {MOST:,}")
+    if len(values.unit or "") > LONGEST_UNIT:
+        yield Fault("unit", f"Use at most {LONGEST_UNIT} characters in the unit")

@@ -10,7 +10,7 @@ from portal.delivery import event_details
 from portal.delivery.event_details import UpdateReason
 from portal.lib.clock import utcnow
 from portal.models.assets import Asset, AssetKind, AssetStatus, Category, Location
-from portal.services import transition
+from portal.services import stock, transition
 from portal.services.asset_rules import AssetValues, faults
 from portal.services.legality import Action
 from portal.services.numbering import next_tag
@@ -35,6 +35,7 @@ PLAIN: Final = (
     "reservable",
     "notes",
 )
+OF_STOCK: Final = ("min_quantity", "unit")
 LONGEST_REASON: Final = 200
 
 
@@ -47,11 +48,13 @@ def find_asset(asset_id: int) -> Asset:
 
 
 def create_asset(actor: Actor, values: AssetValues) -> int:
-    """Add an item to the register (asset.created); return its id."""
+    """Add an item, or a kind of stock, to the register (asset.created); return its id."""
     with writing() as current:
         require(current, actor, "assets.edit")
         _refuse_faulty(values)
         asset = _store_new(current, values)
+        if asset.kind == AssetKind.STOCK:
+            stock.begin(current, actor, asset, values.quantity or 0)
         change = Change(
             action=Action.CREATE,
             make=lambda *_: None,
@@ -110,7 +113,7 @@ def _store_new(current: Session, values: AssetValues) -> Asset:
     def store() -> Asset:
         asset = Asset(
             asset_tag=values.asset_tag or next_tag(current),
-            kind=AssetKind.ITEM,
+            kind=values.kind,
             status=AssetStatus.AVAILABLE,
             created_at=now,
             updated_at=now,
@@ -140,7 +143,7 @@ def _look(current: Session, values: AssetValues, own_id: int | None) -> Callable
 
 
 def _fill(current: Session, asset: Asset, values: AssetValues) -> None:
-    for column in PLAIN:
+    for column in (*PLAIN, *(OF_STOCK if asset.kind == AssetKind.STOCK else ())):
         setattr(asset, column, getattr(values, column))
     # A shared lock: neither can be deleted before this transaction has committed.
     asset.category = _chosen(current, Category, values.category_id, "category")
@@ -168,5 +171,5 @@ def values_of(asset: Asset) -> AssetValues:
         asset_tag=asset.asset_tag,
         category_id=asset.category_id,
         location_id=asset.location_id,
-        **{column: getattr(asset, column) for column in PLAIN},
+        **{column: getattr(asset, column) for column in (*PLAIN, *OF_STOCK, "kind", "quantity")},
     )

@@ -21,7 +21,7 @@ from portal.services.obstacles import why_not
 from portal.services.refusals import Refusal
 from portal.services.snapshots import open_assignment
 from portal.services.unit import once_only
-from portal.web import holding_actions
+from portal.web import holding_actions, stock_actions
 from portal.web.access import actor, can, owner, requires
 from portal.web.action_pages import ActionPage, Doing
 from portal.web.forms.actions import ActionForm
@@ -31,7 +31,7 @@ Answer = Response | tuple[str, int]
 View = Callable[..., Answer]
 
 # In the order of the buttons.
-PAGES: Final[tuple[ActionPage, ...]] = (*holding_actions.PAGES,)
+PAGES: Final[tuple[ActionPage, ...]] = (*holding_actions.PAGES, *stock_actions.PAGES)
 BY_ACTION: Final = {page.action: page for page in PAGES}
 
 blueprint = Blueprint("actions", __name__, url_prefix="/assets/<int(max=2147483647):asset_id>")

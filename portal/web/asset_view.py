@@ -8,7 +8,7 @@ from typing import Any, Final
 from flask import current_app
 from wtforms import Field
 
-from portal.models.assets import Activity, Asset, AssetStatus
+from portal.models.assets import Activity, Asset, AssetKind, AssetStatus
 from portal.services.legality import Action
 from portal.web.forms.assets import AssetFilterForm
 from portal.web.frame import page_url
@@ -28,6 +28,9 @@ LABELS: Final[Mapping[str, str]] = {
     "asset_tag": "Asset tag",
     "category": "Category",
     "location": "Location",
+    "quantity": "How many there are",
+    "min_quantity": "Low below",
+    "unit": "Unit",
     "condition": "Condition",
     "reservable": "People may reserve it",
     "manufacturer": "Manufacturer",
@@ -41,6 +44,8 @@ LABELS: Final[Mapping[str, str]] = {
     "notes": "Notes",
 }
 LONGEST_IN_TIMELINE: Final = 160
+OF_STOCK: Final = frozenset({"quantity", "min_quantity", "unit"})
+OF_ITEMS: Final = frozenset({"reservable"})
 DATES: Final = frozenset({"purchase_date", "warranty_expires"})
 
 
@@ -88,7 +93,8 @@ _STATES: Final[Mapping[AssetStatus, str]] = {
 def facts_of(asset: Asset) -> list[tuple[str, str]]:
     """Everything known of the asset but its tag and name, in the order of the form."""
     named = {"category": asset.category, "location": asset.location}
-    names = [name for name in LABELS if name not in {"asset_tag", "name"}]
+    left_out = {"asset_tag", "name"} | (OF_ITEMS if asset.kind == AssetKind.STOCK else OF_STOCK)
+    names = [name for name in LABELS if name not in left_out]
     return [(LABELS[name], _known(asset, name, named)) for name in names]
 
 

@@ -5,22 +5,42 @@ from typing import Any, Final
 from uuid import UUID
 
 from flask import current_app
-from wtforms import BooleanField, Form, HiddenField, SelectField, StringField, TextAreaField
+from wtforms import (
+    BooleanField,
+    Form,
+    HiddenField,
+    RadioField,
+    SelectField,
+    StringField,
+    TextAreaField,
+)
 from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 from wtforms.widgets import DateInput
 
 from portal.lib.calendar_months import add_months
-from portal.models.assets import AssetStatus, Condition
+from portal.models.assets import AssetKind, AssetStatus, Condition
 from portal.services import named_lists
 from portal.services.asset_lists import AssetFilter
 from portal.services.asset_rules import AssetValues, Fault, faults
 from portal.services.refusals import Refusal
 from portal.web.forms.base import PortalForm, tidy
-from portal.web.forms.typed import TypedField, read_amount, read_day, read_months, row_id
+from portal.web.forms.typed import (
+    TypedField,
+    read_amount,
+    read_count,
+    read_day,
+    read_months,
+    row_id,
+)
 from portal.web.status_words import ASSET
 
 CONDITIONS: Final = [SelectChoice(each.value, each.value.capitalize()) for each in Condition]
 ALL: Final = SelectChoice("", "All")
+KINDS: Final = [
+    SelectChoice(AssetKind.ITEM.value, "A single thing"),
+    SelectChoice(AssetKind.STOCK.value, "Stock, counted by number"),
+]
+NUMERIC: Final = {"inputmode": "numeric", "autocomplete": "off"}
 # Texts that are absent, not empty, when nothing is typed.
 OPTIONAL_TEXTS: Final = (
     "manufacturer",
@@ -29,6 +49,7 @@ OPTIONAL_TEXTS: Final = (
     "supplier",
     "order_number",
     "notes",
+    "unit",
 )
 
 
@@ -64,6 +85,12 @@ class AssetForm(PortalForm):
         render_kw={"inputmode": "numeric"},
     )
     notes = TextAreaField("Notes")
+    kind = RadioField(
+        "What it is", choices=KINDS, default=AssetKind.ITEM.value, validate_choice=False
+    )
+    quantity = TypedField("How many there are", read=read_count, called="number", render_kw=NUMERIC)
+    min_quantity = TypedField("Low below", read=read_count, called="number", render_kw=NUMERIC)
+    unit = StringField("Unit")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -85,6 +112,9 @@ class AssetForm(PortalForm):
         # counts as unchanged.
         texts = {name: (plain[name] or "").replace("\r\n", "\n") or None for name in OPTIONAL_TEXTS}
         needed = {name: plain[name] or "" for name in ("asset_tag", "name", "condition")}
+        needed["kind"] = plain["kind"] or AssetKind.ITEM.value
+        if not self.quantity.raw_data:  # asked for when the asset is added, never again
+            plain["quantity"] = self.quantity.object_data
         ends = self._end_by_months() or self.warranty_expires.data
         return AssetValues(**plain | texts | needed | {"warranty_expires": ends})
 

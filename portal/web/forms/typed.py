@@ -65,6 +65,13 @@ def read_day(text: str) -> date:
         raise ValueError("as year, month and day, such as 2026-05-03") from None
 
 
+def read_count(text: str) -> int:
+    """How many of something."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 10):
+        raise ValueError("in digits, such as 25")
+    return int(text)
+
+
 def read_months(text: str) -> int:
     """A length of time in months, up to fifty years."""
     if not (text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= 600):
