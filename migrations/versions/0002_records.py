@@ -50,6 +50,8 @@ def upgrade() -> None:
         "audit_entries",
         ["target_kind", "target_id", "id"],
     )
+    op.create_index("ix_audit_entries_actor_id_id", "audit_entries", ["actor_id", "id"])
+    op.create_index("ix_audit_entries_at", "audit_entries", ["at"])
     op.create_table(
         "submissions",
         sa.Column("id", sa.Integer(), nullable=False),

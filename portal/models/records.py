@@ -29,6 +29,8 @@ class AuditEntry(Base):
 
     __table_args__ = (
         Index("ix_audit_entries_target_kind_target_id_id", "target_kind", "target_id", "id"),
+        Index("ix_audit_entries_actor_id_id", "actor_id", "id"),
+        Index("ix_audit_entries_at", "at"),
         {"sqlite_autoincrement": True},
     )
 

@@ -7,6 +7,7 @@ from portal.web import (
     account,
     actions,
     assets,
+    audit,
     auth,
     categories,
     deliveries,
@@ -58,4 +59,5 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     help.blueprint,
     operations.blueprint,
     system.blueprint,
+    audit.blueprint,
 )

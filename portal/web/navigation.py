@@ -62,6 +62,7 @@ SECTIONS: Final = (
         (
             Place("Webhooks", "/settings/webhooks", "webhooks.read"),
             Place("People", "/settings/people", "people.manage"),
+            Place("Audit", "/settings/audit", "audit.read"),
             Place("System", "/settings/system", "system.read"),
         ),
     ),

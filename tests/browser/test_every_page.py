@@ -28,6 +28,7 @@ pytestmark = pytest.mark.parametrize(
 NO_PAGE = {
     "static": "files",
     "bootstrap.static": "files",
+    "audit.export": "a download",
     "deliveries.body": "a download",
     "deliveries.live": "a part of deliveries.show, as JSON",
 }

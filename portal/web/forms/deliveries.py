@@ -1,6 +1,6 @@
 """The filter above the log. It lives in the address; what is typed over there narrows nothing."""
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 from uuid import UUID
@@ -11,9 +11,9 @@ from portal.delivery.events import CATALOGUE, EventName
 from portal.lib.clock import utcnow
 from portal.services import log
 from portal.services.log_filter import LogFilter, StatusFilter
+from portal.web.forms.addressed import beginning_of, day_or_none, end_of, uuid_or_none
 from portal.web.forms.base import tidy
 from portal.web.status_words import delivery_tag
-from portal.web.wording import zone
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -22,8 +22,6 @@ PERIODS: Final = {
     "day": ("Last 24 hours", timedelta(days=1)),
     "week": ("Last 7 days", timedelta(days=7)),
 }
-# What both databases and every time zone can hold.
-FIRST_DAY, LAST_DAY = date(1970, 1, 2), date(9998, 12, 31)
 LARGEST_ASSET_ID: Final = 2**31 - 1
 
 
@@ -52,20 +50,21 @@ class LogFilterForm(Form):
     @property
     def is_unreadable(self) -> bool:
         """Whether what was typed cannot be the id of any delivery."""
-        return bool(self.q.data) and _uuid(self.q.data) is None
+        return bool(self.q.data) and uuid_or_none(self.q.data) is None
 
     def chosen(self) -> LogFilter:
         """What the log is narrowed to."""
         return LogFilter(
             status=_one_of(StatusFilter, self.status.data),
-            webhook=_uuid(self.webhook.data),
+            webhook=uuid_or_none(self.webhook.data),
             event=_one_of(EventName, self.event.data),
             asset_id=_asset_id(self.asset.data),
-            delivery=_uuid(self.q.data),
+            delivery=uuid_or_none(self.q.data),
             since=max(
-                filter(None, (self._period(), _midnight(_day(self.since.data)))), default=None
+                filter(None, (self._period(), beginning_of(day_or_none(self.since.data)))),
+                default=None,
             ),
-            until=_midnight(_after(_day(self.until.data))),
+            until=end_of(day_or_none(self.until.data)),
         )
 
     def _period(self) -> datetime | None:
@@ -87,31 +86,7 @@ def _one_of(kind: type[E], text: str | None) -> E | None:
     return kind(text) if text in set(kind) else None
 
 
-def _uuid(text: str | None) -> UUID | None:
-    try:
-        return UUID(text or "")
-    except ValueError:
-        return None
-
-
 def _asset_id(text: str | None) -> int | None:
     if not text or not text.isascii() or not text.isdigit() or len(text) > 10:
         return None
     return int(text) if int(text) <= LARGEST_ASSET_ID else None
-
-
-def _day(text: str | None) -> date | None:
-    try:
-        day = date.fromisoformat(text or "")
-    except ValueError:
-        return None
-    return day if FIRST_DAY <= day <= LAST_DAY else None
-
-
-def _after(day: date | None) -> date | None:
-    return day + timedelta(days=1) if day else None
-
-
-def _midnight(day: date | None) -> datetime | None:
-    """When the day begins for the person who looks."""
-    return datetime.combine(day, time(), zone()).astimezone(UTC) if day else None

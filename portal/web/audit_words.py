@@ -1,0 +1,91 @@
+"""The audit trail in words: actions, things, ways, and what changed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from flask import request
+
+from portal.services.audit_trail import Entry
+
+LONGEST_VALUE: Final = 200
+ORIGINS: Final = {
+    "ui": "on the pages",
+    "bulk": "for many at once",
+    "import": "by an import",
+    "api": "by a command",
+    "cron": "by the clock",
+}
+# Where a thing of this kind can be looked at.
+PATHS: Final[Mapping[str, str]] = {
+    "asset": "/assets/",
+    "delivery": "/deliveries/",
+    "person": "/settings/people/",
+    "webhook": "/settings/webhooks/",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One entry as the page shows it. `path` is blank where there is nothing to open."""
+
+    at: datetime
+    by: str
+    way: str
+    what: str
+    kind: str
+    thing: str
+    path: str
+    details: list[tuple[str, str, str]]
+
+
+def line_of(entry: Entry) -> Line:
+    """The entry in words."""
+    return Line(
+        at=entry.at,
+        by=entry.by,
+        way="" if entry.origin == "ui" else ORIGINS.get(entry.origin, entry.origin),
+        what=action_words(entry.action),
+        kind=kind_words(entry.kind),
+        thing=entry.target_name or entry.target_id,
+        path=_path(entry),
+        details=[_detail(name, change) for name, change in entry.changes.items()],
+    )
+
+
+def action_words(action: str) -> str:
+    """ "person.password_changed" → "Password changed"."""
+    return _sentence(action.rpartition(".")[2])
+
+
+def kind_words(kind: str) -> str:
+    """ "location" → "Location"."""
+    return _sentence(kind)
+
+
+def plain_value(value: Any) -> str:
+    """A changed value as a person reads it."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "Yes" if value else "No"
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
+
+
+def _detail(name: str, change: Any) -> tuple[str, str, str]:
+    label = _sentence(name)
+    if isinstance(change, dict):
+        return label, plain_value(change.get("from")), plain_value(change.get("to"))
+    return label, "", plain_value(change)
+
+
+def _sentence(word: str) -> str:
+    return "URL" if word == "url" else word.replace("_", " ").capitalize()
+
+
+def _path(entry: Entry) -> str:
+    beginning = PATHS.get(entry.kind)
+    is_gone = entry.action.endswith("deleted")
+    return "" if beginning is None or is_gone else request.script_root + beginning + entry.target_id
