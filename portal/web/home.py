@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 from flask import Blueprint, render_template, request
 
+from portal.services import trends
 from portal.services.overview import COUNTED_TO, Overview, overview
+from portal.web import charts
 from portal.web.access import can, requires
 from portal.web.wording import number, plural
 
@@ -45,6 +47,7 @@ def index() -> str:
         "home/index.html",
         steps=[] if all(step.is_done for step in steps) else steps,
         figures=figures(now),
+        day=charts.hours_chart(trends.trend(charts.last_hours())) if now.has_deliveries else None,
     )
 
 

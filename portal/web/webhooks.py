@@ -11,10 +11,12 @@ from werkzeug.wrappers import Response
 from portal.delivery.events import CATALOGUE, GROUPS
 from portal.extensions import settings
 from portal.lib.clock import utcnow
-from portal.services import log, webhook_reads
+from portal.services import log, trends, webhook_reads
 from portal.services.log_filter import LogFilter
 from portal.services.webhook_reads import Shown
+from portal.web import charts
 from portal.web.access import actor, requires
+from portal.web.log_view import event_name
 from portal.web.receiver_code import snippets
 from portal.web.webhook_words import (
     event_choices,
@@ -36,9 +38,11 @@ blueprint = Blueprint("webhooks", __name__, url_prefix="/settings/webhooks")
 @requires("webhooks.read")
 def index() -> Answer:
     """Every webhook and how it fares."""
+    week = trends.trends(charts.last_days())
     return render_template(
         "webhooks/index.html",
         webhooks=webhook_reads.list_webhooks(),
+        week_of=lambda webhook: charts.days_chart(week.get(webhook), charts.SMALL),
         delivery_path=delivery_path,
         event_total=len(CATALOGUE),
         new_once=new_once,
@@ -61,6 +65,11 @@ def show(public_id: UUID) -> Answer:
         event_total=len(CATALOGUE),
         choices=event_choices(webhook.events),
         latest=latest,
+        charts=[
+            charts.hours_chart(trends.trend(charts.last_hours(), public_id)),
+            charts.days_chart(trends.trend(charts.last_days(), public_id)),
+        ],
+        event_name=event_name,
         log_path=log_path,
         delivery_path=delivery_path,
         result_of=result_of,

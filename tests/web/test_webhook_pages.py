@@ -52,7 +52,8 @@ def test_the_list_says_how_each_webhook_fares(pages: Pages) -> None:
     failing = {"failures_in_row": 5, "failing_since": utcnow() - timedelta(minutes=3)}
     make_webhook(name="Gamma", events=[], **failing)
     publish()
-    names, states, events, last = zip(*(row[:4] for row in pages.get(LIST).rows()), strict=True)
+    rows = pages.get(LIST).rows()
+    names, states, events, _week, last = zip(*(row[:5] for row in rows), strict=True)
     hosts = ("receiver.example.com", "erp.example.com", "receiver.example.com")
     assert names == tuple(map("".join, zip(("alpha", "Beta", "Gamma"), hosts, strict=True)))
     assert list(states) == ["Off", "Active", "Needs attention"]
