@@ -24,6 +24,7 @@ from portal.services.snapshots import fields_of, snapshot
 from portal.services.unit import writing
 
 Fields = Mapping[str, Any]
+Make = Callable[[Session, Asset], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class Change:
     """
 
     action: Action
-    make: Callable[[Session, Asset], object]
+    make: Make
     tell: Callable[[Moved], Mapping[str, Any]]
     _: KW_ONLY
     version: int | None = None

@@ -1,0 +1,109 @@
+"""An asset brought into each status by real actions, and each action taken once: for tables."""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Final
+
+from portal.lib.clock import utcnow
+from portal.models.assets import AssetStatus
+from portal.services import assets, coming_back, holdings, incidents, maintaining
+from portal.services.asset_rules import AssetValues
+from portal.services.incidents import ClaimValues, DisposalValues
+from portal.services.legality import Action
+from portal.services.permissions import SYSTEM, Actor
+from portal.services.planning_rules import PlanValues
+from tests.factories import make_asset, make_location, make_staff
+
+Act = Callable[[Actor, int], object]
+
+DISPOSAL: Final = DisposalValues(method="scrapped")
+CLAIM: Final = ClaimValues(problem="The screen is cracked")
+
+
+def check_out(actor: Actor, asset_id: int) -> None:
+    """Lend it to somebody new for three days."""
+    due_at = utcnow() + timedelta(days=3)
+    holdings.check_out(actor, asset_id, staff_id=make_staff(), due_at=due_at, purpose="Fair")
+
+
+def change_due_date(actor: Actor, asset_id: int) -> None:
+    """Another day more."""
+    holdings.change_due_date(actor, asset_id, due_at=utcnow() + timedelta(days=4))
+
+
+def start_maintenance(actor: Actor, asset_id: int) -> None:
+    """Plan some work, and begin it."""
+    plan = PlanValues(title="Battery check", due_on=utcnow().date())
+    maintaining.start(actor, maintaining.schedule(actor, asset_id, plan))
+
+
+def edit(actor: Actor, asset_id: int) -> None:
+    """New notes, which may always change."""
+    asset = assets.find_asset(asset_id)
+    values = assets.values_of(asset)
+    changed = {name: getattr(values, name) for name in AssetValues.__dataclass_fields__}
+    assets.edit_asset(actor, asset_id, asset.version, AssetValues(**changed | {"notes": "New"}))
+
+
+# Every action of this family, done once to an asset.
+ACTS: Final[Mapping[Action, Act]] = {
+    Action.EDIT: edit,
+    Action.DELETE: lambda actor, asset_id: assets.delete_asset(actor, asset_id, "Entered twice"),
+    Action.RESTORE: lambda actor, asset_id: coming_back.restore(actor, asset_id),
+    Action.ALLOCATE: lambda actor, asset_id: holdings.allocate(
+        actor, asset_id, staff_id=make_staff()
+    ),
+    Action.REVOKE: lambda actor, asset_id: holdings.revoke(actor, asset_id, reason="New device"),
+    Action.REASSIGN: lambda actor, asset_id: holdings.reassign(
+        actor, asset_id, staff_id=make_staff()
+    ),
+    Action.CHECK_OUT: check_out,
+    Action.CHECK_IN: lambda actor, asset_id: holdings.check_in(actor, asset_id),
+    Action.CHANGE_DUE_DATE: change_due_date,
+    Action.TRANSFER: lambda actor, asset_id: incidents.transfer(
+        actor, asset_id, location_id=make_location(f"Place {utcnow().timestamp()}")
+    ),
+    Action.REPORT_LOST: lambda actor, asset_id: incidents.report_lost(
+        actor, asset_id, description="Left on the train"
+    ),
+    Action.REPORT_BROKEN: lambda actor, asset_id: incidents.report_broken(
+        actor, asset_id, description="It fell"
+    ),
+    Action.SEND_TO_WARRANTY: lambda actor, asset_id: incidents.send_to_warranty(
+        actor, asset_id, CLAIM
+    ),
+    Action.LIQUIDATE: lambda actor, asset_id: incidents.liquidate(actor, asset_id, DISPOSAL),
+    Action.START_MAINTENANCE: start_maintenance,
+    Action.RECEIVE_BACK: lambda actor, asset_id: coming_back.come_back(
+        actor, asset_id, Action.RECEIVE_BACK
+    ),
+    Action.REPAIR: lambda actor, asset_id: coming_back.come_back(actor, asset_id, Action.REPAIR),
+    Action.FIND: lambda actor, asset_id: coming_back.come_back(actor, asset_id, Action.FIND),
+    Action.UNDO_LIQUIDATION: lambda actor, asset_id: coming_back.undo_liquidation(actor, asset_id),
+}
+
+# The action that brings a new asset into each status.
+WAY_TO: Final[Mapping[AssetStatus, Action | None]] = {
+    AssetStatus.AVAILABLE: None,
+    AssetStatus.ALLOCATED: Action.ALLOCATE,
+    AssetStatus.CHECKED_OUT: Action.CHECK_OUT,
+    AssetStatus.MAINTENANCE: Action.START_MAINTENANCE,
+    AssetStatus.WARRANTY: Action.SEND_TO_WARRANTY,
+    AssetStatus.BROKEN: Action.REPORT_BROKEN,
+    AssetStatus.LOST: Action.REPORT_LOST,
+    AssetStatus.LIQUIDATED: Action.LIQUIDATE,
+}
+
+
+def act(action: Action, asset_id: int, actor: Actor = SYSTEM) -> None:
+    """Take the action through its service."""
+    ACTS[action](actor, asset_id)
+
+
+def asset_in(status: AssetStatus) -> int:
+    """A new asset, brought into this status by the action that leads there; its id."""
+    asset_id = make_asset()
+    way = WAY_TO[status]
+    if way:
+        act(way, asset_id)
+    return asset_id
