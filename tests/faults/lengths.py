@@ -1,0 +1,9 @@
+"""How long the faults last: short in `make test`, in full with FAULTS=full (`make chaos`)."""
+
+import os
+
+IS_FULL = os.environ.get("FAULTS") == "full"
+
+VALKEY_DOWN = 60.0 if IS_FULL else 5.0
+DATABASE_LOCKED = 8.0 if IS_FULL else 4.0
+CHAOS = float(os.environ.get("CHAOS_SECONDS") or (300 if IS_FULL else 20))

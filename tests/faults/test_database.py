@@ -1,0 +1,117 @@
+"""A database that is locked, full or restarted keeps nobody's message from arriving."""
+
+import resource
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import func, select
+
+from portal.extensions import db
+from portal.models.assets import Asset
+from portal.models.deliveries import Delivery, Event
+from tests.factories import make_webhook
+from tests.faults.bursts import burst, has_received, look_again
+from tests.faults.holding import database_locked
+from tests.faults.house import WEB, WORKER, House
+from tests.faults.ledger import assert_ledger, settled
+from tests.faults.lengths import DATABASE_LOCKED
+from tests.faults.visitor import Visitor
+from tests.receiver import Receiver
+from tests.servers import PostgresServer
+
+SQLITE = pytest.mark.parametrize("running_house", ["sqlite"], indirect=True)
+POSTGRES = pytest.mark.parametrize("running_house", ["postgres"], indirect=True)
+
+
+@pytest.fixture(scope="module")
+def house_settings() -> dict[str, str]:
+    """A lease of three seconds, shorter than the lock."""
+    return {"LEASE_MARGIN": "1"}
+
+
+def test_what_has_arrived_while_the_database_was_locked_is_not_sent_again(
+    house: House, receiver: Receiver
+) -> None:
+    """The lock outlasts the leases: the results, still in memory, are written before a claim."""
+    assert house.settings.lease_seconds < DATABASE_LOCKED
+    accepted = burst(receiver, 10, webhooks=40, delay=1)
+    assert has_received(receiver, 300)  # more than go into one transaction
+    with database_locked(house, DATABASE_LOCKED):
+        pass
+    assert settled(20)
+    assert_ledger(receiver, accepted)
+    assert len(receiver.received) == accepted
+
+
+def test_a_save_waits_for_a_locked_database_and_is_stored(house: House, receiver: Receiver) -> None:
+    make_webhook(receiver.url)
+    visitor = Visitor(house)
+    draft = visitor.draft("Patient")
+    with database_locked(house, 1):
+        pass
+    assert visitor.send(draft).status_code == 302
+    visitor.close()
+    assert settled(15)
+    assert_ledger(receiver, 1)
+
+
+@contextmanager
+def no_room_for(pids: list[int]) -> Iterator[None]:
+    """No file of these processes can grow: to them the disk is full. Sockets are not concerned."""
+    before = {pid: resource.prlimit(pid, resource.RLIMIT_FSIZE) for pid in pids}
+    for pid, (_, hard) in before.items():
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (2048, hard))
+    try:
+        yield
+    finally:
+        for pid, limits in before.items():
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, limits)
+
+
+def counts() -> list[int]:
+    look_again()
+    tables = (Asset, Event, Delivery)
+    return [db.session.execute(select(func.count(each.id))).scalar_one() for each in tables]
+
+
+@SQLITE
+def test_on_a_full_disk_nothing_is_half_written_and_the_page_says_so(
+    house: House, receiver: Receiver
+) -> None:
+    accepted = burst(receiver, 60)
+    visitor = Visitor(house)
+    draft = visitor.draft("Too much")
+    assert has_received(receiver)
+    with no_room_for([*house.pids_of(WEB), *house.pids_of(WORKER)]):
+        before = counts()
+        answer = visitor.send(draft)
+        assert answer.status_code == 503
+        assert "This was not saved." in answer.text
+        time.sleep(1)
+        assert counts() == before
+    assert visitor.insist(draft)
+    visitor.close()
+    assert settled(20)
+    assert_ledger(receiver, accepted + 1)
+
+
+@POSTGRES
+@pytest.mark.parametrize("mode", ["fast", "immediate"])
+def test_postgresql_may_be_restarted_in_the_middle_of_a_burst(
+    house: House, receiver: Receiver, postgres_server: PostgresServer, mode: str
+) -> None:
+    """`immediate` is a crash: it recovers from its log."""
+    accepted = burst(receiver, 60)
+    visitor = Visitor(house)
+    draft = visitor.draft(f"Restarted, {mode}")
+    assert has_received(receiver)
+    with postgres_server.stopped(mode):
+        answer = visitor.send(draft)
+        assert answer.status_code == 503
+        assert "This was not saved." in answer.text
+    assert visitor.insist(draft)
+    visitor.close()
+    assert settled(20)
+    assert_ledger(receiver, accepted + 1)
