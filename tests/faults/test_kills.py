@@ -42,15 +42,6 @@ def test_what_a_killed_worker_held_is_sent_within_its_lease_and_a_sweep(
     assert db.session.execute(interrupted).scalar_one() >= 300
 
 
-def test_every_message_arrives_though_valkey_is_killed(house: House, receiver: Receiver) -> None:
-    accepted = burst(receiver)
-    assert has_received(receiver)
-    house.kill(VALKEY)
-    publish()
-    assert settled(30)
-    assert_ledger(receiver, accepted + 1)
-
-
 def test_neither_the_web_nor_the_scheduler_is_needed_to_send(
     house: House, receiver: Receiver
 ) -> None:

@@ -1,0 +1,108 @@
+"""A Save that was answered is stored; one that was not is there whole, or not at all."""
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import requests
+from sqlalchemy import func, select
+
+from portal.extensions import db
+from portal.models.assets import Asset
+from portal.models.deliveries import Event
+from tests.factories import make_webhook
+from tests.faults.bursts import look_again
+from tests.faults.holding import database_locked
+from tests.faults.house import VALKEY, WEB, House
+from tests.faults.ledger import assert_ledger, deliveries_to, settled
+from tests.faults.visitor import Draft, Visitor
+from tests.jobs.processes import until
+from tests.receiver import Receiver
+
+
+@pytest.fixture
+def visitor(house: House) -> Iterator[Visitor]:
+    visiting = Visitor(house)
+    yield visiting
+    visiting.close()
+
+
+def stored(name: str) -> tuple[int, int]:
+    """How many assets of this name there are, and how many events of them."""
+    look_again()
+    named = select(Asset.id).where(Asset.name == name)
+    assets = db.session.scalars(named).all()
+    events = select(func.count(Event.id)).where(Event.asset_id.in_(assets))
+    return len(assets), db.session.execute(events).scalar_one()
+
+
+def is_hung_up_on(visitor: Visitor, draft: Draft) -> bool:
+    """Whether the portal closed the connection without an answer."""
+    try:
+        visitor.send(draft)
+    except requests.ConnectionError:
+        return True
+    return False
+
+
+def test_a_save_that_is_killed_before_its_commit_leaves_nothing(
+    house: House, receiver: Receiver, visitor: Visitor
+) -> None:
+    make_webhook(receiver.url)
+    draft = visitor.draft("Killed before")
+    with ThreadPoolExecutor(1) as pool:
+        with database_locked(house):
+            pressed = pool.submit(is_hung_up_on, visitor, draft)
+            time.sleep(0.5)  # it is waiting for the database now
+            house.kill(WEB)
+        assert pressed.result(timeout=10)
+    assert until(house.serves)
+    assert stored("Killed before") == (0, 0)
+    assert not deliveries_to(receiver)
+    assert visitor.insist(draft)
+    assert stored("Killed before") == (1, 1)
+    assert settled(15)
+    assert_ledger(receiver, 1)
+
+
+def test_a_save_that_is_killed_after_its_commit_is_there_whole(
+    house: House, receiver: Receiver, visitor: Visitor
+) -> None:
+    make_webhook(receiver.url)
+    draft = visitor.draft("Killed after")
+    with ThreadPoolExecutor(1) as pool, house.hanging(VALKEY):
+        # Its ring waits for half a second, after the commit and before the answer.
+        pressed = pool.submit(is_hung_up_on, visitor, draft)
+        assert until(lambda: stored("Killed after") == (1, 1), 5)
+        house.kill(WEB)
+        assert pressed.result(timeout=10)
+    assert until(house.serves)
+    assert visitor.insist(draft)
+    assert stored("Killed after") == (1, 1), "the same form, sent again, made another one"
+    assert settled(15)
+    assert_ledger(receiver, 1)
+
+
+def test_whoever_insists_gets_everything_stored_once_through_all_restarts_of_the_web(
+    house: House, receiver: Receiver, visitor: Visitor
+) -> None:
+    make_webhook(receiver.url)
+    drafts = [visitor.draft(f"Insisted {number}") for number in range(40)]
+    killer = threading.Thread(target=kill_the_web_twice, args=(house,))
+    killer.start()
+    for draft in drafts:
+        assert visitor.insist(draft)
+        time.sleep(0.05)
+    killer.join(timeout=20)
+    assert [stored(draft.name) for draft in drafts] == [(1, 1)] * len(drafts)
+    assert settled(15)
+    assert_ledger(receiver, len(drafts))
+
+
+def kill_the_web_twice(house: House) -> None:
+    for _ in range(2):
+        time.sleep(0.4)
+        if until(lambda: len(house.pids_of(WEB)) == 3, 10):
+            house.kill(WEB)

@@ -1,0 +1,90 @@
+"""Valkey only wakes: emptied, gone, hanging or full, it delays a message and never loses one."""
+
+import signal
+import time
+
+import pytest
+from redis.exceptions import ResponseError
+
+from tests.factories import make_webhook, publish
+from tests.faults.bursts import burst, has_received, within
+from tests.faults.house import VALKEY, House
+from tests.faults.ledger import assert_ledger, settled
+from tests.faults.lengths import VALKEY_DOWN
+from tests.jobs.processes import until
+from tests.receiver import Receiver
+
+pytestmark = [
+    pytest.mark.timeout(240),
+    pytest.mark.parametrize("running_house", ["sqlite"], indirect=True),
+]
+
+
+def test_it_may_be_emptied_in_the_middle_of_a_burst(house: House, receiver: Receiver) -> None:
+    accepted = burst(receiver)
+    for arrived in (10, 30, 50):
+        assert has_received(receiver, arrived)
+        with house.redis() as redis:
+            redis.flushall()
+    assert settled(20)
+    assert_ledger(receiver, accepted)
+
+
+def test_it_may_be_emptied_when_everything_is_quiet(house: House, receiver: Receiver) -> None:
+    make_webhook(receiver.url)
+    with house.redis() as redis:
+        redis.flushall()
+    publish()
+    assert settled(10)
+    assert_ledger(receiver, 1)
+
+
+def test_a_save_does_not_wait_for_one_that_hangs(house: House, receiver: Receiver) -> None:
+    make_webhook(receiver.url)
+    with house.hanging(VALKEY), within(2):
+        publish()
+    assert settled(15)
+    assert_ledger(receiver, 1)
+
+
+def test_what_is_saved_while_it_is_down_is_sent_when_it_is_back(
+    house: House, receiver: Receiver
+) -> None:
+    """It hangs, which is as good as down, and the supervisor cannot start it again."""
+    accepted = burst(receiver, 60)
+    assert has_received(receiver)
+    until_back = time.monotonic() + VALKEY_DOWN
+    with house.hanging(VALKEY):
+        while time.monotonic() < until_back:
+            with within(2):
+                accepted += int(bool(publish()))
+            time.sleep(VALKEY_DOWN / 10)
+    assert settled(30)
+    assert_ledger(receiver, accepted)
+
+
+def test_one_that_is_killed_again_and_again_loses_nothing(house: House, receiver: Receiver) -> None:
+    accepted = burst(receiver)
+    for arrived in (10, 30, 50):
+        assert has_received(receiver, arrived)
+        house.kill(VALKEY, signal.SIGKILL)
+        assert until(lambda: len(house.pids_of(VALKEY)) == 1)
+    assert settled(30)
+    assert_ledger(receiver, accepted)
+
+
+def test_one_without_memory_costs_nothing_but_time(house: House, receiver: Receiver) -> None:
+    accepted = burst(receiver, 60)
+    assert has_received(receiver)
+    with house.redis() as redis:
+        redis.config_set("maxmemory", 1)
+        with pytest.raises(ResponseError, match="memory"):
+            redis.set("anything", 1)
+    for _ in range(10):
+        with within(2):
+            accepted += int(bool(publish()))
+    time.sleep(3)
+    with house.redis() as redis:
+        redis.config_set("maxmemory", 0)
+    assert settled(30)
+    assert_ledger(receiver, accepted)
