@@ -152,9 +152,9 @@ def _detail(name: str, change: dict[str, Any]) -> tuple[str, str, str]:
 
 def _events_detail(before: list[str], after: list[str]) -> tuple[str, str, str]:
     if not before:
-        return FIELDS["events"], "", _shown(after)
-    added = [f"added {value}" for value in after if value not in before]
-    removed = [f"removed {value}" for value in before if value not in after]
+        return FIELDS["events"], "", ", ".join(event_type(value).name for value in after)
+    added = [f"added {event_type(value).name}" for value in after if value not in before]
+    removed = [f"removed {event_type(value).name}" for value in before if value not in after]
     return FIELDS["events"], "", ", ".join(added + removed)
 
 

@@ -210,6 +210,6 @@ def test_the_history_says_what_changed_and_no_secret(pages: Pages) -> None:
     pages.submit(pages.get(path).form(path), url="https://other.example.com/", **changed)
     page = pages.get(f"/settings/webhooks/{hook.public_id}/history")
     assert "URL: https://receiver.example.com/hook → https://other.example.com/" in page.main
-    assert "added asset.lost, removed asset.created" in page.main
+    assert "added Asset lost, removed Asset created" in page.main
     assert "Custom headers: a value was changed" in page.main
     assert "another value" not in page.html
