@@ -22,9 +22,9 @@ LIFE: Final = ("asset.created", "asset.updated", "asset.deleted")
 THINGS: Final = (
     ("ThinkPad T14", "Laptops", "Head office, room 204", "PF4X9Z2K"),
     ("MacBook Air 13", "Laptops", "Head office, room 117", "C02XK1LZ"),
-    ("Epson EB-L210W", "Projectors", "Training centre", "X8KP0304"),
+    ("Epson L210W", "Projectors", "Training centre", "X8KP0304"),
     ("Canon EOS R7", "Cameras", "Studio", "033021000417"),
-    ("Makita DDF485", "Tools", "Workshop", None),
+    ("Makita drill", "Tools", "Workshop", None),
 )
 PHASES: Final = {"name": 3.0, "connect": 11.0, "tls": 40.0, "first_byte": 130.0, "total": 143.0}
 HOOKS: Final = (
@@ -33,13 +33,17 @@ HOOKS: Final = (
     ("Room booking", "https://rooms.example.com/incoming"),
     ("Payroll", "https://payroll.example.com/events"),
 )
-# The oldest last; see `Line`.
+TOOK: Final = {"refused": 31, "blocked": 4, "held": None}
+# By the tries made: what the schedule leaves until the next.
+MINUTES_LEFT: Final = {2: 1.5, 4: 117}
+# The newest first; see `Line`.
 LOG: Final = (
-    ("asset.updated", 0, "Helpdesk", "retrying", "refused", None, 3, 4),
+    ("asset.updated", 0, "Helpdesk", "retrying", "refused", None, 2, 4),
     ("asset.updated", 0, "Sync to ERP", "delivered", None, 200, 1, 4),
+    ("asset.updated", 2, "Room booking", "failed", "blocked", None, 1, 12),
     ("asset.created", 4, "Helpdesk", "retrying", "refused", None, 4, 38),
     ("asset.created", 4, "Sync to ERP", "delivered", None, 202, 1, 38),
-    ("asset.updated", 2, "Room booking", "failed", "not_found", 404, 10, 96),
+    ("asset.updated", 2, "Payroll", "held", None, None, 0, 97),
     ("asset.created", 3, "Helpdesk", "delivered", None, 204, 1, 171),
     ("asset.created", 3, "Sync to ERP", "delivered", None, 200, 2, 171),
     ("asset.updated", 1, "Sync to ERP", "delivered", None, 200, 1, 260),
@@ -77,15 +81,14 @@ def fill(by: Person) -> Filled:
     """Store all of it, with `by` as the one who did."""
     ids = _things(by.actor)  # before the webhooks: what these get is written by hand below
     hooks = _webhooks(by.actor)
-    made = [_delivery(hooks, ids, Line(*each)) for each in LOG]
-    make_delivery(hooks["Payroll"], status="held", asset_tag="AST-00003", asset_name="Epson")
+    made = [_delivery(hooks, ids, Line(*each)) for each in reversed(LOG)]
     colleague = make_user(Role.SUPPORT, name="Ben Novak", email="ben.novak@example.com")
     return Filled(
         assets=ids[0],
         categories=named_lists.choices(named_lists.CATEGORIES)[0][1],
         locations=named_lists.choices(named_lists.LOCATIONS)[0][1],
         webhooks=hooks["Helpdesk"].public_id,
-        deliveries=made[0],
+        deliveries=made[-1],
         people=colleague.public_id,
         invitations=invitations.invite(by.actor, "cleo.marin@example.com", Role.MANAGER),
     )
@@ -155,12 +158,12 @@ def _delivery(hooks: dict[str, Hook], ids: list[int], line: Line) -> UUID:
         body=sample_body(line.event),
         occurred_at=at,
         created_at=at,
-        due_at=utcnow() + timedelta(minutes=line.minutes_ago / 2),
+        due_at=utcnow() + timedelta(minutes=MINUTES_LEFT.get(line.tries, 0)),
         status=line.status,
         tries=line.tries,
         reason=line.reason,
         code=line.code,
-        took_ms=31 if line.reason == "refused" else 143,
+        took_ms=TOOK.get(line.reason or line.status, 143),
         stopped_by="Ana Gruber" if line.status == "stopped" else None,
         finished_at=at if is_over else None,
     )
@@ -181,8 +184,8 @@ def _attempt(made: UUID, hook: Hook, line: Line, at: datetime) -> None:
         reason=line.reason if not arrived else None,
         code=line.code,
         phases=PHASES if line.code else {"name": 3.0, "total": 31.0},
-        detail="" if line.code else "Connection refused",
-        response_text="Not found" if line.code == 404 else "",
+        detail="Connection refused" if line.reason == "refused" else "",
+        response_text="stored" if line.code == 202 else "",
         response_headers=[["Server", "nginx"]] if line.code else [],
         request_headers=[["Content-Type", "application/json"], ["X-Tenant", "••••"]],
     )

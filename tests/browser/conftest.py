@@ -18,13 +18,18 @@ QUIET = [
 PATIENCE_MS = 10_000
 
 
+def find_chromium() -> str:
+    """Where the machine's Chromium is."""
+    path = next((found for found in map(shutil.which, NAMES) if found), None)
+    assert path, f"no browser is installed; one of {', '.join(NAMES)} is needed"
+    return path
+
+
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     """The machine's Chromium, which asks nobody for anything on its own."""
-    path = next((found for found in map(shutil.which, NAMES) if found), None)
-    assert path, f"no browser is installed; one of {', '.join(NAMES)} is needed"
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=QUIET)
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=QUIET)
         yield browser
         browser.close()
 
