@@ -24,6 +24,7 @@ from sqlalchemy.orm import Session, SessionTransaction, scoped_session
 
 from portal.config import Settings
 from portal.extensions import db
+from portal.lib import request_id
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,8 @@ QUEUES: Final = (DELIVERIES, BACKGROUND)
 DELIVER_DUE: Final = "jobs.deliver.deliver_due"
 SWEEP: Final = "jobs.sweep.sweep"
 RUN_TASKS: Final = "jobs.tasks.run_tasks"
-JOB_NAMES: Final = (DELIVER_DUE, SWEEP, RUN_TASKS)
+EXPIRE_RESERVATIONS: Final = "jobs.reservations.expire_reservations"
+JOB_NAMES: Final = (DELIVER_DUE, SWEEP, RUN_TASKS, EXPIRE_RESERVATIONS)
 # The sweep is one RQ job that rq-scheduler queues again and again under this id.
 SWEEP_ID: Final = "sweep"
 
@@ -161,6 +163,7 @@ class Bell:
                 result_ttl=0,
                 failure_ttl=86_400,
                 ttl=900,
+                meta=request_id.as_meta(),
                 at_front=True,
                 pipeline=pipe,
             )

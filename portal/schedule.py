@@ -20,7 +20,7 @@ from rq.job import Job
 from rq_scheduler import Scheduler
 
 from portal.config import Settings
-from portal.queue import DELIVERIES, SWEEP, SWEEP_ID, bell
+from portal.queue import BACKGROUND, DELIVERIES, EXPIRE_RESERVATIONS, SWEEP, SWEEP_ID, bell
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,10 @@ class Entry:
 
 def table(settings: Settings) -> tuple[Entry, ...]:
     """All entries of this installation."""
-    return (Entry(SWEEP_ID, settings.sweep_seconds, SWEEP, DELIVERIES),)
+    return (
+        Entry(SWEEP_ID, settings.sweep_seconds, SWEEP, DELIVERIES),
+        Entry("expire-reservations", 60, EXPIRE_RESERVATIONS, BACKGROUND),
+    )
 
 
 def ensure_schedule() -> bool:

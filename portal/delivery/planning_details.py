@@ -6,15 +6,17 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+from portal.delivery.facts import plain
+from portal.delivery.holding_details import StaffRef
 from portal.delivery.payload import Ref
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReservationFacts:
-    """A reservation as receivers see it. `staff`: id, name, email of whoever wants the asset."""
+    """A reservation as receivers see it. `staff` wants the asset."""
 
     reservation_id: int
-    staff: Mapping[str, Any]
+    staff: StaffRef
     starts_at: datetime
     ends_at: datetime
     purpose: str
@@ -49,14 +51,14 @@ class WorkFacts:
 
 def reserved(reservation: ReservationFacts) -> dict[str, Any]:
     """asset.reserved, and the `reservation` of an asset.updated."""
-    return _plain(reservation)
+    return plain(reservation)
 
 
 def decided(
     reservation: ReservationFacts, decided_by: Ref | None, decided_at: datetime
 ) -> dict[str, Any]:
     """asset.reservation_approved. `decided_by` is null where the portal itself decided."""
-    return {**_plain(reservation), "decided_by": decided_by, "decided_at": decided_at}
+    return {**plain(reservation), "decided_by": decided_by, "decided_at": decided_at}
 
 
 def rejected(
@@ -68,13 +70,9 @@ def rejected(
 
 def scheduled(plan: PlanFacts) -> dict[str, Any]:
     """asset.maintenance_scheduled, and the `maintenance` of an asset.updated."""
-    return _plain(plan)
+    return plain(plan)
 
 
 def completed(plan: PlanFacts, work: WorkFacts) -> dict[str, Any]:
     """asset.maintenance_completed."""
-    return {**_plain(plan), **_plain(work)}
-
-
-def _plain(facts: ReservationFacts | PlanFacts | WorkFacts) -> dict[str, Any]:
-    return {name: getattr(facts, name) for name in facts.__dataclass_fields__}
+    return plain(plan, work)

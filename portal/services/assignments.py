@@ -25,15 +25,16 @@ class Ended:
     closed_assignment: ClosedAssignment | None = None
 
 
-def active_staff(current: Session, staff_id: int | None) -> Staff:
+def active_staff(current: Session, staff_id: int | None, *, field: str = "staff_id") -> Staff:
     """The person who is to have the asset, kept from leaving until this transaction ends."""
     if staff_id is None:
-        raise Refusal("Choose who gets it", field="staff_id")
-    staff = current.get(Staff, staff_id, with_for_update={"read": True, "key_share": True})
+        raise Refusal("Choose who gets it", field=field)
+    shared = {"read": True, "key_share": True}
+    staff = current.get(Staff, staff_id, with_for_update=shared, populate_existing=True)
     if staff is None:
-        raise Refusal("Choose a person from the list", field="staff_id")
+        raise Refusal("Choose a person from the list", field=field)
     if not staff.is_active:
-        raise Refusal(f"{staff.name} has left. Choose somebody else", field="staff_id")
+        raise Refusal(f"{staff.name} has left. Choose somebody else", field=field)
     return staff
 
 

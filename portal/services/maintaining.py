@@ -21,9 +21,11 @@ from portal.models.planning import (
     MaintenanceState,
 )
 from portal.services import transition
+from portal.services.assignments import active_staff
+from portal.services.incident_rows import TROUBLE, close_incidents
 from portal.services.legality import Action
 from portal.services.permissions import Actor
-from portal.services.planning_rows import active_staff, asset_of, lock_row, named, plan_facts
+from portal.services.planning_rows import asset_of, lock_row, named, plan_facts
 from portal.services.planning_rules import PlanValues, WorkValues, plan_faults, work_faults
 from portal.services.refusals import Refusal
 from portal.services.reserving import refuse_first
@@ -76,7 +78,7 @@ def complete(actor: Actor, public_id: UUID, values: WorkValues) -> int:
         found = _open_one(current, public_id)
         if values.performed_by_id is not None:
             active_staff(current, values.performed_by_id, field="performed_by_id")
-        asset.status = status_after(asset.status, found.state, values.outcome)
+        _move(current, asset, status_after(asset.status, found.state, values.outcome))
         for name in ("outcome", "completed_on", "cost", "performed_by_id"):
             setattr(found, name, getattr(values, name))
         found.state, found.closed_at = MaintenanceState.COMPLETED, utcnow()
@@ -197,6 +199,13 @@ def _next_of(done: Maintenance) -> list[Maintenance]:
         estimated_cost=done.estimated_cost,
     )
     return [planned]
+
+
+def _move(current: Session, asset: Asset, status: str) -> None:
+    if status == AssetStatus.AVAILABLE and status != asset.status:
+        # Fit for use again: what was reported about it is over.
+        close_incidents(current, asset, *TROUBLE)
+    asset.status = status
 
 
 def _open_one(current: Session, public_id: UUID) -> Maintenance:

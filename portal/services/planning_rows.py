@@ -1,7 +1,6 @@
 """Rows of planning as the verbs take them: the people chosen, and what receivers see of a row."""
 
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 from sqlalchemy import select
@@ -11,7 +10,8 @@ from portal.delivery.payload import Ref
 from portal.delivery.planning_details import PlanFacts, ReservationFacts
 from portal.models.holdings import Staff
 from portal.models.planning import Maintenance, Reservation
-from portal.services.refusals import NotFound, Refusal
+from portal.services.assignments import staff_ref
+from portal.services.refusals import NotFound
 
 Row = TypeVar("Row", Reservation, Maintenance)
 
@@ -31,22 +31,11 @@ def lock_row(current: Session, kind: type[Row], public_id: UUID) -> Row:
     return current.scalars(fresh).one()
 
 
-def active_staff(current: Session, staff_id: int, *, field: str) -> Staff:
-    """The member of staff, who cannot leave before this transaction has committed."""
-    shared: Any = {"read": True, "key_share": True}
-    staff = current.get(Staff, staff_id, with_for_update=shared, populate_existing=True)
-    if staff is None:
-        raise Refusal("Choose a person from the list", field=field)
-    if not staff.is_active:
-        raise Refusal(f"{staff.name} has left. Choose somebody else", field=field)
-    return staff
-
-
 def wanted_facts(reservation: Reservation) -> ReservationFacts:
     """A reservation for receivers. Flush first."""
     return ReservationFacts(
         reservation_id=reservation.id,
-        staff=told_staff(reservation.staff),
+        staff=staff_ref(reservation.staff),
         starts_at=reservation.starts_at,
         ends_at=reservation.ends_at,
         purpose=reservation.purpose,
@@ -71,8 +60,3 @@ def plan_facts(maintenance: Maintenance) -> PlanFacts:
 def named(staff: Staff | None) -> Ref | None:
     """A colleague by id and name."""
     return Ref(staff.id, staff.name) if staff else None
-
-
-def told_staff(staff: Staff) -> Mapping[str, Any]:
-    """A member of staff as `staff` in `data`."""
-    return {"id": staff.id, "name": staff.name, "email": staff.email}

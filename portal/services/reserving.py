@@ -17,14 +17,16 @@ from portal.models.holdings import Staff
 from portal.models.planning import OPEN_RESERVATIONS, Reservation, ReservationState
 from portal.services import transition
 from portal.services.asset_rules import Fault
+from portal.services.assignments import active_staff
 from portal.services.legality import Action
 from portal.services.permissions import Actor
-from portal.services.planning_rows import active_staff, asset_of, lock_row, wanted_facts
+from portal.services.planning_rows import asset_of, lock_row, wanted_facts
 from portal.services.planning_rules import ReservationValues, reservation_faults
 from portal.services.refusals import Refusal
 from portal.services.reservations import conflict
 from portal.services.snapshots import open_assignment
-from portal.services.told_times import told, zone_of
+from portal.services.texts import moment_words
+from portal.services.told_times import zone_of
 from portal.services.transition import Change, Moved
 from portal.services.unit import writing
 
@@ -59,7 +61,7 @@ def approve(actor: Actor, public_id: UUID) -> int:
             raise Refusal("This reservation has been approved already.")
         if found.ends_at <= utcnow():
             raise Refusal("The time of this reservation is over. It can only be rejected.")
-        active_staff(current, found.staff_id, field="staff_id")
+        active_staff(current, found.staff_id)
         _refuse_taken(current, actor, asset, found, "Reject one of the two.")
         _decide(found, actor, ReservationState.APPROVED)
         return found
@@ -148,7 +150,7 @@ def _wish(asset_id: int, values: ReservationValues) -> Reservation:
 
 
 def _ask(current: Session, actor: Actor, asset: Asset, wish: Reservation) -> Reservation:
-    active_staff(current, wish.staff_id, field="staff_id")
+    active_staff(current, wish.staff_id)
     if not asset.reservable:
         way_out = "Tick “People may reserve it” on its edit page first"
         raise Refusal(f"{asset.asset_tag} is not for reserving. {way_out}.")
@@ -164,11 +166,11 @@ def _refuse_taken(
     zone = zone_of(current, actor)
     other = conflict(current, asset.id, wish.starts_at, wish.ends_at)
     if other is not None:
-        when = f"from {told(other.starts_at, zone)} to {told(other.ends_at, zone)}"
+        when = f"from {moment_words(other.starts_at, zone)} to {moment_words(other.ends_at, zone)}"
         raise Refusal(f"{other.staff.name} has reserved this {when}. {way_out}", field="starts_at")
     held = open_assignment(asset.id) if asset.status == AssetStatus.CHECKED_OUT else None
     if held and held.due_at and wish.starts_at < held.due_at:
-        due = told(held.due_at, zone)
+        due = moment_words(held.due_at, zone)
         raise Refusal(
             f"{held.staff.name} has this until {due}. "
             "Choose a start at or after that, or check it in first.",
@@ -204,4 +206,5 @@ def _described(current: Session, actor: Actor, wish: Reservation) -> str:
     """For the timeline: who, when, in the zone of whoever asked."""
     staff, zone = current.get(Staff, wish.staff_id), zone_of(current, actor)
     who = f"{staff.name}: " if staff else ""
-    return f"{who}{told(wish.starts_at, zone)} to {told(wish.ends_at, zone)} ({zone.key})"
+    starts, ends = moment_words(wish.starts_at, zone), moment_words(wish.ends_at, zone)
+    return f"{who}{starts} to {ends} ({zone.key})"

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from portal.extensions import settings
 from portal.lib.clock import utcnow
@@ -26,8 +27,9 @@ def refuse_long(**texts: str | None) -> None:
             raise Refusal(f"Use at most {longest(name)} characters in the {called}", field=name)
 
 
-def moment_words(at: datetime) -> str:
-    """A time in the installation's zone: "3 May 09:00", with the year where it is another."""
-    local, today = at.astimezone(settings().timezone), utcnow().astimezone(settings().timezone)
+def moment_words(at: datetime, zone: ZoneInfo | None = None) -> str:
+    """A time in `zone`, or the installation's: "3 May 09:00", with the year where it is another."""
+    zone = zone or settings().timezone
+    local, today = at.astimezone(zone), utcnow().astimezone(zone)
     year = "" if local.year == today.year else f" {local.year}"
     return f"{local.day} {local:%B}{year} {local:%H:%M}"

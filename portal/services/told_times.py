@@ -1,6 +1,6 @@
-"""Times inside a service's sentences: in the zone of whoever reads them."""
+"""In which time zone a service's sentences tell times, and which day it is."""
 
-from datetime import date, datetime
+from datetime import date
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlalchemy.orm import Session
@@ -18,13 +18,6 @@ def zone_of(current: Session, actor: Actor) -> ZoneInfo:
         return ZoneInfo(user.time_zone) if user and user.time_zone else settings().timezone
     except (ZoneInfoNotFoundError, ValueError):  # a zone that newer data no longer knows
         return settings().timezone
-
-
-def told(at: datetime, zone: ZoneInfo) -> str:
-    """A time for a sentence: "3 May 09:00", with the year where it is not this one."""
-    local, this_year = at.astimezone(zone), utcnow().astimezone(zone).year
-    year = "" if local.year == this_year else f" {local.year}"
-    return f"{local.day} {local:%B}{year} {local:%H:%M}"
 
 
 def today() -> date:

@@ -31,7 +31,8 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def entries(settings: Settings) -> tuple[Entry, ...]:
-    return table(settings)
+    """The sweep alone, for what is the same for every entry."""
+    return tuple(each for each in table(settings) if each.id == "sweep")
 
 
 def ids(redis: Redis) -> list[bytes]:
@@ -118,3 +119,10 @@ def test_the_entry_outlives_its_runs(redis: Redis, entries: tuple[Entry, ...]) -
         Scheduler(connection=redis).enqueue_jobs()
     assert redis.lrange("rq:queue:deliveries", 0, -1) == [b"sweep"] * 3
     assert is_right(redis)
+
+
+def test_reservations_run_out_by_the_clock(redis: Redis, settings: Settings) -> None:
+    reconcile(redis, table(settings))
+    job = Job.fetch("expire-reservations", connection=redis)
+    assert job.func_name == "jobs.reservations.expire_reservations"
+    assert (job.origin, job.meta) == ("background", {"interval": 60})

@@ -8,6 +8,7 @@ from typing import Final
 from portal.delivery import event_details, planning_details
 from portal.delivery.event_details import UpdateReason
 from portal.delivery.event_names import EventName
+from portal.delivery.holding_details import StaffRef
 from portal.delivery.payload import Ref
 from portal.delivery.planning_details import PlanFacts, ReservationFacts, WorkFacts
 from portal.delivery.samples.assets import (
@@ -43,7 +44,7 @@ _CHECKOUT: Final = {
 }
 _WANTED: Final = ReservationFacts(
     reservation_id=58,
-    staff=MARIA,
+    staff=StaffRef(**MARIA),
     starts_at=DUE,
     ends_at=DUE + timedelta(days=3),
     purpose="Trade fair",
