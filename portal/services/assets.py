@@ -10,7 +10,7 @@ from portal.delivery import event_details
 from portal.delivery.event_details import UpdateReason
 from portal.lib.clock import utcnow
 from portal.models.assets import Asset, AssetKind, AssetStatus, Category, Location
-from portal.services import stock, transition
+from portal.services import maintenance, reservations, stock, transition
 from portal.services.asset_rules import AssetValues, faults
 from portal.services.legality import Action
 from portal.services.numbering import next_tag
@@ -86,7 +86,7 @@ def delete_asset(actor: Actor, asset_id: int, reason: str = "") -> None:
         raise Refusal(sentence, field="reason")
     change = Change(
         action=Action.DELETE,
-        make=_mark_deleted,
+        make=lambda current, asset: _mark_deleted(current, actor, asset),
         tell=lambda moved: event_details.deleted(moved.asset, reason),
         remark=reason,
     )
@@ -97,7 +97,13 @@ def _edited(moved: Moved) -> dict[str, Any]:
     return event_details.updated(UpdateReason.EDIT, moved.before, moved.after)
 
 
-def _mark_deleted(_current: Session, asset: Asset) -> None:
+def _mark_deleted(current: Session, actor: Actor, asset: Asset) -> None:
+    if reservations.has_open(current, asset.id):
+        blocker = "is still reserved by somebody. Reject or cancel the reservation first."
+        raise Refusal(f"{asset.asset_tag} {blocker}")
+    if maintenance.in_progress(current, asset.id):
+        raise Refusal(f"{asset.asset_tag} is being worked on. Complete the maintenance first.")
+    maintenance.cancel_open(current, actor, asset.id)
     asset.deleted_at = asset.updated_at
 
 

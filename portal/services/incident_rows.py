@@ -13,6 +13,7 @@ from portal.models.holdings import Incident, IncidentKind
 
 # What is over when an asset is fit for use again.
 TROUBLE = (IncidentKind.LOST, IncidentKind.BROKEN, IncidentKind.WARRANTY)
+STANDING_KINDS = (*TROUBLE, IncidentKind.LIQUIDATION)
 
 
 def open_incident(current: Session, asset: Asset, kind: IncidentKind, at: datetime) -> Incident:

@@ -21,7 +21,7 @@ from portal.services.obstacles import why_not
 from portal.services.refusals import Refusal
 from portal.services.snapshots import open_assignment
 from portal.services.unit import once_only
-from portal.web import holding_actions, stock_actions
+from portal.web import holding_actions, incident_actions, return_actions, stock_actions
 from portal.web.access import actor, can, owner, requires
 from portal.web.action_pages import ActionPage, Doing
 from portal.web.forms.actions import ActionForm
@@ -31,7 +31,12 @@ Answer = Response | tuple[str, int]
 View = Callable[..., Answer]
 
 # In the order of the buttons.
-PAGES: Final[tuple[ActionPage, ...]] = (*holding_actions.PAGES, *stock_actions.PAGES)
+PAGES: Final[tuple[ActionPage, ...]] = (
+    *holding_actions.PAGES,
+    *return_actions.PAGES,
+    *incident_actions.PAGES,
+    *stock_actions.PAGES,
+)
 BY_ACTION: Final = {page.action: page for page in PAGES}
 
 blueprint = Blueprint("actions", __name__, url_prefix="/assets/<int(max=2147483647):asset_id>")
@@ -48,9 +53,16 @@ class Button:
     is_main: bool
 
 
-def buttons(asset: Asset) -> list[Button]:
+def action_buttons(asset: Asset) -> list[Button]:
     """Every action that the signed-in person may ever take with a thing of this kind."""
-    fit = [page for page in PAGES if asset.kind in page.rule.kinds and not page.with_subject]
+    deleted = asset.deleted_at is not None
+    fit = [
+        page
+        for page in PAGES
+        if asset.kind in page.rule.kinds
+        and page.rule.on_deleted is deleted
+        and not page.with_subject
+    ]
     return [_button(page, asset) for page in fit if can(page.rule.permission)]
 
 

@@ -8,22 +8,16 @@ from typing import Any, Final
 from flask import current_app
 from wtforms import Field
 
-from portal.models.assets import Activity, Asset, AssetKind, AssetStatus
-from portal.services.legality import Action
+from portal.models.assets import Activity, Asset, AssetKind
 from portal.web.forms.assets import AssetFilterForm
 from portal.web.frame import page_url
 from portal.web.stale import shown
 from portal.web.status_words import ASSET
-
-# How the timeline calls each action, and the colour of its dot.
-DONE: Final[Mapping[str, tuple[str, str]]] = {
-    Action.CREATE: ("Added to the register", "success"),
-    Action.EDIT: ("Changed", "info"),
-    Action.DELETE: ("Deleted", "danger"),
-}
+from portal.web.timeline_words import DONE, MOVED
+from portal.web.wording import zone
 
 # The fields of an asset, as its page and its timeline call them.
-LABELS: Final[Mapping[str, str]] = {
+LABELS: Final[dict[str, str]] = {
     "name": "Name",
     "asset_tag": "Asset tag",
     "category": "Category",
@@ -70,26 +64,6 @@ class Line:
     differences: Sequence[Difference]
 
 
-def state_sentence(asset: Asset) -> str:
-    """Where the asset stands, in one sentence."""
-    if asset.deleted_at is not None:
-        return "It is no longer in the register. Its timeline and its deliveries are kept."
-    place = f" It is at {asset.location.name}." if asset.location else ""
-    return _STATES[AssetStatus(asset.status)] + place
-
-
-_STATES: Final[Mapping[AssetStatus, str]] = {
-    AssetStatus.AVAILABLE: "Free to be given out.",
-    AssetStatus.ALLOCATED: "Given to somebody.",
-    AssetStatus.CHECKED_OUT: "Lent to somebody.",
-    AssetStatus.MAINTENANCE: "Being worked on.",
-    AssetStatus.WARRANTY: "Away for a warranty claim.",
-    AssetStatus.BROKEN: "Not usable until it is repaired.",
-    AssetStatus.LOST: "Nobody knows where it is.",
-    AssetStatus.LIQUIDATED: "Disposed of. Only its notes can be changed.",
-}
-
-
 def facts_of(asset: Asset) -> list[tuple[str, str]]:
     """Everything known of the asset but its tag and name, in the order of the form."""
     named = {"category": asset.category, "location": asset.location}
@@ -111,7 +85,7 @@ def filter_chips(form: AssetFilterForm) -> list[dict[str, str]]:
             "url": page_url(**{field.name: None, "cursor": None}),
         }
         for field in form
-        if field.data and shown(field)
+        if field.name != "show" and field.data and shown(field)
     ]
 
 
@@ -136,7 +110,7 @@ def _line(activity: Activity) -> Line:
 
 def _differences(changes: Mapping[str, Any]) -> Iterator[Difference]:
     for name, change in changes.items():
-        label = LABELS.get(name, name.replace("_", " ").capitalize())
+        label = (LABELS | MOVED).get(name, name.replace("_", " ").capitalize())
         before, after = (_briefly(in_words(name, change[side])) for side in ("from", "to"))
         yield Difference(label, before, after)
 
@@ -157,6 +131,9 @@ def in_words(name: str, value: Any) -> str:
     if name in DATES:
         day = value if isinstance(value, date) else date.fromisoformat(str(value))
         return f"{day.day} {day:%B %Y}"
+    if name == "due_at":
+        local = datetime.fromisoformat(str(value)).astimezone(zone())
+        return f"{local.day} {local:%B %Y %H:%M}"
     if name == "condition":
         return str(value).capitalize()
     if name == "status":

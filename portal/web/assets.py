@@ -16,7 +16,9 @@ from portal.services.refusals import NotFound, Refusal, Stale
 from portal.services.timeline import timeline
 from portal.services.unit import once_only
 from portal.web.access import actor, owner, requires
-from portal.web.asset_view import facts_of, filter_chips, lines, state_sentence
+from portal.web.asset_buttons import buttons_of
+from portal.web.asset_state import standing_of
+from portal.web.asset_view import facts_of, filter_chips, lines
 from portal.web.forms.assets import AssetFilterForm, AssetForm, DeleteAssetForm
 from portal.web.stale import goes_on_editing, stale_page
 from portal.web.submitting import refusals_in, status_of
@@ -71,11 +73,11 @@ def show(asset_id: int) -> Answer:
     return render_template(
         "assets/show.html",
         asset=asset,
-        state=state_sentence(asset),
+        standing=standing_of(asset),
+        buttons=buttons_of(asset),
         facts=facts_of(asset),
         page=page,
         lines=lines(page.rows),
-        why_not_delete=why_not(Action.DELETE, asset.status, asset.kind),
     )
 
 

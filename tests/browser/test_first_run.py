@@ -216,6 +216,7 @@ def _edit(page: Page, _house: House) -> float:
 
 
 def _delete(page: Page, _house: House) -> float:
+    page.get_by_text("More actions", exact=True).click()
     page.get_by_role("link", name="Delete", exact=True).click()
     return _press(page, "Delete asset")
 

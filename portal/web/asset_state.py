@@ -1,0 +1,206 @@
+"""Where an asset stands: one sentence, the badges that dates give it, and what needs doing."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any, Final
+
+from flask import url_for
+
+from portal.lib.clock import utcnow
+from portal.lib.durations import relative
+from portal.models.assets import Asset, AssetStatus
+from portal.models.holdings import Assignment, Incident
+from portal.services.incident_rows import STANDING_KINDS, open_incidents
+from portal.services.snapshots import open_assignment
+from portal.services.unit import session
+from portal.web.status_words import Tag
+from portal.web.wording import zone
+
+SOON: Final = timedelta(days=30)
+OVERDUE: Final = Tag("Overdue", "alarm", "danger")
+WARRANTY_SOON: Final = Tag("Warranty ends soon", "shield-exclamation", "warning")
+GONE: Final = frozenset({AssetStatus.LOST, AssetStatus.LIQUIDATED})
+METHODS: Final = {
+    "sold": "Sold",
+    "donated": "Donated",
+    "recycled": "Recycled",
+    "scrapped": "Scrapped",
+    "written_off": "Written off",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Warning:
+    """One thing that needs doing, with the button that does it."""
+
+    text: str
+    tone: str
+    label: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """An asset with what is known of where it stands."""
+
+    asset: Asset
+    held: Assignment | None
+    incident: Incident | None
+    now: datetime
+
+    @property
+    def sentence(self) -> str:
+        """Where it stands, in one or two sentences."""
+        if self.asset.deleted_at is not None:
+            return "It is no longer in the register. Its timeline and its deliveries are kept."
+        words = _SENTENCES[AssetStatus(self.asset.status)](self)
+        return words + self._place
+
+    @property
+    def badges(self) -> list[Tag]:
+        """What its dates say of it."""
+        if self.asset.deleted_at is not None:
+            return []
+        ends = self._warranty_ends_in
+        soon = ends is not None and timedelta(0) <= ends <= SOON
+        return [OVERDUE] * (self.late is not None) + [WARRANTY_SOON] * soon
+
+    @property
+    def warnings(self) -> list[Warning]:
+        """What needs doing, each with its button."""
+        return list(_warnings(self)) if self.asset.deleted_at is None else []
+
+    @property
+    def late(self) -> str | None:
+        """How late it is: "3 days"; None while it is not."""
+        due_at = self.held.due_at if self.held else None
+        if due_at is None or due_at >= self.now:
+            return None
+        return relative(due_at, self.now).removesuffix(" ago")
+
+    @property
+    def _place(self) -> str:
+        at = self.asset.location
+        shown = at and self.asset.status not in {*GONE, AssetStatus.WARRANTY}
+        return f" It is at {at.name}." if at and shown else ""
+
+    @property
+    def _warranty_ends_in(self) -> timedelta | None:
+        ends = self.asset.warranty_expires
+        if ends is None or self.asset.status in GONE:
+            return None
+        return ends - self.now.astimezone(zone()).date()
+
+
+def standing_of(asset: Asset) -> Standing:
+    """What is known now."""
+    found = open_incidents(session(), asset.id, *STANDING_KINDS)
+    kind = _KINDS.get(asset.status)
+    incident = next((each for each in found if each.kind == kind), None)
+    return Standing(asset, open_assignment(asset.id), incident, utcnow())
+
+
+def moment_words(at: datetime, now: datetime) -> str:
+    """A time in the person's zone: "12 Mar 16:00", with the year where it is another."""
+    local = at.astimezone(zone())
+    return f"{day_words(local.date(), now)} {local:%H:%M}"
+
+
+def day_words(day: date, now: datetime) -> str:
+    """A day: "12 Mar", with the year where it is another."""
+    year = "" if day.year == now.astimezone(zone()).year else f" {day.year}"
+    return f"{day.day} {day:%b}{year}"
+
+
+def _warnings(standing: Standing) -> Iterator[Warning]:
+    asset, held = standing.asset, standing.held
+    if standing.late and held and held.due_at:
+        text = (
+            f"{held.staff.name} should have brought it back {relative(held.due_at, standing.now)}."
+        )
+        yield Warning(text, "danger", "Check in", _url("check_in", asset))
+    ends = standing._warranty_ends_in
+    if ends is not None and timedelta(0) <= ends <= SOON and asset.warranty_expires:
+        day = day_words(asset.warranty_expires, standing.now)
+        left = "today" if not ends.days else f"on {day}"
+        text = f"Its warranty ends {left}. If something is wrong with it, claim it now."
+        if asset.status != AssetStatus.WARRANTY:
+            yield Warning(text, "warning", "Send to warranty", _url("send_to_warranty", asset))
+    expected = _expected(standing)
+    if expected and expected < standing.now.astimezone(zone()).date():
+        text = f"It was expected back on {day_words(expected, standing.now)}."
+        yield Warning(text, "warning", "Receive back", _url("receive_back", asset))
+
+
+def _url(action: str, asset: Asset) -> str:
+    return url_for(f"actions.{action}", asset_id=asset.id)
+
+
+def _expected(standing: Standing) -> date | None:
+    if standing.asset.status != AssetStatus.WARRANTY or standing.incident is None:
+        return None
+    day = standing.incident.details.get("expected_back_on")
+    return date.fromisoformat(day) if day else None
+
+
+def _with(standing: Standing) -> str:
+    if standing.held is None:
+        return "Given to somebody."
+    since = moment_words(standing.held.started_at, standing.now)
+    return f"With {standing.held.staff.name} since {since}."
+
+
+def _lent(standing: Standing) -> str:
+    if standing.held is None or standing.held.due_at is None:
+        return "Lent to somebody."
+    until = moment_words(standing.held.due_at, standing.now)
+    late = f", {standing.late} late" if standing.late else ""
+    return f"With {standing.held.staff.name} until {until}{late}."
+
+
+def _since(words: str, otherwise: str, told: str) -> Callable[[Standing], str]:
+    def sentence(standing: Standing) -> str:
+        incident = standing.incident
+        if incident is None:
+            return otherwise
+        description = str(incident.details.get(told) or "").strip()
+        more = f" “{description}”" if description else ""
+        return f"{words} since {moment_words(incident.at, standing.now)}.{more}"
+
+    return sentence
+
+
+def _away(standing: Standing) -> str:
+    incident = standing.incident
+    supplier = incident.details.get("supplier") if incident else None
+    expected = _expected(standing)
+    until = f", expected back on {day_words(expected, standing.now)}" if expected else ""
+    return f"{'At ' + str(supplier) if supplier else 'Away'} for a warranty claim{until}."
+
+
+def _disposed(standing: Standing) -> str:
+    details: Mapping[str, Any] = standing.incident.details if standing.incident else {}
+    words = METHODS.get(str(details.get("method")), "Disposed of")
+    to = f" to {details['recipient']}" if details.get("recipient") else ""
+    when = standing.incident.at if standing.incident else None
+    on = f" on {day_words(when.astimezone(zone()).date(), standing.now)}" if when else ""
+    return f"{words}{to}{on}. Only its notes can be changed."
+
+
+_KINDS: Final[Mapping[str, str]] = {
+    AssetStatus.BROKEN: "broken",
+    AssetStatus.LOST: "lost",
+    AssetStatus.WARRANTY: "warranty",
+    AssetStatus.LIQUIDATED: "liquidation",
+}
+_SENTENCES: Final[Mapping[AssetStatus, Callable[[Standing], str]]] = {
+    AssetStatus.AVAILABLE: lambda _: "Free to be given out.",
+    AssetStatus.ALLOCATED: _with,
+    AssetStatus.CHECKED_OUT: _lent,
+    AssetStatus.MAINTENANCE: lambda _: "Being worked on.",
+    AssetStatus.WARRANTY: _away,
+    AssetStatus.BROKEN: _since("Broken", "Not usable until it is repaired.", "description"),
+    AssetStatus.LOST: _since("Lost", "Nobody knows where it is.", "description"),
+    AssetStatus.LIQUIDATED: _disposed,
+}

@@ -1,0 +1,208 @@
+"""The pages of moving, losing, breaking, claiming and disposing of an asset."""
+
+from typing import Any, ClassVar, Final
+from uuid import UUID
+
+from wtforms import RadioField
+from wtforms.validators import InputRequired
+from wtforms.widgets import DateInput
+
+from portal.models.assets import Asset, AssetStatus
+from portal.services import incidents
+from portal.services.incidents import ClaimValues, DisposalValues, Method
+from portal.services.legality import Action
+from portal.web.action_pages import ActionPage, Doing
+from portal.web.forms.actions import ActionForm, line_field, location_field, note_field
+from portal.web.forms.moments import MomentField
+from portal.web.forms.typed import TypedField, read_amount, read_day
+
+METHODS: Final = {
+    Method.SOLD: "Sold",
+    Method.DONATED: "Donated",
+    Method.RECYCLED: "Recycled",
+    Method.SCRAPPED: "Scrapped",
+    Method.WRITTEN_OFF: "Written off: it is gone, but nobody got it",
+}
+
+
+class TransferForm(ActionForm):
+    """Where it goes, and why."""
+
+    no_location: ClassVar[str] = "Choose a location"
+    location_id = location_field("Where it goes", "Choose where it goes")
+    reason = line_field("reason", "Reason")
+    note = note_field()
+
+
+class LostForm(ActionForm):
+    """What happened, and when."""
+
+    description = note_field("description", "What happened", "Describe what happened")
+    lost_at = MomentField("When, if not now", called="time when it was lost")
+
+
+class BrokenForm(ActionForm):
+    """What happened, and when."""
+
+    description = note_field("description", "What happened", "Describe what happened")
+    broken_at = MomentField("When, if not now", called="time when it broke")
+
+
+class ClaimForm(ActionForm):
+    """What is wrong, and who repairs it."""
+
+    problem = note_field("problem", "What is wrong", "Describe what is wrong")
+    supplier = line_field("supplier", "Who repairs it")
+    rma_number = line_field(
+        "rma_number", "Return number", description="What they gave you to write on the parcel (RMA)"
+    )
+    expected_back_on = TypedField(
+        "Expected back on", read=read_day, called="day when it is expected back", widget=DateInput()
+    )
+    note = note_field()
+
+    @classmethod
+    def defaults(cls, asset: Asset, subject: UUID | None) -> dict[str, Any]:
+        """Whoever supplied it."""
+        return {"supplier": asset.supplier}
+
+
+class DisposalForm(ActionForm):
+    """What becomes of it."""
+
+    method = RadioField(
+        "What becomes of it",
+        choices=[(each.value, words) for each, words in METHODS.items()],
+        validators=[InputRequired("Choose what becomes of it")],
+        validate_choice=False,
+    )
+    proceeds = TypedField(
+        "Money received",
+        read=read_amount,
+        called="amount",
+        description="In digits, such as 180.00",
+        render_kw={"inputmode": "decimal"},
+    )
+    recipient = line_field("recipient", "Who gets it")
+    note = note_field()
+
+
+def _transfer(doing: Doing) -> None:
+    form: TransferForm = doing.form
+    incidents.transfer(
+        doing.actor,
+        doing.asset_id,
+        location_id=form.location_id.data,
+        reason=form.text("reason"),
+        note=form.text("note"),
+    )
+
+
+def _report_lost(doing: Doing) -> None:
+    form: LostForm = doing.form
+    incidents.report_lost(
+        doing.actor,
+        doing.asset_id,
+        description=form.text("description"),
+        lost_at=form.lost_at.data,
+    )
+
+
+def _report_broken(doing: Doing) -> None:
+    form: BrokenForm = doing.form
+    incidents.report_broken(
+        doing.actor,
+        doing.asset_id,
+        description=form.text("description"),
+        broken_at=form.broken_at.data,
+    )
+
+
+def _send_to_warranty(doing: Doing) -> None:
+    form: ClaimForm = doing.form
+    values = ClaimValues(
+        problem=form.text("problem"),
+        supplier=form.text("supplier"),
+        rma_number=form.text("rma_number"),
+        expected_back_on=form.expected_back_on.data,
+        note=form.text("note"),
+    )
+    incidents.send_to_warranty(doing.actor, doing.asset_id, values)
+
+
+def _liquidate(doing: Doing) -> None:
+    form: DisposalForm = doing.form
+    values = DisposalValues(
+        method=form.method.data or "",
+        proceeds=form.proceeds.data,
+        recipient=form.text("recipient"),
+        note=form.text("note"),
+    )
+    incidents.liquidate(doing.actor, doing.asset_id, values)
+
+
+PAGES: Final = (
+    ActionPage(
+        action=Action.TRANSFER,
+        slug="transfer",
+        label="Transfer",
+        icon="geo-alt",
+        title="Transfer {name}",
+        lede="Move it to another place. Whoever has it keeps it.",
+        done="{tag} was moved.",
+        form=TransferForm,
+        run=_transfer,
+        main=frozenset({AssetStatus.ALLOCATED}),
+    ),
+    ActionPage(
+        action=Action.REPORT_BROKEN,
+        slug="report-broken",
+        label="Report broken",
+        icon="x-octagon",
+        title="Report {name} as broken",
+        lede="It is taken from whoever has it. Reservations stay, marked as at risk.",
+        done="{tag} is reported as broken.",
+        form=BrokenForm,
+        run=_report_broken,
+        kind="danger",
+        main=frozenset({AssetStatus.CHECKED_OUT}),
+    ),
+    ActionPage(
+        action=Action.REPORT_LOST,
+        slug="report-lost",
+        label="Report lost",
+        icon="question-circle",
+        title="Report {name} as lost",
+        lede="It is taken from whoever has it. Its reservations and its maintenance are cancelled.",
+        done="{tag} is reported as lost.",
+        form=LostForm,
+        run=_report_lost,
+        kind="danger",
+    ),
+    ActionPage(
+        action=Action.SEND_TO_WARRANTY,
+        slug="send-to-warranty",
+        label="Send to warranty",
+        icon="shield-check",
+        title="Send {name} for a warranty claim",
+        lede="It goes away to be repaired, and is taken from whoever has it.",
+        done="{tag} is away for a warranty claim.",
+        form=ClaimForm,
+        run=_send_to_warranty,
+        main=frozenset({AssetStatus.BROKEN}),
+    ),
+    ActionPage(
+        action=Action.LIQUIDATE,
+        slug="liquidate",
+        label="Dispose of it",
+        icon="archive",
+        title="Dispose of {name}",
+        lede="It leaves for good. Its reservations and its maintenance are cancelled.",
+        submit="Dispose of it",
+        done="{tag} is disposed of.",
+        form=DisposalForm,
+        run=_liquidate,
+        kind="danger",
+        main=frozenset({AssetStatus.BROKEN, AssetStatus.LOST}),
+    ),
+)
