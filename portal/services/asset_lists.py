@@ -1,32 +1,68 @@
 """The register as a list: searched, filtered, the newest first, in keyset pages."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final
 from uuid import UUID
 
-from sqlalchemy import Select, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import joinedload
 
 from portal.lib.paging import Page
 from portal.models.assets import Asset, AssetStatus, Category, Location
+from portal.models.holdings import Assignment, Staff
 from portal.services.keyset import newest_first
-from portal.services.unit import session
+from portal.services.unit import database_time, session
+
+COUNT_LIMIT: Final = 10_000
+
+
+class Shown(StrEnum):
+    """What a chip above the list shows."""
+
+    FREE = "free"
+    OUT = "out"
+    OVERDUE = "overdue"
+    MAINTENANCE = "maintenance"
+    BROKEN = "broken"
+    LOST = "lost"
+    LOW = "low"
+
+
+# The chips that are no more than some statuses.
+STATUSES: Final[Mapping[Shown, tuple[AssetStatus, ...]]] = {
+    Shown.FREE: (AssetStatus.AVAILABLE,),
+    Shown.OUT: (AssetStatus.ALLOCATED, AssetStatus.CHECKED_OUT),
+    Shown.MAINTENANCE: (AssetStatus.MAINTENANCE,),
+    Shown.BROKEN: (AssetStatus.BROKEN, AssetStatus.WARRANTY),
+    Shown.LOST: (AssetStatus.LOST,),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssetFilter:
-    """What narrows the list. `search` looks into tag, name and serial number."""
+    """What narrows the list.
+
+    `search` looks into tag, name, serial number, and the name and address of whoever has it.
+    """
 
     search: str = ""
     category: UUID | None = None
     location: UUID | None = None
     status: AssetStatus | None = None
+    shown: Shown | None = None
 
 
 def list_assets(chosen: AssetFilter, cursor: str | None = None) -> Page[Asset]:
     """One page of the undeleted assets that match, with their category and location."""
-    wanted = _narrowed(select(Asset).where(Asset.deleted_at.is_(None)), chosen)
-    wanted = wanted.options(joinedload(Asset.category), joinedload(Asset.location))
+    wanted = matching(chosen).options(joinedload(Asset.category), joinedload(Asset.location))
     return newest_first(wanted, Asset.id, cursor)
+
+
+def matching(chosen: AssetFilter) -> Select[Asset]:
+    """The undeleted assets that match."""
+    return select(Asset).where(Asset.deleted_at.is_(None), *_conditions(chosen))
 
 
 def has_assets() -> bool:
@@ -35,16 +71,59 @@ def has_assets() -> bool:
     return session().execute(wanted).first() is not None
 
 
-def _narrowed(wanted: Select[Asset], chosen: AssetFilter) -> Select[Asset]:
+def counts(chosen: AssetFilter) -> dict[Shown | None, int]:
+    """How many assets each chip would show beside the other filters; `COUNT_LIMIT` + 1: more."""
+    return {each: _count(replace(chosen, shown=each)) for each in (None, *Shown)}
+
+
+def holders(assets: Page[Asset]) -> dict[int, Assignment]:
+    """Who has which of these assets."""
+    ids = [asset.id for asset in assets.rows]
+    wanted = select(Assignment).where(Assignment.asset_id.in_(ids), Assignment.ended_at.is_(None))
+    rows = session().scalars(wanted.options(joinedload(Assignment.staff)))
+    return {row.asset_id: row for row in rows}
+
+
+def _count(chosen: AssetFilter) -> int:
+    some = matching(chosen).with_only_columns(Asset.id).limit(COUNT_LIMIT + 1).subquery()
+    return session().execute(select(func.count()).select_from(some)).scalar_one()
+
+
+def _conditions(chosen: AssetFilter) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
     if chosen.search:
-        searched = (Asset.asset_tag, Asset.name, Asset.serial_number)
-        wanted = wanted.where(
-            or_(*(column.icontains(chosen.search, autoescape=True) for column in searched))
-        )
+        found.append(_holds(chosen.search))
     if chosen.category:
-        wanted = wanted.where(Asset.category.has(Category.public_id == chosen.category))
+        found.append(Asset.category.has(Category.public_id == chosen.category))
     if chosen.location:
-        wanted = wanted.where(Asset.location.has(Location.public_id == chosen.location))
+        found.append(Asset.location.has(Location.public_id == chosen.location))
     if chosen.status:
-        wanted = wanted.where(Asset.status == chosen.status)
-    return wanted
+        found.append(Asset.status == chosen.status)
+    if chosen.shown:
+        found.append(_of_chip(chosen.shown))
+    return found
+
+
+def _holds(words: str) -> ColumnElement[bool]:
+    own = (Asset.asset_tag, Asset.name, Asset.serial_number)
+    person = or_(
+        *(column.icontains(words, autoescape=True) for column in (Staff.name, Staff.email))
+    )
+    held = (
+        select(Assignment.asset_id)
+        .join(Staff, Staff.id == Assignment.staff_id)
+        .where(Assignment.ended_at.is_(None), person)
+    )
+    texts = (column.icontains(words, autoescape=True) for column in own)
+    return or_(*texts, Asset.id.in_(held))
+
+
+def _of_chip(chip: Shown) -> ColumnElement[bool]:
+    if chip is Shown.LOW:
+        return and_(Asset.min_quantity.is_not(None), Asset.quantity < Asset.min_quantity)
+    if chip is Shown.OVERDUE:
+        late = select(Assignment.asset_id).where(
+            Assignment.ended_at.is_(None), Assignment.due_at < database_time(session())
+        )
+        return Asset.id.in_(late)
+    return Asset.status.in_(STATUSES[chip])

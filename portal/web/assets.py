@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response
 from portal.delivery.event_names import EventName
 from portal.models.assets import Asset
 from portal.services import assets
-from portal.services.asset_lists import has_assets, list_assets
+from portal.services.asset_lists import has_assets, holders, list_assets
 from portal.services.legality import Action
 from portal.services.listeners import count_listeners
 from portal.services.obstacles import why_not
@@ -16,6 +16,7 @@ from portal.services.refusals import NotFound, Refusal, Stale
 from portal.services.timeline import timeline
 from portal.services.unit import once_only
 from portal.web.access import actor, owner, requires
+from portal.web.asset_tabs import asset_tabs
 from portal.web.asset_buttons import buttons_of
 from portal.web.asset_state import standing_of
 from portal.web.asset_view import facts_of, filter_chips, lines
@@ -35,12 +36,15 @@ blueprint = Blueprint("assets", __name__, url_prefix="/assets")
 def index() -> Answer:
     """The list, filtered by its address."""
     form = AssetFilterForm(request.args)
-    page = list_assets(form.chosen(), request.args.get("cursor"))
+    chosen = form.chosen()
+    page = list_assets(chosen, request.args.get("cursor"))
     return render_template(
         "assets/index.html",
         filter=form,
         page=page,
         chips_in_force=filter_chips(form),
+        tabs_of_list=asset_tabs(chosen),
+        holders=holders(page),
         has_any=bool(page.rows) or has_assets(),
     )
 

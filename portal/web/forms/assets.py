@@ -20,7 +20,7 @@ from wtforms.widgets import DateInput
 from portal.lib.calendar_months import add_months
 from portal.models.assets import AssetKind, AssetStatus, Condition
 from portal.services import named_lists
-from portal.services.asset_lists import AssetFilter
+from portal.services.asset_lists import AssetFilter, Shown
 from portal.services.asset_rules import AssetValues, Fault, faults
 from portal.services.refusals import Refusal
 from portal.web.forms.base import PortalForm, tidy
@@ -158,7 +158,8 @@ class DeleteAssetForm(PortalForm):
 class AssetFilterForm(Form):
     """The filter above the list; it lives in the address."""
 
-    q = StringField("Tag, name or serial number", filters=[tidy])
+    q = StringField("Tag, name, serial number or person", filters=[tidy])
+    show = HiddenField()
     category = SelectField("Category", validate_choice=False)
     location = SelectField("Location", validate_choice=False)
     status = SelectField("Status", validate_choice=False)
@@ -180,6 +181,7 @@ class AssetFilterForm(Form):
             category=_uuid(self.category.data),
             location=_uuid(self.location.data),
             status=AssetStatus(status) if status in set(AssetStatus) else None,
+            shown=Shown(self.show.data) if self.show.data in set(Shown) else None,
         )
 
 

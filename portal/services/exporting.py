@@ -1,0 +1,61 @@
+"""The register as CSV: what the list shows, in chunks, each read in a transaction of its own."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from sqlalchemy import select
+from sqlalchemy.orm import joinedload
+
+from portal.models.assets import Asset
+from portal.models.holdings import Assignment
+from portal.services.asset_lists import AssetFilter, matching
+from portal.services.csv_columns import COLUMNS, READ_ONLY
+from portal.services.unit import session
+
+CHUNK: Final = 500
+
+
+def rows(chosen: AssetFilter) -> Iterator[Sequence[object]]:
+    """The header, then every asset that matches, the oldest first."""
+    yield (*COLUMNS, *READ_ONLY)
+    after = 0
+    while True:
+        chunk = _chunk(chosen, after)
+        yield from (row for _, row in chunk)
+        if len(chunk) < CHUNK:
+            return
+        after = chunk[-1][0]
+
+
+def _chunk(chosen: AssetFilter, after: int) -> list[tuple[int, list[object]]]:
+    current = session()
+    # No transaction stays open while the file is being read on the other side.
+    current.rollback()
+    wanted = matching(chosen).where(Asset.id > after).order_by(Asset.id).limit(CHUNK)
+    wanted = wanted.options(joinedload(Asset.category), joinedload(Asset.location))
+    assets = current.scalars(wanted).all()
+    holdings = _holdings([asset.id for asset in assets])
+    chunk = [(asset.id, _row(asset, holdings.get(asset.id))) for asset in assets]
+    current.rollback()
+    return chunk
+
+
+def _holdings(ids: list[int]) -> dict[int, Assignment]:
+    wanted = select(Assignment).where(Assignment.asset_id.in_(ids), Assignment.ended_at.is_(None))
+    found = session().scalars(wanted.options(joinedload(Assignment.staff)))
+    return {each.asset_id: each for each in found}
+
+
+def _row(asset: Asset, held: Assignment | None) -> list[object]:
+    special = {
+        "category": asset.category.name if asset.category else None,
+        "location": asset.location.name if asset.location else None,
+        "reservable": "yes" if asset.reservable else "no",
+        "assigned_to_email": held.staff.email if held else None,
+        "assigned_to": held.staff.name if held else None,
+        "due_at": held.due_at if held else None,
+    }
+    return [
+        special[name] if name in special else getattr(asset, name)
+        for name in (*COLUMNS, *READ_ONLY)
+    ]
