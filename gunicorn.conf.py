@@ -8,6 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from jobs.child import dies_with
 from jobs.heart import beat
+from portal import logs
 from portal.config import SettingsError, load_settings
 from portal.schedule import ensure_schedule
 from portal.services import processes, vault
@@ -30,6 +31,7 @@ timeout = 60
 graceful_timeout = 10
 keepalive = 5
 loglevel = "warning"
+logconfig_dict = logs.config(_settings, "web")
 # Its socket would lie in the home folder, one for all portals of a user.
 control_socket_disable = True
 # The heartbeat file must not lie on a disk that can be busy.

@@ -72,9 +72,9 @@ class Child:
 
 
 class LineReader:
-    """Passes a child's output on, line by line, with its name in front."""
+    """Passes a child's output on, line by line, with its name."""
 
-    def __init__(self, handle: int, name: str, write: Callable[[str], None]) -> None:
+    def __init__(self, handle: int, name: str, write: Callable[[str, str], None]) -> None:
         self._handle = handle
         self._name = name
         self._write = write
@@ -90,7 +90,7 @@ class LineReader:
         if self._rest and (not data or len(self._rest) > 65_536):
             lines, self._rest = [*lines, self._rest], b""
         for line in lines:
-            self._write(f"{self._name:<10} {line.decode(errors='replace').rstrip()}")
+            self._write(self._name, line.decode(errors="replace").rstrip())
         return bool(data)
 
 

@@ -15,7 +15,7 @@ from portal.queue import QUEUES
 @click.argument("queue", type=click.Choice(QUEUES))
 def worker(queue: str) -> None:
     """Run the jobs of one queue until the process is told to stop."""
-    _log_to_stderr()
+    _log(queue)
     from jobs.worker import run_worker
 
     run_worker(queue)
@@ -24,7 +24,7 @@ def worker(queue: str) -> None:
 @click.command()
 def scheduler() -> None:
     """Queue what the clock asks for until the process is told to stop."""
-    _log_to_stderr()
+    _log("scheduler")
     from jobs.scheduler import run_scheduler
 
     sys.exit(run_scheduler())
@@ -45,7 +45,8 @@ def register(app: Flask) -> None:
         app.cli.add_command(command)
 
 
-def _log_to_stderr() -> None:
-    import logging
+def _log(process: str) -> None:
+    from portal import logs
+    from portal.config import load_settings
 
-    logging.basicConfig(level=logging.INFO, format="%(levelname)-7s %(message)s")
+    logs.set_up(load_settings(), process)

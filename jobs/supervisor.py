@@ -4,19 +4,19 @@ Standard library only, and one thread: it lives as long as the portal and should
 `flask up` prepares a plan, then becomes this (`python -m jobs.supervisor FD`).
 """
 
-import contextlib
 import os
 import selectors
 import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import FrameType
 from typing import Any, Final
 
 from jobs.child import Child, LineReader
 from jobs.plan import Plan
+from jobs.voice import Voice, voice
 
 STOP_SECONDS: Final = 15.0
 START_SECONDS: Final = 10.0
@@ -25,9 +25,9 @@ START_SECONDS: Final = 10.0
 class Supervisor:
     """Keeps a plan's programs running until SIGINT, SIGTERM or SIGHUP."""
 
-    def __init__(self, plan: Plan, write: Callable[[str], None]) -> None:
+    def __init__(self, plan: Plan, voice: Voice) -> None:
         self._plan = plan
-        self._write = write
+        self._voice = voice
         self._children = [Child(program) for program in plan.programs]
         self._selector = selectors.DefaultSelector()
         self._stopping = False
@@ -45,7 +45,7 @@ class Supervisor:
             self._turn(self._pause())
             self._restart_the_dead()
             self._greet_when_ready()
-        self._write("Stopping.")
+        self._voice.say("Stopping.")
         for stage in sorted({program.stage for program in self._plan.programs}):
             self._stop([child for child in self._children if child.program.stage == stage])
 
@@ -70,7 +70,9 @@ class Supervisor:
         child.start()
         if child.process is not None and child.process.stdout is not None:
             os.set_blocking(child.process.stdout.fileno(), False)
-            reader = LineReader(child.process.stdout.fileno(), child.program.name, self._write)
+            reader = LineReader(
+                child.process.stdout.fileno(), child.program.name, self._voice.pass_on
+            )
             self._selector.register(child.process.stdout, selectors.EVENT_READ, reader)
 
     def _wait_for_socket(self, child: Child) -> None:
@@ -102,7 +104,9 @@ class Supervisor:
                 code = child.process.returncode
                 pause = child.plan_restart()
                 when = f"in {pause:g} s" if pause else "at once"
-                self._write(f"{child.program.name} ended (code {code}); starting it again {when}.")
+                self._voice.say(
+                    f"{child.program.name} ended (code {code}); starting it again {when}."
+                )
             if child.start_at is not None and child.start_at <= time.monotonic():
                 self._start(child)
 
@@ -113,7 +117,7 @@ class Supervisor:
         if answers(family, (self._plan.host, self._plan.port)):
             self._greeted = True
             for line in self._plan.greeting:
-                self._write(line)
+                self._voice.say(line)
 
     def _stop(self, children: Sequence[Child]) -> None:
         for child in children:
@@ -124,7 +128,7 @@ class Supervisor:
             self._turn(0.05)
             running = [child for child in running if not child.has_died()]
         for child in running:
-            self._write(f"{child.program.name} did not end in time and was killed.")
+            self._voice.say(f"{child.program.name} did not end in time and was killed.")
             child.kill()
             if child.process is not None:
                 child.process.wait()
@@ -137,18 +141,11 @@ def answers(family: int, address: Any) -> bool:
         return probe.connect_ex(address) == 0
 
 
-def write_line(line: str) -> None:
-    """Write to standard output; whoever read it may have gone."""
-    with contextlib.suppress(BrokenPipeError):
-        sys.stdout.write(line + "\n")
-        sys.stdout.flush()
-
-
 def main() -> None:
     """Read the plan from the pipe and run it."""
     with open(int(sys.argv[1]), encoding="utf-8") as pipe:
         plan = Plan.from_json(pipe.read())
-    Supervisor(plan, write_line).run()
+    Supervisor(plan, voice()).run()
 
 
 if __name__ == "__main__":

@@ -47,7 +47,8 @@ def bring_up(app: Flask) -> None:
     except SettingsError as error:
         raise CannotStart(str(error)) from None
     os.chdir(ROOT)  # `python -m` and `wsgi:app` are found from here
-    become(Plan(programs, *address, greeting), os.environ | {"TZ": "UTC", "PYTHONUNBUFFERED": "1"})
+    environ = {"TZ": "UTC", "PYTHONUNBUFFERED": "1", "LOG_FORMAT": settings.log_format}
+    become(Plan(programs, *address, greeting), os.environ | environ)
 
 
 def free_address(host: str, port: int) -> tuple[str, int]:

@@ -26,6 +26,7 @@ from portal.settings_values import (
     flag,
     networks,
     number,
+    one_of,
     redis_url,
     web_address,
 )
@@ -37,6 +38,7 @@ VERSION: Final = "0.1.0"
 
 # A unix socket's path has room for 108 bytes in Linux's sockaddr_un; Valkey wants some of them.
 LONGEST_SOCKET_PATH: Final = 100
+LOG_FORMATS: Final = ("json", "lines")
 LOOPBACK: Final = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 # At once, then 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h, 24 h.
 RETRY_SCHEDULE: Final = "0,5,300,1800,7200,18000,36000,50400,72000,86400"
@@ -71,6 +73,7 @@ class Settings:
     inbox_origin: str
     metrics_token: str = field(repr=False)
     trusted_proxies: int
+    log_format: str
     version: str = VERSION
 
     @property
@@ -125,6 +128,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         inbox_origin=web_address(environ, "INBOX_ORIGIN", f"http://127.0.0.1:{port}"),
         metrics_token=environ.get("METRICS_TOKEN", ""),
         trusted_proxies=number(environ, "TRUSTED_PROXIES", 0, 0, 10),
+        log_format=one_of(environ, "LOG_FORMAT", "lines" if local_trial else "json", LOG_FORMATS),
     )
 
 

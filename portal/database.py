@@ -92,16 +92,21 @@ class Money(TypeDecorator[Decimal]):
 
 
 def engine_options(url: str) -> dict[str, Any]:
-    """Options for `create_engine` that fit the database behind `url`."""
+    """Options for `create_engine` that fit the database behind `url`.
+
+    Errors tell the statement without its values, which may be secrets, and errors are logged.
+    """
     if make_url(url).get_backend_name() == "sqlite":
         return {
             "module": sqlite_module,
+            "hide_parameters": True,
             # The driver's own transactions lose updates silently; we say BEGIN ourselves.
             "connect_args": {"isolation_level": None, "check_same_thread": False},
         }
     settings = "-c statement_timeout=30000 -c lock_timeout=10000 "
     settings += "-c idle_in_transaction_session_timeout=60000 -c timezone=UTC"
     return {
+        "hide_parameters": True,
         "pool_pre_ping": True,
         "pool_size": 10,
         "max_overflow": 10,

@@ -2,12 +2,13 @@
 
 import logging
 
-from flask import Flask, current_app, g, render_template
+from flask import Flask, current_app, render_template
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DBAPIError, OperationalError
 from werkzeug.exceptions import HTTPException
 
 from portal.extensions import db
+from portal.lib import request_id
 from portal.services.refusals import Refusal
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,7 @@ def _page(code: int, sentence: str = "") -> tuple[str, int]:
     if code >= 500:
         # Whatever failed may fail again. These pages read nothing from the database, and context
         # processors, of which Flask-Login's reads the person, do not run for them.
+        words["reference"] = request_id.current()
         return current_app.jinja_env.get_template(f"errors/{name}.html").render(**words), code
     return render_template(f"errors/{name}.html", **words), code
 
@@ -40,7 +42,7 @@ def _http(error: HTTPException) -> tuple[str, int] | HTTPException:
     if code < 400:
         return error
     if code >= 500:
-        log.error("A request failed: %s", error, exc_info=error, extra={"request_id": g.get("id")})
+        log.error("A request failed: %s", error, exc_info=error)
     return _page(code)
 
 

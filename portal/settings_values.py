@@ -27,6 +27,14 @@ def flag(environ: Mapping[str, str], name: str) -> bool:
     return text == "1"
 
 
+def one_of(environ: Mapping[str, str], name: str, default: str, choices: tuple[str, ...]) -> str:
+    """One of a few words."""
+    text = environ.get(name, "").strip() or default
+    if text not in choices:
+        raise SettingsError(f"{name} must be {' or '.join(choices)}, not “{text}”.")
+    return text
+
+
 def currency(environ: Mapping[str, str], name: str, default: str) -> str:
     """The three capital letters of a currency (ISO 4217)."""
     text = environ.get(name, "").strip() or default

@@ -10,6 +10,7 @@ from rq import Queue
 from sqlalchemy.orm import Session, scoped_session
 
 from portal import queue
+from portal.lib import request_id
 from portal.queue import BACKGROUND, RUN_TASKS
 
 QUEUED: Final = "tasks:queued"
@@ -44,6 +45,7 @@ def enqueue(redis: Redis) -> None:
             result_ttl=0,
             failure_ttl=86_400,
             ttl=900,
+            meta=request_id.as_meta(),
             pipeline=pipe,
         )
         pipe.execute()

@@ -21,9 +21,10 @@ from portal.web import (
     locations,
     operations,
     people,
-    system,
     stock,
+    system,
     tasks,
+    traffic,
     webhook_forms,
     webhook_switches,
     webhooks,
@@ -32,6 +33,7 @@ from portal.web import (
 
 def init_app(app: Flask) -> None:
     """Give the application its frame, its access check and its pages."""
+    traffic.init_app(app)
     frame.init_app(app)
     access.init_app(app)
     for blueprint in BLUEPRINTS:

@@ -1,5 +1,6 @@
 """The whole portal on one machine: it starts with one command and ends without a trace."""
 
+import json
 import os
 import signal
 import socket
@@ -90,6 +91,20 @@ def test_it_starts_everything_heals_and_ends_without_a_trace(
     assert again.says("Press Ctrl-C to stop."), again.output.read_text()
     assert (tmp_path / "instance" / "keys.env").read_text() == keys
     assert again.stop() == 0
+
+
+def test_outside_of_a_trial_every_line_is_json(up: Up, port: int) -> None:
+    portal = up(LOG_FORMAT="json")
+    assert portal.says("Press Ctrl-C to stop."), portal.output.read_text()
+    assert status_of(port) == 200
+    os.kill(only(children_of(portal.pid), "worker background"), signal.SIGKILL)
+    assert portal.says("background ended (code -9)")
+    assert portal.says("GET /sign-in 200")
+    assert portal.stop() == 0
+    lines = [json.loads(line) for line in portal.output.read_text().splitlines()]
+    assert {"supervisor", "web", "deliveries"} <= {line["process"] for line in lines}
+    (asked,) = [line for line in lines if line["message"] == "GET /sign-in 200"]
+    assert len(asked["request_id"]) == 16
 
 
 def test_nothing_survives_when_the_supervisor_is_killed(up: Up) -> None:

@@ -1,5 +1,6 @@
 """A worker process: what it does, how it stops, and what it survives."""
 
+import json
 import logging
 import resource
 import signal
@@ -110,6 +111,23 @@ def test_a_failed_job_is_logged_once_with_its_cause_and_the_worker_goes_on(
     assert worker.output.read_text().count("RuntimeError: the lamp is broken") == 1
 
 
+def test_its_lines_carry_the_id_of_the_request_that_rang(
+    start: Start, valkey: PrivateValkey, tmp_path: Path
+) -> None:
+    worker = start()
+    queue = Queue(DELIVERIES, connection=valkey.client())
+    queue.enqueue_call("tests.jobs.samples.fail", meta={"request_id": "4f2a"})
+    queue.enqueue_call("tests.jobs.samples.note", args=(str(tmp_path / "note"),))
+    assert until((tmp_path / "note").exists)
+    worker.stop()
+    lines = [json.loads(line) for line in worker.output.read_text().splitlines()]
+    assert {line["process"] for line in lines} == {DELIVERIES}
+    rung = [line for line in lines if line.get("request_id") == "4f2a"]
+    assert [line["message"] for line in rung][:1] == ["Started fail"]
+    assert any("the lamp is broken" in line.get("error", "") + line["message"] for line in rung)
+    assert "Started note" not in {line["message"] for line in lines}
+
+
 def test_it_sweeps_and_repairs_the_schedule_when_no_scheduler_does(
     start: Start, valkey: PrivateValkey, database: str
 ) -> None:
@@ -119,7 +137,7 @@ def test_it_sweeps_and_repairs_the_schedule_when_no_scheduler_does(
     engine.dispose()
     start()
     assert until(lambda: last_sweep(database) is not None)
-    assert valkey.client().zrange("rq:scheduler:scheduled_jobs", 0, -1) == [b"sweep"]
+    assert b"sweep" in valkey.client().zrange("rq:scheduler:scheduled_jobs", 0, -1)
 
 
 def test_it_may_hold_as_many_sockets_as_the_machine_allows(start: Start) -> None:

@@ -1,0 +1,50 @@
+"""Each request under an id of its own, and one line about it in the log."""
+
+import logging
+from time import monotonic
+from typing import Final
+
+from flask import Flask, g, request
+from werkzeug.wrappers import Response
+
+from portal.lib import request_id
+from portal.logs import TRAFFIC
+
+HEADER: Final = "X-Request-Id"
+# Asked for every few seconds by machines; files by every page.
+QUIET: Final = frozenset(
+    {"operations.healthz", "operations.readyz", "operations.metrics", "static", "bootstrap.static"}
+)
+
+log = logging.getLogger(TRAFFIC)
+
+
+def init_app(app: Flask) -> None:
+    """Register before everything that may log."""
+    app.before_request(_begin)
+    app.after_request(_end)
+
+
+def _begin() -> None:
+    g.began = monotonic()
+    request_id.begin()
+
+
+def _end(answer: Response) -> Response:
+    answer.headers[HEADER] = request_id.current()
+    if request.endpoint not in QUIET and log.isEnabledFor(logging.INFO):
+        took = round((monotonic() - g.get("began", monotonic())) * 1000)
+        log.info(
+            "%s %s %s",
+            request.method,
+            request.path,
+            answer.status_code,
+            extra={"took_ms": took, "status": answer.status_code, "person": _person()},
+        )
+    return answer
+
+
+def _person() -> int | None:
+    """The signed-in person's number, if the request looked; nothing is read for the log alone."""
+    found = g.get("_login_user")
+    return getattr(found, "user_id", None)

@@ -1,0 +1,110 @@
+"""Log lines: one JSON object each, and never a secret in them."""
+
+import json
+import logging
+import sys
+from pathlib import Path
+
+import pytest
+
+from jobs.voice import JsonVoice, Voice
+from portal.config import load_settings
+from portal.lib import request_id
+from portal.lib.redaction import Redactor
+from portal.logs import JsonFormatter, LineFormatter, config, secrets_of
+from tests.conftest import ENVIRONMENT
+
+
+def record(message: str, *args: object, **extra: object) -> logging.LogRecord:
+    made = logging.makeLogRecord({"name": "portal.test", "levelname": "INFO", **extra})
+    made.msg, made.args = message, args
+    return made
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("GET /setup?token=abc123 200", "GET /setup?token=[hidden] 200"),
+        ("POST /inbox/9f3c-hook?x=1", "POST /inbox/[hidden]?x=1"),
+        ("{'password': 'long one', 'name': 'Ana'}", "{'password': '[hidden] one', 'name': 'Ana'}"),
+        ("secret=whsec_MfKQ9r8GKYqrTwjU", "secret=[hidden]"),
+        ("signed with whsec_MfKQ9r8GKYqrTwjU.", "signed with [hidden]."),
+        ("redis://:hush@cache:6379/0", "redis://:[hidden]@cache:6379/0"),
+        ("postgresql://portal:hush@db/portal", "postgresql://portal:[hidden]@db/portal"),
+        ("Authorization: Bearer abc.def", "Authorization: Bearer [hidden]"),
+        ("DETAIL:  Failing row contains (1, x, y).", "DETAIL:  Failing row contains [hidden]"),
+        ("Waiting for deliveries: 3 of 10", "Waiting for deliveries: 3 of 10"),
+    ],
+)
+def test_what_looks_like_a_secret_is_masked(line: str, shown: str) -> None:
+    assert Redactor()(line) == shown
+
+
+def test_the_installations_own_secrets_are_masked_wherever_they_stand(tmp_path: Path) -> None:
+    settings = load_settings(
+        {**ENVIRONMENT, "INSTANCE_DIR": str(tmp_path), "SMTP_URL": "smtp://us:mail-pass@host"}
+    )
+    redact = Redactor(secrets_of(settings))
+    key = settings.encryption_keys[0]
+    assert redact(f"a{settings.secret_key}b {key} mail-pass") == "a[hidden]b [hidden] [hidden]"
+
+
+def test_a_line_is_one_json_object_whatever_it_says() -> None:
+    request_id.carry_on("")
+    text = JsonFormatter("web").format(record('two\nlines "%s"', "ä\ud800"))
+    assert "\n" not in text
+    line = json.loads(text)
+    assert line["message"] == 'two\nlines "ä\ud800"'
+    assert (line["process"], line["level"], line["logger"]) == ("web", "info", "portal.test")
+    assert line["at"].endswith("+00:00")
+    assert "request_id" not in line
+
+
+def test_what_comes_beside_the_message_and_the_request_stand_in_the_line() -> None:
+    made = request_id.begin()
+    line = json.loads(JsonFormatter("web").format(record("x", took_ms=12, note="token=abc")))
+    assert (line["took_ms"], line["note"]) == (12, "token=[hidden]")
+    assert line["request_id"] == made
+    request_id.carry_on("")
+
+
+def test_an_error_comes_with_its_cause_and_without_secrets() -> None:
+    try:
+        raise ValueError("password=hunter2hunter2")
+    except ValueError:
+        made = record("It failed")
+        made.exc_info = sys.exc_info()
+    for formatter in (JsonFormatter("web"), LineFormatter()):
+        text = formatter.format(made)
+        assert "ValueError: password=[hidden]" in text
+        assert "hunter2" not in text
+
+
+@pytest.mark.parametrize(("trial", "form"), [("1", LineFormatter), ("0", JsonFormatter)])
+def test_a_trial_writes_lines_for_people_and_everything_else_json(
+    tmp_path: Path, trial: str, form: type[logging.Formatter]
+) -> None:
+    environ = {**ENVIRONMENT, "INSTANCE_DIR": str(tmp_path), "LOCAL_TRIAL": trial}
+    assert config(load_settings(environ), "web")["formatters"]["ours"]["()"] is form
+    own = load_settings({**environ, "LOG_FORMAT": "json"})
+    assert config(own, "web")["formatters"]["ours"]["()"] is JsonFormatter
+
+
+def test_the_supervisor_speaks_in_the_same_form(capsys: pytest.CaptureFixture[str]) -> None:
+    for voice in (Voice(), JsonVoice()):
+        voice.say("Stopping.")
+        voice.say("")
+        voice.pass_on("web", '{"message": "from a child"}')
+        voice.pass_on("valkey", "no JSON")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:4] == [
+        "Stopping.",
+        "",
+        'web        {"message": "from a child"}',
+        "valkey     no JSON",
+    ]
+    assert [json.loads(line)["message"] for line in lines[4:]] == [
+        "Stopping.",
+        "from a child",
+        "no JSON",
+    ]
