@@ -47,7 +47,14 @@ def running_portal(folder: Path) -> Iterator[House]:
         assert link, process.output.read_text()
         yield House(f"http://127.0.0.1:{port}", link[1])
     finally:
-        process.stop()
+        _end(process)
+
+
+def _end(process: Process) -> None:
+    try:
+        if process.process.poll() is None:
+            process.stop(seconds=40)
+    finally:
         process.close()
 
 
@@ -106,8 +113,7 @@ class Outside:
     def stop(self) -> None:
         """End the process: connections are refused from now on."""
         if self.process is not None:
-            self.process.stop()
-            self.process.close()
+            _end(self.process)
             self.process = None
 
     def answers(self) -> bool:
@@ -142,8 +148,8 @@ class Outside:
 def running_receiver(folder: Path, secret: str) -> Iterator[Outside]:
     """A healthy receiver that checks signatures with `secret`."""
     outside = Outside(folder, secret)
-    outside.start()
     try:
+        outside.start()
         yield outside
     finally:
         outside.stop()

@@ -40,7 +40,7 @@ NO_MISTAKES = {
     "people.show": "a choice that cannot be empty",
 }
 ENTERED = "main form.form[data-once] :is(input:not([type=hidden]), textarea)"
-SAME = {"webhook_forms": "webhooks", "webhook_switches": "webhooks"}
+SAME = {"actions": "assets", "webhook_forms": "webhooks", "webhook_switches": "webhooks"}
 
 
 @pytest.fixture
