@@ -90,6 +90,8 @@ def make_many(webhooks: Iterable[Hook], count: int, since: datetime) -> None:
     hooks = list(webhooks)
     events = ("asset.created", "asset.updated", "asset.deleted")
     statuses = ("delivered",) * 17 + ("failed", "retrying", "held")
+    reasons = (None,) * 8 + ("server",) * 6 + ("dns",) * 6
+    codes = (200,) * 8 + (500,) * 6 + (None,) * 6
     now = utcnow()
     with writing() as current:
         made = current.execute(
@@ -112,6 +114,8 @@ def make_many(webhooks: Iterable[Hook], count: int, since: datetime) -> None:
                 "event": events[number % len(events)],
                 "asset_id": number % 500,
                 "status": statuses[number // 7 % len(statuses)],
+                "reason": reasons[number // 7 % len(reasons)],
+                "code": codes[number // 7 % len(codes)],
                 "due_at": now,
                 "created_at": since + timedelta(seconds=number),
             }

@@ -1,6 +1,6 @@
 """The log: pages of deliveries, newest first, and the few numbers beside them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -12,10 +12,13 @@ from portal.lib.paging import PAGE_SIZE, Cursor, Page, page_of
 from portal.models.deliveries import Delivery, DeliveryStatus, Priority
 from portal.models.webhooks import Webhook, WebhookState
 from portal.services.log_filter import LogFilter, ShownStatus, shown_status
-from portal.services.log_walk import end_of_window, page_statement, walk_for
+from portal.services.log_plan import walk_for
+from portal.services.log_walk import end_of_window, page_statement
 from portal.services.unit import database_time, session
 
 COUNT_LIMIT: Final = 10_000
+EXPORT_LIMIT: Final = 50_000
+EXPORT_CHUNK: Final = 500
 RETRYABLE: Final = (ShownStatus.RETRYING, ShownStatus.FAILED, ShownStatus.STOPPED)
 
 
@@ -79,6 +82,22 @@ def find_page(wanted: LogFilter, cursor: str | None = None, size: int = PAGE_SIZ
 def latest(wanted: LogFilter, count: int = 10) -> Sequence[LogRow]:
     """The newest few that match, for other pages."""
     return find_page(wanted, None, count).page.rows
+
+
+def every(wanted: LogFilter, most: int | None = None) -> Iterator[LogRow]:
+    """All that match, the newest first, at most `most` (`EXPORT_LIMIT`).
+
+    Read in chunks that are a transaction each: a long download holds nothing up.
+    """
+    left, cursor = most or EXPORT_LIMIT, None
+    while True:
+        found = find_page(wanted, cursor, min(left, EXPORT_CHUNK))
+        session().rollback()
+        yield from found.page.rows
+        left -= len(found.page.rows)
+        cursor = found.page.older or found.further
+        if not left or cursor is None:
+            return
 
 
 def count_attention() -> int:

@@ -1,4 +1,4 @@
-"""What the log is asked for: a status as people see it, a webhook, an event, a time, an asset."""
+"""What the log is asked for: a status as people see it, and whatever else narrows it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,6 +6,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from portal.delivery.events import EventName
+from portal.delivery.reason_keys import Reason
 from portal.models.deliveries import OPEN
 
 
@@ -36,12 +37,19 @@ class StatusFilter(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogFilter:
-    """Each part narrows the log further; None leaves it alone. Times are of being stored."""
+    """Each part narrows the log further; None (or empty) leaves it alone.
+
+    `reasons` and `code` are of the last attempt. `search` is an asset's tag, or part of its tag or
+    name; `asset_id` goes before it. Times are of being stored.
+    """
 
     status: StatusFilter | None = None
     webhook: UUID | None = None
     event: EventName | None = None
     asset_id: int | None = None
+    search: str = ""
+    reasons: tuple[Reason, ...] = ()
+    code: int | None = None
     delivery: UUID | None = None
     since: datetime | None = None
     until: datetime | None = None

@@ -3,14 +3,25 @@
 from collections.abc import Callable
 from uuid import UUID
 
-from flask import Blueprint, Response, flash, jsonify, redirect, render_template, request, url_for
+from flask import (
+    Blueprint,
+    Response,
+    flash,
+    jsonify,
+    redirect,
+    render_template,
+    request,
+    stream_with_context,
+    url_for,
+)
 from werkzeug.wrappers import Response as Answer
 
-from portal.lib.paging import Page
+from portal.lib.clock import utcnow
+from portal.lib.csv_safe import write_csv
 from portal.services import log, retrying
 from portal.services.delivery_detail import find_body, find_delivery
 from portal.services.refusals import NotAllowed, NotFound, Refusal
-from portal.web import delivery_view, log_view
+from portal.web import delivery_view, log_csv, log_view
 from portal.web.access import actor, requires
 from portal.web.forms.deliveries import LogFilterForm
 
@@ -23,9 +34,7 @@ def index() -> str:
     """The log, filtered by its address."""
     form = LogFilterForm(request.args)
     wanted = form.chosen()
-    found = log.LogPage(Page([]))
-    if not form.is_unreadable:
-        found = log.find_page(wanted, request.args.get("cursor"))
+    found = log.find_page(wanted, request.args.get("cursor"))
     return render_template(
         "deliveries/index.html",
         filter=form,
@@ -35,6 +44,17 @@ def index() -> str:
         chips_in_force=log_view.chips(form, found.page.rows),
         view=log_view,
     )
+
+
+@blueprint.get("/export.csv")
+@requires("deliveries.read")
+def export() -> Response:
+    """What the filters in the address leave, as a file, the newest first."""
+    lines = log_csv.lines(LogFilterForm(request.args).chosen())
+    answer = Response(stream_with_context(write_csv(lines)), content_type="text/csv; charset=utf-8")
+    name = f"deliveries-{utcnow():%Y-%m-%d}.csv"
+    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return answer
 
 
 @blueprint.get("/<uuid:public_id>")

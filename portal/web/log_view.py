@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from flask import request
+from flask import request, url_for
 
 from portal.delivery.events import event_type
 from portal.delivery.reasons import Reason, title
 from portal.extensions import settings
 from portal.lib.durations import in_words
-from portal.services.log import COUNT_LIMIT, LogRow
+from portal.services.log import COUNT_LIMIT, EXPORT_LIMIT, LogRow
 from portal.services.log_filter import ShownStatus, StatusFilter
 from portal.web.forms.deliveries import LogFilterForm, status_words
 from portal.web.frame import page_url
@@ -24,6 +24,8 @@ TABS: Final = (
     StatusFilter.DELIVERED,
     StatusFilter.HELD,
 )
+
+EXPORT_HINT: Final = f"All pages, at most the newest {number(EXPORT_LIMIT)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,14 @@ def tries(made: int) -> str:
 def took(milliseconds: int | None) -> str:
     """How long the last attempt took."""
     return "" if milliseconds is None else in_words(milliseconds / 1000)
+
+
+def export_url() -> str:
+    """Where what the filters leave can be had as a file: all pages of it."""
+    kept: dict[str, Any] = {
+        name: request.args.getlist(name) for name in request.args if name != "cursor"
+    }
+    return url_for("deliveries.export", **kept)
 
 
 def is_searched() -> bool:

@@ -6,12 +6,14 @@ from uuid import uuid4
 import pytest
 
 from portal.delivery.events import EventName
+from portal.delivery.reasons import Reason
 from portal.lib.clock import utcnow
+from portal.lib.paging import Cursor
 from portal.models.deliveries import Priority
-from portal.services import log, log_walk
+from portal.services import log, log_search, log_walk
 from portal.services.log_filter import LogFilter, ShownStatus, StatusFilter
 from tests.deliveries import lease, make_delivery, make_many
-from tests.factories import make_webhook
+from tests.factories import make_asset, make_webhook
 
 pytestmark = pytest.mark.usefixtures("app")
 
@@ -45,7 +47,7 @@ def test_it_turns_pages_in_both_directions_without_losing_a_row() -> None:
 
 def test_a_page_newer_than_the_newest_is_the_first_page() -> None:
     made = make_delivery()
-    cursor = log_walk.Cursor((10**9,), newer=True).encode()
+    cursor = Cursor((10**9,), newer=True).encode()
     assert [row.public_id for row in log.find_page(LogFilter(), cursor).page.rows] == [made]
 
 
@@ -87,6 +89,64 @@ def test_each_filter_narrows_and_all_of_them_together() -> None:
     assert ids(LogFilter(webhook=erp.public_id, status=StatusFilter.FAILED)) == [one]
     assert ids(LogFilter(webhook=erp.public_id, event=updated)) == [two]
     assert ids(LogFilter(asset_id=1, event=updated, status=StatusFilter.FAILED)) == [other]
+
+
+def test_reasons_code_and_asset_narrow_alone_and_together() -> None:
+    laptop, tablet = make_asset("ThinkPad T14"), make_asset("Tablet 9")
+    erp = make_webhook()
+    one = make_delivery(erp, asset_id=laptop, status="failed", reason="server", code=500)
+    two = make_delivery(erp, asset_id=tablet, status="failed", reason="dns")
+    three = make_delivery(asset_id=tablet, status="retrying", reason="server", code=503)
+    make_delivery(asset_id=None, code=200, status="delivered")
+    server, dns = Reason.SERVER, Reason.DNS
+    failed = StatusFilter.FAILED
+    assert ids(LogFilter(reasons=(server,))) == [three, one]
+    assert ids(LogFilter(reasons=(server, dns))) == [three, two, one]
+    assert ids(LogFilter(code=503)) == [three]
+    assert ids(LogFilter(search="thinkpad")) == [one]
+    assert ids(LogFilter(search="t")) == [three, two, one]
+    assert ids(LogFilter(search="no such thing")) == []
+    assert ids(LogFilter(webhook=erp.public_id, reasons=(server, dns))) == [two, one]
+    assert ids(LogFilter(status=failed, search="t", reasons=(server, dns))) == [two, one]
+    assert ids(LogFilter(status=failed, code=500)) == [one]
+    assert ids(LogFilter(asset_id=tablet, reasons=(server,), code=503)) == [three]
+    assert ids(LogFilter(delivery=two, reasons=(server,))) == []
+
+
+def test_pages_of_several_reasons_turn_in_both_directions() -> None:
+    webhook = make_webhook()
+    made = [
+        make_delivery(webhook, status="failed", reason=("dns", "server", "rate")[number % 3])
+        for number in range(9)
+    ][::-1]
+    wanted = [each for number, each in enumerate(made) if number % 3]
+    search = LogFilter(reasons=(Reason.DNS, Reason.SERVER))
+    first = log.find_page(search, size=4).page
+    second = log.find_page(search, first.older, size=4).page
+    assert [row.public_id for row in (*first.rows, *second.rows)] == wanted
+    assert second.older is None
+    back = log.find_page(search, second.newer, size=4).page
+    assert [row.public_id for row in back.rows] == wanted[:4]
+
+
+def test_an_exact_tag_means_one_asset_and_many_similar_ones_are_searched_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(log_search, "FOLLOWED", 2)
+    assets = [make_asset(f"Dock {number}", asset_tag=f"D-{number}") for number in range(12)]
+    made = [make_delivery(asset_id=each) for each in assets]
+    assert ids(LogFilter(search="d-1")) == [made[1]]
+    assert ids(LogFilter(search="dock")) == made[::-1]
+    assert ids(LogFilter(search="k 1")) == [made[11], made[10], made[1]]
+
+
+def test_everything_that_matches_is_read_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "EXPORT_CHUNK", 3)
+    made = [make_delivery(status="failed") for _ in range(7)][::-1]
+    make_delivery()
+    failed = LogFilter(status=StatusFilter.FAILED)
+    assert [row.public_id for row in log.every(failed)] == made
+    assert [row.public_id for row in log.every(failed, most=4)] == made[:4]
 
 
 def test_the_time_filter_goes_by_when_it_was_stored() -> None:

@@ -1,5 +1,7 @@
 """The log's pages as people use them: filters, pages, Retry, Send again, Stop, and who may."""
 
+import csv
+import io
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -10,7 +12,7 @@ from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
 from portal.services import log, log_walk
 from tests.deliveries import change, lease, make_attempt, make_delivery, make_many, stored
-from tests.factories import make_webhook
+from tests.factories import make_asset, make_webhook
 from tests.pages import Page, Pages
 from tests.web.visitors import visit
 
@@ -86,7 +88,7 @@ def test_it_finds_one_delivery_by_its_id(support: Pages) -> None:
     page = support.get("/deliveries", query_string={"q": f" {wanted} "})
     assert page.rows()[0][1].startswith("Asset created")
     assert rows(page) == 1
-    assert "No delivery has this id" in support.get("/deliveries?q=AST-00007").main
+    assert "No delivery matches" in support.get("/deliveries?q=AST-00007").main
     assert "No delivery matches" in support.get(f"/deliveries?q={uuid4()}").main
 
 
@@ -96,6 +98,97 @@ def test_the_deliveries_of_one_asset(support: Pages) -> None:
     page = support.get("/deliveries?asset=12")
     assert rows(page) == 1
     assert "Asset: AST-00012" in page.main
+
+
+def test_it_finds_the_deliveries_of_an_asset_by_tag_or_name(support: Pages) -> None:
+    laptop, phone = make_asset("ThinkPad T14"), make_asset("Phone")
+    for asset in (laptop, phone, phone):
+        make_delivery(asset_id=asset)
+    assert rows(support.get("/deliveries?q=thinkpad")) == 1
+    assert rows(support.get("/deliveries?q=phon")) == 2
+    page = support.get("/deliveries?q=tablet")
+    assert "No delivery matches" in page.main
+    assert "Delivery id, asset tag or name: tablet" in page.main
+
+
+def test_it_narrows_to_a_reason_a_group_of_reasons_and_a_code(support: Pages) -> None:
+    make_delivery(status="failed", reason="server", code=500)
+    make_delivery(status="failed", reason="server", code=507)
+    make_delivery(status="failed", reason="unavailable", code=503)
+    make_delivery(status="failed", reason="reset")
+    make_delivery(status="failed", reason="no_reply")
+    make_delivery(status="failed", reason="dns")
+    make_delivery(status="delivered", code=200)
+    page = support.get("/deliveries")
+    found = {
+        reason: rows(support.submit(page.form("/deliveries"), reason=reason))
+        for reason in ("server", "reset", "receiver_problem", "connect", "certificate")
+    }
+    assert found == {
+        "server": 2,
+        "reset": 2,  # hung up: two causes that read the same
+        "receiver_problem": 5,
+        "connect": 1,
+        "certificate": 0,
+    }
+    assert "Reason: All of “Security certificate”" in str(support.page and support.page.main)
+    assert rows(support.get("/deliveries?code=503")) == 1
+    assert rows(support.get("/deliveries?reason=server&code=507&status=failed")) == 1
+
+
+def test_what_is_shown_can_be_had_as_a_file(
+    support: Pages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log, "EXPORT_CHUNK", 2)
+    erp = make_webhook(name="=Sync")
+    made = [
+        make_delivery(erp, status="failed", reason="server", code=500, asset_tag="LAP-1")
+        for _ in range(5)
+    ]
+    make_delivery(status="delivered")
+    support.get("/deliveries?status=failed")
+    (address,) = set(support.page.links("Download these")) if support.page else set()
+    answer = support.client.get(address, buffered=True)
+    assert answer.mimetype == "text/csv"
+    assert "attachment" in answer.headers["Content-Disposition"]
+    lines = list(csv.DictReader(io.StringIO(answer.text.removeprefix("\ufeff"))))
+    assert [line["delivery_id"] for line in lines] == [str(each) for each in reversed(made)]
+    assert lines[0] | {"stored_at": ""} == {
+        "stored_at": "",
+        "delivery_id": str(made[-1]),
+        "event": "asset.created",
+        "event_name": "Asset created",
+        "asset_tag": "LAP-1",
+        "asset_name": "Projector",
+        "webhook": "'=Sync",
+        "status": "Failed",
+        "is_test": "no",
+        "reason": "server",
+        "result": "Had a problem of its own (500)",
+        "code": "500",
+        "tries": "0",
+        "attempts": "0",
+        "next_try_at": "",
+        "took_ms": "",
+    }
+
+
+def lines_of(support: Pages, query: str) -> int:
+    answer = support.client.get(f"/deliveries/export.csv?{query}", buffered=True)
+    return answer.text.count("\n") - 1
+
+
+def test_a_file_ends_at_its_limit_and_goes_on_through_a_long_search(
+    support: Pages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    webhook = make_webhook()
+    make_many([webhook], 60, utcnow() - timedelta(seconds=60))
+    monkeypatch.setattr(log, "EXPORT_LIMIT", 7)
+    assert lines_of(support, "") == 7
+    monkeypatch.setattr(log, "EXPORT_LIMIT", 1000)
+    monkeypatch.setattr(log_walk, "MOST_READ", 5)
+    search = f"webhook={webhook.public_id}&event=asset.created"
+    assert lines_of(support, search) == 20
 
 
 def test_days_are_those_of_the_person(support: Pages) -> None:
@@ -116,6 +209,8 @@ def test_days_are_those_of_the_person(support: Pages) -> None:
         "asset=99999999999999999999&until=9999-12-31&cursor=%00",
         "since=2025-13-40&until=%F0%9F%92%A9&asset=%D9%A3",
         "status=<script>&webhook=%00&event=%00&q=",
+        "q=%00%27%25_&reason=nobody&code=99999",
+        "q=%F0%9F%92%A9&reason=connect&code=%D9%A3%D9%A3%D9%A3",
     ],
 )
 def test_an_address_that_was_typed_over_does_no_harm(support: Pages, query: str) -> None:

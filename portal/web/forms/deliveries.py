@@ -8,6 +8,7 @@ from uuid import UUID
 from wtforms import Form, SelectField, StringField
 
 from portal.delivery.events import CATALOGUE, EventName
+from portal.delivery.reasons import Reason, ReasonGroup, reasons_in, title
 from portal.lib.clock import utcnow
 from portal.services import log
 from portal.services.log_filter import LogFilter, StatusFilter
@@ -23,16 +24,19 @@ PERIODS: Final = {
     "week": ("Last 7 days", timedelta(days=7)),
 }
 LARGEST_ASSET_ID: Final = 2**31 - 1
+MOST_TYPED: Final = 120
 
 
 class LogFilterForm(Form):
-    """Webhook, event, status, time, and the id of one delivery."""
+    """Webhook, event, status, reason, time, and a search for a delivery's id or an asset."""
 
-    q = StringField("Delivery id", filters=[tidy])
+    q = StringField("Delivery id, asset tag or name", filters=[tidy])
     webhook = SelectField("Webhook", validate_choice=False)
     event = SelectField("Event", validate_choice=False)
     time = SelectField("When", validate_choice=False)
     status = SelectField("Status", validate_choice=False)
+    reason = SelectField("Reason", validate_choice=False)
+    code = StringField("Answered with code", filters=[tidy])
     since = StringField("From", filters=[tidy])
     until = StringField("To", filters=[tidy])
     asset = StringField("Asset", filters=[tidy])
@@ -46,11 +50,7 @@ class LogFilterForm(Form):
         self.time.choices = [("", "Any time"), *periods]
         statuses = [(str(status), status_words(status)) for status in StatusFilter]
         self.status.choices = [("", "All"), *statuses]
-
-    @property
-    def is_unreadable(self) -> bool:
-        """Whether what was typed cannot be the id of any delivery."""
-        return bool(self.q.data) and uuid_or_none(self.q.data) is None
+        self.reason.choices = _reason_choices()
 
     def chosen(self) -> LogFilter:
         """What the log is narrowed to."""
@@ -59,6 +59,9 @@ class LogFilterForm(Form):
             webhook=uuid_or_none(self.webhook.data),
             event=_one_of(EventName, self.event.data),
             asset_id=_asset_id(self.asset.data),
+            search="" if uuid_or_none(self.q.data) else (self.q.data or "")[:MOST_TYPED],
+            reasons=_reasons(self.reason.data),
+            code=_code(self.code.data),
             delivery=uuid_or_none(self.q.data),
             since=max(
                 filter(None, (self._period(), beginning_of(day_or_none(self.since.data)))),
@@ -80,6 +83,32 @@ def status_words(status: StatusFilter) -> str:
 def _webhook_choice(webhook: tuple[UUID, str, bool]) -> tuple[str, str]:
     public_id, name, is_deleted = webhook
     return str(public_id), f"{name} (deleted)" if is_deleted else name
+
+
+def _reason_choices() -> dict[str, list[tuple[str, str]]]:
+    """Each group whole, then its reasons; two reasons with the same words are one choice."""
+    choices = {"Any": [("", "Any reason")]}
+    for group in ReasonGroup:
+        named: dict[str, str] = {}
+        for reason in reasons_in(group):
+            named.setdefault(title(reason), str(reason))
+        single = [(value, words) for words, value in named.items()]
+        choices[group.label] = [(str(group), f"All of “{group.label}”"), *single]
+    return choices
+
+
+def _reasons(text: str | None) -> tuple[Reason, ...]:
+    """A group stands for its reasons, and a reason for all that read the same."""
+    if group := _one_of(ReasonGroup, text):
+        return tuple(reasons_in(group))
+    chosen = _one_of(Reason, text)
+    return tuple(each for each in Reason if title(each) == title(chosen)) if chosen else ()
+
+
+def _code(text: str | None) -> int | None:
+    """A status code of HTTP."""
+    is_one = text and text.isascii() and text.isdigit() and len(text) == 3
+    return int(text) if is_one and text else None
 
 
 def _one_of(kind: type[E], text: str | None) -> E | None:
