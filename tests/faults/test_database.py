@@ -3,6 +3,7 @@
 import resource
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
@@ -18,6 +19,7 @@ from tests.faults.house import WEB, WORKER, House
 from tests.faults.ledger import assert_ledger, settled
 from tests.faults.lengths import DATABASE_LOCKED
 from tests.faults.visitor import Visitor
+from tests.jobs.processes import until
 from tests.receiver import Receiver
 from tests.servers import PostgresServer
 
@@ -49,9 +51,11 @@ def test_a_save_waits_for_a_locked_database_and_is_stored(house: House, receiver
     make_webhook(receiver.url)
     visitor = Visitor(house)
     draft = visitor.draft("Patient")
-    with database_locked(house, 1):
-        pass
-    assert visitor.send(draft).status_code == 302
+    with ThreadPoolExecutor(1) as pool:
+        with database_locked(house, DATABASE_LOCKED / 2):
+            pressed = pool.submit(visitor.send, draft)
+            assert not until(pressed.done, DATABASE_LOCKED / 4)
+        assert pressed.result(timeout=10).status_code == 302
     visitor.close()
     assert settled(15)
     assert_ledger(receiver, 1)

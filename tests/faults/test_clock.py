@@ -1,0 +1,48 @@
+"""The processes' clocks may be hours wrong: what is due is said by the database alone."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from portal.extensions import db
+from portal.lib.clock import utcnow
+from portal.models.deliveries import Attempt
+from tests.factories import make_webhook, publish
+from tests.faults.bursts import burst, has_received, within
+from tests.faults.house import WORKER, House
+from tests.faults.ledger import assert_ledger, settled
+from tests.faults.lengths import IS_FULL
+from tests.faults.machines import wrong_clock
+from tests.receiver import Receiver
+
+SHIFTS = {"behind": -7200, "ahead": 7200} if IS_FULL else {"behind": -7200}
+pytestmark = pytest.mark.parametrize("running_house", ["sqlite"], indirect=True)
+
+
+@pytest.fixture(scope="module", params=SHIFTS.values(), ids=SHIFTS.keys())
+def house_settings(request: pytest.FixtureRequest) -> dict[str, str]:
+    return {"WEBHOOK_RETRY_SCHEDULE": "0,2,2,2,2", **wrong_clock(request.param)}
+
+
+def test_a_retry_is_neither_early_nor_hours_late(house: House, receiver: Receiver) -> None:
+    receiver.answer_next(500)
+    make_webhook(receiver.url)
+    publish()
+    first, second = receiver.wait_for(2, 10)
+    assert 1.7 <= second.at - first.at < 4.5
+    assert settled(10)
+    assert_ledger(receiver, 1)
+    shift = timedelta(seconds=int(house.environment["CLOCK_SHIFT"]))
+    shown = db.session.scalars(select(Attempt.started_at)).first()
+    assert shown is not None
+    assert abs(shown - utcnow() - shift) < timedelta(minutes=2), "the clock was not wrong"
+
+
+def test_a_lease_lasts_as_long_as_ever(house: House, receiver: Receiver) -> None:
+    accepted = burst(receiver, 40)
+    assert has_received(receiver)
+    house.kill(WORKER)
+    with within(house.settings.lease_seconds + 6):
+        assert settled(20)
+    assert_ledger(receiver, accepted)

@@ -1,0 +1,94 @@
+"""Two machines share the work, whatever their clocks say, and one does without the other."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from portal.extensions import db
+from tests.factories import make_webhook, publish
+from tests.faults.bursts import burst, has_received, within
+from tests.faults.house import House
+from tests.faults.ledger import assert_ledger, deliveries_to, settled
+from tests.faults.lengths import IS_FULL
+from tests.faults.machines import environment_of_machine, have_pumped
+from tests.jobs.processes import until
+from tests.receiver import Receiver
+from tests.servers import PostgresServer
+from tests.valkey import PrivateValkey
+
+# Hours apart is the harder case; in full, they are in step as well.
+SHIFTS = {"four_hours_apart": 7200, "in_step": 0} if IS_FULL else {"four_hours_apart": 7200}
+Machines = tuple[House, House]
+
+
+@pytest.fixture(scope="module", params=SHIFTS.values(), ids=SHIFTS.keys())
+def running_machines(
+    request: pytest.FixtureRequest,
+    postgres_server: PostgresServer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Machines]:
+    folder, database = tmp_path_factory.mktemp("machines"), postgres_server.new_database()
+    valkey = PrivateValkey(folder / "valkey")
+    valkey.start()
+    running: list[House] = []
+    try:
+        for name, shift in (("one", request.param), ("two", -request.param)):
+            place = folder / name
+            place.mkdir()
+            machine = environment_of_machine(place / "instance", database, valkey.url, shift)
+            running.append(House(place, machine))
+            assert running[-1].starts(), running[-1].process.output.read_text()
+        yield running[0], running[1]
+    finally:
+        for house in running:
+            house.close()
+        valkey.close()
+
+
+@pytest.fixture
+def machines(running_machines: Machines) -> Iterator[Machines]:
+    for house in running_machines:
+        assert until(house.is_whole, 20), house.process.output.read_text()
+    with running_machines[0].app.app_context():
+        yield running_machines
+        db.session.remove()
+        db.engine.dispose()
+
+
+@pytest.fixture
+def house(machines: Machines) -> House:
+    return machines[0]
+
+
+def test_two_machines_share_the_work_and_send_nothing_twice(
+    machines: Machines, receiver: Receiver
+) -> None:
+    accepted = burst(receiver, 25, webhooks=10, delay=0.2)
+    assert settled(30)
+    assert have_pumped(*machines)
+    assert_ledger(receiver, accepted)
+    assert len(receiver.received) == accepted
+    assert all(each.attempts == 1 for each in deliveries_to(receiver))
+
+
+@pytest.mark.usefixtures("machines")
+def test_a_retry_comes_when_the_database_says_that_it_is_due(receiver: Receiver) -> None:
+    receiver.answer_next(500)
+    make_webhook(receiver.url)
+    publish()
+    first, second = receiver.wait_for(2, 10)
+    assert 1.7 <= second.at - first.at < 4.5
+    assert settled(10)
+    assert_ledger(receiver, 1)
+
+
+def test_when_a_machine_is_gone_the_other_sends_what_it_held(
+    machines: Machines, receiver: Receiver
+) -> None:
+    """The last one for these machines: nobody starts a killed supervisor again."""
+    accepted = burst(receiver, 25, webhooks=10, delay=0.2)
+    assert has_received(receiver, 60)
+    machines[1].process.process.kill()  # its processes die with it
+    with within(machines[0].settings.lease_seconds + 9):
+        assert settled(30)
+    assert_ledger(receiver, accepted)

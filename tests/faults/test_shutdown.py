@@ -1,0 +1,59 @@
+"""A worker that is told to stop gives back what it cannot finish, and it counts as nothing."""
+
+import pytest
+from sqlalchemy import select
+
+from portal.extensions import db
+from portal.models.deliveries import Attempt
+from portal.models.webhooks import Webhook
+from tests.faults.bursts import burst, has_received, look_again, within
+from tests.faults.house import WORKER, House
+from tests.faults.ledger import assert_ledger, deliveries_to, settled
+from tests.jobs.processes import is_alive, until
+from tests.receiver import Receiver
+
+CAP = 8
+
+
+@pytest.fixture(scope="module")
+def house_settings() -> dict[str, str]:
+    """A request may last longer than a worker waits for it at its end."""
+    return {"WEBHOOK_TIMEOUT": "30"}
+
+
+def end_worker(house: House, seconds: float) -> None:
+    """Ask once, and see it end in time."""
+    pid = house.kill(WORKER, 15)
+    assert until(lambda: not is_alive(pid), seconds)
+
+
+def test_what_can_be_finished_is_finished_and_the_rest_goes_on(
+    house: House, receiver: Receiver
+) -> None:
+    accepted = burst(receiver, 40, webhooks=4, delay=0.2)
+    assert has_received(receiver, 40)
+    end_worker(house, 3)
+    assert settled(15)
+    assert_ledger(receiver, accepted)
+    assert len(receiver.received) == accepted
+    assert all(each.attempts == each.tries == 1 for each in deliveries_to(receiver))
+
+
+def test_what_takes_too_long_is_given_back_at_once_and_counted_as_nothing(
+    house: House, receiver: Receiver
+) -> None:
+    for _ in range(CAP):
+        receiver.answer_next(delay=20)
+    accepted = burst(receiver, 20, delay=0.05)
+    assert has_received(receiver, CAP)
+    end_worker(house, 8)
+    with within(8):  # the leases would have lasted for half a minute more
+        assert settled(15)
+    assert_ledger(receiver, accepted)
+    assert all(each.tries == 1 for each in deliveries_to(receiver))
+    look_again()
+    cut_off = select(Attempt.finished_at).where(Attempt.outcome == "interrupted")
+    assert len([at for at in db.session.scalars(cut_off) if at is not None]) == CAP
+    webhook = db.session.scalars(select(Webhook).order_by(Webhook.id.desc())).first()
+    assert webhook is not None
+    assert (webhook.failures_in_row, webhook.throttled) == (0, False)
