@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from portal.database import database_now
 from portal.delivery.address import host_of
 from portal.delivery.health import needs_attention
+from portal.lib.clock import utcnow
 from portal.models.deliveries import Delivery, Priority, is_open
 from portal.models.people import User
 from portal.models.records import AuditEntry
@@ -20,7 +21,7 @@ from portal.models.webhooks import Webhook, WebhookEvent, WebhookState
 from portal.services.log_filter import ShownStatus, shown_status
 from portal.services.unit import session
 from portal.services.webhook_rows import COUNTED, TARGET, count_held, find_webhook
-from portal.services.webhook_secrets import stored_headers
+from portal.services.webhook_secrets import old_secret, stored_headers
 from portal.services.webhook_values import EVENT_VALUES
 
 HISTORY: Final = 100
@@ -73,6 +74,7 @@ class Shown:
     secret_set_at: datetime | None
     secret_shown_until: datetime | None
     secret_made_by_id: int | None
+    old_secret_until: datetime | None
     header_names: tuple[str, ...]
     in_order: bool
     failures_in_row: int
@@ -136,6 +138,7 @@ def show(public_id: UUID) -> Shown:
         secret_set_at=webhook.secret_set_at,
         secret_shown_until=webhook.secret_shown_until,
         secret_made_by_id=webhook.secret_made_by_id,
+        old_secret_until=webhook.old_until if old_secret(webhook, utcnow()) else None,
         header_names=tuple(name for name, _ in stored_headers(webhook)),
         in_order=webhook.in_order,
         failures_in_row=webhook.failures_in_row,

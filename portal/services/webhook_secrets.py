@@ -11,14 +11,15 @@ from sqlalchemy.orm import Session
 from portal.delivery.signing import generate_secret, hint
 from portal.lib.clock import utcnow
 from portal.models.webhooks import Webhook
-from portal.services import vault
+from portal.services import audit, vault
 from portal.services.permissions import Actor, require
 from portal.services.refusals import Refusal
 from portal.services.unit import session, writing
-from portal.services.webhook_rows import lock_webhook
+from portal.services.webhook_rows import lock_webhook, target_of
 from portal.services.webhook_values import Headers, SecretMode, WebhookValues, headers_problem
 
 SHOWN_FOR: Final = timedelta(minutes=15)
+OVERLAP: Final = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +32,54 @@ class ShownSecret:
 
 
 def set_secret(webhook: Webhook, values: WebhookValues, actor: Actor) -> bool:
-    """Give a flushed, locked webhook the secret that was chosen; whether that changed anything."""
+    """Give a flushed, locked webhook the secret that was chosen; whether that changed anything.
+
+    One that is replaced goes on signing for `OVERLAP`, so that a receiver nobody has touched goes
+    on working. Replaced twice meanwhile, the earliest stays: it is the one the receiver knows.
+    """
     if values.secret_mode is SecretMode.KEEP:
         return False
-    had_one = webhook.secret_enc is not None
+    before = old_secret(webhook, utcnow()) or webhook.secret_enc
     erase_secret(webhook)
     if values.secret_mode is SecretMode.NONE:
-        return had_one
+        return before is not None
     is_ours = values.secret_mode is SecretMode.GENERATE
     secret = generate_secret() if is_ours else values.secret
     now = utcnow()
     webhook.secret_enc = vault.seal_secret(webhook.id, secret)
     webhook.secret_hint = hint(secret)
     webhook.secret_set_at = now
+    webhook.old_secret_enc, webhook.old_until = before, now + OVERLAP if before else None
     if is_ours:
         webhook.secret_shown_until, webhook.secret_made_by_id = now + SHOWN_FOR, actor.user_id
     return True
+
+
+def old_secret(webhook: Webhook, now: datetime) -> bytes | None:
+    """The sealed secret that was replaced, while it still signs."""
+    overlaps = webhook.old_until is not None and webhook.old_until > now
+    return webhook.old_secret_enc if overlaps else None
+
+
+def switch_now(actor: Actor, public_id: UUID) -> bool:
+    """The receiver knows the new secret: the old one is forgotten; whether there was one."""
+    with writing() as current:
+        require(current, actor, "webhooks.secret")
+        webhook = lock_webhook(current, public_id)
+        if webhook.old_secret_enc is None:
+            return False
+        webhook.old_secret_enc = webhook.old_until = None
+        audit.record(current, actor, "webhook.secret_switched", target=target_of(webhook))
+        return True
+
+
+def forget_replaced(current: Session) -> int:
+    """Erase replaced secrets that no longer sign, in the caller's transaction; return how many."""
+    wanted = select(Webhook).where(Webhook.old_until <= utcnow()).with_for_update(key_share=True)
+    webhooks = current.scalars(wanted).all()
+    for webhook in webhooks:
+        webhook.old_secret_enc = webhook.old_until = None
+    return len(webhooks)
 
 
 def erase_secret(webhook: Webhook) -> None:

@@ -84,6 +84,15 @@ def secret(public_id: UUID) -> Answer:
     )
 
 
+@blueprint.post(f"{WEBHOOK}/secret/switch")
+@requires("webhooks.secret")
+def switch(public_id: UUID) -> Answer:
+    """“Switch now”: the receiver knows the new secret, the old one signs no more."""
+    if webhook_secrets.switch_now(actor(), public_id):
+        flash("Switched. From now on only the new secret key signs.", "success")
+    return redirect(url_for("webhooks.show", public_id=public_id))
+
+
 @blueprint.post(f"{WEBHOOK}/secret")
 @requires("webhooks.secret")
 def copied(public_id: UUID) -> Answer:

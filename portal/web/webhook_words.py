@@ -20,6 +20,7 @@ ACTIONS: Final = {
     "webhook.changed": "changed this webhook",
     "webhook.turned_on": "turned this webhook on",
     "webhook.turned_off": "turned this webhook off",
+    "webhook.secret_switched": "switched to the new secret key",
 }
 FIELDS: Final = {
     "name": "Name",

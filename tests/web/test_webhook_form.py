@@ -213,3 +213,21 @@ def test_the_history_says_what_changed_and_no_secret(pages: Pages) -> None:
     assert "added Asset lost, removed Asset created" in page.main
     assert "Custom headers: a value was changed" in page.main
     assert "another value" not in page.html
+
+
+def test_a_replaced_secret_overlaps_until_a_person_switches(pages: Pages) -> None:
+    hook = make_webhook(secret="the old secret")
+    path = f"/settings/webhooks/{hook.public_id}"
+    form = pages.get(f"{path}/edit").form(f"{path}/edit")
+    page = pages.submit(form, secret_mode="own", secret="the new secret")
+    assert "Nothing breaks at once" in page.main
+    page = pages.submit(page.form(f"{path}/edit"))
+    assert "The secret key was replaced" in page.main
+    webhook = the_webhook()
+    assert vault.open_secret(webhook.id, webhook.old_secret_enc or b"") == "the old secret"
+    assert vault.open_secret(webhook.id, webhook.secret_enc or b"") == "the new secret"
+    page = pages.submit(page.form(f"{path}/secret/switch"))
+    assert "Switched." in page.text
+    assert the_webhook().old_secret_enc is None
+    assert "The secret key was replaced" not in page.main
+    assert "switched to the new secret key" in pages.get(f"{path}/history").main
