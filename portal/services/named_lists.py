@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import BigInteger, String, func, select, tuple_, update
+from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from portal.lib.paging import PAGE_SIZE, Cursor, Page, page_of
+from portal.lib.paging import Page
 from portal.models.assets import Asset, Category, Location
 from portal.services import audit
+from portal.services.name_pages import by_name
 from portal.services.permissions import Actor, require
 from portal.services.refusals import NotFound, Refusal, Stale
 from portal.services.unit import session, writing
@@ -40,13 +41,12 @@ LOCATIONS: Final = NamedList(
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One name with the number of assets that refer to it; `key` is what it is sorted by."""
+    """One name with the number of assets that refer to it."""
 
     id: int
     public_id: UUID
     name: str
     assets: int
-    key: str
 
 
 def find(kind: NamedList, public_id: UUID) -> Any:
@@ -66,19 +66,10 @@ def choices(kind: NamedList) -> list[tuple[int, UUID, str]]:
 
 def page(kind: NamedList, cursor: str | None = None) -> Page[Line]:
     """One page of the list by name, each with its number of undeleted assets."""
-    model, key = kind.model, func.lower(kind.model.name)
-    place = Cursor.decode(cursor, (str, int))
+    model = kind.model
     count = select(func.count()).where(kind.used_by == model.id, Asset.deleted_at.is_(None))
-    wanted = select(
-        model.id, model.public_id, model.name, count.scalar_subquery().label("assets"), key
-    )
-    backwards = place is not None and place.newer
-    if place is not None:
-        here, there = tuple_(key, model.id), tuple_(*place.key, types=[String, BigInteger])
-        wanted = wanted.where(here < there if backwards else here > there)
-    order = (key.desc(), model.id.desc()) if backwards else (key, model.id)
-    found = session().execute(wanted.order_by(*order).limit(PAGE_SIZE + 1))
-    return page_of([Line(*row) for row in found], place, lambda line: (line.key, line.id))
+    wanted = select(model.id, model.public_id, model.name, count.scalar_subquery().label("assets"))
+    return by_name(wanted, model.name, model.id, cursor, Line)
 
 
 def create(kind: NamedList, actor: Actor, name: str) -> UUID:

@@ -51,6 +51,9 @@ SECTIONS: Final = (
         "box-seam",
         (
             Place("Assets", "/assets", "assets.read"),
+            Place("Reservations", "/reservations", "assets.read"),
+            Place("Maintenance", "/maintenance", "assets.read"),
+            Place("Staff", "/staff", "assets.read"),
             Place("Categories", "/categories", "assets.read"),
             Place("Locations", "/locations", "assets.read"),
         ),

@@ -52,12 +52,29 @@ PERSON: Final[Mapping[str, Tag]] = {
     "active": Tag("Active", "check-circle-fill", "success"),
     "invited": Tag("Invited", "envelope", "info"),
     "disabled": Tag("Disabled", "slash-circle", "neutral"),
+    "left": Tag("Has left", "door-open", "neutral"),
 }
 
 PROCESS: Final[Mapping[str, Tag]] = {
     "running": Tag("Running", "check-circle-fill", "success"),
     "silent": Tag("No sign of life", "x-octagon-fill", "danger"),
     "never": Tag("Never started", "question-circle-fill", "warning"),
+}
+
+RESERVATION: Final[Mapping[str, Tag]] = {
+    "pending": Tag("To be decided", "hourglass-split", "warning"),
+    "approved": Tag("Approved", "calendar-check", "success"),
+    "rejected": Tag("Rejected", "x-circle", "danger"),
+    "cancelled": Tag("Cancelled", "slash-circle", "neutral"),
+    "fulfilled": Tag("Collected", "check-circle-fill", "success"),
+    "expired": Tag("Not collected", "hourglass-bottom", "neutral"),
+}
+
+MAINTENANCE: Final[Mapping[str, Tag]] = {
+    "scheduled": Tag("Scheduled", "calendar-event", "info"),
+    "in_progress": Tag("In progress", "wrench", "warning"),
+    "completed": Tag("Completed", "check-circle-fill", "success"),
+    "cancelled": Tag("Cancelled", "slash-circle", "neutral"),
 }
 
 
@@ -77,10 +94,20 @@ def asset_tag_of(status: str) -> Tag:
 
 
 def person_tag(status: str) -> Tag:
-    """The tag of a person: active, invited or disabled."""
+    """The tag of a person: active, invited or disabled; of staff: active or left."""
     return PERSON[status]
 
 
 def process_tag(state: str) -> Tag:
     """The tag of what a process does: running, silent or never."""
     return PROCESS[state]
+
+
+def reservation_tag(state: str) -> Tag:
+    """The tag of what became of a reservation."""
+    return RESERVATION[state]
+
+
+def maintenance_tag(state: str) -> Tag:
+    """The tag of how far maintenance is."""
+    return MAINTENANCE[state]

@@ -1,0 +1,76 @@
+"""Staff as lists and pages show them: who there is, and what they have."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import func, or_, select
+from sqlalchemy.orm import contains_eager
+
+from portal.lib.paging import Page
+from portal.models.holdings import Assignment, Staff
+from portal.services.name_pages import by_name
+from portal.services.unit import session
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One member of staff with the number of assets that they have now."""
+
+    public_id: UUID
+    name: str
+    email: str
+    department: str | None
+    is_active: bool
+    assets: int
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """One asset that somebody has."""
+
+    asset_id: int
+    asset_tag: str
+    name: str
+    since: datetime
+    due_at: datetime | None
+
+
+def listing(search: str = "", *, left: bool = False, cursor: str | None = None) -> Page[Line]:
+    """One page by name; of those who have left, if asked. Searched by name, e-mail, department."""
+    count = select(func.count()).where(
+        Assignment.staff_id == Staff.id, Assignment.ended_at.is_(None)
+    )
+    wanted = select(
+        Staff.public_id,
+        Staff.name,
+        Staff.email,
+        Staff.department,
+        Staff.is_active,
+        count.scalar_subquery(),
+    ).where(Staff.is_active.is_(not left))
+    if search:
+        searched = (Staff.name, Staff.email, Staff.department, Staff.employee_no)
+        like = (column.icontains(search, autoescape=True) for column in searched)
+        wanted = wanted.where(or_(*like))
+    return by_name(wanted, Staff.name, Staff.id, cursor, Line)
+
+
+def has_staff() -> bool:
+    """Whether there is anybody at all."""
+    return session().execute(select(Staff.id).limit(1)).first() is not None
+
+
+def has_now(staff_id: int) -> list[Holding]:
+    """What the person has, the longest held first."""
+    wanted = (
+        select(Assignment)
+        .join(Assignment.asset)
+        .where(Assignment.staff_id == staff_id, Assignment.ended_at.is_(None))
+        .options(contains_eager(Assignment.asset))
+        .order_by(Assignment.id)
+    )
+    return [
+        Holding(each.asset_id, each.asset.asset_tag, each.asset.name, each.started_at, each.due_at)
+        for each in session().scalars(wanted)
+    ]
