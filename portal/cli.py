@@ -6,6 +6,7 @@ from typing import Final
 import click
 from flask import Flask
 
+from portal.backup import backup
 from portal.delivery.payload import ActorKind, Origin
 from portal.doctor import doctor
 from portal.lib.emails import is_email, tidy_email
@@ -22,6 +23,7 @@ def init_app(app: Flask) -> None:
     """Register the commands."""
     app.cli.add_command(create_user)
     app.cli.add_command(doctor)
+    app.cli.add_command(backup)
 
 
 @click.command("create-user")
