@@ -1,8 +1,9 @@
-"""Read one keyset page, the newest first, of rows that an integer id puts in order."""
+"""Read one keyset page: the newest first by an integer id, or the soonest first by a time."""
 
+from datetime import date, datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import BigInteger, Select, literal
+from sqlalchemy import BigInteger, Select, and_, literal, or_
 from sqlalchemy.orm import InstrumentedAttribute
 
 from portal.lib.paging import PAGE_SIZE, Cursor, Page, page_of
@@ -22,3 +23,37 @@ def newest_first(wanted: Select[T], ids: InstrumentedAttribute[int], cursor: str
         order = ids.asc() if place.newer else order
     rows = session().scalars(wanted.order_by(order).limit(PAGE_SIZE + 1)).all()
     return page_of(rows, place, lambda row: (getattr(row, ids.key),))
+
+
+def soonest_first(
+    wanted: Select[T],
+    days: InstrumentedAttribute[date] | InstrumentedAttribute[datetime],
+    ids: InstrumentedAttribute[int],
+    cursor: str | None,
+) -> Page[T]:
+    """The page at `cursor` in the order of a date or time, then of the id."""
+    place = Cursor.decode(cursor, (str, int))
+    beside = _read(days.type.python_type, str(place.key[0])) if place else None
+    if place is None or beside is None:
+        place = None
+    else:
+        column: Any = days
+        id_ = literal(place.key[1], BigInteger)
+        ahead = or_(column > beside, and_(column == beside, ids > id_))
+        behind = or_(column < beside, and_(column == beside, ids < id_))
+        wanted = wanted.where(behind if place.newer else ahead)
+    backwards = place is not None and place.newer
+    order = (days.desc(), ids.desc()) if backwards else (days.asc(), ids.asc())
+    rows = session().scalars(wanted.order_by(*order).limit(PAGE_SIZE + 1)).all()
+    return page_of(
+        rows, place, lambda row: (getattr(row, days.key).isoformat(), getattr(row, ids.key))
+    )
+
+
+def _read(kind: type[Any], text: str) -> date | datetime | None:
+    """A key typed over in the address is none; a time needs its zone to be compared."""
+    try:
+        value: date | datetime = kind.fromisoformat(text)
+    except ValueError:
+        return None
+    return None if isinstance(value, datetime) and value.tzinfo is None else value

@@ -8,7 +8,14 @@ from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.services.refusals import Refusal
 
-LONGEST: Final = {"reason": 200, "purpose": 200, "supplier": 120, "recipient": 120}
+LONGEST: Final = {
+    "reason": 200,
+    "rejection_reason": 200,
+    "purpose": 200,
+    "title": 120,
+    "supplier": 120,
+    "recipient": 120,
+}
 LONGEST_NUMBER: Final = 60
 LONGEST_OTHER: Final = 1000
 CALLED: Final = {"rma_number": "return number"}

@@ -21,7 +21,13 @@ from portal.services.obstacles import why_not
 from portal.services.refusals import Refusal
 from portal.services.snapshots import open_assignment
 from portal.services.unit import once_only
-from portal.web import holding_actions, incident_actions, return_actions, stock_actions
+from portal.web import (
+    holding_actions,
+    incident_actions,
+    planning_actions,
+    return_actions,
+    stock_actions,
+)
 from portal.web.access import actor, can, owner, requires
 from portal.web.action_pages import ActionPage, Doing
 from portal.web.forms.actions import ActionForm
@@ -35,6 +41,7 @@ PAGES: Final[tuple[ActionPage, ...]] = (
     *holding_actions.PAGES,
     *return_actions.PAGES,
     *incident_actions.PAGES,
+    *planning_actions.PAGES,
     *stock_actions.PAGES,
 )
 BY_ACTION: Final = {page.action: page for page in PAGES}

@@ -1,0 +1,122 @@
+"""The lists of reservations and of maintenance, and what an asset's page shows of both."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from flask import Blueprint, render_template, request
+from flask.blueprints import BlueprintSetupState
+
+from portal.models.assets import Asset
+from portal.models.planning import Maintenance, Reservation
+from portal.services import assets, planning_reads
+from portal.services.planning_reads import COUNT_LIMIT, Wanted, Work
+from portal.services.refusals import NotFound
+from portal.web import planning_view, planning_words
+from portal.web.access import requires
+from portal.web.forms.typed import row_id
+from portal.web.frame import page_url
+from portal.web.wording import number
+
+Choice = TypeVar("Choice", Wanted, Work)
+WANTED = {Wanted.PENDING: "To be decided", Wanted.APPROVED: "Approved", Wanted.ALL: "All"}
+WORK = {Work.OPEN: "To be done", Work.ALL: "All"}
+
+blueprint = Blueprint("planning", __name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """One part of a list; the other filters stay as they are."""
+
+    label: str
+    url: str
+    is_here: bool
+    count: str | None = None
+
+
+@blueprint.get("/reservations")
+@requires("assets.read")
+def reservations() -> str:
+    """Who has asked for what, to be decided; and what was agreed to."""
+    asset = _asset()
+    which = _chosen(Wanted, Wanted.ALL if asset else Wanted.PENDING)
+    asset_id = asset.id if asset else None
+    page = planning_reads.list_reservations(which, asset_id, request.args.get("cursor"))
+    return render_template(
+        "planning/reservations.html",
+        page=page,
+        asset=asset,
+        which=which,
+        tabs_of_list=_wanted_tabs(which, planning_reads.count_pending(asset_id)),
+        has_any=bool(page.rows) or planning_reads.has_any(Reservation),
+    )
+
+
+@blueprint.get("/maintenance")
+@requires("assets.read")
+def maintenance() -> str:
+    """What is to be done to what, the soonest first."""
+    asset = _asset()
+    which = _chosen(Work, Work.ALL if asset else Work.OPEN)
+    asset_id = asset.id if asset else None
+    page = planning_reads.list_maintenances(which, asset_id, request.args.get("cursor"))
+    return render_template(
+        "planning/maintenance.html",
+        page=page,
+        asset=asset,
+        which=which,
+        tabs_of_list=[
+            Tab(label, page_url(show=each, cursor=None), each is which)
+            for each, label in WORK.items()
+        ],
+        has_any=bool(page.rows) or planning_reads.has_any(Maintenance),
+    )
+
+
+@blueprint.record_once
+def _give_words(state: BlueprintSetupState) -> None:
+    """What the templates call."""
+    state.app.jinja_env.globals.update(
+        {
+            "planned": planning_view.planned,
+            "reservation_tags": planning_view.reservation_tags,
+            "maintenance_tags": planning_view.maintenance_tags,
+            "reservation_steps": planning_view.reservation_steps,
+            "maintenance_steps": planning_view.maintenance_steps,
+            "span_in_words": planning_words.span_in_words,
+            "day_in_words": planning_words.day_in_words,
+            "cycle_in_words": planning_words.cycle_in_words,
+            "types_of_work": planning_words.TYPES,
+            "outcomes_of_work": planning_words.OUTCOMES,
+        }
+    )
+
+
+def _wanted_tabs(which: Wanted, pending: int) -> Sequence[Tab]:
+    count = f"{number(COUNT_LIMIT)}+" if pending > COUNT_LIMIT else number(pending)
+    return [
+        Tab(
+            label,
+            page_url(show=each, cursor=None),
+            each is which,
+            count if each is Wanted.PENDING else None,
+        )
+        for each, label in WANTED.items()
+    ]
+
+
+def _chosen(among: type[Choice], otherwise: Choice) -> Choice:
+    text = request.args.get("show")
+    return among(text) if text in set(among) else otherwise
+
+
+def _asset() -> Asset | None:
+    """The one asset that the address narrows the list to; an address typed over narrows nothing."""
+    asset_id = row_id(request.args.get("asset"))
+    if not asset_id:
+        return None
+    try:
+        return assets.find_asset(asset_id)
+    except NotFound:
+        return None

@@ -1,0 +1,108 @@
+"""What the lists of reservations and maintenance say of a row, and the buttons beside it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from flask import url_for
+
+from portal.models.assets import Asset, AssetKind, AssetStatus
+from portal.models.planning import (
+    OPEN_MAINTENANCES,
+    OPEN_RESERVATIONS,
+    Maintenance,
+    MaintenanceState,
+    Reservation,
+    ReservationState,
+)
+from portal.services.legality import Action, is_legal
+from portal.services.planning_reads import Plans, is_at_risk, plans_of
+from portal.services.snapshots import open_assignment
+from portal.web.access import can
+from portal.web.planning_strip import Strip, strip_of
+from portal.web.planning_words import AT_RISK, due_badge
+from portal.web.status_words import Tag, maintenance_tag, reservation_tag
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A link to what can be done next."""
+
+    label: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """Everything that one asset's page shows of its plans."""
+
+    plans: Plans
+    strip: Strip
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing at all to show on the strip."""
+        return not self.strip.spans
+
+
+def planned(asset: Asset) -> Planned | None:
+    """The plans of a single item that is in the register; stock has none."""
+    if asset.kind != AssetKind.ITEM or asset.deleted_at is not None:
+        return None
+    plans = plans_of(asset.id)
+    return Planned(plans, strip_of(plans, open_assignment(asset.id)))
+
+
+def reservation_tags(reservation: Reservation, asset: Asset) -> list[Tag]:
+    """Its state, and whether it can be kept as things stand."""
+    return [reservation_tag(reservation.state)] + [AT_RISK] * is_at_risk(reservation, asset)
+
+
+def maintenance_tags(maintenance: Maintenance) -> list[Tag]:
+    """Its state, and whether it is late or due soon."""
+    badge = due_badge(maintenance)
+    return [maintenance_tag(maintenance.state), *([badge] if badge else [])]
+
+
+def reservation_steps(reservation: Reservation, asset: Asset) -> Sequence[Step]:
+    """What the signed-in person may do with it now."""
+    if reservation.state not in OPEN_RESERVATIONS:
+        return []
+    steps = [Action.REJECT_RESERVATION, Action.CANCEL_RESERVATION]
+    if reservation.state == ReservationState.PENDING:
+        steps.insert(0, Action.APPROVE_RESERVATION)
+    return _steps(steps, asset, reservation)
+
+
+def maintenance_steps(maintenance: Maintenance, asset: Asset) -> Sequence[Step]:
+    """What the signed-in person may do with it now."""
+    if maintenance.state not in OPEN_MAINTENANCES:
+        return []
+    steps = [Action.COMPLETE_MAINTENANCE, Action.CANCEL_MAINTENANCE]
+    if maintenance.state == MaintenanceState.SCHEDULED:
+        steps.insert(0, Action.START_MAINTENANCE)
+    return _steps(steps, asset, maintenance)
+
+
+LABELS = {
+    Action.APPROVE_RESERVATION: "Approve",
+    Action.REJECT_RESERVATION: "Reject",
+    Action.CANCEL_RESERVATION: "Cancel",
+    Action.START_MAINTENANCE: "Start",
+    Action.COMPLETE_MAINTENANCE: "Complete",
+    Action.CANCEL_MAINTENANCE: "Cancel",
+}
+
+
+def _steps(
+    actions: Sequence[Action], asset: Asset, concerned: Reservation | Maintenance
+) -> Sequence[Step]:
+    deleted = asset.deleted_at is not None
+    status = AssetStatus(asset.status)
+    return [
+        Step(
+            LABELS[action],
+            url_for(f"actions.{action}", asset_id=asset.id, subject=concerned.public_id),
+        )
+        for action in actions
+        if can("assets.edit") and is_legal(action, status, asset.kind, deleted=deleted)
+    ]
