@@ -42,7 +42,9 @@ def edit(actor: Actor, asset_id: int) -> None:
     asset = assets.find_asset(asset_id)
     values = assets.values_of(asset)
     changed = {name: getattr(values, name) for name in AssetValues.__dataclass_fields__}
-    assets.edit_asset(actor, asset_id, asset.version, AssetValues(**changed | {"notes": "New"}))
+    assets.edit_asset(
+        actor, asset_id, asset.version, AssetValues(**changed | {"notes": f"Note {asset.version}"})
+    )
 
 
 # Every action of this family, done once to an asset.
