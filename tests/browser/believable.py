@@ -11,8 +11,20 @@ from portal.delivery.samples import sample_body
 from portal.lib.clock import utcnow
 from portal.models.people import Role
 from portal.models.webhooks import Webhook
-from portal.services import assets, invitations, named_lists, switching, webhooks
+from portal.services import (
+    assets,
+    invitations,
+    maintaining,
+    named_lists,
+    reserving,
+    staff,
+    switching,
+    webhooks,
+)
 from portal.services.permissions import Actor
+from portal.services.planning_rules import PlanValues, ReservationValues, WorkValues
+from portal.services.staff import StaffValues
+from portal.services.told_times import today
 from portal.services.unit import session, writing
 from portal.services.webhook_values import WebhookValues
 from tests.deliveries import change, make_attempt, make_delivery
@@ -69,6 +81,9 @@ class Filled:
     """What there is to open: one of each, by the first part of its pages' endpoint names."""
 
     assets: int
+    staff: UUID
+    reservation: UUID
+    maintenance: UUID
     categories: UUID
     locations: UUID
     webhooks: UUID
@@ -80,11 +95,15 @@ class Filled:
 def fill(by: Person) -> Filled:
     """Store all of it, with `by` as the one who did."""
     ids = _things(by.actor)  # before the webhooks: what these get is written by hand below
+    maria, reservation, maintenance = _plans(by.actor, ids[0])
     hooks = _webhooks(by.actor)
     made = [_delivery(hooks, ids, Line(*each)) for each in reversed(LOG)]
     colleague = make_user(Role.SUPPORT, name="Ben Novak", email="ben.novak@example.com")
     return Filled(
         assets=ids[0],
+        staff=maria,
+        reservation=reservation,
+        maintenance=maintenance,
         categories=named_lists.choices(named_lists.CATEGORIES)[0][1],
         locations=named_lists.choices(named_lists.LOCATIONS)[0][1],
         webhooks=hooks["Helpdesk"].public_id,
@@ -101,6 +120,25 @@ def _things(by: Actor) -> list[int]:
     changed = replace(assets.values_of(first), serial_number="PF4X9Z2L")
     assets.edit_asset(by, ids[0], first.version, changed)
     return ids
+
+
+def _plans(by: Actor, asset_id: int) -> tuple[UUID, UUID, UUID]:
+    """A member of staff, what they ask for beside what is agreed to, and work that is late."""
+    person = StaffValues(name="Maria Lopez", email="maria.lopez@example.com")
+    maria, noon = staff.create(by, person), utcnow().replace(hour=12, minute=0, second=0)
+    row_id, day = staff.find(maria).id, timedelta(days=1)
+    wishes = [
+        ReservationValues(
+            staff_id=row_id, starts_at=noon + start * day, ends_at=noon + end * day, purpose="Fair"
+        )
+        for start, end in ((20, 24), (3, 9))
+    ]
+    made = [reserving.reserve(by, asset_id, each) for each in wishes]
+    reserving.approve(by, made[0])
+    late = PlanValues(title="Battery check", due_on=noon.date() - day, assignee_id=row_id)
+    ended = maintaining.schedule(by, asset_id, late)
+    maintaining.complete(by, ended, WorkValues(outcome="ok", completed_on=today()))
+    return maria, made[1], maintaining.schedule(by, asset_id, late)
 
 
 def _thing(by: Actor, name: str, category: str, location: str, serial: str | None) -> int:

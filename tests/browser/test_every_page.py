@@ -78,8 +78,9 @@ def address(rule: Rule, filled: Filled) -> str:
     family = rule.endpoint.partition(".")[0]
     known: int | UUID | None = getattr(filled, SAME.get(family, family), None)
     assert known, f"{rule.endpoint}: give `Filled` something that {rule.rule} can show"
-    (name,) = rule.arguments
-    built = rule.build({name: known})
+    (name, *_) = rule.arguments - {"subject"}
+    subject = filled.maintenance if "maintenance" in rule.endpoint else filled.reservation
+    built = rule.build({name: known, "subject": subject}, append_unknown=False)
     assert built, rule.endpoint
     return str(built[1])
 
