@@ -49,7 +49,24 @@ def upgrade() -> None:
         postgresql_where=sa.text("state IN ('waiting', 'running')"),
     )
     op.create_index("ix_tasks_created_at", "tasks", ["created_at"])
+    op.create_table(
+        "task_rows",
+        sa.Column("task_id", sa.Integer(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("data", sa.JSON(), nullable=False),
+        sa.Column("outcome", sa.String(length=12), nullable=True),
+        sa.Column("message", sa.Text(), nullable=False),
+        sa.Column("asset_id", sa.Integer(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["task_id"], ["tasks.id"], name=op.f("fk_task_rows_task_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("task_id", "number", name=op.f("pk_task_rows")),
+    )
+    op.create_index(
+        "ix_task_rows_task_id_outcome_number", "task_rows", ["task_id", "outcome", "number"]
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("task_rows")
     op.drop_table("tasks")

@@ -76,3 +76,23 @@ class Task(Base):
         """Note that `rows` more are finished, and with what outcome."""
         self.done += rows
         self.counts = {**self.counts, outcome: self.counts.get(outcome, 0) + rows}
+
+
+class TaskRow(Base):
+    """One row that a task works at, in the order of `number`; `outcome` and `message` once it did.
+
+    `data` is what the row is made of, in the terms of the task's kind.
+    """
+
+    __tablename__ = "task_rows"
+
+    task_id: Mapped[int] = mapped_column(
+        ForeignKey("tasks.id", ondelete="CASCADE"), primary_key=True
+    )
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    data: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    outcome: Mapped[str | None] = mapped_column(String(12))
+    message: Mapped[str] = mapped_column(default="")
+    asset_id: Mapped[int | None]
+
+    __table_args__ = (Index("ix_task_rows_task_id_outcome_number", "task_id", "outcome", "number"),)

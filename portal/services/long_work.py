@@ -3,8 +3,12 @@
 from collections.abc import Mapping
 from typing import Final
 
+from portal.services import importing
 from portal.services.tasks import Kind
 
-_ALL: Final[tuple[Kind, ...]] = ()
+_ALL: Final[tuple[Kind, ...]] = (
+    importing.CHECK,
+    importing.IMPORT,
+)
 
 KINDS: Final[Mapping[str, Kind]] = {kind.name: kind for kind in _ALL}

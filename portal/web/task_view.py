@@ -1,6 +1,5 @@
 """A piece of long work in words: what it is, how far it got, and what comes after it."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -12,30 +11,15 @@ from portal.lib.durations import in_words
 from portal.models.tasks import Task, TaskState
 from portal.services.tasks import ENDED
 from portal.web.status_words import TASK, Tag
+from portal.web.task_kinds import WORDS
+from portal.web.task_words import Link, TaskWords
 from portal.web.wording import number, plural
-
-Link = tuple[str, str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskWords:
-    """How the page of one kind speaks.
-
-    `outcomes`: what became of rows, by the names in `Task.counts`, in the order of the sentence.
-    `after`: (label, address) of what a person may look at when it has ended.
-    """
-
-    title: Callable[[Task], str]
-    outcomes: Mapping[str, str]
-    after: Callable[[Task], list[Link]] = lambda _task: []
 
 
 def _plain(task: Task) -> str:
     return task.kind.replace("_", " ").capitalize()
 
 
-# A kind that is not here is told in general words.
-WORDS: Final[Mapping[str, TaskWords]] = {}
 GENERAL: Final = TaskWords(title=_plain, outcomes={})
 
 

@@ -13,7 +13,7 @@ from portal.services.permissions import SYSTEM
 from portal.services.tasks import Kind, Step
 from portal.services.unit import writing
 from portal.web import task_view
-from portal.web.task_view import TaskWords
+from portal.web.task_words import TaskWords
 from tests.web.visitors import visit
 
 

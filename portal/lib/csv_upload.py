@@ -1,0 +1,91 @@
+"""Read a CSV that people made with whatever program they have."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from portal.lib.csv_safe import plain_cell
+
+MOST_ROWS: Final = 20_000
+LONGEST_CELL: Final = 20_000
+
+
+class UnreadableError(ValueError):
+    """This is no CSV of ours; the text says what to do about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row: the number of its line as a spreadsheet counts them, and its cells by column."""
+
+    number: int
+    cells: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """The columns in the order of the file, in small letters, and every row that is not blank."""
+
+    columns: Sequence[str]
+    rows: Sequence[Row]
+
+
+def read_csv(content: bytes) -> Sheet:
+    """The sheet in `content`: UTF-8 with or without byte order mark, `,` or `;` between cells.
+
+    Raises `UnreadableError`. The apostrophes that our own export puts before formulas are taken
+    away again.
+    """
+    text = _decoded(content)
+    try:
+        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text)))
+    except csv.Error:
+        raise UnreadableError("This file cannot be read as CSV. Save it as CSV again") from None
+    if not lines:
+        raise UnreadableError("This file is empty")
+    columns = [_column(name) for name in lines[0]]
+    _check(columns)
+    numbered = enumerate(lines[1:], start=2)
+    rows = [Row(number, _cells(columns, line)) for number, line in numbered if any(line)]
+    if not rows:
+        raise UnreadableError("This file has a heading and no rows")
+    if len(rows) > MOST_ROWS:
+        raise UnreadableError(f"This file has more than {MOST_ROWS:,} rows. Split it into several")
+    return Sheet([column for column in columns if column], rows)
+
+
+def _decoded(content: bytes) -> str:
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UnreadableError(
+            "This file is not in UTF-8. Save it as “CSV UTF-8” and choose it again"
+        ) from None
+    return text.replace("\0", "")
+
+
+def _delimiter(text: str) -> str:
+    heading = text.splitlines()[0] if text.strip() else ""
+    return ";" if heading.count(";") > heading.count(",") else ","
+
+
+def _column(name: str) -> str:
+    return "_".join(plain_cell(name.strip()).lower().split())
+
+
+def _check(columns: Sequence[str]) -> None:
+    named = [column for column in columns if column]
+    twice = sorted({column for column in named if named.count(column) > 1})
+    if twice:
+        raise UnreadableError(f"The column {twice[0]} is there twice. Remove one of them")
+
+
+def _cells(columns: Sequence[str], line: Sequence[str]) -> dict[str, str]:
+    pairs = zip(columns, line, strict=False)
+    return {column: _cell(text) for column, text in pairs if column}
+
+
+def _cell(text: str) -> str:
+    return plain_cell(text).replace("\r\n", "\n").strip()[:LONGEST_CELL]

@@ -1,0 +1,127 @@
+"""Import from CSV: choose a file, see what each row would do, say yes once."""
+
+from uuid import UUID
+
+from flask import Blueprint, Response, redirect, render_template, request, stream_with_context
+from flask import url_for as url
+from flask_wtf.file import FileField
+from werkzeug.wrappers import Response as Answer
+from wtforms import BooleanField
+
+from portal.lib.csv_safe import write_csv
+from portal.lib.csv_upload import Sheet, UnreadableError, read_csv
+from portal.models.tasks import TaskState
+from portal.services import importing
+from portal.services.csv_columns import COLUMNS
+from portal.services.import_rows import Verdict
+from portal.services.refusals import Refusal
+from portal.services.unit import once_only
+from portal.web.access import actor, owner, requires
+from portal.web.forms.base import PortalForm
+from portal.web.import_words import TAGS, chips, why_not_confirm
+from portal.web.submitting import refusals_in, status_of
+
+blueprint = Blueprint("importing", __name__, url_prefix="/assets/import")
+
+
+class UploadForm(PortalForm):
+    """The file, and whether it may add to the lists."""
+
+    file = FileField("CSV file")
+    may_add = BooleanField("Add categories and locations that are not there yet")
+
+    def sheet(self) -> Sheet:
+        """What is in the file. Refuses what cannot be read, at its field."""
+        if not self.file.data or not self.file.data.filename:
+            raise Refusal("Choose a CSV file", field="file")
+        try:
+            return read_csv(self.file.data.read())
+        except UnreadableError as error:
+            raise Refusal(str(error), field="file") from None
+
+
+@blueprint.route("", methods=["GET", "POST"])
+@requires(importing.PERMISSION)
+def upload() -> Answer | tuple[str, int]:
+    """Choose the file; it is checked first, and nothing changes yet."""
+    form = UploadForm()
+    if form.validate_on_submit():
+        with refusals_in(form):
+            sheet, name = form.sheet(), form.file.data.filename or ""
+            path = once_only(
+                owner(),
+                form.once_value,
+                lambda: importing.upload(
+                    actor(), sheet, may_add=bool(form.may_add.data), file_name=name
+                ),
+                lambda public_id: url("tasks.show", public_id=public_id),
+            )
+            return redirect(path)
+    return render_template("assets/import.html", form=form, columns=COLUMNS), status_of(form)
+
+
+@blueprint.route("/<uuid:public_id>", methods=["GET", "POST"])
+@requires(importing.PERMISSION)
+def check(public_id: UUID) -> Answer | tuple[str, int]:
+    """What each row would do; the one button that does it."""
+    form = PortalForm()
+    if form.validate_on_submit():
+        with refusals_in(form):
+            return redirect(url("tasks.show", public_id=importing.confirm(actor(), public_id)))
+    return _checked(public_id, form)
+
+
+def _checked(public_id: UUID, form: PortalForm) -> Answer | tuple[str, int]:
+    task = importing.find_check(public_id)
+    if task.state in {TaskState.WAITING, TaskState.RUNNING}:
+        return redirect(url("tasks.show", public_id=public_id))
+    outcome = request.args.get("show")
+    chosen = outcome if outcome in set(Verdict) else None
+    rows, after = importing.rows_page(task, chosen, request.args.get("after", 0, type=int))
+    page = render_template(
+        "assets/import_check.html",
+        task=task,
+        form=form,
+        rows=rows,
+        after=after,
+        chips=chips(importing.outcome_counts(task), chosen),
+        why_not=why_not_confirm(task),
+        import_tags=TAGS,
+    )
+    return page, status_of(form)
+
+
+@blueprint.get("/<uuid:public_id>/failed.csv")
+@requires(importing.PERMISSION)
+def failed(public_id: UUID) -> Response:
+    """The rows that were not imported, with a column that says why."""
+    rows = importing.failed_rows(importing.find_check(public_id))
+    response = Response(stream_with_context(write_csv(rows)), mimetype="text/csv")
+    response.headers["Content-Disposition"] = 'attachment; filename="failed-rows.csv"'
+    return response
+
+
+@blueprint.get("/example.csv")
+@requires(importing.PERMISSION)
+def example() -> Response:
+    """A file with the right heading and two rows, to begin with."""
+    rows = [COLUMNS, *EXAMPLES]
+    response = Response("".join(write_csv(rows)), mimetype="text/csv")
+    response.headers["Content-Disposition"] = 'attachment; filename="assets-example.csv"'
+    return response
+
+
+_ITEM = {
+    "name": "ThinkPad T14",
+    "kind": "item",
+    "manufacturer": "Lenovo",
+    "model": "T14",
+    "serial_number": "PF4X9Z2K",
+    "purchase_date": "2026-02-03",
+    "purchase_cost": "1249.00",
+    "warranty_expires": "2029-02-03",
+    "condition": "good",
+    "reservable": "yes",
+}
+_STOCK = {"name": "Toner", "kind": "stock", "quantity": "12", "min_quantity": "4", "unit": "piece"}
+EXAMPLES = [[row.get(name, "") for name in COLUMNS] for row in (_ITEM, _STOCK)]

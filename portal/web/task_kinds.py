@@ -1,0 +1,54 @@
+"""How each kind of long work speaks on its page; see `task_view`."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from flask import url_for
+
+from portal.models.tasks import Task, TaskState
+from portal.services import importing
+from portal.services.import_rows import Verdict
+from portal.web.task_words import Link, TaskWords
+
+
+def _after_check(task: Task) -> list[Link]:
+    if task.state != TaskState.DONE:
+        return [("Choose a file", url_for("importing.upload"))]
+    return [("See what each row would do", url_for("importing.check", public_id=task.public_id))]
+
+
+def _after_import(task: Task) -> list[Link]:
+    check = task.params["check"]
+    links = [("See every row", url_for("importing.check", public_id=check))]
+    if task.counts.get(Verdict.FAILED):
+        links.append(("Download the rows that failed", _failed(check)))
+    return [*links, ("Go to the assets", url_for("assets.index"))]
+
+
+def _failed(check: str) -> str:
+    return url_for("importing.failed", public_id=check)
+
+
+# A kind that is not here is told in general words.
+WORDS: Final[Mapping[str, TaskWords]] = {
+    importing.CHECK_NAME: TaskWords(
+        title=lambda _task: "Check the file",
+        outcomes={
+            Verdict.CREATE: "to add",
+            Verdict.UPDATE: "to change",
+            Verdict.UNCHANGED: "unchanged",
+            Verdict.ERROR: "cannot be imported",
+        },
+        after=_after_check,
+    ),
+    importing.NAME: TaskWords(
+        title=lambda _task: "Import assets",
+        outcomes={
+            Verdict.CREATED: "added",
+            Verdict.UPDATED: "changed",
+            Verdict.UNCHANGED: "unchanged",
+            Verdict.FAILED: "not imported",
+        },
+        after=_after_import,
+    ),
+}

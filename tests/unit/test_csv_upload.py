@@ -1,0 +1,46 @@
+"""Files as people's programs write them."""
+
+import pytest
+
+from portal.lib.csv_safe import safe_cell
+from portal.lib.csv_upload import MOST_ROWS, UnreadableError, read_csv
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("between", [",", ";"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_it_reads_either_kind_of_file(mark: str, between: str, end: str) -> None:
+    lines = [between.join(["Name", " Asset Tag ", ""]), between.join(['"A, b; c"', " X-1 ", ""])]
+    sheet = read_csv((mark + end.join([*lines, "", between * 2, ""])).encode())
+    assert list(sheet.columns) == ["name", "asset_tag"]
+    assert [(row.number, row.cells) for row in sheet.rows] == [
+        (2, {"name": "A, b; c", "asset_tag": "X-1"})
+    ]
+
+
+@pytest.mark.parametrize("text", ["=cmd|x", "-5", "'quoted", "two\nlines", "\ufeffmark", "ä"])
+def test_it_reads_back_what_the_export_wrote(text: str) -> None:
+    cell = safe_cell(text).replace('"', '""')
+    assert read_csv(f'name\n"{cell}"\n'.encode()).rows[0].cells["name"] == text
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "empty"),
+        (b"name\n", "no rows"),
+        (b"name,Name\na,b\n", "name is there twice"),
+        (b"name\n\xff\xfe\n", "not in UTF-8"),
+        (b"PK\x03\x04\xf1\x9a", "not in UTF-8"),
+        (b"name\n" + b"a" * 200_000 + b"\n", "cannot be read as CSV"),
+        (b"name\n" + b"a\n" * (MOST_ROWS + 1), "more than 20,000 rows"),
+    ],
+)
+def test_it_says_what_to_do_about_a_file_it_cannot_use(content: bytes, sentence: str) -> None:
+    with pytest.raises(UnreadableError, match=sentence):
+        read_csv(content)
+
+
+def test_a_short_or_a_long_line_is_no_trouble() -> None:
+    sheet = read_csv(b"name,model\na\nb,c,d\n")
+    assert [row.cells for row in sheet.rows] == [{"name": "a"}, {"name": "b", "model": "c"}]
