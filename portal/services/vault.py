@@ -74,6 +74,23 @@ def open_typed(user_id: int, token: str) -> str | None:
         return None
 
 
+def is_current(sealed: bytes) -> bool:
+    """Whether it is sealed with the first of the keys."""
+    try:
+        _cipher(settings().encryption_keys[:1]).decrypt(sealed)
+    except InvalidToken:
+        return False
+    return True
+
+
+def seal_anew(sealed: bytes) -> bytes:
+    """The same, sealed with the first of the keys. Raises `VaultError`."""
+    try:
+        return _cipher(settings().encryption_keys).rotate(sealed)
+    except InvalidToken:
+        raise VaultError("A stored secret does not open with the keys of this portal.") from None
+
+
 def masked(secret: str) -> str:
     """How a secret is shown once it is stored: "•••• 4f2a"; a short one gives nothing away."""
     return masked_hint(hint(secret))
