@@ -8,7 +8,7 @@ BIN := .venv/bin
 .DEFAULT_GOAL := help
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: help run test check browser
+.PHONY: help run test check chaos browser
 
 help: ## Explain the targets
 	@awk -F ': ## ' '/^[a-z]+:.* ## / { sub(/:.*/, "", $$1); printf "make %-6s %s\n", $$1, $$2 }' \
@@ -33,6 +33,12 @@ check: ## Style, types, layers, then every test
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(MAKE) --no-print-directory test
+
+# CHAOS_SEED=… repeats the faults of an earlier run, CHAOS_SECONDS=… makes it shorter.
+chaos: export FAULTS := full
+chaos: .venv/dev.stamp
+chaos: ## Hurt the portal for a quarter of an hour: long outages, minutes of random kills
+	@$(BIN)/python -m pytest tests/faults -o log_cli=true -o log_cli_level=WARNING $(ARGS)
 
 browser:
 	@.ci/browser

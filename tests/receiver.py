@@ -152,6 +152,11 @@ class Receiver:
         """Answer one coming request like this; several calls queue up."""
         self._queue.append(Answer(status, body, headers, delay))
 
+    def calm(self) -> None:
+        """Forget what was to be said to coming requests; the usual answer is 200 again."""
+        self._queue.clear()
+        self._default = OK
+
     def answer_to(self, received: Received) -> Answer:
         """Record the request and choose its answer; called on the receiver's thread."""
         special = self._answerer(received) if self._answerer else None

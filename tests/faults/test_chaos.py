@@ -1,0 +1,121 @@
+"""Minutes of random kills among people at work; in the end the books balance.
+
+`make chaos` runs it for five minutes on each database. CHAOS_SEED=… runs the same faults again.
+"""
+
+import logging
+import os
+import random
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import pairwise
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from sqlalchemy import func, select
+
+from portal.extensions import db
+from portal.models.assets import Asset
+from portal.models.deliveries import Attempt, Event
+from portal.models.webhooks import Webhook
+from portal.services import switching
+from portal.services.refusals import Refusal
+from portal.services.switching import HeldChoice
+from tests.factories import Hook, make_user, make_webhook
+from tests.faults.bursts import look_again
+from tests.faults.chaos import Chaos
+from tests.faults.crew import Crew
+from tests.faults.house import House
+from tests.faults.ledger import Excuses, assert_ledger, deliveries_to, lease_of, settled
+from tests.faults.lengths import CHAOS
+from tests.faults.visitor import Visitor
+from tests.jobs.processes import until
+from tests.receiver import Receiver
+
+log = logging.getLogger(__name__)
+
+pytestmark = pytest.mark.timeout(CHAOS + 200)
+
+
+@pytest.fixture(scope="module")
+def house_settings() -> dict[str, str]:
+    """Ten tries within half a minute."""
+    return {"WEBHOOK_RETRY_SCHEDULE": "0,1,1,2,2,3,3,4,4,5"}
+
+
+@pytest.fixture
+def seed() -> int:
+    chosen = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(1_000_000))
+    log.warning("CHAOS_SEED=%s", chosen)
+    return chosen
+
+
+@pytest.fixture
+def chaos(
+    house: House, seed: int, request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[Chaos]:
+    is_postgres = "DATABASE_URL" in house.environment
+    postgres = request.getfixturevalue("postgres_server") if is_postgres else None
+    running = Chaos(house, tmp_path, seed, postgres)
+    yield running
+    running.close()
+
+
+def test_in_the_end_the_books_balance(
+    house: House, receiver: Receiver, chaos: Chaos, seed: int
+) -> None:
+    receiver.answer(delay=0.05)
+    hooks = [make_webhook(f"{receiver.url}{n}", in_order=n == 0) for n in range(4)]
+    admin, visitor = make_user(), Visitor(house)
+    crew = Crew(house.app, admin, hooks, visitor, receiver, seed)
+    crew.start()
+    try:
+        chaos.go_on(CHAOS)
+    finally:
+        crew.go_home()
+        visitor.close()
+    log.warning("%s events, %s Saves, %s", len(crew.published), len(crew.saved), dict(chaos.done))
+    receiver.calm()
+    for hook in hooks:
+        with suppress(Refusal):
+            switching.turn_on(admin.actor, hook.public_id, HeldChoice.SEND)
+    assert settled(90)
+    assert until(house.is_whole, 20)
+    assert_everything_answered_is_stored(crew)
+    excuses = Excuses(stands_still=lease_of(house))
+    assert_ledger(receiver, how_many_events() * len(hooks), excuses)
+    assert_in_order(receiver, hooks[0])
+
+
+def how_many_events() -> int:
+    look_again()
+    return db.session.execute(select(func.count(Event.id))).scalar_one()
+
+
+def assert_everything_answered_is_stored(crew: Crew) -> None:
+    look_again()
+    assert crew.published
+    assert set(crew.published) <= set(db.session.scalars(select(Event.id)))
+    assert crew.saved
+    counts = Counter(db.session.scalars(select(Asset.name)))
+    assert {name: counts[name] for name in crew.saved} == dict.fromkeys(crew.saved, 1)
+
+
+def assert_in_order(receiver: Receiver, hook: Hook) -> None:
+    """What went without a person's Retry reached the webhook of this kind oldest first."""
+    look_again()
+    by_people = set(db.session.scalars(select(Attempt.delivery_id).where(Attempt.kind == "manual")))
+    assert db.session.get_one(Webhook, hook.id).in_order
+    ids = {
+        each.public_id: each.id
+        for each in deliveries_to(receiver)
+        if each.webhook_id == hook.id and each.id not in by_people
+    }
+    first: dict[UUID, None] = {}
+    for received, code in receiver.answered:
+        if 200 <= code <= 299:
+            first.setdefault(UUID(received.header("X-Asset-Webhook-Id")))
+    order = [ids[public_id] for public_id in first if public_id in ids]
+    assert all(earlier < later for earlier, later in pairwise(order)), order
