@@ -11,7 +11,7 @@ from portal.delivery.payload import ActorKind, Origin
 from portal.doctor import doctor
 from portal.lib.emails import is_email, tidy_email
 from portal.models.people import Role
-from portal.services import invitations, joining, passwords
+from portal.services import invitations, joining, key_rotation, passwords, retention, vault
 from portal.services.permissions import Actor
 from portal.services.refusals import Refusal
 from portal.services.unit import writing
@@ -23,6 +23,8 @@ def init_app(app: Flask) -> None:
     """Register the commands."""
     app.cli.add_command(create_user)
     app.cli.add_command(doctor)
+    app.cli.add_command(prune)
+    app.cli.add_command(rotate_keys)
     app.cli.add_command(backup)
 
 
@@ -49,6 +51,31 @@ def create_user(email: str, role: str, name: str | None, password_stdin: bool) -
             click.echo("Pass the link on. It works once, for 7 days.", err=True)
     except Refusal as refusal:
         raise click.ClickException(refusal.sentence) from None
+
+
+@click.command()
+def prune() -> None:
+    """Remove what has been kept long enough (RETENTION_DAYS). The portal does it every hour."""
+    for name, count in retention.prune().items():
+        click.echo(f"{count:>8}  {name}")
+
+
+@click.command("rotate-keys")
+@click.option("--dry-run", is_flag=True, help="Only say how many rows there are to seal anew.")
+def rotate_keys(dry_run: bool) -> None:
+    """Seal all stored secrets with the first key of ENCRYPTION_KEYS.
+
+    Put the new key first and keep the old ones behind it, restart everything, run this, and then
+    take the old ones out. Ended half-way, it goes on where it was.
+    """
+    if dry_run:
+        click.echo(f"{key_rotation.count_stale()} rows are sealed with an older key.")
+        return
+    try:
+        done = key_rotation.rotate(lambda _count: None)
+    except vault.VaultError as error:
+        raise click.ClickException(f"{error} Nothing of it was changed.") from None
+    click.echo(f"{done} rows were sealed anew.")
 
 
 def _make(email: str, role: Role, name: str, password: str) -> None:

@@ -37,7 +37,8 @@ DELIVER_DUE: Final = "jobs.deliver.deliver_due"
 SWEEP: Final = "jobs.sweep.sweep"
 RUN_TASKS: Final = "jobs.tasks.run_tasks"
 EXPIRE_RESERVATIONS: Final = "jobs.reservations.expire_reservations"
-JOB_NAMES: Final = (DELIVER_DUE, SWEEP, RUN_TASKS, EXPIRE_RESERVATIONS)
+PRUNE: Final = "jobs.retention.prune"
+JOB_NAMES: Final = (DELIVER_DUE, SWEEP, RUN_TASKS, EXPIRE_RESERVATIONS, PRUNE)
 # The sweep is one RQ job that rq-scheduler queues again and again under this id.
 SWEEP_ID: Final = "sweep"
 

@@ -20,7 +20,7 @@ from rq.job import Job
 from rq_scheduler import Scheduler
 
 from portal.config import Settings
-from portal.queue import BACKGROUND, DELIVERIES, EXPIRE_RESERVATIONS, SWEEP, SWEEP_ID, bell
+from portal.queue import BACKGROUND, DELIVERIES, EXPIRE_RESERVATIONS, PRUNE, SWEEP, SWEEP_ID, bell
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +52,7 @@ def table(settings: Settings) -> tuple[Entry, ...]:
     return (
         Entry(SWEEP_ID, settings.sweep_seconds, SWEEP, DELIVERIES),
         Entry("expire-reservations", 60, EXPIRE_RESERVATIONS, BACKGROUND),
+        Entry("prune", 60 * 60, PRUNE, BACKGROUND),
     )
 
 

@@ -151,7 +151,9 @@ def _lock(current: Session, public_id: UUID) -> tuple[Webhook, Delivery]:
         .where(Delivery.public_id == public_id)
         .with_for_update()
         .execution_options(populate_existing=True)
-    ).scalar_one()
+    ).scalar_one_or_none()
+    if delivery is None:
+        raise NotFound(GONE)
     return webhook, delivery
 
 

@@ -1,13 +1,14 @@
 """One delivery in words: how it stands, why, what to do, and what may be pressed."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from portal.delivery.reasons import Explanation, Reason, explain
 from portal.delivery.url import host_of
 from portal.services.delivery_detail import AttemptDetail, DeliveryDetail
 from portal.services.log_filter import ShownStatus
+from portal.services.retention import kept_until
 from portal.services.retrying import why_not_retry, why_not_stop
 from portal.web.delivery_request import Sent, sent_of
 from portal.web.delivery_steps import Step, steps_of
@@ -44,6 +45,11 @@ class DeliveryPage:
     def announcement(self) -> str:
         """What a screen reader says when the status changes."""
         return f"{self.tag.word}. {self.sentence}" if not self.is_live else self.tag.word
+
+    @property
+    def kept_until(self) -> datetime | None:
+        """When it goes, once nothing is sent any more by itself."""
+        return kept_until(self.delivery.finished_at)
 
     @property
     def is_delivered(self) -> bool:

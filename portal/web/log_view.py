@@ -100,6 +100,11 @@ def export_url() -> str:
     return url_for("deliveries.export", **kept)
 
 
+def days_kept() -> int:
+    """How long a delivery is kept after it has ended."""
+    return settings().retention_days
+
+
 def is_searched() -> bool:
     """Whether the address asks for anything but the whole log from its beginning."""
     return any(value for name, value in request.args.items() if name != "cursor")
