@@ -8,7 +8,7 @@ BIN := .venv/bin
 .DEFAULT_GOAL := help
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: help run test check chaos browser
+.PHONY: help run test check chaos bench browser
 
 help: ## Explain the targets
 	@awk -F ': ## ' '/^[a-z]+:.* ## / { sub(/:.*/, "", $$1); printf "make %-6s %s\n", $$1, $$2 }' \
@@ -39,6 +39,10 @@ chaos: export FAULTS := full
 chaos: .venv/dev.stamp
 chaos: ## Hurt the portal for a quarter of an hour: long outages, minutes of random kills
 	@$(BIN)/python -m pytest tests/faults -o log_cli=true -o log_cli_level=WARNING $(ARGS)
+
+bench: .venv/dev.stamp
+bench: ## Measure speed and memory, and print a table (ARGS="latency web" for some)
+	@$(BIN)/python -m bench $(ARGS)
 
 browser:
 	@.ci/browser

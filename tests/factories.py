@@ -95,7 +95,7 @@ def make_webhook(
         return Hook(webhook.id, webhook.public_id, name, url, secret)
 
 
-def publish(event: EventName = EventName.CREATED, *, asset_id: int = 7) -> int:
+def publish(event: EventName = EventName.CREATED, *, asset_id: int = 7, note: str = "") -> int:
     """Something happens to an asset: stores the event and its deliveries; returns its row id."""
     now = utcnow()
     snapshot = AssetSnapshot(
@@ -110,7 +110,7 @@ def publish(event: EventName = EventName.CREATED, *, asset_id: int = 7) -> int:
         updated_at=now,
     )
     happening = Happening(
-        event=event, asset_id=asset_id, asset=snapshot, data={"note": ""}, occurred_at=now
+        event=event, asset_id=asset_id, asset=snapshot, data={"note": note}, occurred_at=now
     )
     with writing() as current:
         return outbox.publish(current, happening)

@@ -1,0 +1,72 @@
+"""The plain way to send webhooks, to be compared with: one RQ job a delivery, `requests.post` in
+it, one commit each. Run as a program it is the worker that works off the queue and ends."""
+
+import os
+import sys
+from functools import cache
+
+import requests
+from redis import Redis
+from rq import Queue, SimpleWorker, Worker
+from sqlalchemy import Engine, create_engine, insert, select, update
+
+from portal.database import engine_options, prepare_engine
+from portal.lib.clock import utcnow
+from portal.models.deliveries import Attempt, Delivery, DeliveryStatus, Event
+from portal.models.webhooks import Webhook
+
+QUEUE = "plain"
+
+
+@cache
+def engine() -> Engine:
+    """The same database with the same settings of its connections."""
+    url = os.environ["BENCH_DATABASE"]
+    made = create_engine(url, **engine_options(url))
+    prepare_engine(made)
+    return made
+
+
+def deliver(delivery_id: int) -> None:
+    """One job: read, post, write, commit."""
+    wanted = (
+        select(Event.body, Webhook.url, Delivery.attempts)
+        .select_from(Delivery)
+        .join(Event, Event.id == Delivery.event_id)
+        .join(Webhook, Webhook.id == Delivery.webhook_id)
+        .where(Delivery.id == delivery_id)
+    )
+    with engine().connect().execution_options(writing=True) as connection, connection.begin():
+        body, url, attempts = connection.execute(wanted).one()
+        started_at = utcnow()
+        answer = requests.post(
+            url, data=body, headers={"Content-Type": "application/json"}, timeout=30
+        )
+        connection.execute(
+            insert(Attempt).values(
+                delivery_id=delivery_id,
+                number=attempts + 1,
+                kind="scheduled",
+                url=url,
+                outcome="delivered",
+                code=answer.status_code,
+                started_at=started_at,
+                finished_at=utcnow(),
+            )
+        )
+        done = {"status": DeliveryStatus.DELIVERED, "code": answer.status_code}
+        mine = update(Delivery).where(Delivery.id == delivery_id)
+        connection.execute(mine.values(**done, attempts=attempts + 1, finished_at=utcnow()))
+
+
+def main() -> None:
+    """Work off the queue: `fork` a process for each job as RQ does by default, or `simple`."""
+    redis = Redis.from_url(os.environ["REDIS_URL"], protocol=2)
+    kind = {"fork": Worker, "simple": SimpleWorker}[sys.argv[1]]
+    worker = kind([Queue(QUEUE, connection=redis)], connection=redis, log_job_description=False)
+    print("working", flush=True)
+    worker.work(burst=True, logging_level="WARNING")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""Deliveries a second by one worker process, beside the plain way and beside libcurl alone."""
+
+from collections.abc import Iterator
+
+from redis import Redis
+from rq import Queue
+from sqlalchemy import select
+
+from bench.bare import post_all
+from bench.plain import QUEUE, deliver
+from bench.report import Line
+from bench.world import (
+    DATABASES,
+    World,
+    is_done,
+    publish_at_once,
+    seconds_from_first_to_last,
+    seconds_since,
+    wait_until,
+    webhooks,
+    world,
+)
+from portal.extensions import db
+from portal.models.deliveries import Delivery, Event
+
+WEBHOOKS = 50
+EVENTS = 300
+PLAIN_JOBS = {"fork": 60, "simple": 400}
+
+
+def run() -> Iterator[Line]:
+    """Each database in turn, everything against the same receiver."""
+    for database in DATABASES:
+        ours = _ours(database)
+        plain = {kind: _plain(database, kind) for kind in PLAIN_JOBS}
+        bare = _bare()
+        where = f"deliveries/s, {database}"
+        yield Line(f"One worker process, {where}", f"{ours:.0f}", f"{WEBHOOKS} webhooks, 1 KB")
+        for kind, rate in plain.items():
+            name = "forking worker" if kind == "fork" else "SimpleWorker"
+            yield Line(
+                f"RQ job each, {name}, {where}", f"{rate:.1f}", f"ours: {ours / rate:.0f} times"
+            )
+        yield Line(
+            f"libcurl alone, requests/s, beside {database}",
+            f"{bare:.0f}",
+            f"ours: {ours / bare:.0%}",
+        )
+
+
+def _ours(database: str) -> float:
+    with world(database) as here:
+        _, url = here.receiver()
+        webhooks(url, WEBHOOKS)
+        here.worker()
+        committed_at = publish_at_once(EVENTS)
+        wait_until(is_done, 120, "everything delivered")
+        return EVENTS * WEBHOOKS / seconds_since(committed_at)
+
+
+def _plain(database: str, kind: str) -> float:
+    jobs = PLAIN_JOBS[kind]
+    with world(database) as here:
+        _, url = here.receiver()
+        webhooks(url, WEBHOOKS)
+        publish_at_once(-(-jobs // WEBHOOKS))
+        _enqueue(here, jobs)
+        here.environment["BENCH_DATABASE"] = here.settings.database_url
+        worker = here.start("-m", "bench.plain", kind)
+        assert worker.wait(120) == 0
+        return jobs / seconds_from_first_to_last()
+
+
+def _enqueue(here: World, jobs: int) -> None:
+    plain = Queue(QUEUE, connection=Redis.from_url(here.settings.redis_url, protocol=2))
+    for delivery_id in db.session.scalars(select(Delivery.id).order_by(Delivery.id).limit(jobs)):
+        plain.enqueue(deliver, delivery_id, result_ttl=0)
+    db.session.rollback()
+
+
+def _bare() -> float:
+    with world("sqlite") as here:
+        _, url = here.receiver()
+        webhooks(url, 1)
+        publish_at_once(1)
+        body = db.session.scalars(select(Event.body)).one()
+        headers = ["Content-Type: application/json", "X-Asset-Webhook-Signature: " + "0" * 64]
+        urls = [f"{url}/{number % WEBHOOKS}" for number in range(EVENTS * WEBHOOKS)]
+        return len(urls) / post_all(urls, body, headers, at_once=8 * WEBHOOKS)

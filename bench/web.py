@@ -1,0 +1,68 @@
+"""How long the request of an action takes with nobody, ten and a thousand webhooks listening."""
+
+import statistics
+import time
+from collections.abc import Iterator
+from itertools import count
+from typing import NamedTuple
+
+from flask import Flask
+
+from bench.report import Line, milliseconds
+from bench.world import SECRET, world
+from portal.app import create_app
+from tests.factories import make_asset, make_webhook
+from tests.pages import Pages
+from tests.web.visitors import visit
+
+LISTENING = (0, 10, 1000)
+REQUESTS = 40
+WARM = 5
+NAMES = count(1)
+
+
+class Took(NamedTuple):
+    """One request: on the clock, and of the processor."""
+
+    seconds: float
+    processor: float
+
+
+def run() -> Iterator[Line]:
+    """Edits of an asset, whole requests through the application, on SQLite."""
+    with world("sqlite") as here:
+        app: Flask = create_app(here.settings)
+        with app.app_context():
+            yield from _edits(visit(app, "admin"))
+
+
+def _edits(pages: Pages) -> Iterator[Line]:
+    path = f"/assets/{make_asset()}/edit"
+    alone, listening = Took(0, 0), 0
+    for wanted in LISTENING:
+        for _ in range(wanted - listening):
+            make_webhook("http://127.0.0.1:9/", events=["asset.updated"], secret=SECRET)
+        listening = wanted
+        took = _median([_edit(pages, path) for _ in range(REQUESTS)])
+        alone = took if wanted == 0 else alone
+        ratio = f"{took.seconds / alone.seconds:.2f} times as with none, " if wanted else ""
+        note = f"{ratio}{milliseconds(took.processor)} of processor time"
+        yield Line(f"Asset edited, {wanted} webhooks subscribed", milliseconds(took.seconds), note)
+
+
+def _edit(pages: Pages, path: str) -> Took:
+    form = pages.get(path).form(path)
+    sent = {**form.fields, "name": f"ThinkPad {next(NAMES)}"}
+    began, busy = time.perf_counter(), time.process_time()
+    answer = pages.client.post(path, data=sent, buffered=True)
+    took = Took(time.perf_counter() - began, time.process_time() - busy)
+    assert answer.status_code == 302, answer.status_code
+    return took
+
+
+def _median(times: list[Took]) -> Took:
+    warm = times[WARM:]
+    return Took(
+        statistics.median(each.seconds for each in warm),
+        statistics.median(each.processor for each in warm),
+    )

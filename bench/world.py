@@ -1,0 +1,123 @@
+"""A database, a Valkey, an application to look inside, and the portal's own processes."""
+
+import base64
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from flask import Flask
+from flask_migrate import upgrade
+from sqlalchemy import func, select
+
+from portal import queue
+from portal.base import create_base_app
+from portal.config import load_settings
+from portal.extensions import db
+from portal.lib.clock import utcnow
+from portal.models.deliveries import Attempt, Delivery
+from portal.services.unit import writing
+from tests.factories import Hook, make_webhook, publish
+from tests.jobs.processes import Process, until
+from tests.servers import PostgresServer, ValkeyServer
+
+SECRET = "whsec_" + base64.b64encode(b"a secret of the benchmark").decode()
+DATABASES = ("sqlite", "postgres")
+NOTE = "A note that brings the message to one kilobyte. ".ljust(470, ".")
+
+
+class World:
+    """What one benchmark runs in; everything ends with it."""
+
+    def __init__(self, folder: Path, stack: ExitStack, database: str, **changes: str) -> None:
+        self.folder, self._stack = folder, stack
+        valkey = stack.enter_context(ValkeyServer(folder / "valkey"))
+        self.environment = {
+            "SECRET_KEY": "a key that only this benchmark knows",
+            "ENCRYPTION_KEYS": base64.urlsafe_b64encode(b"k" * 32).decode(),
+            "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",
+            "INSTANCE_DIR": str(folder / "instance"),
+            "REDIS_URL": valkey.url,
+            "PORT": "9",
+            **changes,
+        }
+        if database == "postgres":
+            server = stack.enter_context(PostgresServer(folder / "postgres"))
+            self.environment["DATABASE_URL"] = server.new_database()
+        self.settings = load_settings(self.environment)
+        self.app: Flask = create_base_app(self.settings)
+        queue.init_app(self.app)
+        stack.enter_context(self.app.app_context())
+        stack.callback(lambda: (db.session.remove(), db.engine.dispose()))
+        upgrade()
+
+    def start(self, *arguments: str, ready: str = "") -> Process:
+        """Start a Python process of ours; wait until it says `ready`."""
+        output = self.folder / f"{len(list(self.folder.glob('*.log')))}.log"
+        process = Process(output, arguments, self.environment)
+        self._stack.callback(process.close)
+        assert not ready or process.says(ready, 30), output.read_text()
+        return process
+
+    def worker(self) -> Process:
+        """A worker for deliveries, warm."""
+        return self.start("-m", "jobs", "worker", "deliveries", ready="Ready for")
+
+    def receiver(self, *arguments: str) -> tuple[Process, str]:
+        """A receiver in a process of its own, and its address without path."""
+        process = self.start("-m", "bench.receiver", *arguments, ready="listening on")
+        return process, process.output.read_text().split("listening on ")[1].split()[0]
+
+
+@contextmanager
+def world(database: str, **changes: str) -> Iterator[World]:
+    """A world on an empty database of this kind."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        yield World(folder, stack, database, **changes)
+
+
+def webhooks(url: str, count: int, **columns: object) -> list[Hook]:
+    """Webhooks that sign, each with a path of its own."""
+    return [make_webhook(f"{url}/{each}", secret=SECRET, **columns) for each in range(count)]
+
+
+def publish_at_once(events: int) -> datetime:
+    """Store events with their deliveries in one transaction; return when it was committed."""
+    with writing():
+        for number in range(events):
+            publish(asset_id=number + 1, note=NOTE)
+    return utcnow()
+
+
+def is_done() -> bool:
+    """Whether every delivery has arrived."""
+    db.session.rollback()
+    open_ones = select(func.count()).where(Delivery.status != "delivered")
+    return db.session.execute(open_ones).scalar_one() == 0
+
+
+def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None:
+    """Fail when `condition` does not come true in time."""
+    assert until(condition, seconds), f"{what} did not happen within {seconds:g} s"
+
+
+def seconds_since(committed_at: datetime) -> float:
+    """From a commit to the last recorded result; all have arrived."""
+    db.session.rollback()
+    last = db.session.execute(select(func.max(Delivery.finished_at))).scalar_one()
+    seconds: float = (last - committed_at).total_seconds()
+    return seconds
+
+
+def seconds_from_first_to_last() -> float:
+    """From the start of the first attempt to the last recorded result."""
+    db.session.rollback()
+    return seconds_since(db.session.execute(select(func.min(Attempt.started_at))).scalar_one())
+
+
+def settle(seconds: float = 1.0) -> None:
+    """Let caches and processes come to rest."""
+    time.sleep(seconds)
