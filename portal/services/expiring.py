@@ -15,7 +15,7 @@ from portal.services.legality import Action
 from portal.services.permissions import SYSTEM
 from portal.services.planning_rows import asset_of, lock_row
 from portal.services.refusals import Refusal
-from portal.services.reserving import told_of_update
+from portal.services.reserving import described, told_of_update
 from portal.services.transition import Change
 from portal.services.unit import session, writing
 
@@ -45,14 +45,15 @@ def _expire(public_id: UUID, now: datetime) -> bool:
         found.state, found.closed_at = ReservationState.EXPIRED, now
         return found
 
-    change = Change(
-        action=Action.EXPIRE_RESERVATION,
-        make=close,
-        tell=lambda moved: told_of_update(moved, UpdateReason.RESERVATION_EXPIRED),
-    )
     try:
         with writing() as current:
             asset_id = asset_of(current, Reservation, public_id, "reservation")
+            change = Change(
+                action=Action.EXPIRE_RESERVATION,
+                make=close,
+                tell=lambda moved: told_of_update(moved, UpdateReason.RESERVATION_EXPIRED),
+                remark=described(current, SYSTEM, public_id),
+            )
             transition.perform(SYSTEM, asset_id, change)
     except Refusal:  # decided, or deleted with its asset, between the list and the lock
         return False

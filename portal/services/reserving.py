@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.delivery import event_details, planning_details
@@ -43,7 +45,7 @@ def reserve(actor: Actor, asset_id: int, values: ReservationValues) -> UUID:
             make=lambda current, asset: _ask(current, actor, asset, made),
             tell=lambda _: planning_details.reserved(wanted_facts(made)),
             note=values.note,
-            remark=_described(current, actor, made),
+            remark=_described(current, actor, values),
         )
         transition.perform(actor, asset_id, change)
         return made.public_id
@@ -116,6 +118,17 @@ def told_of_update(moved: Moved, reason: UpdateReason) -> dict[str, Any]:
     return event_details.updated(reason, moved.before, moved.after, reservation=concerned)
 
 
+def described(current: Session, actor: Actor, public_id: UUID) -> str:
+    """For the timeline: who wants it and when, in the zone of whoever acts."""
+    wanted = (
+        select(Staff.name, Reservation.starts_at, Reservation.ends_at)
+        .join(Reservation, Reservation.staff_id == Staff.id)
+        .where(Reservation.public_id == public_id)
+    )
+    name, starts_at, ends_at = current.execute(wanted).one()
+    return _in_words(name, starts_at, ends_at, zone_of(current, actor))
+
+
 def refuse_first(found: Iterable[Fault]) -> None:
     """Refuse for the first fault, at its field."""
     for fault in found:
@@ -134,7 +147,9 @@ def _change(
 ) -> int:
     with writing() as current:
         asset_id = asset_of(current, Reservation, public_id, "reservation")
-        change = Change(action=action, make=make, tell=tell, note=note, remark=remark)
+        about = described(current, actor, public_id)
+        words = ". ".join(each for each in (about, remark) if each)
+        change = Change(action=action, make=make, tell=tell, note=note, remark=words)
         transition.perform(actor, asset_id, change)
         return asset_id
 
@@ -202,9 +217,12 @@ def _refuse_long(text: str, field: str) -> None:
         raise Refusal(f"Use at most {LONGEST_REASON} characters", field=field)
 
 
-def _described(current: Session, actor: Actor, wish: Reservation) -> str:
-    """For the timeline: who, when, in the zone of whoever asked."""
-    staff, zone = current.get(Staff, wish.staff_id), zone_of(current, actor)
-    who = f"{staff.name}: " if staff else ""
-    starts, ends = moment_words(wish.starts_at, zone), moment_words(wish.ends_at, zone)
-    return f"{who}{starts} to {ends} ({zone.key})"
+def _described(current: Session, actor: Actor, wish: ReservationValues) -> str:
+    staff = current.get(Staff, wish.staff_id)
+    if staff is None or wish.starts_at is None or wish.ends_at is None:
+        return ""  # it is about to be refused
+    return _in_words(staff.name, wish.starts_at, wish.ends_at, zone_of(current, actor))
+
+
+def _in_words(name: str, starts_at: datetime, ends_at: datetime, zone: ZoneInfo) -> str:
+    return f"{name}: {moment_words(starts_at, zone)} to {moment_words(ends_at, zone)} ({zone.key})"

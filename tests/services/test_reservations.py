@@ -87,6 +87,9 @@ def test_it_tells_of_rejection_and_its_reason(approved: bool) -> None:
     assert list(data) == keys_of(EventName.RESERVATION_REJECTED)
     assert (data["state"], data["rejection_reason"]) == ("rejected", "Needed for the audit")
     assert reservation(public_id).closed_at is not None
+    entry = timeline(reservation(public_id).asset_id).rows[0]
+    assert entry.note.startswith("Maria Lopez: ")
+    assert entry.note.endswith(". Needed for the audit")
 
 
 def test_a_rejection_needs_its_reason() -> None:
