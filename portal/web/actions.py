@@ -18,7 +18,6 @@ from portal.services import assets
 from portal.services.legality import Action
 from portal.services.listeners import count_listeners
 from portal.services.obstacles import why_not
-from portal.services.refusals import Refusal
 from portal.services.snapshots import open_assignment
 from portal.services.unit import once_only
 from portal.web import (
@@ -117,8 +116,10 @@ def _done(page: ActionPage, doing: Doing) -> Response:
 
 def _shown(page: ActionPage, asset: Asset, form: ActionForm, subject: UUID | None) -> Answer:
     reason = obstacle(page.action, asset)
+    back = url_for("assets.show", asset_id=asset.id)
     if reason and not form.is_submitted():
-        raise Refusal(f"{asset.asset_tag} {reason}")
+        words = {"page": page, "asset": asset, "reason": reason, "back": back}
+        return render_template("assets/not_now.html", **words), 409
     names = _names(asset)
     shown = render_template(
         page.template,
@@ -128,7 +129,7 @@ def _shown(page: ActionPage, asset: Asset, form: ActionForm, subject: UUID | Non
         title=page.title.format(**names),
         lede=page.lede.format(**names),
         here=url_for(page.endpoint, asset_id=asset.id, subject=subject),
-        back=url_for("assets.show", asset_id=asset.id),
+        back=back,
         listeners=count_listeners(*page.rule.events),
         **(page.context(asset, subject) if page.context else {}),
     )

@@ -82,7 +82,8 @@ class Standing:
     @property
     def _place(self) -> str:
         at = self.asset.location
-        shown = at and self.asset.status not in {*GONE, AssetStatus.WARRANTY}
+        elsewhere = {*GONE, AssetStatus.WARRANTY, AssetStatus.CHECKED_OUT}
+        shown = self.asset.status not in elsewhere
         return f" It is at {at.name}." if at and shown else ""
 
     @property

@@ -4,6 +4,7 @@ from typing import Any, ClassVar, Final
 from uuid import UUID
 
 from wtforms import RadioField
+from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 from wtforms.validators import InputRequired
 from wtforms.widgets import DateInput
 
@@ -72,7 +73,7 @@ class DisposalForm(ActionForm):
 
     method = RadioField(
         "What becomes of it",
-        choices=[(each.value, words) for each, words in METHODS.items()],
+        choices=[SelectChoice(each.value, words) for each, words in METHODS.items()],
         validators=[InputRequired("Choose what becomes of it")],
         validate_choice=False,
     )

@@ -231,7 +231,7 @@ def test_a_status_that_forbids_deletion_is_named_with_the_way_out(app: Flask) ->
         current.execute(update(Asset).values(status="checked_out"))
     page = pages.get(f"/assets/{asset_id}")
     assert not page.links("Delete")
-    assert "Delete, not now: AST-00001 is checked out. Check it in first." in page.main
+    assert "Delete, not now: It is checked out. Check it in first." in page.main
     page = pages.get(f"/assets/{asset_id}/delete")
     assert page.status == 409
     assert "Check it in first." in page.main
