@@ -5,10 +5,12 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Final
 
-from portal.delivery import event_details, planning_details
+from portal.delivery import event_details, holding_details, planning_details
 from portal.delivery.event_details import UpdateReason
 from portal.delivery.event_names import EventName
-from portal.delivery.holding_details import StaffRef
+from portal.delivery.facts import plain
+from portal.delivery.holding_details import Allocation, Checkout, Return, Revocation, StaffRef
+from portal.delivery.incident_details import Transfer
 from portal.delivery.payload import Ref
 from portal.delivery.planning_details import PlanFacts, ReservationFacts, WorkFacts
 from portal.delivery.samples.assets import (
@@ -26,25 +28,26 @@ from portal.delivery.samples.assets import (
 )
 
 _NEW: Final = replace(LAPTOP, version=1, created_at=NOW, updated_at=NOW)
-_ALLOCATION: Final = {
-    "allocation_id": 31,
-    "staff": MARIA,
-    "allocated_at": BEFORE,
-    "location": OFFICE,
-    "condition_out": "good",
-}
-_CHECKOUT: Final = {
-    "checkout_id": 32,
-    "staff": MARIA,
-    "checked_out_at": BEFORE,
-    "due_at": DUE,
-    "purpose": "Trade fair",
-    "condition_out": "good",
-    "reservation_id": None,
-}
+_STAFF: Final = StaffRef(**MARIA)
+_ALLOCATION: Final = Allocation(
+    allocation_id=31,
+    staff=_STAFF,
+    allocated_at=BEFORE,
+    location=OFFICE,
+    condition_out="good",
+)
+_CHECKOUT: Final = Checkout(
+    checkout_id=32,
+    staff=_STAFF,
+    checked_out_at=BEFORE,
+    due_at=DUE,
+    purpose="Trade fair",
+    condition_out="good",
+    reservation_id=None,
+)
 _WANTED: Final = ReservationFacts(
     reservation_id=58,
-    staff=StaffRef(**MARIA),
+    staff=_STAFF,
     starts_at=DUE,
     ends_at=DUE + timedelta(days=3),
     purpose="Trade fair",
@@ -90,38 +93,41 @@ _HOLDINGS: Final = {
     EventName.ALLOCATED: Sample(
         asset=laptop("allocated"),
         moved=("available", "allocated"),
-        details={**_ALLOCATION, "allocated_at": NOW},
+        details=holding_details.allocated(replace(_ALLOCATION, allocated_at=NOW)),
         note="With charger and bag",
     ),
     EventName.REVOKED: Sample(
         asset=replace(LAPTOP, location=STORE),
         moved=("allocated", "available"),
-        details={
-            **_ALLOCATION,
-            "revoked_at": NOW,
-            "held_days": 15,
-            "condition_in": "good",
-            "return_location": STORE,
-            "reason": "New device",
-        },
+        details=holding_details.revoked(
+            _ALLOCATION,
+            Revocation(
+                revoked_at=NOW,
+                held_days=15,
+                condition_in="good",
+                return_location=STORE,
+                reason="New device",
+            ),
+        ),
     ),
     EventName.CHECKED_OUT: Sample(
         asset=laptop("checked_out", DUE),
         moved=("available", "checked_out"),
-        details={**_CHECKOUT, "checked_out_at": NOW},
+        details=holding_details.checked_out(replace(_CHECKOUT, checked_out_at=NOW)),
     ),
     EventName.CHECKED_IN: Sample(
         asset=replace(LAPTOP, condition="fair"),
         moved=("checked_out", "available"),
-        details={
-            **_CHECKOUT,
-            "due_at": NOW - timedelta(days=2),
-            "returned_at": NOW,
-            "was_overdue": True,
-            "days_overdue": 2,
-            "condition_in": "fair",
-            "return_location": OFFICE,
-        },
+        details=holding_details.checked_in(
+            replace(_CHECKOUT, due_at=NOW - timedelta(days=2)),
+            Return(
+                returned_at=NOW,
+                was_overdue=True,
+                days_overdue=2,
+                condition_in="fair",
+                return_location=OFFICE,
+            ),
+        ),
     ),
     EventName.RESERVED: Sample(asset=LAPTOP, details=planning_details.reserved(_WANTED)),
     EventName.RESERVATION_APPROVED: Sample(
@@ -147,14 +153,16 @@ _CARE: Final = {
     ),
     EventName.TRANSFERRED: Sample(
         asset=replace(LAPTOP, location=STORE),
-        details={
-            "transfer_id": 12,
-            "from_location": OFFICE,
-            "to_location": STORE,
-            "transferred_at": NOW,
-            "reason": "Room is being rebuilt",
-            "holder": None,
-        },
+        details=plain(
+            Transfer(
+                transfer_id=12,
+                from_location=OFFICE,
+                to_location=STORE,
+                transferred_at=NOW,
+                reason="Room is being rebuilt",
+                holder=None,
+            )
+        ),
     ),
 }
 

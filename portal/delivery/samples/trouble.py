@@ -3,9 +3,12 @@
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 from portal.delivery.event_names import EventName
+from portal.delivery.facts import plain
+from portal.delivery.holding_details import ClosedAssignment, StaffRef
+from portal.delivery.incident_details import Damage, Liquidation, Loss, WarrantyClaim
 from portal.delivery.payload import AssetSnapshot, Origin
 from portal.delivery.samples.assets import (
     BEFORE,
@@ -34,66 +37,75 @@ def _alert(asset: AssetSnapshot, **details: object) -> Sample:
     )
 
 
-_CANCELLED: Final = {"cancelled_reservation_ids": [58], "cancelled_maintenance_ids": []}
-_ENDED_BY_IT: Final = {
-    "previous_holder": MARIA,
-    "closed_assignment": {"id": 31, "type": "allocation"},
+_ENDED_BY_IT: Final[dict[str, Any]] = {
+    "previous_holder": StaffRef(**MARIA),
+    "closed_assignment": ClosedAssignment(31, "allocation"),
 }
 
 _ENDS: Final = {
     EventName.LOST: Sample(
         asset=laptop("lost"),
         moved=("allocated", "lost"),
-        details={
-            "incident_id": 6,
-            "lost_at": NOW,
-            "description": "Left on the train to Graz",
-            "last_location": OFFICE,
-            **_ENDED_BY_IT,
-            "under_warranty": True,
-            **_CANCELLED,
-        },
+        details=plain(
+            Loss(
+                incident_id=6,
+                lost_at=NOW,
+                description="Left on the train to Graz",
+                last_location=OFFICE,
+                **_ENDED_BY_IT,
+                under_warranty=True,
+                cancelled_reservation_ids=[58],
+                cancelled_maintenance_ids=[],
+            )
+        ),
     ),
     EventName.BROKEN: Sample(
         asset=replace(laptop("broken"), condition="damaged"),
         moved=("allocated", "broken"),
-        details={
-            "incident_id": 7,
-            "broken_at": NOW,
-            "description": "The screen is cracked",
-            "last_location": OFFICE,
-            **_ENDED_BY_IT,
-            "under_warranty": True,
-        },
+        details=plain(
+            Damage(
+                incident_id=7,
+                broken_at=NOW,
+                description="The screen is cracked",
+                last_location=OFFICE,
+                **_ENDED_BY_IT,
+                under_warranty=True,
+            )
+        ),
     ),
     EventName.WARRANTY: Sample(
         asset=replace(laptop("warranty"), condition="damaged"),
         moved=("broken", "warranty"),
-        details={
-            "claim_id": 4,
-            "sent_at": NOW,
-            "supplier": "Northwind IT",
-            "rma_number": "RMA-8841",
-            "expected_back_on": date(2025, 2, 18),
-            "problem": "The screen is cracked",
-            "under_warranty": True,
-            "previous_holder": None,
-            "closed_assignment": None,
-        },
+        details=plain(
+            WarrantyClaim(
+                claim_id=4,
+                sent_at=NOW,
+                supplier="Northwind IT",
+                rma_number="RMA-8841",
+                expected_back_on=date(2025, 2, 18),
+                problem="The screen is cracked",
+                under_warranty=True,
+                previous_holder=None,
+                closed_assignment=None,
+            )
+        ),
     ),
     EventName.LIQUIDATED: Sample(
         asset=laptop("liquidated"),
         moved=("available", "liquidated"),
-        details={
-            "liquidation_id": 3,
-            "liquidated_at": NOW,
-            "method": "sold",
-            "proceeds": Decimal(180),
-            "currency": "EUR",
-            "recipient": "Second Life Computers",
-            "purchase_cost": LAPTOP.purchase_cost,
-            **_CANCELLED,
-        },
+        details=plain(
+            Liquidation(
+                liquidation_id=3,
+                liquidated_at=NOW,
+                method="sold",
+                proceeds=Decimal(180),
+                currency="EUR",
+                recipient="Second Life Computers",
+                purchase_cost=LAPTOP.purchase_cost,
+                cancelled_reservation_ids=[58],
+                cancelled_maintenance_ids=[],
+            )
+        ),
     ),
 }
 
