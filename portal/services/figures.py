@@ -34,8 +34,11 @@ class Recent:
 
 
 def read_deliveries() -> dict[tuple[str, str], int]:
-    """How many deliveries by (status, reason of the last attempt), at most `COUNTED` a status."""
-    found: dict[tuple[str, str], int] = {}
+    """How many deliveries by (status, reason of the last attempt), at most `COUNTED` a status.
+
+    Each status stands there without a reason, too, if only with 0: an alarm needs a series.
+    """
+    found = {(str(status), ""): 0 for status in DeliveryStatus}
     for status in DeliveryStatus:
         newest = (
             select(Delivery.reason)
