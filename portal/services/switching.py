@@ -9,26 +9,12 @@ from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Row,
-    Select,
-    case,
-    func,
-    insert,
-    literal,
-    null,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import ColumnElement, Connection, Row, Select, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from portal.database import database_now
 from portal.lib.clock import utcnow
 from portal.models.deliveries import (
-    OPEN,
     Delivery,
     DeliveryStatus,
     Priority,
@@ -40,6 +26,7 @@ from portal.models.webhooks import OffReason, Webhook, WebhookState
 from portal.services import audit
 from portal.services.permissions import SYSTEM, Actor, require
 from portal.services.refusals import Refusal
+from portal.services.resting import rest_values
 from portal.services.unit import database_time, ring, writing
 from portal.services.webhook_rows import TARGET, count_held, lock_webhook, target_of
 
@@ -83,7 +70,7 @@ def turn_on(actor: Actor, public_id: UUID, held: HeldChoice | None = None) -> st
             raise Refusal("Choose whether to send or discard what was held.", field="held")
         was_off = webhook.state == WebhookState.OFF
         set_on(webhook)
-        count = _settle_held(current, webhook.id, held, actor) if held else 0
+        count = settle_held(current, webhook.id, held, actor) if held else 0
         if was_off or count:
             more = {f"deliveries_{held}": count} if count else {}
             _record(current, actor, webhook, "webhook.turned_on", "Off", "Active", **more)
@@ -109,7 +96,7 @@ def hold_open(connection: Session | Connection, webhook_id: int) -> int:
         return 0
     now = database_now(_plain(connection))
     stops = webhook.deleted_at is not None
-    values = _rest(now, _deleted_by(connection, webhook) if stops else None)
+    values = rest_values(now, _deleted_by(connection, webhook) if stops else None)
     wanted = [Delivery.webhook_id == webhook_id, has_no_live_lease(now)]
     if stops:
         # Stored as held by somebody who had not yet seen the end of the webhook.
@@ -122,7 +109,7 @@ def hold_open(connection: Session | Connection, webhook_id: int) -> int:
 def stop_all(current: Session, webhook_id: int, by: str) -> int:
     """Stop every open or held delivery of a deleted webhook, tests too; return how many."""
     now = database_time(current)
-    values = _rest(now, by)
+    values = rest_values(now, by)
     still_open = [Delivery.webhook_id == webhook_id, is_open(), has_no_live_lease(now)]
     held = [Delivery.webhook_id == webhook_id, Delivery.status == DeliveryStatus.HELD]
     stopped = {"status": DeliveryStatus.STOPPED, "stopped_by": by, "finished_at": now}
@@ -170,7 +157,10 @@ def _turn_off_by_us(
     hold_open(connection, webhook_id)
 
 
-def _settle_held(current: Session, webhook_id: int, held: HeldChoice, actor: Actor) -> int:
+def settle_held(
+    current: Session, webhook_id: int, held: HeldChoice, actor: Actor, *among: ColumnElement[bool]
+) -> int:
+    """Send or discard what is held for a locked webhook (`among` these); return how many."""
     now = database_time(current)
     values: dict[str, Any] = {"status": DeliveryStatus.WAITING, "due_at": now}
     if held is HeldChoice.DISCARD:
@@ -179,8 +169,8 @@ def _settle_held(current: Session, webhook_id: int, held: HeldChoice, actor: Act
             "stopped_by": actor.name,
             "finished_at": now,
         }
-    wanted = [Delivery.webhook_id == webhook_id, Delivery.status == DeliveryStatus.HELD]
-    count = _change(current, wanted, values)
+    held_ones = [Delivery.webhook_id == webhook_id, Delivery.status == DeliveryStatus.HELD]
+    count = _change(current, [*held_ones, *among], values)
     if held is HeldChoice.SEND and count:
         ring(current)
     return count
@@ -193,28 +183,6 @@ def _change(
     result = connection.execute(statement.execution_options(synchronize_session=False))
     count: int = result.rowcount  # type: ignore[attr-defined] # an UPDATE's result is a cursor's
     return count
-
-
-def _rest(now: datetime, stopped_by: str | None) -> dict[str, Any]:
-    """The columns of a delivery at rest: Held, or Stopped by a person."""
-    earlier = func.coalesce(Delivery.prior_status, Delivery.status)
-    was_open = earlier.in_([str(status) for status in (*OPEN, DeliveryStatus.HELD)])
-    status = DeliveryStatus.STOPPED if stopped_by else DeliveryStatus.HELD
-    ended = literal(now, Delivery.finished_at.type)
-    return {
-        "status": case((was_open, str(status)), else_=earlier),
-        "due_at": func.coalesce(Delivery.prior_due_at, Delivery.due_at),
-        "priority": case(
-            (Delivery.priority == Priority.TEST, int(Priority.TEST)), else_=int(Priority.NORMAL)
-        ),
-        "stopped_by": case((was_open, stopped_by), else_=Delivery.stopped_by),
-        "finished_at": case((was_open, ended if stopped_by else null()), else_=ended),
-        "prior_status": None,
-        "prior_due_at": None,
-        "requested_by": None,
-        "lease_token": None,
-        "lease_until": None,
-    }
 
 
 def _state_of(webhook_id: int) -> Select[UUID, str, str, datetime | None]:

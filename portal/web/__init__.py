@@ -29,6 +29,7 @@ from portal.web import (
     tasks,
     traffic,
     webhook_forms,
+    webhook_held,
     webhook_switches,
     webhooks,
 )
@@ -65,6 +66,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     help_status.blueprint,
     webhooks.blueprint,
     webhook_forms.blueprint,
+    webhook_held.blueprint,
     webhook_switches.blueprint,
     help.blueprint,
     operations.blueprint,

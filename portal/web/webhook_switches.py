@@ -1,6 +1,6 @@
 """Buttons of a webhook: off, on with what was held, and Test webhook."""
 
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from flask import Blueprint, flash, redirect, render_template, url_for
@@ -18,6 +18,8 @@ from portal.web.submitting import refusals_in, status_of
 from portal.web.webhook_words import held_count
 from portal.web.webhooks import WEBHOOK, Answer, delivery_path
 
+CHOOSE: Final = "choose"
+
 blueprint = Blueprint("webhook_switches", __name__, url_prefix="/settings/webhooks")
 
 
@@ -28,6 +30,7 @@ class HeldForm(PortalForm):
         "What should happen to them?",
         choices=[
             SelectChoice(HeldChoice.SEND, "Send them"),
+            SelectChoice(CHOOSE, "Choose one by one"),
             SelectChoice(HeldChoice.DISCARD, "Discard them"),
         ],
         validate_choice=False,
@@ -61,6 +64,8 @@ def off(public_id: UUID) -> Answer:
 def on(public_id: UUID) -> Answer:
     """Turn it on; asks what to do with what was held."""
     form = HeldForm()
+    if form.is_submitted() and form.held.data == CHOOSE:
+        return redirect(url_for("webhook_held.choose", public_id=public_id))
     if form.validate_on_submit():
         with refusals_in(form):
             name = switching.turn_on(actor(), public_id, form.chosen)

@@ -38,12 +38,14 @@ MACHINES = {"operations"}
 NO_MISTAKES = {
     "assets.delete": "only a reason, which may stay empty",
     "people.show": "a choice that cannot be empty",
+    "webhook_held.choose": "ticks, and a choice that cannot be empty",
 }
 ENTERED = "main form.form[data-once] :is(input:not([type=hidden]), textarea)"
 SAME = {
     "actions": "assets",
     "stock": "assets",
     "webhook_forms": "webhooks",
+    "webhook_held": "webhooks",
     "webhook_switches": "webhooks",
 }
 

@@ -1,0 +1,97 @@
+"""Deciding one by one about what was held while a webhook was off."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from portal.models.deliveries import Delivery, DeliveryStatus
+from portal.models.webhooks import Webhook
+from portal.services import audit
+from portal.services.permissions import Actor, require
+from portal.services.refusals import Refusal
+from portal.services.switching import HeldChoice, set_on, settle_held
+from portal.services.unit import session, writing
+from portal.services.webhook_rows import find_webhook, lock_webhook, target_of
+
+CHUNK: Final = 500
+NEWER: Final = (
+    "More happened while you were choosing. It is on the list now: look at it, then turn it on."
+)
+
+
+class Rest(StrEnum):
+    """What becomes of those that were not chosen."""
+
+    KEEP = "keep"
+    DISCARD = "discard"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """`send`: public ids of deliveries. `up_to`: the newest that the person could have seen."""
+
+    send: Collection[UUID]
+    rest: Rest
+    up_to: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What came of it, by the webhook's name."""
+
+    name: str
+    sent: int
+    discarded: int
+
+
+def newest(public_id: UUID) -> int:
+    """The row id of the newest held delivery, 0 where nothing is held. Reads only."""
+    current = session()
+    return _newest(current, find_webhook(current, public_id).id)
+
+
+def decide(actor: Actor, public_id: UUID, choice: Choice) -> Decided:
+    """Send the chosen ones, discard or keep the rest, and turn the webhook on: all at once.
+
+    Raises `Refusal` when something was held that the person has not seen: the webhook stays as it
+    is, so that nothing goes ahead of it.
+    """
+    with writing() as current:
+        require(current, actor, "webhooks.switch")
+        webhook = lock_webhook(current, public_id)
+        if _newest(current, webhook.id) > choice.up_to:
+            raise Refusal(NEWER)
+        set_on(webhook)
+        sent = sum(
+            settle_held(current, webhook.id, HeldChoice.SEND, actor, Delivery.public_id.in_(some))
+            for some in _chunks(choice.send)
+        )
+        discarded = 0
+        if choice.rest is Rest.DISCARD:
+            discarded = settle_held(current, webhook.id, HeldChoice.DISCARD, actor)
+        _record(current, actor, webhook, sent, discarded)
+        return Decided(webhook.name, sent, discarded)
+
+
+def _chunks(ids: Collection[UUID]) -> Iterator[list[UUID]]:
+    every = sorted(ids)
+    yield from (every[start : start + CHUNK] for start in range(0, len(every), CHUNK))
+
+
+def _newest(current: Session, webhook_id: int) -> int:
+    held = (Delivery.webhook_id == webhook_id, Delivery.status == DeliveryStatus.HELD)
+    return current.execute(select(func.max(Delivery.id)).where(*held)).scalar_one() or 0
+
+
+def _record(current: Session, actor: Actor, webhook: Webhook, sent: int, discarded: int) -> None:
+    counts = {"deliveries_send": sent, "deliveries_discard": discarded}
+    changes = {
+        "status": {"from": "Off", "to": "Active"},
+        **{name: {"from": None, "to": count} for name, count in counts.items() if count},
+    }
+    audit.record(current, actor, "webhook.turned_on", target=target_of(webhook), changes=changes)

@@ -1,0 +1,91 @@
+"""The page on which a person decides one by one about what was held."""
+
+from uuid import UUID
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from wtforms import HiddenField, RadioField
+from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its types
+
+from portal.lib.paging import Page
+from portal.services import held, log, webhook_reads
+from portal.services.held import Choice, Decided, Rest
+from portal.services.log import LogRow
+from portal.services.log_filter import LogFilter, StatusFilter
+from portal.web import log_view
+from portal.web.access import actor, requires
+from portal.web.forms.addressed import uuid_or_none
+from portal.web.forms.base import PortalForm
+from portal.web.submitting import refusals_in, status_of
+from portal.web.webhook_words import held_count
+from portal.web.webhooks import WEBHOOK, Answer
+from portal.web.wording import plural
+
+blueprint = Blueprint("webhook_held", __name__, url_prefix="/settings/webhooks")
+
+
+class ChooseForm(PortalForm):
+    """What is not ticked, and up to which delivery the person has looked.
+
+    The ticks themselves are `send`, repeated; those of other pages are carried along hidden.
+    """
+
+    rest = RadioField(
+        "What should happen to those that are not ticked?",
+        choices=[SelectChoice(Rest.KEEP, "Keep them"), SelectChoice(Rest.DISCARD, "Discard them")],
+        default=Rest.KEEP,
+        validate_choice=False,
+    )
+    up_to = HiddenField()
+
+    @property
+    def ticked(self) -> frozenset[UUID]:
+        """The public ids to send, of this page and the others."""
+        found = map(uuid_or_none, request.form.getlist("send"))
+        return frozenset(each for each in found if each)
+
+    @property
+    def choice(self) -> Choice:
+        """What the person decided. Whatever else was sent discards nothing."""
+        rest = Rest.DISCARD if self.rest.data == Rest.DISCARD else Rest.KEEP
+        seen = self.up_to.data or ""
+        up_to = int(seen) if seen.isascii() and seen.isdigit() and len(seen) < 19 else 0
+        return Choice(send=self.ticked, rest=rest, up_to=up_to)
+
+
+@blueprint.route(f"{WEBHOOK}/held", methods=["GET", "POST"])
+@requires("webhooks.switch")
+def choose(public_id: UUID) -> Answer:
+    """Tick what is to be sent, page by page; nothing changes before it is turned on."""
+    form = ChooseForm()
+    cursor = request.form.get("page", request.values.get("cursor"))
+    if "page" not in request.form and form.validate_on_submit():
+        with refusals_in(form):
+            flash(_done(held.decide(actor(), public_id, form.choice)), "success")
+            return redirect(url_for("webhooks.show", public_id=public_id))
+    webhook = webhook_reads.show(public_id)
+    if form.form_errors or not form.up_to.data:
+        form.up_to.data = str(held.newest(public_id))
+    wanted = LogFilter(webhook=public_id, status=StatusFilter.HELD)
+    page = log.find_page(wanted, cursor).page
+    return render_template(
+        "webhooks/held.html",
+        form=form,
+        webhook=webhook,
+        held=held_count(webhook.held),
+        page=page,
+        cursor=cursor or "",
+        elsewhere=_elsewhere(form, page),
+        view=log_view,
+    ), status_of(form)
+
+
+def _elsewhere(form: ChooseForm, page: Page[LogRow]) -> list[UUID]:
+    """What is ticked on other pages."""
+    return sorted(form.ticked - {row.public_id for row in page.rows})
+
+
+def _done(decided: Decided) -> str:
+    sent = plural(decided.sent, "held delivery is", "held deliveries are")
+    away = plural(decided.discarded, "was", "were")
+    discarded = f" {away} discarded." if decided.discarded else ""
+    return f"“{decided.name}” is on. {sent} on the way.{discarded}"
