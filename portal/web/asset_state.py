@@ -14,6 +14,7 @@ from portal.models.holdings import Assignment, Incident
 from portal.services.incident_rows import STANDING_KINDS, open_incidents
 from portal.services.snapshots import open_assignment
 from portal.services.unit import session
+from portal.web.incident_actions import METHOD_WORDS
 from portal.web.status_words import Tag
 from portal.web.wording import zone
 
@@ -21,17 +22,10 @@ SOON: Final = timedelta(days=30)
 OVERDUE: Final = Tag("Overdue", "alarm", "danger")
 WARRANTY_SOON: Final = Tag("Warranty ends soon", "shield-exclamation", "warning")
 GONE: Final = frozenset({AssetStatus.LOST, AssetStatus.LIQUIDATED})
-METHODS: Final = {
-    "sold": "Sold",
-    "donated": "Donated",
-    "recycled": "Recycled",
-    "scrapped": "Scrapped",
-    "written_off": "Written off",
-}
 
 
 @dataclass(frozen=True, slots=True)
-class Warning:
+class Need:
     """One thing that needs doing, with the button that does it."""
 
     text: str
@@ -67,9 +61,9 @@ class Standing:
         return [OVERDUE] * (self.late is not None) + [WARRANTY_SOON] * soon
 
     @property
-    def warnings(self) -> list[Warning]:
+    def needs(self) -> list[Need]:
         """What needs doing, each with its button."""
-        return list(_warnings(self)) if self.asset.deleted_at is None else []
+        return list(_needs(self)) if self.asset.deleted_at is None else []
 
     @property
     def late(self) -> str | None:
@@ -114,24 +108,24 @@ def day_words(day: date, now: datetime) -> str:
     return f"{day.day} {day:%b}{year}"
 
 
-def _warnings(standing: Standing) -> Iterator[Warning]:
+def _needs(standing: Standing) -> Iterator[Need]:
     asset, held = standing.asset, standing.held
     if standing.late and held and held.due_at:
         text = (
             f"{held.staff.name} should have brought it back {relative(held.due_at, standing.now)}."
         )
-        yield Warning(text, "danger", "Check in", _url("check_in", asset))
+        yield Need(text, "danger", "Check in", _url("check_in", asset))
     ends = standing._warranty_ends_in
     if ends is not None and timedelta(0) <= ends <= SOON and asset.warranty_expires:
         day = day_words(asset.warranty_expires, standing.now)
         left = "today" if not ends.days else f"on {day}"
         text = f"Its warranty ends {left}. If something is wrong with it, claim it now."
         if asset.status != AssetStatus.WARRANTY:
-            yield Warning(text, "warning", "Send to warranty", _url("send_to_warranty", asset))
+            yield Need(text, "warning", "Send to warranty", _url("send_to_warranty", asset))
     expected = _expected(standing)
     if expected and expected < standing.now.astimezone(zone()).date():
         text = f"It was expected back on {day_words(expected, standing.now)}."
-        yield Warning(text, "warning", "Receive back", _url("receive_back", asset))
+        yield Need(text, "warning", "Receive back", _url("receive_back", asset))
 
 
 def _url(action: str, asset: Asset) -> str:
@@ -182,7 +176,7 @@ def _away(standing: Standing) -> str:
 
 def _disposed(standing: Standing) -> str:
     details: Mapping[str, Any] = standing.incident.details if standing.incident else {}
-    words = METHODS.get(str(details.get("method")), "Disposed of")
+    words = METHOD_WORDS.get(str(details.get("method")), "Disposed of").partition(":")[0]
     to = f" to {details['recipient']}" if details.get("recipient") else ""
     when = standing.incident.at if standing.incident else None
     on = f" on {day_words(when.astimezone(zone()).date(), standing.now)}" if when else ""

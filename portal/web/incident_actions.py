@@ -17,7 +17,7 @@ from portal.web.forms.actions import ActionForm, line_field, location_field, not
 from portal.web.forms.moments import MomentField
 from portal.web.forms.typed import TypedField, read_amount, read_day
 
-METHODS: Final = {
+METHOD_WORDS: Final[dict[str, str]] = {
     Method.SOLD: "Sold",
     Method.DONATED: "Donated",
     Method.RECYCLED: "Recycled",
@@ -73,7 +73,7 @@ class DisposalForm(ActionForm):
 
     method = RadioField(
         "What becomes of it",
-        choices=[SelectChoice(each.value, words) for each, words in METHODS.items()],
+        choices=[SelectChoice(value, words) for value, words in METHOD_WORDS.items()],
         validators=[InputRequired("Choose what becomes of it")],
         validate_choice=False,
     )
