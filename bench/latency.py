@@ -53,7 +53,8 @@ def _alone(here: World, url: str, log: Path) -> Iterator[Line]:
 
 
 def _among_hanging(here: World, url: str, log: Path) -> Iterator[Line]:
-    events = list(EventName)[:RECEIVERS]
+    # The one whose asset is gone cannot be brought about for an asset.
+    events = [event for event in EventName if event is not EventName.DELETED][:RECEIVERS]
     for number, event in enumerate(events):
         path = "hang" if number < HANGING else "fine"
         make_webhook(f"{url}/{path}/{number}", events=[event], secret=SECRET)

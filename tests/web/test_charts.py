@@ -42,7 +42,7 @@ def test_the_list_shows_the_week_of_each_webhook(admin: Pages) -> None:
     page = admin.get("/settings/webhooks")
     lines = {row[0][:3]: row for row in page.rows()}
     assert "30 delivered, 11 failed" in lines["ERP"][3]
-    assert lines["Hel"][3] == "Nothing yet"
+    assert lines["Hel"][3] == "None"
     assert (rects(page.html, "delivered"), rects(page.html, "failed")) == (2, 1)
 
 

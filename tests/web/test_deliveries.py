@@ -108,7 +108,7 @@ def test_it_finds_the_deliveries_of_an_asset_by_tag_or_name(support: Pages) -> N
     assert rows(support.get("/deliveries?q=phon")) == 2
     page = support.get("/deliveries?q=tablet")
     assert "No delivery matches" in page.main
-    assert "Delivery id, asset tag or name: tablet" in page.main
+    assert "Delivery id or asset: tablet" in page.main
 
 
 def test_it_narrows_to_a_reason_a_group_of_reasons_and_a_code(support: Pages) -> None:

@@ -30,7 +30,7 @@ MOST_TYPED: Final = 120
 class LogFilterForm(Form):
     """Webhook, event, status, reason, time, and a search for a delivery's id or an asset."""
 
-    q = StringField("Delivery id, asset tag or name", filters=[tidy])
+    q = StringField("Delivery id or asset", filters=[tidy])
     webhook = SelectField("Webhook", validate_choice=False)
     event = SelectField("Event", validate_choice=False)
     time = SelectField("When", validate_choice=False)
