@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from portal.services.asset_lists import COUNT_LIMIT, AssetFilter, Shown, counts
+from portal.services.legality import Action
 from portal.web.frame import page_url
 from portal.web.wording import number
 
@@ -18,6 +19,16 @@ LABELS: Final[Mapping[Shown | None, str]] = {
     Shown.LOST: "Lost",
     Shown.LOW: "Low stock",
 }
+
+# What can be done with many at once (`portal.web.bulk`), as the list offers it.
+BULK_LABELS: Final = (
+    (Action.ALLOCATE, "Allocate"),
+    (Action.REVOKE, "Take back"),
+    (Action.CHECK_IN, "Check in"),
+    (Action.TRANSFER, "Move to another place"),
+    (Action.SCHEDULE_MAINTENANCE, "Schedule maintenance"),
+    (Action.DELETE, "Delete"),
+)
 
 
 @dataclass(frozen=True, slots=True)

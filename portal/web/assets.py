@@ -16,7 +16,7 @@ from portal.services.refusals import NotFound, Refusal, Stale
 from portal.services.timeline import timeline
 from portal.services.unit import once_only
 from portal.web.access import actor, owner, requires
-from portal.web.asset_tabs import asset_tabs
+from portal.web.asset_tabs import BULK_LABELS, asset_tabs
 from portal.web.asset_buttons import buttons_of
 from portal.web.asset_state import standing_of
 from portal.web.asset_view import facts_of, filter_chips, lines
@@ -45,6 +45,7 @@ def index() -> Answer:
         chips_in_force=filter_chips(form),
         tabs_of_list=asset_tabs(chosen),
         holders=holders(page),
+        bulk_actions=BULK_LABELS,
         has_any=bool(page.rows) or has_assets(),
     )
 

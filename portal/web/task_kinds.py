@@ -6,9 +6,10 @@ from typing import Final
 from flask import url_for
 
 from portal.models.tasks import Task, TaskState
-from portal.services import importing
+from portal.services import bulk, importing
 from portal.services.import_rows import Verdict
 from portal.web.task_words import Link, TaskWords
+from portal.web.wording import plural
 
 
 def _after_check(task: Task) -> list[Link]:
@@ -27,6 +28,16 @@ def _after_import(task: Task) -> list[Link]:
 
 def _failed(check: str) -> str:
     return url_for("importing.failed", public_id=check)
+
+
+def _title_of_bulk(task: Task) -> str:
+    action = str(task.params["action"]).replace("_", " ").capitalize()
+    return f"{action}: {plural(task.total, 'asset')}"
+
+
+def _after_bulk(task: Task) -> list[Link]:
+    every = url_for("bulk.show", public_id=task.public_id)
+    return [("See every asset", every), ("Go to the assets", url_for("assets.index"))]
 
 
 # A kind that is not here is told in general words.
@@ -50,5 +61,10 @@ WORDS: Final[Mapping[str, TaskWords]] = {
             Verdict.FAILED: "not imported",
         },
         after=_after_import,
+    ),
+    bulk.NAME: TaskWords(
+        title=_title_of_bulk,
+        outcomes={bulk.DONE: "done", bulk.REFUSED: "not done"},
+        after=_after_bulk,
     ),
 }

@@ -52,7 +52,7 @@ def fill() -> None:
 
 
 def names(pages: Pages, query: str) -> list[str]:
-    return [row[0].rsplit(" ", 1)[0] for row in pages.get(f"/assets?{query}").rows()]
+    return [row[1].rsplit(" ", 1)[0] for row in pages.get(f"/assets?{query}").rows()]
 
 
 def test_chips_count_what_they_would_show(app: Flask) -> None:

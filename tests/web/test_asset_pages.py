@@ -166,7 +166,7 @@ def test_the_list_is_narrowed_by_its_address(app: Flask) -> None:
     pages = visit(app)
     category = named_lists.choices(named_lists.CATEGORIES)[0][1]
     location = named_lists.choices(named_lists.LOCATIONS)[0][1]
-    assert [row[0] for row in pages.get("/assets").rows()] == [
+    assert [row[1] for row in pages.get("/assets").rows()] == [
         "Lamp AST-00002",
         "ThinkPad AST-00001",
     ]

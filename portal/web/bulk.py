@@ -1,0 +1,125 @@
+"""One action on many assets: chosen in the list, looked at, confirmed, followed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any, Final
+from uuid import UUID
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from portal.services import assets, bulk
+from portal.services.legality import RULES, Action
+from portal.services.listeners import count_listeners
+from portal.services.unit import once_only
+from portal.web.access import actor, owner, requires
+from portal.web.forms.actions import ActionForm, line_field
+from portal.web.forms.planning import ScheduleForm
+from portal.web.holding_actions import AllocateForm, CheckInForm, RevokeForm
+from portal.web.incident_actions import TransferForm
+from portal.web.submitting import refusals_in, status_of
+from portal.web.wording import plural
+
+blueprint = Blueprint("bulk", __name__, url_prefix="/assets/bulk")
+
+Answer = Response | tuple[str, int]
+
+
+class DeleteForm(ActionForm):
+    """Why they leave the register."""
+
+    reason = line_field("reason", "Reason")
+
+
+@dataclass(frozen=True, slots=True)
+class BulkPage:
+    """One action for many; its form is the one that it has for a single asset."""
+
+    label: str
+    form: type[ActionForm]
+    kind: str = "primary"
+
+
+PAGES: Final[Mapping[Action, BulkPage]] = {
+    Action.ALLOCATE: BulkPage("Allocate", AllocateForm),
+    Action.REVOKE: BulkPage("Take back", RevokeForm),
+    Action.CHECK_IN: BulkPage("Check in", CheckInForm),
+    Action.TRANSFER: BulkPage("Move", TransferForm),
+    Action.SCHEDULE_MAINTENANCE: BulkPage("Schedule maintenance for", ScheduleForm),
+    Action.DELETE: BulkPage("Delete", DeleteForm, kind="danger"),
+}
+OWN: Final = frozenset({"csrf_token", "once"})
+
+
+@blueprint.route("", methods=["GET", "POST"])
+@requires(bulk.PERMISSION)
+def confirm() -> Answer:
+    """How many can and which cannot, what the action needs to know, and the button."""
+    action, ids = _asked()
+    chosen = bulk.look(action, ids) if action else []
+    if action is None or not chosen:
+        flash("Choose at least one asset in the list, then what to do with it.", "info")
+        return redirect(url_for("assets.index"))
+    form = PAGES[action].form()
+    form.prepare(assets.find_asset(chosen[0].id), None)
+    if form.validate_on_submit():
+        values = _plain(form)
+        with refusals_in(form):
+            path = once_only(
+                owner(),
+                form.once_value,
+                lambda: bulk.start(actor(), action, [each.id for each in chosen], values),
+                lambda public_id: url_for("tasks.show", public_id=public_id),
+            )
+            return redirect(path)
+    return _page(action, chosen, form), status_of(form)
+
+
+@blueprint.get("/<uuid:public_id>")
+@requires(bulk.PERMISSION)
+def show(public_id: UUID) -> str:
+    """What became of each asset."""
+    task = bulk.find(public_id)
+    label = PAGES[Action(task.params["action"])].label
+    title = f"{label} {plural(task.total, 'asset')}"
+    return render_template(
+        "assets/bulk_result.html", task=task, title=title, results=bulk.results(task)
+    )
+
+
+def _asked() -> tuple[Action | None, list[int]]:
+    sent = request.values
+    found = [each for each in PAGES if each == sent.get("action")]
+    ids = [int(each) for each in sent.getlist("ids") if each.isascii() and each.isdigit()]
+    return next(iter(found), None), [each for each in ids if each < 2**31]
+
+
+def _page(action: Action, chosen: list[bulk.Chosen], form: ActionForm) -> str:
+    page = PAGES[action]
+    refused = [each for each in chosen if each.why_not]
+    return render_template(
+        "assets/bulk.html",
+        action=action,
+        page=page,
+        form=form,
+        chosen=chosen,
+        refused=refused,
+        able=len(chosen) - len(refused),
+        title=f"{page.label} {plural(len(chosen), 'asset')}",
+        listeners=count_listeners(*RULES[action].events),
+    )
+
+
+def _plain(form: ActionForm) -> dict[str, Any]:
+    """What was typed, as a task can keep it."""
+    return {field.name: _kept(field.data) for field in form if field.name not in OWN}
+
+
+def _kept(value: Any) -> Any:
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return str(value)
+    return value.replace("\r\n", "\n") if isinstance(value, str) else value

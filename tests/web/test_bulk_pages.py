@@ -1,0 +1,69 @@
+"""Bulk actions as people do them: choose in the list, look, confirm once, follow."""
+
+from flask import Flask
+
+from jobs import tasks as job
+from portal.services import holdings
+from portal.services.long_work import KINDS
+from portal.services.permissions import SYSTEM
+from tests.factories import make_asset, make_staff
+from tests.web.visitors import visit
+
+
+def test_a_person_gives_three_things_to_one_person(app: Flask) -> None:
+    maria = make_staff("Maria Lopez")
+    for name in ("Lamp", "Chair", "Desk", "Shelf"):
+        make_asset(name)
+    holdings.allocate(SYSTEM, 2, staff_id=make_staff("Ben Fox"))
+    pages = visit(app)
+    page = pages.submit(pages.get("/assets").form("/assets/bulk"), ids=["1", "2", "3"])
+    assert page.h1 == "Allocate 3 assets"
+    assert "2 can, 1 cannot." in page.main
+    assert "AST-00002 is allocated to somebody." in page.main
+    form = page.form("/assets/bulk")
+    assert pages.submit(form).errors == ["Choose who gets it"]
+    progress = pages.submit(form, staff_id=str(maria))
+    assert progress.h1 == "Allocate: 3 assets"
+    assert pages.submit(form, staff_id=str(maria)).path == progress.path
+    job.work(KINDS)
+    page = pages.get(progress.path)
+    assert "2 done, 1 not done." in page.main
+    page = pages.get(page.links("See every asset")[0])
+    assert page.h1 == "Allocate 3 assets"
+    assert [row[:2] for row in page.rows()] == [
+        ["Chair AST-00002", "Not done"],
+        ["Lamp AST-00001", "Done"],
+        ["Desk AST-00003", "Done"],
+    ]
+
+
+def test_each_action_has_its_form(app: Flask) -> None:
+    make_asset("Lamp")
+    pages = visit(app)
+    for action, title in (
+        ("transfer", "Move 1 asset"),
+        ("schedule_maintenance", "Schedule maintenance for 1 asset"),
+        ("delete", "Delete 1 asset"),
+    ):
+        page = pages.get(f"/assets/bulk?action={action}&ids=1")
+        assert page.h1 == title
+        assert "It can." in page.main
+    page = pages.get("/assets/bulk?action=check_in&ids=1")
+    assert "Nothing would be done" in page.main
+
+
+def test_what_is_typed_over_in_the_address_leads_nowhere(app: Flask) -> None:
+    make_asset("Lamp")
+    pages = visit(app)
+    for query in ("", "?action=liquidate&ids=1", "?action=delete", "?action=delete&ids=x&ids=0"):
+        page = pages.get(f"/assets/bulk{query}")
+        assert page.path == "/assets"
+        assert "Choose at least one asset in the list" in page.main
+    assert pages.get("/assets/bulk?action=delete&ids=99999999999").path == "/assets"
+
+
+def test_support_chooses_nothing(app: Flask) -> None:
+    make_asset("Lamp")
+    pages = visit(app, "support")
+    assert "With those chosen" not in pages.get("/assets").main
+    assert pages.get("/assets/bulk?action=delete&ids=1").status == 403
