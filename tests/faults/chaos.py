@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from redis.exceptions import RedisError
+from sqlalchemy.exc import DBAPIError
 
 from tests.faults.holding import database_locked
 from tests.faults.house import BACKGROUND, SCHEDULER, VALKEY, WEB, WORKER, House
@@ -40,8 +41,8 @@ class Chaos:
         while time.monotonic() < until:
             (fault,) = self._random.choices(faults, weights)
             log.info("%s", fault.__name__)
-            # Whatever was to be hurt may just be starting again.
-            with contextlib.suppress(IndexError, OSError, AssertionError, RedisError):
+            # Whatever was to be hurt may just be starting again; a lock may meet a deadlock.
+            with contextlib.suppress(IndexError, OSError, AssertionError, RedisError, DBAPIError):
                 fault()
                 self.done[fault.__name__] += 1
             time.sleep(self._random.uniform(0.1, 1.2))

@@ -6,4 +6,5 @@ IS_FULL = os.environ.get("FAULTS") == "full"
 
 VALKEY_DOWN = 60.0 if IS_FULL else 5.0
 DATABASE_LOCKED = 8.0 if IS_FULL else 4.0
-CHAOS = float(os.environ.get("CHAOS_SECONDS") or (300 if IS_FULL else 20))
+# On each of the two databases.
+CHAOS = float(os.environ.get("CHAOS_SECONDS") or (300 if IS_FULL else 10))
