@@ -9,6 +9,7 @@ from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer t
 from wtforms.validators import InputRequired
 from wtforms.widgets import DateInput
 
+from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.models.assets import Asset
 from portal.models.planning import MaintenanceOutcome, MaintenanceType
@@ -47,6 +48,10 @@ def _person(label: str) -> SelectField:
 
 def _amount(label: str) -> TypedField:
     return TypedField(label, read=read_amount, render_kw={"inputmode": "decimal"})
+
+
+def _in_currency() -> str:
+    return f"In {settings().currency}, such as 40.00"
 
 
 class RuledForm(ActionForm):
@@ -154,6 +159,7 @@ class ScheduleForm(RuledForm):
         """Everybody who has not left."""
         super().prepare(asset, subject)
         self.assignee_id.choices = people()
+        self.estimated_cost.description = _in_currency()
 
     def values(self) -> PlanValues:
         """What was typed, as the service takes it."""
@@ -220,6 +226,7 @@ class CompleteForm(RuledForm):
         """Everybody who has not left."""
         super().prepare(asset, subject)
         self.performed_by_id.choices = people()
+        self.cost.description = _in_currency()
 
     def values(self) -> WorkValues:
         """What was typed, as the service takes it."""
