@@ -1,0 +1,46 @@
+"""Where a worker's time goes: one pump under a profiler, in this process.
+
+`python -m bench.profile [sqlite|postgres]`. The profiler itself slows everything; read the shares.
+"""
+
+import cProfile
+import pstats
+import sys
+import time
+
+from bench.world import publish_at_once, webhooks, world
+from jobs.deliver import deliver_due
+
+WEBHOOKS = 50
+EVENTS = 100
+
+
+def main() -> None:
+    """Print processor time for each delivery, then the profile."""
+    database = sys.argv[1] if len(sys.argv) > 1 else "sqlite"
+    with world(database) as here:
+        _, url = here.receiver()
+        hooks = webhooks(url, WEBHOOKS)
+        publish_at_once(1)
+        deliver_due()  # warm
+        for profiler in (None, cProfile.Profile()):
+            publish_at_once(EVENTS)
+            wall, busy = time.perf_counter(), time.process_time()
+            if profiler:
+                profiler.enable()
+            deliver_due()
+            if profiler:
+                profiler.disable()
+            count = EVENTS * len(hooks)
+            print(
+                f"{count / (time.perf_counter() - wall):.0f}/s, "
+                f"{(time.process_time() - busy) / count * 1e6:.0f} µs of processor time each"
+            )
+            if profiler:
+                stats = pstats.Stats(profiler)
+                stats.sort_stats("cumulative").print_stats(45)
+                stats.sort_stats("tottime").print_stats(15)
+
+
+if __name__ == "__main__":
+    main()
