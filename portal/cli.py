@@ -11,7 +11,7 @@ from portal.delivery.payload import ActorKind, Origin
 from portal.doctor import doctor
 from portal.lib.emails import is_email, tidy_email
 from portal.models.people import Role
-from portal.services import invitations, joining, key_rotation, passwords, retention, vault
+from portal.services import demo, invitations, joining, key_rotation, passwords, retention, vault
 from portal.services.permissions import Actor
 from portal.services.refusals import Refusal
 from portal.services.unit import writing
@@ -26,6 +26,7 @@ def init_app(app: Flask) -> None:
     app.cli.add_command(prune)
     app.cli.add_command(rotate_keys)
     app.cli.add_command(backup)
+    app.cli.add_command(seed_demo)
 
 
 @click.command("create-user")
@@ -49,6 +50,15 @@ def create_user(email: str, role: str, name: str | None, password_stdin: bool) -
         else:
             click.echo(invitations.invitation_link(COMMAND_LINE, email, Role(role)))
             click.echo("Pass the link on. It works once, for 7 days.", err=True)
+    except Refusal as refusal:
+        raise click.ClickException(refusal.sentence) from None
+
+
+@click.command("seed-demo")
+def seed_demo() -> None:
+    """Fill an empty register with 200 believable assets, their people and their history."""
+    try:
+        click.echo(f"The register now holds {demo.seed(COMMAND_LINE)} assets.")
     except Refusal as refusal:
         raise click.ClickException(refusal.sentence) from None
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from portal.services import batches, bulk, importing
+from portal.services import bulk, importing
 from portal.services.tasks import Kind
 
 _ALL: Final[tuple[Kind, ...]] = (

@@ -7,12 +7,16 @@ from uuid import UUID
 
 from sqlalchemy import select, update
 
+from jobs import tasks as job
 from portal.delivery.samples import sample_body
 from portal.lib.clock import utcnow
+from portal.lib.csv_upload import read_csv
 from portal.models.people import Role
 from portal.models.webhooks import Webhook
 from portal.services import (
     assets,
+    bulk,
+    importing,
     invitations,
     maintaining,
     named_lists,
@@ -21,6 +25,7 @@ from portal.services import (
     switching,
     webhooks,
 )
+from portal.services.legality import Action
 from portal.services.permissions import Actor
 from portal.services.planning_rules import PlanValues, ReservationValues, WorkValues
 from portal.services.staff import StaffValues
@@ -81,6 +86,9 @@ class Filled:
     """What there is to open: one of each, by the first part of its pages' endpoint names."""
 
     assets: int
+    tasks: UUID
+    importing: UUID
+    bulk: UUID
     staff: UUID
     reservation: UUID
     maintenance: UUID
@@ -96,11 +104,16 @@ def fill(by: Person) -> Filled:
     """Store all of it, with `by` as the one who did."""
     ids = _things(by.actor)  # before the webhooks: what these get is written by hand below
     maria, reservation, maintenance = _plans(by.actor, ids[0])
+    checked = _checked(by.actor)
+    many = bulk.start(by.actor, Action.CHECK_IN, ids, {})
     hooks = _webhooks(by.actor)
     made = [_delivery(hooks, ids, Line(*each)) for each in reversed(LOG)]
     colleague = make_user(Role.SUPPORT, name="Ben Novak", email="ben.novak@example.com")
     return Filled(
         assets=ids[0],
+        tasks=many,
+        importing=checked,
+        bulk=many,
         staff=maria,
         reservation=reservation,
         maintenance=maintenance,
@@ -111,6 +124,14 @@ def fill(by: Person) -> Filled:
         people=colleague.public_id,
         invitations=invitations.invite(by.actor, "cleo.marin@example.com", Role.MANAGER),
     )
+
+
+def _checked(by: Actor) -> UUID:
+    """A file of which one row can be imported and one cannot; the check is done."""
+    content = b"name,purchase_date\nDesk lamp,2026-01-02\nOffice chair,yesterday\n"
+    public_id = importing.upload(by, read_csv(content), may_add=False, file_name="assets.csv")
+    job.work({importing.CHECK_NAME: importing.CHECK})
+    return public_id
 
 
 def _things(by: Actor) -> list[int]:

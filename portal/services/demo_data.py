@@ -1,0 +1,101 @@
+"""What the demo register is made of: an imaginary company of two dozen people."""
+
+from typing import Final, NamedTuple
+
+LOCATIONS: Final = (
+    "Head office, room 117",
+    "Head office, room 204",
+    "Head office, reception",
+    "Training centre",
+    "Workshop",
+    "Studio",
+    "Warehouse",
+)
+
+DEPARTMENTS: Final = ("Sales", "Design", "Finance", "Workshop", "Training", "IT")
+
+PEOPLE: Final = (
+    "Maria Lopez",
+    "Ana Gruber",
+    "Ben Novak",
+    "Cleo Marin",
+    "Dan Hofer",
+    "Eva Lindt",
+    "Finn Olsen",
+    "Gita Rao",
+    "Hugo Weiss",
+    "Ida Berg",
+    "Jonas Falk",
+    "Kira Petrov",
+    "Leo Brandt",
+    "Mina Haddad",
+    "Nils Aden",
+    "Olga Kovac",
+    "Paul Reiter",
+    "Rosa Conti",
+    "Sami Aalto",
+    "Tara Quinn",
+    "Uli Moser",
+    "Vera Sand",
+    "Will Archer",
+    "Zoe Martel",
+)
+
+
+class Product(NamedTuple):
+    """Something that there are several of; cost in the installation's currency."""
+
+    name: str
+    category: str
+    manufacturer: str
+    model: str
+    supplier: str
+    cost: int
+    warranty_years: int
+    pieces: int
+
+
+PRODUCTS: Final = (
+    Product("ThinkPad T14", "Laptops", "Lenovo", "T14 Gen 4", "Datahaus", 1349, 3, 34),
+    Product("MacBook Air 13", "Laptops", "Apple", "M3 13", "Datahaus", 1299, 1, 16),
+    Product("UltraSharp 27", "Monitors", "Dell", "U2723QE", "Datahaus", 529, 3, 30),
+    Product("Pixel 8", "Phones", "Google", "8", "Mobilpunkt", 699, 2, 18),
+    Product("Docking station", "Accessories", "Lenovo", "40AY", "Datahaus", 229, 3, 20),
+    Product("Conference camera", "Cameras", "Logitech", "Rally", "Tonwerk", 899, 2, 6),
+    Product("EOS R7", "Cameras", "Canon", "R7", "Tonwerk", 1499, 2, 6),
+    Product("Projector", "Projectors", "Epson", "EB-L210W", "Tonwerk", 1149, 3, 8),
+    Product("Cordless drill", "Tools", "Makita", "DDF485", "Eisenkram", 189, 3, 14),
+    Product("Laser measure", "Tools", "Bosch", "GLM 50", "Eisenkram", 129, 2, 8),
+    Product("Label printer", "Printers", "Brother", "QL-820", "Datahaus", 199, 2, 6),
+    Product("Office printer", "Printers", "Kyocera", "MA2100", "Datahaus", 649, 2, 5),
+    Product("Height-adjustable desk", "Furniture", "Steelcase", "Migration", "Sitzgut", 759, 5, 11),
+    Product("Cargo bike", "Vehicles", "Urban Arrow", "Cargo L", "Radhof", 5490, 2, 3),
+)
+
+
+class Consumable(NamedTuple):
+    """A kind of stock."""
+
+    name: str
+    unit: str
+    quantity: int
+    min_quantity: int
+
+
+STOCK: Final = (
+    Consumable("Toner TK-1248", "piece", 14, 4),
+    Consumable("Label roll 62 mm", "roll", 40, 10),
+    Consumable("USB-C cable 2 m", "piece", 36, 12),
+    Consumable("AA batteries", "pack", 25, 8),
+    Consumable("Copy paper A4", "box", 30, 10),
+    Consumable("Safety gloves", "pair", 60, 20),
+    Consumable("HDMI adapter", "piece", 9, 6),
+    Consumable("Whiteboard markers", "pack", 18, 6),
+    Consumable("Cleaning wipes", "pack", 22, 8),
+    Consumable("Drill bits 6 mm", "piece", 48, 15),
+    Consumable("Packing tape", "roll", 32, 10),
+    Consumable("Notebook A5", "piece", 75, 25),
+    Consumable("Visitor badges", "piece", 120, 40),
+    Consumable("Coffee beans", "kg", 20, 6),
+    Consumable("First aid refill", "set", 6, 3),
+)

@@ -1,0 +1,45 @@
+"""The demo: 200 believable assets, consistent with every rule of the register."""
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select
+
+from portal.lib.clock import utcnow
+from portal.models.assets import Activity, Asset, AssetStatus
+from portal.models.holdings import Assignment
+from portal.models.stock import StockMove
+from portal.services import demo
+from portal.services.asset_lists import AssetFilter, Shown, counts
+from portal.services.permissions import SYSTEM
+from portal.services.refusals import Refusal
+from portal.services.unit import session
+
+
+def test_a_newcomer_sees_a_living_register(app: Flask) -> None:
+    assert demo.seed(SYSTEM) == 200
+    found = counts(AssetFilter())
+    assert found[None] == 200
+    for shown in (Shown.FREE, Shown.OUT, Shown.OVERDUE, Shown.BROKEN, Shown.LOW):
+        assert found[shown] > 0, shown
+    current = session()
+    held = select(Asset.id).where(
+        Asset.status.in_([AssetStatus.ALLOCATED, AssetStatus.CHECKED_OUT])
+    )
+    open_ones = select(Assignment.asset_id).where(Assignment.ended_at.is_(None))
+    assert set(current.scalars(held)) == set(current.scalars(open_ones))
+    now = utcnow()
+    for row in current.scalars(select(Assignment)):
+        assert row.started_at <= now
+        assert row.ended_at is None or row.started_at < row.ended_at <= now
+        assert row.due_at is None or row.started_at < row.due_at
+    for asset in current.scalars(select(Asset)):
+        assert asset.created_at <= asset.updated_at
+    sums = select(StockMove.asset_id, func.sum(StockMove.delta)).group_by(StockMove.asset_id)
+    numbers = select(Asset.id, Asset.quantity).where(Asset.kind == "stock")
+    assert dict(current.execute(sums).all()) == dict(current.execute(numbers).all())
+    for asset_id in current.scalars(select(Asset.id)):
+        lines = select(Activity.at).where(Activity.asset_id == asset_id).order_by(Activity.id)
+        times = current.scalars(lines).all()
+        assert times == sorted(times)
+    with pytest.raises(Refusal, match="holds assets already"):
+        demo.seed(SYSTEM)
