@@ -10,7 +10,6 @@ _ALL: Final[tuple[Kind, ...]] = (
     importing.CHECK,
     importing.IMPORT,
     bulk.BULK,
-    batches.KIND,
 )
 
 KINDS: Final[Mapping[str, Kind]] = {kind.name: kind for kind in _ALL}
