@@ -16,9 +16,9 @@ from portal.services.refusals import NotFound, Refusal, Stale
 from portal.services.timeline import timeline
 from portal.services.unit import once_only
 from portal.web.access import actor, owner, requires
-from portal.web.asset_tabs import BULK_LABELS, asset_tabs
 from portal.web.asset_buttons import buttons_of
 from portal.web.asset_state import standing_of
+from portal.web.asset_tabs import BULK_LABELS, asset_tabs
 from portal.web.asset_view import facts_of, filter_chips, lines
 from portal.web.forms.assets import AssetFilterForm, AssetForm, DeleteAssetForm
 from portal.web.stale import goes_on_editing, stale_page
