@@ -5,8 +5,10 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from flask import Flask
 from sqlalchemy import func, select, update
 
+from jobs.retention import prune
 from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.models.assets import Activity
@@ -137,4 +139,18 @@ def test_it_works_in_batches_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None
     for _ in range(8):
         old_delivery(webhook=hook)
     assert retention.prune()["deliveries removed"] == 8
+    assert count(Delivery) == 0
+
+
+def test_the_command_says_how_much_went(app: Flask) -> None:
+    old_delivery()
+    answer = app.test_cli_runner().invoke(args=["prune"])
+    assert answer.exit_code == 0, answer.output
+    assert "1  deliveries removed" in answer.output
+    assert count(Delivery) == 0
+
+
+def test_the_hourly_job_does_the_same() -> None:
+    old_delivery()
+    prune()
     assert count(Delivery) == 0
