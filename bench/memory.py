@@ -40,9 +40,7 @@ def _at_rest() -> Iterator[Line]:
             settle(3)
             for words in (WORKER, BACKGROUND, SCHEDULER, WEB, VALKEY):
                 each = " + ".join(f"{resident(pid):.0f}" for pid in house.pids_of(words))
-                yield Line(
-                    f"Memory at rest: {words}", " + ".join(f"{one:.0f}" for one in each) + " MB"
-                )
+                yield Line(f"Memory at rest: {words}", f"{each} MB")
         finally:
             house.close()
 
