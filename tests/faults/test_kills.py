@@ -58,15 +58,24 @@ def test_a_ring_that_dies_with_the_worker_it_woke_is_made_up_for(
 ) -> None:
     """The kill comes between RQ's pop and the claim: Redis no longer knows of the job."""
     make_webhook(receiver.url)
-    assert until(lambda: queued(house) == 0)
-    with house.hanging(WORKER) as pid:  # it waits for the queue, so Valkey hands it the job
-        publish()
-        assert until(lambda: queued(house) == 0)
-        os.kill(pid, signal.SIGKILL)
+    with house.hanging(SCHEDULER):  # no sweep comes in between
+        assert until(lambda: workers_wait(house))
+        with house.hanging(WORKER) as pid:  # it waits for the queue, so Valkey hands it the job
+            publish()
+            assert until(lambda: queued(house) == 0)
+            os.kill(pid, signal.SIGKILL)
     assert not receiver.received
     assert settled(20)
     assert_ledger(receiver, 1)
     assert deliveries_to(receiver)[0].attempts == 1
+
+
+def workers_wait(house: House) -> bool:
+    """Whether both workers wait for a job that is not there."""
+    with house.redis() as redis:
+        return redis.info("clients")["blocked_clients"] == 2 and not redis.llen(
+            f"rq:queue:{DELIVERIES}"
+        )
 
 
 def queued(house: House) -> int:
