@@ -2,6 +2,7 @@
 
 from portal.models import (
     assets,
+    batches,
     deliveries,
     holdings,
     people,
@@ -15,6 +16,7 @@ from portal.models import (
 
 __all__ = [
     "assets",
+    "batches",
     "deliveries",
     "holdings",
     "people",

@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import Final
 
-from portal.services import bulk, importing
+from portal.services import batches, bulk, importing
 from portal.services.tasks import Kind
 
 _ALL: Final[tuple[Kind, ...]] = (
     importing.CHECK,
     importing.IMPORT,
     bulk.BULK,
+    batches.KIND,
 )
 
 KINDS: Final[Mapping[str, Kind]] = {kind.name: kind for kind in _ALL}

@@ -20,6 +20,7 @@ ORIGINS: Final = {
 # Where a thing of this kind can be looked at.
 PATHS: Final[Mapping[str, str]] = {
     "asset": "/assets/",
+    "batch": "/batches/",
     "delivery": "/deliveries/",
     "person": "/settings/people/",
     "webhook": "/settings/webhooks/",

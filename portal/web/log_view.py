@@ -94,10 +94,12 @@ def took(milliseconds: int | None) -> str:
 
 def export_url() -> str:
     """Where what the filters leave can be had as a file: all pages of it."""
-    kept: dict[str, Any] = {
-        name: request.args.getlist(name) for name in request.args if name != "cursor"
-    }
-    return url_for("deliveries.export", **kept)
+    return url_for("deliveries.export", **_filters())
+
+
+def retry_all_url() -> str:
+    """Where people are asked before all that the filters leave is retried."""
+    return url_for("batches.confirm", **{**_filters(), "all": "1"})
 
 
 def days_kept() -> int:
@@ -108,3 +110,7 @@ def days_kept() -> int:
 def is_searched() -> bool:
     """Whether the address asks for anything but the whole log from its beginning."""
     return any(value for name, value in request.args.items() if name != "cursor")
+
+
+def _filters() -> dict[str, Any]:
+    return {name: request.args.getlist(name) for name in request.args if name != "cursor"}

@@ -15,6 +15,7 @@ from portal.models.people import Role
 from portal.models.webhooks import Webhook
 from portal.services import (
     assets,
+    batches,
     bulk,
     importing,
     invitations,
@@ -26,6 +27,7 @@ from portal.services import (
     webhooks,
 )
 from portal.services.legality import Action
+from portal.services.batch_choice import Choice
 from portal.services.permissions import Actor
 from portal.services.planning_rules import PlanValues, ReservationValues, WorkValues
 from portal.services.staff import StaffValues
@@ -89,6 +91,7 @@ class Filled:
     tasks: UUID
     importing: UUID
     bulk: UUID
+    batches: UUID
     staff: UUID
     reservation: UUID
     maintenance: UUID
@@ -114,6 +117,7 @@ def fill(by: Person) -> Filled:
         tasks=many,
         importing=checked,
         bulk=many,
+        batches=batches.start(by.actor, Choice(ticked=tuple(made))),
         staff=maria,
         reservation=reservation,
         maintenance=maintenance,

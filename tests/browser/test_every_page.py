@@ -30,6 +30,7 @@ NO_PAGE = {
     "bootstrap.static": "files",
     "audit.export": "a download",
     "deliveries.body": "a download",
+    "batches.live": "a part of batches.show, as JSON",
     "tasks.live": "a part of tasks.show, as JSON",
     "deliveries.live": "a part of deliveries.show, as JSON",
 }

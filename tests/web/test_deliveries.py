@@ -46,7 +46,7 @@ def test_a_line_says_when_what_where_how_and_why(support: Pages) -> None:
         due_at=utcnow() + timedelta(minutes=4, seconds=30),
     )
     line = support.get("/deliveries").rows()[0]
-    assert line[1:8] == [
+    assert line[2:9] == [
         "Asset created, AST-00007AST-00007 Projector",
         "Sync to ERP",
         "Will retry",
@@ -60,7 +60,7 @@ def test_a_line_says_when_what_where_how_and_why(support: Pages) -> None:
 def test_tests_are_shown_and_marked(support: Pages) -> None:
     make_delivery(priority=Priority.TEST, status="failed")
     page = support.get("/deliveries")
-    assert "Test" in page.rows()[0][1]
+    assert "Test" in page.rows()[0][2]
     assert "Retry" not in page.forms[-1].buttons
 
 
@@ -86,7 +86,7 @@ def test_it_finds_one_delivery_by_its_id(support: Pages) -> None:
     wanted = make_delivery()
     make_delivery()
     page = support.get("/deliveries", query_string={"q": f" {wanted} "})
-    assert page.rows()[0][1].startswith("Asset created")
+    assert page.rows()[0][2].startswith("Asset created")
     assert rows(page) == 1
     assert "No delivery matches" in support.get("/deliveries?q=AST-00007").main
     assert "No delivery matches" in support.get(f"/deliveries?q={uuid4()}").main

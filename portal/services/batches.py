@@ -1,0 +1,136 @@
+"""Bulk retry: many deliveries once more, a few at a time, behind everything that is new.
+
+A task (`tasks`) that collects its rows, hands at most `AT_ONCE` of them to the workers at priority
+bulk, and watches how they end. It sends nothing itself.
+"""
+
+from datetime import timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import insert, literal, select
+from sqlalchemy.orm import Session
+
+from portal import task_bell
+from portal.lib.clock import utcnow
+from portal.models.batches import BatchRow, RowOutcome
+from portal.models.deliveries import Delivery
+from portal.models.tasks import Task, TaskState
+from portal.services import audit, batch_choice, batch_handing, batch_rows, tasks
+from portal.services.batch_choice import Choice
+from portal.services.permissions import Actor, require
+from portal.services.refusals import NotAllowed, NotFound, Refusal
+from portal.services.tasks import Kind, Step
+from portal.services.unit import database_time, writing
+
+NAME: Final = "bulk_retry"
+PERMISSION: Final = "deliveries.retry"
+LOOK_AGAIN: Final = timedelta(seconds=0.5)
+
+
+def start(actor: Actor, choice: Choice) -> UUID:
+    """Store the choice and have it worked at; the batch's public id. Raises `Refusal`."""
+    if choice.wanted is None and not choice.ticked:
+        raise Refusal("Tick the deliveries to retry first.")
+    if len(choice.ticked) > batch_choice.MOST_TICKED:
+        raise Refusal(f"Tick at most {batch_choice.MOST_TICKED} deliveries at a time.")
+    with writing() as current:
+        require(current, actor, PERMISSION)
+        params = batch_choice.as_params(choice)
+        task = tasks.start(current, actor, NAME, total=0, params=params)
+        told = {name: {"from": None, "to": value} for name, value in _told(params).items()}
+        _record(current, actor, task, "batch.started", told)
+        return task.public_id
+
+
+def stop(actor: Actor, public_id: UUID) -> None:
+    """End it: what is not being sent yet gets its earlier status back. Raises `Refusal`."""
+    with writing() as current:
+        require(current, actor, "deliveries.stop")
+        tasks.stop(actor, public_id, KIND)
+        _record(current, actor, find(public_id), "batch.stopped", {})
+
+
+def go_on(actor: Actor, public_id: UUID) -> None:
+    """Give the webhooks that failed too often another chance. Raises `Refusal`."""
+    with writing() as current:
+        require(current, actor, PERMISSION)
+        task = tasks.locked(current, public_id)
+        if task.state in tasks.ENDED:
+            raise Refusal("This has ended already. Start a new one for what is left.")
+        task.cursor = {**task.cursor, "failures": {}}
+        task.state, task.due_at = TaskState.RUNNING, database_time(current)
+        task_bell.ring_after_commit(current)
+        _record(current, actor, task, "batch.went_on", {})
+
+
+def find(public_id: UUID) -> Task:
+    """The batch, for its page."""
+    task = tasks.find(public_id)
+    if task.kind != NAME:
+        raise NotFound("There is no bulk retry at this address.")
+    return task
+
+
+def step(current: Session, task: Task) -> Step:
+    """Collect, or watch and hand over: one short transaction."""
+    try:
+        require(current, tasks.actor_of(task), PERMISSION)
+    except NotAllowed:
+        # Whoever started it may no longer do so.
+        batch_handing.take_back_all(current, task)
+        task.stopped_by, task.finished_at = "The portal", utcnow()
+        return Step(TaskState.STOPPED)
+    if not task.cursor.get("collected"):
+        _collect(current, task)
+        return tasks.MORE
+    return _work(current, task)
+
+
+def _work(current: Session, task: Task) -> Step:
+    ended = batch_rows.settle(current, task)
+    handed = batch_handing.hand_over(current, task)
+    left = batch_rows.left_by_webhook(current, task.id)
+    if not left:
+        return tasks.DONE
+    if ended or handed:
+        return tasks.MORE
+    halted = batch_rows.halted(task)
+    is_stuck = all(each.webhook_id in halted and not each.sent for each in left)
+    return tasks.PAUSED if is_stuck else tasks.later(LOOK_AGAIN)
+
+
+def _collect(current: Session, task: Task) -> None:
+    choice = batch_choice.from_params(task.params)
+    rows, cursor = batch_choice.page(choice, task.cursor.get("after"))
+    ids = [row.id for row in rows if batch_choice.why_skipped(row, choice.again) is None]
+    if ids:
+        chosen = select(literal(task.id), Delivery.id, Delivery.webhook_id, *_blank()).where(
+            Delivery.id.in_(ids)
+        )
+        names = ["task_id", "delivery_id", "webhook_id", "outcome", "attempts", "message"]
+        current.execute(insert(BatchRow).from_select(names, chosen))
+    task.total += len(ids)
+    task.cursor = {"after": cursor, "collected": cursor is None}
+
+
+def _blank() -> tuple[Any, Any, Any]:
+    return literal(str(RowOutcome.WAITING)), literal(0), literal("")
+
+
+def _told(params: dict[str, Any]) -> dict[str, Any]:
+    """What the audit trail says of a choice: how many were ticked, or the filter in force."""
+    if "ticked" in params:
+        return {"deliveries": len(params["ticked"])}
+    kept = {name: value for name, value in params["filter"].items() if value}
+    return kept | ({"with_what_arrived": True} if params["again"] else {})
+
+
+def _record(
+    current: Session, actor: Actor, task: Task, action: str, changes: dict[str, Any]
+) -> None:
+    target = ("batch", task.public_id, "Bulk retry")
+    audit.record(current, actor, action, target=target, changes=changes)
+
+
+KIND: Final = Kind(name=NAME, permission=PERMISSION, step=step, ended=batch_handing.take_back_all)

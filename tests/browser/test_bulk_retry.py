@@ -1,0 +1,66 @@
+"""Bulk retry in a real browser: tick, look, follow, stop; also when it waits, on narrow screens."""
+
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+from playwright.sync_api import Page, expect
+
+from tests.browser.a11y import check_page, watch
+from tests.browser.serving import served
+from tests.deliveries import make_delivery
+from tests.factories import make_webhook
+from tests.services.test_batches import finish, some, work
+from tests.web.visitors import visit
+
+pytestmark = pytest.mark.parametrize(
+    "database_kind", [pytest.param("sqlite", id="sqlite")], indirect=True, scope="session"
+)
+
+
+@pytest.fixture
+def portal(app: Flask) -> Iterator[str]:
+    with served(app) as url:
+        yield url
+
+
+def sign_in(page: Page, app: Flask, portal: str) -> None:
+    cookie = visit(app, "support").client.get_cookie("session")
+    assert cookie is not None
+    page.context.add_cookies([{"name": "session", "value": cookie.value, "url": portal}])
+    watch(page, portal)
+
+
+def test_a_person_retries_the_page_and_stops(page: Page, app: Flask, portal: str) -> None:
+    long = make_webhook(name="W" * 120)
+    made = some(12, long, reason="server", code=500, asset_tag="T" * 40)
+    make_delivery(long, status="delivered")
+    sign_in(page, app, portal)
+    page.goto(f"{portal}/deliveries")
+    page.get_by_role("button", name="Select all").click()
+    expect(page.get_by_text("13 of 13 chosen")).to_be_visible()
+    check_page(page, "log with everything chosen")
+    page.get_by_role("button", name="Retry those chosen").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Retry 12 deliveries?")
+    check_page(page, "bulk retry, the question")
+    page.get_by_role("button", name="Retry", exact=True).click()
+    expect(page.get_by_text("Looking for what is to be sent")).to_be_visible()
+    work()
+    for each in made[:10]:
+        finish(each, "failed")
+    work()
+    expect(page.get_by_text("10 in a row failed")).to_be_visible(timeout=15_000)
+    check_page(page, "bulk retry that waits")
+    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_text("What was not sent is as before")).to_be_visible()
+    check_page(page, "bulk retry, stopped")
+
+
+def test_what_cannot_be_retried_says_so(page: Page, app: Flask, portal: str) -> None:
+    make_delivery(status="delivered")
+    sign_in(page, app, portal)
+    page.goto(f"{portal}/deliveries/retry?all=1")
+    check_page(page, "bulk retry of what arrived")
+    page.goto(f"{portal}/deliveries/retry?all=1&status=held")
+    expect(page.get_by_text("None of these can be sent")).to_be_visible()
+    check_page(page, "bulk retry of nothing")
