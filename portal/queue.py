@@ -38,7 +38,8 @@ SWEEP: Final = "jobs.sweep.sweep"
 RUN_TASKS: Final = "jobs.tasks.run_tasks"
 EXPIRE_RESERVATIONS: Final = "jobs.reservations.expire_reservations"
 PRUNE: Final = "jobs.retention.prune"
-JOB_NAMES: Final = (DELIVER_DUE, SWEEP, RUN_TASKS, EXPIRE_RESERVATIONS, PRUNE)
+NOTICES: Final = "jobs.notices.send_notices"
+JOB_NAMES: Final = (DELIVER_DUE, SWEEP, RUN_TASKS, EXPIRE_RESERVATIONS, PRUNE, NOTICES)
 # The sweep is one RQ job that rq-scheduler queues again and again under this id.
 SWEEP_ID: Final = "sweep"
 
@@ -208,34 +209,9 @@ def ring_after_commit(
     session.info.setdefault(_RINGS, {})[which] = True
 
 
-def answer_bell() -> None:
-    """See `Bell.answer`."""
-    bell().answer()
-
-
 def bell_count() -> int | None:
     """See `Bell.count`."""
     return bell().count()
-
-
-def stay_awake() -> None:
-    """See `Bell.stay_awake`."""
-    bell().stay_awake()
-
-
-def fall_asleep() -> None:
-    """See `Bell.fall_asleep`."""
-    bell().fall_asleep()
-
-
-def requeue() -> None:
-    """See `Bell.requeue`."""
-    bell().requeue()
-
-
-def drop_queued_sweeps() -> None:
-    """See `Bell.drop_queued_sweeps`."""
-    bell().drop_queued_sweeps()
 
 
 def _ring_if_asked(session: Session) -> None:

@@ -20,7 +20,16 @@ from rq.job import Job
 from rq_scheduler import Scheduler
 
 from portal.config import Settings
-from portal.queue import BACKGROUND, DELIVERIES, EXPIRE_RESERVATIONS, PRUNE, SWEEP, SWEEP_ID, bell
+from portal.queue import (
+    BACKGROUND,
+    DELIVERIES,
+    EXPIRE_RESERVATIONS,
+    NOTICES,
+    PRUNE,
+    SWEEP,
+    SWEEP_ID,
+    bell,
+)
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +62,7 @@ def table(settings: Settings) -> tuple[Entry, ...]:
         Entry(SWEEP_ID, settings.sweep_seconds, SWEEP, DELIVERIES),
         Entry("expire-reservations", 60, EXPIRE_RESERVATIONS, BACKGROUND),
         Entry("prune", 60 * 60, PRUNE, BACKGROUND),
+        Entry("notices", 60, NOTICES, BACKGROUND),
     )
 
 

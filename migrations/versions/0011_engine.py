@@ -1,4 +1,4 @@
-"""What throttle and order need."""
+"""What throttle, order and notices need."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -23,9 +23,23 @@ def upgrade() -> None:
         sqlite_where=OPEN,
         postgresql_where=OPEN,
     )
+    op.create_table(
+        "notices",
+        sa.Column("webhook_id", sa.Integer(), nullable=False),
+        sa.Column("told", sa.String(length=10), nullable=False),
+        sa.Column("told_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["webhook_id"],
+            ["webhooks.id"],
+            name=op.f("fk_notices_webhook_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("webhook_id", name=op.f("pk_notices")),
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("notices")
     op.drop_index("ix_deliveries_order", "deliveries")
     op.drop_column("webhooks", "reopened_at")
     op.drop_column("webhooks", "pause")

@@ -99,3 +99,15 @@ class WebhookEvent(Base):
     event: Mapped[str] = mapped_column(String(40), primary_key=True)
 
     __table_args__ = (Index("ix_webhook_events_event", "event", "webhook_id"),)
+
+
+class Notice(Base):
+    """What a webhook's owner was told last, by e-mail: attention, off or well."""
+
+    __tablename__ = "notices"
+
+    webhook_id: Mapped[int] = mapped_column(
+        ForeignKey("webhooks.id", ondelete="CASCADE"), primary_key=True
+    )
+    told: Mapped[str] = mapped_column(String(10))
+    told_at: Mapped[datetime]

@@ -84,7 +84,7 @@ def test_a_burst_of_a_thousand_rings_leaves_one_job(app: Flask, redis: Redis) ->
 
 def test_a_ring_is_queued_again_once_a_pump_has_answered(app: Flask, redis: Redis) -> None:
     queue.ring()
-    queue.answer_bell()
+    queue.bell().answer()
     queue.ring()
     assert len(queued(redis)) == 2
 
@@ -92,7 +92,7 @@ def test_a_ring_is_queued_again_once_a_pump_has_answered(app: Flask, redis: Redi
 def test_no_job_is_queued_while_a_pump_is_awake_but_the_bell_counts(
     app: Flask, redis: Redis
 ) -> None:
-    queue.stay_awake()
+    queue.bell().stay_awake()
     before = queue.bell_count()
     queue.ring()
     assert queued(redis) == []
@@ -104,17 +104,17 @@ def test_no_job_is_queued_while_a_pump_is_awake_but_the_bell_counts(
 def test_no_wake_up_is_lost_when_the_pump_falls_asleep_between_two_rings(
     app: Flask, redis: Redis
 ) -> None:
-    queue.stay_awake()
+    queue.bell().stay_awake()
     queue.ring()
-    queue.fall_asleep()
+    queue.bell().fall_asleep()
     queue.ring()
     assert len(queued(redis)) == 1
 
 
 def test_a_full_pump_calls_for_another_one_only_once(app: Flask, redis: Redis) -> None:
-    queue.stay_awake()
-    queue.requeue()
-    queue.requeue()
+    queue.bell().stay_awake()
+    queue.bell().requeue()
+    queue.bell().requeue()
     queue.ring()
     assert len(queued(redis)) == 1
     assert not redis.exists(queue.AWAKE)
@@ -126,8 +126,8 @@ def test_many_processes_ringing_and_falling_asleep_never_leave_a_latch_without_a
     def ring_and_sleep(number: int) -> None:
         with app.app_context():
             for _ in range(100):
-                (queue.ring if number % 2 else queue.stay_awake)()
-                (queue.ring if number % 2 else queue.fall_asleep)()
+                (queue.ring if number % 2 else queue.bell().stay_awake)()
+                (queue.ring if number % 2 else queue.bell().fall_asleep)()
 
     threads = [threading.Thread(target=ring_and_sleep, args=(n,)) for n in range(4)]
     for thread in threads:
@@ -140,7 +140,7 @@ def test_many_processes_ringing_and_falling_asleep_never_leave_a_latch_without_a
 
 def test_sweeps_that_queued_up_are_dropped_and_nothing_else(app: Flask, redis: Redis) -> None:
     redis.rpush("rq:queue:deliveries", "sweep", "other", "sweep")
-    queue.drop_queued_sweeps()
+    queue.bell().drop_queued_sweeps()
     assert queued(redis) == ["other"]
 
 

@@ -1,0 +1,140 @@
+"""Notices by e-mail: a webhook needs attention, was turned off by us, or works again.
+
+What is due follows from how the webhook stands and from what was told last, so that a run that is
+missed or killed is made up for by the next. At most one an hour for each webhook.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import select
+
+from portal.delivery.health import needs_attention
+from portal.extensions import settings
+from portal.models.people import Role, User
+from portal.models.webhooks import Notice, OffReason, Webhook, WebhookState
+from portal.services import mail
+from portal.services.unit import database_time, session, writing
+
+log = logging.getLogger(__name__)
+
+QUIET: Final = timedelta(hours=1)
+
+
+class News(StrEnum):
+    """What there is to tell."""
+
+    ATTENTION = "attention"
+    OFF = "off"
+    WELL = "well"
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """One notice to be sent."""
+
+    webhook_id: int
+    public_id: UUID
+    name: str
+    news: News
+    owner_id: int | None
+
+
+# news → (subject, what happened, what to do); {name} is the webhook's.
+WORDS: Final = {
+    News.ATTENTION: (
+        "“{name}” needs attention",
+        "Messages to the webhook “{name}” keep failing. They are kept and tried again.",
+        "See why, and what to do",
+    ),
+    News.OFF: (
+        "“{name}” was turned off",
+        "We turned the webhook “{name}” off, because nothing has arrived there for too long or "
+        "its receiver said that the address is closed for good. Events are held meanwhile.",
+        "See why, and turn it on again",
+    ),
+    News.WELL: (
+        "“{name}” works again",
+        "Messages to the webhook “{name}” arrive again.",
+        "See what is left to be sent again",
+    ),
+}
+
+
+def send_due() -> int:
+    """Send every notice that is due; how many were sent. Without SMTP_URL nothing is."""
+    if not settings().smtp_url:
+        return 0
+    sent = 0
+    for due in find_due():
+        to = recipients(due.owner_id)
+        session().rollback()  # no transaction is open while the mail server is talked to
+        try:
+            mail.send(settings(), to, *_message(due))
+        except mail.MailError as error:
+            log.warning("A notice was not sent (%s); the next run tries again.", error)
+            return sent
+        _remember(due)
+        sent += 1
+    return sent
+
+
+def find_due() -> list[Due]:
+    """What there is to tell now."""
+    current = session()
+    now = database_time(current)
+    rows = current.execute(
+        select(Webhook, Notice)
+        .outerjoin(Notice, Notice.webhook_id == Webhook.id)
+        .where(Webhook.deleted_at.is_(None), Webhook.state != WebhookState.DRAFT)
+        .order_by(Webhook.id)
+    )
+    found = ((webhook, news_of(webhook, notice, now)) for webhook, notice in rows)
+    return [
+        Due(webhook.id, webhook.public_id, webhook.name, news, webhook.owner_id)
+        for webhook, news in found
+        if news is not None
+    ]
+
+
+def news_of(webhook: Webhook, notice: Notice | None, now: datetime) -> News | None:
+    """What is to be told about this webhook, if anything."""
+    if notice is not None and now - notice.told_at < QUIET:
+        return None
+    told = News(notice.told) if notice else News.WELL
+    if webhook.state == WebhookState.OFF:
+        is_ours = webhook.off_reason in {OffReason.FAILING, OffReason.GONE}
+        return News.OFF if is_ours and told is not News.OFF else None
+    if needs_attention(webhook.failures_in_row, webhook.failing_since, now):
+        return News.ATTENTION if told is not News.ATTENTION else None
+    arrived = webhook.last_delivered_at
+    has_recovered = notice is not None and arrived is not None and arrived > notice.told_at
+    return News.WELL if told is not News.WELL and has_recovered else None
+
+
+def recipients(owner_id: int | None) -> Sequence[str]:
+    """The owner's address; every administrator's where the owner is gone."""
+    current = session()
+    is_here = User.is_active.is_(True)
+    owner = current.scalars(select(User.email).where(User.id == owner_id, is_here)).all()
+    admins = select(User.email).where(User.role == Role.ADMIN, is_here).order_by(User.id)
+    return owner or current.scalars(admins).all()
+
+
+def _message(due: Due) -> tuple[str, str]:
+    subject, happened, todo = WORDS[due.news]
+    link = f"{settings().base_url}/settings/webhooks/{due.public_id}"
+    return subject.replace(
+        "{name}", due.name
+    ), f"{happened.replace('{name}', due.name)}\n\n{todo}:\n{link}\n"
+
+
+def _remember(due: Due) -> None:
+    with writing() as current:
+        now = database_time(current)
+        current.merge(Notice(webhook_id=due.webhook_id, told=due.news, told_at=now))

@@ -1,0 +1,58 @@
+"""A mail server on loopback that keeps what it is given (RFC 5321, the least of it)."""
+
+import socketserver
+import threading
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from typing import Self
+
+
+class _Session(socketserver.StreamRequestHandler):
+    """One conversation."""
+
+    def handle(self) -> None:
+        """Say yes to everything; keep what comes between DATA and the dot."""
+        self._say("220 ready")
+        for line in self.rfile:
+            verb = line[:4].upper()
+            if verb == b"DATA":
+                self._say("354 go on")
+                self._keep()
+            elif verb == b"QUIT":
+                self._say("221 bye")
+                return
+            else:
+                self._say("250 fine")
+
+    def _keep(self) -> None:
+        lines = list(iter(self.rfile.readline, b".\r\n"))
+        message = message_from_bytes(b"".join(lines), policy=policy.default)
+        self.server.messages.append(message)  # type: ignore[attr-defined]  # ours, below
+        self._say("250 taken")
+
+    def _say(self, line: str) -> None:
+        self.wfile.write(f"{line}\r\n".encode())
+
+
+class MailServer(socketserver.ThreadingTCPServer):
+    """Listens while the block runs. `messages`: everything that came."""
+
+    daemon_threads = True
+    allow_reuse_address = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Session)
+        self.messages: list[EmailMessage] = []
+
+    @property
+    def url(self) -> str:
+        """What SMTP_URL takes."""
+        return f"smtp://127.0.0.1:{self.server_address[1]}?from=portal@example.com"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.shutdown()
+        self.server_close()

@@ -1,0 +1,137 @@
+"""Notices reach a real mail server: once, at most hourly, to whoever should know."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import update
+
+from portal.lib.clock import utcnow
+from portal.models.webhooks import Notice, OffReason, Webhook, WebhookState
+from portal.services import mail, notices
+from portal.services.unit import writing
+from tests.factories import Hook, make_user, make_webhook
+from tests.mail_server import MailServer
+
+LONG_AGO = timedelta(hours=2)
+
+
+@pytest.fixture
+def server(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[MailServer]:
+    with MailServer() as running:
+        changed = replace(app.extensions["settings"], smtp_url=running.url)
+        monkeypatch.setitem(app.extensions, "settings", changed)
+        yield running
+
+
+def failing(**columns: Any) -> Hook:
+    since = utcnow() - timedelta(minutes=10)
+    return make_webhook(failures_in_row=6, failing_since=since, **columns)
+
+
+def change(hook: Hook, **columns: Any) -> None:
+    with writing() as current:
+        current.execute(update(Webhook).where(Webhook.id == hook.id).values(**columns))
+
+
+def let_time_pass() -> None:
+    with writing() as current:
+        current.execute(update(Notice).values(told_at=utcnow() - LONG_AGO))
+
+
+def subjects(server: MailServer) -> list[str]:
+    return [str(message["Subject"]) for message in server.messages]
+
+
+def test_the_owner_is_told_once_that_a_webhook_needs_attention(server: MailServer) -> None:
+    owner, _other = make_user(email="ana@example.com"), make_user()
+    hook = failing(name="Sync to ERP", owner_id=owner.id)
+    assert notices.send_due() == 1
+    (message,) = server.messages
+    assert message["To"] == "ana@example.com"
+    assert message["From"] == "portal@example.com"
+    assert message["Subject"] == "“Sync to ERP” needs attention"
+    assert f"/settings/webhooks/{hook.public_id}" in message.get_content()
+    let_time_pass()
+    assert notices.send_due() == 0
+
+
+def test_every_administrator_is_told_when_the_owner_is_gone(server: MailServer) -> None:
+    owner = make_user(is_active=False)
+    make_user(email="ana@example.com")
+    make_user("support")
+    failing(owner_id=owner.id)
+    notices.send_due()
+    assert server.messages[0]["To"] == "ana@example.com"
+
+
+def test_turning_off_by_us_and_recovering_are_told_at_most_hourly(server: MailServer) -> None:
+    make_user()
+    hook = failing(name="Sync")
+    notices.send_due()
+    off = {"state": WebhookState.OFF, "off_reason": OffReason.FAILING}
+    change(hook, **off)
+    assert notices.send_due() == 0
+    let_time_pass()
+    assert notices.send_due() == 1
+    let_time_pass()
+    well = {"failures_in_row": 0, "failing_since": None, "last_delivered_at": utcnow()}
+    change(hook, state=WebhookState.ACTIVE, off_reason=None, **well)
+    assert notices.send_due() == 1
+    assert subjects(server) == [
+        "“Sync” needs attention",
+        "“Sync” was turned off",
+        "“Sync” works again",
+    ]
+
+
+def test_nothing_is_told_of_the_well_the_deleted_and_those_that_a_person_turned_off(
+    server: MailServer,
+) -> None:
+    make_user()
+    make_webhook()
+    failing(deleted_at=utcnow())
+    failing(state=WebhookState.OFF, off_reason=OffReason.PERSON)
+    assert notices.send_due() == 0
+    assert server.messages == []
+
+
+def test_a_name_cannot_add_headers(server: MailServer) -> None:
+    make_user()
+    failing(name="Sync\r\nBcc: eve@example.com {link}")
+    assert notices.send_due() == 1
+    assert server.messages[0]["Bcc"] is None
+    assert "{link}" in subjects(server)[0]
+
+
+def test_a_mail_server_that_is_down_is_asked_again_later(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_user()
+    failing()
+    with MailServer() as gone:
+        url = gone.url
+    away = replace(app.extensions["settings"], smtp_url=url)
+    monkeypatch.setitem(app.extensions, "settings", away)
+    assert notices.send_due() == 0
+    with MailServer() as back:
+        here = replace(app.extensions["settings"], smtp_url=back.url)
+        monkeypatch.setitem(app.extensions, "settings", here)
+        assert notices.send_due() == 1
+
+
+def test_without_a_mail_server_nothing_is_tried(app: Flask) -> None:
+    make_user()
+    failing()
+    assert notices.send_due() == 0
+    assert len(notices.find_due()) == 1
+
+
+def test_a_password_is_not_sent_in_the_open(server: MailServer, app: Flask) -> None:
+    url = server.url.replace("smtp://", "smtp://portal:hush@")
+    with pytest.raises(mail.MailError):
+        mail.send(replace(app.extensions["settings"], smtp_url=url), ["a@example.com"], "x", "x")
+    assert server.messages == []
