@@ -26,8 +26,8 @@ from portal.services import (
     switching,
     webhooks,
 )
-from portal.services.legality import Action
 from portal.services.batch_choice import Choice
+from portal.services.legality import Action
 from portal.services.permissions import Actor
 from portal.services.planning_rules import PlanValues, ReservationValues, WorkValues
 from portal.services.staff import StaffValues
