@@ -11,6 +11,7 @@ from portal.delivery.payload import ActorKind, Origin
 from portal.doctor import doctor
 from portal.lib.emails import is_email, tidy_email
 from portal.models.people import Role
+from portal.retry_command import retry
 from portal.services import demo, invitations, joining, key_rotation, passwords, retention, vault
 from portal.services.permissions import Actor
 from portal.services.refusals import Refusal
@@ -26,6 +27,7 @@ def init_app(app: Flask) -> None:
     app.cli.add_command(prune)
     app.cli.add_command(rotate_keys)
     app.cli.add_command(backup)
+    app.cli.add_command(retry)
     app.cli.add_command(seed_demo)
 
 
