@@ -16,7 +16,7 @@ from portal.models.batches import BatchRow, RowOutcome
 from portal.models.deliveries import Delivery, DeliveryStatus, Priority, has_no_live_lease
 from portal.models.tasks import Task
 from portal.models.webhooks import Webhook, WebhookState
-from portal.services.batch_rows import NOT_KEPT, halted, left_by_webhook, set_rows
+from portal.services.batch_rows import NOT_KEPT, halted, left_by_webhook, set_rows, trust
 from portal.services.log_filter import shown_status
 from portal.services.retrying import Standing, why_not_retry
 from portal.services.unit import database_time, ring
@@ -30,20 +30,30 @@ def hand_over(current: Session, task: Task) -> int:
     left = left_by_webhook(current, task.id)
     webhooks = _lock_webhooks(current, [each.webhook_id for each in left])
     stopped, moved = halted(task), 0
-    running = [each for each in left if each.webhook_id not in stopped]
-    share = max(1, AT_ONCE // max(1, len(running)))
+    running = sum(each.webhook_id not in stopped for each in left)
+    share = max(1, AT_ONCE // max(1, running))
     places = min(A_STEP, AT_ONCE - sum(each.sent for each in left))
     for each in left:
         webhook = webhooks[each.webhook_id]
-        # A throttled webhook gets one at a time: its probe.
-        limit = 0 if each.webhook_id in stopped else 1 if webhook.throttled else share
+        limit = _limit(task, webhook, share)
         if each.sent > limit:
-            moved += _take_back(current, task, each.webhook_id, each.sent - limit)
+            moved += _take_back(current, task, webhook.id, each.sent - limit)
         fits = min(places, limit - each.sent, each.waiting)
         if fits > 0:
             moved += _hand(current, task, webhook, fits)
             places -= fits
     return moved
+
+
+def _limit(task: Task, webhook: AnyRow, share: int) -> int:
+    """How many of a webhook's rows may be with the workers.
+
+    A few until one arrives, so that a broken receiver gets no more than it takes to notice; one,
+    the probe, while the webhook is throttled.
+    """
+    trusted = trust(task, webhook.id)
+    limit = share if trusted is None else min(share, trusted)
+    return min(limit, 1) if webhook.throttled else limit
 
 
 def take_back_all(current: Session, task: Task) -> None:

@@ -55,6 +55,13 @@ def halted(task: Task) -> set[int]:
     return {int(each) for each, count in failures.items() if count >= MOST_FAILURES}
 
 
+def trust(task: Task, webhook_id: int) -> int | None:
+    """How many at once its next failures allow; None once one arrived and none failed since."""
+    failures: dict[str, int] = task.cursor.get("failures", {})
+    in_row = failures.get(str(webhook_id))
+    return None if in_row == 0 else max(0, MOST_FAILURES - (in_row or 0))
+
+
 def settle(current: Session, task: Task) -> int:
     """Note how rows ended since the last look; return how many did."""
     rows = current.execute(_sent(task.id)).all()
@@ -71,7 +78,7 @@ def settle(current: Session, task: Task) -> int:
         if outcome == RowOutcome.FAILED:
             failures[key] = failures.get(key, 0) + 1
         elif outcome == RowOutcome.DELIVERED:
-            failures.pop(key, None)
+            failures[key] = 0
     for (outcome, message), ids in found.items():
         set_rows(current, task, ids, outcome=outcome, message=message)
         task.count(outcome, len(ids))

@@ -123,7 +123,7 @@ def test_a_webhook_that_failed_ten_times_waits_for_go_on(support: Pages) -> None
         finish(each, "failed")
     work()
     page = support.get(path)
-    assert "10 in a row failed at Sync to ERP, so its other 2 wait" in page.main
+    assert "the other 2 wait until you press Go on: Sync to ERP" in page.main
     page = support.submit(page.form(f"{path}/go-on"))
     work()
     assert stored(made[11])["prior_status"] == "failed"

@@ -1,0 +1,71 @@
+"""Bulk retry with a real pump and a real receiver: each once, and new events go before them."""
+
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select
+
+from jobs.deliver import deliver_due
+from portal.models.people import Role
+from portal.models.tasks import Task, TaskState
+from portal.services import batch_choice, batch_handing, batches, long_work
+from portal.services.batch_choice import Choice
+from portal.services.log_filter import LogFilter, StatusFilter
+from portal.services.unit import session
+from tests.deliveries import stored
+from tests.factories import make_user, make_webhook, publish
+from tests.receiver import Receiver
+from tests.services.test_batches import fresh, some, work
+
+pytestmark = pytest.mark.usefixtures("app")
+FAILED = LogFilter(status=StatusFilter.FAILED)
+
+
+def start() -> UUID:
+    ana = make_user(Role.SUPPORT, name="Ana").actor
+    return batches.start(ana, Choice(wanted=FAILED, newest=batch_choice.newest_now()))
+
+
+def finish_all(batch: UUID, rounds: int = 12) -> Task:
+    for _ in range(rounds):
+        work()
+        if fresh(batch).state != TaskState.RUNNING:
+            break
+        deliver_due()
+    return fresh(batch)
+
+
+def test_it_delivers_each_once_a_few_at_a_time(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch_handing, "AT_ONCE", 5)
+    made = some(12, make_webhook(receiver.url))
+    task = finish_all(start())
+    assert (task.state, task.counts) == (TaskState.DONE, {"delivered": 12})
+    assert len(receiver.received) == 12
+    assert {stored(each)["status"] for each in made} == {"delivered"}
+
+
+def test_what_is_new_goes_before_it(receiver: Receiver) -> None:
+    hook = make_webhook(receiver.url, in_order=False)
+    some(20, hook)
+    start()
+    work()
+    publish(asset_id=4711)
+    deliver_due()
+    first = [b'"AST-04711"' in each.body for each in receiver.received[:8]]
+    assert True in first
+
+
+def test_a_receiver_that_breaks_keeps_the_rest_as_it_was(receiver: Receiver) -> None:
+    made = some(30, make_webhook(receiver.url))
+    receiver.answer(status=500)
+    task = finish_all(start())
+    assert task.state == TaskState.PAUSED
+    assert {stored(each)["status"] for each in made} == {"failed"}
+    assert {stored(each)["prior_status"] for each in made} == {None}
+    assert session().execute(select(Task.done)).scalar_one() >= 10
+
+
+def test_the_background_worker_knows_the_kind() -> None:
+    assert long_work.KINDS[batches.NAME] is batches.KIND
