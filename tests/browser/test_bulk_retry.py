@@ -60,6 +60,7 @@ def test_what_cannot_be_retried_says_so(page: Page, app: Flask, portal: str) -> 
     make_delivery(status="delivered")
     sign_in(page, app, portal)
     page.goto(f"{portal}/deliveries/retry?all=1")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Send these again?")
     check_page(page, "bulk retry of what arrived")
     page.goto(f"{portal}/deliveries/retry?all=1&status=held")
     expect(page.get_by_text("None of these can be sent")).to_be_visible()
