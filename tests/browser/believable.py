@@ -23,6 +23,7 @@ from portal.services import (
     named_lists,
     reserving,
     staff,
+    stock,
     switching,
     webhooks,
 )
@@ -88,6 +89,7 @@ class Filled:
     """What there is to open: one of each, by the first part of its pages' endpoint names."""
 
     assets: int
+    stock: int
     tasks: UUID
     importing: UUID
     bulk: UUID
@@ -106,6 +108,7 @@ class Filled:
 def fill(by: Person) -> Filled:
     """Store all of it, with `by` as the one who did."""
     ids = _things(by.actor)  # before the webhooks: what these get is written by hand below
+    paper = _consumable(by.actor)
     maria, reservation, maintenance = _plans(by.actor, ids[0])
     checked = _checked(by.actor)
     many = bulk.start(by.actor, Action.CHECK_IN, ids, {})
@@ -114,6 +117,7 @@ def fill(by: Person) -> Filled:
     colleague = make_user(Role.SUPPORT, name="Ben Novak", email="ben.novak@example.com")
     return Filled(
         assets=ids[0],
+        stock=paper,
         tasks=many,
         importing=checked,
         bulk=many,
@@ -145,6 +149,16 @@ def _things(by: Actor) -> list[int]:
     changed = replace(assets.values_of(first), serial_number="PF4X9Z2L")
     assets.edit_asset(by, ids[0], first.version, changed)
     return ids
+
+
+def _consumable(by: Actor) -> int:
+    """Something that is counted, of which some came and some went."""
+    paper = make_asset(
+        "Copy paper A4", by=by, kind="stock", quantity=40, min_quantity=10, unit="packs"
+    )
+    stock.receive(by, paper, quantity=20, note="Order 4711")
+    stock.issue(by, paper, quantity=52, note="Exam week")
+    return paper
 
 
 def _plans(by: Actor, asset_id: int) -> tuple[UUID, UUID, UUID]:

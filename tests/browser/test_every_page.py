@@ -5,6 +5,7 @@ A page that is added later is visited by itself; if its address needs something 
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -45,7 +46,6 @@ NO_MISTAKES = {
 ENTERED = "main form.form[data-once] :is(input:not([type=hidden]), textarea)"
 SAME = {
     "actions": "assets",
-    "stock": "assets",
     "webhook_forms": "webhooks",
     "webhook_held": "webhooks",
     "webhook_switches": "webhooks",
@@ -162,6 +162,8 @@ def test_every_page_that_support_may_read_can_be_used_by_them(
     page: Page, app: Flask, portal: str
 ) -> None:
     filled = fill(make_user(name="Ana Gruber"))
+    # Of long work they may read their own kind: a retry of many.
+    filled = replace(filled, tasks=filled.batches)
     be(page, app, portal, make_user(Role.SUPPORT))
     for rule in readable(app, Role.SUPPORT):
         look(page, portal + address(rule, filled), f"support {rule.endpoint}")
