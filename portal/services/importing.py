@@ -186,8 +186,9 @@ def _carry_out(current: Session, actor: Actor, row: TaskRow, may_add: bool) -> N
 
 
 def _actor(task: Task) -> Actor:
-    """The person who said yes, by way of an import."""
-    return replace(tasks.actor_of(task, Origin.IMPORT), kind=ActorKind.IMPORT)
+    """The person who said yes, by way of an import; the portal itself stays what it is."""
+    actor = tasks.actor_of(task, Origin.IMPORT)
+    return actor if actor.user_id is None else replace(actor, kind=ActorKind.IMPORT)
 
 
 def _rows_of(task_id: int) -> Select[TaskRow]:

@@ -19,6 +19,7 @@ from portal.models.tasks import Task, TaskRow, TaskState
 from portal.services import exporting, holdings, importing, task_turns, tasks
 from portal.services.asset_lists import AssetFilter
 from portal.services.long_work import KINDS
+from portal.services.permissions import SYSTEM
 from portal.services.refusals import Refusal
 from portal.services.unit import session, writing
 from tests.factories import Person, make_asset, make_category, make_staff, make_user
@@ -201,6 +202,14 @@ def test_killed_half_way_it_goes_on_and_does_each_row_once(
     assert session().scalar(select(func.count(Asset.id))) == 120
     assert session().scalar(select(func.count(Category.id))) == 1
     assert len(bodies()) == 120
+
+
+def test_the_portal_itself_imports_as_well(app: Flask) -> None:
+    public_id = importing.upload(SYSTEM, read_csv(b"name\nA\n"), may_add=False)
+    job.work(KINDS)
+    importing.confirm(SYSTEM, public_id)
+    job.work(KINDS)
+    assert [outcome for _, outcome, _ in found(public_id)] == ["created"]
 
 
 def test_it_waits_for_its_check_and_refuses_what_is_none(app: Flask) -> None:
