@@ -103,7 +103,7 @@ def test_retry_and_stop_work_without_scripts(plain_page: Page, app: Flask, porta
     made = make_delivery(status="failed")
     sign_in(plain_page, app, portal)
     plain_page.goto(f"{portal}/deliveries")
-    plain_page.get_by_role("button", name="Retry").click()
+    plain_page.get_by_role("button", name="Retry Asset created").click()
     expect(plain_page.get_by_role("link", name="Refresh this page")).to_be_visible()
     assert stored(made)["status"] == "waiting"
     plain_page.get_by_role("button", name="Stop").click()
