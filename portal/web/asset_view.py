@@ -111,13 +111,14 @@ def _line(activity: Activity) -> Line:
 def _differences(changes: Mapping[str, Any]) -> Iterator[Difference]:
     for name, change in changes.items():
         label = (LABELS | MOVED).get(name, name.replace("_", " ").capitalize())
-        before, after = (_briefly(in_words(name, change[side])) for side in ("from", "to"))
+        none = "nobody" if name == "holder" else "nothing"
+        sides = (_briefly(in_words(name, change[side])) for side in ("from", "to"))
+        before, after = (words or none for words in sides)
         yield Difference(label, before, after)
 
 
 def _briefly(words: str) -> str:
-    short = words if len(words) <= LONGEST_IN_TIMELINE else f"{words[:LONGEST_IN_TIMELINE]}…"
-    return short or "nothing"
+    return words if len(words) <= LONGEST_IN_TIMELINE else f"{words[:LONGEST_IN_TIMELINE]}…"
 
 
 def in_words(name: str, value: Any) -> str:

@@ -45,6 +45,14 @@ def test_it_tells_who_did_what_to_which_thing(app: Flask) -> None:
     assert changes == "Webhook name: Old name → New name"
 
 
+def test_a_person_in_a_change_is_shown_by_name(app: Flask) -> None:
+    leo = {"id": 3, "name": "Leo Brandt", "email": "leo@example.com", "due_at": None}
+    note("asset.allocated", "AST-00005", make_user(), holder={"from": None, "to": leo})
+    changes = visit(app).get(AUDIT).rows()[0][4]
+    assert changes.endswith("Leo Brandt")
+    assert "leo@example.com" not in changes
+
+
 def test_it_leads_to_what_was_changed_unless_it_was_deleted(app: Flask) -> None:
     note("webhook.created", "Sync")
     note("webhook.deleted", "Gone")
