@@ -7,14 +7,16 @@ from werkzeug.wrappers import Response
 
 from portal.delivery.event_names import EventName
 from portal.models.assets import Asset
-from portal.services import assets
+from portal.services import assets, log
 from portal.services.asset_lists import has_assets, holders, list_assets
 from portal.services.legality import Action
 from portal.services.listeners import count_listeners
+from portal.services.log_filter import LogFilter
 from portal.services.obstacles import why_not
 from portal.services.refusals import NotFound, Refusal, Stale
 from portal.services.timeline import timeline
 from portal.services.unit import once_only
+from portal.web import log_view
 from portal.web.access import actor, owner, requires
 from portal.web.asset_buttons import buttons_of
 from portal.web.asset_state import standing_of
@@ -26,6 +28,7 @@ from portal.web.submitting import refusals_in, status_of
 
 # As large as the column's ids can be: anything longer is no asset.
 ASSET: str = "/<int(max=2147483647):asset_id>"
+NEWEST_DELIVERIES: int = 5
 Answer = Response | str | tuple[str, int]
 
 blueprint = Blueprint("assets", __name__, url_prefix="/assets")
@@ -83,6 +86,8 @@ def show(asset_id: int) -> Answer:
         facts=facts_of(asset),
         page=page,
         lines=lines(page.rows),
+        deliveries=log.latest(LogFilter(asset_id=asset_id), NEWEST_DELIVERIES),
+        view=log_view,
     )
 
 

@@ -190,11 +190,13 @@ def test_the_list_is_narrowed_by_its_address(app: Flask) -> None:
 
 
 def test_a_deleted_asset_keeps_a_page_but_no_actions(app: Flask) -> None:
+    make_webhook()
     asset_id, pages = make_asset("Lamp"), visit(app)
     assets.delete_asset(make_user().actor, asset_id)
     page = pages.get(f"/assets/{asset_id}")
     assert "no longer in the register" in page.main
-    assert page.links("Webhook deliveries for this asset") == [f"/deliveries?asset={asset_id}"]
+    assert page.links("All webhook deliveries of this asset") == [f"/deliveries?asset={asset_id}"]
+    assert len(page.rows()) == 1
     assert not page.links("Edit")
     assert pages.get(f"/assets/{asset_id}/edit").status == 404
 
