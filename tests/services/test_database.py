@@ -11,6 +11,7 @@ from portal.extensions import Base, db
 from portal.services import audit
 from portal.services.permissions import SYSTEM
 from portal.services.unit import writing
+from tests.factories import make_asset
 
 
 @pytest.mark.filterwarnings("ignore:Skipped unsupported reflection", "ignore:autogenerate skipping")
@@ -25,6 +26,13 @@ def test_an_audit_entry_can_be_neither_changed_nor_removed(app: Flask) -> None:
         audit.record(current, SYSTEM, "started", target=("portal", 1, "Portal"))
     for statement in ("UPDATE audit_entries SET action = 'x'", "DELETE FROM audit_entries"):
         with pytest.raises(DBAPIError, match="audit entries cannot be"), writing() as current:
+            current.execute(text(statement))
+
+
+def test_a_line_of_a_timeline_can_be_neither_changed_nor_removed(app: Flask) -> None:
+    make_asset()
+    for statement in ("UPDATE activities SET note = 'x'", "DELETE FROM activities"):
+        with pytest.raises(DBAPIError, match="lines of a timeline cannot"), writing() as current:
             current.execute(text(statement))
 
 
