@@ -132,6 +132,7 @@ def test_an_action_is_done_with_the_keyboard_alone(page: Page, app: Flask, porta
         page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     says(page, "AST-00001 is reported as lost.")
+    page.wait_for_load_state("networkidle")  # Escape is the scripts' business
     more = page.locator(".more-actions summary")
     more.focus()
     page.keyboard.press("Enter")

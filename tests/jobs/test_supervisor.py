@@ -90,8 +90,9 @@ def supervisor(tmp_path: Path) -> Iterator[Running]:
     running = Running(tmp_path)
     yield running
     if running.process is not None and running.process.poll() is None:
-        running.process.kill()
-        running.process.wait(timeout=5)
+        # In peace: what its programs started in their sessions ends with them.
+        running.process.terminate()
+        running.process.wait(timeout=20)
 
 
 def test_it_restarts_a_killed_program_at_once(supervisor: Running) -> None:
