@@ -44,7 +44,7 @@ class World:
             **changes,
         }
         if database == "postgres":
-            server = stack.enter_context(PostgresServer(folder / "postgres"))
+            server = stack.enter_context(PostgresServer(durable=True))
             self.environment["DATABASE_URL"] = server.new_database()
         self.settings = load_settings(self.environment)
         self.app: Flask = create_base_app(self.settings)

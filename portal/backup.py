@@ -3,7 +3,8 @@
 import os
 import shutil
 import subprocess
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +29,27 @@ def backup(path: Path) -> None:
     if path.exists():
         raise click.ClickException(f"{path} exists already; name another file.")
     part = path.with_name(f"{path.name}.part")
-    os.umask(0o077)  # the copy holds what people entered
     try:
-        part.unlink(missing_ok=True)
-        copy = _copy_sqlite if db.engine.dialect.name == "sqlite" else _copy_postgresql
-        copy(part)
-        part.replace(path)
+        with _for_this_user_alone():
+            part.unlink(missing_ok=True)
+            copy = _copy_sqlite if db.engine.dialect.name == "sqlite" else _copy_postgresql
+            copy(part)
+            part.replace(path)
     except OSError as error:
         raise click.ClickException(f"{path} cannot be written: {error.strerror}.") from None
     finally:
         part.unlink(missing_ok=True)
     click.echo(f"{path}: {size_in_words(path.stat().st_size)}.")
+
+
+@contextmanager
+def _for_this_user_alone() -> Iterator[None]:
+    """New files are closed to other users: the copy holds what people entered."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 def _copy_sqlite(part: Path) -> None:

@@ -49,6 +49,7 @@ def watch(page: Page, base_url: str) -> Heard:
 
 def check_page(page: Page, name: str) -> None:
     """Check what is open now: wide and light, then narrow and dark. `name` is for the report."""
+    page.wait_for_load_state()  # a click returns when the next page begins, empty still
     before = page.viewport_size
     try:
         found = _look(page, WIDE, "light") + _look(page, NARROW, "dark")

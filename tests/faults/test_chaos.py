@@ -29,21 +29,14 @@ from tests.faults.chaos import Chaos
 from tests.faults.crew import Crew
 from tests.faults.house import House
 from tests.faults.ledger import Excuses, assert_ledger, deliveries_to, lease_of, settled
-from tests.faults.lengths import CHAOS, IS_FULL
+from tests.faults.lengths import CHAOS
 from tests.faults.visitor import Visitor
 from tests.jobs.processes import until
 from tests.receiver import Receiver
 
 log = logging.getLogger(__name__)
 
-# The short form runs on SQLite: a PostgreSQL that is killed at random recovers for longer than it
-# lasts. What its restarts do has a test of its own in test_database.py.
-BOTH_OR_ONE = ["sqlite", "postgres"] if IS_FULL else ["sqlite"]
-
-pytestmark = [
-    pytest.mark.timeout(CHAOS + 200),
-    pytest.mark.parametrize("running_house", BOTH_OR_ONE, indirect=True),
-]
+pytestmark = pytest.mark.timeout(CHAOS + 200)
 
 
 @pytest.fixture(scope="module")

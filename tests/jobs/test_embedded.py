@@ -101,7 +101,8 @@ def test_a_long_path_moves_the_socket_into_a_private_folder_and_says_where(
 
 def test_a_folder_that_others_can_open_is_refused(long_instance: Path) -> None:
     folder = valkey_socket(long_instance).parent
-    folder.mkdir(mode=0o755)
+    folder.mkdir()
+    folder.chmod(0o755)
     with pytest.raises(SettingsError, match="must belong to you alone"):
         embedded.command(long_instance)
 
