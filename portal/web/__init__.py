@@ -9,6 +9,7 @@ from portal.web import (
     assets,
     audit,
     auth,
+    banners,
     batches,
     bulk,
     categories,
@@ -49,6 +50,7 @@ def init_app(app: Flask) -> None:
 # One line a page family.
 BLUEPRINTS: tuple[Blueprint, ...] = (
     home.blueprint,
+    banners.blueprint,
     auth.blueprint,
     joining.blueprint,
     account.blueprint,

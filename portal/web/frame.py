@@ -14,11 +14,12 @@ from portal.web.wording import WORDS
 
 
 def init_app(app: Flask) -> None:
-    """Give the application its frame. `can(permission)` denies all until the real one is set."""
+    """Give the application its frame. `can` denies all, and there are no `troubles`, until told."""
     Bootstrap5(app)
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals.setdefault("can", _deny)
+    app.jinja_env.globals.setdefault("troubles", list)
     app.jinja_env.globals.update(WORDS)
     app.jinja_env.globals.update(
         {
