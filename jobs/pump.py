@@ -136,6 +136,7 @@ class Pump:
                 claim.attempt_id,
                 prepare(request.url, request.headers, request.body),
                 timeout=self._settings.webhook_timeout,
+                opens=request.opens,
             )
 
     def _drive(self) -> None:

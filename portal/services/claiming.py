@@ -19,6 +19,7 @@ from portal.lib.clock import utcnow
 from portal.models.deliveries import Attempt, Delivery
 from portal.models.webhooks import Webhook
 from portal.services.dispatch import find_wanted
+from portal.services.inbox_address import shown_url
 from portal.services.picking import INTERRUPTED, take
 
 
@@ -142,7 +143,7 @@ def _open_attempts(
             "number": row.attempts + 1,
             "kind": kind,
             "actor": row.requested_by,
-            "url": webhooks[row.webhook_id].url,
+            "url": shown_url(webhooks[row.webhook_id].kind, webhooks[row.webhook_id].url),
             "outcome": INTERRUPTED,
             "started_at": started_at,
         }

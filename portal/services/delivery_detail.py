@@ -6,12 +6,13 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
 from portal.models.deliveries import Attempt, AttemptBody, Delivery, Event, Priority
 from portal.models.webhooks import Webhook, WebhookState
 from portal.services.dispatch import head_of
+from portal.services.inbox_address import shown_url
 from portal.services.log_filter import ShownStatus, shown_status
 from portal.services.refusals import NotFound
 from portal.services.retrying import GONE, Standing
@@ -97,14 +98,19 @@ class DeliveryDetail:
         return ended[-1] if ended else None
 
 
-def find_delivery(public_id: UUID) -> DeliveryDetail:
-    """Read everything that the page of a delivery shows. Raises `NotFound`."""
+def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDetail:
+    """Read everything that the page of a delivery shows. Raises `NotFound`.
+
+    `draft`: one of this draft's, which stand on the page of its form alone.
+    """
     current = session()
+    is_draft = Webhook.state == WebhookState.DRAFT
+    belongs = and_(is_draft, Webhook.public_id == draft) if draft else ~is_draft
     row = current.execute(
         select(Delivery, Event, Webhook)
         .join(Event, Event.id == Delivery.event_id)
         .join(Webhook, Webhook.id == Delivery.webhook_id)
-        .where(Delivery.public_id == public_id)
+        .where(Delivery.public_id == public_id, belongs)
     ).one_or_none()
     if row is None:
         raise NotFound(GONE)
@@ -129,7 +135,7 @@ def find_delivery(public_id: UUID) -> DeliveryDetail:
         ),
         is_manual=delivery.prior_status is not None,
         webhook_id=webhook.public_id,
-        webhook_url=webhook.url,
+        webhook_url=shown_url(webhook.kind, webhook.url),
         due_at=delivery.due_at,
         tries=delivery.tries,
         attempts_made=delivery.attempts,
@@ -151,7 +157,8 @@ def find_body(public_id: UUID) -> bytes:
     wanted = (
         select(Event.body)
         .join(Delivery, Delivery.event_id == Event.id)
-        .where(Delivery.public_id == public_id)
+        .join(Webhook, Webhook.id == Delivery.webhook_id)
+        .where(Delivery.public_id == public_id, Webhook.state != WebhookState.DRAFT)
     )
     body = session().execute(wanted).scalar_one_or_none()
     if body is None:

@@ -1,4 +1,4 @@
-"""Small things that nobody asks about any more: sent forms, old links, failed sign-ins, tasks."""
+"""Small things that nobody asks about any more: sent forms, old links, what the inbox got …"""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -7,9 +7,11 @@ from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from portal.lib.clock import utcnow
+from portal.models.inbox import InboxMessage
 from portal.models.people import Link, SignInThrottle
 from portal.models.records import Submission
 from portal.models.tasks import Task
+from portal.services.inbox import KEPT_FOR
 from portal.services.unit import writing
 
 AT_ONCE: Final = 1000
@@ -18,12 +20,13 @@ SIGN_IN_KEPT: Final = timedelta(days=1)
 
 
 def clear(before: datetime) -> None:
-    """Remove sent forms after a day; links, and work that ended, from before `before`."""
+    """Remove sent forms and the inbox after a day; links, and work that ended, before `before`."""
     now = utcnow()
     _clear(Submission.id, Submission.created_at < now - FORM_KEPT)
     _clear(Link.id, Link.expires_at < before)
     _clear(SignInThrottle.key, SignInThrottle.last_failed_at < now - SIGN_IN_KEPT)
     _clear(Task.id, Task.finished_at < before)
+    _clear(InboxMessage.id, InboxMessage.received_at < now - KEPT_FOR)
 
 
 def _clear(

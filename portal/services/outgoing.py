@@ -15,8 +15,10 @@ from portal.delivery.address import AddressGuard, IPAddress
 from portal.delivery.payload import wire_time
 from portal.delivery.signing import request_headers
 from portal.lib.clock import utcnow
+from portal.models.webhooks import WebhookKind
 from portal.services import vault
 from portal.services.claiming import Claim
+from portal.services.inbox_address import inbox_url, opening
 
 MASK: Final = "••••"
 DEFAULT_PORTS: Final = {"postgresql": 5432, "redis": 6379, "rediss": 6379}
@@ -24,12 +26,16 @@ DEFAULT_PORTS: Final = {"postgresql": 5432, "redis": 6379, "rediss": 6379}
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """One request ready to go. `shown` are its headers with the admin's own values masked."""
+    """One request ready to go. `shown` are its headers with the admin's own values masked.
+
+    `opens`: the address and port that this request alone may reach, the portal's own inbox.
+    """
 
     url: str
     headers: list[tuple[str, str]]
     shown: list[list[str]]
     body: bytes
+    opens: tuple[str, int] | None = None
 
 
 class Composer:
@@ -63,6 +69,9 @@ class Composer:
         )
         masked = {name.lower() for name, _ in custom}
         shown = [[n, MASK if n.lower() in masked else v] for n, v in headers.items()]
+        if webhook.kind == WebhookKind.INBOX:
+            url, opens = inbox_url(webhook.public_id), opening()
+            return Outgoing(url, list(headers.items()), shown, claim.body, opens)
         return Outgoing(webhook.url, list(headers.items()), shown, claim.body)
 
     def _secret(self, webhook_id: int, sealed: bytes | None) -> str | None:

@@ -17,7 +17,8 @@ from portal.lib.clock import utcnow
 from portal.models.deliveries import Delivery, Priority, is_open
 from portal.models.people import User
 from portal.models.records import AuditEntry
-from portal.models.webhooks import Webhook, WebhookEvent, WebhookState
+from portal.models.webhooks import Webhook, WebhookEvent, WebhookKind, WebhookState
+from portal.services.inbox_address import shown_url
 from portal.services.log_filter import ShownStatus, shown_status
 from portal.services.unit import session
 from portal.services.webhook_rows import COUNTED, TARGET, count_held, find_webhook
@@ -25,6 +26,7 @@ from portal.services.webhook_secrets import old_secret, stored_headers
 from portal.services.webhook_values import EVENT_VALUES
 
 HISTORY: Final = 100
+INBOX: Final = "built-in inbox"
 
 
 class Standing(StrEnum):
@@ -64,6 +66,7 @@ class Shown:
     name: str
     url: str
     host: str
+    is_inbox: bool
     standing: Standing
     is_active: bool
     off_reason: str | None
@@ -108,7 +111,7 @@ def list_webhooks() -> list[Listed]:
         Listed(
             public_id=row.public_id,
             name=row.name,
-            host=host_of(row.url),
+            host=_place(row),
             standing=_standing(row, now),
             event_count=row.event_count,
             last=latest.get(row.last_id),
@@ -126,8 +129,9 @@ def show(public_id: UUID) -> Shown:
     return Shown(
         public_id=webhook.public_id,
         name=webhook.name,
-        url=webhook.url,
-        host=host_of(webhook.url),
+        url=shown_url(webhook.kind, webhook.url),
+        host=_place(webhook),
+        is_inbox=webhook.kind == WebhookKind.INBOX,
         standing=_standing(webhook, database_now(current.connection())),
         is_active=webhook.state == WebhookState.ACTIVE,
         off_reason=webhook.off_reason,
@@ -197,6 +201,7 @@ def _listing() -> Select[Any]:
         select(
             Webhook.public_id,
             Webhook.name,
+            Webhook.kind,
             Webhook.url,
             Webhook.state,
             Webhook.failures_in_row,
@@ -207,6 +212,11 @@ def _listing() -> Select[Any]:
         .where(Webhook.deleted_at.is_(None), Webhook.state != WebhookState.DRAFT)
         .order_by(func.lower(Webhook.name))
     )
+
+
+def _place(webhook: Webhook | Row[Any]) -> str:
+    """Where it leads, as people should read it."""
+    return INBOX if webhook.kind == WebhookKind.INBOX else host_of(webhook.url)
 
 
 def _standing(webhook: Webhook | Row[Any], now: datetime) -> Standing:
