@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Hashable, Sequence
+from time import monotonic
 from typing import NamedTuple
 
 import pycurl
@@ -66,9 +67,12 @@ class CurlHandle:
     """A libcurl easy handle with what its callbacks gather for one request."""
 
     __slots__ = (
+        "again",
+        "began",
         "body",
         "curl",
         "guard",
+        "has_given_up",
         "head",
         "head_size",
         "key",
@@ -104,16 +108,17 @@ class CurlHandle:
         self.opens: tuple[str, int] | None = None
         self.peer: tuple[str, int] | None = None
         self.refusal: str | None = None
-        self.opened = self.truncated = False
+        self.opened = self.truncated = self.has_given_up = False
         self.head_size = self.socket_errno = 0
-        self.waited = 0.0
+        self.began = self.waited = 0.0
+        self.again: float | None = None
         self.head = []
         self.body = bytearray()
 
     def load(self, order: Order, waited: float) -> None:
         """Set what differs from request to request. `waited`: seconds since it was asked for."""
         self.key, self.request, self.opens = order.key, order.request, order.opens
-        self.waited = waited
+        self.began, self.waited = order.began, waited
         setopt = self.curl.setopt
         setopt(pycurl.URL, order.url)
         setopt(pycurl.HTTPHEADER, order.headers)
@@ -154,7 +159,16 @@ class CurlHandle:
 
         A connection from the pool opens no socket, and one that was opened for the inbox kind
         must not carry the request of another webhook.
+
+        libcurl sends a request again by itself when a connection that was kept open ends before a
+        byte of the answer, which may have been read. It asks here each time: once is allowed, and
+        noted in `again`, since most often the receiver had hung up before the request came.
         """
+        if self.again is not None:
+            self.has_given_up = True
+            return pycurl.PREREQFUNC_ABORT
+        if self.peer is not None:
+            self.again = monotonic() - self.began
         self.peer = (peer, port)
         refusal = self.guard.refusal(peer, port, opens=self.opens)
         if refusal is None:

@@ -61,6 +61,8 @@ def _reason(
 ) -> Reason | None:
     if handle.refusal is not None and not handle.opened:
         return Reason.BLOCKED
+    if handle.has_given_up:
+        return Reason.NO_REPLY
     if code is not None:
         if curl_code == pycurl.E_OPERATION_TIMEDOUT and 200 <= code <= 299:
             return Reason.READ_TIMEOUT
@@ -95,6 +97,7 @@ def _phases(handle: CurlHandle) -> Phases:
         # libcurl fills this one in even when nothing ever came.
         first_byte=seconds(pycurl.STARTTRANSFER_TIME) if handle.head else None,
         total=handle.waited + handle.curl.getinfo(pycurl.TOTAL_TIME),
+        again=handle.again,
     )
 
 

@@ -30,6 +30,10 @@ class Phases:
     None: the phase was not reached, or there was none. A connection kept open from an earlier
     request has no lookup, connect or TLS phase, and plain http has no TLS phase. `first_byte`
     is there once a whole line of the answer came.
+
+    `again` apart: when the request went out a second time, because the connection kept open from an
+    earlier one had ended before an answer. The receiver may have read it twice. The other phases
+    are then those of the second time.
     """
 
     name_lookup: float | None = None
@@ -37,6 +41,7 @@ class Phases:
     tls: float | None = None
     first_byte: float | None = None
     total: float | None = None
+    again: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,8 +54,8 @@ class Transport:
 
     `ca_bundle` is a PEM file trusted besides certifi's; certificates are always verified.
     Connections are kept open and used again. One that turns out dead is replaced within the same
-    request and deadline; a receiver that had read the request before it hung up then gets it
-    twice, with the same id.
+    request and deadline, once; a receiver that had read the request before it hung up then gets it
+    twice, with the same id, and `Phases.again` says so.
     """
 
     def __init__(
@@ -95,12 +95,14 @@ class Transport:
         *,
         timeout: float,
         opens: tuple[str, int] | None = None,
+        doubted: bool = False,
     ) -> None:
         """Begin a request; `drive` hands it back under `key`.
 
         `timeout` in seconds covers all of it: lookup, connect (at most 5 s), TLS and the whole
-        answer. `opens` is passed to the guard. Whatever is wrong with URL, headers or receiver
-        ends as an Exchange. Raises RuntimeError when no place is free, ValueError for anything
+        answer. `opens` is passed to the guard. `doubted`: the receiver is in trouble, so its name
+        goes behind others until it answers. Whatever is wrong with URL, headers or receiver ends
+        as an Exchange. Raises RuntimeError when no place is free, ValueError for anything
         but a POST.
         """
         if request.method != "POST":
@@ -121,7 +123,7 @@ class Transport:
             name = name_of(url)
             if name is None or self._lookups.is_known(name):
                 self._begin(order)
-            elif self._lookups.ask(name, order.began + timeout, order):
+            elif self._lookups.ask(name, order.began + timeout, order, doubted=doubted):
                 self._begin(order, name)
 
     def drive(self, wait: float) -> list[Exchange]:

@@ -151,7 +151,7 @@ class Attempt(Base):
     """One HTTP request made for a delivery.
 
     Inserted with the claim as `interrupted`, so that a crash leaves evidence. `phases` are
-    milliseconds: name, connect, tls, first_byte, total.
+    milliseconds: name, connect, tls, first_byte, total, and again, if it was sent twice.
     """
 
     __tablename__ = "attempts"

@@ -57,4 +57,6 @@ def _milliseconds(exchange: Exchange) -> dict[str, float | None]:
         "first_byte": phases.first_byte,
         "total": phases.total,
     }
+    if phases.again is not None:
+        seconds["again"] = phases.again
     return {name: None if s is None else round(s * 1000, 1) for name, s in seconds.items()}

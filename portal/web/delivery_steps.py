@@ -12,6 +12,7 @@ from portal.services.log_filter import ShownStatus
 from portal.web.log_view import event_name
 
 PHASES: Final = {
+    "again": "sent once more, because the connection kept open had ended,",
     "name": "name found",
     "connect": "connected",
     "tls": "connection secure",
@@ -61,7 +62,9 @@ def attempt_step(attempt: AttemptDetail) -> Step:
 def phases_in_words(phases: dict[str, Any]) -> str:
     """When each phase was over, counted from the start; a phase that was not needed is left out."""
     known = [(words, phases.get(key)) for key, words in PHASES.items()]
-    return ", ".join(f"{words} after {in_words(at / 1000)}" for words, at in known if at)
+    return ", ".join(
+        f"{words} after {in_words(at / 1000)}" for words, at in known if at is not None
+    )
 
 
 def _who(attempt: AttemptDetail) -> str:

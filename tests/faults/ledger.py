@@ -16,7 +16,7 @@ from tests.faults.house import House
 from tests.jobs.processes import until
 from tests.receiver import Receiver
 
-AttemptRow = Row[int, str, str, str | None, datetime]
+AttemptRow = Row[int, str, str, str | None, datetime, dict[str, float] | None]
 
 
 def settled(seconds: float) -> bool:
@@ -45,13 +45,10 @@ def deliveries_to(receiver: Receiver) -> Sequence[Delivery]:
 class Excuses:
     """What else than a crash or a person may bring a message twice.
 
-    `hangs_up`: the receiver drops connections by itself. libcurl then sends a request once more
-    when a connection that it had kept open dies before the first byte of an answer.
     `stands_still`: a worker does not run for longer than its lease, and writes down late that its
     attempt arrived, when a newer one has been begun.
     """
 
-    hangs_up: bool = False
     stands_still: timedelta | None = None
 
 
@@ -91,13 +88,14 @@ class Account:
         assert status != "failed" or self.delivery.reason, self
 
     def assert_explained(self) -> None:
-        """Each request belongs to an attempt, and each success but one has its explanation."""
+        """Each request belongs to an attempt, or to one that says that it was sent once more; and
+        each success but one has its explanation."""
         assert self.delivery.attempts == len(self.attempts), self
-        resent = self.codes.count(0) if self.excuses.hangs_up else 0
-        assert len(self.codes) <= len(self.attempts) + resent, self
+        again = sum("again" in (each.phases or {}) for each in self.attempts)
+        assert len(self.codes) <= len(self.attempts) + again, self
         good = sum(200 <= code <= 299 for code in self.codes)
         outlived = [pair for pair in combinations(self.attempts, 2) if self._is_outlived(*pair)]
-        explained = sum(_may_come_again(each) for each in self.attempts) + resent
+        explained = sum(_may_come_again(each) for each in self.attempts) + again
         assert good <= 1 + explained + len(outlived), self
         for earlier, later in combinations(self.attempts, 2):
             if (earlier.outcome, later.kind) == ("delivered", "scheduled"):
@@ -141,7 +139,13 @@ def _arrivals(receiver: Receiver) -> dict[str, list[int]]:
 
 def _attempts(receiver: Receiver) -> dict[int, list[AttemptRow]]:
     mine = _to(receiver).with_only_columns(Delivery.id)
-    columns = (Attempt.outcome, Attempt.kind, Attempt.reason, Attempt.started_at)
+    columns = (
+        Attempt.outcome,
+        Attempt.kind,
+        Attempt.reason,
+        Attempt.started_at,
+        Attempt.phases,
+    )
     statement = (
         select(Attempt.delivery_id, *columns)
         .where(Attempt.delivery_id.in_(mine))

@@ -11,7 +11,7 @@ from portal.delivery.reason_keys import Reason
 from portal.delivery.transport import Transport
 from tests.receiver import Receiver
 from tests.receivers import hostile
-from tests.receivers.hostile import OK_HEAD, HostileServer
+from tests.receivers.hostile import OK_HEAD, HostileServer, Visit
 from tests.receivers.sending import BODY, LOOPBACK, drive_all, open_guard, prepare, send
 
 
@@ -74,12 +74,41 @@ def test_a_connection_that_went_stale_costs_no_failure(transport: Transport) -> 
         assert server.visits == 5
 
 
-def test_a_connection_closed_under_the_request_is_tried_afresh(transport: Transport) -> None:
+def test_a_request_on_a_connection_that_ends_is_sent_once_more_and_it_says_so(
+    transport: Transport,
+) -> None:
+    """libcurl does that by itself; whoever counts requests and attempts has to know."""
     with HostileServer(hostile.answering_once_then_hanging_up_on_the_next) as server:
-        assert send(transport, server.url).reason is None
-        exchange = send(transport, server.url)
-        assert exchange.reason is None, exchange.detail
+        first, second = (send(transport, server.url) for _ in range(2))
+        assert (first.reason, second.reason) == (None, None), second.detail
+        assert first.phases.again is None
+        assert second.phases.again is not None
+        assert second.phases.total is not None
+        assert 0 < second.phases.again <= second.phases.total
         assert server.visits == 2
+
+
+def test_a_request_that_ends_every_connection_is_sent_no_more_than_twice(
+    transport: Transport,
+) -> None:
+    """Left alone, libcurl goes through six connections of those that it has kept open."""
+    poison, requests = b"poison", list[bytes]()
+
+    def dying_of_poison(visit: Visit) -> None:
+        while True:
+            requests.append(visit.read_request())
+            if poison in requests[-1]:
+                return visit.reset()
+            visit.send(OK_HEAD + b"Content-Length: 0\r\n\r\n")
+
+    with HostileServer(dying_of_poison) as server:
+        for number in range(8):
+            transport.start(number, prepare(server.url, (), BODY), timeout=2)
+        assert {each.reason for each in drive_all(transport)} == {None}
+        exchange = send(transport, server.url, body=poison)
+    assert exchange.reason is Reason.NO_REPLY
+    assert exchange.phases.again is not None
+    assert sum(poison in each for each in requests) == 2
 
 
 def test_a_private_address_is_blocked_before_anything_is_sent(receiver: Receiver) -> None:
