@@ -115,9 +115,15 @@ class Pump:
         """Claim as much as there is room for, and start it. False: the database could not say."""
         if self._is_behind:  # leases may have run out meanwhile: what has arrived would go again
             return False
-        places = self._transport.free
+        places, began = self._transport.free, monotonic()
         claims = self._desk.write(lambda connection: claiming.claim(connection, places))
         self._look_at = monotonic() + (BELL_EVERY if claims is None else LOOK_EVERY)
+        if claims and monotonic() - began > self._settings.lease_margin:
+            # The leases may end before the answers come, and others would send it meanwhile. If
+            # they cannot be given back either, they run out.
+            log.warning("Claiming took too long; gave back %s deliveries.", len(claims))
+            self._desk.write(partial(self._release, claims))
+            return True
         for claim in claims or ():
             self._start(claim)
         return claims is not None

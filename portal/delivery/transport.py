@@ -1,7 +1,6 @@
-"""Many requests at once in one thread: PreparedRequest in, Exchange out, on libcurl.
+"""Many requests at once in one thread: PreparedRequest in, Exchange out, on libcurl (docs/adr/0002).
 
-Why libcurl under the vocabulary of requests: docs/adr/ and the design of the transport. Not
-thread-safe: one transport belongs to one thread.
+Not thread-safe: one transport belongs to one thread.
 """
 
 import select
@@ -54,8 +53,7 @@ class Transport:
 
     `ca_bundle` is a PEM file trusted besides certifi's; certificates are always verified.
     Connections are kept open and used again. One that turns out dead is replaced within the same
-    request and deadline, once; a receiver that had read the request before it hung up then gets it
-    twice, with the same id, and `Phases.again` says so.
+    request, once: a receiver that had read it gets it twice then, and `Phases.again` says so.
     """
 
     def __init__(

@@ -41,7 +41,7 @@ class Claim:
 
 def claim(connection: Connection, places: int) -> list[Claim]:
     """Claim up to `places` deliveries. `connection` is in a writing transaction."""
-    now = database_now(connection)
+    now, started_at = database_now(connection), utcnow()
     candidates = find_wanted(connection, now)
     if not candidates or places <= 0:
         return []
@@ -57,7 +57,7 @@ def claim(connection: Connection, places: int) -> list[Claim]:
     for each in wanted:
         if len(taken) < places:
             taken += take(connection, each, places - len(taken), now)
-    return _lease(connection, taken, webhooks, now) if taken else []
+    return _lease(connection, taken, webhooks, now, started_at) if taken else []
 
 
 def _lock(connection: Connection, ids: Sequence[int]) -> dict[int, AnyRow]:
@@ -89,13 +89,14 @@ def _lease(
     taken: Sequence[tuple[AnyRow, AttemptKind]],
     webhooks: dict[int, AnyRow],
     now: datetime,
+    started_at: datetime,
 ) -> list[Claim]:
     token = uuid4()
     until = now + timedelta(seconds=settings().lease_seconds)
     for is_scheduled in (True, False):
         ids = [row.id for row, kind in taken if (kind is AttemptKind.SCHEDULED) == is_scheduled]
         _set_lease(connection, ids, token, until, 1 if is_scheduled else 0)
-    attempts = _open_attempts(connection, taken, webhooks)
+    attempts = _open_attempts(connection, taken, webhooks, started_at)
     return [
         Claim(
             delivery_id=row.id,
@@ -134,9 +135,9 @@ def _open_attempts(
     connection: Connection,
     taken: Sequence[tuple[AnyRow, AttemptKind]],
     webhooks: dict[int, AnyRow],
+    started_at: datetime,
 ) -> dict[int, int]:
     """Insert an attempt for each row; return its id by the delivery's."""
-    started_at = utcnow()
     rows = [
         {
             "delivery_id": row.id,

@@ -2,12 +2,13 @@
 
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 from flask import Flask
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, event, text
 
-from jobs.deliver import deliver_due
+from jobs.deliver import deliver_due, equip
 from portal.database import engine_options, prepare_engine
 from portal.extensions import db, settings
 from portal.models.deliveries import Attempt, Delivery
@@ -63,3 +64,29 @@ def test_a_wake_up_is_not_lost_on_a_locked_database(receiver: Receiver, locked: 
     deliver_due()
     locked.join(timeout=5)
     assert len(receiver.received) == 1
+
+
+def test_a_claim_that_took_too_long_is_given_back_unsent(app: Flask, receiver: Receiver) -> None:
+    """Its lease may end before the answer comes: somebody else would send it meanwhile."""
+    app.extensions["settings"] = replace(usual := settings(), webhook_timeout=1, lease_margin=1)
+    make_webhook(receiver.url)
+    publish()
+    stalls = iter([1.1])
+
+    def stall(_connection: Connection) -> None:
+        time.sleep(next(stalls, 0))
+
+    engine = equip().engine
+    event.listen(engine, "commit", stall)
+    try:
+        deliver_due()
+    finally:
+        event.remove(engine, "commit", stall)
+        app.extensions["settings"] = usual
+    db.session.rollback()
+    (delivery,) = db.session.query(Delivery)
+    assert (delivery.status, delivery.attempts, delivery.tries) == ("delivered", 2, 1)
+    assert len(receiver.received) == 1
+    first, second = db.session.query(Attempt).order_by(Attempt.number)
+    assert (first.outcome, second.outcome) == ("interrupted", "delivered")
+    assert first.finished_at is not None
