@@ -85,6 +85,14 @@ class Running:
         return self.process.wait(timeout=seconds)
 
 
+@pytest.fixture(autouse=True)
+def hears_a_hangup() -> Iterator[None]:
+    """Tests that were themselves started with nohup hand its deafness down."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.fixture
 def supervisor(tmp_path: Path) -> Iterator[Running]:
     running = Running(tmp_path)
