@@ -1,4 +1,4 @@
-"""Many requests at once in one thread: PreparedRequest in, Exchange out, on libcurl (docs/adr/0002).
+"""Many requests at once in one thread: PreparedRequest in, Exchange out (docs/adr/0002).
 
 Not thread-safe: one transport belongs to one thread.
 """
