@@ -3,6 +3,7 @@
 import uuid
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import ForeignKey, Index, String, func, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -40,6 +41,8 @@ class Webhook(Base):
 
     While `throttled`, one delivery at a time goes as a probe, after `not_before`; `pause` is the
     present wait in seconds. `reopened_at`: since then what waited for a retry is being made due.
+    A draft keeps in `draft_form` what its form says and no column has; `draft_of` is the public id
+    of the webhook that the form edits.
     """
 
     __tablename__ = "webhooks"
@@ -73,6 +76,8 @@ class Webhook(Base):
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     updated_at: Mapped[datetime] = mapped_column(default=utcnow)
     deleted_at: Mapped[datetime | None]
+    draft_of: Mapped[uuid.UUID | None]
+    draft_form: Mapped[dict[str, Any] | None]
 
     subscriptions: Mapped[list["WebhookEvent"]] = relationship(cascade="all, delete-orphan")
 

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from portal.lib.paging import Cursor
 from portal.models.deliveries import Delivery, DeliveryStatus, Priority, has_no_live_lease
 from portal.models.webhooks import Webhook
+from portal.services.draft_rows import draft_ids
 from portal.services.log_bounds import bounds, times
 from portal.services.log_filter import LogFilter, StatusFilter
 from portal.services.log_search import assets_meant
@@ -43,7 +44,7 @@ def walk_for(
     status, seldom = _status(wanted.status, now)
     if status is not None:
         asked[Delivery.status] = status
-    seldom += times(wanted)
+    seldom += [*times(wanted), *_without_drafts(current)]
     if wanted.delivery or wanted.status is StatusFilter.SENDING:
         # A handful of rows, found without the log's indexes.
         named = [Delivery.public_id == wanted.delivery] if wanted.delivery else []
@@ -55,6 +56,12 @@ def walk_for(
     index = next(each for each in INDEXES if equal.issuperset(each))
     along = {column: asked.pop(column) for column in index}
     return Walk(along, None, asked, tuple(seldom), *between)
+
+
+def _without_drafts(current: Session) -> list[ColumnElement[bool]]:
+    """Tests before saving belong to an open form alone. Ids, so that no planner begins there."""
+    drafts = draft_ids(current)
+    return [Delivery.webhook_id.not_in(drafts)] if drafts else []
 
 
 def _asked(current: Session, wanted: LogFilter) -> Asked | None:

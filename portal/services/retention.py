@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from portal.delivery.reason_keys import Reason
@@ -17,8 +17,8 @@ from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Attempt, Delivery, DeliveryStatus, Event
 from portal.models.webhooks import Webhook
-from portal.services import leftovers
-from portal.services.unit import writing
+from portal.services import draft_rows, leftovers
+from portal.services.unit import session, writing
 from portal.services.webhook_secrets import forget_replaced
 
 BATCH: Final = 200
@@ -26,6 +26,11 @@ FINAL: Final = (DeliveryStatus.DELIVERED, DeliveryStatus.FAILED, DeliveryStatus.
 KEPT_TOO_LONG: Final = "Asset register, kept {days} days while off"
 # An event that is just being stored may still mean to refer to a webhook that was deleted.
 DELETED_FOR: Final = timedelta(days=1)
+STOPPED: Final = "held deliveries stopped"
+DELIVERIES: Final = "deliveries removed"
+EVENTS: Final = "events removed"
+SECRETS: Final = "replaced secrets erased"
+WEBHOOKS: Final = "deleted webhooks removed"
 
 
 def prune(seconds: float | None = None) -> dict[str, int]:
@@ -41,10 +46,24 @@ def prune(seconds: float | None = None) -> dict[str, int]:
         "events removed": _repeat(lambda after: _let_go_unheard(before, after), until),
     }
     with writing() as current:
+        done["drafts removed"] = draft_rows.let_go(current)
         done["replaced secrets erased"] = forget_replaced(current)
         done["deleted webhooks removed"] = _let_go_webhooks(current)
     leftovers.clear(before)
     return done
+
+
+def count() -> dict[str, int]:
+    """What `prune` would let go now, by the same names. Reads only."""
+    before = _before()
+    is_used = exists().where(Delivery.webhook_id == Webhook.id, ~_is_over(before))
+    return {
+        STOPPED: _how_many(select(Delivery.id).where(_is_held_too_long(before), _is_free())),
+        DELIVERIES: _how_many(select(Delivery.id).where(_is_over(before), _is_free())),
+        EVENTS: _how_many(select(Event.id).where(Event.occurred_at < before, ~_has_deliveries())),
+        SECRETS: _how_many(select(Webhook.id).where(Webhook.old_until <= utcnow())),
+        WEBHOOKS: _how_many(select(Webhook.id).where(_is_long_deleted(), ~is_used)),
+    }
 
 
 def kept_until(finished_at: datetime | None) -> datetime | None:
@@ -67,9 +86,8 @@ def _repeat(step: Step, until: float | None) -> int:
 
 
 def _stop_held(before: datetime, after: int) -> tuple[int, int | None]:
-    held = and_(Delivery.status == DeliveryStatus.HELD, Delivery.created_at < before)
     with writing() as current:
-        ids = _locked(current, held, after)
+        ids = _locked(current, _is_held_too_long(before), after)
         by = KEPT_TOO_LONG.format(days=settings().retention_days)
         values = {
             "status": DeliveryStatus.STOPPED,
@@ -82,10 +100,8 @@ def _stop_held(before: datetime, after: int) -> tuple[int, int | None]:
 
 
 def _let_go(before: datetime, after: int) -> tuple[int, int | None]:
-    ended = func.coalesce(Delivery.finished_at, Delivery.created_at)
-    final = Delivery.status.in_([str(status) for status in FINAL])
     with writing() as current:
-        ids = _locked(current, and_(final, Delivery.created_at < before, ended < before), after)
+        ids = _locked(current, _is_over(before), after)
         chosen = Delivery.id.in_(ids)
         events = current.scalars(select(Delivery.event_id).where(chosen)).all()
         # Locked first: of two runs that take an event's last two deliveries one sees that.
@@ -109,9 +125,8 @@ def _let_go_unheard(before: datetime, after: int) -> tuple[int, int | None]:
 
 def _let_go_webhooks(current: Session) -> int:
     """A deleted webhook goes with its last delivery."""
-    deleted = Webhook.deleted_at < utcnow() - DELETED_FOR
     is_used = exists().where(Delivery.webhook_id == Webhook.id)
-    wanted = select(Webhook.id).where(deleted, ~is_used).limit(BATCH)
+    wanted = select(Webhook.id).where(_is_long_deleted(), ~is_used).limit(BATCH)
     ids = current.scalars(wanted.with_for_update(skip_locked=True)).all()
     current.execute(delete(Webhook).where(Webhook.id.in_(ids)))
     return len(ids)
@@ -120,8 +135,35 @@ def _let_go_webhooks(current: Session) -> int:
 def _locked(current: Session, wanted: ColumnElement[bool], after: int) -> Sequence[int]:
     """The next ids after `after`, locked; somebody else's are passed over."""
     ids = select(Delivery.id).where(wanted, Delivery.id > after).order_by(Delivery.id)
-    free = or_(Delivery.lease_until.is_(None), Delivery.lease_until < utcnow())
-    return current.scalars(ids.where(free).limit(BATCH).with_for_update(skip_locked=True)).all()
+    return current.scalars(
+        ids.where(_is_free()).limit(BATCH).with_for_update(skip_locked=True)
+    ).all()
+
+
+def _before() -> datetime:
+    return utcnow() - timedelta(days=settings().retention_days)
+
+
+def _is_held_too_long(before: datetime) -> ColumnElement[bool]:
+    return and_(Delivery.status == DeliveryStatus.HELD, Delivery.created_at < before)
+
+
+def _is_over(before: datetime) -> ColumnElement[bool]:
+    ended = func.coalesce(Delivery.finished_at, Delivery.created_at)
+    final = Delivery.status.in_([str(status) for status in FINAL])
+    return and_(final, Delivery.created_at < before, ended < before)
+
+
+def _is_free() -> ColumnElement[bool]:
+    return or_(Delivery.lease_until.is_(None), Delivery.lease_until < utcnow())
+
+
+def _is_long_deleted() -> ColumnElement[bool]:
+    return Webhook.deleted_at < utcnow() - DELETED_FOR
+
+
+def _how_many(wanted: Select[int]) -> int:
+    return session().execute(select(func.count()).select_from(wanted.subquery())).scalar_one()
 
 
 def _has_deliveries() -> ColumnElement[bool]:

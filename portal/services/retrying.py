@@ -140,7 +140,7 @@ def _lock(current: Session, public_id: UUID) -> tuple[Webhook, Delivery]:
     webhook = current.execute(
         select(Webhook)
         .join(Delivery, Delivery.webhook_id == Webhook.id)
-        .where(Delivery.public_id == public_id)
+        .where(Delivery.public_id == public_id, Webhook.state != WebhookState.DRAFT)
         .with_for_update(key_share=True, of=Webhook)
         .execution_options(populate_existing=True)
     ).scalar_one_or_none()

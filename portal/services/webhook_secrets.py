@@ -31,8 +31,12 @@ class ShownSecret:
     until: datetime
 
 
-def set_secret(webhook: Webhook, values: WebhookValues, actor: Actor) -> bool:
+def set_secret(
+    webhook: Webhook, values: WebhookValues, actor: Actor, made: str | None = None
+) -> bool:
     """Give a flushed, locked webhook the secret that was chosen; whether that changed anything.
+
+    `made`: one that we made already, for a test before saving, in the place of a new one.
 
     One that is replaced goes on signing for `OVERLAP`, so that a receiver nobody has touched goes
     on working. Replaced twice meanwhile, the earliest stays: it is the one the receiver knows.
@@ -44,7 +48,7 @@ def set_secret(webhook: Webhook, values: WebhookValues, actor: Actor) -> bool:
     if values.secret_mode is SecretMode.NONE:
         return before is not None
     is_ours = values.secret_mode is SecretMode.GENERATE
-    secret = generate_secret() if is_ours else values.secret
+    secret = (made or generate_secret()) if is_ours else values.secret
     now = utcnow()
     webhook.secret_enc = vault.seal_secret(webhook.id, secret)
     webhook.secret_hint = hint(secret)
@@ -90,6 +94,24 @@ def erase_secret(webhook: Webhook) -> None:
     webhook.secret_shown_until = webhook.secret_made_by_id = None
 
 
+def copy_secrets(source: Webhook | None, target: Webhook) -> None:
+    """Give `target` (a draft, flushed) the secrets and headers of `source`, sealed anew; or none.
+
+    A ciphertext opens for its own row alone.
+    """
+    erase_secret(target)
+    target.headers_enc = None
+    if source is None:
+        return
+    if source.secret_enc is not None:
+        target.secret_enc = _sealed_for(target, source, source.secret_enc)
+        target.secret_hint, target.secret_set_at = source.secret_hint, source.secret_set_at
+    if (before := old_secret(source, utcnow())) is not None:
+        target.old_secret_enc = _sealed_for(target, source, before)
+        target.old_until = source.old_until
+    set_headers(target, stored_headers(source))
+
+
 def stored_headers(webhook: Webhook) -> Headers:
     """The webhook's custom headers in the clear."""
     if webhook.headers_enc is None:
@@ -129,6 +151,10 @@ def forget_shown(actor: Actor, public_id: UUID) -> None:
         webhook = lock_webhook(current, public_id)
         if webhook.secret_made_by_id == actor.user_id:
             webhook.secret_shown_until = None
+
+
+def _sealed_for(target: Webhook, source: Webhook, sealed: bytes) -> bytes:
+    return vault.seal_secret(target.id, vault.open_secret(source.id, sealed))
 
 
 def _made_by(current: Session, actor: Actor, public_id: UUID) -> Webhook | None:

@@ -37,8 +37,17 @@ def send_test(actor: Actor, public_id: UUID, event: str | None = None) -> UUID:
     with writing() as current:
         require(current, actor, "webhooks.test")
         webhook = lock_webhook(current, public_id)
-        _refuse_second(current, webhook.id)
-        return _queue(current, webhook, _chosen(webhook, event), actor)
+        found = running_test(current, webhook.id)
+        if found is not None:
+            raise TestUnderWay(found)
+        return queue_test(current, webhook, _chosen(webhook, event), actor)
+
+
+def event_to_test(event: str) -> EventName:
+    """The event of this name. Raises `Refusal`."""
+    if event not in EVENT_VALUES:
+        raise Refusal("Choose an event from the list", field="event")
+    return EventName(event)
 
 
 def _chosen(webhook: Webhook, event: str | None) -> EventName:
@@ -47,24 +56,24 @@ def _chosen(webhook: Webhook, event: str | None) -> EventName:
         return EventName(
             next((value for value in EVENT_VALUES if value in asked_for), EVENT_VALUES[0])
         )
-    if event not in EVENT_VALUES:
-        raise Refusal("Choose an event from the list", field="event")
-    return EventName(event)
+    return event_to_test(event)
 
 
-def _refuse_second(current: Session, webhook_id: int) -> None:
+def running_test(current: Session, webhook_id: int) -> UUID | None:
+    """The public id of the webhook's test that has not ended."""
     under_way = (
         select(Delivery.public_id)
         .where(Delivery.webhook_id == webhook_id, is_open(), Delivery.priority == Priority.TEST)
         .limit(1)
     )
-    found = current.execute(under_way).scalar_one_or_none()
-    if found is not None:
-        raise TestUnderWay(found)
+    return current.execute(under_way).scalar_one_or_none()
 
 
-def _queue(current: Session, webhook: Webhook, event: EventName, actor: Actor) -> UUID:
-    """Store the sample as an event of its own. It names no asset of the register."""
+def queue_test(current: Session, webhook: Webhook, event: EventName, actor: Actor) -> UUID:
+    """Store the sample as an event of its own, have it sent; return its delivery's public id.
+
+    It names no asset of the register.
+    """
     now = utcnow()
     body = sample_body(event, occurred_at=now, source=settings().webhook_source, test=True)
     stored = Event(event=event, asset_id=None, occurred_at=now, body=body, is_test=True)

@@ -11,6 +11,7 @@ from portal.delivery.address import check_url
 from portal.lib.clock import utcnow
 from portal.models.webhooks import OffReason, Webhook, WebhookEvent, WebhookState
 from portal.services import audit, switching
+from portal.services.draft_rows import hand_over, lock_draft, made_secret
 from portal.services.permissions import Actor, require
 from portal.services.refusals import Refusal, Stale
 from portal.services.uniqueness import keep_unique
@@ -35,26 +36,40 @@ class Edited:
     asks_about_held: bool
 
 
-def create(actor: Actor, values: WebhookValues) -> UUID:
-    """Make a webhook; return its public id. Raises `Refusal`."""
+def create(actor: Actor, values: WebhookValues, draft_id: UUID | None = None) -> UUID:
+    """Make a webhook; return its public id. Raises `Refusal`.
+
+    `draft_id`: the open form's own; what was tested with it moves over.
+    """
     check(values)
     with writing() as current:
         require(current, actor, "webhooks.edit")
         webhook = keep_unique(
             current,
-            lambda: _refuse_taken_name(current, values.name, None),
+            lambda: refuse_taken_name(current, values.name, None),
             lambda: _insert(current, actor, values),
         )
         _set_events(webhook, values)
-        set_secret(webhook, values, actor)
+        draft = lock_draft(current, actor, draft_id)
+        set_secret(webhook, values, actor, made_secret(draft, values.secret_mode))
         set_headers(webhook, values.headers)
+        hand_over(current, draft, webhook)
         changes = {name: {"from": None, "to": value} for name, value in _facts(webhook).items()}
         audit.record(current, actor, "webhook.created", target=target_of(webhook), changes=changes)
         return webhook.public_id
 
 
-def edit(actor: Actor, public_id: UUID, version: int, values: WebhookValues) -> Edited:
-    """Change a webhook as somebody saw it at `version`. Raises `Refusal`, `Stale`, `NotFound`."""
+def edit(
+    actor: Actor,
+    public_id: UUID,
+    version: int,
+    values: WebhookValues,
+    draft_id: UUID | None = None,
+) -> Edited:
+    """Change a webhook as somebody saw it at `version`. Raises `Refusal`, `Stale`, `NotFound`.
+
+    `draft_id`: the open form's own; what was tested with it moves over.
+    """
     check(values)
     with writing() as current:
         require(current, actor, "webhooks.edit")
@@ -64,11 +79,14 @@ def edit(actor: Actor, public_id: UUID, version: int, values: WebhookValues) -> 
         before = _facts(webhook)
         keep_unique(
             current,
-            lambda: _refuse_taken_name(current, values.name, webhook.id),
+            lambda: refuse_taken_name(current, values.name, webhook.id),
             lambda: _rename(current, webhook, values),
         )
         _set_events(webhook, values)
-        changes = _differences(before, _facts(webhook), webhook, values, actor)
+        draft = lock_draft(current, actor, draft_id)
+        made = made_secret(draft, values.secret_mode)
+        changes = _differences(before, _facts(webhook), webhook, values, actor, made)
+        hand_over(current, draft, webhook)
         asks = _switch(current, webhook, values)
         if (now_on := _facts(webhook)["status"]) != before["status"]:
             changes["status"] = {"from": before["status"], "to": now_on}
@@ -139,7 +157,8 @@ def _switch(current: Session, webhook: Webhook, values: WebhookValues) -> bool:
     return False
 
 
-def _refuse_taken_name(current: Session, name: str, own_id: int | None) -> None:
+def refuse_taken_name(current: Session, name: str, own_id: int | None) -> None:
+    """Refuse a name that another saved webhook has."""
     others = select(Webhook.name).where(
         func.lower(Webhook.name) == func.lower(name),
         Webhook.deleted_at.is_(None),
@@ -169,12 +188,17 @@ def _facts(webhook: Webhook) -> Facts:
 
 
 def _differences(
-    before: Facts, after: Facts, webhook: Webhook, values: WebhookValues, actor: Actor
+    before: Facts,
+    after: Facts,
+    webhook: Webhook,
+    values: WebhookValues,
+    actor: Actor,
+    made: str | None,
 ) -> Facts:
     """Set secret and headers, and say what differs from `before`."""
     names = [name for name in before if before[name] != after[name]]
     changes = {name: {"from": before[name], "to": after[name]} for name in names}
-    if set_secret(webhook, values, actor):
+    if set_secret(webhook, values, actor, made):
         new = "none" if values.secret_mode is SecretMode.NONE else "a new key"
         changes["secret_key"] = {"from": before["secret_key"], "to": new}
     if set_headers(webhook, values.headers):
