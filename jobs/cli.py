@@ -6,12 +6,13 @@ import click
 from flask import Flask, current_app
 from flask.cli import with_appcontext
 
+from portal.lib.exit_codes import BAD_SETTING, PROCESS
 from portal.queue import QUEUES
 
 # Imports stay inside the commands: each process loads what it runs and no more.
 
 
-@click.command()
+@click.command(epilog=PROCESS)
 @click.argument("queue", type=click.Choice(QUEUES))
 def worker(queue: str) -> None:
     """Run the jobs of one queue until the process is told to stop."""
@@ -21,7 +22,7 @@ def worker(queue: str) -> None:
     run_worker(queue)
 
 
-@click.command()
+@click.command(epilog=PROCESS)
 def scheduler() -> None:
     """Queue what the clock asks for until the process is told to stop."""
     _log("scheduler")
@@ -30,7 +31,7 @@ def scheduler() -> None:
     sys.exit(run_scheduler())
 
 
-@click.command()
+@click.command(epilog=f"Ends with 0 after Ctrl-C or SIGTERM, and {BAD_SETTING}")
 @with_appcontext
 def up() -> None:
     """Start everything for one machine: database, Valkey, web, workers, scheduler."""

@@ -14,17 +14,18 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
 from portal.extensions import db
+from portal.lib.exit_codes import USUAL
 from portal.lib.sizes import size_in_words
 
 
-@click.command()
+@click.command(epilog=USUAL)
 @click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
 @with_appcontext
 def backup(path: Path) -> None:
     """Copy the database to PATH, a file that must not exist yet.
 
     The portal may run meanwhile. The keys (SECRET_KEY, ENCRYPTION_KEYS) are not in the copy:
-    keep them elsewhere, or nobody can read the secrets in it. Ends with 1 when there is no copy.
+    keep them elsewhere, or nobody can read the secrets in it.
     """
     if path.exists():
         raise click.ClickException(f"{path} exists already; name another file.")

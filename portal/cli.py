@@ -10,6 +10,7 @@ from portal.backup import backup
 from portal.delivery.payload import ActorKind, Origin
 from portal.doctor import doctor
 from portal.lib.emails import is_email, tidy_email
+from portal.lib.exit_codes import USUAL
 from portal.models.people import Role
 from portal.retry_command import retry
 from portal.services import demo, invitations, joining, key_rotation, passwords, retention, vault
@@ -31,7 +32,7 @@ def init_app(app: Flask) -> None:
     app.cli.add_command(seed_demo)
 
 
-@click.command("create-user")
+@click.command("create-user", epilog=USUAL)
 @click.argument("email")
 @click.option("--role", type=click.Choice([role.value for role in Role]), required=True)
 @click.option("--name", help="The person's name, with --password-stdin.")
@@ -56,23 +57,31 @@ def create_user(email: str, role: str, name: str | None, password_stdin: bool) -
         raise click.ClickException(refusal.sentence) from None
 
 
-@click.command("seed-demo")
-def seed_demo() -> None:
+@click.command("seed-demo", epilog=USUAL)
+@click.option("--dry-run", is_flag=True, help="Only say whether it may, and how many assets.")
+def seed_demo(dry_run: bool) -> None:
     """Fill an empty register with 200 believable assets, their people and their history."""
     try:
+        if dry_run:
+            click.echo(f"{demo.check()} assets would be added. Nothing was changed.")
+            return
         click.echo(f"The register now holds {demo.seed(COMMAND_LINE)} assets.")
     except Refusal as refusal:
         raise click.ClickException(refusal.sentence) from None
 
 
-@click.command()
-def prune() -> None:
+@click.command(epilog=USUAL)
+@click.option("--dry-run", is_flag=True, help="Only count what there is to remove.")
+def prune(dry_run: bool) -> None:
     """Remove what has been kept long enough (RETENTION_DAYS). The portal does it every hour."""
-    for name, count in retention.prune().items():
+    counts = retention.count() if dry_run else retention.prune()
+    for name, count in counts.items():
         click.echo(f"{count:>8}  {name}")
+    if dry_run:
+        click.echo("This was a dry run: nothing was changed.")
 
 
-@click.command("rotate-keys")
+@click.command("rotate-keys", epilog=USUAL)
 @click.option("--dry-run", is_flag=True, help="Only say how many rows there are to seal anew.")
 def rotate_keys(dry_run: bool) -> None:
     """Seal all stored secrets with the first key of ENCRYPTION_KEYS.

@@ -9,6 +9,7 @@ import click
 from portal.delivery.payload import ActorKind, Origin
 from portal.extensions import settings
 from portal.lib.clock import utcnow
+from portal.lib.exit_codes import USUAL
 from portal.services import batch_choice, batches
 from portal.services.batch_choice import Choice, Count
 from portal.services.log_filter import LogFilter, StatusFilter
@@ -29,7 +30,7 @@ def read_span(_context: click.Context, _option: click.Parameter, text: str) -> t
     return span
 
 
-@click.command()
+@click.command(epilog=USUAL)
 @click.option("--failed", is_flag=True, required=True, help="What is Failed, tests apart.")
 @click.option("--since", required=True, callback=read_span, help="Stored within: 90m, 24h, 7d.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be sent.")

@@ -23,7 +23,7 @@ from portal.services import assets, holdings, incidents, maintaining, named_list
 from portal.services import staff as people
 from portal.services.asset_rules import AssetValues
 from portal.services.demo_data import DEPARTMENTS, LOCATIONS, PEOPLE, PRODUCTS, STOCK, Product
-from portal.services.incidents import ClaimValues
+from portal.services.incident_values import ClaimValues
 from portal.services.permissions import Actor
 from portal.services.planning_rules import PlanValues, ReservationValues
 from portal.services.refusals import Refusal
@@ -54,7 +54,7 @@ def seed(actor: Actor) -> int:
 
     Refused where there are assets already, or webhooks that would be told of all of it.
     """
-    _refuse_filled()
+    check()
     chance = Random(SEED)  # noqa: S311 - a likeness of chance, the same every time
     categories = _listed(actor, named_lists.CATEGORIES, sorted({p.category for p in PRODUCTS}))
     _listed(actor, named_lists.CATEGORIES, ["Consumables"])
@@ -70,12 +70,14 @@ def seed(actor: Actor) -> int:
     return session().execute(wanted).scalar_one()
 
 
-def _refuse_filled() -> None:
+def check() -> int:
+    """How many assets `seed` would add. Raises `Refusal` where it may not."""
     current = session()
     if current.scalar(select(Asset.id).limit(1)) is not None:
         raise Refusal("The register holds assets already. The demo is for an empty one.")
     if current.scalar(select(Webhook.id).where(Webhook.deleted_at.is_(None)).limit(1)) is not None:
         raise Refusal("A webhook would be told of all of it. Fill the register first, then add it.")
+    return sum(product.pieces for product in PRODUCTS) + len(STOCK)
 
 
 def _listed(actor: Actor, kind: named_lists.NamedList, names: Iterable[str]) -> Rows:

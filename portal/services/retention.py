@@ -17,7 +17,7 @@ from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Attempt, Delivery, DeliveryStatus, Event
 from portal.models.webhooks import Webhook
-from portal.services import draft_rows, leftovers
+from portal.services import leftovers
 from portal.services.unit import session, writing
 from portal.services.webhook_secrets import forget_replaced
 
@@ -46,7 +46,6 @@ def prune(seconds: float | None = None) -> dict[str, int]:
         "events removed": _repeat(lambda after: _let_go_unheard(before, after), until),
     }
     with writing() as current:
-        done["drafts removed"] = draft_rows.let_go(current)
         done["replaced secrets erased"] = forget_replaced(current)
         done["deleted webhooks removed"] = _let_go_webhooks(current)
     leftovers.clear(before)
