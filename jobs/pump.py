@@ -143,6 +143,7 @@ class Pump:
                 prepare(request.url, request.headers, request.body),
                 timeout=self._settings.webhook_timeout,
                 opens=request.opens,
+                doubted=claim.webhook.throttled,
             )
 
     def _drive(self) -> None:

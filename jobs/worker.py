@@ -30,6 +30,9 @@ log = logging.getLogger(__name__)
 
 SWEEP_IS_LATE = 15.0  # seconds; then the scheduler is taken for dead and the workers sweep
 OPEN_FILES = 65_536
+# libcurl gives a name up after five seconds, which is how long the resolver waits for the first
+# answer: a lost packet, or a first name server that is down, would be a failed attempt.
+RESOLVER = ("RES_OPTIONS", "timeout:2 attempts:2")
 
 
 class PortalWorker(SimpleWorker):
@@ -75,6 +78,7 @@ def run_worker(queue_name: str) -> NoReturn:
     Leaves by `os._exit`: a name lookup that hangs in libcurl must not hold up the end.
     """
     code = 1
+    os.environ.setdefault(*RESOLVER)
     try:
         warm_up(queue_name)
         code = _work(queue_name)

@@ -1,7 +1,8 @@
 """Whose name may be looked up now, so that names that hang never hold up those that answer.
 
-libcurl looks names up in twenty threads; a lookup that nobody answers keeps its thread, also after
-the request that wanted it has been given up. Pure bookkeeping: no network, the caller's clock.
+libcurl looks names up in twenty threads, and takes two for a name: one asks for IPv4, one for IPv6.
+A lookup that nobody answers keeps its threads, also after the request that wanted it has been given
+up. Pure bookkeeping: no network, the caller's clock.
 """
 
 from collections.abc import Callable
@@ -31,9 +32,9 @@ class Trust(IntEnum):
     GOOD = 2
 
 
-# At once, and together with lookups whose requests were given up. Whoever answered last time finds
-# places that nobody else may take.
-_PLACES: Final = {Trust.SUSPECT: (5, 10), Trust.UNKNOWN: (8, 16), Trust.GOOD: (10, 20)}
+# Together with lookups whose requests were given up: ten have all twenty threads. Whoever answered
+# last time finds places that nobody else may take.
+_PLACES: Final = {Trust.SUSPECT: 5, Trust.UNKNOWN: 8, Trust.GOOD: 10}
 
 
 class Name(NamedTuple):
@@ -67,6 +68,10 @@ class Lookups(Generic[T]):
 
     `ask` for every request; what may not go yet waits here until `ready` or `overdue` gives it
     back. Whoever went reports `found` or `lost`.
+
+    The bound: names that hang delay no host that answered last time. One that is new waits at most
+    until eight others that are new have answered, or the resolver has given them up; after that
+    they share five places with all that failed, and three are left to what is new.
     """
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
@@ -86,8 +91,13 @@ class Lookups(Generic[T]):
         """Whether libcurl still knows the address, so that nothing has to be looked up."""
         return self._known.get(name, 0.0) > self._clock()
 
-    def ask(self, name: Name, until: float, item: T) -> bool:
-        """Whether `item` may look `name` up now; if not, it waits until `until` (the clock's)."""
+    def ask(self, name: Name, until: float, item: T, *, doubted: bool = False) -> bool:
+        """Whether `item` may look `name` up now; if not, it waits until `until` (the clock's).
+
+        `doubted`: whoever asks knows of trouble with the host, in case nothing is known here.
+        """
+        if doubted:
+            self._trust.setdefault(name.host, Trust.SUSPECT)
         if not any(each.name.host == name.host for each in self._waiting) and self._take(name):
             return True
         self._waiting.append(_Waiting(name, until, item))
@@ -116,7 +126,7 @@ class Lookups(Generic[T]):
         """What may go now, those first whose host answered last time."""
         now = self._clock()
         self._given_up = [each for each in self._given_up if each[0] > now]
-        if len(self._running) >= _PLACES[Trust.GOOD][0]:
+        if self._is_full(Trust.GOOD):
             return []
         in_turn = sorted(self._waiting, key=lambda each: -self._trust_of(each.name.host))
         chosen = [each for each in in_turn if self.is_known(each.name) or self._take(each.name)]
@@ -147,10 +157,9 @@ class Lookups(Generic[T]):
 
     def _is_full(self, trust: int) -> bool:
         """Whether hosts of this trust and less have all their places."""
-        at_once, with_given_up = _PLACES[Trust(trust)]
         running = sum(1 for host in self._running if self._trust_of(host) <= trust)
         given_up = sum(1 for _, each in self._given_up if each <= trust)
-        return running >= at_once or running + given_up >= with_given_up
+        return running + given_up >= _PLACES[Trust(trust)]
 
     def _trust_of(self, host: str) -> Trust:
         return self._trust.get(host, Trust.UNKNOWN)

@@ -125,6 +125,26 @@ def test_24_lookups_that_hang_leave_a_healthy_name_alone() -> None:
 
 
 @pytest.mark.netns(addresses=[PUBLIC])
+def test_lookups_that_were_given_up_leave_threads_to_a_host_that_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The resolver waits for longer than anybody here: threads hang on after their requests.
+    monkeypatch.setenv("RES_OPTIONS", "timeout:4 attempts:1")
+    transport = Transport(AddressGuard())
+    with (
+        NameServer({"erp.example.com": [PUBLIC]}, silent=HANGING),
+        Receiver(host=PUBLIC, port=8080),
+        Receiver(host=PUBLIC, port=8081),
+    ):
+        assert send(transport, "http://erp.example.com:8080/").reason is None
+        for batch in (HANGING[:8], HANGING[8:16], HANGING[16:]):
+            for host in batch:
+                transport.start(host, prepare(f"http://{host}/", (), b""), timeout=0.4)
+            assert {exchange.reason for exchange in drive_all(transport)} == {Reason.DNS}
+        assert send(transport, "http://erp.example.com:8081/", timeout=2).reason is None
+
+
+@pytest.mark.netns(addresses=[PUBLIC])
 def test_a_burst_to_one_host_asks_for_its_name_once() -> None:
     transport = Transport(AddressGuard())
     with NameServer({"erp.example.com": [PUBLIC]}) as names, Receiver(host=PUBLIC, port=80) as erp:

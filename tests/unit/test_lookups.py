@@ -90,14 +90,39 @@ def test_a_slow_answer_makes_a_suspect_and_a_quick_one_clears_it(
 def test_threads_that_still_hang_are_counted_until_the_resolver_gives_up(
     lookups: Lookups[str], clock: Clock
 ) -> None:
-    for _ in range(2):
-        batch = [f"{clock.now}-{number}" for number in range(8)]
-        assert len(ask(lookups, *batch)) == 8
-        clock.now += 4
-        fail(lookups, batch, hangs=True)
-    assert ask(lookups, "stranger") == []
-    clock.now += 3
+    ask(lookups, "good")
+    lookups.found(name("good", 80))
+    assert len(ask(lookups, *range(8))) == 8
+    clock.now += 4
+    fail(lookups, range(8), hangs=True)
+    assert ask(lookups, "stranger", "good") == ["good"]
+    clock.now += 7
     assert lookups.ready() == ["stranger"]
+
+
+def test_however_many_strangers_hang_hosts_that_answered_go_at_once(
+    lookups: Lookups[str], clock: Clock
+) -> None:
+    for host in ("good", "fine"):
+        ask(lookups, host)
+        lookups.found(name(host, 80))
+    for _ in range(20):
+        ask(lookups, *(f"{clock.now}-{number}" for number in range(24)), until=clock.now + 5)
+        lookups.ready()
+        lookups.overdue()
+        clock.now += 0.5
+    assert ask(lookups, "good", "fine") == ["good", "fine"]
+
+
+def test_whoever_is_in_trouble_goes_behind_strangers_until_it_answers(
+    lookups: Lookups[str], clock: Clock
+) -> None:
+    gone = [lookups.ask(name(each), 1e9, str(each), doubted=True) for each in range(24)]
+    assert sum(gone) == 5
+    assert ask(lookups, "a", "b") == ["a", "b"]
+    lookups.found(name(0))
+    clock.now += 60
+    assert lookups.ask(name(0), 1e9, "0", doubted=True)  # what is known here counts for more
 
 
 def test_an_address_is_forgotten_before_libcurl_forgets_it(
