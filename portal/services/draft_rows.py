@@ -68,24 +68,23 @@ def hand_over(current: Session, draft: Webhook | None, webhook: Webhook) -> None
     current.flush()
 
 
+def long_left(current: Session) -> Select[int]:
+    """The drafts that nobody has tested for `KEPT`, and whose deliveries nobody is sending."""
+    is_leased = exists().where(
+        Delivery.webhook_id == Webhook.id, ~has_no_live_lease(database_time(current))
+    )
+    is_draft = Webhook.state == WebhookState.DRAFT
+    is_left = Webhook.updated_at < utcnow() - KEPT
+    return select(Webhook.id).where(is_draft, is_left, ~is_leased)
+
+
 def let_go(current: Session) -> int:
     """Remove drafts that nobody has tested for `KEPT`, with their deliveries; return how many.
 
     One that is being sent is left to the next time.
     """
-    is_leased = exists().where(
-        Delivery.webhook_id == Webhook.id, ~has_no_live_lease(database_time(current))
-    )
-    wanted = (
-        select(Webhook.id)
-        .where(
-            Webhook.state == WebhookState.DRAFT, Webhook.updated_at < utcnow() - KEPT, ~is_leased
-        )
-        .order_by(Webhook.id)
-        .limit(AT_ONCE)
-        .with_for_update(skip_locked=True)
-    )
-    ids = current.scalars(wanted).all()
+    wanted = long_left(current).order_by(Webhook.id).limit(AT_ONCE)
+    ids = current.scalars(wanted.with_for_update(skip_locked=True)).all()
     theirs = select(Delivery.id).where(Delivery.webhook_id.in_(ids))
     samples = select(Delivery.event_id).where(Delivery.webhook_id.in_(ids))
     events = current.scalars(samples).all()

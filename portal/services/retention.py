@@ -17,7 +17,7 @@ from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Attempt, Delivery, DeliveryStatus, Event
 from portal.models.webhooks import Webhook
-from portal.services import leftovers
+from portal.services import draft_rows, leftovers
 from portal.services.unit import session, writing
 from portal.services.webhook_secrets import forget_replaced
 
@@ -29,6 +29,7 @@ DELETED_FOR: Final = timedelta(days=1)
 STOPPED: Final = "held deliveries stopped"
 DELIVERIES: Final = "deliveries removed"
 EVENTS: Final = "events removed"
+DRAFTS: Final = "drafts removed"
 SECRETS: Final = "replaced secrets erased"
 WEBHOOKS: Final = "deleted webhooks removed"
 
@@ -39,15 +40,16 @@ def prune(seconds: float | None = None) -> dict[str, int]:
     Returns how many of what. What is left when the time is over is the next run's.
     """
     until = time.monotonic() + seconds if seconds is not None else None
-    before = utcnow() - timedelta(days=settings().retention_days)
+    before = _before()
     done = {
-        "held deliveries stopped": _repeat(lambda after: _stop_held(before, after), until),
-        "deliveries removed": _repeat(lambda after: _let_go(before, after), until),
-        "events removed": _repeat(lambda after: _let_go_unheard(before, after), until),
+        STOPPED: _repeat(lambda after: _stop_held(before, after), until),
+        DELIVERIES: _repeat(lambda after: _let_go(before, after), until),
+        EVENTS: _repeat(lambda after: _let_go_unheard(before, after), until),
     }
     with writing() as current:
-        done["replaced secrets erased"] = forget_replaced(current)
-        done["deleted webhooks removed"] = _let_go_webhooks(current)
+        done[DRAFTS] = draft_rows.let_go(current)
+        done[SECRETS] = forget_replaced(current)
+        done[WEBHOOKS] = _let_go_webhooks(current)
     leftovers.clear(before)
     return done
 
@@ -60,6 +62,7 @@ def count() -> dict[str, int]:
         STOPPED: _how_many(select(Delivery.id).where(_is_held_too_long(before), _is_free())),
         DELIVERIES: _how_many(select(Delivery.id).where(_is_over(before), _is_free())),
         EVENTS: _how_many(select(Event.id).where(Event.occurred_at < before, ~_has_deliveries())),
+        DRAFTS: _how_many(draft_rows.long_left(session())),
         SECRETS: _how_many(select(Webhook.id).where(Webhook.old_until <= utcnow())),
         WEBHOOKS: _how_many(select(Webhook.id).where(_is_long_deleted(), ~is_used)),
     }
