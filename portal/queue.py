@@ -39,7 +39,8 @@ RUN_TASKS: Final = "jobs.tasks.run_tasks"
 EXPIRE_RESERVATIONS: Final = "jobs.reservations.expire_reservations"
 PRUNE: Final = "jobs.retention.prune"
 NOTICES: Final = "jobs.notices.send_notices"
-JOB_NAMES: Final = (DELIVER_DUE, SWEEP, RUN_TASKS, EXPIRE_RESERVATIONS, PRUNE, NOTICES)
+ALERTS: Final = "jobs.alerts.look_for_alerts"
+JOB_NAMES: Final = (DELIVER_DUE, SWEEP, RUN_TASKS, EXPIRE_RESERVATIONS, PRUNE, NOTICES, ALERTS)
 # The sweep is one RQ job that rq-scheduler queues again and again under this id.
 SWEEP_ID: Final = "sweep"
 

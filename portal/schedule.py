@@ -21,6 +21,7 @@ from rq_scheduler import Scheduler
 
 from portal.config import Settings
 from portal.queue import (
+    ALERTS,
     BACKGROUND,
     DELIVERIES,
     EXPIRE_RESERVATIONS,
@@ -63,6 +64,8 @@ def table(settings: Settings) -> tuple[Entry, ...]:
         Entry("expire-reservations", 60, EXPIRE_RESERVATIONS, BACKGROUND),
         Entry("prune", 60 * 60, PRUNE, BACKGROUND),
         Entry("notices", 60, NOTICES, BACKGROUND),
+        # Asks each minute whether the time of day has come: local times of day are ours.
+        Entry("alerts", 60, ALERTS, BACKGROUND),
     )
 
 

@@ -1,6 +1,7 @@
 """Every table family, so that importing the package registers all of them."""
 
 from portal.models import (
+    alerts,
     assets,
     batches,
     deliveries,
@@ -16,6 +17,7 @@ from portal.models import (
 )
 
 __all__ = [
+    "alerts",
     "assets",
     "batches",
     "deliveries",

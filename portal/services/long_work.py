@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from portal.services import batches, bulk, importing
+from portal.services import alert_runs, batches, bulk, importing
 from portal.services.tasks import Kind
 
 _ALL: Final[tuple[Kind, ...]] = (
@@ -11,6 +11,7 @@ _ALL: Final[tuple[Kind, ...]] = (
     importing.IMPORT,
     bulk.BULK,
     batches.KIND,
+    alert_runs.KIND,
 )
 
 KINDS: Final[Mapping[str, Kind]] = {kind.name: kind for kind in _ALL}

@@ -31,6 +31,9 @@ PERMISSIONS: Final[dict[str, frozenset[Role]]] = {
     "deliveries.stop": frozenset({Role.ADMIN, Role.SUPPORT}),
     # … and for each task what its kind asks for.
     "tasks.read": EVERYONE,
+    "alerts.read": EVERYONE,
+    "alerts.acknowledge": MANAGERS,
+    "alerts.settings": ADMIN,
     "people.manage": ADMIN,
     "audit.read": ADMIN,
     "system.read": ADMIN,

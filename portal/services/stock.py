@@ -19,6 +19,7 @@ from portal.services.keyset import newest_first
 from portal.services.legality import Action
 from portal.services.permissions import Actor
 from portal.services.refusals import Refusal
+from portal.services.stock_moves import as_told
 from portal.services.transition import Change, Moved
 
 MOST: Final = 1_000_000_000
@@ -81,17 +82,6 @@ def moves(asset_id: int, cursor: str | None = None) -> Page[StockMove]:
     """One page of the asset's moves, the newest first."""
     wanted = select(StockMove).where(StockMove.asset_id == asset_id)
     return newest_first(wanted, StockMove.id, cursor)
-
-
-def as_told(move: StockMove) -> dict[str, Any]:
-    """A move as receivers get it."""
-    return {
-        "id": move.id,
-        "type": move.kind,
-        "delta": move.delta,
-        "balance_after": move.balance_after,
-        "moved_at": move.at,
-    }
 
 
 def _perform(

@@ -1,6 +1,6 @@
 """An asset's timeline: what was done with it, by whom, when; the newest first."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -8,18 +8,20 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from portal.delivery.event_names import EventName
 from portal.lib.paging import Page
 from portal.models.assets import Activity
 from portal.services.keyset import newest_first
 from portal.services.legality import Action
 from portal.services.permissions import Actor
+from portal.services.unit import session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """What one line of the timeline says beyond who and when."""
 
-    action: Action
+    action: Action | EventName
     status_from: str | None
     status_to: str | None
     changes: Mapping[str, Any]
@@ -50,3 +52,9 @@ def timeline(asset_id: int, cursor: str | None = None) -> Page[Activity]:
     """One page of the asset's timeline."""
     wanted = select(Activity).where(Activity.asset_id == asset_id)
     return newest_first(wanted, Activity.id, cursor)
+
+
+def latest(asset_id: int, count: int) -> Sequence[Activity]:
+    """The newest few lines."""
+    wanted = select(Activity).where(Activity.asset_id == asset_id)
+    return session().scalars(wanted.order_by(Activity.id.desc()).limit(count)).all()

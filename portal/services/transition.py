@@ -14,7 +14,7 @@ from portal.delivery import payload
 from portal.delivery.payload import AssetSnapshot, event_data
 from portal.lib.clock import utcnow
 from portal.models.assets import Asset
-from portal.services import audit, timeline
+from portal.services import alert_watch, audit, timeline
 from portal.services.legality import RULES, Action
 from portal.services.obstacles import why_not
 from portal.services.outbox import Happening, publish
@@ -152,6 +152,7 @@ def _conclude(
     )
     timeline.write(current, actor, asset.id, asset.updated_at, entry)
     _audit(current, actor, asset, change.action, differences)
+    alert_watch.after_change(current, asset, before)
 
 
 def _publish(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from portal.delivery.event_names import EventName
 from portal.services.legality import Action
 
 # The words, and the colour of the dot.
@@ -37,6 +38,10 @@ DONE: Final[Mapping[str, tuple[str, str]]] = {
     Action.RECEIVE_STOCK: ("Stock received", "success"),
     Action.ISSUE_STOCK: ("Stock issued", "info"),
     Action.ADJUST_STOCK: ("Stock counted", "info"),
+    EventName.WARRANTY_EXPIRING: ("Alert: the warranty ends soon", "warning"),
+    EventName.MAINTENANCE_DUE: ("Alert: maintenance is due", "warning"),
+    EventName.CHECKOUT_OVERDUE: ("Alert: not returned in time", "danger"),
+    EventName.LOW_STOCK: ("Alert: low stock", "warning"),
 }
 
 # What no form changes; the fields that forms change are named as on the form.

@@ -5,6 +5,14 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
+from portal.delivery.alert_details import (
+    AlertFacts,
+    CheckoutOverdue,
+    LowStock,
+    MaintenanceDue,
+    WarrantyExpiring,
+    alerted,
+)
 from portal.delivery.event_names import EventName
 from portal.delivery.facts import plain
 from portal.delivery.holding_details import ClosedAssignment, StaffRef
@@ -26,12 +34,12 @@ from portal.delivery.samples.assets import (
 )
 
 
-def _alert(asset: AssetSnapshot, **details: object) -> Sample:
+def _alert(asset: AssetSnapshot, facts: AlertFacts) -> Sample:
     moved = (asset.status, asset.status)
     return Sample(
         asset=asset,
         moved=moved,
-        details={"alert_id": 41, **details},
+        details=alerted(41, facts),
         actor=THE_CLOCK,
         origin=Origin.CRON,
     )
@@ -112,37 +120,45 @@ _ENDS: Final = {
 _ALERTS: Final = {
     EventName.WARRANTY_EXPIRING: _alert(
         LAPTOP,
-        warranty_expires=LAPTOP.warranty_expires,
-        days_left=22,
-        threshold_days=30,
-        supplier=LAPTOP.supplier,
-        holder=None,
+        WarrantyExpiring(
+            warranty_expires=date(2025, 2, 26),
+            days_left=22,
+            threshold_days=30,
+            supplier=LAPTOP.supplier,
+            holder=None,
+        ),
     ),
     EventName.MAINTENANCE_DUE: _alert(
         LAPTOP,
-        **MAINTENANCE,
-        days_left=6,
-        overdue=False,
-        threshold_days=7,
-        assignee=TECHNICIAN,
+        MaintenanceDue(
+            **MAINTENANCE,
+            days_left=6,
+            overdue=False,
+            threshold_days=7,
+            assignee=TECHNICIAN,
+        ),
     ),
     EventName.CHECKOUT_OVERDUE: _alert(
         laptop("checked_out", NOW - timedelta(days=3)),
-        checkout_id=32,
-        staff=MARIA,
-        checked_out_at=BEFORE,
-        due_at=NOW - timedelta(days=3),
-        days_overdue=3,
-        reminder_no=1,
+        CheckoutOverdue(
+            checkout_id=32,
+            staff=StaffRef(**MARIA),
+            checked_out_at=BEFORE,
+            due_at=NOW - timedelta(days=3),
+            days_overdue=3,
+            reminder_no=1,
+        ),
     ),
     EventName.LOW_STOCK: _alert(
         TONER,
-        quantity=3,
-        min_quantity=5,
-        unit="piece",
-        shortfall=2,
-        location=STORE,
-        last_move={"id": 90, "type": "issue", "delta": -4, "balance_after": 3, "moved_at": NOW},
+        LowStock(
+            quantity=3,
+            min_quantity=5,
+            unit="piece",
+            shortfall=2,
+            location=STORE,
+            last_move={"id": 90, "type": "issue", "delta": -4, "balance_after": 3, "moved_at": NOW},
+        ),
     ),
 }
 

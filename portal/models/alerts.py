@@ -1,0 +1,134 @@
+"""Alerts: what time brought about and was told of, how people want it, and when we looked."""
+
+import uuid
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any, Final
+
+from sqlalchemy import ForeignKey, Index, String, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from portal.extensions import Base, Big
+from portal.lib.clock import utcnow
+from portal.lib.ids import public_id
+from portal.models.assets import Asset
+
+
+class RunKind(StrEnum):
+    """What began a run: the time of day, or a person."""
+
+    SCHEDULED = "scheduled"
+    MANUAL = "manual"
+
+
+class RunOutcome(StrEnum):
+    """How a run ended. `ASKED`: nothing was sent, because a person has to decide first."""
+
+    DONE = "done"
+    ASKED = "asked"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+class FirstAnswer(StrEnum):
+    """What became of all that was due before the first run."""
+
+    SEND = "send"
+    MARK = "mark"
+    NOTHING = "nothing"
+
+
+# The predicate of the partial index.
+IS_STANDING: Final = "resolved_at IS NULL"
+
+
+class Alert(Base):
+    """One line of the ledger: an alert that fired, once for each `dedupe_key`.
+
+    `matter` is the key without the number of a reminder: what has to pass for it to be over.
+    `details` are its event's own keys, in their form on the wire. `is_sent` False: it was marked
+    as already sent, and has no event. `resolved_at`: the matter has passed, or a later reminder
+    stands for it.
+    """
+
+    __tablename__ = "alerts"
+
+    id: Mapped[Big] = mapped_column(primary_key=True)
+    public_id: Mapped[uuid.UUID] = mapped_column(default=public_id, unique=True)
+    event: Mapped[str] = mapped_column(String(40))
+    asset_id: Mapped[int] = mapped_column(ForeignKey("assets.id"))
+    maintenance_id: Mapped[int | None]
+    assignment_id: Mapped[int | None]
+    matter: Mapped[str] = mapped_column(String(100))
+    dedupe_key: Mapped[str] = mapped_column(String(120), unique=True)
+    event_id: Mapped[Big | None] = mapped_column(ForeignKey("events.id", ondelete="SET NULL"))
+    fired_at: Mapped[datetime] = mapped_column(default=utcnow)
+    is_sent: Mapped[bool] = mapped_column(default=True)
+    details: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    resolved_at: Mapped[datetime | None]
+    acknowledged_at: Mapped[datetime | None]
+    acknowledged_by_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    acknowledged_by: Mapped[str | None] = mapped_column(String(120))
+
+    asset: Mapped[Asset] = relationship()
+
+    __table_args__ = (
+        Index("ix_alerts_asset_id_id", "asset_id", "id"),
+        Index("ix_alerts_event_id", "event_id"),
+        Index("ix_alerts_by_event", "event", "id"),
+        Index(
+            "ix_alerts_standing",
+            "asset_id",
+            "id",
+            sqlite_where=text(IS_STANDING),
+            postgresql_where=text(IS_STANDING),
+        ),
+        {"sqlite_autoincrement": True},
+    )
+
+
+class AlertSettings(Base):
+    """How the organisation wants its alerts: one row, made by the first change.
+
+    `time_of_day` is "HH:MM" in the portal's time zone. `first_answer*`: what was decided about
+    everything that was due before the first run; None until then.
+    """
+
+    __tablename__ = "alert_settings"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    warranty_on: Mapped[bool]
+    warranty_days: Mapped[int]
+    maintenance_on: Mapped[bool]
+    maintenance_days: Mapped[int]
+    overdue_on: Mapped[bool]
+    repeat_every_days: Mapped[int | None]
+    low_stock_on: Mapped[bool]
+    time_of_day: Mapped[str] = mapped_column(String(5))
+    first_answer: Mapped[str | None] = mapped_column(String(8))
+    first_answer_at: Mapped[datetime | None]
+    version: Mapped[int] = mapped_column(default=1)
+
+
+class AlertRun(Base):
+    """One look for what has become due. `slot`: the day whose scheduled run this is.
+
+    `counts`: how many fired, by event. `waiting`: how many would have, while nobody has decided.
+    `outcome` None: still at work. `task_public_id`: the piece of long work that does it.
+    """
+
+    __tablename__ = "alert_runs"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(String(10))
+    slot: Mapped[date | None] = mapped_column(unique=True)
+    started_at: Mapped[datetime] = mapped_column(default=utcnow)
+    finished_at: Mapped[datetime | None]
+    outcome: Mapped[str | None] = mapped_column(String(8))
+    is_marking: Mapped[bool] = mapped_column(default=False)
+    counts: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    waiting: Mapped[int] = mapped_column(default=0)
+    task_public_id: Mapped[uuid.UUID | None]
+    actor_name: Mapped[str] = mapped_column(String(120))
+
+    __table_args__ = ({"sqlite_autoincrement": True},)

@@ -1,0 +1,210 @@
+"""Alerts: begin a run, by the clock or by hand; preview it; answer the first question."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from portal.delivery.event_names import EventName
+from portal.lib.clock import utcnow
+from portal.models.alerts import Alert, AlertRun, FirstAnswer, RunKind, RunOutcome
+from portal.models.assets import Asset
+from portal.services import alert_ledger, alert_runs, alert_settings, alert_sources, audit
+from portal.services.alert_clock import last_slot
+from portal.services.alert_rules import Moment
+from portal.services.alert_sources import BY_EVENT, Scanned, Source
+from portal.services.permissions import SYSTEM, Actor, require
+from portal.services.refusals import NotFound, Refusal
+from portal.services.unit import session, writing
+
+COUNTED_TO: Final = 10_000
+SHOWN: Final = 100
+TARGET: Final = ("alert_settings", alert_settings.ONE_ROW, "Alerts")
+
+
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """An alert that a run would send. `details` as in the ledger."""
+
+    event: EventName
+    asset_id: int
+    asset_tag: str
+    asset_name: str
+    details: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a run would send: how many by event, up to `COUNTED_TO`, and the first of them."""
+
+    counts: Mapping[EventName, int]
+    first: list[Coming]
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return sum(self.counts.values())
+
+    @property
+    def is_capped(self) -> bool:
+        """Whether we stopped counting, so that there are more."""
+        return self.total >= COUNTED_TO
+
+
+def preview(now: datetime, shown: int = SHOWN) -> Preview:
+    """What a run at `now` would send. Reads only, chunk by chunk."""
+    moment = alert_settings.moment(now)
+    counts: dict[EventName, int] = {}
+    first: list[Coming] = []
+    for source, scanned in alert_sources.chunks(session(), moment):
+        due = alert_ledger.due(session(), scanned)
+        if due:
+            counts[source.event] = counts.get(source.event, 0) + len(due)
+            first += _coming(source, moment, due[: shown - len(first)])
+        session().rollback()
+        if sum(counts.values()) >= COUNTED_TO:
+            break
+    return Preview(counts, first)
+
+
+def has_due(now: datetime) -> bool:
+    """Whether a run at `now` would send anything."""
+    moment = alert_settings.moment(now)
+    return any(
+        alert_ledger.due(session(), scanned)
+        for _, scanned in alert_sources.chunks(session(), moment)
+    )
+
+
+def start_due(now: datetime) -> bool:
+    """Begin the daily run if its time has come; may be asked as often as one likes.
+
+    Missed days are caught up with by one run. Before the first answer it sends nothing, and says
+    how many wait; where nothing waits, there is nothing to ask.
+    """
+    stored = alert_settings.read()
+    slot = last_slot(now, stored.rules.at, alert_settings.zone())
+    if _has_begun(slot.day) or alert_runs.is_under_way(session()):
+        return False
+    waiting = 0 if stored.is_answered else preview(now, 0).total
+    with writing() as current:
+        run = alert_runs.enter(current, SYSTEM, RunKind.SCHEDULED, slot=slot.day)
+        if run is None:
+            return False
+        if waiting:
+            run.waiting = waiting
+            alert_runs.finish(run, RunOutcome.ASKED)
+        elif stored.is_answered:
+            alert_runs.have_done(current, SYSTEM, run)
+        else:
+            _nothing_to_ask(current, SYSTEM, run)
+        return True
+
+
+def request_run(actor: Actor) -> UUID:
+    """Run now; the public id of the task that does it, also when one is at work already."""
+    now = utcnow()
+    if not alert_settings.read().is_answered and has_due(now):
+        raise Refusal("Decide first what becomes of the alerts that are due already.")
+    with writing() as current:
+        require(current, actor, "alerts.settings")
+        alert_settings.locked(current)
+        under_way = alert_runs.task_under_way(current)
+        return under_way or _start(current, actor, "alerts.run")
+
+
+def answer_first(actor: Actor, *, send: bool) -> UUID:
+    """Decide about everything that was due before the first run; the task that carries it out."""
+    given = FirstAnswer.SEND if send else FirstAnswer.MARK
+    with writing() as current:
+        require(current, actor, "alerts.settings")
+        if not alert_settings.answer(current, actor, given):
+            raise Refusal("This has been decided already.")
+        return _start(current, actor, "alerts.run" if send else "alerts.marked")
+
+
+def mark_as_sent(actor: Actor) -> UUID:
+    """Enter what is due now into the ledger without telling anybody; the task that does it."""
+    with writing() as current:
+        require(current, actor, "alerts.settings")
+        alert_settings.answer(current, actor, FirstAnswer.MARK)
+        return _start(current, actor, "alerts.marked")
+
+
+def run(kind: RunKind, now: datetime | None = None) -> Mapping[str, int]:
+    """A whole run, here and now; how many alerts fired, by event. For commands."""
+    return alert_runs.do(kind, now or utcnow())
+
+
+def acknowledge(actor: Actor, public_id: UUID) -> bool:
+    """Somebody looks after it; False when somebody did already. Raises `NotFound`."""
+    with writing() as current:
+        user = require(current, actor, "alerts.acknowledge")
+        wanted = select(Alert).where(Alert.public_id == public_id).with_for_update()
+        alert = current.scalars(wanted.execution_options(populate_existing=True)).one_or_none()
+        if alert is None:
+            raise NotFound("There is no such alert.")
+        if alert.acknowledged_at is not None:
+            return False
+        alert.acknowledged_at = utcnow()
+        alert.acknowledged_by_id = user.id if user else None
+        alert.acknowledged_by = actor.name
+        name = f"{alert.event} {alert.asset.asset_tag}"
+        audit.record(current, actor, "alert.acknowledged", target=("alert", public_id, name))
+        return True
+
+
+def _has_begun(day: Any) -> bool:
+    return session().scalar(select(AlertRun.id).where(AlertRun.slot == day)) is not None
+
+
+def _nothing_to_ask(current: Session, actor: Actor, run: AlertRun) -> None:
+    """The first run found nothing: from now on what becomes due is sent. On an empty register
+    nobody has begun to work yet, so the question stays open for what will be brought in."""
+    if current.scalar(select(Asset.id).where(Asset.deleted_at.is_(None)).limit(1)) is not None:
+        alert_settings.answer(current, actor, FirstAnswer.NOTHING)
+    alert_runs.finish(run, RunOutcome.DONE)
+
+
+def _start(current: Session, actor: Actor, action: str) -> UUID:
+    is_marking = action == "alerts.marked"
+    run = alert_runs.enter(current, actor, RunKind.MANUAL, is_marking=is_marking)
+    if run is None:
+        raise RuntimeError("A run without a slot was taken for another")
+    audit.record(current, actor, action, target=TARGET)
+    return alert_runs.have_done(current, actor, run)
+
+
+def _coming(source: Source, moment: Moment, things: list[int]) -> list[Coming]:
+    return [each for thing_id in things for each in _one_coming(source, moment, thing_id)]
+
+
+def _one_coming(source: Source, moment: Moment, thing_id: int) -> list[Coming]:
+    current = session()
+    asset_id = source.asset_of(current, thing_id)
+    asset = current.get(Asset, asset_id) if asset_id else None
+    found = source.judge(current, moment, asset, thing_id) if asset else None
+    if asset is None or found is None:
+        return []
+    details = alert_ledger.details_of(found.facts)
+    return [Coming(source.event, asset.id, asset.asset_tag, asset.name, details)]
+
+
+__all__ = [
+    "BY_EVENT",
+    "Coming",
+    "Preview",
+    "Scanned",
+    "acknowledge",
+    "answer_first",
+    "has_due",
+    "mark_as_sent",
+    "preview",
+    "request_run",
+    "run",
+    "start_due",
+]

@@ -1,0 +1,78 @@
+"""What the tests of alerts share: a register in which things are due, and what was told of it."""
+
+import json
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select, update
+
+from jobs import tasks as job
+from portal.lib.clock import utcnow
+from portal.models.alerts import Alert, FirstAnswer
+from portal.models.deliveries import Event
+from portal.models.holdings import Assignment
+from portal.services import alert_settings, holdings
+from portal.services.long_work import KINDS
+from portal.services.permissions import SYSTEM
+from portal.services.told_times import today
+from portal.services.unit import session, writing
+from tests.factories import make_asset, make_staff
+from tests.services.planning import make_maintenance
+
+
+def decided() -> None:
+    """The first question is out of the way."""
+    with writing() as current:
+        alert_settings.answer(current, SYSTEM, FirstAnswer.NOTHING)
+
+
+def with_warranty(days: int, **values: Any) -> int:
+    """An asset whose warranty ends in so many days."""
+    return make_asset(warranty_expires=today() + timedelta(days=days), **values)
+
+
+def with_maintenance(days: int) -> int:
+    """An asset with work that is due in so many days."""
+    asset_id = make_asset()
+    make_maintenance(asset_id, due_on=today() + timedelta(days=days))
+    return asset_id
+
+
+def lent(hours_late: float) -> int:
+    """An asset that should have come back so many hours ago."""
+    asset_id = make_asset()
+    due_at = utcnow() + timedelta(hours=1)
+    holdings.check_out(SYSTEM, asset_id, staff_id=make_staff(), due_at=due_at)
+    late = utcnow() - timedelta(hours=hours_late)
+    with writing() as current:
+        times = {"due_at": late, "started_at": late - timedelta(days=2)}
+        current.execute(update(Assignment).where(Assignment.asset_id == asset_id).values(times))
+    return asset_id
+
+
+def work(seconds: float = 20.0) -> None:
+    """What the background worker does."""
+    job.work(KINDS, seconds)
+
+
+def fired() -> list[tuple[str, int]]:
+    """Every alert event so far: its name, and its asset."""
+    return [(body["event"], body["asset_id"]) for body in bodies()]
+
+
+def bodies() -> list[dict[str, Any]]:
+    """What receivers were told by alerts, the oldest first."""
+    session().rollback()
+    wanted = select(Event.body).where(Event.event.startswith("alert.")).order_by(Event.id)
+    return [json.loads(body) for body in session().scalars(wanted)]
+
+
+def ledger() -> list[Alert]:
+    """All lines, the oldest first."""
+    session().rollback()
+    return list(session().scalars(select(Alert).order_by(Alert.id)))
+
+
+def in_days(days: float) -> datetime:
+    """The clock, moved on."""
+    return utcnow() + timedelta(days=days)
