@@ -63,8 +63,10 @@ def pretty(body: bytes) -> str:
     """The body with one value a line; as it is when it is no JSON."""
     try:
         text = json.dumps(json.loads(body), indent=2, ensure_ascii=False)
-    except ValueError:
+    except (ValueError, RecursionError):
         text = body.decode(errors="replace")
+    # Half of a surrogate pair is good JSON, and no text that can be sent to a browser.
+    text = text.encode(errors="replace").decode()
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}\n… (the file has all of it)"
 
 

@@ -61,6 +61,20 @@ PROCESS: Final[Mapping[str, Tag]] = {
     "never": Tag("Never started", "question-circle-fill", "warning"),
 }
 
+ALERT: Final[Mapping[str, Tag]] = {
+    "open": Tag("To be looked after", "bell", "warning"),
+    "acknowledged": Tag("Acknowledged", "check-lg", "info"),
+    "over": Tag("Over", "check-circle-fill", "success"),
+}
+
+ALERT_RUN: Final[Mapping[str, Tag]] = {
+    "working": Tag("At work", "arrow-repeat", "info"),
+    "done": Tag("Finished", "check-circle-fill", "success"),
+    "asked": Tag("Waits for you", "question-circle-fill", "warning"),
+    "stopped": Tag("Stopped", "slash-circle", "neutral"),
+    "failed": Tag("Failed", "x-octagon-fill", "danger"),
+}
+
 RESERVATION: Final[Mapping[str, Tag]] = {
     "pending": Tag("To be decided", "hourglass-split", "warning"),
     "approved": Tag("Approved", "calendar-check", "success"),
@@ -76,6 +90,17 @@ MAINTENANCE: Final[Mapping[str, Tag]] = {
     "completed": Tag("Completed", "check-circle-fill", "success"),
     "cancelled": Tag("Cancelled", "slash-circle", "neutral"),
 }
+
+SIGNATURE: Final[Mapping[str, Tag]] = {
+    "good": Tag("Signature is good", "shield-check", "success"),
+    "wrong": Tag("Signature is wrong", "shield-exclamation", "danger"),
+    "missing": Tag("Not signed", "shield-slash", "warning"),
+}
+
+
+def signature_tag(verdict: str) -> Tag:
+    """The tag of a signature in the built-in inbox: good, wrong or missing."""
+    return SIGNATURE[verdict]
 
 
 def delivery_tag(status: str) -> Tag:

@@ -1,12 +1,13 @@
 """Making, changing and deleting a webhook, and the one time its new secret is shown."""
 
+from typing import Final
 from uuid import UUID
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 
 from portal.delivery.events import GROUPS
 from portal.services import webhook_reads, webhook_secrets, webhooks
-from portal.services.refusals import Stale
+from portal.services.refusals import Refusal, Stale
 from portal.services.unit import once_only
 from portal.services.webhook_reads import Shown
 from portal.services.webhook_rows import TARGET
@@ -20,6 +21,11 @@ from portal.web.webhook_words import held_count
 from portal.web.webhooks import WEBHOOK, Answer, delivery_path
 
 Saved = tuple[UUID, UUID | None]  # the webhook, and the test that was asked for
+
+NOT_EDITED: Final = (
+    "The built-in inbox hears of every event, and there is nothing to change. "
+    "For a system of your own, add a webhook."
+)
 
 blueprint = Blueprint("webhook_forms", __name__, url_prefix="/settings/webhooks")
 
@@ -44,6 +50,8 @@ def new() -> Answer:
 def edit(public_id: UUID) -> Answer:
     """Change a webhook; replacing or removing its secret asks first."""
     webhook = webhook_reads.show(public_id)
+    if webhook.is_inbox:
+        raise Refusal(NOT_EDITED)
     form = EditWebhookForm() if request.method == "POST" else _filled(webhook)
     form.stored_names = frozenset(name.lower() for name in webhook.header_names)
     stays = goes_on_editing() or _changes_rows(form)

@@ -30,6 +30,7 @@ from portal.web.webhook_words import (
 Answer = Response | str | tuple[str, int]
 WEBHOOK: Final = "/<uuid:public_id>"
 LATEST: Final = 10
+EXAMPLE: Final = "https://your-system.example.com/webhooks"
 
 blueprint = Blueprint("webhooks", __name__, url_prefix="/settings/webhooks")
 
@@ -88,7 +89,7 @@ def receiver(public_id: UUID) -> Answer:
         webhook=webhook,
         places=page_tabs(webhook, "webhooks.receiver"),
         new_once=new_once,
-        snippets=snippets(webhook.url),
+        snippets=snippets(EXAMPLE if webhook.is_inbox else webhook.url),
         timeout=settings().webhook_timeout,
     )
 

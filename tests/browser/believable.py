@@ -18,6 +18,7 @@ from portal.services import (
     batches,
     bulk,
     importing,
+    inbox,
     invitations,
     maintaining,
     named_lists,
@@ -28,6 +29,7 @@ from portal.services import (
     webhooks,
 )
 from portal.services.batch_choice import Choice
+from portal.services.inbox_address import token_of
 from portal.services.legality import Action
 from portal.services.permissions import Actor
 from portal.services.planning_rules import PlanValues, ReservationValues, WorkValues
@@ -114,6 +116,7 @@ def fill(by: Person) -> Filled:
     many = bulk.start(by.actor, Action.CHECK_IN, ids, {})
     hooks = _webhooks(by.actor)
     made = [_delivery(hooks, ids, Line(*each)) for each in reversed(LOG)]
+    _inbox(by.actor)
     colleague = make_user(Role.SUPPORT, name="Ben Novak", email="ben.novak@example.com")
     return Filled(
         assets=ids[0],
@@ -194,6 +197,13 @@ def _listed(kind: named_lists.NamedList, by: Actor, name: str) -> int:
         return known[name]
     row_id: int = named_lists.find(kind, named_lists.create(kind, by, name)).id
     return row_id
+
+
+def _inbox(by: Actor) -> None:
+    """The built-in inbox, with a message that nobody signed."""
+    token, body = token_of(inbox.open_inbox(by)), sample_body(LIFE[0], test=True)
+    headers = [("Content-Type", "application/json"), ("X-Asset-Webhook-Event", LIFE[0])]
+    assert inbox.receive(token, headers, body)
 
 
 def _webhooks(by: Actor) -> dict[str, Hook]:

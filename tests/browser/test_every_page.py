@@ -33,6 +33,7 @@ NO_PAGE = {
     "deliveries.body": "a download",
     "batches.live": "a part of batches.show, as JSON",
     "tasks.live": "a part of tasks.show, as JSON",
+    "inbox.live": "a part of inbox.index, as JSON",
     "deliveries.live": "a part of deliveries.show, as JSON",
 }
 # Blueprints that answer machines, and the bare minimum at that.

@@ -1,0 +1,68 @@
+"""Try it without a receiver: one click, a test, a change, and each arrives before one's eyes."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+import pytest
+from flask import Flask
+from playwright.sync_api import Page, expect
+
+from jobs.deliver import deliver_due
+from tests.browser.a11y import check_page
+from tests.browser.serving import served
+from tests.browser.test_webhooks import sign_in
+from tests.factories import publish
+
+pytestmark = pytest.mark.parametrize(
+    "database_kind", [pytest.param("sqlite", id="sqlite")], indirect=True, scope="session"
+)
+
+
+@pytest.fixture
+def portal(app: Flask) -> Iterator[str]:
+    """The portal as in production: it may send to no private address, its own least of all."""
+    before = app.extensions["settings"]
+    with served(app) as url:
+        app.extensions["settings"] = replace(
+            before,
+            inbox_origin=url,
+            port=urlsplit(url).port,
+            webhook_allowed_networks=(),
+        )
+        yield url
+    app.extensions["settings"] = before
+
+
+def test_a_newcomer_sees_the_whole_thing_work(page: Page, app: Flask, portal: str) -> None:
+    sign_in(page, app, portal)
+    page.goto(f"{portal}/settings/webhooks")
+    page.get_by_role("button", name="Try it without a receiver").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Built-in inbox")
+    expect(page.get_by_text("No message has arrived yet.")).to_be_visible()
+    check_page(page, "inbox without messages")
+    page.get_by_role("button", name="Send a test").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Built-in inbox")
+    deliver_due()
+    message = page.locator(".inbox-message").first
+    expect(message.get_by_text("Signature is good")).to_be_visible()
+    expect(message.get_by_text("Test", exact=True)).to_be_visible()
+    publish(note="a change")
+    deliver_due()
+    expect(page.get_by_text("2 messages have arrived in the last 24 hours.").first).to_be_visible()
+    expect(message.get_by_text("AST-00007 Projector").first).to_be_visible()
+    check_page(page, "inbox with messages")
+    message.get_by_role("link", name="How it was sent").click()
+    expect(page.locator(".state .tag")).to_have_text("Delivered")
+    expect(page.get_by_role("main")).to_contain_text("The built-in inbox has it.")
+    expect(page.get_by_role("main")).to_contain_text("/inbox/••••")
+
+
+def test_it_works_without_scripts(plain_page: Page, app: Flask, portal: str) -> None:
+    sign_in(plain_page, app, portal)
+    plain_page.goto(f"{portal}/inbox")
+    plain_page.get_by_role("button", name="Try it without a receiver").click()
+    plain_page.get_by_role("button", name="Send a test").click()
+    deliver_due()
+    plain_page.get_by_role("link", name="Refresh this page").click()
+    expect(plain_page.get_by_text("Signature is good")).to_be_visible()
