@@ -10,30 +10,43 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Exists,
+    Integer,
     ScalarSelect,
     Select,
+    TextualSelect,
     and_,
     bindparam,
     case,
+    column,
     exists,
     func,
     literal_column,
     or_,
     select,
+    text,
 )
 from sqlalchemy.orm import aliased
 
 from portal.database import AnyRow, UtcDateTime, database_now
 from portal.extensions import settings
-from portal.models.deliveries import Delivery, Priority, has_no_live_lease, is_open
+from portal.models.deliveries import IS_OPEN, Delivery, Priority, has_no_live_lease, is_open
 from portal.models.webhooks import Webhook, WebhookState
+from portal.services.rowset import as_json, given_ids
 from portal.services.unit import session
 
 TEST_PLACES: Final = 1
 
 # What the statements below are given when they run.
 NOW: Final[Any] = bindparam("now", type_=UtcDateTime())
-IDS: Final[Any] = bindparam("ids", expanding=True)
+
+# A skip scan. SQLite's planner would rather look at every open row for each step of it, and its
+# cost would grow with the backlog, so it is told which index to take.
+WALK: Final = """WITH RECURSIVE walk(id) AS (
+  SELECT min(webhook_id) FROM deliveries {by} WHERE {open}
+  UNION ALL
+  SELECT (SELECT min(webhook_id) FROM deliveries {by} WHERE {open} AND webhook_id > walk.id)
+  FROM walk WHERE walk.id IS NOT NULL)
+SELECT id FROM walk WHERE id IS NOT NULL"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +76,14 @@ def find_wanted(
 
     Exact once the webhooks' rows are locked.
     """
+    dialect = connection.dialect.name
     if among is None:
-        rows = connection.execute(_due_by_webhook(), {"now": now}).all()
+        found = connection.execute(_due_by_webhook(dialect), {"now": now})
     else:
-        rows = connection.execute(_due_among(), {"now": now, "ids": list(among)}).all()
-    leases = live_leases(connection, [row.id for row in rows], now)
+        found = connection.execute(_due_among(dialect), {"now": now, "ids": as_json(among)})
+    # Asking for what is due in a WHERE as well would have the database find it out twice.
+    rows = [row for row in found if row.due_0 or row.due_1 or row.due_2 or row.due_3]
+    leases = live_leases(connection, [row.id for row in rows], now) if rows else {}
     wanted = [_free_places(row, *leases.get(row.id, (0, 0))) for row in rows]
     return [each for each in wanted if each.test_places or each.places]
 
@@ -90,13 +106,14 @@ def live_leases(
     connection: Connection, webhook_ids: Iterable[int], now: datetime
 ) -> dict[int, tuple[int, int]]:
     """How many deliveries of each webhook are being sent: (tests, others)."""
-    found = connection.execute(_leases(), {"ids": list(webhook_ids), "now": now})
+    values = {"ids": as_json(webhook_ids), "now": now}
+    found = connection.execute(_leases(connection.dialect.name), values)
     return {row[0]: (row[1], row[2]) for row in found}
 
 
 # Statements are built once: building one costs more than running it.
 @cache
-def _leases() -> Select[int, Any, Any]:
+def _leases(dialect: str) -> Select[int, Any, Any]:
     is_test = Delivery.priority == literal_column(str(int(Priority.TEST)))
     return (
         select(
@@ -105,7 +122,7 @@ def _leases() -> Select[int, Any, Any]:
             func.sum(case((is_test, 0), else_=1)),
         )
         .where(
-            Delivery.webhook_id.in_(IDS),
+            Delivery.webhook_id.in_(given_ids(dialect)),
             Delivery.lease_token.is_not(None),
             Delivery.lease_until > NOW,
         )
@@ -114,18 +131,23 @@ def _leases() -> Select[int, Any, Any]:
 
 
 @cache
-def _due_among() -> Select[*tuple[Any, ...]]:
-    return _due_by_webhook().where(Webhook.id.in_(IDS))
+def _due_among(dialect: str) -> Select[*tuple[Any, ...]]:
+    return _due_flags().where(Webhook.id.in_(given_ids(dialect)))
 
 
 @cache
-def _due_by_webhook() -> Select[*tuple[Any, ...]]:
-    """(id, in_order, throttled, due_0 … due_3): webhooks with something due, by priority.
+def _due_by_webhook(dialect: str) -> Select[*tuple[Any, ...]]:
+    """The flags of every webhook with an open row.
 
     Walks from one webhook to the next through the index of open rows: the cost grows with the
     webhooks that have any, never with their backlog.
     """
-    walk = with_open_rows().cte()
+    walk = with_open_rows(dialect).cte()
+    return _due_flags().join(walk, walk.c.id == Webhook.id)
+
+
+def _due_flags() -> Select[*tuple[Any, ...]]:
+    """(id, in_order, throttled, due_0 … due_3): whether something is due, by priority."""
     is_on = and_(Webhook.state == WebhookState.ACTIVE, Webhook.deleted_at.is_(None))
     not_paused = or_(Webhook.not_before.is_(None), Webhook.not_before <= NOW)
     # In order, only the head probes, and at its own due time: the webhook's pause is not asked.
@@ -138,24 +160,23 @@ def _due_by_webhook() -> Select[*tuple[Any, ...]]:
         and_(is_on, not_paused, _is_due(Priority.BULK)),
     ]
     labelled = [each.label(f"due_{number}") for number, each in enumerate(due)]
-    return (
-        select(Webhook.id, Webhook.in_order, Webhook.throttled, *labelled)
-        .join(walk, walk.c.id == Webhook.id)
-        .where(or_(*due))
-    )
+    return select(Webhook.id, Webhook.in_order, Webhook.throttled, *labelled)
 
 
 def head_of(webhook_id: ColumnElement[int] | int) -> ScalarSelect[int]:
     """The oldest open delivery of a webhook, tests and people's own retries apart."""
     head = aliased(Delivery)
+    # Not min(id): for that, SQLite reads every open row of the webhook.
     return (
-        select(func.min(head.id))
+        select(head.id)
         .where(
             head.webhook_id == webhook_id,
             is_open(head.status),
             head.priority != Priority.TEST,
             head.prior_status.is_(None),
         )
+        .order_by(head.id)
+        .limit(1)
         .scalar_subquery()
     )
 
@@ -165,25 +186,25 @@ def _head_is_due() -> Exists:
     return exists().where(Delivery.id == head, Delivery.due_at <= NOW, has_no_live_lease(NOW))
 
 
-def with_open_rows() -> Select[int]:
+def with_open_rows(dialect: str) -> TextualSelect:
     """The ids of the webhooks that have an open delivery, by a skip scan of its index."""
-    first = select(func.min(Delivery.webhook_id).label("id")).where(is_open())
-    walk = first.cte("walk", recursive=True)
-    later = aliased(Delivery)
-    following = (
-        select(func.min(later.webhook_id))
-        .where(is_open(later.status), later.webhook_id > walk.c.id)
-        .scalar_subquery()
-    )
-    walk = walk.union_all(select(following).where(walk.c.id.is_not(None)))
-    return select(walk.c.id).where(walk.c.id.is_not(None))
+    by = "INDEXED BY ix_deliveries_order" if dialect == "sqlite" else ""
+    return text(WALK.format(by=by, open=IS_OPEN)).columns(column("id", Integer()))
 
 
-def _is_due(priority: Priority) -> Exists:
-    return exists().where(
-        Delivery.webhook_id == Webhook.id,
-        is_open(),
-        Delivery.priority == literal_column(str(int(priority))),
-        Delivery.due_at <= NOW,
-        has_no_live_lease(NOW),
+def _is_due(priority: Priority) -> ColumnElement[bool]:
+    # Not EXISTS: for that, PostgreSQL may read all that is due, once for all webhooks. The order
+    # has both databases walk the index and stop at the first.
+    first: Select[Any] = (
+        select(literal_column("1"))
+        .where(
+            Delivery.webhook_id == Webhook.id,
+            is_open(),
+            Delivery.priority == literal_column(str(int(priority))),
+            Delivery.due_at <= NOW,
+            has_no_live_lease(NOW),
+        )
+        .order_by(Delivery.due_at)
+        .limit(1)
     )
+    return first.correlate(Webhook).scalar_subquery().is_not(None)

@@ -85,7 +85,7 @@ def find_unsettled(connection: Connection) -> list[int]:
 
     Reads only.
     """
-    walk = with_open_rows().cte()
+    walk = with_open_rows(connection.dialect.name).cte()
     rows = connection.execute(
         select(Webhook.id)
         .join(walk, walk.c.id == Webhook.id)

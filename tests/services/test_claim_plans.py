@@ -1,0 +1,39 @@
+"""What a claim costs grows with the webhooks that have something to send, never with a backlog."""
+
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import Select, select, text
+from sqlalchemy.dialects import sqlite
+
+from portal.services import dispatch
+from portal.services.unit import session
+
+
+def plan_of(statement: Select[Any]) -> list[str]:
+    """How SQLite goes about it, before it has seen a single row or any statistics."""
+    compiled = statement.compile(dialect=sqlite.dialect(paramstyle="named"))
+    values = dict.fromkeys(compiled.params)
+    rows = session().execute(text(f"EXPLAIN QUERY PLAN {compiled}"), values)
+    return [row.detail for row in rows]
+
+
+@pytest.fixture(autouse=True)
+def on_sqlite(app: Flask) -> None:
+    """PostgreSQL's plans depend on its statistics; both run the same statements."""
+    if session().connection().dialect.name != "sqlite":
+        pytest.skip("the plans of SQLite alone are the same every time")
+
+
+def test_looking_for_due_webhooks_walks_the_index_of_open_rows() -> None:
+    plan = plan_of(dispatch._due_by_webhook("sqlite"))
+    reads = [step for step in plan if " deliveries" in step and "PRIMARY KEY" not in step]
+    assert reads
+    assert all("ix_deliveries_order" in step or "ix_deliveries_due" in step for step in reads)
+
+
+def test_the_head_of_a_queue_is_the_first_entry_of_its_index() -> None:
+    plan = plan_of(select(dispatch.head_of(1)))
+    assert any("ix_deliveries_order (webhook_id=?)" in step for step in plan)
+    assert not any("TEMP B-TREE" in step for step in plan)
