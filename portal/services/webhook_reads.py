@@ -1,6 +1,5 @@
 """What the pages show of webhooks: never a secret, never a header value."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -8,19 +7,18 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Row, Select, func, select
-from sqlalchemy.orm import Session
 
 from portal.database import database_now
 from portal.delivery.address import host_of
 from portal.delivery.health import needs_attention
 from portal.lib.clock import utcnow
-from portal.models.deliveries import Delivery, Priority, is_open
+from portal.models.deliveries import Delivery, is_open
 from portal.models.people import User
 from portal.models.records import AuditEntry
 from portal.models.webhooks import Webhook, WebhookEvent, WebhookKind, WebhookState
 from portal.services.inbox_address import shown_url
-from portal.services.log_filter import ShownStatus, shown_status
 from portal.services.unit import session
+from portal.services.webhook_glance import Latest, latest_of, next_try, youngest
 from portal.services.webhook_rows import COUNTED, TARGET, count_held, find_webhook
 from portal.services.webhook_secrets import old_secret, stored_headers
 from portal.services.webhook_values import EVENT_VALUES
@@ -35,15 +33,6 @@ class Standing(StrEnum):
     ACTIVE = "active"
     OFF = "off"
     ATTENTION = "attention"
-
-
-@dataclass(frozen=True, slots=True)
-class Latest:
-    """The youngest real delivery of a webhook, briefly."""
-
-    public_id: UUID
-    status: ShownStatus
-    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +95,7 @@ def list_webhooks() -> list[Listed]:
     current = session()
     now = database_now(current.connection())
     rows = current.execute(_listing()).all()
-    latest = _latest(current, [row.last_id for row in rows if row.last_id], now)
+    latest = latest_of(current, [row.last_id for row in rows if row.last_id], now)
     return [
         Listed(
             public_id=row.public_id,
@@ -148,7 +137,7 @@ def show(public_id: UUID) -> Shown:
         failures_in_row=webhook.failures_in_row,
         failing_since=webhook.failing_since,
         last_delivered_at=webhook.last_delivered_at,
-        next_try_at=_next_try(current, webhook),
+        next_try_at=next_try(current, webhook),
         held=count_held(current, webhook.id),
         owner=owner.name if owner else None,
         version=webhook.version,
@@ -189,13 +178,6 @@ def history(public_id: UUID) -> list[Change]:
 
 
 def _listing() -> Select[Any]:
-    last = (
-        select(Delivery.id)
-        .where(Delivery.webhook_id == Webhook.id, Delivery.priority != Priority.TEST)
-        .order_by(Delivery.id.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
     events = select(func.count()).where(WebhookEvent.webhook_id == Webhook.id).scalar_subquery()
     return (
         select(
@@ -207,7 +189,7 @@ def _listing() -> Select[Any]:
             Webhook.failures_in_row,
             Webhook.failing_since,
             events.label("event_count"),
-            last.label("last_id"),
+            youngest().label("last_id"),
         )
         .where(Webhook.deleted_at.is_(None), Webhook.state != WebhookState.DRAFT)
         .order_by(func.lower(Webhook.name))
@@ -224,22 +206,3 @@ def _standing(webhook: Webhook | Row[Any], now: datetime) -> Standing:
         return Standing.OFF
     fails = needs_attention(webhook.failures_in_row, webhook.failing_since, now)
     return Standing.ATTENTION if fails else Standing.ACTIVE
-
-
-def _latest(current: Session, ids: Sequence[int], now: datetime) -> dict[int, Latest]:
-    rows = current.scalars(select(Delivery).where(Delivery.id.in_(ids))).all() if ids else []
-    return {
-        row.id: Latest(
-            row.public_id, shown_status(row.status, row.lease_until, now), row.created_at
-        )
-        for row in rows
-    }
-
-
-def _next_try(current: Session, webhook: Webhook) -> datetime | None:
-    """When something goes next: its own time, or later while the receiver is left alone."""
-    soonest = select(func.min(Delivery.due_at)).where(Delivery.webhook_id == webhook.id, is_open())
-    due_at = current.execute(soonest).scalar_one()
-    if due_at is None or webhook.not_before is None or webhook.in_order:
-        return due_at
-    return max(due_at, webhook.not_before)
