@@ -1,9 +1,7 @@
-"""How a webhook fares, and what was done to it, in sentences."""
+"""How a webhook fares, in sentences."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
 
 from portal.delivery.events import CATALOGUE, GROUPS, EventType, event_type
 from portal.delivery.reasons import Reason, explain, title
@@ -11,44 +9,9 @@ from portal.lib.durations import relative
 from portal.models.webhooks import OffReason
 from portal.services.log import LogRow
 from portal.services.log_filter import ShownStatus
-from portal.services.webhook_reads import Change, Shown, Standing
+from portal.services.webhook_reads import Shown, Standing
 from portal.services.webhook_rows import COUNTED
 from portal.web.wording import number, plural
-
-ACTIONS: Final = {
-    "webhook.created": "created this webhook",
-    "webhook.changed": "changed this webhook",
-    "webhook.turned_on": "turned this webhook on",
-    "webhook.turned_off": "turned this webhook off",
-    "webhook.secret_switched": "switched to the new secret key",
-}
-FIELDS: Final = {
-    "name": "Name",
-    "url": "URL",
-    "events": "Events",
-    "secret_key": "Secret key",
-    "custom_headers": "Custom headers",
-    "in_order": "One at a time, in order",
-    "status": "Status",
-    "cause": "Cause",
-    "deliveries_send": "Held deliveries sent",
-    "deliveries_discard": "Held deliveries discarded",
-}
-TONES: Final = {
-    "webhook.turned_on": "success",
-    "webhook.turned_off": "warning",
-    "webhook.created": "info",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryLine:
-    """One entry of the history; `details` are (label, before, after), before may be blank."""
-
-    at: datetime
-    sentence: str
-    tone: str
-    details: list[tuple[str, str, str]]
 
 
 def state_sentence(webhook: Shown, latest: Sequence[LogRow], now: datetime) -> str:
@@ -91,19 +54,6 @@ def events_of(chosen: Iterable[str]) -> list[tuple[str, list[EventType]]]:
     return [(label, events) for label, events in groups if events]
 
 
-def history_lines(changes: Iterable[Change]) -> list[HistoryLine]:
-    """The audit trail of one webhook for people."""
-    return [
-        HistoryLine(
-            at=each.at,
-            sentence=f"{each.by} {ACTIONS.get(each.action, 'changed this webhook')}",
-            tone=TONES.get(each.action, "neutral"),
-            details=[_detail(name, change) for name, change in each.changes.items()],
-        )
-        for each in changes
-    ]
-
-
 def _before_any_event(latest: Sequence[LogRow], now: datetime) -> str:
     test = next((row for row in latest if row.is_test), None)
     if test is None:
@@ -140,26 +90,3 @@ def _next_try(webhook: Shown, now: datetime) -> str:
     if at is None:
         return ""
     return f" Next try {relative(at, now)}." if at > now else " Next try now."
-
-
-def _detail(name: str, change: dict[str, Any]) -> tuple[str, str, str]:
-    before, after = change.get("from"), change.get("to")
-    if name == "events":
-        return _events_detail(before or [], after or [])
-    if name == "custom_headers" and before == after:
-        return FIELDS[name], "", "a value was changed"
-    return FIELDS.get(name, name), _shown(before), _shown(after)
-
-
-def _events_detail(before: list[str], after: list[str]) -> tuple[str, str, str]:
-    if not before:
-        return FIELDS["events"], "", ", ".join(event_type(value).name for value in after)
-    added = [f"added {event_type(value).name}" for value in after if value not in before]
-    removed = [f"removed {event_type(value).name}" for value in before if value not in after]
-    return FIELDS["events"], "", ", ".join(added + removed)
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return ""
-    return (", ".join(value) or "none") if isinstance(value, list) else str(value)

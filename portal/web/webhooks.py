@@ -18,11 +18,11 @@ from portal.web import charts
 from portal.web.access import actor, requires
 from portal.web.log_view import event_name
 from portal.web.receiver_code import snippets
+from portal.web.webhook_history import failures_began, history_lines
 from portal.web.webhook_words import (
     event_choices,
     events_of,
     held_count,
-    history_lines,
     result_of,
     state_sentence,
 )
@@ -61,6 +61,7 @@ def show(public_id: UUID) -> Answer:
         webhook=webhook,
         places=page_tabs(webhook, "webhooks.show"),
         state=state_sentence(webhook, latest, utcnow()),
+        began=_began(webhook),
         held=held_count(webhook.held),
         groups=events_of(webhook.events),
         event_total=len(CATALOGUE),
@@ -99,12 +100,13 @@ def receiver(public_id: UUID) -> Answer:
 def history(public_id: UUID) -> Answer:
     """Who changed what, and when."""
     webhook = webhook_reads.show(public_id)
+    changes = webhook_reads.history(public_id)
     return render_template(
         "webhooks/history.html",
         webhook=webhook,
         places=page_tabs(webhook, "webhooks.history"),
         new_once=new_once,
-        lines=history_lines(webhook_reads.history(public_id)),
+        lines=history_lines(changes, webhook.failing_since),
     )
 
 
@@ -148,6 +150,13 @@ def delivery_path(delivery: UUID) -> str:
 def new_once() -> str:
     """A token for a button that creates something."""
     return str(uuid4())
+
+
+def _began(webhook: Shown) -> str:
+    """What was changed shortly before it began to fail."""
+    if webhook.failing_since is None:
+        return ""
+    return failures_began(webhook.failing_since, webhook_reads.history(webhook.public_id))
 
 
 def _shows_secret(webhook: Shown) -> bool:

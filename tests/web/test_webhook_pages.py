@@ -81,6 +81,20 @@ def test_the_page_says_why_a_webhook_needs_attention_and_when_it_is_tried_again(
     assert "Next try in 4 minutes." in main
 
 
+def test_it_says_after_which_change_the_failures_began(pages: Pages) -> None:
+    hook = make_webhook("https://erp.example.com/old", secret="a secret of ours")
+    form = pages.get(f"{path_of(hook)}/edit").form(f"{path_of(hook)}/edit")
+    pages.submit(form, url="https://erp.example.com/new")
+    since = utcnow() + timedelta(minutes=4, seconds=5)
+    change(hook, failures_in_row=6, failing_since=since)
+    words = "Failures began 4 minutes after the URL was edited"
+    assert f"{words}." in pages.get(path_of(hook)).main
+    assert words in pages.get(f"{path_of(hook)}/history").main
+    change(hook, failing_since=since + timedelta(days=1))
+    assert "Failures began" not in pages.get(path_of(hook)).main
+    assert "Failures began" in pages.get(f"{path_of(hook)}/history").main
+
+
 def test_an_http_address_is_warned_about(pages: Pages) -> None:
     hook = make_webhook("http://erp.example.com/hook")
     assert "Anyone on the way can read" in pages.get(path_of(hook)).main
