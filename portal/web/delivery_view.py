@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
+from uuid import UUID, uuid4
 
 from portal.delivery.reasons import Explanation, Reason, explain
 from portal.delivery.url import host_of
@@ -14,6 +15,7 @@ from portal.web.delivery_request import Sent, sent_of
 from portal.web.delivery_steps import Step, steps_of
 from portal.web.log_view import event_name, took, tries
 from portal.web.status_words import Tag, delivery_tag
+from portal.web.test_steps import TestStep, steps_of_test
 from portal.web.wording import moment, plural
 
 # A retry this near is worth waiting for on the page.
@@ -23,7 +25,10 @@ SLOW: Final = timedelta(seconds=15)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryPage:
-    """Everything that the templates print. `is_live`: something is under way right now."""
+    """Everything that the templates print. `is_live`: something is under way right now.
+
+    `draft`: the form that it is a test of, before it is saved.
+    """
 
     delivery: DeliveryDetail
     heading: str
@@ -40,11 +45,18 @@ class DeliveryPage:
     is_live: bool
     is_slow: bool
     out_of_turn: bool
+    test_steps: list[TestStep]
+    draft: UUID | None
 
     @property
     def announcement(self) -> str:
         """What a screen reader says when the status changes."""
         return f"{self.tag.word}. {self.sentence}" if not self.is_live else self.tag.word
+
+    @property
+    def once(self) -> str:
+        """A token for the button that tests again."""
+        return str(uuid4())
 
     @property
     def kept_until(self) -> datetime | None:
@@ -57,8 +69,8 @@ class DeliveryPage:
         return self.delivery.status is ShownStatus.DELIVERED
 
 
-def page_of(delivery: DeliveryDetail) -> DeliveryPage:
-    """Put a delivery into words."""
+def page_of(delivery: DeliveryDetail, draft: UUID | None = None) -> DeliveryPage:
+    """Put a delivery into words. `draft`: whose test before saving it is."""
     last = delivery.last_attempt
     waited = delivery.now - delivery.due_at
     is_waiting = delivery.status is ShownStatus.WAITING
@@ -80,6 +92,8 @@ def page_of(delivery: DeliveryDetail) -> DeliveryPage:
         is_live=is_live(delivery),
         is_slow=is_waiting and waited > SLOW and not _waits_for_others(delivery),
         out_of_turn=delivery.waits_behind,
+        test_steps=steps_of_test(delivery),
+        draft=draft,
     )
 
 

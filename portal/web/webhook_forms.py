@@ -14,6 +14,7 @@ from portal.services.webhook_rows import TARGET
 from portal.services.webhook_tests import TestUnderWay, send_test
 from portal.services.webhook_values import SecretMode
 from portal.web.access import actor, local_path, owner, requires
+from portal.web.draft_forms import tested_form
 from portal.web.forms.webhooks import CONFIRMED, SAVE_AND_TEST, EditWebhookForm, WebhookForm
 from portal.web.stale import goes_on_editing, stale_page
 from portal.web.submitting import refusals_in, status_of
@@ -34,7 +35,7 @@ blueprint = Blueprint("webhook_forms", __name__, url_prefix="/settings/webhooks"
 @requires("webhooks.edit")
 def new() -> Answer:
     """Connect a system."""
-    form = WebhookForm()
+    form = WebhookForm() if request.method == "POST" else tested_form(None) or WebhookForm()
     if not _changes_rows(form) and form.validate_on_submit():
         with refusals_in(form):
             path = once_only(
@@ -42,7 +43,7 @@ def new() -> Answer:
             )
             flash(_saved(form), "success")
             return redirect(path)
-    return _page(form, None)
+    return form_page(form, None)
 
 
 @blueprint.route(f"{WEBHOOK}/edit", methods=["GET", "POST"])
@@ -52,8 +53,7 @@ def edit(public_id: UUID) -> Answer:
     webhook = webhook_reads.show(public_id)
     if webhook.is_inbox:
         raise Refusal(NOT_EDITED)
-    form = EditWebhookForm() if request.method == "POST" else _filled(webhook)
-    form.stored_names = frozenset(name.lower() for name in webhook.header_names)
+    form = edit_form(webhook)
     stays = goes_on_editing() or _changes_rows(form)
     if not stays and form.validate_on_submit():
         if _replaces_secret(form, webhook) and CONFIRMED not in request.form:
@@ -63,7 +63,7 @@ def edit(public_id: UUID) -> Answer:
                 return redirect(_save(form, public_id))
         except Stale:
             return _stale(form, webhook_reads.show(public_id))
-    return _page(form, webhook)
+    return form_page(form, webhook)
 
 
 @blueprint.route(f"{WEBHOOK}/delete", methods=["GET", "POST"])
@@ -110,7 +110,7 @@ def copied(public_id: UUID) -> Answer:
 
 
 def _create(form: WebhookForm) -> Saved:
-    public_id = webhooks.create(actor(), form.values())
+    public_id = webhooks.create(actor(), form.values(), form.draft_id)
     wants_test = SAVE_AND_TEST in request.form
     return public_id, send_test(actor(), public_id) if wants_test else None
 
@@ -121,7 +121,7 @@ def _saved(form: WebhookForm) -> str:
 
 
 def _save(form: EditWebhookForm, public_id: UUID) -> str:
-    edited = webhooks.edit(actor(), public_id, form.seen, form.values())
+    edited = webhooks.edit(actor(), public_id, form.seen, form.values(), form.draft_id)
     flash(
         _saved(form) if edited.is_changed else "Nothing was changed.",
         "success" if edited.is_changed else "info",
@@ -167,6 +167,14 @@ def _changes_rows(form: WebhookForm) -> bool:
     return True
 
 
+def edit_form(webhook: Shown) -> EditWebhookForm:
+    """As it was sent, or as it was tested, or as the webhook is stored."""
+    sent = EditWebhookForm() if request.method == "POST" else None
+    form = sent or tested_form(webhook.public_id) or _filled(webhook)
+    form.stored_names = frozenset(name.lower() for name in webhook.header_names)
+    return form
+
+
 def _filled(webhook: Shown) -> EditWebhookForm:
     values = webhook_reads.header_values(webhook.public_id)
     return EditWebhookForm(
@@ -181,7 +189,8 @@ def _filled(webhook: Shown) -> EditWebhookForm:
     )
 
 
-def _page(form: WebhookForm, webhook: Shown | None) -> Answer:
+def form_page(form: WebhookForm, webhook: Shown | None) -> Answer:
+    """The page of the form, secrets sealed."""
     form.seal()
     groups = [
         (group.label, [(str(e.value), e.name, e.explanation, str(e.value)) for e in events])
@@ -210,6 +219,6 @@ def _stale(form: EditWebhookForm, webhook: Shown) -> tuple[str, int]:
         target=(TARGET, webhook.public_id, webhook.name),
         version=webhook.version,
         keep_url=url_for("webhooks.show", public_id=webhook.public_id),
-        withheld=("headers", "secret"),
+        withheld=("headers", "secret", "test_event"),
         kept=[pair for pair in form.carried() if pair[0] != "version"],
     )

@@ -184,13 +184,31 @@ def test_what_cannot_be_pressed_says_why(support: Pages) -> None:
     off = make_webhook(state="off", name="Sync")
     reasons = {
         "The webhook “Sync” is off. Turn it on, then Retry.": make_delivery(off, status="failed"),
-        "Press Test webhook again": make_delivery(status="failed", priority=Priority.TEST),
         "This is held because its webhook is off": make_delivery(off, status="held"),
     }
     for words, made in reasons.items():
         page = support.get(f"/deliveries/{made}")
         assert words in page.main
         assert f"/deliveries/{made}/retry" not in [form.action for form in page.forms]
+
+
+def test_a_test_is_shown_step_by_step_and_can_be_made_again(support: Pages) -> None:
+    made = make_delivery(status="failed", priority=Priority.TEST)
+    make_attempt(made, kind="test", reason="tls_expired", phases={"name": 3.0, "connect": 11.0})
+    page = support.get(f"/deliveries/{made}")
+    for words in (
+        "Name found after 3 ms",
+        "Connected after 11 ms",
+        "No secure connectionCertificate has expired.",
+        "Wait for the answerNot reached.",
+    ):
+        assert words in page.main
+    (again,) = [form for form in page.forms if "Test again" in form.buttons]
+    page = support.submit(again)
+    assert page.h1 == "Test: Asset created"
+    assert page.path != f"/deliveries/{made}"
+    manager = visit(support.client.application, "manager").get(f"/deliveries/{made}")
+    assert "Test again" not in manager.main
 
 
 def test_a_webhook_that_was_deleted_keeps_its_name(support: Pages) -> None:

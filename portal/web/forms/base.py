@@ -20,6 +20,14 @@ def typed(field: Field) -> str:
     return str(field.data or "")
 
 
+def as_uuid(text: str | None) -> UUID:
+    """The uuid that this is; a new one where it is none."""
+    try:
+        return UUID(text or "")
+    except ValueError:
+        return uuid4()
+
+
 class PortalForm(FlaskForm):  # type: ignore[misc]  # flask-wtf publishes no types
     """A form whose fields are tidied, passwords apart, and to which a refusal can be added.
 
@@ -45,11 +53,8 @@ class PortalForm(FlaskForm):  # type: ignore[misc]  # flask-wtf publishes no typ
     @property
     def once_value(self) -> UUID:
         """The form's token; a new one where a script sent none, or none that is a uuid."""
-        try:
-            return UUID(self.once.data or "")
-        except ValueError:
-            self.once.data = str(uuid4())
-            return UUID(self.once.data)
+        self.once.data = str(as_uuid(self.once.data))
+        return UUID(self.once.data)
 
     def refuse(self, refusal: Refusal) -> None:
         """Show a service's sentence at the field it is about, else above the form."""

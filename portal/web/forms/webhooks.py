@@ -2,27 +2,29 @@
 
 from collections.abc import Iterator
 from typing import Any, Final
+from uuid import UUID, uuid4
 
 from wtforms import (
     BooleanField,
     Field,
     FieldList,
-    Form,
     FormField,
     HiddenField,
     PasswordField,
     RadioField,
+    SelectField,
     SelectMultipleField,
     StringField,
     ValidationError,
 )
 from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its types
-from wtforms.widgets import PasswordInput, TextInput
+from wtforms.widgets import PasswordInput
 
-from portal.delivery.events import CATALOGUE
+from portal.delivery.events import CATALOGUE, GROUPS
 from portal.delivery.headers import refuse_header
 from portal.services import vault
 from portal.services.webhook_values import (
+    EVENT_VALUES,
     Headers,
     SecretMode,
     WebhookValues,
@@ -32,8 +34,8 @@ from portal.services.webhook_values import (
     secret_problem,
     url_problem,
 )
-from portal.web.access import actor
-from portal.web.forms.base import PortalForm, tidy
+from portal.web.forms.base import PortalForm, as_uuid
+from portal.web.forms.custom_headers import HeaderForm, opened, person
 
 MODES: Final = {
     SecretMode.GENERATE: "Create one for me",
@@ -42,39 +44,14 @@ MODES: Final = {
 }
 SAVE_AND_TEST: Final = "save_and_test"
 CONFIRMED: Final = "confirmed"
-
-
-class Unprinted(TextInput):
-    """A text box that never shows what is in it."""
-
-    def __call__(self, field: Field, **kwargs: Any) -> Any:
-        """Print the box, empty."""
-        return super().__call__(field, **{**kwargs, "value": "", "autocomplete": "off"})
-
-
-class HeaderForm(Form):
-    """One custom header. `kept` is its value, sealed, while the box for it is empty."""
-
-    name = StringField("Header name", filters=[tidy])
-    value = StringField("Value", filters=[tidy], widget=Unprinted())
-    kept = HiddenField()
-
-    @property
-    def resolved(self) -> str:
-        """What was typed, or else what was kept; empty when there is neither."""
-        return self.value.data or _opened(self.kept) or ""
-
-    @property
-    def is_blank(self) -> bool:
-        """A row that nobody filled in."""
-        return not (self.name.data or self.value.data or self.kept.data)
-
-    def seal(self) -> None:
-        """Take the value out of the page and say by what it can be told."""
-        value = self.resolved
-        self.kept.data = vault.seal_typed(_person(), value) if value else ""
-        self.value.data = ""
-        self.value.description = f"{vault.masked(value)}. Leave empty to keep it." if value else ""
+TO_TEST_WITH: Final = [
+    SelectChoice("", "The first that is ticked above"),
+    *(
+        SelectChoice(str(each.value), each.name, optgroup=group.label)
+        for group, events in GROUPS
+        for each in events
+    ),
+]
 
 
 class WebhookForm(PortalForm):
@@ -108,8 +85,14 @@ class WebhookForm(PortalForm):
         validate_choice=False,
     )
 
+    test_event = SelectField("Event to test with", choices=TO_TEST_WITH, validate_choice=False)
+    draft = HiddenField(default=lambda: str(uuid4()))
+
     modes: frozenset[str] = frozenset(MODES)
     stored_names: frozenset[str] = frozenset()
+    # Of a form that was tested: where its secrets are from, and the end of one that we made.
+    whence: str = ""
+    made_hint: str | None = None
 
     @property
     def mode(self) -> SecretMode:
@@ -118,9 +101,21 @@ class WebhookForm(PortalForm):
         return SecretMode(chosen if chosen in self.modes else str(self.secret_mode.default))
 
     @property
+    def draft_id(self) -> UUID:
+        """Which open form this is: what is tested with it belongs together."""
+        self.draft.data = str(as_uuid(self.draft.data))
+        return UUID(self.draft.data)
+
+    @property
+    def event_to_test(self) -> str:
+        """The event to test with: the first of those chosen, unless one was picked."""
+        wanted = {self.test_event.data} & set(EVENT_VALUES) or set(self.events.data or ())
+        return next((value for value in EVENT_VALUES if value in wanted), EVENT_VALUES[0])
+
+    @property
     def own_secret(self) -> str:
         """The person's own secret, typed now or before."""
-        return self.secret.data or _opened(self.secret_kept) or ""
+        return self.secret.data or opened(self.secret_kept) or ""
 
     @property
     def rows(self) -> list[HeaderForm]:
@@ -170,16 +165,17 @@ class WebhookForm(PortalForm):
     def seal(self) -> None:
         """Before the form is shown again: nothing typed is lost, nothing secret is printed."""
         for entry in self.headers.entries:
-            entry.form.seal()
+            entry.form.seal(self.whence)
         own = self.own_secret
-        self.secret_kept.data = vault.seal_typed(_person(), own) if own else ""
+        self.secret_kept.data = vault.seal_typed(person(), own) if own else ""
         if own:
-            self.secret.description = f"{vault.masked(own)}. Leave empty to keep what you typed."
+            told = f"{vault.masked(own)}{self.whence}. Leave empty to keep what you typed."
+            self.secret.description = told
 
     def carried(self) -> list[tuple[str, str]]:
         """Everything that was entered, as hidden fields; secrets sealed."""
         self.seal()
-        plain = (self.once, self.name, self.url, self.secret_kept, self.active)
+        plain = (self.once, self.draft, self.name, self.url, self.secret_kept, self.active)
         pairs = [(field.name, field.data or "") for field in plain]
         pairs += [("events", value) for value in self.events.data or ()]
         pairs.append(("secret_mode", str(self.mode)))
@@ -229,14 +225,6 @@ class EditWebhookForm(WebhookForm):
     def carried(self) -> list[tuple[str, str]]:
         """With the version."""
         return [*super().carried(), ("version", str(self.version.data or ""))]
-
-
-def _person() -> int:
-    return actor().user_id or 0
-
-
-def _opened(field: Field) -> str | None:
-    return vault.open_typed(_person(), field.data) if field.data else None
 
 
 def _complain(sentence: str | None) -> None:
