@@ -1,9 +1,7 @@
 """Move an asset, report it lost or broken, claim its warranty, dispose of it."""
 
-from dataclasses import dataclass, replace
-from datetime import date, datetime
-from decimal import Decimal
-from enum import StrEnum
+from dataclasses import replace
+from datetime import datetime
 
 from sqlalchemy.orm import Session
 
@@ -16,43 +14,13 @@ from portal.models.holdings import IncidentKind
 from portal.services import assignments, maintenance, reservations, transition
 from portal.services.asset_rules import DEAREST
 from portal.services.incident_rows import keep_details, open_incident, under_warranty
+from portal.services.incident_values import ClaimValues, DisposalValues, Method
 from portal.services.legality import Action
 from portal.services.permissions import Actor
 from portal.services.refusals import Refusal
 from portal.services.snapshots import ref
 from portal.services.texts import refuse_long
 from portal.services.transition import Change
-
-
-class Method(StrEnum):
-    """What becomes of an asset that is disposed of."""
-
-    SOLD = "sold"
-    DONATED = "donated"
-    RECYCLED = "recycled"
-    SCRAPPED = "scrapped"
-    WRITTEN_OFF = "written_off"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClaimValues:
-    """What is known of a warranty claim; the asset's own supplier where none is named."""
-
-    problem: str
-    supplier: str = ""
-    rma_number: str = ""
-    expected_back_on: date | None = None
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DisposalValues:
-    """How an asset is disposed of. `proceeds` are in the installation's currency."""
-
-    method: str
-    proceeds: Decimal | None = None
-    recipient: str = ""
-    note: str = ""
 
 
 def transfer(
@@ -179,7 +147,7 @@ def send_to_warranty(actor: Actor, asset_id: int, values: ClaimValues) -> None:
         keep_details(incident, facts)
         return facts
 
-    change = _told(Action.SEND_TO_WARRANTY, make, values.note, values.problem)
+    change = _told(Action.SEND_TO_WARRANTY, make, values.note, values.remark)
     transition.perform(actor, asset_id, change)
 
 
@@ -204,7 +172,8 @@ def liquidate(actor: Actor, asset_id: int, values: DisposalValues) -> None:
         keep_details(incident, facts)
         return facts
 
-    transition.perform(actor, asset_id, _told(Action.LIQUIDATE, make, values.note))
+    change = _told(Action.LIQUIDATE, make, values.note, values.remark)
+    transition.perform(actor, asset_id, change)
 
 
 def _told(action: Action, make: transition.Make, note: str, remark: str = "") -> Change:

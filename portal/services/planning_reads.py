@@ -15,7 +15,6 @@ from portal.models.planning import (
     OPEN_MAINTENANCES,
     OPEN_RESERVATIONS,
     Maintenance,
-    MaintenanceState,
     Reservation,
     ReservationState,
 )
@@ -25,7 +24,6 @@ from portal.services.unit import session
 
 Row = TypeVar("Row")
 COUNT_LIMIT: Final = 1000
-LATEST: Final = 10
 
 # Where an asset can be had again in time, as far as one knows.
 FIT: Final = (AssetStatus.AVAILABLE, AssetStatus.CHECKED_OUT, AssetStatus.MAINTENANCE)
@@ -48,12 +46,10 @@ class Work(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Plans:
-    """What is planned with one asset: all that is open by its time, and what was closed last."""
+    """What is planned with one asset: all that is open, by its time."""
 
-    reservations: Sequence[Reservation]
-    past_reservations: Sequence[Reservation]
-    maintenances: Sequence[Maintenance]
-    past_maintenances: Sequence[Maintenance]
+    reservations: Sequence[Reservation] = ()
+    maintenances: Sequence[Maintenance] = ()
 
 
 def list_reservations(
@@ -97,18 +93,31 @@ def count_pending(asset_id: int | None = None) -> int:
 
 def plans_of(asset_id: int) -> Plans:
     """What is planned with one asset."""
-    wishes = select(Reservation).where(Reservation.asset_id == asset_id)
-    wishes = wishes.options(joinedload(Reservation.staff))
-    works = select(Maintenance).where(Maintenance.asset_id == asset_id)
-    works = works.options(joinedload(Maintenance.assignee))
-    is_wanted = Reservation.state.in_(OPEN_RESERVATIONS)
-    is_planned = Maintenance.state.in_(OPEN_MAINTENANCES)
+    wishes, works = _of_asset(asset_id)
     return Plans(
-        _all(wishes.where(is_wanted).order_by(Reservation.starts_at, Reservation.id)),
-        _all(wishes.where(~is_wanted).order_by(Reservation.id.desc()).limit(LATEST)),
-        _all(works.where(is_planned).order_by(Maintenance.due_on, Maintenance.id)),
-        _all(works.where(~is_planned).order_by(Maintenance.id.desc()).limit(LATEST)),
+        _all(
+            wishes.where(Reservation.state.in_(OPEN_RESERVATIONS)).order_by(
+                Reservation.starts_at, Reservation.id
+            )
+        ),
+        _all(
+            works.where(Maintenance.state.in_(OPEN_MAINTENANCES)).order_by(
+                Maintenance.due_on, Maintenance.id
+            )
+        ),
     )
+
+
+def past_reservations(asset_id: int, cursor: str | None = None) -> Page[Reservation]:
+    """A page of what is closed, the newest wish first."""
+    wanted = _of_asset(asset_id)[0].where(Reservation.state.not_in(OPEN_RESERVATIONS))
+    return newest_first(wanted, Reservation.id, cursor)
+
+
+def past_maintenances(asset_id: int, cursor: str | None = None) -> Page[Maintenance]:
+    """A page of what is closed, the newest plan first."""
+    wanted = _of_asset(asset_id)[1].where(Maintenance.state.not_in(OPEN_MAINTENANCES))
+    return newest_first(wanted, Maintenance.id, cursor)
 
 
 def find_reservation(asset_id: int, public_id: UUID | None) -> Reservation:
@@ -138,15 +147,18 @@ def is_at_risk(reservation: Reservation, asset: Asset) -> bool:
     return reservation.state in OPEN_RESERVATIONS and asset.status not in FIT
 
 
-def may_start(maintenance: Maintenance, asset: Asset) -> bool:
-    """Whether its button is worth showing; the verb looks again."""
-    fit = asset.status in (AssetStatus.AVAILABLE, AssetStatus.BROKEN)
-    return fit and maintenance.state == MaintenanceState.SCHEDULED
-
-
 def has_any(kind: type[Reservation] | type[Maintenance]) -> bool:
     """Whether there ever was one."""
     return session().execute(select(kind.id).limit(1)).first() is not None
+
+
+def _of_asset(asset_id: int) -> tuple[Select[Reservation], Select[Maintenance]]:
+    wishes = select(Reservation).where(Reservation.asset_id == asset_id)
+    works = select(Maintenance).where(Maintenance.asset_id == asset_id)
+    return (
+        wishes.options(joinedload(Reservation.staff)),
+        works.options(joinedload(Maintenance.assignee)),
+    )
 
 
 def _all(wanted: Select[Row]) -> Sequence[Row]:

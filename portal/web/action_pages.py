@@ -29,8 +29,9 @@ class ActionPage:
 
     `run` calls the one service verb. `title` and `done`, the flash, may name {tag}, {name} and
     {holder}. `main` are the statuses in which its button stands in front; elsewhere it is under
-    More. With a subject (a reservation, a maintenance) it has no button on the asset page; a list
-    beside links to it. `context` gives its template further values.
+    More. `tab`: the route of the asset's tab to which it leads back. With a subject (a reservation,
+    a maintenance) it has no button on the asset page; a list beside links to it. `context` gives
+    its template further values.
     """
 
     action: Action
@@ -45,6 +46,7 @@ class ActionPage:
     submit: str = ""
     kind: str = "primary"
     main: frozenset[AssetStatus] = NOWHERE
+    tab: str = "assets.show"
     with_subject: bool = False
     template: str = "assets/action.html"
     context: Callable[[Asset, UUID | None], dict[str, Any]] | None = None

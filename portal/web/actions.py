@@ -109,14 +109,14 @@ def _done(page: ActionPage, doing: Doing) -> Response:
         if changed is not False:
             words = page.done.format(**_names(assets.find_asset(doing.asset_id)))
         flash(words, "info" if changed is False else "success")
-        return url_for("assets.show", asset_id=doing.asset_id)
+        return url_for(page.tab, asset_id=doing.asset_id)
 
     return redirect(once_only(owner(), doing.form.once_value, lambda: page.run(doing), path))
 
 
 def _shown(page: ActionPage, asset: Asset, form: ActionForm, subject: UUID | None) -> Answer:
     reason = obstacle(page.action, asset)
-    back = url_for("assets.show", asset_id=asset.id)
+    back = url_for(page.tab, asset_id=asset.id)
     if reason and not form.is_submitted():
         words = {"page": page, "asset": asset, "reason": reason, "back": back}
         return render_template("assets/not_now.html", **words), 409

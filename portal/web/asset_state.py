@@ -1,37 +1,31 @@
-"""Where an asset stands: one sentence, the badges that dates give it, and what needs doing."""
+"""Where an asset stands: one sentence, and the badges that dates and numbers give it."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
-from flask import url_for
-
 from portal.lib.clock import utcnow
 from portal.lib.durations import relative
-from portal.models.assets import Asset, AssetStatus
+from portal.models.assets import Asset, AssetKind, AssetStatus
 from portal.models.holdings import Assignment, Incident
+from portal.models.planning import ReservationState
 from portal.services.incident_rows import STANDING_KINDS, open_incidents
+from portal.services.planning_reads import Plans, plans_of
 from portal.services.snapshots import open_assignment
 from portal.services.unit import session
 from portal.web.incident_actions import METHOD_WORDS
-from portal.web.status_words import Tag
+from portal.web.planning_words import due_badge
+from portal.web.status_words import RESERVATION, Tag
 from portal.web.wording import zone
 
 SOON: Final = timedelta(days=30)
 OVERDUE: Final = Tag("Overdue", "alarm", "danger")
+RESERVED: Final = RESERVATION[ReservationState.APPROVED]._replace(word="Reserved", tone="info")
+MAINTENANCE_DUE: Final = Tag("Maintenance due", "wrench", "warning")
 WARRANTY_SOON: Final = Tag("Warranty ends soon", "shield-exclamation", "warning")
+LOW_STOCK: Final = Tag("Low stock", "boxes", "warning")
 GONE: Final = frozenset({AssetStatus.LOST, AssetStatus.LIQUIDATED})
-
-
-@dataclass(frozen=True, slots=True)
-class Need:
-    """One thing that needs doing, with the button that does it."""
-
-    text: str
-    tone: str
-    label: str
-    url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +35,7 @@ class Standing:
     asset: Asset
     held: Assignment | None
     incident: Incident | None
+    plans: Plans
     now: datetime
 
     @property
@@ -53,17 +48,40 @@ class Standing:
 
     @property
     def badges(self) -> list[Tag]:
-        """What its dates say of it."""
+        """What its dates and its number say of it."""
         if self.asset.deleted_at is not None:
             return []
-        ends = self._warranty_ends_in
-        soon = ends is not None and timedelta(0) <= ends <= SOON
-        return [OVERDUE] * (self.late is not None) + [WARRANTY_SOON] * soon
+        states = {each.state for each in self.plans.reservations}
+        found = {
+            OVERDUE: self.late is not None,
+            RESERVED: ReservationState.APPROVED in states,
+            MAINTENANCE_DUE: any(map(due_badge, self.plans.maintenances)),
+            WARRANTY_SOON: self.warranty_ends_soon,
+            LOW_STOCK: self.is_low,
+        }
+        return [badge for badge, holds in found.items() if holds]
 
     @property
-    def needs(self) -> list[Need]:
-        """What needs doing, each with its button."""
-        return list(_needs(self)) if self.asset.deleted_at is None else []
+    def is_low(self) -> bool:
+        """Whether there are fewer of it than there should be."""
+        least = self.asset.min_quantity
+        return least is not None and (self.asset.quantity or 0) < least
+
+    @property
+    def warranty_ends_soon(self) -> bool:
+        """Whether its warranty ends within `SOON`."""
+        ends = self.asset.warranty_expires
+        if ends is None or self.asset.status in GONE:
+            return False
+        return timedelta(0) <= ends - self.now.astimezone(zone()).date() <= SOON
+
+    @property
+    def expected_back(self) -> date | None:
+        """The day on which a warranty claim should be over."""
+        if self.asset.status != AssetStatus.WARRANTY or self.incident is None:
+            return None
+        day = self.incident.details.get("expected_back_on")
+        return date.fromisoformat(day) if day else None
 
     @property
     def late(self) -> str | None:
@@ -80,20 +98,14 @@ class Standing:
         shown = self.asset.status not in elsewhere
         return f" It is at {at.name}." if at and shown else ""
 
-    @property
-    def _warranty_ends_in(self) -> timedelta | None:
-        ends = self.asset.warranty_expires
-        if ends is None or self.asset.status in GONE:
-            return None
-        return ends - self.now.astimezone(zone()).date()
-
 
 def standing_of(asset: Asset) -> Standing:
     """What is known now."""
     found = open_incidents(session(), asset.id, *STANDING_KINDS)
     kind = _KINDS.get(asset.status)
     incident = next((each for each in found if each.kind == kind), None)
-    return Standing(asset, open_assignment(asset.id), incident, utcnow())
+    plans = plans_of(asset.id) if asset.kind == AssetKind.ITEM else Plans()
+    return Standing(asset, open_assignment(asset.id), incident, plans, utcnow())
 
 
 def moment_words(at: datetime, now: datetime) -> str:
@@ -106,37 +118,6 @@ def day_words(day: date, now: datetime) -> str:
     """A day: "12 Mar", with the year where it is another."""
     year = "" if day.year == now.astimezone(zone()).year else f" {day.year}"
     return f"{day.day} {day:%b}{year}"
-
-
-def _needs(standing: Standing) -> Iterator[Need]:
-    asset, held = standing.asset, standing.held
-    if standing.late and held and held.due_at:
-        text = (
-            f"{held.staff.name} should have brought it back {relative(held.due_at, standing.now)}."
-        )
-        yield Need(text, "danger", "Check in", _url("check_in", asset))
-    ends = standing._warranty_ends_in
-    if ends is not None and timedelta(0) <= ends <= SOON and asset.warranty_expires:
-        day = day_words(asset.warranty_expires, standing.now)
-        left = "today" if not ends.days else f"on {day}"
-        text = f"Its warranty ends {left}. If something is wrong with it, claim it now."
-        if asset.status != AssetStatus.WARRANTY:
-            yield Need(text, "warning", "Send to warranty", _url("send_to_warranty", asset))
-    expected = _expected(standing)
-    if expected and expected < standing.now.astimezone(zone()).date():
-        text = f"It was expected back on {day_words(expected, standing.now)}."
-        yield Need(text, "warning", "Receive back", _url("receive_back", asset))
-
-
-def _url(action: str, asset: Asset) -> str:
-    return url_for(f"actions.{action}", asset_id=asset.id)
-
-
-def _expected(standing: Standing) -> date | None:
-    if standing.asset.status != AssetStatus.WARRANTY or standing.incident is None:
-        return None
-    day = standing.incident.details.get("expected_back_on")
-    return date.fromisoformat(day) if day else None
 
 
 def _with(standing: Standing) -> str:
@@ -169,7 +150,7 @@ def _since(words: str, otherwise: str, told: str) -> Callable[[Standing], str]:
 def _away(standing: Standing) -> str:
     incident = standing.incident
     supplier = incident.details.get("supplier") if incident else None
-    expected = _expected(standing)
+    expected = standing.expected_back
     until = f", expected back on {day_words(expected, standing.now)}" if expected else ""
     return f"{'At ' + str(supplier) if supplier else 'Away'} for a warranty claim{until}."
 

@@ -7,19 +7,15 @@ from werkzeug.wrappers import Response
 
 from portal.delivery.event_names import EventName
 from portal.models.assets import Asset
-from portal.services import assets, log
+from portal.services import assets, timeline
 from portal.services.asset_lists import has_assets, holders, list_assets
 from portal.services.legality import Action
 from portal.services.listeners import count_listeners
-from portal.services.log_filter import LogFilter
 from portal.services.obstacles import why_not
 from portal.services.refusals import NotFound, Refusal, Stale
-from portal.services.timeline import timeline
 from portal.services.unit import once_only
-from portal.web import log_view
 from portal.web.access import actor, owner, requires
-from portal.web.asset_buttons import buttons_of
-from portal.web.asset_state import standing_of
+from portal.web.asset_page import show_tab
 from portal.web.asset_tabs import BULK_LABELS, asset_tabs
 from portal.web.asset_view import facts_of, filter_chips, lines
 from portal.web.forms.assets import AssetFilterForm, AssetForm, DeleteAssetForm
@@ -28,7 +24,7 @@ from portal.web.submitting import refusals_in, status_of
 
 # As large as the column's ids can be: anything longer is no asset.
 ASSET: str = "/<int(max=2147483647):asset_id>"
-NEWEST_DELIVERIES: int = 5
+NEWEST: int = 5
 Answer = Response | str | tuple[str, int]
 
 blueprint = Blueprint("assets", __name__, url_prefix="/assets")
@@ -75,20 +71,10 @@ def new() -> Answer:
 @blueprint.get(ASSET)
 @requires("assets.read")
 def show(asset_id: int) -> Answer:
-    """One asset with its timeline; a deleted one as well, so that its deliveries make sense."""
+    """One asset: what is known of it, and what happened last; a deleted one keeps its page."""
     asset = assets.find_asset(asset_id)
-    page = timeline(asset_id, request.args.get("cursor"))
-    return render_template(
-        "assets/show.html",
-        asset=asset,
-        standing=standing_of(asset),
-        buttons=buttons_of(asset),
-        facts=facts_of(asset),
-        page=page,
-        lines=lines(page.rows),
-        deliveries=log.latest(LogFilter(asset_id=asset_id), NEWEST_DELIVERIES),
-        view=log_view,
-    )
+    newest = lines(timeline.latest(asset_id, NEWEST))
+    return show_tab("assets/show.html", asset, facts=facts_of(asset), lines=newest)
 
 
 @blueprint.route(f"{ASSET}/edit", methods=["GET", "POST"])

@@ -10,7 +10,7 @@ from wtforms.widgets import DateInput
 
 from portal.models.assets import Asset, AssetStatus
 from portal.services import incidents
-from portal.services.incidents import ClaimValues, DisposalValues, Method
+from portal.services.incident_values import ClaimValues, DisposalValues, Method
 from portal.services.legality import Action
 from portal.web.action_pages import ActionPage, Doing
 from portal.web.forms.actions import ActionForm, line_field, location_field, note_field

@@ -79,7 +79,6 @@ def _give_words(state: BlueprintSetupState) -> None:
     """What the templates call."""
     state.app.jinja_env.globals.update(
         {
-            "planned": planning_view.planned,
             "reservation_tags": planning_view.reservation_tags,
             "maintenance_tags": planning_view.maintenance_tags,
             "reservation_steps": planning_view.reservation_steps,

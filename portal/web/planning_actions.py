@@ -104,6 +104,8 @@ def _call_off(doing: Doing) -> object:
 
 
 ABOUT: Final = "planning/action.html"
+RESERVATIONS_TAB: Final = "asset_parts.reservations"
+MAINTENANCE_TAB: Final = "asset_parts.maintenance"
 
 PAGES: Final = (
     ActionPage(
@@ -117,6 +119,7 @@ PAGES: Final = (
         submit="Ask for it",
         form=ReserveForm,
         run=_reserve,
+        tab=RESERVATIONS_TAB,
     ),
     ActionPage(
         action=Action.SCHEDULE_MAINTENANCE,
@@ -128,6 +131,7 @@ PAGES: Final = (
         done="Maintenance of {tag} is scheduled.",
         form=ScheduleForm,
         run=_schedule,
+        tab=MAINTENANCE_TAB,
         main=frozenset({AssetStatus.BROKEN}),
     ),
     ActionPage(
@@ -140,6 +144,7 @@ PAGES: Final = (
         submit="Approve reservation",
         form=ReservationForm,
         run=_approve,
+        tab=RESERVATIONS_TAB,
         with_subject=True,
         template=ABOUT,
         context=_to_approve,
@@ -155,6 +160,7 @@ PAGES: Final = (
         kind="danger",
         form=RejectForm,
         run=_reject,
+        tab=RESERVATIONS_TAB,
         with_subject=True,
         template=ABOUT,
         context=_reservation,
@@ -171,6 +177,7 @@ PAGES: Final = (
         kind="danger",
         form=CancelReservationForm,
         run=_cancel,
+        tab=RESERVATIONS_TAB,
         with_subject=True,
         template=ABOUT,
         context=_reservation,
@@ -186,6 +193,7 @@ PAGES: Final = (
         submit="Start maintenance",
         form=MaintenanceForm,
         run=_start,
+        tab=MAINTENANCE_TAB,
         with_subject=True,
         template=ABOUT,
         context=_maintenance,
@@ -200,6 +208,7 @@ PAGES: Final = (
         submit="Complete maintenance",
         form=CompleteForm,
         run=_complete,
+        tab=MAINTENANCE_TAB,
         with_subject=True,
         template=ABOUT,
         context=_maintenance,
@@ -216,6 +225,7 @@ PAGES: Final = (
         kind="danger",
         form=CallOffForm,
         run=_call_off,
+        tab=MAINTENANCE_TAB,
         with_subject=True,
         template=ABOUT,
         context=_maintenance,

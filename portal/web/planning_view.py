@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from flask import url_for
 
-from portal.models.assets import Asset, AssetKind, AssetStatus
+from portal.models.assets import Asset, AssetStatus
 from portal.models.planning import (
     OPEN_MAINTENANCES,
     OPEN_RESERVATIONS,
@@ -15,10 +15,8 @@ from portal.models.planning import (
     ReservationState,
 )
 from portal.services.legality import Action, is_legal
-from portal.services.planning_reads import Plans, is_at_risk, plans_of
-from portal.services.snapshots import open_assignment
+from portal.services.planning_reads import is_at_risk
 from portal.web.access import can
-from portal.web.planning_strip import Strip, strip_of
 from portal.web.planning_words import AT_RISK, due_badge
 from portal.web.status_words import Tag, maintenance_tag, reservation_tag
 
@@ -29,27 +27,6 @@ class Step:
 
     label: str
     url: str
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """Everything that one asset's page shows of its plans."""
-
-    plans: Plans
-    strip: Strip
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing at all to show on the strip."""
-        return not self.strip.spans
-
-
-def planned(asset: Asset) -> Planned | None:
-    """The plans of a single item that is in the register; stock has none."""
-    if asset.kind != AssetKind.ITEM or asset.deleted_at is not None:
-        return None
-    plans = plans_of(asset.id)
-    return Planned(plans, strip_of(plans, open_assignment(asset.id)))
 
 
 def reservation_tags(reservation: Reservation, asset: Asset) -> list[Tag]:

@@ -92,6 +92,7 @@ PAGES: Final = (
         done="The number of {tag} was changed.",
         form=IssueForm,
         run=_issue,
+        tab="stock.moves",
         main=MAIN,
     ),
     ActionPage(
@@ -104,6 +105,7 @@ PAGES: Final = (
         done="The number of {tag} was changed.",
         form=ReceiveForm,
         run=_receive,
+        tab="stock.moves",
         main=MAIN,
     ),
     ActionPage(
@@ -117,6 +119,7 @@ PAGES: Final = (
         submit="Save number",
         form=AdjustForm,
         run=_adjust,
+        tab="stock.moves",
         main=MAIN,
     ),
 )

@@ -8,6 +8,7 @@ from flask import Flask
 from playwright.sync_api import Page, expect
 from sqlalchemy import select, update
 
+from portal.delivery.events import CATALOGUE, event_type
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Event
 from portal.models.holdings import Assignment
@@ -15,7 +16,7 @@ from portal.services.unit import session, writing
 from tests.browser.a11y import check_page, watch
 from tests.browser.serving import served
 from tests.browser.walking import press
-from tests.factories import make_asset, make_location, make_user
+from tests.factories import make_asset, make_location, make_user, make_webhook
 
 pytestmark = pytest.mark.parametrize(
     "database_kind", [pytest.param("sqlite", id="sqlite")], indirect=True, scope="session"
@@ -61,10 +62,7 @@ def make_late() -> None:
         current.execute(update(Assignment).values(started_at=ago, due_at=ago + timedelta(hours=1)))
 
 
-def test_an_asset_lives_through_everything(page: Page, app: Flask, portal: str) -> None:
-    asset_id = make_asset("Canon EOS R7", location_id=make_location("Studio"))
-    make_location("Store")
-    sign_in(page, portal)
+def add_maria(page: Page, portal: str) -> None:
     page.goto(f"{portal}/staff")
     page.get_by_role("link", name="Add a person").first.click()
     page.get_by_label("Name", exact=True).fill("Maria Lopez")
@@ -72,34 +70,111 @@ def test_an_asset_lives_through_everything(page: Page, app: Flask, portal: str) 
     press(page, "Save person")
     says(page, "Has nothing now.")
 
-    page.goto(f"{portal}/assets/{asset_id}")
+
+def add_camera(page: Page, portal: str) -> None:
+    page.goto(f"{portal}/assets")
+    page.get_by_role("link", name="Add an asset").first.click()
+    page.get_by_label("Name", exact=True).fill("Canon EOS R7")
+    page.get_by_label("Location").select_option(label="Studio")
+    expect(page.locator("main")).to_contain_text("This will notify 1 webhook.")
+    press(page, "Save asset")
     says(page, "Free to be given out. It is at Studio.")
-    maria = "Maria Lopez (maria@example.com)"
-    act(page, "Check out", staff_id=maria, due_at="2099-01-31T16:00", purpose="Trade fair")
+
+
+MARIA = "Maria Lopez (maria@example.com)"
+
+
+def reserve(page: Page) -> None:
+    """Asked for from now on, and granted."""
+    now = utcnow()
+    begins, ends = now - timedelta(hours=1), now + timedelta(days=9)
+    typed = {"starts_at": f"{begins:%Y-%m-%dT%H:%M}", "ends_at": f"{ends:%Y-%m-%dT%H:%M}"}
+    act(page, "Reserve", "Ask for it", staff_id=MARIA, **typed)
+    says(page, "AST-00001 was asked for. It counts once it is approved.")
+    says(page, "Maria Lopez (to be decided)")
+    page.get_by_role("link", name="Approve the reservation").click()
+    press(page, "Approve reservation")
+    says(page, "The reservation of AST-00001 is approved.")
+    expect(page.locator(".state")).to_contain_text("Reserved")
+
+
+def lend(page: Page) -> None:
+    """To whom it was promised; it comes back late."""
+    due_at = f"{utcnow() + timedelta(days=2):%Y-%m-%dT%H:%M}"
+    act(page, "Check out", staff_id=MARIA, due_at=due_at, purpose="Trade fair")
     says(page, "AST-00001 is lent to Maria Lopez.")
+    open_tab(page, "Reservations")
+    says(page, "Collected")
     make_late()
     page.reload()
     says(page, "3 days late")
+    says(page, "Maria Lopez should have brought it back 3 days ago.")
     expect(page.locator(".state")).to_contain_text("Overdue")
     check_page(page, "an asset that is late")
     act(page, "Check in", condition_in="Fair", location_id="Store")
     says(page, "Free to be given out. It is at Store.")
+
+
+def maintain(page: Page) -> None:
+    due_on = f"{utcnow() + timedelta(days=2):%Y-%m-%d}"
+    act(page, "Schedule maintenance", title="Clean the sensor", due_on=due_on)
+    says(page, "Maintenance of AST-00001 is scheduled.")
+    expect(page.locator(".state")).to_contain_text("Maintenance due")
+    page.get_by_role("link", name="Complete “Clean the sensor”").click()
+    page.get_by_label("All is well").check()
+    press(page, "Complete maintenance")
+    says(page, "The maintenance of AST-00001 is completed.")
+    expect(page.get_by_text("Earlier maintenance")).to_be_visible()
+
+
+def open_tab(page: Page, words: str) -> None:
+    bar = page.get_by_role("navigation", name="This asset")
+    bar.get_by_role("link", name=words).click()
+    expect(bar.locator("[aria-current=page]")).to_contain_text(words)
+
+
+def test_an_asset_lives_through_everything(page: Page, app: Flask, portal: str) -> None:
+    make_location("Studio")
+    make_location("Store")
+    make_webhook(events=[str(event.value) for event in CATALOGUE])
+    sign_in(page, portal)
+    add_maria(page, portal)
+    add_camera(page, portal)
+    reserve(page)
+    lend(page)
+    maintain(page)
     act(page, "Transfer", location_id="Studio", reason="Needed there")
+    says(page, "Location: Store → Studio")
     act(page, "Report lost", description="It was on the table")
     says(page, "“It was on the table”")
     act(page, "Mark as found")
+    says(page, "AST-00001 is found.")
     act(page, "Report broken", description="It fell")
+    says(page, "“It fell”")
     act(page, "Send to warranty", problem="No picture", supplier="Northwind")
     says(page, "At Northwind for a warranty claim.")
     act(page, "Receive back")
-    act(page, "Allocate", staff_id=maria)
+    says(page, "AST-00001 is back.")
+    act(page, "Allocate", staff_id=MARIA)
     says(page, "With Maria Lopez since")
     act(page, "Take back")
+    says(page, "AST-00001 was taken back.")
     dispose(page)
-    assert told() == [
-        *("created", "checked_out", "checked_in", "transferred", "lost", "updated", "broken"),
-        *("warranty", "updated", "allocated", "revoked", "liquidated", "updated"),
+    names = [
+        *("created", "reserved", "reservation_approved", "checked_out", "checked_in"),
+        *("maintenance_scheduled", "maintenance_completed", "transferred", "lost", "updated"),
+        *("broken", "warranty", "updated", "allocated", "revoked", "liquidated", "updated"),
     ]
+    assert told() == names
+    assert each_was_sent(page) == [event_type(f"asset.{name}").name for name in reversed(names)]
+
+
+def each_was_sent(page: Page) -> list[str]:
+    """What the asset's own tab says of its messages, the newest first."""
+    open_tab(page, "Webhook deliveries")
+    check_page(page, "the deliveries of one asset")
+    texts = page.locator("tbody th a").all_inner_texts()
+    return [text.partition("\n")[0] for text in texts]
 
 
 def dispose(page: Page) -> None:
@@ -119,23 +194,40 @@ def told() -> list[str]:
     return [event.removeprefix("asset.") for event in events]
 
 
+def tab_to(page: Page, words: str) -> None:
+    """Press Tab until what has the focus is called so: by its text, its label or its name."""
+    called = """() => { const it = document.activeElement;
+      return [it.textContent, it.labels?.[0]?.textContent].map((t) => (t ?? "").trim()) }"""
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if any(text.startswith(words) for text in page.evaluate(called)):
+            return
+    pytest.fail(f"{words} cannot be reached with Tab")
+
+
 def test_an_action_is_done_with_the_keyboard_alone(page: Page, app: Flask, portal: str) -> None:
     asset_id = make_asset("Canon EOS R7")
     sign_in(page, portal)
-    page.goto(f"{portal}/assets/{asset_id}/report-lost")
-    page.get_by_label("What happened").focus()
-    page.keyboard.type("Left on the train")
-    page.keyboard.press("Tab")
-    for _ in range(20):
-        if page.evaluate("document.activeElement.textContent.trim()") == "Report lost":
-            break
-        page.keyboard.press("Tab")
-    page.keyboard.press("Enter")
-    says(page, "AST-00001 is reported as lost.")
+    page.goto(f"{portal}/assets/{asset_id}")
     page.wait_for_load_state("networkidle")  # Escape is the scripts' business
-    more = page.locator(".more-actions summary")
-    more.focus()
+    tab_to(page, "More actions")
     page.keyboard.press("Enter")
-    expect(page.locator(".more-panel")).to_contain_text("It is lost. Report it as found first.")
+    expect(page.locator(".more-panel")).to_contain_text("It is not lost")
     page.keyboard.press("Escape")
     expect(page.locator(".more-panel")).to_be_hidden()
+    page.keyboard.press("Enter")
+    expect(page.locator(".more-panel")).to_be_visible()
+    tab_to(page, "Report lost")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("lost")
+    page.wait_for_load_state("networkidle")
+    tab_to(page, "What happened")
+    page.keyboard.type("Left on the train")
+    tab_to(page, "Report lost")
+    page.keyboard.press("Enter")
+    says(page, "AST-00001 is reported as lost.")
+    page.wait_for_load_state("networkidle")
+    tab_to(page, "Timeline")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Timeline")).to_be_visible()
+    says(page, "Left on the train")

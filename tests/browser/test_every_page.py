@@ -27,11 +27,13 @@ pytestmark = pytest.mark.parametrize(
     "database_kind", [pytest.param("sqlite", id="sqlite")], indirect=True, scope="session"
 )
 NO_PAGE = {
+    "alert_settings.live": "a part of alert_settings.index, as JSON",
     "static": "files",
     "bootstrap.static": "files",
     "audit.export": "a download",
     "deliveries.body": "a download",
     "batches.live": "a part of batches.show, as JSON",
+    "webhook_drafts.live": "a part of webhook_drafts.show, as JSON",
     "tasks.live": "a part of tasks.show, as JSON",
     "inbox.live": "a part of inbox.index, as JSON",
     "deliveries.live": "a part of deliveries.show, as JSON",
@@ -47,6 +49,7 @@ NO_MISTAKES = {
 ENTERED = "main form.form[data-once] :is(input:not([type=hidden]), textarea)"
 SAME = {
     "actions": "assets",
+    "asset_parts": "assets",
     "webhook_forms": "webhooks",
     "webhook_held": "webhooks",
     "webhook_switches": "webhooks",

@@ -40,7 +40,7 @@ def press(page: Page, words: str) -> None:
 
 def open_action(page: Page, words: str) -> None:
     """By the menu, as the page shows it."""
-    page.get_by_text("More actions").click()
+    page.get_by_text("More actions", exact=True).click()
     page.get_by_role("link", name=words, exact=True).click()
 
 
@@ -49,8 +49,8 @@ def test_somebody_reserves_and_somebody_approves(page: Page, app: Flask, portal:
     make_staff("Maria Lopez")
     asset_id = make_asset("Epson projector")
     sign_in(page, app, portal)
-    page.goto(f"{portal}/assets/{asset_id}")
-    expect(page.get_by_text("Nothing is planned: it is free all the time.")).to_be_visible()
+    page.goto(f"{portal}/assets/{asset_id}/reservations")
+    expect(page.get_by_text("Nothing is planned in these days.")).to_be_visible()
     open_action(page, "Reserve")
     check_page(page, "reserve")
     press(page, "Ask for it")
@@ -103,7 +103,6 @@ def test_work_is_planned_begun_and_completed(page: Page, app: Flask, portal: str
     press(page, "Complete maintenance")
     expect(page.get_by_text("Earlier maintenance").first).to_be_visible()
     expect(page.get_by_text("every 90 days").first).to_be_visible()
-    page.evaluate("document.querySelectorAll('main details').forEach(each => each.open = true)")
     check_page(page, "asset with earlier maintenance")
 
 
@@ -120,6 +119,8 @@ def test_much_of_everything_can_be_used_by_everyone(page: Page, app: Flask, port
     one = f"/assets/{asset_id}"
     for path in (
         one,
+        f"{one}/reservations",
+        f"{one}/maintenance",
         "/reservations",
         "/reservations?show=approved",
         f"/reservations?asset={asset_id}",

@@ -8,7 +8,7 @@ from portal.lib.clock import utcnow
 from portal.models.assets import AssetStatus
 from portal.services import assets, coming_back, holdings, incidents, maintaining
 from portal.services.asset_rules import AssetValues
-from portal.services.incidents import ClaimValues, DisposalValues
+from portal.services.incident_values import ClaimValues, DisposalValues
 from portal.services.legality import Action
 from portal.services.permissions import SYSTEM, Actor
 from portal.services.planning_rules import PlanValues

@@ -12,7 +12,7 @@ from portal.lib.clock import utcnow
 from portal.models.deliveries import Event
 from portal.models.planning import Reservation
 from portal.services import assets, coming_back, holdings, incidents, reserving
-from portal.services.incidents import ClaimValues, DisposalValues
+from portal.services.incident_values import ClaimValues, DisposalValues
 from portal.services.legality import Action
 from portal.services.permissions import SYSTEM
 from portal.services.planning_rules import ReservationValues

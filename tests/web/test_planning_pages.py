@@ -56,7 +56,7 @@ def test_a_wish_is_typed_in_the_persons_zone_and_stored_in_utc(app: Flask, zone:
         ends_at=typed(at(3), zone),
         purpose="Trade fair",
     )
-    assert (page.path, page.status) == (f"/assets/{asset_id}", 200)
+    assert (page.path, page.status) == (f"/assets/{asset_id}/reservations", 200)
     assert "was asked for. It counts once it is approved." in page.text
     data = last_body()["data"]
     assert (data["starts_at"], data["ends_at"]) == (at(0).isoformat(), at(3).isoformat())
@@ -94,7 +94,7 @@ def test_a_double_click_asks_once(app: Flask) -> None:
     form = pages.get(f"/assets/{asset_id}/reserve").form()
     fields = {"staff_id": maria, "starts_at": typed(at(0)), "ends_at": typed(at(3))}
     for _ in range(2):
-        assert pages.submit(form, **fields).path == f"/assets/{asset_id}"
+        assert pages.submit(form, **fields).path == f"/assets/{asset_id}/reservations"
     assert told() == ["asset.reserved"]
 
 
@@ -129,7 +129,7 @@ def test_it_is_rejected_with_a_reason_that_everybody_reads(app: Flask) -> None:
 def test_it_is_taken_back(app: Flask) -> None:
     pages, asset_id = visit(app), make_asset()
     make_reservation(asset_id, make_staff(), approved=True)
-    form = pages.get(steps(pages.get(f"/assets/{asset_id}"), "Cancel")[0]).form()
+    form = pages.get(steps(pages.get(f"/assets/{asset_id}/reservations"), "Cancel")[0]).form()
     page = pages.submit(form, note="The fair is off")
     assert "was cancelled" in page.text
     assert last_body()["data"]["note"] == "The fair is off"
@@ -153,17 +153,18 @@ def test_what_cannot_be_kept_is_marked(app: Flask) -> None:
     make_reservation(asset_id, make_staff(), approved=True)
     put_in(asset_id, "broken")
     assert "At risk" in pages.get("/reservations?show=approved").main
-    assert "At risk" in pages.get(f"/assets/{asset_id}").main
+    assert "At risk" in pages.get(f"/assets/{asset_id}/reservations").main
 
 
 def test_the_strip_says_in_words_what_it_draws(app: Flask) -> None:
     pages, asset_id = visit(app), make_asset()
-    assert "Nothing is planned: it is free all the time." in pages.get(f"/assets/{asset_id}").main
+    tab = f"/assets/{asset_id}/reservations"
+    assert "Nothing is planned in these days." in pages.get(tab).main
     make_reservation(asset_id, make_staff("Cleo Marin"), 0, 48, approved=True)
     make_reservation(asset_id, make_staff("Ben Novak"), 72, 73)
     make_reservation(asset_id, make_staff("Eva Beyond"), 24 * 70, 24 * 71)
     make_maintenance(asset_id, due_on=today() + timedelta(days=5))
-    page = pages.get(f"/assets/{asset_id}")
+    page = pages.get(tab)
     (strip,) = [n for n in page.root.find_all("svg") if "strip-days" in n.get("class")]
     kinds = [rect.get("class") for rect in strip.find_all("rect")]
     assert [kinds.count(f"strip-{each}") for each in ("approved", "pending", "due")] == [1, 1, 1]
@@ -218,7 +219,7 @@ def test_a_plan_with_mistakes_says_all_of_them(app: Flask) -> None:
 def test_work_is_called_off(app: Flask) -> None:
     pages, asset_id = visit(app), make_asset()
     public_id = make_maintenance(asset_id, started=True)
-    form = pages.get(steps(pages.get(f"/assets/{asset_id}"), "Cancel")[0]).form()
+    form = pages.get(steps(pages.get(f"/assets/{asset_id}/maintenance"), "Cancel")[0]).form()
     assert "was cancelled" in pages.submit(form, note="Ill").text
     assert maintenance(public_id).state == "cancelled"
 
@@ -259,7 +260,9 @@ def test_support_reads_and_is_offered_nothing_to_press(app: Flask) -> None:
     pages, asset_id = visit(app, "support"), make_asset()
     public_id = make_reservation(asset_id, make_staff())
     make_maintenance(asset_id)
-    for path in ("/reservations", "/maintenance", f"/assets/{asset_id}"):
+    one = f"/assets/{asset_id}"
+    tabs = (one, f"{one}/reservations", f"{one}/maintenance")
+    for path in ("/reservations", "/maintenance", *tabs):
         page = pages.get(path)
         assert page.status == 200
         assert [url for url in page.links() if str(public_id) in url] == []

@@ -25,7 +25,8 @@ def test_a_person_keeps_stock_by_number(app: Flask) -> None:
     assert "How many there are 10" in page.main
     page = move(pages, "issue", quantity="3", note="For room 204")
     assert "The number of AST-00001 was changed." in page.main
-    assert "How many there are: 10 → 7" in page.main
+    assert page.path == "/assets/1/stock"
+    assert "How many there are: 10 → 7" in pages.get("/assets/1/timeline").main
     move(pages, "receive", quantity="20")
     move(pages, "adjust", quantity="25", kind="loss")
     page = pages.get("/assets/1/stock")
@@ -56,6 +57,18 @@ def test_the_form_of_a_stock_knows_its_threshold_and_not_its_number(app: Flask) 
     page = pages.submit(form, min_quantity="6")
     assert "Low below: 5 → 6" in page.main
     assert pages.submit(pages.get("/assets/1/edit").form()).main.count("Nothing was changed") == 1
+
+
+def test_stock_that_is_low_says_so_and_leads_to_more(app: Flask) -> None:
+    make_asset("Toner", kind="stock", quantity=3, min_quantity=3, unit="boxes")
+    pages = visit(app)
+    assert "Low stock" not in pages.get("/assets/1").main
+    move(pages, "issue", quantity="1")
+    page = pages.get("/assets/1")
+    assert "Low stock" in page.main
+    assert "Only 2 boxes left. It counts as low below 3." in page.main
+    move(pages, "issue", quantity="2")
+    assert "Nothing left. It counts as low below 3." in pages.get("/assets/1/timeline").main
 
 
 def test_an_item_has_no_stock_page(app: Flask) -> None:
