@@ -15,14 +15,33 @@ from sqlalchemy.orm import Session
 
 from portal.lib.calendar_months import add_months
 from portal.lib.clock import utcnow
+from portal.models.alerts import FirstAnswer, RunKind
 from portal.models.assets import Activity, Asset, Condition
 from portal.models.holdings import Assignment
 from portal.models.planning import MaintenanceType
 from portal.models.webhooks import Webhook
-from portal.services import assets, holdings, incidents, maintaining, named_lists, reserving, stock
+from portal.services import (
+    alert_settings,
+    alerts,
+    assets,
+    holdings,
+    incidents,
+    maintaining,
+    named_lists,
+    reserving,
+    stock,
+)
 from portal.services import staff as people
 from portal.services.asset_rules import AssetValues
-from portal.services.demo_data import DEPARTMENTS, LOCATIONS, PEOPLE, PRODUCTS, STOCK, Product
+from portal.services.demo_data import (
+    DEPARTMENTS,
+    FATES,
+    LOCATIONS,
+    PEOPLE,
+    PRODUCTS,
+    STOCK,
+    Product,
+)
 from portal.services.incident_values import ClaimValues
 from portal.services.permissions import Actor
 from portal.services.planning_rules import PlanValues, ReservationValues
@@ -32,18 +51,6 @@ from portal.services.told_times import today
 from portal.services.unit import session, writing
 
 SEED: Final = 1848
-# So many of a hundred things are …
-FATES: Final = (
-    ("free", 38),
-    ("allocated", 34),
-    ("lent", 10),
-    ("late", 4),
-    ("planned", 5),
-    ("reserved", 4),
-    ("broken", 3),
-    ("warranty", 1),
-    ("lost", 1),
-)
 CONDITIONS: Final = (Condition.EXCELLENT, Condition.GOOD, Condition.GOOD, Condition.FAIR)
 
 Rows = Mapping[str, int]
@@ -66,8 +73,15 @@ def seed(actor: Actor) -> int:
             _thing(actor, values, chance, staff)
     for number in range(len(STOCK)):
         _stock(actor, number, chance, locations)
-    wanted = select(func.count(Asset.id)).where(Asset.deleted_at.is_(None))
-    return session().execute(wanted).scalar_one()
+    _look_for_alerts(actor)
+    return session().execute(select(func.count(Asset.id))).scalar_one()
+
+
+def _look_for_alerts(actor: Actor) -> None:
+    """As if always: no first question, and a system connected later hears of no old news."""
+    with writing() as current:
+        alert_settings.answer(current, actor, FirstAnswer.SEND)
+    alerts.run(RunKind.MANUAL)
 
 
 def check() -> int:

@@ -42,6 +42,20 @@ PEOPLE: Final = (
 )
 
 
+# So many of a hundred things are …
+FATES: Final = (
+    ("free", 38),
+    ("allocated", 34),
+    ("lent", 10),
+    ("late", 4),
+    ("planned", 5),
+    ("reserved", 4),
+    ("broken", 3),
+    ("warranty", 1),
+    ("lost", 1),
+)
+
+
 class Product(NamedTuple):
     """Something that there are several of; cost in the installation's currency."""
 

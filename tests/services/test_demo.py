@@ -4,11 +4,12 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
+from portal.delivery.event_names import EventName
 from portal.lib.clock import utcnow
 from portal.models.assets import Activity, Asset, AssetStatus
 from portal.models.holdings import Assignment
 from portal.models.stock import StockMove
-from portal.services import demo
+from portal.services import alert_reads, demo
 from portal.services.asset_lists import AssetFilter, Shown, counts
 from portal.services.permissions import SYSTEM
 from portal.services.refusals import Refusal
@@ -41,5 +42,13 @@ def test_a_newcomer_sees_a_living_register(app: Flask) -> None:
         lines = select(Activity.at).where(Activity.asset_id == asset_id).order_by(Activity.id)
         times = current.scalars(lines).all()
         assert times == sorted(times)
+    # There are some alerts, but few; how many warranties end soon depends on the day.
+    alerted = alert_reads.count_open()
+    seen = {EventName.CHECKOUT_OVERDUE, EventName.LOW_STOCK, EventName.MAINTENANCE_DUE}
+    assert seen <= set(alerted)
+    assert sum(alerted.values()) <= 60
+    status = alert_reads.run_status(now)
+    assert status.last is not None
+    assert not status.needs_first_answer
     with pytest.raises(Refusal, match="holds assets already"):
         demo.seed(SYSTEM)
