@@ -25,9 +25,11 @@ COUNT_LIMIT: Final = 1000
 
 
 class Which(StrEnum):
-    """Which alerts: those that nobody has acknowledged and that are not over; or all."""
+    """Which alerts: those that nobody has acknowledged and that are not over; those that somebody
+    has acknowledged; or all."""
 
     OPEN = "open"
+    ACKNOWLEDGED = "acknowledged"
     ALL = "all"
 
 
@@ -162,6 +164,8 @@ def _matching(chosen: AlertFilter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if chosen.which is Which.OPEN:
         conditions += [Alert.acknowledged_at.is_(None), Alert.resolved_at.is_(None)]
+    if chosen.which is Which.ACKNOWLEDGED:
+        conditions.append(Alert.acknowledged_at.is_not(None))
     if chosen.event is not None:
         conditions.append(Alert.event == chosen.event)
     if chosen.asset_id is not None:

@@ -53,6 +53,7 @@ SECTIONS: Final = (
             Place("Assets", "/assets", "assets.read"),
             Place("Reservations", "/reservations", "assets.read"),
             Place("Maintenance", "/maintenance", "assets.read"),
+            Place("Alerts", "/alerts", "alerts.read"),
             Place("Staff", "/staff", "assets.read"),
             Place("Categories", "/categories", "assets.read"),
             Place("Locations", "/locations", "assets.read"),
@@ -64,6 +65,7 @@ SECTIONS: Final = (
         "gear",
         (
             Place("Webhooks", "/settings/webhooks", "webhooks.read"),
+            Place("Alerts", "/settings/alerts", "alerts.settings"),
             Place("People", "/settings/people", "people.manage"),
             Place("Audit", "/settings/audit", "audit.read"),
             Place("System", "/settings/system", "system.read"),

@@ -6,7 +6,7 @@ from typing import Final
 from flask import url_for
 
 from portal.models.tasks import Task, TaskState
-from portal.services import bulk, importing
+from portal.services import alert_runs, bulk, importing
 from portal.services.import_rows import Verdict
 from portal.web.task_words import Link, TaskWords
 from portal.web.wording import plural
@@ -40,6 +40,13 @@ def _after_bulk(task: Task) -> list[Link]:
     return [("See every asset", every), ("Go to the assets", url_for("assets.index"))]
 
 
+def _after_alerts(_task: Task) -> list[Link]:
+    return [
+        ("See the alerts", url_for("alerts.index")),
+        ("Alert settings", url_for("alert_settings.index")),
+    ]
+
+
 # A kind that is not here is told in general words.
 WORDS: Final[Mapping[str, TaskWords]] = {
     importing.CHECK_NAME: TaskWords(
@@ -66,5 +73,10 @@ WORDS: Final[Mapping[str, TaskWords]] = {
         title=_title_of_bulk,
         outcomes={bulk.DONE: "done", bulk.REFUSED: "not done"},
         after=_after_bulk,
+    ),
+    alert_runs.NAME: TaskWords(
+        title=lambda _task: "Look for alerts",
+        outcomes={alert_runs.FIRED: "entered", alert_runs.PASSED: "no longer due"},
+        after=_after_alerts,
     ),
 }

@@ -55,7 +55,7 @@ def test_it_answers_although_nobody_can_be_looked_up() -> None:
 
 def test_it_offers_only_what_the_person_may_read(pages: Pages) -> None:
     assert pages.get("/deliveries").links("Settings") == ["/settings/webhooks"]
-    assert pages.get("/deliveries?without=webhooks.read").links("Settings") == ["/settings/people"]
+    assert pages.get("/deliveries?without=webhooks.read").links("Settings") == ["/settings/alerts"]
     assert pages.get("/deliveries?without=deliveries.read").links("Deliveries") == []
     assert pages.get("/deliveries?anonymous").links("Assets") == []
 

@@ -1,0 +1,102 @@
+"""How the looking for alerts goes, in words: what is at work, the last run, the next one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from portal.models.alerts import AlertRun, RunKind, RunOutcome
+from portal.models.tasks import Task, TaskState
+from portal.services import alert_reads, tasks
+from portal.services.alert_reads import RunStatus
+from portal.web.alert_words import KINDS
+from portal.web.status_words import ALERT_RUN, Tag
+from portal.web.wording import number, plural
+
+# A run that waits for longer than this has nobody to do it.
+PATIENCE: Final = timedelta(seconds=15)
+
+
+@dataclass(frozen=True, slots=True)
+class RunLine:
+    """One run in the list of the latest. `task`: its progress, where it was long work."""
+
+    at: datetime
+    by: str
+    tag: Tag
+    fired: str
+    task: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class Looking:
+    """Everything that the page says of the runs; `is_live` while one is at work."""
+
+    status: RunStatus
+    lines: list[RunLine]
+    working: str
+    is_slow: bool
+
+    @property
+    def is_live(self) -> bool:
+        """Whether what is shown may change by itself."""
+        return self.status.running is not None
+
+    @property
+    def announcement(self) -> str:
+        """What is read out: how the run ended."""
+        if self.is_live or not self.lines:
+            return ""
+        return f"{self.lines[0].tag.word}. {self.lines[0].fired}."
+
+
+def looking(now: datetime) -> Looking:
+    """How it goes at `now`."""
+    status = alert_reads.run_status(now)
+    task = tasks.find(status.running) if status.running else None
+    is_waiting = task is not None and task.state == TaskState.WAITING
+    return Looking(
+        status=status,
+        lines=[_line(run) for run in alert_reads.runs()],
+        working=_working(task) if task else "",
+        is_slow=is_waiting and task is not None and now - task.created_at > PATIENCE,
+    )
+
+
+def fired_words(counts: Mapping[str, int]) -> str:
+    """What fired: "2 overdue, 1 low stock"."""
+    told = [
+        f"{number(counts[event])} {tag.word.lower()}"
+        for event, tag in KINDS.items()
+        if counts.get(event)
+    ]
+    return ", ".join(told)
+
+
+def _line(run: AlertRun) -> RunLine:
+    return RunLine(
+        at=run.started_at,
+        by="By the clock" if run.kind == RunKind.SCHEDULED else f"By {run.actor_name}",
+        tag=ALERT_RUN[run.outcome or "working"],
+        fired=_fired(run),
+        task=run.task_public_id,
+    )
+
+
+def _fired(run: AlertRun) -> str:
+    if run.outcome == RunOutcome.ASKED:
+        return (
+            f"Nothing was sent: {plural(run.waiting, 'alert waits', 'alerts wait')} for an answer"
+        )
+    words = fired_words(run.counts)
+    if not words:
+        return "Nothing so far" if run.outcome is None else "Nothing had become due"
+    return f"Marked as already sent: {words}" if run.is_marking else f"Sent: {words}"
+
+
+def _working(task: Task) -> str:
+    if task.state == TaskState.WAITING:
+        return "A run is queued and begins in a moment."
+    so_far = plural(task.counts.get("fired", 0), "alert")
+    return f"A run is at work: {so_far} so far."
