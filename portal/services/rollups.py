@@ -10,12 +10,13 @@ from datetime import datetime
 from functools import cache
 from typing import Final
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from portal.models.deliveries import DeliveryStatus, Priority
 from portal.models.rollups import Rollup
 
+HOURS_AT_ONCE: Final = 6
 COUNTED: Final = (DeliveryStatus.DELIVERED, DeliveryStatus.FAILED)
 
 
@@ -58,6 +59,14 @@ def count(connection: Connection, entries: Iterable[Entry], now: datetime) -> No
     ]
     if rows:
         connection.execute(_upsert(connection.dialect.name), rows)
+
+
+def forget_oldest(connection: Connection, before: datetime) -> int:
+    """Remove the oldest few hours, of those that began before `before`; how many, 0 at the end."""
+    some = select(Rollup.hour).where(Rollup.hour < before).distinct().order_by(Rollup.hour)
+    hours = connection.execute(some.limit(HOURS_AT_ONCE)).scalars().all()
+    connection.execute(delete(Rollup).where(Rollup.hour.in_(hours)))
+    return len(hours)
 
 
 @cache

@@ -1,21 +1,25 @@
 """Each page of the log walks the index that was made for it, on both databases."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import text
+from sqlalchemy import Select, func, select, text
 from sqlalchemy.orm import Session
 
 from portal.delivery.events import EventName
 from portal.delivery.reasons import Reason
 from portal.lib.clock import utcnow
 from portal.lib.paging import Cursor
+from portal.models.deliveries import Delivery
+from portal.models.webhooks import Webhook
 from portal.services import log_walk
 from portal.services.log_filter import LogFilter, StatusFilter
 from portal.services.log_plan import walk_for
 from portal.services.log_walk import page_statement
 from portal.services.unit import database_time, session
+from portal.services.webhook_glance import youngest
 from tests.deliveries import make_delivery, make_many
 from tests.factories import Hook, make_webhook
 
@@ -72,11 +76,15 @@ def filters(hook: Hook) -> dict[str, tuple[LogFilter, str]]:
 
 
 def plan(current: Session, wanted: LogFilter, place: Cursor | None) -> tuple[str, str]:
-    """The plan, and its lines about reading deliveries."""
+    """The plan of a page of the log, and its lines about reading deliveries."""
     walk = walk_for(current, wanted, place, database_time(current))
     assert walk is not None
     newer = place is not None and place.newer
-    statement = page_statement(walk, newer=newer, limit=51)
+    return explained(current, page_statement(walk, newer=newer, limit=51))
+
+
+def explained(current: Session, statement: Select[Any]) -> tuple[str, str]:
+    """The plan of a statement, and its lines about reading deliveries."""
     dialect = current.get_bind().dialect
     how = "EXPLAIN QUERY PLAN" if dialect.name == "sqlite" else "EXPLAIN"
     compiled = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
@@ -109,6 +117,18 @@ def test_each_filter_walks_its_index_and_sorts_nothing_of_the_table(hook: Hook) 
             if sorts > (several or (1 if wanted.event and wanted.webhook else 0)):
                 faults.append(f"{words}, {where} sorts:\n{whole}")
     assert not faults, "\n\n".join(faults)
+
+
+def test_the_youngest_of_each_webhook_is_one_step_of_its_index(hook: Hook) -> None:
+    current = session()
+    whole, lines = explained(current, select(Webhook.id, youngest()))
+    assert "ix_deliveries_webhook_id_id" in lines, whole
+    assert "pk_deliveries" not in lines, whole
+    found = dict(current.execute(select(Webhook.id, youngest())).all())
+    newest = current.execute(
+        select(Delivery.webhook_id, func.max(Delivery.id)).group_by(Delivery.webhook_id)
+    )
+    assert found == dict(newest.all())
 
 
 def test_one_delivery_and_what_is_being_sent_are_found_without_a_scan(hook: Hook) -> None:

@@ -12,10 +12,11 @@ from jobs.retention import prune
 from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.models.assets import Activity
-from portal.models.deliveries import Attempt, AttemptBody, Delivery, Event
+from portal.models.deliveries import Attempt, AttemptBody, Delivery, Event, Priority
 from portal.models.records import Submission
+from portal.models.rollups import Rollup
 from portal.models.webhooks import Webhook
-from portal.services import retention
+from portal.services import retention, rollups
 from portal.services.unit import writing
 from tests.deliveries import make_attempt, make_delivery
 from tests.factories import make_asset, make_webhook, publish
@@ -140,6 +141,33 @@ def test_it_works_in_batches_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None
         old_delivery(webhook=hook)
     assert retention.prune()["deliveries removed"] == 8
     assert count(Delivery) == 0
+
+
+def test_hours_that_no_chart_shows_any_more_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rollups, "HOURS_AT_ONCE", 2)
+    hooks = [make_webhook(), make_webhook()]
+    now = utcnow().replace(minute=0, second=0, microsecond=0)
+    with writing() as current:
+        for hours in (0, 24 * 29, 24 * 32, 24 * 33, 24 * 34):
+            entries = [rollups.Entry(hook.id, "delivered", Priority.NORMAL) for hook in hooks]
+            rollups.count(current.connection(), entries, now - timedelta(hours=hours))
+    assert retention.count()["hours of charts removed"] == 3
+    assert retention.prune()["hours of charts removed"] == 3
+    assert count(Rollup) == 4
+
+
+def test_events_that_nobody_asked_for_are_looked_for_among_the_old_ones_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(retention, "WINDOW", 2)
+    ids = [publish() for _ in range(7)]
+    with writing() as current:
+        old = update(Event).where(Event.id.in_(ids[:3]))
+        current.execute(old.values(occurred_at=utcnow() - OLD))
+    make_delivery(status="delivered")
+    assert retention.count()["events removed"] == 3
+    assert retention.prune()["events removed"] == 3
+    assert count(Event) == 5
 
 
 def test_the_command_says_how_much_went(app: Flask) -> None:
