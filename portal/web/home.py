@@ -1,14 +1,15 @@
-"""The start page: what the portal is for, what comes next, and what wants a look."""
+"""The start page: first steps, then what needs attention, and how the last day went."""
 
 from dataclasses import dataclass
 
 from flask import Blueprint, render_template, request
 
 from portal.services import trends
-from portal.services.overview import COUNTED_TO, Overview, overview
+from portal.services.overview import Overview, overview
 from portal.web import charts
 from portal.web.access import can, requires
-from portal.web.wording import number, plural
+from portal.web.needs import counted, has_banner, needs
+from portal.web.wording import plural
 
 blueprint = Blueprint("home", __name__)
 
@@ -23,6 +24,7 @@ class Step:
     label: str
     path: str
     may: bool
+    other: tuple[str, str] = ("", "")  # the words and the address of another way
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +42,14 @@ class Figure:
 @blueprint.get("/")
 @requires("home.read")
 def index() -> str:
-    """First steps until a message has been sent; then figures alone."""
+    """First steps until a message has been sent; then what needs attention, and the last day."""
     now = overview()
     steps = first_steps(now)
     return render_template(
         "home/index.html",
         steps=[] if all(step.is_done for step in steps) else steps,
+        needs=needs(now),
+        is_well=now.has_deliveries and not has_banner(),
         figures=figures(now),
         day=charts.hours_chart(trends.trend(charts.last_hours())) if now.has_deliveries else None,
     )
@@ -62,6 +66,7 @@ def first_steps(now: Overview) -> list[Step]:
             "Add a webhook",
             f"{root}/settings/webhooks/new",
             can("webhooks.edit"),
+            ("Or try it without a receiver", f"{root}/inbox"),
         ),
         Step(
             "Add an asset",
@@ -112,11 +117,6 @@ def figures(now: Overview) -> list[Figure]:
             "info",
         ),
     ]
-
-
-def counted(value: int) -> str:
-    """The number, or "10,000+" where we stopped counting."""
-    return f"{number(COUNTED_TO)}+" if value > COUNTED_TO else number(value)
 
 
 def _waiting(now: Overview) -> str:

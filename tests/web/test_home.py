@@ -1,0 +1,68 @@
+"""The start page: what needs attention comes first, then how the last day went."""
+
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+
+from portal.lib.clock import utcnow
+from portal.models.people import Role
+from tests.deliveries import make_delivery
+from tests.factories import make_webhook
+from tests.pages import Page
+from tests.web.visitors import visit
+
+
+def needs(page: Page) -> list[str]:
+    """The titles of what needs attention."""
+    items = [node for node in page.root.find_all("li") if "need" in node.get("class").split()]
+    return [title.text for item in items for title in item.find_all("h3")]
+
+
+def test_a_new_portal_shows_the_first_steps_alone(app: Flask) -> None:
+    page = visit(app).get("/")
+    assert "First steps" in page.main
+    assert "What needs attention" not in page.main
+    assert page.links("try it without a receiver") == ["/inbox"]
+
+
+def test_it_says_so_when_nothing_wants_a_look(app: Flask) -> None:
+    make_delivery(status="delivered")
+    page = visit(app).get("/")
+    assert "Nothing. Everything that was to be sent has arrived or is on its way." in page.main
+    assert "Last 24 hours" in page.main
+
+
+def test_what_failed_and_what_is_held_comes_first_each_with_the_way_there(app: Flask) -> None:
+    make_delivery(status="failed", reason="refused")
+    make_delivery(status="failed", reason="refused")
+    make_delivery(make_webhook(name="Payroll", state="off"), status="held")
+    page = visit(app).get("/")
+    assert needs(page) == ["2 messages did not arrive", "1 message is held"]
+    assert "/deliveries?status=attention" in page.links("See them")
+    assert page.links("See what is held") == ["/deliveries?status=held"]
+    assert page.main.index("What needs attention") < page.main.index("Last 24 hours")
+
+
+@pytest.mark.parametrize("role", [Role.MANAGER, Role.SUPPORT])
+def test_others_see_failing_webhooks_and_whom_to_ask(app: Flask, role: Role) -> None:
+    failing = {"failures_in_row": 6, "failing_since": utcnow() - timedelta(minutes=9)}
+    hook = make_webhook(name="Helpdesk", **failing)
+    make_webhook(name="Payroll", state="off", off_reason="gone", off_at=utcnow())
+    make_delivery(hook, status="held")
+    page = visit(app, role).get("/")
+    assert needs(page) == [
+        "Helpdesk needs attention",
+        "Payroll was turned off",
+        "1 message is held",
+    ]
+    assert f"/settings/webhooks/{hook.public_id}" in page.links("See why, and what to do")
+    assert "Ask an administrator: turn its webhook on" in page.main
+
+
+def test_an_administrator_reads_of_a_failing_webhook_once(app: Flask) -> None:
+    failing = {"failures_in_row": 6, "failing_since": utcnow() - timedelta(minutes=9)}
+    make_delivery(make_webhook(name="Helpdesk", **failing), status="delivered")
+    page = visit(app).get("/")
+    assert page.text.count("needs attention") == 1
+    assert "Nothing. Everything" not in page.main
