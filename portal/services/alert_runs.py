@@ -124,13 +124,8 @@ def finish(run: AlertRun, outcome: RunOutcome) -> None:
     run.outcome, run.finished_at = outcome, utcnow()
 
 
-def is_under_way(current: Session) -> bool:
-    """Whether a run is at work, or about to be."""
-    return task_under_way(current) is not None
-
-
 def task_under_way(current: Session) -> UUID | None:
-    """The public id of the task of the run that is at work."""
+    """The public id of the task of the run that is at work, or about to be."""
     wanted = select(Task.public_id).where(literal_column(f"({IS_UNDER_WAY})"), Task.kind == NAME)
     return current.scalars(wanted.order_by(Task.id.desc()).limit(1)).first()
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from portal.delivery.event_names import EventName
@@ -16,13 +16,14 @@ from portal.models.assets import Asset
 from portal.services import alert_ledger, alert_runs, alert_settings, alert_sources, audit
 from portal.services.alert_clock import last_slot
 from portal.services.alert_rules import Moment
-from portal.services.alert_sources import BY_EVENT, Scanned, Source
+from portal.services.alert_sources import Source
 from portal.services.permissions import SYSTEM, Actor, require
 from portal.services.refusals import NotFound, Refusal
 from portal.services.unit import session, writing
 
 COUNTED_TO: Final = 10_000
 SHOWN: Final = 100
+TRY_AGAIN: Final = timedelta(hours=1)
 TARGET: Final = ("alert_settings", alert_settings.ONE_ROW, "Alerts")
 
 
@@ -88,10 +89,11 @@ def start_due(now: datetime) -> bool:
     """
     stored = alert_settings.read()
     slot = last_slot(now, stored.rules.at, alert_settings.zone())
-    if _has_begun(slot.day) or alert_runs.is_under_way(session()):
+    if _has_begun(slot.day, now) or alert_runs.task_under_way(session()):
         return False
     waiting = 0 if stored.is_answered else preview(now, 0).total
     with writing() as current:
+        _free(current, slot.day)
         run = alert_runs.enter(current, SYSTEM, RunKind.SCHEDULED, slot=slot.day)
         if run is None:
             return False
@@ -112,9 +114,7 @@ def request_run(actor: Actor) -> UUID:
         raise Refusal("Decide first what becomes of the alerts that are due already.")
     with writing() as current:
         require(current, actor, "alerts.settings")
-        alert_settings.locked(current)
-        under_way = alert_runs.task_under_way(current)
-        return under_way or _start(current, actor, "alerts.run")
+        return _start(current, actor, "alerts.run")
 
 
 def answer_first(actor: Actor, *, send: bool) -> UUID:
@@ -128,7 +128,10 @@ def answer_first(actor: Actor, *, send: bool) -> UUID:
 
 
 def mark_as_sent(actor: Actor) -> UUID:
-    """Enter what is due now into the ledger without telling anybody; the task that does it."""
+    """Enter what is due now into the ledger without telling anybody; the task that does it.
+
+    Refused while a run is at work that tells of it.
+    """
     with writing() as current:
         require(current, actor, "alerts.settings")
         alert_settings.answer(current, actor, FirstAnswer.MARK)
@@ -158,8 +161,18 @@ def acknowledge(actor: Actor, public_id: UUID) -> bool:
         return True
 
 
-def _has_begun(day: Any) -> bool:
-    return session().scalar(select(AlertRun.id).where(AlertRun.slot == day)) is not None
+def _has_begun(day: date, now: datetime) -> bool:
+    """Whether the day has its run; one that failed is repeated after a while."""
+    begun = session().scalars(select(AlertRun).where(AlertRun.slot == day)).first()
+    if begun is None:
+        return False
+    ended = begun.finished_at or now
+    return begun.outcome != RunOutcome.FAILED or now < ended + TRY_AGAIN
+
+
+def _free(current: Session, day: date) -> None:
+    failed = (AlertRun.slot == day, AlertRun.outcome == RunOutcome.FAILED)
+    current.execute(update(AlertRun).where(*failed).values(slot=None))
 
 
 def _nothing_to_ask(current: Session, actor: Actor, run: AlertRun) -> None:
@@ -172,6 +185,13 @@ def _nothing_to_ask(current: Session, actor: Actor, run: AlertRun) -> None:
 
 def _start(current: Session, actor: Actor, action: str) -> UUID:
     is_marking = action == "alerts.marked"
+    alert_settings.locked(current)  # of two at once the second finds the first one's run
+    under_way = alert_runs.task_under_way(current)
+    if under_way is not None:
+        at_work = select(AlertRun.is_marking).where(AlertRun.task_public_id == under_way)
+        if current.scalar(at_work) is not is_marking:
+            raise Refusal("A run is at work at this moment. Wait until it has ended.")
+        return under_way
     run = alert_runs.enter(current, actor, RunKind.MANUAL, is_marking=is_marking)
     if run is None:
         raise RuntimeError("A run without a slot was taken for another")
@@ -192,19 +212,3 @@ def _one_coming(source: Source, moment: Moment, thing_id: int) -> list[Coming]:
         return []
     details = alert_ledger.details_of(found.facts)
     return [Coming(source.event, asset.id, asset.asset_tag, asset.name, details)]
-
-
-__all__ = [
-    "BY_EVENT",
-    "Coming",
-    "Preview",
-    "Scanned",
-    "acknowledge",
-    "answer_first",
-    "has_due",
-    "mark_as_sent",
-    "preview",
-    "request_run",
-    "run",
-    "start_due",
-]

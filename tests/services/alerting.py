@@ -12,6 +12,7 @@ from portal.models.alerts import Alert, FirstAnswer
 from portal.models.deliveries import Event
 from portal.models.holdings import Assignment
 from portal.services import alert_settings, holdings
+from portal.services.alert_rules import AlertRules
 from portal.services.long_work import KINDS
 from portal.services.permissions import SYSTEM
 from portal.services.told_times import today
@@ -24,6 +25,13 @@ def decided() -> None:
     """The first question is out of the way."""
     with writing() as current:
         alert_settings.answer(current, SYSTEM, FirstAnswer.NOTHING)
+
+
+def it_is_just_after_the_run(now: datetime) -> None:
+    """The daily run is due since a minute or two, so that none falls into the test by itself."""
+    local = (now - timedelta(minutes=2)).astimezone(alert_settings.zone())
+    rules = AlertRules(at=local.time().replace(second=0, microsecond=0))
+    alert_settings.save(SYSTEM, alert_settings.read().version, rules)
 
 
 def with_warranty(days: int, **values: Any) -> int:

@@ -7,13 +7,14 @@ from datetime import timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
+from jobs.alerts import look_for_alerts
 from portal.delivery.events import event_type
 from portal.lib.clock import utcnow
 from portal.models.alerts import AlertRun, RunKind
 from portal.models.assets import Activity
-from portal.models.deliveries import Delivery
+from portal.models.deliveries import Delivery, Event
 from portal.models.planning import Maintenance
 from portal.models.tasks import Task
 from portal.services import (
@@ -36,6 +37,7 @@ from tests.services.alerting import (
     decided,
     fired,
     in_days,
+    it_is_just_after_the_run,
     ledger,
     lent,
     with_maintenance,
@@ -227,7 +229,8 @@ def test_the_daily_run_begins_once_a_day_and_catches_up_once(app: Flask) -> None
     decided()
     with_warranty(3)
     now = utcnow()
-    assert alerts.start_due(now)
+    it_is_just_after_the_run(now)
+    look_for_alerts()
     work()
     assert not alerts.start_due(now)
     assert alerts.start_due(now + timedelta(days=7))
@@ -237,10 +240,40 @@ def test_the_daily_run_begins_once_a_day_and_catches_up_once(app: Flask) -> None
     assert len(fired()) == 1
 
 
+def test_a_run_that_failed_is_repeated_within_the_day(app: Flask) -> None:
+    decided()
+    now = utcnow()
+    it_is_just_after_the_run(now)
+    alerts.start_due(now)
+    turn = turns.claim()
+    assert turn is not None
+    turns.give_up(turn, alert_runs.KIND)
+    assert alert_reads.run_status(now + timedelta(minutes=20)).last.outcome == "failed"  # type: ignore[union-attr]  # just ended
+    assert not alerts.start_due(now + timedelta(minutes=30))
+    assert alerts.start_due(now + timedelta(minutes=90))
+    work()
+    assert [run.outcome for run in runs()] == ["failed", "done"]
+
+
+def test_the_ledger_outlives_its_events(app: Flask) -> None:
+    decided()
+    make_webhook(events=[WARRANTY])
+    with_warranty(3)
+    alerts.run(RunKind.SCHEDULED)
+    with writing() as current:
+        current.execute(delete(Delivery))
+        current.execute(delete(Event))
+    (line,) = ledger()
+    assert (line.event_id, line.is_sent) == (None, True)
+    assert alert_reads.made_by([line]) == {}
+    assert alerts.run(RunKind.SCHEDULED) == {}
+
+
 def test_it_is_late_when_the_day_has_no_run(app: Flask) -> None:
     decided()
     make_asset()
     now = utcnow()
+    it_is_just_after_the_run(now)
     assert not alert_reads.run_status(now).is_late  # just set up
     alerts.start_due(now)
     running = alert_reads.run_status(now)
