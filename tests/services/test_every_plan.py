@@ -1,9 +1,7 @@
 """Every step of reservations and maintenance in every status that real actions bring about."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
-from uuid import UUID
 
 import pytest
 
@@ -15,32 +13,11 @@ from portal.services.permissions import SYSTEM
 from portal.services.planning_rules import PlanValues, WorkValues
 from portal.services.refusals import Refusal
 from portal.services.told_times import today
-from tests.factories import make_asset, make_staff
-from tests.services.acting import WAY_TO, act
-from tests.services.planning import (
-    maintenance,
-    make_maintenance,
-    make_reservation,
-    reservation,
-    told,
-    wish,
-)
+from tests.factories import make_staff
+from tests.services.planned import CANCELS_ALL, LATER, Planned, is_to_be_taken, planned_in
+from tests.services.planning import maintenance, reservation, told, wish
 
 pytestmark = pytest.mark.usefixtures("app")
-
-# Long after whatever the other actions lend until.
-LATER: Final = 24 * 30
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """An asset that two people asked for, with work to be done."""
-
-    asset_id: int
-    asked: UUID
-    other: UUID
-    work: UUID
-
 
 STEPS: Final[Mapping[Action, Callable[[Planned], object]]] = {
     Action.RESERVE: lambda it: reserving.reserve(
@@ -58,26 +35,13 @@ STEPS: Final[Mapping[Action, Callable[[Planned], object]]] = {
     ),
     Action.CANCEL_MAINTENANCE: lambda it: maintaining.call_off(SYSTEM, it.work),
 }
-CANCELS_ALL: Final = (AssetStatus.LOST, AssetStatus.LIQUIDATED)
-
-
-def planned_in(status: AssetStatus) -> Planned:
-    """Planned while it was free, then brought into the status by the action that leads there."""
-    asset_id = make_asset()
-    asked = make_reservation(asset_id, make_staff(), LATER, LATER + 24)
-    other = make_reservation(asset_id, make_staff(), LATER + 48, LATER + 72)
-    it = Planned(asset_id, asked, other, make_maintenance(asset_id))
-    way = WAY_TO[status]
-    if way:
-        act(way, asset_id)
-    return it
 
 
 def take(action: Action, status: AssetStatus) -> None:
     """Take the step on a new asset in this status, and see that the table's word is kept."""
     it, rule = planned_in(status), RULES[action]
     before, version = told(), assets.find_asset(it.asset_id).version
-    if status in rule.legal and not (status in CANCELS_ALL and "cancel" in action):
+    if is_to_be_taken(action, status):
         STEPS[action](it)
         assert told() == [*before, rule.event], status
         assert assets.find_asset(it.asset_id).version == version + 1, status

@@ -6,17 +6,19 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from portal.models.assets import AssetStatus
+from portal.models.assets import AssetKind, AssetStatus
 from portal.models.deliveries import Event
 from portal.services import assets
 from portal.services.legality import RULES, Action
 from portal.services.obstacles import why_not
 from portal.services.unit import session
 from portal.web.actions import BY_ACTION
-from tests.factories import make_location, make_staff, make_user
+from tests.factories import make_asset, make_location, make_staff
 from tests.pages import Pages
 from tests.services.acting import act, asset_in
 from tests.web.test_action_pages import in_days
+from tests.web.test_every_plan_page import STEPS
+from tests.web.visitors import visit
 
 # What a person fills in; a callable makes what the choice is about.
 FILLED: dict[Action, dict[str, Any]] = {
@@ -36,14 +38,18 @@ FILLED: dict[Action, dict[str, Any]] = {
     Action.FIND: {},
     Action.UNDO_LIQUIDATION: {"note": "It was the other one"},
 }
+PLANNED = (Action.RESERVE, Action.SCHEDULE_MAINTENANCE)
+STOCK: dict[Action, dict[str, Any]] = {
+    Action.RECEIVE_STOCK: {"quantity": 5},
+    Action.ISSUE_STOCK: {"quantity": 2},
+    Action.ADJUST_STOCK: {"quantity": 7, "kind": "adjust"},
+}
 
 
 @pytest.fixture
 def pages(app: Flask) -> Pages:
     """An administrator at the browser."""
-    person, visitor = make_user("admin"), Pages(app)
-    visitor.sign_in(person.email, person.password)
-    return visitor
+    return visit(app)
 
 
 def told() -> int:
@@ -55,19 +61,25 @@ def typed(action: Action) -> dict[str, Any]:
     return {name: value() if callable(value) else value for name, value in FILLED[action].items()}
 
 
+def refused(pages: Pages, path: str, values: dict[str, Any], words: str) -> None:
+    """Neither its page nor a form sent anyway does it; both say why, and nothing is told."""
+    before = told()
+    for page in (pages.get(path), pages.post(path, values)):
+        assert (page.status, words in page.main) == (409, True), page.main
+    assert told() == before
+
+
 @pytest.mark.parametrize("action", FILLED)
 def test_it_acts_where_it_is_legal_and_says_why_not_elsewhere(pages: Pages, action: Action) -> None:
-    slug, values = BY_ACTION[action].slug, None
+    slug, values = BY_ACTION[action].slug, typed(action)
     for status in AssetStatus:
         asset_id = asset_in(status)
-        page = pages.get(f"/assets/{asset_id}/{slug}")
-        reason = why_not(action, status)
+        path, reason = f"/assets/{asset_id}/{slug}", why_not(action, status)
         if reason:
-            assert page.status == 409
-            assert reason in page.main
+            refused(pages, path, values, reason)
             continue
-        before, values = told(), values or typed(action)
-        page = pages.submit(page.form(), **values)
+        before = told()
+        page = pages.submit(pages.get(path).form(), **values)
         assert (page.status, page.path) == (200, f"/assets/{asset_id}"), page.errors
         assert told() == before + len(RULES[action].events)
         assert BY_ACTION[action].done.partition("{tag}")[2].split("{")[0] in page.text
@@ -81,13 +93,56 @@ def test_the_page_offers_three_at_most_and_says_why_others_are_off(
     page = pages.get(f"/assets/{asset_id}")
     panels = [node for node in page.root.walk() if "more-panel" in node.get("class").split()]
     offered = {node.get("href") for panel in panels for node in panel.find_all("a")}
-    for action in FILLED:
+    for action in (*FILLED, *PLANNED):
         url, reason = f"/assets/{asset_id}/{BY_ACTION[action].slug}", why_not(action, status)
         assert (url in page.links()) is (reason is None)
         assert reason is None or f"It {reason}" in page.main
     actions = [node for node in page.root.walk() if "page-actions" in node.get("class").split()]
     in_front = {node.get("href") for node in actions[0].find_all("a")} - offered
     assert 1 <= len(in_front) <= 3
+
+
+def test_notes_change_in_every_status_and_the_rest_until_it_is_disposed_of(pages: Pages) -> None:
+    for status in AssetStatus:
+        path = f"/assets/{asset_in(status)}/edit"
+        before = told()
+        page = pages.submit(pages.get(path).form(), notes="Seen today")
+        assert ("Saved." in page.text, told()) == (True, before + 1), status
+        page = pages.submit(pages.get(path).form(), name="Another name")
+        is_open = status is not AssetStatus.LIQUIDATED
+        assert (page.status, told()) == (200 if is_open else 400, before + 1 + is_open), status
+        assert is_open or "Only its notes can be changed" in " ".join(page.errors)
+
+
+def test_it_is_deleted_where_nobody_needs_it(pages: Pages) -> None:
+    for status in AssetStatus:
+        path, reason = f"/assets/{asset_in(status)}/delete", why_not(Action.DELETE, status)
+        if reason:
+            refused(pages, path, {"reason": "Sold"}, reason)
+            continue
+        before = told()
+        page = pages.submit(pages.get(path).form(), reason="Sold")
+        assert (page.path, told()) == ("/assets", before + 1), status
+
+
+def test_stock_takes_its_own_actions_and_no_others(pages: Pages) -> None:
+    toner, lamp = make_asset("Toner", kind="stock", quantity=9), make_asset()
+    for action, values in STOCK.items():
+        slug, before = BY_ACTION[action].slug, told()
+        pages.submit(pages.get(f"/assets/{toner}/{slug}").form(), **values)
+        assert told() == before + 1, action
+        refused(pages, f"/assets/{lamp}/{slug}", values, "is a single item")
+    planned = {action: STEPS[action][1] for action in PLANNED}
+    for action in (*FILLED, *PLANNED):
+        if AssetKind.STOCK not in RULES[action].kinds:
+            values = planned[action]() if action in planned else typed(action)
+            refused(pages, f"/assets/{toner}/{BY_ACTION[action].slug}", values, "is stock.")
+
+
+def test_every_action_is_taken_through_its_page_somewhere_here() -> None:
+    elsewhere = {Action.CREATE, Action.EDIT, Action.DELETE, Action.RESTORE}
+    by_the_clock = {Action.EXPIRE_RESERVATION}
+    assert {*FILLED, *STOCK, *STEPS} | elsewhere | by_the_clock == set(Action)
 
 
 def test_a_deleted_asset_is_restored_from_its_page(pages: Pages) -> None:
