@@ -1,0 +1,94 @@
+"""Every reason, provoked for real by a receiver that misbehaves, in the words that people read.
+
+Each page is photographed into test-results/reasons, to be leafed through by a person.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import trustme
+from flask import Flask
+from playwright.sync_api import Page, expect
+
+from jobs.deliver import deliver_due
+from portal.config import ROOT
+from portal.delivery.reason_keys import Reason
+from tests.browser import provoking
+from tests.browser.serving import served
+from tests.browser.test_webhooks import sign_in
+from tests.conftest import put_equipment_away
+from tests.deliveries import stored
+
+pytestmark = pytest.mark.parametrize(
+    "database_kind", [pytest.param("sqlite", id="sqlite")], indirect=True, scope="session"
+)
+PICTURES = ROOT / "test-results" / "reasons"
+HOST = "127.0.0.1"
+# What stands on the page: what happened, and what to do next.
+WORDS = {
+    Reason.DNS: ("We could not find the server erp.example.com.", "Check the address for typing"),
+    Reason.REFUSED: (f"{HOST} refused the connection.", "Ask its owner to start it, then Retry."),
+    Reason.CONNECT_TIMEOUT: (f"We could not reach {HOST} within", "A firewall may be"),
+    Reason.READ_TIMEOUT: (f"{HOST} took too long to answer.", "It may still have received"),
+    Reason.UNREACHABLE: ("There is no network route to 93.184.215.14.", "Tell your administrator."),
+    Reason.RESET: (f"{HOST} hung up before answering.", "Ask its owner to look in the error log"),
+    Reason.NO_REPLY: (f"{HOST} hung up before answering.", "Ask its owner to look in the error"),
+    Reason.BAD_REPLY: ("was not one that a web server gives.", "Check the address and the port."),
+    Reason.TLS_EXPIRED: (f"The certificate of {HOST} has expired.", "Ask its owner to renew it."),
+    Reason.TLS_UNTRUSTED: (f"The certificate of {HOST} is not trusted.", "a public authority"),
+    Reason.TLS_NAME: (f"The certificate of {HOST} belongs to another name.", "Use the name that"),
+    Reason.TLS_OTHER: (f"No secure connection to {HOST} could be made.", "begins with http or"),
+    Reason.BLOCKED: ("This address is inside a private network", "Use a public address, or ask"),
+    Reason.BAD_HEADERS: ("A custom header of this webhook may not be sent", "remove that header"),
+    Reason.REDIRECT: ("sent us to another address (https://new.example.com/hook).", "Edit the"),
+    Reason.BAD_REQUEST: (f"{HOST} did not accept the content.", "Send the help bundle"),
+    Reason.AUTH: (f"{HOST} did not accept our sign-in details.", "Check the secret key and"),
+    Reason.FORBIDDEN: (f"{HOST} says that we may not send here.", "Ask its owner for permission."),
+    Reason.NOT_FOUND: (f"{HOST} says that nothing is at this address.", "Check the part of the"),
+    Reason.METHOD: (f"{HOST} says that this address takes no messages.", "the webhook address."),
+    Reason.GONE: ("this address is closed for good.", "We turned the webhook off."),
+    Reason.CONFLICT: (f"{HOST} says that it already has this message.", "there is nothing to do."),
+    Reason.TOO_LARGE: (f"The message is too big for {HOST}.", "Ask its owner to raise the limit."),
+    Reason.RATE: (f"{HOST} asked us to slow down.", "Nothing to do: we try again at"),
+    Reason.OTHER_4XX: (f"{HOST} rejected the message.", "Send the help bundle"),
+    Reason.SERVER: (f"{HOST} had a problem of its own.", "Nothing is wrong here. Tell its owner"),
+    Reason.UNAVAILABLE: (f"{HOST} is down or restarting.", "Nothing is wrong here. Tell its owner"),
+    Reason.INTERRUPTED: ("We were stopped in the middle", "we send it again, and its id stays"),
+    Reason.WEBHOOK_OFF: ("kept 30 days while off", "Nothing more is sent by itself."),
+    Reason.INTERNAL: ("There was a problem in this portal.", "Tell your administrator, reference"),
+}
+
+
+@pytest.fixture
+def made(app: Flask, tmp_path: Path) -> Iterator[provoking.Made]:
+    """A delivery for every reason; the receivers have gone by the time one looks."""
+    before, trusted = app.extensions["settings"], trustme.CA()
+    bundle = provoking.trust(trusted, tmp_path)
+    app.extensions["settings"] = replace(before, webhook_ca_bundle=bundle, webhook_timeout=3)
+    try:
+        found = provoking.outside()
+        with provoking.misbehaving(trusted) as urls:
+            found |= provoking.deliveries_to(urls) | provoking.unsendable()
+            deliver_due()
+        put_equipment_away(app)
+        provoking.rest(found)
+        yield found | provoking.held_too_long() | provoking.interrupted()
+    finally:
+        app.extensions["settings"] = before
+
+
+def test_each_is_explained_in_plain_words(page: Page, app: Flask, made: provoking.Made) -> None:
+    assert set(made) == set(WORDS) == set(Reason)
+    ended = {reason: stored(each)["reason"] for reason, each in made.items()}
+    assert ended == {reason: str(reason) for reason in Reason} | {Reason.INTERRUPTED: None}
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    with served(app) as portal:
+        sign_in(page, app, portal, "support")
+        for number, (reason, words) in enumerate(WORDS.items(), 1):
+            page.goto(f"{portal}/deliveries/{made[reason]}")
+            main = page.get_by_role("main")
+            for each in words:
+                expect(main, str(reason)).to_contain_text(each)
+            page.screenshot(path=PICTURES / f"{number:02}-{reason}.png", full_page=True)
