@@ -24,7 +24,7 @@ from portal.services.webhook_secrets import old_secret, stored_headers
 from portal.services.webhook_values import EVENT_VALUES
 
 HISTORY: Final = 100
-INBOX: Final = "built-in inbox"
+INBOX: Final = "this portal"
 
 
 class Standing(StrEnum):

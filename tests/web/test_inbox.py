@@ -127,7 +127,7 @@ def test_nothing_in_a_message_breaks_the_page(pages: Pages, opened: UUID, body: 
 
 
 def test_its_webhook_says_what_it_is(pages: Pages, opened: UUID) -> None:
-    assert pages.get(LIST).rows()[0][0] == "Built-in inboxbuilt-in inbox"
+    assert pages.get(LIST).rows()[0][0] == "Built-in inboxthis portal"
     page = pages.get(f"{LIST}/{opened}")
     assert page.links("Open the inbox") == ["/inbox"]
     assert not page.links("Edit")
