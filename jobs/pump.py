@@ -17,6 +17,7 @@ from jobs.desk import Desk
 from portal import task_bell
 from portal.config import Settings
 from portal.delivery.headers import HeaderError
+from portal.delivery.policy import AttemptKind
 from portal.delivery.reasons import Reason
 from portal.delivery.transport import Exchange, Transport, prepare
 from portal.queue import Bell
@@ -144,6 +145,8 @@ class Pump:
                 timeout=self._settings.webhook_timeout,
                 opens=request.opens,
                 doubted=claim.webhook.throttled,
+                # A test goes through every phase: name, connection, certificate.
+                is_fresh=claim.kind is AttemptKind.TEST,
             )
 
     def _drive(self) -> None:

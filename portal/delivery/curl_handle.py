@@ -52,6 +52,7 @@ class Order(NamedTuple):
     """A request that was asked for at `began` (monotonic); `timeout` in seconds covers all of it.
 
     `url` and `headers` are checked and as libcurl takes them; `opens` is passed to the guard.
+    `is_fresh`: over a connection of its own, so that every phase is gone through.
     """
 
     key: Hashable
@@ -61,6 +62,7 @@ class Order(NamedTuple):
     began: float
     timeout: float
     opens: tuple[str, int] | None
+    is_fresh: bool = False
 
 
 class CurlHandle:
@@ -122,6 +124,7 @@ class CurlHandle:
         setopt = self.curl.setopt
         setopt(pycurl.URL, order.url)
         setopt(pycurl.HTTPHEADER, order.headers)
+        setopt(pycurl.FRESH_CONNECT, int(order.is_fresh))
         body = order.request.body or b""
         setopt(pycurl.POSTFIELDS, body.encode() if isinstance(body, str) else body)
         left = order.timeout - waited

@@ -94,14 +94,14 @@ class Transport:
         timeout: float,
         opens: tuple[str, int] | None = None,
         doubted: bool = False,
+        is_fresh: bool = False,
     ) -> None:
         """Begin a request; `drive` hands it back under `key`.
 
-        `timeout` in seconds covers all of it: lookup, connect (at most 5 s), TLS and the whole
-        answer. `opens` is passed to the guard. `doubted`: the receiver is in trouble, so its name
-        goes behind others until it answers. Whatever is wrong with URL, headers or receiver ends
-        as an Exchange. Raises RuntimeError when no place is free, ValueError for anything
-        but a POST.
+        `timeout` in seconds covers all of it, connecting (at most 5 s) and the whole answer.
+        `opens` is passed to the guard. `doubted`: the receiver is in trouble, its name goes behind
+        others until it answers. `is_fresh`: no open connection is used again. Whatever is wrong
+        ends as an Exchange. Raises RuntimeError when no place is free, ValueError for no POST.
         """
         if request.method != "POST":
             raise ValueError(f"Only POST is sent, not {request.method}.")
@@ -117,7 +117,7 @@ class Transport:
             refused = requests.exceptions.InvalidHeader(str(error), request=request)
             self._ended.append(unsendable(key, request, Reason.BAD_HEADERS, refused))
         else:
-            order = Order(key, request, url, lines, monotonic(), timeout, opens)
+            order = Order(key, request, url, lines, monotonic(), timeout, opens, is_fresh)
             name = name_of(url)
             if name is None or self._lookups.is_known(name):
                 self._begin(order)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlalchemy import select, update
 
@@ -17,6 +17,7 @@ from portal.services import (
     assets,
     batches,
     bulk,
+    drafts,
     importing,
     inbox,
     invitations,
@@ -102,6 +103,7 @@ class Filled:
     categories: UUID
     locations: UUID
     webhooks: UUID
+    webhook_drafts: UUID
     deliveries: UUID
     people: UUID
     invitations: UUID
@@ -131,6 +133,7 @@ def fill(by: Person) -> Filled:
         categories=named_lists.choices(named_lists.CATEGORIES)[0][1],
         locations=named_lists.choices(named_lists.LOCATIONS)[0][1],
         webhooks=hooks["Helpdesk"].public_id,
+        webhook_drafts=_draft(by.actor),
         deliveries=made[-1],
         people=colleague.public_id,
         invitations=invitations.invite(by.actor, "cleo.marin@example.com", Role.MANAGER),
@@ -225,6 +228,17 @@ def _webhook(by: Actor, name: str, url: str) -> Hook:
     row_id = session().scalar(select(Webhook.id).where(Webhook.public_id == public_id))
     assert row_id is not None
     return Hook(row_id, public_id, name, url, None)
+
+
+def _draft(by: Actor) -> UUID:
+    """A form that was tested and is not saved yet."""
+    form = uuid4()
+    values = WebhookValues(name="Helpdesk 2", url=HOOKS[0][1], events=LIFE)
+    drafts.send_test(by, form, values, LIFE[0])
+    (test,) = drafts.find(by, form).tests
+    make_attempt(test, kind="test", url=values.url, outcome="delivered", code=200, phases=PHASES)
+    change(test, status="delivered", code=200, took_ms=143)
+    return form
 
 
 def _set(hook: Hook, **columns: object) -> None:

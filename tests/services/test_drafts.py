@@ -295,3 +295,16 @@ def test_after_a_day_it_is_gone_with_its_deliveries(ana: Person, receiver: Recei
     with pytest.raises(NotFound):
         drafts.find(ana.actor, forms[0])
     db.session.rollback()
+
+
+def test_every_test_connects_anew_so_that_each_step_can_be_seen(
+    ana: Person, receiver: Receiver
+) -> None:
+    form = uuid4()
+    drafts.send_test(ana.actor, form, values(receiver.url), CREATED)
+    deliver_due()
+    drafts.send_again(ana.actor, form)
+    deliver_due()
+    for test in draft_of(ana, form).tests:
+        (attempt,) = delivery_detail.find_delivery(test, draft=form).attempts
+        assert attempt.phases["connect"]
