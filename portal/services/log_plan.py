@@ -41,6 +41,7 @@ def walk_for(
     asked = _asked(current, wanted)
     if between is None or asked is None:
         return None
+    ends = (*between, current.get_bind().dialect.name != "sqlite")
     status, seldom = _status(wanted.status, now)
     if status is not None:
         asked[Delivery.status] = status
@@ -49,13 +50,13 @@ def walk_for(
         # A handful of rows, found without the log's indexes.
         named = [Delivery.public_id == wanted.delivery] if wanted.delivery else []
         seldom += [*named, *(matches(column, value) for column, value in asked.items())]
-        return Walk({}, None, {}, tuple(seldom), *between)
+        return Walk({}, None, {}, tuple(seldom), *ends)
     if len(asked) == 1 and (fan := _fan(asked)):
-        return Walk({}, fan, {}, tuple(seldom), *between)
+        return Walk({}, fan, {}, tuple(seldom), *ends)
     equal = {column for column, value in asked.items() if isinstance(value, int | str)}
     index = next(each for each in INDEXES if equal.issuperset(each))
     along = {column: asked.pop(column) for column in index}
-    return Walk(along, None, asked, tuple(seldom), *between)
+    return Walk(along, None, asked, tuple(seldom), *ends)
 
 
 def _without_drafts(current: Session) -> list[ColumnElement[bool]]:
