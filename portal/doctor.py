@@ -12,7 +12,7 @@ from portal.lib.clock import utcnow
 from portal.lib.durations import relative
 from portal.services import findings, report, vault
 from portal.services.duties import Duty, DutyState, read_duties
-from portal.services.findings import Finding, Level
+from portal.services.finding import Finding, Level
 from portal.services.health import Facts, read_facts
 from portal.settings_values import SettingsError
 
@@ -33,7 +33,7 @@ def doctor(quiet: bool) -> None:
     """Look at every part of the portal, and say what to do.
 
     Ends with 0 when all is well, with 1 after warnings, and with 2 when
-    deliveries do not go out or changes cannot be saved.
+    deliveries do not go out, alerts do not fire or changes cannot be saved.
     """
     facts = read_facts()
     found = [*_keys(facts), *findings.find(facts, utcnow())]
@@ -65,7 +65,7 @@ def _keys(facts: Facts) -> Iterator[Finding]:
 def _lines(facts: Facts) -> Iterator[str]:
     now = utcnow()
     parts = [*report.version_lines(facts), *report.queue_lines(facts)]
-    parts += report.sending_lines(facts, now)
+    parts += [*report.sending_lines(facts, now), *report.alert_lines(facts, now)]
     if findings.is_readable(facts):
         parts += [(duty.name, _duty(duty)) for duty in read_duties(facts)]
     width = max(len(label) for label, _ in parts)

@@ -1,9 +1,7 @@
 """What the facts mean: each finding says what is wrong and what to do. Pure."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
@@ -12,6 +10,8 @@ from portal.lib.durations import in_words
 from portal.lib.sizes import size_in_words
 from portal.queue import BACKGROUND, DELIVERIES
 from portal.services import processes
+from portal.services.alert_findings import alerts_are_looked_for
+from portal.services.finding import Finding, Level
 from portal.services.health import Facts
 from portal.services.processes import Life, worker_of
 
@@ -20,22 +20,6 @@ DUE_IS_LATE: Final = 60.0
 SKEW_IS_LARGE: Final = 5.0
 DISK_IS_SHORT: Final = 1024**3  # bytes
 DISK_IS_FULL: Final = 200 * 1024**2
-
-
-class Level(StrEnum):
-    """`DANGER`: deliveries do not go out, or changes cannot be saved."""
-
-    WARNING = "warning"
-    DANGER = "danger"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that wants a look."""
-
-    level: Level
-    title: str
-    todo: str
 
 
 def find(facts: Facts, now: datetime) -> list[Finding]:
@@ -208,6 +192,7 @@ RULES: Final[tuple[Callable[[Facts, datetime], Iterator[Finding]], ...]] = (
     _workers,
     _sweep,
     _late,
+    alerts_are_looked_for,
     _disks,
     _failed_jobs,
     _open_redis,

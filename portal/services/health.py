@@ -20,6 +20,7 @@ from portal.config import ROOT, Settings
 from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.redis_state import RedisState, read_state
+from portal.services.alert_reads import RunStatus, run_status
 from portal.services.backlog import Backlog, read_backlog
 from portal.services.processes import Life, lives
 from portal.services.unit import database_time, session
@@ -73,6 +74,7 @@ class Facts:
     redis: RedisState | None
     lives: Sequence[Life] = ()
     backlog: Backlog | None = None
+    alerts: RunStatus | None = None
     disks: Sequence[Disk] = ()
 
 
@@ -106,6 +108,7 @@ def read_facts() -> Facts:
         redis=redis,
         lives=lives(),
         backlog=read_backlog(),
+        alerts=run_status(utcnow()),
         disks=disks,
     )
 

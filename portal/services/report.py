@@ -30,6 +30,17 @@ def sending_lines(facts: Facts, now: datetime) -> Lines:
     ]
 
 
+def alert_lines(facts: Facts, now: datetime) -> Lines:
+    """When alerts were looked for last, and when the clock does it next."""
+    if facts.alerts is None:
+        return []
+    last = facts.alerts.last.finished_at if facts.alerts.last else None
+    return [
+        ("Last look for alerts", relative(last, now) if last else "Never"),
+        ("Next look for alerts", relative(facts.alerts.next_at, now)),
+    ]
+
+
 def queue_lines(facts: Facts) -> Lines:
     """The queues in Redis: bells and tasks, for the deliveries themselves are in the database."""
     if facts.redis is None:

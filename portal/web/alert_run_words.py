@@ -10,9 +10,11 @@ from portal.models.alerts import AlertRun, RunKind, RunOutcome
 from portal.models.tasks import Task, TaskState
 from portal.services import alert_reads, tasks
 from portal.services.alert_reads import RunStatus
+from portal.services.permissions import SYSTEM
 from portal.web.alert_words import KINDS
+from portal.web.planning_strip import span_end
 from portal.web.status_words import ALERT_RUN, Tag
-from portal.web.wording import number, plural
+from portal.web.wording import number, plural, zone_name
 
 # A run that waits for longer than this has nobody to do it.
 PATIENCE: Final = timedelta(seconds=15)
@@ -35,8 +37,14 @@ class Looking:
 
     status: RunStatus
     lines: list[RunLine]
+    tag: Tag
     working: str
     is_slow: bool
+
+    @property
+    def next_run(self) -> str:
+        """When the clock starts the next one: "3 May 2026, 07:00 (Europe/Vienna)"."""
+        return f"{span_end(self.status.next_at)} ({zone_name()})"
 
     @property
     def is_live(self) -> bool:
@@ -55,12 +63,14 @@ def looking(now: datetime) -> Looking:
     """How it goes at `now`."""
     status = alert_reads.run_status(now)
     task = tasks.find(status.running) if status.running else None
-    is_waiting = task is not None and task.state == TaskState.WAITING
+    is_queued = task is not None and task.state == TaskState.WAITING
+    tag = ALERT_RUN["queued" if is_queued else "working"]
     return Looking(
         status=status,
-        lines=[_line(run) for run in alert_reads.runs()],
+        lines=[_line(run, tag) for run in alert_reads.runs()],
+        tag=tag,
         working=_working(task) if task else "",
-        is_slow=is_waiting and task is not None and now - task.created_at > PATIENCE,
+        is_slow=is_queued and task is not None and now - task.created_at > PATIENCE,
     )
 
 
@@ -74,14 +84,20 @@ def fired_words(counts: Mapping[str, int]) -> str:
     return ", ".join(told)
 
 
-def _line(run: AlertRun) -> RunLine:
+def _line(run: AlertRun, at_work: Tag) -> RunLine:
     return RunLine(
         at=run.started_at,
-        by="By the clock" if run.kind == RunKind.SCHEDULED else f"By {run.actor_name}",
-        tag=ALERT_RUN[run.outcome or "working"],
+        by=_by(run),
+        tag=ALERT_RUN[run.outcome] if run.outcome else at_work,
         fired=_fired(run),
         task=run.task_public_id,
     )
+
+
+def _by(run: AlertRun) -> str:
+    if run.kind == RunKind.SCHEDULED:
+        return "By the clock"
+    return "By the portal" if run.actor_name == SYSTEM.name else f"By {run.actor_name}"
 
 
 def _fired(run: AlertRun) -> str:
@@ -97,6 +113,6 @@ def _fired(run: AlertRun) -> str:
 
 def _working(task: Task) -> str:
     if task.state == TaskState.WAITING:
-        return "A run is queued and begins in a moment."
+        return "A run begins in a moment."
     so_far = plural(task.counts.get("fired", 0), "alert")
-    return f"A run is at work: {so_far} so far."
+    return f"{so_far} so far."

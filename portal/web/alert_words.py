@@ -78,8 +78,8 @@ def state_of(alert: Alert) -> Tag:
 
 def _overdue(details: Details) -> str:
     due = moment_words(datetime.fromisoformat(details["due_at"]), utcnow())
-    number_of = details.get("reminder_no") or 0
-    reminder = f" This is reminder {number_of}." if number_of else ""
+    earlier = details["reminder_no"] - 1
+    reminder = f" This is reminder {earlier}." if earlier else ""
     return f"{details['staff']['name']} should have brought it back by {due}.{reminder}"
 
 

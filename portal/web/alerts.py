@@ -24,7 +24,7 @@ from portal.web.wording import number
 blueprint = Blueprint("alerts", __name__, url_prefix="/alerts")
 
 SHOW = [
-    SelectChoice(Which.OPEN, "To be looked after"),
+    SelectChoice(Which.OPEN, "Open: to be looked after"),
     SelectChoice(Which.ACKNOWLEDGED, "Acknowledged"),
     SelectChoice(Which.ALL, "All that ever were"),
 ]

@@ -9,6 +9,7 @@ from prometheus_client.registry import Collector
 
 from portal.lib.clock import utcnow
 from portal.services import figures, findings, processes
+from portal.services.finding import Level
 from portal.services.health import Facts, read_facts
 
 PREFIX: Final = "asset_webhooks"
@@ -50,7 +51,7 @@ def _up(facts: Facts) -> Metric:
 def _findings(facts: Facts) -> Metric:
     gauge = _gauge("findings", "What Settings, System warns of", ("level",))
     found = findings.find(facts, utcnow())
-    for level in findings.Level:
+    for level in Level:
         gauge.add_metric([level], sum(each.level is level for each in found))
     return gauge
 

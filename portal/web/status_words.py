@@ -62,12 +62,13 @@ PROCESS: Final[Mapping[str, Tag]] = {
 }
 
 ALERT: Final[Mapping[str, Tag]] = {
-    "open": Tag("To be looked after", "bell", "warning"),
+    "open": Tag("Open", "bell", "warning"),
     "acknowledged": Tag("Acknowledged", "check-lg", "info"),
     "over": Tag("Over", "check-circle-fill", "success"),
 }
 
 ALERT_RUN: Final[Mapping[str, Tag]] = {
+    "queued": Tag("Queued", "hourglass-split", "info"),
     "working": Tag("At work", "arrow-repeat", "info"),
     "done": Tag("Finished", "check-circle-fill", "success"),
     "asked": Tag("Waits for you", "question-circle-fill", "warning"),

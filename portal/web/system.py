@@ -25,6 +25,7 @@ def index() -> str:
         process_tag=process_tag,
         sending=report.sending_lines(facts, now),
         queues=report.queue_lines(facts),
+        alerts=report.alert_lines(facts, now),
         versions=report.version_lines(facts),
         settings_in_force=report.setting_lines(facts),
     )

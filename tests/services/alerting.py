@@ -9,6 +9,7 @@ from sqlalchemy import select, update
 from jobs import tasks as job
 from portal.lib.clock import utcnow
 from portal.models.alerts import Alert, FirstAnswer
+from portal.models.assets import Asset
 from portal.models.deliveries import Event
 from portal.models.holdings import Assignment
 from portal.services import alert_settings, holdings
@@ -32,6 +33,14 @@ def it_is_just_after_the_run(now: datetime) -> None:
     local = (now - timedelta(minutes=2)).astimezone(alert_settings.zone())
     rules = AlertRules(at=local.time().replace(second=0, microsecond=0))
     alert_settings.save(SYSTEM, alert_settings.read().version, rules)
+
+
+def a_run_is_missing() -> None:
+    """Alerts are looked for two hours ago, every day, and the register is older than that."""
+    now = utcnow().astimezone(alert_settings.zone())
+    alert_settings.save(SYSTEM, 0, AlertRules(at=(now - timedelta(hours=2)).time()))
+    with writing() as current:
+        current.execute(update(Asset).values(created_at=utcnow() - timedelta(days=9)))
 
 
 def with_warranty(days: int, **values: Any) -> int:

@@ -10,8 +10,12 @@ import pytest
 from portal.config import Settings, load_settings
 from portal.lib.sizes import size_in_words
 from portal.redis_state import RedisState
+from portal.services.alert_reads import RunStatus
+from portal.services.alert_rules import AlertRules
+from portal.services.alert_settings import Stored
 from portal.services.backlog import Backlog
-from portal.services.findings import Level, find
+from portal.services.finding import Level
+from portal.services.findings import find
 from portal.services.health import DatabaseFacts, Disk, Facts
 from portal.services.processes import Life
 from tests.conftest import ENVIRONMENT
@@ -164,3 +168,26 @@ def test_doors_that_are_closed_are_not(settings: Settings) -> None:
 )
 def test_sizes_are_told_in_the_unit_that_fits(count: int, words: str) -> None:
     assert size_in_words(count) == words
+
+
+def looking(**changes: Any) -> RunStatus:
+    values: dict[str, Any] = {
+        "stored": Stored(AlertRules()),
+        "last": None,
+        "running": None,
+        "last_due_at": NOW - timedelta(hours=3),
+        "next_at": NOW + timedelta(hours=21),
+        "is_late": False,
+        "needs_first_answer": False,
+    }
+    return RunStatus(**{**values, **changes})
+
+
+def test_alerts_that_are_late_are_said_in_red_and_the_open_question_is_not_forgotten(
+    settings: Settings,
+) -> None:
+    assert titles(settings, alerts=looking()) == []
+    ((level, title),) = titles(settings, alerts=looking(is_late=True))
+    assert (level, "was due 3 hours ago" in title) == (Level.DANGER, True)
+    ((level, title),) = titles(settings, alerts=looking(needs_first_answer=True))
+    assert (level, "wait for an answer" in title) == (Level.WARNING, True)

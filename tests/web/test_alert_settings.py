@@ -8,15 +8,20 @@ from sqlalchemy import select, update
 
 from portal.lib.clock import utcnow
 from portal.models.alerts import AlertRun, RunKind
-from portal.models.assets import Asset
 from portal.models.tasks import Task
 from portal.services import alert_settings, alerts
-from portal.services.alert_rules import AlertRules
-from portal.services.permissions import SYSTEM
 from portal.services.unit import session, writing
 from tests.factories import make_asset
 from tests.pages import Page, Pages
-from tests.services.alerting import decided, fired, ledger, lent, with_warranty, work
+from tests.services.alerting import (
+    a_run_is_missing,
+    decided,
+    fired,
+    ledger,
+    lent,
+    with_warranty,
+    work,
+)
 from tests.web.visitors import visit
 
 PATH = "/settings/alerts"
@@ -29,14 +34,6 @@ def save(pages: Pages, page: Page, **values: object) -> Page:
 def press(pages: Pages, page: Page, words: str) -> Page:
     (form,) = [form for form in page.forms if form.buttons == [words]]
     return pages.submit(form)
-
-
-def a_run_is_missing() -> None:
-    """Alerts are looked for two hours ago, every day, and the register is older than that."""
-    now = utcnow().astimezone(alert_settings.zone())
-    alert_settings.save(SYSTEM, 0, AlertRules(at=(now - timedelta(hours=2)).time()))
-    with writing() as current:
-        current.execute(update(Asset).values(created_at=utcnow() - timedelta(days=9)))
 
 
 def test_what_is_saved_is_what_the_runs_go_by(app: Flask) -> None:
@@ -135,7 +132,7 @@ def test_run_now_queues_a_run_that_the_page_follows(app: Flask) -> None:
     pages = visit(app)
     page = press(pages, pages.get(PATH), "Run now")
     assert "Queued: we look now." in page.main
-    assert "A run is queued and begins in a moment." in page.main
+    assert "Queued A run begins in a moment." in page.main
     region = next(node for node in page.root.walk() if node.get("data-live-url"))
     news = pages.client.get(region.get("data-live-url")).get_json()
     assert news["stop"] is False

@@ -13,11 +13,13 @@ from sqlalchemy import delete
 from portal.lib.clock import utcnow
 from portal.models.records import Process
 from portal.queue import BACKGROUND, DELIVERIES
-from portal.services import processes
+from portal.services import alerts, processes
 from portal.services.processes import worker_of
 from portal.services.unit import writing
 from tests.conftest import ENVIRONMENT
 from tests.deliveries import change, make_delivery
+from tests.factories import make_asset
+from tests.services.alerting import a_run_is_missing
 from tests.web.visitors import visit
 
 ALL = (processes.WEB, worker_of(DELIVERIES), worker_of(BACKGROUND), processes.SCHEDULER)
@@ -99,6 +101,24 @@ def test_the_doctor_warns_with_one(app: Flask) -> None:
     result = app.test_cli_runner().invoke(args=["doctor"])
     assert result.exit_code == 1
     assert "WARNING The scheduler gives no sign of life." in result.output
+
+
+def test_page_and_doctor_say_when_alerts_were_looked_for_and_that_they_are_late(
+    app: Flask,
+) -> None:
+    everybody_signs()
+    pages = visit(app)
+    assert "Last look for alerts Never" in pages.get("/settings/system").main
+    make_asset()
+    a_run_is_missing()
+    page = pages.get("/settings/system")
+    assert "Alerts are late: the daily look for them was due 2 hours ago" in page.main
+    result = app.test_cli_runner().invoke(args=["doctor"])
+    assert result.exit_code == 2
+    assert "DANGER  Alerts are late" in result.output
+    assert "Next look for alerts" in result.output
+    alerts.start_due(utcnow())
+    assert "Everything is at work." in pages.get("/settings/system").main
 
 
 def test_the_doctor_knows_the_wrong_keys(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from wtforms import BooleanField, HiddenField
 from wtforms.validators import InputRequired
-from wtforms.widgets import NumberInput, TimeInput
+from wtforms.widgets import TimeInput
 
 from portal.services.alert_rules import AlertRules
 from portal.services.alert_settings import MOST_DAYS, Stored
@@ -48,9 +48,8 @@ def _days(label: str, *, called: str, least: int, is_needed: bool = True) -> Typ
         label,
         read=_reads(least),
         called=called,
-        widget=NumberInput(min=least, max=MOST_DAYS),
         validators=needed if is_needed else [],
-        render_kw={"autocomplete": "off"},
+        render_kw={"autocomplete": "off", "inputmode": "numeric", "maxlength": 3},
     )
 
 
