@@ -1,0 +1,141 @@
+"""A log of any size, written by the database itself: ten million deliveries in a few minutes.
+
+Spread over nearly thirty days; the newest hundredth waits for one webhook, another has been quiet
+for long. Indexes are taken away while it is written, foreign keys are not checked.
+"""
+
+from typing import Final
+
+from sqlalchemy import Connection, text
+
+from portal.extensions import db
+
+SPAN: Final = 29.9 * 86400  # seconds; no row is old enough to be let go
+BACKLOG: Final = 100  # one of so many deliveries waits, the newest ones
+BUSY: Final = 3  # the webhook they wait for
+HOOKS: Final = 50
+QUIET: Final = 51  # a webhook that has had nothing since the first thousandth of the log
+ASSETS: Final = 5000
+
+NUMBERS = {
+    "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :rows)",
+    "postgresql": "WITH n AS (SELECT generate_series(1, :rows) AS i)",
+}
+# In the order of time, as the portal's own.
+ID = {
+    "sqlite": "printf('%012x7000800000000000%04x', i, i % 65536)",
+    "postgresql": "(lpad(to_hex(i), 12, '0') || '7000800000000000'"
+    " || lpad(to_hex(i % 65536), 4, '0'))::uuid",
+}
+AT = {
+    "sqlite": "strftime('%Y-%m-%d %H:%M:%f000', 'now',"
+    " '-' || ((:rows - i) * {step}) || ' seconds')",
+    "postgresql": "now() - (:rows - i) * {step} * interval '1 second'",
+}
+EVENTS = """INSERT INTO events
+  (public_id, event, asset_id, asset_tag, asset_name, occurred_at, body, is_test)
+  {numbers} SELECT {id}, 'asset.updated', 1 + i % {assets}, 'AST-1', 'Projector', {at}, {body}, {no}
+  FROM n"""
+DELIVERIES = """INSERT INTO deliveries
+  (public_id, event_id, webhook_id, event, asset_id, status, priority, due_at, tries, attempts,
+   reason, code, created_at, finished_at)
+  {numbers} SELECT {id}, i,
+    CASE WHEN i > :rows - :rows / {backlog} THEN {busy} WHEN i < :rows / 1000 THEN {quiet}
+      ELSE 1 + i % {hooks} END,
+    CASE WHEN i % 3 = 0 THEN 'asset.created' ELSE 'asset.updated' END, 1 + i % {assets},
+    CASE WHEN i > :rows - :rows / {backlog} THEN 'waiting' WHEN i % 20 = 0 THEN 'failed'
+      ELSE 'delivered' END,
+    2, {at}, 1, 1,
+    CASE WHEN i % 40 = 0 THEN 'server' WHEN i % 20 = 0 THEN 'dns' END,
+    CASE WHEN i % 40 = 0 THEN 500 WHEN i % 20 > 0 THEN 200 END,
+    {at}, CASE WHEN i > :rows - :rows / {backlog} THEN NULL ELSE {at} END
+  FROM n"""
+ATTEMPTS = """INSERT INTO attempts
+  (delivery_id, number, kind, url, outcome, started_at, finished_at)
+  {numbers} SELECT i, 1, 'scheduled', 'https://receiver.example.com/hook',
+    CASE WHEN i % 20 = 0 THEN 'failed' ELSE 'delivered' END, {at}, {at}
+  FROM n WHERE i <= :rows - :rows / {backlog}"""
+TABLES = ("events", "deliveries", "attempts")
+EMPTY = ("DELETE FROM attempts", "DELETE FROM deliveries", "DELETE FROM events")
+
+
+def fill(rows: int) -> None:
+    """Replace the log by one of so many deliveries, each of an event of its own; then ANALYZE."""
+    db.session.rollback()
+    engine, is_sqlite = db.engine, db.engine.dialect.name == "sqlite"
+    with engine.connect().execution_options(writing=True) as connection, connection.begin():
+        for setting in _settings(is_sqlite):
+            connection.execute(text(setting))
+        for statement in EMPTY:
+            connection.execute(text(statement))
+        _restart_numbers(connection, is_sqlite)
+        indexes = _take_indexes(connection, is_sqlite)
+        for statement in (EVENTS, DELIVERIES, ATTEMPTS):
+            connection.execute(text(_words(statement, rows)), {"rows": rows})
+        for index in indexes:
+            connection.execute(text(index))
+    analyze()
+
+
+def analyze() -> None:
+    """Tell the planner what there is; on PostgreSQL also what everybody can see."""
+    with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        if connection.dialect.name == "sqlite":
+            connection.execute(text("ANALYZE"))
+            return
+        connection.execute(text("SET statement_timeout = 0"))
+        for table in TABLES:
+            connection.execute(text(f"VACUUM ANALYZE {table}"))
+        connection.execute(text("CHECKPOINT"))
+
+
+def _settings(is_sqlite: bool) -> tuple[str, ...]:
+    if is_sqlite:
+        return ()
+    return (
+        "SET LOCAL statement_timeout = 0",
+        "SET LOCAL session_replication_role = replica",
+        "SET LOCAL maintenance_work_mem = '512MB'",
+        "SET LOCAL synchronous_commit = off",
+    )
+
+
+def _restart_numbers(connection: Connection, is_sqlite: bool) -> None:
+    for table in TABLES:
+        if is_sqlite:
+            forget = text("DELETE FROM sqlite_sequence WHERE name = :name")
+            connection.execute(forget, {"name": table})
+        else:
+            connection.execute(text(f"ALTER SEQUENCE {table}_id_seq RESTART"))
+
+
+def _take_indexes(connection: Connection, is_sqlite: bool) -> list[str]:
+    """Drop the indexes that are no constraints; return what makes them again."""
+    wanted = (
+        "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
+        " AND tbl_name IN ('deliveries', 'attempts')"
+        if is_sqlite
+        else "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'"
+        " AND tablename IN ('deliveries', 'attempts')"
+        " AND indexname NOT IN (SELECT conname FROM pg_constraint)"
+    )
+    found = connection.execute(text(wanted)).all()
+    for name, _ in found:
+        connection.execute(text(f"DROP INDEX {name}"))
+    return [words for _, words in found]
+
+
+def _words(statement: str, rows: int) -> str:
+    dialect = db.engine.dialect.name
+    return statement.format(
+        numbers=NUMBERS[dialect],
+        id=ID[dialect],
+        at=AT[dialect].format(step=SPAN / rows),
+        body="x'7b7d'" if dialect == "sqlite" else "'{}'::bytea",
+        no="0" if dialect == "sqlite" else "false",
+        backlog=BACKLOG,
+        busy=BUSY,
+        hooks=HOOKS,
+        quiet=QUIET,
+        assets=ASSETS,
+    )
