@@ -68,6 +68,26 @@ class ReasonGroup(StrEnum):
         return _GROUP_LABELS[self]
 
 
+# These end an attempt before a byte of the message has left.
+NEVER_LEFT: Final = frozenset(
+    {
+        Reason.DNS,
+        Reason.REFUSED,
+        Reason.CONNECT_TIMEOUT,
+        Reason.UNREACHABLE,
+        Reason.TLS_EXPIRED,
+        Reason.TLS_UNTRUSTED,
+        Reason.TLS_NAME,
+        Reason.TLS_OTHER,
+        Reason.BLOCKED,
+        Reason.BAD_HEADERS,
+    }
+)
+# After these nobody here knows whether the receiver has taken the message.
+UNCLEAR: Final = frozenset(
+    {Reason.READ_TIMEOUT, Reason.RESET, Reason.NO_REPLY, Reason.BAD_REPLY, Reason.INTERRUPTED}
+)
+
 _SIDE_LABELS: Final = {
     Side.RECEIVER: "The receiver's side",
     Side.NETWORK: "The network in between",

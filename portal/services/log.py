@@ -6,12 +6,15 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Row, func, literal, select
+from sqlalchemy import Row, func, literal, or_, select
+from sqlalchemy.orm import Session
 
+from portal.delivery.reason_keys import NEVER_LEFT
 from portal.lib.paging import PAGE_SIZE, Cursor, Page, page_of
-from portal.models.deliveries import Delivery, DeliveryStatus, Priority
+from portal.models.deliveries import Attempt, Delivery, DeliveryStatus, Priority
 from portal.models.webhooks import Webhook, WebhookState
-from portal.services.log_filter import LogFilter, ShownStatus, shown_status
+from portal.services.draft_rows import draft_ids
+from portal.services.log_filter import LogFilter, ShownStatus, StatusFilter, shown_status
 from portal.services.log_plan import walk_for
 from portal.services.log_walk import end_of_window, page_statement
 from portal.services.unit import database_time, session
@@ -24,7 +27,10 @@ RETRYABLE: Final = (ShownStatus.RETRYING, ShownStatus.FAILED, ShownStatus.STOPPE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogRow:
-    """One line of the log. `reason`, `code`, `took_ms`: of the last attempt."""
+    """One line of the log. `reason`, `code`, `took_ms`: of the last attempt.
+
+    `sent`: how many of the attempts may have reached the receiver.
+    """
 
     id: int
     public_id: UUID
@@ -42,6 +48,7 @@ class LogRow:
     code: int | None
     tries: int
     attempts: int
+    sent: int
     due_at: datetime
     took_ms: int | None
 
@@ -71,7 +78,9 @@ def find_page(wanted: LogFilter, cursor: str | None = None, size: int = PAGE_SIZ
     found = current.execute(page_statement(walk, newer=newer, limit=size + 1)).all()
     if newer and not found:
         return find_page(wanted, None, size)
-    rows = [_row(each, now) for each in sorted(found, key=lambda row: row.id, reverse=not newer)]
+    found = sorted(found, key=lambda row: row.id, reverse=not newer)
+    sent = _sent(current, [each.id for each in found if each.attempts > 1])
+    rows = [_row(each, now, sent) for each in found]
     page = page_of(rows, place, lambda row: (row.id,), size)
     if newer or not walk.rest or len(rows) > size:
         return LogPage(page)
@@ -102,12 +111,26 @@ def every(wanted: LogFilter, most: int | None = None) -> Iterator[LogRow]:
 
 def count_attention() -> int:
     """How many Failed deliveries wait for a person, tests apart; at most one over the limit."""
-    some = (
-        select(literal(1))
-        .where(Delivery.status == DeliveryStatus.FAILED, Delivery.priority != Priority.TEST)
-        .limit(COUNT_LIMIT + 1)
+    return count(StatusFilter.ATTENTION)
+
+
+def count(status: StatusFilter, webhook: UUID | None = None) -> int:
+    """How many the log has with this status, of one webhook if given; at most one over the limit.
+
+    Those being sent are among Waiting and Will retry here: a number this fleeting needs no clock.
+    """
+    current = session()
+    is_it = Delivery.status == (
+        DeliveryStatus.FAILED if status is StatusFilter.ATTENTION else DeliveryStatus(status)
     )
-    return session().execute(select(func.count()).select_from(some.subquery())).scalar_one()
+    wanted = [is_it, Delivery.webhook_id.not_in(draft_ids(current))]
+    if status is StatusFilter.ATTENTION:
+        wanted.append(Delivery.priority != Priority.TEST)
+    if webhook is not None:
+        one = select(Webhook.id).where(Webhook.public_id == webhook)
+        wanted.append(Delivery.webhook_id == one.scalar_subquery())
+    some = select(literal(1)).where(*wanted).limit(COUNT_LIMIT + 1)
+    return current.execute(select(func.count()).select_from(some.subquery())).scalar_one()
 
 
 def webhook_names() -> Sequence[tuple[UUID, str, bool]]:
@@ -120,7 +143,20 @@ def webhook_names() -> Sequence[tuple[UUID, str, bool]]:
     return [(row.public_id, row.name, row.deleted_at is not None) for row in rows]
 
 
-def _row(row: Row[*tuple[Any, ...]], now: datetime) -> LogRow:
+def _sent(current: Session, ids: Sequence[int]) -> dict[int, int]:
+    """How many attempts of each may have reached the receiver."""
+    if not ids:
+        return {}
+    left = or_(Attempt.reason.is_(None), Attempt.reason.not_in(map(str, NEVER_LEFT)))
+    counted = (
+        select(Attempt.delivery_id, func.count())
+        .where(Attempt.delivery_id.in_(ids), left)
+        .group_by(Attempt.delivery_id)
+    )
+    return {row[0]: row[1] for row in current.execute(counted)}
+
+
+def _row(row: Row[*tuple[Any, ...]], now: datetime, sent: dict[int, int]) -> LogRow:
     return LogRow(
         id=row.id,
         public_id=row.public_id,
@@ -138,6 +174,7 @@ def _row(row: Row[*tuple[Any, ...]], now: datetime) -> LogRow:
         code=row.code,
         tries=row.tries,
         attempts=row.attempts,
+        sent=sent.get(row.id, 0) if row.attempts > 1 else row.attempts,
         due_at=row.due_at,
         took_ms=row.took_ms,
     )

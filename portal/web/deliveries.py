@@ -40,7 +40,7 @@ def index() -> str:
         filter=form,
         found=found,
         page=found.page,
-        tabs_of_log=log_view.tabs(wanted.status, log.count_attention()),
+        tabs_of_log=log_view.tabs(wanted),
         chips_in_force=log_view.chips(form, found.page.rows),
         view=log_view,
     )

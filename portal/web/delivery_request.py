@@ -6,25 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from portal.delivery.reasons import Reason
+from portal.delivery.reason_keys import NEVER_LEFT
 from portal.services.delivery_detail import DeliveryDetail
 
 MASK: Final = "••••"
-# These end an attempt before a byte of the message has left.
-NOT_SENT: Final = frozenset(
-    {
-        Reason.DNS,
-        Reason.REFUSED,
-        Reason.CONNECT_TIMEOUT,
-        Reason.UNREACHABLE,
-        Reason.TLS_EXPIRED,
-        Reason.TLS_UNTRUSTED,
-        Reason.TLS_NAME,
-        Reason.TLS_OTHER,
-        Reason.BLOCKED,
-        Reason.BAD_HEADERS,
-    }
-)
 # A page is no place for more; the file has all of it.
 MOST_SHOWN: Final = 64_000
 
@@ -55,7 +40,7 @@ def sent_of(delivery: DeliveryDetail) -> Sent:
         body=pretty(delivery.body),
         size=len(delivery.body),
         curl=curl_of(url, headers, delivery.body),
-        was_sent=any(each.reason not in NOT_SENT for each in delivery.attempts),
+        was_sent=any(each.reason not in NEVER_LEFT for each in delivery.attempts),
     )
 
 

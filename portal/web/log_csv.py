@@ -25,6 +25,7 @@ COLUMNS: Final = (
     "code",
     "tries",
     "attempts",
+    "times_sent",
     "next_try_at",
     "took_ms",
 )
@@ -53,6 +54,7 @@ def _line(row: LogRow) -> Sequence[object]:
         row.code,
         row.tries,
         row.attempts,
+        row.sent,
         row.due_at if row.status is ShownStatus.RETRYING else None,
         row.took_ms,
     )

@@ -10,8 +10,9 @@ from portal.delivery.events import event_type
 from portal.delivery.reasons import Reason, title
 from portal.extensions import settings
 from portal.lib.durations import in_words
+from portal.services import log
 from portal.services.log import COUNT_LIMIT, EXPORT_LIMIT, LogRow
-from portal.services.log_filter import ShownStatus, StatusFilter
+from portal.services.log_filter import LogFilter, ShownStatus, StatusFilter
 from portal.web.forms.deliveries import LogFilterForm, status_words
 from portal.web.frame import page_url
 from portal.web.stale import shown
@@ -24,7 +25,7 @@ TABS: Final = (
     StatusFilter.DELIVERED,
     StatusFilter.HELD,
 )
-
+COUNTED: Final = frozenset({StatusFilter.ATTENTION, StatusFilter.WAITING, StatusFilter.HELD})
 EXPORT_HINT: Final = f"All pages, at most the newest {number(EXPORT_LIMIT)}"
 
 
@@ -38,17 +39,26 @@ class Tab:
     count: str | None = None
 
 
-def tabs(status: StatusFilter | None, attention: int) -> list[Tab]:
-    """All, Needs attention with its number, Waiting, Delivered, Held."""
+def tabs(wanted: LogFilter) -> list[Tab]:
+    """All, Needs attention, Waiting, Delivered, Held; what somebody waits for with its number.
+
+    A number says what its tab shows: there is none beside other filters.
+    """
+    is_narrowed = wanted != LogFilter(status=wanted.status, webhook=wanted.webhook)
     return [
         Tab(
             label=status_words(each) if each else "All",
             url=page_url(status=each, cursor=None),
-            is_here=each is status,
-            count=capped(attention) if each is StatusFilter.ATTENTION and attention else None,
+            is_here=each is wanted.status,
+            count=_count(each, wanted) if each in COUNTED and not is_narrowed else None,
         )
         for each in TABS
     ]
+
+
+def _count(status: StatusFilter, wanted: LogFilter) -> str | None:
+    found = log.count(status, wanted.webhook)
+    return capped(found) if found else None
 
 
 def capped(count: int) -> str:

@@ -82,6 +82,33 @@ def test_tabs_and_filters_live_in_the_address(support: Pages) -> None:
     assert rows(support.get(page.links("Clear filters")[0])) == 3
 
 
+def test_tabs_say_how_many_wait_for_somebody(support: Pages) -> None:
+    erp, desk = make_webhook(name="Sync to ERP"), make_webhook(name="Helpdesk", state="off")
+    make_delivery(erp)
+    make_delivery(erp, status="failed")
+    make_delivery(erp, status="failed", priority=Priority.TEST)
+    for _ in range(2):
+        make_delivery(desk, status="held")
+    page = support.get("/deliveries")
+    for words in ("Needs attention 1", "Waiting 1", "Held 2"):
+        assert page.links(words)
+    page = support.get(f"/deliveries?webhook={desk.public_id}")
+    assert page.links("Held 2")
+    assert not page.links("Needs attention 1")
+    assert not support.get("/deliveries?event=asset.lost").links("Held 2")
+
+
+def test_what_may_have_arrived_more_than_once_says_so(support: Pages) -> None:
+    made = make_delivery(status="delivered", tries=3)
+    make_attempt(made, reason="refused")
+    make_attempt(made, reason="read_timeout")
+    assert "sent 2" not in support.get("/deliveries").main
+    make_attempt(made, outcome="delivered", code=200)
+    page = support.get("/deliveries")
+    assert page.rows()[0][6].startswith("3 of 10sent 2")
+    assert "may have got it more than once" in page.main
+
+
 def test_it_finds_one_delivery_by_its_id(support: Pages) -> None:
     wanted = make_delivery()
     make_delivery()
@@ -168,6 +195,7 @@ def test_what_is_shown_can_be_had_as_a_file(
         "code": "500",
         "tries": "0",
         "attempts": "0",
+        "times_sent": "0",
         "next_try_at": "",
         "took_ms": "",
     }
