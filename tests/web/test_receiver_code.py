@@ -1,5 +1,6 @@
 """The code that we hand to a receiver's developer does what the page says of it."""
 
+import os
 import shutil
 import socket
 import subprocess
@@ -18,9 +19,34 @@ from portal.web.receiver_code import LANGUAGES, Snippet, snippets
 URL = "https://erp.example.com/in/here?key=1"
 SECRET = "a secret of the receiver"
 BODY = '{"event":"asset.updated","asset":{"asset_tag":"AST-00001","name":"Größe"}}'.encode()
-SERVERS = {"python": [sys.executable], "node": ["node"]}
 
+# No row is read: one database is enough.
+pytestmark = pytest.mark.parametrize(
+    "database_kind", [pytest.param("sqlite", id="sqlite")], indirect=True, scope="session"
+)
 Start = Callable[[str], int]
+Command = list[str | Path]
+
+
+def built(source: Path) -> Path:
+    """Go's program, compiled with nothing but what came with Go."""
+    program = source.with_suffix("")
+    environment = {**os.environ, "GOTOOLCHAIN": "local", "GOPROXY": "off", "GO111MODULE": "off"}
+    command = ["go", "build", "-o", program, source]
+    try:
+        subprocess.run(command, env=environment, timeout=60, check=True)
+    except subprocess.TimeoutExpired:
+        pytest.skip("Go has yet to compile its own library here, which takes minutes")
+    return program
+
+
+NEEDED = {"python": sys.executable, "node": "node", "php": "php", "go": "go"}
+COMMANDS: dict[str, Callable[[Path, int], Command]] = {
+    "python": lambda path, _port: [sys.executable, path],
+    "node": lambda path, _port: ["node", path],
+    "php": lambda path, port: ["php", "-S", f"127.0.0.1:{port}", path],
+    "go": lambda path, _port: [built(path)],
+}
 
 
 @pytest.fixture
@@ -35,14 +61,19 @@ def start(code: dict[str, Snippet], tmp_path: Path) -> Iterator[Start]:
     running: list[subprocess.Popen[bytes]] = []
 
     def run(language: str) -> int:
-        if shutil.which(SERVERS[language][0]) is None:
+        if shutil.which(NEEDED[language]) is None:
             pytest.skip(f"{language} is not installed here")
         port = free_port()
-        path = write(code[language], tmp_path)
-        with (tmp_path / "printed").open("wb") as printed:
-            environment = {"WEBHOOK_SECRET": SECRET, "PORT": str(port), "PYTHONIOENCODING": "utf-8"}
+        command = COMMANDS[language](write(code[language], tmp_path), port)
+        settings = {"WEBHOOK_SECRET": SECRET, "PORT": str(port), "PYTHONIOENCODING": "utf-8"}
+        with (tmp_path / "printed").open("wb") as out, (tmp_path / "logged").open("wb") as logged:
             running.append(
-                subprocess.Popen([*SERVERS[language], path], env=environment, stdout=printed)
+                subprocess.Popen(
+                    command,
+                    env={"TMPDIR": str(tmp_path), **settings},
+                    stdout=out,
+                    stderr=logged,
+                )
             )
         wait_for(port)
         return port
@@ -95,7 +126,7 @@ def send(port: int, *, secret: str = SECRET, message_id: str = "m1", path: str =
     return status
 
 
-@pytest.mark.parametrize("language", SERVERS)
+@pytest.mark.parametrize("language", ["python", "node"])
 def test_it_takes_our_messages_once_and_refuses_others(
     start: Start, language: str, tmp_path: Path
 ) -> None:
@@ -112,6 +143,20 @@ def test_it_takes_our_messages_once_and_refuses_others(
             break
         time.sleep(0.05)
     assert printed.splitlines() == ["asset.updated AST-00001"] * 2
+
+
+@pytest.mark.parametrize("language", ["php", "go"])
+def test_where_it_can_run_it_verifies_too_and_drops_repeats(
+    start: Start, language: str, tmp_path: Path
+) -> None:
+    port = start(language)
+    assert [send(port), send(port), send(port, message_id="m2")] == [204, 204, 204]
+    assert send(port, message_id="m3", secret="another secret") == 401
+    for _ in range(100):
+        if (tmp_path / "logged").read_text().count("asset.updated") == 2:
+            break
+        time.sleep(0.05)
+    assert (tmp_path / "logged").read_text().count("asset.updated") == 2
 
 
 @pytest.mark.skipif(
