@@ -73,7 +73,7 @@ def has_assets() -> bool:
 
 def counts(chosen: AssetFilter) -> dict[Shown | None, int]:
     """How many assets each chip would show beside the other filters; `COUNT_LIMIT` + 1: more."""
-    return {each: _count(replace(chosen, shown=each)) for each in (None, *Shown)}
+    return {each: count(replace(chosen, shown=each)) for each in (None, *Shown)}
 
 
 def holders(assets: Page[Asset]) -> dict[int, Assignment]:
@@ -84,7 +84,8 @@ def holders(assets: Page[Asset]) -> dict[int, Assignment]:
     return {row.asset_id: row for row in rows}
 
 
-def _count(chosen: AssetFilter) -> int:
+def count(chosen: AssetFilter) -> int:
+    """How many match, up to one more than `COUNT_LIMIT`."""
     some = matching(chosen).with_only_columns(Asset.id).limit(COUNT_LIMIT + 1).subquery()
     return session().execute(select(func.count()).select_from(some)).scalar_one()
 

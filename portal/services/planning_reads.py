@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 from typing import Final, TypeVar
 from uuid import UUID
@@ -87,6 +88,14 @@ def count_pending(asset_id: int | None = None) -> int:
     wanted = select(Reservation.id).where(Reservation.state == ReservationState.PENDING)
     if asset_id is not None:
         wanted = wanted.where(Reservation.asset_id == asset_id)
+    found = wanted.limit(COUNT_LIMIT + 1).subquery()
+    return session().execute(select(func.count()).select_from(found)).scalar_one()
+
+
+def count_due(until: date) -> int:
+    """On how many assets work is open that is due by then, up to one more than `COUNT_LIMIT`."""
+    is_open = Maintenance.state.in_(OPEN_MAINTENANCES)
+    wanted = select(Maintenance.asset_id).where(is_open, Maintenance.due_on <= until).distinct()
     found = wanted.limit(COUNT_LIMIT + 1).subquery()
     return session().execute(select(func.count()).select_from(found)).scalar_one()
 

@@ -9,6 +9,7 @@ from portal.services.overview import Overview, overview
 from portal.web import charts
 from portal.web.access import can, requires
 from portal.web.needs import counted, has_banner, needs
+from portal.web.register_needs import register_needs
 from portal.web.wording import plural
 
 blueprint = Blueprint("home", __name__)
@@ -48,7 +49,7 @@ def index() -> str:
     return render_template(
         "home/index.html",
         steps=[] if all(step.is_done for step in steps) else steps,
-        needs=needs(now),
+        needs=[*needs(now), *register_needs()],
         is_well=now.has_deliveries and not has_banner(),
         figures=figures(now),
         day=charts.hours_chart(trends.trend(charts.last_hours())) if now.has_deliveries else None,

@@ -6,10 +6,14 @@ import pytest
 from flask import Flask
 
 from portal.lib.clock import utcnow
+from portal.models.alerts import RunKind
 from portal.models.people import Role
+from portal.services import alerts
+from portal.services.permissions import SYSTEM
 from tests.deliveries import make_delivery
-from tests.factories import make_webhook
+from tests.factories import make_asset, make_webhook
 from tests.pages import Page
+from tests.services.alerting import a_run_is_missing, decided, ledger, lent, with_maintenance
 from tests.web.visitors import visit
 
 
@@ -66,3 +70,40 @@ def test_an_administrator_reads_of_a_failing_webhook_once(app: Flask) -> None:
     page = visit(app).get("/")
     assert page.text.count("needs attention") == 1
     assert "Nothing. Everything" not in page.main
+
+
+def test_it_says_what_is_late_due_and_low_in_the_register(app: Flask) -> None:
+    lent(3)
+    with_maintenance(-2)
+    with_maintenance(30)
+    make_asset("Toner", kind="stock", quantity=1, min_quantity=5)
+    page = visit(app, Role.MANAGER).get("/")
+    assert needs(page) == [
+        "1 asset is overdue",
+        "Maintenance is due on 1 asset",
+        "1 consumable is low",
+    ]
+    assert page.links("See what is late") == ["/assets?show=overdue"]
+    assert page.links("See what is due") == ["/maintenance"]
+    assert page.links("See what is low") == ["/assets?show=low"]
+
+
+def test_open_alerts_lead_to_their_list_until_they_are_acknowledged(app: Flask) -> None:
+    decided()
+    lent(3)
+    alerts.run(RunKind.MANUAL)
+    pages = visit(app, Role.MANAGER)
+    assert needs(pages.get("/")) == ["1 asset is overdue", "1 alert is open"]
+    assert pages.page
+    assert pages.page.links("See the alerts") == ["/alerts"]
+    alerts.acknowledge(SYSTEM, ledger()[0].public_id)
+    assert needs(pages.get("/")) == ["1 asset is overdue"]
+
+
+def test_administrators_alone_hear_of_late_and_undecided_alerts(app: Flask) -> None:
+    with_maintenance(3)
+    a_run_is_missing()
+    admin, manager = visit(app).get("/"), visit(app, Role.MANAGER).get("/")
+    assert needs(admin)[:2] == ["Alerts are late", "Alerts wait for your answer"]
+    assert admin.links("Decide") == ["/settings/alerts"]
+    assert needs(manager) == ["Maintenance is due on 1 asset"]
