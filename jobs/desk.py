@@ -38,7 +38,11 @@ class Desk:
                 writer = connection.execution_options(writing=True)
                 with writer.begin():
                     answer = work(writer)
-        except (OperationalError, InterfaceError) as error:
+        except DBAPIError as error:
+            # PostgreSQL hangs up on a transaction that stood still with an error of another class.
+            is_away = isinstance(error, (OperationalError, InterfaceError))
+            if not (is_away or error.connection_invalidated):
+                raise
             self._close(error)
             return None
         self._open()

@@ -90,3 +90,28 @@ def test_a_claim_that_took_too_long_is_given_back_unsent(app: Flask, receiver: R
     first, second = db.session.query(Attempt).order_by(Attempt.number)
     assert (first.outcome, second.outcome) == ("interrupted", "delivered")
     assert first.finished_at is not None
+
+
+def test_results_outlive_a_transaction_that_the_database_ended(
+    app: Flask, receiver: Receiver
+) -> None:
+    """A worker that stands still in one holds locks; PostgreSQL hangs up on it after a while."""
+    make_webhook(receiver.url)
+    publish()
+    stalls = iter([0, 0.6])  # the claim's commit, then the record's
+
+    def stall(connection: Connection) -> None:
+        if (seconds := next(stalls, 0)) and connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("SET idle_in_transaction_session_timeout = '200ms'")
+            time.sleep(seconds)
+
+    engine = equip().engine
+    event.listen(engine, "commit", stall)
+    try:
+        deliver_due()
+    finally:
+        event.remove(engine, "commit", stall)
+    db.session.rollback()
+    (delivery,) = db.session.query(Delivery)
+    assert (delivery.status, delivery.attempts) == ("delivered", 1)
+    assert len(receiver.received) == 1
