@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 # A row whose columns the query beside it names.
 AnyRow = Row[*tuple[Any, ...]]
 
+SQLITE_BUSY = 5  # https://sqlite.org/rescode.html#busy
+COMMITS = 3  # tries at one, each as long as the connection waits for a lock
 WAL_RESET_FIXED = ((3, 51, 3), (3, 50, 7), (3, 44, 6))
 
 
@@ -38,6 +40,37 @@ def has_safe_wal(version: tuple[int, int, int]) -> bool:
     return version >= WAL_RESET_FIXED[0] or any(
         version[:2] == fixed[:2] and version >= fixed for fixed in WAL_RESET_FIXED
     )
+
+
+class PatientCommits:
+    """Mixed into a driver's connection: a COMMIT that readers hold up is repeated, nothing is lost.
+
+    Without WAL a COMMIT waits until nobody reads. If that takes too long the transaction stays as
+    it was, and new readers stay out, so that it succeeds once the last one has gone.
+    """
+
+    def commit(self: Any) -> None:
+        """Commit, with as many tries as `COMMITS`. Raises the driver's OperationalError."""
+        driver: Any = super()
+        for _ in range(COMMITS - 1):
+            try:
+                driver.commit()
+                return
+            except self.OperationalError as error:
+                if not is_busy(error):
+                    raise
+                log.warning("Somebody has been reading for long; the COMMIT is repeated.")
+        driver.commit()
+
+
+def patient(module: Any) -> type:
+    """The connection class for SQLite through this driver."""
+    return type("PatientConnection", (PatientCommits, module.Connection), {})
+
+
+def is_busy(error: Exception) -> bool:
+    """Whether SQLite said that somebody else has the lock."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == SQLITE_BUSY
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -101,7 +134,11 @@ def engine_options(url: str) -> dict[str, Any]:
             "module": sqlite_module,
             "hide_parameters": True,
             # The driver's own transactions lose updates silently; we say BEGIN ourselves.
-            "connect_args": {"isolation_level": None, "check_same_thread": False},
+            "connect_args": {
+                "isolation_level": None,
+                "check_same_thread": False,
+                "factory": patient(sqlite_module),
+            },
         }
     settings = "-c statement_timeout=30000 -c lock_timeout=10000 "
     settings += "-c idle_in_transaction_session_timeout=60000 -c timezone=UTC"
@@ -116,7 +153,7 @@ def engine_options(url: str) -> dict[str, Any]:
 
 def impatient_engine(url: str) -> Engine:
     """An engine whose connections wait at most 100 ms for a lock: for the pump, whose sockets must
-    not wait for the database."""
+    not wait for the database. One that stands still does not keep its own locks for long."""
     engine = create_engine(url, **engine_options(url))
     prepare_engine(engine)
     event.listen(engine, "connect", _be_impatient)
@@ -127,6 +164,7 @@ def _be_impatient(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
     if hasattr(connection, "pgconn"):
         cursor.execute("SET lock_timeout = '100ms'")
+        cursor.execute("SET idle_in_transaction_session_timeout = '5s'")
         connection.commit()
     else:
         cursor.execute("PRAGMA busy_timeout=100")
