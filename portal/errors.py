@@ -5,7 +5,7 @@ import logging
 from flask import Flask, current_app, render_template
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DBAPIError, OperationalError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from portal.extensions import db
 from portal.lib import request_id
@@ -37,13 +37,19 @@ def _page(code: int, sentence: str = "") -> tuple[str, int]:
     return render_template(f"errors/{name}.html", **words), code
 
 
-def _http(error: HTTPException) -> tuple[str, int] | HTTPException:
+def _http(error: HTTPException) -> tuple[str, int, dict[str, str]] | HTTPException:
     code = error.code or 500
     if code < 400:
         return error
     if code >= 500:
         log.error("A request failed: %s", error, exc_info=error)
-    return _page(code)
+    return *_page(code), _allow(error)
+
+
+def _allow(error: HTTPException) -> dict[str, str]:
+    """What a 405 has to say (RFC 9110, 15.5.6)."""
+    methods = error.valid_methods if isinstance(error, MethodNotAllowed) else None
+    return {"Allow": ", ".join(sorted(methods))} if methods else {}
 
 
 def _csrf(_error: CSRFError) -> tuple[str, int]:

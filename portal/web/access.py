@@ -86,12 +86,20 @@ def owner() -> str:
 
 
 def local_path(target: str | None) -> str:
-    """`target` if it is a path on this portal, else the start page: no open redirects."""
-    parts = urlsplit(target or "")
+    """`target` if it is a path on this portal, else the start page: no open redirects, and
+    nothing that a header cannot carry."""
+    try:
+        parts = urlsplit(target or "")
+    except ValueError:  # brackets and signs that no host may have
+        return "/"
     plain = not parts.scheme and not parts.netloc and "\\" not in parts.path
-    if target and plain and target.startswith("/") and not target.startswith("//"):
+    if target and plain and target.isprintable() and _is_path(target):
         return target
     return "/"
+
+
+def _is_path(target: str) -> bool:
+    return target.startswith("/") and not target.startswith("//")
 
 
 def _check() -> Response | None:

@@ -16,6 +16,7 @@ from portal.models.people import User
 from portal.models.records import Submission
 from portal.services import links, people
 from portal.services.unit import session
+from portal.web.access import local_path
 from tests.conftest import ENVIRONMENT
 from tests.factories import PASSWORD, make_user
 from tests.pages import Page, Pages
@@ -147,6 +148,13 @@ def test_signing_in_never_leads_elsewhere(app: Flask, target: str) -> None:
     assert page.response.headers["Location"] == "/"
     page = pages.get("/sign-in", query_string={"next": target}, follow=False)
     assert page.response.headers["Location"] == "/"
+
+
+@pytest.mark.parametrize(
+    "target", ["//[", "//\uff03@evil.example", "/\r\nSet-Cookie: session=evil", "/\0", ""]
+)
+def test_what_no_address_can_be_leads_to_the_start_page(target: str) -> None:
+    assert local_path(target) == "/"
 
 
 def test_a_wrong_password_is_one_sentence_and_is_not_echoed(app: Flask) -> None:
