@@ -1,4 +1,4 @@
-"""Takes the README's picture of the log: `python -m tests.browser.screenshot`.
+"""Takes the README's pictures: `python -m tests.browser.screenshot`.
 
 It makes a register of its own to show, and sends nothing."""
 
@@ -11,7 +11,7 @@ from flask import Flask
 from playwright.sync_api import sync_playwright
 
 from portal.app import create_app
-from portal.config import load_settings
+from portal.config import ROOT, load_settings
 from portal.extensions import db
 from tests.browser.believable import fill
 from tests.browser.conftest import QUIET, find_chromium
@@ -20,7 +20,7 @@ from tests.conftest import ENVIRONMENT, migrate_to_head
 from tests.factories import make_user
 from tests.pages import Pages
 
-PICTURE = Path(__file__).resolve().parents[2] / "docs" / "screenshot.png"
+FOLDER = ROOT / "docs"
 
 
 @contextmanager
@@ -38,11 +38,11 @@ def register() -> Iterator[Flask]:
             db.engine.dispose()
 
 
-def take(picture: Path = PICTURE) -> None:
-    """Store the picture: 1280 by 800, light."""
+def take(folder: Path = FOLDER) -> None:
+    """Store the log and one failed delivery: 1280 by 800, light."""
     with register() as app, served(app) as url, sync_playwright() as playwright:
         person = make_user(name="Ana Gruber")
-        fill(person)
+        filled = fill(person)
         pages = Pages(app)
         pages.sign_in(person.email, person.password)
         session = pages.client.get_cookie("session")
@@ -52,8 +52,16 @@ def take(picture: Path = PICTURE) -> None:
             viewport={"width": 1280, "height": 800}, color_scheme="light", reduced_motion="reduce"
         )
         page.context.add_cookies([{"name": "session", "value": session.value, "url": url}])
-        page.goto(f"{url}/deliveries")
-        page.screenshot(path=picture)
+        pictures = {
+            "screenshot.png": "/deliveries",
+            "screenshot-delivery.png": f"/deliveries/{filled.deliveries}",
+        }
+        page.goto(url)
+        page.get_by_role("button", name="Hide for now").click()
+        page.get_by_role("button", name="Hide for now").wait_for(state="detached")
+        for name, path in pictures.items():
+            page.goto(url + path)
+            page.screenshot(path=folder / name)
         browser.close()
 
 

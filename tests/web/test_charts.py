@@ -61,7 +61,7 @@ def test_the_webhooks_page_shows_the_day_and_the_week(admin: Pages) -> None:
 
 def test_a_webhook_without_deliveries_says_so(admin: Pages) -> None:
     page = admin.get(f"/settings/webhooks/{make_webhook().public_id}")
-    assert page.main.count("Nothing was delivered and nothing failed.") == 2
+    assert page.main.count("Nothing arrived, and nothing failed for good.") == 2
     assert rects(page.html, "base") == 0
 
 

@@ -34,6 +34,9 @@ def test_it_is_linked_from_where_the_question_arises(app: Flask) -> None:
     failing = {"failures_in_row": 6, "failing_since": utcnow() - timedelta(minutes=9)}
     hook = make_webhook(name="Helpdesk", **failing)
     made = make_delivery(hook, status="failed", reason="refused")
+    new = visit(app).get("/settings/webhooks/new")
+    assert new.links("What is a webhook?") == ["/help/webhooks"]
+    assert new.links("Try it without a receiver") == ["/inbox"]
     paths = ("/", "/deliveries?q=nothing", f"/deliveries/{made}", "/help/webhooks")
     paths += (f"/settings/webhooks/{hook.public_id}", "/help/delivery-status")
     assert [path for path in paths if not pages.get(path).links(WHY)] == []
