@@ -5,6 +5,7 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from io import BytesIO
+from typing import NamedTuple
 
 import requests
 from requests.structures import CaseInsensitiveDict
@@ -23,8 +24,7 @@ _CHARSET = re.compile(r"charset=[\"']?([\w-]+)", re.IGNORECASE)
 _LATIN = frozenset({"iso-8859-1", "latin-1", "latin1", "windows-1252", "us-ascii"})
 
 
-@dataclass(frozen=True, slots=True)
-class Phases:
+class Phases(NamedTuple):
     """Seconds from the start of the request to the end of each phase; they never decrease.
 
     None: the phase was not reached, or there was none. A connection kept open from an earlier
@@ -44,8 +44,7 @@ class Phases:
     again: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
+class Exchange(NamedTuple):
     """One request that has ended, whichever way.
 
     `reason` is None exactly for success, a complete 2xx answer. `code` is there once the headers

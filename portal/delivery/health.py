@@ -6,7 +6,7 @@ goes as a probe and spends a try of its own; those that wait behind it spend non
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from portal.delivery.policy import AttemptKind
 from portal.delivery.reasons import Reason
@@ -48,8 +48,10 @@ class Health:
     not_before: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class End:
+HEALTHY: Final = Health()
+
+
+class End(NamedTuple):
     """How one attempt ended. `was_probe`: it was begun while the webhook was throttled."""
 
     kind: AttemptKind
@@ -64,6 +66,8 @@ def health_after(health: Health, end: End, now: datetime) -> Health:
     A test's failure changes nothing, and its success opens the webhook without counting.
     """
     if end.reason is None:
+        if health == HEALTHY:
+            return health
         opened = replace(health, throttled=False, pause=0, not_before=None)
         if end.kind is AttemptKind.TEST:
             return opened

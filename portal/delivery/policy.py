@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from portal.delivery.reasons import Reason
 from portal.delivery.retry_after import LONGEST, parse_retry_after
@@ -42,8 +42,7 @@ class AttemptKind(StrEnum):
     TEST = "test"
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How an attempt ended.
 
     `reason` is None for success. `retry_after` is what `parse_retry_after` made of the answer's

@@ -6,26 +6,49 @@ no more than its free places, and leaves an attempt that reads `interrupted` unt
 
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
+from itertools import accumulate
+from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID, uuid4
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Integer,
+    Select,
+    String,
+    Update,
+    Uuid,
+    bindparam,
+    insert,
+    literal_column,
+    select,
+    update,
+)
+from sqlalchemy.sql.dml import ReturningInsert
 
-from portal.database import AnyRow, database_now
+from portal.database import AnyRow, UtcDateTime, database_now
 from portal.delivery.policy import AttemptKind
 from portal.extensions import settings
 from portal.lib.clock import utcnow
-from portal.models.deliveries import Attempt, Delivery
+from portal.models.deliveries import Attempt, Delivery, Event
 from portal.models.webhooks import Webhook
-from portal.services.dispatch import find_wanted
+from portal.services.dispatch import Wanted, find_wanted
 from portal.services.inbox_address import shown_url
 from portal.services.picking import INTERRUPTED, take
+from portal.services.rowset import Rowset, as_json, given_ids
+
+Taken: TypeAlias = list[tuple[AnyRow, AttemptKind]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    """A delivery that is ours to send until its lease ends. `tries` includes this attempt."""
+class Claim(NamedTuple):
+    """A delivery that is ours to send until its lease ends. `tries` includes this attempt.
+
+    A NamedTuple, as everything of which one is made for each delivery: a frozen dataclass takes
+    several times as long to make.
+    """
 
     delivery_id: int
     public_id: UUID
@@ -53,19 +76,32 @@ def claim(connection: Connection, places: int) -> list[Claim]:
         wanted = find_wanted(connection, now, among=webhooks)
     # In a new order each time: with fewer places than webhooks, none is always the last.
     random.shuffle(wanted)
-    taken: list[tuple[AnyRow, AttemptKind]] = []
-    for each in wanted:
-        if len(taken) < places:
-            taken += take(connection, each, places - len(taken), now)
+    taken: Taken = []
+    while wanted and len(taken) < places:
+        room = places - len(taken)
+        some = _as_many_as_fill(room, wanted)
+        wanted = wanted[len(some) :]
+        taken += take(connection, some, room, now)
     return _lease(connection, taken, webhooks, now, started_at) if taken else []
 
 
-def _lock(connection: Connection, ids: Sequence[int]) -> dict[int, AnyRow]:
-    """Lock the webhooks that no other pump is claiming for.
+def _as_many_as_fill(room: int, wanted: Sequence[Wanted]) -> Sequence[Wanted]:
+    """The first of them that could take up all the room there is."""
+    total = accumulate(each.places + each.test_places for each in wanted)
+    return wanted[: next((n for n, sum_ in enumerate(total, 1) if sum_ >= room), len(wanted))]
 
-    `FOR NO KEY UPDATE`: events that are being stored meanwhile refer to the row and need not wait.
-    """
-    rows = connection.execute(
+
+def _lock(connection: Connection, ids: Sequence[int]) -> dict[int, AnyRow]:
+    """Lock the webhooks that no other pump is claiming for."""
+    statement = _locked_webhooks(connection.dialect.name)
+    return {row.id: row for row in connection.execute(statement, {"ids": as_json(ids)})}
+
+
+@cache
+def _locked_webhooks(dialect: str) -> Select[*tuple[Any, ...]]:
+    """`FOR NO KEY UPDATE`: events that are being stored meanwhile refer to the row and need not
+    wait."""
+    return (
         select(
             Webhook.id,
             Webhook.public_id,
@@ -77,26 +113,34 @@ def _lock(connection: Connection, ids: Sequence[int]) -> dict[int, AnyRow]:
             Webhook.headers_enc,
             Webhook.throttled,
         )
-        .where(Webhook.id.in_(ids))
+        .where(Webhook.id.in_(given_ids(dialect)))
         .order_by(Webhook.id)
         .with_for_update(key_share=True, skip_locked=True)
     )
-    return {row.id: row for row in rows}
 
 
 def _lease(
     connection: Connection,
-    taken: Sequence[tuple[AnyRow, AttemptKind]],
+    taken: Taken,
     webhooks: dict[int, AnyRow],
     now: datetime,
     started_at: datetime,
 ) -> list[Claim]:
     token = uuid4()
     until = now + timedelta(seconds=settings().lease_seconds)
-    for is_scheduled in (True, False):
-        ids = [row.id for row, kind in taken if (kind is AttemptKind.SCHEDULED) == is_scheduled]
-        _set_lease(connection, ids, token, until, 1 if is_scheduled else 0)
-    attempts = _open_attempts(connection, taken, webhooks, started_at)
+    rows = as_json(
+        {
+            "id": row.id,
+            "kind": kind,
+            "counted": int(kind is AttemptKind.SCHEDULED),
+            "url": shown_url(webhooks[row.webhook_id].kind, webhooks[row.webhook_id].url),
+        }
+        for row, kind in taken
+    )
+    leases = _take_leases(connection.dialect.name)
+    connection.execute(leases, {"rows": rows, "token": token, "until": until})
+    attempts = _open_attempts(connection, rows, started_at)
+    events = _events(connection, {row.event_id for row, _ in taken})
     return [
         Claim(
             delivery_id=row.id,
@@ -106,49 +150,60 @@ def _lease(
             kind=kind,
             tries=row.tries + (kind is AttemptKind.SCHEDULED),
             event=row.event,
-            occurred_at=row.occurred_at,
-            body=row.body,
+            occurred_at=events[row.event_id].occurred_at,
+            body=events[row.event_id].body,
             webhook=webhooks[row.webhook_id],
         )
         for row, kind in taken
     ]
 
 
-def _set_lease(
-    connection: Connection, ids: Iterable[int], token: UUID, until: datetime, tries: int
-) -> None:
-    if not (ids := list(ids)):
-        return
-    connection.execute(
+def _open_attempts(connection: Connection, rows: str, started_at: datetime) -> dict[int, int]:
+    """Insert an attempt for each delivery; return its id by the delivery's."""
+    statement = _make_attempts(connection.dialect.name)
+    made = connection.execute(statement, {"rows": rows, "started": started_at})
+    return {delivery_id: attempt_id for attempt_id, delivery_id in made}
+
+
+def _events(connection: Connection, ids: Iterable[int]) -> dict[int, AnyRow]:
+    """Apart from the deliveries, since many of these often share one body."""
+    statement = _event_bodies(connection.dialect.name)
+    return {row.id: row for row in connection.execute(statement, {"ids": as_json(ids)})}
+
+
+@cache
+def _take_leases(dialect: str) -> Update:
+    given = Rowset(dialect, id=BigInteger(), counted=Integer())
+    return (
         update(Delivery)
-        .where(Delivery.id.in_(ids))
+        .where(Delivery.id == given["id"])
         .values(
-            lease_token=token,
-            lease_until=until,
-            tries=Delivery.tries + tries,
+            lease_token=bindparam("token", type_=Uuid()),
+            lease_until=bindparam("until", type_=UtcDateTime()),
+            tries=Delivery.tries + given["counted"],
             attempts=Delivery.attempts + 1,
         )
     )
 
 
-def _open_attempts(
-    connection: Connection,
-    taken: Sequence[tuple[AnyRow, AttemptKind]],
-    webhooks: dict[int, AnyRow],
-    started_at: datetime,
-) -> dict[int, int]:
-    """Insert an attempt for each row; return its id by the delivery's."""
-    rows = [
-        {
-            "delivery_id": row.id,
-            "number": row.attempts + 1,
-            "kind": kind,
-            "actor": row.requested_by,
-            "url": shown_url(webhooks[row.webhook_id].kind, webhooks[row.webhook_id].url),
-            "outcome": INTERRUPTED,
-            "started_at": started_at,
-        }
-        for row, kind in taken
-    ]
-    made = connection.execute(insert(Attempt).returning(Attempt.id, Attempt.delivery_id), rows)
-    return {delivery_id: attempt_id for attempt_id, delivery_id in made}
+@cache
+def _make_attempts(dialect: str) -> ReturningInsert[int, int]:
+    given = Rowset(dialect, id=BigInteger(), kind=String(), url=String())
+    values: dict[str, ColumnElement[Any]] = {
+        "delivery_id": Delivery.id.expression,
+        "number": Delivery.attempts.expression,
+        "kind": given["kind"],
+        "actor": Delivery.requested_by.expression,
+        "url": given["url"],
+        "outcome": literal_column(f"'{INTERRUPTED}'"),
+        "started_at": bindparam("started", type_=UtcDateTime()),
+    }
+    rows = select(*values.values()).join_from(given.source, Delivery, Delivery.id == given["id"])
+    make = insert(Attempt).from_select(list(values), rows)
+    return make.returning(Attempt.id, Attempt.delivery_id)
+
+
+@cache
+def _event_bodies(dialect: str) -> Select[int, bytes, datetime]:
+    wanted = Event.id.in_(given_ids(dialect))
+    return select(Event.id, Event.body, Event.occurred_at).where(wanted)

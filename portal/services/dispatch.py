@@ -62,6 +62,11 @@ class Wanted:
     places: int
     priorities: tuple[Priority, ...]
 
+    @property
+    def takes_head(self) -> bool:
+        """Whether its oldest is what it wants of the normal ones."""
+        return self.in_order and self.places > 0 and Priority.NORMAL in self.priorities
+
 
 def has_claimable() -> bool:
     """Whether a claim made now would get anything. Reads only."""

@@ -3,9 +3,8 @@
 import socket
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from sqlalchemy.engine import make_url
@@ -24,8 +23,7 @@ MASK: Final = "••••"
 DEFAULT_PORTS: Final = {"postgresql": 5432, "redis": 6379, "rediss": 6379}
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(NamedTuple):
     """One request ready to go. `shown` are its headers with the admin's own values masked.
 
     `opens`: the address and port that this request alone may reach, the portal's own inbox.
@@ -67,8 +65,8 @@ class Composer:
             next_secret=secret if old else None,
             custom=custom,
         )
-        masked = {name.lower() for name, _ in custom}
-        shown = [[n, MASK if n.lower() in masked else v] for n, v in headers.items()]
+        own = dict(custom)
+        shown = [[name, MASK if name in own else value] for name, value in headers.items()]
         if webhook.kind == WebhookKind.INBOX:
             url, opens = inbox_url(webhook.public_id), opening()
             return Outgoing(url, list(headers.items()), shown, claim.body, opens)

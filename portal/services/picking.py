@@ -1,11 +1,23 @@
 """Which rows one webhook gets into a claim, and what becomes of those that crashed too often."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Connection, Select, bindparam, func, literal_column, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    Select,
+    bindparam,
+    func,
+    select,
+    true,
+    update,
+)
+from sqlalchemy.orm import aliased
 
 from portal.database import AnyRow
 from portal.delivery.policy import AttemptKind, Outcome, Repeat, RetryAt, decide
@@ -14,82 +26,122 @@ from portal.extensions import settings
 from portal.models.deliveries import (
     Attempt,
     Delivery,
-    Event,
     Priority,
     has_no_live_lease,
     is_open,
 )
+from portal.models.webhooks import Webhook
 from portal.services import rollups
 from portal.services.dispatch import NOW, Wanted, head_of
-from portal.services.verdicts import columns, standing_of
+from portal.services.rowset import Rowset, as_json, given_ids
+from portal.services.verdicts import STANDING, columns, standing_of
 
 # What an attempt says until its end is recorded.
 INTERRUPTED: Final = "interrupted"
-WEBHOOK: Final[Any] = bindparam("webhook")
+
+Found: TypeAlias = dict[tuple[int, Priority], list[AnyRow]]
 
 
 def take(
-    connection: Connection, wanted: Wanted, most: int, now: datetime
+    connection: Connection, wanted: Sequence[Wanted], most: int, now: datetime
 ) -> list[tuple[AnyRow, AttemptKind]]:
-    """One webhook's rows: a test in its own place, then by priority, longest due first."""
+    """Each webhook's rows: a test in its own place, then by priority, longest due first."""
+    found = _find_due(connection, wanted, now)
     rows: list[AnyRow] = []
-    if wanted.test_places:
-        rows += _due(connection, wanted.webhook_id, Priority.TEST, now, 1)
-    places = min(wanted.places, most - len(rows))
-    for priority in wanted.priorities:
-        if places > 0:
-            in_turn = wanted.in_order and priority == Priority.NORMAL
-            which = None if in_turn else priority
-            found = _due(connection, wanted.webhook_id, which, now, places)
-            rows += found
-            places -= len(found)
+    for each in wanted:
+        tests = found[each.webhook_id, Priority.TEST][: each.test_places]
+        others = [row for which in each.priorities for row in found[each.webhook_id, which]]
+        rows += tests + others[: each.places]
     taken = [(row, _kind(row)) for row in rows[:most]]
     return [(row, kind) for row, kind in taken if _goes_on(connection, row, kind, now)]
 
 
-def _due(
-    connection: Connection, webhook_id: int, priority: Priority | None, now: datetime, most: int
-) -> Sequence[AnyRow]:
-    values = {"webhook": webhook_id, "now": now, "most": most}
-    return connection.execute(_due_rows(priority), values).all()
+def _find_due(connection: Connection, wanted: Sequence[Wanted], now: datetime) -> Found:
+    """The first rows of each webhook and priority, by one statement for all of them.
+
+    In order, the normal one is the head of the queue, whatever its priority.
+    """
+    found: Found = defaultdict(list)
+    if slots := [slot for each in wanted for slot in _slots(each)]:
+        values = {"rows": as_json(slots), "now": now, "most": max(slot["places"] for slot in slots)}
+        for row in connection.execute(_due_rows(connection.dialect.name), values):
+            found[row.webhook_id, Priority(row.priority)].append(row)
+    heads = [each.webhook_id for each in wanted if each.takes_head]
+    if heads:
+        values = {"ids": as_json(heads), "now": now}
+        for row in connection.execute(_due_heads(connection.dialect.name), values):
+            found[row.webhook_id, Priority.NORMAL] = [row]
+    return found
+
+
+def _slots(wanted: Wanted) -> list[dict[str, int]]:
+    slots = [(Priority.TEST, wanted.test_places)] if wanted.test_places else []
+    for priority in wanted.priorities:
+        if wanted.places and not (wanted.takes_head and priority == Priority.NORMAL):
+            slots.append((priority, wanted.places))
+    return [
+        {"webhook": wanted.webhook_id, "priority": priority, "places": places}
+        for priority, places in slots
+    ]
+
+
+def _columns_of(delivery: Any) -> list[ColumnElement[Any]]:
+    return [
+        delivery.id,
+        delivery.public_id,
+        delivery.webhook_id,
+        delivery.event_id,
+        delivery.event,
+        delivery.tries,
+        delivery.priority,
+        delivery.due_at,
+        delivery.prior_status,
+        delivery.lease_token.is_not(None).label("was_leased"),
+    ]
 
 
 @cache
-def _due_rows(priority: Priority | None) -> Select[*tuple[Any, ...]]:
-    """The rows of one priority, longest due first; without one, the head of the queue."""
-    which = (
-        Delivery.id == head_of(WEBHOOK)
-        if priority is None
-        else Delivery.priority == literal_column(str(int(priority)))
-    )
-    return (
-        select(
-            Delivery.id,
-            Delivery.public_id,
-            Delivery.webhook_id,
-            Delivery.event,
-            Delivery.tries,
-            Delivery.attempts,
-            Delivery.priority,
-            Delivery.due_at,
-            Delivery.prior_status,
-            Delivery.prior_due_at,
-            Delivery.requested_by,
-            Delivery.stopped_by,
-            Delivery.lease_token,
-            Event.body,
-            Event.occurred_at,
-        )
-        .join(Event, Event.id == Delivery.event_id)
+def _due_rows(dialect: str) -> Select[*tuple[Any, ...]]:
+    """The first rows of each webhook and priority in `ROWS`, longest due first.
+
+    PostgreSQL gives each its own number; SQLite, which cannot, gives all the largest of them.
+    """
+    given = Rowset(dialect, webhook=Integer(), priority=Integer(), places=Integer())
+    first: Select[*tuple[Any, ...]] = (
+        select(*_columns_of(Delivery))
         .where(
-            Delivery.webhook_id == WEBHOOK,
+            Delivery.webhook_id == given["webhook"],
             is_open(),
-            which,
+            Delivery.priority == given["priority"],
             Delivery.due_at <= NOW,
             has_no_live_lease(NOW),
         )
         .order_by(Delivery.due_at, Delivery.id)
-        .limit(bindparam("most"))
+    )
+    if dialect == "sqlite":
+        ids = first.with_only_columns(Delivery.id).limit(bindparam("most")).correlate(given.source)
+        chosen = aliased(Delivery)
+        rows = select(*_columns_of(chosen)).join_from(given.source, chosen, chosen.id.in_(ids))
+        return rows.order_by(chosen.due_at, chosen.id)
+    # The rows themselves come out of the locking part: as they are once they are locked.
+    locked = first.limit(given["places"]).with_for_update(skip_locked=True)
+    picked = locked.correlate(given.source).lateral("picked")
+    rows = select(picked).select_from(given.source).join(picked, true())
+    return rows.order_by(picked.c.due_at, picked.c.id)
+
+
+@cache
+def _due_heads(dialect: str) -> Select[*tuple[Any, ...]]:
+    """The heads of these webhooks' queues, as far as they are due."""
+    return (
+        select(*_columns_of(Delivery))
+        .join(Webhook, Webhook.id == Delivery.webhook_id)
+        .where(
+            Webhook.id.in_(given_ids(dialect)),
+            Delivery.id == head_of(Webhook.id.expression).correlate(Webhook),
+            Delivery.due_at <= NOW,
+            has_no_live_lease(NOW),
+        )
         .with_for_update(of=Delivery, skip_locked=True)
     )
 
@@ -105,7 +157,7 @@ def _goes_on(connection: Connection, row: AnyRow, kind: AttemptKind, now: dateti
     schedule = settings().webhook_retry_schedule
     # A person's Retry in between frees the lease of a last try that was cut off.
     is_spent = kind is AttemptKind.SCHEDULED and row.tries >= len(schedule)
-    if row.lease_token is None and not is_spent:
+    if not row.was_leased and not is_spent:
         return True
     decision = decide(
         kind=kind,
@@ -117,7 +169,8 @@ def _goes_on(connection: Connection, row: AnyRow, kind: AttemptKind, now: dateti
     )
     if isinstance(decision, RetryAt | Repeat):
         return True  # at once: it has waited for its lease to end
-    values = columns(decision, standing_of(row), now)
+    standing = connection.execute(select(*STANDING).where(Delivery.id == row.id)).one()
+    values = columns(decision, standing_of(standing), now)
     connection.execute(
         update(Delivery)
         .where(Delivery.id == row.id)

@@ -5,33 +5,33 @@ May run twice with the same results: a commit whose answer was lost is simply ma
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from functools import cache
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import BigInteger, Connection, Select, Uuid, and_, literal_column, select, update
 
 from portal.database import AnyRow, database_now
 from portal.delivery.health import End
-from portal.delivery.policy import AttemptKind, Decision, Outcome, TurnOff, decide
+from portal.delivery.policy import AttemptKind, Decision, Delivered, Outcome, TurnOff, decide
 from portal.extensions import settings
 from portal.lib.clock import utcnow
-from portal.models.deliveries import Attempt, AttemptBody, Delivery
+from portal.models.deliveries import Attempt, AttemptBody, Delivery, DeliveryStatus, Priority
 from portal.models.webhooks import WebhookState
 from portal.services import rollups, switching
 from portal.services.claiming import Claim
-from portal.services.unit import insert_or_ignore
-from portal.services.verdicts import columns, standing_of
+from portal.services.rowset import Rowset, as_json, insert_many, update_rows
+from portal.services.verdicts import STANDING, columns, standing_of
 from portal.services.webhook_health import lock_webhooks, write_health
 
 DELIVERED: Final = "delivered"
 FAILED: Final = "failed"
+NOT_READ: Final = object()  # equals nothing: such a column is written in any case
 
 Owned = dict[int, AnyRow]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class Result(NamedTuple):
     """How one attempt ended. `phases`: milliseconds since its start. Everything is bounded."""
 
     claim: Claim
@@ -106,59 +106,62 @@ def release(connection: Connection, claims: Sequence[Claim]) -> None:
 
 
 def _owned(connection: Connection, results: Sequence[Result]) -> Owned:
-    """The deliveries whose lease is still the one that was sent under."""
-    tokens = {result.claim.delivery_id: result.claim.token for result in results}
-    rows = connection.execute(
-        select(
-            Delivery.id,
-            Delivery.lease_token,
-            Delivery.due_at,
-            Delivery.priority,
-            Delivery.prior_status,
-            Delivery.prior_due_at,
-            Delivery.requested_by,
-            Delivery.stopped_by,
-        )
-        .where(Delivery.id.in_(tokens))
-        .order_by(Delivery.id)
-        .with_for_update()
+    """The deliveries whose lease is still the one that was sent under, as they are, locked."""
+    tokens = [{"id": each.claim.delivery_id, "token": each.claim.token} for each in results]
+    statement = _still_ours(connection.dialect.name)
+    return {row.id: row for row in connection.execute(statement, {"rows": as_json(tokens)})}
+
+
+@cache
+def _still_ours(dialect: str) -> Select[*tuple[Any, ...]]:
+    """`is_plain`: a success changes nothing of these but the status."""
+    given = Rowset(dialect, id=BigInteger(), token=Uuid())
+    plain = and_(
+        Delivery.priority == literal_column(str(int(Priority.NORMAL))),
+        Delivery.prior_status.is_(None),
+        Delivery.requested_by.is_(None),
+        Delivery.stopped_by.is_(None),
+        Delivery.reason.is_(None),
     )
-    return {row.id: row for row in rows if row.lease_token == tokens[row.id]}
+    return (
+        select(Delivery.id, Delivery.reason, *STANDING, plain.label("is_plain"))
+        .join_from(given.source, Delivery, Delivery.id == given["id"])
+        .where(Delivery.lease_token == given["token"])
+        .order_by(Delivery.id)
+        .with_for_update(of=Delivery)
+    )
 
 
 def _write_attempts(connection: Connection, results: Sequence[Result]) -> None:
-    connection.execute(
-        update(Attempt).where(Attempt.id == bindparam("attempt")),
-        [
-            {
-                "attempt": result.claim.attempt_id,
-                "outcome": FAILED if result.outcome.reason else DELIVERED,
-                "reason": result.outcome.reason,
-                "code": result.outcome.code,
-                "phases": result.phases,
-                "peer": result.peer,
-                "certificate_ends_at": result.certificate_ends_at,
-                "finished_at": result.finished_at,
-            }
-            for result in results
-        ],
-    )
-    bodies = insert_or_ignore(connection)(AttemptBody).on_conflict_do_nothing()
-    connection.execute(
-        bodies,
-        [
-            {
-                "attempt_id": result.claim.attempt_id,
-                "request_headers": result.request_headers,
-                "response_headers": result.response_headers,
-                "response_text": result.response_text,
-                "is_truncated": result.is_truncated,
-                "location": result.location,
-                "detail": result.detail,
-            }
-            for result in results
-        ],
-    )
+    dialect = connection.dialect.name
+    rows = [
+        {
+            "id": result.claim.attempt_id,
+            "outcome": FAILED if result.outcome.reason else DELIVERED,
+            "reason": result.outcome.reason,
+            "code": result.outcome.code,
+            "phases": result.phases,
+            "peer": result.peer,
+            "certificate_ends_at": result.certificate_ends_at,
+            "finished_at": result.finished_at,
+        }
+        for result in results
+    ]
+    update_rows(connection, Attempt, rows)
+    bodies = [
+        {
+            "attempt_id": result.claim.attempt_id,
+            "request_headers": result.request_headers,
+            "response_headers": result.response_headers,
+            "response_text": result.response_text,
+            "is_truncated": result.is_truncated,
+            "location": result.location,
+            "detail": result.detail,
+        }
+        for result in results
+    ]
+    insert = insert_many(dialect, AttemptBody, tuple(bodies[0])).on_conflict_do_nothing()
+    connection.execute(insert, {"rows": as_json(bodies)})
 
 
 def _write_deliveries(
@@ -168,36 +171,28 @@ def _write_deliveries(
     owned: Owned,
     now: datetime,
 ) -> None:
-    ended = [result for result in results if result.claim.delivery_id in decisions]
-    if not ended:
-        return
-    rows = [
-        {
-            "delivery": result.claim.delivery_id,
-            "reason": result.outcome.reason,
-            "code": result.outcome.code,
-            "took_ms": result.took_ms,
-            "lease_token": None,
-            "lease_until": None,
-            **columns(
-                decisions[result.claim.delivery_id],
-                standing_of(owned[result.claim.delivery_id]),
-                now,
-            ),
-        }
-        for result in ended
-    ]
-    statement = update(Delivery).where(Delivery.id == bindparam("delivery"))
-    connection.execute(statement, rows)
-    entries = [_entry(result, row, owned) for result, row in zip(ended, rows, strict=True)]
+    rows, entries = [], []
+    for result in results:
+        if before := owned.get(result.claim.delivery_id):
+            after = _after(result, decisions[before.id], before, now)
+            rows.append({"id": before.id, **after})
+            entries.append(_entry(result, after["status"], before))
+    update_rows(connection, Delivery, rows, cleared=("lease_token", "lease_until"))
     rollups.count(connection, entries, now)
 
 
-def _entry(result: Result, row: dict[str, Any], owned: Owned) -> rollups.Entry:
-    before = owned[result.claim.delivery_id]
-    return rollups.Entry(
-        result.claim.webhook.id, row["status"], before.priority, before.prior_status
-    )
+def _after(result: Result, decision: Decision, before: AnyRow, now: datetime) -> dict[str, Any]:
+    """Only what changes: SQLite writes every index anew whose column is named, changed or not."""
+    written = {"code": result.outcome.code, "took_ms": result.took_ms}
+    if before.is_plain and isinstance(decision, Delivered):  # nearly all of them
+        return {"status": DeliveryStatus.DELIVERED, "finished_at": now, **written}
+    values = columns(decision, standing_of(before), now) | {"reason": result.outcome.reason}
+    changed = {name: v for name, v in values.items() if v != getattr(before, name, NOT_READ)}
+    return {**changed, **written}
+
+
+def _entry(result: Result, status: str, before: AnyRow) -> rollups.Entry:
+    return rollups.Entry(result.claim.webhook.id, status, before.priority, before.prior_status)
 
 
 def _ends(results: Sequence[Result]) -> dict[int, list[End]]:

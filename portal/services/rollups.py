@@ -5,10 +5,9 @@ Charts read them, never the log.
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -20,8 +19,7 @@ HOURS_AT_ONCE: Final = 6
 COUNTED: Final = (DeliveryStatus.DELIVERED, DeliveryStatus.FAILED)
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A delivery whose status was just written.
 
     `prior_status`: what it had before a person's extra attempt began; None for any other attempt.

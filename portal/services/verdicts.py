@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from portal.database import AnyRow
 from portal.delivery.policy import Decision, Delivered, Repeat, Restore, RetryAt
-from portal.models.deliveries import OPEN, DeliveryStatus, Priority
+from portal.models.deliveries import OPEN, Delivery, DeliveryStatus, Priority
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,17 @@ class Standing:
     prior_due_at: datetime | None
     requested_by: str | None
     stopped_by: str | None
+
+
+# The columns that `standing_of` reads.
+STANDING: Final[tuple[Any, ...]] = (
+    Delivery.due_at,
+    Delivery.priority,
+    Delivery.prior_status,
+    Delivery.prior_due_at,
+    Delivery.requested_by,
+    Delivery.stopped_by,
+)
 
 
 def standing_of(row: AnyRow) -> Standing:

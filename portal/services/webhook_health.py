@@ -3,20 +3,30 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from functools import cache
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, Select, select, update
 
 from portal.database import AnyRow
 from portal.delivery.health import End, Health, health_after, is_hopeless
+from portal.delivery.policy import AttemptKind
 from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook
 from portal.services import switching
 from portal.services.dispatch import head_of
+from portal.services.rowset import as_json, given_ids, update_rows
 
 
 def lock_webhooks(connection: Connection, ids: Iterable[int]) -> dict[int, AnyRow]:
     """The webhooks as they are now, locked in the order of their ids, before their deliveries."""
-    rows = connection.execute(
+    statement = _locked(connection.dialect.name)
+    return {row.id: row for row in connection.execute(statement, {"ids": as_json(ids)})}
+
+
+@cache
+def _locked(dialect: str) -> Select[*tuple[Any, ...]]:
+    return (
         select(
             Webhook.id,
             Webhook.state,
@@ -27,13 +37,11 @@ def lock_webhooks(connection: Connection, ids: Iterable[int]) -> dict[int, AnyRo
             Webhook.throttled,
             Webhook.pause,
             Webhook.not_before,
-            Webhook.last_delivered_at,
         )
-        .where(Webhook.id.in_(list(ids)))
+        .where(Webhook.id.in_(given_ids(dialect)))
         .order_by(Webhook.id)
         .with_for_update(key_share=True)
     )
-    return {row.id: row for row in rows}
 
 
 def write_health(
@@ -45,20 +53,20 @@ def write_health(
     """Write what the attempts that ended say about their webhooks, and turn off the hopeless."""
     changes = []
     for webhook_id in sorted(ends.keys() & webhooks.keys()):
-        before = _health_of(webhooks[webhook_id])
-        after = before
+        webhook = webhooks[webhook_id]
+        before = after = _health_of(webhook)
         for end in ends[webhook_id]:
             after = health_after(after, end, now)
-        delivered = any(end.reason is None and end.kind != "test" for end in ends[webhook_id])
-        last = now if delivered else webhooks[webhook_id].last_delivered_at
-        changes.append({"webhook": webhook_id, "last_delivered_at": last, **asdict(after)})
+        changed = asdict(after) if after != before else {}
+        if any(end.reason is None and end.kind != AttemptKind.TEST for end in ends[webhook_id]):
+            changed["last_delivered_at"] = now
+        if changed:
+            changes.append({"id": webhook_id, **changed})
         if before.throttled and not after.throttled:
-            _reopen(connection, webhooks[webhook_id], now)
+            _reopen(connection, webhook, now)
         if after.failures_in_row > before.failures_in_row and is_hopeless(after, now):
             switching.turn_off_failing(connection, webhook_id)
-    if changes:
-        statement = update(Webhook).where(Webhook.id == bindparam("webhook"))
-        connection.execute(statement, changes)
+    update_rows(connection, Webhook, changes)
 
 
 def _health_of(webhook: AnyRow) -> Health:
