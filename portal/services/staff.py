@@ -13,6 +13,7 @@ from portal.delivery.payload import changes
 from portal.lib.emails import is_email, tidy_email
 from portal.models.assets import Asset
 from portal.models.holdings import Assignment, Staff
+from portal.models.planning import OPEN_RESERVATIONS, Reservation
 from portal.services import audit
 from portal.services.permissions import Actor, require
 from portal.services.refusals import NotFound, Refusal, Stale
@@ -98,13 +99,13 @@ def edit(actor: Actor, public_id: UUID, version: int, values: StaffValues) -> bo
 
 
 def deactivate(actor: Actor, public_id: UUID) -> None:
-    """The person leaves. Refused while they hold something; the refusal lists it."""
+    """The person leaves. Refused while they hold or have reserved something; it is listed."""
     with writing() as current:
         require(current, actor, "assets.edit")
         row = _lock(current, public_id)
-        held = holdings_of(row.id)
-        if held:
-            raise Refusal(cannot_leave(row.name, held))
+        held, reserved = holdings_of(row.id), reserved_by(row.id)
+        if held or reserved:
+            raise Refusal(cannot_leave(row.name, held, reserved))
         _switch(current, actor, row, is_active=False)
 
 
@@ -126,15 +127,32 @@ def holdings_of(staff_id: int) -> list[Asset]:
     return list(session().scalars(wanted))
 
 
-def cannot_leave(name: str, held: list[Asset]) -> str:
-    """Why a person cannot leave yet, and the way out."""
-    named = [f"{asset.asset_tag} ({asset.name})" for asset in held[:MOST_NAMED]]
-    more = len(held) - len(named)
+def reserved_by(staff_id: int) -> list[Asset]:
+    """What the person asked for or was promised, by tag."""
+    wanted = (
+        select(Asset)
+        .join(Reservation, Reservation.asset_id == Asset.id)
+        .where(Reservation.staff_id == staff_id, Reservation.state.in_(OPEN_RESERVATIONS))
+        .order_by(func.lower(Asset.asset_tag, type_=String))
+    )
+    return list(session().scalars(wanted).unique())
+
+
+def cannot_leave(name: str, held: list[Asset], reserved: list[Asset]) -> str:
+    """Why a person cannot leave yet, and the way out: what they have first."""
+    if not held:
+        those = "that reservation" if len(reserved) == 1 else "those reservations"
+        return f"{name} has reserved {_all_of(reserved)}. Cancel {those} first."
+    them = "it" if len(held) == 1 else "them"
+    return f"{name} still has {_all_of(held)}. Take {them} back first, or pass {them} on."
+
+
+def _all_of(assets: list[Asset]) -> str:
+    named = [f"{asset.asset_tag} ({asset.name})" for asset in assets[:MOST_NAMED]]
+    more = len(assets) - len(named)
     if more:
         named.append(f"{more} more")
-    all_of_it = " and ".join([", ".join(named[:-1]), named[-1]] if len(named) > 1 else named)
-    them = "it" if len(held) == 1 else "them"
-    return f"{name} still has {all_of_it}. Take {them} back first, or pass {them} on."
+    return " and ".join([", ".join(named[:-1]), named[-1]] if len(named) > 1 else named)
 
 
 def _switch(current: Session, actor: Actor, row: Staff, *, is_active: bool) -> None:

@@ -1,14 +1,16 @@
-"""Staff as lists and pages show them: who there is, and what they have."""
+"""Staff as lists and pages show them: who there is, what they have and what they reserved."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import func, or_, select
-from sqlalchemy.orm import contains_eager
+from sqlalchemy.orm import contains_eager, joinedload
 
 from portal.lib.paging import Page
 from portal.models.holdings import Assignment, Staff
+from portal.models.planning import OPEN_RESERVATIONS, Reservation
 from portal.services.name_pages import by_name
 from portal.services.unit import session
 
@@ -74,3 +76,14 @@ def has_now(staff_id: int) -> list[Holding]:
         Holding(each.asset_id, each.asset.asset_tag, each.asset.name, each.started_at, each.due_at)
         for each in session().scalars(wanted)
     ]
+
+
+def has_reserved(staff_id: int) -> Sequence[Reservation]:
+    """What the person asked for or was promised, the soonest first, with asset and person."""
+    wanted = (
+        select(Reservation)
+        .where(Reservation.staff_id == staff_id, Reservation.state.in_(OPEN_RESERVATIONS))
+        .options(joinedload(Reservation.asset), joinedload(Reservation.staff))
+        .order_by(Reservation.starts_at, Reservation.id)
+    )
+    return session().scalars(wanted).all()

@@ -17,7 +17,7 @@ from portal.services.unit import session
 from portal.web.incident_actions import METHOD_WORDS
 from portal.web.planning_words import due_badge
 from portal.web.status_words import RESERVATION, Tag
-from portal.web.wording import zone
+from portal.web.wording import number, zone
 
 SOON: Final = timedelta(days=30)
 OVERDUE: Final = Tag("Overdue", "alarm", "danger")
@@ -44,6 +44,9 @@ class Standing:
         if self.asset.deleted_at is not None:
             return "It is no longer in the register. Its timeline and its deliveries are kept."
         words = _SENTENCES[AssetStatus(self.asset.status)](self)
+        if self.asset.kind == AssetKind.STOCK:
+            unit = f" {self.asset.unit}" if self.asset.unit else ""
+            words = f"{number(self.asset.quantity or 0)}{unit} in stock."
         return words + self._place
 
     @property

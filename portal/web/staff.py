@@ -54,9 +54,8 @@ def new() -> Answer:
 @blueprint.get("/<uuid:public_id>")
 @requires("assets.read")
 def show(public_id: UUID) -> Answer:
-    """One person and what they have."""
-    row = staff.find(public_id)
-    return render_template("staff/show.html", row=row, has_now=staff_reads.has_now(row.id))
+    """One person, what they have, and what they reserved."""
+    return _shown(staff.find(public_id))
 
 
 @blueprint.route("/<uuid:public_id>/edit", methods=["GET", "POST"])
@@ -84,8 +83,7 @@ def leave(public_id: UUID) -> Answer:
         staff.deactivate(actor(), public_id)
     row = staff.find(public_id)
     if form.form_errors:
-        has_now = staff_reads.has_now(row.id)
-        return render_template("staff/show.html", row=row, has_now=has_now, form=form), 409
+        return _shown(row, form), 409
     flash(f"{row.name} has left and gets nothing more.", "success")
     return redirect(url_for("staff.show", public_id=public_id))
 
@@ -97,6 +95,16 @@ def come_back(public_id: UUID) -> Answer:
     staff.reactivate(actor(), public_id)
     flash(f"{staff.find(public_id).name} can get assets again.", "success")
     return redirect(url_for("staff.show", public_id=public_id))
+
+
+def _shown(row: Staff, form: StaffForm | None = None) -> str:
+    return render_template(
+        "staff/show.html",
+        row=row,
+        form=form,
+        has_now=staff_reads.has_now(row.id),
+        has_reserved=staff_reads.has_reserved(row.id),
+    )
 
 
 def _stored(row: Staff) -> dict[str, object]:

@@ -5,12 +5,13 @@ from flask import Flask
 from sqlalchemy import select
 
 from portal.models.records import AuditEntry
-from portal.services import holdings, staff, staff_reads
+from portal.services import holdings, reserving, staff, staff_reads
 from portal.services.permissions import SYSTEM
 from portal.services.refusals import NotAllowed, Refusal, Stale
 from portal.services.staff import StaffValues
 from portal.services.unit import session
 from tests.factories import make_asset, make_staff, make_user
+from tests.services.planning import make_reservation
 from tests.services.test_asset_rivals import at_once
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -64,6 +65,20 @@ def test_whoever_has_something_cannot_leave_and_reads_what() -> None:
         " Take them back first, or pass them on."
     )
     assert staff.find(maria).is_active
+
+
+def test_whoever_has_reserved_something_cannot_leave_and_reads_what() -> None:
+    maria, asset_id = staff.create(SYSTEM, MARIA), make_asset("ThinkPad")
+    holder = staff.find(maria).id
+    asked = [make_reservation(asset_id, holder, start, start + 1) for start in (0, 5)]
+    sentence = r"Maria Lopez has reserved AST-00001 \(ThinkPad\). Cancel that reservation first."
+    with pytest.raises(Refusal, match=sentence):
+        staff.deactivate(SYSTEM, maria)
+    assert [each.public_id for each in staff_reads.has_reserved(holder)] == asked
+    for public_id in asked:
+        reserving.cancel(SYSTEM, public_id)
+    staff.deactivate(SYSTEM, maria)
+    assert not staff.find(maria).is_active
 
 
 def test_whoever_left_gets_nothing_until_they_are_back() -> None:

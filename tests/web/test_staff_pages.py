@@ -10,6 +10,7 @@ from portal.services.permissions import SYSTEM
 from portal.services.staff import StaffValues
 from tests.factories import make_asset, make_user
 from tests.pages import Page, Pages
+from tests.services.planning import make_reservation
 
 
 @pytest.fixture
@@ -61,6 +62,24 @@ def test_leaving_is_refused_with_what_the_person_still_has(pages: Pages) -> None
     assert "Maria Lopez has left and gets nothing more." in page.text
     page = pages.submit(page.form(f"{page.path}/return"))
     assert "Maria Lopez can get assets again." in page.text
+
+
+def test_leaving_is_refused_beside_what_the_person_has_reserved(pages: Pages) -> None:
+    add(pages, name="Maria Lopez", email="maria@example.com")
+    (line,) = staff.choices()
+    make_reservation(make_asset("Camera"), line.id)
+    page = pages.get(pages.get("/staff").links("Maria Lopez")[0])
+    person = page.path
+    page = pages.submit(page.form(f"{person}/leave"))
+    assert page.status == 409
+    assert page.errors == [
+        "Maria Lopez has reserved AST-00001 (Camera). Cancel that reservation first."
+    ]
+    assert page.rows()[0][0] == "Camera AST-00001"
+    (cancel,) = [url for url in page.links("Cancel") if "cancel-reservation" in url]
+    pages.submit(pages.get(cancel).form())
+    page = pages.submit(pages.get(person).form(f"{person}/leave"))
+    assert "Maria Lopez has left and gets nothing more." in page.text
 
 
 def test_two_editors_see_both_versions(pages: Pages) -> None:

@@ -30,7 +30,8 @@ def test_a_person_keeps_stock_by_number(app: Flask) -> None:
     move(pages, "receive", quantity="20")
     move(pages, "adjust", quantity="25", kind="loss")
     page = pages.get("/assets/1/stock")
-    assert "25 boxes now. It counts as low below 4." in page.main
+    assert "25 boxes in stock." in page.main
+    assert "It counts as low below 4." in page.main
     assert [(row[0], row[2], row[3]) for row in page.rows()] == [
         ("Lost or damaged", "-2", "25"),
         ("Received", "+20", "27"),
