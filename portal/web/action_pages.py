@@ -23,6 +23,15 @@ class Doing:
     subject: UUID | None = None
 
 
+def doing(verb: Callable[..., object]) -> Callable[[Doing], object]:
+    """Do it by a verb of the services, whose arguments are named as the fields of the form."""
+
+    def run(it: Doing) -> object:
+        return verb(it.actor, it.asset_id, **it.form.filled())
+
+    return run
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionPage:
     """One action with its form at `/assets/<id>/<slug>`, or `/assets/<id>/<slug>/<subject>`.

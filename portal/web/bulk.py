@@ -50,7 +50,6 @@ PAGES: Final[Mapping[Action, BulkPage]] = {
     Action.SCHEDULE_MAINTENANCE: BulkPage("Schedule maintenance for", ScheduleForm),
     Action.DELETE: BulkPage("Delete", DeleteForm, kind="danger"),
 }
-OWN: Final = frozenset({"csrf_token", "once"})
 
 
 @blueprint.route("", methods=["GET", "POST"])
@@ -114,7 +113,7 @@ def _page(action: Action, chosen: list[bulk.Chosen], form: ActionForm) -> str:
 
 def _plain(form: ActionForm) -> dict[str, Any]:
     """What was typed, as a task can keep it."""
-    return {field.name: _kept(field.data) for field in form if field.name not in OWN}
+    return {name: _kept(value) for name, value in form.filled().items()}
 
 
 def _kept(value: Any) -> Any:
@@ -122,4 +121,4 @@ def _kept(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, Decimal):
         return str(value)
-    return value.replace("\r\n", "\n") if isinstance(value, str) else value
+    return value

@@ -9,7 +9,7 @@ from portal.models.assets import Asset, AssetStatus
 from portal.services import holdings
 from portal.services.legality import Action
 from portal.services.snapshots import open_assignment
-from portal.web.action_pages import ActionPage, Doing
+from portal.web.action_pages import ActionPage, doing
 from portal.web.forms.actions import (
     ActionForm,
     condition_field,
@@ -80,66 +80,6 @@ class DueDateForm(ActionForm):
         return {"due_at": lent.due_at if lent else None}
 
 
-def _allocate(doing: Doing) -> None:
-    form: AllocateForm = doing.form
-    holdings.allocate(
-        doing.actor, doing.asset_id, staff_id=form.staff_id.data, note=form.text("note")
-    )
-
-
-def _reassign(doing: Doing) -> None:
-    form: ReassignForm = doing.form
-    holdings.reassign(
-        doing.actor,
-        doing.asset_id,
-        staff_id=form.staff_id.data,
-        reason=form.text("reason"),
-        note=form.text("note"),
-    )
-
-
-def _revoke(doing: Doing) -> None:
-    form: RevokeForm = doing.form
-    holdings.revoke(
-        doing.actor,
-        doing.asset_id,
-        condition_in=form.condition_in.data or None,
-        location_id=form.location_id.data,
-        reason=form.text("reason"),
-        note=form.text("note"),
-    )
-
-
-def _check_out(doing: Doing) -> None:
-    form: CheckOutForm = doing.form
-    holdings.check_out(
-        doing.actor,
-        doing.asset_id,
-        staff_id=form.staff_id.data,
-        due_at=form.due_at.data,
-        purpose=form.text("purpose"),
-        note=form.text("note"),
-    )
-
-
-def _check_in(doing: Doing) -> None:
-    form: CheckInForm = doing.form
-    holdings.check_in(
-        doing.actor,
-        doing.asset_id,
-        condition_in=form.condition_in.data or None,
-        location_id=form.location_id.data,
-        note=form.text("note"),
-    )
-
-
-def _change_due_date(doing: Doing) -> bool:
-    form: DueDateForm = doing.form
-    return holdings.change_due_date(
-        doing.actor, doing.asset_id, due_at=form.due_at.data, note=form.text("note")
-    )
-
-
 PAGES: Final = (
     ActionPage(
         action=Action.ALLOCATE,
@@ -150,7 +90,7 @@ PAGES: Final = (
         lede="Give it to somebody until you take it back. To lend it for a time, check it out.",
         done="{tag} is now with {holder}.",
         form=AllocateForm,
-        run=_allocate,
+        run=doing(holdings.allocate),
         main=frozenset({AssetStatus.AVAILABLE}),
     ),
     ActionPage(
@@ -162,7 +102,7 @@ PAGES: Final = (
         lede="Lend it to somebody until a day and time.",
         done="{tag} is lent to {holder}.",
         form=CheckOutForm,
-        run=_check_out,
+        run=doing(holdings.check_out),
         main=frozenset({AssetStatus.AVAILABLE}),
     ),
     ActionPage(
@@ -174,7 +114,7 @@ PAGES: Final = (
         lede="{holder} brings it back.",
         done="{tag} is back.",
         form=CheckInForm,
-        run=_check_in,
+        run=doing(holdings.check_in),
         main=frozenset({AssetStatus.CHECKED_OUT}),
     ),
     ActionPage(
@@ -187,7 +127,7 @@ PAGES: Final = (
         done="The due date of {tag} was changed.",
         submit="Save due date",
         form=DueDateForm,
-        run=_change_due_date,
+        run=doing(holdings.change_due_date),
         main=frozenset({AssetStatus.CHECKED_OUT}),
     ),
     ActionPage(
@@ -199,7 +139,7 @@ PAGES: Final = (
         lede="{holder} has it now.",
         done="{tag} was taken back.",
         form=RevokeForm,
-        run=_revoke,
+        run=doing(holdings.revoke),
         main=frozenset({AssetStatus.ALLOCATED}),
     ),
     ActionPage(
@@ -211,7 +151,7 @@ PAGES: Final = (
         lede="{holder} has it now. It is taken back and given on in one step.",
         done="{tag} is now with {holder}.",
         form=ReassignForm,
-        run=_reassign,
+        run=doing(holdings.reassign),
         main=frozenset({AssetStatus.ALLOCATED}),
     ),
 )

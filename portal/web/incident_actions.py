@@ -12,7 +12,8 @@ from portal.models.assets import Asset, AssetStatus
 from portal.services import incidents
 from portal.services.incident_values import ClaimValues, DisposalValues, Method
 from portal.services.legality import Action
-from portal.web.action_pages import ActionPage, Doing
+from portal.services.permissions import Actor
+from portal.web.action_pages import ActionPage, doing
 from portal.web.forms.actions import ActionForm, line_field, location_field, note_field
 from portal.web.forms.moments import MomentField
 from portal.web.forms.typed import TypedField, read_amount, read_day
@@ -88,58 +89,12 @@ class DisposalForm(ActionForm):
     note = note_field()
 
 
-def _transfer(doing: Doing) -> None:
-    form: TransferForm = doing.form
-    incidents.transfer(
-        doing.actor,
-        doing.asset_id,
-        location_id=form.location_id.data,
-        reason=form.text("reason"),
-        note=form.text("note"),
-    )
+def _send_to_warranty(actor: Actor, asset_id: int, **filled: Any) -> None:
+    incidents.send_to_warranty(actor, asset_id, ClaimValues(**filled))
 
 
-def _report_lost(doing: Doing) -> None:
-    form: LostForm = doing.form
-    incidents.report_lost(
-        doing.actor,
-        doing.asset_id,
-        description=form.text("description"),
-        lost_at=form.lost_at.data,
-    )
-
-
-def _report_broken(doing: Doing) -> None:
-    form: BrokenForm = doing.form
-    incidents.report_broken(
-        doing.actor,
-        doing.asset_id,
-        description=form.text("description"),
-        broken_at=form.broken_at.data,
-    )
-
-
-def _send_to_warranty(doing: Doing) -> None:
-    form: ClaimForm = doing.form
-    values = ClaimValues(
-        problem=form.text("problem"),
-        supplier=form.text("supplier"),
-        rma_number=form.text("rma_number"),
-        expected_back_on=form.expected_back_on.data,
-        note=form.text("note"),
-    )
-    incidents.send_to_warranty(doing.actor, doing.asset_id, values)
-
-
-def _liquidate(doing: Doing) -> None:
-    form: DisposalForm = doing.form
-    values = DisposalValues(
-        method=form.method.data or "",
-        proceeds=form.proceeds.data,
-        recipient=form.text("recipient"),
-        note=form.text("note"),
-    )
-    incidents.liquidate(doing.actor, doing.asset_id, values)
+def _liquidate(actor: Actor, asset_id: int, **filled: Any) -> None:
+    incidents.liquidate(actor, asset_id, DisposalValues(**filled))
 
 
 PAGES: Final = (
@@ -152,7 +107,7 @@ PAGES: Final = (
         lede="Move it to another place. Whoever has it keeps it.",
         done="{tag} was moved.",
         form=TransferForm,
-        run=_transfer,
+        run=doing(incidents.transfer),
         main=frozenset({AssetStatus.ALLOCATED}),
     ),
     ActionPage(
@@ -164,7 +119,7 @@ PAGES: Final = (
         lede="It is taken from whoever has it. Reservations stay, marked as at risk.",
         done="{tag} is reported as broken.",
         form=BrokenForm,
-        run=_report_broken,
+        run=doing(incidents.report_broken),
         kind="danger",
         main=frozenset({AssetStatus.CHECKED_OUT}),
     ),
@@ -177,7 +132,7 @@ PAGES: Final = (
         lede="It is taken from whoever has it. Its reservations and its maintenance are cancelled.",
         done="{tag} is reported as lost.",
         form=LostForm,
-        run=_report_lost,
+        run=doing(incidents.report_lost),
         kind="danger",
     ),
     ActionPage(
@@ -189,7 +144,7 @@ PAGES: Final = (
         lede="It goes away to be repaired, and is taken from whoever has it.",
         done="{tag} is away for a warranty claim.",
         form=ClaimForm,
-        run=_send_to_warranty,
+        run=doing(_send_to_warranty),
         main=frozenset({AssetStatus.BROKEN}),
     ),
     ActionPage(
@@ -202,7 +157,7 @@ PAGES: Final = (
         submit="Dispose of it",
         done="{tag} is disposed of.",
         form=DisposalForm,
-        run=_liquidate,
+        run=doing(_liquidate),
         kind="danger",
         main=frozenset({AssetStatus.BROKEN, AssetStatus.LOST}),
     ),

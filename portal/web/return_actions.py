@@ -1,13 +1,14 @@
 """The pages by which an asset comes back into use."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
 from portal.models.assets import Asset, AssetStatus, Condition
 from portal.services import coming_back
 from portal.services.legality import Action
-from portal.web.action_pages import ActionPage, Doing
+from portal.web.action_pages import ActionPage, Doing, doing
 from portal.web.forms.actions import ActionForm, condition_field, location_field, note_field
 
 
@@ -34,27 +35,8 @@ class NoteForm(ActionForm):
     note = note_field()
 
 
-def _back_by(action: Action) -> Callable[[Doing], None]:
-    def run(doing: Doing) -> None:
-        form: BackForm = doing.form
-        coming_back.come_back(
-            doing.actor,
-            doing.asset_id,
-            action,
-            condition=form.condition.data or None,
-            location_id=form.location_id.data,
-            note=form.text("note"),
-        )
-
-    return run
-
-
-def _undo_liquidation(doing: Doing) -> None:
-    coming_back.undo_liquidation(doing.actor, doing.asset_id, note=doing.form.text("note"))
-
-
-def _restore(doing: Doing) -> None:
-    coming_back.restore(doing.actor, doing.asset_id, note=doing.form.text("note"))
+def _back_by(action: Action) -> Callable[[Doing], object]:
+    return doing(partial(coming_back.come_back, action=action))
 
 
 PAGES: Final = (
@@ -103,7 +85,7 @@ PAGES: Final = (
         lede="It was disposed of by mistake. It is again what it was before.",
         done="{tag} is back in the register.",
         form=NoteForm,
-        run=_undo_liquidation,
+        run=doing(coming_back.undo_liquidation),
         main=frozenset({AssetStatus.LIQUIDATED}),
     ),
     ActionPage(
@@ -115,7 +97,7 @@ PAGES: Final = (
         lede="It comes back into the register, as it was.",
         done="{tag} is back in the register.",
         form=NoteForm,
-        run=_restore,
+        run=doing(coming_back.restore),
         main=frozenset(AssetStatus),
     ),
 )

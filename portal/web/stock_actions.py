@@ -11,7 +11,8 @@ from portal.models.assets import Asset, AssetStatus
 from portal.models.stock import MoveKind
 from portal.services import stock
 from portal.services.legality import Action
-from portal.web.action_pages import ActionPage, Doing
+from portal.services.permissions import Actor
+from portal.web.action_pages import ActionPage, doing
 from portal.web.forms.actions import ActionForm, note_field
 from portal.web.forms.typed import TypedField, read_count
 
@@ -58,27 +59,9 @@ class AdjustForm(ActionForm):
         return {"quantity": stock.balance(asset)}
 
 
-def _receive(doing: Doing) -> None:
-    form: ReceiveForm = doing.form
-    quantity, note = form.quantity.data, form.text("note")
-    stock.receive(doing.actor, doing.asset_id, quantity=quantity, note=note)
-
-
-def _issue(doing: Doing) -> None:
-    form: IssueForm = doing.form
-    quantity, note = form.quantity.data, form.text("note")
-    stock.issue(doing.actor, doing.asset_id, quantity=quantity, note=note)
-
-
-def _adjust(doing: Doing) -> bool:
-    form: AdjustForm = doing.form
-    return stock.adjust(
-        doing.actor,
-        doing.asset_id,
-        quantity=form.quantity.data,
-        is_loss=form.kind.data == MoveKind.LOSS,
-        note=form.text("note"),
-    )
+def _adjust(actor: Actor, asset_id: int, *, quantity: int, kind: str, note: str) -> bool:
+    is_loss = kind == MoveKind.LOSS
+    return stock.adjust(actor, asset_id, quantity=quantity, is_loss=is_loss, note=note)
 
 
 PAGES: Final = (
@@ -91,7 +74,7 @@ PAGES: Final = (
         lede="Give some of it out. The number goes down.",
         done="The number of {tag} was changed.",
         form=IssueForm,
-        run=_issue,
+        run=doing(stock.issue),
         tab="stock.moves",
         main=MAIN,
     ),
@@ -104,7 +87,7 @@ PAGES: Final = (
         lede="More of it came in. The number goes up.",
         done="The number of {tag} was changed.",
         form=ReceiveForm,
-        run=_receive,
+        run=doing(stock.receive),
         tab="stock.moves",
         main=MAIN,
     ),
@@ -118,7 +101,7 @@ PAGES: Final = (
         done="The number of {tag} was changed.",
         submit="Save number",
         form=AdjustForm,
-        run=_adjust,
+        run=doing(_adjust),
         tab="stock.moves",
         main=MAIN,
     ),

@@ -15,6 +15,8 @@ from portal.web.forms.typed import row_id
 
 CONDITIONS = [SelectChoice(each.value, each.value.capitalize()) for each in Condition]
 AS_IT_WAS = SelectChoice("", "As it was")
+# What every form has of its own, and no action is about.
+OWN = frozenset({"csrf_token", "once"})
 
 
 class ActionForm(PortalForm):
@@ -44,6 +46,14 @@ class ActionForm(PortalForm):
         """What was typed into a field, with single line ends."""
         return typed(self[name]).replace("\r\n", "\n")
 
+    def filled(self) -> dict[str, Any]:
+        """Everything that was filled in, by the names of the fields; texts as `text` gives them."""
+        return {
+            field.name: self.text(field.name) if isinstance(field, StringField) else field.data
+            for field in self
+            if field.name not in OWN
+        }
+
 
 def staff_field(label: str = "Who gets it", missing: str = "Choose who gets it") -> SelectField:
     """A person from the staff list, by row id."""
@@ -59,7 +69,8 @@ def location_field(label: str, missing: str = "") -> SelectField:
 
 def condition_field(label: str = "Condition now") -> SelectField:
     """How worn it is; as it was, if nothing is chosen."""
-    return SelectField(label, choices=[AS_IT_WAS, *CONDITIONS], validate_choice=False)
+    choices = [AS_IT_WAS, *CONDITIONS]
+    return SelectField(label, choices=choices, coerce=_or_none, validate_choice=False)
 
 
 def line_field(name: str, label: str, missing: str = "", **options: Any) -> StringField:
@@ -72,6 +83,10 @@ def note_field(name: str = "note", label: str = "Note", missing: str = "") -> Te
     """Some lines of text."""
     kept = {"rows": 3, "maxlength": longest(name)}
     return TextAreaField(label, validators=_checks(name, label, missing), render_kw=kept)
+
+
+def _or_none(text: str | None) -> str | None:
+    return text or None
 
 
 def _checks(name: str, label: str, missing: str) -> list[Any]:
