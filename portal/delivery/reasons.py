@@ -68,7 +68,7 @@ _TABLE: Final[dict[Reason, _Row]] = {
     Reason.REFUSED: _Row(
         "Refused the connection", "{host} refused the connection.",
         "The server is probably stopped, or the port is wrong. Ask its owner to start it, then"
-        " Retry.", _RECEIVER, _CONNECT),
+        " {retry}.", _RECEIVER, _CONNECT),
     Reason.CONNECT_TIMEOUT: _Row(
         "Could not be reached in time", "We could not reach {host} {within}.",
         "A firewall may be blocking us. Ask them to allow our address.", _NETWORK, _CONNECT),
@@ -106,7 +106,7 @@ _TABLE: Final[dict[Reason, _Row]] = {
     Reason.BAD_HEADERS: _Row(
         "Custom header, not sent",
         "A custom header of this webhook may not be sent, so nothing was sent.",
-        "Edit the webhook, change or remove that header, then Retry.", _YOU, _OUR_SIDE),
+        "Edit the webhook, change or remove that header, then {retry}.", _YOU, _OUR_SIDE),
     Reason.REDIRECT: _Row(
         "Sent us to another address", "{host} sent us to another address{location}.",
         "Edit the webhook and use the final address.", _YOU, _SAID_NO),
@@ -127,7 +127,7 @@ _TABLE: Final[dict[Reason, _Row]] = {
         "Ask its owner for the webhook address.", _YOU, _SAID_NO),
     Reason.GONE: _Row(
         "Closed for good", "{host} says that this address is closed for good.",
-        "We turned the webhook off. Ask its owner for a new address.", _RECEIVER, _SAID_NO),
+        "{turned_off}Ask its owner for a new address.", _RECEIVER, _SAID_NO),
     Reason.CONFLICT: _Row(
         "They already have it", "{host} says that it already has this message.",
         "Usually there is nothing to do.", _RECEIVER, _SAID_NO),
@@ -176,22 +176,26 @@ def explain(
     location: str = "",
     code: int | None = None,
     reference: str = "",
+    is_test: bool = False,
 ) -> Explanation:
     """Put a reason into words.
 
     `host` and `location` come from outside and are bounded here; a blank `host` reads "the
     receiver". `seconds` is the limit that ran out. `time` is when the attempt was made, `again`
     when the next one comes, both already written for the reader. `reference` is the id that an
-    administrator finds in the log of the portal.
+    administrator finds in the log of the portal. `is_test`: a test is made again, not retried,
+    and turns nothing off.
     """
     row = _TABLE[reason]
-    host = _bounded(host, HOST_LIMIT)
+    host, retry = _bounded(host, HOST_LIMIT), "test again" if is_test else "Retry"
     words = {
         "host": host or "the receiver",
         "named": f" {host}" if host else "",
         "within": "in time" if seconds is None else f"within {seconds:g} s",
         "time": _bounded(time, WORD_LIMIT) or "the time of this attempt",
-        "again": _next_try(_bounded(again, WORD_LIMIT)),
+        "again": _next_try(_bounded(again, WORD_LIMIT), retry),
+        "retry": retry,
+        "turned_off": "" if is_test else "We turned the webhook off. ",
         "location": _in_brackets(_bounded(location, LOCATION_LIMIT)),
         "reference": f", reference {reference[:WORD_LIMIT]}" if reference else "",
     }
@@ -211,10 +215,10 @@ def reasons_in(group: ReasonGroup) -> Iterator[Reason]:
     return (reason for reason, row in _TABLE.items() if row.group is group)
 
 
-def _next_try(again: str) -> str:
+def _next_try(again: str, retry: str) -> str:
     if again:
         return f"Nothing to do: we try again at {again}."
-    return "Usually nothing: we slow down by ourselves. If no try is planned, wait, then Retry."
+    return f"Usually nothing: we slow down by ourselves. If no try is planned, wait, then {retry}."
 
 
 def _in_brackets(location: str) -> str:

@@ -45,7 +45,7 @@ def check_secret(secret: str) -> str | None:
     if not secret.isprintable():
         return "Use letters, digits and signs in the secret key: no line breaks or tabs."
     try:
-        _standard_key(secret)
+        standard_key(secret)
     except SecretError as error:
         return str(error)
     return None
@@ -124,7 +124,7 @@ def house_signature(body: bytes, secret: str) -> str:
 def standard_signature(body: bytes, secret: str, *, message_id: str, sent_at: int) -> str:
     """`v1,<base64>` over `id.timestamp.body` (Standard Webhooks 1.0, "Signature scheme")."""
     signed = f"{message_id}.{sent_at}.".encode() + body
-    digest = hmac.new(_standard_key(secret), signed, hashlib.sha256).digest()
+    digest = hmac.new(standard_key(secret), signed, hashlib.sha256).digest()
     return "v1," + base64.b64encode(digest).decode()
 
 
@@ -143,7 +143,7 @@ def verify_standard(
     return any(hmac.compare_digest(expected, each) for each in given)
 
 
-def _standard_key(secret: str) -> bytes:
+def standard_key(secret: str) -> bytes:
     """The key bytes for the standard form: `whsec_…` is base64, anything else is UTF-8 text."""
     if not secret.startswith(STANDARD_PREFIX):
         return secret.encode()

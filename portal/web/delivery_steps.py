@@ -41,9 +41,18 @@ def steps_of(delivery: DeliveryDetail) -> list[Step]:
     return [
         Step("Happened", delivery.occurred_at, text=": ".join(filter(None, (sample, asset)))),
         Step("Stored", delivery.created_at, text="From here on it cannot be lost."),
+        *_picked_up(delivery),
         *(attempt_step(each) for each in delivery.attempts),
         *_last(delivery),
     ]
+
+
+def _picked_up(delivery: DeliveryDetail) -> Iterator[Step]:
+    """When a worker took it first; unknown where the first attempt is no longer shown."""
+    if delivery.attempts and delivery.attempts[0].number == 1:
+        at = delivery.attempts[0].started_at
+        waited = max(0.0, (at - delivery.created_at).total_seconds())
+        yield Step("Picked up", at, text=f"It had waited here for {in_words(waited)}.")
 
 
 def attempt_step(attempt: AttemptDetail) -> Step:

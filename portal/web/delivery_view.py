@@ -13,6 +13,7 @@ from portal.services.retention import kept_until
 from portal.services.retrying import why_not_retry, why_not_stop
 from portal.web.delivery_request import Sent, sent_of
 from portal.web.delivery_steps import Step, steps_of
+from portal.web.delivery_times import repeat_warning, times_of
 from portal.web.log_view import event_name, took, tries
 from portal.web.status_words import Tag, delivery_tag
 from portal.web.test_steps import TestStep, steps_of_test
@@ -37,6 +38,8 @@ class DeliveryPage:
     explanation: Explanation | None
     again: str
     steps: list[Step]
+    times: list[tuple[str, str]]
+    repeat_warning: str
     earlier_attempts: int
     answered: AttemptDetail | None
     sent: Sent
@@ -84,6 +87,8 @@ def page_of(delivery: DeliveryDetail, draft: UUID | None = None) -> DeliveryPage
         explanation=explanation_of(delivery),
         again=again_of(delivery),
         steps=steps_of(delivery),
+        times=times_of(delivery),
+        repeat_warning=repeat_warning(delivery),
         earlier_attempts=delivery.attempts_made - len(delivery.attempts),
         answered=last if last and (last.code or last.response_headers) else None,
         sent=sent_of(delivery),
@@ -144,6 +149,7 @@ def explanation_of(delivery: DeliveryDetail) -> Explanation | None:
         location=last.location,
         code=last.code,
         reference=str(delivery.public_id),
+        is_test=delivery.standing.is_test,
     )
 
 

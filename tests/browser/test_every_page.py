@@ -32,6 +32,7 @@ NO_PAGE = {
     "bootstrap.static": "files",
     "audit.export": "a download",
     "deliveries.body": "a download",
+    "delivery_help.bundle": "a download",
     "batches.live": "a part of batches.show, as JSON",
     "webhook_drafts.live": "a part of webhook_drafts.show, as JSON",
     "tasks.live": "a part of tasks.show, as JSON",
@@ -49,6 +50,7 @@ NO_MISTAKES = {
 ENTERED = "main form.form[data-once] :is(input:not([type=hidden]), textarea)"
 SAME = {
     "actions": "assets",
+    "delivery_help": "deliveries",
     "asset_parts": "assets",
     "webhook_forms": "webhooks",
     "webhook_held": "webhooks",
