@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from jobs.deliver import deliver_due
 from tests.browser.a11y import check_page
 from tests.browser.serving import served
-from tests.browser.test_webhooks import sign_in
+from tests.browser.visiting import sign_in
 from tests.factories import publish
 
 pytestmark = pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from portal.config import ROOT
 from portal.delivery.reason_keys import Reason
 from tests.browser import provoking
 from tests.browser.serving import served
-from tests.browser.test_webhooks import sign_in
+from tests.browser.visiting import sign_in
 from tests.conftest import put_equipment_away
 from tests.deliveries import stored
 

@@ -5,9 +5,8 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import update
 
-from portal.delivery.signing import request_headers
 from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.models.inbox import InboxMessage
@@ -19,10 +18,10 @@ from portal.services.inbox_address import public_id_of, shown_url, token_of
 from portal.services.refusals import NotAllowed
 from portal.services.unit import writing
 from tests.factories import Person, make_user, make_webhook
+from tests.inbox import BODY, row_of, secret_of, signed
 
 pytestmark = pytest.mark.usefixtures("app")
 
-BODY = b'{"event":"asset.created"}'
 OTHER = "a key that is not ours"
 
 
@@ -34,32 +33,6 @@ def ana() -> Person:
 @pytest.fixture
 def opened(ana: Person) -> UUID:
     return inbox.open_inbox(ana.actor)
-
-
-def row_of(public_id: UUID) -> Webhook:
-    db.session.rollback()
-    found: Webhook = db.session.scalars(select(Webhook).filter_by(public_id=public_id)).one()
-    return found
-
-
-def secret_of(public_id: UUID) -> str:
-    webhook = row_of(public_id)
-    assert webhook.secret_enc is not None
-    return vault.open_secret(webhook.id, webhook.secret_enc)
-
-
-def signed(secret: str | None, next_secret: str | None = None) -> Sequence[tuple[str, str]]:
-    headers = request_headers(
-        event="asset.created",
-        timestamp="2025-02-04T12:00:00+00:00",
-        message_id=str(uuid4()),
-        version="0",
-        body=BODY,
-        sent_at=1738670400,
-        secret=secret,
-        next_secret=next_secret,
-    )
-    return list(headers.items())
 
 
 def receive(public_id: UUID, headers: Sequence[tuple[str, str]], body: bytes = BODY) -> Message:

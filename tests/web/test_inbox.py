@@ -14,8 +14,8 @@ from portal.services import inbox
 from portal.services.inbox_address import token_of
 from portal.services.outgoing import guard
 from tests.factories import make_user, publish
+from tests.inbox import BODY, secret_of, signed
 from tests.pages import Pages
-from tests.services.test_inbox import BODY, secret_of, signed
 from tests.web.visitors import visit
 
 LIST = "/settings/webhooks"
