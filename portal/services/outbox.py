@@ -3,16 +3,32 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Row, insert, select
+from sqlalchemy import (
+    BigInteger,
+    Insert,
+    Integer,
+    Row,
+    String,
+    Uuid,
+    bindparam,
+    insert,
+    literal_column,
+    select,
+)
 from sqlalchemy.orm import Session
 
+from portal.database import UtcDateTime
 from portal.delivery.event_names import EventName
 from portal.delivery.payload import AssetSnapshot, build_body
-from portal.extensions import settings
+from portal.extensions import Base, settings
+from portal.lib.clock import utcnow
+from portal.lib.ids import public_id
 from portal.models.deliveries import Delivery, DeliveryStatus, Event, Priority
 from portal.models.webhooks import Webhook, WebhookEvent, WebhookState
+from portal.services.rowset import Rowset, as_json
 from portal.services.unit import database_time, ring
 
 LISTENING = (WebhookState.ACTIVE, WebhookState.OFF)
@@ -73,21 +89,44 @@ def _fan_out(current: Session, event: Event) -> None:
     _keep_order(current, [webhook_id for webhook_id, _, in_order in subscribers if in_order])
     if not subscribers:
         return
-    now = database_time(current)
     rows = [
         {
-            "event_id": event.id,
+            "public_id": public_id(),
             "webhook_id": webhook_id,
-            "event": event.event,
-            "asset_id": event.asset_id,
             "status": DeliveryStatus.WAITING if state == "active" else DeliveryStatus.HELD,
-            "priority": Priority.NORMAL,
-            "due_at": now,
         }
         for webhook_id, state, _ in subscribers
     ]
-    current.execute(insert(Delivery), rows)
+    values = {
+        "rows": as_json(rows),
+        "event_id": event.id,
+        "event": event.event,
+        "asset_id": event.asset_id,
+        "due_at": database_time(current),
+        "created_at": utcnow(),
+    }
+    current.execute(_store_deliveries(current.connection().dialect.name), values)
     ring(current)
+
+
+@cache
+def _store_deliveries(dialect: str) -> Insert:
+    """One statement for all: what is the same in every row is bound once."""
+    given = Rowset(dialect, public_id=Uuid(), webhook_id=Integer(), status=String())
+    values: dict[str, Any] = {
+        **{name: given[name] for name in ("public_id", "webhook_id", "status")},
+        "event_id": bindparam("event_id", type_=BigInteger()),
+        "event": bindparam("event", type_=String()),
+        "asset_id": bindparam("asset_id", type_=Integer()),
+        "due_at": bindparam("due_at", type_=UtcDateTime()),
+        "created_at": bindparam("created_at", type_=UtcDateTime()),
+        "priority": literal_column(str(int(Priority.NORMAL))),
+        "tries": literal_column("0"),
+        "attempts": literal_column("0"),
+    }
+    rows = select(*values.values()).select_from(given.source)
+    table = Base.metadata.tables[Delivery.__tablename__]
+    return insert(table).from_select(list(values), rows, include_defaults=False)
 
 
 def _keep_order(current: Session, webhook_ids: list[int]) -> None:
