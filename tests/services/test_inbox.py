@@ -1,10 +1,12 @@
 """The built-in inbox: one of them, open to its own address alone, for a day."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
+from flask import Flask
 from sqlalchemy import update
 
 from portal.extensions import db
@@ -14,7 +16,7 @@ from portal.models.people import Role
 from portal.models.webhooks import Webhook
 from portal.services import inbox, leftovers, vault, webhooks
 from portal.services.inbox import KEPT, Message
-from portal.services.inbox_address import public_id_of, shown_url, token_of
+from portal.services.inbox_address import inbox_url, opening, public_id_of, shown_url, token_of
 from portal.services.refusals import NotAllowed
 from portal.services.unit import writing
 from tests.factories import Person, make_user, make_webhook
@@ -73,6 +75,24 @@ def test_its_address_cannot_be_guessed_and_is_shown_nowhere(opened: UUID) -> Non
     wrong = (opened.hex, token[:-1] + ("0" if token[-1] != "0" else "1"), token + "0", "", "ä" * 72)
     assert [public_id_of(each) for each in wrong] == [None] * len(wrong)
     assert token not in shown_url("inbox", "")
+
+
+@pytest.mark.parametrize(
+    ("origin", "opened"),
+    [
+        ("http://127.0.0.1:8000", ("127.0.0.1", 8000)),
+        ("http://[::1]:8000", ("::1", 8000)),
+        ("https://10.0.0.7", ("10.0.0.7", 443)),
+        ("http://10.0.0.7/portal", ("10.0.0.7", 80)),
+    ],
+)
+def test_it_opens_one_address_and_port(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, origin: str, opened: tuple[str, int]
+) -> None:
+    ours = replace(app.extensions["settings"], inbox_origin=origin)
+    monkeypatch.setitem(app.extensions, "settings", ours)
+    assert opening() == opened
+    assert inbox_url(uuid4()).startswith(f"{origin}/inbox/")
 
 
 def test_nothing_is_taken_for_a_webhook_that_is_gone_or_is_no_inbox(
