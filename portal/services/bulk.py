@@ -15,6 +15,7 @@ from portal.delivery.payload import Origin
 from portal.models.assets import Asset
 from portal.models.tasks import Task, TaskRow
 from portal.services import assets, holdings, incidents, maintaining, tasks
+from portal.services.asset_lists import AssetFilter, matching
 from portal.services.legality import Action
 from portal.services.obstacles import why_not
 from portal.services.permissions import Actor, require
@@ -47,6 +48,12 @@ def look(action: Action, ids: Sequence[int]) -> list[Chosen]:
     """What the action would come to for each of the assets, as they are now."""
     wanted = select(Asset).where(Asset.id.in_(ids[:MOST])).order_by(Asset.id)
     return [_chosen(action, asset) for asset in session().scalars(wanted)]
+
+
+def matching_ids(chosen: AssetFilter) -> list[int]:
+    """Everything that the list shows with this filter; one more than `MOST`: too many."""
+    wanted = matching(chosen).with_only_columns(Asset.id).order_by(Asset.id.desc())
+    return list(session().scalars(wanted.limit(MOST + 1)))
 
 
 def start(actor: Actor, action: Action, ids: Sequence[int], values: Mapping[str, Any]) -> UUID:

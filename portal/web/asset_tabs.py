@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from portal.services.asset_lists import COUNT_LIMIT, AssetFilter, Shown, counts
+from portal.services.asset_lists import COUNT_LIMIT, AssetFilter, Shown
 from portal.services.legality import Action
 from portal.web.frame import page_url
 from portal.web.wording import number
@@ -41,9 +41,8 @@ class Tab:
     count: str
 
 
-def asset_tabs(chosen: AssetFilter) -> list[Tab]:
-    """All of them; those that would show nothing only while they are chosen."""
-    found = counts(chosen)
+def asset_tabs(chosen: AssetFilter, found: Mapping[Shown | None, int]) -> list[Tab]:
+    """All of them, with what was counted; what would show nothing only while it is chosen."""
     return [
         Tab(label, page_url(show=each, cursor=None), each is chosen.shown, capped(found[each]))
         for each, label in LABELS.items()

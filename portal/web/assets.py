@@ -8,7 +8,8 @@ from werkzeug.wrappers import Response
 from portal.delivery.event_names import EventName
 from portal.models.assets import Asset
 from portal.services import assets, timeline
-from portal.services.asset_lists import has_assets, holders, list_assets
+from portal.services.asset_lists import counts, has_assets, holders, list_assets
+from portal.services.bulk import MOST
 from portal.services.legality import Action
 from portal.services.listeners import count_listeners
 from portal.services.obstacles import why_not
@@ -36,13 +37,15 @@ def index() -> Answer:
     """The list, filtered by its address."""
     form = AssetFilterForm(request.args)
     chosen = form.chosen()
-    page = list_assets(chosen, request.args.get("cursor"))
+    page, found = list_assets(chosen, request.args.get("cursor")), counts(chosen)
     return render_template(
         "assets/index.html",
         filter=form,
         page=page,
         chips_in_force=filter_chips(form),
-        tabs_of_list=asset_tabs(chosen),
+        tabs_of_list=asset_tabs(chosen, found),
+        matching=found[chosen.shown],
+        most_at_once=MOST,
         holders=holders(page),
         bulk_actions=BULK_LABELS,
         has_any=bool(page.rows) or has_assets(),

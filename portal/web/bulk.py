@@ -16,6 +16,7 @@ from portal.services.listeners import count_listeners
 from portal.services.unit import once_only
 from portal.web.access import actor, owner, requires
 from portal.web.forms.actions import ActionForm, line_field
+from portal.web.forms.assets import AssetFilterForm
 from portal.web.forms.planning import ScheduleForm
 from portal.web.holding_actions import AllocateForm, CheckInForm, RevokeForm
 from portal.web.incident_actions import TransferForm
@@ -57,6 +58,10 @@ PAGES: Final[Mapping[Action, BulkPage]] = {
 def confirm() -> Answer:
     """How many can and which cannot, what the action needs to know, and the button."""
     action, ids = _asked()
+    if len(ids) > bulk.MOST:
+        words = f"At most {bulk.MOST} assets at once. Narrow the list, then choose again."
+        flash(words, "info")
+        return redirect(url_for("assets.index", **_filter()))
     chosen = bulk.look(action, ids) if action else []
     if action is None or not chosen:
         flash("Choose at least one asset in the list, then what to do with it.", "info")
@@ -90,9 +95,16 @@ def show(public_id: UUID) -> str:
 
 def _asked() -> tuple[Action | None, list[int]]:
     sent = request.values
-    found = [each for each in PAGES if each == sent.get("action")]
+    action = next((each for each in PAGES if each == sent.get("action")), None)
+    if "all" in request.args:  # as the list shows them now; the form then names each of them
+        return action, bulk.matching_ids(AssetFilterForm(request.args).chosen())
     ids = [int(each) for each in sent.getlist("ids") if each.isascii() and each.isdigit()]
-    return next(iter(found), None), [each for each in ids if each < 2**31]
+    return action, [each for each in ids if each < 2**31]
+
+
+def _filter() -> dict[str, Any]:
+    names = {field.name for field in AssetFilterForm()}
+    return {name: value for name, value in request.args.items() if name in names}
 
 
 def _page(action: Action, chosen: list[bulk.Chosen], form: ActionForm) -> str:

@@ -9,4 +9,4 @@ DATABASE_LOCKED = 8.0 if IS_FULL else 4.0
 # On each of the two databases.
 CHAOS = float(os.environ.get("CHAOS_SECONDS") or (300 if IS_FULL else 10))
 IMPORT_ROWS = 10_000 if IS_FULL else 400
-IMPORT_SECONDS = 300.0 if IS_FULL else 30.0
+IMPORT_SECONDS = 600.0 if IS_FULL else 30.0

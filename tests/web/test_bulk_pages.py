@@ -1,9 +1,11 @@
 """Bulk actions as people do them: choose in the list, look, confirm once, follow."""
 
+import pytest
 from flask import Flask
 
 from jobs import tasks as job
-from portal.services import holdings
+from portal.lib.paging import PAGE_SIZE
+from portal.services import bulk, holdings
 from portal.services.long_work import KINDS
 from portal.services.permissions import SYSTEM
 from tests.factories import make_asset, make_staff
@@ -50,6 +52,30 @@ def test_each_action_has_its_form(app: Flask) -> None:
         assert "It can." in page.main
     page = pages.get("/assets/bulk?action=check_in&ids=1")
     assert "Nothing would be done" in page.main
+
+
+def test_all_that_match_are_chosen_over_all_pages(app: Flask) -> None:
+    for number in range(PAGE_SIZE + 1):
+        make_asset(f"Lamp {number}")
+    make_asset("Chair")
+    pages = visit(app)
+    assert "that match" not in pages.get("/assets?q=chair").main  # one page is all there is
+    form = pages.get("/assets?q=lamp").form("/assets/bulk")
+    page = pages.submit(form, f"Go on with all {PAGE_SIZE + 1} that match", action="delete")
+    assert page.h1 == f"Delete {PAGE_SIZE + 1} assets"
+    assert "Chair" not in page.main
+    assert pages.submit(page.form("/assets/bulk")).h1 == f"Delete: {PAGE_SIZE + 1} assets"
+
+
+def test_too_many_at_once_are_said_to_be_too_many(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        make_asset(f"Lamp {number}")
+    monkeypatch.setattr(bulk, "MOST", 2)
+    page = visit(app).get("/assets/bulk?action=delete&all=1&q=lamp&nonsense=1")
+    assert (page.path, len(page.rows())) == ("/assets?q=lamp", 3)
+    assert "At most 2 assets at once. Narrow the list, then choose again." in page.main
 
 
 def test_what_is_typed_over_in_the_address_leads_nowhere(app: Flask) -> None:
