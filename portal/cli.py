@@ -13,7 +13,16 @@ from portal.lib.emails import is_email, tidy_email
 from portal.lib.exit_codes import USUAL
 from portal.models.people import Role
 from portal.retry_command import retry
-from portal.services import demo, invitations, joining, key_rotation, passwords, retention, vault
+from portal.services import (
+    demo,
+    invitations,
+    joining,
+    key_rotation,
+    new_passwords,
+    passwords,
+    retention,
+    vault,
+)
 from portal.services.permissions import Actor
 from portal.services.refusals import Refusal
 from portal.services.unit import writing
@@ -24,6 +33,7 @@ COMMAND_LINE: Final = Actor(ActorKind.SYSTEM, None, "Command line", Origin.API)
 def init_app(app: Flask) -> None:
     """Register the commands."""
     app.cli.add_command(create_user)
+    app.cli.add_command(new_password)
     app.cli.add_command(doctor)
     app.cli.add_command(prune)
     app.cli.add_command(rotate_keys)
@@ -53,6 +63,17 @@ def create_user(email: str, role: str, name: str | None, password_stdin: bool) -
         else:
             click.echo(invitations.invitation_link(COMMAND_LINE, email, Role(role)))
             click.echo("Pass the link on. It works once, for 7 days.", err=True)
+    except Refusal as refusal:
+        raise click.ClickException(refusal.sentence) from None
+
+
+@click.command("new-password", epilog=USUAL)
+@click.argument("email")
+def new_password(email: str) -> None:
+    """Print a one-time link with which EMAIL, who has an account, chooses a new password."""
+    try:
+        click.echo(new_passwords.offer_by_email(COMMAND_LINE, tidy_email(email)))
+        click.echo("Pass the link on. It works once, for 24 hours.", err=True)
     except Refusal as refusal:
         raise click.ClickException(refusal.sentence) from None
 

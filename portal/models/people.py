@@ -25,6 +25,7 @@ class LinkKind(StrEnum):
 
     SETUP = "setup"
     INVITE = "invite"
+    RESET = "reset"
 
 
 class User(Base):
@@ -48,9 +49,10 @@ class User(Base):
 
 
 class Link(Base):
-    """A one-time link to set up the portal or to accept an invitation. Only its hash is kept.
+    """A one-time link: to set up the portal, accept an invitation, choose a new password.
 
-    `shown_until`: how long its maker may still look at an invitation's link.
+    Only its hash is kept. `email`: whom it is for. `shown_until`: how long its maker may still
+    look at it.
     """
 
     __tablename__ = "links"

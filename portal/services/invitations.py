@@ -1,8 +1,7 @@
 """Invitations: a role for somebody who is not here yet, behind a one-time link."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import delete, select
@@ -17,9 +16,6 @@ from portal.services.joining import find_user
 from portal.services.permissions import Actor, require
 from portal.services.refusals import NotFound, Refusal
 from portal.services.unit import database_time, session, writing
-
-# How long its maker may look at a link; after that, a new one is made.
-SHOWN: Final = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +37,7 @@ def invite(actor: Actor, email: str, role: Role) -> UUID:
 
 def invitation_link(actor: Actor, email: str, role: Role) -> str:
     """Store an invitation for 7 days; returns the link itself, to be printed once."""
-    return links.invitation_address(_invite(actor, email, role))
+    return links.address_of(_invite(actor, email, role))
 
 
 def open_invitations() -> list[Invitation]:
@@ -57,11 +53,7 @@ def invitation(actor: Actor, public_id: UUID) -> Invitation:
     current = session()
     link = _open(current, public_id, lock=False)
     now = database_now(current.connection())
-    is_shown = link.shown_until is not None and now < link.shown_until
-    mine = is_shown and link.created_by_id == actor.user_id
-    # A changed secret key brings back another token, which would open nothing.
-    is_same = mine and links.digest(links.invitation_token(link)) == link.token_hash
-    return _invitation(current, link, links.invitation_address(link) if is_same else None)
+    return _invitation(current, link, links.shown_address(link, actor, now))
 
 
 def hide(actor: Actor, public_id: UUID) -> None:
@@ -78,7 +70,7 @@ def renew(actor: Actor, public_id: UUID) -> None:
     with writing() as current:
         require(current, actor, "people.manage")
         link = _open(current, public_id)
-        _start(current, link, actor)
+        links.start(link, actor.user_id, database_time(current))
         target = ("invitation", link.public_id, link.email or "")
         audit.record(current, actor, "person.invited_again", target=target)
 
@@ -99,20 +91,12 @@ def _invite(actor: Actor, email: str, role: Role) -> Link:
         require(current, actor, "people.manage")
         _refuse_known(current, email)
         link = Link(public_id=new_id(), kind=LinkKind.INVITE, email=email, role=role, token_hash="")
-        _start(current, link, actor)
+        links.start(link, actor.user_id, database_time(current))
         current.add(link)
         changes = {"role": {"from": None, "to": role}}
         target = ("invitation", link.public_id, email)
         audit.record(current, actor, "person.invited", target=target, changes=changes)
         return link
-
-
-def _start(current: Session, link: Link, actor: Actor) -> None:
-    now = database_time(current)
-    link.created_by_id = actor.user_id
-    link.expires_at = now + links.LASTS
-    link.shown_until = now + SHOWN
-    link.token_hash = links.digest(links.invitation_token(link))
 
 
 def _refuse_known(current: Session, email: str) -> None:

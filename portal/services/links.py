@@ -1,14 +1,15 @@
-"""One-time links: for the first set-up, and for invitations. The database keeps only hashes.
+"""One-time links: for the first set-up, invitations, new passwords. The database keeps hashes.
 
-An invitation's token follows from the installation's secret key, the link's id and its end, so
-that its page can show it without storing it: not in a table, a session, a flash or a redirect.
+The token of a link for somebody follows from the installation's secret key, the link's id and its
+end, so that its page can show it without storing it: not in a table, a session, a flash or a
+redirect.
 """
 
 import hashlib
 import hmac
 import secrets
 from base64 import urlsafe_b64encode
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import delete, select
@@ -17,10 +18,15 @@ from sqlalchemy.orm import Session
 from portal.database import database_now
 from portal.extensions import settings
 from portal.models.people import Link, LinkKind, Role, User
+from portal.services.permissions import Actor
 from portal.services.refusals import Refusal
 from portal.services.unit import database_time, session, writing
 
 LASTS: Final = timedelta(days=7)
+# How long its maker may look at a link; after that, a new one is made.
+SHOWN: Final = timedelta(minutes=15)
+# What a link for somebody leads to.
+PAGES: Final = {LinkKind.INVITE: "invitation", LinkKind.RESET: "new-password"}
 
 
 class DeadLink(Refusal):
@@ -64,16 +70,33 @@ def setup_link() -> str | None:
     return f"{settings().base_url}/setup?token={token}"
 
 
-def invitation_address(link: Link) -> str:
-    """The address that accepts this invitation."""
-    return f"{settings().base_url}/invitation?token={invitation_token(link)}"
+def address_of(link: Link) -> str:
+    """The address that a person opens who was given this link."""
+    page = PAGES[LinkKind(link.kind)]
+    return f"{settings().base_url}/{page}?token={token_of(link)}"
 
 
-def invitation_token(link: Link) -> str:
-    """The token of an invitation: 256 bits that only the secret key can bring back."""
-    text = f"invitation:{link.public_id}:{link.expires_at.isoformat()}"
+def token_of(link: Link) -> str:
+    """The token of a link for somebody: 256 bits that only the secret key can bring back."""
+    page = PAGES[LinkKind(link.kind)]
+    text = f"{page}:{link.public_id}:{link.expires_at.isoformat()}"
     mac = hmac.new(settings().secret_key.encode(), text.encode(), hashlib.sha256)
     return urlsafe_b64encode(mac.digest()).rstrip(b"=").decode()
+
+
+def start(link: Link, maker_id: int | None, now: datetime, lasts: timedelta = LASTS) -> None:
+    """Give the link a token of its own, from `now` on; the one before is dead."""
+    link.created_by_id = maker_id
+    link.expires_at, link.shown_until = now + lasts, now + SHOWN
+    link.token_hash = digest(token_of(link))
+
+
+def shown_address(link: Link, actor: Actor, now: datetime) -> str | None:
+    """The address, for its maker and for a quarter of an hour."""
+    is_shown = link.shown_until is not None and now < link.shown_until
+    mine = is_shown and link.created_by_id == actor.user_id
+    # A changed secret key brings back another token, which would open nothing.
+    return address_of(link) if mine and digest(token_of(link)) == link.token_hash else None
 
 
 def has_people(current: Session) -> bool:

@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 from werkzeug.routing import Rule
 
 from portal.models.people import Role
-from portal.services import invitations, links
+from portal.services import invitations, links, new_passwords
 from portal.services.permissions import allows
 from portal.web.access import PUBLIC, permission_of
 from tests.browser.a11y import check_page, watch
@@ -52,6 +52,7 @@ SAME = {
     "actions": "assets",
     "delivery_help": "deliveries",
     "asset_parts": "assets",
+    "new_passwords": "people",
     "webhook_forms": "webhooks",
     "webhook_held": "webhooks",
     "webhook_switches": "webhooks",
@@ -136,12 +137,16 @@ def test_every_door_can_be_used_by_everyone(page: Page, app: Flask, portal: str)
     link = invitations.invitation_link(make_user().actor, "cleo@example.com", Role.SUPPORT)
     look(page, f"{portal}/invitation?token={link.partition('=')[2]}", "invitation")
     mistake(page, "invitation with mistakes")
+    link = new_passwords.offer_by_email(make_user().actor, make_user().email)
+    look(page, f"{portal}/new-password?token={link.partition('=')[2]}", "new password")
+    mistake(page, "new password with mistakes")
     look(page, f"{portal}/sign-in", "sign-in")
     mistake(page, "sign-in with mistakes")
     page.goto(f"{portal}/setup?token={token}")
     check_page(page, "dead link")
     doors = {rule.endpoint for rule in rules(app) if permission_of(rule.endpoint) == PUBLIC}
-    assert doors == {"joining.setup", "joining.invitation", "auth.sign_in"}
+    known = {"joining.setup", "joining.invitation", "new_passwords.choose", "auth.sign_in"}
+    assert doors == known
 
 
 def test_every_page_that_is_still_empty_can_be_used_by_everyone(

@@ -210,7 +210,7 @@ def test_an_invitation_runs_out(app: Flask) -> None:
     with writing() as current:
         link = current.execute(select(Link)).scalar_one()
         link.expires_at = utcnow() - timedelta(seconds=1)
-        link.token_hash = links.digest(token := links.invitation_token(link))
+        link.token_hash = links.digest(token := links.token_of(link))
     values = NewPerson(name="Cleo", email="cleo@example.com", password=PASSWORD)
     with pytest.raises(links.DeadLink):
         joining.accept(token, uuid4(), values)

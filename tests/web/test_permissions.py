@@ -16,7 +16,7 @@ from tests.pages import Page, Pages
 # Something that every kind of address takes, and that leads to nothing.
 SAMPLES = {"uuid": UUID(int=0), "int": 999_999, "default": "nothing", "path": "nothing"}
 
-DOORS = ("/sign-in", "/setup", "/invitation")
+DOORS = ("/sign-in", "/setup", "/invitation", "/new-password")
 FOR_MACHINES = ("/healthz", "/readyz", "/metrics", "/inbox/nothing")
 
 

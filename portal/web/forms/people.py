@@ -107,6 +107,13 @@ class JoinForm(PortalForm):
     password = _new_password("Password")
 
 
+class NewPasswordForm(PortalForm):
+    """A new password in the place of a lost one; the address is the link's."""
+
+    own_address = ""
+    password = _new_password("New password")
+
+
 class InvitationForm(PortalForm):
     """Whom to invite, and as what."""
 
