@@ -17,18 +17,18 @@ from zoneinfo import ZoneInfo
 from dotenv import dotenv_values
 
 from portal.keys import Keys, load_keys
+from portal.settings_urls import database_url, redis_url, smtp_url, web_address
 from portal.settings_values import (
     SettingsError,
+    certificates,
     choice_of_zone,
     currency,
-    database_url,
     durations,
     flag,
+    folder,
     networks,
     number,
     one_of,
-    redis_url,
-    web_address,
 )
 
 __all__ = ["ROOT", "Settings", "SettingsError", "load_settings", "valkey_socket"]
@@ -95,7 +95,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     if environ is None:
         stored = {k: v for k, v in dotenv_values(ROOT / ".env").items() if v is not None}
         environ = stored | dict(os.environ)
-    instance_dir = Path(environ.get("INSTANCE_DIR") or ROOT / "instance").expanduser().resolve()
+    instance_dir = folder(environ, "INSTANCE_DIR", ROOT / "instance")
     local_trial = flag(environ, "LOCAL_TRIAL")
     port = number(environ, "PORT", 8000, 1, 65535)
     host = environ.get("HOST") or "127.0.0.1"
@@ -118,13 +118,13 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         ),
         webhook_max_in_flight=number(environ, "WEBHOOK_MAX_IN_FLIGHT", 8, 1, 512),
         worker_max_in_flight=number(environ, "WORKER_MAX_IN_FLIGHT", 512, 1, 4096),
-        webhook_ca_bundle=environ.get("WEBHOOK_CA_BUNDLE", ""),
+        webhook_ca_bundle=certificates(environ, "WEBHOOK_CA_BUNDLE"),
         lease_margin=number(environ, "LEASE_MARGIN", 60, 1, 600),
         sweep_seconds=number(environ, "SWEEP_SECONDS", 2, 1, 60),
         retention_days=number(environ, "RETENTION_DAYS", 30, 1, 3650),
         timezone=choice_of_zone(environ, "TIMEZONE", "UTC"),
         currency=currency(environ, "CURRENCY", "EUR"),
-        smtp_url=environ.get("SMTP_URL", ""),
+        smtp_url=smtp_url(environ),
         inbox_origin=web_address(environ, "INBOX_ORIGIN", f"http://127.0.0.1:{port}"),
         metrics_token=environ.get("METRICS_TOKEN", ""),
         trusted_proxies=number(environ, "TRUSTED_PROXIES", 0, 0, 10),

@@ -1,10 +1,13 @@
 """How one setting's text becomes a value, or a sentence that says what to change."""
 
+import ssl
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Final
 from zoneinfo import ZoneInfo, available_timezones
+
+LONGEST_NUMBER: Final = 10  # digits
 
 
 class SettingsError(ValueError):
@@ -14,7 +17,7 @@ class SettingsError(ValueError):
 def number(environ: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
     """A whole number within `low` … `high`."""
     text = environ.get(name, "").strip() or str(default)
-    if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
+    if not _is_number(text) or not low <= int(text) <= high:
         raise SettingsError(f"{name} must be a whole number from {low} to {high}, not “{text}”.")
     return int(text)
 
@@ -47,7 +50,7 @@ def durations(environ: Mapping[str, str], name: str, default: str) -> tuple[int,
     """Seconds before each attempt, separated by commas; the first is usually 0."""
     text = environ.get(name, "").strip() or default
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isascii() and part.isdigit() and int(part) <= 864_000 for part in parts):
+    if not all(_is_number(part) and int(part) <= 864_000 for part in parts):
         raise SettingsError(f"{name} must be seconds separated by commas, as in “0,5,300”.")
     return tuple(int(part) for part in parts)
 
@@ -75,30 +78,24 @@ def choice_of_zone(environ: Mapping[str, str], name: str, default: str) -> ZoneI
     return ZoneInfo(text)
 
 
-def web_address(environ: Mapping[str, str], name: str, default: str) -> str:
-    """An http or https address without a slash at its end."""
-    text = environ.get(name, "").strip() or default
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise SettingsError(f"{name} must start with http:// or https://, not “{text}”.")
-    return text.rstrip("/")
+def certificates(environ: Mapping[str, str], name: str) -> str:
+    """A PEM file with certificate authorities; empty when there is none."""
+    text = environ.get(name, "").strip()
+    try:
+        if text:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=text)
+    except OSError:  # not there, not readable, or nothing in it
+        raise SettingsError(f"{name} must be a PEM file with certificates, not “{text}”.") from None
+    return text and str(Path(text).resolve())
 
 
-def database_url(environ: Mapping[str, str], instance_dir: Path) -> str:
-    """SQLite in the instance folder unless `DATABASE_URL` names a database."""
-    text = environ.get("DATABASE_URL", "").strip() or f"sqlite:///{instance_dir}/portal.sqlite"
-    scheme, separator, rest = text.partition("://")
-    if not separator or scheme not in {"sqlite", "postgres", "postgresql", "postgresql+psycopg"}:
-        raise SettingsError("DATABASE_URL must start with sqlite:/// or postgresql://.")
-    return text if scheme == "sqlite" else f"postgresql+psycopg://{rest}"
-
-
-def redis_url(environ: Mapping[str, str], default: str) -> str:
-    """The embedded Valkey's socket unless `REDIS_URL` names a server."""
-    text = environ.get("REDIS_URL", "").strip() or default
-    if text.partition("://")[0] not in {"redis", "rediss", "unix"}:
-        raise SettingsError("REDIS_URL must start with redis://, rediss:// or unix://.")
-    return text
+def folder(environ: Mapping[str, str], name: str, default: Path) -> Path:
+    """A folder, absolute; it need not exist. `~` is this user's home."""
+    text = environ.get(name, "").strip()
+    try:
+        return (Path(text).expanduser() if text else default).resolve()
+    except RuntimeError:  # ~ of a user whom this machine does not know
+        raise SettingsError(f"{name} must be a folder, not “{text}”.") from None
 
 
 def private_folder(path: Path, name: str) -> None:
@@ -109,3 +106,7 @@ def private_folder(path: Path, name: str) -> None:
         raise SettingsError(
             f"{name} must be a folder that can be written to, not “{path}”: {error.strerror}."
         ) from None
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= LONGEST_NUMBER

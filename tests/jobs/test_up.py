@@ -44,7 +44,7 @@ def up(tmp_path: Path, port: int) -> Iterator[Up]:
 
 def status_of(port: int) -> int:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/sign-in", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/sign-in", timeout=30) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         error.close()

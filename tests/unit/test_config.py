@@ -4,6 +4,7 @@ from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
+from sqlalchemy.engine import make_url
 
 from portal.config import Settings, SettingsError, load_settings
 from tests.conftest import ENVIRONMENT
@@ -38,6 +39,23 @@ def test_everything_has_a_default_but_the_keys(tmp_path: Path) -> None:
         ("SECRET_KEY", "short", "SECRET_KEY must be set to at least 16 characters"),
         ("ENCRYPTION_KEYS", "nonsense", "ENCRYPTION_KEYS must be one or more Fernet keys"),
         ("LOCAL_TRIAL", "yes", "LOCAL_TRIAL must be 1 or 0"),
+        ("PORT", "9" * 5000, "PORT must be a whole number"),
+        ("BASE_URL", "http://[::1", "BASE_URL must start with"),
+        ("BASE_URL", "https://portal.example.com:443443", "BASE_URL must start with"),
+        ("BASE_URL", "https://portal.example.com?a=b", "BASE_URL must be an address"),
+        ("INBOX_ORIGIN", "http://[::1", "INBOX_ORIGIN must start with"),
+        ("INSTANCE_DIR", "~nobody-of-this-name/portal", "INSTANCE_DIR must be a folder"),
+        ("DATABASE_URL", "sqlite://", "DATABASE_URL must name a file"),
+        ("DATABASE_URL", "sqlite:///:memory:", "DATABASE_URL must name a file"),
+        ("DATABASE_URL", "postgresql://u:hush@db:port/x", "DATABASE_URL must be an address"),
+        ("REDIS_URL", "redis://:hush@db:port", "REDIS_URL must name a server"),
+        ("REDIS_URL", "redis:///0", "REDIS_URL must name a server"),
+        ("REDIS_URL", "unix:///run/valkey.sock?db=hush", "REDIS_URL must name a server"),
+        ("SMTP_URL", "mail.example.com", "SMTP_URL must be an address"),
+        ("SMTP_URL", "smtp://u:hush/x@mail", "SMTP_URL must be an address"),
+        ("SMTP_URL", "smtp://mail?from=us", "SMTP_URL must be an address"),
+        ("WEBHOOK_CA_BUNDLE", "/nowhere/ca.pem", "WEBHOOK_CA_BUNDLE must be a PEM file"),
+        ("WEBHOOK_CA_BUNDLE", __file__, "WEBHOOK_CA_BUNDLE must be a PEM file"),
     ],
 )
 def test_a_bad_value_is_refused_in_one_sentence(
@@ -47,6 +65,16 @@ def test_a_bad_value_is_refused_in_one_sentence(
         load(tmp_path, **{name: value})
     assert words in str(refused.value)
     assert "\n" not in str(refused.value)
+    assert "hush" not in str(refused.value)
+
+
+def test_every_process_finds_the_same_sqlite_file(tmp_path: Path) -> None:
+    relative = load(tmp_path, DATABASE_URL="sqlite:///other.sqlite")
+    assert relative.database_url == f"sqlite:///{tmp_path}/other.sqlite"
+    absolute = load(tmp_path, DATABASE_URL="sqlite:////srv/portal.sqlite")
+    assert absolute.database_url == "sqlite:////srv/portal.sqlite"
+    odd = load(tmp_path, INSTANCE_DIR=f"{tmp_path}/100%25 ours")
+    assert make_url(odd.database_url).database == f"{tmp_path}/100%25 ours/portal.sqlite"
 
 
 def test_a_local_trial_makes_its_keys_once_and_keeps_them_private(tmp_path: Path) -> None:
