@@ -11,9 +11,12 @@ from jobs import tasks as job
 from portal.delivery.samples import sample_body
 from portal.lib.clock import utcnow
 from portal.lib.csv_upload import read_csv
+from portal.models.alerts import RunKind
 from portal.models.people import Role
 from portal.models.webhooks import Webhook
 from portal.services import (
+    alert_reads,
+    alerts,
     assets,
     batches,
     bulk,
@@ -29,6 +32,7 @@ from portal.services import (
     switching,
     webhooks,
 )
+from portal.services.alert_reads import AlertFilter
 from portal.services.batch_choice import Choice
 from portal.services.inbox_address import token_of
 from portal.services.legality import Action
@@ -40,6 +44,7 @@ from portal.services.unit import session, writing
 from portal.services.webhook_values import WebhookValues
 from tests.deliveries import change, make_attempt, make_delivery
 from tests.factories import Hook, Person, make_asset, make_user
+from tests.services.alerting import decided, lent, with_maintenance, with_warranty
 
 LIFE: Final = ("asset.created", "asset.updated", "asset.deleted")
 THINGS: Final = (
@@ -114,6 +119,7 @@ def fill(by: Person) -> Filled:
     ids = _things(by.actor)  # before the webhooks: what these get is written by hand below
     paper = _consumable(by.actor)
     maria, reservation, maintenance = _plans(by.actor, ids[0])
+    _alerts(by.actor)
     checked = _checked(by.actor)
     many = bulk.start(by.actor, Action.CHECK_IN, ids, {})
     hooks = _webhooks(by.actor)
@@ -200,6 +206,18 @@ def _listed(kind: named_lists.NamedList, by: Actor, name: str) -> int:
         return known[name]
     row_id: int = named_lists.find(kind, named_lists.create(kind, by, name)).id
     return row_id
+
+
+def _alerts(by: Actor) -> None:
+    """Two that fired, one of them acknowledged, and one that would fire in the next run."""
+    decided()
+    lent(30)
+    alerts.run(RunKind.MANUAL)
+    with_warranty(12)
+    alerts.run(RunKind.MANUAL)
+    newest, *_ = alert_reads.list_alerts(AlertFilter()).rows
+    alerts.acknowledge(by, newest.public_id)
+    with_maintenance(3)
 
 
 def _inbox(by: Actor) -> None:
