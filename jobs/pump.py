@@ -157,7 +157,7 @@ class Pump:
 
     def _result(self, exchange: Exchange) -> recording.Result:
         claim, request = self._flying.pop(int(str(exchange.key)))
-        return results.of_exchange(claim, exchange, request.shown)
+        return results.of_exchange(claim, exchange, request)
 
     def _end(self, result: recording.Result) -> None:
         if not self._ended:

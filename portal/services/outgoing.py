@@ -1,8 +1,9 @@
 """From a claim to the request that goes out: address, headers, signatures, and what we may show."""
 
+import json
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import ip_address
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ from portal.services.claiming import Claim
 from portal.services.inbox_address import inbox_url, opening
 
 MASK: Final = "••••"
+SHORTEST_HIDDEN: Final = 6
 DEFAULT_PORTS: Final = {"postgresql": 5432, "redis": 6379, "rediss": 6379}
 
 
@@ -27,6 +29,7 @@ class Outgoing(NamedTuple):
     """One request ready to go. `shown` are its headers with the admin's own values masked.
 
     `opens`: the address and port that this request alone may reach, the portal's own inbox.
+    `hidden`: secrets, which some receivers send back in their answers.
     """
 
     url: str
@@ -34,6 +37,7 @@ class Outgoing(NamedTuple):
     shown: list[list[str]]
     body: bytes
     opens: tuple[str, int] | None = None
+    hidden: Sequence[str] = ()
 
 
 class Composer:
@@ -70,7 +74,8 @@ class Composer:
         if webhook.kind == WebhookKind.INBOX:
             url, opens = inbox_url(webhook.public_id), opening()
             return Outgoing(url, list(headers.items()), shown, claim.body, opens)
-        return Outgoing(webhook.url, list(headers.items()), shown, claim.body)
+        hidden = _hidden([*own.values(), secret, old, *_signatures(headers)])
+        return Outgoing(webhook.url, list(headers.items()), shown, claim.body, hidden=hidden)
 
     def _secret(self, webhook_id: int, sealed: bytes | None) -> str | None:
         if sealed is None:
@@ -87,6 +92,17 @@ class Composer:
         if key not in self._headers:
             self._headers[key] = vault.open_headers(webhook_id, sealed)
         return self._headers[key]
+
+
+def _signatures(headers: Mapping[str, str]) -> list[str]:
+    return [value for name, value in headers.items() if "signature" in name.lower()]
+
+
+def _hidden(values: Iterable[str | None]) -> Sequence[str]:
+    """What may not come back in an answer, also as JSON writes it. A few letters hide nothing."""
+    long = {value for value in values if value and len(value) >= SHORTEST_HIDDEN}
+    written = [(value, json.dumps(value)[1:-1], value.replace("/", r"\/")) for value in long]
+    return sorted({form for forms in written for form in forms}, key=len, reverse=True)
 
 
 def guard(settings: Settings) -> AddressGuard:

@@ -5,11 +5,19 @@ from portal.delivery.policy import Outcome, parse_retry_after
 from portal.delivery.reasons import Reason
 from portal.lib.clock import utcnow
 from portal.services.claiming import Claim
+from portal.services.outgoing import MASK, Outgoing
 from portal.services.recording import Result
 
 
-def of_exchange(claim: Claim, exchange: Exchange, shown: list[list[str]]) -> Result:
-    """The result of a request that went out. `shown`: its headers, masked."""
+def of_exchange(claim: Claim, exchange: Exchange, sent: Outgoing) -> Result:
+    """The result of the request that went out. What it must not tell is masked in the answer too:
+    some receivers send back what they got."""
+
+    def safe(text: str) -> str:
+        for secret in sent.hidden:
+            text = text.replace(secret, MASK)
+        return text
+
     now = utcnow()
     asked = exchange.header("Retry-After")
     return Result(
@@ -20,11 +28,11 @@ def of_exchange(claim: Claim, exchange: Exchange, shown: list[list[str]]) -> Res
         phases=_milliseconds(exchange),
         peer=exchange.peer,
         certificate_ends_at=exchange.certificate_ends_at,
-        request_headers=shown,
-        response_headers=[[name, value] for name, value in exchange.response_headers],
-        response_text=exchange.text,
+        request_headers=sent.shown,
+        response_headers=[[name, safe(value)] for name, value in exchange.response_headers],
+        response_text=safe(exchange.text),
         is_truncated=exchange.truncated,
-        location=exchange.location,
+        location=safe(exchange.location) if exchange.location else exchange.location,
         detail=exchange.detail,
         finished_at=now,
     )

@@ -46,6 +46,9 @@ def repeat_warning(delivery: DeliveryDetail) -> str:
     unclear = list(_unclear(delivery.attempts))
     if len(arrived) > 1:
         return f"It has arrived {len(arrived)} times."
+    for each in delivery.attempts:
+        if each.phases.get("again") is not None:
+            return f"It may have arrived more than once: attempt {each.number} went out twice."
     if len(arrived) + len(unclear) < 2:
         return ""
     first = unclear[0]

@@ -197,7 +197,8 @@ def _delivered(delivery: DeliveryDetail) -> str:
 
 def _failed(delivery: DeliveryDetail) -> str:
     if delivery.standing.is_test:
-        return "The test did not arrive. Nothing else is affected by it."
+        how = "was not accepted" if delivery.code else "did not arrive"
+        return f"The test {how}. Nothing else is affected by it."
     made = plural(delivery.tries, "try", "tries")
     return f"Not delivered after {made}. Nothing more is sent by itself: Retry when it is mended."
 

@@ -16,9 +16,11 @@ from portal.web.wording import moment
 
 
 class State(StrEnum):
-    """How far a step is. `later`: its turn has not come, or did not come any more."""
+    """How far a step is. `noted`: done, with something to know; `later`: its turn has not come, or
+    did not come any more."""
 
     DONE = "done"
+    NOTED = "noted"
     FAILED = "failed"
     NOW = "now"
     LATER = "later"
@@ -122,14 +124,14 @@ def _picked_up(delivery: DeliveryDetail, attempt: AttemptDetail) -> TestStep:
 
 def _done(name: str, attempt: AttemptDetail) -> TestStep:
     if name == "tls" and not _is_secure(attempt):
-        return TestStep("No certificate", State.DONE, IN_THE_CLEAR)
+        return TestStep("No certificate", State.NOTED, IN_THE_CLEAR)
     if name == "answer":
         return TestStep(f"Answered {attempt.code} in {_total(attempt)}", State.DONE)
     title_of, text = WORDS[name].done, ""
     if name == "name":
         text = host_of(attempt.url)
         if _is_number(text):
-            title_of, text = "No name to find", f"The address is a number: {text}"
+            return TestStep("No name to find", State.DONE, f"The address is a number: {text}")
     elif name == "connect":
         text = f"To {attempt.peer}" if attempt.peer else ""
     elif attempt.certificate_ends_at:

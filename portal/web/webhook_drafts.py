@@ -6,10 +6,11 @@ from uuid import UUID
 from flask import Blueprint, flash, jsonify, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from portal.services import drafts, webhook_reads
+from portal.services import drafts, webhook_reads, webhook_secrets
 from portal.services.delivery_detail import find_delivery
 from portal.services.drafts import Draft
 from portal.services.refusals import Refusal
+from portal.services.webhook_values import SecretMode
 from portal.web import delivery_view
 from portal.web.access import actor, requires
 from portal.web.draft_forms import form_of
@@ -53,6 +54,7 @@ def show(public_id: UUID) -> Answer:
         "webhooks/test.html",
         draft=draft,
         page=_page(draft),
+        made_secret=draft.values.secret_mode is SecretMode.GENERATE,
         earlier=len(draft.tests) - 1,
         carried=form.carried(),
         save_url=form_url,
@@ -67,6 +69,15 @@ def live(public_id: UUID) -> Response:
     page = _page(drafts.find(actor(), public_id))
     html = render_template("deliveries/_live.html", page=page)
     return jsonify(html=html, stop=not page.is_live, announce=page.announcement)
+
+
+@blueprint.get(f"{WEBHOOK}/secret")
+@requires("webhooks.secret")
+def secret(public_id: UUID) -> Answer:
+    """The key that we made for the test, for its maker alone: a receiver may want it first."""
+    drafts.find(actor(), public_id)
+    shown = webhook_secrets.shown_secret(actor(), public_id)
+    return render_template("webhooks/test_secret.html", shown=shown, draft=public_id)
 
 
 @blueprint.post(f"{WEBHOOK}/again")

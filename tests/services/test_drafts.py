@@ -1,5 +1,6 @@
 """Test before saving: what is sent, where it shows, what Save takes over, and when it goes."""
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -308,3 +309,20 @@ def test_every_test_connects_anew_so_that_each_step_can_be_seen(
     for test in draft_of(ana, form).tests:
         (attempt,) = delivery_detail.find_delivery(test, draft=form).attempts
         assert attempt.phases["connect"]
+
+
+def test_a_receiver_that_sends_everything_back_gives_no_secret_away(
+    ana: Person, receiver: Receiver
+) -> None:
+    form, key = uuid4(), 'tell/nobody "else"'
+    echo = f'{{"key": {json.dumps(key)}, "php": "{key[:11]}", "plain": "{key}", "own": "{SECRET}"}}'
+    receiver.answer(body=echo.encode(), headers=[("X-Echo", key)])
+    own = {"secret_mode": SecretMode.OWN, "secret": SECRET, "headers": (("X-Key", key),)}
+    drafts.send_test(ana.actor, form, values(receiver.url, **own), CREATED)
+    deliver_due()
+    (test,) = draft_of(ana, form).tests
+    (attempt,) = delivery_detail.find_delivery(test, draft=form).attempts
+    assert attempt.response_text == (
+        '{"key": "••••", "php": "tell/nobody", "plain": "••••", "own": "••••"}'
+    )
+    assert ("X-Echo", "••••") in attempt.response_headers

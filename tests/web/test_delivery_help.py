@@ -108,6 +108,12 @@ def test_what_may_have_arrived_twice_says_so(
     assert words in support.get(f"/deliveries/{made}").main
 
 
+def test_one_attempt_that_went_out_twice_says_so(support: Pages) -> None:
+    made = make_delivery(status="delivered", tries=1)
+    make_attempt(made, outcome="delivered", code=200, phases={"again": 3.0, "total": 9.0})
+    assert "attempt 1 went out twice" in support.get(f"/deliveries/{made}").main
+
+
 def test_a_refused_message_that_went_again_is_no_repeat(support: Pages) -> None:
     made = make_delivery(status="delivered", tries=2)
     make_attempt(made, reason="refused")

@@ -116,7 +116,8 @@ def test_a_secret_that_we_made_for_the_test_is_kept_and_shown_after_saving(
     webhook = the_webhook()
     secret = vault.open_secret(webhook.id, webhook.secret_enc or b"")
     assert secret not in page.html
-    page = pages.follow("Go on editing")
+    assert secret in pages.follow("Show the secret key").html
+    page = pages.get(f"{NEW}?draft={webhook.public_id}")
     assert secret not in page.html
     assert f"The key that we made for your test is kept, •••• {secret[-4:]}" in page.main
     page = pages.submit(page.form(NEW), "Save webhook")
@@ -187,7 +188,7 @@ def test_it_goes_on_by_itself_until_the_test_has_ended(pages: Pages, receiver: R
 def test_it_is_nobody_elses(app: Flask, pages: Pages) -> None:
     path = fill(pages, "https://erp.example.com/").path
     other, support = visit(app), visit(app, "support")
-    for action in ("", "/live"):
+    for action in ("", "/live", "/secret"):
         assert other.get(f"{path}{action}").status == 404
         assert support.get(f"{path}{action}").status == 403
     assert other.get(f"{NEW}?draft={path.rpartition('/')[2]}").status == 404
