@@ -1,10 +1,16 @@
 // Follows something that changes: fetches {html, stop, announce} from data-live-url, at first every
-// second, then less often up to every ten. Rests while the tab is hidden.
+// second, then less often up to every ten. Rests while the tab is hidden. Says why when it ends early.
 import { showCopyButtons } from "./copy.js";
 
 const FIRST_MS = 1_000;
 const LAST_MS = 10_000;
 const SLOWER = 1.4;
+const OVER = {
+  redirect: "You are signed out, so this page no longer follows what happens.",
+  403: "You may not see this any more, so this page no longer follows what happens.",
+  404: "This does not exist any more.",
+};
+const OTHERWISE = "This page no longer follows what happens.";
 
 function speaker(after) {
   const region = document.createElement("p");
@@ -26,9 +32,24 @@ function show(region, html) {
   if (focused) document.getElementById(focused)?.focus();
 }
 
+// What was there stays: it is what the person knew last.
+function end(region, words) {
+  const notice = document.createElement("p");
+  notice.className = "notice notice-warning";
+  const again = document.createElement("a");
+  again.href = location.href;
+  again.textContent = "Load it again";
+  const text = document.createElement("span");
+  text.append(words, " ", again);
+  notice.append(text);
+  region.before(notice);
+}
+
 async function ask(url) {
-  const answer = await fetch(url, { headers: { Accept: "application/json" }, redirect: "error" });
-  if (answer.status >= 400 && answer.status < 500) return { stop: true }; // signed out, or gone
+  const answer = await fetch(url, { headers: { Accept: "application/json" }, redirect: "manual" });
+  // Only the door redirects, and it does so for whoever is not signed in.
+  if (answer.type === "opaqueredirect") return { stop: true, over: OVER.redirect };
+  if (answer.status >= 400 && answer.status < 500) return { stop: true, over: OVER[answer.status] ?? OTHERWISE };
   if (!answer.ok) throw new Error(`answered ${answer.status}`);
   return answer.json();
 }
@@ -46,7 +67,8 @@ export function live(region) {
     try {
       const news = await ask(region.dataset.liveUrl);
       if (news.html !== undefined) show(region, news.html);
-      say(news.announce);
+      if (news.over) end(region, news.over);
+      say(news.over ?? news.announce);
       ended = Boolean(news.stop);
     } catch {
       // The portal may be restarting: ask again later.
