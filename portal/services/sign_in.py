@@ -1,20 +1,25 @@
 """Signing in and out: the password is checked, tries are counted, copies of a cookie die."""
 
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import delete, update
 
+from portal.delivery.payload import ActorKind, Origin
 from portal.lib.emails import tidy_email
 from portal.models.people import EndedSession, User
-from portal.services import passwords, throttle
+from portal.services import audit, passwords, throttle
 from portal.services.joining import find_user
+from portal.services.permissions import Actor
 from portal.services.refusals import Refusal
+from portal.services.throttle import Key
 from portal.services.unit import database_time, insert_or_ignore, session, writing
 
 # How long a session lives without a request; its cookie says the same.
 IDLE: Final = timedelta(hours=12)
+SLOWED: Final = "person.sign_in_slowed_down"
+NOBODY: Final = Actor(ActorKind.SYSTEM, None, "Somebody not signed in", Origin.UI)
 
 
 class WrongPassword(Refusal):
@@ -35,26 +40,64 @@ def sign_in(email: str, password: str, address: str | None) -> User:
     """
     account = throttle.for_email(tidy_email(email))
     origin = throttle.for_address(address)
-    throttle.count([account, origin])
+    _count(account, origin, email)
     user = find_user(session(), email)
     stored = user.password_hash if user and user.is_active else None
     session().rollback()  # the database does not wait while we hash
     if user is None or not passwords.matches(password, stored):
         raise WrongPassword
-    throttle.forgive(account, origin)
+    _let_in(user, account, origin)
     if stored and passwords.is_outdated(stored):
         _store_again(user.id, password, stored)
     return user
 
 
-def end_session(session_id: UUID) -> None:
+def end_session(actor: Actor, session_id: UUID) -> None:
     """Whoever kept a copy of this session's cookie cannot use it any more."""
     with writing() as current:
+        user = current.get_one(User, actor.user_id)
+        audit.record(current, actor, "person.signed_out", target=_person(user))
         now = database_time(current)
         current.execute(delete(EndedSession).where(EndedSession.ended_at < now - IDLE))
         make = insert_or_ignore(current.connection())(EndedSession)
         row = make.values(session_id=session_id, ended_at=now)
         current.execute(row.on_conflict_do_nothing())
+
+
+def _count(account: Key, origin: Key, email: str) -> None:
+    """Count the try; where many wrong ones begin to cost a pause, the audit trail says so.
+
+    Once for each series of tries, and never what was typed where there is no such account.
+    """
+    with writing() as current:
+        reached = throttle.count([account, origin])
+        tries = {"tries": {"from": None, "to": account.limit}, **_from(origin)}
+        user = find_user(current, email) if account in reached else None
+        if user is not None:
+            audit.record(current, NOBODY, SLOWED, target=_person(user), changes=tries)
+        if origin in reached:
+            place = origin.name.partition(":")[2]
+            audit.record(
+                current, NOBODY, "address.sign_in_slowed_down", target=("address", place, place)
+            )
+
+
+def _let_in(user: User, account: Key, origin: Key) -> None:
+    with writing() as current:
+        wrong = throttle.forgive(account, origin)
+        actor = Actor(ActorKind.USER, user.id, user.name, Origin.UI)
+        changes = _from(origin) | (
+            {"wrong_tries_before": {"from": None, "to": wrong}} if wrong else {}
+        )
+        audit.record(current, actor, "person.signed_in", target=_person(user), changes=changes)
+
+
+def _from(origin: Key) -> dict[str, Any]:
+    return {"network_address": {"from": None, "to": origin.name.partition(":")[2]}}
+
+
+def _person(user: User) -> tuple[str, UUID, str]:
+    return ("person", user.public_id, user.name)
 
 
 def _store_again(user_id: int, password: str, stored: str) -> None:

@@ -70,8 +70,11 @@ def pause(failures: int, limit: int) -> int:
     return min(LONGEST_PAUSE, FIRST_PAUSE << min(failures - limit, 16))
 
 
-def count(keys: Sequence[Key]) -> None:
-    """Count a try for every key. Raises `Throttled` while one of them has to wait."""
+def count(keys: Sequence[Key]) -> list[Key]:
+    """Count a try for every key; those that begin to wait with it. Raises `Throttled` while one
+    of them has to wait.
+    """
+    reached = []
     with writing() as current:
         now = database_time(current)
         rows = [(_locked(current, key), key) for key in sorted(keys)]
@@ -85,18 +88,26 @@ def count(keys: Sequence[Key]) -> None:
             row.last_failed_at = now
             seconds = pause(row.failures, key.limit)
             row.blocked_until = now + timedelta(seconds=seconds) if seconds else None
+            if row.failures == key.limit:
+                reached.append(key)
+    return reached
 
 
-def forgive(account: Key, address: Key | None = None) -> None:
+def forgive(account: Key, address: Key | None = None) -> int:
     """The try was right: the account's failures are forgotten, the address loses this one only,
-    so that signing in to an account of one's own does not clear the way to others."""
+    so that signing in to an account of one's own does not clear the way to others.
+
+    Returns how many wrong tries there were before it.
+    """
     with writing() as current:
         if address is not None:
             row = _locked(current, address)
             row.failures = max(0, row.failures - 1)
             row.blocked_until = None
-        current.execute(delete(SignInThrottle).where(SignInThrottle.key == account.name))
+        known = delete(SignInThrottle).where(SignInThrottle.key == account.name)
+        tries = current.execute(known.returning(SignInThrottle.failures)).scalar_one_or_none()
     _sweep()
+    return max(0, (tries or 0) - 1)
 
 
 def _locked(current: Session, key: Key) -> SignInThrottle:

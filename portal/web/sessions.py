@@ -7,7 +7,7 @@ from flask_login import current_user, login_user, logout_user
 
 from portal.models.people import User
 from portal.services import sign_in
-from portal.web.access import SignedIn
+from portal.web.access import SignedIn, actor
 
 
 def begin(user: User) -> None:
@@ -20,6 +20,6 @@ def begin(user: User) -> None:
 
 def end() -> None:
     """Sign out: the cookie is emptied, and copies of it are refused."""
-    sign_in.end_session(current_user.session_id)
+    sign_in.end_session(actor(), current_user.session_id)
     logout_user()
     session.clear()
