@@ -10,6 +10,8 @@ from portal.lib.csv_safe import plain_cell
 
 MOST_ROWS: Final = 20_000
 LONGEST_CELL: Final = 20_000
+# How files of spreadsheet programs begin: .xlsx and .ods, and the older .xls.
+WORKBOOKS: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 
 
 class UnreadableError(ValueError):
@@ -57,11 +59,17 @@ def read_csv(content: bytes) -> Sheet:
 
 
 def _decoded(content: bytes) -> str:
+    if content.startswith(WORKBOOKS):
+        raise UnreadableError(
+            "This is a workbook, not a CSV file. Open it in your spreadsheet program, save it as "
+            "“CSV UTF-8”, and choose the new file"
+        )
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise UnreadableError(
-            "This file is not in UTF-8. Save it as “CSV UTF-8” and choose it again"
+            "Letters such as ä or é cannot be read in this file. Save it as “CSV UTF-8”, and "
+            "choose the new file"
         ) from None
     return text.replace("\0", "")
 

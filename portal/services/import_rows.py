@@ -139,7 +139,8 @@ def _placed(
             continue
         row_id = current.scalar(select(model.id).where(func.lower(model.name) == func.lower(name)))
         if row_id is None and not may_add:
-            raise Refusal(f"There is no {called} called “{name[:120]}”. Add it first")
+            way_out = "Add it first, or let the import add it: choose the file again and tick that"
+            raise Refusal(f"There is no {called} called “{name[:120]}”. {way_out}")
         if row_id is None:
             if len(name) > named_lists.LONGEST_NAME:
                 raise Refusal(f"Use at most {named_lists.LONGEST_NAME} characters in {called}")

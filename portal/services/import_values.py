@@ -1,11 +1,13 @@
 """From the cells of one row to what the register keeps; every problem in a sentence. Pure."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import Any, Final
 
+from portal.lib.amounts import read_amount
 from portal.models.assets import Condition
 from portal.services.asset_rules import AssetValues
 
@@ -13,6 +15,7 @@ Cells = Mapping[str, str]
 
 YES: Final = frozenset({"yes", "y", "true", "1"})
 NO: Final = frozenset({"no", "n", "false", "0"})
+DOTTED: Final = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})", re.ASCII)
 TEXTS: Final = (
     "asset_tag",
     "name",
@@ -54,19 +57,20 @@ def quantity_of(cells: Cells) -> int | None:
 
 
 def _day(name: str, text: str) -> date:
+    dotted = DOTTED.fullmatch(text)  # as many spreadsheets write it: the day first
     try:
-        return date.fromisoformat(text)
+        return date(*map(int, dotted.group(3, 2, 1))) if dotted else date.fromisoformat(text)
     except ValueError:
         expected = "as year, month and day, such as 2026-05-03"
         raise CellError(f"Enter {name} {expected}, not “{text[:40]}”") from None
 
 
 def _amount(name: str, text: str) -> Decimal:
-    whole, _, cents = text.replace(",", ".").partition(".")
-    digits = (whole + cents).isascii() and (whole + cents).isdigit()
-    if not digits or len(whole) > 12 or not whole:
-        raise CellError(f"Enter {name} in digits, such as 1250.00, not “{text[:40]}”")
-    return Decimal(f"{whole}.{cents or '00'}")
+    try:
+        return read_amount(text)
+    except ValueError:
+        sentence = f"Enter {name} in digits, such as 1250.00, not “{text[:40]}”"
+        raise CellError(sentence) from None
 
 
 def _count(name: str, text: str) -> int:

@@ -99,7 +99,8 @@ PAGES: Final = (
         label="Check out",
         icon="box-arrow-up-right",
         title="Check out {name}",
-        lede="Lend it to somebody until a day and time.",
+        lede="Lend it to somebody until a day and time. If it comes back late, you see it here, on "
+        "the start page and under Alerts.",
         done="{tag} is lent to {holder}.",
         form=CheckOutForm,
         run=doing(holdings.check_out),

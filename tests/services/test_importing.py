@@ -81,7 +81,12 @@ def test_a_dry_run_says_what_each_row_would_do_and_changes_nothing(app: Flask) -
         ),
         (5, "create", ""),
         (7, "error", "Enter the name of the asset"),
-        (8, "error", "There is no category called “Chairs”. Add it first"),
+        (
+            8,
+            "error",
+            "There is no category called “Chairs”. "
+            "Add it first, or let the import add it: choose the file again and tick that",
+        ),
         (9, "error", "Enter purchase_cost in digits, such as 1250.00, not “a lot”"),
         (10, "error", "L-1 already has this serial number"),
         (11, "error", "Enter quantity in digits, such as 25, not “many”"),

@@ -11,7 +11,7 @@ from portal.models.deliveries import Event
 from portal.services import assets, holdings
 from portal.services.permissions import SYSTEM
 from portal.services.unit import session
-from tests.factories import make_asset, make_staff, make_user, make_webhook
+from tests.factories import make_asset, make_location, make_staff, make_user, make_webhook
 from tests.pages import Pages
 
 
@@ -61,6 +61,16 @@ def test_it_asks_for_what_is_missing_and_keeps_what_was_typed(pages: Pages) -> N
     assert page.status == 400
     assert page.errors == ["Choose who borrows it", "Enter when it is due back"]
     assert page.form().fields["purpose"] == ["Trade fair"]
+
+
+def test_whoever_is_missing_in_a_list_can_be_added(pages: Pages) -> None:
+    asset_id = make_asset()
+    page = pages.get(f"/assets/{asset_id}/check-out")
+    assert page.links("Add them to the staff list") == ["/staff/new"]
+    page = pages.get(f"/assets/{asset_id}/transfer")
+    assert page.links("Add a location") == ["/locations/new"]
+    make_location("Store")
+    assert not pages.get(f"/assets/{asset_id}/transfer").links("Add a location")
 
 
 def test_a_time_that_is_over_is_refused_at_its_field(pages: Pages) -> None:

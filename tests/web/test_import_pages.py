@@ -51,7 +51,8 @@ def test_a_file_that_is_none_is_said_at_its_field(app: Flask) -> None:
     form = pages.get("/assets/import").form("/assets/import")
     assert pages.submit(form).errors == ["Choose a CSV file"]
     assert send(pages, b"\xff\xfe").errors == [
-        "This file is not in UTF-8. Save it as “CSV UTF-8” and choose it again"
+        "Letters such as ä or é cannot be read in this file. Save it as “CSV UTF-8”, and "
+        "choose the new file"
     ]
     assert send(pages, b"model\nT14\n").errors == ["The file needs a column asset_tag or name"]
 

@@ -1,6 +1,5 @@
 """Fields that read a value out of typed text, and say in words what they expect."""
 
-import re
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
@@ -9,9 +8,9 @@ from typing import Any, Final
 from wtforms import Field
 from wtforms.widgets import TextInput
 
+from portal.lib import amounts
 from portal.web.forms.base import tidy
 
-AMOUNT: Final = re.compile(r"\d{1,12}(?:[.,]\d{1,2})?")
 LARGEST_ROW_ID: Final = 2**31 - 1
 
 
@@ -51,10 +50,11 @@ class TypedField(Field):
 
 
 def read_amount(text: str) -> Decimal:
-    """An amount of money: digits, and up to two decimals after a point or a comma."""
-    if not (text.isascii() and AMOUNT.fullmatch(text)):
-        raise ValueError("in digits, such as 1250.00")
-    return Decimal(text.replace(",", "."))
+    """An amount of money, as `portal.lib.amounts` reads it."""
+    try:
+        return amounts.read_amount(text)
+    except ValueError:
+        raise ValueError("in digits, such as 1250.00") from None
 
 
 def read_day(text: str) -> date:
