@@ -104,7 +104,10 @@ def test_support_reads_alone(app: Flask) -> None:
 def test_what_has_passed_is_over_and_asks_for_nothing(app: Flask) -> None:
     late, *_ = everything()
     holdings.check_in(SYSTEM, late)
-    page = visit(app).get(f"/alerts?asset={late}")
+    pages = visit(app)
+    pages.get(f"/assets/{late}/timeline")
+    page = pages.follow("All alerts of this asset")
+    assert page.path == f"/alerts?asset={late}"
     assert "Over" in row_of(page, "Overdue")
     assert page.links("Check in") == []
     assert page.links("Remove filter Asset") == ["/alerts"]
