@@ -23,9 +23,12 @@ from tests.browser.serving import served
 from tests.factories import Person, make_user
 from tests.pages import Pages
 
-pytestmark = pytest.mark.parametrize(
-    "database_kind", [pytest.param("sqlite", id="sqlite")], indirect=True, scope="session"
-)
+pytestmark = [
+    pytest.mark.parametrize(
+        "database_kind", [pytest.param("sqlite", id="sqlite")], indirect=True, scope="session"
+    ),
+    pytest.mark.timeout(300),  # many pages in one test, on a machine that may be busy
+]
 NO_PAGE = {
     "alert_settings.live": "a part of alert_settings.index, as JSON",
     "static": "files",
