@@ -96,8 +96,8 @@ def _low(standing: Standing) -> Iterator[Need]:
     asset = standing.asset
     if standing.is_low:
         left = f"Only {number(asset.quantity)}" if asset.quantity else "Nothing"
-        unit = f" {asset.unit}" if asset.unit and asset.quantity else ""
-        text = f"{left}{unit} left. It counts as low below {number(asset.min_quantity or 0)}."
+        unit = f" ({asset.unit})" if asset.unit else ""
+        text = f"{left} left{unit}. It counts as low below {number(asset.min_quantity or 0)}."
         yield Need(text, "warning", "Receive", _url(standing, Action.RECEIVE_STOCK))
 
 

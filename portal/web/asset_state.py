@@ -45,8 +45,8 @@ class Standing:
             return "It is no longer in the register. Its timeline and its deliveries are kept."
         words = _SENTENCES[AssetStatus(self.asset.status)](self)
         if self.asset.kind == AssetKind.STOCK:
-            unit = f" {self.asset.unit}" if self.asset.unit else ""
-            words = f"{number(self.asset.quantity or 0)}{unit} in stock."
+            unit = f" ({self.asset.unit})" if self.asset.unit else ""
+            words = f"{number(self.asset.quantity or 0)} in stock{unit}."
         return words + self._place
 
     @property

@@ -98,7 +98,7 @@ def open_alerts() -> Iterator[Need]:
         many = _up_to(alert_reads.COUNT_LIMIT, count)
         yield Need(
             f"{many} {'alert is' if count == 1 else 'alerts are'} open",
-            "Whoever looks after one presses Acknowledge, so that others know.",
+            "Nobody has said yet that they look after " + ("it." if count == 1 else "them."),
             "See the alerts",
             url_for("alerts.index"),
             "bell",

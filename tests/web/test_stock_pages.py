@@ -30,7 +30,7 @@ def test_a_person_keeps_stock_by_number(app: Flask) -> None:
     move(pages, "receive", quantity="20")
     move(pages, "adjust", quantity="25", kind="loss")
     page = pages.get("/assets/1/stock")
-    assert "25 boxes in stock." in page.main
+    assert "25 in stock (boxes)." in page.main
     assert "It counts as low below 4." in page.main
     assert [(row[0], row[2], row[3]) for row in page.rows()] == [
         ("Lost or damaged", "-2", "25"),
@@ -67,9 +67,9 @@ def test_stock_that_is_low_says_so_and_leads_to_more(app: Flask) -> None:
     move(pages, "issue", quantity="1")
     page = pages.get("/assets/1")
     assert "Low stock" in page.main
-    assert "Only 2 boxes left. It counts as low below 3." in page.main
+    assert "Only 2 left (boxes). It counts as low below 3." in page.main
     move(pages, "issue", quantity="2")
-    assert "Nothing left. It counts as low below 3." in pages.get("/assets/1/timeline").main
+    assert "Nothing left (boxes). It counts as low below 3." in pages.get("/assets/1/timeline").main
 
 
 def test_an_item_has_no_stock_page(app: Flask) -> None:
