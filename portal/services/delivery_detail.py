@@ -117,6 +117,7 @@ def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDeta
     delivery, event, webhook = row
     now = database_time(current)
     status = shown_status(delivery.status, delivery.lease_until, now)
+    is_test = delivery.priority == Priority.TEST
     return DeliveryDetail(
         public_id=delivery.public_id,
         event=delivery.event,
@@ -128,7 +129,7 @@ def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDeta
         body=event.body,
         standing=Standing(
             status=status,
-            is_test=delivery.priority == Priority.TEST,
+            is_test=is_test,
             webhook_name=webhook.name,
             is_webhook_off=webhook.state != WebhookState.ACTIVE,
             is_webhook_deleted=webhook.deleted_at is not None,
@@ -146,8 +147,9 @@ def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDeta
         took_ms=delivery.took_ms,
         finished_at=delivery.finished_at,
         attempts=_attempts(current, delivery, status),
-        paused_until=_paused_until(webhook, now),
-        waits_behind=webhook.in_order and _is_behind(current, delivery),
+        # A test has a place of its own: it waits for nothing and for nobody.
+        paused_until=None if is_test else _paused_until(webhook, now),
+        waits_behind=not is_test and webhook.in_order and _is_behind(current, delivery),
         now=now,
     )
 

@@ -10,6 +10,7 @@ from portal.services.delivery_detail import find_delivery
 from portal.services.signature_checks import check_signature
 from portal.web import delivery_view
 from portal.web.access import requires
+from portal.web.delivery_view import DeliveryPage
 from portal.web.forms.base import PortalForm, typed
 from portal.web.help_bundle import bundle_of
 from portal.web.submitting import refusals_in, status_of
@@ -42,9 +43,13 @@ class SignatureForm(PortalForm):
 @requires("deliveries.read")
 def bundle(public_id: UUID) -> Response:
     """A text file for the receiver's developer, without secrets."""
-    page = delivery_view.page_of(find_delivery(public_id))
+    return as_file(delivery_view.page_of(find_delivery(public_id)))
+
+
+def as_file(page: DeliveryPage) -> Response:
+    """The help bundle to keep."""
     answer = Response(bundle_of(page), content_type="text/plain; charset=utf-8")
-    name = f"help-bundle-{public_id}.txt"
+    name = f"help-bundle-{page.delivery.public_id}.txt"
     answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return answer
 

@@ -13,6 +13,7 @@ from portal.services.refusals import Refusal
 from portal.services.webhook_values import SecretMode
 from portal.web import delivery_view
 from portal.web.access import actor, requires
+from portal.web.delivery_help import as_file
 from portal.web.draft_forms import form_of
 from portal.web.forms.addressed import uuid_or_none
 from portal.web.forms.webhooks import EditWebhookForm, WebhookForm
@@ -69,6 +70,13 @@ def live(public_id: UUID) -> Response:
     page = _page(drafts.find(actor(), public_id))
     html = render_template("deliveries/_live.html", page=page)
     return jsonify(html=html, stop=not page.is_live, announce=page.announcement)
+
+
+@blueprint.get(f"{WEBHOOK}/help-bundle")
+@requires("webhooks.edit")
+def bundle(public_id: UUID) -> Response:
+    """The newest test for the receiver's developer, without secrets."""
+    return as_file(_page(drafts.find(actor(), public_id)))
 
 
 @blueprint.get(f"{WEBHOOK}/secret")

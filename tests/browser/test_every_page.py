@@ -37,6 +37,7 @@ NO_PAGE = {
     "deliveries.body": "a download",
     "delivery_help.bundle": "a download",
     "batches.live": "a part of batches.show, as JSON",
+    "webhook_drafts.bundle": "a download",
     "webhook_drafts.live": "a part of webhook_drafts.show, as JSON",
     "tasks.live": "a part of tasks.show, as JSON",
     "inbox.live": "a part of inbox.index, as JSON",

@@ -174,6 +174,18 @@ def test_one_that_waits_for_a_receiver_in_trouble_says_until_when(support: Pages
     assert "taking longer than usual" not in page.main
 
 
+@pytest.mark.parametrize("trouble", ["order", "pause"])
+def test_a_test_waits_for_nobody(support: Pages, trouble: str) -> None:
+    later = utcnow() + timedelta(minutes=4)
+    pause = {"throttled": True, "pause": 300, "not_before": later}
+    hook = make_webhook(**({"in_order": True} if trouble == "order" else pause))
+    make_delivery(hook, status="retrying", due_at=later)
+    made = make_delivery(hook, priority=Priority.TEST)
+    page = support.get(f"/deliveries/{made}")
+    assert "It is about to be sent." in page.main
+    assert "data-live-url" in page.html
+
+
 def test_it_says_who_pressed_retry(support: Pages) -> None:
     made = make_delivery(status="failed", tries=10)
     retrying.retry(make_user("support", name="Ana").actor, made)

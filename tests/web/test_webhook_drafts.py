@@ -176,11 +176,14 @@ def test_it_goes_on_by_itself_until_the_test_has_ended(pages: Pages, receiver: R
     page = fill(pages, receiver.url)
     assert f'data-live-url="{page.path}/live"' in page.html
     assert not pages.get(f"{page.path}/live").response.get_json()["stop"]
-    receiver.answer(status=500)
+    receiver.answer(status=400)
     deliver_due()
     live = pages.get(f"{page.path}/live").response.get_json()
     assert live["stop"]
-    assert "Answered 500 in" in live["html"]
+    assert "Answered 400 in" in live["html"]
+    pages.get(page.path)
+    bundle = pages.follow("Download the help bundle").response
+    assert "did not accept the content" in bundle.text
     page = pages.submit(pages.get(page.path).form(f"{page.path}/again"), "Test again")
     assert "Waiting for the sending service" in page.main
 
@@ -188,7 +191,7 @@ def test_it_goes_on_by_itself_until_the_test_has_ended(pages: Pages, receiver: R
 def test_it_is_nobody_elses(app: Flask, pages: Pages) -> None:
     path = fill(pages, "https://erp.example.com/").path
     other, support = visit(app), visit(app, "support")
-    for action in ("", "/live", "/secret"):
+    for action in ("", "/live", "/secret", "/help-bundle"):
         assert other.get(f"{path}{action}").status == 404
         assert support.get(f"{path}{action}").status == 403
     assert other.get(f"{NEW}?draft={path.rpartition('/')[2]}").status == 404
