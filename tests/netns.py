@@ -1,9 +1,11 @@
-"""Runs a test in a network namespace of its own, so that no packet can leave this machine.
+"""Runs a test in namespaces of its own, so that no packet can leave this machine, and no disk is
+filled but its own.
 
-A test marked `@pytest.mark.netns(addresses=[…], hosts={…})` is run again by a second pytest
-under `unshare -m -n`: only `lo` is up, the given addresses are its own, `/etc/hosts` has just the
-given names, and names not in it are asked of a server at 127.0.0.1 (which a test may start).
-Where namespaces are not permitted the test fails; it is never skipped.
+A test marked `@pytest.mark.netns(addresses=[…], hosts={…}, disks={…})` is run again by a second
+pytest under `unshare -m -n`: only `lo` is up, the given addresses are its own, `/etc/hosts` has
+just the given names, and names not in it are asked of a server at 127.0.0.1 (which a test may
+start). `disks`: folders that are small empty disks inside, with their megabytes. Where namespaces
+are not permitted the test fails; it is never skipped.
 """
 
 import ctypes
@@ -31,7 +33,7 @@ def run_apart(item: pytest.Function) -> bool | None:
     marker = item.get_closest_marker("netns")
     if marker is None or os.environ.get(INSIDE):
         return None
-    world = {"addresses": [], "hosts": {}} | marker.kwargs
+    world = {"addresses": [], "hosts": {}, "disks": {}} | marker.kwargs
     command = ["unshare", "-m", "-n", sys.executable, "-m", "tests.netns", json.dumps(world)]
     # Only the conftest beside the test: what the others start has no place inside.
     scope = ["-q", "-p", "no:cacheprovider", f"--confcutdir={item.path.parent}"]
@@ -42,7 +44,7 @@ def run_apart(item: pytest.Function) -> bool | None:
         env={**os.environ, INSIDE: "1", "PYTEST_ADDOPTS": ""},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=110,
         check=False,
     )
     if result.returncode != 0:
@@ -52,9 +54,12 @@ def run_apart(item: pytest.Function) -> bool | None:
 
 def enter(world: dict[str, object]) -> None:
     """Set up the namespace in which this process already is."""
-    addresses, hosts = world["addresses"], world["hosts"]
+    addresses, hosts, disks = world["addresses"], world["hosts"], world["disks"]
     assert isinstance(addresses, list)
     assert isinstance(hosts, dict)
+    assert isinstance(disks, dict)
+    for folder, megabytes in disks.items():
+        _mount("tmpfs", folder, kind="tmpfs", data=f"size={megabytes}m")
     _own("lo", "127.0.0.1", "255.0.0.0")
     for number, address in enumerate(addresses):
         _own(f"lo:{number}", address, "255.255.255.255")
@@ -79,11 +84,15 @@ def _replace(path: str, text: str) -> None:
         return
     with tempfile.NamedTemporaryFile("w", delete=False) as file:
         file.write(text)
-    libc = ctypes.CDLL(None, use_errno=True)
-    source, target = file.name.encode(), os.path.realpath(path).encode()
-    if libc.mount(source, target, None, _MS_BIND, None) != 0:
-        raise OSError(ctypes.get_errno(), f"cannot bind {path}")
+    _mount(file.name, os.path.realpath(path), flags=_MS_BIND)
     Path(file.name).unlink()
+
+
+def _mount(source: str, target: str, *, kind: str = "", flags: int = 0, data: str = "") -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    words = [word.encode() or None for word in (source, target, kind, data)]
+    if libc.mount(*words[:3], flags, words[3]) != 0:
+        raise OSError(ctypes.get_errno(), f"cannot mount {target}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
-"""One running portal for each file of tests and database: it has to get well by itself."""
+"""One running portal for each database, shared by files of tests: it has to get well by itself."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from sqlalchemy import update
@@ -10,18 +12,37 @@ from portal.lib.clock import utcnow
 from portal.models.deliveries import Delivery, DeliveryStatus, is_open
 from portal.models.webhooks import Webhook
 from portal.services.unit import writing
+from tests import netns
 from tests.conftest import DATABASES, ENVIRONMENT
-from tests.faults.house import House, free_port
+from tests.faults.house import SENDERS, House, free_port
 from tests.jobs.processes import until
 from tests.receiver import Receiver
+from tests.servers import PostgresServer
 
 __all__ = ["House", "free_port"]
 
 
 @pytest.fixture(scope="module")
 def house_settings() -> dict[str, str]:
-    """What a file's portal has set differently."""
+    """What a file's portal has set differently: then one of its own, which has no pages."""
     return {}
+
+
+@pytest.fixture(scope="session")
+def sqlite_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """The portal on SQLite that files share: to start one costs more than most faults."""
+    with new_house(tmp_path_factory.mktemp("house"), {}) as house:
+        yield house
+
+
+@pytest.fixture(scope="session")
+def postgres_house(
+    postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[House]:
+    """The portal on PostgreSQL that files share."""
+    places = {"DATABASE_URL": postgres_server.new_database()}
+    with new_house(tmp_path_factory.mktemp("house"), places) as house:
+        yield house
 
 
 @pytest.fixture(scope="module", params=DATABASES)
@@ -31,18 +52,27 @@ def running_house(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[House]:
     """The portal on each database, or on the one that a test's mark names."""
-    folder = tmp_path_factory.mktemp("house")
+    if not house_settings:
+        yield request.getfixturevalue(f"{request.param}_house")
+        return
+    assert request.param == "sqlite", "files with settings of their own use SQLite"
+    with new_house(tmp_path_factory.mktemp("house"), house_settings, SENDERS) as house:
+        yield house
+
+
+@contextmanager
+def new_house(folder: Path, settings: dict[str, str], parts: Sequence[str] = ()) -> Iterator[House]:
+    """A portal that runs meanwhile, or these parts of it."""
     environment = {
         **ENVIRONMENT,
         "LOCAL_TRIAL": "1",
         "INSTANCE_DIR": str(folder / "instance"),
         "PORT": str(free_port()),
-        **house_settings,
+        # Ten tries within half a minute.
+        "WEBHOOK_RETRY_SCHEDULE": "0,1,1,2,2,3,3,4,4,5",
+        **settings,
     }
-    if request.param == "postgres":
-        server = request.getfixturevalue("postgres_server")
-        environment["DATABASE_URL"] = server.new_database()
-    house = House(folder, environment)
+    house = House(folder, environment, parts)
     try:
         assert house.starts(), house.process.output.read_text()
         yield house
@@ -76,3 +106,8 @@ def retire_webhooks() -> None:
         current.execute(update(Webhook).values(deleted_at=utcnow()))
         stopped = {"status": DeliveryStatus.STOPPED, "lease_token": None, "lease_until": None}
         current.execute(update(Delivery).where(is_open()).values(stopped))
+
+
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run tests marked `netns` in namespaces of their own, and nowhere else."""
+    return netns.run_apart(pyfuncitem)

@@ -4,7 +4,7 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from flask import Flask
@@ -21,6 +21,9 @@ BACKGROUND = "worker background"
 SCHEDULER = "jobs scheduler"
 WEB = "gunicorn"
 VALKEY = "valkey-server"
+# The supervisor's names of what runs, and how each is known by its command line.
+WORDS = {"web": WEB, "deliveries": WORKER, "background": BACKGROUND, "scheduler": SCHEDULER}
+SENDERS = ("deliveries", "scheduler")
 
 
 def free_port() -> int:
@@ -31,13 +34,19 @@ def free_port() -> int:
 
 
 class House:
-    """The running portal, and an application on the same database and Valkey to look inside."""
+    """The running portal, and an application on the same database and Valkey to look inside.
 
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+    `parts`: only these of the supervisor's programs, and nobody who greets.
+    """
+
+    def __init__(
+        self, folder: Path, environment: dict[str, str], parts: Sequence[str] = ()
+    ) -> None:
         self.environment = environment
-        self.process = Process(
-            folder / "up.log", ["-m", "flask", "--app", "wsgi", "up"], environment
-        )
+        self._parts = parts or tuple(WORDS)
+        whole = ["-m", "flask", "--app", "wsgi", "up"]
+        arguments = ["-m", "tests.faults.parts", *parts] if parts else whole
+        self.process = Process(folder / "up.log", arguments, environment)
         self.settings: Settings = load_settings(environment)
         self.app: Flask = create_base_app(self.settings)
         init_app(self.app)
@@ -48,8 +57,10 @@ class House:
         return f"http://127.0.0.1:{self.settings.port}"
 
     def starts(self) -> bool:
-        """Whether it greeted in time."""
-        return self.process.says("Press Ctrl-C to stop", 30)
+        """Whether all of it ran in time."""
+        if "web" in self._parts:
+            return self.process.says("Press Ctrl-C to stop", 60)
+        return self.process.says("Ready for deliveries.", 60) and until(self.is_whole, 20)
 
     def pids_of(self, words: str) -> list[int]:
         """The processes whose command line contains `words`; the oldest is the first."""
@@ -71,11 +82,11 @@ class House:
 
     def is_whole(self) -> bool:
         """Whether every process runs and the pages are served."""
-        own = [VALKEY] if self.settings.uses_embedded_valkey else []
-        singles = all(
-            len(self.pids_of(words)) == 1 for words in (WORKER, BACKGROUND, SCHEDULER, *own)
-        )
-        return singles and len(self.pids_of(WEB)) == 3 and self.serves()
+        wanted = {WORDS[part]: 3 if part == "web" else 1 for part in self._parts}
+        if self.settings.uses_embedded_valkey:
+            wanted[VALKEY] = 1
+        is_there = all(len(self.pids_of(words)) == count for words, count in wanted.items())
+        return is_there and ("web" not in self._parts or self.serves())
 
     def serves(self) -> bool:
         """Whether somebody accepts connections at the pages' address."""

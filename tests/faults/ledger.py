@@ -41,6 +41,12 @@ def deliveries_to(receiver: Receiver) -> Sequence[Delivery]:
     return db.session.scalars(_to(receiver).order_by(Delivery.id)).all()
 
 
+def given_up_on(receiver: Receiver) -> int:
+    """How many requests it answered too late, on a machine that was too busy: they come again."""
+    attempts = [each for found in _attempts(receiver).values() for each in found]
+    return sum(each.reason == Reason.READ_TIMEOUT for each in attempts)
+
+
 @dataclass(frozen=True, slots=True)
 class Excuses:
     """What else than a crash or a person may bring a message twice.

@@ -39,12 +39,6 @@ log = logging.getLogger(__name__)
 pytestmark = pytest.mark.timeout(CHAOS + 200)
 
 
-@pytest.fixture(scope="module")
-def house_settings() -> dict[str, str]:
-    """Ten tries within half a minute."""
-    return {"WEBHOOK_RETRY_SCHEDULE": "0,1,1,2,2,3,3,4,4,5"}
-
-
 @pytest.fixture
 def seed() -> int:
     chosen = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(1_000_000))
@@ -67,6 +61,7 @@ def test_in_the_end_the_books_balance(
     house: House, receiver: Receiver, chaos: Chaos, seed: int
 ) -> None:
     receiver.answer(delay=0.05)
+    before = how_many_events()
     hooks = [make_webhook(f"{receiver.url}{n}", in_order=n == 0) for n in range(4)]
     admin, visitor = make_user(), Visitor(house)
     crew = Crew(house.app, admin, hooks, visitor, receiver, seed)
@@ -85,7 +80,7 @@ def test_in_the_end_the_books_balance(
     assert until(house.is_whole, 20)
     assert_everything_answered_is_stored(crew)
     excuses = Excuses(stands_still=lease_of(house))
-    assert_ledger(receiver, how_many_events() * len(hooks), excuses)
+    assert_ledger(receiver, (how_many_events() - before) * len(hooks), excuses)
     assert_in_order(receiver, hooks[0])
 
 
@@ -104,18 +99,29 @@ def assert_everything_answered_is_stored(crew: Crew) -> None:
 
 
 def assert_in_order(receiver: Receiver, hook: Hook) -> None:
-    """What went without a person's Retry reached the webhook of this kind oldest first."""
+    """What went without a person's Retry reached the webhook of this kind oldest first.
+
+    What a person stopped, or what failed for good, lets the others pass; a worker that stood still
+    with it in hand may send it later.
+    """
     look_again()
     by_people = set(db.session.scalars(select(Attempt.delivery_id).where(Attempt.kind == "manual")))
     assert db.session.get_one(Webhook, hook.id).in_order
     ids = {
         each.public_id: each.id
         for each in deliveries_to(receiver)
-        if each.webhook_id == hook.id and each.id not in by_people
+        if each.webhook_id == hook.id and each.id not in by_people and each.status == "delivered"
     }
     first: dict[UUID, None] = {}
     for received, code in receiver.answered:
         if 200 <= code <= 299:
             first.setdefault(UUID(received.header("X-Asset-Webhook-Id")))
     order = [ids[public_id] for public_id in first if public_id in ids]
-    assert all(earlier < later for earlier, later in pairwise(order)), order
+    overtaken = [(earlier, later) for earlier, later in pairwise(order) if earlier > later]
+    assert not overtaken, "\n".join(attempts_of({each for pair in overtaken for each in pair}))
+
+
+def attempts_of(deliveries: set[int]) -> list[str]:
+    columns = (Attempt.delivery_id, Attempt.outcome, Attempt.reason, Attempt.started_at)
+    wanted = select(*columns, Attempt.finished_at).where(Attempt.delivery_id.in_(deliveries))
+    return [str(row) for row in db.session.execute(wanted.order_by(Attempt.id))]

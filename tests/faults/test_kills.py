@@ -2,6 +2,8 @@
 
 import os
 import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import func, select
@@ -12,12 +14,13 @@ from portal.queue import DELIVERIES
 from portal.services import processes
 from tests.factories import make_webhook, publish
 from tests.faults.bursts import burst, has_received, look_again, within
-from tests.faults.holding import database_locked
+from tests.faults.holding import database_locked, is_free
 from tests.faults.house import SCHEDULER, VALKEY, WEB, WORKER, House
-from tests.faults.ledger import assert_ledger, deliveries_to, settled
+from tests.faults.ledger import Excuses, assert_ledger, deliveries_to, lease_of, settled
 from tests.jobs.processes import Process, until
 from tests.receiver import Receiver
 
+WORK = ["-m", "jobs", "worker", "deliveries"]
 MARGIN = 4.0  # for a worker to start again on a busy machine
 
 
@@ -40,6 +43,45 @@ def test_what_a_killed_worker_held_is_sent_within_its_lease_and_a_sweep(
     assert_ledger(receiver, accepted)
     interrupted = select(func.count(Attempt.id)).where(Attempt.outcome == "interrupted")
     assert db.session.execute(interrupted).scalar_one() >= 300
+
+
+def test_a_worker_that_stood_still_beyond_its_leases_meets_another_one(
+    house: House, receiver: Receiver, tmp_path: Path
+) -> None:
+    """It wakes up with answers to what the other one has sent meanwhile, and writes them down."""
+    accepted = burst(receiver, 40, webhooks=4, delay=0.3)
+    assert has_received(receiver, 10)
+    with hanging_without_locks(house):
+        assert live_leases()
+        second = Process(tmp_path / "second.log", WORK, house.environment)
+        try:
+            assert settled(40)
+        finally:
+            assert second.stop() == 0
+    assert {each.status for each in deliveries_to(receiver)} == {"delivered"}
+    ids = [each.id for each in deliveries_to(receiver)]
+    assert until(lambda: not unfinished_attempts(ids))
+    assert_ledger(receiver, accepted, Excuses(stands_still=lease_of(house)))
+    assert {each.status for each in deliveries_to(receiver)} == {"delivered"}
+
+
+@contextmanager
+def hanging_without_locks(house: House) -> Iterator[None]:
+    """The worker stands still, and not in a transaction: SQLite would wait for it for ever."""
+    for _ in range(100):
+        with house.hanging(WORKER):
+            if until(lambda: is_free(house), 0.5):
+                yield
+                return
+    raise AssertionError("it was always in a transaction")
+
+
+def unfinished_attempts(deliveries: Sequence[int]) -> int:
+    look_again()
+    unfinished = select(func.count(Attempt.id)).where(
+        Attempt.delivery_id.in_(deliveries), Attempt.finished_at.is_(None)
+    )
+    return db.session.execute(unfinished).scalar_one()
 
 
 def test_neither_the_web_nor_the_scheduler_is_needed_to_send(
@@ -109,21 +151,6 @@ def test_a_receiver_that_is_restarted_gets_everything(house: House, receiver: Re
     receiver.start()
     assert settled(30)
     assert_ledger(receiver, accepted)
-
-
-def test_two_schedulers_do_no_harm_and_one_may_die(
-    house: House, receiver: Receiver, tmp_path: Path
-) -> None:
-    second = Process(tmp_path / "second.log", ["-m", "jobs", "scheduler"], house.environment)
-    try:
-        assert second.says("Ready.")
-        accepted = burst(receiver, 40)
-        house.kill(SCHEDULER)
-        assert settled(20)
-        assert_ledger(receiver, accepted)
-        assert all(each.attempts == 1 for each in deliveries_to(receiver))
-    finally:
-        assert second.stop() == 0
 
 
 def test_the_sweep_leaves_a_sign_of_life(house: House) -> None:

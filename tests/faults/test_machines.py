@@ -7,7 +7,7 @@ import pytest
 from portal.extensions import db
 from tests.factories import make_webhook, publish
 from tests.faults.bursts import burst, has_received, within
-from tests.faults.house import House
+from tests.faults.house import SENDERS, House
 from tests.faults.ledger import assert_ledger, deliveries_to, settled
 from tests.faults.lengths import IS_FULL
 from tests.faults.machines import environment_of_machine, have_pumped
@@ -36,7 +36,7 @@ def running_machines(
             place = folder / name
             place.mkdir()
             machine = environment_of_machine(place / "instance", database, valkey.url, shift)
-            running.append(House(place, machine))
+            running.append(House(place, machine, SENDERS))
             assert running[-1].starts(), running[-1].process.output.read_text()
         yield running[0], running[1]
     finally:

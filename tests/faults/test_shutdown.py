@@ -13,6 +13,8 @@ from tests.jobs.processes import is_alive, until
 from tests.receiver import Receiver
 
 CAP = 8
+# How leases are given back is tested on both databases by the pump's own tests.
+pytestmark = pytest.mark.parametrize("running_house", ["sqlite"], indirect=True)
 
 
 @pytest.fixture(scope="module")

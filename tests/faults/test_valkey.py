@@ -14,12 +14,12 @@ from tests.faults.lengths import VALKEY_DOWN
 from tests.jobs.processes import until
 from tests.receiver import Receiver
 
-pytestmark = [
-    pytest.mark.timeout(240),
-    pytest.mark.parametrize("running_house", ["sqlite"], indirect=True),
-]
+pytestmark = pytest.mark.timeout(240)
+# What Valkey does hardly depends on the database: all of it with one, the hardest with both.
+SQLITE = pytest.mark.parametrize("running_house", ["sqlite"], indirect=True)
 
 
+@SQLITE
 def test_it_may_be_emptied_in_the_middle_of_a_burst(house: House, receiver: Receiver) -> None:
     accepted = burst(receiver)
     for arrived in (10, 30, 50):
@@ -30,6 +30,7 @@ def test_it_may_be_emptied_in_the_middle_of_a_burst(house: House, receiver: Rece
     assert_ledger(receiver, accepted)
 
 
+@SQLITE
 def test_it_may_be_emptied_when_everything_is_quiet(house: House, receiver: Receiver) -> None:
     make_webhook(receiver.url)
     with house.redis() as redis:
@@ -39,6 +40,7 @@ def test_it_may_be_emptied_when_everything_is_quiet(house: House, receiver: Rece
     assert_ledger(receiver, 1)
 
 
+@SQLITE
 def test_a_save_does_not_wait_for_one_that_hangs(house: House, receiver: Receiver) -> None:
     make_webhook(receiver.url)
     with house.hanging(VALKEY), within(2):
@@ -47,6 +49,7 @@ def test_a_save_does_not_wait_for_one_that_hangs(house: House, receiver: Receive
     assert_ledger(receiver, 1)
 
 
+@SQLITE
 def test_what_is_saved_while_it_is_down_is_sent_when_it_is_back(
     house: House, receiver: Receiver
 ) -> None:
@@ -73,6 +76,7 @@ def test_one_that_is_killed_again_and_again_loses_nothing(house: House, receiver
     assert_ledger(receiver, accepted)
 
 
+@SQLITE
 def test_one_without_memory_costs_nothing_but_time(house: House, receiver: Receiver) -> None:
     accepted = burst(receiver, 60)
     assert has_received(receiver)

@@ -1,0 +1,27 @@
+"""Some parts of a portal under the supervisor, for faults that need no pages: quicker to start.
+
+`python -m tests.faults.parts deliveries scheduler`; its own Valkey comes with them.
+"""
+
+import os
+import sys
+
+from jobs.plan import Plan, become
+from jobs.up import all_programs, migrate
+from portal.base import create_base_app
+from portal.config import load_settings
+
+
+def main() -> None:
+    """Bring the database up to date, then become the supervisor of the named programs."""
+    settings = load_settings()
+    with create_base_app(settings).app_context():
+        migrate(settings)
+    wanted = {"valkey", *sys.argv[1:]}
+    programs = [program for program in all_programs(settings) if program.name in wanted]
+    environ = {"TZ": "UTC", "PYTHONUNBUFFERED": "1"}
+    become(Plan(programs, settings.host, settings.port, []), os.environ | environ)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""On a disk that is really full nothing is half-written, the page says so, and room is enough."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select, text
+
+from portal.extensions import db
+from portal.models.assets import Asset
+from portal.models.deliveries import Delivery, Event
+from tests.faults.bursts import burst, has_received, look_again
+from tests.faults.conftest import new_house
+from tests.faults.ledger import assert_ledger, settled
+from tests.faults.visitor import Visitor
+from tests.receiver import Receiver
+
+DISK = Path("/mnt")
+
+
+@contextmanager
+def no_room_left() -> Iterator[None]:
+    """The disk is full meanwhile, to the last byte."""
+    look_again()
+    with db.engine.connect() as connection:  # or the log would go on where it has been before
+        connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
+    filler = DISK / "filler"
+    try:
+        with filler.open("wb", buffering=0) as file, suppress(OSError):
+            while True:
+                file.write(b"x" * 4096)
+        assert os.statvfs(DISK).f_bavail == 0
+        yield
+    finally:
+        filler.unlink()
+
+
+def counts() -> list[int]:
+    look_again()
+    tables = (Asset, Event, Delivery)
+    return [db.session.execute(select(func.count(each.id))).scalar_one() for each in tables]
+
+
+@pytest.mark.netns(disks={str(DISK): 8})
+def test_a_full_disk_loses_nothing_and_the_page_says_so(tmp_path: Path) -> None:
+    places = {"INSTANCE_DIR": str(DISK / "instance")}
+    with new_house(tmp_path, places) as house, house.app.app_context(), Receiver() as receiver:
+        visitor = Visitor(house)
+        draft = visitor.draft("Too much")
+        accepted = burst(receiver, 60, delay=0.3)
+        assert has_received(receiver)
+        with no_room_left():
+            before = counts()
+            answer = visitor.send(draft)
+            assert answer.status_code == 503
+            assert "This was not saved." in answer.text
+            time.sleep(1)
+            assert counts() == before
+        assert visitor.insist(draft)
+        visitor.close()
+        assert settled(20)
+        assert_ledger(receiver, accepted + 1)
+        db.session.remove()
+        db.engine.dispose()

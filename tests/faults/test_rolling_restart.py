@@ -1,0 +1,92 @@
+"""Every process is restarted, one after the other, while people save: no page fails, nothing is
+lost, and nothing comes twice."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import requests
+
+from tests.factories import make_webhook
+from tests.faults.house import BACKGROUND, SCHEDULER, VALKEY, WEB, WORKER, House
+from tests.faults.ledger import assert_ledger, given_up_on, settled
+from tests.faults.lengths import IS_FULL
+from tests.faults.visitor import Visitor
+from tests.jobs.processes import is_alive, until
+from tests.receiver import Receiver
+
+pytestmark = pytest.mark.parametrize(
+    "running_house", ["sqlite", "postgres"] if IS_FULL else ["postgres"], indirect=True
+)
+
+
+class Saver(threading.Thread):
+    """Adds one asset after the other, and notes what did not go as it should."""
+
+    def __init__(self, house: House, name: str) -> None:
+        super().__init__(daemon=True)
+        self._visitor, self._name = Visitor(house), name
+        self._home_time = threading.Event()
+        self.saved, self.failures = 0, list[str]()
+
+    def run(self) -> None:
+        while not self._home_time.wait(0.02):
+            try:
+                answer = self._visitor.send(self._visitor.draft(f"{self._name} {self.saved}"))
+                assert answer.status_code == 302, answer.text
+                self.saved += 1
+            except (AssertionError, requests.RequestException) as error:
+                self.failures.append(repr(error))
+
+    def go_home(self) -> None:
+        self._home_time.set()
+        self.join(timeout=30)
+        self._visitor.close()
+
+
+@contextmanager
+def people_at_work(house: House) -> Iterator[list[Saver]]:
+    savers = [Saver(house, name) for name in ("Ana", "Ben")]
+    for saver in savers:
+        saver.start()
+    try:
+        yield savers
+    finally:
+        for saver in savers:
+            saver.go_home()
+
+
+def restart(house: House, words: str) -> None:
+    """Ask the process to end; whoever started it starts it again."""
+    pid = house.kill(words, signal.SIGTERM)
+    assert until(lambda: not is_alive(pid) and house.is_whole(), 30), words
+
+
+def reload_web(house: House) -> None:
+    """As `systemctl reload`: new processes answer before the old ones end."""
+    master, *old = house.pids_of(WEB)
+    os.kill(master, signal.SIGHUP)
+    assert until(lambda: not any(map(is_alive, old)) and house.is_whole(), 40)
+
+
+def test_a_rolling_restart_of_everything_fails_no_page_and_repeats_nothing(
+    house: House, receiver: Receiver
+) -> None:
+    receiver.answer(delay=0.1)
+    make_webhook(receiver.url)
+    with people_at_work(house) as savers:
+        for words in (SCHEDULER, BACKGROUND, WORKER):
+            restart(house, words)
+        reload_web(house)
+        if house.settings.uses_embedded_valkey:
+            restart(house, VALKEY)
+        enough = [saver.saved + 3 for saver in savers]
+        assert until(lambda: all(s.saved >= n for s, n in zip(savers, enough, strict=True)), 20)
+    assert [failure for saver in savers for failure in saver.failures] == []
+    assert settled(30)
+    accepted = sum(saver.saved for saver in savers)
+    assert_ledger(receiver, accepted)
+    assert len(receiver.received) == accepted + given_up_on(receiver)
