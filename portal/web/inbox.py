@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response as Answer
 from portal.extensions import csrf
 from portal.services import inbox
 from portal.services.inbox import LARGEST, Inbox
+from portal.services.inbox_address import public_id_of
 from portal.services.unit import once_only
 from portal.services.webhook_tests import TestUnderWay, send_test
 from portal.web.access import PUBLIC, actor, owner, requires
@@ -67,6 +68,8 @@ def test() -> Answer:
 @requires(PUBLIC)
 def receive(token: str) -> Response:
     """Take a message, as any receiver would. Answers in plain text; nobody reads a page here."""
+    if public_id_of(token) is None:
+        return _plain(NOBODY, 404)  # whoever guesses is not even listened to
     request.max_content_length = LARGEST
     try:
         body = request.get_data(cache=False)

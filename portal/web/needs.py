@@ -2,19 +2,23 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from typing import Final
 
 from flask import request, url_for
 
+from portal.lib.clock import utcnow
+from portal.services import log, webhook_reads
 from portal.services.banners import Trouble, troubles
+from portal.services.log_filter import LogFilter
 from portal.services.notices import News
 from portal.services.overview import COUNTED_TO, Overview
 from portal.web import banners
 from portal.web.access import can
-from portal.web.wording import number
+from portal.web.webhook_words import state_sentence
+from portal.web.wording import number, plural
 
-MOST_WEBHOOKS: Final = 5
+MOST_WEBHOOKS: Final = 3
+LATEST: Final = 3  # deliveries of each, to find the reason among
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,17 @@ def webhooks_in_trouble(_now: Overview) -> Iterator[Need]:
     """Failing ones, and those that we turned off; not those that the page's banner names."""
     named = {each.mark for each in banners.shown()}
     others = [each for each in troubles() if each.mark not in named]
-    return (_trouble(each) for each in islice(others, MOST_WEBHOOKS))
+    yield from map(_trouble, others[:MOST_WEBHOOKS])
+    more = len(others) - MOST_WEBHOOKS
+    if more > 0:
+        yield Need(
+            f"{plural(more, 'more webhook needs', 'more webhooks need')} attention",
+            "Their pages say why, and what to do.",
+            "See all webhooks",
+            url_for("webhooks.index"),
+            "broadcast",
+            "danger",
+        )
 
 
 def failed_deliveries(now: Overview) -> Iterator[Need]:
@@ -85,12 +99,13 @@ def counted(value: int) -> str:
 
 
 def _trouble(trouble: Trouble) -> Need:
+    """In the words that stand first on the webhook's page."""
     is_off = trouble.news is News.OFF
+    webhook = webhook_reads.show(trouble.webhook)
+    latest = log.latest(LogFilter(webhook=trouble.webhook), LATEST)
     return Need(
         f"{trouble.name} {'was turned off' if is_off else 'needs attention'}",
-        "Nothing arrives there any more. What happens meanwhile is held."
-        if is_off
-        else "Messages to it keep failing. They are kept and tried again.",
+        state_sentence(webhook, latest, utcnow()),
         "See why, and what to do",
         url_for("webhooks.show", public_id=trouble.webhook),
         "pause-circle" if is_off else "exclamation-triangle-fill",

@@ -53,6 +53,7 @@ def test_others_see_failing_webhooks_and_whom_to_ask(app: Flask, role: Role) -> 
     failing = {"failures_in_row": 6, "failing_since": utcnow() - timedelta(minutes=9)}
     hook = make_webhook(name="Helpdesk", **failing)
     make_webhook(name="Payroll", state="off", off_reason="gone", off_at=utcnow())
+    make_delivery(hook, status="retrying", reason="refused", tries=1)
     make_delivery(hook, status="held")
     page = visit(app, role).get("/")
     assert needs(page) == [
@@ -61,7 +62,17 @@ def test_others_see_failing_webhooks_and_whom_to_ask(app: Flask, role: Role) -> 
         "1 message is held",
     ]
     assert f"/settings/webhooks/{hook.public_id}" in page.links("See why, and what to do")
+    assert "The last 6 messages failed. receiver.example.com refused the connection." in page.main
     assert "Ask an administrator: turn its webhook on" in page.main
+
+
+def test_of_many_webhooks_in_trouble_the_rest_is_counted(app: Flask) -> None:
+    failing = {"failures_in_row": 6, "failing_since": utcnow() - timedelta(minutes=9)}
+    for number in range(5):
+        make_webhook(name=f"Helpdesk {number}", **failing)
+    found = needs(visit(app, Role.SUPPORT).get("/"))
+    assert found[3] == "2 more webhooks need attention"
+    assert len(found) == 4
 
 
 def test_an_administrator_reads_of_a_failing_webhook_once(app: Flask) -> None:
