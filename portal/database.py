@@ -153,8 +153,11 @@ def engine_options(url: str) -> dict[str, Any]:
 
 def impatient_engine(url: str) -> Engine:
     """An engine whose connections wait at most 100 ms for a lock: for the pump, whose sockets must
-    not wait for the database. One that stands still does not keep its own locks for long."""
-    engine = create_engine(url, **engine_options(url))
+    not wait for the database. One that stands still does not keep its own locks for long.
+
+    No connection is asked whether it is alive before its use: the pump tries again anyway.
+    """
+    engine = create_engine(url, **(engine_options(url) | {"pool_pre_ping": False}))
     prepare_engine(engine)
     event.listen(engine, "connect", _be_impatient)
     return engine

@@ -65,24 +65,30 @@ class Claim(NamedTuple):
 def claim(connection: Connection, places: int) -> list[Claim]:
     """Claim up to `places` deliveries. `connection` is in a writing transaction."""
     now, started_at = database_now(connection), utcnow()
-    candidates = find_wanted(connection, now)
-    if not candidates or places <= 0:
-        return []
-    webhooks = _lock(connection, [each.webhook_id for each in candidates])
-    wanted = candidates
-    if connection.dialect.name != "sqlite":
-        # Again, now that nobody else can claim for them or turn them off: cap, probe and order are
-        # exact by it. On SQLite nobody could from the first line on.
-        wanted = find_wanted(connection, now, among=webhooks)
+    wanted = find_wanted(connection, now)
     # In a new order each time: with fewer places than webhooks, none is always the last.
     random.shuffle(wanted)
+    webhooks: dict[int, AnyRow] = {}
     taken: Taken = []
     while wanted and len(taken) < places:
         room = places - len(taken)
+        # No more than it takes: another pump gets nothing of what is locked here.
         some = _as_many_as_fill(room, wanted)
         wanted = wanted[len(some) :]
-        taken += take(connection, some, room, now)
+        locked = _lock(connection, [each.webhook_id for each in some])
+        webhooks |= locked
+        taken += take(connection, _exactly(connection, some, locked, now), room, now)
     return _lease(connection, taken, webhooks, now, started_at) if taken else []
+
+
+def _exactly(
+    connection: Connection, some: Sequence[Wanted], locked: dict[int, AnyRow], now: datetime
+) -> Sequence[Wanted]:
+    """What they want now that nobody else can claim for them or turn them off: cap, probe and
+    order are exact by it. On SQLite nobody could from the first line on."""
+    if connection.dialect.name == "sqlite":
+        return some
+    return find_wanted(connection, now, among=locked) if locked else []
 
 
 def _as_many_as_fill(room: int, wanted: Sequence[Wanted]) -> Sequence[Wanted]:
