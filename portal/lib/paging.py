@@ -9,7 +9,7 @@ from typing import Any, Final, Generic, TypeVar
 
 PAGE_SIZE: Final = 50
 CURSOR_LIMIT: Final = 1000  # characters; longer than any we make
-_LARGEST_INT: Final = 2**63 - 1  # what a database column holds
+_LARGEST_INT: Final = 2**63 - 2  # what a database column holds, and the next one, too
 
 T = TypeVar("T")
 Key = tuple[int | str, ...]

@@ -16,6 +16,7 @@ from portal.services.listeners import count_listeners
 from portal.services.unit import once_only
 from portal.web.access import actor, owner, requires
 from portal.web.forms.actions import ActionForm, line_field
+from portal.web.forms.addressed import number_or_none
 from portal.web.forms.assets import AssetFilterForm
 from portal.web.forms.planning import ScheduleForm
 from portal.web.holding_actions import AllocateForm, CheckInForm, RevokeForm
@@ -98,8 +99,8 @@ def _asked() -> tuple[Action | None, list[int]]:
     action = next((each for each in PAGES if each == sent.get("action")), None)
     if "all" in request.args:  # as the list shows them now; the form then names each of them
         return action, bulk.matching_ids(AssetFilterForm(request.args).chosen())
-    ids = [int(each) for each in sent.getlist("ids") if each.isascii() and each.isdigit()]
-    return action, [each for each in ids if each < 2**31]
+    ids = map(number_or_none, sent.getlist("ids"))
+    return action, [each for each in ids if each is not None]
 
 
 def _filter() -> dict[str, Any]:

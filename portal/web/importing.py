@@ -17,6 +17,7 @@ from portal.services.import_rows import Verdict
 from portal.services.refusals import Refusal
 from portal.services.unit import once_only
 from portal.web.access import actor, owner, requires
+from portal.web.forms.addressed import number_or_none
 from portal.web.forms.base import PortalForm
 from portal.web.import_words import TAGS, chips, why_not_confirm
 from portal.web.submitting import refusals_in, status_of
@@ -77,7 +78,8 @@ def _checked(public_id: UUID, form: PortalForm) -> Answer | tuple[str, int]:
         return redirect(url("tasks.show", public_id=public_id))
     outcome = request.args.get("show")
     chosen = outcome if outcome in set(Verdict) else None
-    rows, after = importing.rows_page(task, chosen, request.args.get("after", 0, type=int))
+    begin = number_or_none(request.args.get("after")) or 0
+    rows, after = importing.rows_page(task, chosen, begin)
     page = render_template(
         "assets/import_check.html",
         task=task,

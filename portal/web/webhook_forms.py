@@ -15,6 +15,7 @@ from portal.services.webhook_tests import TestUnderWay, send_test
 from portal.services.webhook_values import SecretMode
 from portal.web.access import actor, local_path, owner, requires
 from portal.web.draft_forms import tested_form
+from portal.web.forms.addressed import number_or_none
 from portal.web.forms.webhooks import CONFIRMED, SAVE_AND_TEST, EditWebhookForm, WebhookForm
 from portal.web.stale import goes_on_editing, stale_page
 from portal.web.submitting import refusals_in, status_of
@@ -161,9 +162,9 @@ def _changes_rows(form: WebhookForm) -> bool:
         return True
     if "remove_headers" not in request.form:
         return False
-    place = request.form["remove_headers"]
-    if place.isascii() and place.isdigit() and int(place) < len(form.headers.entries):
-        del form.headers.entries[int(place)]
+    place = number_or_none(request.form["remove_headers"])
+    if place is not None and place < len(form.headers.entries):
+        del form.headers.entries[place]
     return True
 
 

@@ -86,6 +86,8 @@ def test_what_is_typed_over_in_the_address_leads_nowhere(app: Flask) -> None:
         assert page.path == "/assets"
         assert "Choose at least one asset in the list" in page.main
     assert pages.get("/assets/bulk?action=delete&ids=99999999999").path == "/assets"
+    far = {"action": "delete", "ids": "9" * 5000}
+    assert pages.get("/assets/bulk", query_string=far).path == "/assets"
 
 
 def test_support_chooses_nothing(app: Flask) -> None:

@@ -31,6 +31,7 @@ def test_a_person_imports_a_file(app: Flask) -> None:
     assert "not known and are left out: colour" in page.main
     assert [row[2] for row in page.rows()] == ["Change", "Add", "Cannot be imported"]
     assert len(pages.get(f"{look}?show=error").rows()) == 1
+    assert len(pages.get(f"{look}?show=error&after={2**63}").rows()) == 1
     progress = pages.submit(page.form(look), "Import 2 rows")
     assert progress.h1 == "Import assets"
     assert pages.submit(page.form(look), "Import 2 rows").path == progress.path

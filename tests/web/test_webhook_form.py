@@ -138,6 +138,14 @@ def test_rows_of_headers_are_added_and_removed_without_scripts(pages: Pages) -> 
     assert webhook_reads.header_values(the_webhook().public_id) == (("X-B", "secret b"),)
 
 
+@pytest.mark.parametrize("name", ["headers-\u00b2-name", f"headers-{'9' * 5000}-name"])
+def test_rows_that_no_page_has_are_not_there(pages: Pages, name: str) -> None:
+    form = pages.get(NEW).form(NEW)
+    page = pages.submit(form, **{name: "X-A", "remove_headers": "9" * 5000})
+    assert page.status == 200
+    assert "X-A" not in page.html
+
+
 def test_sending_the_form_twice_makes_one_webhook(pages: Pages) -> None:
     form = pages.get(NEW).form(NEW)
     values = {"name": "Sync", "url": URL, "events": ["asset.created"]}

@@ -8,6 +8,7 @@ from portal.web.wording import zone
 
 # What both databases and every time zone can hold.
 FIRST_DAY, LAST_DAY = date(1970, 1, 2), date(9998, 12, 31)
+LONGEST_NUMBER: Final = 9  # digits
 A_DAY: Final = timedelta(days=1)
 
 
@@ -17,6 +18,13 @@ def uuid_or_none(text: str | None) -> UUID | None:
         return UUID(text or "")
     except ValueError:
         return None
+
+
+def number_or_none(text: str | None) -> int | None:
+    """The number that the text is, if a column can hold it."""
+    if not text or not text.isascii() or not text.isdigit() or len(text) > LONGEST_NUMBER:
+        return None
+    return int(text)
 
 
 def day_or_none(text: str | None) -> date | None:

@@ -1,13 +1,16 @@
 """What every form of the portal has: tidy text, a `once` token, room for a refusal."""
 
-from typing import Any
+from typing import Any, Final
 from uuid import UUID, uuid4
 
 from flask_wtf import FlaskForm
+from werkzeug.datastructures import MultiDict
 from wtforms import Field, HiddenField, PasswordField, StringField
 from wtforms.fields.core import UnboundField
 
 from portal.services.refusals import Refusal
+
+LONGEST_NAME: Final = 100  # characters, of a field
 
 
 def tidy(text: Any) -> Any:
@@ -28,6 +31,10 @@ def as_uuid(text: str | None) -> UUID:
         return uuid4()
 
 
+def _is_name(name: str) -> bool:
+    return name.isascii() and len(name) <= LONGEST_NAME
+
+
 class PortalForm(FlaskForm):  # type: ignore[misc]  # flask-wtf publishes no types
     """A form whose fields are tidied, passwords apart, and to which a refusal can be added.
 
@@ -38,7 +45,15 @@ class PortalForm(FlaskForm):  # type: ignore[misc]  # flask-wtf publishes no typ
     once = HiddenField(default=lambda: str(uuid4()))
 
     class Meta(FlaskForm.Meta):  # type: ignore[misc]  # flask-wtf publishes no types
-        """How fields are made."""
+        """How fields are made, and what they are given."""
+
+        def wrap_formdata(self, form: Any, formdata: Any) -> Any:
+            """Leave out what no field of ours is called: rows are counted by their names, and
+            WTForms takes any digit of Unicode for a number."""
+            sent = super().wrap_formdata(form, formdata)
+            if sent is None or all(map(_is_name, sent)):
+                return sent
+            return MultiDict(pair for pair in sent.items(multi=True) if _is_name(pair[0]))
 
         def bind_field(
             self, form: Any, unbound_field: "UnboundField[Any]", options: dict[str, Any]
