@@ -86,16 +86,16 @@ def _subscribers(current: Session, event: str) -> Sequence[Row[int, str, bool]]:
 def _fan_out(current: Session, event: Event) -> None:
     """One delivery per subscriber: due at once, or held from the start while it is off."""
     subscribers = _subscribers(current, event.event)
-    _keep_order(current, [webhook_id for webhook_id, _, in_order in subscribers if in_order])
     if not subscribers:
         return
+    states = _locked_states(current, subscribers)
     rows = [
         {
             "public_id": public_id(),
             "webhook_id": webhook_id,
             "status": DeliveryStatus.WAITING if state == "active" else DeliveryStatus.HELD,
         }
-        for webhook_id, state, _ in subscribers
+        for webhook_id, state in states.items()
     ]
     values = {
         "rows": as_json(rows),
@@ -129,16 +129,23 @@ def _store_deliveries(dialect: str) -> Insert:
     return insert(table).from_select(list(values), rows, include_defaults=False)
 
 
-def _keep_order(current: Session, webhook_ids: list[int]) -> None:
-    """Lock the webhooks that want one message after the other, in the order of their ids.
+def _locked_states(current: Session, subscribers: Sequence[Row[int, str, bool]]) -> dict[int, str]:
+    """Each webhook's state by its id. It cannot change any more where that would do harm.
 
-    Whoever stores the next event for one waits here, so that ids are given in the order of the
-    commits: "oldest" means the same to everybody.
+    Whoever stores the next event for a webhook that wants one message after the other waits here,
+    so that ids are given in the order of the commits: "oldest" means the same to everybody. And
+    nobody turns on a webhook while something is stored as held for it, which would stay behind.
     """
-    if webhook_ids:
-        current.execute(
-            select(Webhook.id)
-            .where(Webhook.id.in_(webhook_ids))
-            .order_by(Webhook.id)
-            .with_for_update(key_share=True)
-        )
+    states = {webhook_id: state for webhook_id, state, _ in subscribers}
+    in_order = [webhook_id for webhook_id, _, in_order in subscribers if in_order]
+    off = {webhook_id for webhook_id, state in states.items() if state == WebhookState.OFF}
+    for ids, is_shared in ((in_order, False), (sorted(off.difference(in_order)), True)):
+        if ids:
+            found = (
+                select(Webhook.id, Webhook.state)
+                .where(Webhook.id.in_(ids))
+                .order_by(Webhook.id)
+                .with_for_update(read=is_shared, key_share=not is_shared)
+            )
+            states |= {row.id: row.state for row in current.execute(found)}
+    return states

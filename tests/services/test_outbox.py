@@ -1,16 +1,20 @@
 """An event and its deliveries are stored together, or not at all; then the bell rings once."""
 
 import json
+import threading
 
 import pytest
+from flask import Flask
 from sqlalchemy import func, select
 
 from portal import queue
 from portal.delivery.event_names import EventName
 from portal.extensions import db
 from portal.models.deliveries import Delivery, Event
+from portal.services import switching
+from portal.services.switching import HeldChoice
 from portal.services.unit import writing
-from tests.factories import make_webhook, publish
+from tests.factories import make_user, make_webhook, publish
 
 pytestmark = pytest.mark.usefixtures("app")
 
@@ -76,3 +80,47 @@ def test_an_event_that_nobody_asked_for_is_stored_and_rings_nobody() -> None:
     publish()
     assert queue.bell_count() == before
     assert deliveries() == []
+
+
+@pytest.mark.parametrize("in_order", [True, False])
+def test_nothing_is_held_for_a_webhook_that_is_being_turned_on(app: Flask, in_order: bool) -> None:
+    """The event was seen to be for one that is off; when it is stored, that is no longer so."""
+    off = make_webhook(state="off", in_order=in_order)
+    publish()
+    actor, ended = make_user().actor, threading.Event()
+
+    def publish_meanwhile() -> None:
+        with app.app_context():
+            publish()
+            db.session.remove()
+            ended.set()
+
+    other = threading.Thread(target=publish_meanwhile)
+    with writing():
+        switching.turn_on(actor, off.public_id, HeldChoice.SEND)
+        other.start()
+        assert not ended.wait(0.5)
+    other.join(10)
+    assert ended.is_set()
+    assert [each.status for each in deliveries()] == ["waiting", "waiting"]
+
+
+@pytest.mark.parametrize("in_order", [True, False])
+def test_a_webhook_is_turned_on_after_what_is_being_held_for_it(app: Flask, in_order: bool) -> None:
+    off = make_webhook(state="off", in_order=in_order)
+    actor, ended = make_user().actor, threading.Event()
+
+    def turn_on_meanwhile() -> None:
+        with app.app_context():
+            switching.turn_on(actor, off.public_id, HeldChoice.SEND)
+            db.session.remove()
+            ended.set()
+
+    other = threading.Thread(target=turn_on_meanwhile)
+    with writing():
+        publish()
+        other.start()
+        assert not ended.wait(0.5)
+    other.join(10)
+    assert ended.is_set()
+    assert [each.status for each in deliveries()] == ["waiting"]
