@@ -13,6 +13,12 @@ from portal.services.refusals import Refusal
 
 log = logging.getLogger(__name__)
 
+OPEN_TOO_LONG = "This page was open for too long. Go back, reload it, and send it again."
+FROM_ELSEWHERE = (
+    "This did not come from a page at the address that the portal was asked for. Go back, reload "
+    "the page, and send it again. If that does not help, tell your administrator: the reverse "
+    "proxy has to pass on the header Host, with its port."
+)
 PAGES = {400, 403, 404, 405, 409, 413, 429, 500, 503}
 
 
@@ -52,8 +58,10 @@ def _allow(error: HTTPException) -> dict[str, str]:
     return {"Allow": ", ".join(sorted(methods))} if methods else {}
 
 
-def _csrf(_error: CSRFError) -> tuple[str, int]:
-    return _page(400, "This page was open for too long. Go back, reload it, and send it again.")
+def _csrf(error: CSRFError) -> tuple[str, int]:
+    # Flask-WTF has no other mark for a form that was sent from another address over https.
+    is_foreign = "referrer" in str(error.description)
+    return _page(400, FROM_ELSEWHERE if is_foreign else OPEN_TOO_LONG)
 
 
 def _refusal(error: Refusal) -> tuple[str, int]:

@@ -145,6 +145,17 @@ def test_it_refuses_a_post_without_token(client: FlaskClient) -> None:
     assert client.post("/deliveries/1/retry").status_code == 400
 
 
+def test_a_proxy_that_hides_the_port_is_told_apart_from_an_old_page(pages: Pages) -> None:
+    there: dict[str, object] = {"base_url": "https://portal.example"}
+    pages.get("/deliveries/1", **there)
+    referer = {"Referer": "https://portal.example:8443/deliveries/1"}
+    page = pages.post("/deliveries/1/retry", headers=referer, **there)
+    assert page.status == 400
+    assert "the reverse proxy has to pass on the header Host" in page.main
+    page = pages.post("/deliveries/1/retry", {"csrf_token": "old"}, **there)
+    assert "This page was open for too long" in page.main
+
+
 def test_it_posts_with_one_button(pages: Pages) -> None:
     pages.get("/deliveries/1")
     assert "Retry queued." in pages.post("/deliveries/1/retry").main
