@@ -133,9 +133,11 @@ def sentence_of(delivery: DeliveryDetail) -> str:
 
 
 def explanation_of(delivery: DeliveryDetail) -> Explanation | None:
-    """Why the last attempt failed; None when none has, or when it arrived."""
+    """Why the last attempt failed, or why there was none; None when all is well."""
     last = delivery.last_attempt
-    if last is None or last.is_delivered:
+    if last is None:
+        return explain(Reason(delivery.reason), host="") if delivery.reason else None
+    if last.is_delivered:
         return None
     reason = Reason(last.reason) if last.reason else Reason.INTERRUPTED
     total = last.phases.get("total")

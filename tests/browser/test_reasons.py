@@ -56,7 +56,7 @@ WORDS = {
     Reason.SERVER: (f"{HOST} had a problem of its own.", "Nothing is wrong here. Tell its owner"),
     Reason.UNAVAILABLE: (f"{HOST} is down or restarting.", "Nothing is wrong here. Tell its owner"),
     Reason.INTERRUPTED: ("We were stopped in the middle", "we send it again, and its id stays"),
-    Reason.WEBHOOK_OFF: ("kept 30 days while off", "Nothing more is sent by itself."),
+    Reason.WEBHOOK_OFF: ("kept 30 days while off", "Turn it on when the messages"),
     Reason.INTERNAL: ("There was a problem in this portal.", "Tell your administrator, reference"),
 }
 
