@@ -16,7 +16,14 @@ from portal.models.batches import BatchRow, RowOutcome
 from portal.models.deliveries import Delivery, DeliveryStatus, Priority, has_no_live_lease
 from portal.models.tasks import Task
 from portal.models.webhooks import Webhook, WebhookState
-from portal.services.batch_rows import NOT_KEPT, halted, left_by_webhook, set_rows, trust
+from portal.services.batch_rows import (
+    NOT_KEPT,
+    halted,
+    left_by_webhook,
+    set_rows,
+    settle,
+    trust,
+)
 from portal.services.log_filter import shown_status
 from portal.services.retrying import Standing, why_not_retry
 from portal.services.unit import database_time, ring
@@ -58,6 +65,7 @@ def _limit(task: Task, webhook: AnyRow, share: int) -> int:
 
 def take_back_all(current: Session, task: Task) -> None:
     """Stop: what nobody is sending yet gets its earlier status back, and is not sent."""
+    settle(current, task)
     left = left_by_webhook(current, task.id)
     _lock_webhooks(current, [each.webhook_id for each in left])
     for each in left:

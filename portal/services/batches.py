@@ -26,6 +26,8 @@ from portal.services.unit import database_time, writing
 NAME: Final = "bulk_retry"
 PERMISSION: Final = "deliveries.retry"
 LOOK_AGAIN: Final = timedelta(seconds=0.5)
+# In the cursor once somebody pressed Stop: only what is on its way is still waited for.
+STOPPING: Final = "stopping"
 
 
 def start(actor: Actor, choice: Choice) -> UUID:
@@ -44,10 +46,16 @@ def start(actor: Actor, choice: Choice) -> UUID:
 
 
 def stop(actor: Actor, public_id: UUID) -> None:
-    """End it: what is not being sent yet gets its earlier status back. Raises `Refusal`."""
+    """End it: what is not being sent yet gets its earlier status back. Raises `Refusal`.
+
+    What is being sent at this moment is waited for, so that the report says how it ended.
+    """
     with writing() as current:
         require(current, actor, "deliveries.stop")
+        if is_stopping(find(public_id)):
+            raise Refusal("This is stopped already. What is being sent now is waited for.")
         tasks.stop(actor, public_id, KIND)
+        _see_off(current, find(public_id))
         _record(current, actor, find(public_id), "batch.stopped", {})
 
 
@@ -56,7 +64,7 @@ def go_on(actor: Actor, public_id: UUID) -> None:
     with writing() as current:
         require(current, actor, PERMISSION)
         task = tasks.locked(current, public_id)
-        if task.state in tasks.ENDED:
+        if task.state in tasks.ENDED or is_stopping(task):
             raise Refusal("This has ended already. Start a new one for what is left.")
         task.cursor = {**task.cursor, "failures": {}}
         task.state, task.due_at = TaskState.RUNNING, database_time(current)
@@ -78,13 +86,44 @@ def step(current: Session, task: Task) -> Step:
         require(current, tasks.actor_of(task), PERMISSION)
     except NotAllowed:
         # Whoever started it may no longer do so.
-        batch_handing.take_back_all(current, task)
-        task.stopped_by, task.finished_at = "The portal", utcnow()
-        return Step(TaskState.STOPPED)
+        return _stop_by_itself(current, task)
+    if is_stopping(task):
+        return _wait_for_the_last(current, task)
     if not task.cursor.get("collected"):
         _collect(current, task)
         return tasks.MORE
     return _work(current, task)
+
+
+def is_stopping(task: Task) -> bool:
+    """Whether somebody pressed Stop, and something is still being sent."""
+    return bool(task.cursor.get(STOPPING)) and task.state not in tasks.ENDED
+
+
+def _stop_by_itself(current: Session, task: Task) -> Step:
+    if not is_stopping(task):
+        batch_handing.take_back_all(current, task)
+        task.stopped_by = "The portal"
+        task.cursor = {**task.cursor, STOPPING: True}
+    return _wait_for_the_last(current, task)
+
+
+def _see_off(current: Session, task: Task) -> None:
+    """Of a batch that was just stopped: let it live until what is on its way has ended."""
+    if not batch_rows.left_by_webhook(current, task.id):
+        return
+    task.cursor = {**task.cursor, STOPPING: True}
+    task.state, task.finished_at = TaskState.RUNNING, None
+    task.due_at = database_time(current)
+    task_bell.ring_after_commit(current)
+
+
+def _wait_for_the_last(current: Session, task: Task) -> Step:
+    batch_rows.settle(current, task)
+    if batch_rows.left_by_webhook(current, task.id):
+        return tasks.later(LOOK_AGAIN)
+    task.finished_at = utcnow()
+    return Step(TaskState.STOPPED)
 
 
 def _work(current: Session, task: Task) -> Step:

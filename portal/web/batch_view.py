@@ -7,7 +7,7 @@ from typing import Final
 from portal.delivery.reasons import Reason, title
 from portal.models.batches import RowOutcome
 from portal.models.tasks import Task, TaskState
-from portal.services import batch_reads
+from portal.services import batch_reads, batches
 from portal.services.batch_choice import Count, Skip
 from portal.services.batch_reads import ReportRow, Trouble
 from portal.web import task_view
@@ -65,6 +65,11 @@ class BatchPage:
     def announcement(self) -> str:
         """What is read out: only how it ends, not each row."""
         return "" if self.base.is_live else f"{self.sentence} {self.details}".strip()
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it was stopped and only waits for what is being sent."""
+        return batches.is_stopping(self.base.task)
 
     @property
     def is_halted(self) -> bool:
@@ -135,6 +140,9 @@ def _sentence(task: Task, base: TaskPage) -> str:
         return f"{task.stopped_by} stopped this after {so_far}. What was not sent is as before."
     if task.state == TaskState.FAILED:
         return base.sentence
+    if batches.is_stopping(task):
+        sent = "What is being sent now is waited for; the rest is as before."
+        return f"{task.stopped_by} stopped this after {so_far}. {sent}"
     if not task.cursor.get("collected"):
         return f"Looking for what is to be sent: {number(task.total)} so far."
     if task.state == TaskState.DONE:

@@ -15,7 +15,14 @@ from portal.models.people import User
 from portal.models.records import AuditEntry
 from portal.models.tasks import Task, TaskState
 from portal.models.webhooks import Webhook
-from portal.services import batch_choice, batch_handing, batches, retrying, switching
+from portal.services import (
+    batch_choice,
+    batch_handing,
+    batch_reads,
+    batches,
+    retrying,
+    switching,
+)
 from portal.services.batch_choice import Choice, Skip
 from portal.services.log_filter import LogFilter, StatusFilter
 from portal.services.permissions import Actor
@@ -172,8 +179,20 @@ def test_stop_gives_back_what_nobody_is_sending(
     batches.stop(ana, batch)
     assert [stored(each) for each in made[2:]] == before[2:]
     assert stored(made[1])["prior_status"] == "failed"
-    assert fresh(batch).state == TaskState.STOPPED
+    assert batches.is_stopping(fresh(batch))
+    with pytest.raises(Refusal, match="stopped already"):
+        batches.stop(ana, batch)
+    with pytest.raises(Refusal, match="ended already"):
+        batches.go_on(ana, batch)
     work()
+    assert (fresh(batch).state, fresh(batch).counts) == (TaskState.RUNNING, {"delivered": 1})
+    finish(made[1], "failed")
+    work()
+    assert fresh(batch).state == TaskState.STOPPED
+    assert fresh(batch).counts == {"delivered": 1, "failed": 1}
+    assert fresh(batch).finished_at
+    outcomes = [row.outcome for row in batch_reads.every(fresh(batch))]
+    assert outcomes == ["delivered", "failed", "unsent", "unsent", "unsent"]
     assert [stored(each) for each in made[2:]] == before[2:]
     with pytest.raises(Refusal, match="ended already"):
         batches.stop(ana, batch)
