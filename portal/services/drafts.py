@@ -66,7 +66,7 @@ def send_test(
         require(current, actor, "webhooks.edit")
         edited = find_webhook(current, edits) if edits else None
         refuse_taken_name(current, values.name, edited.id if edited else None)
-        draft = lock_draft(current, actor, draft_id) or _make(current, actor, draft_id, values)
+        draft = _find_or_make(current, actor, draft_id, values)
         _fill(draft, edited, values, actor)
         draft.draft_form = _form(values, chosen, version)
         return _send(current, draft, chosen, actor)
@@ -102,12 +102,17 @@ def find(actor: Actor, draft_id: UUID) -> Draft:
     )
 
 
-def _make(current: Session, actor: Actor, draft_id: UUID, values: WebhookValues) -> Webhook:
+def _find_or_make(current: Session, actor: Actor, draft_id: UUID, values: WebhookValues) -> Webhook:
+    """The form's draft, locked; made by whoever is first, also when the button is pressed twice."""
+
     def look() -> None:
-        if current.scalar(select(exists().where(Webhook.public_id == draft_id))):
+        is_taken = exists().where(Webhook.public_id == draft_id)
+        if current.scalar(select(is_taken)) and not lock_draft(current, actor, draft_id):
             raise Refusal("This form cannot be tested any more. Open it again.")
 
     def store() -> Webhook:
+        if found := lock_draft(current, actor, draft_id):
+            return found
         draft = Webhook(public_id=draft_id, name=values.name, state=WebhookState.DRAFT)
         draft.owner_id = actor.user_id
         current.add(draft)

@@ -123,9 +123,11 @@ def count(status: StatusFilter, webhook: UUID | None = None) -> int:
     is_it = Delivery.status == (
         DeliveryStatus.FAILED if status is StatusFilter.ATTENTION else DeliveryStatus(status)
     )
-    wanted = [is_it, Delivery.webhook_id.not_in(draft_ids(current))]
+    wanted = [is_it]
     if status is StatusFilter.ATTENTION:
         wanted.append(Delivery.priority != Priority.TEST)
+    elif drafts := draft_ids(current):
+        wanted.append(Delivery.webhook_id.not_in(drafts))
     if webhook is not None:
         one = select(Webhook.id).where(Webhook.public_id == webhook)
         wanted.append(Delivery.webhook_id == one.scalar_subquery())

@@ -3,10 +3,12 @@
 import json
 from collections.abc import Iterator
 from datetime import timedelta
+from threading import Barrier, Thread
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from flask import Flask
 from sqlalchemy import func, select, update
 
 from jobs.deliver import deliver_due
@@ -29,7 +31,7 @@ from portal.services import (
     webhook_secrets,
     webhooks,
 )
-from portal.services.log_filter import LogFilter
+from portal.services.log_filter import LogFilter, StatusFilter
 from portal.services.refusals import NotAllowed, NotFound, Refusal, Stale
 from portal.services.unit import session, writing
 from portal.services.webhook_values import SecretMode, WebhookValues
@@ -123,6 +125,23 @@ def test_a_second_press_sends_nothing_more_and_loses_nothing_typed(ana: Person) 
     assert not drafts.send_again(ana.actor, form)
 
 
+def test_two_presses_at_once_make_one_draft_and_one_test(app: Flask, ana: Person) -> None:
+    form, barrier, sent = uuid4(), Barrier(2), []
+
+    def press() -> None:
+        with app.app_context():
+            barrier.wait(10)
+            sent.append(drafts.send_test(ana.actor, form, values(), CREATED))
+
+    threads = [Thread(target=press) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert sorted(sent) == [False, True]
+    assert (count(Webhook), count(Delivery)) == (1, 1)
+
+
 def test_an_edit_is_tested_with_the_secret_and_headers_that_are_stored(
     ana: Person, receiver: Receiver
 ) -> None:
@@ -209,6 +228,7 @@ def test_a_stale_edit_keeps_the_draft(ana: Person) -> None:
 def test_its_deliveries_are_seen_on_the_test_page_alone(ana: Person, receiver: Receiver) -> None:
     form = uuid4()
     drafts.send_test(ana.actor, form, values(receiver.url), CREATED)
+    assert log.count(StatusFilter.WAITING) == 0
     deliver_due()
     (made,) = draft_of(ana, form).tests
     for wanted in (LogFilter(), LogFilter(webhook=form), LogFilter(delivery=made)):

@@ -1,7 +1,7 @@
 """The page of one delivery: what it says in each state, and what it never lets through."""
 
 import shlex
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask import Flask
@@ -174,6 +174,26 @@ def test_one_that_waits_for_a_receiver_in_trouble_says_until_when(support: Pages
     assert "taking longer than usual" not in page.main
 
 
+def test_a_test_over_https_says_how_long_the_certificate_is_good(support: Pages) -> None:
+    made = make_delivery(status="delivered", priority=Priority.TEST, code=200)
+    make_attempt(
+        made,
+        kind="test",
+        outcome="delivered",
+        code=200,
+        phases=PHASES,
+        peer="203.0.113.9:443",
+        certificate_ends_at=datetime(2031, 3, 9, 12, tzinfo=UTC),
+    )
+    page = support.get(f"/deliveries/{made}")
+    for words in (
+        "Connected after 11 msTo 203.0.113.9:443",
+        "Certificate good until 9 Mar 2031 after 40 ms",
+        "Answered 200 in 143 ms",
+    ):
+        assert words in page.main
+
+
 @pytest.mark.parametrize("trouble", ["order", "pause"])
 def test_a_test_waits_for_nobody(support: Pages, trouble: str) -> None:
     later = utcnow() + timedelta(minutes=4)
@@ -219,6 +239,7 @@ def test_a_test_is_shown_step_by_step_and_can_be_made_again(support: Pages) -> N
     page = support.submit(again)
     assert page.h1 == "Test: Asset created"
     assert page.path != f"/deliveries/{made}"
+    assert "Sample data, to Receiver " in page.main
     manager = visit(support.client.application, "manager").get(f"/deliveries/{made}")
     assert "Test again" not in manager.main
 
