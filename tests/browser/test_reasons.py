@@ -74,7 +74,9 @@ def made(app: Flask, tmp_path: Path) -> Iterator[provoking.Made]:
             deliver_due()
         put_equipment_away(app)
         provoking.rest(found)
-        yield found | provoking.held_too_long() | provoking.interrupted()
+        stopped = provoking.interrupted()
+        provoking.rest(found)
+        yield found | stopped | provoking.held_too_long()
     finally:
         app.extensions["settings"] = before
 
