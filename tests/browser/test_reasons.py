@@ -81,11 +81,15 @@ def made(app: Flask, tmp_path: Path) -> Iterator[provoking.Made]:
         app.extensions["settings"] = before
 
 
-def test_each_is_explained_in_plain_words(page: Page, app: Flask, made: provoking.Made) -> None:
+def test_each_is_explained_in_plain_words(
+    plain_page: Page, app: Flask, made: provoking.Made
+) -> None:
     assert set(made) == set(WORDS) == set(Reason)
     ended = {reason: stored(each)["reason"] for reason, each in made.items()}
     assert ended == {reason: str(reason) for reason in Reason} | {Reason.INTERRUPTED: None}
     PICTURES.mkdir(parents=True, exist_ok=True)
+    page = plain_page  # without scripts: nothing moves, and thirty pages come quickly
+    page.set_viewport_size({"width": 1280, "height": 900})
     with served(app) as portal:
         sign_in(page, app, portal, "support")
         for number, (reason, words) in enumerate(WORDS.items(), 1):
