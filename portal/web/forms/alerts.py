@@ -10,6 +10,7 @@ from wtforms.widgets import TimeInput
 
 from portal.services.alert_rules import AlertRules
 from portal.services.alert_settings import MOST_DAYS, Stored
+from portal.web.forms.addressed import number_or_none
 from portal.web.forms.base import PortalForm
 from portal.web.forms.typed import TypedField, row_id
 
@@ -26,9 +27,10 @@ COLUMNS: Final = (
 
 def _reads(least: int) -> Callable[[str], int]:
     def read(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and least <= int(text[:9]) <= MOST_DAYS):
+        days = number_or_none(text)
+        if days is None or not least <= days <= MOST_DAYS:
             raise ValueError(f"in digits, from {least} to {MOST_DAYS}")
-        return int(text[:9])
+        return days
 
     return read
 

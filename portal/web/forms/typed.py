@@ -31,15 +31,16 @@ class TypedField(Field):
         self.called = called or label.lower()
 
     def process_formdata(self, valuelist: list[Any]) -> None:
-        """Read what was sent."""
+        """Read what was sent. A line of spaces is as good as an empty one, for validators too."""
         text = tidy(valuelist[0]) if valuelist else ""
+        self.raw_data = [text] if valuelist else []
         self.data = None
         if text:
             self.data = self._read(text)
 
     def _value(self) -> str:
         if self.raw_data:
-            return str(tidy(self.raw_data[0]))
+            return str(self.raw_data[0])
         return "" if self.data is None else str(self.data)
 
     def _read(self, text: str) -> Any:
