@@ -10,13 +10,12 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from portal.models.deliveries import Delivery, DeliveryStatus
-from portal.models.webhooks import Webhook
-from portal.services import audit
+from portal.models.webhooks import WebhookState
 from portal.services.permissions import Actor, require
 from portal.services.refusals import Refusal
-from portal.services.switching import HeldChoice, set_on, settle_held
+from portal.services.switching import HeldChoice, record_decided, set_on, settle_held
 from portal.services.unit import session, writing
-from portal.services.webhook_rows import find_webhook, lock_webhook, target_of
+from portal.services.webhook_rows import find_webhook, lock_webhook
 
 CHUNK: Final = 500
 NEWER: Final = (
@@ -66,6 +65,7 @@ def decide(actor: Actor, public_id: UUID, choice: Choice) -> Decided:
         webhook = lock_webhook(current, public_id)
         if _newest(current, webhook.id) > choice.up_to:
             raise Refusal(NEWER)
+        was_off = webhook.state == WebhookState.OFF
         set_on(webhook)
         sent = sum(
             settle_held(current, webhook.id, HeldChoice.SEND, actor, Delivery.public_id.in_(some))
@@ -74,7 +74,8 @@ def decide(actor: Actor, public_id: UUID, choice: Choice) -> Decided:
         discarded = 0
         if choice.rest is Rest.DISCARD:
             discarded = settle_held(current, webhook.id, HeldChoice.DISCARD, actor)
-        _record(current, actor, webhook, sent, discarded)
+        counts = {HeldChoice.SEND: sent, HeldChoice.DISCARD: discarded}
+        record_decided(current, actor, webhook, was_off, counts)
         return Decided(webhook.name, sent, discarded)
 
 
@@ -86,12 +87,3 @@ def _chunks(ids: Collection[UUID]) -> Iterator[list[UUID]]:
 def _newest(current: Session, webhook_id: int) -> int:
     held = (Delivery.webhook_id == webhook_id, Delivery.status == DeliveryStatus.HELD)
     return current.execute(select(func.max(Delivery.id)).where(*held)).scalar_one() or 0
-
-
-def _record(current: Session, actor: Actor, webhook: Webhook, sent: int, discarded: int) -> None:
-    counts = {"deliveries_send": sent, "deliveries_discard": discarded}
-    changes = {
-        "status": {"from": "Off", "to": "Active"},
-        **{name: {"from": None, "to": count} for name, count in counts.items() if count},
-    }
-    audit.record(current, actor, "webhook.turned_on", target=target_of(webhook), changes=changes)

@@ -4,6 +4,7 @@ The webhook's row is locked before its deliveries, as everywhere. Rows that are 
 their recorder reads the webhook again. Tests are left alone: they work while a webhook is off.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
@@ -47,7 +48,9 @@ def turn_off(actor: Actor, public_id: UUID) -> str:
         webhook = lock_webhook(current, public_id)
         if webhook.state == WebhookState.ACTIVE:
             set_off(current, webhook, OffReason.PERSON)
-            _record(current, actor, webhook, "webhook.turned_off", "Active", "Off")
+            changes = {"status": {"from": "Active", "to": "Off"}}
+            target = target_of(webhook)
+            audit.record(current, actor, "webhook.turned_off", target=target, changes=changes)
         return webhook.name
 
 
@@ -71,10 +74,27 @@ def turn_on(actor: Actor, public_id: UUID, held: HeldChoice | None = None) -> st
         was_off = webhook.state == WebhookState.OFF
         set_on(webhook)
         count = settle_held(current, webhook.id, held, actor) if held else 0
-        if was_off or count:
-            more = {f"deliveries_{held}": count} if count else {}
-            _record(current, actor, webhook, "webhook.turned_on", "Off", "Active", **more)
+        record_decided(current, actor, webhook, was_off, {held: count} if held else {})
         return webhook.name
+
+
+def record_decided(
+    current: Session,
+    actor: Actor,
+    webhook: Webhook,
+    was_off: bool,
+    counts: Mapping[HeldChoice, int],
+) -> None:
+    """Say in the audit trail that it was turned on, and what became of what was held. One that
+    was on already, pressed twice, says only the latter, or nothing."""
+    changes: dict[str, Any] = {
+        f"deliveries_{held}": {"from": None, "to": n} for held, n in counts.items() if n
+    }
+    if was_off:
+        changes = {"status": {"from": "Off", "to": "Active"}, **changes}
+    if changes:
+        action = "webhook.turned_on" if was_off else "webhook.decided_about_held"
+        audit.record(current, actor, action, target=target_of(webhook), changes=changes)
 
 
 def set_on(webhook: Webhook) -> None:
@@ -212,11 +232,3 @@ def _deleted_by(
 
 def _plain(connection: Session | Connection) -> Connection:
     return connection.connection() if isinstance(connection, Session) else connection
-
-
-def _record(
-    current: Session, actor: Actor, webhook: Webhook, action: str, old: str, new: str, **more: int
-) -> None:
-    changes: dict[str, Any] = {"status": {"from": old, "to": new}}
-    changes |= {name: {"from": None, "to": count} for name, count in more.items()}
-    audit.record(current, actor, action, target=target_of(webhook), changes=changes)

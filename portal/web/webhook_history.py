@@ -14,6 +14,7 @@ ACTIONS: Final = {
     "webhook.changed": "changed this webhook",
     "webhook.turned_on": "turned this webhook on",
     "webhook.turned_off": "turned this webhook off",
+    "webhook.decided_about_held": "decided about what was held",
     "webhook.secret_switched": "switched to the new secret key",
 }
 FIELDS: Final = {

@@ -75,6 +75,19 @@ def test_the_rest_is_discarded_when_that_is_chosen(pages: Pages) -> None:
     assert statuses() == ["waiting", "stopped", "stopped"]
 
 
+def test_pressed_twice_it_is_turned_on_once(pages: Pages) -> None:
+    hook = off_with(2)
+    page = pages.get(held_for(hook))
+    for _ in range(2):
+        decide(pages, page, send=[ids()[0]])
+    history = pages.get(f"/settings/webhooks/{hook.public_id}/history").main
+    assert history.count("turned this webhook on") == 1
+    decide(pages, pages.get(held_for(hook)), "Continue", rest="discard")
+    history = pages.get(f"/settings/webhooks/{hook.public_id}/history").main
+    assert history.count("turned this webhook on") == 1
+    assert "decided about what was held" in history
+
+
 def test_ticks_are_carried_from_page_to_page(pages: Pages) -> None:
     hook = off_with(52)
     every = ids()
