@@ -42,6 +42,12 @@ def test_it_is_linked_from_where_the_question_arises(app: Flask) -> None:
     assert [path for path in paths if not pages.get(path).links(WHY)] == []
 
 
+def test_it_is_one_step_away_from_every_page(app: Flask) -> None:
+    pages = visit(app, Role.SUPPORT)
+    for path in ("/", "/assets", "/account", "/nowhere"):
+        assert "/help/webhooks" in pages.get(path).links("Help"), path
+
+
 def test_the_glossary_has_the_words_of_the_pages(app: Flask) -> None:
     words = visit(app).get("/help/webhooks").root.find_all("dt")
     assert {"Event", "Webhook", "Delivery", "Attempt", "Held", "Secret key", "Signature"} <= {
