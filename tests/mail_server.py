@@ -11,18 +11,24 @@ class _Session(socketserver.StreamRequestHandler):
     """One conversation."""
 
     def handle(self) -> None:
-        """Say yes to everything; keep what comes between DATA and the dot."""
+        """Say yes to nearly everything; keep what comes between DATA and the dot."""
         self._say("220 ready")
         for line in self.rfile:
             verb = line[:4].upper()
             if verb == b"DATA":
                 self._say("354 go on")
                 self._keep()
+            elif verb == b"RCPT" and self._is_refused(line):
+                self._say("550 no such mailbox")
             elif verb == b"QUIT":
                 self._say("221 bye")
                 return
             else:
                 self._say("250 fine")
+
+    def _is_refused(self, line: bytes) -> bool:
+        refused: set[str] = self.server.refused  # type: ignore[attr-defined]  # ours, below
+        return any(each in line.decode() for each in refused)
 
     def _keep(self) -> None:
         lines = list(iter(self.rfile.readline, b".\r\n"))
@@ -35,7 +41,7 @@ class _Session(socketserver.StreamRequestHandler):
 
 
 class MailServer(socketserver.ThreadingTCPServer):
-    """Listens while the block runs. `messages`: everything that came."""
+    """Listens while the block runs. `messages`: everything that came. `refused`: addresses."""
 
     daemon_threads = True
     allow_reuse_address = True
@@ -43,6 +49,7 @@ class MailServer(socketserver.ThreadingTCPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Session)
         self.messages: list[EmailMessage] = []
+        self.refused: set[str] = set()
 
     @property
     def url(self) -> str:

@@ -5,7 +5,9 @@ from typing import Final
 
 LONGEST: Final = 254  # RFC 5321, 4.5.3.1.3, as corrected by erratum 1690
 # Only mail can tell whether an address is real: names inside a company's network count as well.
-SHAPE: Final = re.compile(r"[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+")
+# Signs that separate or quote addresses in a mail's head would make two of one.
+PART: Final = r"[^@\s\x00-\x1f\x7f,;:<>()\[\]\"\\]+"
+SHAPE: Final = re.compile(f"{PART}@{PART}")
 
 
 def tidy_email(text: str) -> str:

@@ -12,6 +12,12 @@ from portal.config import Settings
 TIMEOUT: Final = 10  # seconds for each step
 # What a server or the way to it may answer with; the message is still ours to send.
 MailError = (smtplib.SMTPException, OSError)
+# Of these, what is about one message or its addresses: the next one may be taken.
+MessageError = (
+    smtplib.SMTPRecipientsRefused,
+    smtplib.SMTPDataError,
+    smtplib.SMTPNotSupportedError,  # letters in an address that the server does not know
+)
 
 
 def send(settings: Settings, to: Sequence[str], subject: str, text: str) -> None:
@@ -46,7 +52,7 @@ def _secure(server: smtplib.SMTP, context: ssl.SSLContext, *, needs_tls: bool) -
         server.starttls(context=context)
         server.ehlo()
     elif needs_tls:
-        raise smtplib.SMTPNotSupportedError("The server offers no TLS for the password.")
+        raise smtplib.SMTPException("The server offers no TLS for the password.")
 
 
 def _own_address(settings: Settings) -> str:

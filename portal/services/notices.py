@@ -78,6 +78,8 @@ def send_due() -> int:
             mail.send(settings(), to, *_message(due))
         except mail.MailError as error:
             log.warning("A notice was not sent (%s); the next run tries again.", error)
+            if isinstance(error, mail.MessageError):
+                continue  # one dead mailbox keeps nobody else in the dark
             return sent
         _remember(due)
         sent += 1

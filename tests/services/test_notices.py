@@ -107,6 +107,17 @@ def test_a_name_cannot_add_headers(server: MailServer) -> None:
     assert "{link}" in subjects(server)[0]
 
 
+def test_a_dead_mailbox_keeps_nobody_else_in_the_dark(server: MailServer) -> None:
+    gone, here = make_user(email="gone@example.com"), make_user(email="ana@example.com")
+    failing(name="First", owner_id=gone.id)
+    failing(name="Second", owner_id=here.id)
+    server.refused.add("gone@example.com")
+    assert notices.send_due() == 1
+    assert subjects(server) == ["“Second” needs attention"]
+    server.refused.clear()
+    assert notices.send_due() == 1
+
+
 def test_a_mail_server_that_is_down_is_asked_again_later(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
