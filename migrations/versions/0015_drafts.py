@@ -16,6 +16,8 @@ REMOVE_DRAFTS = (
     "DELETE FROM attempts WHERE delivery_id IN (SELECT deliveries.id FROM deliveries"
     " JOIN webhooks ON webhooks.id = deliveries.webhook_id WHERE webhooks.state = 'draft')",
     "DELETE FROM deliveries WHERE webhook_id IN (SELECT id FROM webhooks WHERE state = 'draft')",
+    "DELETE FROM webhook_events WHERE webhook_id IN"
+    " (SELECT id FROM webhooks WHERE state = 'draft')",
     "DELETE FROM webhooks WHERE state = 'draft'",
 )
 

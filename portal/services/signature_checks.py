@@ -10,7 +10,7 @@ from portal.delivery.signature_check import Diagnosis, Message, diagnose
 from portal.lib.clock import utcnow
 from portal.models.webhooks import Webhook
 from portal.services import vault
-from portal.services.delivery_detail import AttemptDetail, find_delivery
+from portal.services.delivery_detail import AttemptDetail, DeliveryDetail
 from portal.services.refusals import Refusal
 from portal.services.unit import session
 from portal.services.webhook_secrets import old_secret
@@ -19,17 +19,16 @@ SIGNATURES: Final = ("x-asset-webhook-signature", "webhook-signature")
 STAMP: Final = "webhook-timestamp"
 
 
-def check_signature(public_id: UUID, pasted: str, received: str = "") -> Diagnosis:
+def check_signature(delivery: DeliveryDetail, pasted: str, received: str = "") -> Diagnosis:
     """Say which part of a pasted signature differs from ours.
 
-    `received`: the body that the receiver checked, if known. Raises `NotFound`, and `Refusal` when
-    the stored secret cannot be read.
+    `received`: the body that the receiver checked, if known. Raises `Refusal` when the stored
+    secret cannot be read.
     """
-    delivery = find_delivery(public_id)
     secret, following = _secrets(delivery.webhook_id)
     message = Message(
         body=delivery.body,
-        id=str(public_id),
+        id=str(delivery.public_id),
         stamps=tuple(_stamps(delivery.attempts)),
         sent=tuple(_sent(delivery.attempts)),
         secret=secret,

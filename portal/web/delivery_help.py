@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from flask import Blueprint, Response, render_template
+from flask import Blueprint, Response, render_template, url_for
 from wtforms import StringField, TextAreaField
 from wtforms.validators import InputRequired, Length
 
@@ -58,10 +58,17 @@ def as_file(page: DeliveryPage) -> Response:
 @requires("deliveries.read")
 def signature(public_id: UUID) -> tuple[str, int]:
     """Say which part of a pasted signature differs. Nothing is stored, nothing secret is shown."""
+    back = url_for("deliveries.show", public_id=public_id)
+    return signature_page(delivery_view.page_of(find_delivery(public_id)), back)
+
+
+def signature_page(page: DeliveryPage, back: str) -> tuple[str, int]:
+    """The form, and what came of it. `back`: where the delivery is shown."""
     form, found = SignatureForm(), None
-    page = delivery_view.page_of(find_delivery(public_id))
     if form.validate_on_submit():
         with refusals_in(form):
-            found = check_signature(public_id, typed(form.signature), typed(form.body))
-    html = render_template("deliveries/signature.html", form=form, page=page, found=found)
+            found = check_signature(page.delivery, typed(form.signature), typed(form.body))
+    html = render_template(
+        "deliveries/signature.html", form=form, page=page, found=found, back_url=back
+    )
     return html, status_of(form)

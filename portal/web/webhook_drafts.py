@@ -13,7 +13,7 @@ from portal.services.refusals import Refusal
 from portal.services.webhook_values import SecretMode
 from portal.web import delivery_view
 from portal.web.access import actor, requires
-from portal.web.delivery_help import as_file
+from portal.web.delivery_help import as_file, signature_page
 from portal.web.draft_forms import form_of
 from portal.web.forms.addressed import uuid_or_none
 from portal.web.forms.webhooks import EditWebhookForm, WebhookForm
@@ -77,6 +77,14 @@ def live(public_id: UUID) -> Response:
 def bundle(public_id: UUID) -> Response:
     """The newest test for the receiver's developer, without secrets."""
     return as_file(_page(drafts.find(actor(), public_id)))
+
+
+@blueprint.route(f"{WEBHOOK}/signature", methods=["GET", "POST"])
+@requires("webhooks.edit")
+def signature(public_id: UUID) -> Answer:
+    """Say which part of a signature of the newest test differs."""
+    back = url_for("webhook_drafts.show", public_id=public_id)
+    return signature_page(_page(drafts.find(actor(), public_id)), back)
 
 
 @blueprint.get(f"{WEBHOOK}/secret")

@@ -13,6 +13,7 @@ from portal.base import create_base_app
 from portal.config import load_settings
 from portal.extensions import db
 from tests.conftest import ENVIRONMENT
+from tests.deliveries import make_attempt, make_delivery
 from tests.factories import make_user, make_webhook, publish
 
 REGISTER = "0003"  # what stands before webhooks and the outbox
@@ -67,6 +68,18 @@ def test_down_and_up_again_gives_the_same_schema_and_keeps_what_was_below(blank:
     upgrade()
     assert people() == kept
     assert schema() == before
+
+
+def test_drafts_go_with_their_tests_where_nobody_could_tell_whose_they_are(blank: Flask) -> None:
+    upgrade()
+    make_attempt(make_delivery(make_webhook(state="draft")))
+    make_attempt(make_delivery())
+    db.session.remove()
+    downgrade(revision="0014")
+    with db.engine.connect() as connection:
+        for table in ("webhooks", "deliveries", "attempts", "attempt_bodies"):
+            assert connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one() == 1  # noqa: S608 - our own names
+    upgrade()
 
 
 def test_everything_can_be_taken_down(blank: Flask) -> None:

@@ -188,10 +188,22 @@ def test_it_goes_on_by_itself_until_the_test_has_ended(pages: Pages, receiver: R
     assert "Waiting for the sending service" in page.main
 
 
+def test_the_signature_of_a_test_can_be_checked(pages: Pages, receiver: Receiver) -> None:
+    receiver.answer(status=401)
+    page = fill(pages, receiver.url, **OWN)
+    deliver_due()
+    (message,) = receiver.wait_for(1)
+    pages.get(page.path)
+    form = pages.follow("Check a signature").form(f"{page.path}/signature")
+    right = message.header("X-Asset-Webhook-Signature") or ""
+    assert "exactly our signature" in pages.submit(form, signature=right).main
+    assert "Back" in pages.submit(form, signature="no signature").main
+
+
 def test_it_is_nobody_elses(app: Flask, pages: Pages) -> None:
     path = fill(pages, "https://erp.example.com/").path
     other, support = visit(app), visit(app, "support")
-    for action in ("", "/live", "/secret", "/help-bundle"):
+    for action in ("", "/live", "/secret", "/help-bundle", "/signature"):
         assert other.get(f"{path}{action}").status == 404
         assert support.get(f"{path}{action}").status == 403
     assert other.get(f"{NEW}?draft={path.rpartition('/')[2]}").status == 404
