@@ -29,6 +29,7 @@ from portal.settings_values import (
     networks,
     number,
     one_of,
+    token,
 )
 
 __all__ = ["ROOT", "Settings", "SettingsError", "load_settings", "valkey_socket"]
@@ -126,7 +127,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         currency=currency(environ, "CURRENCY", "EUR"),
         smtp_url=smtp_url(environ),
         inbox_origin=web_address(environ, "INBOX_ORIGIN", f"http://127.0.0.1:{port}"),
-        metrics_token=environ.get("METRICS_TOKEN", ""),
+        metrics_token=token(environ, "METRICS_TOKEN"),
         trusted_proxies=number(environ, "TRUSTED_PROXIES", 0, 0, 10),
         log_format=one_of(environ, "LOG_FORMAT", "lines" if local_trial else "json", LOG_FORMATS),
     )

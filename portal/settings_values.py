@@ -1,5 +1,6 @@
 """How one setting's text becomes a value, or a sentence that says what to change."""
 
+import re
 import ssl
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -87,6 +88,17 @@ def certificates(environ: Mapping[str, str], name: str) -> str:
     except OSError:  # not there, not readable, or nothing in it
         raise SettingsError(f"{name} must be a PEM file with certificates, not “{text}”.") from None
     return text and str(Path(text).resolve())
+
+
+def token(environ: Mapping[str, str], name: str) -> str:
+    """What a machine brings in a header as a bearer token (RFC 6750, 2.1); empty when none is set.
+
+    The sentence does not repeat it.
+    """
+    text = environ.get(name, "").strip()
+    if text and not re.fullmatch(r"[A-Za-z0-9._~+/-]+=*", text):
+        raise SettingsError(f"{name} must be letters, digits and the signs . _ ~ + / - alone.")
+    return text
 
 
 def folder(environ: Mapping[str, str], name: str, default: Path) -> Path:

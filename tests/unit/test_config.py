@@ -54,6 +54,7 @@ def test_everything_has_a_default_but_the_keys(tmp_path: Path) -> None:
         ("SMTP_URL", "mail.example.com", "SMTP_URL must be an address"),
         ("SMTP_URL", "smtp://u:hush/x@mail", "SMTP_URL must be an address"),
         ("SMTP_URL", "smtp://mail?from=us", "SMTP_URL must be an address"),
+        ("METRICS_TOKEN", "hush hüsh", "METRICS_TOKEN must be letters, digits"),
         ("WEBHOOK_CA_BUNDLE", "/nowhere/ca.pem", "WEBHOOK_CA_BUNDLE must be a PEM file"),
         ("WEBHOOK_CA_BUNDLE", __file__, "WEBHOOK_CA_BUNDLE must be a PEM file"),
     ],
@@ -98,8 +99,8 @@ def test_a_local_trial_reaches_this_machine_unless_the_networks_are_named(tmp_pa
 
 
 def test_no_key_shows_in_what_is_printed(tmp_path: Path) -> None:
-    settings = load(tmp_path, METRICS_TOKEN="a token", SMTP_URL="smtp://u:p@mail")
-    for secret in (settings.secret_key, settings.encryption_keys[0], "a token", "u:p"):
+    settings = load(tmp_path, METRICS_TOKEN="a-token", SMTP_URL="smtp://u:p@mail")
+    for secret in (settings.secret_key, settings.encryption_keys[0], "a-token", "u:p"):
         assert secret not in repr(settings)
 
 
