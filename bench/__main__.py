@@ -17,10 +17,22 @@ def main() -> None:
         sys.exit(f"There is no benchmark {', '.join(unknown)}. There are: {', '.join(NAMES)}.")
     print(HEAD)
     began = time.monotonic()
-    for name in wanted:
+    whole = [_measure(name) for name in wanted]
+    show(Line("All of this took", f"{time.monotonic() - began:.0f} s"))
+    sys.exit(0 if all(whole) else 1)
+
+
+def _measure(name: str) -> bool:
+    """Print the lines of one benchmark. One that fails leaves the others their turn."""
+    began = time.monotonic()
+    try:
         for line in importlib.import_module(f"bench.{name}").run():
             show(line)
-    show(Line("All of this took", f"{time.monotonic() - began:.0f} s"))
+    except AssertionError as error:
+        show(Line(f"{name} was not finished", "-", str(error).replace("\n", " ")))
+        return False
+    print(f"{name} took {time.monotonic() - began:.0f} s", file=sys.stderr)
+    return True
 
 
 if __name__ == "__main__":

@@ -2,21 +2,31 @@
 
 import time
 from collections import deque
+from typing import NamedTuple
 
 import pycurl
 
 
-def post_all(urls: list[str], body: bytes, headers: list[str], at_once: int) -> float:
-    """Post once to each of `urls`; seconds that it took."""
-    multi, waiting, idle = pycurl.CurlMulti(), deque(urls), [_handle() for _ in range(at_once)]
+class Post(NamedTuple):
+    """One request, as libcurl takes it."""
+
+    url: str
+    headers: list[str]
+    body: bytes
+
+
+def post_all(posts: list[Post], at_once: int) -> float:
+    """Send each of `posts`; seconds that it took."""
+    multi, waiting, idle = pycurl.CurlMulti(), deque(posts), [_handle() for _ in range(at_once)]
     flying = 0
     began = time.monotonic()
     while waiting or flying:
         while waiting and idle:
             handle = idle.pop()
-            handle.setopt(pycurl.URL, waiting.popleft())
-            handle.setopt(pycurl.HTTPHEADER, headers)
-            handle.setopt(pycurl.POSTFIELDS, body)
+            post = waiting.popleft()
+            handle.setopt(pycurl.URL, post.url)
+            handle.setopt(pycurl.HTTPHEADER, post.headers)
+            handle.setopt(pycurl.POSTFIELDS, post.body)
             multi.add_handle(handle)
             flying += 1
         multi.perform()

@@ -1,11 +1,14 @@
 """From the commit of an action to the request at the receiver: alone, after quiet, and among
 receivers that hang."""
 
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import sqlalchemy.event
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from bench.report import Line, milliseconds, p50_p99
 from bench.world import SECRET, World, settle, wait_until, world
@@ -15,8 +18,7 @@ from portal.models.deliveries import Delivery
 from tests.factories import make_webhook, publish
 
 ALONE = 120
-QUIET = 20.0
-AFTER_QUIET = 3
+QUIET = float(os.environ.get("BENCH_QUIET", "180"))
 RECEIVERS = 20
 HANGING = 2
 A_SECOND = 20
@@ -46,10 +48,9 @@ def _alone(here: World, url: str, log: Path) -> Iterator[Line]:
     stored = [_publish(EventName.CREATED, pause=0.1) for _ in range(ALONE)]
     times = _latencies(log, dict(stored[10:]))
     yield Line("Idle: commit → at the receiver, p50 / p99", p50_p99(times), f"{len(times)} events")
-    late = [_publish(EventName.CREATED, pause=QUIET) for _ in range(AFTER_QUIET)]
-    times = _latencies(log, dict(late[1:]))
-    worst = milliseconds(max(times))
-    yield Line(f"The first after {QUIET:.0f} s of quiet, worst", worst, f"of {len(times)}")
+    settle(QUIET)
+    times = _latencies(log, dict([_publish(EventName.CREATED, pause=0.1)]))
+    yield Line(f"The first after {QUIET:.0f} s of quiet", milliseconds(times[0]))
 
 
 def _among_hanging(here: World, url: str, log: Path) -> Iterator[Line]:
@@ -69,11 +70,19 @@ def _among_hanging(here: World, url: str, log: Path) -> Iterator[Line]:
 
 
 def _publish(event: EventName, pause: float) -> tuple[int, float]:
-    """(row id of the event, when its commit was done)."""
-    event_id = publish(event)
-    at = time.monotonic()
+    """(row id of the event, when its commit was done, before the bell was rung)."""
+    committed: list[float] = []
+
+    def note(_session: Session) -> None:
+        committed.append(time.monotonic())
+
+    sqlalchemy.event.listen(db.session, "after_commit", note, insert=True)
+    try:
+        event_id = publish(event)
+    finally:
+        sqlalchemy.event.remove(db.session, "after_commit", note)
     time.sleep(pause)
-    return event_id, at
+    return event_id, committed[0]
 
 
 def _latencies(log: Path, stored: dict[int, float]) -> list[float]:
@@ -93,5 +102,5 @@ def _latencies(log: Path, stored: dict[int, float]) -> list[float]:
         return len(arrived) == len(stored)
 
     wait_until(all_there, 10, "arrival of all")
-    # What arrives before the commit has returned to its caller has taken no time.
+    # A pump that happens to look may have sent it before we have seen our own commit return.
     return [max(0.0, arrived[event_id] - at) for event_id, at in stored.items()]

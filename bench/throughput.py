@@ -6,7 +6,7 @@ from redis import Redis
 from rq import Queue
 from sqlalchemy import select
 
-from bench.bare import post_all
+from bench.bare import Post, post_all
 from bench.plain import QUEUE, deliver
 from bench.report import Line
 from bench.world import (
@@ -20,11 +20,16 @@ from bench.world import (
     webhooks,
     world,
 )
+from portal.delivery.request_head import header_lines
 from portal.extensions import db
-from portal.models.deliveries import Delivery, Event
+from portal.models.deliveries import Delivery
+from portal.services import claiming
+from portal.services.outgoing import Composer
+from portal.services.unit import writing
 
 WEBHOOKS = 50
 EVENTS = 300
+AT_ONCE = 400  # as many as a worker has on the way: eight for each webhook
 PLAIN_JOBS = {"fork": 60, "simple": 400}
 
 
@@ -79,11 +84,14 @@ def _enqueue(here: World, jobs: int) -> None:
 
 
 def _bare() -> float:
+    """What the worker would send, composed beforehand, again and again."""
     with world("sqlite") as here:
         _, url = here.receiver()
-        webhooks(url, 1)
+        webhooks(url, WEBHOOKS)
         publish_at_once(1)
-        body = db.session.scalars(select(Event.body)).one()
-        headers = ["Content-Type: application/json", "X-Asset-Webhook-Signature: " + "0" * 64]
-        urls = [f"{url}/{number % WEBHOOKS}" for number in range(EVENTS * WEBHOOKS)]
-        return len(urls) / post_all(urls, body, headers, at_once=8 * WEBHOOKS)
+        with writing() as current:
+            claims = claiming.claim(current.connection(), WEBHOOKS)
+        composer = Composer(here.settings.version)
+        requests = [composer.compose(claim) for claim in claims]
+        posts = [Post(r.url, header_lines(dict(r.headers)), r.body) for r in requests]
+        return EVENTS * WEBHOOKS / post_all(posts * EVENTS, at_once=AT_ONCE)

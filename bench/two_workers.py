@@ -13,7 +13,7 @@ from bench.world import (
 )
 
 WEBHOOKS = 400
-EVENTS = 20
+EVENTS = 30
 
 
 def run() -> Iterator[Line]:

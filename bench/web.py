@@ -16,7 +16,7 @@ from tests.pages import Pages
 from tests.web.visitors import visit
 
 LISTENING = (0, 10, 1000)
-REQUESTS = 40
+REQUESTS = 80
 WARM = 5
 NAMES = count(1)
 
