@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from flask import url_for
 
-from portal.models.assets import Asset, AssetStatus
+from portal.models.assets import Asset
 from portal.models.planning import (
     OPEN_MAINTENANCES,
     OPEN_RESERVATIONS,
@@ -14,7 +14,8 @@ from portal.models.planning import (
     Reservation,
     ReservationState,
 )
-from portal.services.legality import Action, is_legal
+from portal.services.legality import Action
+from portal.services.obstacles import why_not
 from portal.services.planning_reads import is_at_risk
 from portal.web.access import can
 from portal.web.planning_words import AT_RISK, due_badge
@@ -23,10 +24,11 @@ from portal.web.status_words import Tag, maintenance_tag, reservation_tag
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A link to what can be done next."""
+    """A link to what can be done next; `why_not` says why it is off now, to follow "It"."""
 
     label: str
     url: str
+    why_not: str | None
 
 
 def reservation_tags(reservation: Reservation, asset: Asset) -> list[Tag]:
@@ -73,13 +75,13 @@ LABELS = {
 def _steps(
     actions: Sequence[Action], asset: Asset, concerned: Reservation | Maintenance
 ) -> Sequence[Step]:
-    deleted = asset.deleted_at is not None
-    status = AssetStatus(asset.status)
+    if not can("assets.edit") or asset.deleted_at is not None:
+        return []
     return [
         Step(
             LABELS[action],
             url_for(f"actions.{action}", asset_id=asset.id, subject=concerned.public_id),
+            why_not(action, asset.status, asset.kind),
         )
         for action in actions
-        if can("assets.edit") and is_legal(action, status, asset.kind, deleted=deleted)
     ]

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from flask import Flask
 
-from portal.services import maintaining, reserving
+from portal.services import holdings, maintaining, reserving
 from portal.services.permissions import SYSTEM
 from portal.services.told_times import today
 from tests.factories import make_asset, make_staff, make_webhook
@@ -153,7 +153,24 @@ def test_what_cannot_be_kept_is_marked(app: Flask) -> None:
     make_reservation(asset_id, make_staff(), approved=True)
     put_in(asset_id, "broken")
     assert "At risk" in pages.get("/reservations?show=approved").main
-    assert "At risk" in pages.get(f"/assets/{asset_id}/reservations").main
+    page = pages.get(f"/assets/{asset_id}/reservations")
+    assert "At risk" in page.main
+
+
+def test_a_step_that_is_off_says_why(app: Flask) -> None:
+    pages, asset_id = visit(app), make_asset()
+    make_reservation(asset_id, make_staff())
+    make_maintenance(asset_id)
+    holdings.allocate(SYSTEM, asset_id, staff_id=make_staff())
+    reason = "not now: It is allocated to somebody. Take it back first."
+    for path, off, on in (
+        ("reservations", "Approve", ["Reject", "Cancel"]),
+        ("maintenance", "Start", ["Complete", "Cancel"]),
+    ):
+        page = pages.get(f"/assets/{asset_id}/{path}")
+        assert f"{off}, {reason}" in page.main
+        assert not steps(page, off)
+        assert all(steps(page, words) for words in on)
 
 
 def test_the_strip_says_in_words_what_it_draws(app: Flask) -> None:
