@@ -6,7 +6,7 @@ from zoneinfo import available_timezones
 from sqlalchemy.orm import Session
 
 from portal.models.people import User
-from portal.services import audit, passwords, throttle
+from portal.services import audit, links, passwords, throttle
 from portal.services.permissions import Actor, require
 from portal.services.refusals import NotAllowed, Refusal
 from portal.services.unit import session, writing
@@ -86,6 +86,7 @@ def change_password(actor: Actor, old: str, new: str) -> User:
     passwords.check(new, email)
     password_hash = passwords.hashed(new)
     with writing() as current:
+        links.forget_resets(current, email)
         user = _own(current, actor)
         if user.password_hash != stored:
             raise Refusal("Your password was changed in another window. Sign in with that one.")

@@ -125,7 +125,7 @@ def _open(current: Session, public_id: UUID, *, lock: bool = True) -> Link:
 
 
 def _invitation(current: Session, link: Link, address: str | None = None) -> Invitation:
-    is_over = link.expires_at <= database_now(current.connection())
+    is_over = links.is_over(current, link)
     return Invitation(
         link.public_id, link.email or "", link.role, link.expires_at, is_over, address
     )

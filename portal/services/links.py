@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from portal.database import database_now
 from portal.extensions import settings
 from portal.models.people import Link, LinkKind, Role, User
-from portal.services.permissions import Actor
+from portal.services.permissions import Actor, allows
 from portal.services.refusals import Refusal
 from portal.services.unit import database_time, session, writing
 
@@ -99,6 +99,12 @@ def shown_address(link: Link, actor: Actor, now: datetime) -> str | None:
     return address_of(link) if mine and digest(token_of(link)) == link.token_hash else None
 
 
+def forget_resets(current: Session, email: str) -> None:
+    """Links for a new password that nobody has used: whoever has found the old one needs none."""
+    wanted = (Link.kind == LinkKind.RESET, Link.email == email, Link.used_at.is_(None))
+    current.execute(delete(Link).where(*wanted))
+
+
 def has_people(current: Session) -> bool:
     """Whether anybody was ever made a user."""
     return current.execute(select(User.id).limit(1)).first() is not None
@@ -112,6 +118,15 @@ def read(kind: LinkKind, token: str) -> Link:
     if link is None or is_late or not _is_live(current, link):
         raise DeadLink
     return link
+
+
+def is_over(current: Session, link: Link) -> bool:
+    """Whether it opens nothing any more: its time has passed, or its maker may no longer let people
+    in. A rank that was taken away leaves no doors behind."""
+    if link.expires_at <= database_now(current.connection()):
+        return True
+    maker = current.get(User, link.created_by_id) if link.created_by_id else None
+    return maker is not None and not (maker.is_active and allows(maker.role, "people.manage"))
 
 
 def issued(kind: LinkKind, token: str) -> Link:
@@ -144,4 +159,4 @@ def _find(current: Session, kind: LinkKind, token: str) -> Link | None:
 
 
 def _is_live(current: Session, link: Link) -> bool:
-    return link.used_at is None and link.expires_at > database_now(current.connection())
+    return link.used_at is None and not is_over(current, link)

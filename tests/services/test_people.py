@@ -217,6 +217,25 @@ def test_an_invitation_runs_out(app: Flask) -> None:
     assert invitations.invitation(ana.actor, public_id).is_over
 
 
+@pytest.mark.parametrize("end", ["disabled", "demoted"])
+def test_who_may_no_longer_invite_leaves_no_open_door(app: Flask, end: str) -> None:
+    ana, bea = make_user(), make_user()
+    token = token_in(invitations.invitation_link(bea.actor, "eve@example.com", Role.ADMIN))
+    if end == "disabled":
+        people.disable(ana.actor, bea.public_id)
+    else:
+        people.change_role(ana.actor, bea.public_id, Role.SUPPORT, 1)
+    with pytest.raises(links.DeadLink):
+        links.read(LinkKind.INVITE, token)
+    eve = NewPerson(name="Eve", email="eve@example.com", password=PASSWORD)
+    with pytest.raises(links.DeadLink):
+        joining.accept(token, uuid4(), eve)
+    (invitation,) = invitations.open_invitations()
+    assert invitation.is_over
+    invitations.renew(ana.actor, invitation.public_id)
+    assert not invitations.invitation(ana.actor, invitation.public_id).is_over
+
+
 def test_who_is_here_or_invited_is_not_invited_again(app: Flask) -> None:
     ana = make_user(email="ana@example.com")
     with pytest.raises(Refusal, match="already has an account"):

@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 
 from portal.models.people import Link, LinkKind, Role, User
 from portal.models.records import AuditEntry
-from portal.services import links, new_passwords, people
+from portal.services import accounts, links, new_passwords, people
 from portal.services.refusals import NotAllowed, Refusal
 from portal.services.sign_in import WrongPassword, sign_in
 from portal.services.unit import session, writing
@@ -127,6 +127,13 @@ def test_it_is_for_administrators_and_for_others(app: Flask) -> None:
         new_passwords.offer(maker.actor, maker.public_id)
     with pytest.raises(NotAllowed):
         new_passwords.offer(cleo.actor, maker.public_id)
+
+
+def test_who_found_the_old_password_needs_no_link(app: Flask) -> None:
+    ana, cleo = make_user(), make_user()
+    token = link_for(ana, cleo)
+    accounts.change_password(cleo.actor, cleo.password, NEW)
+    assert Pages(app).get(f"/new-password?token={token}").status == 410
 
 
 def test_link_and_use_are_audited_without_the_link(app: Flask) -> None:
