@@ -49,10 +49,11 @@ def test_a_worker_that_stood_still_beyond_its_leases_meets_another_one(
     house: House, receiver: Receiver, tmp_path: Path
 ) -> None:
     """It wakes up with answers to what the other one has sent meanwhile, and writes them down."""
-    accepted = burst(receiver, 40, webhooks=4, delay=0.3)
+    accepted = burst(receiver, 60, webhooks=4, delay=1)
     assert has_received(receiver, 10)
     with hanging_without_locks(house):
         assert live_leases()
+        receiver.answer(delay=0.01)
         second = Process(tmp_path / "second.log", WORK, house.environment)
         try:
             assert settled(40)
@@ -70,7 +71,7 @@ def hanging_without_locks(house: House) -> Iterator[None]:
     """The worker stands still, and not in a transaction: SQLite would wait for it for ever."""
     for _ in range(100):
         with house.hanging(WORKER):
-            if until(lambda: is_free(house), 0.5):
+            if until(lambda: is_free(house), 0.3):
                 yield
                 return
     raise AssertionError("it was always in a transaction")
