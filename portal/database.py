@@ -79,6 +79,11 @@ class UtcDateTime(TypeDecorator[datetime]):
     impl = DateTime
     cache_ok = True
 
+    @property
+    def python_type(self) -> type[datetime]:
+        """What Python knows it as."""
+        return datetime
+
     def load_dialect_impl(self, dialect: Dialect) -> Any:
         """`timestamptz` on PostgreSQL."""
         return dialect.type_descriptor(DateTime(timezone=dialect.name == "postgresql"))

@@ -1,6 +1,6 @@
 """Read one keyset page: the newest first by an integer id, or the soonest first by a time."""
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import BigInteger, Select, and_, literal, or_
@@ -54,6 +54,8 @@ def _read(kind: type[Any], text: str) -> date | datetime | None:
     """A key typed over in the address is none; a time needs its zone to be compared."""
     try:
         value: date | datetime = kind.fromisoformat(text)
-    except ValueError:
+        if isinstance(value, datetime):
+            return value.astimezone(UTC) if value.tzinfo else None
+    except (ValueError, OverflowError):  # no time at all, or one before the first in UTC
         return None
-    return None if isinstance(value, datetime) and value.tzinfo is None else value
+    return value

@@ -10,11 +10,13 @@ from flask import Flask
 from portal.delivery.event_names import EventName
 from portal.delivery.samples import sample_body
 from portal.lib.clock import utcnow
+from portal.lib.paging import Cursor
 from portal.models.assets import AssetStatus
 from portal.models.holdings import Assignment, Staff
 from portal.models.planning import ReservationState
 from portal.services import assets, expiring, reservations, reserving
 from portal.services.permissions import SYSTEM
+from portal.services.planning_reads import Wanted, list_reservations
 from portal.services.refusals import NotAllowed, NotFound, Refusal
 from portal.services.timeline import timeline
 from portal.services.unit import writing
@@ -50,6 +52,18 @@ def lend(asset_id: int, staff_id: int, due_hours: float) -> None:
                 condition_out="good",
             )
         )
+
+
+def test_a_page_begins_beside_its_cursor_the_soonest_first() -> None:
+    maria, asset_id = make_staff(), make_asset()
+    rows = [reservation(make_reservation(asset_id, maria, start, start + 1)) for start in (4, 2, 6)]
+    middle = Cursor((rows[0].starts_at.isoformat(), rows[0].id)).encode()
+    before = Cursor((rows[0].starts_at.isoformat(), rows[0].id), newer=True).encode()
+    listed = partial(list_reservations, Wanted.PENDING, None)
+    assert [row.id for row in listed(middle).rows] == [rows[2].id]
+    assert [row.id for row in listed(before).rows] == [rows[1].id]
+    for odd in ("x", "2026-05-03T10:00", "0001-01-01T00:00:00+14:00"):
+        assert len(listed(Cursor((odd, 1)).encode()).rows) == 3
 
 
 def test_it_tells_of_a_wish_as_the_catalogue_says() -> None:
