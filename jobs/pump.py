@@ -24,6 +24,7 @@ from portal.queue import Bell
 from portal.services import claiming, processes, recording, results, settling, task_turns
 from portal.services.claiming import Claim
 from portal.services.outgoing import Composer, Outgoing
+from portal.services.sharing import kept_of
 from portal.services.vault import VaultError
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ class Pump:
         is_stopping: Callable[[], bool],
     ) -> None:
         self._settings = settings
+        self._kept = kept_of(settings.worker_max_in_flight)
         self._desk = Desk(engine)
         self._composer = Composer(settings.version)
         self._transport = transport
@@ -93,13 +95,14 @@ class Pump:
 
     def _listen(self) -> None:
         """Notice new work: by the bell at once, by the table within half a second."""
-        now = monotonic()
-        if self._transport.free <= 0 or now >= self._ends_at:
-            if not self._was_full:
-                self._was_full = True
-                self._bell.requeue()  # another pump may have places
+        now, free = monotonic(), self._transport.free
+        is_over = free <= 0 or now >= self._ends_at
+        is_full = is_over or free <= self._kept
+        if is_full and not self._was_full:
+            self._bell.requeue()  # another pump may have places
+        self._was_full = is_full
+        if is_over:
             return
-        self._was_full = False
         if now >= self._awake_at:
             self._awake_at = now + AWAKE_EVERY
             self._bell.stay_awake()
@@ -117,7 +120,7 @@ class Pump:
         if self._is_behind:  # leases may have run out meanwhile: what has arrived would go again
             return False
         places, began = self._transport.free, monotonic()
-        claims = self._desk.write(lambda connection: claiming.claim(connection, places))
+        claims = self._desk.write(lambda connection: claiming.claim(connection, places, self._kept))
         self._look_at = monotonic() + (BELL_EVERY if claims is None else LOOK_EVERY)
         if claims and monotonic() - began > self._settings.lease_margin:
             # The leases may end before the answers come, and others would send it meanwhile. If

@@ -4,7 +4,6 @@ One short transaction locks each webhook with something due, counts what is bein
 no more than its free places, and leaves an attempt that reads `interrupted` until it is recorded.
 """
 
-import random
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import cache
@@ -39,6 +38,7 @@ from portal.services.dispatch import Wanted, find_wanted
 from portal.services.inbox_address import shown_url
 from portal.services.picking import INTERRUPTED, take
 from portal.services.rowset import Rowset, as_json, given_ids
+from portal.services.sharing import share_out, within
 
 Taken: TypeAlias = list[tuple[AnyRow, AttemptKind]]
 
@@ -62,12 +62,13 @@ class Claim(NamedTuple):
     webhook: AnyRow
 
 
-def claim(connection: Connection, places: int) -> list[Claim]:
-    """Claim up to `places` deliveries. `connection` is in a writing transaction."""
+def claim(connection: Connection, places: int, kept: int = 0) -> list[Claim]:
+    """Claim up to `places` deliveries. `connection` is in a writing transaction.
+
+    `kept`: so many of the places are for webhooks to which nothing is being sent (`sharing`).
+    """
     now, started_at = database_now(connection), utcnow()
-    wanted = find_wanted(connection, now)
-    # In a new order each time: with fewer places than webhooks, none is always the last.
-    random.shuffle(wanted)
+    wanted: Sequence[Wanted] = share_out(find_wanted(connection, now), places, kept)
     webhooks: dict[int, AnyRow] = {}
     taken: Taken = []
     while wanted and len(taken) < places:
@@ -88,7 +89,7 @@ def _exactly(
     order are exact by it. On SQLite nobody could from the first line on."""
     if connection.dialect.name == "sqlite":
         return some
-    return find_wanted(connection, now, among=locked) if locked else []
+    return within(find_wanted(connection, now, among=locked), some) if locked else []
 
 
 def _as_many_as_fill(room: int, wanted: Sequence[Wanted]) -> Sequence[Wanted]:

@@ -53,6 +53,7 @@ SELECT id FROM walk WHERE id IS NOT NULL"""
 class Wanted:
     """How many deliveries a webhook may have claimed now, and of which priorities.
 
+    `leased`: how many are being sent to it, tests apart; `throttled`: its receiver is in trouble.
     In order, the normal one is its oldest open delivery; people's own retries go out of turn.
     """
 
@@ -61,6 +62,8 @@ class Wanted:
     test_places: int
     places: int
     priorities: tuple[Priority, ...]
+    leased: int = 0
+    throttled: bool = False
 
     @property
     def takes_head(self) -> bool:
@@ -104,6 +107,8 @@ def _free_places(row: AnyRow, tests: int, others: int) -> Wanted:
         test_places=max(0, TEST_PLACES - tests) if row.due_0 else 0,
         places=max(0, cap - others) if priorities else 0,
         priorities=priorities,
+        leased=others,
+        throttled=row.throttled,
     )
 
 

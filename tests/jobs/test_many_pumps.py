@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 
 from jobs.desk import Desk
 from portal.database import impatient_engine
+from portal.delivery.event_names import EventName
 from portal.extensions import db, settings
 from portal.models.deliveries import Attempt, Delivery
 from portal.services import claiming
@@ -76,3 +77,25 @@ def test_with_fewer_places_than_wanted_it_takes_what_fits() -> None:
     engine.dispose()
     assert claims is not None
     assert len(claims) == 10
+
+
+@pytest.mark.usefixtures("app")
+def test_receivers_that_hang_leave_the_last_places_to_others() -> None:
+    for _ in range(4):
+        make_webhook()
+    for number in range(9):
+        publish(asset_id=number + 1)
+    engine = impatient_engine(settings().database_url)
+    desk = Desk(engine)
+    # Of 16 places the four take 14 at most; none of these is ever answered.
+    hanging = desk.write(lambda connection: claiming.claim(connection, 16, 2))
+    again = desk.write(lambda connection: claiming.claim(connection, 2, 2))
+    healthy = make_webhook(events=[EventName.LOST])
+    for _ in range(2):
+        publish(EventName.LOST)
+    claims = desk.write(lambda connection: claiming.claim(connection, 2, 2))
+    engine.dispose()
+    assert hanging is not None
+    assert (len(hanging), len(Counter(each.webhook.id for each in hanging))) == (14, 4)
+    assert again == []
+    assert [each.webhook.id for each in claims or ()] == [healthy.id]

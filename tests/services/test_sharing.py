@@ -1,0 +1,58 @@
+"""Receivers that hang never take all of a pump's places."""
+
+from portal.models.deliveries import Priority
+from portal.services.dispatch import Wanted
+from portal.services.sharing import kept_of, share_out, within
+
+PLACES, KEPT = 512, kept_of(512)
+
+
+def wanting(number: int, places: int = 8, leased: int = 0, **changes: object) -> Wanted:
+    values = {"in_order": False, "test_places": 0, "priorities": (Priority.NORMAL,), **changes}
+    return Wanted(webhook_id=number, places=places, leased=leased, **values)  # type: ignore[arg-type]  # a table of values
+
+
+def test_where_there_is_room_for_all_each_gets_what_it_may() -> None:
+    wanted = [wanting(number) for number in range(56)]
+    shared = share_out(wanted, PLACES, KEPT)
+    assert sorted(each.webhook_id for each in shared) == list(range(56))
+    assert {each.places for each in shared} == {8}
+
+
+def test_each_gets_a_first_place_before_any_gets_a_second_and_some_are_kept() -> None:
+    shared = share_out([wanting(number) for number in range(200)], PLACES, KEPT)
+    assert len(shared) == 200
+    assert sum(each.places for each in shared) == PLACES - KEPT
+
+
+def test_what_is_kept_goes_to_those_to_whom_nothing_is_being_sent() -> None:
+    hanging = [wanting(number, places=6, leased=2) for number in range(200)]
+    shared = share_out([*hanging, wanting(999)], KEPT, KEPT)
+    assert [(each.webhook_id, each.places) for each in shared] == [(999, 1)]
+    # Of the few places left beyond, the one with nothing in flight takes first.
+    assert share_out([*hanging, wanting(999)], KEPT + 20, KEPT)[0].webhook_id == 999
+
+
+def test_probes_of_receivers_in_trouble_take_nothing_of_what_is_kept() -> None:
+    probes = [wanting(number, places=1, throttled=True) for number in range(200)]
+    assert share_out([*probes, wanting(999)], KEPT, KEPT) == [wanting(999, places=1)]
+    assert len(share_out(probes, KEPT + 20, KEPT)) == 20
+    assert len(share_out(probes, PLACES, KEPT)) == 200
+
+
+def test_a_test_and_a_persons_retry_never_wait_for_those_that_hang() -> None:
+    test = wanting(1, places=0, test_places=1, priorities=())
+    retry = wanting(2, places=6, leased=2, priorities=(Priority.INTERACTIVE, Priority.NORMAL))
+    shared = share_out([wanting(3, places=6, leased=2), test, retry], 3, KEPT)
+    assert {each.webhook_id: each.places for each in shared} == {1: 0, 2: 1}
+
+
+def test_more_webhooks_than_places_take_turns() -> None:
+    first = {share_out([wanting(n) for n in range(99)], 10, 1)[0].webhook_id for _ in range(60)}
+    assert len(first) > 10
+
+
+def test_what_turned_out_under_the_lock_is_cut_to_the_share() -> None:
+    exact = [wanting(1, places=8), wanting(2, places=1), wanting(3, places=4)]
+    shared = [wanting(1, places=3), wanting(2, places=3), wanting(3, places=0)]
+    assert [each.places for each in within(exact, shared)] == [3, 1]
