@@ -3,6 +3,8 @@
 import logging
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Final, TypeVar
 
 from sqlalchemy import Connection, Engine
@@ -24,6 +26,18 @@ class Desk:
         self._engine = engine
         self._closed_until = 0.0
         self._closed_since: float | None = None
+        self._clerk = ThreadPoolExecutor(1, thread_name_prefix="desk")
+
+    def hand_in(self, work: Callable[[Connection], T]) -> Future[T | None]:
+        """`write` it in a thread, so that sockets are served while the database works.
+
+        Nothing else may be written before it has ended.
+        """
+        return self._clerk.submit(copy_context().run, self.write, work)
+
+    def close(self) -> None:
+        """Let the thread go, without waiting for a database that hangs."""
+        self._clerk.shutdown(wait=False)
 
     def write(self, work: Callable[[Connection], T]) -> T | None:
         """Run `work` in a writing transaction of its own.

@@ -1,11 +1,10 @@
 """The pump: claims what is due, sends many at once, records in batches, until nothing is left.
 
-One thread. Only the sockets wait: the database gets 100 ms, and while it is locked or down the
-results are kept and the sockets are driven on.
+One thread drives the sockets; results are written in another while there are sockets to drive. The
+database gets 100 ms, and while it is locked or down the results are kept and the sockets go on.
 """
 
 import logging
-import random
 from collections.abc import Callable
 from functools import partial
 from time import monotonic, sleep
@@ -14,6 +13,7 @@ from typing import Final
 from sqlalchemy import Connection, Engine
 
 from jobs.desk import Desk
+from jobs.recorder import Claiming, Recorded, Recorder
 from portal import task_bell
 from portal.config import Settings
 from portal.delivery.headers import HeaderError
@@ -32,8 +32,6 @@ log = logging.getLogger(__name__)
 BELL_EVERY: Final = 0.005
 LOOK_EVERY: Final = 0.5
 AWAKE_EVERY: Final = 0.5
-FLUSH_AFTER: Final = 0.05
-FLUSH_AT: Final = 200
 LAST_WAIT: Final = 5.0  # seconds that a warm shutdown gives to what is in flight
 LAST_RECORD: Final = 8.0  # … and to the database; the supervisor kills after 15
 LONGEST_LIFE: Final = 20 * 3600.0  # RQ's own timeout is a signal in the middle of whatever runs
@@ -60,11 +58,11 @@ class Pump:
         self._is_stopping = is_stopping
         self._name = processes.own_name(processes.PUMP)
         self._flying: dict[int, tuple[Claim, Outgoing]] = {}
-        self._ended: list[recording.Result] = []
-        self._ended_since = 0.0
+        self._unsent: list[Claim] = []  # to be given back
+        self._recorder = Recorder(self._desk)
         self._rung: int | None = None
         self._look_at = self._bell_at = self._awake_at = self._duties_at = 0.0
-        self._was_full = self._is_behind = False
+        self._was_full = self._has_hung_up = False
         self._ends_at = monotonic() + LONGEST_LIFE
 
     def run(self) -> None:
@@ -72,17 +70,21 @@ class Pump:
         self._bell.answer()
         self._rung = self._bell.count()  # before the look: a ring after it is news
         self._look()
-        while not self._is_stopping():
-            if self._is_idle() and self._has_ended():
-                return
-            self._drive()
-            self._flush()
-            self._listen()
-            self._do_duties()
-        self._leave()
+        try:
+            while not self._is_stopping():
+                if self._is_idle() and self._has_ended():
+                    return
+                self._drive()
+                self._go_on(self._recorder.take_up())
+                self._do_duties()
+                self._flush()
+                self._listen()
+            self._leave()
+        finally:
+            self._desk.close()
 
     def _is_idle(self) -> bool:
-        return not self._flying and not self._ended
+        return not self._flying and self._recorder.is_empty
 
     def _has_ended(self) -> bool:
         """Look a last time, after falling asleep: whoever rings from now on queues a new pump."""
@@ -117,29 +119,46 @@ class Pump:
 
     def _look(self) -> bool:
         """Claim as much as there is room for, and start it. False: the database could not say."""
-        if self._is_behind:  # leases may have run out meanwhile: what has arrived would go again
+        if self._recorder.is_behind or self._recorder.is_writing:
             return False
+<<<<<<< Updated upstream
         places, began = self._transport.free, monotonic()
         claims = self._desk.write(lambda connection: claiming.claim(connection, places, self._kept))
+=======
+        began = monotonic()
+        claims = self._desk.write(self._claiming())
+>>>>>>> Stashed changes
         self._look_at = monotonic() + (BELL_EVERY if claims is None else LOOK_EVERY)
+        self._begin(claims or [], began)
+        return claims is not None
+
+    def _claiming(self) -> Claiming:
+        """A claim for the places that are free now."""
+        places = self._transport.free
+        return lambda connection: claiming.claim(connection, places)
+
+    def _begin(self, claims: list[Claim], began: float) -> None:
+        """Start what was claimed. `began`: when the claiming did."""
+        if self._has_hung_up:
+            self._unsent += claims
+            return
         if claims and monotonic() - began > self._settings.lease_margin:
             # The leases may end before the answers come, and others would send it meanwhile. If
             # they cannot be given back either, they run out.
             log.warning("Claiming took too long; gave back %s deliveries.", len(claims))
             self._desk.write(partial(self._release, claims))
-            return True
-        for claim in claims or ():
+            return
+        for claim in claims:
             self._start(claim)
-        return claims is not None
 
     def _start(self, claim: Claim) -> None:
         try:
             request = self._composer.compose(claim)
         except HeaderError as error:
-            self._end(results.unsent(claim, Reason.BAD_HEADERS, str(error)))
+            self._recorder.add(results.unsent(claim, Reason.BAD_HEADERS, str(error)))
         except (ValueError, VaultError) as error:  # a secret that cannot be read or cannot sign
             log.error("Delivery %s cannot be signed: %s", claim.public_id, error)
-            self._end(results.unsent(claim, Reason.INTERNAL, str(error)))
+            self._recorder.add(results.unsent(claim, Reason.INTERNAL, str(error)))
         else:
             self._flying[claim.attempt_id] = (claim, request)
             self._transport.start(
@@ -153,40 +172,37 @@ class Pump:
             )
 
     def _drive(self) -> None:
-        if not self._flying:
+        if self._recorder.is_writing and not self._flying:
+            self._go_on(self._recorder.take_up(BELL_EVERY))
+        elif not self._flying:
             sleep(BELL_EVERY)
         for exchange in self._transport.drive(BELL_EVERY):
-            self._end(self._result(exchange))
+            self._recorder.add(self._result(exchange))
 
     def _result(self, exchange: Exchange) -> recording.Result:
         claim, request = self._flying.pop(int(str(exchange.key)))
         return results.of_exchange(claim, exchange, request)
 
-    def _end(self, result: recording.Result) -> None:
-        if not self._ended:
-            self._ended_since = monotonic()
-        self._ended.append(result)
+    def _flush(self) -> None:
+        """Record what has ended, beside the sockets as long as there are any to be served.
 
-    def _flush(self, *, now: bool = False) -> None:
-        """Record what has ended, in batches; what was freed by it is claimed again at once."""
-        if not self._ended:
+        With nothing in flight there is nothing to gather for.
+        """
+        if self._recorder.is_due or not self._flying:
+            is_over = self._is_stopping() or monotonic() >= self._ends_at
+            claim = None if is_over else self._claiming()
+            self._go_on(self._recorder.write(claim, beside=bool(self._flying)))
+
+    def _go_on(self, recorded: Recorded | None) -> None:
+        """Start what was claimed with it; where nothing was to be claimed, look for it at once."""
+        if recorded is None:
             return
-        waited = monotonic() - self._ended_since
-        # With nothing in flight there is nothing to gather for.
-        if not (now or not self._flying or waited >= FLUSH_AFTER or len(self._ended) >= FLUSH_AT):
-            return
-        batch = self._ended[:FLUSH_AT]
-        done = self._desk.write(
-            lambda connection: recording.record(connection, batch, lambda: random.uniform(-1, 1))  # noqa: S311 - jitter
-        )
-        if done:
-            del self._ended[: len(batch)]
-            self._look_at = 0.0
-        self._is_behind = bool(self._ended) and (self._is_behind or not done)
+        self._look_at = 0.0 if recorded.claims is None else monotonic() + LOOK_EVERY
+        self._begin(recorded.claims or [], recorded.began)
 
     def _do_duties(self) -> None:
         """While a pump runs, the pump is the sweep."""
-        if monotonic() < self._duties_at:
+        if monotonic() < self._duties_at or self._recorder.is_writing:
             return
         self._duties_at = monotonic() + self._settings.sweep_seconds
         self._bell.drop_queued_sweeps()
@@ -203,15 +219,19 @@ class Pump:
     def _leave(self) -> None:
         """A warm shutdown: let what is in flight end, record it, give the rest back."""
         until = monotonic() + LAST_WAIT
-        while self._flying and monotonic() < until:
+        while (self._flying or self._recorder.is_writing) and monotonic() < until:
             self._drive()
+            self._go_on(self._recorder.take_up())
             self._flush()
+        self._has_hung_up = True
         self._transport.abandon()
-        rest = [claim for claim, _ in self._flying.values()]
+        self._unsent += [claim for claim, _ in self._flying.values()]
         self._flying.clear()
         until = monotonic() + LAST_RECORD
-        while self._ended and monotonic() < until:
-            self._flush(now=True)
+        while not self._recorder.is_empty and monotonic() < until:
+            self._go_on(self._recorder.take_up(BELL_EVERY))
+            self._recorder.write(None, beside=False)
+        rest = self._unsent
         while rest and monotonic() < until:
             if self._desk.write(partial(self._release, rest)):
                 break
