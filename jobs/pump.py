@@ -121,13 +121,8 @@ class Pump:
         """Claim as much as there is room for, and start it. False: the database could not say."""
         if self._recorder.is_behind or self._recorder.is_writing:
             return False
-<<<<<<< Updated upstream
-        places, began = self._transport.free, monotonic()
-        claims = self._desk.write(lambda connection: claiming.claim(connection, places, self._kept))
-=======
         began = monotonic()
         claims = self._desk.write(self._claiming())
->>>>>>> Stashed changes
         self._look_at = monotonic() + (BELL_EVERY if claims is None else LOOK_EVERY)
         self._begin(claims or [], began)
         return claims is not None
@@ -135,7 +130,7 @@ class Pump:
     def _claiming(self) -> Claiming:
         """A claim for the places that are free now."""
         places = self._transport.free
-        return lambda connection: claiming.claim(connection, places)
+        return lambda connection: claiming.claim(connection, places, self._kept)
 
     def _begin(self, claims: list[Claim], began: float) -> None:
         """Start what was claimed. `began`: when the claiming did."""
