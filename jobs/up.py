@@ -47,8 +47,19 @@ def bring_up(app: Flask) -> None:
     except SettingsError as error:
         raise CannotStart(str(error)) from None
     os.chdir(ROOT)  # `python -m` and `wsgi:app` are found from here
-    environ = {"TZ": "UTC", "PYTHONUNBUFFERED": "1", "LOG_FORMAT": settings.log_format}
-    become(Plan(programs, *address, greeting), os.environ | environ)
+    become(Plan(programs, *address, greeting), os.environ | environment(settings))
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """What every process gets on top of ours. They are started in another folder, so paths that
+    began in this one are given whole."""
+    return {
+        "TZ": "UTC",
+        "PYTHONUNBUFFERED": "1",
+        "LOG_FORMAT": settings.log_format,
+        "INSTANCE_DIR": str(settings.instance_dir),
+        "WEBHOOK_CA_BUNDLE": settings.webhook_ca_bundle,
+    }
 
 
 def free_address(host: str, port: int) -> tuple[str, int]:

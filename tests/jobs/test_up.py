@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import urllib.error
@@ -9,8 +10,12 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import certifi
 import pytest
 
+from jobs.up import environment
+from portal.config import load_settings
+from tests.conftest import ENVIRONMENT
 from tests.jobs.processes import Process, children_of, command_line, is_alive, until
 
 UP = ("-m", "flask", "--app", "wsgi", "up")
@@ -116,6 +121,19 @@ def test_nothing_survives_when_the_supervisor_is_killed(up: Up) -> None:
     assert until(lambda: not [pid for pid in children if is_alive(pid)], 10), [
         command_line(pid) for pid in children
     ]
+
+
+def test_paths_that_begin_in_this_folder_are_found_from_every_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(certifi.where(), "ca.pem")
+    paths = {"INSTANCE_DIR": "ours", "WEBHOOK_CA_BUNDLE": "ca.pem"}
+    here = load_settings({**ENVIRONMENT, **paths})
+    monkeypatch.chdir("/")
+    there = load_settings({**ENVIRONMENT, **paths, **environment(here)})
+    assert there.instance_dir == tmp_path / "ours"
+    assert there.webhook_ca_bundle == str(tmp_path / "ca.pem")
 
 
 def test_a_taken_port_is_one_sentence(up: Up, port: int) -> None:
