@@ -16,7 +16,16 @@ from portal.services.unit import session
 from tests.deliveries import make_delivery
 from tests.factories import make_asset, make_webhook
 
-OURS = ("create-user", "seed-demo", "doctor", "rotate-keys", "prune", "retry", "backup")
+OURS = (
+    "backup",
+    "create-user",
+    "doctor",
+    "new-password",
+    "prune",
+    "retry",
+    "rotate-keys",
+    "seed-demo",
+)
 PROCESSES = (processes.worker, processes.scheduler, processes.up)
 OLD = timedelta(days=31)
 

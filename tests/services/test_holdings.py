@@ -128,7 +128,8 @@ def test_a_loan_needs_an_end_in_the_future(due_at: datetime | None) -> None:
 
 def test_somebody_elses_reservation_stands_in_the_way_with_a_way_out() -> None:
     asset_id, ana, ben = make_asset(), make_staff("Ana"), make_staff("Ben")
-    approved(asset_id, ana, in_days(2), in_days(4))
+    starts_at = in_days(2)
+    approved(asset_id, ana, starts_at, in_days(4))
     count = len(told())
     with pytest.raises(Refusal) as caught:
         holdings.check_out(SYSTEM, asset_id, staff_id=ben, due_at=in_days(3))
@@ -139,7 +140,7 @@ def test_somebody_elses_reservation_stands_in_the_way_with_a_way_out() -> None:
     with pytest.raises(Refusal, match="Ana has reserved this"):
         holdings.allocate(SYSTEM, asset_id, staff_id=ben)
     assert len(told()) == count
-    holdings.check_out(SYSTEM, asset_id, staff_id=ben, due_at=in_days(2))
+    holdings.check_out(SYSTEM, asset_id, staff_id=ben, due_at=starts_at)
     with pytest.raises(Refusal, match="Ana has reserved this"):
         holdings.change_due_date(SYSTEM, asset_id, due_at=in_days(3))
 

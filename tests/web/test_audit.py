@@ -111,7 +111,9 @@ def test_it_is_read_page_by_page(app: Flask) -> None:
     second = pages.follow("Older")
     assert [row[3] for row in second.rows()][-1] == "Thing 0"
     assert len(second.rows()) == 10
-    assert pages.follow("Newer").rows() == first.rows()
+    # All but how long ago it was, which goes on.
+    again = pages.follow("Newer")
+    assert [row[1:] for row in again.rows()] == [row[1:] for row in first.rows()]
 
 
 def many(count: int) -> None:
