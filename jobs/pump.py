@@ -192,7 +192,9 @@ class Pump:
         """Start what was claimed with it; where nothing was to be claimed, look for it at once."""
         if recorded is None:
             return
-        self._look_at = 0.0 if recorded.claims is None else monotonic() + LOOK_EVERY
+        # Else the next look keeps its time: the bell may have rung since that claim was made.
+        if recorded.claims is None:
+            self._look_at = 0.0
         self._begin(recorded.claims or [], recorded.began)
 
     def _do_duties(self) -> None:
