@@ -32,9 +32,9 @@ from portal.database import AnyRow, UtcDateTime, database_now
 from portal.delivery.policy import AttemptKind
 from portal.extensions import settings
 from portal.lib.clock import utcnow
-from portal.models.deliveries import Attempt, Delivery, Event
+from portal.models.deliveries import Attempt, Delivery, Event, Priority
 from portal.models.webhooks import Webhook
-from portal.services.dispatch import Wanted, find_wanted
+from portal.services.dispatch import Wanted, find_wanted, live_leases
 from portal.services.inbox_address import shown_url
 from portal.services.picking import INTERRUPTED, take
 from portal.services.rowset import Rowset, as_json, given_ids
@@ -80,6 +80,17 @@ def claim(connection: Connection, places: int, kept: int = 0) -> list[Claim]:
         webhooks |= locked
         taken += take(connection, _exactly(connection, some, locked, now), room, now)
     return _lease(connection, taken, webhooks, now, started_at) if taken else []
+
+
+def rehearse(connection: Connection) -> None:
+    """Claim nothing, by every statement of a claim: the first real one finds them all compiled."""
+    now = database_now(connection)
+    find_wanted(connection, now)
+    live_leases(connection, [], now)
+    find_wanted(connection, now, among=_lock(connection, []))
+    nobody = Wanted(0, in_order=False, test_places=0, places=1, priorities=(Priority.NORMAL,))
+    take(connection, [nobody], 1, now)
+    _lease(connection, [], {}, now, now)
 
 
 def _exactly(
