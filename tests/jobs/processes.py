@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def until(condition: Callable[[], bool], seconds: float = 10) -> bool:
+def until(condition: Callable[[], bool], seconds: float = 20) -> bool:
     """Whether `condition` became true in time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
