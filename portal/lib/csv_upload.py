@@ -2,13 +2,16 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from portal.lib.csv_safe import plain_cell
 
 MOST_ROWS: Final = 20_000
+MOST_COLUMNS: Final = 200
 LONGEST_CELL: Final = 20_000
 # How files of spreadsheet programs begin: .xlsx and .ods, and the older .xls.
 WORKBOOKS: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
@@ -41,21 +44,27 @@ def read_csv(content: bytes) -> Sheet:
     away again.
     """
     text = _decoded(content)
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
     try:
-        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text)))
+        heading = next(lines, None)
+        if heading is None:
+            raise UnreadableError("This file is empty")
+        columns = [_column(name) for name in heading]
+        _check(columns)
+        rows = list(islice(_rows(columns, lines), MOST_ROWS + 1))
     except csv.Error:
         raise UnreadableError("This file cannot be read as CSV. Save it as CSV again") from None
-    if not lines:
-        raise UnreadableError("This file is empty")
-    columns = [_column(name) for name in lines[0]]
-    _check(columns)
-    numbered = enumerate(lines[1:], start=2)
-    rows = [Row(number, _cells(columns, line)) for number, line in numbered if any(line)]
     if not rows:
         raise UnreadableError("This file has a heading and no rows")
     if len(rows) > MOST_ROWS:
         raise UnreadableError(f"This file has more than {MOST_ROWS:,} rows. Split it into several")
     return Sheet([column for column in columns if column], rows)
+
+
+def _rows(columns: Sequence[str], lines: Iterable[Sequence[str]]) -> Iterator[Row]:
+    """One at a time: a file of nothing but line ends has millions of them."""
+    numbered = enumerate(lines, start=2)
+    return (Row(number, _cells(columns, line)) for number, line in numbered if any(line))
 
 
 def _decoded(content: bytes) -> str:
@@ -75,7 +84,7 @@ def _decoded(content: bytes) -> str:
 
 
 def _delimiter(text: str) -> str:
-    heading = text.splitlines()[0] if text.strip() else ""
+    heading = text.partition("\n")[0]
     return ";" if heading.count(";") > heading.count(",") else ","
 
 
@@ -84,8 +93,12 @@ def _column(name: str) -> str:
 
 
 def _check(columns: Sequence[str]) -> None:
-    named = [column for column in columns if column]
-    twice = sorted({column for column in named if named.count(column) > 1})
+    named = Counter(column for column in columns if column)
+    if len(named) > MOST_COLUMNS:
+        raise UnreadableError(
+            f"This file has more than {MOST_COLUMNS} columns. Take out those that are not needed"
+        )
+    twice = sorted(column for column, count in named.items() if count > 1)
     if twice:
         raise UnreadableError(f"The column {twice[0]} is there twice. Remove one of them")
 

@@ -35,6 +35,8 @@ def test_it_reads_back_what_the_export_wrote(text: str) -> None:
         (b"\xd0\xcf\x11\xe0\xa1\xb1", "This is a workbook, not a CSV file"),
         (b"name\n" + b"a" * 200_000 + b"\n", "cannot be read as CSV"),
         (b"name\n" + b"a\n" * (MOST_ROWS + 1), "more than 20,000 rows"),
+        (",".join(map(str, range(200_000))).encode(), "more than 200 columns"),
+        (b"name\n" + b"\n" * 2_000_000, "no rows"),
     ],
 )
 def test_it_says_what_to_do_about_a_file_it_cannot_use(content: bytes, sentence: str) -> None:
