@@ -12,7 +12,7 @@ from portal import queue
 from portal.database import impatient_engine
 from portal.delivery.transport import Transport
 from portal.extensions import settings
-from portal.services import outgoing
+from portal.services import guarding
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def equip() -> Equipment:
         extensions["equipment"] = Equipment(
             impatient_engine(current.database_url),
             Transport(
-                outgoing.guard(current),
+                guarding.guard(current),
                 ca_bundle=current.webhook_ca_bundle or None,
                 max_in_flight=current.worker_max_in_flight,
             ),

@@ -1,17 +1,10 @@
 """From a claim to the request that goes out: address, headers, signatures, and what we may show."""
 
 import json
-import socket
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from ipaddress import ip_address
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
-from urllib.parse import urlsplit
 
-from sqlalchemy.engine import make_url
-
-from portal.config import Settings
-from portal.delivery.address import AddressGuard, IPAddress
 from portal.delivery.payload import wire_time
 from portal.delivery.signing import request_headers
 from portal.lib.clock import utcnow
@@ -22,7 +15,6 @@ from portal.services.inbox_address import inbox_url, opening
 
 MASK: Final = "••••"
 SHORTEST_HIDDEN: Final = 6
-DEFAULT_PORTS: Final = {"postgresql": 5432, "redis": 6379, "rediss": 6379}
 
 
 class Outgoing(NamedTuple):
@@ -103,34 +95,3 @@ def _hidden(values: Iterable[str | None]) -> Sequence[str]:
     long = {value for value in values if value and len(value) >= SHORTEST_HIDDEN}
     written = [(value, json.dumps(value)[1:-1], value.replace("/", r"\/")) for value in long]
     return sorted({form for forms in written for form in forms}, key=len, reverse=True)
-
-
-def guard(settings: Settings) -> AddressGuard:
-    """Which addresses a delivery may reach: never Redis, the database or the portal itself."""
-    return AddressGuard(
-        settings.webhook_allowed_networks,
-        closed=[
-            pair
-            for url in (settings.redis_url, settings.database_url)
-            for pair in _addresses_behind(url)
-        ],
-        closed_ports_here=[settings.port],
-    )
-
-
-def _addresses_behind(url: str) -> Iterator[tuple[IPAddress, int]]:
-    """Where a server's URL leads. One on a socket or in a file has no address."""
-    if url.startswith("postgresql"):
-        parts = make_url(url)
-        host, port = parts.host, parts.port or DEFAULT_PORTS["postgresql"]
-    else:
-        split = urlsplit(url)
-        host, port = split.hostname, split.port or DEFAULT_PORTS.get(split.scheme, 0)
-    if not host or not port:
-        return
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError:
-        return  # nobody reaches it by that name now, and without Redis a worker starts anew
-    for _family, _type, _protocol, _name, address in found:
-        yield ip_address(str(address[0]).partition("%")[0]), port

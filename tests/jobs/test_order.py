@@ -13,7 +13,7 @@ from portal import queue
 from portal.database import impatient_engine
 from portal.delivery.transport import Transport
 from portal.extensions import db, settings
-from portal.services import outgoing
+from portal.services import guarding
 from tests.factories import make_webhook, publish
 from tests.jobs.clockwork import (
     ask_for_retry,
@@ -134,7 +134,7 @@ def pump_alone(app: Flask) -> None:
     """A pump with its own connections, as another process has."""
     with app.app_context():
         engine = impatient_engine(settings().database_url)
-        transport = Transport(outgoing.guard(settings()))
+        transport = Transport(guarding.guard(settings()))
         Pump(
             settings=settings(),
             engine=engine,

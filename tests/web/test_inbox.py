@@ -11,8 +11,8 @@ from portal.models.inbox import InboxMessage
 from portal.models.people import Role
 from portal.models.webhooks import Webhook
 from portal.services import inbox
+from portal.services.guarding import guard
 from portal.services.inbox_address import token_of
-from portal.services.outgoing import guard
 from tests.factories import make_user, publish
 from tests.inbox import BODY, secret_of, signed
 from tests.pages import Pages

@@ -1,0 +1,43 @@
+"""The addresses of our own database and Redis stay closed, however their URLs are written."""
+
+from dataclasses import replace
+from ipaddress import ip_network
+
+import pytest
+from flask import Flask
+
+from portal.extensions import settings
+from portal.services.guarding import guard
+
+EVERYTHING = (ip_network("0.0.0.0/0"), ip_network("::/0"))
+
+
+@pytest.mark.parametrize(
+    ("database_url", "port"),
+    [
+        ("postgresql+psycopg://u@10.9.8.7/db", 5432),
+        ("postgresql+psycopg://u@10.9.8.7:6000/db", 6000),
+        ("postgresql+psycopg://u@/db?host=10.9.8.7", 5432),
+        ("postgresql+psycopg://u@/db?host=10.9.8.7&port=6000", 6000),
+        ("postgresql+psycopg://u@/db?host=10.9.8.6:5433&host=10.9.8.7:5434", 5434),
+        ("postgresql+psycopg://u@/db?host=10.9.8.6,10.9.8.7", 5432),
+    ],
+)
+def test_the_database_is_closed_although_every_network_is_allowed(
+    app: Flask, database_url: str, port: int
+) -> None:
+    closed = guard(
+        replace(settings(), database_url=database_url, webhook_allowed_networks=EVERYTHING)
+    )
+    assert closed.refusal("10.9.8.7", port)
+    assert closed.refusal("10.9.8.7", port + 1000) is None
+
+
+def test_a_database_on_a_socket_closes_nothing(app: Flask) -> None:
+    ours = replace(settings(), database_url="postgresql+psycopg://u@/db?host=/run/postgresql")
+    assert guard(ours).refusal("1.1.1.1", 5432) is None
+
+
+def test_redis_is_closed_too(app: Flask) -> None:
+    ours = replace(settings(), redis_url="redis://10.9.8.7/0", webhook_allowed_networks=EVERYTHING)
+    assert guard(ours).refusal("10.9.8.7", 6379)
