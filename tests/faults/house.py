@@ -85,7 +85,10 @@ class House:
         wanted = {WORDS[part]: 3 if part == "web" else 1 for part in self._parts}
         if self.settings.uses_embedded_valkey:
             wanted[VALKEY] = 1
-        is_there = all(len(self.pids_of(words)) == count for words, count in wanted.items())
+        lines = children_of(self.process.pid).values()
+        is_there = all(
+            sum(words in line for line in lines) == count for words, count in wanted.items()
+        )
         return is_there and ("web" not in self._parts or self.serves())
 
     def serves(self) -> bool:
@@ -117,5 +120,7 @@ class House:
         with self.app.app_context():
             db.session.remove()
             db.engine.dispose()
-        self.process.stop()
+        children = children_of(self.process.pid)
+        # Not in peace, which takes seconds: how it ends in peace is tested elsewhere.
         self.process.close()
+        assert until(lambda: not any(map(is_alive, children)), 10)

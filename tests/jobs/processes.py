@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,13 +34,11 @@ def is_alive(pid: int) -> bool:
 def children_of(pid: int) -> dict[int, str]:
     """The command lines of all living descendants."""
     parents: dict[int, int] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and is_alive(int(entry.name)):
-            try:
-                stat = (entry / "stat").read_text().rpartition(")")[2].split()
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            parents[int(entry.name)] = int(stat[1])
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{name}/stat") as file:
+            state, parent = file.read().rpartition(")")[2].split(maxsplit=2)[:2]
+            if state != "Z":
+                parents[int(name)] = int(parent)
     found = {pid}
     while more := {child for child, parent in parents.items() if parent in found} - found:
         found |= more
