@@ -156,7 +156,7 @@ def test_a_failure_says_why_and_when_it_is_tried_again(
 
     rows = walking.texts(walking.log_rows(desk, house))
     assert "Will retry Refused the connection 2 of 10 in " in rows[0]
-    assert re.search(r"Will retry .*\(500\) 2 of 10 in ", rows[1]), rows[1]
+    assert re.search(r"Will retry .*\(500\) 2 of 10 sent 2 . in ", rows[1]), rows[1]
 
 
 def test_retry_delivers_the_same_message_while_one_looks(
