@@ -74,10 +74,7 @@ class Pump:
             while not self._is_stopping():
                 if self._is_idle() and self._has_ended():
                     return
-                self._drive()
-                self._go_on(self._recorder.take_up())
-                self._do_duties()
-                self._flush()
+                self._turn()
                 self._listen()
             self._leave()
         finally:
@@ -127,9 +124,9 @@ class Pump:
         self._begin(claims or [], began)
         return claims is not None
 
-    def _claiming(self) -> Claiming:
-        """A claim for the places that are free now."""
-        places = self._transport.free
+    def _claiming(self, held: int = 0) -> Claiming:
+        """A claim for the places that are free now, less those for `held` claims."""
+        places = self._transport.free - held
         return lambda connection: claiming.claim(connection, places, self._kept)
 
     def _begin(self, claims: list[Claim], began: float) -> None:
@@ -166,10 +163,20 @@ class Pump:
                 is_fresh=claim.kind is AttemptKind.TEST,
             )
 
+    def _turn(self) -> None:
+        """Serve the sockets and write down what has ended.
+
+        The next batch is handed in before what the last one has claimed is composed: the database
+        works meanwhile.
+        """
+        self._drive()
+        recorded = self._recorder.take_up(0.0 if self._flying else BELL_EVERY)
+        self._do_duties()
+        self._flush(held=len(recorded.claims or []) if recorded else 0)
+        self._go_on(recorded)
+
     def _drive(self) -> None:
-        if self._recorder.is_writing and not self._flying:
-            self._go_on(self._recorder.take_up(BELL_EVERY))
-        elif not self._flying:
+        if not (self._flying or self._recorder.is_writing):
             sleep(BELL_EVERY)
         for exchange in self._transport.drive(BELL_EVERY):
             self._recorder.add(self._result(exchange))
@@ -178,15 +185,17 @@ class Pump:
         claim, request = self._flying.pop(int(str(exchange.key)))
         return results.of_exchange(claim, exchange, request)
 
-    def _flush(self) -> None:
+    def _flush(self, held: int) -> None:
         """Record what has ended, beside the sockets as long as there are any to be served.
 
-        With nothing in flight there is nothing to gather for.
+        `held`: claims that are about to be started. With nothing in flight there is nothing to
+        gather for.
         """
-        if self._recorder.is_due or not self._flying:
+        is_busy = bool(self._flying or held)
+        if self._recorder.is_due or not is_busy:
             is_over = self._is_stopping() or monotonic() >= self._ends_at
-            claim = None if is_over else self._claiming()
-            self._go_on(self._recorder.write(claim, beside=bool(self._flying)))
+            claim = None if is_over else self._claiming(held)
+            self._go_on(self._recorder.write(claim, beside=is_busy))
 
     def _go_on(self, recorded: Recorded | None) -> None:
         """Start what was claimed with it; where nothing was to be claimed, look for it at once."""
@@ -217,9 +226,7 @@ class Pump:
         """A warm shutdown: let what is in flight end, record it, give the rest back."""
         until = monotonic() + LAST_WAIT
         while (self._flying or self._recorder.is_writing) and monotonic() < until:
-            self._drive()
-            self._go_on(self._recorder.take_up())
-            self._flush()
+            self._turn()
         self._has_hung_up = True
         self._transport.abandon()
         self._unsent += [claim for claim, _ in self._flying.values()]
