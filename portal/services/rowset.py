@@ -4,14 +4,13 @@ A statement for each row costs several times what the database does for it: prep
 here, and on PostgreSQL a message there and back. One text is bound once, whatever it holds.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Final
-from uuid import UUID
 
+import orjson
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
@@ -20,6 +19,7 @@ from sqlalchemy import (
     Select,
     Text,
     Update,
+    Uuid,
     bindparam,
     cast,
     column,
@@ -49,8 +49,7 @@ class Rowset:
             each = func.json_each(ROWS).table_valued("value", name="given")
             self.source = each
             self._columns = {
-                name: func.json_extract(each.c.value, literal_column(f"'$.{name}'"), type_=kind)
-                for name, kind in types.items()
+                name: _extract(each.c.value, name, kind) for name, kind in types.items()
             }
         else:
             columns = [column(name, kind) for name, kind in types.items()]
@@ -62,6 +61,13 @@ class Rowset:
 
     def __getitem__(self, name: str) -> ColumnElement[Any]:
         return self._columns[name]
+
+
+def _extract(row: ColumnElement[Any], name: str, kind: TypeEngine[Any]) -> ColumnElement[Any]:
+    found = func.json_extract(row, literal_column(f"'$.{name}'"), type_=kind)
+    if isinstance(kind, Uuid):  # SQLite keeps them without the hyphens that JSON has
+        return func.replace(found, literal_column("'-'"), literal_column("''"), type_=kind)
+    return found
 
 
 def given_ids(dialect: str) -> Select[int]:
@@ -118,8 +124,11 @@ def insert_many(
 
 
 def as_json(values: Iterable[Mapping[str, Any] | int]) -> str:
-    """The text for `ROWS` or `IDS`. Times become UTC as both databases read them, UUIDs hex."""
-    return json.dumps(list(values), default=_plain)
+    """The text for `ROWS` or `IDS`. Times become UTC as both databases read them.
+
+    Raises TypeError for what JSON does not have, lone surrogates included.
+    """
+    return orjson.dumps(list(values), _plain, orjson.OPT_PASSTHROUGH_DATETIME).decode()
 
 
 def _plain(value: object) -> str:
@@ -127,6 +136,4 @@ def _plain(value: object) -> str:
         # SQLite keeps exactly this text; a session of PostgreSQL reads it in its zone, UTC.
         utc = value if value.tzinfo is UTC else value.astimezone(UTC)
         return utc.isoformat(" ", "microseconds")[:26]
-    if isinstance(value, UUID):
-        return value.hex
     raise TypeError(f"{type(value).__name__} cannot be sent to the database as JSON")
