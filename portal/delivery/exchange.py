@@ -72,6 +72,8 @@ class Exchange(NamedTuple):
     @property
     def text(self) -> str:
         """The body as at most `MAX_TEXT` characters that any database stores."""
+        if not self.body:
+            return ""
         charset = _CHARSET.search(self.header("Content-Type") or "")
         latin = charset is not None and charset[1].lower() in _LATIN
         text = self.body.decode("cp1252" if latin else "utf-8", "replace")[:MAX_TEXT]
@@ -101,7 +103,10 @@ class Exchange(NamedTuple):
     def header(self, name: str) -> str | None:
         """The first response header of that name, whatever its capitals."""
         wanted = name.lower()
-        return next((v for n, v in self.response_headers if n.lower() == wanted), None)
+        for own, value in self.response_headers:
+            if own.lower() == wanted:
+                return value
+        return None
 
 
 def storable(text: str) -> str:

@@ -25,12 +25,9 @@ def header_lines(headers: Mapping[str, str]) -> list[str]:
     # For ASCII, printable means 0x20 to 0x7e: no line break can add a header.
     if not (text.isascii() and text.isprintable()):
         raise HeaderError("A header value has characters that may not be sent")
-    return [*map(_line, names, values), *switches]
-
-
-def _line(name: str, value: str) -> str:
     # libcurl reads "Name:" as "leave it out" and "Name;" as "send it empty".
-    return f"{name}: {value}" if value.strip() else f"{name};"
+    lines = [f"{n}: {v}" if v.strip() else f"{n};" for n, v in zip(names, values, strict=True)]
+    return [*lines, *switches]
 
 
 @lru_cache(maxsize=1024)

@@ -2,9 +2,11 @@
 
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Final, NamedTuple
 
+from portal.database import AnyRow
 from portal.delivery.payload import wire_time
 from portal.delivery.signing import request_headers
 from portal.lib.clock import utcnow
@@ -15,21 +17,39 @@ from portal.services.inbox_address import inbox_url, opening
 
 MASK: Final = "••••"
 SHORTEST_HIDDEN: Final = 6
+SLASH: Final = r"\/"  # as some write it in JSON
 
 
 class Outgoing(NamedTuple):
     """One request ready to go. `shown` are its headers with the admin's own values masked.
 
     `opens`: the address and port that this request alone may reach, the portal's own inbox.
-    `hidden`: secrets, which some receivers send back in their answers.
+    `hidden`: the webhook's secrets, in all forms in which they may be written.
     """
 
     url: str
     headers: list[tuple[str, str]]
-    shown: list[list[str]]
+    shown: list[tuple[str, str]]
     body: bytes
     opens: tuple[str, int] | None = None
     hidden: Sequence[str] = ()
+
+    def masked(self, text: str) -> str:
+        """A part of the answer without what it must not tell: some send back what they got."""
+        if len(text) >= SHORTEST_HIDDEN and self.opens is None:
+            for form in chain(self.hidden, _signatures(self.headers)):
+                text = text.replace(form, MASK)
+        return text
+
+
+class Opened(NamedTuple):
+    """What a webhook's ciphertexts say. `own`: the names of its own headers."""
+
+    secret: str | None
+    old: str | None
+    custom: Sequence[tuple[str, str]]
+    own: frozenset[str]
+    hidden: Sequence[str]
 
 
 class Composer:
@@ -37,8 +57,7 @@ class Composer:
 
     def __init__(self, version: str) -> None:
         self._version = version
-        self._secrets: dict[tuple[int, bytes], str] = {}
-        self._headers: dict[tuple[int, bytes], list[tuple[str, str]]] = {}
+        self._opened: dict[tuple[int, bytes | None, bytes | None, bytes | None], Opened] = {}
 
     def compose(self, claim: Claim) -> Outgoing:
         """Build the request of one attempt; signatures carry the present moment.
@@ -46,10 +65,7 @@ class Composer:
         Raises `HeaderError` or `SecretError` (both ValueError), and `VaultError`.
         """
         webhook = claim.webhook
-        custom = self._custom(webhook.id, webhook.headers_enc)
-        secret = self._secret(webhook.id, webhook.secret_enc)
-        overlaps = webhook.old_until is not None and webhook.old_until > utcnow()
-        old = self._secret(webhook.id, webhook.old_secret_enc) if overlaps else None
+        opened = self._open(webhook)
         headers = request_headers(
             event=claim.event,
             timestamp=wire_time(claim.occurred_at),
@@ -57,41 +73,47 @@ class Composer:
             version=self._version,
             body=claim.body,
             sent_at=int(time.time()),
-            secret=old or secret,
-            next_secret=secret if old else None,
-            custom=custom,
+            secret=opened.old or opened.secret,
+            next_secret=opened.secret if opened.old else None,
+            custom=opened.custom,
         )
-        own = dict(custom)
-        shown = [[name, MASK if name in own else value] for name, value in headers.items()]
+        sent = shown = list(headers.items())
+        if opened.own:
+            shown = [(name, MASK if name in opened.own else value) for name, value in sent]
         if webhook.kind == WebhookKind.INBOX:
-            url, opens = inbox_url(webhook.public_id), opening()
-            return Outgoing(url, list(headers.items()), shown, claim.body, opens)
-        hidden = _hidden([*own.values(), secret, old, *_signatures(headers)])
-        return Outgoing(webhook.url, list(headers.items()), shown, claim.body, hidden=hidden)
+            return Outgoing(inbox_url(webhook.public_id), sent, shown, claim.body, opening())
+        return Outgoing(webhook.url, sent, shown, claim.body, None, opened.hidden)
 
-    def _secret(self, webhook_id: int, sealed: bytes | None) -> str | None:
-        if sealed is None:
-            return None
-        key = (webhook_id, sealed)
-        if key not in self._secrets:
-            self._secrets[key] = vault.open_secret(webhook_id, sealed)
-        return self._secrets[key]
-
-    def _custom(self, webhook_id: int, sealed: bytes | None) -> list[tuple[str, str]]:
-        if sealed is None:
-            return []
-        key = (webhook_id, sealed)
-        if key not in self._headers:
-            self._headers[key] = vault.open_headers(webhook_id, sealed)
-        return self._headers[key]
+    def _open(self, webhook: AnyRow) -> Opened:
+        overlaps = webhook.old_until is not None and webhook.old_until > utcnow()
+        old = webhook.old_secret_enc if overlaps else None
+        key = (webhook.id, webhook.secret_enc, old, webhook.headers_enc)
+        if key not in self._opened:
+            self._opened[key] = _opened(*key)
+        return self._opened[key]
 
 
-def _signatures(headers: Mapping[str, str]) -> list[str]:
-    return [value for name, value in headers.items() if "signature" in name.lower()]
+def _opened(
+    webhook_id: int, secret_enc: bytes | None, old_enc: bytes | None, headers_enc: bytes | None
+) -> Opened:
+    secret, old = (
+        None if sealed is None else vault.open_secret(webhook_id, sealed)
+        for sealed in (secret_enc, old_enc)
+    )
+    custom = () if headers_enc is None else vault.open_headers(webhook_id, headers_enc)
+    values = [*(value for _, value in custom), secret, old]
+    return Opened(secret, old, custom, frozenset(name for name, _ in custom), _hidden(values))
+
+
+def _signatures(headers: Sequence[tuple[str, str]]) -> Iterator[str]:
+    for name, value in headers:
+        if "signature" in name.lower():
+            yield value
+            yield value.replace("/", SLASH)
 
 
 def _hidden(values: Iterable[str | None]) -> Sequence[str]:
     """What may not come back in an answer, also as JSON writes it. A few letters hide nothing."""
     long = {value for value in values if value and len(value) >= SHORTEST_HIDDEN}
-    written = [(value, json.dumps(value)[1:-1], value.replace("/", r"\/")) for value in long]
+    written = [(value, json.dumps(value)[1:-1], value.replace("/", SLASH)) for value in long]
     return sorted({form for forms in written for form in forms}, key=len, reverse=True)

@@ -53,7 +53,8 @@ def take(
         others = [row for which in each.priorities for row in found[each.webhook_id, which]]
         rows += tests + others[: each.places]
     taken = [(row, _kind(row)) for row in rows[:most]]
-    return [(row, kind) for row, kind in taken if _goes_on(connection, row, kind, now)]
+    schedule = settings().webhook_retry_schedule
+    return [(row, kind) for row, kind in taken if _goes_on(connection, row, kind, now, schedule)]
 
 
 def _find_due(connection: Connection, wanted: Sequence[Wanted], now: datetime) -> Found:
@@ -152,9 +153,14 @@ def _kind(row: AnyRow) -> AttemptKind:
     return AttemptKind.MANUAL if row.prior_status else AttemptKind.SCHEDULED
 
 
-def _goes_on(connection: Connection, row: AnyRow, kind: AttemptKind, now: datetime) -> bool:
+def _goes_on(
+    connection: Connection,
+    row: AnyRow,
+    kind: AttemptKind,
+    now: datetime,
+    schedule: Sequence[int],
+) -> bool:
     """Whether a delivery whose last lease ran out is sent again; if not, it ends here."""
-    schedule = settings().webhook_retry_schedule
     # A person's Retry in between frees the lease of a last try that was cut off.
     is_spent = kind is AttemptKind.SCHEDULED and row.tries >= len(schedule)
     if not row.was_leased and not is_spent:

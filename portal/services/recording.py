@@ -39,8 +39,8 @@ class Result(NamedTuple):
     phases: dict[str, float | None]
     peer: str | None
     certificate_ends_at: datetime | None
-    request_headers: list[list[str]]
-    response_headers: list[list[str]]
+    request_headers: Sequence[tuple[str, str]]
+    response_headers: Sequence[tuple[str, str]]
     response_text: str
     is_truncated: bool
     location: str | None
@@ -59,7 +59,7 @@ def record(connection: Connection, results: Sequence[Result], jitter: Callable[[
     `connection` is in a writing transaction. A delivery whose lease is no longer ours has a newer
     attempt: then only our attempt is written.
     """
-    now = database_now(connection)
+    now, schedule = database_now(connection), settings().webhook_retry_schedule
     webhooks = lock_webhooks(connection, {result.claim.webhook.id for result in results})
     owned = _owned(connection, results)
     decisions = {
@@ -69,7 +69,7 @@ def record(connection: Connection, results: Sequence[Result], jitter: Callable[[
             outcome=result.outcome,
             now=now,
             jitter=jitter(),
-            schedule=settings().webhook_retry_schedule,
+            schedule=schedule,
         )
         for result in results
         if result.claim.delivery_id in owned

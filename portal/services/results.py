@@ -5,21 +5,15 @@ from portal.delivery.policy import Outcome, parse_retry_after
 from portal.delivery.reasons import Reason
 from portal.lib.clock import utcnow
 from portal.services.claiming import Claim
-from portal.services.outgoing import MASK, Outgoing
+from portal.services.outgoing import Outgoing
 from portal.services.recording import Result
 
 
 def of_exchange(claim: Claim, exchange: Exchange, sent: Outgoing) -> Result:
-    """The result of the request that went out. What it must not tell is masked in the answer too:
-    some receivers send back what they got."""
-
-    def safe(text: str) -> str:
-        for secret in sent.hidden:
-            text = text.replace(secret, MASK)
-        return text
-
-    now = utcnow()
+    """The result of the request that went out. The answer is masked as the request is."""
+    now, masked = utcnow(), sent.masked
     asked = exchange.header("Retry-After")
+    location = exchange.location
     return Result(
         claim=claim,
         outcome=Outcome(
@@ -29,10 +23,10 @@ def of_exchange(claim: Claim, exchange: Exchange, sent: Outgoing) -> Result:
         peer=exchange.peer,
         certificate_ends_at=exchange.certificate_ends_at,
         request_headers=sent.shown,
-        response_headers=[[name, safe(value)] for name, value in exchange.response_headers],
-        response_text=safe(exchange.text),
+        response_headers=[(name, masked(value)) for name, value in exchange.response_headers],
+        response_text=masked(exchange.text),
         is_truncated=exchange.truncated,
-        location=safe(exchange.location) if exchange.location else exchange.location,
+        location=masked(location) if location else location,
         detail=exchange.detail,
         finished_at=now,
     )
