@@ -62,6 +62,7 @@ def record(connection: Connection, results: Sequence[Result], jitter: Callable[[
     now, schedule = database_now(connection), settings().webhook_retry_schedule
     webhooks = lock_webhooks(connection, {result.claim.webhook.id for result in results})
     owned = _owned(connection, results)
+    ends = [each for each in results if _is_ours(each.claim, owned)]
     decisions = {
         result.claim.delivery_id: decide(
             kind=result.claim.kind,
@@ -71,14 +72,12 @@ def record(connection: Connection, results: Sequence[Result], jitter: Callable[[
             jitter=jitter(),
             schedule=schedule,
         )
-        for result in results
-        if result.claim.delivery_id in owned
+        for result in ends
     }
     _write_attempts(connection, results)
-    _write_deliveries(connection, results, decisions, owned, now)
-    ends = [each for each in results if each.claim.delivery_id in owned]
+    _write_deliveries(connection, ends, decisions, owned, now)
     write_health(connection, webhooks, _ends(ends), now)
-    _turn_off(connection, results, decisions)
+    _turn_off(connection, ends, decisions)
     for webhook_id, webhook in webhooks.items():
         if webhook.deleted_at is not None or webhook.state != WebhookState.ACTIVE:
             # It was turned off or deleted meanwhile: what would be tried again is put to rest.
@@ -112,6 +111,13 @@ def _owned(connection: Connection, results: Sequence[Result]) -> Owned:
     return {row.id: row for row in connection.execute(statement, {"rows": as_json(tokens)})}
 
 
+def _is_ours(claim: Claim, owned: Owned) -> bool:
+    """A pump that stood still beyond its lease may bring an attempt and the next one of the same
+    delivery at once: the newer one holds the lease."""
+    found = owned.get(claim.delivery_id)
+    return found is not None and found.lease_token == claim.token
+
+
 @cache
 def _still_ours(dialect: str) -> Select[*tuple[Any, ...]]:
     """`is_plain`: a success changes nothing of these but the status."""
@@ -124,7 +130,13 @@ def _still_ours(dialect: str) -> Select[*tuple[Any, ...]]:
         Delivery.reason.is_(None),
     )
     return (
-        select(Delivery.id, Delivery.reason, *STANDING, plain.label("is_plain"))
+        select(
+            Delivery.id,
+            Delivery.lease_token,
+            Delivery.reason,
+            *STANDING,
+            plain.label("is_plain"),
+        )
         .join_from(given.source, Delivery, Delivery.id == given["id"])
         .where(Delivery.lease_token == given["token"])
         .order_by(Delivery.id)
@@ -173,10 +185,10 @@ def _write_deliveries(
 ) -> None:
     rows, entries = [], []
     for result in results:
-        if before := owned.get(result.claim.delivery_id):
-            after = _after(result, decisions[before.id], before, now)
-            rows.append({"id": before.id, **after})
-            entries.append(_entry(result, after["status"], before))
+        before = owned[result.claim.delivery_id]
+        after = _after(result, decisions[before.id], before, now)
+        rows.append({"id": before.id, **after})
+        entries.append(_entry(result, after["status"], before))
     update_rows(connection, Delivery, rows, cleared=("lease_token", "lease_until"))
     rollups.count(connection, entries, now)
 

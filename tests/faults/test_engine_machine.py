@@ -22,14 +22,11 @@ from hypothesis.stateful import (
 from sqlalchemy import func, select, update
 
 from portal.database import database_now
-from portal.delivery.policy import Outcome
 from portal.delivery.reasons import Reason
 from portal.extensions import db
-from portal.lib.clock import utcnow
 from portal.models.deliveries import OPEN, Attempt, Delivery
 from portal.models.webhooks import Webhook
 from portal.services import (
-    claiming,
     dispatch,
     recording,
     retrying,
@@ -38,11 +35,11 @@ from portal.services import (
     webhooks,
 )
 from portal.services.claiming import Claim
-from portal.services.recording import Result
 from portal.services.refusals import Refusal
 from portal.services.switching import HeldChoice
 from portal.services.unit import writing
 from tests.factories import Hook, Person, make_user, make_webhook, publish
+from tests.jobs.clockwork import claim, ended, write_down
 
 CAP = 8
 REASONS = [None, None, Reason.SERVER, Reason.UNAVAILABLE, Reason.BAD_REQUEST, Reason.GONE]
@@ -67,8 +64,7 @@ class Engine(RuleBasedStateMachine):
 
     @rule(places=st.integers(1, 12))
     def claim(self, places: int) -> None:
-        with writing() as current:
-            claims = claiming.claim(current.connection(), places)
+        claims = claim(places)
         self.in_flight += [each for each in claims if each.webhook.id == self.hook.id]
 
     @rule(pick=st.integers(0, 50), reason=st.sampled_from(REASONS))
@@ -77,7 +73,7 @@ class Engine(RuleBasedStateMachine):
         if self.in_flight:
             claim = self.in_flight.pop(pick % len(self.in_flight))
             self.received[claim.public_id] += 1
-            self._record(claim, reason)
+            write_down(ended(claim, reason))
 
     @rule(pick=st.integers(0, 50), arrived=st.booleans())
     def crash(self, pick: int, arrived: bool) -> None:
@@ -175,24 +171,6 @@ class Engine(RuleBasedStateMachine):
         assert db.session.execute(interrupted).scalar_one() == 0
         # Whatever is left of it is nothing to the next history.
         self._may(lambda: webhooks.delete(self.admin.actor, self.hook.public_id))
-
-    def _record(self, claim: Claim, reason: Reason | None) -> None:
-        result = Result(
-            claim=claim,
-            outcome=Outcome(reason, None if reason else 200),
-            phases={"total": 1.0},
-            peer=None,
-            certificate_ends_at=None,
-            request_headers=[],
-            response_headers=[],
-            response_text="",
-            is_truncated=False,
-            location=None,
-            detail="",
-            finished_at=utcnow(),
-        )
-        with writing() as current:
-            recording.record(current.connection(), [result], lambda: 0.0)
 
     def _deliveries(self) -> list[Delivery]:
         db.session.rollback()

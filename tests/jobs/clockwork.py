@@ -6,10 +6,15 @@ from sqlalchemy import update
 
 from jobs.deliver import equip
 from portal.database import database_now
+from portal.delivery.policy import Outcome
+from portal.delivery.reasons import Reason
 from portal.extensions import db
+from portal.lib.clock import utcnow
 from portal.models.deliveries import Attempt, Delivery, Priority
 from portal.models.webhooks import Webhook
-from portal.services import claiming
+from portal.services import claiming, recording
+from portal.services.claiming import Claim
+from portal.services.recording import Result
 from portal.services.unit import writing
 
 SECOND = timedelta(seconds=1)
@@ -70,3 +75,33 @@ def crash_after_claim() -> None:
         writer = connection.execution_options(writing=True)
         with writer.begin():
             claiming.claim(writer, 512)
+
+
+def claim(places: int = 512) -> list[Claim]:
+    """A worker claims what is due."""
+    with writing() as current:
+        return claiming.claim(current.connection(), places)
+
+
+def ended(claim: Claim, reason: Reason | None = None) -> Result:
+    """What a worker has to write down of a claim: a success, or a failure for this reason."""
+    return Result(
+        claim=claim,
+        outcome=Outcome(reason, None if reason else 200),
+        phases={"total": 1.0},
+        peer=None,
+        certificate_ends_at=None,
+        request_headers=[],
+        response_headers=[],
+        response_text="",
+        is_truncated=False,
+        location=None,
+        detail="",
+        finished_at=utcnow(),
+    )
+
+
+def write_down(*results: Result) -> None:
+    """A worker records them, in one transaction."""
+    with writing() as current:
+        recording.record(current.connection(), results, lambda: 0.0)
