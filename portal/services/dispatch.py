@@ -54,7 +54,7 @@ class Wanted:
     """How many deliveries a webhook may have claimed now, and of which priorities.
 
     `leased`: how many are being sent to it, tests apart; `throttled`: its receiver is in trouble.
-    In order, the normal one is its oldest open delivery; people's own retries go out of turn.
+    In order, the normal one is its oldest open delivery; retries of younger ones go out of turn.
     """
 
     webhook_id: int
@@ -174,8 +174,12 @@ def _due_flags() -> Select[*tuple[Any, ...]]:
 
 
 def head_of(webhook_id: ColumnElement[int] | int) -> ScalarSelect[int]:
-    """The oldest open delivery of a webhook, tests and people's own retries apart."""
+    """The oldest open delivery of a webhook, tests apart, and retries of what had ended.
+
+    One that a person retries while its turn lasts keeps its turn: the next may not overtake it.
+    """
     head = aliased(Delivery)
+    was_open = or_(head.prior_status.is_(None), is_open(head.prior_status))
     # Not min(id): for that, SQLite reads every open row of the webhook.
     return (
         select(head.id)
@@ -183,7 +187,7 @@ def head_of(webhook_id: ColumnElement[int] | int) -> ScalarSelect[int]:
             head.webhook_id == webhook_id,
             is_open(head.status),
             head.priority != Priority.TEST,
-            head.prior_status.is_(None),
+            was_open,
         )
         .order_by(head.id)
         .limit(1)

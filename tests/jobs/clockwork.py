@@ -60,12 +60,14 @@ def end_pause() -> None:
         current.execute(update(Webhook).where(Webhook.throttled).values(not_before=past))
 
 
-def ask_for_retry(delivery_id: int, name: str = "Ana") -> None:
-    """A person presses Retry."""
+def ask_for_retry(
+    delivery_id: int, name: str = "Ana", priority: Priority = Priority.INTERACTIVE
+) -> None:
+    """A person presses Retry, or a bulk retry hands it over."""
     with writing() as current:
         delivery = current.get_one(Delivery, delivery_id)
         delivery.prior_status, delivery.prior_due_at = delivery.status, delivery.due_at
-        delivery.status, delivery.priority = "waiting", Priority.INTERACTIVE
+        delivery.status, delivery.priority = "waiting", priority
         delivery.due_at, delivery.requested_by = database_now(current.connection()), name
 
 

@@ -13,6 +13,7 @@ from portal import queue
 from portal.database import impatient_engine
 from portal.delivery.transport import Transport
 from portal.extensions import db, settings
+from portal.models.deliveries import Priority
 from portal.services import guarding
 from tests.factories import make_webhook, publish
 from tests.jobs.clockwork import (
@@ -98,6 +99,35 @@ def test_only_a_persons_retry_goes_out_of_turn(receiver: Receiver) -> None:
     deliver_due()
     assert arrived(receiver) == [1, 3]
     assert [each.status for each in deliveries()] == ["retrying", "waiting", "delivered"]
+
+
+@pytest.mark.usefixtures("app")
+def test_a_head_in_a_bulk_retry_is_not_overtaken(receiver: Receiver) -> None:
+    """Bulk goes behind what is new, but what is new waits for the head, whoever has it sent."""
+    make_webhook(receiver.url, in_order=True)
+    receiver.answer(status=500)
+    publish_many(3)
+    deliver_due()
+    receiver.answer(status=200)
+    ask_for_retry(deliveries()[0].id, priority=Priority.BULK)
+    deliver_due()
+    assert arrived(receiver) == [1, 1, 2, 3]
+
+
+@pytest.mark.usefixtures("app")
+def test_a_head_whose_retry_was_cut_off_is_not_overtaken(receiver: Receiver) -> None:
+    make_webhook(receiver.url, in_order=True)
+    receiver.answer(status=500)
+    publish_many(3)
+    deliver_due()
+    receiver.answer(status=200)
+    ask_for_retry(deliveries()[0].id, priority=Priority.BULK)
+    crash_after_claim()
+    deliver_due()
+    assert arrived(receiver) == [1]
+    make_due()
+    deliver_due()
+    assert arrived(receiver) == [1, 1, 2, 3]
 
 
 @pytest.mark.usefixtures("app")
