@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -30,13 +30,20 @@ class Rest(StrEnum):
     DISCARD = "discard"
 
 
+class Seen(NamedTuple):
+    """What was held when the person looked: the row id of the newest, and how many they were."""
+
+    newest: int
+    total: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """`send`: public ids of deliveries. `up_to`: the newest that the person could have seen."""
+    """`send`: public ids of deliveries. `seen`: what the person could have looked at."""
 
     send: Collection[UUID]
     rest: Rest
-    up_to: int
+    seen: Seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +55,24 @@ class Decided:
     discarded: int
 
 
-def newest(public_id: UUID) -> int:
-    """The row id of the newest held delivery, 0 where nothing is held. Reads only."""
+def look(public_id: UUID) -> Seen:
+    """What is held now. Reads only."""
     current = session()
-    return _newest(current, find_webhook(current, public_id).id)
+    return _look(current, find_webhook(current, public_id).id)
 
 
 def decide(actor: Actor, public_id: UUID, choice: Choice) -> Decided:
     """Send the chosen ones, discard or keep the rest, and turn the webhook on: all at once.
 
     Raises `Refusal` when something was held that the person has not seen: the webhook stays as it
-    is, so that nothing goes ahead of it.
+    is, so that nothing goes ahead of it, and nothing is discarded with it. It may be older than
+    what was seen: it was being sent when the webhook was turned off, and did not arrive.
     """
     with writing() as current:
         require(current, actor, "webhooks.switch")
         webhook = lock_webhook(current, public_id)
-        if _newest(current, webhook.id) > choice.up_to:
+        now = _look(current, webhook.id)
+        if now.newest > choice.seen.newest or now.total > choice.seen.total:
             raise Refusal(NEWER)
         was_off = webhook.state == WebhookState.OFF
         set_on(webhook)
@@ -84,6 +93,7 @@ def _chunks(ids: Collection[UUID]) -> Iterator[list[UUID]]:
     yield from (every[start : start + CHUNK] for start in range(0, len(every), CHUNK))
 
 
-def _newest(current: Session, webhook_id: int) -> int:
+def _look(current: Session, webhook_id: int) -> Seen:
     held = (Delivery.webhook_id == webhook_id, Delivery.status == DeliveryStatus.HELD)
-    return current.execute(select(func.max(Delivery.id)).where(*held)).scalar_one() or 0
+    row = current.execute(select(func.max(Delivery.id), func.count()).where(*held)).one()
+    return Seen(row[0] or 0, row[1])

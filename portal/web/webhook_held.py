@@ -8,7 +8,7 @@ from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer t
 
 from portal.lib.paging import Page
 from portal.services import held, log, webhook_reads
-from portal.services.held import Choice, Decided, Rest
+from portal.services.held import Choice, Decided, Rest, Seen
 from portal.services.log import LogRow
 from portal.services.log_filter import LogFilter, StatusFilter
 from portal.web import log_view
@@ -24,7 +24,7 @@ blueprint = Blueprint("webhook_held", __name__, url_prefix="/settings/webhooks")
 
 
 class ChooseForm(PortalForm):
-    """What is not ticked, and up to which delivery the person has looked.
+    """What is not ticked, and what was held when the person looked.
 
     The ticks themselves are `send`, repeated; those of other pages are carried along hidden.
     """
@@ -35,7 +35,8 @@ class ChooseForm(PortalForm):
         default=Rest.KEEP,
         validate_choice=False,
     )
-    up_to = HiddenField()
+    newest = HiddenField()
+    count = HiddenField()
 
     @property
     def ticked(self) -> frozenset[UUID]:
@@ -47,9 +48,8 @@ class ChooseForm(PortalForm):
     def choice(self) -> Choice:
         """What the person decided. Whatever else was sent discards nothing."""
         rest = Rest.DISCARD if self.rest.data == Rest.DISCARD else Rest.KEEP
-        seen = self.up_to.data or ""
-        up_to = int(seen) if seen.isascii() and seen.isdigit() and len(seen) < 19 else 0
-        return Choice(send=self.ticked, rest=rest, up_to=up_to)
+        seen = Seen(_number(self.newest.data), _number(self.count.data))
+        return Choice(send=self.ticked, rest=rest, seen=seen)
 
 
 @blueprint.route(f"{WEBHOOK}/held", methods=["GET", "POST"])
@@ -63,8 +63,8 @@ def choose(public_id: UUID) -> Answer:
             flash(_done(held.decide(actor(), public_id, form.choice)), "success")
             return redirect(url_for("webhooks.show", public_id=public_id))
     webhook = webhook_reads.show(public_id)
-    if form.form_errors or not form.up_to.data:
-        form.up_to.data = str(held.newest(public_id))
+    if form.form_errors or not form.newest.data:
+        form.newest.data, form.count.data = map(str, held.look(public_id))
     wanted = LogFilter(webhook=public_id, status=StatusFilter.HELD)
     page = log.find_page(wanted, cursor).page
     return render_template(
@@ -77,6 +77,12 @@ def choose(public_id: UUID) -> Answer:
         elsewhere=_elsewhere(form, page),
         view=log_view,
     ), status_of(form)
+
+
+def _number(text: str | None) -> int:
+    """A number of ours that came back, 0 for anything else."""
+    text = text or ""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
 
 
 def _elsewhere(form: ChooseForm, page: Page[LogRow]) -> list[UUID]:

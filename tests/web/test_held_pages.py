@@ -6,10 +6,13 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
+from portal.delivery.reasons import Reason
 from portal.extensions import db
 from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook
-from tests.factories import Hook, make_webhook, publish
+from portal.services.switching import turn_off
+from tests.factories import Hook, make_user, make_webhook, publish
+from tests.jobs.clockwork import claim, ended, write_down
 from tests.pages import Page, Pages
 from tests.web.visitors import visit
 
@@ -111,6 +114,23 @@ def test_what_happened_meanwhile_has_to_be_looked_at_first(pages: Pages) -> None
     assert (statuses(), state(hook)) == (["held", "held"], "off")
     decide(pages, page, rest="discard")
     assert statuses() == ["waiting", "stopped"]
+
+
+def test_what_was_being_sent_when_it_was_turned_off_has_to_be_looked_at_too(pages: Pages) -> None:
+    """It is older than what is on the list: it became held when it did not arrive."""
+    hook = make_webhook()
+    publish(asset_id=1)
+    (sending,) = claim()
+    publish(asset_id=2)
+    turn_off(make_user().actor, hook.public_id)
+    page = pages.get(held_for(hook))
+    assert len(page.rows()) == 1
+    write_down(ended(sending, Reason.SERVER))
+    page = decide(pages, page, send=ids()[1:], rest="discard")
+    assert "More happened while you were choosing" in page.errors[0]
+    assert (statuses(), state(hook)) == (["held", "held"], "off")
+    decide(pages, page, send=ids()[1:], rest="discard")
+    assert statuses() == ["stopped", "waiting"]
 
 
 def test_another_webhooks_deliveries_cannot_be_sent_from_here(pages: Pages) -> None:
