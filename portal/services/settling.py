@@ -40,8 +40,11 @@ def settle_on(connection: Connection) -> int:
 
 
 def _any_reopened(connection: Connection) -> bool:
-    wanted = select(Webhook.id).where(Webhook.reopened_at.is_not(None)).limit(1)
-    return connection.execute(wanted).first() is not None
+    return connection.execute(_reopened().limit(1)).first() is not None
+
+
+def _reopened() -> Select[int]:
+    return select(Webhook.id).where(Webhook.reopened_at.is_not(None))
 
 
 def spread_on(connection: Connection) -> int:
@@ -50,7 +53,8 @@ def spread_on(connection: Connection) -> int:
     `SPREAD_AT_ONCE` rows of each at a time: a backlog is spread over several sweeps.
     """
     now = database_now(connection)
-    reopened = select(Webhook.id).where(Webhook.reopened_at.is_not(None))
+    # Locked before their deliveries, as everywhere; one in use is left to the next sweep.
+    reopened = _reopened().order_by(Webhook.id).with_for_update(key_share=True, skip_locked=True)
     moved = 0
     for webhook_id in connection.execute(reopened).scalars().all():
         ids = connection.execute(_retrying_later(webhook_id, now)).scalars().all()

@@ -79,8 +79,8 @@ def switch_now(actor: Actor, public_id: UUID) -> bool:
 
 def forget_replaced(current: Session) -> int:
     """Erase replaced secrets that no longer sign, in the caller's transaction; return how many."""
-    wanted = select(Webhook).where(Webhook.old_until <= utcnow()).with_for_update(key_share=True)
-    webhooks = current.scalars(wanted).all()
+    wanted = select(Webhook).where(Webhook.old_until <= utcnow()).order_by(Webhook.id)
+    webhooks = current.scalars(wanted.with_for_update(key_share=True)).all()
     for webhook in webhooks:
         webhook.old_secret_enc = webhook.old_until = None
     return len(webhooks)
