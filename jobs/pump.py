@@ -78,6 +78,7 @@ class Pump:
                 self._listen()
             self._leave()
         finally:
+            self._transport.abandon()  # it outlives us: an error's leftovers are nobody's answers
             self._desk.close()
 
     def _is_idle(self) -> bool:

@@ -6,12 +6,15 @@ from datetime import timedelta
 
 import pytest
 from flask import Flask
+from rq.timeouts import JobTimeoutException
 from sqlalchemy import update
 
-from jobs.deliver import deliver_due
+from jobs.deliver import deliver_due, equip
+from jobs.pump import Pump
+from portal import queue
 from portal.database import database_now
 from portal.delivery.event_names import EventName
-from portal.extensions import db
+from portal.extensions import db, settings
 from portal.models.deliveries import AttemptBody, Delivery
 from portal.models.rollups import Rollup
 from portal.models.webhooks import Webhook
@@ -221,3 +224,30 @@ def test_what_ends_is_counted_by_the_hour(receiver: Receiver) -> None:
     db.session.rollback()
     (counted,) = db.session.query(Rollup)
     assert (counted.webhook_id, counted.delivered, counted.failed) == (hook.id, 1, 1)
+
+
+def test_what_a_pump_left_open_when_it_broke_is_nothing_to_the_next(receiver: Receiver) -> None:
+    """RQ's fuse is an exception in the middle of whatever runs."""
+    make_webhook(receiver.url)
+    receiver.answer(delay=0.2)
+    publish()
+    transport = equip().transport
+
+    def fuse() -> bool:
+        if transport.in_flight:
+            raise JobTimeoutException
+        return False
+
+    with pytest.raises(JobTimeoutException):
+        Pump(
+            settings=settings(),
+            engine=equip().engine,
+            transport=transport,
+            bell=queue.bell(),
+            is_stopping=fuse,
+        ).run()
+    assert transport.in_flight == 0
+    make_due()
+    deliver_due()
+    assert only_delivery().status == "delivered"
+    assert [each.outcome for each in attempts()] == ["interrupted", "delivered"]
