@@ -8,9 +8,11 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     Insert,
     Integer,
     Row,
+    Select,
     String,
     Uuid,
     bindparam,
@@ -133,19 +135,24 @@ def _locked_states(current: Session, subscribers: Sequence[Row[int, str, bool]])
     """Each webhook's state by its id. It cannot change any more where that would do harm.
 
     Whoever stores the next event for a webhook that wants one message after the other waits here,
-    so that ids are given in the order of the commits: "oldest" means the same to everybody. And
-    nobody turns on a webhook while something is stored as held for it, which would stay behind.
+    so that ids are given in the order of the commits: "oldest" means the same to everybody. All
+    such webhooks are locked together: of two transactions with several events each, one would
+    else wait for the other, and the other for it. And nobody turns on a webhook while something
+    is stored as held for it, which would stay behind.
     """
     states = {webhook_id: state for webhook_id, state, _ in subscribers}
-    in_order = [webhook_id for webhook_id, _, in_order in subscribers if in_order]
+    in_order = {webhook_id for webhook_id, _, in_order in subscribers if in_order}
     off = {webhook_id for webhook_id, state in states.items() if state == WebhookState.OFF}
-    for ids, is_shared in ((in_order, False), (sorted(off.difference(in_order)), True)):
-        if ids:
-            found = (
-                select(Webhook.id, Webhook.state)
-                .where(Webhook.id.in_(ids))
-                .order_by(Webhook.id)
-                .with_for_update(read=is_shared, key_share=not is_shared)
-            )
-            states |= {row.id: row.state for row in current.execute(found)}
+    if in_order:
+        listens = Webhook.state.in_(LISTENING) & Webhook.deleted_at.is_(None)
+        every = _wanted(Webhook.in_order.is_(True), listens).with_for_update(key_share=True)
+        found = current.execute(every)
+        states |= {row.id: row.state for row in found if row.id in in_order}
+    if others := off - in_order:
+        shared = _wanted(Webhook.id.in_(others)).with_for_update(read=True)
+        states |= {row.id: row.state for row in current.execute(shared)}
     return states
+
+
+def _wanted(*conditions: ColumnElement[bool]) -> Select[int, str]:
+    return select(Webhook.id, Webhook.state).where(*conditions).order_by(Webhook.id)

@@ -124,3 +124,27 @@ def test_a_webhook_is_turned_on_after_what_is_being_held_for_it(app: Flask, in_o
     other.join(10)
     assert ended.is_set()
     assert [each.status for each in deliveries()] == ["waiting"]
+
+
+def test_several_events_at_once_and_one_beside_them_do_not_wait_in_a_ring(app: Flask) -> None:
+    """Both store for webhooks that want order, and meet at the second one."""
+    make_webhook(events=[EventName.CREATED], in_order=True)
+    both = make_webhook(events=[EventName.CREATED, EventName.UPDATED], in_order=True)
+    ended = threading.Event()
+
+    def publish_meanwhile() -> None:
+        with app.app_context():
+            publish(asset_id=3)
+            db.session.remove()
+            ended.set()
+
+    other = threading.Thread(target=publish_meanwhile)
+    with writing():
+        publish(EventName.UPDATED, asset_id=1)
+        other.start()
+        assert not ended.wait(0.5)
+        publish(asset_id=2)
+    other.join(10)
+    assert ended.is_set()
+    theirs = [each.asset_id for each in deliveries() if each.webhook_id == both.id]
+    assert theirs == [1, 2, 3]
