@@ -13,7 +13,13 @@ from portal.models.deliveries import Delivery, DeliveryStatus
 from portal.models.webhooks import WebhookState
 from portal.services.permissions import Actor, require
 from portal.services.refusals import Refusal
-from portal.services.switching import HeldChoice, record_decided, set_on, settle_held
+from portal.services.switching import (
+    HeldChoice,
+    hold_open,
+    record_decided,
+    set_on,
+    settle_held,
+)
 from portal.services.unit import session, writing
 from portal.services.webhook_rows import find_webhook, lock_webhook
 
@@ -71,6 +77,7 @@ def decide(actor: Actor, public_id: UUID, choice: Choice) -> Decided:
     with writing() as current:
         require(current, actor, "webhooks.switch")
         webhook = lock_webhook(current, public_id)
+        hold_open(current, webhook.id, every=True)
         now = _look(current, webhook.id)
         if now.newest > choice.seen.newest or now.total > choice.seen.total:
             raise Refusal(NEWER)

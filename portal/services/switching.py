@@ -28,10 +28,13 @@ from portal.services import audit
 from portal.services.permissions import SYSTEM, Actor, require
 from portal.services.refusals import Refusal
 from portal.services.resting import rest_values
+from portal.services.rowset import as_json, given_ids
 from portal.services.unit import database_time, ring, writing
 from portal.services.webhook_rows import TARGET, count_held, lock_webhook, target_of
 
 DELETED: Final = "webhook.deleted"
+# By the engine, in one transaction: behind it wait the results of all the other webhooks.
+AT_ONCE: Final = 2000
 
 
 class HeldChoice(StrEnum):
@@ -58,7 +61,7 @@ def set_off(current: Session, webhook: Webhook, reason: OffReason) -> None:
     """Turn a locked webhook off and hold its open deliveries."""
     webhook.state, webhook.off_reason, webhook.off_at = WebhookState.OFF, reason, utcnow()
     current.flush()
-    hold_open(current, webhook.id)
+    hold_open(current, webhook.id, every=True)
 
 
 def turn_on(actor: Actor, public_id: UUID, held: HeldChoice | None = None) -> str:
@@ -69,6 +72,7 @@ def turn_on(actor: Actor, public_id: UUID, held: HeldChoice | None = None) -> st
     with writing() as current:
         require(current, actor, "webhooks.switch")
         webhook = lock_webhook(current, public_id)
+        hold_open(current, webhook.id, every=True)
         if held is None and count_held(current, webhook.id):
             raise Refusal("Choose whether to send or discard what was held.", field="held")
         was_off = webhook.state == WebhookState.OFF
@@ -104,8 +108,11 @@ def set_on(webhook: Webhook) -> None:
     webhook.throttled, webhook.pause, webhook.not_before = False, 0, None
 
 
-def hold_open(connection: Session | Connection, webhook_id: int) -> int:
-    """Put every open delivery of a webhook that is off or deleted to rest; return how many.
+def hold_open(connection: Session | Connection, webhook_id: int, *, every: bool = False) -> int:
+    """Put open deliveries of a webhook that is off or deleted to rest; return how many.
+
+    The oldest `AT_ONCE`: the rest is the next sweep's, and nobody claims it meanwhile. Who turns
+    it on has `every` one put to rest before, so that none goes unasked.
 
     Held while it is off, Stopped once it is deleted; a waiting manual attempt first gets its
     earlier status back. Nothing changes for an active webhook, what is being sent, and tests of
@@ -114,7 +121,8 @@ def hold_open(connection: Session | Connection, webhook_id: int) -> int:
     webhook = connection.execute(_state_of(webhook_id)).one_or_none()
     if webhook is None or (webhook.deleted_at is None and webhook.state == WebhookState.ACTIVE):
         return 0
-    now = database_now(_plain(connection))
+    plain = _plain(connection)
+    now = database_now(plain)
     stops = webhook.deleted_at is not None
     values = rest_values(now, _deleted_by(connection, webhook) if stops else None)
     wanted = [Delivery.webhook_id == webhook_id, has_no_live_lease(now)]
@@ -123,7 +131,13 @@ def hold_open(connection: Session | Connection, webhook_id: int) -> int:
         wanted.append(or_(is_open(), Delivery.status == DeliveryStatus.HELD))
     else:
         wanted += [is_open(), Delivery.priority != Priority.TEST]
-    return _change(connection, wanted, values)
+    if every:
+        return _change(connection, wanted, values)
+    some = select(Delivery.id).where(*wanted).order_by(Delivery.id).limit(AT_ONCE)
+    ids = plain.execute(some.with_for_update()).scalars().all()
+    chosen = update(Delivery).where(Delivery.id.in_(given_ids(plain.dialect.name)))
+    plain.execute(chosen.values(values), {"ids": as_json(ids)})
+    return len(ids)
 
 
 def stop_all(current: Session, webhook_id: int, by: str) -> int:

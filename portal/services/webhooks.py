@@ -151,6 +151,7 @@ def _switch(current: Session, webhook: Webhook, values: WebhookValues) -> bool:
         switching.set_off(current, webhook, OffReason.PERSON)
     if is_active or not values.is_active:
         return False
+    switching.hold_open(current, webhook.id, every=True)
     if count_held(current, webhook.id):
         return True
     switching.set_on(webhook)

@@ -155,6 +155,25 @@ def test_an_answer_of_gone_turns_it_off_in_the_name_of_the_system() -> None:
     assert last_audit().actor_name == "Asset register"
 
 
+@pytest.mark.parametrize(("choice", "becomes"), [("send", "waiting"), ("discard", "stopped")])
+def test_a_long_queue_is_held_bit_by_bit_and_decided_about_as_a_whole(
+    choice: str, becomes: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody's results wait for a queue of a hundred thousand; and none of it goes unasked."""
+    monkeypatch.setattr(switching, "AT_ONCE", 3)
+    hook = make_webhook()
+    for _ in range(7):
+        publish()
+    with writing() as current:
+        switching.turn_off_gone(current, hook.id)
+    assert statuses(hook) == ["held"] * 3 + ["waiting"] * 4
+    assert settling.settle() == 3
+    with pytest.raises(Refusal, match="send or discard"):
+        switching.turn_on(make_user().actor, hook.public_id)
+    switching.turn_on(make_user().actor, hook.public_id, HeldChoice(choice))
+    assert statuses(hook) == [becomes] * 7
+
+
 def test_settling_changes_nothing_for_an_active_webhook() -> None:
     hook = make_webhook()
     publish()
