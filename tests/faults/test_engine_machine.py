@@ -1,7 +1,8 @@
 """Whatever happens in whatever order, nothing is lost, nothing is stuck, nothing is sent unasked.
 
 Hypothesis makes up histories: events, claims by several workers, crashes before and after the
-receiver got the message, late recorders, retries, stops, webhooks turned off and on and deleted.
+receiver got the message, late recorders, retries one by one and in bulk, stops, webhooks turned
+off and on and deleted.
 """
 
 from collections import Counter
@@ -22,18 +23,23 @@ from hypothesis.stateful import (
 from sqlalchemy import func, select, update
 
 from portal.database import database_now
+from portal.delivery.policy import AttemptKind
 from portal.delivery.reasons import Reason
 from portal.extensions import db
 from portal.models.deliveries import OPEN, Attempt, Delivery
+from portal.models.tasks import Task
 from portal.models.webhooks import Webhook
 from portal.services import (
+    batches,
     dispatch,
     recording,
     retrying,
     settling,
     switching,
+    task_turns,
     webhooks,
 )
+from portal.services.batch_choice import Choice
 from portal.services.claiming import Claim
 from portal.services.refusals import Refusal
 from portal.services.switching import HeldChoice
@@ -53,6 +59,7 @@ class Engine(RuleBasedStateMachine):
 
     @initialize(in_order=st.booleans())
     def connect(self, in_order: bool) -> None:
+        self.in_order = in_order
         self.hook: Hook = make_webhook(in_order=in_order)
         self.in_flight: list[Claim] = []
         self.received: Counter[UUID] = Counter()
@@ -64,8 +71,10 @@ class Engine(RuleBasedStateMachine):
 
     @rule(places=st.integers(1, 12))
     def claim(self, places: int) -> None:
-        claims = claim(places)
-        self.in_flight += [each for each in claims if each.webhook.id == self.hook.id]
+        claims = [each for each in claim(places) if each.webhook.id == self.hook.id]
+        self.in_flight += claims
+        if self.in_order and any(each.kind == AttemptKind.SCHEDULED for each in claims):
+            self._is_the_oldest(claims[0].delivery_id)
 
     @rule(pick=st.integers(0, 50), reason=st.sampled_from(REASONS))
     def finish(self, pick: int, reason: Reason | None) -> None:
@@ -74,6 +83,15 @@ class Engine(RuleBasedStateMachine):
             claim = self.in_flight.pop(pick % len(self.in_flight))
             self.received[claim.public_id] += 1
             write_down(ended(claim, reason))
+
+    @rule(reasons=st.lists(st.sampled_from(REASONS), min_size=2, max_size=6))
+    def finish_together(self, reasons: list[Reason | None]) -> None:
+        """Several end at once and are written down at once, late ones among them."""
+        ends = [ended(each, why) for each, why in zip(self.in_flight, reasons, strict=False)]
+        self.in_flight = self.in_flight[len(ends) :]
+        self.received.update(each.claim.public_id for each in ends)
+        if ends:
+            write_down(*reversed(ends))
 
     @rule(pick=st.integers(0, 50), arrived=st.booleans())
     def crash(self, pick: int, arrived: bool) -> None:
@@ -108,6 +126,22 @@ class Engine(RuleBasedStateMachine):
     @rule(pick=st.integers(0, 50))
     def stop(self, pick: int) -> None:
         self._press(pick, lambda public_id: retrying.stop(self.admin.actor, public_id))
+
+    @rule(picks=st.sets(st.integers(0, 50), min_size=1, max_size=5), again=st.booleans())
+    def retry_in_bulk(self, picks: set[int], again: bool) -> None:
+        rows = self._deliveries()
+        if rows:
+            ticked = tuple({rows[pick % len(rows)].public_id for pick in picks})
+            batches.start(self.admin.actor, Choice(ticked=ticked, again=again))
+
+    @rule()
+    def work_at_batches(self) -> None:
+        with writing() as current:
+            soon = Task.state.in_(["waiting", "running"])
+            current.execute(update(Task).where(soon).values(due_at=Task.created_at))
+        while turn := task_turns.claim():
+            while task_turns.advance(turn, batches.KIND):
+                pass
 
     @rule()
     def turn_off(self) -> None:
@@ -159,6 +193,7 @@ class Engine(RuleBasedStateMachine):
             self.time_passes(leases=True)
             settling.settle()
             self.in_flight = []
+            self.work_at_batches()
             self.claim(12)
             if not self.in_flight and not self._open():
                 break
@@ -171,6 +206,11 @@ class Engine(RuleBasedStateMachine):
         assert db.session.execute(interrupted).scalar_one() == 0
         # Whatever is left of it is nothing to the next history.
         self._may(lambda: webhooks.delete(self.admin.actor, self.hook.public_id))
+
+    def _is_the_oldest(self, delivery_id: int) -> None:
+        """Nobody overtakes in order: what is older has ended, or had when a person asked for it."""
+        older = [each for each in self._deliveries() if each.id < delivery_id]
+        assert not [each.id for each in older if (each.prior_status or each.status) in OPEN]
 
     def _deliveries(self) -> list[Delivery]:
         db.session.rollback()
