@@ -32,6 +32,7 @@ _BY_CURL_CODE = {
     pycurl.E_FTP_WEIRD_SERVER_REPLY: Reason.BAD_REPLY,
     pycurl.E_PARTIAL_FILE: Reason.BAD_REPLY,
     pycurl.E_WRITE_ERROR: Reason.BAD_REPLY,
+    pycurl.E_BAD_CONTENT_ENCODING: Reason.BAD_REPLY,
     _TOO_LARGE: Reason.BAD_REPLY,
     pycurl.E_SSL_CONNECT_ERROR: Reason.TLS_OTHER,
     pycurl.E_SSL_CERTPROBLEM: Reason.TLS_OTHER,

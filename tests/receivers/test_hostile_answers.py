@@ -31,6 +31,10 @@ FAILURES: dict[str, tuple[Script, Reason]] = {
         hostile.answering(OK_HEAD + b"X: a\0b\r\nContent-Length: 0\r\n\r\n"),
         Reason.BAD_REPLY,
     ),
+    "is folded on the way without being asked": (
+        hostile.answering(OK_HEAD + b"Transfer-Encoding: gzip\r\nContent-Length: 0\r\n\r\n"),
+        Reason.BAD_REPLY,
+    ),
     "has one huge header": (
         hostile.pouring(OK_HEAD + b"X: ", KILOBYTE, 500),
         Reason.BAD_REPLY,
