@@ -53,7 +53,10 @@ class Choice:
 
 @dataclass(slots=True)
 class Count:
-    """What a choice comes to now. `is_more`: counting ended before the log did."""
+    """What a choice comes to now. `is_more`: counting ended before the log did.
+
+    `in_order`: the names of the webhooks that get something out of turn.
+    """
 
     total: int = 0
     is_more: bool = False
@@ -61,6 +64,7 @@ class Count:
     by_reason: Counter[tuple[str | None, int | None]] = field(default_factory=Counter)
     skipped: Counter[Skip] = field(default_factory=Counter)
     arrived: int = 0
+    in_order: set[str] = field(default_factory=set)
 
     def add(self, row: LogRow, again: bool) -> None:
         """Count one delivery."""
@@ -71,6 +75,8 @@ class Count:
         self.total += 1
         self.by_webhook[row.webhook_name] += 1
         self.by_reason[row.reason, row.code] += 1
+        if row.is_in_order:
+            self.in_order.add(row.webhook_name)
 
 
 def newest_now() -> int:

@@ -42,6 +42,7 @@ class LogRow:
     webhook_id: UUID
     webhook_name: str
     is_webhook_active: bool
+    is_in_order: bool
     status: ShownStatus
     is_test: bool
     reason: str | None
@@ -170,6 +171,7 @@ def _row(row: Row[*tuple[Any, ...]], now: datetime, sent: dict[int, int]) -> Log
         webhook_id=row.webhook_public_id,
         webhook_name=row.webhook_name,
         is_webhook_active=bool(row.is_webhook_active),
+        is_in_order=bool(row.is_in_order),
         status=shown_status(row.status, row.lease_until, now),
         is_test=row.priority == Priority.TEST,
         reason=row.reason,

@@ -82,6 +82,7 @@ def page_statement(walk: Walk, *, newer: bool, limit: int) -> Select[*tuple[Any,
             Webhook.public_id.label("webhook_public_id"),
             Webhook.name.label("webhook_name"),
             is_active.label("is_webhook_active"),
+            Webhook.in_order.label("is_in_order"),
         )
         .select_from(row)
         # Outer joins: a planner may not turn the walk round and begin at the webhooks.

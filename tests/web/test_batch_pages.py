@@ -68,6 +68,15 @@ def test_the_question_counts_and_names_what_is_left_out(support: Pages) -> None:
     assert "the id is the same" in page.main
 
 
+def test_the_question_warns_where_messages_are_wanted_in_order(support: Pages) -> None:
+    some(1, make_webhook(name="Sync to ERP", in_order=True))
+    some(1, make_webhook(name="Helpdesk"))
+    words = "These webhooks get their messages in order: Sync to ERP"
+    assert words in support.get("/deliveries/retry?all=1").main
+    one = make_delivery(make_webhook(), status="failed")
+    assert "out of turn" not in support.get(f"/deliveries/retry?delivery={one}").main
+
+
 def test_it_runs_once_however_often_it_is_sent(support: Pages) -> None:
     made = make_delivery(status="failed")
     form = support.get(f"/deliveries/retry?delivery={made}").form()
