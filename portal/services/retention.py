@@ -196,7 +196,9 @@ def _before() -> datetime:
 
 
 def _is_held_too_long(before: datetime) -> ColumnElement[bool]:
-    return and_(_stored() == DeliveryStatus.HELD, Delivery.created_at < before)
+    """It was being tried, perhaps for days, before its webhook was turned off: that is not held."""
+    off_since = exists().where(Webhook.id == Delivery.webhook_id, Webhook.off_at >= before)
+    return and_(_stored() == DeliveryStatus.HELD, Delivery.created_at < before, ~off_since)
 
 
 def _is_over(before: datetime) -> ColumnElement[bool]:

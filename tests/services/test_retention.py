@@ -75,6 +75,14 @@ def test_held_for_too_long_it_is_stopped_with_a_reason_and_kept_a_while() -> Non
     assert (delivery.status, delivery.reason) == ("stopped", "webhook_off")
 
 
+def test_what_was_being_tried_until_yesterday_has_not_been_held_for_too_long() -> None:
+    hook = make_webhook(state="off", off_at=utcnow() - timedelta(days=1))
+    old_delivery(webhook=hook, status="held", finished_at=None)
+    assert retention.count()[retention.STOPPED] == 0
+    retention.prune()
+    assert db.session.query(Delivery.status).scalar() == "held"
+
+
 def test_events_that_nobody_asked_for_go_as_well() -> None:
     publish()
     with writing() as current:
