@@ -14,6 +14,7 @@ from portal.models.webhooks import Webhook, WebhookState
 from portal.services.dispatch import head_of
 from portal.services.inbox_address import shown_url
 from portal.services.log_filter import ShownStatus, shown_status
+from portal.services.next_tries import next_try_at, paused_until
 from portal.services.refusals import NotFound
 from portal.services.retrying import GONE, Standing
 from portal.services.unit import database_time, session
@@ -92,6 +93,11 @@ class DeliveryDetail:
         return self.standing.status
 
     @property
+    def next_try_at(self) -> datetime:
+        """When an open one can go at the earliest."""
+        return next_try_at(self.due_at, self.paused_until)
+
+    @property
     def last_attempt(self) -> AttemptDetail | None:
         """The newest attempt that has ended."""
         ended = [each for each in self.attempts if not each.is_being_sent]
@@ -148,7 +154,9 @@ def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDeta
         finished_at=delivery.finished_at,
         attempts=_attempts(current, delivery, status),
         # A test has a place of its own: it waits for nothing and for nobody.
-        paused_until=None if is_test else _paused_until(webhook, now),
+        paused_until=paused_until(
+            delivery.priority, in_order=webhook.in_order, not_before=webhook.not_before, now=now
+        ),
         waits_behind=not is_test and webhook.in_order and _is_behind(current, delivery),
         now=now,
     )
@@ -166,12 +174,6 @@ def find_body(public_id: UUID) -> bytes:
     if body is None:
         raise NotFound(GONE)
     return body
-
-
-def _paused_until(webhook: Webhook, now: datetime) -> datetime | None:
-    if webhook.in_order or webhook.not_before is None or webhook.not_before <= now:
-        return None
-    return webhook.not_before
 
 
 def _is_behind(current: Session, delivery: Delivery) -> bool:

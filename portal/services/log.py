@@ -17,11 +17,13 @@ from portal.services.draft_rows import draft_ids
 from portal.services.log_filter import LogFilter, ShownStatus, StatusFilter, shown_status
 from portal.services.log_plan import walk_for
 from portal.services.log_walk import end_of_window, page_statement
+from portal.services.next_tries import next_try_at, paused_until
 from portal.services.unit import database_time, session
 
 COUNT_LIMIT: Final = 10_000
 EXPORT_LIMIT: Final = 50_000
 EXPORT_CHUNK: Final = 500
+TRIED_AGAIN: Final = (ShownStatus.WAITING, ShownStatus.RETRYING)
 RETRYABLE: Final = (ShownStatus.RETRYING, ShownStatus.FAILED, ShownStatus.STOPPED)
 
 
@@ -29,7 +31,9 @@ RETRYABLE: Final = (ShownStatus.RETRYING, ShownStatus.FAILED, ShownStatus.STOPPE
 class LogRow:
     """One line of the log. `reason`, `code`, `took_ms`: of the last attempt.
 
-    `sent`: how many of the attempts may have reached the receiver.
+    `sent`: how many of the attempts may have reached the receiver. `next_try_at`: when one that
+    waits can go at the earliest, `is_due` once that moment has come; `waits_in_turn`: whenever the
+    older ones are through, for its webhook wants them in order.
     """
 
     id: int
@@ -50,7 +54,9 @@ class LogRow:
     tries: int
     attempts: int
     sent: int
-    due_at: datetime
+    next_try_at: datetime | None
+    is_due: bool
+    waits_in_turn: bool
     took_ms: int | None
 
     @property
@@ -160,6 +166,10 @@ def _sent(current: Session, ids: Sequence[int]) -> dict[int, int]:
 
 
 def _row(row: Row[*tuple[Any, ...]], now: datetime, sent: dict[int, int]) -> LogRow:
+    status = shown_status(row.status, row.lease_until, now)
+    paused = paused_until(row.priority, in_order=row.is_in_order, not_before=row.not_before, now=now)
+    next_try = next_try_at(row.due_at, paused) if status in TRIED_AGAIN else None
+    in_turn = bool(row.is_in_order) and row.priority == Priority.NORMAL
     return LogRow(
         id=row.id,
         public_id=row.public_id,
@@ -172,13 +182,15 @@ def _row(row: Row[*tuple[Any, ...]], now: datetime, sent: dict[int, int]) -> Log
         webhook_name=row.webhook_name,
         is_webhook_active=bool(row.is_webhook_active),
         is_in_order=bool(row.is_in_order),
-        status=shown_status(row.status, row.lease_until, now),
+        status=status,
         is_test=row.priority == Priority.TEST,
         reason=row.reason,
         code=row.code,
         tries=row.tries,
         attempts=row.attempts,
         sent=sent.get(row.id, 0) if row.attempts > 1 else row.attempts,
-        due_at=row.due_at,
+        next_try_at=next_try,
+        is_due=next_try is not None and next_try <= now,
+        waits_in_turn=status is ShownStatus.WAITING and in_turn,
         took_ms=row.took_ms,
     )

@@ -81,6 +81,7 @@ def page_statement(walk: Walk, *, newer: bool, limit: int) -> Select[*tuple[Any,
             Event.asset_name,
             Webhook.public_id.label("webhook_public_id"),
             Webhook.name.label("webhook_name"),
+            Webhook.not_before,
             is_active.label("is_webhook_active"),
             Webhook.in_order.label("is_in_order"),
         )

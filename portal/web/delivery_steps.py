@@ -98,7 +98,7 @@ def _ending(attempt: AttemptDetail) -> tuple[str, str]:
 def _last(delivery: DeliveryDetail) -> Iterator[Step]:
     match delivery.status:
         case ShownStatus.RETRYING:
-            yield Step("Next try", delivery.due_at, "warning")
+            yield Step("Next try", delivery.next_try_at, "warning")
         case ShownStatus.WAITING:
             yield Step("Waiting to be sent", delivery.due_at, "info")
         case ShownStatus.HELD:

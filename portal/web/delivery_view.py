@@ -107,7 +107,7 @@ def is_live(delivery: DeliveryDetail) -> bool:
     if delivery.status is ShownStatus.WAITING and _waits_for_others(delivery):
         return False
     if delivery.status is ShownStatus.RETRYING:
-        return delivery.due_at - delivery.now < SOON
+        return delivery.next_try_at - delivery.now < SOON
     return delivery.status in (ShownStatus.WAITING, ShownStatus.SENDING)
 
 
@@ -147,7 +147,7 @@ def explanation_of(delivery: DeliveryDetail) -> Explanation | None:
         host=host_of(last.url),
         seconds=round(total / 1000, 1) if total else None,
         time=moment(last.started_at).exact,
-        again=moment(delivery.due_at).exact if waits else "",
+        again=moment(delivery.next_try_at).exact if waits else "",
         location=last.location,
         code=last.code,
         reference=str(delivery.public_id),
@@ -162,8 +162,8 @@ def again_of(delivery: DeliveryDetail) -> str:
             return f"Yes, by itself: {_next_try(delivery)}."
         case ShownStatus.WAITING if delivery.waits_behind:
             return "Yes, once the older ones are through."
-        case ShownStatus.WAITING if delivery.paused_until and not delivery.is_manual:
-            return f"Yes, by itself: {moment(delivery.paused_until).text} or soon after."
+        case ShownStatus.WAITING if delivery.paused_until:
+            return f"Yes, by itself: {_next_try(delivery)} or soon after."
         case ShownStatus.WAITING | ShownStatus.SENDING:
             return "Yes, now."
         case ShownStatus.HELD:
@@ -173,18 +173,19 @@ def again_of(delivery: DeliveryDetail) -> str:
 
 
 def _waiting(delivery: DeliveryDetail) -> str:
-    if delivery.requested_by and delivery.is_manual:
-        return f"{delivery.requested_by} pressed Retry. It is about to be sent."
-    if delivery.waits_behind:
+    is_retry = bool(delivery.requested_by and delivery.is_manual)
+    asked = f"{delivery.requested_by} pressed Retry. " if is_retry else ""
+    if delivery.waits_behind and not is_retry:
         return "It waits for an older message: this webhook gets one at a time, in order."
     if delivery.paused_until:
-        until = moment(delivery.paused_until).text
-        return f"The receiver is in trouble, so we leave it alone. Next try: {until}."
-    return "It is about to be sent."
+        alone = "The receiver is in trouble, so we leave it alone."
+        return f"{asked}{alone} Next try: {_next_try(delivery)}."
+    return f"{asked}It is about to be sent."
 
 
 def _waits_for_others(delivery: DeliveryDetail) -> bool:
-    return not delivery.is_manual and (delivery.waits_behind or bool(delivery.paused_until))
+    in_turn = delivery.waits_behind and not delivery.is_manual
+    return in_turn or delivery.paused_until is not None
 
 
 def _delivered(delivery: DeliveryDetail) -> str:
@@ -206,8 +207,8 @@ def _failed(delivery: DeliveryDetail) -> str:
 
 
 def _next_try(delivery: DeliveryDetail) -> str:
-    is_due = delivery.due_at <= delivery.now
-    return "now" if is_due else moment(delivery.due_at, delivery.now).text
+    at = delivery.next_try_at
+    return "now" if at <= delivery.now else moment(at, delivery.now).text
 
 
 def _host(delivery: DeliveryDetail) -> str:

@@ -6,7 +6,7 @@ from typing import Final
 from portal.delivery.reasons import Reason, title
 from portal.services import log
 from portal.services.log import LogRow
-from portal.services.log_filter import LogFilter, ShownStatus
+from portal.services.log_filter import LogFilter
 from portal.web.log_view import event_name
 from portal.web.status_words import delivery_tag
 
@@ -55,6 +55,6 @@ def _line(row: LogRow) -> Sequence[object]:
         row.tries,
         row.attempts,
         row.sent,
-        row.due_at if row.status is ShownStatus.RETRYING else None,
+        None if row.waits_in_turn else row.next_try_at,
         row.took_ms,
     )
