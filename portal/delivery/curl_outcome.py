@@ -27,7 +27,10 @@ def exchange_of(
     phases = _phases(handle)
     reason = _reason(handle, code, curl_code, message, phases)
     answered = code is not None and reason is not Reason.READ_TIMEOUT
-    detail = one_line((handle.refusal or "") if reason is Reason.BLOCKED else message)
+    # That we read no further is no fault of the receiver's, and nothing for people to wonder at.
+    was_enough = code is not None and handle.truncated
+    told = "" if was_enough else message
+    detail = one_line((handle.refusal or "") if reason is Reason.BLOCKED else told)
     return Exchange(
         key=handle.key,
         request=request,

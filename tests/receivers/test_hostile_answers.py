@@ -109,6 +109,7 @@ def test_an_answer_without_end_is_a_success_cut_short(transport: Transport, head
     assert exchange.truncated
     assert len(exchange.body) <= MAX_BODY
     assert len(exchange.text) == MAX_TEXT
+    assert exchange.detail == ""
     assert time.monotonic() - began < 2
 
 
