@@ -28,7 +28,8 @@ SLOW: Final = timedelta(seconds=15)
 class DeliveryPage:
     """Everything that the templates print. `is_live`: something is under way right now.
 
-    `draft`: the form that it is a test of, before it is saved.
+    `answered`: the newest attempt to which anything came back. `draft`: the form that it is a test
+    of, before it is saved.
     """
 
     delivery: DeliveryDetail
@@ -50,6 +51,13 @@ class DeliveryPage:
     out_of_turn: bool
     test_steps: list[TestStep]
     draft: UUID | None
+
+    @property
+    def answer_note(self) -> str:
+        """To which attempt the answer belongs, where later ones got none."""
+        if self.answered is None or self.answered is self.delivery.last_attempt:
+            return ""
+        return f"This came back to attempt {self.answered.number}. To later ones nothing came back."
 
     @property
     def announcement(self) -> str:
@@ -74,7 +82,6 @@ class DeliveryPage:
 
 def page_of(delivery: DeliveryDetail, draft: UUID | None = None) -> DeliveryPage:
     """Put a delivery into words. `draft`: whose test before saving it is."""
-    last = delivery.last_attempt
     waited = delivery.now - delivery.due_at
     is_waiting = delivery.status is ShownStatus.WAITING
     return DeliveryPage(
@@ -90,7 +97,7 @@ def page_of(delivery: DeliveryDetail, draft: UUID | None = None) -> DeliveryPage
         times=times_of(delivery),
         repeat_warning=repeat_warning(delivery),
         earlier_attempts=delivery.attempts_made - len(delivery.attempts),
-        answered=last if last and (last.code or last.response_headers) else None,
+        answered=_answered(delivery),
         sent=sent_of(delivery),
         why_not_retry=why_not_retry(delivery.standing, again=True),
         why_not_stop=why_not_stop(delivery.standing),
@@ -170,6 +177,11 @@ def again_of(delivery: DeliveryDetail) -> str:
             return "Only once the webhook is on."
         case _:
             return "Not by itself."
+
+
+def _answered(delivery: DeliveryDetail) -> AttemptDetail | None:
+    answered = [each for each in delivery.attempts if each.code or each.response_headers]
+    return answered[-1] if answered else None
 
 
 def _waiting(delivery: DeliveryDetail) -> str:

@@ -40,7 +40,7 @@ def bundle_of(page: DeliveryPage) -> str:
         ("The message", list(_message(page))),
         ("Attempts", list(_attempts(page)) or ["None yet."]),
         ("What we sent", list(_sent(page))),
-        ("What came back", list(_came_back(page.answered))),
+        ("What came back", list(_came_back(page))),
         ("How to check the signature", [_how_to_check(page), ABOUT_REPEATS]),
     ]
     return "\n\n".join(_part(heading, lines) for heading, lines in parts) + "\n"
@@ -111,10 +111,13 @@ def _sent(page: DeliveryPage) -> Iterator[str]:
     yield pretty(page.delivery.body)
 
 
-def _came_back(attempt: AttemptDetail | None) -> Iterator[str]:
+def _came_back(page: DeliveryPage) -> Iterator[str]:
+    attempt = page.answered
     if attempt is None:
         yield "No answer."
         return
+    if page.answer_note:
+        yield page.answer_note
     yield f"Status code {attempt.code}"
     for name, value in attempt.response_headers:
         yield f"{name}: {MASK if name.lower() in HIDDEN_ANSWERS else value}"
