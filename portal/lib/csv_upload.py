@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Final
 
 from portal.lib.csv_safe import plain_cell
+from portal.lib.tidying import tidy
 
 MOST_ROWS: Final = 20_000
 MOST_COLUMNS: Final = 200
@@ -109,4 +110,4 @@ def _cells(columns: Sequence[str], line: Sequence[str]) -> dict[str, str]:
 
 
 def _cell(text: str) -> str:
-    return plain_cell(text).replace("\r\n", "\n").strip()[:LONGEST_CELL]
+    return tidy(plain_cell(text).replace("\r\n", "\n"))[:LONGEST_CELL]

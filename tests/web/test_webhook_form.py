@@ -90,6 +90,13 @@ def test_it_allows_a_private_address_that_is_listed(pages: Pages) -> None:
     assert add(pages, url="http://127.0.0.1:8099/hook").status == 200
 
 
+def test_what_nobody_can_see_is_not_saved(pages: Pages) -> None:
+    add(pages, name="\ufeffSync to ERP\u202c", url=f"{URL}\u200b")
+    webhook = the_webhook()
+    assert (webhook.name, webhook.url) == ("Sync to ERP", URL)
+    assert "Enter the webhook name" in add(pages, name="\u200b \u2060").errors
+
+
 def test_two_webhooks_cannot_have_one_name(pages: Pages) -> None:
     make_webhook(name="Sync to ERP")
     page = add(pages, name="SYNC to erp")

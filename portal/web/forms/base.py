@@ -8,14 +8,15 @@ from werkzeug.datastructures import MultiDict
 from wtforms import Field, HiddenField, PasswordField, StringField
 from wtforms.fields.core import UnboundField
 
+from portal.lib import tidying
 from portal.services.refusals import Refusal
 
 LONGEST_NAME: Final = 100  # characters, of a field
 
 
 def tidy(text: Any) -> Any:
-    """Text without spaces around it, and without NUL, which PostgreSQL cannot store."""
-    return text.replace("\0", "").strip() if isinstance(text, str) else text
+    """Text without what nobody can see; what is no text stays as it is."""
+    return tidying.tidy(text) if isinstance(text, str) else text
 
 
 def typed(field: Field) -> str:

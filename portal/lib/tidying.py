@@ -1,0 +1,18 @@
+"""Text as people meant to type it: without what nobody can see."""
+
+import re
+from typing import Final
+
+# Copied along with text from web pages, mails and system dialogs, and seen by nobody: NUL, which
+# PostgreSQL cannot store, soft hyphens, zero-width spaces, byte order marks, and marks of writing
+# direction, which can also make one name look like another (Unicode TR 36, 2.10.4). The joiners
+# U+200C and U+200D stay: words in Persian and Hindi, and emoji, are spelt with them.
+_UNSEEN: Final = re.compile("[\0\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
+# Whatever leaves a blank at either end: spaces, joiners that join nothing, blank letters.
+_BLANK: Final = r"[\s\u200c\u200d\u2800\u3164\uffa0]+"
+_ENDS: Final = re.compile(rf"\A{_BLANK}|{_BLANK}\Z")
+
+
+def tidy(text: str) -> str:
+    """The text without what nobody can see, and without blanks around it."""
+    return _ENDS.sub("", _UNSEEN.sub("", text))

@@ -1,0 +1,26 @@
+"""What is left of a text once what nobody can see is gone."""
+
+import pytest
+
+from portal.lib.tidying import tidy
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("  Projector\t\r\n", "Projector"),
+        ("\ufeffPF4X9Z2K", "PF4X9Z2K"),
+        ("\u200e\u202aPF4X9Z2K\u202c", "PF4X9Z2K"),
+        ("https://erp.example.com/hook\u200b", "https://erp.example.com/hook"),
+        ("note\u00adbook", "notebook"),
+        ("Ana\u202erebu\u202crG", "AnareburG"),
+        ("nothing\0 here", "nothing here"),
+        ("\u200b \u2060\u200d\u3164\u00a0", ""),
+        ("नमस्\u200dते", "नमस्\u200dते"),
+        ("team 👩\u200d💻", "team 👩\u200d💻"),
+        ("two  spaces\nand a line", "two  spaces\nand a line"),
+    ],
+)
+def test_what_nobody_can_see_is_not_kept(typed: str, meant: str) -> None:
+    assert tidy(typed) == meant
+    assert tidy(meant) == meant
