@@ -145,5 +145,8 @@ def greet(settings: Settings, setup_link: str | None) -> list[str]:
     if setup_link:
         lines += ["", f"Open {setup_link} to make the first administrator."]
     if settings.local_trial:
-        lines += ["", "This is a local trial: webhooks may reach programs on this machine."]
+        opens = (
+            ": webhooks may reach programs on this machine" if settings.opens_this_machine else ""
+        )
+        lines += ["", f"This is a local trial{opens}."]
     return [*lines, "Press Ctrl-C to stop.", ""]

@@ -83,6 +83,15 @@ class Settings:
         return self.webhook_timeout + self.lease_margin
 
     @property
+    def opens_this_machine(self) -> bool:
+        """Whether webhooks may reach programs on this machine by its loopback addresses."""
+        return any(
+            network.version == own.version and network.overlaps(own)
+            for network in self.webhook_allowed_networks
+            for own in LOOPBACK
+        )
+
+    @property
     def uses_embedded_valkey(self) -> bool:
         """Whether Redis is the Valkey that `flask up` starts beside the portal."""
         return self.redis_url == f"unix://{valkey_socket(self.instance_dir)}"

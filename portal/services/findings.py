@@ -178,10 +178,11 @@ def _plain_address(facts: Facts, _now: datetime) -> Iterator[Finding]:
 def _trial(facts: Facts, _now: datetime) -> Iterator[Finding]:
     host = urlsplit(facts.settings.base_url).hostname or ""
     if facts.settings.local_trial and not _is_this_machine(host):
+        opens = ": webhooks may call programs on this machine"
         yield Finding(
             Level.WARNING,
-            "This is a local trial, but others can reach it: webhooks may call programs on this "
-            "machine.",
+            "This is a local trial, but others can reach it"
+            f"{opens if facts.settings.opens_this_machine else ''}.",
             "Set LOCAL_TRIAL to 0, with keys of your own.",
         )
 

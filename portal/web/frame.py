@@ -5,6 +5,7 @@ from typing import Any
 from flask import Flask, current_app, request, url_for
 from flask_bootstrap import Bootstrap5
 
+from portal.config import Settings
 from portal.web import form_view, status_words
 from portal.web.icons import icon
 from portal.web.navigation import navigation, section_here
@@ -28,7 +29,7 @@ def init_app(app: Flask) -> None:
             "described_by": form_view.described_by,
             "icon_svg": icon,
             "is_hidden": form_view.is_hidden,
-            "is_local_trial": is_local_trial,
+            "local_trial": local_trial,
             "messages_of": form_view.messages,
             "navigation": navigation,
             "page_url": page_url,
@@ -52,9 +53,13 @@ def page_url(**changes: Any) -> str:
     return url_for(request.endpoint or "", **values)
 
 
-def is_local_trial() -> bool:
-    """Whether this is a local trial, in which webhooks may reach this computer itself."""
-    return bool(current_app.extensions["settings"].local_trial)
+def local_trial() -> str:
+    """What every page says of a local trial; nothing where this is none."""
+    settings: Settings = current_app.extensions["settings"]
+    if not settings.local_trial:
+        return ""
+    opens = ": webhooks may reach this computer itself" if settings.opens_this_machine else ""
+    return f"This is a local trial{opens}. Do not use it like this for real work."
 
 
 def _deny(permission: str) -> bool:

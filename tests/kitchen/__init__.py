@@ -30,7 +30,7 @@ class Cook(UserMixin):  # type: ignore[misc]  # flask-login publishes no types
     time_zone = "Europe/Vienna"
 
 
-def make_kitchen(*, local_trial: bool = True) -> Flask:
+def make_kitchen(*, local_trial: bool = True, opens: bool = True) -> Flask:
     """The application; its addresses are ones of the portal, so that the navigation fits them."""
     app = Flask("kitchen", root_path=str(ROOT))
     app.config.update(
@@ -39,7 +39,7 @@ def make_kitchen(*, local_trial: bool = True) -> Flask:
         SQLALCHEMY_DATABASE_URI="sqlite://",
     )
     app.extensions["settings"] = SimpleNamespace(
-        timezone=ZoneInfo("Europe/Vienna"), local_trial=local_trial
+        timezone=ZoneInfo("Europe/Vienna"), local_trial=local_trial, opens_this_machine=opens
     )
     own = FileSystemLoader(Path(__file__).parent / "templates")
     app.jinja_loader = ChoiceLoader([own, FileSystemLoader(ROOT / "templates")])

@@ -92,10 +92,15 @@ def test_real_use_demands_its_keys(tmp_path: Path) -> None:
 
 
 def test_a_local_trial_reaches_this_machine_unless_the_networks_are_named(tmp_path: Path) -> None:
-    assert ip_network("127.0.0.0/8") in load(tmp_path, LOCAL_TRIAL="1").webhook_allowed_networks
+    trial = load(tmp_path, LOCAL_TRIAL="1")
+    assert ip_network("127.0.0.0/8") in trial.webhook_allowed_networks
+    assert trial.opens_this_machine
     for named in ("", "10.1.0.0/16"):
         settings = load(tmp_path, LOCAL_TRIAL="1", WEBHOOK_ALLOWED_NETWORKS=named)
         assert ip_network("127.0.0.0/8") not in settings.webhook_allowed_networks
+        assert not settings.opens_this_machine
+    for named in ("127.0.0.1/32", "10.1.0.0/16, ::/0"):
+        assert load(tmp_path, WEBHOOK_ALLOWED_NETWORKS=named).opens_this_machine
 
 
 def test_no_key_shows_in_what_is_printed(tmp_path: Path) -> None:

@@ -72,7 +72,9 @@ def test_it_marks_where_one_is(pages: Pages) -> None:
 
 
 def test_it_warns_during_a_local_trial_alone(pages: Pages) -> None:
-    assert "This is a local trial" in pages.get("/deliveries").text
+    assert "webhooks may reach this computer itself." in pages.get("/deliveries").text
+    closed = Pages(make_kitchen(opens=False))
+    assert "This is a local trial. Do not use it" in closed.get("/deliveries").text
     real = Pages(make_kitchen(local_trial=False))
     assert "This is a local trial" not in real.get("/deliveries").text
 
