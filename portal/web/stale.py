@@ -51,6 +51,7 @@ def stale_page(
         change=(change := last_change(target[0], target[1])),
         changed=clock_words(change.at) if change else "",
         differences=list(_differences(form, theirs, tuple(withheld))),
+        has_withheld=bool(withheld),
         kept=list(_kept(tuple(withheld)) if kept is None else kept),
         version=version,
         keep_url=keep_url,
@@ -92,9 +93,8 @@ def shown(field: Field) -> str:
     """A field's value as a person reads it."""
     if isinstance(field, BooleanField):
         return "Yes" if field.data else "No"
-    if isinstance(field, SelectField):
-        return next(
-            (str(label) for _, label, is_chosen, *_ in field.iter_choices() if is_chosen), ""
-        )
+    if isinstance(field, SelectField):  # one of several, or several of many
+        chosen = [str(label) for _, label, is_chosen, *_ in field.iter_choices() if is_chosen]
+        return ", ".join(chosen)
     value: Any = getattr(field, "_value", lambda: field.data)()
     return "" if value is None else ", ".join(value) if isinstance(value, list) else str(value)

@@ -177,8 +177,10 @@ def edit_form(webhook: Shown) -> EditWebhookForm:
 
 
 def _filled(webhook: Shown) -> EditWebhookForm:
+    """As it is stored, whatever was sent."""
     values = webhook_reads.header_values(webhook.public_id)
     return EditWebhookForm(
+        formdata=None,
         name=webhook.name,
         url=webhook.url,
         events=list(webhook.events),

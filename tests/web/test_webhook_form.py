@@ -202,10 +202,16 @@ def test_a_stale_edit_shows_both_versions_and_loses_nothing(app: Flask, pages: P
     mine = pages.get(path).form(path)
     others = visit(app, name="Ana")
     others.submit(others.get(path).form(path), name="Sync to ERP", active="no")
-    page = pages.submit(mine, name="Sync with the ERP")
+    mine_now = {"name": "Sync with the ERP", "events": ["asset.created", "asset.lost"]}
+    page = pages.submit(mine, **mine_now)
     assert page.status == 409
     assert "Ana changed" in page.main
-    assert "Sync to ERP" in page.main
+    assert page.rows() == [
+        ["Webhook name", "Sync to ERP", "Sync with the ERP"],
+        ["Events", "Asset created", "Asset created, Asset lost"],
+        ["Active", "No", "Yes"],
+    ]
+    assert "are not compared here" in page.main
     page = pages.submit(page.form(path), "Save my version")
     assert page.h1 == "Sync with the ERP"
     assert webhook_reads.header_values(hook.public_id) == (("X-Key", "value of the key"),)
