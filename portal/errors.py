@@ -2,18 +2,24 @@
 
 import logging
 
-from flask import Flask, current_app, render_template
+from flask import Flask, current_app, render_template, request
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DBAPIError, OperationalError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from portal.extensions import db
+from portal.extensions import db, settings
 from portal.lib import request_id
 from portal.services.refusals import Refusal
 
 log = logging.getLogger(__name__)
 
 OPEN_TOO_LONG = "This page was open for too long. Go back, reload it, and send it again."
+# Secure cookies do not come back to an http:// address, and some browsers keep none at all.
+NO_COOKIE = (
+    "Your browser sent no cookie, so we cannot tell whether this comes from a page of ours. "
+    "Perhaps the page was open for too long. If loading it again does not help, open the portal at "
+    "{address}, and let your browser keep its cookies."
+)
 FROM_ELSEWHERE = (
     "This did not come from a page at the address that the portal was asked for. Go back, reload "
     "the page, and send it again. If that does not help, tell your administrator: the reverse "
@@ -61,7 +67,12 @@ def _allow(error: HTTPException) -> dict[str, str]:
 def _csrf(error: CSRFError) -> tuple[str, int]:
     # Flask-WTF has no other mark for a form that was sent from another address over https.
     is_foreign = "referrer" in str(error.description)
-    return _page(400, FROM_ELSEWHERE if is_foreign else OPEN_TOO_LONG)
+    if is_foreign:
+        return _page(400, FROM_ELSEWHERE)
+    has_cookie = current_app.config["SESSION_COOKIE_NAME"] in request.cookies
+    return _page(
+        400, OPEN_TOO_LONG if has_cookie else NO_COOKIE.format(address=settings().base_url)
+    )
 
 
 def _refusal(error: Refusal) -> tuple[str, int]:

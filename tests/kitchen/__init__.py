@@ -39,7 +39,10 @@ def make_kitchen(*, local_trial: bool = True, opens: bool = True) -> Flask:
         SQLALCHEMY_DATABASE_URI="sqlite://",
     )
     app.extensions["settings"] = SimpleNamespace(
-        timezone=ZoneInfo("Europe/Vienna"), local_trial=local_trial, opens_this_machine=opens
+        timezone=ZoneInfo("Europe/Vienna"),
+        local_trial=local_trial,
+        opens_this_machine=opens,
+        base_url="http://kitchen",
     )
     own = FileSystemLoader(Path(__file__).parent / "templates")
     app.jinja_loader = ChoiceLoader([own, FileSystemLoader(ROOT / "templates")])

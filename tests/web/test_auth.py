@@ -205,6 +205,18 @@ def test_the_cookie_is_out_of_reach_of_scripts_and_lasts_twelve_hours(app: Flask
     assert abs(found.expires - utcnow() - timedelta(hours=12)) < timedelta(minutes=1)
 
 
+def test_a_browser_that_brings_no_cookie_is_led_to_the_right_address(app: Flask) -> None:
+    pages = Pages(app)
+    form = pages.get("/sign-in").form()
+    assert "open for too long. Go back" in pages.post("/sign-in", {"csrf_token": "old"}).main
+    pages.client.delete_cookie("session")
+    page = pages.submit(form, email="ana@example.com", password=PASSWORD)
+    assert page.status == 400
+    assert (
+        "open the portal at http://127.0.0.1:9, and let your browser keep its cookies" in page.main
+    )
+
+
 def test_on_https_the_cookie_never_travels_in_the_clear(build: Build) -> None:
     assert build(BASE_URL="https://assets.example.com").config["SESSION_COOKIE_SECURE"]
     assert not build(BASE_URL="http://assets.example.com").config["SESSION_COOKIE_SECURE"]
