@@ -75,6 +75,11 @@ class DeliveryPage:
         return kept_until(self.delivery.finished_at)
 
     @property
+    def is_left_alone(self) -> bool:
+        """Whether it waits, untried as it may be, because others failed at the same receiver."""
+        return self.delivery.status is ShownStatus.WAITING and bool(self.delivery.paused_until)
+
+    @property
     def is_delivered(self) -> bool:
         """Whether sending it once more has to be asked about first."""
         return self.delivery.status is ShownStatus.DELIVERED

@@ -64,6 +64,17 @@ def test_a_bulk_retry_waits_for_the_receiver_and_says_who_asked(support: Pages) 
     assert "about to be sent" not in page.main
 
 
+def test_what_is_left_alone_leads_to_the_cause_and_to_a_test(app: Flask, support: Pages) -> None:
+    hook = in_trouble(name="Sync to ERP")
+    made = make_delivery(hook)
+    page = support.get(f"/deliveries/{made}")
+    assert page.links("See what is wrong with Sync to ERP") == [
+        f"/settings/webhooks/{hook.public_id}"
+    ]
+    assert "when the test arrives, all that waits goes at once" in page.main
+    assert "press Test webhook" not in visit(app, "manager").get(f"/deliveries/{made}").main
+
+
 def test_what_waits_for_older_ones_goes_in_its_turn(support: Pages) -> None:
     make_delivery(make_webhook(in_order=True))
     assert next_try(support.get("/deliveries")) == "in its turn"
