@@ -167,7 +167,9 @@ def _sent(current: Session, ids: Sequence[int]) -> dict[int, int]:
 
 def _row(row: Row[*tuple[Any, ...]], now: datetime, sent: dict[int, int]) -> LogRow:
     status = shown_status(row.status, row.lease_until, now)
-    paused = paused_until(row.priority, in_order=row.is_in_order, not_before=row.not_before, now=now)
+    paused = paused_until(
+        row.priority, in_order=row.is_in_order, not_before=row.not_before, now=now
+    )
     next_try = next_try_at(row.due_at, paused) if status in TRIED_AGAIN else None
     in_turn = bool(row.is_in_order) and row.priority == Priority.NORMAL
     return LogRow(
