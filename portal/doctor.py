@@ -2,13 +2,13 @@
 
 import sys
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Final
 
 import click
 from flask.cli import with_appcontext
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal.lib.clock import utcnow
 from portal.lib.durations import relative
 from portal.services import findings, report, vault
 from portal.services.duties import Duty, DutyState, read_duties
@@ -36,7 +36,7 @@ def doctor(quiet: bool) -> None:
     deliveries do not go out, alerts do not fire or changes cannot be saved.
     """
     facts = read_facts()
-    found = [*_keys(facts), *findings.find(facts, utcnow())]
+    found = [*_keys(facts), *findings.find(facts, facts.at)]
     if not quiet:
         for line in _lines(facts):
             click.echo(line)
@@ -63,19 +63,19 @@ def _keys(facts: Facts) -> Iterator[Finding]:
 
 
 def _lines(facts: Facts) -> Iterator[str]:
-    now = utcnow()
+    now = facts.at
     parts = [*report.version_lines(facts), *report.queue_lines(facts)]
     parts += [*report.sending_lines(facts, now), *report.alert_lines(facts, now)]
     if findings.is_readable(facts):
-        parts += [(duty.name, _duty(duty)) for duty in read_duties(facts)]
+        parts += [(duty.name, _duty(duty, now)) for duty in read_duties(facts)]
     width = max(len(label) for label, _ in parts)
     yield from (f"{label:<{width}}  {value}" for label, value in parts)
     yield ""
 
 
-def _duty(duty: Duty) -> str:
+def _duty(duty: Duty, now: datetime) -> str:
     many = f" ({duty.count} processes)" if duty.count > 1 else ""
-    seen = f", last {relative(duty.seen_at, utcnow())}" if duty.seen_at else ""
+    seen = f", last {relative(duty.seen_at, now)}" if duty.seen_at else ""
     return f"{STATES[duty.state]}{many}{seen}"
 
 

@@ -18,12 +18,13 @@ from portal.services.processes import Life, worker_of
 SWEEP_IS_LATE: Final = 30.0  # seconds
 DUE_IS_LATE: Final = 60.0
 SKEW_IS_LARGE: Final = 5.0
+MAIL_IS_TRIED_AGAIN: Final = 180.0
 DISK_IS_SHORT: Final = 1024**3  # bytes
 DISK_IS_FULL: Final = 200 * 1024**2
 
 
 def find(facts: Facts, now: datetime) -> list[Finding]:
-    """Everything that wants a look, the worst first. `now`: the database's clock where it answers.
+    """Everything that wants a look, the worst first. `now`: `facts.at`, as every sign of life.
 
     What follows from another finding is not said again.
     """
@@ -164,6 +165,16 @@ def _disks(facts: Facts, _now: datetime) -> Iterator[Finding]:
             )
 
 
+def _mail(facts: Facts, now: datetime) -> Iterator[Finding]:
+    failed_at = facts.last_seen(processes.MAIL_FAILED)
+    if failed_at is not None and (now - failed_at).total_seconds() < MAIL_IS_TRIED_AGAIN:
+        yield Finding(
+            Level.WARNING,
+            "Notices cannot be sent by e-mail: the mail server takes none.",
+            "Check SMTP_URL, and look for “notice” in the log of “flask worker background”.",
+        )
+
+
 def _plain_address(facts: Facts, _now: datetime) -> Iterator[Finding]:
     parts = urlsplit(facts.settings.base_url)
     if parts.scheme == "http" and not _is_this_machine(parts.hostname or ""):
@@ -195,6 +206,7 @@ RULES: Final[tuple[Callable[[Facts, datetime], Iterator[Finding]], ...]] = (
     _late,
     alerts_are_looked_for,
     _disks,
+    _mail,
     _failed_jobs,
     _open_redis,
     _plain_address,
@@ -226,7 +238,7 @@ def is_alive_of(life: Life, kinds: tuple[str, ...]) -> bool:
 
 def last_sweep(facts: Facts) -> datetime | None:
     """When somebody last looked for what is due."""
-    return next((each.seen_at for each in facts.lives if each.kind == processes.SWEEP), None)
+    return facts.last_seen(processes.SWEEP)
 
 
 def _is_this_machine(host: str) -> bool:

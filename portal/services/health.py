@@ -3,7 +3,8 @@
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -67,7 +68,11 @@ class Disk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """Everything at one moment. None: that part does not answer."""
+    """Everything at one moment. None: that part does not answer.
+
+    `at`: that moment by the database's clock, which every sign of life goes by; by ours where it
+    does not answer.
+    """
 
     settings: Settings
     database: DatabaseFacts | None
@@ -76,6 +81,11 @@ class Facts:
     backlog: Backlog | None = None
     alerts: RunStatus | None = None
     disks: Sequence[Disk] = ()
+    at: datetime = field(default_factory=utcnow)
+
+    def last_seen(self, kind: str) -> datetime | None:
+        """When somebody of this kind last gave a sign, or did this duty."""
+        return next((each.seen_at for each in self.lives if each.kind == kind), None)
 
 
 def read_ready() -> Ready:
@@ -102,14 +112,16 @@ def read_facts() -> Facts:
         return Facts(settings=found, database=None, redis=redis, disks=disks)
     if database.revision != database.head:  # the tables to be read may not be there
         return Facts(settings=found, database=database, redis=redis, disks=disks)
+    signs, backlog, alerts = lives(), read_backlog(), run_status(utcnow())
     return Facts(
         settings=found,
         database=database,
         redis=redis,
-        lives=lives(),
-        backlog=read_backlog(),
-        alerts=run_status(utcnow()),
+        lives=signs,
+        backlog=backlog,
+        alerts=alerts,
         disks=disks,
+        at=utcnow() + timedelta(seconds=database.skew),
     )
 
 

@@ -17,6 +17,8 @@ SWEEP: Final = "sweep"
 PUMP: Final = "pump"
 WEB: Final = "web"
 SCHEDULER: Final = "scheduler"
+# Not a sign of life: when the mail server last took nothing.
+MAIL_FAILED: Final = "mail failed"
 
 # Everybody signs every half minute; a job that takes its full 20 seconds comes on top.
 SIGN_EVERY: Final = 30.0

@@ -7,8 +7,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from portal.lib.clock import utcnow
 from portal.services import figures, findings, processes
+from portal.services.duties import DUTIES
 from portal.services.finding import Level
 from portal.services.health import Facts, read_facts
 
@@ -50,7 +50,7 @@ def _up(facts: Facts) -> Metric:
 
 def _findings(facts: Facts) -> Metric:
     gauge = _gauge("findings", "What Settings, System warns of", ("level",))
-    found = findings.find(facts, utcnow())
+    found = findings.find(facts, facts.at)
     for level in Level:
         gauge.add_metric([level], sum(each.level is level for each in found))
     return gauge
@@ -68,9 +68,10 @@ def _queues(facts: Facts) -> Iterator[Metric]:
 
 
 def _delivering(facts: Facts) -> Iterator[Metric]:
-    now = utcnow()
+    now = facts.at
     alive = _gauge("processes", "Processes with a sign of life in the last 90 s", ("kind",))
-    for kind in sorted({each.kind for each in facts.lives if each.name != each.kind}):
+    # Those that never started, too: an alarm needs a series.
+    for kind in sorted(kind for _, _, kinds in DUTIES for kind in kinds):
         alive.add_metric([kind], len(findings.lives_of(facts, kind)))
     yield alive
     swept_at = findings.last_sweep(facts)

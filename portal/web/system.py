@@ -2,7 +2,6 @@
 
 from flask import Blueprint, render_template
 
-from portal.lib.clock import utcnow
 from portal.services import findings, report
 from portal.services.duties import read_duties
 from portal.services.health import read_facts
@@ -16,7 +15,8 @@ blueprint = Blueprint("system", __name__, url_prefix="/settings/system")
 @requires("system.read")
 def index() -> str:
     """The whole portal at one moment."""
-    facts, now = read_facts(), utcnow()
+    facts = read_facts()
+    now = facts.at
     return render_template(
         "system/index.html",
         found=findings.find(facts, now),

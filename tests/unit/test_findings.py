@@ -114,6 +114,11 @@ LIVES: Any = WELL["lives"]
             Level.WARNING,
             "the oldest for 10 minutes",
         ),
+        (
+            {"lives": [*LIVES, life("mail failed", seconds=100)]},
+            Level.WARNING,
+            "Notices cannot be sent by e-mail",
+        ),
         ({"disks": [Disk("/srv", 900 * 1024**2, 2**40)]}, Level.WARNING, "has 900 MB left"),
         ({"disks": [Disk("/srv", 90 * 1024**2, 2**40)]}, Level.DANGER, "has 90 MB left"),
     ],
@@ -129,6 +134,10 @@ def test_each_fault_is_one_finding(
 def test_a_worker_that_is_busy_sending_counts_as_one(settings: Settings) -> None:
     busy = life("worker deliveries", seconds=500, is_alive=False)
     assert titles(settings, lives=[busy, life("pump"), *LIVES[1:]]) == []
+
+
+def test_a_mail_server_that_failed_long_ago_is_forgotten(settings: Settings) -> None:
+    assert titles(settings, lives=[*LIVES, life("mail failed", seconds=400)]) == []
 
 
 def test_the_worst_comes_first(settings: Settings) -> None:

@@ -86,6 +86,7 @@ def test_metrics_tell_what_the_database_and_redis_hold(app: Flask) -> None:
     assert found["deliveries", "failed", "server"] == 1
     assert found["up", "database"] == found["up", "redis"] == 1
     assert found["processes", "scheduler"] == 1
+    assert found["processes", "worker deliveries"] == 0  # an alarm needs a series
     assert found[("sweep_age_seconds",)] < 5
     assert found[("oldest_due_seconds",)] == 0
     assert found["recent_attempt_seconds", "0.99"] == 0

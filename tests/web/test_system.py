@@ -19,6 +19,7 @@ from portal.services.unit import writing
 from tests.conftest import ENVIRONMENT
 from tests.deliveries import change, make_delivery
 from tests.factories import make_asset
+from tests.faults.machines import wrong_clock
 from tests.services.alerting import a_run_is_missing
 from tests.web.visitors import visit
 
@@ -130,6 +131,23 @@ def test_the_doctor_knows_the_wrong_keys(app: Flask, monkeypatch: pytest.MonkeyP
     result = app.test_cli_runner().invoke(args=["doctor"])
     assert result.exit_code == 2
     assert "ENCRYPTION_KEYS cannot open" in result.output
+
+
+def test_a_machine_whose_clock_is_wrong_takes_nobody_for_dead(app: Flask) -> None:
+    everybody_signs()
+    settings = app.extensions["settings"]
+    environ = {
+        **ENVIRONMENT,
+        **wrong_clock(300),
+        "INSTANCE_DIR": str(settings.instance_dir),
+        "DATABASE_URL": settings.database_url,
+        "REDIS_URL": settings.redis_url,
+    }
+    command = [sys.executable, "-m", "flask", "--app", "wsgi", "doctor"]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60)
+    assert "Nobody looks for deliveries" not in done.stdout
+    assert "WARNING The clocks of this machine and of the database differ by" in done.stdout
+    assert done.returncode == 1, done.stdout + done.stderr
 
 
 def test_the_doctor_finds_a_database_that_is_gone(tmp_path: Path) -> None:
