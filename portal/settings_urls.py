@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from email.utils import parseaddr
 from pathlib import Path
 from typing import Final
-from urllib.parse import SplitResult, parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from redis import ConnectionPool
 from sqlalchemy.engine import URL, make_url
@@ -71,6 +71,11 @@ def smtp_url(environ: Mapping[str, str]) -> str:
             "?from=portal@example.com”, with signs such as / # ? and @ in the password as %2F and "
             "so on."
         )
+    if parts and not (unquote(parts.username or "") + unquote(parts.password or "")).isascii():
+        raise SettingsError(
+            "SMTP_URL must have a user and a password of ASCII characters: no others can be sent "
+            "to a mail server."
+        )
     return text
 
 
@@ -113,4 +118,4 @@ def _odd(text: str) -> bool:
 
 def _may_send(parts: SplitResult) -> bool:
     sender = parse_qs(parts.query).get("from")
-    return sender is None or is_email(parseaddr(sender[0])[1])
+    return sender is None or (sender[0].isprintable() and is_email(parseaddr(sender[0])[1]))

@@ -1,13 +1,17 @@
 """A mail server on loopback that keeps what it is given (RFC 5321, the least of it)."""
 
+import socket
 import socketserver
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from time import sleep
 from typing import Self
 
 
-class _Session(socketserver.StreamRequestHandler):
+class Session(socketserver.StreamRequestHandler):
     """One conversation."""
 
     def handle(self) -> None:
@@ -15,7 +19,10 @@ class _Session(socketserver.StreamRequestHandler):
         self._say("220 ready")
         for line in self.rfile:
             verb = line[:4].upper()
-            if verb == b"DATA":
+            odd = self.server.odd_answers.get(verb.decode())  # type: ignore[attr-defined]  # ours, below
+            if odd is not None:
+                odd(self)
+            elif verb == b"DATA":
                 self._say("354 go on")
                 self._keep()
             elif verb == b"RCPT" and self._is_refused(line):
@@ -30,26 +37,46 @@ class _Session(socketserver.StreamRequestHandler):
         refused: set[str] = self.server.refused  # type: ignore[attr-defined]  # ours, below
         return any(each in line.decode() for each in refused)
 
-    def _keep(self) -> None:
+    def drip(self) -> None:
+        """An answer that does not end for ten seconds, a little at a time."""
+        with suppress(OSError):
+            for _ in range(200):
+                self._say("250-and")
+                sleep(0.05)
+
+    def hang_up(self) -> None:
+        """Take the message, and end without a word."""
+        self._say("354 go on")
+        self._keep("")
+        self.connection.shutdown(socket.SHUT_RDWR)
+
+    def be_rude(self) -> None:
+        """Something that no mail server says here."""
+        self._say("HTTP/1.1 400 Bad Request")
+
+    def _keep(self, answer: str = "250 taken") -> None:
         lines = list(iter(self.rfile.readline, b".\r\n"))
         message = message_from_bytes(b"".join(lines), policy=policy.default)
         self.server.messages.append(message)  # type: ignore[attr-defined]  # ours, below
-        self._say("250 taken")
+        if answer:
+            self._say(answer)
 
     def _say(self, line: str) -> None:
         self.wfile.write(f"{line}\r\n".encode())
 
 
 class MailServer(socketserver.ThreadingTCPServer):
-    """Listens while the block runs. `messages`: everything that came. `refused`: addresses."""
+    """Listens while the block runs. `messages`: everything that came. `refused`: addresses.
+    `odd_answers`: to a command, as in `{"QUIT": Session.be_rude}`."""
 
     daemon_threads = True
     allow_reuse_address = True
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Session)
+        super().__init__(("127.0.0.1", 0), Session)
         self.messages: list[EmailMessage] = []
         self.refused: set[str] = set()
+        self.odd_answers: dict[str, Callable[[Session], None]] = {}
 
     @property
     def url(self) -> str:

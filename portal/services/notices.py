@@ -1,7 +1,9 @@
 """Notices by e-mail: a webhook needs attention, was turned off by us, or works again.
 
 What is due follows from how the webhook stands and from what was told last, so that a run that is
-missed or killed is made up for by the next. At most one an hour for each webhook.
+missed or killed is made up for by a later one. At most one an hour for each webhook: the hour
+begins before the mail server is talked to, so that neither two runs at once nor a server that
+takes a message without saying so send it twice.
 """
 
 import logging
@@ -9,21 +11,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from time import monotonic
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from portal.delivery.health import needs_attention
 from portal.extensions import settings
 from portal.models.people import Role, User
 from portal.models.webhooks import Notice, OffReason, Webhook, WebhookState
-from portal.services import mail
+from portal.services import mail, processes
 from portal.services.unit import database_time, session, writing
 
 log = logging.getLogger(__name__)
 
 QUIET: Final = timedelta(hours=1)
+SECONDS: Final = 25.0  # after these no other e-mail is begun
 
 
 class News(StrEnum):
@@ -43,6 +47,14 @@ class Due:
     name: str
     news: News
     owner_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What was told last, and when; None: nothing ever was."""
+
+    told: str
+    told_at: datetime | None
 
 
 # news → (subject, what happened, what to do); {name} is the webhook's.
@@ -67,20 +79,30 @@ WORDS: Final = {
 
 
 def send_due() -> int:
-    """Send every notice that is due; how many were sent. Without SMTP_URL nothing is."""
+    """Send every notice that is due; how many were sent. Without SMTP_URL nothing is.
+
+    Ends in less than a scheduled job may take, whatever the mail server does; the rest is the next
+    run's.
+    """
     if not settings().smtp_url:
         return 0
-    sent = 0
+    sent, last_start = 0, monotonic() + SECONDS
     for due in find_due():
-        to = recipients(due.owner_id)
-        session().rollback()  # no transaction is open while the mail server is talked to
+        if monotonic() > last_start:
+            break
+        before = _begin_hour(due)
+        if before is None:
+            continue
         try:
-            mail.send(settings(), to, *_message(due))
+            mail.send(settings(), _recipients(due), *_message(due))
         except mail.MailError as error:
-            log.warning("A notice was not sent (%s); the next run tries again.", error)
             if isinstance(error, mail.MessageError):
-                continue  # one dead mailbox keeps nobody else in the dark
-            return sent
+                # One dead mailbox keeps nobody else in the dark.
+                log.warning("A notice was not sent (%s); it is tried again in an hour.", error)
+                continue
+            log.warning("A notice was not sent (%s); the next run tries again.", error)
+            _give_back(due, before)
+            break
         _remember(due)
         sent += 1
     return sent
@@ -136,7 +158,38 @@ def _message(due: Due) -> tuple[str, str]:
     ), f"{happened.replace('{name}', due.name)}\n\n{todo}:\n{link}\n"
 
 
-def _remember(due: Due) -> None:
+def _recipients(due: Due) -> Sequence[str]:
+    to = recipients(due.owner_id)
+    session().rollback()  # no transaction is open while the mail server is talked to
+    return to
+
+
+def _begin_hour(due: Due) -> Before | None:
+    """Take the notice upon us; None when somebody else has, or it is not due any more."""
     with writing() as current:
         now = database_time(current)
-        current.merge(Notice(webhook_id=due.webhook_id, told=due.news, told_at=now))
+        webhook = current.get(Webhook, due.webhook_id, with_for_update={"key_share": True})
+        notice = current.get(Notice, due.webhook_id)
+        if webhook is None or news_of(webhook, notice, now) is not due.news:
+            return None
+        before = Before(notice.told, notice.told_at) if notice else Before(News.WELL, None)
+        current.merge(Notice(webhook_id=webhook.id, told=before.told, told_at=now))
+        return before
+
+
+def _give_back(due: Due, before: Before) -> None:
+    """Nothing was told: it is due as it was. And System may say that e-mail does not work."""
+    with writing() as current:
+        notice = current.get(Notice, due.webhook_id)
+        if notice is not None and before.told_at is not None:
+            notice.told_at = before.told_at
+        elif notice is not None:
+            current.delete(notice)
+        processes.sign(current.connection(), processes.MAIL_FAILED, processes.MAIL_FAILED)
+
+
+def _remember(due: Due) -> None:
+    with writing() as current:
+        current.execute(
+            update(Notice).where(Notice.webhook_id == due.webhook_id).values(told=due.news)
+        )

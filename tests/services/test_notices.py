@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from threading import Barrier, Thread
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -11,10 +13,10 @@ from sqlalchemy import update
 
 from portal.lib.clock import utcnow
 from portal.models.webhooks import Notice, OffReason, Webhook, WebhookState
-from portal.services import mail, notices
+from portal.services import mail, notices, processes, smtp_in_time
 from portal.services.unit import writing
 from tests.factories import Hook, make_user, make_webhook
-from tests.mail_server import MailServer
+from tests.mail_server import MailServer, Session
 
 LONG_AGO = timedelta(hours=2)
 
@@ -115,6 +117,8 @@ def test_a_dead_mailbox_keeps_nobody_else_in_the_dark(server: MailServer) -> Non
     assert notices.send_due() == 1
     assert subjects(server) == ["“Second” needs attention"]
     server.refused.clear()
+    assert notices.send_due() == 0  # a mailbox that refuses is not asked again every minute
+    let_time_pass()
     assert notices.send_due() == 1
 
 
@@ -128,10 +132,75 @@ def test_a_mail_server_that_is_down_is_asked_again_later(
     away = replace(app.extensions["settings"], smtp_url=url)
     monkeypatch.setitem(app.extensions, "settings", away)
     assert notices.send_due() == 0
+    assert processes.age(processes.MAIL_FAILED) is not None
     with MailServer() as back:
         here = replace(app.extensions["settings"], smtp_url=back.url)
         monkeypatch.setitem(app.extensions, "settings", here)
         assert notices.send_due() == 1
+
+
+@pytest.mark.parametrize("word", ["QUIT", "RSET"])
+def test_a_rude_good_bye_does_not_have_it_told_again(server: MailServer, word: str) -> None:
+    make_user()
+    failing()
+    server.odd_answers[word] = Session.be_rude
+    assert notices.send_due() == 1
+    let_time_pass()
+    assert notices.send_due() == 0
+    assert len(server.messages) == 1
+
+
+def test_what_may_have_arrived_is_not_told_again_within_the_hour(server: MailServer) -> None:
+    make_user()
+    failing(name="First")
+    failing(name="Second")
+    server.odd_answers["DATA"] = Session.hang_up
+    assert notices.send_due() == 0
+    assert notices.send_due() == 0
+    assert subjects(server) == ["“First” needs attention", "“Second” needs attention"]
+    server.odd_answers.clear()
+    let_time_pass()
+    assert notices.send_due() == 2
+
+
+def test_an_answer_that_never_ends_is_left(
+    server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_user()
+    failing()
+    server.odd_answers["MAIL"] = Session.drip
+    monkeypatch.setattr(smtp_in_time, "SECONDS", 0.5)
+    began = monotonic()
+    assert notices.send_due() == 0
+    assert monotonic() - began < 9
+
+
+def test_two_at_once_tell_once(server: MailServer, app: Flask) -> None:
+    make_user()
+    failing()
+    both_are_here = Barrier(2)
+
+    def send() -> None:
+        with app.app_context():
+            both_are_here.wait(10)
+            notices.send_due()
+
+    senders = [Thread(target=send) for _ in range(2)]
+    for sender in senders:
+        sender.start()
+    for sender in senders:
+        sender.join(30)
+    assert len(server.messages) == 1
+
+
+def test_a_message_is_one_that_servers_trust(server: MailServer) -> None:
+    make_user()
+    failing()
+    notices.send_due()
+    (message,) = server.messages
+    assert abs(message["Date"].datetime - utcnow()) < timedelta(minutes=1)
+    assert message["Message-ID"].endswith("@example.com>")
+    assert message["Auto-Submitted"] == "auto-generated"
 
 
 def test_without_a_mail_server_nothing_is_tried(app: Flask) -> None:

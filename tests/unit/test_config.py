@@ -54,6 +54,8 @@ def test_everything_has_a_default_but_the_keys(tmp_path: Path) -> None:
         ("SMTP_URL", "mail.example.com", "SMTP_URL must be an address"),
         ("SMTP_URL", "smtp://u:hush/x@mail", "SMTP_URL must be an address"),
         ("SMTP_URL", "smtp://mail?from=us", "SMTP_URL must be an address"),
+        ("SMTP_URL", "smtp://mail?from=us@example.com%0ABcc:hush@example.com", "SMTP_URL must be"),
+        ("SMTP_URL", "smtp://u:h%C3%BCsh@mail", "SMTP_URL must have a user and a password of"),
         ("METRICS_TOKEN", "hush hüsh", "METRICS_TOKEN must be letters, digits"),
         ("WEBHOOK_CA_BUNDLE", "/nowhere/ca.pem", "WEBHOOK_CA_BUNDLE must be a PEM file"),
         ("WEBHOOK_CA_BUNDLE", __file__, "WEBHOOK_CA_BUNDLE must be a PEM file"),
