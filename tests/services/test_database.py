@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from portal.extensions import Base, db
-from portal.services import audit
+from portal.services import audit, stock
 from portal.services.permissions import SYSTEM
 from portal.services.unit import writing
 from tests.factories import make_asset
@@ -34,6 +34,19 @@ def test_a_line_of_a_timeline_can_be_neither_changed_nor_removed(app: Flask) -> 
     for statement in ("UPDATE activities SET note = 'x'", "DELETE FROM activities"):
         with pytest.raises(DBAPIError, match="lines of a timeline cannot"), writing() as current:
             current.execute(text(statement))
+
+
+@pytest.mark.parametrize("table", ["audit_entries", "activities", "stock_moves"])
+def test_what_is_append_only_cannot_be_written_over(app: Flask, table: str) -> None:
+    if db.engine.dialect.name != "sqlite":
+        pytest.skip("PostgreSQL has no INSERT OR REPLACE")
+    stock.receive(SYSTEM, make_asset(kind="stock", quantity=3), quantity=2)
+    for again in (
+        f"INSERT OR REPLACE INTO {table} SELECT * FROM {table}",  # noqa: S608 - our own names
+        f"REPLACE INTO {table} SELECT * FROM {table}",  # noqa: S608 - our own names
+    ):
+        with pytest.raises(DBAPIError, match="cannot be replaced"), writing() as current:
+            current.execute(text(again))
 
 
 def change_and_fail() -> None:
