@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 from flask.cli import with_appcontext
+from sqlalchemy import inspect
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
@@ -29,6 +30,7 @@ def backup(path: Path) -> None:
     """
     if path.exists():
         raise click.ClickException(f"{path} exists already; name another file.")
+    _refuse_what_is_none()
     part = path.with_name(f"{path.name}.part")
     try:
         with _for_this_user_alone():
@@ -41,6 +43,21 @@ def backup(path: Path) -> None:
     finally:
         part.unlink(missing_ok=True)
     click.echo(f"{path}: {size_in_words(path.stat().st_size)}.")
+
+
+def _refuse_what_is_none() -> None:
+    """Refuse to copy an empty database: whoever ran this without the portal's own settings would
+    take the file for a copy of the portal until the day it is needed."""
+    where = db.engine.url.render_as_string(hide_password=True)
+    try:
+        is_ours = inspect(db.engine).has_table("alembic_version")
+    except DBAPIError:
+        raise click.ClickException(f"The database {where} does not answer.") from None
+    if not is_ours:
+        raise click.ClickException(
+            f"There is no portal in {where}, so nothing was copied. Check INSTANCE_DIR and "
+            "DATABASE_URL."
+        )
 
 
 @contextmanager

@@ -2,9 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from ipaddress import ip_address
 from typing import Final
-from urllib.parse import urlsplit
 
 from portal.lib.durations import in_words
 from portal.lib.sizes import size_in_words
@@ -14,6 +12,7 @@ from portal.services.alert_findings import alerts_are_looked_for
 from portal.services.finding import Finding, Level
 from portal.services.health import Facts
 from portal.services.processes import Life, worker_of
+from portal.services.setting_findings import is_local_trial, is_plain_address, is_redis_open
 
 SWEEP_IS_LATE: Final = 30.0  # seconds
 DUE_IS_LATE: Final = 60.0
@@ -40,11 +39,17 @@ def _database(facts: Facts, _now: datetime) -> Iterator[Finding]:
             "The database does not answer.",
             "Start the database, and check DATABASE_URL. Nothing that was saved is lost.",
         )
+    elif database.revision is None:
+        yield Finding(
+            Level.DANGER,
+            f"There is no portal in the database {database.address} yet.",
+            "Check INSTANCE_DIR and DATABASE_URL. For a new portal, run “flask db upgrade”.",
+        )
     elif database.revision != database.head:
         yield Finding(
             Level.DANGER,
-            f"The database is at {database.revision or 'no version'}, and this version of the "
-            f"portal needs {database.head}.",
+            f"The database is at {database.revision}, and this version of the portal needs "
+            f"{database.head}.",
             "Run “flask db upgrade”, then restart the portal.",
         )
     elif abs(database.skew) > SKEW_IS_LARGE:
@@ -93,17 +98,6 @@ def _failed_jobs(facts: Facts, _now: datetime) -> Iterator[Finding]:
             "the last day.",
             "Look for “error” in the log of the workers. What was to be done is tried again by "
             "itself.",
-        )
-
-
-def _open_redis(facts: Facts, _now: datetime) -> Iterator[Finding]:
-    parts = urlsplit(facts.settings.redis_url)
-    if parts.scheme == "redis" and not parts.password:
-        yield Finding(
-            Level.WARNING,
-            "Redis takes commands without a password. Whoever reaches it can run programs as the "
-            "portal.",
-            "Set a password (requirepass) and put it into REDIS_URL, or use a unix socket.",
         )
 
 
@@ -175,29 +169,6 @@ def _mail(facts: Facts, now: datetime) -> Iterator[Finding]:
         )
 
 
-def _plain_address(facts: Facts, _now: datetime) -> Iterator[Finding]:
-    parts = urlsplit(facts.settings.base_url)
-    if parts.scheme == "http" and not _is_this_machine(parts.hostname or ""):
-        yield Finding(
-            Level.WARNING,
-            "People reach the portal by http://, so passwords can be read on the way.",
-            "Put a reverse proxy with a certificate in front, and set BASE_URL to its https:// "
-            "address.",
-        )
-
-
-def _trial(facts: Facts, _now: datetime) -> Iterator[Finding]:
-    host = urlsplit(facts.settings.base_url).hostname or ""
-    if facts.settings.local_trial and not _is_this_machine(host):
-        opens = ": webhooks may call programs on this machine"
-        yield Finding(
-            Level.WARNING,
-            "This is a local trial, but others can reach it"
-            f"{opens if facts.settings.opens_this_machine else ''}.",
-            "Set LOCAL_TRIAL to 0, with keys of your own.",
-        )
-
-
 RULES: Final[tuple[Callable[[Facts, datetime], Iterator[Finding]], ...]] = (
     _database,
     _redis,
@@ -208,9 +179,9 @@ RULES: Final[tuple[Callable[[Facts, datetime], Iterator[Finding]], ...]] = (
     _disks,
     _mail,
     _failed_jobs,
-    _open_redis,
-    _plain_address,
-    _trial,
+    is_redis_open,
+    is_plain_address,
+    is_local_trial,
     _journal,
 )
 
@@ -239,10 +210,3 @@ def is_alive_of(life: Life, kinds: tuple[str, ...]) -> bool:
 def last_sweep(facts: Facts) -> datetime | None:
     """When somebody last looked for what is due."""
     return facts.last_seen(processes.SWEEP)
-
-
-def _is_this_machine(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")

@@ -62,10 +62,29 @@ def test_the_procfile_starts_what_the_supervisor_starts(tmp_path: Path) -> None:
 def test_every_command_of_the_guide_exists_and_explains_itself(tmp_path: Path) -> None:
     whole = create_app(load_settings({**ENVIRONMENT, "INSTANCE_DIR": str(tmp_path)}))
     jobs.cli.register(whole)
-    named = set(re.findall(r"flask --app wsgi ([a-z-]+)", GUIDE.read_text()))
+    guide = re.compile(r"(?:flask --app wsgi|(?m:^asset-webhooks)|`asset-webhooks) ([a-z][a-z-]*)")
+    named = set(guide.findall(GUIDE.read_text()))
     assert {"up", "doctor", "backup", "worker", "scheduler", "db", "create-user"} <= named
     for name in named:
         assert whole.cli.commands[name].help, name
+
+
+def test_commands_by_the_wrapper_see_the_database_of_the_units(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    migrate_to_head(f"sqlite:///{state}/portal.sqlite", state)
+    values = {**ENVIRONMENT, "SMTP_URL": "smtp://u:a$b&c@mail?from=a@example.com&x=1"}
+    lines = [f"{name}={shlex.quote(value)}\n" for name, value in values.items()]
+    (tmp_path / "env").write_text("".join(lines))
+    text = (ROOT / "deploy" / "asset-webhooks").read_text()
+    text = text.replace("/var/lib/asset-webhooks", str(state))
+    text = text.replace("/etc/asset-webhooks.env", str(tmp_path / "env"))
+    text = re.sub(r"setpriv .*\n\s*\.venv/bin/python", sys.executable, text)
+    text = text.replace("/opt/asset-webhooks", str(ROOT))
+    copy = tmp_path / "copy"
+    command = ["sh", "-c", text, "asset-webhooks", "backup", str(copy)]
+    done = subprocess.run(command, env={}, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert copy.stat().st_mode & 0o777 == 0o600
 
 
 def test_every_setting_of_the_guide_exists() -> None:

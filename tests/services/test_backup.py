@@ -67,8 +67,11 @@ def restored(copy: Path, request: pytest.FixtureRequest, folder: Path) -> str:
         return f"sqlite:///{target}"
     url: str = request.getfixturevalue("postgres_server").new_database()
     bare = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-    command = ["pg_restore", "--clean", "--if-exists", "--no-owner", "--exit-on-error"]
-    subprocess.run([*command, "--dbname", bare, str(copy)], check=True, timeout=60)
+    later = "CREATE TABLE webhooks (id int PRIMARY KEY); CREATE TABLE x (y int REFERENCES webhooks)"
+    empty = ["-c", "DROP SCHEMA public CASCADE", "-c", "CREATE SCHEMA public"]
+    restore = ["pg_restore", "--clean", "--if-exists", "--no-owner", "--exit-on-error", "--dbname"]
+    for command in (["psql", bare, "-c", later], ["psql", bare, *empty], [*restore, bare, copy]):
+        subprocess.run([*map(str, command)], check=True, timeout=60)
     return url
 
 
@@ -127,6 +130,16 @@ def test_it_writes_over_nothing(app: Flask, tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "exists already" in result.output
     assert path.read_text() == "last week"
+
+
+def test_a_database_without_a_portal_is_not_copied(tmp_path: Path) -> None:
+    environ = {**os.environ, **ENVIRONMENT, "INSTANCE_DIR": str(tmp_path / "of nobody")}
+    command = [sys.executable, "-m", "flask", "--app", "wsgi", "backup", str(tmp_path / "copy")]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "There is no portal in sqlite:///" in done.stderr
+    assert "Check INSTANCE_DIR" in done.stderr
+    assert not (tmp_path / "copy").exists()
 
 
 def test_a_place_that_cannot_be_written_is_one_sentence(
