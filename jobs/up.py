@@ -10,13 +10,13 @@ from pathlib import Path
 import click
 import flask_migrate
 from flask import Flask
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from jobs import embedded
 from jobs.plan import Plan, Program, become
 from portal.config import ROOT, Settings, SettingsError
 from portal.extensions import db
+from portal.in_words import unusable
 from portal.services import links, vault
 
 WEB, WORKER, VALKEY = range(3)  # the order in which they are stopped
@@ -107,17 +107,11 @@ def migrate(settings: Settings) -> None:
         with db.engine.connect():
             pass
     except DBAPIError as error:
-        raise _unusable(settings, error) from None
+        raise CannotStart(unusable(settings.database_url, error)) from None
     try:
         flask_migrate.upgrade()
     except OperationalError as error:
-        raise _unusable(settings, error) from None
-
-
-def _unusable(settings: Settings, error: DBAPIError) -> CannotStart:
-    where = make_url(settings.database_url).render_as_string(hide_password=True)
-    why = str(error.orig).strip().splitlines()[0].rstrip(".")
-    return CannotStart(f"The database {where} cannot be used: {why}.")
+        raise CannotStart(unusable(settings.database_url, error)) from None
 
 
 def all_programs(settings: Settings) -> list[Program]:

@@ -5,10 +5,12 @@ from typing import Final
 
 import click
 from flask import Flask
+from flask_migrate.cli import db as migrations
 
 from portal.backup import backup
 from portal.delivery.payload import ActorKind, Origin
 from portal.doctor import doctor
+from portal.in_words import in_words
 from portal.lib.emails import is_email, tidy_email
 from portal.lib.exit_codes import USUAL
 from portal.models.people import Role
@@ -32,14 +34,8 @@ COMMAND_LINE: Final = Actor(ActorKind.SYSTEM, None, "Command line", Origin.API)
 
 def init_app(app: Flask) -> None:
     """Register the commands."""
-    app.cli.add_command(create_user)
-    app.cli.add_command(new_password)
-    app.cli.add_command(doctor)
-    app.cli.add_command(prune)
-    app.cli.add_command(rotate_keys)
-    app.cli.add_command(backup)
-    app.cli.add_command(retry)
-    app.cli.add_command(seed_demo)
+    for command in COMMANDS:
+        app.cli.add_command(command)
 
 
 @click.command("create-user", epilog=USUAL)
@@ -132,3 +128,8 @@ def _make(email: str, role: Role, name: str, password: str) -> None:
             role=role,
             by=COMMAND_LINE,
         )
+
+
+COMMANDS: Final = (create_user, new_password, doctor, prune, rotate_keys, backup, retry, seed_demo)
+for _command in (*COMMANDS, *migrations.commands.values()):
+    in_words(_command)

@@ -1,6 +1,7 @@
 """Every command explains itself and how it ends; what changes many things can be tried dry."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import click
 import pytest
@@ -8,11 +9,14 @@ from click.testing import Result
 from flask import Flask
 
 from jobs import cli as processes
+from portal.app import create_app
+from portal.config import load_settings
 from portal.lib.clock import utcnow
 from portal.models.assets import Asset
 from portal.models.deliveries import Delivery
 from portal.services import demo, retention
 from portal.services.unit import session
+from tests.conftest import ENVIRONMENT
 from tests.deliveries import make_delivery
 from tests.factories import make_asset, make_webhook
 
@@ -56,6 +60,43 @@ def test_the_commands_that_start_processes_do_too(app: Flask, command: click.Com
 
 def test_the_schema_is_brought_up_to_date_by_a_command_with_help(app: Flask) -> None:
     assert run(app, "db", "upgrade", "--help").exit_code == 0
+
+
+AWAY = "postgresql+psycopg://portal:hush@127.0.0.1:9/portal"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("create-user", "ana@example.com", "--role", "admin"),
+        ("new-password", "ana@example.com"),
+        ("seed-demo", "--dry-run"),
+        ("prune",),
+        ("rotate-keys",),
+        ("retry", "--failed", "--since", "24h"),
+        ("db", "upgrade"),
+    ],
+    ids=" ".join,
+)
+def test_a_database_that_is_away_is_told_in_one_sentence(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    places = {"DATABASE_URL": AWAY, "INSTANCE_DIR": str(tmp_path)}
+    app = create_app(load_settings({**ENVIRONMENT, **places}))
+    with app.app_context():
+        answer = run(app, *words)
+    assert answer.exit_code == 1
+    (sentence,) = answer.stderr.splitlines()
+    assert sentence.startswith("Error: The database postgresql+psycopg://portal:***@127.0.0.1:9/")
+    assert sentence.endswith("“flask doctor” says what to do.")
+
+
+def test_tables_that_were_never_made_are_told_in_one_sentence(tmp_path: Path) -> None:
+    app = create_app(load_settings({**ENVIRONMENT, "INSTANCE_DIR": str(tmp_path)}))
+    with app.app_context():
+        answer = run(app, "prune")
+    assert answer.exit_code == 1
+    assert "portal.sqlite cannot be used: no such table: " in answer.stderr
 
 
 def test_no_command_is_left_out(app: Flask) -> None:
