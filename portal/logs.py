@@ -9,7 +9,7 @@ import logging.config
 import os
 from datetime import UTC, datetime
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from portal.config import Settings
 from portal.lib import request_id
@@ -93,9 +93,13 @@ def set_up(settings: Settings, process: str) -> None:
 
 
 def secrets_of(settings: Settings) -> tuple[str, ...]:
-    """The secrets among the settings, so that they can be masked."""
+    """The secrets among the settings, so that they can be masked.
+
+    Passwords as they stand in an address, and as a server repeats them: `%40` is an `@` by then.
+    """
     urls = (settings.database_url, settings.redis_url, settings.smtp_url)
-    passwords = [urlsplit(url).password or "" for url in urls]
+    written = [urlsplit(url).password or "" for url in urls]
+    passwords = [*written, *map(unquote, written)]
     return (settings.secret_key, *settings.encryption_keys, settings.metrics_token, *passwords)
 
 

@@ -10,6 +10,15 @@ SHORTEST_SECRET: Final = 6  # what is shorter would be masked everywhere
 _PATTERNS: Final = (
     # Standard Webhooks' secrets, of whatever webhook.
     (re.compile(r"whsec_[A-Za-z0-9+/=_-]+"), MASK),
+    # Headers that sign somebody in, to the end of the line or of what quotes them.
+    (
+        re.compile(
+            r"(\b(?:[\w-]*authorization|[\w-]*api-?key|(?:set-)?cookie|webhook-signature)"
+            r"[\"']?\s*[=:]\s*[\"']?)[^\r\n\"']+",
+            re.IGNORECASE,
+        ),
+        rf"\1{MASK}",
+    ),
     (re.compile(r"\b(bearer|basic)\s+[^\s\"',]+", re.IGNORECASE), rf"\1 {MASK}"),
     # token=…, 'password': '…', secret = …; quotes, colons and blanks as they come.
     (

@@ -31,7 +31,11 @@ def record(message: str, *args: object, **extra: object) -> logging.LogRecord:
         ("signed with whsec_MfKQ9r8GKYqrTwjU.", "signed with [hidden]."),
         ("redis://:hush@cache:6379/0", "redis://:[hidden]@cache:6379/0"),
         ("postgresql://portal:hush@db/portal", "postgresql://portal:[hidden]@db/portal"),
-        ("Authorization: Bearer abc.def", "Authorization: Bearer [hidden]"),
+        ("Authorization: Bearer abc.def", "Authorization: [hidden]"),
+        ("it asked for a Bearer abc.def", "it asked for a Bearer [hidden]"),
+        ("{'X-Api-Key': 'abc def', 'Via': 'x'}", "{'X-Api-Key': '[hidden]', 'Via': 'x'}"),
+        ("webhook-signature: v1,aGVsbG8= v1,d29ybGQ=", "webhook-signature: [hidden]"),
+        ("Set-Cookie: session=eyJ.a; Path=/", "Set-Cookie: [hidden]"),
         ("DETAIL:  Failing row contains (1, x, y).", "DETAIL:  Failing row contains [hidden]"),
         ("Waiting for deliveries: 3 of 10", "Waiting for deliveries: 3 of 10"),
     ],
@@ -42,11 +46,12 @@ def test_what_looks_like_a_secret_is_masked(line: str, shown: str) -> None:
 
 def test_the_installations_own_secrets_are_masked_wherever_they_stand(tmp_path: Path) -> None:
     settings = load_settings(
-        {**ENVIRONMENT, "INSTANCE_DIR": str(tmp_path), "SMTP_URL": "smtp://us:mail-pass@host"}
+        {**ENVIRONMENT, "INSTANCE_DIR": str(tmp_path), "SMTP_URL": "smtp://us:mail%2Fpass@host"}
     )
     redact = Redactor(secrets_of(settings))
     key = settings.encryption_keys[0]
-    assert redact(f"a{settings.secret_key}b {key} mail-pass") == "a[hidden]b [hidden] [hidden]"
+    assert redact(f"a{settings.secret_key}b {key}") == "a[hidden]b [hidden]"
+    assert redact("mail%2Fpass, and decoded mail/pass") == "[hidden], and decoded [hidden]"
 
 
 def test_a_line_is_one_json_object_whatever_it_says() -> None:
