@@ -13,8 +13,9 @@ from portal.web.metrics import exposition
 
 blueprint = Blueprint("operations", __name__)
 
-# The standard header, and what proxies have written since before it (RFC 7239).
-FORWARDED = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip")
+# The standard header, and what proxies have written since before it (RFC 7239). Any will do: many
+# pass on no more than X-Forwarded-Proto.
+FORWARDED = ("forwarded", "via", "x-forwarded", "x-real-ip", "x-client-ip", "cf-", "true-client-ip")
 
 
 @blueprint.get("/healthz")
@@ -57,7 +58,9 @@ def is_trusted() -> bool:
     if token:
         given = request.headers.get("Authorization", "").removeprefix("Bearer ")
         return hmac.compare_digest(given.encode(), token.encode())
-    return _is_this_machine() and not any(name in request.headers for name in FORWARDED)
+    return _is_this_machine() and not any(
+        name.lower().startswith(FORWARDED) for name, _ in request.headers
+    )
 
 
 def _is_this_machine() -> bool:

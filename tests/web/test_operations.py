@@ -57,7 +57,10 @@ def test_strangers_learn_only_whether_it_is_ready(app: Flask) -> None:
     assert client.get("/metrics", environ_overrides=FAR_AWAY).status_code == 403
 
 
-@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "Via", "X-Real-Ip"])
+@pytest.mark.parametrize(
+    "header",
+    ["X-Forwarded-For", "X-Forwarded-Proto", "Forwarded", "Via", "X-Real-Ip", "CF-Connecting-IP"],
+)
 def test_a_proxy_on_this_machine_speaks_for_strangers(app: Flask, header: str) -> None:
     answer = app.test_client().get("/metrics", headers={header: "127.0.0.1"})
     assert answer.status_code == 403
