@@ -14,7 +14,8 @@ from portal.services.health import Facts
 from portal.services.processes import Life, worker_of
 from portal.services.setting_findings import is_local_trial, is_plain_address, is_redis_open
 
-SWEEP_IS_LATE: Final = 30.0  # seconds
+# Seconds. Without a scheduler the workers look every half minute, at worst at every second one.
+SWEEP_IS_LATE: Final = 90.0
 DUE_IS_LATE: Final = 60.0
 SKEW_IS_LARGE: Final = 5.0
 MAIL_IS_TRIED_AGAIN: Final = 180.0

@@ -140,6 +140,12 @@ def test_a_mail_server_that_failed_long_ago_is_forgotten(settings: Settings) -> 
     assert titles(settings, lives=[*LIVES, life("mail failed", seconds=400)]) == []
 
 
+def test_that_only_the_workers_look_for_what_is_due_is_no_alarm(settings: Settings) -> None:
+    """Without a scheduler they do so every half minute, and now and then only every minute."""
+    found = titles(settings, lives=[*LIVES[:2], life("sweep", seconds=65)])
+    assert [level for level, _ in found] == [Level.WARNING]
+
+
 def test_the_worst_comes_first(settings: Settings) -> None:
     found = titles(settings, lives=LIVES[:1])
     assert [level for level, _ in found] == [Level.DANGER, Level.WARNING, Level.WARNING]
