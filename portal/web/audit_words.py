@@ -8,6 +8,7 @@ from typing import Any, Final
 from flask import request
 
 from portal.services.audit_trail import Entry
+from portal.web.asset_view import in_words
 
 LONGEST_VALUE: Final = 200
 ORIGINS: Final = {
@@ -51,7 +52,7 @@ def line_of(entry: Entry) -> Line:
         kind=kind_words(entry.kind),
         thing=entry.target_name or entry.target_id,
         path=_path(entry),
-        details=[_detail(name, change) for name, change in entry.changes.items()],
+        details=[_detail(entry.kind, name, change) for name, change in entry.changes.items()],
     )
 
 
@@ -77,11 +78,12 @@ def plain_value(value: Any) -> str:
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
 
 
-def _detail(name: str, change: Any) -> tuple[str, str, str]:
+def _detail(kind: str, name: str, change: Any) -> tuple[str, str, str]:
     label = _sentence(name)
-    if isinstance(change, dict):
-        return label, plain_value(change.get("from")), plain_value(change.get("to"))
-    return label, "", plain_value(change)
+    sides = (change.get("from"), change.get("to")) if isinstance(change, dict) else ("", change)
+    if kind == "asset":  # dates and statuses, as its timeline writes them
+        sides = (in_words(name, sides[0]), in_words(name, sides[1]))
+    return label, plain_value(sides[0]), plain_value(sides[1])
 
 
 def _sentence(word: str) -> str:

@@ -54,6 +54,14 @@ def test_a_person_in_a_change_is_shown_by_name(app: Flask) -> None:
     assert "leo@example.com" not in changes
 
 
+def test_times_and_statuses_of_an_asset_read_as_in_its_timeline(app: Flask) -> None:
+    due = {"from": None, "to": "2026-12-06T16:56:42+00:00"}
+    status = {"from": "available", "to": "checked_out"}
+    note("asset.checked_out", "AST-00005", make_user(), status=status, due_at=due)
+    changes = visit(app).get(AUDIT).rows()[0][4]
+    assert changes == "Status: Available → Checked out Due at: 6 December 2026 17:56"
+
+
 def test_it_leads_to_what_was_changed_unless_it_was_deleted(app: Flask) -> None:
     note("webhook.created", "Sync")
     note("webhook.deleted", "Gone")
