@@ -6,7 +6,7 @@ does, and the ledger's unique key keeps two runs at once from firing anything tw
 
 import logging
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -29,7 +29,10 @@ NAME: Final = "alerts"
 PERMISSION: Final = "alerts.settings"
 FIRED: Final = "fired"
 PASSED: Final = "passed"
+# So many runs are kept, and those of the latest days in any case: what a day's run was must not be
+# forgotten by pressing Run now, or it would begin again.
 KEPT: Final = 100
+DAYS_KEPT: Final = timedelta(days=7)
 # An alert that fails in so many turns is left to the next run, so that it stands in nobody's way.
 MOST_TURNS: Final = 2
 
@@ -64,7 +67,8 @@ def enter(
     run_id = current.execute(made).scalar_one_or_none()
     if run_id is None:
         return None
-    current.execute(delete(AlertRun).where(AlertRun.id <= run_id - KEPT))
+    is_old = AlertRun.id <= run_id - KEPT, AlertRun.started_at < utcnow() - DAYS_KEPT
+    current.execute(delete(AlertRun).where(*is_old))
     return current.get_one(AlertRun, run_id)
 
 

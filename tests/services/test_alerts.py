@@ -243,6 +243,17 @@ def test_the_daily_run_begins_once_a_day_and_catches_up_once(app: Flask) -> None
     assert len(fired()) == 1
 
 
+def test_a_days_run_is_remembered_however_often_people_press_run_now(app: Flask) -> None:
+    decided()
+    now = utcnow()
+    assert alerts.start_due(now)
+    work()
+    with writing() as current:
+        for _ in range(alert_runs.KEPT + 1):
+            alert_runs.enter(current, SYSTEM, RunKind.MANUAL)
+    assert not alerts.start_due(now)
+
+
 def test_two_clocks_begin_one_run(app: Flask) -> None:
     decided()
     now = utcnow()
