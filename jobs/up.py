@@ -17,7 +17,7 @@ from jobs.plan import Plan, Program, become
 from portal.config import ROOT, Settings, SettingsError
 from portal.extensions import db
 from portal.in_words import unusable
-from portal.services import links, vault
+from portal.services import health, links, vault
 
 WEB, WORKER, VALKEY = range(3)  # the order in which they are stopped
 
@@ -104,10 +104,15 @@ def lock_instance(instance_dir: Path) -> None:
 def migrate(settings: Settings) -> None:
     """Bring the database to the newest schema. Raises `CannotStart` when it cannot be used."""
     try:
-        with db.engine.connect():
-            pass
+        is_newer = health.is_from_the_future()
+        db.session.remove()
     except DBAPIError as error:
         raise CannotStart(unusable(settings.database_url, error)) from None
+    if is_newer:
+        raise CannotStart(
+            "A newer version of the portal has changed this database. Start that version, or "
+            "restore the backup that was made before it."
+        )
     try:
         flask_migrate.upgrade()
     except OperationalError as error:

@@ -46,6 +46,12 @@ def _database(facts: Facts, _now: datetime) -> Iterator[Finding]:
             f"There is no portal in the database {database.address} yet.",
             "Check INSTANCE_DIR and DATABASE_URL. For a new portal, run “flask db upgrade”.",
         )
+    elif database.is_newer:
+        yield Finding(
+            Level.DANGER,
+            f"The database is at {database.revision}: a newer version of the portal changed it.",
+            "Start the newer version, or restore the backup that was made before it.",
+        )
     elif database.revision != database.head:
         yield Finding(
             Level.DANGER,

@@ -45,7 +45,8 @@ class Ready:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseFacts:
-    """`size` in bytes. `skew`: how many seconds its clock is ahead of ours. `journal`: SQLite."""
+    """`size` in bytes. `skew`: how many seconds its clock is ahead of ours. `journal`: SQLite.
+    `is_newer`: a later version of the portal has changed its tables."""
 
     product: str
     version: str
@@ -55,6 +56,7 @@ class DatabaseFacts:
     head: str | None
     skew: float
     journal: str = ""
+    is_newer: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +127,26 @@ def read_facts() -> Facts:
     )
 
 
-@lru_cache(maxsize=1)
 def newest_revision() -> str | None:
     """The migration that this version of the portal needs."""
+    return _known_revisions()[0]
+
+
+def is_from_the_future() -> bool:
+    """Whether a later version of the portal has changed the tables: this one may not use them."""
+    return _is_unknown(_revision(session()))
+
+
+@lru_cache(maxsize=1)
+def _known_revisions() -> tuple[str, ...]:
+    """All migrations of this version, the newest first."""
     config = Config()
     config.set_main_option("script_location", str(ROOT / "migrations"))
-    return ScriptDirectory.from_config(config).get_current_head()
+    return tuple(each.revision for each in ScriptDirectory.from_config(config).walk_revisions())
+
+
+def _is_unknown(revision: str | None) -> bool:
+    return revision is not None and revision not in _known_revisions()
 
 
 def read_disks(found: Settings) -> list[Disk]:
@@ -153,15 +169,17 @@ def _database(current: Session, found: Settings) -> DatabaseFacts:
     kind = url.get_backend_name()
     asked_at = utcnow()
     version, size, journal = (_sqlite if kind == "sqlite" else _postgresql)(current)
+    revision = _revision(current)
     return DatabaseFacts(
         product=PRODUCTS[kind],
         version=version,
         address=url.render_as_string(hide_password=True),
         size=size,
-        revision=_revision(current),
+        revision=revision,
         head=newest_revision(),
         skew=(database_time(current) - asked_at).total_seconds(),
         journal=journal,
+        is_newer=_is_unknown(revision),
     )
 
 

@@ -5,9 +5,11 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import certifi
@@ -189,6 +191,16 @@ def test_a_file_that_is_no_database_is_one_sentence(up: Up, tmp_path: Path) -> N
     portal = up(DATABASE_URL=f"sqlite:///{tmp_path}/letter.txt")
     assert portal.wait() == 2
     assert portal.output.read_text().endswith("cannot be used: file is not a database.\n")
+
+
+def test_a_database_of_a_newer_version_is_left_alone(up: Up, tmp_path: Path) -> None:
+    path = tmp_path / "newer.sqlite"
+    with closing(sqlite3.connect(path)) as newer:
+        newer.executescript("CREATE TABLE alembic_version (version_num TEXT PRIMARY KEY)")
+        newer.executescript("INSERT INTO alembic_version VALUES ('9999')")
+    portal = up(DATABASE_URL=f"sqlite:///{path}")
+    assert portal.wait() == 2
+    assert portal.output.read_text().startswith("A newer version of the portal has changed this")
 
 
 def test_other_keys_than_before_are_refused(up: Up) -> None:

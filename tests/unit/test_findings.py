@@ -87,6 +87,11 @@ LIVES: Any = WELL["lives"]
         ),
         ({"database": replace(DATABASE, revision="0005")}, Level.DANGER, "is at 0005, and this"),
         ({"database": replace(DATABASE, revision=None)}, Level.DANGER, "There is no portal in"),
+        (
+            {"database": replace(DATABASE, revision="0099", is_newer=True)},
+            Level.DANGER,
+            "a newer version of the portal changed it",
+        ),
         ({"database": replace(DATABASE, skew=-90.0)}, Level.WARNING, "differ by 1 minute"),
         ({"database": replace(DATABASE, journal="truncate")}, Level.WARNING, "The SQLite of this"),
         ({"redis": None}, Level.DANGER, "Redis does not answer"),
