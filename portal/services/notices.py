@@ -98,9 +98,9 @@ def send_due() -> int:
         except mail.MailError as error:
             if isinstance(error, mail.MessageError):
                 # One dead mailbox keeps nobody else in the dark.
-                log.warning("A notice was not sent (%s); it is tried again in an hour.", error)
+                log.warning("A notice was not sent (%.300s); it is tried again in an hour.", error)
                 continue
-            log.warning("A notice was not sent (%s); the next run tries again.", error)
+            log.warning("A notice was not sent (%.300s); the next run tries again.", error)
             _give_back(due, before)
             break
         _remember(due)
