@@ -14,6 +14,7 @@ from sqlalchemy import inspect
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
+from portal.database import shown
 from portal.extensions import db
 from portal.lib.exit_codes import USUAL
 from portal.lib.sizes import size_in_words
@@ -48,7 +49,7 @@ def backup(path: Path) -> None:
 def _refuse_what_is_none() -> None:
     """Refuse to copy an empty database: whoever ran this without the portal's own settings would
     take the file for a copy of the portal until the day it is needed."""
-    where = db.engine.url.render_as_string(hide_password=True)
+    where = shown(db.engine.url)
     try:
         is_ours = inspect(db.engine).has_table("alembic_version")
     except DBAPIError:
@@ -101,12 +102,13 @@ def _copy_postgresql(part: Path) -> None:
         _plain(url),
     ]
     # A command line is seen by every user of the machine, the environment by this one alone.
-    environ = {**os.environ, "PGPASSWORD": url.password or ""}
+    environ = {**os.environ, "PGPASSWORD": url.password or str(url.query.get("password", ""))}
     done = subprocess.run(command, env=environ, capture_output=True, text=True)  # noqa: S603 - fixed arguments
     if done.returncode:
         raise click.ClickException(f"pg_dump made no copy: {done.stderr.strip()}")
 
 
 def _plain(url: URL) -> str:
-    bare = URL.create("postgresql", url.username, None, url.host, url.port, url.database, url.query)
+    query = {name: value for name, value in url.query.items() if name != "password"}
+    bare = URL.create("postgresql", url.username, None, url.host, url.port, url.database, query)
     return bare.render_as_string()

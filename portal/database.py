@@ -16,7 +16,7 @@ from sqlalchemy import (
     event,
     text,
 )
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.types import TypeDecorator
 
 try:
@@ -127,6 +127,13 @@ class Money(TypeDecorator[Decimal]):
     def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
         """Always two decimals, as money is written."""
         return None if value is None else Decimal(str(value)).quantize(Decimal("0.01"))
+
+
+def shown(url: str | URL) -> str:
+    """The database's address for people: without its password, wherever that stands in it."""
+    parts = make_url(url)
+    secret = [name for name in parts.query if "password" in name]
+    return parts.difference_update_query(secret).render_as_string(hide_password=True)
 
 
 def engine_options(url: str) -> dict[str, Any]:

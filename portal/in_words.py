@@ -5,8 +5,9 @@ from typing import Any
 
 import click
 from flask import current_app
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
+
+from portal.database import shown
 
 
 def in_words(command: click.Command) -> click.Command:
@@ -31,6 +32,5 @@ def in_words(command: click.Command) -> click.Command:
 
 def unusable(url: str, error: DBAPIError) -> str:
     """That the database cannot be used, and why, without its password."""
-    where = make_url(url).render_as_string(hide_password=True)
     why = str(error.orig).strip().splitlines()[0].rstrip(".")
-    return f"The database {where} cannot be used: {why}."
+    return f"The database {shown(url)} cannot be used: {why}."

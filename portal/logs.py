@@ -9,7 +9,7 @@ import logging.config
 import os
 from datetime import UTC, datetime
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from portal.config import Settings
 from portal.lib import request_id
@@ -98,9 +98,14 @@ def secrets_of(settings: Settings) -> tuple[str, ...]:
     Passwords as they stand in an address, and as a server repeats them: `%40` is an `@` by then.
     """
     urls = (settings.database_url, settings.redis_url, settings.smtp_url)
-    written = [urlsplit(url).password or "" for url in urls]
+    written = [each for url in urls for each in _passwords(urlsplit(url))]
     passwords = [*written, *map(unquote, written)]
     return (settings.secret_key, *settings.encryption_keys, settings.metrics_token, *passwords)
+
+
+def _passwords(url: SplitResult) -> list[str]:
+    named = [value for name, value in parse_qsl(url.query) if "password" in name]
+    return [url.password or "", *named]
 
 
 def _extras(record: logging.LogRecord) -> dict[str, Any]:

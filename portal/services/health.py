@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from portal.config import ROOT, Settings
+from portal.database import shown
 from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.redis_state import RedisState, read_state
@@ -173,7 +174,7 @@ def _database(current: Session, found: Settings) -> DatabaseFacts:
     return DatabaseFacts(
         product=PRODUCTS[kind],
         version=version,
-        address=url.render_as_string(hide_password=True),
+        address=shown(url),
         size=size,
         revision=revision,
         head=newest_revision(),

@@ -7,6 +7,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
+from portal import database
 from portal.models.records import Process
 from portal.models.webhooks import WebhookState
 from portal.queue import DELIVERIES
@@ -129,3 +130,16 @@ def test_a_quantile_is_one_of_the_values() -> None:
     recent = Recent(attempts=Counter(), seconds=[0.1, 0.2, 0.3, 4.0])
     assert [recent.quantile(share) for share in (0.5, 0.75, 0.99)] == [0.2, 0.3, 4.0]
     assert Recent(attempts=Counter(), seconds=[]).quantile(0.5) == 0.0
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg://portal:hush@db/portal",
+        "postgresql+psycopg://db/portal?user=portal&password=hush&sslmode=require",
+        "postgresql+psycopg://db/portal?sslpassword=hush",
+    ],
+)
+def test_a_databases_address_is_shown_without_its_password(url: str) -> None:
+    assert "hush" not in database.shown(url)
+    assert "db/portal" in database.shown(url)
