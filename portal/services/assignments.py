@@ -12,9 +12,11 @@ from portal.models.assets import Asset, AssetStatus, Condition, Location
 from portal.models.holdings import Assignment, AssignmentKind, Staff
 from portal.services import reservations
 from portal.services.legality import Action
+from portal.services.permissions import Actor
 from portal.services.refusals import Refusal
 from portal.services.snapshots import open_assignment, ref
 from portal.services.texts import moment_words
+from portal.services.told_times import zone_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +53,28 @@ def chosen_location(current: Session, location_id: int | None) -> Location | Non
 
 
 def refuse_reserved(
-    current: Session, asset: Asset, until: datetime | None, staff: Staff, field: str
+    current: Session,
+    actor: Actor,
+    asset: Asset,
+    until: datetime | None,
+    staff: Staff,
+    field: str,
 ) -> None:
-    """Refuse a holding from now on that would overlap somebody else's approved reservation."""
+    """Refuse a holding from now on that would overlap somebody else's approved reservation.
+
+    Times are told in the zone in which the actor types them.
+    """
     now = asset.updated_at
     rival = reservations.conflict(current, asset.id, now, until, for_staff_id=staff.id)
     if rival is None:
         return
-    name, starts, ends = rival.staff.name, rival.starts_at, moment_words(rival.ends_at)
+    name, starts, zone = rival.staff.name, rival.starts_at, zone_of(current, actor)
     if starts <= now:
+        ends = moment_words(rival.ends_at, zone)
         way_out = f"Wait until then, or reject the reservation of {name}"
         raise Refusal(f"{name} has reserved this until {ends}. {way_out}", field=field)
     way_out = "Choose a return time before that" if until else "Check it out until then instead"
-    sentence = f"{name} has reserved this from {moment_words(starts)}. {way_out}"
+    sentence = f"{name} has reserved this from {moment_words(starts, zone)}. {way_out}"
     raise Refusal(f"{sentence}, or reject the reservation of {name}", field=field)
 
 

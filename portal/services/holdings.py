@@ -34,7 +34,7 @@ def allocate(actor: Actor, asset_id: int, *, staff_id: int | None, note: str = "
 
     def make(current: Session, asset: Asset) -> Assignment:
         staff = active_staff(current, staff_id)
-        refuse_reserved(current, asset, None, staff, "staff_id")
+        refuse_reserved(current, actor, asset, None, staff, "staff_id")
         return assignments.begin(current, asset, staff, AssignmentKind.ALLOCATION, note=note)
 
     def tell(moved: Moved) -> dict[str, Any]:
@@ -96,7 +96,7 @@ def check_out(
     def make(current: Session, asset: Asset) -> Assignment:
         staff = active_staff(current, staff_id)
         until = _in_future(asset, due_at)
-        refuse_reserved(current, asset, until, staff, "due_at")
+        refuse_reserved(current, actor, asset, until, staff, "due_at")
         kind = AssignmentKind.CHECKOUT
         lent = assignments.begin(current, asset, staff, kind, note=note, due_at=until)
         lent.purpose = purpose
@@ -139,7 +139,7 @@ def change_due_date(
     def make(current: Session, asset: Asset) -> Assignment:
         lent = _held(asset)
         until = _in_future(asset, due_at)
-        refuse_reserved(current, asset, until, lent.staff, "due_at")
+        refuse_reserved(current, actor, asset, until, lent.staff, "due_at")
         lent.due_at = until
         return lent
 

@@ -1,7 +1,7 @@
 """Giving, lending, taking back and returning: guards, effects and what receivers get."""
 
 import json
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -143,6 +143,15 @@ def test_somebody_elses_reservation_stands_in_the_way_with_a_way_out() -> None:
     holdings.check_out(SYSTEM, asset_id, staff_id=ben, due_at=starts_at)
     with pytest.raises(Refusal, match="Ana has reserved this"):
         holdings.change_due_date(SYSTEM, asset_id, due_at=in_days(3))
+
+
+def test_a_refusal_tells_times_by_the_clock_of_whoever_reads_it() -> None:
+    asset_id, ana, ben = make_asset(), make_staff("Ana"), make_staff("Ben")
+    starts_at = datetime(2150, 5, 3, 9, tzinfo=UTC)
+    approved(asset_id, ana, starts_at, starts_at + timedelta(days=1))
+    in_auckland = make_user(time_zone="Pacific/Auckland").actor
+    with pytest.raises(Refusal, match="from 3 May 2150 21:00"):
+        holdings.allocate(in_auckland, asset_id, staff_id=ben)
 
 
 def test_whoever_reserved_it_collects_it() -> None:
