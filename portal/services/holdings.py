@@ -23,7 +23,7 @@ from portal.services.legality import Action
 from portal.services.permissions import Actor
 from portal.services.refusals import Refusal
 from portal.services.snapshots import open_assignment
-from portal.services.texts import refuse_long
+from portal.services.texts import refuse_long, refuse_odd_year
 from portal.services.transition import Change, Moved
 from portal.services.unit import writing
 
@@ -175,4 +175,5 @@ def _in_future(asset: Asset, due_at: datetime | None) -> datetime:
         raise Refusal("Enter when it is due back", field="due_at")
     if due_at <= asset.updated_at:
         raise Refusal("Choose a return time in the future", field="due_at")
+    refuse_odd_year(due_at=due_at)
     return due_at

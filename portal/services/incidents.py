@@ -19,7 +19,7 @@ from portal.services.legality import Action
 from portal.services.permissions import Actor
 from portal.services.refusals import Refusal
 from portal.services.snapshots import ref
-from portal.services.texts import refuse_long
+from portal.services.texts import refuse_long, refuse_odd_year
 from portal.services.transition import Change
 
 
@@ -128,6 +128,7 @@ def send_to_warranty(actor: Actor, asset_id: int, values: ClaimValues) -> None:
     """Send it to whoever must repair it (asset.warranty): ends the holding."""
     _refuse_untold("problem", values.problem, values.note)
     refuse_long(supplier=values.supplier, rma_number=values.rma_number)
+    refuse_odd_year(expected_back_on=values.expected_back_on)
 
     def make(current: Session, asset: Asset) -> WarrantyClaim:
         incident = open_incident(current, asset, IncidentKind.WARRANTY, asset.updated_at)
@@ -190,6 +191,7 @@ def _refuse_untold(name: str, text: str, note: str) -> None:
 def _not_later(asset: Asset, at: datetime | None, field: str) -> datetime:
     if at is not None and at > asset.updated_at:
         raise Refusal("Choose a time that is not in the future", field=field)
+    refuse_odd_year(**{field: at})
     return at or asset.updated_at
 
 

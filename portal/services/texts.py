@@ -1,11 +1,12 @@
-"""How long the texts of an action may be, and times as its refusals say them."""
+"""How long the texts of an action may be, which years, and times as its refusals say them."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from portal.extensions import settings
 from portal.lib.clock import utcnow
+from portal.services.asset_rules import YEARS
 from portal.services.refusals import Refusal
 
 LONGEST: Final = {
@@ -32,6 +33,16 @@ def refuse_long(**texts: str | None) -> None:
         if len(text or "") > longest(name):
             called = CALLED.get(name, name.replace("_", " "))
             raise Refusal(f"Use at most {longest(name)} characters in the {called}", field=name)
+
+
+def refuse_odd_year(**days: date | None) -> None:
+    """Refuse the first day or time whose year nobody meant, at the field of its name.
+
+    A year at the end of the calendar could not even be shown in every time zone.
+    """
+    for name, day in days.items():
+        if day is not None and day.year not in YEARS:
+            raise Refusal("Check the year", field=name)
 
 
 def moment_words(at: datetime, zone: ZoneInfo | None = None) -> str:

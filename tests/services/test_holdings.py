@@ -154,6 +154,14 @@ def test_a_refusal_tells_times_by_the_clock_of_whoever_reads_it() -> None:
         holdings.allocate(in_auckland, asset_id, staff_id=ben)
 
 
+def test_nothing_is_due_in_a_year_that_nobody_meant() -> None:
+    asset_id, ana = make_asset(), make_staff("Ana")
+    for_ever = datetime(9999, 12, 31, 23, 59, tzinfo=UTC)
+    with pytest.raises(Refusal, match="Check the year") as caught:
+        holdings.check_out(SYSTEM, asset_id, staff_id=ana, due_at=for_ever)
+    assert caught.value.field == "due_at"
+
+
 def test_whoever_reserved_it_collects_it() -> None:
     asset_id, ana = make_asset(), make_staff("Ana")
     reservation = approved(asset_id, ana, in_days(0.5), in_days(3))

@@ -1,7 +1,7 @@
 """Moving, losing, breaking, claiming, disposing of, coming back: effects and what is told."""
 
 import json
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -149,6 +149,19 @@ def test_what_happened_cannot_lie_in_the_future_or_stay_untold() -> None:
         incidents.report_lost(SYSTEM, asset_id, description="Gone", lost_at=tomorrow)
     with pytest.raises(Refusal, match="Describe what happened"):
         incidents.report_broken(SYSTEM, asset_id, description="")
+
+
+def test_nothing_happened_in_a_year_that_nobody_meant() -> None:
+    asset_id = make_asset()
+    with pytest.raises(Refusal, match="Check the year") as caught:
+        incidents.report_lost(
+            SYSTEM, asset_id, description="Gone", lost_at=datetime(1, 1, 1, 12, tzinfo=UTC)
+        )
+    assert caught.value.field == "lost_at"
+    claim = ClaimValues(problem="No picture", expected_back_on=date(26, 3, 1))
+    with pytest.raises(Refusal, match="Check the year") as caught:
+        incidents.send_to_warranty(SYSTEM, asset_id, claim)
+    assert caught.value.field == "expected_back_on"
 
 
 def test_a_deleted_asset_comes_back_unless_its_tag_is_taken() -> None:
