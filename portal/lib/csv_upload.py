@@ -24,10 +24,14 @@ class UnreadableError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: the number of its line as a spreadsheet counts them, and its cells by column."""
+    """One row: the number of its line as a spreadsheet counts them, and its cells by column.
+
+    `problem`: why the cells cannot be trusted; nothing where they can.
+    """
 
     number: int
     cells: dict[str, str]
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +49,14 @@ def read_csv(content: bytes) -> Sheet:
     away again.
     """
     text = _decoded(content)
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
-    try:
-        heading = next(lines, None)
-        if heading is None:
-            raise UnreadableError("This file is empty")
-        columns = [_column(name) for name in heading]
-        _check(columns)
-        rows = list(islice(_rows(columns, lines), MOST_ROWS + 1))
-    except csv.Error:
-        raise UnreadableError("This file cannot be read as CSV. Save it as CSV again") from None
+    between = _delimiter(text)
+    lines = _lines(text, between)
+    _, heading = next(lines, (1, None))
+    if heading is None:
+        raise UnreadableError("This file is empty")
+    columns = [_column(name) for name in heading]
+    _check(columns)
+    rows = list(islice(_rows(columns, lines, between), MOST_ROWS + 1))
     if not rows:
         raise UnreadableError("This file has a heading and no rows")
     if len(rows) > MOST_ROWS:
@@ -62,10 +64,36 @@ def read_csv(content: bytes) -> Sheet:
     return Sheet([column for column in columns if column], rows)
 
 
-def _rows(columns: Sequence[str], lines: Iterable[Sequence[str]]) -> Iterator[Row]:
+def _lines(text: str, between: str) -> Iterator[tuple[int, list[str]]]:
+    """Numbered from 1. Strictly: an open quotation mark would swallow every row after it."""
+    reader, number = csv.reader(io.StringIO(text, newline=""), delimiter=between, strict=True), 0
+    try:
+        for number, line in enumerate(reader, start=1):
+            yield number, line
+    except csv.Error:
+        raise UnreadableError(
+            f"Row {number + 1:,} cannot be read as CSV. Look at its quotation marks, "
+            "or save the file as CSV again"
+        ) from None
+
+
+def _rows(
+    columns: Sequence[str], lines: Iterable[tuple[int, list[str]]], between: str
+) -> Iterator[Row]:
     """One at a time: a file of nothing but line ends has millions of them."""
-    numbered = enumerate(lines, start=2)
-    return (Row(number, _cells(columns, line)) for number, line in numbered if any(line))
+    for number, line in lines:
+        if any(line):
+            yield Row(number, _cells(columns, line), _left_over(line[len(columns) :], between))
+
+
+def _left_over(cells: Iterable[str], between: str) -> str:
+    """What stands beside the last column: most often half of a text with a comma in it."""
+    words = next((text.strip() for text in cells if text.strip()), "")
+    called = "a semicolon" if between == ";" else "a comma"
+    return words and (
+        f"It has more cells than the heading: “{words[:40]}” is left over. "
+        f"Put a text that has {called} in it between quotation marks"
+    )
 
 
 def _decoded(content: bytes) -> str:

@@ -117,7 +117,7 @@ def _stored(task_id: int, sheet: Sheet, columns: Sequence[str]) -> Iterator[dict
     seen: dict[tuple[str, str], int] = {}
     for row in sheet.rows:
         cells = {name: row.cells[name] for name in columns if row.cells.get(name)}
-        problem = _said_before(seen, cells, row.number)
+        problem = row.problem or _said_before(seen, cells, row.number)
         yield {
             "task_id": task_id,
             "number": row.number,

@@ -51,6 +51,12 @@ def bodies() -> list[dict[str, Any]]:
     return [json.loads(body) for body in session().scalars(select(Event.body).order_by(Event.id))]
 
 
+def test_half_a_text_is_an_error_and_never_a_name(app: Flask) -> None:
+    ((number, outcome, message),) = found(check(make_user(), "name\nDesk, large\n"))
+    assert (number, outcome) == (2, "error")
+    assert "“large” is left over" in message
+
+
 def test_a_dry_run_says_what_each_row_would_do_and_changes_nothing(app: Flask) -> None:
     make_category("Laptops")
     make_asset("Lamp", asset_tag="L-1", serial_number="S1")

@@ -37,7 +37,10 @@ def test_what_nobody_can_see_is_left_out_of_a_cell() -> None:
         (b"name\nB\xfcrostuhl\n", "Save it as “CSV UTF-8”"),
         (b"PK\x03\x04\xf1\x9a", "This is a workbook, not a CSV file"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1", "This is a workbook, not a CSV file"),
-        (b"name\n" + b"a" * 200_000 + b"\n", "cannot be read as CSV"),
+        (b"name\n" + b"a" * 200_000 + b"\n", "Row 2 cannot be read as CSV"),
+        (b'name,notes\na,b\nc,"d\ne,f\n', "Row 3 cannot be read as CSV. Look at its quotation"),
+        (b'name,notes\na,"12" pipe"\n', "Row 2 cannot be read as CSV"),
+        (b'"name\na\n', "Row 1 cannot be read as CSV"),
         (b"name\n" + b"a\n" * (MOST_ROWS + 1), "more than 20,000 rows"),
         (",".join(map(str, range(200_000))).encode(), "more than 200 columns"),
         (b"name\n" + b"\n" * 2_000_000, "no rows"),
@@ -48,6 +51,18 @@ def test_it_says_what_to_do_about_a_file_it_cannot_use(content: bytes, sentence:
         read_csv(content)
 
 
-def test_a_short_or_a_long_line_is_no_trouble() -> None:
-    sheet = read_csv(b"name,model\na\nb,c,d\n")
+def test_a_short_line_is_no_trouble_and_blanks_at_the_end_are_none() -> None:
+    sheet = read_csv(b"name,model\na\nb,c,, \n")
     assert [row.cells for row in sheet.rows] == [{"name": "a"}, {"name": "b", "model": "c"}]
+    assert not any(row.problem for row in sheet.rows)
+
+
+def test_a_line_with_more_cells_than_the_heading_loses_nothing_unsaid() -> None:
+    sheet = read_csv(b"asset_tag,name\nA-1,Desk, large\nA-2,Chair\n")
+    assert [row.problem for row in sheet.rows] == [
+        "It has more cells than the heading: “large” is left over. "
+        "Put a text that has a comma in it between quotation marks",
+        "",
+    ]
+    semicolons = read_csv(b"asset_tag;name\nA-1;Desk;large\n")
+    assert "a semicolon in it" in semicolons.rows[0].problem
