@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Final
 
 from portal.lib.csv_safe import plain_cell
-from portal.lib.tidying import tidy
+from portal.lib.tidying import tidy, without_unseen
 
 MOST_ROWS: Final = 20_000
 MOST_COLUMNS: Final = 200
@@ -109,7 +109,7 @@ def _decoded(content: bytes) -> str:
             "Letters such as ä or é cannot be read in this file. Save it as “CSV UTF-8”, and "
             "choose the new file"
         ) from None
-    return text.replace("\0", "")
+    return without_unseen(text)
 
 
 def _delimiter(text: str) -> str:

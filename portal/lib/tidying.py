@@ -13,6 +13,11 @@ _BLANK: Final = r"[\s\u200c\u200d\u2800\u3164\uffa0]+"
 _ENDS: Final = re.compile(rf"\A{_BLANK}|{_BLANK}\Z")
 
 
+def without_unseen(text: str) -> str:
+    """The text without what nobody can see."""
+    return _UNSEEN.sub("", text)
+
+
 def tidy(text: str) -> str:
-    """The text without what nobody can see, and without blanks around it."""
-    return _ENDS.sub("", _UNSEEN.sub("", text))
+    """The same, and without blanks around it."""
+    return _ENDS.sub("", without_unseen(text))

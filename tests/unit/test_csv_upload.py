@@ -51,6 +51,11 @@ def test_it_says_what_to_do_about_a_file_it_cannot_use(content: bytes, sentence:
         read_csv(content)
 
 
+def test_no_cell_turns_the_text_around_it_round() -> None:
+    sheet = read_csv("name,serial_number\nمضخة,\u202aSN-1\u202c\n".encode())
+    assert sheet.rows[0].cells == {"name": "مضخة", "serial_number": "SN-1"}
+
+
 def test_a_short_line_is_no_trouble_and_blanks_at_the_end_are_none() -> None:
     sheet = read_csv(b"name,model\na\nb,c,, \n")
     assert [row.cells for row in sheet.rows] == [{"name": "a"}, {"name": "b", "model": "c"}]
