@@ -80,13 +80,15 @@ def _checked(public_id: UUID, form: PortalForm) -> Answer | tuple[str, int]:
     chosen = outcome if outcome in set(Verdict) else None
     begin = number_or_none(request.args.get("after")) or 0
     rows, after = importing.rows_page(task, chosen, begin)
+    counts = importing.outcome_counts(task)
     page = render_template(
         "assets/import_check.html",
         task=task,
         form=form,
         rows=rows,
         after=after,
-        chips=chips(importing.outcome_counts(task), chosen),
+        chips=chips(counts, chosen),
+        wrong=sum(counts.get(verdict, 0) for verdict in importing.WRONG),
         why_not=why_not_confirm(task),
         import_tags=TAGS,
     )

@@ -42,9 +42,24 @@ def test_a_person_imports_a_file(app: Flask) -> None:
     assert page.h1 == "What was imported"
     assert [row[2] for row in page.rows()] == ["Changed", "Added", "Cannot be imported"]
     assert "This file has been imported." in page.main
-    (failed,) = page.links("Download the rows that cannot")
+    (failed,) = page.links("Download it with the reasons")
     text = pages.client.get(failed, buffered=True).get_data(as_text=True)
     assert text.splitlines()[1].startswith(',X,odd,"Enter one of excellent')
+
+
+def test_rows_that_failed_only_in_the_import_come_back_too(app: Flask) -> None:
+    pages = visit(app)
+    page = send(pages, b"name,serial_number\nChair,S-1\nStool,S-2\n")
+    job.work(KINDS)
+    (look,) = pages.get(page.path).links("See what each row would do")
+    make_asset("Lamp", serial_number="s-1")
+    pages.submit(pages.get(look).form(look), "Import 2 rows")
+    job.work(KINDS)
+    page = pages.get(look)
+    assert "1 row was not imported." in page.main
+    (failed,) = page.links("Download it with the reasons")
+    text = pages.client.get(failed, buffered=True).get_data(as_text=True)
+    assert text.splitlines()[1:] == ["Chair,S-1,AST-00001 already has this serial number"]
 
 
 def test_a_file_that_is_none_is_said_at_its_field(app: Flask) -> None:
