@@ -8,9 +8,10 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from portal.lib.clock import utcnow
 from portal.models.assets import Asset, AssetKind, AssetStatus, Category, Location
 from portal.models.holdings import Staff
-from portal.services import assets, holdings, named_lists
+from portal.services import assets, holdings, named_lists, reservations
 from portal.services.asset_rules import AssetValues, faults
 from portal.services.import_values import CellError, Cells, filled, kind_of, quantity_of
 from portal.services.permissions import Actor
@@ -60,6 +61,8 @@ def plan(current: Session, cells: Cells, *, may_add: bool) -> Plan:
         values = filled(_base(asset, cells), cells)
     except CellError as error:
         raise Refusal(str(error)) from None
+    if values.kind == AssetKind.ITEM:  # what would not be kept is no change
+        values = replace(values, min_quantity=None, unit=None)
     values, wanted = _placed(current, values, cells, may_add)
     found = faults(values)
     if found:
@@ -67,7 +70,13 @@ def plan(current: Session, cells: Cells, *, may_add: bool) -> Plan:
     staff_id = _person(current, asset, values, cells)
     if asset is None:
         refuse_taken(current, values.asset_tag, values.serial_number, None)
-        return Plan(verdict=Verdict.CREATE, values=values, staff_id=staff_id, wanted=wanted)
+        return Plan(
+            verdict=Verdict.CREATE,
+            values=values,
+            staff_id=staff_id,
+            wanted=wanted,
+            remark=_quantity_remark(values, cells),
+        )
     return _update(current, asset, values, cells, staff_id, wanted)
 
 
@@ -104,7 +113,7 @@ def _update(
         version=asset.version,
         staff_id=staff_id,
         wanted=wanted,
-        remark=_quantity_remark(asset, cells),
+        remark=_quantity_remark(stored, cells),
     )
 
 
@@ -178,11 +187,25 @@ def _person(current: Session, asset: Asset | None, values: AssetValues, cells: C
         raise Refusal("It is not free, so nobody can get it now")
     if not staff.is_active:
         raise Refusal(f"{staff.name} has left")
+    if asset:
+        _refuse_reserved(current, asset, staff)
     return staff.id
 
 
-def _quantity_remark(asset: Asset, cells: Cells) -> str:
+def _refuse_reserved(current: Session, asset: Asset, staff: Staff) -> None:
+    rival = reservations.conflict(current, asset.id, utcnow(), None, for_staff_id=staff.id)
+    if rival:
+        raise Refusal(f"{rival.staff.name} has reserved it. Reject that reservation first")
+
+
+def _quantity_remark(values: AssetValues, cells: Cells) -> str:
+    """A quantity that is not taken over, and where it is changed instead."""
     text = cells.get("quantity")
-    if not text or text == str(asset.quantity):
+    if values.kind == AssetKind.ITEM:
+        if text in (None, "", "1"):
+            return ""
+        way_out = "to count it, add it with stock in the column kind."
+        return f"One thing is kept, not {text[:40]}: {way_out}"
+    if not text or text.lstrip("0") == str(values.quantity or ""):
         return ""
     return "The quantity is left as it is: receive, issue or adjust it on the asset's page."

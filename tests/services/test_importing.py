@@ -23,6 +23,7 @@ from portal.services.permissions import SYSTEM
 from portal.services.refusals import Refusal
 from portal.services.unit import session, writing
 from tests.factories import Person, make_asset, make_category, make_staff, make_user
+from tests.services.planning import make_reservation
 
 
 def check(person: Person, text: str, *, may_add: bool = False) -> UUID:
@@ -102,6 +103,30 @@ def test_a_dry_run_says_what_each_row_would_do_and_changes_nothing(app: Flask) -
     task = tasks.find(public_id)
     assert task.counts == {"update": 1, "error": 7, "unchanged": 1, "create": 1}
     assert task.params["has_status"]
+
+
+def test_a_single_thing_has_no_number_and_the_dry_run_says_so(app: Flask) -> None:
+    make_asset("Lamp", asset_tag="L-1")
+    lines = "L-1,,5,2,piece\n,Chair,30,,\n,Stool,1,,piece\n,Paper,,,box\n"
+    public_id = check(make_user(), f"asset_tag,name,quantity,min_quantity,unit\n{lines}")
+    words = "One thing is kept, not 5: to count it, add it with stock in the column kind."
+    assert found(public_id) == [
+        (2, "unchanged", words),
+        (3, "create", words.replace("5", "30")),
+        (4, "create", ""),
+        (5, "create", ""),
+    ]
+
+
+def test_the_dry_run_knows_who_has_reserved_what(app: Flask) -> None:
+    lamp, ana = make_asset("Lamp", asset_tag="L-1"), make_staff("Ana", email="ana@example.com")
+    make_reservation(lamp, ana, approved=True)
+    make_staff("Ben", email="ben@example.com")
+    lines = "asset_tag,assigned_to_email\nL-1,{}@example.com\n"
+    assert found(check(make_user(), lines.format("ben"))) == [
+        (2, "error", "Ana has reserved it. Reject that reservation first")
+    ]
+    assert found(check(make_user(), lines.format("ana"))) == [(2, "update", "")]
 
 
 def test_after_one_yes_it_does_that_and_tells_of_each(app: Flask) -> None:
