@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 
 from portal.models.assets import Asset
 from portal.models.deliveries import Event
-from portal.services import assets, named_lists
+from portal.services import assets, named_lists, stock
 from portal.services.asset_rules import AssetValues
 from portal.services.unit import session, writing
 from tests.factories import (
@@ -128,6 +128,18 @@ def test_an_untouched_form_changes_nothing(app: Flask) -> None:
     page = pages.submit(pages.get("/assets/1/edit").form())
     assert "Nothing was changed" in page.main
     assert len(bodies()) == 1
+
+
+def test_an_untouched_form_of_stock_changes_nothing_either(app: Flask) -> None:
+    asset_id = make_asset("Pens", kind="stock", quantity=5)
+    pages = visit(app)
+    form = pages.get(f"/assets/{asset_id}/edit").form()
+    page = pages.submit(form)
+    assert "Nothing was changed" in page.main
+    assert len(bodies()) == 1
+    stock.issue(make_user().actor, asset_id, quantity=1)
+    page = pages.submit(form, name="Blue pens")
+    assert [row[0] for row in page.rows()] == ["Name"]
 
 
 def test_a_late_edit_shows_both_versions_and_loses_nothing(app: Flask) -> None:

@@ -96,6 +96,12 @@ class AssetForm(PortalForm):
         super().__init__(*args, **kwargs)
         self.category_id.choices = _choices(named_lists.CATEGORIES)
         self.location_id.choices = _choices(named_lists.LOCATIONS)
+        # What a stored asset's page does not ask for stays as it is: the number, which is asked
+        # for when the asset is added and never again, and whether people may reserve a stock.
+        if not self.quantity.raw_data:
+            self.quantity.data = self.quantity.object_data
+        if self.kind.object_data == AssetKind.STOCK:
+            self.reservable.data = self.reservable.object_data
 
     def validate(self, extra_validators: Any = None) -> bool:
         """Read every field, then ask the register's own rules about all of them at once."""
@@ -113,8 +119,6 @@ class AssetForm(PortalForm):
         texts = {name: (plain[name] or "").replace("\r\n", "\n") or None for name in OPTIONAL_TEXTS}
         needed = {name: plain[name] or "" for name in ("asset_tag", "name", "condition")}
         needed["kind"] = plain["kind"] or AssetKind.ITEM.value
-        if not self.quantity.raw_data:  # asked for when the asset is added, never again
-            plain["quantity"] = self.quantity.object_data
         ends = self._end_by_months() or self.warranty_expires.data
         return AssetValues(**plain | texts | needed | {"warranty_expires": ends})
 
