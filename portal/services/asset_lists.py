@@ -13,6 +13,7 @@ from portal.lib.paging import Page
 from portal.models.assets import Asset, AssetStatus, Category, Location
 from portal.models.holdings import Assignment, Staff
 from portal.services.keyset import newest_first
+from portal.services.searching import any_holds
 from portal.services.unit import database_time, session
 
 COUNT_LIMIT: Final = 10_000
@@ -107,16 +108,12 @@ def _conditions(chosen: AssetFilter) -> list[ColumnElement[bool]]:
 
 def _holds(words: str) -> ColumnElement[bool]:
     own = (Asset.asset_tag, Asset.name, Asset.serial_number)
-    person = or_(
-        *(column.icontains(words, autoescape=True) for column in (Staff.name, Staff.email))
-    )
     held = (
         select(Assignment.asset_id)
         .join(Staff, Staff.id == Assignment.staff_id)
-        .where(Assignment.ended_at.is_(None), person)
+        .where(Assignment.ended_at.is_(None), any_holds((Staff.name, Staff.email), words))
     )
-    texts = (column.icontains(words, autoescape=True) for column in own)
-    return or_(*texts, Asset.id.in_(held))
+    return or_(any_holds(own, words), Asset.id.in_(held))
 
 
 def _of_chip(chip: Shown) -> ColumnElement[bool]:

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from portal.models.assets import Asset
+from portal.services.searching import any_holds
 
 # So many are followed along the index of assets; more are looked for among what is read.
 FOLLOWED: Final = 30
@@ -26,12 +27,7 @@ def assets_meant(current: Session, text: str) -> Meant:
     ids = _few(current, exact) or ()
     if ids:
         return Meant(ids)
-    similar = select(Asset.id).where(
-        or_(
-            Asset.asset_tag.icontains(text, autoescape=True),
-            Asset.name.icontains(text, autoescape=True),
-        )
-    )
+    similar = select(Asset.id).where(any_holds((Asset.asset_tag, Asset.name), text))
     found = _few(current, similar)
     return Meant((), similar) if found is None else Meant(found)
 

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import contains_eager, joinedload
 
 from portal.lib.paging import Page
 from portal.models.holdings import Assignment, Staff
 from portal.models.planning import OPEN_RESERVATIONS, Reservation
 from portal.services.name_pages import by_name
+from portal.services.searching import any_holds
 from portal.services.unit import session
 
 
@@ -53,8 +54,7 @@ def listing(search: str = "", *, left: bool = False, cursor: str | None = None) 
     ).where(Staff.is_active.is_(not left))
     if search:
         searched = (Staff.name, Staff.email, Staff.department, Staff.employee_no)
-        like = (column.icontains(search, autoescape=True) for column in searched)
-        wanted = wanted.where(or_(*like))
+        wanted = wanted.where(any_holds(searched, search))
     return by_name(wanted, Staff.name, Staff.id, cursor, Line)
 
 

@@ -154,6 +154,13 @@ def test_search_takes_wildcards_for_what_they_are() -> None:
     }
 
 
+@pytest.mark.parametrize("search", ["ärzte", "ÄRZTE", "Ärzte"])
+def test_search_knows_the_case_of_letters_that_are_not_english(search: str) -> None:
+    made = [make_asset(name) for name in ("Ärztekoffer", "koffer für ärzte", "Chair")]
+    found = list_assets(AssetFilter(search=search)).rows
+    assert [asset.id for asset in found] == made[1::-1]
+
+
 def test_the_list_goes_page_by_page_and_back() -> None:
     for number in range(51):
         make_asset(f"Chair {number}")
