@@ -1,6 +1,6 @@
 """The register as a list: searched, filtered, the newest first, in keyset pages."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
@@ -77,9 +77,8 @@ def counts(chosen: AssetFilter) -> dict[Shown | None, int]:
     return {each: count(replace(chosen, shown=each)) for each in (None, *Shown)}
 
 
-def holders(assets: Page[Asset]) -> dict[int, Assignment]:
-    """Who has which of these assets."""
-    ids = [asset.id for asset in assets.rows]
+def holders(ids: Sequence[int]) -> dict[int, Assignment]:
+    """Who has which of these assets, each with the person."""
     wanted = select(Assignment).where(Assignment.asset_id.in_(ids), Assignment.ended_at.is_(None))
     rows = session().scalars(wanted.options(joinedload(Assignment.staff)))
     return {row.asset_id: row for row in rows}

@@ -13,9 +13,10 @@ from sqlalchemy.orm import Session
 
 from portal.delivery.payload import Origin
 from portal.models.assets import Asset
+from portal.models.holdings import Assignment
 from portal.models.tasks import Task, TaskRow
 from portal.services import assets, holdings, incidents, maintaining, tasks
-from portal.services.asset_lists import AssetFilter, matching
+from portal.services.asset_lists import AssetFilter, holders, matching
 from portal.services.legality import Action
 from portal.services.obstacles import why_not
 from portal.services.permissions import Actor, require
@@ -47,7 +48,8 @@ class Chosen:
 def look(action: Action, ids: Sequence[int]) -> list[Chosen]:
     """What the action would come to for each of the assets, as they are now."""
     wanted = select(Asset).where(Asset.id.in_(ids[:MOST])).order_by(Asset.id)
-    return [_chosen(action, asset) for asset in session().scalars(wanted)]
+    held = holders(ids[:MOST])
+    return [_chosen(action, asset, held.get(asset.id)) for asset in session().scalars(wanted)]
 
 
 def matching_ids(chosen: AssetFilter) -> list[int]:
@@ -99,8 +101,9 @@ def results(task: Task) -> list[tuple[TaskRow, Asset]]:
     return [(row, asset) for row, asset in session().execute(wanted)]
 
 
-def _chosen(action: Action, asset: Asset) -> Chosen:
-    obstacle = why_not(action, asset.status, asset.kind, deleted=asset.deleted_at is not None)
+def _chosen(action: Action, asset: Asset, held: Assignment | None) -> Chosen:
+    deleted, holder = asset.deleted_at is not None, held.staff.name if held else None
+    obstacle = why_not(action, asset.status, asset.kind, deleted=deleted, holder=holder)
     return Chosen(asset.id, asset.asset_tag, asset.name, obstacle)
 
 

@@ -3,12 +3,11 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
 from portal.models.assets import Asset
 from portal.models.holdings import Assignment
-from portal.services.asset_lists import AssetFilter, matching
+from portal.services.asset_lists import AssetFilter, holders, matching
 from portal.services.csv_columns import COLUMNS, READ_ONLY
 from portal.services.unit import session
 
@@ -34,16 +33,10 @@ def _chunk(chosen: AssetFilter, after: int) -> list[tuple[int, list[object]]]:
     wanted = matching(chosen).where(Asset.id > after).order_by(Asset.id).limit(CHUNK)
     wanted = wanted.options(joinedload(Asset.category), joinedload(Asset.location))
     assets = current.scalars(wanted).all()
-    holdings = _holdings([asset.id for asset in assets])
+    holdings = holders([asset.id for asset in assets])
     chunk = [(asset.id, _row(asset, holdings.get(asset.id))) for asset in assets]
     current.rollback()
     return chunk
-
-
-def _holdings(ids: list[int]) -> dict[int, Assignment]:
-    wanted = select(Assignment).where(Assignment.asset_id.in_(ids), Assignment.ended_at.is_(None))
-    found = session().scalars(wanted.options(joinedload(Assignment.staff)))
-    return {each.asset_id: each for each in found}
 
 
 def _row(asset: Asset, held: Assignment | None) -> list[object]:

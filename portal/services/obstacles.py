@@ -54,9 +54,17 @@ INSTEAD: Final[Mapping[tuple[Action, AssetStatus], str]] = {
 
 
 def why_not(
-    action: Action, status: str, kind: str = AssetKind.ITEM, *, deleted: bool = False
+    action: Action,
+    status: str,
+    kind: str = AssetKind.ITEM,
+    *,
+    deleted: bool = False,
+    holder: str | None = None,
 ) -> str | None:
-    """What stands in the way and the way out, to follow an asset's tag; None where it is legal."""
+    """What stands in the way and the way out, to follow an asset's tag; None where it is legal.
+
+    `holder`: who has it, where the caller knows that; named then.
+    """
     if is_legal(action, status, kind, deleted=deleted):
         return None
     rule = RULES[action]
@@ -69,6 +77,8 @@ def why_not(
     standing = AssetStatus(status)
     state, usual = STANDING[standing]
     way_out = INSTEAD.get((action, standing)) or NOTHING_TO_END.get(action, usual)
+    if holder and standing in (AssetStatus.ALLOCATED, AssetStatus.CHECKED_OUT):
+        state = f"{state.removesuffix(' to somebody')} to {holder}"
     return f"is {state}. {way_out}."
 
 

@@ -15,12 +15,12 @@ from portal.delivery.payload import AssetSnapshot, event_data
 from portal.lib.clock import utcnow
 from portal.models.assets import Asset
 from portal.services import alert_watch, audit, timeline
-from portal.services.legality import RULES, Action
+from portal.services.legality import RULES, Action, is_legal
 from portal.services.obstacles import why_not
 from portal.services.outbox import Happening, publish
 from portal.services.permissions import Actor, require
 from portal.services.refusals import NotFound, Refusal, Stale
-from portal.services.snapshots import fields_of, snapshot
+from portal.services.snapshots import fields_of, open_assignment, snapshot
 from portal.services.unit import writing
 
 Fields = Mapping[str, Any]
@@ -99,9 +99,11 @@ def locked_for(
     if version is not None and version != asset.version:
         raise Stale(f"{asset.asset_tag} was changed since you opened it.")
     deleted = asset.deleted_at is not None
-    obstacle = why_not(action, asset.status, asset.kind, deleted=deleted)
-    if obstacle:
-        raise Refusal(f"{asset.asset_tag} {obstacle}")
+    if not is_legal(action, asset.status, asset.kind, deleted=deleted):
+        held = open_assignment(asset.id)
+        holder = held.staff.name if held else None
+        words = why_not(action, asset.status, asset.kind, deleted=deleted, holder=holder)
+        raise Refusal(f"{asset.asset_tag} {words}")
     return asset
 
 

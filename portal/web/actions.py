@@ -72,9 +72,10 @@ def action_buttons(asset: Asset) -> list[Button]:
     return [_button(page, asset) for page in fit if can(page.rule.permission)]
 
 
-def obstacle(action: Action, asset: Asset) -> str | None:
+def obstacle(action: Action, asset: Asset, holder: str | None = None) -> str | None:
     """Why the action is not legal now, to follow the asset's tag."""
-    return why_not(action, asset.status, asset.kind, deleted=asset.deleted_at is not None)
+    deleted = asset.deleted_at is not None
+    return why_not(action, asset.status, asset.kind, deleted=deleted, holder=holder)
 
 
 def _button(page: ActionPage, asset: Asset) -> Button:
@@ -115,7 +116,8 @@ def _done(page: ActionPage, doing: Doing) -> Response:
 
 
 def _shown(page: ActionPage, asset: Asset, form: ActionForm, subject: UUID | None) -> Answer:
-    reason = obstacle(page.action, asset)
+    held = open_assignment(asset.id)
+    reason = obstacle(page.action, asset, held.staff.name if held else None)
     back = url_for(page.tab, asset_id=asset.id)
     if reason and not form.is_submitted():
         words = {"page": page, "asset": asset, "reason": reason, "back": back}

@@ -14,6 +14,7 @@ from portal.services.legality import Action
 from portal.services.listeners import count_listeners
 from portal.services.obstacles import why_not
 from portal.services.refusals import NotFound, Refusal, Stale
+from portal.services.snapshots import open_assignment
 from portal.services.unit import once_only
 from portal.web.access import actor, owner, requires
 from portal.web.asset_page import show_tab
@@ -46,7 +47,7 @@ def index() -> Answer:
         tabs_of_list=asset_tabs(chosen, found),
         matching=found[chosen.shown],
         most_at_once=MOST,
-        holders=holders(page),
+        holders=holders([asset.id for asset in page.rows]),
         bulk_actions=BULK_LABELS,
         has_any=bool(page.rows) or has_assets(),
     )
@@ -104,7 +105,9 @@ def delete(asset_id: int) -> Answer:
         flash(f"{asset.asset_tag} has already been deleted.", "info")
         return redirect(url_for("assets.show", asset_id=asset_id))
     form, tag = DeleteAssetForm(), asset.asset_tag
-    obstacle = why_not(Action.DELETE, asset.status, asset.kind)
+    held = open_assignment(asset_id)
+    holder = held.staff.name if held else None
+    obstacle = why_not(Action.DELETE, asset.status, asset.kind, holder=holder)
     if obstacle:
         raise Refusal(f"{tag} {obstacle}")
     if form.validate_on_submit():

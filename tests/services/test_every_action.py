@@ -66,7 +66,7 @@ def check_refused(action: Action, asset_id: int) -> None:
     before, told = (asset.status, asset.version), len(bodies_since(0))
     with pytest.raises(Refusal) as caught:
         act(action, asset_id)
-    expected = why_not(action, asset.status)
+    expected = why_not(action, asset.status, holder="Maria Lopez")
     assert caught.value.sentence == f"{asset.asset_tag} {expected}"
     asset = assets.find_asset(asset_id)
     assert (asset.status, asset.version) == before

@@ -52,7 +52,8 @@ def take(action: Action, status: AssetStatus) -> None:
     if status in rule.legal:
         assert "has been cancelled already" in refused.value.sentence
     else:
-        assert refused.value.sentence == f"{asset.asset_tag} {why_not(action, status)}"
+        words = why_not(action, status, holder="Maria Lopez")
+        assert refused.value.sentence == f"{asset.asset_tag} {words}"
     assert told() == before, status
     assert (asset.status, asset.version) == (status, version)
 

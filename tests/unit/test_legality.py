@@ -78,6 +78,13 @@ def test_only_the_named_doubles_tell_more_than_one_event() -> None:
     assert doubles == {Action.REASSIGN, Action.COMPLETE_MAINTENANCE}
 
 
+def test_a_refusal_names_who_has_it_where_that_is_known() -> None:
+    words = why_not(Action.ALLOCATE, "allocated", holder="Ana")
+    assert words == "is allocated to Ana. Take it back first, or reassign it."
+    words = why_not(Action.DELETE, "checked_out", holder="Ana")
+    assert words == "is checked out to Ana. Check it in first."
+
+
 @pytest.mark.parametrize("status", ["allocated", "checked_out", "maintenance", "warranty"])
 def test_a_refusal_names_what_stands_in_the_way_and_the_way_out(status: str) -> None:
     sentence = why_not(Action.DELETE, status) or ""

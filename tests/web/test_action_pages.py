@@ -82,11 +82,11 @@ def test_a_time_that_is_over_is_refused_at_its_field(pages: Pages) -> None:
 
 
 def test_a_page_for_what_is_not_legal_says_why_and_what_to_do(pages: Pages) -> None:
-    asset_id, maria = make_asset(), make_staff()
+    asset_id, maria = make_asset(), make_staff("Maria")
     holdings.allocate(SYSTEM, asset_id, staff_id=maria)
     page = pages.get(f"/assets/{asset_id}/check-in")
     assert page.status == 409
-    assert "AST-00001 is allocated to somebody. Take it back instead." in page.text
+    assert "AST-00001 is allocated to Maria. Take it back instead." in page.text
 
 
 def test_whoever_comes_second_reads_why(pages: Pages) -> None:
@@ -94,7 +94,7 @@ def test_whoever_comes_second_reads_why(pages: Pages) -> None:
     form = pages.get(f"/assets/{asset_id}/allocate").form()
     holdings.allocate(SYSTEM, asset_id, staff_id=maria)
     page = pages.submit(form, staff_id=ben)
-    way_out = "AST-00001 is allocated to somebody. Take it back first, or reassign it."
+    way_out = "AST-00001 is allocated to Maria Lopez. Take it back first, or reassign it."
     assert (page.status, page.errors) == (409, [way_out])
     assert told() == ["asset.allocated"]
 

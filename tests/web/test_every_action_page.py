@@ -57,6 +57,9 @@ def told() -> int:
     return session().execute(select(func.count(Event.id))).scalar_one()
 
 
+HOLDER = "Maria Lopez"
+
+
 def typed(action: Action) -> dict[str, Any]:
     return {name: value() if callable(value) else value for name, value in FILLED[action].items()}
 
@@ -74,7 +77,7 @@ def test_it_acts_where_it_is_legal_and_says_why_not_elsewhere(pages: Pages, acti
     slug, values = BY_ACTION[action].slug, typed(action)
     for status in AssetStatus:
         asset_id = asset_in(status)
-        path, reason = f"/assets/{asset_id}/{slug}", why_not(action, status)
+        path, reason = f"/assets/{asset_id}/{slug}", why_not(action, status, holder=HOLDER)
         if reason:
             refused(pages, path, values, reason)
             continue
@@ -116,7 +119,8 @@ def test_notes_change_in_every_status_and_the_rest_until_it_is_disposed_of(pages
 
 def test_it_is_deleted_where_nobody_needs_it(pages: Pages) -> None:
     for status in AssetStatus:
-        path, reason = f"/assets/{asset_in(status)}/delete", why_not(Action.DELETE, status)
+        path = f"/assets/{asset_in(status)}/delete"
+        reason = why_not(Action.DELETE, status, holder=HOLDER)
         if reason:
             refused(pages, path, {"reason": "Sold"}, reason)
             continue
