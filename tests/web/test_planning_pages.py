@@ -41,6 +41,14 @@ def steps(page: Page, words: str) -> list[str]:
     return [url for url in page.links(words) if "/assets/" in url]
 
 
+def test_an_hour_that_the_clocks_skip_is_not_taken_for_another(app: Flask) -> None:
+    pages, maria = visit(app, time_zone=VIENNA.key), make_staff()
+    typed = {"starts_at": "2150-03-29T02:30", "ends_at": "2150-03-29T03:00"}
+    page = ask_for(pages, make_asset(), staff_id=maria, **typed)
+    words = "before or after the hour that the clocks skip that night"
+    assert page.errors == [f"Enter the start of the reservation {words}"]
+
+
 @pytest.mark.parametrize("zone", [VIENNA, NEW_YORK])
 def test_a_wish_is_typed_in_the_persons_zone_and_stored_in_utc(app: Flask, zone: ZoneInfo) -> None:
     make_webhook(events=["asset.reserved"])

@@ -27,9 +27,17 @@ class MomentField(TypedField):
 
 
 def read_moment(text: str) -> datetime:
-    """A local date and time (ISO 8601); of an hour that the clocks repeat, the first."""
+    """A local date and time (ISO 8601); of an hour that the clocks repeat, the first.
+
+    An hour that they skip is no time at all: taken for another one, it would be wrong unsaid.
+    """
     try:
-        local = datetime.fromisoformat(text)
-        return local.replace(tzinfo=local.tzinfo or zone()).astimezone(UTC)
+        typed = datetime.fromisoformat(text)
+        local = typed.replace(tzinfo=typed.tzinfo or zone())
+        moment = local.astimezone(UTC)
+        there = moment.astimezone(local.tzinfo)
     except (ValueError, OverflowError):
         raise ValueError("as date and time, such as 2026-05-03 09:00") from None
+    if there.replace(tzinfo=None) != typed.replace(tzinfo=None):
+        raise ValueError("before or after the hour that the clocks skip that night")
+    return moment
