@@ -10,6 +10,7 @@ from portal.lib.durations import relative
 from portal.models.assets import Asset, AssetKind, AssetStatus
 from portal.models.holdings import Assignment, Incident
 from portal.models.planning import ReservationState
+from portal.services.alert_rules import is_low
 from portal.services.incident_rows import STANDING_KINDS, open_incidents
 from portal.services.planning_reads import Plans, plans_of
 from portal.services.snapshots import open_assignment
@@ -67,8 +68,7 @@ class Standing:
     @property
     def is_low(self) -> bool:
         """Whether there are fewer of it than there should be."""
-        least = self.asset.min_quantity
-        return least is not None and (self.asset.quantity or 0) < least
+        return is_low(self.asset.quantity, self.asset.min_quantity)
 
     @property
     def warranty_ends_soon(self) -> bool:
@@ -100,6 +100,13 @@ class Standing:
         elsewhere = {*GONE, AssetStatus.WARRANTY, AssetStatus.CHECKED_OUT}
         shown = self.asset.status not in elsewhere
         return f" It is at {at.name}." if at and shown else ""
+
+
+def urgent_badges(asset: Asset, held: Assignment | None, now: datetime) -> list[Tag]:
+    """What the list says beside a status: that it is late, that there is too little of it."""
+    is_late = held is not None and held.due_at is not None and held.due_at < now
+    found = {OVERDUE: is_late, LOW_STOCK: is_low(asset.quantity, asset.min_quantity)}
+    return [badge for badge, holds in found.items() if holds]
 
 
 def standing_of(asset: Asset) -> Standing:

@@ -6,6 +6,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from portal.delivery.event_names import EventName
+from portal.lib.clock import utcnow
 from portal.models.assets import Asset
 from portal.services import assets, timeline
 from portal.services.asset_lists import counts, has_assets, holders, list_assets
@@ -18,6 +19,7 @@ from portal.services.snapshots import open_assignment
 from portal.services.unit import once_only
 from portal.web.access import actor, owner, requires
 from portal.web.asset_page import show_tab
+from portal.web.asset_state import urgent_badges
 from portal.web.asset_tabs import BULK_LABELS, asset_tabs
 from portal.web.asset_view import facts_of, filter_chips, lines
 from portal.web.forms.assets import AssetFilterForm, AssetForm, DeleteAssetForm
@@ -48,6 +50,8 @@ def index() -> Answer:
         matching=found[chosen.shown],
         most_at_once=MOST,
         holders=holders([asset.id for asset in page.rows]),
+        urgent_badges=urgent_badges,
+        now=utcnow(),
         bulk_actions=BULK_LABELS,
         has_any=bool(page.rows) or has_assets(),
     )

@@ -74,6 +74,10 @@ def test_chips_count_what_they_would_show(app: Flask) -> None:
     }
     assert names(pages, "show=overdue") == ["Projector"]
     assert names(pages, "show=low") == ["Toner"]
+    badges = {row[1].split()[0]: row[5] for row in pages.get("/assets").rows()}
+    assert "Overdue" in badges["Projector"]
+    assert "Low stock" in badges["Toner"]
+    assert "Overdue" not in badges["Camera"]
     assert names(pages, "show=out") == ["Projector", "Camera"]
     assert len(names(pages, "show=nonsense")) == 4
 
