@@ -1,8 +1,23 @@
 """The time of day, read in one place."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
+
+_told: ContextVar[datetime | None] = ContextVar("told", default=None)
 
 
 def utcnow() -> datetime:
     """The present moment, aware, in UTC."""
-    return datetime.now(UTC)
+    return _told.get() or datetime.now(UTC)
+
+
+@contextmanager
+def as_if(at: datetime) -> Iterator[None]:
+    """For this block alone `at` is the present moment: to tell a past, as the demo does."""
+    token = _told.set(at)
+    try:
+        yield
+    finally:
+        _told.reset(token)

@@ -1,7 +1,7 @@
 """A register as it would be after two years: 200 assets, their people, and what became of them.
 
-Everything goes through the services, in the names of the same rules as by hand; afterwards the
-times are moved into the past. The same every time: what is shown to one can be shown to another.
+Everything goes through the services, by the same rules as by hand, at the times at which it is
+said to have happened. The same every time: what is shown to one can be shown to another.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,47 +10,41 @@ from decimal import Decimal
 from random import Random
 from typing import Final
 
-from sqlalchemy import ColumnElement, func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import func, select
 
 from portal.lib.calendar_months import add_months
-from portal.lib.clock import utcnow
+from portal.lib.clock import as_if
 from portal.models.alerts import FirstAnswer, RunKind
-from portal.models.assets import Activity, Asset, Condition
-from portal.models.holdings import Assignment
-from portal.models.planning import MaintenanceType
+from portal.models.assets import Asset, Condition
 from portal.models.webhooks import Webhook
 from portal.services import (
     alert_settings,
     alerts,
     assets,
-    holdings,
-    incidents,
-    maintaining,
     named_lists,
-    reserving,
     stock,
 )
 from portal.services import staff as people
 from portal.services.asset_rules import AssetValues
 from portal.services.demo_data import (
     DEPARTMENTS,
-    FATES,
+    KEPT,
     LOCATIONS,
     PEOPLE,
     PRODUCTS,
     STOCK,
+    TAKEN_FOR,
+    Consumable,
     Product,
 )
-from portal.services.incident_values import ClaimValues
+from portal.services.demo_fates import Thing, live, working_hour
 from portal.services.permissions import Actor
-from portal.services.planning_rules import PlanValues, ReservationValues
 from portal.services.refusals import Refusal
 from portal.services.staff import StaffValues
 from portal.services.told_times import today
 from portal.services.unit import session, writing
 
-SEED: Final = 1848
+SEED: Final = 1849
 CONDITIONS: Final = (Condition.EXCELLENT, Condition.GOOD, Condition.GOOD, Condition.FAIR)
 
 Rows = Mapping[str, int]
@@ -69,8 +63,9 @@ def seed(actor: Actor) -> int:
     staff = [_person(actor, name, number) for number, name in enumerate(PEOPLE)]
     for product in PRODUCTS:
         for _ in range(product.pieces):
-            values = _values(product, chance, categories, locations)
-            _thing(actor, values, chance, staff)
+            days = chance.randrange(20, 900)
+            values = _values(product, days, chance, categories, locations)
+            _thing(actor, values, product.category, days, chance, staff)
     for number in range(len(STOCK)):
         _stock(actor, number, chance, locations)
     _look_for_alerts(actor)
@@ -111,8 +106,10 @@ def _person(actor: Actor, name: str, number: int) -> int:
     return people.find(people.create(actor, values)).id
 
 
-def _values(product: Product, chance: Random, categories: Rows, locations: Rows) -> AssetValues:
-    bought = today() - timedelta(days=chance.randrange(20, 900))
+def _values(
+    product: Product, days: int, chance: Random, categories: Rows, locations: Rows
+) -> AssetValues:
+    bought = today() - timedelta(days=days)
     return AssetValues(
         name=product.name,
         category_id=categories[product.category],
@@ -126,7 +123,7 @@ def _values(product: Product, chance: Random, categories: Rows, locations: Rows)
         purchase_date=bought,
         purchase_cost=Decimal(product.cost),
         warranty_expires=_warranty(bought, product),
-        reservable=product.category not in {"Furniture", "Phones"},
+        reservable=product.category not in KEPT,
     )
 
 
@@ -134,72 +131,18 @@ def _warranty(bought: date, product: Product) -> date:
     return add_months(bought, 12 * product.warranty_years)
 
 
-def _thing(actor: Actor, values: AssetValues, chance: Random, staff: list[int]) -> None:
+def _thing(
+    actor: Actor, values: AssetValues, category: str, days: int, chance: Random, staff: list[int]
+) -> None:
     """One asset with its fate, in one transaction, so that nobody sees it half made."""
-    (fate,) = chance.choices([name for name, _ in FATES], [share for _, share in FATES])
-    days = (today() - (values.purchase_date or today())).days
     with writing() as current:
-        asset_id = assets.create_asset(actor, values)
-        _made_past(current, asset_id, timedelta(days=days))
-        if chance.random() < 0.3:
-            _had_before(current, actor, asset_id, chance, staff)
-        _meet(current, actor, asset_id, fate, chance, staff)
-
-
-def _had_before(
-    current: Session, actor: Actor, asset_id: int, chance: Random, staff: list[int]
-) -> None:
-    before = _last_line(current, asset_id)
-    holdings.allocate(actor, asset_id, staff_id=chance.choice(staff))
-    holdings.revoke(actor, asset_id, reason="Changed teams")
-    # After it was bought, which is 20 days ago at the latest, and before what becomes of it now.
-    _made_past(current, asset_id, timedelta(days=19, hours=chance.randrange(12)), after=before)
-
-
-def _meet(
-    current: Session,
-    actor: Actor,
-    asset_id: int,
-    fate: str,
-    chance: Random,
-    staff: list[int],
-) -> None:
-    who, before, now = chance.choice(staff), _last_line(current, asset_id), utcnow()
-    if fate == "allocated":
-        holdings.allocate(actor, asset_id, staff_id=who)
-        _made_past(current, asset_id, timedelta(days=chance.randrange(1, 5)), after=before)
-    elif fate in {"lent", "late"}:
-        due_at = now + timedelta(days=chance.randrange(1, 14), hours=chance.randrange(8))
-        holdings.check_out(actor, asset_id, staff_id=who, due_at=due_at, purpose="Client visit")
-        back = timedelta(days=chance.randrange(15, 19) if fate == "late" else 1)
-        _made_past(current, asset_id, back, after=before, due=fate == "late")
-    elif fate == "planned":
-        due_on = today() + timedelta(days=chance.randrange(2, 40))
-        plan = PlanValues(title="Safety check", type=MaintenanceType.INSPECTION, due_on=due_on)
-        maintaining.schedule(actor, asset_id, plan)
-    elif fate == "reserved":
-        starts_at = now + timedelta(days=chance.randrange(2, 20))
-        wish = ReservationValues(
-            staff_id=who, starts_at=starts_at, ends_at=starts_at + timedelta(days=2)
-        )
-        reservation = reserving.reserve(actor, asset_id, wish)
-        if chance.random() < 0.5:
-            reserving.approve(actor, reservation)
-    else:
-        _suffer(actor, asset_id, fate)
-
-
-def _suffer(actor: Actor, asset_id: int, fate: str) -> None:
-    if fate == "broken":
-        incidents.report_broken(actor, asset_id, description="It does not switch on any more")
-    elif fate == "warranty":
-        claim = ClaimValues(problem="The display flickers", rma_number="RMA-20417")
-        incidents.send_to_warranty(actor, asset_id, claim)
-    elif fate == "lost":
-        incidents.report_lost(actor, asset_id, description="Last seen at a trade fair")
+        with as_if(working_hour(chance, days)):
+            asset_id = assets.create_asset(actor, values)
+        live(Thing(current, actor, chance, staff, asset_id, category, days))
 
 
 def _stock(actor: Actor, number: int, chance: Random, locations: Rows) -> None:
+    """One consumable, taken from and filled up again; every fifth is low."""
     kept = STOCK[number]
     categories = {name: row_id for row_id, _, name in named_lists.choices(named_lists.CATEGORIES)}
     values = AssetValues(
@@ -212,39 +155,26 @@ def _stock(actor: Actor, number: int, chance: Random, locations: Rows) -> None:
         location_id=locations["Warehouse"],
         reservable=False,
     )
-    is_low = number % 5 == 0
-    with writing():
-        asset_id = assets.create_asset(actor, values)
-        taken = kept.quantity - kept.min_quantity + 1 if is_low else chance.randrange(1, 4)
-        stock.issue(actor, asset_id, quantity=taken, note="Restocked the offices")
+    with writing() as current:
+        with as_if(working_hour(chance, 150 + number)):
+            asset_id = assets.create_asset(actor, values)
+        it = Thing(current, actor, chance, [], asset_id, "Consumables", 150 + number)
+        left = kept.quantity
+        for days_ago in (120, 90, 61, 33, 12):
+            left += _moved(it, days_ago, left, kept)
+        if number % 5 == 0:
+            few = left - kept.min_quantity + 1
+            note = "For the move to room 204"
+            it.then(1, lambda: stock.issue(actor, asset_id, quantity=few, note=note))
 
 
-def _last_line(current: Session, asset_id: int) -> int:
-    wanted = select(func.max(Activity.id)).where(Activity.asset_id == asset_id)
-    return current.execute(wanted).scalar_one() or 0
-
-
-def _made_past(
-    current: Session, asset_id: int, ago: timedelta, *, after: int | None = None, due: bool = False
-) -> None:
-    """Move what has just been written down into the past: the whole asset, or the lines `after`.
-
-    `due`: the due time as well, so that what was lent is late.
-    """
-    at = utcnow() - ago
-    lines: list[ColumnElement[bool]] = [Activity.asset_id == asset_id]
-    if after is None:
-        current.execute(update(Asset).where(Asset.id == asset_id).values(created_at=at))
-    else:
-        lines.append(Activity.id > after)
-    current.execute(update(Activity).where(*lines).values(at=at))
-    for held in current.scalars(select(Assignment).where(Assignment.asset_id == asset_id)):
-        if held.started_at > at and after is not None:
-            held.started_at = at
-            held.ended_at = held.ended_at and at + timedelta(hours=6)
-            held.due_at = held.due_at and (held.due_at - ago if due else held.due_at)
-    asset = current.get(Asset, asset_id)
-    if asset is not None:
-        asset.updated_at = at
-    current.flush()
-    current.expire_all()
+def _moved(it: Thing, days_ago: int, left: int, kept: Consumable) -> int:
+    """Some are taken, or, where there are few, as many come in as there were; the difference."""
+    taken = it.chance.randint(1, 1 + kept.quantity // 6)
+    if left - taken >= kept.min_quantity:
+        note = it.chance.choice(TAKEN_FOR)
+        it.then(days_ago, lambda: stock.issue(it.actor, it.asset_id, quantity=taken, note=note))
+        return -taken
+    more = kept.quantity - left
+    it.then(days_ago, lambda: stock.receive(it.actor, it.asset_id, quantity=more, note="Delivered"))
+    return more

@@ -1,5 +1,6 @@
 """What the demo register is made of: an imaginary company of two dozen people."""
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 LOCATIONS: Final = (
@@ -44,16 +45,55 @@ PEOPLE: Final = (
 
 # So many of a hundred things are …
 FATES: Final = (
-    ("free", 38),
+    ("free", 36),
     ("allocated", 34),
     ("lent", 10),
     ("late", 4),
     ("planned", 5),
+    ("worked_on", 2),
     ("reserved", 4),
     ("broken", 3),
     ("warranty", 1),
     ("lost", 1),
 )
+
+
+# What for things are lent, and why they are given back.
+PURPOSES: Final = (
+    "Client visit",
+    "Trade fair",
+    "Training day",
+    "Photo shoot",
+    "Working from home",
+    "Stocktaking",
+    "Open house",
+)
+REASONS: Final = ("Changed teams", "Got a newer one", "On parental leave", "Project ended")
+
+# What is done to things of some categories again and again: its title, and every how many days.
+CARE: Final[Mapping[str, tuple[str, int]]] = {
+    "Tools": ("Electrical safety check", 365),
+    "Vehicles": ("Brakes and tyres", 180),
+    "Printers": ("Clean the rollers", 90),
+    "Projectors": ("Clean the filter", 180),
+}
+
+# What is given to one person for good, and never reserved.
+KEPT: Final = frozenset({"Furniture", "Phones"})
+
+# How things of each category fail.
+FAULTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "Laptops": ("It does not charge any more", "The display flickers", "Coffee in the keyboard"),
+    "Monitors": ("The display flickers", "No picture on the USB-C input"),
+    "Phones": ("The screen is cracked", "The battery is empty by noon"),
+    "Accessories": ("It does not recognise a screen", "The plug is bent"),
+    "Cameras": ("It does not focus any more", "The shutter is stuck"),
+    "Projectors": ("The picture is dim and green", "It switches off after ten minutes"),
+    "Tools": ("It smells of burning", "The switch is stuck"),
+    "Printers": ("It jams on every page", "Grey stripes on every page"),
+    "Furniture": ("It stays down", "One leg is bent"),
+    "Vehicles": ("The rear brake does not hold", "A spoke is broken"),
+}
 
 
 class Product(NamedTuple):
@@ -95,6 +135,9 @@ class Consumable(NamedTuple):
     quantity: int
     min_quantity: int
 
+
+# What stock is taken for.
+TAKEN_FOR: Final = ("Restocked the offices", "For the workshop", "For the training centre")
 
 STOCK: Final = (
     Consumable("Toner TK-1248", "piece", 14, 4),

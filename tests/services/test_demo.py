@@ -8,11 +8,13 @@ from portal.delivery.event_names import EventName
 from portal.lib.clock import utcnow
 from portal.models.assets import Activity, Asset, AssetStatus
 from portal.models.holdings import Assignment
+from portal.models.planning import Maintenance, Reservation
 from portal.models.stock import StockMove
 from portal.services import alert_reads, demo
 from portal.services.asset_lists import AssetFilter, Shown, counts
 from portal.services.permissions import SYSTEM
 from portal.services.refusals import Refusal
+from portal.services.told_times import today
 from portal.services.unit import session
 
 
@@ -20,7 +22,7 @@ def test_a_newcomer_sees_a_living_register(app: Flask) -> None:
     assert demo.seed(SYSTEM) == 200
     found = counts(AssetFilter())
     assert found[None] == 200
-    for shown in (Shown.FREE, Shown.OUT, Shown.OVERDUE, Shown.BROKEN, Shown.LOW):
+    for shown in Shown:
         assert found[shown] > 0, shown
     current = session()
     held = select(Asset.id).where(
@@ -42,6 +44,14 @@ def test_a_newcomer_sees_a_living_register(app: Flask) -> None:
         lines = select(Activity.at).where(Activity.asset_id == asset_id).order_by(Activity.id)
         times = current.scalars(lines).all()
         assert times == sorted(times)
+    assert all(at < now for at in current.scalars(select(StockMove.at)))
+    for work in current.scalars(select(Maintenance).where(Maintenance.state == "scheduled")):
+        assert work.due_on >= today()
+    states = set(current.scalars(select(Maintenance.state)))
+    assert states >= {"scheduled", "in_progress", "completed"}
+    for wish in current.scalars(select(Reservation)):
+        assert (wish.starts_at.minute, wish.ends_at.minute) == (0, 0)
+        assert wish.purpose
     # There are some alerts, but few; how many warranties end soon depends on the day.
     alerted = alert_reads.count_open()
     seen = {EventName.CHECKOUT_OVERDUE, EventName.LOW_STOCK, EventName.MAINTENANCE_DUE}
