@@ -7,7 +7,7 @@ from werkzeug.wrappers import Response
 
 from portal.delivery.event_names import EventName
 from portal.lib.clock import utcnow
-from portal.models.assets import Asset
+from portal.models.assets import Asset, AssetStatus
 from portal.services import assets, timeline
 from portal.services.asset_lists import counts, has_assets, holders, list_assets
 from portal.services.bulk import MOST
@@ -137,8 +137,13 @@ def _filled(asset: Asset, *, from_request: bool = True) -> AssetForm:
 
 
 def _form(form: AssetForm, asset: Asset | None, event: EventName) -> tuple[str, int]:
-    listeners = count_listeners(event)
-    page = render_template("assets/form.html", form=form, asset=asset, listeners=listeners)
+    page = render_template(
+        "assets/form.html",
+        form=form,
+        asset=asset,
+        notes_only=asset is not None and asset.status == AssetStatus.LIQUIDATED,
+        listeners=count_listeners(event),
+    )
     return page, status_of(form)
 
 

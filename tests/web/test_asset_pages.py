@@ -1,6 +1,8 @@
 """The register's pages as people use them; every page that is got here is linted."""
 
 import json
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -9,8 +11,9 @@ from sqlalchemy import select, update
 
 from portal.models.assets import Asset
 from portal.models.deliveries import Event
-from portal.services import assets, named_lists, stock
+from portal.services import assets, incidents, named_lists, stock
 from portal.services.asset_rules import AssetValues
+from portal.services.incident_values import DisposalValues
 from portal.services.unit import session, writing
 from tests.factories import (
     make_asset,
@@ -140,6 +143,23 @@ def test_an_untouched_form_of_stock_changes_nothing_either(app: Flask) -> None:
     stock.issue(make_user().actor, asset_id, quantity=1)
     page = pages.submit(form, name="Blue pens")
     assert [row[0] for row in page.rows()] == ["Name"]
+
+
+def test_of_what_is_disposed_of_the_form_asks_for_its_notes_alone(app: Flask) -> None:
+    asset_id = make_asset(
+        "Lamp",
+        category_id=make_category("Lamps"),
+        purchase_cost=Decimal(5),
+        purchase_date=date(2026, 1, 2),
+        reservable=False,
+    )
+    incidents.liquidate(make_user().actor, asset_id, DisposalValues(method="scrapped"))
+    pages = visit(app)
+    page = pages.get(f"/assets/{asset_id}/edit")
+    assert [each.text for each in page.root.find_all("label")] == ["Notes (optional)"]
+    page = pages.submit(page.form(), notes="Skip 7")
+    assert "Saved." in page.main
+    assert bodies()[-1]["data"]["changed_fields"] == ["notes"]
 
 
 def test_a_late_edit_shows_both_versions_and_loses_nothing(app: Flask) -> None:

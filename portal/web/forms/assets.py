@@ -7,6 +7,7 @@ from uuid import UUID
 from flask import current_app
 from wtforms import (
     BooleanField,
+    Field,
     Form,
     HiddenField,
     RadioField,
@@ -122,6 +123,13 @@ class AssetForm(PortalForm):
         ends = self._end_by_months() or self.warranty_expires.data
         return AssetValues(**plain | texts | needed | {"warranty_expires": ends})
 
+    def unasked(self) -> dict[str, str]:
+        """What an untouched form sends, for a page that asks for nothing but the notes."""
+        asked = {"csrf_token", "once", "version", "notes", "kind", "quantity"}
+        return {
+            field.name: _sent(field) for field in self if field.name not in asked and _sent(field)
+        }
+
     @property
     def version_seen(self) -> int:
         """The version of the asset that the form was opened with; 0 if that was lost."""
@@ -187,6 +195,13 @@ class AssetFilterForm(Form):
             status=AssetStatus(status) if status in set(AssetStatus) else None,
             shown=Shown(self.show.data) if self.show.data in set(Shown) else None,
         )
+
+
+def _sent(field: Field) -> str:
+    if isinstance(field, BooleanField):
+        return "y" if field.data else ""
+    value: Any = field.data if isinstance(field, SelectField) else getattr(field, "_value", str)()
+    return str(value or "")
 
 
 def _choices(kind: named_lists.NamedList) -> list[SelectChoice]:
