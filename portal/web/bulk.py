@@ -10,6 +10,7 @@ from uuid import UUID
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
+from portal.models.tasks import Task
 from portal.services import assets, bulk
 from portal.services.legality import RULES, Action
 from portal.services.listeners import count_listeners
@@ -87,11 +88,14 @@ def confirm() -> Answer:
 def show(public_id: UUID) -> str:
     """What became of each asset."""
     task = bulk.find(public_id)
-    label = PAGES[Action(task.params["action"])].label
-    title = f"{label} {plural(task.total, 'asset')}"
     return render_template(
-        "assets/bulk_result.html", task=task, title=title, results=bulk.results(task)
+        "assets/bulk_result.html", task=task, title=title_of(task), results=bulk.results(task)
     )
+
+
+def title_of(task: Task) -> str:
+    """What it does, in the words of the page that asked for it: "Take back 4 assets"."""
+    return f"{PAGES[Action(task.params['action'])].label} {plural(task.total, 'asset')}"
 
 
 def _asked() -> tuple[Action | None, list[int]]:

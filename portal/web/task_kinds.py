@@ -8,8 +8,8 @@ from flask import url_for
 from portal.models.tasks import Task, TaskState
 from portal.services import alert_runs, bulk, importing
 from portal.services.import_rows import Verdict
+from portal.web.bulk import title_of
 from portal.web.task_words import Link, TaskWords
-from portal.web.wording import plural
 
 
 def _after_check(task: Task) -> list[Link]:
@@ -28,11 +28,6 @@ def _after_import(task: Task) -> list[Link]:
 
 def _failed(check: str) -> str:
     return url_for("importing.failed", public_id=check)
-
-
-def _title_of_bulk(task: Task) -> str:
-    action = str(task.params["action"]).replace("_", " ").capitalize()
-    return f"{action}: {plural(task.total, 'asset')}"
 
 
 def _after_bulk(task: Task) -> list[Link]:
@@ -70,7 +65,7 @@ WORDS: Final[Mapping[str, TaskWords]] = {
         after=_after_import,
     ),
     bulk.NAME: TaskWords(
-        title=_title_of_bulk,
+        title=title_of,
         outcomes={bulk.DONE: "done", bulk.REFUSED: "not done"},
         after=_after_bulk,
     ),
