@@ -46,6 +46,7 @@ class AssetFilter:
     """What narrows the list.
 
     `search` looks into tag, name, serial number, and the name and address of whoever has it.
+    `deleted`: what was deleted, and nothing else; otherwise nothing that was.
     """
 
     search: str = ""
@@ -53,17 +54,19 @@ class AssetFilter:
     location: UUID | None = None
     status: AssetStatus | None = None
     shown: Shown | None = None
+    deleted: bool = False
 
 
 def list_assets(chosen: AssetFilter, cursor: str | None = None) -> Page[Asset]:
-    """One page of the undeleted assets that match, with their category and location."""
+    """One page of the assets that match, with their category and location."""
     wanted = matching(chosen).options(joinedload(Asset.category), joinedload(Asset.location))
     return newest_first(wanted, Asset.id, cursor)
 
 
 def matching(chosen: AssetFilter) -> Select[Asset]:
-    """The undeleted assets that match."""
-    return select(Asset).where(Asset.deleted_at.is_(None), *_conditions(chosen))
+    """The assets that match."""
+    gone = Asset.deleted_at.is_not(None) if chosen.deleted else Asset.deleted_at.is_(None)
+    return select(Asset).where(gone, *_conditions(chosen))
 
 
 def has_assets() -> bool:

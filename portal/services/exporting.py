@@ -43,6 +43,7 @@ def _row(asset: Asset, held: Assignment | None) -> list[object]:
     special = {
         "category": asset.category.name if asset.category else None,
         "location": asset.location.name if asset.location else None,
+        "status": "deleted" if asset.deleted_at else asset.status,
         "reservable": "yes" if asset.reservable else "no",
         "assigned_to_email": held.staff.email if held else None,
         "assigned_to": held.staff.name if held else None,

@@ -117,7 +117,7 @@ def delete(asset_id: int) -> Answer:
     if form.validate_on_submit():
         with refusals_in(form):
             assets.delete_asset(actor(), asset_id, form.reason.data or "")
-            flash(f"{tag} was deleted.", "success")
+            flash(f"{tag} was deleted. To find it again, choose the status “Deleted”.", "success")
             return redirect(url_for("assets.index"))
     listeners = count_listeners(EventName.DELETED)
     page = render_template("assets/delete.html", asset=asset, form=form, listeners=listeners)

@@ -82,6 +82,28 @@ def test_chips_count_what_they_would_show(app: Flask) -> None:
     assert len(names(pages, "show=nonsense")) == 4
 
 
+def test_what_was_deleted_is_found_again_and_restored(app: Flask) -> None:
+    make_asset("Lamp")
+    make_asset("Chair")
+    pages = visit(app)
+    page = pages.submit(pages.get("/assets/1/delete").form())
+    assert "AST-00001 was deleted. To find it again, choose the status “Deleted”." in page.main
+    assert names(pages, "") == ["Chair"]
+    page = pages.get("/assets?status=deleted")
+    assert [(row[0], row[4]) for row in page.rows()] == [("Lamp AST-00001", "Deleted")]
+    assert "Go on" not in page.main
+    file = pages.client.get("/assets/export.csv?status=deleted", buffered=True)
+    assert [row["status"] for row in rows_of(file.get_data(as_text=True))] == ["deleted"]
+    page = pages.get(page.links("Lamp")[0])
+    pages.submit(pages.get(page.links("Restore")[0]).form())
+    assert names(pages, "") == ["Chair", "Lamp"]
+    assert names(pages, "status=deleted") == []
+
+
+def rows_of(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff"))))
+
+
 def test_it_finds_what_a_person_has(app: Flask) -> None:
     fill()
     pages = visit(app)

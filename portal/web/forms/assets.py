@@ -37,6 +37,8 @@ from portal.web.status_words import ASSET
 
 CONDITIONS: Final = [SelectChoice(each.value, each.value.capitalize()) for each in Condition]
 ALL: Final = SelectChoice("", "All")
+# No status of an asset, but a choice among them: where to find again what was deleted.
+DELETED: Final = "deleted"
 KINDS: Final = [
     SelectChoice(AssetKind.ITEM.value, "A single thing"),
     SelectChoice(AssetKind.STOCK.value, "Stock, counted by number"),
@@ -183,6 +185,7 @@ class AssetFilterForm(Form):
         self.status.choices = [
             ALL,
             *(SelectChoice(value, tag.word) for value, tag in ASSET.items()),
+            SelectChoice(DELETED, "Deleted"),
         ]
 
     def chosen(self) -> AssetFilter:
@@ -193,6 +196,7 @@ class AssetFilterForm(Form):
             category=_uuid(self.category.data),
             location=_uuid(self.location.data),
             status=AssetStatus(status) if status in set(AssetStatus) else None,
+            deleted=status == DELETED,
             shown=Shown(self.show.data) if self.show.data in set(Shown) else None,
         )
 
