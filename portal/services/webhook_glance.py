@@ -1,4 +1,4 @@
-"""What a webhook is seen by at a glance: its youngest delivery, and when it tries next.
+"""What a webhook is seen by at a glance: its youngest delivery, why it fails, when it tries next.
 
 One probe of an index each, however long the log and the backlog are.
 """
@@ -6,15 +6,18 @@ One probe of an index each, however long the log and the backlog are.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
-from sqlalchemy import ScalarSelect, func, literal, literal_column, select, tuple_
+from sqlalchemy import Row, ScalarSelect, func, literal, literal_column, select, tuple_
 from sqlalchemy.orm import Session
 
-from portal.models.deliveries import Delivery, Priority, is_open
+from portal.models.deliveries import Delivery, DeliveryStatus, Priority, is_open
 from portal.models.webhooks import Webhook
 from portal.services.log_bounds import FIRST_ID, LAST_ID
 from portal.services.log_filter import ShownStatus, shown_status
+
+FAILING: Final = (DeliveryStatus.RETRYING, DeliveryStatus.FAILED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,19 @@ def latest_of(current: Session, ids: Sequence[int], now: datetime) -> dict[int, 
     }
 
 
+def last_failure(current: Session, webhook: Webhook) -> tuple[str | None, int | None]:
+    """Reason and code of its youngest delivery that did not arrive, tests apart.
+
+    Nothing while it is well. What waits until a receiver is left alone no longer has no reason of
+    its own, so the youngest few of the log would not do.
+    """
+    if not webhook.failures_in_row:
+        return None, None
+    rows = [_youngest_with(current, webhook.id, each) for each in FAILING]
+    found = max((row for row in rows if row), default=None)
+    return (found[1], found[2]) if found else (None, None)
+
+
 def next_try(current: Session, webhook: Webhook) -> datetime | None:
     """When something goes next: its own time, or later while the receiver is left alone."""
     firsts = [_soonest(webhook.id, each) for each in Priority]
@@ -66,6 +82,22 @@ def next_try(current: Session, webhook: Webhook) -> datetime | None:
     if due_at is None or webhook.not_before is None or webhook.in_order:
         return due_at
     return max(due_at, webhook.not_before)
+
+
+def _youngest_with(
+    current: Session, webhook_id: int, status: DeliveryStatus
+) -> Row[int, str | None, int | None] | None:
+    return current.execute(
+        select(Delivery.id, Delivery.reason, Delivery.code)
+        .where(
+            Delivery.webhook_id == webhook_id,
+            Delivery.status == status,
+            Delivery.priority != Priority.TEST,
+            Delivery.reason.is_not(None),
+        )
+        .order_by(Delivery.id.desc())
+        .limit(1)
+    ).one_or_none()
 
 
 def _soonest(webhook_id: int, priority: Priority) -> ScalarSelect[datetime]:

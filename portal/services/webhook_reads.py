@@ -18,7 +18,7 @@ from portal.models.records import AuditEntry
 from portal.models.webhooks import Webhook, WebhookEvent, WebhookKind, WebhookState
 from portal.services.inbox_address import shown_url
 from portal.services.unit import session
-from portal.services.webhook_glance import Latest, latest_of, next_try, youngest
+from portal.services.webhook_glance import Latest, last_failure, latest_of, next_try, youngest
 from portal.services.webhook_rows import COUNTED, TARGET, count_held, find_webhook
 from portal.services.webhook_secrets import old_secret, stored_headers
 from portal.services.webhook_values import EVENT_VALUES
@@ -49,7 +49,9 @@ class Listed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """A webhook on its page and in its form. `held` is counted up to one more than `COUNTED`."""
+    """A webhook on its page and in its form. `held` is counted up to one more than `COUNTED`;
+    `fails_for`: reason and code of what failed last, while it fails.
+    """
 
     public_id: UUID
     name: str
@@ -71,6 +73,7 @@ class Shown:
     in_order: bool
     failures_in_row: int
     failing_since: datetime | None
+    fails_for: tuple[str | None, int | None]
     last_delivered_at: datetime | None
     next_try_at: datetime | None
     held: int
@@ -136,6 +139,7 @@ def show(public_id: UUID) -> Shown:
         in_order=webhook.in_order,
         failures_in_row=webhook.failures_in_row,
         failing_since=webhook.failing_since,
+        fails_for=last_failure(current, webhook),
         last_delivered_at=webhook.last_delivered_at,
         next_try_at=next_try(current, webhook),
         held=count_held(current, webhook.id),

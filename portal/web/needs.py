@@ -7,9 +7,8 @@ from typing import Final
 from flask import request, url_for
 
 from portal.lib.clock import utcnow
-from portal.services import log, webhook_reads
+from portal.services import webhook_reads
 from portal.services.banners import Trouble, troubles
-from portal.services.log_filter import LogFilter
 from portal.services.notices import News
 from portal.services.overview import COUNTED_TO, Overview
 from portal.web import banners
@@ -18,7 +17,6 @@ from portal.web.webhook_words import state_sentence
 from portal.web.wording import number, plural
 
 MOST_WEBHOOKS: Final = 3
-LATEST: Final = 3  # deliveries of each, to find the reason among
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +100,9 @@ def _trouble(trouble: Trouble) -> Need:
     """In the words that stand first on the webhook's page."""
     is_off = trouble.news is News.OFF
     webhook = webhook_reads.show(trouble.webhook)
-    latest = log.latest(LogFilter(webhook=trouble.webhook), LATEST)
     return Need(
         f"{trouble.name} {'was turned off' if is_off else 'needs attention'}",
-        state_sentence(webhook, latest, utcnow()),
+        state_sentence(webhook, (), utcnow()),
         "See why, and what to do",
         url_for("webhooks.show", public_id=trouble.webhook),
         "pause-circle" if is_off else "exclamation-triangle-fill",

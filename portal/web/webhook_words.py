@@ -19,7 +19,7 @@ def state_sentence(webhook: Shown, latest: Sequence[LogRow], now: datetime) -> s
     if webhook.standing is Standing.OFF:
         return _off(webhook)
     if webhook.failures_in_row:
-        return _failing(webhook, latest, now)
+        return _failing(webhook, now)
     if webhook.last_delivered_at:
         return f"The last message arrived {relative(webhook.last_delivered_at, now)}."
     return _before_any_event(latest, now)
@@ -72,17 +72,18 @@ def _off(webhook: Shown) -> str:
     return f"Nothing is sent. {kept}"
 
 
-def _failing(webhook: Shown, latest: Sequence[LogRow], now: datetime) -> str:
+def _failing(webhook: Shown, now: datetime) -> str:
+    # Attempts are counted: one message that is tried again and again fails as many times.
     count = webhook.failures_in_row
-    which = f"last {plural(count, 'message')}" if count > 1 else "last message"
-    return f"The {which} failed.{_cause(webhook, latest)}{_next_try(webhook, now)}"
+    which = f"last {plural(count, 'attempt')}" if count > 1 else "last attempt"
+    return f"The {which} failed.{_cause(webhook)}{_next_try(webhook, now)}"
 
 
-def _cause(webhook: Shown, latest: Sequence[LogRow]) -> str:
-    failed = next((row for row in latest if row.reason and not row.is_test), None)
-    if failed is None or failed.reason is None:
+def _cause(webhook: Shown) -> str:
+    reason, code = webhook.fails_for
+    if reason is None:
         return ""
-    return " " + explain(Reason(failed.reason), host=webhook.host, code=failed.code).what_happened
+    return " " + explain(Reason(reason), host=webhook.host, code=code).what_happened
 
 
 def _next_try(webhook: Shown, now: datetime) -> str:

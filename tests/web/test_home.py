@@ -62,7 +62,7 @@ def test_others_see_failing_webhooks_and_whom_to_ask(app: Flask, role: Role) -> 
         "1 message is held",
     ]
     assert f"/settings/webhooks/{hook.public_id}" in page.links("See why, and what to do")
-    assert "The last 6 messages failed. receiver.example.com refused the connection." in page.main
+    assert "The last 6 attempts failed. receiver.example.com refused the connection." in page.main
     assert "Ask an administrator: turn its webhook on" in page.main
 
 

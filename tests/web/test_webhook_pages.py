@@ -8,10 +8,11 @@ from sqlalchemy import update
 
 from portal.delivery.events import CATALOGUE
 from portal.lib.clock import utcnow
-from portal.models.deliveries import Delivery
+from portal.models.deliveries import Delivery, Priority
 from portal.models.webhooks import Webhook
 from portal.services import switching
 from portal.services.unit import session, writing
+from tests.deliveries import make_delivery
 from tests.factories import Hook, make_user, make_webhook, publish
 from tests.pages import Pages
 from tests.web.visitors import visit
@@ -77,8 +78,20 @@ def test_the_page_says_why_a_webhook_needs_attention_and_when_it_is_tried_again(
     with writing() as current:
         current.execute(update(Delivery).values(later))
     main = pages.get(path_of(hook)).main
-    assert "The last 6 messages failed. helpdesk.example.com refused the connection." in main
+    assert "The last 6 attempts failed. helpdesk.example.com refused the connection." in main
     assert "Next try in 4 minutes." in main
+
+
+def test_it_says_why_it_fails_while_newer_messages_wait_behind_the_failure(pages: Pages) -> None:
+    failing = {"failures_in_row": 6, "failing_since": utcnow() - timedelta(minutes=9)}
+    hook = make_webhook("https://helpdesk.example.com/", **failing)
+    make_delivery(hook, status="failed", reason="dns")
+    make_delivery(hook, status="retrying", reason="refused")
+    make_delivery(hook, status="failed", reason="server", priority=Priority.TEST)
+    for _ in range(12):
+        make_delivery(hook)
+    main = pages.get(path_of(hook)).main
+    assert "The last 6 attempts failed. helpdesk.example.com refused the connection." in main
 
 
 def test_it_says_after_which_change_the_failures_began(pages: Pages) -> None:
