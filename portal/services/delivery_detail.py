@@ -11,10 +11,9 @@ from sqlalchemy.orm import Session
 
 from portal.models.deliveries import Attempt, AttemptBody, Delivery, Event, Priority
 from portal.models.webhooks import Webhook, WebhookState
-from portal.services.dispatch import head_of
 from portal.services.inbox_address import shown_url
 from portal.services.log_filter import ShownStatus, shown_status
-from portal.services.next_tries import next_try_at, paused_until
+from portal.services.next_try import heads, paused_until
 from portal.services.refusals import NotFound
 from portal.services.retrying import GONE, Standing
 from portal.services.unit import database_time, session
@@ -94,8 +93,8 @@ class DeliveryDetail:
 
     @property
     def next_try_at(self) -> datetime:
-        """When an open one can go at the earliest."""
-        return next_try_at(self.due_at, self.paused_until)
+        """When it is due, and its receiver is not left alone any more."""
+        return max(self.due_at, self.paused_until or self.due_at)
 
     @property
     def last_attempt(self) -> AttemptDetail | None:
@@ -153,11 +152,10 @@ def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDeta
         took_ms=delivery.took_ms,
         finished_at=delivery.finished_at,
         attempts=_attempts(current, delivery, status),
-        # A test has a place of its own: it waits for nothing and for nobody.
         paused_until=paused_until(
-            delivery.priority, in_order=webhook.in_order, not_before=webhook.not_before, now=now
+            delivery.priority, webhook.not_before, now, in_order=webhook.in_order
         ),
-        waits_behind=not is_test and webhook.in_order and _is_behind(current, delivery),
+        waits_behind=webhook.in_order and _is_behind(current, delivery),
         now=now,
     )
 
@@ -177,7 +175,10 @@ def find_body(public_id: UUID) -> bytes:
 
 
 def _is_behind(current: Session, delivery: Delivery) -> bool:
-    head = current.execute(select(head_of(delivery.webhook_id))).scalar_one()
+    """A test has a place of its own, and a person's Retry goes out of turn."""
+    if delivery.priority == Priority.TEST or delivery.prior_status is not None:
+        return False
+    head = heads(current, [delivery.webhook_id])[delivery.webhook_id]
     return head is not None and head < delivery.id
 
 

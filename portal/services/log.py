@@ -11,19 +11,18 @@ from sqlalchemy.orm import Session
 
 from portal.delivery.reason_keys import NEVER_LEFT
 from portal.lib.paging import PAGE_SIZE, Cursor, Page, page_of
-from portal.models.deliveries import Attempt, Delivery, DeliveryStatus, Priority
+from portal.models.deliveries import OPEN, Attempt, Delivery, DeliveryStatus, Priority
 from portal.models.webhooks import Webhook, WebhookState
 from portal.services.draft_rows import draft_ids
 from portal.services.log_filter import LogFilter, ShownStatus, StatusFilter, shown_status
 from portal.services.log_plan import walk_for
 from portal.services.log_walk import end_of_window, page_statement
-from portal.services.next_tries import next_try_at, paused_until
+from portal.services.next_try import heads, paused_until
 from portal.services.unit import database_time, session
 
 COUNT_LIMIT: Final = 10_000
 EXPORT_LIMIT: Final = 50_000
 EXPORT_CHUNK: Final = 500
-TRIED_AGAIN: Final = (ShownStatus.WAITING, ShownStatus.RETRYING)
 RETRYABLE: Final = (ShownStatus.RETRYING, ShownStatus.FAILED, ShownStatus.STOPPED)
 
 
@@ -31,9 +30,8 @@ RETRYABLE: Final = (ShownStatus.RETRYING, ShownStatus.FAILED, ShownStatus.STOPPE
 class LogRow:
     """One line of the log. `reason`, `code`, `took_ms`: of the last attempt.
 
-    `sent`: how many of the attempts may have reached the receiver. `next_try_at`: when one that
-    waits can go at the earliest, `is_due` once that moment has come; `waits_in_turn`: whenever the
-    older ones are through, for its webhook wants them in order.
+    `sent`: how many of the attempts may have reached the receiver. `next_try_at`: while it is open
+    and waits for no older one, which `waits_behind` says of a webhook that wants them in order.
     """
 
     id: int
@@ -55,8 +53,7 @@ class LogRow:
     attempts: int
     sent: int
     next_try_at: datetime | None
-    is_due: bool
-    waits_in_turn: bool
+    waits_behind: bool
     took_ms: int | None
 
     @property
@@ -87,7 +84,8 @@ def find_page(wanted: LogFilter, cursor: str | None = None, size: int = PAGE_SIZ
         return find_page(wanted, None, size)
     found = sorted(found, key=lambda row: row.id, reverse=not newer)
     sent = _sent(current, [each.id for each in found if each.attempts > 1])
-    rows = [_row(each, now, sent) for each in found]
+    ahead = heads(current, (each.webhook_id for each in found if _waits_its_turn(each)))
+    rows = [_row(each, now, sent, ahead) for each in found]
     page = page_of(rows, place, lambda row: (row.id,), size)
     if newer or not walk.rest or len(rows) > size:
         return LogPage(page)
@@ -165,13 +163,24 @@ def _sent(current: Session, ids: Sequence[int]) -> dict[int, int]:
     return {row[0]: row[1] for row in current.execute(counted)}
 
 
-def _row(row: Row[*tuple[Any, ...]], now: datetime, sent: dict[int, int]) -> LogRow:
-    status = shown_status(row.status, row.lease_until, now)
-    paused = paused_until(
-        row.priority, in_order=row.is_in_order, not_before=row.not_before, now=now
-    )
-    next_try = next_try_at(row.due_at, paused) if status in TRIED_AGAIN else None
-    in_turn = bool(row.is_in_order) and row.priority == Priority.NORMAL
+def _waits_its_turn(row: Row[*tuple[Any, ...]]) -> bool:
+    """Whether it may have to wait for an older one."""
+    is_usual = row.priority != Priority.TEST and row.prior_status is None
+    return row.status in OPEN and row.in_order and is_usual
+
+
+def _next_try(row: Row[*tuple[Any, ...]], now: datetime) -> datetime | None:
+    if row.status not in OPEN:
+        return None
+    due_at: datetime = row.due_at
+    pause = paused_until(row.priority, row.not_before, now, in_order=row.in_order)
+    return max(due_at, pause or due_at)
+
+
+def _row(
+    row: Row[*tuple[Any, ...]], now: datetime, sent: dict[int, int], ahead: dict[int, int | None]
+) -> LogRow:
+    waits_behind = _waits_its_turn(row) and (ahead[row.webhook_id] or row.id) < row.id
     return LogRow(
         id=row.id,
         public_id=row.public_id,
@@ -183,16 +192,15 @@ def _row(row: Row[*tuple[Any, ...]], now: datetime, sent: dict[int, int]) -> Log
         webhook_id=row.webhook_public_id,
         webhook_name=row.webhook_name,
         is_webhook_active=bool(row.is_webhook_active),
-        is_in_order=bool(row.is_in_order),
-        status=status,
+        is_in_order=bool(row.in_order),
+        status=shown_status(row.status, row.lease_until, now),
         is_test=row.priority == Priority.TEST,
         reason=row.reason,
         code=row.code,
         tries=row.tries,
         attempts=row.attempts,
         sent=sent.get(row.id, 0) if row.attempts > 1 else row.attempts,
-        next_try_at=next_try,
-        is_due=next_try is not None and next_try <= now,
-        waits_in_turn=status is ShownStatus.WAITING and in_turn,
+        next_try_at=None if waits_behind else _next_try(row, now),
+        waits_behind=waits_behind,
         took_ms=row.took_ms,
     )

@@ -75,15 +75,17 @@ def page_statement(walk: Walk, *, newer: bool, limit: int) -> Select[*tuple[Any,
             row.tries,
             row.attempts,
             row.due_at,
+            row.webhook_id,
+            row.prior_status,
             row.lease_until,
             row.took_ms,
             Event.asset_tag,
             Event.asset_name,
             Webhook.public_id.label("webhook_public_id"),
             Webhook.name.label("webhook_name"),
+            Webhook.in_order,
             Webhook.not_before,
             is_active.label("is_webhook_active"),
-            Webhook.in_order.label("is_in_order"),
         )
         .select_from(row)
         # Outer joins: a planner may not turn the walk round and begin at the webhooks.

@@ -55,6 +55,6 @@ def _line(row: LogRow) -> Sequence[object]:
         row.tries,
         row.attempts,
         row.sent,
-        None if row.waits_in_turn else row.next_try_at,
+        row.next_try_at,
         row.took_ms,
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from flask import request, url_for
@@ -9,6 +10,7 @@ from flask import request, url_for
 from portal.delivery.events import event_type
 from portal.delivery.reasons import Reason, title
 from portal.extensions import settings
+from portal.lib.clock import utcnow
 from portal.lib.durations import in_words
 from portal.services import log
 from portal.services.log import COUNT_LIMIT, EXPORT_LIMIT, LogRow
@@ -95,6 +97,15 @@ def result(row: LogRow) -> str:
 def tries(made: int) -> str:
     """ "2 of 10": the scheduled tries that were made."""
     return f"{made} of {len(settings().webhook_retry_schedule)}"
+
+
+def next_try(row: LogRow) -> datetime | str:
+    """When it goes by itself: a time to come, or words; empty when it does not."""
+    if row.waits_behind:
+        return "after an older one"
+    if row.next_try_at is None or row.status is ShownStatus.SENDING:
+        return ""
+    return row.next_try_at if row.next_try_at > utcnow() else "now"
 
 
 def took(milliseconds: int | None) -> str:
