@@ -1,6 +1,6 @@
 """A test step by step: picked up, name found, connected, certificate, answered; with times."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_address
@@ -92,23 +92,28 @@ def _under_way(delivery: DeliveryDetail, attempt: AttemptDetail | None) -> Itera
         yield TestStep(WORDS["picked"].ahead, state)
     else:
         yield _picked_up(delivery, attempt)
-    for name in STEPS[1:]:
+    for name in _ahead(attempt.url if attempt else delivery.webhook_url, STEPS[1:]):
         state = State.NOW if attempt and name == "name" else State.LATER
         yield TestStep(WORDS[name].ahead, state)
 
 
 def _ended(delivery: DeliveryDetail, attempt: AttemptDetail) -> Iterator[TestStep]:
     end = _end_of(attempt)
-    for place, name in enumerate(STEPS):
-        is_end = name == end
-        if place > STEPS.index(end):
-            yield TestStep(WORDS[name].ahead, State.LATER, NOT_REACHED)
-        elif is_end and not attempt.is_delivered:
+    reached = STEPS.index(end) + 1
+    for name in STEPS[:reached]:
+        if name == end and not attempt.is_delivered:
             yield _failed(name, attempt)
         elif name == "picked":
             yield _picked_up(delivery, attempt)
         else:
             yield _done(name, attempt)
+    for name in _ahead(attempt.url, STEPS[reached:]):
+        yield TestStep(WORDS[name].ahead, State.LATER, NOT_REACHED)
+
+
+def _ahead(url: str, names: Sequence[str]) -> Iterator[str]:
+    """Those of the steps that this address would come to."""
+    return (name for name in names if name != "tls" or _is_secure(url))
 
 
 def _end_of(attempt: AttemptDetail) -> str:
@@ -123,7 +128,7 @@ def _picked_up(delivery: DeliveryDetail, attempt: AttemptDetail) -> TestStep:
 
 
 def _done(name: str, attempt: AttemptDetail) -> TestStep:
-    if name == "tls" and not _is_secure(attempt):
+    if name == "tls" and not _is_secure(attempt.url):
         return TestStep("No certificate", State.NOTED, IN_THE_CLEAR)
     if name == "answer":
         return TestStep(f"Answered {attempt.code} in {_total(attempt)}", State.DONE)
@@ -161,8 +166,8 @@ def _day(attempt: AttemptDetail) -> str:
     return moment(ends_at).exact.partition(",")[0] if ends_at else ""
 
 
-def _is_secure(attempt: AttemptDetail) -> bool:
-    return urlsplit(attempt.url).scheme == "https"
+def _is_secure(url: str) -> bool:
+    return urlsplit(url).scheme == "https"
 
 
 def _is_number(host: str) -> bool:

@@ -260,6 +260,21 @@ def test_a_test_is_shown_step_by_step_and_can_be_made_again(support: Pages) -> N
     assert "Test again" not in manager.main
 
 
+def test_a_test_without_https_announces_no_secure_connection(support: Pages) -> None:
+    ahead = {"https": True, "http": False}
+    for scheme, is_secure in ahead.items():
+        url = f"{scheme}://erp.example.com/hook"
+        hook = make_webhook(url, name=scheme)
+        made = make_delivery(hook, status="failed", priority=Priority.TEST)
+        assert (
+            "Make the connection secure" in support.get(f"/deliveries/{made}").main
+        ) is is_secure
+        make_attempt(made, kind="test", url=url, reason="refused", phases={"name": 3.0})
+        page = support.get(f"/deliveries/{made}")
+        assert ("Make the connection secureNot reached." in page.main) is is_secure
+        assert "Wait for the answerNot reached." in page.main
+
+
 def test_a_webhook_that_was_deleted_keeps_its_name(support: Pages) -> None:
     gone = make_webhook(name="Old ERP", deleted_at=utcnow(), state="off")
     made = make_delivery(gone, status="stopped", stopped_by="Ana", finished_at=utcnow())
