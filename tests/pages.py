@@ -88,6 +88,11 @@ class Page:
         return " ".join(node.text for node in self.root.find_all("title")[:1])
 
     @property
+    def here(self) -> list[str]:
+        """The links that say where one is: section, tab."""
+        return [node.text for node in self.root.walk() if node.has("aria-current")]
+
+    @property
     def errors(self) -> list[str]:
         """The lines of the error summary."""
         summaries = [n for n in self.root.walk() if "error-summary" in n.get("class").split()]

@@ -9,11 +9,15 @@ from flask import current_app, request
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One page to go to: its label, its stable address and the permission it needs."""
+    """One page to go to: its label, its stable address and the permission it needs.
+
+    `also`: addresses outside its own that belong to it.
+    """
 
     label: str
     path: str
     permission: str
+    also: tuple[str, ...] = ()
 
     @property
     def url(self) -> str:
@@ -23,7 +27,7 @@ class Place:
     @property
     def is_here(self) -> bool:
         """Whether the page being shown is this one or lies under it, and under no nearer one."""
-        return self.path == _nearest(request.path)
+        return _nearest(request.path) in (self.path, *self.also)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,7 @@ SECTIONS: Final = (
         "Assets",
         "box-seam",
         (
-            Place("Assets", "/assets", "assets.read"),
+            Place("Assets", "/assets", "assets.read", also=("/tasks",)),
             Place("Reservations", "/reservations", "assets.read"),
             Place("Maintenance", "/maintenance", "assets.read"),
             Place("Alerts", "/alerts", "alerts.read"),
@@ -59,12 +63,16 @@ SECTIONS: Final = (
             Place("Locations", "/locations", "assets.read"),
         ),
     ),
-    Section("Deliveries", "send", (Place("Deliveries", "/deliveries", "deliveries.read"),)),
+    Section(
+        "Deliveries",
+        "send",
+        (Place("Deliveries", "/deliveries", "deliveries.read", also=("/batches",)),),
+    ),
     Section(
         "Settings",
         "gear",
         (
-            Place("Webhooks", "/settings/webhooks", "webhooks.read"),
+            Place("Webhooks", "/settings/webhooks", "webhooks.read", also=("/inbox",)),
             Place("Alerts", "/settings/alerts", "alerts.settings"),
             Place("People", "/settings/people", "people.manage"),
             Place("Audit", "/settings/audit", "audit.read"),
@@ -90,6 +98,7 @@ def section_here() -> Section | None:
 
 
 def _nearest(path: str) -> str:
-    paths = (place.path for section in SECTIONS for place in section.places)
+    places = (place for section in SECTIONS for place in section.places)
+    paths = (path for place in places for path in (place.path, *place.also))
     above = (known for known in paths if path == known or path.startswith(f"{known}/"))
     return max(above, key=len, default="")

@@ -67,8 +67,7 @@ def test_it_offers_only_what_the_person_may_read(pages: Pages) -> None:
 
 
 def test_it_marks_where_one_is(pages: Pages) -> None:
-    here = [n.text for n in pages.get(NEW).root.walk() if n.has("aria-current")]
-    assert here == ["Settings", "Webhooks"]
+    assert pages.get(NEW).here == ["Settings", "Webhooks"]
 
 
 def test_it_warns_during_a_local_trial_alone(pages: Pages) -> None:
