@@ -91,7 +91,10 @@ def _elsewhere(form: ChooseForm, page: Page[LogRow]) -> list[UUID]:
 
 
 def _done(decided: Decided) -> str:
-    sent = plural(decided.sent, "held delivery is", "held deliveries are")
-    away = plural(decided.discarded, "was", "were")
-    discarded = f" {away} discarded." if decided.discarded else ""
-    return f"“{decided.name}” is on. {sent} on the way.{discarded}"
+    words = [f"“{decided.name}” is on."]
+    if decided.sent:
+        sent = plural(decided.sent, "held delivery is", "held deliveries are")
+        words.append(f"{sent} on the way.")
+    if decided.discarded:
+        words.append(f"{plural(decided.discarded, 'was', 'were')} discarded.")
+    return " ".join(words if len(words) > 1 else [*words, "What was held stays held."])

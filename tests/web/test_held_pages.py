@@ -10,7 +10,7 @@ from portal.delivery.reasons import Reason
 from portal.extensions import db
 from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook
-from portal.services.switching import turn_off
+from portal.services import switching
 from tests.factories import Hook, make_user, make_webhook, publish
 from tests.jobs.clockwork import claim, ended, write_down
 from tests.pages import Page, Pages
@@ -78,6 +78,15 @@ def test_the_rest_is_discarded_when_that_is_chosen(pages: Pages) -> None:
     assert statuses() == ["waiting", "stopped", "stopped"]
 
 
+def test_where_nothing_is_ticked_nothing_is_said_to_be_on_the_way(pages: Pages) -> None:
+    hook = off_with(2)
+    page = decide(pages, pages.get(held_for(hook)))
+    assert "is on. What was held stays held." in page.text
+    switching.turn_off(make_user().actor, hook.public_id)
+    page = decide(pages, pages.get(held_for(hook)), rest="discard")
+    assert "is on. 2 were discarded." in page.text
+
+
 def test_pressed_twice_it_is_turned_on_once(pages: Pages) -> None:
     hook = off_with(2)
     page = pages.get(held_for(hook))
@@ -122,7 +131,7 @@ def test_what_was_being_sent_when_it_was_turned_off_has_to_be_looked_at_too(page
     publish(asset_id=1)
     (sending,) = claim()
     publish(asset_id=2)
-    turn_off(make_user().actor, hook.public_id)
+    switching.turn_off(make_user().actor, hook.public_id)
     page = pages.get(held_for(hook))
     assert len(page.rows()) == 1
     write_down(ended(sending, Reason.SERVER))
