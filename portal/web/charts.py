@@ -9,6 +9,8 @@ from portal.lib.clock import utcnow
 from portal.services.trends import Span, Trend
 from portal.web.wording import number, zone
 
+Label = Callable[[datetime], str]
+
 HOURS: Final = 24
 DAYS: Final = 7
 GAP: Final = 2
@@ -43,13 +45,22 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """What the template draws. `total`: "29 delivered, 11 failed"."""
+    """What the template draws. `delivered`, `failed`: "29 delivered", "11 failed". `ends`: what
+    stands under its first and its last bar.
+    """
 
     title: str
-    total: str
+    delivered: str
+    failed: str
+    ends: tuple[str, str]
     is_empty: bool
     size: Size
     bars: list[Bar]
+
+    @property
+    def total(self) -> str:
+        """ "29 delivered, 11 failed"."""
+        return f"{self.delivered}, {self.failed}"
 
 
 def last_hours() -> list[datetime]:
@@ -68,25 +79,28 @@ def last_days() -> list[datetime]:
 
 def hours_chart(trend: Trend, size: Size = LARGE) -> Chart:
     """The last 24 hours."""
-    return _chart("Last 24 hours", trend, size, _hour)
+    return _chart("Last 24 hours", trend, size, _hour, (_first_hour, "Now"))
 
 
 def days_chart(trend: Trend | None, size: Size = LARGE) -> Chart:
     """The last 7 days; None: nothing happened in them."""
-    return _chart("Last 7 days", trend or Trend(()), size, _day)
+    return _chart("Last 7 days", trend or Trend(()), size, _day, (_day, "Today"))
 
 
 def in_words(delivered: int, failed: int) -> str:
     """ "29 delivered, 11 failed"."""
-    return f"{number(delivered)} delivered, {number(failed)} failed"
+    return f"{_delivered(delivered)}, {_failed(failed)}"
 
 
-def _chart(title: str, trend: Trend, size: Size, label: Callable[[datetime], str]) -> Chart:
+def _chart(title: str, trend: Trend, size: Size, label: Label, ends: tuple[Label, str]) -> Chart:
+    first, last = ends
     most = max((span.delivered + span.failed for span in trend.spans), default=0)
     step = size.width / max(1, len(trend.spans))
     return Chart(
         title=title,
-        total=in_words(trend.delivered, trend.failed),
+        delivered=_delivered(trend.delivered),
+        failed=_failed(trend.failed),
+        ends=(first(trend.spans[0].begins) if trend.spans else "", last),
         is_empty=most == 0,
         size=size,
         bars=[
@@ -112,12 +126,25 @@ def _bar(span: Span, x: float, width: float, height: int, most: int, label: str)
     )
 
 
+def _delivered(count: int) -> str:
+    return f"{number(count)} delivered"
+
+
+def _failed(count: int) -> str:
+    return f"{number(count)} failed"
+
+
 def _length(count: int, most: int, height: int) -> float:
     return max(LEAST, count / most * height) if count else 0.0
 
 
 def _hour(at: datetime) -> str:
     return f"{at.astimezone(zone()):%H:%M}"
+
+
+def _first_hour(at: datetime) -> str:
+    is_today = at.astimezone(zone()).date() == utcnow().astimezone(zone()).date()
+    return f"{'Today' if is_today else 'Yesterday'} {_hour(at)}"
 
 
 def _day(at: datetime) -> str:

@@ -12,6 +12,7 @@ from portal.delivery.samples import sample_body
 from portal.lib.clock import utcnow
 from portal.lib.csv_upload import read_csv
 from portal.models.alerts import RunKind
+from portal.models.deliveries import Priority
 from portal.models.people import Role
 from portal.models.webhooks import Webhook
 from portal.services import (
@@ -27,6 +28,7 @@ from portal.services import (
     maintaining,
     named_lists,
     reserving,
+    rollups,
     staff,
     stock,
     switching,
@@ -38,6 +40,7 @@ from portal.services.inbox_address import token_of
 from portal.services.legality import Action
 from portal.services.permissions import Actor
 from portal.services.planning_rules import PlanValues, ReservationValues, WorkValues
+from portal.services.rollups import Entry
 from portal.services.staff import StaffValues
 from portal.services.told_times import today
 from portal.services.unit import session, writing
@@ -76,6 +79,17 @@ LOG: Final = (
     ("asset.created", 3, "Sync to ERP", "delivered", None, 200, 2, 171),
     ("asset.updated", 1, "Sync to ERP", "delivered", None, 200, 1, 260),
     ("asset.deleted", 1, "Sync to ERP", "stopped", None, None, 1, 1300),
+)
+# How many hours ago, which webhook, how many arrived, how many failed.
+DAYS: Final = (
+    (0, "Room booking", 0, 1),
+    (0, "Sync to ERP", 2, 0),
+    (3, "Helpdesk", 6, 0),
+    (4, "Sync to ERP", 9, 0),
+    (7, "Sync to ERP", 14, 2),
+    (20, "Helpdesk", 4, 1),
+    (50, "Room booking", 12, 0),
+    (75, "Helpdesk", 29, 11),
 )
 
 
@@ -124,6 +138,7 @@ def fill(by: Person) -> Filled:
     many = bulk.start(by.actor, Action.CHECK_IN, ids, {})
     hooks = _webhooks(by.actor)
     made = [_delivery(hooks, ids, Line(*each)) for each in reversed(LOG)]
+    _days(hooks)
     _inbox(by.actor)
     colleague = make_user(Role.SUPPORT, name="Ben Novak", email="ben.novak@example.com")
     return Filled(
@@ -290,6 +305,16 @@ def _delivery(hooks: dict[str, Hook], ids: list[int], line: Line) -> UUID:
         _attempt(made, hook, line, at + timedelta(minutes=line.minutes_ago / 12 * number))
     change(made, attempts=line.tries)
     return made
+
+
+def _days(hooks: dict[str, Hook]) -> None:
+    """What the charts show: a week of it."""
+    now = utcnow()
+    with writing() as current:
+        for hours_ago, webhook, delivered, failed in DAYS:
+            entries = [Entry(hooks[webhook].id, "delivered", Priority.NORMAL)] * delivered
+            entries += [Entry(hooks[webhook].id, "failed", Priority.NORMAL)] * failed
+            rollups.count(current.connection(), entries, now - timedelta(hours=hours_ago))
 
 
 def _attempt(made: UUID, hook: Hook, line: Line, at: datetime) -> None:

@@ -73,6 +73,16 @@ def test_the_start_page_shows_the_day_of_all_webhooks(admin: Pages) -> None:
     assert "8 delivered, 4 failed" in admin.get("/").main
 
 
+def test_its_ends_say_which_day_they_are_of(app: Flask) -> None:
+    now = utcnow()
+    spans = tuple(Span(now - timedelta(hours=each), now, 1, 0) for each in (24, 1))
+    with app.test_request_context():
+        first, last = charts.hours_chart(Trend(spans)).ends
+        assert first.startswith("Yesterday ")
+        assert last == "Now"
+        assert charts.days_chart(Trend(spans)).ends[1] == "Today"
+
+
 def test_one_that_failed_among_thousands_is_still_seen(app: Flask) -> None:
     now = utcnow()
     span = Span(now, now + timedelta(hours=1), 10_000, 1)
