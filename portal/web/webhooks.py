@@ -85,12 +85,14 @@ def show(public_id: UUID) -> Answer:
 def receiver(public_id: UUID) -> Answer:
     """How the other side is set up, with code that verifies our signature."""
     webhook = webhook_reads.show(public_id)
+    url = EXAMPLE if webhook.is_inbox else webhook.url
     return render_template(
         "webhooks/receiver.html",
         webhook=webhook,
         places=page_tabs(webhook, "webhooks.receiver"),
         new_once=new_once,
-        snippets=snippets(EXAMPLE if webhook.is_inbox else webhook.url),
+        url=url,
+        snippets=snippets(url),
         timeout=settings().webhook_timeout,
     )
 

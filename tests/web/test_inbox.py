@@ -136,7 +136,10 @@ def test_its_webhook_says_what_it_is(pages: Pages, opened: UUID) -> None:
     assert "http:// address" not in page.main
     assert "/inbox/••••" in page.main
     assert pages.get(f"{LIST}/{opened}/edit").status == 409
-    assert "The built-in inbox is set up already." in pages.get(f"{LIST}/{opened}/receiver").main
+    assert not page.links("Replace")
+    receiver = pages.get(f"{LIST}/{opened}/receiver").main
+    assert "The built-in inbox is set up already." in receiver
+    assert "POST requests with a JSON body at https://your-system.example.com" in receiver
 
 
 def test_its_address_is_on_no_page(app: Flask, pages: Pages, opened: UUID) -> None:
