@@ -19,8 +19,8 @@ SKIPS: Final = {
     Skip.ARRIVED: "arrived already",
     Skip.WAITING: "already waiting to be sent",
     Skip.SENDING: "being sent now",
-    Skip.HELD: "held, because their webhook is off",
-    Skip.TEST: "only tests",
+    Skip.HELD: "held, because the webhook is off",
+    Skip.TEST: "sent as a test",
     Skip.OFF: "for a webhook that is off or deleted",
     Skip.GONE: "no longer kept",
 }
