@@ -49,8 +49,10 @@ class Listed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """A webhook on its page and in its form. `held` is counted up to one more than `COUNTED`;
-    `fails_for`: reason and code of what failed last, while it fails.
+    """A webhook on its page and in its form. `held` is counted up to one more than `COUNTED`.
+
+    `fails_for`: reason and code of what failed last, while it fails. `is_left_alone`: its receiver
+    is in trouble, so that only a probe goes now and then, until anything arrives, a test too.
     """
 
     public_id: UUID
@@ -74,6 +76,7 @@ class Shown:
     failures_in_row: int
     failing_since: datetime | None
     fails_for: tuple[str | None, int | None]
+    is_left_alone: bool
     last_delivered_at: datetime | None
     next_try_at: datetime | None
     held: int
@@ -140,6 +143,7 @@ def show(public_id: UUID) -> Shown:
         failures_in_row=webhook.failures_in_row,
         failing_since=webhook.failing_since,
         fails_for=last_failure(current, webhook),
+        is_left_alone=webhook.throttled,
         last_delivered_at=webhook.last_delivered_at,
         next_try_at=next_try(current, webhook),
         held=count_held(current, webhook.id),

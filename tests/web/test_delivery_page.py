@@ -187,6 +187,9 @@ def test_one_that_waits_for_a_receiver_in_trouble_says_until_when(support: Pages
     made = make_delivery(hook, due_at=utcnow() - timedelta(minutes=2))
     page = support.get(f"/deliveries/{made}")
     assert "we leave it alone. Next try: in 3 minutes" in page.main
+    way_out = "Does the receiver work again? Press Test webhook"
+    assert way_out in page.main
+    assert way_out in support.get(f"/settings/webhooks/{hook.public_id}").main
     assert "taking longer than usual" not in page.main
 
 
