@@ -39,7 +39,7 @@ def register() -> Iterator[Flask]:
 
 
 def take(folder: Path = FOLDER) -> None:
-    """Store the log and one failed delivery: 1280 by 800, light."""
+    """Store the log and one failed delivery: 1280 by 1000, light."""
     with register() as app, served(app) as url, sync_playwright() as playwright:
         person = make_user(name="Ana Gruber")
         filled = fill(person)
@@ -49,7 +49,7 @@ def take(folder: Path = FOLDER) -> None:
         assert session is not None
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=QUIET)
         page = browser.new_page(
-            viewport={"width": 1280, "height": 800}, color_scheme="light", reduced_motion="reduce"
+            viewport={"width": 1280, "height": 1000}, color_scheme="light", reduced_motion="reduce"
         )
         page.context.add_cookies([{"name": "session", "value": session.value, "url": url}])
         pictures = {
