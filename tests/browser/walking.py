@@ -76,6 +76,19 @@ def log_rows(page: Page, house: House) -> Locator:
     return page.locator("tbody tr")
 
 
+def log_saying(page: Page, house: House, count: int, words: str) -> Sequence[str]:
+    """The lines of the log, once there are so many and each of them says so.
+
+    A result is written a moment after the receiver has answered.
+    """
+    for _ in range(80):
+        found = texts(log_rows(page, house))
+        if len(found) == count and all(words in text for text in found):
+            return found
+        page.wait_for_timeout(250)
+    raise AssertionError(f"the log still says {found}")
+
+
 def texts(rows: Locator) -> Sequence[str]:
     """What the rows say, each in one line."""
     return [" ".join(text.split()) for text in rows.all_inner_texts()]

@@ -59,8 +59,8 @@ class House:
     def starts(self) -> bool:
         """Whether all of it ran in time."""
         if "web" in self._parts:
-            return self.process.says("Press Ctrl-C to stop", 60)
-        return self.process.says("Ready for deliveries.", 60) and until(self.is_whole, 20)
+            return self.process.says("Press Ctrl-C to stop", 100)
+        return self.process.says("Ready for deliveries.", 100) and until(self.is_whole, 20)
 
     def pids_of(self, words: str) -> list[int]:
         """The processes whose command line contains `words`; the oldest is the first."""

