@@ -42,7 +42,7 @@ def running_portal(folder: Path) -> Iterator[House]:
     }
     process = Process(folder / "up.log", ["-m", "flask", "--app", "wsgi", "up"], environment)
     try:
-        assert process.says("Press Ctrl-C to stop.", 40), process.output.read_text()
+        assert process.says("Press Ctrl-C to stop.", 100), process.output.read_text()
         link = LINK.search(process.output.read_text())
         assert link, process.output.read_text()
         yield House(f"http://127.0.0.1:{port}", link[1])
