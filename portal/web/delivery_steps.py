@@ -59,7 +59,7 @@ def attempt_step(attempt: AttemptDetail) -> Step:
     """One attempt in a line, and its phases in another."""
     tone, words = _ending(attempt)
     return Step(
-        _who(attempt),
+        who(attempt),
         attempt.started_at,
         tone,
         words,
@@ -76,7 +76,8 @@ def phases_in_words(phases: dict[str, Any]) -> str:
     )
 
 
-def _who(attempt: AttemptDetail) -> str:
+def who(attempt: AttemptDetail) -> str:
+    """What the timeline calls an attempt."""
     match attempt.kind:
         case "manual":
             return f"Retry by {attempt.actor}" if attempt.actor else "Retry"

@@ -12,7 +12,7 @@ from portal.services.log_filter import ShownStatus
 from portal.services.retention import kept_until
 from portal.services.retrying import why_not_retry, why_not_stop
 from portal.web.delivery_request import Sent, sent_of
-from portal.web.delivery_steps import Step, steps_of
+from portal.web.delivery_steps import Step, steps_of, who
 from portal.web.delivery_times import repeat_warning, times_of
 from portal.web.log_view import event_name, took, tries
 from portal.web.status_words import Tag, delivery_tag
@@ -57,7 +57,7 @@ class DeliveryPage:
         """To which attempt the answer belongs, where later ones got none."""
         if self.answered is None or self.answered is self.delivery.last_attempt:
             return ""
-        return f"This came back to attempt {self.answered.number}. To later ones nothing came back."
+        return f"This came back to “{who(self.answered)}”. To later attempts nothing came back."
 
     @property
     def announcement(self) -> str:

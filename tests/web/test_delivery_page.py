@@ -60,16 +60,17 @@ def test_a_delivered_one_says_who_answered_what_and_how_fast(support: Pages) -> 
 def test_what_came_back_is_still_there_when_later_attempts_got_no_answer(support: Pages) -> None:
     made = make_delivery(status="retrying", tries=3, reason="refused")
     make_attempt(made, reason="server", code=500, response_text=HOSTILE)
-    make_attempt(made, reason="server", code=500, response_text="the disk is full")
+    full = {"reason": "server", "code": 500, "response_text": "the disk is full"}
+    make_attempt(made, kind="manual", actor="Ana", **full)
     make_attempt(made, reason="refused")
     page = support.get(f"/deliveries/{made}")
     assert "receiver.example.com refused the connection." in page.main
-    assert "This came back to attempt 2. To later ones nothing came back." in page.main
+    assert "This came back to “Retry by Ana”. To later attempts nothing came back." in page.main
     assert page.main.count("the disk is full") == 1
     assert page.main.count(HOSTILE) == 1
     assert "<script>alert" not in page.html
     bundle = support.get(f"/deliveries/{made}/help-bundle").response.get_data(as_text=True)
-    assert "This came back to attempt 2." in bundle
+    assert "This came back to “Retry by Ana”." in bundle
     assert "the disk is full" in bundle
 
 
