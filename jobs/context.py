@@ -3,20 +3,22 @@
 import functools
 import logging
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec
 
 from flask import Flask, has_app_context
 from rq import get_current_job
+from sqlalchemy.exc import OperationalError
 
 from portal import queue
 from portal.base import create_base_app
+from portal.database import is_away
 from portal.lib import request_id
 from portal.logs import TRAFFIC
 
-log = logging.getLogger(TRAFFIC)
+log = logging.getLogger(__name__)
+traffic = logging.getLogger(TRAFFIC)
 
 P = ParamSpec("P")
-T = TypeVar("T")
 
 
 @functools.cache
@@ -27,22 +29,36 @@ def application() -> Flask:
     return app
 
 
-def job(function: Callable[P, T]) -> Callable[P, T]:
+def job(function: Callable[P, None]) -> Callable[P, None]:
     """Run `function` in an application context; its session ends with it.
 
-    Called where a context is already open (a command, a test), it uses that one. What a job
-    raises is RQ's to record and log.
+    Called where a context is already open (a command, a test), it uses that one. A database that
+    is busy or away is no failure: every job comes again, and whoever watches sees what is missing
+    meanwhile. What else a job raises is RQ's to record and log.
     """
 
     @functools.wraps(function)
-    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
         if has_app_context():
-            return function(*args, **kwargs)
+            _try(function, *args, **kwargs)
+            return
         with application().app_context():
             _carry_on(function.__name__)
-            return function(*args, **kwargs)
+            _try(function, *args, **kwargs)
 
     return run
+
+
+def _try(function: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+    try:
+        function(*args, **kwargs)
+    except OperationalError as error:
+        if not is_away(error):
+            raise
+        name = function.__name__
+        log.warning(
+            "The database does not answer; the next %s does this one's work: %s", name, error
+        )
 
 
 def _carry_on(name: str) -> None:
@@ -50,4 +66,4 @@ def _carry_on(name: str) -> None:
     current = get_current_job()
     request_id.from_meta(current.meta if current else {})
     if request_id.current():
-        log.info("Started %s", name)
+        traffic.info("Started %s", name)

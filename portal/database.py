@@ -17,6 +17,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeDecorator
 
 try:
@@ -30,6 +31,7 @@ log = logging.getLogger(__name__)
 # A row whose columns the query beside it names.
 AnyRow = Row[*tuple[Any, ...]]
 
+LOCK_NOT_AVAILABLE = "55P03"  # https://www.postgresql.org/docs/current/errcodes-appendix.html
 SQLITE_BUSY = 5  # https://sqlite.org/rescode.html#busy
 COMMITS = 3  # tries at one, each as long as the connection waits for a lock
 WAL_RESET_FIXED = ((3, 51, 3), (3, 50, 7), (3, 44, 6))
@@ -71,6 +73,17 @@ def patient(module: Any) -> type:
 def is_busy(error: Exception) -> bool:
     """Whether SQLite said that somebody else has the lock."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF == SQLITE_BUSY
+
+
+def is_away(error: DBAPIError) -> bool:
+    """Whether the database is down, going or coming, or busy, so that trying again will help.
+
+    Not a statement that took too long: that one would do so again.
+    """
+    if error.connection_invalidated or error.statement is None:  # lost, or never there
+        return True
+    lock_timeout = getattr(error.orig, "sqlstate", None) == LOCK_NOT_AVAILABLE
+    return lock_timeout or (error.orig is not None and is_busy(error.orig))
 
 
 class UtcDateTime(TypeDecorator[datetime]):

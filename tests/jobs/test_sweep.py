@@ -1,15 +1,27 @@
 """The sweep: it looks every few seconds, so what hinders one look is no failure."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from flask import Flask
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
+from jobs.alerts import look_for_alerts
+from jobs.context import job
+from jobs.reservations import expire_reservations
+from jobs.retention import prune
 from jobs.sweep import sweep
+from jobs.tasks import run_tasks
+from portal import queue
+from portal.base import create_base_app
+from portal.config import load_settings
 from portal.database import impatient_engine
 from portal.extensions import db, settings
 from portal.services import processes
+from portal.services.unit import session
+from tests.conftest import ENVIRONMENT
 
 
 @pytest.fixture
@@ -34,9 +46,33 @@ def test_it_leaves_a_busy_database_to_the_next_look(
     locked: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     sweep()
-    assert "the next look" in caplog.text
+    assert "the next sweep does this one's work" in caplog.text
     db.session.remove()
     assert processes.age(processes.SWEEP) is None
+
+
+@pytest.mark.parametrize("each", [sweep, look_for_alerts, expire_reservations, prune, run_tasks])
+def test_no_job_fails_because_the_database_is_away(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, each: Callable[[], None]
+) -> None:
+    """Or System would warn of failed jobs for a day after every restart of the database."""
+    away = "postgresql+psycopg://portal:hush@127.0.0.1:9/portal"
+    places = {"DATABASE_URL": away, "INSTANCE_DIR": str(tmp_path)}
+    app = create_base_app(load_settings({**ENVIRONMENT, **places}))
+    queue.init_app(app)
+    with app.app_context():
+        each()
+    assert f"the next {each.__name__} does this one's work" in caplog.text
+
+
+def test_what_will_fail_again_is_a_failure(app: Flask) -> None:
+    @job
+    def ask_for_what_is_not_there() -> None:
+        session().execute(text("SELECT * FROM nowhere"))
+
+    with pytest.raises(DBAPIError, match="nowhere"):
+        ask_for_what_is_not_there()
+    session().rollback()
 
 
 def test_it_leaves_a_sign_of_life(app: Flask) -> None:
