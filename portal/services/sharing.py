@@ -26,11 +26,11 @@ def kept_of(most: int) -> int:
 def share_out(wanted: Sequence[Wanted], places: int, kept: int) -> list[Wanted]:
     """What each may have of `places` free ones, in the order in which they take it.
 
-    Those that are well and to which least is being sent come first, in a new order each time among
-    equals: with fewer places than webhooks, none is always the last.
+    Those to which least is being sent come first, in a new order each time among equals: with
+    fewer places than webhooks, none is always the last.
     """
     shuffled = random.sample(wanted, len(wanted))
-    in_turn = sorted(shuffled, key=lambda each: (each.throttled, each.leased))
+    in_turn = sorted(shuffled, key=_taken)
     if sum(each.places for each in in_turn) <= places - kept:
         return in_turn
     extra = max(0, places - kept - sum(map(_first, in_turn)))
@@ -40,6 +40,12 @@ def share_out(wanted: Sequence[Wanted], places: int, kept: int) -> list[Wanted]:
         extra -= more
         shared.append(replace(each, places=_first(each) + more))
     return [each for each in shared if each.places or each.test_places]
+
+
+def _taken(wanted: Wanted) -> int:
+    """How much of the places it has. A probe may hang, so it stands behind those that have none;
+    but not behind all who are well, or a receiver that works again would wait for a quiet hour."""
+    return max(wanted.leased, int(wanted.throttled))
 
 
 def within(exact: Sequence[Wanted], shared: Sequence[Wanted]) -> list[Wanted]:

@@ -40,6 +40,12 @@ def test_probes_of_receivers_in_trouble_take_nothing_of_what_is_kept() -> None:
     assert len(share_out(probes, PLACES, KEPT)) == 200
 
 
+def test_a_probe_has_its_turn_while_those_that_are_well_want_everything() -> None:
+    busy = [wanting(number, places=2, leased=6) for number in range(400)]
+    probe = wanting(999, places=1, throttled=True)
+    assert probe in share_out([*busy, probe], KEPT + 10, KEPT)
+
+
 def test_a_test_and_a_persons_retry_never_wait_for_those_that_hang() -> None:
     test = wanting(1, places=0, test_places=1, priorities=())
     retry = wanting(2, places=6, leased=2, priorities=(Priority.INTERACTIVE, Priority.NORMAL))
