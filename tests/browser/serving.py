@@ -2,16 +2,21 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
 
 from flask import Flask
 from werkzeug.serving import make_server
+from werkzeug.wsgi import ClosingIterator
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 
 @contextmanager
 def served(app: Flask) -> Iterator[str]:
     """The address at which the application answers while the block runs."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
+    server = make_server("127.0.0.1", 0, read_whole(app), threaded=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
@@ -20,3 +25,17 @@ def served(app: Flask) -> Iterator[str]:
         server.shutdown()
         thread.join(5)
         server.server_close()
+
+
+def read_whole(app: "WSGIApplication") -> "WSGIApplication":
+    """Reads and closes each answer before it is sent.
+
+    A browser that goes to the next page hangs up on what it still loads for this one, and
+    Werkzeug's server then leaves the file of that answer open.
+    """
+
+    def answer(environ, start_response):  # type: ignore[no-untyped-def]  # as WSGI says
+        with closing(ClosingIterator(app(environ, start_response))) as parts:
+            return [b"".join(parts)]
+
+    return answer
