@@ -12,7 +12,7 @@ from flask import Flask
 from flask_migrate import upgrade
 from sqlalchemy import func, select
 
-from portal import queue
+from portal import migrating, queue
 from portal.base import create_base_app
 from portal.config import load_settings
 from portal.extensions import db
@@ -50,6 +50,7 @@ class World:
         self.settings = load_settings(self.environment)
         self.app: Flask = create_base_app(self.settings)
         queue.init_app(self.app)
+        migrating.init_app(self.app)
         stack.enter_context(self.app.app_context())
         stack.callback(lambda: (db.session.remove(), db.engine.dispose()))
         upgrade()

@@ -3,7 +3,7 @@
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from portal import cli, errors, queue, web
+from portal import cli, errors, migrating, queue, web
 from portal.base import create_base_app
 from portal.config import Settings
 
@@ -15,6 +15,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     queue.init_app(app)
     errors.init_app(app)
     web.init_app(app)
+    migrating.init_app(app)
     cli.init_app(app)
     return app
 

@@ -4,7 +4,7 @@ from flask import Flask
 
 from portal.config import ROOT, Settings, load_settings
 from portal.database import engine_options, prepare_engine
-from portal.extensions import Base, csrf, db, login, migrate
+from portal.extensions import Base, csrf, db, login
 from portal.settings_values import private_folder
 
 
@@ -39,6 +39,5 @@ def create_base_app(settings: Settings | None = None) -> Flask:
     login.init_app(app)
     with app.app_context():
         prepare_engine(db.engine)
-    migrate.init_app(app, db, directory=str(ROOT / "migrations"), render_as_batch=False)
     app.extensions["metadata"] = Base.metadata
     return app

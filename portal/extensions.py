@@ -1,4 +1,4 @@
-"""The only shared singletons: Base, db, migrate, csrf, login."""
+"""The only shared singletons: Base, db, csrf, login."""
 
 import uuid
 from datetime import date, datetime
@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 from flask import current_app
 from flask_login import LoginManager
-from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf.csrf import CSRFProtect
 from sqlalchemy import JSON, BigInteger, Date, Integer, LargeBinary, MetaData, Text, Uuid
@@ -47,7 +46,6 @@ class Base(DeclarativeBase):
 
 # Models inherit from our typed Base, not from db.Model; db brings the engine and the session.
 db = SQLAlchemy()
-migrate = Migrate()
 csrf = CSRFProtect()
 login = LoginManager()
 

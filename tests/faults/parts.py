@@ -8,6 +8,7 @@ import sys
 
 from jobs.plan import Plan, become
 from jobs.up import all_programs, migrate
+from portal import migrating
 from portal.base import create_base_app
 from portal.config import load_settings
 
@@ -15,7 +16,9 @@ from portal.config import load_settings
 def main() -> None:
     """Bring the database up to date, then become the supervisor of the named programs."""
     settings = load_settings()
-    with create_base_app(settings).app_context():
+    app = create_base_app(settings)
+    migrating.init_app(app)
+    with app.app_context():
         migrate(settings)
     wanted = {"valkey", *sys.argv[1:]}
     programs = [program for program in all_programs(settings) if program.name in wanted]

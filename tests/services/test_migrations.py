@@ -8,7 +8,7 @@ from flask import Flask
 from flask_migrate import downgrade, upgrade
 from sqlalchemy import inspect, text
 
-from portal import queue
+from portal import migrating, queue
 from portal.base import create_base_app
 from portal.config import load_settings
 from portal.extensions import db
@@ -28,6 +28,7 @@ def blank(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Flask]:
         environment["DATABASE_URL"] = server.new_database()
     app = create_base_app(load_settings(environment))
     queue.init_app(app)
+    migrating.init_app(app)
     with app.app_context():
         yield app
         db.session.remove()
