@@ -106,7 +106,7 @@ class Pump:
         if now >= self._awake_at:
             self._awake_at = now + AWAKE_EVERY
             self._bell.stay_awake()
-        if now >= self._bell_at:
+        if now >= self._bell_at and not self._recorder.is_writing:  # else a look must wait
             self._bell_at = now + BELL_EVERY
             rung = self._bell.count()
             if rung != self._rung:

@@ -28,6 +28,8 @@ except ImportError:  # no wheel for this platform: journal_mode=TRUNCATE is used
 
 log = logging.getLogger(__name__)
 
+SQLITE_VERSION: tuple[int, int, int] = sqlite_module.sqlite_version_info
+
 # A row whose columns the query beside it names.
 AnyRow = Row[*tuple[Any, ...]]
 
@@ -212,7 +214,7 @@ def prepare_engine(engine: Engine) -> None:
 def _set_pragmas(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
     cursor.execute("PRAGMA busy_timeout=10000")
-    mode = "WAL" if has_safe_wal(sqlite_module.sqlite_version_info) else "TRUNCATE"
+    mode = "WAL" if has_safe_wal(SQLITE_VERSION) else "TRUNCATE"
     cursor.execute(f"PRAGMA journal_mode={mode}")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.execute("PRAGMA synchronous=FULL")

@@ -80,6 +80,7 @@ class CurlHandle:
         "key",
         "opened",
         "opens",
+        "patience",
         "peer",
         "refusal",
         "request",
@@ -99,6 +100,7 @@ class CurlHandle:
         curl.setopt(pycurl.PREREQFUNCTION, self._before_request)
         curl.setopt(pycurl.HEADERFUNCTION, self._take_header)
         curl.setopt(pycurl.WRITEFUNCTION, self._take_body)
+        self.patience: tuple[bool, int, int] | None = None
         self.body = bytearray()
         self.head: list[bytes] = []
         self.clear()
@@ -124,12 +126,15 @@ class CurlHandle:
         setopt = self.curl.setopt
         setopt(pycurl.URL, order.url)
         setopt(pycurl.HTTPHEADER, order.headers)
-        setopt(pycurl.FRESH_CONNECT, int(order.is_fresh))
         body = order.request.body or b""
         setopt(pycurl.POSTFIELDS, body.encode() if isinstance(body, str) else body)
         left = order.timeout - waited
-        setopt(pycurl.TIMEOUT_MS, max(1, int(left * 1000)))
-        setopt(pycurl.CONNECTTIMEOUT_MS, max(1, int(min(left, CONNECT_TIMEOUT) * 1000)))
+        patience = order.is_fresh, int(left * 1000), int(min(left, CONNECT_TIMEOUT) * 1000)
+        if patience != self.patience:  # nearly always as it was
+            self.patience = patience
+            setopt(pycurl.FRESH_CONNECT, int(order.is_fresh))
+            setopt(pycurl.TIMEOUT_MS, max(1, patience[1]))
+            setopt(pycurl.CONNECTTIMEOUT_MS, max(1, patience[2]))
 
     @property
     def has_address(self) -> bool:

@@ -1,8 +1,9 @@
 """The header lines of a request, exactly as they go out."""
 
 import re
-from collections.abc import Mapping
 from functools import lru_cache
+
+from requests.structures import CaseInsensitiveDict
 
 from portal.delivery.headers import HeaderError
 
@@ -12,14 +13,15 @@ _OURS = frozenset({"host", "transfer-encoding", "connection", "expect", "te", "u
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 
 
-def header_lines(headers: Mapping[str, str]) -> list[str]:
+def header_lines(headers: CaseInsensitiveDict[str]) -> list[str]:
     """The lines for libcurl, in the order given; libcurl adds Host before and Content-Length after.
 
     Nothing else is added: no Accept, no Expect, no User-Agent, no Accept-Encoding. Which names an
     admin may use is decided in headers.py; this last look judges by the rules of HTTP alone.
     Raises `HeaderError`, whose message never has a value in it.
     """
-    names, values = zip(*headers.items(), strict=True) if headers else ((), ())
+    # Apart, since each of `items` is looked up again by its name.
+    names, values = tuple(headers), [value for _, value in headers.lower_items()]
     switches = _checked_names(names)
     text = "".join(values)
     # For ASCII, printable means 0x20 to 0x7e: no line break can add a header.

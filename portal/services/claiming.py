@@ -112,7 +112,8 @@ def _as_many_as_fill(room: int, wanted: Sequence[Wanted]) -> Sequence[Wanted]:
 def _lock(connection: Connection, ids: Sequence[int]) -> dict[int, AnyRow]:
     """Lock the webhooks that no other pump is claiming for."""
     statement = _locked_webhooks(connection.dialect.name)
-    return {row.id: row for row in connection.execute(statement, {"ids": as_json(ids)})}
+    found = connection.execute(statement, {"ids": as_json(ids)})
+    return {row.id: row for row in found.all()}
 
 
 @cache
@@ -180,13 +181,14 @@ def _open_attempts(connection: Connection, rows: str, started_at: datetime) -> d
     """Insert an attempt for each delivery; return its id by the delivery's."""
     statement = _make_attempts(connection.dialect.name)
     made = connection.execute(statement, {"rows": rows, "started": started_at})
-    return {delivery_id: attempt_id for attempt_id, delivery_id in made}
+    return {delivery_id: attempt_id for attempt_id, delivery_id in made.all()}
 
 
 def _events(connection: Connection, ids: Iterable[int]) -> dict[int, AnyRow]:
     """Apart from the deliveries, since many of these often share one body."""
     statement = _event_bodies(connection.dialect.name)
-    return {row.id: row for row in connection.execute(statement, {"ids": as_json(ids)})}
+    found = connection.execute(statement, {"ids": as_json(ids)})
+    return {row.id: row for row in found.all()}
 
 
 @cache

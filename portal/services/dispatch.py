@@ -1,10 +1,9 @@
 """What is claimable now, asked in one way by the pump, the sweep and whoever says "more is due"."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
@@ -49,8 +48,7 @@ WALK: Final = """WITH RECURSIVE walk(id) AS (
 SELECT id FROM walk WHERE id IS NOT NULL"""
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(NamedTuple):
     """How many deliveries a webhook may have claimed now, and of which priorities.
 
     `leased`: how many are being sent to it, tests apart; `throttled`: its receiver is in trouble.
@@ -90,7 +88,7 @@ def find_wanted(
     else:
         found = connection.execute(_due_among(dialect), {"now": now, "ids": as_json(among)})
     # Asking for what is due in a WHERE as well would have the database find it out twice.
-    rows = [row for row in found if row.due_0 or row.due_1 or row.due_2 or row.due_3]
+    rows = [row for row in found.all() if row.due_0 or row.due_1 or row.due_2 or row.due_3]
     leases = live_leases(connection, [row.id for row in rows], now) if rows else {}
     wanted = [_free_places(row, *leases.get(row.id, (0, 0))) for row in rows]
     return [each for each in wanted if each.test_places or each.places]
@@ -118,7 +116,7 @@ def live_leases(
     """How many deliveries of each webhook are being sent: (tests, others)."""
     values = {"ids": as_json(webhook_ids), "now": now}
     found = connection.execute(_leases(connection.dialect.name), values)
-    return {row[0]: (row[1], row[2]) for row in found}
+    return {row[0]: (row[1], row[2]) for row in found.all()}
 
 
 # Statements are built once: building one costs more than running it.

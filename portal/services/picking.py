@@ -65,7 +65,7 @@ def _find_due(connection: Connection, wanted: Sequence[Wanted], now: datetime) -
     found: Found = defaultdict(list)
     if slots := [slot for each in wanted for slot in _slots(each)]:
         values = {"rows": as_json(slots), "now": now, "most": max(slot["places"] for slot in slots)}
-        for row in connection.execute(_due_rows(connection.dialect.name), values):
+        for row in connection.execute(_due_rows(connection.dialect.name), values).all():
             found[row.webhook_id, Priority(row.priority)].append(row)
     heads = [each.webhook_id for each in wanted if each.takes_head]
     if heads:

@@ -4,12 +4,22 @@ May run twice with the same results: a commit whose answer was lost is simply ma
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import BigInteger, Connection, Select, Uuid, and_, literal_column, select, update
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Integer,
+    Select,
+    Uuid,
+    and_,
+    literal_column,
+    select,
+    update,
+)
 
 from portal.database import AnyRow, database_now
 from portal.delivery.health import End
@@ -27,8 +37,6 @@ from portal.services.webhook_health import lock_webhooks, write_health
 DELIVERED: Final = "delivered"
 FAILED: Final = "failed"
 NOT_READ: Final = object()  # equals nothing: such a column is written in any case
-
-Owned = dict[int, AnyRow]
 
 
 class Result(NamedTuple):
@@ -53,6 +61,14 @@ class Result(NamedTuple):
         return round(self.phases.get("total") or 0)
 
 
+class Judged(NamedTuple):
+    """The end of an attempt that counts. `before`: its delivery as it was, locked and ours."""
+
+    result: Result
+    before: AnyRow
+    decision: Decision
+
+
 def record(connection: Connection, results: Sequence[Result], jitter: Callable[[], float]) -> bool:
     """Write down `results`. True, so that it can be told from a database that did not take it.
 
@@ -61,23 +77,25 @@ def record(connection: Connection, results: Sequence[Result], jitter: Callable[[
     """
     now, schedule = database_now(connection), settings().webhook_retry_schedule
     webhooks = lock_webhooks(connection, {result.claim.webhook.id for result in results})
-    owned = _owned(connection, results)
-    ends = [each for each in results if _is_ours(each.claim, owned)]
-    decisions = {
-        result.claim.delivery_id: decide(
-            kind=result.claim.kind,
-            tries=result.claim.tries,
-            outcome=result.outcome,
-            now=now,
-            jitter=jitter(),
-            schedule=schedule,
+    judged = [
+        Judged(
+            result,
+            before,
+            decide(
+                kind=result.claim.kind,
+                tries=result.claim.tries,
+                outcome=result.outcome,
+                now=now,
+                jitter=jitter(),
+                schedule=schedule,
+            ),
         )
-        for result in ends
-    }
+        for result, before in _still_ours(connection, results)
+    ]
     _write_attempts(connection, results)
-    _write_deliveries(connection, ends, decisions, owned, now)
-    write_health(connection, webhooks, _ends(ends), now)
-    _turn_off(connection, ends, decisions)
+    _write_deliveries(connection, judged, now)
+    write_health(connection, webhooks, _ends(judged), now)
+    _turn_off(connection, judged)
     for webhook_id, webhook in webhooks.items():
         if webhook.deleted_at is not None or webhook.state != WebhookState.ACTIVE:
             # It was turned off or deleted meanwhile: what would be tried again is put to rest.
@@ -104,24 +122,27 @@ def release(connection: Connection, claims: Sequence[Claim]) -> None:
     )
 
 
-def _owned(connection: Connection, results: Sequence[Result]) -> Owned:
-    """The deliveries whose lease is still the one that was sent under, as they are, locked."""
-    tokens = [{"id": each.claim.delivery_id, "token": each.claim.token} for each in results]
-    statement = _still_ours(connection.dialect.name)
-    return {row.id: row for row in connection.execute(statement, {"rows": as_json(tokens)})}
+def _still_ours(
+    connection: Connection, results: Sequence[Result]
+) -> Iterator[tuple[Result, AnyRow]]:
+    """The results whose lease is still the one that was sent under, with their deliveries, locked.
 
-
-def _is_ours(claim: Claim, owned: Owned) -> bool:
-    """A pump that stood still beyond its lease may bring an attempt and the next one of the same
-    delivery at once: the newer one holds the lease."""
-    found = owned.get(claim.delivery_id)
-    return found is not None and found.lease_token == claim.token
+    A pump that stood still beyond its lease may bring an attempt and the next one of the same
+    delivery at once: the newer one holds the lease.
+    """
+    tokens = [
+        {"place": place, "id": each.claim.delivery_id, "token": each.claim.token}
+        for place, each in enumerate(results)
+    ]
+    statement = _leased_by(connection.dialect.name)
+    found = connection.execute(statement, {"rows": as_json(tokens)})
+    return ((results[row.place], row) for row in found.all())
 
 
 @cache
-def _still_ours(dialect: str) -> Select[*tuple[Any, ...]]:
+def _leased_by(dialect: str) -> Select[*tuple[Any, ...]]:
     """`is_plain`: a success changes nothing of these but the status."""
-    given = Rowset(dialect, id=BigInteger(), token=Uuid())
+    given = Rowset(dialect, place=Integer(), id=BigInteger(), token=Uuid())
     plain = and_(
         Delivery.priority == literal_column(str(int(Priority.NORMAL))),
         Delivery.prior_status.is_(None),
@@ -131,8 +152,8 @@ def _still_ours(dialect: str) -> Select[*tuple[Any, ...]]:
     )
     return (
         select(
+            given["place"].label("place"),
             Delivery.id,
-            Delivery.lease_token,
             Delivery.reason,
             *STANDING,
             plain.label("is_plain"),
@@ -176,25 +197,23 @@ def _write_attempts(connection: Connection, results: Sequence[Result]) -> None:
     connection.execute(insert, {"rows": as_json(bodies)})
 
 
-def _write_deliveries(
-    connection: Connection,
-    results: Sequence[Result],
-    decisions: dict[int, Decision],
-    owned: Owned,
-    now: datetime,
-) -> None:
+def _write_deliveries(connection: Connection, judged: Sequence[Judged], now: datetime) -> None:
     rows, entries = [], []
-    for result in results:
-        before = owned[result.claim.delivery_id]
-        after = _after(result, decisions[before.id], before, now)
+    for each in judged:
+        before, after = each.before, _after(each, now)
         rows.append({"id": before.id, **after})
-        entries.append(_entry(result, after["status"], before))
+        entries.append(
+            rollups.Entry(
+                each.result.claim.webhook.id, after["status"], before.priority, before.prior_status
+            )
+        )
     update_rows(connection, Delivery, rows, cleared=("lease_token", "lease_until"))
     rollups.count(connection, entries, now)
 
 
-def _after(result: Result, decision: Decision, before: AnyRow, now: datetime) -> dict[str, Any]:
+def _after(judged: Judged, now: datetime) -> dict[str, Any]:
     """Only what changes: SQLite writes every index anew whose column is named, changed or not."""
+    result, before, decision = judged
     written = {"code": result.outcome.code, "took_ms": result.took_ms}
     if before.is_plain and isinstance(decision, Delivered):  # nearly all of them
         return {"status": DeliveryStatus.DELIVERED, "finished_at": now, **written}
@@ -203,14 +222,11 @@ def _after(result: Result, decision: Decision, before: AnyRow, now: datetime) ->
     return {**changed, **written}
 
 
-def _entry(result: Result, status: str, before: AnyRow) -> rollups.Entry:
-    return rollups.Entry(result.claim.webhook.id, status, before.priority, before.prior_status)
-
-
-def _ends(results: Sequence[Result]) -> dict[int, list[End]]:
+def _ends(judged: Sequence[Judged]) -> dict[int, list[End]]:
     """How the attempts of each webhook ended, in the order in which they did."""
     ends: dict[int, list[End]] = defaultdict(list)
-    for result in sorted(results, key=lambda each: each.finished_at):
+    in_turn = sorted((each.result for each in judged), key=lambda each: each.finished_at)
+    for result in in_turn:
         ends[result.claim.webhook.id].append(
             End(
                 kind=result.claim.kind,
@@ -222,14 +238,8 @@ def _ends(results: Sequence[Result]) -> dict[int, list[End]]:
     return ends
 
 
-def _turn_off(
-    connection: Connection, results: Sequence[Result], decisions: dict[int, Decision]
-) -> None:
+def _turn_off(connection: Connection, judged: Sequence[Judged]) -> None:
     """A receiver that said 410 Gone gets nothing more until a person turns it on again."""
-    gone = {
-        result.claim.webhook.id
-        for result in results
-        if isinstance(decisions.get(result.claim.delivery_id), TurnOff)
-    }
+    gone = {each.result.claim.webhook.id for each in judged if isinstance(each.decision, TurnOff)}
     for webhook_id in sorted(gone):
         switching.turn_off_gone(connection, webhook_id)

@@ -14,6 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from portal.models.deliveries import DeliveryStatus, Priority
 from portal.models.rollups import Rollup
+from portal.services.rowset import as_json, insert_many
 
 HOURS_AT_ONCE: Final = 6
 COUNTED: Final = (DeliveryStatus.DELIVERED, DeliveryStatus.FAILED)
@@ -56,7 +57,9 @@ def count(connection: Connection, entries: Iterable[Entry], now: datetime) -> No
         for webhook_id in sorted({webhook_id for webhook_id, _ in ends})
     ]
     if rows:
-        connection.execute(_upsert(connection.dialect.name), rows)
+        connection.execute(
+            _upsert(connection.dialect.name, tuple(rows[0])), {"rows": as_json(rows)}
+        )
 
 
 def forget_oldest(connection: Connection, before: datetime) -> int:
@@ -68,21 +71,12 @@ def forget_oldest(connection: Connection, before: datetime) -> int:
 
 
 @cache
-def _upsert(dialect: str) -> postgresql.Insert | sqlite.Insert:
-    if dialect == "sqlite":
-        lite = sqlite.insert(Rollup)
-        return lite.on_conflict_do_update(
-            index_elements=[Rollup.hour, Rollup.webhook_id],
-            set_={
-                "delivered": Rollup.delivered + lite.excluded.delivered,
-                "failed": Rollup.failed + lite.excluded.failed,
-            },
-        )
-    full = postgresql.insert(Rollup)
-    return full.on_conflict_do_update(
+def _upsert(dialect: str, names: tuple[str, ...]) -> postgresql.Insert | sqlite.Insert:
+    insert = insert_many(dialect, Rollup, names)
+    return insert.on_conflict_do_update(
         index_elements=[Rollup.hour, Rollup.webhook_id],
         set_={
-            "delivered": Rollup.delivered + full.excluded.delivered,
-            "failed": Rollup.failed + full.excluded.failed,
+            "delivered": Rollup.delivered + insert.excluded.delivered,
+            "failed": Rollup.failed + insert.excluded.failed,
         },
     )

@@ -9,7 +9,6 @@ on they are throttled, and seven eighths of the places are all that they can hav
 
 import random
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 from portal.models.deliveries import Priority
@@ -38,7 +37,7 @@ def share_out(wanted: Sequence[Wanted], places: int, kept: int) -> list[Wanted]:
     for each in in_turn:
         more = min(extra, each.places - _first(each))
         extra -= more
-        shared.append(replace(each, places=_first(each) + more))
+        shared.append(each._replace(places=_first(each) + more))
     return [each for each in shared if each.places or each.test_places]
 
 
@@ -51,7 +50,7 @@ def _taken(wanted: Wanted) -> int:
 def within(exact: Sequence[Wanted], shared: Sequence[Wanted]) -> list[Wanted]:
     """What they want now, but no more than their share."""
     most = {each.webhook_id: each.places for each in shared}
-    cut = [replace(each, places=min(each.places, most[each.webhook_id])) for each in exact]
+    cut = [each._replace(places=min(each.places, most[each.webhook_id])) for each in exact]
     return [each for each in cut if each.places or each.test_places]
 
 

@@ -21,7 +21,8 @@ from portal.services.rowset import as_json, given_ids, update_rows
 def lock_webhooks(connection: Connection, ids: Iterable[int]) -> dict[int, AnyRow]:
     """The webhooks as they are now, locked in the order of their ids, before their deliveries."""
     statement = _locked(connection.dialect.name)
-    return {row.id: row for row in connection.execute(statement, {"ids": as_json(ids)})}
+    found = connection.execute(statement, {"ids": as_json(ids)})
+    return {row.id: row for row in found.all()}
 
 
 @cache
