@@ -24,6 +24,7 @@ class Desk:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self.works_beside = engine.dialect.name != "sqlite"
         self._closed_until = 0.0
         self._closed_since: float | None = None
         self._clerk = ThreadPoolExecutor(1, thread_name_prefix="desk")

@@ -196,7 +196,7 @@ class Pump:
         if self._recorder.is_due or not is_busy:
             is_over = self._is_stopping() or monotonic() >= self._ends_at
             claim = None if is_over else self._claiming(held)
-            self._go_on(self._recorder.write(claim, beside=is_busy))
+            self._go_on(self._recorder.write(claim, beside=is_busy and self._desk.works_beside))
 
     def _go_on(self, recorded: Recorded | None) -> None:
         """Start what was claimed with it; where nothing was to be claimed, look for it at once."""

@@ -16,6 +16,7 @@ from portal.services.recording import Result
 
 FLUSH_AFTER: Final = 0.05
 FLUSH_AT: Final = 200
+MOST_AT_ONCE: Final = 400  # after an outage of the database there are more
 
 Claiming: TypeAlias = Callable[[Connection], list[Claim]]
 
@@ -80,7 +81,7 @@ class Recorder:
         """
         if not self._kept or self._writing:
             return None
-        batch, began = self._kept[:FLUSH_AT], monotonic()
+        batch, began = self._kept[:MOST_AT_ONCE], monotonic()
         claim = None if self.is_behind else claim
         work = partial(_write, batch, claim)
         if beside:
