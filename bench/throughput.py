@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from redis import Redis
-from requests.structures import CaseInsensitiveDict
 from rq import Queue
 from sqlalchemy import select
 
@@ -95,7 +94,5 @@ def _bare() -> float:
             claims = claiming.claim(current.connection(), WEBHOOKS)
         composer = Composer(here.settings.version)
         requests = [composer.compose(claim) for claim in claims]
-        posts = [
-            Post(r.url, header_lines(CaseInsensitiveDict(r.headers)), r.body) for r in requests
-        ]
+        posts = [Post(r.url, header_lines(dict(r.headers)), r.body) for r in requests]
         return BARE_EVENTS * WEBHOOKS / post_all(posts * BARE_EVENTS, at_once=AT_ONCE)

@@ -11,6 +11,8 @@ from portal.delivery.curl_verdict import Progress, exception_for, reason_for_cur
 from portal.delivery.exchange import Exchange, Phases, one_line, read_head
 from portal.delivery.reason_keys import Reason, reason_for_code
 
+_CONNECTING = pycurl.NAMELOOKUP_TIME, pycurl.CONNECT_TIME, pycurl.APPCONNECT_TIME
+
 
 def exchange_of(
     handle: CurlHandle, curl_code: int, message: str, certificates: CertificateDates
@@ -24,7 +26,8 @@ def exchange_of(
     assert request is not None  # noqa: S101 -- a loaded handle always has one
     head = read_head(handle.head)
     code = _code(handle.curl) if head.complete else None
-    phases = _phases(handle)
+    was_open = handle.peer is not None and handle.curl.getinfo(pycurl.NUM_CONNECTS) == 0
+    phases = _phases(handle, was_open=was_open)
     reason = _reason(handle, code, curl_code, message, phases)
     answered = code is not None and reason is not Reason.READ_TIMEOUT
     # That we read no further is no fault of the receiver's, and nothing for people to wonder at.
@@ -39,7 +42,7 @@ def exchange_of(
         error=None if answered or reason is None else exception_for(reason, detail, request),
         phases=phases,
         peer=_peer(handle.peer),
-        reused_connection=handle.curl.getinfo(pycurl.NUM_CONNECTS) == 0 and handle.peer is not None,
+        reused_connection=was_open,
         certificate_ends_at=certificates.end_for(handle.curl, is_new=phases.tls is not None),
         phrase=head.phrase,
         response_headers=head.headers,
@@ -87,19 +90,21 @@ def _code(curl: pycurl.Curl) -> int | None:
     return code if 200 <= code <= 599 else None
 
 
-def _phases(handle: CurlHandle) -> Phases:
-    def seconds(phase: int) -> float | None:
-        # libcurl writes 0 for a phase that there was not.
-        spent: float = handle.curl.getinfo(phase)
-        return handle.waited + spent if spent else None
-
+def _phases(handle: CurlHandle, *, was_open: bool) -> Phases:
+    getinfo, waited = handle.curl.getinfo, handle.waited
+    total = waited + getinfo(pycurl.TOTAL_TIME)
+    # libcurl fills this one in even when nothing ever came.
+    first_byte = waited + getinfo(pycurl.STARTTRANSFER_TIME) if handle.head else None
+    if was_open:  # nothing to be looked up or connected
+        return Phases(first_byte=first_byte, total=total, again=handle.again)
+    # libcurl writes 0 for a phase that there was not.
+    lookup, connect, tls = map(getinfo, _CONNECTING)
     return Phases(
-        name_lookup=seconds(pycurl.NAMELOOKUP_TIME),
-        connect=seconds(pycurl.CONNECT_TIME),
-        tls=seconds(pycurl.APPCONNECT_TIME),
-        # libcurl fills this one in even when nothing ever came.
-        first_byte=seconds(pycurl.STARTTRANSFER_TIME) if handle.head else None,
-        total=handle.waited + handle.curl.getinfo(pycurl.TOTAL_TIME),
+        name_lookup=waited + lookup if lookup else None,
+        connect=waited + connect if connect else None,
+        tls=waited + tls if tls else None,
+        first_byte=first_byte,
+        total=total,
         again=handle.again,
     )
 

@@ -6,10 +6,12 @@ from dataclasses import fields, is_dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 
+@lru_cache(maxsize=256)
 def wire_time(at: datetime) -> str:
     """ISO 8601 in whole seconds, UTC written as `+00:00`. Refuses a time without a zone."""
     if at.tzinfo is None:

@@ -51,7 +51,7 @@ class Claim(NamedTuple):
     """
 
     delivery_id: int
-    public_id: UUID
+    public_id: str
     token: UUID
     attempt_id: int
     kind: AttemptKind

@@ -58,6 +58,7 @@ class Composer:
     def __init__(self, version: str) -> None:
         self._version = version
         self._opened: dict[tuple[int, bytes | None, bytes | None, bytes | None], Opened] = {}
+        self._latest: tuple[AnyRow, Opened] | None = None
 
     def compose(self, claim: Claim) -> Outgoing:
         """Build the request of one attempt; signatures carry the present moment.
@@ -69,7 +70,7 @@ class Composer:
         headers = request_headers(
             event=claim.event,
             timestamp=wire_time(claim.occurred_at),
-            message_id=str(claim.public_id),
+            message_id=claim.public_id,
             version=self._version,
             body=claim.body,
             sent_at=int(time.time()),
@@ -85,6 +86,12 @@ class Composer:
         return Outgoing(webhook.url, sent, shown, claim.body, None, opened.hidden)
 
     def _open(self, webhook: AnyRow) -> Opened:
+        # One claim brings a webhook's deliveries one after the other, with one row for all.
+        if self._latest is None or self._latest[0] is not webhook:
+            self._latest = webhook, self._find(webhook)
+        return self._latest[1]
+
+    def _find(self, webhook: AnyRow) -> Opened:
         overlaps = webhook.old_until is not None and webhook.old_until > utcnow()
         old = webhook.old_secret_enc if overlaps else None
         key = (webhook.id, webhook.secret_enc, old, webhook.headers_enc)

@@ -30,7 +30,7 @@ from portal.models.deliveries import Attempt, AttemptBody, Delivery, DeliverySta
 from portal.models.webhooks import WebhookState
 from portal.services import rollups, switching
 from portal.services.claiming import Claim
-from portal.services.rowset import Rowset, as_json, insert_many, update_rows
+from portal.services.rowset import Rowset, as_json, given_ids, insert_many, update_rows
 from portal.services.verdicts import STANDING, columns, standing_of
 from portal.services.webhook_health import lock_webhooks, write_health
 
@@ -67,6 +67,11 @@ class Judged(NamedTuple):
     result: Result
     before: AnyRow
     decision: Decision
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether it is a plain success, as nearly all are; then no more need be read."""
+        return self.before.is_plain and isinstance(self.decision, Delivered)
 
 
 def record(connection: Connection, results: Sequence[Result], jitter: Callable[[], float]) -> bool:
@@ -154,8 +159,8 @@ def _leased_by(dialect: str) -> Select[*tuple[Any, ...]]:
         select(
             given["place"].label("place"),
             Delivery.id,
-            Delivery.reason,
-            *STANDING,
+            Delivery.priority,
+            Delivery.prior_status,
             plain.label("is_plain"),
         )
         .join_from(given.source, Delivery, Delivery.id == given["id"])
@@ -199,8 +204,9 @@ def _write_attempts(connection: Connection, results: Sequence[Result]) -> None:
 
 def _write_deliveries(connection: Connection, judged: Sequence[Judged], now: datetime) -> None:
     rows, entries = [], []
+    others = _standings(connection, [each.before.id for each in judged if not each.is_usual])
     for each in judged:
-        before, after = each.before, _after(each, now)
+        before, after = each.before, _after(each, others, now)
         rows.append({"id": before.id, **after})
         entries.append(
             rollups.Entry(
@@ -211,13 +217,27 @@ def _write_deliveries(connection: Connection, judged: Sequence[Judged], now: dat
     rollups.count(connection, entries, now)
 
 
-def _after(judged: Judged, now: datetime) -> dict[str, Any]:
+def _standings(connection: Connection, ids: Sequence[int]) -> dict[int, AnyRow]:
+    if not ids:
+        return {}
+    found = connection.execute(_whole(connection.dialect.name), {"ids": as_json(ids)})
+    return {row.id: row for row in found.all()}
+
+
+@cache
+def _whole(dialect: str) -> Select[*tuple[Any, ...]]:
+    wanted = Delivery.id.in_(given_ids(dialect))
+    return select(Delivery.id, Delivery.reason, *STANDING).where(wanted)
+
+
+def _after(judged: Judged, standings: dict[int, AnyRow], now: datetime) -> dict[str, Any]:
     """Only what changes: SQLite writes every index anew whose column is named, changed or not."""
-    result, before, decision = judged
-    written = {"code": result.outcome.code, "took_ms": result.took_ms}
-    if before.is_plain and isinstance(decision, Delivered):  # nearly all of them
+    outcome, took_ms = judged.result.outcome, judged.result.took_ms
+    written = {"code": outcome.code, "took_ms": took_ms}
+    if judged.is_usual:
         return {"status": DeliveryStatus.DELIVERED, "finished_at": now, **written}
-    values = columns(decision, standing_of(before), now) | {"reason": result.outcome.reason}
+    before = standings[judged.before.id]
+    values = columns(judged.decision, standing_of(before), now) | {"reason": outcome.reason}
     changed = {name: v for name, v in values.items() if v != getattr(before, name, NOT_READ)}
     return {**changed, **written}
 

@@ -8,6 +8,8 @@ from portal.services.claiming import Claim
 from portal.services.outgoing import Outgoing
 from portal.services.recording import Result
 
+_PHASES = ("name", "connect", "tls", "first_byte", "total", "again")
+
 
 def of_exchange(claim: Claim, exchange: Exchange, sent: Outgoing) -> Result:
     """The result of the request that went out. The answer is masked as the request is."""
@@ -52,13 +54,10 @@ def unsent(claim: Claim, reason: Reason, detail: str) -> Result:
 
 def _milliseconds(exchange: Exchange) -> dict[str, float | None]:
     phases = exchange.phases
-    seconds = {
-        "name": phases.name_lookup,
-        "connect": phases.connect,
-        "tls": phases.tls,
-        "first_byte": phases.first_byte,
-        "total": phases.total,
+    told = {
+        name: None if seconds is None else round(seconds * 1000, 1)
+        for name, seconds in zip(_PHASES, phases, strict=True)
     }
-    if phases.again is not None:
-        seconds["again"] = phases.again
-    return {name: None if s is None else round(s * 1000, 1) for name, s in seconds.items()}
+    if phases.again is None:
+        del told["again"]
+    return told
