@@ -3,7 +3,6 @@
 Not thread-safe: one transport belongs to one thread.
 """
 
-import select
 from collections.abc import Hashable, Sequence
 from time import monotonic
 
@@ -19,19 +18,12 @@ from portal.delivery.headers import HeaderError
 from portal.delivery.lookups import Lookups, Name, name_of
 from portal.delivery.reason_keys import Reason
 from portal.delivery.request_head import header_lines
+from portal.delivery.sockets import Sockets
 from portal.delivery.trust import TrustStore
 from portal.delivery.url import AddressError, check_url
 
 __all__ = ["Exchange", "Phases", "Transport", "prepare"]
 
-_TO_EPOLL = {
-    pycurl.POLL_IN: select.EPOLLIN,
-    pycurl.POLL_OUT: select.EPOLLOUT,
-    pycurl.POLL_INOUT: select.EPOLLIN | select.EPOLLOUT,
-}
-_READABLE = select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR
-_MAX_EVENTS = 64
-"""Sockets served before finished requests are looked for: none waits long for the others."""
 _TURNS_EVERY = 0.05  # seconds between two looks at whose name may be looked up next
 _NO_TURN = "Too many other names could not be looked up; this one had no turn in time."
 
@@ -69,8 +61,7 @@ class Transport:
         self._lookups: Lookups[Order] = Lookups()
         self._looking_up: dict[CurlHandle, Name] = {}
         self._ended: list[Exchange] = []
-        self._watched: set[int] = set()
-        self._epoll = select.epoll()
+        self._sockets = Sockets()
         self._timer_at: float | None = None
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
@@ -162,7 +153,7 @@ class Transport:
         for handle in self._idle:
             handle.curl.close()
         self._idle.clear()
-        self._epoll.close()
+        self._sockets.close()
         self._trust.close()
 
     def _begin(self, order: Order, name: Name | None = None) -> None:
@@ -209,10 +200,7 @@ class Transport:
         if self._lookups.waiting:
             until = min(until, monotonic() + _TURNS_EVERY)
         wake_at = until if self._timer_at is None else min(until, self._timer_at)
-        for fd, ready in self._epoll.poll(max(0.0, wake_at - monotonic()), _MAX_EVENTS):
-            mask = pycurl.CSELECT_IN if ready & _READABLE else 0
-            if ready & select.EPOLLOUT:
-                mask |= pycurl.CSELECT_OUT
+        for fd, mask in self._sockets.ready(max(0.0, wake_at - monotonic())):
             self._multi.socket_action(fd, mask)
 
     def _serve_timer(self) -> None:
@@ -239,13 +227,4 @@ class Transport:
         self._timer_at = None if milliseconds < 0 else monotonic() + milliseconds / 1000
 
     def _watch(self, event: int, fd: int, _multi: pycurl.CurlMulti, _data: object) -> None:
-        """libcurl says which sockets matter; it reports removal before it closes one."""
-        if event == pycurl.POLL_REMOVE:
-            if fd in self._watched:
-                self._watched.remove(fd)
-                self._epoll.unregister(fd)
-        elif fd in self._watched:
-            self._epoll.modify(fd, _TO_EPOLL[event])
-        else:
-            self._epoll.register(fd, _TO_EPOLL[event])
-            self._watched.add(fd)
+        self._sockets.note(event, fd)
