@@ -20,10 +20,15 @@ T = TypeVar("T")
 
 
 class Desk:
-    """Runs one transaction at a time on an impatient engine; None means: not now, try again."""
+    """Runs one transaction at a time on an impatient engine; None means: not now, try again.
+
+    `works_beside`: whether it is worth while to `hand_in`.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        # SQLite works in this process: a second thread would take turns with the first for Python's
+        # lock, at every row, and both would lose more by it than the database can do meanwhile.
         self.works_beside = engine.dialect.name != "sqlite"
         self._closed_until = 0.0
         self._closed_since: float | None = None

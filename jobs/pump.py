@@ -1,7 +1,7 @@
 """The pump: claims what is due, sends many at once, records in batches, until nothing is left.
 
-One thread drives the sockets; results are written in another while there are sockets to drive. The
-database gets 100 ms, and while it is locked or down the results are kept and the sockets go on.
+One thread drives the sockets; on PostgreSQL, results are written in another meanwhile. The database
+gets 100 ms, and while it is locked or down the results are kept and the sockets go on.
 """
 
 import logging
@@ -21,8 +21,8 @@ from portal.delivery.policy import AttemptKind
 from portal.delivery.reasons import Reason
 from portal.delivery.transport import Exchange, Transport, prepare
 from portal.queue import Bell
-from portal.services import claiming, processes, recording, results, settling, task_turns
-from portal.services.claiming import Claim
+from portal.services import claiming, processes, releasing, results, settling, switching, task_turns
+from portal.services.claims import Claim
 from portal.services.outgoing import Composer, Outgoing
 from portal.services.sharing import kept_of
 from portal.services.vault import VaultError
@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 BELL_EVERY: Final = 0.005
 LOOK_EVERY: Final = 0.5
 AWAKE_EVERY: Final = 0.5
+MORE_DUTIES: Final = 0.25  # where the last ones left something to be put to rest
 LAST_WAIT: Final = 5.0  # seconds that a warm shutdown gives to what is in flight
 LAST_RECORD: Final = 8.0  # … and to the database; the supervisor kills after 15
 LONGEST_LIFE: Final = 20 * 3600.0  # RQ's own timeout is a signal in the middle of whatever runs
@@ -139,7 +140,7 @@ class Pump:
             # The leases may end before the answers come, and others would send it meanwhile. If
             # they cannot be given back either, they run out.
             log.warning("Claiming took too long; gave back %s deliveries.", len(claims))
-            self._desk.write(partial(self._release, claims))
+            self._desk.write(partial(releasing.release, claims))
             return
         for claim in claims:
             self._start(claim)
@@ -182,7 +183,7 @@ class Pump:
         for exchange in self._transport.drive(BELL_EVERY):
             self._recorder.add(self._result(exchange))
 
-    def _result(self, exchange: Exchange) -> recording.Result:
+    def _result(self, exchange: Exchange) -> results.Result:
         claim, request = self._flying.pop(int(str(exchange.key)))
         return results.of_exchange(claim, exchange, request)
 
@@ -211,16 +212,18 @@ class Pump:
         """While a pump runs, the pump is the sweep."""
         if monotonic() < self._duties_at or self._recorder.is_writing:
             return
-        self._duties_at = monotonic() + self._settings.sweep_seconds
         self._bell.drop_queued_sweeps()
 
-        def do(connection: Connection) -> bool:
-            settling.settle_on(connection)
+        def do(connection: Connection) -> tuple[bool, int]:
+            rested = settling.settle_on(connection)
             processes.sign(connection, processes.SWEEP, processes.SWEEP)
             processes.sign(connection, processes.PUMP, self._name)
-            return task_turns.has_due_on(connection)
+            return task_turns.has_due_on(connection), rested
 
-        if self._desk.write(do):
+        has_tasks, rested = self._desk.write(do) or (False, 0)
+        pause = MORE_DUTIES if rested >= switching.AT_ONCE else self._settings.sweep_seconds
+        self._duties_at = monotonic() + pause
+        if has_tasks:
             self._bell.ask(task_bell.enqueue)
 
     def _leave(self) -> None:
@@ -238,12 +241,7 @@ class Pump:
             self._recorder.write(None, beside=False)
         rest = self._unsent
         while rest and monotonic() < until:
-            if self._desk.write(partial(self._release, rest)):
+            if self._desk.write(partial(releasing.release, rest)):
                 break
         self._bell.fall_asleep()
         self._bell.ring()
-
-    @staticmethod
-    def _release(claims: list[Claim], connection: Connection) -> bool:
-        recording.release(connection, claims)
-        return True

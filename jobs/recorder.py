@@ -11,8 +11,8 @@ from sqlalchemy import Connection
 
 from jobs.desk import Desk
 from portal.services import recording
-from portal.services.claiming import Claim
-from portal.services.recording import Result
+from portal.services.claims import Claim
+from portal.services.results import Result
 
 FLUSH_AFTER: Final = 0.05
 FLUSH_AT: Final = 200

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 from itertools import accumulate
-from typing import Any, NamedTuple, TypeAlias
-from uuid import UUID, uuid4
+from typing import Any, TypeAlias
+from uuid import uuid4
 
 from sqlalchemy import (
     BigInteger,
@@ -28,38 +28,20 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.dml import ReturningInsert
 
-from portal.database import AnyRow, UtcDateTime, database_now
+from portal.database import UtcDateTime, database_now
 from portal.delivery.policy import AttemptKind
 from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Attempt, Delivery, Event, Priority
 from portal.models.webhooks import Webhook
+from portal.services.claims import Claim, Due, Message, Target
 from portal.services.dispatch import Wanted, find_wanted, live_leases
 from portal.services.inbox_address import shown_url
 from portal.services.picking import INTERRUPTED, take
 from portal.services.rowset import Rowset, as_json, given_ids
 from portal.services.sharing import share_out, within
 
-Taken: TypeAlias = list[tuple[AnyRow, AttemptKind]]
-
-
-class Claim(NamedTuple):
-    """A delivery that is ours to send until its lease ends. `tries` includes this attempt.
-
-    A NamedTuple, as everything of which one is made for each delivery: a frozen dataclass takes
-    several times as long to make.
-    """
-
-    delivery_id: int
-    public_id: str
-    token: UUID
-    attempt_id: int
-    kind: AttemptKind
-    tries: int
-    event: str
-    occurred_at: datetime
-    body: bytes
-    webhook: AnyRow
+Taken: TypeAlias = list[tuple[Due, AttemptKind]]
 
 
 def claim(connection: Connection, places: int, kept: int = 0) -> list[Claim]:
@@ -69,7 +51,7 @@ def claim(connection: Connection, places: int, kept: int = 0) -> list[Claim]:
     """
     now, started_at = database_now(connection), utcnow()
     wanted: Sequence[Wanted] = share_out(find_wanted(connection, now), places, kept)
-    webhooks: dict[int, AnyRow] = {}
+    webhooks: dict[int, Target] = {}
     taken: Taken = []
     while wanted and len(taken) < places:
         room = places - len(taken)
@@ -94,7 +76,7 @@ def rehearse(connection: Connection) -> None:
 
 
 def _exactly(
-    connection: Connection, some: Sequence[Wanted], locked: dict[int, AnyRow], now: datetime
+    connection: Connection, some: Sequence[Wanted], locked: dict[int, Target], now: datetime
 ) -> Sequence[Wanted]:
     """What they want now that nobody else can claim for them or turn them off: cap, probe and
     order are exact by it. On SQLite nobody could from the first line on."""
@@ -109,11 +91,11 @@ def _as_many_as_fill(room: int, wanted: Sequence[Wanted]) -> Sequence[Wanted]:
     return wanted[: next((n for n, sum_ in enumerate(total, 1) if sum_ >= room), len(wanted))]
 
 
-def _lock(connection: Connection, ids: Sequence[int]) -> dict[int, AnyRow]:
+def _lock(connection: Connection, ids: Sequence[int]) -> dict[int, Target]:
     """Lock the webhooks that no other pump is claiming for."""
     statement = _locked_webhooks(connection.dialect.name)
     found = connection.execute(statement, {"ids": as_json(ids)})
-    return {row.id: row for row in found.all()}
+    return {row[0]: Target._make(row) for row in found.all()}
 
 
 @cache
@@ -121,17 +103,7 @@ def _locked_webhooks(dialect: str) -> Select[*tuple[Any, ...]]:
     """`FOR NO KEY UPDATE`: events that are being stored meanwhile refer to the row and need not
     wait."""
     return (
-        select(
-            Webhook.id,
-            Webhook.public_id,
-            Webhook.kind,
-            Webhook.url,
-            Webhook.secret_enc,
-            Webhook.old_secret_enc,
-            Webhook.old_until,
-            Webhook.headers_enc,
-            Webhook.throttled,
-        )
+        select(*(getattr(Webhook, name) for name in Target._fields))
         .where(Webhook.id.in_(given_ids(dialect)))
         .order_by(Webhook.id)
         .with_for_update(key_share=True, skip_locked=True)
@@ -141,7 +113,7 @@ def _locked_webhooks(dialect: str) -> Select[*tuple[Any, ...]]:
 def _lease(
     connection: Connection,
     taken: Taken,
-    webhooks: dict[int, AnyRow],
+    webhooks: dict[int, Target],
     now: datetime,
     started_at: datetime,
 ) -> list[Claim]:
@@ -184,11 +156,11 @@ def _open_attempts(connection: Connection, rows: str, started_at: datetime) -> d
     return {delivery_id: attempt_id for attempt_id, delivery_id in made.all()}
 
 
-def _events(connection: Connection, ids: Iterable[int]) -> dict[int, AnyRow]:
+def _events(connection: Connection, ids: Iterable[int]) -> dict[int, Message]:
     """Apart from the deliveries, since many of these often share one body."""
     statement = _event_bodies(connection.dialect.name)
     found = connection.execute(statement, {"ids": as_json(ids)})
-    return {row.id: row for row in found.all()}
+    return {row[0]: Message._make(row) for row in found.all()}
 
 
 @cache
@@ -224,6 +196,6 @@ def _make_attempts(dialect: str) -> ReturningInsert[int, int]:
 
 
 @cache
-def _event_bodies(dialect: str) -> Select[int, bytes, datetime]:
-    wanted = Event.id.in_(given_ids(dialect))
-    return select(Event.id, Event.body, Event.occurred_at).where(wanted)
+def _event_bodies(dialect: str) -> Select[*tuple[Any, ...]]:
+    columns = (getattr(Event, name) for name in Message._fields)
+    return select(*columns).where(Event.id.in_(given_ids(dialect)))

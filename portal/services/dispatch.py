@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import aliased
 
-from portal.database import AnyRow, UtcDateTime, database_now
+from portal.database import UtcDateTime, database_now
 from portal.extensions import settings
 from portal.models.deliveries import IS_OPEN, Delivery, Priority, has_no_live_lease, is_open
 from portal.models.webhooks import Webhook, WebhookState
@@ -69,6 +69,18 @@ class Wanted(NamedTuple):
         return self.in_order and self.places > 0 and Priority.NORMAL in self.priorities
 
 
+class Flags(NamedTuple):
+    """A webhook, and of which priorities it has something due."""
+
+    id: int
+    in_order: bool
+    throttled: bool
+    due_0: bool
+    due_1: bool
+    due_2: bool
+    due_3: bool
+
+
 def has_claimable() -> bool:
     """Whether a claim made now would get anything. Reads only."""
     connection = session().connection()
@@ -88,13 +100,13 @@ def find_wanted(
     else:
         found = connection.execute(_due_among(dialect), {"now": now, "ids": as_json(among)})
     # Asking for what is due in a WHERE as well would have the database find it out twice.
-    rows = [row for row in found.all() if row.due_0 or row.due_1 or row.due_2 or row.due_3]
-    leases = live_leases(connection, [row.id for row in rows], now) if rows else {}
-    wanted = [_free_places(row, *leases.get(row.id, (0, 0))) for row in rows]
+    flags = [each for each in map(Flags._make, found.all()) if any(each[3:])]
+    leases = live_leases(connection, [each.id for each in flags], now) if flags else {}
+    wanted = [_free_places(each, *leases.get(each.id, (0, 0))) for each in flags]
     return [each for each in wanted if each.test_places or each.places]
 
 
-def _free_places(row: AnyRow, tests: int, others: int) -> Wanted:
+def _free_places(row: Flags, tests: int, others: int) -> Wanted:
     """What is left of a webhook's places, given its live leases."""
     due = {Priority.INTERACTIVE: row.due_1, Priority.NORMAL: row.due_2, Priority.BULK: row.due_3}
     priorities = tuple(priority for priority, is_due in due.items() if is_due)
@@ -155,7 +167,7 @@ def _due_by_webhook(dialect: str) -> Select[*tuple[Any, ...]]:
 
 
 def _due_flags() -> Select[*tuple[Any, ...]]:
-    """(id, in_order, throttled, due_0 … due_3): whether something is due, by priority."""
+    """The columns of `Flags`."""
     is_on = and_(Webhook.state == WebhookState.ACTIVE, Webhook.deleted_at.is_(None))
     not_paused = or_(Webhook.not_before.is_(None), Webhook.not_before <= NOW)
     # In order, only the head probes, and at its own due time: the webhook's pause is not asked.

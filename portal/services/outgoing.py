@@ -6,13 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Final, NamedTuple
 
-from portal.database import AnyRow
 from portal.delivery.payload import wire_time
 from portal.delivery.signing import request_headers
 from portal.lib.clock import utcnow
 from portal.models.webhooks import WebhookKind
 from portal.services import vault
-from portal.services.claiming import Claim
+from portal.services.claims import Claim, Target
 from portal.services.inbox_address import inbox_url, opening
 
 MASK: Final = "••••"
@@ -58,7 +57,7 @@ class Composer:
     def __init__(self, version: str) -> None:
         self._version = version
         self._opened: dict[tuple[int, bytes | None, bytes | None, bytes | None], Opened] = {}
-        self._latest: tuple[AnyRow, Opened] | None = None
+        self._latest: tuple[Target, Opened] | None = None
 
     def compose(self, claim: Claim) -> Outgoing:
         """Build the request of one attempt; signatures carry the present moment.
@@ -85,13 +84,13 @@ class Composer:
             return Outgoing(inbox_url(webhook.public_id), sent, shown, claim.body, opening())
         return Outgoing(webhook.url, sent, shown, claim.body, None, opened.hidden)
 
-    def _open(self, webhook: AnyRow) -> Opened:
+    def _open(self, webhook: Target) -> Opened:
         # One claim brings a webhook's deliveries one after the other, with one row for all.
         if self._latest is None or self._latest[0] is not webhook:
             self._latest = webhook, self._find(webhook)
         return self._latest[1]
 
-    def _find(self, webhook: AnyRow) -> Opened:
+    def _find(self, webhook: Target) -> Opened:
         overlaps = webhook.old_until is not None and webhook.old_until > utcnow()
         old = webhook.old_secret_enc if overlaps else None
         key = (webhook.id, webhook.secret_enc, old, webhook.headers_enc)

@@ -23,7 +23,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import aliased
 
-from portal.database import AnyRow
 from portal.delivery.policy import AttemptKind, Outcome, Repeat, RetryAt, decide
 from portal.delivery.reasons import Reason
 from portal.extensions import settings
@@ -36,6 +35,7 @@ from portal.models.deliveries import (
 )
 from portal.models.webhooks import Webhook
 from portal.services import rollups
+from portal.services.claims import Due
 from portal.services.dispatch import NOW, Wanted, head_of
 from portal.services.rowset import Rowset, as_json, given_ids
 from portal.services.verdicts import STANDING, columns, standing_of
@@ -43,15 +43,15 @@ from portal.services.verdicts import STANDING, columns, standing_of
 # What an attempt says until its end is recorded.
 INTERRUPTED: Final = "interrupted"
 
-Found: TypeAlias = dict[tuple[int, Priority], list[AnyRow]]
+Found: TypeAlias = dict[tuple[int, int], list[Due]]
 
 
 def take(
     connection: Connection, wanted: Sequence[Wanted], most: int, now: datetime
-) -> list[tuple[AnyRow, AttemptKind]]:
+) -> list[tuple[Due, AttemptKind]]:
     """Each webhook's rows: a test in its own place, then by priority, longest due first."""
     found = _find_due(connection, wanted, now)
-    rows: list[AnyRow] = []
+    rows: list[Due] = []
     for each in wanted:
         tests = found[each.webhook_id, Priority.TEST][: each.test_places]
         others = [row for which in each.priorities for row in found[each.webhook_id, which]]
@@ -70,12 +70,14 @@ def _find_due(connection: Connection, wanted: Sequence[Wanted], now: datetime) -
     if slots := [slot for each in wanted for slot in _slots(each)]:
         values = {"rows": as_json(slots), "now": now, "most": max(slot["places"] for slot in slots)}
         for row in connection.execute(_due_rows(connection.dialect.name), values).all():
-            found[row.webhook_id, Priority(row.priority)].append(row)
+            due = Due._make(row)
+            found[due.webhook_id, due.priority].append(due)
     heads = [each.webhook_id for each in wanted if each.takes_head]
     if heads:
         values = {"ids": as_json(heads), "now": now}
         for row in connection.execute(_due_heads(connection.dialect.name), values):
-            found[row.webhook_id, Priority.NORMAL] = [row]
+            due = Due._make(row)
+            found[due.webhook_id, Priority.NORMAL] = [due]
     return found
 
 
@@ -91,6 +93,7 @@ def _slots(wanted: Wanted) -> list[dict[str, int]]:
 
 
 def _columns_of(delivery: Any, dialect: str) -> list[ColumnElement[Any]]:
+    """Those of a `Due`."""
     return [
         delivery.id,
         _as_text(delivery.public_id, dialect).label("public_id"),
@@ -143,11 +146,10 @@ def _due_rows(dialect: str) -> Select[*tuple[Any, ...]]:
         )
         return rows.order_by(chosen.due_at, chosen.id)
     # The rows themselves come out of the locking part: as they are once they are locked.
-    locked = (
-        first.add_columns(Delivery.due_at).limit(given["places"]).with_for_update(skip_locked=True)
-    )
-    picked = locked.correlate(given.source).lateral("picked")
-    rows = select(picked).select_from(given.source).join(picked, true())
+    locked = first.add_columns(Delivery.due_at).limit(given["places"])
+    picked = locked.with_for_update(skip_locked=True).correlate(given.source).lateral("picked")
+    columns = (picked.c[name] for name in Due._fields)
+    rows = select(*columns).select_from(given.source).join(picked, true())
     return rows.order_by(picked.c.due_at, picked.c.id)
 
 
@@ -167,7 +169,7 @@ def _due_heads(dialect: str) -> Select[*tuple[Any, ...]]:
     )
 
 
-def _kind(row: AnyRow) -> AttemptKind:
+def _kind(row: Due) -> AttemptKind:
     if row.priority == Priority.TEST:
         return AttemptKind.TEST
     return AttemptKind.MANUAL if row.prior_status else AttemptKind.SCHEDULED
@@ -175,7 +177,7 @@ def _kind(row: AnyRow) -> AttemptKind:
 
 def _goes_on(
     connection: Connection,
-    row: AnyRow,
+    row: Due,
     kind: AttemptKind,
     now: datetime,
     schedule: Sequence[int],
@@ -207,7 +209,7 @@ def _goes_on(
     return False
 
 
-def _interruptions(connection: Connection, row: AnyRow, kind: AttemptKind) -> int:
+def _interruptions(connection: Connection, row: Due, kind: AttemptKind) -> int:
     """How often in a row this person's attempt was cut off by a crash (not by a shutdown)."""
     last_other = (
         select(func.coalesce(func.max(Attempt.number), 0))

@@ -18,18 +18,16 @@ from sqlalchemy import (
     and_,
     literal_column,
     select,
-    update,
 )
 
 from portal.database import AnyRow, database_now
 from portal.delivery.health import End
-from portal.delivery.policy import AttemptKind, Decision, Delivered, Outcome, TurnOff, decide
+from portal.delivery.policy import Decision, Delivered, TurnOff, decide
 from portal.extensions import settings
-from portal.lib.clock import utcnow
 from portal.models.deliveries import Attempt, AttemptBody, Delivery, DeliveryStatus, Priority
 from portal.models.webhooks import WebhookState
 from portal.services import rollups, switching
-from portal.services.claiming import Claim
+from portal.services.results import Result
 from portal.services.rowset import Rowset, as_json, given_ids, insert_many, update_rows
 from portal.services.verdicts import STANDING, columns, standing_of
 from portal.services.webhook_health import lock_webhooks, write_health
@@ -39,33 +37,24 @@ FAILED: Final = "failed"
 NOT_READ: Final = object()  # equals nothing: such a column is written in any case
 
 
-class Result(NamedTuple):
-    """How one attempt ended. `phases`: milliseconds since its start. Everything is bounded."""
+class Leased(NamedTuple):
+    """A delivery at the end of an attempt. `place`: of the result that is about it.
 
-    claim: Claim
-    outcome: Outcome
-    phases: dict[str, float | None]
-    peer: str | None
-    certificate_ends_at: datetime | None
-    request_headers: Sequence[tuple[str, str]]
-    response_headers: Sequence[tuple[str, str]]
-    response_text: str
-    is_truncated: bool
-    location: str | None
-    detail: str
-    finished_at: datetime
+    `is_plain`: a success changes nothing of it but the status.
+    """
 
-    @property
-    def took_ms(self) -> int:
-        """Milliseconds from start to end."""
-        return round(self.phases.get("total") or 0)
+    place: int
+    id: int
+    priority: int
+    prior_status: str | None
+    is_plain: bool
 
 
 class Judged(NamedTuple):
     """The end of an attempt that counts. `before`: its delivery as it was, locked and ours."""
 
     result: Result
-    before: AnyRow
+    before: Leased
     decision: Decision
 
     @property
@@ -108,28 +97,9 @@ def record(connection: Connection, results: Sequence[Result], jitter: Callable[[
     return True
 
 
-def release(connection: Connection, claims: Sequence[Claim]) -> None:
-    """Give back leases at a warm shutdown: due at once, counted as nothing.
-
-    `finished_at` tells these attempts from those that a crash cut off.
-    """
-    for claim in claims:
-        counted = 1 if claim.kind is AttemptKind.SCHEDULED else 0
-        connection.execute(
-            update(Delivery)
-            .where(Delivery.id == claim.delivery_id, Delivery.lease_token == claim.token)
-            .values(lease_token=None, lease_until=None, tries=Delivery.tries - counted)
-        )
-    connection.execute(
-        update(Attempt)
-        .where(Attempt.id.in_([claim.attempt_id for claim in claims]))
-        .values(finished_at=utcnow())
-    )
-
-
 def _still_ours(
     connection: Connection, results: Sequence[Result]
-) -> Iterator[tuple[Result, AnyRow]]:
+) -> Iterator[tuple[Result, Leased]]:
     """The results whose lease is still the one that was sent under, with their deliveries, locked.
 
     A pump that stood still beyond its lease may bring an attempt and the next one of the same
@@ -141,12 +111,13 @@ def _still_ours(
     ]
     statement = _leased_by(connection.dialect.name)
     found = connection.execute(statement, {"rows": as_json(tokens)})
-    return ((results[row.place], row) for row in found.all())
+    leased = map(Leased._make, found.all())
+    return ((results[each.place], each) for each in leased)
 
 
 @cache
 def _leased_by(dialect: str) -> Select[*tuple[Any, ...]]:
-    """`is_plain`: a success changes nothing of these but the status."""
+    """The columns of `Leased`."""
     given = Rowset(dialect, place=Integer(), id=BigInteger(), token=Uuid())
     plain = and_(
         Delivery.priority == literal_column(str(int(Priority.NORMAL))),

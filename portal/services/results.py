@@ -1,14 +1,39 @@
 """From what the transport hands back to what is recorded: bounded, and in milliseconds."""
 
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
 from portal.delivery.exchange import Exchange
 from portal.delivery.policy import Outcome, parse_retry_after
 from portal.delivery.reasons import Reason
 from portal.lib.clock import utcnow
-from portal.services.claiming import Claim
+from portal.services.claims import Claim
 from portal.services.outgoing import Outgoing
-from portal.services.recording import Result
 
 _PHASES = ("name", "connect", "tls", "first_byte", "total", "again")
+
+
+class Result(NamedTuple):
+    """How one attempt ended. `phases`: milliseconds since its start. Everything is bounded."""
+
+    claim: Claim
+    outcome: Outcome
+    phases: dict[str, float | None]
+    peer: str | None
+    certificate_ends_at: datetime | None
+    request_headers: Sequence[tuple[str, str]]
+    response_headers: Sequence[tuple[str, str]]
+    response_text: str
+    is_truncated: bool
+    location: str | None
+    detail: str
+    finished_at: datetime
+
+    @property
+    def took_ms(self) -> int:
+        """Milliseconds from start to end."""
+        return round(self.phases.get("total") or 0)
 
 
 def of_exchange(claim: Claim, exchange: Exchange, sent: Outgoing) -> Result:

@@ -5,6 +5,7 @@ An event that was being stored while its webhook was turned off can leave one be
 
 import random
 from datetime import datetime, timedelta
+from time import monotonic
 from typing import Final
 
 from sqlalchemy import Connection, Select, bindparam, exists, or_, select, update
@@ -16,6 +17,7 @@ from portal.services import switching
 from portal.services.dispatch import with_open_rows
 from portal.services.unit import session, writing
 
+PATIENCE: Final = 0.5  # seconds, for deliveries wait meanwhile; the rest is the next sweep's
 SPREAD: Final = timedelta(minutes=1)
 SPREAD_AT_ONCE: Final = 500
 
@@ -24,19 +26,30 @@ def settle() -> int:
     """Hold or stop what is open, not being sent, and not wanted; spread what may go again.
 
     Returns how many deliveries it touched. Tests are left alone. Writes only when there is
-    something to put right.
+    something to put right, in several transactions when it is much.
     """
     connection = session().connection()
     if not find_unsettled(connection) and not _any_reopened(connection):
         return 0
+    until = monotonic() + PATIENCE
     with writing() as current:
-        return settle_on(current.connection())
+        touched = spread_on(current.connection())
+        touched += (rested := rest_on(current.connection()))
+    while rested >= switching.AT_ONCE and monotonic() < until:
+        with writing() as current:
+            touched += (rested := rest_on(current.connection()))
+    return touched
 
 
 def settle_on(connection: Connection) -> int:
-    """The same in the caller's writing transaction."""
-    rested = sum(switching.hold_open(connection, each) for each in find_unsettled(connection))
-    return rested + spread_on(connection)
+    """One round of it in the caller's writing transaction; how many it put to rest."""
+    spread_on(connection)
+    return rest_on(connection)
+
+
+def rest_on(connection: Connection) -> int:
+    """Hold or stop some of what is not wanted; `AT_ONCE` or more: there may be more of it."""
+    return sum(switching.hold_open(connection, each) for each in find_unsettled(connection))
 
 
 def _any_reopened(connection: Connection) -> bool:

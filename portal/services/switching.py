@@ -33,8 +33,8 @@ from portal.services.unit import database_time, ring, writing
 from portal.services.webhook_rows import TARGET, count_held, lock_webhook, target_of
 
 DELETED: Final = "webhook.deleted"
-# By the engine, in one transaction: behind it wait the results of all the other webhooks.
-AT_ONCE: Final = 2000
+# In one transaction: behind it wait the results of all the other webhooks.
+AT_ONCE: Final = 500
 
 
 class HeldChoice(StrEnum):
@@ -61,7 +61,7 @@ def set_off(current: Session, webhook: Webhook, reason: OffReason) -> None:
     """Turn a locked webhook off and hold its open deliveries."""
     webhook.state, webhook.off_reason, webhook.off_at = WebhookState.OFF, reason, utcnow()
     current.flush()
-    hold_open(current, webhook.id, every=True)
+    hold_open(current, webhook.id)
 
 
 def turn_on(actor: Actor, public_id: UUID, held: HeldChoice | None = None) -> str:
@@ -114,9 +114,9 @@ def hold_open(connection: Session | Connection, webhook_id: int, *, every: bool 
     The oldest `AT_ONCE`: the rest is the next sweep's, and nobody claims it meanwhile. Who turns
     it on has `every` one put to rest before, so that none goes unasked.
 
-    Held while it is off, Stopped once it is deleted; a waiting manual attempt first gets its
-    earlier status back. Nothing changes for an active webhook, what is being sent, and tests of
-    one that is off.
+    Held while it is off, Stopped once it is deleted, tests too; a waiting manual attempt first gets
+    its earlier status back. Nothing changes for an active webhook, what is being sent, and tests
+    of one that is off.
     """
     webhook = connection.execute(_state_of(webhook_id)).one_or_none()
     if webhook is None or (webhook.deleted_at is None and webhook.state == WebhookState.ACTIVE):
@@ -138,16 +138,6 @@ def hold_open(connection: Session | Connection, webhook_id: int, *, every: bool 
     chosen = update(Delivery).where(Delivery.id.in_(given_ids(plain.dialect.name)))
     plain.execute(chosen.values(values), {"ids": as_json(ids)})
     return len(ids)
-
-
-def stop_all(current: Session, webhook_id: int, by: str) -> int:
-    """Stop every open or held delivery of a deleted webhook, tests too; return how many."""
-    now = database_time(current)
-    values = rest_values(now, by)
-    still_open = [Delivery.webhook_id == webhook_id, is_open(), has_no_live_lease(now)]
-    held = [Delivery.webhook_id == webhook_id, Delivery.status == DeliveryStatus.HELD]
-    stopped = {"status": DeliveryStatus.STOPPED, "stopped_by": by, "finished_at": now}
-    return _change(current, still_open, values) + _change(current, held, stopped)
 
 
 def turn_off_gone(connection: Session | Connection, webhook_id: int) -> None:

@@ -4,11 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, select, update
 
-from portal.database import AnyRow
 from portal.delivery.health import End, Health, health_after, is_hopeless
 from portal.delivery.policy import AttemptKind
 from portal.models.deliveries import Delivery
@@ -18,27 +17,31 @@ from portal.services.dispatch import head_of
 from portal.services.rowset import as_json, given_ids, update_rows
 
 
-def lock_webhooks(connection: Connection, ids: Iterable[int]) -> dict[int, AnyRow]:
+class Standing(NamedTuple):
+    """How a webhook stands; its columns of the same names."""
+
+    id: int
+    state: str
+    deleted_at: datetime | None
+    in_order: bool
+    failures_in_row: int
+    failing_since: datetime | None
+    throttled: bool
+    pause: int
+    not_before: datetime | None
+
+
+def lock_webhooks(connection: Connection, ids: Iterable[int]) -> dict[int, Standing]:
     """The webhooks as they are now, locked in the order of their ids, before their deliveries."""
     statement = _locked(connection.dialect.name)
     found = connection.execute(statement, {"ids": as_json(ids)})
-    return {row.id: row for row in found.all()}
+    return {row[0]: Standing._make(row) for row in found.all()}
 
 
 @cache
 def _locked(dialect: str) -> Select[*tuple[Any, ...]]:
     return (
-        select(
-            Webhook.id,
-            Webhook.state,
-            Webhook.deleted_at,
-            Webhook.in_order,
-            Webhook.failures_in_row,
-            Webhook.failing_since,
-            Webhook.throttled,
-            Webhook.pause,
-            Webhook.not_before,
-        )
+        select(*(getattr(Webhook, name) for name in Standing._fields))
         .where(Webhook.id.in_(given_ids(dialect)))
         .order_by(Webhook.id)
         .with_for_update(key_share=True)
@@ -47,7 +50,7 @@ def _locked(dialect: str) -> Select[*tuple[Any, ...]]:
 
 def write_health(
     connection: Connection,
-    webhooks: Mapping[int, AnyRow],
+    webhooks: Mapping[int, Standing],
     ends: Mapping[int, Sequence[End]],
     now: datetime,
 ) -> None:
@@ -70,7 +73,7 @@ def write_health(
     update_rows(connection, Webhook, changes)
 
 
-def _health_of(webhook: AnyRow) -> Health:
+def _health_of(webhook: Standing) -> Health:
     return Health(
         failures_in_row=webhook.failures_in_row,
         failing_since=webhook.failing_since,
@@ -80,7 +83,7 @@ def _health_of(webhook: AnyRow) -> Health:
     )
 
 
-def _reopen(connection: Connection, webhook: AnyRow, now: datetime) -> None:
+def _reopen(connection: Connection, webhook: Standing, now: datetime) -> None:
     """The receiver is well again: what waits for a retry goes soon, in order the head at once."""
     if webhook.in_order:
         connection.execute(

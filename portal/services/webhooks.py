@@ -111,7 +111,7 @@ def delete(actor: Actor, public_id: UUID) -> str:
         webhook.headers_enc = None
         audit.record(current, actor, switching.DELETED, target=target_of(webhook))
         current.flush()
-        switching.stop_all(current, webhook.id, actor.name)
+        switching.hold_open(current, webhook.id)
         return webhook.name
 
 

@@ -31,7 +31,7 @@ from portal.models.webhooks import Webhook
 from portal.services import (
     batches,
     dispatch,
-    recording,
+    releasing,
     retrying,
     settling,
     switching,
@@ -39,7 +39,7 @@ from portal.services import (
     webhooks,
 )
 from portal.services.batch_choice import Choice
-from portal.services.claiming import Claim
+from portal.services.claims import Claim
 from portal.services.refusals import Refusal
 from portal.services.switching import HeldChoice
 from portal.services.unit import writing
@@ -103,7 +103,7 @@ class Engine(RuleBasedStateMachine):
     def shut_down(self) -> None:
         """A worker stops in peace and gives back what it has not begun."""
         with writing() as current:
-            recording.release(current.connection(), self.in_flight)
+            releasing.release(self.in_flight, current.connection())
         self.in_flight = []
 
     @rule(leases=st.booleans())

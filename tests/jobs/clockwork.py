@@ -13,8 +13,8 @@ from portal.lib.clock import utcnow
 from portal.models.deliveries import Attempt, Delivery, Priority
 from portal.models.webhooks import Webhook
 from portal.services import claiming, recording
-from portal.services.claiming import Claim
-from portal.services.recording import Result
+from portal.services.claims import Claim
+from portal.services.results import Result
 from portal.services.unit import writing
 
 SECOND = timedelta(seconds=1)

@@ -14,7 +14,7 @@ from portal.delivery.event_names import EventName
 from portal.extensions import db, settings
 from portal.models.deliveries import Attempt, Delivery
 from portal.services import claiming
-from portal.services.claiming import Claim
+from portal.services.claims import Claim
 from tests.factories import make_webhook, publish
 from tests.jobs.processes import until
 

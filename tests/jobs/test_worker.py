@@ -187,3 +187,10 @@ def test_the_stop_flag_is_set_until_cleared() -> None:
     assert flag.is_set()
     flag.clear()
     assert not flag.is_set()
+
+
+def test_it_loads_nothing_that_those_alone_need_who_migrate(start: Start) -> None:
+    """Alembic would be a twelfth of its memory."""
+    look = "import sys; from jobs.worker import warm_up; warm_up('deliveries')"
+    process = start("-c", f"{look}; print('alembic:', 'alembic' in sys.modules)")
+    assert process.says("alembic: False", 30), process.output.read_text()

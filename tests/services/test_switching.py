@@ -1,5 +1,6 @@
 """Off, on, gone and deleted: what becomes of deliveries that wait meanwhile."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -155,19 +156,61 @@ def test_an_answer_of_gone_turns_it_off_in_the_name_of_the_system() -> None:
     assert last_audit().actor_name == "Asset register"
 
 
-@pytest.mark.parametrize(("choice", "becomes"), [("send", "waiting"), ("discard", "stopped")])
-def test_a_long_queue_is_held_bit_by_bit_and_decided_about_as_a_whole(
-    choice: str, becomes: str, monkeypatch: pytest.MonkeyPatch
+def by_a_person(hook: Hook) -> None:
+    switching.turn_off(make_user().actor, hook.public_id)
+
+
+def by_the_engine(hook: Hook) -> None:
+    with writing() as current:
+        switching.turn_off_gone(current, hook.id)
+
+
+def by_deleting(hook: Hook) -> None:
+    webhooks.delete(make_user().actor, hook.public_id)
+
+
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [(by_a_person, "held"), (by_the_engine, "held"), (by_deleting, "stopped")],
+)
+def test_a_long_queue_is_put_to_rest_bit_by_bit(
+    end: Callable[[Hook], None], status: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody's results wait for a queue of a hundred thousand; and none of it goes unasked."""
+    """Nobody's results wait for a queue of a hundred thousand."""
     monkeypatch.setattr(switching, "AT_ONCE", 3)
     hook = make_webhook()
     for _ in range(7):
         publish()
+    end(hook)
+    assert statuses(hook) == [status] * 3 + ["waiting"] * 4
     with writing() as current:
-        switching.turn_off_gone(current, hook.id)
-    assert statuses(hook) == ["held"] * 3 + ["waiting"] * 4
-    assert settling.settle() == 3
+        assert settling.settle_on(current.connection()) == 3
+    assert statuses(hook) == [status] * 6 + ["waiting"]
+    assert settling.settle() == 1
+
+
+def test_the_sweep_goes_on_until_all_of_a_long_queue_rests(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(switching, "AT_ONCE", 3)
+    hook = make_webhook()
+    for _ in range(11):
+        publish()
+    by_a_person(hook)
+    assert settling.settle() == 8
+    assert statuses(hook) == ["held"] * 11
+
+
+@pytest.mark.parametrize(("choice", "becomes"), [("send", "waiting"), ("discard", "stopped")])
+def test_a_long_queue_is_decided_about_as_a_whole(
+    choice: str, becomes: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None of it goes unasked, also where a part of it is not held yet."""
+    monkeypatch.setattr(switching, "AT_ONCE", 3)
+    hook = make_webhook()
+    for _ in range(7):
+        publish()
+    by_a_person(hook)
     with pytest.raises(Refusal, match="send or discard"):
         switching.turn_on(make_user().actor, hook.public_id)
     switching.turn_on(make_user().actor, hook.public_id, HeldChoice(choice))
