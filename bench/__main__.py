@@ -6,7 +6,16 @@ import time
 
 from bench.report import HEAD, Line, show
 
-NAMES = ("throughput", "latency", "web", "memory", "recovery", "two_workers", "log_pages")
+NAMES = (
+    "throughput",
+    "latency",
+    "fairness",
+    "web",
+    "memory",
+    "recovery",
+    "two_workers",
+    "log_pages",
+)
 
 
 def main() -> None:

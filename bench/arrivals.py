@@ -1,0 +1,58 @@
+"""How long new messages take, from the commit of the action to the request at the receiver."""
+
+import time
+from pathlib import Path
+
+import sqlalchemy.event
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from bench.world import wait_until
+from portal.delivery.event_names import EventName
+from portal.extensions import db
+from portal.models.deliveries import Delivery
+from tests.factories import publish
+
+
+class Arrivals:
+    """Events that one webhook each gets, and when they arrived by the receiver's `log`."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        self._stored: dict[int, float] = {}
+
+    def publish(self, event: EventName, *, pause: float, counts: bool = True) -> None:
+        """Store an event, and wait `pause` seconds. Its commit is before the bell is rung."""
+        committed: list[float] = []
+
+        def note(_session: Session) -> None:
+            committed.append(time.monotonic())
+
+        sqlalchemy.event.listen(db.session, "after_commit", note, insert=True)
+        try:
+            event_id = publish(event)
+        finally:
+            sqlalchemy.event.remove(db.session, "after_commit", note)
+        if counts:
+            self._stored[event_id] = committed[0]
+        time.sleep(pause)
+
+    def seconds(self) -> list[float]:
+        """Seconds for each event that counts; all must arrive."""
+        db.session.rollback()
+        rows = db.session.execute(
+            select(Delivery.public_id, Delivery.event_id).where(Delivery.event_id.in_(self._stored))
+        )
+        event_of = {str(row.public_id): row.event_id for row in rows}
+        arrived: dict[int, float] = {}
+
+        def all_there() -> bool:
+            for line in self._log.read_text().splitlines():
+                delivery, _, at = line.partition(" ")
+                if delivery in event_of and at:
+                    arrived.setdefault(event_of[delivery], float(at))
+            return len(arrived) == len(self._stored)
+
+        wait_until(all_there, 20, "arrival of all")
+        # A pump that happens to look may have sent it before we have seen our own commit return.
+        return [max(0.0, arrived[event_id] - at) for event_id, at in self._stored.items()]
