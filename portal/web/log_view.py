@@ -108,6 +108,11 @@ def next_try(row: LogRow) -> datetime | str:
     return row.next_try_at if row.next_try_at > utcnow() else "now"
 
 
+def may_overtake(row: LogRow) -> bool:
+    """Whether a Retry could go out of turn, which has to be asked about first."""
+    return row.is_in_order and (row.waits_behind or row.next_try_at is None)
+
+
 def took(milliseconds: int | None) -> str:
     """How long the last attempt took."""
     return "" if milliseconds is None else in_words(milliseconds / 1000)

@@ -182,6 +182,19 @@ def test_one_that_waits_for_an_older_one_says_so_and_warns_of_going_out_of_turn(
     assert "out of turn" in support.get(f"/deliveries/{second}").main
 
 
+def test_retry_in_the_list_asks_before_it_overtakes_an_older_one(support: Pages) -> None:
+    hook = make_webhook(in_order=True)
+    head = make_delivery(hook, status="retrying", due_at=utcnow() + timedelta(hours=1))
+    failed = make_delivery(hook, status="failed", asset_id=8)
+    page = support.get("/deliveries")
+    assert page.form(f"/deliveries/{head}/retry")
+    assert page.links("Retry Asset created, AST-00007") == [f"/deliveries/{failed}/retry"]
+    page = support.get(f"/deliveries/{failed}/retry")
+    assert "Retry sends this one out of turn" in page.main
+    page = support.submit(page.form(f"/deliveries/{failed}/retry"), "Retry")
+    assert "Retry queued" in page.main
+
+
 def test_one_that_waits_for_a_receiver_in_trouble_says_until_when(support: Pages) -> None:
     later = utcnow() + timedelta(minutes=4)
     hook = make_webhook(throttled=True, pause=300, not_before=later)
