@@ -35,6 +35,7 @@ from portal.services.webhook_rows import TARGET, count_held, lock_webhook, targe
 DELETED: Final = "webhook.deleted"
 # In one transaction: behind it wait the results of all the other webhooks.
 AT_ONCE: Final = 500
+A_STATEMENT: Final = 10_000  # PostgreSQL ends one that takes 30 seconds
 
 
 class HeldChoice(StrEnum):
@@ -131,13 +132,7 @@ def hold_open(connection: Session | Connection, webhook_id: int, *, every: bool 
         wanted.append(or_(is_open(), Delivery.status == DeliveryStatus.HELD))
     else:
         wanted += [is_open(), Delivery.priority != Priority.TEST]
-    if every:
-        return _change(connection, wanted, values)
-    some = select(Delivery.id).where(*wanted).order_by(Delivery.id).limit(AT_ONCE)
-    ids = plain.execute(some.with_for_update()).scalars().all()
-    chosen = update(Delivery).where(Delivery.id.in_(given_ids(plain.dialect.name)))
-    plain.execute(chosen.values(values), {"ids": as_json(ids)})
-    return len(ids)
+    return _change_all(plain, wanted, values) if every else _change(plain, wanted, values, AT_ONCE)
 
 
 def turn_off_gone(connection: Session | Connection, webhook_id: int) -> None:
@@ -194,19 +189,31 @@ def settle_held(
             "finished_at": now,
         }
     held_ones = [Delivery.webhook_id == webhook_id, Delivery.status == DeliveryStatus.HELD]
-    count = _change(current, [*held_ones, *among], values)
+    count = _change_all(current.connection(), [*held_ones, *among], values)
     if held is HeldChoice.SEND and count:
         ring(current)
     return count
 
 
-def _change(
-    connection: Session | Connection, wanted: list[ColumnElement[bool]], values: dict[str, Any]
+def _change_all(
+    connection: Connection, wanted: list[ColumnElement[bool]], values: dict[str, Any]
 ) -> int:
-    statement = update(Delivery).where(*wanted).values(values)
-    result = connection.execute(statement.execution_options(synchronize_session=False))
-    count: int = result.rowcount  # type: ignore[attr-defined] # an UPDATE's result is a cursor's
-    return count
+    """Write `values` to all that are `wanted`, which they are no more afterwards."""
+    changed = part = _change(connection, wanted, values, A_STATEMENT)
+    while part == A_STATEMENT:
+        part = _change(connection, wanted, values, A_STATEMENT)
+        changed += part
+    return changed
+
+
+def _change(
+    connection: Connection, wanted: list[ColumnElement[bool]], values: dict[str, Any], most: int
+) -> int:
+    some = select(Delivery.id).where(*wanted).order_by(Delivery.id).limit(most)
+    ids = connection.execute(some.with_for_update()).scalars().all()
+    chosen = update(Delivery).where(Delivery.id.in_(given_ids(connection.dialect.name)))
+    connection.execute(chosen.values(values), {"ids": as_json(ids)})
+    return len(ids)
 
 
 def _state_of(webhook_id: int) -> Select[UUID, str, str, datetime | None]:

@@ -207,6 +207,7 @@ def test_a_long_queue_is_decided_about_as_a_whole(
 ) -> None:
     """None of it goes unasked, also where a part of it is not held yet."""
     monkeypatch.setattr(switching, "AT_ONCE", 3)
+    monkeypatch.setattr(switching, "A_STATEMENT", 2)
     hook = make_webhook()
     for _ in range(7):
         publish()
