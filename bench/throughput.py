@@ -94,5 +94,5 @@ def _bare() -> float:
             claims = claiming.claim(current.connection(), WEBHOOKS)
         composer = Composer(here.settings.version)
         requests = [composer.compose(claim) for claim in claims]
-        posts = [Post(r.url, header_lines(dict(r.headers)), r.body) for r in requests]
+        posts = [Post(r.url, header_lines(r.headers), r.body) for r in requests]
         return BARE_EVENTS * WEBHOOKS / post_all(posts * BARE_EVENTS, at_once=AT_ONCE)

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from io import BytesIO
 from typing import NamedTuple
@@ -119,8 +118,7 @@ def one_line(text: str) -> str:
     return storable(" ".join(text.split()))[:MAX_DETAIL]
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """The head of the final answer; `complete` once its blank line came."""
 
     complete: bool
@@ -130,7 +128,8 @@ class Head:
 
 def read_head(lines: Iterable[bytes]) -> Head:
     """Read raw header lines: informational answers (1xx) are skipped, trailers are ignored."""
-    text = storable(b"".join(lines).decode("latin-1")).replace("\r\n", "\n")
+    # Latin-1 has no surrogates: of what cannot be stored, only NUL.
+    text = b"".join(lines).decode("latin-1").replace("\0", "\ufffd").replace("\r\n", "\n")
     block, end, rest = text.partition("\n\n")
     while rest and block.partition(" ")[2].startswith("1"):
         block, end, rest = rest.partition("\n\n")

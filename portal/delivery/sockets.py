@@ -27,8 +27,8 @@ class Sockets:
         self._registered: set[int] = set()
         self._resting: set[int] = set()
 
-    def note(self, event: int, fd: int) -> None:
-        """Watch the socket for this `pycurl.POLL_…`, or no more. Removal comes before it closes."""
+    def note(self, event: int, fd: int, _multi: object = None, _data: object = None) -> None:
+        """Watch the socket for this `pycurl.POLL_…`, or no more. Called as libcurl calls it."""
         if event == pycurl.POLL_REMOVE:
             self._resting.add(fd)
             return

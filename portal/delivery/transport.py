@@ -3,7 +3,7 @@
 Not thread-safe: one transport belongs to one thread.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from time import monotonic
 
 import pycurl
@@ -28,7 +28,9 @@ _TURNS_EVERY = 0.05  # seconds between two looks at whose name may be looked up 
 _NO_TURN = "Too many other names could not be looked up; this one had no turn in time."
 
 
-def prepare(url: str, headers: Sequence[tuple[str, str]], body: bytes) -> requests.PreparedRequest:
+def prepare(
+    url: str, headers: Mapping[str, str] | Sequence[tuple[str, str]], body: bytes
+) -> requests.PreparedRequest:
     """A POST of exactly this body with exactly these headers, in this order.
 
     Never raises: what cannot be sent becomes an `Exchange` with its reason.
@@ -64,7 +66,7 @@ class Transport:
         self._sockets = Sockets()
         self._timer_at: float | None = None
         self._multi = pycurl.CurlMulti()
-        self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
+        self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._sockets.note)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
         self._multi.setopt(pycurl.M_MAXCONNECTS, max_in_flight)
 
@@ -225,6 +227,3 @@ class Transport:
 
     def _set_timer(self, milliseconds: int) -> None:
         self._timer_at = None if milliseconds < 0 else monotonic() + milliseconds / 1000
-
-    def _watch(self, event: int, fd: int, _multi: pycurl.CurlMulti, _data: object) -> None:
-        self._sockets.note(event, fd)

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Final, NamedTuple
 
@@ -27,7 +27,7 @@ class Outgoing(NamedTuple):
     """
 
     url: str
-    headers: list[tuple[str, str]]
+    headers: Mapping[str, str]
     shown: list[tuple[str, str]]
     body: bytes
     opens: tuple[str, int] | None = None
@@ -77,12 +77,12 @@ class Composer:
             next_secret=opened.secret if opened.old else None,
             custom=opened.custom,
         )
-        sent = shown = list(headers.items())
+        shown = list(headers.items())
         if opened.own:
-            shown = [(name, MASK if name in opened.own else value) for name, value in sent]
+            shown = [(name, MASK if name in opened.own else value) for name, value in shown]
         if webhook.kind == WebhookKind.INBOX:
-            return Outgoing(inbox_url(webhook.public_id), sent, shown, claim.body, opening())
-        return Outgoing(webhook.url, sent, shown, claim.body, None, opened.hidden)
+            return Outgoing(inbox_url(webhook.public_id), headers, shown, claim.body, opening())
+        return Outgoing(webhook.url, headers, shown, claim.body, None, opened.hidden)
 
     def _open(self, webhook: Target) -> Opened:
         # One claim brings a webhook's deliveries one after the other, with one row for all.
@@ -111,8 +111,8 @@ def _opened(
     return Opened(secret, old, custom, frozenset(name for name, _ in custom), _hidden(values))
 
 
-def _signatures(headers: Sequence[tuple[str, str]]) -> Iterator[str]:
-    for name, value in headers:
+def _signatures(headers: Mapping[str, str]) -> Iterator[str]:
+    for name, value in headers.items():
         if "signature" in name.lower():
             yield value
             yield value.replace("/", SLASH)
