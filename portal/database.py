@@ -195,6 +195,11 @@ def _be_impatient(connection: Any, _record: Any) -> None:
     if hasattr(connection, "pgconn"):
         cursor.execute("SET lock_timeout = '100ms'")
         cursor.execute("SET idle_in_transaction_session_timeout = '5s'")
+        # What PostgreSQL knows of a queue's table is always old; it took it for small, and read it
+        # all for each batch. A bitmap leaves the dead entries of leases in their index; a plain
+        # scan marks them, so that the next passes by.
+        for setting in ("enable_seqscan", "enable_bitmapscan", "jit"):
+            cursor.execute(f"SET {setting} = off")
         connection.commit()
     else:
         cursor.execute("PRAGMA busy_timeout=100")
