@@ -10,12 +10,13 @@ from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, insert, select, update
 from sqlalchemy.orm import Session
 
 from portal.database import database_now
 from portal.lib.clock import utcnow
 from portal.models.deliveries import (
+    OPEN,
     Delivery,
     DeliveryStatus,
     Priority,
@@ -129,7 +130,7 @@ def hold_open(connection: Session | Connection, webhook_id: int, *, every: bool 
     wanted = [Delivery.webhook_id == webhook_id, has_no_live_lease(now)]
     if stops:
         # Stored as held by somebody who had not yet seen the end of the webhook.
-        wanted.append(or_(is_open(), Delivery.status == DeliveryStatus.HELD))
+        wanted.append(Delivery.status.in_((*OPEN, DeliveryStatus.HELD)))
     else:
         wanted += [is_open(), Delivery.priority != Priority.TEST]
     return _change_all(plain, wanted, values) if every else _change(plain, wanted, values, AT_ONCE)
