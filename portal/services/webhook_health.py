@@ -17,8 +17,8 @@ from portal.services.dispatch import head_of
 from portal.services.rowset import as_json, given_ids, update_rows
 
 
-class Standing(NamedTuple):
-    """How a webhook stands; its columns of the same names."""
+class HealthRow(NamedTuple):
+    """What a webhook's health is reckoned from; its columns of the same names."""
 
     id: int
     state: str
@@ -31,17 +31,17 @@ class Standing(NamedTuple):
     not_before: datetime | None
 
 
-def lock_webhooks(connection: Connection, ids: Iterable[int]) -> dict[int, Standing]:
+def lock_webhooks(connection: Connection, ids: Iterable[int]) -> dict[int, HealthRow]:
     """The webhooks as they are now, locked in the order of their ids, before their deliveries."""
     statement = _locked(connection.dialect.name)
     found = connection.execute(statement, {"ids": as_json(ids)})
-    return {row[0]: Standing._make(row) for row in found.all()}
+    return {row[0]: HealthRow._make(row) for row in found.all()}
 
 
 @cache
 def _locked(dialect: str) -> Select[*tuple[Any, ...]]:
     return (
-        select(*(getattr(Webhook, name) for name in Standing._fields))
+        select(*(getattr(Webhook, name) for name in HealthRow._fields))
         .where(Webhook.id.in_(given_ids(dialect)))
         .order_by(Webhook.id)
         .with_for_update(key_share=True)
@@ -50,7 +50,7 @@ def _locked(dialect: str) -> Select[*tuple[Any, ...]]:
 
 def write_health(
     connection: Connection,
-    webhooks: Mapping[int, Standing],
+    webhooks: Mapping[int, HealthRow],
     ends: Mapping[int, Sequence[End]],
     now: datetime,
 ) -> None:
@@ -73,7 +73,7 @@ def write_health(
     update_rows(connection, Webhook, changes)
 
 
-def _health_of(webhook: Standing) -> Health:
+def _health_of(webhook: HealthRow) -> Health:
     return Health(
         failures_in_row=webhook.failures_in_row,
         failing_since=webhook.failing_since,
@@ -83,7 +83,7 @@ def _health_of(webhook: Standing) -> Health:
     )
 
 
-def _reopen(connection: Connection, webhook: Standing, now: datetime) -> None:
+def _reopen(connection: Connection, webhook: HealthRow, now: datetime) -> None:
     """The receiver is well again: what waits for a retry goes soon, in order the head at once."""
     if webhook.in_order:
         connection.execute(
