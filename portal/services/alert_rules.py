@@ -63,13 +63,17 @@ class Firing:
 
 
 def warranty(moment: Moment, asset_id: int, expires: date | None, status: str) -> Firing | None:
-    """Within the window, its last day included; what has expired already is not worth a word."""
-    rules = moment.rules
-    if not rules.warranty_on or expires is None or status in GONE:
-        return None
-    if not 0 <= (expires - moment.today).days <= rules.warranty_days:
+    """What has expired already is not worth a word."""
+    if not moment.rules.warranty_on or expires is None or not ends_soon(moment, expires, status):
         return None
     return Firing(EventName.WARRANTY_EXPIRING, warranty_matter(asset_id, expires))
+
+
+def ends_soon(moment: Moment, expires: date | None, status: str) -> bool:
+    """Whether a warranty ends within the window, its last day included. Not of what is gone."""
+    if expires is None or status in GONE:
+        return False
+    return 0 <= (expires - moment.today).days <= moment.rules.warranty_days
 
 
 def maintenance(moment: Moment, maintenance_id: int, due_on: date, state: str) -> Firing | None:
@@ -77,9 +81,14 @@ def maintenance(moment: Moment, maintenance_id: int, due_on: date, state: str) -
     rules = moment.rules
     if not rules.maintenance_on or state != MaintenanceState.SCHEDULED:
         return None
-    if (due_on - moment.today).days > rules.maintenance_days:
+    if not is_due_soon(moment, due_on):
         return None
     return Firing(EventName.MAINTENANCE_DUE, maintenance_matter(maintenance_id, due_on))
+
+
+def is_due_soon(moment: Moment, due_on: date) -> bool:
+    """Whether work is due within the window, or late."""
+    return (due_on - moment.today).days <= moment.rules.maintenance_days
 
 
 def overdue(moment: Moment, checkout_id: int, due_at: datetime) -> Firing | None:

@@ -65,7 +65,7 @@ def _wishes(standing: Standing) -> Iterator[Need]:
 
 def _work(standing: Standing) -> Iterator[Need]:
     for each in standing.plans.maintenances:
-        badge = due_badge(each)
+        badge = due_badge(each, standing.moment)
         if badge:
             was = "was" if badge is LATE else "is"
             text = f"“{each.title}” {was} due on {day_in_words(each.due_on)}."
@@ -86,7 +86,7 @@ def _warranty(standing: Standing) -> Iterator[Need]:
         return
     if standing.asset.status == AssetStatus.WARRANTY:
         return
-    is_today = ends == standing.now.astimezone(zone()).date()
+    is_today = ends == standing.moment.today
     left = "today" if is_today else f"on {day_words(ends, standing.now)}"
     text = f"Its warranty ends {left}. If something is wrong with it, claim it now."
     yield Need(text, "warning", "Send to warranty", _url(standing, Action.SEND_TO_WARRANTY))

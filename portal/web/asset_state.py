@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any, Final
 
 from portal.lib.clock import utcnow
@@ -10,7 +10,8 @@ from portal.lib.durations import relative
 from portal.models.assets import Asset, AssetKind, AssetStatus
 from portal.models.holdings import Assignment, Incident
 from portal.models.planning import ReservationState
-from portal.services.alert_rules import is_low
+from portal.services import alert_settings
+from portal.services.alert_rules import Moment, ends_soon, is_low
 from portal.services.incident_rows import STANDING_KINDS, open_incidents
 from portal.services.planning_reads import Plans, plans_of
 from portal.services.snapshots import open_assignment
@@ -20,7 +21,6 @@ from portal.web.planning_words import due_badge
 from portal.web.status_words import RESERVATION, Tag
 from portal.web.wording import number, zone
 
-SOON: Final = timedelta(days=30)
 OVERDUE: Final = Tag("Overdue", "alarm", "danger")
 RESERVED: Final = RESERVATION[ReservationState.APPROVED]._replace(word="Reserved", tone="info")
 MAINTENANCE_DUE: Final = Tag("Maintenance due", "wrench", "warning")
@@ -37,7 +37,12 @@ class Standing:
     held: Assignment | None
     incident: Incident | None
     plans: Plans
-    now: datetime
+    moment: Moment
+
+    @property
+    def now(self) -> datetime:
+        """The instant at which it was looked at."""
+        return self.moment.now
 
     @property
     def sentence(self) -> str:
@@ -59,7 +64,7 @@ class Standing:
         found = {
             OVERDUE: self.late is not None,
             RESERVED: ReservationState.APPROVED in states,
-            MAINTENANCE_DUE: any(map(due_badge, self.plans.maintenances)),
+            MAINTENANCE_DUE: any(due_badge(each, self.moment) for each in self.plans.maintenances),
             WARRANTY_SOON: self.warranty_ends_soon,
             LOW_STOCK: self.is_low,
         }
@@ -72,11 +77,8 @@ class Standing:
 
     @property
     def warranty_ends_soon(self) -> bool:
-        """Whether its warranty ends within `SOON`."""
-        ends = self.asset.warranty_expires
-        if ends is None or self.asset.status in GONE:
-            return False
-        return timedelta(0) <= ends - self.now.astimezone(zone()).date() <= SOON
+        """Whether its warranty ends as soon as alerts tell of it."""
+        return ends_soon(self.moment, self.asset.warranty_expires, self.asset.status)
 
     @property
     def expected_back(self) -> date | None:
@@ -115,7 +117,8 @@ def standing_of(asset: Asset) -> Standing:
     kind = _KINDS.get(asset.status)
     incident = next((each for each in found if each.kind == kind), None)
     plans = plans_of(asset.id) if asset.kind == AssetKind.ITEM else Plans()
-    return Standing(asset, open_assignment(asset.id), incident, plans, utcnow())
+    moment = alert_settings.moment(utcnow())
+    return Standing(asset, open_assignment(asset.id), incident, plans, moment)
 
 
 def moment_words(at: datetime, now: datetime) -> str:

@@ -7,9 +7,10 @@ from typing import TypeVar
 from flask import Blueprint, render_template, request
 from flask.blueprints import BlueprintSetupState
 
+from portal.lib.clock import utcnow
 from portal.models.assets import Asset
 from portal.models.planning import Maintenance, Reservation
-from portal.services import assets, planning_reads
+from portal.services import alert_settings, assets, planning_reads
 from portal.services.planning_reads import COUNT_LIMIT, Wanted, Work
 from portal.services.refusals import NotFound
 from portal.web import planning_view, planning_words
@@ -81,6 +82,7 @@ def _give_words(state: BlueprintSetupState) -> None:
         {
             "reservation_tags": planning_view.reservation_tags,
             "maintenance_tags": planning_view.maintenance_tags,
+            "alert_moment": lambda: alert_settings.moment(utcnow()),
             "reservation_steps": planning_view.reservation_steps,
             "maintenance_steps": planning_view.maintenance_steps,
             "span_in_words": planning_words.span_in_words,

@@ -14,6 +14,7 @@ from portal.models.planning import (
     Reservation,
     ReservationState,
 )
+from portal.services.alert_rules import Moment
 from portal.services.legality import Action
 from portal.services.obstacles import why_not
 from portal.services.planning_reads import is_at_risk
@@ -36,9 +37,9 @@ def reservation_tags(reservation: Reservation, asset: Asset) -> list[Tag]:
     return [reservation_tag(reservation.state)] + [AT_RISK] * is_at_risk(reservation, asset)
 
 
-def maintenance_tags(maintenance: Maintenance) -> list[Tag]:
+def maintenance_tags(maintenance: Maintenance, moment: Moment) -> list[Tag]:
     """Its state, and whether it is late or due soon."""
-    badge = due_badge(maintenance)
+    badge = due_badge(maintenance, moment)
     return [maintenance_tag(maintenance.state), *([badge] if badge else [])]
 
 

@@ -10,7 +10,7 @@ from portal.models.planning import (
     MaintenanceOutcome,
     MaintenanceType,
 )
-from portal.services.told_times import today
+from portal.services.alert_rules import Moment, is_due_soon
 from portal.web.status_words import Tag
 from portal.web.wording import plural, zone
 
@@ -26,7 +26,6 @@ OUTCOMES: Final[Mapping[str, str]] = {
     MaintenanceOutcome.REPAIRED: "It was repaired",
     MaintenanceOutcome.FAILED: "It could not be put right",
 }
-SOON_DAYS: Final = 7
 LATE: Final = Tag("Late", "alarm", "danger")
 DUE_SOON: Final = Tag("Due soon", "alarm", "warning")
 AT_RISK: Final = Tag("At risk", "exclamation-triangle-fill", "warning")
@@ -46,12 +45,13 @@ def span_in_words(starts: datetime, ends: datetime) -> str:
     return f"{begin} to {day_in_words(there.date())}, {there:%H:%M}"
 
 
-def due_badge(maintenance: Maintenance) -> Tag | None:
-    """Late, or due within a week; None while there is time, and once it is over."""
+def due_badge(maintenance: Maintenance, moment: Moment) -> Tag | None:
+    """Late, or due as soon as alerts tell of it; None while there is time, and once it is over."""
     if maintenance.state not in OPEN_MAINTENANCES:
         return None
-    left = (maintenance.due_on - today()).days
-    return LATE if left < 0 else DUE_SOON if left <= SOON_DAYS else None
+    if maintenance.due_on < moment.today:
+        return LATE
+    return DUE_SOON if is_due_soon(moment, maintenance.due_on) else None
 
 
 def cycle_in_words(days: int | None) -> str:

@@ -7,14 +7,12 @@ from typing import Final
 from flask import url_for
 
 from portal.lib.clock import utcnow
-from portal.services import alert_reads, asset_lists, planning_reads
+from portal.services import alert_reads, alert_settings, asset_lists, planning_reads
 from portal.services.alert_reads import AlertFilter
 from portal.services.asset_lists import AssetFilter, Shown
-from portal.services.told_times import today
 from portal.web.access import can
 from portal.web.needs import Need, counted
-from portal.web.planning_words import SOON_DAYS
-from portal.web.wording import number
+from portal.web.wording import number, plural
 
 
 def register_needs() -> list[Need]:
@@ -63,13 +61,15 @@ def overdue_assets() -> Iterator[Need]:
 
 
 def due_maintenance() -> Iterator[Need]:
-    """Late, or due within a week."""
-    count = planning_reads.count_due(today() + timedelta(days=SOON_DAYS))
+    """Late, or due as soon as alerts tell of it."""
+    moment = alert_settings.moment(utcnow())
+    days = moment.rules.maintenance_days
+    count = planning_reads.count_due(moment.today + timedelta(days=days))
     if count:
         many = _up_to(planning_reads.COUNT_LIMIT, count)
         yield Need(
             f"Maintenance is due on {many} {'asset' if count == 1 else 'assets'}",
-            f"Late, or due within {SOON_DAYS} days. Enter how it ended once it is done.",
+            f"Late, or due within {plural(days, 'day')}. Enter how it ended once it is done.",
             "See what is due",
             url_for("planning.maintenance"),
             "wrench",

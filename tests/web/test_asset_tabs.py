@@ -6,12 +6,22 @@ from decimal import Decimal
 from flask import Flask
 
 from portal.lib.paging import PAGE_SIZE
-from portal.services import assets, coming_back, holdings, incidents, maintaining, reserving, stock
+from portal.services import (
+    alert_settings,
+    assets,
+    coming_back,
+    holdings,
+    incidents,
+    maintaining,
+    reserving,
+    stock,
+)
+from portal.services.alert_rules import AlertRules
 from portal.services.incident_values import ClaimValues, DisposalValues
 from portal.services.legality import Action
 from portal.services.permissions import SYSTEM
 from portal.services.told_times import today
-from tests.factories import make_asset, make_staff, make_webhook
+from tests.factories import make_asset, make_staff, make_user, make_webhook
 from tests.pages import Page
 from tests.services.planning import make_maintenance, make_reservation, put_in
 from tests.web.visitors import visit
@@ -80,6 +90,20 @@ def test_nothing_is_needed_of_what_is_in_order(app: Flask) -> None:
     page = visit(app).get(f"/assets/{asset_id}")
     assert [node for node in page.root.find_all("div") if "notice" in node.get("class")] == []
     assert "Maintenance due" not in page.main
+
+
+def test_soon_is_what_alerts_tell_of(app: Flask) -> None:
+    asset_id, pages = make_asset(warranty_expires=today() + timedelta(days=45)), visit(app)
+    make_maintenance(asset_id, due_on=today() + timedelta(days=20))
+    words = ("Warranty ends soon", "Maintenance due")
+    page = pages.get(f"/assets/{asset_id}")
+    assert not any(each in page.main for each in words)
+    rules = AlertRules(warranty_days=60, maintenance_days=21)
+    alert_settings.save(make_user().actor, 0, rules)
+    page = pages.get(f"/assets/{asset_id}")
+    assert all(each in page.main for each in words)
+    assert "Due soon" in pages.get("/maintenance").main
+    assert "due within 21 days" in pages.get("/").main
 
 
 def test_tabs_count_what_is_open(app: Flask) -> None:
