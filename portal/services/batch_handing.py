@@ -45,10 +45,10 @@ def hand_over(current: Session, task: Task) -> int:
         limit = _limit(task, webhook, share)
         if each.sent > limit:
             moved += _take_back(current, task, webhook.id, each.sent - limit)
-        fits = min(places, limit - each.sent, each.waiting)
-        if fits > 0:
-            moved += _hand(current, task, webhook, fits)
-            places -= fits
+        fits = min(places, limit - each.sent)
+        if each.waits and fits > 0:
+            handed = _hand(current, task, webhook, fits)
+            moved, places = moved + handed, places - handed
     return moved
 
 

@@ -6,13 +6,13 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, or_, select
 
 from portal.models.batches import BatchRow, RowOutcome
 from portal.models.deliveries import Delivery, Event
 from portal.models.tasks import Task
 from portal.models.webhooks import Webhook
-from portal.services.batch_rows import halted, left_by_webhook
+from portal.services.batch_rows import count_waiting, halted, left_by_webhook
 from portal.services.unit import session
 
 CHUNK: Final = 500
@@ -50,14 +50,13 @@ class ReportRow:
 def troubles(task: Task) -> list[Trouble]:
     """Where it waits now, and why."""
     current, stopped = session(), halted(task)
-    left = {each.webhook_id: each for each in left_by_webhook(current, task.id)}
-    wanted = select(Webhook.id, Webhook.public_id, Webhook.name, Webhook.throttled)
-    rows = current.execute(wanted.where(Webhook.id.in_(left)).order_by(Webhook.name))
-    return [
-        Trouble(row.public_id, row.name, left[row.id].waiting, row.id in stopped)
-        for row in rows
-        if left[row.id].waiting and (row.id in stopped or row.throttled)
-    ]
+    waiting = [each.webhook_id for each in left_by_webhook(current, task.id) if each.waits]
+    wanted = select(Webhook.id, Webhook.public_id, Webhook.name).where(
+        Webhook.id.in_(waiting), or_(Webhook.throttled, Webhook.id.in_(stopped))
+    )
+    rows = current.execute(wanted.order_by(Webhook.name)).all()
+    counts = count_waiting(current, task.id, [row.id for row in rows])
+    return [Trouble(row.public_id, row.name, counts[row.id], row.id in stopped) for row in rows]
 
 
 def not_arrived(task: Task) -> Sequence[ReportRow]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import case, func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from portal.database import AnyRow
@@ -18,35 +18,47 @@ from portal.models.deliveries import (
 )
 from portal.models.tasks import Task
 from portal.services.picking import INTERRUPTED
+from portal.services.skip_scan import skip_scan
 
 MOST_FAILURES: Final = 10
 TAKEN_BACK: Final = "It was taken back before it was sent."
 NOT_KEPT: Final = "It is no longer kept."
+WAITING: Final = skip_scan("batch_rows", "webhook_id", "task_id = :task AND outcome = :outcome")
 CUT_OFF: Final = "It was cut off several times while it was being sent."
 
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What a batch still has to do for one webhook."""
+    """What a batch still has to do for one webhook: whether rows wait, how many are sent."""
 
     webhook_id: int
-    waiting: int
+    waits: bool
     sent: int
 
 
 def left_by_webhook(current: Session, task_id: int) -> list[Left]:
-    """The webhooks with rows that have not ended."""
-    waiting = func.sum(case((BatchRow.outcome == RowOutcome.WAITING, 1), else_=0))
-    sent = func.sum(case((BatchRow.outcome == RowOutcome.SENT, 1), else_=0))
-    rows = current.execute(
-        select(BatchRow.webhook_id, waiting, sent)
-        .where(
-            BatchRow.task_id == task_id,
-            BatchRow.outcome.in_([RowOutcome.WAITING, RowOutcome.SENT]),
-        )
-        .group_by(BatchRow.webhook_id)
-    )
-    return [Left(webhook_id, int(each), int(other)) for webhook_id, each, other in rows]
+    """The webhooks with rows that have not ended, by their ids.
+
+    Does not count what waits: that is most of a long batch, and this is asked at every step.
+    """
+    given = {"task": task_id, "outcome": RowOutcome.WAITING}
+    waiting = set(current.execute(WAITING, given).scalars())
+    sent = _counted(current, task_id, BatchRow.outcome == RowOutcome.SENT)
+    either = sorted(waiting | sent.keys())
+    return [Left(each, each in waiting, sent.get(each, 0)) for each in either]
+
+
+def count_waiting(current: Session, task_id: int, webhook_ids: Sequence[int]) -> dict[int, int]:
+    """How many rows of each of these webhooks wait."""
+    mine = BatchRow.webhook_id.in_(webhook_ids)
+    return _counted(current, task_id, BatchRow.outcome == RowOutcome.WAITING, mine)
+
+
+def _counted(current: Session, task_id: int, *wanted: ColumnElement[bool]) -> dict[int, int]:
+    mine = BatchRow.task_id == task_id
+    counts = select(BatchRow.webhook_id, func.count()).where(mine, *wanted)
+    rows = current.execute(counts.group_by(BatchRow.webhook_id))
+    return {row[0]: row[1] for row in rows}
 
 
 def halted(task: Task) -> set[int]:

@@ -9,20 +9,17 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Exists,
-    Integer,
     ScalarSelect,
     Select,
     TextualSelect,
     and_,
     bindparam,
     case,
-    column,
     exists,
     func,
     literal_column,
     or_,
     select,
-    text,
 )
 from sqlalchemy.orm import aliased
 
@@ -31,21 +28,13 @@ from portal.extensions import settings
 from portal.models.deliveries import IS_OPEN, Delivery, Priority, has_no_live_lease, is_open
 from portal.models.webhooks import Webhook, WebhookState
 from portal.services.rowset import as_json, given_ids
+from portal.services.skip_scan import skip_scan
 from portal.services.unit import session
 
 TEST_PLACES: Final = 1
 
 # What the statements below are given when they run.
 NOW: Final[Any] = bindparam("now", type_=UtcDateTime())
-
-# A skip scan. SQLite's planner would rather look at every open row for each step of it, and its
-# cost would grow with the backlog, so it is told which index to take.
-WALK: Final = """WITH RECURSIVE walk(id) AS (
-  SELECT min(webhook_id) FROM deliveries {by} WHERE {open}
-  UNION ALL
-  SELECT (SELECT min(webhook_id) FROM deliveries {by} WHERE {open} AND webhook_id > walk.id)
-  FROM walk WHERE walk.id IS NOT NULL)
-SELECT id FROM walk WHERE id IS NOT NULL"""
 
 
 class Wanted(NamedTuple):
@@ -212,8 +201,9 @@ def _head_is_due() -> Exists:
 
 def with_open_rows(dialect: str) -> TextualSelect:
     """The ids of the webhooks that have an open delivery, by a skip scan of its index."""
+    # SQLite's planner would rather look at every open row for each step of it.
     by = "INDEXED BY ix_deliveries_order" if dialect == "sqlite" else ""
-    return text(WALK.format(by=by, open=IS_OPEN)).columns(column("id", Integer()))
+    return skip_scan("deliveries", "webhook_id", IS_OPEN, by=by)
 
 
 def _is_due(priority: Priority) -> ColumnElement[bool]:
