@@ -170,7 +170,8 @@ def _waits_its_turn(row: Row[*tuple[Any, ...]]) -> bool:
 
 
 def _next_try(row: Row[*tuple[Any, ...]], now: datetime) -> datetime | None:
-    if row.status not in OPEN:
+    is_sent_to = row.is_webhook_active or row.priority == Priority.TEST
+    if row.status not in OPEN or not is_sent_to:
         return None
     due_at: datetime = row.due_at
     pause = paused_until(row.priority, row.not_before, now, in_order=row.in_order)

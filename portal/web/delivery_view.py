@@ -125,6 +125,9 @@ def is_live(delivery: DeliveryDetail) -> bool:
 
 def sentence_of(delivery: DeliveryDetail) -> str:
     """How it stands, in one sentence or two."""
+    if _comes_to_rest(delivery):
+        is_gone = delivery.standing.is_webhook_deleted
+        return f"Its webhook {'was deleted' if is_gone else 'is off'}, so it is not sent."
     match delivery.status:
         case ShownStatus.WAITING:
             return _waiting(delivery)
@@ -169,6 +172,9 @@ def explanation_of(delivery: DeliveryDetail) -> Explanation | None:
 
 def again_of(delivery: DeliveryDetail) -> str:
     """Whether it is tried again by itself, and when."""
+    if _comes_to_rest(delivery):
+        is_gone = delivery.standing.is_webhook_deleted
+        return "Not by itself." if is_gone else "Only once the webhook is on."
     match delivery.status:
         case ShownStatus.RETRYING:
             return f"Yes, by itself: {_next_try(delivery)}."
@@ -202,7 +208,15 @@ def _waiting(delivery: DeliveryDetail) -> str:
 
 def _waits_for_others(delivery: DeliveryDetail) -> bool:
     in_turn = delivery.waits_behind and not delivery.is_manual
-    return in_turn or delivery.paused_until is not None
+    return in_turn or delivery.paused_until is not None or _comes_to_rest(delivery)
+
+
+def _comes_to_rest(delivery: DeliveryDetail) -> bool:
+    """Whether it is still to be held or stopped, as many are for a while after their webhook."""
+    standing = delivery.standing
+    is_off = standing.is_webhook_off and not standing.is_test
+    is_open = delivery.status in (ShownStatus.WAITING, ShownStatus.RETRYING)
+    return is_open and (is_off or standing.is_webhook_deleted)
 
 
 def _delivered(delivery: DeliveryDetail) -> str:

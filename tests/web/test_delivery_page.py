@@ -2,6 +2,7 @@
 
 import shlex
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -193,6 +194,28 @@ def test_retry_in_the_list_asks_before_it_overtakes_an_older_one(support: Pages)
     assert "Retry sends this one out of turn" in page.main
     page = support.submit(page.form(f"/deliveries/{failed}/retry"), "Retry")
     assert "Retry queued" in page.main
+
+
+@pytest.mark.parametrize(
+    ("end", "words", "again"),
+    [
+        ({"state": "off"}, "Its webhook is off", "Only once the webhook is on."),
+        ({"deleted_at": utcnow()}, "Its webhook was deleted", "Not by itself."),
+    ],
+)
+@pytest.mark.parametrize("status", ["waiting", "retrying"])
+def test_what_is_left_of_a_long_queue_is_not_said_to_go(
+    support: Pages, end: dict[str, Any], words: str, again: str, status: str
+) -> None:
+    """It is put to rest bit by bit after its webhook was turned off or deleted."""
+    hook = make_webhook(**end)
+    late = utcnow() - timedelta(minutes=1)
+    made = make_delivery(hook, status=status, due_at=late, reason="server")
+    page = support.get(f"/deliveries/{made}")
+    assert words in page.main
+    assert again in page.main
+    assert not any(each in page.main for each in ("about to be sent", "longer than usual"))
+    assert support.get("/deliveries").rows()[0][7] == "\u2013"
 
 
 def test_one_that_waits_for_a_receiver_in_trouble_says_until_when(support: Pages) -> None:
