@@ -1,4 +1,4 @@
-"""Results on their way into the database: gathered, and written in batches beside the sockets."""
+"""Results on their way into the database: gathered, and written in batches."""
 
 import random
 from collections.abc import Callable

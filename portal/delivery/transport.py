@@ -38,7 +38,7 @@ def prepare(
     request = requests.PreparedRequest()
     request.method, request.url, request.body = "POST", url, body
     # Not its CaseInsensitiveDict, which takes longer to make than the signatures: nobody looks a
-    # header up, and a name that is there twice is refused when the request is started.
+    # header up, and names that differ in capitals alone are refused when it is started.
     request.headers = dict(headers)  # type: ignore[assignment]
     return request
 

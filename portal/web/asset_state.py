@@ -11,7 +11,7 @@ from portal.models.assets import Asset, AssetKind, AssetStatus
 from portal.models.holdings import Assignment, Incident
 from portal.models.planning import ReservationState
 from portal.services import alert_settings
-from portal.services.alert_rules import Moment, ends_soon, is_low
+from portal.services.alert_rules import GONE, Moment, ends_soon, is_low
 from portal.services.incident_rows import STANDING_KINDS, open_incidents
 from portal.services.planning_reads import Plans, plans_of
 from portal.services.snapshots import open_assignment
@@ -26,7 +26,6 @@ RESERVED: Final = RESERVATION[ReservationState.APPROVED]._replace(word="Reserved
 MAINTENANCE_DUE: Final = Tag("Maintenance due", "wrench", "warning")
 WARRANTY_SOON: Final = Tag("Warranty ends soon", "shield-exclamation", "warning")
 LOW_STOCK: Final = Tag("Low stock", "boxes", "warning")
-GONE: Final = frozenset({AssetStatus.LOST, AssetStatus.LIQUIDATED})
 
 
 @dataclass(frozen=True, slots=True)

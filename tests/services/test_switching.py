@@ -156,6 +156,15 @@ def test_an_answer_of_gone_turns_it_off_in_the_name_of_the_system() -> None:
     assert last_audit().actor_name == "Asset register"
 
 
+def long_queue(count: int, monkeypatch: pytest.MonkeyPatch) -> Hook:
+    """A webhook for which so many wait, where three are many."""
+    monkeypatch.setattr(switching, "AT_ONCE", 3)
+    hook = make_webhook()
+    for _ in range(count):
+        publish()
+    return hook
+
+
 def by_a_person(hook: Hook) -> None:
     switching.turn_off(make_user().actor, hook.public_id)
 
@@ -177,10 +186,7 @@ def test_a_long_queue_is_put_to_rest_bit_by_bit(
     end: Callable[[Hook], None], status: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody's results wait for a queue of a hundred thousand."""
-    monkeypatch.setattr(switching, "AT_ONCE", 3)
-    hook = make_webhook()
-    for _ in range(7):
-        publish()
+    hook = long_queue(7, monkeypatch)
     end(hook)
     assert statuses(hook) == [status] * 3 + ["waiting"] * 4
     with writing() as current:
@@ -192,10 +198,7 @@ def test_a_long_queue_is_put_to_rest_bit_by_bit(
 def test_the_sweep_goes_on_until_all_of_a_long_queue_rests(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(switching, "AT_ONCE", 3)
-    hook = make_webhook()
-    for _ in range(11):
-        publish()
+    hook = long_queue(11, monkeypatch)
     by_a_person(hook)
     assert settling.settle() == 8
     assert statuses(hook) == ["held"] * 11
@@ -206,11 +209,8 @@ def test_a_long_queue_is_decided_about_as_a_whole(
     choice: str, becomes: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """None of it goes unasked, also where a part of it is not held yet."""
-    monkeypatch.setattr(switching, "AT_ONCE", 3)
     monkeypatch.setattr(switching, "A_STATEMENT", 2)
-    hook = make_webhook()
-    for _ in range(7):
-        publish()
+    hook = long_queue(7, monkeypatch)
     by_a_person(hook)
     with pytest.raises(Refusal, match="send or discard"):
         switching.turn_on(make_user().actor, hook.public_id)
