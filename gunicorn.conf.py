@@ -6,12 +6,12 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from jobs.child import dies_with
-from jobs.heart import beat
+from jobs.processes.child import dies_with
+from jobs.processes.heartbeat import beat
 from portal import logs
-from portal.config import SettingsError, load_settings
-from portal.schedule import ensure_schedule
-from portal.services import processes, vault
+from portal.config.settings import SettingsError, load_settings
+from portal.queue.schedule import ensure_schedule
+from portal.services.core import heartbeats, vault
 
 # What gunicorn takes as: starting again will not help. It ends the server, not one process of it.
 BOOT_ERROR = 3
@@ -54,4 +54,4 @@ def post_worker_init(worker: Any) -> None:
         except SQLAlchemyError:
             worker.log.warning("The database does not answer yet.")
         ensure_schedule()
-    beat(worker.wsgi, processes.WEB)
+    beat(worker.wsgi, heartbeats.WEB)

@@ -4,7 +4,7 @@ import sys
 
 import jobs.cli
 from portal.app import create_app
-from portal.config import SettingsError
+from portal.config.settings import SettingsError
 
 try:
     app = create_app()

@@ -8,14 +8,15 @@ from sqlalchemy import func, select, update
 from bench.arrivals import Arrivals
 from bench.report import Line, milliseconds, quantile
 from bench.world import SECRET, World, settle, world
-from portal.delivery.event_names import EventName
+from portal.engine.events.names import EventName
 from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Delivery, DeliveryStatus
 from portal.models.people import Role
-from portal.services import batch_choice, batches
-from portal.services.batch_choice import Choice
-from portal.services.log_filter import LogFilter, StatusFilter
+from portal.services.bulk_retry import selection
+from portal.services.bulk_retry import task as bulk_retry_task
+from portal.services.bulk_retry.selection import Choice
+from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from tests.deliveries import make_many
 from tests.factories import make_user, make_webhook, publish
 
@@ -78,8 +79,8 @@ def _again(here: World, url: str) -> None:
     _make_all(DeliveryStatus.FAILED)
     here.start("-m", "jobs", "worker", "background", ready="Ready for")
     failed = LogFilter(status=StatusFilter.FAILED)
-    batches.start(
-        make_user(Role.SUPPORT).actor, Choice(wanted=failed, newest=batch_choice.newest_now())
+    bulk_retry_task.start(
+        make_user(Role.SUPPORT).actor, Choice(wanted=failed, newest=selection.newest_now())
     )
 
 

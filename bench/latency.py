@@ -8,7 +8,7 @@ from pathlib import Path
 from bench.arrivals import Arrivals
 from bench.report import Line, milliseconds, p50_p99
 from bench.world import SECRET, settle, world
-from portal.delivery.event_names import EventName
+from portal.engine.events.names import EventName
 from tests.factories import make_webhook
 
 WARM, ALONE = 10, 110

@@ -16,22 +16,19 @@ from bench import log_rows
 from bench.report import Line, milliseconds
 from bench.touched import touched
 from bench.world import DATABASES, webhooks, world
-from portal.delivery.events import EventName
-from portal.delivery.reasons import Reason
+from portal.engine.events.catalogue import EventName
+from portal.engine.reasons import Reason
 from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.lib.paging import Cursor
-from portal.services import (
-    batch_choice,
-    dispatch,
-    log,
-    overview,
-    retention,
-    trends,
-    webhook_reads,
-)
-from portal.services.batch_choice import Choice
-from portal.services.log_filter import LogFilter, StatusFilter
+from portal.services.bulk_retry import selection
+from portal.services.bulk_retry.selection import Choice
+from portal.services.deliveries import trends
+from portal.services.deliveries.log import pages as log_pages
+from portal.services.deliveries.log.filters import LogFilter, StatusFilter
+from portal.services.operations import overview, retention
+from portal.services.outbox import due
+from portal.services.webhooks import queries as webhook_queries
 from tests.factories import Hook, make_asset
 
 ROWS = tuple(int(each) for each in os.environ.get("BENCH_ROWS", "10000,1000000").split(","))
@@ -57,7 +54,7 @@ def run() -> Iterator[Line]:
 def _calls(hooks: list[Hook], rows: int) -> dict[str, list[Callable[[], object]]]:
     places = (None, Cursor((rows // 2,)).encode(), Cursor((rows // 100,)).encode())
     pages = {
-        f"Log, {words}": [partial(log.find_page, wanted, place) for place in places]
+        f"Log, {words}": [partial(log_pages.find_page, wanted, place) for place in places]
         for words, wanted in _filters(hooks).items()
     }
     return pages | {words: [call] for words, call in _others(hooks, rows).items()}
@@ -91,16 +88,16 @@ def _others(hooks: list[Hook], rows: int) -> dict[str, Callable[[], object]]:
     week = [now.replace(microsecond=0) - day * DAY for day in range(7, -1, -1)]
     failed = LogFilter(status=StatusFilter.FAILED)
     return {
-        "How many need attention": log.count_attention,
+        "How many need attention": log_pages.count_attention,
         "Counts of the dashboard": overview.overview,
         "Charts of a week, every webhook": partial(trends.trends, week),
-        "List of webhooks": webhook_reads.list_webhooks,
-        "Page of a webhook with a hundredth waiting": partial(webhook_reads.show, busy),
-        "First 500 lines of an export": lambda: list(islice(log.every(failed), 500)),
+        "List of webhooks": webhook_queries.list_webhooks,
+        "Page of a webhook with a hundredth waiting": partial(webhook_queries.show, busy),
+        "First 500 lines of an export": lambda: list(islice(log_pages.every(failed), 500)),
         "Counting before a bulk retry": partial(
-            batch_choice.count, Choice(wanted=failed, newest=rows)
+            selection.count, Choice(wanted=failed, newest=rows)
         ),
-        "Is anything claimable": dispatch.has_claimable,
+        "Is anything claimable": due.has_claimable,
         "A clean-up that finds nothing old": retention.prune,
     }
 

@@ -10,7 +10,7 @@ from redis import Redis
 from rq import Queue, SimpleWorker, Worker
 from sqlalchemy import Engine, create_engine, insert, select, update
 
-from portal.database import engine_options, prepare_engine
+from portal.database.engine import engine_options, prepare_engine
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Attempt, Delivery, DeliveryStatus, Event
 from portal.models.webhooks import Webhook

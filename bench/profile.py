@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from bench.world import publish_at_once, webhooks, world
 from jobs.deliver import deliver_due
-from jobs.desk import Desk
+from jobs.pump.database_writer import Desk
 
 WEBHOOKS = 50
 EVENTS = 100

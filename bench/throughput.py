@@ -20,12 +20,12 @@ from bench.world import (
     webhooks,
     world,
 )
-from portal.delivery.request_head import header_lines
+from portal.engine.http.request_head import header_lines
 from portal.extensions import db
 from portal.models.deliveries import Delivery
-from portal.services import claiming
-from portal.services.outgoing import Composer
-from portal.services.unit import writing
+from portal.services.core.unit_of_work import writing
+from portal.services.dispatch import claim as dispatch_claim
+from portal.services.dispatch.request import Composer
 
 WEBHOOKS = 50
 EVENTS = 300
@@ -91,7 +91,7 @@ def _bare() -> float:
         webhooks(url, WEBHOOKS)
         publish_at_once(1)
         with writing() as current:
-            claims = claiming.claim(current.connection(), WEBHOOKS)
+            claims = dispatch_claim.claim(current.connection(), WEBHOOKS)
         composer = Composer(here.settings.version)
         requests = [composer.compose(claim) for claim in claims]
         posts = [Post(r.url, header_lines(r.headers), r.body) for r in requests]

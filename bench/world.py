@@ -12,13 +12,14 @@ from flask import Flask
 from flask_migrate import upgrade
 from sqlalchemy import func, select
 
-from portal import migrating, queue
-from portal.base import create_base_app
-from portal.config import load_settings
+from portal.base_app import create_base_app
+from portal.commands import migrations
+from portal.config.settings import load_settings
 from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Attempt, Delivery
-from portal.services.unit import writing
+from portal.queue import bell
+from portal.services.core.unit_of_work import writing
 from tests.factories import Hook, make_webhook, publish
 from tests.jobs.processes import Process
 from tests.servers import PostgresServer, ValkeyServer
@@ -49,8 +50,8 @@ class World:
             self.environment["DATABASE_URL"] = server.new_database()
         self.settings = load_settings(self.environment)
         self.app: Flask = create_base_app(self.settings)
-        queue.init_app(self.app)
-        migrating.init_app(self.app)
+        bell.init_app(self.app)
+        migrations.init_app(self.app)
         stack.enter_context(self.app.app_context())
         stack.callback(lambda: (db.session.remove(), db.engine.dispose()))
         upgrade()

@@ -5,7 +5,7 @@ import sys
 import click
 
 from jobs.cli import scheduler, worker
-from portal.settings_values import SettingsError
+from portal.config.values import SettingsError
 
 main = click.Group("jobs", commands=[worker, scheduler])
 

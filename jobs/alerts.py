@@ -2,10 +2,10 @@
 
 from jobs.context import job
 from portal.lib.clock import utcnow
-from portal.services import alerts
+from portal.services.alerts import control
 
 
 @job
 def look_for_alerts() -> None:
     """Begin the run of the latest time of day that has none. May run twice at once."""
-    alerts.start_due(utcnow())
+    control.start_due(utcnow())

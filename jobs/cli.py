@@ -7,7 +7,7 @@ from flask import Flask, current_app
 from flask.cli import with_appcontext
 
 from portal.lib.exit_codes import BAD_SETTING, PROCESS
-from portal.queue import QUEUES
+from portal.queue.names import QUEUES
 
 # Imports stay inside the commands: each process loads what it runs and no more.
 
@@ -17,7 +17,7 @@ from portal.queue import QUEUES
 def worker(queue: str) -> None:
     """Run the jobs of one queue until the process is told to stop."""
     _log(queue)
-    from jobs.worker import run_worker
+    from jobs.processes.worker import run_worker
 
     run_worker(queue)
 
@@ -26,7 +26,7 @@ def worker(queue: str) -> None:
 def scheduler() -> None:
     """Queue what the clock asks for until the process is told to stop."""
     _log("scheduler")
-    from jobs.scheduler import run_scheduler
+    from jobs.processes.scheduler import run_scheduler
 
     sys.exit(run_scheduler())
 
@@ -35,7 +35,7 @@ def scheduler() -> None:
 @with_appcontext
 def up() -> None:
     """Start everything for one machine: database, Valkey, web, workers, scheduler."""
-    from jobs.up import bring_up
+    from jobs.processes.up import bring_up
 
     bring_up(current_app._get_current_object())  # type: ignore[attr-defined]  # werkzeug's proxy
 
@@ -48,6 +48,6 @@ def register(app: Flask) -> None:
 
 def _log(process: str) -> None:
     from portal import logs
-    from portal.config import load_settings
+    from portal.config.settings import load_settings
 
     logs.set_up(load_settings(), process)

@@ -9,11 +9,11 @@ from flask import Flask, has_app_context
 from rq import get_current_job
 from sqlalchemy.exc import OperationalError
 
-from portal import queue
-from portal.base import create_base_app
-from portal.database import is_away
+from portal.base_app import create_base_app
+from portal.database.engine import is_away
 from portal.lib import request_id
 from portal.logs import TRAFFIC
+from portal.queue import bell
 
 log = logging.getLogger(__name__)
 traffic = logging.getLogger(TRAFFIC)
@@ -25,7 +25,7 @@ P = ParamSpec("P")
 def application() -> Flask:
     """This process's application, with its bell."""
     app = create_base_app()
-    queue.init_app(app)
+    bell.init_app(app)
     return app
 
 

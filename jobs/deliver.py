@@ -6,13 +6,13 @@ from flask import current_app
 from sqlalchemy import Engine
 
 from jobs.context import job
-from jobs.pump import Pump
-from jobs.stopping import stop
-from portal import queue
-from portal.database import impatient_engine
-from portal.delivery.transport import Transport
+from jobs.pump.pump import Pump
+from jobs.stop_flag import stop
+from portal.database.engine import impatient_engine
+from portal.engine.http.transport import Transport
 from portal.extensions import settings
-from portal.services import guarding
+from portal.queue import bell
+from portal.services.dispatch import address_guard
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ def deliver_due() -> None:
         settings=settings(),
         engine=equipment.engine,
         transport=equipment.transport,
-        bell=queue.bell(),
+        bell=bell.bell(),
         is_stopping=stop.is_set,
     ).run()
 
@@ -44,7 +44,7 @@ def equip() -> Equipment:
         extensions["equipment"] = Equipment(
             impatient_engine(current.database_url),
             Transport(
-                guarding.guard(current),
+                address_guard.guard(current),
                 ca_bundle=current.webhook_ca_bundle or None,
                 max_in_flight=current.worker_max_in_flight,
             ),

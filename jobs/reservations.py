@@ -2,11 +2,11 @@
 
 from jobs.context import job
 from portal.lib.clock import utcnow
-from portal.services import expiring
+from portal.services.actions.planning import reservation_expiry
 
 
 @job
 def expire_reservations() -> None:
     """Close what has run out. May run twice at once; what is too much for one run is left to the
     next."""
-    expiring.expire_due(utcnow())
+    reservation_expiry.expire_due(utcnow())

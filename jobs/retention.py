@@ -3,7 +3,7 @@
 from typing import Final
 
 from jobs.context import job
-from portal.services import retention
+from portal.services.operations import retention
 
 # Less than a scheduled job may take; what is left is the next run's.
 SECONDS: Final = 30.0

@@ -1,8 +1,11 @@
 """The sweep: every few seconds, whatever rang or did not ring, what is due gets its pump."""
 
 from jobs.context import job
-from portal import queue, task_bell
-from portal.services import dispatch, processes, settling, task_turns
+from portal.queue import bell, task_bell
+from portal.services.core import heartbeats
+from portal.services.dispatch import sweep as dispatch_sweep
+from portal.services.outbox import due
+from portal.services.tasks import leases as task_leases
 
 
 @job
@@ -11,9 +14,9 @@ def sweep() -> None:
 
     May run twice at once, and beside a pump.
     """
-    settling.settle()
-    if dispatch.has_claimable():
-        queue.ring()
-    if task_turns.has_due():
+    dispatch_sweep.settle()
+    if due.has_claimable():
+        bell.ring()
+    if task_leases.has_due():
         task_bell.ring()
-    processes.record(processes.SWEEP)
+    heartbeats.record(heartbeats.SWEEP)

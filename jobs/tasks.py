@@ -7,12 +7,12 @@ from time import monotonic, sleep
 from typing import Final
 
 from jobs.context import job
-from jobs.stopping import stop
-from portal import task_bell
-from portal.services import task_turns
-from portal.services.long_work import KINDS
-from portal.services.task_turns import MOST_FAILURES, Turn
-from portal.services.tasks import Kind
+from jobs.stop_flag import stop
+from portal.queue import task_bell
+from portal.services.task_kinds import KINDS
+from portal.services.tasks import leases as task_leases
+from portal.services.tasks.leases import MOST_FAILURES, Turn
+from portal.services.tasks.tasks import Kind
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ def run_tasks() -> None:
     """Take turns at the due tasks. May run twice, on any number of machines."""
     task_bell.answer()
     work(KINDS)
-    if task_turns.has_due():
+    if task_leases.has_due():
         task_bell.ring()
 
 
@@ -35,24 +35,24 @@ def work(kinds: Mapping[str, Kind], seconds: float = JOB_SECONDS) -> None:
     """Work until nothing is due, the time is over, or the worker is asked to stop."""
     ends_at = monotonic() + seconds
     while monotonic() < ends_at and not stop.is_set():
-        turn = task_turns.claim()
+        turn = task_leases.claim()
         if turn is None:
             return
         kind = kinds.get(turn.kind)
         if kind is None or turn.failures > MOST_FAILURES:
             log.error("Gave up task %s (%s).", turn.public_id, turn.kind)
-            task_turns.give_up(turn, kind)
+            task_leases.give_up(turn, kind)
             continue
         _take_turn(turn, kind, min(ends_at, monotonic() + TURN_SECONDS))
 
 
 def _take_turn(turn: Turn, kind: Kind, ends_at: float) -> None:
     try:
-        while task_turns.advance(turn, kind):
+        while task_leases.advance(turn, kind):
             sleep(PAUSE)
             if stop.is_set() or monotonic() >= ends_at:
-                task_turns.release(turn)
+                task_leases.release(turn)
                 return
     except Exception:  # one kind's error must not keep the others from their turn
         log.exception("Task %s (%s) failed; it is tried again.", turn.public_id, turn.kind)
-        task_turns.release(turn, timedelta(seconds=2.0**turn.failures))
+        task_leases.release(turn, timedelta(seconds=2.0**turn.failures))

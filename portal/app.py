@@ -3,19 +3,22 @@
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from portal import cli, errors, migrating, queue, web
-from portal.base import create_base_app
-from portal.config import Settings
+from portal import web
+from portal.base_app import create_base_app
+from portal.commands import cli, migrations
+from portal.config.settings import Settings
+from portal.queue import bell
+from portal.web.frame import error_pages
 
 
 def create_app(settings: Settings | None = None) -> Flask:
     """Build the portal as a web server runs it. Raises `SettingsError`."""
     app = create_base_app(settings)
     trust_proxies(app)
-    queue.init_app(app)
-    errors.init_app(app)
+    bell.init_app(app)
+    error_pages.init_app(app)
     web.init_app(app)
-    migrating.init_app(app)
+    migrations.init_app(app)
     cli.init_app(app)
     return app
 

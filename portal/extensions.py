@@ -12,8 +12,8 @@ from flask_wtf.csrf import CSRFProtect
 from sqlalchemy import JSON, BigInteger, Date, Integer, LargeBinary, MetaData, Text, Uuid
 from sqlalchemy.orm import DeclarativeBase
 
-from portal.config import Settings
-from portal.database import Money, UtcDateTime
+from portal.config.settings import Settings
+from portal.database.engine import Money, UtcDateTime
 
 # For the tables that grow with every event. SQLite's own row ids need the plain type.
 Big = Annotated[int, "big"]

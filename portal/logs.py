@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-from portal.config import Settings
+from portal.config.settings import Settings
 from portal.lib import request_id
 from portal.lib.redaction import Redactor
 

@@ -11,11 +11,11 @@ from flask_migrate import upgrade
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
-from jobs.stopping import stop
-from portal import migrating
+from jobs.stop_flag import stop
 from portal.app import create_app
-from portal.base import create_base_app
-from portal.config import Settings, load_settings
+from portal.base_app import create_base_app
+from portal.commands import migrations
+from portal.config.settings import Settings, load_settings
 from portal.extensions import Base, db
 from tests.servers import PostgresServer, ValkeyServer
 
@@ -74,7 +74,7 @@ def migrate_to_head(url: str, instance_dir: Path) -> None:
     """Run all migrations, and leave no connection behind."""
     environment = {**ENVIRONMENT, "DATABASE_URL": url, "INSTANCE_DIR": str(instance_dir)}
     app = create_base_app(load_settings(environment))
-    migrating.init_app(app)
+    migrations.init_app(app)
     with app.app_context():
         upgrade()
         checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)"

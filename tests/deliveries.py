@@ -9,7 +9,7 @@ from sqlalchemy import insert, select, update
 
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Attempt, AttemptBody, Delivery, Event, Priority
-from portal.services.unit import database_time, writing
+from portal.services.core.unit_of_work import database_time, writing
 from tests.factories import Hook, make_webhook
 
 BODY = b'{"event":"asset.created","asset_id":7,"data":{"note":"caf\xc3\xa9"}}'

@@ -9,17 +9,20 @@ from uuid import UUID
 
 from argon2 import PasswordHasher
 
-from portal.delivery.event_names import EventName
-from portal.delivery.payload import ActorKind, AssetSnapshot, Origin
+from portal.engine.events.body import ActorKind, AssetSnapshot, Origin
+from portal.engine.events.names import EventName
 from portal.lib.clock import utcnow
-from portal.models.holdings import Staff
+from portal.models.assignments import Staff
 from portal.models.people import Role, User
 from portal.models.webhooks import Webhook, WebhookEvent
-from portal.services import assets, named_lists, outbox, vault
-from portal.services.asset_rules import AssetValues
-from portal.services.outbox import Happening
-from portal.services.permissions import SYSTEM, Actor
-from portal.services.unit import writing
+from portal.services.actions import lifecycle
+from portal.services.assets import named_lists
+from portal.services.assets.rules import AssetValues
+from portal.services.core import vault
+from portal.services.core.permissions import SYSTEM, Actor
+from portal.services.core.unit_of_work import writing
+from portal.services.outbox import publish as outbox_publish
+from portal.services.outbox.publish import Happening
 
 PASSWORD = "a long pass phrase"
 NAMES = ("Ana", "Ben", "Cleo", "Dan", "Eva", "Finn", "Gita", "Hugo")
@@ -113,7 +116,7 @@ def publish(event: EventName = EventName.CREATED, *, asset_id: int = 7, note: st
         event=event, asset_id=asset_id, asset=snapshot, data={"note": note}, occurred_at=now
     )
     with writing() as current:
-        return outbox.publish(current, happening)
+        return outbox_publish.publish(current, happening)
 
 
 def make_category(name: str = "Laptops") -> int:
@@ -144,4 +147,4 @@ def make_staff(name: str = "Maria Lopez", **columns: Any) -> int:
 
 def make_asset(name: str = "ThinkPad T14", *, by: Actor = SYSTEM, **values: Any) -> int:
     """An asset, added through the service (its event is stored as well); its id."""
-    return assets.create_asset(by, AssetValues(name=name, **values))
+    return lifecycle.create_asset(by, AssetValues(name=name, **values))

@@ -5,10 +5,10 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import select
 
-from portal.delivery.signing import request_headers
+from portal.engine.signing.signatures import request_headers
 from portal.extensions import db
 from portal.models.webhooks import Webhook
-from portal.services import vault
+from portal.services.core import vault
 
 BODY = b'{"event":"asset.created"}'
 

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from portal.database import UtcDateTime
+from portal.database.engine import UtcDateTime
 
 # SQLite's own row ids need the plain type.
 BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")

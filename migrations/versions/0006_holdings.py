@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from portal.database import UtcDateTime
+from portal.database.engine import UtcDateTime
 
 revision = "0006"
 down_revision = "0005"

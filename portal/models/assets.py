@@ -162,3 +162,39 @@ class Activity(Base):
         Index("ix_activities_event_id", "event_id"),
         {"sqlite_autoincrement": True},
     )
+
+
+class Action(StrEnum):
+    """What a person does with an asset. The timeline keeps these values."""
+
+    CREATE = "create"
+    EDIT = "edit"
+    DELETE = "delete"
+    RESTORE = "restore"
+    ALLOCATE = "allocate"
+    REVOKE = "revoke"
+    REASSIGN = "reassign"
+    CHECK_OUT = "check_out"
+    CHECK_IN = "check_in"
+    CHANGE_DUE_DATE = "change_due_date"
+    RESERVE = "reserve"
+    APPROVE_RESERVATION = "approve_reservation"
+    REJECT_RESERVATION = "reject_reservation"
+    CANCEL_RESERVATION = "cancel_reservation"
+    EXPIRE_RESERVATION = "expire_reservation"
+    SCHEDULE_MAINTENANCE = "schedule_maintenance"
+    START_MAINTENANCE = "start_maintenance"
+    COMPLETE_MAINTENANCE = "complete_maintenance"
+    CANCEL_MAINTENANCE = "cancel_maintenance"
+    TRANSFER = "transfer"
+    REPORT_LOST = "report_lost"
+    REPORT_BROKEN = "report_broken"
+    SEND_TO_WARRANTY = "send_to_warranty"
+    LIQUIDATE = "liquidate"
+    RECEIVE_BACK = "receive_back"
+    REPAIR = "repair"
+    FIND = "find"
+    UNDO_LIQUIDATION = "undo_liquidation"
+    RECEIVE_STOCK = "receive_stock"
+    ISSUE_STOCK = "issue_stock"
+    ADJUST_STOCK = "adjust_stock"

@@ -13,7 +13,7 @@ from portal.lib.ids import public_id
 
 
 class Role(StrEnum):
-    """What a person may do (`portal/services/permissions.py`)."""
+    """What a person may do (`portal/services/core/permissions.py`)."""
 
     ADMIN = "admin"
     MANAGER = "manager"

@@ -13,7 +13,7 @@ from portal.extensions import Base
 from portal.lib.clock import utcnow
 from portal.lib.ids import public_id
 from portal.models.assets import Asset
-from portal.models.holdings import Staff
+from portal.models.assignments import Staff
 from portal.models.people import User
 
 

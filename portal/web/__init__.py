@@ -2,53 +2,38 @@
 
 from flask import Blueprint, Flask
 
-from portal.web import (
-    access,
-    account,
-    actions,
-    alert_settings,
-    alerts,
-    asset_parts,
-    assets,
-    audit,
-    auth,
-    banners,
-    batches,
-    bulk,
-    categories,
-    deliveries,
-    delivery_help,
-    exporting,
-    frame,
-    help,
-    help_status,
-    home,
-    importing,
-    inbox,
-    invitations,
-    joining,
-    locations,
-    new_passwords,
-    operations,
-    people,
-    planning,
-    staff,
-    stock,
-    system,
-    tasks,
-    traffic,
-    webhook_drafts,
-    webhook_forms,
-    webhook_held,
-    webhook_switches,
-    webhooks,
+from portal.web.actions import views as action_views
+from portal.web.alerts import settings_views
+from portal.web.alerts import views as alert_views
+from portal.web.assets import bulk_views, named_list_views, staff_views, tab_views
+from portal.web.assets import views as asset_views
+from portal.web.bulk_retry import views as bulk_retry_views
+from portal.web.csv import export_views, import_views
+from portal.web.deliveries import help_views as delivery_help_views
+from portal.web.deliveries import views as delivery_views
+from portal.web.frame import access, banner_views, page_frame, request_log
+from portal.web.help import status_views
+from portal.web.help import views as help_views
+from portal.web.home import views as home_views
+from portal.web.operations import audit_views, probe_views, system_views
+from portal.web.people import (
+    account_views,
+    invitation_views,
+    password_reset_views,
+    sign_in_views,
+    signup_views,
 )
+from portal.web.people import views as people_views
+from portal.web.planning import views as planning_views
+from portal.web.tasks import views as task_views
+from portal.web.webhooks import draft_views, edit_views, held_views, inbox_views, switch_views
+from portal.web.webhooks import views as webhook_views
 
 
 def init_app(app: Flask) -> None:
     """Give the application its frame, its access check and its pages."""
-    traffic.init_app(app)
-    frame.init_app(app)
+    request_log.init_app(app)
+    page_frame.init_app(app)
     access.init_app(app)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
@@ -56,40 +41,40 @@ def init_app(app: Flask) -> None:
 
 # One line a page family.
 BLUEPRINTS: tuple[Blueprint, ...] = (
-    home.blueprint,
-    banners.blueprint,
-    auth.blueprint,
-    joining.blueprint,
-    account.blueprint,
-    people.blueprint,
-    invitations.blueprint,
-    new_passwords.blueprint,
-    assets.blueprint,
-    asset_parts.blueprint,
-    exporting.blueprint,
-    bulk.blueprint,
-    importing.blueprint,
-    actions.blueprint,
-    planning.blueprint,
-    alerts.blueprint,
-    alert_settings.blueprint,
-    categories.blueprint,
-    locations.blueprint,
-    staff.blueprint,
-    deliveries.blueprint,
-    delivery_help.blueprint,
-    batches.blueprint,
-    tasks.blueprint,
-    stock.blueprint,
-    help_status.blueprint,
-    webhooks.blueprint,
-    webhook_forms.blueprint,
-    webhook_drafts.blueprint,
-    webhook_held.blueprint,
-    webhook_switches.blueprint,
-    inbox.blueprint,
-    help.blueprint,
-    operations.blueprint,
-    system.blueprint,
-    audit.blueprint,
+    home_views.blueprint,
+    banner_views.blueprint,
+    sign_in_views.blueprint,
+    signup_views.blueprint,
+    account_views.blueprint,
+    people_views.blueprint,
+    invitation_views.blueprint,
+    password_reset_views.blueprint,
+    asset_views.blueprint,
+    tab_views.blueprint,
+    export_views.blueprint,
+    bulk_views.blueprint,
+    import_views.blueprint,
+    action_views.blueprint,
+    planning_views.blueprint,
+    alert_views.blueprint,
+    settings_views.blueprint,
+    named_list_views.categories,
+    named_list_views.locations,
+    staff_views.blueprint,
+    delivery_views.blueprint,
+    delivery_help_views.blueprint,
+    bulk_retry_views.blueprint,
+    task_views.blueprint,
+    tab_views.stock_blueprint,
+    status_views.blueprint,
+    webhook_views.blueprint,
+    edit_views.blueprint,
+    draft_views.blueprint,
+    held_views.blueprint,
+    switch_views.blueprint,
+    inbox_views.blueprint,
+    help_views.blueprint,
+    probe_views.blueprint,
+    system_views.blueprint,
+    audit_views.blueprint,
 )

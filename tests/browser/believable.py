@@ -8,43 +8,36 @@ from uuid import UUID, uuid4
 from sqlalchemy import select, update
 
 from jobs import tasks as job
-from portal.delivery.samples import sample_body
+from portal.engine.events.samples import sample_body
 from portal.lib.clock import utcnow
 from portal.lib.csv_upload import read_csv
 from portal.models.alerts import RunKind
+from portal.models.assets import Action
 from portal.models.deliveries import Priority
 from portal.models.people import Role
 from portal.models.webhooks import Webhook
-from portal.services import (
-    alert_reads,
-    alerts,
-    assets,
-    batches,
-    bulk,
-    drafts,
-    importing,
-    inbox,
-    invitations,
-    maintaining,
-    named_lists,
-    reserving,
-    rollups,
-    staff,
-    stock,
-    switching,
-    webhooks,
-)
-from portal.services.alert_reads import AlertFilter
-from portal.services.batch_choice import Choice
-from portal.services.inbox_address import token_of
-from portal.services.legality import Action
-from portal.services.permissions import Actor
-from portal.services.planning_rules import PlanValues, ReservationValues, WorkValues
-from portal.services.rollups import Entry
-from portal.services.staff import StaffValues
-from portal.services.told_times import today
-from portal.services.unit import session, writing
-from portal.services.webhook_values import WebhookValues
+from portal.services.actions import bulk, lifecycle, stock
+from portal.services.actions.planning import maintenance as planning_maintenance
+from portal.services.actions.planning import reservations as planning_reservations
+from portal.services.actions.planning.rules import PlanValues, ReservationValues, WorkValues
+from portal.services.alerts import control
+from portal.services.alerts import queries as alert_queries
+from portal.services.alerts.queries import AlertFilter
+from portal.services.assets import named_lists, staff
+from portal.services.assets.staff import StaffValues
+from portal.services.bulk_retry import task as bulk_retry_task
+from portal.services.bulk_retry.selection import Choice
+from portal.services.core.permissions import Actor
+from portal.services.core.time_zones import today
+from portal.services.core.unit_of_work import session, writing
+from portal.services.csv import import_task
+from portal.services.outbox import rollups
+from portal.services.outbox.rollups import Entry
+from portal.services.people import invitations
+from portal.services.webhooks import activation, crud, drafts
+from portal.services.webhooks.inbox import messages
+from portal.services.webhooks.inbox.address import token_of
+from portal.services.webhooks.values import WebhookValues
 from tests.deliveries import change, make_attempt, make_delivery
 from tests.factories import Hook, Person, make_asset, make_user
 from tests.services.alerting import decided, lent, with_maintenance, with_warranty
@@ -147,7 +140,7 @@ def fill(by: Person) -> Filled:
         tasks=many,
         importing=checked,
         bulk=many,
-        batches=batches.start(by.actor, Choice(ticked=tuple(made))),
+        batches=bulk_retry_task.start(by.actor, Choice(ticked=tuple(made))),
         staff=maria,
         reservation=reservation,
         maintenance=maintenance,
@@ -164,17 +157,17 @@ def fill(by: Person) -> Filled:
 def _checked(by: Actor) -> UUID:
     """A file of which one row can be imported and one cannot; the check is done."""
     content = b"name,purchase_date\nDesk lamp,2026-01-02\nOffice chair,yesterday\n"
-    public_id = importing.upload(by, read_csv(content), may_add=False, file_name="assets.csv")
-    job.work({importing.CHECK_NAME: importing.CHECK})
+    public_id = import_task.upload(by, read_csv(content), may_add=False, file_name="assets.csv")
+    job.work({import_task.CHECK_NAME: import_task.CHECK})
     return public_id
 
 
 def _things(by: Actor) -> list[int]:
     """The assets, the first of them changed once; their ids."""
     ids = [_thing(by, *each) for each in THINGS]
-    first = assets.find_asset(ids[0])
-    changed = replace(assets.values_of(first), serial_number="PF4X9Z2L")
-    assets.edit_asset(by, ids[0], first.version, changed)
+    first = lifecycle.find_asset(ids[0])
+    changed = replace(lifecycle.values_of(first), serial_number="PF4X9Z2L")
+    lifecycle.edit_asset(by, ids[0], first.version, changed)
     return ids
 
 
@@ -199,12 +192,12 @@ def _plans(by: Actor, asset_id: int) -> tuple[UUID, UUID, UUID]:
         )
         for start, end in ((20, 24), (3, 9))
     ]
-    made = [reserving.reserve(by, asset_id, each) for each in wishes]
-    reserving.approve(by, made[0])
+    made = [planning_reservations.reserve(by, asset_id, each) for each in wishes]
+    planning_reservations.approve(by, made[0])
     late = PlanValues(title="Battery check", due_on=noon.date() - day, assignee_id=row_id)
-    ended = maintaining.schedule(by, asset_id, late)
-    maintaining.complete(by, ended, WorkValues(outcome="ok", completed_on=today()))
-    return maria, made[1], maintaining.schedule(by, asset_id, late)
+    ended = planning_maintenance.schedule(by, asset_id, late)
+    planning_maintenance.complete(by, ended, WorkValues(outcome="ok", completed_on=today()))
+    return maria, made[1], planning_maintenance.schedule(by, asset_id, late)
 
 
 def _thing(by: Actor, name: str, category: str, location: str, serial: str | None) -> int:
@@ -227,19 +220,19 @@ def _alerts(by: Actor) -> None:
     """Two that fired, one of them acknowledged, and one that would fire in the next run."""
     decided()
     lent(30)
-    alerts.run(RunKind.MANUAL)
+    control.run(RunKind.MANUAL)
     with_warranty(12)
-    alerts.run(RunKind.MANUAL)
-    newest, *_ = alert_reads.list_alerts(AlertFilter()).rows
-    alerts.acknowledge(by, newest.public_id)
+    control.run(RunKind.MANUAL)
+    newest, *_ = alert_queries.list_alerts(AlertFilter()).rows
+    control.acknowledge(by, newest.public_id)
     with_maintenance(3)
 
 
 def _inbox(by: Actor) -> None:
     """The built-in inbox, with a message that nobody signed."""
-    token, body = token_of(inbox.open_inbox(by)), sample_body(LIFE[0], test=True)
+    token, body = token_of(messages.open_inbox(by)), sample_body(LIFE[0], test=True)
     headers = [("Content-Type", "application/json"), ("X-Asset-Webhook-Event", LIFE[0])]
-    assert inbox.receive(token, headers, body)
+    assert messages.receive(token, headers, body)
 
 
 def _webhooks(by: Actor) -> dict[str, Hook]:
@@ -250,14 +243,14 @@ def _webhooks(by: Actor) -> dict[str, Hook]:
     for name, ago in minutes.items():
         _set(hooks[name], last_delivered_at=now - timedelta(minutes=ago))
     _set(hooks["Helpdesk"], failures_in_row=7, failing_since=now - timedelta(minutes=38))
-    switching.turn_off(by, hooks["Payroll"].public_id)
+    activation.turn_off(by, hooks["Payroll"].public_id)
     return hooks
 
 
 def _webhook(by: Actor, name: str, url: str) -> Hook:
     headers = (("X-Tenant", "4711"),) if name == "Helpdesk" else ()
     values = WebhookValues(name=name, url=url, events=LIFE, headers=headers)
-    public_id = webhooks.create(by, values)
+    public_id = crud.create(by, values)
     row_id = session().scalar(select(Webhook.id).where(Webhook.public_id == public_id))
     assert row_id is not None
     return Hook(row_id, public_id, name, url, None)

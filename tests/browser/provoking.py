@@ -16,13 +16,13 @@ from uuid import UUID
 import trustme
 from sqlalchemy import select, update
 
-from portal.config import ROOT, Settings
-from portal.delivery.reason_keys import Reason
+from portal.config.settings import ROOT, Settings
+from portal.engine.reason_keys import Reason
 from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.models.webhooks import Webhook
-from portal.services import retention
-from portal.services.unit import writing
+from portal.services.core.unit_of_work import writing
+from portal.services.operations import retention
 from tests.deliveries import change, make_delivery
 from tests.factories import Hook, make_webhook
 from tests.jobs.clockwork import crash_after_claim, make_due

@@ -11,7 +11,7 @@ from flask import Flask
 from playwright.sync_api import sync_playwright
 
 from portal.app import create_app
-from portal.config import ROOT, load_settings
+from portal.config.settings import ROOT, load_settings
 from portal.extensions import db
 from tests.browser.believable import fill
 from tests.browser.conftest import QUIET, find_chromium

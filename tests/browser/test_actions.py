@@ -8,11 +8,11 @@ from flask import Flask
 from playwright.sync_api import Page, expect
 from sqlalchemy import select, update
 
-from portal.delivery.events import CATALOGUE, event_type
+from portal.engine.events.catalogue import CATALOGUE, event_type
 from portal.lib.clock import utcnow
+from portal.models.assignments import Assignment
 from portal.models.deliveries import Event
-from portal.models.holdings import Assignment
-from portal.services.unit import session, writing
+from portal.services.core.unit_of_work import session, writing
 from tests.browser.a11y import check_page, watch
 from tests.browser.serving import served
 from tests.browser.walking import press

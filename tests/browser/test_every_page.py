@@ -14,9 +14,9 @@ from playwright.sync_api import Page, expect
 from werkzeug.routing import Rule
 
 from portal.models.people import Role
-from portal.services import invitations, links, new_passwords
-from portal.services.permissions import allows
-from portal.web.access import PUBLIC, permission_of
+from portal.services.core.permissions import allows
+from portal.services.people import invitations, one_time_links, password_resets
+from portal.web.frame.access import PUBLIC, permission_of
 from tests.browser.a11y import check_page, watch
 from tests.browser.believable import Filled, fill
 from tests.browser.serving import served
@@ -133,7 +133,7 @@ def test_what_is_not_visited_exists(app: Flask) -> None:
 
 def test_every_door_can_be_used_by_everyone(page: Page, app: Flask, portal: str) -> None:
     watch(page, portal)
-    setup = links.setup_link()
+    setup = one_time_links.setup_link()
     assert setup
     token = setup.partition("=")[2]
     look(page, f"{portal}/setup?token={token}", "set-up")
@@ -141,7 +141,7 @@ def test_every_door_can_be_used_by_everyone(page: Page, app: Flask, portal: str)
     link = invitations.invitation_link(make_user().actor, "cleo@example.com", Role.SUPPORT)
     look(page, f"{portal}/invitation?token={link.partition('=')[2]}", "invitation")
     mistake(page, "invitation with mistakes")
-    link = new_passwords.offer_by_email(make_user().actor, make_user().email)
+    link = password_resets.offer_by_email(make_user().actor, make_user().email)
     look(page, f"{portal}/new-password?token={link.partition('=')[2]}", "new password")
     mistake(page, "new password with mistakes")
     look(page, f"{portal}/sign-in", "sign-in")

@@ -7,8 +7,8 @@ import pytest
 from flask import Flask
 from playwright.sync_api import Page
 
-from portal.services import inbox
-from portal.services.inbox_address import token_of
+from portal.services.webhooks.inbox import messages
+from portal.services.webhooks.inbox.address import token_of
 from tests.browser.a11y import watch
 from tests.browser.serving import served
 from tests.browser.visiting import sign_in
@@ -72,8 +72,8 @@ def _filled() -> list[str]:
         location=f"javascript:{CORPUS[0]}",
         detail=CORPUS[3],
     )
-    box = inbox.open_inbox(by)
-    assert inbox.receive(token_of(box), [("X-Odd", CORPUS[4])], ALL.encode())
+    box = messages.open_inbox(by)
+    assert messages.receive(token_of(box), [("X-Odd", CORPUS[4])], ALL.encode())
     one = f"/assets/{things[0]}"
     return [
         *("/assets", one, f"{one}/edit", f"{one}/timeline", "/staff", "/categories"),

@@ -6,11 +6,12 @@ import pytest
 from flask import Flask
 from playwright.sync_api import Page, expect
 
-from portal.queue import BACKGROUND, DELIVERIES
-from portal.services import audit, processes
-from portal.services.permissions import SYSTEM
-from portal.services.processes import worker_of
-from portal.services.unit import writing
+from portal.queue.names import BACKGROUND, DELIVERIES
+from portal.services.audit import trail
+from portal.services.core import heartbeats
+from portal.services.core.heartbeats import worker_of
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.unit_of_work import writing
 from tests.browser.a11y import check_page, watch
 from tests.browser.serving import served
 from tests.web.visitors import visit
@@ -18,7 +19,7 @@ from tests.web.visitors import visit
 pytestmark = pytest.mark.parametrize(
     "database_kind", [pytest.param("sqlite", id="sqlite")], indirect=True, scope="session"
 )
-EVERYBODY = (processes.WEB, worker_of(DELIVERIES), worker_of(BACKGROUND), processes.SCHEDULER)
+EVERYBODY = (heartbeats.WEB, worker_of(DELIVERIES), worker_of(BACKGROUND), heartbeats.SCHEDULER)
 
 
 @pytest.fixture
@@ -37,8 +38,8 @@ def test_system_can_be_used_by_everyone_in_trouble_and_well(page: Page, portal: 
     expect(page.get_by_text("No process is sending deliveries.")).to_be_visible()
     check_page(page, "system in trouble")
     for kind in EVERYBODY:
-        processes.record_own(kind)
-    processes.record(processes.SWEEP)
+        heartbeats.record_own(kind)
+    heartbeats.record(heartbeats.SWEEP)
     page.reload()
     expect(page.get_by_text("Everything is at work.")).to_be_visible()
     page.get_by_text("Each process by itself").first.click()
@@ -53,7 +54,7 @@ def test_the_trail_can_be_used_by_everyone_and_comes_as_a_file(page: Page, porta
         change = {"url": {"from": f"https://example.com/{'p' * 190}", "to": "W" * 190}}
         with writing() as current:
             target = ("webhook", number, "W" * 120)
-            audit.record(current, SYSTEM, "webhook.changed", target=target, changes=change)
+            trail.record(current, SYSTEM, "webhook.changed", target=target, changes=change)
     page.reload()
     check_page(page, "audit")
     page.get_by_role("link", name="Older").click()

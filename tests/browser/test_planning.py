@@ -8,7 +8,7 @@ from flask import Flask
 from playwright.sync_api import Page, expect
 
 from portal.lib.clock import utcnow
-from portal.services.told_times import today
+from portal.services.core.time_zones import today
 from tests.browser.a11y import check_page, watch
 from tests.browser.serving import served
 from tests.factories import make_asset, make_staff, make_webhook

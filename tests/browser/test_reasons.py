@@ -13,8 +13,8 @@ from flask import Flask
 from playwright.sync_api import Page, expect
 
 from jobs.deliver import deliver_due
-from portal.config import ROOT
-from portal.delivery.reason_keys import Reason
+from portal.config.settings import ROOT
+from portal.engine.reason_keys import Reason
 from tests.browser import provoking
 from tests.browser.serving import served
 from tests.browser.visiting import sign_in

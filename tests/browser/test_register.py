@@ -6,9 +6,9 @@ import pytest
 from flask import Flask
 from playwright.sync_api import Page, expect
 
-from portal.services import assets
-from portal.services.asset_rules import AssetValues
-from portal.services.permissions import SYSTEM
+from portal.services.actions import lifecycle
+from portal.services.assets.rules import AssetValues
+from portal.services.core.permissions import SYSTEM
 from tests.browser.a11y import check_page, watch
 from tests.browser.serving import served
 from tests.factories import make_asset, make_category, make_location, make_webhook
@@ -42,7 +42,7 @@ def fill_register() -> int:
     known = {"category_id": laptops, "location_id": room, "serial_number": "PF4X9Z2K"}
     asset_id = make_asset("ThinkPad", **known)
     changed = AssetValues(asset_tag="AST-00001", name="ThinkPad T14", notes="N" * 90, **known)
-    assets.edit_asset(SYSTEM, asset_id, 1, changed)
+    lifecycle.edit_asset(SYSTEM, asset_id, 1, changed)
     return asset_id
 
 
@@ -76,7 +76,7 @@ def test_mistakes_and_late_edits_can_be_used_by_everyone(
     expect(page.locator(".error-summary")).to_be_focused()
     check_page(page, "asset form with a mistake")
     changed = AssetValues(asset_tag="AST-00001", name="ThinkPad T14 Gen 4")
-    assets.edit_asset(SYSTEM, asset_id, 2, changed)
+    lifecycle.edit_asset(SYSTEM, asset_id, 2, changed)
     page.get_by_label("Purchase cost").fill("1250")
     page.get_by_role("button", name="Save asset").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Somebody else changed this as well")

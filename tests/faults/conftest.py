@@ -11,7 +11,7 @@ from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Delivery, DeliveryStatus, is_open
 from portal.models.webhooks import Webhook
-from portal.services.unit import writing
+from portal.services.core.unit_of_work import writing
 from tests import netns
 from tests.conftest import DATABASES, ENVIRONMENT
 from tests.faults.house import SENDERS, House, free_port

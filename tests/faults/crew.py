@@ -11,9 +11,10 @@ from sqlalchemy.exc import DBAPIError
 
 from portal.extensions import db
 from portal.models.deliveries import Delivery
-from portal.services import retrying, switching
-from portal.services.refusals import Refusal
-from portal.services.switching import HeldChoice
+from portal.services.core.refusals import Refusal
+from portal.services.deliveries import retry as delivery_retry
+from portal.services.webhooks import activation
+from portal.services.webhooks.activation import HeldChoice
 from tests.factories import Hook, Person, publish
 from tests.faults.visitor import Visitor
 from tests.receiver import Receiver
@@ -89,18 +90,18 @@ class Crew:
 
     def _retry(self) -> None:
         if (public_id := self._some_delivery()) is not None:
-            retrying.send_again(self._admin.actor, public_id)
+            delivery_retry.send_again(self._admin.actor, public_id)
 
     def _stop(self) -> None:
         if (public_id := self._some_delivery()) is not None:
-            retrying.stop(self._admin.actor, public_id)
+            delivery_retry.stop(self._admin.actor, public_id)
 
     def _switch(self) -> None:
         hook = self._random.choice(self._hooks)
-        switching.turn_off(self._admin.actor, hook.public_id)
+        activation.turn_off(self._admin.actor, hook.public_id)
         self._home_time.wait(self._random.uniform(0, 1))
         choice = self._random.choice([HeldChoice.SEND, HeldChoice.SEND, HeldChoice.DISCARD])
-        switching.turn_on(self._admin.actor, hook.public_id, choice)
+        activation.turn_on(self._admin.actor, hook.public_id, choice)
 
     def _some_delivery(self) -> Any:
         db.session.rollback()

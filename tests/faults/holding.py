@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import OperationalError
 
-from portal.database import engine_options, impatient_engine, prepare_engine
+from portal.database.engine import engine_options, impatient_engine, prepare_engine
 from tests.faults.house import House
 
 

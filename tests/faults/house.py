@@ -10,10 +10,10 @@ from pathlib import Path
 from flask import Flask
 from redis import Redis
 
-from portal.base import create_base_app
-from portal.config import Settings, load_settings
+from portal.base_app import create_base_app
+from portal.config.settings import Settings, load_settings
 from portal.extensions import db
-from portal.queue import init_app
+from portal.queue.bell import init_app
 from tests.jobs.processes import Process, children_of, is_alive, until
 
 WORKER = "worker deliveries"

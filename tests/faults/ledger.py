@@ -8,7 +8,7 @@ from itertools import combinations
 
 from sqlalchemy import Row, Select, select
 
-from portal.delivery.reasons import Reason
+from portal.engine.reasons import Reason
 from portal.extensions import db
 from portal.models.deliveries import OPEN, Attempt, Delivery
 from portal.models.webhooks import Webhook

@@ -6,8 +6,8 @@ from pathlib import Path
 from sqlalchemy import select
 
 from portal.extensions import db
-from portal.models.records import Process as SignOfLife
-from portal.services import processes
+from portal.models.operations import Process as SignOfLife
+from portal.services.core import heartbeats
 from tests.conftest import ENVIRONMENT
 from tests.faults.bursts import look_again
 from tests.faults.house import WORKER, House, free_port
@@ -41,5 +41,5 @@ def wrong_clock(seconds: int) -> dict[str, str]:
 def have_pumped(*houses: House) -> bool:
     """Whether the workers of all of them have sent something, by their signs of life."""
     look_again()
-    pumps = select(SignOfLife.pid).where(SignOfLife.kind == processes.PUMP)
+    pumps = select(SignOfLife.pid).where(SignOfLife.kind == heartbeats.PUMP)
     return {house.pid_of(WORKER) for house in houses} <= set(db.session.scalars(pumps))

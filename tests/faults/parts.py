@@ -6,18 +6,18 @@
 import os
 import sys
 
-from jobs.plan import Plan, become
-from jobs.up import all_programs, migrate
-from portal import migrating
-from portal.base import create_base_app
-from portal.config import load_settings
+from jobs.processes.plan import Plan, become
+from jobs.processes.up import all_programs, migrate
+from portal.base_app import create_base_app
+from portal.commands import migrations
+from portal.config.settings import load_settings
 
 
 def main() -> None:
     """Bring the database up to date, then become the supervisor of the named programs."""
     settings = load_settings()
     app = create_base_app(settings)
-    migrating.init_app(app)
+    migrations.init_app(app)
     with app.app_context():
         migrate(settings)
     wanted = {"valkey", *sys.argv[1:]}

@@ -20,9 +20,9 @@ from portal.extensions import db
 from portal.models.assets import Asset
 from portal.models.deliveries import Attempt, Event
 from portal.models.webhooks import Webhook
-from portal.services import switching
-from portal.services.refusals import Refusal
-from portal.services.switching import HeldChoice
+from portal.services.core.refusals import Refusal
+from portal.services.webhooks import activation
+from portal.services.webhooks.activation import HeldChoice
 from tests.factories import Hook, make_user, make_webhook
 from tests.faults.bursts import look_again
 from tests.faults.chaos import Chaos
@@ -75,7 +75,7 @@ def test_in_the_end_the_books_balance(
     receiver.calm()
     for hook in hooks:
         with suppress(Refusal):
-            switching.turn_on(admin.actor, hook.public_id, HeldChoice.SEND)
+            activation.turn_on(admin.actor, hook.public_id, HeldChoice.SEND)
     assert settled(90)
     assert until(house.is_whole, 20)
     assert_everything_answered_is_stored(crew)

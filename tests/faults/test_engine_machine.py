@@ -21,28 +21,25 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import func, select, update
 
-from portal.database import database_now
-from portal.delivery.policy import AttemptKind
-from portal.delivery.reasons import Reason
+from portal.database.engine import database_now
+from portal.engine.policy import AttemptKind
+from portal.engine.reasons import Reason
 from portal.extensions import db
 from portal.models.deliveries import OPEN, Attempt, Delivery
 from portal.models.tasks import Task
 from portal.models.webhooks import Webhook
-from portal.services import (
-    batches,
-    dispatch,
-    releasing,
-    retrying,
-    settling,
-    switching,
-    task_turns,
-    webhooks,
-)
-from portal.services.batch_choice import Choice
-from portal.services.claims import Claim
-from portal.services.refusals import Refusal
-from portal.services.switching import HeldChoice
-from portal.services.unit import writing
+from portal.services.bulk_retry import task as bulk_retry_task
+from portal.services.bulk_retry.selection import Choice
+from portal.services.core.refusals import Refusal
+from portal.services.core.unit_of_work import writing
+from portal.services.deliveries import retry as delivery_retry
+from portal.services.dispatch import release
+from portal.services.dispatch import sweep as dispatch_sweep
+from portal.services.dispatch.claim_types import Claim
+from portal.services.outbox import due
+from portal.services.tasks import leases as task_leases
+from portal.services.webhooks import activation, crud
+from portal.services.webhooks.activation import HeldChoice
 from tests.factories import Hook, Person, make_user, make_webhook, publish
 from tests.jobs.clockwork import claim, ended, write_down
 
@@ -103,7 +100,7 @@ class Engine(RuleBasedStateMachine):
     def shut_down(self) -> None:
         """A worker stops in peace and gives back what it has not begun."""
         with writing() as current:
-            releasing.release(self.in_flight, current.connection())
+            release.release(self.in_flight, current.connection())
         self.in_flight = []
 
     @rule(leases=st.booleans())
@@ -119,44 +116,44 @@ class Engine(RuleBasedStateMachine):
 
     @rule(pick=st.integers(0, 50), again=st.booleans())
     def retry(self, pick: int, again: bool) -> None:
-        press = retrying.send_again if again else retrying.retry
+        press = delivery_retry.send_again if again else delivery_retry.retry
         self._press(pick, lambda public_id: press(self.admin.actor, public_id))
 
     @rule(pick=st.integers(0, 50))
     def stop(self, pick: int) -> None:
-        self._press(pick, lambda public_id: retrying.stop(self.admin.actor, public_id))
+        self._press(pick, lambda public_id: delivery_retry.stop(self.admin.actor, public_id))
 
     @rule(picks=st.sets(st.integers(0, 50), min_size=1, max_size=5), again=st.booleans())
     def retry_in_bulk(self, picks: set[int], again: bool) -> None:
         rows = self._deliveries()
         if rows:
             ticked = tuple({rows[pick % len(rows)].public_id for pick in picks})
-            batches.start(self.admin.actor, Choice(ticked=ticked, again=again))
+            bulk_retry_task.start(self.admin.actor, Choice(ticked=ticked, again=again))
 
     @rule()
     def work_at_batches(self) -> None:
         with writing() as current:
             soon = Task.state.in_(["waiting", "running"])
             current.execute(update(Task).where(soon).values(due_at=Task.created_at))
-        while turn := task_turns.claim():
-            while task_turns.advance(turn, batches.KIND):
+        while turn := task_leases.claim():
+            while task_leases.advance(turn, bulk_retry_task.KIND):
                 pass
 
     @rule()
     def turn_off(self) -> None:
-        self._may(lambda: switching.turn_off(self.admin.actor, self.hook.public_id))
+        self._may(lambda: activation.turn_off(self.admin.actor, self.hook.public_id))
 
     @rule(choice=st.sampled_from(HeldChoice))
     def turn_on(self, choice: HeldChoice) -> None:
-        self._may(lambda: switching.turn_on(self.admin.actor, self.hook.public_id, choice))
+        self._may(lambda: activation.turn_on(self.admin.actor, self.hook.public_id, choice))
 
     @rule()
     def delete(self) -> None:
-        self._may(lambda: webhooks.delete(self.admin.actor, self.hook.public_id))
+        self._may(lambda: crud.delete(self.admin.actor, self.hook.public_id))
 
     @rule()
     def sweep(self) -> None:
-        settling.settle()
+        dispatch_sweep.settle()
 
     @invariant()
     def what_is_delivered_has_been_received(self) -> None:
@@ -173,7 +170,7 @@ class Engine(RuleBasedStateMachine):
     @invariant()
     def no_more_is_sent_at_once_than_allowed(self) -> None:
         with writing() as current:
-            leases = dispatch.live_leases(
+            leases = due.live_leases(
                 current.connection(), [self.hook.id], database_now(current.connection())
             )
             hook = current.get_one(Webhook, self.hook.id)
@@ -187,10 +184,12 @@ class Engine(RuleBasedStateMachine):
         """Whatever the history, it can be brought to an end: nothing is stuck."""
         if not hasattr(self, "hook"):
             return
-        self._may(lambda: switching.turn_on(self.admin.actor, self.hook.public_id, HeldChoice.SEND))
+        self._may(
+            lambda: activation.turn_on(self.admin.actor, self.hook.public_id, HeldChoice.SEND)
+        )
         for _ in range(150):
             self.time_passes(leases=True)
-            settling.settle()
+            dispatch_sweep.settle()
             self.in_flight = []
             self.work_at_batches()
             self.claim(12)
@@ -204,7 +203,7 @@ class Engine(RuleBasedStateMachine):
         )
         assert db.session.execute(interrupted).scalar_one() == 0
         # Whatever is left of it is nothing to the next history.
-        self._may(lambda: webhooks.delete(self.admin.actor, self.hook.public_id))
+        self._may(lambda: crud.delete(self.admin.actor, self.hook.public_id))
 
     def _is_the_oldest(self, delivery_id: int) -> None:
         """Nobody overtakes in order: what is older has ended, or had when a person asked for it."""

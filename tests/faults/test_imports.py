@@ -19,7 +19,8 @@ from portal.lib.csv_upload import read_csv
 from portal.models.assets import Activity, Asset
 from portal.models.deliveries import Event
 from portal.models.tasks import Task, TaskState
-from portal.services import importing, tasks
+from portal.services.csv import import_task
+from portal.services.tasks import tasks
 from tests.factories import make_user
 from tests.faults.bursts import look_again
 from tests.faults.house import BACKGROUND, House
@@ -84,15 +85,15 @@ def count(kind: type[Asset] | type[Event], mark: str) -> int:
 )
 def test_a_killed_worker_costs_no_row_and_doubles_none(house: House) -> None:
     mark, actor = f"C{uuid4().hex[:6]}", make_user().actor
-    check = importing.upload(actor, read_csv(sheet_of(mark)), may_add=False)
+    check = import_task.upload(actor, read_csv(sheet_of(mark)), may_add=False)
     bad = IMPORT_ROWS // BAD_EVERY
     killed_half_way(house, check)
     assert now(check).counts == {"create": IMPORT_ROWS - bad, "error": bad}
     assert count(Asset, mark) == 0
     assert until(house.is_whole, 20)
 
-    task = importing.confirm(actor, check)
-    assert importing.confirm(actor, check) == task
+    task = import_task.confirm(actor, check)
+    assert import_task.confirm(actor, check) == task
     seen = killed_half_way(house, task)
     assert len(seen) > 3
     assert all(before < after for before, after in pairwise(seen))
@@ -105,7 +106,7 @@ def test_a_killed_worker_costs_no_row_and_doubles_none(house: House) -> None:
 
 
 def failed_rows_say_why(check: UUID, bad: int) -> None:
-    text = "".join(write_csv(importing.failed_rows(importing.find_check(check))))
+    text = "".join(write_csv(import_task.failed_rows(import_task.find_check(check))))
     rows = list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff"))))
     assert len(rows) == bad
     assert {row["problem"] for row in rows} == {

@@ -10,8 +10,8 @@ from sqlalchemy import func, select
 
 from portal.extensions import db
 from portal.models.deliveries import Attempt, Delivery
-from portal.queue import DELIVERIES
-from portal.services import processes
+from portal.queue.names import DELIVERIES
+from portal.services.core import heartbeats
 from tests.factories import make_webhook, publish
 from tests.faults.bursts import burst, has_received, look_again, within
 from tests.faults.holding import database_locked, is_free
@@ -159,7 +159,7 @@ def test_the_sweep_leaves_a_sign_of_life(house: House) -> None:
 
     def was_just_seen() -> bool:
         look_again()
-        age = processes.age("sweep")
+        age = heartbeats.age("sweep")
         return age is not None and age < 3
 
     assert until(was_just_seen)

@@ -5,17 +5,18 @@ from datetime import timedelta
 from sqlalchemy import update
 
 from jobs.deliver import equip
-from portal.database import database_now
-from portal.delivery.policy import Outcome
-from portal.delivery.reasons import Reason
+from portal.database.engine import database_now
+from portal.engine.policy import Outcome
+from portal.engine.reasons import Reason
 from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Attempt, Delivery, Priority
 from portal.models.webhooks import Webhook
-from portal.services import claiming, recording
-from portal.services.claims import Claim
-from portal.services.results import Result
-from portal.services.unit import writing
+from portal.services.core.unit_of_work import writing
+from portal.services.dispatch import claim as dispatch_claim
+from portal.services.dispatch import record
+from portal.services.dispatch.claim_types import Claim
+from portal.services.dispatch.results import Result
 
 SECOND = timedelta(seconds=1)
 
@@ -76,13 +77,13 @@ def crash_after_claim() -> None:
     with equip().engine.connect() as connection:
         writer = connection.execution_options(writing=True)
         with writer.begin():
-            claiming.claim(writer, 512)
+            dispatch_claim.claim(writer, 512)
 
 
 def claim(places: int = 512) -> list[Claim]:
     """A worker claims what is due."""
     with writing() as current:
-        return claiming.claim(current.connection(), places)
+        return dispatch_claim.claim(current.connection(), places)
 
 
 def ended(claim: Claim, reason: Reason | None = None) -> Result:
@@ -106,4 +107,4 @@ def ended(claim: Claim, reason: Reason | None = None) -> Result:
 def write_down(*results: Result) -> None:
     """A worker records them, in one transaction."""
     with writing() as current:
-        recording.record(current.connection(), results, lambda: 0.0)
+        record.record(current.connection(), results, lambda: 0.0)

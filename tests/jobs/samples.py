@@ -6,7 +6,7 @@ from pathlib import Path
 from flask import current_app
 
 from jobs.context import job
-from jobs.stopping import stop
+from jobs.stop_flag import stop
 
 
 @job

@@ -8,10 +8,12 @@ from sqlalchemy import select
 from jobs.deliver import deliver_due
 from portal.models.people import Role
 from portal.models.tasks import Task, TaskState
-from portal.services import batch_choice, batch_handing, batches, long_work
-from portal.services.batch_choice import Choice
-from portal.services.log_filter import LogFilter, StatusFilter
-from portal.services.unit import session
+from portal.services import task_kinds
+from portal.services.bulk_retry import handover, selection
+from portal.services.bulk_retry import task as bulk_retry_task
+from portal.services.bulk_retry.selection import Choice
+from portal.services.core.unit_of_work import session
+from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from tests.deliveries import stored
 from tests.factories import make_user, make_webhook, publish
 from tests.receiver import Receiver
@@ -23,7 +25,7 @@ FAILED = LogFilter(status=StatusFilter.FAILED)
 
 def start() -> UUID:
     ana = make_user(Role.SUPPORT, name="Ana").actor
-    return batches.start(ana, Choice(wanted=FAILED, newest=batch_choice.newest_now()))
+    return bulk_retry_task.start(ana, Choice(wanted=FAILED, newest=selection.newest_now()))
 
 
 def finish_all(batch: UUID, rounds: int = 12) -> Task:
@@ -38,7 +40,7 @@ def finish_all(batch: UUID, rounds: int = 12) -> Task:
 def test_it_delivers_each_once_a_few_at_a_time(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch_handing, "AT_ONCE", 5)
+    monkeypatch.setattr(handover, "AT_ONCE", 5)
     made = some(12, make_webhook(receiver.url))
     task = finish_all(start())
     assert (task.state, task.counts) == (TaskState.DONE, {"delivered": 12})
@@ -68,4 +70,4 @@ def test_a_receiver_that_breaks_keeps_the_rest_as_it_was(receiver: Receiver) -> 
 
 
 def test_the_background_worker_knows_the_kind() -> None:
-    assert long_work.KINDS[batches.NAME] is batches.KIND
+    assert task_kinds.KINDS[bulk_retry_task.NAME] is bulk_retry_task.KIND

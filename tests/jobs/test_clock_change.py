@@ -12,8 +12,8 @@ from rq_scheduler import Scheduler
 
 from jobs.deliver import deliver_due
 from portal.extensions import settings
-from portal.queue import SWEEP_ID
-from portal.schedule import ENTRIES, reconcile, table
+from portal.queue.names import SWEEP_ID
+from portal.queue.schedule import ENTRIES, reconcile, table
 from tests.factories import make_webhook, publish
 from tests.jobs.clockwork import only_delivery
 from tests.jobs.processes import until

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 import jobs.cli
-from jobs.up import all_programs
+from jobs.processes.up import all_programs
 from portal.app import create_app
-from portal.config import ROOT, load_settings
+from portal.config.settings import ROOT, load_settings
 from tests.conftest import ENVIRONMENT, migrate_to_head
 from tests.jobs.processes import Process, children_of, until
 

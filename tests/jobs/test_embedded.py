@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from jobs import embedded
-from portal.config import valkey_socket
-from portal.settings_values import SettingsError
+from jobs.processes import embedded_valkey
+from portal.config.settings import valkey_socket
+from portal.config.values import SettingsError
 
 
 @contextmanager
 def running(instance_dir: Path) -> Iterator[tuple[subprocess.Popen[bytes], Redis]]:
     instance_dir.mkdir(parents=True, exist_ok=True)
-    process = subprocess.Popen(embedded.command(instance_dir), stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(embedded_valkey.command(instance_dir), stdout=subprocess.DEVNULL)
     client = Redis(unix_socket_path=str(valkey_socket(instance_dir)), protocol=2)
     try:
         wait_for(valkey_socket(instance_dir))
@@ -77,7 +77,7 @@ def test_it_keeps_nothing_on_disk_but_its_log(tmp_path: Path) -> None:
         client.set("key", "value")
         process.terminate()
         process.wait(timeout=5)
-        assert [path.name for path in (tmp_path / "instance").iterdir()] == [embedded.LOG]
+        assert [path.name for path in (tmp_path / "instance").iterdir()] == [embedded_valkey.LOG]
 
 
 def test_a_killed_one_starts_again_over_its_old_socket(tmp_path: Path) -> None:
@@ -95,8 +95,10 @@ def test_a_long_path_moves_the_socket_into_a_private_folder_and_says_where(
         folder = valkey_socket(long_instance).parent
         assert folder != long_instance
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-        assert str(valkey_socket(long_instance)) in (long_instance / embedded.NOTE).read_text()
-    assert embedded.command(long_instance), "its own folder is good a second time"
+        assert (
+            str(valkey_socket(long_instance)) in (long_instance / embedded_valkey.NOTE).read_text()
+        )
+    assert embedded_valkey.command(long_instance), "its own folder is good a second time"
 
 
 def test_a_folder_that_others_can_open_is_refused(long_instance: Path) -> None:
@@ -104,14 +106,14 @@ def test_a_folder_that_others_can_open_is_refused(long_instance: Path) -> None:
     folder.mkdir()
     folder.chmod(0o755)
     with pytest.raises(SettingsError, match="must belong to you alone"):
-        embedded.command(long_instance)
+        embedded_valkey.command(long_instance)
 
 
 def test_a_link_in_place_of_the_folder_is_refused(long_instance: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir(mode=0o700)
     valkey_socket(long_instance).parent.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(SettingsError, match="must belong to you alone"):
-        embedded.command(long_instance)
+        embedded_valkey.command(long_instance)
     valkey_socket(long_instance).parent.unlink()
 
 
@@ -121,4 +123,4 @@ def test_a_strangers_folder_is_refused(long_instance: Path) -> None:
     folder.mkdir(mode=0o700)
     os.chown(folder, 12345, 12345)
     with pytest.raises(SettingsError, match="must belong to you alone"):
-        embedded.command(long_instance)
+        embedded_valkey.command(long_instance)

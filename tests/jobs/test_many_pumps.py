@@ -8,13 +8,13 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from jobs.desk import Desk
-from portal.database import impatient_engine
-from portal.delivery.event_names import EventName
+from jobs.pump.database_writer import Desk
+from portal.database.engine import impatient_engine
+from portal.engine.events.names import EventName
 from portal.extensions import db, settings
 from portal.models.deliveries import Attempt, Delivery
-from portal.services import claiming
-from portal.services.claims import Claim
+from portal.services.dispatch import claim as dispatch_claim
+from portal.services.dispatch.claim_types import Claim
 from tests.factories import make_webhook, publish
 from tests.jobs.processes import until
 
@@ -28,7 +28,7 @@ def claim_on_its_own_connection(app: Flask, places: int, start: threading.Barrie
         claims: list[list[Claim]] = []
 
         def try_once() -> bool:
-            claimed = desk.write(lambda connection: claiming.claim(connection, places))
+            claimed = desk.write(lambda connection: dispatch_claim.claim(connection, places))
             if claimed is not None:
                 claims.append(claimed)
             return claimed is not None
@@ -73,7 +73,7 @@ def test_with_fewer_places_than_wanted_it_takes_what_fits() -> None:
     for number in range(9):
         publish(asset_id=number + 1)
     engine = impatient_engine(settings().database_url)
-    claims = Desk(engine).write(lambda connection: claiming.claim(connection, 10))
+    claims = Desk(engine).write(lambda connection: dispatch_claim.claim(connection, 10))
     engine.dispose()
     assert claims is not None
     assert len(claims) == 10
@@ -88,12 +88,12 @@ def test_receivers_that_hang_leave_the_last_places_to_others() -> None:
     engine = impatient_engine(settings().database_url)
     desk = Desk(engine)
     # Of 16 places the four take 14 at most; none of these is ever answered.
-    hanging = desk.write(lambda connection: claiming.claim(connection, 16, 2))
-    again = desk.write(lambda connection: claiming.claim(connection, 2, 2))
+    hanging = desk.write(lambda connection: dispatch_claim.claim(connection, 16, 2))
+    again = desk.write(lambda connection: dispatch_claim.claim(connection, 2, 2))
     healthy = make_webhook(events=[EventName.LOST])
     for _ in range(2):
         publish(EventName.LOST)
-    claims = desk.write(lambda connection: claiming.claim(connection, 2, 2))
+    claims = desk.write(lambda connection: dispatch_claim.claim(connection, 2, 2))
     engine.dispose()
     assert hanging is not None
     assert (len(hanging), len(Counter(each.webhook.id for each in hanging))) == (14, 4)

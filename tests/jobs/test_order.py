@@ -7,14 +7,14 @@ import pytest
 from flask import Flask
 
 from jobs.deliver import deliver_due
-from jobs.pump import Pump
-from jobs.stopping import stop
-from portal import queue
-from portal.database import impatient_engine
-from portal.delivery.transport import Transport
+from jobs.pump.pump import Pump
+from jobs.stop_flag import stop
+from portal.database.engine import impatient_engine
+from portal.engine.http.transport import Transport
 from portal.extensions import db, settings
 from portal.models.deliveries import Priority
-from portal.services import guarding
+from portal.queue import bell
+from portal.services.dispatch import address_guard
 from tests.factories import make_webhook, publish
 from tests.jobs.clockwork import (
     ask_for_retry,
@@ -164,12 +164,12 @@ def pump_alone(app: Flask) -> None:
     """A pump with its own connections, as another process has."""
     with app.app_context():
         engine = impatient_engine(settings().database_url)
-        transport = Transport(guarding.guard(settings()))
+        transport = Transport(address_guard.guard(settings()))
         Pump(
             settings=settings(),
             engine=engine,
             transport=transport,
-            bell=queue.bell(),
+            bell=bell.bell(),
             is_stopping=stop.is_set,
         ).run()
         transport.close()

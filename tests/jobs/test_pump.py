@@ -10,16 +10,16 @@ from rq.timeouts import JobTimeoutException
 from sqlalchemy import update
 
 from jobs.deliver import deliver_due, equip
-from jobs.pump import Pump
-from portal import queue
-from portal.database import database_now
-from portal.delivery.event_names import EventName
+from jobs.pump.pump import Pump
+from portal.database.engine import database_now
+from portal.engine.events.names import EventName
 from portal.extensions import db, settings
 from portal.models.deliveries import AttemptBody, Delivery
 from portal.models.rollups import Rollup
 from portal.models.webhooks import Webhook
-from portal.services import dispatch
-from portal.services.unit import writing
+from portal.queue import bell
+from portal.services.core.unit_of_work import writing
+from portal.services.outbox import due
 from tests.factories import make_webhook, publish
 from tests.jobs.clockwork import (
     ask_for_retry,
@@ -203,15 +203,15 @@ def test_a_private_address_is_refused_before_anything_is_sent() -> None:
 def test_nothing_is_claimable_while_it_is_off_or_not_yet_due(app: Flask) -> None:
     hook = make_webhook()
     publish()
-    assert dispatch.has_claimable()
+    assert due.has_claimable()
     with writing() as current:
         current.execute(update(Webhook).where(Webhook.id == hook.id).values(state="off"))
-    assert not dispatch.has_claimable()
+    assert not due.has_claimable()
     with writing() as current:
         current.execute(update(Webhook).values(state="active"))
         later = database_now(current.connection()) + timedelta(seconds=30)
         current.execute(update(Delivery).values(due_at=later))
-    assert not dispatch.has_claimable()
+    assert not due.has_claimable()
 
 
 def test_what_ends_is_counted_by_the_hour(receiver: Receiver) -> None:
@@ -243,7 +243,7 @@ def test_what_a_pump_left_open_when_it_broke_is_nothing_to_the_next(receiver: Re
             settings=settings(),
             engine=equip().engine,
             transport=transport,
-            bell=queue.bell(),
+            bell=bell.bell(),
             is_stopping=fuse,
         ).run()
     assert transport.in_flight == 0

@@ -9,7 +9,7 @@ from flask import Flask
 from sqlalchemy import Connection, create_engine, event, text
 
 from jobs.deliver import deliver_due, equip
-from portal.database import engine_options, prepare_engine
+from portal.database.engine import engine_options, prepare_engine
 from portal.extensions import db, settings
 from portal.models.deliveries import Attempt, Delivery
 from tests.factories import make_webhook, publish

@@ -8,12 +8,14 @@ from flask import Flask
 from sqlalchemy import Connection, event, update
 
 from jobs.deliver import equip
-from portal.delivery.reasons import Reason
+from portal.engine.reasons import Reason
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook
-from portal.services import claiming, recording, settling
-from portal.services.unit import writing
+from portal.services.core.unit_of_work import writing
+from portal.services.dispatch import claim as dispatch_claim
+from portal.services.dispatch import record
+from portal.services.dispatch import sweep as dispatch_sweep
 from tests.deliveries import make_many
 from tests.factories import make_webhook
 from tests.jobs.clockwork import ended
@@ -56,14 +58,14 @@ def test_no_statement_reads_a_whole_table() -> None:
         writer = connection.execution_options(writing=True)
         event.listen(writer, "before_cursor_execute", note)
         with writer.begin():
-            claims = claiming.claim(writer, 30)
+            claims = dispatch_claim.claim(writer, 30)
         ends = [ended(each, Reason.SERVER if n % 3 else None) for n, each in enumerate(claims)]
         with writer.begin():
-            recording.record(writer, ends, lambda: 0.0)
-            claiming.claim(writer, 30)
+            record.record(writer, ends, lambda: 0.0)
+            dispatch_claim.claim(writer, 30)
             gone = update(Webhook).where(Webhook.id == claims[0].webhook.id)
             writer.execute(gone.values(deleted_at=utcnow()))
-            assert settling.settle_on(writer) > 0
+            assert dispatch_sweep.settle_on(writer) > 0
     assert len(claims) == 24
     assert len(plans) > 12
     bad = {said: plan for said, plan in plans.items() if any(map(reads_all, plan))}

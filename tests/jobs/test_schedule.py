@@ -11,8 +11,8 @@ from redis import Redis
 from rq.job import Job
 from rq_scheduler import Scheduler
 
-from portal.config import Settings, load_settings
-from portal.schedule import ENTRIES, Entry, reconcile, table
+from portal.config.settings import Settings, load_settings
+from portal.queue.schedule import ENTRIES, Entry, reconcile, table
 from tests.conftest import ENVIRONMENT
 from tests.valkey import PrivateValkey
 

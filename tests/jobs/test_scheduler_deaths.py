@@ -11,10 +11,10 @@ import pytest
 from redis import ConnectionPool, Redis, UnixDomainSocketConnection
 from rq_scheduler import Scheduler
 
-from jobs.scheduler import RepairingScheduler
-from portal.config import Settings, load_settings
-from portal.queue import QUEUES
-from portal.schedule import ENTRIES, reconcile, table
+from jobs.processes.scheduler import RepairingScheduler
+from portal.config.settings import Settings, load_settings
+from portal.queue.names import QUEUES
+from portal.queue.schedule import ENTRIES, reconcile, table
 from tests.conftest import ENVIRONMENT
 from tests.jobs.processes import Process, until
 from tests.valkey import PrivateValkey

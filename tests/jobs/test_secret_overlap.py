@@ -9,8 +9,9 @@ from standardwebhooks import Webhook as Standard
 from jobs.deliver import deliver_due
 from portal.lib.clock import utcnow
 from portal.models.webhooks import Webhook
-from portal.services import vault, webhook_secrets
-from portal.services.unit import writing
+from portal.services.core import vault
+from portal.services.core.unit_of_work import writing
+from portal.services.webhooks import secrets
 from tests.factories import make_user, make_webhook, publish
 from tests.receiver import Received, Receiver
 
@@ -54,7 +55,7 @@ def test_after_switch_now_only_the_new_key_signs(receiver: Receiver) -> None:
     hook_id = replaced(receiver)
     with writing() as current:
         public_id = current.get_one(Webhook, hook_id).public_id
-    webhook_secrets.switch_now(make_user().actor, public_id)
+    secrets.switch_now(make_user().actor, public_id)
     received = deliver(receiver)
     assert received.header("X-Asset-Webhook-Signature") == house(received.body, NEW)
     assert received.header("X-Asset-Webhook-Signature-Next") is None
@@ -65,6 +66,6 @@ def test_after_its_time_the_old_key_signs_no_more_and_is_erased(receiver: Receiv
     received = deliver(receiver)
     assert received.header("X-Asset-Webhook-Signature") == house(received.body, NEW)
     with writing() as current:
-        assert webhook_secrets.forget_replaced(current) == 1
+        assert secrets.forget_replaced(current) == 1
     with writing() as current:
         assert current.get_one(Webhook, hook_id).old_secret_enc is None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.plan import Plan, Program
+from jobs.processes.plan import Plan, Program
 from tests.jobs.processes import ROOT, is_alive, until
 
 # Writes its pid, then sleeps; on SIGTERM it writes that down and leaves.
@@ -61,7 +61,7 @@ class Running:
         plan = self.folder / "plan"
         plan.write_text(Plan(list(programs), "127.0.0.1", port, ["hello"]).to_json())
         with plan.open() as handle, self.output.open("wb") as output:
-            command = [sys.executable, "-m", "jobs.supervisor", str(handle.fileno())]
+            command = [sys.executable, "-m", "jobs.processes.supervisor", str(handle.fileno())]
             self.process = subprocess.Popen(
                 command, cwd=ROOT, stdout=output, stderr=output, pass_fds=[handle.fileno()]
             )
@@ -163,7 +163,7 @@ def test_a_program_that_cannot_start_is_tried_again_with_growing_pauses(
 
 def test_a_program_that_ignores_the_signal_is_killed_in_the_end(tmp_path: Path) -> None:
     running = Running(tmp_path)
-    code = "from jobs import supervisor; supervisor.STOP_SECONDS = 0.5; supervisor.main()"
+    code = "from jobs.processes import supervisor; supervisor.STOP_SECONDS = 0.5; supervisor.main()"
     plan = tmp_path / "plan"
     plan.write_text(Plan([running.program("a", STUBBORN)], "127.0.0.1", 9, []).to_json())
     with plan.open() as handle:
@@ -189,7 +189,7 @@ def test_it_says_hello_once_somebody_answers(supervisor: Running, tmp_path: Path
     plan.write_text(Plan([Program("web", argv, 0)], "127.0.0.1", port, ["hello"]).to_json())
     with plan.open() as handle, supervisor.output.open("wb") as output:
         fd = handle.fileno()
-        command = [sys.executable, "-m", "jobs.supervisor", str(fd)]
+        command = [sys.executable, "-m", "jobs.processes.supervisor", str(fd)]
         supervisor.process = subprocess.Popen(command, cwd=ROOT, stdout=output, pass_fds=[fd])
     assert until(lambda: supervisor.output.read_bytes().splitlines() == [b"hello"])
     supervisor.send(signal.SIGTERM)

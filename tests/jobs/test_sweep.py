@@ -14,13 +14,13 @@ from jobs.reservations import expire_reservations
 from jobs.retention import prune
 from jobs.sweep import sweep
 from jobs.tasks import run_tasks
-from portal import queue
-from portal.base import create_base_app
-from portal.config import load_settings
-from portal.database import impatient_engine
+from portal.base_app import create_base_app
+from portal.config.settings import load_settings
+from portal.database.engine import impatient_engine
 from portal.extensions import db, settings
-from portal.services import processes
-from portal.services.unit import session
+from portal.queue import bell
+from portal.services.core import heartbeats
+from portal.services.core.unit_of_work import session
 from tests.conftest import ENVIRONMENT
 
 
@@ -48,7 +48,7 @@ def test_it_leaves_a_busy_database_to_the_next_look(
     sweep()
     assert "the next sweep does this one's work" in caplog.text
     db.session.remove()
-    assert processes.age(processes.SWEEP) is None
+    assert heartbeats.age(heartbeats.SWEEP) is None
 
 
 @pytest.mark.parametrize("each", [sweep, look_for_alerts, expire_reservations, prune, run_tasks])
@@ -59,7 +59,7 @@ def test_no_job_fails_because_the_database_is_away(
     away = "postgresql+psycopg://portal:hush@127.0.0.1:9/portal"
     places = {"DATABASE_URL": away, "INSTANCE_DIR": str(tmp_path)}
     app = create_base_app(load_settings({**ENVIRONMENT, **places}))
-    queue.init_app(app)
+    bell.init_app(app)
     with app.app_context():
         each()
     assert f"the next {each.__name__} does this one's work" in caplog.text
@@ -77,4 +77,4 @@ def test_what_will_fail_again_is_a_failure(app: Flask) -> None:
 
 def test_it_leaves_a_sign_of_life(app: Flask) -> None:
     sweep()
-    assert processes.age(processes.SWEEP) is not None
+    assert heartbeats.age(heartbeats.SWEEP) is not None

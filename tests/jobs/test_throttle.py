@@ -7,10 +7,11 @@ import pytest
 from sqlalchemy import update
 
 from jobs.deliver import deliver_due
-from portal.database import database_now
+from portal.database.engine import database_now
 from portal.models.webhooks import Webhook
-from portal.services import dispatch, settling
-from portal.services.unit import writing
+from portal.services.core.unit_of_work import writing
+from portal.services.dispatch import sweep as dispatch_sweep
+from portal.services.outbox import due
 from tests.factories import make_webhook, publish
 from tests.jobs.clockwork import (
     ask_for_retry,
@@ -46,7 +47,7 @@ def test_those_that_wait_behind_an_outage_spend_no_tries(receiver: Receiver) -> 
     waiting = [each for each in deliveries() if each.status == "waiting"]
     assert len(waiting) == 4
     assert {each.tries for each in waiting} == {0}
-    assert not dispatch.has_claimable()
+    assert not due.has_claimable()
 
 
 def test_one_goes_as_a_probe_when_the_pause_is_over(receiver: Receiver) -> None:
@@ -58,7 +59,7 @@ def test_one_goes_as_a_probe_when_the_pause_is_over(receiver: Receiver) -> None:
     deliver_due()
     assert len(receiver.received) == 9
     assert webhook(hook.id).pause == 10
-    assert not dispatch.has_claimable()
+    assert not due.has_claimable()
 
 
 def test_a_success_opens_it_and_the_rest_follows_within_a_minute(receiver: Receiver) -> None:
@@ -75,7 +76,7 @@ def test_a_success_opens_it_and_the_rest_follows_within_a_minute(receiver: Recei
     end_pause()
     deliver_due()
     assert not webhook(hook.id).throttled
-    settling.settle()
+    dispatch_sweep.settle()
     with writing() as current:
         soon = database_now(current.connection()) + timedelta(seconds=61)
     rest = [each for each in deliveries() if each.status == "retrying"]

@@ -15,8 +15,8 @@ from pathlib import Path
 import certifi
 import pytest
 
-from jobs.up import environment
-from portal.config import load_settings
+from jobs.processes.up import environment
+from portal.config.settings import load_settings
 from tests.conftest import ENVIRONMENT
 from tests.jobs.processes import Process, children_of, command_line, is_alive, until
 

@@ -15,10 +15,11 @@ from redis.exceptions import RedisError
 from rq import Queue
 from sqlalchemy import create_engine, text
 
-from jobs.plan import Plan, Program
-from jobs.stopping import StopFlag
-from jobs.waiting import wait_for_redis
-from portal.queue import DELIVERIES, quick_client
+from jobs.processes.plan import Plan, Program
+from jobs.processes.redis_wait import wait_for_redis
+from jobs.stop_flag import StopFlag
+from portal.queue.clients import quick_client
+from portal.queue.names import DELIVERIES
 from tests.conftest import ENVIRONMENT, migrate_to_head
 from tests.jobs.processes import Process, until
 from tests.valkey import PrivateValkey
@@ -170,7 +171,9 @@ def test_under_the_supervisor_it_survives_the_death_of_redis(
     plan = tmp_path / "plan"
     plan.write_text(Plan([Program("w", argv, 0)], "127.0.0.1", 9, []).to_json())
     code = "import sys, os; sys.argv[1:] = [os.open(sys.argv[1], os.O_RDONLY)]"
-    supervisor = start("-c", f"{code}; from jobs.supervisor import main; main()", str(plan))
+    supervisor = start(
+        "-c", f"{code}; from jobs.processes.supervisor import main; main()", str(plan)
+    )
     assert supervisor.says("Ready for deliveries.")
     valkey.kill()
     time.sleep(0.5)
@@ -191,6 +194,6 @@ def test_the_stop_flag_is_set_until_cleared() -> None:
 
 def test_it_loads_nothing_that_those_alone_need_who_migrate(start: Start) -> None:
     """Alembic would be a twelfth of its memory."""
-    look = "import sys; from jobs.worker import warm_up; warm_up('deliveries')"
+    look = "import sys; from jobs.processes.worker import warm_up; warm_up('deliveries')"
     process = start("-c", f"{look}; print('alembic:', 'alembic' in sys.modules)")
     assert process.says("alembic: False", 30), process.output.read_text()

@@ -11,13 +11,12 @@ from flask_login import LoginManager, UserMixin
 from flask_wtf.csrf import CSRFProtect
 from jinja2 import ChoiceLoader, FileSystemLoader
 
-from portal import errors
-from portal.config import ROOT
+from portal.config.settings import ROOT
 from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.lib.paging import Page
-from portal.web import frame
-from portal.web.status_words import DELIVERY
+from portal.web.frame import error_pages, page_frame
+from portal.web.frame.status_tags import DELIVERY
 from tests.kitchen.form import GROUPS, KitchenForm
 
 
@@ -50,8 +49,8 @@ def make_kitchen(*, local_trial: bool = True, opens: bool = True) -> Flask:
     CSRFProtect(app)
     LoginManager(app).request_loader(lambda r: None if "anonymous" in r.args else Cook())
     app.jinja_env.globals["can"] = lambda permission: permission != request.args.get("without")
-    frame.init_app(app)
-    errors.init_app(app)
+    page_frame.init_app(app)
+    error_pages.init_app(app)
     _add_pages(app)
     return app
 

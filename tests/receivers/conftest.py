@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from portal.delivery.transport import Transport
+from portal.engine.http.transport import Transport
 from tests import netns
 from tests.receiver import Receiver
 from tests.receivers.sending import open_guard

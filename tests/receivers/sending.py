@@ -3,8 +3,8 @@
 import time
 from ipaddress import ip_network
 
-from portal.delivery.address import AddressGuard
-from portal.delivery.transport import Exchange, Transport, prepare
+from portal.engine.http.address_guard import AddressGuard
+from portal.engine.http.transport import Exchange, Transport, prepare
 
 LOOPBACK = ip_network("127.0.0.0/8")
 HEADERS = (("Content-Type", "application/json"), ("User-Agent", "AssetWebhooks/test"))

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from portal.delivery.reason_keys import Reason
-from portal.delivery.transport import Transport
+from portal.engine.http.transport import Transport
+from portal.engine.reason_keys import Reason
 from tests.receiver import Receiver
 from tests.receivers import hostile
 from tests.receivers.hostile import HostileServer

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from portal.delivery.address import AddressGuard
-from portal.delivery.reason_keys import Reason
-from portal.delivery.transport import Transport
+from portal.engine.http.address_guard import AddressGuard
+from portal.engine.http.transport import Transport
+from portal.engine.reason_keys import Reason
 from tests.receiver import Receiver
 from tests.receivers import hostile
 from tests.receivers.hostile import OK_HEAD, HostileServer, Visit

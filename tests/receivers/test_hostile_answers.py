@@ -5,10 +5,10 @@ import time
 
 import pytest
 
-from portal.delivery.curl_handle import MAX_BODY
-from portal.delivery.exchange import MAX_TEXT
-from portal.delivery.reason_keys import Reason
-from portal.delivery.transport import Transport
+from portal.engine.http.curl_handle import MAX_BODY
+from portal.engine.http.exchange import MAX_TEXT
+from portal.engine.http.transport import Transport
+from portal.engine.reason_keys import Reason
 from tests.receivers import hostile
 from tests.receivers.hostile import MEGABYTE, OK_HEAD, HostileServer, Script
 from tests.receivers.sending import send

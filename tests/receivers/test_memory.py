@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from portal.delivery.transport import Transport
+from portal.engine.http.transport import Transport
 from tests.receivers import hostile
 from tests.receivers.hostile import MEGABYTE, OK_HEAD, HostileServer
 from tests.receivers.sending import BODY, drive_all, prepare

@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-from portal.delivery.address import AddressGuard
-from portal.delivery.reason_keys import Reason
-from portal.delivery.transport import Transport, prepare
+from portal.engine.http.address_guard import AddressGuard
+from portal.engine.http.transport import Transport, prepare
+from portal.engine.reason_keys import Reason
 from tests.receiver import Receiver
 from tests.receivers.name_server import NameServer
 from tests.receivers.sending import drive_all, send

@@ -2,8 +2,8 @@
 
 import pytest
 
-from portal.delivery.reason_keys import Reason
-from portal.delivery.transport import Transport
+from portal.engine.http.transport import Transport
+from portal.engine.reason_keys import Reason
 from tests.receiver import Receiver
 from tests.receivers.sending import BODY, send
 

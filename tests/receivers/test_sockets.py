@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pycurl
 import pytest
 
-from portal.delivery.sockets import Sockets
+from portal.engine.http.sockets import Sockets
 
 Pair = tuple[socket.socket, socket.socket]
 

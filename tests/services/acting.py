@@ -5,13 +5,13 @@ from datetime import timedelta
 from typing import Final
 
 from portal.lib.clock import utcnow
-from portal.models.assets import AssetStatus
-from portal.services import assets, coming_back, holdings, incidents, maintaining
-from portal.services.asset_rules import AssetValues
-from portal.services.incident_values import ClaimValues, DisposalValues
-from portal.services.legality import Action
-from portal.services.permissions import SYSTEM, Actor
-from portal.services.planning_rules import PlanValues
+from portal.models.assets import Action, AssetStatus
+from portal.services.actions import assignments, incidents, lifecycle, return_to_service
+from portal.services.actions.incident_values import ClaimValues, DisposalValues
+from portal.services.actions.planning import maintenance as planning_maintenance
+from portal.services.actions.planning.rules import PlanValues
+from portal.services.assets.rules import AssetValues
+from portal.services.core.permissions import SYSTEM, Actor
 from tests.factories import make_asset, make_location, make_staff
 
 Act = Callable[[Actor, int], object]
@@ -23,26 +23,26 @@ CLAIM: Final = ClaimValues(problem="The screen is cracked")
 def check_out(actor: Actor, asset_id: int) -> None:
     """Lend it to somebody new for three days."""
     due_at = utcnow() + timedelta(days=3)
-    holdings.check_out(actor, asset_id, staff_id=make_staff(), due_at=due_at, purpose="Fair")
+    assignments.check_out(actor, asset_id, staff_id=make_staff(), due_at=due_at, purpose="Fair")
 
 
 def change_due_date(actor: Actor, asset_id: int) -> None:
     """Another day more."""
-    holdings.change_due_date(actor, asset_id, due_at=utcnow() + timedelta(days=4))
+    assignments.change_due_date(actor, asset_id, due_at=utcnow() + timedelta(days=4))
 
 
 def start_maintenance(actor: Actor, asset_id: int) -> None:
     """Plan some work, and begin it."""
     plan = PlanValues(title="Battery check", due_on=utcnow().date())
-    maintaining.start(actor, maintaining.schedule(actor, asset_id, plan))
+    planning_maintenance.start(actor, planning_maintenance.schedule(actor, asset_id, plan))
 
 
 def edit(actor: Actor, asset_id: int) -> None:
     """New notes, which may always change."""
-    asset = assets.find_asset(asset_id)
-    values = assets.values_of(asset)
+    asset = lifecycle.find_asset(asset_id)
+    values = lifecycle.values_of(asset)
     changed = {name: getattr(values, name) for name in AssetValues.__dataclass_fields__}
-    assets.edit_asset(
+    lifecycle.edit_asset(
         actor, asset_id, asset.version, AssetValues(**changed | {"notes": f"Note {asset.version}"})
     )
 
@@ -50,17 +50,17 @@ def edit(actor: Actor, asset_id: int) -> None:
 # Every action of this family, done once to an asset.
 ACTS: Final[Mapping[Action, Act]] = {
     Action.EDIT: edit,
-    Action.DELETE: lambda actor, asset_id: assets.delete_asset(actor, asset_id, "Entered twice"),
-    Action.RESTORE: lambda actor, asset_id: coming_back.restore(actor, asset_id),
-    Action.ALLOCATE: lambda actor, asset_id: holdings.allocate(
+    Action.DELETE: lambda actor, asset_id: lifecycle.delete_asset(actor, asset_id, "Entered twice"),
+    Action.RESTORE: lambda actor, asset_id: return_to_service.restore(actor, asset_id),
+    Action.ALLOCATE: lambda actor, asset_id: assignments.allocate(
         actor, asset_id, staff_id=make_staff()
     ),
-    Action.REVOKE: lambda actor, asset_id: holdings.revoke(actor, asset_id, reason="New device"),
-    Action.REASSIGN: lambda actor, asset_id: holdings.reassign(
+    Action.REVOKE: lambda actor, asset_id: assignments.revoke(actor, asset_id, reason="New device"),
+    Action.REASSIGN: lambda actor, asset_id: assignments.reassign(
         actor, asset_id, staff_id=make_staff()
     ),
     Action.CHECK_OUT: check_out,
-    Action.CHECK_IN: lambda actor, asset_id: holdings.check_in(actor, asset_id),
+    Action.CHECK_IN: lambda actor, asset_id: assignments.check_in(actor, asset_id),
     Action.CHANGE_DUE_DATE: change_due_date,
     Action.TRANSFER: lambda actor, asset_id: incidents.transfer(
         actor, asset_id, location_id=make_location(f"Place {utcnow().timestamp()}")
@@ -76,12 +76,16 @@ ACTS: Final[Mapping[Action, Act]] = {
     ),
     Action.LIQUIDATE: lambda actor, asset_id: incidents.liquidate(actor, asset_id, DISPOSAL),
     Action.START_MAINTENANCE: start_maintenance,
-    Action.RECEIVE_BACK: lambda actor, asset_id: coming_back.come_back(
+    Action.RECEIVE_BACK: lambda actor, asset_id: return_to_service.come_back(
         actor, asset_id, Action.RECEIVE_BACK
     ),
-    Action.REPAIR: lambda actor, asset_id: coming_back.come_back(actor, asset_id, Action.REPAIR),
-    Action.FIND: lambda actor, asset_id: coming_back.come_back(actor, asset_id, Action.FIND),
-    Action.UNDO_LIQUIDATION: lambda actor, asset_id: coming_back.undo_liquidation(actor, asset_id),
+    Action.REPAIR: lambda actor, asset_id: return_to_service.come_back(
+        actor, asset_id, Action.REPAIR
+    ),
+    Action.FIND: lambda actor, asset_id: return_to_service.come_back(actor, asset_id, Action.FIND),
+    Action.UNDO_LIQUIDATION: lambda actor, asset_id: return_to_service.undo_liquidation(
+        actor, asset_id
+    ),
 }
 
 # The action that brings a new asset into each status.

@@ -10,14 +10,15 @@ from jobs import tasks as job
 from portal.lib.clock import utcnow
 from portal.models.alerts import Alert, FirstAnswer
 from portal.models.assets import Asset
+from portal.models.assignments import Assignment
 from portal.models.deliveries import Event
-from portal.models.holdings import Assignment
-from portal.services import alert_settings, holdings
-from portal.services.alert_rules import AlertRules
-from portal.services.long_work import KINDS
-from portal.services.permissions import SYSTEM
-from portal.services.told_times import today
-from portal.services.unit import session, writing
+from portal.services.actions import assignments
+from portal.services.alerts import settings as alert_settings
+from portal.services.alerts.rules import AlertRules
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.time_zones import today
+from portal.services.core.unit_of_work import session, writing
+from portal.services.task_kinds import KINDS
 from tests.factories import make_asset, make_staff
 from tests.services.planning import make_maintenance
 
@@ -59,7 +60,7 @@ def lent(hours_late: float) -> int:
     """An asset that should have come back so many hours ago."""
     asset_id = make_asset()
     due_at = utcnow() + timedelta(hours=1)
-    holdings.check_out(SYSTEM, asset_id, staff_id=make_staff(), due_at=due_at)
+    assignments.check_out(SYSTEM, asset_id, staff_id=make_staff(), due_at=due_at)
     late = utcnow() - timedelta(hours=hours_late)
     with writing() as current:
         times = {"due_at": late, "started_at": late - timedelta(days=2)}

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from portal.models.assets import AssetStatus
-from portal.services.legality import RULES, Action
+from portal.models.assets import Action, AssetStatus
+from portal.services.actions.rules import RULES
 from tests.factories import make_asset, make_staff
 from tests.services.acting import WAY_TO, act
 from tests.services.planning import make_maintenance, make_reservation

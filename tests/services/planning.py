@@ -10,10 +10,11 @@ from sqlalchemy import select
 from portal.models.assets import Asset
 from portal.models.deliveries import Event
 from portal.models.planning import Maintenance, Reservation
-from portal.services import maintaining, reserving
-from portal.services.permissions import SYSTEM, Actor
-from portal.services.planning_rules import PlanValues, ReservationValues
-from portal.services.unit import session, writing
+from portal.services.actions.planning import maintenance as planning_maintenance
+from portal.services.actions.planning import reservations as planning_reservations
+from portal.services.actions.planning.rules import PlanValues, ReservationValues
+from portal.services.core.permissions import SYSTEM, Actor
+from portal.services.core.unit_of_work import session, writing
 
 # Whole hours from tomorrow on, so that intervals meet exactly.
 TOMORROW = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(days=1)
@@ -35,9 +36,9 @@ def make_reservation(
     asset_id: int, staff_id: int, start: float = 0, end: float = 8, *, approved: bool = False
 ) -> UUID:
     """A reservation through the services; its public id."""
-    public_id = reserving.reserve(SYSTEM, asset_id, wish(staff_id, start, end))
+    public_id = planning_reservations.reserve(SYSTEM, asset_id, wish(staff_id, start, end))
     if approved:
-        reserving.approve(SYSTEM, public_id)
+        planning_reservations.approve(SYSTEM, public_id)
     return public_id
 
 
@@ -46,9 +47,9 @@ def make_maintenance(
 ) -> UUID:
     """Planned work through the services; its public id."""
     known: dict[str, Any] = {"title": "Battery check", "due_on": date(2030, 5, 3)}
-    public_id = maintaining.schedule(by, asset_id, PlanValues(**known | values))
+    public_id = planning_maintenance.schedule(by, asset_id, PlanValues(**known | values))
     if started:
-        maintaining.start(by, public_id)
+        planning_maintenance.start(by, public_id)
     return public_id
 
 

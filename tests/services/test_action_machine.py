@@ -20,19 +20,21 @@ from hypothesis.stateful import (
 from sqlalchemy import func, select
 
 from portal.lib.clock import utcnow
-from portal.models.assets import Activity, Asset
+from portal.models.assets import Action, Activity, Asset
+from portal.models.assignments import Assignment
 from portal.models.deliveries import Event
-from portal.models.holdings import Assignment
 from portal.models.planning import Maintenance
 from portal.models.stock import StockMove
-from portal.services import assets, maintaining, reserving, stock
-from portal.services.legality import RULES, Action, is_legal
-from portal.services.permissions import SYSTEM, Actor
-from portal.services.planning_reads import plans_of
-from portal.services.planning_rules import PlanValues, ReservationValues, WorkValues
-from portal.services.refusals import Refusal
-from portal.services.told_times import today
-from portal.services.unit import session
+from portal.services.actions import lifecycle, stock
+from portal.services.actions.planning import maintenance as planning_maintenance
+from portal.services.actions.planning import reservations as planning_reservations
+from portal.services.actions.planning.queries import plans_of
+from portal.services.actions.planning.rules import PlanValues, ReservationValues, WorkValues
+from portal.services.actions.rules import RULES, is_legal
+from portal.services.core.permissions import SYSTEM, Actor
+from portal.services.core.refusals import Refusal
+from portal.services.core.time_zones import today
+from portal.services.core.unit_of_work import session
 from tests.factories import make_asset, make_staff
 from tests.services.acting import ACTS
 
@@ -45,15 +47,15 @@ def reserve(actor: Actor, asset_id: int) -> None:
     wish = ReservationValues(
         staff_id=make_staff(), starts_at=start, ends_at=start + timedelta(days=1)
     )
-    reserving.reserve(actor, asset_id, wish)
+    planning_reservations.reserve(actor, asset_id, wish)
 
 
 def schedule(actor: Actor, asset_id: int) -> None:
     """Some work is planned, now and then for good."""
-    repeats = assets.find_asset(asset_id).version % 2
+    repeats = lifecycle.find_asset(asset_id).version % 2
     days = 30 if repeats else None
     plan = PlanValues(title="Check", due_on=utcnow().date(), repeat_every_days=days)
-    maintaining.schedule(actor, asset_id, plan)
+    planning_maintenance.schedule(actor, asset_id, plan)
 
 
 def wish_of(asset_id: int) -> UUID:
@@ -73,31 +75,37 @@ def work_on(asset_id: int) -> Maintenance:
 def complete(actor: Actor, asset_id: int) -> None:
     """The first work is done."""
     done = WorkValues(outcome="repaired", completed_on=today())
-    maintaining.complete(actor, work_on(asset_id).public_id, done)
+    planning_maintenance.complete(actor, work_on(asset_id).public_id, done)
 
 
 def count_again(actor: Actor, asset_id: int) -> None:
     """There are never as many as one thought."""
-    there = assets.find_asset(asset_id).quantity or 0
+    there = lifecycle.find_asset(asset_id).quantity or 0
     stock.adjust(actor, asset_id, quantity=(there + 3) % 8)
 
 
 def save_unchanged(actor: Actor, asset_id: int) -> None:
     """A save that changes nothing."""
-    asset = assets.find_asset(asset_id)
-    assets.edit_asset(actor, asset_id, asset.version, assets.values_of(asset))
+    asset = lifecycle.find_asset(asset_id)
+    lifecycle.edit_asset(actor, asset_id, asset.version, lifecycle.values_of(asset))
 
 
 DOINGS: dict[Action, Callable[[Actor, int], object]] = {
     **{action: act for action, act in ACTS.items() if action is not Action.START_MAINTENANCE},
     Action.RESERVE: reserve,
-    Action.APPROVE_RESERVATION: lambda actor, of: reserving.approve(actor, wish_of(of)),
-    Action.REJECT_RESERVATION: lambda actor, of: reserving.reject(actor, wish_of(of), "No"),
-    Action.CANCEL_RESERVATION: lambda actor, of: reserving.cancel(actor, wish_of(of)),
+    Action.APPROVE_RESERVATION: lambda actor, of: planning_reservations.approve(actor, wish_of(of)),
+    Action.REJECT_RESERVATION: lambda actor, of: planning_reservations.reject(
+        actor, wish_of(of), "No"
+    ),
+    Action.CANCEL_RESERVATION: lambda actor, of: planning_reservations.cancel(actor, wish_of(of)),
     Action.SCHEDULE_MAINTENANCE: schedule,
-    Action.START_MAINTENANCE: lambda actor, of: maintaining.start(actor, work_on(of).public_id),
+    Action.START_MAINTENANCE: lambda actor, of: planning_maintenance.start(
+        actor, work_on(of).public_id
+    ),
     Action.COMPLETE_MAINTENANCE: complete,
-    Action.CANCEL_MAINTENANCE: lambda actor, of: maintaining.call_off(actor, work_on(of).public_id),
+    Action.CANCEL_MAINTENANCE: lambda actor, of: planning_maintenance.call_off(
+        actor, work_on(of).public_id
+    ),
     Action.RECEIVE_STOCK: lambda actor, of: stock.receive(actor, of, quantity=5),
     Action.ISSUE_STOCK: lambda actor, of: stock.issue(actor, of, quantity=4),
     Action.ADJUST_STOCK: count_again,
@@ -122,13 +130,13 @@ class Register(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 2), action=st.sampled_from(sorted(DOINGS)))
     def do(self, which: int, action: Action) -> None:
-        asset = assets.find_asset(self.ids[which])
+        asset = lifecycle.find_asset(self.ids[which])
         status, version = asset.status, asset.version
         repeats = action is Action.COMPLETE_MAINTENANCE and self.repeats(asset.id)
         legal = is_legal(action, status, asset.kind, deleted=asset.deleted_at is not None)
         refused = self.attempt(action, asset.id)
         total = self.count()
-        asset = assets.find_asset(self.ids[which])
+        asset = lifecycle.find_asset(self.ids[which])
         if refused:
             assert (total, asset.status, asset.version) == (self.told, status, version)
             return
@@ -162,7 +170,7 @@ class Register(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 2))
     def save_what_is_there(self, which: int) -> None:
-        if assets.find_asset(self.ids[which]).deleted_at is None:
+        if lifecycle.find_asset(self.ids[which]).deleted_at is None:
             save_unchanged(SYSTEM, self.ids[which])
         assert self.count() == self.told
 

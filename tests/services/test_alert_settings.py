@@ -10,14 +10,16 @@ from sqlalchemy import select
 
 from portal.lib.clock import utcnow
 from portal.models.alerts import AlertRun
-from portal.models.records import AuditEntry
+from portal.models.audit import AuditEntry
 from portal.models.tasks import Task
-from portal.services import alert_reads, alert_settings, alerts
-from portal.services.alert_reads import AlertFilter, Which
-from portal.services.alert_rules import AlertRules
-from portal.services.permissions import Actor
-from portal.services.refusals import NotAllowed, NotFound, Refusal, Stale
-from portal.services.unit import session
+from portal.services.alerts import control
+from portal.services.alerts import queries as alert_queries
+from portal.services.alerts import settings as alert_settings
+from portal.services.alerts.queries import AlertFilter, Which
+from portal.services.alerts.rules import AlertRules
+from portal.services.core.permissions import Actor
+from portal.services.core.refusals import NotAllowed, NotFound, Refusal, Stale
+from portal.services.core.unit_of_work import session
 from tests.factories import make_asset, make_user
 from tests.services.alerting import decided, fired, ledger, with_warranty, work
 
@@ -72,9 +74,9 @@ def test_numbers_of_days_stay_within_reason(app: Flask, rules: AlertRules, field
 
 VERBS: list[Callable[[Actor], object]] = [
     lambda actor: alert_settings.save(actor, 0, AlertRules(warranty_days=1)),
-    alerts.request_run,
-    alerts.mark_as_sent,
-    lambda actor: alerts.answer_first(actor, send=True),
+    control.request_run,
+    control.mark_as_sent,
+    lambda actor: control.answer_first(actor, send=True),
 ]
 
 
@@ -87,9 +89,9 @@ def test_only_an_administrator_settles_and_runs_and_support_acknowledges_nothing
             with pytest.raises(NotAllowed):
                 verb(person.actor)
     with pytest.raises(NotAllowed):
-        alerts.acknowledge(support.actor, uuid4())
+        control.acknowledge(support.actor, uuid4())
     with pytest.raises(NotFound):
-        alerts.acknowledge(manager.actor, uuid4())
+        control.acknowledge(manager.actor, uuid4())
     assert audited() == []
     assert session().scalars(select(Task)).all() == []
 
@@ -99,25 +101,25 @@ def test_the_first_run_asks_before_it_sends(app: Flask) -> None:
     for days in (1, 2):
         with_warranty(days)
     now = utcnow()
-    assert alerts.start_due(now)
+    assert control.start_due(now)
     assert (last_run().outcome, last_run().waiting, last_run().counts) == ("asked", 2, {})
-    assert alert_reads.run_status(now).needs_first_answer
+    assert alert_queries.run_status(now).needs_first_answer
     with pytest.raises(Refusal, match="Decide first"):
-        alerts.request_run(ana.actor)
+        control.request_run(ana.actor)
     assert fired() == []
-    found = alerts.preview(now, shown=1)
+    found = control.preview(now, shown=1)
     assert (found.counts, found.total, found.is_capped) == ({WARRANTY: 2}, 2, False)
     (first,) = found.first
     assert (first.asset_tag, first.details["threshold_days"]) == ("AST-00001", 30)
-    task_id = alerts.answer_first(ana.actor, send=True)
-    status = alert_reads.run_status(now)
+    task_id = control.answer_first(ana.actor, send=True)
+    status = alert_queries.run_status(now)
     assert (status.running, status.needs_first_answer) == (task_id, False)
-    assert alerts.request_run(ana.actor) == task_id  # it is at work already
+    assert control.request_run(ana.actor) == task_id  # it is at work already
     work()
     assert len(fired()) == 2
-    assert alerts.preview(now).total == 0
+    assert control.preview(now).total == 0
     with pytest.raises(Refusal, match="decided already"):
-        alerts.answer_first(ana.actor, send=False)
+        control.answer_first(ana.actor, send=False)
     assert audited() == ["alert_settings.answered", "alerts.run"]
 
 
@@ -125,13 +127,13 @@ def test_marked_as_sent_they_are_in_the_ledger_and_told_to_nobody(app: Flask) ->
     ana = make_user()
     with_warranty(1)
     low = make_asset("Toner", kind="stock", quantity=1, min_quantity=5)
-    alerts.answer_first(ana.actor, send=False)
+    control.answer_first(ana.actor, send=False)
     work()
     assert fired() == []
     assert [(each.is_sent, each.event_id) for each in ledger()] == [(False, None)] * 2
     assert (last_run().is_marking, sum(last_run().counts.values())) == (True, 2)
     with_warranty(2)
-    alerts.request_run(ana.actor)
+    control.request_run(ana.actor)
     work()
     assert [name for name, _ in fired()] == [WARRANTY]
     assert {each.asset_id for each in ledger() if not each.is_sent} >= {low}
@@ -141,11 +143,11 @@ def test_an_empty_register_asks_nothing_and_a_first_run_that_finds_nothing_settl
     app: Flask,
 ) -> None:
     now = utcnow()
-    assert alerts.start_due(now)
+    assert control.start_due(now)
     assert not alert_settings.read().is_answered
-    assert not alert_reads.run_status(now).needs_first_answer
+    assert not alert_queries.run_status(now).needs_first_answer
     with_warranty(60)
-    assert alerts.start_due(now + timedelta(days=1))
+    assert control.start_due(now + timedelta(days=1))
     assert alert_settings.read().first_answer == "nothing"
     assert last_run().outcome == "done"
     assert session().scalars(select(Task)).all() == []
@@ -155,18 +157,18 @@ def test_acknowledging_takes_it_from_the_open_ones_once(app: Flask) -> None:
     ben = make_user("manager")
     decided()
     ids = [with_warranty(days) for days in (1, 2)]
-    alerts.request_run(make_user().actor)
+    control.request_run(make_user().actor)
     work()
     alert = ledger()[0]
-    assert alerts.acknowledge(ben.actor, alert.public_id)
-    assert not alerts.acknowledge(ben.actor, alert.public_id)
-    found = alert_reads.find(alert.public_id)
+    assert control.acknowledge(ben.actor, alert.public_id)
+    assert not control.acknowledge(ben.actor, alert.public_id)
+    found = alert_queries.find(alert.public_id)
     assert (found.acknowledged_by, found.acknowledged_by_id) == (ben.name, ben.id)
-    open_ones = alert_reads.list_alerts(AlertFilter()).rows
+    open_ones = alert_queries.list_alerts(AlertFilter()).rows
     assert [each.asset_id for each in open_ones] == ids[1:]
     every = AlertFilter(which=Which.ALL, event=WARRANTY)
-    assert [each.asset.id for each in alert_reads.list_alerts(every).rows] == ids[::-1]
-    assert alert_reads.count_open() == {WARRANTY: 1}
-    assert alert_reads.count_alerts(every) == 2
-    assert alert_reads.list_alerts(AlertFilter(which=Which.ALL, asset_id=ids[0])).rows[0].asset_id
+    assert [each.asset.id for each in alert_queries.list_alerts(every).rows] == ids[::-1]
+    assert alert_queries.count_open() == {WARRANTY: 1}
+    assert alert_queries.count_alerts(every) == 2
+    assert alert_queries.list_alerts(AlertFilter(which=Which.ALL, asset_id=ids[0])).rows[0].asset_id
     assert "alert.acknowledged" in audited()

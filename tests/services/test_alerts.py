@@ -10,28 +10,25 @@ from flask import Flask
 from sqlalchemy import delete, select, update
 
 from jobs.alerts import look_for_alerts
-from portal.delivery.events import event_type
+from portal.engine.events.catalogue import event_type
 from portal.lib.clock import utcnow
 from portal.models.alerts import AlertRun, RunKind
 from portal.models.assets import Activity
 from portal.models.deliveries import Delivery, Event
 from portal.models.planning import Maintenance
 from portal.models.tasks import Task
-from portal.services import (
-    alert_reads,
-    alert_runs,
-    alert_settings,
-    alerts,
-    assets,
-    holdings,
-    maintaining,
-)
-from portal.services import task_turns as turns
-from portal.services.alert_sources import SOURCES
-from portal.services.permissions import SYSTEM
-from portal.services.planning_rules import WorkValues
-from portal.services.told_times import today
-from portal.services.unit import session, writing
+from portal.services.actions import assignments, lifecycle
+from portal.services.actions.planning import maintenance as planning_maintenance
+from portal.services.actions.planning.rules import WorkValues
+from portal.services.alerts import control
+from portal.services.alerts import queries as alert_queries
+from portal.services.alerts import runs as alert_runs
+from portal.services.alerts import settings as alert_settings
+from portal.services.alerts.sources import SOURCES
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.time_zones import today
+from portal.services.core.unit_of_work import session, writing
+from portal.services.tasks import leases as turns
 from tests.factories import make_asset, make_webhook
 from tests.services.alerting import (
     bodies,
@@ -68,10 +65,10 @@ def test_each_fires_once_and_a_missed_week_is_caught_up_with(app: Flask) -> None
     decided()
     expected = [(LATE, lent(3)), (DUE, with_maintenance(9)), (WARRANTY, with_warranty(33))]
     with_warranty(-1)  # it had ended before it was entered
-    assert alerts.run(RunKind.SCHEDULED) == {LATE: 1}
+    assert control.run(RunKind.SCHEDULED) == {LATE: 1}
     # Nobody ran for a week, and the windows opened meanwhile.
-    assert alerts.run(RunKind.SCHEDULED, in_days(7)) == {DUE: 1, WARRANTY: 1}
-    assert alerts.run(RunKind.SCHEDULED, in_days(8)) == {}
+    assert control.run(RunKind.SCHEDULED, in_days(7)) == {DUE: 1, WARRANTY: 1}
+    assert control.run(RunKind.SCHEDULED, in_days(8)) == {}
     assert fired() == expected
 
 
@@ -82,7 +79,7 @@ def test_an_event_looks_like_its_sample_and_stands_in_the_timeline(app: Flask) -
     with_maintenance(-2)
     make_asset("Toner", kind="stock", quantity=3, min_quantity=5, unit="box")
     asset_id = with_warranty(10, supplier="Datahaus")
-    alerts.run(RunKind.SCHEDULED)
+    control.run(RunKind.SCHEDULED)
     told = {body["event"]: body for body in bodies()}
     assert set(told) == {WARRANTY, DUE, LATE, LOW}
     for name, body in told.items():
@@ -105,7 +102,7 @@ def test_an_event_looks_like_its_sample_and_stands_in_the_timeline(app: Flask) -
     )
     assert (latest := line.first()) is not None
     assert (latest.action, latest.actor_name, latest.origin) == (WARRANTY, "Asset register", "cron")
-    made = alert_reads.made_by(ledger())
+    made = alert_queries.made_by(ledger())
     assert {each.total for each in made.values()} == {1}
     assert len(made) == 4
     ids = set(session().scalars(select(Delivery.public_id).where(Delivery.webhook_id == hook.id)))
@@ -113,14 +110,14 @@ def test_an_event_looks_like_its_sample_and_stands_in_the_timeline(app: Flask) -
 
 
 def new_date(asset_id: int) -> None:
-    asset = assets.find_asset(asset_id)
+    asset = lifecycle.find_asset(asset_id)
     ends = today() + timedelta(days=12)
-    values = replace(assets.values_of(asset), warranty_expires=ends)
-    assets.edit_asset(SYSTEM, asset_id, asset.version, values)
+    values = replace(lifecycle.values_of(asset), warranty_expires=ends)
+    lifecycle.edit_asset(SYSTEM, asset_id, asset.version, values)
 
 
 def keep_longer(asset_id: int) -> None:
-    holdings.change_due_date(SYSTEM, asset_id, due_at=in_days(0.5))
+    assignments.change_due_date(SYSTEM, asset_id, due_at=in_days(0.5))
 
 
 def do_and_plan_the_next(asset_id: int) -> None:
@@ -128,7 +125,7 @@ def do_and_plan_the_next(asset_id: int) -> None:
         work_ = current.scalars(select(Maintenance).where(Maintenance.asset_id == asset_id)).one()
         work_.repeat_every_days = 5
         public_id = work_.public_id
-    maintaining.complete(SYSTEM, public_id, WorkValues(completed_on=today(), outcome="ok"))
+    planning_maintenance.complete(SYSTEM, public_id, WorkValues(completed_on=today(), outcome="ok"))
 
 
 @pytest.mark.parametrize(
@@ -144,14 +141,14 @@ def test_it_fires_again_only_once_rearmed_and_the_old_one_is_over(
 ) -> None:
     decided()
     asset_id = make()
-    alerts.run(RunKind.SCHEDULED)
-    alerts.run(RunKind.SCHEDULED, in_days(1))
+    control.run(RunKind.SCHEDULED)
+    control.run(RunKind.SCHEDULED, in_days(1))
     assert len(fired()) == 1
     rearm(asset_id)
     (first,) = ledger()
     assert first.resolved_at is not None
-    alerts.run(RunKind.SCHEDULED, in_days(1))
-    alerts.run(RunKind.SCHEDULED, in_days(2))
+    control.run(RunKind.SCHEDULED, in_days(1))
+    control.run(RunKind.SCHEDULED, in_days(2))
     assert [each.resolved_at is None for each in ledger()] == [False, True]
     assert len(fired()) == 2
 
@@ -165,10 +162,10 @@ def test_bringing_it_back_ends_the_alert_and_a_reminder_stands_for_those_before(
     rules = replace(settings.rules, repeat_every_days=2)
     alert_settings.save(SYSTEM, settings.version, rules)
     for days in (0, 1, 3, 9):
-        alerts.run(RunKind.SCHEDULED, in_days(days))
+        control.run(RunKind.SCHEDULED, in_days(days))
     assert [each["data"]["reminder_no"] for each in bodies()] == [1, 2, 5]
     assert [each.resolved_at is None for each in ledger()] == [False, False, True]
-    holdings.check_in(SYSTEM, asset_id)
+    assignments.check_in(SYSTEM, asset_id)
     assert all(each.resolved_at is not None for each in ledger())
 
 
@@ -225,7 +222,7 @@ def test_one_that_fails_again_and_again_stands_in_nobodys_way(app: Flask) -> Non
         current.execute(update(Task).values(failures=3, lease_until=Task.created_at))
     work()
     assert fired() == [(WARRANTY, sound)]
-    assert alerts.run(RunKind.SCHEDULED) == {WARRANTY: 1}
+    assert control.run(RunKind.SCHEDULED) == {WARRANTY: 1}
 
 
 def test_the_daily_run_begins_once_a_day_and_catches_up_once(app: Flask) -> None:
@@ -235,9 +232,9 @@ def test_the_daily_run_begins_once_a_day_and_catches_up_once(app: Flask) -> None
     it_is_just_after_the_run(now)
     look_for_alerts()
     work()
-    assert not alerts.start_due(now)
-    assert alerts.start_due(now + timedelta(days=7))
-    assert not alerts.start_due(now + timedelta(days=7))
+    assert not control.start_due(now)
+    assert control.start_due(now + timedelta(days=7))
+    assert not control.start_due(now + timedelta(days=7))
     work()
     assert [(run.kind, run.outcome) for run in runs()] == [("scheduled", "done")] * 2
     assert len(fired()) == 1
@@ -246,12 +243,12 @@ def test_the_daily_run_begins_once_a_day_and_catches_up_once(app: Flask) -> None
 def test_a_days_run_is_remembered_however_often_people_press_run_now(app: Flask) -> None:
     decided()
     now = utcnow()
-    assert alerts.start_due(now)
+    assert control.start_due(now)
     work()
     with writing() as current:
         for _ in range(alert_runs.KEPT + 1):
             alert_runs.enter(current, SYSTEM, RunKind.MANUAL)
-    assert not alerts.start_due(now)
+    assert not control.start_due(now)
 
 
 def test_two_clocks_begin_one_run(app: Flask) -> None:
@@ -260,7 +257,7 @@ def test_two_clocks_begin_one_run(app: Flask) -> None:
 
     def tick() -> None:
         with app.app_context():
-            alerts.start_due(now)
+            control.start_due(now)
 
     clocks = [threading.Thread(target=tick) for _ in range(3)]
     for each in clocks:
@@ -274,13 +271,13 @@ def test_a_run_that_failed_is_repeated_within_the_day(app: Flask) -> None:
     decided()
     now = utcnow()
     it_is_just_after_the_run(now)
-    alerts.start_due(now)
+    control.start_due(now)
     turn = turns.claim()
     assert turn is not None
     turns.give_up(turn, alert_runs.KIND)
-    assert alert_reads.run_status(now + timedelta(minutes=20)).last.outcome == "failed"  # type: ignore[union-attr]  # just ended
-    assert not alerts.start_due(now + timedelta(minutes=30))
-    assert alerts.start_due(now + timedelta(minutes=90))
+    assert alert_queries.run_status(now + timedelta(minutes=20)).last.outcome == "failed"  # type: ignore[union-attr]  # just ended
+    assert not control.start_due(now + timedelta(minutes=30))
+    assert control.start_due(now + timedelta(minutes=90))
     work()
     assert [run.outcome for run in runs()] == ["failed", "done"]
 
@@ -289,14 +286,14 @@ def test_the_ledger_outlives_its_events(app: Flask) -> None:
     decided()
     make_webhook(events=[WARRANTY])
     with_warranty(3)
-    alerts.run(RunKind.SCHEDULED)
+    control.run(RunKind.SCHEDULED)
     with writing() as current:
         current.execute(delete(Delivery))
         current.execute(delete(Event))
     (line,) = ledger()
     assert (line.event_id, line.is_sent) == (None, True)
-    assert alert_reads.made_by([line]) == {}
-    assert alerts.run(RunKind.SCHEDULED) == {}
+    assert alert_queries.made_by([line]) == {}
+    assert control.run(RunKind.SCHEDULED) == {}
 
 
 def test_it_is_late_when_the_day_has_no_run(app: Flask) -> None:
@@ -304,13 +301,13 @@ def test_it_is_late_when_the_day_has_no_run(app: Flask) -> None:
     make_asset()
     now = utcnow()
     it_is_just_after_the_run(now)
-    assert not alert_reads.run_status(now).is_late  # just set up
-    alerts.start_due(now)
-    running = alert_reads.run_status(now)
+    assert not alert_queries.run_status(now).is_late  # just set up
+    control.start_due(now)
+    running = alert_queries.run_status(now)
     assert running.running is not None
     work()
-    status = alert_reads.run_status(now)
+    status = alert_queries.run_status(now)
     assert status.last is not None
     assert (status.running, status.is_late) == (None, False)
     assert status.last_due_at <= now < status.next_at
-    assert alert_reads.run_status(status.next_at + timedelta(minutes=20)).is_late
+    assert alert_queries.run_status(status.next_at + timedelta(minutes=20)).is_late

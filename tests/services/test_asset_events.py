@@ -9,11 +9,11 @@ import pytest
 from sqlalchemy import select
 
 from portal.models.assets import Activity
+from portal.models.audit import AuditEntry
 from portal.models.deliveries import Delivery, Event
-from portal.models.records import AuditEntry
-from portal.services import assets
-from portal.services.asset_rules import AssetValues
-from portal.services.unit import session
+from portal.services.actions import lifecycle
+from portal.services.assets.rules import AssetValues
+from portal.services.core.unit_of_work import session
 from tests.factories import (
     Person,
     make_asset,
@@ -73,7 +73,7 @@ def who(person: Person) -> dict[str, Any]:
 
 def test_a_new_asset_is_told_of_with_everything_known_of_it() -> None:
     ana, category, location = make_user(), make_category("Laptops"), make_location("Room 204")
-    asset_id = assets.create_asset(
+    asset_id = lifecycle.create_asset(
         ana.actor, full_values(category_id=category, location_id=location)
     )
     body = last_body()
@@ -119,11 +119,11 @@ def test_a_new_asset_is_told_of_with_everything_known_of_it() -> None:
 
 def test_a_change_names_each_field_with_both_its_values() -> None:
     ana, here, there = make_user(), make_location("Here"), make_location("There")
-    asset_id = assets.create_asset(ana.actor, full_values(location_id=here))
+    asset_id = lifecycle.create_asset(ana.actor, full_values(location_id=here))
     changed = full_values(
         location_id=there, purchase_cost=Decimal("900"), notes=None, warranty_expires=None
     )
-    assert assets.edit_asset(ana.actor, asset_id, 1, changed)
+    assert lifecycle.edit_asset(ana.actor, asset_id, 1, changed)
     body = last_body()
     assert list(body) == BODY
     assert list(body["asset"]) == ASSET
@@ -147,8 +147,8 @@ def test_a_change_names_each_field_with_both_its_values() -> None:
 
 def test_a_deletion_carries_the_last_snapshot_and_no_id() -> None:
     ana = make_user()
-    asset_id = assets.create_asset(ana.actor, full_values())
-    assets.delete_asset(ana.actor, asset_id, "Entered twice")
+    asset_id = lifecycle.create_asset(ana.actor, full_values())
+    lifecycle.delete_asset(ana.actor, asset_id, "Entered twice")
     body = last_body()
     assert list(body) == BODY
     assert list(body["asset"]) == ASSET
@@ -175,9 +175,9 @@ def test_each_action_tells_the_webhooks_that_asked_and_them_alone() -> None:
     ana = make_user()
     all_three = make_webhook(events=["asset.created", "asset.updated", "asset.deleted"])
     make_webhook(events=["asset.lost"])
-    asset_id = assets.create_asset(ana.actor, full_values())
-    assets.edit_asset(ana.actor, asset_id, 1, full_values(name="Another name"))
-    assets.delete_asset(ana.actor, asset_id)
+    asset_id = lifecycle.create_asset(ana.actor, full_values())
+    lifecycle.edit_asset(ana.actor, asset_id, 1, full_values(name="Another name"))
+    lifecycle.delete_asset(ana.actor, asset_id)
     session().rollback()
     stored = session().execute(
         select(Delivery.webhook_id, Delivery.event, Delivery.asset_id).order_by(Delivery.id)
@@ -192,8 +192,10 @@ def test_each_action_tells_the_webhooks_that_asked_and_them_alone() -> None:
 def test_timeline_and_audit_are_written_with_the_event() -> None:
     ana = make_user(name="Ana Novak")
     asset_id = make_asset("Lamp", by=ana.actor)
-    assets.edit_asset(ana.actor, asset_id, 1, AssetValues(asset_tag="AST-00001", name="Desk lamp"))
-    assets.delete_asset(ana.actor, asset_id, "Broken beyond repair")
+    lifecycle.edit_asset(
+        ana.actor, asset_id, 1, AssetValues(asset_tag="AST-00001", name="Desk lamp")
+    )
+    lifecycle.delete_asset(ana.actor, asset_id, "Broken beyond repair")
     session().rollback()
     activities = session().scalars(select(Activity).order_by(Activity.id)).all()
     events = session().scalars(select(Event.id).order_by(Event.id)).all()
@@ -215,7 +217,7 @@ def test_timeline_and_audit_are_written_with_the_event() -> None:
 
 def test_a_save_that_changes_nothing_tells_nothing() -> None:
     ana = make_user()
-    asset_id = assets.create_asset(ana.actor, full_values())
-    assert not assets.edit_asset(ana.actor, asset_id, 1, full_values())
+    asset_id = lifecycle.create_asset(ana.actor, full_values())
+    assert not lifecycle.edit_asset(ana.actor, asset_id, 1, full_values())
     assert count_events() == 1
-    assert assets.find_asset(asset_id).version == 1
+    assert lifecycle.find_asset(asset_id).version == 1

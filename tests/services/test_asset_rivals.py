@@ -9,10 +9,11 @@ from sqlalchemy import select
 
 from portal.models.assets import Asset
 from portal.models.deliveries import Event
-from portal.services import assets, named_lists
-from portal.services.asset_rules import AssetValues
-from portal.services.refusals import NotFound, Refusal
-from portal.services.unit import session
+from portal.services.actions import lifecycle
+from portal.services.assets import named_lists
+from portal.services.assets.rules import AssetValues
+from portal.services.core.refusals import NotFound, Refusal
+from portal.services.core.unit_of_work import session
 from tests.factories import make_asset, make_category, make_user
 
 
@@ -66,16 +67,16 @@ def test_one_of_two_editors_is_told(app: Flask) -> None:
 
     def rename(name: str) -> Callable[[], object]:
         values = AssetValues(asset_tag="AST-00001", name=name)
-        return lambda: assets.edit_asset(ana.actor, asset_id, 1, values)
+        return lambda: lifecycle.edit_asset(ana.actor, asset_id, 1, values)
 
     results = at_once(app, [rename("By Ana"), rename("By Ben")])
     assert sorted(type(each).__name__ for each in results) == ["Stale", "bool"]
-    assert assets.find_asset(asset_id).version == 2
+    assert lifecycle.find_asset(asset_id).version == 2
 
 
 def test_deleting_twice_tells_it_once(app: Flask) -> None:
     ana, asset_id = make_user(), make_asset()
-    results = at_once(app, [lambda: assets.delete_asset(ana.actor, asset_id)] * 3)
+    results = at_once(app, [lambda: lifecycle.delete_asset(ana.actor, asset_id)] * 3)
     assert sum(isinstance(each, NotFound) for each in results) == 2
     told = session().scalars(select(Event.event).order_by(Event.id)).all()
     assert told == ["asset.created", "asset.deleted"]

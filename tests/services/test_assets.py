@@ -5,18 +5,18 @@ from sqlalchemy import select, update
 
 from portal.models.assets import Activity, Asset
 from portal.models.deliveries import Event
-from portal.services import assets
-from portal.services.asset_lists import AssetFilter, list_assets
-from portal.services.asset_rules import AssetValues
-from portal.services.refusals import NotAllowed, NotFound, Refusal, Stale
-from portal.services.unit import session, writing
+from portal.services.actions import lifecycle
+from portal.services.assets.queries import AssetFilter, list_assets
+from portal.services.assets.rules import AssetValues
+from portal.services.core.refusals import NotAllowed, NotFound, Refusal, Stale
+from portal.services.core.unit_of_work import session, writing
 from tests.factories import make_asset, make_category, make_user
 
 pytestmark = pytest.mark.usefixtures("app")
 
 
 def tag_of(asset_id: int) -> str:
-    return assets.find_asset(asset_id).asset_tag
+    return lifecycle.find_asset(asset_id).asset_tag
 
 
 def stored(model: type[Event] | type[Activity]) -> int:
@@ -37,13 +37,13 @@ def test_it_numbers_assets_without_a_tag() -> None:
 def test_it_never_gives_a_number_twice() -> None:
     ana = make_user()
     first = make_asset()
-    assets.delete_asset(ana.actor, first)
+    lifecycle.delete_asset(ana.actor, first)
     assert tag_of(make_asset()) == "AST-00002"
 
 
 def test_it_steps_over_tags_that_people_chose() -> None:
     make_asset(asset_tag="ast-00001")
-    assets.delete_asset(make_user().actor, make_asset(asset_tag="AST-00002"))
+    lifecycle.delete_asset(make_user().actor, make_asset(asset_tag="AST-00002"))
     assert tag_of(make_asset()) == "AST-00003"
 
 
@@ -67,30 +67,34 @@ def test_a_serial_number_belongs_to_one_asset() -> None:
     other = make_asset()
     values = AssetValues(asset_tag="AST-00002", name="Other", serial_number="SN-5")
     with pytest.raises(Refusal) as refusal:
-        assets.edit_asset(make_user().actor, other, 1, values)
+        lifecycle.edit_asset(make_user().actor, other, 1, values)
     assert refusal.value.sentence == "AST-00001 already has this serial number"
     assert refusal.value.field == "serial_number"
 
 
 def test_a_deleted_asset_gives_its_tag_and_serial_number_free() -> None:
     first = make_asset(asset_tag="DESK", serial_number="S")
-    assets.delete_asset(make_user().actor, first)
+    lifecycle.delete_asset(make_user().actor, first)
     assert make_asset(asset_tag="DESK", serial_number="S") > first
 
 
 def test_an_asset_may_keep_its_own_tag_and_serial_number() -> None:
     asset_id = make_asset(asset_tag="DESK", serial_number="S")
     values = AssetValues(asset_tag="Desk", serial_number="s", name="Desk")
-    assert assets.edit_asset(make_user().actor, asset_id, 1, values)
+    assert lifecycle.edit_asset(make_user().actor, asset_id, 1, values)
     assert tag_of(asset_id) == "Desk"
 
 
 def test_a_late_edit_is_refused_and_tells_nothing() -> None:
     ana, asset_id = make_user(), make_asset("Lamp")
-    assets.edit_asset(ana.actor, asset_id, 1, AssetValues(asset_tag="AST-00001", name="Desk lamp"))
+    lifecycle.edit_asset(
+        ana.actor, asset_id, 1, AssetValues(asset_tag="AST-00001", name="Desk lamp")
+    )
     with pytest.raises(Stale):
-        assets.edit_asset(ana.actor, asset_id, 1, AssetValues(asset_tag="AST-00001", name="Other"))
-    assert assets.find_asset(asset_id).name == "Desk lamp"
+        lifecycle.edit_asset(
+            ana.actor, asset_id, 1, AssetValues(asset_tag="AST-00001", name="Other")
+        )
+    assert lifecycle.find_asset(asset_id).name == "Desk lamp"
     assert stored(Event) == stored(Activity) == 2
 
 
@@ -98,28 +102,30 @@ def test_what_is_refused_leaves_no_trace() -> None:
     ana, asset_id = make_user(), make_asset()
     set_status(asset_id, "checked_out")
     with pytest.raises(Refusal) as refusal:
-        assets.delete_asset(ana.actor, asset_id)
+        lifecycle.delete_asset(ana.actor, asset_id)
     assert refusal.value.sentence == "AST-00001 is checked out. Check it in first."
     assert stored(Event) == stored(Activity) == 1
-    assert assets.find_asset(asset_id).deleted_at is None
+    assert lifecycle.find_asset(asset_id).deleted_at is None
 
 
 def test_of_a_disposed_asset_only_the_notes_can_change() -> None:
     ana, asset_id = make_user(), make_asset("Lamp")
     set_status(asset_id, "liquidated")
     with pytest.raises(Refusal, match="Only its notes"):
-        assets.edit_asset(ana.actor, asset_id, 1, AssetValues(asset_tag="AST-00001", name="Torch"))
+        lifecycle.edit_asset(
+            ana.actor, asset_id, 1, AssetValues(asset_tag="AST-00001", name="Torch")
+        )
     values = AssetValues(asset_tag="AST-00001", name="Lamp", notes="Sold to Ben")
-    assert assets.edit_asset(ana.actor, asset_id, 1, values)
+    assert lifecycle.edit_asset(ana.actor, asset_id, 1, values)
 
 
 def test_a_deleted_asset_is_out_of_reach() -> None:
     ana, asset_id = make_user(), make_asset()
-    assets.delete_asset(ana.actor, asset_id)
+    lifecycle.delete_asset(ana.actor, asset_id)
     with pytest.raises(NotFound, match="AST-00001 has been deleted"):
-        assets.delete_asset(ana.actor, asset_id)
+        lifecycle.delete_asset(ana.actor, asset_id)
     with pytest.raises(NotFound):
-        assets.edit_asset(ana.actor, asset_id, 2, AssetValues(asset_tag="A", name="A"))
+        lifecycle.edit_asset(ana.actor, asset_id, 2, AssetValues(asset_tag="A", name="A"))
     assert stored(Event) == 2
 
 
@@ -128,7 +134,7 @@ def test_support_may_not_change_the_register() -> None:
     with pytest.raises(NotAllowed):
         make_asset(by=support.actor)
     with pytest.raises(NotAllowed):
-        assets.delete_asset(support.actor, asset_id)
+        lifecycle.delete_asset(support.actor, asset_id)
 
 
 def test_a_category_that_is_gone_is_refused_at_its_field() -> None:

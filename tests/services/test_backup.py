@@ -13,12 +13,13 @@ from sqlalchemy import func, select, text
 from sqlalchemy.engine import make_url
 
 from portal.app import create_app
-from portal.config import load_settings
+from portal.config.settings import load_settings
 from portal.extensions import Base, db
 from portal.lib.clock import utcnow
 from portal.models.webhooks import Webhook
-from portal.services import health, vault
-from portal.services.unit import session, writing
+from portal.services.core import vault
+from portal.services.core.unit_of_work import session, writing
+from portal.services.operations import health
 from tests.conftest import ENVIRONMENT
 from tests.deliveries import make_delivery, make_many
 from tests.factories import Hook, make_asset, make_webhook

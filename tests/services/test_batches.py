@@ -9,25 +9,22 @@ from sqlalchemy import select, update
 
 from jobs import tasks as job
 from portal.extensions import db
+from portal.models.audit import AuditEntry
 from portal.models.batches import BatchRow
 from portal.models.deliveries import Priority
 from portal.models.people import User
-from portal.models.records import AuditEntry
 from portal.models.tasks import Task, TaskState
 from portal.models.webhooks import Webhook
-from portal.services import (
-    batch_choice,
-    batch_handing,
-    batch_reads,
-    batches,
-    retrying,
-    switching,
-)
-from portal.services.batch_choice import Choice, Skip
-from portal.services.log_filter import LogFilter, StatusFilter
-from portal.services.permissions import Actor
-from portal.services.refusals import NotAllowed, Refusal
-from portal.services.unit import session, writing
+from portal.services.bulk_retry import handover, selection
+from portal.services.bulk_retry import queries as bulk_retry_queries
+from portal.services.bulk_retry import task as bulk_retry_task
+from portal.services.bulk_retry.selection import Choice, Skip
+from portal.services.core.permissions import Actor
+from portal.services.core.refusals import NotAllowed, Refusal
+from portal.services.core.unit_of_work import session, writing
+from portal.services.deliveries import retry as delivery_retry
+from portal.services.deliveries.log.filters import LogFilter, StatusFilter
+from portal.services.webhooks import activation
 from tests.deliveries import change, lease, make_attempt, make_delivery, stored
 from tests.factories import Hook, make_user, make_webhook
 
@@ -49,7 +46,7 @@ def work() -> None:
     with writing() as current:
         due = Task.state.in_(["waiting", "running"])
         current.execute(update(Task).where(due).values(due_at=Task.created_at))
-    job.work({batches.NAME: batches.KIND})
+    job.work({bulk_retry_task.NAME: bulk_retry_task.KIND})
 
 
 def fresh(public_id: UUID) -> Task:
@@ -59,7 +56,7 @@ def fresh(public_id: UUID) -> Task:
 
 
 def all_that(wanted: LogFilter, *, again: bool = False) -> Choice:
-    return Choice(wanted=wanted, newest=batch_choice.newest_now(), again=again)
+    return Choice(wanted=wanted, newest=selection.newest_now(), again=again)
 
 
 def finish(made: UUID, outcome: str) -> None:
@@ -90,7 +87,7 @@ def test_all_that_match_go_out_behind_what_is_new_and_end_counted(ana: Actor) ->
     erp = make_webhook(name="ERP")
     made = some(3, erp)
     other = make_delivery(erp, status="delivered")
-    batch = batches.start(ana, all_that(FAILED))
+    batch = bulk_retry_task.start(ana, all_that(FAILED))
     later = make_delivery(erp, status="failed")
     work()
     row = stored(made[0])
@@ -116,30 +113,30 @@ def test_the_count_says_per_webhook_per_reason_and_what_is_skipped(ana: Actor) -
     make_delivery(erp, status="failed", priority=Priority.TEST)
     make_delivery(off, status="failed")
     make_delivery(off, status="held")
-    counted = batch_choice.count(all_that(LogFilter()))
+    counted = selection.count(all_that(LogFilter()))
     assert (counted.total, counted.arrived, counted.is_more) == (3, 1, False)
     assert counted.by_webhook == {"ERP": 3}
     assert counted.by_reason == {("server", 500): 2, ("refused", None): 1}
     assert counted.skipped == dict.fromkeys(
         [Skip.SENDING, Skip.WAITING, Skip.ARRIVED, Skip.TEST, Skip.OFF, Skip.HELD], 1
     )
-    assert batch_choice.count(all_that(LogFilter(), again=True)).total == 4
+    assert selection.count(all_that(LogFilter(), again=True)).total == 4
 
 
 def test_a_choice_survives_being_stored(ana: Actor) -> None:
     choice = all_that(LogFilter(status=StatusFilter.ATTENTION, search="AST", code=500), again=True)
-    assert batch_choice.from_params(batch_choice.as_params(choice)) == choice
+    assert selection.from_params(selection.as_params(choice)) == choice
     ticked = Choice(ticked=(make_delivery(),))
-    assert batch_choice.from_params(batch_choice.as_params(ticked)) == ticked
+    assert selection.from_params(selection.as_params(ticked)) == ticked
 
 
 def test_at_most_so_many_are_with_the_workers_at_once(
     ana: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch_handing, "AT_ONCE", 4)
+    monkeypatch.setattr(handover, "AT_ONCE", 4)
     erp, desk = make_webhook(), make_webhook()
     made, others = some(5, erp), some(5, desk)
-    batch = batches.start(ana, all_that(FAILED))
+    batch = bulk_retry_task.start(ana, all_that(FAILED))
     work()
     assert (handed(made), handed(others)) == (made[:2], others[:2])
     finish(made[0], "delivered")
@@ -151,11 +148,11 @@ def test_at_most_so_many_are_with_the_workers_at_once(
 def test_what_changed_meanwhile_is_skipped_with_its_reason(ana: Actor) -> None:
     erp = make_webhook(name="ERP")
     first, second = some(2, erp)
-    batch = batches.start(ana, Choice(ticked=(first, second)))
+    batch = bulk_retry_task.start(ana, Choice(ticked=(first, second)))
     with writing() as current:
         task = current.execute(select(Task).where(Task.public_id == batch)).scalar_one()
-        batches.step(current, task)
-    retrying.retry(ana, first)
+        bulk_retry_task.step(current, task)
+    delivery_retry.retry(ana, first)
     work()
     finish(second, "delivered")
     work()
@@ -169,21 +166,21 @@ def test_what_changed_meanwhile_is_skipped_with_its_reason(ana: Actor) -> None:
 def test_stop_gives_back_what_nobody_is_sending(
     ana: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch_handing, "AT_ONCE", 3)
+    monkeypatch.setattr(handover, "AT_ONCE", 3)
     made = some(5, make_webhook())
     before = [stored(each) for each in made]
-    batch = batches.start(ana, all_that(FAILED))
+    batch = bulk_retry_task.start(ana, all_that(FAILED))
     work()
     finish(made[0], "delivered")
     lease(made[1])
-    batches.stop(ana, batch)
+    bulk_retry_task.stop(ana, batch)
     assert [stored(each) for each in made[2:]] == before[2:]
     assert stored(made[1])["prior_status"] == "failed"
-    assert batches.is_stopping(fresh(batch))
+    assert bulk_retry_task.is_stopping(fresh(batch))
     with pytest.raises(Refusal, match="stopped already"):
-        batches.stop(ana, batch)
+        bulk_retry_task.stop(ana, batch)
     with pytest.raises(Refusal, match="ended already"):
-        batches.go_on(ana, batch)
+        bulk_retry_task.go_on(ana, batch)
     work()
     assert (fresh(batch).state, fresh(batch).counts) == (TaskState.RUNNING, {"delivered": 1})
     finish(made[1], "failed")
@@ -191,11 +188,11 @@ def test_stop_gives_back_what_nobody_is_sending(
     assert fresh(batch).state == TaskState.STOPPED
     assert fresh(batch).counts == {"delivered": 1, "failed": 1}
     assert fresh(batch).finished_at
-    outcomes = [row.outcome for row in batch_reads.every(fresh(batch))]
+    outcomes = [row.outcome for row in bulk_retry_queries.every(fresh(batch))]
     assert outcomes == ["delivered", "failed", "unsent", "unsent", "unsent"]
     assert [stored(each) for each in made[2:]] == before[2:]
     with pytest.raises(Refusal, match="ended already"):
-        batches.stop(ana, batch)
+        bulk_retry_task.stop(ana, batch)
     actions = select(AuditEntry.action).where(AuditEntry.target_kind == "batch")
     assert session().execute(actions).scalars().all() == ["batch.started", "batch.stopped"]
 
@@ -203,7 +200,7 @@ def test_stop_gives_back_what_nobody_is_sending(
 def test_a_throttled_webhook_gets_one_at_a_time(ana: Actor) -> None:
     erp, desk = make_webhook(), make_webhook()
     made, others = some(4, erp), some(2, desk)
-    batches.start(ana, all_that(FAILED))
+    bulk_retry_task.start(ana, all_that(FAILED))
     work()
     assert handed(made) == made
     set_webhook(erp, throttled=True)
@@ -218,7 +215,7 @@ def test_a_throttled_webhook_gets_one_at_a_time(ana: Actor) -> None:
 def test_ten_failures_in_a_row_pause_one_webhook_until_somebody_says_go_on(ana: Actor) -> None:
     erp, desk = make_webhook(), make_webhook()
     made, others = some(13, erp), some(1, desk)
-    batch = batches.start(ana, all_that(FAILED))
+    batch = bulk_retry_task.start(ana, all_that(FAILED))
     work()
     for each in made[:10]:
         finish(each, "failed")
@@ -229,14 +226,14 @@ def test_ten_failures_in_a_row_pause_one_webhook_until_somebody_says_go_on(ana: 
     finish(others[0], "delivered")
     work()
     assert fresh(batch).state == TaskState.PAUSED
-    batches.go_on(ana, batch)
+    bulk_retry_task.go_on(ana, batch)
     work()
     assert handed(made) == made[10:]
 
 
 def test_a_delivery_between_failures_begins_the_count_anew(ana: Actor) -> None:
     made = some(13, make_webhook())
-    batches.start(ana, all_that(FAILED))
+    bulk_retry_task.start(ana, all_that(FAILED))
     work()
     for each in made[:10]:
         finish(each, "delivered" if each == made[5] else "failed")
@@ -246,7 +243,7 @@ def test_a_delivery_between_failures_begins_the_count_anew(ana: Actor) -> None:
 
 def test_a_webhook_gets_few_until_one_arrives(ana: Actor) -> None:
     made = some(30, make_webhook())
-    batches.start(ana, all_that(FAILED))
+    bulk_retry_task.start(ana, all_that(FAILED))
     work()
     assert handed(made) == made[:10]
     finish(made[0], "failed")
@@ -260,9 +257,9 @@ def test_a_webhook_gets_few_until_one_arrives(ana: Actor) -> None:
 def test_a_webhook_that_is_turned_off_gives_its_rows_back(ana: Actor) -> None:
     erp = make_webhook()
     made = some(2, erp)
-    batch = batches.start(ana, all_that(FAILED))
+    batch = bulk_retry_task.start(ana, all_that(FAILED))
     work()
-    switching.turn_off(make_user("admin").actor, erp.public_id)
+    activation.turn_off(make_user("admin").actor, erp.public_id)
     work()
     assert fresh(batch).counts == {"skipped": 2}
     assert [stored(each)["status"] for each in made] == ["failed", "failed"]
@@ -270,7 +267,7 @@ def test_a_webhook_that_is_turned_off_gives_its_rows_back(ana: Actor) -> None:
 
 def test_what_was_cut_off_for_good_counts_as_failed(ana: Actor) -> None:
     made = some(1, make_webhook())[0]
-    batch = batches.start(ana, Choice(ticked=(made,)))
+    batch = bulk_retry_task.start(ana, Choice(ticked=(made,)))
     work()
     finish(made, "interrupted")
     work()
@@ -279,7 +276,7 @@ def test_what_was_cut_off_for_good_counts_as_failed(ana: Actor) -> None:
 
 def test_it_ends_when_whoever_started_it_may_no_longer_retry(ana: Actor) -> None:
     made = some(2, make_webhook())
-    batch = batches.start(ana, all_that(FAILED))
+    batch = bulk_retry_task.start(ana, all_that(FAILED))
     work()
     with writing() as current:
         current.execute(update(User).values(is_active=False))
@@ -289,7 +286,7 @@ def test_it_ends_when_whoever_started_it_may_no_longer_retry(ana: Actor) -> None
 
 def test_nothing_ticked_or_nobody_allowed_starts_nothing(ana: Actor) -> None:
     with pytest.raises(Refusal, match="Tick the deliveries"):
-        batches.start(ana, Choice())
+        bulk_retry_task.start(ana, Choice())
     with pytest.raises(NotAllowed):
-        batches.start(make_user("manager").actor, all_that(FAILED))
+        bulk_retry_task.start(make_user("manager").actor, all_that(FAILED))
     assert session().execute(select(Task.id)).first() is None

@@ -9,13 +9,12 @@ from flask import Flask
 from sqlalchemy import select
 
 from jobs import tasks as job
-from portal.models.assets import Asset
+from portal.models.assets import Action, Asset
 from portal.models.deliveries import Event
-from portal.services import bulk, holdings
-from portal.services.legality import Action
-from portal.services.long_work import KINDS
-from portal.services.refusals import NotAllowed, Refusal
-from portal.services.unit import session
+from portal.services.actions import assignments, bulk
+from portal.services.core.refusals import NotAllowed, Refusal
+from portal.services.core.unit_of_work import session
+from portal.services.task_kinds import KINDS
 from tests.factories import make_asset, make_location, make_staff, make_user
 
 
@@ -34,7 +33,7 @@ def test_eighteen_can_and_two_cannot(app: Flask) -> None:
     ana, maria = make_user(name="Ana"), make_staff("Maria Lopez")
     ids = [make_asset(f"Chair {number}") for number in range(20)]
     for asset_id in ids[:2]:
-        holdings.allocate(ana.actor, asset_id, staff_id=make_staff("Ben Fox"))
+        assignments.allocate(ana.actor, asset_id, staff_id=make_staff("Ben Fox"))
     chosen = bulk.look(Action.ALLOCATE, ids)
     assert [each.asset_tag for each in chosen if each.why_not] == ["AST-00001", "AST-00002"]
     before = len(bodies())

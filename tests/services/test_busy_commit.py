@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from portal import database
+from portal.database import engine
 
 SENTENCE = "the COMMIT is repeated"
 
@@ -48,7 +48,7 @@ def reader(path: Path) -> Iterator[sqlite3.Connection]:
 @pytest.fixture
 def writer(path: Path) -> Iterator[sqlite3.Connection]:
     """Somebody who has written and is about to commit, through the driver of Python itself."""
-    factory = database.patient(sqlite3)
+    factory = engine.patient(sqlite3)
     connection = sqlite3.connect(path, isolation_level=None, timeout=0.01, factory=factory)
     connection.execute("BEGIN IMMEDIATE")
     connection.execute("INSERT INTO t VALUES ('kept')")
@@ -63,16 +63,16 @@ def words(path: Path) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("tries", [1, database.COMMITS - 1])
+@pytest.mark.parametrize("tries", [1, engine.COMMITS - 1])
 def test_a_commit_that_a_reader_holds_up_is_repeated_and_not_rolled_back(
     path: Path, reader: sqlite3.Connection, writer: sqlite3.Connection, tries: int
 ) -> None:
     leaves = LeavesWhenTold(reader, tries)
-    database.log.addHandler(leaves)
+    engine.log.addHandler(leaves)
     try:
         writer.commit()
     finally:
-        database.log.removeHandler(leaves)
+        engine.log.removeHandler(leaves)
     assert leaves.left == 0
     assert words(path) == ["kept"]
 

@@ -7,8 +7,8 @@ from flask import Flask
 from sqlalchemy import Select, select, text
 from sqlalchemy.dialects import sqlite
 
-from portal.services import dispatch
-from portal.services.unit import session
+from portal.services.core.unit_of_work import session
+from portal.services.outbox import due
 
 
 def plan_of(statement: Select[Any]) -> list[str]:
@@ -27,13 +27,13 @@ def on_sqlite(app: Flask) -> None:
 
 
 def test_looking_for_due_webhooks_walks_the_index_of_open_rows() -> None:
-    plan = plan_of(dispatch._due_by_webhook("sqlite"))
+    plan = plan_of(due._due_by_webhook("sqlite"))
     reads = [step for step in plan if " deliveries" in step and "PRIMARY KEY" not in step]
     assert reads
     assert all("ix_deliveries_order" in step or "ix_deliveries_due" in step for step in reads)
 
 
 def test_the_head_of_a_queue_is_the_first_entry_of_its_index() -> None:
-    plan = plan_of(select(dispatch.head_of(1)))
+    plan = plan_of(select(due.head_of(1)))
     assert any("ix_deliveries_order (webhook_id=?)" in step for step in plan)
     assert not any("TEMP B-TREE" in step for step in plan)

@@ -10,12 +10,13 @@ from flask import Flask
 
 from jobs import cli as processes
 from portal.app import create_app
-from portal.config import load_settings
+from portal.config.settings import load_settings
 from portal.lib.clock import utcnow
 from portal.models.assets import Asset
 from portal.models.deliveries import Delivery
-from portal.services import demo, retention
-from portal.services.unit import session
+from portal.services.core.unit_of_work import session
+from portal.services.demo import seed
+from portal.services.operations import retention
 from tests.conftest import ENVIRONMENT
 from tests.deliveries import make_delivery
 from tests.factories import make_asset, make_webhook
@@ -125,7 +126,7 @@ def test_a_dry_prune_counts_what_a_prune_then_removes(app: Flask) -> None:
 def test_a_dry_demo_says_how_many_assets_there_would_be(app: Flask) -> None:
     answer = run(app, "seed-demo", "--dry-run")
     assert answer.exit_code == 0
-    assert f"{demo.check()} assets would be added. Nothing was changed." in answer.output
+    assert f"{seed.check()} assets would be added. Nothing was changed." in answer.output
     assert count(Asset) == 0
     make_asset()
     answer = run(app, "seed-demo", "--dry-run")

@@ -4,22 +4,23 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from portal.delivery.event_names import EventName
+from portal.engine.events.names import EventName
 from portal.lib.clock import utcnow
 from portal.models.assets import Activity, Asset, AssetStatus
-from portal.models.holdings import Assignment
+from portal.models.assignments import Assignment
 from portal.models.planning import Maintenance, Reservation
 from portal.models.stock import StockMove
-from portal.services import alert_reads, demo
-from portal.services.asset_lists import AssetFilter, Shown, counts
-from portal.services.permissions import SYSTEM
-from portal.services.refusals import Refusal
-from portal.services.told_times import today
-from portal.services.unit import session
+from portal.services.alerts import queries as alert_queries
+from portal.services.assets.queries import AssetFilter, Shown, counts
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.refusals import Refusal
+from portal.services.core.time_zones import today
+from portal.services.core.unit_of_work import session
+from portal.services.demo import seed
 
 
 def test_a_newcomer_sees_a_living_register(app: Flask) -> None:
-    assert demo.seed(SYSTEM) == 200
+    assert seed.seed(SYSTEM) == 200
     found = counts(AssetFilter())
     assert found[None] == 200
     for shown in Shown:
@@ -53,12 +54,12 @@ def test_a_newcomer_sees_a_living_register(app: Flask) -> None:
         assert (wish.starts_at.minute, wish.ends_at.minute) == (0, 0)
         assert wish.purpose
     # There are some alerts, but few; how many warranties end soon depends on the day.
-    alerted = alert_reads.count_open()
+    alerted = alert_queries.count_open()
     seen = {EventName.CHECKOUT_OVERDUE, EventName.LOW_STOCK, EventName.MAINTENANCE_DUE}
     assert seen <= set(alerted)
     assert sum(alerted.values()) <= 60
-    status = alert_reads.run_status(now)
+    status = alert_queries.run_status(now)
     assert status.last is not None
     assert not status.needs_first_answer
     with pytest.raises(Refusal, match="holds assets already"):
-        demo.seed(SYSTEM)
+        seed.seed(SYSTEM)

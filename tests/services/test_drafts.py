@@ -12,29 +12,24 @@ from flask import Flask
 from sqlalchemy import func, select, update
 
 from jobs.deliver import deliver_due
-from portal.delivery.signing import verify
+from portal.engine.signing.signatures import verify
 from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Attempt, AttemptBody, Delivery, Event
 from portal.models.rollups import Rollup
 from portal.models.webhooks import Webhook
-from portal.services import (
-    batch_choice,
-    delivery_detail,
-    drafts,
-    log,
-    overview,
-    retention,
-    retrying,
-    vault,
-    webhook_reads,
-    webhook_secrets,
-    webhooks,
-)
-from portal.services.log_filter import LogFilter, StatusFilter
-from portal.services.refusals import NotAllowed, NotFound, Refusal, Stale
-from portal.services.unit import session, writing
-from portal.services.webhook_values import SecretMode, WebhookValues
+from portal.services.bulk_retry import selection
+from portal.services.core import vault
+from portal.services.core.refusals import NotAllowed, NotFound, Refusal, Stale
+from portal.services.core.unit_of_work import session, writing
+from portal.services.deliveries import detail as delivery_detail
+from portal.services.deliveries import retry as delivery_retry
+from portal.services.deliveries.log import pages as log_pages
+from portal.services.deliveries.log.filters import LogFilter, StatusFilter
+from portal.services.operations import overview, retention
+from portal.services.webhooks import crud, drafts, secrets
+from portal.services.webhooks import queries as webhook_queries
+from portal.services.webhooks.values import SecretMode, WebhookValues
 from tests.deliveries import lease
 from tests.factories import Person, make_user, make_webhook, publish
 from tests.receiver import Receiver
@@ -154,7 +149,7 @@ def test_an_edit_is_tested_with_the_secret_and_headers_that_are_stored(
     signature = message.header("X-Asset-Webhook-Signature") or ""
     assert verify(body=message.body, signature=signature, secret=SECRET)
     assert (message.header("X-Key"), message.header("X-Old")) == ("tell nobody", None)
-    stored = webhook_reads.show(hook.public_id)
+    stored = webhook_queries.show(hook.public_id)
     assert (stored.url, stored.version) == (hook.url, 1)
     assert draft_of(ana, form).edits == hook.public_id
 
@@ -178,14 +173,14 @@ def test_saving_takes_over_what_was_tested(ana: Person, receiver: Receiver) -> N
     deliver_due()
     row = session().scalars(select(Webhook)).one()
     secret = vault.open_secret(row.id, row.secret_enc or b"")
-    public_id = webhooks.create(ana.actor, values(receiver.url), form)
+    public_id = crud.create(ana.actor, values(receiver.url), form)
     saved = session().scalars(select(Webhook)).one()
     assert (saved.public_id, saved.state) == (public_id, "active")
     assert vault.open_secret(saved.id, saved.secret_enc or b"") == secret
-    shown = webhook_secrets.shown_secret(ana.actor, public_id)
+    shown = secrets.shown_secret(ana.actor, public_id)
     assert shown
     assert shown.secret == secret
-    (line,) = log.latest(LogFilter(webhook=public_id))
+    (line,) = log_pages.latest(LogFilter(webhook=public_id))
     assert (line.is_test, line.status) == (True, "delivered")
     with pytest.raises(NotFound):
         drafts.find(ana.actor, form)
@@ -199,43 +194,43 @@ def test_saving_an_edit_takes_over_its_tests_and_its_new_secret(
     drafts.send_test(ana.actor, form, typed, CREATED, edits=hook.public_id, version=1)
     deliver_due()
     (message,) = receiver.wait_for(1)
-    webhooks.edit(ana.actor, hook.public_id, 1, typed, form)
+    crud.edit(ana.actor, hook.public_id, 1, typed, form)
     saved = session().scalars(select(Webhook)).one()
     secret = vault.open_secret(saved.id, saved.secret_enc or b"")
     signature = message.header("X-Asset-Webhook-Signature-Next") or ""
     assert verify(body=message.body, signature=signature, secret=secret)
-    assert len(log.latest(LogFilter(webhook=hook.public_id))) == 1
+    assert len(log_pages.latest(LogFilter(webhook=hook.public_id))) == 1
 
 
 def test_a_test_on_its_way_goes_on_at_what_was_saved(ana: Person, receiver: Receiver) -> None:
     form = uuid4()
     drafts.send_test(ana.actor, form, values(receiver.url), CREATED)
-    public_id = webhooks.create(ana.actor, values(receiver.url), form)
+    public_id = crud.create(ana.actor, values(receiver.url), form)
     deliver_due()
-    assert log.latest(LogFilter(webhook=public_id))[0].status == "delivered"
+    assert log_pages.latest(LogFilter(webhook=public_id))[0].status == "delivered"
 
 
 def test_a_stale_edit_keeps_the_draft(ana: Person) -> None:
     hook = make_webhook()
     form, typed = uuid4(), values(secret_mode=SecretMode.KEEP)
     drafts.send_test(ana.actor, form, typed, CREATED, edits=hook.public_id, version=1)
-    webhooks.edit(ana.actor, hook.public_id, 1, values(name="B", secret_mode=SecretMode.KEEP))
+    crud.edit(ana.actor, hook.public_id, 1, values(name="B", secret_mode=SecretMode.KEEP))
     with pytest.raises(Stale):
-        webhooks.edit(ana.actor, hook.public_id, 1, typed, form)
+        crud.edit(ana.actor, hook.public_id, 1, typed, form)
     assert draft_of(ana, form).tests
 
 
 def test_its_deliveries_are_seen_on_the_test_page_alone(ana: Person, receiver: Receiver) -> None:
     form = uuid4()
     drafts.send_test(ana.actor, form, values(receiver.url), CREATED)
-    assert log.count(StatusFilter.WAITING) == 0
+    assert log_pages.count(StatusFilter.WAITING) == 0
     deliver_due()
     (made,) = draft_of(ana, form).tests
     for wanted in (LogFilter(), LogFilter(webhook=form), LogFilter(delivery=made)):
-        assert list(log.every(wanted)) == []
-    assert list(batch_choice.page(batch_choice.Choice(ticked=(made,)), None)[0]) == []
-    assert log.webhook_names() == []
-    assert webhook_reads.list_webhooks() == []
+        assert list(log_pages.every(wanted)) == []
+    assert list(selection.page(selection.Choice(ticked=(made,)), None)[0]) == []
+    assert log_pages.webhook_names() == []
+    assert webhook_queries.list_webhooks() == []
     assert count(Rollup) == 0
     now = overview.overview()
     assert (now.webhooks, now.has_deliveries, now.failed) == (0, False, 0)
@@ -243,11 +238,11 @@ def test_its_deliveries_are_seen_on_the_test_page_alone(ana: Person, receiver: R
         delivery_detail.find_delivery(made)
     with pytest.raises(NotFound):
         delivery_detail.find_body(made)
-    for verb in (retrying.send_again, retrying.stop):
+    for verb in (delivery_retry.send_again, delivery_retry.stop):
         with pytest.raises(NotFound):
             verb(ana.actor, made)
     with pytest.raises(NotFound):
-        webhook_reads.show(form)
+        webhook_queries.show(form)
 
 
 def test_a_draft_hears_of_no_events(ana: Person) -> None:
@@ -259,7 +254,7 @@ def test_a_draft_hears_of_no_events(ana: Person) -> None:
 def test_names_are_unique_among_what_is_saved_alone(ana: Person) -> None:
     for _ in range(2):
         drafts.send_test(ana.actor, uuid4(), values(), CREATED)
-    webhooks.create(ana.actor, values())
+    crud.create(ana.actor, values())
     with pytest.raises(Refusal, match="already a webhook called"):
         drafts.send_test(ana.actor, uuid4(), values(), CREATED)
 

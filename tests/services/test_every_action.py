@@ -6,16 +6,16 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from portal.delivery.event_names import EventName
-from portal.delivery.samples import sample_body
-from portal.models.assets import Activity, AssetStatus
+from portal.engine.events.names import EventName
+from portal.engine.events.samples import sample_body
+from portal.models.assets import Action, Activity, AssetStatus
+from portal.models.assignments import Assignment
 from portal.models.deliveries import Event
-from portal.models.holdings import Assignment
-from portal.services import assets
-from portal.services.legality import RULES, Action
-from portal.services.obstacles import why_not
-from portal.services.refusals import NotFound, Refusal
-from portal.services.unit import session
+from portal.services.actions import lifecycle
+from portal.services.actions.rules import RULES
+from portal.services.actions.why_not import why_not
+from portal.services.core.refusals import NotFound, Refusal
+from portal.services.core.unit_of_work import session
 from tests.services.acting import ACTS, act, asset_in
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -62,21 +62,21 @@ def is_held(asset_id: int) -> bool:
 
 
 def check_refused(action: Action, asset_id: int) -> None:
-    asset = assets.find_asset(asset_id)
+    asset = lifecycle.find_asset(asset_id)
     before, told = (asset.status, asset.version), len(bodies_since(0))
     with pytest.raises(Refusal) as caught:
         act(action, asset_id)
     expected = why_not(action, asset.status, holder="Maria Lopez")
     assert caught.value.sentence == f"{asset.asset_tag} {expected}"
-    asset = assets.find_asset(asset_id)
+    asset = lifecycle.find_asset(asset_id)
     assert (asset.status, asset.version) == before
     assert bodies_since(told) == []
 
 
 def check_done(action: Action, asset_id: int, status: AssetStatus) -> None:
-    version, told = assets.find_asset(asset_id).version, len(bodies_since(0))
+    version, told = lifecycle.find_asset(asset_id).version, len(bodies_since(0))
     act(action, asset_id)
-    bodies, asset = bodies_since(told), assets.find_asset(asset_id)
+    bodies, asset = bodies_since(told), lifecycle.find_asset(asset_id)
     events = list(RULES[action].events)
     assert [body["event"] for body in bodies] == events
     assert asset.status == LEADS_TO.get(action, status)
@@ -112,7 +112,7 @@ def test_it_takes_the_legal_actions_and_refuses_the_others(status: AssetStatus) 
             check_done(action, asset_id, status)
         else:
             check_refused(action, asset_id)
-        asset = assets.find_asset(asset_id)
+        asset = lifecycle.find_asset(asset_id)
         assert is_held(asset_id) is (asset.status in {"allocated", "checked_out"}), action
 
 
@@ -131,4 +131,4 @@ def test_a_deleted_asset_can_only_be_restored(action: Action) -> None:
     assert (body["event"], body["asset_id"]) == ("asset.updated", asset_id)
     assert body["data"]["reason"] == "restored"
     assert (body["data"]["status_from"], body["data"]["status_to"]) == (None, "broken")
-    assert assets.find_asset(asset_id).deleted_at is None
+    assert lifecycle.find_asset(asset_id).deleted_at is None

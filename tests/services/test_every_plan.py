@@ -5,14 +5,16 @@ from typing import Final
 
 import pytest
 
-from portal.models.assets import AssetStatus
-from portal.services import assets, maintaining, reserving
-from portal.services.legality import RULES, Action
-from portal.services.obstacles import why_not
-from portal.services.permissions import SYSTEM
-from portal.services.planning_rules import PlanValues, WorkValues
-from portal.services.refusals import Refusal
-from portal.services.told_times import today
+from portal.models.assets import Action, AssetStatus
+from portal.services.actions import lifecycle
+from portal.services.actions.planning import maintenance as planning_maintenance
+from portal.services.actions.planning import reservations as planning_reservations
+from portal.services.actions.planning.rules import PlanValues, WorkValues
+from portal.services.actions.rules import RULES
+from portal.services.actions.why_not import why_not
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.refusals import Refusal
+from portal.services.core.time_zones import today
 from tests.factories import make_staff
 from tests.services.planned import CANCELS_ALL, LATER, Planned, is_to_be_taken, planned_in
 from tests.services.planning import maintenance, reservation, told, wish
@@ -20,35 +22,35 @@ from tests.services.planning import maintenance, reservation, told, wish
 pytestmark = pytest.mark.usefixtures("app")
 
 STEPS: Final[Mapping[Action, Callable[[Planned], object]]] = {
-    Action.RESERVE: lambda it: reserving.reserve(
+    Action.RESERVE: lambda it: planning_reservations.reserve(
         SYSTEM, it.asset_id, wish(make_staff(), LATER + 96, LATER + 97)
     ),
-    Action.APPROVE_RESERVATION: lambda it: reserving.approve(SYSTEM, it.asked),
-    Action.REJECT_RESERVATION: lambda it: reserving.reject(SYSTEM, it.other, "No"),
-    Action.CANCEL_RESERVATION: lambda it: reserving.cancel(SYSTEM, it.other),
-    Action.SCHEDULE_MAINTENANCE: lambda it: maintaining.schedule(
+    Action.APPROVE_RESERVATION: lambda it: planning_reservations.approve(SYSTEM, it.asked),
+    Action.REJECT_RESERVATION: lambda it: planning_reservations.reject(SYSTEM, it.other, "No"),
+    Action.CANCEL_RESERVATION: lambda it: planning_reservations.cancel(SYSTEM, it.other),
+    Action.SCHEDULE_MAINTENANCE: lambda it: planning_maintenance.schedule(
         SYSTEM, it.asset_id, PlanValues(title="Clean it", due_on=today())
     ),
-    Action.START_MAINTENANCE: lambda it: maintaining.start(SYSTEM, it.work),
-    Action.COMPLETE_MAINTENANCE: lambda it: maintaining.complete(
+    Action.START_MAINTENANCE: lambda it: planning_maintenance.start(SYSTEM, it.work),
+    Action.COMPLETE_MAINTENANCE: lambda it: planning_maintenance.complete(
         SYSTEM, it.work, WorkValues(outcome="ok", completed_on=today())
     ),
-    Action.CANCEL_MAINTENANCE: lambda it: maintaining.call_off(SYSTEM, it.work),
+    Action.CANCEL_MAINTENANCE: lambda it: planning_maintenance.call_off(SYSTEM, it.work),
 }
 
 
 def take(action: Action, status: AssetStatus) -> None:
     """Take the step on a new asset in this status, and see that the table's word is kept."""
     it, rule = planned_in(status), RULES[action]
-    before, version = told(), assets.find_asset(it.asset_id).version
+    before, version = told(), lifecycle.find_asset(it.asset_id).version
     if is_to_be_taken(action, status):
         STEPS[action](it)
         assert told() == [*before, rule.event], status
-        assert assets.find_asset(it.asset_id).version == version + 1, status
+        assert lifecycle.find_asset(it.asset_id).version == version + 1, status
         return
     with pytest.raises(Refusal) as refused:
         STEPS[action](it)
-    asset = assets.find_asset(it.asset_id)
+    asset = lifecycle.find_asset(it.asset_id)
     if status in rule.legal:
         assert "has been cancelled already" in refused.value.sentence
     else:

@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 
 from portal.extensions import settings
-from portal.services.guarding import guard
+from portal.services.dispatch.address_guard import guard
 
 EVERYTHING = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 

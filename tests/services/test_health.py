@@ -7,14 +7,15 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
-from portal import database
-from portal.models.records import Process
+from portal.database import engine
+from portal.models.operations import Process
 from portal.models.webhooks import WebhookState
-from portal.queue import DELIVERIES
-from portal.services import health, processes
-from portal.services.backlog import read_backlog
-from portal.services.figures import Recent, read_deliveries, read_recent
-from portal.services.unit import database_time, session, writing
+from portal.queue.names import DELIVERIES
+from portal.services.core import heartbeats
+from portal.services.core.unit_of_work import database_time, session, writing
+from portal.services.operations import health
+from portal.services.operations.backlog import read_backlog
+from portal.services.operations.metrics import Recent, read_deliveries, read_recent
 from tests.deliveries import lease, make_attempt, make_delivery
 from tests.factories import make_webhook
 
@@ -53,24 +54,24 @@ def test_the_facts_name_what_runs_and_no_password(app: Flask) -> None:
 
 
 def test_a_process_is_alive_until_it_is_silent(app: Flask) -> None:
-    kind = processes.worker_of(DELIVERIES)
-    processes.record(processes.SWEEP)
-    processes.record_own(kind)
-    found = {each.kind: each for each in processes.lives()}
+    kind = heartbeats.worker_of(DELIVERIES)
+    heartbeats.record(heartbeats.SWEEP)
+    heartbeats.record_own(kind)
+    found = {each.kind: each for each in heartbeats.lives()}
     assert found[kind].is_alive
-    assert found[kind].name == processes.own_name(kind)
+    assert found[kind].name == heartbeats.own_name(kind)
     age_by(timedelta(minutes=2))
-    assert not any(each.is_alive for each in processes.lives())
+    assert not any(each.is_alive for each in heartbeats.lives())
 
 
 def test_the_dead_are_forgotten_after_a_day_and_duties_never(app: Flask) -> None:
-    processes.record(processes.SWEEP)
-    processes.record_own(processes.WEB)
-    processes.forget_the_dead()
-    assert len(processes.lives()) == 2
+    heartbeats.record(heartbeats.SWEEP)
+    heartbeats.record_own(heartbeats.WEB)
+    heartbeats.forget_the_dead()
+    assert len(heartbeats.lives()) == 2
     age_by(timedelta(days=2))
-    processes.forget_the_dead()
-    assert [each.kind for each in processes.lives()] == [processes.SWEEP]
+    heartbeats.forget_the_dead()
+    assert [each.kind for each in heartbeats.lives()] == [heartbeats.SWEEP]
 
 
 def age_by(length: timedelta) -> None:
@@ -141,5 +142,5 @@ def test_a_quantile_is_one_of_the_values() -> None:
     ],
 )
 def test_a_databases_address_is_shown_without_its_password(url: str) -> None:
-    assert "hush" not in database.shown(url)
-    assert "db/portal" in database.shown(url)
+    assert "hush" not in engine.shown(url)
+    assert "db/portal" in engine.shown(url)

@@ -16,32 +16,36 @@ from portal.lib.csv_upload import read_csv
 from portal.models.assets import Asset, Category
 from portal.models.deliveries import Event
 from portal.models.tasks import Task, TaskRow, TaskState
-from portal.services import exporting, holdings, importing, task_turns, tasks
-from portal.services.asset_lists import AssetFilter
-from portal.services.long_work import KINDS
-from portal.services.permissions import SYSTEM
-from portal.services.refusals import Refusal
-from portal.services.unit import session, writing
+from portal.services.actions import assignments
+from portal.services.assets.queries import AssetFilter
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.refusals import Refusal
+from portal.services.core.unit_of_work import session, writing
+from portal.services.csv import export as csv_export
+from portal.services.csv import import_task
+from portal.services.task_kinds import KINDS
+from portal.services.tasks import leases as task_leases
+from portal.services.tasks import tasks
 from tests.factories import Person, make_asset, make_category, make_staff, make_user
 from tests.services.planning import make_reservation
 
 
 def check(person: Person, text: str, *, may_add: bool = False) -> UUID:
-    public_id = importing.upload(person.actor, read_csv(text.encode()), may_add=may_add)
+    public_id = import_task.upload(person.actor, read_csv(text.encode()), may_add=may_add)
     job.work(KINDS)
     return public_id
 
 
 def found(public_id: UUID) -> list[tuple[int, str | None, str]]:
     session().rollback()
-    task_id = importing.find_check(public_id).id
+    task_id = import_task.find_check(public_id).id
     wanted = select(TaskRow).where(TaskRow.task_id == task_id).order_by(TaskRow.number)
     rows = session().scalars(wanted.execution_options(populate_existing=True))
     return [(row.number, row.outcome, row.message) for row in rows]
 
 
 def run(person: Person, public_id: UUID) -> Task:
-    task_id = importing.confirm(person.actor, public_id)
+    task_id = import_task.confirm(person.actor, public_id)
     job.work(KINDS, seconds=60)
     session().rollback()
     return tasks.find(task_id)
@@ -141,8 +145,8 @@ def test_after_one_yes_it_does_that_and_tells_of_each(app: Flask) -> None:
         may_add=True,
     )
     assert [outcome for _, outcome, _ in found(public_id)] == ["update", "create", "create"]
-    first = importing.confirm(person.actor, public_id)
-    assert importing.confirm(person.actor, public_id) == first
+    first = import_task.confirm(person.actor, public_id)
+    assert import_task.confirm(person.actor, public_id) == first
     assert run(person, public_id).counts == {"updated": 1, "created": 2}
     told = bodies()[1:]
     assert [body["event"] for body in told] == [
@@ -165,7 +169,7 @@ def test_a_row_that_the_register_has_overtaken_is_left_out_and_says_why(app: Fla
     public_id = check(person, "name,asset_tag,serial_number\nA,A-1,S1\nB,B-1,S2\n")
     make_asset("Other", serial_number="S1")
     assert run(person, public_id).counts == {"failed": 1, "created": 1}
-    lines = list(importing.failed_rows(importing.find_check(public_id)))
+    lines = list(import_task.failed_rows(import_task.find_check(public_id)))
     assert lines == [
         ("name", "asset_tag", "serial_number", "problem"),
         ("A", "A-1", "S1", "AST-00001 already has this serial number"),
@@ -176,7 +180,7 @@ def test_the_failed_rows_mended_can_be_imported_again(app: Flask) -> None:
     person = make_user()
     public_id = check(person, "name,purchase_date\nA,yesterday\nB,2026-01-02\n=1,never\n")
     run(person, public_id)
-    text = "".join(write_csv(importing.failed_rows(importing.find_check(public_id))))
+    text = "".join(write_csv(import_task.failed_rows(import_task.find_check(public_id))))
     assert "'=1" in text
     again = check(person, text.replace("yesterday", "2026-01-03").replace("never", ""))
     assert [outcome for _, outcome, _ in found(again)] == ["create", "create"]
@@ -197,12 +201,12 @@ def test_an_export_imports_again_without_a_change(app: Flask) -> None:
         warranty_expires=date(2027, 1, 2),
         reservable=False,
     )
-    holdings.allocate(person.actor, camera, staff_id=make_staff())
-    text = "".join(write_csv(exporting.rows(AssetFilter())))
+    assignments.allocate(person.actor, camera, staff_id=make_staff())
+    text = "".join(write_csv(csv_export.rows(AssetFilter())))
     public_id = check(person, text)
     assert [row[1:] for row in found(public_id)] == [("unchanged", ""), ("unchanged", "")]
     with pytest.raises(Refusal, match="nothing to import"):
-        importing.confirm(person.actor, public_id)
+        import_task.confirm(person.actor, public_id)
 
 
 def test_killed_half_way_it_goes_on_and_does_each_row_once(
@@ -211,7 +215,7 @@ def test_killed_half_way_it_goes_on_and_does_each_row_once(
     person = make_user()
     lines = "".join(f"Chair {number},C-{number},Chairs\n" for number in range(120))
     public_id = check(person, f"name,asset_tag,category\n{lines}", may_add=True)
-    task_id = importing.confirm(person.actor, public_id)
+    task_id = import_task.confirm(person.actor, public_id)
     kind, steps = KINDS["import"], 0
 
     def step(current: Any, task: Task) -> tasks.Step:
@@ -230,7 +234,7 @@ def test_killed_half_way_it_goes_on_and_does_each_row_once(
     assert 0 < half.done < 120
     with writing() as current:
         current.execute(update(Task).values(lease_until=Task.created_at))
-    assert task_turns.has_due()
+    assert task_leases.has_due()
     job.work(KINDS, seconds=60)
     session().rollback()
     whole = tasks.find(task_id)
@@ -241,21 +245,21 @@ def test_killed_half_way_it_goes_on_and_does_each_row_once(
 
 
 def test_the_portal_itself_imports_as_well(app: Flask) -> None:
-    public_id = importing.upload(SYSTEM, read_csv(b"name\nA\n"), may_add=False)
+    public_id = import_task.upload(SYSTEM, read_csv(b"name\nA\n"), may_add=False)
     job.work(KINDS)
-    importing.confirm(SYSTEM, public_id)
+    import_task.confirm(SYSTEM, public_id)
     job.work(KINDS)
     assert [outcome for _, outcome, _ in found(public_id)] == ["created"]
 
 
 def test_it_waits_for_its_check_and_refuses_what_is_none(app: Flask) -> None:
     person = make_user()
-    public_id = importing.upload(person.actor, read_csv(b"name\nA\n"), may_add=False)
+    public_id = import_task.upload(person.actor, read_csv(b"name\nA\n"), may_add=False)
     with pytest.raises(Refusal, match="still being checked"):
-        importing.confirm(person.actor, public_id)
+        import_task.confirm(person.actor, public_id)
     job.work(KINDS)
-    started = importing.confirm(person.actor, public_id)
+    started = import_task.confirm(person.actor, public_id)
     with pytest.raises(Refusal, match="no import"):
-        importing.confirm(person.actor, started)
+        import_task.confirm(person.actor, started)
     with pytest.raises(Refusal, match="asset_tag or name"):
-        importing.upload(person.actor, read_csv(b"model\nA\n"), may_add=False)
+        import_task.upload(person.actor, read_csv(b"model\nA\n"), may_add=False)

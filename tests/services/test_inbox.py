@@ -14,11 +14,20 @@ from portal.lib.clock import utcnow
 from portal.models.inbox import InboxMessage
 from portal.models.people import Role
 from portal.models.webhooks import Webhook
-from portal.services import inbox, leftovers, vault, webhooks
-from portal.services.inbox import KEPT, Message
-from portal.services.inbox_address import inbox_url, opening, public_id_of, shown_url, token_of
-from portal.services.refusals import NotAllowed
-from portal.services.unit import writing
+from portal.services.core import vault
+from portal.services.core.refusals import NotAllowed
+from portal.services.core.unit_of_work import writing
+from portal.services.operations import cleanup
+from portal.services.webhooks import crud
+from portal.services.webhooks.inbox import messages
+from portal.services.webhooks.inbox.address import (
+    inbox_url,
+    opening,
+    public_id_of,
+    shown_url,
+    token_of,
+)
+from portal.services.webhooks.inbox.messages import KEPT, Message
 from tests.factories import Person, make_user, make_webhook
 from tests.inbox import BODY, row_of, secret_of, signed
 
@@ -34,13 +43,13 @@ def ana() -> Person:
 
 @pytest.fixture
 def opened(ana: Person) -> UUID:
-    return inbox.open_inbox(ana.actor)
+    return messages.open_inbox(ana.actor)
 
 
 def receive(public_id: UUID, headers: Sequence[tuple[str, str]], body: bytes = BODY) -> Message:
     """Send one to the inbox; what it kept of it."""
-    assert inbox.receive(token_of(public_id), headers, body)
-    return inbox.messages(public_id)[0]
+    assert messages.receive(token_of(public_id), headers, body)
+    return messages.messages(public_id)[0]
 
 
 def test_it_hears_every_event_and_has_a_secret_of_its_own(opened: UUID) -> None:
@@ -52,21 +61,21 @@ def test_it_hears_every_event_and_has_a_secret_of_its_own(opened: UUID) -> None:
 
 
 def test_asked_for_twice_there_is_still_one(ana: Person, opened: UUID) -> None:
-    assert inbox.open_inbox(ana.actor) == opened
-    webhooks.delete(ana.actor, opened)
-    assert inbox.find_inbox() is None
-    assert inbox.open_inbox(ana.actor) != opened
+    assert messages.open_inbox(ana.actor) == opened
+    crud.delete(ana.actor, opened)
+    assert messages.find_inbox() is None
+    assert messages.open_inbox(ana.actor) != opened
 
 
 def test_a_webhook_that_has_its_name_already_is_left_alone(ana: Person) -> None:
-    make_webhook(name=inbox.NAME.upper())
-    assert row_of(inbox.open_inbox(ana.actor)).name == f"{inbox.NAME} 2"
+    make_webhook(name=messages.NAME.upper())
+    assert row_of(messages.open_inbox(ana.actor)).name == f"{messages.NAME} 2"
 
 
 @pytest.mark.parametrize("role", [Role.MANAGER, Role.SUPPORT])
 def test_only_an_administrator_makes_one(role: Role) -> None:
     with pytest.raises(NotAllowed):
-        inbox.open_inbox(make_user(role).actor)
+        messages.open_inbox(make_user(role).actor)
 
 
 def test_its_address_cannot_be_guessed_and_is_shown_nowhere(opened: UUID) -> None:
@@ -99,9 +108,9 @@ def test_nothing_is_taken_for_a_webhook_that_is_gone_or_is_no_inbox(
     ana: Person, opened: UUID
 ) -> None:
     plain = make_webhook()
-    webhooks.delete(ana.actor, opened)
+    crud.delete(ana.actor, opened)
     for public_id in (opened, plain.public_id, uuid4()):
-        assert not inbox.receive(token_of(public_id), signed(None), BODY)
+        assert not messages.receive(token_of(public_id), signed(None), BODY)
     assert db.session.query(InboxMessage).count() == 0
 
 
@@ -133,15 +142,15 @@ def test_values_of_custom_headers_are_not_kept(opened: UUID) -> None:
 
 def test_what_a_stranger_sends_is_bounded(opened: UUID) -> None:
     kept = receive(opened, [(f"X-{number}", "v" * 5000) for number in range(500)], b"\0\xff<b>")
-    assert len(kept.headers) == inbox.MOST_HEADERS
-    assert {len(value) for _, value in kept.headers} == {inbox.LONGEST_HEADER}
+    assert len(kept.headers) == messages.MOST_HEADERS
+    assert {len(value) for _, value in kept.headers} == {messages.LONGEST_HEADER}
     assert kept.body == b"\0\xff<b>"
 
 
 def test_the_last_fifty_are_kept(opened: UUID) -> None:
     for number in range(KEPT + 3):
-        assert inbox.receive(token_of(opened), [], str(number).encode())
-    assert [each.body for each in inbox.messages(opened)][::49] == [b"52", b"3"]
+        assert messages.receive(token_of(opened), [], str(number).encode())
+    assert [each.body for each in messages.messages(opened)][::49] == [b"52", b"3"]
     assert db.session.query(InboxMessage).count() == KEPT
 
 
@@ -150,7 +159,7 @@ def test_they_are_kept_for_a_day(opened: UUID) -> None:
     with writing() as current:
         current.execute(update(InboxMessage).values(received_at=utcnow() - timedelta(hours=25)))
     receive(opened, [("X-Node", "7")])
-    assert len(inbox.messages(opened)) == 1
-    leftovers.clear(utcnow())
+    assert len(messages.messages(opened)) == 1
+    cleanup.clear(utcnow())
     db.session.rollback()
     assert db.session.query(InboxMessage).count() == 1

@@ -9,15 +9,16 @@ import pytest
 from sqlalchemy import select
 
 from portal.lib.clock import utcnow
+from portal.models.assets import Action
 from portal.models.deliveries import Event
 from portal.models.planning import Reservation
-from portal.services import assets, coming_back, holdings, incidents, reserving
-from portal.services.incident_values import ClaimValues, DisposalValues
-from portal.services.legality import Action
-from portal.services.permissions import SYSTEM
-from portal.services.planning_rules import ReservationValues
-from portal.services.refusals import NotAllowed, Refusal
-from portal.services.unit import session
+from portal.services.actions import assignments, incidents, lifecycle, return_to_service
+from portal.services.actions.incident_values import ClaimValues, DisposalValues
+from portal.services.actions.planning import reservations as planning_reservations
+from portal.services.actions.planning.rules import ReservationValues
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.refusals import NotAllowed, Refusal
+from portal.services.core.unit_of_work import session
 from tests.factories import make_asset, make_location, make_staff, make_user
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -40,7 +41,7 @@ def wanted_by(asset_id: int, staff_id: int) -> int:
     wish = ReservationValues(
         staff_id=staff_id, starts_at=now + timedelta(days=2), ends_at=now + timedelta(days=3)
     )
-    public_id = reserving.reserve(SYSTEM, asset_id, wish)
+    public_id = planning_reservations.reserve(SYSTEM, asset_id, wish)
     found = select(Reservation.id).where(Reservation.public_id == public_id)
     return session().execute(found).scalar_one()
 
@@ -48,7 +49,7 @@ def wanted_by(asset_id: int, staff_id: int) -> int:
 def test_a_transfer_keeps_the_holder() -> None:
     office, store = make_location("Office"), make_location("Store")
     asset_id = make_asset(location_id=office)
-    holdings.allocate(SYSTEM, asset_id, staff_id=make_staff("Maria"))
+    assignments.allocate(SYSTEM, asset_id, staff_id=make_staff("Maria"))
     incidents.transfer(SYSTEM, asset_id, location_id=store, reason="Rebuilding")
     body = last()
     assert (body["event"], body["asset"]["status"]) == ("asset.transferred", "allocated")
@@ -63,7 +64,7 @@ def test_a_transfer_keeps_the_holder() -> None:
 def test_a_loss_ends_the_holding_and_cancels_what_was_planned() -> None:
     asset_id, maria = make_asset(), make_staff("Maria")
     reservation = wanted_by(asset_id, maria)
-    holdings.check_out(SYSTEM, asset_id, staff_id=maria, due_at=utcnow() + timedelta(days=1))
+    assignments.check_out(SYSTEM, asset_id, staff_id=maria, due_at=utcnow() + timedelta(days=1))
     incidents.report_lost(SYSTEM, asset_id, description="On the train")
     body = last()
     assert (body["event"], body["asset"]["holder"]) == ("asset.lost", None)
@@ -76,13 +77,13 @@ def test_a_loss_ends_the_holding_and_cancels_what_was_planned() -> None:
 def test_damage_ends_the_holding_and_keeps_reservations() -> None:
     asset_id = make_asset(warranty_expires=date(2099, 1, 1))
     wanted_by(asset_id, make_staff("Ben"))
-    holdings.allocate(SYSTEM, asset_id, staff_id=make_staff("Maria"))
+    assignments.allocate(SYSTEM, asset_id, staff_id=make_staff("Maria"))
     incidents.report_broken(SYSTEM, asset_id, description="It fell")
     data = last()["data"]
     assert (data["closed_assignment"]["type"], data["under_warranty"]) == ("allocation", True)
     assert last()["asset"]["condition"] == "damaged"
     with pytest.raises(Refusal, match="is still reserved by somebody"):
-        assets.delete_asset(SYSTEM, asset_id)
+        lifecycle.delete_asset(SYSTEM, asset_id)
 
 
 def test_a_claim_goes_to_the_supplier_and_comes_back() -> None:
@@ -91,7 +92,7 @@ def test_a_claim_goes_to_the_supplier_and_comes_back() -> None:
     data = last()["data"]
     assert (data["supplier"], data["rma_number"]) == ("Northwind", "RMA-1")
     assert (data["expected_back_on"], data["under_warranty"]) == ("2030-02-18", False)
-    coming_back.come_back(SYSTEM, asset_id, Action.RECEIVE_BACK, condition="good")
+    return_to_service.come_back(SYSTEM, asset_id, Action.RECEIVE_BACK, condition="good")
     back = last()["data"]
     assert (back["reason"], back["claim"]["id"]) == ("warranty_returned", data["claim_id"])
     assert back["changed_fields"] == ["status"]
@@ -109,8 +110,8 @@ def test_a_disposal_is_undone_by_an_administrator_alone() -> None:
         "Second Life",
     )
     with pytest.raises(NotAllowed):
-        coming_back.undo_liquidation(make_user("manager").actor, asset_id)
-    coming_back.undo_liquidation(make_user("admin").actor, asset_id)
+        return_to_service.undo_liquidation(make_user("manager").actor, asset_id)
+    return_to_service.undo_liquidation(make_user("admin").actor, asset_id)
     undone = last()["data"]
     assert (undone["reason"], undone["status_to"]) == ("liquidation_undone", "lost")
 
@@ -118,11 +119,11 @@ def test_a_disposal_is_undone_by_an_administrator_alone() -> None:
 def test_what_is_disposed_of_keeps_its_fields() -> None:
     asset_id = make_asset()
     incidents.liquidate(SYSTEM, asset_id, DisposalValues(method="scrapped"))
-    asset = assets.find_asset(asset_id)
-    values = assets.values_of(asset)
+    asset = lifecycle.find_asset(asset_id)
+    values = lifecycle.values_of(asset)
     changed = {name: getattr(values, name) for name in values.__dataclass_fields__}
     with pytest.raises(Refusal, match="Only its notes can be changed"):
-        assets.edit_asset(SYSTEM, asset_id, 2, type(values)(**changed | {"name": "Other"}))
+        lifecycle.edit_asset(SYSTEM, asset_id, 2, type(values)(**changed | {"name": "Other"}))
 
 
 @pytest.mark.parametrize(
@@ -140,7 +141,7 @@ def test_a_disposal_that_does_not_fit_is_refused_at_its_field(
     with pytest.raises(Refusal) as caught:
         incidents.liquidate(SYSTEM, asset_id, values)
     assert caught.value.field == field
-    assert assets.find_asset(asset_id).status == "available"
+    assert lifecycle.find_asset(asset_id).status == "available"
 
 
 def test_what_happened_cannot_lie_in_the_future_or_stay_untold() -> None:
@@ -166,15 +167,15 @@ def test_nothing_happened_in_a_year_that_nobody_meant() -> None:
 
 def test_a_deleted_asset_comes_back_unless_its_tag_is_taken() -> None:
     asset_id = make_asset("First", asset_tag="LAP-1")
-    assets.delete_asset(SYSTEM, asset_id)
+    lifecycle.delete_asset(SYSTEM, asset_id)
     rival = make_asset("Second", asset_tag="lap-1")
     with pytest.raises(Refusal) as caught:
-        coming_back.restore(SYSTEM, asset_id)
+        return_to_service.restore(SYSTEM, asset_id)
     assert caught.value.sentence == (
         "“Second” already has the tag lap-1. Change that one first, then restore this one."
     )
-    assets.delete_asset(SYSTEM, rival)
-    coming_back.restore(SYSTEM, asset_id)
+    lifecycle.delete_asset(SYSTEM, rival)
+    return_to_service.restore(SYSTEM, asset_id)
     assert last()["data"]["reason"] == "restored"
     with pytest.raises(Refusal, match="has not been deleted"):
-        coming_back.restore(SYSTEM, asset_id)
+        return_to_service.restore(SYSTEM, asset_id)

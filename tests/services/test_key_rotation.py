@@ -6,11 +6,12 @@ from dataclasses import replace
 import pytest
 from flask import Flask
 
+from portal.config.values import SettingsError
 from portal.extensions import settings
 from portal.models.webhooks import Webhook
-from portal.services import key_rotation, vault
-from portal.services.unit import session, writing
-from portal.settings_values import SettingsError
+from portal.services.core import vault
+from portal.services.core.unit_of_work import session, writing
+from portal.services.webhooks import key_rotation
 from tests.factories import make_webhook
 
 NEW_KEY = base64.urlsafe_b64encode(b"n" * 32).decode()

@@ -5,13 +5,16 @@ from uuid import uuid4
 
 import pytest
 
-from portal.delivery.events import EventName
-from portal.delivery.reasons import Reason
+from portal.engine.events.catalogue import EventName
+from portal.engine.reasons import Reason
 from portal.lib.clock import utcnow
 from portal.lib.paging import Cursor
 from portal.models.deliveries import Priority
-from portal.services import log, log_search, log_walk
-from portal.services.log_filter import LogFilter, ShownStatus, StatusFilter
+from portal.services.deliveries.log import pages as log_pages
+from portal.services.deliveries.log import plan
+from portal.services.deliveries.log import walk as log_walk
+from portal.services.deliveries.log.filters import LogFilter, StatusFilter
+from portal.services.outbox.status import ShownStatus
 from tests.deliveries import lease, make_delivery, make_many
 from tests.factories import make_asset, make_webhook
 
@@ -19,13 +22,13 @@ pytestmark = pytest.mark.usefixtures("app")
 
 
 def ids(wanted: LogFilter) -> list[object]:
-    return [row.public_id for row in log.find_page(wanted).page.rows]
+    return [row.public_id for row in log_pages.find_page(wanted).page.rows]
 
 
 def test_it_shows_the_newest_first_with_names_from_webhook_and_event() -> None:
     webhook = make_webhook(name="Sync to ERP")
     first, second = make_delivery(webhook), make_delivery(webhook, asset_tag="LAP-1")
-    rows = log.find_page(LogFilter()).page.rows
+    rows = log_pages.find_page(LogFilter()).page.rows
     assert [row.public_id for row in rows] == [second, first]
     assert (rows[0].webhook_name, rows[0].asset_tag) == ("Sync to ERP", "LAP-1")
 
@@ -35,20 +38,20 @@ def test_it_turns_pages_in_both_directions_without_losing_a_row() -> None:
     made = [make_delivery(webhook) for _ in range(7)][::-1]
     seen, cursor = [], None
     for _ in range(4):
-        page = log.find_page(LogFilter(), cursor, size=3).page
+        page = log_pages.find_page(LogFilter(), cursor, size=3).page
         seen += [row.public_id for row in page.rows]
         if page.older is None:
             break
         cursor = page.older
     assert seen == made
-    back = log.find_page(LogFilter(), page.newer, size=3).page
+    back = log_pages.find_page(LogFilter(), page.newer, size=3).page
     assert [row.public_id for row in back.rows] == made[3:6]
 
 
 def test_a_page_newer_than_the_newest_is_the_first_page() -> None:
     made = make_delivery()
     cursor = Cursor((10**9,), newer=True).encode()
-    assert [row.public_id for row in log.find_page(LogFilter(), cursor).page.rows] == [made]
+    assert [row.public_id for row in log_pages.find_page(LogFilter(), cursor).page.rows] == [made]
 
 
 def test_sending_is_what_has_a_live_lease() -> None:
@@ -60,7 +63,7 @@ def test_sending_is_what_has_a_live_lease() -> None:
     assert ids(LogFilter(status=StatusFilter.SENDING)) == [sending]
     assert ids(LogFilter(status=StatusFilter.WAITING)) == [waiting]
     assert ids(LogFilter(status=StatusFilter.RETRYING)) == [lapsed, retrying]
-    shown = {row.public_id: row.status for row in log.find_page(LogFilter()).page.rows}
+    shown = {row.public_id: row.status for row in log_pages.find_page(LogFilter()).page.rows}
     assert shown[sending] is ShownStatus.SENDING
     assert shown[lapsed] is ShownStatus.RETRYING
 
@@ -71,7 +74,7 @@ def test_needs_attention_is_what_failed_without_the_tests() -> None:
     make_delivery(status="delivered")
     assert ids(LogFilter(status=StatusFilter.ATTENTION)) == [failed]
     assert ids(LogFilter(status=StatusFilter.FAILED)) == [test, failed]
-    assert log.count_attention() == 1
+    assert log_pages.count_attention() == 1
 
 
 def test_each_filter_narrows_and_all_of_them_together() -> None:
@@ -121,18 +124,18 @@ def test_pages_of_several_reasons_turn_in_both_directions() -> None:
     ][::-1]
     wanted = [each for number, each in enumerate(made) if number % 3]
     search = LogFilter(reasons=(Reason.DNS, Reason.SERVER))
-    first = log.find_page(search, size=4).page
-    second = log.find_page(search, first.older, size=4).page
+    first = log_pages.find_page(search, size=4).page
+    second = log_pages.find_page(search, first.older, size=4).page
     assert [row.public_id for row in (*first.rows, *second.rows)] == wanted
     assert second.older is None
-    back = log.find_page(search, second.newer, size=4).page
+    back = log_pages.find_page(search, second.newer, size=4).page
     assert [row.public_id for row in back.rows] == wanted[:4]
 
 
 def test_an_exact_tag_means_one_asset_and_many_similar_ones_are_searched_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(log_search, "FOLLOWED", 2)
+    monkeypatch.setattr(plan, "FOLLOWED", 2)
     assets = [make_asset(f"Dock {number}", asset_tag=f"D-{number}") for number in range(12)]
     made = [make_delivery(asset_id=each) for each in assets]
     assert ids(LogFilter(search="d-1")) == [made[1]]
@@ -141,12 +144,12 @@ def test_an_exact_tag_means_one_asset_and_many_similar_ones_are_searched_for(
 
 
 def test_everything_that_matches_is_read_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log, "EXPORT_CHUNK", 3)
+    monkeypatch.setattr(log_pages, "EXPORT_CHUNK", 3)
     made = [make_delivery(status="failed") for _ in range(7)][::-1]
     make_delivery()
     failed = LogFilter(status=StatusFilter.FAILED)
-    assert [row.public_id for row in log.every(failed)] == made
-    assert [row.public_id for row in log.every(failed, most=4)] == made[:4]
+    assert [row.public_id for row in log_pages.every(failed)] == made
+    assert [row.public_id for row in log_pages.every(failed, most=4)] == made[:4]
 
 
 def test_the_time_filter_goes_by_when_it_was_stored() -> None:
@@ -169,10 +172,10 @@ def test_a_search_that_no_index_covers_stops_and_says_where_to_go_on(
     wanted = make_delivery(webhook, event="asset.deleted", asset_id=None)
     make_many([webhook], 30, utcnow())
     search = LogFilter(webhook=webhook.public_id, event=EventName.DELETED, asset_id=None)
-    first = log.find_page(search)
+    first = log_pages.find_page(search)
     assert first.further
     assert len(first.page.rows) == 7
-    second = log.find_page(search, first.further)
+    second = log_pages.find_page(search, first.further)
     assert second.page.rows[-1].public_id == wanted
     assert second.further is None
 
@@ -183,12 +186,12 @@ def test_retry_is_offered_only_where_it_can_be_pressed() -> None:
     make_delivery(status="failed", priority=Priority.TEST)
     make_delivery(status="delivered")
     failed = make_delivery(status="failed")
-    rows = log.find_page(LogFilter()).page.rows
+    rows = log_pages.find_page(LogFilter()).page.rows
     assert [row.public_id for row in rows if row.is_retryable] == [failed]
 
 
 def test_other_pages_get_the_latest_few() -> None:
     webhook = make_webhook()
     made = [make_delivery(webhook) for _ in range(3)]
-    found = log.latest(LogFilter(webhook=webhook.public_id), 2)
+    found = log_pages.latest(LogFilter(webhook=webhook.public_id), 2)
     assert [row.public_id for row in found] == made[:0:-1]

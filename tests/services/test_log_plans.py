@@ -8,18 +8,18 @@ from flask import Flask
 from sqlalchemy import Select, func, select, text
 from sqlalchemy.orm import Session
 
-from portal.delivery.events import EventName
-from portal.delivery.reasons import Reason
+from portal.engine.events.catalogue import EventName
+from portal.engine.reasons import Reason
 from portal.lib.clock import utcnow
 from portal.lib.paging import Cursor
 from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook
-from portal.services import log_walk
-from portal.services.log_filter import LogFilter, StatusFilter
-from portal.services.log_plan import walk_for
-from portal.services.log_walk import page_statement
-from portal.services.unit import database_time, session
-from portal.services.webhook_glance import youngest
+from portal.services.core.unit_of_work import database_time, session
+from portal.services.deliveries.log import walk as log_walk
+from portal.services.deliveries.log.filters import LogFilter, StatusFilter
+from portal.services.deliveries.log.plan import walk_for
+from portal.services.deliveries.log.walk import page_statement
+from portal.services.webhooks.summary import youngest
 from tests.deliveries import make_delivery, make_many
 from tests.factories import Hook, make_webhook
 

@@ -9,11 +9,13 @@ from sqlalchemy import select
 
 from portal.models.alerts import RunKind
 from portal.models.deliveries import Event
-from portal.services import alert_settings, alerts, assets, coming_back, stock
-from portal.services.alert_rules import AlertRules
-from portal.services.permissions import SYSTEM
-from portal.services.refusals import Refusal
-from portal.services.unit import session
+from portal.services.actions import lifecycle, return_to_service, stock
+from portal.services.alerts import control
+from portal.services.alerts import settings as alert_settings
+from portal.services.alerts.rules import AlertRules
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.refusals import Refusal
+from portal.services.core.unit_of_work import session
 from tests.factories import make_asset
 from tests.services.alerting import bodies, decided, fired, ledger
 
@@ -26,8 +28,10 @@ def make_stock(quantity: int = 10, **values: Any) -> int:
 
 
 def edit(asset_id: int, **values: Any) -> None:
-    asset = assets.find_asset(asset_id)
-    assets.edit_asset(SYSTEM, asset_id, asset.version, replace(assets.values_of(asset), **values))
+    asset = lifecycle.find_asset(asset_id)
+    lifecycle.edit_asset(
+        SYSTEM, asset_id, asset.version, replace(lifecycle.values_of(asset), **values)
+    )
 
 
 def names() -> list[str]:
@@ -48,7 +52,7 @@ def test_it_is_told_after_the_move_that_caused_it_and_once(app: Flask) -> None:
     data = told["data"]
     assert (data["quantity"], data["shortfall"], data["unit"]) == (3, 2, "box")
     assert (data["last_move"]["type"], data["last_move"]["delta"]) == ("issue", -2)
-    assert alerts.run(RunKind.SCHEDULED) == {}
+    assert control.run(RunKind.SCHEDULED) == {}
 
 
 def test_enough_again_opens_the_latch_by_a_move_or_by_the_threshold(app: Flask) -> None:
@@ -89,18 +93,18 @@ def test_switched_off_it_is_silent_and_the_daily_run_catches_up(app: Flask) -> N
     alert_settings.save(SYSTEM, alert_settings.read().version, AlertRules(low_stock_on=False))
     asset_id = make_stock(5)
     stock.issue(SYSTEM, asset_id, quantity=1)
-    assert alerts.run(RunKind.SCHEDULED) == {}
+    assert control.run(RunKind.SCHEDULED) == {}
     alert_settings.save(SYSTEM, alert_settings.read().version, AlertRules())
-    assert alerts.run(RunKind.SCHEDULED) == {LOW: 1}
-    assert alerts.run(RunKind.SCHEDULED) == {}
+    assert control.run(RunKind.SCHEDULED) == {LOW: 1}
+    assert control.run(RunKind.SCHEDULED) == {}
     assert fired() == [(LOW, asset_id)]
 
 
 def test_deleting_ends_it_and_restoring_is_no_news(app: Flask) -> None:
     asset_id = make_stock(5)
     stock.issue(SYSTEM, asset_id, quantity=1)
-    assets.delete_asset(SYSTEM, asset_id)
+    lifecycle.delete_asset(SYSTEM, asset_id)
     assert ledger()[0].resolved_at is not None
-    assert alerts.run(RunKind.SCHEDULED) == {}
-    coming_back.restore(SYSTEM, asset_id)
+    assert control.run(RunKind.SCHEDULED) == {}
+    return_to_service.restore(SYSTEM, asset_id)
     assert fired() == [(LOW, asset_id)]

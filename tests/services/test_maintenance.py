@@ -10,19 +10,20 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from portal.delivery.event_names import EventName
-from portal.delivery.samples import sample_body
+from portal.engine.events.names import EventName
+from portal.engine.events.samples import sample_body
 from portal.models.assets import AssetStatus
+from portal.models.assignments import Staff
 from portal.models.deliveries import Event
-from portal.models.holdings import Staff
 from portal.models.planning import Maintenance, MaintenanceState
-from portal.services import maintaining, maintenance
-from portal.services.permissions import SYSTEM
-from portal.services.planning_rules import PlanValues, WorkValues
-from portal.services.refusals import NotAllowed, NotFound, Refusal
-from portal.services.timeline import timeline
-from portal.services.told_times import today
-from portal.services.unit import session, writing
+from portal.services.actions import maintenance_rows
+from portal.services.actions.planning import maintenance as planning_maintenance
+from portal.services.actions.planning.rules import PlanValues, WorkValues
+from portal.services.assets.timeline import timeline
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.refusals import NotAllowed, NotFound, Refusal
+from portal.services.core.time_zones import today
+from portal.services.core.unit_of_work import session, writing
 from tests.factories import make_asset, make_staff, make_user
 from tests.services import planning
 from tests.services.planning import last_body, make_maintenance, put_in, status_of, told
@@ -77,7 +78,7 @@ def test_it_tells_of_a_plan_as_the_catalogue_says() -> None:
 def test_it_tells_of_the_end_as_the_catalogue_says() -> None:
     jonas, asset_id = make_staff("Jonas Berg"), make_asset()
     public_id = make_maintenance(asset_id, started=True, due_on=today() - timedelta(days=3))
-    maintaining.complete(
+    planning_maintenance.complete(
         SYSTEM, public_id, done(cost=Decimal("35.5"), performed_by_id=jonas, note="All well")
     )
     body = last_body()
@@ -132,7 +133,7 @@ def test_what_completing_makes_of_the_asset(
     asset_id = make_asset()
     public_id = make_maintenance(asset_id, started=state == "in_progress")
     put_in(asset_id, status)
-    maintaining.complete(SYSTEM, public_id, done(outcome))
+    planning_maintenance.complete(SYSTEM, public_id, done(outcome))
     assert status_of(asset_id) == expected
     assert last_body()["data"]["status_to"] == expected
     assert state_of(public_id) == "completed"
@@ -145,7 +146,7 @@ def test_completing_what_repeats_plans_the_next_in_the_same_transaction(status: 
         asset_id, started=True, repeat_every_days=30, assignee_id=jonas, supplier="Northwind"
     )
     put_in(asset_id, status)
-    maintaining.complete(SYSTEM, public_id, done(completed_on=date(2026, 1, 15)))
+    planning_maintenance.complete(SYSTEM, public_id, done(completed_on=date(2026, 1, 15)))
     completed, scheduled = told()[-2:]
     assert (completed, scheduled) == ("asset.maintenance_completed", "asset.maintenance_scheduled")
     following = session().scalars(select(Maintenance).order_by(Maintenance.id.desc())).first()
@@ -166,7 +167,7 @@ def test_whoever_left_is_not_asked_again() -> None:
     public_id = make_maintenance(asset_id, repeat_every_days=30, assignee_id=jonas)
     with writing() as current:
         current.get_one(Staff, jonas).is_active = False
-    maintaining.complete(SYSTEM, public_id, done())
+    planning_maintenance.complete(SYSTEM, public_id, done())
     assert last_body()["data"]["assignee"] is None
 
 
@@ -175,7 +176,7 @@ def test_calling_off_what_was_begun_makes_the_asset_what_it_was() -> None:
         asset_id = make_asset()
         put_in(asset_id, status)
         public_id = make_maintenance(asset_id, started=True)
-        maintaining.call_off(SYSTEM, public_id, "The technician is ill")
+        planning_maintenance.call_off(SYSTEM, public_id, "The technician is ill")
         data = last_body()["data"]
         assert status_of(asset_id) == status
         assert (data["reason"], data["note"]) == ("maintenance_cancelled", "The technician is ill")
@@ -187,7 +188,7 @@ def test_calling_off_a_plan_leaves_the_asset_alone() -> None:
     put_in(asset_id, "warranty")
     put_in(asset_id, "available")
     public_id = make_maintenance(asset_id)
-    maintaining.call_off(SYSTEM, public_id)
+    planning_maintenance.call_off(SYSTEM, public_id)
     assert last_body()["data"]["changed_fields"] == []
     assert state_of(public_id) == "cancelled"
 
@@ -197,21 +198,21 @@ def test_one_job_at_a_time_is_under_way() -> None:
     make_maintenance(asset_id, title="New fan", started=True)
     second = make_maintenance(asset_id)
     with pytest.raises(Refusal, match=r"AST-00001 is in maintenance"):
-        maintaining.start(SYSTEM, second)
+        planning_maintenance.start(SYSTEM, second)
     put_in(asset_id, AssetStatus.BROKEN)  # reported while it was worked on
     with pytest.raises(Refusal, match="“New fan” is under way on AST-00001"):
-        maintaining.start(SYSTEM, second)
+        planning_maintenance.start(SYSTEM, second)
 
 
 def test_two_begin_at_once_and_one_wins(app: Flask) -> None:
     asset_id = make_asset()
     both = [make_maintenance(asset_id) for _ in range(2)]
-    results = at_once(app, [partial(maintaining.start, SYSTEM, each) for each in both])
+    results = at_once(app, [partial(planning_maintenance.start, SYSTEM, each) for each in both])
     assert sum(isinstance(each, Refusal) for each in results) == 1
     assert told().count("asset.updated") == 1
 
 
-@pytest.mark.parametrize("twice", [maintaining.start, maintaining.call_off])
+@pytest.mark.parametrize("twice", [planning_maintenance.start, planning_maintenance.call_off])
 def test_doing_it_twice_tells_it_once(twice: Any) -> None:
     public_id = make_maintenance(make_asset())
     twice(SYSTEM, public_id)
@@ -222,12 +223,12 @@ def test_doing_it_twice_tells_it_once(twice: Any) -> None:
 
 def test_what_is_completed_stays_completed() -> None:
     public_id = make_maintenance(make_asset())
-    maintaining.complete(SYSTEM, public_id, done())
-    for verb in (maintaining.start, maintaining.call_off):
+    planning_maintenance.complete(SYSTEM, public_id, done())
+    for verb in (planning_maintenance.start, planning_maintenance.call_off):
         with pytest.raises(Refusal, match="“Battery check” has been completed already"):
             verb(SYSTEM, public_id)
     with pytest.raises(Refusal, match="has been completed already"):
-        maintaining.complete(SYSTEM, public_id, done())
+        planning_maintenance.complete(SYSTEM, public_id, done())
 
 
 @pytest.mark.parametrize(
@@ -248,7 +249,7 @@ def test_a_plan_that_cannot_be_is_refused_at_its_field(values: Any, field: str) 
     asset_id = make_asset()
     known: dict[str, Any] = {"title": "Check", "due_on": date(2030, 1, 1)}
     with pytest.raises(Refusal) as refused:
-        maintaining.schedule(SYSTEM, asset_id, PlanValues(**known | values))
+        planning_maintenance.schedule(SYSTEM, asset_id, PlanValues(**known | values))
     assert refused.value.field == field
     assert told() == []
 
@@ -256,7 +257,9 @@ def test_a_plan_that_cannot_be_is_refused_at_its_field(values: Any, field: str) 
 def test_an_end_in_the_future_is_refused() -> None:
     public_id = make_maintenance(make_asset())
     with pytest.raises(Refusal, match="today or an earlier day") as refused:
-        maintaining.complete(SYSTEM, public_id, done(completed_on=today() + timedelta(days=1)))
+        planning_maintenance.complete(
+            SYSTEM, public_id, done(completed_on=today() + timedelta(days=1))
+        )
     assert refused.value.field == "completed_on"
 
 
@@ -273,7 +276,7 @@ def test_support_may_look_and_not_work() -> None:
     public_id = make_maintenance(asset_id)
     with pytest.raises(NotAllowed):
         make_maintenance(asset_id, by=eva.actor)
-    for verb in (maintaining.start, maintaining.call_off):
+    for verb in (planning_maintenance.start, planning_maintenance.call_off):
         with pytest.raises(NotAllowed):
             verb(eva.actor, public_id)
 
@@ -281,7 +284,7 @@ def test_support_may_look_and_not_work() -> None:
 def test_what_was_never_planned_is_not_found() -> None:
     elsewhere = planning.make_reservation(make_asset(), make_staff())
     with pytest.raises(NotFound, match="no such maintenance"):
-        maintaining.start(SYSTEM, elsewhere)
+        planning_maintenance.start(SYSTEM, elsewhere)
 
 
 def test_what_is_open_is_cancelled_together_and_quietly() -> None:
@@ -289,9 +292,9 @@ def test_what_is_open_is_cancelled_together_and_quietly() -> None:
     ids = [make_maintenance(asset_id, started=True), make_maintenance(asset_id)]
     before = told()
     with writing() as current:
-        assert maintenance.in_progress(current, asset_id)
-        cancelled = maintenance.cancel_open(current, SYSTEM, asset_id)
-        assert not maintenance.in_progress(current, asset_id)
+        assert maintenance_rows.in_progress(current, asset_id)
+        cancelled = maintenance_rows.cancel_open(current, SYSTEM, asset_id)
+        assert not maintenance_rows.in_progress(current, asset_id)
     assert cancelled == [planning.maintenance(each).id for each in ids]
     assert {state_of(each) for each in ids} == {MaintenanceState.CANCELLED}
     assert told() == before

@@ -8,10 +8,11 @@ from flask import Flask
 from flask_migrate import downgrade, upgrade
 from sqlalchemy import inspect, text
 
-from portal import migrating, queue
-from portal.base import create_base_app
-from portal.config import load_settings
+from portal.base_app import create_base_app
+from portal.commands import migrations
+from portal.config.settings import load_settings
 from portal.extensions import db
+from portal.queue import bell
 from tests.conftest import ENVIRONMENT
 from tests.deliveries import make_attempt, make_delivery
 from tests.factories import make_user, make_webhook, publish
@@ -27,8 +28,8 @@ def blank(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Flask]:
         server = request.getfixturevalue("postgres_server")
         environment["DATABASE_URL"] = server.new_database()
     app = create_base_app(load_settings(environment))
-    queue.init_app(app)
-    migrating.init_app(app)
+    bell.init_app(app)
+    migrations.init_app(app)
     with app.app_context():
         yield app
         db.session.remove()

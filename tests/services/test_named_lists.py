@@ -5,12 +5,13 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select
 
-from portal.models.records import AuditEntry
-from portal.services import assets, named_lists
-from portal.services.named_lists import CATEGORIES, LOCATIONS, NamedList
-from portal.services.permissions import SYSTEM
-from portal.services.refusals import NotAllowed, NotFound, Refusal, Stale
-from portal.services.unit import session
+from portal.models.audit import AuditEntry
+from portal.services.actions import lifecycle
+from portal.services.assets import named_lists
+from portal.services.assets.named_lists import CATEGORIES, LOCATIONS, NamedList
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.refusals import NotAllowed, NotFound, Refusal, Stale
+from portal.services.core.unit_of_work import session
 from tests.factories import make_asset, make_user
 
 pytestmark = [
@@ -78,7 +79,7 @@ def test_it_is_not_deleted_while_an_asset_uses_it(kind: NamedList) -> None:
 def test_deleted_assets_let_it_go(kind: NamedList) -> None:
     public_id = add(kind, "Tools")
     asset_id = make_asset(**used(kind, public_id))
-    assets.delete_asset(SYSTEM, asset_id)
+    lifecycle.delete_asset(SYSTEM, asset_id)
     named_lists.delete(kind, SYSTEM, public_id)
     assert names(kind) == []
     with pytest.raises(NotFound):
@@ -89,7 +90,7 @@ def test_each_name_counts_its_assets(kind: NamedList) -> None:
     public_id = add(kind, "Tools")
     add(kind, "Unused")
     kept, gone = (make_asset(**used(kind, public_id)) for _ in range(2))
-    assets.delete_asset(SYSTEM, gone)
+    lifecycle.delete_asset(SYSTEM, gone)
     assert kept
     assert [(line.name, line.assets) for line in named_lists.page(kind).rows] == [
         ("Tools", 1),

@@ -13,8 +13,9 @@ from sqlalchemy import update
 
 from portal.lib.clock import utcnow
 from portal.models.webhooks import Notice, OffReason, Webhook, WebhookState
-from portal.services import mail, notices, processes, smtp_in_time
-from portal.services.unit import writing
+from portal.services.core import heartbeats
+from portal.services.core.unit_of_work import writing
+from portal.services.webhooks.notices import emails, mailer, smtp
 from tests.factories import Hook, make_user, make_webhook
 from tests.mail_server import MailServer, Session
 
@@ -51,14 +52,14 @@ def subjects(server: MailServer) -> list[str]:
 def test_the_owner_is_told_once_that_a_webhook_needs_attention(server: MailServer) -> None:
     owner, _other = make_user(email="ana@example.com"), make_user()
     hook = failing(name="Sync to ERP", owner_id=owner.id)
-    assert notices.send_due() == 1
+    assert emails.send_due() == 1
     (message,) = server.messages
     assert message["To"] == "ana@example.com"
     assert message["From"] == "portal@example.com"
     assert message["Subject"] == "“Sync to ERP” needs attention"
     assert f"/settings/webhooks/{hook.public_id}" in message.get_content()
     let_time_pass()
-    assert notices.send_due() == 0
+    assert emails.send_due() == 0
 
 
 def test_every_administrator_is_told_when_the_owner_is_gone(server: MailServer) -> None:
@@ -66,23 +67,23 @@ def test_every_administrator_is_told_when_the_owner_is_gone(server: MailServer) 
     make_user(email="ana@example.com")
     make_user("support")
     failing(owner_id=owner.id)
-    notices.send_due()
+    emails.send_due()
     assert server.messages[0]["To"] == "ana@example.com"
 
 
 def test_turning_off_by_us_and_recovering_are_told_at_most_hourly(server: MailServer) -> None:
     make_user()
     hook = failing(name="Sync")
-    notices.send_due()
+    emails.send_due()
     off = {"state": WebhookState.OFF, "off_reason": OffReason.FAILING}
     change(hook, **off)
-    assert notices.send_due() == 0
+    assert emails.send_due() == 0
     let_time_pass()
-    assert notices.send_due() == 1
+    assert emails.send_due() == 1
     let_time_pass()
     well = {"failures_in_row": 0, "failing_since": None, "last_delivered_at": utcnow()}
     change(hook, state=WebhookState.ACTIVE, off_reason=None, **well)
-    assert notices.send_due() == 1
+    assert emails.send_due() == 1
     assert subjects(server) == [
         "“Sync” needs attention",
         "“Sync” was turned off",
@@ -97,14 +98,14 @@ def test_nothing_is_told_of_the_well_the_deleted_and_those_that_a_person_turned_
     make_webhook()
     failing(deleted_at=utcnow())
     failing(state=WebhookState.OFF, off_reason=OffReason.PERSON)
-    assert notices.send_due() == 0
+    assert emails.send_due() == 0
     assert server.messages == []
 
 
 def test_a_name_cannot_add_headers(server: MailServer) -> None:
     make_user()
     failing(name="Sync\r\nBcc: eve@example.com {link}")
-    assert notices.send_due() == 1
+    assert emails.send_due() == 1
     assert server.messages[0]["Bcc"] is None
     assert "{link}" in subjects(server)[0]
 
@@ -114,12 +115,12 @@ def test_a_dead_mailbox_keeps_nobody_else_in_the_dark(server: MailServer) -> Non
     failing(name="First", owner_id=gone.id)
     failing(name="Second", owner_id=here.id)
     server.refused.add("gone@example.com")
-    assert notices.send_due() == 1
+    assert emails.send_due() == 1
     assert subjects(server) == ["“Second” needs attention"]
     server.refused.clear()
-    assert notices.send_due() == 0  # a mailbox that refuses is not asked again every minute
+    assert emails.send_due() == 0  # a mailbox that refuses is not asked again every minute
     let_time_pass()
-    assert notices.send_due() == 1
+    assert emails.send_due() == 1
 
 
 def test_a_mail_server_that_is_down_is_asked_again_later(
@@ -131,12 +132,12 @@ def test_a_mail_server_that_is_down_is_asked_again_later(
         url = gone.url
     away = replace(app.extensions["settings"], smtp_url=url)
     monkeypatch.setitem(app.extensions, "settings", away)
-    assert notices.send_due() == 0
-    assert processes.age(processes.MAIL_FAILED) is not None
+    assert emails.send_due() == 0
+    assert heartbeats.age(heartbeats.MAIL_FAILED) is not None
     with MailServer() as back:
         here = replace(app.extensions["settings"], smtp_url=back.url)
         monkeypatch.setitem(app.extensions, "settings", here)
-        assert notices.send_due() == 1
+        assert emails.send_due() == 1
 
 
 @pytest.mark.parametrize("word", ["QUIT", "RSET"])
@@ -144,9 +145,9 @@ def test_a_rude_good_bye_does_not_have_it_told_again(server: MailServer, word: s
     make_user()
     failing()
     server.odd_answers[word] = Session.be_rude
-    assert notices.send_due() == 1
+    assert emails.send_due() == 1
     let_time_pass()
-    assert notices.send_due() == 0
+    assert emails.send_due() == 0
     assert len(server.messages) == 1
 
 
@@ -155,12 +156,12 @@ def test_what_may_have_arrived_is_not_told_again_within_the_hour(server: MailSer
     failing(name="First")
     failing(name="Second")
     server.odd_answers["DATA"] = Session.hang_up
-    assert notices.send_due() == 0
-    assert notices.send_due() == 0
+    assert emails.send_due() == 0
+    assert emails.send_due() == 0
     assert subjects(server) == ["“First” needs attention", "“Second” needs attention"]
     server.odd_answers.clear()
     let_time_pass()
-    assert notices.send_due() == 2
+    assert emails.send_due() == 2
 
 
 def test_an_answer_that_never_ends_is_left(
@@ -169,9 +170,9 @@ def test_an_answer_that_never_ends_is_left(
     make_user()
     failing()
     server.odd_answers["MAIL"] = Session.drip
-    monkeypatch.setattr(smtp_in_time, "SECONDS", 0.5)
+    monkeypatch.setattr(smtp, "SECONDS", 0.5)
     began = monotonic()
-    assert notices.send_due() == 0
+    assert emails.send_due() == 0
     assert monotonic() - began < 9
 
 
@@ -183,7 +184,7 @@ def test_two_at_once_tell_once(server: MailServer, app: Flask) -> None:
     def send() -> None:
         with app.app_context():
             both_are_here.wait(10)
-            notices.send_due()
+            emails.send_due()
 
     senders = [Thread(target=send) for _ in range(2)]
     for sender in senders:
@@ -196,7 +197,7 @@ def test_two_at_once_tell_once(server: MailServer, app: Flask) -> None:
 def test_a_message_is_one_that_servers_trust(server: MailServer) -> None:
     make_user()
     failing()
-    notices.send_due()
+    emails.send_due()
     (message,) = server.messages
     assert abs(message["Date"].datetime - utcnow()) < timedelta(minutes=1)
     assert message["Message-ID"].endswith("@example.com>")
@@ -206,12 +207,12 @@ def test_a_message_is_one_that_servers_trust(server: MailServer) -> None:
 def test_without_a_mail_server_nothing_is_tried(app: Flask) -> None:
     make_user()
     failing()
-    assert notices.send_due() == 0
-    assert len(notices.find_due()) == 1
+    assert emails.send_due() == 0
+    assert len(emails.find_due()) == 1
 
 
 def test_a_password_is_not_sent_in_the_open(server: MailServer, app: Flask) -> None:
     url = server.url.replace("smtp://", "smtp://portal:hush@")
-    with pytest.raises(mail.MailError):
-        mail.send(replace(app.extensions["settings"], smtp_url=url), ["a@example.com"], "x", "x")
+    with pytest.raises(mailer.MailError):
+        mailer.send(replace(app.extensions["settings"], smtp_url=url), ["a@example.com"], "x", "x")
     assert server.messages == []

@@ -9,16 +9,16 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from portal.extensions import db
-from portal.models.records import AuditEntry
-from portal.services import audit
-from portal.services.permissions import SYSTEM
-from portal.services.refusals import Refusal
-from portal.services.unit import once_only, writing
+from portal.models.audit import AuditEntry
+from portal.services.audit import trail
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.refusals import Refusal
+from portal.services.core.unit_of_work import once_only, writing
 
 
 def note_something() -> int:
     with writing() as current:
-        audit.record(current, SYSTEM, "noted", target=("note", 1, "Note"))
+        trail.record(current, SYSTEM, "noted", target=("note", 1, "Note"))
         return 7
 
 

@@ -7,13 +7,13 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from portal import queue
-from portal.delivery.event_names import EventName
+from portal.engine.events.names import EventName
 from portal.extensions import db
 from portal.models.deliveries import Delivery, Event
-from portal.services import switching
-from portal.services.switching import HeldChoice
-from portal.services.unit import writing
+from portal.queue import bell
+from portal.services.core.unit_of_work import writing
+from portal.services.webhooks import activation
+from portal.services.webhooks.activation import HeldChoice
 from tests.factories import make_user, make_webhook, publish
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -57,28 +57,28 @@ def test_the_stored_body_is_the_wire_contract() -> None:
 
 def test_a_change_that_fails_stores_neither_event_nor_delivery_and_rings_nobody() -> None:
     make_webhook()
-    before = queue.bell_count()
+    before = bell.bell_count()
     with pytest.raises(ZeroDivisionError):
         publish_and_fail()
     assert deliveries() == []
     assert db.session.execute(select(func.count(Event.id))).scalar_one() == 0
-    assert queue.bell_count() == before
+    assert bell.bell_count() == before
 
 
 def test_one_transaction_rings_once_after_its_commit() -> None:
     make_webhook()
-    before = queue.bell_count() or 0
+    before = bell.bell_count() or 0
     with writing():
         publish(asset_id=1)
         publish(asset_id=2)
-        assert queue.bell_count() == before
-    assert queue.bell_count() == before + 1
+        assert bell.bell_count() == before
+    assert bell.bell_count() == before + 1
 
 
 def test_an_event_that_nobody_asked_for_is_stored_and_rings_nobody() -> None:
-    before = queue.bell_count()
+    before = bell.bell_count()
     publish()
-    assert queue.bell_count() == before
+    assert bell.bell_count() == before
     assert deliveries() == []
 
 
@@ -97,7 +97,7 @@ def test_nothing_is_held_for_a_webhook_that_is_being_turned_on(app: Flask, in_or
 
     other = threading.Thread(target=publish_meanwhile)
     with writing():
-        switching.turn_on(actor, off.public_id, HeldChoice.SEND)
+        activation.turn_on(actor, off.public_id, HeldChoice.SEND)
         other.start()
         assert not ended.wait(0.5)
     other.join(10)
@@ -112,7 +112,7 @@ def test_a_webhook_is_turned_on_after_what_is_being_held_for_it(app: Flask, in_o
 
     def turn_on_meanwhile() -> None:
         with app.app_context():
-            switching.turn_on(actor, off.public_id, HeldChoice.SEND)
+            activation.turn_on(actor, off.public_id, HeldChoice.SEND)
             db.session.remove()
             ended.set()
 

@@ -7,14 +7,14 @@ from argon2 import PasswordHasher
 from flask import Flask
 from sqlalchemy import select, update
 
+from portal.models.audit import AuditEntry
 from portal.models.people import SignInThrottle, User
-from portal.models.records import AuditEntry
-from portal.services import accounts, passwords, throttle
-from portal.services.accounts import Details
-from portal.services.refusals import Refusal
-from portal.services.sign_in import WrongPassword, sign_in
-from portal.services.throttle import Throttled
-from portal.services.unit import session, writing
+from portal.services.core.refusals import Refusal
+from portal.services.core.unit_of_work import session, writing
+from portal.services.people import account, passwords, sign_in_throttle
+from portal.services.people.account import Details
+from portal.services.people.sign_in import WrongPassword, sign_in
+from portal.services.people.sign_in_throttle import Throttled
 from tests.factories import PASSWORD, make_user
 
 HERE = "192.0.2.7"
@@ -72,7 +72,7 @@ def test_each_further_failure_doubles_the_wait(app: Flask) -> None:
 
 
 def test_the_wait_ends_at_a_quarter_of_an_hour() -> None:
-    assert [throttle.pause(n, 5) for n in (4, 5, 6, 7, 9, 10, 999)] == [
+    assert [sign_in_throttle.pause(n, 5) for n in (4, 5, 6, 7, 9, 10, 999)] == [
         0, 30, 60, 120, 480, 900, 900,
     ]  # fmt: skip
 
@@ -110,8 +110,11 @@ def test_an_account_of_ones_own_does_not_clear_the_way(app: Flask) -> None:
 
 
 def test_all_addresses_of_one_ipv6_customer_count_as_one() -> None:
-    one, other = throttle.for_address("2001:db8:1:2::1"), throttle.for_address("2001:db8:1:2:f::9")
-    assert one == other != throttle.for_address("2001:db8:1:3::1")
+    one, other = (
+        sign_in_throttle.for_address("2001:db8:1:2::1"),
+        sign_in_throttle.for_address("2001:db8:1:2:f::9"),
+    )
+    assert one == other != sign_in_throttle.for_address("2001:db8:1:3::1")
 
 
 def test_what_is_a_day_old_is_swept_out(app: Flask) -> None:
@@ -166,9 +169,9 @@ def test_nobodys_password_matches_nothing() -> None:
 def test_a_new_password_ends_the_sessions_and_needs_the_old_one(app: Flask) -> None:
     ana = make_user()
     with pytest.raises(Refusal, match="not your current password") as refusal:
-        accounts.change_password(ana.actor, "wrong", "another long phrase")
+        account.change_password(ana.actor, "wrong", "another long phrase")
     assert refusal.value.field == "current_password"
-    accounts.change_password(ana.actor, ana.password, "another long phrase")
+    account.change_password(ana.actor, ana.password, "another long phrase")
     assert session().get_one(User, ana.id).session_version == 2
     entry = session().execute(select(AuditEntry)).scalar_one()
     assert entry.action == "person.password_changed"
@@ -180,17 +183,17 @@ def test_guesses_at_the_current_password_are_slowed_down(app: Flask) -> None:
     ana = make_user()
     for _ in range(5):
         with pytest.raises(Refusal, match="not your current"):
-            accounts.change_password(ana.actor, "wrong", "another long phrase")
+            account.change_password(ana.actor, "wrong", "another long phrase")
     with pytest.raises(Throttled):
-        accounts.change_password(ana.actor, ana.password, "another long phrase")
+        account.change_password(ana.actor, ana.password, "another long phrase")
 
 
 def test_name_and_time_zone_are_saved_with_their_change(app: Flask) -> None:
     ana = make_user(name="Ana")
-    assert accounts.change_details(ana.actor, Details("Ana B.", "Asia/Tokyo"))
-    assert not accounts.change_details(ana.actor, Details("Ana B.", "Asia/Tokyo"))
-    assert accounts.own_details(ana.actor) == Details("Ana B.", "Asia/Tokyo")
+    assert account.change_details(ana.actor, Details("Ana B.", "Asia/Tokyo"))
+    assert not account.change_details(ana.actor, Details("Ana B.", "Asia/Tokyo"))
+    assert account.own_details(ana.actor) == Details("Ana B.", "Asia/Tokyo")
     entry = session().execute(select(AuditEntry)).scalar_one()
     assert entry.changes["time_zone"] == {"from": None, "to": "Asia/Tokyo"}
     with pytest.raises(Refusal, match="from the list"):
-        accounts.change_details(ana.actor, Details("Ana", "Mars/Olympus"))
+        account.change_details(ana.actor, Details("Ana", "Mars/Olympus"))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from portal.delivery.reasons import Reason
+from portal.engine.reasons import Reason
 from portal.extensions import db
 from portal.models.rollups import Rollup
 from tests.factories import make_webhook, publish

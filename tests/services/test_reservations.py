@@ -7,19 +7,21 @@ from functools import partial
 import pytest
 from flask import Flask
 
-from portal.delivery.event_names import EventName
-from portal.delivery.samples import sample_body
+from portal.engine.events.names import EventName
+from portal.engine.events.samples import sample_body
 from portal.lib.clock import utcnow
 from portal.lib.paging import Cursor
 from portal.models.assets import AssetStatus
-from portal.models.holdings import Assignment, Staff
+from portal.models.assignments import Assignment, Staff
 from portal.models.planning import ReservationState
-from portal.services import assets, expiring, reservations, reserving
-from portal.services.permissions import SYSTEM
-from portal.services.planning_reads import Wanted, list_reservations
-from portal.services.refusals import NotAllowed, NotFound, Refusal
-from portal.services.timeline import timeline
-from portal.services.unit import writing
+from portal.services.actions import lifecycle, reservation_rows
+from portal.services.actions.planning import reservation_expiry
+from portal.services.actions.planning import reservations as planning_reservations
+from portal.services.actions.planning.queries import Wanted, list_reservations
+from portal.services.assets.timeline import timeline
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.refusals import NotAllowed, NotFound, Refusal
+from portal.services.core.unit_of_work import writing
 from tests.factories import make_asset, make_staff, make_user
 from tests.services.planning import (
     at,
@@ -68,7 +70,9 @@ def test_a_page_begins_beside_its_cursor_the_soonest_first() -> None:
 
 def test_it_tells_of_a_wish_as_the_catalogue_says() -> None:
     ana, maria, asset_id = make_user(), make_staff("Maria Lopez"), make_asset()
-    public_id = reserving.reserve(ana.actor, asset_id, wish(maria, purpose="Trade fair"))
+    public_id = planning_reservations.reserve(
+        ana.actor, asset_id, wish(maria, purpose="Trade fair")
+    )
     body, row = last_body(), reservation(public_id)
     assert body["event"] == "asset.reserved"
     assert list(body["data"]) == keys_of(EventName.RESERVED)
@@ -84,7 +88,7 @@ def test_it_tells_of_a_wish_as_the_catalogue_says() -> None:
 def test_it_tells_of_approval_and_who_gave_it() -> None:
     ana, asset_id = make_user(name="Ana"), make_asset()
     public_id = make_reservation(asset_id, make_staff())
-    assert reserving.approve(ana.actor, public_id) == asset_id
+    assert planning_reservations.approve(ana.actor, public_id) == asset_id
     data = last_body()["data"]
     assert last_body()["event"] == "asset.reservation_approved"
     assert list(data) == keys_of(EventName.RESERVATION_APPROVED)
@@ -95,7 +99,7 @@ def test_it_tells_of_approval_and_who_gave_it() -> None:
 @pytest.mark.parametrize("approved", [False, True])
 def test_it_tells_of_rejection_and_its_reason(approved: bool) -> None:
     ana, public_id = make_user(), make_reservation(make_asset(), make_staff(), approved=approved)
-    reserving.reject(ana.actor, public_id, "Needed for the audit")
+    planning_reservations.reject(ana.actor, public_id, "Needed for the audit")
     data = last_body()["data"]
     assert last_body()["event"] == "asset.reservation_rejected"
     assert list(data) == keys_of(EventName.RESERVATION_REJECTED)
@@ -109,14 +113,14 @@ def test_it_tells_of_rejection_and_its_reason(approved: bool) -> None:
 def test_a_rejection_needs_its_reason() -> None:
     public_id = make_reservation(make_asset(), make_staff())
     with pytest.raises(Refusal, match="Enter why") as refused:
-        reserving.reject(SYSTEM, public_id, "")
+        planning_reservations.reject(SYSTEM, public_id, "")
     assert refused.value.field == "rejection_reason"
     assert told() == ["asset.reserved"]
 
 
 def test_taking_a_wish_back_is_told_as_a_change() -> None:
     public_id = make_reservation(make_asset(), make_staff())
-    reserving.cancel(SYSTEM, public_id, "The fair is off")
+    planning_reservations.cancel(SYSTEM, public_id, "The fair is off")
     body = last_body()
     assert body["event"] == "asset.updated"
     assert body["data"]["reason"] == "reservation_cancelled"
@@ -145,18 +149,18 @@ def test_what_overlaps_an_approved_one_is_refused_by_name(times: tuple[float, fl
 def test_what_is_only_asked_for_blocks_nobody_until_it_is_approved() -> None:
     asset_id = make_asset()
     first, second = (make_reservation(asset_id, make_staff()) for _ in range(2))
-    reserving.approve(SYSTEM, second)
+    planning_reservations.approve(SYSTEM, second)
     with pytest.raises(Refusal, match="has reserved this"):
-        reserving.approve(SYSTEM, first)
-    reserving.reject(SYSTEM, second, "Swapped")
-    reserving.approve(SYSTEM, first)
+        planning_reservations.approve(SYSTEM, first)
+    planning_reservations.reject(SYSTEM, second, "Swapped")
+    planning_reservations.approve(SYSTEM, first)
     assert reservation(first).state == ReservationState.APPROVED
 
 
 def test_of_two_approvals_at_once_one_wins(app: Flask) -> None:
     asset_id = make_asset()
     both = [make_reservation(asset_id, make_staff()) for _ in range(2)]
-    results = at_once(app, [partial(reserving.approve, SYSTEM, each) for each in both])
+    results = at_once(app, [partial(planning_reservations.approve, SYSTEM, each) for each in both])
     refused = [each for each in results if isinstance(each, Refusal)]
     assert len(refused) == 1
     assert "has reserved this" in refused[0].sentence
@@ -166,7 +170,7 @@ def test_of_two_approvals_at_once_one_wins(app: Flask) -> None:
 def test_approving_twice_tells_it_once() -> None:
     public_id = make_reservation(make_asset(), make_staff(), approved=True)
     with pytest.raises(Refusal, match="approved already"):
-        reserving.approve(SYSTEM, public_id)
+        planning_reservations.approve(SYSTEM, public_id)
     assert told() == ["asset.reserved", "asset.reservation_approved"]
 
 
@@ -177,8 +181,8 @@ def test_while_it_is_lent_only_a_start_after_its_return_fits() -> None:
     with pytest.raises(Refusal, match=r"Maria Lopez has this until .+ check it in first"):
         make_reservation(asset_id, maria, 5, 9)
     with pytest.raises(Refusal, match="Maria Lopez has this until"):
-        reserving.approve(SYSTEM, early)
-    reserving.approve(SYSTEM, fitting)
+        planning_reservations.approve(SYSTEM, early)
+    planning_reservations.approve(SYSTEM, fitting)
     make_reservation(asset_id, maria, 8, 9)
 
 
@@ -188,7 +192,7 @@ def test_the_status_is_looked_at_again_at_approval(status: str) -> None:
     public_id = make_reservation(asset_id, make_staff())
     put_in(asset_id, status)
     with pytest.raises(Refusal, match="AST-00001 is "):
-        reserving.approve(SYSTEM, public_id)
+        planning_reservations.approve(SYSTEM, public_id)
     assert reservation(public_id).state == ReservationState.PENDING
 
 
@@ -221,12 +225,16 @@ def test_whoever_has_left_reserves_nothing() -> None:
         make_reservation(asset_id, ben)
     assert refused.value.field == "staff_id"
     with pytest.raises(Refusal, match="Ben has left"):
-        reserving.approve(SYSTEM, waiting)
+        planning_reservations.approve(SYSTEM, waiting)
 
 
 def test_support_may_look_and_not_decide() -> None:
     eva, public_id = make_user("support"), make_reservation(make_asset(), make_staff())
-    for verb in (reserving.approve, partial(reserving.reject, reason="No"), reserving.cancel):
+    for verb in (
+        planning_reservations.approve,
+        partial(planning_reservations.reject, reason="No"),
+        planning_reservations.cancel,
+    ):
         with pytest.raises(NotAllowed):
             verb(eva.actor, public_id)
 
@@ -234,15 +242,19 @@ def test_support_may_look_and_not_decide() -> None:
 def test_what_is_decided_stays_decided() -> None:
     asset_id = make_asset()
     public_id = make_reservation(asset_id, make_staff())
-    reserving.reject(SYSTEM, public_id, "No")
-    for verb in (reserving.approve, partial(reserving.reject, reason="No"), reserving.cancel):
+    planning_reservations.reject(SYSTEM, public_id, "No")
+    for verb in (
+        planning_reservations.approve,
+        partial(planning_reservations.reject, reason="No"),
+        planning_reservations.cancel,
+    ):
         with pytest.raises(Refusal, match="has been rejected already"):
             verb(SYSTEM, public_id)
 
 
 def test_a_deleted_asset_is_not_reserved() -> None:
     asset_id, maria = make_asset(), make_staff()
-    assets.delete_asset(SYSTEM, asset_id)
+    lifecycle.delete_asset(SYSTEM, asset_id)
     with pytest.raises(NotFound):
         make_reservation(asset_id, maria)
 
@@ -252,9 +264,9 @@ def test_what_nobody_collected_runs_out_once_and_is_told() -> None:
     both = [make_reservation(asset_id, make_staff(), approved=n == 0) for n in range(1)]
     both.append(make_reservation(make_asset(), make_staff()))
     later = make_reservation(make_asset(), make_staff(), 0, 9)
-    assert expiring.expire_due(at(8) - timedelta(seconds=1)) == 0
-    assert expiring.expire_due(at(8)) == 2
-    assert expiring.expire_due(at(8)) == 0
+    assert reservation_expiry.expire_due(at(8) - timedelta(seconds=1)) == 0
+    assert reservation_expiry.expire_due(at(8)) == 2
+    assert reservation_expiry.expire_due(at(8)) == 0
     assert [reservation(each).state for each in (*both, later)] == ["expired"] * 2 + ["pending"]
     body = last_body()
     assert body["data"]["reason"] == "reservation_expired"
@@ -265,7 +277,7 @@ def test_what_nobody_collected_runs_out_once_and_is_told() -> None:
 
 def test_two_clocks_close_a_reservation_once(app: Flask) -> None:
     make_reservation(make_asset(), make_staff())
-    results = at_once(app, [lambda: expiring.expire_due(at(8))] * 2)
+    results = at_once(app, [lambda: reservation_expiry.expire_due(at(8))] * 2)
     assert sum(int(str(each)) for each in results) == 1
     assert told() == ["asset.reserved", "asset.updated"]
 
@@ -278,7 +290,9 @@ def test_others_find_the_conflict_and_not_ones_own() -> None:
     def found(start: float, end: float | None, staff_id: int | None) -> str | None:
         with writing() as current:
             until = None if end is None else at(end)
-            row = reservations.conflict(current, asset_id, at(start), until, for_staff_id=staff_id)
+            row = reservation_rows.conflict(
+                current, asset_id, at(start), until, for_staff_id=staff_id
+            )
             return row.staff.name if row else None
 
     assert found(-9, None, maria) == "Ben"
@@ -295,7 +309,7 @@ def test_ones_own_reservation_is_fulfilled_when_it_is_collected() -> None:
     def collect(staff_id: int, hours: float, until: float | None = None) -> int | None:
         with writing() as current:
             end = None if until is None else at(until)
-            return reservations.fulfil(current, asset_id, staff_id, at(hours), until=end)
+            return reservation_rows.fulfil(current, asset_id, staff_id, at(hours), until=end)
 
     assert collect(ben, 1) is None
     assert collect(maria, -1) is None
@@ -310,8 +324,8 @@ def test_what_is_open_is_cancelled_together_and_quietly() -> None:
     ids = [make_reservation(asset_id, make_staff(), n, n + 1, approved=n == 1) for n in range(2)]
     before = told()
     with writing() as current:
-        assert reservations.has_open(current, asset_id)
-        cancelled = reservations.cancel_open(current, SYSTEM, asset_id)
-        assert not reservations.has_open(current, asset_id)
+        assert reservation_rows.has_open(current, asset_id)
+        cancelled = reservation_rows.cancel_open(current, SYSTEM, asset_id)
+        assert not reservation_rows.has_open(current, asset_id)
     assert cancelled == [reservation(each).id for each in ids]
     assert told() == before

@@ -13,11 +13,12 @@ from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.models.assets import Activity
 from portal.models.deliveries import Attempt, AttemptBody, Delivery, Event, Priority
-from portal.models.records import Submission
+from portal.models.operations import Submission
 from portal.models.rollups import Rollup
 from portal.models.webhooks import Webhook
-from portal.services import retention, rollups
-from portal.services.unit import writing
+from portal.services.core.unit_of_work import writing
+from portal.services.operations import retention
+from portal.services.outbox import rollups
 from tests.deliveries import make_attempt, make_delivery
 from tests.factories import make_asset, make_webhook, publish
 

@@ -7,14 +7,14 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from portal import queue
 from portal.lib.clock import utcnow
+from portal.models.audit import AuditEntry
 from portal.models.deliveries import Priority
-from portal.models.records import AuditEntry
-from portal.services import retrying
-from portal.services.permissions import Actor
-from portal.services.refusals import NotAllowed, NotFound, Refusal
-from portal.services.unit import session
+from portal.queue import bell
+from portal.services.core.permissions import Actor
+from portal.services.core.refusals import NotAllowed, NotFound, Refusal
+from portal.services.core.unit_of_work import session
+from portal.services.deliveries import retry as delivery_retry
 from tests.deliveries import change, lease, make_attempt, make_delivery, stored
 from tests.factories import make_user, make_webhook
 
@@ -30,22 +30,22 @@ def ana(app: Flask) -> Actor:
 def test_retry_makes_it_due_at_once_and_remembers_what_it_was(ana: Actor, status: str) -> None:
     due_at = utcnow() + timedelta(hours=5)
     made = make_delivery(status=status, due_at=due_at, tries=3)
-    before = queue.bell_count()
-    retrying.retry(ana, made)
+    before = bell.bell_count()
+    delivery_retry.retry(ana, made)
     row = stored(made)
     assert (row["status"], row["prior_status"]) == ("waiting", status)
     assert row["prior_due_at"] == due_at
     assert row["due_at"] < utcnow() + timedelta(seconds=2)
     assert (row["priority"], row["requested_by"], row["tries"]) == (1, "Ana", 3)
-    assert queue.bell_count() == (before or 0) + 1
+    assert bell.bell_count() == (before or 0) + 1
     assert session().execute(select(AuditEntry.action)).scalars().all() == ["delivery.retried"]
 
 
 def test_what_arrived_is_sent_again_only_when_asked_for(ana: Actor) -> None:
     made = make_delivery(status="delivered")
     with pytest.raises(Refusal, match="already arrived"):
-        retrying.retry(ana, made)
-    retrying.send_again(ana, made)
+        delivery_retry.retry(ana, made)
+    delivery_retry.send_again(ana, made)
     assert stored(made)["prior_status"] == "delivered"
 
 
@@ -65,18 +65,18 @@ def test_it_refuses_in_words_what_cannot_be_retried(ana: Actor) -> None:
     for words, made in refused.items():
         before = stored(made)
         with pytest.raises(Refusal, match=words):
-            retrying.retry(ana, made)
+            delivery_retry.retry(ana, made)
         assert stored(made) == before
 
 
 def test_a_double_click_sends_once_even_if_the_first_has_ended(ana: Actor) -> None:
     made = make_delivery(status="failed")
     make_attempt(made)
-    retrying.retry(ana, made, seen=1)
+    delivery_retry.retry(ana, made, seen=1)
     make_attempt(made, kind="manual")
     change(made, status="failed", prior_status=None, prior_due_at=None)
     with pytest.raises(Refusal, match="tried again"):
-        retrying.retry(ana, made, seen=1)
+        delivery_retry.retry(ana, made, seen=1)
     assert stored(made)["status"] == "failed"
 
 
@@ -88,7 +88,7 @@ def test_two_people_pressing_at_once_send_once(app: Flask, ana: Actor) -> None:
         with app.app_context():
             barrier.wait(10)
             try:
-                retrying.retry(ana, made)
+                delivery_retry.retry(ana, made)
             except Refusal as refusal:
                 refused.append(refusal.sentence)
 
@@ -104,14 +104,14 @@ def test_two_people_pressing_at_once_send_once(app: Flask, ana: Actor) -> None:
 def test_a_retry_takes_the_lease_from_whoever_lost_it(ana: Actor) -> None:
     made = make_delivery(status="retrying")
     lease(made, -1)
-    retrying.retry(ana, made)
+    delivery_retry.retry(ana, made)
     assert stored(made)["lease_token"] is None
 
 
 @pytest.mark.parametrize("status", ["waiting", "retrying"])
 def test_stop_ends_what_is_open_and_says_who(ana: Actor, status: str) -> None:
     made = make_delivery(status=status)
-    retrying.stop(ana, made)
+    delivery_retry.stop(ana, made)
     row = stored(made)
     assert (row["status"], row["stopped_by"]) == ("stopped", "Ana")
     assert row["finished_at"] is not None
@@ -120,8 +120,8 @@ def test_stop_ends_what_is_open_and_says_who(ana: Actor, status: str) -> None:
 def test_stop_takes_a_waiting_retry_back(ana: Actor) -> None:
     due_at = utcnow() + timedelta(hours=5)
     made = make_delivery(status="retrying", due_at=due_at)
-    retrying.retry(ana, made)
-    assert retrying.stop(ana, made)
+    delivery_retry.retry(ana, made)
+    assert delivery_retry.stop(ana, made)
     row = stored(made)
     assert (row["status"], row["due_at"]) == ("retrying", due_at)
     assert (row["prior_status"], row["requested_by"], row["priority"]) == (None, None, 2)
@@ -140,17 +140,17 @@ def test_it_refuses_to_stop_what_is_not_open(ana: Actor) -> None:
     }
     for words, made in refused.items():
         with pytest.raises(Refusal, match=words):
-            retrying.stop(ana, made)
+            delivery_retry.stop(ana, made)
 
 
 def test_a_manager_may_do_neither(app: Flask) -> None:
     manager = make_user("manager").actor
     made = make_delivery(status="failed")
-    for verb in (retrying.retry, retrying.send_again, retrying.stop):
+    for verb in (delivery_retry.retry, delivery_retry.send_again, delivery_retry.stop):
         with pytest.raises(NotAllowed):
             verb(manager, made)
 
 
 def test_an_unknown_delivery_is_not_found(ana: Actor) -> None:
     with pytest.raises(NotFound):
-        retrying.retry(ana, make_user().public_id)
+        delivery_retry.retry(ana, make_user().public_id)

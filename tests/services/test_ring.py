@@ -15,10 +15,10 @@ from rq.job import Job
 from rq.utils import import_attribute
 from sqlalchemy import text
 
-from portal import queue
-from portal.base import create_base_app
-from portal.config import load_settings
+from portal.base_app import create_base_app
+from portal.config.settings import load_settings
 from portal.extensions import db
+from portal.queue import bell, clients, names
 from tests.conftest import ENVIRONMENT
 from tests.valkey import PrivateValkey
 
@@ -26,7 +26,7 @@ from tests.valkey import PrivateValkey
 def app_for(redis_url: str, folder: Path) -> Flask:
     settings = load_settings(ENVIRONMENT | {"INSTANCE_DIR": str(folder), "REDIS_URL": redis_url})
     app = create_base_app(settings)
-    queue.init_app(app)
+    bell.init_app(app)
     return app
 
 
@@ -53,71 +53,71 @@ def app(valkey: PrivateValkey, tmp_path: Path) -> Iterator[Flask]:
 
 
 def queued(redis: Redis) -> list[str]:
-    return Queue(queue.DELIVERIES, connection=redis).get_job_ids()
+    return Queue(names.DELIVERIES, connection=redis).get_job_ids()
 
 
 def touch() -> None:
     db.session.execute(text("SELECT 1"))
 
 
-@pytest.mark.parametrize("name", queue.JOB_NAMES)
+@pytest.mark.parametrize("name", names.JOB_NAMES)
 def test_every_job_name_imports(name: str) -> None:
     assert callable(import_attribute(name))
 
 
 def test_it_queues_a_pump_at_the_front_with_the_agreed_life(app: Flask, redis: Redis) -> None:
     redis.rpush("rq:queue:deliveries", "something-else")
-    queue.ring()
+    bell.ring()
     job = Job.fetch(queued(redis)[0], connection=redis)
-    assert (job.func_name, job.args, job.kwargs) == (queue.DELIVER_DUE, (), {})
+    assert (job.func_name, job.args, job.kwargs) == (names.DELIVER_DUE, (), {})
     assert (job.timeout, job.result_ttl, job.failure_ttl, job.ttl) == (86_400, 0, 86_400, 900)
     assert 800 < redis.ttl(job.key) <= 900
 
 
 def test_a_burst_of_a_thousand_rings_leaves_one_job(app: Flask, redis: Redis) -> None:
     for _ in range(1000):
-        queue.ring()
+        bell.ring()
     assert len(queued(redis)) == 1
-    assert queue.bell_count() == 1000
-    assert 0 < redis.ttl(queue.QUEUED) <= 5
+    assert bell.bell_count() == 1000
+    assert 0 < redis.ttl(bell.QUEUED) <= 5
 
 
 def test_a_ring_is_queued_again_once_a_pump_has_answered(app: Flask, redis: Redis) -> None:
-    queue.ring()
-    queue.bell().answer()
-    queue.ring()
+    bell.ring()
+    bell.bell().answer()
+    bell.ring()
     assert len(queued(redis)) == 2
 
 
 def test_no_job_is_queued_while_a_pump_is_awake_but_the_bell_counts(
     app: Flask, redis: Redis
 ) -> None:
-    queue.bell().stay_awake()
-    before = queue.bell_count()
-    queue.ring()
+    bell.bell().stay_awake()
+    before = bell.bell_count()
+    bell.ring()
     assert queued(redis) == []
-    assert queue.bell_count() == (before or 0) + 1
-    assert not redis.exists(queue.QUEUED)
-    assert 0 < redis.ttl(queue.AWAKE) <= 2
+    assert bell.bell_count() == (before or 0) + 1
+    assert not redis.exists(bell.QUEUED)
+    assert 0 < redis.ttl(bell.AWAKE) <= 2
 
 
 def test_no_wake_up_is_lost_when_the_pump_falls_asleep_between_two_rings(
     app: Flask, redis: Redis
 ) -> None:
-    queue.bell().stay_awake()
-    queue.ring()
-    queue.bell().fall_asleep()
-    queue.ring()
+    bell.bell().stay_awake()
+    bell.ring()
+    bell.bell().fall_asleep()
+    bell.ring()
     assert len(queued(redis)) == 1
 
 
 def test_a_full_pump_calls_for_another_one_only_once(app: Flask, redis: Redis) -> None:
-    queue.bell().stay_awake()
-    queue.bell().requeue()
-    queue.bell().requeue()
-    queue.ring()
+    bell.bell().stay_awake()
+    bell.bell().requeue()
+    bell.bell().requeue()
+    bell.ring()
     assert len(queued(redis)) == 1
-    assert not redis.exists(queue.AWAKE)
+    assert not redis.exists(bell.AWAKE)
 
 
 def test_many_processes_ringing_and_falling_asleep_never_leave_a_latch_without_a_job(
@@ -126,64 +126,64 @@ def test_many_processes_ringing_and_falling_asleep_never_leave_a_latch_without_a
     def ring_and_sleep(number: int) -> None:
         with app.app_context():
             for _ in range(100):
-                (queue.ring if number % 2 else queue.bell().stay_awake)()
-                (queue.ring if number % 2 else queue.bell().fall_asleep)()
+                (bell.ring if number % 2 else bell.bell().stay_awake)()
+                (bell.ring if number % 2 else bell.bell().fall_asleep)()
 
     threads = [threading.Thread(target=ring_and_sleep, args=(n,)) for n in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(timeout=20)
-    assert bool(redis.exists(queue.QUEUED)) <= bool(queued(redis))
+    assert bool(redis.exists(bell.QUEUED)) <= bool(queued(redis))
     assert len(queued(redis)) == 1
 
 
 def test_sweeps_that_queued_up_are_dropped_and_nothing_else(app: Flask, redis: Redis) -> None:
     redis.rpush("rq:queue:deliveries", "sweep", "other", "sweep")
-    queue.bell().drop_queued_sweeps()
+    bell.bell().drop_queued_sweeps()
     assert queued(redis) == ["other"]
 
 
 def test_it_rings_once_after_the_commit_and_not_before(app: Flask, redis: Redis) -> None:
     touch()
-    queue.ring_after_commit(db.session)
-    queue.ring_after_commit(db.session)
-    assert queue.bell_count() == 0
+    bell.ring_after_commit(db.session)
+    bell.ring_after_commit(db.session)
+    assert bell.bell_count() == 0
     db.session.commit()
-    assert queue.bell_count() == 1
+    assert bell.bell_count() == 1
     touch()
     db.session.commit()
-    assert queue.bell_count() == 1
+    assert bell.bell_count() == 1
 
 
 def test_a_released_savepoint_does_not_ring(app: Flask) -> None:
     touch()
     with db.session.begin_nested():
         touch()
-        queue.ring_after_commit(db.session)
-    assert queue.bell_count() == 0
+        bell.ring_after_commit(db.session)
+    assert bell.bell_count() == 0
     db.session.commit()
-    assert queue.bell_count() == 1
+    assert bell.bell_count() == 1
 
 
 def test_a_rolled_back_savepoint_does_not_silence_what_was_asked_outside_it(app: Flask) -> None:
     touch()
-    queue.ring_after_commit(db.session)
+    bell.ring_after_commit(db.session)
     savepoint = db.session.begin_nested()
     touch()
     savepoint.rollback()
     db.session.commit()
-    assert queue.bell_count() == 1
+    assert bell.bell_count() == 1
 
 
 @pytest.mark.parametrize("end", ["rollback", "close", "remove"])
 def test_whatever_is_not_committed_does_not_ring(app: Flask, end: str) -> None:
     touch()
-    queue.ring_after_commit(db.session)
+    bell.ring_after_commit(db.session)
     getattr(db.session, end)()
     touch()
     db.session.commit()
-    assert queue.bell_count() == 0
+    assert bell.bell_count() == 0
 
 
 def test_two_applications_in_one_process_ring_their_own_bell_once(
@@ -191,9 +191,9 @@ def test_two_applications_in_one_process_ring_their_own_bell_once(
 ) -> None:
     app_for(valkey.url, tmp_path / "other")
     touch()
-    queue.ring_after_commit(db.session)
+    bell.ring_after_commit(db.session)
     db.session.commit()
-    assert queue.bell_count() == 1
+    assert bell.bell_count() == 1
 
 
 @contextmanager
@@ -231,13 +231,13 @@ def test_a_hanging_redis_holds_one_ring_for_less_than_a_second_and_then_none(
         app = app_for(f"unix://{tmp_path}/redis.sock", tmp_path / "instance")
         with app.app_context():
             started = time.monotonic()
-            queue.ring()
+            bell.ring()
             first = time.monotonic() - started
             for _ in range(100):
-                queue.ring()
+                bell.ring()
             others = time.monotonic() - started - first
-            assert queue.bell_count() is None
-    assert queue.CONNECT_TIMEOUT + queue.ANSWER_TIMEOUT < 1
+            assert bell.bell_count() is None
+    assert clients.CONNECT_TIMEOUT + clients.ANSWER_TIMEOUT < 1
     assert 0.3 < first < 5
     assert others < 5
     assert len(connected) == 1
@@ -247,22 +247,22 @@ def test_a_hanging_redis_holds_one_ring_for_less_than_a_second_and_then_none(
 def test_a_redis_that_is_down_lets_the_commit_through(app: Flask, valkey: PrivateValkey) -> None:
     valkey.kill()
     touch()
-    queue.ring_after_commit(db.session)
+    bell.ring_after_commit(db.session)
     started = time.monotonic()
     db.session.commit()
     assert time.monotonic() - started < 5
-    assert queue.bell_count() is None
+    assert bell.bell_count() is None
 
 
 def test_the_bell_works_again_after_its_rest(
     app: Flask, valkey: PrivateValkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queue, "QUIET_SECONDS", 0.2)
+    monkeypatch.setattr(bell, "QUIET_SECONDS", 0.2)
     valkey.kill()
-    queue.ring()
+    bell.ring()
     valkey.start()
-    queue.ring()
+    bell.ring()
     assert queued(valkey.client()) == []
     time.sleep(0.25)
-    queue.ring()
+    bell.ring()
     assert len(queued(valkey.client())) == 1

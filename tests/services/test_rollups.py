@@ -8,9 +8,9 @@ from sqlalchemy import select
 
 from portal.models.deliveries import DeliveryStatus, Priority
 from portal.models.rollups import Rollup
-from portal.services import rollups
-from portal.services.rollups import Entry
-from portal.services.unit import session, writing
+from portal.services.core.unit_of_work import session, writing
+from portal.services.outbox import rollups
+from portal.services.outbox.rollups import Entry
 from tests.factories import make_webhook
 
 NOW = datetime(2026, 3, 4, 9, 59, 59, 999_000, tzinfo=UTC)

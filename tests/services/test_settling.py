@@ -10,7 +10,7 @@ from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook
-from portal.services import settling
+from portal.services.dispatch import sweep as dispatch_sweep
 from tests.deliveries import make_delivery, stored
 from tests.factories import make_webhook
 
@@ -25,7 +25,7 @@ def test_it_waits_for_nobody_who_works_at_a_webhook_that_is_well_again(app: Flas
     made = make_delivery(hook, status="retrying", due_at=later)
     with db.engine.begin() as somebody:
         somebody.execute(select(Webhook.id).with_for_update(key_share=True))
-        assert settling.settle() == 0
+        assert dispatch_sweep.settle() == 0
         somebody.execute(select(Delivery.id).with_for_update(nowait=True))
-    assert settling.settle() == 1
+    assert dispatch_sweep.settle() == 1
     assert stored(made)["due_at"] < later

@@ -1,8 +1,8 @@
 """Receivers that hang never take all of a pump's places."""
 
 from portal.models.deliveries import Priority
-from portal.services.dispatch import Wanted
-from portal.services.sharing import kept_of, share_out, within
+from portal.services.dispatch.fairness import kept_of, share_out, within
+from portal.services.outbox.due import Wanted
 
 PLACES, KEPT = 512, kept_of(512)
 

@@ -3,9 +3,9 @@
 from flask import Flask
 from sqlalchemy import select
 
-from portal.models.records import AuditEntry
-from portal.services.sign_in import sign_in
-from portal.services.unit import session
+from portal.models.audit import AuditEntry
+from portal.services.core.unit_of_work import session
+from portal.services.people.sign_in import sign_in
 from tests.factories import make_user
 from tests.pages import Pages
 from tests.services.test_people_sign_in import HERE, fail, let_time_pass

@@ -4,9 +4,9 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
-from portal.services.batch_rows import WAITING
-from portal.services.dispatch import with_open_rows
-from portal.services.unit import session
+from portal.services.bulk_retry.rows import WAITING
+from portal.services.core.unit_of_work import session
+from portal.services.outbox.due import with_open_rows
 from tests.deliveries import make_delivery
 from tests.factories import make_webhook
 

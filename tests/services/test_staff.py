@@ -4,12 +4,14 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from portal.models.records import AuditEntry
-from portal.services import holdings, reserving, staff, staff_reads
-from portal.services.permissions import SYSTEM
-from portal.services.refusals import NotAllowed, Refusal, Stale
-from portal.services.staff import StaffValues
-from portal.services.unit import session
+from portal.models.audit import AuditEntry
+from portal.services.actions import assignments
+from portal.services.actions.planning import reservations as planning_reservations
+from portal.services.assets import staff, staff_queries
+from portal.services.assets.staff import StaffValues
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.refusals import NotAllowed, Refusal, Stale
+from portal.services.core.unit_of_work import session
 from tests.factories import make_asset, make_staff, make_user
 from tests.services.planning import make_reservation
 from tests.services.test_asset_rivals import at_once
@@ -26,10 +28,10 @@ def row_id(values: StaffValues = MARIA) -> int:
 def test_people_are_listed_by_name_and_found_by_what_is_known() -> None:
     for name in ("maria", "Ben", "Zoe"):
         make_staff(name)
-    assert [line.name for line in staff_reads.listing().rows] == ["Ben", "maria", "Zoe"]
+    assert [line.name for line in staff_queries.listing().rows] == ["Ben", "maria", "Zoe"]
     staff.create(SYSTEM, MARIA)
-    assert [line.name for line in staff_reads.listing("sales").rows] == ["Maria Lopez"]
-    assert list(staff_reads.listing("50%").rows) == []
+    assert [line.name for line in staff_queries.listing("sales").rows] == ["Maria Lopez"]
+    assert list(staff_queries.listing("50%").rows) == []
 
 
 def test_an_address_belongs_to_one_person_whatever_its_case() -> None:
@@ -57,7 +59,7 @@ def test_whoever_has_something_cannot_leave_and_reads_what() -> None:
     maria = staff.create(SYSTEM, MARIA)
     holder = staff.find(maria).id
     for name in ("ThinkPad", "Camera"):
-        holdings.allocate(SYSTEM, make_asset(name), staff_id=holder)
+        assignments.allocate(SYSTEM, make_asset(name), staff_id=holder)
     with pytest.raises(Refusal) as caught:
         staff.deactivate(SYSTEM, maria)
     assert caught.value.sentence == (
@@ -74,9 +76,9 @@ def test_whoever_has_reserved_something_cannot_leave_and_reads_what() -> None:
     sentence = r"Maria Lopez has reserved AST-00001 \(ThinkPad\). Cancel that reservation first."
     with pytest.raises(Refusal, match=sentence):
         staff.deactivate(SYSTEM, maria)
-    assert [each.public_id for each in staff_reads.has_reserved(holder)] == asked
+    assert [each.public_id for each in staff_queries.has_reserved(holder)] == asked
     for public_id in asked:
-        reserving.cancel(SYSTEM, public_id)
+        planning_reservations.cancel(SYSTEM, public_id)
     staff.deactivate(SYSTEM, maria)
     assert not staff.find(maria).is_active
 
@@ -87,10 +89,10 @@ def test_whoever_left_gets_nothing_until_they_are_back() -> None:
     staff.deactivate(SYSTEM, maria)
     assert staff.choices() == []
     with pytest.raises(Refusal, match="Maria Lopez has left"):
-        holdings.allocate(SYSTEM, asset_id, staff_id=holder)
+        assignments.allocate(SYSTEM, asset_id, staff_id=holder)
     staff.reactivate(SYSTEM, maria)
-    holdings.allocate(SYSTEM, asset_id, staff_id=holder)
-    assert [each.asset_id for each in staff_reads.has_now(holder)] == [asset_id]
+    assignments.allocate(SYSTEM, asset_id, staff_id=holder)
+    assert [each.asset_id for each in staff_queries.has_now(holder)] == [asset_id]
 
 
 def test_nobody_leaves_while_something_is_given_to_them(app: Flask) -> None:
@@ -99,13 +101,13 @@ def test_nobody_leaves_while_something_is_given_to_them(app: Flask) -> None:
     results = at_once(
         app,
         [
-            lambda: holdings.allocate(SYSTEM, asset_id, staff_id=holder),
+            lambda: assignments.allocate(SYSTEM, asset_id, staff_id=holder),
             lambda: staff.deactivate(SYSTEM, maria),
         ],
     )
     assert sum(isinstance(each, Refusal) for each in results) == 1
     session().rollback()
-    assert staff.find(maria).is_active is bool(staff_reads.has_now(holder))
+    assert staff.find(maria).is_active is bool(staff_queries.has_now(holder))
 
 
 def test_an_edit_is_audited_and_one_that_came_too_late_is_refused() -> None:

@@ -12,11 +12,11 @@ from sqlalchemy.exc import DBAPIError
 from portal.models.assets import Asset
 from portal.models.deliveries import Event
 from portal.models.stock import StockMove
-from portal.services import assets, stock
-from portal.services.asset_rules import AssetValues
-from portal.services.permissions import SYSTEM
-from portal.services.refusals import Refusal
-from portal.services.unit import session, writing
+from portal.services.actions import lifecycle, stock
+from portal.services.assets.rules import AssetValues
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.refusals import Refusal
+from portal.services.core.unit_of_work import session, writing
 from tests.factories import make_asset
 
 
@@ -109,7 +109,7 @@ def test_an_edit_moves_the_threshold_and_never_the_number(app: Flask) -> None:
     values = AssetValues(
         asset_tag="AST-00001", name="Toner", kind="stock", quantity=99, min_quantity=6, unit="box"
     )
-    assert assets.edit_asset(SYSTEM, asset_id, 1, values)
+    assert lifecycle.edit_asset(SYSTEM, asset_id, 1, values)
     assert told()[-1]["data"]["changes"] == {"min_quantity": {"from": 4, "to": 6}}
     assert balances(asset_id) == [("receive", 10, 10)]
 

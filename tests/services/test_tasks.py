@@ -13,15 +13,16 @@ from sqlalchemy.orm import Session
 
 from jobs import tasks as job
 from jobs.sweep import sweep
-from portal import queue, task_bell
 from portal.extensions import db
 from portal.models.people import Role
 from portal.models.tasks import Task, TaskState
-from portal.services import task_turns, tasks
-from portal.services.permissions import SYSTEM
-from portal.services.refusals import NotAllowed, Refusal
-from portal.services.tasks import Kind, Step
-from portal.services.unit import writing
+from portal.queue import names, task_bell
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.refusals import NotAllowed, Refusal
+from portal.services.core.unit_of_work import writing
+from portal.services.tasks import leases as task_leases
+from portal.services.tasks import tasks
+from portal.services.tasks.tasks import Kind, Step
 from tests.factories import make_user
 from tests.servers import ValkeyServer
 
@@ -82,7 +83,7 @@ def redis(app: Flask, valkey_server: ValkeyServer) -> Redis:
 
 
 def queued(redis: Redis) -> int:
-    return len(Queue(queue.BACKGROUND, connection=redis).get_job_ids())
+    return len(Queue(names.BACKGROUND, connection=redis).get_job_ids())
 
 
 def test_it_works_in_short_transactions_until_everything_is_done(app: Flask) -> None:
@@ -93,7 +94,7 @@ def test_it_works_in_short_transactions_until_everything_is_done(app: Flask) -> 
     assert done.params["seen"] == list(range(60))
     assert counting.steps >= 3
     assert done.finished_at is not None
-    assert (done.lease_token, task_turns.claim()) == (None, None)
+    assert (done.lease_token, task_leases.claim()) == (None, None)
 
 
 def test_it_rings_after_the_commit_and_the_job_ends_the_latch(redis: Redis) -> None:
@@ -109,7 +110,7 @@ def test_it_rings_after_the_commit_and_the_job_ends_the_latch(redis: Redis) -> N
 def test_a_kind_that_nobody_knows_fails_in_words(app: Flask) -> None:
     task = start()
     job.work({})
-    assert (fresh(task).state, fresh(task).error) == (TaskState.FAILED, task_turns.GIVEN_UP)
+    assert (fresh(task).state, fresh(task).error) == (TaskState.FAILED, task_leases.GIVEN_UP)
 
 
 def test_the_sweep_rings_for_what_is_due_and_for_nothing_else(redis: Redis) -> None:
@@ -137,7 +138,7 @@ def test_killed_in_the_middle_it_goes_on_where_it_was_and_each_row_is_done_once(
     left = fresh(task)
     assert left.state == TaskState.RUNNING
     assert 1 <= left.done <= 40
-    assert task_turns.claim() is None
+    assert task_leases.claim() is None
     be_due(lease_until=Task.created_at)
     Counting().work()
     assert fresh(task).params["seen"] == list(range(60))
@@ -145,14 +146,14 @@ def test_killed_in_the_middle_it_goes_on_where_it_was_and_each_row_is_done_once(
 
 def test_who_comes_back_after_his_lease_finds_it_taken_over(app: Flask) -> None:
     task, counting = start(60), Counting()
-    late = task_turns.claim()
+    late = task_leases.claim()
     assert late is not None
     be_due(lease_until=Task.created_at)
-    other = task_turns.claim()
+    other = task_leases.claim()
     assert other is not None
-    assert task_turns.advance(late, counting.kind) is False
-    task_turns.release(late)
-    assert task_turns.advance(other, counting.kind) is True
+    assert task_leases.advance(late, counting.kind) is False
+    task_leases.release(late)
+    assert task_leases.advance(other, counting.kind) is True
     assert fresh(task).params["seen"] == list(range(fresh(task).done))
 
 
@@ -185,30 +186,30 @@ def test_an_error_is_tried_again_later_and_given_up_after_five_turns(app: Flask)
     for _ in range(5):
         be_due()
         counting.work()
-    assert (counting.steps, counting.ended) == (task_turns.MOST_FAILURES, 1)
-    assert (fresh(task).state, fresh(task).error) == (TaskState.FAILED, task_turns.GIVEN_UP)
+    assert (counting.steps, counting.ended) == (task_leases.MOST_FAILURES, 1)
+    assert (fresh(task).state, fresh(task).error) == (TaskState.FAILED, task_leases.GIVEN_UP)
 
 
 def test_an_error_now_and_then_is_forgiven(app: Flask) -> None:
     task = start(200)
     for _ in range(8):
         be_due()
-        turn = task_turns.claim()
+        turn = task_leases.claim()
         assert turn is not None
         assert turn.failures == 1
-        task_turns.advance(turn, Counting().kind)
-        task_turns.release(turn)
+        task_leases.advance(turn, Counting().kind)
+        task_leases.release(turn)
     assert fresh(task).failures == 0
 
 
 def test_a_long_task_lets_another_have_its_turn(app: Flask) -> None:
     long, short = start(500), start(1)
-    turn = task_turns.claim()
+    turn = task_leases.claim()
     assert turn is not None
     assert turn.task_id == long.id
-    task_turns.advance(turn, Counting().kind)
-    task_turns.release(turn)
-    turn = task_turns.claim()
+    task_leases.advance(turn, Counting().kind)
+    task_leases.release(turn)
+    turn = task_leases.claim()
     assert turn is not None
     assert turn.task_id == short.id
 
@@ -218,12 +219,12 @@ def test_it_waits_pauses_and_goes_on(app: Flask) -> None:
     steps = iter([tasks.later(timedelta(hours=1)), tasks.PAUSED, tasks.DONE])
     kind = Kind(name="counting", permission="assets.edit", step=lambda *_: next(steps))
     job.work({"counting": kind})
-    assert task_turns.claim() is None
+    assert task_leases.claim() is None
     be_due()
     job.work({"counting": kind})
     assert fresh(task).state == TaskState.PAUSED
     be_due()
-    assert not task_turns.has_due()
+    assert not task_leases.has_due()
     tasks.resume(SYSTEM, task.public_id, kind)
     job.work({"counting": kind})
     assert fresh(task).state == TaskState.DONE
@@ -231,12 +232,12 @@ def test_it_waits_pauses_and_goes_on(app: Flask) -> None:
 
 def test_stopping_leaves_what_is_done_and_does_no_more(app: Flask) -> None:
     task, counting, ana = start(100), Counting(), make_user(Role.MANAGER, name="Ana")
-    turn = task_turns.claim()
+    turn = task_leases.claim()
     assert turn is not None
-    task_turns.advance(turn, counting.kind)
+    task_leases.advance(turn, counting.kind)
     done = fresh(task).done
     tasks.stop(ana.actor, task.public_id, counting.kind)
-    assert task_turns.advance(turn, counting.kind) is False
+    assert task_leases.advance(turn, counting.kind) is False
     counting.work()
     stopped = fresh(task)
     assert (stopped.state, stopped.stopped_by) == (TaskState.STOPPED, "Ana")

@@ -6,8 +6,8 @@ from flask import Flask
 from sqlalchemy import insert
 
 from portal.models.rollups import Rollup
-from portal.services.trends import trend, trends
-from portal.services.unit import writing
+from portal.services.core.unit_of_work import writing
+from portal.services.deliveries.trends import trend, trends
 from tests.factories import make_webhook
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)

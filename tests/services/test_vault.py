@@ -8,11 +8,11 @@ import pytest
 from flask import Flask
 from sqlalchemy import delete
 
-from portal.config import SettingsError
-from portal.models.records import Canary
-from portal.services import vault
-from portal.services.unit import writing
-from portal.services.vault import VaultError
+from portal.config.settings import SettingsError
+from portal.models.operations import Canary
+from portal.services.core import vault
+from portal.services.core.unit_of_work import writing
+from portal.services.core.vault import VaultError
 
 NEW_KEY = base64.urlsafe_b64encode(b"n" * 32).decode()
 

@@ -12,14 +12,15 @@ from sqlalchemy import select, update
 
 from portal.extensions import db
 from portal.lib.clock import utcnow
+from portal.models.audit import AuditEntry
 from portal.models.deliveries import Delivery, Event, Priority
-from portal.models.records import AuditEntry
 from portal.models.webhooks import Webhook
-from portal.services import webhook_reads, webhook_secrets, webhook_tests, webhooks
-from portal.services.refusals import NotAllowed, Refusal, Stale
-from portal.services.unit import session, writing
-from portal.services.webhook_tests import TestUnderWay
-from portal.services.webhook_values import SecretMode, WebhookValues, url_problem
+from portal.services.core.refusals import NotAllowed, Refusal, Stale
+from portal.services.core.unit_of_work import session, writing
+from portal.services.webhooks import crud, sample_deliveries, secrets
+from portal.services.webhooks import queries as webhook_queries
+from portal.services.webhooks.sample_deliveries import TestUnderWay
+from portal.services.webhooks.values import SecretMode, WebhookValues, url_problem
 from tests.factories import make_user, make_webhook
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -45,15 +46,15 @@ def the_webhook() -> Webhook:
 
 
 def test_it_stores_the_url_as_it_is_sent() -> None:
-    webhooks.create(make_user().actor, values())
+    crud.create(make_user().actor, values())
     assert the_webhook().url == "https://erp.example.com/hook"
 
 
 def test_no_secret_or_header_value_stands_in_the_database_or_the_audit_trail() -> None:
     ana = make_user()
     entered = values(secret_mode=SecretMode.OWN, secret=SECRET, headers=(("X-Key", TOKEN),))
-    public_id = webhooks.create(ana.actor, entered)
-    webhooks.edit(
+    public_id = crud.create(ana.actor, entered)
+    crud.edit(
         ana.actor, public_id, 1, values(secret_mode=SecretMode.KEEP, headers=(("X-Key", "v2"),))
     )
     stored = the_webhook()
@@ -66,18 +67,18 @@ def test_no_secret_or_header_value_stands_in_the_database_or_the_audit_trail() -
 
 def test_an_edit_from_an_old_form_is_refused() -> None:
     ana = make_user()
-    public_id = webhooks.create(ana.actor, values())
+    public_id = crud.create(ana.actor, values())
     kept = {"secret_mode": SecretMode.KEEP}
-    assert webhooks.edit(ana.actor, public_id, 1, values(name="B", **kept)).is_changed
+    assert crud.edit(ana.actor, public_id, 1, values(name="B", **kept)).is_changed
     with pytest.raises(Stale):
-        webhooks.edit(ana.actor, public_id, 1, values(name="C", **kept))
+        crud.edit(ana.actor, public_id, 1, values(name="C", **kept))
     assert the_webhook().name == "B"
 
 
 def test_an_edit_that_changes_nothing_leaves_no_trace() -> None:
     ana = make_user()
-    public_id = webhooks.create(ana.actor, values())
-    edited = webhooks.edit(ana.actor, public_id, 1, values(secret_mode=SecretMode.KEEP))
+    public_id = crud.create(ana.actor, values())
+    edited = crud.edit(ana.actor, public_id, 1, values(secret_mode=SecretMode.KEEP))
     assert not edited.is_changed
     assert the_webhook().version == 1
     assert len(session().scalars(select(AuditEntry)).all()) == 1
@@ -87,9 +88,9 @@ def test_an_edit_that_changes_nothing_leaves_no_trace() -> None:
 def test_only_admins_create_edit_and_delete(role: str) -> None:
     person, hook = make_user(role).actor, make_webhook()
     attempts: list[Callable[[], object]] = [
-        lambda: webhooks.create(person, values()),
-        lambda: webhooks.edit(person, hook.public_id, 1, values()),
-        lambda: webhooks.delete(person, hook.public_id),
+        lambda: crud.create(person, values()),
+        lambda: crud.edit(person, hook.public_id, 1, values()),
+        lambda: crud.delete(person, hook.public_id),
     ]
     for attempt in attempts:
         with pytest.raises(NotAllowed):
@@ -102,7 +103,7 @@ def test_of_two_people_who_take_one_name_at_once_one_is_refused(app: Flask) -> N
     def create(number: int) -> str:
         with app.app_context():
             try:
-                webhooks.create(actors[number], values())
+                crud.create(actors[number], values())
             except Refusal as refusal:
                 return refusal.sentence
             finally:
@@ -117,29 +118,29 @@ def test_of_two_people_who_take_one_name_at_once_one_is_refused(app: Flask) -> N
 
 def test_a_new_secret_is_shown_to_its_maker_for_a_quarter_of_an_hour() -> None:
     ana, ben = make_user(), make_user()
-    public_id = webhooks.create(ana.actor, values())
-    shown = webhook_secrets.shown_secret(ana.actor, public_id)
+    public_id = crud.create(ana.actor, values())
+    shown = secrets.shown_secret(ana.actor, public_id)
     assert shown is not None
     assert shown.secret.startswith("whsec_")
     assert shown.secret not in repr(shown)
-    assert webhook_secrets.shown_secret(ben.actor, public_id) is None
-    webhook_secrets.forget_shown(ben.actor, public_id)
-    assert webhook_secrets.shown_secret(ana.actor, public_id) is not None
+    assert secrets.shown_secret(ben.actor, public_id) is None
+    secrets.forget_shown(ben.actor, public_id)
+    assert secrets.shown_secret(ana.actor, public_id) is not None
     with writing() as current:
         current.execute(update(Webhook).values(secret_shown_until=utcnow() - timedelta(seconds=1)))
-    assert webhook_secrets.shown_secret(ana.actor, public_id) is None
+    assert secrets.shown_secret(ana.actor, public_id) is None
 
 
 def test_a_persons_own_secret_is_never_shown() -> None:
     ana = make_user()
-    public_id = webhooks.create(ana.actor, values(secret_mode=SecretMode.OWN, secret=SECRET))
-    assert webhook_secrets.shown_secret(ana.actor, public_id) is None
-    assert webhook_reads.show(public_id).secret_hint == SECRET[-4:]
+    public_id = crud.create(ana.actor, values(secret_mode=SecretMode.OWN, secret=SECRET))
+    assert secrets.shown_secret(ana.actor, public_id) is None
+    assert webhook_queries.show(public_id).secret_hint == SECRET[-4:]
 
 
 def test_a_test_is_a_marked_event_of_its_own_that_names_no_asset() -> None:
     ben, hook = make_user("support"), make_webhook(state="off", events=["asset.lost"])
-    public_id = webhook_tests.send_test(ben.actor, hook.public_id)
+    public_id = sample_deliveries.send_test(ben.actor, hook.public_id)
     delivery = session().scalars(select(Delivery)).one()
     event = session().scalars(select(Event)).one()
     body = json.loads(event.body)
@@ -151,21 +152,21 @@ def test_a_test_is_a_marked_event_of_its_own_that_names_no_asset() -> None:
 
 def test_one_test_at_a_time_is_under_way() -> None:
     ana, hook = make_user(), make_webhook()
-    first = webhook_tests.send_test(ana.actor, hook.public_id, "alert.low_stock")
+    first = sample_deliveries.send_test(ana.actor, hook.public_id, "alert.low_stock")
     with pytest.raises(TestUnderWay) as refused:
-        webhook_tests.send_test(ana.actor, hook.public_id)
+        sample_deliveries.send_test(ana.actor, hook.public_id)
     assert refused.value.delivery == first
     with writing() as current:
         current.execute(update(Delivery).values(status="failed"))
-    assert webhook_tests.send_test(ana.actor, hook.public_id) != first
+    assert sample_deliveries.send_test(ana.actor, hook.public_id) != first
 
 
 def test_a_test_needs_an_event_of_the_catalogue_and_a_person_who_may_test() -> None:
     hook = make_webhook()
     with pytest.raises(Refusal, match="Choose an event"):
-        webhook_tests.send_test(make_user().actor, hook.public_id, "asset.exploded")
+        sample_deliveries.send_test(make_user().actor, hook.public_id, "asset.exploded")
     with pytest.raises(NotAllowed):
-        webhook_tests.send_test(make_user("manager").actor, hook.public_id)
+        sample_deliveries.send_test(make_user("manager").actor, hook.public_id)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from portal.delivery.address import AddressGuard
+from portal.engine.http.address_guard import AddressGuard
 
 CLOSED = [
     "0.0.0.0",  # noqa: S104 -- an address to refuse; nothing is bound

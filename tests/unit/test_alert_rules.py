@@ -5,8 +5,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from portal.services import alert_rules
-from portal.services.alert_rules import AlertRules, Moment
+from portal.services.alerts import rules as alert_rules
+from portal.services.alerts.rules import AlertRules, Moment
 
 VIENNA = ZoneInfo("Europe/Vienna")
 NOW = datetime(2025, 2, 4, 6, 0, tzinfo=UTC)  # 07:00 in Vienna

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from portal.lib.calendar_months import add_months
-from portal.services.asset_rules import AssetValues, faults
-from portal.web.forms.typed import read_amount, read_day, read_months, row_id
+from portal.services.assets.rules import AssetValues, faults
+from portal.web.forms.fields import read_amount, read_day, read_months, row_id
 
 
 def wrong(**values: Any) -> list[str]:

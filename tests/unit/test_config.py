@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import make_url
 
-from portal.config import Settings, SettingsError, load_settings
+from portal.config.settings import Settings, SettingsError, load_settings
 from tests.conftest import ENVIRONMENT
 
 

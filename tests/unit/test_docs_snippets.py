@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from portal.config import ROOT, load_settings
-from portal.delivery.policy import SCHEDULE
-from portal.delivery.signing import generate_secret, sign_headers
+from portal.config.settings import ROOT, load_settings
+from portal.engine.policy import SCHEDULE
+from portal.engine.signing.signatures import generate_secret, sign_headers
 from tests.conftest import ENVIRONMENT
 
 README = ROOT / "README.md"

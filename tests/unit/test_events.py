@@ -2,7 +2,7 @@
 
 import pytest
 
-from portal.delivery.events import CATALOGUE, GROUPS, EventName, EventType, event_type
+from portal.engine.events.catalogue import CATALOGUE, GROUPS, EventName, EventType, event_type
 
 BY_GROUP = [
     ("Asset lifecycle", ["asset.created", "asset.updated", "asset.deleted"]),

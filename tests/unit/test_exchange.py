@@ -4,7 +4,7 @@ import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from portal.delivery.exchange import (
+from portal.engine.http.exchange import (
     MAX_KEPT_HEADERS,
     MAX_TEXT,
     Exchange,

@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from portal.config import Settings, load_settings
+from portal.config.settings import Settings, load_settings
 from portal.lib.sizes import size_in_words
-from portal.redis_state import RedisState
-from portal.services.alert_reads import RunStatus
-from portal.services.alert_rules import AlertRules
-from portal.services.alert_settings import Stored
-from portal.services.backlog import Backlog
-from portal.services.finding import Level
-from portal.services.findings import find
-from portal.services.health import DatabaseFacts, Disk, Facts
-from portal.services.processes import Life
+from portal.queue.redis_state import RedisState
+from portal.services.alerts.queries import RunStatus
+from portal.services.alerts.rules import AlertRules
+from portal.services.alerts.settings import Stored
+from portal.services.core.heartbeats import Life
+from portal.services.operations.backlog import Backlog
+from portal.services.operations.finding import Level
+from portal.services.operations.findings import find
+from portal.services.operations.health import DatabaseFacts, Disk, Facts
 from tests.conftest import ENVIRONMENT
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from portal.delivery.headers import HeaderError, check_headers, refuse_header
+from portal.engine.http.custom_headers import HeaderError, check_headers, refuse_header
 
 OWNED = [
     "Host",

@@ -2,9 +2,9 @@
 
 import pytest
 
-from portal.models.assets import AssetKind, AssetStatus
-from portal.services.legality import RULES, Action
-from portal.services.obstacles import why_not
+from portal.models.assets import Action, AssetKind, AssetStatus
+from portal.services.actions.rules import RULES
+from portal.services.actions.why_not import why_not
 
 # available, allocated, checked_out, maintenance, warranty, broken, lost, liquidated
 TABLE = {

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.voice import JsonVoice, Voice
-from portal.config import load_settings
+from jobs.processes.output import JsonVoice, Voice
+from portal.config.settings import load_settings
 from portal.lib import request_id
 from portal.lib.redaction import Redactor
 from portal.logs import JsonFormatter, LineFormatter, config, secrets_of

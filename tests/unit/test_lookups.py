@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from portal.delivery.lookups import Lookups, Name, name_of
+from portal.engine.http.name_lookups import Lookups, Name, name_of
 
 
 class Clock:

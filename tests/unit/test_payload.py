@@ -11,10 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portal.delivery import event_details
-from portal.delivery.event_details import UpdateReason
-from portal.delivery.event_names import EventName
-from portal.delivery.payload import (
+from portal.engine.events import asset_details
+from portal.engine.events.asset_details import UpdateReason
+from portal.engine.events.body import (
     Actor,
     ActorKind,
     AssetSnapshot,
@@ -26,7 +25,8 @@ from portal.delivery.payload import (
     event_data,
     wire_time,
 )
-from portal.delivery.wire import encode
+from portal.engine.events.names import EventName
+from portal.engine.events.wire import encode
 
 NOON = datetime(2025, 2, 4, 12, 0, tzinfo=UTC)
 ANA = Actor(ActorKind.USER, 2, "Ana Novak")
@@ -183,7 +183,7 @@ def test_the_id_cannot_be_wrong_about_a_deletion(event: EventName) -> None:
 def test_a_deletion_names_the_id_in_its_data() -> None:
     with pytest.raises(ValueError, match="deleted asset"):
         body(event=EventName.DELETED, asset_id=None)
-    gone = event_details.deleted(ASSET, "Sold")
+    gone = asset_details.deleted(ASSET, "Sold")
     data = event_data(ANA, Origin.UI, status_from="available", **gone)
     sent = json.loads(body(event=EventName.DELETED, asset_id=None, data=data))
     assert sent["asset_id"] is None
@@ -193,12 +193,12 @@ def test_a_deletion_names_the_id_in_its_data() -> None:
 
 def test_new_stock_says_with_how_much_it_begins() -> None:
     stock = replace(ASSET, kind="stock", quantity=3)
-    assert event_details.created(stock) == {"initial_quantity": 3}
-    assert event_details.created(ASSET) == {}
+    assert asset_details.created(stock) == {"initial_quantity": 3}
+    assert asset_details.created(ASSET) == {}
 
 
 def test_an_update_says_why_and_what_changed() -> None:
-    details = event_details.updated(
+    details = asset_details.updated(
         UpdateReason.MAINTENANCE_STARTED, {"a": 1}, {"a": 2}, maintenance=Ref(7, "Check")
     )
     assert list(details) == ["reason", "changed_fields", "changes", "maintenance"]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portal.delivery.policy import (
+from portal.engine.policy import (
     MOST_INTERRUPTIONS,
     SCHEDULE,
     AttemptKind,
@@ -21,7 +21,7 @@ from portal.delivery.policy import (
     decide,
     wait,
 )
-from portal.delivery.reasons import Reason
+from portal.engine.reasons import Reason
 
 NOW = datetime(2025, 2, 4, 12, 0, tzinfo=UTC)
 DAY = 24 * 3600

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from portal.delivery.reasons import (
+from portal.engine.reasons import (
     Reason,
     ReasonGroup,
     Side,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from portal.delivery.headers import HeaderError
-from portal.delivery.request_head import header_lines
+from portal.engine.http.custom_headers import HeaderError
+from portal.engine.http.request_head import header_lines
 
 
 def test_lines_are_in_the_order_given_and_keep_libcurl_from_adding_its_own() -> None:

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from portal.delivery.events import EventName
-from portal.delivery.samples import sample_body
+from portal.engine.events.catalogue import EventName
+from portal.engine.events.samples import sample_body
 
-GOLDEN = Path(__file__).parent.parent / "golden" / "payloads"
+GOLDEN = Path(__file__).parents[1] / "golden" / "payloads"
 
 ENVELOPE = ["event", "timestamp", "source", "asset_id", "asset", "data"]
 ALWAYS = ["actor", "origin", "batch_id", "status_from", "status_to", "note"]

@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from portal.delivery.signature_check import Message, Part, diagnose
-from portal.delivery.signing import house_signature, standard_signature
+from portal.engine.signing.check import Message, Part, diagnose
+from portal.engine.signing.signatures import house_signature, standard_signature
 
 SECRET = "whsec_c2VjcmV0IGZvciB0aGUgdGVzdHMgb2YgdGhlIHB1bXA="
 OTHER = "another key of theirs"

@@ -8,8 +8,8 @@ import pytest
 import standardwebhooks
 import svix.webhooks
 
-from portal.delivery.headers import HeaderError
-from portal.delivery.signing import (
+from portal.engine.http.custom_headers import HeaderError
+from portal.engine.signing.signatures import (
     SecretError,
     check_secret,
     generate_secret,

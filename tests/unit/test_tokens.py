@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from portal.config import ROOT
+from portal.config.settings import ROOT
 
 TOKENS = (ROOT / "static" / "css" / "tokens.css").read_text(encoding="utf-8")
 LIGHT_CSS, DARK_CSS = TOKENS.split("@media screen and (prefers-color-scheme: dark)")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from portal.delivery.url import MAX_URL_LENGTH, AddressError, check_url, host_of
+from portal.engine.http.url import MAX_URL_LENGTH, AddressError, check_url, host_of
 
 KEPT = {
     "https://Example.COM": "https://example.com/",

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from portal.web.icons import icon
-from portal.web.wording import moment, number, plural
+from portal.web.frame.icons import icon
+from portal.web.frame.wording import moment, number, plural
 from tests.kitchen import make_kitchen
 
 NOW = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)

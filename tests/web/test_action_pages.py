@@ -8,9 +8,9 @@ from sqlalchemy import select
 
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Event
-from portal.services import assets, holdings
-from portal.services.permissions import SYSTEM
-from portal.services.unit import session
+from portal.services.actions import assignments, lifecycle
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.unit_of_work import session
 from tests.factories import make_asset, make_location, make_staff, make_user, make_webhook
 from tests.pages import Pages
 
@@ -83,7 +83,7 @@ def test_a_time_that_is_over_is_refused_at_its_field(pages: Pages) -> None:
 
 def test_a_page_for_what_is_not_legal_says_why_and_what_to_do(pages: Pages) -> None:
     asset_id, maria = make_asset(), make_staff("Maria")
-    holdings.allocate(SYSTEM, asset_id, staff_id=maria)
+    assignments.allocate(SYSTEM, asset_id, staff_id=maria)
     page = pages.get(f"/assets/{asset_id}/check-in")
     assert page.status == 409
     assert "AST-00001 is allocated to Maria. Take it back instead." in page.text
@@ -92,7 +92,7 @@ def test_a_page_for_what_is_not_legal_says_why_and_what_to_do(pages: Pages) -> N
 def test_whoever_comes_second_reads_why(pages: Pages) -> None:
     asset_id, maria, ben = make_asset(), make_staff("Maria Lopez"), make_staff("Ben")
     form = pages.get(f"/assets/{asset_id}/allocate").form()
-    holdings.allocate(SYSTEM, asset_id, staff_id=maria)
+    assignments.allocate(SYSTEM, asset_id, staff_id=maria)
     page = pages.submit(form, staff_id=ben)
     way_out = "AST-00001 is allocated to Maria Lopez. Take it back first, or reassign it."
     assert (page.status, page.errors) == (409, [way_out])
@@ -102,9 +102,9 @@ def test_whoever_comes_second_reads_why(pages: Pages) -> None:
 def test_a_due_date_saved_as_it_was_notifies_nobody(pages: Pages) -> None:
     asset_id, maria = make_asset(), make_staff()
     due_at = (utcnow() + timedelta(days=3)).replace(second=0, microsecond=0)
-    holdings.check_out(SYSTEM, asset_id, staff_id=maria, due_at=due_at)
+    assignments.check_out(SYSTEM, asset_id, staff_id=maria, due_at=due_at)
     page = pages.get(f"/assets/{asset_id}/change-due-date")
     page = pages.submit(page.form())
     assert "Nothing was changed, so nobody was notified." in page.text
     assert told() == ["asset.checked_out"]
-    assert assets.find_asset(asset_id).version == 2
+    assert lifecycle.find_asset(asset_id).version == 2

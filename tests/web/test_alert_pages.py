@@ -4,13 +4,14 @@ import pytest
 from flask import Flask
 from sqlalchemy import insert, update
 
-from portal.delivery.event_names import EventName
+from portal.engine.events.names import EventName
 from portal.lib.clock import utcnow
 from portal.models.alerts import Alert, RunKind
 from portal.models.deliveries import Delivery
-from portal.services import alerts, holdings
-from portal.services.permissions import SYSTEM
-from portal.services.unit import writing
+from portal.services.actions import assignments
+from portal.services.alerts import control
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.unit_of_work import writing
 from tests.factories import make_asset, make_webhook
 from tests.pages import Page, Pages
 from tests.services.alerting import decided, ledger, lent, with_maintenance, with_warranty
@@ -24,7 +25,7 @@ def everything() -> tuple[int, int, int, int]:
     decided()
     stock = make_asset("Toner", kind="stock", quantity=2, min_quantity=5, unit="boxes")
     found = lent(3), with_maintenance(3), with_warranty(10), stock
-    alerts.run(RunKind.MANUAL)
+    control.run(RunKind.MANUAL)
     return found
 
 
@@ -103,7 +104,7 @@ def test_support_reads_alone(app: Flask) -> None:
 
 def test_what_has_passed_is_over_and_asks_for_nothing(app: Flask) -> None:
     late, *_ = everything()
-    holdings.check_in(SYSTEM, late)
+    assignments.check_in(SYSTEM, late)
     pages = visit(app)
     pages.get(f"/assets/{late}/timeline")
     page = pages.follow("All alerts of this asset")

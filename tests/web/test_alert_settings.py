@@ -9,8 +9,9 @@ from sqlalchemy import select, update
 from portal.lib.clock import utcnow
 from portal.models.alerts import AlertRun, RunKind
 from portal.models.tasks import Task
-from portal.services import alert_settings, alerts
-from portal.services.unit import session, writing
+from portal.services.alerts import control
+from portal.services.alerts import settings as alert_settings
+from portal.services.core.unit_of_work import session, writing
 from tests.factories import make_asset
 from tests.pages import Page, Pages
 from tests.services.alerting import (
@@ -200,7 +201,7 @@ def test_a_run_that_is_late_shows_in_red(app: Flask) -> None:
     decided()
     pages = visit(app)
     assert "Alerts are late" in pages.get(PATH).main
-    alerts.start_due(utcnow())
+    control.start_due(utcnow())
     work()
     page = pages.get(PATH)
     assert "Alerts are late" not in page.main
@@ -210,7 +211,7 @@ def test_a_run_that_is_late_shows_in_red(app: Flask) -> None:
 
 def test_by_the_clock_it_waits_for_the_answer_and_says_so(app: Flask) -> None:
     lent(3)
-    alerts.start_due(utcnow())
+    control.start_due(utcnow())
     page = visit(app).get(PATH)
     assert "Waits for you" in page.rows()[0][1]
     assert "1 alert waits for an answer" in page.rows()[0][2]
@@ -225,7 +226,7 @@ def test_it_is_for_administrators(app: Flask, role: str) -> None:
 
 def test_a_run_that_failed_or_was_stopped_says_so(app: Flask) -> None:
     decided()
-    alerts.run(RunKind.MANUAL)
+    control.run(RunKind.MANUAL)
     for outcome, word in (("failed", "Failed"), ("stopped", "Stopped")):
         with writing() as current:
             current.execute(update(AlertRun).values(outcome=outcome))

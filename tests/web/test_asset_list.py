@@ -10,10 +10,10 @@ from sqlalchemy import select, update
 
 from portal.lib.clock import utcnow
 from portal.models.assets import Asset
-from portal.models.holdings import Assignment
-from portal.services import holdings
-from portal.services.permissions import SYSTEM
-from portal.services.unit import session, writing
+from portal.models.assignments import Assignment
+from portal.services.actions import assignments
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.unit_of_work import session, writing
 from tests.factories import make_asset, make_category, make_location, make_staff
 from tests.pages import Pages
 from tests.web.visitors import visit
@@ -30,7 +30,7 @@ def chips(pages: Pages, query: str = "") -> dict[str, str]:
 
 def lend(asset_id: int, staff_id: int, *, late: bool = False) -> None:
     due_at = utcnow() + timedelta(days=1)
-    holdings.check_out(SYSTEM, asset_id, staff_id=staff_id, due_at=due_at)
+    assignments.check_out(SYSTEM, asset_id, staff_id=staff_id, due_at=due_at)
     if late:
         with writing() as current:
             yesterday = utcnow() - timedelta(days=1)

@@ -11,10 +11,11 @@ from sqlalchemy import select, update
 
 from portal.models.assets import Asset
 from portal.models.deliveries import Event
-from portal.services import assets, incidents, named_lists, stock
-from portal.services.asset_rules import AssetValues
-from portal.services.incident_values import DisposalValues
-from portal.services.unit import session, writing
+from portal.services.actions import incidents, lifecycle, stock
+from portal.services.actions.incident_values import DisposalValues
+from portal.services.assets import named_lists
+from portal.services.assets.rules import AssetValues
+from portal.services.core.unit_of_work import session, writing
 from tests.factories import (
     make_asset,
     make_category,
@@ -166,7 +167,7 @@ def test_a_late_edit_shows_both_versions_and_loses_nothing(app: Flask) -> None:
     asset_id, ben = make_asset("Lamp"), make_user(name="Ben Fox")
     pages = visit(app)
     form = pages.get(f"/assets/{asset_id}/edit").form()
-    assets.edit_asset(
+    lifecycle.edit_asset(
         ben.actor, asset_id, 1, AssetValues(asset_tag="AST-00001", name="Lamp", model="L2")
     )
     page = pages.submit(form, name="Desk lamp", notes="By the window")
@@ -240,7 +241,7 @@ def test_the_list_is_narrowed_by_its_address(app: Flask) -> None:
 def test_a_deleted_asset_keeps_a_page_but_no_actions(app: Flask) -> None:
     make_webhook()
     asset_id, pages = make_asset("Lamp"), visit(app)
-    assets.delete_asset(make_user().actor, asset_id)
+    lifecycle.delete_asset(make_user().actor, asset_id)
     page = pages.get(f"/assets/{asset_id}")
     assert "no longer in the register" in page.main
     assert not page.links("Edit")

@@ -6,21 +6,15 @@ from decimal import Decimal
 from flask import Flask
 
 from portal.lib.paging import PAGE_SIZE
-from portal.services import (
-    alert_settings,
-    assets,
-    coming_back,
-    holdings,
-    incidents,
-    maintaining,
-    reserving,
-    stock,
-)
-from portal.services.alert_rules import AlertRules
-from portal.services.incident_values import ClaimValues, DisposalValues
-from portal.services.legality import Action
-from portal.services.permissions import SYSTEM
-from portal.services.told_times import today
+from portal.models.assets import Action
+from portal.services.actions import assignments, incidents, lifecycle, return_to_service, stock
+from portal.services.actions.incident_values import ClaimValues, DisposalValues
+from portal.services.actions.planning import maintenance as planning_maintenance
+from portal.services.actions.planning import reservations as planning_reservations
+from portal.services.alerts import settings as alert_settings
+from portal.services.alerts.rules import AlertRules
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.time_zones import today
 from tests.factories import make_asset, make_staff, make_user, make_webhook
 from tests.pages import Page
 from tests.services.planning import make_maintenance, make_reservation, put_in
@@ -56,7 +50,7 @@ def test_each_kind_has_the_tabs_that_make_sense(app: Flask) -> None:
         }
         for label, path in expected.items():
             page = pages.get(path)
-            assert (page.status, page.h1) == (200, assets.find_asset(asset_id).name)
+            assert (page.status, page.h1) == (200, lifecycle.find_asset(asset_id).name)
             assert page.title == f"{page.h1} · {label} · Asset register"
             assert tabs(page) == {each: (expected[each], each == label) for each in expected}
         for label in left_out:
@@ -110,16 +104,18 @@ def test_tabs_count_what_is_open(app: Flask) -> None:
     asset_id, pages = make_asset(), visit(app)
     for start in (0, 24):
         make_reservation(asset_id, make_staff(), start, start + 8)
-    reserving.reject(SYSTEM, make_reservation(asset_id, make_staff(), 48, 50), "No")
-    maintaining.call_off(SYSTEM, make_maintenance(asset_id))
+    planning_reservations.reject(SYSTEM, make_reservation(asset_id, make_staff(), 48, 50), "No")
+    planning_maintenance.call_off(SYSTEM, make_maintenance(asset_id))
     assert {"Reservations 2", "Maintenance"} <= set(tabs(pages.get(f"/assets/{asset_id}")))
 
 
 def test_what_is_over_is_listed_after_what_is_open(app: Flask) -> None:
     asset_id, pages = make_asset(), visit(app)
     make_reservation(asset_id, make_staff("Cleo Marin"))
-    reserving.reject(SYSTEM, make_reservation(asset_id, make_staff("Ben Novak"), 9, 12), "Needed")
-    maintaining.call_off(SYSTEM, make_maintenance(asset_id, title="Clean it"))
+    planning_reservations.reject(
+        SYSTEM, make_reservation(asset_id, make_staff("Ben Novak"), 9, 12), "Needed"
+    )
+    planning_maintenance.call_off(SYSTEM, make_maintenance(asset_id, title="Clean it"))
     rows = pages.get(f"/assets/{asset_id}/reservations").rows()
     assert [row[0] for row in rows] == ["Cleo Marin", "Ben Novak"]
     (row,) = pages.get(f"/assets/{asset_id}/maintenance").rows()
@@ -161,8 +157,8 @@ def lines_of(page: Page) -> int:
 def test_a_deleted_asset_keeps_its_tabs_and_offers_nothing_but_restore(app: Flask) -> None:
     make_webhook()
     asset_id, pages = make_asset("Lamp"), visit(app)
-    reserving.reject(SYSTEM, make_reservation(asset_id, make_staff("Ben Novak")), "No")
-    assets.delete_asset(SYSTEM, asset_id)
+    planning_reservations.reject(SYSTEM, make_reservation(asset_id, make_staff("Ben Novak")), "No")
+    lifecycle.delete_asset(SYSTEM, asset_id)
     for path in ("", "/timeline", "/reservations", "/maintenance", "/deliveries"):
         page = pages.get(f"/assets/{asset_id}{path}")
         assert page.status == 200
@@ -173,7 +169,7 @@ def test_a_deleted_asset_keeps_its_tabs_and_offers_nothing_but_restore(app: Flas
 
 def test_an_incident_can_be_read_in_the_timeline_when_it_is_over(app: Flask) -> None:
     asset_id, pages = make_asset(), visit(app)
-    holdings.allocate(SYSTEM, asset_id, staff_id=make_staff("Maria Lopez"))
+    assignments.allocate(SYSTEM, asset_id, staff_id=make_staff("Maria Lopez"))
     claim = ClaimValues(
         problem="No picture", supplier="Northwind", rma_number="R-17", note="By parcel"
     )
@@ -181,9 +177,9 @@ def test_an_incident_can_be_read_in_the_timeline_when_it_is_over(app: Flask) -> 
     main = pages.get(f"/assets/{asset_id}/timeline").main
     assert "No picture. At Northwind. Return number R-17. By parcel" in main
     assert "With: Maria Lopez → nobody" in main
-    coming_back.come_back(SYSTEM, asset_id, Action.RECEIVE_BACK)
+    return_to_service.come_back(SYSTEM, asset_id, Action.RECEIVE_BACK)
     sold = DisposalValues(method="sold", recipient="Second Life", proceeds=Decimal(180))
     incidents.liquidate(SYSTEM, asset_id, sold)
-    coming_back.undo_liquidation(SYSTEM, asset_id)
+    return_to_service.undo_liquidation(SYSTEM, asset_id)
     main = pages.get(f"/assets/{asset_id}/timeline").main
     assert "Sold to Second Life for 180.00 EUR" in main

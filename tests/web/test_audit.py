@@ -11,11 +11,12 @@ from sqlalchemy import insert, text
 
 from portal.extensions import db
 from portal.lib.clock import utcnow
-from portal.models.records import AuditEntry
-from portal.services import audit, audit_trail
-from portal.services.audit_trail import TrailFilter
-from portal.services.permissions import SYSTEM
-from portal.services.unit import session, writing
+from portal.models.audit import AuditEntry
+from portal.services.audit import queries as audit_queries
+from portal.services.audit import trail
+from portal.services.audit.queries import TrailFilter
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.unit_of_work import session, writing
 from tests.factories import Person, make_asset, make_user
 from tests.pages import Pages
 from tests.web.visitors import visit
@@ -27,7 +28,7 @@ def note(action: str, name: str, by: Person | None = None, **changes: Any) -> No
     kind = action.partition(".")[0]
     with writing() as current:
         actor = by.actor if by else SYSTEM
-        audit.record(current, actor, action, target=(kind, "7", name), changes=changes)
+        trail.record(current, actor, action, target=(kind, "7", name), changes=changes)
 
 
 def read_csv(pages: Pages, query: str = "") -> list[list[str]]:
@@ -178,14 +179,14 @@ def test_each_filter_is_read_through_an_index(app: Flask) -> None:
         TrailFilter(since=utcnow()),
     ]
     for each in wanted:
-        statement = audit_trail._matching(each).order_by(AuditEntry.id.desc()).limit(51)
+        statement = audit_queries._matching(each).order_by(AuditEntry.id.desc()).limit(51)
         compiled = statement.compile(session().get_bind(), compile_kwargs={"literal_binds": True})
         plan = session().execute(text(f"EXPLAIN QUERY PLAN {compiled}")).all()
         assert "SEARCH audit_entries USING INDEX" in str(plan), plan
 
 
 def test_the_kinds_are_those_that_occur(app: Flask) -> None:
-    assert audit_trail.kinds() == []
+    assert audit_queries.kinds() == []
     for action in ("webhook.created", "asset.created", "person.joined", "webhook.changed"):
         note(action, "x")
-    assert audit_trail.kinds() == ["asset", "person", "webhook"]
+    assert audit_queries.kinds() == ["asset", "person", "webhook"]

@@ -9,14 +9,14 @@ from flask import Flask, request
 from sqlalchemy import select
 
 from portal.app import create_app
-from portal.config import load_settings
+from portal.config.settings import load_settings
 from portal.extensions import db
 from portal.lib.clock import utcnow
+from portal.models.operations import Submission
 from portal.models.people import User
-from portal.models.records import Submission
-from portal.services import links, people
-from portal.services.unit import session
-from portal.web.access import local_path
+from portal.services.core.unit_of_work import session
+from portal.services.people import one_time_links, users
+from portal.web.frame.access import local_path
 from tests.conftest import ENVIRONMENT
 from tests.factories import PASSWORD, make_user
 from tests.pages import Page, Pages
@@ -43,7 +43,7 @@ def build(tmp_path: Path) -> Iterator[Build]:
 
 def setup_path() -> str:
     """A new set-up link's address on this portal."""
-    address = people.setup_link()
+    address = users.setup_link()
     assert address is not None
     assert address.startswith("http://127.0.0.1:9/setup?token=")
     return address.removeprefix("http://127.0.0.1:9")
@@ -101,7 +101,7 @@ def test_of_two_tabs_the_second_finds_the_link_dead(app: Flask) -> None:
     assert one.submit(forms[0], **ANA).path == "/"
     second = other.submit(forms[1], name="Ben", email="ben@example.com", password=PASSWORD)
     assert second.status == 410
-    assert len(people.listing()) == 1
+    assert len(users.listing()) == 1
 
 
 def test_set_up_sent_twice_makes_one_administrator_and_leads_in(app: Flask) -> None:
@@ -113,7 +113,7 @@ def test_set_up_sent_twice_makes_one_administrator_and_leads_in(app: Flask) -> N
     again = with_cookie(app, kept)
     assert again.submit(form, **ANA).path == "/"
     assert is_in(again)
-    assert len(people.listing()) == 1
+    assert len(users.listing()) == 1
     assert len(session().execute(select(Submission)).all()) == 1
 
 
@@ -289,4 +289,4 @@ def test_a_guessed_link_is_dead_before_anything_is_hashed(app: Flask) -> None:
     for door in ("/setup?token=guess", "/invitation?token=guess"):
         pages.get("/sign-in")
         assert pages.post(door, ANA).status == 410
-    assert links.setup_link() is not None
+    assert one_time_links.setup_link() is not None

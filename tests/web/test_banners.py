@@ -10,7 +10,7 @@ from sqlalchemy import update
 
 from portal.lib.clock import utcnow
 from portal.models.webhooks import OffReason, Webhook, WebhookState
-from portal.services.unit import writing
+from portal.services.core.unit_of_work import writing
 from tests.factories import Hook, make_user, make_webhook
 from tests.pages import Page, Pages
 from tests.web.visitors import visit

@@ -9,7 +9,7 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from portal.models.tasks import Task
-from portal.services.unit import session
+from portal.services.core.unit_of_work import session
 from tests.deliveries import make_attempt, make_delivery, stored
 from tests.factories import make_webhook
 from tests.pages import Page, Pages

@@ -5,9 +5,9 @@ from flask import Flask
 
 from jobs import tasks as job
 from portal.lib.paging import PAGE_SIZE
-from portal.services import bulk, holdings
-from portal.services.long_work import KINDS
-from portal.services.permissions import SYSTEM
+from portal.services.actions import assignments, bulk
+from portal.services.core.permissions import SYSTEM
+from portal.services.task_kinds import KINDS
 from tests.factories import make_asset, make_staff
 from tests.web.visitors import visit
 
@@ -16,7 +16,7 @@ def test_a_person_gives_three_things_to_one_person(app: Flask) -> None:
     maria = make_staff("Maria Lopez")
     for name in ("Lamp", "Chair", "Desk", "Shelf"):
         make_asset(name)
-    holdings.allocate(SYSTEM, 2, staff_id=make_staff("Ben Fox"))
+    assignments.allocate(SYSTEM, 2, staff_id=make_staff("Ben Fox"))
     pages = visit(app)
     page = pages.submit(pages.get("/assets").form("/assets/bulk"), ids=["1", "2", "3"])
     assert page.h1 == "Allocate 3 assets"

@@ -7,11 +7,11 @@ import pytest
 from flask import Flask
 
 from portal.lib.clock import utcnow
-from portal.services import rollups
-from portal.services.rollups import Entry
-from portal.services.trends import Span, Trend
-from portal.services.unit import writing
-from portal.web import charts
+from portal.services.core.unit_of_work import writing
+from portal.services.deliveries.trends import Span, Trend
+from portal.services.outbox import rollups
+from portal.services.outbox.rollups import Entry
+from portal.web.frame import charts
 from tests.deliveries import make_delivery
 from tests.factories import Hook, make_webhook
 from tests.pages import Pages

@@ -10,7 +10,8 @@ from flask import Flask
 
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
-from portal.services import log, log_walk
+from portal.services.deliveries.log import pages as log_pages
+from portal.services.deliveries.log import walk as log_walk
 from tests.deliveries import change, lease, make_attempt, make_delivery, make_many, stored
 from tests.factories import make_asset, make_webhook
 from tests.pages import Page, Pages
@@ -166,7 +167,7 @@ def test_it_narrows_to_a_reason_a_group_of_reasons_and_a_code(support: Pages) ->
 def test_what_is_shown_can_be_had_as_a_file(
     support: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log, "EXPORT_CHUNK", 2)
+    monkeypatch.setattr(log_pages, "EXPORT_CHUNK", 2)
     erp = make_webhook(name="=Sync")
     made = [
         make_delivery(erp, status="failed", reason="server", code=500, asset_tag="LAP-1")
@@ -211,9 +212,9 @@ def test_a_file_ends_at_its_limit_and_goes_on_through_a_long_search(
 ) -> None:
     webhook = make_webhook()
     make_many([webhook], 60, utcnow() - timedelta(seconds=60))
-    monkeypatch.setattr(log, "EXPORT_LIMIT", 7)
+    monkeypatch.setattr(log_pages, "EXPORT_LIMIT", 7)
     assert lines_of(support, "") == 7
-    monkeypatch.setattr(log, "EXPORT_LIMIT", 1000)
+    monkeypatch.setattr(log_pages, "EXPORT_LIMIT", 1000)
     monkeypatch.setattr(log_walk, "MOST_READ", 5)
     search = f"webhook={webhook.public_id}&event=asset.created"
     assert lines_of(support, search) == 20
@@ -269,8 +270,8 @@ def test_big_counts_are_cut(support: Pages, monkeypatch: pytest.MonkeyPatch) -> 
     webhook = make_webhook()
     for _ in range(4):
         make_delivery(webhook, status="failed")
-    monkeypatch.setattr(log, "COUNT_LIMIT", 2)
-    monkeypatch.setattr("portal.web.log_view.COUNT_LIMIT", 2)
+    monkeypatch.setattr(log_pages, "COUNT_LIMIT", 2)
+    monkeypatch.setattr("portal.web.deliveries.log_presenter.COUNT_LIMIT", 2)
     assert support.get("/deliveries").links("Needs attention 2+")
 
 

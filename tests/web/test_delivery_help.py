@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 from flask import Flask
 
-from portal.delivery.signing import house_signature
+from portal.engine.signing.signatures import house_signature
 from portal.lib.clock import utcnow
 from tests.deliveries import BODY, make_attempt, make_delivery
 from tests.factories import make_webhook

@@ -9,7 +9,7 @@ from flask import Flask
 
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
-from portal.services import retrying
+from portal.services.deliveries import retry as delivery_retry
 from tests.deliveries import BODY, change, lease, make_attempt, make_delivery
 from tests.factories import make_user, make_webhook
 from tests.pages import Pages
@@ -264,7 +264,7 @@ def test_a_test_waits_for_nobody(support: Pages, trouble: str) -> None:
 
 def test_it_says_who_pressed_retry(support: Pages) -> None:
     made = make_delivery(status="failed", tries=10)
-    retrying.retry(make_user("support", name="Ana").actor, made)
+    delivery_retry.retry(make_user("support", name="Ana").actor, made)
     assert "Ana pressed Retry." in support.get(f"/deliveries/{made}").main
 
 
@@ -326,7 +326,7 @@ def test_a_webhook_that_was_deleted_keeps_its_name(support: Pages) -> None:
 def test_only_the_newest_of_very_many_attempts_are_shown(
     support: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("portal.services.delivery_detail.MOST_ATTEMPTS", 2)
+    monkeypatch.setattr("portal.services.deliveries.detail.MOST_ATTEMPTS", 2)
     made = make_delivery(status="failed")
     for _ in range(3):
         make_attempt(made, reason="server", code=500)

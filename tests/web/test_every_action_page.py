@@ -6,13 +6,13 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from portal.models.assets import AssetKind, AssetStatus
+from portal.models.assets import Action, AssetKind, AssetStatus
 from portal.models.deliveries import Event
-from portal.services import assets
-from portal.services.legality import RULES, Action
-from portal.services.obstacles import why_not
-from portal.services.unit import session
-from portal.web.actions import BY_ACTION
+from portal.services.actions import lifecycle
+from portal.services.actions.rules import RULES
+from portal.services.actions.why_not import why_not
+from portal.services.core.unit_of_work import session
+from portal.web.actions.views import BY_ACTION
 from tests.factories import make_asset, make_location, make_staff
 from tests.pages import Pages
 from tests.services.acting import act, asset_in
@@ -156,7 +156,7 @@ def test_a_deleted_asset_is_restored_from_its_page(pages: Pages) -> None:
     assert page
     page = pages.submit(page.form(), note="Deleted by mistake")
     assert "AST-00001 is back in the register." in page.text
-    assert assets.find_asset(asset_id).deleted_at is None
+    assert lifecycle.find_asset(asset_id).deleted_at is None
 
 
 def test_who_has_it_and_how_late_stands_in_one_sentence(pages: Pages) -> None:

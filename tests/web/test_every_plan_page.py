@@ -7,11 +7,11 @@ from uuid import UUID
 import pytest
 from flask import Flask
 
-from portal.models.assets import AssetStatus
-from portal.services.legality import RULES, Action
-from portal.services.obstacles import why_not
-from portal.services.told_times import today
-from portal.web.actions import BY_ACTION
+from portal.models.assets import Action, AssetStatus
+from portal.services.actions.rules import RULES
+from portal.services.actions.why_not import why_not
+from portal.services.core.time_zones import today
+from portal.web.actions.views import BY_ACTION
 from tests.factories import make_staff
 from tests.pages import Pages
 from tests.services.planned import LATER, Planned, is_to_be_taken, planned_in

@@ -6,11 +6,11 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from portal.delivery.reasons import Reason
+from portal.engine.reasons import Reason
 from portal.extensions import db
 from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook
-from portal.services import switching
+from portal.services.webhooks import activation
 from tests.factories import Hook, make_user, make_webhook, publish
 from tests.jobs.clockwork import claim, ended, write_down
 from tests.pages import Page, Pages
@@ -82,7 +82,7 @@ def test_where_nothing_is_ticked_nothing_is_said_to_be_on_the_way(pages: Pages) 
     hook = off_with(2)
     page = decide(pages, pages.get(held_for(hook)))
     assert "is on. What was held stays held." in page.text
-    switching.turn_off(make_user().actor, hook.public_id)
+    activation.turn_off(make_user().actor, hook.public_id)
     page = decide(pages, pages.get(held_for(hook)), rest="discard")
     assert "is on. 2 were discarded." in page.text
 
@@ -131,7 +131,7 @@ def test_what_was_being_sent_when_it_was_turned_off_has_to_be_looked_at_too(page
     publish(asset_id=1)
     (sending,) = claim()
     publish(asset_id=2)
-    switching.turn_off(make_user().actor, hook.public_id)
+    activation.turn_off(make_user().actor, hook.public_id)
     page = pages.get(held_for(hook))
     assert len(page.rows()) == 1
     write_down(ended(sending, Reason.SERVER))

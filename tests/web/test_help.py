@@ -7,7 +7,7 @@ from flask import Flask
 
 from portal.lib.clock import utcnow
 from portal.models.people import Role
-from portal.web.status_words import DELIVERY
+from portal.web.frame.status_tags import DELIVERY
 from tests.deliveries import make_delivery
 from tests.factories import make_webhook
 from tests.web.visitors import visit

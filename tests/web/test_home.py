@@ -8,8 +8,8 @@ from flask import Flask
 from portal.lib.clock import utcnow
 from portal.models.alerts import RunKind
 from portal.models.people import Role
-from portal.services import alerts
-from portal.services.permissions import SYSTEM
+from portal.services.alerts import control
+from portal.services.core.permissions import SYSTEM
 from tests.deliveries import make_delivery
 from tests.factories import make_asset, make_webhook
 from tests.pages import Page
@@ -102,12 +102,12 @@ def test_it_says_what_is_late_due_and_low_in_the_register(app: Flask) -> None:
 def test_open_alerts_lead_to_their_list_until_they_are_acknowledged(app: Flask) -> None:
     decided()
     lent(3)
-    alerts.run(RunKind.MANUAL)
+    control.run(RunKind.MANUAL)
     pages = visit(app, Role.MANAGER)
     assert needs(pages.get("/")) == ["1 asset is overdue", "1 alert is open"]
     assert pages.page
     assert pages.page.links("See the alerts") == ["/alerts"]
-    alerts.acknowledge(SYSTEM, ledger()[0].public_id)
+    control.acknowledge(SYSTEM, ledger()[0].public_id)
     assert needs(pages.get("/")) == ["1 asset is overdue"]
 
 

@@ -5,7 +5,7 @@ import io
 from flask import Flask
 
 from jobs import tasks as job
-from portal.services.long_work import KINDS
+from portal.services.task_kinds import KINDS
 from tests.factories import make_asset
 from tests.pages import Page, Pages
 from tests.web.visitors import visit

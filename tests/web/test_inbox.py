@@ -10,9 +10,9 @@ from portal.extensions import db
 from portal.models.inbox import InboxMessage
 from portal.models.people import Role
 from portal.models.webhooks import Webhook
-from portal.services import inbox
-from portal.services.guarding import guard
-from portal.services.inbox_address import token_of
+from portal.services.dispatch.address_guard import guard
+from portal.services.webhooks.inbox import messages
+from portal.services.webhooks.inbox.address import token_of
 from tests.factories import make_user, publish
 from tests.inbox import BODY, secret_of, signed
 from tests.pages import Pages
@@ -29,7 +29,7 @@ def pages(app: Flask) -> Pages:
 
 @pytest.fixture
 def opened(app: Flask) -> UUID:
-    return inbox.open_inbox(make_user().actor)
+    return messages.open_inbox(make_user().actor)
 
 
 def post(app: Flask, token: str, body: bytes, **options: object) -> tuple[int, str]:
@@ -59,7 +59,7 @@ def test_others_read_it_and_make_none(app: Flask, role: Role) -> None:
     assert "An administrator can make one under Webhooks" in page.main
     assert not [form for form in page.forms if form.action == "/inbox"]
     assert pages.post("/inbox").status == 403
-    inbox.open_inbox(make_user().actor)
+    messages.open_inbox(make_user().actor)
     page = pages.get("/inbox")
     assert ("/inbox/test" in [form.action for form in page.forms]) == (role is Role.SUPPORT)
 
@@ -70,7 +70,7 @@ def test_it_takes_what_is_sent_to_its_address_without_a_session(app: Flask, open
         200,
         "The built-in inbox has it.\n",
     )
-    (kept,) = inbox.messages(opened)
+    (kept,) = messages.messages(opened)
     assert (kept.body, kept.house, kept.standard) == (BODY, "good", "good")
 
 
@@ -78,8 +78,8 @@ def test_a_stranger_is_turned_away_in_plain_text(app: Flask, opened: UUID) -> No
     token = token_of(opened)
     for wrong in ("nothing", token[:-1], "0" * len(token), "%00", "x" * 3000):
         assert post(app, wrong, BODY)[0] == 404
-    assert post(app, token, b"x" * (inbox.LARGEST + 1))[0] == 413
-    assert post(app, token, b"x" * inbox.LARGEST)[0] == 200
+    assert post(app, token, b"x" * (messages.LARGEST + 1))[0] == 413
+    assert post(app, token, b"x" * messages.LARGEST)[0] == 200
     assert app.test_client().get(f"/inbox/{token}").status_code == 405
     assert db.session.query(InboxMessage).count() == 1
 
@@ -89,9 +89,9 @@ def test_the_page_shows_each_message_and_its_signature(
 ) -> None:
     good = list(signed(secret_of(opened)))
     body = b'{"event":"asset.created","asset":{"asset_tag":"AST-00001","name":"Projector"}}'
-    inbox.receive(token_of(opened), good, BODY)
-    inbox.receive(token_of(opened), good, BODY)
-    inbox.receive(token_of(opened), list(signed(None)), body)
+    messages.receive(token_of(opened), good, BODY)
+    messages.receive(token_of(opened), good, BODY)
+    messages.receive(token_of(opened), list(signed(None)), body)
     main = pages.get("/inbox").main
     assert "3 messages have arrived in the last 24 hours." in main
     assert main.count("Signature is good") == 2
@@ -121,7 +121,7 @@ HOSTILE = {
 @pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
 def test_nothing_in_a_message_breaks_the_page(pages: Pages, opened: UUID, body: bytes) -> None:
     headers = [("X-Asset-Webhook-Event", "<b>"), ("X-Asset-Webhook-Id", "<i>"), ("X-\xff", "\xfe")]
-    inbox.receive(token_of(opened), headers, body)
+    messages.receive(token_of(opened), headers, body)
     page = pages.get("/inbox")
     assert page.status == 200
     assert "A message of another kind" in page.main

@@ -5,9 +5,9 @@ from uuid import UUID
 import pytest
 from flask import Flask
 
-from portal.services import named_lists
-from portal.services.named_lists import CATEGORIES, LOCATIONS, NamedList
-from portal.services.permissions import SYSTEM
+from portal.services.assets import named_lists
+from portal.services.assets.named_lists import CATEGORIES, LOCATIONS, NamedList
+from portal.services.core.permissions import SYSTEM
 from tests.factories import make_asset, make_user
 from tests.pages import Pages
 from tests.web.visitors import visit

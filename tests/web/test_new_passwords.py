@@ -7,12 +7,12 @@ import pytest
 from flask import Flask
 from sqlalchemy import select, update
 
+from portal.models.audit import AuditEntry
 from portal.models.people import Link, LinkKind, Role, User
-from portal.models.records import AuditEntry
-from portal.services import accounts, links, new_passwords, people
-from portal.services.refusals import NotAllowed, Refusal
-from portal.services.sign_in import WrongPassword, sign_in
-from portal.services.unit import session, writing
+from portal.services.core.refusals import NotAllowed, Refusal
+from portal.services.core.unit_of_work import session, writing
+from portal.services.people import account, one_time_links, password_resets, users
+from portal.services.people.sign_in import WrongPassword, sign_in
 from tests.factories import Person, make_user
 from tests.pages import Page, Pages
 
@@ -32,8 +32,8 @@ def link_on(page: Page) -> str:
 
 
 def link_for(by: Person, whom: Person) -> str:
-    new_passwords.offer(by.actor, whom.public_id)
-    offer = new_passwords.offered(by.actor, whom.public_id)
+    password_resets.offer(by.actor, whom.public_id)
+    offer = password_resets.offered(by.actor, whom.public_id)
     assert offer
     assert offer.address
     return offer.address.partition("token=")[2]
@@ -85,7 +85,7 @@ def test_a_password_that_will_not_do_leaves_the_link_alone(app: Flask) -> None:
 def test_the_link_is_shown_to_its_maker_until_it_was_copied(app: Flask) -> None:
     maker, other, cleo = make_user(), make_user(), make_user()
     token = link_for(maker, cleo)
-    theirs = new_passwords.offered(other.actor, cleo.public_id)
+    theirs = password_resets.offered(other.actor, cleo.public_id)
     assert theirs
     assert theirs.address is None
     assert token not in enter(app, other).get(f"/settings/people/{cleo.public_id}").html
@@ -94,45 +94,45 @@ def test_the_link_is_shown_to_its_maker_until_it_was_copied(app: Flask) -> None:
     assert token in pages.get(path).html
     pages.submit(pages.page.form(f"{path}/copied"))
     assert token not in pages.get(path).html
-    assert links.read(LinkKind.RESET, token).email == cleo.email
+    assert one_time_links.read(LinkKind.RESET, token).email == cleo.email
 
 
 def test_only_the_newest_link_works_and_not_for_ever(app: Flask) -> None:
     maker, cleo = make_user(), make_user()
     first, second = link_for(maker, cleo), link_for(maker, cleo)
     assert first != second
-    with pytest.raises(links.DeadLink):
-        links.read(LinkKind.RESET, first)
+    with pytest.raises(one_time_links.DeadLink):
+        one_time_links.read(LinkKind.RESET, first)
     with writing() as current:
         link = current.scalars(select(Link).where(Link.kind == LinkKind.RESET)).one()
         assert link.expires_at - link.created_at < timedelta(hours=25)
         current.execute(update(Link).values(expires_at=link.created_at - timedelta(hours=1)))
-    with pytest.raises(links.DeadLink):
-        links.read(LinkKind.RESET, second)
-    assert new_passwords.offered(maker.actor, cleo.public_id) is None
+    with pytest.raises(one_time_links.DeadLink):
+        one_time_links.read(LinkKind.RESET, second)
+    assert password_resets.offered(maker.actor, cleo.public_id) is None
 
 
 def test_who_was_disabled_meanwhile_does_not_come_in(app: Flask) -> None:
     maker, cleo, here = make_user(), make_user(), Pages(app)
     form = here.get(f"/new-password?token={link_for(maker, cleo)}").form()
-    people.disable(maker.actor, cleo.public_id)
+    users.disable(maker.actor, cleo.public_id)
     assert here.submit(form, password=NEW).status == 410
     with pytest.raises(Refusal, match="Enable them first"):
-        new_passwords.offer(maker.actor, cleo.public_id)
+        password_resets.offer(maker.actor, cleo.public_id)
 
 
 def test_it_is_for_administrators_and_for_others(app: Flask) -> None:
     maker, cleo = make_user(), make_user(Role.SUPPORT)
     with pytest.raises(Refusal, match="This is you"):
-        new_passwords.offer(maker.actor, maker.public_id)
+        password_resets.offer(maker.actor, maker.public_id)
     with pytest.raises(NotAllowed):
-        new_passwords.offer(cleo.actor, maker.public_id)
+        password_resets.offer(cleo.actor, maker.public_id)
 
 
 def test_who_found_the_old_password_needs_no_link(app: Flask) -> None:
     ana, cleo = make_user(), make_user()
     token = link_for(ana, cleo)
-    accounts.change_password(cleo.actor, cleo.password, NEW)
+    account.change_password(cleo.actor, cleo.password, NEW)
     assert Pages(app).get(f"/new-password?token={token}").status == 410
 
 

@@ -7,9 +7,9 @@ import pytest
 from flask import Flask
 from prometheus_client.parser import text_string_to_metric_families
 
-from portal.queue import QUEUES
-from portal.schedule import ENTRIES
-from portal.services import processes
+from portal.queue.names import QUEUES
+from portal.queue.schedule import ENTRIES
+from portal.services.core import heartbeats
 from tests.deliveries import make_delivery
 from tests.servers import ValkeyServer
 
@@ -83,8 +83,8 @@ def test_a_token_opens_from_anywhere_and_then_nothing_else_does(
 
 def test_metrics_tell_what_the_database_and_redis_hold(app: Flask) -> None:
     make_delivery(status="failed", reason="server")
-    processes.record(processes.SWEEP)
-    processes.record_own(processes.SCHEDULER)
+    heartbeats.record(heartbeats.SWEEP)
+    heartbeats.record_own(heartbeats.SCHEDULER)
     found = samples(app)
     assert found["deliveries", "failed", "server"] == 1
     assert found["up", "database"] == found["up", "redis"] == 1

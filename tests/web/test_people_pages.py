@@ -8,8 +8,8 @@ from sqlalchemy import select, update
 
 from portal.models.deliveries import Delivery, DeliveryStatus
 from portal.models.people import Link, Role
-from portal.services import people
-from portal.services.unit import session, writing
+from portal.services.core.unit_of_work import session, writing
+from portal.services.people import users
 from tests.factories import PASSWORD, Person, make_user, make_webhook, publish
 from tests.pages import Page, Pages
 
@@ -51,7 +51,7 @@ def test_an_invited_person_cannot_choose_another_address(app: Flask) -> None:
     cleo = Pages(app)
     form = cleo.get(link_on(page)).form()
     cleo.submit(form, name="Cleo", password=PASSWORD, email="boss@example.com")
-    assert "cleo@example.com" in [person.email for person in people.listing()]
+    assert "cleo@example.com" in [person.email for person in users.listing()]
 
 
 def test_the_link_stands_on_its_page_alone_until_it_was_copied(app: Flask) -> None:
@@ -189,7 +189,7 @@ def test_create_user_prints_a_link_that_works_once(app: Flask) -> None:
     cleo = Pages(app)
     page = cleo.get(f"{parts.path}?{parts.query}")
     assert cleo.submit(page.form(), name="Cleo", password=PASSWORD).path == "/"
-    assert [(p.email, p.role) for p in people.listing()] == [("cleo@example.com", "manager")]
+    assert [(p.email, p.role) for p in users.listing()] == [("cleo@example.com", "manager")]
 
 
 def test_create_user_can_take_the_password_from_standard_input(app: Flask) -> None:

@@ -8,8 +8,8 @@ from flask import Flask
 from werkzeug.routing import Rule
 
 from portal.models.people import Role
-from portal.services.permissions import PERMISSIONS, allows
-from portal.web.access import PUBLIC, permission_of
+from portal.services.core.permissions import PERMISSIONS, allows
+from portal.web.frame.access import PUBLIC, permission_of
 from tests.factories import make_user
 from tests.pages import Page, Pages
 

@@ -6,9 +6,11 @@ from zoneinfo import ZoneInfo
 import pytest
 from flask import Flask
 
-from portal.services import holdings, maintaining, reserving
-from portal.services.permissions import SYSTEM
-from portal.services.told_times import today
+from portal.services.actions import assignments
+from portal.services.actions.planning import maintenance as planning_maintenance
+from portal.services.actions.planning import reservations as planning_reservations
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.time_zones import today
 from tests.factories import make_asset, make_staff, make_webhook
 from tests.pages import Page, Pages
 from tests.services.planning import (
@@ -148,7 +150,7 @@ def test_what_was_decided_meanwhile_has_no_page(app: Flask) -> None:
     public_id = make_reservation(asset_id, make_staff())
     step = f"/assets/{asset_id}/approve-reservation/{public_id}"
     form = pages.get(step).form()
-    reserving.reject(SYSTEM, public_id, "No")
+    planning_reservations.reject(SYSTEM, public_id, "No")
     assert pages.submit(form).status == 409
     page = pages.get(step)
     assert page.status == 409
@@ -169,7 +171,7 @@ def test_a_step_that_is_off_says_why(app: Flask) -> None:
     pages, asset_id = visit(app), make_asset()
     make_reservation(asset_id, make_staff())
     make_maintenance(asset_id)
-    holdings.allocate(SYSTEM, asset_id, staff_id=make_staff())
+    assignments.allocate(SYSTEM, asset_id, staff_id=make_staff())
     reason = "not now: It is allocated to somebody. Take it back first."
     for path, off, on in (
         ("reservations", "Approve", ["Reject", "Cancel"]),
@@ -254,8 +256,8 @@ def test_lists_say_when_they_are_empty_and_lead_on(app: Flask) -> None:
     assert "No reservations yet" in pages.get("/reservations").main
     assert "No maintenance yet" in pages.get("/maintenance").main
     asset_id = make_asset()
-    reserving.reject(SYSTEM, make_reservation(asset_id, make_staff()), "No")
-    maintaining.call_off(SYSTEM, make_maintenance(asset_id))
+    planning_reservations.reject(SYSTEM, make_reservation(asset_id, make_staff()), "No")
+    planning_maintenance.call_off(SYSTEM, make_maintenance(asset_id))
     assert "Nothing to decide" in pages.get("/reservations").main
     assert "Nothing to be done" in pages.get("/maintenance").main
     other = make_asset()

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from portal.delivery.signing import request_headers
-from portal.web.receiver_code import LANGUAGES, Snippet, snippets
+from portal.engine.signing.signatures import request_headers
+from portal.web.webhooks.receiver_code import LANGUAGES, Snippet, snippets
 
 URL = "https://erp.example.com/in/here?key=1"
 SECRET = "a secret of the receiver"

@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from portal.services import holdings, staff
-from portal.services.permissions import SYSTEM
-from portal.services.staff import StaffValues
+from portal.services.actions import assignments
+from portal.services.assets import staff
+from portal.services.assets.staff import StaffValues
+from portal.services.core.permissions import SYSTEM
 from tests.factories import make_asset, make_user
 from tests.pages import Page, Pages
 from tests.services.planning import make_reservation
@@ -48,7 +49,7 @@ def test_leaving_is_refused_with_what_the_person_still_has(pages: Pages) -> None
     add(pages, name="Maria Lopez", email="maria@example.com")
     (line,) = staff.choices()
     asset_id = make_asset("Camera")
-    holdings.allocate(SYSTEM, asset_id, staff_id=line.id)
+    assignments.allocate(SYSTEM, asset_id, staff_id=line.id)
     page = pages.get(pages.get("/staff").links("Maria Lopez")[0])
     assert page.rows()[0][0] == "Camera AST-00001"
     page = pages.submit(page.form(f"{page.path}/leave"))
@@ -56,7 +57,7 @@ def test_leaving_is_refused_with_what_the_person_still_has(pages: Pages) -> None
     assert page.errors == [
         "Maria Lopez still has AST-00001 (Camera). Take it back first, or pass it on."
     ]
-    holdings.revoke(SYSTEM, asset_id)
+    assignments.revoke(SYSTEM, asset_id)
     page = pages.get(pages.get("/staff").links("Maria Lopez")[0])
     page = pages.submit(page.form(f"{page.path}/leave"))
     assert "Maria Lopez has left and gets nothing more." in page.text

@@ -11,11 +11,12 @@ from flask import Flask
 from sqlalchemy import delete
 
 from portal.lib.clock import utcnow
-from portal.models.records import Process
-from portal.queue import BACKGROUND, DELIVERIES
-from portal.services import alerts, processes
-from portal.services.processes import worker_of
-from portal.services.unit import writing
+from portal.models.operations import Process
+from portal.queue.names import BACKGROUND, DELIVERIES
+from portal.services.alerts import control
+from portal.services.core import heartbeats
+from portal.services.core.heartbeats import worker_of
+from portal.services.core.unit_of_work import writing
 from tests.conftest import ENVIRONMENT
 from tests.deliveries import change, make_delivery
 from tests.factories import make_asset
@@ -23,13 +24,13 @@ from tests.faults.machines import wrong_clock
 from tests.services.alerting import a_run_is_missing
 from tests.web.visitors import visit
 
-ALL = (processes.WEB, worker_of(DELIVERIES), worker_of(BACKGROUND), processes.SCHEDULER)
+ALL = (heartbeats.WEB, worker_of(DELIVERIES), worker_of(BACKGROUND), heartbeats.SCHEDULER)
 
 
 def everybody_signs() -> None:
     for kind in ALL:
-        processes.record_own(kind)
-    processes.record(processes.SWEEP)
+        heartbeats.record_own(kind)
+    heartbeats.record(heartbeats.SWEEP)
 
 
 def test_it_says_that_everything_is_at_work(app: Flask) -> None:
@@ -98,7 +99,7 @@ def test_the_doctor_says_what_to_do_and_ends_with_two(app: Flask) -> None:
 def test_the_doctor_warns_with_one(app: Flask) -> None:
     everybody_signs()
     with writing() as current:
-        current.execute(delete(Process).where(Process.kind == processes.SCHEDULER))
+        current.execute(delete(Process).where(Process.kind == heartbeats.SCHEDULER))
     result = app.test_cli_runner().invoke(args=["doctor"])
     assert result.exit_code == 1
     assert "WARNING The scheduler gives no sign of life." in result.output
@@ -118,7 +119,7 @@ def test_page_and_doctor_say_when_alerts_were_looked_for_and_that_they_are_late(
     assert result.exit_code == 2
     assert "DANGER  Alerts are late" in result.output
     assert "Next look for alerts" in result.output
-    alerts.start_due(utcnow())
+    control.start_due(utcnow())
     assert "Everything is at work." in pages.get("/settings/system").main
 
 

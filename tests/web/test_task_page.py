@@ -8,12 +8,14 @@ from flask import Flask
 from jobs import tasks as job
 from portal.lib.clock import utcnow
 from portal.models.tasks import Task
-from portal.services import long_work, task_turns, tasks
-from portal.services.permissions import SYSTEM
-from portal.services.tasks import Kind, Step
-from portal.services.unit import writing
-from portal.web import task_view
-from portal.web.task_words import TaskWords
+from portal.services import task_kinds
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.unit_of_work import writing
+from portal.services.tasks import leases as task_leases
+from portal.services.tasks import tasks
+from portal.services.tasks.tasks import Kind, Step
+from portal.web.tasks import presenter as task_presenter
+from portal.web.tasks.kinds import TaskWords
 from tests.web.visitors import visit
 
 
@@ -32,9 +34,9 @@ WORDS = TaskWords(
 
 @pytest.fixture(autouse=True)
 def counting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(long_work, "KINDS", {"counting": KIND})
-    monkeypatch.setattr("portal.web.tasks.KINDS", {"counting": KIND})
-    monkeypatch.setattr(task_view, "WORDS", {"counting": WORDS})
+    monkeypatch.setattr(task_kinds, "KINDS", {"counting": KIND})
+    monkeypatch.setattr("portal.web.tasks.views.KINDS", {"counting": KIND})
+    monkeypatch.setattr(task_presenter, "WORDS", {"counting": WORDS})
 
 
 def start() -> str:
@@ -58,9 +60,9 @@ def test_it_says_that_it_is_about_to_start_and_how_it_ended(app: Flask) -> None:
 
 def test_the_page_follows_by_fetching_its_changing_part(app: Flask) -> None:
     path, pages = start(), visit(app)
-    turn = task_turns.claim()
+    turn = task_leases.claim()
     assert turn is not None
-    task_turns.advance(turn, KIND)
+    task_leases.advance(turn, KIND)
     with writing() as current:
         task = current.get(Task, turn.task_id)
         assert task is not None
@@ -69,8 +71,8 @@ def test_the_page_follows_by_fetching_its_changing_part(app: Flask) -> None:
     assert "10 of 30 finished." in news["html"]
     assert "About 4 minutes left." in news["html"]
     assert (news["stop"], news["announce"]) == (False, "")
-    task_turns.advance(turn, KIND)
-    task_turns.advance(turn, KIND)
+    task_leases.advance(turn, KIND)
+    task_leases.advance(turn, KIND)
     news = pages.client.get(f"{path}/live").get_json()
     assert (news["stop"], news["announce"]) == (True, "Finished: 30 rows. 30 counted.")
 

@@ -14,8 +14,8 @@ from sqlalchemy import text
 from portal.extensions import db
 from portal.lib import request_id
 from portal.logs import TRAFFIC, JsonFormatter, secrets_of
-from portal.queue import DELIVERIES
-from portal.web.traffic import HEADER
+from portal.queue.names import DELIVERIES
+from portal.web.frame.request_log import HEADER
 from tests.factories import PASSWORD, make_user
 from tests.pages import Pages
 from tests.servers import ValkeyServer

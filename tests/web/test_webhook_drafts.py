@@ -10,8 +10,9 @@ from sqlalchemy import select
 from jobs.deliver import deliver_due
 from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook
-from portal.services import vault, webhook_reads
-from portal.services.unit import session
+from portal.services.core import vault
+from portal.services.core.unit_of_work import session
+from portal.services.webhooks import queries as webhook_queries
 from tests.factories import make_webhook
 from tests.pages import Page, Pages
 from tests.receiver import Receiver
@@ -83,8 +84,8 @@ def test_a_test_is_followed_step_by_step_and_then_saved(pages: Pages, receiver: 
     webhook = the_webhook()
     assert (webhook.name, webhook.url, webhook.state) == ("Sync to ERP", receiver.url, "off")
     assert vault.open_secret(webhook.id, webhook.secret_enc or b"") == SECRET
-    assert webhook_reads.header_values(webhook.public_id) == (("X-Key", VALUE),)
-    assert webhook_reads.show(webhook.public_id).events == ("asset.lost",)
+    assert webhook_queries.header_values(webhook.public_id) == (("X-Key", VALUE),)
+    assert webhook_queries.show(webhook.public_id).events == ("asset.lost",)
 
 
 def test_one_goes_on_editing_what_was_tested(pages: Pages, receiver: Receiver) -> None:
@@ -131,14 +132,14 @@ def test_an_edit_is_tested_and_saved_with_what_was_not_touched(
     hook = make_webhook(secret=SECRET, headers=[("X-Key", VALUE)])
     path = f"/settings/webhooks/{hook.public_id}/edit"
     page = try_out(pages, pages.get(path), hook.public_id, url=receiver.url)
-    assert webhook_reads.show(hook.public_id).url == hook.url
+    assert webhook_queries.show(hook.public_id).url == hook.url
     deliver_due()
     assert receiver.wait_for(1)[0].header("X-Key") == VALUE
     page = pages.submit(pages.get(page.path).form(path), "Save webhook")
     assert page.h1 == hook.name
-    stored = webhook_reads.show(hook.public_id)
+    stored = webhook_queries.show(hook.public_id)
     assert (stored.url, stored.version) == (receiver.url, 2)
-    assert webhook_reads.header_values(hook.public_id) == (("X-Key", VALUE),)
+    assert webhook_queries.header_values(hook.public_id) == (("X-Key", VALUE),)
 
 
 def test_replacing_the_secret_of_a_tested_edit_still_asks(pages: Pages) -> None:

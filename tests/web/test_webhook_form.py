@@ -4,8 +4,9 @@ import pytest
 from flask import Flask
 
 from portal.models.webhooks import Webhook
-from portal.services import vault, webhook_reads
-from portal.services.unit import session
+from portal.services.core import vault
+from portal.services.core.unit_of_work import session
+from portal.services.webhooks import queries as webhook_queries
 from tests.factories import make_webhook
 from tests.pages import Page, Pages
 from tests.web.visitors import visit
@@ -123,7 +124,7 @@ def test_what_was_typed_stays_and_no_secret_is_printed(pages: Pages) -> None:
     page = pages.submit(form, name="Sync")
     webhook = the_webhook()
     assert vault.open_secret(webhook.id, webhook.secret_enc or b"") == secrets["secret"]
-    stored = webhook_reads.header_values(webhook.public_id)
+    stored = webhook_queries.header_values(webhook.public_id)
     assert stored == (("Authorization", secrets["headers-0-value"]),)
     assert webhook.state == "off"
 
@@ -142,7 +143,7 @@ def test_rows_of_headers_are_added_and_removed_without_scripts(pages: Pages) -> 
     assert "X-A" not in page.html
     add_values = {"url": URL, "events": ["asset.created"], "secret_mode": "none"}
     pages.submit(page.form(NEW), "Save webhook", **add_values)
-    assert webhook_reads.header_values(the_webhook().public_id) == (("X-B", "secret b"),)
+    assert webhook_queries.header_values(the_webhook().public_id) == (("X-B", "secret b"),)
 
 
 @pytest.mark.parametrize("name", ["headers-\u00b2-name", f"headers-{'9' * 5000}-name"])
@@ -170,14 +171,14 @@ def test_editing_keeps_secret_and_header_values_that_nobody_touched(pages: Pages
     assert page.h1 == "Renamed"
     webhook = the_webhook()
     assert vault.open_secret(webhook.id, webhook.secret_enc or b"") == "the old secret"
-    assert webhook_reads.header_values(hook.public_id) == (("X-Other", "value of the key"),)
+    assert webhook_queries.header_values(hook.public_id) == (("X-Other", "value of the key"),)
 
 
 def test_a_script_keeps_a_header_by_its_name_alone(pages: Pages) -> None:
     hook = make_webhook(headers=[("X-Key", "value of the key")])
     path = f"/settings/webhooks/{hook.public_id}/edit"
     pages.submit(pages.get(path).form(path), **{"headers-0-kept": "", "headers-0-name": "x-key"})
-    assert webhook_reads.header_values(hook.public_id) == (("x-key", "value of the key"),)
+    assert webhook_queries.header_values(hook.public_id) == (("x-key", "value of the key"),)
 
 
 def test_replacing_the_secret_asks_first(pages: Pages) -> None:
@@ -193,7 +194,7 @@ def test_replacing_the_secret_asks_first(pages: Pages) -> None:
     assert page.h1 == "Renamed"
     webhook = the_webhook()
     assert vault.open_secret(webhook.id, webhook.secret_enc or b"") == "the new secret"
-    assert webhook_reads.header_values(hook.public_id) == (("X-Key", "value of the key"),)
+    assert webhook_queries.header_values(hook.public_id) == (("X-Key", "value of the key"),)
 
 
 def test_a_stale_edit_shows_both_versions_and_loses_nothing(app: Flask, pages: Pages) -> None:
@@ -214,7 +215,7 @@ def test_a_stale_edit_shows_both_versions_and_loses_nothing(app: Flask, pages: P
     assert "are not compared here" in page.main
     page = pages.submit(page.form(path), "Save my version")
     assert page.h1 == "Sync with the ERP"
-    assert webhook_reads.header_values(hook.public_id) == (("X-Key", "value of the key"),)
+    assert webhook_queries.header_values(hook.public_id) == (("X-Key", "value of the key"),)
 
 
 def test_saving_without_a_change_says_so(pages: Pages) -> None:

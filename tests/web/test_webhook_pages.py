@@ -6,12 +6,12 @@ import pytest
 from flask import Flask
 from sqlalchemy import update
 
-from portal.delivery.events import CATALOGUE
+from portal.engine.events.catalogue import CATALOGUE
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Delivery, Priority
 from portal.models.webhooks import Webhook
-from portal.services import switching
-from portal.services.unit import session, writing
+from portal.services.core.unit_of_work import session, writing
+from portal.services.webhooks import activation
 from tests.deliveries import make_delivery
 from tests.factories import Hook, make_user, make_webhook, publish
 from tests.pages import Pages
@@ -173,8 +173,8 @@ def test_turning_on_in_the_form_asks_about_what_is_held(pages: Pages) -> None:
 def test_more_held_than_we_count_are_shown_so(
     pages: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("portal.services.webhook_rows.COUNTED", 1)
-    monkeypatch.setattr("portal.web.webhook_words.COUNTED", 1)
+    monkeypatch.setattr("portal.services.webhooks.rows.COUNTED", 1)
+    monkeypatch.setattr("portal.web.webhooks.words.COUNTED", 1)
     hook = make_webhook(state="off")
     publish()
     publish()
@@ -245,7 +245,7 @@ def test_help_says_what_a_webhook_is(pages: Pages) -> None:
 def test_one_that_answered_gone_says_so(pages: Pages) -> None:
     hook = make_webhook("https://old.example.com/")
     with writing() as current:
-        switching.turn_off_gone(current, hook.id)
+        activation.turn_off_gone(current, hook.id)
     assert "old.example.com said that this address is closed for good." in (
         pages.get(path_of(hook)).main
     )

@@ -6,8 +6,8 @@ from uuid import uuid4
 from flask import Flask
 
 from portal.models.people import User
-from portal.services.unit import session
-from portal.web.access import SignedIn
+from portal.services.core.unit_of_work import session
+from portal.web.frame.access import SignedIn
 from tests.factories import make_user
 from tests.pages import Pages
 

@@ -9,7 +9,7 @@ from wtforms import Field, HiddenField, PasswordField, StringField
 from wtforms.fields.core import UnboundField
 
 from portal.lib import tidying
-from portal.services.refusals import Refusal
+from portal.services.core.refusals import Refusal
 
 LONGEST_NAME: Final = 100  # characters, of a field
 

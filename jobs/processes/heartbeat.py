@@ -1,0 +1,40 @@
+"""The sign of life of a process that has no regular turn at the database: web and scheduler.
+
+A thread of its own, so that a database that is locked or down holds up nothing but the sign.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+
+from flask import Flask
+from sqlalchemy.exc import SQLAlchemyError
+
+from portal.services.core import heartbeats
+
+log = logging.getLogger(__name__)
+
+
+def beat(
+    app: Flask, kind: str, *, is_well: Callable[[], bool] = lambda: True
+) -> Callable[[], None]:
+    """Sign for this process now and every half minute while it `is_well`; returns how to stop."""
+    ended = threading.Event()
+
+    def run() -> None:
+        while True:
+            if is_well():
+                _sign(app, kind)
+            if ended.wait(heartbeats.SIGN_EVERY):
+                return
+
+    threading.Thread(target=run, name="heart", daemon=True).start()
+    return ended.set
+
+
+def _sign(app: Flask, kind: str) -> None:
+    with app.app_context():
+        try:
+            heartbeats.record_own(kind)
+        except SQLAlchemyError as error:
+            log.debug("No sign of life: %s", error.__class__.__name__)

@@ -1,0 +1,57 @@
+"""The scheduler process: rq-scheduler, looking once a second."""
+
+import logging
+from time import monotonic
+from typing import Final
+
+from redis.exceptions import RedisError
+from rq_scheduler import Scheduler
+
+from jobs.context import application
+from jobs.processes.heartbeat import beat
+from jobs.processes.redis_wait import wait_for_redis
+from portal.config.settings import Settings
+from portal.queue.clients import patient_client
+from portal.queue.schedule import reconcile, table
+from portal.services.core import heartbeats
+
+log = logging.getLogger(__name__)
+
+# Without a look for this long it is stuck, and gives no sign of life.
+STUCK_AFTER: Final = 30.0
+
+
+class RepairingScheduler(Scheduler):  # type: ignore[misc]  # rq-scheduler has no types
+    """Repairs the schedule before each look: after a flush of Redis the next one is complete."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(connection=patient_client(settings.redis_url), interval=1)
+        self._entries = table(settings)
+        self._looked_at = monotonic()
+
+    def enqueue_jobs(self) -> object:
+        """Queue what is due now."""
+        reconcile(self.connection, self._entries)
+        queued = super().enqueue_jobs()
+        self._looked_at = monotonic()
+        return queued
+
+    def is_well(self) -> bool:
+        """Whether it still looks."""
+        return monotonic() - self._looked_at < STUCK_AFTER
+
+
+def run_scheduler() -> int:
+    """Run until SIGTERM. Returns the exit code when Redis is gone."""
+    # A scheduler killed in its run leaves a lock for eleven seconds: not worth a line each.
+    logging.getLogger("rq_scheduler").setLevel(logging.ERROR)
+    app = application()
+    scheduler = RepairingScheduler(app.extensions["settings"])
+    try:
+        wait_for_redis(scheduler.connection)
+        beat(app, heartbeats.SCHEDULER, is_well=scheduler.is_well)
+        log.info("Ready.")
+        scheduler.run()
+    except RedisError as error:
+        log.warning("Redis is gone: %s", error)
+    return 1

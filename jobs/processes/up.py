@@ -1,0 +1,153 @@
+"""`flask up`: everything for one machine, from checked settings to running processes."""
+
+import errno
+import fcntl
+import os
+import socket
+import sys
+from pathlib import Path
+
+import click
+import flask_migrate
+from flask import Flask
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from jobs.processes import embedded_valkey
+from jobs.processes.plan import Plan, Program, become
+from portal.config.settings import ROOT, Settings, SettingsError
+from portal.database.plain_errors import unusable
+from portal.extensions import db
+from portal.services.core import vault
+from portal.services.operations import health
+from portal.services.people import one_time_links
+
+WEB, WORKER, VALKEY = range(3)  # the order in which they are stopped
+
+
+class CannotStart(click.ClickException):
+    """One sentence on why the portal does not start; exit code 2, as for wrong usage."""
+
+    exit_code = 2
+
+    def show(self, file: object = None) -> None:
+        """Print the sentence alone."""
+        click.echo(self.message, err=True)
+
+
+def bring_up(app: Flask) -> None:
+    """Check, migrate, and become the supervisor. Returns only by `CannotStart`."""
+    settings: Settings = app.extensions["settings"]
+    os.umask(0o077)  # database, log and sockets are for this user alone
+    address = free_address(settings.host, settings.port)
+    lock_instance(settings.instance_dir)
+    try:
+        programs = all_programs(settings)
+        with app.app_context():
+            migrate(settings)
+            vault.check_canary()
+            greeting = greet(settings, one_time_links.setup_link())
+    except SettingsError as error:
+        raise CannotStart(str(error)) from None
+    os.chdir(ROOT)  # `python -m` and `wsgi:app` are found from here
+    become(Plan(programs, *address, greeting), os.environ | environment(settings))
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """What every process gets on top of ours. They are started in another folder, so paths that
+    began in this one are given whole."""
+    return {
+        "TZ": "UTC",
+        "PYTHONUNBUFFERED": "1",
+        "LOG_FORMAT": settings.log_format,
+        "INSTANCE_DIR": str(settings.instance_dir),
+        "WEBHOOK_CA_BUNDLE": settings.webhook_ca_bundle,
+    }
+
+
+def free_address(host: str, port: int) -> tuple[str, int]:
+    """The numeric address to listen on. Raises `CannotStart` when it cannot be had."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, address = found[0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            probe.listen(1)
+    except PermissionError:
+        raise CannotStart(f"Port {port} needs more rights; choose a PORT above 1023.") from None
+    except (socket.gaierror, UnicodeError):
+        raise CannotStart(f"HOST must be an address of this machine, not “{host}”.") from None
+    except OSError as error:
+        raise CannotStart(_why_not(error, host, port)) from None
+    return str(address[0]), port
+
+
+def _why_not(error: OSError, host: str, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"Port {port} is taken by another program; stop it, or choose another PORT."
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"HOST must be an address of this machine, not “{host}”."
+    return f"The portal cannot listen on {host}, port {port}: {error.strerror}."
+
+
+def lock_instance(instance_dir: Path) -> None:
+    """Hold the instance folder until the supervisor ends: a second start would take over the
+    Valkey socket of the first. Raises `CannotStart` when somebody else holds it."""
+    handle = os.open(instance_dir / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise CannotStart(
+            f"The portal already runs from {instance_dir}; stop it, or choose another INSTANCE_DIR."
+        ) from None
+    os.set_inheritable(handle, True)  # through exec, to the supervisor and no further
+
+
+def migrate(settings: Settings) -> None:
+    """Bring the database to the newest schema. Raises `CannotStart` when it cannot be used."""
+    try:
+        is_newer = health.is_from_the_future()
+        db.session.remove()
+    except DBAPIError as error:
+        raise CannotStart(unusable(settings.database_url, error)) from None
+    if is_newer:
+        raise CannotStart(
+            "A newer version of the portal has changed this database. Start that version, or "
+            "restore the backup that was made before it."
+        )
+    try:
+        flask_migrate.upgrade()
+    except OperationalError as error:
+        raise CannotStart(unusable(settings.database_url, error)) from None
+
+
+def all_programs(settings: Settings) -> list[Program]:
+    """Every process of one machine, in the order in which they start."""
+    programs = [
+        Program("web", [sys.executable, "-m", "gunicorn", "wsgi:app"], WEB),
+        Program("deliveries", _jobs("worker", "deliveries"), WORKER),
+        Program("background", _jobs("worker", "background"), WORKER),
+        Program("scheduler", _jobs("scheduler"), WEB),
+    ]
+    if settings.uses_embedded_valkey:
+        path = settings.redis_url.removeprefix("unix://")
+        command = embedded_valkey.command(settings.instance_dir)
+        programs.insert(0, Program("valkey", command, VALKEY, socket=path))
+    return programs
+
+
+def _jobs(*command: str) -> list[str]:
+    return [sys.executable, "-m", "jobs", *command]
+
+
+def greet(settings: Settings, setup_link: str | None) -> list[str]:
+    """What to say once the portal answers."""
+    lines = ["", f"The portal is ready: {settings.base_url}"]
+    if setup_link:
+        lines += ["", f"Open {setup_link} to make the first administrator."]
+    if settings.local_trial:
+        opens = (
+            ": webhooks may reach programs on this machine" if settings.opens_this_machine else ""
+        )
+        lines += ["", f"This is a local trial{opens}."]
+    return [*lines, "Press Ctrl-C to stop.", ""]

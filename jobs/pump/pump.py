@@ -1,0 +1,252 @@
+"""The pump: claims what is due, sends many at once, records in batches, until nothing is left.
+
+One thread drives the sockets; on PostgreSQL, results are written in another meanwhile. The database
+gets 100 ms, and while it is locked or down the results are kept and the sockets go on.
+"""
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from time import monotonic, sleep
+from typing import Final
+
+from sqlalchemy import Connection, Engine
+
+from jobs.pump.database_writer import Desk
+from jobs.pump.recorder import Claiming, Recorded, Recorder
+from portal.config.settings import Settings
+from portal.engine.http.custom_headers import HeaderError
+from portal.engine.http.transport import Exchange, Transport, prepare
+from portal.engine.policy import AttemptKind
+from portal.engine.reasons import Reason
+from portal.queue import task_bell
+from portal.queue.bell import Bell
+from portal.services.core import heartbeats
+from portal.services.core.vault import VaultError
+from portal.services.dispatch import claim as dispatch_claim
+from portal.services.dispatch import release, results
+from portal.services.dispatch import sweep as dispatch_sweep
+from portal.services.dispatch.claim_types import Claim
+from portal.services.dispatch.fairness import kept_of
+from portal.services.dispatch.request import Composer, Outgoing
+from portal.services.tasks import leases as task_leases
+from portal.services.webhooks import activation
+
+log = logging.getLogger(__name__)
+
+BELL_EVERY: Final = 0.005
+LOOK_EVERY: Final = 0.5
+AWAKE_EVERY: Final = 0.5
+MORE_DUTIES: Final = 0.25  # where the last ones left something to be put to rest
+LAST_WAIT: Final = 5.0  # seconds that a warm shutdown gives to what is in flight
+LAST_RECORD: Final = 8.0  # … and to the database; the supervisor kills after 15
+LONGEST_LIFE: Final = 20 * 3600.0  # RQ's own timeout is a signal in the middle of whatever runs
+
+
+class Pump:
+    """One run of `deliver_due`."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        engine: Engine,
+        transport: Transport,
+        bell: Bell,
+        is_stopping: Callable[[], bool],
+    ) -> None:
+        self._settings = settings
+        self._kept = kept_of(settings.worker_max_in_flight)
+        self._desk = Desk(engine)
+        self._composer = Composer(settings.version)
+        self._transport = transport
+        self._bell = bell
+        self._is_stopping = is_stopping
+        self._name = heartbeats.own_name(heartbeats.PUMP)
+        self._flying: dict[int, tuple[Claim, Outgoing]] = {}
+        self._unsent: list[Claim] = []  # to be given back
+        self._recorder = Recorder(self._desk)
+        self._rung: int | None = None
+        self._look_at = self._bell_at = self._awake_at = self._duties_at = 0.0
+        self._was_full = self._has_hung_up = False
+        self._ends_at = monotonic() + LONGEST_LIFE
+
+    def run(self) -> None:
+        """Pump until nothing is claimable and nothing is in flight, or a stop is asked for."""
+        self._bell.answer()
+        self._rung = self._bell.count()  # before the look: a ring after it is news
+        self._look()
+        try:
+            while not self._is_stopping():
+                if self._is_idle() and self._has_ended():
+                    return
+                self._turn()
+                self._listen()
+            self._leave()
+        finally:
+            self._transport.abandon()  # it outlives us: an error's leftovers are nobody's answers
+            self._desk.close()
+
+    def _is_idle(self) -> bool:
+        return not self._flying and self._recorder.is_empty
+
+    def _has_ended(self) -> bool:
+        """Look a last time, after falling asleep: whoever rings from now on queues a new pump."""
+        self._bell.fall_asleep()
+        self._awake_at = 0.0
+        if monotonic() >= self._ends_at:
+            self._bell.ring()
+            return True
+        return self._look() and self._is_idle()
+
+    def _listen(self) -> None:
+        """Notice new work: by the bell at once, by the table within half a second."""
+        now, free = monotonic(), self._transport.free
+        is_over = free <= 0 or now >= self._ends_at
+        is_full = is_over or free <= self._kept
+        if is_full and not self._was_full:
+            self._bell.requeue()  # another pump may have places
+        self._was_full = is_full
+        if is_over:
+            return
+        if now >= self._awake_at:
+            self._awake_at = now + AWAKE_EVERY
+            self._bell.stay_awake()
+        if now >= self._bell_at and not self._recorder.is_writing:  # else a look must wait
+            self._bell_at = now + BELL_EVERY
+            rung = self._bell.count()
+            if rung != self._rung:
+                self._rung = rung
+                self._look_at = now
+        if now >= self._look_at:
+            self._look()
+
+    def _look(self) -> bool:
+        """Claim as much as there is room for, and start it. False: the database could not say."""
+        if self._recorder.is_behind or self._recorder.is_writing:
+            return False
+        began = monotonic()
+        claims = self._desk.write(self._claiming())
+        self._look_at = monotonic() + (BELL_EVERY if claims is None else LOOK_EVERY)
+        self._begin(claims or [], began)
+        return claims is not None
+
+    def _claiming(self, held: int = 0) -> Claiming:
+        """A claim for the places that are free now, less those for `held` claims."""
+        places = self._transport.free - held
+        return lambda connection: dispatch_claim.claim(connection, places, self._kept)
+
+    def _begin(self, claims: list[Claim], began: float) -> None:
+        """Start what was claimed. `began`: when the claiming did."""
+        if self._has_hung_up:
+            self._unsent += claims
+            return
+        if claims and monotonic() - began > self._settings.lease_margin:
+            # The leases may end before the answers come, and others would send it meanwhile. If
+            # they cannot be given back either, they run out.
+            log.warning("Claiming took too long; gave back %s deliveries.", len(claims))
+            self._desk.write(partial(release.release, claims))
+            return
+        for claim in claims:
+            self._start(claim)
+
+    def _start(self, claim: Claim) -> None:
+        try:
+            request = self._composer.compose(claim)
+        except HeaderError as error:
+            self._recorder.add(results.unsent(claim, Reason.BAD_HEADERS, str(error)))
+        except (ValueError, VaultError) as error:  # a secret that cannot be read or cannot sign
+            log.error("Delivery %s cannot be signed: %s", claim.public_id, error)
+            self._recorder.add(results.unsent(claim, Reason.INTERNAL, str(error)))
+        else:
+            self._flying[claim.attempt_id] = (claim, request)
+            self._transport.start(
+                claim.attempt_id,
+                prepare(request.url, request.headers, request.body),
+                timeout=self._settings.webhook_timeout,
+                opens=request.opens,
+                doubted=claim.webhook.throttled,
+                # A test goes through every phase: name, connection, certificate.
+                is_fresh=claim.kind is AttemptKind.TEST,
+            )
+
+    def _turn(self) -> None:
+        """Serve the sockets and write down what has ended.
+
+        The next batch is handed in before what the last one has claimed is composed: the database
+        works meanwhile.
+        """
+        self._drive()
+        recorded = self._recorder.take_up(0.0 if self._flying else BELL_EVERY)
+        self._do_duties()
+        self._flush(held=len(recorded.claims or []) if recorded else 0)
+        self._go_on(recorded)
+
+    def _drive(self) -> None:
+        if not (self._flying or self._recorder.is_writing):
+            sleep(BELL_EVERY)
+        for exchange in self._transport.drive(BELL_EVERY):
+            self._recorder.add(self._result(exchange))
+
+    def _result(self, exchange: Exchange) -> results.Result:
+        claim, request = self._flying.pop(int(str(exchange.key)))
+        return results.of_exchange(claim, exchange, request)
+
+    def _flush(self, held: int) -> None:
+        """Record what has ended, beside the sockets as long as there are any to be served.
+
+        `held`: claims that are about to be started. With nothing in flight there is nothing to
+        gather for.
+        """
+        is_busy = bool(self._flying or held)
+        if self._recorder.is_due or not is_busy:
+            is_over = self._is_stopping() or monotonic() >= self._ends_at
+            claim = None if is_over else self._claiming(held)
+            self._go_on(self._recorder.write(claim, beside=is_busy and self._desk.works_beside))
+
+    def _go_on(self, recorded: Recorded | None) -> None:
+        """Start what was claimed with it; where nothing was to be claimed, look for it at once."""
+        if recorded is None:
+            return
+        # Else the next look keeps its time: the bell may have rung since that claim was made.
+        if recorded.claims is None:
+            self._look_at = 0.0
+        self._begin(recorded.claims or [], recorded.began)
+
+    def _do_duties(self) -> None:
+        """While a pump runs, the pump is the sweep."""
+        if monotonic() < self._duties_at or self._recorder.is_writing:
+            return
+        self._bell.drop_queued_sweeps()
+
+        def do(connection: Connection) -> tuple[bool, int]:
+            rested = dispatch_sweep.settle_on(connection)
+            heartbeats.sign(connection, heartbeats.SWEEP, heartbeats.SWEEP)
+            heartbeats.sign(connection, heartbeats.PUMP, self._name)
+            return task_leases.has_due_on(connection), rested
+
+        has_tasks, rested = self._desk.write(do) or (False, 0)
+        pause = MORE_DUTIES if rested >= activation.AT_ONCE else self._settings.sweep_seconds
+        self._duties_at = monotonic() + pause
+        if has_tasks:
+            self._bell.ask(task_bell.enqueue)
+
+    def _leave(self) -> None:
+        """A warm shutdown: let what is in flight end, record it, give the rest back."""
+        until = monotonic() + LAST_WAIT
+        while (self._flying or self._recorder.is_writing) and monotonic() < until:
+            self._turn()
+        self._has_hung_up = True
+        self._transport.abandon()
+        self._unsent += [claim for claim, _ in self._flying.values()]
+        self._flying.clear()
+        until = monotonic() + LAST_RECORD
+        while not self._recorder.is_empty and monotonic() < until:
+            self._go_on(self._recorder.take_up(BELL_EVERY))
+            self._recorder.write(None, beside=False)
+        rest = self._unsent
+        while rest and monotonic() < until:
+            if self._desk.write(partial(release.release, rest)):
+                break
+        self._bell.fall_asleep()
+        self._bell.ring()

@@ -1,0 +1,43 @@
+"""The light application: settings and extensions, no pages. Jobs run in it."""
+
+from flask import Flask
+
+from portal.config.settings import ROOT, Settings, load_settings
+from portal.config.values import private_folder
+from portal.database.engine import engine_options, prepare_engine
+from portal.extensions import Base, csrf, db, login
+
+
+def create_base_app(settings: Settings | None = None) -> Flask:
+    """Build an application with its database, and the settings under `app.extensions["settings"]`.
+
+    Raises `SettingsError` when a setting cannot be used.
+    """
+    settings = settings or load_settings()
+    private_folder(settings.instance_dir, "INSTANCE_DIR")
+    app = Flask(
+        "portal",
+        root_path=str(ROOT),
+        template_folder="templates",
+        static_folder="static",
+        instance_path=str(settings.instance_dir),
+    )
+    app.extensions["settings"] = settings
+    app.config.update(
+        SECRET_KEY=settings.secret_key,
+        SQLALCHEMY_DATABASE_URI=settings.database_url,
+        SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.database_url),
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SECURE=settings.base_url.startswith("https://"),
+        MAX_CONTENT_LENGTH=16 * 1024 * 1024,
+        WTF_CSRF_TIME_LIMIT=None,
+        BOOTSTRAP_SERVE_LOCAL=True,
+    )
+    db.init_app(app)
+    csrf.init_app(app)
+    login.init_app(app)
+    with app.app_context():
+        prepare_engine(db.engine)
+    app.extensions["metadata"] = Base.metadata
+    return app

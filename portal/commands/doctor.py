@@ -1,0 +1,86 @@
+"""`flask doctor`: what Settings → System says, on a terminal, when pages may not open any more."""
+
+import sys
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Final
+
+import click
+from flask.cli import with_appcontext
+from sqlalchemy.exc import SQLAlchemyError
+
+from portal.config.values import SettingsError
+from portal.lib.durations import relative
+from portal.services.core import vault
+from portal.services.operations import findings, report
+from portal.services.operations.finding import Finding, Level
+from portal.services.operations.health import Facts, read_facts
+from portal.services.operations.process_roles import Duty, DutyState, read_duties
+
+EXIT_WARNING: Final = 1
+EXIT_DANGER: Final = 2
+MARKS: Final = {Level.WARNING: "WARNING", Level.DANGER: "DANGER "}
+STATES: Final = {
+    DutyState.RUNNING: "running",
+    DutyState.SILENT: "no sign of life",
+    DutyState.NEVER: "never started",
+}
+
+
+@click.command()
+@click.option("--quiet", is_flag=True, help="Print only what wants a look.")
+@with_appcontext
+def doctor(quiet: bool) -> None:
+    """Look at every part of the portal, and say what to do.
+
+    Ends with 0 when all is well, with 1 after warnings, and with 2 when
+    deliveries do not go out, alerts do not fire or changes cannot be saved.
+    """
+    facts = read_facts()
+    found = [*_keys(facts), *findings.find(facts, facts.at)]
+    if not quiet:
+        for line in _lines(facts):
+            click.echo(line)
+    for each in found:
+        click.echo(f"{MARKS[each.level]} {each.title}\n        {each.todo}")
+    if not found and not quiet:
+        click.echo("Everything is at work.")
+    sys.exit(_exit_code(found))
+
+
+def _keys(facts: Facts) -> Iterator[Finding]:
+    if not findings.is_readable(facts):
+        return
+    try:
+        vault.check_canary()
+    except SettingsError as error:
+        yield Finding(
+            Level.DANGER,
+            str(error),
+            "They are in the file keys.env of the instance folder, or where the portal is started.",
+        )
+    except SQLAlchemyError:
+        yield Finding(Level.DANGER, "The keys could not be checked.", "Try again in a minute.")
+
+
+def _lines(facts: Facts) -> Iterator[str]:
+    now = facts.at
+    parts = [*report.version_lines(facts), *report.queue_lines(facts)]
+    parts += [*report.sending_lines(facts, now), *report.alert_lines(facts, now)]
+    if findings.is_readable(facts):
+        parts += [(duty.name, _duty(duty, now)) for duty in read_duties(facts)]
+    width = max(len(label) for label, _ in parts)
+    yield from (f"{label:<{width}}  {value}" for label, value in parts)
+    yield ""
+
+
+def _duty(duty: Duty, now: datetime) -> str:
+    many = f" ({duty.count} processes)" if duty.count > 1 else ""
+    seen = f", last {relative(duty.seen_at, now)}" if duty.seen_at else ""
+    return f"{STATES[duty.state]}{many}{seen}"
+
+
+def _exit_code(found: list[Finding]) -> int:
+    if any(each.level is Level.DANGER for each in found):
+        return EXIT_DANGER
+    return EXIT_WARNING if found else 0

@@ -1,0 +1,159 @@
+"""Settings: read once from the environment, checked, frozen.
+
+A value that cannot be used stops the start with one sentence (`SettingsError`). `.env` beside the
+project is read first; the environment wins over it.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from dotenv import dotenv_values
+
+from portal.config.keys import Keys, load_keys
+from portal.config.urls import database_url, redis_url, smtp_url, web_address
+from portal.config.values import (
+    SettingsError,
+    certificates,
+    choice_of_zone,
+    currency,
+    durations,
+    flag,
+    folder,
+    networks,
+    number,
+    one_of,
+    token,
+)
+
+__all__ = ["ROOT", "Settings", "SettingsError", "load_settings", "valkey_socket"]
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+VERSION: Final = "0.1.0"
+
+# A unix socket's path has room for 108 bytes in Linux's sockaddr_un; Valkey wants some of them.
+LONGEST_SOCKET_PATH: Final = 100
+LOG_FORMATS: Final = ("json", "lines")
+LOOPBACK: Final = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+# At once, then 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h, 24 h.
+RETRY_SCHEDULE: Final = "0,5,300,1800,7200,18000,36000,50400,72000,86400"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that may differ between two installations. Times are in seconds."""
+
+    instance_dir: Path
+    database_url: str
+    redis_url: str
+    secret_key: str = field(repr=False)
+    encryption_keys: tuple[str, ...] = field(repr=False)
+    host: str
+    port: int
+    base_url: str
+    local_trial: bool
+    webhook_source: str
+    webhook_timeout: int
+    webhook_retry_schedule: tuple[int, ...]
+    webhook_allowed_networks: tuple[IPv4Network | IPv6Network, ...]
+    webhook_max_in_flight: int
+    worker_max_in_flight: int
+    webhook_ca_bundle: str
+    lease_margin: int
+    sweep_seconds: int
+    retention_days: int
+    timezone: ZoneInfo
+    currency: str
+    smtp_url: str = field(repr=False)
+    inbox_origin: str
+    metrics_token: str = field(repr=False)
+    trusted_proxies: int
+    log_format: str
+    version: str = VERSION
+
+    @property
+    def lease_seconds(self) -> int:
+        """How long a claimed delivery is ours: the attempt's deadline and a margin to record it."""
+        return self.webhook_timeout + self.lease_margin
+
+    @property
+    def opens_this_machine(self) -> bool:
+        """Whether webhooks may reach programs on this machine by its loopback addresses."""
+        return any(
+            network.version == own.version and network.overlaps(own)
+            for network in self.webhook_allowed_networks
+            for own in LOOPBACK
+        )
+
+    @property
+    def uses_embedded_valkey(self) -> bool:
+        """Whether Redis is the Valkey that `flask up` starts beside the portal."""
+        return self.redis_url == f"unix://{valkey_socket(self.instance_dir)}"
+
+
+def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read and check all settings.
+
+    Raises `SettingsError` with one sentence for the first value that cannot be used.
+    """
+    if environ is None:
+        stored = {k: v for k, v in dotenv_values(ROOT / ".env").items() if v is not None}
+        environ = stored | dict(os.environ)
+    instance_dir = folder(environ, "INSTANCE_DIR", ROOT / "instance")
+    local_trial = flag(environ, "LOCAL_TRIAL")
+    port = number(environ, "PORT", 8000, 1, 65535)
+    host = environ.get("HOST") or "127.0.0.1"
+    keys: Keys = load_keys(environ, instance_dir, may_create=local_trial)
+    return Settings(
+        instance_dir=instance_dir,
+        database_url=database_url(environ, instance_dir),
+        redis_url=redis_url(environ, f"unix://{valkey_socket(instance_dir)}"),
+        secret_key=keys.secret_key,
+        encryption_keys=keys.encryption_keys,
+        host=host,
+        port=port,
+        base_url=web_address(environ, "BASE_URL", f"http://{_reachable(host)}:{port}"),
+        local_trial=local_trial,
+        webhook_source=environ.get("WEBHOOK_SOURCE") or "perfex_assets_module",
+        webhook_timeout=number(environ, "WEBHOOK_TIMEOUT", 30, 1, 60),
+        webhook_retry_schedule=durations(environ, "WEBHOOK_RETRY_SCHEDULE", RETRY_SCHEDULE),
+        webhook_allowed_networks=networks(
+            environ, "WEBHOOK_ALLOWED_NETWORKS", LOOPBACK if local_trial else ()
+        ),
+        webhook_max_in_flight=number(environ, "WEBHOOK_MAX_IN_FLIGHT", 8, 1, 512),
+        worker_max_in_flight=number(environ, "WORKER_MAX_IN_FLIGHT", 512, 1, 4096),
+        webhook_ca_bundle=certificates(environ, "WEBHOOK_CA_BUNDLE"),
+        lease_margin=number(environ, "LEASE_MARGIN", 60, 1, 600),
+        sweep_seconds=number(environ, "SWEEP_SECONDS", 2, 1, 60),
+        retention_days=number(environ, "RETENTION_DAYS", 30, 1, 3650),
+        timezone=choice_of_zone(environ, "TIMEZONE", "UTC"),
+        currency=currency(environ, "CURRENCY", "EUR"),
+        smtp_url=smtp_url(environ),
+        inbox_origin=web_address(environ, "INBOX_ORIGIN", f"http://127.0.0.1:{port}"),
+        metrics_token=token(environ, "METRICS_TOKEN"),
+        trusted_proxies=number(environ, "TRUSTED_PROXIES", 0, 0, 10),
+        log_format=one_of(environ, "LOG_FORMAT", "lines" if local_trial else "json", LOG_FORMATS),
+    )
+
+
+def valkey_socket(instance_dir: Path) -> Path:
+    """Where the embedded Valkey listens: in the instance folder, or, where that path is longer
+    than a socket address can hold, in a private folder whose name follows from it."""
+    beside = instance_dir / "valkey.sock"
+    if len(os.fsencode(beside)) <= LONGEST_SOCKET_PATH:
+        return beside
+    mark = hashlib.sha256(os.fsencode(instance_dir)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"asset-webhooks-{os.getuid()}-{mark}" / "valkey.sock"
+
+
+def _reachable(host: str) -> str:
+    """The host to put into links: a listener on every address is reached by name."""
+    if host in {"0.0.0.0", "::", ""}:  # noqa: S104 - compared, not bound
+        return "localhost"
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,121 @@
+"""Settings that are addresses: of the portal, its database, its Redis and its mail server.
+
+What may hold a password is never repeated in a sentence.
+"""
+
+from collections.abc import Mapping
+from email.utils import parseaddr
+from pathlib import Path
+from typing import Final
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+
+from redis import ConnectionPool
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from portal.config.values import SettingsError
+from portal.lib.emails import is_email
+
+IN_MEMORY: Final = ":memory:"
+
+
+def web_address(environ: Mapping[str, str], name: str, default: str) -> str:
+    """An http or https address without a slash at its end."""
+    text = environ.get(name, "").strip() or default
+    parts = _split(text)
+    if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise SettingsError(f"{name} must start with http:// or https://, not “{text}”.")
+    if parts.query or parts.fragment or "@" in parts.netloc:
+        raise SettingsError(f"{name} must be an address as in “https://portal.example.com”.")
+    return text.rstrip("/")
+
+
+def database_url(environ: Mapping[str, str], instance_dir: Path) -> str:
+    """SQLite in the instance folder unless `DATABASE_URL` names a database.
+
+    A relative file lies in the instance folder, whatever folder a process was started in.
+    """
+    text = environ.get("DATABASE_URL", "").strip() or "sqlite:///portal.sqlite"
+    scheme, separator, rest = text.partition("://")
+    if not separator or scheme not in {"sqlite", "postgres", "postgresql", "postgresql+psycopg"}:
+        raise SettingsError("DATABASE_URL must start with sqlite:/// or postgresql://.")
+    if scheme == "sqlite":
+        return _sqlite_url(_parsed(text), instance_dir)
+    _parsed(text)
+    return f"postgresql+psycopg://{rest}"
+
+
+def redis_url(environ: Mapping[str, str], default: str) -> str:
+    """The embedded Valkey's socket unless `REDIS_URL` names a server."""
+    text = environ.get("REDIS_URL", "").strip() or default
+    scheme = text.partition("://")[0]
+    if scheme not in {"redis", "rediss", "unix"}:
+        raise SettingsError("REDIS_URL must start with redis://, rediss:// or unix://.")
+    parts = _split(text)
+    if parts is None or not (parts.path if scheme == "unix" else parts.hostname) or _odd(text):
+        raise SettingsError(
+            "REDIS_URL must name a server, as in “redis://127.0.0.1:6379/0”, "
+            "or a socket, as in “unix:///run/valkey.sock”."
+        )
+    return text
+
+
+def smtp_url(environ: Mapping[str, str]) -> str:
+    """The mail server, empty when there is none."""
+    text = environ.get("SMTP_URL", "").strip()
+    parts = _split(text)
+    is_server = parts is not None and parts.scheme in {"smtp", "smtps"} and bool(parts.hostname)
+    if text and not (parts and is_server and _may_send(parts)):
+        raise SettingsError(
+            "SMTP_URL must be an address as in “smtp://user:password@mail.example.com:587"
+            "?from=portal@example.com”, with signs such as / # ? and @ in the password as %2F and "
+            "so on."
+        )
+    if parts and not (unquote(parts.username or "") + unquote(parts.password or "")).isascii():
+        raise SettingsError(
+            "SMTP_URL must have a user and a password of ASCII characters: no others can be sent "
+            "to a mail server."
+        )
+    return text
+
+
+def _split(text: str) -> SplitResult | None:
+    """The parts of an address; None where it is none."""
+    try:
+        parts = urlsplit(text)
+        is_whole = parts.port is None or parts.port > 0  # reading it checks it
+    except ValueError:
+        return None
+    return parts if is_whole and " " not in parts.netloc and text.isprintable() else None
+
+
+def _parsed(text: str) -> URL:
+    try:
+        return make_url(text)
+    except (ArgumentError, ValueError):
+        raise SettingsError(
+            "DATABASE_URL must be an address as in "
+            "“postgresql://user:password@db.example.com:5432/portal”."
+        ) from None
+
+
+def _sqlite_url(url: URL, instance_dir: Path) -> str:
+    if url.host or not url.database or url.database == IN_MEMORY:
+        raise SettingsError(
+            "DATABASE_URL must name a file after sqlite:///, as in “sqlite:////srv/portal.sqlite”."
+        )
+    return url.set(database=str(instance_dir / url.database)).render_as_string()
+
+
+def _odd(text: str) -> bool:
+    """Whether the client would not understand the options in it."""
+    try:
+        ConnectionPool.from_url(text)
+    except ValueError:
+        return True
+    return False
+
+
+def _may_send(parts: SplitResult) -> bool:
+    sender = parse_qs(parts.query).get("from")
+    return sender is None or (sender[0].isprintable() and is_email(parseaddr(sender[0])[1]))

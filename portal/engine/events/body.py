@@ -1,0 +1,189 @@
+"""From a change to the wire body: what `asset` and `data` carry, and the bytes of the whole."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, Final
+
+from portal.engine.events.names import EventName
+from portal.engine.events.wire import encode, wire_time, wire_value
+
+__all__ = [
+    "Actor",
+    "ActorKind",
+    "AssetSnapshot",
+    "Holder",
+    "Origin",
+    "Ref",
+    "as_json_object",
+    "build_body",
+    "changes",
+    "event_data",
+    "wire_time",
+]
+
+# Every change moves these; they say nothing about what was changed.
+BOOKKEEPING: Final = frozenset({"id", "version", "created_at", "updated_at", "deleted_at"})
+STOCK_FIELDS: Final = ("quantity", "min_quantity", "unit")
+
+
+class ActorKind(StrEnum):
+    """Who acts."""
+
+    USER = "user"
+    SYSTEM = "system"
+    API = "api"
+    IMPORT = "import"
+
+
+class Origin(StrEnum):
+    """By which way an action came."""
+
+    UI = "ui"
+    BULK = "bulk"
+    IMPORT = "import"
+    API = "api"
+    CRON = "cron"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who brought an event about; the name as it was then."""
+
+    type: ActorKind
+    id: int | None
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """A category, a location or a colleague, named."""
+
+    id: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who has the asset; `due_at` only when it was lent with a due time."""
+
+    id: int
+    name: str
+    email: str
+    due_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssetSnapshot:
+    """An asset as it is after the change; the fields in the order of the wire.
+
+    `quantity`, `min_quantity` and `unit` are on the wire for `kind` stock alone. `purchase_cost`
+    is in `currency` (ISO 4217).
+    """
+
+    id: int
+    asset_tag: str
+    name: str
+    kind: str
+    category: Ref | None = None
+    manufacturer: str | None = None
+    model: str | None = None
+    serial_number: str | None = None
+    status: str
+    condition: str
+    location: Ref | None = None
+    holder: Holder | None = None
+    supplier: str | None = None
+    order_number: str | None = None
+    purchase_date: date | None = None
+    purchase_cost: Decimal | None = None
+    currency: str | None = None
+    warranty_expires: date | None = None
+    quantity: int | None = None
+    min_quantity: int | None = None
+    unit: str | None = None
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+def as_json_object(snapshot: AssetSnapshot) -> dict[str, Any]:
+    """The `asset` of a body."""
+    asset: dict[str, Any] = wire_value(snapshot)
+    if snapshot.kind != "stock":
+        for name in STOCK_FIELDS:
+            del asset[name]
+    return asset
+
+
+def event_data(
+    actor: Actor,
+    origin: Origin,
+    *,
+    batch_id: object = None,
+    status_from: str | None = None,
+    status_to: str | None = None,
+    note: str = "",
+    **extra: object,
+) -> dict[str, Any]:
+    """The `data` of a body: the six keys that every event has, then its own, in their order."""
+    always = {
+        "actor": actor,
+        "origin": origin,
+        "batch_id": batch_id,
+        "status_from": status_from,
+        "status_to": status_to,
+        "note": note,
+    }
+    data: dict[str, Any] = wire_value({**always, **extra})
+    return data
+
+
+def changes(
+    before: Mapping[str, object], after: Mapping[str, object]
+) -> tuple[list[str], dict[str, dict[str, Any]]]:
+    """`changed_fields` and `changes {field: {from, to}}`, in the order of `after`.
+
+    A field that is only in one of the two counts as null in the other.
+    """
+    names = [name for name in {**after, **before} if name not in BOOKKEEPING]
+    changed = [name for name in names if before.get(name) != after.get(name)]
+    return changed, {
+        name: {"from": wire_value(before.get(name)), "to": wire_value(after.get(name))}
+        for name in changed
+    }
+
+
+def build_body(
+    event: EventName,
+    *,
+    occurred_at: datetime,
+    source: str,
+    asset_id: int | None,
+    asset: AssetSnapshot | Mapping[str, object],
+    data: Mapping[str, object],
+) -> bytes:
+    """The body, exactly as it will be sent on every attempt: six keys in the contract's order.
+
+    `asset_id` is None for asset.deleted and for no other event.
+    """
+    _check_id(event, asset_id, data)
+    return encode(
+        {
+            "event": event,
+            "timestamp": occurred_at,
+            "source": source,
+            "asset_id": asset_id,
+            "asset": as_json_object(asset) if isinstance(asset, AssetSnapshot) else asset,
+            "data": data,
+        }
+    )
+
+
+def _check_id(event: EventName, asset_id: int | None, data: Mapping[str, object]) -> None:
+    if (asset_id is None) is not (event is EventName.DELETED):
+        raise ValueError(f"{event}: the asset's id is null when the asset is deleted, only then")
+    if asset_id is None and "deleted_asset_id" not in data:
+        raise ValueError(f"{event}: the data must name the deleted asset's id")

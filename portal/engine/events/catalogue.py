@@ -1,0 +1,93 @@
+"""The catalogue: every event there is, in the words and the order that people see."""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+from portal.engine.events import samples
+from portal.engine.events.names import EventGroup, EventName
+
+__all__ = [
+    "CATALOGUE",
+    "GROUPS",
+    "EventGroup",
+    "EventName",
+    "EventType",
+    "event_type",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class EventType:
+    """One kind of event: its name on the wire, and what people call it."""
+
+    value: EventName
+    name: str
+    explanation: str
+    group: EventGroup
+
+    def sample(self, *, test: bool = False, source: str = samples.SOURCE) -> dict[str, Any]:
+        """An example body, read back from the bytes that a real one would be sent as."""
+        body: dict[str, Any] = json.loads(samples.sample_body(self.value, test=test, source=source))
+        return body
+
+
+_LIFECYCLE, _ALLOCATION, _CHECKOUT, _RESERVATIONS, _MAINTENANCE, _LOSS, _ALERTS = EventGroup
+
+# Kept narrow by hand, so that it reads as the table it is.
+# fmt: off
+CATALOGUE: Final = (
+    EventType(EventName.CREATED, "Asset created",
+              "A new asset was added to the register.", _LIFECYCLE),
+    EventType(EventName.UPDATED, "Asset changed",
+              "Something about an asset was changed; the message says what.", _LIFECYCLE),
+    EventType(EventName.DELETED, "Asset deleted",
+              "An asset was taken out of the register.", _LIFECYCLE),
+    EventType(EventName.ALLOCATED, "Asset allocated",
+              "An asset was given to a member of staff.", _ALLOCATION),
+    EventType(EventName.REVOKED, "Allocation taken back",
+              "An asset was taken back from a member of staff.", _ALLOCATION),
+    EventType(EventName.CHECKED_OUT, "Asset checked out",
+              "An asset was lent until an agreed time.", _CHECKOUT),
+    EventType(EventName.CHECKED_IN, "Asset checked in",
+              "A lent asset was returned.", _CHECKOUT),
+    EventType(EventName.RESERVED, "Reservation requested",
+              "Somebody asked to have an asset for a time.", _RESERVATIONS),
+    EventType(EventName.RESERVATION_APPROVED, "Reservation approved",
+              "A reservation was agreed to.", _RESERVATIONS),
+    EventType(EventName.RESERVATION_REJECTED, "Reservation rejected",
+              "A reservation was turned down; the message says why.", _RESERVATIONS),
+    EventType(EventName.MAINTENANCE_SCHEDULED, "Maintenance scheduled",
+              "Maintenance was planned for a day.", _MAINTENANCE),
+    EventType(EventName.MAINTENANCE_COMPLETED, "Maintenance completed",
+              "Maintenance was done; the message says how it ended.", _MAINTENANCE),
+    EventType(EventName.TRANSFERRED, "Asset transferred",
+              "An asset was moved to another location.", _MAINTENANCE),
+    EventType(EventName.LOST, "Asset lost",
+              "An asset was reported lost.", _LOSS),
+    EventType(EventName.BROKEN, "Asset broken",
+              "An asset was reported broken.", _LOSS),
+    EventType(EventName.WARRANTY, "Sent for warranty",
+              "An asset was sent to its supplier under warranty.", _LOSS),
+    EventType(EventName.LIQUIDATED, "Asset disposed of",
+              "An asset was sold, given away, recycled, scrapped or written off.", _LOSS),
+    EventType(EventName.WARRANTY_EXPIRING, "Warranty ends soon",
+              "The warranty of an asset ends within 30 days.", _ALERTS),
+    EventType(EventName.MAINTENANCE_DUE, "Maintenance due",
+              "Planned maintenance is due within 7 days, or is late.", _ALERTS),
+    EventType(EventName.CHECKOUT_OVERDUE, "Check-out overdue",
+              "A lent asset was not returned in time.", _ALERTS),
+    EventType(EventName.LOW_STOCK, "Low stock",
+              "There is less of a consumable than its threshold.", _ALERTS),
+)
+# fmt: on
+
+GROUPS: Final = tuple(
+    (group, tuple(event for event in CATALOGUE if event.group is group)) for group in EventGroup
+)
+_BY_VALUE: Final = {event.value: event for event in CATALOGUE}
+
+
+def event_type(value: str) -> EventType:
+    """The event with this name on the wire. Raises ValueError for any other text."""
+    return _BY_VALUE[EventName(value)]

@@ -1,0 +1,111 @@
+"""What an attempt's end says about its webhook: failures in a row, and the throttle. Pure.
+
+A receiver that is overloaded or cannot be reached is left alone for a while. Then one delivery
+goes as a probe and spends a try of its own; those that wait behind it spend none.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+from portal.engine.policy import AttemptKind
+from portal.engine.reasons import Reason
+
+FIRST_PAUSE: Final = 5  # seconds; doubles with each failed probe
+LONGEST_PAUSE: Final = 300
+PATIENCE: Final = timedelta(days=5)  # failing without a success; then we turn it off
+ATTENTION_FAILURES: Final = 5
+ATTENTION_AFTER: Final = timedelta(minutes=2)
+
+# The receiver as a whole is overloaded or out of reach: the next message would fare no better.
+THROTTLING: Final = frozenset(
+    {
+        Reason.RATE,
+        Reason.UNAVAILABLE,
+        Reason.DNS,
+        Reason.REFUSED,
+        Reason.CONNECT_TIMEOUT,
+        Reason.READ_TIMEOUT,
+        Reason.UNREACHABLE,
+        Reason.RESET,
+        Reason.NO_REPLY,
+        Reason.TLS_EXPIRED,
+        Reason.TLS_UNTRUSTED,
+        Reason.TLS_NAME,
+        Reason.TLS_OTHER,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """How a webhook stands. `pause`: the present pause in seconds, 0 while it is open."""
+
+    failures_in_row: int = 0
+    failing_since: datetime | None = None
+    throttled: bool = False
+    pause: int = 0
+    not_before: datetime | None = None
+
+
+HEALTHY: Final = Health()
+
+
+class End(NamedTuple):
+    """How one attempt ended. `was_probe`: it was begun while the webhook was throttled."""
+
+    kind: AttemptKind
+    reason: Reason | None
+    retry_after: float | None = None
+    was_probe: bool = False
+
+
+def health_after(health: Health, end: End, now: datetime) -> Health:
+    """The webhook's health after one more attempt.
+
+    A test's failure changes nothing, and its success opens the webhook without counting.
+    """
+    if end.reason is None:
+        if health == HEALTHY:
+            return health
+        opened = replace(health, throttled=False, pause=0, not_before=None)
+        if end.kind is AttemptKind.TEST:
+            return opened
+        return replace(opened, failures_in_row=0, failing_since=None)
+    if end.kind is AttemptKind.TEST:
+        return health
+    failed = replace(
+        health,
+        failures_in_row=health.failures_in_row + 1,
+        failing_since=health.failing_since or now,
+    )
+    return _throttled(failed, end, now) if end.reason in THROTTLING else failed
+
+
+def is_hopeless(health: Health, now: datetime) -> bool:
+    """Whether it has failed for so long without a success that we turn it off."""
+    return health.failing_since is not None and now - health.failing_since >= PATIENCE
+
+
+def needs_attention(failures_in_row: int, failing_since: datetime | None, now: datetime) -> bool:
+    """Whether a person should look: 5 failures in a row over at least 2 minutes."""
+    return (
+        failures_in_row >= ATTENTION_FAILURES
+        and failing_since is not None
+        and now - failing_since >= ATTENTION_AFTER
+    )
+
+
+def _throttled(health: Health, end: End, now: datetime) -> Health:
+    """Pause, or pause longer. Eight that were under way together when it broke are one failure."""
+    pause = health.pause
+    if not health.throttled:
+        pause = FIRST_PAUSE
+    elif end.was_probe:
+        pause = min(max(pause, 1) * 2, LONGEST_PAUSE)
+    elif not end.retry_after:
+        return health
+    until = now + timedelta(seconds=max(pause, end.retry_after or 0))
+    if health.throttled and not end.was_probe and health.not_before is not None:
+        until = max(until, health.not_before)
+    return replace(health, throttled=True, pause=pause, not_before=until)

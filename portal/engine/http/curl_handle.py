@@ -1,0 +1,201 @@
+"""One libcurl handle: its options, its callbacks, its bounds. Used again and again."""
+
+import socket
+from collections.abc import Hashable, Sequence
+from time import monotonic
+from typing import NamedTuple
+
+import pycurl
+import requests
+
+from portal.engine.http.address_guard import AddressGuard
+from portal.engine.http.name_lookups import CACHE_SECONDS
+
+MAX_BODY = 64 * 1024
+"""Bytes of an answer's body that are read; then the connection is dropped."""
+MAX_HEAD = 64 * 1024
+"""Bytes of all header lines together, informational answers (1xx) included."""
+MAX_HEAD_LINES = 1000
+CONNECT_TIMEOUT = 5.0
+MAX_IDLE = 60
+MAX_CONNECTION_AGE = 300
+
+_STOP = 0
+"""What a callback returns to end the transfer: fewer bytes than it was given."""
+
+_FIXED_OPTIONS = {
+    pycurl.NOSIGNAL: 1,
+    pycurl.HTTP_VERSION: pycurl.CURL_HTTP_VERSION_1_1,
+    pycurl.PROTOCOLS: pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS,
+    pycurl.FOLLOWLOCATION: 0,
+    pycurl.PATH_AS_IS: 1,
+    pycurl.POST: 1,
+    # Headers are ours alone: an empty User-Agent keeps libcurl from adding its own.
+    pycurl.USERAGENT: "",
+    # The environment's proxies and .netrc are not ours to follow.
+    pycurl.PROXY: "",
+    pycurl.NOPROXY: "*",
+    pycurl.NETRC: 0,
+    pycurl.HTTP_CONTENT_DECODING: 0,
+    pycurl.SSL_VERIFYPEER: 1,
+    pycurl.SSL_VERIFYHOST: 2,
+    pycurl.OPT_CERTINFO: 1,
+    pycurl.TCP_NODELAY: 1,
+    pycurl.DNS_CACHE_TIMEOUT: CACHE_SECONDS,
+    # Most servers drop an idle connection after a minute; a receiver that moved is followed.
+    pycurl.MAXAGE_CONN: MAX_IDLE,
+    pycurl.MAXLIFETIME_CONN: MAX_CONNECTION_AGE,
+}
+
+
+class Order(NamedTuple):
+    """A request that was asked for at `began` (monotonic); `timeout` in seconds covers all of it.
+
+    `url` and `headers` are checked and as libcurl takes them; `opens` is passed to the guard.
+    `is_fresh`: over a connection of its own, so that every phase is gone through.
+    """
+
+    key: Hashable
+    request: requests.PreparedRequest
+    url: str
+    headers: Sequence[str]
+    began: float
+    timeout: float
+    opens: tuple[str, int] | None
+    is_fresh: bool = False
+
+
+class CurlHandle:
+    """A libcurl easy handle with what its callbacks gather for one request."""
+
+    __slots__ = (
+        "again",
+        "began",
+        "body",
+        "curl",
+        "guard",
+        "has_given_up",
+        "head",
+        "head_size",
+        "key",
+        "opened",
+        "opens",
+        "patience",
+        "peer",
+        "refusal",
+        "request",
+        "socket_errno",
+        "truncated",
+        "waited",
+    )
+
+    def __init__(self, guard: AddressGuard, ca_file: str) -> None:
+        self.guard = guard
+        self.curl = curl = pycurl.Curl()
+        for option, value in _FIXED_OPTIONS.items():
+            curl.setopt(option, value)
+        curl.setopt(pycurl.CAINFO, ca_file)
+        curl.unsetopt(pycurl.CAPATH)
+        curl.setopt(pycurl.OPENSOCKETFUNCTION, self._open_socket)
+        curl.setopt(pycurl.PREREQFUNCTION, self._before_request)
+        curl.setopt(pycurl.HEADERFUNCTION, self._take_header)
+        curl.setopt(pycurl.WRITEFUNCTION, self._take_body)
+        self.patience: tuple[bool, int, int] | None = None
+        self.body = bytearray()
+        self.head: list[bytes] = []
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget the last request, so that an idle handle holds nothing of it."""
+        self.key: Hashable = None
+        self.request: requests.PreparedRequest | None = None
+        self.opens: tuple[str, int] | None = None
+        self.peer: tuple[str, int] | None = None
+        self.refusal: str | None = None
+        self.opened = self.truncated = self.has_given_up = False
+        self.head_size = self.socket_errno = 0
+        self.began = self.waited = 0.0
+        self.again: float | None = None
+        self.head = []
+        self.body = bytearray()
+
+    def load(self, order: Order, waited: float) -> None:
+        """Set what differs from request to request. `waited`: seconds since it was asked for."""
+        self.key, self.request, self.opens = order.key, order.request, order.opens
+        self.began, self.waited = order.began, waited
+        setopt = self.curl.setopt
+        setopt(pycurl.URL, order.url)
+        setopt(pycurl.HTTPHEADER, order.headers)
+        body = order.request.body or b""
+        setopt(pycurl.POSTFIELDS, body.encode() if isinstance(body, str) else body)
+        left = order.timeout - waited
+        patience = order.is_fresh, int(left * 1000), int(min(left, CONNECT_TIMEOUT) * 1000)
+        if patience != self.patience:  # nearly always as it was
+            self.patience = patience
+            setopt(pycurl.FRESH_CONNECT, int(order.is_fresh))
+            setopt(pycurl.TIMEOUT_MS, max(1, patience[1]))
+            setopt(pycurl.CONNECTTIMEOUT_MS, max(1, patience[2]))
+
+    @property
+    def has_address(self) -> bool:
+        """Whether the name has been looked up, or a connection was open already."""
+        return self.opened or self.refusal is not None or self.socket_errno != 0 or self.is_reused
+
+    @property
+    def is_reused(self) -> bool:
+        """Whether the request goes over a connection that was open already."""
+        return self.peer is not None and not self.opened
+
+    def _open_socket(self, _purpose: int, wanted: pycurl.CurlSockAddr) -> int:
+        """Vet each address before a packet goes there; libcurl then tries the host's next one."""
+        host, port = str(wanted.addr[0]), int(wanted.addr[1])
+        refusal = self.guard.refusal(host, port, opens=self.opens)
+        if refusal is not None:
+            self.refusal = refusal
+            return pycurl.SOCKET_BAD
+        try:
+            opened = socket.socket(wanted.family, wanted.socktype, wanted.protocol)
+        except OSError as error:
+            self.socket_errno = error.errno or 0
+            return pycurl.SOCKET_BAD
+        self.opened = True
+        # Detached: from here on the file handle is libcurl's, which closes it.
+        return opened.detach()
+
+    def _before_request(self, peer: str, _local: str, port: int, _local_port: int) -> int:
+        """Vet the peer of every request.
+
+        A connection from the pool opens no socket, and one that was opened for the inbox kind
+        must not carry the request of another webhook.
+
+        libcurl sends a request again by itself when a connection that was kept open ends before a
+        byte of the answer, which may have been read. It asks here each time: once is allowed, and
+        noted in `again`, since most often the receiver had hung up before the request came.
+        """
+        if self.again is not None:
+            self.has_given_up = True
+            return pycurl.PREREQFUNC_ABORT
+        if self.peer is not None:
+            self.again = monotonic() - self.began
+        self.peer = (peer, port)
+        refusal = self.guard.refusal(peer, port, opens=self.opens)
+        if refusal is None:
+            return pycurl.PREREQFUNC_OK
+        self.refusal, self.opened = refusal, False
+        return pycurl.PREREQFUNC_ABORT
+
+    def _take_header(self, line: bytes) -> int | None:
+        self.head_size += len(line)
+        if self.head_size > MAX_HEAD or len(self.head) >= MAX_HEAD_LINES:
+            self.truncated = True
+            return _STOP
+        self.head.append(line)
+        return None
+
+    def _take_body(self, chunk: bytes) -> int | None:
+        room = MAX_BODY - len(self.body)
+        self.body += chunk[:room]
+        if len(chunk) <= room:
+            return None
+        self.truncated = True
+        return _STOP

@@ -1,0 +1,116 @@
+"""A finished libcurl handle → the Exchange that says what came of the request."""
+
+from collections.abc import Hashable
+
+import pycurl
+import requests
+
+from portal.engine.http.certificate_dates import CertificateDates
+from portal.engine.http.curl_handle import CurlHandle
+from portal.engine.http.curl_verdict import Progress, exception_for, reason_for_curl
+from portal.engine.http.exchange import Exchange, Phases, one_line, read_head
+from portal.engine.reason_keys import Reason, reason_for_code
+
+_CONNECTING = pycurl.NAMELOOKUP_TIME, pycurl.CONNECT_TIME, pycurl.APPCONNECT_TIME
+
+
+def exchange_of(
+    handle: CurlHandle, curl_code: int, message: str, certificates: CertificateDates
+) -> Exchange:
+    """What a handle shows once libcurl has ended its request with this result.
+
+    An answer whose head was complete is what its code says, also when the body was cut short by
+    us or by the receiver. The one exception: a 2xx whose body outlasted the deadline has failed.
+    """
+    request = handle.request
+    assert request is not None  # noqa: S101 -- a loaded handle always has one
+    head = read_head(handle.head)
+    code = _code(handle.curl) if head.complete else None
+    was_open = handle.peer is not None and handle.curl.getinfo(pycurl.NUM_CONNECTS) == 0
+    phases = _phases(handle, was_open=was_open)
+    reason = _reason(handle, code, curl_code, message, phases)
+    answered = code is not None and reason is not Reason.READ_TIMEOUT
+    # That we read no further is no fault of the receiver's, and nothing for people to wonder at.
+    was_enough = code is not None and handle.truncated
+    told = "" if was_enough else message
+    detail = one_line((handle.refusal or "") if reason is Reason.BLOCKED else told)
+    return Exchange(
+        key=handle.key,
+        request=request,
+        reason=reason,
+        code=code,
+        error=None if answered or reason is None else exception_for(reason, detail, request),
+        phases=phases,
+        peer=_peer(handle.peer),
+        reused_connection=was_open,
+        certificate_ends_at=certificates.end_for(handle.curl, is_new=phases.tls is not None),
+        phrase=head.phrase,
+        response_headers=head.headers,
+        body=bytes(handle.body),
+        truncated=handle.truncated or (answered and curl_code != pycurl.E_OK),
+        detail=detail,
+    )
+
+
+def unsendable(
+    key: Hashable,
+    request: requests.PreparedRequest,
+    reason: Reason,
+    error: requests.RequestException,
+) -> Exchange:
+    """The Exchange of a request that never left."""
+    return Exchange(key, request, reason, error=error, detail=one_line(str(error)))
+
+
+def _reason(
+    handle: CurlHandle, code: int | None, curl_code: int, message: str, phases: Phases
+) -> Reason | None:
+    if handle.refusal is not None and not handle.opened:
+        return Reason.BLOCKED
+    if handle.has_given_up:
+        return Reason.NO_REPLY
+    if code is not None:
+        if curl_code == pycurl.E_OPERATION_TIMEDOUT and 200 <= code <= 299:
+            return Reason.READ_TIMEOUT
+        return reason_for_code(code)
+    if curl_code == pycurl.E_OK or (curl_code == pycurl.E_GOT_NOTHING and handle.head):
+        return Reason.BAD_REPLY
+    progress = Progress(
+        name_found=phases.name_lookup is not None,
+        connected=phases.connect is not None,
+        request_began=handle.peer is not None,
+        errno=handle.socket_errno or handle.curl.getinfo(pycurl.OS_ERRNO),
+    )
+    return reason_for_curl(curl_code, message, progress)
+
+
+def _code(curl: pycurl.Curl) -> int | None:
+    code: int = curl.getinfo(pycurl.RESPONSE_CODE)
+    # Other numbers are no final answer of HTTP, though libcurl reads them.
+    return code if 200 <= code <= 599 else None
+
+
+def _phases(handle: CurlHandle, *, was_open: bool) -> Phases:
+    getinfo, waited = handle.curl.getinfo, handle.waited
+    total = waited + getinfo(pycurl.TOTAL_TIME)
+    # libcurl fills this one in even when nothing ever came.
+    first_byte = waited + getinfo(pycurl.STARTTRANSFER_TIME) if handle.head else None
+    if was_open:  # nothing to be looked up or connected
+        return Phases(first_byte=first_byte, total=total, again=handle.again)
+    # libcurl writes 0 for a phase that there was not.
+    lookup, connect, tls = map(getinfo, _CONNECTING)
+    return Phases(
+        name_lookup=waited + lookup if lookup else None,
+        connect=waited + connect if connect else None,
+        tls=waited + tls if tls else None,
+        first_byte=first_byte,
+        total=total,
+        again=handle.again,
+    )
+
+
+def _peer(peer: tuple[str, int] | None) -> str | None:
+    if peer is None:
+        return None
+    host, port = peer
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

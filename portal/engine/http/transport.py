@@ -1,0 +1,229 @@
+"""Many requests at once in one thread: PreparedRequest in, Exchange out (docs/adr/0002).
+
+Not thread-safe: one transport belongs to one thread.
+"""
+
+from collections.abc import Hashable, Mapping, Sequence
+from time import monotonic
+
+import pycurl
+import requests
+
+from portal.engine.http.address_guard import AddressGuard
+from portal.engine.http.certificate_dates import CertificateDates
+from portal.engine.http.curl_handle import CurlHandle, Order
+from portal.engine.http.curl_outcome import exchange_of, unsendable
+from portal.engine.http.custom_headers import HeaderError
+from portal.engine.http.exchange import Exchange, Phases
+from portal.engine.http.name_lookups import Lookups, Name, name_of
+from portal.engine.http.request_head import header_lines
+from portal.engine.http.sockets import Sockets
+from portal.engine.http.trust_store import TrustStore
+from portal.engine.http.url import AddressError, check_url
+from portal.engine.reason_keys import Reason
+
+__all__ = ["Exchange", "Phases", "Transport", "prepare"]
+
+_TURNS_EVERY = 0.05  # seconds between two looks at whose name may be looked up next
+_NO_TURN = "Too many other names could not be looked up; this one had no turn in time."
+
+
+def prepare(
+    url: str, headers: Mapping[str, str] | Sequence[tuple[str, str]], body: bytes
+) -> requests.PreparedRequest:
+    """A POST of exactly this body with exactly these headers, in this order.
+
+    Never raises: what cannot be sent becomes an `Exchange` with its reason.
+    """
+    request = requests.PreparedRequest()
+    request.method, request.url, request.body = "POST", url, body
+    # Not its CaseInsensitiveDict, which takes longer to make than the signatures: nobody looks a
+    # header up, and names that differ in capitals alone are refused when it is started.
+    request.headers = dict(headers)  # type: ignore[assignment]
+    return request
+
+
+class Transport:
+    """Sends prepared POST requests and hands back what came of each.
+
+    `ca_bundle` is a PEM file trusted besides certifi's; certificates are always verified.
+    Connections are kept open and used again. One that turns out dead is replaced within the same
+    request, once: a receiver that had read it gets it twice then, and `Phases.again` says so.
+    """
+
+    def __init__(
+        self, guard: AddressGuard, *, ca_bundle: str | None = None, max_in_flight: int = 512
+    ) -> None:
+        self._guard = guard
+        self._max_in_flight = max_in_flight
+        self._trust = TrustStore(ca_bundle)
+        self._certificates = CertificateDates(2 * max_in_flight)
+        self._idle: list[CurlHandle] = []
+        self._busy: dict[pycurl.Curl, CurlHandle] = {}
+        self._lookups: Lookups[Order] = Lookups()
+        self._looking_up: dict[CurlHandle, Name] = {}
+        self._ended: list[Exchange] = []
+        self._sockets = Sockets()
+        self._timer_at: float | None = None
+        self._multi = pycurl.CurlMulti()
+        self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._sockets.note)
+        self._multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
+        self._multi.setopt(pycurl.M_MAXCONNECTS, max_in_flight)
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests were started and not yet handed back."""
+        return len(self._busy) + len(self._ended) + self._lookups.waiting
+
+    @property
+    def free(self) -> int:
+        """How many more requests may be started now."""
+        return self._max_in_flight - self.in_flight
+
+    def start(
+        self,
+        key: Hashable,
+        request: requests.PreparedRequest,
+        *,
+        timeout: float,
+        opens: tuple[str, int] | None = None,
+        doubted: bool = False,
+        is_fresh: bool = False,
+    ) -> None:
+        """Begin a request; `drive` hands it back under `key`.
+
+        `timeout` in seconds covers all of it, connecting (at most 5 s) and the whole answer.
+        `opens` is passed to the guard. `doubted`: the receiver is in trouble, its name goes behind
+        others until it answers. `is_fresh`: no open connection is used again. Whatever is wrong
+        ends as an Exchange. Raises RuntimeError when no place is free, ValueError for no POST.
+        """
+        if request.method != "POST":
+            raise ValueError(f"Only POST is sent, not {request.method}.")
+        if self.free <= 0:
+            raise RuntimeError(f"All {self._max_in_flight} places are taken.")
+        try:
+            url = check_url(request.url or "")
+            lines = header_lines(request.headers)
+        except AddressError as error:
+            cause = requests.exceptions.InvalidURL(str(error), request=request)
+            self._ended.append(unsendable(key, request, Reason.DNS, cause))
+        except HeaderError as error:
+            refused = requests.exceptions.InvalidHeader(str(error), request=request)
+            self._ended.append(unsendable(key, request, Reason.BAD_HEADERS, refused))
+        else:
+            order = Order(key, request, url, lines, monotonic(), timeout, opens, is_fresh)
+            name = name_of(url)
+            if name is None or self._lookups.is_known(name):
+                self._begin(order)
+            elif self._lookups.ask(name, order.began + timeout, order, doubted=doubted):
+                self._begin(order, name)
+
+    def drive(self, wait: float) -> list[Exchange]:
+        """Move bytes for at most `wait` seconds; return as soon as a request has ended.
+
+        Returns at once when nothing is in flight.
+        """
+        until = monotonic() if self._ended else monotonic() + wait
+        while self._busy or self._lookups.waiting:
+            self._serve_sockets(until)
+            self._serve_timer()
+            self._collect()
+            self._take_turns()
+            if self._ended or monotonic() >= until:
+                break
+        ended, self._ended = self._ended, []
+        return ended
+
+    def abandon(self) -> list[Hashable]:
+        """Drop everything that has not been handed back; return its keys."""
+        keys: list[Hashable] = [exchange.key for exchange in self._ended]
+        self._ended = []
+        for handle in list(self._busy.values()):
+            keys.append(handle.key)
+            self._release(handle)
+        self._looking_up.clear()
+        return keys + [order.key for order in self._lookups.abandon()]
+
+    def close(self) -> None:
+        """Drop everything and give back all sockets and handles.
+
+        libcurl waits here for name lookups that still hang, each as long as the resolver's own
+        patience. A worker that must leave at once abandons, records, and exits without closing.
+        """
+        self.abandon()
+        self._multi.close()
+        for handle in self._idle:
+            handle.curl.close()
+        self._idle.clear()
+        self._sockets.close()
+        self._trust.close()
+
+    def _begin(self, order: Order, name: Name | None = None) -> None:
+        """Give the request to libcurl. `name`: what it has to look up for it."""
+        handle = self._take_handle()
+        handle.load(order, waited=monotonic() - order.began)
+        self._busy[handle.curl] = handle
+        if name is not None:
+            self._looking_up[handle] = name
+        self._multi.add_handle(handle.curl)
+
+    def _take_turns(self) -> None:
+        """Note which names have been found, and begin what has waited for that."""
+        for handle in [each for each in self._looking_up if each.has_address]:
+            self._note_name(handle)
+        if not self._lookups.waiting:
+            return
+        for order in self._lookups.overdue():
+            late = requests.exceptions.ConnectTimeout(_NO_TURN, request=order.request)
+            self._ended.append(unsendable(order.key, order.request, Reason.DNS, late))
+        for order in self._lookups.ready():
+            name = name_of(order.url)
+            self._begin(order, None if name and self._lookups.is_known(name) else name)
+
+    def _note_name(self, handle: CurlHandle, *, hangs: bool = False) -> None:
+        name = self._looking_up.pop(handle)
+        if handle.is_reused:
+            self._lookups.spared(name)
+        elif handle.has_address:
+            self._lookups.found(name)
+        else:
+            self._lookups.lost(name, hangs=hangs)
+
+    def _take_handle(self) -> CurlHandle:
+        return self._idle.pop() if self._idle else CurlHandle(self._guard, self._trust.ca_file)
+
+    def _release(self, handle: CurlHandle) -> None:
+        del self._busy[handle.curl]
+        self._multi.remove_handle(handle.curl)
+        handle.clear()
+        self._idle.append(handle)
+
+    def _serve_sockets(self, until: float) -> None:
+        if self._lookups.waiting:
+            until = min(until, monotonic() + _TURNS_EVERY)
+        wake_at = until if self._timer_at is None else min(until, self._timer_at)
+        for fd, mask in self._sockets.ready(max(0.0, wake_at - monotonic())):
+            self._multi.socket_action(fd, mask)
+
+    def _serve_timer(self) -> None:
+        if self._timer_at is not None and monotonic() >= self._timer_at:
+            self._timer_at = None
+            self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
+
+    def _collect(self) -> None:
+        queued = 1
+        while queued:
+            queued, good, bad = self._multi.info_read()
+            for curl in good:
+                self._finish(self._busy[curl], pycurl.E_OK, "")
+            for curl, code, message in bad:
+                self._finish(self._busy[curl], code, message)
+
+    def _finish(self, handle: CurlHandle, code: int, message: str) -> None:
+        if handle in self._looking_up:
+            self._note_name(handle, hangs=code == pycurl.E_OPERATION_TIMEDOUT)
+        self._ended.append(exchange_of(handle, code, message, self._certificates))
+        self._release(handle)
+
+    def _set_timer(self, milliseconds: int) -> None:
+        self._timer_at = None if milliseconds < 0 else monotonic() + milliseconds / 1000

@@ -1,0 +1,231 @@
+"""Why an attempt failed: the only table from cause to plain words.
+
+The page, the log, the CSV, the API and the help page all read it. Everything here is plain
+text; escaping is the work of whoever prints it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from portal.engine.reason_keys import Reason, ReasonGroup, Side, reason_for_code
+
+__all__ = [
+    "Explanation",
+    "Reason",
+    "ReasonGroup",
+    "Side",
+    "explain",
+    "reason_for_code",
+    "reasons_in",
+    "title",
+]
+
+HOST_LIMIT: Final = 100
+LOCATION_LIMIT: Final = 200
+WORD_LIMIT: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """One reason in words for people who do not program; plain text, not yet escaped."""
+
+    title: str
+    what_happened: str
+    next_step: str
+    side: Side
+    group: ReasonGroup
+
+
+class _Row(NamedTuple):
+    title: str
+    what_happened: str
+    next_step: str
+    side: Side
+    group: ReasonGroup
+
+
+_RECEIVER, _NETWORK, _US, _YOU = Side.RECEIVER, Side.NETWORK, Side.US, Side.YOU
+_CONNECT, _CERTIFICATE = ReasonGroup.CONNECT, ReasonGroup.CERTIFICATE
+_SAID_NO, _PROBLEM = ReasonGroup.SAID_NO, ReasonGroup.RECEIVER_PROBLEM
+_OUR_SIDE = ReasonGroup.OUR_SIDE
+
+_HUNG_UP: Final = _Row(
+    "Hung up before answering",
+    "{host} hung up before answering.",
+    "Ask its owner to look in the error log at {time}.",
+    _RECEIVER,
+    _PROBLEM,
+)
+
+# Kept narrow by hand, so that it reads as the table it is.
+# fmt: off
+_TABLE: Final[dict[Reason, _Row]] = {
+    Reason.DNS: _Row(
+        "Server not found", "We could not find the server{named}.",
+        "Check the address for typing mistakes. If it is right, ask its owner whether the name"
+        " is set up.", _YOU, _CONNECT),
+    Reason.REFUSED: _Row(
+        "Refused the connection", "{host} refused the connection.",
+        "The server is probably stopped, or the port is wrong. Ask its owner to start it, then"
+        " {retry}.", _RECEIVER, _CONNECT),
+    Reason.CONNECT_TIMEOUT: _Row(
+        "Could not be reached in time", "We could not reach {host} {within}.",
+        "A firewall may be blocking us. Ask them to allow our address.", _NETWORK, _CONNECT),
+    Reason.READ_TIMEOUT: _Row(
+        "Took too long to answer", "{host} took too long to answer.",
+        "It may still have received the message. Ask them to answer at once and do the work"
+        " afterwards.", _RECEIVER, _PROBLEM),
+    Reason.UNREACHABLE: _Row(
+        "No network route", "There is no network route to {host}.",
+        "Tell your administrator.", _NETWORK, _CONNECT),
+    Reason.RESET: _HUNG_UP,
+    Reason.NO_REPLY: _HUNG_UP,
+    Reason.BAD_REPLY: _Row(
+        "Not a web server's answer",
+        "The answer of {host} was not one that a web server gives.",
+        "Check the address and the port.", _YOU, _PROBLEM),
+    Reason.TLS_EXPIRED: _Row(
+        "Certificate has expired", "The certificate of {host} has expired.",
+        "Ask its owner to renew it.", _RECEIVER, _CERTIFICATE),
+    Reason.TLS_UNTRUSTED: _Row(
+        "Certificate is not trusted", "The certificate of {host} is not trusted.",
+        "Ask its owner to use one from a public authority, with its full chain.",
+        _RECEIVER, _CERTIFICATE),
+    Reason.TLS_NAME: _Row(
+        "Certificate is for another name", "The certificate of {host} belongs to another name.",
+        "Use the name that stands on the certificate.", _YOU, _CERTIFICATE),
+    Reason.TLS_OTHER: _Row(
+        "No secure connection", "No secure connection to {host} could be made.",
+        "Check whether the address begins with http or https, and the port.",
+        _YOU, _CERTIFICATE),
+    Reason.BLOCKED: _Row(
+        "Private address, not sent",
+        "This address is inside a private network, so nothing was sent.",
+        "Use a public address, or ask an administrator to allow it.", _YOU, _OUR_SIDE),
+    Reason.BAD_HEADERS: _Row(
+        "Custom header, not sent",
+        "A custom header of this webhook may not be sent, so nothing was sent.",
+        "Edit the webhook, change or remove that header, then {retry}.", _YOU, _OUR_SIDE),
+    Reason.REDIRECT: _Row(
+        "Sent us to another address", "{host} sent us to another address{location}.",
+        "Edit the webhook and use the final address.", _YOU, _SAID_NO),
+    Reason.BAD_REQUEST: _Row(
+        "Did not accept the content", "{host} did not accept the content.",
+        "Send the help bundle to the receiver's developer.", _RECEIVER, _SAID_NO),
+    Reason.AUTH: _Row(
+        "Did not accept our sign-in details", "{host} did not accept our sign-in details.",
+        "Check the secret key and the custom headers against theirs.", _YOU, _SAID_NO),
+    Reason.FORBIDDEN: _Row(
+        "We may not send here", "{host} says that we may not send here.",
+        "Ask its owner for permission.", _RECEIVER, _SAID_NO),
+    Reason.NOT_FOUND: _Row(
+        "Nothing at this address", "{host} says that nothing is at this address.",
+        "Check the part of the address after the name.", _YOU, _SAID_NO),
+    Reason.METHOD: _Row(
+        "Takes no messages here", "{host} says that this address takes no messages.",
+        "Ask its owner for the webhook address.", _YOU, _SAID_NO),
+    Reason.GONE: _Row(
+        "Closed for good", "{host} says that this address is closed for good.",
+        "{turned_off}Ask its owner for a new address.", _RECEIVER, _SAID_NO),
+    Reason.CONFLICT: _Row(
+        "They already have it", "{host} says that it already has this message.",
+        "Usually there is nothing to do.", _RECEIVER, _SAID_NO),
+    Reason.TOO_LARGE: _Row(
+        "Too big for them", "The message is too big for {host}.",
+        "Ask its owner to raise the limit.", _RECEIVER, _SAID_NO),
+    Reason.RATE: _Row(
+        "Asked us to slow down", "{host} asked us to slow down.",
+        "{again}", _RECEIVER, _SAID_NO),
+    Reason.OTHER_4XX: _Row(
+        "Rejected the message", "{host} rejected the message.",
+        "Send the help bundle to the receiver's developer.", _RECEIVER, _SAID_NO),
+    Reason.SERVER: _Row(
+        "Had a problem of its own", "{host} had a problem of its own.",
+        "Nothing is wrong here. Tell its owner to look at {time}.", _RECEIVER, _PROBLEM),
+    Reason.UNAVAILABLE: _Row(
+        "Down or restarting", "{host} is down or restarting.",
+        "Nothing is wrong here. Tell its owner to look at {time}.", _RECEIVER, _PROBLEM),
+    Reason.INTERRUPTED: _Row(
+        "Stopped in the middle",
+        "We were stopped in the middle and do not know whether the message arrived.",
+        "Usually nothing: we send it again, and its id stays the same.", _US, _OUR_SIDE),
+    Reason.WEBHOOK_OFF: _Row(
+        "The webhook was off", "The webhook was off.",
+        "Turn it on when the messages should go out.", _YOU, _OUR_SIDE),
+    Reason.INTERNAL: _Row(
+        "A problem in this portal", "There was a problem in this portal.",
+        "Tell your administrator{reference}.", _US, _OUR_SIDE),
+}
+# fmt: on
+
+
+def title(reason: Reason, code: int | None = None) -> str:
+    """The few words of the log's Result column: the plain reason, then the code if one came."""
+    words = _TABLE[reason].title
+    return f"{words} ({code})" if code is not None else words
+
+
+def explain(
+    reason: Reason,
+    *,
+    host: str,
+    seconds: float | None = None,
+    time: str = "",
+    again: str = "",
+    location: str = "",
+    code: int | None = None,
+    reference: str = "",
+    is_test: bool = False,
+) -> Explanation:
+    """Put a reason into words.
+
+    `host` and `location` come from outside and are bounded here; a blank `host` reads "the
+    receiver". `seconds` is the limit that ran out. `time` is when the attempt was made, `again`
+    when the next one comes, both already written for the reader. `reference` is the id that an
+    administrator finds in the log of the portal. `is_test`: a test is made again, not retried,
+    and turns nothing off.
+    """
+    row = _TABLE[reason]
+    host, retry = _bounded(host, HOST_LIMIT), "test again" if is_test else "Retry"
+    words = {
+        "host": host or "the receiver",
+        "named": f" {host}" if host else "",
+        "within": "in time" if seconds is None else f"within {seconds:g} s",
+        "time": _bounded(time, WORD_LIMIT) or "the time of this attempt",
+        "again": _next_try(_bounded(again, WORD_LIMIT), retry),
+        "retry": retry,
+        "turned_off": "" if is_test else "We turned the webhook off. ",
+        "location": _in_brackets(_bounded(location, LOCATION_LIMIT)),
+        "reference": f", reference {reference[:WORD_LIMIT]}" if reference else "",
+    }
+    happened = row.what_happened.format_map(words)
+    return Explanation(
+        title=title(reason, code),
+        # A host is written as it is; only our own words begin a sentence with a capital.
+        what_happened=happened if host else happened[:1].upper() + happened[1:],
+        next_step=row.next_step.format_map(words),
+        side=row.side,
+        group=row.group,
+    )
+
+
+def reasons_in(group: ReasonGroup) -> Iterator[Reason]:
+    """The reasons of one group, in the order of the table."""
+    return (reason for reason, row in _TABLE.items() if row.group is group)
+
+
+def _next_try(again: str, retry: str) -> str:
+    if again:
+        return f"Nothing to do: we try again at {again}."
+    return f"Usually nothing: we slow down by ourselves. If no try is planned, wait, then {retry}."
+
+
+def _in_brackets(location: str) -> str:
+    return f" ({location})" if location else ""
+
+
+def _bounded(text: str, limit: int) -> str:
+    """One printable line of at most `limit` characters; bidi and control characters dropped."""
+    line = "".join(char for char in text[: limit * 4] if char.isprintable())
+    return line if len(line) <= limit else line[: limit - 1] + "…"

@@ -1,0 +1,159 @@
+"""How a receiver knows that a message is ours: both signature forms, and the headers around them.
+
+The house form is the hex HMAC of the body. The other is Standard Webhooks 1.0
+(https://www.standardwebhooks.com), which also covers the id and the time of sending.
+"""
+
+import base64
+import binascii
+import hmac
+import secrets
+from collections.abc import Sequence
+from typing import Final
+
+from portal.engine.http.custom_headers import check_headers
+
+STANDARD_PREFIX: Final = "whsec_"
+SHORTEST_SECRET: Final = 8  # characters; receivers that exist have keys of their own choice
+LONGEST_SECRET: Final = 200
+# A hint may not give away a large part of a short secret.
+SHORTEST_HINTED: Final = 12
+# Standard Webhooks asks for 24 to 64 bytes, HMAC-SHA256 for at least 32. With 33 the base64 has
+# no "=" at its end that could get lost on the way through a settings file.
+_GENERATED_BYTES: Final = 33
+
+
+class SecretError(ValueError):
+    """A secret that cannot sign; the message is a plain sentence for the form."""
+
+
+def generate_secret() -> str:
+    """A new secret that `hmac`, `standardwebhooks` and `svix` all take as it is."""
+    return STANDARD_PREFIX + base64.b64encode(secrets.token_bytes(_GENERATED_BYTES)).decode()
+
+
+def check_secret(secret: str) -> str | None:
+    """Why a person's own secret will not do, as a plain sentence; None when it will.
+
+    The sentence never contains the secret.
+    """
+    if not SHORTEST_SECRET <= len(secret) <= LONGEST_SECRET:
+        return f"Use {SHORTEST_SECRET} to {LONGEST_SECRET} characters in the secret key."
+    if secret != secret.strip():
+        return "Remove the space before or after the secret key."
+    if not secret.isprintable():
+        return "Use letters, digits and signs in the secret key: no line breaks or tabs."
+    try:
+        standard_key(secret)
+    except SecretError as error:
+        return str(error)
+    return None
+
+
+def hint(secret: str) -> str:
+    """The last four characters, by which people tell secrets apart; blank for a short secret."""
+    return secret[-4:] if len(secret) >= SHORTEST_HINTED else ""
+
+
+def sign_headers(
+    *,
+    body: bytes,
+    message_id: str,
+    sent_at: int,
+    secret: str | None,
+    next_secret: str | None = None,
+) -> dict[str, str]:
+    """The signature headers of one attempt, in their order; none without a secret.
+
+    `sent_at` is in unix seconds. While a replaced secret overlaps, `secret` is the old one and
+    `next_secret` the new one: the house signature stays on the old, so that a receiver that
+    nobody has touched goes on working, and the standard one carries both. Raises `SecretError`.
+    """
+    keys = [key for key in (secret, next_secret) if key]
+    if not keys:
+        return {}
+    headers = {"X-Asset-Webhook-Signature": house_signature(body, keys[0])}
+    if len(keys) > 1:
+        headers["X-Asset-Webhook-Signature-Next"] = house_signature(body, keys[1])
+    headers["webhook-id"] = message_id
+    headers["webhook-timestamp"] = str(sent_at)
+    headers["webhook-signature"] = " ".join(
+        standard_signature(body, key, message_id=message_id, sent_at=sent_at) for key in keys
+    )
+    return headers
+
+
+def request_headers(
+    *,
+    event: str,
+    timestamp: str,
+    message_id: str,
+    version: str,
+    body: bytes,
+    sent_at: int,
+    secret: str | None,
+    next_secret: str | None = None,
+    custom: Sequence[tuple[str, str]] = (),
+) -> dict[str, str]:
+    """Every header of one attempt, in the order of the wire contract, the admin's own last.
+
+    `timestamp` is the payload's, `message_id` the delivery's public id. Raises `HeaderError` when
+    a custom header may not be sent (one of ours, for example), and `SecretError`.
+    """
+    check_headers(custom)
+    signatures = sign_headers(
+        body=body, message_id=message_id, sent_at=sent_at, secret=secret, next_secret=next_secret
+    )
+    return {
+        "Content-Type": "application/json",
+        "User-Agent": f"AssetWebhooks/{version}",
+        "X-Asset-Webhook-Event": event,
+        "X-Asset-Webhook-Timestamp": timestamp,
+        "X-Asset-Webhook-Id": message_id,
+        **signatures,
+        **dict(custom),
+    }
+
+
+def house_signature(body: bytes, secret: str) -> str:
+    """Lower-case hex HMAC-SHA256 of the body; the key is always the secret's text in UTF-8."""
+    return hmac.digest(secret.encode(), body, "sha256").hex()
+
+
+def standard_signature(body: bytes, secret: str, *, message_id: str, sent_at: int) -> str:
+    """`v1,<base64>` over `id.timestamp.body` (Standard Webhooks 1.0, "Signature scheme")."""
+    signed = f"{message_id}.{sent_at}.".encode() + body
+    digest = hmac.digest(standard_key(secret), signed, "sha256")
+    return "v1," + base64.b64encode(digest).decode()
+
+
+def verify(*, body: bytes, signature: str, secret: str) -> bool:
+    """Is this the house signature of the body? Compares in constant time."""
+    given = signature.encode(errors="replace")
+    return hmac.compare_digest(house_signature(body, secret).encode(), given)
+
+
+def verify_standard(
+    *, body: bytes, message_id: str, sent_at: int, signatures: str, secret: str
+) -> bool:
+    """Is one of the space-separated standard signatures good? The age is the caller's to judge."""
+    expected = standard_signature(body, secret, message_id=message_id, sent_at=sent_at).encode()
+    given = signatures.encode(errors="replace").split(b" ")
+    return any(hmac.compare_digest(expected, each) for each in given)
+
+
+def standard_key(secret: str) -> bytes:
+    """The key bytes for the standard form: `whsec_…` is base64, anything else is UTF-8 text."""
+    if not secret.startswith(STANDARD_PREFIX):
+        return secret.encode()
+    text = secret.removeprefix(STANDARD_PREFIX)
+    try:
+        key = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except (binascii.Error, ValueError):  # ValueError: not ASCII
+        key = b""
+    if not key:
+        raise SecretError(
+            "A secret key that begins with whsec_ must go on in base64: "
+            "copy it again as a whole, or use a key without whsec_ at its beginning."
+        )
+    return key

@@ -1,0 +1,49 @@
+"""What keeps the portal honest: the audit trail, submitted forms, the key canary, processes."""
+
+import uuid
+from datetime import datetime
+
+from sqlalchemy import String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from portal.extensions import Base
+from portal.lib.clock import utcnow
+
+
+class Submission(Base):
+    """A form that created something: sent twice, its `once` leads to the first result.
+
+    `owner` is `user:<id>`, or `link:<hash>` for a form without sign-in.
+    """
+
+    __tablename__ = "submissions"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    owner: Mapped[str] = mapped_column(String(80))
+    once: Mapped[uuid.UUID]
+    result_path: Mapped[str] = mapped_column(default="")
+    created_at: Mapped[datetime] = mapped_column(default=utcnow, index=True)
+
+    __table_args__ = (UniqueConstraint("owner", "once"),)
+
+
+class Canary(Base):
+    """One row encrypted with the installation's key: a wrong key refuses to start."""
+
+    __tablename__ = "canary"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    sealed: Mapped[bytes]
+
+
+class Process(Base):
+    """The last sign of life of a process or of a recurring duty, by its name."""
+
+    __tablename__ = "processes"
+
+    name: Mapped[str] = mapped_column(String(120), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(32), index=True)
+    host: Mapped[str] = mapped_column(String(120), default="")
+    pid: Mapped[int | None]
+    started_at: Mapped[datetime]
+    seen_at: Mapped[datetime]

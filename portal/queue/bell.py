@@ -1,0 +1,188 @@
+"""The doorbell: tells the workers, after a commit, that something is due.
+
+The database is the queue; Redis only wakes whoever reads it. So nothing here may fail a Save: when
+Redis does not answer, the bell stays silent, says so once in the log, and the sweep rings later.
+
+Two keys keep a burst from leaving a trail of empty jobs without losing a wake-up:
+`deliveries:awake` exists while a pump is looking at `deliveries:bell`, and `deliveries:queued`
+while a `deliver_due` waits to be picked up.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from flask import Flask, current_app
+from redis import Redis
+from redis.exceptions import RedisError
+from rq import Queue
+from sqlalchemy import event
+from sqlalchemy.orm import Session, SessionTransaction, scoped_session
+
+from portal.config.settings import Settings
+from portal.extensions import db
+from portal.lib import request_id
+from portal.queue.clients import quick_client
+from portal.queue.names import DELIVER_DUE, DELIVERIES, SWEEP_ID
+
+log = logging.getLogger(__name__)
+
+BELL: Final = "deliveries:bell"
+AWAKE: Final = "deliveries:awake"
+QUEUED: Final = "deliveries:queued"
+
+QUEUED_SECONDS: Final = 5  # a worker killed between pop and start silences the bell this long
+AWAKE_SECONDS: Final = 2
+QUIET_SECONDS: Final = 5  # how long a Redis that did not answer is left alone
+
+# In one step, or a pump that falls asleep between the two keys would leave the latch set and
+# nobody coming. Returns 1 when a job has to be queued.
+RING_SCRIPT: Final = """
+redis.call('INCR', KEYS[1])
+if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
+if redis.call('SET', KEYS[3], 1, 'NX', 'EX', ARGV[1]) then return 1 end
+return 0
+"""
+
+_RINGS: Final = "rings_after_commit"
+T = TypeVar("T")
+
+
+class Bell:
+    """The bell of one application. No method raises because of Redis, nor waits a second for it.
+
+    Connections are made at first use. After a failure Redis is left alone for `QUIET_SECONDS`;
+    meanwhile every method returns at once.
+    """
+
+    def __init__(self, url: str) -> None:
+        client = quick_client(url)
+        self._client = client
+        self._ring = client.register_script(RING_SCRIPT)
+        self._queue = Queue(DELIVERIES, connection=client)
+        self._silent_until = 0.0
+        self._is_silent = False
+
+    def ring(self) -> None:
+        """Make sure that a pump looks at the table after this moment."""
+        self.ask(self._ring_or_enqueue)
+
+    def answer(self) -> None:
+        """`deliver_due` has started: the next ring may queue another one."""
+        self.ask(lambda redis: redis.delete(QUEUED))
+
+    def count(self) -> int | None:
+        """How often the bell has rung. None when Redis does not answer."""
+        return self.ask(lambda redis: int(redis.get(BELL) or 0))
+
+    def stay_awake(self) -> None:
+        """A pump with free places watches the bell for the next `AWAKE_SECONDS`."""
+        self.ask(lambda redis: redis.set(AWAKE, 1, ex=AWAKE_SECONDS))
+
+    def fall_asleep(self) -> None:
+        """A pump stops watching. Its last look at the table comes after this."""
+        self.ask(lambda redis: redis.delete(AWAKE))
+
+    def requeue(self) -> None:
+        """A full pump stops watching and calls for another one, under the same latch."""
+        self.ask(self._hand_over)
+
+    def drop_queued_sweeps(self) -> None:
+        """A running pump is the sweep: those that queued up behind it would find nothing to do."""
+        self.ask(lambda redis: redis.lrem(self._queue.key, 0, SWEEP_ID))
+
+    def ask(self, question: Callable[[Redis], T]) -> T | None:
+        """What `question` finds out from Redis, or None when Redis does not answer."""
+        if time.monotonic() < self._silent_until:
+            return None
+        try:
+            answer = question(self._client)
+        except RedisError as error:
+            self._fall_silent(error)
+            return None
+        if self._is_silent:
+            self._is_silent = False
+            log.warning("Redis answers again.")
+        return answer
+
+    def _ring_or_enqueue(self, _redis: Redis) -> None:
+        if self._ring(keys=[BELL, AWAKE, QUEUED], args=[QUEUED_SECONDS]):
+            self._enqueue()
+
+    def _hand_over(self, redis: Redis) -> None:
+        with redis.pipeline() as pipe:
+            pipe.delete(AWAKE)
+            pipe.set(QUEUED, 1, nx=True, ex=QUEUED_SECONDS)
+            _, is_ours = pipe.execute()
+        if is_ours:
+            self._enqueue()
+
+    def _enqueue(self) -> None:
+        with self._client.pipeline() as pipe:
+            self._queue.enqueue_call(
+                DELIVER_DUE,
+                timeout=86_400,  # a fuse: RQ's timeout is a signal in the middle of whatever runs
+                result_ttl=0,
+                failure_ttl=86_400,
+                ttl=900,
+                meta=request_id.as_meta(),
+                at_front=True,
+                pipeline=pipe,
+            )
+            pipe.execute()
+
+    def _fall_silent(self, error: RedisError) -> None:
+        self._silent_until = time.monotonic() + QUIET_SECONDS
+        if not self._is_silent:
+            self._is_silent = True
+            log.warning("Redis does not answer (%s): deliveries start late until it does.", error)
+
+
+def init_app(app: Flask) -> None:
+    """Give `app` its bell, and let it ring by itself after a commit that asked for it."""
+    settings: Settings = app.extensions["settings"]
+    app.extensions["bell"] = Bell(settings.redis_url)
+    # The session is shared by all applications of a process (tests make many): listen once.
+    if not event.contains(db.session, "after_commit", _ring_if_asked):
+        event.listen(db.session, "after_commit", _ring_if_asked)
+        event.listen(db.session, "after_transaction_end", _forget)
+
+
+def bell() -> Bell:
+    """The bell of the current application."""
+    found: Bell = current_app.extensions["bell"]
+    return found
+
+
+def ring() -> None:
+    """Ring now; for those who have nothing to commit, such as the sweep."""
+    bell().ring()
+
+
+def ring_after_commit(
+    session: Session | scoped_session[Session], which: Callable[[], None] = ring
+) -> None:
+    """Ring once when the outermost transaction of `session` commits; never if it does not.
+
+    `which`: another bell than the deliveries' (`portal.queue.task_bell`).
+    """
+    session.info.setdefault(_RINGS, {})[which] = True
+
+
+def bell_count() -> int | None:
+    """See `Bell.count`."""
+    return bell().count()
+
+
+def _ring_if_asked(session: Session) -> None:
+    # Also called when a savepoint is released: then nothing is committed yet.
+    if not session.in_nested_transaction():
+        for rung in session.info.pop(_RINGS, ()):
+            rung()
+
+
+def _forget(session: Session, transaction: SessionTransaction) -> None:
+    # Whatever has not rung when the outermost transaction ends was rolled back.
+    if transaction.parent is None:
+        session.info.pop(_RINGS, None)

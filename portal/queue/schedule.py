@@ -1,0 +1,138 @@
+"""What rq-scheduler starts by the clock: a table of data, and its repair.
+
+rq-scheduler keeps its entries in Redis, where they get lost (a flush, a restart without
+persistence) or broken (one that cannot be read ends the scheduler at every run). So nobody adds
+entries by hand: everybody who starts calls `ensure_schedule()`, as often as they like.
+"""
+
+import logging
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, cast
+
+from flask import current_app
+from redis import Redis
+from redis.exceptions import ResponseError
+from rq.exceptions import DeserializationError, NoSuchJobError
+from rq.job import Job
+from rq_scheduler import Scheduler
+
+from portal.config.settings import Settings
+from portal.queue.bell import bell
+from portal.queue.names import (
+    ALERTS,
+    BACKGROUND,
+    DELIVERIES,
+    EXPIRE_RESERVATIONS,
+    NOTICES,
+    PRUNE,
+    SWEEP,
+    SWEEP_ID,
+)
+
+log = logging.getLogger(__name__)
+
+ENTRIES: Final = Scheduler.scheduled_jobs_key
+JOB_PREFIX: Final = Job.redis_job_namespace_prefix.encode()
+# A ResponseError: the key holds another kind of value. A ValueError: also bytes that are no text.
+UNREADABLE: Final = (
+    NoSuchJobError,
+    DeserializationError,
+    ResponseError,
+    ValueError,
+    TypeError,
+    KeyError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A job that is queued every `interval` seconds."""
+
+    id: str
+    interval: int
+    job: str
+    queue: str
+
+
+def table(settings: Settings) -> tuple[Entry, ...]:
+    """All entries of this installation."""
+    return (
+        Entry(SWEEP_ID, settings.sweep_seconds, SWEEP, DELIVERIES),
+        Entry("expire-reservations", 60, EXPIRE_RESERVATIONS, BACKGROUND),
+        Entry("prune", 60 * 60, PRUNE, BACKGROUND),
+        Entry("notices", 60, NOTICES, BACKGROUND),
+        # Asks each minute whether the time of day has come: local times of day are ours.
+        Entry("alerts", 60, ALERTS, BACKGROUND),
+    )
+
+
+def ensure_schedule() -> bool:
+    """Repair the current application's schedule. False when Redis does not answer; never raises."""
+    entries = table(current_app.extensions["settings"])
+    repaired = bell().ask(lambda redis: reconcile(redis, entries))
+    if repaired:
+        log.info("Repaired the schedule: %s.", ", ".join(repaired))
+    return repaired is not None
+
+
+def reconcile(redis: Redis, entries: Iterable[Entry]) -> list[str]:
+    """Make the schedule in Redis equal to `entries`. Returns the ids that had to be touched.
+
+    Safe to run in many processes at once: ids are fixed, and each step may be repeated.
+    """
+    wanted = {entry.id.encode(): entry for entry in entries}
+    # The client's types also cover decoding clients; ours answers (bytes, float) pairs.
+    pairs = cast("list[tuple[bytes, float]]", redis.zrange(ENTRIES, 0, -1, withscores=True))
+    found = dict(pairs)
+    broken = [id_ for id_, entry in wanted.items() if not _is_right(redis, entry, found.get(id_))]
+    strange = [id_ for id_ in found.keys() - wanted.keys() if _is_ours_or_unreadable(redis, id_)]
+    for id_ in [*broken, *strange]:
+        redis.zrem(ENTRIES, id_)
+        redis.delete(JOB_PREFIX + id_)
+    for id_ in broken:
+        _add(redis, wanted[id_])
+    return [id_.decode(errors="replace") for id_ in [*broken, *strange]]
+
+
+def _is_right(redis: Redis, entry: Entry, due: float | None) -> bool:
+    # Too far in the future: it was written while the clock was wrong.
+    if due is None or due > time.time() + 2 * entry.interval + 1:
+        return False
+    job = _read(redis, entry.id.encode())
+    return (
+        job is not None
+        and (job.func_name, job.origin) == (entry.job, entry.queue)
+        and job.meta.get("interval") == entry.interval
+        # Any other result_ttl or a ttl deletes the entry after a run or a quiet while.
+        and (job.result_ttl, job.ttl) == (-1, None)
+        and redis.ttl(job.key) == -1
+    )
+
+
+def _is_ours_or_unreadable(redis: Redis, id_: bytes) -> bool:
+    job = _read(redis, id_)
+    return job is None or str(job.func_name).startswith("jobs.")
+
+
+def _read(redis: Redis, id_: bytes) -> Job | None:
+    try:
+        job = Job.fetch(id_.decode(), connection=redis)
+        _ = job.func_name  # unpickles what the scheduler would unpickle
+    except UNREADABLE:
+        return None
+    return job
+
+
+def _add(redis: Redis, entry: Entry) -> None:
+    Scheduler(queue_name=entry.queue, connection=redis).schedule(
+        datetime.now(UTC),
+        entry.job,
+        interval=entry.interval,
+        result_ttl=-1,
+        id=entry.id,
+        queue_name=entry.queue,
+        timeout=60,
+    )

@@ -1,0 +1,181 @@
+"""Create, edit and delete assets; each change tells its event."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final
+
+from sqlalchemy.orm import Session
+
+from portal.engine.events import asset_details
+from portal.engine.events.asset_details import UpdateReason
+from portal.lib.clock import utcnow
+from portal.models.assets import Action, Asset, AssetKind, AssetStatus, Category, Location
+from portal.services.actions import maintenance_rows, reservation_rows, stock, transition
+from portal.services.actions.transition import Change, Moved
+from portal.services.assets.rules import AssetValues, faults
+from portal.services.assets.tag_numbers import next_tag
+from portal.services.assets.uniqueness import refuse_taken
+from portal.services.core.permissions import Actor, require
+from portal.services.core.refusals import NotFound, Refusal
+from portal.services.core.uniqueness import keep_unique
+from portal.services.core.unit_of_work import session, writing
+
+# What goes from the values into columns as it is; the tag, category and location need a look.
+PLAIN: Final = (
+    "name",
+    "manufacturer",
+    "model",
+    "serial_number",
+    "condition",
+    "supplier",
+    "order_number",
+    "purchase_date",
+    "purchase_cost",
+    "warranty_expires",
+    "reservable",
+    "notes",
+)
+OF_STOCK: Final = ("min_quantity", "unit")
+LONGEST_REASON: Final = 200
+
+
+def find_asset(asset_id: int) -> Asset:
+    """The asset, also once it is deleted: its timeline and its deliveries stay."""
+    asset = session().get(Asset, asset_id)
+    if asset is None:
+        raise NotFound("There is no asset at this address.")
+    return asset
+
+
+def create_asset(actor: Actor, values: AssetValues) -> int:
+    """Add an item, or a kind of stock, to the register (asset.created); return its id."""
+    with writing() as current:
+        require(current, actor, "assets.edit")
+        _refuse_faulty(values)
+        asset = _store_new(current, values)
+        if asset.kind == AssetKind.STOCK:
+            stock.begin(current, actor, asset, values.quantity or 0)
+        change = Change(
+            action=Action.CREATE,
+            make=lambda *_: None,
+            tell=lambda moved: asset_details.created(moved.asset),
+        )
+        transition.begin(current, actor, asset, change)
+        return asset.id
+
+
+def edit_asset(actor: Actor, asset_id: int, version: int, values: AssetValues) -> bool:
+    """Change what is known of an asset (asset.updated); False when nothing changed."""
+    _refuse_faulty(values)
+    if not values.asset_tag:
+        raise Refusal("Enter the asset tag", field="asset_tag")
+    change = Change(
+        action=Action.EDIT,
+        make=lambda current, asset: _edit(current, asset, values),
+        tell=_edited,
+        version=version,
+        may_change_nothing=True,
+    )
+    return transition.perform(actor, asset_id, change)
+
+
+def delete_asset(actor: Actor, asset_id: int, reason: str = "") -> None:
+    """Take an asset out of the register (asset.deleted). It stays in the database, restorable."""
+    if len(reason) > LONGEST_REASON:
+        sentence = f"Use at most {LONGEST_REASON} characters in the reason"
+        raise Refusal(sentence, field="reason")
+    change = Change(
+        action=Action.DELETE,
+        make=lambda current, asset: _mark_deleted(current, actor, asset),
+        tell=lambda moved: asset_details.deleted(moved.asset, reason),
+        remark=reason,
+    )
+    transition.perform(actor, asset_id, change)
+
+
+def _edited(moved: Moved) -> dict[str, Any]:
+    return asset_details.updated(UpdateReason.EDIT, moved.before, moved.after)
+
+
+def _mark_deleted(current: Session, actor: Actor, asset: Asset) -> None:
+    if reservation_rows.has_open(current, asset.id):
+        blocker = "is still reserved by somebody. Reject or cancel the reservation first."
+        raise Refusal(f"{asset.asset_tag} {blocker}")
+    if maintenance_rows.in_progress(current, asset.id):
+        raise Refusal(f"{asset.asset_tag} is being worked on. Complete the maintenance first.")
+    maintenance_rows.cancel_open(current, actor, asset.id)
+    asset.deleted_at = asset.updated_at
+
+
+def _refuse_faulty(values: AssetValues) -> None:
+    found = faults(values)
+    if found:
+        raise Refusal(found[0].sentence, field=found[0].field)
+
+
+def _store_new(current: Session, values: AssetValues) -> Asset:
+    now = utcnow()
+
+    def store() -> Asset:
+        asset = Asset(
+            asset_tag=values.asset_tag or next_tag(current),
+            kind=values.kind,
+            status=AssetStatus.AVAILABLE,
+            created_at=now,
+            updated_at=now,
+        )
+        _fill(current, asset, values)
+        current.add(asset)
+        current.flush()
+        return asset
+
+    return keep_unique(current, _look(current, values, None), store)
+
+
+def _edit(current: Session, asset: Asset, values: AssetValues) -> None:
+    if asset.status == AssetStatus.LIQUIDATED:
+        _refuse_more_than_notes(asset, values)
+
+    def store() -> None:
+        asset.asset_tag = values.asset_tag
+        _fill(current, asset, values)
+        current.flush()
+
+    keep_unique(current, _look(current, values, asset.id), store)
+
+
+def _look(current: Session, values: AssetValues, own_id: int | None) -> Callable[[], None]:
+    return lambda: refuse_taken(current, values.asset_tag, values.serial_number, own_id)
+
+
+def _fill(current: Session, asset: Asset, values: AssetValues) -> None:
+    for column in (*PLAIN, *(OF_STOCK if asset.kind == AssetKind.STOCK else ())):
+        setattr(asset, column, getattr(values, column))
+    # A shared lock: neither can be deleted before this transaction has committed.
+    asset.category = _chosen(current, Category, values.category_id, "category")
+    asset.location = _chosen(current, Location, values.location_id, "location")
+
+
+def _chosen(current: Session, kind: type[Any], chosen_id: int | None, called: str) -> Any:
+    if chosen_id is None:
+        return None
+    found = current.get(kind, chosen_id, with_for_update={"read": True, "key_share": True})
+    if found is None:
+        sentence = f"This {called} has been deleted. Choose another {called}"
+        raise Refusal(sentence, field=f"{called}_id")
+    return found
+
+
+def _refuse_more_than_notes(asset: Asset, values: AssetValues) -> None:
+    if values != replace(values_of(asset), notes=values.notes):
+        raise Refusal(f"{asset.asset_tag} is disposed of. Only its notes can be changed.")
+
+
+def values_of(asset: Asset) -> AssetValues:
+    """What the asset's form would hold."""
+    return AssetValues(
+        asset_tag=asset.asset_tag,
+        category_id=asset.category_id,
+        location_id=asset.location_id,
+        **{column: getattr(asset, column) for column in (*PLAIN, *OF_STOCK, "kind", "quantity")},
+    )

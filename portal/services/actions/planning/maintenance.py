@@ -1,0 +1,226 @@
+"""Plan maintenance, begin it, complete it, call it off; each step tells its event."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from portal.engine.events import asset_details, planning_details
+from portal.engine.events.asset_details import UpdateReason
+from portal.engine.events.planning_details import WorkFacts
+from portal.lib.clock import utcnow
+from portal.models.assets import Action, Asset, AssetStatus
+from portal.models.planning import (
+    OPEN_MAINTENANCES,
+    Maintenance,
+    MaintenanceOutcome,
+    MaintenanceState,
+)
+from portal.services.actions import transition
+from portal.services.actions.assignment_rows import active_staff
+from portal.services.actions.incident_rows import TROUBLE, close_incidents
+from portal.services.actions.planning.reservations import refuse_first
+from portal.services.actions.planning.rows import asset_of, lock_row
+from portal.services.actions.planning.rules import PlanValues, WorkValues, plan_faults, work_faults
+from portal.services.actions.transition import Change, Moved
+from portal.services.assets.event_facts import named, plan_facts
+from portal.services.core.permissions import Actor
+from portal.services.core.refusals import Refusal
+from portal.services.core.time_zones import today
+from portal.services.core.unit_of_work import writing
+
+LONGEST_REASON: Final = 200
+
+
+def schedule(actor: Actor, asset_id: int, values: PlanValues) -> UUID:
+    """Plan work for a day (asset.maintenance_scheduled); return its public id."""
+    refuse_first(plan_faults(values))
+    plan = {name: value for name, value in asdict(values).items() if name != "note"}
+    made = Maintenance(asset_id=asset_id, note=values.note, **plan)
+
+    def put_down(current: Session, _asset: Asset) -> Maintenance:
+        if made.assignee_id is not None:
+            active_staff(current, made.assignee_id, field="assignee_id")
+        return _store(current, made)
+
+    with writing():
+        transition.perform(actor, asset_id, _scheduling(put_down, made.title, values.note))
+        return made.public_id
+
+
+def start(actor: Actor, public_id: UUID, note: str = "") -> int:
+    """Begin planned work: the asset is in maintenance (asset.updated). The asset's id."""
+
+    def begin(current: Session, asset: Asset) -> Maintenance:
+        found = _open_one(current, public_id)
+        if found.state == MaintenanceState.IN_PROGRESS:
+            raise Refusal(f"“{found.title}” has been started already.")
+        _refuse_second(current, asset)
+        found.state, found.started_at = MaintenanceState.IN_PROGRESS, utcnow()
+        found.status_before, asset.status = asset.status, AssetStatus.MAINTENANCE
+        return found
+
+    tell = _update(UpdateReason.MAINTENANCE_STARTED)
+    return _change(actor, public_id, Action.START_MAINTENANCE, begin, tell, note)
+
+
+def complete(actor: Actor, public_id: UUID, values: WorkValues) -> int:
+    """End the work (asset.maintenance_completed), and plan the next one where it repeats
+    (asset.maintenance_scheduled), in one transaction. The asset's id."""
+    refuse_first(work_faults(values, today()))
+    following: list[Maintenance] = []
+
+    def end(current: Session, asset: Asset) -> Maintenance:
+        found = _open_one(current, public_id)
+        if values.performed_by_id is not None:
+            active_staff(current, values.performed_by_id, field="performed_by_id")
+        _move(current, asset, status_after(asset.status, found.state, values.outcome))
+        for name in ("outcome", "completed_on", "cost", "performed_by_id"):
+            setattr(found, name, getattr(values, name))
+        found.state, found.closed_at = MaintenanceState.COMPLETED, utcnow()
+        found.note = values.note or found.note
+        following.extend(_store(current, each) for each in _next_of(found))
+        return found
+
+    def tell(moved: Moved) -> Mapping[str, Any]:
+        return _told_of_work(moved.made, following)
+
+    with writing() as current:
+        asset_id = _change(actor, public_id, Action.COMPLETE_MAINTENANCE, end, tell, values.note)
+        for planned in following:
+            asset = transition.lock(current, asset_id)
+            change = _scheduling(lambda *_, planned=planned: planned, planned.title)
+            transition.follow(current, actor, asset, change)
+        return asset_id
+
+
+def call_off(actor: Actor, public_id: UUID, reason: str = "") -> int:
+    """Cancel planned work, or work that was begun: then the asset is again what it was before
+    (asset.updated, reason maintenance_cancelled). The asset's id."""
+    if len(reason) > LONGEST_REASON:
+        raise Refusal(f"Use at most {LONGEST_REASON} characters", field="note")
+
+    def stop(current: Session, asset: Asset) -> Maintenance:
+        found = _open_one(current, public_id)
+        if found.state == MaintenanceState.IN_PROGRESS and asset.status == AssetStatus.MAINTENANCE:
+            asset.status = found.status_before or AssetStatus.AVAILABLE
+        found.state, found.closed_at = MaintenanceState.CANCELLED, utcnow()
+        found.note = reason or found.note
+        return found
+
+    tell = _update(UpdateReason.MAINTENANCE_CANCELLED)
+    return _change(actor, public_id, Action.CANCEL_MAINTENANCE, stop, tell, reason)
+
+
+def status_after(status: str, state: str, outcome: str) -> str:
+    """What the asset is once work on it, in `state` until now, ended with `outcome`."""
+    if status == AssetStatus.MAINTENANCE and state == MaintenanceState.IN_PROGRESS:
+        failed = outcome == MaintenanceOutcome.FAILED
+        return AssetStatus.BROKEN if failed else AssetStatus.AVAILABLE
+    if status == AssetStatus.BROKEN and outcome == MaintenanceOutcome.REPAIRED:
+        return AssetStatus.AVAILABLE
+    return status
+
+
+def _change(
+    actor: Actor,
+    public_id: UUID,
+    action: Action,
+    make: Callable[[Session, Asset], Maintenance],
+    tell: Callable[[Moved], Mapping[str, Any]],
+    note: str,
+) -> int:
+    with writing() as current:
+        asset_id = asset_of(current, Maintenance, public_id, "maintenance")
+        title = current.scalar(select(Maintenance.title).where(Maintenance.public_id == public_id))
+        change = Change(action=action, make=make, tell=tell, note=note, remark=title or "")
+        transition.perform(actor, asset_id, change)
+        return asset_id
+
+
+def _scheduling(
+    make: Callable[[Session, Asset], Maintenance], title: str, note: str = ""
+) -> Change:
+    return Change(
+        action=Action.SCHEDULE_MAINTENANCE,
+        make=make,
+        tell=lambda moved: planning_details.scheduled(plan_facts(moved.made)),
+        note=note,
+        remark=title,
+    )
+
+
+def _update(reason: UpdateReason) -> Callable[[Moved], Mapping[str, Any]]:
+    def tell(moved: Moved) -> Mapping[str, Any]:
+        found: Maintenance = moved.made
+        concerned = {**planning_details.scheduled(plan_facts(found)), "state": found.state}
+        return asset_details.updated(reason, moved.before, moved.after, maintenance=concerned)
+
+    return tell
+
+
+def _told_of_work(found: Maintenance, following: list[Maintenance]) -> Mapping[str, Any]:
+    completed_on = found.completed_on or today()
+    work = WorkFacts(
+        completed_on=completed_on,
+        was_late=completed_on > found.due_on,
+        outcome=found.outcome or "",
+        cost=found.cost,
+        performed_by=named(found.performed_by),
+        next_maintenance=next(({"id": each.id, "due_on": each.due_on} for each in following), None),
+    )
+    return planning_details.completed(plan_facts(found), work)
+
+
+def _store(current: Session, planned: Maintenance) -> Maintenance:
+    current.add(planned)
+    current.flush()
+    return planned
+
+
+def _next_of(done: Maintenance) -> list[Maintenance]:
+    """The same again, counted from the day on which it was done; nothing where it does not
+    repeat. Whoever left meanwhile is not asked again."""
+    if done.repeat_every_days is None or done.completed_on is None:
+        return []
+    stays = done.assignee is not None and done.assignee.is_active
+    planned = Maintenance(
+        asset_id=done.asset_id,
+        title=done.title,
+        type=done.type,
+        due_on=done.completed_on + timedelta(days=done.repeat_every_days),
+        repeat_every_days=done.repeat_every_days,
+        assignee_id=done.assignee_id if stays else None,
+        supplier=done.supplier,
+        estimated_cost=done.estimated_cost,
+    )
+    return [planned]
+
+
+def _move(current: Session, asset: Asset, status: str) -> None:
+    if status == AssetStatus.AVAILABLE and status != asset.status:
+        # Fit for use again: what was reported about it is over.
+        close_incidents(current, asset, *TROUBLE)
+    asset.status = status
+
+
+def _open_one(current: Session, public_id: UUID) -> Maintenance:
+    found = lock_row(current, Maintenance, public_id)
+    if found.state not in OPEN_MAINTENANCES:
+        raise Refusal(f"“{found.title}” has been {found.state} already.")
+    return found
+
+
+def _refuse_second(current: Session, asset: Asset) -> None:
+    wanted = select(Maintenance.title).where(
+        Maintenance.asset_id == asset.id, Maintenance.state == MaintenanceState.IN_PROGRESS
+    )
+    title = current.scalar(wanted.limit(1))
+    if title is not None:
+        raise Refusal(
+            f"“{title}” is under way on {asset.asset_tag}. Complete it or cancel it first."
+        )

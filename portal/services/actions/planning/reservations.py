@@ -1,0 +1,228 @@
+"""Ask for an asset, and decide about it; each step tells its event."""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from portal.engine.events import asset_details, planning_details
+from portal.engine.events.asset_details import UpdateReason
+from portal.engine.events.body import Ref
+from portal.engine.events.planning_details import ReservationFacts
+from portal.lib.clock import utcnow
+from portal.models.assets import Action, Asset, AssetStatus
+from portal.models.assignments import Staff
+from portal.models.planning import OPEN_RESERVATIONS, Reservation, ReservationState
+from portal.services.actions import transition
+from portal.services.actions.assignment_rows import active_staff
+from portal.services.actions.limits import moment_words
+from portal.services.actions.planning.rows import asset_of, lock_row
+from portal.services.actions.planning.rules import ReservationValues, reservation_faults
+from portal.services.actions.reservation_rows import conflict
+from portal.services.actions.transition import Change, Moved
+from portal.services.assets.event_facts import wanted_facts
+from portal.services.assets.rules import Fault
+from portal.services.assets.snapshots import open_assignment
+from portal.services.core.permissions import Actor
+from portal.services.core.refusals import Refusal
+from portal.services.core.time_zones import zone_of
+from portal.services.core.unit_of_work import writing
+
+LONGEST_REASON: Final = 200
+
+
+def reserve(actor: Actor, asset_id: int, values: ReservationValues) -> UUID:
+    """Ask to have an asset for a time (asset.reserved); return the reservation's public id."""
+    refuse_first(reservation_faults(values, utcnow()))
+    made = _wish(asset_id, values)
+    with writing() as current:
+        change = Change(
+            action=Action.RESERVE,
+            make=lambda current, asset: _ask(current, actor, asset, made),
+            tell=lambda _: planning_details.reserved(wanted_facts(made)),
+            note=values.note,
+            remark=_described(current, actor, values),
+        )
+        transition.perform(actor, asset_id, change)
+        return made.public_id
+
+
+def approve(actor: Actor, public_id: UUID) -> int:
+    """Agree (asset.reservation_approved); overlap and status are looked at again. The asset's id.
+
+    Whoever decides about the same asset at the same time waits: of two that overlap one wins.
+    """
+
+    def agree(current: Session, asset: Asset) -> Reservation:
+        found = _open_one(current, public_id)
+        if found.state == ReservationState.APPROVED:
+            raise Refusal("This reservation has been approved already.")
+        if found.ends_at <= utcnow():
+            raise Refusal("The time of this reservation is over. It can only be rejected.")
+        active_staff(current, found.staff_id)
+        _refuse_taken(current, actor, asset, found, "Reject one of the two.")
+        _decide(found, actor, ReservationState.APPROVED)
+        return found
+
+    def tell(moved: Moved) -> dict[str, Any]:
+        return planning_details.decided(*_decision(moved))
+
+    return _change(actor, public_id, Action.APPROVE_RESERVATION, agree, tell)
+
+
+def reject(actor: Actor, public_id: UUID, reason: str) -> int:
+    """Turn down what is pending or was approved (asset.reservation_rejected). The asset's id."""
+    if not reason:
+        raise Refusal("Enter why, for whoever asked for it", field="rejection_reason")
+    _refuse_long(reason, "rejection_reason")
+
+    def turn_down(current: Session, _asset: Asset) -> Reservation:
+        found = _open_one(current, public_id)
+        _decide(found, actor, ReservationState.REJECTED)
+        found.reason, found.closed_at = reason, found.decided_at
+        return found
+
+    def tell(moved: Moved) -> dict[str, Any]:
+        return planning_details.rejected(*_decision(moved), reason)
+
+    return _change(actor, public_id, Action.REJECT_RESERVATION, turn_down, tell, remark=reason)
+
+
+def cancel(actor: Actor, public_id: UUID, reason: str = "") -> int:
+    """Take back a wish (asset.updated, reason reservation_cancelled). The asset's id."""
+    _refuse_long(reason, "note")
+
+    def take_back(current: Session, _asset: Asset) -> Reservation:
+        found = _open_one(current, public_id)
+        found.state, found.reason = ReservationState.CANCELLED, reason
+        found.closed_at = utcnow()
+        return found
+
+    return _change(
+        actor,
+        public_id,
+        Action.CANCEL_RESERVATION,
+        take_back,
+        lambda moved: told_of_update(moved, UpdateReason.RESERVATION_CANCELLED),
+        note=reason,
+    )
+
+
+def told_of_update(moved: Moved, reason: UpdateReason) -> dict[str, Any]:
+    """The `data` of an asset.updated that is about a reservation."""
+    concerned = planning_details.reserved(wanted_facts(moved.made))
+    return asset_details.updated(reason, moved.before, moved.after, reservation=concerned)
+
+
+def described(current: Session, actor: Actor, public_id: UUID) -> str:
+    """For the timeline: who wants it and when, in the zone of whoever acts."""
+    wanted = (
+        select(Staff.name, Reservation.starts_at, Reservation.ends_at)
+        .join(Reservation, Reservation.staff_id == Staff.id)
+        .where(Reservation.public_id == public_id)
+    )
+    name, starts_at, ends_at = current.execute(wanted).one()
+    return _in_words(name, starts_at, ends_at, zone_of(current, actor))
+
+
+def refuse_first(found: Iterable[Fault]) -> None:
+    """Refuse for the first fault, at its field."""
+    for fault in found:
+        raise Refusal(fault.sentence, field=fault.field)
+
+
+def _change(
+    actor: Actor,
+    public_id: UUID,
+    action: Action,
+    make: Callable[[Session, Asset], Reservation],
+    tell: Callable[[Moved], Mapping[str, Any]],
+    *,
+    note: str = "",
+    remark: str = "",
+) -> int:
+    with writing() as current:
+        asset_id = asset_of(current, Reservation, public_id, "reservation")
+        about = described(current, actor, public_id)
+        words = ". ".join(each for each in (about, remark) if each)
+        change = Change(action=action, make=make, tell=tell, note=note, remark=words)
+        transition.perform(actor, asset_id, change)
+        return asset_id
+
+
+def _wish(asset_id: int, values: ReservationValues) -> Reservation:
+    return Reservation(
+        asset_id=asset_id,
+        staff_id=values.staff_id,
+        starts_at=values.starts_at,
+        ends_at=values.ends_at,
+        purpose=values.purpose,
+    )
+
+
+def _ask(current: Session, actor: Actor, asset: Asset, wish: Reservation) -> Reservation:
+    active_staff(current, wish.staff_id)
+    if not asset.reservable:
+        way_out = "Tick “People may reserve it” on its edit page first"
+        raise Refusal(f"{asset.asset_tag} is not for reserving. {way_out}.")
+    _refuse_taken(current, actor, asset, wish, "Choose another time, or reject that reservation.")
+    current.add(wish)
+    current.flush()
+    return wish
+
+
+def _refuse_taken(
+    current: Session, actor: Actor, asset: Asset, wish: Reservation, way_out: str
+) -> None:
+    zone = zone_of(current, actor)
+    other = conflict(current, asset.id, wish.starts_at, wish.ends_at)
+    if other is not None:
+        when = f"from {moment_words(other.starts_at, zone)} to {moment_words(other.ends_at, zone)}"
+        raise Refusal(f"{other.staff.name} has reserved this {when}. {way_out}", field="starts_at")
+    held = open_assignment(asset.id) if asset.status == AssetStatus.CHECKED_OUT else None
+    if held and held.due_at and wish.starts_at < held.due_at:
+        due = moment_words(held.due_at, zone)
+        raise Refusal(
+            f"{held.staff.name} has this until {due}. "
+            "Choose a start at or after that, or check it in first.",
+            field="starts_at",
+        )
+
+
+def _open_one(current: Session, public_id: UUID) -> Reservation:
+    found = lock_row(current, Reservation, public_id)
+    if found.state not in OPEN_RESERVATIONS:
+        became = "collected" if found.state == ReservationState.FULFILLED else found.state
+        raise Refusal(f"This reservation has been {became} already.")
+    return found
+
+
+def _decide(reservation: Reservation, actor: Actor, state: ReservationState) -> None:
+    reservation.state = state
+    reservation.decided_by_id, reservation.decided_at = actor.user_id, utcnow()
+
+
+def _decision(moved: Moved) -> tuple[ReservationFacts, Ref | None, datetime]:
+    found: Reservation = moved.made
+    decided_by = Ref(found.decided_by.id, found.decided_by.name) if found.decided_by else None
+    return wanted_facts(found), decided_by, found.decided_at or moved.asset.updated_at
+
+
+def _refuse_long(text: str, field: str) -> None:
+    if len(text) > LONGEST_REASON:
+        raise Refusal(f"Use at most {LONGEST_REASON} characters", field=field)
+
+
+def _described(current: Session, actor: Actor, wish: ReservationValues) -> str:
+    staff = current.get(Staff, wish.staff_id)
+    if staff is None or wish.starts_at is None or wish.ends_at is None:
+        return ""  # it is about to be refused
+    return _in_words(staff.name, wish.starts_at, wish.ends_at, zone_of(current, actor))
+
+
+def _in_words(name: str, starts_at: datetime, ends_at: datetime, zone: ZoneInfo) -> str:
+    return f"{name}: {moment_words(starts_at, zone)} to {moment_words(ends_at, zone)} ({zone.key})"

@@ -1,0 +1,136 @@
+"""What a reservation and a maintenance must be like by themselves. Pure: no database."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final
+
+from portal.models.planning import MaintenanceOutcome, MaintenanceType
+from portal.services.assets.rules import DEAREST, LONGEST_TEXT, YEARS, Fault
+
+LONGEST_PURPOSE: Final = 200
+LONGEST_NOTE: Final = 1000
+LONGEST_CYCLE: Final = 3650  # days; ten years
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReservationValues:
+    """Who wants the asset, from when until when (half-open), and what for."""
+
+    staff_id: int | None
+    starts_at: datetime | None
+    ends_at: datetime | None
+    purpose: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanValues:
+    """What is to be done by when; `assignee_id` is a member of staff."""
+
+    title: str
+    type: str = MaintenanceType.PREVENTIVE
+    due_on: date | None
+    repeat_every_days: int | None = None
+    assignee_id: int | None = None
+    supplier: str | None = None
+    estimated_cost: Decimal | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkValues:
+    """How the work ended."""
+
+    outcome: str
+    completed_on: date | None
+    cost: Decimal | None = None
+    performed_by_id: int | None = None
+    note: str = ""
+
+
+def reservation_faults(values: ReservationValues, now: datetime) -> list[Fault]:
+    """Everything that keeps this from being asked for, in the order of the form."""
+    return [*_of_times(values, now), *_too_long("purpose", values.purpose, LONGEST_PURPOSE)]
+
+
+def plan_faults(values: PlanValues) -> list[Fault]:
+    """Everything that keeps this from being planned, in the order of the form."""
+    return [
+        *_of_title(values),
+        *_of_choice("type", values.type, MaintenanceType, "Choose what sort of work it is"),
+        *_of_day("due_on", values.due_on, "day on which it is due"),
+        *_of_cycle(values.repeat_every_days),
+        *_too_long("supplier", values.supplier or "", LONGEST_TEXT),
+        *_of_cost("estimated_cost", values.estimated_cost, "estimated cost"),
+        *_too_long("note", values.note, LONGEST_NOTE),
+    ]
+
+
+def work_faults(values: WorkValues, today: date) -> list[Fault]:
+    """Everything that keeps this from being completed, in the order of the form."""
+    day = values.completed_on
+    found = [
+        *_of_choice("outcome", values.outcome, MaintenanceOutcome, "Choose how the work ended"),
+        *_of_day("completed_on", day, "day on which it was completed"),
+        *_of_cost("cost", values.cost, "cost"),
+        *_too_long("note", values.note, LONGEST_NOTE),
+    ]
+    if day and day > today:
+        found.append(Fault("completed_on", "Enter today or an earlier day: this one is to come"))
+    return found
+
+
+def _of_times(values: ReservationValues, now: datetime) -> Iterator[Fault]:
+    starts, ends = values.starts_at, values.ends_at
+    if values.staff_id is None:
+        yield Fault("staff_id", "Choose who wants the asset")
+    if starts is None:
+        yield Fault("starts_at", "Enter when the reservation starts")
+    if ends is None:
+        yield Fault("ends_at", "Enter when the reservation ends")
+    for field, at in (("starts_at", starts), ("ends_at", ends)):
+        if at and at.year not in YEARS:
+            yield Fault(field, "Check the year")
+            return
+    if starts and ends and ends <= starts:
+        yield Fault("ends_at", "The end must be after the start")
+    elif ends and ends <= now:
+        yield Fault("ends_at", "Enter an end that is still to come")
+
+
+def _of_title(values: PlanValues) -> Iterator[Fault]:
+    if not values.title:
+        yield Fault("title", "Enter what is to be done")
+    yield from _too_long("title", values.title, LONGEST_TEXT)
+
+
+def _of_day(field: str, day: date | None, called: str) -> Iterator[Fault]:
+    if day is None:
+        yield Fault(field, f"Enter the {called}")
+    elif day.year not in YEARS:
+        yield Fault(field, f"Check the year of the {called}")
+
+
+def _of_cycle(days: int | None) -> Iterator[Fault]:
+    if days is not None and not 1 <= days <= LONGEST_CYCLE:
+        yield Fault("repeat_every_days", f"Enter a number of days from 1 to {LONGEST_CYCLE:,}")
+
+
+def _of_cost(field: str, cost: Decimal | None, called: str) -> Iterator[Fault]:
+    if cost is not None and not (cost.is_finite() and 0 <= cost <= DEAREST):
+        yield Fault(field, f"Enter the {called} as an amount from 0 to {DEAREST:,}")
+    elif cost is not None and cost != round(cost, 2):
+        yield Fault(field, f"Use at most two decimals in the {called}")
+
+
+def _of_choice(field: str, value: str, among: type[StrEnum], sentence: str) -> Iterator[Fault]:
+    if value not in set(among):
+        yield Fault(field, sentence)
+
+
+def _too_long(field: str, text: str, longest: int) -> Iterator[Fault]:
+    if len(text) > longest:
+        yield Fault(field, f"Use at most {longest:,} characters in the {field}")

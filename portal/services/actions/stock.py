@@ -1,0 +1,131 @@
+"""Stock: what comes in, goes out and is counted again; never below zero, also for two at once.
+
+`_move` is the one function that changes a quantity. It runs with the asset's row locked.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from portal.engine.events import asset_details
+from portal.engine.events.asset_details import UpdateReason
+from portal.lib.paging import Page
+from portal.models.assets import Action, Asset
+from portal.models.stock import MoveKind, StockMove
+from portal.services.actions import transition
+from portal.services.actions.transition import Change, Moved
+from portal.services.assets.event_facts import as_told
+from portal.services.core.keyset import newest_first
+from portal.services.core.permissions import Actor
+from portal.services.core.refusals import Refusal
+
+MOST: Final = 1_000_000_000
+LONGEST_NOTE: Final = 1000
+
+REASONS: Final = {
+    Action.RECEIVE_STOCK: UpdateReason.STOCK_RECEIVED,
+    Action.ISSUE_STOCK: UpdateReason.STOCK_ISSUED,
+    Action.ADJUST_STOCK: UpdateReason.STOCK_ADJUSTED,
+}
+
+# How many more (or fewer) there are, worked out from the locked row.
+Delta = Callable[[Asset], int]
+
+
+def receive(actor: Actor, asset_id: int, *, quantity: int, note: str = "") -> None:
+    """So many more came in (asset.updated, stock_received)."""
+    _refuse_none(quantity)
+    _perform(actor, asset_id, Action.RECEIVE_STOCK, MoveKind.RECEIVE, lambda _: quantity, note)
+
+
+def issue(actor: Actor, asset_id: int, *, quantity: int, note: str = "") -> None:
+    """So many were given out (asset.updated, stock_issued). Refused where there are fewer."""
+    _refuse_none(quantity)
+    _perform(actor, asset_id, Action.ISSUE_STOCK, MoveKind.ISSUE, lambda _: -quantity, note)
+
+
+def adjust(
+    actor: Actor, asset_id: int, *, quantity: int, is_loss: bool = False, note: str = ""
+) -> bool:
+    """So many are there, as counted (asset.updated, stock_adjusted); False if that was known.
+
+    `is_loss`: the missing ones were lost or damaged.
+    """
+    kind = MoveKind.LOSS if is_loss else MoveKind.ADJUST
+
+    def difference(asset: Asset) -> int:
+        delta = quantity - balance(asset)
+        if is_loss and delta > 0:
+            sentence = f"There are {balance(asset)} on record. A loss cannot leave more than that"
+            raise Refusal(sentence, field="quantity")
+        return delta
+
+    return _perform(actor, asset_id, Action.ADJUST_STOCK, kind, difference, note)
+
+
+def begin(current: Session, actor: Actor, asset: Asset, quantity: int) -> None:
+    """The number that a new kind of stock begins with, as its first move."""
+    asset.quantity = 0
+    if quantity:
+        _move(current, actor, asset, MoveKind.RECEIVE, quantity, "")
+
+
+def balance(asset: Asset) -> int:
+    """How many there are; every stock has a number."""
+    return asset.quantity or 0
+
+
+def moves(asset_id: int, cursor: str | None = None) -> Page[StockMove]:
+    """One page of the asset's moves, the newest first."""
+    wanted = select(StockMove).where(StockMove.asset_id == asset_id)
+    return newest_first(wanted, StockMove.id, cursor)
+
+
+def _perform(
+    actor: Actor, asset_id: int, action: Action, kind: MoveKind, delta: Delta, note: str
+) -> bool:
+    if len(note) > LONGEST_NOTE:
+        raise Refusal(f"Use at most {LONGEST_NOTE} characters in the note", field="note")
+
+    def make(current: Session, asset: Asset) -> StockMove | None:
+        number = delta(asset)
+        return _move(current, actor, asset, kind, number, note) if number else None
+
+    def tell(moved: Moved) -> dict[str, Any]:
+        move = as_told(moved.made)
+        return asset_details.updated(REASONS[action], moved.before, moved.after, stock_move=move)
+
+    change = Change(action=action, make=make, tell=tell, note=note, may_change_nothing=True)
+    return transition.perform(actor, asset_id, change)
+
+
+def _move(
+    current: Session, actor: Actor, asset: Asset, kind: MoveKind, delta: int, note: str
+) -> StockMove:
+    after = balance(asset) + delta
+    if after < 0:
+        there = f"There are only {balance(asset)}" if balance(asset) else "There are none left"
+        raise Refusal(f"{there}. Receive more first, or issue fewer", field="quantity")
+    if after > MOST:
+        raise Refusal(f"Enter a number that leaves at most {MOST:,}", field="quantity")
+    asset.quantity = after
+    move = StockMove(
+        asset_id=asset.id,
+        kind=kind,
+        delta=delta,
+        balance_after=after,
+        at=asset.updated_at,
+        actor_id=actor.user_id,
+        actor_name=actor.name,
+        note=note,
+    )
+    current.add(move)
+    current.flush()
+    return move
+
+
+def _refuse_none(quantity: int) -> None:
+    if not 1 <= quantity <= MOST:
+        raise Refusal(f"Enter a number from 1 to {MOST:,}", field="quantity")

@@ -1,0 +1,166 @@
+"""The ledger: an alert fires once for its key, and is over once its matter has passed.
+
+Call these inside `writing()` with the asset's row locked: whoever else fires or changes the same
+asset waits for that lock.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from portal.engine.events import body
+from portal.engine.events.alert_details import AlertFacts, alerted
+from portal.engine.events.body import event_data
+from portal.engine.events.facts import plain
+from portal.engine.events.names import EventName
+from portal.engine.events.wire import wire_value
+from portal.models.alerts import Alert
+from portal.models.assets import Asset
+from portal.models.assignments import Assignment
+from portal.models.planning import Maintenance, MaintenanceState
+from portal.services.alerts.rules import (
+    GONE,
+    Moment,
+    checkout_matter,
+    maintenance_matter,
+    stock_matter,
+    warranty_matter,
+)
+from portal.services.alerts.sources import Found, Scanned
+from portal.services.assets import timeline
+from portal.services.assets.snapshots import snapshot
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.unit_of_work import insert_or_ignore
+from portal.services.outbox.publish import Happening, publish
+
+
+def fire(
+    current: Session, asset: Asset, found: Found, moment: Moment, *, is_sent: bool = True
+) -> bool:
+    """Enter the alert and tell of it, all in the caller's transaction; False: it was there.
+
+    `is_sent` False enters it alone, as if it had been told already.
+    """
+    alert_id = _enter(current, asset, found, moment, is_sent)
+    if alert_id is None:
+        return False
+    if found.firing.event is EventName.LOW_STOCK:
+        asset.low_stock_alerted_at = moment.now
+    current.flush()
+    if is_sent:
+        event_id = _tell(current, asset, found, moment, alert_id)
+        current.execute(update(Alert).where(Alert.id == alert_id).values(event_id=event_id))
+    if found.firing.reminder:
+        _stand_for_earlier(current, asset, found, moment, alert_id)
+    return True
+
+
+def due(current: Session, scanned: Scanned) -> list[int]:
+    """Those things of a chunk whose alerts are not in the ledger yet."""
+    firing = {id_: each.key for id_, each in scanned if each is not None}
+    if not firing:
+        return []
+    known = set(
+        current.scalars(select(Alert.dedupe_key).where(Alert.dedupe_key.in_(firing.values())))
+    )
+    return [id_ for id_, key in firing.items() if key not in known]
+
+
+def settle(current: Session, asset: Asset) -> None:
+    """End the alerts of an asset whose matters have passed: returned, done, put off, restocked."""
+    standing = select(Alert).where(Alert.asset_id == asset.id, Alert.resolved_at.is_(None))
+    alerts = current.scalars(standing).all()
+    if alerts:
+        matters = set(_matters(current, asset))
+        for alert in alerts:
+            if alert.matter not in matters:
+                alert.resolved_at = asset.updated_at
+
+
+def details_of(facts: AlertFacts) -> dict[str, Any]:
+    """What the ledger keeps of an alert: its event's own keys, as they stand on the wire."""
+    details: dict[str, Any] = wire_value(plain(facts))
+    return details
+
+
+def _enter(
+    current: Session, asset: Asset, found: Found, moment: Moment, is_sent: bool
+) -> int | None:
+    row = insert_or_ignore(current.connection())(Alert).values(
+        event=found.firing.event,
+        asset_id=asset.id,
+        maintenance_id=found.maintenance_id,
+        assignment_id=found.assignment_id,
+        matter=found.firing.matter,
+        dedupe_key=found.firing.key,
+        fired_at=moment.now,
+        is_sent=is_sent,
+        details=details_of(found.facts),
+    )
+    entered = row.on_conflict_do_nothing(index_elements=[Alert.dedupe_key])
+    return current.execute(entered.returning(Alert.id)).scalar_one_or_none()
+
+
+def _tell(current: Session, asset: Asset, found: Found, moment: Moment, alert_id: int) -> int:
+    event = found.firing.event
+    data = event_data(
+        body.Actor(SYSTEM.kind, SYSTEM.user_id, SYSTEM.name),
+        SYSTEM.origin,
+        status_from=asset.status,
+        status_to=asset.status,
+        **alerted(alert_id, found.facts),
+    )
+    happening = Happening(
+        event=event,
+        asset_id=asset.id,
+        asset=snapshot(asset),
+        data=data,
+        occurred_at=moment.now,
+    )
+    event_id = publish(current, happening)
+    line = timeline.Entry(
+        action=event,
+        status_from=asset.status,
+        status_to=asset.status,
+        changes={},
+        note="",
+        event_id=event_id,
+    )
+    timeline.write(current, SYSTEM, asset.id, moment.now, line)
+    return event_id
+
+
+def _stand_for_earlier(
+    current: Session, asset: Asset, found: Found, moment: Moment, alert_id: int
+) -> None:
+    """A reminder takes the place of those before it."""
+    earlier = (
+        Alert.asset_id == asset.id,
+        Alert.resolved_at.is_(None),
+        Alert.matter == found.firing.matter,
+        Alert.id != alert_id,
+    )
+    current.execute(update(Alert).where(*earlier).values(resolved_at=moment.now))
+
+
+def _matters(current: Session, asset: Asset) -> Iterable[str]:
+    """Whatever an alert of this asset may still stand for."""
+    if asset.deleted_at is not None:
+        return
+    if asset.warranty_expires is not None and asset.status not in GONE:
+        yield warranty_matter(asset.id, asset.warranty_expires)
+    if asset.low_stock_alerted_at is not None:
+        yield stock_matter(asset.id, asset.low_stock_alerted_at)
+    planned = select(Maintenance.id, Maintenance.due_on).where(
+        Maintenance.asset_id == asset.id, Maintenance.state == MaintenanceState.SCHEDULED
+    )
+    for id_, due_on in current.execute(planned):
+        yield maintenance_matter(id_, due_on)
+    lent = select(Assignment.id, Assignment.due_at).where(
+        Assignment.asset_id == asset.id, Assignment.ended_at.is_(None)
+    )
+    for id_, due_at in current.execute(lent):
+        if due_at is not None:
+            yield checkout_matter(id_, due_at)

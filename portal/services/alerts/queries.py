@@ -1,0 +1,175 @@
+"""Alerts as lists, and how the looking for them goes: for pages, System and the dashboard."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import joinedload
+
+from portal.lib.paging import Page
+from portal.models.alerts import Alert, AlertRun, RunKind, RunOutcome
+from portal.models.assets import Asset
+from portal.models.deliveries import Delivery
+from portal.services.alerts import control
+from portal.services.alerts import runs as alert_runs
+from portal.services.alerts import settings as alert_settings
+from portal.services.alerts.schedule import GRACE, is_late, last_slot, next_slot
+from portal.services.alerts.settings import Stored
+from portal.services.core.keyset import newest_first
+from portal.services.core.refusals import NotFound
+from portal.services.core.unit_of_work import session
+
+COUNT_LIMIT: Final = 1000
+
+
+class Which(StrEnum):
+    """Which alerts: those that nobody has acknowledged and that are not over; those that somebody
+    has acknowledged; or all."""
+
+    OPEN = "open"
+    ACKNOWLEDGED = "acknowledged"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertFilter:
+    """What is asked for; None is all."""
+
+    which: Which = Which.OPEN
+    event: str | None = None
+    asset_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """The deliveries of one alert's event, by stored status; `only`: its one delivery's id."""
+
+    counts: Mapping[str, int]
+    only: UUID | None
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return sum(self.counts.values())
+
+
+@dataclass(frozen=True, slots=True)
+class RunStatus:
+    """How the looking goes. `last`: the latest run that ended; `running`: its task's public id.
+
+    `is_late`: the daily run should have ended long ago. `needs_first_answer`: a person has to
+    decide first what becomes of what is due already.
+    """
+
+    stored: Stored
+    last: AlertRun | None
+    running: UUID | None
+    last_due_at: datetime
+    next_at: datetime
+    is_late: bool
+    needs_first_answer: bool
+
+
+def list_alerts(chosen: AlertFilter, cursor: str | None = None) -> Page[Alert]:
+    """A page with their assets, the newest first."""
+    wanted = select(Alert).where(*_matching(chosen)).options(joinedload(Alert.asset))
+    return newest_first(wanted, Alert.id, cursor)
+
+
+def count_alerts(chosen: AlertFilter) -> int:
+    """How many match, up to one more than `COUNT_LIMIT`."""
+    found = select(Alert.id).where(*_matching(chosen)).limit(COUNT_LIMIT + 1).subquery()
+    return session().execute(select(func.count()).select_from(found)).scalar_one()
+
+
+def count_open() -> Mapping[str, int]:
+    """How many open ones of each event there are; events without any are left out."""
+    wanted = select(Alert.event, func.count()).where(*_matching(AlertFilter()))
+    rows = session().execute(wanted.group_by(Alert.event).order_by(Alert.event))
+    return {row[0]: row[1] for row in rows}
+
+
+def has_any() -> bool:
+    """Whether there ever was one."""
+    return session().execute(select(Alert.id).limit(1)).first() is not None
+
+
+def find(public_id: UUID) -> Alert:
+    """One alert with its asset. Raises `NotFound`."""
+    wanted = select(Alert).where(Alert.public_id == public_id).options(joinedload(Alert.asset))
+    found = session().scalars(wanted).one_or_none()
+    if found is None:
+        raise NotFound("There is no such alert.")
+    return found
+
+
+def made_by(listed: Sequence[Alert]) -> Mapping[int, Made]:
+    """The deliveries that each alert made, by the alert's row id; none for those without any."""
+    events = {alert.event_id: alert.id for alert in listed if alert.event_id is not None}
+    wanted = (
+        select(Delivery.event_id, Delivery.status, func.count(), func.min(Delivery.id))
+        .where(Delivery.event_id.in_(events))
+        .group_by(Delivery.event_id, Delivery.status)
+    )
+    counts: dict[int, dict[str, int]] = {}
+    ids: dict[int, int] = {}
+    for event_id, status, count, delivery_id in session().execute(wanted):
+        counts.setdefault(event_id, {})[status] = count
+        ids[event_id] = delivery_id
+    single = [ids[event_id] for event_id, by in counts.items() if sum(by.values()) == 1]
+    rows = select(Delivery.event_id, Delivery.public_id).where(Delivery.id.in_(single))
+    only = {row[0]: row[1] for row in session().execute(rows)}
+    return {events[id_]: Made(by, only.get(id_)) for id_, by in counts.items()}
+
+
+def runs(most: int = 10) -> Sequence[AlertRun]:
+    """The latest runs, the newest first."""
+    return session().scalars(select(AlertRun).order_by(AlertRun.id.desc()).limit(most)).all()
+
+
+def run_status(now: datetime) -> RunStatus:
+    """How the looking goes at `now`."""
+    current, stored, zone = session(), alert_settings.read(), alert_settings.zone()
+    last = last_slot(now, stored.rules.at, zone)
+    ended = select(AlertRun).where(AlertRun.outcome.is_not(None))
+    has_run = current.scalar(
+        select(AlertRun.id).where(
+            AlertRun.slot == last.day,
+            AlertRun.outcome.in_([RunOutcome.DONE, RunOutcome.ASKED, RunOutcome.STOPPED]),
+        )
+    )
+    late = is_late(now, last, has_run=has_run is not None)
+    return RunStatus(
+        stored=stored,
+        last=current.scalars(ended.order_by(AlertRun.id.desc()).limit(1)).first(),
+        running=alert_runs.task_under_way(current),
+        last_due_at=last.due_at,
+        next_at=next_slot(now, stored.rules.at, zone).due_at,
+        is_late=late and _was_here(last.due_at - GRACE),
+        needs_first_answer=not stored.is_answered and control.has_due(now),
+    )
+
+
+def _was_here(at: datetime) -> bool:
+    """Whether there was anything to look at by then: a portal that is just set up is not late."""
+    ran = select(AlertRun.id).where(AlertRun.kind == RunKind.SCHEDULED).limit(1)
+    old = select(Asset.id).where(Asset.created_at < at).limit(1)
+    current = session()
+    return current.scalar(ran) is not None or current.scalar(old) is not None
+
+
+def _matching(chosen: AlertFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if chosen.which is Which.OPEN:
+        conditions += [Alert.acknowledged_at.is_(None), Alert.resolved_at.is_(None)]
+    if chosen.which is Which.ACKNOWLEDGED:
+        conditions.append(Alert.acknowledged_at.is_not(None))
+    if chosen.event is not None:
+        conditions.append(Alert.event == chosen.event)
+    if chosen.asset_id is not None:
+        conditions.append(Alert.asset_id == chosen.asset_id)
+    return conditions

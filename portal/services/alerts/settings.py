@@ -1,0 +1,130 @@
+"""Settings → Alerts: what is alerted of, when, and the answer to the first question."""
+
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, time
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from sqlalchemy.orm import Session
+
+from portal.extensions import settings
+from portal.lib.clock import utcnow
+from portal.models.alerts import AlertSettings, FirstAnswer
+from portal.services.alerts.rules import AlertRules, Moment
+from portal.services.audit import trail
+from portal.services.core.permissions import Actor, require
+from portal.services.core.refusals import Refusal, Stale
+from portal.services.core.unit_of_work import insert_or_ignore, session, writing
+
+ONE_ROW: Final = 1
+MOST_DAYS: Final = 365
+TARGET: Final = ("alert_settings", ONE_ROW, "Alerts")
+DAYS: Final = {
+    "warranty_days": (0, "Enter a number of days from 0 to 365"),
+    "maintenance_days": (0, "Enter a number of days from 0 to 365"),
+    "repeat_every_days": (1, "Enter a number of days from 1 to 365, or leave it blank"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The settings in force. `version` 0: nobody has changed them yet."""
+
+    rules: AlertRules
+    version: int = 0
+    first_answer: str | None = None
+    first_answer_at: datetime | None = None
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether it is decided what became of everything that was due before the first run."""
+        return self.first_answer_at is not None
+
+
+def read() -> Stored:
+    """The settings in force."""
+    return read_in(session())
+
+
+def read_in(current: Session) -> Stored:
+    """The same in a session of the caller's."""
+    return _stored(current.get(AlertSettings, ONE_ROW, populate_existing=True))
+
+
+def moment(now: datetime, rules: AlertRules | None = None) -> Moment:
+    """The rules in force at `now`, in the portal's time zone."""
+    return Moment(rules or read().rules, now, zone())
+
+
+def zone() -> ZoneInfo:
+    """The organisation's time zone: days and times of day are counted in it."""
+    return settings().timezone
+
+
+def save(actor: Actor, version: int, rules: AlertRules) -> bool:
+    """Change them; False when they were that already. Raises `Refusal`, `Stale`."""
+    _refuse_unfit(rules)
+    with writing() as current:
+        require(current, actor, "alerts.settings")
+        row = locked(current)
+        if row.version != version:
+            raise Stale("Somebody else changed these settings since you opened the page.")
+        before = _stored(row).rules
+        changes = _changes(before, rules)
+        if not changes:
+            return False
+        _fill(row, rules)
+        row.version += 1
+        trail.record(current, actor, "alert_settings.updated", target=TARGET, changes=changes)
+        return True
+
+
+def answer(current: Session, actor: Actor, given: FirstAnswer) -> bool:
+    """Note what was decided, in the caller's transaction; False when that was done already."""
+    row = locked(current)
+    if row.first_answer_at is not None:
+        return False
+    row.first_answer, row.first_answer_at = given, utcnow()
+    changes = {"first_answer": {"from": None, "to": given}}
+    trail.record(current, actor, "alert_settings.answered", target=TARGET, changes=changes)
+    return True
+
+
+def locked(current: Session) -> AlertSettings:
+    """The one row for update, made if nobody has needed it yet."""
+    values = {"id": ONE_ROW, "version": 0, **_columns(AlertRules())}
+    make = insert_or_ignore(current.connection())(AlertSettings).values(values)
+    current.execute(make.on_conflict_do_nothing())
+    return current.get_one(AlertSettings, ONE_ROW, with_for_update=True)
+
+
+def _stored(row: AlertSettings | None) -> Stored:
+    if row is None:
+        return Stored(AlertRules())
+    names = [name for name in AlertRules.__dataclass_fields__ if name != "at"]
+    rules = AlertRules(**{name: getattr(row, name) for name in names})
+    rules = replace(rules, at=time.fromisoformat(row.time_of_day))
+    return Stored(rules, row.version, row.first_answer, row.first_answer_at)
+
+
+def _columns(rules: AlertRules) -> dict[str, Any]:
+    columns = asdict(rules)
+    at: time = columns.pop("at")
+    return {**columns, "time_of_day": f"{at:%H:%M}"}
+
+
+def _fill(row: AlertSettings, rules: AlertRules) -> None:
+    for name, value in _columns(rules).items():
+        setattr(row, name, value)
+
+
+def _changes(before: AlertRules, after: AlertRules) -> dict[str, Any]:
+    old, new = _columns(before), _columns(after)
+    return {name: {"from": old[name], "to": new[name]} for name in new if old[name] != new[name]}
+
+
+def _refuse_unfit(rules: AlertRules) -> None:
+    for name, (least, sentence) in DAYS.items():
+        value = getattr(rules, name)
+        if value is not None and not least <= value <= MOST_DAYS:
+            raise Refusal(sentence, field=name)

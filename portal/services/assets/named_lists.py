@@ -1,0 +1,168 @@
+"""Categories and locations: two lists of names that assets refer to, kept by one mechanism."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import func, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from portal.lib.paging import Page
+from portal.models.assets import Asset, Category, Location
+from portal.services.audit import trail
+from portal.services.core.keyset import by_name
+from portal.services.core.permissions import Actor, require
+from portal.services.core.refusals import NotFound, Refusal, Stale
+from portal.services.core.unit_of_work import session, writing
+
+LONGEST_NAME: Final = 120
+Named = Category | Location
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedList:
+    """What differs between the two lists."""
+
+    model: type[Category] | type[Location]
+    used_by: InstrumentedAttribute[int | None]
+    one: str
+    many: str
+    holds: str  # how an asset stands to it: "in" a category, "at" a location
+
+
+CATEGORIES: Final = NamedList(
+    model=Category, used_by=Asset.category_id, one="category", many="categories", holds="in"
+)
+LOCATIONS: Final = NamedList(
+    model=Location, used_by=Asset.location_id, one="location", many="locations", holds="at"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One name with the number of assets that refer to it."""
+
+    id: int
+    public_id: UUID
+    name: str
+    assets: int
+
+
+def find(kind: NamedList, public_id: UUID) -> Any:
+    """The category or location."""
+    row = session().scalar(select(kind.model).where(kind.model.public_id == public_id))
+    if row is None:
+        raise NotFound(f"This {kind.one} has been deleted.")
+    return row
+
+
+def choices(kind: NamedList) -> list[tuple[int, UUID, str]]:
+    """All of them by name (row id, public id, name), to choose from."""
+    model = kind.model
+    wanted = select(model.id, model.public_id, model.name).order_by(func.lower(model.name))
+    return [(row.id, row.public_id, row.name) for row in session().execute(wanted)]
+
+
+def page(kind: NamedList, cursor: str | None = None) -> Page[Line]:
+    """One page of the list by name, each with its number of undeleted assets."""
+    model = kind.model
+    count = select(func.count()).where(kind.used_by == model.id, Asset.deleted_at.is_(None))
+    wanted = select(model.id, model.public_id, model.name, count.scalar_subquery().label("assets"))
+    return by_name(wanted, model.name, model.id, cursor, Line)
+
+
+def create(kind: NamedList, actor: Actor, name: str) -> UUID:
+    """Add a name to the list; return its public id."""
+    _refuse_unfit(kind, name)
+    with writing() as current:
+        require(current, actor, "assets.edit")
+        row = kind.model(name=name)
+        current.add(row)
+        _flush(kind, current, name)
+        _audit(kind, current, actor, row, "created", {"name": {"from": None, "to": name}})
+        return row.public_id
+
+
+def rename(kind: NamedList, actor: Actor, public_id: UUID, version: int, name: str) -> bool:
+    """Change a name; False when it was that already."""
+    _refuse_unfit(kind, name)
+    with writing() as current:
+        require(current, actor, "assets.edit")
+        row = _lock(kind, current, public_id)
+        if row.version != version:
+            raise Stale(f"This {kind.one} was changed since you opened it.")
+        if row.name == name:
+            return False
+        changes = {"name": {"from": row.name, "to": name}}
+        row.name, row.version = name, row.version + 1
+        _flush(kind, current, name)
+        _audit(kind, current, actor, row, "updated", changes)
+        return True
+
+
+def delete(kind: NamedList, actor: Actor, public_id: UUID) -> None:
+    """Take a name from the list. Refused while an asset refers to it; deleted assets let it go."""
+    with writing() as current:
+        require(current, actor, "assets.edit")
+        row = _lock(kind, current, public_id)
+        used = _used(kind, current, row.id)
+        if used:
+            raise Refusal(in_use(kind, row.name, used))
+        gone = update(Asset).where(kind.used_by == row.id, Asset.deleted_at.is_not(None))
+        current.execute(gone.values({kind.used_by.key: None}))
+        current.delete(row)
+        _audit(kind, current, actor, row, "deleted", {})
+        current.flush()
+
+
+def in_use(kind: NamedList, name: str, count: int) -> str:
+    """Why a name cannot be deleted, and the way out."""
+    assets = "1 asset is" if count == 1 else f"{count:,} assets are"
+    them = "it" if count == 1 else "them"
+    return (
+        f"{assets} still {kind.holds} “{name}”. "
+        f"Give {them} another {kind.one} first, then delete this one."
+    )
+
+
+def count_used(kind: NamedList, row_id: int) -> int:
+    """How many undeleted assets refer to it."""
+    return _used(kind, session(), row_id)
+
+
+def _refuse_unfit(kind: NamedList, name: str) -> None:
+    if not name:
+        raise Refusal(f"Enter the name of the {kind.one}", field="name")
+    if len(name) > LONGEST_NAME:
+        raise Refusal(f"Use at most {LONGEST_NAME} characters in the name", field="name")
+
+
+def _lock(kind: NamedList, current: Session, public_id: UUID) -> Any:
+    # The lock keeps assets from choosing it until this transaction ends.
+    wanted = select(kind.model).where(kind.model.public_id == public_id).with_for_update()
+    row = current.scalar(wanted.execution_options(populate_existing=True))
+    if row is None:
+        raise NotFound(f"This {kind.one} has been deleted.")
+    return row
+
+
+def _used(kind: NamedList, current: Session, row_id: int) -> int:
+    wanted = select(func.count()).where(kind.used_by == row_id, Asset.deleted_at.is_(None))
+    return current.execute(wanted).scalar_one()
+
+
+def _flush(kind: NamedList, current: Session, name: str) -> None:
+    try:
+        current.flush()
+    except IntegrityError:
+        # Only the name is unique here; the whole transaction ends with the refusal.
+        sentence = f"There is already a {kind.one} “{name}”. Choose another name"
+        raise Refusal(sentence, field="name") from None
+
+
+def _audit(
+    kind: NamedList, current: Session, actor: Actor, row: Named, verb: str, changes: dict[str, Any]
+) -> None:
+    target = (kind.one, row.public_id, row.name)
+    trail.record(current, actor, f"{kind.one}.{verb}", target=target, changes=changes)

@@ -1,0 +1,200 @@
+"""Staff: the people who can hold assets. They do not sign in; they leave, and are kept."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import String, func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from portal.engine.events.body import changes
+from portal.lib.emails import is_email, tidy_email
+from portal.models.assets import Asset
+from portal.models.assignments import Assignment, Staff
+from portal.models.planning import OPEN_RESERVATIONS, Reservation
+from portal.services.audit import trail
+from portal.services.core.permissions import Actor, require
+from portal.services.core.refusals import NotFound, Refusal, Stale
+from portal.services.core.unit_of_work import session, writing
+
+LENGTHS: Final = {"name": 120, "email": 254, "employee_no": 40, "department": 120, "phone": 40}
+CALLED: Final = {"email": "e-mail address", "employee_no": "employee number", "phone": "phone"}
+MOST_NAMED: Final = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StaffValues:
+    """What a person may say of a member of staff."""
+
+    name: str
+    email: str
+    employee_no: str | None = None
+    department: str | None = None
+    phone: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Somebody who can get an asset; `label` tells people of the same name apart."""
+
+    id: int
+    label: str
+
+
+def find(public_id: UUID) -> Staff:
+    """The member of staff."""
+    row = session().scalar(select(Staff).where(Staff.public_id == public_id))
+    if row is None:
+        raise NotFound("There is nobody at this address.")
+    return row
+
+
+def choices() -> list[Choice]:
+    """Everybody who has not left, by name."""
+    wanted = (
+        select(Staff.id, Staff.name, Staff.email, Staff.department)
+        .where(Staff.is_active)
+        .order_by(func.lower(Staff.name), Staff.id)
+    )
+    rows = session().execute(wanted)
+    return [Choice(row.id, f"{row.name} ({row.department or row.email})") for row in rows]
+
+
+def values_of(row: Staff) -> StaffValues:
+    """What the form of this person would hold."""
+    return StaffValues(**{name: getattr(row, name) for name in LENGTHS})
+
+
+def create(actor: Actor, values: StaffValues) -> UUID:
+    """Add a person; return their public id."""
+    _refuse_faulty(values)
+    with writing() as current:
+        require(current, actor, "assets.edit")
+        row = Staff(**asdict(values))
+        current.add(row)
+        _flush(current, values)
+        _audit(current, actor, row, "created", changes({}, asdict(values))[1])
+        return row.public_id
+
+
+def edit(actor: Actor, public_id: UUID, version: int, values: StaffValues) -> bool:
+    """Change what is known of a person; False when nothing changed."""
+    _refuse_faulty(values)
+    with writing() as current:
+        require(current, actor, "assets.edit")
+        row = _lock(current, public_id)
+        if row.version != version:
+            raise Stale(f"{row.name} was changed since you opened the form.")
+        differences = changes(asdict(values_of(row)), asdict(values))[1]
+        if not differences:
+            return False
+        for name in LENGTHS:
+            setattr(row, name, getattr(values, name))
+        row.version += 1
+        _flush(current, values)
+        _audit(current, actor, row, "updated", differences)
+        return True
+
+
+def deactivate(actor: Actor, public_id: UUID) -> None:
+    """The person leaves. Refused while they hold or have reserved something; it is listed."""
+    with writing() as current:
+        require(current, actor, "assets.edit")
+        row = _lock(current, public_id)
+        held, reserved = holdings_of(row.id), reserved_by(row.id)
+        if held or reserved:
+            raise Refusal(cannot_leave(row.name, held, reserved))
+        _switch(current, actor, row, is_active=False)
+
+
+def reactivate(actor: Actor, public_id: UUID) -> None:
+    """The person is back and can get assets again."""
+    with writing() as current:
+        require(current, actor, "assets.edit")
+        _switch(current, actor, _lock(current, public_id), is_active=True)
+
+
+def holdings_of(staff_id: int) -> list[Asset]:
+    """What the person has now, by tag."""
+    wanted = (
+        select(Asset)
+        .join(Assignment, Assignment.asset_id == Asset.id)
+        .where(Assignment.staff_id == staff_id, Assignment.ended_at.is_(None))
+        .order_by(func.lower(Asset.asset_tag, type_=String))
+    )
+    return list(session().scalars(wanted))
+
+
+def reserved_by(staff_id: int) -> list[Asset]:
+    """What the person asked for or was promised, by tag."""
+    wanted = (
+        select(Asset)
+        .join(Reservation, Reservation.asset_id == Asset.id)
+        .where(Reservation.staff_id == staff_id, Reservation.state.in_(OPEN_RESERVATIONS))
+        .order_by(func.lower(Asset.asset_tag, type_=String))
+    )
+    return list(session().scalars(wanted).unique())
+
+
+def cannot_leave(name: str, held: list[Asset], reserved: list[Asset]) -> str:
+    """Why a person cannot leave yet, and the way out: what they have first."""
+    if not held:
+        those = "that reservation" if len(reserved) == 1 else "those reservations"
+        return f"{name} has reserved {_all_of(reserved)}. Cancel {those} first."
+    them = "it" if len(held) == 1 else "them"
+    return f"{name} still has {_all_of(held)}. Take {them} back first, or pass {them} on."
+
+
+def _all_of(assets: list[Asset]) -> str:
+    named = [f"{asset.asset_tag} ({asset.name})" for asset in assets[:MOST_NAMED]]
+    more = len(assets) - len(named)
+    if more:
+        named.append(f"{more} more")
+    return " and ".join([", ".join(named[:-1]), named[-1]] if len(named) > 1 else named)
+
+
+def _switch(current: Session, actor: Actor, row: Staff, *, is_active: bool) -> None:
+    if row.is_active is is_active:
+        return
+    row.is_active, row.version = is_active, row.version + 1
+    verb = "reactivated" if is_active else "deactivated"
+    _audit(current, actor, row, verb, changes({"active": not is_active}, {"active": is_active})[1])
+
+
+def _refuse_faulty(values: StaffValues) -> None:
+    if not values.name:
+        raise Refusal("Enter the name", field="name")
+    if not is_email(tidy_email(values.email)):
+        sentence = "Enter an e-mail address, such as maria@example.com"
+        raise Refusal(sentence, field="email")
+    for name, most in LENGTHS.items():
+        if len(getattr(values, name) or "") > most:
+            called = CALLED.get(name, name)
+            raise Refusal(f"Use at most {most} characters in the {called}", field=name)
+
+
+def _lock(current: Session, public_id: UUID) -> Staff:
+    # Whoever is about to give this person something waits for this transaction, or it for them.
+    wanted = select(Staff).where(Staff.public_id == public_id).with_for_update()
+    row = current.scalar(wanted.execution_options(populate_existing=True))
+    if row is None:
+        raise NotFound("There is nobody at this address.")
+    return row
+
+
+def _flush(current: Session, values: StaffValues) -> None:
+    try:
+        current.flush()
+    except IntegrityError:
+        # Only the e-mail address is unique here; the whole transaction ends with the refusal.
+        sentence = f"Somebody with the address {values.email} is on the list already"
+        raise Refusal(sentence, field="email") from None
+
+
+def _audit(
+    current: Session, actor: Actor, row: Staff, verb: str, differences: Mapping[str, object]
+) -> None:
+    target = ("staff", row.public_id, row.name)
+    trail.record(current, actor, f"staff.{verb}", target=target, changes=differences)

@@ -1,0 +1,34 @@
+"""Asset tags for those who do not think up their own: AST-00001 and on, none given twice."""
+
+from typing import Final
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from portal.models.assets import Asset, Counter
+from portal.services.core.unit_of_work import insert_or_ignore
+
+SERIES: Final = "asset_tag"
+
+
+def next_tag(current: Session) -> str:
+    """The next tag that no asset has or had. Others wait for this one's transaction to end."""
+    while True:
+        tag = f"AST-{_next_number(current):05d}"
+        if not _is_used(current, tag):
+            return tag
+
+
+def _next_number(current: Session) -> int:
+    make = insert_or_ignore(current.connection())
+    first = make(Counter).values(name=SERIES, value=1)
+    counted = first.on_conflict_do_update(
+        index_elements=[Counter.name], set_={"value": Counter.value + 1}
+    )
+    return current.execute(counted.returning(Counter.value)).scalar_one()
+
+
+def _is_used(current: Session, tag: str) -> bool:
+    """Whether a person gave this tag to an asset, deleted ones included."""
+    same = select(Asset.id).where(func.lower(Asset.asset_tag) == tag.lower()).limit(1)
+    return current.execute(same).first() is not None

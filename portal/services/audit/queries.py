@@ -1,0 +1,147 @@
+"""Reading the audit trail: pages and exports, the newest first, narrowed by who, what and when."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import aliased
+
+from portal.lib.paging import Page
+from portal.models.audit import AuditEntry
+from portal.models.people import User
+from portal.services.core.keyset import newest_first
+from portal.services.core.unit_of_work import session
+
+EXPORT_CHUNK: Final = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrailFilter:
+    """Each part narrows further. `nobody`: what the portal itself did, and the command line."""
+
+    person: UUID | None = None
+    nobody: bool = False
+    kind: str | None = None
+    target_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One line: who did what to which thing. `changes`: {field: {from, to}}."""
+
+    id: int
+    at: datetime
+    by: str
+    origin: str
+    action: str
+    kind: str
+    target_id: str
+    target_name: str
+    changes: dict[str, Any]
+
+
+def find_page(wanted: TrailFilter, cursor: str | None = None) -> Page[Entry]:
+    """The entries that match beside the cursor. Reads only."""
+    page = newest_first(_matching(wanted), AuditEntry.id, cursor)
+    return Page([_entry(row) for row in page.rows], page.newer, page.older)
+
+
+def every(wanted: TrailFilter) -> Iterator[Entry]:
+    """All that match, the newest first, read in chunks that each are a transaction of their own."""
+    last = None
+    while True:
+        chunk = _chunk(wanted, last)
+        yield from chunk
+        if len(chunk) < EXPORT_CHUNK:
+            return
+        last = chunk[-1].id
+
+
+def kinds() -> Sequence[str]:
+    """The kinds of things that occur, by a skip scan of their index."""
+    first = select(func.min(AuditEntry.target_kind).label("kind")).cte("kinds", recursive=True)
+    later = aliased(AuditEntry)
+    following = (
+        select(func.min(later.target_kind))
+        .where(later.target_kind > first.c.kind)
+        .scalar_subquery()
+    )
+    walk = first.union_all(select(following).where(first.c.kind.is_not(None)))
+    found = session().scalars(select(walk.c.kind).where(walk.c.kind.is_not(None)))
+    return [str(kind) for kind in found]
+
+
+def people_names() -> Sequence[tuple[UUID, str]]:
+    """(public id, name) of everybody who can have done something, by name."""
+    rows = session().execute(
+        select(User.public_id, User.name).order_by(func.lower(User.name), User.id)
+    )
+    return [(row.public_id, row.name) for row in rows]
+
+
+def _chunk(wanted: TrailFilter, last: int | None) -> list[Entry]:
+    statement = _matching(wanted).order_by(AuditEntry.id.desc()).limit(EXPORT_CHUNK)
+    if last is not None:
+        statement = statement.where(AuditEntry.id < last)
+    current = session()
+    try:
+        return [_entry(row) for row in current.scalars(statement)]
+    finally:
+        current.rollback()
+
+
+def _matching(wanted: TrailFilter) -> Select[AuditEntry]:
+    statement = select(AuditEntry)
+    if wanted.person is not None:
+        person = select(User.id).where(User.public_id == wanted.person).scalar_subquery()
+        statement = statement.where(AuditEntry.actor_id == person)
+    elif wanted.nobody:
+        statement = statement.where(AuditEntry.actor_id.is_(None))
+    if wanted.kind is not None:
+        statement = statement.where(AuditEntry.target_kind == wanted.kind)
+    if wanted.target_id is not None:
+        statement = statement.where(AuditEntry.target_id == wanted.target_id)
+    if wanted.since is not None:
+        statement = statement.where(AuditEntry.at >= wanted.since)
+    if wanted.until is not None:
+        statement = statement.where(AuditEntry.at < wanted.until)
+    return statement
+
+
+def _entry(row: AuditEntry) -> Entry:
+    return Entry(
+        id=row.id,
+        at=row.at,
+        by=row.actor_name,
+        origin=row.origin,
+        action=row.action,
+        kind=row.target_kind,
+        target_id=row.target_id,
+        target_name=row.target_name,
+        changes=row.changes,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LastChange:
+    """By whom and when."""
+
+    by: str
+    at: datetime
+
+
+def last_change(kind: str, target_id: object) -> LastChange | None:
+    """The youngest entry of the audit trail about this thing."""
+    wanted = (
+        select(AuditEntry.actor_name, AuditEntry.at)
+        .where(AuditEntry.target_kind == kind, AuditEntry.target_id == str(target_id))
+        .order_by(AuditEntry.id.desc())
+        .limit(1)
+    )
+    found = session().execute(wanted).first()
+    return LastChange(*found) if found else None

@@ -1,0 +1,107 @@
+"""What the page of a bulk retry tells: where it waits, what did not arrive, the whole report."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Select, or_, select
+
+from portal.models.batches import BatchRow, RowOutcome
+from portal.models.deliveries import Delivery, Event
+from portal.models.tasks import Task
+from portal.models.webhooks import Webhook
+from portal.services.bulk_retry.rows import count_waiting, halted, left_by_webhook
+from portal.services.core.unit_of_work import session
+
+CHUNK: Final = 500
+MOST_SHOWN: Final = 50
+NOT_ARRIVED: Final = (RowOutcome.FAILED, RowOutcome.SKIPPED)
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A webhook at which the batch waits. `is_halted`: until a person says Go on."""
+
+    webhook_id: UUID
+    webhook_name: str
+    waiting: int
+    is_halted: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportRow:
+    """One delivery of a batch. What is no longer kept has no more than its outcome."""
+
+    id: int
+    outcome: RowOutcome
+    message: str
+    public_id: UUID | None
+    event: str | None
+    asset_tag: str | None
+    asset_name: str | None
+    webhook_name: str | None
+    stored_at: datetime | None
+    reason: str | None
+    code: int | None
+
+
+def troubles(task: Task) -> list[Trouble]:
+    """Where it waits now, and why."""
+    current, stopped = session(), halted(task)
+    waiting = [each.webhook_id for each in left_by_webhook(current, task.id) if each.waits]
+    wanted = select(Webhook.id, Webhook.public_id, Webhook.name).where(
+        Webhook.id.in_(waiting), or_(Webhook.throttled, Webhook.id.in_(stopped))
+    )
+    rows = current.execute(wanted.order_by(Webhook.name)).all()
+    counts = count_waiting(current, task.id, [row.id for row in rows])
+    return [Trouble(row.public_id, row.name, counts[row.id], row.id in stopped) for row in rows]
+
+
+def not_arrived(task: Task) -> Sequence[ReportRow]:
+    """The first that failed or were skipped."""
+    wanted = _rows(task.id).where(BatchRow.outcome.in_(NOT_ARRIVED))
+    return [_row(each) for each in session().execute(wanted.limit(MOST_SHOWN))]
+
+
+def every(task: Task) -> Iterator[ReportRow]:
+    """All deliveries of a batch, the oldest first, in chunks that are a transaction each."""
+    task_id, after = task.id, 0
+    while True:
+        session().rollback()
+        wanted = _rows(task_id).where(BatchRow.delivery_id > after).limit(CHUNK)
+        chunk = [_row(each) for each in session().execute(wanted)]
+        session().rollback()
+        yield from chunk
+        if len(chunk) < CHUNK:
+            return
+        after = chunk[-1].id
+
+
+def _rows(task_id: int) -> Select[*tuple[Any, ...]]:
+    return (
+        select(
+            BatchRow.delivery_id.label("id"),
+            BatchRow.outcome,
+            BatchRow.message,
+            Delivery.public_id,
+            Delivery.event,
+            Delivery.created_at.label("stored_at"),
+            Delivery.reason,
+            Delivery.code,
+            Event.asset_tag,
+            Event.asset_name,
+            Webhook.name.label("webhook_name"),
+        )
+        .outerjoin(Delivery, Delivery.id == BatchRow.delivery_id)
+        .outerjoin(Event, Event.id == Delivery.event_id)
+        .outerjoin(Webhook, Webhook.id == BatchRow.webhook_id)
+        .where(BatchRow.task_id == task_id)
+        .order_by(BatchRow.delivery_id)
+    )
+
+
+def _row(row: Any) -> ReportRow:
+    values = dict(row._mapping)
+    return ReportRow(**{**values, "outcome": RowOutcome(values["outcome"])})

@@ -1,0 +1,192 @@
+"""What a bulk retry is for: ticked deliveries or all that match, counted before it starts."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import func, select
+
+from portal.engine.events.catalogue import EventName
+from portal.engine.reason_keys import Reason
+from portal.lib.paging import Cursor
+from portal.models.deliveries import Delivery
+from portal.services.core.unit_of_work import session
+from portal.services.deliveries.log import pages as log_pages
+from portal.services.deliveries.log.filters import LogFilter, StatusFilter
+from portal.services.deliveries.log.pages import RETRYABLE, LogRow
+from portal.services.outbox.status import ShownStatus
+
+CHUNK: Final = 500
+MOST_TICKED: Final = 100
+MOST_COUNTED: Final = 10_000
+COUNT_SECONDS: Final = 3.0
+
+
+class Skip(StrEnum):
+    """Why a delivery is left out of a bulk retry."""
+
+    ARRIVED = "arrived"
+    WAITING = "waiting"
+    SENDING = "sending"
+    HELD = "held"
+    TEST = "test"
+    OFF = "off"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Ticked deliveries, or with `wanted` all that match it and are no newer than `newest`.
+
+    `again`: also what has arrived already.
+    """
+
+    ticked: tuple[UUID, ...] = ()
+    wanted: LogFilter | None = None
+    newest: int = 0
+    again: bool = False
+
+
+@dataclass(slots=True)
+class Count:
+    """What a choice comes to now. `is_more`: counting ended before the log did.
+
+    `in_order`: the names of the webhooks that get something out of turn.
+    """
+
+    total: int = 0
+    is_more: bool = False
+    by_webhook: Counter[str] = field(default_factory=Counter)
+    by_reason: Counter[tuple[str | None, int | None]] = field(default_factory=Counter)
+    skipped: Counter[Skip] = field(default_factory=Counter)
+    arrived: int = 0
+    in_order: set[str] = field(default_factory=set)
+
+    def add(self, row: LogRow, again: bool) -> None:
+        """Count one delivery."""
+        self.arrived += _is_arrived(row)
+        if skip := why_skipped(row, again):
+            self.skipped[skip] += 1
+            return
+        self.total += 1
+        self.by_webhook[row.webhook_name] += 1
+        self.by_reason[row.reason, row.code] += 1
+        if row.is_in_order:
+            self.in_order.add(row.webhook_name)
+
+
+def newest_now() -> int:
+    """The id of the newest delivery: what comes later was not meant."""
+    return session().execute(select(func.max(Delivery.id))).scalar_one() or 0
+
+
+def why_skipped(row: LogRow, again: bool) -> Skip | None:
+    """Why this delivery is not retried; None when it is."""
+    if row.is_test:
+        return Skip.TEST
+    if row.status not in (*RETRYABLE, ShownStatus.DELIVERED):
+        return Skip(row.status)
+    if not row.is_webhook_active:
+        return Skip.OFF
+    return Skip.ARRIVED if row.status is ShownStatus.DELIVERED and not again else None
+
+
+def count(choice: Choice) -> Count:
+    """Count per webhook, per reason, and what is skipped and why. Bounded in rows and in time."""
+    counted, until = Count(), time.monotonic() + COUNT_SECONDS
+    read = 0
+    for rows, _ in pages(choice):
+        for row in rows:
+            counted.add(row, choice.again)
+        read += len(rows)
+        session().rollback()
+        if read >= MOST_COUNTED or time.monotonic() > until:
+            counted.is_more = True
+            return counted
+    gone = len(set(choice.ticked)) - read
+    if choice.ticked and gone > 0:
+        counted.skipped[Skip.GONE] = gone
+    return counted
+
+
+def pages(choice: Choice) -> Iterator[tuple[Sequence[LogRow], str | None]]:
+    """The log's lines of a choice in chunks, each with the cursor behind it."""
+    cursor: str | None = None
+    while True:
+        rows, cursor = page(choice, cursor)
+        yield rows, cursor
+        if cursor is None:
+            return
+
+
+def page(choice: Choice, cursor: str | None) -> tuple[Sequence[LogRow], str | None]:
+    """One chunk of a choice, the newest first, and the cursor behind it; None at the end."""
+    if choice.wanted is None:
+        return _ticked(choice.ticked), None
+    start = cursor or Cursor((choice.newest + 1,)).encode()
+    found = log_pages.find_page(choice.wanted, start, CHUNK)
+    return found.page.rows, found.page.older or found.further
+
+
+def _ticked(ticked: Sequence[UUID]) -> Sequence[LogRow]:
+    found = [
+        log_pages.find_page(LogFilter(delivery=each)).page.rows for each in dict.fromkeys(ticked)
+    ]
+    return [row for rows in found for row in rows]
+
+
+def _is_arrived(row: LogRow) -> bool:
+    is_free = row.is_webhook_active and not row.is_test
+    return is_free and row.status is ShownStatus.DELIVERED
+
+
+def as_params(choice: Choice) -> dict[str, Any]:
+    """A choice as a task keeps it."""
+    kept: dict[str, Any] = {"again": choice.again, "newest": choice.newest}
+    if choice.wanted is None:
+        return {**kept, "ticked": [str(each) for each in choice.ticked]}
+    return {**kept, "filter": _as_words(choice.wanted)}
+
+
+def from_params(params: Mapping[str, Any]) -> Choice:
+    """The choice that a task kept."""
+    if "filter" not in params:
+        ticked = tuple(UUID(each) for each in params["ticked"])
+        return Choice(ticked=ticked, again=params["again"])
+    wanted = _from_words(params["filter"])
+    return Choice(wanted=wanted, newest=params["newest"], again=params["again"])
+
+
+def _as_words(wanted: LogFilter) -> dict[str, Any]:
+    return {
+        "status": wanted.status,
+        "webhook": str(wanted.webhook) if wanted.webhook else None,
+        "event": wanted.event,
+        "asset_id": wanted.asset_id,
+        "search": wanted.search,
+        "reasons": [str(each) for each in wanted.reasons],
+        "code": wanted.code,
+        "delivery": str(wanted.delivery) if wanted.delivery else None,
+        "since": wanted.since.isoformat() if wanted.since else None,
+        "until": wanted.until.isoformat() if wanted.until else None,
+    }
+
+
+def _from_words(kept: Mapping[str, Any]) -> LogFilter:
+    return LogFilter(
+        status=StatusFilter(kept["status"]) if kept["status"] else None,
+        webhook=UUID(kept["webhook"]) if kept["webhook"] else None,
+        event=EventName(kept["event"]) if kept["event"] else None,
+        asset_id=kept["asset_id"],
+        search=kept["search"],
+        reasons=tuple(Reason(each) for each in kept["reasons"]),
+        code=kept["code"],
+        delivery=UUID(kept["delivery"]) if kept["delivery"] else None,
+        since=datetime.fromisoformat(kept["since"]) if kept["since"] else None,
+        until=datetime.fromisoformat(kept["until"]) if kept["until"] else None,
+    )

@@ -1,0 +1,25 @@
+"""In which time zone a service's sentences tell times, and which day it is."""
+
+from datetime import date
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from sqlalchemy.orm import Session
+
+from portal.extensions import settings
+from portal.lib.clock import utcnow
+from portal.models.people import User
+from portal.services.core.permissions import Actor
+
+
+def zone_of(current: Session, actor: Actor) -> ZoneInfo:
+    """The actor's own time zone, or the portal's."""
+    user = current.get(User, actor.user_id) if actor.user_id is not None else None
+    try:
+        return ZoneInfo(user.time_zone) if user and user.time_zone else settings().timezone
+    except (ZoneInfoNotFoundError, ValueError):  # a zone that newer data no longer knows
+        return settings().timezone
+
+
+def today() -> date:
+    """The day it is in the portal's own time zone: what is due and late is judged by it."""
+    return utcnow().astimezone(settings().timezone).date()

@@ -1,0 +1,101 @@
+"""The unit of work: one writing transaction, its clock, and the actor checked inside it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TypeVar
+from uuid import UUID
+
+from sqlalchemy import Connection, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from portal.database.engine import database_now
+from portal.extensions import db
+from portal.lib.clock import utcnow
+from portal.models.operations import Submission
+from portal.queue.bell import ring_after_commit
+
+T = TypeVar("T")
+
+WRITING = "writing"
+NOW = "now"
+
+
+def session() -> Session:
+    """The session of the current application context."""
+    current: Session = db.session()
+    return current
+
+
+@contextmanager
+def writing() -> Iterator[Session]:
+    """Everything inside is one transaction: it commits at the end, or nothing of it happened.
+
+    Ends the open read transaction first, so that whatever is checked is read again under the
+    writing one. Inside another `writing()` it joins the outer one.
+    """
+    current = session()
+    if current.info.get(WRITING):
+        yield current
+        return
+    current.rollback()
+    current.connection(execution_options={"writing": True})
+    current.info[WRITING] = True
+    try:
+        yield current
+        current.commit()
+    except BaseException:
+        current.rollback()
+        raise
+    finally:
+        current.info.pop(WRITING, None)
+
+
+def database_time(current: Session) -> datetime:
+    """The database's clock, read once a transaction: what is due is judged by it."""
+    connection = current.connection()
+    transaction, now = current.info.get(NOW, (None, None))
+    if transaction is not current.get_transaction() or now is None:
+        now = database_now(connection)
+        current.info[NOW] = (current.get_transaction(), now)
+    found: datetime = now
+    return found
+
+
+def ring(current: Session) -> None:
+    """Have the bell rung after the outermost commit."""
+    ring_after_commit(current)
+
+
+def insert_or_ignore(connection: Connection) -> Callable[..., postgresql.Insert | sqlite.Insert]:
+    """The `INSERT` of this database that can say ON CONFLICT DO NOTHING."""
+    return sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+
+
+def once_only(owner: str, once: UUID, verb: Callable[[], T], path: Callable[[T], str]) -> str:
+    """Run `verb` the first time this form is sent; return where its result is shown, every time.
+
+    The row is unique by (owner, once): a second submission waits for the first, then finds its
+    path. A refusal rolls everything back, so the form keeps its token.
+    """
+    with writing() as current:
+        make = insert_or_ignore(current.connection())
+        statement = make(Submission).values(
+            owner=owner, once=once, result_path="", created_at=utcnow()
+        )
+        made = current.execute(statement.on_conflict_do_nothing().returning(Submission.id))
+        row_id = made.scalar_one_or_none()
+        if row_id is None:
+            earlier = select(Submission.result_path).where(
+                Submission.owner == owner, Submission.once == once
+            )
+            return current.execute(earlier).scalar_one()
+        result_path = path(verb())
+        current.execute(
+            update(Submission).where(Submission.id == row_id).values(result_path=result_path)
+        )
+        return result_path
+
+
+__all__ = ["database_time", "insert_or_ignore", "once_only", "ring", "session", "writing"]

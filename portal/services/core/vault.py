@@ -1,0 +1,161 @@
+"""Stored secrets: sealed with the installation's keys, opened only for the row they belong to.
+
+Every ciphertext is a Fernet token (`ENCRYPTION_KEYS`: the first seals, all open) whose plaintext
+begins with its purpose and its row's id, so that ciphertexts cannot be swapped between rows or
+columns. A canary row, sealed on the first start, makes a wrong key refuse to start.
+"""
+
+import json
+from collections.abc import Sequence
+from enum import StrEnum
+from functools import lru_cache
+from typing import Final
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from sqlalchemy import inspect, select
+
+from portal.config.values import SettingsError
+from portal.engine.signing.signatures import hint
+from portal.extensions import settings
+from portal.models.operations import Canary
+from portal.services.core.unit_of_work import insert_or_ignore, session, writing
+
+DOTS: Final = "••••"
+TYPED_SECONDS: Final = 12 * 60 * 60
+CANARY_ID: Final = 1
+CANARY_TEXT: Final = "The keys of this portal open this line."
+
+
+class Purpose(StrEnum):
+    """What a ciphertext is for. A replaced secret keeps its purpose while it overlaps."""
+
+    SIGNING = "signing"
+    HEADERS = "headers"
+    TYPED = "typed"
+    CANARY = "canary"
+
+
+class VaultError(Exception):
+    """A ciphertext does not open: other keys, another row's, or damaged. Says nothing of it."""
+
+
+def seal_secret(webhook_id: int, secret: str) -> bytes:
+    """Encrypt a webhook's secret key."""
+    return _seal(Purpose.SIGNING, webhook_id, secret)
+
+
+def open_secret(webhook_id: int, sealed: bytes) -> str:
+    """Decrypt a webhook's secret key. Raises `VaultError`."""
+    return _open(Purpose.SIGNING, webhook_id, sealed)
+
+
+def seal_headers(webhook_id: int, pairs: Sequence[tuple[str, str]]) -> bytes:
+    """Encrypt a webhook's custom headers, names and values, in their order."""
+    return _seal(Purpose.HEADERS, webhook_id, json.dumps([list(pair) for pair in pairs]))
+
+
+def open_headers(webhook_id: int, sealed: bytes) -> list[tuple[str, str]]:
+    """Decrypt a webhook's custom headers. Raises `VaultError`."""
+    pairs = json.loads(_open(Purpose.HEADERS, webhook_id, sealed))
+    return [(name, value) for name, value in pairs]
+
+
+def seal_typed(user_id: int, text: str) -> str:
+    """Encrypt what a person typed into a form that comes back to them, so that it is not lost
+    and yet never printed. Opens for this person alone, for `TYPED_SECONDS`."""
+    return _seal(Purpose.TYPED, user_id, text).decode()
+
+
+def open_typed(user_id: int, token: str) -> str | None:
+    """What `seal_typed` kept; None when it is too old, another person's, or no token of ours."""
+    try:
+        return _open(Purpose.TYPED, user_id, token.encode(), ttl=TYPED_SECONDS)
+    except VaultError:
+        return None
+
+
+def is_current(sealed: bytes) -> bool:
+    """Whether it is sealed with the first of the keys."""
+    try:
+        _cipher(settings().encryption_keys[:1]).decrypt(sealed)
+    except InvalidToken:
+        return False
+    return True
+
+
+def seal_anew(sealed: bytes) -> bytes:
+    """The same, sealed with the first of the keys. Raises `VaultError`."""
+    try:
+        return _cipher(settings().encryption_keys).rotate(sealed)
+    except InvalidToken:
+        raise VaultError("A stored secret does not open with the keys of this portal.") from None
+
+
+def masked(secret: str) -> str:
+    """How a secret is shown once it is stored: "•••• 4f2a"; a short one gives nothing away."""
+    return masked_hint(hint(secret))
+
+
+def masked_hint(last_four: str) -> str:
+    """The same from the stored last four characters."""
+    return f"{DOTS} {last_four}".rstrip()
+
+
+def check_canary() -> None:
+    """Refuse to start with keys that cannot open what is stored; seal the canary the first time.
+
+    Needs an application context. Raises `SettingsError`. A database that has not been migrated
+    yet has nothing to protect.
+    """
+    current = session()
+    if not inspect(current.connection()).has_table(Canary.__tablename__):
+        current.rollback()
+        return
+    sealed = _stored_canary() or _new_canary()
+    try:
+        _open(Purpose.CANARY, CANARY_ID, sealed)
+    except VaultError:
+        raise SettingsError(
+            "ENCRYPTION_KEYS cannot open the secrets stored in the database: "
+            "set the keys that this portal was started with before."
+        ) from None
+
+
+def _stored_canary() -> bytes | None:
+    current = session()
+    found = current.execute(select(Canary.sealed).where(Canary.id == CANARY_ID)).scalar()
+    current.rollback()
+    return found
+
+
+def _new_canary() -> bytes:
+    """Seal it; of two processes that start at once the first wins, and both check its row."""
+    with writing() as current:
+        values = {"id": CANARY_ID, "sealed": _seal(Purpose.CANARY, CANARY_ID, CANARY_TEXT)}
+        make = insert_or_ignore(current.connection())
+        current.execute(make(Canary).values(values).on_conflict_do_nothing())
+        return current.execute(select(Canary.sealed).where(Canary.id == CANARY_ID)).scalar_one()
+
+
+@lru_cache(maxsize=8)
+def _cipher(keys: tuple[str, ...]) -> MultiFernet:
+    return MultiFernet([Fernet(key) for key in keys])
+
+
+def _seal(purpose: Purpose, row_id: int, text: str) -> bytes:
+    return _cipher(settings().encryption_keys).encrypt(_mark(purpose, row_id) + text.encode())
+
+
+def _open(purpose: Purpose, row_id: int, sealed: bytes, ttl: int | None = None) -> str:
+    try:
+        plain = _cipher(settings().encryption_keys).decrypt(sealed, ttl=ttl)
+    except InvalidToken:
+        raise VaultError("A stored secret does not open with the keys of this portal.") from None
+    mark = _mark(purpose, row_id)
+    if not plain.startswith(mark):
+        raise VaultError("A stored secret belongs to another row.")
+    return plain[len(mark) :].decode()
+
+
+def _mark(purpose: Purpose, row_id: int) -> bytes:
+    return f"{purpose}:{row_id}:".encode()

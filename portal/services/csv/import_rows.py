@@ -1,0 +1,212 @@
+"""One row of an import: what would become of it, and making it so. Inside `writing()`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from portal.lib.clock import utcnow
+from portal.models.assets import Asset, AssetKind, AssetStatus, Category, Location
+from portal.models.assignments import Staff
+from portal.services.actions import assignments, lifecycle, reservation_rows
+from portal.services.assets import named_lists
+from portal.services.assets.rules import AssetValues, faults
+from portal.services.assets.snapshots import open_assignment
+from portal.services.assets.uniqueness import refuse_taken
+from portal.services.core.permissions import Actor
+from portal.services.core.refusals import Refusal
+from portal.services.csv.import_values import CellError, Cells, filled, kind_of, quantity_of
+
+
+class Verdict(StrEnum):
+    """What would become of a row, and what became of it."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    UNCHANGED = "unchanged"
+    ERROR = "error"
+    CREATED = "created"
+    UPDATED = "updated"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a row comes to. `wanted`: names of lists that are to be added first."""
+
+    verdict: Verdict
+    values: AssetValues
+    asset_id: int | None = None
+    version: int | None = None
+    staff_id: int | None = None
+    wanted: Mapping[str, str]
+    remark: str = ""
+
+
+LISTS: Mapping[str, tuple[type[Any], named_lists.NamedList]] = {
+    "category": (Category, named_lists.CATEGORIES),
+    "location": (Location, named_lists.LOCATIONS),
+}
+
+
+def plan(current: Session, cells: Cells, *, may_add: bool) -> Plan:
+    """What the row would do to the register as it is now. Raises `Refusal` with what is wrong.
+
+    `may_add`: categories and locations that are not there yet are to be added.
+    """
+    asset = existing(current, cells)
+    try:
+        values = filled(_base(asset, cells), cells)
+    except CellError as error:
+        raise Refusal(str(error)) from None
+    if values.kind == AssetKind.ITEM:  # what would not be kept is no change
+        values = replace(values, min_quantity=None, unit=None)
+    values, wanted = _placed(current, values, cells, may_add)
+    found = faults(values)
+    if found:
+        raise Refusal(found[0].sentence)
+    staff_id = _person(current, asset, values, cells)
+    if asset is None:
+        refuse_taken(current, values.asset_tag, values.serial_number, None)
+        return Plan(
+            verdict=Verdict.CREATE,
+            values=values,
+            staff_id=staff_id,
+            wanted=wanted,
+            remark=_quantity_remark(values, cells),
+        )
+    return _update(current, asset, values, cells, staff_id, wanted)
+
+
+def carry_out(actor: Actor, made: Plan) -> int:
+    """Do what was planned, in the caller's transaction; the asset's id."""
+    values = _with_lists(actor, made)
+    asset_id = made.asset_id
+    if asset_id is None:
+        asset_id = lifecycle.create_asset(actor, values)
+    elif made.version is not None:
+        lifecycle.edit_asset(actor, asset_id, made.version, values)
+    if made.staff_id is not None:
+        assignments.allocate(actor, asset_id, staff_id=made.staff_id)
+    return asset_id
+
+
+def _update(
+    current: Session,
+    asset: Asset,
+    values: AssetValues,
+    cells: Cells,
+    staff_id: int | None,
+    wanted: Mapping[str, str],
+) -> Plan:
+    stored = lifecycle.values_of(asset)
+    if asset.status == AssetStatus.LIQUIDATED and values != replace(stored, notes=values.notes):
+        raise Refusal("It is disposed of. Only its notes can be changed")
+    refuse_taken(current, None, values.serial_number, asset.id)
+    changes = values != stored or wanted or staff_id is not None
+    return Plan(
+        verdict=Verdict.UPDATE if changes else Verdict.UNCHANGED,
+        values=values,
+        asset_id=asset.id,
+        version=asset.version,
+        staff_id=staff_id,
+        wanted=wanted,
+        remark=_quantity_remark(stored, cells),
+    )
+
+
+def existing(current: Session, cells: Cells) -> Asset | None:
+    """The asset that the row is about: the undeleted one with its tag."""
+    tag = cells.get("asset_tag")
+    if not tag:
+        return None
+    same = func.lower(Asset.asset_tag) == func.lower(tag)
+    return current.scalars(select(Asset).where(same, Asset.deleted_at.is_(None))).first()
+
+
+def _base(asset: Asset | None, cells: Cells) -> AssetValues:
+    kind = kind_of(cells)
+    if asset is None:
+        if kind not in set(AssetKind):
+            raise CellError(f"Enter item or stock in kind, not “{kind[:40]}”")
+        is_stock = kind == AssetKind.STOCK
+        return AssetValues(name="", kind=kind, quantity=(quantity_of(cells) or 0) * is_stock)
+    if cells.get("kind") and kind != asset.kind:
+        raise CellError(f"This is {asset.kind} already, and its kind cannot be changed")
+    return lifecycle.values_of(asset)
+
+
+def _placed(
+    current: Session, values: AssetValues, cells: Cells, may_add: bool
+) -> tuple[AssetValues, dict[str, str]]:
+    wanted = {}
+    for called, (model, _) in LISTS.items():
+        name = cells.get(called)
+        if not name:
+            continue
+        row_id = current.scalar(select(model.id).where(func.lower(model.name) == func.lower(name)))
+        if row_id is None and not may_add:
+            way_out = "Add it first, or let the import add it: choose the file again and tick that"
+            raise Refusal(f"There is no {called} called “{name[:120]}”. {way_out}")
+        if row_id is None:
+            if len(name) > named_lists.LONGEST_NAME:
+                raise Refusal(f"Use at most {named_lists.LONGEST_NAME} characters in {called}")
+            wanted[called] = name
+        else:
+            values = replace(values, **{f"{called}_id": row_id})
+    return values, wanted
+
+
+def _with_lists(actor: Actor, made: Plan) -> AssetValues:
+    values = made.values
+    for called, name in made.wanted.items():
+        kind = LISTS[called][1]
+        row = named_lists.find(kind, named_lists.create(kind, actor, name))
+        values = replace(values, **{f"{called}_id": row.id})
+    return values
+
+
+def _person(current: Session, asset: Asset | None, values: AssetValues, cells: Cells) -> int | None:
+    """Who is to get the asset; None where nobody is, or that person has it already."""
+    email = cells.get("assigned_to_email")
+    if not email:
+        return None
+    if values.kind == AssetKind.STOCK:
+        raise Refusal("Stock is not assigned to a person. Leave assigned_to_email blank")
+    staff = current.scalar(select(Staff).where(func.lower(Staff.email) == func.lower(email)))
+    if staff is None:
+        raise Refusal(f"Nobody on the staff list has the address {email[:254]}")
+    held = open_assignment(asset.id) if asset else None
+    if held and held.staff_id == staff.id:
+        return None
+    if held:
+        raise Refusal(f"{held.staff.name} has it. Take it back first")
+    if asset and asset.status != AssetStatus.AVAILABLE:
+        raise Refusal("It is not free, so nobody can get it now")
+    if not staff.is_active:
+        raise Refusal(f"{staff.name} has left")
+    if asset:
+        _refuse_reserved(current, asset, staff)
+    return staff.id
+
+
+def _refuse_reserved(current: Session, asset: Asset, staff: Staff) -> None:
+    rival = reservation_rows.conflict(current, asset.id, utcnow(), None, for_staff_id=staff.id)
+    if rival:
+        raise Refusal(f"{rival.staff.name} has reserved it. Reject that reservation first")
+
+
+def _quantity_remark(values: AssetValues, cells: Cells) -> str:
+    """A quantity that is not taken over, and where it is changed instead."""
+    text = cells.get("quantity")
+    if values.kind == AssetKind.ITEM:
+        if text in (None, "", "1"):
+            return ""
+        way_out = "to count it, add it with stock in the column kind."
+        return f"One thing is kept, not {text[:40]}: {way_out}"
+    if not text or text.lstrip("0") == str(values.quantity or ""):
+        return ""
+    return "The quantity is left as it is: receive, issue or adjust it on the asset's page."

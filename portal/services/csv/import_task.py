@@ -1,0 +1,205 @@
+"""CSV import: store the rows, say what each would do, and after one yes do it; each row once.
+
+Two tasks: the check (a dry run, which changes nothing but its own rows), and the import, which
+works at the rows of the check and plans each of them again, for the register has moved on.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import Select, func, insert, select
+from sqlalchemy.orm import Session
+
+from portal.engine.events.body import ActorKind, Origin
+from portal.lib.csv_upload import Sheet
+from portal.lib.paging import PAGE_SIZE
+from portal.models.tasks import Task, TaskRow, TaskState
+from portal.services.core.permissions import Actor, require
+from portal.services.core.refusals import NotFound, Refusal
+from portal.services.core.unit_of_work import session, writing
+from portal.services.csv import import_rows
+from portal.services.csv.columns import COLUMNS, PROBLEM, READ_ONLY
+from portal.services.csv.import_rows import Verdict
+from portal.services.tasks import tasks
+from portal.services.tasks.tasks import Kind, Step
+
+PERMISSION: Final = "assets.edit"
+CHECK_NAME: Final = "import_check"
+NAME: Final = "import"
+TO_DO: Final = (Verdict.CREATE, Verdict.UPDATE)
+WRONG: Final = (Verdict.ERROR, Verdict.FAILED)
+CHUNK: Final = 500
+DONE_AS: Final = {Verdict.CREATE: Verdict.CREATED, Verdict.UPDATE: Verdict.UPDATED}
+
+
+def upload(actor: Actor, sheet: Sheet, *, may_add: bool, file_name: str = "") -> UUID:
+    """Store the rows and have them checked; the public id of the check."""
+    columns = [column for column in sheet.columns if column in COLUMNS]
+    if not {"asset_tag", "name"} & set(columns):
+        raise Refusal("The file needs a column asset_tag or name", field="file")
+    with writing() as current:
+        require(current, actor, PERMISSION)
+        params = {
+            "columns": columns,
+            "ignored": [c for c in sheet.columns if c not in (*COLUMNS, *READ_ONLY, PROBLEM)],
+            "has_status": "status" in sheet.columns,
+            "may_add": may_add,
+            "file_name": file_name[:120],
+        }
+        task = tasks.start(current, actor, CHECK_NAME, total=len(sheet.rows), params=params)
+        stored = list(_stored(task.id, sheet, columns))
+        for start in range(0, len(stored), CHUNK):
+            current.execute(insert(TaskRow), stored[start : start + CHUNK])
+        return task.public_id
+
+
+def confirm(actor: Actor, public_id: UUID) -> UUID:
+    """Start the import of a finished check, once; the import's public id, every time."""
+    with writing() as current:
+        require(current, actor, PERMISSION)
+        check = tasks.locked(current, public_id)
+        _refuse_other(check)
+        started = check.params.get("import")
+        if started:
+            return UUID(started)
+        if check.state != TaskState.DONE:
+            raise Refusal("The file is still being checked. Wait until that is finished")
+        total = sum(check.counts.get(verdict, 0) for verdict in TO_DO)
+        if not total:
+            raise Refusal("There is nothing to import in this file")
+        task = tasks.start(current, actor, NAME, total=total, params={"check": str(public_id)})
+        check.params = {**check.params, "import": str(task.public_id)}
+        return task.public_id
+
+
+def find_check(public_id: UUID) -> Task:
+    """The check with this public id."""
+    task = tasks.find(public_id)
+    _refuse_other(task)
+    return task
+
+
+def rows_page(check: Task, outcome: str | None, after: int) -> tuple[Sequence[TaskRow], int | None]:
+    """One page of rows in the order of the file, and the number that the next one begins after."""
+    wanted = _rows_of(check.id).where(TaskRow.number > after)
+    if outcome:
+        wanted = wanted.where(TaskRow.outcome == outcome)
+    rows = session().scalars(wanted.limit(PAGE_SIZE + 1)).all()
+    return rows[:PAGE_SIZE], rows[PAGE_SIZE - 1].number if len(rows) > PAGE_SIZE else None
+
+
+def outcome_counts(check: Task) -> dict[str, int]:
+    """How many rows stand at each outcome now."""
+    wanted = select(TaskRow.outcome, func.count()).where(TaskRow.task_id == check.id)
+    rows = session().execute(wanted.group_by(TaskRow.outcome))
+    return {outcome: count for outcome, count in rows if outcome}
+
+
+def failed_rows(check: Task) -> Iterator[Sequence[object]]:
+    """The rows that were not imported, as they came, and why; ready to be mended and sent again."""
+    columns: list[str] = check.params["columns"]
+    task_id, after = check.id, 0
+    yield (*columns, PROBLEM)
+    while True:
+        session().rollback()
+        wanted = _rows_of(task_id).where(TaskRow.number > after, TaskRow.outcome.in_(WRONG))
+        chunk = session().scalars(wanted.limit(CHUNK)).all()
+        lines = [(*(row.data.get(name, "") for name in columns), row.message) for row in chunk]
+        after = chunk[-1].number if chunk else after
+        session().rollback()
+        yield from lines
+        if len(lines) < CHUNK:
+            return
+
+
+def _stored(task_id: int, sheet: Sheet, columns: Sequence[str]) -> Iterator[dict[str, object]]:
+    seen: dict[tuple[str, str], int] = {}
+    for row in sheet.rows:
+        cells = {name: row.cells[name] for name in columns if row.cells.get(name)}
+        problem = row.problem or _said_before(seen, cells, row.number)
+        yield {
+            "task_id": task_id,
+            "number": row.number,
+            "data": cells,
+            "outcome": Verdict.ERROR if problem else None,
+            "message": problem,
+        }
+
+
+def _said_before(seen: dict[tuple[str, str], int], cells: dict[str, str], number: int) -> str:
+    """What two rows of one file cannot share."""
+    for name in ("asset_tag", "serial_number"):
+        key = (name, cells.get(name, "").lower())
+        if key[1] and (first := seen.setdefault(key, number)) != number:
+            return f"Row {first} has the same {name}"
+    return ""
+
+
+def _check_step(current: Session, task: Task) -> Step:
+    after, may_add = task.cursor.get("number", 0), bool(task.params["may_add"])
+    rows = current.scalars(_rows_of(task.id).where(TaskRow.number > after).limit(tasks.ROWS)).all()
+    for row in tasks.few(rows):
+        if not row.outcome:
+            _judge(current, row, may_add)
+        task.count(row.outcome or "")
+        task.cursor = {"number": row.number}
+    return tasks.DONE if task.done >= task.total else tasks.MORE
+
+
+def _judge(current: Session, row: TaskRow, may_add: bool) -> None:
+    try:
+        made = import_rows.plan(current, row.data, may_add=may_add)
+    except Refusal as refusal:
+        row.outcome, row.message = Verdict.ERROR, refusal.sentence
+    else:
+        new = [f"Adds the {called} “{name}”." for called, name in made.wanted.items()]
+        row.outcome, row.asset_id = made.verdict, made.asset_id
+        row.message = " ".join([*new, made.remark]).strip()
+
+
+def _import_step(current: Session, task: Task) -> Step:
+    check = find_check(UUID(task.params["check"]))
+    after, may_add = task.cursor.get("number", 0), bool(check.params["may_add"])
+    wanted = _rows_of(check.id).where(TaskRow.number > after, TaskRow.outcome.in_(TO_DO))
+    rows = current.scalars(wanted.limit(tasks.ROWS)).all()
+    for row in tasks.few(rows):
+        _carry_out(current, _actor(task), row, may_add)
+        task.count(row.outcome or "")
+        task.cursor = {"number": row.number}
+    return tasks.MORE if rows else tasks.DONE
+
+
+def _carry_out(current: Session, actor: Actor, row: TaskRow, may_add: bool) -> None:
+    made: list[tuple[str, int]] = []
+
+    def do() -> None:
+        planned = import_rows.plan(current, row.data, may_add=may_add)
+        done = DONE_AS.get(planned.verdict, planned.verdict)
+        made.append((done, import_rows.carry_out(actor, planned)))
+
+    refusal = tasks.refusal_of(current, do)
+    if refusal:
+        row.outcome, row.message = Verdict.FAILED, refusal.sentence
+    else:
+        row.outcome, row.asset_id = made[0]
+
+
+def _actor(task: Task) -> Actor:
+    """The person who said yes, by way of an import; the portal itself stays what it is."""
+    actor = tasks.actor_of(task, Origin.IMPORT)
+    return actor if actor.user_id is None else replace(actor, kind=ActorKind.IMPORT)
+
+
+def _rows_of(task_id: int) -> Select[TaskRow]:
+    return select(TaskRow).where(TaskRow.task_id == task_id).order_by(TaskRow.number)
+
+
+def _refuse_other(task: Task) -> None:
+    if task.kind != CHECK_NAME:
+        raise NotFound("There is no import at this address.")
+
+
+CHECK: Final = Kind(name=CHECK_NAME, permission=PERMISSION, step=_check_step)
+IMPORT: Final = Kind(name=NAME, permission=PERMISSION, step=_import_step)

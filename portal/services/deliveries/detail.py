@@ -1,0 +1,225 @@
+"""One delivery with everything that is known about it, as plain values for its page."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import and_, select
+from sqlalchemy.orm import Session
+
+from portal.models.deliveries import Attempt, AttemptBody, Delivery, Event, Priority
+from portal.models.webhooks import Webhook, WebhookState
+from portal.services.core.refusals import NotFound
+from portal.services.core.unit_of_work import database_time, session
+from portal.services.deliveries.retry import GONE, Standing
+from portal.services.outbox.next_try import heads, paused_until
+from portal.services.outbox.status import ShownStatus, shown_status
+from portal.services.webhooks.inbox.address import shown_url
+
+# A person's Retries are not limited; the page shows the newest.
+MOST_ATTEMPTS: Final = 30
+INTERRUPTED: Final = "interrupted"
+
+Headers = Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptDetail:
+    """One request and its answer. `phases`: milliseconds; header values are redacted already."""
+
+    number: int
+    kind: str
+    actor: str | None
+    url: str
+    is_being_sent: bool
+    is_delivered: bool
+    is_interrupted: bool
+    reason: str | None
+    code: int | None
+    phases: dict[str, Any]
+    peer: str | None
+    certificate_ends_at: datetime | None
+    started_at: datetime
+    finished_at: datetime | None
+    request_headers: Headers
+    response_headers: Headers
+    response_text: str
+    is_truncated: bool
+    location: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryDetail:
+    """A delivery, its event and webhook as they are now, its newest attempts, oldest first.
+
+    `now` is the database's clock: by it `due_at` and leases are judged. `paused_until`: its webhook
+    is left alone until then. `waits_behind`: an older one must go first, for its webhook wants
+    them in order.
+    """
+
+    public_id: UUID
+    event: str
+    asset_id: int | None
+    asset_tag: str
+    asset_name: str
+    occurred_at: datetime
+    created_at: datetime
+    body: bytes
+    standing: Standing
+    is_manual: bool
+    webhook_id: UUID
+    webhook_url: str
+    due_at: datetime
+    tries: int
+    attempts_made: int
+    requested_by: str | None
+    stopped_by: str | None
+    reason: str | None
+    code: int | None
+    took_ms: int | None
+    finished_at: datetime | None
+    attempts: Sequence[AttemptDetail]
+    paused_until: datetime | None
+    waits_behind: bool
+    now: datetime
+
+    @property
+    def status(self) -> ShownStatus:
+        """The status as people see it."""
+        return self.standing.status
+
+    @property
+    def next_try_at(self) -> datetime:
+        """When it is due, and its receiver is not left alone any more."""
+        return max(self.due_at, self.paused_until or self.due_at)
+
+    @property
+    def last_attempt(self) -> AttemptDetail | None:
+        """The newest attempt that has ended."""
+        ended = [each for each in self.attempts if not each.is_being_sent]
+        return ended[-1] if ended else None
+
+
+def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDetail:
+    """Read everything that the page of a delivery shows. Raises `NotFound`.
+
+    `draft`: one of this draft's, which stand on the page of its form alone.
+    """
+    current = session()
+    is_draft = Webhook.state == WebhookState.DRAFT
+    belongs = and_(is_draft, Webhook.public_id == draft) if draft else ~is_draft
+    row = current.execute(
+        select(Delivery, Event, Webhook)
+        .join(Event, Event.id == Delivery.event_id)
+        .join(Webhook, Webhook.id == Delivery.webhook_id)
+        .where(Delivery.public_id == public_id, belongs)
+    ).one_or_none()
+    if row is None:
+        raise NotFound(GONE)
+    delivery, event, webhook = row
+    now = database_time(current)
+    status = shown_status(delivery.status, delivery.lease_until, now)
+    is_test = delivery.priority == Priority.TEST
+    return DeliveryDetail(
+        public_id=delivery.public_id,
+        event=delivery.event,
+        asset_id=delivery.asset_id,
+        asset_tag=event.asset_tag,
+        asset_name=event.asset_name,
+        occurred_at=event.occurred_at,
+        created_at=delivery.created_at,
+        body=event.body,
+        standing=Standing(
+            status=status,
+            is_test=is_test,
+            webhook_name=webhook.name,
+            is_webhook_off=webhook.state != WebhookState.ACTIVE,
+            is_webhook_deleted=webhook.deleted_at is not None,
+        ),
+        is_manual=delivery.prior_status is not None,
+        webhook_id=webhook.public_id,
+        webhook_url=shown_url(webhook.kind, webhook.url),
+        due_at=delivery.due_at,
+        tries=delivery.tries,
+        attempts_made=delivery.attempts,
+        requested_by=delivery.requested_by,
+        stopped_by=delivery.stopped_by,
+        reason=delivery.reason,
+        code=delivery.code,
+        took_ms=delivery.took_ms,
+        finished_at=delivery.finished_at,
+        attempts=_attempts(current, delivery, status),
+        paused_until=paused_until(
+            delivery.priority, webhook.not_before, now, in_order=webhook.in_order
+        ),
+        waits_behind=webhook.in_order and _is_behind(current, delivery),
+        now=now,
+    )
+
+
+def find_body(public_id: UUID) -> bytes:
+    """The body of a delivery, byte for byte as it is sent. Raises `NotFound`."""
+    wanted = (
+        select(Event.body)
+        .join(Delivery, Delivery.event_id == Event.id)
+        .join(Webhook, Webhook.id == Delivery.webhook_id)
+        .where(Delivery.public_id == public_id, Webhook.state != WebhookState.DRAFT)
+    )
+    body = session().execute(wanted).scalar_one_or_none()
+    if body is None:
+        raise NotFound(GONE)
+    return body
+
+
+def _is_behind(current: Session, delivery: Delivery) -> bool:
+    """A test has a place of its own, and a person's Retry goes out of turn."""
+    if delivery.priority == Priority.TEST or delivery.prior_status is not None:
+        return False
+    head = heads(current, [delivery.webhook_id])[delivery.webhook_id]
+    return head is not None and head < delivery.id
+
+
+def _attempts(current: Session, delivery: Delivery, status: ShownStatus) -> Sequence[AttemptDetail]:
+    rows = current.execute(
+        select(Attempt, AttemptBody)
+        .outerjoin(AttemptBody, AttemptBody.attempt_id == Attempt.id)
+        .where(Attempt.delivery_id == delivery.id)
+        .order_by(Attempt.number.desc())
+        .limit(MOST_ATTEMPTS)
+    ).all()
+    live = delivery.attempts if status is ShownStatus.SENDING else None
+    return [_attempt(attempt, body, live) for attempt, body in reversed(rows)]
+
+
+def _attempt(attempt: Attempt, body: AttemptBody | None, live: int | None) -> AttemptDetail:
+    is_interrupted = attempt.outcome == INTERRUPTED
+    return AttemptDetail(
+        number=attempt.number,
+        kind=attempt.kind,
+        actor=attempt.actor,
+        url=attempt.url,
+        # It is stored as interrupted until it is recorded; while its lease lives it is not.
+        is_being_sent=is_interrupted and attempt.number == live,
+        is_delivered=attempt.outcome == "delivered",
+        is_interrupted=is_interrupted and attempt.number != live,
+        reason=attempt.reason,
+        code=attempt.code,
+        phases=attempt.phases or {},
+        peer=attempt.peer,
+        certificate_ends_at=attempt.certificate_ends_at,
+        started_at=attempt.started_at,
+        finished_at=attempt.finished_at,
+        request_headers=_pairs(body.request_headers) if body else (),
+        response_headers=_pairs(body.response_headers) if body else (),
+        response_text=body.response_text if body else "",
+        is_truncated=bool(body and body.is_truncated),
+        location=(body.location or "") if body else "",
+        detail=body.detail if body else "",
+    )
+
+
+def _pairs(headers: Sequence[Any]) -> Headers:
+    return [(str(name), str(value)) for name, value in headers]

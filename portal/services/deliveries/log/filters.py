@@ -1,0 +1,42 @@
+"""What the log is asked for: a status as people see it, and whatever else narrows it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from portal.engine.events.catalogue import EventName
+from portal.engine.reason_keys import Reason
+
+
+class StatusFilter(StrEnum):
+    """What the log can be narrowed to; `attention` is Failed without the tests."""
+
+    ATTENTION = "attention"
+    WAITING = "waiting"
+    SENDING = "sending"
+    DELIVERED = "delivered"
+    RETRYING = "retrying"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    HELD = "held"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogFilter:
+    """Each part narrows the log further; None (or empty) leaves it alone.
+
+    `reasons` and `code` are of the last attempt. `search` is an asset's tag, or part of its tag or
+    name; `asset_id` goes before it. Times are of being stored.
+    """
+
+    status: StatusFilter | None = None
+    webhook: UUID | None = None
+    event: EventName | None = None
+    asset_id: int | None = None
+    search: str = ""
+    reasons: tuple[Reason, ...] = ()
+    code: int | None = None
+    delivery: UUID | None = None
+    since: datetime | None = None
+    until: datetime | None = None

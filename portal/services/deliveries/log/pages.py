@@ -1,0 +1,208 @@
+"""The log: pages of deliveries, newest first, and the few numbers beside them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Row, func, literal, or_, select
+from sqlalchemy.orm import Session
+
+from portal.engine.reason_keys import NEVER_LEFT
+from portal.lib.paging import PAGE_SIZE, Cursor, Page, page_of
+from portal.models.deliveries import OPEN, Attempt, Delivery, DeliveryStatus, Priority
+from portal.models.webhooks import Webhook, WebhookState
+from portal.services.core.unit_of_work import database_time, session
+from portal.services.deliveries.log.filters import LogFilter, StatusFilter
+from portal.services.deliveries.log.plan import walk_for
+from portal.services.deliveries.log.walk import end_of_window, page_statement
+from portal.services.outbox.next_try import heads, paused_until
+from portal.services.outbox.status import ShownStatus, shown_status
+from portal.services.webhooks.draft_rows import draft_ids
+
+COUNT_LIMIT: Final = 10_000
+EXPORT_LIMIT: Final = 50_000
+EXPORT_CHUNK: Final = 500
+RETRYABLE: Final = (ShownStatus.RETRYING, ShownStatus.FAILED, ShownStatus.STOPPED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogRow:
+    """One line of the log. `reason`, `code`, `took_ms`: of the last attempt.
+
+    `sent`: how many of the attempts may have reached the receiver. `next_try_at`: while it is open
+    and waits for no older one, which `waits_behind` says of a webhook that wants them in order.
+    """
+
+    id: int
+    public_id: UUID
+    created_at: datetime
+    event: str
+    asset_id: int | None
+    asset_tag: str
+    asset_name: str
+    webhook_id: UUID
+    webhook_name: str
+    is_webhook_active: bool
+    is_in_order: bool
+    status: ShownStatus
+    is_test: bool
+    reason: str | None
+    code: int | None
+    tries: int
+    attempts: int
+    sent: int
+    next_try_at: datetime | None
+    waits_behind: bool
+    took_ms: int | None
+
+    @property
+    def is_retryable(self) -> bool:
+        """Whether Retry can be pressed right here, without a question first."""
+        return self.status in RETRYABLE and self.is_webhook_active and not self.is_test
+
+
+@dataclass(frozen=True, slots=True)
+class LogPage:
+    """A page. `further`: a cursor, when the search ended before the log did."""
+
+    page: Page[LogRow]
+    further: str | None = None
+
+
+def find_page(wanted: LogFilter, cursor: str | None = None, size: int = PAGE_SIZE) -> LogPage:
+    """The deliveries that match, newest first, beside the cursor. Reads only."""
+    current = session()
+    place = Cursor.decode(cursor)
+    now = database_time(current)
+    walk = walk_for(current, wanted, place, now)
+    if walk is None:
+        return LogPage(Page([]))
+    newer = place is not None and place.newer
+    found = current.execute(page_statement(walk, newer=newer, limit=size + 1)).all()
+    if newer and not found:
+        return find_page(wanted, None, size)
+    found = sorted(found, key=lambda row: row.id, reverse=not newer)
+    sent = _sent(current, [each.id for each in found if each.attempts > 1])
+    ahead = heads(current, (each.webhook_id for each in found if _waits_its_turn(each)))
+    rows = [_row(each, now, sent, ahead) for each in found]
+    page = page_of(rows, place, lambda row: (row.id,), size)
+    if newer or not walk.rest or len(rows) > size:
+        return LogPage(page)
+    last = end_of_window(current, walk)
+    return LogPage(page, Cursor((last,)).encode() if last else None)
+
+
+def latest(wanted: LogFilter, count: int = 10) -> Sequence[LogRow]:
+    """The newest few that match, for other pages."""
+    return find_page(wanted, None, count).page.rows
+
+
+def every(wanted: LogFilter, most: int | None = None) -> Iterator[LogRow]:
+    """All that match, the newest first, at most `most` (`EXPORT_LIMIT`).
+
+    Read in chunks that are a transaction each: a long download holds nothing up.
+    """
+    left, cursor = most or EXPORT_LIMIT, None
+    while True:
+        found = find_page(wanted, cursor, min(left, EXPORT_CHUNK))
+        session().rollback()
+        yield from found.page.rows
+        left -= len(found.page.rows)
+        cursor = found.page.older or found.further
+        if not left or cursor is None:
+            return
+
+
+def count_attention() -> int:
+    """How many Failed deliveries wait for a person, tests apart; at most one over the limit."""
+    return count(StatusFilter.ATTENTION)
+
+
+def count(status: StatusFilter, webhook: UUID | None = None) -> int:
+    """How many the log has with this status, of one webhook if given; at most one over the limit.
+
+    Those being sent are among Waiting and Will retry here: a number this fleeting needs no clock.
+    """
+    current = session()
+    is_it = Delivery.status == (
+        DeliveryStatus.FAILED if status is StatusFilter.ATTENTION else DeliveryStatus(status)
+    )
+    wanted = [is_it]
+    if status is StatusFilter.ATTENTION:
+        wanted.append(Delivery.priority != Priority.TEST)
+    elif drafts := draft_ids(current):
+        wanted.append(Delivery.webhook_id.not_in(drafts))
+    if webhook is not None:
+        one = select(Webhook.id).where(Webhook.public_id == webhook)
+        wanted.append(Delivery.webhook_id == one.scalar_subquery())
+    some = select(literal(1)).where(*wanted).limit(COUNT_LIMIT + 1)
+    return current.execute(select(func.count()).select_from(some.subquery())).scalar_one()
+
+
+def webhook_names() -> Sequence[tuple[UUID, str, bool]]:
+    """(public id, name, is deleted) of every webhook that may stand in the log, by name."""
+    rows = session().execute(
+        select(Webhook.public_id, Webhook.name, Webhook.deleted_at)
+        .where(Webhook.state != WebhookState.DRAFT)
+        .order_by(func.lower(Webhook.name), Webhook.id)
+    )
+    return [(row.public_id, row.name, row.deleted_at is not None) for row in rows]
+
+
+def _sent(current: Session, ids: Sequence[int]) -> dict[int, int]:
+    """How many attempts of each may have reached the receiver."""
+    if not ids:
+        return {}
+    left = or_(Attempt.reason.is_(None), Attempt.reason.not_in(map(str, NEVER_LEFT)))
+    counted = (
+        select(Attempt.delivery_id, func.count())
+        .where(Attempt.delivery_id.in_(ids), left)
+        .group_by(Attempt.delivery_id)
+    )
+    return {row[0]: row[1] for row in current.execute(counted)}
+
+
+def _waits_its_turn(row: Row[*tuple[Any, ...]]) -> bool:
+    """Whether it may have to wait for an older one."""
+    is_usual = row.priority != Priority.TEST and row.prior_status is None
+    return row.status in OPEN and row.in_order and is_usual
+
+
+def _next_try(row: Row[*tuple[Any, ...]], now: datetime) -> datetime | None:
+    is_sent_to = row.is_webhook_active or row.priority == Priority.TEST
+    if row.status not in OPEN or not is_sent_to:
+        return None
+    due_at: datetime = row.due_at
+    pause = paused_until(row.priority, row.not_before, now, in_order=row.in_order)
+    return max(due_at, pause or due_at)
+
+
+def _row(
+    row: Row[*tuple[Any, ...]], now: datetime, sent: dict[int, int], ahead: dict[int, int | None]
+) -> LogRow:
+    waits_behind = _waits_its_turn(row) and (ahead[row.webhook_id] or row.id) < row.id
+    return LogRow(
+        id=row.id,
+        public_id=row.public_id,
+        created_at=row.created_at,
+        event=row.event,
+        asset_id=row.asset_id,
+        asset_tag=row.asset_tag,
+        asset_name=row.asset_name,
+        webhook_id=row.webhook_public_id,
+        webhook_name=row.webhook_name,
+        is_webhook_active=bool(row.is_webhook_active),
+        is_in_order=bool(row.in_order),
+        status=shown_status(row.status, row.lease_until, now),
+        is_test=row.priority == Priority.TEST,
+        reason=row.reason,
+        code=row.code,
+        tries=row.tries,
+        attempts=row.attempts,
+        sent=sent.get(row.id, 0) if row.attempts > 1 else row.attempts,
+        next_try_at=None if waits_behind else _next_try(row, now),
+        waits_behind=waits_behind,
+        took_ms=row.took_ms,
+    )

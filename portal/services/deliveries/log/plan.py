@@ -1,0 +1,183 @@
+"""Which index a page of the log walks: chosen from what it is asked for.
+
+Unfiltered, any single filter, and webhook with status are flat: their walk drops few rows. Any
+other combination walks the index of its narrowest part and looks for the rest among what it reads.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy.orm import Session
+
+from portal.lib.paging import Cursor
+from portal.models.assets import Asset
+from portal.models.deliveries import Delivery, DeliveryStatus, Priority, has_no_live_lease
+from portal.models.webhooks import Webhook
+from portal.services.core.keyset import FIRST_ID, LAST_ID
+from portal.services.core.search import any_holds
+from portal.services.deliveries.log.filters import LogFilter, StatusFilter
+from portal.services.deliveries.log.walk import Column, Walk, matches
+from portal.services.webhooks.draft_rows import draft_ids
+
+# The first whose columns are all asked for is walked; each ends in the id.
+INDEXES: Final[tuple[tuple[Column, ...], ...]] = (
+    (Delivery.asset_id,),
+    (Delivery.webhook_id, Delivery.status),
+    (Delivery.webhook_id,),
+    (Delivery.reason,),
+    (Delivery.code,),
+    (Delivery.event,),
+    (Delivery.status,),
+    (),
+)
+Asked = dict[Column, Any]
+
+
+def walk_for(
+    current: Session, wanted: LogFilter, place: Cursor | None, now: datetime
+) -> Walk | None:
+    """Choose the index and the ids. None: nothing can match. `now`: the database's clock."""
+    between = bounds(current, wanted, place)
+    asked = _asked(current, wanted)
+    if between is None or asked is None:
+        return None
+    ends = (*between, current.get_bind().dialect.name != "sqlite")
+    status, seldom = _status(wanted.status, now)
+    if status is not None:
+        asked[Delivery.status] = status
+    seldom += [*times(wanted), *_without_drafts(current)]
+    if wanted.delivery or wanted.status is StatusFilter.SENDING:
+        # A handful of rows, found without the log's indexes.
+        named = [Delivery.public_id == wanted.delivery] if wanted.delivery else []
+        seldom += [*named, *(matches(column, value) for column, value in asked.items())]
+        return Walk({}, None, {}, tuple(seldom), *ends)
+    if len(asked) == 1 and (fan := _fan(asked)):
+        return Walk({}, fan, {}, tuple(seldom), *ends)
+    equal = {column for column, value in asked.items() if isinstance(value, int | str)}
+    index = next(each for each in INDEXES if equal.issuperset(each))
+    along = {column: asked.pop(column) for column in index}
+    return Walk(along, None, asked, tuple(seldom), *ends)
+
+
+def _without_drafts(current: Session) -> list[ColumnElement[bool]]:
+    """Tests before saving belong to an open form alone. Ids, so that no planner begins there."""
+    drafts = draft_ids(current)
+    return [Delivery.webhook_id.not_in(drafts)] if drafts else []
+
+
+def _asked(current: Session, wanted: LogFilter) -> Asked | None:
+    """What each column must be: one value, several, or a query. None: nothing can match."""
+    asked: Asked = {
+        Delivery.asset_id: wanted.asset_id,
+        Delivery.event: wanted.event,
+        Delivery.code: wanted.code,
+        Delivery.reason: _one_or_more(tuple(map(str, wanted.reasons))) or None,
+    }
+    asked = {column: value for column, value in asked.items() if value is not None}
+    if wanted.webhook is not None:
+        found = select(Webhook.id).where(Webhook.public_id == wanted.webhook)
+        asked[Delivery.webhook_id] = current.execute(found).scalar_one_or_none()
+    if wanted.search and wanted.asset_id is None:
+        meant = assets_meant(current, wanted.search)
+        several = _one_or_more(meant.ids)
+        asked[Delivery.asset_id] = meant.query if meant.query is not None else several
+    return None if any(value is None or value == () for value in asked.values()) else asked
+
+
+def _one_or_more(values: tuple[Any, ...]) -> Any:
+    return values[0] if len(values) == 1 else values
+
+
+def _fan(asked: Asked) -> tuple[Column, tuple[Any, ...]] | None:
+    ((column, value),) = asked.items()
+    return (column, value) if isinstance(value, tuple) else None
+
+
+def _status(
+    status: StatusFilter | None, now: datetime
+) -> tuple[DeliveryStatus | None, list[ColumnElement[bool]]]:
+    """The stored status to walk along, and what else makes it the one that people see."""
+    match status:
+        case None:
+            return None, []
+        case StatusFilter.ATTENTION:
+            return DeliveryStatus.FAILED, [Delivery.priority != Priority.TEST]
+        case StatusFilter.SENDING:
+            leased = select(Delivery.id).where(
+                Delivery.lease_token.is_not(None), Delivery.lease_until > now
+            )
+            return None, [Delivery.id.in_(leased)]
+        case StatusFilter.WAITING | StatusFilter.RETRYING:
+            return DeliveryStatus(status), [has_no_live_lease(now)]
+        case _:
+            return DeliveryStatus(status), []
+
+
+# So many are followed along the index of assets; more are looked for among what is read.
+FOLLOWED: Final = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """The ids of the assets that are meant, or, for many, the query that finds them."""
+
+    ids: tuple[int, ...]
+    query: Select[int] | None = None
+
+
+def assets_meant(current: Session, text: str) -> Meant:
+    """An exact tag means that asset alone, also a deleted one; else whatever contains the text."""
+    exact = select(Asset.id).where(func.lower(Asset.asset_tag) == text.lower())
+    ids = _few(current, exact) or ()
+    if ids:
+        return Meant(ids)
+    similar = select(Asset.id).where(any_holds((Asset.asset_tag, Asset.name), text))
+    found = _few(current, similar)
+    return Meant((), similar) if found is None else Meant(found)
+
+
+def _few(current: Session, wanted: Select[int]) -> tuple[int, ...] | None:
+    """The ids, newest first; None: more than can be followed."""
+    some: Any = wanted.order_by(Asset.id.desc()).limit(FOLLOWED + 1)
+    ids = tuple(current.execute(some).scalars())
+    return ids if len(ids) <= FOLLOWED else None
+
+
+# Ids are given out before the commit: rows may be this much out of order in time.
+SLACK: Final = timedelta(minutes=1)
+
+
+def bounds(current: Session, wanted: LogFilter, place: Cursor | None) -> tuple[int, int] | None:
+    """(lowest id, highest id); None: nothing can match."""
+    low, high = FIRST_ID, LAST_ID
+    if place is not None:
+        beside = int(place.key[0])
+        low, high = (beside + 1, high) if place.newer else (low, beside - 1)
+    if wanted.since:
+        first = _id_near(current, Delivery.created_at >= wanted.since - SLACK, ascending=True)
+        if first is None:
+            return None
+        low = max(low, first)
+    if wanted.until:
+        last = _id_near(current, Delivery.created_at <= wanted.until + SLACK, ascending=False)
+        if last is None:
+            return None
+        high = min(high, last)
+    return low, high
+
+
+def times(wanted: LogFilter) -> list[ColumnElement[bool]]:
+    """The exact times, which `bounds` knows only nearly."""
+    # Hidden from the planner, lest it leaves the walk for the index of times.
+    at = func.coalesce(Delivery.created_at, Delivery.created_at)
+    since = [at >= wanted.since] if wanted.since else []
+    until = [at < wanted.until] if wanted.until else []
+    return [*since, *until]
+
+
+def _id_near(current: Session, side: ColumnElement[bool], *, ascending: bool) -> int | None:
+    at = Delivery.created_at
+    found = select(Delivery.id).where(side).order_by(at.asc() if ascending else at.desc()).limit(1)
+    return current.execute(found).scalar_one_or_none()

@@ -1,0 +1,177 @@
+"""Retry, Send again, Stop: what a person may do about one delivery.
+
+The webhook's row is locked before the delivery's, as everywhere. None of it sends: the row becomes
+due and the bell rings.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from portal.models.deliveries import Delivery, DeliveryStatus, Priority
+from portal.models.webhooks import Webhook, WebhookState
+from portal.services.audit import trail
+from portal.services.core.permissions import Actor, require
+from portal.services.core.refusals import NotFound, Refusal
+from portal.services.core.unit_of_work import database_time, ring, writing
+from portal.services.outbox.status import ShownStatus, shown_status
+
+GONE: Final = "There is no such delivery, or it is no longer kept."
+STALE: Final = "This was tried again after you opened the page. Here is how it stands now."
+ARRIVED: Final = "This has already arrived. Use Send again if the receiver needs it once more."
+_NOT_RETRYABLE: Final = {
+    ShownStatus.WAITING: "This is already waiting to be sent. Its result will show here.",
+    ShownStatus.SENDING: "This is being sent now. Wait for the result.",
+    ShownStatus.HELD: "This is held because its webhook is off. Turn the webhook on to send it.",
+}
+_NOT_STOPPABLE: Final = {
+    ShownStatus.SENDING: "This is being sent now, and cannot be stopped halfway. Wait for the"
+    " result.",
+    ShownStatus.HELD: "This is held, so nothing is being sent. Decide about it when you turn the"
+    " webhook on.",
+    ShownStatus.DELIVERED: "This has already arrived, so there is nothing to stop.",
+    ShownStatus.FAILED: "This is not sent any more, so there is nothing to stop.",
+    ShownStatus.STOPPED: "This is already stopped.",
+}
+
+
+class AlreadyArrived(Refusal):
+    """Sending it again is possible, but a person has to say so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What decides whether a delivery may be retried or stopped."""
+
+    status: ShownStatus
+    is_test: bool
+    webhook_name: str
+    is_webhook_off: bool
+    is_webhook_deleted: bool
+
+
+def why_not_retry(at: Standing, *, again: bool = False) -> str | None:
+    """The sentence that refuses Retry, or Send again; None when it may be done."""
+    if at.is_test:
+        return "This is a test. Press Test webhook again to send a new one."
+    if at.is_webhook_deleted:
+        return f"The webhook “{at.webhook_name}” was deleted, so nothing can be sent to it."
+    if at.status in _NOT_RETRYABLE:
+        return _NOT_RETRYABLE[at.status]
+    if at.is_webhook_off:
+        return f"The webhook “{at.webhook_name}” is off. Turn it on, then Retry."
+    return ARRIVED if at.status is ShownStatus.DELIVERED and not again else None
+
+
+def why_not_stop(at: Standing) -> str | None:
+    """The sentence that refuses Stop; None when it may be done."""
+    return _NOT_STOPPABLE.get(at.status)
+
+
+def retry(actor: Actor, public_id: UUID, *, seen: int | None = None) -> None:
+    """Send once more what has not arrived: exactly one extra attempt.
+
+    `seen`: how many attempts the person saw; after another one the press no longer means what it
+    did, so a double click sends once even when the first attempt ends in between. Raises `Refusal`.
+    """
+    _send_once_more(actor, public_id, seen, again=False)
+
+
+def send_again(actor: Actor, public_id: UUID, *, seen: int | None = None) -> None:
+    """Like `retry`, also for what has arrived: the receiver may act twice."""
+    _send_once_more(actor, public_id, seen, again=True)
+
+
+def stop(actor: Actor, public_id: UUID) -> bool:
+    """Send no more by ourselves. A waiting Retry is taken back instead: then True.
+
+    Raises `Refusal`.
+    """
+    with writing() as current:
+        require(current, actor, "deliveries.stop")
+        webhook, delivery = _lock(current, public_id)
+        now = database_time(current)
+        if sentence := why_not_stop(_standing(webhook, delivery, now)):
+            raise Refusal(sentence)
+        before = delivery.status
+        delivery.lease_token = delivery.lease_until = None
+        was_retry = delivery.prior_status is not None
+        if was_retry:
+            _take_back(delivery)
+        else:
+            delivery.status = DeliveryStatus.STOPPED
+            delivery.stopped_by, delivery.finished_at = actor.name, now
+        _record(current, actor, delivery, "delivery.stopped", before)
+        return was_retry
+
+
+def _send_once_more(actor: Actor, public_id: UUID, seen: int | None, *, again: bool) -> None:
+    with writing() as current:
+        require(current, actor, "deliveries.retry")
+        webhook, delivery = _lock(current, public_id)
+        now = database_time(current)
+        if sentence := why_not_retry(_standing(webhook, delivery, now), again=again):
+            raise AlreadyArrived(sentence) if sentence == ARRIVED else Refusal(sentence)
+        if seen is not None and seen != delivery.attempts:
+            raise Refusal(STALE)
+        before = delivery.status
+        delivery.prior_status, delivery.prior_due_at = before, delivery.due_at
+        delivery.status, delivery.due_at = DeliveryStatus.WAITING, now
+        delivery.priority, delivery.requested_by = Priority.INTERACTIVE, actor.name
+        # Whoever held a lease that ran out may no longer record its end here.
+        delivery.lease_token = delivery.lease_until = None
+        _record(current, actor, delivery, "delivery.retried", before)
+        ring(current)
+
+
+def _take_back(delivery: Delivery) -> None:
+    delivery.status = delivery.prior_status or DeliveryStatus.STOPPED
+    delivery.due_at = delivery.prior_due_at or delivery.due_at
+    delivery.priority = Priority.NORMAL
+    delivery.prior_status = delivery.prior_due_at = delivery.requested_by = None
+
+
+def _lock(current: Session, public_id: UUID) -> tuple[Webhook, Delivery]:
+    """The webhook's row, then the delivery's, both as they are now."""
+    webhook = current.execute(
+        select(Webhook)
+        .join(Delivery, Delivery.webhook_id == Webhook.id)
+        .where(Delivery.public_id == public_id, Webhook.state != WebhookState.DRAFT)
+        .with_for_update(key_share=True, of=Webhook)
+        .execution_options(populate_existing=True)
+    ).scalar_one_or_none()
+    if webhook is None:
+        raise NotFound(GONE)
+    delivery = current.execute(
+        select(Delivery)
+        .where(Delivery.public_id == public_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).scalar_one_or_none()
+    if delivery is None:
+        raise NotFound(GONE)
+    return webhook, delivery
+
+
+def _standing(webhook: Webhook, delivery: Delivery, now: datetime) -> Standing:
+    return Standing(
+        status=shown_status(delivery.status, delivery.lease_until, now),
+        is_test=delivery.priority == Priority.TEST,
+        webhook_name=webhook.name,
+        is_webhook_off=webhook.state != WebhookState.ACTIVE,
+        is_webhook_deleted=webhook.deleted_at is not None,
+    )
+
+
+def _record(current: Session, actor: Actor, delivery: Delivery, action: str, before: str) -> None:
+    trail.record(
+        current,
+        actor,
+        action,
+        target=("delivery", delivery.public_id, delivery.event),
+        changes={"status": {"from": before, "to": delivery.status}},
+    )

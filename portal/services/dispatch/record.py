@@ -1,0 +1,237 @@
+"""Recording what came of attempts, many in one transaction, by whoever still holds their leases.
+
+May run twice with the same results: a commit whose answer was lost is simply made again.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from functools import cache
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Integer,
+    Select,
+    Uuid,
+    and_,
+    literal_column,
+    select,
+)
+
+from portal.database.engine import AnyRow, database_now
+from portal.engine.health import End
+from portal.engine.policy import Decision, Delivered, TurnOff, decide
+from portal.extensions import settings
+from portal.models.deliveries import Attempt, AttemptBody, Delivery, DeliveryStatus, Priority
+from portal.models.webhooks import WebhookState
+from portal.services.core.rowset import Rowset, as_json, given_ids, insert_many, update_rows
+from portal.services.dispatch.results import Result
+from portal.services.outbox import rollups
+from portal.services.outbox.transitions import STANDING, columns, standing_of
+from portal.services.webhooks import activation
+from portal.services.webhooks.health import lock_webhooks, write_health
+
+DELIVERED: Final = "delivered"
+FAILED: Final = "failed"
+NOT_READ: Final = object()  # equals nothing: such a column is written in any case
+
+
+class Leased(NamedTuple):
+    """A delivery at the end of an attempt. `place`: of the result that is about it.
+
+    `is_plain`: a success changes nothing of it but the status.
+    """
+
+    place: int
+    id: int
+    priority: int
+    prior_status: str | None
+    is_plain: bool
+
+
+class Judged(NamedTuple):
+    """The end of an attempt that counts. `before`: its delivery as it was, locked and ours."""
+
+    result: Result
+    before: Leased
+    decision: Decision
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether it is a plain success, as nearly all are; then no more need be read."""
+        return self.before.is_plain and isinstance(self.decision, Delivered)
+
+
+def record(connection: Connection, results: Sequence[Result], jitter: Callable[[], float]) -> bool:
+    """Write down `results`. True, so that it can be told from a database that did not take it.
+
+    `connection` is in a writing transaction. A delivery whose lease is no longer ours has a newer
+    attempt: then only our attempt is written.
+    """
+    now, schedule = database_now(connection), settings().webhook_retry_schedule
+    webhooks = lock_webhooks(connection, {result.claim.webhook.id for result in results})
+    judged = [
+        Judged(
+            result,
+            before,
+            decide(
+                kind=result.claim.kind,
+                tries=result.claim.tries,
+                outcome=result.outcome,
+                now=now,
+                jitter=jitter(),
+                schedule=schedule,
+            ),
+        )
+        for result, before in _still_ours(connection, results)
+    ]
+    _write_attempts(connection, results)
+    _write_deliveries(connection, judged, now)
+    write_health(connection, webhooks, _ends(judged), now)
+    _turn_off(connection, judged)
+    for webhook_id, webhook in webhooks.items():
+        if webhook.deleted_at is not None or webhook.state != WebhookState.ACTIVE:
+            # It was turned off or deleted meanwhile: what would be tried again is put to rest.
+            activation.hold_open(connection, webhook_id)
+    return True
+
+
+def _still_ours(
+    connection: Connection, results: Sequence[Result]
+) -> Iterator[tuple[Result, Leased]]:
+    """The results whose lease is still the one that was sent under, with their deliveries, locked.
+
+    A pump that stood still beyond its lease may bring an attempt and the next one of the same
+    delivery at once: the newer one holds the lease.
+    """
+    tokens = [
+        {"place": place, "id": each.claim.delivery_id, "token": each.claim.token}
+        for place, each in enumerate(results)
+    ]
+    statement = _leased_by(connection.dialect.name)
+    found = connection.execute(statement, {"rows": as_json(tokens)})
+    leased = map(Leased._make, found.all())
+    return ((results[each.place], each) for each in leased)
+
+
+@cache
+def _leased_by(dialect: str) -> Select[*tuple[Any, ...]]:
+    """The columns of `Leased`."""
+    given = Rowset(dialect, place=Integer(), id=BigInteger(), token=Uuid())
+    plain = and_(
+        Delivery.priority == literal_column(str(int(Priority.NORMAL))),
+        Delivery.prior_status.is_(None),
+        Delivery.requested_by.is_(None),
+        Delivery.stopped_by.is_(None),
+        Delivery.reason.is_(None),
+    )
+    return (
+        select(
+            given["place"].label("place"),
+            Delivery.id,
+            Delivery.priority,
+            Delivery.prior_status,
+            plain.label("is_plain"),
+        )
+        .join_from(given.source, Delivery, Delivery.id == given["id"])
+        .where(Delivery.lease_token == given["token"])
+        .order_by(Delivery.id)
+        .with_for_update(of=Delivery)
+    )
+
+
+def _write_attempts(connection: Connection, results: Sequence[Result]) -> None:
+    dialect = connection.dialect.name
+    rows = [
+        {
+            "id": result.claim.attempt_id,
+            "outcome": FAILED if result.outcome.reason else DELIVERED,
+            "reason": result.outcome.reason,
+            "code": result.outcome.code,
+            "phases": result.phases,
+            "peer": result.peer,
+            "certificate_ends_at": result.certificate_ends_at,
+            "finished_at": result.finished_at,
+        }
+        for result in results
+    ]
+    update_rows(connection, Attempt, rows)
+    bodies = [
+        {
+            "attempt_id": result.claim.attempt_id,
+            "request_headers": result.request_headers,
+            "response_headers": result.response_headers,
+            "response_text": result.response_text,
+            "is_truncated": result.is_truncated,
+            "location": result.location,
+            "detail": result.detail,
+        }
+        for result in results
+    ]
+    insert = insert_many(dialect, AttemptBody, tuple(bodies[0])).on_conflict_do_nothing()
+    connection.execute(insert, {"rows": as_json(bodies)})
+
+
+def _write_deliveries(connection: Connection, judged: Sequence[Judged], now: datetime) -> None:
+    rows, entries = [], []
+    others = _standings(connection, [each.before.id for each in judged if not each.is_usual])
+    for each in judged:
+        before, after = each.before, _after(each, others, now)
+        rows.append({"id": before.id, **after})
+        entries.append(
+            rollups.Entry(
+                each.result.claim.webhook.id, after["status"], before.priority, before.prior_status
+            )
+        )
+    update_rows(connection, Delivery, rows, cleared=("lease_token", "lease_until"))
+    rollups.count(connection, entries, now)
+
+
+def _standings(connection: Connection, ids: Sequence[int]) -> dict[int, AnyRow]:
+    if not ids:
+        return {}
+    found = connection.execute(_whole(connection.dialect.name), {"ids": as_json(ids)})
+    return {row.id: row for row in found.all()}
+
+
+@cache
+def _whole(dialect: str) -> Select[*tuple[Any, ...]]:
+    wanted = Delivery.id.in_(given_ids(dialect))
+    return select(Delivery.id, Delivery.reason, *STANDING).where(wanted)
+
+
+def _after(judged: Judged, standings: dict[int, AnyRow], now: datetime) -> dict[str, Any]:
+    """Only what changes: SQLite writes every index anew whose column is named, changed or not."""
+    outcome, took_ms = judged.result.outcome, judged.result.took_ms
+    written = {"code": outcome.code, "took_ms": took_ms}
+    if judged.is_usual:
+        return {"status": DeliveryStatus.DELIVERED, "finished_at": now, **written}
+    before = standings[judged.before.id]
+    values = columns(judged.decision, standing_of(before), now) | {"reason": outcome.reason}
+    changed = {name: v for name, v in values.items() if v != getattr(before, name, NOT_READ)}
+    return {**changed, **written}
+
+
+def _ends(judged: Sequence[Judged]) -> dict[int, list[End]]:
+    """How the attempts of each webhook ended, in the order in which they did."""
+    ends: dict[int, list[End]] = defaultdict(list)
+    in_turn = sorted((each.result for each in judged), key=lambda each: each.finished_at)
+    for result in in_turn:
+        ends[result.claim.webhook.id].append(
+            End(
+                kind=result.claim.kind,
+                reason=result.outcome.reason,
+                retry_after=result.outcome.retry_after,
+                was_probe=result.claim.webhook.throttled,
+            )
+        )
+    return ends
+
+
+def _turn_off(connection: Connection, judged: Sequence[Judged]) -> None:
+    """A receiver that said 410 Gone gets nothing more until a person turns it on again."""
+    gone = {each.result.claim.webhook.id for each in judged if isinstance(each.decision, TurnOff)}
+    for webhook_id in sorted(gone):
+        activation.turn_off_gone(connection, webhook_id)

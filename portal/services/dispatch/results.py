@@ -1,0 +1,88 @@
+"""From what the transport hands back to what is recorded: bounded, and in milliseconds."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from portal.engine.http.exchange import Exchange
+from portal.engine.policy import Outcome, parse_retry_after
+from portal.engine.reasons import Reason
+from portal.lib.clock import utcnow
+from portal.services.dispatch.claim_types import Claim
+from portal.services.dispatch.request import Outgoing
+
+_PHASES = ("name", "connect", "tls", "first_byte", "total", "again")
+
+
+class Result(NamedTuple):
+    """How one attempt ended. `phases`: milliseconds since its start. Everything is bounded."""
+
+    claim: Claim
+    outcome: Outcome
+    phases: dict[str, float | None]
+    peer: str | None
+    certificate_ends_at: datetime | None
+    request_headers: Sequence[tuple[str, str]]
+    response_headers: Sequence[tuple[str, str]]
+    response_text: str
+    is_truncated: bool
+    location: str | None
+    detail: str
+    finished_at: datetime
+
+    @property
+    def took_ms(self) -> int:
+        """Milliseconds from start to end."""
+        return round(self.phases.get("total") or 0)
+
+
+def of_exchange(claim: Claim, exchange: Exchange, sent: Outgoing) -> Result:
+    """The result of the request that went out. The answer is masked as the request is."""
+    now, masked = utcnow(), sent.masked
+    asked = exchange.header("Retry-After")
+    location = exchange.location
+    return Result(
+        claim=claim,
+        outcome=Outcome(
+            exchange.reason, exchange.code, parse_retry_after(asked, now) if asked else None
+        ),
+        phases=_milliseconds(exchange),
+        peer=exchange.peer,
+        certificate_ends_at=exchange.certificate_ends_at,
+        request_headers=sent.shown,
+        response_headers=[(name, masked(value)) for name, value in exchange.response_headers],
+        response_text=masked(exchange.text),
+        is_truncated=exchange.truncated,
+        location=masked(location) if location else location,
+        detail=exchange.detail,
+        finished_at=now,
+    )
+
+
+def unsent(claim: Claim, reason: Reason, detail: str) -> Result:
+    """The result of an attempt that could not even be written down as a request."""
+    return Result(
+        claim=claim,
+        outcome=Outcome(reason),
+        phases={},
+        peer=None,
+        certificate_ends_at=None,
+        request_headers=[],
+        response_headers=[],
+        response_text="",
+        is_truncated=False,
+        location=None,
+        detail=detail,
+        finished_at=utcnow(),
+    )
+
+
+def _milliseconds(exchange: Exchange) -> dict[str, float | None]:
+    phases = exchange.phases
+    told = {
+        name: None if seconds is None else round(seconds * 1000, 1)
+        for name, seconds in zip(_PHASES, phases, strict=True)
+    }
+    if phases.again is None:
+        del told["again"]
+    return told

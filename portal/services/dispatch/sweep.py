@@ -1,0 +1,113 @@
+"""What the sweep puts right: deliveries of webhooks that are off, and of those that are well again.
+
+An event that was being stored while its webhook was turned off can leave one behind.
+"""
+
+import random
+from datetime import datetime, timedelta
+from time import monotonic
+from typing import Final
+
+from sqlalchemy import Connection, Select, bindparam, exists, or_, select, update
+
+from portal.database.engine import database_now
+from portal.models.deliveries import Delivery, DeliveryStatus, has_no_live_lease, is_open
+from portal.models.webhooks import Webhook, WebhookState
+from portal.services.core.unit_of_work import session, writing
+from portal.services.outbox.due import with_open_rows
+from portal.services.webhooks import activation
+
+PATIENCE: Final = 0.5  # seconds, for deliveries wait meanwhile; the rest is the next sweep's
+SPREAD: Final = timedelta(minutes=1)
+SPREAD_AT_ONCE: Final = 500
+
+
+def settle() -> int:
+    """Hold or stop what is open, not being sent, and not wanted; spread what may go again.
+
+    Returns how many deliveries it touched. Tests are left alone. Writes only when there is
+    something to put right, in several transactions when it is much.
+    """
+    connection = session().connection()
+    if not find_unsettled(connection) and not _any_reopened(connection):
+        return 0
+    until = monotonic() + PATIENCE
+    with writing() as current:
+        touched = spread_on(current.connection())
+        touched += (rested := rest_on(current.connection()))
+    while rested >= activation.AT_ONCE and monotonic() < until:
+        with writing() as current:
+            touched += (rested := rest_on(current.connection()))
+    return touched
+
+
+def settle_on(connection: Connection) -> int:
+    """One round of it in the caller's writing transaction; how many it put to rest."""
+    spread_on(connection)
+    return rest_on(connection)
+
+
+def rest_on(connection: Connection) -> int:
+    """Hold or stop some of what is not wanted; `AT_ONCE` or more: there may be more of it."""
+    return sum(activation.hold_open(connection, each) for each in find_unsettled(connection))
+
+
+def _any_reopened(connection: Connection) -> bool:
+    return connection.execute(_reopened().limit(1)).first() is not None
+
+
+def _reopened() -> Select[int]:
+    return select(Webhook.id).where(Webhook.reopened_at.is_not(None))
+
+
+def spread_on(connection: Connection) -> int:
+    """Make what waits for a retry due within a minute, for webhooks that have just reopened.
+
+    `SPREAD_AT_ONCE` rows of each at a time: a backlog is spread over several sweeps.
+    """
+    now = database_now(connection)
+    # Locked before their deliveries, as everywhere; one in use is left to the next sweep.
+    reopened = _reopened().order_by(Webhook.id).with_for_update(key_share=True, skip_locked=True)
+    moved = 0
+    for webhook_id in connection.execute(reopened).scalars().all():
+        ids = connection.execute(_retrying_later(webhook_id, now)).scalars().all()
+        if ids:
+            due = [{"delivery": each, "due_at": now + SPREAD * random.random()} for each in ids]  # noqa: S311 - spreads load
+            statement = update(Delivery).where(Delivery.id == bindparam("delivery"))
+            connection.execute(statement, due)
+        if len(ids) < SPREAD_AT_ONCE:
+            done = update(Webhook).where(Webhook.id == webhook_id).values(reopened_at=None)
+            connection.execute(done)
+        moved += len(ids)
+    return moved
+
+
+def _retrying_later(webhook_id: int, now: datetime) -> Select[int]:
+    return (
+        select(Delivery.id)
+        .where(
+            Delivery.webhook_id == webhook_id,
+            is_open(),
+            Delivery.status == DeliveryStatus.RETRYING,
+            Delivery.due_at > now + SPREAD,
+            has_no_live_lease(now),
+        )
+        .limit(SPREAD_AT_ONCE)
+        .with_for_update(skip_locked=True)
+    )
+
+
+def find_unsettled(connection: Connection) -> list[int]:
+    """The webhooks that are not active and have open deliveries, or deleted and have held ones.
+
+    Reads only.
+    """
+    walk = with_open_rows(connection.dialect.name).cte()
+    rows = connection.execute(
+        select(Webhook.id)
+        .join(walk, walk.c.id == Webhook.id)
+        .where(or_(Webhook.state != WebhookState.ACTIVE, Webhook.deleted_at.is_not(None)))
+    )
+    held = exists().where(Delivery.webhook_id == Webhook.id, Delivery.status == DeliveryStatus.HELD)
+    of_deleted = connection.execute(select(Webhook.id).where(Webhook.deleted_at.is_not(None), held))
+    return sorted({*rows.scalars(), *of_deleted.scalars()})

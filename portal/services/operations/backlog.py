@@ -1,0 +1,74 @@
+"""How far the sending is behind: what waits, and since when."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import ScalarSelect, func, literal, select
+from sqlalchemy.orm import Session
+
+from portal.models.deliveries import Delivery, DeliveryStatus, Priority, has_no_live_lease, is_open
+from portal.models.webhooks import Webhook
+from portal.services.core.unit_of_work import database_time, session
+from portal.services.outbox.due import find_wanted
+
+COUNT_LIMIT: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """`waiting`, `retrying`: counts up to one over the limit. `oldest_due_at`: of what could be
+    sent this moment and is not, because nobody has picked it up."""
+
+    waiting: int
+    retrying: int
+    oldest_due_at: datetime | None
+
+
+def read_backlog() -> Backlog:
+    """How things stand now. Reads only, and never the whole backlog."""
+    current = session()
+    return Backlog(
+        waiting=_count(current, DeliveryStatus.WAITING),
+        retrying=_count(current, DeliveryStatus.RETRYING),
+        oldest_due_at=_oldest_due(current, database_time(current)),
+    )
+
+
+def _count(current: Session, status: DeliveryStatus) -> int:
+    some = select(literal(1)).where(Delivery.status == status).limit(COUNT_LIMIT + 1)
+    return current.execute(select(func.count()).select_from(some.subquery())).scalar_one()
+
+
+def _oldest_due(current: Session, now: datetime) -> datetime | None:
+    """One probe of the index for each webhook and priority.
+
+    In order, those behind the first were due long before their turn came: they tell nothing.
+    """
+    wanted = [each.webhook_id for each in find_wanted(current.connection(), now)]
+    firsts = [_first_due(priority, now) for priority in Priority]
+    rows: Sequence[Sequence[datetime | None]] = [
+        list(row)
+        for row in current.execute(
+            select(*firsts).where(Webhook.id.in_(wanted), Webhook.in_order.is_(False))
+        )
+    ]
+    return min((due for row in rows for due in row if due is not None), default=None)
+
+
+def _first_due(priority: Priority, now: datetime) -> ScalarSelect[datetime]:
+    return (
+        select(Delivery.due_at)
+        .where(
+            Delivery.webhook_id == Webhook.id,
+            is_open(),
+            Delivery.priority == priority,
+            Delivery.due_at <= now,
+            has_no_live_lease(now),
+        )
+        .order_by(Delivery.due_at)
+        .limit(1)
+        .correlate(Webhook)
+        .scalar_subquery()
+    )

@@ -1,0 +1,204 @@
+"""How the portal is: whether it is ready to work, and all the facts that System shows."""
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from portal.config.settings import ROOT, Settings
+from portal.database.engine import shown
+from portal.extensions import settings
+from portal.lib.clock import utcnow
+from portal.queue.redis_state import RedisState, read_state
+from portal.services.alerts.queries import RunStatus, run_status
+from portal.services.core.heartbeats import Life, lives
+from portal.services.core.unit_of_work import database_time, session
+from portal.services.operations.backlog import Backlog, read_backlog
+
+PRODUCTS: Final = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What the portal needs to work, each part by itself."""
+
+    database: bool
+    migrations: bool
+    redis: bool
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether nothing is missing."""
+        return self.database and self.migrations and self.redis
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseFacts:
+    """`size` in bytes. `skew`: how many seconds its clock is ahead of ours. `journal`: SQLite.
+    `is_newer`: a later version of the portal has changed its tables."""
+
+    product: str
+    version: str
+    address: str
+    size: int
+    revision: str | None
+    head: str | None
+    skew: float
+    journal: str = ""
+    is_newer: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """The disk under a folder that we write to; bytes."""
+
+    path: str
+    free: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """Everything at one moment. None: that part does not answer.
+
+    `at`: that moment by the database's clock, which every sign of life goes by; by ours where it
+    does not answer.
+    """
+
+    settings: Settings
+    database: DatabaseFacts | None
+    redis: RedisState | None
+    lives: Sequence[Life] = ()
+    backlog: Backlog | None = None
+    alerts: RunStatus | None = None
+    disks: Sequence[Disk] = ()
+    at: datetime = field(default_factory=utcnow)
+
+    def last_seen(self, kind: str) -> datetime | None:
+        """When somebody of this kind last gave a sign, or did this duty."""
+        return next((each.seen_at for each in self.lives if each.kind == kind), None)
+
+
+def read_ready() -> Ready:
+    """Ask database and Redis. Never raises; a database that is down takes up to five seconds."""
+    database = migrated = False
+    try:
+        current = session()
+        database_time(current)
+        database = True
+        migrated = _revision(current) == newest_revision()
+    except SQLAlchemyError:
+        session().rollback()
+    return Ready(database, migrated, read_state(settings().redis_url) is not None)
+
+
+def read_facts() -> Facts:
+    """Everything that can be found out now. Never raises because a part is down."""
+    found = settings()
+    redis, disks = read_state(found.redis_url), read_disks(found)
+    try:
+        database = _database(session(), found)
+    except SQLAlchemyError:
+        session().rollback()
+        return Facts(settings=found, database=None, redis=redis, disks=disks)
+    if database.revision != database.head:  # the tables to be read may not be there
+        return Facts(settings=found, database=database, redis=redis, disks=disks)
+    signs, backlog, alerts = lives(), read_backlog(), run_status(utcnow())
+    return Facts(
+        settings=found,
+        database=database,
+        redis=redis,
+        lives=signs,
+        backlog=backlog,
+        alerts=alerts,
+        disks=disks,
+        at=utcnow() + timedelta(seconds=database.skew),
+    )
+
+
+def newest_revision() -> str | None:
+    """The migration that this version of the portal needs."""
+    return _known_revisions()[0]
+
+
+def is_from_the_future() -> bool:
+    """Whether a later version of the portal has changed the tables: this one may not use them."""
+    return _is_unknown(_revision(session()))
+
+
+@lru_cache(maxsize=1)
+def _known_revisions() -> tuple[str, ...]:
+    """All migrations of this version, the newest first."""
+    config = Config()
+    config.set_main_option("script_location", str(ROOT / "migrations"))
+    return tuple(each.revision for each in ScriptDirectory.from_config(config).walk_revisions())
+
+
+def _is_unknown(revision: str | None) -> bool:
+    return revision is not None and revision not in _known_revisions()
+
+
+def read_disks(found: Settings) -> list[Disk]:
+    """The disk of the instance folder, and of SQLite's file where that is another one."""
+    folders = [found.instance_dir]
+    url = make_url(found.database_url)
+    if url.get_backend_name() == "sqlite" and url.database:
+        folders.append(Path(url.database).resolve().parent)
+    by_device = {os.stat(folder).st_dev: folder for folder in reversed(folders) if folder.is_dir()}
+    return [_disk(folder) for folder in by_device.values()]
+
+
+def _disk(folder: Path) -> Disk:
+    usage = shutil.disk_usage(folder)
+    return Disk(str(folder), usage.free, usage.total)
+
+
+def _database(current: Session, found: Settings) -> DatabaseFacts:
+    url = make_url(found.database_url)
+    kind = url.get_backend_name()
+    asked_at = utcnow()
+    version, size, journal = (_sqlite if kind == "sqlite" else _postgresql)(current)
+    revision = _revision(current)
+    return DatabaseFacts(
+        product=PRODUCTS[kind],
+        version=version,
+        address=shown(url),
+        size=size,
+        revision=revision,
+        head=newest_revision(),
+        skew=(database_time(current) - asked_at).total_seconds(),
+        journal=journal,
+        is_newer=_is_unknown(revision),
+    )
+
+
+def _sqlite(current: Session) -> tuple[str, int, str]:
+    pages, page_size = (
+        current.execute(text(f"PRAGMA {name}")).scalar_one() for name in ("page_count", "page_size")
+    )
+    version = current.execute(text("SELECT sqlite_version()")).scalar_one()
+    journal = current.execute(text("PRAGMA journal_mode")).scalar_one()
+    return str(version), int(pages) * int(page_size), str(journal)
+
+
+def _postgresql(current: Session) -> tuple[str, int, str]:
+    version, size = current.execute(
+        text("SELECT current_setting('server_version'), pg_database_size(current_database())")
+    ).one()
+    return str(version).split()[0], int(size), ""
+
+
+def _revision(current: Session) -> str | None:
+    return MigrationContext.configure(current.connection()).get_current_revision()

@@ -1,0 +1,55 @@
+"""What the processes do for the portal, and whether each duty is looked after. Pure."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from portal.queue.names import BACKGROUND, DELIVERIES
+from portal.services.core import heartbeats
+from portal.services.core.heartbeats import worker_of
+from portal.services.operations.findings import last_sweep, lives_of
+from portal.services.operations.health import Facts
+
+
+class DutyState(StrEnum):
+    """`SILENT`: there was a sign of life once."""
+
+    RUNNING = "running"
+    SILENT = "silent"
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """One duty. `count`: living processes that do it."""
+
+    name: str
+    command: str
+    state: DutyState
+    count: int
+    seen_at: datetime | None
+
+
+# name, what starts a process for it, the kinds of processes that do it
+DUTIES: Final = (
+    ("Showing pages", "gunicorn wsgi:app", (heartbeats.WEB,)),
+    ("Sending deliveries", "flask worker deliveries", (worker_of(DELIVERIES), heartbeats.PUMP)),
+    ("Background work", "flask worker background", (worker_of(BACKGROUND),)),
+    ("Starting what is due by the clock", "flask scheduler", (heartbeats.SCHEDULER,)),
+)
+
+
+def read_duties(facts: Facts) -> list[Duty]:
+    """Every duty, in a fixed order."""
+    return [_duty(facts, *each) for each in DUTIES]
+
+
+def _duty(facts: Facts, name: str, command: str, kinds: tuple[str, ...]) -> Duty:
+    seen = [each.seen_at for each in facts.lives if each.kind in kinds]
+    count = len(lives_of(facts, *kinds))
+    state = DutyState.RUNNING if count else DutyState.SILENT if seen else DutyState.NEVER
+    return Duty(name, command, state, count, max(seen, default=None))
+
+
+__all__ = ["Duty", "DutyState", "last_sweep", "read_duties"]

@@ -1,0 +1,98 @@
+"""The facts in words: the same lines on Settings → System and on the terminal."""
+
+import platform
+import sys
+from datetime import datetime
+
+from portal.lib.durations import in_words, relative
+from portal.lib.sizes import size_in_words
+from portal.services.operations.backlog import COUNT_LIMIT
+from portal.services.operations.findings import last_sweep
+from portal.services.operations.health import Disk, Facts
+
+Lines = list[tuple[str, str]]
+
+
+def sending_lines(facts: Facts, now: datetime) -> Lines:
+    """What waits, and when somebody last looked for it."""
+    backlog, swept_at = facts.backlog, last_sweep(facts)
+    if backlog is None:
+        return []
+    oldest = backlog.oldest_due_at
+    return [
+        ("Waiting", _capped(backlog.waiting)),
+        ("Will retry", _capped(backlog.retrying)),
+        (
+            "Longest that one waits to be picked up",
+            "Nothing waits" if oldest is None else in_words((now - oldest).total_seconds()),
+        ),
+        ("Last look for what is due", relative(swept_at, now) if swept_at else "Never"),
+    ]
+
+
+def alert_lines(facts: Facts, now: datetime) -> Lines:
+    """When alerts were looked for last, and when the clock does it next."""
+    if facts.alerts is None:
+        return []
+    last = facts.alerts.last.finished_at if facts.alerts.last else None
+    return [
+        ("Last look for alerts", relative(last, now) if last else "Never"),
+        ("Next look for alerts", relative(facts.alerts.next_at, now)),
+    ]
+
+
+def queue_lines(facts: Facts) -> Lines:
+    """The queues in Redis: bells and tasks, for the deliveries themselves are in the database."""
+    if facts.redis is None:
+        return []
+    return [
+        (f"Queue “{name}”", f"{count} waiting, {facts.redis.failed.get(name, 0)} failed")
+        for name, count in facts.redis.queued.items()
+    ]
+
+
+def version_lines(facts: Facts) -> Lines:
+    """What runs here, and where its data is."""
+    database, redis = facts.database, facts.redis
+    lines = [("Portal", facts.settings.version), ("Python", platform.python_version())]
+    if database is not None:
+        tables = database.revision or "none"
+        lines += [
+            ("Database", f"{database.product} {database.version}, {size_in_words(database.size)}"),
+            ("Tables", f"Version {tables}" + _wanted(tables, database.head)),
+            ("Database address", database.address),
+        ]
+    if redis is not None:
+        memory = size_in_words(redis.memory)
+        limit = f" of {size_in_words(redis.memory_limit)}" if redis.memory_limit else ""
+        lines.append(("Redis", f"{redis.version}, {memory}{limit} in use"))
+    lines += [("Disk", _disk(each)) for each in facts.disks]
+    return [*lines, ("Machine", f"{platform.node()}, {sys.platform}")]
+
+
+def setting_lines(facts: Facts) -> Lines:
+    """The settings that explain what the portal does; none of them is secret."""
+    found = facts.settings
+    allowed = ", ".join(str(each) for each in found.webhook_allowed_networks)
+    return [
+        ("Address", found.base_url),
+        ("Time zone", found.timezone.key),
+        ("Answers are waited for", in_words(found.webhook_timeout)),
+        ("Tries of each delivery", str(len(found.webhook_retry_schedule))),
+        ("Deliveries are kept", f"{found.retention_days} days"),
+        ("At once to one webhook", str(found.webhook_max_in_flight)),
+        ("Private networks that webhooks may reach", allowed or "None"),
+        ("E-mail", "Set up" if found.smtp_url else "Not set up: no notices are sent by e-mail"),
+    ]
+
+
+def _capped(count: int) -> str:
+    return f"more than {COUNT_LIMIT}" if count > COUNT_LIMIT else str(count)
+
+
+def _wanted(revision: str, head: str | None) -> str:
+    return "" if revision == head else f", but {head} is needed"
+
+
+def _disk(disk: Disk) -> str:
+    return f"{size_in_words(disk.free)} of {size_in_words(disk.total)} free under {disk.path}"

@@ -1,0 +1,234 @@
+"""How long deliveries are kept: `RETENTION_DAYS` after they ended; then they go with all of theirs.
+
+Small transactions; rows that somebody works at are left to the next run. The timeline of an asset
+keeps its lines.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, or_, select, update
+from sqlalchemy.orm import Session
+
+from portal.engine.reason_keys import Reason
+from portal.extensions import settings
+from portal.lib.clock import utcnow
+from portal.models.deliveries import Attempt, Delivery, DeliveryStatus, Event
+from portal.models.rollups import Rollup
+from portal.models.webhooks import Webhook
+from portal.services.core.unit_of_work import session, writing
+from portal.services.operations import cleanup
+from portal.services.outbox import rollups
+from portal.services.webhooks import draft_rows
+from portal.services.webhooks.secrets import forget_replaced
+
+BATCH: Final = 200
+FINAL: Final = (DeliveryStatus.DELIVERED, DeliveryStatus.FAILED, DeliveryStatus.STOPPED)
+KEPT_TOO_LONG: Final = "Asset register, kept {days} days while off"
+WINDOW: Final = 1000  # events that are looked through at once
+# An event that is just being stored may still mean to refer to a webhook that was deleted.
+DELETED_FOR: Final = timedelta(days=1)
+# Charts look back a week, however short the log is kept.
+CHARTS: Final = timedelta(days=8)
+LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
+STOPPED: Final = "held deliveries stopped"
+DELIVERIES: Final = "deliveries removed"
+EVENTS: Final = "events removed"
+HOURS: Final = "hours of charts removed"
+DRAFTS: Final = "drafts removed"
+SECRETS: Final = "replaced secrets erased"
+WEBHOOKS: Final = "deleted webhooks removed"
+
+T = TypeVar("T")
+Place = tuple[datetime, int]  # a delivery's time and row id
+START: Final[Place] = (LONG_AGO, 0)
+
+
+def prune(seconds: float | None = None) -> dict[str, int]:
+    """Let go what has been kept long enough, for at most about `seconds`; may run twice at once.
+
+    Returns how many of what. What is left when the time is over is the next run's.
+    """
+    until = time.monotonic() + seconds if seconds is not None else None
+    before = _before()
+    done = {
+        STOPPED: _repeat(partial(_stop_held, before), START, until),
+        DELIVERIES: _repeat(partial(_let_go, before), START, until),
+        EVENTS: _repeat(partial(_let_go_unheard, before), 0, until),
+        HOURS: _repeat(partial(_forget, _of_charts(before)), 0, until),
+    }
+    with writing() as current:
+        done[DRAFTS] = draft_rows.let_go(current)
+        done[SECRETS] = forget_replaced(current)
+        done[WEBHOOKS] = _let_go_webhooks(current)
+    cleanup.clear(before)
+    return done
+
+
+def count() -> dict[str, int]:
+    """What `prune` would let go now, by the same names. Reads only."""
+    before = _before()
+    is_used = exists().where(Delivery.webhook_id == Webhook.id, ~_is_over(before))
+    return {
+        STOPPED: _how_many(select(Delivery.id).where(_is_held_too_long(before), _is_free())),
+        DELIVERIES: _how_many(select(Delivery.id).where(_is_over(before), _is_free())),
+        EVENTS: _repeat(partial(_count_unheard, before), 0, None),
+        HOURS: _how_many(select(Rollup.hour).where(Rollup.hour < _of_charts(before)).distinct()),
+        DRAFTS: _how_many(draft_rows.long_left(session())),
+        SECRETS: _how_many(select(Webhook.id).where(Webhook.old_until <= utcnow())),
+        WEBHOOKS: _how_many(select(Webhook.id).where(_is_long_deleted(), ~is_used)),
+    }
+
+
+def kept_until(finished_at: datetime | None) -> datetime | None:
+    """Until when a delivery that ended then is kept; None while it has not ended."""
+    return finished_at + timedelta(days=settings().retention_days) if finished_at else None
+
+
+def _repeat(step: Callable[[T], tuple[int, T | None]], start: T, until: float | None) -> int:
+    """Take steps, each from where the last one ended, until there is none or the time is over."""
+    total, after = 0, start
+    while until is None or time.monotonic() < until:
+        count, last = step(after)
+        total += count
+        if last is None:
+            break
+        after = last
+    return total
+
+
+def _stop_held(before: datetime, after: Place) -> tuple[int, Place | None]:
+    with writing() as current:
+        ids, last = _locked(current, before, _is_held_too_long(before), after)
+        by = KEPT_TOO_LONG.format(days=settings().retention_days)
+        values = {
+            "status": DeliveryStatus.STOPPED,
+            "stopped_by": by,
+            "finished_at": utcnow(),
+            "reason": Reason.WEBHOOK_OFF,
+        }
+        current.execute(update(Delivery).where(Delivery.id.in_(ids)).values(values))
+        return len(ids), last
+
+
+def _let_go(before: datetime, after: Place) -> tuple[int, Place | None]:
+    with writing() as current:
+        ids, last = _locked(current, before, _is_over(before), after)
+        chosen = Delivery.id.in_(ids)
+        events = current.scalars(select(Delivery.event_id).where(chosen)).all()
+        # Locked first: of two runs that take an event's last two deliveries one sees that.
+        wanted = select(Event.id).where(Event.id.in_(events)).order_by(Event.id)
+        current.execute(wanted.with_for_update())
+        current.execute(delete(Attempt).where(Attempt.delivery_id.in_(ids)))
+        current.execute(delete(Delivery).where(chosen))
+        current.execute(delete(Event).where(Event.id.in_(events), ~_has_deliveries()))
+        return len(ids), last
+
+
+def _let_go_unheard(before: datetime, after: int) -> tuple[int, int | None]:
+    """Events that nobody asked for, or whose deliveries went without them."""
+    with writing() as current:
+        wanted, last = _unheard(current, before, after)
+        ids = current.scalars(wanted.with_for_update(skip_locked=True)).all()
+        current.execute(delete(Event).where(Event.id.in_(ids)))
+        return len(ids), last
+
+
+def _count_unheard(before: datetime, after: int) -> tuple[int, int | None]:
+    wanted, last = _unheard(session(), before, after)
+    return _how_many(wanted), last
+
+
+def _unheard(current: Session, before: datetime, after: int) -> tuple[Select[int], int | None]:
+    """Of the next `WINDOW` events those that may go, and the id behind them; None: none is old.
+
+    Ids are in the order of time: what follows may be millions that are young.
+    """
+    some = select(Event.id, Event.occurred_at).where(Event.id > after).order_by(Event.id)
+    rows = current.execute(some.limit(WINDOW)).all()
+    is_end = len(rows) < WINDOW or not any(row.occurred_at < before for row in rows)
+    last = rows[-1].id if rows else after
+    inside = and_(Event.id > after, Event.id <= last, Event.occurred_at < before)
+    wanted = select(Event.id).where(inside, ~_has_deliveries()).order_by(Event.id)
+    return wanted, None if is_end else last
+
+
+def _forget(before: datetime, after: int) -> tuple[int, int | None]:
+    with writing() as current:
+        hours = rollups.forget_oldest(current.connection(), before)
+    return hours, after + hours if hours else None
+
+
+def _let_go_webhooks(current: Session) -> int:
+    """A deleted webhook goes with its last delivery."""
+    is_used = exists().where(Delivery.webhook_id == Webhook.id)
+    wanted = select(Webhook.id).where(_is_long_deleted(), ~is_used).limit(BATCH)
+    ids = current.scalars(wanted.with_for_update(skip_locked=True)).all()
+    current.execute(delete(Webhook).where(Webhook.id.in_(ids)))
+    return len(ids)
+
+
+def _locked(
+    current: Session, before: datetime, wanted: ColumnElement[bool], after: Place
+) -> tuple[Sequence[int], Place | None]:
+    """The next that were stored before `before`, locked; somebody else's are passed over.
+
+    They are walked by their times: the millions that are younger are never looked at.
+    """
+    at, last_id = after
+    beside = or_(Delivery.created_at > at, Delivery.id > last_id)
+    found = (
+        select(Delivery.id, Delivery.created_at)
+        .where(Delivery.created_at >= at, Delivery.created_at < before, beside)
+        .where(wanted, _is_free())
+        .order_by(Delivery.created_at, Delivery.id)
+        .limit(BATCH)
+        .with_for_update(skip_locked=True)
+    )
+    rows = current.execute(found).all()
+    is_end = len(rows) < BATCH
+    return [row.id for row in rows], None if is_end else (rows[-1].created_at, rows[-1].id)
+
+
+def _before() -> datetime:
+    return utcnow() - timedelta(days=settings().retention_days)
+
+
+def _is_held_too_long(before: datetime) -> ColumnElement[bool]:
+    """It was being tried, perhaps for days, before its webhook was turned off: that is not held."""
+    off_since = exists().where(Webhook.id == Delivery.webhook_id, Webhook.off_at >= before)
+    return and_(_stored() == DeliveryStatus.HELD, Delivery.created_at < before, ~off_since)
+
+
+def _is_over(before: datetime) -> ColumnElement[bool]:
+    ended = func.coalesce(Delivery.finished_at, Delivery.created_at)
+    final = _stored().in_([str(status) for status in FINAL])
+    return and_(final, Delivery.created_at < before, ended < before)
+
+
+def _stored() -> ColumnElement[str]:
+    """The status, hidden from the planner: its index leads through the whole log."""
+    return func.coalesce(Delivery.status, "")
+
+
+def _of_charts(before: datetime) -> datetime:
+    return min(before, utcnow() - CHARTS)
+
+
+def _is_free() -> ColumnElement[bool]:
+    return or_(Delivery.lease_until.is_(None), Delivery.lease_until < utcnow())
+
+
+def _is_long_deleted() -> ColumnElement[bool]:
+    return Webhook.deleted_at < utcnow() - DELETED_FOR
+
+
+def _how_many(wanted: Select[Any]) -> int:
+    return session().execute(select(func.count()).select_from(wanted.subquery())).scalar_one()
+
+
+def _has_deliveries() -> ColumnElement[bool]:
+    return exists().where(Delivery.event_id == Event.id)

@@ -1,0 +1,158 @@
+"""The outbox: an event and its deliveries, stored in the transaction of the change."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Insert,
+    Integer,
+    Row,
+    Select,
+    String,
+    Uuid,
+    bindparam,
+    insert,
+    literal_column,
+    select,
+)
+from sqlalchemy.orm import Session
+
+from portal.database.engine import UtcDateTime
+from portal.engine.events.body import AssetSnapshot, build_body
+from portal.engine.events.names import EventName
+from portal.extensions import Base, settings
+from portal.lib.clock import utcnow
+from portal.lib.ids import public_id
+from portal.models.deliveries import Delivery, DeliveryStatus, Event, Priority
+from portal.models.webhooks import Webhook, WebhookEvent, WebhookState
+from portal.services.core.rowset import Rowset, as_json
+from portal.services.core.unit_of_work import database_time, ring
+
+LISTENING = (WebhookState.ACTIVE, WebhookState.OFF)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Happening:
+    """What happened to which asset. `asset_id` is None once the asset is deleted."""
+
+    event: EventName
+    asset_id: int | None
+    asset: AssetSnapshot
+    data: Mapping[str, Any]
+    occurred_at: datetime
+
+
+def publish(current: Session, happening: Happening) -> int:
+    """Store the event with its frozen body, fan it out, have the bell rung; return its row id."""
+    body = build_body(
+        happening.event,
+        occurred_at=happening.occurred_at,
+        source=settings().webhook_source,
+        asset_id=happening.asset_id,
+        asset=happening.asset,
+        data=happening.data,
+    )
+    event = Event(
+        event=happening.event,
+        asset_id=happening.asset.id,
+        asset_tag=happening.asset.asset_tag,
+        asset_name=happening.asset.name,
+        occurred_at=happening.occurred_at,
+        body=body,
+    )
+    current.add(event)
+    current.flush()
+    _fan_out(current, event)
+    return event.id
+
+
+def _subscribers(current: Session, event: str) -> Sequence[Row[int, str, bool]]:
+    wanted = (
+        select(Webhook.id, Webhook.state, Webhook.in_order)
+        .join(WebhookEvent, WebhookEvent.webhook_id == Webhook.id)
+        .where(
+            WebhookEvent.event == event,
+            Webhook.state.in_(LISTENING),
+            Webhook.deleted_at.is_(None),
+        )
+        .order_by(Webhook.id)
+    )
+    return current.execute(wanted).all()
+
+
+def _fan_out(current: Session, event: Event) -> None:
+    """One delivery per subscriber: due at once, or held from the start while it is off."""
+    subscribers = _subscribers(current, event.event)
+    if not subscribers:
+        return
+    states = _locked_states(current, subscribers)
+    rows = [
+        {
+            "public_id": public_id(),
+            "webhook_id": webhook_id,
+            "status": DeliveryStatus.WAITING if state == "active" else DeliveryStatus.HELD,
+        }
+        for webhook_id, state in states.items()
+    ]
+    values = {
+        "rows": as_json(rows),
+        "event_id": event.id,
+        "event": event.event,
+        "asset_id": event.asset_id,
+        "due_at": database_time(current),
+        "created_at": utcnow(),
+    }
+    current.execute(_store_deliveries(current.connection().dialect.name), values)
+    ring(current)
+
+
+@cache
+def _store_deliveries(dialect: str) -> Insert:
+    """One statement for all: what is the same in every row is bound once."""
+    given = Rowset(dialect, public_id=Uuid(), webhook_id=Integer(), status=String())
+    values: dict[str, Any] = {
+        **{name: given[name] for name in ("public_id", "webhook_id", "status")},
+        "event_id": bindparam("event_id", type_=BigInteger()),
+        "event": bindparam("event", type_=String()),
+        "asset_id": bindparam("asset_id", type_=Integer()),
+        "due_at": bindparam("due_at", type_=UtcDateTime()),
+        "created_at": bindparam("created_at", type_=UtcDateTime()),
+        "priority": literal_column(str(int(Priority.NORMAL))),
+        "tries": literal_column("0"),
+        "attempts": literal_column("0"),
+    }
+    rows = select(*values.values()).select_from(given.source)
+    table = Base.metadata.tables[Delivery.__tablename__]
+    return insert(table).from_select(list(values), rows, include_defaults=False)
+
+
+def _locked_states(current: Session, subscribers: Sequence[Row[int, str, bool]]) -> dict[int, str]:
+    """Each webhook's state by its id. It cannot change any more where that would do harm.
+
+    Whoever stores the next event for a webhook that wants one message after the other waits here,
+    so that ids are given in the order of the commits: "oldest" means the same to everybody. All
+    such webhooks are locked together: of two transactions with several events each, one would
+    else wait for the other, and the other for it. And nobody turns on a webhook while something
+    is stored as held for it, which would stay behind.
+    """
+    states = {webhook_id: state for webhook_id, state, _ in subscribers}
+    in_order = {webhook_id for webhook_id, _, in_order in subscribers if in_order}
+    off = {webhook_id for webhook_id, state in states.items() if state == WebhookState.OFF}
+    if in_order:
+        listens = Webhook.state.in_(LISTENING) & Webhook.deleted_at.is_(None)
+        every = _wanted(Webhook.in_order.is_(True), listens).with_for_update(key_share=True)
+        found = current.execute(every)
+        states |= {row.id: row.state for row in found if row.id in in_order}
+    if others := off - in_order:
+        shared = _wanted(Webhook.id.in_(others)).with_for_update(read=True)
+        states |= {row.id: row.state for row in current.execute(shared)}
+    return states
+
+
+def _wanted(*conditions: ColumnElement[bool]) -> Select[int, str]:
+    return select(Webhook.id, Webhook.state).where(*conditions).order_by(Webhook.id)

@@ -1,0 +1,132 @@
+"""Invitations: a role for somebody who is not here yet, behind a one-time link."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from portal.database.engine import database_now
+from portal.lib.emails import tidy_email
+from portal.lib.ids import public_id as new_id
+from portal.models.people import Link, LinkKind, Role
+from portal.services.audit import trail
+from portal.services.core.permissions import Actor, require
+from portal.services.core.refusals import NotFound, Refusal
+from portal.services.core.unit_of_work import database_time, session, writing
+from portal.services.people import one_time_links
+from portal.services.people.signup import find_user
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """An invitation that nobody has accepted yet. `address` is there for its maker only."""
+
+    public_id: UUID
+    email: str
+    role: str
+    expires_at: datetime
+    is_over: bool
+    address: str | None = None
+
+
+def invite(actor: Actor, email: str, role: Role) -> UUID:
+    """Store an invitation for 7 days; returns its public id, whose page shows the link."""
+    return _invite(actor, email, role).public_id
+
+
+def invitation_link(actor: Actor, email: str, role: Role) -> str:
+    """Store an invitation for 7 days; returns the link itself, to be printed once."""
+    return one_time_links.address_of(_invite(actor, email, role))
+
+
+def open_invitations() -> list[Invitation]:
+    """Every invitation that was not accepted, the newest first."""
+    current = session()
+    wanted = select(Link).where(Link.kind == LinkKind.INVITE, Link.used_at.is_(None))
+    found = current.execute(wanted.order_by(Link.id.desc())).scalars()
+    return [_invitation(current, link) for link in found]
+
+
+def invitation(actor: Actor, public_id: UUID) -> Invitation:
+    """One of them, with the link if this is its maker's first look. Raises `NotFound`."""
+    current = session()
+    link = _open(current, public_id, lock=False)
+    now = database_now(current.connection())
+    return _invitation(current, link, one_time_links.shown_address(link, actor, now))
+
+
+def hide(actor: Actor, public_id: UUID) -> None:
+    """The link was copied: show it no more."""
+    with writing() as current:
+        require(current, actor, "people.manage")
+        link = _open(current, public_id)
+        if link.created_by_id == actor.user_id:
+            link.shown_until = None
+
+
+def renew(actor: Actor, public_id: UUID) -> None:
+    """Replace the link by a new one with 7 days of its own; the one before is dead."""
+    with writing() as current:
+        require(current, actor, "people.manage")
+        link = _open(current, public_id)
+        one_time_links.start(link, actor.user_id, database_time(current))
+        target = ("invitation", link.public_id, link.email or "")
+        trail.record(current, actor, "person.invited_again", target=target)
+
+
+def cancel(actor: Actor, public_id: UUID) -> None:
+    """Take the invitation back: its link is dead."""
+    with writing() as current:
+        require(current, actor, "people.manage")
+        link = _open(current, public_id)
+        target = ("invitation", link.public_id, link.email or "")
+        trail.record(current, actor, "person.invitation_cancelled", target=target)
+        current.execute(delete(Link).where(Link.id == link.id))
+
+
+def _invite(actor: Actor, email: str, role: Role) -> Link:
+    email = tidy_email(email)
+    with writing() as current:
+        require(current, actor, "people.manage")
+        _refuse_known(current, email)
+        link = Link(public_id=new_id(), kind=LinkKind.INVITE, email=email, role=role, token_hash="")
+        one_time_links.start(link, actor.user_id, database_time(current))
+        current.add(link)
+        changes = {"role": {"from": None, "to": role}}
+        target = ("invitation", link.public_id, email)
+        trail.record(current, actor, "person.invited", target=target, changes=changes)
+        return link
+
+
+def _refuse_known(current: Session, email: str) -> None:
+    user = find_user(current, email)
+    if user is not None:
+        raise Refusal(f"{user.name} already has an account with this address.", field="email")
+    wanted = select(Link.id).where(
+        Link.kind == LinkKind.INVITE, Link.email == email, Link.used_at.is_(None)
+    )
+    if current.execute(wanted).first() is not None:
+        raise Refusal(
+            "This address is invited already. Open the invitation in the list to make a new link.",
+            field="email",
+        )
+
+
+def _open(current: Session, public_id: UUID, *, lock: bool = True) -> Link:
+    wanted = select(Link).where(
+        Link.public_id == public_id, Link.kind == LinkKind.INVITE, Link.used_at.is_(None)
+    )
+    wanted = wanted.with_for_update() if lock else wanted
+    link = current.execute(wanted).scalar_one_or_none()
+    if link is None:
+        raise NotFound("This invitation was accepted or cancelled.")
+    return link
+
+
+def _invitation(current: Session, link: Link, address: str | None = None) -> Invitation:
+    is_over = one_time_links.is_over(current, link)
+    return Invitation(
+        link.public_id, link.email or "", link.role, link.expires_at, is_over, address
+    )

@@ -1,0 +1,129 @@
+"""A new password for somebody who lost theirs, behind a one-time link from an administrator."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import Select, delete, select
+from sqlalchemy.orm import Session
+
+from portal.database.engine import database_now
+from portal.engine.events.body import ActorKind, Origin
+from portal.lib.ids import public_id as new_id
+from portal.models.people import Link, LinkKind, User
+from portal.services.audit import trail
+from portal.services.core.permissions import Actor, require
+from portal.services.core.refusals import NotFound, Refusal
+from portal.services.core.unit_of_work import database_time, once_only, session, writing
+from portal.services.people import one_time_links, passwords, sign_in_throttle
+from portal.services.people.signup import HOME, find_user
+
+LASTS: Final = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A link that was made and not used yet. `address` is there for its maker only."""
+
+    expires_at: datetime
+    address: str | None
+
+
+def offer(actor: Actor, public_id: UUID) -> None:
+    """Make a link for this person, good for one new password within 24 hours.
+
+    One made before is dead; the present password works until the link is used. Raises `Refusal`.
+    """
+    with writing() as current:
+        require(current, actor, "people.manage")
+        user = _person(current, public_id)
+        if user.id == actor.user_id:
+            raise Refusal("This is you. Change your password on the page of your own account.")
+        _offer(current, actor, user)
+
+
+def offer_by_email(actor: Actor, email: str) -> str:
+    """The same for the command line; returns the link itself, to be printed once."""
+    with writing() as current:
+        require(current, actor, "people.manage")
+        user = find_user(current, email)
+        if user is None:
+            raise Refusal("Nobody has an account with this address.")
+        return one_time_links.address_of(_offer(current, actor, user))
+
+
+def offered(actor: Actor, public_id: UUID) -> Offer | None:
+    """The link that works for this person now. Raises `NotFound`."""
+    current = session()
+    user = _person(current, public_id)
+    now = database_now(current.connection())
+    wanted = _unused(user).where(Link.expires_at > now)
+    link = current.execute(wanted.order_by(Link.id.desc()).limit(1)).scalar_one_or_none()
+    return Offer(link.expires_at, one_time_links.shown_address(link, actor, now)) if link else None
+
+
+def hide(actor: Actor, public_id: UUID) -> None:
+    """The link was copied: show it no more."""
+    with writing() as current:
+        require(current, actor, "people.manage")
+        for link in current.execute(_unused(_person(current, public_id))).scalars():
+            if link.created_by_id == actor.user_id:
+                link.shown_until = None
+
+
+def use(token: str, once: UUID, password: str) -> User:
+    """Store the new password, end the person's sessions, and use the link up.
+
+    Returns the user, to be signed in. Raises `links.DeadLink`, or a `Refusal` of the password.
+    """
+    email = one_time_links.issued(LinkKind.RESET, token).email or ""
+    passwords.check(password, email)
+    password_hash = passwords.hashed(password)
+    once_only(one_time_links.owner(token), once, lambda: _use(token, password_hash), lambda _: HOME)
+    sign_in_throttle.forgive(sign_in_throttle.for_email(email))
+    # Sent twice, the second finds what the first stored, if it brings the same password.
+    user = find_user(session(), email)
+    if user is None or not passwords.matches(password, user.password_hash):
+        raise one_time_links.DeadLink
+    return user
+
+
+def _offer(current: Session, actor: Actor, user: User) -> Link:
+    if not user.is_active:
+        raise Refusal(f"{user.name} may not sign in. Enable them first.")
+    current.execute(delete(Link).where(Link.id.in_(_unused(user).with_only_columns(Link.id))))
+    link = Link(public_id=new_id(), kind=LinkKind.RESET, email=user.email, role=user.role)
+    one_time_links.start(link, actor.user_id, database_time(current), LASTS)
+    current.add(link)
+    target = ("person", user.public_id, user.name)
+    trail.record(current, actor, "person.new_password_offered", target=target)
+    return link
+
+
+def _use(token: str, password_hash: str) -> None:
+    with writing() as current:
+        link = one_time_links.consume(current, LinkKind.RESET, token)
+        wanted = select(User).where(User.email == link.email).with_for_update(key_share=True)
+        user = current.execute(wanted).scalar_one_or_none()
+        if user is None or not user.is_active:
+            raise one_time_links.DeadLink
+        user.password_hash = password_hash
+        user.session_version += 1
+        actor = Actor(ActorKind.USER, user.id, user.name, Origin.UI)
+        target = ("person", user.public_id, user.name)
+        changes = {"by": {"from": None, "to": "a link for a new password"}}
+        trail.record(current, actor, "person.password_changed", target=target, changes=changes)
+
+
+def _person(current: Session, public_id: UUID) -> User:
+    user = current.execute(select(User).where(User.public_id == public_id)).scalar_one_or_none()
+    if user is None:
+        raise NotFound("There is no such person.")
+    return user
+
+
+def _unused(user: User) -> Select[Link]:
+    return select(Link).where(
+        Link.kind == LinkKind.RESET, Link.email == user.email, Link.used_at.is_(None)
+    )

@@ -1,0 +1,83 @@
+"""Passwords: which we accept, and Argon2id. Hashing is slow, so never inside a transaction."""
+
+import unicodedata
+from functools import lru_cache
+from typing import Final
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from portal.services.core.refusals import Refusal
+
+SHORTEST: Final = 12  # characters
+LONGEST: Final = 1024  # bytes of UTF-8
+
+# OWASP's Password Storage Cheat Sheet asks for at least 19 MiB, 2 passes and 1 lane. Every web
+# thread may hash at once, so memory is what bounds us.
+HASHER: Final = PasswordHasher(time_cost=3, memory_cost=32 * 1024, parallelism=1)
+
+# The most guessed of those that are long enough. More rules make people write passwords down.
+GUESSED_FIRST: Final = """
+123456789012 1234567890123 12345678901234 123456789123 123123123123 1234567891011 121212121212
+111111111111 000000000000 987654321098 qwertyuiopas qwertyuiop12 qwertyuiop123 qwerty123456
+1q2w3e4r5t6y 1qaz2wsx3edc zaq12wsxcde3 asdfghjkl123 password1234 password12345 password123!
+passwordpassword password123456 mypassword123 iloveyou1234 letmein12345 welcome12345
+administrator administrator1 admin1234567 changeme1234 adminadmin12 adminadminadmin
+unbelievable correcthorsebatterystaple
+"""
+COMMON: Final = frozenset(GUESSED_FIRST.split())
+
+
+def check(password: str, email: str) -> None:
+    """Refuse a password that is too short, too long or soon guessed. Nothing else is asked."""
+    if len(password) < SHORTEST:
+        raise _refusal(f"Use at least {SHORTEST} characters. Three or four words do well.")
+    if _is_too_long(password):
+        raise _refusal("Use a shorter password: 1,000 characters are enough.")
+    plain = password.casefold().strip()
+    if plain in COMMON or len(set(plain)) < 3:
+        raise _refusal("This password is one of the first that others would try. Choose another.")
+    if plain in {email.casefold(), email.casefold().partition("@")[0]}:
+        raise _refusal("Choose a password that is not your e-mail address.")
+
+
+def hashed(password: str) -> str:
+    """The Argon2id hash to store, its parameters and salt included. Takes tens of milliseconds."""
+    return HASHER.hash(_normal(password))
+
+
+def matches(password: str, stored: str | None) -> bool:
+    """Whether the password is the one behind `stored`.
+
+    Without a stored hash the work is the same, so that nobody can tell by the clock whether
+    there is such an account.
+    """
+    given = "" if _is_too_long(password) else _normal(password)
+    try:
+        HASHER.verify(stored or _nobodys_hash(), given)
+    except (VerificationError, InvalidHashError):
+        return False
+    return stored is not None
+
+
+def is_outdated(stored: str) -> bool:
+    """Whether the hash was made with other parameters than we use now."""
+    return HASHER.check_needs_rehash(stored)
+
+
+def _refusal(sentence: str) -> Refusal:
+    return Refusal(sentence, field="password")
+
+
+def _is_too_long(password: str) -> bool:
+    return len(password.encode(errors="replace")) > LONGEST
+
+
+def _normal(password: str) -> str:
+    """The same password from every keyboard (NIST SP 800-63B, 5.1.1.2)."""
+    return unicodedata.normalize("NFKC", password)
+
+
+@lru_cache(maxsize=1)
+def _nobodys_hash() -> str:
+    return HASHER.hash("nobody's password")

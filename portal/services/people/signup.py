@@ -1,0 +1,100 @@
+"""How a person comes to have an account: the first set-up, and accepted invitations."""
+
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from portal.engine.events.body import ActorKind, Origin
+from portal.lib.emails import tidy_email
+from portal.models.people import LinkKind, Role, User
+from portal.services.audit import trail
+from portal.services.core.permissions import Actor
+from portal.services.core.refusals import Refusal
+from portal.services.core.unit_of_work import once_only, session, writing
+from portal.services.people import one_time_links, passwords
+
+HOME = "/"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewPerson:
+    """What a person says on joining. The e-mail address of an invitation is its own."""
+
+    name: str
+    email: str
+    password: str = field(repr=False)
+
+
+def set_up(token: str, once: UUID, values: NewPerson) -> User:
+    """Make the first administrator, and use the set-up link up. Raises `links.DeadLink`."""
+    return _join(LinkKind.SETUP, token, once, values)
+
+
+def accept(token: str, once: UUID, values: NewPerson) -> User:
+    """Make the invited person a user, and use the invitation up. Raises `links.DeadLink`."""
+    return _join(LinkKind.INVITE, token, once, values)
+
+
+def add_user(
+    current: Session, *, name: str, email: str, password_hash: str, role: str, by: Actor | None
+) -> User:
+    """Store a new user and the audit entry; without `by` people made their account themselves."""
+    if find_user(current, email) is not None:
+        raise _taken(email)
+    user = User(name=name, email=tidy_email(email), password_hash=password_hash, role=role)
+    current.add(user)
+    try:
+        current.flush()
+    except IntegrityError:  # another transaction was quicker
+        raise _taken(email) from None
+    actor = by or Actor(ActorKind.USER, user.id, user.name, Origin.UI)
+    changes = {"role": {"from": None, "to": role}}
+    target = ("person", user.public_id, user.name)
+    trail.record(current, actor, "person.joined", target=target, changes=changes)
+    return user
+
+
+def find_user(current: Session, email: str) -> User | None:
+    """The user with this address, however it is written."""
+    wanted = select(User).where(func.lower(User.email) == tidy_email(email))
+    return current.execute(wanted).scalar_one_or_none()
+
+
+def _join(kind: LinkKind, token: str, once: UUID, values: NewPerson) -> User:
+    one_time_links.issued(kind, token)
+    passwords.check(values.password, values.email)
+    password_hash = passwords.hashed(values.password)
+    once_only(
+        one_time_links.owner(token),
+        once,
+        lambda: _use(kind, token, values, password_hash),
+        lambda _: HOME,
+    )
+    # Sent twice, the second finds the person that the first made, if it knows the password too.
+    user = find_user(session(), values.email)
+    if user is None or not passwords.matches(values.password, user.password_hash):
+        raise one_time_links.DeadLink
+    return user
+
+
+def _use(kind: LinkKind, token: str, values: NewPerson, password_hash: str) -> None:
+    with writing() as current:
+        link = one_time_links.consume(current, kind, token)
+        if link.email is not None and link.email != tidy_email(values.email):
+            raise one_time_links.DeadLink
+        add_user(
+            current,
+            name=values.name,
+            email=values.email,
+            password_hash=password_hash,
+            role=Role(link.role),
+            by=None,
+        )
+
+
+def _taken(email: str) -> Refusal:
+    sentence = f"There is already an account with the address {tidy_email(email)}. Sign in with it."
+    return Refusal(sentence, field="email")

@@ -1,0 +1,156 @@
+"""The people of the portal: who there is, their roles, and whether they may sign in."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from portal.models.people import Role, User
+from portal.services.audit import trail
+from portal.services.core.permissions import Actor, require
+from portal.services.core.refusals import NotFound, Refusal, Stale
+from portal.services.core.unit_of_work import session, writing
+from portal.services.people.one_time_links import setup_link
+
+__all__ = [
+    "ROLE_NAMES",
+    "Person",
+    "change_role",
+    "disable",
+    "enable",
+    "listing",
+    "person",
+    "setup_link",
+]
+
+ROLE_NAMES: Final = {
+    Role.ADMIN: "Administrator",
+    Role.MANAGER: "Manager",
+    Role.SUPPORT: "Support",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A user as Settings → People shows them."""
+
+    public_id: UUID
+    name: str
+    email: str
+    role: str
+    is_active: bool
+    version: int
+    created_at: datetime
+
+
+def listing() -> list[Person]:
+    """Everybody who ever had an account, by name."""
+    wanted = select(User).order_by(func.lower(User.name), User.id)
+    return [_person(user) for user in session().execute(wanted).scalars()]
+
+
+def person(public_id: UUID) -> Person:
+    """One of them. Raises `NotFound`."""
+    user = session().execute(select(User).where(User.public_id == public_id)).scalar_one_or_none()
+    if user is None:
+        raise NotFound("There is no such person.")
+    return _person(user)
+
+
+def change_role(actor: Actor, public_id: UUID, role: Role, version: int) -> None:
+    """Give somebody another role, and end their sessions. `version`: as the form showed them.
+
+    Refused for the last administrator and for oneself.
+    """
+
+    def change(user: User) -> dict[str, object]:
+        if user.version != version:
+            raise Stale(f"Somebody changed {user.name} meanwhile.")
+        before, user.role = user.role, role
+        return {} if before == role else {"role": {"from": before, "to": role}}
+
+    _change(actor, public_id, "person.role_changed", change)
+
+
+def disable(actor: Actor, public_id: UUID) -> None:
+    """Keep somebody out from now on. Refused for the last administrator and for oneself."""
+    _change(actor, public_id, "person.disabled", _set_active(False))
+
+
+def enable(actor: Actor, public_id: UUID) -> None:
+    """Let somebody in again, with the password they had."""
+    _change(actor, public_id, "person.enabled", _set_active(True))
+
+
+def _set_active(is_active: bool) -> Callable[[User], dict[str, object]]:
+    def change(user: User) -> dict[str, object]:
+        before, user.is_active = user.is_active, is_active
+        return {} if before == is_active else {"active": {"from": before, "to": is_active}}
+
+    return change
+
+
+def _change(
+    actor: Actor, public_id: UUID, action: str, change: Callable[[User], dict[str, object]]
+) -> None:
+    """Change one user's standing; their sessions end with it. Nothing changed: nothing written."""
+    with writing() as current:
+        admins = _locked_admins(current)
+        require(current, actor, "people.manage")
+        user = _locked(current, public_id)
+        changes = change(user)
+        if not changes:
+            return
+        _keep_an_admin(user, admins)
+        if user.id == actor.user_id:
+            raise Refusal("You cannot change your own access. Ask another administrator to do it.")
+        user.version += 1
+        user.session_version += 1
+        trail.record(
+            current, actor, action, target=("person", user.public_id, user.name), changes=changes
+        )
+
+
+def _locked_admins(current: Session) -> set[int]:
+    """The ids of all active administrators, locked in one order before anything else: two of
+    them who demote each other at once wait here, and the second finds itself alone."""
+    wanted = (
+        select(User.id)
+        .where(User.role == Role.ADMIN, User.is_active)
+        .order_by(User.id)
+        .with_for_update(key_share=True)
+    )
+    return set(current.execute(wanted).scalars())
+
+
+def _keep_an_admin(user: User, admins: set[int]) -> None:
+    still = user.is_active and user.role == Role.ADMIN
+    if not still and admins == {user.id}:
+        raise Refusal(
+            f"{user.name} is the only administrator who can sign in. "
+            "Make somebody else an administrator first."
+        )
+
+
+def _locked(current: Session, public_id: UUID) -> User:
+    wanted = select(User).where(User.public_id == public_id).with_for_update(key_share=True)
+    user = current.execute(wanted).scalar_one_or_none()
+    if user is None:
+        raise NotFound("There is no such person.")
+    return user
+
+
+def _person(user: User) -> Person:
+    return Person(
+        public_id=user.public_id,
+        name=user.name,
+        email=user.email,
+        role=user.role,
+        is_active=user.is_active,
+        version=user.version,
+        created_at=user.created_at,
+    )

@@ -1,0 +1,20 @@
+"""The kinds of long work that there are: a table for the job and for the task's page."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from portal.services.actions import bulk
+from portal.services.alerts import runs as alert_runs
+from portal.services.bulk_retry import task as bulk_retry_task
+from portal.services.csv import import_task
+from portal.services.tasks.tasks import Kind
+
+_ALL: Final[tuple[Kind, ...]] = (
+    import_task.CHECK,
+    import_task.IMPORT,
+    bulk.BULK,
+    bulk_retry_task.KIND,
+    alert_runs.KIND,
+)
+
+KINDS: Final[Mapping[str, Kind]] = {kind.name: kind for kind in _ALL}

@@ -1,0 +1,246 @@
+"""Turning webhooks off and on, and what becomes of the deliveries that wait meanwhile.
+
+The webhook's row is locked before its deliveries, as everywhere. Rows that are being sent finish;
+their recorder reads the webhook again. Tests are left alone: they work while a webhook is off.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, insert, select, update
+from sqlalchemy.orm import Session
+
+from portal.database.engine import database_now
+from portal.lib.clock import utcnow
+from portal.models.audit import AuditEntry
+from portal.models.deliveries import (
+    OPEN,
+    Delivery,
+    DeliveryStatus,
+    Priority,
+    has_no_live_lease,
+    is_open,
+)
+from portal.models.webhooks import OffReason, Webhook, WebhookState
+from portal.services.audit import trail
+from portal.services.core.permissions import SYSTEM, Actor, require
+from portal.services.core.refusals import Refusal
+from portal.services.core.rowset import as_json, given_ids
+from portal.services.core.unit_of_work import database_time, ring, writing
+from portal.services.outbox.transitions import rest_values
+from portal.services.webhooks.rows import TARGET, count_held, lock_webhook, target_of
+
+DELETED: Final = "webhook.deleted"
+# In one transaction: behind it wait the results of all the other webhooks.
+AT_ONCE: Final = 500
+A_STATEMENT: Final = 10_000  # PostgreSQL ends one that takes 30 seconds
+
+
+class HeldChoice(StrEnum):
+    """What becomes of the held deliveries when a webhook is turned on."""
+
+    SEND = "send"
+    DISCARD = "discard"
+
+
+def turn_off(actor: Actor, public_id: UUID) -> str:
+    """Stop sending to a webhook and hold what waits; return its name. Twice does no harm."""
+    with writing() as current:
+        require(current, actor, "webhooks.switch")
+        webhook = lock_webhook(current, public_id)
+        if webhook.state == WebhookState.ACTIVE:
+            set_off(current, webhook, OffReason.PERSON)
+            changes = {"status": {"from": "Active", "to": "Off"}}
+            target = target_of(webhook)
+            trail.record(current, actor, "webhook.turned_off", target=target, changes=changes)
+        return webhook.name
+
+
+def set_off(current: Session, webhook: Webhook, reason: OffReason) -> None:
+    """Turn a locked webhook off and hold its open deliveries."""
+    webhook.state, webhook.off_reason, webhook.off_at = WebhookState.OFF, reason, utcnow()
+    current.flush()
+    hold_open(current, webhook.id)
+
+
+def turn_on(actor: Actor, public_id: UUID, held: HeldChoice | None = None) -> str:
+    """Send to a webhook again, and send or discard what was held; return its name.
+
+    Raises `Refusal` when deliveries are held and nothing was chosen for them.
+    """
+    with writing() as current:
+        require(current, actor, "webhooks.switch")
+        webhook = lock_webhook(current, public_id)
+        hold_open(current, webhook.id, every=True)
+        if held is None and count_held(current, webhook.id):
+            raise Refusal("Choose whether to send or discard what was held.", field="held")
+        was_off = webhook.state == WebhookState.OFF
+        set_on(webhook)
+        count = settle_held(current, webhook.id, held, actor) if held else 0
+        record_decided(current, actor, webhook, was_off, {held: count} if held else {})
+        return webhook.name
+
+
+def record_decided(
+    current: Session,
+    actor: Actor,
+    webhook: Webhook,
+    was_off: bool,
+    counts: Mapping[HeldChoice, int],
+) -> None:
+    """Say in the audit trail that it was turned on, and what became of what was held. One that
+    was on already, pressed twice, says only the latter, or nothing."""
+    changes: dict[str, Any] = {
+        f"deliveries_{held}": {"from": None, "to": n} for held, n in counts.items() if n
+    }
+    if was_off:
+        changes = {"status": {"from": "Off", "to": "Active"}, **changes}
+    if changes:
+        action = "webhook.turned_on" if was_off else "webhook.decided_about_held"
+        trail.record(current, actor, action, target=target_of(webhook), changes=changes)
+
+
+def set_on(webhook: Webhook) -> None:
+    """Turn a locked webhook on; its failures in a row are counted anew."""
+    webhook.state, webhook.off_reason, webhook.off_at = WebhookState.ACTIVE, None, None
+    webhook.failures_in_row, webhook.failing_since = 0, None
+    webhook.throttled, webhook.pause, webhook.not_before = False, 0, None
+
+
+def hold_open(connection: Session | Connection, webhook_id: int, *, every: bool = False) -> int:
+    """Put open deliveries of a webhook that is off or deleted to rest; return how many.
+
+    The oldest `AT_ONCE`: the rest is the next sweep's, and nobody claims it meanwhile. Who turns
+    it on has `every` one put to rest before, so that none goes unasked.
+
+    Held while it is off, Stopped once it is deleted, tests too; a waiting manual attempt first gets
+    its earlier status back. Nothing changes for an active webhook, what is being sent, and tests
+    of one that is off.
+    """
+    webhook = connection.execute(_state_of(webhook_id)).one_or_none()
+    if webhook is None or (webhook.deleted_at is None and webhook.state == WebhookState.ACTIVE):
+        return 0
+    plain = _plain(connection)
+    now = database_now(plain)
+    stops = webhook.deleted_at is not None
+    values = rest_values(now, _deleted_by(connection, webhook) if stops else None)
+    wanted = [Delivery.webhook_id == webhook_id, has_no_live_lease(now)]
+    if stops:
+        # Stored as held by somebody who had not yet seen the end of the webhook.
+        wanted.append(Delivery.status.in_((*OPEN, DeliveryStatus.HELD)))
+    else:
+        wanted += [is_open(), Delivery.priority != Priority.TEST]
+    return _change_all(plain, wanted, values) if every else _change(plain, wanted, values, AT_ONCE)
+
+
+def turn_off_gone(connection: Session | Connection, webhook_id: int) -> None:
+    """The receiver said 410 Gone: turn the webhook off until a person turns it on again."""
+    _turn_off_by_us(connection, webhook_id, OffReason.GONE, "The receiver answered 410 Gone")
+
+
+def turn_off_failing(connection: Session | Connection, webhook_id: int) -> None:
+    """Nothing has arrived for days: turn the webhook off until a person turns it on again."""
+    _turn_off_by_us(connection, webhook_id, OffReason.FAILING, "Nothing arrived for five days")
+
+
+def _turn_off_by_us(
+    connection: Session | Connection, webhook_id: int, reason: OffReason, cause: str
+) -> None:
+    webhook = connection.execute(_state_of(webhook_id)).one_or_none()
+    if webhook is None or webhook.deleted_at or webhook.state != WebhookState.ACTIVE:
+        return
+    now = utcnow()
+    connection.execute(
+        update(Webhook)
+        .where(Webhook.id == webhook_id)
+        .values(state=WebhookState.OFF, off_reason=reason, off_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    connection.execute(
+        insert(AuditEntry).values(
+            at=now,
+            actor_name=SYSTEM.name,
+            origin=SYSTEM.origin,
+            action="webhook.turned_off",
+            target_kind=TARGET,
+            target_id=str(webhook.public_id),
+            target_name=webhook.name,
+            changes={
+                "status": {"from": "Active", "to": "Off"},
+                "cause": {"from": None, "to": cause},
+            },
+        )
+    )
+    hold_open(connection, webhook_id)
+
+
+def settle_held(
+    current: Session, webhook_id: int, held: HeldChoice, actor: Actor, *among: ColumnElement[bool]
+) -> int:
+    """Send or discard what is held for a locked webhook (`among` these); return how many."""
+    now = database_time(current)
+    values: dict[str, Any] = {"status": DeliveryStatus.WAITING, "due_at": now}
+    if held is HeldChoice.DISCARD:
+        values = {
+            "status": DeliveryStatus.STOPPED,
+            "stopped_by": actor.name,
+            "finished_at": now,
+        }
+    held_ones = [Delivery.webhook_id == webhook_id, Delivery.status == DeliveryStatus.HELD]
+    count = _change_all(current.connection(), [*held_ones, *among], values)
+    if held is HeldChoice.SEND and count:
+        ring(current)
+    return count
+
+
+def _change_all(
+    connection: Connection, wanted: list[ColumnElement[bool]], values: dict[str, Any]
+) -> int:
+    """Write `values` to all that are `wanted`, which they are no more afterwards."""
+    changed = part = _change(connection, wanted, values, A_STATEMENT)
+    while part == A_STATEMENT:
+        part = _change(connection, wanted, values, A_STATEMENT)
+        changed += part
+    return changed
+
+
+def _change(
+    connection: Connection, wanted: list[ColumnElement[bool]], values: dict[str, Any], most: int
+) -> int:
+    some = select(Delivery.id).where(*wanted).order_by(Delivery.id).limit(most)
+    ids = connection.execute(some.with_for_update()).scalars().all()
+    chosen = update(Delivery).where(Delivery.id.in_(given_ids(connection.dialect.name)))
+    connection.execute(chosen.values(values), {"ids": as_json(ids)})
+    return len(ids)
+
+
+def _state_of(webhook_id: int) -> Select[UUID, str, str, datetime | None]:
+    return (
+        select(Webhook.public_id, Webhook.name, Webhook.state, Webhook.deleted_at)
+        .where(Webhook.id == webhook_id)
+        .with_for_update(key_share=True)
+    )
+
+
+def _deleted_by(
+    connection: Session | Connection, webhook: Row[UUID, str, str, datetime | None]
+) -> str:
+    """The person who deleted the webhook, by the audit trail."""
+    found = connection.execute(
+        select(AuditEntry.actor_name)
+        .where(
+            AuditEntry.target_kind == TARGET,
+            AuditEntry.target_id == str(webhook.public_id),
+            AuditEntry.action == DELETED,
+        )
+        .order_by(AuditEntry.id.desc())
+        .limit(1)
+    ).scalar_one_or_none()
+    return found or SYSTEM.name
+
+
+def _plain(connection: Session | Connection) -> Connection:
+    return connection.connection() if isinstance(connection, Session) else connection

@@ -1,0 +1,204 @@
+"""Creating, editing and deleting webhooks."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from portal.engine.http.address_guard import check_url
+from portal.lib.clock import utcnow
+from portal.models.webhooks import OffReason, Webhook, WebhookEvent, WebhookState
+from portal.services.audit import trail
+from portal.services.core.permissions import Actor, require
+from portal.services.core.refusals import Refusal, Stale
+from portal.services.core.uniqueness import keep_unique
+from portal.services.core.unit_of_work import writing
+from portal.services.webhooks import activation
+from portal.services.webhooks.draft_rows import hand_over, lock_draft, made_secret
+from portal.services.webhooks.rows import count_held, lock_webhook, target_of
+from portal.services.webhooks.secrets import erase_secret, set_headers, set_secret, stored_headers
+from portal.services.webhooks.values import EVENT_VALUES, SecretMode, WebhookValues, check
+
+Facts = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """What an edit came to. `asks_about_held`: it stays off until a person decides about them."""
+
+    is_changed: bool
+    asks_about_held: bool
+
+
+def create(actor: Actor, values: WebhookValues, draft_id: UUID | None = None) -> UUID:
+    """Make a webhook; return its public id. Raises `Refusal`.
+
+    `draft_id`: the open form's own; what was tested with it moves over.
+    """
+    check(values)
+    with writing() as current:
+        require(current, actor, "webhooks.edit")
+        webhook = keep_unique(
+            current,
+            lambda: refuse_taken_name(current, values.name, None),
+            lambda: _insert(current, actor, values),
+        )
+        _set_events(webhook, values)
+        draft = lock_draft(current, actor, draft_id)
+        set_secret(webhook, values, actor, made_secret(draft, values.secret_mode))
+        set_headers(webhook, values.headers)
+        hand_over(current, draft, webhook)
+        changes = {name: {"from": None, "to": value} for name, value in _facts(webhook).items()}
+        trail.record(current, actor, "webhook.created", target=target_of(webhook), changes=changes)
+        return webhook.public_id
+
+
+def edit(
+    actor: Actor,
+    public_id: UUID,
+    version: int,
+    values: WebhookValues,
+    draft_id: UUID | None = None,
+) -> Edited:
+    """Change a webhook as somebody saw it at `version`. Raises `Refusal`, `Stale`, `NotFound`.
+
+    `draft_id`: the open form's own; what was tested with it moves over.
+    """
+    check(values)
+    with writing() as current:
+        require(current, actor, "webhooks.edit")
+        webhook = lock_webhook(current, public_id)
+        if webhook.version != version:
+            raise Stale("Somebody else changed this webhook since you opened the form.")
+        before = _facts(webhook)
+        keep_unique(
+            current,
+            lambda: refuse_taken_name(current, values.name, webhook.id),
+            lambda: _rename(current, webhook, values),
+        )
+        _set_events(webhook, values)
+        draft = lock_draft(current, actor, draft_id)
+        made = made_secret(draft, values.secret_mode)
+        changes = _differences(before, _facts(webhook), webhook, values, actor, made)
+        hand_over(current, draft, webhook)
+        asks = _switch(current, webhook, values)
+        if (now_on := _facts(webhook)["status"]) != before["status"]:
+            changes["status"] = {"from": before["status"], "to": now_on}
+        if changes:
+            webhook.version += 1
+            webhook.updated_at = utcnow()
+            target = target_of(webhook)
+            trail.record(current, actor, "webhook.changed", target=target, changes=changes)
+        return Edited(bool(changes), asks)
+
+
+def delete(actor: Actor, public_id: UUID) -> str:
+    """Delete a webhook and stop what waits for it; return its name, which is free again.
+
+    The row stays for the log; secret and header values are erased.
+    """
+    with writing() as current:
+        require(current, actor, "webhooks.edit")
+        webhook = lock_webhook(current, public_id)
+        webhook.deleted_at = utcnow()
+        erase_secret(webhook)
+        webhook.headers_enc = None
+        trail.record(current, actor, activation.DELETED, target=target_of(webhook))
+        current.flush()
+        activation.hold_open(current, webhook.id)
+        return webhook.name
+
+
+def _insert(current: Session, actor: Actor, values: WebhookValues) -> Webhook:
+    webhook = Webhook(
+        name=values.name,
+        url=check_url(values.url),
+        in_order=values.in_order,
+        owner_id=actor.user_id,
+    )
+    if not values.is_active:
+        webhook.state, webhook.off_reason = WebhookState.OFF, OffReason.PERSON
+        webhook.off_at = utcnow()
+    current.add(webhook)
+    current.flush()
+    return webhook
+
+
+def _rename(current: Session, webhook: Webhook, values: WebhookValues) -> None:
+    webhook.name, webhook.url = values.name, check_url(values.url)
+    webhook.in_order = values.in_order
+    current.flush()
+
+
+def _set_events(webhook: Webhook, values: WebhookValues) -> None:
+    """Keep the rows of events that stay; order does not matter."""
+    wanted = set(values.events)
+    kept = [each for each in webhook.subscriptions if each.event in wanted]
+    added = wanted - {each.event for each in kept}
+    webhook.subscriptions = [*kept, *(WebhookEvent(event=event) for event in sorted(added))]
+
+
+def _switch(current: Session, webhook: Webhook, values: WebhookValues) -> bool:
+    """Turn it on or off as chosen; whether the held deliveries have to be decided about first."""
+    is_active = webhook.state == WebhookState.ACTIVE
+    if is_active and not values.is_active:
+        activation.set_off(current, webhook, OffReason.PERSON)
+    if is_active or not values.is_active:
+        return False
+    activation.hold_open(current, webhook.id, every=True)
+    if count_held(current, webhook.id):
+        return True
+    activation.set_on(webhook)
+    return False
+
+
+def refuse_taken_name(current: Session, name: str, own_id: int | None) -> None:
+    """Refuse a name that another saved webhook has."""
+    others = select(Webhook.name).where(
+        func.lower(Webhook.name) == func.lower(name),
+        Webhook.deleted_at.is_(None),
+        Webhook.state != WebhookState.DRAFT,
+        Webhook.id != (own_id or 0),
+    )
+    with current.no_autoflush:
+        taken = current.scalars(others).first()
+    if taken is not None:
+        raise Refusal(
+            f"There is already a webhook called “{taken}”. Use another name", field="name"
+        )
+
+
+def _facts(webhook: Webhook) -> Facts:
+    """What the audit trail says about a webhook: no secret, no header value."""
+    events = {each.event for each in webhook.subscriptions}
+    return {
+        "name": webhook.name,
+        "url": webhook.url,
+        "events": [event for event in EVENT_VALUES if event in events],
+        "secret_key": "set" if webhook.secret_enc else "none",
+        "custom_headers": [name for name, _ in stored_headers(webhook)],
+        "in_order": "yes" if webhook.in_order else "no",
+        "status": "Active" if webhook.state == WebhookState.ACTIVE else "Off",
+    }
+
+
+def _differences(
+    before: Facts,
+    after: Facts,
+    webhook: Webhook,
+    values: WebhookValues,
+    actor: Actor,
+    made: str | None,
+) -> Facts:
+    """Set secret and headers, and say what differs from `before`."""
+    names = [name for name in before if before[name] != after[name]]
+    changes = {name: {"from": before[name], "to": after[name]} for name in names}
+    if set_secret(webhook, values, actor, made):
+        new = "none" if values.secret_mode is SecretMode.NONE else "a new key"
+        changes["secret_key"] = {"from": before["secret_key"], "to": new}
+    if set_headers(webhook, values.headers):
+        new = _facts(webhook)["custom_headers"]
+        changes["custom_headers"] = {"from": before["custom_headers"], "to": new}
+    return changes

@@ -1,0 +1,166 @@
+"""Test before saving: a form becomes a draft, and its sample goes the way that every event goes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import exists, select
+from sqlalchemy.orm import Session
+
+from portal.engine.http.address_guard import check_url
+from portal.lib.clock import utcnow
+from portal.models.deliveries import Delivery
+from portal.models.webhooks import Webhook, WebhookKind, WebhookState
+from portal.services.core import vault
+from portal.services.core.permissions import Actor, require
+from portal.services.core.refusals import NotFound, Refusal
+from portal.services.core.uniqueness import keep_unique
+from portal.services.core.unit_of_work import session, writing
+from portal.services.webhooks.crud import refuse_taken_name
+from portal.services.webhooks.draft_rows import form_of, lock_draft, made_secret, own_draft
+from portal.services.webhooks.rows import find_webhook
+from portal.services.webhooks.sample_deliveries import event_to_test, queue_test, running_test
+from portal.services.webhooks.secrets import copy_secrets, set_headers, set_secret, stored_headers
+from portal.services.webhooks.values import SecretMode, WebhookValues, check
+
+NOT_KEPT: Final = (
+    "This test is not kept any more. A form's tests go 24 hours after the last one, "
+    "or once it is saved."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A form as it was tested last. `edits`: the webhook that it changes, as seen at `version`.
+
+    `tests`: the public ids of its deliveries, the newest first.
+    """
+
+    public_id: UUID
+    edits: UUID | None
+    version: int
+    values: WebhookValues = field(repr=False)
+    secret_hint: str
+    event: str
+    tests: Sequence[UUID]
+
+
+def send_test(
+    actor: Actor,
+    draft_id: UUID,
+    values: WebhookValues,
+    event: str,
+    *,
+    edits: UUID | None = None,
+    version: int = 0,
+) -> bool:
+    """Keep what a form says, and send a sample with it.
+
+    `draft_id` is the open form's own: testing again changes its draft. False: the test before has
+    not ended, so nothing more is sent. Raises `Refusal` for what could not be saved either.
+    """
+    check(values)
+    chosen = event_to_test(event)
+    with writing() as current:
+        require(current, actor, "webhooks.edit")
+        edited = find_webhook(current, edits) if edits else None
+        refuse_taken_name(current, values.name, edited.id if edited else None)
+        draft = _find_or_make(current, actor, draft_id, values)
+        _fill(draft, edited, values, actor)
+        draft.draft_form = _form(values, chosen, version)
+        return _send(current, draft, chosen, actor)
+
+
+def send_again(actor: Actor, draft_id: UUID) -> bool:
+    """The same once more. Raises `NotFound`."""
+    with writing() as current:
+        require(current, actor, "webhooks.edit")
+        draft = lock_draft(current, actor, draft_id)
+        if draft is None:
+            raise NotFound(NOT_KEPT)
+        draft.updated_at = utcnow()
+        return _send(current, draft, event_to_test(form_of(draft)["event"]), actor)
+
+
+def find(actor: Actor, draft_id: UUID) -> Draft:
+    """The person's draft, as its page and its form show it. Raises `NotFound`."""
+    current = session()
+    draft = current.scalars(own_draft(actor, draft_id)).one_or_none()
+    if draft is None:
+        raise NotFound(NOT_KEPT)
+    form = form_of(draft)
+    tests = select(Delivery.public_id).where(Delivery.webhook_id == draft.id)
+    return Draft(
+        public_id=draft.public_id,
+        edits=draft.draft_of,
+        version=form["version"],
+        values=_values(draft, form),
+        secret_hint=draft.secret_hint,
+        event=form["event"],
+        tests=current.scalars(tests.order_by(Delivery.id.desc())).all(),
+    )
+
+
+def _find_or_make(current: Session, actor: Actor, draft_id: UUID, values: WebhookValues) -> Webhook:
+    """The form's draft, locked; made by whoever is first, also when the button is pressed twice."""
+
+    def look() -> None:
+        is_taken = exists().where(Webhook.public_id == draft_id)
+        if current.scalar(select(is_taken)) and not lock_draft(current, actor, draft_id):
+            raise Refusal("This form cannot be tested any more. Open it again.")
+
+    def store() -> Webhook:
+        if found := lock_draft(current, actor, draft_id):
+            return found
+        draft = Webhook(public_id=draft_id, name=values.name, state=WebhookState.DRAFT)
+        draft.owner_id = actor.user_id
+        current.add(draft)
+        current.flush()
+        return draft
+
+    return keep_unique(current, look, store)
+
+
+def _fill(draft: Webhook, edited: Webhook | None, values: WebhookValues, actor: Actor) -> None:
+    """Make the draft sign and send as what would be saved. A secret of ours stays the same."""
+    made = made_secret(draft, values.secret_mode)
+    draft.kind = edited.kind if edited else WebhookKind.HTTP
+    draft.name, draft.url, draft.in_order = values.name, check_url(values.url), values.in_order
+    draft.draft_of = edited.public_id if edited else None
+    draft.updated_at = utcnow()
+    copy_secrets(edited, draft)
+    set_secret(draft, values, actor, made)
+    set_headers(draft, values.headers)
+
+
+def _form(values: WebhookValues, event: str, version: int) -> dict[str, Any]:
+    return {
+        "events": list(values.events),
+        "secret_mode": str(values.secret_mode),
+        "active": values.is_active,
+        "version": version,
+        "event": str(event),
+    }
+
+
+def _values(draft: Webhook, form: dict[str, Any]) -> WebhookValues:
+    mode = SecretMode(form["secret_mode"])
+    own = draft.secret_enc if mode is SecretMode.OWN else None
+    return WebhookValues(
+        name=draft.name,
+        url=draft.url,
+        events=tuple(form["events"]),
+        secret_mode=mode,
+        secret=vault.open_secret(draft.id, own) if own else "",
+        headers=stored_headers(draft),
+        in_order=draft.in_order,
+        is_active=form["active"],
+    )
+
+
+def _send(current: Session, draft: Webhook, event: Any, actor: Actor) -> bool:
+    if running_test(current, draft.id) is not None:
+        return False
+    queue_test(current, draft, event, actor)
+    return True

@@ -1,0 +1,95 @@
+"""How webhooks stand: their health is read and written under their rows' locks."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from functools import cache
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Select, select, update
+
+from portal.engine.health import End, Health, health_after, is_hopeless
+from portal.engine.policy import AttemptKind
+from portal.models.deliveries import Delivery
+from portal.models.webhooks import Webhook
+from portal.services.core.rowset import as_json, given_ids, update_rows
+from portal.services.outbox.due import head_of
+from portal.services.webhooks import activation
+
+
+class HealthRow(NamedTuple):
+    """What a webhook's health is reckoned from; its columns of the same names."""
+
+    id: int
+    state: str
+    deleted_at: datetime | None
+    in_order: bool
+    failures_in_row: int
+    failing_since: datetime | None
+    throttled: bool
+    pause: int
+    not_before: datetime | None
+
+
+def lock_webhooks(connection: Connection, ids: Iterable[int]) -> dict[int, HealthRow]:
+    """The webhooks as they are now, locked in the order of their ids, before their deliveries."""
+    statement = _locked(connection.dialect.name)
+    found = connection.execute(statement, {"ids": as_json(ids)})
+    return {row[0]: HealthRow._make(row) for row in found.all()}
+
+
+@cache
+def _locked(dialect: str) -> Select[*tuple[Any, ...]]:
+    return (
+        select(*(getattr(Webhook, name) for name in HealthRow._fields))
+        .where(Webhook.id.in_(given_ids(dialect)))
+        .order_by(Webhook.id)
+        .with_for_update(key_share=True)
+    )
+
+
+def write_health(
+    connection: Connection,
+    webhooks: Mapping[int, HealthRow],
+    ends: Mapping[int, Sequence[End]],
+    now: datetime,
+) -> None:
+    """Write what the attempts that ended say about their webhooks, and turn off the hopeless."""
+    changes = []
+    for webhook_id in sorted(ends.keys() & webhooks.keys()):
+        webhook = webhooks[webhook_id]
+        before = after = _health_of(webhook)
+        for end in ends[webhook_id]:
+            after = health_after(after, end, now)
+        changed = asdict(after) if after != before else {}
+        if any(end.reason is None and end.kind != AttemptKind.TEST for end in ends[webhook_id]):
+            changed["last_delivered_at"] = now
+        if changed:
+            changes.append({"id": webhook_id, **changed})
+        if before.throttled and not after.throttled:
+            _reopen(connection, webhook, now)
+        if after.failures_in_row > before.failures_in_row and is_hopeless(after, now):
+            activation.turn_off_failing(connection, webhook_id)
+    update_rows(connection, Webhook, changes)
+
+
+def _health_of(webhook: HealthRow) -> Health:
+    return Health(
+        failures_in_row=webhook.failures_in_row,
+        failing_since=webhook.failing_since,
+        throttled=webhook.throttled,
+        pause=webhook.pause,
+        not_before=webhook.not_before,
+    )
+
+
+def _reopen(connection: Connection, webhook: HealthRow, now: datetime) -> None:
+    """The receiver is well again: what waits for a retry goes soon, in order the head at once."""
+    if webhook.in_order:
+        connection.execute(
+            update(Delivery)
+            .where(Delivery.id == head_of(webhook.id), Delivery.due_at > now)
+            .values(due_at=now)
+        )
+        return
+    connection.execute(update(Webhook).where(Webhook.id == webhook.id).values(reopened_at=now))

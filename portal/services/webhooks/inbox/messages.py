@@ -1,0 +1,201 @@
+"""The built-in receiver: a webhook of kind `inbox`, and the messages that arrived at it.
+
+There is one at a time. It takes messages from anybody who knows its address, so everything in
+them is a stranger's: bounded here, and escaped where it is shown.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import count
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import Select, delete, func, select
+from sqlalchemy.orm import Session
+
+from portal.lib.clock import utcnow
+from portal.models.inbox import InboxMessage, Verdict
+from portal.models.webhooks import Webhook, WebhookEvent, WebhookKind, WebhookState
+from portal.services.audit import trail
+from portal.services.core.permissions import Actor, require
+from portal.services.core.uniqueness import keep_unique
+from portal.services.core.unit_of_work import session, writing
+from portal.services.core.vault import DOTS
+from portal.services.webhooks.inbox.address import public_id_of
+from portal.services.webhooks.inbox.signatures import (
+    Headers,
+    header,
+    judge_house,
+    judge_standard,
+    secrets_of,
+)
+from portal.services.webhooks.rows import target_of
+from portal.services.webhooks.secrets import set_secret, stored_headers
+from portal.services.webhooks.values import EVENT_VALUES, WebhookValues
+
+NAME: Final = "Built-in inbox"
+LARGEST: Final = 64 * 1024  # bytes of one message
+KEPT: Final = 50  # messages
+KEPT_FOR: Final = timedelta(hours=24)
+MOST_HEADERS: Final = 60
+LONGEST_HEADER: Final = 1000  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class Inbox:
+    """The living inbox. `count`: how many messages of the last `KEPT_FOR` are kept."""
+
+    public_id: UUID
+    name: str
+    is_active: bool
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message as it arrived; values of custom headers are masked."""
+
+    id: int
+    received_at: datetime
+    headers: Headers
+    body: bytes
+    house: Verdict
+    standard: Verdict
+
+    def header(self, name: str) -> str:
+        """The first header of that name, whatever its capitals; blank when there is none."""
+        return header(self.headers, name)
+
+
+def open_inbox(actor: Actor) -> UUID:
+    """Make the inbox, with every event and a secret key of its own; return its public id.
+
+    Where one lives already, it is that one: pressed twice, there is still one.
+    """
+    with writing() as current:
+        require(current, actor, "webhooks.edit")
+        return keep_unique(current, lambda: None, lambda: _living_or_new(current, actor)).public_id
+
+
+def find_inbox() -> Inbox | None:
+    """The living inbox; None before anybody made one."""
+    current = session()
+    webhook = _living(current)
+    if webhook is None:
+        return None
+    kept = current.execute(select(func.count()).select_from(_kept(webhook.id).subquery()))
+    is_active = webhook.state == WebhookState.ACTIVE
+    return Inbox(webhook.public_id, webhook.name, is_active, kept.scalar_one())
+
+
+def messages(public_id: UUID) -> list[Message]:
+    """What arrived within `KEPT_FOR`, the youngest first, at most `KEPT`."""
+    current = session()
+    webhook_id = select(Webhook.id).where(Webhook.public_id == public_id).scalar_subquery()
+    rows = current.scalars(_kept(webhook_id).order_by(InboxMessage.id.desc()).limit(KEPT))
+    return [
+        Message(
+            row.id,
+            row.received_at,
+            [(str(name), str(value)) for name, value in row.headers],
+            row.body,
+            Verdict(row.house),
+            Verdict(row.standard),
+        )
+        for row in rows
+    ]
+
+
+def receive(token: str, headers: Headers, body: bytes) -> bool:
+    """Keep a message that came to the address with this token; False: no inbox has it."""
+    public_id = public_id_of(token)
+    webhook = _living(session(), public_id) if public_id else None
+    if webhook is None:
+        return False
+    webhook_id, secrets = webhook.id, secrets_of(webhook)
+    hidden = {name.lower() for name, _ in stored_headers(webhook)}
+    message = InboxMessage(
+        webhook_id=webhook_id,
+        headers=[[name, value] for name, value in _shown(headers, hidden)],
+        body=body,
+        house=judge_house(headers, body, secrets),
+        standard=judge_standard(headers, body, secrets),
+    )
+    with writing() as current:
+        current.add(message)
+        current.flush()
+        _let_go(current, webhook_id)
+    return True
+
+
+def _living_or_new(current: Session, actor: Actor) -> Webhook:
+    return _living(current) or _make(current, actor)
+
+
+def _make(current: Session, actor: Actor) -> Webhook:
+    webhook = Webhook(
+        kind=WebhookKind.INBOX, name=_free_name(current), owner_id=actor.user_id, version=1
+    )
+    webhook.subscriptions = [WebhookEvent(event=event) for event in EVENT_VALUES]
+    current.add(webhook)
+    current.flush()
+    set_secret(webhook, WebhookValues(name=webhook.name, url="", events=EVENT_VALUES), actor)
+    # Sender and receiver are both here: nobody has to copy it anywhere.
+    webhook.secret_shown_until = webhook.secret_made_by_id = None
+    changes = {"name": {"from": None, "to": webhook.name}}
+    trail.record(current, actor, "webhook.created", target=target_of(webhook), changes=changes)
+    return webhook
+
+
+def _free_name(current: Session) -> str:
+    names = (NAME if number == 1 else f"{NAME} {number}" for number in count(1))
+    return next(name for name in names if not _is_taken(current, name))
+
+
+def _is_taken(current: Session, name: str) -> bool:
+    wanted = select(Webhook.id).where(
+        func.lower(Webhook.name) == func.lower(name),
+        Webhook.deleted_at.is_(None),
+        Webhook.state != WebhookState.DRAFT,
+    )
+    return current.execute(wanted.limit(1)).first() is not None
+
+
+def _living(current: Session, public_id: UUID | None = None) -> Webhook | None:
+    wanted = select(Webhook).where(
+        Webhook.kind == WebhookKind.INBOX,
+        Webhook.deleted_at.is_(None),
+        Webhook.state != WebhookState.DRAFT,
+    )
+    if public_id is not None:
+        wanted = wanted.where(Webhook.public_id == public_id)
+    return current.scalars(wanted.order_by(Webhook.id).limit(1)).first()
+
+
+def _kept(webhook_id: object) -> Select[InboxMessage]:
+    return select(InboxMessage).where(
+        InboxMessage.webhook_id == webhook_id, InboxMessage.received_at > utcnow() - KEPT_FOR
+    )
+
+
+def _let_go(current: Session, webhook_id: int) -> None:
+    """Keep the youngest `KEPT`; what another message's transaction lets go is left to it."""
+    mine = InboxMessage.webhook_id == webhook_id
+    youngest = select(InboxMessage.id).where(mine).order_by(InboxMessage.id.desc())
+    last = current.execute(youngest.offset(KEPT).limit(1)).scalar()
+    if last is None:
+        return
+    older = select(InboxMessage.id).where(mine, InboxMessage.id <= last)
+    ids = current.scalars(older.with_for_update(skip_locked=True)).all()
+    current.execute(delete(InboxMessage).where(InboxMessage.id.in_(ids)))
+
+
+def _shown(headers: Headers, hidden: set[str]) -> Iterator[tuple[str, str]]:
+    for name, value in headers[:MOST_HEADERS]:
+        shown = DOTS if name.lower() in hidden else _clean(value)
+        yield _clean(name), shown
+
+
+def _clean(text: str) -> str:
+    return text[:LONGEST_HEADER].replace("\0", "\ufffd")

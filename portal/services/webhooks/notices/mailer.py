@@ -1,0 +1,83 @@
+"""One e-mail on its way out, by the server that SMTP_URL names."""
+
+import smtplib
+import ssl
+from collections.abc import Sequence
+from contextlib import closing, suppress
+from email.message import EmailMessage
+from email.utils import format_datetime, make_msgid, parseaddr
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+
+from portal.config.settings import Settings
+from portal.lib.clock import utcnow
+from portal.services.webhooks.notices.smtp import InTime, InTimeTLS, MayHaveArrived
+
+# What a server or the way to it may answer with, a host name that is none included.
+MailError = (smtplib.SMTPException, OSError, UnicodeError)
+# Of these, what is about one message or its addresses: the next one may be taken.
+MessageError = (
+    smtplib.SMTPRecipientsRefused,
+    smtplib.SMTPDataError,
+    smtplib.SMTPNotSupportedError,  # letters in an address that the server does not know
+    MayHaveArrived,
+)
+
+
+def send(settings: Settings, to: Sequence[str], subject: str, text: str) -> None:
+    """Hand a message over. Raises one of `MailError` when the server does not take it.
+
+    `smtp://user:password@host:587?from=portal@example.com` uses STARTTLS where it is offered and
+    never sends a password without it; `smtps://` is TLS from the beginning.
+    """
+    url = urlsplit(settings.smtp_url)
+    message = _message(settings, url, to, subject, text)
+    with closing(_signed_in(url)) as server:
+        server.send_message(message)
+        # It is taken. However the server says good-bye, nothing changes that any more.
+        with suppress(OSError):
+            server.quit()
+
+
+def _message(
+    settings: Settings, url: SplitResult, to: Sequence[str], subject: str, text: str
+) -> EmailMessage:
+    sender = parse_qs(url.query).get("from", [_own_address(settings)])[0]
+    message = EmailMessage()
+    message["Subject"] = " ".join(subject.split())
+    message["From"] = sender
+    message["To"] = ", ".join(to)
+    # Without these two many servers take a message for spam (RFC 5322, section 3.6).
+    message["Date"] = format_datetime(utcnow())
+    message["Message-ID"] = make_msgid(domain=parseaddr(sender)[1].rpartition("@")[2])
+    message["Auto-Submitted"] = "auto-generated"  # no "I am on holiday" comes back (RFC 3834)
+    message.set_content(text)
+    return message
+
+
+def _signed_in(url: SplitResult) -> smtplib.SMTP:
+    host, context = url.hostname or "localhost", ssl.create_default_context()
+    if url.scheme == "smtps":
+        server: smtplib.SMTP = InTimeTLS(host, url.port or 465, context=context)
+    else:
+        server = InTime(host, url.port or 25)
+    try:
+        _secure(server, context, needs_tls=bool(url.password) and url.scheme == "smtp")
+        if url.username:
+            server.login(unquote(url.username), unquote(url.password or ""))
+    except MailError:
+        server.close()
+        raise
+    return server
+
+
+def _secure(server: smtplib.SMTP, context: ssl.SSLContext, *, needs_tls: bool) -> None:
+    server.ehlo()
+    if server.has_extn("starttls"):
+        server.starttls(context=context)
+        server.ehlo()
+    elif needs_tls:
+        raise smtplib.SMTPException("The server offers no TLS for the password.")
+
+
+def _own_address(settings: Settings) -> str:
+    return f"asset-register@{urlsplit(settings.base_url).hostname or 'localhost'}"

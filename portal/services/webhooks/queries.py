@@ -1,0 +1,216 @@
+"""What the pages show of webhooks: never a secret, never a header value."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Row, Select, func, select
+
+from portal.database.engine import database_now
+from portal.engine.health import needs_attention
+from portal.engine.http.address_guard import host_of
+from portal.lib.clock import utcnow
+from portal.models.audit import AuditEntry
+from portal.models.deliveries import Delivery, is_open
+from portal.models.people import User
+from portal.models.webhooks import Webhook, WebhookEvent, WebhookKind, WebhookState
+from portal.services.core.unit_of_work import session
+from portal.services.webhooks.inbox.address import shown_url
+from portal.services.webhooks.rows import COUNTED, TARGET, count_held, find_webhook
+from portal.services.webhooks.secrets import old_secret, stored_headers
+from portal.services.webhooks.summary import Latest, last_failure, latest_of, next_try, youngest
+from portal.services.webhooks.values import EVENT_VALUES
+
+HISTORY: Final = 100
+INBOX: Final = "this portal"
+
+
+class Standing(StrEnum):
+    """How a webhook fares, as people see it."""
+
+    ACTIVE = "active"
+    OFF = "off"
+    ATTENTION = "attention"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """A webhook in the list. `last` leaves tests out."""
+
+    public_id: UUID
+    name: str
+    host: str
+    standing: Standing
+    event_count: int
+    last: Latest | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A webhook on its page and in its form. `held` is counted up to one more than `COUNTED`.
+
+    `fails_for`: reason and code of what failed last, while it fails. `is_left_alone`: its receiver
+    is in trouble, so that only a probe goes now and then, until anything arrives, a test too.
+    """
+
+    public_id: UUID
+    name: str
+    url: str
+    host: str
+    is_inbox: bool
+    standing: Standing
+    is_active: bool
+    off_reason: str | None
+    off_at: datetime | None
+    events: tuple[str, ...]
+    has_secret: bool
+    secret_hint: str
+    secret_set_at: datetime | None
+    secret_shown_until: datetime | None
+    secret_made_by_id: int | None
+    old_secret_until: datetime | None
+    header_names: tuple[str, ...]
+    in_order: bool
+    failures_in_row: int
+    failing_since: datetime | None
+    fails_for: tuple[str | None, int | None]
+    is_left_alone: bool
+    last_delivered_at: datetime | None
+    next_try_at: datetime | None
+    held: int
+    owner: str | None
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One entry of a webhook's history. `changes`: {field: {from, to}}."""
+
+    at: datetime
+    by: str
+    action: str
+    changes: dict[str, Any]
+
+
+def list_webhooks() -> list[Listed]:
+    """Every webhook, by name."""
+    current = session()
+    now = database_now(current.connection())
+    rows = current.execute(_listing()).all()
+    latest = latest_of(current, [row.last_id for row in rows if row.last_id], now)
+    return [
+        Listed(
+            public_id=row.public_id,
+            name=row.name,
+            host=_place(row),
+            standing=_standing(row, now),
+            event_count=row.event_count,
+            last=latest.get(row.last_id),
+        )
+        for row in rows
+    ]
+
+
+def show(public_id: UUID) -> Shown:
+    """One webhook. Raises `NotFound`."""
+    current = session()
+    webhook = find_webhook(current, public_id)
+    owner = current.get(User, webhook.owner_id) if webhook.owner_id else None
+    chosen = {each.event for each in webhook.subscriptions}
+    return Shown(
+        public_id=webhook.public_id,
+        name=webhook.name,
+        url=shown_url(webhook.kind, webhook.url),
+        host=_place(webhook),
+        is_inbox=webhook.kind == WebhookKind.INBOX,
+        standing=_standing(webhook, database_now(current.connection())),
+        is_active=webhook.state == WebhookState.ACTIVE,
+        off_reason=webhook.off_reason,
+        off_at=webhook.off_at,
+        events=tuple(value for value in EVENT_VALUES if value in chosen),
+        has_secret=webhook.secret_enc is not None,
+        secret_hint=webhook.secret_hint,
+        secret_set_at=webhook.secret_set_at,
+        secret_shown_until=webhook.secret_shown_until,
+        secret_made_by_id=webhook.secret_made_by_id,
+        old_secret_until=webhook.old_until if old_secret(webhook, utcnow()) else None,
+        header_names=tuple(name for name, _ in stored_headers(webhook)),
+        in_order=webhook.in_order,
+        failures_in_row=webhook.failures_in_row,
+        failing_since=webhook.failing_since,
+        fails_for=last_failure(current, webhook),
+        is_left_alone=webhook.throttled,
+        last_delivered_at=webhook.last_delivered_at,
+        next_try_at=next_try(current, webhook),
+        held=count_held(current, webhook.id),
+        owner=owner.name if owner else None,
+        version=webhook.version,
+        created_at=webhook.created_at,
+        updated_at=webhook.updated_at,
+    )
+
+
+def header_values(public_id: UUID) -> tuple[tuple[str, str], ...]:
+    """The custom headers in the clear, for the form that keeps them sealed. Never to be printed."""
+    return stored_headers(find_webhook(session(), public_id))
+
+
+def count_open(public_id: UUID) -> int:
+    """How many deliveries wait or are held; each counted up to one more than `COUNTED`."""
+    current = session()
+    webhook = find_webhook(current, public_id)
+    waiting = (
+        select(Delivery.id)
+        .where(Delivery.webhook_id == webhook.id, is_open())
+        .limit(COUNTED + 1)
+        .subquery()
+    )
+    count = current.execute(select(func.count()).select_from(waiting)).scalar_one()
+    return count + count_held(current, webhook.id)
+
+
+def history(public_id: UUID) -> list[Change]:
+    """Who changed what, the youngest first."""
+    entries = (
+        select(AuditEntry)
+        .where(AuditEntry.target_kind == TARGET, AuditEntry.target_id == str(public_id))
+        .order_by(AuditEntry.id.desc())
+        .limit(HISTORY)
+    )
+    found = session().scalars(entries)
+    return [Change(each.at, each.actor_name, each.action, each.changes) for each in found]
+
+
+def _listing() -> Select[Any]:
+    events = select(func.count()).where(WebhookEvent.webhook_id == Webhook.id).scalar_subquery()
+    return (
+        select(
+            Webhook.public_id,
+            Webhook.name,
+            Webhook.kind,
+            Webhook.url,
+            Webhook.state,
+            Webhook.failures_in_row,
+            Webhook.failing_since,
+            events.label("event_count"),
+            youngest().label("last_id"),
+        )
+        .where(Webhook.deleted_at.is_(None), Webhook.state != WebhookState.DRAFT)
+        .order_by(func.lower(Webhook.name))
+    )
+
+
+def _place(webhook: Webhook | Row[Any]) -> str:
+    """Where it leads, as people should read it."""
+    return INBOX if webhook.kind == WebhookKind.INBOX else host_of(webhook.url)
+
+
+def _standing(webhook: Webhook | Row[Any], now: datetime) -> Standing:
+    if webhook.state != WebhookState.ACTIVE:
+        return Standing.OFF
+    fails = needs_attention(webhook.failures_in_row, webhook.failing_since, now)
+    return Standing.ATTENTION if fails else Standing.ACTIVE

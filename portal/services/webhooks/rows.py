@@ -1,0 +1,59 @@
+"""A webhook's row as the verbs take it: locked and alive; and how much is held for it."""
+
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import Session
+
+from portal.models.deliveries import Delivery, DeliveryStatus
+from portal.models.webhooks import Webhook, WebhookState
+from portal.services.core.refusals import NotFound
+
+TARGET: Final = "webhook"
+COUNTED: Final = 10_000  # counts stop here, and are shown as "10,000+"
+
+
+def find_webhook(current: Session, public_id: UUID) -> Webhook:
+    """The webhook as it is now. Raises `NotFound` for one that is deleted, or a draft."""
+    return _existing(current.scalars(_alive(public_id)).one_or_none())
+
+
+def lock_webhook(current: Session, public_id: UUID) -> Webhook:
+    """The webhook, locked until the transaction ends. Raises `NotFound`.
+
+    `FOR NO KEY UPDATE`: events that are being stored meanwhile refer to the row and need not wait.
+    """
+    locked = _alive(public_id).with_for_update(key_share=True)
+    fresh = locked.execution_options(populate_existing=True)
+    return _existing(current.scalars(fresh).one_or_none())
+
+
+def count_held(current: Session, webhook_id: int) -> int:
+    """How many deliveries are held, counted up to one more than `COUNTED`."""
+    held = (
+        select(Delivery.id)
+        .where(Delivery.webhook_id == webhook_id, Delivery.status == DeliveryStatus.HELD)
+        .limit(COUNTED + 1)
+        .subquery()
+    )
+    return current.execute(select(func.count()).select_from(held)).scalar_one()
+
+
+def target_of(webhook: Webhook) -> tuple[str, UUID, str]:
+    """The webhook as the audit trail names it."""
+    return TARGET, webhook.public_id, webhook.name
+
+
+def _alive(public_id: UUID) -> Select[Webhook]:
+    return select(Webhook).where(
+        Webhook.public_id == public_id,
+        Webhook.deleted_at.is_(None),
+        Webhook.state != WebhookState.DRAFT,
+    )
+
+
+def _existing(webhook: Webhook | None) -> Webhook:
+    if webhook is None:
+        raise NotFound("There is no such webhook. It may have been deleted.")
+    return webhook

@@ -1,0 +1,95 @@
+"""Test webhook: a real, signed sample on the same way that every event goes."""
+
+from uuid import UUID
+
+from sqlalchemy import insert, select
+from sqlalchemy.orm import Session
+
+from portal.engine.events.names import EventName
+from portal.engine.events.samples import sample_body
+from portal.extensions import settings
+from portal.lib.clock import utcnow
+from portal.lib.ids import public_id as new_public_id
+from portal.models.deliveries import Delivery, Event, Priority, is_open
+from portal.models.webhooks import Webhook
+from portal.services.core.permissions import Actor, require
+from portal.services.core.refusals import Refusal
+from portal.services.core.unit_of_work import database_time, ring, writing
+from portal.services.webhooks.rows import lock_webhook
+from portal.services.webhooks.values import EVENT_VALUES
+
+
+class TestUnderWay(Refusal):
+    """One test at a time: `delivery` is the public id of the one that has not ended."""
+
+    __test__ = False  # not a test case, whatever its name says
+
+    def __init__(self, delivery: UUID) -> None:
+        super().__init__("A test is on its way. Wait until it has ended, then test again.")
+        self.delivery = delivery
+
+
+def send_test(actor: Actor, public_id: UUID, event: str | None = None) -> UUID:
+    """Queue a test of one event, the first that the webhook asked for if none is named.
+
+    Works while the webhook is off. Returns the delivery's public id. Raises `TestUnderWay`.
+    """
+    with writing() as current:
+        require(current, actor, "webhooks.test")
+        webhook = lock_webhook(current, public_id)
+        found = running_test(current, webhook.id)
+        if found is not None:
+            raise TestUnderWay(found)
+        return queue_test(current, webhook, _chosen(webhook, event), actor)
+
+
+def event_to_test(event: str) -> EventName:
+    """The event of this name. Raises `Refusal`."""
+    if event not in EVENT_VALUES:
+        raise Refusal("Choose an event from the list", field="event")
+    return EventName(event)
+
+
+def _chosen(webhook: Webhook, event: str | None) -> EventName:
+    asked_for = {each.event for each in webhook.subscriptions}
+    if event is None:
+        return EventName(
+            next((value for value in EVENT_VALUES if value in asked_for), EVENT_VALUES[0])
+        )
+    return event_to_test(event)
+
+
+def running_test(current: Session, webhook_id: int) -> UUID | None:
+    """The public id of the webhook's test that has not ended."""
+    under_way = (
+        select(Delivery.public_id)
+        .where(Delivery.webhook_id == webhook_id, is_open(), Delivery.priority == Priority.TEST)
+        .limit(1)
+    )
+    return current.execute(under_way).scalar_one_or_none()
+
+
+def queue_test(current: Session, webhook: Webhook, event: EventName, actor: Actor) -> UUID:
+    """Store the sample as an event of its own, have it sent; return its delivery's public id.
+
+    It names no asset of the register.
+    """
+    now = utcnow()
+    body = sample_body(event, occurred_at=now, source=settings().webhook_source, test=True)
+    stored = Event(event=event, asset_id=None, occurred_at=now, body=body, is_test=True)
+    current.add(stored)
+    current.flush()
+    delivery = new_public_id()
+    current.execute(
+        insert(Delivery).values(
+            public_id=delivery,
+            event_id=stored.id,
+            webhook_id=webhook.id,
+            event=event,
+            priority=Priority.TEST,
+            due_at=database_time(current),
+            requested_by=actor.name,
+        )
+    )
+    ring(current)
+    return delivery

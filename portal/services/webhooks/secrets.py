@@ -1,0 +1,167 @@
+"""A webhook's secret key and custom headers: set, replaced, shown once, erased."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from portal.engine.signing.signatures import generate_secret, hint
+from portal.lib.clock import utcnow
+from portal.models.webhooks import Webhook
+from portal.services.audit import trail
+from portal.services.core import vault
+from portal.services.core.permissions import Actor, require
+from portal.services.core.refusals import Refusal
+from portal.services.core.unit_of_work import session, writing
+from portal.services.webhooks.rows import lock_webhook, target_of
+from portal.services.webhooks.values import Headers, SecretMode, WebhookValues, headers_problem
+
+SHOWN_FOR: Final = timedelta(minutes=15)
+OVERLAP: Final = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class ShownSecret:
+    """A secret that we made, for its maker's eyes, until a moment."""
+
+    name: str
+    secret: str = field(repr=False)
+    until: datetime
+
+
+def set_secret(
+    webhook: Webhook, values: WebhookValues, actor: Actor, made: str | None = None
+) -> bool:
+    """Give a flushed, locked webhook the secret that was chosen; whether that changed anything.
+
+    `made`: one that we made already, for a test before saving, in the place of a new one.
+
+    One that is replaced goes on signing for `OVERLAP`, so that a receiver nobody has touched goes
+    on working. Replaced twice meanwhile, the earliest stays: it is the one the receiver knows.
+    """
+    if values.secret_mode is SecretMode.KEEP:
+        return False
+    before = old_secret(webhook, utcnow()) or webhook.secret_enc
+    erase_secret(webhook)
+    if values.secret_mode is SecretMode.NONE:
+        return before is not None
+    is_ours = values.secret_mode is SecretMode.GENERATE
+    secret = (made or generate_secret()) if is_ours else values.secret
+    now = utcnow()
+    webhook.secret_enc = vault.seal_secret(webhook.id, secret)
+    webhook.secret_hint = hint(secret)
+    webhook.secret_set_at = now
+    webhook.old_secret_enc, webhook.old_until = before, now + OVERLAP if before else None
+    if is_ours:
+        webhook.secret_shown_until, webhook.secret_made_by_id = now + SHOWN_FOR, actor.user_id
+    return True
+
+
+def old_secret(webhook: Webhook, now: datetime) -> bytes | None:
+    """The sealed secret that was replaced, while it still signs."""
+    overlaps = webhook.old_until is not None and webhook.old_until > now
+    return webhook.old_secret_enc if overlaps else None
+
+
+def switch_now(actor: Actor, public_id: UUID) -> bool:
+    """The receiver knows the new secret: the old one is forgotten; whether there was one."""
+    with writing() as current:
+        require(current, actor, "webhooks.secret")
+        webhook = lock_webhook(current, public_id)
+        if webhook.old_secret_enc is None:
+            return False
+        webhook.old_secret_enc = webhook.old_until = None
+        trail.record(current, actor, "webhook.secret_switched", target=target_of(webhook))
+        return True
+
+
+def forget_replaced(current: Session) -> int:
+    """Erase replaced secrets that no longer sign, in the caller's transaction; return how many."""
+    wanted = select(Webhook).where(Webhook.old_until <= utcnow()).order_by(Webhook.id)
+    webhooks = current.scalars(wanted.with_for_update(key_share=True)).all()
+    for webhook in webhooks:
+        webhook.old_secret_enc = webhook.old_until = None
+    return len(webhooks)
+
+
+def erase_secret(webhook: Webhook) -> None:
+    """Forget the secret and everything about it."""
+    webhook.secret_enc = webhook.old_secret_enc = None
+    webhook.secret_hint = ""
+    webhook.secret_set_at = webhook.old_until = None
+    webhook.secret_shown_until = webhook.secret_made_by_id = None
+
+
+def copy_secrets(source: Webhook | None, target: Webhook) -> None:
+    """Give `target` (a draft, flushed) the secrets and headers of `source`, sealed anew; or none.
+
+    A ciphertext opens for its own row alone.
+    """
+    erase_secret(target)
+    target.headers_enc = None
+    if source is None:
+        return
+    if source.secret_enc is not None:
+        target.secret_enc = _sealed_for(target, source, source.secret_enc)
+        target.secret_hint, target.secret_set_at = source.secret_hint, source.secret_set_at
+    if (before := old_secret(source, utcnow())) is not None:
+        target.old_secret_enc = _sealed_for(target, source, before)
+        target.old_until = source.old_until
+    set_headers(target, stored_headers(source))
+
+
+def stored_headers(webhook: Webhook) -> Headers:
+    """The webhook's custom headers in the clear."""
+    if webhook.headers_enc is None:
+        return ()
+    return tuple(vault.open_headers(webhook.id, webhook.headers_enc))
+
+
+def set_headers(webhook: Webhook, entered: Headers) -> bool:
+    """Store the custom headers; whether that changed anything.
+
+    An empty value keeps the stored one of that name. Raises `Refusal` for what may not be sent.
+    """
+    before = stored_headers(webhook)
+    kept = {name.lower(): value for name, value in before}
+    headers = tuple((name, value or kept.get(name.lower(), "")) for name, value in entered)
+    if sentence := headers_problem(headers):
+        raise Refusal(sentence, field="headers")
+    webhook.headers_enc = vault.seal_headers(webhook.id, headers) if headers else None
+    return headers != before
+
+
+def shown_secret(actor: Actor, public_id: UUID) -> ShownSecret | None:
+    """The secret that we made, while its maker may still see it. Reads only."""
+    webhook = _made_by(session(), actor, public_id)
+    if webhook is None or webhook.secret_enc is None or webhook.secret_shown_until is None:
+        return None
+    if webhook.secret_shown_until <= utcnow():
+        return None
+    secret = vault.open_secret(webhook.id, webhook.secret_enc)
+    return ShownSecret(webhook.name, secret, webhook.secret_shown_until)
+
+
+def forget_shown(actor: Actor, public_id: UUID) -> None:
+    """The maker has copied it: it is not shown again. Twice does no harm."""
+    with writing() as current:
+        require(current, actor, "webhooks.secret")
+        webhook = lock_webhook(current, public_id)
+        if webhook.secret_made_by_id == actor.user_id:
+            webhook.secret_shown_until = None
+
+
+def _sealed_for(target: Webhook, source: Webhook, sealed: bytes) -> bytes:
+    return vault.seal_secret(target.id, vault.open_secret(source.id, sealed))
+
+
+def _made_by(current: Session, actor: Actor, public_id: UUID) -> Webhook | None:
+    wanted = select(Webhook).where(
+        Webhook.public_id == public_id,
+        Webhook.deleted_at.is_(None),
+        Webhook.secret_made_by_id == actor.user_id,
+    )
+    return current.execute(wanted).scalar_one_or_none()

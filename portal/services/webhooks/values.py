@@ -1,0 +1,130 @@
+"""What a person may enter for a webhook, and in which words anything else is refused."""
+
+import socket
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from ipaddress import ip_address
+from typing import Final
+from urllib.parse import urlsplit
+
+from portal.engine.events.catalogue import CATALOGUE
+from portal.engine.http.address_guard import AddressError, AddressGuard, check_url
+from portal.engine.http.custom_headers import HeaderError, check_headers
+from portal.engine.signing.signatures import check_secret
+from portal.extensions import settings
+from portal.services.core.refusals import Refusal
+
+LONGEST_NAME: Final = 120
+EVENT_VALUES: Final = tuple(str(event.value) for event in CATALOGUE)
+DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+Headers = tuple[tuple[str, str], ...]
+
+
+class SecretMode(StrEnum):
+    """Where the secret key comes from."""
+
+    KEEP = "keep"
+    GENERATE = "generate"
+    OWN = "own"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookValues:
+    """A webhook as entered. On edit a header with an empty value keeps the stored one."""
+
+    name: str
+    url: str
+    events: tuple[str, ...]
+    secret_mode: SecretMode = SecretMode.GENERATE
+    secret: str = field(default="", repr=False)
+    headers: Headers = field(default=(), repr=False)
+    in_order: bool = False
+    is_active: bool = True
+
+
+def name_problem(name: str) -> str | None:
+    """Why this cannot be a webhook's name, as a sentence."""
+    if not name:
+        return "Enter the webhook name"
+    if len(name) > LONGEST_NAME:
+        return f"Use at most {LONGEST_NAME} characters in the webhook name"
+    return None if name.isprintable() else "Use letters, digits and signs in the webhook name"
+
+
+def url_problem(url: str) -> str | None:
+    """Why this cannot be a webhook's URL, as a sentence. Looks up no name."""
+    if not url:
+        return "Enter the webhook URL"
+    try:
+        return _address_problem(check_url(url))
+    except AddressError as error:
+        return str(error)
+
+
+def events_problem(events: Sequence[str]) -> str | None:
+    """Why these events cannot be chosen, as a sentence."""
+    if not events:
+        return "Choose at least one event"
+    return None if set(events) <= set(EVENT_VALUES) else "Choose events from the list"
+
+
+def secret_problem(mode: SecretMode, secret: str) -> str | None:
+    """Why this secret key will not do, as a sentence that never contains it."""
+    if mode is not SecretMode.OWN:
+        return None
+    return check_secret(secret) if secret else "Enter your secret key, or choose another option"
+
+
+def headers_problem(headers: Headers) -> str | None:
+    """Why these custom headers may not be sent, as a sentence that contains no value."""
+    try:
+        check_headers(headers)
+    except HeaderError as error:
+        return str(error)
+    return None
+
+
+def check(values: WebhookValues) -> None:
+    """Raise `Refusal` for the first thing that cannot be saved, headers apart."""
+    for name, sentence in _problems(values):
+        if sentence:
+            raise Refusal(sentence, field=name)
+
+
+def _problems(values: WebhookValues) -> Iterator[tuple[str, str | None]]:
+    yield "name", name_problem(values.name)
+    yield "url", url_problem(values.url)
+    yield "events", events_problem(values.events)
+    yield "secret", secret_problem(values.secret_mode, values.secret)
+
+
+def _address_problem(url: str) -> str | None:
+    """A literal address that the worker would refuse, said at once; names are judged at send."""
+    parts = urlsplit(url)
+    address = _literal(parts.hostname or "")
+    if address is None:
+        return None
+    ours = settings()
+    guard = AddressGuard(ours.webhook_allowed_networks, closed_ports_here=[ours.port])
+    why = guard.refusal(address, parts.port or DEFAULT_PORTS[parts.scheme])
+    if why is None:
+        return None
+    return f"We may not send there: {why} Use a public address, or ask an administrator to allow it"
+
+
+def _literal(host: str) -> str | None:
+    """The IP address that this host spells, in any of the ways that resolvers read."""
+    host = host.rstrip(".")
+    if host == "localhost" or host.endswith(".localhost"):
+        return "127.0.0.1"
+    try:
+        return str(ip_address(host))
+    except ValueError:
+        pass
+    try:
+        return socket.inet_ntoa(socket.inet_aton(host))
+    except (OSError, UnicodeError):
+        return None

@@ -1,0 +1,104 @@
+"""What the forms of all actions have in common, and the fields that several of them share."""
+
+from typing import Any, ClassVar
+from uuid import UUID
+
+from wtforms import SelectField, StringField, TextAreaField
+from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its types
+from wtforms.validators import DataRequired, Length
+
+from portal.models.assets import Asset, Condition
+from portal.services.actions.limits import longest
+from portal.services.assets import named_lists, staff
+from portal.web.forms.base import PortalForm, typed
+from portal.web.forms.fields import row_id
+
+CONDITIONS = [SelectChoice(each.value, each.value.capitalize()) for each in Condition]
+AS_IT_WAS = SelectChoice("", "As it was")
+# What every form has of its own, and no action is about.
+OWN = frozenset({"csrf_token", "once"})
+
+
+class ActionForm(PortalForm):
+    """The form of one action; its fields are named as the keys of its event.
+
+    `widths`: how wide a field stands on the page ("short", "medium", "" for full); medium if it
+    is not named.
+    """
+
+    widths: ClassVar[dict[str, str]] = {}
+
+    @classmethod
+    def defaults(cls, asset: Asset, subject: UUID | None) -> dict[str, Any]:
+        """What stands in the fields before anything is typed."""
+        return {}
+
+    def prepare(self, asset: Asset, subject: UUID | None) -> None:
+        """Fill the choices; `subject` is what the address names besides the asset."""
+        if "staff_id" in self:
+            self["staff_id"].choices = [SelectChoice("", "Choose a person"), *_people()]
+        if "location_id" in self:
+            self["location_id"].choices = [SelectChoice("", self.no_location), *_places()]
+
+    no_location: ClassVar[str] = "Where it was"
+
+    def text(self, name: str) -> str:
+        """What was typed into a field, with single line ends."""
+        return typed(self[name]).replace("\r\n", "\n")
+
+    def filled(self) -> dict[str, Any]:
+        """Everything that was filled in, by the names of the fields; texts as `text` gives them."""
+        return {
+            field.name: self.text(field.name) if isinstance(field, StringField) else field.data
+            for field in self
+            if field.name not in OWN
+        }
+
+
+def staff_field(label: str = "Who gets it", missing: str = "Choose who gets it") -> SelectField:
+    """A person from the staff list, by row id."""
+    needed = [DataRequired(missing)]
+    return SelectField(label, coerce=row_id, validate_choice=False, validators=needed)
+
+
+def location_field(label: str, missing: str = "") -> SelectField:
+    """A place from the list of locations, by row id."""
+    needed = [DataRequired(missing)] if missing else []
+    return SelectField(label, coerce=row_id, validate_choice=False, validators=needed)
+
+
+def condition_field(label: str = "Condition now") -> SelectField:
+    """How worn it is; as it was, if nothing is chosen."""
+    choices = [AS_IT_WAS, *CONDITIONS]
+    return SelectField(label, choices=choices, coerce=_or_none, validate_choice=False)
+
+
+def line_field(name: str, label: str, missing: str = "", **options: Any) -> StringField:
+    """One line of text; `name` is the field's, by which its length is known."""
+    options["render_kw"] = {"maxlength": longest(name), "autocomplete": "off"}
+    return StringField(label, validators=_checks(name, label, missing), **options)
+
+
+def note_field(name: str = "note", label: str = "Note", missing: str = "") -> TextAreaField:
+    """Some lines of text."""
+    kept = {"rows": 3, "maxlength": longest(name)}
+    return TextAreaField(label, validators=_checks(name, label, missing), render_kw=kept)
+
+
+def _or_none(text: str | None) -> str | None:
+    return text or None
+
+
+def _checks(name: str, label: str, missing: str) -> list[Any]:
+    too_long = f"Use at most {longest(name)} characters in “{label}”"
+    needed = [DataRequired(missing)] if missing else []
+    return [*needed, Length(max=longest(name), message=too_long)]
+
+
+def _people() -> list[SelectChoice]:
+    return [SelectChoice(str(each.id), each.label) for each in staff.choices()]
+
+
+def _places() -> list[SelectChoice]:
+    rows = named_lists.choices(named_lists.LOCATIONS)
+    return [SelectChoice(str(row_id), name) for row_id, _, name in rows]

@@ -1,0 +1,163 @@
+"""The pages of moving, losing, breaking, claiming and disposing of an asset."""
+
+from typing import Any, ClassVar, Final
+from uuid import UUID
+
+from wtforms import RadioField
+from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its types
+from wtforms.validators import InputRequired
+from wtforms.widgets import DateInput
+
+from portal.models.assets import Action, Asset, AssetStatus
+from portal.services.actions import incidents
+from portal.services.actions.incident_values import ClaimValues, DisposalValues, Method
+from portal.services.core.permissions import Actor
+from portal.web.actions.action_page import ActionPage, doing
+from portal.web.actions.forms import ActionForm, line_field, location_field, note_field
+from portal.web.forms.datetime_field import MomentField
+from portal.web.forms.fields import TypedField, read_amount, read_day
+
+METHOD_WORDS: Final[dict[str, str]] = {
+    Method.SOLD: "Sold",
+    Method.DONATED: "Donated",
+    Method.RECYCLED: "Recycled",
+    Method.SCRAPPED: "Scrapped",
+    Method.WRITTEN_OFF: "Written off: it is gone, but nobody got it",
+}
+
+
+class TransferForm(ActionForm):
+    """Where it goes, and why."""
+
+    no_location: ClassVar[str] = "Choose a location"
+    location_id = location_field("Where it goes", "Choose where it goes")
+    reason = line_field("reason", "Reason")
+    note = note_field()
+
+
+class LostForm(ActionForm):
+    """What happened, and when."""
+
+    description = note_field("description", "What happened", "Describe what happened")
+    lost_at = MomentField("When, if not now", called="time when it was lost")
+
+
+class BrokenForm(ActionForm):
+    """What happened, and when."""
+
+    description = note_field("description", "What happened", "Describe what happened")
+    broken_at = MomentField("When, if not now", called="time when it broke")
+
+
+class ClaimForm(ActionForm):
+    """What is wrong, and who repairs it."""
+
+    problem = note_field("problem", "What is wrong", "Describe what is wrong")
+    supplier = line_field("supplier", "Who repairs it")
+    rma_number = line_field(
+        "rma_number", "Return number", description="What they gave you to write on the parcel (RMA)"
+    )
+    expected_back_on = TypedField(
+        "Expected back on", read=read_day, called="day when it is expected back", widget=DateInput()
+    )
+    note = note_field()
+
+    @classmethod
+    def defaults(cls, asset: Asset, subject: UUID | None) -> dict[str, Any]:
+        """Whoever supplied it."""
+        return {"supplier": asset.supplier}
+
+
+class DisposalForm(ActionForm):
+    """What becomes of it."""
+
+    method = RadioField(
+        "What becomes of it",
+        choices=[SelectChoice(value, words) for value, words in METHOD_WORDS.items()],
+        validators=[InputRequired("Choose what becomes of it")],
+        validate_choice=False,
+    )
+    proceeds = TypedField(
+        "Money received",
+        read=read_amount,
+        called="amount",
+        description="In digits, such as 180.00",
+        render_kw={"inputmode": "decimal"},
+    )
+    recipient = line_field("recipient", "Who gets it")
+    note = note_field()
+
+
+def _send_to_warranty(actor: Actor, asset_id: int, **filled: Any) -> None:
+    incidents.send_to_warranty(actor, asset_id, ClaimValues(**filled))
+
+
+def _liquidate(actor: Actor, asset_id: int, **filled: Any) -> None:
+    incidents.liquidate(actor, asset_id, DisposalValues(**filled))
+
+
+PAGES: Final = (
+    ActionPage(
+        action=Action.TRANSFER,
+        slug="transfer",
+        label="Transfer",
+        icon="geo-alt",
+        title="Transfer {name}",
+        lede="Move it to another place. Whoever has it keeps it.",
+        done="{tag} was moved.",
+        form=TransferForm,
+        run=doing(incidents.transfer),
+        main=frozenset({AssetStatus.ALLOCATED}),
+    ),
+    ActionPage(
+        action=Action.REPORT_BROKEN,
+        slug="report-broken",
+        label="Report broken",
+        icon="x-octagon",
+        title="Report {name} as broken",
+        lede="It is taken from whoever has it. Reservations stay, marked as at risk.",
+        done="{tag} is reported as broken.",
+        form=BrokenForm,
+        run=doing(incidents.report_broken),
+        kind="danger",
+        main=frozenset({AssetStatus.CHECKED_OUT}),
+    ),
+    ActionPage(
+        action=Action.REPORT_LOST,
+        slug="report-lost",
+        label="Report lost",
+        icon="question-circle",
+        title="Report {name} as lost",
+        lede="It is taken from whoever has it. Its reservations and its maintenance are cancelled.",
+        done="{tag} is reported as lost.",
+        form=LostForm,
+        run=doing(incidents.report_lost),
+        kind="danger",
+    ),
+    ActionPage(
+        action=Action.SEND_TO_WARRANTY,
+        slug="send-to-warranty",
+        label="Send to warranty",
+        icon="shield-check",
+        title="Send {name} for a warranty claim",
+        lede="It goes away to be repaired, and is taken from whoever has it.",
+        done="{tag} is away for a warranty claim.",
+        form=ClaimForm,
+        run=doing(_send_to_warranty),
+        main=frozenset({AssetStatus.BROKEN}),
+    ),
+    ActionPage(
+        action=Action.LIQUIDATE,
+        slug="liquidate",
+        label="Dispose of it",
+        icon="archive",
+        title="Dispose of {name}",
+        lede="It leaves for good. Its reservations and its maintenance are cancelled.",
+        submit="Dispose of it",
+        done="{tag} is disposed of.",
+        form=DisposalForm,
+        run=doing(_liquidate),
+        kind="danger",
+        main=frozenset({AssetStatus.BROKEN, AssetStatus.LOST}),
+    ),
+)

@@ -1,0 +1,107 @@
+"""The pages that change the number of a stock: receive, issue, count again."""
+
+from typing import Any, Final
+from uuid import UUID
+
+from wtforms import SelectField
+from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its types
+from wtforms.validators import InputRequired
+
+from portal.models.assets import Action, Asset, AssetStatus
+from portal.models.stock import MoveKind
+from portal.services.actions import stock
+from portal.services.core.permissions import Actor
+from portal.web.actions.action_page import ActionPage, doing
+from portal.web.actions.forms import ActionForm, note_field
+from portal.web.forms.fields import TypedField, read_count
+
+MAIN: Final = frozenset({AssetStatus.AVAILABLE})
+WHY: Final = [
+    SelectChoice(MoveKind.ADJUST.value, "Counted again"),
+    SelectChoice(MoveKind.LOSS.value, "Lost or damaged"),
+]
+
+
+def _number(label: str, missing: str) -> TypedField:
+    kept = {"inputmode": "numeric", "autocomplete": "off"}
+    needed = [InputRequired(missing)]
+    return TypedField(label, read=read_count, called="number", validators=needed, render_kw=kept)
+
+
+class ReceiveForm(ActionForm):
+    """How many came in."""
+
+    widths = {"quantity": "short"}  # noqa: RUF012 - read by the template alone
+    quantity = _number("How many came in", "Enter how many came in")
+    note = note_field()
+
+
+class IssueForm(ActionForm):
+    """How many go out."""
+
+    widths = {"quantity": "short"}  # noqa: RUF012 - read by the template alone
+    quantity = _number("How many go out", "Enter how many go out")
+    note = note_field()
+
+
+class AdjustForm(ActionForm):
+    """How many there are, as counted."""
+
+    widths = {"quantity": "short"}  # noqa: RUF012 - read by the template alone
+    quantity = _number("How many there are", "Enter how many there are")
+    kind = SelectField("Why the number is another", choices=WHY)
+    note = note_field()
+
+    @classmethod
+    def defaults(cls, asset: Asset, subject: UUID | None) -> dict[str, Any]:
+        """What is on record."""
+        return {"quantity": stock.balance(asset)}
+
+
+def _adjust(actor: Actor, asset_id: int, *, quantity: int, kind: str, note: str) -> bool:
+    is_loss = kind == MoveKind.LOSS
+    return stock.adjust(actor, asset_id, quantity=quantity, is_loss=is_loss, note=note)
+
+
+PAGES: Final = (
+    ActionPage(
+        action=Action.ISSUE_STOCK,
+        slug="issue",
+        label="Issue",
+        icon="box-arrow-up-right",
+        title="Issue {name}",
+        lede="Give some of it out. The number goes down.",
+        done="The number of {tag} was changed.",
+        form=IssueForm,
+        run=doing(stock.issue),
+        tab="stock.moves",
+        main=MAIN,
+    ),
+    ActionPage(
+        action=Action.RECEIVE_STOCK,
+        slug="receive",
+        label="Receive",
+        icon="box-arrow-in-down-left",
+        title="Receive {name}",
+        lede="More of it came in. The number goes up.",
+        done="The number of {tag} was changed.",
+        form=ReceiveForm,
+        run=doing(stock.receive),
+        tab="stock.moves",
+        main=MAIN,
+    ),
+    ActionPage(
+        action=Action.ADJUST_STOCK,
+        slug="adjust",
+        label="Adjust the number",
+        icon="123",
+        title="Adjust the number of {name}",
+        lede="Enter what you counted. What was on record is kept in its history.",
+        done="The number of {tag} was changed.",
+        submit="Save number",
+        form=AdjustForm,
+        run=doing(_adjust),
+        tab="stock.moves",
+        main=MAIN,
+    ),
+)

@@ -1,0 +1,152 @@
+"""Every action of the register as a page: one view, one form frame, one table.
+
+To add an action: its row in `actions/rules.py`, its verb, and an `ActionPage` in one of the tables
+below. The button on the asset's page, the route, the permission, the guard, the double submit and
+"This will notify 2 webhooks" come from here.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from flask import Blueprint, flash, redirect, render_template, url_for
+from werkzeug.wrappers import Response
+
+from portal.models.assets import Action, Asset
+from portal.services.actions import lifecycle
+from portal.services.actions.why_not import why_not
+from portal.services.assets.snapshots import open_assignment
+from portal.services.core.unit_of_work import once_only
+from portal.services.webhooks.subscribers import count_listeners
+from portal.web.actions import (
+    assignment_pages,
+    incident_pages,
+    planning_pages,
+    return_to_service_pages,
+    stock_pages,
+)
+from portal.web.actions.action_page import ActionPage, Doing
+from portal.web.actions.forms import ActionForm
+from portal.web.forms.refusals import refusals_in, status_of
+from portal.web.frame.access import actor, can, owner, requires
+
+Answer = Response | tuple[str, int]
+View = Callable[..., Answer]
+
+# In the order of the buttons.
+PAGES: Final[tuple[ActionPage, ...]] = (
+    *assignment_pages.PAGES,
+    *return_to_service_pages.PAGES,
+    *incident_pages.PAGES,
+    *planning_pages.PAGES,
+    *stock_pages.PAGES,
+)
+BY_ACTION: Final = {page.action: page for page in PAGES}
+
+blueprint = Blueprint("actions", __name__, url_prefix="/assets/<int(max=2147483647):asset_id>")
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """One action on the asset's page; `why_not` says why it is off, None where it is on."""
+
+    label: str
+    icon: str
+    url: str
+    why_not: str | None
+    is_main: bool
+
+
+def action_buttons(asset: Asset) -> list[Button]:
+    """Every action that the signed-in person may ever take with a thing of this kind."""
+    deleted = asset.deleted_at is not None
+    fit = [
+        page
+        for page in PAGES
+        if asset.kind in page.rule.kinds
+        and page.rule.on_deleted is deleted
+        and not page.with_subject
+    ]
+    return [_button(page, asset) for page in fit if can(page.rule.permission)]
+
+
+def obstacle(action: Action, asset: Asset, holder: str | None = None) -> str | None:
+    """Why the action is not legal now, to follow the asset's tag."""
+    deleted = asset.deleted_at is not None
+    return why_not(action, asset.status, asset.kind, deleted=deleted, holder=holder)
+
+
+def _button(page: ActionPage, asset: Asset) -> Button:
+    reason = obstacle(page.action, asset)
+    return Button(
+        label=page.label,
+        icon=page.icon,
+        url=url_for(page.endpoint, asset_id=asset.id),
+        why_not=reason,
+        is_main=reason is None and asset.status in page.main,
+    )
+
+
+def _view(page: ActionPage) -> View:
+    @requires(page.rule.permission)
+    def view(asset_id: int, subject: UUID | None = None) -> Answer:
+        asset = lifecycle.find_asset(asset_id)
+        form = page.form(data=page.form.defaults(asset, subject))
+        form.prepare(asset, subject)
+        if form.validate_on_submit():
+            with refusals_in(form):
+                return _done(page, Doing(actor(), asset_id, form, subject))
+        return _shown(page, asset, form, subject)
+
+    view.__doc__ = f"{page.label}."
+    return view
+
+
+def _done(page: ActionPage, doing: Doing) -> Response:
+    def path(changed: object) -> str:
+        words = "Nothing was changed, so nobody was notified."
+        if changed is not False:
+            words = page.done.format(**_names(lifecycle.find_asset(doing.asset_id)))
+        flash(words, "info" if changed is False else "success")
+        return url_for(page.tab, asset_id=doing.asset_id)
+
+    return redirect(once_only(owner(), doing.form.once_value, lambda: page.run(doing), path))
+
+
+def _shown(page: ActionPage, asset: Asset, form: ActionForm, subject: UUID | None) -> Answer:
+    held = open_assignment(asset.id)
+    reason = obstacle(page.action, asset, held.staff.name if held else None)
+    back = url_for(page.tab, asset_id=asset.id)
+    if reason and not form.is_submitted():
+        words = {"page": page, "asset": asset, "reason": reason, "back": back}
+        return render_template("assets/not_now.html", **words), 409
+    names = _names(asset)
+    shown = render_template(
+        page.template,
+        page=page,
+        asset=asset,
+        form=form,
+        title=page.title.format(**names),
+        lede=page.lede.format(**names),
+        here=url_for(page.endpoint, asset_id=asset.id, subject=subject),
+        back=back,
+        listeners=count_listeners(*page.rule.events),
+        **(page.context(asset, subject) if page.context else {}),
+    )
+    return shown, 409 if form.form_errors else status_of(form)
+
+
+def _names(asset: Asset) -> dict[str, str]:
+    held = open_assignment(asset.id)
+    holder = held.staff.name if held else "Somebody"
+    return {"tag": asset.asset_tag, "name": asset.name, "holder": holder}
+
+
+def _add_routes() -> None:
+    for page in PAGES:
+        address = f"/{page.slug}/<uuid:subject>" if page.with_subject else f"/{page.slug}"
+        blueprint.add_url_rule(address, str(page.action), _view(page), methods=["GET", "POST"])
+
+
+_add_routes()

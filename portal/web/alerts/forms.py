@@ -1,0 +1,109 @@
+"""The form of Settings → Alerts. The fields are named as the columns."""
+
+from collections.abc import Callable
+from datetime import time
+from typing import Any, Final
+
+from wtforms import BooleanField, HiddenField
+from wtforms.validators import InputRequired
+from wtforms.widgets import TimeInput
+
+from portal.services.alerts.rules import AlertRules
+from portal.services.alerts.settings import MOST_DAYS, Stored
+from portal.web.forms.base import PortalForm
+from portal.web.forms.fields import TypedField, row_id
+from portal.web.forms.query_values import number_or_none
+
+COLUMNS: Final = (
+    "warranty_on",
+    "warranty_days",
+    "maintenance_on",
+    "maintenance_days",
+    "overdue_on",
+    "repeat_every_days",
+    "low_stock_on",
+)
+
+
+def _reads(least: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        days = number_or_none(text)
+        if days is None or not least <= days <= MOST_DAYS:
+            raise ValueError(f"in digits, from {least} to {MOST_DAYS}")
+        return days
+
+    return read
+
+
+def read_time(text: str) -> time:
+    """A time of day as browsers send it; seconds do not count."""
+    try:
+        found = time.fromisoformat(text)
+    except ValueError:
+        raise ValueError("as hours and minutes, such as 07:00") from None
+    return time(found.hour, found.minute)
+
+
+def _days(label: str, *, called: str, least: int, is_needed: bool = True) -> TypedField:
+    needed = [InputRequired(f"Enter the {called} in digits, from {least} to {MOST_DAYS}")]
+    return TypedField(
+        label,
+        read=_reads(least),
+        called=called,
+        validators=needed if is_needed else [],
+        render_kw={"autocomplete": "off", "inputmode": "numeric", "maxlength": 3},
+    )
+
+
+class TimeField(TypedField):
+    """A time of day, typed as the organisation's clock shows it."""
+
+    def _value(self) -> str:
+        if self.raw_data or not isinstance(self.data, time):
+            return super()._value()
+        return f"{self.data:%H:%M}"
+
+
+class AlertSettingsForm(PortalForm):
+    """What is alerted of, how early, and when we look."""
+
+    version = HiddenField()
+    overdue_on = BooleanField("A lent asset was not returned in time")
+    repeat_every_days = _days(
+        "Remind again every so many days",
+        called="number of days between reminders",
+        least=1,
+        is_needed=False,
+    )
+    maintenance_on = BooleanField("Planned maintenance is due, or late")
+    maintenance_days = _days(
+        "How many days before it is due", called="days before maintenance", least=0
+    )
+    warranty_on = BooleanField("A warranty ends soon")
+    warranty_days = _days(
+        "How many days before it ends", called="days before a warranty ends", least=0
+    )
+    low_stock_on = BooleanField("There is less of a consumable than its threshold")
+    time_of_day = TimeField(
+        "Time of day",
+        read=read_time,
+        widget=TimeInput(),
+        validators=[InputRequired("Enter the time of day as hours and minutes, such as 07:00")],
+    )
+
+    @classmethod
+    def of(cls, stored: Stored, **options: Any) -> "AlertSettingsForm":
+        """The form, filled with the settings in force where nothing was sent."""
+        values = {name: getattr(stored.rules, name) for name in COLUMNS}
+        values |= {"time_of_day": stored.rules.at, "version": stored.version}
+        return cls(data=values, **options)
+
+    def rules(self) -> AlertRules:
+        """What was entered, as the service takes it."""
+        values = {name: self[name].data for name in COLUMNS}
+        return AlertRules(**values, at=self.time_of_day.data)
+
+    @property
+    def version_seen(self) -> int:
+        """The version that the form was opened with."""
+        return row_id(self.version.data) or 0

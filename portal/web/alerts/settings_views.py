@@ -1,0 +1,138 @@
+"""Settings → Alerts: what is alerted of, when we look, what fired, and looking by hand."""
+
+from collections.abc import Callable
+from typing import Final
+from uuid import UUID
+
+from flask import Blueprint, Response, flash, jsonify, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as Answer
+
+from portal.lib.clock import utcnow
+from portal.services.alerts import control
+from portal.services.alerts import settings as alert_settings
+from portal.services.alerts.settings import TARGET
+from portal.services.core.refusals import NotAllowed, Refusal, Stale
+from portal.web.alerts import run_words
+from portal.web.alerts import words as alert_words
+from portal.web.alerts.forms import AlertSettingsForm
+from portal.web.alerts.words import KINDS
+from portal.web.forms.edit_conflict import goes_on_editing, stale_page
+from portal.web.forms.refusals import refusals_in, status_of
+from portal.web.frame.access import actor, requires
+
+blueprint = Blueprint("alert_settings", __name__, url_prefix="/settings/alerts")
+
+Page = str | tuple[str, int] | Answer
+
+SEND: Final = "send"
+MARK: Final = "mark"
+# What is said once the answer to the first question is on its way.
+ANSWERS: Final = {
+    SEND: "Queued: the alerts are being sent.",
+    MARK: "Queued: the alerts are marked as already sent. Nobody is told of them.",
+}
+
+
+@blueprint.route("", methods=["GET", "POST"])
+@requires("alerts.settings")
+def index() -> Page:
+    """What is alerted of, and how the looking goes."""
+    form = AlertSettingsForm.of(alert_settings.read())
+    if not goes_on_editing() and form.validate_on_submit():
+        try:
+            with refusals_in(form):
+                return _save(form)
+        except Stale:
+            return _stale(form)
+    return _page(form)
+
+
+@blueprint.get("/live")
+@requires("alerts.settings")
+def live() -> Response:
+    """How the looking goes: the part of the page that changes."""
+    shown = run_words.looking(utcnow())
+    html = render_template("alert_settings/_live.html", looking=shown)
+    return jsonify(html=html, stop=not shown.is_live, announce=shown.announcement)
+
+
+@blueprint.get("/preview")
+@requires("alerts.settings")
+def preview() -> str:
+    """What a run would send now. Nothing is sent."""
+    coming = control.preview(utcnow())
+    return render_template(
+        "alert_settings/preview.html",
+        coming=coming,
+        kinds=KINDS,
+        words=alert_words.sentence_of,
+        fired=run_words.fired_words({str(event): n for event, n in coming.counts.items()}),
+        is_answered=alert_settings.read().is_answered,
+    )
+
+
+@blueprint.post("/run")
+@requires("alerts.settings")
+def run() -> Answer:
+    """Look now: queues the run."""
+    return _queue(lambda: control.request_run(actor()), "Queued: we look now.")
+
+
+@blueprint.post("/first")
+@requires("alerts.settings")
+def first() -> Answer:
+    """What becomes of everything that was due before the first run."""
+    answer = request.form.get("answer")
+    if answer not in ANSWERS:
+        flash("Choose what becomes of the alerts that are due already.", "error")
+        return redirect(url_for("alert_settings.index"))
+    return _queue(lambda: control.answer_first(actor(), send=answer == SEND), ANSWERS[answer])
+
+
+@blueprint.post("/mark")
+@requires("alerts.settings")
+def mark() -> Answer:
+    """Enter what is due now as already sent."""
+    return _queue(lambda: control.mark_as_sent(actor()), ANSWERS[MARK])
+
+
+def _page(form: AlertSettingsForm) -> tuple[str, int]:
+    now = utcnow()
+    shown = run_words.looking(now)
+    due = control.preview(now, 0).total if shown.status.needs_first_answer else 0
+    page = render_template(
+        "alert_settings/index.html",
+        form=form,
+        looking=shown,
+        due=due,
+        zone=alert_settings.zone().key,
+    )
+    return page, status_of(form)
+
+
+def _save(form: AlertSettingsForm) -> Answer:
+    changed = alert_settings.save(actor(), form.version_seen, form.rules())
+    flash("Saved." if changed else "Nothing was changed.", "success" if changed else "info")
+    return redirect(url_for("alert_settings.index"))
+
+
+def _stale(form: AlertSettingsForm) -> tuple[str, int]:
+    stored = alert_settings.read()
+    return stale_page(
+        form,
+        AlertSettingsForm.of(stored, formdata=None),
+        target=TARGET,
+        version=stored.version,
+        keep_url=url_for("alert_settings.index"),
+    )
+
+
+def _queue(verb: Callable[[], UUID], done: str) -> Answer:
+    try:
+        verb()
+        flash(done, "success")
+    except NotAllowed:
+        raise
+    except Refusal as refusal:
+        flash(refusal.sentence, "error")
+    return redirect(url_for("alert_settings.index", _anchor="looking"))

@@ -1,0 +1,172 @@
+"""Alerts as people read them: what fired, what to do, and who looks after it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+from wtforms import Form, SelectField
+from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its types
+
+from portal.models.alerts import Alert
+from portal.services.actions import lifecycle
+from portal.services.alerts import control
+from portal.services.alerts import queries as alert_queries
+from portal.services.alerts.queries import AlertFilter, Made, Which
+from portal.services.core.refusals import NotFound
+from portal.web.alerts import words as alert_words
+from portal.web.alerts.words import KINDS
+from portal.web.forms.fields import row_id
+from portal.web.frame.access import actor, local_path, requires
+from portal.web.frame.page_frame import page_url
+from portal.web.frame.status_tags import Tag, delivery_tag
+from portal.web.frame.wording import number
+
+blueprint = Blueprint("alerts", __name__, url_prefix="/alerts")
+
+SHOW = [
+    SelectChoice(Which.OPEN, "Open: to be looked after"),
+    SelectChoice(Which.ACKNOWLEDGED, "Acknowledged"),
+    SelectChoice(Which.ALL, "All that ever were"),
+]
+
+
+class AlertFilterForm(Form):
+    """The filter above the list; it lives in the address."""
+
+    show = SelectField("Show", choices=SHOW, validate_choice=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """One kind of alert, with how many there are."""
+
+    label: str
+    url: str
+    is_here: bool
+    count: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One alert as the page shows it."""
+
+    alert: Alert
+    kind: Tag
+    sentence: str
+    todo: str
+    label: str
+    url: str
+    state: Tag
+    sent: str
+    sent_url: str
+
+
+@blueprint.get("")
+@requires("alerts.read")
+def index() -> str:
+    """What fired, the newest first."""
+    chosen = _chosen()
+    page = alert_queries.list_alerts(chosen, request.args.get("cursor"))
+    made = alert_queries.made_by(page.rows)
+    return render_template(
+        "alerts/index.html",
+        page=page,
+        lines=[_line(alert, made) for alert in page.rows],
+        kinds=_chips(chosen),
+        filter=AlertFilterForm(show=chosen.which),
+        asset=_asset_tag(chosen),
+        which=chosen.which,
+        has_any=bool(page.rows) or alert_queries.has_any(),
+        is_narrowed=chosen.event is not None or chosen.asset_id is not None,
+    )
+
+
+@blueprint.post("/<uuid:public_id>/acknowledge")
+@requires("alerts.acknowledge")
+def acknowledge(public_id: UUID) -> Response:
+    """Somebody looks after it."""
+    is_first = control.acknowledge(actor(), public_id)
+    alert = alert_queries.find(public_id)
+    thing = f"{KINDS[alert.event].word}, {alert.asset.asset_tag}"
+    if is_first:
+        flash(f"Acknowledged: {thing}.", "success")
+    else:
+        flash(f"{alert.acknowledged_by} acknowledged this before you: {thing}.", "info")
+    back = request.form.get("back")
+    return redirect(local_path(back) if back else url_for("alerts.index"))
+
+
+def _chosen() -> AlertFilter:
+    """What the address asks for; what was typed over in it narrows nothing."""
+    asset_id = row_id(request.args.get("asset")) or None
+    event, show = request.args.get("event"), request.args.get("show")
+    otherwise = Which.ALL if asset_id else Which.OPEN
+    return AlertFilter(
+        which=Which(show) if show in set(Which) else otherwise,
+        event=event if event in KINDS else None,
+        asset_id=asset_id,
+    )
+
+
+def _chips(chosen: AlertFilter) -> list[Chip]:
+    return [_chip(None, "All kinds", chosen)] + [
+        _chip(str(event), tag.word, chosen) for event, tag in KINDS.items()
+    ]
+
+
+def _chip(event: str | None, label: str, chosen: AlertFilter) -> Chip:
+    count = alert_queries.count_alerts(replace(chosen, event=event))
+    limit = alert_queries.COUNT_LIMIT
+    words = f"{number(limit)}+" if count > limit else number(count)
+    return Chip(label, page_url(event=event, cursor=None), chosen.event == event, words)
+
+
+def _line(alert: Alert, made: Mapping[int, Made]) -> Line:
+    remedy = alert_words.REMEDIES[alert.event]
+    is_open = alert.resolved_at is None and alert.asset.deleted_at is None
+    sent, sent_url = _sent(alert, made.get(alert.id))
+    return Line(
+        alert=alert,
+        kind=KINDS[alert.event],
+        sentence=alert_words.sentence_of(alert.event, alert.details),
+        todo=remedy.words if is_open else "",
+        label=remedy.label if is_open else "",
+        url=alert_words.remedy_url(alert) if is_open else "",
+        state=alert_words.state_of(alert),
+        sent=sent,
+        sent_url=sent_url,
+    )
+
+
+def _sent(alert: Alert, made: Made | None) -> tuple[str, str]:
+    """What became of its deliveries, and where they can be seen."""
+    if not alert.is_sent:
+        return "Nobody was told: it was marked as already sent", ""
+    if made is None:
+        kept = alert.event_id is not None
+        return "No webhook asked for it" if kept else "No longer kept", ""
+    words = _counted(made.counts)
+    if made.only is not None:
+        return words, url_for("deliveries.show", public_id=made.only)
+    narrowed = url_for("deliveries.index", event=alert.event, asset=alert.asset_id)
+    return words, narrowed
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    if sum(counts.values()) == 1:
+        return delivery_tag(next(iter(counts))).word
+    parts: Sequence[str] = [
+        f"{n} {delivery_tag(status).word.lower()}" for status, n in counts.items()
+    ]
+    return ", ".join(parts)
+
+
+def _asset_tag(chosen: AlertFilter) -> str:
+    if chosen.asset_id is None:
+        return ""
+    try:
+        return lifecycle.find_asset(chosen.asset_id).asset_tag
+    except NotFound:
+        return str(chosen.asset_id)

@@ -1,0 +1,142 @@
+"""One action on many assets: chosen in the list, looked at, confirmed, followed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any, Final
+from uuid import UUID
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from portal.models.assets import Action
+from portal.models.tasks import Task
+from portal.services.actions import bulk, lifecycle
+from portal.services.actions.rules import RULES
+from portal.services.core.unit_of_work import once_only
+from portal.services.webhooks.subscribers import count_listeners
+from portal.web.actions.assignment_pages import AllocateForm, CheckInForm, RevokeForm
+from portal.web.actions.forms import ActionForm, line_field
+from portal.web.actions.incident_pages import TransferForm
+from portal.web.actions.planning_forms import ScheduleForm
+from portal.web.assets.forms import AssetFilterForm
+from portal.web.forms.query_values import number_or_none
+from portal.web.forms.refusals import refusals_in, status_of
+from portal.web.frame.access import actor, owner, requires
+from portal.web.frame.wording import plural
+
+blueprint = Blueprint("bulk", __name__, url_prefix="/assets/bulk")
+
+Answer = Response | tuple[str, int]
+
+
+class DeleteForm(ActionForm):
+    """Why they leave the register."""
+
+    reason = line_field("reason", "Reason")
+
+
+@dataclass(frozen=True, slots=True)
+class BulkPage:
+    """One action for many; its form is the one that it has for a single asset."""
+
+    label: str
+    form: type[ActionForm]
+    kind: str = "primary"
+
+
+PAGES: Final[Mapping[Action, BulkPage]] = {
+    Action.ALLOCATE: BulkPage("Allocate", AllocateForm),
+    Action.REVOKE: BulkPage("Take back", RevokeForm),
+    Action.CHECK_IN: BulkPage("Check in", CheckInForm),
+    Action.TRANSFER: BulkPage("Move", TransferForm),
+    Action.SCHEDULE_MAINTENANCE: BulkPage("Schedule maintenance for", ScheduleForm),
+    Action.DELETE: BulkPage("Delete", DeleteForm, kind="danger"),
+}
+
+
+@blueprint.route("", methods=["GET", "POST"])
+@requires(bulk.PERMISSION)
+def confirm() -> Answer:
+    """How many can and which cannot, what the action needs to know, and the button."""
+    action, ids = _asked()
+    if len(ids) > bulk.MOST:
+        words = f"At most {bulk.MOST} assets at once. Narrow the list, then choose again."
+        flash(words, "info")
+        return redirect(url_for("assets.index", **_filter()))
+    chosen = bulk.look(action, ids) if action else []
+    if action is None or not chosen:
+        flash("Choose at least one asset in the list, then what to do with it.", "info")
+        return redirect(url_for("assets.index"))
+    form = PAGES[action].form()
+    form.prepare(lifecycle.find_asset(chosen[0].id), None)
+    if form.validate_on_submit():
+        values = _plain(form)
+        with refusals_in(form):
+            path = once_only(
+                owner(),
+                form.once_value,
+                lambda: bulk.start(actor(), action, [each.id for each in chosen], values),
+                lambda public_id: url_for("tasks.show", public_id=public_id),
+            )
+            return redirect(path)
+    return _page(action, chosen, form), status_of(form)
+
+
+@blueprint.get("/<uuid:public_id>")
+@requires(bulk.PERMISSION)
+def show(public_id: UUID) -> str:
+    """What became of each asset."""
+    task = bulk.find(public_id)
+    return render_template(
+        "assets/bulk_result.html", task=task, title=title_of(task), results=bulk.results(task)
+    )
+
+
+def title_of(task: Task) -> str:
+    """What it does, in the words of the page that asked for it: "Take back 4 assets"."""
+    return f"{PAGES[Action(task.params['action'])].label} {plural(task.total, 'asset')}"
+
+
+def _asked() -> tuple[Action | None, list[int]]:
+    sent = request.values
+    action = next((each for each in PAGES if each == sent.get("action")), None)
+    if "all" in request.args:  # as the list shows them now; the form then names each of them
+        return action, bulk.matching_ids(AssetFilterForm(request.args).chosen())
+    ids = map(number_or_none, sent.getlist("ids"))
+    return action, [each for each in ids if each is not None]
+
+
+def _filter() -> dict[str, Any]:
+    names = {field.name for field in AssetFilterForm()}
+    return {name: value for name, value in request.args.items() if name in names}
+
+
+def _page(action: Action, chosen: list[bulk.Chosen], form: ActionForm) -> str:
+    page = PAGES[action]
+    refused = [each for each in chosen if each.why_not]
+    return render_template(
+        "assets/bulk.html",
+        action=action,
+        page=page,
+        form=form,
+        chosen=chosen,
+        refused=refused,
+        able=len(chosen) - len(refused),
+        title=f"{page.label} {plural(len(chosen), 'asset')}",
+        listeners=count_listeners(*RULES[action].events),
+    )
+
+
+def _plain(form: ActionForm) -> dict[str, Any]:
+    """What was typed, as a task can keep it."""
+    return {name: _kept(value) for name, value in form.filled().items()}
+
+
+def _kept(value: Any) -> Any:
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return str(value)
+    return value

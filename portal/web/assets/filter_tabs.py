@@ -1,0 +1,55 @@
+"""The chips above the list of assets: what there is of each, the other filters kept."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from portal.models.assets import Action
+from portal.services.assets.queries import COUNT_LIMIT, AssetFilter, Shown
+from portal.web.frame.page_frame import page_url
+from portal.web.frame.wording import number
+
+LABELS: Final[Mapping[Shown | None, str]] = {
+    None: "All",
+    Shown.FREE: "Free",
+    Shown.OUT: "Out",
+    Shown.OVERDUE: "Overdue",
+    Shown.MAINTENANCE: "In maintenance",
+    Shown.BROKEN: "Broken or at warranty",
+    Shown.LOST: "Lost",
+    Shown.LOW: "Low stock",
+}
+
+# What can be done with many at once (`portal.web.assets.bulk_views`), as the list offers it.
+BULK_LABELS: Final = (
+    (Action.ALLOCATE, "Allocate"),
+    (Action.REVOKE, "Take back"),
+    (Action.CHECK_IN, "Check in"),
+    (Action.TRANSFER, "Move to another place"),
+    (Action.SCHEDULE_MAINTENANCE, "Schedule maintenance"),
+    (Action.DELETE, "Delete"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """One chip; the other filters stay as they are."""
+
+    label: str
+    url: str
+    is_here: bool
+    count: str
+
+
+def asset_tabs(chosen: AssetFilter, found: Mapping[Shown | None, int]) -> list[Tab]:
+    """All of them, with what was counted; what would show nothing only while it is chosen."""
+    return [
+        Tab(label, page_url(show=each, cursor=None), each is chosen.shown, capped(found[each]))
+        for each, label in LABELS.items()
+        if each is None or each is chosen.shown or found[each]
+    ]
+
+
+def capped(count: int) -> str:
+    """A count that stops at its limit: "10 000+"."""
+    return f"{number(COUNT_LIMIT)}+" if count > COUNT_LIMIT else number(count)

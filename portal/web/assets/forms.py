@@ -1,0 +1,226 @@
+"""The forms of the register: an asset, its deletion, and the filter of the list."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+from uuid import UUID
+
+from flask import current_app
+from wtforms import (
+    BooleanField,
+    Field,
+    Form,
+    HiddenField,
+    RadioField,
+    SelectField,
+    StringField,
+    TextAreaField,
+)
+from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its types
+from wtforms.widgets import DateInput
+
+from portal.lib.calendar_months import add_months
+from portal.models.assets import AssetKind, AssetStatus, Condition
+from portal.services.assets import named_lists
+from portal.services.assets.queries import AssetFilter, Shown
+from portal.services.assets.rules import AssetValues, Fault, faults
+from portal.services.core.refusals import Refusal
+from portal.web.forms.base import PortalForm, tidy
+from portal.web.forms.fields import (
+    TypedField,
+    read_amount,
+    read_count,
+    read_day,
+    read_months,
+    row_id,
+)
+from portal.web.frame.status_tags import ASSET
+
+CONDITIONS: Final = [SelectChoice(each.value, each.value.capitalize()) for each in Condition]
+ALL: Final = SelectChoice("", "All")
+# No status of an asset, but a choice among them: where to find again what was deleted.
+DELETED: Final = "deleted"
+KINDS: Final = [
+    SelectChoice(AssetKind.ITEM.value, "A single thing"),
+    SelectChoice(AssetKind.STOCK.value, "Stock, counted by number"),
+]
+NUMERIC: Final = {"inputmode": "numeric", "autocomplete": "off"}
+# Texts that are absent, not empty, when nothing is typed.
+OPTIONAL_TEXTS: Final = (
+    "manufacturer",
+    "model",
+    "serial_number",
+    "supplier",
+    "order_number",
+    "notes",
+    "unit",
+)
+
+
+def _day(label: str, called: str = "") -> TypedField:
+    return TypedField(label, read=read_day, called=called, widget=DateInput())
+
+
+class AssetForm(PortalForm):
+    """What a person may say of an asset. The fields are named as the columns."""
+
+    version = HiddenField()
+    name = StringField("Name")
+    asset_tag = StringField("Asset tag")
+    category_id = SelectField("Category", coerce=row_id, validate_choice=False)
+    location_id = SelectField("Location", coerce=row_id, validate_choice=False)
+    condition = SelectField(
+        "Condition", choices=CONDITIONS, default=Condition.GOOD.value, validate_choice=False
+    )
+    reservable = BooleanField("People may reserve it", default=True)
+    manufacturer = StringField("Manufacturer")
+    model = StringField("Model")
+    serial_number = StringField("Serial number")
+    supplier = StringField("Supplier")
+    order_number = StringField("Order number")
+    purchase_date = _day("Purchase date")
+    purchase_cost = TypedField(
+        "Purchase cost", read=read_amount, render_kw={"inputmode": "decimal"}
+    )
+    warranty_expires = _day("Warranty ends on", "end of the warranty")
+    warranty_months = TypedField(
+        "Or the warranty in months from the purchase date",
+        read=read_months,
+        render_kw={"inputmode": "numeric"},
+    )
+    notes = TextAreaField("Notes")
+    kind = RadioField(
+        "What it is", choices=KINDS, default=AssetKind.ITEM.value, validate_choice=False
+    )
+    quantity = TypedField("How many there are", read=read_count, called="number", render_kw=NUMERIC)
+    min_quantity = TypedField("Low below", read=read_count, called="number", render_kw=NUMERIC)
+    unit = StringField("Unit")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.category_id.choices = _choices(named_lists.CATEGORIES)
+        self.location_id.choices = _choices(named_lists.LOCATIONS)
+        # What a stored asset's page does not ask for stays as it is: the number, which is asked
+        # for when the asset is added and never again, and whether people may reserve a stock.
+        if not self.quantity.raw_data:
+            self.quantity.data = self.quantity.object_data
+        if self.kind.object_data == AssetKind.STOCK:
+            self.reservable.data = self.reservable.object_data
+
+    def validate(self, extra_validators: Any = None) -> bool:
+        """Read every field, then ask the register's own rules about all of them at once."""
+        read_well = super().validate(extra_validators)
+        found = [*self._warranty_faults(), *faults(self.values())]
+        for fault in found:
+            self.refuse(Refusal(fault.sentence, field=fault.field))
+        return bool(read_well) and not found
+
+    def values(self) -> AssetValues:
+        """What was typed, as the service takes it."""
+        plain = {name: self[name].data for name in AssetValues.__dataclass_fields__}
+        # Browsers send a line's end as two characters; one is stored, so that an untouched text
+        # counts as unchanged.
+        texts = {name: (plain[name] or "").replace("\r\n", "\n") or None for name in OPTIONAL_TEXTS}
+        needed = {name: plain[name] or "" for name in ("asset_tag", "name", "condition")}
+        needed["kind"] = plain["kind"] or AssetKind.ITEM.value
+        ends = self._end_by_months() or self.warranty_expires.data
+        return AssetValues(**plain | texts | needed | {"warranty_expires": ends})
+
+    def unasked(self) -> dict[str, str]:
+        """What an untouched form sends, for a page that asks for nothing but the notes."""
+        asked = {"csrf_token", "once", "version", "notes", "kind", "quantity"}
+        return {
+            field.name: _sent(field) for field in self if field.name not in asked and _sent(field)
+        }
+
+    @property
+    def version_seen(self) -> int:
+        """The version of the asset that the form was opened with; 0 if that was lost."""
+        return row_id(self.version.data) or 0
+
+    @property
+    def currency(self) -> str:
+        """What amounts are in."""
+        return str(current_app.extensions["settings"].currency)
+
+    def _end_by_months(self) -> Any:
+        bought, months = self.purchase_date.data, self.warranty_months.data
+        try:
+            return add_months(bought, months) if bought and months else None
+        except ValueError:  # a year beyond the calendar: the fault is the purchase date's
+            return None
+
+    def _warranty_faults(self) -> Iterator[Fault]:
+        months, typed = self.warranty_months.data, self.warranty_expires.data
+        if months and not self.purchase_date.data and not self.purchase_date.errors:
+            sentence = "Enter the purchase date, so that the months can be counted from it"
+            yield Fault("purchase_date", sentence)
+        counted = self._end_by_months()
+        if counted and typed and counted != typed:
+            sentence = (
+                f"{months} months from the purchase end on {counted.day} {counted:%B %Y}. "
+                f"Clear the months, or the date above"
+            )
+            yield Fault("warranty_months", sentence)
+
+
+class DeleteAssetForm(PortalForm):
+    """Why an asset leaves the register, for those who read of it later."""
+
+    reason = StringField("Reason")
+
+
+class AssetFilterForm(Form):
+    """The filter above the list; it lives in the address."""
+
+    q = StringField("Tag, name, serial number or person", filters=[tidy])
+    show = HiddenField()
+    category = SelectField("Category", validate_choice=False)
+    location = SelectField("Location", validate_choice=False)
+    status = SelectField("Status", validate_choice=False)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.category.choices = _all_or(named_lists.CATEGORIES)
+        self.location.choices = _all_or(named_lists.LOCATIONS)
+        self.status.choices = [
+            ALL,
+            *(SelectChoice(value, tag.word) for value, tag in ASSET.items()),
+            SelectChoice(DELETED, "Deleted"),
+        ]
+
+    def chosen(self) -> AssetFilter:
+        """What the list is narrowed by; what is typed over in the address narrows nothing."""
+        status = self.status.data
+        return AssetFilter(
+            search=(self.q.data or "")[:120],
+            category=_uuid(self.category.data),
+            location=_uuid(self.location.data),
+            status=AssetStatus(status) if status in set(AssetStatus) else None,
+            deleted=status == DELETED,
+            shown=Shown(self.show.data) if self.show.data in set(Shown) else None,
+        )
+
+
+def _sent(field: Field) -> str:
+    if isinstance(field, BooleanField):
+        return "y" if field.data else ""
+    value: Any = field.data if isinstance(field, SelectField) else getattr(field, "_value", str)()
+    return str(value or "")
+
+
+def _choices(kind: named_lists.NamedList) -> list[SelectChoice]:
+    rows = named_lists.choices(kind)
+    none = SelectChoice("", f"No {kind.one}")
+    return [none, *(SelectChoice(str(row_id), name) for row_id, _, name in rows)]
+
+
+def _all_or(kind: named_lists.NamedList) -> list[SelectChoice]:
+    rows = named_lists.choices(kind)
+    return [ALL, *(SelectChoice(str(public_id), name) for _, public_id, name in rows)]
+
+
+def _uuid(text: str | None) -> UUID | None:
+    try:
+        return UUID(text or "")
+    except ValueError:
+        return None

@@ -1,0 +1,111 @@
+"""The pages of categories and of locations: one set of views for both lists."""
+
+from uuid import UUID
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from portal.services.assets import named_lists
+from portal.services.assets.named_lists import CATEGORIES, LOCATIONS, NamedList
+from portal.services.core.refusals import Stale
+from portal.services.core.unit_of_work import once_only
+from portal.web.assets.named_list_forms import NameForm
+from portal.web.forms.edit_conflict import goes_on_editing, stale_page
+from portal.web.forms.refusals import refusals_in, status_of
+from portal.web.frame.access import actor, owner, requires
+
+Answer = Response | str | tuple[str, int]
+
+
+def pages_of(kind: NamedList) -> Blueprint:
+    """The blueprint of one list: index, new, edit, delete."""
+    blueprint = Blueprint(kind.many, __name__, url_prefix=f"/{kind.many}")
+    home = f"{kind.many}.index"
+
+    @blueprint.get("")
+    @requires("assets.read")
+    def index() -> Answer:
+        """The list, by name."""
+        page = named_lists.page(kind, request.args.get("cursor"))
+        return render_template("named_lists/index.html", kind=kind, page=page)
+
+    @blueprint.route("/new", methods=["GET", "POST"])
+    @requires("assets.edit")
+    def new() -> Answer:
+        """Add a name."""
+        form = NameForm()
+        if form.validate_on_submit():
+            name = form.name.data or ""
+            with refusals_in(form):
+                path = once_only(
+                    owner(),
+                    form.once_value,
+                    lambda: named_lists.create(kind, actor(), name),
+                    lambda _: url_for(home),
+                )
+                flash(f"{kind.one.capitalize()} “{name}” added.", "success")
+                return redirect(path)
+        page = render_template("named_lists/form.html", kind=kind, form=form, row=None)
+        return page, status_of(form)
+
+    @blueprint.route("/<uuid:public_id>/edit", methods=["GET", "POST"])
+    @requires("assets.edit")
+    def edit(public_id: UUID) -> Answer:
+        """Change a name."""
+        row = named_lists.find(kind, public_id)
+        form = NameForm(obj=row)
+        if not goes_on_editing() and form.validate_on_submit():
+            try:
+                with refusals_in(form):
+                    return _rename(kind, public_id, form)
+            except Stale:
+                return _stale(kind, public_id, form)
+        page = render_template("named_lists/form.html", kind=kind, form=form, row=row)
+        return page, status_of(form)
+
+    @blueprint.route("/<uuid:public_id>/delete", methods=["GET", "POST"])
+    @requires("assets.edit")
+    def delete(public_id: UUID) -> Answer:
+        """Ask, then delete a name that no asset refers to."""
+        row = named_lists.find(kind, public_id)
+        form, name = NameForm(obj=row), row.name
+        if form.is_submitted():
+            with refusals_in(form):
+                named_lists.delete(kind, actor(), public_id)
+                flash(f"{kind.one.capitalize()} “{name}” deleted.", "success")
+                return redirect(url_for(home))
+        obstacle = _obstacle(kind, row)
+        page = render_template(
+            "named_lists/delete.html", kind=kind, form=form, name=name, row=row, obstacle=obstacle
+        )
+        return page, 409 if status_of(form) == 400 else 200
+
+    return blueprint
+
+
+def _rename(kind: NamedList, public_id: UUID, form: NameForm) -> Response:
+    name = form.name.data or ""
+    changed = named_lists.rename(kind, actor(), public_id, form.version_seen, name)
+    flash("Saved." if changed else "Nothing was changed.", "success" if changed else "info")
+    return redirect(url_for(f"{kind.many}.index"))
+
+
+def _stale(kind: NamedList, public_id: UUID, form: NameForm) -> tuple[str, int]:
+    row = named_lists.find(kind, public_id)
+    return stale_page(
+        form,
+        NameForm(formdata=None, obj=row),
+        target=(kind.one, public_id, row.name),
+        version=row.version,
+        keep_url=url_for(f"{kind.many}.index"),
+    )
+
+
+def _obstacle(kind: NamedList, row: named_lists.Named) -> str:
+    used = named_lists.count_used(kind, row.id)
+    return named_lists.in_use(kind, row.name, used) if used else ""
+
+
+categories = pages_of(CATEGORIES)
+
+locations = pages_of(LOCATIONS)

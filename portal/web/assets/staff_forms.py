@@ -1,0 +1,52 @@
+"""The forms about staff: a person, and the filter of the list."""
+
+from wtforms import EmailField, Form, HiddenField, SelectField, StringField
+from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its types
+
+from portal.services.assets.staff import LENGTHS, StaffValues
+from portal.web.forms.base import PortalForm, tidy, typed
+from portal.web.forms.fields import row_id
+
+WHO = [SelectChoice("", "Working here"), SelectChoice("left", "Have left")]
+
+
+def _line(name: str, label: str, hint: str = "") -> StringField:
+    kept = {"maxlength": LENGTHS[name], "autocomplete": "off"}
+    return StringField(label, description=hint, render_kw=kept)
+
+
+class StaffForm(PortalForm):
+    """What a person may say of a member of staff. The fields are named as the columns."""
+
+    version = HiddenField()
+    name = _line("name", "Name")
+    email = EmailField(
+        "E-mail address",
+        description="Other systems know people by it. Nobody gets mail from here",
+        render_kw={"maxlength": LENGTHS["email"], "autocomplete": "off", "spellcheck": "false"},
+    )
+    employee_no = _line("employee_no", "Employee number")
+    department = _line("department", "Department")
+    phone = _line("phone", "Phone")
+
+    def values(self) -> StaffValues:
+        """What was typed, as the service takes it."""
+        return StaffValues(
+            name=typed(self["name"]),
+            email=typed(self.email),
+            employee_no=typed(self.employee_no) or None,
+            department=typed(self.department) or None,
+            phone=typed(self.phone) or None,
+        )
+
+    @property
+    def version_seen(self) -> int:
+        """The version that the form was opened with; 0 if that was lost."""
+        return row_id(self.version.data) or 0
+
+
+class StaffFilterForm(Form):
+    """The filter above the list; it lives in the address."""
+
+    q = StringField("Name, e-mail address or department", filters=[tidy])
+    who = SelectField("Show", choices=WHO, validate_choice=False)

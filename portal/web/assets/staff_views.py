@@ -1,0 +1,128 @@
+"""Staff: who can hold assets, what each has, and leaving. `/staff`."""
+
+from dataclasses import asdict
+from uuid import UUID
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from portal.models.assignments import Staff
+from portal.services.assets import staff, staff_queries
+from portal.services.core.refusals import Stale
+from portal.services.core.unit_of_work import once_only
+from portal.web.assets.staff_forms import StaffFilterForm, StaffForm
+from portal.web.forms.edit_conflict import goes_on_editing, stale_page
+from portal.web.forms.refusals import refusals_in, status_of
+from portal.web.frame.access import actor, owner, requires
+
+Answer = Response | str | tuple[str, int]
+
+blueprint = Blueprint("staff", __name__, url_prefix="/staff")
+
+
+@blueprint.get("")
+@requires("assets.read")
+def index() -> Answer:
+    """The list by name, filtered by its address."""
+    form = StaffFilterForm(request.args)
+    left, search = form.who.data == "left", (form.q.data or "")[:120]
+    page = staff_queries.listing(search, left=left, cursor=request.args.get("cursor"))
+    has_any = bool(page.rows) or staff_queries.has_staff()
+    return render_template("staff/index.html", filter=form, page=page, has_any=has_any)
+
+
+@blueprint.route("/new", methods=["GET", "POST"])
+@requires("assets.edit")
+def new() -> Answer:
+    """Add a person."""
+    form = StaffForm()
+    if form.validate_on_submit():
+        values = form.values()
+        with refusals_in(form):
+            path = once_only(
+                owner(),
+                form.once_value,
+                lambda: staff.create(actor(), values),
+                lambda public_id: url_for("staff.show", public_id=public_id),
+            )
+            flash(f"{values.name} was added.", "success")
+            return redirect(path)
+    page = render_template("staff/form.html", form=form, row=None)
+    return page, status_of(form)
+
+
+@blueprint.get("/<uuid:public_id>")
+@requires("assets.read")
+def show(public_id: UUID) -> Answer:
+    """One person, what they have, and what they reserved."""
+    return _shown(staff.find(public_id))
+
+
+@blueprint.route("/<uuid:public_id>/edit", methods=["GET", "POST"])
+@requires("assets.edit")
+def edit(public_id: UUID) -> Answer:
+    """Change what is known of a person."""
+    row = staff.find(public_id)
+    form = StaffForm(data=_stored(row))
+    if not goes_on_editing() and form.validate_on_submit():
+        try:
+            with refusals_in(form):
+                return _save(public_id, form)
+        except Stale:
+            return _stale(public_id, form)
+    page = render_template("staff/form.html", form=form, row=staff.find(public_id))
+    return page, status_of(form)
+
+
+@blueprint.post("/<uuid:public_id>/leave")
+@requires("assets.edit")
+def leave(public_id: UUID) -> Answer:
+    """The person leaves; what they still have stands in the way."""
+    form = StaffForm()
+    with refusals_in(form):
+        staff.deactivate(actor(), public_id)
+    row = staff.find(public_id)
+    if form.form_errors:
+        return _shown(row, form), 409
+    flash(f"{row.name} has left and gets nothing more.", "success")
+    return redirect(url_for("staff.show", public_id=public_id))
+
+
+@blueprint.post("/<uuid:public_id>/return")
+@requires("assets.edit")
+def come_back(public_id: UUID) -> Answer:
+    """The person is back."""
+    staff.reactivate(actor(), public_id)
+    flash(f"{staff.find(public_id).name} can get assets again.", "success")
+    return redirect(url_for("staff.show", public_id=public_id))
+
+
+def _shown(row: Staff, form: StaffForm | None = None) -> str:
+    return render_template(
+        "staff/show.html",
+        row=row,
+        form=form,
+        has_now=staff_queries.has_now(row.id),
+        has_reserved=staff_queries.has_reserved(row.id),
+    )
+
+
+def _stored(row: Staff) -> dict[str, object]:
+    return asdict(staff.values_of(row)) | {"version": row.version}
+
+
+def _save(public_id: UUID, form: StaffForm) -> Response:
+    changed = staff.edit(actor(), public_id, form.version_seen, form.values())
+    flash("Saved." if changed else "Nothing was changed.", "success" if changed else "info")
+    return redirect(url_for("staff.show", public_id=public_id))
+
+
+def _stale(public_id: UUID, form: StaffForm) -> tuple[str, int]:
+    row = staff.find(public_id)
+    return stale_page(
+        form,
+        StaffForm(formdata=None, data=_stored(row)),
+        target=("staff", public_id, row.name),
+        version=row.version,
+        keep_url=url_for("staff.show", public_id=public_id),
+    )

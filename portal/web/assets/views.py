@@ -1,0 +1,165 @@
+"""The register's pages: the list, one asset, and the forms that create, edit and delete it."""
+
+from dataclasses import asdict
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from portal.engine.events.names import EventName
+from portal.lib.clock import utcnow
+from portal.models.assets import Action, Asset, AssetStatus
+from portal.services.actions import lifecycle
+from portal.services.actions.bulk import MOST
+from portal.services.actions.why_not import why_not
+from portal.services.assets import timeline
+from portal.services.assets.queries import counts, has_assets, holders, list_assets
+from portal.services.assets.snapshots import open_assignment
+from portal.services.core.refusals import NotFound, Refusal, Stale
+from portal.services.core.unit_of_work import once_only
+from portal.services.webhooks.subscribers import count_listeners
+from portal.web.assets.filter_tabs import BULK_LABELS, asset_tabs
+from portal.web.assets.forms import AssetFilterForm, AssetForm, DeleteAssetForm
+from portal.web.assets.page import show_tab
+from portal.web.assets.presenter import facts_of, filter_chips, lines
+from portal.web.assets.state import urgent_badges
+from portal.web.forms.edit_conflict import goes_on_editing, stale_page
+from portal.web.forms.refusals import refusals_in, status_of
+from portal.web.frame.access import actor, owner, requires
+
+# As large as the column's ids can be: anything longer is no asset.
+ASSET: str = "/<int(max=2147483647):asset_id>"
+NEWEST: int = 5
+Answer = Response | str | tuple[str, int]
+
+blueprint = Blueprint("assets", __name__, url_prefix="/assets")
+
+
+@blueprint.get("")
+@requires("assets.read")
+def index() -> Answer:
+    """The list, filtered by its address."""
+    form = AssetFilterForm(request.args)
+    chosen = form.chosen()
+    page, found = list_assets(chosen, request.args.get("cursor")), counts(chosen)
+    return render_template(
+        "assets/index.html",
+        filter=form,
+        page=page,
+        chips_in_force=filter_chips(form),
+        tabs_of_list=asset_tabs(chosen, found),
+        matching=found[chosen.shown],
+        most_at_once=MOST,
+        holders=holders([asset.id for asset in page.rows]),
+        urgent_badges=urgent_badges,
+        now=utcnow(),
+        bulk_actions=BULK_LABELS,
+        has_any=bool(page.rows) or has_assets(),
+    )
+
+
+@blueprint.route("/new", methods=["GET", "POST"])
+@requires("assets.edit")
+def new() -> Answer:
+    """Add an item."""
+    form = AssetForm()
+    if form.validate_on_submit():
+        values = form.values()
+        with refusals_in(form):
+            path = once_only(
+                owner(),
+                form.once_value,
+                lambda: lifecycle.create_asset(actor(), values),
+                lambda asset_id: url_for("assets.show", asset_id=asset_id),
+            )
+            flash(f"“{values.name}” was added to the register.", "success")
+            return redirect(path)
+    return _form(form, None, EventName.CREATED)
+
+
+@blueprint.get(ASSET)
+@requires("assets.read")
+def show(asset_id: int) -> Answer:
+    """One asset: what is known of it, and what happened last; a deleted one keeps its page."""
+    asset = lifecycle.find_asset(asset_id)
+    newest = lines(timeline.latest(asset_id, NEWEST))
+    return show_tab("assets/show.html", asset, facts=facts_of(asset), lines=newest)
+
+
+@blueprint.route(f"{ASSET}/edit", methods=["GET", "POST"])
+@requires("assets.edit")
+def edit(asset_id: int) -> Answer:
+    """Change what is known of an asset."""
+    asset = _present(asset_id)
+    form = _filled(asset)
+    if not goes_on_editing() and form.validate_on_submit():
+        try:
+            with refusals_in(form):
+                return _save(asset_id, form)
+        except Stale:
+            return _stale(asset_id, form)
+    return _form(form, asset, EventName.UPDATED)
+
+
+@blueprint.route(f"{ASSET}/delete", methods=["GET", "POST"])
+@requires("assets.edit")
+def delete(asset_id: int) -> Answer:
+    """Ask, then take an asset out of the register."""
+    asset = lifecycle.find_asset(asset_id)
+    if asset.deleted_at is not None:  # pressed twice, or by two people: the first one did it
+        flash(f"{asset.asset_tag} has already been deleted.", "info")
+        return redirect(url_for("assets.show", asset_id=asset_id))
+    form, tag = DeleteAssetForm(), asset.asset_tag
+    held = open_assignment(asset_id)
+    holder = held.staff.name if held else None
+    obstacle = why_not(Action.DELETE, asset.status, asset.kind, holder=holder)
+    if obstacle:
+        raise Refusal(f"{tag} {obstacle}")
+    if form.validate_on_submit():
+        with refusals_in(form):
+            lifecycle.delete_asset(actor(), asset_id, form.reason.data or "")
+            flash(f"{tag} was deleted. To find it again, choose the status “Deleted”.", "success")
+            return redirect(url_for("assets.index"))
+    listeners = count_listeners(EventName.DELETED)
+    page = render_template("assets/delete.html", asset=asset, form=form, listeners=listeners)
+    return page, status_of(form)
+
+
+def _present(asset_id: int) -> Asset:
+    asset = lifecycle.find_asset(asset_id)
+    if asset.deleted_at is not None:
+        raise NotFound(f"{asset.asset_tag} has been deleted.")
+    return asset
+
+
+def _filled(asset: Asset, *, from_request: bool = True) -> AssetForm:
+    stored = asdict(lifecycle.values_of(asset)) | {"version": asset.version}
+    return AssetForm(data=stored) if from_request else AssetForm(formdata=None, data=stored)
+
+
+def _form(form: AssetForm, asset: Asset | None, event: EventName) -> tuple[str, int]:
+    page = render_template(
+        "assets/form.html",
+        form=form,
+        asset=asset,
+        notes_only=asset is not None and asset.status == AssetStatus.LIQUIDATED,
+        listeners=count_listeners(event),
+    )
+    return page, status_of(form)
+
+
+def _save(asset_id: int, form: AssetForm) -> Response:
+    changed = lifecycle.edit_asset(actor(), asset_id, form.version_seen, form.values())
+    words = "Saved." if changed else "Nothing was changed, so nobody was notified."
+    flash(words, "success" if changed else "info")
+    return redirect(url_for("assets.show", asset_id=asset_id))
+
+
+def _stale(asset_id: int, form: AssetForm) -> tuple[str, int]:
+    asset = _present(asset_id)
+    return stale_page(
+        form,
+        _filled(asset, from_request=False),
+        target=("asset", asset.id, asset.asset_tag),
+        version=asset.version,
+        keep_url=url_for("assets.show", asset_id=asset_id),
+    )

@@ -1,0 +1,158 @@
+"""A bulk retry in words: what it would do, how far it got, where it waits, how it ended."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from portal.engine.reasons import Reason, title
+from portal.models.batches import RowOutcome
+from portal.models.tasks import Task, TaskState
+from portal.services.bulk_retry import queries as bulk_retry_queries
+from portal.services.bulk_retry import task as bulk_retry_task
+from portal.services.bulk_retry.queries import ReportRow, Trouble
+from portal.services.bulk_retry.selection import Count, Skip
+from portal.web.deliveries.log_presenter import event_name
+from portal.web.frame.wording import number, plural
+from portal.web.tasks import presenter as task_presenter
+from portal.web.tasks.presenter import TaskPage
+
+SKIPS: Final = {
+    Skip.ARRIVED: "arrived already",
+    Skip.WAITING: "already waiting to be sent",
+    Skip.SENDING: "being sent now",
+    Skip.HELD: "held, because the webhook is off",
+    Skip.TEST: "sent as a test",
+    Skip.OFF: "for a webhook that is off or deleted",
+    Skip.GONE: "no longer kept",
+}
+OUTCOMES: Final = {
+    RowOutcome.DELIVERED: "delivered",
+    RowOutcome.FAILED: "failed",
+    RowOutcome.SKIPPED: "skipped",
+}
+IN_REPORT: Final = {
+    RowOutcome.WAITING: "Not sent yet",
+    RowOutcome.SENT: "Being sent",
+    RowOutcome.DELIVERED: "Delivered",
+    RowOutcome.FAILED: "Failed",
+    RowOutcome.SKIPPED: "Skipped",
+    RowOutcome.UNSENT: "Not sent: stopped before",
+}
+COLUMNS: Final = (
+    "delivery_id",
+    "outcome",
+    "reason",
+    "code",
+    "event",
+    "event_name",
+    "asset_tag",
+    "asset_name",
+    "webhook",
+    "stored_at",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPage:
+    """Everything that the templates print."""
+
+    base: TaskPage
+    sentence: str
+    details: str
+    troubles: Sequence[Trouble]
+    not_arrived: Sequence[ReportRow]
+
+    @property
+    def announcement(self) -> str:
+        """What is read out: only how it ends, not each row."""
+        return "" if self.base.is_live else f"{self.sentence} {self.details}".strip()
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it was stopped and only waits for what is being sent."""
+        return bulk_retry_task.is_stopping(self.base.task)
+
+    @property
+    def is_halted(self) -> bool:
+        """Whether Go on would help."""
+        return any(each.is_halted for each in self.troubles)
+
+
+def page_of(task: Task) -> BatchPage:
+    """Put a bulk retry into words."""
+    base = task_presenter.page_of(task)
+    found = bulk_retry_queries.troubles(task) if base.is_live else []
+    return BatchPage(base, _sentence(task, base), _details(task), found, _not_arrived(task))
+
+
+def counted(count: Count) -> str:
+    """ "312 deliveries"; "at least 10 000" when counting ended early."""
+    at_least = "at least " if count.is_more else ""
+    return at_least + plural(count.total, "delivery", "deliveries")
+
+
+def reasons(count: Count) -> list[tuple[str, int]]:
+    """The reasons of a count in words, the most frequent first."""
+    words: dict[str, int] = {}
+    for (reason, code), many in count.by_reason.items():
+        text = title(Reason(reason), code) if reason else "No failure so far"
+        words[text] = words.get(text, 0) + many
+    return sorted(words.items(), key=lambda each: -each[1])
+
+
+def skipped(count: Count) -> list[tuple[str, int]]:
+    """What is left out and why, in words."""
+    return [(SKIPS[each], many) for each, many in count.skipped.most_common()]
+
+
+def why(row: ReportRow) -> str:
+    """Why one did not arrive."""
+    if row.outcome is RowOutcome.SKIPPED or row.message:
+        return row.message
+    return title(Reason(row.reason), row.code) if row.reason else ""
+
+
+def lines(task: Task) -> Iterator[Sequence[object]]:
+    """The report as lines for a spreadsheet."""
+    yield COLUMNS
+    for row in bulk_retry_queries.every(task):
+        yield (
+            row.public_id,
+            IN_REPORT[row.outcome],
+            why(row) if row.outcome in bulk_retry_queries.NOT_ARRIVED else "",
+            row.code,
+            row.event,
+            event_name(row.event) if row.event else "",
+            row.asset_tag,
+            row.asset_name,
+            row.webhook_name,
+            row.stored_at,
+        )
+
+
+def _not_arrived(task: Task) -> Sequence[ReportRow]:
+    has_some = any(task.counts.get(each) for each in bulk_retry_queries.NOT_ARRIVED)
+    return bulk_retry_queries.not_arrived(task) if has_some else []
+
+
+def _sentence(task: Task, base: TaskPage) -> str:
+    so_far = f"{number(task.done)} of {number(task.total)}"
+    if task.state == TaskState.STOPPED:
+        return f"{task.stopped_by} stopped this after {so_far}. What was not sent is as before."
+    if task.state == TaskState.FAILED:
+        return base.sentence
+    if bulk_retry_task.is_stopping(task):
+        sent = "What is being sent now is waited for; the rest is as before."
+        return f"{task.stopped_by} stopped this after {so_far}. {sent}"
+    if not task.cursor.get("collected"):
+        return f"Looking for what is to be sent: {number(task.total)} so far."
+    if task.state == TaskState.DONE:
+        every = plural(task.total, "delivery", "deliveries")
+        return f"Finished: {every}." if task.total else "There was nothing left to retry."
+    return f"{so_far} finished."
+
+
+def _details(task: Task) -> str:
+    known = {each: task.counts.get(each, 0) for each in OUTCOMES}
+    told = [f"{number(count)} {OUTCOMES[each]}" for each, count in known.items() if count]
+    return f"{', '.join(told)}." if told else ""

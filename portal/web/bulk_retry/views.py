@@ -1,0 +1,142 @@
+"""Bulk retry: the page that asks first, the progress, Stop, Go on, and the report."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from uuid import UUID
+
+from flask import (
+    Blueprint,
+    Response,
+    flash,
+    jsonify,
+    redirect,
+    render_template,
+    request,
+    stream_with_context,
+    url_for,
+)
+from werkzeug.wrappers import Response as Answer
+from wtforms import BooleanField, HiddenField
+
+from portal.lib.csv_safe import write_csv
+from portal.services.bulk_retry import selection
+from portal.services.bulk_retry import task as bulk_retry_task
+from portal.services.bulk_retry.selection import Choice
+from portal.services.core.refusals import NotAllowed, NotFound, Refusal
+from portal.services.core.unit_of_work import once_only
+from portal.web.bulk_retry import presenter as bulk_retry_presenter
+from portal.web.deliveries import log_presenter
+from portal.web.deliveries.forms import LogFilterForm
+from portal.web.forms.base import PortalForm
+from portal.web.forms.query_values import uuid_or_none
+from portal.web.forms.refusals import refusals_in, status_of
+from portal.web.frame.access import actor, owner, requires
+
+blueprint = Blueprint("batches", __name__)
+
+
+class BatchForm(PortalForm):
+    """Yes. `newest`: the newest delivery when it was counted."""
+
+    newest = HiddenField()
+    again = BooleanField("Send what has arrived once more, too")
+
+    @property
+    def counted_to(self) -> int:
+        """The id up to which a person saw the count."""
+        text = self.newest.data or ""
+        is_id = text.isascii() and text.isdigit() and len(text) < 19
+        return int(text) if is_id else selection.newest_now()
+
+
+@blueprint.route("/deliveries/retry", methods=["GET", "POST"])
+@requires(bulk_retry_task.PERMISSION)
+def confirm() -> Answer | tuple[str, int]:
+    """How many, to whom, why they failed, what is left out; then the button."""
+    form = BatchForm()
+    choice = _chosen(form)
+    if choice.wanted is None and not choice.ticked:
+        flash("Tick the deliveries to retry first.", "info")
+        return redirect(url_for("deliveries.index"))
+    if form.validate_on_submit():
+        with refusals_in(form):
+            path = once_only(
+                owner(),
+                form.once_value,
+                lambda: bulk_retry_task.start(actor(), choice),
+                lambda public_id: url_for("batches.show", public_id=public_id),
+            )
+            return redirect(path)
+    form.newest.data = str(choice.newest)
+    count = selection.count(replace(choice, again=False))
+    page = render_template(
+        "batches/confirm.html", form=form, choice=choice, count=count, view=bulk_retry_presenter
+    )
+    return page, status_of(form)
+
+
+@blueprint.get("/batches/<uuid:public_id>")
+@requires("deliveries.read")
+def show(public_id: UUID) -> str:
+    """How far it got, where it waits, and how it ended."""
+    page = bulk_retry_presenter.page_of(bulk_retry_task.find(public_id))
+    return render_template(
+        "batches/show.html", page=page, view=bulk_retry_presenter, log_view=log_presenter
+    )
+
+
+@blueprint.get("/batches/<uuid:public_id>/live")
+@requires("deliveries.read")
+def live(public_id: UUID) -> Response:
+    """The changing part of the page."""
+    page = bulk_retry_presenter.page_of(bulk_retry_task.find(public_id))
+    html = render_template(
+        "batches/_live.html", page=page, view=bulk_retry_presenter, log_view=log_presenter
+    )
+    return jsonify(html=html, stop=not page.base.is_live, announce=page.announcement)
+
+
+@blueprint.post("/batches/<uuid:public_id>/stop")
+@requires("deliveries.stop")
+def stop(public_id: UUID) -> Answer:
+    """End it: what is not being sent yet is as it was before."""
+    return _done(public_id, "Stopped.", bulk_retry_task.stop)
+
+
+@blueprint.post("/batches/<uuid:public_id>/go-on")
+@requires(bulk_retry_task.PERMISSION)
+def go_on(public_id: UUID) -> Answer:
+    """Try the webhooks that failed too often once more."""
+    return _done(public_id, "It goes on.", bulk_retry_task.go_on)
+
+
+@blueprint.get("/batches/<uuid:public_id>/report.csv")
+@requires("deliveries.read")
+def report(public_id: UUID) -> Response:
+    """Every delivery of it, and what became of it, as a file."""
+    rows = write_csv(bulk_retry_presenter.lines(bulk_retry_task.find(public_id)))
+    answer = Response(stream_with_context(rows), content_type="text/csv; charset=utf-8")
+    answer.headers["Content-Disposition"] = 'attachment; filename="bulk-retry.csv"'
+    return answer
+
+
+def _chosen(form: BatchForm) -> Choice:
+    """What the address names: ticked deliveries, or with `all` its filters."""
+    again = bool(form.again.data)
+    newest = form.counted_to
+    if "all" in request.args:
+        wanted = LogFilterForm(request.args).chosen()
+        return Choice(wanted=wanted, newest=newest, again=again)
+    ticked = dict.fromkeys(map(uuid_or_none, request.args.getlist("delivery")))
+    return Choice(ticked=tuple(each for each in ticked if each), newest=newest, again=again)
+
+
+def _done(public_id: UUID, words: str, verb: Callable[..., None]) -> Answer:
+    try:
+        verb(actor(), public_id)
+        flash(words, "success")
+    except (NotFound, NotAllowed):
+        raise
+    except Refusal as refusal:
+        flash(refusal.sentence, "info")
+    return redirect(url_for("batches.show", public_id=public_id))

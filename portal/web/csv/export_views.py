@@ -1,0 +1,22 @@
+"""The register as a file."""
+
+from flask import Blueprint, Response, request, stream_with_context
+
+from portal.lib.clock import utcnow
+from portal.lib.csv_safe import write_csv
+from portal.services.csv import export as csv_export
+from portal.web.assets.forms import AssetFilterForm
+from portal.web.frame.access import requires
+
+blueprint = Blueprint("exporting", __name__, url_prefix="/assets")
+
+
+@blueprint.get("/export.csv")
+@requires("assets.read")
+def export() -> Response:
+    """What the list shows with the same filters, as CSV; it is sent while it is being read."""
+    rows = csv_export.rows(AssetFilterForm(request.args).chosen())
+    response = Response(stream_with_context(write_csv(rows)), mimetype="text/csv")
+    name = f"assets-{utcnow():%Y-%m-%d}.csv"
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response

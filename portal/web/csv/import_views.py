@@ -1,0 +1,131 @@
+"""Import from CSV: choose a file, see what each row would do, say yes once."""
+
+from uuid import UUID
+
+from flask import Blueprint, Response, redirect, render_template, request, stream_with_context
+from flask import url_for as url
+from flask_wtf.file import FileField
+from werkzeug.wrappers import Response as Answer
+from wtforms import BooleanField
+
+from portal.lib.csv_safe import write_csv
+from portal.lib.csv_upload import Sheet, UnreadableError, read_csv
+from portal.models.tasks import TaskState
+from portal.services.core.refusals import Refusal
+from portal.services.core.unit_of_work import once_only
+from portal.services.csv import import_task
+from portal.services.csv.columns import COLUMNS
+from portal.services.csv.import_rows import Verdict
+from portal.web.csv.import_words import TAGS, chips, why_not_confirm
+from portal.web.forms.base import PortalForm
+from portal.web.forms.query_values import number_or_none
+from portal.web.forms.refusals import refusals_in, status_of
+from portal.web.frame.access import actor, owner, requires
+
+blueprint = Blueprint("importing", __name__, url_prefix="/assets/import")
+
+
+class UploadForm(PortalForm):
+    """The file, and whether it may add to the lists."""
+
+    file = FileField("CSV file")
+    may_add = BooleanField("Add categories and locations that are not there yet")
+
+    def sheet(self) -> Sheet:
+        """What is in the file. Refuses what cannot be read, at its field."""
+        if not self.file.data or not self.file.data.filename:
+            raise Refusal("Choose a CSV file", field="file")
+        try:
+            return read_csv(self.file.data.read())
+        except UnreadableError as error:
+            raise Refusal(str(error), field="file") from None
+
+
+@blueprint.route("", methods=["GET", "POST"])
+@requires(import_task.PERMISSION)
+def upload() -> Answer | tuple[str, int]:
+    """Choose the file; it is checked first, and nothing changes yet."""
+    form = UploadForm()
+    if form.validate_on_submit():
+        with refusals_in(form):
+            sheet, name = form.sheet(), form.file.data.filename or ""
+            path = once_only(
+                owner(),
+                form.once_value,
+                lambda: import_task.upload(
+                    actor(), sheet, may_add=bool(form.may_add.data), file_name=name
+                ),
+                lambda public_id: url("tasks.show", public_id=public_id),
+            )
+            return redirect(path)
+    return render_template("assets/import.html", form=form, columns=COLUMNS), status_of(form)
+
+
+@blueprint.route("/<uuid:public_id>", methods=["GET", "POST"])
+@requires(import_task.PERMISSION)
+def check(public_id: UUID) -> Answer | tuple[str, int]:
+    """What each row would do; the one button that does it."""
+    form = PortalForm()
+    if form.validate_on_submit():
+        with refusals_in(form):
+            return redirect(url("tasks.show", public_id=import_task.confirm(actor(), public_id)))
+    return _checked(public_id, form)
+
+
+def _checked(public_id: UUID, form: PortalForm) -> Answer | tuple[str, int]:
+    task = import_task.find_check(public_id)
+    if task.state in {TaskState.WAITING, TaskState.RUNNING}:
+        return redirect(url("tasks.show", public_id=public_id))
+    outcome = request.args.get("show")
+    chosen = outcome if outcome in set(Verdict) else None
+    begin = number_or_none(request.args.get("after")) or 0
+    rows, after = import_task.rows_page(task, chosen, begin)
+    counts = import_task.outcome_counts(task)
+    page = render_template(
+        "assets/import_check.html",
+        task=task,
+        form=form,
+        rows=rows,
+        after=after,
+        chips=chips(counts, chosen),
+        wrong=sum(counts.get(verdict, 0) for verdict in import_task.WRONG),
+        why_not=why_not_confirm(task),
+        import_tags=TAGS,
+    )
+    return page, status_of(form)
+
+
+@blueprint.get("/<uuid:public_id>/failed.csv")
+@requires(import_task.PERMISSION)
+def failed(public_id: UUID) -> Response:
+    """The rows that were not imported, with a column that says why."""
+    rows = import_task.failed_rows(import_task.find_check(public_id))
+    response = Response(stream_with_context(write_csv(rows)), mimetype="text/csv")
+    response.headers["Content-Disposition"] = 'attachment; filename="failed-rows.csv"'
+    return response
+
+
+@blueprint.get("/example.csv")
+@requires(import_task.PERMISSION)
+def example() -> Response:
+    """A file with the right heading and two rows, to begin with."""
+    rows = [COLUMNS, *EXAMPLES]
+    response = Response("".join(write_csv(rows)), mimetype="text/csv")
+    response.headers["Content-Disposition"] = 'attachment; filename="assets-example.csv"'
+    return response
+
+
+_ITEM = {
+    "name": "ThinkPad T14",
+    "kind": "item",
+    "manufacturer": "Lenovo",
+    "model": "T14",
+    "serial_number": "PF4X9Z2K",
+    "purchase_date": "2026-02-03",
+    "purchase_cost": "1249.00",
+    "warranty_expires": "2029-02-03",
+    "condition": "good",
+    "reservable": "yes",
+}
+_STOCK = {"name": "Toner", "kind": "stock", "quantity": "12", "min_quantity": "4", "unit": "piece"}
+EXAMPLES = [[row.get(name, "") for name in COLUMNS] for row in (_ITEM, _STOCK)]

@@ -1,0 +1,131 @@
+"""The help bundle: one message for the receiver's developer, as a text file without secrets."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import Final
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
+
+from portal.engine.events.body import wire_time
+from portal.engine.reasons import Reason, title
+from portal.lib.clock import utcnow
+from portal.lib.durations import in_words
+from portal.services.deliveries.detail import AttemptDetail
+from portal.web.deliveries.presenter import DeliveryPage
+from portal.web.deliveries.request import MASK, MOST_SHOWN, pretty
+from portal.web.deliveries.steps import phases_in_words
+
+# Of the answer: what would let somebody in at the receiver.
+HIDDEN_ANSWERS: Final = frozenset({"set-cookie", "set-cookie2", "authorization"})
+LEFT_OUT: Final = (
+    "Left out: the secret key, signatures, values of custom headers, cookies, and values in the\n"
+    "address after a question mark. The body is the message itself; treat it as confidential."
+)
+HOW_TO_CHECK: Final = (
+    "X-Asset-Webhook-Signature is the HMAC-SHA256 of the body, exactly the bytes as they arrive,\n"
+    "with the secret key's text as the key, written as lower-case hex.\n"
+    "webhook-signature is that of Standard Webhooks 1.0: v1, and base64, over id.timestamp.body.\n"
+    "To compare the body that you received with ours: it has {size} bytes, and its SHA-256 is\n"
+    "{digest}."
+)
+ABOUT_REPEATS: Final = (
+    "X-Asset-Webhook-Id is the same on every attempt: a receiver that has seen it drops the repeat."
+)
+
+
+def bundle_of(page: DeliveryPage) -> str:
+    """The whole file."""
+    parts = [
+        ("Help bundle for one message", [f"Made {wire_time(utcnow())}.", LEFT_OUT]),
+        ("What happened", list(_happened(page))),
+        ("The message", list(_message(page))),
+        ("Attempts", list(_attempts(page)) or ["None yet."]),
+        ("What we sent", list(_sent(page))),
+        ("What came back", list(_came_back(page))),
+        ("How to check the signature", [_how_to_check(page), ABOUT_REPEATS]),
+    ]
+    return "\n\n".join(_part(heading, lines) for heading, lines in parts) + "\n"
+
+
+def hidden_query(url: str) -> str:
+    """The address with the values of its query masked: receivers put keys there."""
+    parts = urlsplit(url)
+    if not parts.query:
+        return url
+    names = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
+    hidden = "&".join(f"{name}={MASK}" for name in names) or MASK
+    return urlunsplit(parts._replace(query=hidden))
+
+
+def _part(heading: str, lines: Sequence[str]) -> str:
+    return "\n".join([heading, "=" * len(heading), *lines])
+
+
+def _happened(page: DeliveryPage) -> Iterator[str]:
+    yield f"{page.tag.word}: {page.sentence}"
+    if page.explanation:
+        yield page.explanation.what_happened
+        yield f"Whose side: {page.explanation.side.label}. Tried again: {page.again}"
+    if page.repeat_warning:
+        yield page.repeat_warning
+
+
+def _message(page: DeliveryPage) -> Iterator[str]:
+    delivery = page.delivery
+    yield f"Id:       {delivery.public_id}"
+    yield f"Event:    {delivery.event}"
+    yield f"Asset:    {delivery.asset_tag or 'none'}"
+    yield f"Happened: {wire_time(delivery.occurred_at)}"
+    yield f"Stored:   {wire_time(delivery.created_at)}"
+
+
+def _attempts(page: DeliveryPage) -> Iterator[str]:
+    for each in page.delivery.attempts:
+        yield f"{each.number}  {each.started_at.isoformat(timespec='milliseconds')}  {_end(each)}"
+        if phases := phases_in_words(each.phases):
+            yield f"   {phases}"
+        if each.peer:
+            yield f"   connected to {each.peer}"
+
+
+def _end(attempt: AttemptDetail) -> str:
+    if attempt.is_being_sent:
+        return "being sent"
+    total = attempt.phases.get("total")
+    took = f" in {in_words(total / 1000)}" if total else ""
+    if attempt.is_delivered:
+        return f"answered {attempt.code}{took}"
+    reason = Reason(attempt.reason) if attempt.reason else Reason.INTERRUPTED
+    return f"{title(reason, attempt.code)}{took}"
+
+
+def _sent(page: DeliveryPage) -> Iterator[str]:
+    sent = page.sent
+    yield f"POST {hidden_query(sent.url)}"
+    if sent.url_now:
+        yield f"(The webhook's address is now {hidden_query(sent.url_now)})"
+    yield from (f"{name}: {value}" for name, value in sent.headers)
+    yield f"\nBody, {sent.size} bytes, as sent:"
+    body = page.delivery.body.decode(errors="replace")
+    yield body[:MOST_SHOWN]
+    yield "\nThe same, easier to read:"
+    yield pretty(page.delivery.body)
+
+
+def _came_back(page: DeliveryPage) -> Iterator[str]:
+    attempt = page.answered
+    if attempt is None:
+        yield "No answer."
+        return
+    if page.answer_note:
+        yield page.answer_note
+    yield f"Status code {attempt.code}"
+    for name, value in attempt.response_headers:
+        yield f"{name}: {MASK if name.lower() in HIDDEN_ANSWERS else value}"
+    yield f"\n{attempt.response_text}" if attempt.response_text else "\nThe answer had no text."
+    if attempt.is_truncated:
+        yield "(The answer was longer: only its beginning is kept.)"
+
+
+def _how_to_check(page: DeliveryPage) -> str:
+    body = page.delivery.body
+    return HOW_TO_CHECK.format(size=len(body), digest=hashlib.sha256(body).hexdigest())

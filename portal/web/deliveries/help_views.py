@@ -1,0 +1,74 @@
+"""For whoever helps the receiver's developer: the help bundle, and the signature check."""
+
+from uuid import UUID
+
+from flask import Blueprint, Response, render_template, url_for
+from wtforms import StringField, TextAreaField
+from wtforms.validators import InputRequired, Length
+
+from portal.services.deliveries.detail import find_delivery
+from portal.services.deliveries.signature_checks import check_signature
+from portal.web.deliveries import presenter as delivery_presenter
+from portal.web.deliveries.help_bundle import bundle_of
+from portal.web.deliveries.presenter import DeliveryPage
+from portal.web.forms.base import PortalForm, typed
+from portal.web.forms.refusals import refusals_in, status_of
+from portal.web.frame.access import requires
+
+LONGEST_SIGNATURE = 2000
+LONGEST_BODY = 200_000
+
+blueprint = Blueprint("delivery_help", __name__, url_prefix="/deliveries")
+
+
+class SignatureForm(PortalForm):
+    """What the receiver computed or received, and perhaps the body that it checked."""
+
+    signature = StringField(
+        "Signature of the receiver",
+        description="What it computed, or what stood in the header that it received",
+        validators=[
+            InputRequired("Paste the signature"),
+            Length(max=LONGEST_SIGNATURE, message="Paste the signature alone: this is too long"),
+        ],
+    )
+    body = TextAreaField(
+        "Body that the receiver checked",
+        description="With it we can tell whether the body or the key differs",
+        validators=[Length(max=LONGEST_BODY, message="This is longer than any body that we send")],
+    )
+
+
+@blueprint.get("/<uuid:public_id>/help-bundle")
+@requires("deliveries.read")
+def bundle(public_id: UUID) -> Response:
+    """A text file for the receiver's developer, without secrets."""
+    return as_file(delivery_presenter.page_of(find_delivery(public_id)))
+
+
+def as_file(page: DeliveryPage) -> Response:
+    """The help bundle to keep."""
+    answer = Response(bundle_of(page), content_type="text/plain; charset=utf-8")
+    name = f"help-bundle-{page.delivery.public_id}.txt"
+    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return answer
+
+
+@blueprint.route("/<uuid:public_id>/signature", methods=["GET", "POST"])
+@requires("deliveries.read")
+def signature(public_id: UUID) -> tuple[str, int]:
+    """Say which part of a pasted signature differs. Nothing is stored, nothing secret is shown."""
+    back = url_for("deliveries.show", public_id=public_id)
+    return signature_page(delivery_presenter.page_of(find_delivery(public_id)), back)
+
+
+def signature_page(page: DeliveryPage, back: str) -> tuple[str, int]:
+    """The form, and what came of it. `back`: where the delivery is shown."""
+    form, found = SignatureForm(), None
+    if form.validate_on_submit():
+        with refusals_in(form):
+            found = check_signature(page.delivery, typed(form.signature), typed(form.body))
+    html = render_template(
+        "deliveries/signature.html", form=form, page=page, found=found, back_url=back
+    )
+    return html, status_of(form)

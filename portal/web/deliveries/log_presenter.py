@@ -1,0 +1,143 @@
+"""The log in words: its tabs, the filters in force, and what each line says."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from flask import request, url_for
+
+from portal.engine.events.catalogue import event_type
+from portal.engine.reasons import Reason, title
+from portal.extensions import settings
+from portal.lib.clock import utcnow
+from portal.lib.durations import in_words
+from portal.services.deliveries.log import pages as log_pages
+from portal.services.deliveries.log.filters import LogFilter, StatusFilter
+from portal.services.deliveries.log.pages import COUNT_LIMIT, EXPORT_LIMIT, LogRow
+from portal.services.outbox.status import ShownStatus
+from portal.web.deliveries.forms import LogFilterForm, status_words
+from portal.web.forms.edit_conflict import shown
+from portal.web.frame.page_frame import page_url
+from portal.web.frame.wording import number
+
+TABS: Final = (
+    None,
+    StatusFilter.ATTENTION,
+    StatusFilter.WAITING,
+    StatusFilter.DELIVERED,
+    StatusFilter.HELD,
+)
+COUNTED: Final = frozenset({StatusFilter.ATTENTION, StatusFilter.WAITING, StatusFilter.HELD})
+EXPORT_HINT: Final = f"All pages, at most the newest {number(EXPORT_LIMIT)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """One tab of the log; the other filters stay as they are."""
+
+    label: str
+    url: str
+    is_here: bool
+    count: str | None = None
+
+
+def tabs(wanted: LogFilter) -> list[Tab]:
+    """All, Needs attention, Waiting, Delivered, Held; what somebody waits for with its number.
+
+    A number says what its tab shows: there is none beside other filters.
+    """
+    is_narrowed = wanted != LogFilter(status=wanted.status, webhook=wanted.webhook)
+    return [
+        Tab(
+            label=status_words(each) if each else "All",
+            url=page_url(status=each, cursor=None),
+            is_here=each is wanted.status,
+            count=_count(each, wanted) if each in COUNTED and not is_narrowed else None,
+        )
+        for each in TABS
+    ]
+
+
+def _count(status: StatusFilter, wanted: LogFilter) -> str | None:
+    found = log_pages.count(status, wanted.webhook)
+    return capped(found) if found else None
+
+
+def capped(count: int) -> str:
+    """A count that stops at its limit: "10 000+"."""
+    return f"{number(COUNT_LIMIT)}+" if count > COUNT_LIMIT else number(count)
+
+
+def chips(form: LogFilterForm, rows: Sequence[LogRow]) -> list[dict[str, str]]:
+    """The filters in force, each with the address without it."""
+    asset = rows[0].asset_tag if rows else form.asset.data
+    return [
+        {
+            "label": f"{field.label.text}: {asset if field.name == 'asset' else shown(field)}",
+            "url": page_url(**{field.name: None, "cursor": None}),
+        }
+        for field in form
+        if field.data and shown(field)
+    ]
+
+
+def event_name(event: str) -> str:
+    """The plain name of an event."""
+    return event_type(event).name
+
+
+def result(row: LogRow) -> str:
+    """How the last attempt ended, in a few words; blank before the first."""
+    if row.reason is None:
+        return f"Answered {row.code}" if row.code else ""
+    words = title(Reason(row.reason), row.code)
+    return f"Arrived before. Last try: {words}" if row.status is ShownStatus.DELIVERED else words
+
+
+def tries(made: int) -> str:
+    """ "2 of 10": the scheduled tries that were made."""
+    return f"{made} of {len(settings().webhook_retry_schedule)}"
+
+
+def next_try(row: LogRow) -> datetime | str:
+    """When it goes by itself: a time to come, or words; empty when it does not."""
+    if row.waits_behind:
+        return "after an older one"
+    if row.next_try_at is None or row.status is ShownStatus.SENDING:
+        return ""
+    return row.next_try_at if row.next_try_at > utcnow() else "now"
+
+
+def may_overtake(row: LogRow) -> bool:
+    """Whether a Retry could go out of turn, which has to be asked about first."""
+    return row.is_in_order and (row.waits_behind or row.next_try_at is None)
+
+
+def took(milliseconds: int | None) -> str:
+    """How long the last attempt took."""
+    return "" if milliseconds is None else in_words(milliseconds / 1000)
+
+
+def export_url() -> str:
+    """Where what the filters leave can be had as a file: all pages of it."""
+    return url_for("deliveries.export", **_filters())
+
+
+def retry_all_url() -> str:
+    """Where people are asked before all that the filters leave is retried."""
+    return url_for("batches.confirm", **{**_filters(), "all": "1"})
+
+
+def days_kept() -> int:
+    """How long a delivery is kept after it has ended."""
+    return settings().retention_days
+
+
+def is_searched() -> bool:
+    """Whether the address asks for anything but the whole log from its beginning."""
+    return any(value for name, value in request.args.items() if name != "cursor")
+
+
+def _filters() -> dict[str, Any]:
+    return {name: request.args.getlist(name) for name in request.args if name != "cursor"}

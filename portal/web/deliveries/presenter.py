@@ -1,0 +1,246 @@
+"""One delivery in words: how it stands, why, what to do, and what may be pressed."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID, uuid4
+
+from portal.engine.http.url import host_of
+from portal.engine.reasons import Explanation, Reason, explain
+from portal.services.deliveries.detail import AttemptDetail, DeliveryDetail
+from portal.services.deliveries.retry import why_not_retry, why_not_stop
+from portal.services.operations.retention import kept_until
+from portal.services.outbox.status import ShownStatus
+from portal.web.deliveries.log_presenter import event_name, took, tries
+from portal.web.deliveries.request import Sent, sent_of
+from portal.web.deliveries.steps import Step, steps_of, who
+from portal.web.deliveries.times import repeat_warning, times_of
+from portal.web.deliveries.trial_steps import TestStep, steps_of_test
+from portal.web.frame.status_tags import Tag, delivery_tag
+from portal.web.frame.wording import moment, plural
+
+# A retry this near is worth waiting for on the page.
+SOON: Final = timedelta(seconds=15)
+SLOW: Final = timedelta(seconds=15)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryPage:
+    """Everything that the templates print. `is_live`: something is under way right now.
+
+    `answered`: the newest attempt to which anything came back. `draft`: the form that it is a test
+    of, before it is saved.
+    """
+
+    delivery: DeliveryDetail
+    heading: str
+    tag: Tag
+    sentence: str
+    explanation: Explanation | None
+    again: str
+    steps: list[Step]
+    times: list[tuple[str, str]]
+    repeat_warning: str
+    earlier_attempts: int
+    answered: AttemptDetail | None
+    sent: Sent
+    why_not_retry: str | None
+    why_not_stop: str | None
+    is_live: bool
+    is_slow: bool
+    out_of_turn: bool
+    test_steps: list[TestStep]
+    draft: UUID | None
+
+    @property
+    def answer_note(self) -> str:
+        """To which attempt the answer belongs, where later ones got none."""
+        if self.answered is None or self.answered is self.delivery.last_attempt:
+            return ""
+        return f"This came back to “{who(self.answered)}”. To later attempts nothing came back."
+
+    @property
+    def announcement(self) -> str:
+        """What a screen reader says when the status changes."""
+        return f"{self.tag.word}. {self.sentence}" if not self.is_live else self.tag.word
+
+    @property
+    def once(self) -> str:
+        """A token for the button that tests again."""
+        return str(uuid4())
+
+    @property
+    def kept_until(self) -> datetime | None:
+        """When it goes, once nothing is sent any more by itself."""
+        return kept_until(self.delivery.finished_at)
+
+    @property
+    def is_left_alone(self) -> bool:
+        """Whether it waits, untried as it may be, because others failed at the same receiver."""
+        return self.delivery.status is ShownStatus.WAITING and bool(self.delivery.paused_until)
+
+    @property
+    def is_delivered(self) -> bool:
+        """Whether sending it once more has to be asked about first."""
+        return self.delivery.status is ShownStatus.DELIVERED
+
+
+def page_of(delivery: DeliveryDetail, draft: UUID | None = None) -> DeliveryPage:
+    """Put a delivery into words. `draft`: whose test before saving it is."""
+    waited = delivery.now - delivery.due_at
+    is_waiting = delivery.status is ShownStatus.WAITING
+    return DeliveryPage(
+        delivery=delivery,
+        heading=f"Test: {event_name(delivery.event)}"
+        if delivery.standing.is_test
+        else event_name(delivery.event),
+        tag=delivery_tag(delivery.status),
+        sentence=sentence_of(delivery),
+        explanation=explanation_of(delivery),
+        again=again_of(delivery),
+        steps=steps_of(delivery),
+        times=times_of(delivery),
+        repeat_warning=repeat_warning(delivery),
+        earlier_attempts=delivery.attempts_made - len(delivery.attempts),
+        answered=_answered(delivery),
+        sent=sent_of(delivery),
+        why_not_retry=why_not_retry(delivery.standing, again=True),
+        why_not_stop=why_not_stop(delivery.standing),
+        is_live=is_live(delivery),
+        is_slow=is_waiting and waited > SLOW and not _waits_for_others(delivery),
+        out_of_turn=delivery.waits_behind,
+        test_steps=steps_of_test(delivery),
+        draft=draft,
+    )
+
+
+def is_live(delivery: DeliveryDetail) -> bool:
+    """Whether its status is likely to change while a person looks."""
+    if delivery.status is ShownStatus.WAITING and _waits_for_others(delivery):
+        return False
+    if delivery.status is ShownStatus.RETRYING:
+        return delivery.next_try_at - delivery.now < SOON
+    return delivery.status in (ShownStatus.WAITING, ShownStatus.SENDING)
+
+
+def sentence_of(delivery: DeliveryDetail) -> str:
+    """How it stands, in one sentence or two."""
+    if _comes_to_rest(delivery):
+        is_gone = delivery.standing.is_webhook_deleted
+        return f"Its webhook {'was deleted' if is_gone else 'is off'}, so it is not sent."
+    match delivery.status:
+        case ShownStatus.WAITING:
+            return _waiting(delivery)
+        case ShownStatus.SENDING:
+            return f"It is being sent to {_host(delivery)} now."
+        case ShownStatus.DELIVERED:
+            return _delivered(delivery)
+        case ShownStatus.RETRYING:
+            made = tries(delivery.tries)
+            return f"Not delivered yet: {made} tries made. Next try: {_next_try(delivery)}."
+        case ShownStatus.FAILED:
+            return _failed(delivery)
+        case ShownStatus.STOPPED:
+            by = f" by {delivery.stopped_by}" if delivery.stopped_by else ""
+            return f"Stopped{by}. Nothing more is sent by itself."
+        case _:
+            return f"Kept because the webhook “{delivery.standing.webhook_name}” is off."
+
+
+def explanation_of(delivery: DeliveryDetail) -> Explanation | None:
+    """Why the last attempt failed, or why there was none; None when all is well."""
+    last = delivery.last_attempt
+    if last is None:
+        return explain(Reason(delivery.reason), host="") if delivery.reason else None
+    if last.is_delivered:
+        return None
+    reason = Reason(last.reason) if last.reason else Reason.INTERRUPTED
+    total = last.phases.get("total")
+    waits = delivery.status is ShownStatus.RETRYING
+    return explain(
+        reason,
+        host=host_of(last.url),
+        seconds=round(total / 1000, 1) if total else None,
+        time=moment(last.started_at).exact,
+        again=moment(delivery.next_try_at).exact if waits else "",
+        location=last.location,
+        code=last.code,
+        reference=str(delivery.public_id),
+        is_test=delivery.standing.is_test,
+    )
+
+
+def again_of(delivery: DeliveryDetail) -> str:
+    """Whether it is tried again by itself, and when."""
+    if _comes_to_rest(delivery):
+        is_gone = delivery.standing.is_webhook_deleted
+        return "Not by itself." if is_gone else "Only once the webhook is on."
+    match delivery.status:
+        case ShownStatus.RETRYING:
+            return f"Yes, by itself: {_next_try(delivery)}."
+        case ShownStatus.WAITING if delivery.waits_behind:
+            return "Yes, once the older ones are through."
+        case ShownStatus.WAITING if delivery.paused_until:
+            return f"Yes, by itself: {_next_try(delivery)} or soon after."
+        case ShownStatus.WAITING | ShownStatus.SENDING:
+            return "Yes, now."
+        case ShownStatus.HELD:
+            return "Only once the webhook is on."
+        case _:
+            return "Not by itself."
+
+
+def _answered(delivery: DeliveryDetail) -> AttemptDetail | None:
+    answered = [each for each in delivery.attempts if each.code or each.response_headers]
+    return answered[-1] if answered else None
+
+
+def _waiting(delivery: DeliveryDetail) -> str:
+    is_retry = bool(delivery.requested_by and delivery.is_manual)
+    asked = f"{delivery.requested_by} pressed Retry. " if is_retry else ""
+    if delivery.waits_behind and not is_retry:
+        return "It waits for an older message: this webhook gets one at a time, in order."
+    if delivery.paused_until:
+        alone = "The receiver is in trouble, so we leave it alone."
+        return f"{asked}{alone} Next try: {_next_try(delivery)}."
+    return f"{asked}It is about to be sent."
+
+
+def _waits_for_others(delivery: DeliveryDetail) -> bool:
+    in_turn = delivery.waits_behind and not delivery.is_manual
+    return in_turn or delivery.paused_until is not None or _comes_to_rest(delivery)
+
+
+def _comes_to_rest(delivery: DeliveryDetail) -> bool:
+    """Whether it is still to be held or stopped, as many are for a while after their webhook."""
+    standing = delivery.standing
+    is_off = standing.is_webhook_off and not standing.is_test
+    is_open = delivery.status in (ShownStatus.WAITING, ShownStatus.RETRYING)
+    return is_open and (is_off or standing.is_webhook_deleted)
+
+
+def _delivered(delivery: DeliveryDetail) -> str:
+    arrived = [each for each in delivery.attempts if each.is_delivered]
+    if not arrived:
+        return "It has arrived."
+    last = arrived[-1]
+    when = moment(last.finished_at or last.started_at).text
+    total = took(round(last.phases["total"])) if last.phases.get("total") else ""
+    return f"{host_of(last.url)} answered {last.code}{f' in {total}' if total else ''}, {when}."
+
+
+def _failed(delivery: DeliveryDetail) -> str:
+    if delivery.standing.is_test:
+        how = "was not accepted" if delivery.code else "did not arrive"
+        return f"The test {how}. Nothing else is affected by it."
+    made = plural(delivery.tries, "try", "tries")
+    return f"Not delivered after {made}. Nothing more is sent by itself: Retry when it is mended."
+
+
+def _next_try(delivery: DeliveryDetail) -> str:
+    at = delivery.next_try_at
+    return "now" if at <= delivery.now else moment(at, delivery.now).text
+
+
+def _host(delivery: DeliveryDetail) -> str:
+    return host_of(delivery.webhook_url) or "the receiver"

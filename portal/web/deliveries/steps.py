@@ -1,0 +1,111 @@
+"""The timeline of a delivery: happened, stored, each attempt with its phases, what comes next."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from portal.engine.reasons import Reason, title
+from portal.lib.durations import in_words
+from portal.services.deliveries.detail import AttemptDetail, DeliveryDetail
+from portal.services.outbox.status import ShownStatus
+from portal.web.deliveries.log_presenter import event_name
+
+PHASES: Final = {
+    "again": "sent once more, because the connection kept open had ended,",
+    "name": "name found",
+    "connect": "connected",
+    "tls": "connection secure",
+    "first_byte": "first byte of the answer",
+    "total": "finished",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One point of the timeline. Tones: success, danger, warning, info or none."""
+
+    title: str
+    at: datetime | None
+    tone: str = ""
+    text: str = ""
+    phases: str = ""
+    attempt: AttemptDetail | None = None
+
+
+def steps_of(delivery: DeliveryDetail) -> list[Step]:
+    """From what happened to what comes next."""
+    what = event_name(delivery.event)
+    asset = " ".join(filter(None, (delivery.asset_tag, delivery.asset_name)))
+    sample = "A person pressed Test webhook" if delivery.standing.is_test else what
+    return [
+        Step("Happened", delivery.occurred_at, text=": ".join(filter(None, (sample, asset)))),
+        Step("Stored", delivery.created_at, text="From here on it cannot be lost."),
+        *_picked_up(delivery),
+        *(attempt_step(each) for each in delivery.attempts),
+        *_last(delivery),
+    ]
+
+
+def _picked_up(delivery: DeliveryDetail) -> Iterator[Step]:
+    """When a worker took it first; unknown where the first attempt is no longer shown."""
+    if delivery.attempts and delivery.attempts[0].number == 1:
+        at = delivery.attempts[0].started_at
+        waited = max(0.0, (at - delivery.created_at).total_seconds())
+        yield Step("Picked up", at, text=f"It had waited here for {in_words(waited)}.")
+
+
+def attempt_step(attempt: AttemptDetail) -> Step:
+    """One attempt in a line, and its phases in another."""
+    tone, words = _ending(attempt)
+    return Step(
+        who(attempt),
+        attempt.started_at,
+        tone,
+        words,
+        phases_in_words(attempt.phases),
+        attempt,
+    )
+
+
+def phases_in_words(phases: dict[str, Any]) -> str:
+    """When each phase was over, counted from the start; a phase that was not needed is left out."""
+    known = [(words, phases.get(key)) for key, words in PHASES.items()]
+    return ", ".join(
+        f"{words} after {in_words(at / 1000)}" for words, at in known if at is not None
+    )
+
+
+def who(attempt: AttemptDetail) -> str:
+    """What the timeline calls an attempt."""
+    match attempt.kind:
+        case "manual":
+            return f"Retry by {attempt.actor}" if attempt.actor else "Retry"
+        case "test":
+            return "Test"
+        case _:
+            return f"Attempt {attempt.number}"
+
+
+def _ending(attempt: AttemptDetail) -> tuple[str, str]:
+    if attempt.is_being_sent:
+        return "info", "Being sent now."
+    if attempt.is_delivered:
+        return "success", f"Delivered. The receiver answered {attempt.code}."
+    reason = Reason(attempt.reason) if attempt.reason else Reason.INTERRUPTED
+    return ("warning" if attempt.is_interrupted else "danger"), f"{title(reason, attempt.code)}."
+
+
+def _last(delivery: DeliveryDetail) -> Iterator[Step]:
+    match delivery.status:
+        case ShownStatus.RETRYING:
+            yield Step("Next try", delivery.next_try_at, "warning")
+        case ShownStatus.WAITING:
+            yield Step("Waiting to be sent", delivery.due_at, "info")
+        case ShownStatus.HELD:
+            yield Step("Held", None, text="Its webhook is off.")
+        case ShownStatus.STOPPED:
+            by = f" by {delivery.stopped_by}" if delivery.stopped_by else ""
+            yield Step(f"Stopped{by}", delivery.finished_at)
+        case _:
+            return

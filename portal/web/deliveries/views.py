@@ -1,0 +1,135 @@
+"""The log's pages: the list, one delivery, and what a person may do about it."""
+
+from collections.abc import Callable
+from uuid import UUID
+
+from flask import (
+    Blueprint,
+    Response,
+    flash,
+    jsonify,
+    redirect,
+    render_template,
+    request,
+    stream_with_context,
+    url_for,
+)
+from werkzeug.wrappers import Response as Answer
+
+from portal.lib.clock import utcnow
+from portal.lib.csv_safe import write_csv
+from portal.services.core.refusals import NotAllowed, NotFound, Refusal
+from portal.services.deliveries import retry as delivery_retry
+from portal.services.deliveries.detail import find_body, find_delivery
+from portal.services.deliveries.log import pages as log_pages
+from portal.web.deliveries import log_csv, log_presenter
+from portal.web.deliveries import presenter as delivery_presenter
+from portal.web.deliveries.forms import LogFilterForm
+from portal.web.frame.access import actor, requires
+
+blueprint = Blueprint("deliveries", __name__, url_prefix="/deliveries")
+
+
+@blueprint.get("")
+@requires("deliveries.read")
+def index() -> str:
+    """The log, filtered by its address."""
+    form = LogFilterForm(request.args)
+    wanted = form.chosen()
+    found = log_pages.find_page(wanted, request.args.get("cursor"))
+    return render_template(
+        "deliveries/index.html",
+        filter=form,
+        found=found,
+        page=found.page,
+        tabs_of_log=log_presenter.tabs(wanted),
+        chips_in_force=log_presenter.chips(form, found.page.rows),
+        view=log_presenter,
+    )
+
+
+@blueprint.get("/export.csv")
+@requires("deliveries.read")
+def export() -> Response:
+    """What the filters in the address leave, as a file, the newest first."""
+    lines = log_csv.lines(LogFilterForm(request.args).chosen())
+    answer = Response(stream_with_context(write_csv(lines)), content_type="text/csv; charset=utf-8")
+    name = f"deliveries-{utcnow():%Y-%m-%d}.csv"
+    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return answer
+
+
+@blueprint.get("/<uuid:public_id>")
+@requires("deliveries.read")
+def show(public_id: UUID) -> str:
+    """One delivery: what happened, what was sent, what came back, what to do."""
+    delivery = find_delivery(public_id)
+    return render_template("deliveries/show.html", page=delivery_presenter.page_of(delivery))
+
+
+@blueprint.get("/<uuid:public_id>/live")
+@requires("deliveries.read")
+def live(public_id: UUID) -> Response:
+    """The changing part of the page, for as long as something is under way."""
+    page = delivery_presenter.page_of(find_delivery(public_id))
+    html = render_template("deliveries/_live.html", page=page)
+    return jsonify(html=html, stop=not page.is_live, announce=page.announcement)
+
+
+@blueprint.get("/<uuid:public_id>/body")
+@requires("deliveries.read")
+def body(public_id: UUID) -> Response:
+    """The exact bytes that are sent, as a file."""
+    response = Response(find_body(public_id), mimetype="application/json")
+    response.headers["Content-Disposition"] = f'attachment; filename="delivery-{public_id}.json"'
+    return response
+
+
+@blueprint.get("/<uuid:public_id>/retry")
+@requires("deliveries.retry")
+def ask_retry(public_id: UUID) -> Answer | str:
+    """Ask before sending once more: what arrived already may act twice."""
+    delivery = find_delivery(public_id)
+    if sentence := delivery_retry.why_not_retry(delivery.standing, again=True):
+        flash(sentence, "warning")
+        return redirect(url_for("deliveries.show", public_id=public_id))
+    return render_template("deliveries/confirm.html", page=delivery_presenter.page_of(delivery))
+
+
+@blueprint.post("/<uuid:public_id>/retry")
+@requires("deliveries.retry")
+def retry(public_id: UUID) -> Answer:
+    """One extra attempt. What has arrived already goes out again only after the question."""
+    seen = request.form.get("seen", type=int)
+    send = delivery_retry.send_again if "again" in request.form else delivery_retry.retry
+
+    def verb() -> str:
+        send(actor(), public_id, seen=seen)
+        return "Retry queued."
+
+    try:
+        return _done(public_id, verb)
+    except delivery_retry.AlreadyArrived:
+        return redirect(url_for("deliveries.ask_retry", public_id=public_id))
+
+
+@blueprint.post("/<uuid:public_id>/stop")
+@requires("deliveries.stop")
+def stop(public_id: UUID) -> Answer:
+    """Send no more by ourselves, or take a waiting Retry back."""
+
+    def verb() -> str:
+        return "Retry taken back." if delivery_retry.stop(actor(), public_id) else "Stopped."
+
+    return _done(public_id, verb)
+
+
+def _done(public_id: UUID, verb: Callable[[], str]) -> Answer:
+    """Run the verb and go to the delivery's page, which says how things stand either way."""
+    try:
+        flash(verb(), "success")
+    except (NotFound, NotAllowed, delivery_retry.AlreadyArrived):
+        raise
+    except Refusal as refusal:
+        flash(refusal.sentence, "warning")
+    return redirect(url_for("deliveries.show", public_id=public_id))

@@ -1,0 +1,27 @@
+"""How a view shows what a service refused."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from portal.services.core.refusals import NotAllowed, NotFound, Refusal, Stale
+from portal.web.forms.base import PortalForm
+from portal.web.frame.form_rendering import problems
+
+
+@contextmanager
+def refusals_in(form: PortalForm) -> Iterator[None]:
+    """Put a refusal into the form, so that the page comes back with what was typed.
+
+    What has a page of its own passes through: not found, not allowed, stale.
+    """
+    try:
+        yield
+    except (NotFound, NotAllowed, Stale):
+        raise
+    except Refusal as refusal:
+        form.refuse(refusal)
+
+
+def status_of(form: PortalForm) -> int:
+    """400 for a form that comes back with something to change, else 200."""
+    return 400 if problems(form) else 200

@@ -1,0 +1,130 @@
+"""Who may open which page: every view declares its permission, and what declares none is closed."""
+
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from flask import Flask, abort, current_app, redirect, request, url_for
+from flask_login import UserMixin, current_user
+from sqlalchemy import select
+from werkzeug.wrappers import Response
+
+from portal.engine.events.body import ActorKind, Origin
+from portal.extensions import db, login
+from portal.models.people import EndedSession, User
+from portal.services.core.permissions import Actor, allows
+from portal.services.people.sign_in import IDLE
+
+# A view that needs no sign-in says so with this in the place of a permission.
+PUBLIC: Final = "public"
+# Where a view keeps what it declared.
+MARK: Final = "permission"
+PUBLIC_ENDPOINTS: Final = frozenset({"static", "bootstrap.static"})
+
+V = TypeVar("V", bound=Callable[..., Any])
+
+
+class SignedIn(UserMixin):  # type: ignore[misc]  # flask-login publishes no types
+    """The signed-in person as of this request: a plain copy, so that no row is held open."""
+
+    def __init__(self, user: User, session_id: UUID) -> None:
+        self.session_id = session_id
+        self.user_id = user.id
+        self.public_id = user.public_id
+        self.name = user.name
+        self.email = user.email
+        self.role = user.role
+        self.time_zone = user.time_zone
+        self.session_version = user.session_version
+
+    def get_id(self) -> str:
+        """What the session keeps: the person, the version that ends with role or password, and
+        the session's own id, which ends with Sign out."""
+        return f"{self.public_id}:{self.session_version}:{self.session_id}"
+
+
+def requires(permission: str) -> Callable[[V], V]:
+    """Declare the permission that a view needs (one of `core/permissions.py`, or PUBLIC)."""
+
+    def mark(view: V) -> V:
+        setattr(view, MARK, permission)
+        return view
+
+    return mark
+
+
+def init_app(app: Flask) -> None:
+    """Check every request, and give templates `can(permission)`."""
+    app.permanent_session_lifetime = IDLE
+    app.before_request(_check)
+    app.jinja_env.globals["can"] = can
+    login.user_loader(_load)
+
+
+def permission_of(endpoint: str) -> str | None:
+    """The permission that an endpoint declared, None where it declared none."""
+    if endpoint in PUBLIC_ENDPOINTS:
+        return PUBLIC
+    view = current_app.view_functions[endpoint]
+    return getattr(view, MARK, None)
+
+
+def can(permission: str) -> bool:
+    """Whether the signed-in person has this permission."""
+    return bool(current_user.is_authenticated) and allows(current_user.role, permission)
+
+
+def actor() -> Actor:
+    """The signed-in person as the actor of a service's verb."""
+    return Actor(ActorKind.USER, current_user.user_id, current_user.name, Origin.UI)
+
+
+def owner() -> str:
+    """Whose forms are being sent: the owner of `once` tokens."""
+    return f"user:{current_user.user_id}"
+
+
+def local_path(target: str | None) -> str:
+    """`target` if it is a path on this portal, else the start page: no open redirects, and
+    nothing that a header cannot carry."""
+    try:
+        parts = urlsplit(target or "")
+    except ValueError:  # brackets and signs that no host may have
+        return "/"
+    plain = not parts.scheme and not parts.netloc and "\\" not in parts.path
+    if target and plain and target.isprintable() and _is_path(target):
+        return target
+    return "/"
+
+
+def _is_path(target: str) -> bool:
+    return target.startswith("/") and not target.startswith("//")
+
+
+def _check() -> Response | None:
+    if request.endpoint is None:
+        return None  # 404 and 405 speak for themselves
+    permission = permission_of(request.endpoint)
+    if permission == PUBLIC:
+        return None
+    if not current_user.is_authenticated:
+        back = request.full_path.rstrip("?") if request.method == "GET" else None
+        return redirect(url_for("auth.sign_in", next=back))
+    if permission is None or not can(permission):
+        abort(403)
+    return None
+
+
+def _load(kept: str) -> SignedIn | None:
+    try:
+        public_id, version, session_id = kept.split(":")
+        person, this = UUID(public_id), UUID(session_id)
+    except ValueError:
+        return None
+    ended = select(EndedSession.session_id).where(EndedSession.session_id == this)
+    wanted = select(User).where(User.public_id == person, ~ended.exists())
+    user = db.session.execute(wanted).scalar_one_or_none()
+    if user is None or not user.is_active or str(user.session_version) != version:
+        return None
+    return SignedIn(user, this)

@@ -1,0 +1,48 @@
+"""The banner on every page while a webhook is in trouble; a person may hide it until the next one.
+
+What is hidden lies in the session: reading a page writes nothing, and signing in shows all anew.
+"""
+
+from typing import Final
+
+from flask import Blueprint, redirect, request, session
+from flask.blueprints import BlueprintSetupState
+from flask_login import current_user
+from werkzeug.wrappers import Response
+
+from portal.models.people import Role
+from portal.services.webhooks.notices.banners import Trouble, troubles
+from portal.web.frame.access import local_path, requires
+
+HIDDEN: Final = "hidden_troubles"
+# A cookie holds about 4,000 characters; whoever hides more sees the earliest again.
+MOST: Final = 20
+
+blueprint = Blueprint("banners", __name__, url_prefix="/banners")
+
+
+@blueprint.post("/hide")
+@requires("home.read")
+def hide() -> Response:
+    """Hide the troubles that this person has seen, until they change or the session ends."""
+    standing = {each.mark for each in _known()}
+    seen = [*session.get(HIDDEN, []), *request.form.get("marks", "").split()]
+    session[HIDDEN] = [mark for mark in dict.fromkeys(seen) if mark in standing][-MOST:]
+    return redirect(local_path(request.form.get("back")))
+
+
+@blueprint.record_once
+def _give_words(state: BlueprintSetupState) -> None:
+    """What the frame of all pages calls."""
+    state.app.jinja_env.globals["troubles"] = shown
+
+
+def shown() -> list[Trouble]:
+    """The troubles to show on this page: not what was hidden, nor the webhook that is open."""
+    hidden, open_one = session.get(HIDDEN, []), (request.view_args or {}).get("public_id")
+    return [each for each in _known() if each.mark not in hidden and each.webhook != open_one]
+
+
+def _known() -> list[Trouble]:
+    sees_all = current_user.role == Role.ADMIN
+    return troubles(None if sees_all else current_user.user_id)

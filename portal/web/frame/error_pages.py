@@ -1,0 +1,87 @@
+"""What a person sees when something goes wrong: one layout, plain words, the right code."""
+
+import logging
+
+from flask import Flask, current_app, render_template, request
+from flask_wtf.csrf import CSRFError
+from sqlalchemy.exc import DBAPIError, OperationalError
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from portal.extensions import db, settings
+from portal.lib import request_id
+from portal.services.core.refusals import Refusal
+
+log = logging.getLogger(__name__)
+
+OPEN_TOO_LONG = "This page was open for too long. Go back, reload it, and send it again."
+# Secure cookies do not come back to an http:// address, and some browsers keep none at all.
+NO_COOKIE = (
+    "Your browser sent no cookie, so we cannot tell whether this comes from a page of ours. "
+    "Perhaps the page was open for too long. If loading it again does not help, open the portal at "
+    "{address}, and let your browser keep its cookies."
+)
+FROM_ELSEWHERE = (
+    "This did not come from a page at the address that the portal was asked for. Go back, reload "
+    "the page, and send it again. If that does not help, tell your administrator: the reverse "
+    "proxy has to pass on the header Host, with its port."
+)
+PAGES = {400, 403, 404, 405, 409, 413, 429, 500, 503}
+
+
+def init_app(app: Flask) -> None:
+    """Register the handlers. A refusal that no form shows becomes a page with its sentence."""
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(CSRFError, _csrf)
+    app.register_error_handler(Refusal, _refusal)
+    app.register_error_handler(DBAPIError, _database)
+
+
+def _page(code: int, sentence: str = "") -> tuple[str, int]:
+    # The session may stand in a broken transaction; the page's own reads begin a fresh one.
+    db.session.rollback()
+    name = code if code in PAGES else (500 if code >= 500 else 400)
+    words = {"message": sentence} if sentence else {}
+    if code >= 500:
+        # Whatever failed may fail again. These pages read nothing from the database, and context
+        # processors, of which Flask-Login's reads the person, do not run for them.
+        words["reference"] = request_id.current()
+        return current_app.jinja_env.get_template(f"errors/{name}.html").render(**words), code
+    return render_template(f"errors/{name}.html", **words), code
+
+
+def _http(error: HTTPException) -> tuple[str, int, dict[str, str]] | HTTPException:
+    code = error.code or 500
+    if code < 400:
+        return error
+    if code >= 500:
+        log.error("A request failed: %s", error, exc_info=error)
+    return *_page(code), _allow(error)
+
+
+def _allow(error: HTTPException) -> dict[str, str]:
+    """What a 405 has to say (RFC 9110, 15.5.6)."""
+    methods = error.valid_methods if isinstance(error, MethodNotAllowed) else None
+    return {"Allow": ", ".join(sorted(methods))} if methods else {}
+
+
+def _csrf(error: CSRFError) -> tuple[str, int]:
+    # Flask-WTF has no other mark for a form that was sent from another address over https.
+    is_foreign = "referrer" in str(error.description)
+    if is_foreign:
+        return _page(400, FROM_ELSEWHERE)
+    has_cookie = current_app.config["SESSION_COOKIE_NAME"] in request.cookies
+    return _page(
+        400, OPEN_TOO_LONG if has_cookie else NO_COOKIE.format(address=settings().base_url)
+    )
+
+
+def _refusal(error: Refusal) -> tuple[str, int]:
+    return _page(error.status, error.sentence)
+
+
+def _database(error: DBAPIError) -> tuple[str, int]:
+    """The transaction was rolled back, so nothing is half-written."""
+    log.error("The database refused a request", exc_info=error)
+    if isinstance(error, OperationalError):
+        return _page(503, "This was not saved. The database is busy or full. Try again soon.")
+    return _page(500)

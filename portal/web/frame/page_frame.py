@@ -1,0 +1,66 @@
+"""What every page stands in: Bootstrap, our template helpers, navigation and security headers."""
+
+from typing import Any
+
+from flask import Flask, current_app, request, url_for
+from flask_bootstrap import Bootstrap5
+
+from portal.config.settings import Settings
+from portal.web.frame import form_rendering, status_tags
+from portal.web.frame.icons import icon
+from portal.web.frame.navigation import navigation, section_here
+from portal.web.frame.security_headers import add_security_headers
+from portal.web.frame.static_files import bootstrap_css_url, static_url
+from portal.web.frame.wording import WORDS
+
+
+def init_app(app: Flask) -> None:
+    """Give the application its frame. `can` denies all, and there are no `troubles`, until told."""
+    Bootstrap5(app)
+    app.jinja_env.trim_blocks = True
+    app.jinja_env.lstrip_blocks = True
+    app.jinja_env.globals.setdefault("can", _deny)
+    app.jinja_env.globals.setdefault("troubles", list)
+    app.jinja_env.globals.update(WORDS)
+    app.jinja_env.globals.update(
+        {
+            "blank_row": form_rendering.blank_row,
+            "bootstrap_css_url": bootstrap_css_url,
+            "described_by": form_rendering.described_by,
+            "icon_svg": icon,
+            "is_hidden": form_rendering.is_hidden,
+            "local_trial": local_trial,
+            "messages_of": form_rendering.messages,
+            "navigation": navigation,
+            "page_url": page_url,
+            "problems": form_rendering.problems,
+            "section_here": section_here,
+            "static_url": static_url,
+            "target_id": form_rendering.target_id,
+            "delivery_tag": status_tags.delivery_tag,
+            "webhook_tag": status_tags.webhook_tag,
+            "asset_tag_of": status_tags.asset_tag_of,
+            "person_tag": status_tags.person_tag,
+        }
+    )
+    app.after_request(add_security_headers)
+
+
+def page_url(**changes: Any) -> str:
+    """This page's address with some query values changed; None takes one out."""
+    kept = {name: request.args.getlist(name) for name in request.args}
+    values = {**kept, **(request.view_args or {}), **changes}
+    return url_for(request.endpoint or "", **values)
+
+
+def local_trial() -> str:
+    """What every page says of a local trial; nothing where this is none."""
+    settings: Settings = current_app.extensions["settings"]
+    if not settings.local_trial:
+        return ""
+    opens = ": webhooks may reach this computer itself" if settings.opens_this_machine else ""
+    return f"This is a local trial{opens}. Do not use it like this for real work."
+
+
+def _deny(permission: str) -> bool:
+    return False

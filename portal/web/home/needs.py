@@ -1,0 +1,118 @@
+"""What needs attention, for the start page: one line each, with the way to mend it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from flask import request, url_for
+
+from portal.lib.clock import utcnow
+from portal.services.operations.overview import COUNTED_TO, Overview
+from portal.services.webhooks import queries as webhook_queries
+from portal.services.webhooks.notices.banners import Trouble, troubles
+from portal.services.webhooks.notices.emails import News
+from portal.web.frame import banner_views
+from portal.web.frame.access import can
+from portal.web.frame.wording import number, plural
+from portal.web.webhooks.words import state_sentence
+
+MOST_WEBHOOKS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One thing that wants a person. Tones: danger, warning or info."""
+
+    title: str
+    text: str
+    label: str
+    path: str
+    icon: str
+    tone: str
+
+
+def needs(now: Overview) -> list[Need]:
+    """Everything that wants a look, the most pressing first."""
+    return [need for source in SOURCES for need in source(now)]
+
+
+def has_banner() -> bool:
+    """Whether the frame of this page says already that something is wrong."""
+    return bool(banner_views.shown())
+
+
+def webhooks_in_trouble(_now: Overview) -> Iterator[Need]:
+    """Failing ones, and those that we turned off; not those that the page's banner names."""
+    named = {each.mark for each in banner_views.shown()}
+    others = [each for each in troubles() if each.mark not in named]
+    yield from map(_trouble, others[:MOST_WEBHOOKS])
+    more = len(others) - MOST_WEBHOOKS
+    if more > 0:
+        yield Need(
+            f"{plural(more, 'more webhook needs', 'more webhooks need')} attention",
+            "Their pages say why, and what to do.",
+            "See all webhooks",
+            url_for("webhooks.index"),
+            "broadcast",
+            "danger",
+        )
+
+
+def failed_deliveries(now: Overview) -> Iterator[Need]:
+    """What did not arrive and is not tried again."""
+    if not now.failed:
+        return
+    one = now.failed == 1
+    yield Need(
+        f"{counted(now.failed)} {'message' if one else 'messages'} did not arrive",
+        "Nothing more is sent by itself. Look at the reason, and Retry when it is mended.",
+        "See it" if one else "See them",
+        f"{request.script_root}/deliveries?status=attention",
+        "x-octagon-fill",
+        "danger",
+    )
+
+
+def held_deliveries(now: Overview) -> Iterator[Need]:
+    """What is kept because its webhook is off."""
+    if not now.held:
+        return
+    one = now.held == 1
+    decides = "Turn its webhook on" if one else "Turn their webhook on"
+    ask = "" if can("webhooks.switch") else "Ask an administrator: "
+    text = f"{decides} to send or discard {'it' if one else 'them'}."
+    yield Need(
+        f"{counted(now.held)} {'message is' if one else 'messages are'} held",
+        ask + (text if not ask else text[:1].lower() + text[1:]),
+        "See what is held",
+        f"{request.script_root}/deliveries?status=held",
+        "pause-circle",
+        "warning",
+    )
+
+
+def counted(value: int) -> str:
+    """The number, or "10 000+" where we stopped counting."""
+    return f"{number(COUNTED_TO)}+" if value > COUNTED_TO else number(value)
+
+
+def _trouble(trouble: Trouble) -> Need:
+    """In the words that stand first on the webhook's page."""
+    is_off = trouble.news is News.OFF
+    webhook = webhook_queries.show(trouble.webhook)
+    return Need(
+        f"{trouble.name} {'was turned off' if is_off else 'needs attention'}",
+        state_sentence(webhook, (), utcnow()),
+        "See why, and what to do",
+        url_for("webhooks.show", public_id=trouble.webhook),
+        "pause-circle" if is_off else "exclamation-triangle-fill",
+        "danger",
+    )
+
+
+# One line a kind, in the order of the page.
+SOURCES: Final[tuple[Callable[[Overview], Iterator[Need]], ...]] = (
+    webhooks_in_trouble,
+    failed_deliveries,
+    held_deliveries,
+)

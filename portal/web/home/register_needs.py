@@ -1,0 +1,123 @@
+"""What needs attention in the register, for the start page: late, due, low, and alerts."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Final
+
+from flask import url_for
+
+from portal.lib.clock import utcnow
+from portal.services.actions.planning import queries as planning_queries
+from portal.services.alerts import queries as alert_queries
+from portal.services.alerts import settings as alert_settings
+from portal.services.alerts.queries import AlertFilter
+from portal.services.assets import queries as asset_queries
+from portal.services.assets.queries import AssetFilter, Shown
+from portal.web.frame.access import can
+from portal.web.frame.wording import number, plural
+from portal.web.home.needs import Need, counted
+
+
+def register_needs() -> list[Need]:
+    """Everything that wants a look, the most pressing first."""
+    return [need for source in SOURCES for need in source()]
+
+
+def the_look_for_alerts() -> Iterator[Need]:
+    """For administrators: the daily run is late, or waits for an answer."""
+    if not can("alerts.settings"):
+        return
+    status = alert_queries.run_status(utcnow())
+    path = url_for("alert_settings.index")
+    if status.is_late:
+        yield Need(
+            "Alerts are late",
+            "The daily look for them has not ended. The next run makes up for it.",
+            "See what is wrong",
+            path,
+            "alarm",
+            "danger",
+        )
+    if status.needs_first_answer:
+        yield Need(
+            "Alerts wait for your answer",
+            "Some are due already. Send them, or mark them as already sent?",
+            "Decide",
+            path,
+            "question-circle-fill",
+            "warning",
+        )
+
+
+def overdue_assets() -> Iterator[Need]:
+    """Lent, and not back in time."""
+    count = asset_queries.count(AssetFilter(shown=Shown.OVERDUE))
+    if count:
+        yield Need(
+            f"{counted(count)} {'asset is' if count == 1 else 'assets are'} overdue",
+            "Ask for what was lent and did not come back in time.",
+            "See what is late",
+            url_for("assets.index", show=Shown.OVERDUE),
+            "alarm",
+            "danger",
+        )
+
+
+def due_maintenance() -> Iterator[Need]:
+    """Late, or due as soon as alerts tell of it."""
+    moment = alert_settings.moment(utcnow())
+    days = moment.rules.maintenance_days
+    count = planning_queries.count_due(moment.today + timedelta(days=days))
+    if count:
+        many = _up_to(planning_queries.COUNT_LIMIT, count)
+        yield Need(
+            f"Maintenance is due on {many} {'asset' if count == 1 else 'assets'}",
+            f"Late, or due within {plural(days, 'day')}. Enter how it ended once it is done.",
+            "See what is due",
+            url_for("planning.maintenance"),
+            "wrench",
+            "warning",
+        )
+
+
+def low_stock() -> Iterator[Need]:
+    """Less than there should be."""
+    count = asset_queries.count(AssetFilter(shown=Shown.LOW))
+    if count:
+        yield Need(
+            f"{counted(count)} {'consumable is' if count == 1 else 'consumables are'} low",
+            "There is less than the threshold. Order more, and enter what comes in.",
+            "See what is low",
+            url_for("assets.index", show=Shown.LOW),
+            "box-seam",
+            "warning",
+        )
+
+
+def open_alerts() -> Iterator[Need]:
+    """Nobody has said yet that they look after them."""
+    count = alert_queries.count_alerts(AlertFilter())
+    if count:
+        many = _up_to(alert_queries.COUNT_LIMIT, count)
+        yield Need(
+            f"{many} {'alert is' if count == 1 else 'alerts are'} open",
+            "Nobody has said yet that they look after " + ("it." if count == 1 else "them."),
+            "See the alerts",
+            url_for("alerts.index"),
+            "bell",
+            "info",
+        )
+
+
+def _up_to(limit: int, count: int) -> str:
+    return f"{number(limit)}+" if count > limit else number(count)
+
+
+# One line a kind, in the order of the page.
+SOURCES: Final[tuple[Callable[[], Iterator[Need]], ...]] = (
+    the_look_for_alerts,
+    overdue_assets,
+    due_maintenance,
+    low_stock,
+    open_alerts,
+)

@@ -1,0 +1,126 @@
+"""The start page: first steps, then what needs attention, and how the last day went."""
+
+from dataclasses import dataclass
+
+from flask import Blueprint, render_template, request
+
+from portal.services.deliveries import trends
+from portal.services.operations.overview import Overview, overview
+from portal.web.frame import charts
+from portal.web.frame.access import can, requires
+from portal.web.frame.wording import plural
+from portal.web.home.needs import counted, has_banner, needs
+from portal.web.home.register_needs import register_needs
+
+blueprint = Blueprint("home", __name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One of the first steps: done, or a link for those who may take it."""
+
+    title: str
+    text: str
+    is_done: bool
+    label: str
+    path: str
+    may: bool
+    other: tuple[str, str] = ("", "")  # the words and the address of another way
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One number of the start page, with what it means and where it leads."""
+
+    value: str
+    label: str
+    text: str
+    path: str
+    icon: str
+    tone: str
+
+
+@blueprint.get("/")
+@requires("home.read")
+def index() -> str:
+    """First steps until a message has been sent; then what needs attention, and the last day."""
+    now = overview()
+    steps = first_steps(now)
+    return render_template(
+        "home/index.html",
+        steps=[] if all(step.is_done for step in steps) else steps,
+        needs=[*needs(now), *register_needs()],
+        is_well=now.has_deliveries and not has_banner(),
+        figures=figures(now),
+        day=charts.hours_chart(trends.trend(charts.last_hours())) if now.has_deliveries else None,
+    )
+
+
+def first_steps(now: Overview) -> list[Step]:
+    """The way to the first message."""
+    root = request.script_root
+    return [
+        Step(
+            "Connect a system",
+            "Tell us the address of a system that wants to know about your assets.",
+            now.webhooks > 0,
+            "Add a webhook",
+            f"{root}/settings/webhooks/new",
+            can("webhooks.edit"),
+            ("Or try it without a receiver", f"{root}/inbox"),
+        ),
+        Step(
+            "Add an asset",
+            "From then on, each change to it becomes a message.",
+            now.assets > 0,
+            "Add an asset",
+            f"{root}/assets/new",
+            can("assets.edit"),
+        ),
+        Step(
+            "See the message arrive",
+            "Every message is listed with what came back, and can be sent again.",
+            now.has_deliveries,
+            "See deliveries",
+            f"{root}/deliveries",
+            can("deliveries.read"),
+        ),
+    ]
+
+
+def figures(now: Overview) -> list[Figure]:
+    """What there is, and what did not arrive."""
+    root = request.script_root
+    off = f"{plural(now.webhooks_off, 'more is', 'more are')} off" if now.webhooks_off else ""
+    return [
+        Figure(
+            counted(now.failed),
+            "did not arrive",
+            _waiting(now),
+            f"{root}/deliveries?status=attention",
+            "x-octagon-fill" if now.failed else "check-circle-fill",
+            "danger" if now.failed else "success",
+        ),
+        Figure(
+            counted(now.webhooks_on),
+            "webhook is on" if now.webhooks_on == 1 else "webhooks are on",
+            off or "Each tells one system about your assets",
+            f"{root}/settings/webhooks",
+            "broadcast",
+            "info",
+        ),
+        Figure(
+            counted(now.assets),
+            "asset" if now.assets == 1 else "assets",
+            "In the register",
+            f"{root}/assets",
+            "box-seam",
+            "info",
+        ),
+    ]
+
+
+def _waiting(now: Overview) -> str:
+    parts = [f"{counted(now.retrying)} will be tried again"] if now.retrying else []
+    parts += [f"{counted(now.held)} held"] if now.held else []
+    return ", ".join(parts) or ("Open them to see why" if now.failed else "Nothing wants a look")

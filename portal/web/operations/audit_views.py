@@ -1,0 +1,79 @@
+"""Settings → Audit: who did what and when; on pages, and as a file."""
+
+from collections.abc import Iterator, Sequence
+from json import dumps
+from typing import Final
+
+from flask import Blueprint, Response, render_template, request, stream_with_context
+
+from portal.lib.clock import utcnow
+from portal.lib.csv_safe import write_csv
+from portal.services.audit import queries as audit_queries
+from portal.services.audit.queries import Entry, TrailFilter
+from portal.web.forms.edit_conflict import shown
+from portal.web.frame.access import requires
+from portal.web.frame.page_frame import page_url
+from portal.web.operations.audit_forms import TrailFilterForm
+from portal.web.operations.audit_words import action_words, kind_words, line_of
+
+blueprint = Blueprint("audit", __name__, url_prefix="/settings/audit")
+
+COLUMNS: Final = ("at", "who", "origin", "action", "kind", "id", "name", "changes", "words")
+
+
+@blueprint.get("")
+@requires("audit.read")
+def index() -> str:
+    """The trail, filtered by its address."""
+    form = TrailFilterForm(request.args)
+    page = audit_queries.find_page(form.chosen(), request.args.get("cursor"))
+    lines = [line_of(entry) for entry in page.rows]
+    return render_template(
+        "audit/index.html",
+        filter=form,
+        page=page,
+        lines=lines,
+        chips_in_force=_chips(form, page.rows),
+    )
+
+
+@blueprint.get("/export.csv")
+@requires("audit.read")
+def export() -> Response:
+    """Everything that matches, for a spreadsheet."""
+    wanted = TrailFilterForm(request.args).chosen()
+    answer = Response(
+        stream_with_context(write_csv(_rows(wanted))), content_type="text/csv; charset=utf-8"
+    )
+    name = f"audit-{utcnow():%Y-%m-%d}.csv"
+    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return answer
+
+
+def _rows(wanted: TrailFilter) -> Iterator[Sequence[object]]:
+    yield COLUMNS
+    for entry in audit_queries.every(wanted):
+        yield (
+            entry.at,
+            entry.by,
+            entry.origin,
+            entry.action,
+            entry.kind,
+            entry.target_id,
+            entry.target_name,
+            dumps(entry.changes, ensure_ascii=False) if entry.changes else "",
+            f"{kind_words(entry.kind)}: {action_words(entry.action).lower()}",
+        )
+
+
+def _chips(form: TrailFilterForm, rows: Sequence[Entry]) -> list[dict[str, str]]:
+    """The filters in force, each with the address without it."""
+    thing = rows[0].target_name if rows else form.target.data or ""
+    return [
+        {
+            "label": f"{field.label.text}: {thing if field.name == 'target' else shown(field)}",
+            "url": page_url(**{field.name: None, "cursor": None}),
+        }
+        for field in form
+        if field.data and shown(field)
+    ]

@@ -1,0 +1,96 @@
+"""The audit trail in words: actions, things, ways, and what changed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from flask import request
+
+from portal.services.audit.queries import Entry
+from portal.web.assets.presenter import in_words
+
+LONGEST_VALUE: Final = 200
+ORIGINS: Final = {
+    "ui": "on the pages",
+    "bulk": "for many at once",
+    "import": "by an import",
+    "api": "by a command",
+    "cron": "by the clock",
+}
+# Where a thing of this kind can be looked at.
+PATHS: Final[Mapping[str, str]] = {
+    "asset": "/assets/",
+    "batch": "/batches/",
+    "delivery": "/deliveries/",
+    "person": "/settings/people/",
+    "webhook": "/settings/webhooks/",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One entry as the page shows it. `path` is blank where there is nothing to open."""
+
+    at: datetime
+    by: str
+    way: str
+    what: str
+    kind: str
+    thing: str
+    path: str
+    details: list[tuple[str, str, str]]
+
+
+def line_of(entry: Entry) -> Line:
+    """The entry in words."""
+    return Line(
+        at=entry.at,
+        by=entry.by,
+        way="" if entry.origin == "ui" else ORIGINS.get(entry.origin, entry.origin),
+        what=action_words(entry.action),
+        kind=kind_words(entry.kind),
+        thing=entry.target_name or entry.target_id,
+        path=_path(entry),
+        details=[_detail(entry.kind, name, change) for name, change in entry.changes.items()],
+    )
+
+
+def action_words(action: str) -> str:
+    """ "person.password_changed" → "Password changed"."""
+    return _sentence(action.rpartition(".")[2])
+
+
+def kind_words(kind: str) -> str:
+    """ "location" → "Location"."""
+    return _sentence(kind)
+
+
+def plain_value(value: Any) -> str:
+    """A changed value as a person reads it."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "Yes" if value else "No"
+    if isinstance(value, dict) and "name" in value:  # a person, a place, a category
+        return str(value["name"])
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
+
+
+def _detail(kind: str, name: str, change: Any) -> tuple[str, str, str]:
+    label = _sentence(name)
+    sides = (change.get("from"), change.get("to")) if isinstance(change, dict) else ("", change)
+    if kind == "asset":  # dates and statuses, as its timeline writes them
+        sides = (in_words(name, sides[0]), in_words(name, sides[1]))
+    return label, plain_value(sides[0]), plain_value(sides[1])
+
+
+def _sentence(word: str) -> str:
+    return "URL" if word == "url" else word.replace("_", " ").capitalize()
+
+
+def _path(entry: Entry) -> str:
+    beginning = PATHS.get(entry.kind)
+    is_gone = entry.action.endswith("deleted")
+    return "" if beginning is None or is_gone else request.script_root + beginning + entry.target_id

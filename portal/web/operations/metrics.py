@@ -1,0 +1,110 @@
+"""The portal's state for Prometheus, read from database and Redis when it is asked for."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.metrics_core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from portal.services.core import heartbeats
+from portal.services.operations import findings, metrics
+from portal.services.operations.finding import Level
+from portal.services.operations.health import Facts, read_facts
+from portal.services.operations.process_roles import DUTIES
+
+PREFIX: Final = "asset_webhooks"
+
+
+def exposition() -> bytes:
+    """The text that Prometheus reads."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Snapshot())
+    return generate_latest(registry)
+
+
+class _Snapshot(Collector):
+    """Everything as of now; what does not answer is missing, and its `up` is 0."""
+
+    def collect(self) -> Iterator[Metric]:
+        facts = read_facts()
+        yield InfoMetricFamily(PREFIX, "This portal", value={"version": facts.settings.version})
+        yield _up(facts)
+        yield _findings(facts)
+        yield from _queues(facts)
+        if findings.is_readable(facts):
+            yield from _delivering(facts)
+            yield _deliveries()
+            yield from _recent_attempts()
+
+
+def _gauge(name: str, help_text: str, labels: tuple[str, ...] = ()) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"{PREFIX}_{name}", help_text, labels=labels)
+
+
+def _up(facts: Facts) -> Metric:
+    gauge = _gauge("up", "Whether this part answers", ("part",))
+    gauge.add_metric(["database"], float(facts.database is not None))
+    gauge.add_metric(["redis"], float(facts.redis is not None))
+    return gauge
+
+
+def _findings(facts: Facts) -> Metric:
+    gauge = _gauge("findings", "What Settings, System warns of", ("level",))
+    found = findings.find(facts, facts.at)
+    for level in Level:
+        gauge.add_metric([level], sum(each.level is level for each in found))
+    return gauge
+
+
+def _queues(facts: Facts) -> Iterator[Metric]:
+    if facts.redis is None:
+        return
+    queued = _gauge("queue_jobs", "Jobs that wait in Redis", ("queue",))
+    failed = _gauge("queue_failed_jobs", "Jobs that failed within a day", ("queue",))
+    for gauge, counts in ((queued, facts.redis.queued), (failed, facts.redis.failed)):
+        for name, count in counts.items():
+            gauge.add_metric([name], count)
+        yield gauge
+
+
+def _delivering(facts: Facts) -> Iterator[Metric]:
+    now = facts.at
+    alive = _gauge("processes", "Processes with a sign of life in the last 90 s", ("kind",))
+    # Those that never started, too: an alarm needs a series.
+    for kind in sorted(kind for _, _, kinds in DUTIES for kind in kinds):
+        alive.add_metric([kind], len(findings.lives_of(facts, kind)))
+    yield alive
+    swept_at = findings.last_sweep(facts)
+    if swept_at is not None:
+        age = _gauge(f"{heartbeats.SWEEP}_age_seconds", "Since somebody looked for what is due")
+        age.add_metric([], max(0.0, (now - swept_at).total_seconds()))
+        yield age
+    oldest = facts.backlog.oldest_due_at if facts.backlog else None
+    wait = _gauge("oldest_due_seconds", "How long the oldest delivery that could go has waited")
+    wait.add_metric([], 0.0 if oldest is None else max(0.0, (now - oldest).total_seconds()))
+    yield wait
+
+
+def _deliveries() -> Metric:
+    gauge = _gauge(
+        "deliveries",
+        f"Deliveries in the log, of each status the newest {metrics.COUNTED}",
+        ("status", "reason"),
+    )
+    for (status, reason), count in sorted(metrics.read_deliveries().items()):
+        gauge.add_metric([status, reason], count)
+    return gauge
+
+
+def _recent_attempts() -> Iterator[Metric]:
+    recent = metrics.read_recent()
+    window = f"in the last {int(metrics.RECENT.total_seconds())} s"
+    attempts = _gauge("recent_attempts", f"Attempts that ended {window}", ("outcome", "reason"))
+    for (outcome, reason), count in sorted(recent.attempts.items()):
+        attempts.add_metric([outcome, reason], count)
+    yield attempts
+    seconds = _gauge("recent_attempt_seconds", f"How long attempts took {window}", ("quantile",))
+    for share in metrics.QUANTILES:
+        seconds.add_metric([str(share)], recent.quantile(share))
+    yield seconds

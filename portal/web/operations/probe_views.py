@@ -1,0 +1,70 @@
+"""For machines that watch the portal: alive, ready, metrics. No session, no page."""
+
+import hmac
+from ipaddress import ip_address
+
+from flask import Blueprint, Response, jsonify, request
+
+from portal.extensions import settings
+from portal.queue.schedule import ensure_schedule
+from portal.services.operations.health import read_ready
+from portal.web.frame.access import PUBLIC, requires
+from portal.web.operations.metrics import exposition
+
+blueprint = Blueprint("operations", __name__)
+
+# The standard header, and what proxies have written since before it (RFC 7239). Any will do: many
+# pass on no more than X-Forwarded-Proto.
+FORWARDED = ("forwarded", "via", "x-forwarded", "x-real-ip", "x-client-ip", "cf-", "true-client-ip")
+
+
+@blueprint.get("/healthz")
+@requires(PUBLIC)
+def healthz() -> Response:
+    """This process answers. Asks nobody else."""
+    return Response("ok\n", mimetype="text/plain")
+
+
+@blueprint.get("/readyz")
+@requires(PUBLIC)
+def readyz() -> tuple[Response, int]:
+    """Database, migrations and Redis; which of them is missing is told to our own people only."""
+    ready = read_ready()
+    if ready.redis:
+        ensure_schedule()
+    answer: dict[str, object] = {"ready": ready.is_ready}
+    if is_trusted():
+        parts = ("database", "migrations", "redis")
+        answer |= {part: "ok" if getattr(ready, part) else "missing" for part in parts}
+    return jsonify(answer), 200 if ready.is_ready else 503
+
+
+@blueprint.get("/metrics")
+@requires(PUBLIC)
+def metrics() -> Response:
+    """For Prometheus, from this machine or with METRICS_TOKEN."""
+    if not is_trusted():
+        sentence = "Ask from the machine itself, or with METRICS_TOKEN as a bearer token.\n"
+        return Response(sentence, 403, mimetype="text/plain")
+    return Response(exposition(), content_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def is_trusted() -> bool:
+    """Whether details may be told: with the token; without one set, to this machine itself.
+
+    A proxy on this machine speaks for anybody, so what it passes on is not trusted.
+    """
+    token = settings().metrics_token
+    if token:
+        given = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        return hmac.compare_digest(given.encode(), token.encode())
+    return _is_this_machine() and not any(
+        name.lower().startswith(FORWARDED) for name, _ in request.headers
+    )
+
+
+def _is_this_machine() -> bool:
+    try:
+        return ip_address(request.remote_addr or "").is_loopback
+    except ValueError:
+        return False

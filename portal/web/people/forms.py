@@ -1,0 +1,170 @@
+"""The forms about people: set-up, sign-in, invitations, roles, the own account."""
+
+from typing import Any, Final
+
+from wtforms import (
+    EmailField,
+    HiddenField,
+    PasswordField,
+    RadioField,
+    SelectField,
+    StringField,
+    ValidationError,
+)
+from wtforms.validators import DataRequired, InputRequired, Length
+
+from portal.lib.emails import is_email, tidy_email
+from portal.services.core.refusals import Refusal
+from portal.services.people import passwords
+from portal.services.people.account import time_zones
+from portal.services.people.users import ROLE_NAMES
+from portal.web.forms.base import PortalForm
+
+ROLE_HINTS: Final = {
+    "admin": "Everything: connects systems, invites people.",
+    "manager": "Keeps the register. Reads webhooks and deliveries.",
+    "support": "Finds out why something did not arrive, and sends it again.",
+}
+
+
+def looks_like_email(_form: object, field: Any) -> None:
+    """Ask for an address where the text cannot be one."""
+    if not is_email(tidy_email(field.data)):
+        raise ValidationError("Enter an e-mail address, such as ana@example.com")
+
+
+def _name() -> StringField:
+    needed = [DataRequired("Enter your name"), Length(max=120, message="Use a shorter name")]
+    return StringField("Your name", validators=needed, render_kw={"autocomplete": "name"})
+
+
+def _email(autocomplete: str) -> EmailField:
+    return EmailField(
+        "E-mail address",
+        validators=[DataRequired("Enter the e-mail address"), looks_like_email],
+        render_kw={"autocomplete": autocomplete, "spellcheck": "false"},
+    )
+
+
+def _password(label: str, missing: str) -> PasswordField:
+    return PasswordField(
+        label,
+        validators=[InputRequired(missing)],
+        render_kw={"autocomplete": "current-password"},
+    )
+
+
+def _new_password(label: str) -> PasswordField:
+    return PasswordField(
+        label,
+        description=f"At least {passwords.SHORTEST} characters. Three or four words do well.",
+        validators=[InputRequired("Enter a password"), _will_do],
+        render_kw={"autocomplete": "new-password"},
+    )
+
+
+def _will_do(form: Any, field: Any) -> None:
+    """Say at once, beside what other fields lack, what is wrong with a new password."""
+    try:
+        passwords.check(field.data, form.own_address)
+    except Refusal as refusal:
+        raise ValidationError(refusal.sentence) from None
+
+
+def _role() -> RadioField:
+    return RadioField(
+        "Role",
+        choices={role.value: name for role, name in ROLE_NAMES.items()},
+        validators=[InputRequired("Choose a role")],
+    )
+
+
+class SignInForm(PortalForm):
+    """Who is there?"""
+
+    email = _email("username")
+    password = _password("Password", "Enter your password")
+
+
+class SetUpForm(PortalForm):
+    """The first administrator."""
+
+    name = _name()
+    email = _email("username")
+    password = _new_password("Password")
+
+    @property
+    def own_address(self) -> str:
+        """What the password may not consist of."""
+        return tidy_email(self.email.data or "")
+
+
+class JoinForm(PortalForm):
+    """An invited person's name and password; the address is the invitation's."""
+
+    own_address = ""
+    name = _name()
+    password = _new_password("Password")
+
+
+class NewPasswordForm(PortalForm):
+    """A new password in the place of a lost one; the address is the link's."""
+
+    own_address = ""
+    password = _new_password("New password")
+
+
+class InvitationForm(PortalForm):
+    """Whom to invite, and as what."""
+
+    email = _email("off")
+    role = _role()
+
+
+class RoleForm(PortalForm):
+    """Somebody's role; `version` is the person's as the form showed them."""
+
+    role = _role()
+    version = HiddenField()
+
+    @property
+    def version_value(self) -> int:
+        """The version; 0 where a script sent none, which is nobody's."""
+        text = self.version.data or ""
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+
+
+class DetailsForm(PortalForm):
+    """Name and time zone of the own account."""
+
+    name = _name()
+    time_zone = SelectField(
+        "Time zone",
+        description="All times are shown in it. In the list, type the first letters of a city.",
+    )
+
+
+class PasswordForm(PortalForm):
+    """A new password for the own account."""
+
+    own_address = ""
+    current_password = _password("Current password", "Enter your current password")
+    password = _new_password("New password")
+
+
+def zone_choices(portal_zone: str) -> dict[str, dict[str, str]]:
+    """The time zones by region, each by its city: "Vienna", "Buenos Aires, Argentina"."""
+    groups = {"This portal": {"": f"As the portal: {portal_zone}"}}
+    for zone in time_zones():
+        region, _, place = zone.partition("/")
+        groups.setdefault(region, {})[zone] = _city(place) or zone
+    return {region: _by_city(zones) for region, zones in groups.items()}
+
+
+def _by_city(zones: dict[str, str]) -> dict[str, str]:
+    return dict(sorted(zones.items(), key=lambda pair: pair[1]))
+
+
+def _city(place: str) -> str:
+    country, _, city = place.replace("_", " ").rpartition("/")
+    return f"{city}, {country}" if country else city

@@ -1,0 +1,89 @@
+"""Settings → People: invitations, whose link its maker sees for a quarter of an hour."""
+
+from uuid import UUID
+
+from flask import Blueprint, flash, redirect, render_template, url_for
+from werkzeug.wrappers import Response
+
+from portal.models.people import Role
+from portal.services.core.refusals import NotAllowed, Refusal
+from portal.services.core.unit_of_work import once_only
+from portal.services.people import invitations
+from portal.services.people.users import ROLE_NAMES
+from portal.web.forms.base import typed
+from portal.web.frame.access import actor, owner, requires
+from portal.web.people.forms import ROLE_HINTS, InvitationForm
+
+blueprint = Blueprint("invitations", __name__, url_prefix="/settings/people")
+
+Answer = str | Response | tuple[str, int]
+
+
+@blueprint.get("/invite")
+@requires("people.manage")
+def new() -> Answer:
+    """Whom to invite, and as what?"""
+    return _form_page(InvitationForm())
+
+
+@blueprint.post("/invite")
+@requires("people.manage")
+def invite() -> Answer:
+    """Store the invitation; its page shows the link."""
+    form = InvitationForm()
+    if not form.validate():
+        return _form_page(form), 400
+    by, email, role = actor(), typed(form.email), Role(form.role.data)
+    try:
+        path = once_only(
+            owner(),
+            form.once_value,
+            lambda: invitations.invite(by, email, role),
+            lambda public_id: url_for("invitations.show", public_id=public_id),
+        )
+    except NotAllowed:
+        raise
+    except Refusal as refusal:
+        form.refuse(refusal)
+        return _form_page(form), refusal.status
+    return redirect(path)
+
+
+@blueprint.get("/invitations/<uuid:public_id>")
+@requires("people.manage")
+def show(public_id: UUID) -> Answer:
+    """One invitation, with its link while this person may see it."""
+    found = invitations.invitation(actor(), public_id)
+    name = ROLE_NAMES[Role(found.role)]
+    return render_template("people/invitation.html", invitation=found, role_name=name)
+
+
+@blueprint.post("/invitations/<uuid:public_id>/copied")
+@requires("people.manage")
+def copied(public_id: UUID) -> Answer:
+    """The link was copied: show it no more."""
+    invitations.hide(actor(), public_id)
+    flash("The link is not shown any more. It works for 7 days.", "success")
+    return redirect(url_for("people.index"))
+
+
+@blueprint.post("/invitations/<uuid:public_id>/renew")
+@requires("people.manage")
+def renew(public_id: UUID) -> Answer:
+    """Make a new link; the one before is dead."""
+    invitations.renew(actor(), public_id)
+    flash("Here is a new link. The one before does not work any more.", "success")
+    return redirect(url_for("invitations.show", public_id=public_id))
+
+
+@blueprint.post("/invitations/<uuid:public_id>/cancel")
+@requires("people.manage")
+def cancel(public_id: UUID) -> Answer:
+    """Take the invitation back."""
+    invitations.cancel(actor(), public_id)
+    flash("The invitation is cancelled. Its link does not work any more.", "success")
+    return redirect(url_for("people.index"))
+
+
+def _form_page(form: InvitationForm) -> str:
+    return render_template("people/invite.html", form=form, hints=ROLE_HINTS)

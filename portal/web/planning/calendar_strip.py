@@ -1,0 +1,116 @@
+"""The next 60 days of one asset as a strip: who has it or asked for it, and when work is due.
+
+Drawn here as SVG, with the same in words beside it: no script draws anything.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Final
+
+from portal.lib.clock import utcnow
+from portal.models.assignments import Assignment
+from portal.models.planning import Reservation, ReservationState
+from portal.services.actions.planning.queries import Plans
+from portal.web.frame.wording import zone
+from portal.web.planning.words import day_in_words, span_in_words
+
+DAYS: Final = 60
+DAY_WIDTH: Final = 10
+WIDTH: Final = DAYS * DAY_WIDTH
+LEAST: Final = 3  # an hour is still to be seen among sixty days
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One stretch of the strip. `kind`: held, approved, pending or due; it sets row and colour."""
+
+    kind: str
+    x: float
+    width: float
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """What the template draws. `months`: (x, label) of the days that begin a month."""
+
+    begins: str
+    ends: str
+    spans: list[Span]
+    months: list[tuple[int, str]]
+
+
+def strip_of(plans: Plans, held: Assignment | None) -> Strip:
+    """Today, as it is for the person who looks, and the 59 days after it."""
+    first = utcnow().astimezone(zone()).date()
+    spans = [*_held(first, held), *_wanted(first, plans), *_due(first, plans)]
+    last = first + timedelta(days=DAYS - 1)
+    return Strip(day_in_words(first), day_in_words(last), spans, list(_months(first)))
+
+
+def _held(first: date, held: Assignment | None) -> Iterator[Span]:
+    if held is None:
+        return
+    name, now = held.staff.name, utcnow()
+    if held.due_at is None:
+        yield _span("held", first, now, None, f"{name} has it until it is taken back")
+    elif held.due_at <= now:
+        words = f"{name} should have brought it back {day_in_words(_day(held.due_at))}"
+        yield _span("held", first, now, now + timedelta(days=1), words)
+    else:
+        words = f"{name} has it until {span_end(held.due_at)}"
+        yield _span("held", first, now, held.due_at, words)
+
+
+def _wanted(first: date, plans: Plans) -> Iterator[Span]:
+    begins, ends = _midnight(first), _midnight(first + timedelta(days=DAYS))
+    for each in plans.reservations:
+        if each.starts_at < ends and each.ends_at > begins:
+            yield _span(each.state, first, each.starts_at, each.ends_at, _of(each))
+
+
+def _due(first: date, plans: Plans) -> Iterator[Span]:
+    for each in plans.maintenances:
+        place = (each.due_on - first).days
+        if 0 <= place < DAYS:
+            words = f"{each.title}: due {day_in_words(each.due_on)}"
+            yield Span("due", place * DAY_WIDTH, DAY_WIDTH, words)
+
+
+def span_end(at: datetime) -> str:
+    """The end of a holding: "3 May 2026, 09:00"."""
+    return f"{day_in_words(_day(at))}, {at.astimezone(zone()):%H:%M}"
+
+
+def _of(reservation: Reservation) -> str:
+    asked = "" if reservation.state == ReservationState.APPROVED else " (to be decided)"
+    when = span_in_words(reservation.starts_at, reservation.ends_at)
+    return f"{reservation.staff.name}{asked}: {when}"
+
+
+def _span(kind: str, first: date, starts: datetime, ends: datetime | None, words: str) -> Span:
+    left = _place(first, starts)
+    right = WIDTH if ends is None else _place(first, ends)
+    width = max(LEAST, right - left)
+    return Span(kind, round(min(left, WIDTH - width), 1), round(width, 1), words)
+
+
+def _place(first: date, at: datetime) -> float:
+    seconds = (at - _midnight(first)).total_seconds()
+    return min(WIDTH, max(0.0, seconds / 86_400 * DAY_WIDTH))
+
+
+def _months(first: date) -> Iterator[tuple[int, str]]:
+    for place in range(DAYS):
+        day = first + timedelta(days=place)
+        if day.day == 1 and 0 < place < DAYS - 4:
+            yield place * DAY_WIDTH, f"{day:%b}"
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), zone()).astimezone(UTC)
+
+
+def _day(at: datetime) -> date:
+    return at.astimezone(zone()).date()

@@ -1,0 +1,126 @@
+"""The lists of reservations and of maintenance, and what an asset's page shows of both."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from flask import Blueprint, render_template, request
+from flask.blueprints import BlueprintSetupState
+
+from portal.lib.clock import utcnow
+from portal.models.assets import Asset
+from portal.models.planning import Maintenance, Reservation
+from portal.services.actions import lifecycle
+from portal.services.actions.planning import queries as planning_queries
+from portal.services.actions.planning.queries import COUNT_LIMIT, Wanted, Work
+from portal.services.alerts import settings as alert_settings
+from portal.services.core.refusals import NotFound
+from portal.web.forms.fields import row_id
+from portal.web.frame.access import requires
+from portal.web.frame.page_frame import page_url
+from portal.web.frame.wording import number
+from portal.web.planning import presenter as planning_presenter
+from portal.web.planning import words as planning_words
+
+Choice = TypeVar("Choice", Wanted, Work)
+WANTED = {Wanted.PENDING: "To be decided", Wanted.APPROVED: "Approved", Wanted.ALL: "All"}
+WORK = {Work.OPEN: "To be done", Work.ALL: "All"}
+
+blueprint = Blueprint("planning", __name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """One part of a list; the other filters stay as they are."""
+
+    label: str
+    url: str
+    is_here: bool
+    count: str | None = None
+
+
+@blueprint.get("/reservations")
+@requires("assets.read")
+def reservations() -> str:
+    """Who has asked for what, to be decided; and what was agreed to."""
+    asset = _asset()
+    which = _chosen(Wanted, Wanted.ALL if asset else Wanted.PENDING)
+    asset_id = asset.id if asset else None
+    page = planning_queries.list_reservations(which, asset_id, request.args.get("cursor"))
+    return render_template(
+        "planning/reservations.html",
+        page=page,
+        asset=asset,
+        which=which,
+        tabs_of_list=_wanted_tabs(which, planning_queries.count_pending(asset_id)),
+        has_any=bool(page.rows) or planning_queries.has_any(Reservation),
+    )
+
+
+@blueprint.get("/maintenance")
+@requires("assets.read")
+def maintenance() -> str:
+    """What is to be done to what, the soonest first."""
+    asset = _asset()
+    which = _chosen(Work, Work.ALL if asset else Work.OPEN)
+    asset_id = asset.id if asset else None
+    page = planning_queries.list_maintenances(which, asset_id, request.args.get("cursor"))
+    return render_template(
+        "planning/maintenance.html",
+        page=page,
+        asset=asset,
+        which=which,
+        tabs_of_list=[
+            Tab(label, page_url(show=each, cursor=None), each is which)
+            for each, label in WORK.items()
+        ],
+        has_any=bool(page.rows) or planning_queries.has_any(Maintenance),
+    )
+
+
+@blueprint.record_once
+def _give_words(state: BlueprintSetupState) -> None:
+    """What the templates call."""
+    state.app.jinja_env.globals.update(
+        {
+            "reservation_tags": planning_presenter.reservation_tags,
+            "maintenance_tags": planning_presenter.maintenance_tags,
+            "alert_moment": lambda: alert_settings.moment(utcnow()),
+            "reservation_steps": planning_presenter.reservation_steps,
+            "maintenance_steps": planning_presenter.maintenance_steps,
+            "span_in_words": planning_words.span_in_words,
+            "day_in_words": planning_words.day_in_words,
+            "cycle_in_words": planning_words.cycle_in_words,
+            "types_of_work": planning_words.TYPES,
+            "outcomes_of_work": planning_words.OUTCOMES,
+        }
+    )
+
+
+def _wanted_tabs(which: Wanted, pending: int) -> Sequence[Tab]:
+    count = f"{number(COUNT_LIMIT)}+" if pending > COUNT_LIMIT else number(pending)
+    return [
+        Tab(
+            label,
+            page_url(show=each, cursor=None),
+            each is which,
+            count if each is Wanted.PENDING else None,
+        )
+        for each, label in WANTED.items()
+    ]
+
+
+def _chosen(among: type[Choice], otherwise: Choice) -> Choice:
+    text = request.args.get("show")
+    return among(text) if text in set(among) else otherwise
+
+
+def _asset() -> Asset | None:
+    """The one asset that the address narrows the list to; an address typed over narrows nothing."""
+    asset_id = row_id(request.args.get("asset"))
+    if not asset_id:
+        return None
+    try:
+        return lifecycle.find_asset(asset_id)
+    except NotFound:
+        return None

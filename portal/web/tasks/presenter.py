@@ -1,0 +1,89 @@
+"""A piece of long work in words: what it is, how far it got, and what comes after it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from flask import url_for
+
+from portal.lib.clock import utcnow
+from portal.lib.durations import in_words
+from portal.models.tasks import Task, TaskState
+from portal.services.tasks.tasks import ENDED
+from portal.web.frame.status_tags import TASK, Tag
+from portal.web.frame.wording import number, plural
+from portal.web.tasks.kinds import WORDS, Link, TaskWords
+
+
+def _plain(task: Task) -> str:
+    return task.kind.replace("_", " ").capitalize()
+
+
+GENERAL: Final = TaskWords(title=_plain, outcomes={})
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPage:
+    """What the page shows; `is_live` while it may still change."""
+
+    task: Task
+    title: str
+    tag: Tag
+    sentence: str
+    details: str
+    time_left: str
+    after: list[Link]
+    is_live: bool
+
+    @property
+    def announcement(self) -> str:
+        """What is read out: only how it ends, not each row."""
+        return "" if self.is_live else f"{self.sentence} {self.details}".strip()
+
+
+def page_of(task: Task) -> TaskPage:
+    """Everything that the page of `task` says now."""
+    words = WORDS.get(task.kind, GENERAL)
+    is_live = task.state not in ENDED
+    return TaskPage(
+        task=task,
+        title=words.title(task),
+        tag=TASK[task.state],
+        sentence=_sentence(task),
+        details=_details(task, words),
+        time_left=_time_left(task, utcnow()),
+        after=[] if is_live else words.after(task),
+        is_live=is_live,
+    )
+
+
+def path_of(task: Task) -> str:
+    """The address of the task's page."""
+    return url_for("tasks.show", public_id=task.public_id)
+
+
+def _sentence(task: Task) -> str:
+    so_far = f"{number(task.done)} of {number(task.total)}"
+    if task.state == TaskState.WAITING:
+        return f"This is about to start. There are {plural(task.total, 'row')} to do."
+    if task.state == TaskState.DONE:
+        return f"Finished: {plural(task.done, 'row')}."
+    if task.state == TaskState.STOPPED:
+        return f"{task.stopped_by} stopped this after {so_far}. What was done stays done."
+    if task.state == TaskState.FAILED:
+        return f"{task.error} {so_far} are done."
+    return f"{so_far} finished."
+
+
+def _details(task: Task, words: TaskWords) -> str:
+    known = {name: task.counts.get(name, 0) for name in words.outcomes}
+    told = [f"{number(count)} {words.outcomes[name]}" for name, count in known.items() if count]
+    return f"{', '.join(told)}." if told else ""
+
+
+def _time_left(task: Task, now: datetime) -> str:
+    if task.state != TaskState.RUNNING or not task.done or task.started_at is None:
+        return ""
+    taken = (now - task.started_at).total_seconds()
+    left = taken / task.done * (task.total - task.done)
+    return f"About {in_words(max(left, 1.0))} left."

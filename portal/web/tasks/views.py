@@ -1,0 +1,60 @@
+"""The progress of long work: one page for imports, bulk actions and all other kinds."""
+
+from uuid import UUID
+
+from flask import Blueprint, Response, flash, jsonify, redirect, render_template, url_for
+from werkzeug.wrappers import Response as Answer
+
+from portal.services.core.refusals import NotAllowed, NotFound, Refusal
+from portal.services.task_kinds import KINDS
+from portal.services.tasks import tasks
+from portal.services.tasks.tasks import Kind
+from portal.web.frame.access import actor, can, requires
+from portal.web.tasks.presenter import TaskPage, page_of
+
+blueprint = Blueprint("tasks", __name__, url_prefix="/tasks")
+
+
+@blueprint.get("/<uuid:public_id>")
+@requires("tasks.read")
+def show(public_id: UUID) -> str:
+    """How far it got, and how it ended."""
+    return render_template("tasks/show.html", page=_page(public_id))
+
+
+@blueprint.get("/<uuid:public_id>/live")
+@requires("tasks.read")
+def live(public_id: UUID) -> Response:
+    """The changing part of the page."""
+    page = _page(public_id)
+    html = render_template("tasks/_live.html", page=page)
+    return jsonify(html=html, stop=not page.is_live, announce=page.announcement)
+
+
+@blueprint.post("/<uuid:public_id>/stop")
+@requires("tasks.read")
+def stop(public_id: UUID) -> Answer:
+    """End it where it is."""
+    kind = _kind(_page(public_id))
+    try:
+        tasks.stop(actor(), public_id, kind)
+        flash("Stopped.", "success")
+    except (NotFound, NotAllowed):
+        raise
+    except Refusal as refusal:
+        flash(refusal.sentence, "info")
+    return redirect(url_for("tasks.show", public_id=public_id))
+
+
+def _page(public_id: UUID) -> TaskPage:
+    page = page_of(tasks.find(public_id))
+    if not can(_kind(page).permission):
+        raise NotAllowed("Your role does not allow this. Ask an administrator.")
+    return page
+
+
+def _kind(page: TaskPage) -> Kind:
+    kind = KINDS.get(page.task.kind)
+    if kind is None:
+        raise NotFound("This portal does not know this kind of task any more.")
+    return kind

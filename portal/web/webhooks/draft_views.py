@@ -1,0 +1,128 @@
+"""Test before saving: the form is tried out, and its page follows the sample step by step."""
+
+from typing import Final
+from uuid import UUID
+
+from flask import Blueprint, flash, jsonify, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from portal.services.core.refusals import Refusal
+from portal.services.deliveries.detail import find_delivery
+from portal.services.webhooks import drafts, secrets
+from portal.services.webhooks import queries as webhook_queries
+from portal.services.webhooks.drafts import Draft
+from portal.services.webhooks.values import SecretMode
+from portal.web.deliveries import presenter as delivery_presenter
+from portal.web.deliveries.help_views import as_file, signature_page
+from portal.web.forms.query_values import uuid_or_none
+from portal.web.forms.refusals import refusals_in
+from portal.web.frame.access import actor, requires
+from portal.web.webhooks.draft_form import form_of
+from portal.web.webhooks.edit_views import NOT_EDITED, edit_form, form_page
+from portal.web.webhooks.forms import EditWebhookForm, WebhookForm
+from portal.web.webhooks.views import WEBHOOK, Answer
+
+STILL_ON_ITS_WAY: Final = (
+    "The test before is still on its way, so nothing more was sent. What you changed is kept."
+)
+
+blueprint = Blueprint("webhook_drafts", __name__, url_prefix="/settings/webhooks/test")
+
+
+@blueprint.post("")
+@requires("webhooks.edit")
+def test() -> Answer:
+    """Keep what the form says and send a sample with it; what could not be saved is refused."""
+    edited = uuid_or_none(request.args.get("webhook"))
+    webhook = webhook_queries.show(edited) if edited else None
+    if webhook and webhook.is_inbox:
+        raise Refusal(NOT_EDITED)
+    form = edit_form(webhook) if webhook else WebhookForm()
+    if form.validate_on_submit():
+        with refusals_in(form):
+            _report(_send(form, edited))
+            return redirect(url_for("webhook_drafts.show", public_id=form.draft_id))
+    return form_page(form, webhook)
+
+
+@blueprint.get(WEBHOOK)
+@requires("webhooks.edit")
+def show(public_id: UUID) -> Answer:
+    """The newest test of a form, step by step, and what can be done with the form."""
+    draft = drafts.find(actor(), public_id)
+    form = form_of(draft)
+    form_url = _form_url(draft)
+    return render_template(
+        "webhooks/test.html",
+        draft=draft,
+        page=_page(draft),
+        made_secret=draft.values.secret_mode is SecretMode.GENERATE,
+        earlier=len(draft.tests) - 1,
+        carried=form.carried(),
+        save_url=form_url,
+        edit_url=f"{form_url}?draft={public_id}",
+    )
+
+
+@blueprint.get(f"{WEBHOOK}/live")
+@requires("webhooks.edit")
+def live(public_id: UUID) -> Response:
+    """The changing part of the page, for as long as the test is under way."""
+    page = _page(drafts.find(actor(), public_id))
+    html = render_template("deliveries/_live.html", page=page)
+    return jsonify(html=html, stop=not page.is_live, announce=page.announcement)
+
+
+@blueprint.get(f"{WEBHOOK}/help-bundle")
+@requires("webhooks.edit")
+def bundle(public_id: UUID) -> Response:
+    """The newest test for the receiver's developer, without secrets."""
+    return as_file(_page(drafts.find(actor(), public_id)))
+
+
+@blueprint.route(f"{WEBHOOK}/signature", methods=["GET", "POST"])
+@requires("webhooks.edit")
+def signature(public_id: UUID) -> Answer:
+    """Say which part of a signature of the newest test differs."""
+    back = url_for("webhook_drafts.show", public_id=public_id)
+    return signature_page(_page(drafts.find(actor(), public_id)), back)
+
+
+@blueprint.get(f"{WEBHOOK}/secret")
+@requires("webhooks.secret")
+def secret(public_id: UUID) -> Answer:
+    """The key that we made for the test, for its maker alone: a receiver may want it first."""
+    drafts.find(actor(), public_id)
+    shown = secrets.shown_secret(actor(), public_id)
+    return render_template("webhooks/test_secret.html", shown=shown, draft=public_id)
+
+
+@blueprint.post(f"{WEBHOOK}/again")
+@requires("webhooks.edit")
+def again(public_id: UUID) -> Answer:
+    """The same once more."""
+    _report(drafts.send_again(actor(), public_id))
+    return redirect(url_for("webhook_drafts.show", public_id=public_id))
+
+
+def _send(form: WebhookForm, edited: UUID | None) -> bool:
+    seen = form.seen if isinstance(form, EditWebhookForm) else 0
+    return drafts.send_test(
+        actor(), form.draft_id, form.values(), form.event_to_test, edits=edited, version=seen
+    )
+
+
+def _report(is_sent: bool) -> None:
+    if not is_sent:
+        flash(STILL_ON_ITS_WAY, "warning")
+
+
+def _page(draft: Draft) -> delivery_presenter.DeliveryPage:
+    delivery = find_delivery(draft.tests[0], draft=draft.public_id)
+    return delivery_presenter.page_of(delivery, draft.public_id)
+
+
+def _form_url(draft: Draft) -> str:
+    if draft.edits is None:
+        return url_for("webhook_forms.new")
+    return url_for("webhook_forms.edit", public_id=draft.edits)

@@ -1,0 +1,228 @@
+"""Making, changing and deleting a webhook, and the one time its new secret is shown."""
+
+from typing import Final
+from uuid import UUID
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+
+from portal.engine.events.catalogue import GROUPS
+from portal.services.core.refusals import Refusal, Stale
+from portal.services.core.unit_of_work import once_only
+from portal.services.webhooks import crud, secrets
+from portal.services.webhooks import queries as webhook_queries
+from portal.services.webhooks.queries import Shown
+from portal.services.webhooks.rows import TARGET
+from portal.services.webhooks.sample_deliveries import TestUnderWay, send_test
+from portal.services.webhooks.values import SecretMode
+from portal.web.forms.edit_conflict import goes_on_editing, stale_page
+from portal.web.forms.query_values import number_or_none
+from portal.web.forms.refusals import refusals_in, status_of
+from portal.web.frame.access import actor, local_path, owner, requires
+from portal.web.webhooks.draft_form import tested_form
+from portal.web.webhooks.forms import CONFIRMED, SAVE_AND_TEST, EditWebhookForm, WebhookForm
+from portal.web.webhooks.views import WEBHOOK, Answer, delivery_path
+from portal.web.webhooks.words import held_count
+
+Saved = tuple[UUID, UUID | None]  # the webhook, and the test that was asked for
+
+NOT_EDITED: Final = (
+    "The built-in inbox hears of every event, and there is nothing to change. "
+    "For a system of your own, add a webhook."
+)
+
+blueprint = Blueprint("webhook_forms", __name__, url_prefix="/settings/webhooks")
+
+
+@blueprint.route("/new", methods=["GET", "POST"])
+@requires("webhooks.edit")
+def new() -> Answer:
+    """Connect a system."""
+    form = WebhookForm() if request.method == "POST" else tested_form(None) or WebhookForm()
+    if not _changes_rows(form) and form.validate_on_submit():
+        with refusals_in(form):
+            path = once_only(
+                owner(), form.once_value, lambda: _create(form), lambda done: _after(form, *done)
+            )
+            flash(_saved(form), "success")
+            return redirect(path)
+    return form_page(form, None)
+
+
+@blueprint.route(f"{WEBHOOK}/edit", methods=["GET", "POST"])
+@requires("webhooks.edit")
+def edit(public_id: UUID) -> Answer:
+    """Change a webhook; replacing or removing its secret asks first."""
+    webhook = webhook_queries.show(public_id)
+    if webhook.is_inbox:
+        raise Refusal(NOT_EDITED)
+    form = edit_form(webhook)
+    stays = goes_on_editing() or _changes_rows(form)
+    if not stays and form.validate_on_submit():
+        if _replaces_secret(form, webhook) and CONFIRMED not in request.form:
+            return _confirm_secret(form, webhook)
+        try:
+            with refusals_in(form):
+                return redirect(_save(form, public_id))
+        except Stale:
+            return _stale(form, webhook_queries.show(public_id))
+    return form_page(form, webhook)
+
+
+@blueprint.route(f"{WEBHOOK}/delete", methods=["GET", "POST"])
+@requires("webhooks.edit")
+def delete(public_id: UUID) -> Answer:
+    """Ask, then delete."""
+    if request.method == "POST":
+        flash(f"“{crud.delete(actor(), public_id)}” was deleted.", "success")
+        return redirect(url_for("webhooks.index"))
+    webhook = webhook_queries.show(public_id)
+    count = webhook_queries.count_open(public_id)
+    return render_template(
+        "webhooks/delete.html", webhook=webhook, waiting=held_count(count) if count else ""
+    )
+
+
+@blueprint.get(f"{WEBHOOK}/secret")
+@requires("webhooks.secret")
+def secret(public_id: UUID) -> Answer:
+    """The secret that we made, for its maker alone and for a short time."""
+    return render_template(
+        "webhooks/secret.html",
+        webhook=webhook_queries.show(public_id),
+        shown=secrets.shown_secret(actor(), public_id),
+        after=_next(public_id),
+    )
+
+
+@blueprint.post(f"{WEBHOOK}/secret/switch")
+@requires("webhooks.secret")
+def switch(public_id: UUID) -> Answer:
+    """“Switch now”: the receiver knows the new secret, the old one signs no more."""
+    if secrets.switch_now(actor(), public_id):
+        flash("Switched. From now on only the new secret key signs.", "success")
+    return redirect(url_for("webhooks.show", public_id=public_id))
+
+
+@blueprint.post(f"{WEBHOOK}/secret")
+@requires("webhooks.secret")
+def copied(public_id: UUID) -> Answer:
+    """“I have copied it”: the secret is not shown again."""
+    secrets.forget_shown(actor(), public_id)
+    return redirect(_next(public_id))
+
+
+def _create(form: WebhookForm) -> Saved:
+    public_id = crud.create(actor(), form.values(), form.draft_id)
+    wants_test = SAVE_AND_TEST in request.form
+    return public_id, send_test(actor(), public_id) if wants_test else None
+
+
+def _saved(form: WebhookForm) -> str:
+    test = " A test is on its way." if SAVE_AND_TEST in request.form else ""
+    return f"“{form.name.data}” was saved.{test}"
+
+
+def _save(form: EditWebhookForm, public_id: UUID) -> str:
+    edited = crud.edit(actor(), public_id, form.seen, form.values(), form.draft_id)
+    flash(
+        _saved(form) if edited.is_changed else "Nothing was changed.",
+        "success" if edited.is_changed else "info",
+    )
+    if edited.asks_about_held:
+        return url_for("webhook_switches.on", public_id=public_id)
+    return _after(form, public_id, _test_if_asked(public_id))
+
+
+def _test_if_asked(public_id: UUID) -> UUID | None:
+    if SAVE_AND_TEST not in request.form:
+        return None
+    try:
+        return send_test(actor(), public_id)
+    except TestUnderWay as under_way:
+        flash(under_way.sentence, "warning")
+        return under_way.delivery
+
+
+def _after(form: WebhookForm, public_id: UUID, test: UUID | None) -> str:
+    """Where a saved form leads to: a secret that we made is shown before anything else."""
+    delivery = delivery_path(test) if test else None
+    if form.mode is SecretMode.GENERATE:
+        return url_for("webhook_forms.secret", public_id=public_id, next=delivery)
+    return delivery or url_for("webhooks.show", public_id=public_id)
+
+
+def _next(public_id: UUID) -> str:
+    wanted = request.values.get("next")
+    return local_path(wanted) if wanted else url_for("webhooks.show", public_id=public_id)
+
+
+def _changes_rows(form: WebhookForm) -> bool:
+    """Add or remove a row of headers for browsers without scripts; whether that was asked for."""
+    if "add_headers" in request.form:
+        form.headers.append_entry()
+        return True
+    if "remove_headers" not in request.form:
+        return False
+    place = number_or_none(request.form["remove_headers"])
+    if place is not None and place < len(form.headers.entries):
+        del form.headers.entries[place]
+    return True
+
+
+def edit_form(webhook: Shown) -> EditWebhookForm:
+    """As it was sent, or as it was tested, or as the webhook is stored."""
+    sent = EditWebhookForm() if request.method == "POST" else None
+    form = sent or tested_form(webhook.public_id) or _filled(webhook)
+    form.stored_names = frozenset(name.lower() for name in webhook.header_names)
+    return form
+
+
+def _filled(webhook: Shown) -> EditWebhookForm:
+    """As it is stored, whatever was sent."""
+    values = webhook_queries.header_values(webhook.public_id)
+    return EditWebhookForm(
+        formdata=None,
+        name=webhook.name,
+        url=webhook.url,
+        events=list(webhook.events),
+        secret_mode=SecretMode.KEEP,
+        headers=[{"name": name, "value": value} for name, value in values],
+        in_order=webhook.in_order,
+        active="yes" if webhook.is_active else "no",
+        version=str(webhook.version),
+    )
+
+
+def form_page(form: WebhookForm, webhook: Shown | None) -> Answer:
+    """The page of the form, secrets sealed."""
+    form.seal()
+    groups = [
+        (group.label, [(str(e.value), e.name, e.explanation, str(e.value)) for e in events])
+        for group, events in GROUPS
+    ]
+    page = render_template("webhooks/form.html", form=form, webhook=webhook, groups=groups)
+    return page, status_of(form)
+
+
+def _replaces_secret(form: WebhookForm, webhook: Shown) -> bool:
+    return webhook.has_secret and form.mode is not SecretMode.KEEP
+
+
+def _confirm_secret(form: EditWebhookForm, webhook: Shown) -> Answer:
+    kept = form.carried()
+    if SAVE_AND_TEST in request.form:
+        kept.append((SAVE_AND_TEST, "1"))
+    removes = form.mode is SecretMode.NONE
+    return render_template("webhooks/replace.html", webhook=webhook, kept=kept, removes=removes)
+
+
+def _stale(form: EditWebhookForm, webhook: Shown) -> tuple[str, int]:
+    return stale_page(
+        form,
+        _filled(webhook),
+        target=(TARGET, webhook.public_id, webhook.name),
+        version=webhook.version,
+        keep_url=url_for("webhooks.show", public_id=webhook.public_id),
+        withheld=("headers", "secret", "test_event"),
+        kept=[pair for pair in form.carried() if pair[0] != "version"],
+    )

@@ -1,0 +1,232 @@
+"""The webhook's form. What is secret in it is sealed on the way back, and never printed."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+from wtforms import (
+    BooleanField,
+    Field,
+    FieldList,
+    FormField,
+    HiddenField,
+    PasswordField,
+    RadioField,
+    SelectField,
+    SelectMultipleField,
+    StringField,
+    ValidationError,
+)
+from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its types
+from wtforms.widgets import PasswordInput
+
+from portal.engine.events.catalogue import CATALOGUE, GROUPS
+from portal.engine.http.custom_headers import refuse_header
+from portal.services.core import vault
+from portal.services.webhooks.values import (
+    EVENT_VALUES,
+    Headers,
+    SecretMode,
+    WebhookValues,
+    events_problem,
+    headers_problem,
+    name_problem,
+    secret_problem,
+    url_problem,
+)
+from portal.web.forms.base import PortalForm, as_uuid
+from portal.web.webhooks.header_forms import HeaderForm, opened, person
+
+MODES: Final = {
+    SecretMode.GENERATE: "Create one for me",
+    SecretMode.OWN: "Use my own",
+    SecretMode.NONE: "None",
+}
+SAVE_AND_TEST: Final = "save_and_test"
+CONFIRMED: Final = "confirmed"
+TO_TEST_WITH: Final = [
+    SelectChoice("", "The first that is ticked above"),
+    *(
+        SelectChoice(str(each.value), each.name, optgroup=group.label)
+        for group, events in GROUPS
+        for each in events
+    ),
+]
+
+
+class WebhookForm(PortalForm):
+    """Makes a webhook."""
+
+    name = StringField("Webhook name", description="For example: Sync to ERP")
+    url = StringField("Webhook URL")
+    events = SelectMultipleField(
+        "Events",
+        choices=[SelectChoice(str(each.value), each.name) for each in CATALOGUE],
+        validate_choice=False,
+        description="Events we add later are not switched on by themselves.",
+    )
+    secret_mode = RadioField(
+        "Secret key",
+        choices=[SelectChoice(*pair) for pair in MODES.items()],
+        default=SecretMode.GENERATE,
+        validate_choice=False,
+    )
+    secret = PasswordField("Your secret key", widget=PasswordInput(hide_value=True))
+    secret_kept = HiddenField()
+    headers = FieldList(FormField(HeaderForm), label="Custom headers")
+    in_order = BooleanField(
+        "Send one at a time, in order",
+        description="Each message waits until the one before has arrived or has failed for good",
+    )
+    active = RadioField(
+        "Active",
+        choices=[SelectChoice("yes", "Yes"), SelectChoice("no", "No")],
+        default="yes",
+        validate_choice=False,
+    )
+
+    test_event = SelectField("Event to test with", choices=TO_TEST_WITH, validate_choice=False)
+    draft = HiddenField(default=lambda: str(uuid4()))
+
+    modes: frozenset[str] = frozenset(MODES)
+    stored_names: frozenset[str] = frozenset()
+    # Of a form that was tested: where its secrets are from, and the end of one that we made.
+    whence: str = ""
+    made_hint: str | None = None
+
+    @property
+    def mode(self) -> SecretMode:
+        """Where the secret comes from; what is absent or unknown is the form's default."""
+        chosen = str(self.secret_mode.data)
+        return SecretMode(chosen if chosen in self.modes else str(self.secret_mode.default))
+
+    @property
+    def draft_id(self) -> UUID:
+        """Which open form this is: what is tested with it belongs together."""
+        self.draft.data = str(as_uuid(self.draft.data))
+        return UUID(self.draft.data)
+
+    @property
+    def event_to_test(self) -> str:
+        """The event to test with: the first of those chosen, unless one was picked."""
+        wanted = {self.test_event.data} & set(EVENT_VALUES) or set(self.events.data or ())
+        return next((value for value in EVENT_VALUES if value in wanted), EVENT_VALUES[0])
+
+    @property
+    def own_secret(self) -> str:
+        """The person's own secret, typed now or before."""
+        return self.secret.data or opened(self.secret_kept) or ""
+
+    @property
+    def rows(self) -> list[HeaderForm]:
+        """The custom headers that were filled in."""
+        rows: Iterator[HeaderForm] = (entry.form for entry in self.headers.entries)
+        return [row for row in rows if not row.is_blank]
+
+    @property
+    def pairs(self) -> Headers:
+        """The custom headers as entered; an empty value stands for the stored one."""
+        return tuple((row.name.data or "", row.resolved) for row in self.rows)
+
+    def values(self) -> WebhookValues:
+        """What was entered, for the service."""
+        return WebhookValues(
+            name=self.name.data or "",
+            url=self.url.data or "",
+            events=tuple(self.events.data or ()),
+            secret_mode=self.mode,
+            secret=self.own_secret if self.mode is SecretMode.OWN else "",
+            headers=self.pairs,
+            in_order=bool(self.in_order.data),
+            is_active=self.active.data != "no",
+        )
+
+    def validate(self, extra_validators: Any = None) -> bool:
+        """Check everything, so that all problems are shown at once."""
+        is_good = bool(super().validate(extra_validators))
+        return self._check_rows() and is_good
+
+    def validate_name(self, field: Field) -> None:
+        """One line, not too long."""
+        _complain(name_problem(field.data or ""))
+
+    def validate_url(self, field: Field) -> None:
+        """http or https, and no address that is closed to us."""
+        _complain(url_problem(field.data or ""))
+
+    def validate_events(self, field: Field) -> None:
+        """At least one."""
+        _complain(events_problem(field.data or ()))
+
+    def validate_secret(self, _field: Field) -> None:
+        """A person's own has to be able to sign."""
+        _complain(secret_problem(self.mode, self.own_secret))
+
+    def seal(self) -> None:
+        """Before the form is shown again: nothing typed is lost, nothing secret is printed."""
+        for entry in self.headers.entries:
+            entry.form.seal(self.whence)
+        own = self.own_secret
+        self.secret_kept.data = vault.seal_typed(person(), own) if own else ""
+        if own:
+            told = f"{vault.masked(own)}{self.whence}. Leave empty to keep what you typed."
+            self.secret.description = told
+
+    def carried(self) -> list[tuple[str, str]]:
+        """Everything that was entered, as hidden fields; secrets sealed."""
+        self.seal()
+        plain = (self.once, self.draft, self.name, self.url, self.secret_kept, self.active)
+        pairs = [(field.name, field.data or "") for field in plain]
+        pairs += [("events", value) for value in self.events.data or ()]
+        pairs.append(("secret_mode", str(self.mode)))
+        if self.in_order.data:
+            pairs.append(("in_order", "y"))
+        for row in self.rows:
+            pairs += [(row.name.name, row.name.data or ""), (row.kept.name, row.kept.data or "")]
+        return pairs
+
+    def _check_rows(self) -> bool:
+        is_good = True
+        for row in self.rows:
+            name = row.name.data or ""
+            value = row.resolved or ("kept" if name.lower() in self.stored_names else "")
+            wrong_name = refuse_header(name, "any value")
+            if sentence := wrong_name or refuse_header(name, value):
+                field = row.name if wrong_name else row.value
+                field.errors, is_good = [*field.errors, sentence], False
+        filled = tuple((name, value or "kept") for name, value in self.pairs)
+        if is_good and (sentence := headers_problem(filled)):
+            self.headers.errors, is_good = [sentence], False
+        return is_good
+
+
+class EditWebhookForm(WebhookForm):
+    """Changes a webhook: the secret may stay, and the version tells whether others were faster."""
+
+    secret_mode = RadioField(
+        "Secret key",
+        choices=[
+            SelectChoice(SecretMode.KEEP, "Keep it as it is"),
+            *(SelectChoice(*pair) for pair in MODES.items()),
+        ],
+        default=SecretMode.KEEP,
+        validate_choice=False,
+    )
+    version = HiddenField()
+
+    modes = frozenset(SecretMode)
+
+    @property
+    def seen(self) -> int:
+        """The version that the person saw; 0, which none has, when it is missing."""
+        text = str(self.version.data or "")
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+
+    def carried(self) -> list[tuple[str, str]]:
+        """With the version."""
+        return [*super().carried(), ("version", str(self.version.data or ""))]
+
+
+def _complain(sentence: str | None) -> None:
+    if sentence:
+        raise ValidationError(sentence)

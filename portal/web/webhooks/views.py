@@ -1,0 +1,170 @@
+"""Webhooks as people read them: the list, one webhook with its tabs, the catalogue of events."""
+
+import json
+from typing import Final
+from urllib.parse import urlencode
+from uuid import UUID, uuid4
+
+from flask import Blueprint, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from portal.engine.events.catalogue import CATALOGUE, GROUPS
+from portal.extensions import settings
+from portal.lib.clock import utcnow
+from portal.services.deliveries import trends
+from portal.services.deliveries.log import pages as log_pages
+from portal.services.deliveries.log.filters import LogFilter
+from portal.services.webhooks import queries as webhook_queries
+from portal.services.webhooks.queries import Shown
+from portal.web.deliveries.log_presenter import event_name
+from portal.web.frame import charts
+from portal.web.frame.access import actor, requires
+from portal.web.webhooks.history import failures_began, history_lines
+from portal.web.webhooks.receiver_code import snippets
+from portal.web.webhooks.words import (
+    event_choices,
+    events_of,
+    held_count,
+    result_of,
+    state_sentence,
+)
+
+Answer = Response | str | tuple[str, int]
+WEBHOOK: Final = "/<uuid:public_id>"
+LATEST: Final = 10
+EXAMPLE: Final = "https://your-system.example.com/webhooks"
+
+blueprint = Blueprint("webhooks", __name__, url_prefix="/settings/webhooks")
+
+
+@blueprint.get("")
+@requires("webhooks.read")
+def index() -> Answer:
+    """Every webhook and how it fares."""
+    week = trends.trends(charts.last_days())
+    return render_template(
+        "webhooks/index.html",
+        webhooks=webhook_queries.list_webhooks(),
+        week_of=lambda webhook: charts.days_chart(week.get(webhook), charts.SMALL),
+        delivery_path=delivery_path,
+        event_total=len(CATALOGUE),
+        new_once=new_once,
+    )
+
+
+@blueprint.get(WEBHOOK)
+@requires("webhooks.read")
+def show(public_id: UUID) -> Answer:
+    """One webhook: how it fares, its facts, its latest deliveries."""
+    webhook = webhook_queries.show(public_id)
+    latest = log_pages.latest(LogFilter(webhook=public_id), LATEST)
+    return render_template(
+        "webhooks/show.html",
+        webhook=webhook,
+        places=page_tabs(webhook, "webhooks.show"),
+        state=state_sentence(webhook, latest, utcnow()),
+        began=_began(webhook),
+        held=held_count(webhook.held),
+        groups=events_of(webhook.events),
+        event_total=len(CATALOGUE),
+        choices=event_choices(webhook.events),
+        latest=latest,
+        charts=[
+            charts.hours_chart(trends.trend(charts.last_hours(), public_id)),
+            charts.days_chart(trends.trend(charts.last_days(), public_id)),
+        ],
+        event_name=event_name,
+        log_path=log_path,
+        delivery_path=delivery_path,
+        result_of=result_of,
+        shows_secret=_shows_secret(webhook),
+        new_once=new_once,
+    )
+
+
+@blueprint.get(f"{WEBHOOK}/receiver")
+@requires("webhooks.read")
+def receiver(public_id: UUID) -> Answer:
+    """How the other side is set up, with code that verifies our signature."""
+    webhook = webhook_queries.show(public_id)
+    url = EXAMPLE if webhook.is_inbox else webhook.url
+    return render_template(
+        "webhooks/receiver.html",
+        webhook=webhook,
+        places=page_tabs(webhook, "webhooks.receiver"),
+        new_once=new_once,
+        url=url,
+        snippets=snippets(url),
+        timeout=settings().webhook_timeout,
+    )
+
+
+@blueprint.get(f"{WEBHOOK}/history")
+@requires("webhooks.read")
+def history(public_id: UUID) -> Answer:
+    """Who changed what, and when."""
+    webhook = webhook_queries.show(public_id)
+    changes = webhook_queries.history(public_id)
+    return render_template(
+        "webhooks/history.html",
+        webhook=webhook,
+        places=page_tabs(webhook, "webhooks.history"),
+        new_once=new_once,
+        lines=history_lines(changes, webhook.failing_since),
+    )
+
+
+@blueprint.get("/events")
+@requires("webhooks.read")
+def events() -> Answer:
+    """Every event there is, with an example of its message."""
+    source = settings().webhook_source
+    examples = {
+        str(each.value): json.dumps(each.sample(source=source), indent=2, ensure_ascii=False)
+        for _, events in GROUPS
+        for each in events
+    }
+    return render_template("webhooks/events.html", groups=GROUPS, examples=examples)
+
+
+def page_tabs(webhook: Shown, here: str) -> list[dict[str, object]]:
+    """The tabs of one webhook's pages."""
+    tabs = [
+        {"label": label, "url": url_for(name, public_id=webhook.public_id), "is_here": name == here}
+        for label, name in (
+            ("Overview", "webhooks.show"),
+            ("Set up the receiver", "webhooks.receiver"),
+            ("History", "webhooks.history"),
+        )
+    ]
+    deliveries = {"label": "Deliveries", "url": log_path(webhook.public_id), "is_here": False}
+    return [tabs[0], deliveries, *tabs[1:]]
+
+
+def log_path(webhook: UUID, **narrowed: str) -> str:
+    """The log of one webhook (the address is stable)."""
+    return f"{request.script_root}/deliveries?{urlencode({'webhook': webhook, **narrowed})}"
+
+
+def delivery_path(delivery: UUID) -> str:
+    """The page of one delivery (the address is stable)."""
+    return f"{request.script_root}/deliveries/{delivery}"
+
+
+def new_once() -> str:
+    """A token for a button that creates something."""
+    return str(uuid4())
+
+
+def _began(webhook: Shown) -> str:
+    """What was changed shortly before it began to fail."""
+    if webhook.failing_since is None:
+        return ""
+    return failures_began(webhook.failing_since, webhook_queries.history(webhook.public_id))
+
+
+def _shows_secret(webhook: Shown) -> bool:
+    """Whether this person made the secret and may still see it."""
+    until = webhook.secret_shown_until
+    is_maker = webhook.secret_made_by_id == actor().user_id
+    return bool(webhook.has_secret and is_maker and until and until > utcnow())
