@@ -11,7 +11,7 @@ from bench.world import wait_until
 from portal.engine.events.names import EventName
 from portal.extensions import db
 from portal.models.deliveries import Delivery
-from tests.factories import publish
+from tests.support.factories import publish
 
 
 class Arrivals:

@@ -17,8 +17,8 @@ from portal.services.bulk_retry import selection
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Choice
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
-from tests.deliveries import make_many
-from tests.factories import make_user, make_webhook, publish
+from tests.support.deliveries import make_many
+from tests.support.factories import make_user, make_webhook, publish
 
 NEW = 75
 PAUSE = 0.2  # seconds between two of them

@@ -9,7 +9,7 @@ from bench.arrivals import Arrivals
 from bench.report import Line, milliseconds, p50_p99
 from bench.world import SECRET, settle, world
 from portal.engine.events.names import EventName
-from tests.factories import make_webhook
+from tests.support.factories import make_webhook
 
 WARM, ALONE = 10, 110
 QUIET = float(os.environ.get("BENCH_QUIET", "180"))

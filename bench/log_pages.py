@@ -29,7 +29,7 @@ from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from portal.services.operations import overview, retention
 from portal.services.outbox import due
 from portal.services.webhooks import queries as webhook_queries
-from tests.factories import Hook, make_asset
+from tests.support.factories import Hook, make_asset
 
 ROWS = tuple(int(each) for each in os.environ.get("BENCH_ROWS", "10000,1000000").split(","))
 LARGEST = {"sqlite": 1_000_000, "postgres": 10_000_000}

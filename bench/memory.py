@@ -9,7 +9,15 @@ from bench.report import Line
 from bench.world import World, publish_at_once, settle, wait_until, webhooks, world
 from portal.extensions import db
 from portal.models.deliveries import Delivery
-from tests.faults.house import BACKGROUND, SCHEDULER, VALKEY, WEB, WORKER, House, free_port
+from tests.faults.support.running_portal import (
+    BACKGROUND,
+    SCHEDULER,
+    VALKEY,
+    WEB,
+    WORKER,
+    House,
+    free_port,
+)
 
 IN_FLIGHT = 1000
 RECEIVERS = 10

@@ -11,9 +11,9 @@ from flask import Flask
 from bench.report import Line, milliseconds
 from bench.world import SECRET, world
 from portal.app import create_app
-from tests.factories import make_asset, make_webhook
-from tests.pages import Pages
-from tests.web.visitors import visit
+from tests.support.factories import make_asset, make_webhook
+from tests.support.pages import Pages
+from tests.web.signed_in import visit
 
 LISTENING = (0, 10, 1000)
 REQUESTS = 80

@@ -20,9 +20,9 @@ from portal.lib.clock import utcnow
 from portal.models.deliveries import Attempt, Delivery
 from portal.queue import bell
 from portal.services.core.unit_of_work import writing
-from tests.factories import Hook, make_webhook, publish
-from tests.jobs.processes import Process
-from tests.servers import PostgresServer, ValkeyServer
+from tests.support.factories import Hook, make_webhook, publish
+from tests.support.processes import Process
+from tests.support.servers import PostgresServer, ValkeyServer
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of the benchmark").decode()
 DATABASES = ("sqlite", "postgres")

@@ -17,7 +17,7 @@ from portal.base_app import create_base_app
 from portal.commands import migrations
 from portal.config.settings import Settings, load_settings
 from portal.extensions import Base, db
-from tests.servers import PostgresServer, ValkeyServer
+from tests.support.servers import PostgresServer, ValkeyServer
 
 ENVIRONMENT = {
     "SECRET_KEY": "a key that only these tests know",

@@ -13,10 +13,10 @@ from portal.lib.clock import utcnow
 from portal.models.assignments import Assignment
 from portal.models.deliveries import Event
 from portal.services.core.unit_of_work import session, writing
-from tests.browser.a11y import check_page, watch
-from tests.browser.serving import served
-from tests.browser.walking import press
-from tests.factories import make_asset, make_location, make_user, make_webhook
+from tests.browser.support.accessibility import check_page, watch
+from tests.browser.support.serve_app import served
+from tests.browser.support.user_steps import press
+from tests.support.factories import make_asset, make_location, make_user, make_webhook
 
 pytestmark = pytest.mark.parametrize(
     "database_kind", [pytest.param("sqlite", id="sqlite")], indirect=True, scope="session"

@@ -12,11 +12,11 @@ from playwright.sync_api import Page, expect
 
 from portal.lib.clock import utcnow
 from portal.models.people import Role
-from tests.browser.a11y import check_page, watch
-from tests.browser.serving import served
-from tests.factories import make_asset, make_webhook
-from tests.services.alerting import a_run_is_missing, decided, lent, with_warranty, work
-from tests.web.visitors import visit
+from tests.browser.support.accessibility import check_page, watch
+from tests.browser.support.serve_app import served
+from tests.services.alerts.due_things import a_run_is_missing, decided, lent, with_warranty, work
+from tests.support.factories import make_asset, make_webhook
+from tests.web.signed_in import visit
 
 pytestmark = pytest.mark.parametrize(
     "database_kind", [pytest.param("sqlite", id="sqlite")], indirect=True, scope="session"

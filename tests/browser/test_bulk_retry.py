@@ -6,12 +6,12 @@ import pytest
 from flask import Flask
 from playwright.sync_api import Page, expect
 
-from tests.browser.a11y import check_page, watch
-from tests.browser.serving import served
-from tests.deliveries import make_delivery
-from tests.factories import make_webhook
-from tests.services.test_batches import finish, some, work
-from tests.web.visitors import visit
+from tests.browser.support.accessibility import check_page, watch
+from tests.browser.support.serve_app import served
+from tests.services.bulk_retry.test_bulk_retry import finish, some, work
+from tests.support.deliveries import make_delivery
+from tests.support.factories import make_webhook
+from tests.web.signed_in import visit
 
 pytestmark = pytest.mark.parametrize(
     "database_kind", [pytest.param("sqlite", id="sqlite")], indirect=True, scope="session"

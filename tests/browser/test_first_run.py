@@ -15,10 +15,16 @@ import standardwebhooks
 import svix.webhooks
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser import walking
-from tests.browser.a11y import watch
 from tests.browser.conftest import PATIENCE_MS
-from tests.browser.house import House, Message, Outside, running_portal, running_receiver
+from tests.browser.support import user_steps
+from tests.browser.support.accessibility import watch
+from tests.browser.support.running_portal import (
+    House,
+    Message,
+    Outside,
+    running_portal,
+    running_receiver,
+)
 
 SECRET = "what only we two know"
 LIFE = ["Asset created", "Asset changed", "Asset deleted"]
@@ -56,7 +62,7 @@ def desk(chromium: Browser, house: House) -> Iterator[Page]:
 def test_the_link_makes_the_first_administrator_and_dies(
     desk: Page, plain_page: Page, house: House
 ) -> None:
-    walking.set_up(desk, house)
+    user_steps.set_up(desk, house)
     expect(desk.get_by_role("heading", name="First steps")).to_be_visible()
     plain_page.goto(house.link)
     expect(plain_page.get_by_role("heading", level=1)).to_have_text(
@@ -67,9 +73,9 @@ def test_the_link_makes_the_first_administrator_and_dies(
 def test_a_webhook_is_made_with_a_key_of_our_own(
     desk: Page, house: House, outside: Outside
 ) -> None:
-    walking.open_new_webhook(desk)
-    walking.fill_webhook(desk, "Sync to ERP", outside.url, LIFE, SECRET)
-    walking.press(desk, "Save webhook")
+    user_steps.open_new_webhook(desk)
+    user_steps.fill_webhook(desk, "Sync to ERP", outside.url, LIFE, SECRET)
+    user_steps.press(desk, "Save webhook")
     expect(desk.get_by_text("“Sync to ERP” was saved.")).to_be_visible()
     expect(desk.get_by_text("3 of 21")).to_be_visible()
     expect(desk.locator("main")).not_to_contain_text(SECRET)
@@ -98,19 +104,19 @@ def test_create_edit_and_delete_arrive_signed_and_in_order(
     assert deleted["asset_id"] is None
     assert deleted["data"]["deleted_asset_id"] == created["asset_id"]
 
-    walking.log_saying(desk, house, 3, "Delivered")
+    user_steps.log_saying(desk, house, 3, "Delivered")
 
 
 def test_a_key_that_we_make_is_shown_once_and_signs(
     desk: Page, house: House, outside: Outside
 ) -> None:
-    walking.open_new_webhook(desk)
-    walking.fill_webhook(desk, "Stock watch", outside.url, ["Low stock"])
-    walking.press(desk, "Save webhook")
+    user_steps.open_new_webhook(desk)
+    user_steps.fill_webhook(desk, "Stock watch", outside.url, ["Low stock"])
+    user_steps.press(desk, "Save webhook")
     expect(desk.get_by_role("heading", level=1)).to_have_text("Copy the secret key")
     secret = desk.get_by_label("secret key", exact=True).inner_text()
     address = desk.url
-    walking.press(desk, "I have copied it")
+    user_steps.press(desk, "I have copied it")
     desk.goto(address)
     expect(desk.get_by_role("heading", level=1)).to_have_text(
         "The secret key is not shown any more"
@@ -130,10 +136,10 @@ def test_a_failure_says_why_and_when_it_is_tried_again(
     desk: Page, house: House, outside: Outside
 ) -> None:
     before = len(outside.received())
-    walking.add_asset(desk, house, "Projector")
+    user_steps.add_asset(desk, house, "Projector")
     outside.wait_for(before + 1)
     outside.order(status=500, body="the disk is full")
-    walking.edit_asset(desk, "EP-1")
+    user_steps.edit_asset(desk, "EP-1")
     open_newest(desk, house)
     state = desk.locator(".state")
     expect(state).to_contain_text("Will retry")
@@ -146,13 +152,13 @@ def test_a_failure_says_why_and_when_it_is_tried_again(
     outside.stop()
     desk.goto(f"{house.url}/assets")
     desk.get_by_role("link", name="Projector").click()
-    walking.edit_asset(desk, "EP-2")
+    user_steps.edit_asset(desk, "EP-2")
     open_newest(desk, house)
     expect(desk.get_by_text("127.0.0.1 refused the connection").first).to_be_visible()
     expect(desk.get_by_text("The server is probably stopped").first).to_be_visible()
     expect(state).to_contain_text(SECOND_TRY, timeout=PATIENCE_MS)
 
-    rows = walking.texts(walking.log_rows(desk, house))
+    rows = user_steps.texts(user_steps.log_rows(desk, house))
     assert "Will retry Refused the connection 2 of 10 in " in rows[0]
     assert re.search(r"Will retry .*\(500\) 2 of 10 sent 2 . in ", rows[1]), rows[1]
 
@@ -166,10 +172,10 @@ def test_retry_delivers_the_same_message_while_one_looks(
     # Both before the first arrives: then what else waits for its receiver is sent soon by itself.
     tabs = [desk, desk.context.new_page()]
     for number, tab in enumerate(tabs):
-        walking.log_rows(tab, house).nth(number).get_by_role("link").first.click()
+        user_steps.log_rows(tab, house).nth(number).get_by_role("link").first.click()
         expect(tab.get_by_role("button", name="Retry", exact=True)).to_be_enabled()
     for tab in tabs:
-        walking.press(tab, "Retry")
+        user_steps.press(tab, "Retry")
     for tab in tabs:
         expect(tab.get_by_text("Retry queued")).to_be_visible()
         tab.evaluate("window.notReloaded = true")
@@ -177,7 +183,7 @@ def test_retry_delivers_the_same_message_while_one_looks(
     for tab in tabs:
         expect(tab.locator(".state")).to_contain_text("Delivered")
         assert tab.evaluate("window.notReloaded")
-        expect(tab.get_by_text(f"Retry by {walking.NAME}")).to_be_visible()
+        expect(tab.get_by_text(f"Retry by {user_steps.NAME}")).to_be_visible()
     tabs[1].close()
     newer, older = outside.received()[-2:]
     assert newer.json()["asset"]["serial_number"] == "EP-2"
@@ -229,13 +235,13 @@ def _delete(page: Page, _house: House) -> float:
 def _press(page: Page, button: str) -> float:
     """Press it; when that was, by the clock that the receiver reads as well."""
     started = time.monotonic()
-    walking.press(page, button)
+    user_steps.press(page, button)
     return started
 
 
 def open_newest(page: Page, house: House) -> None:
     """The page of the delivery that stands first in the log."""
-    walking.log_rows(page, house).first.get_by_role("link").first.click()
+    user_steps.log_rows(page, house).first.get_by_role("link").first.click()
 
 
 def assert_to_the_contract(message: Message) -> None:

@@ -9,10 +9,10 @@ from flask import Flask
 from playwright.sync_api import Page, expect
 
 from jobs.deliver import deliver_due
-from tests.browser.a11y import check_page
-from tests.browser.serving import served
-from tests.browser.visiting import sign_in
-from tests.factories import publish
+from tests.browser.support.accessibility import check_page
+from tests.browser.support.serve_app import served
+from tests.browser.support.signed_in_page import sign_in
+from tests.support.factories import publish
 
 pytestmark = pytest.mark.parametrize(
     "database_kind", [pytest.param("sqlite", id="sqlite")], indirect=True, scope="session"

@@ -9,11 +9,11 @@ from playwright.sync_api import Page, expect
 
 from portal.lib.clock import utcnow
 from portal.services.core.time_zones import today
-from tests.browser.a11y import check_page, watch
-from tests.browser.serving import served
-from tests.factories import make_asset, make_staff, make_webhook
-from tests.services.planning import make_maintenance, make_reservation, put_in
-from tests.web.visitors import visit
+from tests.browser.support.accessibility import check_page, watch
+from tests.browser.support.serve_app import served
+from tests.services.actions.plan_examples import make_maintenance, make_reservation, put_in
+from tests.support.factories import make_asset, make_staff, make_webhook
+from tests.web.signed_in import visit
 
 pytestmark = pytest.mark.parametrize(
     "database_kind", [pytest.param("sqlite", id="sqlite")], indirect=True, scope="session"

@@ -15,11 +15,11 @@ from playwright.sync_api import Page, expect
 from jobs.deliver import deliver_due
 from portal.config.settings import ROOT
 from portal.engine.reason_keys import Reason
-from tests.browser import provoking
-from tests.browser.serving import served
-from tests.browser.visiting import sign_in
+from tests.browser.support import failing_receivers
+from tests.browser.support.serve_app import served
+from tests.browser.support.signed_in_page import sign_in
 from tests.conftest import put_equipment_away
-from tests.deliveries import stored
+from tests.support.deliveries import stored
 
 pytestmark = pytest.mark.parametrize(
     "database_kind", [pytest.param("sqlite", id="sqlite")], indirect=True, scope="session"
@@ -62,27 +62,27 @@ WORDS = {
 
 
 @pytest.fixture
-def made(app: Flask, tmp_path: Path) -> Iterator[provoking.Made]:
+def made(app: Flask, tmp_path: Path) -> Iterator[failing_receivers.Made]:
     """A delivery for every reason; the receivers have gone by the time one looks."""
     before, trusted = app.extensions["settings"], trustme.CA()
-    bundle = provoking.trust(trusted, tmp_path)
+    bundle = failing_receivers.trust(trusted, tmp_path)
     app.extensions["settings"] = replace(before, webhook_ca_bundle=bundle, webhook_timeout=3)
     try:
-        found = provoking.outside()
-        with provoking.misbehaving(trusted) as urls:
-            found |= provoking.deliveries_to(urls) | provoking.unsendable()
+        found = failing_receivers.outside()
+        with failing_receivers.misbehaving(trusted) as urls:
+            found |= failing_receivers.deliveries_to(urls) | failing_receivers.unsendable()
             deliver_due()
         put_equipment_away(app)
-        provoking.rest(found)
-        stopped = provoking.interrupted()
-        provoking.rest(found)
-        yield found | stopped | provoking.held_too_long()
+        failing_receivers.rest(found)
+        stopped = failing_receivers.interrupted()
+        failing_receivers.rest(found)
+        yield found | stopped | failing_receivers.held_too_long()
     finally:
         app.extensions["settings"] = before
 
 
 def test_each_is_explained_in_plain_words(
-    plain_page: Page, app: Flask, made: provoking.Made
+    plain_page: Page, app: Flask, made: failing_receivers.Made
 ) -> None:
     assert set(made) == set(WORDS) == set(Reason)
     ended = {reason: stored(each)["reason"] for reason, each in made.items()}

@@ -9,10 +9,10 @@ from playwright.sync_api import Page, expect
 from portal.services.actions import lifecycle
 from portal.services.assets.rules import AssetValues
 from portal.services.core.permissions import SYSTEM
-from tests.browser.a11y import check_page, watch
-from tests.browser.serving import served
-from tests.factories import make_asset, make_category, make_location, make_webhook
-from tests.web.visitors import visit
+from tests.browser.support.accessibility import check_page, watch
+from tests.browser.support.serve_app import served
+from tests.support.factories import make_asset, make_category, make_location, make_webhook
+from tests.web.signed_in import visit
 
 pytestmark = pytest.mark.parametrize(
     "database_kind", [pytest.param("sqlite", id="sqlite")], indirect=True, scope="session"

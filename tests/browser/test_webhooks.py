@@ -11,10 +11,10 @@ from flask import Flask
 from playwright.sync_api import Page, expect
 
 from portal.lib.clock import utcnow
-from tests.browser.a11y import check_page, watch
-from tests.browser.serving import served
-from tests.factories import make_webhook, publish
-from tests.web.visitors import visit
+from tests.browser.support.accessibility import check_page, watch
+from tests.browser.support.serve_app import served
+from tests.support.factories import make_webhook, publish
+from tests.web.signed_in import visit
 
 pytestmark = pytest.mark.parametrize(
     "database_kind", [pytest.param("sqlite", id="sqlite")], indirect=True, scope="session"

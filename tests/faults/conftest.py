@@ -12,12 +12,12 @@ from portal.lib.clock import utcnow
 from portal.models.deliveries import Delivery, DeliveryStatus, is_open
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
-from tests import netns
 from tests.conftest import DATABASES, ENVIRONMENT
-from tests.faults.house import SENDERS, House, free_port
-from tests.jobs.processes import until
-from tests.receiver import Receiver
-from tests.servers import PostgresServer
+from tests.faults.support.running_portal import SENDERS, House, free_port
+from tests.support import netns
+from tests.support.processes import until
+from tests.support.receiver import Receiver
+from tests.support.servers import PostgresServer
 
 __all__ = ["House", "free_port"]
 

@@ -23,16 +23,22 @@ from portal.models.webhooks import Webhook
 from portal.services.core.refusals import Refusal
 from portal.services.webhooks import activation
 from portal.services.webhooks.activation import HeldChoice
-from tests.factories import Hook, make_user, make_webhook
-from tests.faults.bursts import look_again
-from tests.faults.chaos import Chaos
-from tests.faults.crew import Crew
-from tests.faults.house import House
-from tests.faults.ledger import Excuses, assert_ledger, deliveries_to, lease_of, settled
-from tests.faults.lengths import CHAOS
-from tests.faults.visitor import Visitor
-from tests.jobs.processes import until
-from tests.receiver import Receiver
+from tests.faults.support.background_load import Crew
+from tests.faults.support.chaos import Chaos
+from tests.faults.support.delivery_ledger import (
+    Excuses,
+    assert_ledger,
+    deliveries_to,
+    lease_of,
+    settled,
+)
+from tests.faults.support.durations import CHAOS
+from tests.faults.support.load import look_again
+from tests.faults.support.running_portal import House
+from tests.faults.support.visitor import Visitor
+from tests.support.factories import Hook, make_user, make_webhook
+from tests.support.processes import until
+from tests.support.receiver import Receiver
 
 log = logging.getLogger(__name__)
 

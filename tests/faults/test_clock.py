@@ -8,13 +8,13 @@ from sqlalchemy import select
 from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Attempt
-from tests.factories import make_webhook, publish
-from tests.faults.bursts import burst, has_received, within
-from tests.faults.house import WORKER, House
-from tests.faults.ledger import assert_ledger, settled
-from tests.faults.lengths import IS_FULL
-from tests.faults.machines import wrong_clock
-from tests.receiver import Receiver
+from tests.faults.support.delivery_ledger import assert_ledger, settled
+from tests.faults.support.durations import IS_FULL
+from tests.faults.support.load import burst, has_received, within
+from tests.faults.support.machines import wrong_clock
+from tests.faults.support.running_portal import WORKER, House
+from tests.support.factories import make_webhook, publish
+from tests.support.receiver import Receiver
 
 SHIFTS = {"behind": -7200, "ahead": 7200} if IS_FULL else {"behind": -7200}
 pytestmark = pytest.mark.parametrize("running_house", ["sqlite"], indirect=True)

@@ -4,16 +4,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.factories import make_webhook
-from tests.faults.bursts import burst, has_received
-from tests.faults.holding import database_locked
-from tests.faults.house import House
-from tests.faults.ledger import assert_ledger, given_up_on, settled
-from tests.faults.lengths import DATABASE_LOCKED
-from tests.faults.visitor import Visitor
-from tests.jobs.processes import until
-from tests.receiver import Receiver
-from tests.servers import PostgresServer
+from tests.faults.support.database_locks import database_locked
+from tests.faults.support.delivery_ledger import assert_ledger, given_up_on, settled
+from tests.faults.support.durations import DATABASE_LOCKED
+from tests.faults.support.load import burst, has_received
+from tests.faults.support.running_portal import House
+from tests.faults.support.visitor import Visitor
+from tests.support.factories import make_webhook
+from tests.support.processes import until
+from tests.support.receiver import Receiver
+from tests.support.servers import PostgresServer
 
 POSTGRES = pytest.mark.parametrize("running_house", ["postgres"], indirect=True)
 

@@ -12,11 +12,11 @@ from sqlalchemy import func, select, text
 from portal.extensions import db
 from portal.models.assets import Asset
 from portal.models.deliveries import Delivery, Event
-from tests.faults.bursts import burst, has_received, look_again
 from tests.faults.conftest import new_house
-from tests.faults.ledger import assert_ledger, settled
-from tests.faults.visitor import Visitor
-from tests.receiver import Receiver
+from tests.faults.support.delivery_ledger import assert_ledger, settled
+from tests.faults.support.load import burst, has_received, look_again
+from tests.faults.support.visitor import Visitor
+from tests.support.receiver import Receiver
 
 DISK = Path("/mnt")
 

@@ -40,8 +40,8 @@ from portal.services.outbox import due
 from portal.services.tasks import leases as task_leases
 from portal.services.webhooks import activation, crud
 from portal.services.webhooks.activation import HeldChoice
-from tests.factories import Hook, Person, make_user, make_webhook, publish
-from tests.jobs.clockwork import claim, ended, write_down
+from tests.jobs.pump.delivery_clock import claim, ended, write_down
+from tests.support.factories import Hook, Person, make_user, make_webhook, publish
 
 CAP = 8
 REASONS = [None, None, Reason.SERVER, Reason.UNAVAILABLE, Reason.BAD_REQUEST, Reason.GONE]

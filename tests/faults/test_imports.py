@@ -21,11 +21,11 @@ from portal.models.deliveries import Event
 from portal.models.tasks import Task, TaskState
 from portal.services.csv import import_task
 from portal.services.tasks import tasks
-from tests.factories import make_user
-from tests.faults.bursts import look_again
-from tests.faults.house import BACKGROUND, House
-from tests.faults.lengths import IMPORT_ROWS, IMPORT_SECONDS, IS_FULL
-from tests.jobs.processes import until
+from tests.faults.support.durations import IMPORT_ROWS, IMPORT_SECONDS, IS_FULL
+from tests.faults.support.load import look_again
+from tests.faults.support.running_portal import BACKGROUND, House
+from tests.support.factories import make_user
+from tests.support.processes import until
 
 log = logging.getLogger(__name__)
 

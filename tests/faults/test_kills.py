@@ -12,13 +12,19 @@ from portal.extensions import db
 from portal.models.deliveries import Attempt, Delivery
 from portal.queue.names import DELIVERIES
 from portal.services.core import heartbeats
-from tests.factories import make_webhook, publish
-from tests.faults.bursts import burst, has_received, look_again, within
-from tests.faults.holding import database_locked, is_free
-from tests.faults.house import SCHEDULER, VALKEY, WEB, WORKER, House
-from tests.faults.ledger import Excuses, assert_ledger, deliveries_to, lease_of, settled
-from tests.jobs.processes import Process, until
-from tests.receiver import Receiver
+from tests.faults.support.database_locks import database_locked, is_free
+from tests.faults.support.delivery_ledger import (
+    Excuses,
+    assert_ledger,
+    deliveries_to,
+    lease_of,
+    settled,
+)
+from tests.faults.support.load import burst, has_received, look_again, within
+from tests.faults.support.running_portal import SCHEDULER, VALKEY, WEB, WORKER, House
+from tests.support.factories import make_webhook, publish
+from tests.support.processes import Process, until
+from tests.support.receiver import Receiver
 
 WORK = ["-m", "jobs", "worker", "deliveries"]
 MARGIN = 15.0  # for a worker to start again on a busy machine

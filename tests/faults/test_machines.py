@@ -5,16 +5,16 @@ from collections.abc import Iterator
 import pytest
 
 from portal.extensions import db
-from tests.factories import make_webhook, publish
-from tests.faults.bursts import burst, has_received, within
-from tests.faults.house import SENDERS, House
-from tests.faults.ledger import assert_ledger, deliveries_to, given_up_on, settled
-from tests.faults.lengths import IS_FULL
-from tests.faults.machines import environment_of_machine, have_pumped
-from tests.jobs.processes import until
-from tests.receiver import Receiver
-from tests.servers import PostgresServer
-from tests.valkey import PrivateValkey
+from tests.faults.support.delivery_ledger import assert_ledger, deliveries_to, given_up_on, settled
+from tests.faults.support.durations import IS_FULL
+from tests.faults.support.load import burst, has_received, within
+from tests.faults.support.machines import environment_of_machine, have_pumped
+from tests.faults.support.running_portal import SENDERS, House
+from tests.support.factories import make_webhook, publish
+from tests.support.processes import until
+from tests.support.receiver import Receiver
+from tests.support.servers import PostgresServer
+from tests.support.valkey import PrivateValkey
 
 # Hours apart is the harder case; in full, they are in step as well.
 SHIFTS = {"four_hours_apart": 7200, "in_step": 0} if IS_FULL else {"four_hours_apart": 7200}

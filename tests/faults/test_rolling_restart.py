@@ -10,13 +10,13 @@ from contextlib import contextmanager
 import pytest
 import requests
 
-from tests.factories import make_webhook
-from tests.faults.house import BACKGROUND, SCHEDULER, VALKEY, WEB, WORKER, House
-from tests.faults.ledger import assert_ledger, given_up_on, settled
-from tests.faults.lengths import IS_FULL
-from tests.faults.visitor import Visitor
-from tests.jobs.processes import is_alive, until
-from tests.receiver import Receiver
+from tests.faults.support.delivery_ledger import assert_ledger, given_up_on, settled
+from tests.faults.support.durations import IS_FULL
+from tests.faults.support.running_portal import BACKGROUND, SCHEDULER, VALKEY, WEB, WORKER, House
+from tests.faults.support.visitor import Visitor
+from tests.support.factories import make_webhook
+from tests.support.processes import is_alive, until
+from tests.support.receiver import Receiver
 
 pytestmark = pytest.mark.parametrize(
     "running_house", ["sqlite", "postgres"] if IS_FULL else ["postgres"], indirect=True

@@ -13,14 +13,14 @@ from sqlalchemy import func, select
 from portal.extensions import db
 from portal.models.assets import Asset
 from portal.models.deliveries import Event
-from tests.factories import make_webhook
-from tests.faults.bursts import look_again
-from tests.faults.holding import database_locked
-from tests.faults.house import VALKEY, WEB, House
-from tests.faults.ledger import assert_ledger, deliveries_to, settled
-from tests.faults.visitor import Draft, Visitor
-from tests.jobs.processes import until
-from tests.receiver import Receiver
+from tests.faults.support.database_locks import database_locked
+from tests.faults.support.delivery_ledger import assert_ledger, deliveries_to, settled
+from tests.faults.support.load import look_again
+from tests.faults.support.running_portal import VALKEY, WEB, House
+from tests.faults.support.visitor import Draft, Visitor
+from tests.support.factories import make_webhook
+from tests.support.processes import until
+from tests.support.receiver import Receiver
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ from sqlalchemy import select
 from portal.extensions import db
 from portal.models.deliveries import Attempt
 from portal.models.webhooks import Webhook
-from tests.faults.bursts import burst, has_received, look_again, within
-from tests.faults.house import WORKER, House
-from tests.faults.ledger import assert_ledger, deliveries_to, settled
-from tests.jobs.processes import is_alive, until
-from tests.receiver import Receiver
+from tests.faults.support.delivery_ledger import assert_ledger, deliveries_to, settled
+from tests.faults.support.load import burst, has_received, look_again, within
+from tests.faults.support.running_portal import WORKER, House
+from tests.support.processes import is_alive, until
+from tests.support.receiver import Receiver
 
 CAP = 8
 # How leases are given back is tested on both databases by the pump's own tests.

@@ -6,13 +6,13 @@ import time
 import pytest
 from redis.exceptions import ResponseError
 
-from tests.factories import make_webhook, publish
-from tests.faults.bursts import burst, has_received, within
-from tests.faults.house import VALKEY, House
-from tests.faults.ledger import assert_ledger, settled
-from tests.faults.lengths import VALKEY_DOWN
-from tests.jobs.processes import until
-from tests.receiver import Receiver
+from tests.faults.support.delivery_ledger import assert_ledger, settled
+from tests.faults.support.durations import VALKEY_DOWN
+from tests.faults.support.load import burst, has_received, within
+from tests.faults.support.running_portal import VALKEY, House
+from tests.support.factories import make_webhook, publish
+from tests.support.processes import until
+from tests.support.receiver import Receiver
 
 pytestmark = pytest.mark.timeout(240)
 # What Valkey does hardly depends on the database: all of it with one, the hardest with both.

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.receiver import Receiver
-from tests.valkey import PrivateValkey
+from tests.support.receiver import Receiver
+from tests.support.valkey import PrivateValkey
 
 
 @pytest.fixture

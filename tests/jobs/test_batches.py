@@ -14,10 +14,10 @@ from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Choice
 from portal.services.core.unit_of_work import session
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
-from tests.deliveries import stored
-from tests.factories import make_user, make_webhook, publish
-from tests.receiver import Receiver
-from tests.services.test_batches import fresh, some, work
+from tests.services.bulk_retry.test_bulk_retry import fresh, some, work
+from tests.support.deliveries import stored
+from tests.support.factories import make_user, make_webhook, publish
+from tests.support.receiver import Receiver
 
 pytestmark = pytest.mark.usefixtures("app")
 FAILED = LogFilter(status=StatusFilter.FAILED)

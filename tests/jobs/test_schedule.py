@@ -14,7 +14,7 @@ from rq_scheduler import Scheduler
 from portal.config.settings import Settings, load_settings
 from portal.queue.schedule import ENTRIES, Entry, reconcile, table
 from tests.conftest import ENVIRONMENT
-from tests.valkey import PrivateValkey
+from tests.support.valkey import PrivateValkey
 
 SWEEP_KEY = "rq:job:sweep"
 

@@ -1,0 +1,216 @@
+"""Every page that exists, empty, filled and with mistakes: read from the application's own map.
+
+A page that is added later is visited by itself; if its address needs something that
+`tests.browser.support.sample_register` does not make, the test says so.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+from flask import Flask
+from playwright.sync_api import Page, expect
+from werkzeug.routing import Rule
+
+from portal.models.people import Role
+from portal.services.core.permissions import allows
+from portal.services.people import invitations, one_time_links, password_resets
+from portal.web.frame.access import PUBLIC, permission_of
+from tests.browser.support.accessibility import check_page, watch
+from tests.browser.support.sample_register import Filled, fill
+from tests.browser.support.serve_app import served
+from tests.support.factories import Person, make_user
+from tests.support.pages import Pages
+
+pytestmark = [
+    pytest.mark.parametrize(
+        "database_kind", [pytest.param("sqlite", id="sqlite")], indirect=True, scope="session"
+    ),
+    pytest.mark.timeout(300),  # many pages in one test, on a machine that may be busy
+]
+NO_PAGE = {
+    "alert_settings.live": "a part of alert_settings.index, as JSON",
+    "static": "files",
+    "bootstrap.static": "files",
+    "audit.export": "a download",
+    "deliveries.body": "a download",
+    "delivery_help.bundle": "a download",
+    "batches.live": "a part of batches.show, as JSON",
+    "webhook_drafts.bundle": "a download",
+    "webhook_drafts.live": "a part of webhook_drafts.show, as JSON",
+    "tasks.live": "a part of tasks.show, as JSON",
+    "inbox.live": "a part of inbox.index, as JSON",
+    "deliveries.live": "a part of deliveries.show, as JSON",
+}
+# Blueprints that answer machines, and the bare minimum at that.
+MACHINES = {"operations"}
+# Where nothing can be wrong in what a person enters.
+NO_MISTAKES = {
+    "assets.delete": "only a reason, which may stay empty",
+    "people.show": "a choice that cannot be empty",
+    "webhook_held.choose": "ticks, and a choice that cannot be empty",
+}
+ENTERED = "main form.form[data-once] :is(input:not([type=hidden]), textarea)"
+SAME = {
+    "actions": "assets",
+    "delivery_help": "deliveries",
+    "asset_parts": "assets",
+    "new_passwords": "people",
+    "webhook_forms": "webhooks",
+    "webhook_held": "webhooks",
+    "webhook_switches": "webhooks",
+}
+
+
+@pytest.fixture
+def portal(app: Flask) -> Iterator[str]:
+    with served(app) as url:
+        yield url
+
+
+def rules(app: Flask) -> list[Rule]:
+    """Every page that can be opened."""
+    every = sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule)
+    return [rule for rule in every if "GET" in (rule.methods or ()) and is_page(rule)]
+
+
+def is_page(rule: Rule) -> bool:
+    """Whether people open it, and it is no file to keep."""
+    is_for_machines = rule.endpoint.partition(".")[0] in MACHINES
+    return not (is_for_machines or rule.endpoint in NO_PAGE or rule.rule.endswith(".csv"))
+
+
+def may_err(endpoint: str) -> bool:
+    """Whether its form, emptied, is refused. Of many actions everything asked is optional."""
+    return endpoint not in NO_MISTAKES and not endpoint.startswith("actions.")
+
+
+def address(rule: Rule, filled: Filled) -> str:
+    """The page's address for the thing of its kind."""
+    if not rule.arguments:
+        return rule.rule
+    family = rule.endpoint.partition(".")[0]
+    known: int | UUID | None = getattr(filled, SAME.get(family, family), None)
+    assert known, f"{rule.endpoint}: give `Filled` something that {rule.rule} can show"
+    (name, *_) = rule.arguments - {"subject"}
+    subject = filled.maintenance if "maintenance" in rule.endpoint else filled.reservation
+    built = rule.build({name: known, "subject": subject}, append_unknown=False)
+    assert built, rule.endpoint
+    return str(built[1])
+
+
+def readable(app: Flask, role: str) -> list[Rule]:
+    """The pages that people of this role may open."""
+    pages = [(rule, permission_of(rule.endpoint) or "") for rule in rules(app)]
+    return [rule for rule, needed in pages if needed != PUBLIC and allows(role, needed)]
+
+
+def be(page: Page, app: Flask, portal: str, person: Person) -> None:
+    """Carry the session of this person, who signed in elsewhere."""
+    pages = Pages(app)
+    pages.sign_in(person.email, person.password)
+    cookie = pages.client.get_cookie("session")
+    assert cookie is not None
+    page.context.add_cookies([{"name": "session", "value": cookie.value, "url": portal}])
+    watch(page, portal)
+
+
+def look(page: Page, url: str, name: str) -> None:
+    """Open it and check it, what is folded away included."""
+    answer = page.goto(url)
+    assert answer, name
+    # 409: an action that the asset does not allow now; the page says why.
+    assert answer.status in {200, 409}, f"{name}: {answer.status}"
+    page.evaluate("document.querySelectorAll('main details').forEach(each => each.open = true)")
+    check_page(page, name)
+
+
+def test_what_is_not_visited_exists(app: Flask) -> None:
+    endpoints = {rule.endpoint for rule in app.url_map.iter_rules()}
+    assert {*NO_PAGE, *NO_MISTAKES} <= endpoints
+
+
+def test_every_door_can_be_used_by_everyone(page: Page, app: Flask, portal: str) -> None:
+    watch(page, portal)
+    setup = one_time_links.setup_link()
+    assert setup
+    token = setup.partition("=")[2]
+    look(page, f"{portal}/setup?token={token}", "set-up")
+    mistake(page, "set-up with mistakes")
+    link = invitations.invitation_link(make_user().actor, "cleo@example.com", Role.SUPPORT)
+    look(page, f"{portal}/invitation?token={link.partition('=')[2]}", "invitation")
+    mistake(page, "invitation with mistakes")
+    link = password_resets.offer_by_email(make_user().actor, make_user().email)
+    look(page, f"{portal}/new-password?token={link.partition('=')[2]}", "new password")
+    mistake(page, "new password with mistakes")
+    look(page, f"{portal}/sign-in", "sign-in")
+    mistake(page, "sign-in with mistakes")
+    page.goto(f"{portal}/setup?token={token}")
+    check_page(page, "dead link")
+    doors = {rule.endpoint for rule in rules(app) if permission_of(rule.endpoint) == PUBLIC}
+    known = {"joining.setup", "joining.invitation", "new_passwords.choose", "auth.sign_in"}
+    assert doors == known
+
+
+def test_every_page_that_is_still_empty_can_be_used_by_everyone(
+    page: Page, app: Flask, portal: str
+) -> None:
+    be(page, app, portal, make_user())
+    for rule in readable(app, Role.ADMIN):
+        if not rule.arguments:
+            look(page, portal + rule.rule, f"empty {rule.endpoint}")
+
+
+@pytest.mark.parametrize("half", [0, 1])
+def test_every_page_can_be_used_by_every_administrator(
+    page: Page, app: Flask, portal: str, half: int
+) -> None:
+    person = make_user(name="Ana Gruber")
+    filled = fill(person)
+    be(page, app, portal, person)
+    for rule in readable(app, Role.ADMIN)[half::2]:
+        look(page, portal + address(rule, filled), rule.endpoint)
+
+
+def test_every_page_that_support_may_read_can_be_used_by_them(
+    page: Page, app: Flask, portal: str
+) -> None:
+    filled = fill(make_user(name="Ana Gruber"))
+    # Of long work they may read their own kind: a retry of many.
+    filled = replace(filled, tasks=filled.batches)
+    be(page, app, portal, make_user(Role.SUPPORT))
+    for rule in readable(app, Role.SUPPORT):
+        look(page, portal + address(rule, filled), f"support {rule.endpoint}")
+    for path, status in (("/settings/people", 403), ("/nowhere", 404)):
+        answer = page.goto(portal + path)
+        assert answer
+        assert answer.status == status
+        check_page(page, f"{status} page")
+
+
+def test_every_form_with_mistakes_can_be_used_by_everyone(
+    page: Page, app: Flask, portal: str
+) -> None:
+    person = make_user(name="Ana Gruber")
+    filled = fill(person)
+    be(page, app, portal, person)
+    for rule in readable(app, Role.ADMIN):
+        page.goto(portal + address(rule, filled))
+        if may_err(rule.endpoint) and page.locator(ENTERED).count():
+            mistake(page, f"{rule.endpoint} with mistakes")
+
+
+def mistake(page: Page, name: str) -> None:
+    """Send the page's form with everything emptied."""
+    form = page.locator("main form.form").first
+    for box in form.locator("input:not([type=hidden]), textarea").all():
+        if box.is_visible():
+            kind = box.get_attribute("type")
+            if kind == "file":
+                continue
+            box.uncheck() if kind == "checkbox" else box.fill("") if kind != "radio" else None
+    form.locator(".form-buttons button").first.click()
+    expect(page.locator(".error-summary"), name).to_be_focused()
+    assert page.title().startswith("Error: "), name
+    check_page(page, name)

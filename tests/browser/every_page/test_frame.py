@@ -1,0 +1,136 @@
+"""The frame and its small modules in a real browser."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.support.accessibility import check_page, watch
+from tests.browser.support.serve_app import served
+from tests.web.component_gallery import make_kitchen
+
+NEW = "/settings/webhooks/new"
+
+
+@pytest.fixture(scope="module")
+def kitchen() -> Iterator[str]:
+    with served(make_kitchen()) as url:
+        yield url
+
+
+@pytest.fixture
+def form(page: Page, kitchen: str) -> Page:
+    page.goto(kitchen + NEW)
+    return page
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        NEW,
+        "/deliveries",
+        "/deliveries/1",
+        "/settings/webhooks/1/delete",
+        "/broken/404",
+        "/broken/500",
+    ],
+)
+def test_every_part_can_be_used_by_everyone(page: Page, kitchen: str, path: str) -> None:
+    watch(page, kitchen)
+    page.goto(kitchen + path)
+    check_page(page, path)
+
+
+def test_a_form_with_mistakes_can_be_used_by_everyone(form: Page, kitchen: str) -> None:
+    watch(form, kitchen)
+    form.get_by_role("button", name="Save webhook").click()
+    expect(form).to_have_title("Error: New webhook · Asset register")
+    expect(form.locator(".error-summary")).to_be_focused()
+    form.get_by_label("Use my own").check()
+    check_page(form, "form with mistakes")
+
+
+def test_the_error_summary_leads_into_the_control(form: Page) -> None:
+    form.get_by_role("button", name="Save webhook").click()
+    form.get_by_role("link", name="Choose at least one event").press("Enter")
+    expect(form.locator("#events-0")).to_be_focused()
+
+
+def test_select_all_counts_what_is_chosen(form: Page) -> None:
+    count = form.locator("[data-count]")
+    expect(count).to_have_text("0 of 5 chosen")
+    form.get_by_role("button", name="Select all in Asset lifecycle").click()
+    expect(count).to_have_text("3 of 5 chosen")
+    form.get_by_role("button", name="Select all", exact=True).click()
+    expect(count).to_have_text("5 of 5 chosen")
+    form.get_by_role("button", name="Clear all in Maintenance & transfers").click()
+    form.get_by_label("Asset created").uncheck()
+    expect(count).to_have_text("2 of 5 chosen")
+
+
+def test_rows_come_and_go_in_place(form: Page) -> None:
+    form.get_by_role("button", name="Add a header").click()
+    expect(form.locator("[name='headers-1-name']")).to_be_focused()
+    form.get_by_role("button", name="Remove row 1").click()
+    expect(form.locator("[data-row]")).to_have_count(1)
+    form.get_by_role("button", name="Add a header").click()
+    expect(form.locator("[name='headers-2-name']")).to_be_focused()
+
+
+def test_enter_saves_although_other_buttons_come_first(form: Page) -> None:
+    form.get_by_label("Webhook name").press("Enter")
+    expect(form.locator(".error-summary")).to_be_visible()
+    expect(form.locator("[data-row]")).to_have_count(1)
+
+
+def test_a_choice_reveals_what_belongs_to_it(form: Page) -> None:
+    secret = form.get_by_label("Your secret key")
+    expect(secret).to_be_hidden()
+    form.get_by_label("Use my own").check()
+    expect(secret).to_be_visible()
+
+
+def test_a_double_click_sends_once(page: Page, kitchen: str) -> None:
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.method))
+    page.goto(f"{kitchen}/deliveries/1")
+    page.get_by_role("button", name="Retry").dblclick()
+    expect(page.get_by_text("Retry queued.")).to_be_visible()
+    assert sent.count("POST") == 1
+
+
+def test_a_live_part_follows_and_says_what_happened(page: Page, kitchen: str) -> None:
+    page.goto(f"{kitchen}/deliveries/1")
+    expect(page.get_by_text("Delivered, after all")).to_be_visible()
+    expect(page.locator("p[role=status]")).to_have_text("Delivered")
+
+
+def test_the_account_menu_closes_with_escape(page: Page, kitchen: str) -> None:
+    page.goto(f"{kitchen}/deliveries")
+    page.locator(".account summary").press("Enter")
+    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="Sign out")).to_be_hidden()
+    expect(page.locator(".account summary")).to_be_focused()
+
+
+def test_the_first_tab_skips_to_the_content(page: Page, kitchen: str) -> None:
+    page.goto(f"{kitchen}/deliveries")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator("main")).to_be_focused()
+
+
+def test_a_form_works_without_scripts(plain_page: Page, kitchen: str) -> None:
+    plain_page.goto(kitchen + NEW)
+    expect(plain_page.get_by_role("button", name="Select all")).to_have_count(0)
+    plain_page.get_by_role("button", name="Add a header").click()
+    expect(plain_page.locator("[data-row]")).to_have_count(2)
+    plain_page.get_by_label("Webhook name").fill("Sync")
+    plain_page.get_by_label("Webhook URL").fill("https://a.example")
+    plain_page.get_by_label("Asset created").check()
+    plain_page.get_by_label("Location").select_option("1")
+    for row in (0, 1):
+        plain_page.locator(f"[name='headers-{row}-name']").fill(f"X-Key-{row}")
+    plain_page.get_by_role("button", name="Save webhook").click()
+    expect(plain_page.get_by_text("Webhook saved.")).to_be_visible()

@@ -1,0 +1,142 @@
+"""The main job in a browser that runs no scripts, and by keyboard alone; every part is real."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.conftest import PATIENCE_MS
+from tests.browser.support import user_steps
+from tests.browser.support.running_portal import House, Outside, running_portal, running_receiver
+
+SECRET = "what only we two know"
+MOST_TABS = 80
+NAME_OF = "each => each.labels?.[0]?.textContent ?? each.textContent"
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    with running_portal(tmp_path_factory.mktemp("house")) as house:
+        yield house
+
+
+@pytest.fixture(scope="module")
+def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
+    with running_receiver(tmp_path_factory.mktemp("outside"), SECRET) as outside:
+        yield outside
+
+
+@pytest.fixture(scope="module")
+def plain_desk(chromium: Browser, house: House) -> Iterator[Page]:
+    """The first administrator, without scripts from the first page on."""
+    context = chromium.new_context(java_script_enabled=False)
+    context.set_default_timeout(PATIENCE_MS)
+    page = context.new_page()
+    user_steps.set_up(page, house)
+    yield page
+    context.close()
+
+
+def test_a_webhook_with_headers_is_made(plain_desk: Page, outside: Outside) -> None:
+    user_steps.open_new_webhook(plain_desk)
+    expect(plain_desk.get_by_role("button", name="Select all")).to_have_count(0)
+    for _ in range(3):
+        user_steps.press(plain_desk, "Add a header")
+    names, values = plain_desk.get_by_label("Header name"), plain_desk.get_by_label("Value")
+    for number, (name, value) in enumerate(
+        [("X-Tenant", "4711"), ("X-Spare", "x"), ("X-Key", "k")]
+    ):
+        names.nth(number).fill(name)
+        values.nth(number).fill(value)
+    plain_desk.get_by_role("button", name="Remove row 2").click()
+    expect(names).to_have_count(2)
+    events = ["Asset created", "Asset changed", "Asset deleted"]
+    user_steps.fill_webhook(plain_desk, "Sync to ERP", outside.url, events, SECRET)
+    user_steps.press(plain_desk, "Save webhook")
+    main = plain_desk.get_by_role("main")
+    expect(main).to_contain_text("3 of 21")
+    expect(main).to_contain_text("X-Tenant, X-Key")
+
+
+def test_an_asset_is_made_and_its_message_arrives(
+    plain_desk: Page, house: House, outside: Outside
+) -> None:
+    user_steps.add_asset(plain_desk, house, "Projector")
+    (message,) = outside.wait_for(1)
+    assert message.signature_ok
+    assert (message.header("X-Tenant"), message.header("X-Key")) == ("4711", "k")
+    assert message.header("X-Spare") is None
+    user_steps.log_saying(plain_desk, house, 1, "Delivered")
+
+
+def test_a_failed_one_is_sent_again_and_followed_by_a_link(
+    plain_desk: Page, house: House, outside: Outside
+) -> None:
+    outside.order(status=404)
+    user_steps.add_asset(plain_desk, house, "Camera")
+    outside.wait_for(2)
+    user_steps.log_rows(plain_desk, house).first.get_by_role("link").first.click()
+    reload_until(plain_desk, "2 of 10 tries made")  # the third is minutes away
+    main = plain_desk.get_by_role("main")
+    expect(main).to_contain_text("127.0.0.1 says that nothing is at this address")
+    outside.order(status=200, delay=4)
+    user_steps.press(plain_desk, "Retry")
+    refresh = plain_desk.get_by_role("link", name="Refresh this page")
+    expect(refresh).to_be_visible()
+    outside.wait_for(4)
+    reload_until(plain_desk, "127.0.0.1 answered 200", refresh.click)
+    expect(plain_desk.locator(".state")).to_contain_text("Delivered")
+    expect(refresh).to_have_count(0)
+    assert len({each.id for each in outside.received()[1:]}) == 1
+
+
+def reload_until(page: Page, words: str, again: Callable[[], object] | None = None) -> None:
+    """Press reload, or what the page offers, until its state says so."""
+    state = page.locator(".state")
+    for _ in range(120):
+        if words in state.inner_text():
+            return
+        page.wait_for_timeout(250)
+        (again or page.reload)()
+    pytest.fail(f"it still says {state.inner_text()}")
+
+
+def test_a_webhook_is_made_by_keyboard_alone(page: Page, house: House, outside: Outside) -> None:
+    user_steps.sign_in(page, house)
+    page.goto(f"{house.url}/settings/webhooks")
+    tab_to(page, "Add a webhook")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/new")
+    tab_to(page, "Webhook name")
+    page.keyboard.type("Helpdesk")
+    tab_to(page, "Webhook URL")
+    page.keyboard.type(outside.url)
+    tab_to(page, "Select all in Asset lifecycle")
+    page.keyboard.press("Enter")
+    tab_to(page, "Asset deleted")
+    page.keyboard.press("Space")
+    tab_to(page, "Create one for me")
+    page.keyboard.press("ArrowDown")
+    tab_to(page, "Your secret key")
+    page.keyboard.type(SECRET)
+    tab_to(page, "Add a header")
+    page.keyboard.press("Enter")
+    page.keyboard.type("X-Tenant")
+    page.keyboard.press("Tab")
+    page.keyboard.type("4711")
+    tab_to(page, "Save webhook")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Helpdesk")
+    expect(page.get_by_role("main")).to_contain_text("2 of 21")
+    expect(page.get_by_role("main")).to_contain_text("X-Tenant")
+
+
+def tab_to(page: Page, name: str) -> None:
+    """Press Tab until the control of this name has the focus, and can be seen to have it."""
+    for _ in range(MOST_TABS):
+        page.keyboard.press("Tab")
+        focused = page.locator(":focus")
+        if focused.count() and name in focused.evaluate(NAME_OF):
+            assert focused.evaluate("each => getComputedStyle(each).outlineStyle") == "solid"
+            return
+    pytest.fail(f"Tab never reached “{name}”")

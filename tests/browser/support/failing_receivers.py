@@ -1,0 +1,192 @@
+"""Receivers that misbehave in every way there is a reason for, and deliveries that met them."""
+
+import json
+import os
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+import trustme
+from sqlalchemy import select, update
+
+from portal.config.settings import ROOT, Settings
+from portal.engine.reason_keys import Reason
+from portal.extensions import settings
+from portal.lib.clock import utcnow
+from portal.models.webhooks import Webhook
+from portal.services.core.unit_of_work import writing
+from portal.services.operations import retention
+from tests.engine.http.real_receivers import hostile
+from tests.engine.http.real_receivers.hostile import HostileServer, Script
+from tests.jobs.pump.delivery_clock import crash_after_claim, make_due
+from tests.support.deliveries import change, make_delivery
+from tests.support.factories import Hook, make_webhook
+from tests.support.receiver import Answer, Received, Receiver
+
+Made = dict[Reason, UUID]  # the delivery that ended for this reason
+
+ANSWERS: Final[dict[Reason, Answer]] = {
+    Reason.REDIRECT: Answer(302, headers=[("Location", "https://new.example.com/hook")]),
+    Reason.BAD_REQUEST: Answer(422, b'{"error": "asset.serial_number is missing"}'),
+    Reason.AUTH: Answer(401, b'{"error": "signature does not match"}'),
+    Reason.FORBIDDEN: Answer(403),
+    Reason.NOT_FOUND: Answer(404, b"<h1>Not Found</h1>"),
+    Reason.METHOD: Answer(405),
+    Reason.GONE: Answer(410),
+    Reason.CONFLICT: Answer(409),
+    Reason.TOO_LARGE: Answer(413),
+    Reason.RATE: Answer(429, headers=[("Retry-After", "120")]),
+    Reason.OTHER_4XX: Answer(418),
+    Reason.SERVER: Answer(500, b"Traceback (most recent call last): ..."),
+    Reason.UNAVAILABLE: Answer(503),
+}
+SCRIPTS: Final[dict[Reason, Script]] = {
+    Reason.READ_TIMEOUT: hostile.hanging,
+    Reason.RESET: hostile.resetting,
+    Reason.NO_REPLY: hostile.hanging_up,
+    Reason.BAD_REPLY: hostile.answering(b"220 mail.example.com ESMTP ready\r\n"),
+}
+NOW: Final = datetime.now(UTC)
+LONG_AGO: Final = timedelta(days=31)
+# Without a name server and without a route; what waits there must not go out from here.
+OUTSIDE: Final = {Reason.DNS: "http://erp.example.com/", Reason.UNREACHABLE: "http://93.184.215.14"}
+PUMP: Final = "from jobs.deliver import deliver_due; deliver_due()"
+
+
+@contextmanager
+def misbehaving(trusted: trustme.CA) -> Iterator[dict[Reason, str]]:
+    """Addresses by the reason for which a delivery to them fails."""
+    with ExitStack() as running:
+        plain = running.enter_context(Receiver(answerer=_answer))
+        urls = {reason: f"{plain.url}{reason}" for reason in ANSWERS}
+        for reason, script in SCRIPTS.items():
+            urls[reason] = running.enter_context(HostileServer(script)).url
+        for reason, certificate in _certificates(trusted).items():
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            certificate.configure_cert(context)
+            urls[reason] = running.enter_context(Receiver(tls=context)).url
+        urls[Reason.TLS_OTHER] = plain.url.replace("http:", "https:")
+        urls[Reason.BLOCKED] = "http://[::1]:9/"  # loopback, but not in the allowed network
+        urls[Reason.CONNECT_TIMEOUT] = running.enter_context(_full())
+        urls[Reason.REFUSED] = running.enter_context(_closed())
+        yield urls
+
+
+def deliveries_to(urls: dict[Reason, str]) -> Made:
+    """One delivery to each address, each of a webhook of its own."""
+    return {reason: make_delivery(_hook(reason, url)) for reason, url in urls.items()}
+
+
+def unsendable() -> Made:
+    """What is wrong with the webhook itself: a header that is ours, another's secret."""
+    headers = _hook(Reason.BAD_HEADERS, "http://127.0.0.1:9/", [("Host", "elsewhere.example.com")])
+    swapped = _hook(Reason.INTERNAL, "http://127.0.0.1:9/")
+    donor = make_webhook(name="Donor", secret="a secret of ours", events=[])
+    with writing() as current:
+        sealed = current.scalar(select(Webhook.secret_enc).where(Webhook.id == donor.id))
+        current.execute(update(Webhook).filter_by(id=swapped.id).values(secret_enc=sealed))
+    return {
+        Reason.BAD_HEADERS: make_delivery(headers),
+        Reason.INTERNAL: make_delivery(swapped),
+    }
+
+
+def outside() -> Made:
+    """Send where no packet can leave: a second pump under `unshare`, with `lo` alone."""
+    made = deliveries_to(OUTSIDE)
+    world = json.dumps({"addresses": [], "hosts": {}, "disks": {}})
+    apart = ["unshare", "-m", "-n", sys.executable, "-m", "tests.support.netns", world]
+    command = [*apart, sys.executable, "-c", PUMP]
+    environment = {**os.environ, **_environment(settings())}
+    subprocess.run(command, cwd=ROOT, env=environment, timeout=60, check=True, capture_output=True)
+    rest(made)
+    return made
+
+
+def rest(made: Made) -> None:
+    """None of them is tried again while one looks."""
+    for delivery in made.values():
+        change(delivery, due_at=utcnow() + timedelta(hours=2))
+
+
+def interrupted() -> Made:
+    """A worker is killed in the middle, and its lease runs out."""
+    made = make_delivery(_hook(Reason.INTERRUPTED, "http://127.0.0.1:9/"))
+    crash_after_claim()
+    make_due()
+    return {Reason.INTERRUPTED: made}
+
+
+def held_too_long() -> Made:
+    """Its webhook stays off until it is not kept any longer."""
+    hook = _hook(Reason.WEBHOOK_OFF, "https://erp.example.com/", state="off")
+    made = make_delivery(hook, status="held", created_at=utcnow() - LONG_AGO)
+    retention.prune()
+    return {Reason.WEBHOOK_OFF: made}
+
+
+def _hook(
+    reason: Reason, url: str, headers: list[tuple[str, str]] | None = None, **columns: str
+) -> Hook:
+    return make_webhook(url, name=f"Fails by {reason}", headers=headers or [], **columns)
+
+
+def _answer(received: Received) -> Answer | None:
+    return ANSWERS.get(Reason(received.path.removeprefix("/")))
+
+
+def _certificates(trusted: trustme.CA) -> dict[Reason, trustme.LeafCert]:
+    day = timedelta(days=1)
+    expired = trusted.issue_cert("127.0.0.1", not_before=NOW - 9 * day, not_after=NOW - day)
+    return {
+        Reason.TLS_EXPIRED: expired,
+        Reason.TLS_UNTRUSTED: trustme.CA().issue_cert("127.0.0.1"),
+        Reason.TLS_NAME: trusted.issue_cert("other.example.com"),
+    }
+
+
+@contextmanager
+def _full() -> Iterator[str]:
+    """A listener with no room for one more visitor."""
+    with ExitStack() as held, socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            waiting = held.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+
+
+@contextmanager
+def _closed() -> Iterator[str]:
+    """A port that is taken, so that nobody else gets it, and at which nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}/"
+
+
+def _environment(ours: Settings) -> dict[str, str]:
+    """These settings, for a process of its own; every network is open to it."""
+    return {
+        "DATABASE_URL": ours.database_url,
+        "REDIS_URL": ours.redis_url,
+        "INSTANCE_DIR": str(ours.instance_dir),
+        "SECRET_KEY": ours.secret_key,
+        "ENCRYPTION_KEYS": ",".join(ours.encryption_keys),
+        "WEBHOOK_TIMEOUT": str(ours.webhook_timeout),
+    }
+
+
+def trust(trusted: trustme.CA, folder: Path) -> str:
+    """A file with this authority, for `WEBHOOK_CA_BUNDLE`."""
+    bundle = folder / "authority.pem"
+    trusted.cert_pem.write_to_path(bundle)
+    return str(bundle)

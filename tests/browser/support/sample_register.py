@@ -1,0 +1,328 @@
+"""A register some days old, as people would really have it: to look at, and to take pictures of."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+from uuid import UUID, uuid4
+
+from sqlalchemy import select, update
+
+from jobs import tasks as job
+from portal.engine.events.samples import sample_body
+from portal.lib.clock import utcnow
+from portal.lib.csv_upload import read_csv
+from portal.models.alerts import RunKind
+from portal.models.assets import Action
+from portal.models.deliveries import Priority
+from portal.models.people import Role
+from portal.models.webhooks import Webhook
+from portal.services.actions import bulk, lifecycle, stock
+from portal.services.actions.planning import maintenance as planning_maintenance
+from portal.services.actions.planning import reservations as planning_reservations
+from portal.services.actions.planning.rules import PlanValues, ReservationValues, WorkValues
+from portal.services.alerts import control
+from portal.services.alerts import queries as alert_queries
+from portal.services.alerts.queries import AlertFilter
+from portal.services.assets import named_lists, staff
+from portal.services.assets.staff import StaffValues
+from portal.services.bulk_retry import task as bulk_retry_task
+from portal.services.bulk_retry.selection import Choice
+from portal.services.core.permissions import Actor
+from portal.services.core.time_zones import today
+from portal.services.core.unit_of_work import session, writing
+from portal.services.csv import import_task
+from portal.services.outbox import rollups
+from portal.services.outbox.rollups import Entry
+from portal.services.people import invitations
+from portal.services.webhooks import activation, crud, drafts
+from portal.services.webhooks.inbox import messages
+from portal.services.webhooks.inbox.address import token_of
+from portal.services.webhooks.values import WebhookValues
+from tests.services.alerts.due_things import decided, lent, with_maintenance, with_warranty
+from tests.support.deliveries import change, make_attempt, make_delivery
+from tests.support.factories import Hook, Person, make_asset, make_user
+
+LIFE: Final = ("asset.created", "asset.updated", "asset.deleted")
+THINGS: Final = (
+    ("ThinkPad T14", "Laptops", "Head office, room 204", "PF4X9Z2K"),
+    ("MacBook Air 13", "Laptops", "Head office, room 117", "C02XK1LZ"),
+    ("Epson L210W", "Projectors", "Training centre", "X8KP0304"),
+    ("Canon EOS R7", "Cameras", "Studio", "033021000417"),
+    ("Makita drill", "Tools", "Workshop", None),
+)
+PHASES: Final = {"name": 3.0, "connect": 11.0, "tls": 40.0, "first_byte": 130.0, "total": 143.0}
+HOOKS: Final = (
+    ("Helpdesk", "https://helpdesk.example.com/hooks/assets"),
+    ("Sync to ERP", "https://erp.example.com/api/webhooks/4711"),
+    ("Room booking", "https://rooms.example.com/incoming"),
+    ("Payroll", "https://payroll.example.com/events"),
+)
+TOOK: Final = {"refused": 31, "blocked": 4, "held": None}
+# By the tries made: what the schedule leaves until the next.
+MINUTES_LEFT: Final = {2: 1.5, 4: 117}
+# The newest first; see `Line`.
+LOG: Final = (
+    ("asset.updated", 0, "Helpdesk", "retrying", "refused", None, 2, 4),
+    ("asset.updated", 0, "Sync to ERP", "delivered", None, 200, 1, 4),
+    ("asset.updated", 2, "Room booking", "failed", "blocked", None, 1, 12),
+    ("asset.created", 4, "Helpdesk", "retrying", "refused", None, 4, 38),
+    ("asset.created", 4, "Sync to ERP", "delivered", None, 202, 1, 38),
+    ("asset.updated", 2, "Payroll", "held", None, None, 0, 97),
+    ("asset.created", 3, "Helpdesk", "delivered", None, 204, 1, 171),
+    ("asset.created", 3, "Sync to ERP", "delivered", None, 200, 2, 171),
+    ("asset.updated", 1, "Sync to ERP", "delivered", None, 200, 1, 260),
+    ("asset.deleted", 1, "Sync to ERP", "stopped", None, None, 1, 1300),
+)
+# How many hours ago, which webhook, how many arrived, how many failed.
+DAYS: Final = (
+    (0, "Room booking", 0, 1),
+    (0, "Sync to ERP", 2, 0),
+    (3, "Helpdesk", 6, 0),
+    (4, "Sync to ERP", 9, 0),
+    (7, "Sync to ERP", 14, 2),
+    (20, "Helpdesk", 4, 1),
+    (50, "Room booking", 12, 0),
+    (75, "Helpdesk", 29, 11),
+)
+
+
+class Line(NamedTuple):
+    """One line of the log: which thing by its place in `THINGS`, and how it went."""
+
+    event: str
+    thing: int
+    webhook: str
+    status: str
+    reason: str | None
+    code: int | None
+    tries: int
+    minutes_ago: int
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """What there is to open: one of each, by the first part of its pages' endpoint names."""
+
+    assets: int
+    stock: int
+    tasks: UUID
+    importing: UUID
+    bulk: UUID
+    batches: UUID
+    staff: UUID
+    reservation: UUID
+    maintenance: UUID
+    categories: UUID
+    locations: UUID
+    webhooks: UUID
+    webhook_drafts: UUID
+    deliveries: UUID
+    people: UUID
+    invitations: UUID
+
+
+def fill(by: Person) -> Filled:
+    """Store all of it, with `by` as the one who did."""
+    ids = _things(by.actor)  # before the webhooks: what these get is written by hand below
+    paper = _consumable(by.actor)
+    maria, reservation, maintenance = _plans(by.actor, ids[0])
+    _alerts(by.actor)
+    checked = _checked(by.actor)
+    many = bulk.start(by.actor, Action.CHECK_IN, ids, {})
+    hooks = _webhooks(by.actor)
+    made = [_delivery(hooks, ids, Line(*each)) for each in reversed(LOG)]
+    _days(hooks)
+    _inbox(by.actor)
+    colleague = make_user(Role.SUPPORT, name="Ben Novak", email="ben.novak@example.com")
+    return Filled(
+        assets=ids[0],
+        stock=paper,
+        tasks=many,
+        importing=checked,
+        bulk=many,
+        batches=bulk_retry_task.start(by.actor, Choice(ticked=tuple(made))),
+        staff=maria,
+        reservation=reservation,
+        maintenance=maintenance,
+        categories=named_lists.choices(named_lists.CATEGORIES)[0][1],
+        locations=named_lists.choices(named_lists.LOCATIONS)[0][1],
+        webhooks=hooks["Helpdesk"].public_id,
+        webhook_drafts=_draft(by.actor),
+        deliveries=made[-1],
+        people=colleague.public_id,
+        invitations=invitations.invite(by.actor, "cleo.marin@example.com", Role.MANAGER),
+    )
+
+
+def _checked(by: Actor) -> UUID:
+    """A file of which one row can be imported and one cannot; the check is done."""
+    content = b"name,purchase_date\nDesk lamp,2026-01-02\nOffice chair,yesterday\n"
+    public_id = import_task.upload(by, read_csv(content), may_add=False, file_name="assets.csv")
+    job.work({import_task.CHECK_NAME: import_task.CHECK})
+    return public_id
+
+
+def _things(by: Actor) -> list[int]:
+    """The assets, the first of them changed once; their ids."""
+    ids = [_thing(by, *each) for each in THINGS]
+    first = lifecycle.find_asset(ids[0])
+    changed = replace(lifecycle.values_of(first), serial_number="PF4X9Z2L")
+    lifecycle.edit_asset(by, ids[0], first.version, changed)
+    return ids
+
+
+def _consumable(by: Actor) -> int:
+    """Something that is counted, of which some came and some went."""
+    paper = make_asset(
+        "Copy paper A4", by=by, kind="stock", quantity=40, min_quantity=10, unit="packs"
+    )
+    stock.receive(by, paper, quantity=20, note="Order 4711")
+    stock.issue(by, paper, quantity=52, note="Exam week")
+    return paper
+
+
+def _plans(by: Actor, asset_id: int) -> tuple[UUID, UUID, UUID]:
+    """A member of staff, what they ask for beside what is agreed to, and work that is late."""
+    person = StaffValues(name="Maria Lopez", email="maria.lopez@example.com")
+    maria, noon = staff.create(by, person), utcnow().replace(hour=12, minute=0, second=0)
+    row_id, day = staff.find(maria).id, timedelta(days=1)
+    wishes = [
+        ReservationValues(
+            staff_id=row_id, starts_at=noon + start * day, ends_at=noon + end * day, purpose="Fair"
+        )
+        for start, end in ((20, 24), (3, 9))
+    ]
+    made = [planning_reservations.reserve(by, asset_id, each) for each in wishes]
+    planning_reservations.approve(by, made[0])
+    late = PlanValues(title="Battery check", due_on=noon.date() - day, assignee_id=row_id)
+    ended = planning_maintenance.schedule(by, asset_id, late)
+    planning_maintenance.complete(by, ended, WorkValues(outcome="ok", completed_on=today()))
+    return maria, made[1], planning_maintenance.schedule(by, asset_id, late)
+
+
+def _thing(by: Actor, name: str, category: str, location: str, serial: str | None) -> int:
+    kept = {
+        "category_id": _listed(named_lists.CATEGORIES, by, category),
+        "location_id": _listed(named_lists.LOCATIONS, by, location),
+    }
+    return make_asset(name, by=by, serial_number=serial, manufacturer=name.split()[0], **kept)
+
+
+def _listed(kind: named_lists.NamedList, by: Actor, name: str) -> int:
+    known = {label: row_id for row_id, _, label in named_lists.choices(kind)}
+    if name in known:
+        return known[name]
+    row_id: int = named_lists.find(kind, named_lists.create(kind, by, name)).id
+    return row_id
+
+
+def _alerts(by: Actor) -> None:
+    """Two that fired, one of them acknowledged, and one that would fire in the next run."""
+    decided()
+    lent(30)
+    control.run(RunKind.MANUAL)
+    with_warranty(12)
+    control.run(RunKind.MANUAL)
+    newest, *_ = alert_queries.list_alerts(AlertFilter()).rows
+    control.acknowledge(by, newest.public_id)
+    with_maintenance(3)
+
+
+def _inbox(by: Actor) -> None:
+    """The built-in inbox, with a message that nobody signed."""
+    token, body = token_of(messages.open_inbox(by)), sample_body(LIFE[0], test=True)
+    headers = [("Content-Type", "application/json"), ("X-Asset-Webhook-Event", LIFE[0])]
+    assert messages.receive(token, headers, body)
+
+
+def _webhooks(by: Actor) -> dict[str, Hook]:
+    """Four systems: one in trouble, one that is off, two that are well."""
+    hooks = {name: _webhook(by, name, url) for name, url in HOOKS}
+    now = utcnow()
+    minutes = {"Helpdesk": 171, "Sync to ERP": 4, "Room booking": 3000}
+    for name, ago in minutes.items():
+        _set(hooks[name], last_delivered_at=now - timedelta(minutes=ago))
+    _set(hooks["Helpdesk"], failures_in_row=7, failing_since=now - timedelta(minutes=38))
+    activation.turn_off(by, hooks["Payroll"].public_id)
+    return hooks
+
+
+def _webhook(by: Actor, name: str, url: str) -> Hook:
+    headers = (("X-Tenant", "4711"),) if name == "Helpdesk" else ()
+    values = WebhookValues(name=name, url=url, events=LIFE, headers=headers)
+    public_id = crud.create(by, values)
+    row_id = session().scalar(select(Webhook.id).where(Webhook.public_id == public_id))
+    assert row_id is not None
+    return Hook(row_id, public_id, name, url, None)
+
+
+def _draft(by: Actor) -> UUID:
+    """A form that was tested and is not saved yet."""
+    form = uuid4()
+    values = WebhookValues(name="Helpdesk 2", url=HOOKS[0][1], events=LIFE)
+    drafts.send_test(by, form, values, LIFE[0])
+    (test,) = drafts.find(by, form).tests
+    make_attempt(test, kind="test", url=values.url, outcome="delivered", code=200, phases=PHASES)
+    change(test, status="delivered", code=200, took_ms=143)
+    return form
+
+
+def _set(hook: Hook, **columns: object) -> None:
+    with writing() as current:
+        current.execute(update(Webhook).where(Webhook.id == hook.id).values(**columns))
+
+
+def _delivery(hooks: dict[str, Hook], ids: list[int], line: Line) -> UUID:
+    """A delivery and what was tried for it."""
+    hook, at = hooks[line.webhook], utcnow() - timedelta(minutes=line.minutes_ago)
+    is_over = line.status != "retrying"
+    made = make_delivery(
+        hook,
+        event=line.event,
+        asset_id=ids[line.thing],
+        asset_tag=f"AST-{line.thing + 1:05}",
+        asset_name=THINGS[line.thing][0],
+        body=sample_body(line.event),
+        occurred_at=at,
+        created_at=at,
+        due_at=utcnow() + timedelta(minutes=MINUTES_LEFT.get(line.tries, 0)),
+        status=line.status,
+        tries=line.tries,
+        reason=line.reason,
+        code=line.code,
+        took_ms=TOOK.get(line.reason or line.status, 143),
+        stopped_by="Ana Gruber" if line.status == "stopped" else None,
+        finished_at=at if is_over else None,
+    )
+    for number in range(line.tries):
+        _attempt(made, hook, line, at + timedelta(minutes=line.minutes_ago / 12 * number))
+    change(made, attempts=line.tries)
+    return made
+
+
+def _days(hooks: dict[str, Hook]) -> None:
+    """What the charts show: a week of it."""
+    now = utcnow()
+    with writing() as current:
+        for hours_ago, webhook, delivered, failed in DAYS:
+            entries = [Entry(hooks[webhook].id, "delivered", Priority.NORMAL)] * delivered
+            entries += [Entry(hooks[webhook].id, "failed", Priority.NORMAL)] * failed
+            rollups.count(current.connection(), entries, now - timedelta(hours=hours_ago))
+
+
+def _attempt(made: UUID, hook: Hook, line: Line, at: datetime) -> None:
+    arrived = line.status == "delivered"
+    make_attempt(
+        made,
+        url=hook.url,
+        started_at=at,
+        finished_at=at + timedelta(milliseconds=143),
+        outcome="delivered" if arrived else "failed",
+        reason=line.reason if not arrived else None,
+        code=line.code,
+        phases=PHASES if line.code else {"name": 3.0, "total": 31.0},
+        detail="Connection refused" if line.reason == "refused" else "",
+        response_text="stored" if line.code == 202 else "",
+        response_headers=[["Server", "nginx"]] if line.code else [],
+        request_headers=[["Content-Type", "application/json"], ["X-Tenant", "••••"]],
+    )

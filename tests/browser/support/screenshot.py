@@ -1,0 +1,69 @@
+"""Takes the README's pictures: `python -m tests.browser.support.screenshot`.
+
+It makes a register of its own to show, and sends nothing."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from flask import Flask
+from playwright.sync_api import sync_playwright
+
+from portal.app import create_app
+from portal.config.settings import ROOT, load_settings
+from portal.extensions import db
+from tests.browser.conftest import QUIET, find_chromium
+from tests.browser.support.sample_register import fill
+from tests.browser.support.serve_app import served
+from tests.conftest import ENVIRONMENT, migrate_to_head
+from tests.support.factories import make_user
+from tests.support.pages import Pages
+
+FOLDER = ROOT / "docs"
+
+
+@contextmanager
+def register() -> Iterator[Flask]:
+    """An application on a database of its own, which is gone afterwards."""
+    with TemporaryDirectory() as folder:
+        url = f"sqlite:///{folder}/portal.sqlite"
+        migrate_to_head(url, Path(folder))
+        # Nobody listens at this socket: nothing is sent.
+        places = {"DATABASE_URL": url, "INSTANCE_DIR": folder, "REDIS_URL": f"unix://{folder}/none"}
+        app = create_app(load_settings({**ENVIRONMENT, **places}))
+        with app.app_context():
+            yield app
+            db.session.remove()
+            db.engine.dispose()
+
+
+def take(folder: Path = FOLDER) -> None:
+    """Store the log and one failed delivery: 1280 by 1000, light."""
+    with register() as app, served(app) as url, sync_playwright() as playwright:
+        person = make_user(name="Ana Gruber")
+        filled = fill(person)
+        pages = Pages(app)
+        pages.sign_in(person.email, person.password)
+        session = pages.client.get_cookie("session")
+        assert session is not None
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=QUIET)
+        page = browser.new_page(
+            viewport={"width": 1280, "height": 1000}, color_scheme="light", reduced_motion="reduce"
+        )
+        page.context.add_cookies([{"name": "session", "value": session.value, "url": url}])
+        pictures = {
+            "screenshot.png": "/deliveries",
+            "screenshot-delivery.png": f"/deliveries/{filled.deliveries}",
+        }
+        page.goto(url)
+        page.get_by_role("button", name="Hide for now").click()
+        page.get_by_role("button", name="Hide for now").wait_for(state="detached")
+        for name, path in pictures.items():
+            page.goto(url + path)
+            page.screenshot(path=folder / name)
+        browser.close()
+
+
+if __name__ == "__main__":
+    take()

@@ -1,0 +1,94 @@
+"""What a person does in the portal, step by step, with or without scripts."""
+
+from collections.abc import Iterable, Sequence
+
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.support.running_portal import House
+
+PASSWORD = "three plain words and one more"
+NAME, EMAIL = "Ana Gruber", "ana@example.com"
+
+
+def set_up(page: Page, house: House) -> None:
+    """Become the first administrator through the link of the start."""
+    page.goto(house.link)
+    page.get_by_label("Your name").fill(NAME)
+    page.get_by_label("E-mail address").fill(EMAIL)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Set up the portal").click()
+    expect(page.get_by_text(f"Welcome, {NAME}.")).to_be_visible()
+
+
+def sign_in(page: Page, house: House) -> None:
+    """Sign in as the administrator that `set_up` made."""
+    page.goto(f"{house.url}/sign-in")
+    page.get_by_label("E-mail address").fill(EMAIL)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Asset register")
+
+
+def fill_webhook(
+    page: Page, name: str, url: str, events: Iterable[str], secret: str | None = None
+) -> None:
+    """Fill in the form for a new webhook; without a secret the portal makes one."""
+    page.get_by_label("Webhook name").fill(name)
+    page.get_by_label("Webhook URL").fill(url)
+    for event in events:
+        page.get_by_role("checkbox", name=event).check()
+    if secret is not None:
+        page.get_by_label("Use my own").check()
+        page.get_by_label("Your secret key").fill(secret)
+
+
+def open_new_webhook(page: Page) -> None:
+    """The form, by the way that the pages show."""
+    page.get_by_role("link", name="Settings", exact=True).click()
+    page.get_by_role("link", name="Add a webhook").first.click()
+
+
+def add_asset(page: Page, house: House, name: str) -> None:
+    """Add an asset and stand on its page."""
+    page.goto(f"{house.url}/assets")
+    page.get_by_role("link", name="Add an asset").first.click()
+    page.get_by_label("Name", exact=True).fill(name)
+    press(page, "Save asset")
+    expect(page.get_by_role("heading", level=1)).to_have_text(name)
+
+
+def edit_asset(page: Page, serial_number: str) -> None:
+    """Change the asset whose page is open."""
+    page.get_by_role("link", name="Edit", exact=True).click()
+    page.get_by_label("Serial number").fill(serial_number)
+    press(page, "Save asset")
+    expect(page.get_by_role("link", name="Edit", exact=True)).to_be_visible()
+
+
+def press(page: Page, name: str) -> None:
+    """Press the button with these words."""
+    page.get_by_role("button", name=name, exact=True).click()
+
+
+def log_rows(page: Page, house: House) -> Locator:
+    """The lines of the log, opened afresh."""
+    page.goto(f"{house.url}/deliveries")
+    return page.locator("tbody tr")
+
+
+def log_saying(page: Page, house: House, count: int, words: str) -> Sequence[str]:
+    """The lines of the log, once there are so many and each of them says so.
+
+    A result is written a moment after the receiver has answered.
+    """
+    for _ in range(80):
+        found = texts(log_rows(page, house))
+        if len(found) == count and all(words in text for text in found):
+            return found
+        page.wait_for_timeout(250)
+    raise AssertionError(f"the log still says {found}")
+
+
+def texts(rows: Locator) -> Sequence[str]:
+    """What the rows say, each in one line."""
+    return [" ".join(text.split()) for text in rows.all_inner_texts()]

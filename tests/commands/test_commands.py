@@ -1,0 +1,134 @@
+"""Every command explains itself and how it ends; what changes many things can be tried dry."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import Result
+from flask import Flask
+
+from jobs import cli as processes
+from portal.app import create_app
+from portal.config.settings import load_settings
+from portal.lib.clock import utcnow
+from portal.models.assets import Asset
+from portal.models.deliveries import Delivery
+from portal.services.core.unit_of_work import session
+from portal.services.demo import seed
+from portal.services.operations import retention
+from tests.conftest import ENVIRONMENT
+from tests.support.deliveries import make_delivery
+from tests.support.factories import make_asset, make_webhook
+
+OURS = (
+    "backup",
+    "create-user",
+    "doctor",
+    "new-password",
+    "prune",
+    "retry",
+    "rotate-keys",
+    "seed-demo",
+)
+PROCESSES = (processes.worker, processes.scheduler, processes.up)
+OLD = timedelta(days=31)
+
+
+def run(app: Flask, *words: str) -> Result:
+    return app.test_cli_runner().invoke(args=list(words))
+
+
+def count(kind: type[Asset] | type[Delivery]) -> int:
+    session().rollback()
+    return session().query(kind).count()
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_command_explains_itself_and_how_it_ends(app: Flask, name: str) -> None:
+    answer = run(app, name, "--help")
+    assert answer.exit_code == 0
+    assert "Ends with 0 " in answer.output
+    assert run(app, name, "--no-such-option").exit_code == 2
+
+
+@pytest.mark.parametrize("command", PROCESSES, ids=lambda each: str(each.name))
+def test_the_commands_that_start_processes_do_too(app: Flask, command: click.Command) -> None:
+    answer = app.test_cli_runner().invoke(command, ["--help"])
+    assert answer.exit_code == 0
+    assert "Ends with 0 after" in answer.output
+
+
+def test_the_schema_is_brought_up_to_date_by_a_command_with_help(app: Flask) -> None:
+    assert run(app, "db", "upgrade", "--help").exit_code == 0
+
+
+AWAY = "postgresql+psycopg://portal:hush@127.0.0.1:9/portal"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("create-user", "ana@example.com", "--role", "admin"),
+        ("new-password", "ana@example.com"),
+        ("seed-demo", "--dry-run"),
+        ("prune",),
+        ("rotate-keys",),
+        ("retry", "--failed", "--since", "24h"),
+        ("db", "upgrade"),
+    ],
+    ids=" ".join,
+)
+def test_a_database_that_is_away_is_told_in_one_sentence(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    places = {"DATABASE_URL": AWAY, "INSTANCE_DIR": str(tmp_path)}
+    app = create_app(load_settings({**ENVIRONMENT, **places}))
+    with app.app_context():
+        answer = run(app, *words)
+    assert answer.exit_code == 1
+    (sentence,) = answer.stderr.splitlines()
+    assert sentence.startswith("Error: The database postgresql+psycopg://portal:***@127.0.0.1:9/")
+    assert sentence.endswith("“flask doctor” says what to do.")
+
+
+def test_tables_that_were_never_made_are_told_in_one_sentence(tmp_path: Path) -> None:
+    app = create_app(load_settings({**ENVIRONMENT, "INSTANCE_DIR": str(tmp_path)}))
+    with app.app_context():
+        answer = run(app, "prune")
+    assert answer.exit_code == 1
+    assert "portal.sqlite cannot be used: no such table: " in answer.stderr
+
+
+def test_no_command_is_left_out(app: Flask) -> None:
+    assert {*OURS, "db"} <= set(app.cli.commands)
+    assert set(app.cli.commands) - {*OURS, "db"} <= {each.name for each in PROCESSES}
+
+
+def test_a_dry_prune_counts_what_a_prune_then_removes(app: Flask) -> None:
+    then = utcnow() - OLD
+    gone = make_webhook(deleted_at=then)
+    old = {"created_at": then, "finished_at": then, "occurred_at": then}
+    make_delivery(gone, status="delivered", **old)
+    make_delivery(status="held", created_at=then)
+    make_delivery(status="delivered")
+    before = retention.count()
+    assert before["deliveries removed"] == before["held deliveries stopped"] == 1
+    answer = run(app, "prune", "--dry-run")
+    assert answer.exit_code == 0
+    assert "1  deliveries removed" in answer.output
+    assert "nothing was changed" in answer.output
+    assert count(Delivery) == 3
+    assert retention.prune() == before
+    assert set(retention.count().values()) == {0}
+
+
+def test_a_dry_demo_says_how_many_assets_there_would_be(app: Flask) -> None:
+    answer = run(app, "seed-demo", "--dry-run")
+    assert answer.exit_code == 0
+    assert f"{seed.check()} assets would be added. Nothing was changed." in answer.output
+    assert count(Asset) == 0
+    make_asset()
+    answer = run(app, "seed-demo", "--dry-run")
+    assert answer.exit_code == 1
+    assert "The register holds assets already." in answer.output

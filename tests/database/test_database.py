@@ -1,0 +1,63 @@
+"""The database is what the models say, on both kinds."""
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from flask import Flask
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from portal.extensions import Base, db
+from portal.services.actions import stock
+from portal.services.audit import trail
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.unit_of_work import writing
+from tests.support.factories import make_asset
+
+
+@pytest.mark.filterwarnings("ignore:Skipped unsupported reflection", "ignore:autogenerate skipping")
+def test_the_migrations_make_the_tables_of_the_models(app: Flask) -> None:
+    with db.engine.connect() as connection:
+        context = MigrationContext.configure(connection)
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_an_audit_entry_can_be_neither_changed_nor_removed(app: Flask) -> None:
+    with writing() as current:
+        trail.record(current, SYSTEM, "started", target=("portal", 1, "Portal"))
+    for statement in ("UPDATE audit_entries SET action = 'x'", "DELETE FROM audit_entries"):
+        with pytest.raises(DBAPIError, match="audit entries cannot be"), writing() as current:
+            current.execute(text(statement))
+
+
+def test_a_line_of_a_timeline_can_be_neither_changed_nor_removed(app: Flask) -> None:
+    make_asset()
+    for statement in ("UPDATE activities SET note = 'x'", "DELETE FROM activities"):
+        with pytest.raises(DBAPIError, match="lines of a timeline cannot"), writing() as current:
+            current.execute(text(statement))
+
+
+@pytest.mark.parametrize("table", ["audit_entries", "activities", "stock_moves"])
+def test_what_is_append_only_cannot_be_written_over(app: Flask, table: str) -> None:
+    if db.engine.dialect.name != "sqlite":
+        pytest.skip("PostgreSQL has no INSERT OR REPLACE")
+    stock.receive(SYSTEM, make_asset(kind="stock", quantity=3), quantity=2)
+    for again in (
+        f"INSERT OR REPLACE INTO {table} SELECT * FROM {table}",  # noqa: S608 - our own names
+        f"REPLACE INTO {table} SELECT * FROM {table}",  # noqa: S608 - our own names
+    ):
+        with pytest.raises(DBAPIError, match="cannot be replaced"), writing() as current:
+            current.execute(text(again))
+
+
+def change_and_fail() -> None:
+    with writing() as current:
+        trail.record(current, SYSTEM, "changed", target=("portal", 1, "Portal"))
+        raise ZeroDivisionError
+
+
+def test_a_failure_inside_a_transaction_leaves_nothing(app: Flask) -> None:
+    with pytest.raises(ZeroDivisionError):
+        change_and_fail()
+    with writing() as current:
+        assert current.execute(text("SELECT count(*) FROM audit_entries")).scalar_one() == 0

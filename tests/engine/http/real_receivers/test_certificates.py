@@ -1,0 +1,148 @@
+"""TLS: always verified, every refusal with its own reason."""
+
+import ssl
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import trustme
+
+from portal.engine.http.transport import Transport
+from portal.engine.reason_keys import Reason
+from tests.engine.http.real_receivers import hostile
+from tests.engine.http.real_receivers.hostile import HostileServer
+from tests.engine.http.real_receivers.send import open_guard, send
+from tests.support.receiver import Receiver
+
+TRUSTED = trustme.CA()
+UNKNOWN = trustme.CA()
+NOW = datetime.now(UTC)
+TOMORROW = (NOW + timedelta(days=1)).replace(microsecond=0)
+
+Served = Callable[[], trustme.LeafCert]
+
+
+@pytest.fixture
+def transport(tmp_path: Path) -> Transport:
+    """A transport that trusts one authority besides the public ones."""
+    bundle = tmp_path / "authority.pem"
+    TRUSTED.cert_pem.write_to_path(bundle)
+    return Transport(open_guard(), ca_bundle=str(bundle))
+
+
+def serving(certificate: trustme.LeafCert) -> Receiver:
+    """A receiver that shows this certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.configure_cert(context)
+    return Receiver(tls=context)
+
+
+def test_a_trusted_certificate_is_a_success_and_its_end_is_known(transport: Transport) -> None:
+    certificate = TRUSTED.issue_cert("127.0.0.1", not_after=TOMORROW)
+    with serving(certificate) as receiver:
+        first, second = send(transport, receiver.url), send(transport, receiver.url)
+    for exchange in (first, second):
+        assert exchange.reason is None, exchange.detail
+        assert exchange.certificate_ends_at == TOMORROW
+    assert second.reused_connection
+    assert first.phases.connect is not None
+    assert first.phases.tls is not None
+    assert first.phases.tls > first.phases.connect
+    transport.close()
+
+
+def self_signed() -> trustme.LeafCert:
+    """A certificate whose authority nobody sent and nobody knows."""
+    return UNKNOWN.issue_cert("127.0.0.1")
+
+
+REFUSED: dict[str, tuple[Served, Reason]] = {
+    "unknown authority": (self_signed, Reason.TLS_UNTRUSTED),
+    "expired": (
+        lambda: TRUSTED.issue_cert(
+            "127.0.0.1", not_before=NOW - timedelta(days=9), not_after=NOW - timedelta(days=1)
+        ),
+        Reason.TLS_EXPIRED,
+    ),
+    "not yet valid": (
+        lambda: TRUSTED.issue_cert(
+            "127.0.0.1", not_before=NOW + timedelta(days=1), not_after=NOW + timedelta(days=9)
+        ),
+        Reason.TLS_EXPIRED,
+    ),
+    "another address": (lambda: TRUSTED.issue_cert("127.0.0.9"), Reason.TLS_NAME),
+    "another name": (lambda: TRUSTED.issue_cert("other.example"), Reason.TLS_NAME),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_certificate_that_does_not_fit_is_refused(transport: Transport, case: str) -> None:
+    certificate, reason = REFUSED[case]
+    with serving(certificate()) as receiver:
+        exchange = send(transport, receiver.url)
+    transport.close()
+    assert exchange.reason is reason, exchange.detail
+    assert receiver.received == []
+
+
+@pytest.mark.parametrize(
+    ("served", "reason"),
+    [("other.example", Reason.TLS_NAME), ("localhost", None)],
+)
+def test_the_name_in_the_address_is_what_counts(
+    transport: Transport, served: str, reason: Reason | None
+) -> None:
+    with serving(TRUSTED.issue_cert(served)) as receiver:
+        exchange = send(transport, f"https://localhost:{receiver.port}/")
+    transport.close()
+    assert exchange.reason is reason, exchange.detail
+
+
+def test_without_the_own_bundle_only_public_authorities_count() -> None:
+    plain = Transport(open_guard())
+    with serving(TRUSTED.issue_cert("127.0.0.1")) as receiver:
+        assert send(plain, receiver.url).reason is Reason.TLS_UNTRUSTED
+    plain.close()
+
+
+def test_the_environment_cannot_add_an_authority(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = tmp_path / "authority.pem"
+    TRUSTED.cert_pem.write_to_path(bundle)
+    for name in ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE"):
+        monkeypatch.setenv(name, str(bundle))
+    plain = Transport(open_guard())
+    with serving(TRUSTED.issue_cert("127.0.0.1")) as receiver:
+        assert send(plain, receiver.url).reason is Reason.TLS_UNTRUSTED
+    plain.close()
+
+
+def test_https_to_a_server_that_speaks_http_is_told_apart(transport: Transport) -> None:
+    with HostileServer(lambda visit: visit.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as server:
+        exchange = send(transport, server.url.replace("http:", "https:"))
+    transport.close()
+    assert exchange.reason is Reason.TLS_OTHER, exchange.detail
+
+
+def test_tls_that_never_starts_ends_by_the_deadline(transport: Transport) -> None:
+    with HostileServer(hostile.silent) as server:
+        exchange = send(transport, server.url.replace("http:", "https:"), timeout=1)
+    transport.close()
+    assert exchange.reason is Reason.TLS_OTHER, exchange.detail
+    assert exchange.phases.total is not None
+    assert exchange.phases.total < 1.5
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
+def test_old_tls_versions_are_refused(transport: Transport) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    context.minimum_version = ssl.TLSVersion.TLSv1
+    context.maximum_version = ssl.TLSVersion.TLSv1_1
+    TRUSTED.issue_cert("127.0.0.1").configure_cert(context)
+    with Receiver(tls=context) as receiver:
+        exchange = send(transport, receiver.url)
+    transport.close()
+    assert exchange.reason is Reason.TLS_OTHER, exchange.detail

@@ -1,0 +1,222 @@
+"""Connections: what fails before a request goes out, what is kept open, what is never shared."""
+
+import errno
+import socket
+import time
+
+import pytest
+
+from portal.engine.http.address_guard import AddressGuard
+from portal.engine.http.transport import Transport
+from portal.engine.reason_keys import Reason
+from tests.engine.http.real_receivers import hostile
+from tests.engine.http.real_receivers.hostile import OK_HEAD, HostileServer, Visit
+from tests.engine.http.real_receivers.send import (
+    BODY,
+    LOOPBACK,
+    drive_all,
+    open_guard,
+    prepare,
+    send,
+)
+from tests.support.receiver import Receiver
+
+
+def test_a_stopped_server_refuses_and_comes_back(transport: Transport, receiver: Receiver) -> None:
+    assert send(transport, receiver.url).reason is None
+    receiver.stop()
+    exchange = send(transport, receiver.url)
+    assert exchange.reason is Reason.REFUSED
+    assert exchange.phases.connect is None
+    receiver.start()
+    assert send(transport, receiver.url).reason is None
+
+
+def test_a_full_backlog_is_a_connect_timeout(transport: Transport) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        address = listener.getsockname()
+        waiting = [socket.socket() for _ in range(4)]
+        for one in waiting:
+            one.setblocking(False)
+            assert one.connect_ex(address) == errno.EINPROGRESS
+        exchange = send(transport, f"http://127.0.0.1:{address[1]}/", timeout=1)
+        for one in waiting:
+            one.close()
+    assert exchange.reason is Reason.CONNECT_TIMEOUT, exchange.detail
+    assert exchange.phases.name_lookup is not None
+
+
+def test_phases_never_decrease_and_the_peer_is_named(
+    transport: Transport, receiver: Receiver
+) -> None:
+    receiver.answer(delay=0.1)
+    exchange = send(transport, receiver.url)
+    phases = exchange.phases
+    assert phases.name_lookup is not None
+    assert phases.connect is not None
+    assert phases.first_byte is not None
+    assert phases.total is not None
+    assert 0 < phases.name_lookup <= phases.connect < phases.first_byte <= phases.total
+    assert phases.first_byte >= 0.09
+    assert phases.tls is None
+    assert exchange.peer == f"127.0.0.1:{receiver.port}"
+
+
+def test_a_connection_is_kept_open_for_the_next_request(
+    transport: Transport, receiver: Receiver
+) -> None:
+    exchanges = [send(transport, receiver.url) for _ in range(5)]
+    assert receiver.connections_seen == 1
+    assert [e.reused_connection for e in exchanges] == [False, True, True, True, True]
+    assert {e.peer for e in exchanges} == {f"127.0.0.1:{receiver.port}"}
+
+
+def test_a_connection_that_went_stale_costs_no_failure(transport: Transport) -> None:
+    with HostileServer(hostile.answering_once_then_closing) as server:
+        for _ in range(5):
+            assert send(transport, server.url).reason is None
+            time.sleep(0.02)
+        assert server.visits == 5
+
+
+def test_a_request_on_a_connection_that_ends_is_sent_once_more_and_it_says_so(
+    transport: Transport,
+) -> None:
+    """libcurl does that by itself; whoever counts requests and attempts has to know."""
+    with HostileServer(hostile.answering_once_then_hanging_up_on_the_next) as server:
+        first, second = (send(transport, server.url) for _ in range(2))
+        assert (first.reason, second.reason) == (None, None), second.detail
+        assert first.phases.again is None
+        assert second.phases.again is not None
+        assert second.phases.total is not None
+        assert 0 < second.phases.again <= second.phases.total
+        assert server.visits == 2
+
+
+def test_a_request_that_ends_every_connection_is_sent_no_more_than_twice(
+    transport: Transport,
+) -> None:
+    """Left alone, libcurl goes through six connections of those that it has kept open."""
+    poison, requests = b"poison", list[bytes]()
+
+    def dying_of_poison(visit: Visit) -> None:
+        while True:
+            requests.append(visit.read_request())
+            if poison in requests[-1]:
+                return visit.reset()
+            visit.send(OK_HEAD + b"Content-Length: 0\r\n\r\n")
+
+    with HostileServer(dying_of_poison) as server:
+        for number in range(8):
+            transport.start(number, prepare(server.url, (), BODY), timeout=2)
+        assert {each.reason for each in drive_all(transport)} == {None}
+        exchange = send(transport, server.url, body=poison)
+    assert exchange.reason is Reason.NO_REPLY
+    assert exchange.phases.again is not None
+    assert sum(poison in each for each in requests) == 2
+
+
+def test_a_private_address_is_blocked_before_anything_is_sent(receiver: Receiver) -> None:
+    transport = Transport(AddressGuard())
+    for host in ("127.0.0.1", "localhost", "0x7f.1", "2130706433", "[::ffff:127.0.0.1]"):
+        exchange = send(transport, f"http://{host}:{receiver.port}/")
+        assert exchange.reason is Reason.BLOCKED, (host, exchange.detail)
+        assert "not a public address" in exchange.detail
+        assert exchange.peer is None
+    transport.close()
+    assert receiver.connections_seen == 0
+
+
+def test_the_inbox_connection_is_never_lent_to_another_webhook(receiver: Receiver) -> None:
+    guard = AddressGuard([LOOPBACK], closed_ports_here=[receiver.port])
+    transport = Transport(guard)
+    inbox = ("127.0.0.1", receiver.port)
+    assert send(transport, receiver.url, opens=inbox).reason is None
+    for url in (receiver.url, f"http://127.0.0.2:{receiver.port}/"):
+        assert send(transport, url).reason is Reason.BLOCKED
+    assert send(transport, receiver.url, opens=inbox).reason is None
+    transport.close()
+    assert len(receiver.received) == 2
+
+
+def test_the_inbox_opens_no_other_port(receiver: Receiver) -> None:
+    transport = Transport(AddressGuard())
+    exchange = send(transport, receiver.url, opens=("127.0.0.1", receiver.port + 1))
+    assert exchange.reason is Reason.BLOCKED
+    transport.close()
+    assert receiver.connections_seen == 0
+
+
+def test_the_environment_has_no_say(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1/")
+    transport = Transport(open_guard())
+    assert send(transport, receiver.url).reason is None
+    transport.close()
+
+
+def test_cookies_are_not_kept(transport: Transport, receiver: Receiver) -> None:
+    receiver.answer(headers=[("Set-Cookie", "session=1; Path=/")])
+    send(transport, receiver.url)
+    send(transport, receiver.url)
+    assert all(received.header("Cookie") is None for received in receiver.received)
+
+
+def test_one_that_hangs_does_not_hold_up_the_others(
+    transport: Transport, receiver: Receiver
+) -> None:
+    with HostileServer(hostile.hanging) as hanging:
+        for number in range(20):
+            transport.start(("slow", number), prepare(hanging.url, (), BODY), timeout=2.5)
+        for number in range(100):
+            transport.start(("quick", number), prepare(receiver.url, (), BODY), timeout=10)
+        exchanges = drive_all(transport)
+    quick = [e for e in exchanges if e.key[0] == "quick"]
+    assert exchanges[:100] == quick
+    assert all(e.reason is None for e in quick)
+    assert all(e.reason is Reason.READ_TIMEOUT for e in exchanges[100:])
+
+
+def test_five_hundred_at_once_all_arrive(transport: Transport, receiver: Receiver) -> None:
+    receiver.answer(delay=0.05)
+    for number in range(500):
+        transport.start(number, prepare(receiver.url, (), b"%d" % number), timeout=10)
+    assert (transport.in_flight, transport.free) == (500, 12)
+    exchanges = drive_all(transport)
+    assert sorted(e.key for e in exchanges) == list(range(500))
+    assert all(e.reason is None for e in exchanges)
+    assert sorted(int(r.body) for r in receiver.received) == list(range(500))
+    assert (transport.in_flight, transport.free) == (0, 512)
+
+
+def test_drive_waits_no_longer_than_told(transport: Transport) -> None:
+    began = time.monotonic()
+    assert transport.drive(5) == []
+    with HostileServer(hostile.hanging) as server:
+        transport.start(1, prepare(server.url, (), BODY), timeout=20)
+        assert transport.drive(0) == []
+        assert transport.drive(0.2) == []
+        assert 0.2 <= time.monotonic() - began < 4
+        assert transport.abandon() == [1]
+    assert transport.in_flight == 0
+
+
+def test_what_was_abandoned_leaves_nothing_behind(transport: Transport, receiver: Receiver) -> None:
+    with HostileServer(hostile.dripping(OK_HEAD, b"X: 1\r\n")) as server:
+        for number in range(5):
+            transport.start(number, prepare(server.url, (), BODY), timeout=20)
+        transport.drive(0.2)
+        assert sorted(transport.abandon()) == [0, 1, 2, 3, 4]
+    exchange = send(transport, receiver.url)
+    assert exchange.reason is None
+    assert exchange.header("X") is None
+
+
+def test_no_more_than_the_agreed_number_is_started(receiver: Receiver) -> None:
+    transport = Transport(open_guard(), max_in_flight=1)
+    transport.start(1, prepare(receiver.url, (), BODY), timeout=1)
+    with pytest.raises(RuntimeError, match="places are taken"):
+        transport.start(2, prepare(receiver.url, (), BODY), timeout=1)
+    transport.close()

@@ -1,0 +1,30 @@
+"""Hostile answers leave nothing behind in memory."""
+
+from pathlib import Path
+
+from portal.engine.http.transport import Transport
+from tests.engine.http.real_receivers import hostile
+from tests.engine.http.real_receivers.hostile import MEGABYTE, OK_HEAD, HostileServer
+from tests.engine.http.real_receivers.send import BODY, drive_all, prepare
+
+ROUNDS, AT_ONCE = 10, 50
+
+
+def resident_bytes() -> int:
+    """What this process holds in memory now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * 4096
+
+
+def test_five_hundred_hostile_answers_take_no_memory(transport: Transport) -> None:
+    body = hostile.pouring(OK_HEAD + b"\r\n", b"x" * MEGABYTE, 3)
+    heads = hostile.pouring(OK_HEAD, b"X: " + b"y" * 1000 + b"\r\n", 200)
+    with HostileServer(body) as large, HostileServer(heads) as endless:
+        sizes = []
+        for _ in range(ROUNDS):
+            for number in range(AT_ONCE):
+                url = (large, endless)[number % 2].url
+                transport.start(number, prepare(url, (), BODY), timeout=10)
+            drive_all(transport, within=20)
+            sizes.append(resident_bytes())
+    assert sizes[-1] - sizes[0] < 20 * MEGABYTE, sizes

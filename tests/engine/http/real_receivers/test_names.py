@@ -1,0 +1,168 @@
+"""Names and private addresses, each test in a network where nothing can get out.
+
+The private addresses exist inside, with a server that would answer: were the guard to fail, the
+test would see the request arrive.
+"""
+
+import time
+
+import pytest
+
+from portal.engine.http.address_guard import AddressGuard
+from portal.engine.http.transport import Transport, prepare
+from portal.engine.reason_keys import Reason
+from tests.engine.http.real_receivers.name_server import NameServer
+from tests.engine.http.real_receivers.send import drive_all, send
+from tests.support.receiver import Receiver
+
+PUBLIC = "93.184.215.14"
+PRIVATE = "10.0.0.1"
+METADATA = "169.254.169.254"
+
+
+@pytest.mark.netns(addresses=[PRIVATE], hosts={"erp.example.com": PRIVATE})
+def test_a_name_that_leads_to_a_private_address_is_blocked() -> None:
+    transport = Transport(AddressGuard())
+    with Receiver(host=PRIVATE) as inside:
+        exchange = send(transport, f"http://erp.example.com:{inside.port}/")
+    assert exchange.reason is Reason.BLOCKED
+    assert PRIVATE in exchange.detail
+    assert inside.connections_seen == 0
+
+
+@pytest.mark.netns(addresses=[PUBLIC, METADATA])
+def test_a_redirect_to_the_metadata_service_is_not_followed() -> None:
+    transport = Transport(AddressGuard())
+    target = f"http://{METADATA}/latest/meta-data/"
+    with Receiver(host=METADATA, port=80) as metadata, Receiver(host=PUBLIC) as public:
+        public.answer(307, headers=[("Location", target)])
+        exchange = send(transport, public.url)
+        assert (exchange.code, exchange.reason) == (307, Reason.REDIRECT)
+        assert exchange.location == target
+        assert exchange.peer == f"{PUBLIC}:{public.port}"
+        assert send(transport, target).reason is Reason.BLOCKED
+    assert metadata.connections_seen == 0
+
+
+@pytest.mark.netns(addresses=[PUBLIC, PRIVATE])
+def test_a_name_that_changes_its_mind_is_blocked_when_it_leads_inside() -> None:
+    with (
+        NameServer({"rebind.example.com": [PUBLIC, PRIVATE]}) as names,
+        Receiver(host=PUBLIC, port=8080) as public,
+        Receiver(host=PRIVATE, port=8080) as inside,
+    ):
+        first, second = Transport(AddressGuard()), Transport(AddressGuard())
+        url = "http://rebind.example.com:8080/"
+        assert send(first, url).reason is None
+        assert send(second, url).reason is Reason.BLOCKED
+        # What was looked up is kept for a minute: no second question, no change of mind.
+        public.stop()
+        public.start()
+        assert send(first, url).reason is None
+        assert len(names.asked) == 2
+    assert inside.connections_seen == 0
+
+
+@pytest.mark.netns
+def test_a_name_that_does_not_exist_is_not_found() -> None:
+    transport = Transport(AddressGuard())
+    with NameServer({}):
+        exchange = send(transport, "http://no-such-name.example.com/")
+    assert exchange.reason is Reason.DNS
+    assert exchange.phases.name_lookup is None
+
+
+@pytest.mark.netns
+def test_without_a_name_server_a_name_is_not_found() -> None:
+    transport = Transport(AddressGuard())
+    began = time.monotonic()
+    exchange = send(transport, "http://erp.example.com/", timeout=2)
+    assert exchange.reason is Reason.DNS
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.netns
+def test_an_address_without_a_route_is_unreachable() -> None:
+    exchange = send(Transport(AddressGuard()), "http://93.184.215.14/")
+    assert exchange.reason is Reason.UNREACHABLE, exchange.detail
+
+
+@pytest.mark.netns(addresses=[PUBLIC])
+def test_the_portal_is_closed_at_its_public_address_too() -> None:
+    with Receiver(host=PUBLIC) as portal, Receiver(host=PUBLIC) as other:
+        transport = Transport(AddressGuard(closed_ports_here=[portal.port]))
+        exchange = send(transport, portal.url)
+        assert exchange.reason is Reason.BLOCKED
+        assert "the portal itself" in exchange.detail
+        assert send(transport, other.url).reason is None
+    assert portal.connections_seen == 0
+
+
+HANGING = [f"hang{number}.example.com" for number in range(24)]
+
+
+@pytest.mark.netns(addresses=[PUBLIC])
+def test_24_lookups_that_hang_leave_a_healthy_name_alone() -> None:
+    transport = Transport(AddressGuard())
+    with (
+        NameServer({"erp.example.com": [PUBLIC]}, silent=HANGING),
+        Receiver(host=PUBLIC, port=8080),
+        Receiver(host=PUBLIC, port=8081),
+    ):
+        assert send(transport, "http://erp.example.com:8080/").reason is None
+        for host in HANGING:
+            transport.start(host, prepare(f"http://{host}/", (), b""), timeout=8)
+        # An address kept from before, and one that libcurl has to look up anew.
+        for port in (8080, 8081):
+            transport.start(port, prepare(f"http://erp.example.com:{port}/", (), b""), timeout=6)
+        ended = drive_all(transport, within=12)
+    healthy, hung = ended[:2], ended[2:]
+    assert {exchange.key: exchange.reason for exchange in healthy} == {8080: None, 8081: None}
+    assert {exchange.reason for exchange in hung} == {Reason.DNS}
+    assert len(hung) == len(HANGING)
+    transport.close()
+
+
+@pytest.mark.netns(addresses=[PUBLIC])
+def test_lookups_that_were_given_up_leave_threads_to_a_host_that_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The resolver waits for longer than anybody here: threads hang on after their requests.
+    monkeypatch.setenv("RES_OPTIONS", "timeout:4 attempts:1")
+    transport = Transport(AddressGuard())
+    with (
+        NameServer({"erp.example.com": [PUBLIC]}, silent=HANGING),
+        Receiver(host=PUBLIC, port=8080),
+        Receiver(host=PUBLIC, port=8081),
+    ):
+        assert send(transport, "http://erp.example.com:8080/").reason is None
+        for batch in (HANGING[:8], HANGING[8:16], HANGING[16:]):
+            for host in batch:
+                transport.start(host, prepare(f"http://{host}/", (), b""), timeout=0.4)
+            assert {exchange.reason for exchange in drive_all(transport)} == {Reason.DNS}
+        assert send(transport, "http://erp.example.com:8081/", timeout=2).reason is None
+
+
+@pytest.mark.netns(addresses=[PUBLIC])
+def test_a_burst_to_one_host_asks_for_its_name_once() -> None:
+    transport = Transport(AddressGuard())
+    with NameServer({"erp.example.com": [PUBLIC]}) as names, Receiver(host=PUBLIC, port=80) as erp:
+        for number in range(30):
+            transport.start(number, prepare("http://erp.example.com/", (), b""), timeout=5)
+        ended = drive_all(transport)
+    assert [exchange.reason for exchange in ended] == [None] * 30
+    assert names.asked == ["erp.example.com"]
+    assert len(erp.received) == 30
+    transport.close()
+
+
+@pytest.mark.netns
+def test_who_has_no_turn_in_time_ends_at_its_deadline() -> None:
+    transport = Transport(AddressGuard())
+    with NameServer({}, silent=HANGING):
+        began = time.monotonic()
+        for number in range(3):
+            transport.start(number, prepare(f"http://{HANGING[0]}/", (), b""), timeout=0.5)
+        ended = drive_all(transport)
+    assert [exchange.reason for exchange in ended] == [Reason.DNS] * 3
+    assert time.monotonic() - began < 10

@@ -1,0 +1,122 @@
+"""What goes out is what was prepared: these bytes, these headers, in this order."""
+
+import pytest
+
+from portal.engine.http.transport import Transport
+from portal.engine.reason_keys import Reason
+from tests.engine.http.real_receivers.send import BODY, send
+from tests.support.receiver import Receiver
+
+PREPARED = (
+    ("Content-Type", "application/json"),
+    ("User-Agent", "AssetWebhooks/0.1"),
+    ("X-Zebra", "1"),
+    ("x-apple", 'two  spaces; and: signs, "quoted"'),
+    ("X-Middle", "3"),
+)
+
+
+def test_headers_go_out_in_their_order_and_nothing_is_added(
+    transport: Transport, receiver: Receiver
+) -> None:
+    send(transport, receiver.url, headers=PREPARED)
+    (received,) = receiver.received
+    host = f"127.0.0.1:{receiver.port}"
+    size = str(len(BODY))
+    assert received.headers == (("Host", host), *PREPARED, ("Content-Length", size))
+    assert received.method == "POST"
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"\0\1\xff", b"@/etc/hostname", "é".encode(), b"x" * 300_000], ids=len
+)
+def test_the_body_arrives_byte_for_byte(
+    transport: Transport, receiver: Receiver, body: bytes
+) -> None:
+    assert send(transport, receiver.url, body=body, timeout=5).reason is None
+    assert receiver.received[0].body == body
+
+
+def test_the_path_and_query_go_out_as_they_are(transport: Transport, receiver: Receiver) -> None:
+    for path in ("a/../b/./c", "hook?key=a%20b&x=[1]", "%C3%A9?"):
+        send(transport, receiver.url + path)
+    assert [r.path for r in receiver.received] == [
+        "/a/../b/./c",
+        "/hook?key=a%20b&x=[1]",
+        "/%C3%A9",
+    ]
+
+
+def test_nothing_of_one_request_shows_in_the_next(transport: Transport, receiver: Receiver) -> None:
+    receiver.answer_next(500, b"broken", [("X-Secret", "1")])
+    first = send(transport, receiver.url, headers=(("X-First", "1"),), body=b"first")
+    second = send(transport, receiver.url, headers=(("X-Second", "2"),), body=b"")
+    assert (first.code, first.text) == (500, "broken")
+    assert (second.code, second.text, second.header("X-Secret")) == (200, "", None)
+    assert receiver.received[1].body == b""
+    assert receiver.received[1].header("X-First") is None
+
+
+UNSENDABLE = {
+    "line break": ("X-A", "1\r\nX-Evil: 1"),
+    "bare line feed": ("X-A", "1\nX-Evil: 1"),
+    "NUL": ("X-A", "a\0b"),
+    "accent": ("X-A", "é"),
+    "colon in the name": ("X-A: 1\r\nX-Evil", "1"),
+    "space in the name": ("X A", "1"),
+    "no name": ("", "1"),
+    "host": ("Host", "elsewhere"),
+    "transfer encoding": ("Transfer-Encoding", "chunked"),
+    "expect": ("Expect", "100-continue"),
+}
+
+
+@pytest.mark.parametrize("case", UNSENDABLE)
+def test_a_header_that_would_break_the_request_is_not_sent(
+    transport: Transport, receiver: Receiver, case: str
+) -> None:
+    exchange = send(transport, receiver.url, headers=(UNSENDABLE[case],))
+    assert exchange.reason is Reason.BAD_HEADERS
+    assert "Evil" not in exchange.detail
+    assert exchange.error is not None
+    assert receiver.connections_seen == 0
+
+
+@pytest.mark.parametrize("value", ["", " ", "   "])
+def test_an_empty_header_is_sent_empty(
+    transport: Transport, receiver: Receiver, value: str
+) -> None:
+    send(transport, receiver.url, headers=(("X-Empty", value),))
+    assert receiver.received[0].header("X-Empty") == ""
+
+
+@pytest.mark.parametrize(
+    "url", ["", "ftp://127.0.0.1/", "http://", "file:///etc/passwd", "http://u:p@127.0.0.1/", "x"]
+)
+def test_a_url_that_may_not_be_used_ends_as_an_exchange(transport: Transport, url: str) -> None:
+    exchange = send(transport, url)
+    assert exchange.reason is Reason.DNS
+    assert exchange.response is None
+    assert "u:p" not in exchange.detail
+
+
+@pytest.mark.parametrize("code", [200, 201, 202, 204, 299])
+def test_every_2xx_is_a_success(transport: Transport, receiver: Receiver, code: int) -> None:
+    receiver.answer(code)
+    exchange = send(transport, receiver.url)
+    assert (exchange.code, exchange.reason, exchange.error) == (code, None, None)
+    assert exchange.response is not None
+    assert exchange.response.ok
+
+
+def test_the_response_speaks_the_language_of_requests(
+    transport: Transport, receiver: Receiver
+) -> None:
+    receiver.answer(429, b'{"slow": "down"}', [("Retry-After", "7"), ("Content-Type", "text/json")])
+    response = send(transport, receiver.url).response
+    assert response is not None
+    assert (response.status_code, response.reason) == (429, "Too Many Requests")
+    assert response.headers["retry-after"] == "7"
+    assert response.json() == {"slow": "down"}
+    assert response.request.body == BODY
+    assert response.elapsed.total_seconds() > 0

@@ -1,0 +1,117 @@
+"""People and programs that go on working while everything around them is being killed."""
+
+import random
+import threading
+from contextlib import suppress
+from typing import Any
+
+from flask import Flask
+from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
+
+from portal.extensions import db
+from portal.models.deliveries import Delivery
+from portal.services.core.refusals import Refusal
+from portal.services.deliveries import retry as delivery_retry
+from portal.services.webhooks import activation
+from portal.services.webhooks.activation import HeldChoice
+from tests.faults.support.visitor import Visitor
+from tests.support.factories import Hook, Person, publish
+from tests.support.receiver import Receiver
+
+
+class Crew:
+    """Four threads: events, Saves in a browser, a person at the log, a moody receiver.
+
+    `published`: the events whose commit was answered. `saved`: the assets whose Save was.
+    """
+
+    def __init__(
+        self,
+        app: Flask,
+        admin: Person,
+        hooks: list[Hook],
+        visitor: Visitor,
+        receiver: Receiver,
+        seed: int,
+    ) -> None:
+        self._app, self._admin, self._hooks = app, admin, hooks
+        self._visitor, self._receiver = visitor, receiver
+        self._random = random.Random(seed)  # noqa: S311 - made up, and the same again by its seed
+        self._home_time = threading.Event()
+        self.published: list[int] = []
+        self.saved: list[str] = []
+        self.faults: list[BaseException] = []
+        duties = (self._publish, self._save, self._press, self._upset_receiver)
+        self._threads = [threading.Thread(target=self._work, args=(duty,)) for duty in duties]
+
+    def start(self) -> None:
+        """Everybody begins."""
+        for thread in self._threads:
+            thread.start()
+
+    def go_home(self) -> None:
+        """Everybody ends what they are at. Raises what nobody should have met."""
+        self._home_time.set()
+        for thread in self._threads:
+            thread.join(timeout=60)
+        assert not any(thread.is_alive() for thread in self._threads)
+        if self.faults:
+            raise self.faults[0]
+
+    def _work(self, duty: Any) -> None:
+        with self._app.app_context():
+            try:
+                while not self._home_time.is_set():
+                    self._home_time.wait(duty())
+            except BaseException as error:
+                self.faults.append(error)  # the test raises it
+            finally:
+                db.session.remove()
+
+    def _publish(self) -> float:
+        with suppress(DBAPIError):  # not answered: it may be stored or not
+            self.published.append(publish(asset_id=1_000_000 + len(self.published)))
+        return self._random.uniform(0, 0.2)
+
+    def _save(self) -> float:
+        name = f"Saved in chaos {len(self.saved)}"
+        with suppress(AssertionError, OSError):  # the form could not be had: nothing was sent
+            draft = self._visitor.draft(name)
+            assert self._visitor.insist(draft), f"{name} was never answered"
+            self.saved.append(name)
+        return self._random.uniform(0.2, 1)
+
+    def _press(self) -> float:
+        """Retry, Send again, Stop; off and on again with a choice."""
+        with suppress(DBAPIError, Refusal):
+            self._random.choice((self._retry, self._retry, self._stop, self._switch))()
+        return self._random.uniform(0.1, 1)
+
+    def _retry(self) -> None:
+        if (public_id := self._some_delivery()) is not None:
+            delivery_retry.send_again(self._admin.actor, public_id)
+
+    def _stop(self) -> None:
+        if (public_id := self._some_delivery()) is not None:
+            delivery_retry.stop(self._admin.actor, public_id)
+
+    def _switch(self) -> None:
+        hook = self._random.choice(self._hooks)
+        activation.turn_off(self._admin.actor, hook.public_id)
+        self._home_time.wait(self._random.uniform(0, 1))
+        choice = self._random.choice([HeldChoice.SEND, HeldChoice.SEND, HeldChoice.DISCARD])
+        activation.turn_on(self._admin.actor, hook.public_id, choice)
+
+    def _some_delivery(self) -> Any:
+        db.session.rollback()
+        ids = db.session.scalars(
+            select(Delivery.public_id).order_by(Delivery.id.desc()).limit(100)
+        ).all()
+        db.session.rollback()
+        return self._random.choice(ids) if ids else None
+
+    def _upset_receiver(self) -> float:
+        kind = self._random.choice([500, 500, 404, 503, 200])
+        self._receiver.answer_next(kind, delay=self._random.choice([0, 0, 0.3, 1.5]))
+        return self._random.uniform(0.1, 1.5)

@@ -1,0 +1,133 @@
+"""Random kills of random processes, the same again by their seed."""
+
+import contextlib
+import logging
+import os
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from redis.exceptions import RedisError
+from sqlalchemy.exc import DBAPIError
+
+from tests.faults.support.database_locks import database_locked
+from tests.faults.support.running_portal import BACKGROUND, SCHEDULER, VALKEY, WEB, WORKER, House
+from tests.support.processes import Process
+from tests.support.servers import PostgresServer
+
+log = logging.getLogger(__name__)
+
+Fault = Callable[[], None]
+
+
+class Chaos:
+    """Hurts a house and a second worker beside it. `done` counts what was done."""
+
+    def __init__(
+        self, house: House, folder: Path, seed: int, postgres: PostgresServer | None
+    ) -> None:
+        self._house, self._folder, self._postgres = house, folder, postgres
+        self._random = random.Random(seed)  # noqa: S311 - made up, and the same again by its seed
+        self.done: Counter[str] = Counter()
+        self._second = self._start_second()
+
+    def go_on(self, seconds: float) -> None:
+        """One fault after the other, with a little time between them."""
+        until = time.monotonic() + seconds
+        faults, weights = zip(*self._faults().items(), strict=True)
+        while time.monotonic() < until:
+            (fault,) = self._random.choices(faults, weights)
+            log.info("%s", fault.__name__)
+            # Whatever was to be hurt may just be starting again; a lock may meet a deadlock.
+            with contextlib.suppress(IndexError, OSError, AssertionError, RedisError, DBAPIError):
+                fault()
+                self.done[fault.__name__] += 1
+            time.sleep(self._random.uniform(0.1, 1.2))
+
+    def close(self) -> None:
+        """End the second worker."""
+        self._second.close()
+
+    def _faults(self) -> dict[Fault, int]:
+        """What may happen, and how often compared with the rest."""
+        faults: dict[Fault, int] = {
+            self.kill_a_worker: 4,
+            self.kill_the_second_worker: 3,
+            self.stop_a_worker: 2,
+            self.let_a_worker_hang: 2,
+            self.let_a_worker_hang_beyond_its_lease: 1,
+            self.kill_the_web: 1,
+            self.kill_something_else: 2,
+            self.kill_valkey: 2,
+            self.empty_valkey: 2,
+            self.let_valkey_hang: 1,
+            self.lock_the_database: 1,
+        }
+        if self._postgres is not None:
+            faults[self.restart_postgresql] = 1
+        return faults
+
+    def kill_a_worker(self) -> None:
+        """kill -9."""
+        self._house.kill(WORKER)
+
+    def kill_the_second_worker(self) -> None:
+        """kill -9; another one takes its place."""
+        self._second.close()
+        self._second = self._start_second()
+
+    def stop_a_worker(self) -> None:
+        """SIGTERM."""
+        self._house.kill(WORKER, signal.SIGTERM)
+
+    def let_a_worker_hang(self) -> None:
+        """For as long as a long pause of a busy machine."""
+        with self._house.hanging(WORKER):
+            time.sleep(1)
+
+    def let_a_worker_hang_beyond_its_lease(self) -> None:
+        """The second one takes over what it holds; then it wakes up."""
+        if self._second.process.poll() is not None:  # it left when Valkey was killed
+            self.kill_the_second_worker()
+        with self._house.hanging(WORKER):
+            time.sleep(self._house.settings.lease_seconds + 1)
+
+    def kill_the_web(self) -> None:
+        """The master or one of its processes."""
+        os.kill(self._random.choice(self._house.pids_of(WEB)), signal.SIGKILL)
+
+    def kill_something_else(self) -> None:
+        """kill -9 of the scheduler or of the background worker."""
+        self._house.kill(self._random.choice([SCHEDULER, BACKGROUND]))
+
+    def kill_valkey(self) -> None:
+        """kill -9."""
+        self._house.kill(VALKEY)
+
+    def empty_valkey(self) -> None:
+        """FLUSHALL."""
+        with self._house.redis() as redis:
+            redis.flushall()
+
+    def let_valkey_hang(self) -> None:
+        """Nobody gets an answer."""
+        with self._house.hanging(VALKEY):
+            time.sleep(1)
+
+    def lock_the_database(self) -> None:
+        """Nobody can write."""
+        with database_locked(self._house, 1.5):
+            pass
+
+    def restart_postgresql(self) -> None:
+        """As after a crash."""
+        if self._postgres is not None:
+            with self._postgres.stopped("immediate"):
+                time.sleep(0.2)
+
+    def _start_second(self) -> Process:
+        arguments = ["-m", "jobs", "worker", "deliveries"]
+        return Process(self._folder / "second.log", arguments, self._house.environment)

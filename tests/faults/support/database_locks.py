@@ -1,0 +1,51 @@
+"""Standing in the database's way."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.exc import OperationalError
+
+from portal.database.engine import engine_options, impatient_engine, prepare_engine
+from tests.faults.support.running_portal import House
+
+
+@contextmanager
+def database_locked(house: House, seconds: float = 0) -> Iterator[None]:
+    """Nobody else can write a delivery meanwhile, nor until `seconds` have passed in all."""
+    url = house.settings.database_url
+    engine = create_engine(url, **engine_options(url))
+    prepare_engine(engine)
+    try:
+        with engine.connect() as connection:
+            writer = connection.execution_options(writing=True)
+            with writer.begin():
+                lock(writer)
+                until = time.monotonic() + seconds
+                yield
+                time.sleep(max(0.0, until - time.monotonic()))
+    finally:
+        engine.dispose()
+
+
+def lock(writer: Connection) -> None:
+    """Let nobody else write. On SQLite the transaction itself does."""
+    if writer.dialect.name == "postgresql":
+        # One table that everybody needs: two locks could meet in a deadlock.
+        writer.execute(text("LOCK TABLE deliveries IN EXCLUSIVE MODE"))
+
+
+def is_free(house: House) -> bool:
+    """Whether nobody else is writing now."""
+    engine = impatient_engine(house.settings.database_url)
+    try:
+        with engine.connect() as connection:
+            writer = connection.execution_options(writing=True)
+            with writer.begin():
+                lock(writer)
+    except OperationalError:
+        return False
+    finally:
+        engine.dispose()
+    return True

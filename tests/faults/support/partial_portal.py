@@ -1,0 +1,30 @@
+"""Some parts of a portal under the supervisor, for faults that need no pages: quicker to start.
+
+`python -m tests.faults.support.partial_portal deliveries scheduler`; its own Valkey comes along.
+"""
+
+import os
+import sys
+
+from jobs.processes.plan import Plan, become
+from jobs.processes.up import all_programs, migrate
+from portal.base_app import create_base_app
+from portal.commands import migrations
+from portal.config.settings import load_settings
+
+
+def main() -> None:
+    """Bring the database up to date, then become the supervisor of the named programs."""
+    settings = load_settings()
+    app = create_base_app(settings)
+    migrations.init_app(app)
+    with app.app_context():
+        migrate(settings)
+    wanted = {"valkey", *sys.argv[1:]}
+    programs = [program for program in all_programs(settings) if program.name in wanted]
+    environ = {"TZ": "UTC", "PYTHONUNBUFFERED": "1"}
+    become(Plan(programs, settings.host, settings.port, []), os.environ | environ)
+
+
+if __name__ == "__main__":
+    main()

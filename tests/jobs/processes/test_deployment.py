@@ -1,0 +1,160 @@
+"""What is shipped for servers works: units, Procfile, rolling restart, documented commands."""
+
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import jobs.cli
+from jobs.processes.up import all_programs
+from portal.app import create_app
+from portal.config.settings import ROOT, load_settings
+from tests.conftest import ENVIRONMENT, migrate_to_head
+from tests.support.processes import Process, children_of, until
+
+UNITS = sorted((ROOT / "deploy" / "systemd").iterdir())
+GUIDE = ROOT / "docs" / "deployment.md"
+
+
+def commands_of(tmp_path: Path) -> set[tuple[str, ...]]:
+    """What the supervisor starts, without the Python that runs it."""
+    settings = load_settings(
+        {**ENVIRONMENT, "INSTANCE_DIR": str(tmp_path), "REDIS_URL": "redis://:x@cache"}
+    )
+    return {tuple(program.argv[1:]) for program in all_programs(settings)}
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd here")
+def test_systemd_understands_the_units(tmp_path: Path) -> None:
+    for unit in UNITS:
+        text = unit.read_text().replace("/opt/asset-webhooks/.venv/bin/python", sys.executable)
+        text = text.replace("/opt/asset-webhooks", str(ROOT))
+        text = re.sub(r"^(User|Group)=.*$", r"\1=root", text, flags=re.MULTILINE)
+        (tmp_path / unit.name).write_text(text)
+    command = ["systemd-analyze", "verify", "--man=no", *map(str, sorted(tmp_path.iterdir()))]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_units_start_what_the_supervisor_starts(tmp_path: Path) -> None:
+    found = re.findall(r"^ExecStart=(.*)$", "\n".join(u.read_text() for u in UNITS), re.MULTILINE)
+    started = {tuple(shlex.split(line)[1:]) for line in found}
+    assert started == {*commands_of(tmp_path), ("-m", "flask", "--app", "wsgi", "up")}
+
+
+def test_the_procfile_starts_what_the_supervisor_starts(tmp_path: Path) -> None:
+    lines = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
+    release = shlex.split(lines.pop("release"))
+    assert release[1:] == ["--app", "wsgi", "db", "upgrade"]
+    words = [line.partition(".venv/bin/python ")[2] for line in lines.values()]
+    assert {tuple(shlex.split(line)) for line in words} == commands_of(tmp_path)
+
+
+def test_every_command_of_the_guide_exists_and_explains_itself(tmp_path: Path) -> None:
+    whole = create_app(load_settings({**ENVIRONMENT, "INSTANCE_DIR": str(tmp_path)}))
+    jobs.cli.register(whole)
+    guide = re.compile(r"(?:flask --app wsgi|(?m:^asset-webhooks)|`asset-webhooks) ([a-z][a-z-]*)")
+    named = set(guide.findall(GUIDE.read_text()))
+    assert {"up", "doctor", "backup", "worker", "scheduler", "db", "create-user"} <= named
+    for name in named:
+        assert whole.cli.commands[name].help, name
+
+
+def test_commands_by_the_wrapper_see_the_database_of_the_units(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    migrate_to_head(f"sqlite:///{state}/portal.sqlite", state)
+    values = {**ENVIRONMENT, "SMTP_URL": "smtp://u:a$b&c@mail?from=a@example.com&x=1"}
+    lines = [f"{name}={shlex.quote(value)}\n" for name, value in values.items()]
+    (tmp_path / "env").write_text("".join(lines))
+    text = (ROOT / "deploy" / "asset-webhooks").read_text()
+    text = text.replace("/var/lib/asset-webhooks", str(state))
+    text = text.replace("/etc/asset-webhooks.env", str(tmp_path / "env"))
+    text = re.sub(r"setpriv .*\n\s*\.venv/bin/python", sys.executable, text)
+    text = text.replace("/opt/asset-webhooks", str(ROOT))
+    copy = tmp_path / "copy"
+    command = ["sh", "-c", text, "asset-webhooks", "backup", str(copy)]
+    done = subprocess.run(command, env={}, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert copy.stat().st_mode & 0o777 == 0o600
+
+
+def test_every_setting_of_the_guide_exists() -> None:
+    known = set(re.findall(r"^\| `([A-Z_]+)` \|", (ROOT / "README.md").read_text(), re.MULTILINE))
+    named = set(re.findall(r"^([A-Z_]{4,})=", GUIDE.read_text(), re.MULTILINE))
+    assert named
+    assert named <= known
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[tuple[Process, int]]:
+    """A web server as its unit starts it, and its port."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    url = f"sqlite:///{tmp_path}/portal.sqlite"
+    migrate_to_head(url, tmp_path)
+    environ = {
+        **ENVIRONMENT,
+        "DATABASE_URL": url,
+        "INSTANCE_DIR": str(tmp_path),
+        "PORT": str(port),
+        "REDIS_URL": f"unix://{tmp_path}/nobody.sock",
+    }
+    process = Process(tmp_path / "web.log", ["-m", "gunicorn", "wsgi:app"], environ)
+    yield process, port
+    process.stop()
+    process.close()
+
+
+class Visitor(threading.Thread):
+    """Opens a page again and again, and notes what went wrong."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(daemon=True)
+        self.port, self.answers, self.failures = port, 0, list[str]()
+        self.ended = threading.Event()
+
+    def run(self) -> None:
+        while not self.ended.wait(0.01):
+            try:
+                address = f"http://127.0.0.1:{self.port}/sign-in"
+                with urllib.request.urlopen(address, timeout=20) as answer:
+                    answer.read()
+                self.answers += 1
+            except OSError as error:
+                self.failures.append(str(error))
+
+
+def test_a_rolling_restart_fails_no_page(web: tuple[Process, int]) -> None:
+    process, port = web
+    assert until(lambda: answers(port), 30), process.output.read_text()
+    visitors = [Visitor(port) for _ in range(2)]
+    for visitor in visitors:
+        visitor.start()
+    try:
+        before = set(children_of(process.pid))
+        process.process.send_signal(signal.SIGHUP)
+        assert until(lambda: not before & set(children_of(process.pid)), 40)
+        asked = visitors[0].answers
+        assert until(lambda: visitors[0].answers > asked + 3, 20)
+    finally:
+        for visitor in visitors:
+            visitor.ended.set()
+            visitor.join(20)
+    assert [failure for visitor in visitors for failure in visitor.failures] == []
+
+
+def answers(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False

@@ -1,0 +1,56 @@
+"""The scheduler process: it queues by the clock, and heals its own schedule."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ENVIRONMENT
+from tests.support.processes import Process, until
+from tests.support.valkey import PrivateValkey
+
+QUEUE = "rq:queue:deliveries"
+
+
+@pytest.fixture
+def scheduler(valkey: PrivateValkey, tmp_path: Path) -> Iterator[Process]:
+    places = {"REDIS_URL": valkey.url, "INSTANCE_DIR": str(tmp_path / "instance")}
+    arguments = ("-m", "jobs", "scheduler")
+    process = Process(tmp_path / "output.txt", arguments, ENVIRONMENT | places)
+    yield process
+    process.close()
+
+
+def test_it_queues_the_sweep_again_and_again(scheduler: Process, valkey: PrivateValkey) -> None:
+    redis = valkey.client()
+    assert until(lambda: redis.llen(QUEUE) >= 3)
+    assert set(redis.lrange(QUEUE, 0, -1)) == {b"sweep"}
+    assert scheduler.stop() == 0
+
+
+def test_it_goes_on_after_redis_was_flushed(scheduler: Process, valkey: PrivateValkey) -> None:
+    redis = valkey.client()
+    assert until(lambda: redis.llen(QUEUE) >= 1)
+    redis.flushall()
+    assert until(lambda: redis.llen(QUEUE) >= 1, 5)
+
+
+def test_it_goes_on_over_an_entry_that_cannot_be_read(
+    scheduler: Process, valkey: PrivateValkey
+) -> None:
+    redis = valkey.client()
+    assert until(lambda: redis.llen(QUEUE) >= 1)
+    redis.hset("rq:job:sweep", "data", b"\x00garbage")
+    redis.delete(QUEUE)
+    assert until(lambda: redis.llen(QUEUE) >= 2)
+    assert scheduler.process.poll() is None
+
+
+def test_it_ends_with_a_sentence_when_redis_is_gone(
+    scheduler: Process, valkey: PrivateValkey
+) -> None:
+    assert scheduler.says("Ready.")
+    valkey.kill()
+    assert scheduler.wait() == 1
+    assert "Redis is gone" in scheduler.output.read_text()
+    assert "Traceback" not in scheduler.output.read_text()

@@ -1,0 +1,156 @@
+"""Whichever step a scheduler dies at, and however often: the next one has the whole schedule."""
+
+import signal
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import ConnectionPool, Redis, UnixDomainSocketConnection
+from rq_scheduler import Scheduler
+
+from jobs.processes.scheduler import RepairingScheduler
+from portal.config.settings import Settings, load_settings
+from portal.queue.names import QUEUES
+from portal.queue.schedule import ENTRIES, reconcile, table
+from tests.conftest import ENVIRONMENT
+from tests.support.processes import Process, until
+from tests.support.valkey import PrivateValkey
+
+LOCK = Scheduler.scheduler_lock_key
+QUEUE = "rq:queue:deliveries"
+
+
+class Death(BaseException):
+    """The process was killed: nothing that it had left to do is done."""
+
+
+class MortalConnection(UnixDomainSocketConnection):
+    """Dies when it has sent as much as its life allows; nothing is sent afterwards."""
+
+    left = 0
+
+    def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        MortalConnection.left -= 1
+        if MortalConnection.left < 0:
+            raise Death
+        super().send_packed_command(command, check_health)
+
+
+@pytest.fixture
+def redis(valkey: PrivateValkey) -> Redis:
+    return valkey.client()
+
+
+@pytest.fixture
+def settings(valkey: PrivateValkey, tmp_path: Path) -> Settings:
+    places = {"INSTANCE_DIR": str(tmp_path), "REDIS_URL": valkey.url}
+    return load_settings(ENVIRONMENT | places)
+
+
+@pytest.fixture(autouse=True)
+def _signals() -> Iterator[None]:
+    """A scheduler listens to signals; the test's own process shall again do so afterwards."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+@contextmanager
+def scheduler_living(settings: Settings, socket: Path, commands: int) -> Iterator[Scheduler]:
+    """A scheduler that dies after so many commands."""
+    MortalConnection.left = commands
+    pool = ConnectionPool(MortalConnection, path=str(socket), protocol=2)
+    scheduler = RepairingScheduler(settings)
+    scheduler.connection = Redis(connection_pool=pool)
+    yield scheduler
+    MortalConnection.left = 1000
+    pool.disconnect()
+
+
+def queued(redis: Redis) -> Counter[bytes]:
+    """How often each job is queued."""
+    return Counter(id_ for name in QUEUES for id_ in redis.lrange(f"rq:queue:{name}", 0, -1))
+
+
+@pytest.mark.parametrize("is_new", [True, False], ids=["nothing there yet", "all due"])
+def test_whichever_step_it_dies_at_the_next_one_has_it_all(
+    settings: Settings, valkey: PrivateValkey, redis: Redis, is_new: bool
+) -> None:
+    entries = table(settings)
+    ids = {entry.id.encode() for entry in entries}
+    twice = 0
+    for commands in range(500):
+        redis.flushall()
+        if not is_new:
+            reconcile(redis, entries)
+            redis.zadd(ENTRIES, dict.fromkeys(ids, 1))
+        has_lived = False
+        with scheduler_living(settings, valkey.socket, commands) as dying, suppress(Death):
+            dying.run(burst=True)
+            has_lived = True
+        assert 0 <= redis.ttl(LOCK) <= 11 or not redis.exists(LOCK)
+        redis.delete(LOCK)  # as if those seconds had passed
+        RepairingScheduler(settings).run(burst=True)
+        assert reconcile(redis, entries) == []
+        assert set(redis.zrange(ENTRIES, 0, -1)) == ids
+        found = queued(redis)
+        # What dies between putting a job into its queue and writing down when it is due next has
+        # it put there twice. Jobs may run twice; a second one for the same minute finds no work.
+        assert set(found) == ids
+        assert found.total() <= len(ids) + 1, found
+        twice += found.total() - len(ids)
+        if has_lived:
+            break
+    assert has_lived, "it has more steps than were tried"
+    assert commands > 20
+    assert twice < commands / 2
+
+
+@pytest.fixture
+def start(settings: Settings, tmp_path: Path) -> Iterator[Any]:
+    started: list[Process] = []
+    places = {"REDIS_URL": settings.redis_url, "INSTANCE_DIR": str(tmp_path / "instance")}
+
+    def start() -> Process:
+        output = tmp_path / f"output {len(started)}.txt"
+        started.append(Process(output, ("-m", "jobs", "scheduler"), ENVIRONMENT | places))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.close()
+
+
+def test_five_deaths_in_a_minute_leave_the_schedule_whole(
+    start: Any, settings: Settings, redis: Redis
+) -> None:
+    """One that dies in its look leaves a lock behind: for eleven seconds nobody looks."""
+    for _ in range(5):
+        scheduler = start()
+        assert scheduler.says("Ready.")
+        scheduler.close()
+    redis.delete(ENTRIES)
+    start()
+    assert until(lambda: redis.zcard(ENTRIES) == len(table(settings)), 40)
+    redis.delete(QUEUE)
+    assert until(lambda: redis.llen(QUEUE) >= 2, 20)
+    assert reconcile(redis, table(settings)) == []
+
+
+def test_two_queue_no_more_than_one_and_the_second_takes_over(start: Any, redis: Redis) -> None:
+    first, second = start(), start()
+    assert first.says("Ready.")
+    assert second.says("Ready.")
+    redis.delete(QUEUE)
+    began = redis.time()[0]
+    assert until(lambda: redis.llen(QUEUE) >= 4, 20)
+    assert redis.llen(QUEUE) <= redis.time()[0] - began + 2
+    first.close()
+    redis.delete(QUEUE)
+    assert until(lambda: redis.llen(QUEUE) >= 2, 20)
+    assert second.stop() == 0

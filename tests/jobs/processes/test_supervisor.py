@@ -1,0 +1,205 @@
+"""The supervisor restarts what dies and leaves nothing behind, however it ends itself."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jobs.processes.plan import Plan, Program
+from tests.support.processes import ROOT, is_alive, until
+
+# Writes its pid, then sleeps; on SIGTERM it writes that down and leaves.
+POLITE = """
+import os, signal, sys, time
+log = open(sys.argv[1], "a", buffering=1)
+def leave(*_):
+    log.write(f"term {os.getpid()} {time.monotonic()}\\n"); sys.exit(0)
+signal.signal(signal.SIGTERM, leave)
+log.write(f"start {os.getpid()} {time.monotonic()}\\n"); print("up and running", flush=True)
+while True: time.sleep(60)
+"""
+STUBBORN = """
+import signal, sys, time, os
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+open(sys.argv[1], "a").write(f"start {os.getpid()} 0\\n")
+while True: time.sleep(60)
+"""
+# A master with a child of its own in the same session, as gunicorn is.
+FAMILY = """
+import os, sys, time
+log = open(sys.argv[1], "a", buffering=1)
+child = os.fork()
+log.write(f"{'start' if child else 'kin'} {os.getpid()} 0\\n")
+while True: time.sleep(60)
+"""
+BROKEN = """
+import os, sys, time
+open(sys.argv[1], "a").write(f"start {os.getpid()} {time.monotonic()}\\n")
+sys.exit(3)
+"""
+
+
+class Running:
+    """A supervisor in a process of its own, and what its programs wrote down."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.process: subprocess.Popen[bytes] | None = None
+        self.output = folder / "output.txt"
+
+    def program(self, name: str, code: str, stage: int = 0) -> Program:
+        return Program(name, [sys.executable, "-c", code, str(self.folder / name)], stage)
+
+    def start(self, *programs: Program) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        plan = self.folder / "plan"
+        plan.write_text(Plan(list(programs), "127.0.0.1", port, ["hello"]).to_json())
+        with plan.open() as handle, self.output.open("wb") as output:
+            command = [sys.executable, "-m", "jobs.processes.supervisor", str(handle.fileno())]
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, stdout=output, stderr=output, pass_fds=[handle.fileno()]
+            )
+
+    def pids(self, name: str, word: str = "start") -> list[int]:
+        path = self.folder / name
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [int(line.split()[1]) for line in lines if line.startswith(word)]
+
+    def times(self, name: str, word: str) -> list[float]:
+        lines = (self.folder / name).read_text().splitlines()
+        return [float(line.split()[2]) for line in lines if line.startswith(word)]
+
+    def send(self, number: int) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def wait(self, seconds: float = 10) -> int:
+        assert self.process is not None
+        return self.process.wait(timeout=seconds)
+
+
+@pytest.fixture(autouse=True)
+def hears_a_hangup() -> Iterator[None]:
+    """Tests that were themselves started with nohup hand its deafness down."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.fixture
+def supervisor(tmp_path: Path) -> Iterator[Running]:
+    running = Running(tmp_path)
+    yield running
+    if running.process is not None and running.process.poll() is None:
+        # In peace: what its programs started in their sessions ends with them.
+        running.process.terminate()
+        running.process.wait(timeout=20)
+
+
+def test_it_restarts_a_killed_program_at_once(supervisor: Running) -> None:
+    supervisor.start(supervisor.program("a", POLITE))
+    assert until(lambda: len(supervisor.pids("a")) == 1)
+    os.kill(supervisor.pids("a")[0], signal.SIGKILL)
+    assert until(lambda: len(supervisor.pids("a")) == 2)
+    assert b"starting it again at once." in supervisor.output.read_bytes()
+    assert is_alive(supervisor.pids("a")[1])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_it_ends_everything_with_exactly_one_signal_each(
+    supervisor: Running, number: signal.Signals
+) -> None:
+    supervisor.start(supervisor.program("a", POLITE), supervisor.program("b", POLITE, 1))
+    assert until(lambda: len(supervisor.pids("a") + supervisor.pids("b")) == 2)
+    supervisor.send(number)
+    supervisor.send(number)
+    assert supervisor.wait() == 0
+    assert len(supervisor.pids("a", "term")) == len(supervisor.pids("b", "term")) == 1
+    assert not any(map(is_alive, supervisor.pids("a") + supervisor.pids("b")))
+
+
+def test_it_stops_the_lower_stage_first(supervisor: Running) -> None:
+    supervisor.start(supervisor.program("last", POLITE, 2), supervisor.program("first", POLITE, 0))
+    assert until(lambda: len(supervisor.pids("last") + supervisor.pids("first")) == 2)
+    supervisor.send(signal.SIGTERM)
+    supervisor.wait()
+    assert supervisor.times("first", "term") < supervisor.times("last", "term")
+
+
+def test_nothing_survives_a_killed_supervisor(supervisor: Running) -> None:
+    supervisor.start(supervisor.program("a", POLITE), supervisor.program("b", STUBBORN))
+    assert until(lambda: len(supervisor.pids("a") + supervisor.pids("b")) == 2)
+    supervisor.send(signal.SIGKILL)
+    supervisor.wait()
+    pids = supervisor.pids("a") + supervisor.pids("b")
+    assert until(lambda: not any(map(is_alive, pids)), 5)
+
+
+def test_what_a_dead_program_left_in_its_session_is_ended(supervisor: Running) -> None:
+    supervisor.start(supervisor.program("a", FAMILY))
+    assert until(lambda: len(supervisor.pids("a", "kin")) == 1)
+    kin = supervisor.pids("a", "kin")[0]
+    os.kill(supervisor.pids("a")[0], signal.SIGKILL)
+    assert until(lambda: not is_alive(kin), 5)
+    assert until(lambda: len(supervisor.pids("a", "kin")) == 2)
+
+
+def test_a_program_that_cannot_start_is_tried_again_with_growing_pauses(
+    supervisor: Running,
+) -> None:
+    supervisor.start(supervisor.program("a", BROKEN), supervisor.program("b", POLITE))
+    assert until(lambda: len(supervisor.pids("a")) >= 4)
+    assert len(supervisor.pids("b")) == 1
+    told = [line for line in supervisor.output.read_text().splitlines() if "a ended" in line]
+    pauses = ("at once", "in 0.5 s", "in 1 s")
+    assert [each.split("again ")[1] for each in told[:3]] == [f"{pause}." for pause in pauses]
+
+
+def test_a_program_that_ignores_the_signal_is_killed_in_the_end(tmp_path: Path) -> None:
+    running = Running(tmp_path)
+    code = "from jobs.processes import supervisor; supervisor.STOP_SECONDS = 0.5; supervisor.main()"
+    plan = tmp_path / "plan"
+    plan.write_text(Plan([running.program("a", STUBBORN)], "127.0.0.1", 9, []).to_json())
+    with plan.open() as handle:
+        fd = handle.fileno()
+        process = subprocess.Popen([sys.executable, "-c", code, str(fd)], cwd=ROOT, pass_fds=[fd])
+    assert until(lambda: len(running.pids("a")) == 1)
+    process.terminate()
+    assert process.wait(timeout=5) == 0
+    assert not is_alive(running.pids("a")[0])
+
+
+def test_it_passes_output_on_with_the_programs_name(supervisor: Running) -> None:
+    supervisor.start(supervisor.program("a", POLITE))
+    assert until(lambda: b"a          up and running\n" in supervisor.output.read_bytes())
+
+
+def test_it_says_hello_once_somebody_answers(supervisor: Running, tmp_path: Path) -> None:
+    server = "import socket,sys,time; s=socket.create_server(('127.0.0.1', int(sys.argv[1])));"
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    argv = [sys.executable, "-c", f"{server} time.sleep(60)", str(port)]
+    plan = tmp_path / "plan"
+    plan.write_text(Plan([Program("web", argv, 0)], "127.0.0.1", port, ["hello"]).to_json())
+    with plan.open() as handle, supervisor.output.open("wb") as output:
+        fd = handle.fileno()
+        command = [sys.executable, "-m", "jobs.processes.supervisor", str(fd)]
+        supervisor.process = subprocess.Popen(command, cwd=ROOT, stdout=output, pass_fds=[fd])
+    assert until(lambda: supervisor.output.read_bytes().splitlines() == [b"hello"])
+    supervisor.send(signal.SIGTERM)
+    supervisor.wait()
+
+
+def test_it_weighs_little(supervisor: Running) -> None:
+    supervisor.start(supervisor.program("a", POLITE))
+    assert until(lambda: len(supervisor.pids("a")) == 1)
+    assert supervisor.process is not None
+    with open(f"/proc/{supervisor.process.pid}/status") as file:
+        resident = next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
+    assert resident < 30_000, "kB"

@@ -1,0 +1,224 @@
+"""The whole portal on one machine: it starts with one command and ends without a trace."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import certifi
+import pytest
+
+from jobs.processes.up import environment
+from portal.config.settings import load_settings
+from tests.conftest import ENVIRONMENT
+from tests.support.processes import Process, children_of, command_line, is_alive, until
+
+UP = ("-m", "flask", "--app", "wsgi", "up")
+Up = Callable[..., Process]
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+@pytest.fixture
+def up(tmp_path: Path, port: int) -> Iterator[Up]:
+    started: list[Process] = []
+    environ = {
+        "LOCAL_TRIAL": "1",
+        "PORT": str(port),
+        "INSTANCE_DIR": str(tmp_path / "instance"),
+    }
+
+    def up(**changes: str) -> Process:
+        output = tmp_path / f"output{len(started)}.txt"
+        started.append(Process(output, UP, environ | changes))
+        return started[-1]
+
+    yield up
+    for process in started:
+        process.close()
+
+
+def status_of(port: int) -> int:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/sign-in", timeout=30) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+
+
+def only(children: dict[int, str], words: str) -> int:
+    found = [pid for pid, line in children.items() if words in line]
+    assert len(found) == 1, children
+    return found[0]
+
+
+def parts(children: dict[int, str]) -> list[str]:
+    names = ("valkey-server", "gunicorn", "worker deliveries", "worker background", "scheduler")
+    return sorted(name for line in children.values() for name in names if name in line)
+
+
+ALL = sorted(
+    ["valkey-server", *["gunicorn"] * 3, "worker deliveries", "worker background", "scheduler"]
+)
+
+
+def test_it_starts_everything_heals_and_ends_without_a_trace(
+    up: Up, port: int, tmp_path: Path
+) -> None:
+    portal = up()
+    assert portal.says("Press Ctrl-C to stop."), portal.output.read_text()
+    assert f"The portal is ready: http://127.0.0.1:{port}\n" in portal.output.read_text()
+    assert "This is a local trial" in portal.output.read_text()
+    assert until(lambda: parts(children_of(portal.pid)) == ALL)
+    assert status_of(port) < 500
+
+    for words in ("worker deliveries", "valkey-server", "scheduler"):
+        os.kill(only(children_of(portal.pid), words), signal.SIGKILL)
+        assert portal.says(f"{words.split('-')[0].split()[-1]} ended (code -9)"), words
+        assert until(lambda: parts(children_of(portal.pid)) == ALL), words
+
+    children = children_of(portal.pid)
+    assert portal.stop(signal.SIGINT, 40) == 0
+    assert not [pid for pid in children if is_alive(pid)]
+
+    keys = (tmp_path / "instance" / "keys.env").read_text()
+    again = up()
+    assert again.says("Press Ctrl-C to stop."), again.output.read_text()
+    assert (tmp_path / "instance" / "keys.env").read_text() == keys
+    assert again.stop() == 0
+
+
+def test_outside_of_a_trial_every_line_is_json(up: Up, port: int) -> None:
+    portal = up(LOG_FORMAT="json")
+    assert portal.says("Press Ctrl-C to stop."), portal.output.read_text()
+    assert status_of(port) == 200
+    os.kill(only(children_of(portal.pid), "worker background"), signal.SIGKILL)
+    assert portal.says("background ended (code -9)")
+    assert portal.says("GET /sign-in 200")
+    assert portal.stop() == 0
+    lines = [json.loads(line) for line in portal.output.read_text().splitlines()]
+    assert {"supervisor", "web", "deliveries"} <= {line["process"] for line in lines}
+    (asked,) = [line for line in lines if line["message"] == "GET /sign-in 200"]
+    assert len(asked["request_id"]) == 16
+
+
+def test_nothing_survives_when_the_supervisor_is_killed(up: Up) -> None:
+    portal = up()
+    assert portal.says("Press Ctrl-C to stop."), portal.output.read_text()
+    assert until(lambda: parts(children_of(portal.pid)) == ALL)
+    children = children_of(portal.pid)
+    portal.stop(signal.SIGKILL)
+    assert until(lambda: not [pid for pid in children if is_alive(pid)], 10), [
+        command_line(pid) for pid in children
+    ]
+
+
+def test_paths_that_begin_in_this_folder_are_found_from_every_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(certifi.where(), "ca.pem")
+    paths = {"INSTANCE_DIR": "ours", "WEBHOOK_CA_BUNDLE": "ca.pem"}
+    here = load_settings({**ENVIRONMENT, **paths})
+    monkeypatch.chdir("/")
+    there = load_settings({**ENVIRONMENT, **paths, **environment(here)})
+    assert there.instance_dir == tmp_path / "ours"
+    assert there.webhook_ca_bundle == str(tmp_path / "ca.pem")
+
+
+def test_a_taken_port_is_one_sentence(up: Up, port: int) -> None:
+    with socket.create_server(("127.0.0.1", port)):
+        portal = up()
+        assert portal.wait() == 2
+    assert portal.output.read_text() == (
+        f"Port {port} is taken by another program; stop it, or choose another PORT.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"PORT": "many"}, "PORT must be a whole number from 1 to 65535, not “many”."),
+        ({"HOST": "192.0.2.1"}, "HOST must be an address of this machine, not “192.0.2.1”."),
+        ({"REDIS_URL": "http://x"}, "REDIS_URL must start with redis://, rediss:// or unix://."),
+        (
+            {"INSTANCE_DIR": "/proc/nowhere"},
+            "INSTANCE_DIR must be a folder that can be written to, not “/proc/nowhere”: "
+            "No such file or directory.",
+        ),
+        (
+            {"DATABASE_URL": "sqlite:////nowhere/portal.sqlite"},
+            "The database sqlite:////nowhere/portal.sqlite cannot be used: "
+            "unable to open database file.",
+        ),
+        (
+            {"LOCAL_TRIAL": "0"},
+            "SECRET_KEY must be set to at least 16 characters that only this portal knows.",
+        ),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_one_sentence(
+    up: Up, changes: dict[str, str], sentence: str
+) -> None:
+    portal = up(**changes)
+    assert portal.wait() == 2
+    assert portal.output.read_text() == sentence + "\n"
+
+
+def test_a_database_that_does_not_answer_is_one_sentence_without_its_password(up: Up) -> None:
+    portal = up(DATABASE_URL="postgresql://portal:hush@127.0.0.1:9/portal")
+    assert portal.wait() == 2
+    text = portal.output.read_text()
+    assert text.startswith("The database postgresql+psycopg://portal:***@127.0.0.1:9/portal")
+    assert text.count("\n") == 1
+    assert "hush" not in text
+
+
+def test_a_file_that_is_no_database_is_one_sentence(up: Up, tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("Dear Sir or Madam, " * 100)
+    portal = up(DATABASE_URL=f"sqlite:///{tmp_path}/letter.txt")
+    assert portal.wait() == 2
+    assert portal.output.read_text().endswith("cannot be used: file is not a database.\n")
+
+
+def test_a_database_of_a_newer_version_is_left_alone(up: Up, tmp_path: Path) -> None:
+    path = tmp_path / "newer.sqlite"
+    with closing(sqlite3.connect(path)) as newer:
+        newer.executescript("CREATE TABLE alembic_version (version_num TEXT PRIMARY KEY)")
+        newer.executescript("INSERT INTO alembic_version VALUES ('9999')")
+    portal = up(DATABASE_URL=f"sqlite:///{path}")
+    assert portal.wait() == 2
+    assert portal.output.read_text().startswith("A newer version of the portal has changed this")
+
+
+def test_other_keys_than_before_are_refused(up: Up) -> None:
+    portal = up()
+    assert portal.says("Press Ctrl-C to stop."), portal.output.read_text()
+    assert portal.stop() == 0
+    other = up(ENCRYPTION_KEYS="QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWY=")
+    assert other.wait() == 2
+    assert other.output.read_text().startswith("ENCRYPTION_KEYS cannot open the secrets stored")
+
+
+def test_a_second_start_from_the_same_folder_is_refused_in_words(up: Up, tmp_path: Path) -> None:
+    first = up()
+    assert first.says("Press Ctrl-C to stop."), first.output.read_text()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        other = str(free.getsockname()[1])
+    second = up(PORT=other)
+    assert second.wait() == 2
+    assert second.output.read_text().startswith("The portal already runs from ")
+    assert first.process.poll() is None
+    first.stop()

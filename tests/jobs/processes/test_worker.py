@@ -1,0 +1,199 @@
+"""A worker process: what it does, how it stops, and what it survives."""
+
+import json
+import logging
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+from redis.exceptions import RedisError
+from rq import Queue
+from sqlalchemy import create_engine, text
+
+from jobs.processes.plan import Plan, Program
+from jobs.processes.redis_wait import wait_for_redis
+from jobs.stop_flag import StopFlag
+from portal.queue.clients import quick_client
+from portal.queue.names import DELIVERIES
+from tests.conftest import ENVIRONMENT, migrate_to_head
+from tests.support.processes import Process, until
+from tests.support.valkey import PrivateValkey
+
+Start = Callable[..., Process]
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("database")
+    url = f"sqlite:///{folder}/portal.sqlite"
+    migrate_to_head(url, folder)
+    return url
+
+
+@pytest.fixture
+def environ(database: str, valkey: PrivateValkey, tmp_path: Path) -> dict[str, str]:
+    return {
+        **ENVIRONMENT,
+        "DATABASE_URL": database,
+        "REDIS_URL": valkey.url,
+        "INSTANCE_DIR": str(tmp_path / "instance"),
+    }
+
+
+@pytest.fixture
+def start(environ: dict[str, str], tmp_path: Path) -> Iterator[Start]:
+    started: list[Process] = []
+
+    def start(*arguments: str) -> Process:
+        arguments = arguments or ("-m", "jobs", "worker", DELIVERIES)
+        started.append(Process(tmp_path / "output.txt", arguments, environ))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.close()
+
+
+def enqueue(redis: Redis, name: str, *args: str) -> None:
+    Queue(DELIVERIES, connection=redis).enqueue(f"tests.jobs.processes.sample_jobs.{name}", *args)
+
+
+def last_sweep(database: str) -> str | None:
+    engine = create_engine(database)
+    with engine.connect() as connection:
+        found = connection.execute(text("SELECT seen_at FROM processes WHERE kind = 'sweep'"))
+        value = found.scalar_one_or_none()
+    engine.dispose()
+    return None if value is None else str(value)
+
+
+def test_it_runs_jobs_in_the_application(
+    start: Start, valkey: PrivateValkey, tmp_path: Path
+) -> None:
+    worker = start()
+    enqueue(valkey.client(), "note", str(tmp_path / "note"))
+    assert until((tmp_path / "note").exists)
+    assert until(lambda: (tmp_path / "note").read_text() == "portal")
+    assert worker.stop() == 0
+
+
+def test_an_idle_worker_leaves_at_once(start: Start) -> None:
+    worker = start()
+    assert worker.says("Ready for deliveries.")
+    asked = time.monotonic()
+    assert worker.stop() == 0
+    assert time.monotonic() - asked < 10  # RQ itself listens for half a minute
+
+
+def test_the_stop_reaches_a_running_job(
+    start: Start, valkey: PrivateValkey, tmp_path: Path
+) -> None:
+    path = tmp_path / "state"
+    worker = start()
+    enqueue(valkey.client(), "until_stopped", str(path))
+    assert until(lambda: path.exists() and path.read_text() == "started")
+    assert worker.stop() == 0
+    assert path.read_text() == "stopped"
+
+
+def test_a_failed_job_is_logged_once_with_its_cause_and_the_worker_goes_on(
+    start: Start, valkey: PrivateValkey, tmp_path: Path
+) -> None:
+    worker = start()
+    enqueue(valkey.client(), "fail")
+    enqueue(valkey.client(), "note", str(tmp_path / "note"))
+    assert until((tmp_path / "note").exists)
+    worker.stop()
+    assert worker.output.read_text().count("RuntimeError: the lamp is broken") == 1
+
+
+def test_its_lines_carry_the_id_of_the_request_that_rang(
+    start: Start, valkey: PrivateValkey, tmp_path: Path
+) -> None:
+    worker = start()
+    queue = Queue(DELIVERIES, connection=valkey.client())
+    queue.enqueue_call("tests.jobs.processes.sample_jobs.fail", meta={"request_id": "4f2a"})
+    queue.enqueue_call("tests.jobs.processes.sample_jobs.note", args=(str(tmp_path / "note"),))
+    assert until((tmp_path / "note").exists)
+    worker.stop()
+    lines = [json.loads(line) for line in worker.output.read_text().splitlines()]
+    assert {line["process"] for line in lines} == {DELIVERIES}
+    rung = [line for line in lines if line.get("request_id") == "4f2a"]
+    assert [line["message"] for line in rung][:1] == ["Started fail"]
+    assert any("the lamp is broken" in line.get("error", "") + line["message"] for line in rung)
+    assert "Started note" not in {line["message"] for line in lines}
+
+
+def test_it_sweeps_and_repairs_the_schedule_when_no_scheduler_does(
+    start: Start, valkey: PrivateValkey, database: str
+) -> None:
+    engine = create_engine(database)
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM processes"))
+    engine.dispose()
+    start()
+    assert until(lambda: last_sweep(database) is not None)
+    assert b"sweep" in valkey.client().zrange("rq:scheduler:scheduled_jobs", 0, -1)
+
+
+def test_it_may_hold_as_many_sockets_as_the_machine_allows(start: Start) -> None:
+    worker = start()
+    assert worker.says("Ready for deliveries.")
+    soft, hard = resource.prlimit(worker.pid, resource.RLIMIT_NOFILE)
+    assert soft >= min(hard, 65_536)
+
+
+def test_one_that_starts_before_redis_waits_for_it(
+    start: Start, valkey: PrivateValkey, tmp_path: Path
+) -> None:
+    valkey.kill()
+    worker = start()
+    time.sleep(1)
+    assert worker.process.poll() is None
+    valkey.start()
+    assert worker.says("Ready for deliveries.")
+
+
+def test_the_wait_for_redis_ends(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING), pytest.raises(RedisError):
+        wait_for_redis(quick_client(f"unix://{tmp_path}/nobody.sock"), patience=0.2)
+
+
+def test_under_the_supervisor_it_survives_the_death_of_redis(
+    start: Start, valkey: PrivateValkey, tmp_path: Path
+) -> None:
+    argv = [sys.executable, "-m", "jobs", "worker", DELIVERIES]
+    plan = tmp_path / "plan"
+    plan.write_text(Plan([Program("w", argv, 0)], "127.0.0.1", 9, []).to_json())
+    code = "import sys, os; sys.argv[1:] = [os.open(sys.argv[1], os.O_RDONLY)]"
+    supervisor = start(
+        "-c", f"{code}; from jobs.processes.supervisor import main; main()", str(plan)
+    )
+    assert supervisor.says("Ready for deliveries.")
+    valkey.kill()
+    time.sleep(0.5)
+    valkey.start()
+    enqueue(valkey.client(), "note", str(tmp_path / "note"))
+    assert until((tmp_path / "note").exists, 15)
+    assert supervisor.stop(signal.SIGTERM) == 0
+
+
+def test_the_stop_flag_is_set_until_cleared() -> None:
+    flag = StopFlag()
+    assert not flag.is_set()
+    flag.set()
+    assert flag.is_set()
+    flag.clear()
+    assert not flag.is_set()
+
+
+def test_it_loads_nothing_that_those_alone_need_who_migrate(start: Start) -> None:
+    """Alembic would be a twelfth of its memory."""
+    look = "import sys; from jobs.processes.worker import warm_up; warm_up('deliveries')"
+    process = start("-c", f"{look}; print('alembic:', 'alembic' in sys.modules)")
+    assert process.says("alembic: False", 30), process.output.read_text()

@@ -1,0 +1,101 @@
+"""Many pumps at once: each delivery is sent by one of them, and the caps hold over all."""
+
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select
+
+from jobs.pump.database_writer import Desk
+from portal.database.engine import impatient_engine
+from portal.engine.events.names import EventName
+from portal.extensions import db, settings
+from portal.models.deliveries import Attempt, Delivery
+from portal.services.dispatch import claim as dispatch_claim
+from portal.services.dispatch.claim_types import Claim
+from tests.support.factories import make_webhook, publish
+from tests.support.processes import until
+
+
+def claim_on_its_own_connection(app: Flask, places: int, start: threading.Barrier) -> list[Claim]:
+    """What one pump claims when all begin at the same moment."""
+    with app.app_context():
+        engine = impatient_engine(settings().database_url)
+        desk = Desk(engine)
+        start.wait(timeout=5)
+        claims: list[list[Claim]] = []
+
+        def try_once() -> bool:
+            claimed = desk.write(lambda connection: dispatch_claim.claim(connection, places))
+            if claimed is not None:
+                claims.append(claimed)
+            return claimed is not None
+
+        assert until(try_once, 5)
+        engine.dispose()
+        return claims[0]
+
+
+def claim_together(app: Flask, pumps: int) -> list[Claim]:
+    start = threading.Barrier(pumps)
+    with ThreadPoolExecutor(pumps) as pool:
+        runs = [pool.submit(claim_on_its_own_connection, app, 100, start) for _ in range(pumps)]
+        return [claim for run in runs for claim in run.result(timeout=15)]
+
+
+def test_no_delivery_is_claimed_twice(app: Flask) -> None:
+    for _ in range(6):
+        make_webhook()
+    for number in range(5):
+        publish(asset_id=number + 1)
+    claims = claim_together(app, 4)
+    assert max(Counter(claim.delivery_id for claim in claims).values()) == 1
+    db.session.rollback()
+    leased = select(func.count()).where(Delivery.lease_token.is_not(None))
+    assert db.session.execute(leased).scalar_one() == len(claims)
+    assert db.session.execute(select(func.count(Attempt.id))).scalar_one() == len(claims)
+
+
+def test_the_cap_of_a_webhook_holds_over_all_pumps(app: Flask) -> None:
+    make_webhook()
+    for number in range(30):
+        publish(asset_id=number + 1)
+    claims = claim_together(app, 4)
+    assert len(claims) == settings().webhook_max_in_flight
+
+
+@pytest.mark.usefixtures("app")
+def test_with_fewer_places_than_wanted_it_takes_what_fits() -> None:
+    for _ in range(3):
+        make_webhook()
+    for number in range(9):
+        publish(asset_id=number + 1)
+    engine = impatient_engine(settings().database_url)
+    claims = Desk(engine).write(lambda connection: dispatch_claim.claim(connection, 10))
+    engine.dispose()
+    assert claims is not None
+    assert len(claims) == 10
+
+
+@pytest.mark.usefixtures("app")
+def test_receivers_that_hang_leave_the_last_places_to_others() -> None:
+    for _ in range(4):
+        make_webhook()
+    for number in range(9):
+        publish(asset_id=number + 1)
+    engine = impatient_engine(settings().database_url)
+    desk = Desk(engine)
+    # Of 16 places the four take 14 at most; none of these is ever answered.
+    hanging = desk.write(lambda connection: dispatch_claim.claim(connection, 16, 2))
+    again = desk.write(lambda connection: dispatch_claim.claim(connection, 2, 2))
+    healthy = make_webhook(events=[EventName.LOST])
+    for _ in range(2):
+        publish(EventName.LOST)
+    claims = desk.write(lambda connection: dispatch_claim.claim(connection, 2, 2))
+    engine.dispose()
+    assert hanging is not None
+    assert (len(hanging), len(Counter(each.webhook.id for each in hanging))) == (14, 4)
+    assert again == []
+    assert [each.webhook.id for each in claims or ()] == [healthy.id]

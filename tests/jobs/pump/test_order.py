@@ -1,0 +1,177 @@
+"""One at a time, in order: the receiver sees what happened in the order in which it happened."""
+
+import json
+import threading
+
+import pytest
+from flask import Flask
+
+from jobs.deliver import deliver_due
+from jobs.pump.pump import Pump
+from jobs.stop_flag import stop
+from portal.database.engine import impatient_engine
+from portal.engine.http.transport import Transport
+from portal.extensions import db, settings
+from portal.models.deliveries import Priority
+from portal.queue import bell
+from portal.services.dispatch import address_guard
+from tests.jobs.pump.delivery_clock import (
+    ask_for_retry,
+    crash_after_claim,
+    deliveries,
+    end_pause,
+    make_due,
+    webhook,
+)
+from tests.support.factories import make_webhook, publish
+from tests.support.receiver import Receiver
+
+
+def publish_many(count: int) -> None:
+    for number in range(count):
+        publish(asset_id=number + 1)
+
+
+def arrived(receiver: Receiver) -> list[int]:
+    """The assets whose messages the receiver got, in its own order."""
+    return [json.loads(each.body)["asset_id"] for each in receiver.received]
+
+
+@pytest.mark.usefixtures("app")
+def test_they_arrive_one_after_the_other(receiver: Receiver) -> None:
+    make_webhook(receiver.url, in_order=True)
+    receiver.answer(delay=0.02)
+    publish_many(10)
+    deliver_due()
+    assert arrived(receiver) == list(range(1, 11))
+    assert receiver.connections_seen == 1
+
+
+@pytest.mark.usefixtures("app")
+def test_the_next_waits_until_the_one_before_is_through(receiver: Receiver) -> None:
+    make_webhook(receiver.url, in_order=True)
+    receiver.answer(status=500)
+    publish_many(3)
+    deliver_due()
+    assert arrived(receiver) == [1]
+    make_due()
+    deliver_due()
+    assert arrived(receiver) == [1, 1]
+    receiver.answer(status=200)
+    make_due()
+    deliver_due()
+    assert arrived(receiver) == [1, 1, 1, 2, 3]
+
+
+@pytest.mark.usefixtures("app")
+def test_one_that_failed_for_good_lets_the_next_go(receiver: Receiver) -> None:
+    make_webhook(receiver.url, in_order=True)
+    receiver.answer(status=500)
+    publish_many(2)
+    for _ in range(10):
+        deliver_due()
+        make_due()
+    receiver.answer(status=200)
+    deliver_due()
+    assert arrived(receiver) == [1] * 10 + [2] * 2
+
+
+@pytest.mark.usefixtures("app")
+def test_a_crash_does_not_change_the_order(receiver: Receiver) -> None:
+    make_webhook(receiver.url, in_order=True)
+    publish_many(4)
+    crash_after_claim()
+    deliver_due()
+    assert arrived(receiver) == []
+    make_due()
+    deliver_due()
+    assert arrived(receiver) == [1, 2, 3, 4]
+
+
+@pytest.mark.usefixtures("app")
+def test_only_a_persons_retry_goes_out_of_turn(receiver: Receiver) -> None:
+    make_webhook(receiver.url, in_order=True)
+    receiver.answer(status=500)
+    publish_many(3)
+    deliver_due()
+    receiver.answer(status=200)
+    ask_for_retry(deliveries()[2].id)
+    deliver_due()
+    assert arrived(receiver) == [1, 3]
+    assert [each.status for each in deliveries()] == ["retrying", "waiting", "delivered"]
+
+
+@pytest.mark.usefixtures("app")
+def test_a_head_in_a_bulk_retry_is_not_overtaken(receiver: Receiver) -> None:
+    """Bulk goes behind what is new, but what is new waits for the head, whoever has it sent."""
+    make_webhook(receiver.url, in_order=True)
+    receiver.answer(status=500)
+    publish_many(3)
+    deliver_due()
+    receiver.answer(status=200)
+    ask_for_retry(deliveries()[0].id, priority=Priority.BULK)
+    deliver_due()
+    assert arrived(receiver) == [1, 1, 2, 3]
+
+
+@pytest.mark.usefixtures("app")
+def test_a_head_whose_retry_was_cut_off_is_not_overtaken(receiver: Receiver) -> None:
+    make_webhook(receiver.url, in_order=True)
+    receiver.answer(status=500)
+    publish_many(3)
+    deliver_due()
+    receiver.answer(status=200)
+    ask_for_retry(deliveries()[0].id, priority=Priority.BULK)
+    crash_after_claim()
+    deliver_due()
+    assert arrived(receiver) == [1]
+    make_due()
+    deliver_due()
+    assert arrived(receiver) == [1, 1, 2, 3]
+
+
+@pytest.mark.usefixtures("app")
+def test_after_an_outage_the_head_goes_at_once_and_the_rest_in_order(receiver: Receiver) -> None:
+    hook = make_webhook(receiver.url, in_order=True)
+    receiver.answer(status=503)
+    publish_many(3)
+    deliver_due()
+    assert webhook(hook.id).throttled
+    receiver.answer(status=200)
+    end_pause()
+    ask_for_retry(deliveries()[2].id)  # a success, out of turn, opens the webhook
+    deliver_due()
+    assert arrived(receiver) == [1, 3, 1, 2]
+
+
+def test_several_pumps_keep_the_order(app: Flask, receiver: Receiver) -> None:
+    make_webhook(receiver.url, in_order=True)
+    make_webhook(receiver.url + "other", in_order=True)
+    receiver.answer(delay=0.005)
+    publish_many(15)
+    pumps = [threading.Thread(target=pump_alone, args=[app]) for _ in range(3)]
+    for each in pumps:
+        each.start()
+    for each in pumps:
+        each.join(timeout=20)
+    deliver_due()
+    for path in ("/", "/other"):
+        seen = [json.loads(r.body)["asset_id"] for r in receiver.received if r.path == path]
+        assert seen == list(range(1, 16))
+
+
+def pump_alone(app: Flask) -> None:
+    """A pump with its own connections, as another process has."""
+    with app.app_context():
+        engine = impatient_engine(settings().database_url)
+        transport = Transport(address_guard.guard(settings()))
+        Pump(
+            settings=settings(),
+            engine=engine,
+            transport=transport,
+            bell=bell.bell(),
+            is_stopping=stop.is_set,
+        ).run()
+        transport.close()
+        engine.dispose()
+        db.session.remove()

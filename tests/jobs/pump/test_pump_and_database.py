@@ -1,0 +1,117 @@
+"""While the database is locked or gone, the sockets are driven on and no result is lost."""
+
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+from flask import Flask
+from sqlalchemy import Connection, create_engine, event, text
+
+from jobs.deliver import deliver_due, equip
+from portal.database.engine import engine_options, prepare_engine
+from portal.extensions import db, settings
+from portal.models.deliveries import Attempt, Delivery
+from tests.support.factories import make_webhook, publish
+from tests.support.receiver import Receiver
+
+
+@pytest.fixture
+def locked(app: Flask) -> "Locker":
+    """Something that holds the deliveries' locks for a while, from another connection."""
+    return Locker(settings().database_url)
+
+
+class Locker(threading.Thread):
+    """Holds the write lock (SQLite) or the tables (PostgreSQL) until `seconds` have passed."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(daemon=True)
+        self.url, self.seconds, self.is_locked = url, 1.5, threading.Event()
+
+    def run(self) -> None:
+        engine = create_engine(self.url, **engine_options(self.url))
+        prepare_engine(engine)
+        with engine.connect() as connection:
+            writer = connection.execution_options(writing=True)
+            with writer.begin():
+                if engine.dialect.name == "postgresql":
+                    writer.execute(text("LOCK TABLE deliveries, webhooks IN EXCLUSIVE MODE"))
+                self.is_locked.set()
+                time.sleep(self.seconds)
+        engine.dispose()
+
+
+def test_results_wait_for_a_locked_database(receiver: Receiver, locked: Locker) -> None:
+    make_webhook(receiver.url)
+    receiver.answer(delay=0.3)
+    publish()
+    threading.Timer(0.15, locked.start).start()
+    deliver_due()
+    locked.join(timeout=5)
+    db.session.rollback()
+    (delivery,) = db.session.query(Delivery)
+    assert (delivery.status, delivery.attempts) == ("delivered", 1)
+    assert len(receiver.received) == 1
+    assert [each.outcome for each in db.session.query(Attempt)] == ["delivered"]
+
+
+def test_a_wake_up_is_not_lost_on_a_locked_database(receiver: Receiver, locked: Locker) -> None:
+    make_webhook(receiver.url)
+    publish()
+    locked.start()
+    assert locked.is_locked.wait(timeout=5)
+    deliver_due()
+    locked.join(timeout=5)
+    assert len(receiver.received) == 1
+
+
+def test_a_claim_that_took_too_long_is_given_back_unsent(app: Flask, receiver: Receiver) -> None:
+    """Its lease may end before the answer comes: somebody else would send it meanwhile."""
+    app.extensions["settings"] = replace(usual := settings(), webhook_timeout=1, lease_margin=1)
+    make_webhook(receiver.url)
+    publish()
+    stalls = iter([1.1])
+
+    def stall(_connection: Connection) -> None:
+        time.sleep(next(stalls, 0))
+
+    engine = equip().engine
+    event.listen(engine, "commit", stall)
+    try:
+        deliver_due()
+    finally:
+        event.remove(engine, "commit", stall)
+        app.extensions["settings"] = usual
+    db.session.rollback()
+    (delivery,) = db.session.query(Delivery)
+    assert (delivery.status, delivery.attempts, delivery.tries) == ("delivered", 2, 1)
+    assert len(receiver.received) == 1
+    first, second = db.session.query(Attempt).order_by(Attempt.number)
+    assert (first.outcome, second.outcome) == ("interrupted", "delivered")
+    assert first.finished_at is not None
+
+
+def test_results_outlive_a_transaction_that_the_database_ended(
+    app: Flask, receiver: Receiver
+) -> None:
+    """A worker that stands still in one holds locks; PostgreSQL hangs up on it after a while."""
+    make_webhook(receiver.url)
+    publish()
+    stalls = iter([0, 0.6])  # the claim's commit, then the record's
+
+    def stall(connection: Connection) -> None:
+        if (seconds := next(stalls, 0)) and connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("SET idle_in_transaction_session_timeout = '200ms'")
+            time.sleep(seconds)
+
+    engine = equip().engine
+    event.listen(engine, "commit", stall)
+    try:
+        deliver_due()
+    finally:
+        event.remove(engine, "commit", stall)
+    db.session.rollback()
+    (delivery,) = db.session.query(Delivery)
+    assert (delivery.status, delivery.attempts) == ("delivered", 1)
+    assert len(receiver.received) == 1

@@ -1,0 +1,72 @@
+"""What the pump asks of its database walks indexes, whatever that one believes of its tables."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import Connection, event, update
+
+from jobs.deliver import equip
+from portal.engine.reasons import Reason
+from portal.lib.clock import utcnow
+from portal.models.deliveries import Delivery
+from portal.models.webhooks import Webhook
+from portal.services.core.unit_of_work import writing
+from portal.services.dispatch import claim as dispatch_claim
+from portal.services.dispatch import record
+from portal.services.dispatch import sweep as dispatch_sweep
+from tests.jobs.pump.delivery_clock import ended
+from tests.support.deliveries import make_many
+from tests.support.factories import make_webhook
+
+BIG = ("deliveries", "attempts", "attempt_bodies", "events")
+
+
+@pytest.fixture
+def a_day_of_messages(app: Flask) -> None:
+    """Thousands that have come to their end, some that wait; no statistics of any of them."""
+    make_many([make_webhook() for _ in range(3)], 3000, utcnow() - timedelta(days=1))
+    with writing() as current:
+        current.execute(update(Delivery).values(status="delivered", due_at=utcnow()))
+        current.execute(update(Delivery).where(Delivery.id % 50 == 0).values(status="waiting"))
+
+
+def explain(cursor: Any, statement: str, values: Any) -> list[str]:
+    """The plan of a statement that is about to be made, line by line."""
+    other = cursor.connection.cursor()
+    how = "EXPLAIN" if hasattr(cursor.connection, "pgconn") else "EXPLAIN QUERY PLAN"
+    other.execute(f"{how} {statement}", values)
+    return [str(row[-1]) for row in other.fetchall()]
+
+
+def reads_all(line: str) -> bool:
+    return any(f"Seq Scan on {name}" in line or line.endswith(f"SCAN {name}") for name in BIG)
+
+
+@pytest.mark.usefixtures("a_day_of_messages")
+def test_no_statement_reads_a_whole_table() -> None:
+    plans: dict[str, list[str]] = {}
+
+    def note(
+        _connection: Connection, cursor: Any, statement: str, values: Any, _c: Any, many: bool
+    ) -> None:
+        if statement.startswith(("SELECT", "WITH", "UPDATE", "INSERT")) and not many:
+            plans[statement] = explain(cursor, statement, values)
+
+    with equip().engine.connect() as connection:
+        writer = connection.execution_options(writing=True)
+        event.listen(writer, "before_cursor_execute", note)
+        with writer.begin():
+            claims = dispatch_claim.claim(writer, 30)
+        ends = [ended(each, Reason.SERVER if n % 3 else None) for n, each in enumerate(claims)]
+        with writer.begin():
+            record.record(writer, ends, lambda: 0.0)
+            dispatch_claim.claim(writer, 30)
+            gone = update(Webhook).where(Webhook.id == claims[0].webhook.id)
+            writer.execute(gone.values(deleted_at=utcnow()))
+            assert dispatch_sweep.settle_on(writer) > 0
+    assert len(claims) == 24
+    assert len(plans) > 12
+    bad = {said: plan for said, plan in plans.items() if any(map(reads_all, plan))}
+    assert not bad, "\n\n".join("\n".join([said, *plan]) for said, plan in bad.items())

@@ -1,0 +1,71 @@
+"""While a replaced secret overlaps, receivers that know either key go on working."""
+
+import hmac
+from datetime import timedelta
+
+import pytest
+from standardwebhooks import Webhook as Standard
+
+from jobs.deliver import deliver_due
+from portal.lib.clock import utcnow
+from portal.models.webhooks import Webhook
+from portal.services.core import vault
+from portal.services.core.unit_of_work import writing
+from portal.services.webhooks import secrets
+from tests.support.factories import make_user, make_webhook, publish
+from tests.support.receiver import Received, Receiver
+
+OLD = "whsec_b2xkIHNlY3JldCBvZiB0aGUgb3ZlcmxhcCB0ZXN0cw=="
+NEW = "whsec_bmV3IHNlY3JldCBvZiB0aGUgb3ZlcmxhcCB0ZXN0cw=="
+
+pytestmark = pytest.mark.usefixtures("app")
+
+
+def replaced(receiver: Receiver, until: timedelta = timedelta(hours=24)) -> int:
+    """A webhook whose secret was replaced a moment ago."""
+    hook = make_webhook(receiver.url, secret=NEW)
+    with writing() as current:
+        webhook = current.get_one(Webhook, hook.id)
+        webhook.old_secret_enc = vault.seal_secret(hook.id, OLD)
+        webhook.old_until = utcnow() + until
+    return hook.id
+
+
+def deliver(receiver: Receiver) -> Received:
+    publish()
+    deliver_due()
+    return receiver.received[-1]
+
+
+def house(body: bytes, secret: str) -> str:
+    return hmac.new(secret.encode(), body, "sha256").hexdigest()
+
+
+def test_the_old_key_stays_where_an_unmodified_receiver_looks(receiver: Receiver) -> None:
+    replaced(receiver)
+    received = deliver(receiver)
+    assert received.header("X-Asset-Webhook-Signature") == house(received.body, OLD)
+    assert received.header("X-Asset-Webhook-Signature-Next") == house(received.body, NEW)
+    headers = {name.lower(): value for name, value in received.headers}
+    for secret in (OLD, NEW):
+        Standard(secret).verify(received.body, headers)
+
+
+def test_after_switch_now_only_the_new_key_signs(receiver: Receiver) -> None:
+    hook_id = replaced(receiver)
+    with writing() as current:
+        public_id = current.get_one(Webhook, hook_id).public_id
+    secrets.switch_now(make_user().actor, public_id)
+    received = deliver(receiver)
+    assert received.header("X-Asset-Webhook-Signature") == house(received.body, NEW)
+    assert received.header("X-Asset-Webhook-Signature-Next") is None
+
+
+def test_after_its_time_the_old_key_signs_no_more_and_is_erased(receiver: Receiver) -> None:
+    hook_id = replaced(receiver, until=timedelta(seconds=-1))
+    received = deliver(receiver)
+    assert received.header("X-Asset-Webhook-Signature") == house(received.body, NEW)
+    with writing() as current:
+        assert secrets.forget_replaced(current) == 1
+    with writing() as current:
+        assert current.get_one(Webhook, hook_id).old_secret_enc is None

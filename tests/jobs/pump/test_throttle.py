@@ -1,0 +1,133 @@
+"""A receiver in trouble is left alone, probed, and caught up with; a person may always try."""
+
+import socket
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import update
+
+from jobs.deliver import deliver_due
+from portal.database.engine import database_now
+from portal.models.webhooks import Webhook
+from portal.services.core.unit_of_work import writing
+from portal.services.dispatch import sweep as dispatch_sweep
+from portal.services.outbox import due
+from tests.jobs.pump.delivery_clock import (
+    ask_for_retry,
+    deliveries,
+    end_pause,
+    make_due,
+    only_delivery,
+    webhook,
+)
+from tests.support.factories import make_webhook, publish
+from tests.support.receiver import Receiver
+
+pytestmark = pytest.mark.usefixtures("app")
+
+
+def nobody_there() -> str:
+    """An address on loopback that refuses connections."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return f"http://127.0.0.1:{server.getsockname()[1]}/"
+
+
+def publish_many(count: int) -> None:
+    for number in range(count):
+        publish(asset_id=number + 1)
+
+
+def test_those_that_wait_behind_an_outage_spend_no_tries(receiver: Receiver) -> None:
+    hook = make_webhook(receiver.url)
+    receiver.answer(status=503)
+    publish_many(12)
+    deliver_due()
+    assert webhook(hook.id).throttled
+    assert len(receiver.received) == 8  # what was under way when it broke
+    waiting = [each for each in deliveries() if each.status == "waiting"]
+    assert len(waiting) == 4
+    assert {each.tries for each in waiting} == {0}
+    assert not due.has_claimable()
+
+
+def test_one_goes_as_a_probe_when_the_pause_is_over(receiver: Receiver) -> None:
+    hook = make_webhook(receiver.url)
+    receiver.answer(status=503)
+    publish_many(12)
+    deliver_due()
+    end_pause()
+    deliver_due()
+    assert len(receiver.received) == 9
+    assert webhook(hook.id).pause == 10
+    assert not due.has_claimable()
+
+
+def test_a_success_opens_it_and_the_rest_follows_within_a_minute(receiver: Receiver) -> None:
+    hook = make_webhook(receiver.url)
+    receiver.answer(status=503)
+    publish_many(12)
+    deliver_due()
+    with writing() as current:  # those that failed have long schedules ahead
+        far = database_now(current.connection()) + timedelta(hours=5)
+        for each in deliveries():
+            if each.status == "retrying":
+                current.merge(each).due_at = far
+    receiver.answer(status=200)
+    end_pause()
+    deliver_due()
+    assert not webhook(hook.id).throttled
+    dispatch_sweep.settle()
+    with writing() as current:
+        soon = database_now(current.connection()) + timedelta(seconds=61)
+    rest = [each for each in deliveries() if each.status == "retrying"]
+    assert len(rest) == 8
+    assert all(each.due_at <= soon for each in rest)
+    assert webhook(hook.id).reopened_at is None
+    make_due()
+    deliver_due()
+    assert {each.status for each in deliveries()} == {"delivered"}
+
+
+def test_a_person_may_try_although_it_is_paused(receiver: Receiver) -> None:
+    hook = make_webhook(receiver.url)
+    receiver.answer(status=503)
+    publish()
+    deliver_due()
+    receiver.answer(status=200)
+    ask_for_retry(only_delivery().id)
+    deliver_due()
+    assert only_delivery().status == "delivered"
+    assert not webhook(hook.id).throttled
+
+
+def test_a_day_off_is_asked_for_and_granted(receiver: Receiver) -> None:
+    hook = make_webhook(receiver.url)
+    receiver.answer(status=429, headers=[("Retry-After", "120")])
+    publish()
+    deliver_due()
+    with writing() as current:
+        now = database_now(current.connection())
+    pause = webhook(hook.id).not_before - now
+    assert timedelta(seconds=110) < pause <= timedelta(seconds=120)
+    assert only_delivery().due_at - now > timedelta(seconds=110)
+
+
+def test_other_webhooks_are_not_held_up(receiver: Receiver) -> None:
+    broken = make_webhook(nobody_there())
+    make_webhook(receiver.url)
+    publish_many(3)
+    deliver_due()
+    assert len(receiver.received) == 3
+    assert webhook(broken.id).throttled
+
+
+def test_after_five_days_without_a_success_it_is_turned_off_and_says_so() -> None:
+    hook = make_webhook(nobody_there())
+    publish_many(2)
+    with writing() as current:
+        long_ago = database_now(current.connection()) - timedelta(days=5)
+        current.execute(update(Webhook).values(failing_since=long_ago, failures_in_row=40))
+    deliver_due()
+    after = webhook(hook.id)
+    assert (after.state, after.off_reason) == ("off", "failing")
+    assert {each.status for each in deliveries()} == {"held"}

@@ -1,0 +1,60 @@
+"""The linter of pages finds what it is there for."""
+
+import pytest
+
+from tests.support.page_lint import lint
+
+GOOD = """<!doctype html><html lang="en"><head><title>Webhooks · Asset register</title></head>
+<body><main><h1>Webhooks</h1>{}</main></body></html>"""
+
+
+def faults(inside: str) -> str:
+    return "; ".join(lint(GOOD.format(inside)))
+
+
+def test_it_passes_a_good_page() -> None:
+    inside = """<form method="post" action="/x"><input type="hidden" name="csrf_token" value="t">
+        <label for="n">Name</label><input id="n" aria-describedby="h"><p id="h">Hint</p>
+        <button>Save</button></form><img src="data:image/png;base64,AA" alt="">
+        <a href="https://example.com" rel="noreferrer">Elsewhere</a>"""
+    assert faults(inside) == ""
+
+
+@pytest.mark.parametrize(
+    ("inside", "fault"),
+    [
+        ("<h1>Again</h1>", "2 h1"),
+        ("<h3>Deep</h3>", "jumps from h1 to h3"),
+        ("<div><p></div>", "closes <p>"),
+        ('<form method="post" action="/x"></form>', "no csrf_token"),
+        ('<form><input type="hidden" name="csrf_token" value="t"></form>', "in the address"),
+        ('<i id="a"></i><i id="a"></i>', "is there 2 times"),
+        ('<label for="b">B</label>', "missing id 'b'"),
+        ('<a href="#nowhere">Jump</a>', "missing id 'nowhere'"),
+        ('<input name="n">', "has no label"),
+        ("<button></button>", "has no words"),
+        ("<fieldset></fieldset>", "no legend"),
+        ('<img src="/a.png">', "no alt"),
+        ('<script src="https://cdn.example/x.js"></script>', "elsewhere"),
+        ('<img alt="" src="//cdn.example/x.png">', "elsewhere"),
+        ('<link rel="stylesheet" href="http://cdn.example/x.css">', "elsewhere"),
+        ('<form action="https://evil.example/"></form>', "elsewhere"),
+        ('<a href="https://example.com">Out</a>', "rel=noreferrer"),
+        ('<a href="javascript:alert(1)">Go</a>', "javascript:"),
+        ('<p style="color:red">Red</p>', "style of its own"),
+        ("<style>p {}</style>", "style of its own"),
+        ("<script>1</script>", "script in the page"),
+        ('<p onclick="x()">Press</p>', "the handler onclick"),
+        ("<table><caption>T</caption><tr><th>A</th></tr></table>", "no scope"),
+        ("<table></table>", "no caption"),
+        ("<h2>Sorry, no</h2>", "says “sorry”"),
+        ('<p class="error-summary">Oh</p>', "do not agree"),
+    ],
+)
+def test_it_names_the_fault(inside: str, fault: str) -> None:
+    assert fault in faults(inside)
+
+
+def test_it_wants_the_heading_in_the_title() -> None:
+    page = GOOD.replace("<title>Webhooks", "<title>Something")
+    assert any("does not start with the h1" in fault for fault in lint(page.format("")))

@@ -1,0 +1,268 @@
+"""The doorbell: after the commit, once, never in the way of a Save."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from redis import Redis
+from rq import Queue
+from rq.job import Job
+from rq.utils import import_attribute
+from sqlalchemy import text
+
+from portal.base_app import create_base_app
+from portal.config.settings import load_settings
+from portal.extensions import db
+from portal.queue import bell, clients, names
+from tests.conftest import ENVIRONMENT
+from tests.support.valkey import PrivateValkey
+
+
+def app_for(redis_url: str, folder: Path) -> Flask:
+    settings = load_settings(ENVIRONMENT | {"INSTANCE_DIR": str(folder), "REDIS_URL": redis_url})
+    app = create_base_app(settings)
+    bell.init_app(app)
+    return app
+
+
+@pytest.fixture
+def valkey(tmp_path: Path) -> Iterator[PrivateValkey]:
+    server = PrivateValkey(tmp_path / "valkey")
+    server.start()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def redis(valkey: PrivateValkey) -> Redis:
+    return valkey.client()
+
+
+@pytest.fixture
+def app(valkey: PrivateValkey, tmp_path: Path) -> Iterator[Flask]:
+    app = app_for(valkey.url, tmp_path / "instance")
+    with app.app_context():
+        yield app
+        db.session.remove()
+        db.engine.dispose()
+
+
+def queued(redis: Redis) -> list[str]:
+    return Queue(names.DELIVERIES, connection=redis).get_job_ids()
+
+
+def touch() -> None:
+    db.session.execute(text("SELECT 1"))
+
+
+@pytest.mark.parametrize("name", names.JOB_NAMES)
+def test_every_job_name_imports(name: str) -> None:
+    assert callable(import_attribute(name))
+
+
+def test_it_queues_a_pump_at_the_front_with_the_agreed_life(app: Flask, redis: Redis) -> None:
+    redis.rpush("rq:queue:deliveries", "something-else")
+    bell.ring()
+    job = Job.fetch(queued(redis)[0], connection=redis)
+    assert (job.func_name, job.args, job.kwargs) == (names.DELIVER_DUE, (), {})
+    assert (job.timeout, job.result_ttl, job.failure_ttl, job.ttl) == (86_400, 0, 86_400, 900)
+    assert 800 < redis.ttl(job.key) <= 900
+
+
+def test_a_burst_of_a_thousand_rings_leaves_one_job(app: Flask, redis: Redis) -> None:
+    for _ in range(1000):
+        bell.ring()
+    assert len(queued(redis)) == 1
+    assert bell.bell_count() == 1000
+    assert 0 < redis.ttl(bell.QUEUED) <= 5
+
+
+def test_a_ring_is_queued_again_once_a_pump_has_answered(app: Flask, redis: Redis) -> None:
+    bell.ring()
+    bell.bell().answer()
+    bell.ring()
+    assert len(queued(redis)) == 2
+
+
+def test_no_job_is_queued_while_a_pump_is_awake_but_the_bell_counts(
+    app: Flask, redis: Redis
+) -> None:
+    bell.bell().stay_awake()
+    before = bell.bell_count()
+    bell.ring()
+    assert queued(redis) == []
+    assert bell.bell_count() == (before or 0) + 1
+    assert not redis.exists(bell.QUEUED)
+    assert 0 < redis.ttl(bell.AWAKE) <= 2
+
+
+def test_no_wake_up_is_lost_when_the_pump_falls_asleep_between_two_rings(
+    app: Flask, redis: Redis
+) -> None:
+    bell.bell().stay_awake()
+    bell.ring()
+    bell.bell().fall_asleep()
+    bell.ring()
+    assert len(queued(redis)) == 1
+
+
+def test_a_full_pump_calls_for_another_one_only_once(app: Flask, redis: Redis) -> None:
+    bell.bell().stay_awake()
+    bell.bell().requeue()
+    bell.bell().requeue()
+    bell.ring()
+    assert len(queued(redis)) == 1
+    assert not redis.exists(bell.AWAKE)
+
+
+def test_many_processes_ringing_and_falling_asleep_never_leave_a_latch_without_a_job(
+    app: Flask, redis: Redis
+) -> None:
+    def ring_and_sleep(number: int) -> None:
+        with app.app_context():
+            for _ in range(100):
+                (bell.ring if number % 2 else bell.bell().stay_awake)()
+                (bell.ring if number % 2 else bell.bell().fall_asleep)()
+
+    threads = [threading.Thread(target=ring_and_sleep, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=20)
+    assert bool(redis.exists(bell.QUEUED)) <= bool(queued(redis))
+    assert len(queued(redis)) == 1
+
+
+def test_sweeps_that_queued_up_are_dropped_and_nothing_else(app: Flask, redis: Redis) -> None:
+    redis.rpush("rq:queue:deliveries", "sweep", "other", "sweep")
+    bell.bell().drop_queued_sweeps()
+    assert queued(redis) == ["other"]
+
+
+def test_it_rings_once_after_the_commit_and_not_before(app: Flask, redis: Redis) -> None:
+    touch()
+    bell.ring_after_commit(db.session)
+    bell.ring_after_commit(db.session)
+    assert bell.bell_count() == 0
+    db.session.commit()
+    assert bell.bell_count() == 1
+    touch()
+    db.session.commit()
+    assert bell.bell_count() == 1
+
+
+def test_a_released_savepoint_does_not_ring(app: Flask) -> None:
+    touch()
+    with db.session.begin_nested():
+        touch()
+        bell.ring_after_commit(db.session)
+    assert bell.bell_count() == 0
+    db.session.commit()
+    assert bell.bell_count() == 1
+
+
+def test_a_rolled_back_savepoint_does_not_silence_what_was_asked_outside_it(app: Flask) -> None:
+    touch()
+    bell.ring_after_commit(db.session)
+    savepoint = db.session.begin_nested()
+    touch()
+    savepoint.rollback()
+    db.session.commit()
+    assert bell.bell_count() == 1
+
+
+@pytest.mark.parametrize("end", ["rollback", "close", "remove"])
+def test_whatever_is_not_committed_does_not_ring(app: Flask, end: str) -> None:
+    touch()
+    bell.ring_after_commit(db.session)
+    getattr(db.session, end)()
+    touch()
+    db.session.commit()
+    assert bell.bell_count() == 0
+
+
+def test_two_applications_in_one_process_ring_their_own_bell_once(
+    app: Flask, valkey: PrivateValkey, tmp_path: Path
+) -> None:
+    app_for(valkey.url, tmp_path / "other")
+    touch()
+    bell.ring_after_commit(db.session)
+    db.session.commit()
+    assert bell.bell_count() == 1
+
+
+@contextmanager
+def hanging_server(path: Path) -> Iterator[list[float]]:
+    """A Redis that accepts and never answers; yields when it was connected to."""
+    connected: list[float] = []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
+        server.bind(str(path))
+        server.listen(64)
+        server.settimeout(0.05)
+        stop = threading.Event()
+
+        def accept() -> None:
+            held = []
+            while not stop.is_set():
+                try:
+                    held.append(server.accept()[0])
+                except TimeoutError:
+                    continue
+                connected.append(time.monotonic())
+            for connection in held:
+                connection.close()
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        yield connected
+        stop.set()
+        thread.join(timeout=5)
+
+
+def test_a_hanging_redis_holds_one_ring_for_less_than_a_second_and_then_none(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with hanging_server(tmp_path / "redis.sock") as connected:
+        app = app_for(f"unix://{tmp_path}/redis.sock", tmp_path / "instance")
+        with app.app_context():
+            started = time.monotonic()
+            bell.ring()
+            first = time.monotonic() - started
+            for _ in range(100):
+                bell.ring()
+            others = time.monotonic() - started - first
+            assert bell.bell_count() is None
+    assert clients.CONNECT_TIMEOUT + clients.ANSWER_TIMEOUT < 1
+    assert 0.3 < first < 5
+    assert others < 5
+    assert len(connected) == 1
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+def test_a_redis_that_is_down_lets_the_commit_through(app: Flask, valkey: PrivateValkey) -> None:
+    valkey.kill()
+    touch()
+    bell.ring_after_commit(db.session)
+    started = time.monotonic()
+    db.session.commit()
+    assert time.monotonic() - started < 5
+    assert bell.bell_count() is None
+
+
+def test_the_bell_works_again_after_its_rest(
+    app: Flask, valkey: PrivateValkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bell, "QUIET_SECONDS", 0.2)
+    valkey.kill()
+    bell.ring()
+    valkey.start()
+    bell.ring()
+    assert queued(valkey.client()) == []
+    time.sleep(0.25)
+    bell.ring()
+    assert len(queued(valkey.client())) == 1

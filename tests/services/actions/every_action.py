@@ -1,0 +1,115 @@
+"""An asset brought into each status by real actions, and each action taken once: for tables."""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Final
+
+from portal.lib.clock import utcnow
+from portal.models.assets import Action, AssetStatus
+from portal.services.actions import assignments, incidents, lifecycle, return_to_service
+from portal.services.actions.incident_values import ClaimValues, DisposalValues
+from portal.services.actions.planning import maintenance as planning_maintenance
+from portal.services.actions.planning.rules import PlanValues
+from portal.services.assets.rules import AssetValues
+from portal.services.core.permissions import SYSTEM, Actor
+from tests.support.factories import make_asset, make_location, make_staff
+
+Act = Callable[[Actor, int], object]
+
+DISPOSAL: Final = DisposalValues(method="scrapped")
+CLAIM: Final = ClaimValues(problem="The screen is cracked")
+
+
+def check_out(actor: Actor, asset_id: int) -> None:
+    """Lend it to somebody new for three days."""
+    due_at = utcnow() + timedelta(days=3)
+    assignments.check_out(actor, asset_id, staff_id=make_staff(), due_at=due_at, purpose="Fair")
+
+
+def change_due_date(actor: Actor, asset_id: int) -> None:
+    """Another day more."""
+    assignments.change_due_date(actor, asset_id, due_at=utcnow() + timedelta(days=4))
+
+
+def start_maintenance(actor: Actor, asset_id: int) -> None:
+    """Plan some work, and begin it."""
+    plan = PlanValues(title="Battery check", due_on=utcnow().date())
+    planning_maintenance.start(actor, planning_maintenance.schedule(actor, asset_id, plan))
+
+
+def edit(actor: Actor, asset_id: int) -> None:
+    """New notes, which may always change."""
+    asset = lifecycle.find_asset(asset_id)
+    values = lifecycle.values_of(asset)
+    changed = {name: getattr(values, name) for name in AssetValues.__dataclass_fields__}
+    lifecycle.edit_asset(
+        actor, asset_id, asset.version, AssetValues(**changed | {"notes": f"Note {asset.version}"})
+    )
+
+
+# Every action of this family, done once to an asset.
+ACTS: Final[Mapping[Action, Act]] = {
+    Action.EDIT: edit,
+    Action.DELETE: lambda actor, asset_id: lifecycle.delete_asset(actor, asset_id, "Entered twice"),
+    Action.RESTORE: lambda actor, asset_id: return_to_service.restore(actor, asset_id),
+    Action.ALLOCATE: lambda actor, asset_id: assignments.allocate(
+        actor, asset_id, staff_id=make_staff()
+    ),
+    Action.REVOKE: lambda actor, asset_id: assignments.revoke(actor, asset_id, reason="New device"),
+    Action.REASSIGN: lambda actor, asset_id: assignments.reassign(
+        actor, asset_id, staff_id=make_staff()
+    ),
+    Action.CHECK_OUT: check_out,
+    Action.CHECK_IN: lambda actor, asset_id: assignments.check_in(actor, asset_id),
+    Action.CHANGE_DUE_DATE: change_due_date,
+    Action.TRANSFER: lambda actor, asset_id: incidents.transfer(
+        actor, asset_id, location_id=make_location(f"Place {utcnow().timestamp()}")
+    ),
+    Action.REPORT_LOST: lambda actor, asset_id: incidents.report_lost(
+        actor, asset_id, description="Left on the train"
+    ),
+    Action.REPORT_BROKEN: lambda actor, asset_id: incidents.report_broken(
+        actor, asset_id, description="It fell"
+    ),
+    Action.SEND_TO_WARRANTY: lambda actor, asset_id: incidents.send_to_warranty(
+        actor, asset_id, CLAIM
+    ),
+    Action.LIQUIDATE: lambda actor, asset_id: incidents.liquidate(actor, asset_id, DISPOSAL),
+    Action.START_MAINTENANCE: start_maintenance,
+    Action.RECEIVE_BACK: lambda actor, asset_id: return_to_service.come_back(
+        actor, asset_id, Action.RECEIVE_BACK
+    ),
+    Action.REPAIR: lambda actor, asset_id: return_to_service.come_back(
+        actor, asset_id, Action.REPAIR
+    ),
+    Action.FIND: lambda actor, asset_id: return_to_service.come_back(actor, asset_id, Action.FIND),
+    Action.UNDO_LIQUIDATION: lambda actor, asset_id: return_to_service.undo_liquidation(
+        actor, asset_id
+    ),
+}
+
+# The action that brings a new asset into each status.
+WAY_TO: Final[Mapping[AssetStatus, Action | None]] = {
+    AssetStatus.AVAILABLE: None,
+    AssetStatus.ALLOCATED: Action.ALLOCATE,
+    AssetStatus.CHECKED_OUT: Action.CHECK_OUT,
+    AssetStatus.MAINTENANCE: Action.START_MAINTENANCE,
+    AssetStatus.WARRANTY: Action.SEND_TO_WARRANTY,
+    AssetStatus.BROKEN: Action.REPORT_BROKEN,
+    AssetStatus.LOST: Action.REPORT_LOST,
+    AssetStatus.LIQUIDATED: Action.LIQUIDATE,
+}
+
+
+def act(action: Action, asset_id: int, actor: Actor = SYSTEM) -> None:
+    """Take the action through its service."""
+    ACTS[action](actor, asset_id)
+
+
+def asset_in(status: AssetStatus) -> int:
+    """A new asset, brought into this status by the action that leads there; its id."""
+    asset_id = make_asset()
+    way = WAY_TO[status]
+    if way:
+        act(way, asset_id)
+    return asset_id

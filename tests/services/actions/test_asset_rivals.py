@@ -1,0 +1,96 @@
+"""Two people at once: one wins, the other gets a sentence, and no tag is given out twice."""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from flask import Flask
+from sqlalchemy import select
+
+from portal.models.assets import Asset
+from portal.models.deliveries import Event
+from portal.services.actions import lifecycle
+from portal.services.assets import named_lists
+from portal.services.assets.rules import AssetValues
+from portal.services.core.refusals import NotFound, Refusal
+from portal.services.core.unit_of_work import session
+from tests.support.factories import make_asset, make_category, make_user
+
+
+def at_once(app: Flask, verbs: Sequence[Callable[[], object]]) -> list[object]:
+    """Run all verbs at the same moment, each as a request of its own; results or refusals."""
+    start = threading.Barrier(len(verbs), timeout=20)
+
+    def run(verb: Callable[[], object]) -> object:
+        with app.app_context():
+            start.wait()
+            try:
+                return verb()
+            except Refusal as refusal:
+                return refusal
+
+    session().rollback()
+    with ThreadPoolExecutor(len(verbs)) as pool:
+        return list(pool.map(run, verbs))
+
+
+def test_many_new_assets_get_a_number_each(app: Flask) -> None:
+    make_asset(asset_tag="AST-00003")
+    made = at_once(app, [make_asset] * 8)
+    assert len(set(made)) == 8
+    tags = session().scalars(select(Asset.asset_tag).order_by(Asset.asset_tag)).all()
+    assert tags == [f"AST-{number:05}" for number in range(1, 10)]
+
+
+def test_a_number_and_a_chosen_tag_do_not_collide(app: Flask) -> None:
+    chosen: list[Callable[[], object]] = [
+        lambda tag=f"AST-{number:05}": make_asset(asset_tag=tag)  # type: ignore[misc]  # bound early
+        for number in (1, 2)
+    ]
+    results = at_once(app, [*chosen, make_asset, make_asset])
+    refused = [each for each in results if isinstance(each, Refusal)]
+    assert all(each.field == "asset_tag" for each in refused)
+    tags = session().scalars(select(Asset.asset_tag)).all()
+    assert len(tags) == len(set(tags)) == 4 - len(refused)
+
+
+def test_one_of_two_gets_the_serial_number(app: Flask) -> None:
+    results = at_once(app, [lambda: make_asset(serial_number="S-1")] * 2)
+    refused = [each for each in results if isinstance(each, Refusal)]
+    assert [each.field for each in refused] == ["serial_number"]
+    assert refused[0].sentence.endswith("already has this serial number")
+    assert len(session().scalars(select(Event.id)).all()) == 1
+
+
+def test_one_of_two_editors_is_told(app: Flask) -> None:
+    ana, asset_id = make_user(), make_asset()
+
+    def rename(name: str) -> Callable[[], object]:
+        values = AssetValues(asset_tag="AST-00001", name=name)
+        return lambda: lifecycle.edit_asset(ana.actor, asset_id, 1, values)
+
+    results = at_once(app, [rename("By Ana"), rename("By Ben")])
+    assert sorted(type(each).__name__ for each in results) == ["Stale", "bool"]
+    assert lifecycle.find_asset(asset_id).version == 2
+
+
+def test_deleting_twice_tells_it_once(app: Flask) -> None:
+    ana, asset_id = make_user(), make_asset()
+    results = at_once(app, [lambda: lifecycle.delete_asset(ana.actor, asset_id)] * 3)
+    assert sum(isinstance(each, NotFound) for each in results) == 2
+    told = session().scalars(select(Event.event).order_by(Event.id)).all()
+    assert told == ["asset.created", "asset.deleted"]
+
+
+def test_a_category_is_not_deleted_under_a_new_asset(app: Flask) -> None:
+    ana = make_user()
+    row_id = make_category("Chairs")
+    public_id = named_lists.choices(named_lists.CATEGORIES)[0][1]
+    results = at_once(
+        app,
+        [
+            lambda: make_asset(category_id=row_id),
+            lambda: named_lists.delete(named_lists.CATEGORIES, ana.actor, public_id),
+        ],
+    )
+    assert sum(isinstance(each, Refusal) for each in results) == 1

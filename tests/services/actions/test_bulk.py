@@ -1,0 +1,101 @@
+"""Bulk actions: those that can are done, those that cannot are listed; one batch."""
+
+import json
+from typing import Any
+from uuid import UUID
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from jobs import tasks as job
+from portal.models.assets import Action, Asset
+from portal.models.deliveries import Event
+from portal.services.actions import assignments, bulk
+from portal.services.core.refusals import NotAllowed, Refusal
+from portal.services.core.unit_of_work import session
+from portal.services.task_kinds import KINDS
+from tests.support.factories import make_asset, make_location, make_staff, make_user
+
+
+def bodies() -> list[dict[str, Any]]:
+    session().rollback()
+    return [json.loads(body) for body in session().scalars(select(Event.body).order_by(Event.id))]
+
+
+def run(public_id: UUID) -> dict[str, Any]:
+    job.work(KINDS)
+    session().rollback()
+    return bulk.find(public_id).counts
+
+
+def test_eighteen_can_and_two_cannot(app: Flask) -> None:
+    ana, maria = make_user(name="Ana"), make_staff("Maria Lopez")
+    ids = [make_asset(f"Chair {number}") for number in range(20)]
+    for asset_id in ids[:2]:
+        assignments.allocate(ana.actor, asset_id, staff_id=make_staff("Ben Fox"))
+    chosen = bulk.look(Action.ALLOCATE, ids)
+    assert [each.asset_tag for each in chosen if each.why_not] == ["AST-00001", "AST-00002"]
+    before = len(bodies())
+    public_id = bulk.start(ana.actor, Action.ALLOCATE, ids, {"staff_id": maria, "note": "New"})
+    assert run(public_id) == {"done": 18, "refused": 2}
+    told = bodies()[before:]
+    assert [body["event"] for body in told] == ["asset.allocated"] * 18
+    for body in told:
+        assert body["data"]["batch_id"] == str(public_id)
+        assert (body["data"]["origin"], body["data"]["actor"]["name"]) == ("bulk", "Ana")
+        assert body["data"]["note"] == "New"
+    rows = bulk.results(bulk.find(public_id))
+    assert [(row.outcome, asset.id) for row, asset in rows[:2]] == [
+        ("refused", ids[0]),
+        ("refused", ids[1]),
+    ]
+    assert rows[0][0].message.startswith("AST-00001 is allocated to Ben Fox.")
+
+
+def test_each_action_is_the_one_of_a_single_asset(app: Flask) -> None:
+    ana, maria, place = make_user(), make_staff(), make_location("Studio")
+    ids = [make_asset(f"Chair {number}") for number in range(3)]
+    steps: list[tuple[Action, dict[str, Any]]] = [
+        (Action.TRANSFER, {"location_id": place, "reason": "", "note": ""}),
+        (Action.ALLOCATE, {"staff_id": maria, "note": ""}),
+        (Action.REVOKE, {"condition_in": "fair", "location_id": None, "reason": "", "note": ""}),
+        (
+            Action.SCHEDULE_MAINTENANCE,
+            {
+                "title": "Clean",
+                "type": "preventive",
+                "due_on": "2030-01-02",
+                "repeat_every_days": None,
+                "assignee_id": None,
+                "supplier": "",
+                "estimated_cost": "12.50",
+                "note": "",
+            },
+        ),
+        (Action.DELETE, {"reason": "Sold"}),
+    ]
+    for action, values in steps:
+        assert run(bulk.start(ana.actor, action, ids, values)) == {"done": 3}, action
+    told = [body["event"] for body in bodies()[3:]]
+    assert told[::3] == told[1::3] == told[2::3]
+    assert told[::3] == [
+        "asset.transferred",
+        "asset.allocated",
+        "asset.revoked",
+        "asset.maintenance_scheduled",
+        "asset.deleted",
+    ]
+    session().rollback()
+    assert session().scalar(select(Asset.condition).limit(1)) == "fair"
+
+
+def test_it_is_refused_to_those_who_may_not_and_for_nothing(app: Flask) -> None:
+    asset_id = make_asset()
+    with pytest.raises(NotAllowed):
+        bulk.start(make_user("support").actor, Action.DELETE, [asset_id], {"reason": ""})
+    ana = make_user().actor
+    with pytest.raises(Refusal, match="at least one"):
+        bulk.start(ana, Action.DELETE, [], {})
+    with pytest.raises(Refusal, match="many assets"):
+        bulk.start(ana, Action.LIQUIDATE, [asset_id], {})

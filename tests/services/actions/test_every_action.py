@@ -1,0 +1,134 @@
+"""Every action of the register in every status, through its service: what it does and tells."""
+
+import json
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from portal.engine.events.names import EventName
+from portal.engine.events.samples import sample_body
+from portal.models.assets import Action, Activity, AssetStatus
+from portal.models.assignments import Assignment
+from portal.models.deliveries import Event
+from portal.services.actions import lifecycle
+from portal.services.actions.rules import RULES
+from portal.services.actions.why_not import why_not
+from portal.services.core.refusals import NotFound, Refusal
+from portal.services.core.unit_of_work import session
+from tests.services.actions.every_action import ACTS, act, asset_in
+
+pytestmark = pytest.mark.usefixtures("app")
+
+# Where each action leads; the same status where it is not named.
+LEADS_TO = {
+    Action.ALLOCATE: "allocated",
+    Action.CHECK_OUT: "checked_out",
+    Action.REVOKE: "available",
+    Action.CHECK_IN: "available",
+    Action.REPORT_LOST: "lost",
+    Action.REPORT_BROKEN: "broken",
+    Action.SEND_TO_WARRANTY: "warranty",
+    Action.LIQUIDATE: "liquidated",
+    Action.RECEIVE_BACK: "available",
+    Action.REPAIR: "available",
+    Action.FIND: "available",
+    Action.UNDO_LIQUIDATION: "available",
+    Action.START_MAINTENANCE: "maintenance",
+}
+# It has two steps in these tests: work is planned, then begun.
+ONE_STEP = [action for action in ACTS if action is not Action.START_MAINTENANCE]
+UPDATED = ["reason", "changed_fields", "changes"]
+CONCERNS = {
+    Action.CHANGE_DUE_DATE: "checkout",
+    Action.RECEIVE_BACK: "claim",
+    Action.REPAIR: "incident",
+    Action.FIND: "incident",
+    Action.UNDO_LIQUIDATION: "liquidation",
+}
+
+
+def bodies_since(count: int) -> list[dict[str, Any]]:
+    session().rollback()
+    found = session().scalars(select(Event.body).order_by(Event.id)).all()
+    return [json.loads(body) for body in found[count:]]
+
+
+def is_held(asset_id: int) -> bool:
+    wanted = select(Assignment.id).where(
+        Assignment.asset_id == asset_id, Assignment.ended_at.is_(None)
+    )
+    return session().execute(wanted).first() is not None
+
+
+def check_refused(action: Action, asset_id: int) -> None:
+    asset = lifecycle.find_asset(asset_id)
+    before, told = (asset.status, asset.version), len(bodies_since(0))
+    with pytest.raises(Refusal) as caught:
+        act(action, asset_id)
+    expected = why_not(action, asset.status, holder="Maria Lopez")
+    assert caught.value.sentence == f"{asset.asset_tag} {expected}"
+    asset = lifecycle.find_asset(asset_id)
+    assert (asset.status, asset.version) == before
+    assert bodies_since(told) == []
+
+
+def check_done(action: Action, asset_id: int, status: AssetStatus) -> None:
+    version, told = lifecycle.find_asset(asset_id).version, len(bodies_since(0))
+    act(action, asset_id)
+    bodies, asset = bodies_since(told), lifecycle.find_asset(asset_id)
+    events = list(RULES[action].events)
+    assert [body["event"] for body in bodies] == events
+    assert asset.status == LEADS_TO.get(action, status)
+    assert asset.version == version + len(events) == bodies[-1]["asset"]["version"]
+    assert bodies[0]["data"]["status_from"] == status
+    deleted = action is Action.DELETE
+    assert bodies[-1]["data"]["status_to"] == (None if deleted else asset.status)
+    told_in_timeline = session().scalars(select(Activity.event_id)).all()
+    assert len(set(told_in_timeline)) == told + len(events)
+    for body in bodies:
+        check_keys(action, body)
+
+
+def check_keys(action: Action, body: dict[str, Any]) -> None:
+    """Key by key and in order as the catalogue shows it to those who write receivers."""
+    sample = json.loads(sample_body(EventName(body["event"])))
+    assert list(body) == list(sample)
+    assert list(body["asset"]) == list(sample["asset"])
+    added = list(sample["data"])
+    if body["event"] == EventName.UPDATED and action in CONCERNS:
+        added.append(CONCERNS[action])
+        assert body["data"][CONCERNS[action]]
+    assert list(body["data"]) == added
+
+
+@pytest.mark.parametrize("status", AssetStatus)
+def test_it_takes_the_legal_actions_and_refuses_the_others(status: AssetStatus) -> None:
+    for action in ONE_STEP:
+        asset_id = asset_in(status)
+        held = status in {AssetStatus.ALLOCATED, AssetStatus.CHECKED_OUT}
+        assert is_held(asset_id) is held
+        if why_not(action, status) is None:
+            check_done(action, asset_id, status)
+        else:
+            check_refused(action, asset_id)
+        asset = lifecycle.find_asset(asset_id)
+        assert is_held(asset_id) is (asset.status in {"allocated", "checked_out"}), action
+
+
+@pytest.mark.parametrize("action", ONE_STEP)
+def test_a_deleted_asset_can_only_be_restored(action: Action) -> None:
+    asset_id = asset_in(AssetStatus.BROKEN)
+    act(Action.DELETE, asset_id)
+    told = len(bodies_since(0))
+    if action is not Action.RESTORE:
+        with pytest.raises(NotFound, match="has been deleted"):
+            act(action, asset_id)
+        assert bodies_since(told) == []
+        return
+    act(action, asset_id)
+    (body,) = bodies_since(told)
+    assert (body["event"], body["asset_id"]) == ("asset.updated", asset_id)
+    assert body["data"]["reason"] == "restored"
+    assert (body["data"]["status_from"], body["data"]["status_to"]) == (None, "broken")
+    assert lifecycle.find_asset(asset_id).deleted_at is None

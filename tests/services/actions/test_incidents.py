@@ -1,0 +1,181 @@
+"""Moving, losing, breaking, claiming, disposing of, coming back: effects and what is told."""
+
+import json
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from portal.lib.clock import utcnow
+from portal.models.assets import Action
+from portal.models.deliveries import Event
+from portal.models.planning import Reservation
+from portal.services.actions import assignments, incidents, lifecycle, return_to_service
+from portal.services.actions.incident_values import ClaimValues, DisposalValues
+from portal.services.actions.planning import reservations as planning_reservations
+from portal.services.actions.planning.rules import ReservationValues
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.refusals import NotAllowed, Refusal
+from portal.services.core.unit_of_work import session
+from tests.support.factories import make_asset, make_location, make_staff, make_user
+
+pytestmark = pytest.mark.usefixtures("app")
+
+CLAIM = ClaimValues(
+    problem="No picture", rma_number="RMA-1", expected_back_on=date(2030, 2, 18), supplier=""
+)
+
+
+def last() -> dict[str, Any]:
+    session().rollback()
+    newest = select(Event.body).order_by(Event.id.desc()).limit(1)
+    body: dict[str, Any] = json.loads(session().execute(newest).scalar_one())
+    return body
+
+
+def wanted_by(asset_id: int, staff_id: int) -> int:
+    """A reservation still to be decided; its row id."""
+    now = utcnow()
+    wish = ReservationValues(
+        staff_id=staff_id, starts_at=now + timedelta(days=2), ends_at=now + timedelta(days=3)
+    )
+    public_id = planning_reservations.reserve(SYSTEM, asset_id, wish)
+    found = select(Reservation.id).where(Reservation.public_id == public_id)
+    return session().execute(found).scalar_one()
+
+
+def test_a_transfer_keeps_the_holder() -> None:
+    office, store = make_location("Office"), make_location("Store")
+    asset_id = make_asset(location_id=office)
+    assignments.allocate(SYSTEM, asset_id, staff_id=make_staff("Maria"))
+    incidents.transfer(SYSTEM, asset_id, location_id=store, reason="Rebuilding")
+    body = last()
+    assert (body["event"], body["asset"]["status"]) == ("asset.transferred", "allocated")
+    assert body["data"]["from_location"] == {"id": office, "name": "Office"}
+    assert body["data"]["to_location"] == {"id": store, "name": "Store"}
+    assert body["data"]["holder"] == body["asset"]["holder"]
+    with pytest.raises(Refusal, match="It is at Store already") as caught:
+        incidents.transfer(SYSTEM, asset_id, location_id=store)
+    assert caught.value.field == "location_id"
+
+
+def test_a_loss_ends_the_holding_and_cancels_what_was_planned() -> None:
+    asset_id, maria = make_asset(), make_staff("Maria")
+    reservation = wanted_by(asset_id, maria)
+    assignments.check_out(SYSTEM, asset_id, staff_id=maria, due_at=utcnow() + timedelta(days=1))
+    incidents.report_lost(SYSTEM, asset_id, description="On the train")
+    body = last()
+    assert (body["event"], body["asset"]["holder"]) == ("asset.lost", None)
+    assert body["data"]["previous_holder"]["name"] == "Maria"
+    assert body["data"]["closed_assignment"]["type"] == "checkout"
+    assert body["data"]["cancelled_reservation_ids"] == [reservation]
+    assert (body["data"]["status_from"], body["data"]["status_to"]) == ("checked_out", "lost")
+
+
+def test_damage_ends_the_holding_and_keeps_reservations() -> None:
+    asset_id = make_asset(warranty_expires=date(2099, 1, 1))
+    wanted_by(asset_id, make_staff("Ben"))
+    assignments.allocate(SYSTEM, asset_id, staff_id=make_staff("Maria"))
+    incidents.report_broken(SYSTEM, asset_id, description="It fell")
+    data = last()["data"]
+    assert (data["closed_assignment"]["type"], data["under_warranty"]) == ("allocation", True)
+    assert last()["asset"]["condition"] == "damaged"
+    with pytest.raises(Refusal, match="is still reserved by somebody"):
+        lifecycle.delete_asset(SYSTEM, asset_id)
+
+
+def test_a_claim_goes_to_the_supplier_and_comes_back() -> None:
+    asset_id = make_asset(supplier="Northwind")
+    incidents.send_to_warranty(SYSTEM, asset_id, CLAIM)
+    data = last()["data"]
+    assert (data["supplier"], data["rma_number"]) == ("Northwind", "RMA-1")
+    assert (data["expected_back_on"], data["under_warranty"]) == ("2030-02-18", False)
+    return_to_service.come_back(SYSTEM, asset_id, Action.RECEIVE_BACK, condition="good")
+    back = last()["data"]
+    assert (back["reason"], back["claim"]["id"]) == ("warranty_returned", data["claim_id"])
+    assert back["changed_fields"] == ["status"]
+
+
+def test_a_disposal_is_undone_by_an_administrator_alone() -> None:
+    asset_id = make_asset()
+    incidents.report_lost(SYSTEM, asset_id, description="Gone")
+    sold = DisposalValues(method="sold", proceeds=Decimal(180), recipient="Second Life")
+    incidents.liquidate(SYSTEM, asset_id, sold)
+    data = last()["data"]
+    assert (data["method"], data["proceeds"], data["recipient"]) == (
+        "sold",
+        "180.00",
+        "Second Life",
+    )
+    with pytest.raises(NotAllowed):
+        return_to_service.undo_liquidation(make_user("manager").actor, asset_id)
+    return_to_service.undo_liquidation(make_user("admin").actor, asset_id)
+    undone = last()["data"]
+    assert (undone["reason"], undone["status_to"]) == ("liquidation_undone", "lost")
+
+
+def test_what_is_disposed_of_keeps_its_fields() -> None:
+    asset_id = make_asset()
+    incidents.liquidate(SYSTEM, asset_id, DisposalValues(method="scrapped"))
+    asset = lifecycle.find_asset(asset_id)
+    values = lifecycle.values_of(asset)
+    changed = {name: getattr(values, name) for name in values.__dataclass_fields__}
+    with pytest.raises(Refusal, match="Only its notes can be changed"):
+        lifecycle.edit_asset(SYSTEM, asset_id, 2, type(values)(**changed | {"name": "Other"}))
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        (DisposalValues(method="eaten"), "method"),
+        (DisposalValues(method="sold", proceeds=Decimal(-1)), "proceeds"),
+        (DisposalValues(method="sold", recipient="x" * 121), "recipient"),
+    ],
+)
+def test_a_disposal_that_does_not_fit_is_refused_at_its_field(
+    values: DisposalValues, field: str
+) -> None:
+    asset_id = make_asset()
+    with pytest.raises(Refusal) as caught:
+        incidents.liquidate(SYSTEM, asset_id, values)
+    assert caught.value.field == field
+    assert lifecycle.find_asset(asset_id).status == "available"
+
+
+def test_what_happened_cannot_lie_in_the_future_or_stay_untold() -> None:
+    asset_id, tomorrow = make_asset(), utcnow() + timedelta(days=1)
+    with pytest.raises(Refusal, match="not in the future"):
+        incidents.report_lost(SYSTEM, asset_id, description="Gone", lost_at=tomorrow)
+    with pytest.raises(Refusal, match="Describe what happened"):
+        incidents.report_broken(SYSTEM, asset_id, description="")
+
+
+def test_nothing_happened_in_a_year_that_nobody_meant() -> None:
+    asset_id = make_asset()
+    with pytest.raises(Refusal, match="Check the year") as caught:
+        incidents.report_lost(
+            SYSTEM, asset_id, description="Gone", lost_at=datetime(1, 1, 1, 12, tzinfo=UTC)
+        )
+    assert caught.value.field == "lost_at"
+    claim = ClaimValues(problem="No picture", expected_back_on=date(26, 3, 1))
+    with pytest.raises(Refusal, match="Check the year") as caught:
+        incidents.send_to_warranty(SYSTEM, asset_id, claim)
+    assert caught.value.field == "expected_back_on"
+
+
+def test_a_deleted_asset_comes_back_unless_its_tag_is_taken() -> None:
+    asset_id = make_asset("First", asset_tag="LAP-1")
+    lifecycle.delete_asset(SYSTEM, asset_id)
+    rival = make_asset("Second", asset_tag="lap-1")
+    with pytest.raises(Refusal) as caught:
+        return_to_service.restore(SYSTEM, asset_id)
+    assert caught.value.sentence == (
+        "“Second” already has the tag lap-1. Change that one first, then restore this one."
+    )
+    lifecycle.delete_asset(SYSTEM, rival)
+    return_to_service.restore(SYSTEM, asset_id)
+    assert last()["data"]["reason"] == "restored"
+    with pytest.raises(Refusal, match="has not been deleted"):
+        return_to_service.restore(SYSTEM, asset_id)

@@ -1,0 +1,177 @@
+"""Rules of the register: tags, serial numbers, late edits, roles, what is refused."""
+
+import pytest
+from sqlalchemy import select, update
+
+from portal.models.assets import Activity, Asset
+from portal.models.deliveries import Event
+from portal.services.actions import lifecycle
+from portal.services.assets.queries import AssetFilter, list_assets
+from portal.services.assets.rules import AssetValues
+from portal.services.core.refusals import NotAllowed, NotFound, Refusal, Stale
+from portal.services.core.unit_of_work import session, writing
+from tests.support.factories import make_asset, make_category, make_user
+
+pytestmark = pytest.mark.usefixtures("app")
+
+
+def tag_of(asset_id: int) -> str:
+    return lifecycle.find_asset(asset_id).asset_tag
+
+
+def stored(model: type[Event] | type[Activity]) -> int:
+    session().rollback()
+    return len(session().scalars(select(model.id)).all())
+
+
+def set_status(asset_id: int, status: str) -> None:
+    """Bring an asset into a status that no action reaches yet."""
+    with writing() as current:
+        current.execute(update(Asset).where(Asset.id == asset_id).values(status=status))
+
+
+def test_it_numbers_assets_without_a_tag() -> None:
+    assert [tag_of(make_asset()) for _ in range(3)] == ["AST-00001", "AST-00002", "AST-00003"]
+
+
+def test_it_never_gives_a_number_twice() -> None:
+    ana = make_user()
+    first = make_asset()
+    lifecycle.delete_asset(ana.actor, first)
+    assert tag_of(make_asset()) == "AST-00002"
+
+
+def test_it_steps_over_tags_that_people_chose() -> None:
+    make_asset(asset_tag="ast-00001")
+    lifecycle.delete_asset(make_user().actor, make_asset(asset_tag="AST-00002"))
+    assert tag_of(make_asset()) == "AST-00003"
+
+
+def test_a_refused_asset_uses_up_no_number() -> None:
+    make_asset(serial_number="S-1")
+    with pytest.raises(Refusal):
+        make_asset(serial_number="S-1")
+    assert tag_of(make_asset()) == "AST-00002"
+
+
+def test_a_tag_is_unique_whatever_its_letters() -> None:
+    make_asset("Chair", asset_tag="Chair-1")
+    with pytest.raises(Refusal) as refusal:
+        make_asset(asset_tag="CHAIR-1")
+    assert refusal.value.sentence == "“Chair” already has the tag Chair-1"
+    assert refusal.value.field == "asset_tag"
+
+
+def test_a_serial_number_belongs_to_one_asset() -> None:
+    make_asset(serial_number="sn-5")
+    other = make_asset()
+    values = AssetValues(asset_tag="AST-00002", name="Other", serial_number="SN-5")
+    with pytest.raises(Refusal) as refusal:
+        lifecycle.edit_asset(make_user().actor, other, 1, values)
+    assert refusal.value.sentence == "AST-00001 already has this serial number"
+    assert refusal.value.field == "serial_number"
+
+
+def test_a_deleted_asset_gives_its_tag_and_serial_number_free() -> None:
+    first = make_asset(asset_tag="DESK", serial_number="S")
+    lifecycle.delete_asset(make_user().actor, first)
+    assert make_asset(asset_tag="DESK", serial_number="S") > first
+
+
+def test_an_asset_may_keep_its_own_tag_and_serial_number() -> None:
+    asset_id = make_asset(asset_tag="DESK", serial_number="S")
+    values = AssetValues(asset_tag="Desk", serial_number="s", name="Desk")
+    assert lifecycle.edit_asset(make_user().actor, asset_id, 1, values)
+    assert tag_of(asset_id) == "Desk"
+
+
+def test_a_late_edit_is_refused_and_tells_nothing() -> None:
+    ana, asset_id = make_user(), make_asset("Lamp")
+    lifecycle.edit_asset(
+        ana.actor, asset_id, 1, AssetValues(asset_tag="AST-00001", name="Desk lamp")
+    )
+    with pytest.raises(Stale):
+        lifecycle.edit_asset(
+            ana.actor, asset_id, 1, AssetValues(asset_tag="AST-00001", name="Other")
+        )
+    assert lifecycle.find_asset(asset_id).name == "Desk lamp"
+    assert stored(Event) == stored(Activity) == 2
+
+
+def test_what_is_refused_leaves_no_trace() -> None:
+    ana, asset_id = make_user(), make_asset()
+    set_status(asset_id, "checked_out")
+    with pytest.raises(Refusal) as refusal:
+        lifecycle.delete_asset(ana.actor, asset_id)
+    assert refusal.value.sentence == "AST-00001 is checked out. Check it in first."
+    assert stored(Event) == stored(Activity) == 1
+    assert lifecycle.find_asset(asset_id).deleted_at is None
+
+
+def test_of_a_disposed_asset_only_the_notes_can_change() -> None:
+    ana, asset_id = make_user(), make_asset("Lamp")
+    set_status(asset_id, "liquidated")
+    with pytest.raises(Refusal, match="Only its notes"):
+        lifecycle.edit_asset(
+            ana.actor, asset_id, 1, AssetValues(asset_tag="AST-00001", name="Torch")
+        )
+    values = AssetValues(asset_tag="AST-00001", name="Lamp", notes="Sold to Ben")
+    assert lifecycle.edit_asset(ana.actor, asset_id, 1, values)
+
+
+def test_a_deleted_asset_is_out_of_reach() -> None:
+    ana, asset_id = make_user(), make_asset()
+    lifecycle.delete_asset(ana.actor, asset_id)
+    with pytest.raises(NotFound, match="AST-00001 has been deleted"):
+        lifecycle.delete_asset(ana.actor, asset_id)
+    with pytest.raises(NotFound):
+        lifecycle.edit_asset(ana.actor, asset_id, 2, AssetValues(asset_tag="A", name="A"))
+    assert stored(Event) == 2
+
+
+def test_support_may_not_change_the_register() -> None:
+    asset_id, support = make_asset(), make_user("support")
+    with pytest.raises(NotAllowed):
+        make_asset(by=support.actor)
+    with pytest.raises(NotAllowed):
+        lifecycle.delete_asset(support.actor, asset_id)
+
+
+def test_a_category_that_is_gone_is_refused_at_its_field() -> None:
+    with pytest.raises(Refusal) as refusal:
+        make_asset(category_id=make_category() + 1)
+    assert refusal.value.field == "category_id"
+
+
+def test_search_takes_wildcards_for_what_they_are() -> None:
+    make_asset("100% wool blanket")
+    make_asset("1000 W heater", serial_number="A_B")
+    names = {
+        search: [asset.name for asset in list_assets(AssetFilter(search=search)).rows]
+        for search in ("100%", "a_b", "aXb", "ast-00001", "/", "\\")
+    }
+    assert names == {
+        "100%": ["100% wool blanket"],
+        "a_b": ["1000 W heater"],
+        "aXb": [],
+        "ast-00001": ["100% wool blanket"],
+        "/": [],
+        "\\": [],
+    }
+
+
+@pytest.mark.parametrize("search", ["ärzte", "ÄRZTE", "Ärzte"])
+def test_search_knows_the_case_of_letters_that_are_not_english(search: str) -> None:
+    made = [make_asset(name) for name in ("Ärztekoffer", "koffer für ärzte", "Chair")]
+    found = list_assets(AssetFilter(search=search)).rows
+    assert [asset.id for asset in found] == made[1::-1]
+
+
+def test_the_list_goes_page_by_page_and_back() -> None:
+    for number in range(51):
+        make_asset(f"Chair {number}")
+    first = list_assets(AssetFilter())
+    second = list_assets(AssetFilter(), first.older)
+    assert [len(first.rows), len(second.rows)] == [50, 1]
+    assert second.rows[0].name == "Chair 0"
+    assert list_assets(AssetFilter(), second.newer).rows == first.rows

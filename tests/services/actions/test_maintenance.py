@@ -1,0 +1,306 @@
+"""Maintenance: planned, begun, completed with its effects, repeated, called off."""
+
+import json
+from datetime import date, timedelta
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from portal.engine.events.names import EventName
+from portal.engine.events.samples import sample_body
+from portal.models.assets import AssetStatus
+from portal.models.assignments import Staff
+from portal.models.deliveries import Event
+from portal.models.planning import Maintenance, MaintenanceState
+from portal.services.actions import maintenance_rows
+from portal.services.actions.planning import maintenance as planning_maintenance
+from portal.services.actions.planning.rules import PlanValues, WorkValues
+from portal.services.assets.timeline import timeline
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.refusals import NotAllowed, NotFound, Refusal
+from portal.services.core.time_zones import today
+from portal.services.core.unit_of_work import session, writing
+from tests.services.actions import plan_examples
+from tests.services.actions.plan_examples import (
+    last_body,
+    make_maintenance,
+    put_in,
+    status_of,
+    told,
+)
+from tests.services.actions.test_asset_rivals import at_once
+from tests.support.factories import make_asset, make_staff, make_user
+
+pytestmark = pytest.mark.usefixtures("app")
+
+
+def keys_of(event: EventName) -> list[str]:
+    return list(json.loads(sample_body(event))["data"])
+
+
+def done(outcome: str = "ok", **others: Any) -> WorkValues:
+    """How work ended today."""
+    return WorkValues(**{"outcome": outcome, "completed_on": today(), **others})
+
+
+def state_of(public_id: Any) -> str:
+    return plan_examples.maintenance(public_id).state
+
+
+def test_it_tells_of_a_plan_as_the_catalogue_says() -> None:
+    ana, jonas, asset_id = make_user(), make_staff("Jonas Berg"), make_asset()
+    public_id = make_maintenance(
+        asset_id,
+        by=ana.actor,
+        type="inspection",
+        repeat_every_days=365,
+        assignee_id=jonas,
+        estimated_cost=Decimal(40),
+        note="Bring the tester",
+    )
+    body = last_body()
+    assert body["event"] == "asset.maintenance_scheduled"
+    assert list(body["data"]) == keys_of(EventName.MAINTENANCE_SCHEDULED)
+    expected = {
+        "maintenance_id": plan_examples.maintenance(public_id).id,
+        "title": "Battery check",
+        "type": "inspection",
+        "due_on": "2030-05-03",
+        "repeat_every_days": 365,
+        "assignee": {"id": jonas, "name": "Jonas Berg"},
+        "supplier": None,
+        "estimated_cost": "40.00",
+        "note": "Bring the tester",
+    }
+    assert body["data"].items() >= expected.items()
+    assert timeline(asset_id).rows[0].note == "Battery check. Bring the tester"
+    assert status_of(asset_id) == "available"
+
+
+def test_it_tells_of_the_end_as_the_catalogue_says() -> None:
+    jonas, asset_id = make_staff("Jonas Berg"), make_asset()
+    public_id = make_maintenance(asset_id, started=True, due_on=today() - timedelta(days=3))
+    planning_maintenance.complete(
+        SYSTEM, public_id, done(cost=Decimal("35.5"), performed_by_id=jonas, note="All well")
+    )
+    body = last_body()
+    assert body["event"] == "asset.maintenance_completed"
+    assert list(body["data"]) == keys_of(EventName.MAINTENANCE_COMPLETED)
+    expected = {
+        "status_from": "maintenance",
+        "status_to": "available",
+        "completed_on": today().isoformat(),
+        "was_late": True,
+        "outcome": "ok",
+        "cost": "35.50",
+        "performed_by": {"id": jonas, "name": "Jonas Berg"},
+        "next_maintenance": None,
+        "note": "All well",
+    }
+    assert body["data"].items() >= expected.items()
+
+
+def test_beginning_puts_the_asset_into_maintenance() -> None:
+    asset_id = make_asset()
+    make_maintenance(asset_id, started=True)
+    data = last_body()["data"]
+    assert told() == ["asset.maintenance_scheduled", "asset.updated"]
+    assert data["reason"] == "maintenance_started"
+    assert data["changed_fields"] == ["status"]
+    assert data["changes"]["status"] == {"from": "available", "to": "maintenance"}
+    assert data["maintenance"]["state"] == "in_progress"
+    assert status_of(asset_id) == "maintenance"
+
+
+@pytest.mark.parametrize(
+    ("status", "state", "outcome", "expected"),
+    [
+        ("maintenance", "in_progress", "ok", "available"),
+        ("maintenance", "in_progress", "repaired", "available"),
+        ("maintenance", "in_progress", "failed", "broken"),
+        ("broken", "scheduled", "repaired", "available"),
+        ("broken", "in_progress", "repaired", "available"),
+        ("broken", "scheduled", "ok", "broken"),
+        ("available", "scheduled", "failed", "available"),
+        ("allocated", "scheduled", "repaired", "allocated"),
+        ("checked_out", "scheduled", "failed", "checked_out"),
+        ("warranty", "scheduled", "repaired", "warranty"),
+        # Something else is being worked on.
+        ("maintenance", "scheduled", "ok", "maintenance"),
+    ],
+)
+def test_what_completing_makes_of_the_asset(
+    status: str, state: str, outcome: str, expected: str
+) -> None:
+    asset_id = make_asset()
+    public_id = make_maintenance(asset_id, started=state == "in_progress")
+    put_in(asset_id, status)
+    planning_maintenance.complete(SYSTEM, public_id, done(outcome))
+    assert status_of(asset_id) == expected
+    assert last_body()["data"]["status_to"] == expected
+    assert state_of(public_id) == "completed"
+
+
+@pytest.mark.parametrize("status", ["maintenance", "warranty"])
+def test_completing_what_repeats_plans_the_next_in_the_same_transaction(status: str) -> None:
+    asset_id, jonas = make_asset(), make_staff()
+    public_id = make_maintenance(
+        asset_id, started=True, repeat_every_days=30, assignee_id=jonas, supplier="Northwind"
+    )
+    put_in(asset_id, status)
+    planning_maintenance.complete(SYSTEM, public_id, done(completed_on=date(2026, 1, 15)))
+    completed, scheduled = told()[-2:]
+    assert (completed, scheduled) == ("asset.maintenance_completed", "asset.maintenance_scheduled")
+    following = session().scalars(select(Maintenance).order_by(Maintenance.id.desc())).first()
+    assert following is not None
+    assert following.due_on == date(2026, 2, 14)
+    assert (following.repeat_every_days, following.assignee_id) == (30, jonas)
+    body = last_body()
+    assert body["data"]["maintenance_id"] == following.id
+    assert list(body["data"]) == keys_of(EventName.MAINTENANCE_SCHEDULED)
+    before = json.loads(session().scalars(select(Event.body).order_by(Event.id.desc())).all()[1])
+    assert before["data"]["next_maintenance"] == {"id": following.id, "due_on": "2026-02-14"}
+    assert before["asset"]["version"] + 1 == body["asset"]["version"]
+    assert len(timeline(asset_id).rows) == 5
+
+
+def test_whoever_left_is_not_asked_again() -> None:
+    asset_id, jonas = make_asset(), make_staff()
+    public_id = make_maintenance(asset_id, repeat_every_days=30, assignee_id=jonas)
+    with writing() as current:
+        current.get_one(Staff, jonas).is_active = False
+    planning_maintenance.complete(SYSTEM, public_id, done())
+    assert last_body()["data"]["assignee"] is None
+
+
+def test_calling_off_what_was_begun_makes_the_asset_what_it_was() -> None:
+    for status in ("available", "broken"):
+        asset_id = make_asset()
+        put_in(asset_id, status)
+        public_id = make_maintenance(asset_id, started=True)
+        planning_maintenance.call_off(SYSTEM, public_id, "The technician is ill")
+        data = last_body()["data"]
+        assert status_of(asset_id) == status
+        assert (data["reason"], data["note"]) == ("maintenance_cancelled", "The technician is ill")
+        assert data["changed_fields"] == ["status"]
+
+
+def test_calling_off_a_plan_leaves_the_asset_alone() -> None:
+    asset_id = make_asset()
+    put_in(asset_id, "warranty")
+    put_in(asset_id, "available")
+    public_id = make_maintenance(asset_id)
+    planning_maintenance.call_off(SYSTEM, public_id)
+    assert last_body()["data"]["changed_fields"] == []
+    assert state_of(public_id) == "cancelled"
+
+
+def test_one_job_at_a_time_is_under_way() -> None:
+    asset_id = make_asset()
+    make_maintenance(asset_id, title="New fan", started=True)
+    second = make_maintenance(asset_id)
+    with pytest.raises(Refusal, match=r"AST-00001 is in maintenance"):
+        planning_maintenance.start(SYSTEM, second)
+    put_in(asset_id, AssetStatus.BROKEN)  # reported while it was worked on
+    with pytest.raises(Refusal, match="“New fan” is under way on AST-00001"):
+        planning_maintenance.start(SYSTEM, second)
+
+
+def test_two_begin_at_once_and_one_wins(app: Flask) -> None:
+    asset_id = make_asset()
+    both = [make_maintenance(asset_id) for _ in range(2)]
+    results = at_once(app, [partial(planning_maintenance.start, SYSTEM, each) for each in both])
+    assert sum(isinstance(each, Refusal) for each in results) == 1
+    assert told().count("asset.updated") == 1
+
+
+@pytest.mark.parametrize("twice", [planning_maintenance.start, planning_maintenance.call_off])
+def test_doing_it_twice_tells_it_once(twice: Any) -> None:
+    public_id = make_maintenance(make_asset())
+    twice(SYSTEM, public_id)
+    with pytest.raises(Refusal):
+        twice(SYSTEM, public_id)
+    assert told() == ["asset.maintenance_scheduled", "asset.updated"]
+
+
+def test_what_is_completed_stays_completed() -> None:
+    public_id = make_maintenance(make_asset())
+    planning_maintenance.complete(SYSTEM, public_id, done())
+    for verb in (planning_maintenance.start, planning_maintenance.call_off):
+        with pytest.raises(Refusal, match="“Battery check” has been completed already"):
+            verb(SYSTEM, public_id)
+    with pytest.raises(Refusal, match="has been completed already"):
+        planning_maintenance.complete(SYSTEM, public_id, done())
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        ({"title": ""}, "title"),
+        ({"title": "x" * 121}, "title"),
+        ({"type": "magic"}, "type"),
+        ({"due_on": None}, "due_on"),
+        ({"due_on": date(9999, 1, 1)}, "due_on"),
+        ({"repeat_every_days": 0}, "repeat_every_days"),
+        ({"estimated_cost": Decimal(-1)}, "estimated_cost"),
+        ({"estimated_cost": Decimal("1.005")}, "estimated_cost"),
+        ({"assignee_id": 999}, "assignee_id"),
+    ],
+)
+def test_a_plan_that_cannot_be_is_refused_at_its_field(values: Any, field: str) -> None:
+    asset_id = make_asset()
+    known: dict[str, Any] = {"title": "Check", "due_on": date(2030, 1, 1)}
+    with pytest.raises(Refusal) as refused:
+        planning_maintenance.schedule(SYSTEM, asset_id, PlanValues(**known | values))
+    assert refused.value.field == field
+    assert told() == []
+
+
+def test_an_end_in_the_future_is_refused() -> None:
+    public_id = make_maintenance(make_asset())
+    with pytest.raises(Refusal, match="today or an earlier day") as refused:
+        planning_maintenance.complete(
+            SYSTEM, public_id, done(completed_on=today() + timedelta(days=1))
+        )
+    assert refused.value.field == "completed_on"
+
+
+@pytest.mark.parametrize("status", ["warranty", "lost", "liquidated"])
+def test_nothing_is_planned_for_what_is_away(status: str) -> None:
+    asset_id = make_asset()
+    put_in(asset_id, status)
+    with pytest.raises(Refusal, match="AST-00001 is "):
+        make_maintenance(asset_id)
+
+
+def test_support_may_look_and_not_work() -> None:
+    eva, asset_id = make_user("support"), make_asset()
+    public_id = make_maintenance(asset_id)
+    with pytest.raises(NotAllowed):
+        make_maintenance(asset_id, by=eva.actor)
+    for verb in (planning_maintenance.start, planning_maintenance.call_off):
+        with pytest.raises(NotAllowed):
+            verb(eva.actor, public_id)
+
+
+def test_what_was_never_planned_is_not_found() -> None:
+    elsewhere = plan_examples.make_reservation(make_asset(), make_staff())
+    with pytest.raises(NotFound, match="no such maintenance"):
+        planning_maintenance.start(SYSTEM, elsewhere)
+
+
+def test_what_is_open_is_cancelled_together_and_quietly() -> None:
+    asset_id = make_asset()
+    ids = [make_maintenance(asset_id, started=True), make_maintenance(asset_id)]
+    before = told()
+    with writing() as current:
+        assert maintenance_rows.in_progress(current, asset_id)
+        cancelled = maintenance_rows.cancel_open(current, SYSTEM, asset_id)
+        assert not maintenance_rows.in_progress(current, asset_id)
+    assert cancelled == [plan_examples.maintenance(each).id for each in ids]
+    assert {state_of(each) for each in ids} == {MaintenanceState.CANCELLED}
+    assert told() == before

@@ -1,0 +1,331 @@
+"""Reservations: who may have an asset when; asked for, decided, collected, run out."""
+
+import json
+from datetime import timedelta
+from functools import partial
+
+import pytest
+from flask import Flask
+
+from portal.engine.events.names import EventName
+from portal.engine.events.samples import sample_body
+from portal.lib.clock import utcnow
+from portal.lib.paging import Cursor
+from portal.models.assets import AssetStatus
+from portal.models.assignments import Assignment, Staff
+from portal.models.planning import ReservationState
+from portal.services.actions import lifecycle, reservation_rows
+from portal.services.actions.planning import reservation_expiry
+from portal.services.actions.planning import reservations as planning_reservations
+from portal.services.actions.planning.queries import Wanted, list_reservations
+from portal.services.assets.timeline import timeline
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.refusals import NotAllowed, NotFound, Refusal
+from portal.services.core.unit_of_work import writing
+from tests.services.actions.plan_examples import (
+    at,
+    last_body,
+    make_reservation,
+    put_in,
+    reservation,
+    told,
+    wish,
+)
+from tests.services.actions.test_asset_rivals import at_once
+from tests.support.factories import make_asset, make_staff, make_user
+
+pytestmark = pytest.mark.usefixtures("app")
+
+
+def keys_of(event: EventName) -> list[str]:
+    return list(json.loads(sample_body(event))["data"])
+
+
+def lend(asset_id: int, staff_id: int, due_hours: float) -> None:
+    put_in(asset_id, AssetStatus.CHECKED_OUT)
+    with writing() as current:
+        current.add(
+            Assignment(
+                asset_id=asset_id,
+                staff_id=staff_id,
+                kind="checkout",
+                started_at=utcnow(),
+                due_at=at(due_hours),
+                condition_out="good",
+            )
+        )
+
+
+def test_a_page_begins_beside_its_cursor_the_soonest_first() -> None:
+    maria, asset_id = make_staff(), make_asset()
+    rows = [reservation(make_reservation(asset_id, maria, start, start + 1)) for start in (4, 2, 6)]
+    middle = Cursor((rows[0].starts_at.isoformat(), rows[0].id)).encode()
+    before = Cursor((rows[0].starts_at.isoformat(), rows[0].id), newer=True).encode()
+    listed = partial(list_reservations, Wanted.PENDING, None)
+    assert [row.id for row in listed(middle).rows] == [rows[2].id]
+    assert [row.id for row in listed(before).rows] == [rows[1].id]
+    for odd in ("x", "2026-05-03T10:00", "0001-01-01T00:00:00+14:00"):
+        assert len(listed(Cursor((odd, 1)).encode()).rows) == 3
+
+
+def test_it_tells_of_a_wish_as_the_catalogue_says() -> None:
+    ana, maria, asset_id = make_user(), make_staff("Maria Lopez"), make_asset()
+    public_id = planning_reservations.reserve(
+        ana.actor, asset_id, wish(maria, purpose="Trade fair")
+    )
+    body, row = last_body(), reservation(public_id)
+    assert body["event"] == "asset.reserved"
+    assert list(body["data"]) == keys_of(EventName.RESERVED)
+    assert body["data"]["reservation_id"] == row.id
+    assert body["data"]["staff"] == {"id": maria, "name": "Maria Lopez", "email": row.staff.email}
+    assert body["data"]["starts_at"] == at(0).isoformat()
+    assert (body["data"]["purpose"], body["data"]["state"]) == ("Trade fair", "pending")
+    assert (body["data"]["status_from"], body["data"]["status_to"]) == ("available", "available")
+    assert body["asset"]["version"] == 2
+    assert timeline(asset_id).rows[0].note.startswith("Maria Lopez: ")
+
+
+def test_it_tells_of_approval_and_who_gave_it() -> None:
+    ana, asset_id = make_user(name="Ana"), make_asset()
+    public_id = make_reservation(asset_id, make_staff())
+    assert planning_reservations.approve(ana.actor, public_id) == asset_id
+    data = last_body()["data"]
+    assert last_body()["event"] == "asset.reservation_approved"
+    assert list(data) == keys_of(EventName.RESERVATION_APPROVED)
+    assert data["decided_by"] == {"id": ana.id, "name": "Ana"}
+    assert data["state"] == "approved"
+
+
+@pytest.mark.parametrize("approved", [False, True])
+def test_it_tells_of_rejection_and_its_reason(approved: bool) -> None:
+    ana, public_id = make_user(), make_reservation(make_asset(), make_staff(), approved=approved)
+    planning_reservations.reject(ana.actor, public_id, "Needed for the audit")
+    data = last_body()["data"]
+    assert last_body()["event"] == "asset.reservation_rejected"
+    assert list(data) == keys_of(EventName.RESERVATION_REJECTED)
+    assert (data["state"], data["rejection_reason"]) == ("rejected", "Needed for the audit")
+    assert reservation(public_id).closed_at is not None
+    entry = timeline(reservation(public_id).asset_id).rows[0]
+    assert entry.note.startswith("Maria Lopez: ")
+    assert entry.note.endswith(". Needed for the audit")
+
+
+def test_a_rejection_needs_its_reason() -> None:
+    public_id = make_reservation(make_asset(), make_staff())
+    with pytest.raises(Refusal, match="Enter why") as refused:
+        planning_reservations.reject(SYSTEM, public_id, "")
+    assert refused.value.field == "rejection_reason"
+    assert told() == ["asset.reserved"]
+
+
+def test_taking_a_wish_back_is_told_as_a_change() -> None:
+    public_id = make_reservation(make_asset(), make_staff())
+    planning_reservations.cancel(SYSTEM, public_id, "The fair is off")
+    body = last_body()
+    assert body["event"] == "asset.updated"
+    assert body["data"]["reason"] == "reservation_cancelled"
+    assert body["data"]["note"] == "The fair is off"
+    assert body["data"]["changed_fields"] == []
+    assert body["data"]["reservation"]["state"] == "cancelled"
+
+
+def test_back_to_back_is_no_overlap() -> None:
+    asset_id, maria = make_asset(), make_staff()
+    make_reservation(asset_id, maria, 0, 4, approved=True)
+    make_reservation(asset_id, maria, 4, 8, approved=True)
+    make_reservation(asset_id, maria, -4, 0, approved=True)
+
+
+@pytest.mark.parametrize("times", [(1, 3), (-1, 1), (3, 5), (-1, 9)])
+def test_what_overlaps_an_approved_one_is_refused_by_name(times: tuple[float, float]) -> None:
+    asset_id = make_asset()
+    make_reservation(asset_id, make_staff("Maria Lopez"), 0, 4, approved=True)
+    with pytest.raises(Refusal, match=r"Maria Lopez has reserved this from .+ to ") as refused:
+        make_reservation(asset_id, make_staff("Ben"), *times)
+    assert refused.value.field == "starts_at"
+    assert told() == ["asset.reserved", "asset.reservation_approved"]
+
+
+def test_what_is_only_asked_for_blocks_nobody_until_it_is_approved() -> None:
+    asset_id = make_asset()
+    first, second = (make_reservation(asset_id, make_staff()) for _ in range(2))
+    planning_reservations.approve(SYSTEM, second)
+    with pytest.raises(Refusal, match="has reserved this"):
+        planning_reservations.approve(SYSTEM, first)
+    planning_reservations.reject(SYSTEM, second, "Swapped")
+    planning_reservations.approve(SYSTEM, first)
+    assert reservation(first).state == ReservationState.APPROVED
+
+
+def test_of_two_approvals_at_once_one_wins(app: Flask) -> None:
+    asset_id = make_asset()
+    both = [make_reservation(asset_id, make_staff()) for _ in range(2)]
+    results = at_once(app, [partial(planning_reservations.approve, SYSTEM, each) for each in both])
+    refused = [each for each in results if isinstance(each, Refusal)]
+    assert len(refused) == 1
+    assert "has reserved this" in refused[0].sentence
+    assert told().count("asset.reservation_approved") == 1
+
+
+def test_approving_twice_tells_it_once() -> None:
+    public_id = make_reservation(make_asset(), make_staff(), approved=True)
+    with pytest.raises(Refusal, match="approved already"):
+        planning_reservations.approve(SYSTEM, public_id)
+    assert told() == ["asset.reserved", "asset.reservation_approved"]
+
+
+def test_while_it_is_lent_only_a_start_after_its_return_fits() -> None:
+    asset_id, maria = make_asset(), make_staff("Maria Lopez")
+    early, fitting = make_reservation(asset_id, maria, 0, 4), make_reservation(asset_id, maria, 6)
+    lend(asset_id, maria, due_hours=6)
+    with pytest.raises(Refusal, match=r"Maria Lopez has this until .+ check it in first"):
+        make_reservation(asset_id, maria, 5, 9)
+    with pytest.raises(Refusal, match="Maria Lopez has this until"):
+        planning_reservations.approve(SYSTEM, early)
+    planning_reservations.approve(SYSTEM, fitting)
+    make_reservation(asset_id, maria, 8, 9)
+
+
+@pytest.mark.parametrize("status", ["allocated", "warranty", "broken", "lost", "liquidated"])
+def test_the_status_is_looked_at_again_at_approval(status: str) -> None:
+    asset_id = make_asset()
+    public_id = make_reservation(asset_id, make_staff())
+    put_in(asset_id, status)
+    with pytest.raises(Refusal, match="AST-00001 is "):
+        planning_reservations.approve(SYSTEM, public_id)
+    assert reservation(public_id).state == ReservationState.PENDING
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "field", "sentence"),
+    [
+        (4, 4, "ends_at", "The end must be after the start"),
+        (4, 3, "ends_at", "The end must be after the start"),
+        (-72, -48, "ends_at", "Enter an end that is still to come"),
+    ],
+)
+def test_times_that_cannot_be_are_refused(start: int, end: int, field: str, sentence: str) -> None:
+    with pytest.raises(Refusal, match=sentence) as refused:
+        make_reservation(make_asset(), make_staff(), start, end)
+    assert refused.value.field == field
+
+
+def test_what_is_not_for_reserving_is_not_reserved() -> None:
+    asset_id = make_asset(reservable=False)
+    with pytest.raises(Refusal, match="AST-00001 is not for reserving"):
+        make_reservation(asset_id, make_staff())
+
+
+def test_whoever_has_left_reserves_nothing() -> None:
+    asset_id, ben = make_asset(), make_staff("Ben")
+    waiting = make_reservation(asset_id, ben)
+    with writing() as current:
+        current.get_one(Staff, ben).is_active = False
+    with pytest.raises(Refusal, match="Ben has left") as refused:
+        make_reservation(asset_id, ben)
+    assert refused.value.field == "staff_id"
+    with pytest.raises(Refusal, match="Ben has left"):
+        planning_reservations.approve(SYSTEM, waiting)
+
+
+def test_support_may_look_and_not_decide() -> None:
+    eva, public_id = make_user("support"), make_reservation(make_asset(), make_staff())
+    for verb in (
+        planning_reservations.approve,
+        partial(planning_reservations.reject, reason="No"),
+        planning_reservations.cancel,
+    ):
+        with pytest.raises(NotAllowed):
+            verb(eva.actor, public_id)
+
+
+def test_what_is_decided_stays_decided() -> None:
+    asset_id = make_asset()
+    public_id = make_reservation(asset_id, make_staff())
+    planning_reservations.reject(SYSTEM, public_id, "No")
+    for verb in (
+        planning_reservations.approve,
+        partial(planning_reservations.reject, reason="No"),
+        planning_reservations.cancel,
+    ):
+        with pytest.raises(Refusal, match="has been rejected already"):
+            verb(SYSTEM, public_id)
+
+
+def test_a_deleted_asset_is_not_reserved() -> None:
+    asset_id, maria = make_asset(), make_staff()
+    lifecycle.delete_asset(SYSTEM, asset_id)
+    with pytest.raises(NotFound):
+        make_reservation(asset_id, maria)
+
+
+def test_what_nobody_collected_runs_out_once_and_is_told() -> None:
+    asset_id = make_asset()
+    both = [make_reservation(asset_id, make_staff(), approved=n == 0) for n in range(1)]
+    both.append(make_reservation(make_asset(), make_staff()))
+    later = make_reservation(make_asset(), make_staff(), 0, 9)
+    assert reservation_expiry.expire_due(at(8) - timedelta(seconds=1)) == 0
+    assert reservation_expiry.expire_due(at(8)) == 2
+    assert reservation_expiry.expire_due(at(8)) == 0
+    assert [reservation(each).state for each in (*both, later)] == ["expired"] * 2 + ["pending"]
+    body = last_body()
+    assert body["data"]["reason"] == "reservation_expired"
+    assert body["data"]["actor"]["type"] == "system"
+    assert body["data"]["origin"] == "cron"
+    assert body["data"]["reservation"]["state"] == "expired"
+
+
+def test_two_clocks_close_a_reservation_once(app: Flask) -> None:
+    make_reservation(make_asset(), make_staff())
+    results = at_once(app, [lambda: reservation_expiry.expire_due(at(8))] * 2)
+    assert sum(int(str(each)) for each in results) == 1
+    assert told() == ["asset.reserved", "asset.updated"]
+
+
+def test_others_find_the_conflict_and_not_ones_own() -> None:
+    asset_id, maria, ben = make_asset(), make_staff("Maria"), make_staff("Ben")
+    make_reservation(asset_id, maria, 0, 4, approved=True)
+    make_reservation(asset_id, ben, 20, 24, approved=True)
+
+    def found(start: float, end: float | None, staff_id: int | None) -> str | None:
+        with writing() as current:
+            until = None if end is None else at(end)
+            row = reservation_rows.conflict(
+                current, asset_id, at(start), until, for_staff_id=staff_id
+            )
+            return row.staff.name if row else None
+
+    assert found(-9, None, maria) == "Ben"
+    assert found(-9, 0, ben) is None
+    assert found(-9, 1, ben) == "Maria"
+    assert found(4, 20, None) is None
+    assert found(5, None, ben) is None
+
+
+def test_ones_own_reservation_is_fulfilled_when_it_is_collected() -> None:
+    asset_id, maria, ben = make_asset(), make_staff(), make_staff()
+    mine = make_reservation(asset_id, maria, 0, 4, approved=True)
+
+    def collect(staff_id: int, hours: float, until: float | None = None) -> int | None:
+        with writing() as current:
+            end = None if until is None else at(until)
+            return reservation_rows.fulfil(current, asset_id, staff_id, at(hours), until=end)
+
+    assert collect(ben, 1) is None
+    assert collect(maria, -1) is None
+    assert collect(maria, 4) is None
+    assert collect(maria, -1, until=2) == reservation(mine).id
+    assert reservation(mine).state == ReservationState.FULFILLED
+    assert collect(maria, 1) is None
+
+
+def test_what_is_open_is_cancelled_together_and_quietly() -> None:
+    asset_id = make_asset()
+    ids = [make_reservation(asset_id, make_staff(), n, n + 1, approved=n == 1) for n in range(2)]
+    before = told()
+    with writing() as current:
+        assert reservation_rows.has_open(current, asset_id)
+        cancelled = reservation_rows.cancel_open(current, SYSTEM, asset_id)
+        assert not reservation_rows.has_open(current, asset_id)
+    assert cancelled == [reservation(each).id for each in ids]
+    assert told() == before

@@ -1,0 +1,143 @@
+"""Stock: a running balance that never goes below zero, each move told once."""
+
+import json
+import threading
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import select, text
+from sqlalchemy.exc import DBAPIError
+
+from portal.models.assets import Asset
+from portal.models.deliveries import Event
+from portal.models.stock import StockMove
+from portal.services.actions import lifecycle, stock
+from portal.services.assets.rules import AssetValues
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.refusals import Refusal
+from portal.services.core.unit_of_work import session, writing
+from tests.support.factories import make_asset
+
+
+def make_stock(quantity: int = 10, **values: Any) -> int:
+    return make_asset("Toner", kind="stock", quantity=quantity, **values)
+
+
+def told() -> list[dict[str, Any]]:
+    session().rollback()
+    return [json.loads(body) for body in session().scalars(select(Event.body).order_by(Event.id))]
+
+
+def balances(asset_id: int) -> list[tuple[str, int, int]]:
+    session().rollback()
+    wanted = select(StockMove).where(StockMove.asset_id == asset_id).order_by(StockMove.id)
+    return [(move.kind, move.delta, move.balance_after) for move in session().scalars(wanted)]
+
+
+def test_it_begins_with_a_number_and_says_so(app: Flask) -> None:
+    asset_id = make_stock(10, min_quantity=4, unit="box")
+    (created,) = told()
+    assert created["data"]["initial_quantity"] == 10
+    assert {name: created["asset"][name] for name in ("quantity", "min_quantity", "unit")} == {
+        "quantity": 10,
+        "min_quantity": 4,
+        "unit": "box",
+    }
+    assert balances(asset_id) == [("receive", 10, 10)]
+
+
+def test_each_move_is_told_with_its_reason_and_what_is_left(app: Flask) -> None:
+    asset_id = make_stock(10)
+    stock.receive(SYSTEM, asset_id, quantity=5, note="Order 7")
+    stock.issue(SYSTEM, asset_id, quantity=12)
+    stock.adjust(SYSTEM, asset_id, quantity=4)
+    stock.adjust(SYSTEM, asset_id, quantity=1, is_loss=True)
+    moves = [("receive", 5, 15), ("issue", -12, 3), ("adjust", 1, 4), ("loss", -3, 1)]
+    assert balances(asset_id) == [("receive", 10, 10), *moves]
+    updates = told()[1:]
+    reasons = [body["data"]["reason"] for body in updates]
+    assert reasons == ["stock_received", "stock_issued", "stock_adjusted", "stock_adjusted"]
+    first = updates[0]["data"]
+    assert first["changes"] == {"quantity": {"from": 10, "to": 15}}
+    assert first["note"] == "Order 7"
+    told_moves = [body["data"]["stock_move"] for body in updates]
+    shown = [(move["type"], move["balance_after"]) for move in told_moves]
+    assert shown == [(kind, left) for kind, _, left in moves]
+    assert list(first["stock_move"]) == ["id", "type", "delta", "balance_after", "moved_at"]
+    assert [body["asset"]["version"] for body in updates] == [2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("verb", "quantity", "sentence"),
+    [
+        (stock.issue, 11, "There are only 10"),
+        (stock.issue, 0, "Enter a number from 1"),
+        (stock.receive, -1, "Enter a number from 1"),
+        (stock.receive, stock.MOST, "at most 1,000,000,000"),
+    ],
+)
+def test_what_cannot_be_is_refused_and_told_to_nobody(
+    app: Flask, verb: Any, quantity: int, sentence: str
+) -> None:
+    asset_id = make_stock(10)
+    with pytest.raises(Refusal, match=sentence) as refused:
+        verb(SYSTEM, asset_id, quantity=quantity)
+    assert refused.value.field == "quantity"
+    assert len(told()) == 1
+    assert balances(asset_id) == [("receive", 10, 10)]
+
+
+def test_a_loss_cannot_leave_more(app: Flask) -> None:
+    with pytest.raises(Refusal, match="There are 10 on record"):
+        stock.adjust(SYSTEM, make_stock(10), quantity=11, is_loss=True)
+
+
+def test_counting_what_is_known_tells_nobody(app: Flask) -> None:
+    asset_id = make_stock(10)
+    assert stock.adjust(SYSTEM, asset_id, quantity=10) is False
+    assert len(told()) == len(balances(asset_id)) == 1
+
+
+def test_a_single_item_has_no_number_and_stock_is_not_lent(app: Flask) -> None:
+    with pytest.raises(Refusal, match="single item"):
+        stock.receive(SYSTEM, make_asset(), quantity=1)
+
+
+def test_an_edit_moves_the_threshold_and_never_the_number(app: Flask) -> None:
+    asset_id = make_stock(10, min_quantity=4, unit="box")
+    values = AssetValues(
+        asset_tag="AST-00001", name="Toner", kind="stock", quantity=99, min_quantity=6, unit="box"
+    )
+    assert lifecycle.edit_asset(SYSTEM, asset_id, 1, values)
+    assert told()[-1]["data"]["changes"] == {"min_quantity": {"from": 4, "to": 6}}
+    assert balances(asset_id) == [("receive", 10, 10)]
+
+
+def test_two_at_once_never_take_more_than_there_is(app: Flask) -> None:
+    asset_id, refused = make_stock(10), []
+
+    def take() -> None:
+        with app.app_context():
+            for _ in range(4):
+                try:
+                    stock.issue(SYSTEM, asset_id, quantity=3)
+                except Refusal as refusal:
+                    refused.append(refusal.sentence)
+
+    people = [threading.Thread(target=take) for _ in range(2)]
+    for each in people:
+        each.start()
+    for each in people:
+        each.join(timeout=60)
+    assert balances(asset_id)[1:] == [("issue", -3, 7), ("issue", -3, 4), ("issue", -3, 1)]
+    assert len(refused) == 5
+    assert session().scalar(select(Asset.quantity).where(Asset.id == asset_id)) == 1
+    assert len(told()) == 4
+
+
+def test_a_move_can_be_neither_changed_nor_removed(app: Flask) -> None:
+    make_stock(10)
+    for statement in ("UPDATE stock_moves SET delta = 1", "DELETE FROM stock_moves"):
+        with pytest.raises(DBAPIError, match="moves of stock cannot be"), writing() as current:
+            current.execute(text(statement))

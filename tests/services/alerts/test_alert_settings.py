@@ -1,0 +1,174 @@
+"""Settings → Alerts: who may change what, the first question, Run now, acknowledging."""
+
+from collections.abc import Callable
+from datetime import time, timedelta
+from uuid import uuid4
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from portal.lib.clock import utcnow
+from portal.models.alerts import AlertRun
+from portal.models.audit import AuditEntry
+from portal.models.tasks import Task
+from portal.services.alerts import control
+from portal.services.alerts import queries as alert_queries
+from portal.services.alerts import settings as alert_settings
+from portal.services.alerts.queries import AlertFilter, Which
+from portal.services.alerts.rules import AlertRules
+from portal.services.core.permissions import Actor
+from portal.services.core.refusals import NotAllowed, NotFound, Refusal, Stale
+from portal.services.core.unit_of_work import session
+from tests.services.alerts.due_things import decided, fired, ledger, with_warranty, work
+from tests.support.factories import make_asset, make_user
+
+WARRANTY = "alert.warranty_expiring"
+
+
+def audited() -> list[str]:
+    session().rollback()
+    wanted = select(AuditEntry.action).where(AuditEntry.action.startswith("alert"))
+    return list(session().scalars(wanted.order_by(AuditEntry.id)))
+
+
+def last_run() -> AlertRun:
+    session().rollback()
+    return session().scalars(select(AlertRun).order_by(AlertRun.id.desc())).first()  # type: ignore[return-value]  # there is one
+
+
+def test_they_are_saved_once_and_recorded_and_a_second_editor_is_told(app: Flask) -> None:
+    ana = make_user()
+    assert alert_settings.read().version == 0
+    rules = AlertRules(warranty_days=60, repeat_every_days=3, at=time(6, 30), low_stock_on=False)
+    assert alert_settings.save(ana.actor, 0, rules)
+    assert not alert_settings.save(ana.actor, 1, rules)
+    stored = alert_settings.read()
+    assert (stored.rules, stored.version, stored.is_answered) == (rules, 1, False)
+    with pytest.raises(Stale):
+        alert_settings.save(ana.actor, 0, AlertRules())
+    (entry,) = session().scalars(select(AuditEntry).where(AuditEntry.target_id == "1"))
+    assert entry.changes["time_of_day"] == {"from": "07:00", "to": "06:30"}
+    assert entry.changes["repeat_every_days"] == {"from": None, "to": 3}
+    assert set(entry.changes) == {
+        "warranty_days",
+        "repeat_every_days",
+        "low_stock_on",
+        "time_of_day",
+    }
+
+
+@pytest.mark.parametrize(
+    ("rules", "field"),
+    [
+        (AlertRules(warranty_days=-1), "warranty_days"),
+        (AlertRules(maintenance_days=366), "maintenance_days"),
+        (AlertRules(repeat_every_days=0), "repeat_every_days"),
+    ],
+)
+def test_numbers_of_days_stay_within_reason(app: Flask, rules: AlertRules, field: str) -> None:
+    with pytest.raises(Refusal) as refused:
+        alert_settings.save(make_user().actor, 0, rules)
+    assert refused.value.field == field
+
+
+VERBS: list[Callable[[Actor], object]] = [
+    lambda actor: alert_settings.save(actor, 0, AlertRules(warranty_days=1)),
+    control.request_run,
+    control.mark_as_sent,
+    lambda actor: control.answer_first(actor, send=True),
+]
+
+
+def test_only_an_administrator_settles_and_runs_and_support_acknowledges_nothing(
+    app: Flask,
+) -> None:
+    manager, support = make_user("manager"), make_user("support")
+    for verb in VERBS:
+        for person in (manager, support):
+            with pytest.raises(NotAllowed):
+                verb(person.actor)
+    with pytest.raises(NotAllowed):
+        control.acknowledge(support.actor, uuid4())
+    with pytest.raises(NotFound):
+        control.acknowledge(manager.actor, uuid4())
+    assert audited() == []
+    assert session().scalars(select(Task)).all() == []
+
+
+def test_the_first_run_asks_before_it_sends(app: Flask) -> None:
+    ana = make_user()
+    for days in (1, 2):
+        with_warranty(days)
+    now = utcnow()
+    assert control.start_due(now)
+    assert (last_run().outcome, last_run().waiting, last_run().counts) == ("asked", 2, {})
+    assert alert_queries.run_status(now).needs_first_answer
+    with pytest.raises(Refusal, match="Decide first"):
+        control.request_run(ana.actor)
+    assert fired() == []
+    found = control.preview(now, shown=1)
+    assert (found.counts, found.total, found.is_capped) == ({WARRANTY: 2}, 2, False)
+    (first,) = found.first
+    assert (first.asset_tag, first.details["threshold_days"]) == ("AST-00001", 30)
+    task_id = control.answer_first(ana.actor, send=True)
+    status = alert_queries.run_status(now)
+    assert (status.running, status.needs_first_answer) == (task_id, False)
+    assert control.request_run(ana.actor) == task_id  # it is at work already
+    work()
+    assert len(fired()) == 2
+    assert control.preview(now).total == 0
+    with pytest.raises(Refusal, match="decided already"):
+        control.answer_first(ana.actor, send=False)
+    assert audited() == ["alert_settings.answered", "alerts.run"]
+
+
+def test_marked_as_sent_they_are_in_the_ledger_and_told_to_nobody(app: Flask) -> None:
+    ana = make_user()
+    with_warranty(1)
+    low = make_asset("Toner", kind="stock", quantity=1, min_quantity=5)
+    control.answer_first(ana.actor, send=False)
+    work()
+    assert fired() == []
+    assert [(each.is_sent, each.event_id) for each in ledger()] == [(False, None)] * 2
+    assert (last_run().is_marking, sum(last_run().counts.values())) == (True, 2)
+    with_warranty(2)
+    control.request_run(ana.actor)
+    work()
+    assert [name for name, _ in fired()] == [WARRANTY]
+    assert {each.asset_id for each in ledger() if not each.is_sent} >= {low}
+
+
+def test_an_empty_register_asks_nothing_and_a_first_run_that_finds_nothing_settles_it(
+    app: Flask,
+) -> None:
+    now = utcnow()
+    assert control.start_due(now)
+    assert not alert_settings.read().is_answered
+    assert not alert_queries.run_status(now).needs_first_answer
+    with_warranty(60)
+    assert control.start_due(now + timedelta(days=1))
+    assert alert_settings.read().first_answer == "nothing"
+    assert last_run().outcome == "done"
+    assert session().scalars(select(Task)).all() == []
+
+
+def test_acknowledging_takes_it_from_the_open_ones_once(app: Flask) -> None:
+    ben = make_user("manager")
+    decided()
+    ids = [with_warranty(days) for days in (1, 2)]
+    control.request_run(make_user().actor)
+    work()
+    alert = ledger()[0]
+    assert control.acknowledge(ben.actor, alert.public_id)
+    assert not control.acknowledge(ben.actor, alert.public_id)
+    found = alert_queries.find(alert.public_id)
+    assert (found.acknowledged_by, found.acknowledged_by_id) == (ben.name, ben.id)
+    open_ones = alert_queries.list_alerts(AlertFilter()).rows
+    assert [each.asset_id for each in open_ones] == ids[1:]
+    every = AlertFilter(which=Which.ALL, event=WARRANTY)
+    assert [each.asset.id for each in alert_queries.list_alerts(every).rows] == ids[::-1]
+    assert alert_queries.count_open() == {WARRANTY: 1}
+    assert alert_queries.count_alerts(every) == 2
+    assert alert_queries.list_alerts(AlertFilter(which=Which.ALL, asset_id=ids[0])).rows[0].asset_id
+    assert "alert.acknowledged" in audited()

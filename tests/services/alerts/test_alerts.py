@@ -1,0 +1,313 @@
+"""Alerts: each fires once for its key, catches up after missed runs, and commits as a whole."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import delete, select, update
+
+from jobs.alerts import look_for_alerts
+from portal.engine.events.catalogue import event_type
+from portal.lib.clock import utcnow
+from portal.models.alerts import AlertRun, RunKind
+from portal.models.assets import Activity
+from portal.models.deliveries import Delivery, Event
+from portal.models.planning import Maintenance
+from portal.models.tasks import Task
+from portal.services.actions import assignments, lifecycle
+from portal.services.actions.planning import maintenance as planning_maintenance
+from portal.services.actions.planning.rules import WorkValues
+from portal.services.alerts import control
+from portal.services.alerts import queries as alert_queries
+from portal.services.alerts import runs as alert_runs
+from portal.services.alerts import settings as alert_settings
+from portal.services.alerts.sources import SOURCES
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.time_zones import today
+from portal.services.core.unit_of_work import session, writing
+from portal.services.tasks import leases as turns
+from tests.services.alerts.due_things import (
+    bodies,
+    decided,
+    fired,
+    in_days,
+    it_is_just_after_the_run,
+    ledger,
+    lent,
+    with_maintenance,
+    with_warranty,
+    work,
+)
+from tests.support.factories import make_asset, make_webhook
+
+WARRANTY = "alert.warranty_expiring"
+DUE = "alert.maintenance_due"
+LATE = "alert.checkout_overdue"
+LOW = "alert.low_stock"
+
+
+def runs() -> list[AlertRun]:
+    session().rollback()
+    return list(session().scalars(select(AlertRun).order_by(AlertRun.id)))
+
+
+def begin(kind: RunKind = RunKind.MANUAL) -> None:
+    with writing() as current:
+        run = alert_runs.enter(current, SYSTEM, kind)
+        assert run is not None
+        alert_runs.have_done(current, SYSTEM, run)
+
+
+def test_each_fires_once_and_a_missed_week_is_caught_up_with(app: Flask) -> None:
+    decided()
+    expected = [(LATE, lent(3)), (DUE, with_maintenance(9)), (WARRANTY, with_warranty(33))]
+    with_warranty(-1)  # it had ended before it was entered
+    assert control.run(RunKind.SCHEDULED) == {LATE: 1}
+    # Nobody ran for a week, and the windows opened meanwhile.
+    assert control.run(RunKind.SCHEDULED, in_days(7)) == {DUE: 1, WARRANTY: 1}
+    assert control.run(RunKind.SCHEDULED, in_days(8)) == {}
+    assert fired() == expected
+
+
+def test_an_event_looks_like_its_sample_and_stands_in_the_timeline(app: Flask) -> None:
+    decided()
+    hook = make_webhook(events=[WARRANTY, DUE, LATE, LOW])
+    lent(50)
+    with_maintenance(-2)
+    make_asset("Toner", kind="stock", quantity=3, min_quantity=5, unit="box")
+    asset_id = with_warranty(10, supplier="Datahaus")
+    control.run(RunKind.SCHEDULED)
+    told = {body["event"]: body for body in bodies()}
+    assert set(told) == {WARRANTY, DUE, LATE, LOW}
+    for name, body in told.items():
+        sample = event_type(name).sample()
+        assert list(body) == list(sample)
+        assert list(body["data"]) == list(sample["data"])
+        assert list(body["asset"]) == list(sample["asset"])
+        assert body["data"]["actor"] == sample["data"]["actor"]
+        assert body["data"]["origin"] == "cron"
+        assert body["data"]["status_from"] == body["data"]["status_to"] == body["asset"]["status"]
+    data = {name: body["data"] for name, body in told.items()}
+    assert (data[LATE]["days_overdue"], data[LATE]["reminder_no"]) == (2, 1)
+    assert (data[DUE]["title"], data[DUE]["overdue"]) == ("Battery check", True)
+    assert (data[LOW]["shortfall"], data[LOW]["last_move"]["balance_after"]) == (2, 3)
+    assert (data[WARRANTY]["supplier"], data[WARRANTY]["threshold_days"]) == ("Datahaus", 30)
+    assert [each.id for each in ledger()] == sorted(each["alert_id"] for each in data.values())
+    assert told[WARRANTY]["asset"]["version"] == 1  # an alert changes nothing
+    line = session().scalars(
+        select(Activity).where(Activity.asset_id == asset_id).order_by(Activity.id.desc())
+    )
+    assert (latest := line.first()) is not None
+    assert (latest.action, latest.actor_name, latest.origin) == (WARRANTY, "Asset register", "cron")
+    made = alert_queries.made_by(ledger())
+    assert {each.total for each in made.values()} == {1}
+    assert len(made) == 4
+    ids = set(session().scalars(select(Delivery.public_id).where(Delivery.webhook_id == hook.id)))
+    assert {each.only for each in made.values()} == ids
+
+
+def new_date(asset_id: int) -> None:
+    asset = lifecycle.find_asset(asset_id)
+    ends = today() + timedelta(days=12)
+    values = replace(lifecycle.values_of(asset), warranty_expires=ends)
+    lifecycle.edit_asset(SYSTEM, asset_id, asset.version, values)
+
+
+def keep_longer(asset_id: int) -> None:
+    assignments.change_due_date(SYSTEM, asset_id, due_at=in_days(0.5))
+
+
+def do_and_plan_the_next(asset_id: int) -> None:
+    with writing() as current:
+        work_ = current.scalars(select(Maintenance).where(Maintenance.asset_id == asset_id)).one()
+        work_.repeat_every_days = 5
+        public_id = work_.public_id
+    planning_maintenance.complete(SYSTEM, public_id, WorkValues(completed_on=today(), outcome="ok"))
+
+
+@pytest.mark.parametrize(
+    ("make", "rearm"),
+    [
+        (lambda: with_warranty(10), new_date),
+        (lambda: with_maintenance(3), do_and_plan_the_next),
+        (lambda: lent(30), keep_longer),
+    ],
+)
+def test_it_fires_again_only_once_rearmed_and_the_old_one_is_over(
+    app: Flask, make: Callable[[], int], rearm: Callable[[int], None]
+) -> None:
+    decided()
+    asset_id = make()
+    control.run(RunKind.SCHEDULED)
+    control.run(RunKind.SCHEDULED, in_days(1))
+    assert len(fired()) == 1
+    rearm(asset_id)
+    (first,) = ledger()
+    assert first.resolved_at is not None
+    control.run(RunKind.SCHEDULED, in_days(1))
+    control.run(RunKind.SCHEDULED, in_days(2))
+    assert [each.resolved_at is None for each in ledger()] == [False, True]
+    assert len(fired()) == 2
+
+
+def test_bringing_it_back_ends_the_alert_and_a_reminder_stands_for_those_before(
+    app: Flask,
+) -> None:
+    decided()
+    asset_id = lent(3)
+    settings = alert_settings.read()
+    rules = replace(settings.rules, repeat_every_days=2)
+    alert_settings.save(SYSTEM, settings.version, rules)
+    for days in (0, 1, 3, 9):
+        control.run(RunKind.SCHEDULED, in_days(days))
+    assert [each["data"]["reminder_no"] for each in bodies()] == [1, 2, 5]
+    assert [each.resolved_at is None for each in ledger()] == [False, False, True]
+    assignments.check_in(SYSTEM, asset_id)
+    assert all(each.resolved_at is not None for each in ledger())
+
+
+def test_two_runs_at_once_tell_everything_once(app: Flask) -> None:
+    decided()
+    expected = sorted((WARRANTY, with_warranty(days)) for days in range(8))
+    begin()
+    begin(RunKind.SCHEDULED)
+
+    def help_out() -> None:
+        with app.app_context():
+            work()
+
+    workers = [threading.Thread(target=help_out) for _ in range(2)]
+    for each in workers:
+        each.start()
+    for each in workers:
+        each.join(timeout=60)
+    assert sorted(fired()) == expected
+    assert [run.outcome for run in runs()] == ["done", "done"]
+    assert sum(run.counts.get(WARRANTY, 0) for run in runs()) == len(expected)
+
+
+def test_killed_half_way_it_goes_on_where_it_was(app: Flask) -> None:
+    decided()
+    expected = [(WARRANTY, with_warranty(days)) for days in range(6)]
+    begin()
+    turn = turns.claim()
+    assert turn is not None
+    while len(fired()) < 3:
+        assert turns.advance(turn, alert_runs.KIND)
+    # The worker is gone, and its lease runs out.
+    with writing() as current:
+        current.execute(update(Task).values(lease_until=Task.created_at))
+    work()
+    assert fired() == expected
+    (run,) = runs()
+    assert (run.outcome, run.counts) == ("done", {WARRANTY: 6})
+
+
+def test_one_that_fails_again_and_again_stands_in_nobodys_way(app: Flask) -> None:
+    decided()
+    broken, sound = with_warranty(1), with_warranty(2)
+    begin()
+    turn = turns.claim()
+    assert turn is not None
+    for _ in range(len(SOURCES) * 2):
+        task = session().scalars(select(Task)).one()
+        if task.cursor.get("todo"):
+            break
+        turns.advance(turn, alert_runs.KIND)
+    assert task.cursor["todo"] == [broken, sound]
+    with writing() as current:
+        current.execute(update(Task).values(failures=3, lease_until=Task.created_at))
+    work()
+    assert fired() == [(WARRANTY, sound)]
+    assert control.run(RunKind.SCHEDULED) == {WARRANTY: 1}
+
+
+def test_the_daily_run_begins_once_a_day_and_catches_up_once(app: Flask) -> None:
+    decided()
+    with_warranty(3)
+    now = utcnow()
+    it_is_just_after_the_run(now)
+    look_for_alerts()
+    work()
+    assert not control.start_due(now)
+    assert control.start_due(now + timedelta(days=7))
+    assert not control.start_due(now + timedelta(days=7))
+    work()
+    assert [(run.kind, run.outcome) for run in runs()] == [("scheduled", "done")] * 2
+    assert len(fired()) == 1
+
+
+def test_a_days_run_is_remembered_however_often_people_press_run_now(app: Flask) -> None:
+    decided()
+    now = utcnow()
+    assert control.start_due(now)
+    work()
+    with writing() as current:
+        for _ in range(alert_runs.KEPT + 1):
+            alert_runs.enter(current, SYSTEM, RunKind.MANUAL)
+    assert not control.start_due(now)
+
+
+def test_two_clocks_begin_one_run(app: Flask) -> None:
+    decided()
+    now = utcnow()
+
+    def tick() -> None:
+        with app.app_context():
+            control.start_due(now)
+
+    clocks = [threading.Thread(target=tick) for _ in range(3)]
+    for each in clocks:
+        each.start()
+    for each in clocks:
+        each.join(timeout=60)
+    assert len(runs()) == len(session().scalars(select(Task)).all()) == 1
+
+
+def test_a_run_that_failed_is_repeated_within_the_day(app: Flask) -> None:
+    decided()
+    now = utcnow()
+    it_is_just_after_the_run(now)
+    control.start_due(now)
+    turn = turns.claim()
+    assert turn is not None
+    turns.give_up(turn, alert_runs.KIND)
+    assert alert_queries.run_status(now + timedelta(minutes=20)).last.outcome == "failed"  # type: ignore[union-attr]  # just ended
+    assert not control.start_due(now + timedelta(minutes=30))
+    assert control.start_due(now + timedelta(minutes=90))
+    work()
+    assert [run.outcome for run in runs()] == ["failed", "done"]
+
+
+def test_the_ledger_outlives_its_events(app: Flask) -> None:
+    decided()
+    make_webhook(events=[WARRANTY])
+    with_warranty(3)
+    control.run(RunKind.SCHEDULED)
+    with writing() as current:
+        current.execute(delete(Delivery))
+        current.execute(delete(Event))
+    (line,) = ledger()
+    assert (line.event_id, line.is_sent) == (None, True)
+    assert alert_queries.made_by([line]) == {}
+    assert control.run(RunKind.SCHEDULED) == {}
+
+
+def test_it_is_late_when_the_day_has_no_run(app: Flask) -> None:
+    decided()
+    make_asset()
+    now = utcnow()
+    it_is_just_after_the_run(now)
+    assert not alert_queries.run_status(now).is_late  # just set up
+    control.start_due(now)
+    running = alert_queries.run_status(now)
+    assert running.running is not None
+    work()
+    status = alert_queries.run_status(now)
+    assert status.last is not None
+    assert (status.running, status.is_late) == (None, False)
+    assert status.last_due_at <= now < status.next_at
+    assert alert_queries.run_status(status.next_at + timedelta(minutes=20)).is_late

@@ -1,0 +1,128 @@
+"""Categories and locations: one mechanism, tested on both lists."""
+
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select
+
+from portal.models.audit import AuditEntry
+from portal.services.actions import lifecycle
+from portal.services.assets import named_lists
+from portal.services.assets.named_lists import CATEGORIES, LOCATIONS, NamedList
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.refusals import NotAllowed, NotFound, Refusal, Stale
+from portal.services.core.unit_of_work import session
+from tests.support.factories import make_asset, make_user
+
+pytestmark = [
+    pytest.mark.usefixtures("app"),
+    pytest.mark.parametrize("kind", [CATEGORIES, LOCATIONS], ids=lambda kind: kind.many),
+]
+
+
+def add(kind: NamedList, name: str) -> UUID:
+    return named_lists.create(kind, SYSTEM, name)
+
+
+def used(kind: NamedList, public_id: UUID) -> dict[str, int]:
+    """The value by which an asset refers to it."""
+    return {kind.used_by.key: named_lists.find(kind, public_id).id}
+
+
+def names(kind: NamedList) -> list[str]:
+    return [name for _, _, name in named_lists.choices(kind)]
+
+
+def test_names_are_listed_by_letters_whatever_their_case(kind: NamedList) -> None:
+    for name in ("tools", "Chairs", "apples"):
+        add(kind, name)
+    assert names(kind) == ["apples", "Chairs", "tools"]
+    assert [line.name for line in named_lists.page(kind).rows] == names(kind)
+
+
+def test_a_name_is_there_once_whatever_its_case(kind: NamedList) -> None:
+    add(kind, "Tools")
+    other = add(kind, "Other")
+    with pytest.raises(Refusal) as refusal:
+        add(kind, "TOOLS")
+    assert refusal.value.field == "name"
+    with pytest.raises(Refusal, match="already"):
+        named_lists.rename(kind, SYSTEM, other, 1, "tools")
+    assert names(kind) == ["Other", "Tools"]
+
+
+def test_a_name_is_needed_and_not_too_long(kind: NamedList) -> None:
+    for name in ("", "x" * 121):
+        with pytest.raises(Refusal):
+            add(kind, name)
+
+
+def test_a_late_rename_is_refused(kind: NamedList) -> None:
+    public_id = add(kind, "Tools")
+    assert named_lists.rename(kind, SYSTEM, public_id, 1, "Power tools")
+    assert not named_lists.rename(kind, SYSTEM, public_id, 2, "Power tools")
+    with pytest.raises(Stale):
+        named_lists.rename(kind, SYSTEM, public_id, 1, "Hand tools")
+
+
+def test_it_is_not_deleted_while_an_asset_uses_it(kind: NamedList) -> None:
+    public_id = add(kind, "Tools")
+    make_asset(**used(kind, public_id))
+    with pytest.raises(Refusal) as refusal:
+        named_lists.delete(kind, SYSTEM, public_id)
+    assert refusal.value.sentence == (
+        f"1 asset is still {kind.holds} “Tools”. "
+        f"Give it another {kind.one} first, then delete this one."
+    )
+
+
+def test_deleted_assets_let_it_go(kind: NamedList) -> None:
+    public_id = add(kind, "Tools")
+    asset_id = make_asset(**used(kind, public_id))
+    lifecycle.delete_asset(SYSTEM, asset_id)
+    named_lists.delete(kind, SYSTEM, public_id)
+    assert names(kind) == []
+    with pytest.raises(NotFound):
+        named_lists.find(kind, public_id)
+
+
+def test_each_name_counts_its_assets(kind: NamedList) -> None:
+    public_id = add(kind, "Tools")
+    add(kind, "Unused")
+    kept, gone = (make_asset(**used(kind, public_id)) for _ in range(2))
+    lifecycle.delete_asset(SYSTEM, gone)
+    assert kept
+    assert [(line.name, line.assets) for line in named_lists.page(kind).rows] == [
+        ("Tools", 1),
+        ("Unused", 0),
+    ]
+
+
+def test_long_lists_go_page_by_page_and_back(kind: NamedList) -> None:
+    for number in range(51):
+        add(kind, f"Room {number:02}")
+    first = named_lists.page(kind)
+    second = named_lists.page(kind, first.older)
+    assert [line.name for line in second.rows] == ["Room 50"]
+    assert named_lists.page(kind, second.newer).rows == first.rows
+
+
+def test_changes_are_audited(kind: NamedList) -> None:
+    ana = make_user(name="Ana")
+    public_id = named_lists.create(kind, ana.actor, "Tools")
+    named_lists.rename(kind, ana.actor, public_id, 1, "Power tools")
+    named_lists.delete(kind, ana.actor, public_id)
+    entries = session().execute(
+        select(AuditEntry.actor_name, AuditEntry.action).order_by(AuditEntry.id)
+    )
+    assert [tuple(row) for row in entries] == [
+        ("Ana", f"{kind.one}.created"),
+        ("Ana", f"{kind.one}.updated"),
+        ("Ana", f"{kind.one}.deleted"),
+    ]
+
+
+def test_support_may_not_change_it(kind: NamedList) -> None:
+    support = make_user("support")
+    with pytest.raises(NotAllowed):
+        named_lists.create(kind, support.actor, "Tools")

@@ -1,0 +1,129 @@
+"""Staff: who there is, and why somebody cannot leave yet."""
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from portal.models.audit import AuditEntry
+from portal.services.actions import assignments
+from portal.services.actions.planning import reservations as planning_reservations
+from portal.services.assets import staff, staff_queries
+from portal.services.assets.staff import StaffValues
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.refusals import NotAllowed, Refusal, Stale
+from portal.services.core.unit_of_work import session
+from tests.services.actions.plan_examples import make_reservation
+from tests.services.actions.test_asset_rivals import at_once
+from tests.support.factories import make_asset, make_staff, make_user
+
+pytestmark = pytest.mark.usefixtures("app")
+
+MARIA = StaffValues(name="Maria Lopez", email="maria@example.com", department="Sales")
+
+
+def row_id(values: StaffValues = MARIA) -> int:
+    return staff.find(staff.create(SYSTEM, values)).id
+
+
+def test_people_are_listed_by_name_and_found_by_what_is_known() -> None:
+    for name in ("maria", "Ben", "Zoe"):
+        make_staff(name)
+    assert [line.name for line in staff_queries.listing().rows] == ["Ben", "maria", "Zoe"]
+    staff.create(SYSTEM, MARIA)
+    assert [line.name for line in staff_queries.listing("sales").rows] == ["Maria Lopez"]
+    assert list(staff_queries.listing("50%").rows) == []
+
+
+def test_an_address_belongs_to_one_person_whatever_its_case() -> None:
+    staff.create(SYSTEM, MARIA)
+    with pytest.raises(Refusal, match="is on the list already") as caught:
+        staff.create(SYSTEM, StaffValues(name="Other", email="MARIA@example.com"))
+    assert caught.value.field == "email"
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        (StaffValues(name="", email="a@example.com"), "name"),
+        (StaffValues(name="A", email="nothing"), "email"),
+        (StaffValues(name="A", email="a@example.com", phone="1" * 41), "phone"),
+    ],
+)
+def test_what_does_not_fit_is_refused_at_its_field(values: StaffValues, field: str) -> None:
+    with pytest.raises(Refusal) as caught:
+        staff.create(SYSTEM, values)
+    assert caught.value.field == field
+
+
+def test_whoever_has_something_cannot_leave_and_reads_what() -> None:
+    maria = staff.create(SYSTEM, MARIA)
+    holder = staff.find(maria).id
+    for name in ("ThinkPad", "Camera"):
+        assignments.allocate(SYSTEM, make_asset(name), staff_id=holder)
+    with pytest.raises(Refusal) as caught:
+        staff.deactivate(SYSTEM, maria)
+    assert caught.value.sentence == (
+        "Maria Lopez still has AST-00001 (ThinkPad) and AST-00002 (Camera)."
+        " Take them back first, or pass them on."
+    )
+    assert staff.find(maria).is_active
+
+
+def test_whoever_has_reserved_something_cannot_leave_and_reads_what() -> None:
+    maria, asset_id = staff.create(SYSTEM, MARIA), make_asset("ThinkPad")
+    holder = staff.find(maria).id
+    asked = [make_reservation(asset_id, holder, start, start + 1) for start in (0, 5)]
+    sentence = r"Maria Lopez has reserved AST-00001 \(ThinkPad\). Cancel that reservation first."
+    with pytest.raises(Refusal, match=sentence):
+        staff.deactivate(SYSTEM, maria)
+    assert [each.public_id for each in staff_queries.has_reserved(holder)] == asked
+    for public_id in asked:
+        planning_reservations.cancel(SYSTEM, public_id)
+    staff.deactivate(SYSTEM, maria)
+    assert not staff.find(maria).is_active
+
+
+def test_whoever_left_gets_nothing_until_they_are_back() -> None:
+    maria, asset_id = staff.create(SYSTEM, MARIA), make_asset()
+    holder = staff.find(maria).id
+    staff.deactivate(SYSTEM, maria)
+    assert staff.choices() == []
+    with pytest.raises(Refusal, match="Maria Lopez has left"):
+        assignments.allocate(SYSTEM, asset_id, staff_id=holder)
+    staff.reactivate(SYSTEM, maria)
+    assignments.allocate(SYSTEM, asset_id, staff_id=holder)
+    assert [each.asset_id for each in staff_queries.has_now(holder)] == [asset_id]
+
+
+def test_nobody_leaves_while_something_is_given_to_them(app: Flask) -> None:
+    maria, asset_id = staff.create(SYSTEM, MARIA), make_asset()
+    holder = staff.find(maria).id
+    results = at_once(
+        app,
+        [
+            lambda: assignments.allocate(SYSTEM, asset_id, staff_id=holder),
+            lambda: staff.deactivate(SYSTEM, maria),
+        ],
+    )
+    assert sum(isinstance(each, Refusal) for each in results) == 1
+    session().rollback()
+    assert staff.find(maria).is_active is bool(staff_queries.has_now(holder))
+
+
+def test_an_edit_is_audited_and_one_that_came_too_late_is_refused() -> None:
+    ana, maria = make_user("manager"), staff.create(SYSTEM, MARIA)
+    changed = StaffValues(name="Maria Cruz", email="maria@example.com", department="Sales")
+    assert staff.edit(ana.actor, maria, 1, changed)
+    entry = session().scalars(select(AuditEntry).order_by(AuditEntry.id.desc()).limit(1)).one()
+    assert (entry.action, entry.changes) == (
+        "staff.updated",
+        {"name": {"from": "Maria Lopez", "to": "Maria Cruz"}},
+    )
+    assert not staff.edit(ana.actor, maria, 2, changed)
+    with pytest.raises(Stale):
+        staff.edit(ana.actor, maria, 1, MARIA)
+
+
+def test_support_changes_nobody() -> None:
+    with pytest.raises(NotAllowed):
+        staff.create(make_user("support").actor, MARIA)

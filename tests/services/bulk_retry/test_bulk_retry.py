@@ -1,0 +1,292 @@
+"""Bulk retry: a few at a time, behind what is new, each once; counted, skipped, stopped, paused."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import pytest
+from flask import Flask
+from sqlalchemy import select, update
+
+from jobs import tasks as job
+from portal.extensions import db
+from portal.models.audit import AuditEntry
+from portal.models.batches import BatchRow
+from portal.models.deliveries import Priority
+from portal.models.people import User
+from portal.models.tasks import Task, TaskState
+from portal.models.webhooks import Webhook
+from portal.services.bulk_retry import handover, selection
+from portal.services.bulk_retry import queries as bulk_retry_queries
+from portal.services.bulk_retry import task as bulk_retry_task
+from portal.services.bulk_retry.selection import Choice, Skip
+from portal.services.core.permissions import Actor
+from portal.services.core.refusals import NotAllowed, Refusal
+from portal.services.core.unit_of_work import session, writing
+from portal.services.deliveries import retry as delivery_retry
+from portal.services.deliveries.log.filters import LogFilter, StatusFilter
+from portal.services.webhooks import activation
+from tests.support.deliveries import change, lease, make_attempt, make_delivery, stored
+from tests.support.factories import Hook, make_user, make_webhook
+
+pytestmark = pytest.mark.usefixtures("app")
+FAILED = LogFilter(status=StatusFilter.FAILED)
+
+
+@pytest.fixture
+def ana(app: Flask) -> Actor:
+    return make_user("support", name="Ana").actor
+
+
+def some(count: int, webhook: Hook, **columns: object) -> list[UUID]:
+    return [make_delivery(webhook, **{"status": "failed", **columns}) for _ in range(count)]
+
+
+def work() -> None:
+    """What the background worker does, as if the time between two looks had passed."""
+    with writing() as current:
+        due = Task.state.in_(["waiting", "running"])
+        current.execute(update(Task).where(due).values(due_at=Task.created_at))
+    job.work({bulk_retry_task.NAME: bulk_retry_task.KIND})
+
+
+def fresh(public_id: UUID) -> Task:
+    db.session.rollback()
+    wanted = select(Task).where(Task.public_id == public_id)
+    return db.session.execute(wanted, execution_options={"populate_existing": True}).scalar_one()
+
+
+def all_that(wanted: LogFilter, *, again: bool = False) -> Choice:
+    return Choice(wanted=wanted, newest=selection.newest_now(), again=again)
+
+
+def finish(made: UUID, outcome: str) -> None:
+    """What claim and recorder do to a manual attempt."""
+    before = stored(made)
+    make_attempt(made, kind="manual", outcome=outcome)
+    status = "delivered" if outcome == "delivered" else before["prior_status"]
+    change(
+        made,
+        status=status,
+        priority=Priority.NORMAL,
+        prior_status=None,
+        prior_due_at=None,
+        requested_by=None,
+    )
+
+
+def handed(among: Sequence[UUID]) -> list[UUID]:
+    return [made for made in among if stored(made)["priority"] == Priority.BULK]
+
+
+def set_webhook(hook: Hook, **columns: object) -> None:
+    with writing() as current:
+        current.execute(update(Webhook).where(Webhook.id == hook.id).values(**columns))
+
+
+def test_all_that_match_go_out_behind_what_is_new_and_end_counted(ana: Actor) -> None:
+    erp = make_webhook(name="ERP")
+    made = some(3, erp)
+    other = make_delivery(erp, status="delivered")
+    batch = bulk_retry_task.start(ana, all_that(FAILED))
+    later = make_delivery(erp, status="failed")
+    work()
+    row = stored(made[0])
+    assert (row["status"], row["prior_status"]) == ("waiting", "failed")
+    assert (row["priority"], row["requested_by"]) == (Priority.BULK, "Ana")
+    assert stored(other)["prior_status"] is stored(later)["prior_status"] is None
+    for each, outcome in zip(made, ["delivered", "failed", "delivered"], strict=True):
+        finish(each, outcome)
+    work()
+    task = fresh(batch)
+    assert (task.state, task.done, task.total) == (TaskState.DONE, 3, 3)
+    assert task.counts == {"delivered": 2, "failed": 1}
+
+
+def test_the_count_says_per_webhook_per_reason_and_what_is_skipped(ana: Actor) -> None:
+    erp, off = make_webhook(name="ERP"), make_webhook(name="Off", state="off")
+    some(2, erp, reason="server", code=500)
+    some(1, erp, status="retrying", reason="refused")
+    sending = make_delivery(erp)
+    lease(sending)
+    make_delivery(erp)
+    make_delivery(erp, status="delivered")
+    make_delivery(erp, status="failed", priority=Priority.TEST)
+    make_delivery(off, status="failed")
+    make_delivery(off, status="held")
+    counted = selection.count(all_that(LogFilter()))
+    assert (counted.total, counted.arrived, counted.is_more) == (3, 1, False)
+    assert counted.by_webhook == {"ERP": 3}
+    assert counted.by_reason == {("server", 500): 2, ("refused", None): 1}
+    assert counted.skipped == dict.fromkeys(
+        [Skip.SENDING, Skip.WAITING, Skip.ARRIVED, Skip.TEST, Skip.OFF, Skip.HELD], 1
+    )
+    assert selection.count(all_that(LogFilter(), again=True)).total == 4
+
+
+def test_a_choice_survives_being_stored(ana: Actor) -> None:
+    choice = all_that(LogFilter(status=StatusFilter.ATTENTION, search="AST", code=500), again=True)
+    assert selection.from_params(selection.as_params(choice)) == choice
+    ticked = Choice(ticked=(make_delivery(),))
+    assert selection.from_params(selection.as_params(ticked)) == ticked
+
+
+def test_at_most_so_many_are_with_the_workers_at_once(
+    ana: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handover, "AT_ONCE", 4)
+    erp, desk = make_webhook(), make_webhook()
+    made, others = some(5, erp), some(5, desk)
+    batch = bulk_retry_task.start(ana, all_that(FAILED))
+    work()
+    assert (handed(made), handed(others)) == (made[:2], others[:2])
+    finish(made[0], "delivered")
+    work()
+    assert handed(made) == made[1:3]
+    assert fresh(batch).state == TaskState.RUNNING
+
+
+def test_what_changed_meanwhile_is_skipped_with_its_reason(ana: Actor) -> None:
+    erp = make_webhook(name="ERP")
+    first, second = some(2, erp)
+    batch = bulk_retry_task.start(ana, Choice(ticked=(first, second)))
+    with writing() as current:
+        task = current.execute(select(Task).where(Task.public_id == batch)).scalar_one()
+        bulk_retry_task.step(current, task)
+    delivery_retry.retry(ana, first)
+    work()
+    finish(second, "delivered")
+    work()
+    assert fresh(batch).counts == {"skipped": 1, "delivered": 1}
+    rows = session().execute(select(BatchRow.message).where(BatchRow.outcome == "skipped"))
+    assert rows.scalars().all() == [
+        "This is already waiting to be sent. Its result will show here."
+    ]
+
+
+def test_stop_gives_back_what_nobody_is_sending(
+    ana: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handover, "AT_ONCE", 3)
+    made = some(5, make_webhook())
+    before = [stored(each) for each in made]
+    batch = bulk_retry_task.start(ana, all_that(FAILED))
+    work()
+    finish(made[0], "delivered")
+    lease(made[1])
+    bulk_retry_task.stop(ana, batch)
+    assert [stored(each) for each in made[2:]] == before[2:]
+    assert stored(made[1])["prior_status"] == "failed"
+    assert bulk_retry_task.is_stopping(fresh(batch))
+    with pytest.raises(Refusal, match="stopped already"):
+        bulk_retry_task.stop(ana, batch)
+    with pytest.raises(Refusal, match="ended already"):
+        bulk_retry_task.go_on(ana, batch)
+    work()
+    assert (fresh(batch).state, fresh(batch).counts) == (TaskState.RUNNING, {"delivered": 1})
+    finish(made[1], "failed")
+    work()
+    assert fresh(batch).state == TaskState.STOPPED
+    assert fresh(batch).counts == {"delivered": 1, "failed": 1}
+    assert fresh(batch).finished_at
+    outcomes = [row.outcome for row in bulk_retry_queries.every(fresh(batch))]
+    assert outcomes == ["delivered", "failed", "unsent", "unsent", "unsent"]
+    assert [stored(each) for each in made[2:]] == before[2:]
+    with pytest.raises(Refusal, match="ended already"):
+        bulk_retry_task.stop(ana, batch)
+    actions = select(AuditEntry.action).where(AuditEntry.target_kind == "batch")
+    assert session().execute(actions).scalars().all() == ["batch.started", "batch.stopped"]
+
+
+def test_a_throttled_webhook_gets_one_at_a_time(ana: Actor) -> None:
+    erp, desk = make_webhook(), make_webhook()
+    made, others = some(4, erp), some(2, desk)
+    bulk_retry_task.start(ana, all_that(FAILED))
+    work()
+    assert handed(made) == made
+    set_webhook(erp, throttled=True)
+    work()
+    assert handed(made) == made[:1]
+    assert handed(others) == others
+    set_webhook(erp, throttled=False)
+    work()
+    assert handed(made) == made
+
+
+def test_ten_failures_in_a_row_pause_one_webhook_until_somebody_says_go_on(ana: Actor) -> None:
+    erp, desk = make_webhook(), make_webhook()
+    made, others = some(13, erp), some(1, desk)
+    batch = bulk_retry_task.start(ana, all_that(FAILED))
+    work()
+    for each in made[:10]:
+        finish(each, "failed")
+    work()
+    assert handed(made) == []
+    assert stored(made[10])["status"] == "failed"
+    assert fresh(batch).state == TaskState.RUNNING
+    finish(others[0], "delivered")
+    work()
+    assert fresh(batch).state == TaskState.PAUSED
+    bulk_retry_task.go_on(ana, batch)
+    work()
+    assert handed(made) == made[10:]
+
+
+def test_a_delivery_between_failures_begins_the_count_anew(ana: Actor) -> None:
+    made = some(13, make_webhook())
+    bulk_retry_task.start(ana, all_that(FAILED))
+    work()
+    for each in made[:10]:
+        finish(each, "delivered" if each == made[5] else "failed")
+    work()
+    assert handed(made) == made[10:]
+
+
+def test_a_webhook_gets_few_until_one_arrives(ana: Actor) -> None:
+    made = some(30, make_webhook())
+    bulk_retry_task.start(ana, all_that(FAILED))
+    work()
+    assert handed(made) == made[:10]
+    finish(made[0], "failed")
+    work()
+    assert handed(made) == made[1:10]
+    finish(made[1], "delivered")
+    work()
+    assert handed(made) == made[2:]
+
+
+def test_a_webhook_that_is_turned_off_gives_its_rows_back(ana: Actor) -> None:
+    erp = make_webhook()
+    made = some(2, erp)
+    batch = bulk_retry_task.start(ana, all_that(FAILED))
+    work()
+    activation.turn_off(make_user("admin").actor, erp.public_id)
+    work()
+    assert fresh(batch).counts == {"skipped": 2}
+    assert [stored(each)["status"] for each in made] == ["failed", "failed"]
+
+
+def test_what_was_cut_off_for_good_counts_as_failed(ana: Actor) -> None:
+    made = some(1, make_webhook())[0]
+    batch = bulk_retry_task.start(ana, Choice(ticked=(made,)))
+    work()
+    finish(made, "interrupted")
+    work()
+    assert fresh(batch).counts == {"failed": 1}
+
+
+def test_it_ends_when_whoever_started_it_may_no_longer_retry(ana: Actor) -> None:
+    made = some(2, make_webhook())
+    batch = bulk_retry_task.start(ana, all_that(FAILED))
+    work()
+    with writing() as current:
+        current.execute(update(User).values(is_active=False))
+    work()
+    assert (fresh(batch).state, handed(made)) == (TaskState.STOPPED, [])
+
+
+def test_nothing_ticked_or_nobody_allowed_starts_nothing(ana: Actor) -> None:
+    with pytest.raises(Refusal, match="Tick the deliveries"):
+        bulk_retry_task.start(ana, Choice())
+    with pytest.raises(NotAllowed):
+        bulk_retry_task.start(make_user("manager").actor, all_that(FAILED))
+    assert session().execute(select(Task.id)).first() is None

@@ -1,0 +1,265 @@
+"""Import: what each row would do, then exactly that; each row once, wherever it was killed."""
+
+import json
+from datetime import date
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select, update
+
+from jobs import tasks as job
+from portal.lib.csv_safe import write_csv
+from portal.lib.csv_upload import read_csv
+from portal.models.assets import Asset, Category
+from portal.models.deliveries import Event
+from portal.models.tasks import Task, TaskRow, TaskState
+from portal.services.actions import assignments
+from portal.services.assets.queries import AssetFilter
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.refusals import Refusal
+from portal.services.core.unit_of_work import session, writing
+from portal.services.csv import export as csv_export
+from portal.services.csv import import_task
+from portal.services.task_kinds import KINDS
+from portal.services.tasks import leases as task_leases
+from portal.services.tasks import tasks
+from tests.services.actions.plan_examples import make_reservation
+from tests.support.factories import Person, make_asset, make_category, make_staff, make_user
+
+
+def check(person: Person, text: str, *, may_add: bool = False) -> UUID:
+    public_id = import_task.upload(person.actor, read_csv(text.encode()), may_add=may_add)
+    job.work(KINDS)
+    return public_id
+
+
+def found(public_id: UUID) -> list[tuple[int, str | None, str]]:
+    session().rollback()
+    task_id = import_task.find_check(public_id).id
+    wanted = select(TaskRow).where(TaskRow.task_id == task_id).order_by(TaskRow.number)
+    rows = session().scalars(wanted.execution_options(populate_existing=True))
+    return [(row.number, row.outcome, row.message) for row in rows]
+
+
+def run(person: Person, public_id: UUID) -> Task:
+    task_id = import_task.confirm(person.actor, public_id)
+    job.work(KINDS, seconds=60)
+    session().rollback()
+    return tasks.find(task_id)
+
+
+def bodies() -> list[dict[str, Any]]:
+    session().rollback()
+    return [json.loads(body) for body in session().scalars(select(Event.body).order_by(Event.id))]
+
+
+def test_half_a_text_is_an_error_and_never_a_name(app: Flask) -> None:
+    ((number, outcome, message),) = found(check(make_user(), "name\nDesk, large\n"))
+    assert (number, outcome) == (2, "error")
+    assert "“large” is left over" in message
+
+
+def test_a_dry_run_says_what_each_row_would_do_and_changes_nothing(app: Flask) -> None:
+    make_category("Laptops")
+    make_asset("Lamp", asset_tag="L-1", serial_number="S1")
+    make_asset("Toner", asset_tag="T-1", kind="stock", quantity=4)
+    before = len(bodies())
+    public_id = check(
+        make_user(),
+        "asset_tag;Name;CATEGORY;purchase_cost;quantity;kind;serial number;status\n"
+        "L-1;Desk lamp;;;;;;broken\n"
+        "l-1;;;;;;;\n"
+        "T-1;;;;9;;;\n"
+        ";ThinkPad;laptops;1249,5;;;;\n"
+        ";;;;;;;\n"
+        "X-1;;;;;;;\n"
+        ";Chair;Chairs;;;;;\n"
+        ";Chair;;a lot;;;;\n"
+        ";Chair;;;;;s1;\n"
+        ";Paper;;;many;stock;;\n"
+        "T-1;;;;;item;;\n",
+    )
+    assert found(public_id) == [
+        (2, "update", ""),
+        (3, "error", "Row 2 has the same asset_tag"),
+        (
+            4,
+            "unchanged",
+            "The quantity is left as it is: receive, issue or adjust it on the asset's page.",
+        ),
+        (5, "create", ""),
+        (7, "error", "Enter the name of the asset"),
+        (
+            8,
+            "error",
+            "There is no category called “Chairs”. "
+            "Add it first, or let the import add it: choose the file again and tick that",
+        ),
+        (9, "error", "Enter purchase_cost in digits, such as 1250.00, not “a lot”"),
+        (10, "error", "L-1 already has this serial number"),
+        (11, "error", "Enter quantity in digits, such as 25, not “many”"),
+        (12, "error", "Row 4 has the same asset_tag"),
+    ]
+    assert len(bodies()) == before
+    task = tasks.find(public_id)
+    assert task.counts == {"update": 1, "error": 7, "unchanged": 1, "create": 1}
+    assert task.params["has_status"]
+
+
+def test_a_single_thing_has_no_number_and_the_dry_run_says_so(app: Flask) -> None:
+    make_asset("Lamp", asset_tag="L-1")
+    lines = "L-1,,5,2,piece\n,Chair,30,,\n,Stool,1,,piece\n,Paper,,,box\n"
+    public_id = check(make_user(), f"asset_tag,name,quantity,min_quantity,unit\n{lines}")
+    words = "One thing is kept, not 5: to count it, add it with stock in the column kind."
+    assert found(public_id) == [
+        (2, "unchanged", words),
+        (3, "create", words.replace("5", "30")),
+        (4, "create", ""),
+        (5, "create", ""),
+    ]
+
+
+def test_the_dry_run_knows_who_has_reserved_what(app: Flask) -> None:
+    lamp, ana = make_asset("Lamp", asset_tag="L-1"), make_staff("Ana", email="ana@example.com")
+    make_reservation(lamp, ana, approved=True)
+    make_staff("Ben", email="ben@example.com")
+    lines = "asset_tag,assigned_to_email\nL-1,{}@example.com\n"
+    assert found(check(make_user(), lines.format("ben"))) == [
+        (2, "error", "Ana has reserved it. Reject that reservation first")
+    ]
+    assert found(check(make_user(), lines.format("ana"))) == [(2, "update", "")]
+
+
+def test_after_one_yes_it_does_that_and_tells_of_each(app: Flask) -> None:
+    person, maria = make_user(name="Ana"), make_staff("Maria", email="maria@example.com")
+    make_asset("Lamp", asset_tag="L-1", notes="By the door")
+    public_id = check(
+        person,
+        "name,asset_tag,location,reservable,kind,quantity,min_quantity,assigned_to_email,notes\n"
+        "Desk lamp,L-1,,no,,,,,\n"
+        "Camera,,Studio,,,,,MARIA@example.com,\n"
+        "Toner,,Studio,,stock,12,4,,\n",
+        may_add=True,
+    )
+    assert [outcome for _, outcome, _ in found(public_id)] == ["update", "create", "create"]
+    first = import_task.confirm(person.actor, public_id)
+    assert import_task.confirm(person.actor, public_id) == first
+    assert run(person, public_id).counts == {"updated": 1, "created": 2}
+    told = bodies()[1:]
+    assert [body["event"] for body in told] == [
+        "asset.updated",
+        "asset.created",
+        "asset.allocated",
+        "asset.created",
+    ]
+    assert told[0]["data"]["changed_fields"] == ["name", "reservable"]
+    assert told[2]["data"]["staff"]["id"] == maria
+    assert told[3]["asset"]["quantity"] == 12
+    assert told[3]["asset"]["location"]["name"] == "Studio"
+    assert {body["data"]["origin"] for body in told} == {"import"}
+    assert told[0]["data"]["actor"] == {"type": "import", "id": person.id, "name": "Ana"}
+    assert [outcome for _, outcome, _ in found(public_id)] == ["updated", "created", "created"]
+
+
+def test_a_row_that_the_register_has_overtaken_is_left_out_and_says_why(app: Flask) -> None:
+    person = make_user()
+    public_id = check(person, "name,asset_tag,serial_number\nA,A-1,S1\nB,B-1,S2\n")
+    make_asset("Other", serial_number="S1")
+    assert run(person, public_id).counts == {"failed": 1, "created": 1}
+    lines = list(import_task.failed_rows(import_task.find_check(public_id)))
+    assert lines == [
+        ("name", "asset_tag", "serial_number", "problem"),
+        ("A", "A-1", "S1", "AST-00001 already has this serial number"),
+    ]
+
+
+def test_the_failed_rows_mended_can_be_imported_again(app: Flask) -> None:
+    person = make_user()
+    public_id = check(person, "name,purchase_date\nA,yesterday\nB,2026-01-02\n=1,never\n")
+    run(person, public_id)
+    text = "".join(write_csv(import_task.failed_rows(import_task.find_check(public_id))))
+    assert "'=1" in text
+    again = check(person, text.replace("yesterday", "2026-01-03").replace("never", ""))
+    assert [outcome for _, outcome, _ in found(again)] == ["create", "create"]
+    assert run(person, again).counts == {"created": 2}
+    session().rollback()
+    assert session().scalars(select(Asset.name).order_by(Asset.name)).all() == ["=1", "A", "B"]
+
+
+def test_an_export_imports_again_without_a_change(app: Flask) -> None:
+    person = make_user()
+    make_asset("Toner", kind="stock", quantity=3, min_quantity=1, unit="box")
+    camera = make_asset(
+        "=Camera",
+        notes='two\nlines, “quoted” "so"',
+        category_id=make_category("@home"),
+        purchase_cost=Decimal("12.50"),
+        purchase_date=date(2026, 1, 2),
+        warranty_expires=date(2027, 1, 2),
+        reservable=False,
+    )
+    assignments.allocate(person.actor, camera, staff_id=make_staff())
+    text = "".join(write_csv(csv_export.rows(AssetFilter())))
+    public_id = check(person, text)
+    assert [row[1:] for row in found(public_id)] == [("unchanged", ""), ("unchanged", "")]
+    with pytest.raises(Refusal, match="nothing to import"):
+        import_task.confirm(person.actor, public_id)
+
+
+def test_killed_half_way_it_goes_on_and_does_each_row_once(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person = make_user()
+    lines = "".join(f"Chair {number},C-{number},Chairs\n" for number in range(120))
+    public_id = check(person, f"name,asset_tag,category\n{lines}", may_add=True)
+    task_id = import_task.confirm(person.actor, public_id)
+    kind, steps = KINDS["import"], 0
+
+    def step(current: Any, task: Task) -> tasks.Step:
+        nonlocal steps
+        steps += 1
+        done = kind.step(current, task)
+        if steps == 3:
+            raise KeyboardInterrupt  # the process dies with its transaction open
+        return done
+
+    dying = tasks.Kind(name="import", permission=kind.permission, step=step)
+    with pytest.raises(KeyboardInterrupt):
+        job.work({"import": dying})
+    session().rollback()
+    half = tasks.find(task_id)
+    assert 0 < half.done < 120
+    with writing() as current:
+        current.execute(update(Task).values(lease_until=Task.created_at))
+    assert task_leases.has_due()
+    job.work(KINDS, seconds=60)
+    session().rollback()
+    whole = tasks.find(task_id)
+    assert (whole.state, whole.counts) == (TaskState.DONE, {"created": 120})
+    assert session().scalar(select(func.count(Asset.id))) == 120
+    assert session().scalar(select(func.count(Category.id))) == 1
+    assert len(bodies()) == 120
+
+
+def test_the_portal_itself_imports_as_well(app: Flask) -> None:
+    public_id = import_task.upload(SYSTEM, read_csv(b"name\nA\n"), may_add=False)
+    job.work(KINDS)
+    import_task.confirm(SYSTEM, public_id)
+    job.work(KINDS)
+    assert [outcome for _, outcome, _ in found(public_id)] == ["created"]
+
+
+def test_it_waits_for_its_check_and_refuses_what_is_none(app: Flask) -> None:
+    person = make_user()
+    public_id = import_task.upload(person.actor, read_csv(b"name\nA\n"), may_add=False)
+    with pytest.raises(Refusal, match="still being checked"):
+        import_task.confirm(person.actor, public_id)
+    job.work(KINDS)
+    started = import_task.confirm(person.actor, public_id)
+    with pytest.raises(Refusal, match="no import"):
+        import_task.confirm(person.actor, started)
+    with pytest.raises(Refusal, match="asset_tag or name"):
+        import_task.upload(person.actor, read_csv(b"model\nA\n"), may_add=False)

@@ -1,0 +1,197 @@
+"""The log: what it shows, page by page, and what each filter leaves."""
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from portal.engine.events.catalogue import EventName
+from portal.engine.reasons import Reason
+from portal.lib.clock import utcnow
+from portal.lib.paging import Cursor
+from portal.models.deliveries import Priority
+from portal.services.deliveries.log import pages as log_pages
+from portal.services.deliveries.log import plan
+from portal.services.deliveries.log import walk as log_walk
+from portal.services.deliveries.log.filters import LogFilter, StatusFilter
+from portal.services.outbox.status import ShownStatus
+from tests.support.deliveries import lease, make_delivery, make_many
+from tests.support.factories import make_asset, make_webhook
+
+pytestmark = pytest.mark.usefixtures("app")
+
+
+def ids(wanted: LogFilter) -> list[object]:
+    return [row.public_id for row in log_pages.find_page(wanted).page.rows]
+
+
+def test_it_shows_the_newest_first_with_names_from_webhook_and_event() -> None:
+    webhook = make_webhook(name="Sync to ERP")
+    first, second = make_delivery(webhook), make_delivery(webhook, asset_tag="LAP-1")
+    rows = log_pages.find_page(LogFilter()).page.rows
+    assert [row.public_id for row in rows] == [second, first]
+    assert (rows[0].webhook_name, rows[0].asset_tag) == ("Sync to ERP", "LAP-1")
+
+
+def test_it_turns_pages_in_both_directions_without_losing_a_row() -> None:
+    webhook = make_webhook()
+    made = [make_delivery(webhook) for _ in range(7)][::-1]
+    seen, cursor = [], None
+    for _ in range(4):
+        page = log_pages.find_page(LogFilter(), cursor, size=3).page
+        seen += [row.public_id for row in page.rows]
+        if page.older is None:
+            break
+        cursor = page.older
+    assert seen == made
+    back = log_pages.find_page(LogFilter(), page.newer, size=3).page
+    assert [row.public_id for row in back.rows] == made[3:6]
+
+
+def test_a_page_newer_than_the_newest_is_the_first_page() -> None:
+    made = make_delivery()
+    cursor = Cursor((10**9,), newer=True).encode()
+    assert [row.public_id for row in log_pages.find_page(LogFilter(), cursor).page.rows] == [made]
+
+
+def test_sending_is_what_has_a_live_lease() -> None:
+    webhook = make_webhook()
+    waiting, retrying = make_delivery(webhook), make_delivery(webhook, status="retrying")
+    sending, lapsed = make_delivery(webhook), make_delivery(webhook, status="retrying")
+    lease(sending)
+    lease(lapsed, -1)
+    assert ids(LogFilter(status=StatusFilter.SENDING)) == [sending]
+    assert ids(LogFilter(status=StatusFilter.WAITING)) == [waiting]
+    assert ids(LogFilter(status=StatusFilter.RETRYING)) == [lapsed, retrying]
+    shown = {row.public_id: row.status for row in log_pages.find_page(LogFilter()).page.rows}
+    assert shown[sending] is ShownStatus.SENDING
+    assert shown[lapsed] is ShownStatus.RETRYING
+
+
+def test_needs_attention_is_what_failed_without_the_tests() -> None:
+    failed = make_delivery(status="failed")
+    test = make_delivery(status="failed", priority=Priority.TEST)
+    make_delivery(status="delivered")
+    assert ids(LogFilter(status=StatusFilter.ATTENTION)) == [failed]
+    assert ids(LogFilter(status=StatusFilter.FAILED)) == [test, failed]
+    assert log_pages.count_attention() == 1
+
+
+def test_each_filter_narrows_and_all_of_them_together() -> None:
+    erp, desk = make_webhook(), make_webhook()
+    one = make_delivery(erp, event="asset.created", asset_id=1, status="failed")
+    two = make_delivery(erp, event="asset.updated", asset_id=2, status="delivered")
+    other = make_delivery(desk, event="asset.updated", asset_id=1, status="failed")
+    updated = EventName.UPDATED
+    assert ids(LogFilter(webhook=erp.public_id)) == [two, one]
+    assert ids(LogFilter(event=updated)) == [other, two]
+    assert ids(LogFilter(asset_id=1)) == [other, one]
+    assert ids(LogFilter(delivery=two)) == [two]
+    assert ids(LogFilter(delivery=two, webhook=desk.public_id)) == []
+    assert ids(LogFilter(webhook=uuid4())) == []
+    assert ids(LogFilter(webhook=erp.public_id, status=StatusFilter.FAILED)) == [one]
+    assert ids(LogFilter(webhook=erp.public_id, event=updated)) == [two]
+    assert ids(LogFilter(asset_id=1, event=updated, status=StatusFilter.FAILED)) == [other]
+
+
+def test_reasons_code_and_asset_narrow_alone_and_together() -> None:
+    laptop, tablet = make_asset("ThinkPad T14"), make_asset("Tablet 9")
+    erp = make_webhook()
+    one = make_delivery(erp, asset_id=laptop, status="failed", reason="server", code=500)
+    two = make_delivery(erp, asset_id=tablet, status="failed", reason="dns")
+    three = make_delivery(asset_id=tablet, status="retrying", reason="server", code=503)
+    make_delivery(asset_id=None, code=200, status="delivered")
+    server, dns = Reason.SERVER, Reason.DNS
+    failed = StatusFilter.FAILED
+    assert ids(LogFilter(reasons=(server,))) == [three, one]
+    assert ids(LogFilter(reasons=(server, dns))) == [three, two, one]
+    assert ids(LogFilter(code=503)) == [three]
+    assert ids(LogFilter(search="thinkpad")) == [one]
+    assert ids(LogFilter(search="t")) == [three, two, one]
+    assert ids(LogFilter(search="no such thing")) == []
+    assert ids(LogFilter(webhook=erp.public_id, reasons=(server, dns))) == [two, one]
+    assert ids(LogFilter(status=failed, search="t", reasons=(server, dns))) == [two, one]
+    assert ids(LogFilter(status=failed, code=500)) == [one]
+    assert ids(LogFilter(asset_id=tablet, reasons=(server,), code=503)) == [three]
+    assert ids(LogFilter(delivery=two, reasons=(server,))) == []
+
+
+def test_pages_of_several_reasons_turn_in_both_directions() -> None:
+    webhook = make_webhook()
+    made = [
+        make_delivery(webhook, status="failed", reason=("dns", "server", "rate")[number % 3])
+        for number in range(9)
+    ][::-1]
+    wanted = [each for number, each in enumerate(made) if number % 3]
+    search = LogFilter(reasons=(Reason.DNS, Reason.SERVER))
+    first = log_pages.find_page(search, size=4).page
+    second = log_pages.find_page(search, first.older, size=4).page
+    assert [row.public_id for row in (*first.rows, *second.rows)] == wanted
+    assert second.older is None
+    back = log_pages.find_page(search, second.newer, size=4).page
+    assert [row.public_id for row in back.rows] == wanted[:4]
+
+
+def test_an_exact_tag_means_one_asset_and_many_similar_ones_are_searched_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(plan, "FOLLOWED", 2)
+    assets = [make_asset(f"Dock {number}", asset_tag=f"D-{number}") for number in range(12)]
+    made = [make_delivery(asset_id=each) for each in assets]
+    assert ids(LogFilter(search="d-1")) == [made[1]]
+    assert ids(LogFilter(search="dock")) == made[::-1]
+    assert ids(LogFilter(search="k 1")) == [made[11], made[10], made[1]]
+
+
+def test_everything_that_matches_is_read_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_pages, "EXPORT_CHUNK", 3)
+    made = [make_delivery(status="failed") for _ in range(7)][::-1]
+    make_delivery()
+    failed = LogFilter(status=StatusFilter.FAILED)
+    assert [row.public_id for row in log_pages.every(failed)] == made
+    assert [row.public_id for row in log_pages.every(failed, most=4)] == made[:4]
+
+
+def test_the_time_filter_goes_by_when_it_was_stored() -> None:
+    webhook, now = make_webhook(), utcnow()
+    ages = (timedelta(days=2), timedelta(hours=2), timedelta(minutes=2))
+    old, middle, new = (make_delivery(webhook, created_at=now - age) for age in ages)
+    assert ids(LogFilter(since=now - timedelta(hours=1))) == [new]
+    assert ids(LogFilter(until=now - timedelta(hours=1))) == [middle, old]
+    day = LogFilter(since=now - timedelta(days=1), until=now - timedelta(hours=1))
+    assert ids(day) == [middle]
+    assert ids(LogFilter(since=now + timedelta(hours=1))) == []
+    assert ids(LogFilter(until=now - timedelta(days=9))) == []
+
+
+def test_a_search_that_no_index_covers_stops_and_says_where_to_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(log_walk, "MOST_READ", 20)
+    webhook = make_webhook()
+    wanted = make_delivery(webhook, event="asset.deleted", asset_id=None)
+    make_many([webhook], 30, utcnow())
+    search = LogFilter(webhook=webhook.public_id, event=EventName.DELETED, asset_id=None)
+    first = log_pages.find_page(search)
+    assert first.further
+    assert len(first.page.rows) == 7
+    second = log_pages.find_page(search, first.further)
+    assert second.page.rows[-1].public_id == wanted
+    assert second.further is None
+
+
+def test_retry_is_offered_only_where_it_can_be_pressed() -> None:
+    off = make_webhook(state="off")
+    make_delivery(off, status="failed")
+    make_delivery(status="failed", priority=Priority.TEST)
+    make_delivery(status="delivered")
+    failed = make_delivery(status="failed")
+    rows = log_pages.find_page(LogFilter()).page.rows
+    assert [row.public_id for row in rows if row.is_retryable] == [failed]
+
+
+def test_other_pages_get_the_latest_few() -> None:
+    webhook = make_webhook()
+    made = [make_delivery(webhook) for _ in range(3)]
+    found = log_pages.latest(LogFilter(webhook=webhook.public_id), 2)
+    assert [row.public_id for row in found] == made[:0:-1]

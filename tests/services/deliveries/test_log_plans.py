@@ -1,0 +1,141 @@
+"""Each page of the log walks the index that was made for it, on both databases."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import Select, func, select, text
+from sqlalchemy.orm import Session
+
+from portal.engine.events.catalogue import EventName
+from portal.engine.reasons import Reason
+from portal.lib.clock import utcnow
+from portal.lib.paging import Cursor
+from portal.models.deliveries import Delivery
+from portal.models.webhooks import Webhook
+from portal.services.core.unit_of_work import database_time, session
+from portal.services.deliveries.log import walk as log_walk
+from portal.services.deliveries.log.filters import LogFilter, StatusFilter
+from portal.services.deliveries.log.plan import walk_for
+from portal.services.deliveries.log.walk import page_statement
+from portal.services.webhooks.summary import youngest
+from tests.support.deliveries import make_delivery, make_many
+from tests.support.factories import Hook, make_webhook
+
+ROWS = 4000
+PRIMARY = {"sqlite": "INTEGER PRIMARY KEY", "postgresql": "pk_deliveries"}
+PLACES = {"first": None, "older": Cursor((ROWS // 2,)), "newer": Cursor((ROWS // 2,), newer=True)}
+
+
+@pytest.fixture
+def hook(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Hook:
+    """A webhook among four, with thousands of deliveries that the planner has been told about."""
+    # As small beside this table as the real limit beside a real one.
+    monkeypatch.setattr(log_walk, "MOST_READ", 200)
+    hooks = [make_webhook() for _ in range(4)]
+    make_many(hooks, ROWS, utcnow() - timedelta(seconds=ROWS))
+    current = session()
+    current.execute(text("ANALYZE"))
+    current.commit()
+    return hooks[1]
+
+
+def filters(hook: Hook) -> dict[str, tuple[LogFilter, str]]:
+    now, webhook, failed = utcnow(), hook.public_id, StatusFilter.FAILED
+    hour = now - timedelta(minutes=10)
+    return {
+        "all": (LogFilter(), "primary"),
+        "webhook": (LogFilter(webhook=webhook), "ix_deliveries_webhook_id_id"),
+        "status": (LogFilter(status=failed), "ix_deliveries_status_id"),
+        "waiting": (LogFilter(status=StatusFilter.RETRYING), "ix_deliveries_status_id"),
+        "attention": (LogFilter(status=StatusFilter.ATTENTION), "ix_deliveries_status_id"),
+        "event": (LogFilter(event=EventName.UPDATED), "ix_deliveries_by_event"),
+        "reason": (LogFilter(reasons=(Reason.SERVER,)), "ix_deliveries_reason_id"),
+        "reasons": (LogFilter(reasons=(Reason.SERVER, Reason.DNS)), "ix_deliveries_reason_id"),
+        "code": (LogFilter(code=500), "ix_deliveries_code_id"),
+        "webhook and reasons": (
+            LogFilter(webhook=webhook, reasons=(Reason.SERVER, Reason.DNS)),
+            "ix_deliveries_webhook_id_id",
+        ),
+        "asset": (LogFilter(asset_id=77), "ix_deliveries_asset_id_id"),
+        "time": (LogFilter(since=hour, until=now), "primary"),
+        "webhook and status": (
+            LogFilter(webhook=webhook, status=failed),
+            "ix_deliveries_webhook_id_status_id",
+        ),
+        "webhook and time": (
+            LogFilter(webhook=webhook, since=hour),
+            "ix_deliveries_webhook_id_id",
+        ),
+        "webhook and event": (
+            LogFilter(webhook=webhook, event=EventName.UPDATED),
+            "ix_deliveries_webhook_id_id",
+        ),
+    }
+
+
+def plan(current: Session, wanted: LogFilter, place: Cursor | None) -> tuple[str, str]:
+    """The plan of a page of the log, and its lines about reading deliveries."""
+    walk = walk_for(current, wanted, place, database_time(current))
+    assert walk is not None
+    newer = place is not None and place.newer
+    return explained(current, page_statement(walk, newer=newer, limit=51))
+
+
+def explained(current: Session, statement: Select[Any]) -> tuple[str, str]:
+    """The plan of a statement, and its lines about reading deliveries."""
+    dialect = current.get_bind().dialect
+    how = "EXPLAIN QUERY PLAN" if dialect.name == "sqlite" else "EXPLAIN"
+    compiled = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
+    positional = compiled.positiontup
+    values = {
+        name: kind(value) if (kind := compiled._bind_processors.get(name)) else value
+        for name, value in compiled.params.items()
+    }
+    given = tuple(values[name] for name in positional) if positional is not None else values
+    rows = current.connection().exec_driver_sql(f"{how} {compiled}", given).all()
+    lines = [str(row[-1]) for row in rows]
+    return "\n".join(lines), "\n".join(line for line in lines if "deliveries" in line)
+
+
+def test_each_filter_walks_its_index_and_sorts_nothing_of_the_table(hook: Hook) -> None:
+    current = session()
+    name = current.get_bind().dialect.name
+    faults = []
+    for words, (wanted, index) in filters(hook).items():
+        for where, place in PLACES.items():
+            whole, lines = plan(current, wanted, place)
+            expected = PRIMARY[name] if index == "primary" else index
+            # On SQLite the page begins at the cursor only where the id is a bound of the search.
+            searched = "id<?" if name == "sqlite" else "Index"
+            bad = ("SCAN deliveries", "Seq Scan on deliveries", "Bitmap")
+            if expected not in lines or searched not in lines or any(b in whole for b in bad):
+                faults.append(f"{words}, {where}:\n{whole}")
+            sorts = whole.count("TEMP B-TREE") + whole.count("Sort Key")
+            # What was found among the rows of a window, or along several walks, is put in order.
+            several = len(wanted.reasons) if len(wanted.reasons) > 1 else 0
+            if sorts > (several or (1 if wanted.event and wanted.webhook else 0)):
+                faults.append(f"{words}, {where} sorts:\n{whole}")
+    assert not faults, "\n\n".join(faults)
+
+
+def test_the_youngest_of_each_webhook_is_one_step_of_its_index(hook: Hook) -> None:
+    current = session()
+    whole, lines = explained(current, select(Webhook.id, youngest()))
+    assert "ix_deliveries_webhook_id_id" in lines, whole
+    assert "pk_deliveries" not in lines, whole
+    found = dict(current.execute(select(Webhook.id, youngest())).all())
+    newest = current.execute(
+        select(Delivery.webhook_id, func.max(Delivery.id)).group_by(Delivery.webhook_id)
+    )
+    assert found == dict(newest.all())
+
+
+def test_one_delivery_and_what_is_being_sent_are_found_without_a_scan(hook: Hook) -> None:
+    current = session()
+    delivery = make_delivery()
+    for wanted in (LogFilter(delivery=delivery), LogFilter(status=StatusFilter.SENDING)):
+        whole, _ = plan(current, wanted, None)
+        assert "Seq Scan on deliveries" not in whole, whole
+        assert "SCAN deliveries\n" not in f"{whole}\n", whole

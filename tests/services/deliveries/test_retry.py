@@ -1,0 +1,156 @@
+"""Retry, Send again and Stop: when they may be pressed, and what exactly they do."""
+
+from datetime import timedelta
+from threading import Barrier, Thread
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from portal.lib.clock import utcnow
+from portal.models.audit import AuditEntry
+from portal.models.deliveries import Priority
+from portal.queue import bell
+from portal.services.core.permissions import Actor
+from portal.services.core.refusals import NotAllowed, NotFound, Refusal
+from portal.services.core.unit_of_work import session
+from portal.services.deliveries import retry as delivery_retry
+from tests.support.deliveries import change, lease, make_attempt, make_delivery, stored
+from tests.support.factories import make_user, make_webhook
+
+pytestmark = pytest.mark.usefixtures("app")
+
+
+@pytest.fixture
+def ana(app: Flask) -> Actor:
+    return make_user("support", name="Ana").actor
+
+
+@pytest.mark.parametrize("status", ["retrying", "failed", "stopped"])
+def test_retry_makes_it_due_at_once_and_remembers_what_it_was(ana: Actor, status: str) -> None:
+    due_at = utcnow() + timedelta(hours=5)
+    made = make_delivery(status=status, due_at=due_at, tries=3)
+    before = bell.bell_count()
+    delivery_retry.retry(ana, made)
+    row = stored(made)
+    assert (row["status"], row["prior_status"]) == ("waiting", status)
+    assert row["prior_due_at"] == due_at
+    assert row["due_at"] < utcnow() + timedelta(seconds=2)
+    assert (row["priority"], row["requested_by"], row["tries"]) == (1, "Ana", 3)
+    assert bell.bell_count() == (before or 0) + 1
+    assert session().execute(select(AuditEntry.action)).scalars().all() == ["delivery.retried"]
+
+
+def test_what_arrived_is_sent_again_only_when_asked_for(ana: Actor) -> None:
+    made = make_delivery(status="delivered")
+    with pytest.raises(Refusal, match="already arrived"):
+        delivery_retry.retry(ana, made)
+    delivery_retry.send_again(ana, made)
+    assert stored(made)["prior_status"] == "delivered"
+
+
+def test_it_refuses_in_words_what_cannot_be_retried(ana: Actor) -> None:
+    sending = make_delivery()
+    lease(sending)
+    off = make_webhook(state="off", name="Sync")
+    gone = make_webhook(deleted_at=utcnow(), name="Old")
+    refused = {
+        "already waiting": make_delivery(),
+        "being sent now": sending,
+        "is held": make_delivery(off, status="held"),
+        "“Sync” is off": make_delivery(off, status="failed"),
+        "“Old” was deleted": make_delivery(gone, status="failed"),
+        "Press Test webhook again": make_delivery(status="failed", priority=Priority.TEST),
+    }
+    for words, made in refused.items():
+        before = stored(made)
+        with pytest.raises(Refusal, match=words):
+            delivery_retry.retry(ana, made)
+        assert stored(made) == before
+
+
+def test_a_double_click_sends_once_even_if_the_first_has_ended(ana: Actor) -> None:
+    made = make_delivery(status="failed")
+    make_attempt(made)
+    delivery_retry.retry(ana, made, seen=1)
+    make_attempt(made, kind="manual")
+    change(made, status="failed", prior_status=None, prior_due_at=None)
+    with pytest.raises(Refusal, match="tried again"):
+        delivery_retry.retry(ana, made, seen=1)
+    assert stored(made)["status"] == "failed"
+
+
+def test_two_people_pressing_at_once_send_once(app: Flask, ana: Actor) -> None:
+    made = make_delivery(status="failed")
+    barrier, refused = Barrier(2), []
+
+    def press() -> None:
+        with app.app_context():
+            barrier.wait(10)
+            try:
+                delivery_retry.retry(ana, made)
+            except Refusal as refusal:
+                refused.append(refusal.sentence)
+
+    threads = [Thread(target=press) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert len(refused) == 1
+    assert stored(made)["prior_status"] == "failed"
+
+
+def test_a_retry_takes_the_lease_from_whoever_lost_it(ana: Actor) -> None:
+    made = make_delivery(status="retrying")
+    lease(made, -1)
+    delivery_retry.retry(ana, made)
+    assert stored(made)["lease_token"] is None
+
+
+@pytest.mark.parametrize("status", ["waiting", "retrying"])
+def test_stop_ends_what_is_open_and_says_who(ana: Actor, status: str) -> None:
+    made = make_delivery(status=status)
+    delivery_retry.stop(ana, made)
+    row = stored(made)
+    assert (row["status"], row["stopped_by"]) == ("stopped", "Ana")
+    assert row["finished_at"] is not None
+
+
+def test_stop_takes_a_waiting_retry_back(ana: Actor) -> None:
+    due_at = utcnow() + timedelta(hours=5)
+    made = make_delivery(status="retrying", due_at=due_at)
+    delivery_retry.retry(ana, made)
+    assert delivery_retry.stop(ana, made)
+    row = stored(made)
+    assert (row["status"], row["due_at"]) == ("retrying", due_at)
+    assert (row["prior_status"], row["requested_by"], row["priority"]) == (None, None, 2)
+    assert row["stopped_by"] is None
+
+
+def test_it_refuses_to_stop_what_is_not_open(ana: Actor) -> None:
+    sending = make_delivery()
+    lease(sending)
+    refused = {
+        "being sent now": sending,
+        "is held": make_delivery(status="held"),
+        "arrived": make_delivery(status="delivered"),
+        "not sent any more": make_delivery(status="failed"),
+        "already stopped": make_delivery(status="stopped"),
+    }
+    for words, made in refused.items():
+        with pytest.raises(Refusal, match=words):
+            delivery_retry.stop(ana, made)
+
+
+def test_a_manager_may_do_neither(app: Flask) -> None:
+    manager = make_user("manager").actor
+    made = make_delivery(status="failed")
+    for verb in (delivery_retry.retry, delivery_retry.send_again, delivery_retry.stop):
+        with pytest.raises(NotAllowed):
+            verb(manager, made)
+
+
+def test_an_unknown_delivery_is_not_found(ana: Actor) -> None:
+    with pytest.raises(NotFound):
+        delivery_retry.retry(ana, make_user().public_id)

@@ -1,0 +1,31 @@
+"""The sweep puts right what nobody else will, and stands in nobody's way."""
+
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from portal.extensions import db
+from portal.lib.clock import utcnow
+from portal.models.deliveries import Delivery
+from portal.models.webhooks import Webhook
+from portal.services.dispatch import sweep as dispatch_sweep
+from tests.support.deliveries import make_delivery, stored
+from tests.support.factories import make_webhook
+
+
+def test_it_waits_for_nobody_who_works_at_a_webhook_that_is_well_again(app: Flask) -> None:
+    """A Retry locks the webhook, then the delivery: the other way round they would wait in a
+    ring."""
+    if db.engine.dialect.name == "sqlite":
+        pytest.skip("SQLite locks no rows")
+    hook = make_webhook(reopened_at=utcnow())
+    later = utcnow() + timedelta(hours=5)
+    made = make_delivery(hook, status="retrying", due_at=later)
+    with db.engine.begin() as somebody:
+        somebody.execute(select(Webhook.id).with_for_update(key_share=True))
+        assert dispatch_sweep.settle() == 0
+        somebody.execute(select(Delivery.id).with_for_update(nowait=True))
+    assert dispatch_sweep.settle() == 1
+    assert stored(made)["due_at"] < later

@@ -1,0 +1,146 @@
+"""The facts about the portal, read from real databases and a real Valkey."""
+
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import text
+
+from portal.database import engine
+from portal.models.operations import Process
+from portal.models.webhooks import WebhookState
+from portal.queue.names import DELIVERIES
+from portal.services.core import heartbeats
+from portal.services.core.unit_of_work import database_time, session, writing
+from portal.services.operations import health
+from portal.services.operations.backlog import read_backlog
+from portal.services.operations.metrics import Recent, read_deliveries, read_recent
+from tests.support.deliveries import lease, make_attempt, make_delivery
+from tests.support.factories import make_webhook
+
+
+def test_a_portal_whose_parts_answer_is_ready(app: Flask) -> None:
+    assert health.read_ready().is_ready
+
+
+def test_a_database_of_another_version_is_not_ready(app: Flask) -> None:
+    with writing() as current:
+        current.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    try:
+        assert health.read_ready() == health.Ready(database=True, migrations=False, redis=True)
+        facts = health.read_facts()
+    finally:
+        with writing() as current:
+            newest = {"newest": health.newest_revision()}
+            current.execute(text("UPDATE alembic_version SET version_num = :newest"), newest)
+    assert facts.database is not None
+    assert facts.database.revision == "0001"
+    assert facts.backlog is None
+
+
+def test_the_facts_name_what_runs_and_no_password(app: Flask) -> None:
+    facts = health.read_facts()
+    assert facts.database is not None
+    assert facts.redis is not None
+    assert facts.database.product in {"SQLite", "PostgreSQL"}
+    assert facts.database.version[0].isdigit()
+    assert facts.database.size > 0
+    assert abs(facts.database.skew) < 2
+    assert facts.database.journal == ("wal" if facts.database.product == "SQLite" else "")
+    assert facts.redis.version[0].isdigit()
+    assert facts.redis.queued == {"deliveries": 0, "background": 0}
+    assert all(0 < disk.free <= disk.total for disk in facts.disks)
+
+
+def test_a_process_is_alive_until_it_is_silent(app: Flask) -> None:
+    kind = heartbeats.worker_of(DELIVERIES)
+    heartbeats.record(heartbeats.SWEEP)
+    heartbeats.record_own(kind)
+    found = {each.kind: each for each in heartbeats.lives()}
+    assert found[kind].is_alive
+    assert found[kind].name == heartbeats.own_name(kind)
+    age_by(timedelta(minutes=2))
+    assert not any(each.is_alive for each in heartbeats.lives())
+
+
+def test_the_dead_are_forgotten_after_a_day_and_duties_never(app: Flask) -> None:
+    heartbeats.record(heartbeats.SWEEP)
+    heartbeats.record_own(heartbeats.WEB)
+    heartbeats.forget_the_dead()
+    assert len(heartbeats.lives()) == 2
+    age_by(timedelta(days=2))
+    heartbeats.forget_the_dead()
+    assert [each.kind for each in heartbeats.lives()] == [heartbeats.SWEEP]
+
+
+def age_by(length: timedelta) -> None:
+    with writing() as current:
+        for row in current.query(Process):
+            row.seen_at -= length
+
+
+def test_what_nobody_picks_up_is_overdue(app: Flask) -> None:
+    now = database_time(session())
+    make_delivery(due_at=now - timedelta(minutes=5))
+    make_delivery(due_at=now - timedelta(minutes=2))
+    backlog = read_backlog()
+    assert backlog.waiting == 2
+    assert backlog.oldest_due_at == now - timedelta(minutes=5)
+
+
+@pytest.mark.parametrize(
+    "webhook",
+    [{"state": WebhookState.OFF}, {"in_order": True}],
+    ids=["its webhook is off", "its turn may not have come"],
+)
+def test_what_may_not_go_is_not_overdue(app: Flask, webhook: dict[str, object]) -> None:
+    long_ago = database_time(session()) - timedelta(hours=1)
+    make_delivery(make_webhook(**webhook), due_at=long_ago)
+    assert read_backlog().oldest_due_at is None
+
+
+def test_what_is_being_sent_or_not_yet_due_is_not_overdue(app: Flask) -> None:
+    now = database_time(session())
+    lease(make_delivery(due_at=now - timedelta(minutes=5)))
+    make_delivery(status="retrying", due_at=now + timedelta(minutes=5))
+    backlog = read_backlog()
+    assert (backlog.waiting, backlog.retrying) == (1, 1)
+    assert backlog.oldest_due_at is None
+
+
+def test_figures_tell_statuses_with_their_reasons_and_how_attempts_went(app: Flask) -> None:
+    hook = make_webhook()
+    for reason in ("server", "server", "dns"):
+        make_delivery(hook, status="failed", reason=reason)
+    arrived = make_delivery(hook, status="delivered")
+    make_attempt(arrived, outcome="delivered")
+    make_attempt(arrived, reason="server")
+    make_attempt(arrived, outcome="interrupted", finished_at=None)
+    counts = read_deliveries()
+    assert {key: count for key, count in counts.items() if count} == {
+        ("failed", "server"): 2,
+        ("failed", "dns"): 1,
+        ("delivered", ""): 1,
+    }
+    assert counts["held", ""] == 0
+    assert read_recent().attempts == {("delivered", ""): 1, ("failed", "server"): 1}
+
+
+def test_a_quantile_is_one_of_the_values() -> None:
+    recent = Recent(attempts=Counter(), seconds=[0.1, 0.2, 0.3, 4.0])
+    assert [recent.quantile(share) for share in (0.5, 0.75, 0.99)] == [0.2, 0.3, 4.0]
+    assert Recent(attempts=Counter(), seconds=[]).quantile(0.5) == 0.0
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg://portal:hush@db/portal",
+        "postgresql+psycopg://db/portal?user=portal&password=hush&sslmode=require",
+        "postgresql+psycopg://db/portal?sslpassword=hush",
+    ],
+)
+def test_a_databases_address_is_shown_without_its_password(url: str) -> None:
+    assert "hush" not in engine.shown(url)
+    assert "db/portal" in engine.shown(url)

@@ -1,0 +1,150 @@
+"""An event and its deliveries are stored together, or not at all; then the bell rings once."""
+
+import json
+import threading
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select
+
+from portal.engine.events.names import EventName
+from portal.extensions import db
+from portal.models.deliveries import Delivery, Event
+from portal.queue import bell
+from portal.services.core.unit_of_work import writing
+from portal.services.webhooks import activation
+from portal.services.webhooks.activation import HeldChoice
+from tests.support.factories import make_user, make_webhook, publish
+
+pytestmark = pytest.mark.usefixtures("app")
+
+
+def deliveries() -> list[Delivery]:
+    db.session.rollback()
+    return db.session.query(Delivery).order_by(Delivery.id).all()
+
+
+def publish_and_fail() -> None:
+    with writing():
+        publish()
+        raise ZeroDivisionError
+
+
+def test_every_webhook_that_asked_for_the_event_gets_a_delivery() -> None:
+    wanted = [make_webhook(), make_webhook()]
+    make_webhook(events=[EventName.DELETED])
+    publish()
+    assert [each.webhook_id for each in deliveries()] == [hook.id for hook in wanted]
+    assert {each.status for each in deliveries()} == {"waiting"}
+
+
+def test_an_off_webhook_holds_it_from_the_start_and_a_draft_gets_nothing() -> None:
+    off = make_webhook(state="off")
+    make_webhook(state="draft")
+    publish()
+    assert [(each.webhook_id, each.status) for each in deliveries()] == [(off.id, "held")]
+
+
+def test_the_stored_body_is_the_wire_contract() -> None:
+    event_id = publish(asset_id=123)
+    body = db.session.get_one(Event, event_id).body
+    wire = json.loads(body)
+    assert list(wire) == ["event", "timestamp", "source", "asset_id", "asset", "data"]
+    assert (wire["event"], wire["source"]) == ("asset.created", "perfex_assets_module")
+    assert (wire["asset_id"], wire["asset"]["asset_tag"]) == (123, "AST-00123")
+    assert wire["timestamp"].endswith("+00:00")
+
+
+def test_a_change_that_fails_stores_neither_event_nor_delivery_and_rings_nobody() -> None:
+    make_webhook()
+    before = bell.bell_count()
+    with pytest.raises(ZeroDivisionError):
+        publish_and_fail()
+    assert deliveries() == []
+    assert db.session.execute(select(func.count(Event.id))).scalar_one() == 0
+    assert bell.bell_count() == before
+
+
+def test_one_transaction_rings_once_after_its_commit() -> None:
+    make_webhook()
+    before = bell.bell_count() or 0
+    with writing():
+        publish(asset_id=1)
+        publish(asset_id=2)
+        assert bell.bell_count() == before
+    assert bell.bell_count() == before + 1
+
+
+def test_an_event_that_nobody_asked_for_is_stored_and_rings_nobody() -> None:
+    before = bell.bell_count()
+    publish()
+    assert bell.bell_count() == before
+    assert deliveries() == []
+
+
+@pytest.mark.parametrize("in_order", [True, False])
+def test_nothing_is_held_for_a_webhook_that_is_being_turned_on(app: Flask, in_order: bool) -> None:
+    """The event was seen to be for one that is off; when it is stored, that is no longer so."""
+    off = make_webhook(state="off", in_order=in_order)
+    publish()
+    actor, ended = make_user().actor, threading.Event()
+
+    def publish_meanwhile() -> None:
+        with app.app_context():
+            publish()
+            db.session.remove()
+            ended.set()
+
+    other = threading.Thread(target=publish_meanwhile)
+    with writing():
+        activation.turn_on(actor, off.public_id, HeldChoice.SEND)
+        other.start()
+        assert not ended.wait(0.5)
+    other.join(10)
+    assert ended.is_set()
+    assert [each.status for each in deliveries()] == ["waiting", "waiting"]
+
+
+@pytest.mark.parametrize("in_order", [True, False])
+def test_a_webhook_is_turned_on_after_what_is_being_held_for_it(app: Flask, in_order: bool) -> None:
+    off = make_webhook(state="off", in_order=in_order)
+    actor, ended = make_user().actor, threading.Event()
+
+    def turn_on_meanwhile() -> None:
+        with app.app_context():
+            activation.turn_on(actor, off.public_id, HeldChoice.SEND)
+            db.session.remove()
+            ended.set()
+
+    other = threading.Thread(target=turn_on_meanwhile)
+    with writing():
+        publish()
+        other.start()
+        assert not ended.wait(0.5)
+    other.join(10)
+    assert ended.is_set()
+    assert [each.status for each in deliveries()] == ["waiting"]
+
+
+def test_several_events_at_once_and_one_beside_them_do_not_wait_in_a_ring(app: Flask) -> None:
+    """Both store for webhooks that want order, and meet at the second one."""
+    make_webhook(events=[EventName.CREATED], in_order=True)
+    both = make_webhook(events=[EventName.CREATED, EventName.UPDATED], in_order=True)
+    ended = threading.Event()
+
+    def publish_meanwhile() -> None:
+        with app.app_context():
+            publish(asset_id=3)
+            db.session.remove()
+            ended.set()
+
+    other = threading.Thread(target=publish_meanwhile)
+    with writing():
+        publish(EventName.UPDATED, asset_id=1)
+        other.start()
+        assert not ended.wait(0.5)
+        publish(asset_id=2)
+    other.join(10)
+    assert ended.is_set()
+    theirs = [each.asset_id for each in deliveries() if each.webhook_id == both.id]
+    assert theirs == [1, 2, 3]

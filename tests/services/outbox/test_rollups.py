@@ -1,0 +1,74 @@
+"""What the charts count: entries into Delivered and Failed, each once, tests apart."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from portal.models.deliveries import DeliveryStatus, Priority
+from portal.models.rollups import Rollup
+from portal.services.core.unit_of_work import session, writing
+from portal.services.outbox import rollups
+from portal.services.outbox.rollups import Entry
+from tests.support.factories import make_webhook
+
+NOW = datetime(2026, 3, 4, 9, 59, 59, 999_000, tzinfo=UTC)
+DELIVERED, FAILED = DeliveryStatus.DELIVERED, DeliveryStatus.FAILED
+
+
+def add(*entries: Entry, now: datetime = NOW) -> None:
+    with writing() as current:
+        rollups.count(current.connection(), entries, now)
+
+
+def stored() -> list[tuple[datetime, int, int, int]]:
+    wanted = select(Rollup.hour, Rollup.webhook_id, Rollup.delivered, Rollup.failed)
+    rows = session().execute(wanted.order_by(Rollup.hour, Rollup.webhook_id))
+    return [tuple(row) for row in rows]
+
+
+def test_it_adds_up_within_an_hour_and_for_each_webhook(app: Flask) -> None:
+    one, two = make_webhook().id, make_webhook().id
+    add(Entry(two, DELIVERED, 2), Entry(one, DELIVERED, 2), Entry(one, FAILED, 3))
+    add(Entry(one, DELIVERED, 1), Entry(one, DELIVERED, 2))
+    add(Entry(one, FAILED, 2), now=NOW + timedelta(seconds=1))
+    nine, ten = datetime(2026, 3, 4, 9, tzinfo=UTC), datetime(2026, 3, 4, 10, tzinfo=UTC)
+    assert stored() == [(nine, one, 3, 1), (nine, two, 1, 0), (ten, one, 0, 1)]
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        pytest.param((DELIVERED, Priority.TEST, None), id="a test"),
+        pytest.param((DeliveryStatus.RETRYING, Priority.NORMAL, None), id="will be tried again"),
+        pytest.param((DeliveryStatus.HELD, Priority.NORMAL, DeliveryStatus.RETRYING), id="held"),
+        pytest.param((FAILED, Priority.NORMAL, FAILED), id="a person's retry failed as well"),
+        pytest.param((DELIVERED, Priority.NORMAL, DELIVERED), id="sent again"),
+    ],
+)
+def test_it_leaves_out_what_did_not_enter(
+    app: Flask, entry: tuple[DeliveryStatus, Priority, DeliveryStatus | None]
+) -> None:
+    status, priority, prior = entry
+    add(Entry(make_webhook().id, status, priority, prior))
+    assert stored() == []
+
+
+def test_it_counts_a_persons_retry_that_arrived(app: Flask) -> None:
+    webhook = make_webhook().id
+    add(Entry(webhook, DELIVERED, Priority.INTERACTIVE, FAILED))
+    assert [row[1:] for row in stored()] == [(webhook, 1, 0)]
+
+
+def add_and_fail(webhook: int) -> None:
+    with writing() as current:
+        rollups.count(current.connection(), [Entry(webhook, FAILED, 2)], NOW)
+        raise ZeroDivisionError
+
+
+def test_it_takes_nothing_when_the_results_are_not_stored(app: Flask) -> None:
+    webhook = make_webhook().id
+    with pytest.raises(ZeroDivisionError):
+        add_and_fail(webhook)
+    assert stored() == []

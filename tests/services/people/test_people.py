@@ -1,0 +1,269 @@
+"""Roles, disabling, invitations, one-time links."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from threading import Barrier
+from uuid import uuid4
+
+import pytest
+from flask import Flask
+from sqlalchemy import select, update
+
+from portal.lib.clock import utcnow
+from portal.models.audit import AuditEntry
+from portal.models.people import Link, LinkKind, Role, User
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.refusals import NotAllowed, NotFound, Refusal, Stale
+from portal.services.core.unit_of_work import session, writing
+from portal.services.people import invitations, one_time_links, signup, users
+from portal.services.people.signup import NewPerson
+from tests.support.factories import PASSWORD, make_user
+
+
+def audited() -> list[tuple[str, str]]:
+    rows = session().execute(select(AuditEntry.actor_name, AuditEntry.action).order_by("id"))
+    return [(name, action) for name, action in rows]
+
+
+def admins() -> int:
+    wanted = select(User.id).where(User.role == Role.ADMIN, User.is_active)
+    return len(session().execute(wanted).all())
+
+
+def token_in(address: str | None) -> str:
+    assert address is not None
+    return address.partition("token=")[2]
+
+
+def at_once(app: Flask, *verbs: Callable[[], object]) -> list[str]:
+    """Run the verbs in threads that start together; what each was refused with, or nothing."""
+    start = Barrier(len(verbs))
+
+    def run(verb: Callable[[], object]) -> str:
+        with app.app_context():
+            start.wait(10)
+            try:
+                verb()
+            except Refusal as refusal:
+                return refusal.sentence
+            return ""
+
+    with ThreadPoolExecutor(len(verbs)) as pool:
+        refusals = list(pool.map(run, verbs))
+    session().rollback()  # see what they left
+    return refusals
+
+
+def test_a_new_role_is_stored_audited_and_ends_sessions(app: Flask) -> None:
+    ana, ben = make_user(name="Ana"), make_user(Role.SUPPORT, name="Ben")
+    users.change_role(ana.actor, ben.public_id, Role.MANAGER, 1)
+    user = session().get_one(User, ben.id)
+    assert (user.role, user.session_version, user.version) == (Role.MANAGER, 2, 2)
+    entry = session().execute(select(AuditEntry)).scalar_one()
+    assert (entry.actor_name, entry.target_name) == ("Ana", "Ben")
+    assert entry.changes == {"role": {"from": "support", "to": "manager"}}
+
+
+def test_the_same_role_again_changes_nothing(app: Flask) -> None:
+    ana, ben = make_user(), make_user(Role.SUPPORT)
+    users.change_role(ana.actor, ben.public_id, Role.SUPPORT, 1)
+    assert session().get_one(User, ben.id).session_version == 1
+    assert audited() == []
+
+
+def test_a_role_chosen_on_an_old_page_is_stale(app: Flask) -> None:
+    ana, ben = make_user(), make_user(Role.SUPPORT)
+    users.change_role(ana.actor, ben.public_id, Role.MANAGER, 1)
+    with pytest.raises(Stale):
+        users.change_role(ana.actor, ben.public_id, Role.ADMIN, 1)
+
+
+def test_the_only_administrator_stays(app: Flask) -> None:
+    ana = make_user(name="Ana")
+    make_user(name="Ben", is_active=False)
+    with pytest.raises(Refusal, match="Ana is the only administrator"):
+        users.disable(ana.actor, ana.public_id)
+    with pytest.raises(Refusal, match="Ana is the only administrator"):
+        users.change_role(SYSTEM, ana.public_id, Role.SUPPORT, 1)
+    assert admins() == 1
+
+
+def test_nobody_locks_themselves_out(app: Flask) -> None:
+    ana, _ben = make_user(), make_user()
+    with pytest.raises(Refusal, match="Ask another administrator"):
+        users.disable(ana.actor, ana.public_id)
+
+
+def test_two_administrators_who_demote_each_other_at_once_leave_one(app: Flask) -> None:
+    ana, ben = make_user(), make_user()
+    refusals = at_once(
+        app,
+        lambda: users.change_role(ana.actor, ben.public_id, Role.SUPPORT, 1),
+        lambda: users.change_role(ben.actor, ana.public_id, Role.SUPPORT, 1),
+    )
+    assert sorted(refusals)[0] == ""
+    assert "role does not allow" in sorted(refusals)[1]
+    assert admins() == 1
+
+
+def test_two_administrators_disabled_at_once_leave_one(app: Flask) -> None:
+    ana, ben = make_user(), make_user()
+    refusals = at_once(
+        app,
+        lambda: users.disable(SYSTEM, ana.public_id),
+        lambda: users.disable(SYSTEM, ben.public_id),
+    )
+    assert sorted(refusals)[0] == ""
+    assert "only administrator" in sorted(refusals)[1]
+    assert admins() == 1
+
+
+def test_somebody_disabled_may_come_back(app: Flask) -> None:
+    ana, ben = make_user(name="Ana"), make_user(Role.MANAGER)
+    users.disable(ana.actor, ben.public_id)
+    assert not users.person(ben.public_id).is_active
+    with pytest.raises(NotAllowed):
+        invitations.invite(ben.actor, "cleo@example.com", Role.SUPPORT)
+    users.enable(ana.actor, ben.public_id)
+    assert users.person(ben.public_id).is_active
+    assert audited() == [("Ana", "person.disabled"), ("Ana", "person.enabled")]
+
+
+def test_only_administrators_manage_people(app: Flask) -> None:
+    ben, cleo = make_user(Role.MANAGER), make_user(Role.SUPPORT)
+    with pytest.raises(NotAllowed):
+        users.disable(ben.actor, cleo.public_id)
+    with pytest.raises(NotFound):
+        users.disable(make_user().actor, uuid4())
+
+
+def test_an_invitation_makes_one_account_with_its_role(app: Flask) -> None:
+    ana = make_user(name="Ana")
+    found = invitations.invitation(
+        ana.actor, invitations.invite(ana.actor, " Cleo@Example.com ", Role.SUPPORT)
+    )
+    token = token_in(found.address)
+    values = NewPerson(name="Cleo", email=found.email, password=PASSWORD)
+    user = signup.accept(token, uuid4(), values)
+    assert (user.email, user.role) == ("cleo@example.com", Role.SUPPORT)
+    with pytest.raises(one_time_links.DeadLink):
+        signup.accept(token, uuid4(), values)
+    assert audited() == [("Ana", "person.invited"), ("Cleo", "person.joined")]
+    assert invitations.open_invitations() == []
+
+
+def test_an_invitation_sent_twice_makes_one_account(app: Flask) -> None:
+    ana, once = make_user(), uuid4()
+    public_id = invitations.invite(ana.actor, "cleo@example.com", Role.SUPPORT)
+    token = token_in(invitations.invitation(ana.actor, public_id).address)
+    values = NewPerson(name="Cleo", email="cleo@example.com", password=PASSWORD)
+    answers = at_once(app, *[lambda: signup.accept(token, once, values)] * 2)
+    assert answers == ["", ""]
+    assert len(users.listing()) == 2
+
+
+def test_the_database_does_not_know_the_token(app: Flask) -> None:
+    ana = make_user()
+    public_id = invitations.invite(ana.actor, "cleo@example.com", Role.SUPPORT)
+    token = token_in(invitations.invitation(ana.actor, public_id).address)
+    row = session().execute(select(Link.__table__)).one()
+    assert token not in str(row)
+    assert row.token_hash == one_time_links.digest(token)
+
+
+def test_the_link_is_shown_to_its_maker_until_it_was_copied(app: Flask) -> None:
+    ana, ben = make_user(), make_user()
+    public_id = invitations.invite(ana.actor, "cleo@example.com", Role.SUPPORT)
+    assert invitations.invitation(ben.actor, public_id).address is None
+    invitations.hide(ben.actor, public_id)
+    assert invitations.invitation(ana.actor, public_id).address is not None
+    invitations.hide(ana.actor, public_id)
+    assert invitations.invitation(ana.actor, public_id).address is None
+
+
+def test_after_a_quarter_of_an_hour_the_link_is_shown_no_more(app: Flask) -> None:
+    ana = make_user()
+    public_id = invitations.invite(ana.actor, "cleo@example.com", Role.SUPPORT)
+    with writing() as current:
+        current.execute(update(Link).values(shown_until=utcnow() - timedelta(seconds=1)))
+    assert invitations.invitation(ana.actor, public_id).address is None
+
+
+def test_a_new_link_replaces_the_one_before(app: Flask) -> None:
+    ana = make_user()
+    public_id = invitations.invite(ana.actor, "cleo@example.com", Role.SUPPORT)
+    before = token_in(invitations.invitation(ana.actor, public_id).address)
+    invitations.renew(ana.actor, public_id)
+    after = token_in(invitations.invitation(ana.actor, public_id).address)
+    assert one_time_links.read(LinkKind.INVITE, after).email == "cleo@example.com"
+    with pytest.raises(one_time_links.DeadLink):
+        one_time_links.read(LinkKind.INVITE, before)
+    invitations.cancel(ana.actor, public_id)
+    with pytest.raises(one_time_links.DeadLink):
+        one_time_links.read(LinkKind.INVITE, after)
+
+
+def test_an_invitation_runs_out(app: Flask) -> None:
+    ana = make_user()
+    public_id = invitations.invite(ana.actor, "cleo@example.com", Role.SUPPORT)
+    with writing() as current:
+        link = current.execute(select(Link)).scalar_one()
+        link.expires_at = utcnow() - timedelta(seconds=1)
+        link.token_hash = one_time_links.digest(token := one_time_links.token_of(link))
+    values = NewPerson(name="Cleo", email="cleo@example.com", password=PASSWORD)
+    with pytest.raises(one_time_links.DeadLink):
+        signup.accept(token, uuid4(), values)
+    assert invitations.invitation(ana.actor, public_id).is_over
+
+
+@pytest.mark.parametrize("end", ["disabled", "demoted"])
+def test_who_may_no_longer_invite_leaves_no_open_door(app: Flask, end: str) -> None:
+    ana, bea = make_user(), make_user()
+    token = token_in(invitations.invitation_link(bea.actor, "eve@example.com", Role.ADMIN))
+    if end == "disabled":
+        users.disable(ana.actor, bea.public_id)
+    else:
+        users.change_role(ana.actor, bea.public_id, Role.SUPPORT, 1)
+    with pytest.raises(one_time_links.DeadLink):
+        one_time_links.read(LinkKind.INVITE, token)
+    eve = NewPerson(name="Eve", email="eve@example.com", password=PASSWORD)
+    with pytest.raises(one_time_links.DeadLink):
+        signup.accept(token, uuid4(), eve)
+    (invitation,) = invitations.open_invitations()
+    assert invitation.is_over
+    invitations.renew(ana.actor, invitation.public_id)
+    assert not invitations.invitation(ana.actor, invitation.public_id).is_over
+
+
+def test_who_is_here_or_invited_is_not_invited_again(app: Flask) -> None:
+    ana = make_user(email="ana@example.com")
+    with pytest.raises(Refusal, match="already has an account"):
+        invitations.invite(ana.actor, "ANA@example.com", Role.SUPPORT)
+    invitations.invite(ana.actor, "cleo@example.com", Role.SUPPORT)
+    with pytest.raises(Refusal, match="invited already"):
+        invitations.invite(ana.actor, "cleo@example.com", Role.ADMIN)
+
+
+def test_of_two_set_up_links_used_at_once_one_wins(app: Flask) -> None:
+    tokens = [token_in(one_time_links.setup_link()), token_in(users.setup_link())]
+    ana = NewPerson(name="Ana", email="ana@example.com", password=PASSWORD)
+    ben = NewPerson(name="Ben", email="ben@example.com", password=PASSWORD)
+    refusals = at_once(
+        app,
+        lambda: signup.set_up(tokens[0], uuid4(), ana),
+        lambda: signup.set_up(tokens[1], uuid4(), ben),
+    )
+    assert sorted(refusals) == ["", "This link does not work any more."]
+    assert admins() == len(users.listing()) == 1
+
+
+def test_once_there_is_anybody_no_set_up_link_works(app: Flask) -> None:
+    token = token_in(one_time_links.setup_link())
+    make_user(Role.SUPPORT)
+    assert one_time_links.setup_link() is None
+    with pytest.raises(one_time_links.DeadLink):
+        one_time_links.read(LinkKind.SETUP, token)
+    values = NewPerson(name="Eve", email="eve@example.com", password=PASSWORD)
+    with pytest.raises(one_time_links.DeadLink):
+        signup.set_up(token, uuid4(), values)

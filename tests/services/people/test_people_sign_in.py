@@ -1,0 +1,199 @@
+"""Passwords, the throttle, and what ends a session."""
+
+from datetime import timedelta
+
+import pytest
+from argon2 import PasswordHasher
+from flask import Flask
+from sqlalchemy import select, update
+
+from portal.models.audit import AuditEntry
+from portal.models.people import SignInThrottle, User
+from portal.services.core.refusals import Refusal
+from portal.services.core.unit_of_work import session, writing
+from portal.services.people import account, passwords, sign_in_throttle
+from portal.services.people.account import Details
+from portal.services.people.sign_in import WrongPassword, sign_in
+from portal.services.people.sign_in_throttle import Throttled
+from tests.support.factories import PASSWORD, make_user
+
+HERE = "192.0.2.7"
+
+
+def fail(email: str, times: int, address: str = HERE) -> None:
+    for _ in range(times):
+        with pytest.raises(WrongPassword):
+            sign_in(email, "not the pass phrase", address)
+
+
+def let_time_pass(**length: float) -> None:
+    """Everything that the throttle remembers becomes so much older."""
+    with writing() as current:
+        for row in current.execute(select(SignInThrottle)).scalars():
+            row.last_failed_at -= timedelta(**length)
+            if row.blocked_until:
+                row.blocked_until -= timedelta(**length)
+
+
+def test_the_right_password_signs_in_however_the_address_is_written(app: Flask) -> None:
+    ana = make_user(email="ana@example.com")
+    assert sign_in("  Ana@Example.COM", ana.password, HERE).id == ana.id
+
+
+def test_wrong_password_unknown_address_and_disabled_sound_the_same(app: Flask) -> None:
+    ana, ben = make_user(), make_user(is_active=False)
+    said = set()
+    for email, password in ((ana.email, "wrong"), ("nobody@example.com", "wrong"),
+                            (ben.email, ben.password)):  # fmt: skip
+        with pytest.raises(WrongPassword) as refusal:
+            sign_in(email, password, HERE)
+        said.add(refusal.value.sentence)
+    assert len(said) == 1
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_after_five_failures_an_account_waits_whether_it_exists_or_not(
+    app: Flask, known: bool
+) -> None:
+    email = make_user().email if known else "nobody@example.com"
+    fail(email, 5)
+    with pytest.raises(Throttled, match=r"Wait (30|29) seconds, then try again") as refusal:
+        sign_in(email, PASSWORD, "198.51.100.9")
+    assert refusal.value.status == 429
+
+
+def test_each_further_failure_doubles_the_wait(app: Flask) -> None:
+    fail("nobody@example.com", 5)
+    let_time_pass(seconds=31)
+    fail("nobody@example.com", 1)
+    with pytest.raises(Throttled) as refusal:
+        sign_in("nobody@example.com", "x", HERE)
+    assert 55 <= refusal.value.seconds <= 60
+
+
+def test_the_wait_ends_at_a_quarter_of_an_hour() -> None:
+    assert [sign_in_throttle.pause(n, 5) for n in (4, 5, 6, 7, 9, 10, 999)] == [
+        0, 30, 60, 120, 480, 900, 900,
+    ]  # fmt: skip
+
+
+def test_a_success_forgets_the_accounts_failures(app: Flask) -> None:
+    ana = make_user()
+    for _ in range(3):
+        fail(ana.email, 4)
+        sign_in(ana.email, ana.password, HERE)
+
+
+def test_an_hour_of_quiet_forgets_them_too(app: Flask) -> None:
+    fail("nobody@example.com", 4)
+    let_time_pass(minutes=61)
+    fail("nobody@example.com", 4)
+
+
+def test_one_address_that_tries_many_accounts_waits(app: Flask) -> None:
+    ana = make_user()
+    for number in range(20):
+        fail(f"person{number}@example.com", 1)
+    with pytest.raises(Throttled):
+        sign_in(ana.email, ana.password, HERE)
+    assert sign_in(ana.email, ana.password, "198.51.100.9").id == ana.id
+
+
+def test_an_account_of_ones_own_does_not_clear_the_way(app: Flask) -> None:
+    ana = make_user()
+    for number in range(19):
+        fail(f"person{number}@example.com", 1)
+    sign_in(ana.email, ana.password, HERE)
+    fail("one.more@example.com", 1)
+    with pytest.raises(Throttled):
+        sign_in("another@example.com", "x", HERE)
+
+
+def test_all_addresses_of_one_ipv6_customer_count_as_one() -> None:
+    one, other = (
+        sign_in_throttle.for_address("2001:db8:1:2::1"),
+        sign_in_throttle.for_address("2001:db8:1:2:f::9"),
+    )
+    assert one == other != sign_in_throttle.for_address("2001:db8:1:3::1")
+
+
+def test_what_is_a_day_old_is_swept_out(app: Flask) -> None:
+    ana = make_user()
+    fail("nobody@example.com", 1, "198.51.100.9")
+    let_time_pass(hours=25)
+    sign_in(ana.email, ana.password, HERE)
+    assert session().execute(select(SignInThrottle.key)).scalars().all() == [f"address:{HERE}"]
+
+
+def test_a_hash_of_old_parameters_is_made_anew(app: Flask) -> None:
+    ana = make_user()
+    old = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+    with writing() as current:
+        current.execute(update(User).values(password_hash=old))
+    sign_in(ana.email, PASSWORD, HERE)
+    new = session().get_one(User, ana.id).password_hash
+    assert not passwords.is_outdated(new)
+    assert passwords.matches(PASSWORD, new)
+
+
+@pytest.mark.parametrize(
+    ("password", "sentence"),
+    [
+        ("eleven char", "at least 12"),
+        ("x" * 1025, "shorter"),
+        ("é" * 600, "shorter"),
+        ("Password1234", "first that others would try"),
+        ("aaaaaaaaaaaaaaa", "first that others would try"),
+        ("Ana@Example.com", "not your e-mail address"),
+    ],
+)
+def test_it_refuses_passwords_that_are_soon_guessed(password: str, sentence: str) -> None:
+    with pytest.raises(Refusal, match=sentence):
+        passwords.check(password, "ana@example.com")
+
+
+@pytest.mark.parametrize("password", ["twelve chars", "лошадь батарея", "a b c d e f g h"])
+def test_it_asks_for_nothing_else(password: str) -> None:
+    passwords.check(password, "ana@example.com")
+    assert passwords.matches(password, passwords.hashed(password))
+
+
+def test_the_same_letters_from_another_keyboard_are_the_same_password() -> None:
+    assert passwords.matches("cafe\u0301 au lait", passwords.hashed("caf\u00e9 au lait"))
+
+
+def test_nobodys_password_matches_nothing() -> None:
+    assert not passwords.matches("nobody's password", None)
+
+
+def test_a_new_password_ends_the_sessions_and_needs_the_old_one(app: Flask) -> None:
+    ana = make_user()
+    with pytest.raises(Refusal, match="not your current password") as refusal:
+        account.change_password(ana.actor, "wrong", "another long phrase")
+    assert refusal.value.field == "current_password"
+    account.change_password(ana.actor, ana.password, "another long phrase")
+    assert session().get_one(User, ana.id).session_version == 2
+    entry = session().execute(select(AuditEntry)).scalar_one()
+    assert entry.action == "person.password_changed"
+    assert "phrase" not in str(entry.changes)
+    assert sign_in(ana.email, "another long phrase", HERE).id == ana.id
+
+
+def test_guesses_at_the_current_password_are_slowed_down(app: Flask) -> None:
+    ana = make_user()
+    for _ in range(5):
+        with pytest.raises(Refusal, match="not your current"):
+            account.change_password(ana.actor, "wrong", "another long phrase")
+    with pytest.raises(Throttled):
+        account.change_password(ana.actor, ana.password, "another long phrase")
+
+
+def test_name_and_time_zone_are_saved_with_their_change(app: Flask) -> None:
+    ana = make_user(name="Ana")
+    assert account.change_details(ana.actor, Details("Ana B.", "Asia/Tokyo"))
+    assert not account.change_details(ana.actor, Details("Ana B.", "Asia/Tokyo"))
+    assert account.own_details(ana.actor) == Details("Ana B.", "Asia/Tokyo")
+    entry = session().execute(select(AuditEntry)).scalar_one()
+    assert entry.changes["time_zone"] == {"from": None, "to": "Asia/Tokyo"}
+    with pytest.raises(Refusal, match="from the list"):
+        account.change_details(ana.actor, Details("Ana", "Mars/Olympus"))

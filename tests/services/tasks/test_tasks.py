@@ -1,0 +1,268 @@
+"""Long work: each row once, wherever it was killed; one worker at a time; it can be stopped."""
+
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from redis import Redis
+from rq import Queue
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from jobs import tasks as job
+from jobs.sweep import sweep
+from portal.extensions import db
+from portal.models.people import Role
+from portal.models.tasks import Task, TaskState
+from portal.queue import names, task_bell
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.refusals import NotAllowed, Refusal
+from portal.services.core.unit_of_work import writing
+from portal.services.tasks import leases as task_leases
+from portal.services.tasks import tasks
+from portal.services.tasks.tasks import Kind, Step
+from tests.support.factories import make_user
+from tests.support.servers import ValkeyServer
+
+Do = Callable[[int], None]
+
+
+def no_trouble(_number: int) -> None:
+    """Every row is easy."""
+
+
+class Counting:
+    """Long work that counts to its total; `seen` are the rows whose transaction went through."""
+
+    def __init__(self, do: Do = no_trouble) -> None:
+        self.do = do
+        self.steps = 0
+        self.ended = 0
+        self.kind = Kind(
+            name="counting", permission="assets.edit", step=self.step, ended=self.clear_up
+        )
+
+    def step(self, current: Session, task: Task) -> Step:
+        self.steps += 1
+        for number in tasks.few(range(task.cursor.get("next", 0), task.total)):
+            self.do(number)
+            task.count("counted")
+            task.cursor = {"next": number + 1}
+            task.params = {**task.params, "seen": [*task.params.get("seen", []), number]}
+        return tasks.DONE if task.done == task.total else tasks.MORE
+
+    def clear_up(self, _current: Session, _task: Task) -> None:
+        self.ended += 1
+
+    def work(self, seconds: float = 20.0) -> None:
+        job.work({"counting": self.kind}, seconds)
+
+
+def start(total: int = 60) -> Task:
+    with writing() as current:
+        return tasks.start(current, SYSTEM, "counting", total=total)
+
+
+def fresh(task: Task) -> Task:
+    db.session.rollback()
+    return db.session.execute(
+        select(Task).where(Task.id == task.id), execution_options={"populate_existing": True}
+    ).scalar_one()
+
+
+def be_due(**values: object) -> None:
+    with writing() as current:
+        current.execute(update(Task).values(**{"due_at": Task.created_at, **values}))
+
+
+@pytest.fixture
+def redis(app: Flask, valkey_server: ValkeyServer) -> Redis:
+    return valkey_server.client()
+
+
+def queued(redis: Redis) -> int:
+    return len(Queue(names.BACKGROUND, connection=redis).get_job_ids())
+
+
+def test_it_works_in_short_transactions_until_everything_is_done(app: Flask) -> None:
+    task, counting = start(60), Counting()
+    counting.work()
+    done = fresh(task)
+    assert (done.state, done.done, done.counts) == (TaskState.DONE, 60, {"counted": 60})
+    assert done.params["seen"] == list(range(60))
+    assert counting.steps >= 3
+    assert done.finished_at is not None
+    assert (done.lease_token, task_leases.claim()) == (None, None)
+
+
+def test_it_rings_after_the_commit_and_the_job_ends_the_latch(redis: Redis) -> None:
+    with writing() as current:
+        tasks.start(current, SYSTEM, "unknown", total=1)
+        assert queued(redis) == 0
+    assert queued(redis) == 1
+    assert 0 < redis.ttl(task_bell.QUEUED) <= 30
+    job.run_tasks()
+    assert not redis.exists(task_bell.QUEUED)
+
+
+def test_a_kind_that_nobody_knows_fails_in_words(app: Flask) -> None:
+    task = start()
+    job.work({})
+    assert (fresh(task).state, fresh(task).error) == (TaskState.FAILED, task_leases.GIVEN_UP)
+
+
+def test_the_sweep_rings_for_what_is_due_and_for_nothing_else(redis: Redis) -> None:
+    sweep()
+    assert queued(redis) == 0
+    start()
+    redis.flushall()
+    sweep()
+    sweep()
+    assert queued(redis) == 1
+
+
+def killed_at(row: int) -> Do:
+    def die(number: int) -> None:
+        if number == row:
+            raise KeyboardInterrupt
+
+    return die
+
+
+def test_killed_in_the_middle_it_goes_on_where_it_was_and_each_row_is_done_once(app: Flask) -> None:
+    task = start(60)
+    with pytest.raises(KeyboardInterrupt):
+        Counting(killed_at(40)).work()
+    left = fresh(task)
+    assert left.state == TaskState.RUNNING
+    assert 1 <= left.done <= 40
+    assert task_leases.claim() is None
+    be_due(lease_until=Task.created_at)
+    Counting().work()
+    assert fresh(task).params["seen"] == list(range(60))
+
+
+def test_who_comes_back_after_his_lease_finds_it_taken_over(app: Flask) -> None:
+    task, counting = start(60), Counting()
+    late = task_leases.claim()
+    assert late is not None
+    be_due(lease_until=Task.created_at)
+    other = task_leases.claim()
+    assert other is not None
+    assert task_leases.advance(late, counting.kind) is False
+    task_leases.release(late)
+    assert task_leases.advance(other, counting.kind) is True
+    assert fresh(task).params["seen"] == list(range(fresh(task).done))
+
+
+def test_two_workers_at_once_do_each_row_once(app: Flask) -> None:
+    started = [start(40) for _ in range(3)]
+
+    def help_out() -> None:
+        with app.app_context():
+            Counting().work()
+
+    helpers = [threading.Thread(target=help_out) for _ in range(2)]
+    for each in helpers:
+        each.start()
+    for each in helpers:
+        each.join(timeout=60)
+    for task in started:
+        assert fresh(task).state == TaskState.DONE
+        assert fresh(task).params["seen"] == list(range(40))
+
+
+def break_down(_number: int) -> None:
+    raise ZeroDivisionError
+
+
+def test_an_error_is_tried_again_later_and_given_up_after_five_turns(app: Flask) -> None:
+    task, counting = start(), Counting(break_down)
+    counting.work()
+    assert (counting.steps, fresh(task).state) == (1, TaskState.RUNNING)
+    assert fresh(task).due_at > fresh(task).created_at + timedelta(seconds=1)
+    for _ in range(5):
+        be_due()
+        counting.work()
+    assert (counting.steps, counting.ended) == (task_leases.MOST_FAILURES, 1)
+    assert (fresh(task).state, fresh(task).error) == (TaskState.FAILED, task_leases.GIVEN_UP)
+
+
+def test_an_error_now_and_then_is_forgiven(app: Flask) -> None:
+    task = start(200)
+    for _ in range(8):
+        be_due()
+        turn = task_leases.claim()
+        assert turn is not None
+        assert turn.failures == 1
+        task_leases.advance(turn, Counting().kind)
+        task_leases.release(turn)
+    assert fresh(task).failures == 0
+
+
+def test_a_long_task_lets_another_have_its_turn(app: Flask) -> None:
+    long, short = start(500), start(1)
+    turn = task_leases.claim()
+    assert turn is not None
+    assert turn.task_id == long.id
+    task_leases.advance(turn, Counting().kind)
+    task_leases.release(turn)
+    turn = task_leases.claim()
+    assert turn is not None
+    assert turn.task_id == short.id
+
+
+def test_it_waits_pauses_and_goes_on(app: Flask) -> None:
+    task = start()
+    steps = iter([tasks.later(timedelta(hours=1)), tasks.PAUSED, tasks.DONE])
+    kind = Kind(name="counting", permission="assets.edit", step=lambda *_: next(steps))
+    job.work({"counting": kind})
+    assert task_leases.claim() is None
+    be_due()
+    job.work({"counting": kind})
+    assert fresh(task).state == TaskState.PAUSED
+    be_due()
+    assert not task_leases.has_due()
+    tasks.resume(SYSTEM, task.public_id, kind)
+    job.work({"counting": kind})
+    assert fresh(task).state == TaskState.DONE
+
+
+def test_stopping_leaves_what_is_done_and_does_no_more(app: Flask) -> None:
+    task, counting, ana = start(100), Counting(), make_user(Role.MANAGER, name="Ana")
+    turn = task_leases.claim()
+    assert turn is not None
+    task_leases.advance(turn, counting.kind)
+    done = fresh(task).done
+    tasks.stop(ana.actor, task.public_id, counting.kind)
+    assert task_leases.advance(turn, counting.kind) is False
+    counting.work()
+    stopped = fresh(task)
+    assert (stopped.state, stopped.stopped_by) == (TaskState.STOPPED, "Ana")
+    assert (stopped.done, counting.ended) == (done, 1)
+    with pytest.raises(Refusal, match="ended already"):
+        tasks.stop(ana.actor, task.public_id, counting.kind)
+
+
+def test_only_those_who_may_start_it_may_stop_it(app: Flask) -> None:
+    task, counting = start(), Counting()
+    with pytest.raises(NotAllowed):
+        tasks.stop(make_user(Role.SUPPORT).actor, task.public_id, counting.kind)
+    assert fresh(task).state == TaskState.WAITING
+
+
+def test_a_refused_row_is_undone_alone(app: Flask) -> None:
+    task = start()
+
+    def rename_and_refuse() -> None:
+        with writing() as current:
+            current.execute(update(Task).values(error="half done"))
+            raise Refusal("No.")
+
+    with writing() as current:
+        current.execute(update(Task).values(counts={"kept": 1}))
+        refusal = tasks.refusal_of(current, rename_and_refuse)
+    assert refusal is not None
+    assert (fresh(task).error, fresh(task).counts) == ("", {"kept": 1})

@@ -1,0 +1,192 @@
+"""The verbs of webhooks, as a script would call them."""
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import select, update
+
+from portal.extensions import db
+from portal.lib.clock import utcnow
+from portal.models.audit import AuditEntry
+from portal.models.deliveries import Delivery, Event, Priority
+from portal.models.webhooks import Webhook
+from portal.services.core.refusals import NotAllowed, Refusal, Stale
+from portal.services.core.unit_of_work import session, writing
+from portal.services.webhooks import crud, sample_deliveries, secrets
+from portal.services.webhooks import queries as webhook_queries
+from portal.services.webhooks.sample_deliveries import TestUnderWay
+from portal.services.webhooks.values import SecretMode, WebhookValues, url_problem
+from tests.support.factories import make_user, make_webhook
+
+pytestmark = pytest.mark.usefixtures("app")
+
+SECRET = "my own long pass 4f2a"
+TOKEN = "Bearer abcdefghijkl"
+
+
+def values(**changes: Any) -> WebhookValues:
+    """A webhook as a person would enter it."""
+    entered: dict[str, Any] = {
+        "name": "Sync to ERP",
+        "url": "https://ERP.example.com/hook",
+        "events": ("asset.created", "asset.lost"),
+    }
+    return WebhookValues(**{**entered, **changes})
+
+
+def the_webhook() -> Webhook:
+    current = session()
+    current.rollback()
+    return current.scalars(select(Webhook)).one()
+
+
+def test_it_stores_the_url_as_it_is_sent() -> None:
+    crud.create(make_user().actor, values())
+    assert the_webhook().url == "https://erp.example.com/hook"
+
+
+def test_no_secret_or_header_value_stands_in_the_database_or_the_audit_trail() -> None:
+    ana = make_user()
+    entered = values(secret_mode=SecretMode.OWN, secret=SECRET, headers=(("X-Key", TOKEN),))
+    public_id = crud.create(ana.actor, entered)
+    crud.edit(
+        ana.actor, public_id, 1, values(secret_mode=SecretMode.KEEP, headers=(("X-Key", "v2"),))
+    )
+    stored = the_webhook()
+    assert SECRET.encode() not in (stored.secret_enc or b"")
+    trail = json.dumps([each.changes for each in session().scalars(select(AuditEntry))])
+    assert not [word for word in (SECRET, TOKEN, "v2", SECRET[-4:]) if word in trail]
+    assert SECRET not in repr(entered)
+    assert TOKEN not in repr(entered)
+
+
+def test_an_edit_from_an_old_form_is_refused() -> None:
+    ana = make_user()
+    public_id = crud.create(ana.actor, values())
+    kept = {"secret_mode": SecretMode.KEEP}
+    assert crud.edit(ana.actor, public_id, 1, values(name="B", **kept)).is_changed
+    with pytest.raises(Stale):
+        crud.edit(ana.actor, public_id, 1, values(name="C", **kept))
+    assert the_webhook().name == "B"
+
+
+def test_an_edit_that_changes_nothing_leaves_no_trace() -> None:
+    ana = make_user()
+    public_id = crud.create(ana.actor, values())
+    edited = crud.edit(ana.actor, public_id, 1, values(secret_mode=SecretMode.KEEP))
+    assert not edited.is_changed
+    assert the_webhook().version == 1
+    assert len(session().scalars(select(AuditEntry)).all()) == 1
+
+
+@pytest.mark.parametrize("role", ["manager", "support"])
+def test_only_admins_create_edit_and_delete(role: str) -> None:
+    person, hook = make_user(role).actor, make_webhook()
+    attempts: list[Callable[[], object]] = [
+        lambda: crud.create(person, values()),
+        lambda: crud.edit(person, hook.public_id, 1, values()),
+        lambda: crud.delete(person, hook.public_id),
+    ]
+    for attempt in attempts:
+        with pytest.raises(NotAllowed):
+            attempt()
+
+
+def test_of_two_people_who_take_one_name_at_once_one_is_refused(app: Flask) -> None:
+    actors = [make_user().actor for _ in range(4)]
+
+    def create(number: int) -> str:
+        with app.app_context():
+            try:
+                crud.create(actors[number], values())
+            except Refusal as refusal:
+                return refusal.sentence
+            finally:
+                db.session.remove()
+        return "created"
+
+    with ThreadPoolExecutor(4) as pool:
+        results = sorted(pool.map(create, range(4)))
+    assert results.count("created") == 1
+    assert "already a webhook called “Sync to ERP”" in results[0]
+
+
+def test_a_new_secret_is_shown_to_its_maker_for_a_quarter_of_an_hour() -> None:
+    ana, ben = make_user(), make_user()
+    public_id = crud.create(ana.actor, values())
+    shown = secrets.shown_secret(ana.actor, public_id)
+    assert shown is not None
+    assert shown.secret.startswith("whsec_")
+    assert shown.secret not in repr(shown)
+    assert secrets.shown_secret(ben.actor, public_id) is None
+    secrets.forget_shown(ben.actor, public_id)
+    assert secrets.shown_secret(ana.actor, public_id) is not None
+    with writing() as current:
+        current.execute(update(Webhook).values(secret_shown_until=utcnow() - timedelta(seconds=1)))
+    assert secrets.shown_secret(ana.actor, public_id) is None
+
+
+def test_a_persons_own_secret_is_never_shown() -> None:
+    ana = make_user()
+    public_id = crud.create(ana.actor, values(secret_mode=SecretMode.OWN, secret=SECRET))
+    assert secrets.shown_secret(ana.actor, public_id) is None
+    assert webhook_queries.show(public_id).secret_hint == SECRET[-4:]
+
+
+def test_a_test_is_a_marked_event_of_its_own_that_names_no_asset() -> None:
+    ben, hook = make_user("support"), make_webhook(state="off", events=["asset.lost"])
+    public_id = sample_deliveries.send_test(ben.actor, hook.public_id)
+    delivery = session().scalars(select(Delivery)).one()
+    event = session().scalars(select(Event)).one()
+    body = json.loads(event.body)
+    assert (delivery.public_id, delivery.priority) == (public_id, Priority.TEST)
+    assert (body["event"], body["data"]["test"]) == ("asset.lost", True)
+    assert (event.is_test, event.asset_id, delivery.asset_id) == (True, None, None)
+    assert abs(event.occurred_at - utcnow()) < timedelta(seconds=10)
+
+
+def test_one_test_at_a_time_is_under_way() -> None:
+    ana, hook = make_user(), make_webhook()
+    first = sample_deliveries.send_test(ana.actor, hook.public_id, "alert.low_stock")
+    with pytest.raises(TestUnderWay) as refused:
+        sample_deliveries.send_test(ana.actor, hook.public_id)
+    assert refused.value.delivery == first
+    with writing() as current:
+        current.execute(update(Delivery).values(status="failed"))
+    assert sample_deliveries.send_test(ana.actor, hook.public_id) != first
+
+
+def test_a_test_needs_an_event_of_the_catalogue_and_a_person_who_may_test() -> None:
+    hook = make_webhook()
+    with pytest.raises(Refusal, match="Choose an event"):
+        sample_deliveries.send_test(make_user().actor, hook.public_id, "asset.exploded")
+    with pytest.raises(NotAllowed):
+        sample_deliveries.send_test(make_user("manager").actor, hook.public_id)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://10.0.0.1/",
+        "http://[::1]/",
+        "http://[::ffff:10.0.0.1]/",
+        "http://169.254.169.254/latest",
+        "http://2130706434:9/",
+        "http://localhost:9/",
+        "http://0xA9FEA9FE/",
+    ],
+)
+def test_it_refuses_a_private_address_in_words(url: str) -> None:
+    assert "Use a public address" in (url_problem(url) or "")
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8099/", "https://93.184.215.14/", "https://10.example.com/"]
+)
+def test_it_takes_public_and_listed_addresses_and_looks_up_no_name(url: str) -> None:
+    assert url_problem(url) is None

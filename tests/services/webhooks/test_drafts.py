@@ -1,0 +1,343 @@
+"""Test before saving: what is sent, where it shows, what Save takes over, and when it goes."""
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from threading import Barrier, Thread
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select, update
+
+from jobs.deliver import deliver_due
+from portal.engine.signing.signatures import verify
+from portal.extensions import db
+from portal.lib.clock import utcnow
+from portal.models.deliveries import Attempt, AttemptBody, Delivery, Event
+from portal.models.rollups import Rollup
+from portal.models.webhooks import Webhook
+from portal.services.bulk_retry import selection
+from portal.services.core import vault
+from portal.services.core.refusals import NotAllowed, NotFound, Refusal, Stale
+from portal.services.core.unit_of_work import session, writing
+from portal.services.deliveries import detail as delivery_detail
+from portal.services.deliveries import retry as delivery_retry
+from portal.services.deliveries.log import pages as log_pages
+from portal.services.deliveries.log.filters import LogFilter, StatusFilter
+from portal.services.operations import overview, retention
+from portal.services.webhooks import crud, drafts, secrets
+from portal.services.webhooks import queries as webhook_queries
+from portal.services.webhooks.values import SecretMode, WebhookValues
+from tests.support.deliveries import lease
+from tests.support.factories import Person, make_user, make_webhook, publish
+from tests.support.receiver import Receiver
+
+pytestmark = pytest.mark.usefixtures("app")
+
+SECRET = "my own long pass 4f2a"
+CREATED = "asset.created"
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as running:
+        yield running
+
+
+@pytest.fixture
+def ana() -> Person:
+    return make_user()
+
+
+def values(url: str = "https://erp.example.com/hook", **changes: Any) -> WebhookValues:
+    entered: dict[str, Any] = {"name": "Sync to ERP", "url": url, "events": (CREATED, "asset.lost")}
+    return WebhookValues(**{**entered, **changes})
+
+
+def count(model: Any) -> int:
+    session().rollback()
+    return session().execute(select(func.count()).select_from(model)).scalar_one()
+
+
+def draft_of(person: Person, draft: UUID) -> drafts.Draft:
+    session().rollback()
+    return drafts.find(person.actor, draft)
+
+
+def test_a_signed_sample_goes_from_the_worker_with_what_the_form_says(
+    ana: Person, receiver: Receiver
+) -> None:
+    form = uuid4()
+    typed = values(
+        receiver.url,
+        secret_mode=SecretMode.OWN,
+        secret=SECRET,
+        headers=(("X-Key", "tell nobody"),),
+        in_order=True,
+        is_active=False,
+    )
+    assert drafts.send_test(ana.actor, form, typed, "asset.lost")
+    deliver_due()
+    (message,) = receiver.wait_for(1)
+    signature = message.header("X-Asset-Webhook-Signature") or ""
+    assert verify(body=message.body, signature=signature, secret=SECRET)
+    assert message.header("X-Key") == "tell nobody"
+    assert b'"test":true' in message.body
+    draft = draft_of(ana, form)
+    assert draft.values == typed
+    assert draft.event == "asset.lost"
+    detail = delivery_detail.find_delivery(draft.tests[0], draft=form)
+    assert (detail.status, detail.code) == ("delivered", 200)
+    assert SECRET not in repr(draft)
+
+
+def test_testing_again_changes_the_draft_of_the_form_and_keeps_the_secret_that_we_made(
+    ana: Person, receiver: Receiver
+) -> None:
+    form = uuid4()
+    for name in ("Sync", "Sync to ERP"):
+        assert drafts.send_test(ana.actor, form, values(receiver.url, name=name), CREATED)
+        deliver_due()
+    first, second = receiver.wait_for(2)
+    assert count(Webhook) == 1
+    draft = draft_of(ana, form)
+    assert (draft.values.name, len(draft.tests)) == ("Sync to ERP", 2)
+    row = session().scalars(select(Webhook)).one()
+    secret = vault.open_secret(row.id, row.secret_enc or b"")
+    for message in (first, second):
+        signature = message.header("X-Asset-Webhook-Signature") or ""
+        assert verify(body=message.body, signature=signature, secret=secret)
+
+
+def test_a_second_press_sends_nothing_more_and_loses_nothing_typed(ana: Person) -> None:
+    form = uuid4()
+    assert drafts.send_test(ana.actor, form, values(), CREATED)
+    assert not drafts.send_test(ana.actor, form, values(name="Another name"), CREATED)
+    assert count(Delivery) == 1
+    assert draft_of(ana, form).values.name == "Another name"
+    assert not drafts.send_again(ana.actor, form)
+
+
+def test_two_presses_at_once_make_one_draft_and_one_test(app: Flask, ana: Person) -> None:
+    form, barrier, sent = uuid4(), Barrier(2), []
+
+    def press() -> None:
+        with app.app_context():
+            barrier.wait(10)
+            sent.append(drafts.send_test(ana.actor, form, values(), CREATED))
+
+    threads = [Thread(target=press) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert sorted(sent) == [False, True]
+    assert (count(Webhook), count(Delivery)) == (1, 1)
+
+
+def test_an_edit_is_tested_with_the_secret_and_headers_that_are_stored(
+    ana: Person, receiver: Receiver
+) -> None:
+    hook = make_webhook(secret=SECRET, headers=[("X-Key", "tell nobody"), ("X-Old", "gone soon")])
+    form = uuid4()
+    typed = values(receiver.url, secret_mode=SecretMode.KEEP, headers=(("x-key", ""),))
+    assert drafts.send_test(ana.actor, form, typed, CREATED, edits=hook.public_id, version=1)
+    deliver_due()
+    (message,) = receiver.wait_for(1)
+    signature = message.header("X-Asset-Webhook-Signature") or ""
+    assert verify(body=message.body, signature=signature, secret=SECRET)
+    assert (message.header("X-Key"), message.header("X-Old")) == ("tell nobody", None)
+    stored = webhook_queries.show(hook.public_id)
+    assert (stored.url, stored.version) == (hook.url, 1)
+    assert draft_of(ana, form).edits == hook.public_id
+
+
+def test_a_new_secret_is_tested_as_it_will_overlap(ana: Person, receiver: Receiver) -> None:
+    hook = make_webhook(secret="the old secret")
+    typed = values(receiver.url, secret_mode=SecretMode.OWN, secret=SECRET)
+    for _ in range(2):
+        form = uuid4()
+        drafts.send_test(ana.actor, form, typed, CREATED, edits=hook.public_id, version=1)
+        deliver_due()
+    message = receiver.wait_for(2)[-1]
+    for header, secret in (("", "the old secret"), ("-Next", SECRET)):
+        signature = message.header(f"X-Asset-Webhook-Signature{header}") or ""
+        assert verify(body=message.body, signature=signature, secret=secret)
+
+
+def test_saving_takes_over_what_was_tested(ana: Person, receiver: Receiver) -> None:
+    form = uuid4()
+    drafts.send_test(ana.actor, form, values(receiver.url), CREATED)
+    deliver_due()
+    row = session().scalars(select(Webhook)).one()
+    secret = vault.open_secret(row.id, row.secret_enc or b"")
+    public_id = crud.create(ana.actor, values(receiver.url), form)
+    saved = session().scalars(select(Webhook)).one()
+    assert (saved.public_id, saved.state) == (public_id, "active")
+    assert vault.open_secret(saved.id, saved.secret_enc or b"") == secret
+    shown = secrets.shown_secret(ana.actor, public_id)
+    assert shown
+    assert shown.secret == secret
+    (line,) = log_pages.latest(LogFilter(webhook=public_id))
+    assert (line.is_test, line.status) == (True, "delivered")
+    with pytest.raises(NotFound):
+        drafts.find(ana.actor, form)
+
+
+def test_saving_an_edit_takes_over_its_tests_and_its_new_secret(
+    ana: Person, receiver: Receiver
+) -> None:
+    hook = make_webhook(receiver.url, secret="the old secret")
+    form, typed = uuid4(), values(receiver.url, secret_mode=SecretMode.GENERATE)
+    drafts.send_test(ana.actor, form, typed, CREATED, edits=hook.public_id, version=1)
+    deliver_due()
+    (message,) = receiver.wait_for(1)
+    crud.edit(ana.actor, hook.public_id, 1, typed, form)
+    saved = session().scalars(select(Webhook)).one()
+    secret = vault.open_secret(saved.id, saved.secret_enc or b"")
+    signature = message.header("X-Asset-Webhook-Signature-Next") or ""
+    assert verify(body=message.body, signature=signature, secret=secret)
+    assert len(log_pages.latest(LogFilter(webhook=hook.public_id))) == 1
+
+
+def test_a_test_on_its_way_goes_on_at_what_was_saved(ana: Person, receiver: Receiver) -> None:
+    form = uuid4()
+    drafts.send_test(ana.actor, form, values(receiver.url), CREATED)
+    public_id = crud.create(ana.actor, values(receiver.url), form)
+    deliver_due()
+    assert log_pages.latest(LogFilter(webhook=public_id))[0].status == "delivered"
+
+
+def test_a_stale_edit_keeps_the_draft(ana: Person) -> None:
+    hook = make_webhook()
+    form, typed = uuid4(), values(secret_mode=SecretMode.KEEP)
+    drafts.send_test(ana.actor, form, typed, CREATED, edits=hook.public_id, version=1)
+    crud.edit(ana.actor, hook.public_id, 1, values(name="B", secret_mode=SecretMode.KEEP))
+    with pytest.raises(Stale):
+        crud.edit(ana.actor, hook.public_id, 1, typed, form)
+    assert draft_of(ana, form).tests
+
+
+def test_its_deliveries_are_seen_on_the_test_page_alone(ana: Person, receiver: Receiver) -> None:
+    form = uuid4()
+    drafts.send_test(ana.actor, form, values(receiver.url), CREATED)
+    assert log_pages.count(StatusFilter.WAITING) == 0
+    deliver_due()
+    (made,) = draft_of(ana, form).tests
+    for wanted in (LogFilter(), LogFilter(webhook=form), LogFilter(delivery=made)):
+        assert list(log_pages.every(wanted)) == []
+    assert list(selection.page(selection.Choice(ticked=(made,)), None)[0]) == []
+    assert log_pages.webhook_names() == []
+    assert webhook_queries.list_webhooks() == []
+    assert count(Rollup) == 0
+    now = overview.overview()
+    assert (now.webhooks, now.has_deliveries, now.failed) == (0, False, 0)
+    with pytest.raises(NotFound):
+        delivery_detail.find_delivery(made)
+    with pytest.raises(NotFound):
+        delivery_detail.find_body(made)
+    for verb in (delivery_retry.send_again, delivery_retry.stop):
+        with pytest.raises(NotFound):
+            verb(ana.actor, made)
+    with pytest.raises(NotFound):
+        webhook_queries.show(form)
+
+
+def test_a_draft_hears_of_no_events(ana: Person) -> None:
+    drafts.send_test(ana.actor, uuid4(), values(), CREATED)
+    publish()
+    assert count(Delivery) == 1
+
+
+def test_names_are_unique_among_what_is_saved_alone(ana: Person) -> None:
+    for _ in range(2):
+        drafts.send_test(ana.actor, uuid4(), values(), CREATED)
+    crud.create(ana.actor, values())
+    with pytest.raises(Refusal, match="already a webhook called"):
+        drafts.send_test(ana.actor, uuid4(), values(), CREATED)
+
+
+@pytest.mark.parametrize(
+    ("changes", "event", "sentence"),
+    [
+        ({"name": ""}, CREATED, "Enter the webhook name"),
+        ({"url": "http://10.1.2.3/"}, CREATED, "not a public address"),
+        ({"events": ()}, CREATED, "at least one event"),
+        ({"headers": (("Host", "x"),)}, CREATED, "set by the portal"),
+        ({}, "asset.exploded", "Choose an event"),
+    ],
+)
+def test_what_cannot_be_saved_cannot_be_tested(
+    ana: Person, changes: dict[str, Any], event: str, sentence: str
+) -> None:
+    with pytest.raises(Refusal, match=sentence):
+        drafts.send_test(ana.actor, uuid4(), values(**changes), event)
+    assert count(Webhook) == 0
+
+
+def test_it_is_its_owners_and_an_administrators(ana: Person) -> None:
+    form = uuid4()
+    drafts.send_test(ana.actor, form, values(), CREATED)
+    other, support = make_user(), make_user("support")
+    with pytest.raises(NotFound):
+        drafts.find(other.actor, form)
+    with pytest.raises(Refusal, match="Open it again"):
+        drafts.send_test(other.actor, form, values(), CREATED)
+    with pytest.raises(NotFound):
+        drafts.send_again(other.actor, form)
+    with pytest.raises(NotAllowed):
+        drafts.send_test(support.actor, uuid4(), values(), CREATED)
+    saved = make_webhook(owner_id=ana.id)
+    with pytest.raises(Refusal, match="Open it again"):
+        drafts.send_test(ana.actor, saved.public_id, values(), CREATED)
+
+
+def test_after_a_day_it_is_gone_with_its_deliveries(ana: Person, receiver: Receiver) -> None:
+    forms = [uuid4() for _ in range(3)]
+    for form in forms:
+        drafts.send_test(ana.actor, form, values(receiver.url), CREATED)
+    deliver_due()
+    drafts.send_again(ana.actor, forms[1])
+    old = Webhook.public_id.in_(forms[:2])
+    with writing() as current:
+        then = utcnow() - timedelta(hours=25)
+        current.execute(update(Webhook).where(old).values(updated_at=then))
+    lease(draft_of(ana, forms[1]).tests[0])
+    assert retention.prune()["drafts removed"] == 1
+    assert (count(Webhook), count(Delivery), count(Event)) == (2, 3, 3)
+    assert (count(Attempt), count(AttemptBody)) == (2, 2)
+    with pytest.raises(NotFound):
+        drafts.find(ana.actor, forms[0])
+    db.session.rollback()
+
+
+def test_every_test_connects_anew_so_that_each_step_can_be_seen(
+    ana: Person, receiver: Receiver
+) -> None:
+    form = uuid4()
+    drafts.send_test(ana.actor, form, values(receiver.url), CREATED)
+    deliver_due()
+    drafts.send_again(ana.actor, form)
+    deliver_due()
+    for test in draft_of(ana, form).tests:
+        (attempt,) = delivery_detail.find_delivery(test, draft=form).attempts
+        assert attempt.phases["connect"]
+
+
+def test_a_receiver_that_sends_everything_back_gives_no_secret_away(
+    ana: Person, receiver: Receiver
+) -> None:
+    form, key = uuid4(), 'tell/nobody "else"'
+    echo = f'{{"key": {json.dumps(key)}, "php": "{key[:11]}", "plain": "{key}", "own": "{SECRET}"}}'
+    receiver.answer(body=echo.encode(), headers=[("X-Echo", key)])
+    own = {"secret_mode": SecretMode.OWN, "secret": SECRET, "headers": (("X-Key", key),)}
+    drafts.send_test(ana.actor, form, values(receiver.url, **own), CREATED)
+    deliver_due()
+    (test,) = draft_of(ana, form).tests
+    (attempt,) = delivery_detail.find_delivery(test, draft=form).attempts
+    assert attempt.response_text == (
+        '{"key": "••••", "php": "tell/nobody", "plain": "••••", "own": "••••"}'
+    )
+    assert ("X-Echo", "••••") in attempt.response_headers

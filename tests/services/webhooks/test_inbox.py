@@ -1,0 +1,165 @@
+"""The built-in inbox: one of them, open to its own address alone, for a day."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from flask import Flask
+from sqlalchemy import update
+
+from portal.extensions import db
+from portal.lib.clock import utcnow
+from portal.models.inbox import InboxMessage
+from portal.models.people import Role
+from portal.models.webhooks import Webhook
+from portal.services.core import vault
+from portal.services.core.refusals import NotAllowed
+from portal.services.core.unit_of_work import writing
+from portal.services.operations import cleanup
+from portal.services.webhooks import crud
+from portal.services.webhooks.inbox import messages
+from portal.services.webhooks.inbox.address import (
+    inbox_url,
+    opening,
+    public_id_of,
+    shown_url,
+    token_of,
+)
+from portal.services.webhooks.inbox.messages import KEPT, Message
+from tests.support.factories import Person, make_user, make_webhook
+from tests.support.inbox import BODY, row_of, secret_of, signed
+
+pytestmark = pytest.mark.usefixtures("app")
+
+OTHER = "a key that is not ours"
+
+
+@pytest.fixture
+def ana() -> Person:
+    return make_user(name="Ana")
+
+
+@pytest.fixture
+def opened(ana: Person) -> UUID:
+    return messages.open_inbox(ana.actor)
+
+
+def receive(public_id: UUID, headers: Sequence[tuple[str, str]], body: bytes = BODY) -> Message:
+    """Send one to the inbox; what it kept of it."""
+    assert messages.receive(token_of(public_id), headers, body)
+    return messages.messages(public_id)[0]
+
+
+def test_it_hears_every_event_and_has_a_secret_of_its_own(opened: UUID) -> None:
+    webhook = row_of(opened)
+    assert (webhook.kind, webhook.state, webhook.url) == ("inbox", "active", "")
+    assert len(webhook.subscriptions) == 21
+    assert secret_of(opened).startswith("whsec_")
+    assert webhook.secret_shown_until is None
+
+
+def test_asked_for_twice_there_is_still_one(ana: Person, opened: UUID) -> None:
+    assert messages.open_inbox(ana.actor) == opened
+    crud.delete(ana.actor, opened)
+    assert messages.find_inbox() is None
+    assert messages.open_inbox(ana.actor) != opened
+
+
+def test_a_webhook_that_has_its_name_already_is_left_alone(ana: Person) -> None:
+    make_webhook(name=messages.NAME.upper())
+    assert row_of(messages.open_inbox(ana.actor)).name == f"{messages.NAME} 2"
+
+
+@pytest.mark.parametrize("role", [Role.MANAGER, Role.SUPPORT])
+def test_only_an_administrator_makes_one(role: Role) -> None:
+    with pytest.raises(NotAllowed):
+        messages.open_inbox(make_user(role).actor)
+
+
+def test_its_address_cannot_be_guessed_and_is_shown_nowhere(opened: UUID) -> None:
+    token = token_of(opened)
+    assert public_id_of(token) == opened
+    wrong = (opened.hex, token[:-1] + ("0" if token[-1] != "0" else "1"), token + "0", "", "ä" * 72)
+    assert [public_id_of(each) for each in wrong] == [None] * len(wrong)
+    assert token not in shown_url("inbox", "")
+
+
+@pytest.mark.parametrize(
+    ("origin", "opened"),
+    [
+        ("http://127.0.0.1:8000", ("127.0.0.1", 8000)),
+        ("http://[::1]:8000", ("::1", 8000)),
+        ("https://10.0.0.7", ("10.0.0.7", 443)),
+        ("http://10.0.0.7/portal", ("10.0.0.7", 80)),
+    ],
+)
+def test_it_opens_one_address_and_port(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, origin: str, opened: tuple[str, int]
+) -> None:
+    ours = replace(app.extensions["settings"], inbox_origin=origin)
+    monkeypatch.setitem(app.extensions, "settings", ours)
+    assert opening() == opened
+    assert inbox_url(uuid4()).startswith(f"{origin}/inbox/")
+
+
+def test_nothing_is_taken_for_a_webhook_that_is_gone_or_is_no_inbox(
+    ana: Person, opened: UUID
+) -> None:
+    plain = make_webhook()
+    crud.delete(ana.actor, opened)
+    for public_id in (opened, plain.public_id, uuid4()):
+        assert not messages.receive(token_of(public_id), signed(None), BODY)
+    assert db.session.query(InboxMessage).count() == 0
+
+
+def test_it_says_whether_both_signatures_are_good(opened: UUID) -> None:
+    good = receive(opened, signed(secret_of(opened)))
+    assert (good.house, good.standard) == ("good", "good")
+    wrong = receive(opened, signed(OTHER))
+    assert (wrong.house, wrong.standard) == ("wrong", "wrong")
+    changed = receive(opened, signed(secret_of(opened)), BODY + b" ")
+    assert (changed.house, changed.standard) == ("wrong", "wrong")
+    unsigned = receive(opened, signed(None))
+    assert (unsigned.house, unsigned.standard) == ("missing", "missing")
+
+
+@pytest.mark.parametrize("sent", ["", "soon", "-1", "9" * 40, "١٢"])
+def test_a_time_of_sending_that_is_none_is_a_wrong_signature(opened: UUID, sent: str) -> None:
+    headers = [("webhook-signature", "v1,AAAA"), ("webhook-id", "m"), ("webhook-timestamp", sent)]
+    assert receive(opened, headers).standard == "wrong"
+
+
+def test_values_of_custom_headers_are_not_kept(opened: UUID) -> None:
+    webhook_id = row_of(opened).id
+    with writing() as current:
+        sealed = vault.seal_headers(webhook_id, [("X-Key", "tell nobody")])
+        current.execute(update(Webhook).values(headers_enc=sealed))
+    kept = receive(opened, [("x-key", "tell nobody"), ("X-Node", "7")])
+    assert kept.headers == [("x-key", "••••"), ("X-Node", "7")]
+
+
+def test_what_a_stranger_sends_is_bounded(opened: UUID) -> None:
+    kept = receive(opened, [(f"X-{number}", "v" * 5000) for number in range(500)], b"\0\xff<b>")
+    assert len(kept.headers) == messages.MOST_HEADERS
+    assert {len(value) for _, value in kept.headers} == {messages.LONGEST_HEADER}
+    assert kept.body == b"\0\xff<b>"
+
+
+def test_the_last_fifty_are_kept(opened: UUID) -> None:
+    for number in range(KEPT + 3):
+        assert messages.receive(token_of(opened), [], str(number).encode())
+    assert [each.body for each in messages.messages(opened)][::49] == [b"52", b"3"]
+    assert db.session.query(InboxMessage).count() == KEPT
+
+
+def test_they_are_kept_for_a_day(opened: UUID) -> None:
+    receive(opened, [])
+    with writing() as current:
+        current.execute(update(InboxMessage).values(received_at=utcnow() - timedelta(hours=25)))
+    receive(opened, [("X-Node", "7")])
+    assert len(messages.messages(opened)) == 1
+    cleanup.clear(utcnow())
+    db.session.rollback()
+    assert db.session.query(InboxMessage).count() == 1

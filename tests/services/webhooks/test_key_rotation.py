@@ -1,0 +1,83 @@
+"""A new key: everything is sealed with it, ended half-way or not, and the old one can go."""
+
+import base64
+from dataclasses import replace
+
+import pytest
+from flask import Flask
+
+from portal.config.values import SettingsError
+from portal.extensions import settings
+from portal.models.webhooks import Webhook
+from portal.services.core import vault
+from portal.services.core.unit_of_work import session, writing
+from portal.services.webhooks import key_rotation
+from tests.support.factories import make_webhook
+
+NEW_KEY = base64.urlsafe_b64encode(b"n" * 32).decode()
+
+
+@pytest.fixture
+def keys(app: Flask, monkeypatch: pytest.MonkeyPatch) -> "Keys":
+    """The keys of the installation, to be changed."""
+    return Keys(app, monkeypatch)
+
+
+class Keys:
+    """Starts the portal with other keys."""
+
+    def __init__(self, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._app, self._patch, self.old = app, monkeypatch, settings().encryption_keys
+
+    def become(self, *keys: str) -> None:
+        changed = replace(settings(), encryption_keys=keys)
+        self._patch.setitem(self._app.extensions, "settings", changed)
+
+
+def secret_of(webhook_id: int) -> str:
+    session().rollback()
+    webhook = session().get_one(Webhook, webhook_id)
+    return vault.open_secret(webhook.id, webhook.secret_enc or b"")
+
+
+def test_after_the_rotation_the_old_key_is_not_needed(keys: Keys) -> None:
+    vault.check_canary()
+    hooks = [make_webhook(secret=f"the secret {n} of it") for n in range(30)]
+    keys.become(NEW_KEY, *keys.old)
+    assert key_rotation.count_stale() == 31
+    assert key_rotation.rotate(lambda _: None) == 31
+    keys.become(NEW_KEY)
+    vault.check_canary()
+    assert secret_of(hooks[29].id) == "the secret 29 of it"
+    assert key_rotation.rotate(lambda _: None) == 0
+
+
+def test_without_the_old_key_before_the_rotation_it_refuses_to_start(keys: Keys) -> None:
+    vault.check_canary()
+    keys.become(NEW_KEY)
+    with pytest.raises(SettingsError, match="ENCRYPTION_KEYS"):
+        vault.check_canary()
+
+
+def test_ended_half_way_it_goes_on_where_it_was(keys: Keys) -> None:
+    hooks = [make_webhook(secret=f"the secret {n} of it") for n in range(30)]
+    keys.become(NEW_KEY, *keys.old)
+
+    class Killed(Exception):
+        pass
+
+    def kill(_count: int) -> None:
+        raise Killed
+
+    with pytest.raises(Killed):
+        key_rotation.rotate(kill)
+    assert key_rotation.count_stale() == 30 - key_rotation.BATCH
+    assert key_rotation.rotate(lambda _: None) == 30 - key_rotation.BATCH
+    assert secret_of(hooks[0].id) == "the secret 0 of it"
+
+
+def test_a_new_webhook_uses_the_new_key_at_once(keys: Keys) -> None:
+    keys.become(NEW_KEY, *keys.old)
+    hook = make_webhook(secret="the secret of it")
+    with writing() as current:
+        assert vault.is_current(current.get_one(Webhook, hook.id).secret_enc or b"")

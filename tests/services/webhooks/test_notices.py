@@ -1,0 +1,218 @@
+"""Notices reach a real mail server: once, at most hourly, to whoever should know."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from threading import Barrier, Thread
+from time import monotonic
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import update
+
+from portal.lib.clock import utcnow
+from portal.models.webhooks import Notice, OffReason, Webhook, WebhookState
+from portal.services.core import heartbeats
+from portal.services.core.unit_of_work import writing
+from portal.services.webhooks.notices import emails, mailer, smtp
+from tests.support.factories import Hook, make_user, make_webhook
+from tests.support.mail_server import MailServer, Session
+
+LONG_AGO = timedelta(hours=2)
+
+
+@pytest.fixture
+def server(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[MailServer]:
+    with MailServer() as running:
+        changed = replace(app.extensions["settings"], smtp_url=running.url)
+        monkeypatch.setitem(app.extensions, "settings", changed)
+        yield running
+
+
+def failing(**columns: Any) -> Hook:
+    since = utcnow() - timedelta(minutes=10)
+    return make_webhook(failures_in_row=6, failing_since=since, **columns)
+
+
+def change(hook: Hook, **columns: Any) -> None:
+    with writing() as current:
+        current.execute(update(Webhook).where(Webhook.id == hook.id).values(**columns))
+
+
+def let_time_pass() -> None:
+    with writing() as current:
+        current.execute(update(Notice).values(told_at=utcnow() - LONG_AGO))
+
+
+def subjects(server: MailServer) -> list[str]:
+    return [str(message["Subject"]) for message in server.messages]
+
+
+def test_the_owner_is_told_once_that_a_webhook_needs_attention(server: MailServer) -> None:
+    owner, _other = make_user(email="ana@example.com"), make_user()
+    hook = failing(name="Sync to ERP", owner_id=owner.id)
+    assert emails.send_due() == 1
+    (message,) = server.messages
+    assert message["To"] == "ana@example.com"
+    assert message["From"] == "portal@example.com"
+    assert message["Subject"] == "“Sync to ERP” needs attention"
+    assert f"/settings/webhooks/{hook.public_id}" in message.get_content()
+    let_time_pass()
+    assert emails.send_due() == 0
+
+
+def test_every_administrator_is_told_when_the_owner_is_gone(server: MailServer) -> None:
+    owner = make_user(is_active=False)
+    make_user(email="ana@example.com")
+    make_user("support")
+    failing(owner_id=owner.id)
+    emails.send_due()
+    assert server.messages[0]["To"] == "ana@example.com"
+
+
+def test_turning_off_by_us_and_recovering_are_told_at_most_hourly(server: MailServer) -> None:
+    make_user()
+    hook = failing(name="Sync")
+    emails.send_due()
+    off = {"state": WebhookState.OFF, "off_reason": OffReason.FAILING}
+    change(hook, **off)
+    assert emails.send_due() == 0
+    let_time_pass()
+    assert emails.send_due() == 1
+    let_time_pass()
+    well = {"failures_in_row": 0, "failing_since": None, "last_delivered_at": utcnow()}
+    change(hook, state=WebhookState.ACTIVE, off_reason=None, **well)
+    assert emails.send_due() == 1
+    assert subjects(server) == [
+        "“Sync” needs attention",
+        "“Sync” was turned off",
+        "“Sync” works again",
+    ]
+
+
+def test_nothing_is_told_of_the_well_the_deleted_and_those_that_a_person_turned_off(
+    server: MailServer,
+) -> None:
+    make_user()
+    make_webhook()
+    failing(deleted_at=utcnow())
+    failing(state=WebhookState.OFF, off_reason=OffReason.PERSON)
+    assert emails.send_due() == 0
+    assert server.messages == []
+
+
+def test_a_name_cannot_add_headers(server: MailServer) -> None:
+    make_user()
+    failing(name="Sync\r\nBcc: eve@example.com {link}")
+    assert emails.send_due() == 1
+    assert server.messages[0]["Bcc"] is None
+    assert "{link}" in subjects(server)[0]
+
+
+def test_a_dead_mailbox_keeps_nobody_else_in_the_dark(server: MailServer) -> None:
+    gone, here = make_user(email="gone@example.com"), make_user(email="ana@example.com")
+    failing(name="First", owner_id=gone.id)
+    failing(name="Second", owner_id=here.id)
+    server.refused.add("gone@example.com")
+    assert emails.send_due() == 1
+    assert subjects(server) == ["“Second” needs attention"]
+    server.refused.clear()
+    assert emails.send_due() == 0  # a mailbox that refuses is not asked again every minute
+    let_time_pass()
+    assert emails.send_due() == 1
+
+
+def test_a_mail_server_that_is_down_is_asked_again_later(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_user()
+    failing()
+    with MailServer() as gone:
+        url = gone.url
+    away = replace(app.extensions["settings"], smtp_url=url)
+    monkeypatch.setitem(app.extensions, "settings", away)
+    assert emails.send_due() == 0
+    assert heartbeats.age(heartbeats.MAIL_FAILED) is not None
+    with MailServer() as back:
+        here = replace(app.extensions["settings"], smtp_url=back.url)
+        monkeypatch.setitem(app.extensions, "settings", here)
+        assert emails.send_due() == 1
+
+
+@pytest.mark.parametrize("word", ["QUIT", "RSET"])
+def test_a_rude_good_bye_does_not_have_it_told_again(server: MailServer, word: str) -> None:
+    make_user()
+    failing()
+    server.odd_answers[word] = Session.be_rude
+    assert emails.send_due() == 1
+    let_time_pass()
+    assert emails.send_due() == 0
+    assert len(server.messages) == 1
+
+
+def test_what_may_have_arrived_is_not_told_again_within_the_hour(server: MailServer) -> None:
+    make_user()
+    failing(name="First")
+    failing(name="Second")
+    server.odd_answers["DATA"] = Session.hang_up
+    assert emails.send_due() == 0
+    assert emails.send_due() == 0
+    assert subjects(server) == ["“First” needs attention", "“Second” needs attention"]
+    server.odd_answers.clear()
+    let_time_pass()
+    assert emails.send_due() == 2
+
+
+def test_an_answer_that_never_ends_is_left(
+    server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_user()
+    failing()
+    server.odd_answers["MAIL"] = Session.drip
+    monkeypatch.setattr(smtp, "SECONDS", 0.5)
+    began = monotonic()
+    assert emails.send_due() == 0
+    assert monotonic() - began < 9
+
+
+def test_two_at_once_tell_once(server: MailServer, app: Flask) -> None:
+    make_user()
+    failing()
+    both_are_here = Barrier(2)
+
+    def send() -> None:
+        with app.app_context():
+            both_are_here.wait(10)
+            emails.send_due()
+
+    senders = [Thread(target=send) for _ in range(2)]
+    for sender in senders:
+        sender.start()
+    for sender in senders:
+        sender.join(30)
+    assert len(server.messages) == 1
+
+
+def test_a_message_is_one_that_servers_trust(server: MailServer) -> None:
+    make_user()
+    failing()
+    emails.send_due()
+    (message,) = server.messages
+    assert abs(message["Date"].datetime - utcnow()) < timedelta(minutes=1)
+    assert message["Message-ID"].endswith("@example.com>")
+    assert message["Auto-Submitted"] == "auto-generated"
+
+
+def test_without_a_mail_server_nothing_is_tried(app: Flask) -> None:
+    make_user()
+    failing()
+    assert emails.send_due() == 0
+    assert len(emails.find_due()) == 1
+
+
+def test_a_password_is_not_sent_in_the_open(server: MailServer, app: Flask) -> None:
+    url = server.url.replace("smtp://", "smtp://portal:hush@")
+    with pytest.raises(mailer.MailError):
+        mailer.send(replace(app.extensions["settings"], smtp_url=url), ["a@example.com"], "x", "x")
+    assert server.messages == []

@@ -1,0 +1,278 @@
+"""Off, on, gone and deleted: what becomes of deliveries that wait meanwhile."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import select, update
+
+from portal.lib.clock import utcnow
+from portal.models.audit import AuditEntry
+from portal.models.deliveries import Delivery, Priority
+from portal.models.webhooks import Webhook
+from portal.services.core.refusals import NotAllowed, NotFound, Refusal
+from portal.services.core.unit_of_work import session, writing
+from portal.services.dispatch import sweep as dispatch_sweep
+from portal.services.webhooks import activation, crud, sample_deliveries
+from portal.services.webhooks.activation import HeldChoice
+from tests.support.factories import Hook, make_user, make_webhook, publish
+
+pytestmark = pytest.mark.usefixtures("app")
+
+
+def deliveries_of(hook: Hook) -> list[Delivery]:
+    """The webhook's deliveries as stored now, oldest first."""
+    current = session()
+    current.rollback()
+    wanted = select(Delivery).where(Delivery.webhook_id == hook.id).order_by(Delivery.id)
+    return list(current.scalars(wanted))
+
+
+def statuses(hook: Hook) -> list[str]:
+    return [each.status for each in deliveries_of(hook)]
+
+
+def change(hook: Hook, **columns: Any) -> None:
+    """Bring the webhook's deliveries into a state that takes a pump to reach."""
+    with writing() as current:
+        current.execute(update(Delivery).where(Delivery.webhook_id == hook.id).values(**columns))
+
+
+def stored(hook: Hook) -> Webhook:
+    current = session()
+    current.rollback()
+    return current.get_one(Webhook, hook.id)
+
+
+def last_audit() -> AuditEntry:
+    return session().scalars(select(AuditEntry).order_by(AuditEntry.id.desc())).first()
+
+
+def test_it_holds_what_waits_when_a_person_turns_it_off() -> None:
+    ana, hook = make_user(), make_webhook()
+    publish()
+    activation.turn_off(ana.actor, hook.public_id)
+    assert statuses(hook) == ["held"]
+    assert (stored(hook).state, stored(hook).off_reason) == ("off", "person")
+    entry = last_audit()
+    assert (entry.action, entry.actor_name) == ("webhook.turned_off", ana.name)
+
+
+def test_it_leaves_alone_what_is_being_sent() -> None:
+    ana, hook = make_user(), make_webhook()
+    publish()
+    change(hook, lease_until=utcnow() + timedelta(minutes=1))
+    publish()
+    activation.turn_off(ana.actor, hook.public_id)
+    assert statuses(hook) == ["waiting", "held"]
+
+
+def test_it_holds_what_was_left_behind_by_a_crash() -> None:
+    ana, hook = make_user(), make_webhook()
+    publish()
+    change(hook, lease_token=hook.public_id, lease_until=utcnow() - timedelta(minutes=1), tries=3)
+    activation.turn_off(ana.actor, hook.public_id)
+    (delivery,) = deliveries_of(hook)
+    assert (delivery.status, delivery.lease_token, delivery.tries) == ("held", None, 3)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("retrying", "held"),
+        ("failed", "failed"),
+        ("stopped", "stopped"),
+        ("delivered", "delivered"),
+    ],
+)
+def test_it_gives_a_waiting_retry_its_earlier_status_back(before: str, after: str) -> None:
+    ana, hook = make_user(), make_webhook()
+    publish()
+    due = utcnow() + timedelta(hours=3)
+    change(
+        hook,
+        prior_status=before,
+        prior_due_at=due,
+        priority=Priority.INTERACTIVE,
+        requested_by="Ben",
+    )
+    activation.turn_off(ana.actor, hook.public_id)
+    (delivery,) = deliveries_of(hook)
+    assert (delivery.status, delivery.due_at) == (after, due)
+    assert (delivery.prior_status, delivery.requested_by) == (None, None)
+    assert delivery.priority == Priority.NORMAL
+    assert (delivery.finished_at is None) == (after == "held")
+
+
+def test_it_leaves_tests_alone_while_off() -> None:
+    ana, hook = make_user(), make_webhook()
+    sample_deliveries.send_test(ana.actor, hook.public_id)
+    activation.turn_off(ana.actor, hook.public_id)
+    assert statuses(hook) == ["waiting"]
+
+
+def test_it_holds_new_events_while_off_and_sends_them_when_turned_on() -> None:
+    ana, hook = make_user(), make_webhook(state="off")
+    publish()
+    with pytest.raises(Refusal, match="send or discard"):
+        activation.turn_on(ana.actor, hook.public_id)
+    assert stored(hook).state == "off"
+    activation.turn_on(ana.actor, hook.public_id, HeldChoice.SEND)
+    (delivery,) = deliveries_of(hook)
+    assert delivery.status == "waiting"
+    assert delivery.due_at <= utcnow() + timedelta(seconds=5)
+    assert last_audit().changes["deliveries_send"] == {"from": None, "to": 1}
+
+
+def test_it_stops_held_ones_in_the_name_of_who_discards_them() -> None:
+    ana, hook = make_user(), make_webhook(state="off")
+    publish()
+    activation.turn_on(ana.actor, hook.public_id, HeldChoice.DISCARD)
+    (delivery,) = deliveries_of(hook)
+    assert (delivery.status, delivery.stopped_by) == ("stopped", ana.name)
+    assert delivery.finished_at is not None
+    assert stored(hook).state == "active"
+
+
+def test_turning_on_counts_failures_anew_and_twice_does_no_harm() -> None:
+    ana = make_user()
+    hook = make_webhook(state="off", failures_in_row=9, failing_since=utcnow())
+    activation.turn_on(ana.actor, hook.public_id)
+    entries = len(list(session().scalars(select(AuditEntry.id))))
+    activation.turn_on(ana.actor, hook.public_id)
+    assert stored(hook).failures_in_row == 0
+    assert len(list(session().scalars(select(AuditEntry.id)))) == entries
+
+
+def test_an_answer_of_gone_turns_it_off_in_the_name_of_the_system() -> None:
+    hook = make_webhook()
+    publish()
+    with writing() as current:
+        activation.turn_off_gone(current.connection(), hook.id)
+        activation.turn_off_gone(current.connection(), hook.id)
+    assert (stored(hook).state, stored(hook).off_reason) == ("off", "gone")
+    assert statuses(hook) == ["held"]
+    assert last_audit().actor_name == "Asset register"
+
+
+def long_queue(count: int, monkeypatch: pytest.MonkeyPatch) -> Hook:
+    """A webhook for which so many wait, where three are many."""
+    monkeypatch.setattr(activation, "AT_ONCE", 3)
+    hook = make_webhook()
+    for _ in range(count):
+        publish()
+    return hook
+
+
+def by_a_person(hook: Hook) -> None:
+    activation.turn_off(make_user().actor, hook.public_id)
+
+
+def by_the_engine(hook: Hook) -> None:
+    with writing() as current:
+        activation.turn_off_gone(current, hook.id)
+
+
+def by_deleting(hook: Hook) -> None:
+    crud.delete(make_user().actor, hook.public_id)
+
+
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [(by_a_person, "held"), (by_the_engine, "held"), (by_deleting, "stopped")],
+)
+def test_a_long_queue_is_put_to_rest_bit_by_bit(
+    end: Callable[[Hook], None], status: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody's results wait for a queue of a hundred thousand."""
+    hook = long_queue(7, monkeypatch)
+    end(hook)
+    assert statuses(hook) == [status] * 3 + ["waiting"] * 4
+    with writing() as current:
+        assert dispatch_sweep.settle_on(current.connection()) == 3
+    assert statuses(hook) == [status] * 6 + ["waiting"]
+    assert dispatch_sweep.settle() == 1
+
+
+def test_the_sweep_goes_on_until_all_of_a_long_queue_rests(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hook = long_queue(11, monkeypatch)
+    by_a_person(hook)
+    assert dispatch_sweep.settle() == 8
+    assert statuses(hook) == ["held"] * 11
+
+
+@pytest.mark.parametrize(("choice", "becomes"), [("send", "waiting"), ("discard", "stopped")])
+def test_a_long_queue_is_decided_about_as_a_whole(
+    choice: str, becomes: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None of it goes unasked, also where a part of it is not held yet."""
+    monkeypatch.setattr(activation, "A_STATEMENT", 2)
+    hook = long_queue(7, monkeypatch)
+    by_a_person(hook)
+    with pytest.raises(Refusal, match="send or discard"):
+        activation.turn_on(make_user().actor, hook.public_id)
+    activation.turn_on(make_user().actor, hook.public_id, HeldChoice(choice))
+    assert statuses(hook) == [becomes] * 7
+
+
+def test_settling_changes_nothing_for_an_active_webhook() -> None:
+    hook = make_webhook()
+    publish()
+    with writing() as current:
+        assert activation.hold_open(current, hook.id) == 0
+    assert statuses(hook) == ["waiting"]
+
+
+def test_deleting_stops_everything_and_frees_the_name() -> None:
+    ana, hook = make_user(), make_webhook(secret="12345678", headers=[("X-Key", "k")])
+    publish()
+    sample_deliveries.send_test(ana.actor, hook.public_id)
+    crud.delete(ana.actor, hook.public_id)
+    assert statuses(hook) == ["stopped", "stopped"]
+    assert {each.stopped_by for each in deliveries_of(hook)} == {ana.name}
+    row = stored(hook)
+    assert (row.secret_enc, row.headers_enc, row.name) == (None, None, hook.name)
+    make_webhook(name=hook.name)
+    with pytest.raises(NotFound):
+        activation.turn_off(ana.actor, hook.public_id)
+
+
+def test_an_event_that_slipped_in_while_it_was_deleted_is_stopped_by_that_person() -> None:
+    ana, hook = make_user(), make_webhook()
+    publish()
+    crud.delete(ana.actor, hook.public_id)
+    change(hook, status="waiting", stopped_by=None, finished_at=None)
+    with writing() as current:
+        assert activation.hold_open(current.connection(), hook.id) == 1
+    (delivery,) = deliveries_of(hook)
+    assert (delivery.status, delivery.stopped_by) == ("stopped", ana.name)
+
+
+def test_one_that_was_held_while_its_webhook_was_deleted_is_stopped_by_the_sweep() -> None:
+    ana = make_user(name="Ana")
+    hook = make_webhook(state="off")
+    publish()
+    crud.delete(ana.actor, hook.public_id)
+    change(hook, status="held", stopped_by=None)
+    assert dispatch_sweep.settle() == 1
+    (delivery,) = deliveries_of(hook)
+    assert (delivery.status, delivery.stopped_by) == ("stopped", "Ana")
+
+
+@pytest.mark.parametrize("role", ["manager", "support"])
+def test_only_admins_switch(role: str) -> None:
+    hook, person = make_webhook(), make_user(role)
+    with pytest.raises(NotAllowed):
+        activation.turn_off(person.actor, hook.public_id)
+    with pytest.raises(NotAllowed):
+        activation.turn_on(person.actor, hook.public_id)
+
+
+def test_a_disabled_admin_may_no_longer_switch(app: Flask) -> None:
+    hook, gone = make_webhook(), make_user(is_active=False)
+    with pytest.raises(NotAllowed):
+        activation.turn_off(gone.actor, hook.public_id)

@@ -1,0 +1,124 @@
+"""Deliveries as tests need them: many or one, in any state, straight into the tables."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import insert, select, update
+
+from portal.lib.clock import utcnow
+from portal.models.deliveries import Attempt, AttemptBody, Delivery, Event, Priority
+from portal.services.core.unit_of_work import database_time, writing
+from tests.support.factories import Hook, make_webhook
+
+BODY = b'{"event":"asset.created","asset_id":7,"data":{"note":"caf\xc3\xa9"}}'
+
+
+def make_delivery(webhook: Hook | None = None, **columns: Any) -> UUID:
+    """One delivery of one event, waiting unless said otherwise; returns its public id."""
+    webhook = webhook or make_webhook()
+    body = columns.pop("body", BODY)
+    is_test = columns.get("priority") == Priority.TEST
+    tag = columns.pop("asset_tag", "AST-00007")
+    name = columns.pop("asset_name", "Projector")
+    happened = columns.pop("occurred_at", None)
+    with writing() as current:
+        now = database_time(current)
+        event = Event(
+            event=columns.get("event", "asset.created"),
+            asset_id=columns.get("asset_id", 7),
+            asset_tag=tag,
+            asset_name=name,
+            occurred_at=happened or now,
+            body=body,
+            is_test=is_test,
+        )
+        current.add(event)
+        current.flush()
+        values = {"event": "asset.created", "asset_id": 7, "due_at": now, **columns}
+        delivery = Delivery(event_id=event.id, webhook_id=webhook.id, **values)
+        current.add(delivery)
+        current.flush()
+        return delivery.public_id
+
+
+def make_attempt(delivery: UUID, **columns: Any) -> None:
+    """The next attempt of a delivery; body columns are recognised by their names."""
+    body_names = {column.key for column in AttemptBody.__table__.columns}
+    body = {name: columns.pop(name) for name in list(columns) if name in body_names}
+    with writing() as current:
+        row = current.execute(select(Delivery).where(Delivery.public_id == delivery)).scalar_one()
+        row.attempts += 1
+        values = {
+            "kind": "scheduled",
+            "url": "https://receiver.example.com/hook",
+            "outcome": "failed",
+            "started_at": utcnow(),
+            "finished_at": utcnow(),
+        }
+        attempt = Attempt(delivery_id=row.id, number=row.attempts, **{**values, **columns})
+        current.add(attempt)
+        current.flush()
+        parts = {"request_headers": [], "response_headers": [], **body}
+        current.add(AttemptBody(attempt_id=attempt.id, **parts))
+
+
+def lease(delivery: UUID, seconds: float = 60) -> None:
+    """Have somebody send it: a lease that lives that much longer."""
+    with writing() as current:
+        until = database_time(current) + timedelta(seconds=seconds)
+        change(delivery, lease_token=uuid4(), lease_until=until)
+
+
+def change(delivery: UUID, **columns: Any) -> None:
+    """Set columns of a delivery."""
+    with writing() as current:
+        current.execute(update(Delivery).where(Delivery.public_id == delivery).values(**columns))
+
+
+def stored(delivery: UUID) -> dict[str, Any]:
+    """Every column of a delivery as it stands now."""
+    table = Delivery.__table__
+    with writing() as current:
+        wanted = select(*table.columns).where(table.c.public_id == delivery)
+        return dict(current.execute(wanted).one()._mapping)
+
+
+def make_many(webhooks: Iterable[Hook], count: int, since: datetime) -> None:
+    """`count` deliveries, a second apart, in turn over webhooks, events, statuses and assets."""
+    hooks = list(webhooks)
+    events = ("asset.created", "asset.updated", "asset.deleted")
+    statuses = ("delivered",) * 17 + ("failed", "retrying", "held")
+    reasons = (None,) * 8 + ("server",) * 6 + ("dns",) * 6
+    codes = (200,) * 8 + (500,) * 6 + (None,) * 6
+    now = utcnow()
+    with writing() as current:
+        made = current.execute(
+            insert(Event).returning(Event.id, sort_by_parameter_order=True),
+            [
+                {
+                    "event": events[number % len(events)],
+                    "asset_id": number % 500,
+                    "asset_tag": f"AST-{number % 500:05}",
+                    "occurred_at": now,
+                    "body": BODY,
+                }
+                for number in range(count)
+            ],
+        ).scalars()
+        rows = [
+            {
+                "event_id": event_id,
+                "webhook_id": hooks[number % len(hooks)].id,
+                "event": events[number % len(events)],
+                "asset_id": number % 500,
+                "status": statuses[number // 7 % len(statuses)],
+                "reason": reasons[number // 7 % len(reasons)],
+                "code": codes[number // 7 % len(codes)],
+                "due_at": now,
+                "created_at": since + timedelta(seconds=number),
+            }
+            for number, event_id in enumerate(made)
+        ]
+        current.execute(insert(Delivery), rows)

@@ -1,0 +1,167 @@
+"""What every page of the portal keeps to; `lint(html)` names each breach in a sentence."""
+
+from collections import Counter
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from tests.support.html import Node, parse
+
+LOADING = {"src", "srcset", "action", "formaction", "data", "poster"}
+POINTING = ("for", "aria-describedby", "aria-labelledby", "aria-controls", "form", "list")
+UNLABELLED = {"hidden", "submit", "button", "reset", "image"}
+WORDS_WE_AVOID = ("invalid", "please", "sorry")
+
+
+def lint(html: str) -> list[str]:
+    """Everything wrong with the page; nothing for a good one."""
+    root, faults = parse(html)
+    for rule in RULES:
+        faults += rule(root)
+    return faults
+
+
+def _one_heading(root: Node) -> Iterator[str]:
+    headings = root.find_all("h1")
+    if len(headings) != 1:
+        yield f"there are {len(headings)} h1, not one"
+    if headings and not headings[0].text:
+        yield "the h1 is empty"
+
+
+def _title_starts_with_heading(root: Node) -> Iterator[str]:
+    titles = [node for node in root.find_all("title") if _in(node, "head")]
+    title = titles[0].text if titles else ""
+    wanted = "".join(node.text for node in root.find_all("h1")[:1])
+    if not title.removeprefix("Error: ").startswith(wanted or "?"):
+        yield f"the title “{title}” does not start with the h1 “{wanted}”"
+    has_summary = any("error-summary" in node.get("class").split() for node in root.walk())
+    if has_summary != title.startswith("Error: "):
+        yield f"the title “{title}” and the error summary do not agree"
+
+
+def _language_and_main(root: Node) -> Iterator[str]:
+    if not all(node.get("lang") for node in root.find_all("html")):
+        yield "the page does not say its language"
+    if len(root.find_all("main")) != 1:
+        yield "there is not one main"
+
+
+def _levels(root: Node) -> Iterator[str]:
+    before = 0
+    for node in root.find_all("h1", "h2", "h3", "h4", "h5", "h6"):
+        level = int(node.tag[1])
+        if level > before + 1:
+            yield f"the heading “{node.text}” jumps from h{before} to {node.tag}"
+        before = level
+
+
+def _forms_are_protected(root: Node) -> Iterator[str]:
+    for form in root.find_all("form"):
+        tokens = [node for node in form.find_all("input") if node.get("name") == "csrf_token"]
+        posts = form.get("method").lower() == "post"
+        if posts and not any(token.get("value") for token in tokens):
+            yield f"the form to {form.get('action')!r} has no csrf_token"
+        if not posts and tokens:
+            yield f"the GET form to {form.get('action')!r} shows its csrf_token in the address"
+        if any(parent.tag == "form" for parent in form.ancestors()):
+            yield f"the form to {form.get('action')!r} stands in another form"
+
+
+def _ids(root: Node) -> Iterator[str]:
+    counts = Counter(node.get("id") for node in root.walk() if node.has("id"))
+    for name, count in counts.items():
+        if not name or count > 1:
+            yield f"the id {name!r} is there {count} times"
+    for node in root.walk():
+        targets = [target for name in POINTING for target in node.get(name).split()]
+        anchor = node.get("href") if node.get("href").startswith("#") else ""
+        targets += [anchor[1:]] if anchor else []
+        yield from (
+            f"<{node.tag}> points to the missing id {t!r}" for t in targets if t not in counts
+        )
+
+
+def _controls_have_labels(root: Node) -> Iterator[str]:
+    labelled = {node.get("for") for node in root.find_all("label") if node.text}
+    for node in root.find_all("input", "select", "textarea"):
+        named = node.get("id") in labelled or node.get("aria-label") or node.get("aria-labelledby")
+        if node.get("type") not in UNLABELLED and not named and not _in(node, "label"):
+            yield f"<{node.tag} name={node.get('name')!r}> has no label"
+    for node in root.find_all("button", "a", "summary"):
+        if not (node.text or node.get("aria-label") or node.get("aria-hidden") == "true"):
+            yield f"<{node.tag}> has no words: {node.attrs}"
+    for node in root.find_all("fieldset"):
+        if not any(isinstance(c, Node) and c.tag == "legend" and c.text for c in node.children):
+            yield "a fieldset has no legend"
+    yield from ("an image has no alt" for node in root.find_all("img") if not node.has("alt"))
+
+
+def _nothing_foreign(root: Node) -> Iterator[str]:
+    for node in root.walk():
+        names = LOADING | ({"href"} if node.tag in {"link", "use", "image", "base"} else set())
+        for name in names & node.attrs.keys():
+            if _is_foreign(node.get(name)):
+                yield f"<{node.tag}> loads from or sends to elsewhere: {node.get(name)!r}"
+        if node.tag == "a" and _is_foreign(node.get("href")):
+            yield from _outward_link(node)
+
+
+def _outward_link(node: Node) -> Iterator[str]:
+    if urlsplit(node.get("href")).scheme not in {"http", "https", "mailto"}:
+        yield f"a link has the address {node.get('href')!r}"
+    elif "noreferrer" not in node.get("rel").split() and not node.get("href").startswith("mailto:"):
+        yield f"the link to {node.get('href')!r} needs rel=noreferrer"
+
+
+def _nothing_inline(root: Node) -> Iterator[str]:
+    for node in root.walk():
+        if node.tag == "style" or node.has("style"):
+            yield f"<{node.tag}> has a style of its own"
+        if node.tag == "script" and not node.has("src"):
+            yield "there is a script in the page"
+        yield from (f"<{node.tag}> has the handler {n}" for n in node.attrs if n.startswith("on"))
+
+
+def _tables(root: Node) -> Iterator[str]:
+    for table in root.find_all("table"):
+        if not any(node.text for node in table.find_all("caption")):
+            yield "a table has no caption"
+        yield from (
+            f"the heading cell “{cell.text}” has no scope"
+            for cell in table.find_all("th")
+            if not cell.get("scope")
+        )
+
+
+def _words(root: Node) -> Iterator[str]:
+    """Our own words: what stands in code or was typed by people is theirs."""
+    ours = {"hint", "field-error", "notice"}
+    said = root.find_all("label", "legend", "button", "h1", "h2", "h3")
+    said += [node for node in root.walk() if ours & set(node.get("class").split())]
+    for node in said:
+        words = {word.strip(".,:;!?").lower() for word in node.text.split()}
+        yield from (f"“{node.text}” says “{w}”" for w in WORDS_WE_AVOID if w in words)
+
+
+def _in(node: Node, tag: str) -> bool:
+    return any(parent.tag == tag for parent in node.ancestors())
+
+
+def _is_foreign(address: str) -> bool:
+    parts = urlsplit(address.strip().replace("\\", "/"))
+    return bool(parts.scheme or parts.netloc) and not address.startswith("data:image/")
+
+
+RULES = (
+    _one_heading,
+    _title_starts_with_heading,
+    _language_and_main,
+    _levels,
+    _forms_are_protected,
+    _ids,
+    _controls_have_labels,
+    _nothing_foreign,
+    _nothing_inline,
+    _tables,
+    _words,
+)

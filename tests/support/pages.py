@@ -1,0 +1,273 @@
+"""A browser for tests: Flask's client that lints every page it gets and fills in forms.
+
+pages = Pages(app)
+pages.sign_in("ana@example.com", "a long pass phrase")
+page = pages.get("/settings/webhooks/new")
+page = pages.submit(page.form("/settings/webhooks/new"), name="Sync", url="https://…")
+"""
+
+from collections.abc import Mapping, Sequence
+from contextvars import Context
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+from flask import Flask, has_app_context
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from portal.extensions import db
+from tests.support.html import Node, parse
+from tests.support.page_lint import lint
+
+REDIRECTS = {301, 302, 303, 307, 308}
+MOST_REDIRECTS = 5
+
+# What is sent: one value a name, or several for a repeated field.
+Values = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A form on a page: where it goes, and what a browser would send if nobody touched it."""
+
+    node: Node
+    action: str
+    method: str
+
+    @property
+    def fields(self) -> dict[str, list[str]]:
+        """Every successful control's values by name; buttons are not among them."""
+        found: dict[str, list[str]] = {}
+        for control in self.node.find_all("input", "select", "textarea"):
+            if control.get("name") and not control.has("disabled") and not _in_template(control):
+                found.setdefault(control.get("name"), []).extend(_values(control))
+        return {name: values for name, values in found.items() if values}
+
+    @property
+    def hidden(self) -> dict[str, list[str]]:
+        """The values that no person types: csrf_token, once, version."""
+        names = {n.get("name") for n in self.node.find_all("input") if n.get("type") == "hidden"}
+        return {name: values for name, values in self.fields.items() if name in names}
+
+    @property
+    def buttons(self) -> list[str]:
+        """The words on the form's buttons."""
+        found = self.node.find_all("button")
+        return [node.text for node in found if node.text and not _in_template(node)]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One answer: `path` is where we are after the redirects that were followed."""
+
+    path: str
+    status: int
+    html: str
+    root: Node
+    response: TestResponse
+
+    @property
+    def text(self) -> str:
+        """Everything the page says, on one line."""
+        return " ".join(node.text for node in self.root.find_all("body"))
+
+    @property
+    def main(self) -> str:
+        """What the page says between header and footer."""
+        return " ".join(node.text for node in self.root.find_all("main"))
+
+    @property
+    def h1(self) -> str:
+        """The page's heading."""
+        return " ".join(node.text for node in self.root.find_all("h1"))
+
+    @property
+    def title(self) -> str:
+        """The page's title."""
+        return " ".join(node.text for node in self.root.find_all("title")[:1])
+
+    @property
+    def here(self) -> list[str]:
+        """The links that say where one is: section, tab."""
+        return [node.text for node in self.root.walk() if node.has("aria-current")]
+
+    @property
+    def errors(self) -> list[str]:
+        """The lines of the error summary."""
+        summaries = [n for n in self.root.walk() if "error-summary" in n.get("class").split()]
+        return [item.text for node in summaries for item in node.find_all("li")]
+
+    @property
+    def location(self) -> str:
+        """Where a redirect that was not followed leads to."""
+        return _path(self.response.headers.get("Location", ""))
+
+    @property
+    def forms(self) -> list[Form]:
+        """The page's forms, in order."""
+        return [
+            Form(node, urljoin(self.path, node.get("action")), node.get("method", "get").lower())
+            for node in self.root.find_all("form")
+        ]
+
+    def form(self, action: str | None = None) -> Form:
+        """The form that goes to `action` (its path), or the first one in main."""
+        for form in self.forms:
+            in_main = any(parent.tag == "main" for parent in form.node.ancestors())
+            if (action is None and in_main) or _path(form.action) == action:
+                return form
+        raise LookupError(f"{self.path} has no form to {action}: {[f.action for f in self.forms]}")
+
+    def links(self, words: str | None = None) -> list[str]:
+        """The addresses of the links, of those whose words contain `words` if given."""
+        found = [node for node in self.root.find_all("a") if node.has("href")]
+        return [node.get("href") for node in found if words is None or words in node.text]
+
+    def rows(self) -> list[list[str]]:
+        """The cells' texts of every table row below the headings."""
+        bodies = self.root.find_all("tbody")
+        rows = [row for body in bodies for row in body.find_all("tr")]
+        return [[cell.text for cell in row.find_all("td", "th")] for row in rows]
+
+
+class Client(FlaskClient):
+    """Each request gets a context of its own, as from a server: the test's own application
+    context would lend every visitor the same `g`, and with it the same signed-in person."""
+
+    def open(self, *args: Any, **options: Any) -> TestResponse:
+        """Ask, then let the test's session see what the request changed."""
+        answer: TestResponse = Context().run(super().open, *args, **options)
+        if has_app_context():
+            db.session.rollback()
+        return answer
+
+
+class Pages:
+    """A person at a browser; `page` is what they see."""
+
+    def __init__(self, app: Flask) -> None:
+        self.client = Client(app, app.response_class, use_cookies=True)
+        self.page: Page | None = None
+
+    def get(self, path: str, *, follow: bool = True, **options: Any) -> Page:
+        """Open an address."""
+        return self._show(self.client.get(path, buffered=True, **options), path, follow)
+
+    def post(self, path: str, data: Values = {}, *, follow: bool = True, **options: Any) -> Page:  # noqa: B006 - never changed
+        """Send `data`, with the hidden fields (csrf_token, once …) of the form seen last."""
+        sent = {**self._hidden_for(path), **_listed(data)}
+        return self._show(self.client.post(path, data=sent, buffered=True, **options), path, follow)
+
+    def submit(
+        self, form: Form, button: str | None = None, /, *, follow: bool = True, **data: Any
+    ) -> Page:
+        """Send a form as a browser does: what stands in it, changed by `data`.
+
+        None takes a field out (an unticked box); `button` is the words on the one pressed.
+        """
+        changed = {name: value for name, value in data.items() if value is not None}
+        kept = {name: value for name, value in form.fields.items() if name not in data}
+        sent = {**kept, **_listed(changed), **_pressed(form, button)}
+        if form.method == "get":
+            response = self.client.get(form.action, query_string=sent, buffered=True)
+        else:
+            response = self.client.post(form.action, data=sent, buffered=True)
+        return self._show(response, form.action, follow)
+
+    def follow(self, words: str) -> Page:
+        """Press the one link that says `words`."""
+        assert self.page is not None, "no page is open"
+        found = sorted(set(self.page.links(words)))
+        assert len(found) == 1, f"{len(found)} links say {words!r} on {self.page.path}"
+        return self.get(urljoin(self.page.path, found[0]))
+
+    def sign_in(self, email: str, password: str) -> Page:
+        """Sign in through the page; the start page, or wherever it leads, comes back."""
+        page = self.get("/sign-in")
+        return self.submit(page.form("/sign-in"), email=email, password=password)
+
+    def sign_out(self) -> Page:
+        """Press Sign out in the account menu of the page that is open."""
+        assert self.page is not None, "no page is open"
+        return self.submit(self.page.form("/sign-out"))
+
+    def _show(self, response: TestResponse, path: str, follow: bool) -> Page:
+        for _ in range(MOST_REDIRECTS):
+            if not follow or response.status_code not in REDIRECTS:
+                break
+            path = _path(urljoin(path, response.headers["Location"]), query=True)
+            response = self.client.get(path, buffered=True)
+        page = _page_of(response, path)
+        if response.mimetype == "text/html" and response.status_code not in REDIRECTS:
+            faults = lint(page.html)
+            assert not faults, f"{path}: " + "; ".join(faults)
+            self.page = page
+        return page
+
+    def _hidden_for(self, path: str) -> dict[str, list[str]]:
+        """The hidden fields of the form to this path, or the token of any form in sight."""
+        forms = [form for form in (self.page.forms if self.page else []) if form.method == "post"]
+        for form in forms:
+            if _path(form.action) == _path(path):
+                return form.hidden
+        tokens = [form.hidden["csrf_token"] for form in forms if "csrf_token" in form.hidden]
+        return {"csrf_token": tokens[0]} if tokens else {}
+
+
+def _page_of(response: TestResponse, path: str) -> Page:
+    kind = response.mimetype or ""
+    html = response.text if kind.startswith("text/") or kind.endswith("json") else ""
+    root = parse(html)[0] if kind == "text/html" else Node("#document")
+    return Page(path, response.status_code, html, root, response)
+
+
+def _path(address: str, *, query: bool = False) -> str:
+    parts = urlsplit(address)
+    return f"{parts.path}?{parts.query}" if query and parts.query else parts.path
+
+
+def _listed(data: Values) -> dict[str, Any]:
+    """Lists stay lists; everything else becomes text, files excepted."""
+    return {
+        name: value if isinstance(value, list | tuple) or hasattr(value, "read") else str(value)
+        for name, value in data.items()
+    }
+
+
+def _pressed(form: Form, words: str | None) -> dict[str, str]:
+    if words is None:
+        return {}
+    for node in form.node.find_all("button"):
+        if node.text == words:
+            return {node.get("name"): node.get("value")} if node.get("name") else {}
+    raise LookupError(f"no button says {words!r}: {form.buttons}")
+
+
+def _values(control: Node) -> Sequence[str]:
+    if control.tag == "select":
+        return _chosen(control)
+    if control.tag == "textarea":
+        return [_typed(control)]
+    kind = control.get("type", "text")
+    if kind in {"checkbox", "radio"}:
+        return [control.get("value", "on")] if control.has("checked") else []
+    return [] if kind in {"submit", "button", "reset", "image", "file"} else [control.get("value")]
+
+
+def _typed(area: Node) -> str:
+    """A textarea's text as sent: without the line end after its tag, the others as CRLF."""
+    text = "".join(child for child in area.children if isinstance(child, str))
+    return text.replace("\r\n", "\n").removeprefix("\n").replace("\n", "\r\n")
+
+
+def _chosen(select: Node) -> list[str]:
+    options = select.find_all("option")
+    chosen = [option for option in options if option.has("selected")]
+    if not chosen and not select.has("multiple"):
+        chosen = options[:1]
+    return [option.get("value") if option.has("value") else option.text for option in chosen]
+
+
+def _in_template(node: Node) -> bool:
+    return any(parent.tag == "template" for parent in node.ancestors())

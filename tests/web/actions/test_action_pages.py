@@ -1,0 +1,110 @@
+"""The pages of actions: guards, refusals with the way out, what was typed, double submits."""
+
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from portal.lib.clock import utcnow
+from portal.models.deliveries import Event
+from portal.services.actions import assignments, lifecycle
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.unit_of_work import session
+from tests.support.factories import make_asset, make_location, make_staff, make_user, make_webhook
+from tests.support.pages import Pages
+
+
+def in_days(days: int) -> str:
+    """A local date and time as a browser sends it."""
+    return (utcnow() + timedelta(days=days)).strftime("%Y-%m-%dT%H:%M")
+
+
+@pytest.fixture
+def pages(app: Flask) -> Pages:
+    """A manager at the browser."""
+    person, visitor = make_user("manager"), Pages(app)
+    visitor.sign_in(person.email, person.password)
+    return visitor
+
+
+def told() -> list[str]:
+    """The events stored, the first apart, which told of the asset itself."""
+    session().rollback()
+    return list(session().scalars(select(Event.event).order_by(Event.id)).all())[1:]
+
+
+def test_it_allocates_and_says_who_has_it(pages: Pages) -> None:
+    asset_id, maria = make_asset(), make_staff("Maria Lopez")
+    make_webhook(events=["asset.allocated"])
+    page = pages.get(f"/assets/{asset_id}/allocate")
+    assert "This will notify 1 webhook." in page.main
+    page = pages.submit(page.form(), staff_id=maria, note="With charger")
+    assert page.path == f"/assets/{asset_id}"
+    assert "AST-00001 is now with Maria Lopez." in page.text
+    assert told() == ["asset.allocated"]
+
+
+def test_a_form_sent_twice_acts_once(pages: Pages) -> None:
+    asset_id, maria = make_asset(), make_staff()
+    form = pages.get(f"/assets/{asset_id}/allocate").form()
+    for _ in range(2):
+        page = pages.submit(form, staff_id=maria)
+        assert (page.status, page.path) == (200, f"/assets/{asset_id}")
+    assert told() == ["asset.allocated"]
+
+
+def test_it_asks_for_what_is_missing_and_keeps_what_was_typed(pages: Pages) -> None:
+    asset_id = make_asset()
+    page = pages.get(f"/assets/{asset_id}/check-out")
+    page = pages.submit(page.form(), purpose="Trade fair")
+    assert page.status == 400
+    assert page.errors == ["Choose who borrows it", "Enter when it is due back"]
+    assert page.form().fields["purpose"] == ["Trade fair"]
+
+
+def test_whoever_is_missing_in_a_list_can_be_added(pages: Pages) -> None:
+    asset_id = make_asset()
+    page = pages.get(f"/assets/{asset_id}/check-out")
+    assert page.links("Add them to the staff list") == ["/staff/new"]
+    page = pages.get(f"/assets/{asset_id}/transfer")
+    assert page.links("Add a location") == ["/locations/new"]
+    make_location("Store")
+    assert not pages.get(f"/assets/{asset_id}/transfer").links("Add a location")
+
+
+def test_a_time_that_is_over_is_refused_at_its_field(pages: Pages) -> None:
+    asset_id, maria = make_asset(), make_staff()
+    page = pages.get(f"/assets/{asset_id}/check-out")
+    page = pages.submit(page.form(), staff_id=maria, due_at=in_days(-1))
+    assert (page.status, page.errors) == (400, ["Choose a return time in the future"])
+    assert told() == []
+
+
+def test_a_page_for_what_is_not_legal_says_why_and_what_to_do(pages: Pages) -> None:
+    asset_id, maria = make_asset(), make_staff("Maria")
+    assignments.allocate(SYSTEM, asset_id, staff_id=maria)
+    page = pages.get(f"/assets/{asset_id}/check-in")
+    assert page.status == 409
+    assert "AST-00001 is allocated to Maria. Take it back instead." in page.text
+
+
+def test_whoever_comes_second_reads_why(pages: Pages) -> None:
+    asset_id, maria, ben = make_asset(), make_staff("Maria Lopez"), make_staff("Ben")
+    form = pages.get(f"/assets/{asset_id}/allocate").form()
+    assignments.allocate(SYSTEM, asset_id, staff_id=maria)
+    page = pages.submit(form, staff_id=ben)
+    way_out = "AST-00001 is allocated to Maria Lopez. Take it back first, or reassign it."
+    assert (page.status, page.errors) == (409, [way_out])
+    assert told() == ["asset.allocated"]
+
+
+def test_a_due_date_saved_as_it_was_notifies_nobody(pages: Pages) -> None:
+    asset_id, maria = make_asset(), make_staff()
+    due_at = (utcnow() + timedelta(days=3)).replace(second=0, microsecond=0)
+    assignments.check_out(SYSTEM, asset_id, staff_id=maria, due_at=due_at)
+    page = pages.get(f"/assets/{asset_id}/change-due-date")
+    page = pages.submit(page.form())
+    assert "Nothing was changed, so nobody was notified." in page.text
+    assert told() == ["asset.checked_out"]
+    assert lifecycle.find_asset(asset_id).version == 2

@@ -1,0 +1,166 @@
+"""Every action through its page: where it is legal it acts, elsewhere it says why not."""
+
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select
+
+from portal.models.assets import Action, AssetKind, AssetStatus
+from portal.models.deliveries import Event
+from portal.services.actions import lifecycle
+from portal.services.actions.rules import RULES
+from portal.services.actions.why_not import why_not
+from portal.services.core.unit_of_work import session
+from portal.web.actions.views import BY_ACTION
+from tests.services.actions.every_action import act, asset_in
+from tests.support.factories import make_asset, make_location, make_staff
+from tests.support.pages import Pages
+from tests.web.actions.test_action_pages import in_days
+from tests.web.actions.test_every_plan_page import STEPS
+from tests.web.signed_in import visit
+
+# What a person fills in; a callable makes what the choice is about.
+FILLED: dict[Action, dict[str, Any]] = {
+    Action.ALLOCATE: {"staff_id": make_staff},
+    Action.REASSIGN: {"staff_id": make_staff},
+    Action.REVOKE: {"reason": "New device"},
+    Action.CHECK_OUT: {"staff_id": make_staff, "due_at": lambda: in_days(3)},
+    Action.CHECK_IN: {"condition_in": "fair"},
+    Action.CHANGE_DUE_DATE: {"due_at": lambda: in_days(9)},
+    Action.TRANSFER: {"location_id": lambda: make_location("Store")},
+    Action.REPORT_LOST: {"description": "On the train"},
+    Action.REPORT_BROKEN: {"description": "It fell", "broken_at": lambda: in_days(-1)},
+    Action.SEND_TO_WARRANTY: {"problem": "No picture", "expected_back_on": "2030-01-31"},
+    Action.LIQUIDATE: {"method": "sold", "proceeds": "180,00"},
+    Action.RECEIVE_BACK: {"condition": "good"},
+    Action.REPAIR: {},
+    Action.FIND: {},
+    Action.UNDO_LIQUIDATION: {"note": "It was the other one"},
+}
+PLANNED = (Action.RESERVE, Action.SCHEDULE_MAINTENANCE)
+STOCK: dict[Action, dict[str, Any]] = {
+    Action.RECEIVE_STOCK: {"quantity": 5},
+    Action.ISSUE_STOCK: {"quantity": 2},
+    Action.ADJUST_STOCK: {"quantity": 7, "kind": "adjust"},
+}
+
+
+@pytest.fixture
+def pages(app: Flask) -> Pages:
+    """An administrator at the browser."""
+    return visit(app)
+
+
+def told() -> int:
+    session().rollback()
+    return session().execute(select(func.count(Event.id))).scalar_one()
+
+
+HOLDER = "Maria Lopez"
+
+
+def typed(action: Action) -> dict[str, Any]:
+    return {name: value() if callable(value) else value for name, value in FILLED[action].items()}
+
+
+def refused(pages: Pages, path: str, values: dict[str, Any], words: str) -> None:
+    """Neither its page nor a form sent anyway does it; both say why, and nothing is told."""
+    before = told()
+    for page in (pages.get(path), pages.post(path, values)):
+        assert (page.status, words in page.main) == (409, True), page.main
+    assert told() == before
+
+
+@pytest.mark.parametrize("action", FILLED)
+def test_it_acts_where_it_is_legal_and_says_why_not_elsewhere(pages: Pages, action: Action) -> None:
+    slug, values = BY_ACTION[action].slug, typed(action)
+    for status in AssetStatus:
+        asset_id = asset_in(status)
+        path, reason = f"/assets/{asset_id}/{slug}", why_not(action, status, holder=HOLDER)
+        if reason:
+            refused(pages, path, values, reason)
+            continue
+        before = told()
+        page = pages.submit(pages.get(path).form(), **values)
+        assert (page.status, page.path) == (200, f"/assets/{asset_id}"), page.errors
+        assert told() == before + len(RULES[action].events)
+        assert BY_ACTION[action].done.partition("{tag}")[2].split("{")[0] in page.text
+
+
+@pytest.mark.parametrize("status", AssetStatus)
+def test_the_page_offers_three_at_most_and_says_why_others_are_off(
+    pages: Pages, status: AssetStatus
+) -> None:
+    asset_id = asset_in(status)
+    page = pages.get(f"/assets/{asset_id}")
+    panels = [node for node in page.root.walk() if "more-panel" in node.get("class").split()]
+    offered = {node.get("href") for panel in panels for node in panel.find_all("a")}
+    for action in (*FILLED, *PLANNED):
+        url, reason = f"/assets/{asset_id}/{BY_ACTION[action].slug}", why_not(action, status)
+        assert (url in page.links()) is (reason is None)
+        assert reason is None or f"It {reason}" in page.main
+    actions = [node for node in page.root.walk() if "page-actions" in node.get("class").split()]
+    in_front = {node.get("href") for node in actions[0].find_all("a")} - offered
+    assert 1 <= len(in_front) <= 3
+
+
+def test_notes_change_in_every_status_and_the_rest_until_it_is_disposed_of(pages: Pages) -> None:
+    for status in AssetStatus:
+        path = f"/assets/{asset_in(status)}/edit"
+        before = told()
+        page = pages.submit(pages.get(path).form(), notes="Seen today")
+        assert ("Saved." in page.text, told()) == (True, before + 1), status
+        page = pages.submit(pages.get(path).form(), name="Another name")
+        is_open = status is not AssetStatus.LIQUIDATED
+        assert (page.status, told()) == (200 if is_open else 400, before + 1 + is_open), status
+        assert is_open or "Only its notes can be changed" in " ".join(page.errors)
+
+
+def test_it_is_deleted_where_nobody_needs_it(pages: Pages) -> None:
+    for status in AssetStatus:
+        path = f"/assets/{asset_in(status)}/delete"
+        reason = why_not(Action.DELETE, status, holder=HOLDER)
+        if reason:
+            refused(pages, path, {"reason": "Sold"}, reason)
+            continue
+        before = told()
+        page = pages.submit(pages.get(path).form(), reason="Sold")
+        assert (page.path, told()) == ("/assets", before + 1), status
+
+
+def test_stock_takes_its_own_actions_and_no_others(pages: Pages) -> None:
+    toner, lamp = make_asset("Toner", kind="stock", quantity=9), make_asset()
+    for action, values in STOCK.items():
+        slug, before = BY_ACTION[action].slug, told()
+        pages.submit(pages.get(f"/assets/{toner}/{slug}").form(), **values)
+        assert told() == before + 1, action
+        refused(pages, f"/assets/{lamp}/{slug}", values, "is a single item")
+    planned = {action: STEPS[action][1] for action in PLANNED}
+    for action in (*FILLED, *PLANNED):
+        if AssetKind.STOCK not in RULES[action].kinds:
+            values = planned[action]() if action in planned else typed(action)
+            refused(pages, f"/assets/{toner}/{BY_ACTION[action].slug}", values, "is stock.")
+
+
+def test_every_action_is_taken_through_its_page_somewhere_here() -> None:
+    elsewhere = {Action.CREATE, Action.EDIT, Action.DELETE, Action.RESTORE}
+    by_the_clock = {Action.EXPIRE_RESERVATION}
+    assert {*FILLED, *STOCK, *STEPS} | elsewhere | by_the_clock == set(Action)
+
+
+def test_a_deleted_asset_is_restored_from_its_page(pages: Pages) -> None:
+    asset_id = asset_in(AssetStatus.AVAILABLE)
+    act(Action.DELETE, asset_id)
+    page = pages.follow("Restore") if pages.get(f"/assets/{asset_id}") else None
+    assert page
+    page = pages.submit(page.form(), note="Deleted by mistake")
+    assert "AST-00001 is back in the register." in page.text
+    assert lifecycle.find_asset(asset_id).deleted_at is None
+
+
+def test_who_has_it_and_how_late_stands_in_one_sentence(pages: Pages) -> None:
+    asset_id = asset_in(AssetStatus.CHECKED_OUT)
+    page = pages.get(f"/assets/{asset_id}")
+    assert " until " in page.main
+    assert "Overdue" not in page.main

@@ -1,0 +1,81 @@
+"""Every step of reservations and maintenance through its page, in every status."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+from uuid import UUID
+
+import pytest
+from flask import Flask
+
+from portal.models.assets import Action, AssetStatus
+from portal.services.actions.rules import RULES
+from portal.services.actions.why_not import why_not
+from portal.services.core.time_zones import today
+from portal.web.actions.views import BY_ACTION
+from tests.services.actions.plan_examples import at, told
+from tests.services.actions.planned_asset import LATER, Planned, is_to_be_taken, planned_in
+from tests.support.factories import make_staff
+from tests.support.pages import Pages
+from tests.web.signed_in import visit
+
+
+def moment(hours: float) -> str:
+    """A time as a browser sends it."""
+    return f"{at(LATER + hours):%Y-%m-%dT%H:%M}"
+
+
+# What each step is about, and what a person fills in.
+Step = tuple[Callable[[Planned], UUID | None], Callable[[], dict[str, Any]]]
+STEPS: Final[Mapping[Action, Step]] = {
+    Action.RESERVE: (
+        lambda _: None,
+        lambda: {"staff_id": make_staff(), "starts_at": moment(96), "ends_at": moment(97)},
+    ),
+    Action.APPROVE_RESERVATION: (lambda it: it.asked, dict),
+    Action.CANCEL_RESERVATION: (lambda it: it.asked, lambda: {"note": "The fair is off"}),
+    Action.REJECT_RESERVATION: (lambda it: it.other, lambda: {"rejection_reason": "Needed here"}),
+    Action.SCHEDULE_MAINTENANCE: (
+        lambda _: None,
+        lambda: {"title": "Clean it", "due_on": today().isoformat()},
+    ),
+    Action.COMPLETE_MAINTENANCE: (lambda it: it.work, lambda: {"outcome": "ok"}),
+    Action.CANCEL_MAINTENANCE: (lambda it: it.work, dict),
+    Action.START_MAINTENANCE: (lambda it: it.work, dict),
+}
+CLOSED: Final = "closed already: cancelled."
+# Each on an asset of its own: the steps of one leave what the next needs.
+ROWS: Final = (
+    tuple(STEPS)[:6],
+    (Action.CANCEL_MAINTENANCE,),
+    (Action.START_MAINTENANCE,),
+)
+
+
+def take(pages: Pages, it: Planned, action: Action, status: AssetStatus) -> None:
+    """Through its page, or refused there and told nobody."""
+    about, fill = STEPS[action]
+    subject = about(it)
+    path = f"/assets/{it.asset_id}/{BY_ACTION[action].slug}" + (f"/{subject}" if subject else "")
+    before, values = told(), fill()
+    if is_to_be_taken(action, status):
+        page = pages.submit(pages.get(path).form(), **values)
+        assert (page.status, page.errors) == (200, []), (action, status)
+        assert BY_ACTION[action].done.partition("{tag}")[2] in page.text
+        assert told() == [*before, RULES[action].event], (action, status)
+        return
+    reasons = (why_not(action, status, holder="Maria Lopez") or CLOSED, CLOSED)
+    for page in (pages.get(path), pages.post(path, values)):
+        assert page.status == 409, (action, status)
+        assert any(words in page.main for words in reasons), (action, status, page.main)
+    assert told() == before, (action, status)
+
+
+@pytest.mark.parametrize("status", AssetStatus)
+def test_each_step_is_taken_or_refused_in_words_as_the_table_says(
+    app: Flask, status: AssetStatus
+) -> None:
+    pages = visit(app)
+    for row in ROWS:
+        it = planned_in(status)
+        for action in row:
+            take(pages, it, action, status)

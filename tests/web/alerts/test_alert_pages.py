@@ -1,0 +1,193 @@
+"""The list of alerts: what fired, what to do, who looks after it, and what became of it."""
+
+import pytest
+from flask import Flask
+from sqlalchemy import insert, update
+
+from portal.engine.events.names import EventName
+from portal.lib.clock import utcnow
+from portal.models.alerts import Alert, RunKind
+from portal.models.deliveries import Delivery
+from portal.services.actions import assignments
+from portal.services.alerts import control
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.unit_of_work import writing
+from tests.services.alerts.due_things import decided, ledger, lent, with_maintenance, with_warranty
+from tests.support.factories import make_asset, make_webhook
+from tests.support.pages import Page, Pages
+from tests.web.signed_in import visit
+
+LATE = EventName.CHECKOUT_OVERDUE
+
+
+def everything() -> tuple[int, int, int, int]:
+    """One alert of each kind: late, maintenance, warranty, low stock; their assets."""
+    decided()
+    stock = make_asset("Toner", kind="stock", quantity=2, min_quantity=5, unit="boxes")
+    found = lent(3), with_maintenance(3), with_warranty(10), stock
+    control.run(RunKind.MANUAL)
+    return found
+
+
+def row_of(page: Page, kind: str) -> str:
+    (found,) = [" | ".join(row) for row in page.rows() if kind in row[1]]
+    return found
+
+
+def acknowledge(pages: Pages, page: Page) -> Page:
+    form = next(form for form in page.forms if form.action.endswith("/acknowledge"))
+    return pages.submit(form)
+
+
+def test_each_kind_says_what_happened_and_what_to_do(app: Flask) -> None:
+    late, work, warranty, stock = everything()
+    page = visit(app, "manager").get("/alerts")
+    assert page.h1 == "Alerts"
+    assert len(page.rows()) == 4
+    row = row_of(page, "Overdue")
+    assert "Maria Lopez should have brought it back by" in row
+    assert "Check it in when it is back" in row
+    assert "is due on" in row_of(page, "Maintenance due")
+    assert "Its warranty ends on" in row_of(page, "Warranty ends soon")
+    assert "2 boxes left. It counts as low below 5." in row_of(page, "Low stock")
+    assert page.links("Check in") == [f"/assets/{late}/check-in"]
+    assert page.links("See maintenance") == [f"/maintenance?asset={work}"]
+    assert page.links("Send to warranty") == [f"/assets/{warranty}/send-to-warranty"]
+    assert page.links("Receive") == [f"/assets/{stock}/receive"]
+    for path in (page.links("Check in")[0], page.links("Receive")[0]):
+        assert visit(app, "manager").get(path).status == 200
+
+
+def test_kinds_are_counted_and_narrow_the_list(app: Flask) -> None:
+    everything()
+    pages = visit(app)
+    page = pages.get("/alerts")
+    assert "All kinds 4" in page.main
+    page = pages.follow("Low stock")
+    assert page.path == "/alerts?event=alert.low_stock"
+    assert len(page.rows()) == 1
+    page = pages.get("/alerts?event=alert.low_stock&asset=1&show=acknowledged")
+    assert "No alert matches" in page.main
+    assert page.links("Clear filters") == ["/alerts"] * 2
+
+
+def test_acknowledged_it_leaves_the_list_and_says_by_whom(app: Flask) -> None:
+    everything()
+    pages = visit(app, "manager", name="Ana Gruber")
+    page = acknowledge(pages, pages.get("/alerts?event=alert.low_stock"))
+    assert page.path == "/alerts?event=alert.low_stock"
+    assert "Acknowledged: Low stock, AST-00001." in page.main
+    assert page.rows() == []
+    page = pages.get("/alerts?show=acknowledged")
+    assert "Ana Gruber" in row_of(page, "Low stock")
+    assert len(pages.get("/alerts?show=all").rows()) == 4
+
+
+def test_the_second_to_acknowledge_is_told_who_was_first(app: Flask) -> None:
+    everything()
+    first, second = visit(app, name="Ana Gruber"), visit(app, "manager")
+    seen = second.get("/alerts")
+    acknowledge(first, first.get("/alerts"))
+    assert "Ana Gruber acknowledged this before you" in acknowledge(second, seen).main
+
+
+def test_support_reads_alone(app: Flask) -> None:
+    everything()
+    pages = visit(app, "support")
+    page = pages.get("/alerts")
+    assert len(page.rows()) == 4
+    assert page.links("Check in") == []
+    assert not [form for form in page.forms if form.action.endswith("/acknowledge")]
+    (alert, *_) = ledger()
+    assert pages.post(f"/alerts/{alert.public_id}/acknowledge").status == 403
+
+
+def test_what_has_passed_is_over_and_asks_for_nothing(app: Flask) -> None:
+    late, *_ = everything()
+    assignments.check_in(SYSTEM, late)
+    pages = visit(app)
+    pages.get(f"/assets/{late}/timeline")
+    page = pages.follow("All alerts of this asset")
+    assert page.path == f"/alerts?asset={late}"
+    assert "Over" in row_of(page, "Overdue")
+    assert page.links("Check in") == []
+    assert page.links("Remove filter Asset") == ["/alerts"]
+
+
+def test_it_leads_to_the_deliveries_it_made(app: Flask) -> None:
+    make_webhook(events=[LATE])
+    late, *_ = everything()
+    pages = visit(app)
+    page = pages.get("/alerts")
+    assert "No webhook asked for it" in row_of(page, "Low stock")
+    (path,) = page.links("deliveries of overdue")
+    assert "Waiting" in row_of(page, "Overdue")
+    assert pages.get(path).h1 == "Check-out overdue"
+    make_second_delivery()
+    page = pages.get("/alerts")
+    assert "1 waiting, 1 failed" in row_of(page, "Overdue") or "1 failed, 1 waiting" in row_of(
+        page, "Overdue"
+    )
+    assert page.links("deliveries of overdue") == [f"/deliveries?event={LATE}&asset={late}"]
+
+
+def make_second_delivery() -> None:
+    other = make_webhook()
+    with writing() as current:
+        event_id = next(alert.event_id for alert in current.query(Alert) if alert.event == LATE)
+        values = {"event_id": event_id, "webhook_id": other.id, "event": LATE, "status": "failed"}
+        current.execute(insert(Delivery).values(**values, asset_id=1, due_at=utcnow()))
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"event_id": None, "is_sent": False}, "Nobody was told: it was marked as already sent"),
+        ({"event_id": None}, "No longer kept"),
+    ],
+)
+def test_without_deliveries_it_says_why(app: Flask, columns: dict[str, object], words: str) -> None:
+    everything()
+    with writing() as current:
+        current.execute(update(Alert).values(**columns))
+    assert words in row_of(visit(app).get("/alerts"), "Low stock")
+
+
+def test_both_empty_states_have_a_next_step(app: Flask) -> None:
+    admin, helper = visit(app), visit(app, "support")
+    assert admin.get("/alerts").links("See when we look next") == ["/settings/alerts"]
+    page = helper.get("/alerts")
+    assert "No alerts yet" in page.main
+    assert page.links("See when we look next") == []
+    everything()
+    with writing() as current:
+        current.execute(update(Alert).values(resolved_at=utcnow()))
+    page = admin.get("/alerts")
+    assert "Nothing to look after" in page.main
+    assert len(admin.follow("Show all alerts").rows()) == 4
+
+
+def test_many_come_in_pages_and_what_is_typed_over_does_no_harm(app: Flask) -> None:
+    asset_id = make_asset()
+    details = {"warranty_expires": "2020-01-01"}
+    with writing() as current:
+        current.execute(
+            insert(Alert),
+            [
+                {
+                    "event": EventName.WARRANTY_EXPIRING,
+                    "asset_id": asset_id,
+                    "matter": f"m{number}",
+                    "dedupe_key": f"k{number}",
+                    "details": details,
+                }
+                for number in range(55)
+            ],
+        )
+    pages = visit(app)
+    assert len(pages.get("/alerts").rows()) == 50
+    page = pages.follow("Older")
+    assert len(page.rows()) == 5
+    assert "Its warranty ended on 1 Jan 2020." in page.main
+    for query in ("show=x&event=y&asset=z", "asset=99999999999", "cursor=%00", "asset=999"):
+        assert pages.get(f"/alerts?{query}").status == 200

@@ -1,0 +1,167 @@
+"""The list of assets: chips with counts, search by person, and the same list as a file."""
+
+import csv
+import io
+from datetime import timedelta
+from decimal import Decimal
+
+from flask import Flask
+from sqlalchemy import select, update
+
+from portal.lib.clock import utcnow
+from portal.models.assets import Asset
+from portal.models.assignments import Assignment
+from portal.services.actions import assignments
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.unit_of_work import session, writing
+from tests.support.factories import make_asset, make_category, make_location, make_staff
+from tests.support.pages import Pages
+from tests.web.signed_in import visit
+
+
+def chips(pages: Pages, query: str = "") -> dict[str, str]:
+    page = pages.get(f"/assets{query}")
+    bar = next(
+        node for node in page.root.find_all("nav") if node.get("aria-label") == "Assets by state"
+    )
+    words = [link.text.rsplit(" ", 1) for link in bar.find_all("a")]
+    return dict(words)
+
+
+def lend(asset_id: int, staff_id: int, *, late: bool = False) -> None:
+    due_at = utcnow() + timedelta(days=1)
+    assignments.check_out(SYSTEM, asset_id, staff_id=staff_id, due_at=due_at)
+    if late:
+        with writing() as current:
+            yesterday = utcnow() - timedelta(days=1)
+            current.execute(
+                update(Assignment)
+                .where(Assignment.asset_id == asset_id)
+                .values(started_at=yesterday - timedelta(days=1), due_at=yesterday)
+            )
+
+
+def fill() -> None:
+    maria = make_staff("Maria Lopez", email="maria@example.com")
+    make_asset("Lamp")
+    lend(make_asset("Camera"), maria)
+    lend(make_asset("Projector"), maria, late=True)
+    make_asset("Toner", kind="stock", quantity=2, min_quantity=5)
+    with writing() as current:
+        current.execute(update(Asset).where(Asset.name == "Lamp").values(status="broken"))
+
+
+def names(pages: Pages, query: str) -> list[str]:
+    return [row[1].rsplit(" ", 1)[0] for row in pages.get(f"/assets?{query}").rows()]
+
+
+def test_chips_count_what_they_would_show(app: Flask) -> None:
+    fill()
+    pages = visit(app)
+    assert chips(pages) == {
+        "All": "4",
+        "Free": "1",
+        "Out": "2",
+        "Overdue": "1",
+        "Broken or at warranty": "1",
+        "Low stock": "1",
+    }
+    assert chips(pages, "?q=Maria&show=lost") == {
+        "All": "2",
+        "Out": "2",
+        "Overdue": "1",
+        "Lost": "0",
+    }
+    assert names(pages, "show=overdue") == ["Projector"]
+    assert names(pages, "show=low") == ["Toner"]
+    badges = {row[1].split()[0]: row[5] for row in pages.get("/assets").rows()}
+    assert "Overdue" in badges["Projector"]
+    assert "Low stock" in badges["Toner"]
+    assert "Overdue" not in badges["Camera"]
+    assert names(pages, "show=out") == ["Projector", "Camera"]
+    assert len(names(pages, "show=nonsense")) == 4
+
+
+def test_what_was_deleted_is_found_again_and_restored(app: Flask) -> None:
+    make_asset("Lamp")
+    make_asset("Chair")
+    pages = visit(app)
+    page = pages.submit(pages.get("/assets/1/delete").form())
+    assert "AST-00001 was deleted. To find it again, choose the status “Deleted”." in page.main
+    assert names(pages, "") == ["Chair"]
+    page = pages.get("/assets?status=deleted")
+    assert [(row[0], row[4]) for row in page.rows()] == [("Lamp AST-00001", "Deleted")]
+    assert "Go on" not in page.main
+    file = pages.client.get("/assets/export.csv?status=deleted", buffered=True)
+    assert [row["status"] for row in rows_of(file.get_data(as_text=True))] == ["deleted"]
+    page = pages.get(page.links("Lamp")[0])
+    pages.submit(pages.get(page.links("Restore")[0]).form())
+    assert names(pages, "") == ["Chair", "Lamp"]
+    assert names(pages, "status=deleted") == []
+
+
+def rows_of(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff"))))
+
+
+def test_it_finds_what_a_person_has(app: Flask) -> None:
+    fill()
+    pages = visit(app)
+    assert names(pages, "q=lopez") == ["Projector", "Camera"]
+    assert names(pages, "q=MARIA@example") == ["Projector", "Camera"]
+    assert "Maria Lopez" in pages.get("/assets?show=overdue").main
+
+
+def read(pages: Pages, query: str = "") -> list[dict[str, str]]:
+    response = pages.client.get(f"/assets/export.csv{query}", buffered=True)
+    assert response.mimetype == "text/csv"
+    text = response.get_data(as_text=True)
+    assert text.startswith("\ufeff")
+    return list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff"))))
+
+
+def test_the_file_holds_what_the_list_shows(app: Flask) -> None:
+    fill()
+    pages = visit(app)
+    assert [row["name"] for row in read(pages)] == ["Lamp", "Camera", "Projector", "Toner"]
+    (late,) = read(pages, "?show=overdue")
+    assert late["assigned_to_email"] == "maria@example.com"
+    assert late["status"] == "checked_out"
+    assert pages.get("/assets?show=overdue").links("Download CSV") == [
+        "/assets/export.csv?show=overdue"
+    ]
+
+
+def test_formulas_are_harmless_in_the_file(app: Flask) -> None:
+    make_asset(
+        "=cmd|' /C calc'!A0",
+        notes="+1",
+        supplier="@SUM(1)",
+        purchase_cost=Decimal(12),
+        category_id=make_category("-1"),
+        location_id=make_location("\u2028Room"),
+    )
+    (row,) = read(visit(app))
+    assert row["name"] == "'=cmd|' /C calc'!A0"
+    assert (row["notes"], row["supplier"], row["category"]) == ("'+1", "'@SUM(1)", "'-1")
+    assert row["purchase_cost"] == "12.00"
+
+
+def test_a_long_register_is_read_in_chunks(app: Flask) -> None:
+    now = utcnow()
+    with writing() as current:
+        current.add_all(
+            Asset(
+                asset_tag=f"T-{number}",
+                name="Chair",
+                kind="item",
+                status="available",
+                condition="good",
+                created_at=now,
+                updated_at=now,
+            )
+            for number in range(1001)
+        )
+    rows = read(visit(app))
+    assert [row["asset_tag"] for row in rows] == [f"T-{number}" for number in range(1001)]
+    assert session().scalar(select(Asset.id).limit(1))

@@ -1,0 +1,294 @@
+"""The register's pages as people use them; every page that is got here is linted."""
+
+import json
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import select, update
+
+from portal.models.assets import Asset
+from portal.models.deliveries import Event
+from portal.services.actions import incidents, lifecycle, stock
+from portal.services.actions.incident_values import DisposalValues
+from portal.services.assets import named_lists
+from portal.services.assets.rules import AssetValues
+from portal.services.core.unit_of_work import session, writing
+from tests.support.factories import (
+    make_asset,
+    make_category,
+    make_location,
+    make_user,
+    make_webhook,
+)
+from tests.support.pages import Page, Pages
+from tests.web.signed_in import visit
+
+EMPTY = "\N{EN DASH}"
+
+
+def add(pages: Pages, **values: Any) -> Page:
+    return pages.submit(pages.get("/assets/new").form("/assets/new"), **values)
+
+
+def bodies() -> list[dict[str, Any]]:
+    session().rollback()
+    return [json.loads(body) for body in session().scalars(select(Event.body).order_by(Event.id))]
+
+
+def test_a_person_adds_changes_and_deletes_an_asset(app: Flask) -> None:
+    make_category("Laptops")
+    make_location("Room 204")
+    pages = visit(app)
+    assert "No assets yet" in pages.get("/assets").main
+    page = add(pages, name="ThinkPad", category_id="1", location_id="1", purchase_cost="1249,5")
+    assert page.path == "/assets/1"
+    assert page.h1 == "ThinkPad"
+    for words in ("AST-00001", "Available", "It is at Room 204", "1,249.50 EUR", "Laptops"):
+        assert words in page.main
+    page = pages.submit(pages.get("/assets/1/edit").form(), name="ThinkPad T14", reservable=None)
+    assert "Saved." in page.main
+    assert "Name: ThinkPad → ThinkPad T14" in page.main
+    assert "People may reserve it: Yes → No" in page.main
+    page = pages.submit(pages.get("/assets/1/delete").form(), reason="Sold")
+    assert page.path == "/assets"
+    assert "AST-00001 was deleted." in page.main
+    told = bodies()
+    assert [body["event"] for body in told] == ["asset.created", "asset.updated", "asset.deleted"]
+    assert told[1]["data"]["changed_fields"] == ["name", "reservable"]
+    assert told[2]["data"]["reason"] == "Sold"
+
+
+def test_lists_that_are_still_empty_lead_to_their_first_entry(app: Flask) -> None:
+    pages = visit(app)
+    page = pages.get("/assets/new")
+    assert page.links("Add a category") == ["/categories/new"]
+    assert page.links("Add a location") == ["/locations/new"]
+    make_location("Room 204")
+    assert not pages.get("/assets/new").links("Add a location")
+
+
+def test_a_form_sent_twice_adds_one_asset(app: Flask) -> None:
+    pages = visit(app)
+    form = pages.get("/assets/new").form("/assets/new")
+    first, second = (pages.submit(form, name="Lamp") for _ in range(2))
+    assert first.path == second.path == "/assets/1"
+    assert len(bodies()) == 1
+
+
+def test_a_number_copied_with_hidden_marks_is_kept_as_it_looks(app: Flask) -> None:
+    pages = visit(app)
+    add(pages, name="\u202eLamp", serial_number="\u202aSN-1\u202c")
+    assert [body["asset"]["serial_number"] for body in bodies()] == ["SN-1"]
+    assert pages.get("/assets?q=SN-1").links("Lamp") == ["/assets/1"]
+
+
+def test_a_deletion_sent_twice_says_that_it_is_done(app: Flask) -> None:
+    pages, asset_id = visit(app), make_asset()
+    form = pages.get(f"/assets/{asset_id}/delete").form()
+    pages.submit(form)
+    page = pages.submit(form)
+    assert page.status == 200
+    assert "has already been deleted" in page.main
+
+
+def test_it_says_everything_that_is_to_be_changed_and_keeps_what_was_typed(app: Flask) -> None:
+    make_asset("Lamp", serial_number="S-1")
+    pages = visit(app)
+    page = add(pages, asset_tag="no spaces", purchase_cost="a lot", purchase_date="yesterday")
+    assert page.status == 400
+    assert page.title.startswith("Error: ")
+    assert page.errors == [
+        "Enter the name of the asset",
+        "Use only letters without accents, digits and . _ / - in the asset tag",
+        "Enter the purchase date as year, month and day, such as 2026-05-03",
+        "Enter the purchase cost in digits, such as 1250.00",
+    ]
+    assert page.form().fields["purchase_cost"] == ["a lot"]
+    page = pages.submit(
+        page.form(), name="X", asset_tag="", purchase_cost="", purchase_date="", serial_number="s-1"
+    )
+    assert page.errors == ["AST-00001 already has this serial number"]
+
+
+def test_the_warranty_can_be_given_in_months(app: Flask) -> None:
+    pages = visit(app)
+    page = add(pages, name="Lamp", warranty_months="24")
+    assert page.errors == ["Enter the purchase date, so that the months can be counted from it"]
+    page = pages.submit(page.form(), purchase_date="2024-02-29")
+    assert "28 February 2026" in page.main
+    edit = pages.get("/assets/1/edit").form()
+    page = pages.submit(edit, warranty_months="12")
+    assert page.errors == [
+        "12 months from the purchase end on 28 February 2025. Clear the months, or the date above"
+    ]
+
+
+def test_an_untouched_form_changes_nothing(app: Flask) -> None:
+    pages = visit(app)
+    add(pages, name="Lamp", notes="two\r\nlines", purchase_cost="5", purchase_date="2026-01-02")
+    page = pages.submit(pages.get("/assets/1/edit").form())
+    assert "Nothing was changed" in page.main
+    assert len(bodies()) == 1
+
+
+def test_an_untouched_form_of_stock_changes_nothing_either(app: Flask) -> None:
+    asset_id = make_asset("Pens", kind="stock", quantity=5)
+    pages = visit(app)
+    form = pages.get(f"/assets/{asset_id}/edit").form()
+    page = pages.submit(form)
+    assert "Nothing was changed" in page.main
+    assert len(bodies()) == 1
+    stock.issue(make_user().actor, asset_id, quantity=1)
+    page = pages.submit(form, name="Blue pens")
+    assert [row[0] for row in page.rows()] == ["Name"]
+
+
+def test_of_what_is_disposed_of_the_form_asks_for_its_notes_alone(app: Flask) -> None:
+    asset_id = make_asset(
+        "Lamp",
+        category_id=make_category("Lamps"),
+        purchase_cost=Decimal(5),
+        purchase_date=date(2026, 1, 2),
+        reservable=False,
+    )
+    incidents.liquidate(make_user().actor, asset_id, DisposalValues(method="scrapped"))
+    pages = visit(app)
+    page = pages.get(f"/assets/{asset_id}/edit")
+    assert [each.text for each in page.root.find_all("label")] == ["Notes (optional)"]
+    page = pages.submit(page.form(), notes="Skip 7")
+    assert "Saved." in page.main
+    assert bodies()[-1]["data"]["changed_fields"] == ["notes"]
+
+
+def test_a_late_edit_shows_both_versions_and_loses_nothing(app: Flask) -> None:
+    asset_id, ben = make_asset("Lamp"), make_user(name="Ben Fox")
+    pages = visit(app)
+    form = pages.get(f"/assets/{asset_id}/edit").form()
+    lifecycle.edit_asset(
+        ben.actor, asset_id, 1, AssetValues(asset_tag="AST-00001", name="Lamp", model="L2")
+    )
+    page = pages.submit(form, name="Desk lamp", notes="By the window")
+    assert page.status == 409
+    assert "Ben Fox changed this at" in page.main
+    assert page.rows() == [
+        ["Name", "Lamp", "Desk lamp"],
+        ["Model", "L2", EMPTY],
+        ["Notes", EMPTY, "By the window"],
+    ]
+    again = pages.submit(page.form(), "Go on editing mine")
+    assert again.status == 200
+    assert again.form().fields["name"] == ["Desk lamp"]
+    assert again.form().fields["notes"] == ["By the window"]
+    saved = pages.submit(page.form(), "Save my version")
+    assert saved.h1 == "Desk lamp"
+    assert bodies()[-1]["data"]["changes"]["model"] == {"from": "L2", "to": None}
+
+
+def test_a_category_that_is_deleted_meanwhile_is_said_at_its_field(app: Flask) -> None:
+    make_category("Laptops")
+    pages = visit(app)
+    form = pages.get("/assets/new").form("/assets/new")
+    public_id = named_lists.choices(named_lists.CATEGORIES)[0][1]
+    named_lists.delete(named_lists.CATEGORIES, make_user().actor, public_id)
+    page = pages.submit(form, name="Lamp", category_id="1")
+    assert page.errors == ["This category has been deleted. Choose another category"]
+    assert pages.submit(page.form(), category_id="").path == "/assets/1"
+
+
+def test_it_says_how_many_webhooks_will_hear_of_it(app: Flask) -> None:
+    pages, asset_id = visit(app), make_asset()
+    make_webhook(events=["asset.created"])
+    make_webhook(events=["asset.created", "asset.updated"])
+    make_webhook(events=["asset.created"], state="off")
+    assert "This will notify 2 webhooks." in pages.get("/assets/new").main
+    assert "This will notify 1 webhook." in pages.get(f"/assets/{asset_id}/edit").main
+    assert "nobody will be notified" in pages.get(f"/assets/{asset_id}/delete").main
+
+
+def test_the_list_is_narrowed_by_its_address(app: Flask) -> None:
+    laptops, room = make_category("Laptops"), make_location("Room 204")
+    make_asset("ThinkPad", category_id=laptops, location_id=room, serial_number="PF1")
+    make_asset("Lamp", location_id=room)
+    pages = visit(app)
+    category = named_lists.choices(named_lists.CATEGORIES)[0][1]
+    location = named_lists.choices(named_lists.LOCATIONS)[0][1]
+    assert [row[1] for row in pages.get("/assets").rows()] == [
+        "Lamp AST-00002",
+        "ThinkPad AST-00001",
+    ]
+    for query, count in (
+        ("q=pf1", 1),
+        ("q=AST-0000", 2),
+        (f"category={category}", 1),
+        (f"location={location}", 2),
+        (f"location={location}&q=lamp&status=available", 1),
+        ("status=broken", 0),
+        ("status=nonsense&category=7&cursor=%00", 2),
+        ("q=%00%25&location=", 0),
+    ):
+        assert len(pages.get(f"/assets?{query}").rows()) == count, query
+    page = pages.get(f"/assets?category={category}&q=think")
+    assert "Search: think" in page.main
+    assert "Category: Laptops" in page.main
+    page = pages.get("/assets?q=nothing")
+    assert "No asset matches" in page.main
+    assert page.links("Clear filters") == ["/assets", "/assets"]
+
+
+def test_a_deleted_asset_keeps_a_page_but_no_actions(app: Flask) -> None:
+    make_webhook()
+    asset_id, pages = make_asset("Lamp"), visit(app)
+    lifecycle.delete_asset(make_user().actor, asset_id)
+    page = pages.get(f"/assets/{asset_id}")
+    assert "no longer in the register" in page.main
+    assert not page.links("Edit")
+    assert len(pages.get(f"/assets/{asset_id}/deliveries").rows()) == 1
+    assert pages.get(f"/assets/{asset_id}/edit").status == 404
+
+
+@pytest.mark.parametrize("address", ["/assets/1", "/assets/2147483648", "/assets/0", "/assets/x"])
+def test_what_is_not_there_is_said_to_be_not_there(app: Flask, address: str) -> None:
+    assert visit(app).get(address).status == 404
+
+
+def test_support_reads_the_register_and_changes_nothing(app: Flask) -> None:
+    asset_id, pages = make_asset("Lamp"), visit(app, "support")
+    page = pages.get(f"/assets/{asset_id}")
+    assert not page.links("Edit")
+    assert not page.links("Delete")
+    assert not pages.get("/assets").links("Add an asset")
+    for address in ("/assets/new", f"/assets/{asset_id}/edit", f"/assets/{asset_id}/delete"):
+        assert pages.get(address).status == 403
+        assert pages.post(address, {"name": "X"}).status == 403
+    assert len(session().scalars(select(Asset.id)).all()) == 1
+
+
+def test_what_people_type_is_never_run(app: Flask) -> None:
+    script = "<script>alert(1)</script>"
+    pages = visit(app)
+    page = add(pages, name=script, notes=script, manufacturer=script)
+    assert page.h1 == script
+    assert script not in page.html
+    assert script not in pages.get(f"/assets?q={script}").html
+
+
+def test_a_status_that_forbids_deletion_is_named_with_the_way_out(app: Flask) -> None:
+    asset_id, pages = make_asset("Lamp"), visit(app)
+    with writing() as current:
+        current.execute(update(Asset).values(status="checked_out"))
+    page = pages.get(f"/assets/{asset_id}")
+    assert not page.links("Delete")
+    assert "Delete, not now: It is checked out. Check it in first." in page.main
+    page = pages.get(f"/assets/{asset_id}/delete")
+    assert page.status == 409
+    assert "Check it in first." in page.main
+
+
+def test_the_timeline_shortens_what_is_long(app: Flask) -> None:
+    pages = visit(app)
+    add(pages, name="Lamp")
+    page = pages.submit(pages.get("/assets/1/edit").form(), notes="N" * 5000)
+    assert f"Notes: nothing → {'N' * 160}…" in page.main

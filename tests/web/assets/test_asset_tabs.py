@@ -1,0 +1,185 @@
+"""The tabs of an asset's page: what each shows, for which kind, and the head that all share."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+from flask import Flask
+
+from portal.lib.paging import PAGE_SIZE
+from portal.models.assets import Action
+from portal.services.actions import assignments, incidents, lifecycle, return_to_service, stock
+from portal.services.actions.incident_values import ClaimValues, DisposalValues
+from portal.services.actions.planning import maintenance as planning_maintenance
+from portal.services.actions.planning import reservations as planning_reservations
+from portal.services.alerts import settings as alert_settings
+from portal.services.alerts.rules import AlertRules
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.time_zones import today
+from tests.services.actions.plan_examples import make_maintenance, make_reservation, put_in
+from tests.support.factories import make_asset, make_staff, make_user, make_webhook
+from tests.support.pages import Page
+from tests.web.signed_in import visit
+
+PATHS = {
+    "Details": "",
+    "Timeline": "/timeline",
+    "Reservations": "/reservations",
+    "Maintenance": "/maintenance",
+    "Stock": "/stock",
+    "Webhook deliveries": "/deliveries",
+}
+
+
+def tabs(page: Page) -> dict[str, tuple[str, bool]]:
+    """What each tab says: where it leads, and whether it is the one that is open."""
+    (bar,) = [each for each in page.root.find_all("nav") if each.get("aria-label") == "This asset"]
+    return {
+        link.text.strip(): (link.get("href"), link.get("aria-current") == "page")
+        for link in bar.find_all("a")
+    }
+
+
+def test_each_kind_has_the_tabs_that_make_sense(app: Flask) -> None:
+    item, toner = make_asset("Lamp"), make_asset("Toner", kind="stock", quantity=3)
+    pages = visit(app)
+    for asset_id, left_out in ((item, {"Stock"}), (toner, {"Reservations", "Maintenance"})):
+        expected = {
+            label: f"/assets/{asset_id}{path}"
+            for label, path in PATHS.items()
+            if label not in left_out
+        }
+        for label, path in expected.items():
+            page = pages.get(path)
+            assert (page.status, page.h1) == (200, lifecycle.find_asset(asset_id).name)
+            assert page.title == f"{page.h1} · {label} · Asset register"
+            assert tabs(page) == {each: (expected[each], each == label) for each in expected}
+        for label in left_out:
+            assert pages.get(f"/assets/{asset_id}{PATHS[label]}").status == 404
+
+
+def test_every_tab_says_where_it_stands_and_what_it_needs(app: Flask) -> None:
+    asset_id, pages = make_asset(), visit(app)
+    make_reservation(asset_id, make_staff("Cleo Marin"), approved=True)
+    make_reservation(asset_id, make_staff("Ben Novak"), 24, 32)
+    make_maintenance(asset_id, due_on=today() - timedelta(days=1))
+    put_in(asset_id, "broken")
+    for path in ("", "/timeline", "/maintenance", "/deliveries"):
+        page = pages.get(f"/assets/{asset_id}{path}")
+        for words in ("Reserved", "Maintenance due", "Not usable until it is repaired."):
+            assert words in page.main, path
+        assert "Cleo Marin counts on it from " in page.main
+        assert "but it is broken." in page.main
+        assert "Ben Novak asked to have it, from " in page.main
+        assert "“Battery check” was due on " in page.main
+        assert page.links("Decide") == [f"/assets/{asset_id}/reservations"]
+        assert page.links("Edit") == [f"/assets/{asset_id}/edit"]
+    page = pages.get(f"/assets/{asset_id}/reservations")
+    assert "Ben Novak" in page.main
+    assert page.links("Decide") == []  # one is there already
+
+
+def test_nothing_is_needed_of_what_is_in_order(app: Flask) -> None:
+    asset_id = make_asset(warranty_expires=today() + timedelta(days=300))
+    make_maintenance(asset_id, due_on=today() + timedelta(days=30))
+    page = visit(app).get(f"/assets/{asset_id}")
+    assert [node for node in page.root.find_all("div") if "notice" in node.get("class")] == []
+    assert "Maintenance due" not in page.main
+
+
+def test_soon_is_what_alerts_tell_of(app: Flask) -> None:
+    asset_id, pages = make_asset(warranty_expires=today() + timedelta(days=45)), visit(app)
+    make_maintenance(asset_id, due_on=today() + timedelta(days=20))
+    words = ("Warranty ends soon", "Maintenance due")
+    page = pages.get(f"/assets/{asset_id}")
+    assert not any(each in page.main for each in words)
+    rules = AlertRules(warranty_days=60, maintenance_days=21)
+    alert_settings.save(make_user().actor, 0, rules)
+    page = pages.get(f"/assets/{asset_id}")
+    assert all(each in page.main for each in words)
+    assert "Due soon" in pages.get("/maintenance").main
+    assert "due within 21 days" in pages.get("/").main
+
+
+def test_tabs_count_what_is_open(app: Flask) -> None:
+    asset_id, pages = make_asset(), visit(app)
+    for start in (0, 24):
+        make_reservation(asset_id, make_staff(), start, start + 8)
+    planning_reservations.reject(SYSTEM, make_reservation(asset_id, make_staff(), 48, 50), "No")
+    planning_maintenance.call_off(SYSTEM, make_maintenance(asset_id))
+    assert {"Reservations 2", "Maintenance"} <= set(tabs(pages.get(f"/assets/{asset_id}")))
+
+
+def test_what_is_over_is_listed_after_what_is_open(app: Flask) -> None:
+    asset_id, pages = make_asset(), visit(app)
+    make_reservation(asset_id, make_staff("Cleo Marin"))
+    planning_reservations.reject(
+        SYSTEM, make_reservation(asset_id, make_staff("Ben Novak"), 9, 12), "Needed"
+    )
+    planning_maintenance.call_off(SYSTEM, make_maintenance(asset_id, title="Clean it"))
+    rows = pages.get(f"/assets/{asset_id}/reservations").rows()
+    assert [row[0] for row in rows] == ["Cleo Marin", "Ben Novak"]
+    (row,) = pages.get(f"/assets/{asset_id}/maintenance").rows()
+    assert row[0].startswith("Clean it")
+    assert "Cancelled" in row[3]
+
+
+def test_empty_tabs_say_what_would_be_there(app: Flask) -> None:
+    asset_id, pages = make_asset(reservable=False), visit(app)
+    page = pages.get(f"/assets/{asset_id}/reservations")
+    assert "It may not be reserved." in page.main
+    assert "No reservations yet" in page.main
+    assert "No maintenance yet" in pages.get(f"/assets/{asset_id}/maintenance").main
+    assert "Nothing was sent" in pages.get(f"/assets/{asset_id}/deliveries").main
+    toner = make_asset("Toner", kind="stock", quantity=0)
+    assert "Nothing has moved yet" in pages.get(f"/assets/{toner}/stock").main
+
+
+def test_a_long_timeline_and_many_deliveries_come_in_pages(app: Flask) -> None:
+    make_webhook(events=["asset.created", "asset.updated"])
+    asset_id, pages = make_asset("Toner", kind="stock", quantity=1), visit(app)
+    for _ in range(PAGE_SIZE):
+        stock.receive(SYSTEM, asset_id, quantity=1)
+    one = f"/assets/{asset_id}"
+    assert lines_of(pages.get(one)) == 5
+    assert lines_of(pages.get(f"{one}/timeline")) == PAGE_SIZE
+    assert lines_of(pages.follow("Older")) == 1
+    assert lines_of(pages.follow("Newer")) == PAGE_SIZE
+    first, older = pages.get(f"{one}/deliveries"), pages.follow("Older")
+    assert (len(first.rows()), len(older.rows())) == (PAGE_SIZE, 1)
+    assert "Asset created" in older.rows()[0][1]
+
+
+def lines_of(page: Page) -> int:
+    (shown,) = [each for each in page.root.find_all("ol") if "timeline" in each.get("class")]
+    return len(shown.find_all("strong"))
+
+
+def test_a_deleted_asset_keeps_its_tabs_and_offers_nothing_but_restore(app: Flask) -> None:
+    make_webhook()
+    asset_id, pages = make_asset("Lamp"), visit(app)
+    planning_reservations.reject(SYSTEM, make_reservation(asset_id, make_staff("Ben Novak")), "No")
+    lifecycle.delete_asset(SYSTEM, asset_id)
+    for path in ("", "/timeline", "/reservations", "/maintenance", "/deliveries"):
+        page = pages.get(f"/assets/{asset_id}{path}")
+        assert page.status == 200
+        assert "no longer in the register" in page.main
+        assert page.links("Restore") == [f"/assets/{asset_id}/restore"]
+    assert "Ben Novak" in pages.get(f"/assets/{asset_id}/reservations").main
+
+
+def test_an_incident_can_be_read_in_the_timeline_when_it_is_over(app: Flask) -> None:
+    asset_id, pages = make_asset(), visit(app)
+    assignments.allocate(SYSTEM, asset_id, staff_id=make_staff("Maria Lopez"))
+    claim = ClaimValues(
+        problem="No picture", supplier="Northwind", rma_number="R-17", note="By parcel"
+    )
+    incidents.send_to_warranty(SYSTEM, asset_id, claim)
+    main = pages.get(f"/assets/{asset_id}/timeline").main
+    assert "No picture. At Northwind. Return number R-17. By parcel" in main
+    assert "With: Maria Lopez → nobody" in main
+    return_to_service.come_back(SYSTEM, asset_id, Action.RECEIVE_BACK)
+    sold = DisposalValues(method="sold", recipient="Second Life", proceeds=Decimal(180))
+    incidents.liquidate(SYSTEM, asset_id, sold)
+    return_to_service.undo_liquidation(SYSTEM, asset_id)
+    main = pages.get(f"/assets/{asset_id}/timeline").main
+    assert "Sold to Second Life for 180.00 EUR" in main

@@ -1,0 +1,97 @@
+"""Bulk actions as people do them: choose in the list, look, confirm once, follow."""
+
+import pytest
+from flask import Flask
+
+from jobs import tasks as job
+from portal.lib.paging import PAGE_SIZE
+from portal.services.actions import assignments, bulk
+from portal.services.core.permissions import SYSTEM
+from portal.services.task_kinds import KINDS
+from tests.support.factories import make_asset, make_staff
+from tests.web.signed_in import visit
+
+
+def test_a_person_gives_three_things_to_one_person(app: Flask) -> None:
+    maria = make_staff("Maria Lopez")
+    for name in ("Lamp", "Chair", "Desk", "Shelf"):
+        make_asset(name)
+    assignments.allocate(SYSTEM, 2, staff_id=make_staff("Ben Fox"))
+    pages = visit(app)
+    page = pages.submit(pages.get("/assets").form("/assets/bulk"), ids=["1", "2", "3"])
+    assert page.h1 == "Allocate 3 assets"
+    assert "2 can, 1 cannot." in page.main
+    assert "AST-00002 is allocated to Ben Fox." in page.main
+    form = page.form("/assets/bulk")
+    assert pages.submit(form).errors == ["Choose who gets it"]
+    progress = pages.submit(form, staff_id=str(maria))
+    assert progress.h1 == "Allocate 3 assets"
+    assert pages.submit(form, staff_id=str(maria)).path == progress.path
+    job.work(KINDS)
+    page = pages.get(progress.path)
+    assert "2 done, 1 not done." in page.main
+    page = pages.get(page.links("See every asset")[0])
+    assert page.h1 == "Allocate 3 assets"
+    assert [row[:2] for row in page.rows()] == [
+        ["Chair AST-00002", "Not done"],
+        ["Lamp AST-00001", "Done"],
+        ["Desk AST-00003", "Done"],
+    ]
+
+
+def test_each_action_has_its_form(app: Flask) -> None:
+    make_asset("Lamp")
+    pages = visit(app)
+    for action, title in (
+        ("transfer", "Move 1 asset"),
+        ("schedule_maintenance", "Schedule maintenance for 1 asset"),
+        ("delete", "Delete 1 asset"),
+    ):
+        page = pages.get(f"/assets/bulk?action={action}&ids=1")
+        assert page.h1 == title
+        assert "It can." in page.main
+    page = pages.get("/assets/bulk?action=check_in&ids=1")
+    assert "Nothing would be done" in page.main
+
+
+def test_all_that_match_are_chosen_over_all_pages(app: Flask) -> None:
+    for number in range(PAGE_SIZE + 1):
+        make_asset(f"Lamp {number}")
+    make_asset("Chair")
+    pages = visit(app)
+    assert "that match" not in pages.get("/assets?q=chair").main  # one page is all there is
+    form = pages.get("/assets?q=lamp").form("/assets/bulk")
+    page = pages.submit(form, f"Go on with all {PAGE_SIZE + 1} that match", action="delete")
+    assert page.h1 == f"Delete {PAGE_SIZE + 1} assets"
+    assert "Chair" not in page.main
+    assert pages.submit(page.form("/assets/bulk")).h1 == f"Delete {PAGE_SIZE + 1} assets"
+
+
+def test_too_many_at_once_are_said_to_be_too_many(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        make_asset(f"Lamp {number}")
+    monkeypatch.setattr(bulk, "MOST", 2)
+    page = visit(app).get("/assets/bulk?action=delete&all=1&q=lamp&nonsense=1")
+    assert (page.path, len(page.rows())) == ("/assets?q=lamp", 3)
+    assert "At most 2 assets at once. Narrow the list, then choose again." in page.main
+
+
+def test_what_is_typed_over_in_the_address_leads_nowhere(app: Flask) -> None:
+    make_asset("Lamp")
+    pages = visit(app)
+    for query in ("", "?action=liquidate&ids=1", "?action=delete", "?action=delete&ids=x&ids=0"):
+        page = pages.get(f"/assets/bulk{query}")
+        assert page.path == "/assets"
+        assert "Choose at least one asset in the list" in page.main
+    assert pages.get("/assets/bulk?action=delete&ids=99999999999").path == "/assets"
+    far = {"action": "delete", "ids": "9" * 5000}
+    assert pages.get("/assets/bulk", query_string=far).path == "/assets"
+
+
+def test_support_chooses_nothing(app: Flask) -> None:
+    make_asset("Lamp")
+    pages = visit(app, "support")
+    assert "With those chosen" not in pages.get("/assets").main
+    assert pages.get("/assets/bulk?action=delete&ids=1").status == 403

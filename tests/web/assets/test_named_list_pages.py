@@ -1,0 +1,88 @@
+"""The pages of categories and locations."""
+
+from uuid import UUID
+
+import pytest
+from flask import Flask
+
+from portal.services.assets import named_lists
+from portal.services.assets.named_lists import CATEGORIES, LOCATIONS, NamedList
+from portal.services.core.permissions import SYSTEM
+from tests.support.factories import make_asset, make_user
+from tests.support.pages import Pages
+from tests.web.signed_in import visit
+
+pytestmark = pytest.mark.parametrize("kind", [CATEGORIES, LOCATIONS], ids=lambda kind: kind.many)
+
+
+@pytest.fixture
+def pages(app: Flask) -> Pages:
+    """A manager, signed in."""
+    return visit(app, "manager")
+
+
+def make(kind: NamedList, name: str) -> UUID:
+    return named_lists.create(kind, SYSTEM, name)
+
+
+def test_a_person_adds_renames_and_deletes_a_name(kind: NamedList, pages: Pages) -> None:
+    home = f"/{kind.many}"
+    assert f"No {kind.many} yet" in pages.get(home).main
+    page = pages.submit(pages.get(f"{home}/new").form(), name="Tools")
+    assert page.path == home
+    assert page.rows()[0][:2] == ["Tools", "0"]
+    public_id = named_lists.choices(kind)[0][1]
+    page = pages.submit(pages.get(f"{home}/{public_id}/edit").form(), name="Power tools")
+    assert "Saved." in page.main
+    assert page.rows()[0][0] == "Power tools"
+    page = pages.submit(pages.get(f"{home}/{public_id}/delete").form())
+    assert "“Power tools” deleted" in page.main
+    assert pages.get(f"{home}/{public_id}/edit").status == 404
+
+
+def test_a_form_sent_twice_adds_one_name(kind: NamedList, pages: Pages) -> None:
+    form = pages.get(f"/{kind.many}/new").form()
+    for _ in range(2):
+        assert pages.submit(form, name="Tools").path == f"/{kind.many}"
+    assert len(named_lists.choices(kind)) == 1
+
+
+def test_what_cannot_be_saved_is_said_and_kept(kind: NamedList, pages: Pages) -> None:
+    make(kind, "Tools")
+    page = pages.submit(pages.get(f"/{kind.many}/new").form(), name="  ")
+    assert (page.status, page.errors) == (400, [f"Enter the name of the {kind.one}"])
+    page = pages.submit(page.form(), name="TOOLS")
+    assert page.errors == [f"There is already a {kind.one} “TOOLS”. Choose another name"]
+    assert page.form().fields["name"] == ["TOOLS"]
+
+
+def test_a_late_rename_shows_both_names(kind: NamedList, pages: Pages) -> None:
+    public_id = make(kind, "Tools")
+    form = pages.get(f"/{kind.many}/{public_id}/edit").form()
+    ben = make_user(name="Ben Fox")
+    named_lists.rename(kind, ben.actor, public_id, 1, "Hand tools")
+    page = pages.submit(form, name="Power tools")
+    assert page.status == 409
+    assert "Ben Fox changed this at" in page.main
+    assert page.rows() == [["Name", "Hand tools", "Power tools"]]
+    pages.submit(page.form(), "Save my version")
+    assert named_lists.choices(kind)[0][2] == "Power tools"
+
+
+def test_what_is_used_is_not_deleted(kind: NamedList, pages: Pages) -> None:
+    public_id = make(kind, "Tools")
+    form = pages.get(f"/{kind.many}/{public_id}/delete").form()
+    make_asset(**{kind.used_by.key: named_lists.find(kind, public_id).id})
+    page = pages.submit(form)
+    assert page.status == 409
+    assert page.h1 == "You cannot delete “Tools” yet"
+    assert "1 asset is still" in page.main
+    assert pages.follow("See these assets").rows()
+    assert pages.get(f"/{kind.many}").links("1 asset")
+
+
+def test_support_reads_and_changes_nothing(kind: NamedList, app: Flask) -> None:
+    public_id, pages = make(kind, "Tools"), visit(app, "support")
+    assert pages.get(f"/{kind.many}").rows() == [["Tools", "0"]]
+    for address in ("new", f"{public_id}/edit", f"{public_id}/delete"):
+        assert pages.get(f"/{kind.many}/{address}").status == 403

@@ -1,0 +1,144 @@
+"""Bulk retry through its pages: tick or all that match, look, say yes once, follow, stop."""
+
+import csv
+import io
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select
+
+from portal.models.tasks import Task
+from portal.services.core.unit_of_work import session
+from tests.services.bulk_retry.test_bulk_retry import finish, some, work
+from tests.support.deliveries import make_attempt, make_delivery, stored
+from tests.support.factories import make_webhook
+from tests.support.pages import Page, Pages
+from tests.web.signed_in import visit
+
+
+@pytest.fixture
+def support(app: Flask) -> Pages:
+    """Support staff, signed in."""
+    return visit(app, "support")
+
+
+def confirm(pages: Pages, query: str, **values: Any) -> Page:
+    """Ask and say yes."""
+    page = pages.get(f"/deliveries/retry?{query}")
+    return pages.submit(page.form(), **values)
+
+
+def report(pages: Pages, path: str) -> list[list[str]]:
+    text = pages.client.get(f"{path}/report.csv", buffered=True).text
+    return list(csv.reader(io.StringIO(text.removeprefix("\ufeff"))))
+
+
+def test_the_log_offers_ticks_and_all_that_match(support: Pages) -> None:
+    made = make_delivery(status="failed")
+    page = support.get("/deliveries?status=failed")
+    form = next(each for each in page.forms if "Retry those chosen" in each.buttons)
+    assert form.action.endswith("/deliveries/retry")
+    assert f'form="bulk-retry" name="delivery" value="{made}"' in page.html
+    assert page.links("Retry all that match") == ["/deliveries/retry?status=failed&all=1"]
+
+
+def test_who_may_not_retry_sees_no_ticks(app: Flask) -> None:
+    make_delivery(status="failed")
+    pages = visit(app, "manager")
+    assert "bulk-retry" not in pages.get("/deliveries").html
+    assert pages.client.get("/deliveries/retry?all=1").status_code == 403
+
+
+def test_nothing_ticked_leads_back_and_says_so(support: Pages) -> None:
+    page = support.get("/deliveries/retry")
+    assert (page.path, "Tick the deliveries to retry first." in page.text) == ("/deliveries", True)
+
+
+def test_the_question_counts_and_names_what_is_left_out(support: Pages) -> None:
+    erp, off = make_webhook(name="Sync to ERP"), make_webhook(state="off")
+    some(2, erp, reason="server", code=500)
+    make_delivery(erp, status="delivered")
+    make_delivery(off, status="failed")
+    page = support.get("/deliveries/retry?all=1")
+    assert page.h1 == "Retry 2 deliveries?"
+    assert [row[0] for row in page.rows()] == ["Sync to ERP", "Had a problem of its own (500)"]
+    assert "1 arrived already" in page.main
+    assert "1 for a webhook that is off or deleted" in page.main
+    assert "the id is the same" in page.main
+
+
+def test_the_question_warns_where_messages_are_wanted_in_order(support: Pages) -> None:
+    some(1, make_webhook(name="Sync to ERP", in_order=True))
+    some(1, make_webhook(name="Helpdesk"))
+    words = "These webhooks get their messages in order: Sync to ERP"
+    assert words in support.get("/deliveries/retry?all=1").main
+    one = make_delivery(make_webhook(), status="failed")
+    assert "out of turn" not in support.get(f"/deliveries/retry?delivery={one}").main
+
+
+def test_it_runs_once_however_often_it_is_sent(support: Pages) -> None:
+    made = make_delivery(status="failed")
+    form = support.get(f"/deliveries/retry?delivery={made}").form()
+    first, second = support.submit(form), support.submit(form)
+    assert first.path == second.path
+    assert first.path.startswith("/batches/")
+    assert session().execute(select(func.count(Task.id))).scalar_one() == 1
+
+
+def test_what_arrived_goes_out_again_only_when_ticked(support: Pages) -> None:
+    made = make_delivery(status="delivered")
+    make_attempt(made, outcome="delivered")
+    query = f"delivery={made}"
+    confirm(support, query)
+    work()
+    assert stored(made)["prior_status"] is None
+    confirm(support, query, again="y")
+    work()
+    assert stored(made)["prior_status"] == "delivered"
+
+
+def test_progress_what_did_not_arrive_and_the_report(support: Pages) -> None:
+    made = some(3, make_webhook(name="=ERP"), reason="server", code=500)
+    page = confirm(support, "all=1")
+    assert "Looking for what is to be sent" in page.main
+    assert page.here == ["Deliveries"]
+    work()
+    finish(made[0], "delivered")
+    finish(made[1], "failed")
+    work()
+    page = support.get(page.path)
+    assert "2 of 3 finished. 1 delivered, 1 failed." in page.main
+    assert "You can leave this page" in page.main
+    assert [row[2:] for row in page.rows()] == [["Failed", "Had a problem of its own (500)"]]
+    page = support.submit(page.form(f"{page.path}/stop"))
+    assert "stopped this after 2 of 3. What was not sent is as before." in page.main
+    lines = report(support, page.path)
+    assert [line[1] for line in lines] == [
+        "outcome",
+        "Delivered",
+        "Failed",
+        "Not sent: stopped before",
+    ]
+    assert lines[1][8] == "'=ERP"
+    news = support.client.get(f"{page.path}/live").get_json()
+    assert (news["stop"], "stopped this" in news["announce"]) == (True, True)
+
+
+def test_a_webhook_that_failed_ten_times_waits_for_go_on(support: Pages) -> None:
+    made = some(12, make_webhook(name="Sync to ERP"))
+    path = confirm(support, "status=failed&all=1").path
+    work()
+    for each in made[:10]:
+        finish(each, "failed")
+    work()
+    page = support.get(path)
+    assert "the other 2 wait until you press Go on: Sync to ERP" in page.main
+    page = support.submit(page.form(f"{path}/go-on"))
+    work()
+    assert stored(made[11])["prior_status"] == "failed"
+
+
+def test_a_batch_that_is_none_is_not_found(support: Pages) -> None:
+    path = "/batches/00000000-0000-4000-8000-000000000000"
+    assert support.client.get(path).status_code == 404

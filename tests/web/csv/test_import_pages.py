@@ -1,0 +1,94 @@
+"""Importing as people do it: choose a file, look, say yes once, get the failed rows back."""
+
+import io
+
+from flask import Flask
+
+from jobs import tasks as job
+from portal.services.task_kinds import KINDS
+from tests.support.factories import make_asset
+from tests.support.pages import Page, Pages
+from tests.web.signed_in import visit
+
+
+def send(pages: Pages, content: bytes, **values: str) -> Page:
+    form = pages.get("/assets/import").form("/assets/import")
+    return pages.submit(form, file=(io.BytesIO(content), "assets.csv"), **values)
+
+
+def test_a_person_imports_a_file(app: Flask) -> None:
+    make_asset("Lamp", asset_tag="L-1")
+    pages = visit(app)
+    assert pages.get("/assets").links("Import") == ["/assets/import"]
+    page = send(pages, b"asset_tag,name,condition,colour\nL-1,Desk lamp,,red\n,Chair,,\n,X,odd,\n")
+    assert page.h1 == "Check the file"
+    job.work(KINDS)
+    page = pages.get(page.path)
+    (look,) = page.links("See what each row would do")
+    page = pages.get(look)
+    assert page.h1 == "What this file would do"
+    assert "1 asset is added and 1 is changed" in page.main
+    assert "not known and are left out: colour" in page.main
+    assert [row[2] for row in page.rows()] == ["Change", "Add", "Cannot be imported"]
+    assert len(pages.get(f"{look}?show=error").rows()) == 1
+    assert len(pages.get(f"{look}?show=error&after={2**63}").rows()) == 1
+    progress = pages.submit(page.form(look), "Import 2 rows")
+    assert progress.h1 == "Import assets"
+    assert pages.submit(page.form(look), "Import 2 rows").path == progress.path
+    job.work(KINDS)
+    page = pages.get(progress.path)
+    assert "1 added, 1 changed." in page.main
+    page = pages.get(look)
+    assert page.h1 == "What was imported"
+    assert [row[2] for row in page.rows()] == ["Changed", "Added", "Cannot be imported"]
+    assert "This file has been imported." in page.main
+    (failed,) = page.links("Download it with the reasons")
+    text = pages.client.get(failed, buffered=True).get_data(as_text=True)
+    assert text.splitlines()[1].startswith(',X,odd,"Enter one of excellent')
+
+
+def test_rows_that_failed_only_in_the_import_come_back_too(app: Flask) -> None:
+    pages = visit(app)
+    page = send(pages, b"name,serial_number\nChair,S-1\nStool,S-2\n")
+    job.work(KINDS)
+    (look,) = pages.get(page.path).links("See what each row would do")
+    make_asset("Lamp", serial_number="s-1")
+    pages.submit(pages.get(look).form(look), "Import 2 rows")
+    job.work(KINDS)
+    page = pages.get(look)
+    assert "1 row was not imported." in page.main
+    (failed,) = page.links("Download it with the reasons")
+    text = pages.client.get(failed, buffered=True).get_data(as_text=True)
+    assert text.splitlines()[1:] == ["Chair,S-1,AST-00001 already has this serial number"]
+
+
+def test_a_file_that_is_none_is_said_at_its_field(app: Flask) -> None:
+    pages = visit(app)
+    form = pages.get("/assets/import").form("/assets/import")
+    assert pages.submit(form).errors == ["Choose a CSV file"]
+    assert send(pages, b"\xff\xfe").errors == [
+        "Letters such as ä or é cannot be read in this file. Save it as “CSV UTF-8”, and "
+        "choose the new file"
+    ]
+    assert send(pages, b"model\nT14\n").errors == ["The file needs a column asset_tag or name"]
+
+
+def test_what_is_being_checked_cannot_be_confirmed_yet(app: Flask) -> None:
+    pages = visit(app)
+    progress = send(pages, b"name\nChair\n").path
+    public_id = progress.rsplit("/", 1)[1]
+    assert pages.get(f"/assets/import/{public_id}").path == progress
+
+
+def test_the_example_can_be_imported(app: Flask) -> None:
+    pages = visit(app)
+    example = pages.client.get("/assets/import/example.csv", buffered=True).get_data()
+    page = send(pages, example)
+    job.work(KINDS)
+    assert "2 to add." in pages.get(page.path).main
+
+
+def test_only_those_who_may_edit_import(app: Flask) -> None:
+    pages = visit(app, "support")
+    assert not pages.get("/assets").links("Import")
+    assert pages.get("/assets/import").status == 403

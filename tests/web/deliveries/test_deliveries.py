@@ -1,0 +1,351 @@
+"""The log's pages as people use them: filters, pages, Retry, Send again, Stop, and who may."""
+
+import csv
+import io
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from flask import Flask
+
+from portal.lib.clock import utcnow
+from portal.models.deliveries import Priority
+from portal.services.deliveries.log import pages as log_pages
+from portal.services.deliveries.log import walk as log_walk
+from tests.support.deliveries import change, lease, make_attempt, make_delivery, make_many, stored
+from tests.support.factories import make_asset, make_webhook
+from tests.support.pages import Page, Pages
+from tests.web.signed_in import visit
+
+
+@pytest.fixture
+def support(app: Flask) -> Pages:
+    """Support staff, signed in."""
+    return visit(app, "support")
+
+
+def rows(page: Page) -> int:
+    return len(page.rows())
+
+
+@pytest.mark.parametrize(("role", "links"), [("admin", ["/settings/webhooks"]), ("support", [])])
+def test_the_empty_log_says_what_will_be_here(app: Flask, role: str, links: list[str]) -> None:
+    page = visit(app, role).get("/deliveries")
+    assert "Nothing has been sent yet" in page.main
+    assert page.links("Go to webhooks") == links
+
+
+def test_a_line_says_when_what_where_how_and_why(support: Pages) -> None:
+    erp = make_webhook(name="Sync to ERP")
+    make_delivery(
+        erp,
+        status="retrying",
+        tries=2,
+        reason="server",
+        code=500,
+        took_ms=143,
+        due_at=utcnow() + timedelta(minutes=4, seconds=30),
+    )
+    line = support.get("/deliveries").rows()[0]
+    assert line[2:9] == [
+        "Asset created, AST-00007AST-00007 Projector",
+        "Sync to ERP",
+        "Will retry",
+        "Had a problem of its own (500)",
+        "2 of 10",
+        "in 4 minutes",
+        "143 ms",
+    ]
+
+
+def test_tests_are_shown_and_marked(support: Pages) -> None:
+    make_delivery(priority=Priority.TEST, status="failed")
+    page = support.get("/deliveries")
+    assert "Test" in page.rows()[0][2]
+    assert "Retry" not in page.forms[-1].buttons
+
+
+def test_tabs_and_filters_live_in_the_address(support: Pages) -> None:
+    erp, desk = make_webhook(name="Sync to ERP"), make_webhook(name="Helpdesk")
+    make_delivery(erp, status="failed")
+    make_delivery(desk, status="failed", event="asset.updated")
+    make_delivery(desk, status="delivered")
+    page = support.get("/deliveries")
+    assert page.links("Needs attention 2")
+    page = support.follow("Needs attention")
+    assert rows(page) == 2
+    page = support.submit(page.form("/deliveries"), webhook=str(desk.public_id))
+    assert rows(page) == 1
+    assert "Webhook: Helpdesk" in page.main
+    assert "Status: Needs attention" in page.main
+    page = support.submit(page.form("/deliveries"), event="asset.created")
+    assert "No delivery matches" in page.main
+    assert rows(support.get(page.links("Clear filters")[0])) == 3
+
+
+def test_tabs_say_how_many_wait_for_somebody(support: Pages) -> None:
+    erp, desk = make_webhook(name="Sync to ERP"), make_webhook(name="Helpdesk", state="off")
+    make_delivery(erp)
+    make_delivery(erp, status="failed")
+    make_delivery(erp, status="failed", priority=Priority.TEST)
+    for _ in range(2):
+        make_delivery(desk, status="held")
+    page = support.get("/deliveries")
+    for words in ("Needs attention 1", "Waiting 1", "Held 2"):
+        assert page.links(words)
+    page = support.get(f"/deliveries?webhook={desk.public_id}")
+    assert page.links("Held 2")
+    assert not page.links("Needs attention 1")
+    assert not support.get("/deliveries?event=asset.lost").links("Held 2")
+
+
+def test_what_may_have_arrived_more_than_once_says_so(support: Pages) -> None:
+    made = make_delivery(status="delivered", tries=3)
+    make_attempt(made, reason="refused")
+    make_attempt(made, reason="read_timeout")
+    assert "sent 2" not in support.get("/deliveries").main
+    make_attempt(made, outcome="delivered", code=200)
+    page = support.get("/deliveries")
+    assert page.rows()[0][6].startswith("3 of 10sent 2")
+    assert "may have got it more than once" in page.main
+
+
+def test_it_finds_one_delivery_by_its_id(support: Pages) -> None:
+    wanted = make_delivery()
+    make_delivery()
+    page = support.get("/deliveries", query_string={"q": f" {wanted} "})
+    assert page.rows()[0][2].startswith("Asset created")
+    assert rows(page) == 1
+    assert "No delivery matches" in support.get("/deliveries?q=AST-00007").main
+    assert "No delivery matches" in support.get(f"/deliveries?q={uuid4()}").main
+
+
+def test_the_deliveries_of_one_asset(support: Pages) -> None:
+    make_delivery(asset_id=12, asset_tag="AST-00012")
+    make_delivery(asset_id=13)
+    page = support.get("/deliveries?asset=12")
+    assert rows(page) == 1
+    assert "Asset: AST-00012" in page.main
+
+
+def test_it_finds_the_deliveries_of_an_asset_by_tag_or_name(support: Pages) -> None:
+    laptop, phone = make_asset("ThinkPad T14"), make_asset("Phone")
+    for asset in (laptop, phone, phone):
+        make_delivery(asset_id=asset)
+    assert rows(support.get("/deliveries?q=thinkpad")) == 1
+    assert rows(support.get("/deliveries?q=phon")) == 2
+    page = support.get("/deliveries?q=tablet")
+    assert "No delivery matches" in page.main
+    assert "Delivery id or asset: tablet" in page.main
+
+
+def test_it_narrows_to_a_reason_a_group_of_reasons_and_a_code(support: Pages) -> None:
+    make_delivery(status="failed", reason="server", code=500)
+    make_delivery(status="failed", reason="server", code=507)
+    make_delivery(status="failed", reason="unavailable", code=503)
+    make_delivery(status="failed", reason="reset")
+    make_delivery(status="failed", reason="no_reply")
+    make_delivery(status="failed", reason="dns")
+    make_delivery(status="delivered", code=200)
+    page = support.get("/deliveries")
+    found = {
+        reason: rows(support.submit(page.form("/deliveries"), reason=reason))
+        for reason in ("server", "reset", "receiver_problem", "connect", "certificate")
+    }
+    assert found == {
+        "server": 2,
+        "reset": 2,  # hung up: two causes that read the same
+        "receiver_problem": 5,
+        "connect": 1,
+        "certificate": 0,
+    }
+    assert "Reason: All of “Security certificate”" in str(support.page and support.page.main)
+    assert rows(support.get("/deliveries?code=503")) == 1
+    assert rows(support.get("/deliveries?reason=server&code=507&status=failed")) == 1
+
+
+def test_what_is_shown_can_be_had_as_a_file(
+    support: Pages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_pages, "EXPORT_CHUNK", 2)
+    erp = make_webhook(name="=Sync")
+    made = [
+        make_delivery(erp, status="failed", reason="server", code=500, asset_tag="LAP-1")
+        for _ in range(5)
+    ]
+    make_delivery(status="delivered")
+    support.get("/deliveries?status=failed")
+    (address,) = set(support.page.links("Download these")) if support.page else set()
+    answer = support.client.get(address, buffered=True)
+    assert answer.mimetype == "text/csv"
+    assert "attachment" in answer.headers["Content-Disposition"]
+    lines = list(csv.DictReader(io.StringIO(answer.text.removeprefix("\ufeff"))))
+    assert [line["delivery_id"] for line in lines] == [str(each) for each in reversed(made)]
+    assert lines[0] | {"stored_at": ""} == {
+        "stored_at": "",
+        "delivery_id": str(made[-1]),
+        "event": "asset.created",
+        "event_name": "Asset created",
+        "asset_tag": "LAP-1",
+        "asset_name": "Projector",
+        "webhook": "'=Sync",
+        "status": "Failed",
+        "is_test": "no",
+        "reason": "server",
+        "result": "Had a problem of its own (500)",
+        "code": "500",
+        "tries": "0",
+        "attempts": "0",
+        "times_sent": "0",
+        "next_try_at": "",
+        "took_ms": "",
+    }
+
+
+def lines_of(support: Pages, query: str) -> int:
+    answer = support.client.get(f"/deliveries/export.csv?{query}", buffered=True)
+    return answer.text.count("\n") - 1
+
+
+def test_a_file_ends_at_its_limit_and_goes_on_through_a_long_search(
+    support: Pages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    webhook = make_webhook()
+    make_many([webhook], 60, utcnow() - timedelta(seconds=60))
+    monkeypatch.setattr(log_pages, "EXPORT_LIMIT", 7)
+    assert lines_of(support, "") == 7
+    monkeypatch.setattr(log_pages, "EXPORT_LIMIT", 1000)
+    monkeypatch.setattr(log_walk, "MOST_READ", 5)
+    search = f"webhook={webhook.public_id}&event=asset.created"
+    assert lines_of(support, search) == 20
+
+
+def test_days_are_those_of_the_person(support: Pages) -> None:
+    webhook = make_webhook()
+    make_delivery(webhook, created_at=utcnow() - timedelta(days=3))
+    make_delivery(webhook)
+    yesterday = (utcnow() - timedelta(days=1)).date()
+    assert rows(support.get(f"/deliveries?until={yesterday}")) == 1
+    assert rows(support.get(f"/deliveries?since={yesterday}")) == 1
+    assert rows(support.get("/deliveries?time=week")) == 2
+    assert rows(support.get("/deliveries?time=hour")) == 1
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "webhook=x&event=asset.nothing&status=lost&time=never&asset=-1&since=0001-01-01",
+        "asset=99999999999999999999&until=9999-12-31&cursor=%00",
+        "since=2025-13-40&until=%F0%9F%92%A9&asset=%D9%A3",
+        "status=<script>&webhook=%00&event=%00&q=",
+        "q=%00%27%25_&reason=nobody&code=99999",
+        "q=%F0%9F%92%A9&reason=connect&code=%D9%A3%D9%A3%D9%A3",
+    ],
+)
+def test_an_address_that_was_typed_over_does_no_harm(support: Pages, query: str) -> None:
+    make_delivery()
+    assert support.get(f"/deliveries?{query}").status == 200
+
+
+def test_pages_go_on_where_the_last_one_ended(support: Pages) -> None:
+    make_many([make_webhook()], 120, utcnow() - timedelta(seconds=120))
+    sizes = [rows(support.get("/deliveries")), rows(support.follow("Older"))]
+    sizes.append(rows(support.follow("Older")))
+    assert sizes == [50, 50, 20]
+    assert rows(support.follow("Newer")) == 50
+
+
+def test_a_long_search_can_be_carried_on(support: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_walk, "MOST_READ", 5)
+    webhook = make_webhook()
+    make_delivery(webhook, event="asset.lost")
+    for _ in range(6):
+        make_delivery(webhook)
+    page = support.get(f"/deliveries?webhook={webhook.public_id}&event=asset.lost")
+    assert "There may be matches further back" in page.main
+    assert rows(support.follow("Look further back")) == 1
+
+
+def test_big_counts_are_cut(support: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
+    webhook = make_webhook()
+    for _ in range(4):
+        make_delivery(webhook, status="failed")
+    monkeypatch.setattr(log_pages, "COUNT_LIMIT", 2)
+    monkeypatch.setattr("portal.web.deliveries.log_presenter.COUNT_LIMIT", 2)
+    assert support.get("/deliveries").links("Needs attention 2+")
+
+
+def test_retry_in_the_list_leads_to_the_delivery(support: Pages) -> None:
+    made = make_delivery(status="failed")
+    page = support.get("/deliveries")
+    page = support.submit(page.form(f"/deliveries/{made}/retry"))
+    assert page.path == f"/deliveries/{made}"
+    assert "Retry queued" in page.main
+    assert stored(made)["prior_status"] == "failed"
+
+
+def test_a_double_click_sends_once(support: Pages) -> None:
+    made = make_delivery(status="failed")
+    form = support.get(f"/deliveries/{made}").form(f"/deliveries/{made}/retry")
+    support.submit(form)
+    page = support.submit(form)
+    assert "already waiting to be sent" in page.main
+    make_attempt(made, kind="manual")
+    change(made, status="failed", prior_status=None)
+    page = support.submit(form)
+    assert "tried again after you opened the page" in page.main
+    assert stored(made)["status"] == "failed"
+
+
+def test_sending_again_what_arrived_is_asked_about_first(support: Pages) -> None:
+    made = make_delivery(status="delivered")
+    support.get(f"/deliveries/{made}")
+    page = support.follow("Send again")
+    assert "may act twice; the id is the same" in page.main
+    page = support.submit(page.form(f"/deliveries/{made}/retry"), "Send again")
+    assert "Retry queued" in page.main
+    assert stored(made)["prior_status"] == "delivered"
+
+
+def test_a_retry_of_what_arrived_meanwhile_asks(support: Pages) -> None:
+    made = make_delivery(status="failed")
+    form = support.get(f"/deliveries/{made}").form(f"/deliveries/{made}/retry")
+    change(made, status="delivered")
+    assert support.submit(form).h1 == "Send this again?"
+    assert stored(made)["status"] == "delivered"
+
+
+def test_the_question_is_not_asked_where_the_answer_is_no(support: Pages) -> None:
+    made = make_delivery()
+    lease(made)
+    page = support.get(f"/deliveries/{made}/retry")
+    assert page.path == f"/deliveries/{made}"
+    assert "being sent now" in page.main
+
+
+def test_stop_says_who_stopped_it(support: Pages) -> None:
+    made = make_delivery(status="retrying", due_at=utcnow() + timedelta(hours=1))
+    page = support.get(f"/deliveries/{made}")
+    page = support.submit(page.form(f"/deliveries/{made}/stop"))
+    assert "Stopped by" in page.main
+    assert stored(made)["status"] == "stopped"
+
+
+def test_a_manager_reads_and_changes_nothing(app: Flask) -> None:
+    made = make_delivery(status="failed")
+    manager = visit(app, "manager")
+    assert "Retry" not in str(manager.get("/deliveries").rows())
+    page = manager.get(f"/deliveries/{made}")
+    assert [form.action for form in page.forms if "deliveries" in form.action] == []
+    for path in ("retry", "stop"):
+        assert manager.post(f"/deliveries/{made}/{path}").status == 403
+    assert stored(made)["status"] == "failed"
+
+
+def test_an_unknown_delivery_is_not_found(support: Pages) -> None:
+    unknown: UUID = uuid4()
+    for path in ("", "/live", "/body", "/retry"):
+        assert support.get(f"/deliveries/{unknown}{path}").status == 404
+    support.get("/deliveries")
+    for path in ("retry", "stop"):
+        assert support.post(f"/deliveries/{unknown}/{path}").status == 404

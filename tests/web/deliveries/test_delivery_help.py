@@ -1,0 +1,204 @@
+"""What helps the receiver's developer: times, curl, the help bundle, the signature check."""
+
+import hashlib
+import html
+import re
+import shutil
+import subprocess
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from flask import Flask
+
+from portal.engine.signing.signatures import house_signature
+from portal.lib.clock import utcnow
+from tests.support.deliveries import BODY, make_attempt, make_delivery
+from tests.support.factories import make_webhook
+from tests.support.pages import Page, Pages
+from tests.support.receiver import Receiver
+from tests.web.signed_in import visit
+
+SECRET = "what only we two know"
+RIGHT = house_signature(BODY, SECRET)
+PHASES = {"name": 3.2, "connect": 11.0, "first_byte": 130.0, "total": 500.0}
+SENT = [
+    ["Content-Type", "application/json"],
+    ["X-Asset-Webhook-Id", "the id"],
+    ["X-Asset-Webhook-Signature", RIGHT],
+    ["webhook-timestamp", "1760000000"],
+    ["webhook-signature", "v1,c29tZXRoaW5nIHRoYXQgd2FzIHNlbnQ="],
+    ["X-Key", "••••"],
+]
+
+
+@pytest.fixture
+def support(app: Flask) -> Pages:
+    """Support staff, signed in."""
+    return visit(app, "support")
+
+
+def refused(url: str = "https://receiver.example.com/hook?key=4711") -> UUID:
+    """A delivery that the receiver refused for its signature."""
+    made = make_delivery(make_webhook(url, secret=SECRET), status="failed", reason="auth", code=401)
+    make_attempt(
+        made,
+        url=url,
+        reason="auth",
+        code=401,
+        phases=PHASES,
+        request_headers=SENT,
+        response_headers=[["Set-Cookie", "let me in"], ["Server", "nginx"]],
+        response_text="wrong signature",
+    )
+    return made
+
+
+def code(page: Page, name: str) -> str:
+    """The text of a block as it would be copied, line breaks included."""
+    found = re.search(rf'<pre id="{name}"[^>]*><code>(.*?)</code>', page.html, re.DOTALL)
+    assert found
+    return html.unescape(found[1])
+
+
+def test_the_time_is_split_into_here_there_and_waiting(support: Pages) -> None:
+    start = utcnow() - timedelta(minutes=30)
+    made = make_delivery(status="delivered", tries=2, created_at=start)
+    for kind, after, outcome in (
+        ("scheduled", 2, "failed"),
+        ("scheduled", 62, "failed"),
+        ("manual", 662, "delivered"),
+    ):
+        at = start + timedelta(seconds=after)
+        make_attempt(
+            made,
+            kind=kind,
+            outcome=outcome,
+            reason="server" if outcome == "failed" else None,
+            code=500 if outcome == "failed" else 200,
+            phases={"total": 500.0},
+            started_at=at,
+            finished_at=at,
+        )
+    page = support.get(f"/deliveries/{made}")
+    assert "Picked up" in page.main
+    for words in (
+        "Waiting here 2 seconds",
+        "At their server 2 seconds",
+        "Waiting for the retry 1 minute",
+        "Until somebody pressed Retry 10 minutes",
+    ):
+        assert words in page.main
+
+
+@pytest.mark.parametrize(
+    ("earlier", "words"),
+    [
+        ({"outcome": "delivered", "code": 200}, "It has arrived 2 times."),
+        ({"reason": "read_timeout"}, "after attempt 1 nobody knows (took too long to answer)"),
+        ({"outcome": "interrupted"}, "after attempt 1 nobody knows (stopped in the middle)"),
+    ],
+)
+def test_what_may_have_arrived_twice_says_so(
+    support: Pages, earlier: dict[str, object], words: str
+) -> None:
+    made = make_delivery(status="delivered", tries=2)
+    make_attempt(made, **earlier)
+    make_attempt(made, outcome="delivered", code=200)
+    assert words in support.get(f"/deliveries/{made}").main
+
+
+def test_one_attempt_that_went_out_twice_says_so(support: Pages) -> None:
+    made = make_delivery(status="delivered", tries=1)
+    make_attempt(made, outcome="delivered", code=200, phases={"again": 3.0, "total": 9.0})
+    assert "attempt 1 went out twice" in support.get(f"/deliveries/{made}").main
+
+
+def test_a_refused_message_that_went_again_is_no_repeat(support: Pages) -> None:
+    made = make_delivery(status="delivered", tries=2)
+    make_attempt(made, reason="refused")
+    make_attempt(made, reason="server", code=500)
+    make_attempt(made, outcome="delivered", code=200)
+    assert "drops repeats" not in support.get(f"/deliveries/{made}").main
+
+
+def test_no_signature_is_shown_anywhere(support: Pages) -> None:
+    made = refused()
+    page = support.get(f"/deliveries/{made}")
+    file = support.client.get(f"/deliveries/{made}/help-bundle").text
+    for text in (page.html, file):
+        assert RIGHT not in text
+        assert "c29tZXRoaW5n" not in text
+
+
+def test_the_curl_command_computes_the_signature_from_a_secret_that_one_puts_in(
+    support: Pages,
+) -> None:
+    with Receiver() as receiver:
+        made = refused(f"{receiver.url}/in?key=4711")
+        command = code(support.get(f"/deliveries/{made}"), "curl-command")
+        assert "THE SECRET KEY OF THIS WEBHOOK" in command
+        assert "webhook-timestamp" not in command
+        if shutil.which("curl") and shutil.which("openssl"):
+            script = command.replace("THE SECRET KEY OF THIS WEBHOOK", SECRET)
+            subprocess.run(["sh", "-ec", script], check=True, capture_output=True, timeout=20)
+            (message,) = receiver.wait_for(1)
+            assert message.body == BODY
+            assert message.header("X-Asset-Webhook-Signature") == RIGHT
+
+
+def test_the_help_bundle_has_everything_but_secrets(support: Pages) -> None:
+    made = refused()
+    support.get(f"/deliveries/{made}")
+    assert support.page
+    (address,) = support.page.links("Download the help bundle")
+    answer = support.client.get(address)
+    assert answer.mimetype == "text/plain"
+    assert "attachment" in answer.headers["Content-Disposition"]
+    for words in (
+        "did not accept our sign-in details",
+        str(made),
+        "POST https://receiver.example.com/hook?key=••••",
+        "X-Key: ••••",
+        BODY.decode(),
+        '"note": "café"',
+        hashlib.sha256(BODY).hexdigest(),
+        "Status code 401",
+        "Set-Cookie: ••••",
+        "wrong signature",
+        "finished after 500 ms",
+    ):
+        assert words in answer.text, words
+    assert "4711" not in answer.text
+    assert "let me in" not in answer.text
+
+
+@pytest.mark.parametrize("role", ["admin", "manager", "support"])
+def test_it_says_which_part_of_a_signature_differs(app: Flask, role: str) -> None:
+    pages, made = visit(app, role), refused()
+    path = f"/deliveries/{made}/signature"
+    pages.get(f"/deliveries/{made}")
+    form = pages.follow("Check a signature").form(path)
+    assert "This is exactly our signature." in pages.submit(form, signature=RIGHT).main
+    page = pages.submit(form, signature=house_signature(BODY, f"{SECRET}\n"))
+    assert "The secret key differs" in page.main
+    assert "line break after it" in page.main
+    theirs = house_signature(BODY, "another key")
+    page = pages.submit(form, signature=theirs, body=BODY.decode())
+    assert "the receiver has another secret key" in page.main
+    assert not [word for word in (SECRET, RIGHT) if word in page.html]
+
+
+def test_a_signature_that_was_sent_is_known_after_the_key_was_replaced(support: Pages) -> None:
+    made = make_delivery(make_webhook(secret="a newer key"), status="failed", reason="auth")
+    make_attempt(made, reason="auth", code=401, request_headers=SENT)
+    path = f"/deliveries/{made}/signature"
+    page = support.submit(support.get(path).form(path), signature=RIGHT)
+    assert "made with the secret key of that time" in page.main
+
+
+def test_the_check_asks_for_a_signature(support: Pages) -> None:
+    path = f"/deliveries/{refused()}/signature"
+    page = support.submit(support.get(path).form(path), body="{}")
+    assert page.status == 400
+    assert page.errors == ["Paste the signature"]

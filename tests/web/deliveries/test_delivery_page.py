@@ -1,0 +1,348 @@
+"""The page of one delivery: what it says in each state, and what it never lets through."""
+
+import shlex
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from portal.lib.clock import utcnow
+from portal.models.deliveries import Priority
+from portal.services.deliveries import retry as delivery_retry
+from tests.support.deliveries import BODY, change, lease, make_attempt, make_delivery
+from tests.support.factories import make_user, make_webhook
+from tests.support.pages import Pages
+from tests.web.signed_in import visit
+
+PHASES = {"name": 3.2, "connect": 11.0, "tls": 40.0, "first_byte": 130.0, "total": 143.0}
+HOSTILE = '<script>alert(1)</script>"><img src=x onerror=alert(1)>'
+
+
+@pytest.fixture
+def support(app: Flask) -> Pages:
+    """Support staff, signed in."""
+    return visit(app, "support")
+
+
+def test_a_failure_is_explained_with_what_to_do_and_when_it_goes_on(support: Pages) -> None:
+    due_at = utcnow() + timedelta(minutes=4, seconds=30)
+    made = make_delivery(status="retrying", tries=2, due_at=due_at, reason="refused")
+    make_attempt(made, reason="refused", phases={"name": 2.0, "total": 5.0})
+    page = support.get(f"/deliveries/{made}")
+    assert "Not delivered yet: 2 of 10 tries made. Next try: in 4 minutes." in page.main
+    assert "receiver.example.com refused the connection." in page.main
+    assert "Ask its owner to start it, then Retry." in page.main
+    assert "The receiver's side" in page.main
+    assert "Yes, by itself: in 4 minutes." in page.main
+
+
+def test_a_delivered_one_says_who_answered_what_and_how_fast(support: Pages) -> None:
+    made = make_delivery(status="delivered", tries=1, code=200, took_ms=143)
+    make_attempt(
+        made,
+        outcome="delivered",
+        code=200,
+        phases=PHASES,
+        response_text="thank you",
+        response_headers=[["Server", "nginx"]],
+        request_headers=[["X-Key", "••••"], ["Content-Type", "application/json"]],
+    )
+    page = support.get(f"/deliveries/{made}")
+    assert "receiver.example.com answered 200 in 143 ms" in page.main
+    assert (
+        "Name found after 3 ms, connected after 11 ms, connection secure after 40 ms" in page.main
+    )
+    assert "thank you" in page.main
+    assert "nginx" in page.main
+    assert "What happened" not in page.main
+
+
+def test_what_came_back_is_still_there_when_later_attempts_got_no_answer(support: Pages) -> None:
+    made = make_delivery(status="retrying", tries=3, reason="refused")
+    make_attempt(made, reason="server", code=500, response_text=HOSTILE)
+    full = {"reason": "server", "code": 500, "response_text": "the disk is full"}
+    make_attempt(made, kind="manual", actor="Ana", **full)
+    make_attempt(made, reason="refused")
+    page = support.get(f"/deliveries/{made}")
+    assert "receiver.example.com refused the connection." in page.main
+    assert "This came back to “Retry by Ana”. To later attempts nothing came back." in page.main
+    assert page.main.count("the disk is full") == 1
+    assert page.main.count(HOSTILE) == 1
+    assert "<script>alert" not in page.html
+    bundle = support.get(f"/deliveries/{made}/help-bundle").response.get_data(as_text=True)
+    assert "This came back to “Retry by Ana”." in bundle
+    assert "the disk is full" in bundle
+
+
+def test_what_the_receiver_sent_is_never_more_than_text(support: Pages) -> None:
+    made = make_delivery(status="failed", reason="redirect", asset_tag="<b>1</b>")
+    make_attempt(
+        made,
+        reason="redirect",
+        code=302,
+        response_text=HOSTILE,
+        location=HOSTILE,
+        detail=HOSTILE,
+        response_headers=[["X-<b>", HOSTILE]],
+        url=f"https://receiver.example.com/{HOSTILE}",
+    )
+    page = support.get(f"/deliveries/{made}")
+    assert "<script>alert" not in page.html
+    assert "<img src=x" not in page.html
+    assert HOSTILE in page.main
+    live = support.get(f"/deliveries/{made}/live").response.get_json()
+    assert "<script>alert" not in live["html"]
+
+
+def test_the_body_can_be_had_byte_for_byte(support: Pages) -> None:
+    made = make_delivery()
+    answer = support.get(f"/deliveries/{made}/body").response
+    assert answer.data == BODY
+    assert answer.headers["Content-Disposition"].startswith("attachment")
+    assert '"note": "café"' in support.get(f"/deliveries/{made}").main
+
+
+def test_the_curl_command_has_the_request_but_no_masked_value(support: Pages) -> None:
+    made = make_delivery(status="failed", body=b'{"a":"it\'s"}')
+    make_attempt(made, reason="server", request_headers=[["X-Key", "••••"], ["Accept", "a'b"]])
+    page = support.get(f"/deliveries/{made}")
+    code = next(node for node in page.root.find_all("pre") if node.get("id") == "curl-command")
+    words = shlex.split(code.text.replace("\\ ", ""))
+    assert words[:4] == ["curl", "--request", "POST", "https://receiver.example.com/hook"]
+    assert words[-1] == '{"a":"it\'s"}'
+    assert "X-Key: YOUR VALUE OF X-Key" in words
+    assert "Accept: a'b" in words
+
+
+def test_a_changed_address_is_shown_beside_the_one_that_was_used(support: Pages) -> None:
+    made = make_delivery(make_webhook("https://new.example.com/"), status="failed")
+    make_attempt(made, reason="dns")
+    page = support.get(f"/deliveries/{made}")
+    assert "Address now" in page.main
+    assert "https://new.example.com/" in page.main
+
+
+def test_an_attempt_under_a_live_lease_is_being_sent_and_not_interrupted(support: Pages) -> None:
+    made = make_delivery()
+    make_attempt(made, outcome="interrupted", finished_at=None)
+    lease(made)
+    page = support.get(f"/deliveries/{made}")
+    assert "Sending" in page.main
+    assert "Being sent now." in page.main
+    assert "Stopped in the middle" not in page.main
+    lease(made, -1)
+    page = support.get(f"/deliveries/{made}")
+    assert "Stopped in the middle" in page.main
+    assert "do not know whether the message arrived" in page.main
+
+
+def test_it_follows_by_itself_while_something_is_under_way(support: Pages) -> None:
+    made = make_delivery()
+    page = support.get(f"/deliveries/{made}")
+    assert f'data-live-url="/deliveries/{made}/live"' in page.html
+    assert "Refresh this page" in page.html
+    live = support.get(f"/deliveries/{made}/live").response.get_json()
+    assert (live["stop"], live["announce"]) == (False, "Waiting")
+    change(made, status="delivered")
+    make_attempt(made, outcome="delivered", code=204, phases=PHASES)
+    live = support.get(f"/deliveries/{made}/live").response.get_json()
+    assert live["stop"]
+    assert live["announce"].startswith("Delivered. receiver.example.com answered 204")
+    assert "data-live-url" not in support.get(f"/deliveries/{made}").html
+
+
+def test_a_retry_in_hours_is_not_waited_for(support: Pages) -> None:
+    made = make_delivery(status="retrying", due_at=utcnow() + timedelta(hours=2))
+    assert "data-live-url" not in support.get(f"/deliveries/{made}").html
+    change(made, due_at=utcnow() + timedelta(seconds=4))
+    assert "data-live-url" in support.get(f"/deliveries/{made}").html
+
+
+@pytest.mark.parametrize(
+    ("role", "words"),
+    [("support", "Tell your administrator."), ("admin", "See under System what is running")],
+)
+def test_a_long_wait_says_where_to_look(app: Flask, role: str, words: str) -> None:
+    made = make_delivery(due_at=utcnow() - timedelta(seconds=20))
+    page = visit(app, role).get(f"/deliveries/{made}")
+    assert "This is taking longer than usual." in page.main
+    assert words in page.main
+
+
+def test_one_that_waits_for_an_older_one_says_so_and_warns_of_going_out_of_turn(
+    support: Pages,
+) -> None:
+    hook = make_webhook(in_order=True)
+    make_delivery(hook, status="retrying", due_at=utcnow() + timedelta(hours=1))
+    second = make_delivery(hook, asset_id=8)
+    page = support.get(f"/deliveries/{second}")
+    assert "waits for an older message" in page.main
+    assert "taking longer than usual" not in page.main
+    change(second, status="failed", reason="server", code=500)
+    assert "out of turn" in support.get(f"/deliveries/{second}").main
+
+
+def test_retry_in_the_list_asks_before_it_overtakes_an_older_one(support: Pages) -> None:
+    hook = make_webhook(in_order=True)
+    head = make_delivery(hook, status="retrying", due_at=utcnow() + timedelta(hours=1))
+    failed = make_delivery(hook, status="failed", asset_id=8)
+    page = support.get("/deliveries")
+    assert page.form(f"/deliveries/{head}/retry")
+    assert page.links("Retry Asset created, AST-00007") == [f"/deliveries/{failed}/retry"]
+    page = support.get(f"/deliveries/{failed}/retry")
+    assert "Retry sends this one out of turn" in page.main
+    page = support.submit(page.form(f"/deliveries/{failed}/retry"), "Retry")
+    assert "Retry queued" in page.main
+
+
+@pytest.mark.parametrize(
+    ("end", "words", "again"),
+    [
+        ({"state": "off"}, "Its webhook is off", "Only once the webhook is on."),
+        ({"deleted_at": utcnow()}, "Its webhook was deleted", "Not by itself."),
+    ],
+)
+@pytest.mark.parametrize("status", ["waiting", "retrying"])
+def test_what_is_left_of_a_long_queue_is_not_said_to_go(
+    support: Pages, end: dict[str, Any], words: str, again: str, status: str
+) -> None:
+    """It is put to rest bit by bit after its webhook was turned off or deleted."""
+    hook = make_webhook(**end)
+    late = utcnow() - timedelta(minutes=1)
+    made = make_delivery(hook, status=status, due_at=late, reason="server")
+    page = support.get(f"/deliveries/{made}")
+    assert words in page.main
+    assert again in page.main
+    assert not any(each in page.main for each in ("about to be sent", "longer than usual"))
+    assert support.get("/deliveries").rows()[0][7] == "\u2013"
+
+
+def test_one_that_waits_for_a_receiver_in_trouble_says_until_when(support: Pages) -> None:
+    later = utcnow() + timedelta(minutes=4)
+    hook = make_webhook(throttled=True, pause=300, not_before=later)
+    made = make_delivery(hook, due_at=utcnow() - timedelta(minutes=2))
+    page = support.get(f"/deliveries/{made}")
+    assert "we leave it alone. Next try: in 3 minutes" in page.main
+    way_out = "Does the receiver work again? Press Test webhook"
+    assert way_out in page.main
+    assert way_out in support.get(f"/settings/webhooks/{hook.public_id}").main
+    assert "taking longer than usual" not in page.main
+
+
+def test_a_test_over_https_says_how_long_the_certificate_is_good(support: Pages) -> None:
+    made = make_delivery(status="delivered", priority=Priority.TEST, code=200)
+    make_attempt(
+        made,
+        kind="test",
+        outcome="delivered",
+        code=200,
+        phases=PHASES,
+        peer="203.0.113.9:443",
+        certificate_ends_at=datetime(2031, 3, 9, 12, tzinfo=UTC),
+    )
+    page = support.get(f"/deliveries/{made}")
+    for words in (
+        "Connected after 11 msTo 203.0.113.9:443",
+        "Certificate good until 9 Mar 2031 after 40 ms",
+        "Answered 200 in 143 ms",
+    ):
+        assert words in page.main
+
+
+@pytest.mark.parametrize("trouble", ["order", "pause"])
+def test_a_test_waits_for_nobody(support: Pages, trouble: str) -> None:
+    later = utcnow() + timedelta(minutes=4)
+    pause = {"throttled": True, "pause": 300, "not_before": later}
+    hook = make_webhook(**({"in_order": True} if trouble == "order" else pause))
+    make_delivery(hook, status="retrying", due_at=later)
+    made = make_delivery(hook, priority=Priority.TEST)
+    page = support.get(f"/deliveries/{made}")
+    assert "It is about to be sent." in page.main
+    assert "data-live-url" in page.html
+
+
+def test_it_says_who_pressed_retry(support: Pages) -> None:
+    made = make_delivery(status="failed", tries=10)
+    delivery_retry.retry(make_user("support", name="Ana").actor, made)
+    assert "Ana pressed Retry." in support.get(f"/deliveries/{made}").main
+
+
+def test_what_cannot_be_pressed_says_why(support: Pages) -> None:
+    off = make_webhook(state="off", name="Sync")
+    reasons = {
+        "The webhook “Sync” is off. Turn it on, then Retry.": make_delivery(off, status="failed"),
+        "This is held because its webhook is off": make_delivery(off, status="held"),
+    }
+    for words, made in reasons.items():
+        page = support.get(f"/deliveries/{made}")
+        assert words in page.main
+        assert f"/deliveries/{made}/retry" not in [form.action for form in page.forms]
+
+
+def test_a_test_is_shown_step_by_step_and_can_be_made_again(support: Pages) -> None:
+    made = make_delivery(status="failed", priority=Priority.TEST)
+    make_attempt(made, kind="test", reason="tls_expired", phases={"name": 3.0, "connect": 11.0})
+    page = support.get(f"/deliveries/{made}")
+    for words in (
+        "Name found after 3 ms",
+        "Connected after 11 ms",
+        "No secure connectionCertificate has expired.",
+        "Wait for the answerNot reached.",
+    ):
+        assert words in page.main
+    (again,) = [form for form in page.forms if "Test again" in form.buttons]
+    page = support.submit(again)
+    assert page.h1 == "Test: Asset created"
+    assert page.path != f"/deliveries/{made}"
+    assert "Sample data, to Receiver " in page.main
+    manager = visit(support.client.application, "manager").get(f"/deliveries/{made}")
+    assert "Test again" not in manager.main
+
+
+def test_a_test_without_https_announces_no_secure_connection(support: Pages) -> None:
+    ahead = {"https": True, "http": False}
+    for scheme, is_secure in ahead.items():
+        url = f"{scheme}://erp.example.com/hook"
+        hook = make_webhook(url, name=scheme)
+        made = make_delivery(hook, status="failed", priority=Priority.TEST)
+        assert (
+            "Make the connection secure" in support.get(f"/deliveries/{made}").main
+        ) is is_secure
+        make_attempt(made, kind="test", url=url, reason="refused", phases={"name": 3.0})
+        page = support.get(f"/deliveries/{made}")
+        assert ("Make the connection secureNot reached." in page.main) is is_secure
+        assert "Wait for the answerNot reached." in page.main
+
+
+def test_a_webhook_that_was_deleted_keeps_its_name(support: Pages) -> None:
+    gone = make_webhook(name="Old ERP", deleted_at=utcnow(), state="off")
+    made = make_delivery(gone, status="stopped", stopped_by="Ana", finished_at=utcnow())
+    page = support.get(f"/deliveries/{made}")
+    assert "Old ERP (deleted)" in page.main
+    assert "Stopped by Ana. Nothing more is sent by itself." in page.main
+
+
+def test_only_the_newest_of_very_many_attempts_are_shown(
+    support: Pages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("portal.services.deliveries.detail.MOST_ATTEMPTS", 2)
+    made = make_delivery(status="failed")
+    for _ in range(3):
+        make_attempt(made, reason="server", code=500)
+    assert "1 earlier attempt is not shown." in support.get(f"/deliveries/{made}").main
+
+
+def test_the_help_page_explains_every_status_and_reason(support: Pages) -> None:
+    page = support.get("/help/delivery-status")
+    for words in ("Will retry", "Held", "Server not found", "Took too long to answer", "Closed"):
+        assert words in page.main
+    assert len(page.rows()) >= 7 + 28
+
+
+def test_it_does_not_claim_to_have_sent_what_never_left(support: Pages) -> None:
+    made = make_delivery(status="failed", reason="blocked")
+    make_attempt(made, reason="blocked")
+    assert "What is to be sent" in support.get(f"/deliveries/{made}").main
+    make_attempt(made, reason="server", code=500)
+    assert "What we sent" in support.get(f"/deliveries/{made}").main

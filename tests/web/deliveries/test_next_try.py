@@ -1,0 +1,77 @@
+"""When it is tried again: the log and the delivery's page say what will really happen."""
+
+import csv
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+
+from portal.lib.clock import utcnow
+from portal.models.deliveries import Priority
+from tests.support.deliveries import make_delivery
+from tests.support.factories import make_webhook
+from tests.support.pages import Page, Pages
+from tests.web.signed_in import visit
+
+
+@pytest.fixture
+def support(app: Flask) -> Pages:
+    """Support staff, signed in."""
+    return visit(app, "support")
+
+
+def test_a_line_says_when_it_is_tried_also_while_its_receiver_is_left_alone(
+    support: Pages,
+) -> None:
+    later, soon = (utcnow() + timedelta(minutes=each, seconds=30) for each in (4, 9))
+    down = make_webhook(throttled=True, pause=300, not_before=later)
+    make_delivery(down, status="retrying", tries=1, due_at=soon)
+    make_delivery(down, status="retrying", tries=1)
+    make_delivery(down)
+    make_delivery(down, priority=Priority.INTERACTIVE, prior_status="failed")
+    in_turn = make_webhook(name="In turn", in_order=True, throttled=True, not_before=later)
+    make_delivery(in_turn, status="retrying", tries=1, due_at=soon)
+    make_delivery(in_turn)
+    make_delivery()
+    found = [row[7] for row in reversed(support.get("/deliveries").rows())]
+    assert found[:4] == ["in 9 minutes", "in 4 minutes", "in 4 minutes", "now"]
+    assert found[4:] == ["in 9 minutes", "after an older one", "now"]
+
+
+def test_a_try_that_is_due_before_its_receiver_is_asked_again_waits_as_well(
+    support: Pages,
+) -> None:
+    later = utcnow() + timedelta(minutes=4, seconds=30)
+    hook = make_webhook(throttled=True, pause=300, not_before=later)
+    made = make_delivery(hook, status="retrying", tries=1, reason="refused")
+    page = support.get(f"/deliveries/{made}")
+    assert "1 of 10 tries made. Next try: in 4 minutes." in page.main
+    assert "data-live-url" not in page.html
+
+
+def test_one_of_many_retries_waits_for_a_receiver_in_trouble(support: Pages) -> None:
+    later = utcnow() + timedelta(minutes=4, seconds=30)
+    hook = make_webhook(throttled=True, pause=300, not_before=later)
+    asked = {"prior_status": "failed", "requested_by": "Ana"}
+    alone = make_delivery(hook, priority=Priority.INTERACTIVE, **asked)
+    many = make_delivery(hook, priority=Priority.BULK, **asked)
+    assert "Ana pressed Retry. It is about" in support.get(f"/deliveries/{alone}").main
+    assert "we leave it alone. Next try: in 4" in support.get(f"/deliveries/{many}").main
+
+
+def test_what_is_left_alone_leads_to_the_cause_and_to_a_test(app: Flask, support: Pages) -> None:
+    later = utcnow() + timedelta(minutes=4, seconds=30)
+    hook = make_webhook(name="Sync to ERP", throttled=True, pause=300, not_before=later)
+    made = make_delivery(hook)
+    page = support.get(f"/deliveries/{made}")
+    assert page.links("See what is wrong with Sync to ERP") == [
+        f"/settings/webhooks/{hook.public_id}"
+    ]
+    assert "when the test arrives, all that waits goes at once" in page.main
+    assert "press Test webhook" not in visit(app, "manager").get(f"/deliveries/{made}").main
+    (line,) = csv.DictReader(_text(support.get("/deliveries/export.csv")).splitlines())
+    assert line["next_try_at"] > line["stored_at"]
+
+
+def _text(page: Page) -> str:
+    return page.response.get_data(as_text=True).removeprefix("\ufeff")

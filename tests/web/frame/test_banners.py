@@ -1,0 +1,102 @@
+"""A webhook in trouble is seen on every page by its owner and by administrators, until it is well
+again or they hide it."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import update
+
+from portal.lib.clock import utcnow
+from portal.models.webhooks import OffReason, Webhook, WebhookState
+from portal.services.core.unit_of_work import writing
+from tests.support.factories import Hook, make_user, make_webhook
+from tests.support.pages import Page, Pages
+from tests.web.signed_in import visit
+
+WORDS = "“Sync to ERP” needs attention"
+
+
+def failing(**columns: Any) -> Hook:
+    since = columns.pop("failing_since", utcnow() - timedelta(minutes=10))
+    return make_webhook(name="Sync to ERP", failures_in_row=6, failing_since=since, **columns)
+
+
+def change(hook: Hook, **columns: Any) -> None:
+    with writing() as current:
+        current.execute(update(Webhook).where(Webhook.id == hook.id).values(**columns))
+
+
+def banner(page: Page) -> str:
+    found = [node for node in page.root.find_all("aside") if node.get("class") == "troubles"]
+    return " ".join(node.text for node in found)
+
+
+def hide(pages: Pages, page: Page) -> Page:
+    return pages.submit(page.form("/banners/hide"))
+
+
+@pytest.mark.parametrize("path", ["/", "/assets", "/deliveries", "/settings/system", "/nowhere"])
+def test_an_administrator_sees_it_on_every_page(app: Flask, path: str) -> None:
+    hook = failing()
+    page = visit(app).get(path)
+    assert WORDS in banner(page)
+    assert page.links("See why, and what to do") == [f"/settings/webhooks/{hook.public_id}"]
+
+
+def test_its_owner_sees_it_and_nobody_else_who_is_no_administrator(app: Flask) -> None:
+    person, owner, other = make_user("support"), Pages(app), visit(app, "support")
+    make_webhook(name="Another", failures_in_row=6, failing_since=utcnow() - timedelta(minutes=10))
+    failing(owner_id=person.id)
+    page = owner.sign_in(person.email, person.password)
+    assert WORDS in banner(page)
+    assert "Another" not in banner(page)
+    assert banner(other.get("/")) == ""
+
+
+def test_it_goes_when_the_webhook_recovers_and_says_when_we_turned_it_off(app: Flask) -> None:
+    hook, pages = failing(), visit(app)
+    off = {"state": WebhookState.OFF, "off_reason": OffReason.FAILING, "off_at": utcnow()}
+    change(hook, **off)
+    assert "“Sync to ERP” was turned off" in banner(pages.get("/"))
+    change(hook, off_reason=OffReason.PERSON)
+    assert banner(pages.get("/")) == ""
+    change(hook, state=WebhookState.ACTIVE, failures_in_row=0, failing_since=None)
+    assert banner(pages.get("/")) == ""
+
+
+def test_hidden_it_stays_away_until_there_is_new_trouble(app: Flask) -> None:
+    hook, pages = failing(), visit(app)
+    page = hide(pages, pages.get("/assets?q=drill"))
+    assert page.path == "/assets?q=drill"
+    assert banner(page) == ""
+    assert banner(pages.get("/")) == ""
+    assert WORDS in banner(visit(app).get("/"))
+    change(hook, failing_since=utcnow() - timedelta(minutes=5))
+    assert WORDS in banner(pages.get("/"))
+
+
+def test_the_page_of_the_webhook_itself_does_not_repeat_it(app: Flask) -> None:
+    hook = failing()
+    assert banner(visit(app).get(f"/settings/webhooks/{hook.public_id}")) == ""
+
+
+def test_three_are_named_and_the_others_counted(app: Flask) -> None:
+    since = utcnow() - timedelta(minutes=10)
+    for number in range(5):
+        make_webhook(name=f"Receiver {number}", failures_in_row=5, failing_since=since)
+    page = visit(app).get("/")
+    assert "Receiver 2" in banner(page)
+    assert "Receiver 3" not in banner(page)
+    assert "2 more webhooks need a look" in banner(page)
+
+
+def test_what_is_sent_by_hand_hides_nothing_and_leads_nowhere_else(app: Flask) -> None:
+    failing()
+    pages = visit(app)
+    pages.get("/")
+    marks = {"marks": "made/up " * 200, "back": "https://evil.example.com/"}
+    page = pages.post("/banners/hide", marks)
+    assert page.path == "/"
+    assert WORDS in banner(page)

@@ -1,0 +1,167 @@
+"""The frame that every page stands in, seen through the kitchen application."""
+
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import create_engine
+
+from tests.support.pages import Pages
+from tests.web.component_gallery import make_kitchen
+
+NEW = "/settings/webhooks/new"
+GOOD = {"name": "Sync", "url": "https://a.example", "events": ["asset.created"], "location_id": "1"}
+
+
+@pytest.fixture(scope="module")
+def kitchen() -> Flask:
+    return make_kitchen()
+
+
+@pytest.fixture
+def pages(kitchen: Flask) -> Pages:
+    return Pages(kitchen)
+
+
+@pytest.fixture
+def client(kitchen: Flask) -> Iterator[FlaskClient]:
+    with kitchen.test_client() as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    "path", [NEW, "/deliveries", "/deliveries/1", "/settings/webhooks/1/delete"]
+)
+def test_it_prints_pages_without_fault(pages: Pages, path: str) -> None:
+    assert pages.get(path).status == 200
+
+
+@pytest.mark.parametrize("code", [400, 403, 404, 405, 409, 413, 429, 500, 503])
+def test_it_answers_an_error_with_a_page_and_a_way_out(pages: Pages, code: int) -> None:
+    page = pages.get(f"/broken/{code}")
+    assert page.status == code
+    assert "/" in page.links("Go to the start page")
+
+
+def test_it_says_which_methods_an_address_takes(client: FlaskClient) -> None:
+    answer = client.get("/deliveries/1/retry")
+    assert answer.status_code == 405
+    assert answer.allow.to_header() == "OPTIONS, POST"
+
+
+def test_it_answers_although_nobody_can_be_looked_up() -> None:
+    kitchen = make_kitchen()
+    nowhere = create_engine("sqlite:////nowhere/at/all/portal.sqlite")
+    kitchen.login_manager.request_loader(lambda _request: nowhere.connect())  # type: ignore[attr-defined]  # set by flask-login
+    page = Pages(kitchen).get("/deliveries")
+    assert page.status == 503
+    assert page.h1 == "Not saved: the portal is not ready"
+
+
+def test_it_offers_only_what_the_person_may_read(pages: Pages) -> None:
+    assert pages.get("/deliveries").links("Settings") == ["/settings/webhooks"]
+    assert pages.get("/deliveries?without=webhooks.read").links("Settings") == ["/settings/alerts"]
+    assert pages.get("/deliveries?without=deliveries.read").links("Deliveries") == []
+    assert pages.get("/deliveries?anonymous").links("Assets") == []
+
+
+def test_it_marks_where_one_is(pages: Pages) -> None:
+    assert pages.get(NEW).here == ["Settings", "Webhooks"]
+
+
+def test_it_warns_during_a_local_trial_alone(pages: Pages) -> None:
+    assert "webhooks may reach this computer itself." in pages.get("/deliveries").text
+    closed = Pages(make_kitchen(opens=False))
+    assert "This is a local trial. Do not use it" in closed.get("/deliveries").text
+    real = Pages(make_kitchen(local_trial=False))
+    assert "This is a local trial" not in real.get("/deliveries").text
+
+
+def test_it_names_the_time_zone(pages: Pages) -> None:
+    assert "Times are shown in Europe/Vienna" in pages.get("/deliveries").text
+
+
+def test_it_tells_browsers_to_load_nothing_else(client: FlaskClient) -> None:
+    headers = client.get("/deliveries").headers
+    assert headers["Content-Security-Policy"].startswith("default-src 'none'; script-src 'self'")
+    assert "unsafe" not in headers["Content-Security-Policy"]
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "same-origin"
+    assert headers["Cache-Control"] == "no-store"
+
+
+def test_it_lets_browsers_keep_files_whose_address_names_their_content(pages: Pages) -> None:
+    page = pages.get("/deliveries")
+    sheets = [n.get("href") for n in page.root.find_all("link") if n.get("rel") == "stylesheet"]
+    assert len(sheets) == 6
+    for sheet in sheets:
+        kept = pages.client.get(sheet, buffered=True)
+        assert "immutable" in kept.headers["Cache-Control"]
+    plain = pages.client.get("/static/js/live.js", buffered=True)
+    assert plain.headers["Cache-Control"] == "no-cache"
+    assert plain.headers["ETag"]
+
+
+def test_it_sends_what_the_form_holds_and_shows_the_flash_once(pages: Pages) -> None:
+    page = pages.submit(pages.get(NEW).form(NEW), **GOOD, secret_mode="none")
+    # A row that was left empty is still a row: the real form drops it.
+    assert page.errors == ["Enter the header's name"]
+    page = pages.submit(page.form(NEW), **{"headers-0-name": "X-Key", "headers-0-value": "1"})
+    assert page.path == "/deliveries"
+    assert "Webhook saved. It is on from now." in page.main
+    assert "Webhook saved." not in pages.get("/deliveries").main
+
+
+def test_it_keeps_what_was_typed_and_links_to_each_mistake(pages: Pages) -> None:
+    page = pages.submit(pages.get(NEW).form(NEW), name="Sync", notes="two\nlines")
+    assert page.title == "Error: New webhook · Asset register"
+    assert page.errors[:2] == ["Enter the address that messages go to", "Choose at least one event"]
+    assert page.form(NEW).fields["name"] == ["Sync"]
+    assert page.form(NEW).fields["notes"] == ["two\r\nlines"]
+    targets = [link for link in page.links() if link.startswith("#") and link != "#main"]
+    assert targets == ["#url", "#events-0", "#headers-0-name", "#location_id"]
+
+
+def test_it_ties_hint_and_error_to_their_control(pages: Pages) -> None:
+    page = pages.submit(pages.get(NEW).form(NEW))
+    control = next(node for node in page.root.walk() if node.get("id") == "name")
+    assert control.get("aria-describedby") == "name-hint name-error"
+    assert control.get("aria-invalid") == "true"
+
+
+def test_it_marks_what_may_be_left_empty(pages: Pages) -> None:
+    labels = {n.get("for"): n.text for n in pages.get(NEW).root.find_all("label")}
+    assert labels["notes"] == "Notes (optional)"
+    assert labels["name"] == "Webhook name"
+
+
+def test_it_adds_a_row_without_scripts(pages: Pages) -> None:
+    page = pages.submit(pages.get(NEW).form(NEW), "Add a header", name="Sync")
+    assert {"headers-0-name", "headers-1-name"} <= page.form(NEW).fields.keys()
+    assert page.form(NEW).fields["name"] == ["Sync"]
+
+
+def test_it_refuses_a_post_without_token(client: FlaskClient) -> None:
+    assert client.post("/deliveries/1/retry").status_code == 400
+
+
+def test_a_proxy_that_hides_the_port_is_told_apart_from_an_old_page(pages: Pages) -> None:
+    there: dict[str, object] = {"base_url": "https://portal.example"}
+    pages.get("/deliveries/1", **there)
+    referer = {"Referer": "https://portal.example:8443/deliveries/1"}
+    page = pages.post("/deliveries/1/retry", headers=referer, **there)
+    assert page.status == 400
+    assert "the reverse proxy has to pass on the header Host" in page.main
+    page = pages.post("/deliveries/1/retry", {"csrf_token": "old"}, **there)
+    assert "This page was open for too long" in page.main
+
+
+def test_it_posts_with_one_button(pages: Pages) -> None:
+    pages.get("/deliveries/1")
+    assert "Retry queued." in pages.post("/deliveries/1/retry").main
+
+
+def test_it_keeps_the_filter_while_turning_pages(pages: Pages) -> None:
+    page = pages.get("/deliveries?status=failed&event=a&event=b")
+    assert page.links("Older") == ["/deliveries?status=failed&event=a&event=b&cursor=b"]

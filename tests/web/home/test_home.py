@@ -1,0 +1,126 @@
+"""The start page: what needs attention comes first, then how the last day went."""
+
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+
+from portal.lib.clock import utcnow
+from portal.models.alerts import RunKind
+from portal.models.people import Role
+from portal.services.alerts import control
+from portal.services.core.permissions import SYSTEM
+from tests.services.alerts.due_things import (
+    a_run_is_missing,
+    decided,
+    ledger,
+    lent,
+    with_maintenance,
+)
+from tests.support.deliveries import make_delivery
+from tests.support.factories import make_asset, make_webhook
+from tests.support.pages import Page
+from tests.web.signed_in import visit
+
+
+def needs(page: Page) -> list[str]:
+    """The titles of what needs attention."""
+    items = [node for node in page.root.find_all("li") if "need" in node.get("class").split()]
+    return [title.text for item in items for title in item.find_all("h3")]
+
+
+def test_a_new_portal_shows_the_first_steps_alone(app: Flask) -> None:
+    page = visit(app).get("/")
+    assert "First steps" in page.main
+    assert "What needs attention" not in page.main
+    assert page.links("try it without a receiver") == ["/inbox"]
+
+
+def test_it_says_so_when_nothing_wants_a_look(app: Flask) -> None:
+    make_delivery(status="delivered")
+    page = visit(app).get("/")
+    assert "Nothing. Everything that was to be sent has arrived or is on its way." in page.main
+    assert "Last 24 hours" in page.main
+
+
+def test_what_failed_and_what_is_held_comes_first_each_with_the_way_there(app: Flask) -> None:
+    make_delivery(status="failed", reason="refused")
+    make_delivery(status="failed", reason="refused")
+    make_delivery(make_webhook(name="Payroll", state="off"), status="held")
+    page = visit(app).get("/")
+    assert needs(page) == ["2 messages did not arrive", "1 message is held"]
+    assert "/deliveries?status=attention" in page.links("See them")
+    assert page.links("See what is held") == ["/deliveries?status=held"]
+    assert page.main.index("What needs attention") < page.main.index("Last 24 hours")
+
+
+@pytest.mark.parametrize("role", [Role.MANAGER, Role.SUPPORT])
+def test_others_see_failing_webhooks_and_whom_to_ask(app: Flask, role: Role) -> None:
+    failing = {"failures_in_row": 6, "failing_since": utcnow() - timedelta(minutes=9)}
+    hook = make_webhook(name="Helpdesk", **failing)
+    make_webhook(name="Payroll", state="off", off_reason="gone", off_at=utcnow())
+    make_delivery(hook, status="retrying", reason="refused", tries=1)
+    make_delivery(hook, status="held")
+    page = visit(app, role).get("/")
+    assert needs(page) == [
+        "Helpdesk needs attention",
+        "Payroll was turned off",
+        "1 message is held",
+    ]
+    assert f"/settings/webhooks/{hook.public_id}" in page.links("See why, and what to do")
+    assert "The last 6 attempts failed. receiver.example.com refused the connection." in page.main
+    assert "Ask an administrator: turn its webhook on" in page.main
+
+
+def test_of_many_webhooks_in_trouble_the_rest_is_counted(app: Flask) -> None:
+    failing = {"failures_in_row": 6, "failing_since": utcnow() - timedelta(minutes=9)}
+    for number in range(5):
+        make_webhook(name=f"Helpdesk {number}", **failing)
+    found = needs(visit(app, Role.SUPPORT).get("/"))
+    assert found[3] == "2 more webhooks need attention"
+    assert len(found) == 4
+
+
+def test_an_administrator_reads_of_a_failing_webhook_once(app: Flask) -> None:
+    failing = {"failures_in_row": 6, "failing_since": utcnow() - timedelta(minutes=9)}
+    make_delivery(make_webhook(name="Helpdesk", **failing), status="delivered")
+    page = visit(app).get("/")
+    assert page.text.count("needs attention") == 1
+    assert "Nothing. Everything" not in page.main
+
+
+def test_it_says_what_is_late_due_and_low_in_the_register(app: Flask) -> None:
+    lent(3)
+    with_maintenance(-2)
+    with_maintenance(30)
+    make_asset("Toner", kind="stock", quantity=1, min_quantity=5)
+    page = visit(app, Role.MANAGER).get("/")
+    assert needs(page) == [
+        "1 asset is overdue",
+        "Maintenance is due on 1 asset",
+        "1 consumable is low",
+    ]
+    assert page.links("See what is late") == ["/assets?show=overdue"]
+    assert page.links("See what is due") == ["/maintenance"]
+    assert page.links("See what is low") == ["/assets?show=low"]
+
+
+def test_open_alerts_lead_to_their_list_until_they_are_acknowledged(app: Flask) -> None:
+    decided()
+    lent(3)
+    control.run(RunKind.MANUAL)
+    pages = visit(app, Role.MANAGER)
+    assert needs(pages.get("/")) == ["1 asset is overdue", "1 alert is open"]
+    assert pages.page
+    assert pages.page.links("See the alerts") == ["/alerts"]
+    control.acknowledge(SYSTEM, ledger()[0].public_id)
+    assert needs(pages.get("/")) == ["1 asset is overdue"]
+
+
+def test_administrators_alone_hear_of_late_and_undecided_alerts(app: Flask) -> None:
+    with_maintenance(3)
+    a_run_is_missing()
+    admin, manager = visit(app).get("/"), visit(app, Role.MANAGER).get("/")
+    assert needs(admin)[:2] == ["Alerts are late", "Alerts wait for your answer"]
+    assert admin.links("Decide") == ["/settings/alerts"]
+    assert needs(manager) == ["Maintenance is due on 1 asset"]

@@ -1,0 +1,192 @@
+"""Settings → Audit: who did what and when, for administrators."""
+
+import csv
+import io
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import insert, text
+
+from portal.extensions import db
+from portal.lib.clock import utcnow
+from portal.models.audit import AuditEntry
+from portal.services.audit import queries as audit_queries
+from portal.services.audit import trail
+from portal.services.audit.queries import TrailFilter
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.unit_of_work import session, writing
+from tests.support.factories import Person, make_asset, make_user
+from tests.support.pages import Pages
+from tests.web.signed_in import visit
+
+AUDIT = "/settings/audit"
+
+
+def note(action: str, name: str, by: Person | None = None, **changes: Any) -> None:
+    kind = action.partition(".")[0]
+    with writing() as current:
+        actor = by.actor if by else SYSTEM
+        trail.record(current, actor, action, target=(kind, "7", name), changes=changes)
+
+
+def read_csv(pages: Pages, query: str = "") -> list[list[str]]:
+    answer = pages.client.get(f"{AUDIT}/export.csv{query}", buffered=True)
+    assert answer.status_code == 200
+    assert answer.mimetype == "text/csv"
+    return list(csv.reader(io.StringIO(answer.get_data(as_text=True).removeprefix("\ufeff"))))
+
+
+def test_it_tells_who_did_what_to_which_thing(app: Flask) -> None:
+    ana = make_user(name="Ana")
+    change = {"from": "Old name", "to": "New name"}
+    note("webhook.changed", "Sync to ERP", ana, webhook_name=change)
+    ((_, who, what, which, changes),) = visit(app).get(AUDIT).rows()
+    assert (who, what, which) == ("Ana", "Webhook: changed", "Sync to ERP")
+    assert changes == "Webhook name: Old name → New name"
+
+
+def test_a_person_in_a_change_is_shown_by_name(app: Flask) -> None:
+    leo = {"id": 3, "name": "Leo Brandt", "email": "leo@example.com", "due_at": None}
+    note("asset.allocated", "AST-00005", make_user(), holder={"from": None, "to": leo})
+    changes = visit(app).get(AUDIT).rows()[0][4]
+    assert changes.endswith("Leo Brandt")
+    assert "leo@example.com" not in changes
+
+
+def test_times_and_statuses_of_an_asset_read_as_in_its_timeline(app: Flask) -> None:
+    due = {"from": None, "to": "2026-12-06T16:56:42+00:00"}
+    status = {"from": "available", "to": "checked_out"}
+    note("asset.checked_out", "AST-00005", make_user(), status=status, due_at=due)
+    changes = visit(app).get(AUDIT).rows()[0][4]
+    assert changes == "Status: Available → Checked out Due at: 6 December 2026 17:56"
+
+
+def test_it_leads_to_what_was_changed_unless_it_was_deleted(app: Flask) -> None:
+    note("webhook.created", "Sync")
+    note("webhook.deleted", "Gone")
+    page = visit(app).get(AUDIT)
+    assert page.links("Sync") == ["/settings/webhooks/7"]
+    assert page.links("Gone") == []
+
+
+def test_what_was_done_without_the_pages_says_how(app: Flask) -> None:
+    make_asset("Projector")
+    assert "by the clock" in visit(app).get(AUDIT).rows()[0][1]
+
+
+def test_it_is_narrowed_by_who_what_and_when(app: Flask) -> None:
+    ana = make_user(name="Ana")
+    note("webhook.created", "Sync", ana)
+    note("location.created", "Cellar", ana)
+    note("location.created", "Attic")
+    pages = visit(app)
+
+    def found(**wanted: str) -> list[str]:
+        return [row[3] for row in pages.submit(pages.get(AUDIT).form(AUDIT), **wanted).rows()]
+
+    assert found(kind="location") == ["Attic", "Cellar"]
+    assert found(who=str(ana.public_id)) == ["Cellar", "Sync"]
+    assert found(who="portal") == ["Attic"]
+    assert found(who=str(ana.public_id), kind="location") == ["Cellar"]
+    today, tomorrow = utcnow().date(), utcnow().date() + timedelta(days=2)
+    assert len(found(since=str(today - timedelta(days=1)))) == 3
+    assert found(since=str(tomorrow)) == []
+    assert [row[3] for row in pages.get(f"{AUDIT}?target=7&kind=webhook").rows()] == ["Sync"]
+
+
+def test_filters_in_force_can_be_cleared_and_nothing_found_says_so(app: Flask) -> None:
+    note("webhook.created", "Sync")
+    page = visit(app).get(f"{AUDIT}?since=2990-01-01&kind=webhook")
+    assert "No entry matches" in page.main
+    assert page.links("What: Webhook") == [f"{AUDIT}?since=2990-01-01"]
+    assert set(page.links("Clear filters")) == {AUDIT}
+
+
+@pytest.mark.parametrize(
+    "query", ["?who=x&kind=nothing&since=never", "?cursor=WzAsMV0%00", "?until=9999-12-31&who=%00"]
+)
+def test_what_is_typed_into_the_address_breaks_nothing(app: Flask, query: str) -> None:
+    note("webhook.created", "Sync")
+    assert visit(app).get(AUDIT + query).status == 200
+
+
+def test_it_is_read_page_by_page(app: Flask) -> None:
+    many(60)
+    pages = visit(app)
+    first = pages.get(AUDIT)
+    assert len(first.rows()) == 50
+    second = pages.follow("Older")
+    assert [row[3] for row in second.rows()][-1] == "Thing 0"
+    assert len(second.rows()) == 10
+    # All but how long ago it was, which goes on.
+    again = pages.follow("Newer")
+    assert [row[1:] for row in again.rows()] == [row[1:] for row in first.rows()]
+
+
+def many(count: int) -> None:
+    columns = {"actor_name": "Ana", "origin": "ui", "action": "webhook.changed", "changes": {}}
+    columns |= {"target_kind": "webhook", "target_id": "7"}
+    # A second apart: of thousands within a moment it is luck which of them ANALYZE looks at.
+    times = [utcnow() - timedelta(seconds=count - number) for number in range(count)]
+    rows = [{**columns, "target_name": f"Thing {n}", "at": at} for n, at in enumerate(times)]
+    with writing() as current:
+        current.execute(insert(AuditEntry), rows)
+
+
+def test_everything_that_matches_comes_as_a_file(app: Flask) -> None:
+    many(1203)
+    note("location.created", "=HYPERLINK(1)", title={"from": None, "to": "Cellär"})
+    rows = read_csv(visit(app))
+    assert rows[0][:5] == ["at", "who", "origin", "action", "kind"]
+    assert len(rows) == 1 + 1203 + 1
+    assert rows[1][6] == "'=HYPERLINK(1)"
+    assert "Cellär" in rows[1][7]
+    assert rows[1][8] == "Location: created"
+    assert rows[-1][6] == "Thing 0"
+
+
+def test_the_file_holds_what_the_page_shows(app: Flask) -> None:
+    note("webhook.created", "Sync")
+    note("location.created", "Cellar")
+    pages = visit(app)
+    (link,) = pages.get(f"{AUDIT}?kind=webhook").links("Download as CSV")
+    assert [row[6] for row in read_csv(pages, link.removeprefix(f"{AUDIT}/export.csv"))[1:]] == [
+        "Sync"
+    ]
+
+
+@pytest.mark.parametrize("role", ["manager", "support"])
+def test_it_is_for_administrators(app: Flask, role: str) -> None:
+    pages = visit(app, role)
+    assert pages.get(AUDIT).status == 403
+    assert pages.get(f"{AUDIT}/export.csv").status == 403
+
+
+def test_each_filter_is_read_through_an_index(app: Flask) -> None:
+    if session().get_bind().dialect.name != "sqlite":
+        pytest.skip("the planner of PostgreSQL reads a small table whole")
+    many(5000)
+    person = make_user()
+    with writing() as current:
+        current.execute(text("ANALYZE"))
+    db.engine.dispose()  # a connection reads the statistics when it is opened
+    wanted = [
+        TrailFilter(person=person.public_id),
+        TrailFilter(nobody=True, since=utcnow()),
+        TrailFilter(kind="webhook", target_id="7"),
+        TrailFilter(since=utcnow()),
+    ]
+    for each in wanted:
+        statement = audit_queries._matching(each).order_by(AuditEntry.id.desc()).limit(51)
+        compiled = statement.compile(session().get_bind(), compile_kwargs={"literal_binds": True})
+        plan = session().execute(text(f"EXPLAIN QUERY PLAN {compiled}")).all()
+        assert "SEARCH audit_entries USING INDEX" in str(plan), plan
+
+
+def test_the_kinds_are_those_that_occur(app: Flask) -> None:
+    assert audit_queries.kinds() == []
+    for action in ("webhook.created", "asset.created", "person.joined", "webhook.changed"):
+        note(action, "x")
+    assert audit_queries.kinds() == ["asset", "person", "webhook"]

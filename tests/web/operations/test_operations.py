@@ -1,0 +1,104 @@
+"""For machines: alive, ready, metrics; and who is told how much."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from flask import Flask
+from prometheus_client.parser import text_string_to_metric_families
+
+from portal.queue.names import QUEUES
+from portal.queue.schedule import ENTRIES
+from portal.services.core import heartbeats
+from tests.support.deliveries import make_delivery
+from tests.support.servers import ValkeyServer
+
+FAR_AWAY = {"REMOTE_ADDR": "192.0.2.7"}
+
+
+def with_settings(app: Flask, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
+    changed = replace(app.extensions["settings"], **changes)
+    monkeypatch.setitem(app.extensions, "settings", changed)
+
+
+def samples(app: Flask) -> dict[tuple[str, ...], float]:
+    answer = app.test_client().get("/metrics")
+    assert answer.status_code == 200
+    families = text_string_to_metric_families(answer.text)
+    return {
+        (sample.name.removeprefix("asset_webhooks_"), *sorted(sample.labels.values())): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def test_it_is_alive_whoever_asks(app: Flask) -> None:
+    answer = app.test_client().get("/healthz", environ_overrides=FAR_AWAY)
+    assert (answer.status_code, answer.text) == (200, "ok\n")
+    assert "Set-Cookie" not in answer.headers
+
+
+def test_it_is_ready_and_repairs_the_schedule(app: Flask, valkey_server: ValkeyServer) -> None:
+    answer = app.test_client().get("/readyz")
+    assert answer.json == {"ready": True, "database": "ok", "migrations": "ok", "redis": "ok"}
+    assert b"sweep" in valkey_server.client().zrange(ENTRIES, 0, -1)
+
+
+def test_without_redis_it_is_not_ready(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_settings(app, monkeypatch, redis_url="unix:///nowhere/valkey.sock")
+    answer = app.test_client().get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json == {"ready": False, "database": "ok", "migrations": "ok", "redis": "missing"}
+
+
+def test_strangers_learn_only_whether_it_is_ready(app: Flask) -> None:
+    client = app.test_client()
+    assert client.get("/readyz", environ_overrides=FAR_AWAY).json == {"ready": True}
+    assert client.get("/metrics", environ_overrides=FAR_AWAY).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["X-Forwarded-For", "X-Forwarded-Proto", "Forwarded", "Via", "X-Real-Ip", "CF-Connecting-IP"],
+)
+def test_a_proxy_on_this_machine_speaks_for_strangers(app: Flask, header: str) -> None:
+    answer = app.test_client().get("/metrics", headers={header: "127.0.0.1"})
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("given", "status"),
+    [("Bearer a token", 200), ("Bearer another", 403), ("a tokené", 403), (None, 403)],
+)
+def test_a_token_opens_from_anywhere_and_then_nothing_else_does(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, given: str | None, status: int
+) -> None:
+    with_settings(app, monkeypatch, metrics_token="a token")
+    headers = {"Authorization": given} if given else {}
+    client = app.test_client()
+    for place in ({}, FAR_AWAY):
+        answer = client.get("/metrics", headers=headers, environ_overrides=place)
+        assert answer.status_code == status
+
+
+def test_metrics_tell_what_the_database_and_redis_hold(app: Flask) -> None:
+    make_delivery(status="failed", reason="server")
+    heartbeats.record(heartbeats.SWEEP)
+    heartbeats.record_own(heartbeats.SCHEDULER)
+    found = samples(app)
+    assert found["deliveries", "failed", "server"] == 1
+    assert found["up", "database"] == found["up", "redis"] == 1
+    assert found["processes", "scheduler"] == 1
+    assert found["processes", "worker deliveries"] == 0  # an alarm needs a series
+    assert found[("sweep_age_seconds",)] < 5
+    assert found[("oldest_due_seconds",)] == 0
+    assert found["recent_attempt_seconds", "0.99"] == 0
+    assert {found["queue_jobs", name] for name in QUEUES} == {0}
+    assert found["findings", "danger"] == 1  # nobody sends
+
+
+def test_metrics_say_that_redis_is_down(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_settings(app, monkeypatch, redis_url="unix:///nowhere/valkey.sock")
+    found = samples(app)
+    assert found["up", "redis"] == 0
+    assert ("queue_jobs", "deliveries") not in found

@@ -1,0 +1,164 @@
+"""Settings → System and `flask doctor`: the same facts, on a page and on a terminal."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from sqlalchemy import delete
+
+from portal.lib.clock import utcnow
+from portal.models.operations import Process
+from portal.queue.names import BACKGROUND, DELIVERIES
+from portal.services.alerts import control
+from portal.services.core import heartbeats
+from portal.services.core.heartbeats import worker_of
+from portal.services.core.unit_of_work import writing
+from tests.conftest import ENVIRONMENT
+from tests.faults.support.machines import wrong_clock
+from tests.services.alerts.due_things import a_run_is_missing
+from tests.support.deliveries import change, make_delivery
+from tests.support.factories import make_asset
+from tests.web.signed_in import visit
+
+ALL = (heartbeats.WEB, worker_of(DELIVERIES), worker_of(BACKGROUND), heartbeats.SCHEDULER)
+
+
+def everybody_signs() -> None:
+    for kind in ALL:
+        heartbeats.record_own(kind)
+    heartbeats.record(heartbeats.SWEEP)
+
+
+def test_it_says_that_everything_is_at_work(app: Flask) -> None:
+    everybody_signs()
+    page = visit(app).get("/settings/system")
+    assert page.h1 == "System"
+    assert "Everything is at work." in page.main
+    assert [row[:3] for row in page.rows()[:4]] == [
+        ["Showing pages", "Running", "1"],
+        ["Sending deliveries", "Running", "1"],
+        ["Background work", "Running", "1"],
+        ["Starting what is due by the clock", "Running", "1"],
+    ]
+    assert "Nothing waits" in page.main
+
+
+def test_it_says_what_is_missing_and_what_to_do(app: Flask) -> None:
+    page = visit(app).get("/settings/system")
+    assert "No process is sending deliveries." in page.main
+    assert "Start “flask worker deliveries”" in page.main
+    assert "Everything is at work." not in page.main
+    assert "Never started" in page.main
+
+
+def test_it_opens_while_redis_is_down(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    away = replace(app.extensions["settings"], redis_url="unix:///nowhere/valkey.sock")
+    pages = visit(app)
+    monkeypatch.setitem(app.extensions, "settings", away)
+    assert "Redis does not answer" in pages.get("/settings/system").main
+
+
+@pytest.mark.parametrize("role", ["manager", "support"])
+def test_it_is_for_administrators(app: Flask, role: str) -> None:
+    pages = visit(app, role)
+    assert pages.get("/settings/system").status == 403
+    assert pages.get("/").links("System") == []
+
+
+def test_a_delivery_that_waits_for_long_leads_an_administrator_here(app: Flask) -> None:
+    delivery, before = make_delivery(), utcnow() - timedelta(minutes=5)
+    change(delivery, created_at=before, due_at=before)
+    admin, helper = visit(app), visit(app, "support")
+    link = "See under System what is running"
+    assert admin.get(f"/deliveries/{delivery}").links(link) == ["/settings/system"]
+    page = helper.get(f"/deliveries/{delivery}")
+    assert page.links(link) == []
+    assert "Tell your administrator." in page.main
+
+
+def test_the_doctor_is_content(app: Flask) -> None:
+    everybody_signs()
+    result = app.test_cli_runner().invoke(args=["doctor"])
+    assert result.exit_code == 0
+    assert "Everything is at work." in result.output
+    assert "Sending deliveries" in result.output
+
+
+def test_the_doctor_says_what_to_do_and_ends_with_two(app: Flask) -> None:
+    result = app.test_cli_runner().invoke(args=["doctor", "--quiet"])
+    assert result.exit_code == 2
+    assert "DANGER  No process is sending deliveries." in result.output
+    assert "Start “flask worker deliveries”" in result.output
+    assert "Portal" not in result.output
+
+
+def test_the_doctor_warns_with_one(app: Flask) -> None:
+    everybody_signs()
+    with writing() as current:
+        current.execute(delete(Process).where(Process.kind == heartbeats.SCHEDULER))
+    result = app.test_cli_runner().invoke(args=["doctor"])
+    assert result.exit_code == 1
+    assert "WARNING The scheduler gives no sign of life." in result.output
+
+
+def test_page_and_doctor_say_when_alerts_were_looked_for_and_that_they_are_late(
+    app: Flask,
+) -> None:
+    everybody_signs()
+    pages = visit(app)
+    assert "Last look for alerts Never" in pages.get("/settings/system").main
+    make_asset()
+    a_run_is_missing()
+    page = pages.get("/settings/system")
+    assert "Alerts are late: the daily look for them was due 2 hours ago" in page.main
+    result = app.test_cli_runner().invoke(args=["doctor"])
+    assert result.exit_code == 2
+    assert "DANGER  Alerts are late" in result.output
+    assert "Next look for alerts" in result.output
+    control.start_due(utcnow())
+    assert "Everything is at work." in pages.get("/settings/system").main
+
+
+def test_the_doctor_knows_the_wrong_keys(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    everybody_signs()
+    assert app.test_cli_runner().invoke(args=["doctor"]).exit_code == 0
+    other = "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWY="
+    changed = replace(app.extensions["settings"], encryption_keys=(other,))
+    monkeypatch.setitem(app.extensions, "settings", changed)
+    result = app.test_cli_runner().invoke(args=["doctor"])
+    assert result.exit_code == 2
+    assert "ENCRYPTION_KEYS cannot open" in result.output
+
+
+def test_a_machine_whose_clock_is_wrong_takes_nobody_for_dead(app: Flask) -> None:
+    everybody_signs()
+    settings = app.extensions["settings"]
+    environ = {
+        **ENVIRONMENT,
+        **wrong_clock(300),
+        "INSTANCE_DIR": str(settings.instance_dir),
+        "DATABASE_URL": settings.database_url,
+        "REDIS_URL": settings.redis_url,
+    }
+    command = [sys.executable, "-m", "flask", "--app", "wsgi", "doctor"]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60)
+    assert "Nobody looks for deliveries" not in done.stdout
+    assert "WARNING The clocks of this machine and of the database differ by" in done.stdout
+    assert done.returncode == 1, done.stdout + done.stderr
+
+
+def test_the_doctor_finds_a_database_that_is_gone(tmp_path: Path) -> None:
+    environ = {
+        **ENVIRONMENT,
+        "INSTANCE_DIR": str(tmp_path),
+        "DATABASE_URL": "postgresql://portal:hush@127.0.0.1:9/portal",
+    }
+    command = [sys.executable, "-m", "flask", "--app", "wsgi", "doctor"]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2, done.stderr
+    assert "DANGER  The database does not answer." in done.stdout
+    assert "hush" not in done.stdout + done.stderr

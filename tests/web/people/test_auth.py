@@ -1,0 +1,292 @@
+"""Set-up, sign-in, sign-out, the own account: as somebody at a browser sees them."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from flask import Flask, request
+from sqlalchemy import select
+
+from portal.app import create_app
+from portal.config.settings import load_settings
+from portal.extensions import db
+from portal.lib.clock import utcnow
+from portal.models.operations import Submission
+from portal.models.people import User
+from portal.services.core.unit_of_work import session
+from portal.services.people import one_time_links, users
+from portal.web.frame.access import local_path
+from tests.conftest import ENVIRONMENT
+from tests.support.factories import PASSWORD, make_user
+from tests.support.pages import Page, Pages
+
+ANA = {"name": "Ana", "email": "ana@example.com", "password": PASSWORD}
+Build = Callable[..., Flask]
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Iterator[Build]:
+    """Makes a portal with some settings changed."""
+    made = []
+
+    def make(**changes: str) -> Flask:
+        environment = {**ENVIRONMENT, "INSTANCE_DIR": str(tmp_path), **changes}
+        made.append(create_app(load_settings(environment)))
+        return made[-1]
+
+    yield make
+    for each in made:
+        with each.app_context():
+            db.engine.dispose()
+
+
+def setup_path() -> str:
+    """A new set-up link's address on this portal."""
+    address = users.setup_link()
+    assert address is not None
+    assert address.startswith("http://127.0.0.1:9/setup?token=")
+    return address.removeprefix("http://127.0.0.1:9")
+
+
+def cookie(pages: Pages) -> str:
+    found = pages.client.get_cookie("session")
+    return found.value if found else ""
+
+
+def with_cookie(app: Flask, value: str) -> Pages:
+    pages = Pages(app)
+    pages.client.set_cookie("session", value)
+    return pages
+
+
+def is_in(pages: Pages) -> bool:
+    return pages.get("/account").h1 == "Your account"
+
+
+def set_up(pages: Pages, path: str, **changes: str) -> Page:
+    return pages.submit(pages.get(path).form(), **{**ANA, **changes})
+
+
+def test_the_set_up_link_makes_the_first_administrator_and_signs_them_in(app: Flask) -> None:
+    pages = Pages(app)
+    page = set_up(pages, setup_path())
+    assert page.path == "/"
+    assert "Welcome, Ana" in page.text
+    assert is_in(pages)
+    user = session().execute(select(User)).scalar_one()
+    assert (user.email, user.role) == ("ana@example.com", "admin")
+
+
+def test_looking_at_the_set_up_link_does_not_use_it_up(app: Flask) -> None:
+    path = setup_path()
+    for _ in range(3):
+        assert Pages(app).get(path).status == 200
+    assert set_up(Pages(app), path, password="short").status == 400
+    assert set_up(Pages(app), path).path == "/"
+
+
+def test_after_set_up_every_link_is_dead_and_leads_to_the_door(app: Flask) -> None:
+    path, other = setup_path(), setup_path()
+    set_up(Pages(app), path)
+    for dead in (path, other, "/setup", "/setup?token=nonsense"):
+        page = Pages(app).get(dead)
+        assert (page.status, page.h1) == (410, "This link does not work any more")
+        assert page.links("Sign in") == ["/sign-in"]
+
+
+def test_of_two_tabs_the_second_finds_the_link_dead(app: Flask) -> None:
+    path, one, other = setup_path(), Pages(app), Pages(app)
+    forms = one.get(path).form(), other.get(path).form()
+    assert one.submit(forms[0], **ANA).path == "/"
+    second = other.submit(forms[1], name="Ben", email="ben@example.com", password=PASSWORD)
+    assert second.status == 410
+    assert len(users.listing()) == 1
+
+
+def test_set_up_sent_twice_makes_one_administrator_and_leads_in(app: Flask) -> None:
+    pages = Pages(app)
+    form = pages.get(setup_path()).form()
+    # A browser that sends the form twice has the same cookie both times.
+    kept = cookie(pages)
+    pages.submit(form, **ANA)
+    again = with_cookie(app, kept)
+    assert again.submit(form, **ANA).path == "/"
+    assert is_in(again)
+    assert len(users.listing()) == 1
+    assert len(session().execute(select(Submission)).all()) == 1
+
+
+def test_set_up_says_everything_that_is_missing_and_keeps_what_was_typed(app: Flask) -> None:
+    pages = Pages(app)
+    page = set_up(pages, setup_path(), name=" ", email="ana", password="short")
+    assert page.status == 400
+    assert page.errors == [
+        "Enter your name",
+        "Enter an e-mail address, such as ana@example.com",
+        "Use at least 12 characters. Three or four words do well.",
+    ]
+    assert page.form().fields["email"] == ["ana"]
+    assert "short" not in page.html
+
+
+def test_signing_in_leads_on_to_where_one_wanted_to_go(app: Flask) -> None:
+    ana, pages = make_user(), Pages(app)
+    page = pages.get("/settings/people")
+    assert page.h1 == "Sign in"
+    page = pages.submit(page.form(), email=ana.email, password=ana.password)
+    assert page.path == "/settings/people"
+
+
+@pytest.mark.parametrize(
+    "target", ["https://evil.example", "//evil.example", "/\\evil.example", "javascript:x", "\t//e"]
+)
+def test_signing_in_never_leads_elsewhere(app: Flask, target: str) -> None:
+    ana, pages = make_user(), Pages(app)
+    page = pages.get("/sign-in", query_string={"next": target})
+    page = pages.submit(page.form(), email=ana.email, password=ana.password, follow=False)
+    assert page.response.headers["Location"] == "/"
+    page = pages.get("/sign-in", query_string={"next": target}, follow=False)
+    assert page.response.headers["Location"] == "/"
+
+
+@pytest.mark.parametrize(
+    "target", ["//[", "//\uff03@evil.example", "/\r\nSet-Cookie: session=evil", "/\0", ""]
+)
+def test_what_no_address_can_be_leads_to_the_start_page(target: str) -> None:
+    assert local_path(target) == "/"
+
+
+def test_a_wrong_password_is_one_sentence_and_is_not_echoed(app: Flask) -> None:
+    ana, pages = make_user(), Pages(app)
+    page = pages.sign_in(ana.email, "not the pass phrase")
+    assert page.status == 400
+    assert page.errors == [
+        "The e-mail address or the password is not right. Check both, then try again."
+    ]
+    assert page.form().fields["email"] == [ana.email]
+    assert "not the pass phrase" not in page.html
+
+
+def test_too_many_tries_are_told_when_to_come_back_even_without_valkey(
+    app: Flask, build: Build
+) -> None:
+    ana = make_user()
+    database = app.config["SQLALCHEMY_DATABASE_URI"]
+    pages = Pages(build(DATABASE_URL=database, REDIS_URL="unix:///nowhere/valkey.sock"))
+    for _ in range(5):
+        assert pages.sign_in(ana.email, "wrong").status == 400
+    page = pages.sign_in(ana.email, ana.password)
+    assert page.status == 429
+    assert page.errors[0].startswith("There were too many tries. Wait ")
+    assert 25 <= int(page.response.headers["Retry-After"]) <= 30
+
+
+def test_a_session_prepared_by_somebody_else_is_thrown_away(app: Flask) -> None:
+    ana, pages = make_user(), Pages(app)
+    pages.get("/sign-in")
+    with pages.client.session_transaction() as kept:
+        kept["planted"] = "by somebody else"
+        token = kept["csrf_token"]
+    pages.sign_in(ana.email, ana.password)
+    with pages.client.session_transaction() as kept:
+        assert "planted" not in kept
+        assert kept["csrf_token"] != token
+
+
+def test_the_cookie_is_out_of_reach_of_scripts_and_lasts_twelve_hours(app: Flask) -> None:
+    ana, pages = make_user(), Pages(app)
+    pages.sign_in(ana.email, ana.password)
+    found = pages.client.get_cookie("session")
+    assert found is not None
+    assert found.http_only
+    assert found.same_site == "Lax"
+    assert found.expires is not None
+    assert abs(found.expires - utcnow() - timedelta(hours=12)) < timedelta(minutes=1)
+
+
+def test_a_browser_that_brings_no_cookie_is_led_to_the_right_address(app: Flask) -> None:
+    pages = Pages(app)
+    form = pages.get("/sign-in").form()
+    assert "open for too long. Go back" in pages.post("/sign-in", {"csrf_token": "old"}).main
+    pages.client.delete_cookie("session")
+    page = pages.submit(form, email="ana@example.com", password=PASSWORD)
+    assert page.status == 400
+    assert (
+        "open the portal at http://127.0.0.1:9, and let your browser keep its cookies" in page.main
+    )
+
+
+def test_on_https_the_cookie_never_travels_in_the_clear(build: Build) -> None:
+    assert build(BASE_URL="https://assets.example.com").config["SESSION_COOKIE_SECURE"]
+    assert not build(BASE_URL="http://assets.example.com").config["SESSION_COOKIE_SECURE"]
+
+
+def test_after_signing_out_a_copy_of_the_cookie_is_worth_nothing(app: Flask) -> None:
+    ana, pages = make_user(), Pages(app)
+    pages.sign_in(ana.email, ana.password)
+    stolen = cookie(pages)
+    elsewhere = Pages(app)
+    elsewhere.sign_in(ana.email, ana.password)
+    pages.get("/account")
+    assert pages.sign_out().h1 == "Sign in"
+    assert not is_in(pages)
+    assert not is_in(with_cookie(app, stolen))
+    assert is_in(elsewhere)
+
+
+def test_a_new_password_ends_all_sessions_but_ones_own(app: Flask) -> None:
+    ana, pages, elsewhere = make_user(), Pages(app), Pages(app)
+    for each in (pages, elsewhere):
+        each.sign_in(ana.email, ana.password)
+    form = pages.get("/account").form("/account/password")
+    page = pages.submit(form, current_password=ana.password, password="another long phrase")
+    assert "Your password is changed" in page.text
+    assert is_in(pages)
+    assert not is_in(elsewhere)
+    assert elsewhere.sign_in(ana.email, "another long phrase").path == "/"
+
+
+def test_a_refused_password_is_explained_at_its_field(app: Flask) -> None:
+    ana, pages = make_user(), Pages(app)
+    pages.sign_in(ana.email, ana.password)
+    form = pages.get("/account").form("/account/password")
+    page = pages.submit(form, current_password="wrong", password="another long phrase")
+    assert page.errors == ["This is not your current password."]
+    assert page.title.startswith("Error: ")
+    page = pages.submit(form, current_password=ana.password, password=ana.email.upper())
+    assert page.errors == ["Choose a password that is not your e-mail address."]
+    assert is_in(pages)
+
+
+def test_times_follow_the_chosen_zone(app: Flask) -> None:
+    ana, pages = make_user(), Pages(app)
+    pages.sign_in(ana.email, ana.password)
+    page = pages.get("/account")
+    assert "Times are shown in Europe/Vienna" in page.text
+    page = pages.submit(page.form("/account"), name="Ana", time_zone="America/Argentina/Salta")
+    assert "Your account is saved." in page.text
+    assert "Times are shown in America/Argentina/Salta" in page.text
+    assert page.form("/account").fields["time_zone"] == ["America/Argentina/Salta"]
+    page = pages.submit(page.form("/account"), name="", time_zone="Mars/Olympus")
+    assert page.status == 400
+    assert "Enter your name" in page.errors
+
+
+@pytest.mark.parametrize(("proxies", "seen"), [("0", "127.0.0.1"), ("1", "203.0.113.5")])
+def test_only_trusted_proxies_say_where_a_request_comes_from(
+    build: Build, proxies: str, seen: str
+) -> None:
+    app, addresses = build(TRUSTED_PROXIES=proxies), []
+    app.before_request(lambda: addresses.append(request.remote_addr))
+    header = {"X-Forwarded-For": "1.1.1.1, 203.0.113.5"}
+    app.test_client().get("/static/favicon.svg", headers=header).close()
+    assert addresses == [seen]
+
+
+def test_a_guessed_link_is_dead_before_anything_is_hashed(app: Flask) -> None:
+    pages = Pages(app)
+    for door in ("/setup?token=guess", "/invitation?token=guess"):
+        pages.get("/sign-in")
+        assert pages.post(door, ANA).status == 410
+    assert one_time_links.setup_link() is not None

@@ -1,0 +1,161 @@
+"""A lost password: an administrator makes a link, the person chooses a new one behind it."""
+
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+import pytest
+from flask import Flask
+from sqlalchemy import select, update
+
+from portal.models.audit import AuditEntry
+from portal.models.people import Link, LinkKind, Role, User
+from portal.services.core.refusals import NotAllowed, Refusal
+from portal.services.core.unit_of_work import session, writing
+from portal.services.people import account, one_time_links, password_resets, users
+from portal.services.people.sign_in import WrongPassword, sign_in
+from tests.support.factories import Person, make_user
+from tests.support.pages import Page, Pages
+
+NEW = "another long pass phrase"
+
+
+def enter(app: Flask, person: Person) -> Pages:
+    pages = Pages(app)
+    pages.sign_in(person.email, person.password)
+    return pages
+
+
+def link_on(page: Page) -> str:
+    """The address shown on the page, as a path on this portal."""
+    parts = urlsplit(next(node.text for node in page.root.find_all("pre")))
+    return f"{parts.path}?{parts.query}"
+
+
+def link_for(by: Person, whom: Person) -> str:
+    password_resets.offer(by.actor, whom.public_id)
+    offer = password_resets.offered(by.actor, whom.public_id)
+    assert offer
+    assert offer.address
+    return offer.address.partition("token=")[2]
+
+
+def test_who_forgot_the_password_chooses_a_new_one_and_is_out_everywhere_else(app: Flask) -> None:
+    cleo = make_user(Role.SUPPORT, name="Cleo")
+    elsewhere = enter(app, cleo)
+    ana = enter(app, make_user(name="Ana"))
+    page = ana.get(f"/settings/people/{cleo.public_id}/new-password")
+    page = ana.submit(page.form(f"/settings/people/{cleo.public_id}/new-password"))
+    here = Pages(app)
+    door = here.get(link_on(page))
+    assert cleo.email in door.main
+    assert elsewhere.get("/deliveries").status == 200, "looking at the link changes nothing"
+    assert here.submit(door.form(), password=NEW).path == "/"
+    assert here.get("/deliveries").status == 200
+    assert elsewhere.get("/deliveries", follow=False).status == 302
+    assert here.get(link_on(page)).status == 410
+    assert sign_in(cleo.email, NEW, None).id == cleo.id
+    with pytest.raises(WrongPassword):
+        sign_in(cleo.email, cleo.password, None)
+
+
+def test_sent_twice_it_saves_once_and_leads_in(app: Flask) -> None:
+    cleo, here = make_user(), Pages(app)
+    form = here.get(f"/new-password?token={link_for(make_user(), cleo)}").form()
+    # A browser that sends the form twice has the same cookie both times.
+    kept = here.client.get_cookie("session")
+    assert kept
+    assert here.submit(form, password=NEW).path == "/"
+    for password, status in ((NEW, 200), ("one more pass phrase", 410)):
+        again = Pages(app)
+        again.client.set_cookie("session", kept.value)
+        assert again.submit(form, password=password).status == status
+    versions = session().scalars(select(User.session_version).where(User.id == cleo.id)).all()
+    assert versions == [2]
+
+
+def test_a_password_that_will_not_do_leaves_the_link_alone(app: Flask) -> None:
+    here = Pages(app)
+    page = here.get(f"/new-password?token={link_for(make_user(), make_user())}")
+    page = here.submit(page.form(), password="short")
+    assert page.status == 400
+    assert "at least 12 characters" in page.main
+    assert here.submit(page.form(), password=NEW).path == "/"
+
+
+def test_the_link_is_shown_to_its_maker_until_it_was_copied(app: Flask) -> None:
+    maker, other, cleo = make_user(), make_user(), make_user()
+    token = link_for(maker, cleo)
+    theirs = password_resets.offered(other.actor, cleo.public_id)
+    assert theirs
+    assert theirs.address is None
+    assert token not in enter(app, other).get(f"/settings/people/{cleo.public_id}").html
+    pages = enter(app, maker)
+    path = f"/settings/people/{cleo.public_id}/new-password"
+    assert token in pages.get(path).html
+    pages.submit(pages.page.form(f"{path}/copied"))
+    assert token not in pages.get(path).html
+    assert one_time_links.read(LinkKind.RESET, token).email == cleo.email
+
+
+def test_only_the_newest_link_works_and_not_for_ever(app: Flask) -> None:
+    maker, cleo = make_user(), make_user()
+    first, second = link_for(maker, cleo), link_for(maker, cleo)
+    assert first != second
+    with pytest.raises(one_time_links.DeadLink):
+        one_time_links.read(LinkKind.RESET, first)
+    with writing() as current:
+        link = current.scalars(select(Link).where(Link.kind == LinkKind.RESET)).one()
+        assert link.expires_at - link.created_at < timedelta(hours=25)
+        current.execute(update(Link).values(expires_at=link.created_at - timedelta(hours=1)))
+    with pytest.raises(one_time_links.DeadLink):
+        one_time_links.read(LinkKind.RESET, second)
+    assert password_resets.offered(maker.actor, cleo.public_id) is None
+
+
+def test_who_was_disabled_meanwhile_does_not_come_in(app: Flask) -> None:
+    maker, cleo, here = make_user(), make_user(), Pages(app)
+    form = here.get(f"/new-password?token={link_for(maker, cleo)}").form()
+    users.disable(maker.actor, cleo.public_id)
+    assert here.submit(form, password=NEW).status == 410
+    with pytest.raises(Refusal, match="Enable them first"):
+        password_resets.offer(maker.actor, cleo.public_id)
+
+
+def test_it_is_for_administrators_and_for_others(app: Flask) -> None:
+    maker, cleo = make_user(), make_user(Role.SUPPORT)
+    with pytest.raises(Refusal, match="This is you"):
+        password_resets.offer(maker.actor, maker.public_id)
+    with pytest.raises(NotAllowed):
+        password_resets.offer(cleo.actor, maker.public_id)
+
+
+def test_who_found_the_old_password_needs_no_link(app: Flask) -> None:
+    ana, cleo = make_user(), make_user()
+    token = link_for(ana, cleo)
+    account.change_password(cleo.actor, cleo.password, NEW)
+    assert Pages(app).get(f"/new-password?token={token}").status == 410
+
+
+def test_link_and_use_are_audited_without_the_link(app: Flask) -> None:
+    maker, cleo = make_user(name="Ana"), make_user(name="Cleo")
+    token = link_for(maker, cleo)
+    here = Pages(app)
+    here.submit(here.get(f"/new-password?token={token}").form(), password=NEW)
+    rows = session().scalars(select(AuditEntry).order_by(AuditEntry.id)).all()
+    told = [(row.actor_name, row.action, row.target_name) for row in rows]
+    assert ("Ana", "person.new_password_offered", "Cleo") in told
+    assert ("Cleo", "person.password_changed", "Cleo") in told
+    assert not any(token in str(row.changes) for row in rows)
+
+
+def test_the_last_administrator_gets_a_link_from_the_command_line(app: Flask) -> None:
+    ana = make_user()
+    answer = app.test_cli_runner().invoke(args=["new-password", ana.email.upper()])
+    assert answer.exit_code == 0, answer.output
+    parts = urlsplit(answer.stdout.strip())
+    here = Pages(app)
+    door = here.get(f"{parts.path}?{parts.query}")
+    assert here.submit(door.form(), password=NEW).path == "/"
+    nobody = app.test_cli_runner().invoke(args=["new-password", "nobody@example.com"])
+    assert nobody.exit_code == 1
+    assert "Nobody has an account" in nobody.output

@@ -1,0 +1,203 @@
+"""Settings → People and the start page, as each role sees them; and `flask create-user`."""
+
+from urllib.parse import urlsplit
+
+from click.testing import Result
+from flask import Flask
+from sqlalchemy import select, update
+
+from portal.models.deliveries import Delivery, DeliveryStatus
+from portal.models.people import Link, Role
+from portal.services.core.unit_of_work import session, writing
+from portal.services.people import users
+from tests.support.factories import PASSWORD, Person, make_user, make_webhook, publish
+from tests.support.pages import Page, Pages
+
+
+def enter(app: Flask, person: Person) -> Pages:
+    pages = Pages(app)
+    pages.sign_in(person.email, person.password)
+    return pages
+
+
+def invite(pages: Pages, email: str = "cleo@example.com", role: str = "support") -> Page:
+    form = pages.get("/settings/people/invite").form()
+    return pages.submit(form, email=email, role=role)
+
+
+def link_on(page: Page) -> str:
+    """The address shown on the page, as a path on this portal."""
+    address = next(node.text for node in page.root.find_all("pre"))
+    parts = urlsplit(address)
+    return f"{parts.path}?{parts.query}"
+
+
+def test_somebody_invited_joins_through_the_link_alone(app: Flask) -> None:
+    pages = enter(app, make_user(name="Ana"))
+    page = invite(pages)
+    assert page.h1 == "Invitation for cleo@example.com"
+    cleo = Pages(app)
+    door = cleo.get(link_on(page))
+    assert "cleo@example.com" in door.main
+    assert cleo.submit(door.form(), name="Cleo", password=PASSWORD).path == "/"
+    assert cleo.get("/settings/people").status == 403
+    assert cleo.get(link_on(page)).status == 410
+    rows = pages.get("/settings/people").rows()
+    assert ["Cleo", "cleo@example.com", "Support", "Active"] in [row[:4] for row in rows]
+
+
+def test_an_invited_person_cannot_choose_another_address(app: Flask) -> None:
+    page = invite(enter(app, make_user()))
+    cleo = Pages(app)
+    form = cleo.get(link_on(page)).form()
+    cleo.submit(form, name="Cleo", password=PASSWORD, email="boss@example.com")
+    assert "cleo@example.com" in [person.email for person in users.listing()]
+
+
+def test_the_link_stands_on_its_page_alone_until_it_was_copied(app: Flask) -> None:
+    pages = enter(app, make_user())
+    form = pages.get("/settings/people/invite").form()
+    answer = pages.submit(form, email="cleo@example.com", role="support", follow=False)
+    assert "token" not in answer.location
+    token = link_on(pages.get(answer.location)).partition("token=")[2]
+    with pages.client.session_transaction() as kept:
+        assert token not in str(dict(kept))
+    page = pages.submit(pages.page.form(f"{answer.location}/copied"))
+    assert page.path == "/settings/people"
+    assert "token=" not in pages.get(answer.location).html
+
+
+def test_an_invitation_sent_twice_is_one(app: Flask) -> None:
+    pages = enter(app, make_user())
+    form = pages.get("/settings/people/invite").form()
+    one = pages.submit(form, email="cleo@example.com", role="support")
+    other = pages.submit(form, email="cleo@example.com", role="support")
+    assert one.path == other.path
+    assert len(session().execute(select(Link)).all()) == 1
+
+
+def test_a_lost_link_is_replaced_and_an_invitation_taken_back(app: Flask) -> None:
+    pages = enter(app, make_user())
+    page = invite(pages)
+    before = link_on(page)
+    page = pages.submit(page.form(f"{page.path}/renew"))
+    after = link_on(page)
+    assert Pages(app).get(before).status == 410
+    assert Pages(app).get(after).status == 200
+    page = pages.submit(page.form(f"{page.path}/cancel"))
+    assert "cleo@example.com" not in page.main
+    assert Pages(app).get(after).status == 410
+
+
+def test_an_invitation_needs_an_address_and_a_role(app: Flask) -> None:
+    pages = enter(app, make_user(email="ana@example.com"))
+    page = pages.submit(pages.get("/settings/people/invite").form(), email="cleo")
+    assert page.errors == ["Enter an e-mail address, such as ana@example.com", "Choose a role"]
+    page = invite(pages, "ANA@example.com")
+    assert page.status == 409
+    assert page.errors[0].endswith("already has an account with this address.")
+
+
+def test_a_new_role_counts_from_the_next_click_on(app: Flask) -> None:
+    ben = make_user(Role.ADMIN, name="Ben")
+    pages, his = enter(app, make_user(name="Ana")), enter(app, ben)
+    page = pages.get(f"/settings/people/{ben.public_id}")
+    page = pages.submit(page.form(), role="support")
+    assert "Ben is now: Support." in page.text
+    assert his.get("/settings/people").h1 == "Sign in"
+    his.sign_in(ben.email, ben.password)
+    assert his.get("/settings/people").status == 403
+
+
+def test_two_administrators_at_one_role_lose_nothing(app: Flask) -> None:
+    ben = make_user(Role.SUPPORT, name="Ben")
+    ana, cleo = enter(app, make_user(name="Ana")), enter(app, make_user(name="Cleo"))
+    path = f"/settings/people/{ben.public_id}"
+    hers, theirs = ana.get(path).form(), cleo.get(path).form()
+    ana.submit(hers, role="manager")
+    page = cleo.submit(theirs, role="admin")
+    assert page.status == 409
+    assert "Ana changed this" in page.main
+    assert page.rows() == [["Role", "Manager", "Administrator"]]
+    page = cleo.submit(page.form())
+    assert "Ben is now: Administrator." in page.text
+
+
+def test_somebody_disabled_is_out_at_once(app: Flask) -> None:
+    ben = make_user(Role.MANAGER, name="Ben")
+    pages, his = enter(app, make_user()), enter(app, ben)
+    page = pages.get(f"/settings/people/{ben.public_id}")
+    page = pages.submit(page.form(f"{page.path}/disable"))
+    assert "Ben can no longer sign in." in page.text
+    assert his.get("/").h1 == "Sign in"
+    assert his.sign_in(ben.email, ben.password).status == 400
+    page = pages.submit(page.form(f"/settings/people/{ben.public_id}/enable"))
+    assert "Ben can sign in again." in page.text
+    assert his.sign_in(ben.email, ben.password).path == "/"
+
+
+def test_the_only_administrator_is_told_why_they_stay(app: Flask) -> None:
+    ana = make_user(name="Ana")
+    pages = enter(app, ana)
+    pages.get(f"/settings/people/{ana.public_id}")
+    page = pages.post(f"/settings/people/{ana.public_id}/disable")
+    assert page.status == 409
+    assert page.errors == [
+        "Ana is the only administrator who can sign in. Make somebody else an administrator first."
+    ]
+
+
+def test_names_are_never_read_as_html(app: Flask) -> None:
+    make_user(Role.SUPPORT, name="<script>alert(1)</script>")
+    page = enter(app, make_user()).get("/settings/people")
+    assert "<script>alert" not in page.html
+    assert "<script>alert(1)</script>" in page.main
+
+
+def test_the_start_page_offers_the_next_step_to_those_who_may_take_it(app: Flask) -> None:
+    page = enter(app, make_user()).get("/")
+    assert page.links("Add a webhook") == ["/settings/webhooks/new"]
+    assert page.links("Add an asset") == ["/assets/new"]
+    page = enter(app, make_user(Role.SUPPORT)).get("/")
+    assert page.links("Add a webhook") == page.links("Add an asset") == []
+    assert page.links("See deliveries") == ["/deliveries"]
+
+
+def test_the_start_page_counts_what_did_not_arrive_and_leads_there(app: Flask) -> None:
+    make_webhook()
+    publish()
+    publish()
+    with writing() as current:
+        current.execute(update(Delivery).values(status=DeliveryStatus.FAILED))
+    pages = enter(app, make_user(Role.SUPPORT))
+    page = pages.get("/")
+    assert "2 did not arrive" in page.main
+    assert "1 webhook is on" in page.main
+    page = pages.follow("did not arrive")
+    assert page.status == 200
+    assert len(page.rows()) == 2
+
+
+def run(app: Flask, *words: str, given: str | None = None) -> Result:
+    return app.test_cli_runner().invoke(args=["create-user", *words], input=given)
+
+
+def test_create_user_prints_a_link_that_works_once(app: Flask) -> None:
+    result = run(app, "Cleo@example.com", "--role", "manager")
+    assert result.exit_code == 0
+    parts = urlsplit(result.stdout.strip())
+    cleo = Pages(app)
+    page = cleo.get(f"{parts.path}?{parts.query}")
+    assert cleo.submit(page.form(), name="Cleo", password=PASSWORD).path == "/"
+    assert [(p.email, p.role) for p in users.listing()] == [("cleo@example.com", "manager")]
+
+
+def test_create_user_can_take_the_password_from_standard_input(app: Flask) -> None:
+    words = ("cleo@example.com", "--role", "admin", "--password-stdin")
+    result = run(app, *words, given=f"{PASSWORD}\n")
+    assert result.exit_code == 0
+    assert PASSWORD not in result.output
+    assert Pages(app).sign_in("cleo@example.com", PASSWORD).path == "/"
+    assert "already an account" in run(app, *words, given=f"{PASSWORD}\n").output
+    assert "at least 12" in run(app, *words, given="short\n").output
+    assert run(app, "nonsense", "--role", "admin").exit_code == 1

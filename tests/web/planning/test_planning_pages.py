@@ -1,0 +1,296 @@
+"""Reserving and maintaining through pages: asked for, decided, planned, done."""
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from flask import Flask
+
+from portal.services.actions import assignments
+from portal.services.actions.planning import maintenance as planning_maintenance
+from portal.services.actions.planning import reservations as planning_reservations
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.time_zones import today
+from tests.services.actions.plan_examples import (
+    at,
+    last_body,
+    maintenance,
+    make_maintenance,
+    make_reservation,
+    put_in,
+    reservation,
+    status_of,
+    told,
+)
+from tests.support.factories import make_asset, make_staff, make_webhook
+from tests.support.pages import Page, Pages
+from tests.web.signed_in import visit
+
+VIENNA, NEW_YORK = ZoneInfo("Europe/Vienna"), ZoneInfo("America/New_York")
+
+
+def typed(moment: datetime, zone: ZoneInfo = VIENNA) -> str:
+    """A time as a browser sends it."""
+    return moment.astimezone(zone).strftime("%Y-%m-%dT%H:%M")
+
+
+def ask_for(pages: Pages, asset_id: int, **fields: object) -> Page:
+    page = pages.get(f"/assets/{asset_id}/reserve")
+    return pages.submit(page.form(), **fields)
+
+
+def steps(page: Page, words: str) -> list[str]:
+    return [url for url in page.links(words) if "/assets/" in url]
+
+
+def test_an_hour_that_the_clocks_skip_is_not_taken_for_another(app: Flask) -> None:
+    pages, maria = visit(app, time_zone=VIENNA.key), make_staff()
+    typed = {"starts_at": "2150-03-29T02:30", "ends_at": "2150-03-29T03:00"}
+    page = ask_for(pages, make_asset(), staff_id=maria, **typed)
+    words = "before or after the hour that the clocks skip that night"
+    assert page.errors == [f"Enter the start of the reservation {words}"]
+
+
+@pytest.mark.parametrize("zone", [VIENNA, NEW_YORK])
+def test_a_wish_is_typed_in_the_persons_zone_and_stored_in_utc(app: Flask, zone: ZoneInfo) -> None:
+    make_webhook(events=["asset.reserved"])
+    pages, maria, asset_id = visit(app, time_zone=zone.key), make_staff(), make_asset()
+    form = pages.get(f"/assets/{asset_id}/reserve")
+    assert f"In the time zone {zone.key}" in form.main
+    assert "This will notify 1 webhook." in form.main
+    page = ask_for(
+        pages,
+        asset_id,
+        staff_id=maria,
+        starts_at=typed(at(0), zone),
+        ends_at=typed(at(3), zone),
+        purpose="Trade fair",
+    )
+    assert (page.path, page.status) == (f"/assets/{asset_id}/reservations", 200)
+    assert "was asked for. It counts once it is approved." in page.text
+    data = last_body()["data"]
+    assert (data["starts_at"], data["ends_at"]) == (at(0).isoformat(), at(3).isoformat())
+    assert "Maria Lopez" in page.main
+    assert "To be decided" in page.main
+
+
+def test_an_empty_form_says_what_is_missing(app: Flask) -> None:
+    pages = visit(app)
+    page = ask_for(pages, make_asset())
+    assert page.status == 400
+    assert page.errors == [
+        "Choose who wants the asset",
+        "Enter when the reservation starts",
+        "Enter when the reservation ends",
+    ]
+    assert told() == []
+
+
+def test_a_conflict_comes_back_at_its_field_with_what_was_typed(app: Flask) -> None:
+    pages, asset_id = visit(app), make_asset()
+    make_reservation(asset_id, make_staff("Cleo Marin"), 0, 4, approved=True)
+    ben = make_staff("Ben Novak")
+    page = ask_for(
+        pages, asset_id, staff_id=ben, starts_at=typed(at(2)), ends_at=typed(at(6)), purpose="Tour"
+    )
+    assert page.status == 400
+    assert page.errors[0].startswith("Cleo Marin has reserved this from ")
+    assert page.form().fields["purpose"] == ["Tour"]
+    assert page.form().fields["starts_at"] == [typed(at(2))]
+
+
+def test_a_double_click_asks_once(app: Flask) -> None:
+    pages, asset_id, maria = visit(app), make_asset(), make_staff()
+    form = pages.get(f"/assets/{asset_id}/reserve").form()
+    fields = {"staff_id": maria, "starts_at": typed(at(0)), "ends_at": typed(at(3))}
+    for _ in range(2):
+        assert pages.submit(form, **fields).path == f"/assets/{asset_id}/reservations"
+    assert told() == ["asset.reserved"]
+
+
+def test_it_is_approved_from_the_list(app: Flask) -> None:
+    pages, asset_id = visit(app), make_asset("Epson projector")
+    public_id = make_reservation(asset_id, make_staff())
+    page = pages.get("/reservations")
+    assert "To be decided 1" in page.main
+    (row,) = page.rows()
+    assert row[:2] == ["Epson projector AST-00001", "Maria Lopez"]
+    page = pages.get(steps(page, "Approve")[0])
+    assert page.h1 == "Approve the reservation of Epson projector?"
+    assert "Maria Lopez" in page.main
+    page = pages.submit(page.form())
+    assert "The reservation of AST-00001 is approved." in page.text
+    assert reservation(public_id).state == "approved"
+    assert pages.get("/reservations").rows() == []
+    assert len(pages.get("/reservations?show=approved").rows()) == 1
+
+
+def test_it_is_rejected_with_a_reason_that_everybody_reads(app: Flask) -> None:
+    pages, asset_id = visit(app, "manager"), make_asset()
+    make_reservation(asset_id, make_staff())
+    form = pages.get(steps(pages.get("/reservations"), "Reject")[0]).form()
+    page = pages.submit(form)
+    assert page.errors == ["Enter why, for whoever asked for it"]
+    page = pages.submit(page.form(), rejection_reason="Needed for the audit")
+    assert last_body()["data"]["rejection_reason"] == "Needed for the audit"
+    assert "Needed for the audit" in pages.get("/reservations?show=all").main
+
+
+def test_it_is_taken_back(app: Flask) -> None:
+    pages, asset_id = visit(app), make_asset()
+    make_reservation(asset_id, make_staff(), approved=True)
+    form = pages.get(steps(pages.get(f"/assets/{asset_id}/reservations"), "Cancel")[0]).form()
+    page = pages.submit(form, note="The fair is off")
+    assert "was cancelled" in page.text
+    assert last_body()["data"]["note"] == "The fair is off"
+
+
+def test_what_was_decided_meanwhile_has_no_page(app: Flask) -> None:
+    pages, asset_id = visit(app), make_asset()
+    public_id = make_reservation(asset_id, make_staff())
+    step = f"/assets/{asset_id}/approve-reservation/{public_id}"
+    form = pages.get(step).form()
+    planning_reservations.reject(SYSTEM, public_id, "No")
+    assert pages.submit(form).status == 409
+    page = pages.get(step)
+    assert page.status == 409
+    assert "This reservation is closed already: rejected." in page.main
+    assert pages.get(f"/assets/{make_asset()}/approve-reservation/{public_id}").status == 404
+
+
+def test_what_cannot_be_kept_is_marked(app: Flask) -> None:
+    pages, asset_id = visit(app), make_asset()
+    make_reservation(asset_id, make_staff(), approved=True)
+    put_in(asset_id, "broken")
+    assert "At risk" in pages.get("/reservations?show=approved").main
+    page = pages.get(f"/assets/{asset_id}/reservations")
+    assert "At risk" in page.main
+
+
+def test_a_step_that_is_off_says_why(app: Flask) -> None:
+    pages, asset_id = visit(app), make_asset()
+    make_reservation(asset_id, make_staff())
+    make_maintenance(asset_id)
+    assignments.allocate(SYSTEM, asset_id, staff_id=make_staff())
+    reason = "not now: It is allocated to somebody. Take it back first."
+    for path, off, on in (
+        ("reservations", "Approve", ["Reject", "Cancel"]),
+        ("maintenance", "Start", ["Complete", "Cancel"]),
+    ):
+        page = pages.get(f"/assets/{asset_id}/{path}")
+        assert f"{off}, {reason}" in page.main
+        assert not steps(page, off)
+        assert all(steps(page, words) for words in on)
+
+
+def test_the_strip_says_in_words_what_it_draws(app: Flask) -> None:
+    pages, asset_id = visit(app), make_asset()
+    tab = f"/assets/{asset_id}/reservations"
+    assert "Nothing is planned in these days." in pages.get(tab).main
+    make_reservation(asset_id, make_staff("Cleo Marin"), 0, 48, approved=True)
+    make_reservation(asset_id, make_staff("Ben Novak"), 72, 73)
+    make_reservation(asset_id, make_staff("Eva Beyond"), 24 * 70, 24 * 71)
+    make_maintenance(asset_id, due_on=today() + timedelta(days=5))
+    page = pages.get(tab)
+    (strip,) = [n for n in page.root.find_all("svg") if "strip-days" in n.get("class")]
+    kinds = [rect.get("class") for rect in strip.find_all("rect")]
+    assert [kinds.count(f"strip-{each}") for each in ("approved", "pending", "due")] == [1, 1, 1]
+    words = [n.text for n in page.root.find_all("ul") if "strip-words" in n.get("class")]
+    assert "Cleo Marin: " in words[0]
+    assert "Ben Novak (to be decided): " in words[0]
+    assert "Battery check: due " in words[0]
+    assert "Eva Beyond" not in words[0]
+
+
+def test_work_is_planned_begun_and_completed(app: Flask) -> None:
+    pages, jonas, asset_id = visit(app), make_staff("Jonas Berg"), make_asset()
+    page = pages.get(f"/assets/{asset_id}/schedule-maintenance")
+    due = today() - timedelta(days=1)
+    page = pages.submit(
+        page.form(),
+        title="Battery check",
+        type="inspection",
+        due_on=due,
+        repeat_every_days="30",
+        assignee_id=jonas,
+        estimated_cost="40,50",
+    )
+    assert "Maintenance of AST-00001 is scheduled." in page.text
+    assert "Late" in pages.get("/maintenance").main
+    page = pages.get(steps(pages.page, "Start")[0]) if pages.page else page
+    page = pages.submit(page.form())
+    assert status_of(asset_id) == "maintenance"
+    page = pages.get(steps(pages.get("/maintenance"), "Complete")[0])
+    assert page.form().fields["performed_by_id"] == [str(jonas)]
+    page = pages.submit(page.form(), outcome="repaired", cost="35.50")
+    assert "The maintenance of AST-00001 is completed." in page.text
+    assert told()[-2:] == ["asset.maintenance_completed", "asset.maintenance_scheduled"]
+    assert status_of(asset_id) == "available"
+    (row,) = pages.get("/maintenance").rows()
+    assert "every 30 days" in row[0]
+
+
+def test_a_plan_with_mistakes_says_all_of_them(app: Flask) -> None:
+    pages, asset_id = visit(app), make_asset()
+    page = pages.get(f"/assets/{asset_id}/schedule-maintenance")
+    page = pages.submit(page.form(), repeat_every_days="often", estimated_cost="-1")
+    assert page.status == 400
+    assert page.errors == [
+        "Enter what is to be done",
+        "Enter the day on which it is due",
+        "Enter the number of days in digits, from 1 to 3650",
+        "Enter the estimated cost in digits, such as 1250.00",
+    ]
+
+
+def test_work_is_called_off(app: Flask) -> None:
+    pages, asset_id = visit(app), make_asset()
+    public_id = make_maintenance(asset_id, started=True)
+    form = pages.get(steps(pages.get(f"/assets/{asset_id}/maintenance"), "Cancel")[0]).form()
+    assert "was cancelled" in pages.submit(form, note="Ill").text
+    assert maintenance(public_id).state == "cancelled"
+
+
+def test_lists_say_when_they_are_empty_and_lead_on(app: Flask) -> None:
+    pages = visit(app)
+    assert "No reservations yet" in pages.get("/reservations").main
+    assert "No maintenance yet" in pages.get("/maintenance").main
+    asset_id = make_asset()
+    planning_reservations.reject(SYSTEM, make_reservation(asset_id, make_staff()), "No")
+    planning_maintenance.call_off(SYSTEM, make_maintenance(asset_id))
+    assert "Nothing to decide" in pages.get("/reservations").main
+    assert "Nothing to be done" in pages.get("/maintenance").main
+    other = make_asset()
+    assert "Clear filters" in pages.get(f"/reservations?asset={other}").main
+    assert len(pages.get(f"/reservations?asset={asset_id}").rows()) == 1
+    assert len(pages.get(f"/maintenance?asset={asset_id}").rows()) == 1
+
+
+def test_long_lists_come_in_pages_the_soonest_first(app: Flask) -> None:
+    pages, asset_id = visit(app), make_asset()
+    for number in range(52):
+        make_maintenance(
+            asset_id, title=f"Round {number}", due_on=today() + timedelta(days=number % 5)
+        )
+    first = pages.get("/maintenance")
+    second = pages.follow("Next")
+    assert (len(first.rows()), len(second.rows())) == (50, 2)
+    days = [row[2] for row in [*first.rows(), *second.rows()]]
+    assert days == sorted(
+        days, key=lambda text: datetime.strptime(text, "%d %b %Y").astimezone(UTC)
+    )
+    assert pages.follow("Previous").rows() == first.rows()
+    assert pages.get("/maintenance?cursor=WzAsIngiLDFd").rows() == first.rows()
+
+
+def test_support_reads_and_is_offered_nothing_to_press(app: Flask) -> None:
+    pages, asset_id = visit(app, "support"), make_asset()
+    public_id = make_reservation(asset_id, make_staff())
+    make_maintenance(asset_id)
+    one = f"/assets/{asset_id}"
+    tabs = (one, f"{one}/reservations", f"{one}/maintenance")
+    for path in ("/reservations", "/maintenance", *tabs):
+        page = pages.get(path)
+        assert page.status == 200
+        assert [url for url in page.links() if str(public_id) in url] == []
+    assert pages.get(f"/assets/{asset_id}/reject-reservation/{public_id}").status == 403

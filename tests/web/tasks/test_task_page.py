@@ -1,0 +1,88 @@
+"""The page of long work: how far it got, Stop, and how it ended; with and without scripts."""
+
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+
+from jobs import tasks as job
+from portal.lib.clock import utcnow
+from portal.models.tasks import Task
+from portal.services import task_kinds
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.unit_of_work import writing
+from portal.services.tasks import leases as task_leases
+from portal.services.tasks import tasks
+from portal.services.tasks.tasks import Kind, Step
+from portal.web.tasks import presenter as task_presenter
+from portal.web.tasks.kinds import TaskWords
+from tests.web.signed_in import visit
+
+
+def count_ten(_current: object, task: Task) -> Step:
+    task.count("counted", 10)
+    return tasks.DONE if task.done == task.total else tasks.MORE
+
+
+KIND = Kind(name="counting", permission="assets.edit", step=count_ten)
+WORDS = TaskWords(
+    title=lambda _task: "Count to thirty",
+    outcomes={"counted": "counted", "lost": "lost"},
+    after=lambda _task: [("See what was counted", "/assets")],
+)
+
+
+@pytest.fixture(autouse=True)
+def counting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(task_kinds, "KINDS", {"counting": KIND})
+    monkeypatch.setattr("portal.web.tasks.views.KINDS", {"counting": KIND})
+    monkeypatch.setattr(task_presenter, "WORDS", {"counting": WORDS})
+
+
+def start() -> str:
+    with writing() as current:
+        return f"/tasks/{tasks.start(current, SYSTEM, 'counting', total=30).public_id}"
+
+
+def test_it_says_that_it_is_about_to_start_and_how_it_ended(app: Flask) -> None:
+    path, pages = start(), visit(app)
+    page = pages.get(path)
+    assert page.h1 == "Count to thirty"
+    assert "There are 30 rows to do" in page.main
+    assert "You can leave this page" in page.main
+    assert page.links("Refresh this page") == [path]
+    job.work({"counting": KIND})
+    page = pages.get(path)
+    assert "Finished: 30 rows. 30 of 30 30 counted." in page.main
+    assert page.links("See what was counted") == ["/assets"]
+    assert "Stop" not in page.main
+
+
+def test_the_page_follows_by_fetching_its_changing_part(app: Flask) -> None:
+    path, pages = start(), visit(app)
+    turn = task_leases.claim()
+    assert turn is not None
+    task_leases.advance(turn, KIND)
+    with writing() as current:
+        task = current.get(Task, turn.task_id)
+        assert task is not None
+        task.started_at = utcnow() - timedelta(minutes=2)
+    news = pages.client.get(f"{path}/live").get_json()
+    assert "10 of 30 finished." in news["html"]
+    assert "About 4 minutes left." in news["html"]
+    assert (news["stop"], news["announce"]) == (False, "")
+    task_leases.advance(turn, KIND)
+    task_leases.advance(turn, KIND)
+    news = pages.client.get(f"{path}/live").get_json()
+    assert (news["stop"], news["announce"]) == (True, "Finished: 30 rows. 30 counted.")
+
+
+def test_a_person_stops_it_once(app: Flask) -> None:
+    path, pages = start(), visit(app)
+    form = pages.get(path).form(f"{path}/stop")
+    assert "stopped this after 0 of 30" in pages.submit(form).main
+    assert "nothing left to stop" in pages.submit(form).main
+
+
+def test_who_may_not_start_it_may_not_see_it(app: Flask) -> None:
+    assert visit(app, "support").get(start()).status == 403

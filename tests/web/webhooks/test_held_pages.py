@@ -1,0 +1,163 @@
+"""Turning on with Choose: nothing is sent that nobody ticked, nothing is lost meanwhile."""
+
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from portal.engine.reasons import Reason
+from portal.extensions import db
+from portal.models.deliveries import Delivery
+from portal.models.webhooks import Webhook
+from portal.services.webhooks import activation
+from tests.jobs.pump.delivery_clock import claim, ended, write_down
+from tests.support.factories import Hook, make_user, make_webhook, publish
+from tests.support.pages import Page, Pages
+from tests.web.signed_in import visit
+
+
+@pytest.fixture
+def pages(app: Flask) -> Pages:
+    return visit(app)
+
+
+def held_for(hook: Hook) -> str:
+    return f"/settings/webhooks/{hook.public_id}/held"
+
+
+def off_with(count: int) -> Hook:
+    hook = make_webhook(state="off")
+    for number in range(count):
+        publish(asset_id=number + 1)
+    return hook
+
+
+def statuses() -> list[str]:
+    db.session.rollback()
+    return list(db.session.scalars(select(Delivery.status).order_by(Delivery.id)))
+
+
+def ids() -> list[str]:
+    """Public ids, the oldest first."""
+    return [
+        str(each) for each in db.session.scalars(select(Delivery.public_id).order_by(Delivery.id))
+    ]
+
+
+def state(hook: Hook) -> str:
+    db.session.rollback()
+    return db.session.get_one(Webhook, hook.id).state
+
+
+def decide(pages: Pages, page: Page, button: str = "Turn on", **chosen: Any) -> Page:
+    return pages.submit(page.form(page.path.partition("?")[0]), button, **chosen)
+
+
+def test_to_choose_leads_to_a_list_and_changes_nothing(pages: Pages) -> None:
+    hook = off_with(2)
+    page = pages.get(f"/settings/webhooks/{hook.public_id}/on")
+    page = pages.submit(page.form(page.path), held="choose")
+    assert page.path == held_for(hook)
+    assert "2 deliveries are held. Tick those to send." in page.main
+    assert len(page.rows()) == 2
+    assert (statuses(), state(hook)) == (["held"] * 2, "off")
+
+
+def test_what_is_ticked_is_sent_and_the_rest_is_kept(pages: Pages) -> None:
+    hook = off_with(3)
+    page = decide(pages, pages.get(held_for(hook)), send=[ids()[1]])
+    assert "1 held delivery is on the way." in page.text
+    assert (statuses(), state(hook)) == (["held", "waiting", "held"], "active")
+
+
+def test_the_rest_is_discarded_when_that_is_chosen(pages: Pages) -> None:
+    hook = off_with(3)
+    page = decide(pages, pages.get(held_for(hook)), send=[ids()[0]], rest="discard")
+    assert "2 were discarded." in page.text
+    assert statuses() == ["waiting", "stopped", "stopped"]
+
+
+def test_where_nothing_is_ticked_nothing_is_said_to_be_on_the_way(pages: Pages) -> None:
+    hook = off_with(2)
+    page = decide(pages, pages.get(held_for(hook)))
+    assert "is on. What was held stays held." in page.text
+    activation.turn_off(make_user().actor, hook.public_id)
+    page = decide(pages, pages.get(held_for(hook)), rest="discard")
+    assert "is on. 2 were discarded." in page.text
+
+
+def test_pressed_twice_it_is_turned_on_once(pages: Pages) -> None:
+    hook = off_with(2)
+    page = pages.get(held_for(hook))
+    for _ in range(2):
+        decide(pages, page, send=[ids()[0]])
+    history = pages.get(f"/settings/webhooks/{hook.public_id}/history").main
+    assert history.count("turned this webhook on") == 1
+    decide(pages, pages.get(held_for(hook)), "Continue", rest="discard")
+    history = pages.get(f"/settings/webhooks/{hook.public_id}/history").main
+    assert history.count("turned this webhook on") == 1
+    assert "decided about what was held" in history
+
+
+def test_ticks_are_carried_from_page_to_page(pages: Pages) -> None:
+    hook = off_with(52)
+    every = ids()
+    page = decide(pages, pages.get(held_for(hook)), "Older", send=[every[-1]])
+    assert "1 more is ticked on other pages." in page.main
+    assert len(page.rows()) == 2
+    assert state(hook) == "off"
+    already = page.form(held_for(hook)).fields["send"]
+    page = decide(pages, page, send=[*already, every[0]], rest="discard")
+    assert "2 held deliveries are on the way. 50 were discarded." in page.text
+    assert (statuses()[0], statuses()[-1]) == ("waiting", "waiting")
+
+
+def test_what_happened_meanwhile_has_to_be_looked_at_first(pages: Pages) -> None:
+    hook = off_with(1)
+    page = pages.get(held_for(hook))
+    publish(asset_id=9)
+    page = decide(pages, page, send=ids()[:1], rest="discard")
+    assert page.status == 400
+    assert "More happened while you were choosing" in page.errors[0]
+    assert (statuses(), state(hook)) == (["held", "held"], "off")
+    decide(pages, page, rest="discard")
+    assert statuses() == ["waiting", "stopped"]
+
+
+def test_what_was_being_sent_when_it_was_turned_off_has_to_be_looked_at_too(pages: Pages) -> None:
+    """It is older than what is on the list: it became held when it did not arrive."""
+    hook = make_webhook()
+    publish(asset_id=1)
+    (sending,) = claim()
+    publish(asset_id=2)
+    activation.turn_off(make_user().actor, hook.public_id)
+    page = pages.get(held_for(hook))
+    assert len(page.rows()) == 1
+    write_down(ended(sending, Reason.SERVER))
+    page = decide(pages, page, send=ids()[1:], rest="discard")
+    assert "More happened while you were choosing" in page.errors[0]
+    assert (statuses(), state(hook)) == (["held", "held"], "off")
+    decide(pages, page, send=ids()[1:], rest="discard")
+    assert statuses() == ["stopped", "waiting"]
+
+
+def test_another_webhooks_deliveries_cannot_be_sent_from_here(pages: Pages) -> None:
+    hook = off_with(1)
+    other = make_webhook(state="off")
+    publish()
+    theirs = db.session.scalars(
+        select(Delivery.public_id).where(Delivery.webhook_id == other.id)
+    ).one()
+    decide(pages, pages.get(held_for(hook)), send=[str(theirs), "no id"])
+    assert state(hook) == "active"
+    assert set(statuses()) == {"held"}
+
+
+def test_with_nothing_held_there_is_nothing_to_decide(pages: Pages) -> None:
+    assert "Nothing is held" in pages.get(held_for(make_webhook())).main
+
+
+@pytest.mark.parametrize("role", ["support", "manager"])
+def test_only_administrators_decide(app: Flask, role: str) -> None:
+    assert visit(app, role).get(held_for(off_with(1))).status == 403

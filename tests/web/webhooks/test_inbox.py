@@ -1,0 +1,157 @@
+"""The built-in inbox as people and strangers meet it."""
+
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+from flask import Flask
+
+from portal.extensions import db
+from portal.models.inbox import InboxMessage
+from portal.models.people import Role
+from portal.models.webhooks import Webhook
+from portal.services.dispatch.address_guard import guard
+from portal.services.webhooks.inbox import messages
+from portal.services.webhooks.inbox.address import token_of
+from tests.support.factories import make_user, publish
+from tests.support.inbox import BODY, secret_of, signed
+from tests.support.pages import Pages
+from tests.web.signed_in import visit
+
+LIST = "/settings/webhooks"
+
+
+@pytest.fixture
+def pages(app: Flask) -> Pages:
+    """An admin at a browser."""
+    return visit(app)
+
+
+@pytest.fixture
+def opened(app: Flask) -> UUID:
+    return messages.open_inbox(make_user().actor)
+
+
+def post(app: Flask, token: str, body: bytes, **options: object) -> tuple[int, str]:
+    """What a stranger is answered."""
+    answer = app.test_client().post(f"/inbox/{token}", data=body, **options)
+    assert answer.mimetype == "text/plain"
+    return answer.status_code, answer.text
+
+
+def test_one_click_makes_it(pages: Pages) -> None:
+    page = pages.get(LIST)
+    page = pages.submit(page.form("/inbox"))
+    assert page.path == "/inbox"
+    assert "No message has arrived yet." in page.main
+    assert page.here == ["Settings", "Webhooks"]
+    assert page.links("Add a webhook") == ["/settings/webhooks/new"]
+    assert pages.client.post("/inbox").status_code == 400  # without a token of ours
+    again = pages.post("/inbox")
+    assert again.path == "/inbox"
+    assert db.session.query(Webhook).count() == 1
+
+
+@pytest.mark.parametrize("role", [Role.MANAGER, Role.SUPPORT])
+def test_others_read_it_and_make_none(app: Flask, role: Role) -> None:
+    pages = visit(app, role)
+    page = pages.get("/inbox")
+    assert "An administrator can make one under Webhooks" in page.main
+    assert not [form for form in page.forms if form.action == "/inbox"]
+    assert pages.post("/inbox").status == 403
+    messages.open_inbox(make_user().actor)
+    page = pages.get("/inbox")
+    assert ("/inbox/test" in [form.action for form in page.forms]) == (role is Role.SUPPORT)
+
+
+def test_it_takes_what_is_sent_to_its_address_without_a_session(app: Flask, opened: UUID) -> None:
+    headers = list(signed(secret_of(opened)))
+    assert post(app, token_of(opened), BODY, headers=headers) == (
+        200,
+        "The built-in inbox has it.\n",
+    )
+    (kept,) = messages.messages(opened)
+    assert (kept.body, kept.house, kept.standard) == (BODY, "good", "good")
+
+
+def test_a_stranger_is_turned_away_in_plain_text(app: Flask, opened: UUID) -> None:
+    token = token_of(opened)
+    for wrong in ("nothing", token[:-1], "0" * len(token), "%00", "x" * 3000):
+        assert post(app, wrong, BODY)[0] == 404
+    assert post(app, token, b"x" * (messages.LARGEST + 1))[0] == 413
+    assert post(app, token, b"x" * messages.LARGEST)[0] == 200
+    assert app.test_client().get(f"/inbox/{token}").status_code == 405
+    assert db.session.query(InboxMessage).count() == 1
+
+
+def test_the_page_shows_each_message_and_its_signature(
+    app: Flask, pages: Pages, opened: UUID
+) -> None:
+    good = list(signed(secret_of(opened)))
+    body = b'{"event":"asset.created","asset":{"asset_tag":"AST-00001","name":"Projector"}}'
+    messages.receive(token_of(opened), good, BODY)
+    messages.receive(token_of(opened), good, BODY)
+    messages.receive(token_of(opened), list(signed(None)), body)
+    main = pages.get("/inbox").main
+    assert "3 messages have arrived in the last 24 hours." in main
+    assert main.count("Signature is good") == 2
+    assert main.count("Not signed") == 1
+    assert main.count("A message with this id came before.") == 1
+    assert "Asset created" in main
+    assert "AST-00001 Projector" in main
+    delivery = dict(good)["X-Asset-Webhook-Id"]
+    assert f"/deliveries/{delivery}" in pages.get("/inbox").links("How it was sent")
+    news = pages.get("/inbox/live").response.json
+    assert news is not None
+    assert "AST-00001" in news["html"]
+    assert news["stop"] is False
+
+
+HOSTILE = {
+    "no text": b"\0\xff\xfe",
+    "half a pair": b'"\\ud800"',
+    "deep": b"[" * 60_000,
+    "a large number": b"9" * 6000,
+    "markup": b'{"asset":{"asset_tag":"<script>alert(1)</script>","name":["x"]},"data":1}',
+    "no object": b"[]",
+    "empty": b"",
+}
+
+
+@pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
+def test_nothing_in_a_message_breaks_the_page(pages: Pages, opened: UUID, body: bytes) -> None:
+    headers = [("X-Asset-Webhook-Event", "<b>"), ("X-Asset-Webhook-Id", "<i>"), ("X-\xff", "\xfe")]
+    messages.receive(token_of(opened), headers, body)
+    page = pages.get("/inbox")
+    assert page.status == 200
+    assert "A message of another kind" in page.main
+    assert "<script>alert" not in page.html
+
+
+def test_its_webhook_says_what_it_is(pages: Pages, opened: UUID) -> None:
+    assert pages.get(LIST).rows()[0][0] == "Built-in inboxthis portal"
+    page = pages.get(f"{LIST}/{opened}")
+    assert page.links("Open the inbox") == ["/inbox"]
+    assert not page.links("Edit")
+    assert "http:// address" not in page.main
+    assert "/inbox/••••" in page.main
+    assert pages.get(f"{LIST}/{opened}/edit").status == 409
+    assert not page.links("Replace")
+    receiver = pages.get(f"{LIST}/{opened}/receiver").main
+    assert "The built-in inbox is set up already." in receiver
+    assert "POST requests with a JSON body at https://your-system.example.com" in receiver
+
+
+def test_its_address_is_on_no_page(app: Flask, pages: Pages, opened: UUID) -> None:
+    publish()
+    token = token_of(opened)
+    (delivery,) = pages.get("/deliveries").links("Asset created")
+    for path in (LIST, f"{LIST}/{opened}", f"{LIST}/{opened}/receiver", "/inbox", delivery):
+        assert token not in pages.get(path).html
+
+
+def test_the_portal_itself_stays_closed_to_every_other_webhook(app: Flask) -> None:
+    ours = replace(app.extensions["settings"], port=8000, webhook_allowed_networks=())
+    closed = guard(ours)
+    assert closed.refusal("127.0.0.1", 8000) is not None
+    assert closed.refusal("127.0.0.1", 8000, opens=("127.0.0.1", 8000)) is None

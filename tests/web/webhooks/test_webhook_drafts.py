@@ -1,0 +1,215 @@
+"""Test before saving, through the pages: nothing typed is lost, and nothing secret is printed."""
+
+from collections.abc import Iterator
+from uuid import UUID, uuid4
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from jobs.deliver import deliver_due
+from portal.models.deliveries import Delivery
+from portal.models.webhooks import Webhook
+from portal.services.core import vault
+from portal.services.core.unit_of_work import session
+from portal.services.webhooks import queries as webhook_queries
+from tests.support.factories import make_webhook
+from tests.support.pages import Page, Pages
+from tests.support.receiver import Receiver
+from tests.web.signed_in import visit
+
+NEW, TEST = "/settings/webhooks/new", "/settings/webhooks/test"
+SECRET = "a secret nobody sees"
+VALUE = "Bearer abcdefghijkl"
+OWN = {
+    "secret_mode": "own",
+    "secret": SECRET,
+    "headers-0-name": "X-Key",
+    "headers-0-value": VALUE,
+    "active": "no",
+}
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as running:
+        yield running
+
+
+@pytest.fixture
+def pages(app: Flask) -> Pages:
+    """An admin at a browser."""
+    return visit(app)
+
+
+def the_webhook() -> Webhook:
+    current = session()
+    current.rollback()
+    return current.scalars(select(Webhook)).one()
+
+
+def try_out(pages: Pages, page: Page, edits: UUID | None = None, **values: object) -> Page:
+    """Press “Test before saving” on the form that is open."""
+    path = f"/settings/webhooks/{edits}/edit" if edits else NEW
+    sent = {**page.form(path).fields, **values}
+    return pages.post(f"{TEST}?webhook={edits}" if edits else TEST, sent)
+
+
+def fill(pages: Pages, url: str, **values: object) -> Page:
+    page = pages.get(NEW)
+    filled = {"name": "Sync to ERP", "url": url, "events": ["asset.lost"], **values}
+    return try_out(pages, page, **filled)
+
+
+def test_a_test_is_followed_step_by_step_and_then_saved(pages: Pages, receiver: Receiver) -> None:
+    page = fill(pages, receiver.url, **OWN)
+    assert page.h1 == "Test before saving"
+    assert "Waiting for the sending service" in page.main
+    assert "Refresh this page" in page.html
+    deliver_due()
+    (message,) = receiver.wait_for(1)
+    assert message.header("X-Key") == VALUE
+    page = pages.get(page.path)
+    for words in (
+        "Picked up",
+        "Connected after",
+        "No certificate",
+        "Answered 200 in",
+        "asset.lost",
+    ):
+        assert words in page.main
+    assert "data-live-url" not in page.html
+    assert not [secret for secret in (SECRET, VALUE) if secret in page.html]
+    page = pages.submit(page.form(NEW), "Save webhook")
+    webhook = the_webhook()
+    assert (webhook.name, webhook.url, webhook.state) == ("Sync to ERP", receiver.url, "off")
+    assert vault.open_secret(webhook.id, webhook.secret_enc or b"") == SECRET
+    assert webhook_queries.header_values(webhook.public_id) == (("X-Key", VALUE),)
+    assert webhook_queries.show(webhook.public_id).events == ("asset.lost",)
+
+
+def test_one_goes_on_editing_what_was_tested(pages: Pages, receiver: Receiver) -> None:
+    fill(pages, receiver.url, **OWN)
+    page = pages.follow("Go on editing")
+    assert not [secret for secret in (SECRET, VALUE) if secret in page.html]
+    assert "•••• sees, kept from your test. Leave empty to keep" in page.main
+    assert "•••• ijkl, kept from your test. Leave empty to keep" in page.main
+    form = page.form(NEW)
+    assert form.fields["name"] == ["Sync to ERP"]
+    assert form.fields["events"] == ["asset.lost"]
+    assert form.fields["active"] == ["no"]
+    deliver_due()
+    page = try_out(pages, page, name="Sync")
+    deliver_due()
+    messages = receiver.wait_for(2)
+    assert messages[1].header("X-Key") == VALUE
+    assert "1 earlier test" in pages.get(page.path).main
+    page = pages.submit(pages.follow("Go on editing").form(NEW), "Save webhook")
+    webhook = the_webhook()
+    assert webhook.name == "Sync"
+    assert vault.open_secret(webhook.id, webhook.secret_enc or b"") == SECRET
+
+
+def test_a_secret_that_we_made_for_the_test_is_kept_and_shown_after_saving(
+    pages: Pages, receiver: Receiver
+) -> None:
+    page = fill(pages, receiver.url)
+    webhook = the_webhook()
+    secret = vault.open_secret(webhook.id, webhook.secret_enc or b"")
+    assert secret not in page.html
+    assert secret in pages.follow("Show the secret key").html
+    page = pages.get(f"{NEW}?draft={webhook.public_id}")
+    assert secret not in page.html
+    assert f"The key that we made for your test is kept, •••• {secret[-4:]}" in page.main
+    page = pages.submit(page.form(NEW), "Save webhook")
+    assert page.h1 == "Copy the secret key"
+    assert secret in page.main
+
+
+def test_an_edit_is_tested_and_saved_with_what_was_not_touched(
+    pages: Pages, receiver: Receiver
+) -> None:
+    hook = make_webhook(secret=SECRET, headers=[("X-Key", VALUE)])
+    path = f"/settings/webhooks/{hook.public_id}/edit"
+    page = try_out(pages, pages.get(path), hook.public_id, url=receiver.url)
+    assert webhook_queries.show(hook.public_id).url == hook.url
+    deliver_due()
+    assert receiver.wait_for(1)[0].header("X-Key") == VALUE
+    page = pages.submit(pages.get(page.path).form(path), "Save webhook")
+    assert page.h1 == hook.name
+    stored = webhook_queries.show(hook.public_id)
+    assert (stored.url, stored.version) == (receiver.url, 2)
+    assert webhook_queries.header_values(hook.public_id) == (("X-Key", VALUE),)
+
+
+def test_replacing_the_secret_of_a_tested_edit_still_asks(pages: Pages) -> None:
+    hook = make_webhook(secret="the old secret")
+    path = f"/settings/webhooks/{hook.public_id}/edit"
+    page = try_out(pages, pages.get(path), hook.public_id, secret_mode="own", secret=SECRET)
+    page = pages.submit(page.form(path), "Save webhook")
+    assert page.h1 == "Replace the secret key?"
+    page = pages.submit(page.form(path))
+    webhook = the_webhook()
+    assert vault.open_secret(webhook.id, webhook.secret_enc or b"") == SECRET
+
+
+def test_what_could_not_be_saved_is_refused_and_kept(pages: Pages) -> None:
+    page = fill(pages, "ftp://erp.example.com/", **{**OWN, "events": []})
+    assert page.status == 400
+    assert len(page.errors) == 2
+    assert page.h1 == "Add a webhook"
+    assert not [secret for secret in (SECRET, VALUE) if secret in page.html]
+    assert page.form(NEW).fields["name"] == ["Sync to ERP"]
+    assert session().scalars(select(Webhook)).all() == []
+
+
+def test_a_second_press_leads_to_the_same_test(pages: Pages) -> None:
+    page = pages.get(NEW)
+    values = {"name": "Sync", "url": "https://erp.example.com/", "events": ["asset.lost"]}
+    sent = {**page.form(NEW).fields, **values}
+    first, second = (pages.post(TEST, sent) for _ in range(2))
+    assert first.path == second.path
+    assert "still on its way" in second.text
+    assert len(session().scalars(select(Delivery)).all()) == 1
+
+
+def test_it_goes_on_by_itself_until_the_test_has_ended(pages: Pages, receiver: Receiver) -> None:
+    page = fill(pages, receiver.url)
+    assert f'data-live-url="{page.path}/live"' in page.html
+    assert not pages.get(f"{page.path}/live").response.get_json()["stop"]
+    receiver.answer(status=400)
+    deliver_due()
+    live = pages.get(f"{page.path}/live").response.get_json()
+    assert live["stop"]
+    assert "Answered 400 in" in live["html"]
+    pages.get(page.path)
+    bundle = pages.follow("Download the help bundle").response
+    assert "did not accept the content" in bundle.text
+    page = pages.submit(pages.get(page.path).form(f"{page.path}/again"), "Test again")
+    assert "Waiting for the sending service" in page.main
+
+
+def test_the_signature_of_a_test_can_be_checked(pages: Pages, receiver: Receiver) -> None:
+    receiver.answer(status=401)
+    page = fill(pages, receiver.url, **OWN)
+    deliver_due()
+    (message,) = receiver.wait_for(1)
+    pages.get(page.path)
+    form = pages.follow("Check a signature").form(f"{page.path}/signature")
+    right = message.header("X-Asset-Webhook-Signature") or ""
+    assert "exactly our signature" in pages.submit(form, signature=right).main
+    assert "Back" in pages.submit(form, signature="no signature").main
+
+
+def test_it_is_nobody_elses(app: Flask, pages: Pages) -> None:
+    path = fill(pages, "https://erp.example.com/").path
+    other, support = visit(app), visit(app, "support")
+    for action in ("", "/live", "/secret", "/help-bundle", "/signature"):
+        assert other.get(f"{path}{action}").status == 404
+        assert support.get(f"{path}{action}").status == 403
+    assert other.get(f"{NEW}?draft={path.rpartition('/')[2]}").status == 404
+    support.get("/deliveries")
+    for action in (TEST, f"{path}/again"):
+        assert support.post(action).status == 403
+    assert support.get(f"{path}/{uuid4()}").status == 404
+    assert support.get("/deliveries").rows() == []

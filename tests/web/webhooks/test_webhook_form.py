@@ -1,0 +1,255 @@
+"""Making and changing webhooks through the pages."""
+
+import pytest
+from flask import Flask
+
+from portal.models.webhooks import Webhook
+from portal.services.core import vault
+from portal.services.core.unit_of_work import session
+from portal.services.webhooks import queries as webhook_queries
+from tests.support.factories import make_webhook
+from tests.support.pages import Page, Pages
+from tests.web.signed_in import visit
+
+NEW = "/settings/webhooks/new"
+URL = "https://erp.example.com/hook"
+
+
+@pytest.fixture
+def pages(app: Flask) -> Pages:
+    """An admin at a browser."""
+    return visit(app)
+
+
+def the_webhook() -> Webhook:
+    current = session()
+    current.rollback()
+    return current.query(Webhook).one()
+
+
+def add(pages: Pages, button: str = "Save webhook", **values: object) -> Page:
+    """Fill in the form and send it."""
+    filled = {"name": "Sync to ERP", "url": URL, "events": ["asset.created"], **values}
+    return pages.submit(pages.get(NEW).form(NEW), button, **filled)
+
+
+def test_it_saves_a_webhook_and_shows_its_new_secret_once(pages: Pages) -> None:
+    page = add(pages, events=["asset.created", "alert.low_stock"])
+    webhook = the_webhook()
+    secret = vault.open_secret(webhook.id, webhook.secret_enc or b"")
+    assert page.path == f"/settings/webhooks/{webhook.public_id}/secret"
+    assert secret in page.html
+    page = pages.submit(page.form(page.path), "I have copied it")
+    assert page.h1 == "Sync to ERP"
+    assert "2 of 21" in page.main
+    assert secret not in page.html
+    assert secret[-4:] in page.main
+    assert secret not in pages.get(f"{page.path}/secret").html
+
+
+def test_only_its_maker_sees_a_new_secret(app: Flask, pages: Pages) -> None:
+    path = add(pages).path
+    other = visit(app)
+    assert other.get(path).h1 == "The secret key is not shown any more"
+
+
+def test_saving_without_anything_says_what_to_enter(pages: Pages) -> None:
+    page = pages.submit(pages.get(NEW).form(NEW))
+    assert page.status == 400
+    assert page.errors == [
+        "Enter the webhook name",
+        "Enter the webhook URL",
+        "Choose at least one event",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"url": "ftp://erp.example.com/"}, "begins with https:// or http://"),
+        ({"url": "http://10.1.2.3/hook"}, "not a public address"),
+        ({"url": "http://0x0a010203/hook"}, "not a public address"),
+        ({"url": "http://localhost:9/hook"}, "the portal itself"),
+        ({"events": ["asset.exploded"]}, "Choose events from the list"),
+        ({"secret_mode": "own"}, "Enter your secret key"),
+        ({"secret_mode": "own", "secret": "short"}, "8 to 200 characters"),
+        ({"headers-0-name": "Host", "headers-0-value": "x"}, "set by the portal"),
+        ({"headers-0-name": "X-Key", "headers-0-value": ""}, "a value"),
+        ({"name": "x" * 121}, "at most 120 characters"),
+    ],
+)
+def test_it_says_in_words_what_to_change(
+    pages: Pages, values: dict[str, object], sentence: str
+) -> None:
+    page = add(pages, **values)
+    assert page.status == 400
+    assert len(page.errors) == 1
+    assert sentence in page.errors[0]
+
+
+def test_it_allows_a_private_address_that_is_listed(pages: Pages) -> None:
+    assert add(pages, url="http://127.0.0.1:8099/hook").status == 200
+
+
+def test_what_nobody_can_see_is_not_saved(pages: Pages) -> None:
+    add(pages, name="\ufeffSync to ERP\u202c", url=f"{URL}\u200b")
+    webhook = the_webhook()
+    assert (webhook.name, webhook.url) == ("Sync to ERP", URL)
+    assert "Enter the webhook name" in add(pages, name="\u200b \u2060").errors
+
+
+def test_two_webhooks_cannot_have_one_name(pages: Pages) -> None:
+    make_webhook(name="Sync to ERP")
+    page = add(pages, name="SYNC to erp")
+    assert page.status == 400
+    assert page.errors == ["There is already a webhook called “Sync to ERP”. Use another name"]
+
+
+def test_what_was_typed_stays_and_no_secret_is_printed(pages: Pages) -> None:
+    secrets = {"secret": "my own long secret", "headers-0-value": "Bearer abcdefghijkl"}
+    page = add(
+        pages,
+        name="",
+        secret_mode="own",
+        active="no",
+        **{"headers-0-name": "Authorization", **secrets},
+    )
+    assert page.status == 400
+    assert not [value for value in secrets.values() if value in page.html]
+    assert "•••• cret" in page.main
+    assert "•••• ijkl" in page.main
+    form = page.form(NEW)
+    assert form.fields["url"] == [URL]
+    assert form.fields["events"] == ["asset.created"]
+    page = pages.submit(form, name="Sync")
+    webhook = the_webhook()
+    assert vault.open_secret(webhook.id, webhook.secret_enc or b"") == secrets["secret"]
+    stored = webhook_queries.header_values(webhook.public_id)
+    assert stored == (("Authorization", secrets["headers-0-value"]),)
+    assert webhook.state == "off"
+
+
+def test_rows_of_headers_are_added_and_removed_without_scripts(pages: Pages) -> None:
+    page = pages.submit(pages.get(NEW).form(NEW), "Add a header", name="Sync")
+    page = pages.submit(
+        page.form(NEW), "Add a header", **{"headers-0-name": "X-A", "headers-0-value": "secret a"}
+    )
+    assert page.status == 200
+    page = pages.submit(
+        page.form(NEW),
+        "Remove row 1",
+        **{"headers-1-name": "X-B", "headers-1-value": "secret b"},
+    )
+    assert "X-A" not in page.html
+    add_values = {"url": URL, "events": ["asset.created"], "secret_mode": "none"}
+    pages.submit(page.form(NEW), "Save webhook", **add_values)
+    assert webhook_queries.header_values(the_webhook().public_id) == (("X-B", "secret b"),)
+
+
+@pytest.mark.parametrize("name", ["headers-\u00b2-name", f"headers-{'9' * 5000}-name"])
+def test_rows_that_no_page_has_are_not_there(pages: Pages, name: str) -> None:
+    form = pages.get(NEW).form(NEW)
+    page = pages.submit(form, **{name: "X-A", "remove_headers": "9" * 5000})
+    assert page.status == 200
+    assert "X-A" not in page.html
+
+
+def test_sending_the_form_twice_makes_one_webhook(pages: Pages) -> None:
+    form = pages.get(NEW).form(NEW)
+    values = {"name": "Sync", "url": URL, "events": ["asset.created"]}
+    first = pages.submit(form, **values)
+    assert pages.submit(form, **values).path == first.path
+    assert the_webhook().name == "Sync"
+
+
+def test_editing_keeps_secret_and_header_values_that_nobody_touched(pages: Pages) -> None:
+    hook = make_webhook(secret="the old secret", headers=[("X-Key", "value of the key")])
+    path = f"/settings/webhooks/{hook.public_id}/edit"
+    page = pages.get(path)
+    assert "value of the key" not in page.html
+    page = pages.submit(page.form(path), name="Renamed", **{"headers-0-name": "X-Other"})
+    assert page.h1 == "Renamed"
+    webhook = the_webhook()
+    assert vault.open_secret(webhook.id, webhook.secret_enc or b"") == "the old secret"
+    assert webhook_queries.header_values(hook.public_id) == (("X-Other", "value of the key"),)
+
+
+def test_a_script_keeps_a_header_by_its_name_alone(pages: Pages) -> None:
+    hook = make_webhook(headers=[("X-Key", "value of the key")])
+    path = f"/settings/webhooks/{hook.public_id}/edit"
+    pages.submit(pages.get(path).form(path), **{"headers-0-kept": "", "headers-0-name": "x-key"})
+    assert webhook_queries.header_values(hook.public_id) == (("x-key", "value of the key"),)
+
+
+def test_replacing_the_secret_asks_first(pages: Pages) -> None:
+    hook = make_webhook(secret="the old secret", headers=[("X-Key", "value of the key")])
+    path = f"/settings/webhooks/{hook.public_id}/edit"
+    own = {"secret_mode": "own", "secret": "the new secret"}
+    page = pages.submit(pages.get(path).form(path), name="Renamed", **own)
+    assert page.h1 == "Replace the secret key?"
+    assert "the new secret" not in page.html
+    webhook = the_webhook()
+    assert vault.open_secret(webhook.id, webhook.secret_enc or b"") == "the old secret"
+    page = pages.submit(page.form(path))
+    assert page.h1 == "Renamed"
+    webhook = the_webhook()
+    assert vault.open_secret(webhook.id, webhook.secret_enc or b"") == "the new secret"
+    assert webhook_queries.header_values(hook.public_id) == (("X-Key", "value of the key"),)
+
+
+def test_a_stale_edit_shows_both_versions_and_loses_nothing(app: Flask, pages: Pages) -> None:
+    hook = make_webhook(name="Sync", headers=[("X-Key", "value of the key")])
+    path = f"/settings/webhooks/{hook.public_id}/edit"
+    mine = pages.get(path).form(path)
+    others = visit(app, name="Ana")
+    others.submit(others.get(path).form(path), name="Sync to ERP", active="no")
+    mine_now = {"name": "Sync with the ERP", "events": ["asset.created", "asset.lost"]}
+    page = pages.submit(mine, **mine_now)
+    assert page.status == 409
+    assert "Ana changed" in page.main
+    assert page.rows() == [
+        ["Webhook name", "Sync to ERP", "Sync with the ERP"],
+        ["Events", "Asset created", "Asset created, Asset lost"],
+        ["Active", "No", "Yes"],
+    ]
+    assert "are not compared here" in page.main
+    page = pages.submit(page.form(path), "Save my version")
+    assert page.h1 == "Sync with the ERP"
+    assert webhook_queries.header_values(hook.public_id) == (("X-Key", "value of the key"),)
+
+
+def test_saving_without_a_change_says_so(pages: Pages) -> None:
+    hook = make_webhook(secret="the old secret", headers=[("X-Key", "value of the key")])
+    path = f"/settings/webhooks/{hook.public_id}/edit"
+    assert "Nothing was changed." in pages.submit(pages.get(path).form(path)).main
+    assert the_webhook().version == 1
+
+
+def test_the_history_says_what_changed_and_no_secret(pages: Pages) -> None:
+    hook = make_webhook(secret="the old secret", headers=[("X-Key", "value of the key")])
+    path = f"/settings/webhooks/{hook.public_id}/edit"
+    changed = {"headers-0-value": "another value", "events": ["asset.lost"]}
+    pages.submit(pages.get(path).form(path), url="https://other.example.com/", **changed)
+    page = pages.get(f"/settings/webhooks/{hook.public_id}/history")
+    assert "URL: https://receiver.example.com/hook → https://other.example.com/" in page.main
+    assert "added Asset lost, removed Asset created" in page.main
+    assert "Custom headers: a value was changed" in page.main
+    assert "another value" not in page.html
+
+
+def test_a_replaced_secret_overlaps_until_a_person_switches(pages: Pages) -> None:
+    hook = make_webhook(secret="the old secret")
+    path = f"/settings/webhooks/{hook.public_id}"
+    form = pages.get(f"{path}/edit").form(f"{path}/edit")
+    page = pages.submit(form, secret_mode="own", secret="the new secret")
+    assert "Nothing breaks at once" in page.main
+    page = pages.submit(page.form(f"{path}/edit"))
+    assert "The secret key was replaced" in page.main
+    webhook = the_webhook()
+    assert vault.open_secret(webhook.id, webhook.old_secret_enc or b"") == "the old secret"
+    assert vault.open_secret(webhook.id, webhook.secret_enc or b"") == "the new secret"
+    page = pages.submit(page.form(f"{path}/secret/switch"))
+    assert "Switched." in page.text
+    assert the_webhook().old_secret_enc is None
+    assert "The secret key was replaced" not in page.main
+    assert "switched to the new secret key" in pages.get(f"{path}/history").main

@@ -1,0 +1,258 @@
+"""What people see of webhooks, and the buttons beside it."""
+
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import update
+
+from portal.engine.events.catalogue import CATALOGUE
+from portal.lib.clock import utcnow
+from portal.models.deliveries import Delivery, Priority
+from portal.models.webhooks import Webhook
+from portal.services.core.unit_of_work import session, writing
+from portal.services.webhooks import activation
+from tests.support.deliveries import make_delivery
+from tests.support.factories import Hook, make_user, make_webhook, publish
+from tests.support.pages import Pages
+from tests.web.signed_in import visit
+
+LIST = "/settings/webhooks"
+
+
+@pytest.fixture
+def pages(app: Flask) -> Pages:
+    """An admin at a browser."""
+    return visit(app)
+
+
+def path_of(hook: Hook) -> str:
+    return f"{LIST}/{hook.public_id}"
+
+
+def change(hook: Hook, **columns: object) -> None:
+    with writing() as current:
+        current.execute(update(Webhook).where(Webhook.id == hook.id).values(**columns))
+
+
+def delivery_of(hook: Hook) -> Delivery:
+    current = session()
+    current.rollback()
+    return current.query(Delivery).filter_by(webhook_id=hook.id).one()
+
+
+def test_an_empty_list_says_what_to_do_next(pages: Pages) -> None:
+    page = pages.get(LIST)
+    assert "No webhooks yet" in page.main
+    assert page.links("Add a webhook")
+
+
+def test_the_list_says_how_each_webhook_fares(pages: Pages) -> None:
+    make_webhook("https://erp.example.com/hook", name="Beta", events=["asset.created"])
+    make_webhook(name="alpha", state="off", events=[])
+    failing = {"failures_in_row": 5, "failing_since": utcnow() - timedelta(minutes=3)}
+    make_webhook(name="Gamma", events=[], **failing)
+    publish()
+    rows = pages.get(LIST).rows()
+    names, states, events, _week, last = zip(*(row[:5] for row in rows), strict=True)
+    hosts = ("receiver.example.com", "erp.example.com", "receiver.example.com")
+    assert names == tuple(map("".join, zip(("alpha", "Beta", "Gamma"), hosts, strict=True)))
+    assert list(states) == ["Off", "Active", "Needs attention"]
+    assert list(events) == ["0 of 21", "1 of 21", "0 of 21"]
+    assert last[1].startswith("Waiting")
+    assert last[0] == "None yet"
+
+
+def test_a_short_row_of_failures_does_not_need_attention_yet(pages: Pages) -> None:
+    hook = make_webhook(failures_in_row=5, failing_since=utcnow() - timedelta(minutes=1))
+    assert "Needs attention" not in pages.get(path_of(hook)).main
+
+
+def test_the_page_says_why_a_webhook_needs_attention_and_when_it_is_tried_again(
+    pages: Pages,
+) -> None:
+    hook = make_webhook("https://helpdesk.example.com/")
+    publish()
+    change(hook, failures_in_row=6, failing_since=utcnow() - timedelta(minutes=9))
+    later = {"status": "retrying", "reason": "refused", "due_at": utcnow() + timedelta(minutes=4.5)}
+    with writing() as current:
+        current.execute(update(Delivery).values(later))
+    main = pages.get(path_of(hook)).main
+    assert "The last 6 attempts failed. helpdesk.example.com refused the connection." in main
+    assert "Next try in 4 minutes." in main
+
+
+def test_it_says_why_it_fails_while_newer_messages_wait_behind_the_failure(pages: Pages) -> None:
+    failing = {"failures_in_row": 6, "failing_since": utcnow() - timedelta(minutes=9)}
+    hook = make_webhook("https://helpdesk.example.com/", **failing)
+    make_delivery(hook, status="failed", reason="dns")
+    make_delivery(hook, status="retrying", reason="refused")
+    make_delivery(hook, status="failed", reason="server", priority=Priority.TEST)
+    for _ in range(12):
+        make_delivery(hook)
+    main = pages.get(path_of(hook)).main
+    assert "The last 6 attempts failed. helpdesk.example.com refused the connection." in main
+
+
+def test_it_says_after_which_change_the_failures_began(pages: Pages) -> None:
+    hook = make_webhook("https://erp.example.com/old", secret="a secret of ours")
+    form = pages.get(f"{path_of(hook)}/edit").form(f"{path_of(hook)}/edit")
+    pages.submit(form, url="https://erp.example.com/new")
+    since = utcnow() + timedelta(minutes=4, seconds=5)
+    change(hook, failures_in_row=6, failing_since=since)
+    words = "Failures began 4 minutes after the URL was edited"
+    assert f"{words}." in pages.get(path_of(hook)).main
+    assert words in pages.get(f"{path_of(hook)}/history").main
+    change(hook, failing_since=since + timedelta(days=1))
+    assert "Failures began" not in pages.get(path_of(hook)).main
+    assert "Failures began" in pages.get(f"{path_of(hook)}/history").main
+
+
+def test_an_http_address_is_warned_about(pages: Pages) -> None:
+    hook = make_webhook("http://erp.example.com/hook")
+    assert "Anyone on the way can read" in pages.get(path_of(hook)).main
+
+
+@pytest.mark.parametrize("role", ["manager", "support"])
+def test_others_read_it_without_secrets_and_without_switches(app: Flask, role: str) -> None:
+    hook = make_webhook(
+        secret="the old secret", secret_hint="cret", headers=[("X-Key", "value of the key")]
+    )
+    pages = visit(app, role)
+    page = pages.get(path_of(hook))
+    assert "Set: messages are signed" in page.main
+    assert "X-Key" in page.main
+    assert "cret" not in page.main.replace("Secret", "")
+    assert "Turn off" not in page.main
+    assert ("Send a test" in page.main) == (role == "support")
+    assert pages.get(LIST).status == 200
+    assert pages.get(f"{path_of(hook)}/receiver").status == 200
+    assert pages.get(f"{path_of(hook)}/secret").status == 403
+
+
+def test_a_person_turns_it_off_and_on_again(pages: Pages) -> None:
+    hook = make_webhook()
+    publish()
+    page = pages.submit(pages.get(path_of(hook)).form(f"{path_of(hook)}/off"))
+    assert "Nothing is sent." in page.main
+    assert "1 delivery is held, because this webhook is off" in page.main
+    page = pages.get(f"{path_of(hook)}/on")
+    assert "1 event happened while this was off." in page.main
+    unanswered = pages.submit(page.form(page.path))
+    assert unanswered.status == 400
+    assert unanswered.errors == ["Choose whether to send or discard what was held."]
+    page = pages.submit(unanswered.form(page.path), held="send")
+    assert "What was held is on its way." in page.main
+    assert delivery_of(hook).status == "waiting"
+
+
+def test_discarding_is_seen_in_the_log(pages: Pages) -> None:
+    hook = make_webhook(state="off")
+    publish()
+    page = pages.get(f"{path_of(hook)}/on")
+    pages.submit(page.form(page.path), held="discard")
+    assert delivery_of(hook).status == "stopped"
+
+
+def test_one_that_was_off_with_nothing_held_is_turned_on_at_once(pages: Pages) -> None:
+    hook = make_webhook(state="off")
+    page = pages.submit(pages.get(path_of(hook)).form(f"{path_of(hook)}/on"))
+    assert f"“{hook.name}” is on." in page.main
+
+
+def test_turning_on_in_the_form_asks_about_what_is_held(pages: Pages) -> None:
+    hook = make_webhook(state="off")
+    publish()
+    form = pages.get(f"{path_of(hook)}/edit").form(f"{path_of(hook)}/edit")
+    page = pages.submit(form, name="Renamed", active="yes")
+    assert page.path == f"{path_of(hook)}/on"
+    assert page.h1 == "Turn on Renamed"
+    assert delivery_of(hook).status == "held"
+
+
+def test_more_held_than_we_count_are_shown_so(
+    pages: Pages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("portal.services.webhooks.rows.COUNTED", 1)
+    monkeypatch.setattr("portal.web.webhooks.words.COUNTED", 1)
+    hook = make_webhook(state="off")
+    publish()
+    publish()
+    assert "1+ deliveries" in pages.get(path_of(hook)).main
+
+
+def test_a_test_goes_to_the_page_of_its_delivery(app: Flask) -> None:
+    pages, hook = visit(app, "support"), make_webhook()
+    form = pages.get(LIST).form(f"{path_of(hook)}/test")
+    page = pages.submit(form)
+    assert page.path == f"/deliveries/{delivery_of(hook).public_id}"
+    assert pages.submit(form).path == page.path
+    again = pages.submit(pages.get(LIST).form(f"{path_of(hook)}/test"))
+    assert again.path == page.path
+    assert "A test is on its way" in again.main
+
+
+def test_saving_can_send_a_test_at_once(pages: Pages) -> None:
+    form = pages.get(f"{LIST}/new").form(f"{LIST}/new")
+    values = {"name": "Sync", "url": "https://erp.example.com/", "events": ["asset.lost"]}
+    page = pages.submit(form, "Save and send a test", secret_mode="none", **values)
+    (delivery,) = session().query(Delivery)
+    assert page.path == f"/deliveries/{delivery.public_id}"
+    assert delivery.event == "asset.lost"
+
+
+def test_a_new_secret_is_shown_before_its_test(pages: Pages) -> None:
+    form = pages.get(f"{LIST}/new").form(f"{LIST}/new")
+    values = {"name": "Sync", "url": "https://erp.example.com/", "events": ["asset.lost"]}
+    page = pages.submit(form, "Save and send a test", **values)
+    assert page.h1 == "Copy the secret key"
+    (delivery,) = session().query(Delivery)
+    page = pages.submit(page.forms[-1], "I have copied it")
+    assert page.path == f"/deliveries/{delivery.public_id}"
+
+
+def test_deleting_asks_with_numbers_and_frees_the_name(pages: Pages) -> None:
+    hook = make_webhook(name="Sync")
+    publish()
+    page = pages.get(f"{path_of(hook)}/delete")
+    assert "1 delivery that waits or is held will be stopped" in page.main
+    page = pages.submit(page.form(page.path))
+    assert "“Sync” was deleted." in page.main
+    assert pages.get(path_of(hook)).status == 404
+    assert pages.get("/deliveries").status == 200
+
+
+def test_the_receiver_page_has_code_with_the_url_and_without_the_secret(pages: Pages) -> None:
+    hook = make_webhook("https://erp.example.com/in/here", secret="the old secret")
+    page = pages.get(f"{path_of(hook)}/receiver")
+    assert page.html.count("https://erp.example.com/in/here") >= 6
+    assert "the old secret" not in page.html
+    assert {"Python", "Node", "PHP", "C#", "Go"} <= {
+        node.text for node in page.root.find_all("summary")
+    }
+
+
+def test_the_catalogue_shows_every_event_with_an_example(pages: Pages) -> None:
+    page = pages.get(f"{LIST}/events")
+    assert not [each.value for each in CATALOGUE if each.name not in page.main]
+    assert page.html.count("perfex_assets_module") == len(CATALOGUE)
+
+
+def test_help_says_what_a_webhook_is(pages: Pages) -> None:
+    assert pages.get("/help/webhooks").h1 == "What a webhook is"
+
+
+def test_one_that_answered_gone_says_so(pages: Pages) -> None:
+    hook = make_webhook("https://old.example.com/")
+    with writing() as current:
+        activation.turn_off_gone(current, hook.id)
+    assert "old.example.com said that this address is closed for good." in (
+        pages.get(path_of(hook)).main
+    )
+    assert "Asset register turned this webhook off" in pages.get(f"{path_of(hook)}/history").main
+
+
+def test_a_webhook_that_is_not_there_is_not_found(pages: Pages) -> None:
+    nobody = make_user()
+    for page in ("", "/edit", "/on", "/delete", "/receiver", "/history", "/secret"):
+        assert pages.get(f"{LIST}/{nobody.public_id}{page}").status == 404
