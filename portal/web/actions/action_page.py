@@ -57,7 +57,7 @@ class ActionPage:
     main: frozenset[AssetStatus] = NOWHERE
     tab: str = "assets.show"
     with_subject: bool = False
-    template: str = "assets/action.html"
+    template: str = "actions/form.html"
     context: Callable[[Asset, UUID | None], dict[str, Any]] | None = None
 
     @property

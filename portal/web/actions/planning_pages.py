@@ -103,7 +103,7 @@ def _call_off(doing: Doing) -> object:
     return planning_maintenance.call_off(doing.actor, _subject(doing), doing.form.text("note"))
 
 
-ABOUT: Final = "planning/action.html"
+ABOUT: Final = "actions/planning_form.html"
 RESERVATIONS_TAB: Final = "asset_parts.reservations"
 MAINTENANCE_TAB: Final = "asset_parts.maintenance"
 

@@ -120,7 +120,7 @@ def _shown(page: ActionPage, asset: Asset, form: ActionForm, subject: UUID | Non
     back = url_for(page.tab, asset_id=asset.id)
     if reason and not form.is_submitted():
         words = {"page": page, "asset": asset, "reason": reason, "back": back}
-        return render_template("assets/not_now.html", **words), 409
+        return render_template("actions/not_now.html", **words), 409
     names = _names(asset)
     shown = render_template(
         page.template,

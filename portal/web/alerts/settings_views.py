@@ -52,7 +52,7 @@ def index() -> Page:
 def live() -> Response:
     """How the looking goes: the part of the page that changes."""
     shown = run_words.looking(utcnow())
-    html = render_template("alert_settings/_live.html", looking=shown)
+    html = render_template("alerts/_settings_live.html", looking=shown)
     return jsonify(html=html, stop=not shown.is_live, announce=shown.announcement)
 
 
@@ -62,7 +62,7 @@ def preview() -> str:
     """What a run would send now. Nothing is sent."""
     coming = control.preview(utcnow())
     return render_template(
-        "alert_settings/preview.html",
+        "alerts/preview.html",
         coming=coming,
         kinds=KINDS,
         words=alert_words.sentence_of,
@@ -101,7 +101,7 @@ def _page(form: AlertSettingsForm) -> tuple[str, int]:
     shown = run_words.looking(now)
     due = control.preview(now, 0).total if shown.status.needs_first_answer else 0
     page = render_template(
-        "alert_settings/index.html",
+        "alerts/settings.html",
         form=form,
         looking=shown,
         due=due,

@@ -90,7 +90,7 @@ def show(public_id: UUID) -> str:
     """What became of each asset."""
     task = bulk.find(public_id)
     return render_template(
-        "assets/bulk_result.html", task=task, title=title_of(task), results=bulk.results(task)
+        "assets/bulk/result.html", task=task, title=title_of(task), results=bulk.results(task)
     )
 
 
@@ -117,7 +117,7 @@ def _page(action: Action, chosen: list[bulk.Chosen], form: ActionForm) -> str:
     page = PAGES[action]
     refused = [each for each in chosen if each.why_not]
     return render_template(
-        "assets/bulk.html",
+        "assets/bulk/confirm.html",
         action=action,
         page=page,
         form=form,

@@ -27,7 +27,7 @@ def pages_of(kind: NamedList) -> Blueprint:
     def index() -> Answer:
         """The list, by name."""
         page = named_lists.page(kind, request.args.get("cursor"))
-        return render_template("named_lists/index.html", kind=kind, page=page)
+        return render_template("assets/named_lists/index.html", kind=kind, page=page)
 
     @blueprint.route("/new", methods=["GET", "POST"])
     @requires("assets.edit")
@@ -45,7 +45,7 @@ def pages_of(kind: NamedList) -> Blueprint:
                 )
                 flash(f"{kind.one.capitalize()} “{name}” added.", "success")
                 return redirect(path)
-        page = render_template("named_lists/form.html", kind=kind, form=form, row=None)
+        page = render_template("assets/named_lists/form.html", kind=kind, form=form, row=None)
         return page, status_of(form)
 
     @blueprint.route("/<uuid:public_id>/edit", methods=["GET", "POST"])
@@ -60,7 +60,7 @@ def pages_of(kind: NamedList) -> Blueprint:
                     return _rename(kind, public_id, form)
             except Stale:
                 return _stale(kind, public_id, form)
-        page = render_template("named_lists/form.html", kind=kind, form=form, row=row)
+        page = render_template("assets/named_lists/form.html", kind=kind, form=form, row=row)
         return page, status_of(form)
 
     @blueprint.route("/<uuid:public_id>/delete", methods=["GET", "POST"])
@@ -76,7 +76,12 @@ def pages_of(kind: NamedList) -> Blueprint:
                 return redirect(url_for(home))
         obstacle = _obstacle(kind, row)
         page = render_template(
-            "named_lists/delete.html", kind=kind, form=form, name=name, row=row, obstacle=obstacle
+            "assets/named_lists/delete.html",
+            kind=kind,
+            form=form,
+            name=name,
+            row=row,
+            obstacle=obstacle,
         )
         return page, 409 if status_of(form) == 400 else 200
 

@@ -28,7 +28,7 @@ def index() -> Answer:
     left, search = form.who.data == "left", (form.q.data or "")[:120]
     page = staff_queries.listing(search, left=left, cursor=request.args.get("cursor"))
     has_any = bool(page.rows) or staff_queries.has_staff()
-    return render_template("staff/index.html", filter=form, page=page, has_any=has_any)
+    return render_template("assets/staff/index.html", filter=form, page=page, has_any=has_any)
 
 
 @blueprint.route("/new", methods=["GET", "POST"])
@@ -47,7 +47,7 @@ def new() -> Answer:
             )
             flash(f"{values.name} was added.", "success")
             return redirect(path)
-    page = render_template("staff/form.html", form=form, row=None)
+    page = render_template("assets/staff/form.html", form=form, row=None)
     return page, status_of(form)
 
 
@@ -70,7 +70,7 @@ def edit(public_id: UUID) -> Answer:
                 return _save(public_id, form)
         except Stale:
             return _stale(public_id, form)
-    page = render_template("staff/form.html", form=form, row=staff.find(public_id))
+    page = render_template("assets/staff/form.html", form=form, row=staff.find(public_id))
     return page, status_of(form)
 
 
@@ -99,7 +99,7 @@ def come_back(public_id: UUID) -> Answer:
 
 def _shown(row: Staff, form: StaffForm | None = None) -> str:
     return render_template(
-        "staff/show.html",
+        "assets/staff/show.html",
         row=row,
         form=form,
         has_now=staff_queries.has_now(row.id),

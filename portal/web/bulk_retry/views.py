@@ -70,7 +70,7 @@ def confirm() -> Answer | tuple[str, int]:
     form.newest.data = str(choice.newest)
     count = selection.count(replace(choice, again=False))
     page = render_template(
-        "batches/confirm.html", form=form, choice=choice, count=count, view=bulk_retry_presenter
+        "bulk_retry/confirm.html", form=form, choice=choice, count=count, view=bulk_retry_presenter
     )
     return page, status_of(form)
 
@@ -81,7 +81,7 @@ def show(public_id: UUID) -> str:
     """How far it got, where it waits, and how it ended."""
     page = bulk_retry_presenter.page_of(bulk_retry_task.find(public_id))
     return render_template(
-        "batches/show.html", page=page, view=bulk_retry_presenter, log_view=log_presenter
+        "bulk_retry/show.html", page=page, view=bulk_retry_presenter, log_view=log_presenter
     )
 
 
@@ -91,7 +91,7 @@ def live(public_id: UUID) -> Response:
     """The changing part of the page."""
     page = bulk_retry_presenter.page_of(bulk_retry_task.find(public_id))
     html = render_template(
-        "batches/_live.html", page=page, view=bulk_retry_presenter, log_view=log_presenter
+        "bulk_retry/_live.html", page=page, view=bulk_retry_presenter, log_view=log_presenter
     )
     return jsonify(html=html, stop=not page.base.is_live, announce=page.announcement)
 

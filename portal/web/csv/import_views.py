@@ -58,7 +58,7 @@ def upload() -> Answer | tuple[str, int]:
                 lambda public_id: url("tasks.show", public_id=public_id),
             )
             return redirect(path)
-    return render_template("assets/import.html", form=form, columns=COLUMNS), status_of(form)
+    return render_template("csv/import.html", form=form, columns=COLUMNS), status_of(form)
 
 
 @blueprint.route("/<uuid:public_id>", methods=["GET", "POST"])
@@ -82,7 +82,7 @@ def _checked(public_id: UUID, form: PortalForm) -> Answer | tuple[str, int]:
     rows, after = import_task.rows_page(task, chosen, begin)
     counts = import_task.outcome_counts(task)
     page = render_template(
-        "assets/import_check.html",
+        "csv/import_check.html",
         task=task,
         form=form,
         rows=rows,

@@ -29,7 +29,7 @@ def index() -> str:
     page = audit_queries.find_page(form.chosen(), request.args.get("cursor"))
     lines = [line_of(entry) for entry in page.rows]
     return render_template(
-        "audit/index.html",
+        "operations/audit.html",
         filter=form,
         page=page,
         lines=lines,

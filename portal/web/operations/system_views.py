@@ -18,7 +18,7 @@ def index() -> str:
     facts = read_facts()
     now = facts.at
     return render_template(
-        "system/index.html",
+        "operations/system.html",
         found=findings.find(facts, now),
         duties=read_duties(facts),
         processes=[each for each in facts.lives if each.name != each.kind],

@@ -71,4 +71,4 @@ def _details_form(*, saved: bool = False) -> DetailsForm:
 
 
 def _page(details: DetailsForm, password: PasswordForm, failed: object = None) -> str:
-    return render_template("account/index.html", details=details, password=password, form=failed)
+    return render_template("people/account.html", details=details, password=password, form=failed)

@@ -86,5 +86,5 @@ def _token() -> str:
 def _page(form: NewPasswordForm, status: int) -> tuple[str, int]:
     link = one_time_links.read(LinkKind.RESET, _token())
     action = url_for("new_passwords.save", token=_token())
-    page = render_template("auth/new_password.html", form=form, action=action, email=link.email)
+    page = render_template("people/password_reset.html", form=form, action=action, email=link.email)
     return page, status

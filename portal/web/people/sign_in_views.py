@@ -51,4 +51,4 @@ def sign_out() -> Response:
 def _page(form: SignInForm, status: int) -> tuple[str, int]:
     onward = request.args.get("next")
     action = url_for("auth.sign_in", next=local_path(onward) if onward else None)
-    return render_template("auth/sign_in.html", form=form, action=action), status
+    return render_template("people/sign_in.html", form=form, action=action), status

@@ -21,7 +21,7 @@ Answer = Response | tuple[str, int]
 @blueprint.errorhandler(one_time_links.DeadLink)
 def dead(_refusal: one_time_links.DeadLink) -> tuple[str, int]:
     """A page that says so, and leads to the door."""
-    return render_template("auth/dead_link.html"), one_time_links.DeadLink.status
+    return render_template("people/dead_link.html"), one_time_links.DeadLink.status
 
 
 @blueprint.get("/setup")
@@ -92,13 +92,13 @@ def _token() -> str:
 
 def _setup_page(form: SetUpForm, status: int) -> tuple[str, int]:
     action = url_for("joining.set_up", token=_token())
-    return render_template("auth/setup.html", form=form, action=action), status
+    return render_template("people/setup.html", form=form, action=action), status
 
 
 def _invitation_page(form: JoinForm, link: Link, status: int) -> tuple[str, int]:
     action = url_for("joining.accept", token=_token())
     role = ROLE_NAMES[Role(link.role)]
     page = render_template(
-        "auth/invitation.html", form=form, action=action, email=link.email, role=role
+        "people/signup.html", form=form, action=action, email=link.email, role=role
     )
     return page, status

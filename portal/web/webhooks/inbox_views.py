@@ -28,7 +28,7 @@ blueprint = Blueprint("inbox", __name__, url_prefix="/inbox")
 @requires("webhooks.read")
 def index() -> str:
     """What arrived, followed while more comes."""
-    return render_template("inbox/index.html", page=_page(), new_once=new_once)
+    return render_template("webhooks/inbox/index.html", page=_page(), new_once=new_once)
 
 
 @blueprint.get("/live")
@@ -38,7 +38,7 @@ def live() -> Response:
     page = _page()
     if page is None:
         return jsonify(stop=True)
-    html = render_template("inbox/_live.html", page=page)
+    html = render_template("webhooks/inbox/_live.html", page=page)
     return jsonify(html=html, stop=False, announce=page.sentence)
 
 
