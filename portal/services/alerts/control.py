@@ -20,11 +20,11 @@ from portal.services.alerts.rules import Moment
 from portal.services.alerts.schedule import last_slot
 from portal.services.alerts.sources import Source
 from portal.services.audit import trail
+from portal.services.core.counting import COUNT_LIMIT
 from portal.services.core.permissions import SYSTEM, Actor, require
 from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import session, writing
 
-COUNTED_TO: Final = 10_000
 SHOWN: Final = 100
 TRY_AGAIN: Final = timedelta(hours=1)
 TARGET: Final = ("alert_settings", alert_settings.ONE_ROW, "Alerts")
@@ -43,7 +43,7 @@ class Coming:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a run would send: how many by event, up to `COUNTED_TO`, and the first of them."""
+    """What a run would send: how many by event, up to `COUNT_LIMIT`, and the first of them."""
 
     counts: Mapping[EventName, int]
     first: list[Coming]
@@ -56,7 +56,7 @@ class Preview:
     @property
     def is_capped(self) -> bool:
         """Whether we stopped counting, so that there are more."""
-        return self.total >= COUNTED_TO
+        return self.total >= COUNT_LIMIT
 
 
 def preview(now: datetime, shown: int = SHOWN) -> Preview:
@@ -70,7 +70,7 @@ def preview(now: datetime, shown: int = SHOWN) -> Preview:
             counts[source.event] = counts.get(source.event, 0) + len(due)
             first += _coming(source, moment, due[: shown - len(first)])
         session().rollback()
-        if sum(counts.values()) >= COUNTED_TO:
+        if sum(counts.values()) >= COUNT_LIMIT:
             break
     return Preview(counts, first)
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, select
@@ -19,11 +18,10 @@ from portal.services.alerts import runs as alert_runs
 from portal.services.alerts import settings as alert_settings
 from portal.services.alerts.schedule import GRACE, is_late, last_slot, next_slot
 from portal.services.alerts.settings import Stored
+from portal.services.core.counting import capped
 from portal.services.core.keyset import newest_first
 from portal.services.core.refusals import NotFound
 from portal.services.core.unit_of_work import session
-
-COUNT_LIMIT: Final = 1000
 
 
 class Which(StrEnum):
@@ -81,9 +79,8 @@ def list_alerts(chosen: AlertFilter, cursor: str | None = None) -> Page[Alert]:
 
 
 def count_alerts(chosen: AlertFilter) -> int:
-    """How many match, up to one more than `COUNT_LIMIT`."""
-    found = select(Alert.id).where(*_matching(chosen)).limit(COUNT_LIMIT + 1).subquery()
-    return session().execute(select(func.count()).select_from(found)).scalar_one()
+    """How many match (`capped`)."""
+    return capped(session(), select(Alert.id).where(*_matching(chosen)))
 
 
 def count_open() -> Mapping[str, int]:

@@ -6,17 +6,16 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, or_, select
 from sqlalchemy.orm import joinedload
 
 from portal.lib.paging import Page
 from portal.models.assets import Asset, AssetStatus, Category, Location
 from portal.models.assignments import Assignment, Staff
+from portal.services.core.counting import capped
 from portal.services.core.keyset import newest_first
 from portal.services.core.search import any_holds
 from portal.services.core.unit_of_work import database_time, session
-
-COUNT_LIMIT: Final = 10_000
 
 
 class Shown(StrEnum):
@@ -76,7 +75,7 @@ def has_assets() -> bool:
 
 
 def counts(chosen: AssetFilter) -> dict[Shown | None, int]:
-    """How many assets each chip would show beside the other filters; `COUNT_LIMIT` + 1: more."""
+    """How many assets each chip would show beside the other filters (`capped`)."""
     return {each: count(replace(chosen, shown=each)) for each in (None, *Shown)}
 
 
@@ -88,9 +87,8 @@ def holders(ids: Sequence[int]) -> dict[int, Assignment]:
 
 
 def count(chosen: AssetFilter) -> int:
-    """How many match, up to one more than `COUNT_LIMIT`."""
-    some = matching(chosen).with_only_columns(Asset.id).limit(COUNT_LIMIT + 1).subquery()
-    return session().execute(select(func.count()).select_from(some)).scalar_one()
+    """How many match (`capped`)."""
+    return capped(session(), matching(chosen).with_only_columns(Asset.id))
 
 
 def _conditions(chosen: AssetFilter) -> list[ColumnElement[bool]]:

@@ -3,22 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 
-from sqlalchemy import ScalarSelect, func, literal, select
+from sqlalchemy import ScalarSelect, literal, select
 from sqlalchemy.orm import Session
 
 from portal.models.deliveries import Delivery, DeliveryStatus, Priority, has_no_live_lease, is_open
 from portal.models.webhooks import Webhook
+from portal.services.core.counting import capped
 from portal.services.core.unit_of_work import database_time, session
 from portal.services.outbox.due import find_wanted
-
-COUNT_LIMIT: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """`waiting`, `retrying`: counts up to one over the limit. `oldest_due_at`: of what could be
+    """`waiting`, `retrying`: counts (`capped`). `oldest_due_at`: of what could be
     sent this moment and is not, because nobody has picked it up."""
 
     waiting: int
@@ -30,15 +28,14 @@ def read_backlog() -> Backlog:
     """How things stand now. Reads only, and never the whole backlog."""
     current = session()
     return Backlog(
-        waiting=_count(current, DeliveryStatus.WAITING),
-        retrying=_count(current, DeliveryStatus.RETRYING),
+        waiting=_stored(current, DeliveryStatus.WAITING),
+        retrying=_stored(current, DeliveryStatus.RETRYING),
         oldest_due_at=_oldest_due(current, database_time(current)),
     )
 
 
-def _count(current: Session, status: DeliveryStatus) -> int:
-    some = select(literal(1)).where(Delivery.status == status).limit(COUNT_LIMIT + 1)
-    return current.execute(select(func.count()).select_from(some.subquery())).scalar_one()
+def _stored(current: Session, status: DeliveryStatus) -> int:
+    return capped(current, select(literal(1)).where(Delivery.status == status))
 
 
 def _oldest_due(current: Session, now: datetime) -> datetime | None:

@@ -1,24 +1,21 @@
 """What the start page says: how far the portal has come, and what wants a look."""
 
 from dataclasses import dataclass
-from typing import Final
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, select
 
 from portal.models.assets import Asset
 from portal.models.deliveries import Delivery, DeliveryStatus
 from portal.models.webhooks import Webhook, WebhookState
+from portal.services.core.counting import capped
 from portal.services.core.unit_of_work import session
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.webhooks.draft_rows import draft_ids
 
-# Counting further than this costs time and tells nobody more.
-COUNTED_TO: Final = 10_000
-
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """Counts up to `COUNTED_TO`; one more means "more than that". Tests are not among `failed`."""
+    """Counts (`capped`). Tests are not among `failed`."""
 
     webhooks_on: int
     webhooks_off: int
@@ -36,14 +33,15 @@ class Overview:
 
 def overview() -> Overview:
     """Count what there is now."""
+    current = session()
     hooks = select(Webhook.id).where(Webhook.deleted_at.is_(None))
     return Overview(
-        webhooks_on=_counted(hooks.where(Webhook.state == WebhookState.ACTIVE)),
-        webhooks_off=_counted(hooks.where(Webhook.state == WebhookState.OFF)),
-        assets=_counted(select(Asset.id).where(Asset.deleted_at.is_(None))),
+        webhooks_on=capped(current, hooks.where(Webhook.state == WebhookState.ACTIVE)),
+        webhooks_off=capped(current, hooks.where(Webhook.state == WebhookState.OFF)),
+        assets=capped(current, select(Asset.id).where(Asset.deleted_at.is_(None))),
         failed=log_pages.count_attention(),
-        retrying=_counted(_with_status(DeliveryStatus.RETRYING)),
-        held=_counted(_with_status(DeliveryStatus.HELD)),
+        retrying=capped(current, _with_status(DeliveryStatus.RETRYING)),
+        held=capped(current, _with_status(DeliveryStatus.HELD)),
         has_deliveries=_has_deliveries(),
     )
 
@@ -57,8 +55,3 @@ def _has_deliveries() -> bool:
 
 def _with_status(status: DeliveryStatus) -> Select[int]:
     return select(Delivery.id).where(Delivery.status == status)
-
-
-def _counted(rows: Select[int]) -> int:
-    some = rows.limit(COUNTED_TO + 1).subquery()
-    return session().execute(select(func.count()).select_from(some)).scalar_one()

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from portal.lib.durations import in_words, relative
 from portal.lib.sizes import size_in_words
-from portal.services.operations.backlog import COUNT_LIMIT
+from portal.services.core.counting import COUNT_LIMIT
 from portal.services.operations.findings import last_sweep
 from portal.services.operations.health import Disk, Facts
 

@@ -16,9 +16,10 @@ from portal.models.audit import AuditEntry
 from portal.models.deliveries import Delivery, is_open
 from portal.models.people import User
 from portal.models.webhooks import Webhook, WebhookEvent, WebhookKind, WebhookState
+from portal.services.core.counting import capped
 from portal.services.core.unit_of_work import session
 from portal.services.webhooks.inbox.address import shown_url
-from portal.services.webhooks.rows import COUNTED, TARGET, count_held, find_webhook
+from portal.services.webhooks.rows import TARGET, count_held, find_webhook
 from portal.services.webhooks.secrets import old_secret, stored_headers
 from portal.services.webhooks.summary import Latest, last_failure, latest_of, next_try, youngest
 from portal.services.webhooks.values import EVENT_VALUES
@@ -49,7 +50,7 @@ class Listed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """A webhook on its page and in its form. `held` is counted up to one more than `COUNTED`.
+    """A webhook on its page and in its form. `held` is `capped`.
 
     `fails_for`: reason and code of what failed last, while it fails. `is_left_alone`: its receiver
     is in trouble, so that only a probe goes now and then, until anything arrives, a test too.
@@ -160,17 +161,11 @@ def header_values(public_id: UUID) -> tuple[tuple[str, str], ...]:
 
 
 def count_open(public_id: UUID) -> int:
-    """How many deliveries wait or are held; each counted up to one more than `COUNTED`."""
+    """How many deliveries wait or are held, each of the two `capped`."""
     current = session()
     webhook = find_webhook(current, public_id)
-    waiting = (
-        select(Delivery.id)
-        .where(Delivery.webhook_id == webhook.id, is_open())
-        .limit(COUNTED + 1)
-        .subquery()
-    )
-    count = current.execute(select(func.count()).select_from(waiting)).scalar_one()
-    return count + count_held(current, webhook.id)
+    waiting = select(Delivery.id).where(Delivery.webhook_id == webhook.id, is_open())
+    return capped(current, waiting) + count_held(current, webhook.id)
 
 
 def history(public_id: UUID) -> list[Change]:

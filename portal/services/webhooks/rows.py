@@ -3,15 +3,15 @@
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from portal.models.deliveries import Delivery, DeliveryStatus
 from portal.models.webhooks import Webhook, WebhookState
+from portal.services.core.counting import capped
 from portal.services.core.refusals import NotFound
 
 TARGET: Final = "webhook"
-COUNTED: Final = 10_000  # counts stop here, and are shown as "10,000+"
 
 
 def find_webhook(current: Session, public_id: UUID) -> Webhook:
@@ -30,14 +30,9 @@ def lock_webhook(current: Session, public_id: UUID) -> Webhook:
 
 
 def count_held(current: Session, webhook_id: int) -> int:
-    """How many deliveries are held, counted up to one more than `COUNTED`."""
-    held = (
-        select(Delivery.id)
-        .where(Delivery.webhook_id == webhook_id, Delivery.status == DeliveryStatus.HELD)
-        .limit(COUNTED + 1)
-        .subquery()
-    )
-    return current.execute(select(func.count()).select_from(held)).scalar_one()
+    """How many deliveries are held (`capped`)."""
+    is_held = (Delivery.webhook_id == webhook_id, Delivery.status == DeliveryStatus.HELD)
+    return capped(current, select(Delivery.id).where(*is_held))
 
 
 def target_of(webhook: Webhook) -> tuple[str, UUID, str]:

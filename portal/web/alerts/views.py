@@ -21,7 +21,7 @@ from portal.web.forms.fields import row_id
 from portal.web.frame.access import actor, local_path, requires
 from portal.web.frame.page_frame import page_url
 from portal.web.frame.status_tags import Tag, delivery_tag
-from portal.web.frame.wording import number
+from portal.web.frame.wording import counted
 
 blueprint = Blueprint("alerts", __name__, url_prefix="/alerts")
 
@@ -118,9 +118,8 @@ def _chips(chosen: AlertFilter) -> list[Chip]:
 
 def _chip(event: str | None, label: str, chosen: AlertFilter) -> Chip:
     count = alert_queries.count_alerts(replace(chosen, event=event))
-    limit = alert_queries.COUNT_LIMIT
-    words = f"{number(limit)}+" if count > limit else number(count)
-    return Chip(label, page_url(event=event, cursor=None), chosen.event == event, words)
+    is_here = chosen.event == event
+    return Chip(label, page_url(event=event, cursor=None), is_here, counted(count))
 
 
 def _line(alert: Alert, made: Mapping[int, Made]) -> Line:

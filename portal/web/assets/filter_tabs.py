@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from portal.models.assets import Action
-from portal.services.assets.queries import COUNT_LIMIT, AssetFilter, Shown
+from portal.services.assets.queries import AssetFilter, Shown
 from portal.web.frame.page_frame import page_url
-from portal.web.frame.wording import number
+from portal.web.frame.wording import counted
 
 LABELS: Final[Mapping[Shown | None, str]] = {
     None: "All",
@@ -44,12 +44,7 @@ class Tab:
 def asset_tabs(chosen: AssetFilter, found: Mapping[Shown | None, int]) -> list[Tab]:
     """All of them, with what was counted; what would show nothing only while it is chosen."""
     return [
-        Tab(label, page_url(show=each, cursor=None), each is chosen.shown, capped(found[each]))
+        Tab(label, page_url(show=each, cursor=None), each is chosen.shown, counted(found[each]))
         for each, label in LABELS.items()
         if each is None or each is chosen.shown or found[each]
     ]
-
-
-def capped(count: int) -> str:
-    """A count that stops at its limit: "10 000+"."""
-    return f"{number(COUNT_LIMIT)}+" if count > COUNT_LIMIT else number(count)

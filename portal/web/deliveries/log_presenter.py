@@ -14,12 +14,12 @@ from portal.lib.clock import utcnow
 from portal.lib.durations import in_words
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
-from portal.services.deliveries.log.pages import COUNT_LIMIT, EXPORT_LIMIT, LogRow
+from portal.services.deliveries.log.pages import EXPORT_LIMIT, LogRow
 from portal.services.outbox.status import ShownStatus
 from portal.web.deliveries.forms import LogFilterForm, status_words
 from portal.web.forms.edit_conflict import shown
 from portal.web.frame.page_frame import page_url
-from portal.web.frame.wording import number
+from portal.web.frame.wording import counted, number
 
 TABS: Final = (
     None,
@@ -61,12 +61,7 @@ def tabs(wanted: LogFilter) -> list[Tab]:
 
 def _count(status: StatusFilter, wanted: LogFilter) -> str | None:
     found = log_pages.count(status, wanted.webhook)
-    return capped(found) if found else None
-
-
-def capped(count: int) -> str:
-    """A count that stops at its limit: "10 000+"."""
-    return f"{number(COUNT_LIMIT)}+" if count > COUNT_LIMIT else number(count)
+    return counted(found) if found else None
 
 
 def chips(form: LogFilterForm, rows: Sequence[LogRow]) -> list[dict[str, str]]:

@@ -11,6 +11,7 @@ from flask_login import current_user
 
 from portal.lib.clock import utcnow
 from portal.lib.durations import relative
+from portal.services.core import counting
 
 THIN_SPACE: Final = "\u202f"  # a narrow space that does not break
 A_DAY: Final = timedelta(days=1)
@@ -56,6 +57,12 @@ def moment(at: datetime, now: datetime | None = None) -> Moment:
 def number(value: int) -> str:
     """Digits in groups of three: 12 345, with a thin space."""
     return f"{value:,}".replace(",", THIN_SPACE)
+
+
+def counted(count: int) -> str:
+    """A count that stops at its limit: "312", and "10 000+" where there are more."""
+    limit = counting.COUNT_LIMIT
+    return f"{number(limit)}+" if count > limit else number(count)
 
 
 def plural(count: int, one: str, many: str | None = None) -> str:

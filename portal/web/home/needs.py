@@ -7,13 +7,13 @@ from typing import Final
 from flask import request, url_for
 
 from portal.lib.clock import utcnow
-from portal.services.operations.overview import COUNTED_TO, Overview
+from portal.services.operations.overview import Overview
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.notices.banners import Trouble, troubles
 from portal.services.webhooks.notices.emails import News
 from portal.web.frame import banner_views
 from portal.web.frame.access import can
-from portal.web.frame.wording import number, plural
+from portal.web.frame.wording import counted, plural
 from portal.web.webhooks.words import state_sentence
 
 MOST_WEBHOOKS: Final = 3
@@ -89,11 +89,6 @@ def held_deliveries(now: Overview) -> Iterator[Need]:
         "pause-circle",
         "warning",
     )
-
-
-def counted(value: int) -> str:
-    """The number, or "10 000+" where we stopped counting."""
-    return f"{number(COUNTED_TO)}+" if value > COUNTED_TO else number(value)
 
 
 def _trouble(trouble: Trouble) -> Need:

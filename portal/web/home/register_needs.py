@@ -14,8 +14,8 @@ from portal.services.alerts.queries import AlertFilter
 from portal.services.assets import queries as asset_queries
 from portal.services.assets.queries import AssetFilter, Shown
 from portal.web.frame.access import can
-from portal.web.frame.wording import number, plural
-from portal.web.home.needs import Need, counted
+from portal.web.frame.wording import counted, plural
+from portal.web.home.needs import Need
 
 
 def register_needs() -> list[Need]:
@@ -69,9 +69,8 @@ def due_maintenance() -> Iterator[Need]:
     days = moment.rules.maintenance_days
     count = planning_queries.count_due(moment.today + timedelta(days=days))
     if count:
-        many = _up_to(planning_queries.COUNT_LIMIT, count)
         yield Need(
-            f"Maintenance is due on {many} {'asset' if count == 1 else 'assets'}",
+            f"Maintenance is due on {counted(count)} {'asset' if count == 1 else 'assets'}",
             f"Late, or due within {plural(days, 'day')}. Enter how it ended once it is done.",
             "See what is due",
             url_for("planning.maintenance"),
@@ -98,19 +97,14 @@ def open_alerts() -> Iterator[Need]:
     """Nobody has said yet that they look after them."""
     count = alert_queries.count_alerts(AlertFilter())
     if count:
-        many = _up_to(alert_queries.COUNT_LIMIT, count)
         yield Need(
-            f"{many} {'alert is' if count == 1 else 'alerts are'} open",
+            f"{counted(count)} {'alert is' if count == 1 else 'alerts are'} open",
             "Nobody has said yet that they look after " + ("it." if count == 1 else "them."),
             "See the alerts",
             url_for("alerts.index"),
             "bell",
             "info",
         )
-
-
-def _up_to(limit: int, count: int) -> str:
-    return f"{number(limit)}+" if count > limit else number(count)
 
 
 # One line a kind, in the order of the page.

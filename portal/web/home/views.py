@@ -8,8 +8,8 @@ from portal.services.deliveries import trends
 from portal.services.operations.overview import Overview, overview
 from portal.web.frame import charts
 from portal.web.frame.access import can, requires
-from portal.web.frame.wording import plural
-from portal.web.home.needs import counted, has_banner, needs
+from portal.web.frame.wording import counted, plural
+from portal.web.home.needs import has_banner, needs
 from portal.web.home.register_needs import register_needs
 
 blueprint = Blueprint("home", __name__)

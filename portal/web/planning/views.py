@@ -12,13 +12,13 @@ from portal.models.assets import Asset
 from portal.models.planning import Maintenance, Reservation
 from portal.services.actions import lifecycle
 from portal.services.actions.planning import queries as planning_queries
-from portal.services.actions.planning.queries import COUNT_LIMIT, Wanted, Work
+from portal.services.actions.planning.queries import Wanted, Work
 from portal.services.alerts import settings as alert_settings
 from portal.services.core.refusals import NotFound
 from portal.web.forms.fields import row_id
 from portal.web.frame.access import requires
 from portal.web.frame.page_frame import page_url
-from portal.web.frame.wording import number
+from portal.web.frame.wording import counted
 from portal.web.planning import presenter as planning_presenter
 from portal.web.planning import words as planning_words
 
@@ -98,13 +98,12 @@ def _give_words(state: BlueprintSetupState) -> None:
 
 
 def _wanted_tabs(which: Wanted, pending: int) -> Sequence[Tab]:
-    count = f"{number(COUNT_LIMIT)}+" if pending > COUNT_LIMIT else number(pending)
     return [
         Tab(
             label,
             page_url(show=each, cursor=None),
             each is which,
-            count if each is Wanted.PENDING else None,
+            counted(pending) if each is Wanted.PENDING else None,
         )
         for each, label in WANTED.items()
     ]

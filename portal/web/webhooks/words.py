@@ -10,8 +10,7 @@ from portal.models.webhooks import OffReason
 from portal.services.deliveries.log.pages import LogRow
 from portal.services.outbox.status import ShownStatus
 from portal.services.webhooks.queries import Shown, Standing
-from portal.services.webhooks.rows import COUNTED
-from portal.web.frame.wording import number, plural
+from portal.web.frame.wording import counted, plural
 
 
 def state_sentence(webhook: Shown, latest: Sequence[LogRow], now: datetime) -> str:
@@ -26,10 +25,8 @@ def state_sentence(webhook: Shown, latest: Sequence[LogRow], now: datetime) -> s
 
 
 def held_count(count: int) -> str:
-    """A count that stops at `COUNTED`, in words: "37 deliveries", "10,000+ deliveries"."""
-    if count > COUNTED:
-        return f"{number(COUNTED)}+ deliveries"
-    return plural(count, "delivery", "deliveries")
+    """A count that stops at its limit, in words: "37 deliveries", "10 000+ deliveries"."""
+    return f"{counted(count)} {'delivery' if count == 1 else 'deliveries'}"
 
 
 def result_of(row: LogRow) -> str:

@@ -173,8 +173,7 @@ def test_turning_on_in_the_form_asks_about_what_is_held(pages: Pages) -> None:
 def test_more_held_than_we_count_are_shown_so(
     pages: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("portal.services.webhooks.rows.COUNTED", 1)
-    monkeypatch.setattr("portal.web.webhooks.words.COUNTED", 1)
+    monkeypatch.setattr("portal.services.core.counting.COUNT_LIMIT", 1)
     hook = make_webhook(state="off")
     publish()
     publish()

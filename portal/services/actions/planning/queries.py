@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import joinedload
 
 from portal.lib.paging import Page
@@ -19,12 +19,12 @@ from portal.models.planning import (
     Reservation,
     ReservationState,
 )
+from portal.services.core.counting import capped
 from portal.services.core.keyset import newest_first, soonest_first
 from portal.services.core.refusals import NotFound
 from portal.services.core.unit_of_work import session
 
 Row = TypeVar("Row")
-COUNT_LIMIT: Final = 1000
 
 # Where an asset can be had again in time, as far as one knows.
 FIT: Final = (AssetStatus.AVAILABLE, AssetStatus.CHECKED_OUT, AssetStatus.MAINTENANCE)
@@ -84,20 +84,18 @@ def list_maintenances(
 
 
 def count_pending(asset_id: int | None = None) -> int:
-    """How many reservations wait for a decision, up to one more than `COUNT_LIMIT`."""
+    """How many reservations wait for a decision (`capped`)."""
     wanted = select(Reservation.id).where(Reservation.state == ReservationState.PENDING)
     if asset_id is not None:
         wanted = wanted.where(Reservation.asset_id == asset_id)
-    found = wanted.limit(COUNT_LIMIT + 1).subquery()
-    return session().execute(select(func.count()).select_from(found)).scalar_one()
+    return capped(session(), wanted)
 
 
 def count_due(until: date) -> int:
-    """On how many assets work is open that is due by then, up to one more than `COUNT_LIMIT`."""
+    """On how many assets work is open that is due by then (`capped`)."""
     is_open = Maintenance.state.in_(OPEN_MAINTENANCES)
     wanted = select(Maintenance.asset_id).where(is_open, Maintenance.due_on <= until).distinct()
-    found = wanted.limit(COUNT_LIMIT + 1).subquery()
-    return session().execute(select(func.count()).select_from(found)).scalar_one()
+    return capped(session(), wanted)
 
 
 def plans_of(asset_id: int) -> Plans:

@@ -13,6 +13,7 @@ from portal.engine.reason_keys import NEVER_LEFT
 from portal.lib.paging import PAGE_SIZE, Cursor, Page, page_of
 from portal.models.deliveries import OPEN, Attempt, Delivery, DeliveryStatus, Priority
 from portal.models.webhooks import Webhook, WebhookState
+from portal.services.core.counting import capped
 from portal.services.core.unit_of_work import database_time, session
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from portal.services.deliveries.log.plan import walk_for
@@ -21,7 +22,6 @@ from portal.services.outbox.next_try import heads, paused_until
 from portal.services.outbox.status import ShownStatus, shown_status
 from portal.services.webhooks.draft_rows import draft_ids
 
-COUNT_LIMIT: Final = 10_000
 EXPORT_LIMIT: Final = 50_000
 EXPORT_CHUNK: Final = 500
 RETRYABLE: Final = (ShownStatus.RETRYING, ShownStatus.FAILED, ShownStatus.STOPPED)
@@ -116,12 +116,12 @@ def every(wanted: LogFilter, most: int | None = None) -> Iterator[LogRow]:
 
 
 def count_attention() -> int:
-    """How many Failed deliveries wait for a person, tests apart; at most one over the limit."""
+    """How many Failed deliveries wait for a person, tests apart (`capped`)."""
     return count(StatusFilter.ATTENTION)
 
 
 def count(status: StatusFilter, webhook: UUID | None = None) -> int:
-    """How many the log has with this status, of one webhook if given; at most one over the limit.
+    """How many the log has with this status, of one webhook if given (`capped`).
 
     Those being sent are among Waiting and Will retry here: a number this fleeting needs no clock.
     """
@@ -137,8 +137,7 @@ def count(status: StatusFilter, webhook: UUID | None = None) -> int:
     if webhook is not None:
         one = select(Webhook.id).where(Webhook.public_id == webhook)
         wanted.append(Delivery.webhook_id == one.scalar_subquery())
-    some = select(literal(1)).where(*wanted).limit(COUNT_LIMIT + 1)
-    return current.execute(select(func.count()).select_from(some.subquery())).scalar_one()
+    return capped(current, select(literal(1)).where(*wanted))
 
 
 def webhook_names() -> Sequence[tuple[UUID, str, bool]]:
