@@ -4,7 +4,7 @@ import importlib
 import sys
 import time
 
-from bench.report import HEAD, Line, show
+from bench.support.report import HEAD, Line, show
 
 NAMES = (
     "throughput",

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 
 from sqlalchemy import func, select, update
 
-from bench.arrivals import Arrivals
-from bench.report import Line, milliseconds, quantile
-from bench.world import SECRET, World, settle, world
+from bench.support.arrivals import Arrivals
+from bench.support.report import Line, milliseconds, quantile
+from bench.support.world import SECRET, World, settle, world
 from portal.engine.events.names import EventName
 from portal.extensions import db
 from portal.lib.clock import utcnow
@@ -15,7 +15,7 @@ from portal.models.deliveries import Delivery, DeliveryStatus
 from portal.models.people import Role
 from portal.services.bulk_retry import selection
 from portal.services.bulk_retry import task as bulk_retry_task
-from portal.services.bulk_retry.selection import Choice
+from portal.services.bulk_retry.selection import Selection
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from tests.support.deliveries import make_many
 from tests.support.factories import make_user, make_webhook, publish
@@ -80,7 +80,7 @@ def _again(here: World, url: str) -> None:
     here.start("-m", "jobs", "worker", "background", ready="Ready for")
     failed = LogFilter(status=StatusFilter.FAILED)
     bulk_retry_task.start(
-        make_user(Role.SUPPORT).actor, Choice(wanted=failed, newest=selection.newest_now())
+        make_user(Role.SUPPORT).actor, Selection(wanted=failed, newest=selection.newest_now())
     )
 
 

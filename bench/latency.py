@@ -5,9 +5,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.arrivals import Arrivals
-from bench.report import Line, milliseconds, p50_p99
-from bench.world import SECRET, settle, world
+from bench.support.arrivals import Arrivals
+from bench.support.report import Line, milliseconds, p50_p99
+from bench.support.world import SECRET, settle, world
 from portal.engine.events.names import EventName
 from tests.support.factories import make_webhook
 

@@ -12,17 +12,17 @@ from datetime import timedelta
 from functools import partial
 from itertools import islice
 
-from bench import log_rows
-from bench.report import Line, milliseconds
-from bench.touched import touched
-from bench.world import DATABASES, webhooks, world
+from bench.support import log_rows
+from bench.support.report import Line, milliseconds
+from bench.support.touched import touched
+from bench.support.world import DATABASES, webhooks, world
 from portal.engine.events.catalogue import EventName
 from portal.engine.reasons import Reason
 from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.lib.paging import Cursor
 from portal.services.bulk_retry import selection
-from portal.services.bulk_retry.selection import Choice
+from portal.services.bulk_retry.selection import Selection
 from portal.services.deliveries import trends
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
@@ -95,7 +95,7 @@ def _others(hooks: list[Hook], rows: int) -> dict[str, Callable[[], object]]:
         "Page of a webhook with a hundredth waiting": partial(webhook_queries.show, busy),
         "First 500 lines of an export": lambda: list(islice(log_pages.every(failed), 500)),
         "Counting before a bulk retry": partial(
-            selection.count, Choice(wanted=failed, newest=rows)
+            selection.count, Selection(wanted=failed, newest=rows)
         ),
         "Is anything claimable": due.has_claimable,
         "A clean-up that finds nothing old": retention.prune,

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import trustme
 
-from bench.report import Line
-from bench.world import World, publish_at_once, settle, wait_until, webhooks, world
+from bench.support.report import Line
+from bench.support.world import World, publish_at_once, settle, wait_until, webhooks, world
 from portal.extensions import db
 from portal.models.deliveries import Delivery
 from tests.faults.support.running_portal import (

@@ -1,7 +1,7 @@
 """Where a worker's time goes: one pump under a profiler, in this process.
 
 `python -m bench.profile [sqlite|postgres]`. The profiler itself slows everything; read the shares.
-It sees one thread only, so what the pump hands to its desk is done in this one here.
+It sees one thread only, so what the pump hands to its database writer is done in this one here.
 """
 
 import cProfile
@@ -14,15 +14,15 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from bench.world import publish_at_once, webhooks, world
+from bench.support.world import publish_at_once, webhooks, world
 from jobs.deliver import deliver_due
-from jobs.pump.database_writer import Desk
+from jobs.pump.database_writer import DatabaseWriter
 
 WEBHOOKS = 50
 EVENTS = 100
 
 
-def _at_once(self: Desk, work: Callable[[Connection], Any]) -> Future[Any]:
+def _at_once(self: DatabaseWriter, work: Callable[[Connection], Any]) -> Future[Any]:
     done: Future[Any] = Future()
     done.set_result(self.write(work))
     return done
@@ -36,7 +36,7 @@ def main() -> None:
         hooks = webhooks(url, WEBHOOKS)
         publish_at_once(1)
         deliver_due()  # warm
-        Desk.hand_in = _at_once  # type: ignore[method-assign]  # see above
+        DatabaseWriter.hand_in = _at_once  # type: ignore[method-assign]  # see above
         for profiler in (None, cProfile.Profile()):
             publish_at_once(EVENTS)
             wall, busy = time.perf_counter(), time.process_time()

@@ -5,8 +5,8 @@ import time
 from collections.abc import Iterator
 
 from bench.memory import leased
-from bench.report import Line
-from bench.world import is_done, publish_at_once, wait_until, webhooks, world
+from bench.support.report import Line
+from bench.support.world import is_done, publish_at_once, wait_until, webhooks, world
 
 LEASES = 500
 LEASE = 8

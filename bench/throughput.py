@@ -6,10 +6,10 @@ from redis import Redis
 from rq import Queue
 from sqlalchemy import select
 
-from bench.bare import Post, post_all
-from bench.plain import QUEUE, deliver
-from bench.report import Line
-from bench.world import (
+from bench.support.bare import Post, post_all
+from bench.support.plain import QUEUE, deliver
+from bench.support.report import Line
+from bench.support.world import (
     DATABASES,
     World,
     is_done,
@@ -30,7 +30,7 @@ from portal.services.dispatch.request import Composer
 WEBHOOKS = 50
 EVENTS = 300
 BARE_EVENTS = 4 * EVENTS  # long enough that one hiccup of the machine is no tenth of it
-AT_ONCE = 400  # as many as a worker has on the way: eight for each webhook
+POSTS_AT_ONCE = 400  # as many as a worker has on the way: eight for each webhook
 PLAIN_JOBS = {"fork": 60, "simple": 400}
 
 
@@ -72,7 +72,7 @@ def _plain(database: str, kind: str) -> float:
         publish_at_once(-(-jobs // WEBHOOKS))
         _enqueue(here, jobs)
         here.environment["BENCH_DATABASE"] = here.settings.database_url
-        worker = here.start("-m", "bench.plain", kind)
+        worker = here.start("-m", "bench.support.plain", kind)
         assert worker.wait(120) == 0
         return jobs / seconds_from_first_to_last()
 
@@ -95,4 +95,4 @@ def _bare() -> float:
         composer = Composer(here.settings.version)
         requests = [composer.compose(claim) for claim in claims]
         posts = [Post(r.url, header_lines(r.headers), r.body) for r in requests]
-        return BARE_EVENTS * WEBHOOKS / post_all(posts * BARE_EVENTS, at_once=AT_ONCE)
+        return BARE_EVENTS * WEBHOOKS / post_all(posts * BARE_EVENTS, at_once=POSTS_AT_ONCE)

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from bench.report import Line
-from bench.world import (
+from bench.support.report import Line
+from bench.support.world import (
     is_done,
     publish_at_once,
     seconds_since,

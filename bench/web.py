@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from flask import Flask
 
-from bench.report import Line, milliseconds
-from bench.world import SECRET, world
+from bench.support.report import Line, milliseconds
+from bench.support.world import SECRET, world
 from portal.app import create_app
 from tests.support.factories import make_asset, make_webhook
 from tests.support.pages import Pages

@@ -28,7 +28,7 @@ def beat(
             if ended.wait(heartbeats.SIGN_EVERY):
                 return
 
-    threading.Thread(target=run, name="heart", daemon=True).start()
+    threading.Thread(target=run, name="heartbeat", daemon=True).start()
     return ended.set
 
 

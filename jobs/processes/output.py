@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 
-class Voice:
+class Output:
     """Lines for a person at a terminal: the child's name, then what it said."""
 
     def say(self, line: str) -> None:
@@ -20,7 +20,7 @@ class Voice:
         write(f"{name:<10} {line}")
 
 
-class JsonVoice(Voice):
+class JsonOutput(Output):
     """One JSON object a line. What a child writes so already is passed on as it is."""
 
     def say(self, line: str) -> None:
@@ -45,9 +45,9 @@ class JsonVoice(Voice):
         write(json.dumps(entry))
 
 
-def voice() -> Voice:
-    """The voice that LOG_FORMAT asks for; `flask up` sets it."""
-    return JsonVoice() if os.environ.get("LOG_FORMAT") == "json" else Voice()
+def output() -> Output:
+    """The output that LOG_FORMAT asks for; `flask up` sets it."""
+    return JsonOutput() if os.environ.get("LOG_FORMAT") == "json" else Output()
 
 
 def write(line: str) -> None:

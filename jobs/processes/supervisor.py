@@ -15,7 +15,7 @@ from types import FrameType
 from typing import Any, Final
 
 from jobs.processes.child import Child, LineReader
-from jobs.processes.output import Voice, voice
+from jobs.processes.output import Output, output
 from jobs.processes.plan import Plan
 
 STOP_SECONDS: Final = 15.0
@@ -25,9 +25,9 @@ START_SECONDS: Final = 10.0
 class Supervisor:
     """Keeps a plan's programs running until SIGINT, SIGTERM or SIGHUP."""
 
-    def __init__(self, plan: Plan, voice: Voice) -> None:
+    def __init__(self, plan: Plan, output: Output) -> None:
         self._plan = plan
-        self._voice = voice
+        self._output = output
         self._children = [Child(program) for program in plan.programs]
         self._selector = selectors.DefaultSelector()
         self._stopping = False
@@ -45,7 +45,7 @@ class Supervisor:
             self._turn(self._pause())
             self._restart_the_dead()
             self._greet_when_ready()
-        self._voice.say("Stopping.")
+        self._output.say("Stopping.")
         for stage in sorted({program.stage for program in self._plan.programs}):
             self._stop([child for child in self._children if child.program.stage == stage])
 
@@ -71,7 +71,7 @@ class Supervisor:
         if child.process is not None and child.process.stdout is not None:
             os.set_blocking(child.process.stdout.fileno(), False)
             reader = LineReader(
-                child.process.stdout.fileno(), child.program.name, self._voice.pass_on
+                child.process.stdout.fileno(), child.program.name, self._output.pass_on
             )
             self._selector.register(child.process.stdout, selectors.EVENT_READ, reader)
 
@@ -104,7 +104,7 @@ class Supervisor:
                 code = child.process.returncode
                 pause = child.plan_restart()
                 when = f"in {pause:g} s" if pause else "at once"
-                self._voice.say(
+                self._output.say(
                     f"{child.program.name} ended (code {code}); starting it again {when}."
                 )
             if child.start_at is not None and child.start_at <= time.monotonic():
@@ -117,7 +117,7 @@ class Supervisor:
         if answers(family, (self._plan.host, self._plan.port)):
             self._greeted = True
             for line in self._plan.greeting:
-                self._voice.say(line)
+                self._output.say(line)
 
     def _stop(self, children: Sequence[Child]) -> None:
         for child in children:
@@ -128,7 +128,7 @@ class Supervisor:
             self._turn(0.05)
             running = [child for child in running if not child.has_died()]
         for child in running:
-            self._voice.say(f"{child.program.name} did not end in time and was killed.")
+            self._output.say(f"{child.program.name} did not end in time and was killed.")
             child.kill()
             if child.process is not None:
                 child.process.wait()
@@ -145,7 +145,7 @@ def main() -> None:
     """Read the plan from the pipe and run it."""
     with open(int(sys.argv[1]), encoding="utf-8") as pipe:
         plan = Plan.from_json(pipe.read())
-    Supervisor(plan, voice()).run()
+    Supervisor(plan, output()).run()
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from sqlalchemy.orm import configure_mappers
 from jobs.context import application, job
 from jobs.deliver import equip
 from jobs.processes.redis_wait import LONGEST_PAUSE, wait_for_redis
-from jobs.pump.database_writer import Desk
+from jobs.pump.database_writer import DatabaseWriter
 from jobs.stop_flag import stop
 from jobs.sweep import sweep
 from portal.config.values import SettingsError
@@ -127,7 +127,7 @@ def warm_up(queue_name: str) -> None:
         try:
             vault.check_canary()
             if queue_name == DELIVERIES:
-                Desk(equip().engine).write(dispatch_claim.rehearse)
+                DatabaseWriter(equip().engine).write(dispatch_claim.rehearse)
         except SQLAlchemyError as error:
             log.warning("The database does not answer: %s", error.__class__.__name__)
     # What has been imported stays for good. Else the collector looks through all of it now and

@@ -19,7 +19,7 @@ A_WHILE: Final = 5.0
 T = TypeVar("T")
 
 
-class Desk:
+class DatabaseWriter:
     """Runs one transaction at a time on an impatient engine; None means: not now, try again.
 
     `works_beside`: whether it is worth while to `hand_in`.
@@ -32,18 +32,18 @@ class Desk:
         self.works_beside = engine.dialect.name != "sqlite"
         self._closed_until = 0.0
         self._closed_since: float | None = None
-        self._clerk = ThreadPoolExecutor(1, thread_name_prefix="desk")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="database-writer")
 
     def hand_in(self, work: Callable[[Connection], T]) -> Future[T | None]:
         """`write` it in a thread, so that sockets are served while the database works.
 
         Nothing else may be written before it has ended.
         """
-        return self._clerk.submit(copy_context().run, self.write, work)
+        return self._thread.submit(copy_context().run, self.write, work)
 
     def close(self) -> None:
         """Let the thread go, without waiting for a database that hangs."""
-        self._clerk.shutdown(wait=False)
+        self._thread.shutdown(wait=False)
 
     def write(self, work: Callable[[Connection], T]) -> T | None:
         """Run `work` in a writing transaction of its own.

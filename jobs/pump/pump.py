@@ -12,7 +12,7 @@ from typing import Final
 
 from sqlalchemy import Connection, Engine
 
-from jobs.pump.database_writer import Desk
+from jobs.pump.database_writer import DatabaseWriter
 from jobs.pump.recorder import Claiming, Recorded, Recorder
 from portal.config.settings import Settings
 from portal.engine.http.custom_headers import HeaderError
@@ -57,7 +57,7 @@ class Pump:
     ) -> None:
         self._settings = settings
         self._kept = kept_of(settings.worker_max_in_flight)
-        self._desk = Desk(engine)
+        self._writer = DatabaseWriter(engine)
         self._composer = Composer(settings.version)
         self._transport = transport
         self._bell = bell
@@ -65,7 +65,7 @@ class Pump:
         self._name = heartbeats.own_name(heartbeats.PUMP)
         self._flying: dict[int, tuple[Claim, Outgoing]] = {}
         self._unsent: list[Claim] = []  # to be given back
-        self._recorder = Recorder(self._desk)
+        self._recorder = Recorder(self._writer)
         self._rung: int | None = None
         self._look_at = self._bell_at = self._awake_at = self._duties_at = 0.0
         self._was_full = self._has_hung_up = False
@@ -85,7 +85,7 @@ class Pump:
             self._leave()
         finally:
             self._transport.abandon()  # it outlives us: an error's leftovers are nobody's answers
-            self._desk.close()
+            self._writer.close()
 
     def _is_idle(self) -> bool:
         return not self._flying and self._recorder.is_empty
@@ -126,7 +126,7 @@ class Pump:
         if self._recorder.is_behind or self._recorder.is_writing:
             return False
         began = monotonic()
-        claims = self._desk.write(self._claiming())
+        claims = self._writer.write(self._claiming())
         self._look_at = monotonic() + (BELL_EVERY if claims is None else LOOK_EVERY)
         self._begin(claims or [], began)
         return claims is not None
@@ -145,7 +145,7 @@ class Pump:
             # The leases may end before the answers come, and others would send it meanwhile. If
             # they cannot be given back either, they run out.
             log.warning("Claiming took too long; gave back %s deliveries.", len(claims))
-            self._desk.write(partial(release.release, claims))
+            self._writer.write(partial(release.release, claims))
             return
         for claim in claims:
             self._start(claim)
@@ -202,7 +202,7 @@ class Pump:
         if self._recorder.is_due or not is_busy:
             is_over = self._is_stopping() or monotonic() >= self._ends_at
             claim = None if is_over else self._claiming(held)
-            self._go_on(self._recorder.write(claim, beside=is_busy and self._desk.works_beside))
+            self._go_on(self._recorder.write(claim, beside=is_busy and self._writer.works_beside))
 
     def _go_on(self, recorded: Recorded | None) -> None:
         """Start what was claimed with it; where nothing was to be claimed, look for it at once."""
@@ -225,8 +225,8 @@ class Pump:
             heartbeats.sign(connection, heartbeats.PUMP, self._name)
             return task_leases.has_due_on(connection), rested
 
-        has_tasks, rested = self._desk.write(do) or (False, 0)
-        pause = MORE_DUTIES if rested >= activation.AT_ONCE else self._settings.sweep_seconds
+        has_tasks, rested = self._writer.write(do) or (False, 0)
+        pause = MORE_DUTIES if rested >= activation.RESTED_A_STEP else self._settings.sweep_seconds
         self._duties_at = monotonic() + pause
         if has_tasks:
             self._bell.ask(task_bell.enqueue)
@@ -246,7 +246,7 @@ class Pump:
             self._recorder.write(None, beside=False)
         rest = self._unsent
         while rest and monotonic() < until:
-            if self._desk.write(partial(release.release, rest)):
+            if self._writer.write(partial(release.release, rest)):
                 break
         self._bell.fall_asleep()
         self._bell.ring()

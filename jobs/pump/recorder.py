@@ -9,14 +9,14 @@ from typing import Final, NamedTuple, TypeAlias
 
 from sqlalchemy import Connection
 
-from jobs.pump.database_writer import Desk
+from jobs.pump.database_writer import DatabaseWriter
 from portal.services.dispatch import record
 from portal.services.dispatch.claim_types import Claim
 from portal.services.dispatch.results import Result
 
 FLUSH_AFTER: Final = 0.05
 FLUSH_AT: Final = 200
-MOST_AT_ONCE: Final = 400  # after an outage of the database there are more
+RESULTS_A_WRITE: Final = 400  # after an outage of the database there are more
 
 Claiming: TypeAlias = Callable[[Connection], list[Claim]]
 
@@ -45,8 +45,8 @@ class Recorder:
     claimed: what has arrived would go again.
     """
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, writer: DatabaseWriter) -> None:
+        self._writer = writer
         self._kept: list[Result] = []
         self._kept_since = 0.0
         self._writing: _Writing | None = None
@@ -81,14 +81,14 @@ class Recorder:
         """
         if not self._kept or self._writing:
             return None
-        batch, began = self._kept[:MOST_AT_ONCE], monotonic()
+        batch, began = self._kept[:RESULTS_A_WRITE], monotonic()
         claim = None if self.is_behind else claim
         work = partial(_write, batch, claim)
         if beside:
-            answer = self._desk.hand_in(work)
+            answer = self._writer.hand_in(work)
             self._writing = _Writing(answer, len(batch), claim is not None, began)
             return None
-        return self._note(self._desk.write(work), len(batch), claim is not None, began)
+        return self._note(self._writer.write(work), len(batch), claim is not None, began)
 
     def take_up(self, patience: float = 0.0) -> Recorded | None:
         """What came of `write` beside the sockets, once it has ended. None: nothing new."""

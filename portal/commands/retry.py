@@ -12,7 +12,7 @@ from portal.lib.clock import utcnow
 from portal.lib.exit_codes import USUAL
 from portal.services.bulk_retry import selection
 from portal.services.bulk_retry import task as bulk_retry_task
-from portal.services.bulk_retry.selection import Choice, Count
+from portal.services.bulk_retry.selection import Count, Selection
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
@@ -41,7 +41,7 @@ def retry(failed: bool, since: timedelta, dry_run: bool) -> None:
     They go behind everything that is new. The address where it can be followed is printed.
     """
     wanted = LogFilter(status=StatusFilter.ATTENTION if failed else None, since=utcnow() - since)
-    choice = Choice(wanted=wanted, newest=selection.newest_now())
+    choice = Selection(wanted=wanted, newest=selection.newest_now())
     counted = selection.count(choice)
     _tell(counted)
     if dry_run or not counted.total:

@@ -50,6 +50,14 @@ class Priority(IntEnum):
     BULK = 3
 
 
+class AttemptOutcome(StrEnum):
+    """How a request ended; interrupted until its result is recorded."""
+
+    INTERRUPTED = "interrupted"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+
+
 class Event(Base):
     """Something that happened to an asset; `body` is what every receiver gets, byte for byte."""
 

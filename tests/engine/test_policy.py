@@ -28,8 +28,8 @@ DAY = 24 * 3600
 SCHEDULED, MANUAL, TEST = AttemptKind
 OK = Outcome(None, 204)
 GONE = Outcome(Reason.GONE, 410)
-AT_ONCE = {Reason.BLOCKED, Reason.BAD_HEADERS}
-RETRIED = sorted(set(Reason) - AT_ONCE - {Reason.GONE})
+FAILED_AT_ONCE = {Reason.BLOCKED, Reason.BAD_HEADERS}
+RETRIED = sorted(set(Reason) - FAILED_AT_ONCE - {Reason.GONE})
 FINAL_TRY = len(SCHEDULE)
 
 
@@ -59,7 +59,7 @@ def test_the_tenth_failure_is_the_last(reason: Reason, tries: int) -> None:
     assert after(SCHEDULED, Outcome(reason, retry_after=5), tries) == GiveUp(reason)
 
 
-@pytest.mark.parametrize("reason", sorted(AT_ONCE))
+@pytest.mark.parametrize("reason", sorted(FAILED_AT_ONCE))
 @pytest.mark.parametrize("tries", [1, 5, FINAL_TRY])
 def test_what_trying_again_cannot_mend_fails_at_once(reason: Reason, tries: int) -> None:
     assert after(SCHEDULED, Outcome(reason), tries) == GiveUp(reason)

@@ -29,7 +29,7 @@ from portal.models.deliveries import OPEN, Attempt, Delivery
 from portal.models.tasks import Task
 from portal.models.webhooks import Webhook
 from portal.services.bulk_retry import task as bulk_retry_task
-from portal.services.bulk_retry.selection import Choice
+from portal.services.bulk_retry.selection import Selection
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import writing
 from portal.services.deliveries import retry as delivery_retry
@@ -128,7 +128,7 @@ class Engine(RuleBasedStateMachine):
         rows = self._deliveries()
         if rows:
             ticked = tuple({rows[pick % len(rows)].public_id for pick in picks})
-            bulk_retry_task.start(self.admin.actor, Choice(ticked=ticked, again=again))
+            bulk_retry_task.start(self.admin.actor, Selection(ticked=ticked, again=again))
 
     @rule()
     def work_at_batches(self) -> None:

@@ -11,7 +11,7 @@ from portal.models.tasks import Task, TaskState
 from portal.services import task_kinds
 from portal.services.bulk_retry import handover, selection
 from portal.services.bulk_retry import task as bulk_retry_task
-from portal.services.bulk_retry.selection import Choice
+from portal.services.bulk_retry.selection import Selection
 from portal.services.core.unit_of_work import session
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from tests.services.bulk_retry.test_bulk_retry import fresh, some, work
@@ -25,7 +25,7 @@ FAILED = LogFilter(status=StatusFilter.FAILED)
 
 def start() -> UUID:
     ana = make_user(Role.SUPPORT, name="Ana").actor
-    return bulk_retry_task.start(ana, Choice(wanted=FAILED, newest=selection.newest_now()))
+    return bulk_retry_task.start(ana, Selection(wanted=FAILED, newest=selection.newest_now()))
 
 
 def finish_all(batch: UUID, rounds: int = 12) -> Task:
@@ -40,7 +40,7 @@ def finish_all(batch: UUID, rounds: int = 12) -> Task:
 def test_it_delivers_each_once_a_few_at_a_time(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handover, "AT_ONCE", 5)
+    monkeypatch.setattr(handover, "MOST_UNDER_WAY", 5)
     made = some(12, make_webhook(receiver.url))
     task = finish_all(start())
     assert (task.state, task.counts) == (TaskState.DONE, {"delivered": 12})

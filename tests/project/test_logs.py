@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.processes.output import JsonVoice, Voice
+from jobs.processes.output import JsonOutput, Output
 from portal.config.settings import load_settings
 from portal.lib import request_id
 from portal.lib.redaction import Redactor
@@ -100,11 +100,11 @@ def test_a_trial_writes_lines_for_people_and_everything_else_json(
 
 
 def test_the_supervisor_speaks_in_the_same_form(capsys: pytest.CaptureFixture[str]) -> None:
-    for voice in (Voice(), JsonVoice()):
-        voice.say("Stopping.")
-        voice.say("")
-        voice.pass_on("web", '{"message": "from a child"}')
-        voice.pass_on("valkey", "no JSON")
+    for output in (Output(), JsonOutput()):
+        output.say("Stopping.")
+        output.say("")
+        output.pass_on("web", '{"message": "from a child"}')
+        output.pass_on("valkey", "no JSON")
     lines = capsys.readouterr().out.splitlines()
     assert lines[:4] == [
         "Stopping.",

@@ -11,7 +11,7 @@ _TO_EPOLL = {
     pycurl.POLL_INOUT: select.EPOLLIN | select.EPOLLOUT,
 }
 _READABLE = select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR
-_MOST_AT_ONCE = 64
+_EVENTS_A_POLL = 64
 """Sockets served before finished requests are looked for: none waits long for the others."""
 
 
@@ -43,7 +43,7 @@ class Sockets:
     def ready(self, wait: float) -> list[tuple[int, int]]:
         """Who is ready within `wait` seconds, as `socket_action` takes it: (number, mask)."""
         found = []
-        for fd, events in self._epoll.poll(wait, _MOST_AT_ONCE):
+        for fd, events in self._epoll.poll(wait, _EVENTS_A_POLL):
             if fd in self._resting:  # the receiver hung up; libcurl looks before it uses it again
                 self._forget(fd)
                 continue

@@ -28,7 +28,7 @@ from portal.services.tasks.tasks import Kind, Step
 
 PERMISSION: Final = "assets.edit"
 NAME: Final = "bulk"
-MOST: Final = 500
+MOST_ASSETS: Final = 500
 DONE: Final = "done"
 REFUSED: Final = "refused"
 
@@ -48,15 +48,15 @@ class Chosen:
 
 def look(action: Action, ids: Sequence[int]) -> list[Chosen]:
     """What the action would come to for each of the assets, as they are now."""
-    wanted = select(Asset).where(Asset.id.in_(ids[:MOST])).order_by(Asset.id)
-    held = holders(ids[:MOST])
+    wanted = select(Asset).where(Asset.id.in_(ids[:MOST_ASSETS])).order_by(Asset.id)
+    held = holders(ids[:MOST_ASSETS])
     return [_chosen(action, asset, held.get(asset.id)) for asset in session().scalars(wanted)]
 
 
 def matching_ids(chosen: AssetFilter) -> list[int]:
-    """Everything that the list shows with this filter; one more than `MOST`: too many."""
+    """Everything that the list shows with this filter; one more than `MOST_ASSETS`: too many."""
     wanted = matching(chosen).with_only_columns(Asset.id).order_by(Asset.id.desc())
-    return list(session().scalars(wanted.limit(MOST + 1)))
+    return list(session().scalars(wanted.limit(MOST_ASSETS + 1)))
 
 
 def start(actor: Actor, action: Action, ids: Sequence[int], values: Mapping[str, Any]) -> UUID:
@@ -68,8 +68,8 @@ def start(actor: Actor, action: Action, ids: Sequence[int], values: Mapping[str,
         raise Refusal("This cannot be done with many assets at once")
     if not ids:
         raise Refusal("Choose at least one asset")
-    if len(ids) > MOST:
-        raise Refusal(f"Choose at most {MOST} assets at once")
+    if len(ids) > MOST_ASSETS:
+        raise Refusal(f"Choose at most {MOST_ASSETS} assets at once")
     with writing() as current:
         require(current, actor, PERMISSION)
         params = {"action": action, "values": dict(values)}

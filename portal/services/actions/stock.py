@@ -17,11 +17,11 @@ from portal.models.stock import MoveKind, StockMove
 from portal.services.actions import transition
 from portal.services.actions.transition import Change, Moved
 from portal.services.assets.event_facts import as_told
+from portal.services.assets.rules import MOST_IN_STOCK
 from portal.services.core.keyset import newest_first
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
 
-MOST: Final = 1_000_000_000
 LONGEST_NOTE: Final = 1000
 
 REASONS: Final = {
@@ -108,8 +108,8 @@ def _move(
     if after < 0:
         there = f"There are only {balance(asset)}" if balance(asset) else "There are none left"
         raise Refusal(f"{there}. Receive more first, or issue fewer", field="quantity")
-    if after > MOST:
-        raise Refusal(f"Enter a number that leaves at most {MOST:,}", field="quantity")
+    if after > MOST_IN_STOCK:
+        raise Refusal(f"Enter a number that leaves at most {MOST_IN_STOCK:,}", field="quantity")
     asset.quantity = after
     move = StockMove(
         asset_id=asset.id,
@@ -127,5 +127,5 @@ def _move(
 
 
 def _refuse_none(quantity: int) -> None:
-    if not 1 <= quantity <= MOST:
-        raise Refusal(f"Enter a number from 1 to {MOST:,}", field="quantity")
+    if not 1 <= quantity <= MOST_IN_STOCK:
+        raise Refusal(f"Enter a number from 1 to {MOST_IN_STOCK:,}", field="quantity")

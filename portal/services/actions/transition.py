@@ -146,7 +146,7 @@ def _conclude(
         note=change.note,
         **change.tell(moved),
     )
-    entry = timeline.Entry(
+    entry = timeline.TimelineEntry(
         action=change.action,
         status_from=status_from,
         status_to=status_to,

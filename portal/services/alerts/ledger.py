@@ -120,7 +120,7 @@ def _tell(current: Session, asset: Asset, found: Found, moment: Moment, alert_id
         occurred_at=moment.now,
     )
     event_id = publish(current, happening)
-    line = timeline.Entry(
+    line = timeline.TimelineEntry(
         action=event,
         status_from=asset.status,
         status_to=asset.status,

@@ -40,7 +40,7 @@ LOCATIONS: Final = NamedList(
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ListedName:
     """One name with the number of assets that refer to it."""
 
     id: int
@@ -64,12 +64,12 @@ def choices(kind: NamedList) -> list[tuple[int, UUID, str]]:
     return [(row.id, row.public_id, row.name) for row in session().execute(wanted)]
 
 
-def page(kind: NamedList, cursor: str | None = None) -> Page[Line]:
+def page(kind: NamedList, cursor: str | None = None) -> Page[ListedName]:
     """One page of the list by name, each with its number of undeleted assets."""
     model = kind.model
     count = select(func.count()).where(kind.used_by == model.id, Asset.deleted_at.is_(None))
     wanted = select(model.id, model.public_id, model.name, count.scalar_subquery().label("assets"))
-    return by_name(wanted, model.name, model.id, cursor, Line)
+    return by_name(wanted, model.name, model.id, cursor, ListedName)
 
 
 def create(kind: NamedList, actor: Actor, name: str) -> UUID:

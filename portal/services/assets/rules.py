@@ -24,7 +24,7 @@ TEXTS: Final = {
     "order_number": "order number",
 }
 LONGEST_UNIT: Final = 40
-MOST: Final = 1_000_000_000
+MOST_IN_STOCK: Final = 1_000_000_000
 LONGEST_TEXT: Final = 120
 
 
@@ -124,7 +124,7 @@ def _of_stock(values: AssetValues) -> Iterator[Fault]:
     if values.kind == AssetKind.STOCK and values.quantity is None:
         yield Fault("quantity", "Enter how many there are")
     for field, number in (("quantity", values.quantity), ("min_quantity", values.min_quantity)):
-        if number is not None and not 0 <= number <= MOST:
-            yield Fault(field, f"Enter a number from 0 to {MOST:,}")
+        if number is not None and not 0 <= number <= MOST_IN_STOCK:
+            yield Fault(field, f"Enter a number from 0 to {MOST_IN_STOCK:,}")
     if len(values.unit or "") > LONGEST_UNIT:
         yield Fault("unit", f"Use at most {LONGEST_UNIT} characters in the unit")

@@ -36,7 +36,7 @@ class StaffValues:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class StaffChoice:
     """Somebody who can get an asset; `label` tells people of the same name apart."""
 
     id: int
@@ -51,7 +51,7 @@ def find(public_id: UUID) -> Staff:
     return row
 
 
-def choices() -> list[Choice]:
+def choices() -> list[StaffChoice]:
     """Everybody who has not left, by name."""
     wanted = (
         select(Staff.id, Staff.name, Staff.email, Staff.department)
@@ -59,7 +59,7 @@ def choices() -> list[Choice]:
         .order_by(func.lower(Staff.name), Staff.id)
     )
     rows = session().execute(wanted)
-    return [Choice(row.id, f"{row.name} ({row.department or row.email})") for row in rows]
+    return [StaffChoice(row.id, f"{row.name} ({row.department or row.email})") for row in rows]
 
 
 def values_of(row: Staff) -> StaffValues:

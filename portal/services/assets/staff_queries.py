@@ -17,7 +17,7 @@ from portal.services.core.unit_of_work import session
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ListedStaff:
     """One member of staff with the number of assets that they have now."""
 
     public_id: UUID
@@ -39,7 +39,9 @@ class Holding:
     due_at: datetime | None
 
 
-def listing(search: str = "", *, left: bool = False, cursor: str | None = None) -> Page[Line]:
+def listing(
+    search: str = "", *, left: bool = False, cursor: str | None = None
+) -> Page[ListedStaff]:
     """One page by name; of those who have left, if asked. Searched by name, e-mail, department."""
     count = select(func.count()).where(
         Assignment.staff_id == Staff.id, Assignment.ended_at.is_(None)
@@ -55,7 +57,7 @@ def listing(search: str = "", *, left: bool = False, cursor: str | None = None) 
     if search:
         searched = (Staff.name, Staff.email, Staff.department, Staff.employee_no)
         wanted = wanted.where(any_holds(searched, search))
-    return by_name(wanted, Staff.name, Staff.id, cursor, Line)
+    return by_name(wanted, Staff.name, Staff.id, cursor, ListedStaff)
 
 
 def has_staff() -> bool:

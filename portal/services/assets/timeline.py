@@ -17,7 +17,7 @@ from portal.services.core.unit_of_work import session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class TimelineEntry:
     """What one line of the timeline says beyond who and when."""
 
     action: Action | EventName
@@ -28,7 +28,9 @@ class Entry:
     event_id: int
 
 
-def write(current: Session, actor: Actor, asset_id: int, at: datetime, entry: Entry) -> None:
+def write(
+    current: Session, actor: Actor, asset_id: int, at: datetime, entry: TimelineEntry
+) -> None:
     """Add a line, in the transaction of the change."""
     current.add(
         Activity(

@@ -1,4 +1,4 @@
-"""Reading the audit trail: pages and exports, the newest first, narrowed by who, what and when."""
+"""The audit trail read: pages and exports narrowed by who, what and when; the last change."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class TrailFilter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class TrailEntry:
     """One line: who did what to which thing. `changes`: {field: {from, to}}."""
 
     id: int
@@ -45,13 +45,21 @@ class Entry:
     changes: dict[str, Any]
 
 
-def find_page(wanted: TrailFilter, cursor: str | None = None) -> Page[Entry]:
+@dataclass(frozen=True, slots=True)
+class LastChange:
+    """By whom and when."""
+
+    by: str
+    at: datetime
+
+
+def find_page(wanted: TrailFilter, cursor: str | None = None) -> Page[TrailEntry]:
     """The entries that match beside the cursor. Reads only."""
     page = newest_first(_matching(wanted), AuditEntry.id, cursor)
     return Page([_entry(row) for row in page.rows], page.newer, page.older)
 
 
-def every(wanted: TrailFilter) -> Iterator[Entry]:
+def every(wanted: TrailFilter) -> Iterator[TrailEntry]:
     """All that match, the newest first, read in chunks that each are a transaction of their own."""
     last = None
     while True:
@@ -84,7 +92,19 @@ def people_names() -> Sequence[tuple[UUID, str]]:
     return [(row.public_id, row.name) for row in rows]
 
 
-def _chunk(wanted: TrailFilter, last: int | None) -> list[Entry]:
+def last_change(kind: str, target_id: object) -> LastChange | None:
+    """The youngest entry of the audit trail about this thing."""
+    wanted = (
+        select(AuditEntry.actor_name, AuditEntry.at)
+        .where(AuditEntry.target_kind == kind, AuditEntry.target_id == str(target_id))
+        .order_by(AuditEntry.id.desc())
+        .limit(1)
+    )
+    found = session().execute(wanted).first()
+    return LastChange(*found) if found else None
+
+
+def _chunk(wanted: TrailFilter, last: int | None) -> list[TrailEntry]:
     statement = _matching(wanted).order_by(AuditEntry.id.desc()).limit(EXPORT_CHUNK)
     if last is not None:
         statement = statement.where(AuditEntry.id < last)
@@ -113,8 +133,8 @@ def _matching(wanted: TrailFilter) -> Select[AuditEntry]:
     return statement
 
 
-def _entry(row: AuditEntry) -> Entry:
-    return Entry(
+def _entry(row: AuditEntry) -> TrailEntry:
+    return TrailEntry(
         id=row.id,
         at=row.at,
         by=row.actor_name,
@@ -125,23 +145,3 @@ def _entry(row: AuditEntry) -> Entry:
         target_name=row.target_name,
         changes=row.changes,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class LastChange:
-    """By whom and when."""
-
-    by: str
-    at: datetime
-
-
-def last_change(kind: str, target_id: object) -> LastChange | None:
-    """The youngest entry of the audit trail about this thing."""
-    wanted = (
-        select(AuditEntry.actor_name, AuditEntry.at)
-        .where(AuditEntry.target_kind == kind, AuditEntry.target_id == str(target_id))
-        .order_by(AuditEntry.id.desc())
-        .limit(1)
-    )
-    found = session().execute(wanted).first()
-    return LastChange(*found) if found else None

@@ -25,10 +25,10 @@ from portal.services.bulk_retry.rows import (
     trust,
 )
 from portal.services.core.unit_of_work import database_time, ring
-from portal.services.deliveries.retry import Standing, why_not_retry
+from portal.services.deliveries.retry import RetryState, why_not_retry
 from portal.services.outbox.status import shown_status
 
-AT_ONCE: Final = 200
+MOST_UNDER_WAY: Final = 200
 A_STEP: Final = 100
 
 
@@ -38,8 +38,8 @@ def hand_over(current: Session, task: Task) -> int:
     webhooks = _lock_webhooks(current, [each.webhook_id for each in left])
     stopped, moved = halted(task), 0
     running = sum(each.webhook_id not in stopped for each in left)
-    share = max(1, AT_ONCE // max(1, running))
-    places = min(A_STEP, AT_ONCE - sum(each.sent for each in left))
+    share = max(1, MOST_UNDER_WAY // max(1, running))
+    places = min(A_STEP, MOST_UNDER_WAY - sum(each.sent for each in left))
     for each in left:
         webhook = webhooks[each.webhook_id]
         limit = _limit(task, webhook, share)
@@ -102,7 +102,7 @@ def _hand(current: Session, task: Task, webhook: AnyRow, most: int) -> int:
 
 
 def _why_not(webhook: AnyRow, row: AnyRow, now: datetime, task: Task) -> str:
-    standing = Standing(
+    standing = RetryState(
         status=shown_status(row.status, row.lease_until, now),
         is_test=row.priority == Priority.TEST,
         webhook_name=webhook.name,

@@ -21,7 +21,7 @@ NOT_ARRIVED: Final = (RowOutcome.FAILED, RowOutcome.SKIPPED)
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class HaltedWebhook:
     """A webhook at which the batch waits. `is_halted`: until a person says Go on."""
 
     webhook_id: UUID
@@ -47,7 +47,7 @@ class ReportRow:
     code: int | None
 
 
-def troubles(task: Task) -> list[Trouble]:
+def troubles(task: Task) -> list[HaltedWebhook]:
     """Where it waits now, and why."""
     current, stopped = session(), halted(task)
     waiting = [each.webhook_id for each in left_by_webhook(current, task.id) if each.waits]
@@ -56,7 +56,9 @@ def troubles(task: Task) -> list[Trouble]:
     )
     rows = current.execute(wanted.order_by(Webhook.name)).all()
     counts = count_waiting(current, task.id, [row.id for row in rows])
-    return [Trouble(row.public_id, row.name, counts[row.id], row.id in stopped) for row in rows]
+    return [
+        HaltedWebhook(row.public_id, row.name, counts[row.id], row.id in stopped) for row in rows
+    ]
 
 
 def not_arrived(task: Task) -> Sequence[ReportRow]:

@@ -13,12 +13,12 @@ from portal.engine.policy import AttemptKind
 from portal.models.batches import BatchRow, RowOutcome
 from portal.models.deliveries import (
     Attempt,
+    AttemptOutcome,
     Delivery,
     Priority,
 )
 from portal.models.tasks import Task
 from portal.services.core.skip_scan import skip_scan
-from portal.services.dispatch.claim_rows import INTERRUPTED
 
 MOST_FAILURES: Final = 10
 TAKEN_BACK: Final = "It was taken back before it was sent."
@@ -134,7 +134,7 @@ def _ends(current: Session, rows: Sequence[AnyRow]) -> dict[int, AnyRow]:
         )
     )
     later = [each for each in found if each.number > before[each.delivery_id]]
-    later.sort(key=lambda each: (each.outcome != INTERRUPTED, -each.number))
+    later.sort(key=lambda each: (each.outcome != AttemptOutcome.INTERRUPTED, -each.number))
     return {each.delivery_id: each for each in later}
 
 
@@ -144,7 +144,7 @@ def _at(end: AnyRow | None) -> float:
 
 def _outcome(row: AnyRow, end: AnyRow | None) -> tuple[RowOutcome, str] | None:
     """How a row ended, and why; None while it is under way."""
-    if end is not None and end.outcome != INTERRUPTED:
+    if end is not None and end.outcome != AttemptOutcome.INTERRUPTED:
         return RowOutcome(end.outcome), ""
     if row.priority == Priority.BULK and row.prior_status is not None:
         return None

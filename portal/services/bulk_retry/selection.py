@@ -40,7 +40,7 @@ class Skip(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class Selection:
     """Ticked deliveries, or with `wanted` all that match it and are no newer than `newest`.
 
     `again`: also what has arrived already.
@@ -96,7 +96,7 @@ def why_skipped(row: LogRow, again: bool) -> Skip | None:
     return Skip.ARRIVED if row.status is ShownStatus.DELIVERED and not again else None
 
 
-def count(choice: Choice) -> Count:
+def count(choice: Selection) -> Count:
     """Count per webhook, per reason, and what is skipped and why. Bounded in rows and in time."""
     counted, until = Count(), time.monotonic() + COUNT_SECONDS
     read = 0
@@ -114,7 +114,7 @@ def count(choice: Choice) -> Count:
     return counted
 
 
-def pages(choice: Choice) -> Iterator[tuple[Sequence[LogRow], str | None]]:
+def pages(choice: Selection) -> Iterator[tuple[Sequence[LogRow], str | None]]:
     """The log's lines of a choice in chunks, each with the cursor behind it."""
     cursor: str | None = None
     while True:
@@ -124,7 +124,7 @@ def pages(choice: Choice) -> Iterator[tuple[Sequence[LogRow], str | None]]:
             return
 
 
-def page(choice: Choice, cursor: str | None) -> tuple[Sequence[LogRow], str | None]:
+def page(choice: Selection, cursor: str | None) -> tuple[Sequence[LogRow], str | None]:
     """One chunk of a choice, the newest first, and the cursor behind it; None at the end."""
     if choice.wanted is None:
         return _ticked(choice.ticked), None
@@ -145,7 +145,7 @@ def _is_arrived(row: LogRow) -> bool:
     return is_free and row.status is ShownStatus.DELIVERED
 
 
-def as_params(choice: Choice) -> dict[str, Any]:
+def as_params(choice: Selection) -> dict[str, Any]:
     """A choice as a task keeps it."""
     kept: dict[str, Any] = {"again": choice.again, "newest": choice.newest}
     if choice.wanted is None:
@@ -153,13 +153,13 @@ def as_params(choice: Choice) -> dict[str, Any]:
     return {**kept, "filter": _as_words(choice.wanted)}
 
 
-def from_params(params: Mapping[str, Any]) -> Choice:
+def from_params(params: Mapping[str, Any]) -> Selection:
     """The choice that a task kept."""
     if "filter" not in params:
         ticked = tuple(UUID(each) for each in params["ticked"])
-        return Choice(ticked=ticked, again=params["again"])
+        return Selection(ticked=ticked, again=params["again"])
     wanted = _from_words(params["filter"])
-    return Choice(wanted=wanted, newest=params["newest"], again=params["again"])
+    return Selection(wanted=wanted, newest=params["newest"], again=params["again"])
 
 
 def _as_words(wanted: LogFilter) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Bulk retry: many deliveries once more, a few at a time, behind everything that is new.
 
-A task (`tasks`) that collects its rows, hands at most `AT_ONCE` of them to the workers at priority
-bulk, and watches how they end. It sends nothing itself.
+A task (`tasks`) that collects its rows, hands at most `MOST_UNDER_WAY` of them to the workers at
+priority bulk, and watches how they end. It sends nothing itself.
 """
 
 from datetime import timedelta
@@ -19,7 +19,7 @@ from portal.queue import task_bell
 from portal.services.audit import trail
 from portal.services.bulk_retry import handover, selection
 from portal.services.bulk_retry import rows as bulk_retry_rows
-from portal.services.bulk_retry.selection import Choice
+from portal.services.bulk_retry.selection import Selection
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal
 from portal.services.core.unit_of_work import database_time, writing
@@ -33,7 +33,7 @@ LOOK_AGAIN: Final = timedelta(seconds=0.5)
 STOPPING: Final = "stopping"
 
 
-def start(actor: Actor, choice: Choice) -> UUID:
+def start(actor: Actor, choice: Selection) -> UUID:
     """Store the choice and have it worked at; the batch's public id. Raises `Refusal`."""
     if choice.wanted is None and not choice.ticked:
         raise Refusal("Tick the deliveries to retry first.")

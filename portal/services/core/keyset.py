@@ -1,4 +1,4 @@
-"""Read one keyset page: the newest first by an integer id, or the soonest first by a time."""
+"""Read one keyset page: the newest first by id, the soonest first by a time, or by name."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -72,7 +72,10 @@ def by_name(
     cursor: str | None,
     line: Callable[..., T],
 ) -> Page[T]:
-    """The page at `cursor`; `line` makes a line out of the columns that `wanted` selects."""
+    """The page at `cursor`, by name whatever its capitals, then by id.
+
+    `line` makes a line out of the columns that `wanted` selects.
+    """
     key, place = func.lower(names), Cursor.decode(cursor, (str, int))
     backwards = place is not None and place.newer
     if place is not None:

@@ -9,18 +9,17 @@ from uuid import UUID
 from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
-from portal.models.deliveries import Attempt, AttemptBody, Delivery, Event, Priority
+from portal.models.deliveries import Attempt, AttemptBody, AttemptOutcome, Delivery, Event, Priority
 from portal.models.webhooks import Webhook, WebhookState
 from portal.services.core.refusals import NotFound
 from portal.services.core.unit_of_work import database_time, session
-from portal.services.deliveries.retry import GONE, Standing
+from portal.services.deliveries.retry import GONE, RetryState
 from portal.services.outbox.next_try import heads, paused_until
 from portal.services.outbox.status import ShownStatus, shown_status
 from portal.services.webhooks.inbox.address import shown_url
 
 # A person's Retries are not limited; the page shows the newest.
 MOST_ATTEMPTS: Final = 30
-INTERRUPTED: Final = "interrupted"
 
 Headers = Sequence[tuple[str, str]]
 
@@ -68,7 +67,7 @@ class DeliveryDetail:
     occurred_at: datetime
     created_at: datetime
     body: bytes
-    standing: Standing
+    standing: RetryState
     is_manual: bool
     webhook_id: UUID
     webhook_url: str
@@ -132,7 +131,7 @@ def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDeta
         occurred_at=event.occurred_at,
         created_at=delivery.created_at,
         body=event.body,
-        standing=Standing(
+        standing=RetryState(
             status=status,
             is_test=is_test,
             webhook_name=webhook.name,
@@ -195,7 +194,7 @@ def _attempts(current: Session, delivery: Delivery, status: ShownStatus) -> Sequ
 
 
 def _attempt(attempt: Attempt, body: AttemptBody | None, live: int | None) -> AttemptDetail:
-    is_interrupted = attempt.outcome == INTERRUPTED
+    is_interrupted = attempt.outcome == AttemptOutcome.INTERRUPTED
     return AttemptDetail(
         number=attempt.number,
         kind=attempt.kind,
@@ -203,7 +202,7 @@ def _attempt(attempt: Attempt, body: AttemptBody | None, live: int | None) -> At
         url=attempt.url,
         # It is stored as interrupted until it is recorded; while its lease lives it is not.
         is_being_sent=is_interrupted and attempt.number == live,
-        is_delivered=attempt.outcome == "delivered",
+        is_delivered=attempt.outcome == AttemptOutcome.DELIVERED,
         is_interrupted=is_interrupted and attempt.number != live,
         reason=attempt.reason,
         code=attempt.code,

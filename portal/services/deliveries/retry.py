@@ -44,7 +44,7 @@ class AlreadyArrived(Refusal):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RetryState:
     """What decides whether a delivery may be retried or stopped."""
 
     status: ShownStatus
@@ -54,7 +54,7 @@ class Standing:
     is_webhook_deleted: bool
 
 
-def why_not_retry(at: Standing, *, again: bool = False) -> str | None:
+def why_not_retry(at: RetryState, *, again: bool = False) -> str | None:
     """The sentence that refuses Retry, or Send again; None when it may be done."""
     if at.is_test:
         return "This is a test. Press Test webhook again to send a new one."
@@ -67,7 +67,7 @@ def why_not_retry(at: Standing, *, again: bool = False) -> str | None:
     return ARRIVED if at.status is ShownStatus.DELIVERED and not again else None
 
 
-def why_not_stop(at: Standing) -> str | None:
+def why_not_stop(at: RetryState) -> str | None:
     """The sentence that refuses Stop; None when it may be done."""
     return _NOT_STOPPABLE.get(at.status)
 
@@ -157,8 +157,8 @@ def _lock(current: Session, public_id: UUID) -> tuple[Webhook, Delivery]:
     return webhook, delivery
 
 
-def _standing(webhook: Webhook, delivery: Delivery, now: datetime) -> Standing:
-    return Standing(
+def _standing(webhook: Webhook, delivery: Delivery, now: datetime) -> RetryState:
+    return RetryState(
         status=shown_status(delivery.status, delivery.lease_until, now),
         is_test=delivery.priority == Priority.TEST,
         webhook_name=webhook.name,

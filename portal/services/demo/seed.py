@@ -20,8 +20,7 @@ from portal.models.webhooks import Webhook
 from portal.services.actions import lifecycle, stock
 from portal.services.alerts import control
 from portal.services.alerts import settings as alert_settings
-from portal.services.assets import named_lists
-from portal.services.assets import staff as people
+from portal.services.assets import named_lists, staff
 from portal.services.assets.rules import AssetValues
 from portal.services.assets.staff import StaffValues
 from portal.services.core.permissions import Actor
@@ -57,12 +56,12 @@ def seed(actor: Actor) -> int:
     categories = _listed(actor, named_lists.CATEGORIES, sorted({p.category for p in PRODUCTS}))
     _listed(actor, named_lists.CATEGORIES, ["Consumables"])
     locations = _listed(actor, named_lists.LOCATIONS, LOCATIONS)
-    staff = [_person(actor, name, number) for number, name in enumerate(PEOPLE)]
+    team = [_person(actor, name, number) for number, name in enumerate(PEOPLE)]
     for product in PRODUCTS:
         for _ in range(product.pieces):
             days = chance.randrange(20, 900)
             values = _values(product, days, chance, categories, locations)
-            _thing(actor, values, product.category, days, chance, staff)
+            _thing(actor, values, product.category, days, chance, team)
     for number in range(len(STOCK)):
         _stock(actor, number, chance, locations)
     _look_for_alerts(actor)
@@ -100,7 +99,7 @@ def _person(actor: Actor, name: str, number: int) -> int:
     values = StaffValues(
         name=name, email=address, employee_no=f"E-{1001 + number}", department=department
     )
-    return people.find(people.create(actor, values)).id
+    return staff.find(staff.create(actor, values)).id
 
 
 def _values(
@@ -129,13 +128,13 @@ def _warranty(bought: date, product: Product) -> date:
 
 
 def _thing(
-    actor: Actor, values: AssetValues, category: str, days: int, chance: Random, staff: list[int]
+    actor: Actor, values: AssetValues, category: str, days: int, chance: Random, team: list[int]
 ) -> None:
     """One asset with its fate, in one transaction, so that nobody sees it half made."""
     with writing() as current:
         with as_if(working_hour(chance, days)):
             asset_id = lifecycle.create_asset(actor, values)
-        live(Thing(current, actor, chance, staff, asset_id, category, days))
+        live(Thing(current, actor, chance, team, asset_id, category, days))
 
 
 def _stock(actor: Actor, number: int, chance: Random, locations: Rows) -> None:

@@ -32,16 +32,16 @@ from portal.database.engine import UtcDateTime, database_now
 from portal.engine.policy import AttemptKind
 from portal.extensions import settings
 from portal.lib.clock import utcnow
-from portal.models.deliveries import Attempt, Delivery, Event, Priority
+from portal.models.deliveries import Attempt, AttemptOutcome, Delivery, Event, Priority
 from portal.models.webhooks import Webhook
 from portal.services.core.rowset import Rowset, as_json, given_ids
-from portal.services.dispatch.claim_rows import INTERRUPTED, take
-from portal.services.dispatch.claim_types import Claim, Due, Message, Target
+from portal.services.dispatch.claim_rows import take
+from portal.services.dispatch.claim_types import Claim, DueDelivery, StoredEvent, Target
 from portal.services.dispatch.fairness import share_out, within
-from portal.services.outbox.due import Wanted, find_wanted, live_leases
+from portal.services.outbox.due import Claimable, find_wanted, live_leases
 from portal.services.webhooks.inbox.address import shown_url
 
-Taken: TypeAlias = list[tuple[Due, AttemptKind]]
+Taken: TypeAlias = list[tuple[DueDelivery, AttemptKind]]
 
 
 def claim(connection: Connection, places: int, kept: int = 0) -> list[Claim]:
@@ -50,7 +50,7 @@ def claim(connection: Connection, places: int, kept: int = 0) -> list[Claim]:
     `kept`: so many of the places are for webhooks to which nothing is being sent (`fairness`).
     """
     now, started_at = database_now(connection), utcnow()
-    wanted: Sequence[Wanted] = share_out(find_wanted(connection, now), places, kept)
+    wanted: Sequence[Claimable] = share_out(find_wanted(connection, now), places, kept)
     webhooks: dict[int, Target] = {}
     taken: Taken = []
     while wanted and len(taken) < places:
@@ -70,14 +70,14 @@ def rehearse(connection: Connection) -> None:
     find_wanted(connection, now)
     live_leases(connection, [], now)
     find_wanted(connection, now, among=_lock(connection, []))
-    nobody = Wanted(0, in_order=False, test_places=0, places=1, priorities=(Priority.NORMAL,))
+    nobody = Claimable(0, in_order=False, test_places=0, places=1, priorities=(Priority.NORMAL,))
     take(connection, [nobody], 1, now)
     _lease(connection, [], {}, now, now)
 
 
 def _exactly(
-    connection: Connection, some: Sequence[Wanted], locked: dict[int, Target], now: datetime
-) -> Sequence[Wanted]:
+    connection: Connection, some: Sequence[Claimable], locked: dict[int, Target], now: datetime
+) -> Sequence[Claimable]:
     """What they want now that nobody else can claim for them or turn them off: cap, probe and
     order are exact by it. On SQLite nobody could from the first line on."""
     if connection.dialect.name == "sqlite":
@@ -85,7 +85,7 @@ def _exactly(
     return within(find_wanted(connection, now, among=locked), some) if locked else []
 
 
-def _as_many_as_fill(room: int, wanted: Sequence[Wanted]) -> Sequence[Wanted]:
+def _as_many_as_fill(room: int, wanted: Sequence[Claimable]) -> Sequence[Claimable]:
     """The first of them that could take up all the room there is."""
     total = accumulate(each.places + each.test_places for each in wanted)
     return wanted[: next((n for n, sum_ in enumerate(total, 1) if sum_ >= room), len(wanted))]
@@ -156,11 +156,11 @@ def _open_attempts(connection: Connection, rows: str, started_at: datetime) -> d
     return {delivery_id: attempt_id for attempt_id, delivery_id in made.all()}
 
 
-def _events(connection: Connection, ids: Iterable[int]) -> dict[int, Message]:
+def _events(connection: Connection, ids: Iterable[int]) -> dict[int, StoredEvent]:
     """Apart from the deliveries, since many of these often share one body."""
     statement = _event_bodies(connection.dialect.name)
     found = connection.execute(statement, {"ids": as_json(ids)})
-    return {row[0]: Message._make(row) for row in found.all()}
+    return {row[0]: StoredEvent._make(row) for row in found.all()}
 
 
 @cache
@@ -187,7 +187,7 @@ def _make_attempts(dialect: str) -> ReturningInsert[int, int]:
         "kind": given["kind"],
         "actor": Delivery.requested_by.expression,
         "url": given["url"],
-        "outcome": literal_column(f"'{INTERRUPTED}'"),
+        "outcome": literal_column(f"'{AttemptOutcome.INTERRUPTED}'"),
         "started_at": bindparam("started", type_=UtcDateTime()),
     }
     rows = select(*values.values()).join_from(given.source, Delivery, Delivery.id == given["id"])
@@ -197,5 +197,5 @@ def _make_attempts(dialect: str) -> ReturningInsert[int, int]:
 
 @cache
 def _event_bodies(dialect: str) -> Select[*tuple[Any, ...]]:
-    columns = (getattr(Event, name) for name in Message._fields)
+    columns = (getattr(Event, name) for name in StoredEvent._fields)
     return select(*columns).where(Event.id.in_(given_ids(dialect)))

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cache, reduce
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 from sqlalchemy import (
     ColumnElement,
@@ -28,6 +28,7 @@ from portal.engine.reasons import Reason
 from portal.extensions import settings
 from portal.models.deliveries import (
     Attempt,
+    AttemptOutcome,
     Delivery,
     Priority,
     has_no_live_lease,
@@ -35,23 +36,22 @@ from portal.models.deliveries import (
 )
 from portal.models.webhooks import Webhook
 from portal.services.core.rowset import Rowset, as_json, given_ids
-from portal.services.dispatch.claim_types import Due
+from portal.services.dispatch.claim_types import DueDelivery
 from portal.services.outbox import rollups
-from portal.services.outbox.due import NOW, Wanted, head_of
-from portal.services.outbox.transitions import STANDING, columns, standing_of
+from portal.services.outbox.due import NOW, Claimable, head_of
+from portal.services.outbox.transitions import OPEN_DELIVERY, columns, open_delivery_of
 
 # What an attempt says until its end is recorded.
-INTERRUPTED: Final = "interrupted"
 
-Found: TypeAlias = dict[tuple[int, int], list[Due]]
+Found: TypeAlias = dict[tuple[int, int], list[DueDelivery]]
 
 
 def take(
-    connection: Connection, wanted: Sequence[Wanted], most: int, now: datetime
-) -> list[tuple[Due, AttemptKind]]:
+    connection: Connection, wanted: Sequence[Claimable], most: int, now: datetime
+) -> list[tuple[DueDelivery, AttemptKind]]:
     """Each webhook's rows: a test in its own place, then by priority, longest due first."""
     found = _find_due(connection, wanted, now)
-    rows: list[Due] = []
+    rows: list[DueDelivery] = []
     for each in wanted:
         tests = found[each.webhook_id, Priority.TEST][: each.test_places]
         others = [row for which in each.priorities for row in found[each.webhook_id, which]]
@@ -61,7 +61,7 @@ def take(
     return [(row, kind) for row, kind in taken if _goes_on(connection, row, kind, now, schedule)]
 
 
-def _find_due(connection: Connection, wanted: Sequence[Wanted], now: datetime) -> Found:
+def _find_due(connection: Connection, wanted: Sequence[Claimable], now: datetime) -> Found:
     """The first rows of each webhook and priority, by one statement for all of them.
 
     In order, the normal one is the head of the queue, whatever its priority.
@@ -70,18 +70,18 @@ def _find_due(connection: Connection, wanted: Sequence[Wanted], now: datetime) -
     if slots := [slot for each in wanted for slot in _slots(each)]:
         values = {"rows": as_json(slots), "now": now, "most": max(slot["places"] for slot in slots)}
         for row in connection.execute(_due_rows(connection.dialect.name), values).all():
-            due = Due._make(row)
+            due = DueDelivery._make(row)
             found[due.webhook_id, due.priority].append(due)
     heads = [each.webhook_id for each in wanted if each.takes_head]
     if heads:
         values = {"ids": as_json(heads), "now": now}
         for row in connection.execute(_due_heads(connection.dialect.name), values):
-            due = Due._make(row)
+            due = DueDelivery._make(row)
             found[due.webhook_id, Priority.NORMAL] = [due]
     return found
 
 
-def _slots(wanted: Wanted) -> list[dict[str, int]]:
+def _slots(wanted: Claimable) -> list[dict[str, int]]:
     slots = [(Priority.TEST, wanted.test_places)] if wanted.test_places else []
     for priority in wanted.priorities:
         if wanted.places and not (wanted.takes_head and priority == Priority.NORMAL):
@@ -93,7 +93,7 @@ def _slots(wanted: Wanted) -> list[dict[str, int]]:
 
 
 def _columns_of(delivery: Any, dialect: str) -> list[ColumnElement[Any]]:
-    """Those of a `Due`."""
+    """Those of a `DueDelivery`."""
     return [
         delivery.id,
         _as_text(delivery.public_id, dialect).label("public_id"),
@@ -148,7 +148,7 @@ def _due_rows(dialect: str) -> Select[*tuple[Any, ...]]:
     # The rows themselves come out of the locking part: as they are once they are locked.
     locked = first.add_columns(Delivery.due_at).limit(given["places"])
     picked = locked.with_for_update(skip_locked=True).correlate(given.source).lateral("picked")
-    columns = (picked.c[name] for name in Due._fields)
+    columns = (picked.c[name] for name in DueDelivery._fields)
     rows = select(*columns).select_from(given.source).join(picked, true())
     return rows.order_by(picked.c.due_at, picked.c.id)
 
@@ -169,7 +169,7 @@ def _due_heads(dialect: str) -> Select[*tuple[Any, ...]]:
     )
 
 
-def _kind(row: Due) -> AttemptKind:
+def _kind(row: DueDelivery) -> AttemptKind:
     if row.priority == Priority.TEST:
         return AttemptKind.TEST
     return AttemptKind.MANUAL if row.prior_status else AttemptKind.SCHEDULED
@@ -177,7 +177,7 @@ def _kind(row: Due) -> AttemptKind:
 
 def _goes_on(
     connection: Connection,
-    row: Due,
+    row: DueDelivery,
     kind: AttemptKind,
     now: datetime,
     schedule: Sequence[int],
@@ -197,25 +197,25 @@ def _goes_on(
     )
     if isinstance(decision, RetryAt | Repeat):
         return True  # at once: it has waited for its lease to end
-    standing = connection.execute(select(*STANDING).where(Delivery.id == row.id)).one()
-    values = columns(decision, standing_of(standing), now)
+    standing = connection.execute(select(*OPEN_DELIVERY).where(Delivery.id == row.id)).one()
+    values = columns(decision, open_delivery_of(standing), now)
     connection.execute(
         update(Delivery)
         .where(Delivery.id == row.id)
         .values(**values, lease_token=None, lease_until=None, reason=Reason.INTERRUPTED)
     )
-    entry = rollups.Entry(row.webhook_id, values["status"], row.priority, row.prior_status)
+    entry = rollups.StatusChange(row.webhook_id, values["status"], row.priority, row.prior_status)
     rollups.count(connection, [entry], now)
     return False
 
 
-def _interruptions(connection: Connection, row: Due, kind: AttemptKind) -> int:
+def _interruptions(connection: Connection, row: DueDelivery, kind: AttemptKind) -> int:
     """How often in a row this person's attempt was cut off by a crash (not by a shutdown)."""
     last_other = (
         select(func.coalesce(func.max(Attempt.number), 0))
         .where(
             Attempt.delivery_id == row.id,
-            (Attempt.outcome != INTERRUPTED) | (Attempt.kind != kind),
+            (Attempt.outcome != AttemptOutcome.INTERRUPTED) | (Attempt.kind != kind),
         )
         .scalar_subquery()
     )

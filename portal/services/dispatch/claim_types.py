@@ -11,7 +11,7 @@ from uuid import UUID
 from portal.engine.policy import AttemptKind
 
 
-class Due(NamedTuple):
+class DueDelivery(NamedTuple):
     """A delivery that may be sent now. `was_leased`: whoever had it did not record an end.
 
     `public_id` as it goes over the wire.
@@ -42,7 +42,7 @@ class Target(NamedTuple):
     throttled: bool
 
 
-class Message(NamedTuple):
+class StoredEvent(NamedTuple):
     """An event as it is sent; its columns of the same names."""
 
     id: int

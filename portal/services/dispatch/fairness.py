@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from portal.models.deliveries import Priority
-from portal.services.outbox.due import Wanted
+from portal.services.outbox.due import Claimable
 
 SHARE: Final = 8
 
@@ -22,7 +22,7 @@ def kept_of(most: int) -> int:
     return most // SHARE
 
 
-def share_out(wanted: Sequence[Wanted], places: int, kept: int) -> list[Wanted]:
+def share_out(wanted: Sequence[Claimable], places: int, kept: int) -> list[Claimable]:
     """What each may have of `places` free ones, in the order in which they take it.
 
     Those to which least is being sent come first, in a new order each time among equals: with
@@ -41,20 +41,20 @@ def share_out(wanted: Sequence[Wanted], places: int, kept: int) -> list[Wanted]:
     return [each for each in shared if each.places or each.test_places]
 
 
-def _taken(wanted: Wanted) -> int:
+def _taken(wanted: Claimable) -> int:
     """How much of the places it has. A probe may hang, so it stands behind those that have none;
     but not behind all who are well, or a receiver that works again would wait for a quiet hour."""
     return max(wanted.leased, int(wanted.throttled))
 
 
-def within(exact: Sequence[Wanted], shared: Sequence[Wanted]) -> list[Wanted]:
+def within(exact: Sequence[Claimable], shared: Sequence[Claimable]) -> list[Claimable]:
     """What they want now, but no more than their share."""
     most = {each.webhook_id: each.places for each in shared}
     cut = [each._replace(places=min(each.places, most[each.webhook_id])) for each in exact]
     return [each for each in cut if each.places or each.test_places]
 
 
-def _first(wanted: Wanted) -> int:
+def _first(wanted: Claimable) -> int:
     """The place that nobody has to wait for: the first one, and that of a person's Retry."""
     is_first = wanted.leased == 0 and not wanted.throttled
     is_first = is_first or Priority.INTERACTIVE in wanted.priorities

@@ -24,17 +24,22 @@ from portal.database.engine import AnyRow, database_now
 from portal.engine.health import End
 from portal.engine.policy import Decision, Delivered, TurnOff, decide
 from portal.extensions import settings
-from portal.models.deliveries import Attempt, AttemptBody, Delivery, DeliveryStatus, Priority
+from portal.models.deliveries import (
+    Attempt,
+    AttemptBody,
+    AttemptOutcome,
+    Delivery,
+    DeliveryStatus,
+    Priority,
+)
 from portal.models.webhooks import WebhookState
 from portal.services.core.rowset import Rowset, as_json, given_ids, insert_many, update_rows
 from portal.services.dispatch.results import Result
 from portal.services.outbox import rollups
-from portal.services.outbox.transitions import STANDING, columns, standing_of
+from portal.services.outbox.transitions import OPEN_DELIVERY, columns, open_delivery_of
 from portal.services.webhooks import activation
 from portal.services.webhooks.health import lock_webhooks, write_health
 
-DELIVERED: Final = "delivered"
-FAILED: Final = "failed"
 NOT_READ: Final = object()  # equals nothing: such a column is written in any case
 
 
@@ -142,12 +147,16 @@ def _leased_by(dialect: str) -> Select[*tuple[Any, ...]]:
     )
 
 
+def _outcome_of(result: Result) -> AttemptOutcome:
+    return AttemptOutcome.FAILED if result.outcome.reason else AttemptOutcome.DELIVERED
+
+
 def _write_attempts(connection: Connection, results: Sequence[Result]) -> None:
     dialect = connection.dialect.name
     rows = [
         {
             "id": result.claim.attempt_id,
-            "outcome": FAILED if result.outcome.reason else DELIVERED,
+            "outcome": _outcome_of(result),
             "reason": result.outcome.reason,
             "code": result.outcome.code,
             "phases": result.phases,
@@ -181,7 +190,7 @@ def _write_deliveries(connection: Connection, judged: Sequence[Judged], now: dat
         before, after = each.before, _after(each, others, now)
         rows.append({"id": before.id, **after})
         entries.append(
-            rollups.Entry(
+            rollups.StatusChange(
                 each.result.claim.webhook.id, after["status"], before.priority, before.prior_status
             )
         )
@@ -199,7 +208,7 @@ def _standings(connection: Connection, ids: Sequence[int]) -> dict[int, AnyRow]:
 @cache
 def _whole(dialect: str) -> Select[*tuple[Any, ...]]:
     wanted = Delivery.id.in_(given_ids(dialect))
-    return select(Delivery.id, Delivery.reason, *STANDING).where(wanted)
+    return select(Delivery.id, Delivery.reason, *OPEN_DELIVERY).where(wanted)
 
 
 def _after(judged: Judged, standings: dict[int, AnyRow], now: datetime) -> dict[str, Any]:
@@ -209,7 +218,7 @@ def _after(judged: Judged, standings: dict[int, AnyRow], now: datetime) -> dict[
     if judged.is_usual:
         return {"status": DeliveryStatus.DELIVERED, "finished_at": now, **written}
     before = standings[judged.before.id]
-    values = columns(judged.decision, standing_of(before), now) | {"reason": outcome.reason}
+    values = columns(judged.decision, open_delivery_of(before), now) | {"reason": outcome.reason}
     changed = {name: v for name, v in values.items() if v != getattr(before, name, NOT_READ)}
     return {**changed, **written}
 

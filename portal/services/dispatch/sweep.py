@@ -19,7 +19,7 @@ from portal.services.webhooks import activation
 
 PATIENCE: Final = 0.5  # seconds, for deliveries wait meanwhile; the rest is the next sweep's
 SPREAD: Final = timedelta(minutes=1)
-SPREAD_AT_ONCE: Final = 500
+SPREAD_A_STEP: Final = 500
 
 
 def settle() -> int:
@@ -35,7 +35,7 @@ def settle() -> int:
     with writing() as current:
         touched = spread_on(current.connection())
         touched += (rested := rest_on(current.connection()))
-    while rested >= activation.AT_ONCE and monotonic() < until:
+    while rested >= activation.RESTED_A_STEP and monotonic() < until:
         with writing() as current:
             touched += (rested := rest_on(current.connection()))
     return touched
@@ -48,7 +48,7 @@ def settle_on(connection: Connection) -> int:
 
 
 def rest_on(connection: Connection) -> int:
-    """Hold or stop some of what is not wanted; `AT_ONCE` or more: there may be more of it."""
+    """Hold or stop some of what is not wanted; `RESTED_A_STEP` or more: there may be more of it."""
     return sum(activation.hold_open(connection, each) for each in find_unsettled(connection))
 
 
@@ -63,7 +63,7 @@ def _reopened() -> Select[int]:
 def spread_on(connection: Connection) -> int:
     """Make what waits for a retry due within a minute, for webhooks that have just reopened.
 
-    `SPREAD_AT_ONCE` rows of each at a time: a backlog is spread over several sweeps.
+    `SPREAD_A_STEP` rows of each at a time: a backlog is spread over several sweeps.
     """
     now = database_now(connection)
     # Locked before their deliveries, as everywhere; one in use is left to the next sweep.
@@ -75,7 +75,7 @@ def spread_on(connection: Connection) -> int:
             due = [{"delivery": each, "due_at": now + SPREAD * random.random()} for each in ids]  # noqa: S311 - spreads load
             statement = update(Delivery).where(Delivery.id == bindparam("delivery"))
             connection.execute(statement, due)
-        if len(ids) < SPREAD_AT_ONCE:
+        if len(ids) < SPREAD_A_STEP:
             done = update(Webhook).where(Webhook.id == webhook_id).values(reopened_at=None)
             connection.execute(done)
         moved += len(ids)
@@ -92,7 +92,7 @@ def _retrying_later(webhook_id: int, now: datetime) -> Select[int]:
             Delivery.due_at > now + SPREAD,
             has_no_live_lease(now),
         )
-        .limit(SPREAD_AT_ONCE)
+        .limit(SPREAD_A_STEP)
         .with_for_update(skip_locked=True)
     )
 

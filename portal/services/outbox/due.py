@@ -37,7 +37,7 @@ TEST_PLACES: Final = 1
 NOW: Final[Any] = bindparam("now", type_=UtcDateTime())
 
 
-class Wanted(NamedTuple):
+class Claimable(NamedTuple):
     """How many deliveries a webhook may have claimed now, and of which priorities.
 
     `leased`: how many are being sent to it, tests apart; `throttled`: its receiver is in trouble.
@@ -78,7 +78,7 @@ def has_claimable() -> bool:
 
 def find_wanted(
     connection: Connection, now: datetime, among: Iterable[int] | None = None
-) -> list[Wanted]:
+) -> list[Claimable]:
     """The webhooks (`among` these ids) with something due and a free place, and what they may take.
 
     Exact once the webhooks' rows are locked.
@@ -95,12 +95,12 @@ def find_wanted(
     return [each for each in wanted if each.test_places or each.places]
 
 
-def _free_places(row: Flags, tests: int, others: int) -> Wanted:
+def _free_places(row: Flags, tests: int, others: int) -> Claimable:
     """What is left of a webhook's places, given its live leases."""
     due = {Priority.INTERACTIVE: row.due_1, Priority.NORMAL: row.due_2, Priority.BULK: row.due_3}
     priorities = tuple(priority for priority, is_due in due.items() if is_due)
     cap = 1 if row.throttled or row.in_order else settings().webhook_max_in_flight
-    return Wanted(
+    return Claimable(
         row.id,
         row.in_order,
         test_places=max(0, TEST_PLACES - tests) if row.due_0 else 0,

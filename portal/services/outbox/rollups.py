@@ -16,11 +16,11 @@ from portal.models.deliveries import DeliveryStatus, Priority
 from portal.models.rollups import Rollup
 from portal.services.core.rowset import as_json, insert_many
 
-HOURS_AT_ONCE: Final = 6
+HOURS_A_STEP: Final = 6
 COUNTED: Final = (DeliveryStatus.DELIVERED, DeliveryStatus.FAILED)
 
 
-class Entry(NamedTuple):
+class StatusChange(NamedTuple):
     """A delivery whose status was just written.
 
     `prior_status`: what it had before a person's extra attempt began; None for any other attempt.
@@ -38,7 +38,7 @@ class Entry(NamedTuple):
         return self.status in COUNTED and is_new and self.priority != Priority.TEST
 
 
-def count(connection: Connection, entries: Iterable[Entry], now: datetime) -> None:
+def count(connection: Connection, entries: Iterable[StatusChange], now: datetime) -> None:
     """Add what `entries` say to the hour of `now` (the database's clock).
 
     `connection` is in the writing transaction that writes the statuses. Give it every delivery
@@ -65,7 +65,7 @@ def count(connection: Connection, entries: Iterable[Entry], now: datetime) -> No
 def forget_oldest(connection: Connection, before: datetime) -> int:
     """Remove the oldest few hours, of those that began before `before`; how many, 0 at the end."""
     some = select(Rollup.hour).where(Rollup.hour < before).distinct().order_by(Rollup.hour)
-    hours = connection.execute(some.limit(HOURS_AT_ONCE)).scalars().all()
+    hours = connection.execute(some.limit(HOURS_A_STEP)).scalars().all()
     connection.execute(delete(Rollup).where(Rollup.hour.in_(hours)))
     return len(hours)
 

@@ -1,4 +1,7 @@
-"""How a decision of the policy becomes the columns of a delivery. The only place that says it."""
+"""The columns that a change of status writes, and the only place that says it.
+
+A decision of the policy after an attempt (`columns`); rest, while a webhook is off (`rest_values`).
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +15,7 @@ from portal.models.deliveries import OPEN, Delivery, DeliveryStatus, Priority
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class OpenDelivery:
     """What a decision needs to know of the delivery."""
 
     due_at: datetime
@@ -23,8 +26,8 @@ class Standing:
     stopped_by: str | None
 
 
-# The columns that `standing_of` reads.
-STANDING: Final[tuple[Any, ...]] = (
+# The columns that `open_delivery_of` reads.
+OPEN_DELIVERY: Final[tuple[Any, ...]] = (
     Delivery.due_at,
     Delivery.priority,
     Delivery.prior_status,
@@ -34,9 +37,9 @@ STANDING: Final[tuple[Any, ...]] = (
 )
 
 
-def standing_of(row: AnyRow) -> Standing:
+def open_delivery_of(row: AnyRow) -> OpenDelivery:
     """From a row that has these columns."""
-    return Standing(
+    return OpenDelivery(
         row.due_at,
         row.priority,
         row.prior_status,
@@ -46,7 +49,7 @@ def standing_of(row: AnyRow) -> Standing:
     )
 
 
-def columns(decision: Decision, standing: Standing, now: datetime) -> dict[str, Any]:
+def columns(decision: Decision, delivery: OpenDelivery, now: datetime) -> dict[str, Any]:
     """The new values of status, due time and what belongs to a person's extra attempt.
 
     Always the same keys, so that many rows go into one statement. The lease is freed by whoever
@@ -54,8 +57,8 @@ def columns(decision: Decision, standing: Standing, now: datetime) -> dict[str, 
     """
     values: dict[str, Any] = {
         "status": DeliveryStatus.FAILED,
-        "due_at": standing.due_at,
-        "priority": Priority.NORMAL if standing.priority != Priority.TEST else Priority.TEST,
+        "due_at": delivery.due_at,
+        "priority": Priority.NORMAL if delivery.priority != Priority.TEST else Priority.TEST,
         "prior_status": None,
         "prior_due_at": None,
         "requested_by": None,
@@ -67,21 +70,21 @@ def columns(decision: Decision, standing: Standing, now: datetime) -> dict[str, 
             values |= {"status": DeliveryStatus.DELIVERED}
         case RetryAt(at):
             values |= {"status": DeliveryStatus.RETRYING, "due_at": at, "finished_at": None}
-        case Restore() if standing.prior_status:
+        case Restore() if delivery.prior_status:
             values |= {
-                "status": standing.prior_status,
-                "due_at": standing.prior_due_at or standing.due_at,
-                "stopped_by": standing.stopped_by,
-                "finished_at": None if standing.prior_status in OPEN else now,
+                "status": delivery.prior_status,
+                "due_at": delivery.prior_due_at or delivery.due_at,
+                "stopped_by": delivery.stopped_by,
+                "finished_at": None if delivery.prior_status in OPEN else now,
             }
         case Repeat():
             values |= {
                 "status": DeliveryStatus.WAITING,
                 "due_at": now,
-                "priority": standing.priority,
-                "prior_status": standing.prior_status,
-                "prior_due_at": standing.prior_due_at,
-                "requested_by": standing.requested_by,
+                "priority": delivery.priority,
+                "prior_status": delivery.prior_status,
+                "prior_due_at": delivery.prior_due_at,
+                "requested_by": delivery.requested_by,
                 "finished_at": None,
             }
     return values

@@ -10,18 +10,19 @@ from datetime import timedelta
 from ipaddress import IPv6Address, ip_address
 from typing import Final
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from portal.lib.durations import in_words
 from portal.models.people import SignInThrottle
 from portal.services.core.refusals import Refusal
-from portal.services.core.unit_of_work import database_time, insert_or_ignore, writing
+from portal.services.core.removal import remove_in_steps
+from portal.services.core.unit_of_work import database_time, insert_or_ignore, session, writing
 
 FIRST_PAUSE: Final = 30  # seconds
 LONGEST_PAUSE: Final = 15 * 60
 FORGOTTEN_AFTER: Final = timedelta(hours=1)
-SWEPT_AFTER: Final = timedelta(days=1)
+KEPT_FOR: Final = timedelta(days=1)
 
 
 class Throttled(Refusal):
@@ -106,8 +107,13 @@ def forgive(account: Key, address: Key | None = None) -> int:
             row.blocked_until = None
         known = delete(SignInThrottle).where(SignInThrottle.key == account.name)
         tries = current.execute(known.returning(SignInThrottle.failures)).scalar_one_or_none()
-    _sweep()
     return max(0, (tries or 0) - 1)
+
+
+def remove_old() -> None:
+    """Forget the keys for which nobody has failed in a day."""
+    old = database_time(session()) - KEPT_FOR
+    remove_in_steps(SignInThrottle.key, SignInThrottle.last_failed_at < old)
 
 
 def _locked(current: Session, key: Key) -> SignInThrottle:
@@ -116,12 +122,3 @@ def _locked(current: Session, key: Key) -> SignInThrottle:
     row = make.values(key=key.name, failures=0, last_failed_at=now)
     current.execute(row.on_conflict_do_nothing())
     return current.get_one(SignInThrottle, key.name, with_for_update=True)
-
-
-def _sweep() -> None:
-    """Remove what nobody asks about any more. Rows in use are left to the next time."""
-    with writing() as current:
-        old = database_time(current) - SWEPT_AFTER
-        wanted = select(SignInThrottle.key).where(SignInThrottle.last_failed_at < old)
-        free = current.execute(wanted.with_for_update(skip_locked=True).limit(1000)).scalars()
-        current.execute(delete(SignInThrottle).where(SignInThrottle.key.in_(free.all())))

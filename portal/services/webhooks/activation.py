@@ -35,7 +35,7 @@ from portal.services.webhooks.rows import TARGET, count_held, lock_webhook, targ
 
 DELETED: Final = "webhook.deleted"
 # In one transaction: behind it wait the results of all the other webhooks.
-AT_ONCE: Final = 500
+RESTED_A_STEP: Final = 500
 A_STATEMENT: Final = 10_000  # PostgreSQL ends one that takes 30 seconds
 
 
@@ -113,8 +113,8 @@ def set_on(webhook: Webhook) -> None:
 def hold_open(connection: Session | Connection, webhook_id: int, *, every: bool = False) -> int:
     """Put open deliveries of a webhook that is off or deleted to rest; return how many.
 
-    The oldest `AT_ONCE`: the rest is the next sweep's, and nobody claims it meanwhile. Who turns
-    it on has `every` one put to rest before, so that none goes unasked.
+    The oldest `RESTED_A_STEP`: the rest is the next sweep's, and nobody claims it meanwhile. Who
+    turns it on has `every` one put to rest before, so that none goes unasked.
 
     Held while it is off, Stopped once it is deleted, tests too; a waiting manual attempt first gets
     its earlier status back. Nothing changes for an active webhook, what is being sent, and tests
@@ -133,7 +133,11 @@ def hold_open(connection: Session | Connection, webhook_id: int, *, every: bool 
         wanted.append(Delivery.status.in_((*OPEN, DeliveryStatus.HELD)))
     else:
         wanted += [is_open(), Delivery.priority != Priority.TEST]
-    return _change_all(plain, wanted, values) if every else _change(plain, wanted, values, AT_ONCE)
+    return (
+        _change_all(plain, wanted, values)
+        if every
+        else _change(plain, wanted, values, RESTED_A_STEP)
+    )
 
 
 def turn_off_gone(connection: Session | Connection, webhook_id: int) -> None:

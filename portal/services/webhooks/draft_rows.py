@@ -17,7 +17,7 @@ from portal.services.webhooks.values import SecretMode
 
 # After the last test; then whoever left the form has left it for good.
 KEPT: Final = timedelta(hours=24)
-AT_ONCE: Final = 50
+DRAFTS_A_STEP: Final = 50
 
 
 def draft_ids(current: Session) -> list[int]:
@@ -83,7 +83,7 @@ def let_go(current: Session) -> int:
 
     One that is being sent is left to the next time.
     """
-    wanted = long_left(current).order_by(Webhook.id).limit(AT_ONCE)
+    wanted = long_left(current).order_by(Webhook.id).limit(DRAFTS_A_STEP)
     ids = current.scalars(wanted.with_for_update(skip_locked=True)).all()
     theirs = select(Delivery.id).where(Delivery.webhook_id.in_(ids))
     samples = select(Delivery.event_id).where(Delivery.webhook_id.in_(ids))

@@ -44,7 +44,7 @@ class Seen(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class HeldDecision:
     """`send`: public ids of deliveries. `seen`: what the person could have looked at."""
 
     send: Collection[UUID]
@@ -67,7 +67,7 @@ def look(public_id: UUID) -> Seen:
     return _look(current, find_webhook(current, public_id).id)
 
 
-def decide(actor: Actor, public_id: UUID, choice: Choice) -> Decided:
+def decide(actor: Actor, public_id: UUID, choice: HeldDecision) -> Decided:
     """Send the chosen ones, discard or keep the rest, and turn the webhook on: all at once.
 
     Raises `Refusal` when something was held that the person has not seen: the webhook stays as it

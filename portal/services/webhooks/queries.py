@@ -37,7 +37,7 @@ class Standing(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
+class ListedWebhook:
     """A webhook in the list. `last` leaves tests out."""
 
     public_id: UUID
@@ -49,7 +49,7 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class WebhookDetail:
     """A webhook on its page and in its form. `held` is `capped`.
 
     `fails_for`: reason and code of what failed last, while it fails. `is_left_alone`: its receiver
@@ -88,7 +88,7 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class HistoryEntry:
     """One entry of a webhook's history. `changes`: {field: {from, to}}."""
 
     at: datetime
@@ -97,14 +97,14 @@ class Change:
     changes: dict[str, Any]
 
 
-def list_webhooks() -> list[Listed]:
+def list_webhooks() -> list[ListedWebhook]:
     """Every webhook, by name."""
     current = session()
     now = database_now(current.connection())
     rows = current.execute(_listing()).all()
     latest = latest_of(current, [row.last_id for row in rows if row.last_id], now)
     return [
-        Listed(
+        ListedWebhook(
             public_id=row.public_id,
             name=row.name,
             host=_place(row),
@@ -116,13 +116,13 @@ def list_webhooks() -> list[Listed]:
     ]
 
 
-def show(public_id: UUID) -> Shown:
+def show(public_id: UUID) -> WebhookDetail:
     """One webhook. Raises `NotFound`."""
     current = session()
     webhook = find_webhook(current, public_id)
     owner = current.get(User, webhook.owner_id) if webhook.owner_id else None
     chosen = {each.event for each in webhook.subscriptions}
-    return Shown(
+    return WebhookDetail(
         public_id=webhook.public_id,
         name=webhook.name,
         url=shown_url(webhook.kind, webhook.url),
@@ -168,7 +168,7 @@ def count_open(public_id: UUID) -> int:
     return capped(current, waiting) + count_held(current, webhook.id)
 
 
-def history(public_id: UUID) -> list[Change]:
+def history(public_id: UUID) -> list[HistoryEntry]:
     """Who changed what, the youngest first."""
     entries = (
         select(AuditEntry)
@@ -177,7 +177,7 @@ def history(public_id: UUID) -> list[Change]:
         .limit(HISTORY)
     )
     found = session().scalars(entries)
-    return [Change(each.at, each.actor_name, each.action, each.changes) for each in found]
+    return [HistoryEntry(each.at, each.actor_name, each.action, each.changes) for each in found]
 
 
 def _listing() -> Select[Any]:

@@ -21,6 +21,7 @@ from portal.web.forms.fields import row_id
 from portal.web.frame.access import actor, local_path, requires
 from portal.web.frame.page_frame import page_url
 from portal.web.frame.status_tags import Tag, delivery_tag
+from portal.web.frame.tabs import Tab
 from portal.web.frame.wording import counted
 
 blueprint = Blueprint("alerts", __name__, url_prefix="/alerts")
@@ -39,17 +40,7 @@ class AlertFilterForm(Form):
 
 
 @dataclass(frozen=True, slots=True)
-class Chip:
-    """One kind of alert, with how many there are."""
-
-    label: str
-    url: str
-    is_here: bool
-    count: str
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
+class AlertLine:
     """One alert as the page shows it."""
 
     alert: Alert
@@ -110,23 +101,23 @@ def _chosen() -> AlertFilter:
     )
 
 
-def _chips(chosen: AlertFilter) -> list[Chip]:
+def _chips(chosen: AlertFilter) -> list[Tab]:
     return [_chip(None, "All kinds", chosen)] + [
         _chip(str(event), tag.word, chosen) for event, tag in KINDS.items()
     ]
 
 
-def _chip(event: str | None, label: str, chosen: AlertFilter) -> Chip:
+def _chip(event: str | None, label: str, chosen: AlertFilter) -> Tab:
     count = alert_queries.count_alerts(replace(chosen, event=event))
     is_here = chosen.event == event
-    return Chip(label, page_url(event=event, cursor=None), is_here, counted(count))
+    return Tab(label, page_url(event=event, cursor=None), is_here, counted(count))
 
 
-def _line(alert: Alert, made: Mapping[int, Made]) -> Line:
+def _line(alert: Alert, made: Mapping[int, Made]) -> AlertLine:
     remedy = alert_words.REMEDIES[alert.event]
     is_open = alert.resolved_at is None and alert.asset.deleted_at is None
     sent, sent_url = _sent(alert, made.get(alert.id))
-    return Line(
+    return AlertLine(
         alert=alert,
         kind=KINDS[alert.event],
         sentence=alert_words.sentence_of(alert.event, alert.details),

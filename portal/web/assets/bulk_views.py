@@ -61,8 +61,8 @@ PAGES: Final[Mapping[Action, BulkPage]] = {
 def confirm() -> Answer:
     """How many can and which cannot, what the action needs to know, and the button."""
     action, ids = _asked()
-    if len(ids) > bulk.MOST:
-        words = f"At most {bulk.MOST} assets at once. Narrow the list, then choose again."
+    if len(ids) > bulk.MOST_ASSETS:
+        words = f"At most {bulk.MOST_ASSETS} assets at once. Narrow the list, then choose again."
         flash(words, "info")
         return redirect(url_for("assets.index", **_filter()))
     chosen = bulk.look(action, ids) if action else []

@@ -1,12 +1,12 @@
 """The chips above the list of assets: what there is of each, the other filters kept."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from portal.models.assets import Action
 from portal.services.assets.queries import AssetFilter, Shown
 from portal.web.frame.page_frame import page_url
+from portal.web.frame.tabs import Tab
 from portal.web.frame.wording import counted
 
 LABELS: Final[Mapping[Shown | None, str]] = {
@@ -29,16 +29,6 @@ BULK_LABELS: Final = (
     (Action.SCHEDULE_MAINTENANCE, "Schedule maintenance"),
     (Action.DELETE, "Delete"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Tab:
-    """One chip; the other filters stay as they are."""
-
-    label: str
-    url: str
-    is_here: bool
-    count: str
 
 
 def asset_tabs(chosen: AssetFilter, found: Mapping[Shown | None, int]) -> list[Tab]:

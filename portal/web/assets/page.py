@@ -1,6 +1,5 @@
 """What every tab of an asset's page has: its state, what it needs, its buttons, its tabs."""
 
-from dataclasses import dataclass
 from typing import Any, Final
 
 from flask import render_template, request, url_for
@@ -11,6 +10,7 @@ from portal.web.assets.buttons import buttons_of
 from portal.web.assets.needs import needs_of
 from portal.web.assets.state import Standing, standing_of
 from portal.web.frame.access import can
+from portal.web.frame.tabs import Tab
 from portal.web.frame.wording import number
 
 DETAILS: Final = "assets.show"
@@ -33,16 +33,6 @@ LABELS: Final = {
     STOCK: "Stock",
     DELIVERIES: "Webhook deliveries",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Tab:
-    """One tab. `count`: what is open under it; None where that is nothing."""
-
-    label: str
-    url: str
-    is_here: bool
-    count: str | None
 
 
 def show_tab(template: str, asset: Asset, standing: Standing | None = None, **values: Any) -> str:

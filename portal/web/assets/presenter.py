@@ -85,7 +85,7 @@ DATES: Final = frozenset({"purchase_date", "warranty_expires"})
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class FieldChange:
     """One field that was changed."""
 
     label: str
@@ -94,7 +94,7 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class TimelineLine:
     """One entry of the timeline."""
 
     title: str
@@ -102,7 +102,7 @@ class Line:
     by: str
     at: datetime
     note: str
-    differences: Sequence[Difference]
+    differences: Sequence[FieldChange]
 
 
 def facts_of(asset: Asset) -> list[tuple[str, str]]:
@@ -113,7 +113,7 @@ def facts_of(asset: Asset) -> list[tuple[str, str]]:
     return [(LABELS[name], _known(asset, name, named)) for name in names]
 
 
-def lines(activities: Sequence[Activity]) -> list[Line]:
+def lines(activities: Sequence[Activity]) -> list[TimelineLine]:
     """The timeline's rows as people read them."""
     return [_line(activity) for activity in activities]
 
@@ -143,19 +143,19 @@ def _known(asset: Asset, name: str, named: Mapping[str, Any]) -> str:
     return in_words(name, value)
 
 
-def _line(activity: Activity) -> Line:
+def _line(activity: Activity) -> TimelineLine:
     title, tone = DONE.get(activity.action, (activity.action.replace("_", " ").capitalize(), ""))
     differences = list(_differences(activity.changes))
-    return Line(title, tone, activity.actor_name, activity.at, activity.note, differences)
+    return TimelineLine(title, tone, activity.actor_name, activity.at, activity.note, differences)
 
 
-def _differences(changes: Mapping[str, Any]) -> Iterator[Difference]:
+def _differences(changes: Mapping[str, Any]) -> Iterator[FieldChange]:
     for name, change in changes.items():
         label = (LABELS | MOVED).get(name, name.replace("_", " ").capitalize())
         none = "nobody" if name == "holder" else "nothing"
         sides = (_briefly(in_words(name, change[side])) for side in ("from", "to"))
         before, after = (words or none for words in sides)
-        yield Difference(label, before, after)
+        yield FieldChange(label, before, after)
 
 
 def _briefly(words: str) -> str:

@@ -1,4 +1,6 @@
-"""The tabs of an asset's page beside its details: what happened, what is planned, what was sent."""
+"""The tabs of an asset's page beside its details: its timeline, plans, stock and deliveries."""
+
+from typing import Final
 
 from flask import Blueprint, request
 
@@ -17,7 +19,16 @@ from portal.web.deliveries import log_presenter
 from portal.web.frame.access import requires
 from portal.web.planning.calendar_strip import strip_of
 
-blueprint = Blueprint("asset_parts", __name__, url_prefix="/assets/<int(max=2147483647):asset_id>")
+ONE_ASSET: Final = "/assets/<int(max=2147483647):asset_id>"
+MOVE_KINDS: Final = {
+    MoveKind.RECEIVE: "Received",
+    MoveKind.ISSUE: "Issued",
+    MoveKind.ADJUST: "Counted again",
+    MoveKind.LOSS: "Lost or damaged",
+}
+
+blueprint = Blueprint("asset_parts", __name__, url_prefix=ONE_ASSET)
+stock_blueprint = Blueprint("stock", __name__, url_prefix=ONE_ASSET)
 
 
 @blueprint.get("/timeline")
@@ -62,6 +73,17 @@ def deliveries(asset_id: int) -> str:
     return show_tab("assets/deliveries.html", asset, page=found.page, view=log_presenter)
 
 
+@stock_blueprint.get("/stock")
+@requires("assets.read")
+def moves(asset_id: int) -> str:
+    """The moves of one stock, the newest first."""
+    asset = lifecycle.find_asset(asset_id)
+    if asset.kind != AssetKind.STOCK:
+        raise NotFound(f"{asset.asset_tag} is a single item, so it has no number.")
+    page = stock.moves(asset_id, _cursor())
+    return show_tab("assets/stock.html", asset, page=page, kinds=MOVE_KINDS)
+
+
 def _item(asset_id: int) -> Asset:
     asset = lifecycle.find_asset(asset_id)
     if asset.kind != AssetKind.ITEM:
@@ -71,24 +93,3 @@ def _item(asset_id: int) -> Asset:
 
 def _cursor() -> str | None:
     return request.args.get("cursor")
-
-
-stock_blueprint = Blueprint("stock", __name__, url_prefix="/assets/<int(max=2147483647):asset_id>")
-
-MOVE_KINDS = {
-    MoveKind.RECEIVE: "Received",
-    MoveKind.ISSUE: "Issued",
-    MoveKind.ADJUST: "Counted again",
-    MoveKind.LOSS: "Lost or damaged",
-}
-
-
-@stock_blueprint.get("/stock")
-@requires("assets.read")
-def moves(asset_id: int) -> str:
-    """The moves of one stock, the newest first."""
-    asset = lifecycle.find_asset(asset_id)
-    if asset.kind != AssetKind.STOCK:
-        raise NotFound(f"{asset.asset_tag} is a single item, so it has no number.")
-    page = stock.moves(asset_id, request.args.get("cursor"))
-    return show_tab("assets/stock.html", asset, page=page, kinds=MOVE_KINDS)

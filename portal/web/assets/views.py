@@ -9,7 +9,7 @@ from portal.engine.events.names import EventName
 from portal.lib.clock import utcnow
 from portal.models.assets import Action, Asset, AssetStatus
 from portal.services.actions import lifecycle
-from portal.services.actions.bulk import MOST
+from portal.services.actions.bulk import MOST_ASSETS
 from portal.services.actions.why_not import why_not
 from portal.services.assets import timeline
 from portal.services.assets.queries import counts, has_assets, holders, list_assets
@@ -48,7 +48,7 @@ def index() -> Answer:
         chips_in_force=filter_chips(form),
         tabs_of_list=asset_tabs(chosen, found),
         matching=found[chosen.shown],
-        most_at_once=MOST,
+        most_at_once=MOST_ASSETS,
         holders=holders([asset.id for asset in page.rows]),
         urgent_badges=urgent_badges,
         now=utcnow(),

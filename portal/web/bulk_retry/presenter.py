@@ -9,7 +9,7 @@ from portal.models.batches import RowOutcome
 from portal.models.tasks import Task, TaskState
 from portal.services.bulk_retry import queries as bulk_retry_queries
 from portal.services.bulk_retry import task as bulk_retry_task
-from portal.services.bulk_retry.queries import ReportRow, Trouble
+from portal.services.bulk_retry.queries import HaltedWebhook, ReportRow
 from portal.services.bulk_retry.selection import Count, Skip
 from portal.web.deliveries.log_presenter import event_name
 from portal.web.frame.wording import number, plural
@@ -59,7 +59,7 @@ class BatchPage:
     base: TaskPage
     sentence: str
     details: str
-    troubles: Sequence[Trouble]
+    troubles: Sequence[HaltedWebhook]
     not_arrived: Sequence[ReportRow]
 
     @property

@@ -21,7 +21,7 @@ from wtforms import BooleanField, HiddenField
 from portal.lib.csv_safe import write_csv
 from portal.services.bulk_retry import selection
 from portal.services.bulk_retry import task as bulk_retry_task
-from portal.services.bulk_retry.selection import Choice
+from portal.services.bulk_retry.selection import Selection
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal
 from portal.services.core.unit_of_work import once_only
 from portal.web.bulk_retry import presenter as bulk_retry_presenter
@@ -120,15 +120,15 @@ def report(public_id: UUID) -> Response:
     return answer
 
 
-def _chosen(form: BatchForm) -> Choice:
+def _chosen(form: BatchForm) -> Selection:
     """What the address names: ticked deliveries, or with `all` its filters."""
     again = bool(form.again.data)
     newest = form.counted_to
     if "all" in request.args:
         wanted = LogFilterForm(request.args).chosen()
-        return Choice(wanted=wanted, newest=newest, again=again)
+        return Selection(wanted=wanted, newest=newest, again=again)
     ticked = dict.fromkeys(map(uuid_or_none, request.args.getlist("delivery")))
-    return Choice(ticked=tuple(each for each in ticked if each), newest=newest, again=again)
+    return Selection(ticked=tuple(each for each in ticked if each), newest=newest, again=again)
 
 
 def _done(public_id: UUID, words: str, verb: Callable[..., None]) -> Answer:

@@ -1,13 +1,13 @@
 """An import in words: what becomes of rows, and why it cannot be confirmed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from portal.models.tasks import Task, TaskState
 from portal.services.csv.import_rows import Verdict
 from portal.web.frame.page_frame import page_url
 from portal.web.frame.status_tags import Tag
+from portal.web.frame.tabs import Tab
 from portal.web.frame.wording import number
 
 TAGS: Final[Mapping[str, Tag]] = {
@@ -21,24 +21,14 @@ TAGS: Final[Mapping[str, Tag]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Chip:
-    """One kind of outcome with its number."""
-
-    label: str
-    url: str
-    is_here: bool
-    count: str
-
-
-def chips(counts: Mapping[str, int], chosen: str | None) -> list[Chip]:
+def chips(counts: Mapping[str, int], chosen: str | None) -> list[Tab]:
     """All rows, then each outcome that there is."""
     everything = number(sum(counts.values()))
-    here = [Chip("All rows", page_url(show=None, after=None), chosen is None, everything)]
+    here = [Tab("All rows", page_url(show=None, after=None), chosen is None, everything)]
     for verdict, tag in TAGS.items():
         if verdict in counts:
             url = page_url(show=str(verdict), after=None)
-            here.append(Chip(tag.word, url, chosen == verdict, number(counts[verdict])))
+            here.append(Tab(tag.word, url, chosen == verdict, number(counts[verdict])))
     return here
 
 

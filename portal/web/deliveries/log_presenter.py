@@ -1,7 +1,6 @@
 """The log in words: its tabs, the filters in force, and what each line says."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -19,6 +18,7 @@ from portal.services.outbox.status import ShownStatus
 from portal.web.deliveries.forms import LogFilterForm, status_words
 from portal.web.forms.edit_conflict import shown
 from portal.web.frame.page_frame import page_url
+from portal.web.frame.tabs import Tab
 from portal.web.frame.wording import counted, number
 
 TABS: Final = (
@@ -30,16 +30,6 @@ TABS: Final = (
 )
 COUNTED: Final = frozenset({StatusFilter.ATTENTION, StatusFilter.WAITING, StatusFilter.HELD})
 EXPORT_HINT: Final = f"All pages, at most the newest {number(EXPORT_LIMIT)}"
-
-
-@dataclass(frozen=True, slots=True)
-class Tab:
-    """One tab of the log; the other filters stay as they are."""
-
-    label: str
-    url: str
-    is_here: bool
-    count: str | None = None
 
 
 def tabs(wanted: LogFilter) -> list[Tab]:

@@ -13,7 +13,7 @@ from portal.services.operations.retention import kept_until
 from portal.services.outbox.status import ShownStatus
 from portal.web.deliveries.log_presenter import event_name, took, tries
 from portal.web.deliveries.request import Sent, sent_of
-from portal.web.deliveries.steps import Step, steps_of, who
+from portal.web.deliveries.steps import DeliveryStep, steps_of, who
 from portal.web.deliveries.times import repeat_warning, times_of
 from portal.web.deliveries.trial_steps import TestStep, steps_of_test
 from portal.web.frame.status_tags import Tag, delivery_tag
@@ -38,7 +38,7 @@ class DeliveryPage:
     sentence: str
     explanation: Explanation | None
     again: str
-    steps: list[Step]
+    steps: list[DeliveryStep]
     times: list[tuple[str, str]]
     repeat_warning: str
     earlier_attempts: int

@@ -22,7 +22,7 @@ PHASES: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class DeliveryStep:
     """One point of the timeline. Tones: success, danger, warning, info or none."""
 
     title: str
@@ -33,32 +33,34 @@ class Step:
     attempt: AttemptDetail | None = None
 
 
-def steps_of(delivery: DeliveryDetail) -> list[Step]:
+def steps_of(delivery: DeliveryDetail) -> list[DeliveryStep]:
     """From what happened to what comes next."""
     what = event_name(delivery.event)
     asset = " ".join(filter(None, (delivery.asset_tag, delivery.asset_name)))
     sample = "A person pressed Test webhook" if delivery.standing.is_test else what
     return [
-        Step("Happened", delivery.occurred_at, text=": ".join(filter(None, (sample, asset)))),
-        Step("Stored", delivery.created_at, text="From here on it cannot be lost."),
+        DeliveryStep(
+            "Happened", delivery.occurred_at, text=": ".join(filter(None, (sample, asset)))
+        ),
+        DeliveryStep("Stored", delivery.created_at, text="From here on it cannot be lost."),
         *_picked_up(delivery),
         *(attempt_step(each) for each in delivery.attempts),
         *_last(delivery),
     ]
 
 
-def _picked_up(delivery: DeliveryDetail) -> Iterator[Step]:
+def _picked_up(delivery: DeliveryDetail) -> Iterator[DeliveryStep]:
     """When a worker took it first; unknown where the first attempt is no longer shown."""
     if delivery.attempts and delivery.attempts[0].number == 1:
         at = delivery.attempts[0].started_at
         waited = max(0.0, (at - delivery.created_at).total_seconds())
-        yield Step("Picked up", at, text=f"It had waited here for {in_words(waited)}.")
+        yield DeliveryStep("Picked up", at, text=f"It had waited here for {in_words(waited)}.")
 
 
-def attempt_step(attempt: AttemptDetail) -> Step:
+def attempt_step(attempt: AttemptDetail) -> DeliveryStep:
     """One attempt in a line, and its phases in another."""
     tone, words = _ending(attempt)
-    return Step(
+    return DeliveryStep(
         who(attempt),
         attempt.started_at,
         tone,
@@ -96,16 +98,16 @@ def _ending(attempt: AttemptDetail) -> tuple[str, str]:
     return ("warning" if attempt.is_interrupted else "danger"), f"{title(reason, attempt.code)}."
 
 
-def _last(delivery: DeliveryDetail) -> Iterator[Step]:
+def _last(delivery: DeliveryDetail) -> Iterator[DeliveryStep]:
     match delivery.status:
         case ShownStatus.RETRYING:
-            yield Step("Next try", delivery.next_try_at, "warning")
+            yield DeliveryStep("Next try", delivery.next_try_at, "warning")
         case ShownStatus.WAITING:
-            yield Step("Waiting to be sent", delivery.due_at, "info")
+            yield DeliveryStep("Waiting to be sent", delivery.due_at, "info")
         case ShownStatus.HELD:
-            yield Step("Held", None, text="Its webhook is off.")
+            yield DeliveryStep("Held", None, text="Its webhook is off.")
         case ShownStatus.STOPPED:
             by = f" by {delivery.stopped_by}" if delivery.stopped_by else ""
-            yield Step(f"Stopped{by}", delivery.finished_at)
+            yield DeliveryStep(f"Stopped{by}", delivery.finished_at)
         case _:
             return

@@ -20,7 +20,7 @@ KEEP_EDITING: Final = "keep_editing"
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class ConflictingField:
     """One field in which the two versions differ."""
 
     label: str
@@ -72,14 +72,14 @@ def clock_words(at: datetime) -> str:
     return f"{day}at {local:%H:%M}"
 
 
-def _differences(form: Form, theirs: Form, withheld: tuple[str, ...]) -> Iterator[Difference]:
+def _differences(form: Form, theirs: Form, withheld: tuple[str, ...]) -> Iterator[ConflictingField]:
     stored = {field.name: field for field in theirs}
     for field in form:
         if is_hidden(field) or field.name.startswith(withheld or ("\0",)):
             continue
         before, now = shown(stored[field.name]), shown(field)
         if before != now:
-            yield Difference(field.label.text, before, now)
+            yield ConflictingField(field.label.text, before, now)
 
 
 def _kept(withheld: tuple[str, ...]) -> Iterator[tuple[str, str]]:

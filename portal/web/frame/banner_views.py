@@ -11,12 +11,12 @@ from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from portal.models.people import Role
-from portal.services.webhooks.notices.banners import Trouble, troubles
+from portal.services.webhooks.notices.banners import WebhookTrouble, troubles
 from portal.web.frame.access import local_path, requires
 
 HIDDEN: Final = "hidden_troubles"
 # A cookie holds about 4,000 characters; whoever hides more sees the earliest again.
-MOST: Final = 20
+MOST_HIDDEN: Final = 20
 
 blueprint = Blueprint("banners", __name__, url_prefix="/banners")
 
@@ -27,7 +27,7 @@ def hide() -> Response:
     """Hide the troubles that this person has seen, until they change or the session ends."""
     standing = {each.mark for each in _known()}
     seen = [*session.get(HIDDEN, []), *request.form.get("marks", "").split()]
-    session[HIDDEN] = [mark for mark in dict.fromkeys(seen) if mark in standing][-MOST:]
+    session[HIDDEN] = [mark for mark in dict.fromkeys(seen) if mark in standing][-MOST_HIDDEN:]
     return redirect(local_path(request.form.get("back")))
 
 
@@ -37,12 +37,12 @@ def _give_words(state: BlueprintSetupState) -> None:
     state.app.jinja_env.globals["troubles"] = shown
 
 
-def shown() -> list[Trouble]:
+def shown() -> list[WebhookTrouble]:
     """The troubles to show on this page: not what was hidden, nor the webhook that is open."""
     hidden, open_one = session.get(HIDDEN, []), (request.view_args or {}).get("public_id")
     return [each for each in _known() if each.mark not in hidden and each.webhook != open_one]
 
 
-def _known() -> list[Trouble]:
+def _known() -> list[WebhookTrouble]:
     sees_all = current_user.role == Role.ADMIN
     return troubles(None if sees_all else current_user.user_id)

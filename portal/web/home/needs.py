@@ -9,7 +9,7 @@ from flask import request, url_for
 from portal.lib.clock import utcnow
 from portal.services.operations.overview import Overview
 from portal.services.webhooks import queries as webhook_queries
-from portal.services.webhooks.notices.banners import Trouble, troubles
+from portal.services.webhooks.notices.banners import WebhookTrouble, troubles
 from portal.services.webhooks.notices.emails import News
 from portal.web.frame import banner_views
 from portal.web.frame.access import can
@@ -91,7 +91,7 @@ def held_deliveries(now: Overview) -> Iterator[Need]:
     )
 
 
-def _trouble(trouble: Trouble) -> Need:
+def _trouble(trouble: WebhookTrouble) -> Need:
     """In the words that stand first on the webhook's page."""
     is_off = trouble.news is News.OFF
     webhook = webhook_queries.show(trouble.webhook)

@@ -16,7 +16,7 @@ blueprint = Blueprint("home", __name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class FirstStep:
     """One of the first steps: done, or a link for those who may take it."""
 
     title: str
@@ -56,11 +56,11 @@ def index() -> str:
     )
 
 
-def first_steps(now: Overview) -> list[Step]:
+def first_steps(now: Overview) -> list[FirstStep]:
     """The way to the first message."""
     root = request.script_root
     return [
-        Step(
+        FirstStep(
             "Connect a system",
             "Tell us the address of a system that wants to know about your assets.",
             now.webhooks > 0,
@@ -69,7 +69,7 @@ def first_steps(now: Overview) -> list[Step]:
             can("webhooks.edit"),
             ("Or try it without a receiver", f"{root}/inbox"),
         ),
-        Step(
+        FirstStep(
             "Add an asset",
             "From then on, each change to it becomes a message.",
             now.assets > 0,
@@ -77,7 +77,7 @@ def first_steps(now: Overview) -> list[Step]:
             f"{root}/assets/new",
             can("assets.edit"),
         ),
-        Step(
+        FirstStep(
             "See the message arrive",
             "Every message is listed with what came back, and can be sent again.",
             now.has_deliveries,

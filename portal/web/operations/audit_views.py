@@ -9,7 +9,7 @@ from flask import Blueprint, Response, render_template, request, stream_with_con
 from portal.lib.clock import utcnow
 from portal.lib.csv_safe import write_csv
 from portal.services.audit import queries as audit_queries
-from portal.services.audit.queries import Entry, TrailFilter
+from portal.services.audit.queries import TrailEntry, TrailFilter
 from portal.web.forms.edit_conflict import shown
 from portal.web.frame.access import requires
 from portal.web.frame.page_frame import page_url
@@ -66,7 +66,7 @@ def _rows(wanted: TrailFilter) -> Iterator[Sequence[object]]:
         )
 
 
-def _chips(form: TrailFilterForm, rows: Sequence[Entry]) -> list[dict[str, str]]:
+def _chips(form: TrailFilterForm, rows: Sequence[TrailEntry]) -> list[dict[str, str]]:
     """The filters in force, each with the address without it."""
     thing = rows[0].target_name if rows else form.target.data or ""
     return [

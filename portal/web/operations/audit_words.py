@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from flask import request
 
-from portal.services.audit.queries import Entry
+from portal.services.audit.queries import TrailEntry
 from portal.web.assets.presenter import in_words
 
 LONGEST_VALUE: Final = 200
@@ -29,7 +29,7 @@ PATHS: Final[Mapping[str, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class TrailLine:
     """One entry as the page shows it. `path` is blank where there is nothing to open."""
 
     at: datetime
@@ -42,9 +42,9 @@ class Line:
     details: list[tuple[str, str, str]]
 
 
-def line_of(entry: Entry) -> Line:
+def line_of(entry: TrailEntry) -> TrailLine:
     """The entry in words."""
-    return Line(
+    return TrailLine(
         at=entry.at,
         by=entry.by,
         way="" if entry.origin == "ui" else ORIGINS.get(entry.origin, entry.origin),
@@ -90,7 +90,7 @@ def _sentence(word: str) -> str:
     return "URL" if word == "url" else word.replace("_", " ").capitalize()
 
 
-def _path(entry: Entry) -> str:
+def _path(entry: TrailEntry) -> str:
     beginning = PATHS.get(entry.kind)
     is_gone = entry.action.endswith("deleted")
     return "" if beginning is None or is_gone else request.script_root + beginning + entry.target_id

@@ -23,7 +23,7 @@ from portal.web.planning.words import AT_RISK, due_badge
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class NextStep:
     """A link to what can be done next; `why_not` says why it is off now, to follow "It"."""
 
     label: str
@@ -42,7 +42,7 @@ def maintenance_tags(maintenance: Maintenance, moment: Moment) -> list[Tag]:
     return [maintenance_tag(maintenance.state), *([badge] if badge else [])]
 
 
-def reservation_steps(reservation: Reservation, asset: Asset) -> Sequence[Step]:
+def reservation_steps(reservation: Reservation, asset: Asset) -> Sequence[NextStep]:
     """What the signed-in person may do with it now."""
     if reservation.state not in OPEN_RESERVATIONS:
         return []
@@ -52,7 +52,7 @@ def reservation_steps(reservation: Reservation, asset: Asset) -> Sequence[Step]:
     return _steps(steps, asset, reservation)
 
 
-def maintenance_steps(maintenance: Maintenance, asset: Asset) -> Sequence[Step]:
+def maintenance_steps(maintenance: Maintenance, asset: Asset) -> Sequence[NextStep]:
     """What the signed-in person may do with it now."""
     if maintenance.state not in OPEN_MAINTENANCES:
         return []
@@ -74,11 +74,11 @@ LABELS = {
 
 def _steps(
     actions: Sequence[Action], asset: Asset, concerned: Reservation | Maintenance
-) -> Sequence[Step]:
+) -> Sequence[NextStep]:
     if not can("assets.edit") or asset.deleted_at is not None:
         return []
     return [
-        Step(
+        NextStep(
             LABELS[action],
             url_for(f"actions.{action}", asset_id=asset.id, subject=concerned.public_id),
             why_not(action, asset.status, asset.kind),

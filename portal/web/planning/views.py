@@ -1,7 +1,6 @@
 """The lists of reservations and of maintenance, and what an asset's page shows of both."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 from flask import Blueprint, render_template, request
@@ -12,31 +11,26 @@ from portal.models.assets import Asset
 from portal.models.planning import Maintenance, Reservation
 from portal.services.actions import lifecycle
 from portal.services.actions.planning import queries as planning_queries
-from portal.services.actions.planning.queries import Wanted, Work
+from portal.services.actions.planning.queries import MaintenanceList, ReservationList
 from portal.services.alerts import settings as alert_settings
 from portal.services.core.refusals import NotFound
 from portal.web.forms.fields import row_id
 from portal.web.frame.access import requires
 from portal.web.frame.page_frame import page_url
+from portal.web.frame.tabs import Tab
 from portal.web.frame.wording import counted
 from portal.web.planning import presenter as planning_presenter
 from portal.web.planning import words as planning_words
 
-Choice = TypeVar("Choice", Wanted, Work)
-WANTED = {Wanted.PENDING: "To be decided", Wanted.APPROVED: "Approved", Wanted.ALL: "All"}
-WORK = {Work.OPEN: "To be done", Work.ALL: "All"}
+Choice = TypeVar("Choice", ReservationList, MaintenanceList)
+WANTED = {
+    ReservationList.PENDING: "To be decided",
+    ReservationList.APPROVED: "Approved",
+    ReservationList.ALL: "All",
+}
+WORK = {MaintenanceList.OPEN: "To be done", MaintenanceList.ALL: "All"}
 
 blueprint = Blueprint("planning", __name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Tab:
-    """One part of a list; the other filters stay as they are."""
-
-    label: str
-    url: str
-    is_here: bool
-    count: str | None = None
 
 
 @blueprint.get("/reservations")
@@ -44,7 +38,7 @@ class Tab:
 def reservations() -> str:
     """Who has asked for what, to be decided; and what was agreed to."""
     asset = _asset()
-    which = _chosen(Wanted, Wanted.ALL if asset else Wanted.PENDING)
+    which = _chosen(ReservationList, ReservationList.ALL if asset else ReservationList.PENDING)
     asset_id = asset.id if asset else None
     page = planning_queries.list_reservations(which, asset_id, request.args.get("cursor"))
     return render_template(
@@ -62,7 +56,7 @@ def reservations() -> str:
 def maintenance() -> str:
     """What is to be done to what, the soonest first."""
     asset = _asset()
-    which = _chosen(Work, Work.ALL if asset else Work.OPEN)
+    which = _chosen(MaintenanceList, MaintenanceList.ALL if asset else MaintenanceList.OPEN)
     asset_id = asset.id if asset else None
     page = planning_queries.list_maintenances(which, asset_id, request.args.get("cursor"))
     return render_template(
@@ -97,13 +91,13 @@ def _give_words(state: BlueprintSetupState) -> None:
     )
 
 
-def _wanted_tabs(which: Wanted, pending: int) -> Sequence[Tab]:
+def _wanted_tabs(which: ReservationList, pending: int) -> Sequence[Tab]:
     return [
         Tab(
             label,
             page_url(show=each, cursor=None),
             each is which,
-            counted(pending) if each is Wanted.PENDING else None,
+            counted(pending) if each is ReservationList.PENDING else None,
         )
         for each, label in WANTED.items()
     ]

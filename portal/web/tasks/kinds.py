@@ -1,4 +1,4 @@
-"""How each kind of long work speaks on its page; see `presenter`."""
+"""The kinds of long work: what the page of each says, and where it leads when it has ended."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -10,7 +10,7 @@ from portal.services.core.refusals import Refusal, Stale
 from portal.services.core.unit_of_work import once_only
 from portal.services.webhooks import crud, secrets
 from portal.services.webhooks import queries as webhook_queries
-from portal.services.webhooks.queries import Shown
+from portal.services.webhooks.queries import WebhookDetail
 from portal.services.webhooks.rows import TARGET
 from portal.services.webhooks.sample_deliveries import TestUnderWay, send_test
 from portal.services.webhooks.values import SecretMode
@@ -169,7 +169,7 @@ def _changes_rows(form: WebhookForm) -> bool:
     return True
 
 
-def edit_form(webhook: Shown) -> EditWebhookForm:
+def edit_form(webhook: WebhookDetail) -> EditWebhookForm:
     """As it was sent, or as it was tested, or as the webhook is stored."""
     sent = EditWebhookForm() if request.method == "POST" else None
     form = sent or tested_form(webhook.public_id) or _filled(webhook)
@@ -177,7 +177,7 @@ def edit_form(webhook: Shown) -> EditWebhookForm:
     return form
 
 
-def _filled(webhook: Shown) -> EditWebhookForm:
+def _filled(webhook: WebhookDetail) -> EditWebhookForm:
     """As it is stored, whatever was sent."""
     values = webhook_queries.header_values(webhook.public_id)
     return EditWebhookForm(
@@ -193,7 +193,7 @@ def _filled(webhook: Shown) -> EditWebhookForm:
     )
 
 
-def form_page(form: WebhookForm, webhook: Shown | None) -> Answer:
+def form_page(form: WebhookForm, webhook: WebhookDetail | None) -> Answer:
     """The page of the form, secrets sealed."""
     form.seal()
     groups = [
@@ -204,11 +204,11 @@ def form_page(form: WebhookForm, webhook: Shown | None) -> Answer:
     return page, status_of(form)
 
 
-def _replaces_secret(form: WebhookForm, webhook: Shown) -> bool:
+def _replaces_secret(form: WebhookForm, webhook: WebhookDetail) -> bool:
     return webhook.has_secret and form.mode is not SecretMode.KEEP
 
 
-def _confirm_secret(form: EditWebhookForm, webhook: Shown) -> Answer:
+def _confirm_secret(form: EditWebhookForm, webhook: WebhookDetail) -> Answer:
     kept = form.carried()
     if SAVE_AND_TEST in request.form:
         kept.append((SAVE_AND_TEST, "1"))
@@ -216,7 +216,7 @@ def _confirm_secret(form: EditWebhookForm, webhook: Shown) -> Answer:
     return render_template("webhooks/replace.html", webhook=webhook, kept=kept, removes=removes)
 
 
-def _stale(form: EditWebhookForm, webhook: Shown) -> tuple[str, int]:
+def _stale(form: EditWebhookForm, webhook: WebhookDetail) -> tuple[str, int]:
     return stale_page(
         form,
         _filled(webhook),

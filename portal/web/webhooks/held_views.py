@@ -12,7 +12,7 @@ from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from portal.services.deliveries.log.pages import LogRow
 from portal.services.webhooks import held_deliveries
 from portal.services.webhooks import queries as webhook_queries
-from portal.services.webhooks.held_deliveries import Choice, Decided, Rest, Seen
+from portal.services.webhooks.held_deliveries import Decided, HeldDecision, Rest, Seen
 from portal.web.deliveries import log_presenter
 from portal.web.forms.base import PortalForm
 from portal.web.forms.query_values import uuid_or_none
@@ -47,11 +47,11 @@ class ChooseForm(PortalForm):
         return frozenset(each for each in found if each)
 
     @property
-    def choice(self) -> Choice:
+    def choice(self) -> HeldDecision:
         """What the person decided. Whatever else was sent discards nothing."""
         rest = Rest.DISCARD if self.rest.data == Rest.DISCARD else Rest.KEEP
         seen = Seen(_number(self.newest.data), _number(self.count.data))
-        return Choice(send=self.ticked, rest=rest, seen=seen)
+        return HeldDecision(send=self.ticked, rest=rest, seen=seen)
 
 
 @blueprint.route(f"{WEBHOOK}/held", methods=["GET", "POST"])

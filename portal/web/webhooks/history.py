@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from portal.engine.events.catalogue import event_type
 from portal.lib.durations import in_words
-from portal.services.webhooks.queries import Change
+from portal.services.webhooks.queries import HistoryEntry
 
 ACTIONS: Final = {
     "webhook.created": "created this webhook",
@@ -60,7 +60,7 @@ class HistoryLine:
     details: list[tuple[str, str, str]]
 
 
-def failures_began(failing_since: datetime | None, changes: Sequence[Change]) -> str:
+def failures_began(failing_since: datetime | None, changes: Sequence[HistoryEntry]) -> str:
     """ "Failures began 4 minutes after the URL was edited": blank unless a change came before."""
     if failing_since is None:
         return ""
@@ -73,7 +73,7 @@ def failures_began(failing_since: datetime | None, changes: Sequence[Change]) ->
 
 
 def history_lines(
-    changes: Sequence[Change], failing_since: datetime | None = None
+    changes: Sequence[HistoryEntry], failing_since: datetime | None = None
 ) -> list[HistoryLine]:
     """The audit trail of one webhook for people; the beginning of its failures in its place."""
     lines = [
@@ -91,7 +91,7 @@ def history_lines(
     return sorted(lines, key=lambda line: line.at, reverse=True)
 
 
-def _blamed(change: Change) -> str:
+def _blamed(change: HistoryEntry) -> str:
     if change.action in BLAMED_ACTIONS:
         return BLAMED_ACTIONS[change.action]
     if change.action != "webhook.changed":

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from portal.engine.events.names import EventName
 from portal.models.inbox import Verdict
-from portal.services.webhooks.inbox.messages import Inbox, Message
+from portal.services.webhooks.inbox.messages import Inbox, InboxItem
 from portal.web.deliveries.log_presenter import event_name
 from portal.web.deliveries.request import pretty
 from portal.web.frame.status_tags import Tag, signature_tag
@@ -52,7 +52,7 @@ class InboxPage:
     messages: list[Arrived]
 
 
-def page_of(inbox: Inbox, messages: Sequence[Message]) -> InboxPage:
+def page_of(inbox: Inbox, messages: Sequence[InboxItem]) -> InboxPage:
     """Put everything into words."""
     ids = Counter(message.header("X-Asset-Webhook-Id") for message in messages)
     shown = []
@@ -69,7 +69,7 @@ def _sentence(inbox: Inbox) -> str:
     return f"{plural(inbox.count, 'message has', 'messages have')} arrived in the last 24 hours."
 
 
-def _arrived(message: Message, *, is_repeat: bool) -> Arrived:
+def _arrived(message: InboxItem, *, is_repeat: bool) -> Arrived:
     read = _read(message.body)
     event = message.header("X-Asset-Webhook-Event")
     return Arrived(
@@ -109,7 +109,7 @@ def _about(read: Any) -> str:
     return " ".join(word for word in words if isinstance(word, str))[:200]
 
 
-def _delivery(message: Message) -> UUID | None:
+def _delivery(message: InboxItem) -> UUID | None:
     if message.house is not Verdict.GOOD:
         return None
     try:

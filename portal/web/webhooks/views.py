@@ -15,7 +15,7 @@ from portal.services.deliveries import trends
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter
 from portal.services.webhooks import queries as webhook_queries
-from portal.services.webhooks.queries import Shown
+from portal.services.webhooks.queries import WebhookDetail
 from portal.web.deliveries.log_presenter import event_name
 from portal.web.frame import charts
 from portal.web.frame.access import actor, requires
@@ -127,7 +127,7 @@ def events() -> Answer:
     return render_template("webhooks/events.html", groups=GROUPS, examples=examples)
 
 
-def page_tabs(webhook: Shown, here: str) -> list[dict[str, object]]:
+def page_tabs(webhook: WebhookDetail, here: str) -> list[dict[str, object]]:
     """The tabs of one webhook's pages."""
     tabs = [
         {"label": label, "url": url_for(name, public_id=webhook.public_id), "is_here": name == here}
@@ -156,14 +156,14 @@ def new_once() -> str:
     return str(uuid4())
 
 
-def _began(webhook: Shown) -> str:
+def _began(webhook: WebhookDetail) -> str:
     """What was changed shortly before it began to fail."""
     if webhook.failing_since is None:
         return ""
     return failures_began(webhook.failing_since, webhook_queries.history(webhook.public_id))
 
 
-def _shows_secret(webhook: Shown) -> bool:
+def _shows_secret(webhook: WebhookDetail) -> bool:
     """Whether this person made the secret and may still see it."""
     until = webhook.secret_shown_until
     is_maker = webhook.secret_made_by_id == actor().user_id

@@ -9,11 +9,11 @@ from portal.lib.durations import relative
 from portal.models.webhooks import OffReason
 from portal.services.deliveries.log.pages import LogRow
 from portal.services.outbox.status import ShownStatus
-from portal.services.webhooks.queries import Shown, Standing
+from portal.services.webhooks.queries import Standing, WebhookDetail
 from portal.web.frame.wording import counted, plural
 
 
-def state_sentence(webhook: Shown, latest: Sequence[LogRow], now: datetime) -> str:
+def state_sentence(webhook: WebhookDetail, latest: Sequence[LogRow], now: datetime) -> str:
     """What stands first on the webhook's page, after its status."""
     if webhook.standing is Standing.OFF:
         return _off(webhook)
@@ -60,7 +60,7 @@ def _before_any_event(latest: Sequence[LogRow], now: datetime) -> str:
     return f"No event has been sent yet. {was}"
 
 
-def _off(webhook: Shown) -> str:
+def _off(webhook: WebhookDetail) -> str:
     kept = "Events that happen now are held until you turn it on."
     if webhook.off_reason == OffReason.GONE:
         return f"{webhook.host} said that this address is closed for good. {kept}"
@@ -69,21 +69,21 @@ def _off(webhook: Shown) -> str:
     return f"Nothing is sent. {kept}"
 
 
-def _failing(webhook: Shown, now: datetime) -> str:
+def _failing(webhook: WebhookDetail, now: datetime) -> str:
     # Attempts are counted: one message that is tried again and again fails as many times.
     count = webhook.failures_in_row
     which = f"last {plural(count, 'attempt')}" if count > 1 else "last attempt"
     return f"The {which} failed.{_cause(webhook)}{_next_try(webhook, now)}"
 
 
-def _cause(webhook: Shown) -> str:
+def _cause(webhook: WebhookDetail) -> str:
     reason, code = webhook.fails_for
     if reason is None:
         return ""
     return " " + explain(Reason(reason), host=webhook.host, code=code).what_happened
 
 
-def _next_try(webhook: Shown, now: datetime) -> str:
+def _next_try(webhook: WebhookDetail, now: datetime) -> str:
     at = webhook.next_try_at
     if at is None:
         return ""

@@ -26,13 +26,13 @@ from portal.services.alerts.queries import AlertFilter
 from portal.services.assets import named_lists, staff
 from portal.services.assets.staff import StaffValues
 from portal.services.bulk_retry import task as bulk_retry_task
-from portal.services.bulk_retry.selection import Choice
+from portal.services.bulk_retry.selection import Selection
 from portal.services.core.permissions import Actor
 from portal.services.core.time_zones import today
 from portal.services.core.unit_of_work import session, writing
 from portal.services.csv import import_task
 from portal.services.outbox import rollups
-from portal.services.outbox.rollups import Entry
+from portal.services.outbox.rollups import StatusChange
 from portal.services.people import invitations
 from portal.services.webhooks import activation, crud, drafts
 from portal.services.webhooks.inbox import messages
@@ -140,7 +140,7 @@ def fill(by: Person) -> Filled:
         tasks=many,
         importing=checked,
         bulk=many,
-        batches=bulk_retry_task.start(by.actor, Choice(ticked=tuple(made))),
+        batches=bulk_retry_task.start(by.actor, Selection(ticked=tuple(made))),
         staff=maria,
         reservation=reservation,
         maintenance=maintenance,
@@ -305,8 +305,8 @@ def _days(hooks: dict[str, Hook]) -> None:
     now = utcnow()
     with writing() as current:
         for hours_ago, webhook, delivered, failed in DAYS:
-            entries = [Entry(hooks[webhook].id, "delivered", Priority.NORMAL)] * delivered
-            entries += [Entry(hooks[webhook].id, "failed", Priority.NORMAL)] * failed
+            entries = [StatusChange(hooks[webhook].id, "delivered", Priority.NORMAL)] * delivered
+            entries += [StatusChange(hooks[webhook].id, "failed", Priority.NORMAL)] * failed
             rollups.count(current.connection(), entries, now - timedelta(hours=hours_ago))
 
 

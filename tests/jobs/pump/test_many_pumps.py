@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from jobs.pump.database_writer import Desk
+from jobs.pump.database_writer import DatabaseWriter
 from portal.database.engine import impatient_engine
 from portal.engine.events.names import EventName
 from portal.extensions import db, settings
@@ -23,12 +23,12 @@ def claim_on_its_own_connection(app: Flask, places: int, start: threading.Barrie
     """What one pump claims when all begin at the same moment."""
     with app.app_context():
         engine = impatient_engine(settings().database_url)
-        desk = Desk(engine)
+        writer = DatabaseWriter(engine)
         start.wait(timeout=5)
         claims: list[list[Claim]] = []
 
         def try_once() -> bool:
-            claimed = desk.write(lambda connection: dispatch_claim.claim(connection, places))
+            claimed = writer.write(lambda connection: dispatch_claim.claim(connection, places))
             if claimed is not None:
                 claims.append(claimed)
             return claimed is not None
@@ -73,7 +73,7 @@ def test_with_fewer_places_than_wanted_it_takes_what_fits() -> None:
     for number in range(9):
         publish(asset_id=number + 1)
     engine = impatient_engine(settings().database_url)
-    claims = Desk(engine).write(lambda connection: dispatch_claim.claim(connection, 10))
+    claims = DatabaseWriter(engine).write(lambda connection: dispatch_claim.claim(connection, 10))
     engine.dispose()
     assert claims is not None
     assert len(claims) == 10
@@ -86,14 +86,14 @@ def test_receivers_that_hang_leave_the_last_places_to_others() -> None:
     for number in range(9):
         publish(asset_id=number + 1)
     engine = impatient_engine(settings().database_url)
-    desk = Desk(engine)
+    writer = DatabaseWriter(engine)
     # Of 16 places the four take 14 at most; none of these is ever answered.
-    hanging = desk.write(lambda connection: dispatch_claim.claim(connection, 16, 2))
-    again = desk.write(lambda connection: dispatch_claim.claim(connection, 2, 2))
+    hanging = writer.write(lambda connection: dispatch_claim.claim(connection, 16, 2))
+    again = writer.write(lambda connection: dispatch_claim.claim(connection, 2, 2))
     healthy = make_webhook(events=[EventName.LOST])
     for _ in range(2):
         publish(EventName.LOST)
-    claims = desk.write(lambda connection: dispatch_claim.claim(connection, 2, 2))
+    claims = writer.write(lambda connection: dispatch_claim.claim(connection, 2, 2))
     engine.dispose()
     assert hanging is not None
     assert (len(hanging), len(Counter(each.webhook.id for each in hanging))) == (14, 4)

@@ -17,7 +17,7 @@ from portal.models.planning import ReservationState
 from portal.services.actions import lifecycle, reservation_rows
 from portal.services.actions.planning import reservation_expiry
 from portal.services.actions.planning import reservations as planning_reservations
-from portal.services.actions.planning.queries import Wanted, list_reservations
+from portal.services.actions.planning.queries import ReservationList, list_reservations
 from portal.services.assets.timeline import timeline
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal
@@ -61,7 +61,7 @@ def test_a_page_begins_beside_its_cursor_the_soonest_first() -> None:
     rows = [reservation(make_reservation(asset_id, maria, start, start + 1)) for start in (4, 2, 6)]
     middle = Cursor((rows[0].starts_at.isoformat(), rows[0].id)).encode()
     before = Cursor((rows[0].starts_at.isoformat(), rows[0].id), newer=True).encode()
-    listed = partial(list_reservations, Wanted.PENDING, None)
+    listed = partial(list_reservations, ReservationList.PENDING, None)
     assert [row.id for row in listed(middle).rows] == [rows[2].id]
     assert [row.id for row in listed(before).rows] == [rows[1].id]
     for odd in ("x", "2026-05-03T10:00", "0001-01-01T00:00:00+14:00"):

@@ -13,7 +13,7 @@ from portal.models.assets import Asset
 from portal.models.deliveries import Event
 from portal.models.stock import StockMove
 from portal.services.actions import lifecycle, stock
-from portal.services.assets.rules import AssetValues
+from portal.services.assets.rules import MOST_IN_STOCK, AssetValues
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session, writing
@@ -74,7 +74,7 @@ def test_each_move_is_told_with_its_reason_and_what_is_left(app: Flask) -> None:
         (stock.issue, 11, "There are only 10"),
         (stock.issue, 0, "Enter a number from 1"),
         (stock.receive, -1, "Enter a number from 1"),
-        (stock.receive, stock.MOST, "at most 1,000,000,000"),
+        (stock.receive, MOST_IN_STOCK, "at most 1,000,000,000"),
     ],
 )
 def test_what_cannot_be_is_refused_and_told_to_nobody(

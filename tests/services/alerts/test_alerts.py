@@ -28,7 +28,7 @@ from portal.services.alerts.sources import SOURCES
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.time_zones import today
 from portal.services.core.unit_of_work import session, writing
-from portal.services.tasks import leases as turns
+from portal.services.tasks import leases
 from tests.services.alerts.due_things import (
     bodies,
     decided,
@@ -193,10 +193,10 @@ def test_killed_half_way_it_goes_on_where_it_was(app: Flask) -> None:
     decided()
     expected = [(WARRANTY, with_warranty(days)) for days in range(6)]
     begin()
-    turn = turns.claim()
+    turn = leases.claim()
     assert turn is not None
     while len(fired()) < 3:
-        assert turns.advance(turn, alert_runs.KIND)
+        assert leases.advance(turn, alert_runs.KIND)
     # The worker is gone, and its lease runs out.
     with writing() as current:
         current.execute(update(Task).values(lease_until=Task.created_at))
@@ -210,13 +210,13 @@ def test_one_that_fails_again_and_again_stands_in_nobodys_way(app: Flask) -> Non
     decided()
     broken, sound = with_warranty(1), with_warranty(2)
     begin()
-    turn = turns.claim()
+    turn = leases.claim()
     assert turn is not None
     for _ in range(len(SOURCES) * 2):
         task = session().scalars(select(Task)).one()
         if task.cursor.get("todo"):
             break
-        turns.advance(turn, alert_runs.KIND)
+        leases.advance(turn, alert_runs.KIND)
     assert task.cursor["todo"] == [broken, sound]
     with writing() as current:
         current.execute(update(Task).values(failures=3, lease_until=Task.created_at))
@@ -272,9 +272,9 @@ def test_a_run_that_failed_is_repeated_within_the_day(app: Flask) -> None:
     now = utcnow()
     it_is_just_after_the_run(now)
     control.start_due(now)
-    turn = turns.claim()
+    turn = leases.claim()
     assert turn is not None
-    turns.give_up(turn, alert_runs.KIND)
+    leases.give_up(turn, alert_runs.KIND)
     assert alert_queries.run_status(now + timedelta(minutes=20)).last.outcome == "failed"  # type: ignore[union-attr]  # just ended
     assert not control.start_due(now + timedelta(minutes=30))
     assert control.start_due(now + timedelta(minutes=90))

@@ -18,7 +18,7 @@ from portal.models.webhooks import Webhook
 from portal.services.bulk_retry import handover, selection
 from portal.services.bulk_retry import queries as bulk_retry_queries
 from portal.services.bulk_retry import task as bulk_retry_task
-from portal.services.bulk_retry.selection import Choice, Skip
+from portal.services.bulk_retry.selection import Selection, Skip
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import NotAllowed, Refusal
 from portal.services.core.unit_of_work import session, writing
@@ -55,8 +55,8 @@ def fresh(public_id: UUID) -> Task:
     return db.session.execute(wanted, execution_options={"populate_existing": True}).scalar_one()
 
 
-def all_that(wanted: LogFilter, *, again: bool = False) -> Choice:
-    return Choice(wanted=wanted, newest=selection.newest_now(), again=again)
+def all_that(wanted: LogFilter, *, again: bool = False) -> Selection:
+    return Selection(wanted=wanted, newest=selection.newest_now(), again=again)
 
 
 def finish(made: UUID, outcome: str) -> None:
@@ -126,14 +126,14 @@ def test_the_count_says_per_webhook_per_reason_and_what_is_skipped(ana: Actor) -
 def test_a_choice_survives_being_stored(ana: Actor) -> None:
     choice = all_that(LogFilter(status=StatusFilter.ATTENTION, search="AST", code=500), again=True)
     assert selection.from_params(selection.as_params(choice)) == choice
-    ticked = Choice(ticked=(make_delivery(),))
+    ticked = Selection(ticked=(make_delivery(),))
     assert selection.from_params(selection.as_params(ticked)) == ticked
 
 
 def test_at_most_so_many_are_with_the_workers_at_once(
     ana: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handover, "AT_ONCE", 4)
+    monkeypatch.setattr(handover, "MOST_UNDER_WAY", 4)
     erp, desk = make_webhook(), make_webhook()
     made, others = some(5, erp), some(5, desk)
     batch = bulk_retry_task.start(ana, all_that(FAILED))
@@ -148,7 +148,7 @@ def test_at_most_so_many_are_with_the_workers_at_once(
 def test_what_changed_meanwhile_is_skipped_with_its_reason(ana: Actor) -> None:
     erp = make_webhook(name="ERP")
     first, second = some(2, erp)
-    batch = bulk_retry_task.start(ana, Choice(ticked=(first, second)))
+    batch = bulk_retry_task.start(ana, Selection(ticked=(first, second)))
     with writing() as current:
         task = current.execute(select(Task).where(Task.public_id == batch)).scalar_one()
         bulk_retry_task.step(current, task)
@@ -166,7 +166,7 @@ def test_what_changed_meanwhile_is_skipped_with_its_reason(ana: Actor) -> None:
 def test_stop_gives_back_what_nobody_is_sending(
     ana: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handover, "AT_ONCE", 3)
+    monkeypatch.setattr(handover, "MOST_UNDER_WAY", 3)
     made = some(5, make_webhook())
     before = [stored(each) for each in made]
     batch = bulk_retry_task.start(ana, all_that(FAILED))
@@ -267,7 +267,7 @@ def test_a_webhook_that_is_turned_off_gives_its_rows_back(ana: Actor) -> None:
 
 def test_what_was_cut_off_for_good_counts_as_failed(ana: Actor) -> None:
     made = some(1, make_webhook())[0]
-    batch = bulk_retry_task.start(ana, Choice(ticked=(made,)))
+    batch = bulk_retry_task.start(ana, Selection(ticked=(made,)))
     work()
     finish(made, "interrupted")
     work()
@@ -286,7 +286,7 @@ def test_it_ends_when_whoever_started_it_may_no_longer_retry(ana: Actor) -> None
 
 def test_nothing_ticked_or_nobody_allowed_starts_nothing(ana: Actor) -> None:
     with pytest.raises(Refusal, match="Tick the deliveries"):
-        bulk_retry_task.start(ana, Choice())
+        bulk_retry_task.start(ana, Selection())
     with pytest.raises(NotAllowed):
         bulk_retry_task.start(make_user("manager").actor, all_that(FAILED))
     assert session().execute(select(Task.id)).first() is None

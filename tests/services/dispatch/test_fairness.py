@@ -2,14 +2,14 @@
 
 from portal.models.deliveries import Priority
 from portal.services.dispatch.fairness import kept_of, share_out, within
-from portal.services.outbox.due import Wanted
+from portal.services.outbox.due import Claimable
 
 PLACES, KEPT = 512, kept_of(512)
 
 
-def wanting(number: int, places: int = 8, leased: int = 0, **changes: object) -> Wanted:
+def wanting(number: int, places: int = 8, leased: int = 0, **changes: object) -> Claimable:
     values = {"in_order": False, "test_places": 0, "priorities": (Priority.NORMAL,), **changes}
-    return Wanted(webhook_id=number, places=places, leased=leased, **values)  # type: ignore[arg-type]  # a table of values
+    return Claimable(webhook_id=number, places=places, leased=leased, **values)  # type: ignore[arg-type]  # a table of values
 
 
 def test_where_there_is_room_for_all_each_gets_what_it_may() -> None:

@@ -153,12 +153,14 @@ def test_it_works_in_batches_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_hours_that_no_chart_shows_any_more_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rollups, "HOURS_AT_ONCE", 2)
+    monkeypatch.setattr(rollups, "HOURS_A_STEP", 2)
     hooks = [make_webhook(), make_webhook()]
     now = utcnow().replace(minute=0, second=0, microsecond=0)
     with writing() as current:
         for hours in (0, 24 * 29, 24 * 32, 24 * 33, 24 * 34):
-            entries = [rollups.Entry(hook.id, "delivered", Priority.NORMAL) for hook in hooks]
+            entries = [
+                rollups.StatusChange(hook.id, "delivered", Priority.NORMAL) for hook in hooks
+            ]
             rollups.count(current.connection(), entries, now - timedelta(hours=hours))
     assert retention.count()["hours of charts removed"] == 3
     assert retention.prune()["hours of charts removed"] == 3

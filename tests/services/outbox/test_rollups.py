@@ -10,14 +10,14 @@ from portal.models.deliveries import DeliveryStatus, Priority
 from portal.models.rollups import Rollup
 from portal.services.core.unit_of_work import session, writing
 from portal.services.outbox import rollups
-from portal.services.outbox.rollups import Entry
+from portal.services.outbox.rollups import StatusChange
 from tests.support.factories import make_webhook
 
 NOW = datetime(2026, 3, 4, 9, 59, 59, 999_000, tzinfo=UTC)
 DELIVERED, FAILED = DeliveryStatus.DELIVERED, DeliveryStatus.FAILED
 
 
-def add(*entries: Entry, now: datetime = NOW) -> None:
+def add(*entries: StatusChange, now: datetime = NOW) -> None:
     with writing() as current:
         rollups.count(current.connection(), entries, now)
 
@@ -30,9 +30,13 @@ def stored() -> list[tuple[datetime, int, int, int]]:
 
 def test_it_adds_up_within_an_hour_and_for_each_webhook(app: Flask) -> None:
     one, two = make_webhook().id, make_webhook().id
-    add(Entry(two, DELIVERED, 2), Entry(one, DELIVERED, 2), Entry(one, FAILED, 3))
-    add(Entry(one, DELIVERED, 1), Entry(one, DELIVERED, 2))
-    add(Entry(one, FAILED, 2), now=NOW + timedelta(seconds=1))
+    add(
+        StatusChange(two, DELIVERED, 2),
+        StatusChange(one, DELIVERED, 2),
+        StatusChange(one, FAILED, 3),
+    )
+    add(StatusChange(one, DELIVERED, 1), StatusChange(one, DELIVERED, 2))
+    add(StatusChange(one, FAILED, 2), now=NOW + timedelta(seconds=1))
     nine, ten = datetime(2026, 3, 4, 9, tzinfo=UTC), datetime(2026, 3, 4, 10, tzinfo=UTC)
     assert stored() == [(nine, one, 3, 1), (nine, two, 1, 0), (ten, one, 0, 1)]
 
@@ -51,19 +55,19 @@ def test_it_leaves_out_what_did_not_enter(
     app: Flask, entry: tuple[DeliveryStatus, Priority, DeliveryStatus | None]
 ) -> None:
     status, priority, prior = entry
-    add(Entry(make_webhook().id, status, priority, prior))
+    add(StatusChange(make_webhook().id, status, priority, prior))
     assert stored() == []
 
 
 def test_it_counts_a_persons_retry_that_arrived(app: Flask) -> None:
     webhook = make_webhook().id
-    add(Entry(webhook, DELIVERED, Priority.INTERACTIVE, FAILED))
+    add(StatusChange(webhook, DELIVERED, Priority.INTERACTIVE, FAILED))
     assert [row[1:] for row in stored()] == [(webhook, 1, 0)]
 
 
 def add_and_fail(webhook: int) -> None:
     with writing() as current:
-        rollups.count(current.connection(), [Entry(webhook, FAILED, 2)], NOW)
+        rollups.count(current.connection(), [StatusChange(webhook, FAILED, 2)], NOW)
         raise ZeroDivisionError
 
 

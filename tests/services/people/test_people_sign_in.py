@@ -11,6 +11,7 @@ from portal.models.audit import AuditEntry
 from portal.models.people import SignInThrottle, User
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session, writing
+from portal.services.operations import retention
 from portal.services.people import account, passwords, sign_in_throttle
 from portal.services.people.account import Details
 from portal.services.people.sign_in import WrongPassword, sign_in
@@ -122,6 +123,7 @@ def test_what_is_a_day_old_is_swept_out(app: Flask) -> None:
     fail("nobody@example.com", 1, "198.51.100.9")
     let_time_pass(hours=25)
     sign_in(ana.email, ana.password, HERE)
+    retention.prune()
     assert session().execute(select(SignInThrottle.key)).scalars().all() == [f"address:{HERE}"]
 
 

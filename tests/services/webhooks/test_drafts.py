@@ -228,7 +228,7 @@ def test_its_deliveries_are_seen_on_the_test_page_alone(ana: Person, receiver: R
     (made,) = draft_of(ana, form).tests
     for wanted in (LogFilter(), LogFilter(webhook=form), LogFilter(delivery=made)):
         assert list(log_pages.every(wanted)) == []
-    assert list(selection.page(selection.Choice(ticked=(made,)), None)[0]) == []
+    assert list(selection.page(selection.Selection(ticked=(made,)), None)[0]) == []
     assert log_pages.webhook_names() == []
     assert webhook_queries.list_webhooks() == []
     assert count(Rollup) == 0

@@ -27,7 +27,7 @@ from portal.services.webhooks.inbox.address import (
     shown_url,
     token_of,
 )
-from portal.services.webhooks.inbox.messages import KEPT, Message
+from portal.services.webhooks.inbox.messages import KEPT, InboxItem
 from tests.support.factories import Person, make_user, make_webhook
 from tests.support.inbox import BODY, row_of, secret_of, signed
 
@@ -46,7 +46,7 @@ def opened(ana: Person) -> UUID:
     return messages.open_inbox(ana.actor)
 
 
-def receive(public_id: UUID, headers: Sequence[tuple[str, str]], body: bytes = BODY) -> Message:
+def receive(public_id: UUID, headers: Sequence[tuple[str, str]], body: bytes = BODY) -> InboxItem:
     """Send one to the inbox; what it kept of it."""
     assert messages.receive(token_of(public_id), headers, body)
     return messages.messages(public_id)[0]

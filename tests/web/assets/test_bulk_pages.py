@@ -72,7 +72,7 @@ def test_too_many_at_once_are_said_to_be_too_many(
 ) -> None:
     for number in range(3):
         make_asset(f"Lamp {number}")
-    monkeypatch.setattr(bulk, "MOST", 2)
+    monkeypatch.setattr(bulk, "MOST_ASSETS", 2)
     page = visit(app).get("/assets/bulk?action=delete&all=1&q=lamp&nonsense=1")
     assert (page.path, len(page.rows())) == ("/assets?q=lamp", 3)
     assert "At most 2 assets at once. Narrow the list, then choose again." in page.main

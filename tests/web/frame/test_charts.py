@@ -10,7 +10,7 @@ from portal.lib.clock import utcnow
 from portal.services.core.unit_of_work import writing
 from portal.services.deliveries.trends import Span, Trend
 from portal.services.outbox import rollups
-from portal.services.outbox.rollups import Entry
+from portal.services.outbox.rollups import StatusChange
 from portal.web.frame import charts
 from tests.support.deliveries import make_delivery
 from tests.support.factories import Hook, make_webhook
@@ -19,7 +19,9 @@ from tests.web.signed_in import visit
 
 
 def count(hook: Hook, delivered: int, failed: int, hours_ago: int = 0) -> None:
-    entries = [Entry(hook.id, "delivered", 2)] * delivered + [Entry(hook.id, "failed", 2)] * failed
+    entries = [StatusChange(hook.id, "delivered", 2)] * delivered + [
+        StatusChange(hook.id, "failed", 2)
+    ] * failed
     with writing() as current:
         now = utcnow() - timedelta(hours=hours_ago)
         rollups.count(current.connection(), entries, now)

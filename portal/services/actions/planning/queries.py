@@ -30,7 +30,7 @@ Row = TypeVar("Row")
 FIT: Final = (AssetStatus.AVAILABLE, AssetStatus.CHECKED_OUT, AssetStatus.MAINTENANCE)
 
 
-class Wanted(StrEnum):
+class ReservationList(StrEnum):
     """Which reservations: those to decide about, those agreed to, or all that ever were."""
 
     PENDING = "pending"
@@ -38,7 +38,7 @@ class Wanted(StrEnum):
     ALL = "all"
 
 
-class Work(StrEnum):
+class MaintenanceList(StrEnum):
     """Which maintenance: what is still to be done, or all that ever was."""
 
     OPEN = "open"
@@ -54,7 +54,7 @@ class Plans:
 
 
 def list_reservations(
-    which: Wanted, asset_id: int | None = None, cursor: str | None = None
+    which: ReservationList, asset_id: int | None = None, cursor: str | None = None
 ) -> Page[Reservation]:
     """A page with assets and people; what is open by its start, all by the newest wish."""
     wanted = select(Reservation).options(
@@ -62,14 +62,14 @@ def list_reservations(
     )
     if asset_id is not None:
         wanted = wanted.where(Reservation.asset_id == asset_id)
-    if which is Wanted.ALL:
+    if which is ReservationList.ALL:
         return newest_first(wanted, Reservation.id, cursor)
     wanted = wanted.where(Reservation.state == which.value)
     return soonest_first(wanted, Reservation.starts_at, Reservation.id, cursor)
 
 
 def list_maintenances(
-    which: Work, asset_id: int | None = None, cursor: str | None = None
+    which: MaintenanceList, asset_id: int | None = None, cursor: str | None = None
 ) -> Page[Maintenance]:
     """A page with assets and people; what is open by its due day, all by the newest plan."""
     wanted = select(Maintenance).options(
@@ -77,7 +77,7 @@ def list_maintenances(
     )
     if asset_id is not None:
         wanted = wanted.where(Maintenance.asset_id == asset_id)
-    if which is Work.ALL:
+    if which is MaintenanceList.ALL:
         return newest_first(wanted, Maintenance.id, cursor)
     wanted = wanted.where(Maintenance.state.in_(OPEN_MAINTENANCES))
     return soonest_first(wanted, Maintenance.due_on, Maintenance.id, cursor)

@@ -18,10 +18,10 @@ from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session, writing
 
-MOST_AT_ONCE: Final = 200
+EXPIRED_A_RUN: Final = 200
 
 
-def expire_due(now: datetime, most: int = MOST_AT_ONCE) -> int:
+def expire_due(now: datetime, most: int = EXPIRED_A_RUN) -> int:
     """Close what ended before `now` uncollected (asset.updated, reason reservation_expired).
 
     Each in a transaction of its own, the oldest first, at most `most`; how many they were. May run

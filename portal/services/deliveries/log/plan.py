@@ -1,4 +1,4 @@
-"""Which index a page of the log walks: chosen from what it is asked for.
+"""What a page of the log walks: the index, the ids between two times, and the assets meant.
 
 Unfiltered, any single filter, and webhook with status are flat: their walk drops few rows. Any
 other combination walks the index of its narrowest part and looks for the rest among what it reads.
@@ -32,7 +32,19 @@ INDEXES: Final[tuple[tuple[Column, ...], ...]] = (
     (Delivery.status,),
     (),
 )
+# So many are followed along the index of assets; more are looked for among what is read.
+FOLLOWED: Final = 30
+# Ids are given out before the commit: rows may be this much out of order in time.
+SLACK: Final = timedelta(minutes=1)
 Asked = dict[Column, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """The ids of the assets that are meant, or, for many, the query that finds them."""
+
+    ids: tuple[int, ...]
+    query: Select[int] | None = None
 
 
 def walk_for(
@@ -59,6 +71,45 @@ def walk_for(
     index = next(each for each in INDEXES if equal.issuperset(each))
     along = {column: asked.pop(column) for column in index}
     return Walk(along, None, asked, tuple(seldom), *ends)
+
+
+def assets_meant(current: Session, text: str) -> Meant:
+    """An exact tag means that asset alone, also a deleted one; else whatever contains the text."""
+    exact = select(Asset.id).where(func.lower(Asset.asset_tag) == text.lower())
+    ids = _few(current, exact) or ()
+    if ids:
+        return Meant(ids)
+    similar = select(Asset.id).where(any_holds((Asset.asset_tag, Asset.name), text))
+    found = _few(current, similar)
+    return Meant((), similar) if found is None else Meant(found)
+
+
+def bounds(current: Session, wanted: LogFilter, place: Cursor | None) -> tuple[int, int] | None:
+    """(lowest id, highest id); None: nothing can match."""
+    low, high = FIRST_ID, LAST_ID
+    if place is not None:
+        beside = int(place.key[0])
+        low, high = (beside + 1, high) if place.newer else (low, beside - 1)
+    if wanted.since:
+        first = _id_near(current, Delivery.created_at >= wanted.since - SLACK, ascending=True)
+        if first is None:
+            return None
+        low = max(low, first)
+    if wanted.until:
+        last = _id_near(current, Delivery.created_at <= wanted.until + SLACK, ascending=False)
+        if last is None:
+            return None
+        high = min(high, last)
+    return low, high
+
+
+def times(wanted: LogFilter) -> list[ColumnElement[bool]]:
+    """The exact times, which `bounds` knows only nearly."""
+    # Hidden from the planner, lest it leaves the walk for the index of times.
+    at = func.coalesce(Delivery.created_at, Delivery.created_at)
+    since = [at >= wanted.since] if wanted.since else []
+    until = [at < wanted.until] if wanted.until else []
+    return [*since, *until]
 
 
 def _without_drafts(current: Session) -> list[ColumnElement[bool]]:
@@ -115,66 +166,11 @@ def _status(
             return DeliveryStatus(status), []
 
 
-# So many are followed along the index of assets; more are looked for among what is read.
-FOLLOWED: Final = 30
-
-
-@dataclass(frozen=True, slots=True)
-class Meant:
-    """The ids of the assets that are meant, or, for many, the query that finds them."""
-
-    ids: tuple[int, ...]
-    query: Select[int] | None = None
-
-
-def assets_meant(current: Session, text: str) -> Meant:
-    """An exact tag means that asset alone, also a deleted one; else whatever contains the text."""
-    exact = select(Asset.id).where(func.lower(Asset.asset_tag) == text.lower())
-    ids = _few(current, exact) or ()
-    if ids:
-        return Meant(ids)
-    similar = select(Asset.id).where(any_holds((Asset.asset_tag, Asset.name), text))
-    found = _few(current, similar)
-    return Meant((), similar) if found is None else Meant(found)
-
-
 def _few(current: Session, wanted: Select[int]) -> tuple[int, ...] | None:
     """The ids, newest first; None: more than can be followed."""
     some: Any = wanted.order_by(Asset.id.desc()).limit(FOLLOWED + 1)
     ids = tuple(current.execute(some).scalars())
     return ids if len(ids) <= FOLLOWED else None
-
-
-# Ids are given out before the commit: rows may be this much out of order in time.
-SLACK: Final = timedelta(minutes=1)
-
-
-def bounds(current: Session, wanted: LogFilter, place: Cursor | None) -> tuple[int, int] | None:
-    """(lowest id, highest id); None: nothing can match."""
-    low, high = FIRST_ID, LAST_ID
-    if place is not None:
-        beside = int(place.key[0])
-        low, high = (beside + 1, high) if place.newer else (low, beside - 1)
-    if wanted.since:
-        first = _id_near(current, Delivery.created_at >= wanted.since - SLACK, ascending=True)
-        if first is None:
-            return None
-        low = max(low, first)
-    if wanted.until:
-        last = _id_near(current, Delivery.created_at <= wanted.until + SLACK, ascending=False)
-        if last is None:
-            return None
-        high = min(high, last)
-    return low, high
-
-
-def times(wanted: LogFilter) -> list[ColumnElement[bool]]:
-    """The exact times, which `bounds` knows only nearly."""
-    # Hidden from the planner, lest it leaves the walk for the index of times.
-    at = func.coalesce(Delivery.created_at, Delivery.created_at)
-    since = [at >= wanted.since] if wanted.since else []
-    until = [at < wanted.until] if wanted.until else []
-    return [*since, *until]
 
 
 def _id_near(current: Session, side: ColumnElement[bool], *, ascending: bool) -> int | None:

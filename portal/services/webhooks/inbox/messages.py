@@ -53,7 +53,7 @@ class Inbox:
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class InboxItem:
     """One message as it arrived; values of custom headers are masked."""
 
     id: int
@@ -89,13 +89,13 @@ def find_inbox() -> Inbox | None:
     return Inbox(webhook.public_id, webhook.name, is_active, kept.scalar_one())
 
 
-def messages(public_id: UUID) -> list[Message]:
+def messages(public_id: UUID) -> list[InboxItem]:
     """What arrived within `KEPT_FOR`, the youngest first, at most `KEPT`."""
     current = session()
     webhook_id = select(Webhook.id).where(Webhook.public_id == public_id).scalar_subquery()
     rows = current.scalars(_kept(webhook_id).order_by(InboxMessage.id.desc()).limit(KEPT))
     return [
-        Message(
+        InboxItem(
             row.id,
             row.received_at,
             [(str(name), str(value)) for name, value in row.headers],

@@ -17,7 +17,7 @@ OURS: Final = (OffReason.FAILING, OffReason.GONE)
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class WebhookTrouble:
     """One webhook that needs a person. `news`: ATTENTION, or OFF when we turned it off."""
 
     webhook: UUID
@@ -31,7 +31,7 @@ class Trouble:
         return f"{self.webhook}/{int(self.since.timestamp())}"
 
 
-def troubles(owner_id: int | None = None) -> list[Trouble]:
+def troubles(owner_id: int | None = None) -> list[WebhookTrouble]:
     """What is in trouble now, by name; with an owner, of that person's webhooks alone."""
     current = session()
     fails = and_(
@@ -47,11 +47,11 @@ def troubles(owner_id: int | None = None) -> list[Trouble]:
     return [each for each in found if each is not None]
 
 
-def _trouble(webhook: Webhook, now: datetime) -> Trouble | None:
+def _trouble(webhook: Webhook, now: datetime) -> WebhookTrouble | None:
     if webhook.state == WebhookState.OFF:
         since = webhook.off_at or webhook.updated_at
-        return Trouble(webhook.public_id, webhook.name, News.OFF, since)
+        return WebhookTrouble(webhook.public_id, webhook.name, News.OFF, since)
     since_first = webhook.failing_since
     if since_first is None or not needs_attention(webhook.failures_in_row, since_first, now):
         return None
-    return Trouble(webhook.public_id, webhook.name, News.ATTENTION, since_first)
+    return WebhookTrouble(webhook.public_id, webhook.name, News.ATTENTION, since_first)

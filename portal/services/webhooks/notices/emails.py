@@ -40,7 +40,7 @@ class News(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
+class DueNotice:
     """One notice to be sent."""
 
     webhook_id: int
@@ -109,7 +109,7 @@ def send_due() -> int:
     return sent
 
 
-def find_due() -> list[Due]:
+def find_due() -> list[DueNotice]:
     """What there is to tell now."""
     current = session()
     now = database_time(current)
@@ -121,7 +121,7 @@ def find_due() -> list[Due]:
     )
     found = ((webhook, news_of(webhook, notice, now)) for webhook, notice in rows)
     return [
-        Due(webhook.id, webhook.public_id, webhook.name, news, webhook.owner_id)
+        DueNotice(webhook.id, webhook.public_id, webhook.name, news, webhook.owner_id)
         for webhook, news in found
         if news is not None
     ]
@@ -151,7 +151,7 @@ def recipients(owner_id: int | None) -> Sequence[str]:
     return owner or current.scalars(admins).all()
 
 
-def _message(due: Due) -> tuple[str, str]:
+def _message(due: DueNotice) -> tuple[str, str]:
     subject, happened, todo = WORDS[due.news]
     link = f"{settings().base_url}/settings/webhooks/{due.public_id}"
     return subject.replace(
@@ -159,13 +159,13 @@ def _message(due: Due) -> tuple[str, str]:
     ), f"{happened.replace('{name}', due.name)}\n\n{todo}:\n{link}\n"
 
 
-def _recipients(due: Due) -> Sequence[str]:
+def _recipients(due: DueNotice) -> Sequence[str]:
     to = recipients(due.owner_id)
     session().rollback()  # no transaction is open while the mail server is talked to
     return to
 
 
-def _begin_hour(due: Due) -> Before | None:
+def _begin_hour(due: DueNotice) -> Before | None:
     """Take the notice upon us; None when somebody else has, or it is not due any more."""
     with writing() as current:
         now = database_time(current)
@@ -178,7 +178,7 @@ def _begin_hour(due: Due) -> Before | None:
         return before
 
 
-def _give_back(due: Due, before: Before) -> None:
+def _give_back(due: DueNotice, before: Before) -> None:
     """Nothing was told: it is due as it was. And System may say that e-mail does not work."""
     with writing() as current:
         notice = current.get(Notice, due.webhook_id)
@@ -189,7 +189,7 @@ def _give_back(due: Due, before: Before) -> None:
         heartbeats.sign(current.connection(), heartbeats.MAIL_FAILED, heartbeats.MAIL_FAILED)
 
 
-def _remember(due: Due) -> None:
+def _remember(due: DueNotice) -> None:
     with writing() as current:
         current.execute(
             update(Notice).where(Notice.webhook_id == due.webhook_id).values(told=due.news)

@@ -7,7 +7,7 @@ from tests.engine.http.real_receivers import hostile
 from tests.engine.http.real_receivers.hostile import MEGABYTE, OK_HEAD, HostileServer
 from tests.engine.http.real_receivers.send import BODY, drive_all, prepare
 
-ROUNDS, AT_ONCE = 10, 50
+ROUNDS, POSTS_AT_ONCE = 10, 50
 
 
 def resident_bytes() -> int:
@@ -22,7 +22,7 @@ def test_five_hundred_hostile_answers_take_no_memory(transport: Transport) -> No
     with HostileServer(body) as large, HostileServer(heads) as endless:
         sizes = []
         for _ in range(ROUNDS):
-            for number in range(AT_ONCE):
+            for number in range(POSTS_AT_ONCE):
                 url = (large, endless)[number % 2].url
                 transport.start(number, prepare(url, (), BODY), timeout=10)
             drive_all(transport, within=20)

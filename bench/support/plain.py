@@ -12,7 +12,7 @@ from sqlalchemy import Engine, create_engine, insert, select, update
 
 from portal.database.engine import engine_options, prepare_engine
 from portal.lib.clock import utcnow
-from portal.models.deliveries import Attempt, Delivery, DeliveryStatus, Event
+from portal.models.deliveries import Attempt, AttemptOutcome, Delivery, DeliveryStatus, Event
 from portal.models.webhooks import Webhook
 
 QUEUE = "plain"
@@ -48,7 +48,7 @@ def deliver(delivery_id: int) -> None:
                 number=attempts + 1,
                 kind="scheduled",
                 url=url,
-                outcome="delivered",
+                outcome=AttemptOutcome.DELIVERED,
                 code=answer.status_code,
                 started_at=started_at,
                 finished_at=utcnow(),

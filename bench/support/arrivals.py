@@ -7,7 +7,7 @@ import sqlalchemy.event
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from bench.world import wait_until
+from bench.support.world import wait_until
 from portal.engine.events.names import EventName
 from portal.extensions import db
 from portal.models.deliveries import Delivery

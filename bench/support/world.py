@@ -70,7 +70,7 @@ class World:
 
     def receiver(self, *arguments: str) -> tuple[Process, str]:
         """A receiver in a process of its own, and its address without path."""
-        process = self.start("-m", "bench.receiver", *arguments, ready="listening on")
+        process = self.start("-m", "bench.support.receiver", *arguments, ready="listening on")
         return process, process.output.read_text().split("listening on ")[1].split()[0]
 
 

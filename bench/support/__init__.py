@@ -1,0 +1,1 @@
+"""What benchmarks share: a world of real processes, receivers, and the table they print."""
