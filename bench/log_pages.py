@@ -13,8 +13,8 @@ from functools import partial
 from itertools import islice
 
 from bench.support import log_rows
+from bench.support.database_pages import touched
 from bench.support.report import Line, milliseconds
-from bench.support.touched import touched
 from bench.support.world import DATABASES, webhooks, world
 from portal.engine.events.catalogue import EventName
 from portal.engine.reasons import Reason

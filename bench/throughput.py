@@ -6,8 +6,8 @@ from redis import Redis
 from rq import Queue
 from sqlalchemy import select
 
-from bench.support.bare import Post, post_all
-from bench.support.plain import QUEUE, deliver
+from bench.support.bare_libcurl import Post, post_all
+from bench.support.plain_rq import QUEUE, deliver
 from bench.support.report import Line
 from bench.support.world import (
     DATABASES,
@@ -72,7 +72,7 @@ def _plain(database: str, kind: str) -> float:
         publish_at_once(-(-jobs // WEBHOOKS))
         _enqueue(here, jobs)
         here.environment["BENCH_DATABASE"] = here.settings.database_url
-        worker = here.start("-m", "bench.support.plain", kind)
+        worker = here.start("-m", "bench.support.plain_rq", kind)
         assert worker.wait(120) == 0
         return jobs / seconds_from_first_to_last()
 

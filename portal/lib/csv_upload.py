@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from portal.lib.csv_safe import plain_cell
-from portal.lib.tidying import tidy, without_unseen
+from portal.lib.csv_cells import plain_cell
+from portal.lib.typed_text import tidy, without_unseen
 
 MOST_ROWS: Final = 20_000
 MOST_COLUMNS: Final = 200

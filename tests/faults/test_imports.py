@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import func, select
 
 from portal.extensions import db
-from portal.lib.csv_safe import write_csv
+from portal.lib.csv_cells import write_csv
 from portal.lib.csv_upload import read_csv
 from portal.models.assets import Activity, Asset
 from portal.models.deliveries import Event

@@ -2,7 +2,7 @@
 
 import pytest
 
-from portal.lib.csv_safe import safe_cell
+from portal.lib.csv_cells import safe_cell
 from portal.lib.csv_upload import MOST_ROWS, UnreadableError, read_csv
 
 

@@ -21,7 +21,7 @@ from portal.engine.signing.mistakes import (
     other_methods,
     standard_key_of,
 )
-from portal.engine.signing.reading import Given, read_signatures
+from portal.engine.signing.pasted_signature import Given, read_signatures
 
 __all__ = ["Diagnosis", "Message", "Part", "diagnose"]
 

@@ -18,7 +18,7 @@ from flask import (
 from werkzeug.wrappers import Response as Answer
 from wtforms import BooleanField, HiddenField
 
-from portal.lib.csv_safe import write_csv
+from portal.lib.csv_cells import write_csv
 from portal.services.bulk_retry import selection
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection

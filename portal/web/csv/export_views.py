@@ -3,7 +3,7 @@
 from flask import Blueprint, Response, request, stream_with_context
 
 from portal.lib.clock import utcnow
-from portal.lib.csv_safe import write_csv
+from portal.lib.csv_cells import write_csv
 from portal.services.csv import export as csv_export
 from portal.web.assets.forms import AssetFilterForm
 from portal.web.frame.access import requires

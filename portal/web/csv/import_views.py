@@ -8,7 +8,7 @@ from flask_wtf.file import FileField
 from werkzeug.wrappers import Response as Answer
 from wtforms import BooleanField
 
-from portal.lib.csv_safe import write_csv
+from portal.lib.csv_cells import write_csv
 from portal.lib.csv_upload import Sheet, UnreadableError, read_csv
 from portal.models.tasks import TaskState
 from portal.services.core.refusals import Refusal

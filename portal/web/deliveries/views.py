@@ -17,7 +17,7 @@ from flask import (
 from werkzeug.wrappers import Response as Answer
 
 from portal.lib.clock import utcnow
-from portal.lib.csv_safe import write_csv
+from portal.lib.csv_cells import write_csv
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal
 from portal.services.deliveries import retry as delivery_retry
 from portal.services.deliveries.detail import find_body, find_delivery

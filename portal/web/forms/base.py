@@ -8,7 +8,7 @@ from werkzeug.datastructures import MultiDict
 from wtforms import Field, HiddenField, PasswordField, StringField
 from wtforms.fields.core import UnboundField
 
-from portal.lib import tidying
+from portal.lib import typed_text
 from portal.services.core.refusals import Refusal
 
 LONGEST_NAME: Final = 100  # characters, of a field
@@ -16,7 +16,7 @@ LONGEST_NAME: Final = 100  # characters, of a field
 
 def tidy(text: Any) -> Any:
     """Text without what nobody can see; what is no text stays as it is."""
-    return tidying.tidy(text) if isinstance(text, str) else text
+    return typed_text.tidy(text) if isinstance(text, str) else text
 
 
 def typed(field: Field) -> str:

@@ -7,7 +7,7 @@ from typing import Final
 from flask import Blueprint, Response, render_template, request, stream_with_context
 
 from portal.lib.clock import utcnow
-from portal.lib.csv_safe import write_csv
+from portal.lib.csv_cells import write_csv
 from portal.services.audit import queries as audit_queries
 from portal.services.audit.queries import TrailEntry, TrailFilter
 from portal.web.forms.edit_conflict import shown

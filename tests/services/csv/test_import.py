@@ -11,7 +11,7 @@ from flask import Flask
 from sqlalchemy import func, select, update
 
 from jobs import tasks as job
-from portal.lib.csv_safe import write_csv
+from portal.lib.csv_cells import write_csv
 from portal.lib.csv_upload import read_csv
 from portal.models.assets import Asset, Category
 from portal.models.deliveries import Event

@@ -6,7 +6,7 @@ from typing import Final
 from portal.engine.events.body import build_body, event_data
 from portal.engine.events.names import EventName
 from portal.engine.events.samples.assets import NOW, Sample
-from portal.engine.events.samples.everyday import EVERYDAY
+from portal.engine.events.samples.routine import EVERYDAY
 from portal.engine.events.samples.trouble import TROUBLE
 
 SOURCE: Final = "perfex_assets_module"

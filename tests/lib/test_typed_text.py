@@ -2,7 +2,7 @@
 
 import pytest
 
-from portal.lib.tidying import tidy
+from portal.lib.typed_text import tidy
 
 
 @pytest.mark.parametrize(

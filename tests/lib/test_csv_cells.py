@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portal.lib.csv_safe import plain_cell, safe_cell, write_csv
+from portal.lib.csv_cells import plain_cell, safe_cell, write_csv
 
 
 @pytest.mark.parametrize(
