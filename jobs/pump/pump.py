@@ -17,8 +17,8 @@ from jobs.pump.recorder import Claiming, Recorded, Recorder
 from portal.config.settings import Settings
 from portal.engine.http.custom_headers import HeaderError
 from portal.engine.http.transport import Exchange, Transport, prepare
-from portal.engine.policy import AttemptKind
 from portal.engine.reasons import Reason
+from portal.engine.retry_policy import AttemptKind
 from portal.queue import task_bell
 from portal.queue.bell import Bell
 from portal.services.core import heartbeats

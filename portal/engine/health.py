@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from portal.engine.policy import AttemptKind
 from portal.engine.reasons import Reason
+from portal.engine.retry_policy import AttemptKind
 
 FIRST_PAUSE: Final = 5  # seconds; doubles with each failed probe
 LONGEST_PAUSE: Final = 300

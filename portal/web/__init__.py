@@ -26,7 +26,14 @@ from portal.web.people import (
 from portal.web.people import views as people_views
 from portal.web.planning import views as planning_views
 from portal.web.tasks import views as task_views
-from portal.web.webhooks import draft_views, edit_views, held_views, inbox_views, switch_views
+from portal.web.webhooks import (
+    draft_views,
+    edit_views,
+    held_views,
+    inbox_views,
+    secret_views,
+    switch_views,
+)
 from portal.web.webhooks import views as webhook_views
 
 
@@ -69,6 +76,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     status_views.blueprint,
     webhook_views.blueprint,
     edit_views.blueprint,
+    secret_views.blueprint,
     draft_views.blueprint,
     held_views.blueprint,
     switch_views.blueprint,

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from portal.engine.health import End, Health, health_after, is_hopeless, needs_attention
-from portal.engine.policy import AttemptKind
 from portal.engine.reasons import Reason
+from portal.engine.retry_policy import AttemptKind
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 FINE = Health()

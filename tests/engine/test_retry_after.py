@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portal.engine.policy import parse_retry_after
+from portal.engine.retry_policy import parse_retry_after
 
 NOW = datetime(2025, 2, 4, 12, 0, tzinfo=UTC)
 DAY = 86400

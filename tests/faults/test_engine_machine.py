@@ -22,8 +22,8 @@ from hypothesis.stateful import (
 from sqlalchemy import func, select, update
 
 from portal.database.engine import database_now
-from portal.engine.policy import AttemptKind
 from portal.engine.reasons import Reason
+from portal.engine.retry_policy import AttemptKind
 from portal.extensions import db
 from portal.models.deliveries import OPEN, Attempt, Delivery
 from portal.models.tasks import Task

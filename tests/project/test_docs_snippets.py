@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from portal.config.settings import ROOT, load_settings
-from portal.engine.policy import SCHEDULE
+from portal.engine.retry_policy import SCHEDULE
 from portal.engine.signing.signatures import generate_secret, sign_headers
 from tests.conftest import ENVIRONMENT
 

@@ -14,7 +14,7 @@ from portal.engine.events import body
 from portal.engine.events.body import AssetSnapshot, event_data
 from portal.lib.clock import utcnow
 from portal.models.assets import Action, Asset
-from portal.services.actions.rules import RULES, is_legal
+from portal.services.actions.status_rules import RULES, is_legal
 from portal.services.actions.why_not import why_not
 from portal.services.alerts import on_asset_change
 from portal.services.assets import timeline

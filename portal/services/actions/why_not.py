@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from portal.models.assets import Action, AssetKind, AssetStatus
-from portal.services.actions.rules import RULES, is_legal
+from portal.services.actions.status_rules import RULES, is_legal
 
 # How each status reads in "AST-00007 is …", and what to do about it first.
 STANDING: Final[Mapping[AssetStatus, tuple[str, str]]] = {

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from portal.database.engine import AnyRow
-from portal.engine.policy import AttemptKind
+from portal.engine.retry_policy import AttemptKind
 from portal.models.batches import BatchRow, RowOutcome
 from portal.models.deliveries import (
     Attempt,

@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.dml import ReturningInsert
 
 from portal.database.engine import UtcDateTime, database_now
-from portal.engine.policy import AttemptKind
+from portal.engine.retry_policy import AttemptKind
 from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Attempt, AttemptOutcome, Delivery, Event, Priority

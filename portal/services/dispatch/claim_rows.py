@@ -23,8 +23,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import aliased
 
-from portal.engine.policy import AttemptKind, Outcome, Repeat, RetryAt, decide
 from portal.engine.reasons import Reason
+from portal.engine.retry_policy import AttemptKind, Outcome, Repeat, RetryAt, decide
 from portal.extensions import settings
 from portal.models.deliveries import (
     Attempt,

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from portal.engine.policy import AttemptKind
+from portal.engine.retry_policy import AttemptKind
 
 
 class DueDelivery(NamedTuple):

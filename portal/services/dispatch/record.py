@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from portal.database.engine import AnyRow, database_now
 from portal.engine.health import End
-from portal.engine.policy import Decision, Delivered, TurnOff, decide
+from portal.engine.retry_policy import Decision, Delivered, TurnOff, decide
 from portal.extensions import settings
 from portal.models.deliveries import (
     Attempt,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, update
 
-from portal.engine.policy import AttemptKind
+from portal.engine.retry_policy import AttemptKind
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Attempt, Delivery
 from portal.services.dispatch.claim_types import Claim

@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import NamedTuple
 
 from portal.engine.http.exchange import Exchange
-from portal.engine.policy import Outcome, parse_retry_after
 from portal.engine.reasons import Reason
+from portal.engine.retry_policy import Outcome, parse_retry_after
 from portal.lib.clock import utcnow
 from portal.services.dispatch.claim_types import Claim
 from portal.services.dispatch.request import Outgoing

@@ -10,7 +10,7 @@ from typing import Any, Final
 from sqlalchemy import case, func, literal, null
 
 from portal.database.engine import AnyRow
-from portal.engine.policy import Decision, Delivered, Repeat, Restore, RetryAt
+from portal.engine.retry_policy import Decision, Delivered, Repeat, Restore, RetryAt
 from portal.models.deliveries import OPEN, Delivery, DeliveryStatus, Priority
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Select, select, update
 
 from portal.engine.health import End, Health, health_after, is_hopeless
-from portal.engine.policy import AttemptKind
+from portal.engine.retry_policy import AttemptKind
 from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook
 from portal.services.core.rowset import as_json, given_ids, update_rows

@@ -6,7 +6,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from portal.models.assets import Action, Asset, AssetStatus
-from portal.services.actions.rules import RULES, Rule
+from portal.services.actions.status_rules import RULES, Rule
 from portal.services.core.permissions import Actor
 from portal.web.actions.forms import ActionForm
 

@@ -1,6 +1,6 @@
 """Every action of the register as a page: one view, one form frame, one table.
 
-To add an action: its row in `actions/rules.py`, its verb, and an `ActionPage` in one of the tables
+To add an action: its row in `status_rules.py`, its verb, and an `ActionPage` in one of the tables
 below. The button on the asset's page, the route, the permission, the guard, the double submit and
 "This will notify 2 webhooks" come from here.
 """

@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response
 from portal.models.assets import Action
 from portal.models.tasks import Task
 from portal.services.actions import bulk, lifecycle
-from portal.services.actions.rules import RULES
+from portal.services.actions.status_rules import RULES
 from portal.services.core.unit_of_work import once_only
 from portal.services.webhooks.subscribers import count_listeners
 from portal.web.actions.assignment_pages import AllocateForm, CheckInForm, RevokeForm

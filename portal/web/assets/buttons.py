@@ -7,7 +7,7 @@ from typing import Final
 from flask import url_for
 
 from portal.models.assets import Action, Asset
-from portal.services.actions.rules import RULES
+from portal.services.actions.status_rules import RULES
 from portal.web.actions.views import Button, action_buttons, obstacle
 from portal.web.frame.access import can
 

@@ -1,4 +1,4 @@
-"""Making, changing and deleting a webhook, and the one time its new secret is shown."""
+"""Making, changing and deleting a webhook."""
 
 from typing import Final
 from uuid import UUID
@@ -8,7 +8,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from portal.engine.events.catalogue import GROUPS
 from portal.services.core.refusals import Refusal, Stale
 from portal.services.core.unit_of_work import once_only
-from portal.services.webhooks import crud, secrets
+from portal.services.webhooks import crud
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.queries import WebhookDetail
 from portal.services.webhooks.rows import TARGET
@@ -17,7 +17,7 @@ from portal.services.webhooks.values import SecretMode
 from portal.web.forms.edit_conflict import goes_on_editing, stale_page
 from portal.web.forms.query_values import number_or_none
 from portal.web.forms.refusals import refusals_in, status_of
-from portal.web.frame.access import actor, local_path, owner, requires
+from portal.web.frame.access import actor, owner, requires
 from portal.web.webhooks.draft_form import tested_form
 from portal.web.webhooks.forms import CONFIRMED, SAVE_AND_TEST, EditWebhookForm, WebhookForm
 from portal.web.webhooks.views import WEBHOOK, Answer, delivery_path
@@ -82,35 +82,6 @@ def delete(public_id: UUID) -> Answer:
     )
 
 
-@blueprint.get(f"{WEBHOOK}/secret")
-@requires("webhooks.secret")
-def secret(public_id: UUID) -> Answer:
-    """The secret that we made, for its maker alone and for a short time."""
-    return render_template(
-        "webhooks/secret.html",
-        webhook=webhook_queries.show(public_id),
-        shown=secrets.shown_secret(actor(), public_id),
-        after=_next(public_id),
-    )
-
-
-@blueprint.post(f"{WEBHOOK}/secret/switch")
-@requires("webhooks.secret")
-def switch(public_id: UUID) -> Answer:
-    """“Switch now”: the receiver knows the new secret, the old one signs no more."""
-    if secrets.switch_now(actor(), public_id):
-        flash("Switched. From now on only the new secret key signs.", "success")
-    return redirect(url_for("webhooks.show", public_id=public_id))
-
-
-@blueprint.post(f"{WEBHOOK}/secret")
-@requires("webhooks.secret")
-def copied(public_id: UUID) -> Answer:
-    """“I have copied it”: the secret is not shown again."""
-    secrets.forget_shown(actor(), public_id)
-    return redirect(_next(public_id))
-
-
 def _create(form: WebhookForm) -> Saved:
     public_id = crud.create(actor(), form.values(), form.draft_id)
     wants_test = SAVE_AND_TEST in request.form
@@ -147,13 +118,8 @@ def _after(form: WebhookForm, public_id: UUID, test: UUID | None) -> str:
     """Where a saved form leads to: a secret that we made is shown before anything else."""
     delivery = delivery_path(test) if test else None
     if form.mode is SecretMode.GENERATE:
-        return url_for("webhook_forms.secret", public_id=public_id, next=delivery)
+        return url_for("webhook_secrets.show", public_id=public_id, next=delivery)
     return delivery or url_for("webhooks.show", public_id=public_id)
-
-
-def _next(public_id: UUID) -> str:
-    wanted = request.values.get("next")
-    return local_path(wanted) if wanted else url_for("webhooks.show", public_id=public_id)
 
 
 def _changes_rows(form: WebhookForm) -> bool:

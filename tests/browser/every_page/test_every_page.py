@@ -58,6 +58,7 @@ SAME = {
     "asset_parts": "assets",
     "new_passwords": "people",
     "webhook_forms": "webhooks",
+    "webhook_secrets": "webhooks",
     "webhook_held": "webhooks",
     "webhook_switches": "webhooks",
 }

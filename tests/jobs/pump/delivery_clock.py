@@ -6,8 +6,8 @@ from sqlalchemy import update
 
 from jobs.deliver import equip
 from portal.database.engine import database_now
-from portal.engine.policy import Outcome
 from portal.engine.reasons import Reason
+from portal.engine.retry_policy import Outcome
 from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Attempt, Delivery, Priority

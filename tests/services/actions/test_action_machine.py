@@ -30,7 +30,7 @@ from portal.services.actions.planning import maintenance as planning_maintenance
 from portal.services.actions.planning import reservations as planning_reservations
 from portal.services.actions.planning.queries import plans_of
 from portal.services.actions.planning.rules import PlanValues, ReservationValues, WorkValues
-from portal.services.actions.rules import RULES, is_legal
+from portal.services.actions.status_rules import RULES, is_legal
 from portal.services.core.permissions import SYSTEM, Actor
 from portal.services.core.refusals import Refusal
 from portal.services.core.time_zones import today

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portal.engine.policy import (
+from portal.engine.reasons import Reason
+from portal.engine.retry_policy import (
     MOST_INTERRUPTIONS,
     SCHEDULE,
     AttemptKind,
@@ -21,7 +22,6 @@ from portal.engine.policy import (
     decide,
     wait,
 )
-from portal.engine.reasons import Reason
 
 NOW = datetime(2025, 2, 4, 12, 0, tzinfo=UTC)
 DAY = 24 * 3600

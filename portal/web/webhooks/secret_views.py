@@ -1,0 +1,46 @@
+"""A webhook's secret key: the one time that a new one is shown, and the switch to it."""
+
+from uuid import UUID
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+
+from portal.services.webhooks import queries as webhook_queries
+from portal.services.webhooks import secrets
+from portal.web.frame.access import actor, local_path, requires
+from portal.web.webhooks.views import WEBHOOK, Answer
+
+blueprint = Blueprint("webhook_secrets", __name__, url_prefix="/settings/webhooks")
+
+
+@blueprint.get(f"{WEBHOOK}/secret")
+@requires("webhooks.secret")
+def show(public_id: UUID) -> Answer:
+    """The secret that we made, for its maker alone and for a short time."""
+    return render_template(
+        "webhooks/secret.html",
+        webhook=webhook_queries.show(public_id),
+        shown=secrets.shown_secret(actor(), public_id),
+        after=_next(public_id),
+    )
+
+
+@blueprint.post(f"{WEBHOOK}/secret/switch")
+@requires("webhooks.secret")
+def switch(public_id: UUID) -> Answer:
+    """“Switch now”: the receiver knows the new secret, the old one signs no more."""
+    if secrets.switch_now(actor(), public_id):
+        flash("Switched. From now on only the new secret key signs.", "success")
+    return redirect(url_for("webhooks.show", public_id=public_id))
+
+
+@blueprint.post(f"{WEBHOOK}/secret")
+@requires("webhooks.secret")
+def copied(public_id: UUID) -> Answer:
+    """“I have copied it”: the secret is not shown again."""
+    secrets.forget_shown(actor(), public_id)
+    return redirect(_next(public_id))
+
+
+def _next(public_id: UUID) -> str:
+    wanted = request.values.get("next")
+    return local_path(wanted) if wanted else url_for("webhooks.show", public_id=public_id)
