@@ -73,7 +73,7 @@ def _filters(hooks: list[Hook]) -> dict[str, LogFilter]:
         "held (there is none)": LogFilter(status=StatusFilter.HELD),
         "one event": LogFilter(event=EventName.UPDATED),
         "a group of reasons": LogFilter(reasons=(Reason.SERVER, Reason.DNS)),
-        "one code": LogFilter(code=500),
+        "one code": LogFilter(codes=(500, 500)),
         "an asset's tag": LogFilter(search="AST-00001"),
         "a part of a name": LogFilter(search="ThinkPad"),
         "a day two weeks ago": LogFilter(since=now - 15 * DAY, until=now - 14 * DAY),

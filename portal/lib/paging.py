@@ -16,6 +16,10 @@ Key = tuple[int | str, ...]
 Shape = tuple[type[int] | type[str], ...]
 
 
+class UnreadableCursor(ValueError):
+    """An address that was cut off or typed over: where in the list it leads cannot be told."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cursor:
     """A place between two rows: the sort key of the row beside it, and which way to read."""
@@ -30,14 +34,18 @@ class Cursor:
 
     @classmethod
     def decode(cls, text: str | None, shape: Shape = (int,)) -> "Cursor | None":
-        """Read a cursor whose key has the types of `shape`; None (the first page) if it is none.
+        """Read a cursor whose key has the types of `shape`; without text None, the first page.
 
-        Addresses are typed over, cut off and attacked: whatever is not a cursor of ours is no
-        error, and what comes back is safe to compare with a column.
+        Addresses are typed over, cut off and attacked: what comes back is safe to compare with a
+        column. Raises `UnreadableCursor`.
         """
+        if not text:
+            return None
         way, *key = _parsed(text) or (None,)
         fits = len(key) == len(shape) and all(map(_fits, key, shape))
-        return cls(tuple(key), newer=bool(way)) if fits and way in (0, 1) else None
+        if not fits or type(way) is not int or way not in (0, 1):
+            raise UnreadableCursor
+        return cls(tuple(key), newer=bool(way))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +81,8 @@ def page_of(
     )
 
 
-def _parsed(text: str | None) -> list[Any] | None:
-    if not text or len(text) > CURSOR_LIMIT:
+def _parsed(text: str) -> list[Any] | None:
+    if len(text) > CURSOR_LIMIT:
         return None
     try:
         parsed = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True))

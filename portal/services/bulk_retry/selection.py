@@ -170,11 +170,18 @@ def _as_words(wanted: LogFilter) -> dict[str, Any]:
         "asset_id": wanted.asset_id,
         "search": wanted.search,
         "reasons": [str(each) for each in wanted.reasons],
-        "code": wanted.code,
+        "codes": wanted.codes,
         "delivery": str(wanted.delivery) if wanted.delivery else None,
         "since": wanted.since.isoformat() if wanted.since else None,
         "until": wanted.until.isoformat() if wanted.until else None,
     }
+
+
+def _codes(kept: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Tasks of an earlier edition kept one code."""
+    if one := kept.get("code"):
+        return one, one
+    return tuple(kept["codes"]) if kept.get("codes") else None
 
 
 def _from_words(kept: Mapping[str, Any]) -> LogFilter:
@@ -185,7 +192,7 @@ def _from_words(kept: Mapping[str, Any]) -> LogFilter:
         asset_id=kept["asset_id"],
         search=kept["search"],
         reasons=tuple(Reason(each) for each in kept["reasons"]),
-        code=kept["code"],
+        codes=_codes(kept),
         delivery=UUID(kept["delivery"]) if kept["delivery"] else None,
         since=datetime.fromisoformat(kept["since"]) if kept["since"] else None,
         until=datetime.fromisoformat(kept["until"]) if kept["until"] else None,

@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import BigInteger, Select, String, and_, func, literal, or_, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
-from portal.lib.paging import PAGE_SIZE, Cursor, Page, page_of
+from portal.lib.paging import PAGE_SIZE, Cursor, Page, UnreadableCursor, page_of
 from portal.services.core.unit_of_work import session
 
 FIRST_ID: Final = 0
@@ -37,10 +37,8 @@ def soonest_first(
 ) -> Page[T]:
     """The page at `cursor` in the order of a date or time, then of the id."""
     place = Cursor.decode(cursor, (str, int))
-    beside = _read(days.type.python_type, str(place.key[0])) if place else None
-    if place is None or beside is None:
-        place = None
-    else:
+    if place is not None:
+        beside = _read(days.type.python_type, str(place.key[0]))
         column: Any = days
         id_ = literal(place.key[1], BigInteger)
         ahead = or_(column > beside, and_(column == beside, ids > id_))
@@ -54,15 +52,17 @@ def soonest_first(
     )
 
 
-def _read(kind: type[Any], text: str) -> date | datetime | None:
-    """A key typed over in the address is none; a time needs its zone to be compared."""
+def _read(kind: type[Any], text: str) -> date | datetime:
+    """A key of ours; a time needs its zone to be compared. Raises `UnreadableCursor`."""
     try:
         value: date | datetime = kind.fromisoformat(text)
-        if isinstance(value, datetime):
-            return value.astimezone(UTC) if value.tzinfo else None
+        if not isinstance(value, datetime):
+            return value
+        if value.tzinfo:
+            return value.astimezone(UTC)
     except (ValueError, OverflowError):  # no time at all, or one before the first in UTC
-        return None
-    return value
+        pass
+    raise UnreadableCursor
 
 
 def by_name(

@@ -6,9 +6,9 @@ from uuid import UUID
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
-from wtforms import Form, SelectField
 from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 
+from portal.lib.paging import Page
 from portal.models.alerts import Alert
 from portal.services.actions import lifecycle
 from portal.services.alerts import control
@@ -17,7 +17,8 @@ from portal.services.alerts.queries import AlertFilter, Made, Which
 from portal.services.core.refusals import NotFound
 from portal.web.alerts import words as alert_words
 from portal.web.alerts.words import KINDS
-from portal.web.forms.fields import row_id
+from portal.web.forms.filter_form import ChosenField, FilterForm, LinkedField, RowField
+from portal.web.forms.refusals import status_of
 from portal.web.frame.access import actor, local_path, requires
 from portal.web.frame.page_frame import page_url
 from portal.web.frame.status_tags import Tag, delivery_tag
@@ -33,10 +34,22 @@ SHOW = [
 ]
 
 
-class AlertFilterForm(Form):
+class AlertFilterForm(FilterForm):
     """The filter above the list; it lives in the address."""
 
-    show = SelectField("Show", choices=SHOW, validate_choice=False)
+    show = ChosenField("Show", choices=SHOW)
+    event = LinkedField("Kind", among=set(KINDS))
+    asset = RowField("Asset")
+
+    def chosen(self) -> AlertFilter:
+        """What the list is narrowed to, once `validate` has said that all can be read."""
+        asset_id = self.asset.row_id
+        otherwise = Which.ALL if asset_id else Which.OPEN
+        return AlertFilter(
+            which=Which(self.show.data) if self.show.data else otherwise,
+            event=self.event.data or None,
+            asset_id=asset_id,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +69,27 @@ class AlertLine:
 
 @blueprint.get("")
 @requires("alerts.read")
-def index() -> str:
+def index() -> tuple[str, int]:
     """What fired, the newest first."""
-    chosen = _chosen()
-    page = alert_queries.list_alerts(chosen, request.args.get("cursor"))
+    form, chosen = AlertFilterForm(request.args), AlertFilter()
+    page: Page[Alert] = Page([])
+    if form.validate():
+        chosen = form.chosen()
+        page = alert_queries.list_alerts(chosen, request.args.get("cursor"))
+        form.show.data = chosen.which
     made = alert_queries.made_by(page.rows)
-    return render_template(
+    html = render_template(
         "alerts/index.html",
         page=page,
         lines=[_line(alert, made) for alert in page.rows],
         kinds=_chips(chosen),
-        filter=AlertFilterForm(show=chosen.which),
+        filter=form,
         asset=_asset_tag(chosen),
         which=chosen.which,
         has_any=bool(page.rows) or alert_queries.has_any(),
         is_narrowed=chosen.event is not None or chosen.asset_id is not None,
     )
+    return html, status_of(form)
 
 
 @blueprint.post("/<uuid:public_id>/acknowledge")
@@ -87,18 +105,6 @@ def acknowledge(public_id: UUID) -> Response:
         flash(f"{alert.acknowledged_by} acknowledged this before you: {thing}.", "info")
     back = request.form.get("back")
     return redirect(local_path(back) if back else url_for("alerts.index"))
-
-
-def _chosen() -> AlertFilter:
-    """What the address asks for; what was typed over in it narrows nothing."""
-    asset_id = row_id(request.args.get("asset")) or None
-    event, show = request.args.get("event"), request.args.get("show")
-    otherwise = Which.ALL if asset_id else Which.OPEN
-    return AlertFilter(
-        which=Which(show) if show in set(Which) else otherwise,
-        event=event if event in KINDS else None,
-        asset_id=asset_id,
-    )
 
 
 def _chips(chosen: AlertFilter) -> list[Tab]:

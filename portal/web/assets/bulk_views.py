@@ -21,6 +21,7 @@ from portal.web.actions.forms import ActionForm, line_field
 from portal.web.actions.incident_pages import TransferForm
 from portal.web.actions.planning_forms import ScheduleForm
 from portal.web.assets.forms import AssetFilterForm
+from portal.web.assets.views import list_page
 from portal.web.forms.query_values import number_or_none
 from portal.web.forms.refusals import refusals_in, status_of
 from portal.web.frame.access import actor, owner, requires
@@ -60,7 +61,10 @@ PAGES: Final[Mapping[Action, BulkPage]] = {
 @requires(bulk.PERMISSION)
 def confirm() -> Answer:
     """How many can and which cannot, what the action needs to know, and the button."""
-    action, ids = _asked()
+    listed = AssetFilterForm(request.args)
+    if "all" in request.args and not listed.validate():
+        return list_page(listed)
+    action, ids = _asked(listed)
     if len(ids) > bulk.MOST_ASSETS:
         words = f"At most {bulk.MOST_ASSETS} assets at once. Narrow the list, then choose again."
         flash(words, "info")
@@ -99,11 +103,11 @@ def title_of(task: Task) -> str:
     return f"{PAGES[Action(task.params['action'])].label} {plural(task.total, 'asset')}"
 
 
-def _asked() -> tuple[Action | None, list[int]]:
+def _asked(listed: AssetFilterForm) -> tuple[Action | None, list[int]]:
     sent = request.values
     action = next((each for each in PAGES if each == sent.get("action")), None)
     if "all" in request.args:  # as the list shows them now; the form then names each of them
-        return action, bulk.matching_ids(AssetFilterForm(request.args).chosen())
+        return action, bulk.matching_ids(listed.chosen())
     ids = map(number_or_none, sent.getlist("ids"))
     return action, [each for each in ids if each is not None]
 

@@ -2,13 +2,11 @@
 
 from collections.abc import Iterator
 from typing import Any, Final
-from uuid import UUID
 
 from flask import current_app
 from wtforms import (
     BooleanField,
     Field,
-    Form,
     HiddenField,
     RadioField,
     SelectField,
@@ -24,7 +22,7 @@ from portal.services.assets import named_lists
 from portal.services.assets.queries import AssetFilter, Shown
 from portal.services.assets.rules import AssetValues, Fault, faults
 from portal.services.core.refusals import Refusal
-from portal.web.forms.base import PortalForm, tidy
+from portal.web.forms.base import PortalForm
 from portal.web.forms.fields import (
     TypedField,
     read_amount,
@@ -33,6 +31,8 @@ from portal.web.forms.fields import (
     read_months,
     row_id,
 )
+from portal.web.forms.filter_form import ChosenField, FilterForm, LinkedField, SearchField
+from portal.web.forms.query_values import uuid_or_none
 from portal.web.frame.status_tags import ASSET
 
 CONDITIONS: Final = [SelectChoice(each.value, each.value.capitalize()) for each in Condition]
@@ -169,14 +169,14 @@ class DeleteAssetForm(PortalForm):
     reason = StringField("Reason")
 
 
-class AssetFilterForm(Form):
+class AssetFilterForm(FilterForm):
     """The filter above the list; it lives in the address."""
 
-    q = StringField("Tag, name, serial number or person", filters=[tidy])
-    show = HiddenField()
-    category = SelectField("Category", validate_choice=False)
-    location = SelectField("Location", validate_choice=False)
-    status = SelectField("Status", validate_choice=False)
+    q = SearchField("Tag, name, serial number or person")
+    show = LinkedField("Show", among=set(Shown))
+    category = ChosenField("Category")
+    location = ChosenField("Location")
+    status = ChosenField("Status")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -189,15 +189,15 @@ class AssetFilterForm(Form):
         ]
 
     def chosen(self) -> AssetFilter:
-        """What the list is narrowed by; what is typed over in the address narrows nothing."""
+        """What the list is narrowed by, once `validate` has said that all can be read."""
         status = self.status.data
         return AssetFilter(
-            search=(self.q.data or "")[:120],
-            category=_uuid(self.category.data),
-            location=_uuid(self.location.data),
-            status=AssetStatus(status) if status in set(AssetStatus) else None,
+            search=self.q.data or "",
+            category=uuid_or_none(self.category.data),
+            location=uuid_or_none(self.location.data),
+            status=AssetStatus(status) if status and status != DELETED else None,
             deleted=status == DELETED,
-            shown=Shown(self.show.data) if self.show.data in set(Shown) else None,
+            shown=Shown(self.show.data) if self.show.data else None,
         )
 
 
@@ -217,10 +217,3 @@ def _choices(kind: named_lists.NamedList) -> list[SelectChoice]:
 def _all_or(kind: named_lists.NamedList) -> list[SelectChoice]:
     rows = named_lists.choices(kind)
     return [ALL, *(SelectChoice(str(public_id), name) for _, public_id, name in rows)]
-
-
-def _uuid(text: str | None) -> UUID | None:
-    try:
-        return UUID(text or "")
-    except ValueError:
-        return None

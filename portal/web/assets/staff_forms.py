@@ -1,11 +1,12 @@
 """The forms about staff: a person, and the filter of the list."""
 
-from wtforms import EmailField, Form, HiddenField, SelectField, StringField
+from wtforms import EmailField, HiddenField, StringField
 from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 
 from portal.services.assets.staff import LENGTHS, StaffValues
-from portal.web.forms.base import PortalForm, tidy, typed
+from portal.web.forms.base import PortalForm, typed
 from portal.web.forms.fields import row_id
+from portal.web.forms.filter_form import ChosenField, FilterForm, SearchField
 
 WHO = [SelectChoice("", "Working here"), SelectChoice("left", "Have left")]
 
@@ -45,8 +46,8 @@ class StaffForm(PortalForm):
         return row_id(self.version.data) or 0
 
 
-class StaffFilterForm(Form):
+class StaffFilterForm(FilterForm):
     """The filter above the list; it lives in the address."""
 
-    q = StringField("Name, e-mail address or department", filters=[tidy])
-    who = SelectField("Show", choices=WHO, validate_choice=False)
+    q = SearchField("Name, e-mail address or department")
+    who = ChosenField("Show", choices=WHO)

@@ -6,8 +6,10 @@ from uuid import UUID
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
+from portal.lib.paging import Page
 from portal.models.assignments import Staff
 from portal.services.assets import staff, staff_queries
+from portal.services.assets.staff_queries import ListedStaff
 from portal.services.core.refusals import Stale
 from portal.services.core.unit_of_work import once_only
 from portal.web.assets.staff_forms import StaffFilterForm, StaffForm
@@ -25,10 +27,13 @@ blueprint = Blueprint("staff", __name__, url_prefix="/staff")
 def index() -> Answer:
     """The list by name, filtered by its address."""
     form = StaffFilterForm(request.args)
-    left, search = form.who.data == "left", (form.q.data or "")[:120]
-    page = staff_queries.listing(search, left=left, cursor=request.args.get("cursor"))
+    page: Page[ListedStaff] = Page([])
+    if form.validate():
+        left, search = form.who.data == "left", form.q.data or ""
+        page = staff_queries.listing(search, left=left, cursor=request.args.get("cursor"))
     has_any = bool(page.rows) or staff_queries.has_staff()
-    return render_template("assets/staff/index.html", filter=form, page=page, has_any=has_any)
+    html = render_template("assets/staff/index.html", filter=form, page=page, has_any=has_any)
+    return html, status_of(form)
 
 
 @blueprint.route("/new", methods=["GET", "POST"])

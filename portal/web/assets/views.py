@@ -7,12 +7,20 @@ from werkzeug.wrappers import Response
 
 from portal.engine.events.names import EventName
 from portal.lib.clock import utcnow
+from portal.lib.paging import Page
 from portal.models.assets import Action, Asset, AssetStatus
 from portal.services.actions import lifecycle
 from portal.services.actions.bulk import MOST_ASSETS
 from portal.services.actions.why_not import why_not
 from portal.services.assets import timeline
-from portal.services.assets.queries import counts, has_assets, holders, list_assets
+from portal.services.assets.queries import (
+    AssetFilter,
+    Shown,
+    counts,
+    has_assets,
+    holders,
+    list_assets,
+)
 from portal.services.assets.snapshots import open_assignment
 from portal.services.core.refusals import NotFound, Refusal, Stale
 from portal.services.core.unit_of_work import once_only
@@ -23,6 +31,7 @@ from portal.web.assets.page import show_tab
 from portal.web.assets.presenter import facts_of, filter_chips, lines
 from portal.web.assets.state import urgent_badges
 from portal.web.forms.edit_conflict import goes_on_editing, stale_page
+from portal.web.forms.filter_form import answer_as
 from portal.web.forms.refusals import refusals_in, status_of
 from portal.web.frame.access import actor, owner, requires
 
@@ -38,10 +47,18 @@ blueprint = Blueprint("assets", __name__, url_prefix="/assets")
 @requires("assets.read")
 def index() -> Answer:
     """The list, filtered by its address."""
-    form = AssetFilterForm(request.args)
-    chosen = form.chosen()
-    page, found = list_assets(chosen, request.args.get("cursor")), counts(chosen)
-    return render_template(
+    return list_page(AssetFilterForm(request.args))
+
+
+def list_page(form: AssetFilterForm) -> tuple[str, int]:
+    """The list under its filter; without a row, and with 400, while that cannot be read."""
+    answer_as("assets.index")
+    page: Page[Asset] = Page([])
+    chosen, found = AssetFilter(), dict.fromkeys((None, *Shown), 0)
+    if form.validate():
+        chosen = form.chosen()
+        page, found = list_assets(chosen, request.args.get("cursor")), counts(chosen)
+    html = render_template(
         "assets/index.html",
         filter=form,
         page=page,
@@ -55,6 +72,7 @@ def index() -> Answer:
         bulk_actions=BULK_LABELS,
         has_any=bool(page.rows) or has_assets(),
     )
+    return html, status_of(form)
 
 
 @blueprint.route("/new", methods=["GET", "POST"])

@@ -27,6 +27,7 @@ from portal.services.core.unit_of_work import once_only
 from portal.web.bulk_retry import presenter as bulk_retry_presenter
 from portal.web.deliveries import log_presenter
 from portal.web.deliveries.forms import LogFilterForm
+from portal.web.deliveries.views import log_page
 from portal.web.forms.base import PortalForm
 from portal.web.forms.query_values import uuid_or_none
 from portal.web.forms.refusals import refusals_in, status_of
@@ -53,8 +54,10 @@ class BatchForm(PortalForm):
 @requires(bulk_retry_task.PERMISSION)
 def confirm() -> Answer | tuple[str, int]:
     """How many, to whom, why they failed, what is left out; then the button."""
-    form = BatchForm()
-    choice = _chosen(form)
+    form, wanted = BatchForm(), LogFilterForm(request.args)
+    if "all" in request.args and not wanted.validate():
+        return log_page(wanted)
+    choice = _chosen(form, wanted)
     if choice.wanted is None and not choice.ticked:
         flash("Tick the deliveries to retry first.", "info")
         return redirect(url_for("deliveries.index"))
@@ -120,13 +123,12 @@ def report(public_id: UUID) -> Response:
     return answer
 
 
-def _chosen(form: BatchForm) -> Selection:
+def _chosen(form: BatchForm, filter_: LogFilterForm) -> Selection:
     """What the address names: ticked deliveries, or with `all` its filters."""
     again = bool(form.again.data)
     newest = form.counted_to
     if "all" in request.args:
-        wanted = LogFilterForm(request.args).chosen()
-        return Selection(wanted=wanted, newest=newest, again=again)
+        return Selection(wanted=filter_.chosen(), newest=newest, again=again)
     ticked = dict.fromkeys(map(uuid_or_none, request.args.getlist("delivery")))
     return Selection(ticked=tuple(each for each in ticked if each), newest=newest, again=again)
 

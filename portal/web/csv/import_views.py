@@ -18,7 +18,7 @@ from portal.services.csv.columns import COLUMNS
 from portal.services.csv.import_rows import Verdict
 from portal.web.csv.import_words import TAGS, chips, why_not_confirm
 from portal.web.forms.base import PortalForm
-from portal.web.forms.query_values import number_or_none
+from portal.web.forms.query_values import UnreadableAddress, linked, number_or_none
 from portal.web.forms.refusals import refusals_in, status_of
 from portal.web.frame.access import actor, owner, requires
 
@@ -76,9 +76,8 @@ def _checked(public_id: UUID, form: PortalForm) -> Answer | tuple[str, int]:
     task = import_task.find_check(public_id)
     if task.state in {TaskState.WAITING, TaskState.RUNNING}:
         return redirect(url("tasks.show", public_id=public_id))
-    outcome = request.args.get("show")
-    chosen = outcome if outcome in set(Verdict) else None
-    begin = number_or_none(request.args.get("after")) or 0
+    chosen = linked("show", Verdict, None)
+    begin = _begin()
     rows, after = import_task.rows_page(task, chosen, begin)
     counts = import_task.outcome_counts(task)
     page = render_template(
@@ -93,6 +92,15 @@ def _checked(public_id: UUID, form: PortalForm) -> Answer | tuple[str, int]:
         import_tags=TAGS,
     )
     return page, status_of(form)
+
+
+def _begin() -> int:
+    """The row after which the page begins."""
+    text = request.args.get("after")
+    begin = number_or_none(text) if text else 0
+    if begin is None:
+        raise UnreadableAddress
+    return begin
 
 
 @blueprint.get("/<uuid:public_id>/failed.csv")

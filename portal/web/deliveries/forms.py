@@ -1,45 +1,86 @@
-"""The filter above the log. It lives in the address; what is typed over there narrows nothing."""
+"""The filter above the log."""
 
-from datetime import datetime, timedelta
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from wtforms import Form, SelectField, StringField
+from wtforms.validators import ValidationError
 
 from portal.engine.events.catalogue import CATALOGUE, EventName
 from portal.engine.reasons import Reason, ReasonGroup, reasons_in, title
 from portal.lib.clock import utcnow
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
-from portal.web.forms.base import tidy
-from portal.web.forms.query_values import beginning_of, day_or_none, end_of, uuid_or_none
+from portal.web.forms.fields import TypedField
+from portal.web.forms.filter_form import ChosenField, FilterForm, RowField, SearchField
+from portal.web.forms.query_values import (
+    day_begins,
+    read_begin,
+    read_end,
+    uuid_or_none,
+)
 from portal.web.frame.status_tags import delivery_tag
+from portal.web.frame.wording import zone
 
 E = TypeVar("E", bound=StrEnum)
 
-PERIODS: Final = {
-    "hour": ("Last hour", timedelta(hours=1)),
-    "day": ("Last 24 hours", timedelta(days=1)),
-    "week": ("Last 7 days", timedelta(days=7)),
+Span = tuple[datetime, datetime | None]
+A_DAY: Final = timedelta(days=1)
+# Who comes in at eight asks what happened since they left.
+EVENING, MORNING = time(18), time(8)
+CODE: Final = re.compile(r"[1-5](?:\d\d|\dx|xx)", re.ASCII)
+
+
+def _lately(length: timedelta) -> Callable[[], Span]:
+    return lambda: (utcnow() - length, None)
+
+
+def _yesterday() -> Span:
+    today = utcnow().astimezone(zone()).date()
+    return day_begins(today - A_DAY), day_begins(today)
+
+
+def _last_night() -> Span:
+    """The night that ended last, or that is under way."""
+    now = utcnow().astimezone(zone())
+    evening = now.date() if now.time() >= EVENING else now.date() - A_DAY
+    begin = datetime.combine(evening, EVENING, zone())
+    return begin.astimezone(UTC), datetime.combine(evening + A_DAY, MORNING, zone()).astimezone(UTC)
+
+
+PERIODS: Final[dict[str, tuple[str, Callable[[], Span]]]] = {
+    "hour": ("Last hour", _lately(timedelta(hours=1))),
+    "day": ("Last 24 hours", _lately(A_DAY)),
+    "night": ("Last night (18:00 to 08:00)", _last_night),
+    "yesterday": ("Yesterday", _yesterday),
+    "week": ("Last 7 days", _lately(timedelta(days=7))),
 }
-LARGEST_ASSET_ID: Final = 2**31 - 1
-MOST_TYPED: Final = 120
 
 
-class LogFilterForm(Form):
+def read_codes(text: str) -> tuple[int, int]:
+    """The first and the last code that is meant: 404, 50x, 5xx."""
+    found = text.lower()
+    if not CODE.fullmatch(found):
+        raise ValueError("as three digits, such as 404, or 5xx for all that begin with 5")
+    return int(found.replace("x", "0")), int(found.replace("x", "9"))
+
+
+class LogFilterForm(FilterForm):
     """Webhook, event, status, reason, time, and a search for a delivery's id or an asset."""
 
-    q = StringField("Delivery id or asset", filters=[tidy])
-    webhook = SelectField("Webhook", validate_choice=False)
-    event = SelectField("Event", validate_choice=False)
-    time = SelectField("When", validate_choice=False)
-    status = SelectField("Status", validate_choice=False)
-    reason = SelectField("Reason", validate_choice=False)
-    code = StringField("Answered with code", filters=[tidy])
-    since = StringField("From", filters=[tidy])
-    until = StringField("To", filters=[tidy])
-    asset = StringField("Asset", filters=[tidy])
+    q = SearchField("Delivery id or asset")
+    webhook = ChosenField("Webhook")
+    event = ChosenField("Event")
+    time = ChosenField("When")
+    status = ChosenField("Status")
+    reason = ChosenField("Reason")
+    code = TypedField("Answered with code", read=read_codes, called="code")
+    since = TypedField("From", read=read_begin, called="time")
+    until = TypedField("To", read=read_end, called="time")
+    asset = RowField("Asset")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -56,26 +97,25 @@ class LogFilterForm(Form):
         self.reason.choices = _reason_choices()
 
     def chosen(self) -> LogFilter:
-        """What the log is narrowed to."""
+        """What the log is narrowed to, once `validate` has said that all can be read."""
+        begin, end = PERIODS[self.time.data][1]() if self.time.data else (None, None)
         return LogFilter(
             status=_one_of(StatusFilter, self.status.data),
             webhook=uuid_or_none(self.webhook.data),
             event=_one_of(EventName, self.event.data),
-            asset_id=_asset_id(self.asset.data),
-            search="" if uuid_or_none(self.q.data) else (self.q.data or "")[:MOST_TYPED],
+            asset_id=self.asset.row_id,
+            search="" if uuid_or_none(self.q.data) else self.q.data or "",
             reasons=_reasons(self.reason.data),
-            code=_code(self.code.data),
+            codes=self.code.data,
             delivery=uuid_or_none(self.q.data),
-            since=max(
-                filter(None, (self._period(), beginning_of(day_or_none(self.since.data)))),
-                default=None,
-            ),
-            until=end_of(day_or_none(self.until.data)),
+            since=max(filter(None, (begin, self.since.data)), default=None),
+            until=min(filter(None, (end, self.until.data)), default=None),
         )
 
-    def _period(self) -> datetime | None:
-        period = PERIODS.get(self.time.data or "")
-        return utcnow() - period[1] if period else None
+    def validate_until(self, field: TypedField) -> None:
+        """The second time comes after the first."""
+        if self.since.data and field.data and field.data <= self.since.data:
+            raise ValidationError("Enter a time after the one in From")
 
 
 def status_words(status: StatusFilter) -> str:
@@ -108,17 +148,5 @@ def _reasons(text: str | None) -> tuple[Reason, ...]:
     return tuple(each for each in Reason if title(each) == title(chosen)) if chosen else ()
 
 
-def _code(text: str | None) -> int | None:
-    """A status code of HTTP."""
-    is_one = text and text.isascii() and text.isdigit() and len(text) == 3
-    return int(text) if is_one and text else None
-
-
 def _one_of(kind: type[E], text: str | None) -> E | None:
     return kind(text) if text in set(kind) else None
-
-
-def _asset_id(text: str | None) -> int | None:
-    if not text or not text.isascii() or not text.isdigit() or len(text) > 10:
-        return None
-    return int(text) if int(text) <= LARGEST_ASSET_ID else None

@@ -18,13 +18,18 @@ from werkzeug.wrappers import Response as Answer
 
 from portal.lib.clock import utcnow
 from portal.lib.csv_cells import write_csv
+from portal.lib.paging import Page
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal
 from portal.services.deliveries import retry as delivery_retry
 from portal.services.deliveries.detail import find_body, find_delivery
 from portal.services.deliveries.log import pages as log_pages
+from portal.services.deliveries.log.filters import LogFilter
+from portal.services.deliveries.log.pages import LogPage
 from portal.web.deliveries import log_csv, log_presenter
 from portal.web.deliveries import presenter as delivery_presenter
 from portal.web.deliveries.forms import LogFilterForm
+from portal.web.forms.filter_form import answer_as
+from portal.web.forms.refusals import status_of
 from portal.web.frame.access import actor, requires
 
 blueprint = Blueprint("deliveries", __name__, url_prefix="/deliveries")
@@ -32,12 +37,19 @@ blueprint = Blueprint("deliveries", __name__, url_prefix="/deliveries")
 
 @blueprint.get("")
 @requires("deliveries.read")
-def index() -> str:
+def index() -> tuple[str, int]:
     """The log, filtered by its address."""
-    form = LogFilterForm(request.args)
-    wanted = form.chosen()
-    found = log_pages.find_page(wanted, request.args.get("cursor"))
-    return render_template(
+    return log_page(LogFilterForm(request.args))
+
+
+def log_page(form: LogFilterForm) -> tuple[str, int]:
+    """The log under its filter; without a row, and with 400, while that cannot be read."""
+    answer_as("deliveries.index")
+    wanted, found = LogFilter(), LogPage(Page([]))
+    if form.validate():
+        wanted = form.chosen()
+        found = log_pages.find_page(wanted, request.args.get("cursor"))
+    page = render_template(
         "deliveries/index.html",
         filter=form,
         found=found,
@@ -46,13 +58,17 @@ def index() -> str:
         chips_in_force=log_presenter.chips(form, found.page.rows),
         view=log_presenter,
     )
+    return page, status_of(form)
 
 
 @blueprint.get("/export.csv")
 @requires("deliveries.read")
-def export() -> Response:
+def export() -> Response | tuple[str, int]:
     """What the filters in the address leave, as a file, the newest first."""
-    lines = log_csv.lines(LogFilterForm(request.args).chosen())
+    form = LogFilterForm(request.args)
+    if not form.validate():
+        return log_page(form)
+    lines = log_csv.lines(form.chosen())
     answer = Response(stream_with_context(write_csv(lines)), content_type="text/csv; charset=utf-8")
     name = f"deliveries-{utcnow():%Y-%m-%d}.csv"
     answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from wtforms import Form
+
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal, Stale
 from portal.web.forms.base import PortalForm
 from portal.web.frame.form_rendering import problems
@@ -22,6 +24,6 @@ def refusals_in(form: PortalForm) -> Iterator[None]:
         form.refuse(refusal)
 
 
-def status_of(form: PortalForm) -> int:
+def status_of(form: Form) -> int:
     """400 for a form that comes back with something to change, else 200."""
     return 400 if problems(form) else 200

@@ -9,6 +9,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from portal.extensions import db, settings
 from portal.lib import request_id
+from portal.lib.paging import UnreadableCursor
 from portal.services.core.refusals import Refusal
 
 log = logging.getLogger(__name__)
@@ -25,6 +26,9 @@ FROM_ELSEWHERE = (
     "the page, and send it again. If that does not help, tell your administrator: the reverse "
     "proxy has to pass on the header Host, with its port."
 )
+CUT_OFF = (
+    "This address was cut off or changed, so we cannot tell which page of the list it asks for."
+)
 PAGES = {400, 403, 404, 405, 409, 413, 429, 500, 503}
 
 
@@ -33,6 +37,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(CSRFError, _csrf)
     app.register_error_handler(Refusal, _refusal)
+    app.register_error_handler(UnreadableCursor, _cursor)
     app.register_error_handler(DBAPIError, _database)
 
 
@@ -77,6 +82,10 @@ def _csrf(error: CSRFError) -> tuple[str, int]:
 
 def _refusal(error: Refusal) -> tuple[str, int]:
     return _page(error.status, error.sentence)
+
+
+def _cursor(_error: UnreadableCursor) -> tuple[str, int]:
+    return _page(400, CUT_OFF)
 
 
 def _database(error: DBAPIError) -> tuple[str, int]:

@@ -71,7 +71,8 @@ def _of_field(field: Field) -> Iterator[Problem]:
     if isinstance(field, FormField):
         yield from problems(field.form)
         return
-    yield from (Problem(message, target_id(field)) for message in messages(field))
+    target = "" if is_hidden(field) else target_id(field)
+    yield from (Problem(message, target) for message in messages(field))
     if isinstance(field, FieldList):
         for entry in field.entries:
             yield from _of_field(entry)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Flask, current_app, request, url_for
+from flask import Flask, current_app, g, request, url_for
 from flask_bootstrap import Bootstrap5
 
 from portal.config.settings import Settings
@@ -47,10 +47,14 @@ def init_app(app: Flask) -> None:
 
 
 def page_url(**changes: Any) -> str:
-    """This page's address with some query values changed; None takes one out."""
+    """This page's address with some query values changed; None takes one out.
+
+    A file or a question whose filter could not be read shows the list in its place, and says by
+    `g.page_endpoint` whose address that is.
+    """
     kept = {name: request.args.getlist(name) for name in request.args}
     values = {**kept, **(request.view_args or {}), **changes}
-    return url_for(request.endpoint or "", **values)
+    return url_for(g.get("page_endpoint") or request.endpoint or "", **values)
 
 
 def local_trial() -> str:

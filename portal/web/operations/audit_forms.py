@@ -2,42 +2,40 @@
 
 from typing import Any, Final
 
-from wtforms import Form, SelectField, StringField
-
 from portal.services.audit import queries as audit_queries
 from portal.services.audit.queries import TrailFilter
-from portal.web.forms.base import tidy
-from portal.web.forms.query_values import beginning_of, day_or_none, end_of, uuid_or_none
+from portal.web.forms.fields import TypedField
+from portal.web.forms.filter_form import ChosenField, FilterForm, SearchField
+from portal.web.forms.query_values import read_begin, read_end, uuid_or_none
 from portal.web.operations.audit_words import kind_words
 
 NOBODY: Final = "portal"
 LONGEST_ID: Final = 64
 
 
-class TrailFilterForm(Form):
+class TrailFilterForm(FilterForm):
     """Who, what kind of thing, and between which two days; `target` narrows to one thing."""
 
-    who = SelectField("Who", validate_choice=False)
-    kind = SelectField("What", validate_choice=False)
-    since = StringField("From", filters=[tidy])
-    until = StringField("To", filters=[tidy])
-    target = StringField("Only", filters=[tidy])
+    who = ChosenField("Who")
+    kind = ChosenField("What")
+    since = TypedField("From", read=read_begin, called="time")
+    until = TypedField("To", read=read_end, called="time")
+    target = SearchField("Only")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         people = [(str(public_id), name) for public_id, name in audit_queries.people_names()]
         self.who.choices = [("", "Everybody"), *people, (NOBODY, "The portal itself")]
-        self._kinds = audit_queries.kinds()
-        kinds = [(kind, kind_words(kind)) for kind in self._kinds]
+        kinds = [(kind, kind_words(kind)) for kind in audit_queries.kinds()]
         self.kind.choices = [("", "Everything"), *kinds]
 
     def chosen(self) -> TrailFilter:
-        """What the trail is narrowed to; what was typed over in the address narrows nothing."""
+        """What the trail is narrowed to, once `validate` has said that all can be read."""
         return TrailFilter(
             person=uuid_or_none(self.who.data),
             nobody=self.who.data == NOBODY,
-            kind=self.kind.data if self.kind.data in self._kinds else None,
+            kind=self.kind.data or None,
             target_id=(self.target.data or "")[:LONGEST_ID] or None,
-            since=beginning_of(day_or_none(self.since.data)),
-            until=end_of(day_or_none(self.until.data)),
+            since=self.since.data,
+            until=self.until.data,
         )

@@ -8,9 +8,12 @@ from flask import Blueprint, Response, render_template, request, stream_with_con
 
 from portal.lib.clock import utcnow
 from portal.lib.csv_cells import write_csv
+from portal.lib.paging import Page
 from portal.services.audit import queries as audit_queries
 from portal.services.audit.queries import TrailEntry, TrailFilter
 from portal.web.forms.edit_conflict import shown
+from portal.web.forms.filter_form import answer_as
+from portal.web.forms.refusals import status_of
 from portal.web.frame.access import requires
 from portal.web.frame.page_frame import page_url
 from portal.web.operations.audit_forms import TrailFilterForm
@@ -23,25 +26,36 @@ COLUMNS: Final = ("at", "who", "origin", "action", "kind", "id", "name", "change
 
 @blueprint.get("")
 @requires("audit.read")
-def index() -> str:
+def index() -> tuple[str, int]:
     """The trail, filtered by its address."""
-    form = TrailFilterForm(request.args)
-    page = audit_queries.find_page(form.chosen(), request.args.get("cursor"))
+    return _trail_page(TrailFilterForm(request.args))
+
+
+def _trail_page(form: TrailFilterForm) -> tuple[str, int]:
+    """The trail under its filter; without a row, and with 400, while that cannot be read."""
+    answer_as("audit.index")
+    page: Page[TrailEntry] = Page([])
+    if form.validate():
+        page = audit_queries.find_page(form.chosen(), request.args.get("cursor"))
     lines = [line_of(entry) for entry in page.rows]
-    return render_template(
+    html = render_template(
         "operations/audit.html",
         filter=form,
         page=page,
         lines=lines,
         chips_in_force=_chips(form, page.rows),
     )
+    return html, status_of(form)
 
 
 @blueprint.get("/export.csv")
 @requires("audit.read")
-def export() -> Response:
+def export() -> Response | tuple[str, int]:
     """Everything that matches, for a spreadsheet."""
-    wanted = TrailFilterForm(request.args).chosen()
+    form = TrailFilterForm(request.args)
+    if not form.validate():
+        return _trail_page(form)
+    wanted = form.chosen()
     answer = Response(
         stream_with_context(write_csv(_rows(wanted))), content_type="text/csv; charset=utf-8"
     )

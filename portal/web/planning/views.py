@@ -1,7 +1,6 @@
 """The lists of reservations and of maintenance, and what an asset's page shows of both."""
 
 from collections.abc import Sequence
-from typing import TypeVar
 
 from flask import Blueprint, render_template, request
 from flask.blueprints import BlueprintSetupState
@@ -13,8 +12,8 @@ from portal.services.actions import lifecycle
 from portal.services.actions.planning import queries as planning_queries
 from portal.services.actions.planning.queries import MaintenanceList, ReservationList
 from portal.services.alerts import settings as alert_settings
-from portal.services.core.refusals import NotFound
 from portal.web.forms.fields import row_id
+from portal.web.forms.query_values import linked
 from portal.web.frame.access import requires
 from portal.web.frame.page_frame import page_url
 from portal.web.frame.tabs import Tab
@@ -22,13 +21,13 @@ from portal.web.frame.wording import counted
 from portal.web.planning import presenter as planning_presenter
 from portal.web.planning import words as planning_words
 
-Choice = TypeVar("Choice", ReservationList, MaintenanceList)
 WANTED = {
     ReservationList.PENDING: "To be decided",
     ReservationList.APPROVED: "Approved",
     ReservationList.ALL: "All",
 }
 WORK = {MaintenanceList.OPEN: "To be done", MaintenanceList.ALL: "All"}
+
 
 blueprint = Blueprint("planning", __name__)
 
@@ -38,7 +37,8 @@ blueprint = Blueprint("planning", __name__)
 def reservations() -> str:
     """Who has asked for what, to be decided; and what was agreed to."""
     asset = _asset()
-    which = _chosen(ReservationList, ReservationList.ALL if asset else ReservationList.PENDING)
+    usual = ReservationList.ALL if asset else ReservationList.PENDING
+    which = linked("show", ReservationList, usual)
     asset_id = asset.id if asset else None
     page = planning_queries.list_reservations(which, asset_id, request.args.get("cursor"))
     return render_template(
@@ -56,7 +56,8 @@ def reservations() -> str:
 def maintenance() -> str:
     """What is to be done to what, the soonest first."""
     asset = _asset()
-    which = _chosen(MaintenanceList, MaintenanceList.ALL if asset else MaintenanceList.OPEN)
+    usual = MaintenanceList.ALL if asset else MaintenanceList.OPEN
+    which = linked("show", MaintenanceList, usual)
     asset_id = asset.id if asset else None
     page = planning_queries.list_maintenances(which, asset_id, request.args.get("cursor"))
     return render_template(
@@ -103,17 +104,7 @@ def _wanted_tabs(which: ReservationList, pending: int) -> Sequence[Tab]:
     ]
 
 
-def _chosen(among: type[Choice], otherwise: Choice) -> Choice:
-    text = request.args.get("show")
-    return among(text) if text in set(among) else otherwise
-
-
 def _asset() -> Asset | None:
-    """The one asset that the address narrows the list to; an address typed over narrows nothing."""
+    """The one asset that the address narrows the list to. Raises `NotFound`."""
     asset_id = row_id(request.args.get("asset"))
-    if not asset_id:
-        return None
-    try:
-        return lifecycle.find_asset(asset_id)
-    except NotFound:
-        return None
+    return lifecycle.find_asset(asset_id) if asset_id is not None else None

@@ -105,14 +105,14 @@ def test_reasons_code_and_asset_narrow_alone_and_together() -> None:
     failed = StatusFilter.FAILED
     assert ids(LogFilter(reasons=(server,))) == [three, one]
     assert ids(LogFilter(reasons=(server, dns))) == [three, two, one]
-    assert ids(LogFilter(code=503)) == [three]
+    assert ids(LogFilter(codes=(503, 503))) == [three]
     assert ids(LogFilter(search="thinkpad")) == [one]
     assert ids(LogFilter(search="t")) == [three, two, one]
     assert ids(LogFilter(search="no such thing")) == []
     assert ids(LogFilter(webhook=erp.public_id, reasons=(server, dns))) == [two, one]
     assert ids(LogFilter(status=failed, search="t", reasons=(server, dns))) == [two, one]
-    assert ids(LogFilter(status=failed, code=500)) == [one]
-    assert ids(LogFilter(asset_id=tablet, reasons=(server,), code=503)) == [three]
+    assert ids(LogFilter(status=failed, codes=(500, 500))) == [one]
+    assert ids(LogFilter(asset_id=tablet, reasons=(server,), codes=(503, 503))) == [three]
     assert ids(LogFilter(delivery=two, reasons=(server,))) == []
 
 

@@ -53,7 +53,8 @@ def filters(hook: Hook) -> dict[str, tuple[LogFilter, str]]:
         "event": (LogFilter(event=EventName.UPDATED), "ix_deliveries_by_event"),
         "reason": (LogFilter(reasons=(Reason.SERVER,)), "ix_deliveries_reason_id"),
         "reasons": (LogFilter(reasons=(Reason.SERVER, Reason.DNS)), "ix_deliveries_reason_id"),
-        "code": (LogFilter(code=500), "ix_deliveries_code_id"),
+        "code": (LogFilter(codes=(500, 500)), "ix_deliveries_code_id"),
+        "codes": (LogFilter(codes=(500, 599)), "ix_deliveries_code_id"),
         "webhook and reasons": (
             LogFilter(webhook=webhook, reasons=(Reason.SERVER, Reason.DNS)),
             "ix_deliveries_webhook_id_id",

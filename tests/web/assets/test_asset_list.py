@@ -79,7 +79,8 @@ def test_chips_count_what_they_would_show(app: Flask) -> None:
     assert "Low stock" in badges["Toner"]
     assert "Overdue" not in badges["Camera"]
     assert names(pages, "show=out") == ["Projector", "Camera"]
-    assert len(names(pages, "show=nonsense")) == 4
+    page = pages.get("/assets?show=nonsense")
+    assert (page.status, page.errors) == (400, ["Show: “nonsense” is not known"])
 
 
 def test_what_was_deleted_is_found_again_and_restored(app: Flask) -> None:

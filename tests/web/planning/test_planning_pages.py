@@ -280,7 +280,11 @@ def test_long_lists_come_in_pages_the_soonest_first(app: Flask) -> None:
         days, key=lambda text: datetime.strptime(text, "%d %b %Y").astimezone(UTC)
     )
     assert pages.follow("Previous").rows() == first.rows()
-    assert pages.get("/maintenance?cursor=WzAsIngiLDFd").rows() == first.rows()
+    for path in ("/maintenance?cursor=WzAsIngiLDFd", "/maintenance?show=x", "/reservations?show=x"):
+        page = pages.get(path)
+        assert page.status == 400
+        assert page.links("Open it again from its start") == [path.partition("?")[0]]
+    assert pages.get("/maintenance?asset=999").status == 404
 
 
 def test_support_reads_and_is_offered_nothing_to_press(app: Flask) -> None:

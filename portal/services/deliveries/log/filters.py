@@ -26,8 +26,8 @@ class StatusFilter(StrEnum):
 class LogFilter:
     """Each part narrows the log further; None (or empty) leaves it alone.
 
-    `reasons` and `code` are of the last attempt. `search` is an asset's tag, or part of its tag or
-    name; `asset_id` goes before it. Times are of being stored.
+    `reasons` and `codes` (the first and the last) are of the last attempt. `search` is an asset's
+    tag, or part of its tag or name; `asset_id` goes before it. Times are of being stored.
     """
 
     status: StatusFilter | None = None
@@ -36,7 +36,7 @@ class LogFilter:
     asset_id: int | None = None
     search: str = ""
     reasons: tuple[Reason, ...] = ()
-    code: int | None = None
+    codes: tuple[int, int] | None = None
     delivery: UUID | None = None
     since: datetime | None = None
     until: datetime | None = None

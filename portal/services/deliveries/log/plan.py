@@ -17,6 +17,7 @@ from portal.models.deliveries import Delivery, DeliveryStatus, Priority, has_no_
 from portal.models.webhooks import Webhook
 from portal.services.core.keyset import FIRST_ID, LAST_ID
 from portal.services.core.search import any_holds
+from portal.services.core.skip_scan import skip_scan
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from portal.services.deliveries.log.walk import Column, Walk, matches
 from portal.services.webhooks.draft_rows import draft_ids
@@ -36,6 +37,7 @@ INDEXES: Final[tuple[tuple[Column, ...], ...]] = (
 FOLLOWED: Final = 30
 # Ids are given out before the commit: rows may be this much out of order in time.
 SLACK: Final = timedelta(minutes=1)
+CODES: Final = skip_scan("deliveries", "code", "code BETWEEN :first AND :last")
 Asked = dict[Column, Any]
 
 
@@ -123,10 +125,11 @@ def _asked(current: Session, wanted: LogFilter) -> Asked | None:
     asked: Asked = {
         Delivery.asset_id: wanted.asset_id,
         Delivery.event: wanted.event,
-        Delivery.code: wanted.code,
         Delivery.reason: _one_or_more(tuple(map(str, wanted.reasons))) or None,
     }
     asked = {column: value for column, value in asked.items() if value is not None}
+    if wanted.codes is not None:
+        asked[Delivery.code] = _one_or_more(_codes(current, *wanted.codes))
     if wanted.webhook is not None:
         found = select(Webhook.id).where(Webhook.public_id == wanted.webhook)
         asked[Delivery.webhook_id] = current.execute(found).scalar_one_or_none()
@@ -135,6 +138,14 @@ def _asked(current: Session, wanted: LogFilter) -> Asked | None:
         several = _one_or_more(meant.ids)
         asked[Delivery.asset_id] = meant.query if meant.query is not None else several
     return None if any(value is None or value == () for value in asked.values()) else asked
+
+
+def _codes(current: Session, first: int, last: int) -> tuple[int, ...]:
+    """The codes of the log that lie between the two."""
+    if first == last:
+        return (first,)
+    given = {"first": first, "last": last}
+    return tuple(current.execute(CODES, given).scalars())
 
 
 def _one_or_more(values: tuple[Any, ...]) -> Any:

@@ -1,0 +1,150 @@
+"""The filters above the log: what they read, and that what they cannot read shows no rows."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import time_machine
+from flask import Flask
+
+from portal.lib.clock import utcnow
+from portal.web.deliveries.forms import PERIODS
+from tests.support.deliveries import make_delivery
+from tests.support.factories import make_webhook
+from tests.support.pages import Page, Pages
+from tests.web.signed_in import visit
+
+UNREADABLE = [
+    ("code=banana", "Enter the code as three digits, such as 404, or 5xx for all that begin with"),
+    ("code=99", "Enter the code as three digits"),
+    ("code=5x0", "Enter the code as three digits"),
+    ("code=%D9%A5%D9%A0%D9%A0", "Enter the code as three digits"),
+    ("since=soon", "Enter the time as a day, or a day and a time, such as 2026-05-03 18:00"),
+    ("since=31.02.2026", "Enter the time with a day that exists: there is no 31.02.2026"),
+    ("until=2026-05-03 25:00", "Enter the time with a time of day from 00:00 to 23:59"),
+    ("until=9999-12-31", "Enter the time with a year from 1970 to 9998"),
+    ("since=2026-05-03&until=2026-05-02", "Enter a time after the one in From"),
+    ("webhook=x", "Webhook: choose from the list"),
+    ("event=asset.nothing", "Event: choose from the list"),
+    ("status=<script>", "Status: choose from the list"),
+    ("reason=nobody", "Reason: choose from the list"),
+    ("time=never", "When: choose from the list"),
+    ("asset=-1", "Asset: “-1” is not known"),
+    ("asset=99999999999999999999", "Asset: “99999999999999999999” is not known"),
+    ("q=" + "x" * 121, "Enter at most 120 characters"),
+]
+
+
+@pytest.fixture
+def support(app: Flask) -> Pages:
+    """Support staff, signed in."""
+    return visit(app, "support")
+
+
+def codes(page: Page) -> list[str]:
+    """The codes of the lines, as the results name them."""
+    return sorted(row[5].rpartition("(")[2].rstrip(")") for row in page.rows())
+
+
+@pytest.mark.parametrize(("query", "sentence"), UNREADABLE)
+def test_a_filter_that_cannot_be_read_is_refused_at_its_field(
+    support: Pages, query: str, sentence: str
+) -> None:
+    make_delivery(status="failed")
+    page = support.get(f"/deliveries?{query}")
+    assert page.status == 400
+    assert page.title.startswith("Error: ")
+    assert [error.startswith(sentence) for error in page.errors] == [True]
+    assert page.rows() == []
+    assert "A filter could not be read" in page.main
+    assert not page.links("Retry all that match")
+    assert "/deliveries" in page.links("Clear filters")
+
+
+@pytest.mark.parametrize("path", ["/deliveries/export.csv?", "/deliveries/retry?all=1&"])
+@pytest.mark.parametrize("query", ["code=banana", "since=soon", "status=lost"])
+def test_neither_a_file_nor_a_bulk_retry_goes_by_a_filter_that_cannot_be_read(
+    support: Pages, path: str, query: str
+) -> None:
+    make_delivery(status="failed")
+    page = support.get(path + query)
+    assert (page.status, page.h1, len(page.errors)) == (400, "Deliveries", 1)
+    assert all(link.startswith("/deliveries?") for link in page.links("Failed"))
+
+
+def test_all_that_cannot_be_read_is_named_at_once(support: Pages) -> None:
+    page = support.get("/deliveries?code=banana&since=soon&status=lost")
+    assert len(page.errors) == 3
+
+
+@pytest.mark.parametrize(
+    "cursor", ["x", "%00", "WzAsMV0%00", "WzEsOTIyMzM3MjAzNjg1NDc3NTgwN10", "WzAsIngiXQ"]
+)
+def test_a_cursor_that_cannot_be_read_is_no_first_page(support: Pages, cursor: str) -> None:
+    make_delivery()
+    for path in ("/deliveries", "/assets", "/staff", "/alerts", "/categories"):
+        page = support.get(f"{path}?cursor={cursor}")
+        assert (page.status, page.rows()) == (400, [])
+        assert page.links("Open it again from its start") == [path]
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("500", ["500"]),
+        ("50x", ["500", "503"]),
+        ("5XX", ["500", "503", "599"]),
+        ("4xx", ["404"]),
+        ("2xx", []),
+    ],
+)
+def test_a_code_may_stand_for_many(support: Pages, typed: str, expected: list[str]) -> None:
+    webhook = make_webhook()
+    for code, reason in ((404, "not_found"), (500, "server"), (503, "unavailable")):
+        make_delivery(webhook, status="failed", reason=reason, code=code)
+    make_delivery(webhook, status="failed", reason="server", code=599)
+    make_delivery(webhook, status="failed", reason="refused")
+    assert codes(support.get(f"/deliveries?code={typed}")) == expected
+    assert codes(support.get(f"/deliveries?code={typed}&status=failed")) == expected
+    assert codes(support.get(f"/deliveries?code={typed}&webhook={webhook.public_id}")) == expected
+
+
+@pytest.mark.parametrize(
+    "typed", ["2026-05-03 18:00", "2026-05-03T18:00", "03.05.2026 18:00", "3 May 2026, 18:00:00"]
+)
+def test_a_day_may_have_a_time_however_it_is_written(support: Pages, typed: str) -> None:
+    evening = datetime(2026, 5, 3, 16, tzinfo=UTC)  # 18:00 in Vienna, as the portal's people are
+    for minutes in (-1, 0, 1):
+        make_delivery(created_at=evening + timedelta(minutes=minutes))
+    assert len(support.get(f"/deliveries?since={typed}").rows()) == 2
+    assert len(support.get(f"/deliveries?until={typed}").rows()) == 1
+
+
+def test_a_day_counts_from_its_beginning_to_its_end(support: Pages) -> None:
+    begin = datetime(2026, 5, 2, 22, tzinfo=UTC)
+    for hours in (-1, 0, 23, 24):
+        make_delivery(created_at=begin + timedelta(hours=hours))
+    assert len(support.get("/deliveries?since=2026-05-03&until=2026-05-03").rows()) == 2
+
+
+@pytest.mark.parametrize(
+    ("now", "begin", "end"),
+    [
+        ("2026-05-04T07:30+02:00", "2026-05-03T18:00+02:00", "2026-05-04T08:00+02:00"),
+        ("2026-05-04T12:00+02:00", "2026-05-03T18:00+02:00", "2026-05-04T08:00+02:00"),
+        ("2026-05-04T19:00+02:00", "2026-05-04T18:00+02:00", "2026-05-05T08:00+02:00"),
+    ],
+)
+def test_last_night_is_the_one_that_ended_last_or_is_under_way(
+    app: Flask, now: str, begin: str, end: str
+) -> None:
+    with app.test_request_context(), time_machine.travel(datetime.fromisoformat(now), tick=False):
+        found = PERIODS["night"][1]()
+    assert found == (datetime.fromisoformat(begin), datetime.fromisoformat(end))
+
+
+def test_yesterday_is_the_persons_own(support: Pages) -> None:
+    make_delivery(created_at=utcnow() - timedelta(days=1))
+    make_delivery()
+    page = support.get("/deliveries?time=yesterday")
+    assert len(page.rows()) == 1
+    assert "When: Yesterday" in page.main
