@@ -52,26 +52,28 @@ HEALTHY: Final = Health()
 
 
 class End(NamedTuple):
-    """How one attempt ended. `was_probe`: it was begun while the webhook was throttled."""
+    """How one attempt ended. `was_probe`: it was begun while the webhook was throttled.
+
+    `is_outdated`: it was begun under an address, a key or headers that were changed meanwhile.
+    """
 
     kind: AttemptKind
     reason: Reason | None
     retry_after: float | None = None
     was_probe: bool = False
+    is_outdated: bool = False
 
 
 def health_after(health: Health, end: End, now: datetime) -> Health:
     """The webhook's health after one more attempt.
 
-    A test's failure changes nothing, and its success opens the webhook without counting.
+    Whatever arrives ends its trouble, a test too; a test that fails changes nothing. Neither does
+    what was begun under earlier settings: it says nothing about the present ones.
     """
+    if end.is_outdated:
+        return health
     if end.reason is None:
-        if health == HEALTHY:
-            return health
-        opened = replace(health, throttled=False, pause=0, not_before=None)
-        if end.kind is AttemptKind.TEST:
-            return opened
-        return replace(opened, failures_in_row=0, failing_since=None)
+        return HEALTHY
     if end.kind is AttemptKind.TEST:
         return health
     failed = replace(

@@ -1,6 +1,5 @@
 """When a webhook is throttled, opened, in need of attention, and given up: a table of cases."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -71,11 +70,19 @@ def test_a_success_opens_it_and_forgets_the_failures() -> None:
     assert health_after(THROTTLED, succeeds(), NOW) == FINE
 
 
-def test_a_tests_success_opens_it_without_counting_and_its_failure_changes_nothing() -> None:
-    opened = health_after(THROTTLED, succeeds(AttemptKind.TEST), NOW)
-    assert opened == replace(THROTTLED, throttled=False, pause=0, not_before=None)
+def test_a_tests_success_ends_the_trouble_and_its_failure_changes_nothing() -> None:
+    assert health_after(THROTTLED, succeeds(AttemptKind.TEST), NOW) == FINE
+    rejected = Health(failures_in_row=9, failing_since=NOW)
+    assert health_after(rejected, succeeds(AttemptKind.TEST), NOW) == FINE
     failed = End(kind=AttemptKind.TEST, reason=Reason.REFUSED)
     assert health_after(FINE, failed, NOW) == FINE
+
+
+@pytest.mark.parametrize("reason", [None, Reason.REFUSED, Reason.AUTH])
+def test_what_was_begun_under_earlier_settings_says_nothing(reason: Reason | None) -> None:
+    old = End(kind=AttemptKind.SCHEDULED, reason=reason, was_probe=True, is_outdated=True)
+    assert health_after(FINE, old, NOW) == FINE
+    assert health_after(THROTTLED, old, NOW) == THROTTLED
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,7 @@ class Target(NamedTuple):
     old_until: datetime | None
     headers_enc: bytes | None
     throttled: bool
+    version: int
 
 
 class StoredEvent(NamedTuple):

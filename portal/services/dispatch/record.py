@@ -4,7 +4,7 @@ May run twice with the same results: a commit whose answer was lost is simply ma
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any, Final, NamedTuple
@@ -38,7 +38,7 @@ from portal.services.dispatch.results import Result
 from portal.services.outbox import rollups
 from portal.services.outbox.transitions import OPEN_DELIVERY, columns, open_delivery_of
 from portal.services.webhooks import activation
-from portal.services.webhooks.health import lock_webhooks, write_health
+from portal.services.webhooks.health import HealthRow, lock_webhooks, write_health
 
 NOT_READ: Final = object()  # equals nothing: such a column is written in any case
 
@@ -94,8 +94,8 @@ def record(connection: Connection, results: Sequence[Result], jitter: Callable[[
     ]
     _write_attempts(connection, results)
     _write_deliveries(connection, judged, now)
-    write_health(connection, webhooks, _ends(judged), now)
-    _turn_off(connection, judged)
+    write_health(connection, webhooks, _ends(judged, webhooks), now)
+    _turn_off(connection, judged, webhooks)
     for webhook_id, webhook in webhooks.items():
         if webhook.deleted_at is not None or webhook.state != WebhookState.ACTIVE:
             # It was turned off or deleted meanwhile: what would be tried again is put to rest.
@@ -223,7 +223,7 @@ def _after(judged: Judged, standings: dict[int, AnyRow], now: datetime) -> dict[
     return {**changed, **written}
 
 
-def _ends(judged: Sequence[Judged]) -> dict[int, list[End]]:
+def _ends(judged: Sequence[Judged], webhooks: Mapping[int, HealthRow]) -> dict[int, list[End]]:
     """How the attempts of each webhook ended, in the order in which they did."""
     ends: dict[int, list[End]] = defaultdict(list)
     in_turn = sorted((each.result for each in judged), key=lambda each: each.finished_at)
@@ -234,13 +234,26 @@ def _ends(judged: Sequence[Judged]) -> dict[int, list[End]]:
                 reason=result.outcome.reason,
                 retry_after=result.outcome.retry_after,
                 was_probe=result.claim.webhook.throttled,
+                is_outdated=_is_outdated(result, webhooks),
             )
         )
     return ends
 
 
-def _turn_off(connection: Connection, judged: Sequence[Judged]) -> None:
+def _is_outdated(result: Result, webhooks: Mapping[int, HealthRow]) -> bool:
+    """Whether the webhook was changed after this was claimed."""
+    sent_to = result.claim.webhook
+    return sent_to.id in webhooks and webhooks[sent_to.id].version != sent_to.version
+
+
+def _turn_off(
+    connection: Connection, judged: Sequence[Judged], webhooks: Mapping[int, HealthRow]
+) -> None:
     """A receiver that said 410 Gone gets nothing more until a person turns it on again."""
-    gone = {each.result.claim.webhook.id for each in judged if isinstance(each.decision, TurnOff)}
+    gone = {
+        each.result.claim.webhook.id
+        for each in judged
+        if isinstance(each.decision, TurnOff) and not _is_outdated(each.result, webhooks)
+    }
     for webhook_id in sorted(gone):
         activation.turn_off_gone(connection, webhook_id)

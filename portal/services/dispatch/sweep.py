@@ -4,21 +4,21 @@ An event that was being stored while its webhook was turned off can leave one be
 """
 
 import random
-from datetime import datetime, timedelta
+from datetime import datetime
 from time import monotonic
 from typing import Final
 
 from sqlalchemy import Connection, Select, bindparam, exists, or_, select, update
 
 from portal.database.engine import database_now
-from portal.models.deliveries import Delivery, DeliveryStatus, has_no_live_lease, is_open
+from portal.models.deliveries import Delivery, DeliveryStatus
 from portal.models.webhooks import Webhook, WebhookState
 from portal.services.core.unit_of_work import session, writing
 from portal.services.outbox.due import with_open_rows
 from portal.services.webhooks import activation
+from portal.services.webhooks.waiting_deliveries import SPREAD, waiting_for_later
 
 PATIENCE: Final = 0.5  # seconds, for deliveries wait meanwhile; the rest is the next sweep's
-SPREAD: Final = timedelta(minutes=1)
 SPREAD_A_STEP: Final = 500
 
 
@@ -85,13 +85,7 @@ def spread_on(connection: Connection) -> int:
 def _retrying_later(webhook_id: int, now: datetime) -> Select[int]:
     return (
         select(Delivery.id)
-        .where(
-            Delivery.webhook_id == webhook_id,
-            is_open(),
-            Delivery.status == DeliveryStatus.RETRYING,
-            Delivery.due_at > now + SPREAD,
-            has_no_live_lease(now),
-        )
+        .where(*waiting_for_later(webhook_id, now))
         .limit(SPREAD_A_STEP)
         .with_for_update(skip_locked=True)
     )

@@ -106,6 +106,11 @@ def record_decided(
 def set_on(webhook: Webhook) -> None:
     """Turn a locked webhook on; its failures in a row are counted anew."""
     webhook.state, webhook.off_reason, webhook.off_at = WebhookState.ACTIVE, None, None
+    end_trouble(webhook)
+
+
+def end_trouble(webhook: Webhook) -> None:
+    """What went wrong before says nothing any more about a locked webhook."""
     webhook.failures_in_row, webhook.failing_since = 0, None
     webhook.throttled, webhook.pause, webhook.not_before = False, 0, None
 

@@ -1,7 +1,7 @@
 """Creating, editing and deleting webhooks."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -14,12 +14,15 @@ from portal.services.audit import trail
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import Refusal, Stale
 from portal.services.core.uniqueness import keep_unique
-from portal.services.core.unit_of_work import writing
+from portal.services.core.unit_of_work import ring, writing
 from portal.services.webhooks import activation
 from portal.services.webhooks.draft_rows import hand_over, lock_draft, made_secret
 from portal.services.webhooks.rows import count_held, lock_webhook, target_of
 from portal.services.webhooks.secrets import erase_secret, set_headers, set_secret, stored_headers
 from portal.services.webhooks.values import EVENT_VALUES, SecretMode, WebhookValues, check
+
+# Whoever changes one of these has mended something: what failed before says nothing any more.
+FIXES: Final = frozenset({"url", "secret_key", "custom_headers"})
 
 Facts = dict[str, Any]
 
@@ -86,6 +89,9 @@ def edit(
         asks = _switch(current, webhook, values)
         if (now_on := _facts(webhook)["status"]) != before["status"]:
             changes["status"] = {"from": before["status"], "to": now_on}
+        if changes.keys() & FIXES:
+            activation.end_trouble(webhook)
+            ring(current)
         if changes:
             webhook.version += 1
             webhook.updated_at = utcnow()

@@ -6,15 +6,14 @@ from datetime import datetime
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, select, update
+from sqlalchemy import Connection, Select, select
 
 from portal.engine.health import End, Health, health_after, is_hopeless
 from portal.engine.retry_policy import AttemptKind
-from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook
 from portal.services.core.rowset import as_json, given_ids, update_rows
-from portal.services.outbox.due import head_of
 from portal.services.webhooks import activation
+from portal.services.webhooks.waiting_deliveries import reopen
 
 
 class HealthRow(NamedTuple):
@@ -29,6 +28,7 @@ class HealthRow(NamedTuple):
     throttled: bool
     pause: int
     not_before: datetime | None
+    version: int
 
 
 def lock_webhooks(connection: Connection, ids: Iterable[int]) -> dict[int, HealthRow]:
@@ -67,7 +67,7 @@ def write_health(
         if changed:
             changes.append({"id": webhook_id, **changed})
         if before.throttled and not after.throttled:
-            _reopen(connection, webhook, now)
+            reopen(connection, webhook.id, webhook.in_order, now)
         if after.failures_in_row > before.failures_in_row and is_hopeless(after, now):
             activation.turn_off_failing(connection, webhook_id)
     update_rows(connection, Webhook, changes)
@@ -81,15 +81,3 @@ def _health_of(webhook: HealthRow) -> Health:
         pause=webhook.pause,
         not_before=webhook.not_before,
     )
-
-
-def _reopen(connection: Connection, webhook: HealthRow, now: datetime) -> None:
-    """The receiver is well again: what waits for a retry goes soon, in order the head at once."""
-    if webhook.in_order:
-        connection.execute(
-            update(Delivery)
-            .where(Delivery.id == head_of(webhook.id), Delivery.due_at > now)
-            .values(due_at=now)
-        )
-        return
-    connection.execute(update(Webhook).where(Webhook.id == webhook.id).values(reopened_at=now))

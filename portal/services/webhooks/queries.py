@@ -23,6 +23,7 @@ from portal.services.webhooks.rows import TARGET, count_held, find_webhook
 from portal.services.webhooks.secrets import old_secret, stored_headers
 from portal.services.webhooks.summary import Latest, last_failure, latest_of, next_try, youngest
 from portal.services.webhooks.values import EVENT_VALUES
+from portal.services.webhooks.waiting_deliveries import count_waiting
 
 HISTORY: Final = 100
 INBOX: Final = "this portal"
@@ -54,6 +55,7 @@ class WebhookDetail:
 
     `fails_for`: reason and code of what failed last, while it fails. `is_left_alone`: its receiver
     is in trouble, so that only a probe goes now and then, until anything arrives, a test too.
+    `waits`: what waits for a later retry although the webhook is well (`capped`).
     """
 
     public_id: UUID
@@ -81,6 +83,7 @@ class WebhookDetail:
     last_delivered_at: datetime | None
     next_try_at: datetime | None
     held: int
+    waits: int
     owner: str | None
     version: int
     created_at: datetime
@@ -148,6 +151,7 @@ def show(public_id: UUID) -> WebhookDetail:
         last_delivered_at=webhook.last_delivered_at,
         next_try_at=next_try(current, webhook),
         held=count_held(current, webhook.id),
+        waits=count_waiting(current, webhook),
         owner=owner.name if owner else None,
         version=webhook.version,
         created_at=webhook.created_at,

@@ -15,7 +15,8 @@ from portal.services.audit import trail
 from portal.services.core import vault
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import Refusal
-from portal.services.core.unit_of_work import session, writing
+from portal.services.core.unit_of_work import ring, session, writing
+from portal.services.webhooks import activation
 from portal.services.webhooks.rows import lock_webhook, target_of
 from portal.services.webhooks.values import Headers, SecretMode, WebhookValues, headers_problem
 
@@ -74,7 +75,10 @@ def switch_now(actor: Actor, public_id: UUID) -> bool:
         if webhook.old_secret_enc is None:
             return False
         webhook.old_secret_enc = webhook.old_until = None
+        webhook.version += 1
+        activation.end_trouble(webhook)
         trail.record(current, actor, "webhook.secret_switched", target=target_of(webhook))
+        ring(current)
         return True
 
 

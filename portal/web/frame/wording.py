@@ -73,6 +73,7 @@ def plural(count: int, one: str, many: str | None = None) -> str:
 WORDS: Final[dict[str, Callable[..., object]]] = {
     "moment": moment,
     "number": number,
+    "counted": counted,
     "plural": plural,
     "zone_name": zone_name,
 }

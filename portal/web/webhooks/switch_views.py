@@ -13,6 +13,7 @@ from portal.services.webhooks import activation
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.activation import HeldChoice
 from portal.services.webhooks.sample_deliveries import TestUnderWay, send_test
+from portal.services.webhooks.waiting_deliveries import send_waiting
 from portal.web.forms.base import PortalForm
 from portal.web.forms.refusals import refusals_in, status_of
 from portal.web.frame.access import actor, owner, requires
@@ -77,6 +78,22 @@ def on(public_id: UUID) -> Answer:
         "webhooks/on.html", form=form, webhook=webhook, held=held_count(webhook.held)
     )
     return page, status_of(form)
+
+
+@blueprint.post(f"{WEBHOOK}/send-waiting")
+@requires("deliveries.retry")
+def send_now(public_id: UUID) -> Answer:
+    """After a fix: what waits for a later retry goes within a minute."""
+    try:
+        count = send_waiting(actor(), public_id)
+    except (NotAllowed, NotFound):
+        raise
+    except Refusal as refusal:
+        flash(refusal.sentence, "warning")
+    else:
+        words = f"{held_count(count)} {'goes' if count == 1 else 'go'} out within a minute."
+        flash(*(words, "success") if count else ("Nothing waits for a later retry.", "info"))
+    return redirect(url_for("webhooks.show", public_id=public_id))
 
 
 @blueprint.post(f"{WEBHOOK}/test")

@@ -65,6 +65,7 @@ def show(public_id: UUID) -> Answer:
         state=state_sentence(webhook, latest, utcnow()),
         began=_began(webhook),
         held=held_count(webhook.held),
+        waits=held_count(webhook.waits),
         groups=events_of(webhook.events),
         event_total=len(CATALOGUE),
         choices=event_choices(webhook.events),

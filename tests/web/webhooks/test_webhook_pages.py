@@ -255,3 +255,29 @@ def test_a_webhook_that_is_not_there_is_not_found(pages: Pages) -> None:
     nobody = make_user()
     for page in ("", "/edit", "/on", "/delete", "/receiver", "/history", "/secret"):
         assert pages.get(f"{LIST}/{nobody.public_id}{page}").status == 404
+
+
+def test_after_a_fix_what_waits_is_offered_and_goes_within_a_minute(app: Flask) -> None:
+    hook, later = make_webhook(), utcnow() + timedelta(hours=5)
+    for _ in range(3):
+        make_delivery(hook, status="retrying", reason="auth", code=401, due_at=later)
+    make_delivery(hook, status="retrying", reason="auth", due_at=utcnow())  # goes by itself
+    path = f"/settings/webhooks/{hook.public_id}"
+    assert "Send the 3 that wait now" not in visit(app, "manager").get(path).text
+    support = visit(app, "support")
+    page = support.get(path)
+    assert "3 deliveries from before wait for a later retry" in page.main
+    form = page.form(f"{path}/send-waiting")
+    assert form.buttons == ["Send the 3 that wait now"]
+    page = support.submit(form)
+    assert "3 deliveries go out within a minute." in page.main
+    assert "wait for a later retry" not in page.main
+    assert "Nothing waits for a later retry." in support.submit(form).main
+
+
+def test_while_it_fails_nothing_that_waits_is_offered(app: Flask) -> None:
+    hook = make_webhook(failures_in_row=2, failing_since=utcnow())
+    later = utcnow() + timedelta(hours=5)
+    make_delivery(hook, status="retrying", reason="auth", code=401, due_at=later)
+    page = visit(app).get(f"/settings/webhooks/{hook.public_id}")
+    assert "that wait now" not in page.main

@@ -1,0 +1,165 @@
+"""After a fix: what failed before says nothing any more, and what waits can be sent now."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from portal.database.engine import database_now
+from portal.engine.reasons import Reason
+from portal.models.audit import AuditEntry
+from portal.models.deliveries import Delivery
+from portal.models.webhooks import Webhook
+from portal.services.core.permissions import Actor
+from portal.services.core.refusals import NotAllowed, Refusal
+from portal.services.core.unit_of_work import session, writing
+from portal.services.dispatch import sweep as dispatch_sweep
+from portal.services.webhooks import activation, crud, secrets
+from portal.services.webhooks.sample_deliveries import send_test
+from portal.services.webhooks.values import SecretMode, WebhookValues
+from portal.services.webhooks.waiting_deliveries import count_waiting, send_waiting
+from tests.jobs.pump.delivery_clock import claim, deliveries, ended, webhook, write_down
+from tests.support.factories import Hook, make_user, make_webhook, publish
+
+pytestmark = pytest.mark.usefixtures("app")
+
+AUTH = Reason.AUTH  # their own answer: no receiver in trouble, so nothing opens it by itself
+
+
+@pytest.fixture
+def ana() -> Actor:
+    """An administrator."""
+    return make_user().actor
+
+
+def failing(count: int = 3, reason: Reason = AUTH) -> Hook:
+    """A webhook whose receiver turns everything away; what it turned away waits for hours."""
+    hook = make_webhook("https://erp.example.com/hook", events=("asset.created",))
+    for number in range(count):
+        publish(asset_id=number + 1)
+    write_down(*(ended(each, reason) for each in claim()))
+    with writing() as current:
+        later = database_now(current.connection()) + timedelta(hours=5)
+        current.execute(update(Delivery).values(due_at=later))
+    assert webhook(hook.id).failures_in_row == count
+    return hook
+
+
+def entered(hook: Hook, **changes: Any) -> WebhookValues:
+    now = webhook(hook.id)
+    values = {"name": now.name, "url": now.url, "events": ("asset.created",)}
+    return WebhookValues(**{**values, "secret_mode": SecretMode.KEEP, **changes})
+
+
+def edit(hook: Hook, actor: Actor, **changes: Any) -> None:
+    crud.edit(actor, hook.public_id, webhook(hook.id).version, entered(hook, **changes))
+
+
+def waits(hook: Hook) -> int:
+    session().rollback()
+    return count_waiting(session(), session().get_one(Webhook, hook.id))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"url": "https://new.example.com/hook"},
+        {"secret_mode": SecretMode.OWN, "secret": "a secret of my own 4f2a"},
+        {"headers": (("X-Key", "a new value"),)},
+    ],
+)
+@pytest.mark.parametrize("reason", [AUTH, Reason.REFUSED, Reason.SERVER])
+def test_a_changed_address_key_or_header_ends_the_trouble(
+    ana: Actor, changes: dict[str, Any], reason: Reason
+) -> None:
+    hook = failing(reason=reason)
+    assert waits(hook) == 0
+    edit(hook, ana, **changes)
+    now = webhook(hook.id)
+    assert (now.failures_in_row, now.failing_since, now.throttled) == (0, None, False)
+    assert (now.pause, now.not_before) == (0, None)
+    assert waits(hook) == 3
+
+
+def test_another_name_mends_nothing(ana: Actor) -> None:
+    hook = failing()
+    edit(hook, ana, name="Renamed")
+    assert webhook(hook.id).failures_in_row == 3
+
+
+def test_the_switch_to_the_new_key_ends_the_trouble(ana: Actor) -> None:
+    hook = failing()
+    with writing() as current:
+        current.get_one(Webhook, hook.id).old_secret_enc = b"sealed"
+    before = webhook(hook.id).version
+    secrets.switch_now(ana, hook.public_id)
+    assert webhook(hook.id).failures_in_row == 0
+    assert webhook(hook.id).version == before + 1
+
+
+def test_a_test_that_arrives_ends_the_trouble_whatever_its_reason(ana: Actor) -> None:
+    hook = failing()
+    send_test(ana, hook.public_id)
+    write_down(*(ended(each) for each in claim()))
+    assert webhook(hook.id).failures_in_row == 0
+    assert webhook(hook.id).last_delivered_at is None  # nothing real has arrived
+    assert waits(hook) == 3
+
+
+@pytest.mark.parametrize("reason", [AUTH, Reason.REFUSED, Reason.GONE])
+def test_what_was_begun_under_the_old_settings_leaves_the_new_health_alone(
+    ana: Actor, reason: Reason
+) -> None:
+    hook = make_webhook("https://erp.example.com/hook", events=("asset.created",))
+    publish()
+    under_way = claim()
+    edit(hook, ana, url="https://new.example.com/hook")
+    write_down(*(ended(each, reason) for each in under_way))
+    now = webhook(hook.id)
+    assert (now.failures_in_row, now.throttled, now.state) == (0, False, "active")
+    publish()
+    write_down(*(ended(each, AUTH) for each in claim()))
+    assert webhook(hook.id).failures_in_row == 1
+
+
+def test_an_old_success_does_not_hide_that_the_new_settings_fail(ana: Actor) -> None:
+    hook = make_webhook("https://erp.example.com/hook", events=("asset.created",))
+    publish()
+    under_way = claim()
+    edit(hook, ana, url="https://new.example.com/hook")
+    publish()
+    write_down(*(ended(each, AUTH) for each in claim()))
+    write_down(*(ended(each) for each in under_way))
+    assert webhook(hook.id).failures_in_row == 1
+
+
+def test_a_person_has_what_waits_sent_within_a_minute(ana: Actor) -> None:
+    hook = failing(4)
+    edit(hook, ana, url="https://new.example.com/hook")
+    support = make_user("support").actor
+    assert send_waiting(support, hook.public_id) == 4
+    assert (waits(hook), send_waiting(support, hook.public_id)) == (0, 0)
+    dispatch_sweep.settle()
+    with writing() as current:
+        soon = database_now(current.connection()) + timedelta(minutes=1)
+    assert all(each.due_at <= soon for each in deliveries())
+    entry = session().query(AuditEntry).filter_by(action="webhook.waiting_sent").one()
+    assert (entry.actor_name, entry.changes["deliveries"]["to"]) == (support.name, 4)
+
+
+def test_in_order_the_oldest_goes_at_once(ana: Actor) -> None:
+    hook = failing(2)
+    edit(hook, ana, url="https://new.example.com/hook", in_order=True)
+    assert send_waiting(ana, hook.public_id) == 2
+    assert [each.delivery_id for each in claim()] == [deliveries()[0].id]
+
+
+def test_only_whoever_may_retry_has_them_sent_and_never_while_it_is_off(ana: Actor) -> None:
+    hook = failing()
+    with pytest.raises(NotAllowed):
+        send_waiting(make_user("manager").actor, hook.public_id)
+    assert send_waiting(ana, hook.public_id) == 0  # it still fails
+    activation.turn_off(ana, hook.public_id)
+    with pytest.raises(Refusal, match="is off"):
+        send_waiting(ana, hook.public_id)
