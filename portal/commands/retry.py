@@ -40,7 +40,7 @@ def retry(failed: bool, since: timedelta, dry_run: bool) -> None:
 
     They go behind everything that is new. The address where it can be followed is printed.
     """
-    wanted = LogFilter(status=StatusFilter.ATTENTION if failed else None, since=utcnow() - since)
+    wanted = LogFilter(status=StatusFilter.FAILED if failed else None, since=utcnow() - since)
     choice = Selection(wanted=wanted, newest=selection.newest_now())
     counted = selection.count(choice)
     _tell(counted)

@@ -89,8 +89,8 @@ def why_skipped(row: LogRow, again: bool) -> Skip | None:
     """Why this delivery is not retried; None when it is."""
     if row.is_test:
         return Skip.TEST
-    if row.status not in (*RETRYABLE, ShownStatus.DELIVERED):
-        return Skip(row.status)
+    if row.unpaused not in (*RETRYABLE, ShownStatus.DELIVERED):
+        return Skip(row.unpaused)
     if not row.is_webhook_active:
         return Skip.OFF
     return Skip.ARRIVED if row.status is ShownStatus.DELIVERED and not again else None

@@ -14,8 +14,8 @@ from portal.models.webhooks import Webhook, WebhookState
 from portal.services.core.refusals import NotFound
 from portal.services.core.unit_of_work import database_time, session
 from portal.services.deliveries.retry import GONE, RetryState
-from portal.services.outbox.next_try import heads, paused_until
-from portal.services.outbox.status import ShownStatus, shown_status
+from portal.services.outbox.next_try import heads, paused_for, paused_until
+from portal.services.outbox.status import PausedFor, ShownStatus, shown_status
 from portal.services.webhooks.inbox.address import shown_url
 
 # A person's Retries are not limited; the page shows the newest.
@@ -87,8 +87,14 @@ class DeliveryDetail:
 
     @property
     def status(self) -> ShownStatus:
-        """The status as people see it."""
-        return self.standing.status
+        """The status as people see it; verbs go by the one in `standing`."""
+        return ShownStatus.PAUSED if self.paused_for else self.standing.status
+
+    @property
+    def paused_for(self) -> PausedFor | None:
+        """What holds it up beyond its own time."""
+        status, pause = self.standing.status, self.paused_until
+        return paused_for(status, self.due_at, pause, is_behind=self.waits_behind)
 
     @property
     def next_try_at(self) -> datetime:

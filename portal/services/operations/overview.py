@@ -39,7 +39,7 @@ def overview() -> Overview:
         webhooks_on=capped(current, hooks.where(Webhook.state == WebhookState.ACTIVE)),
         webhooks_off=capped(current, hooks.where(Webhook.state == WebhookState.OFF)),
         assets=capped(current, select(Asset.id).where(Asset.deleted_at.is_(None))),
-        failed=log_pages.count_attention(),
+        failed=log_pages.count_failed(),
         retrying=capped(current, _with_status(DeliveryStatus.RETRYING)),
         held=capped(current, _with_status(DeliveryStatus.HELD)),
         has_deliveries=_has_deliveries(),

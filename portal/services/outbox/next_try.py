@@ -1,4 +1,4 @@
-"""When a delivery goes next: at its own time, or later, for its webhook's sake.
+"""When a delivery goes next: at its own time, or later, for its webhook's sake: then it is Paused.
 
 The same that `due` claims by, told of one delivery.
 """
@@ -6,11 +6,13 @@ The same that `due` claims by, told of one delivery.
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import ScalarSelect, select
+from sqlalchemy import ColumnElement, ScalarSelect, and_, false, func, or_, select
 from sqlalchemy.orm import Session
 
-from portal.models.deliveries import Priority
+from portal.models.deliveries import Delivery, Priority
+from portal.models.webhooks import Webhook
 from portal.services.outbox.due import head_of
+from portal.services.outbox.status import PausedFor, ShownStatus, shown_status
 
 
 def paused_until(
@@ -25,6 +27,75 @@ def paused_until(
         return None
     waits = priority == Priority.BULK or (priority == Priority.NORMAL and not in_order)
     return not_before if waits else None
+
+
+def paused_for(
+    status: ShownStatus, due_at: datetime, pause: datetime | None, *, is_behind: bool
+) -> PausedFor | None:
+    """What holds up a delivery beyond its own time. `pause`: as `paused_until` says."""
+    if status not in (ShownStatus.WAITING, ShownStatus.RETRYING):
+        return None
+    if is_behind:
+        return PausedFor.ORDER
+    return PausedFor.RECEIVER if pause is not None and pause > due_at else None
+
+
+def seen_statuses(
+    current: Session, rows: Iterable[tuple[Delivery, Webhook]], now: datetime
+) -> dict[int, ShownStatus]:
+    """The status of each delivery as people see it, by row id. `now`: the database's clock."""
+    known = list(rows)
+    ahead = heads(current, (hook.id for _, hook in known if hook.in_order))
+    found = {}
+    for each, hook in known:
+        status = shown_status(each.status, each.lease_until, now)
+        pause = paused_until(each.priority, hook.not_before, now, in_order=hook.in_order)
+        has_turn = not hook.in_order or each.priority == Priority.TEST or each.prior_status
+        is_behind = not has_turn and (ahead[hook.id] or each.id) < each.id
+        held_up = paused_for(status, each.due_at, pause, is_behind=is_behind)
+        found[each.id] = ShownStatus.PAUSED if held_up else status
+    return found
+
+
+def is_paused(now: datetime) -> ColumnElement[bool]:
+    """Whether anything holds it up, as a condition on open deliveries that nobody is sending."""
+    return _of_webhook(or_(_is_left_alone(now), _is_behind()))
+
+
+def is_left_alone(now: datetime) -> ColumnElement[bool]:
+    """`PausedFor.RECEIVER` as a condition on open deliveries that nobody is sending."""
+    return _of_webhook(_is_left_alone(now))
+
+
+def is_behind() -> ColumnElement[bool]:
+    """`PausedFor.ORDER` as a condition on open deliveries that nobody is sending."""
+    return _of_webhook(_is_behind())
+
+
+def _is_left_alone(now: datetime) -> ColumnElement[bool]:
+    waits = or_(
+        Delivery.priority == Priority.BULK,
+        and_(Delivery.priority == Priority.NORMAL, Webhook.in_order.is_(False)),
+    )
+    pause = func.coalesce(Webhook.not_before, now)
+    return and_(pause > now, pause > Delivery.due_at, waits)
+
+
+def _is_behind() -> ColumnElement[bool]:
+    return and_(
+        Webhook.in_order.is_(True),
+        Delivery.priority != Priority.TEST,
+        Delivery.prior_status.is_(None),
+        Delivery.id > func.coalesce(head_of(Webhook.id.expression), Delivery.id),
+    )
+
+
+def _of_webhook(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Asked of each row by itself, and as a value: told that it exists, a planner might begin at
+    the webhooks, or take it for so seldom true that it reads all rows before it sorts them.
+    """
+    asked = select(condition).where(Webhook.id == Delivery.webhook_id).limit(1)
+    return func.coalesce(asked.correlate(Delivery).scalar_subquery(), false())
 
 
 def heads(current: Session, webhook_ids: Iterable[int]) -> dict[int, int | None]:

@@ -7,7 +7,8 @@ from portal.models.deliveries import OPEN
 
 
 class ShownStatus(StrEnum):
-    """What a person sees. Sending is waiting or retrying with a live lease, and never stored."""
+    """What a person sees. Two are never stored, both open: Sending, with a live lease, and Paused,
+    when something else than its own time holds it up (`next_try`)."""
 
     WAITING = "waiting"
     SENDING = "sending"
@@ -16,10 +17,18 @@ class ShownStatus(StrEnum):
     FAILED = "failed"
     STOPPED = "stopped"
     HELD = "held"
+    PAUSED = "paused"
+
+
+class PausedFor(StrEnum):
+    """What a paused delivery waits for: its receiver is left alone, or an older one goes first."""
+
+    RECEIVER = "receiver"
+    ORDER = "order"
 
 
 def shown_status(status: str, lease_until: datetime | None, now: datetime) -> ShownStatus:
-    """The status in people's terms. `now`: the database's clock, by which leases are judged."""
+    """The status in people's terms, pauses apart. `now`: the database's clock, as for leases."""
     if status in OPEN and lease_until is not None and lease_until > now:
         return ShownStatus.SENDING
     return ShownStatus(status)

@@ -9,13 +9,12 @@ from uuid import UUID
 from sqlalchemy import Row, Select, func, select
 
 from portal.database.engine import database_now
-from portal.engine.health import needs_attention
 from portal.engine.http.address_guard import host_of
 from portal.lib.clock import utcnow
 from portal.models.audit import AuditEntry
 from portal.models.deliveries import Delivery, is_open
 from portal.models.people import User
-from portal.models.webhooks import Webhook, WebhookEvent, WebhookKind, WebhookState
+from portal.models.webhooks import OffReason, Webhook, WebhookEvent, WebhookKind, WebhookState
 from portal.services.core.counting import capped
 from portal.services.core.unit_of_work import session
 from portal.services.webhooks.inbox.address import shown_url
@@ -30,11 +29,16 @@ INBOX: Final = "this portal"
 
 
 class Standing(StrEnum):
-    """How a webhook fares, as people see it."""
+    """How a webhook fares, as people see it, the worst first.
 
+    Failing: from the first failure that no success has followed. Paused: its receiver does not
+    respond, so only a probe goes now and then.
+    """
+
+    PAUSED = "paused"
+    FAILING = "failing"
     ACTIVE = "active"
     OFF = "off"
-    ATTENTION = "attention"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +49,7 @@ class ListedWebhook:
     name: str
     host: str
     standing: Standing
+    needs_attention: bool
     event_count: int
     last: Latest | None
 
@@ -64,6 +69,7 @@ class WebhookDetail:
     host: str
     is_inbox: bool
     standing: Standing
+    needs_attention: bool
     is_active: bool
     off_reason: str | None
     off_at: datetime | None
@@ -101,7 +107,7 @@ class HistoryEntry:
 
 
 def list_webhooks() -> list[ListedWebhook]:
-    """Every webhook, by name."""
+    """Every webhook, the worst first, then by name."""
     current = session()
     now = database_now(current.connection())
     rows = current.execute(_listing()).all()
@@ -111,11 +117,12 @@ def list_webhooks() -> list[ListedWebhook]:
             public_id=row.public_id,
             name=row.name,
             host=_place(row),
-            standing=_standing(row, now),
+            standing=_standing(row),
+            needs_attention=_needs_attention(row),
             event_count=row.event_count,
             last=latest.get(row.last_id),
         )
-        for row in rows
+        for row in sorted(rows, key=_severity)
     ]
 
 
@@ -131,7 +138,8 @@ def show(public_id: UUID) -> WebhookDetail:
         url=shown_url(webhook.kind, webhook.url),
         host=_place(webhook),
         is_inbox=webhook.kind == WebhookKind.INBOX,
-        standing=_standing(webhook, database_now(current.connection())),
+        standing=_standing(webhook),
+        needs_attention=_needs_attention(webhook),
         is_active=webhook.state == WebhookState.ACTIVE,
         off_reason=webhook.off_reason,
         off_at=webhook.off_at,
@@ -193,8 +201,9 @@ def _listing() -> Select[Any]:
             Webhook.kind,
             Webhook.url,
             Webhook.state,
+            Webhook.off_reason,
+            Webhook.throttled,
             Webhook.failures_in_row,
-            Webhook.failing_since,
             events.label("event_count"),
             youngest().label("last_id"),
         )
@@ -208,8 +217,23 @@ def _place(webhook: Webhook | Row[Any]) -> str:
     return INBOX if webhook.kind == WebhookKind.INBOX else host_of(webhook.url)
 
 
-def _standing(webhook: Webhook | Row[Any], now: datetime) -> Standing:
+def _standing(webhook: Webhook | Row[Any]) -> Standing:
     if webhook.state != WebhookState.ACTIVE:
         return Standing.OFF
-    fails = needs_attention(webhook.failures_in_row, webhook.failing_since, now)
-    return Standing.ATTENTION if fails else Standing.ACTIVE
+    if webhook.throttled:
+        return Standing.PAUSED
+    return Standing.FAILING if webhook.failures_in_row else Standing.ACTIVE
+
+
+def _needs_attention(webhook: Webhook | Row[Any]) -> bool:
+    """Failing, paused, or off, unless a person turned it off."""
+    if webhook.state != WebhookState.ACTIVE:
+        return webhook.off_reason in (OffReason.GONE, OffReason.FAILING)
+    return bool(webhook.throttled or webhook.failures_in_row)
+
+
+def _severity(webhook: Row[Any]) -> tuple[int, str]:
+    """The worst first: what we turned off, then as `Standing` has it, then by name."""
+    by_us = webhook.state != WebhookState.ACTIVE and _needs_attention(webhook)
+    order = -1 if by_us else list(Standing).index(_standing(webhook))
+    return order, webhook.name.lower()

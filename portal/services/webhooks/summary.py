@@ -15,7 +15,8 @@ from sqlalchemy.orm import Session
 from portal.models.deliveries import Delivery, DeliveryStatus, Priority, is_open
 from portal.models.webhooks import Webhook
 from portal.services.core.keyset import FIRST_ID, LAST_ID
-from portal.services.outbox.status import ShownStatus, shown_status
+from portal.services.outbox.next_try import seen_statuses
+from portal.services.outbox.status import ShownStatus
 
 FAILING: Final = (DeliveryStatus.RETRYING, DeliveryStatus.FAILED)
 
@@ -52,13 +53,13 @@ def youngest() -> ScalarSelect[int]:
 
 def latest_of(current: Session, ids: Sequence[int], now: datetime) -> dict[int, Latest]:
     """These deliveries by their row ids. `now`: the database's clock."""
-    rows = current.scalars(select(Delivery).where(Delivery.id.in_(ids))).all() if ids else []
-    return {
-        row.id: Latest(
-            row.public_id, shown_status(row.status, row.lease_until, now), row.created_at
-        )
-        for row in rows
-    }
+    if not ids:
+        return {}
+    joined = select(Delivery, Webhook).join(Webhook, Webhook.id == Delivery.webhook_id)
+    found = current.execute(joined.where(Delivery.id.in_(ids))).all()
+    rows = [(row[0], row[1]) for row in found]
+    statuses = seen_statuses(current, rows, now)
+    return {row.id: Latest(row.public_id, statuses[row.id], row.created_at) for row, _ in rows}
 
 
 def last_failure(current: Session, webhook: Webhook) -> tuple[str | None, int | None]:

@@ -7,7 +7,7 @@ from portal.engine.reasons import Reason, title
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter
 from portal.services.deliveries.log.pages import LogRow
-from portal.web.deliveries.log_presenter import event_name
+from portal.web.deliveries.log_presenter import event_name, why_paused
 from portal.web.frame.status_tags import delivery_tag
 
 COLUMNS: Final = (
@@ -19,6 +19,7 @@ COLUMNS: Final = (
     "asset_name",
     "webhook",
     "status",
+    "paused_because",
     "is_test",
     "reason",
     "result",
@@ -48,6 +49,7 @@ def _line(row: LogRow) -> Sequence[object]:
         row.asset_name,
         row.webhook_name,
         delivery_tag(row.status).word,
+        why_paused(row),
         "yes" if row.is_test else "no",
         row.reason,
         title(Reason(row.reason), row.code) if row.reason else "",

@@ -14,7 +14,7 @@ from portal.lib.durations import in_words
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from portal.services.deliveries.log.pages import EXPORT_LIMIT, LogRow
-from portal.services.outbox.status import ShownStatus
+from portal.services.outbox.status import PausedFor, ShownStatus
 from portal.web.deliveries.forms import LogFilterForm, status_words
 from portal.web.forms.edit_conflict import shown
 from portal.web.frame.page_frame import page_url
@@ -25,10 +25,17 @@ TABS: Final = (
     None,
     StatusFilter.ATTENTION,
     StatusFilter.WAITING,
+    StatusFilter.PAUSED,
     StatusFilter.DELIVERED,
     StatusFilter.HELD,
 )
-COUNTED: Final = frozenset({StatusFilter.ATTENTION, StatusFilter.WAITING, StatusFilter.HELD})
+COUNTED: Final = frozenset(
+    {StatusFilter.ATTENTION, StatusFilter.WAITING, StatusFilter.PAUSED, StatusFilter.HELD}
+)
+PAUSED_FOR: Final = {
+    PausedFor.RECEIVER: "The receiver isn't responding",
+    PausedFor.ORDER: "An older one goes first",
+}
 EXPORT_HINT: Final = f"All pages, at most the newest {number(EXPORT_LIMIT)}"
 
 
@@ -78,6 +85,11 @@ def result(row: LogRow) -> str:
         return f"Answered {row.code}" if row.code else ""
     words = title(Reason(row.reason), row.code)
     return f"Arrived before. Last try: {words}" if row.status is ShownStatus.DELIVERED else words
+
+
+def why_paused(row: LogRow) -> str:
+    """What a paused delivery waits for; empty for any other."""
+    return PAUSED_FOR[row.paused_for] if row.paused_for else ""
 
 
 def tries(made: int) -> str:

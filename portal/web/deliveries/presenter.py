@@ -10,7 +10,7 @@ from portal.engine.reasons import Explanation, Reason, explain
 from portal.services.deliveries.detail import AttemptDetail, DeliveryDetail
 from portal.services.deliveries.retry import why_not_retry, why_not_stop
 from portal.services.operations.retention import kept_until
-from portal.services.outbox.status import ShownStatus
+from portal.services.outbox.status import PausedFor, ShownStatus
 from portal.web.deliveries.log_presenter import event_name, took, tries
 from portal.web.deliveries.request import Sent, sent_of
 from portal.web.deliveries.steps import DeliveryStep, steps_of, who
@@ -77,7 +77,7 @@ class DeliveryPage:
     @property
     def is_left_alone(self) -> bool:
         """Whether it waits, untried as it may be, because others failed at the same receiver."""
-        return self.delivery.status is ShownStatus.WAITING and bool(self.delivery.paused_until)
+        return self.delivery.paused_for is PausedFor.RECEIVER
 
     @property
     def is_delivered(self) -> bool:
@@ -107,7 +107,7 @@ def page_of(delivery: DeliveryDetail, draft: UUID | None = None) -> DeliveryPage
         why_not_retry=why_not_retry(delivery.standing, again=True),
         why_not_stop=why_not_stop(delivery.standing),
         is_live=is_live(delivery),
-        is_slow=is_waiting and waited > SLOW and not _waits_for_others(delivery),
+        is_slow=is_waiting and waited > SLOW and not _comes_to_rest(delivery),
         out_of_turn=delivery.waits_behind,
         test_steps=steps_of_test(delivery),
         draft=draft,
@@ -116,9 +116,9 @@ def page_of(delivery: DeliveryDetail, draft: UUID | None = None) -> DeliveryPage
 
 def is_live(delivery: DeliveryDetail) -> bool:
     """Whether its status is likely to change while a person looks."""
-    if delivery.status is ShownStatus.WAITING and _waits_for_others(delivery):
+    if _comes_to_rest(delivery) or delivery.paused_for is PausedFor.ORDER:
         return False
-    if delivery.status is ShownStatus.RETRYING:
+    if delivery.status in (ShownStatus.RETRYING, ShownStatus.PAUSED):
         return delivery.next_try_at - delivery.now < SOON
     return delivery.status in (ShownStatus.WAITING, ShownStatus.SENDING)
 
@@ -130,7 +130,9 @@ def sentence_of(delivery: DeliveryDetail) -> str:
         return f"Its webhook {'was deleted' if is_gone else 'is off'}, so it is not sent."
     match delivery.status:
         case ShownStatus.WAITING:
-            return _waiting(delivery)
+            return f"{_asked(delivery)}It is about to be sent."
+        case ShownStatus.PAUSED:
+            return _paused(delivery)
         case ShownStatus.SENDING:
             return f"It is being sent to {_host(delivery)} now."
         case ShownStatus.DELIVERED:
@@ -156,7 +158,7 @@ def explanation_of(delivery: DeliveryDetail) -> Explanation | None:
         return None
     reason = Reason(last.reason) if last.reason else Reason.INTERRUPTED
     total = last.phases.get("total")
-    waits = delivery.status is ShownStatus.RETRYING
+    waits = delivery.status in (ShownStatus.RETRYING, ShownStatus.PAUSED)
     return explain(
         reason,
         host=host_of(last.url),
@@ -178,9 +180,9 @@ def again_of(delivery: DeliveryDetail) -> str:
     match delivery.status:
         case ShownStatus.RETRYING:
             return f"Yes, by itself: {_next_try(delivery)}."
-        case ShownStatus.WAITING if delivery.waits_behind:
+        case ShownStatus.PAUSED if delivery.waits_behind:
             return "Yes, once the older ones are through."
-        case ShownStatus.WAITING if delivery.paused_until:
+        case ShownStatus.PAUSED:
             return f"Yes, by itself: {_next_try(delivery)} or soon after."
         case ShownStatus.WAITING | ShownStatus.SENDING:
             return "Yes, now."
@@ -195,20 +197,19 @@ def _answered(delivery: DeliveryDetail) -> AttemptDetail | None:
     return answered[-1] if answered else None
 
 
-def _waiting(delivery: DeliveryDetail) -> str:
+def _asked(delivery: DeliveryDetail) -> str:
     is_retry = bool(delivery.requested_by and delivery.is_manual)
-    asked = f"{delivery.requested_by} pressed Retry. " if is_retry else ""
-    if delivery.waits_behind and not is_retry:
-        return "It waits for an older message: this webhook gets one at a time, in order."
-    if delivery.paused_until:
-        alone = "The receiver is in trouble, so we leave it alone."
-        return f"{asked}{alone} Next try: {_next_try(delivery)}."
-    return f"{asked}It is about to be sent."
+    return f"{delivery.requested_by} pressed Retry. " if is_retry else ""
 
 
-def _waits_for_others(delivery: DeliveryDetail) -> bool:
-    in_turn = delivery.waits_behind and not delivery.is_manual
-    return in_turn or delivery.paused_until is not None or _comes_to_rest(delivery)
+def _paused(delivery: DeliveryDetail) -> str:
+    if delivery.paused_for is PausedFor.ORDER:
+        return "An older delivery goes first: this webhook gets one at a time, in order."
+    made = f" {tries(delivery.tries)} tries made." if delivery.tries else ""
+    return (
+        f"{_asked(delivery)}The receiver isn't responding, so we pause before trying again."
+        f"{made} Next try: {_next_try(delivery)}."
+    )
 
 
 def _comes_to_rest(delivery: DeliveryDetail) -> bool:

@@ -23,12 +23,12 @@ def times_of(delivery: DeliveryDetail) -> list[tuple[str, str]]:
     if len(attempts) < delivery.attempts_made:
         return []
     if not attempts:
-        is_open = delivery.status is ShownStatus.WAITING
+        is_open = delivery.status in (ShownStatus.WAITING, ShownStatus.PAUSED)
         waits = delivery.now - delivery.created_at if is_open else NOTHING
         return _words([("Waiting here, so far", waits)])
     gaps = [(later.kind, later.started_at - _end(earlier)) for earlier, later in pairwise(attempts)]
     last = _end(attempts[-1])
-    is_retrying = delivery.status is ShownStatus.RETRYING
+    is_retrying = delivery.status in (ShownStatus.RETRYING, ShownStatus.PAUSED)
     so_far = max(NOTHING, delivery.now - last) if is_retrying else NOTHING
     return _words(
         [

@@ -20,12 +20,14 @@ DELIVERY: Final[Mapping[str, Tag]] = {
     "failed": Tag("Failed", "x-octagon-fill", "danger"),
     "stopped": Tag("Stopped", "slash-circle", "neutral"),
     "held": Tag("Held", "pause-circle", "neutral"),
+    "paused": Tag("Paused", "pause-fill", "warning"),
 }
 
 WEBHOOK: Final[Mapping[str, Tag]] = {
     "active": Tag("Active", "check-circle-fill", "success"),
     "off": Tag("Off", "pause-circle", "neutral"),
-    "attention": Tag("Needs attention", "exclamation-triangle-fill", "danger"),
+    "failing": Tag("Failing", "exclamation-triangle-fill", "danger"),
+    "paused": Tag("Paused", "pause-fill", "danger"),
 }
 
 ASSET: Final[Mapping[str, Tag]] = {
@@ -110,7 +112,7 @@ def delivery_tag(status: str) -> Tag:
 
 
 def webhook_tag(status: str) -> Tag:
-    """The tag of a webhook: active, off or attention."""
+    """The tag of a webhook: active, failing, paused or off."""
     return WEBHOOK[status]
 
 

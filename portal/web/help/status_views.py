@@ -16,6 +16,12 @@ MEANINGS: Final = {
         "It is stored and about to be sent. Normally this takes less than a second.",
         "Nothing. If it stays like this, the sending service may be stopped or busy.",
     ),
+    ShownStatus.PAUSED: (
+        "It is kept and not tried for now: its receiver isn't responding, or its webhook gets one "
+        "at a time and an older delivery goes first.",
+        "Look at its webhook. Once the receiver responds again, a test or a Retry that arrives "
+        "lets everything go.",
+    ),
     ShownStatus.SENDING: (
         "It is on its way to the receiver at this moment.",
         "Nothing. The result comes within seconds.",

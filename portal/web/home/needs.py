@@ -67,7 +67,7 @@ def failed_deliveries(now: Overview) -> Iterator[Need]:
         f"{counted(now.failed)} {'message' if one else 'messages'} did not arrive",
         "Nothing more is sent by itself. Look at the reason, and Retry when it is mended.",
         "See it" if one else "See them",
-        f"{request.script_root}/deliveries?status=attention",
+        f"{request.script_root}/deliveries?status=failed",
         "x-octagon-fill",
         "danger",
     )

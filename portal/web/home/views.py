@@ -97,7 +97,7 @@ def figures(now: Overview) -> list[Figure]:
             counted(now.failed),
             "did not arrive",
             _waiting(now),
-            f"{root}/deliveries?status=attention",
+            f"{root}/deliveries?status=failed",
             "x-octagon-fill" if now.failed else "check-circle-fill",
             "danger" if now.failed else "success",
         ),

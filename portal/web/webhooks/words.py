@@ -17,7 +17,7 @@ def state_sentence(webhook: WebhookDetail, latest: Sequence[LogRow], now: dateti
     """What stands first on the webhook's page, after its status."""
     if webhook.standing is Standing.OFF:
         return _off(webhook)
-    if webhook.failures_in_row:
+    if webhook.standing is not Standing.ACTIVE:
         return _failing(webhook, now)
     if webhook.last_delivered_at:
         return f"The last message arrived {relative(webhook.last_delivered_at, now)}."

@@ -14,7 +14,7 @@ from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log import plan
 from portal.services.deliveries.log import walk as log_walk
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
-from portal.services.outbox.status import ShownStatus
+from portal.services.outbox.status import PausedFor, ShownStatus
 from tests.support.deliveries import lease, make_delivery, make_many
 from tests.support.factories import make_asset, make_webhook
 
@@ -68,13 +68,71 @@ def test_sending_is_what_has_a_live_lease() -> None:
     assert shown[lapsed] is ShownStatus.RETRYING
 
 
-def test_needs_attention_is_what_failed_without_the_tests() -> None:
+def test_needs_attention_is_what_failed_what_is_paused_and_what_was_tried_three_times() -> None:
+    later = utcnow() + timedelta(minutes=4)
+    away = make_webhook(throttled=True, pause=300, not_before=later)
+    ordered = make_webhook(in_order=True)
     failed = make_delivery(status="failed")
     test = make_delivery(status="failed", priority=Priority.TEST)
     make_delivery(status="delivered")
-    assert ids(LogFilter(status=StatusFilter.ATTENTION)) == [failed]
+    paused = make_delivery(away)
+    make_delivery(away, priority=Priority.TEST)
+    make_delivery(away, priority=Priority.INTERACTIVE, prior_status="failed")
+    often = make_delivery(status="retrying", tries=3, due_at=later)
+    make_delivery(status="retrying", tries=2, due_at=later)
+    head = make_delivery(ordered, status="retrying", tries=3, due_at=later)
+    make_delivery(ordered, status="retrying", tries=3)  # an older one goes first
+    lease(make_delivery(away))
+    wanted = [head, often, paused, failed]
+    assert ids(LogFilter(status=StatusFilter.ATTENTION)) == wanted
+    assert log_pages.count(StatusFilter.ATTENTION) == len(wanted)
     assert ids(LogFilter(status=StatusFilter.FAILED)) == [test, failed]
-    assert log_pages.count_attention() == 1
+    assert log_pages.count_failed() == 1
+
+
+def test_paused_is_what_something_else_than_its_own_time_holds_up() -> None:
+    now = utcnow()
+    later = now + timedelta(minutes=4)
+    away = make_webhook(throttled=True, pause=300, not_before=later)
+    ordered = make_webhook(in_order=True, throttled=True, not_before=later)
+    untried = make_delivery(away)
+    tried = make_delivery(away, status="retrying", tries=1)
+    by_its_own_time = make_delivery(
+        away, status="retrying", tries=1, due_at=now + timedelta(hours=1)
+    )
+    retried = make_delivery(away, priority=Priority.INTERACTIVE, prior_status="failed")
+    of_many = make_delivery(away, priority=Priority.BULK, prior_status="failed")
+    head = make_delivery(ordered)
+    second = make_delivery(ordered)
+    plain = make_delivery()
+    sending = make_delivery(away)
+    lease(sending)
+    rows = {row.public_id: row for row in log_pages.find_page(LogFilter()).page.rows}
+    paused = {
+        untried: PausedFor.RECEIVER,
+        tried: PausedFor.RECEIVER,
+        of_many: PausedFor.RECEIVER,
+        second: PausedFor.ORDER,
+    }
+    assert {each: rows[each].paused_for for each in paused} == paused
+    shown = ids(LogFilter(status=StatusFilter.PAUSED))
+    assert sorted(shown) == sorted(paused)
+    assert [each for each, row in rows.items() if row.status is ShownStatus.PAUSED] == shown
+    assert ids(LogFilter(status=StatusFilter.WAITING)) == [plain, head, retried]
+    assert ids(LogFilter(status=StatusFilter.RETRYING)) == [by_its_own_time]
+    assert ids(LogFilter(status=StatusFilter.PAUSED, webhook=ordered.public_id)) == [second]
+    assert log_pages.count(StatusFilter.PAUSED) == len(paused)
+    assert log_pages.count(StatusFilter.WAITING) == 3
+    assert log_pages.count(StatusFilter.PAUSED, ordered.public_id) == 1
+
+
+def test_verbs_go_by_the_status_below_the_pause() -> None:
+    away = make_webhook(throttled=True, not_before=utcnow() + timedelta(minutes=4))
+    make_delivery(away, status="retrying", tries=1)
+    make_delivery(away)
+    untried, tried = log_pages.find_page(LogFilter()).page.rows
+    assert (tried.status, tried.unpaused) == (ShownStatus.PAUSED, ShownStatus.RETRYING)
+    assert (tried.is_retryable, untried.is_retryable) == (True, False)
 
 
 def test_each_filter_narrows_and_all_of_them_together() -> None:

@@ -41,6 +41,10 @@ def hook(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Hook:
     return hooks[1]
 
 
+# Each stored status that the shown one may have is walked by itself.
+WALKS = {"attention": 3, "paused": 2}
+
+
 def filters(hook: Hook) -> dict[str, tuple[LogFilter, str]]:
     now, webhook, failed = utcnow(), hook.public_id, StatusFilter.FAILED
     hour = now - timedelta(minutes=10)
@@ -50,6 +54,7 @@ def filters(hook: Hook) -> dict[str, tuple[LogFilter, str]]:
         "status": (LogFilter(status=failed), "ix_deliveries_status_id"),
         "waiting": (LogFilter(status=StatusFilter.RETRYING), "ix_deliveries_status_id"),
         "attention": (LogFilter(status=StatusFilter.ATTENTION), "ix_deliveries_status_id"),
+        "paused": (LogFilter(status=StatusFilter.PAUSED), "ix_deliveries_status_id"),
         "event": (LogFilter(event=EventName.UPDATED), "ix_deliveries_by_event"),
         "reason": (LogFilter(reasons=(Reason.SERVER,)), "ix_deliveries_reason_id"),
         "reasons": (LogFilter(reasons=(Reason.SERVER, Reason.DNS)), "ix_deliveries_reason_id"),
@@ -115,7 +120,7 @@ def test_each_filter_walks_its_index_and_sorts_nothing_of_the_table(hook: Hook) 
                 faults.append(f"{words}, {where}:\n{whole}")
             sorts = whole.count("TEMP B-TREE") + whole.count("Sort Key")
             # What was found among the rows of a window, or along several walks, is put in order.
-            several = len(wanted.reasons) if len(wanted.reasons) > 1 else 0
+            several = len(wanted.reasons) if len(wanted.reasons) > 1 else WALKS.get(words, 0)
             if sorts > (several or (1 if wanted.event and wanted.webhook else 0)):
                 faults.append(f"{words}, {where} sorts:\n{whole}")
     assert not faults, "\n\n".join(faults)

@@ -190,6 +190,7 @@ def test_what_is_shown_can_be_had_as_a_file(
         "asset_name": "Projector",
         "webhook": "'=Sync",
         "status": "Failed",
+        "paused_because": "",
         "is_test": "no",
         "reason": "server",
         "result": "Had a problem of its own (500)",

@@ -177,7 +177,7 @@ def test_one_that_waits_for_an_older_one_says_so_and_warns_of_going_out_of_turn(
     make_delivery(hook, status="retrying", due_at=utcnow() + timedelta(hours=1))
     second = make_delivery(hook, asset_id=8)
     page = support.get(f"/deliveries/{second}")
-    assert "waits for an older message" in page.main
+    assert "An older delivery goes first" in page.main
     assert "taking longer than usual" not in page.main
     change(second, status="failed", reason="server", code=500)
     assert "out of turn" in support.get(f"/deliveries/{second}").main
@@ -223,7 +223,7 @@ def test_one_that_waits_for_a_receiver_in_trouble_says_until_when(support: Pages
     hook = make_webhook(throttled=True, pause=300, not_before=later)
     made = make_delivery(hook, due_at=utcnow() - timedelta(minutes=2))
     page = support.get(f"/deliveries/{made}")
-    assert "we leave it alone. Next try: in 3 minutes" in page.main
+    assert "isn't responding, so we pause before trying again. Next try: in 3 minutes" in page.main
     way_out = "Does the receiver work again? Press Test webhook"
     assert way_out in page.main
     assert way_out in support.get(f"/settings/webhooks/{hook.public_id}").main

@@ -49,7 +49,7 @@ def test_what_failed_and_what_is_held_comes_first_each_with_the_way_there(app: F
     make_delivery(make_webhook(name="Payroll", state="off"), status="held")
     page = visit(app).get("/")
     assert needs(page) == ["2 messages did not arrive", "1 message is held"]
-    assert "/deliveries?status=attention" in page.links("See them")
+    assert "/deliveries?status=failed" in page.links("See them")
     assert page.links("See what is held") == ["/deliveries?status=held"]
     assert page.main.index("What needs attention") < page.main.index("Last 24 hours")
 

@@ -52,20 +52,35 @@ def test_the_list_says_how_each_webhook_fares(pages: Pages) -> None:
     make_webhook(name="alpha", state="off", events=[])
     failing = {"failures_in_row": 5, "failing_since": utcnow() - timedelta(minutes=3)}
     make_webhook(name="Gamma", events=[], **failing)
+    make_webhook(name="Delta", events=[], state="off", off_reason="gone")
+    make_webhook(name="Epsilon", events=[], throttled=True, failures_in_row=1)
     publish()
     rows = pages.get(LIST).rows()
     names, states, events, _week, last = zip(*(row[:5] for row in rows), strict=True)
-    hosts = ("receiver.example.com", "erp.example.com", "receiver.example.com")
-    assert names == tuple(map("".join, zip(("alpha", "Beta", "Gamma"), hosts, strict=True)))
-    assert list(states) == ["Off", "Active", "Needs attention"]
-    assert list(events) == ["0 of 21", "1 of 21", "0 of 21"]
-    assert last[1].startswith("Waiting")
-    assert last[0] == "None yet"
+    assert [name.partition(".")[0].removesuffix("receiver") for name in names] == [
+        "Delta",
+        "Epsilon",
+        "Gamma",
+        "Betaerp",
+        "alpha",
+    ]
+    assert list(states) == ["Off", "Paused", "Failing", "Active", "Off"]
+    assert list(events) == ["0 of 21", "0 of 21", "0 of 21", "1 of 21", "0 of 21"]
+    assert last[3].startswith("Waiting")
+    assert last[4] == "None yet"
 
 
-def test_a_short_row_of_failures_does_not_need_attention_yet(pages: Pages) -> None:
-    hook = make_webhook(failures_in_row=5, failing_since=utcnow() - timedelta(minutes=1))
-    assert "Needs attention" not in pages.get(path_of(hook)).main
+def test_it_is_failing_from_the_first_failure_that_no_success_has_followed(pages: Pages) -> None:
+    hook = make_webhook(failures_in_row=1, failing_since=utcnow())
+    page = pages.get(path_of(hook))
+    assert "Failing" in page.main
+    assert "The last attempt failed." in page.main
+
+
+def test_the_last_delivery_of_a_paused_webhook_is_paused(pages: Pages) -> None:
+    hook = make_webhook(throttled=True, not_before=utcnow() + timedelta(minutes=4))
+    make_delivery(hook)
+    assert pages.get(LIST).rows()[0][4].startswith("Paused")
 
 
 def test_the_page_says_why_a_webhook_needs_attention_and_when_it_is_tried_again(

@@ -10,7 +10,11 @@ from portal.engine.reason_keys import Reason
 
 
 class StatusFilter(StrEnum):
-    """What the log can be narrowed to; `attention` is Failed without the tests."""
+    """What the log can be narrowed to.
+
+    `attention`: failed for good, paused because its receiver is in trouble, or tried three times
+    without success; tests apart. What waits for its turn, or for pace, wants nobody.
+    """
 
     ATTENTION = "attention"
     WAITING = "waiting"
@@ -18,6 +22,7 @@ class StatusFilter(StrEnum):
     DELIVERED = "delivered"
     RETRYING = "retrying"
     FAILED = "failed"
+    PAUSED = "paused"
     STOPPED = "stopped"
     HELD = "held"
 

@@ -16,10 +16,10 @@ from portal.models.webhooks import Webhook, WebhookState
 from portal.services.core.counting import capped
 from portal.services.core.unit_of_work import database_time, session
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
-from portal.services.deliveries.log.plan import walk_for
+from portal.services.deliveries.log.plan import of_status, walk_for
 from portal.services.deliveries.log.walk import end_of_window, page_statement
-from portal.services.outbox.next_try import heads, paused_until
-from portal.services.outbox.status import ShownStatus, shown_status
+from portal.services.outbox.next_try import heads, paused_for, paused_until
+from portal.services.outbox.status import PausedFor, ShownStatus, shown_status
 from portal.services.webhooks.draft_rows import draft_ids
 
 EXPORT_LIMIT: Final = 50_000
@@ -31,7 +31,8 @@ RETRYABLE: Final = (ShownStatus.RETRYING, ShownStatus.FAILED, ShownStatus.STOPPE
 class LogRow:
     """One line of the log. `reason`, `code`, `took_ms`: of the last attempt.
 
-    `sent`: how many of the attempts may have reached the receiver. `next_try_at`: while it is open
+    `unpaused`: what the status would be without the pause, and what verbs go by. `sent`: how many
+    of the attempts may have reached the receiver. `next_try_at`: while it is open
     and waits for no older one, which `waits_behind` says of a webhook that wants them in order.
     """
 
@@ -47,6 +48,8 @@ class LogRow:
     is_webhook_active: bool
     is_in_order: bool
     status: ShownStatus
+    unpaused: ShownStatus
+    paused_for: PausedFor | None
     is_test: bool
     reason: str | None
     code: int | None
@@ -60,7 +63,7 @@ class LogRow:
     @property
     def is_retryable(self) -> bool:
         """Whether Retry can be pressed right here, without a question first."""
-        return self.status in RETRYABLE and self.is_webhook_active and not self.is_test
+        return self.unpaused in RETRYABLE and self.is_webhook_active and not self.is_test
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,24 +118,20 @@ def every(wanted: LogFilter, most: int | None = None) -> Iterator[LogRow]:
             return
 
 
-def count_attention() -> int:
-    """How many Failed deliveries wait for a person, tests apart (`capped`)."""
-    return count(StatusFilter.ATTENTION)
+def count_failed() -> int:
+    """How many deliveries failed for good, tests apart (`capped`)."""
+    is_one = (Delivery.status == DeliveryStatus.FAILED, Delivery.priority != Priority.TEST)
+    return capped(session(), select(literal(1)).where(*is_one))
 
 
 def count(status: StatusFilter, webhook: UUID | None = None) -> int:
     """How many the log has with this status, of one webhook if given (`capped`).
 
-    Those being sent are among Waiting and Will retry here: a number this fleeting needs no clock.
+    Tests before saving are in no list.
     """
     current = session()
-    is_it = Delivery.status == (
-        DeliveryStatus.FAILED if status is StatusFilter.ATTENTION else DeliveryStatus(status)
-    )
-    wanted = [is_it]
-    if status is StatusFilter.ATTENTION:
-        wanted.append(Delivery.priority != Priority.TEST)
-    elif drafts := draft_ids(current):
+    wanted = of_status(status, database_time(current))
+    if drafts := draft_ids(current):
         wanted.append(Delivery.webhook_id.not_in(drafts))
     if webhook is not None:
         one = select(Webhook.id).where(Webhook.public_id == webhook)
@@ -182,6 +181,9 @@ def _row(
     row: Row[*tuple[Any, ...]], now: datetime, sent: dict[int, int], ahead: dict[int, int | None]
 ) -> LogRow:
     waits_behind = _waits_its_turn(row) and (ahead[row.webhook_id] or row.id) < row.id
+    status = shown_status(row.status, row.lease_until, now)
+    pause = paused_until(row.priority, row.not_before, now, in_order=row.in_order)
+    waits_for = paused_for(status, row.due_at, pause, is_behind=waits_behind)
     return LogRow(
         id=row.id,
         public_id=row.public_id,
@@ -194,7 +196,9 @@ def _row(
         webhook_name=row.webhook_name,
         is_webhook_active=bool(row.is_webhook_active),
         is_in_order=bool(row.in_order),
-        status=shown_status(row.status, row.lease_until, now),
+        status=ShownStatus.PAUSED if waits_for else status,
+        unpaused=status,
+        paused_for=waits_for,
         is_test=row.priority == Priority.TEST,
         reason=row.reason,
         code=row.code,

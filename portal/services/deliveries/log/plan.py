@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, and_, func, not_, or_, select
 from sqlalchemy.orm import Session
 
 from portal.lib.paging import Cursor
 from portal.models.assets import Asset
-from portal.models.deliveries import Delivery, DeliveryStatus, Priority, has_no_live_lease
+from portal.models.deliveries import OPEN, Delivery, DeliveryStatus, Priority, has_no_live_lease
 from portal.models.webhooks import Webhook
 from portal.services.core.keyset import FIRST_ID, LAST_ID
 from portal.services.core.search import any_holds
 from portal.services.core.skip_scan import skip_scan
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from portal.services.deliveries.log.walk import Column, Walk, matches
+from portal.services.outbox.next_try import is_behind, is_left_alone, is_paused
 from portal.services.webhooks.draft_rows import draft_ids
 
 # The first whose columns are all asked for is walked; each ends in the id.
@@ -38,7 +39,10 @@ FOLLOWED: Final = 30
 # Ids are given out before the commit: rows may be this much out of order in time.
 SLACK: Final = timedelta(minutes=1)
 CODES: Final = skip_scan("deliveries", "code", "code BETWEEN :first AND :last")
+# So many tries without success want a person's look.
+TRIES_BEFORE_A_LOOK: Final = 3
 Asked = dict[Column, Any]
+Stored = DeliveryStatus | tuple[DeliveryStatus, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +118,22 @@ def times(wanted: LogFilter) -> list[ColumnElement[bool]]:
     return [*since, *until]
 
 
+def of_status(status: StatusFilter, now: datetime) -> list[ColumnElement[bool]]:
+    """What makes a delivery one of this status, as a condition by itself."""
+    stored, others = _status(status, now)
+    return [*others, *([matches(Delivery.status, stored)] if stored is not None else [])]
+
+
+def wants_attention(now: datetime) -> ColumnElement[bool]:
+    """A person should look; see `StatusFilter`. Of deliveries that are failed or open."""
+    often = and_(Delivery.status == DeliveryStatus.RETRYING, Delivery.tries >= TRIES_BEFORE_A_LOOK)
+    open_ones = and_(
+        has_no_live_lease(now), or_(is_left_alone(now), and_(often, not_(is_behind())))
+    )
+    failed = Delivery.status == DeliveryStatus.FAILED
+    return and_(Delivery.priority != Priority.TEST, or_(failed, open_ones))
+
+
 def _without_drafts(current: Session) -> list[ColumnElement[bool]]:
     """Tests before saving belong to an open form alone. Ids, so that no planner begins there."""
     drafts = draft_ids(current)
@@ -159,20 +179,22 @@ def _fan(asked: Asked) -> tuple[Column, tuple[Any, ...]] | None:
 
 def _status(
     status: StatusFilter | None, now: datetime
-) -> tuple[DeliveryStatus | None, list[ColumnElement[bool]]]:
-    """The stored status to walk along, and what else makes it the one that people see."""
+) -> tuple[Stored | None, list[ColumnElement[bool]]]:
+    """The stored status to walk along, or several, and what else makes it what people see."""
     match status:
         case None:
             return None, []
         case StatusFilter.ATTENTION:
-            return DeliveryStatus.FAILED, [Delivery.priority != Priority.TEST]
+            return (DeliveryStatus.FAILED, *OPEN), [wants_attention(now)]
+        case StatusFilter.PAUSED:
+            return OPEN, [has_no_live_lease(now), is_paused(now)]
         case StatusFilter.SENDING:
             leased = select(Delivery.id).where(
                 Delivery.lease_token.is_not(None), Delivery.lease_until > now
             )
             return None, [Delivery.id.in_(leased)]
         case StatusFilter.WAITING | StatusFilter.RETRYING:
-            return DeliveryStatus(status), [has_no_live_lease(now)]
+            return DeliveryStatus(status), [has_no_live_lease(now), not_(is_paused(now))]
         case _:
             return DeliveryStatus(status), []
 
