@@ -29,7 +29,9 @@ class Cursor:
 
     def encode(self) -> str:
         """The cursor as one opaque word that stands in an address."""
-        text = json.dumps([int(self.newer), *self.key], separators=(",", ":"))
+        # Letters as they are: escaped, the longest of names would not fit into CURSOR_LIMIT.
+        parts = [int(self.newer), *self.key]
+        text = json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
         return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
     @classmethod
