@@ -60,7 +60,7 @@ class Page(Generic[T]):
 
 
 def page_of(
-    rows: Sequence[T], cursor: Cursor | None, key: Callable[[T], Key], size: int = PAGE_SIZE
+    rows: Sequence[T], cursor: Cursor | None, key: Callable[[T], Key], size: int
 ) -> Page[T]:
     """Make a page of at most `size` rows out of up to `size + 1` that were read for `cursor`.
 

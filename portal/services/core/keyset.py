@@ -1,13 +1,13 @@
 """Read one keyset page: the newest first by id, the soonest first by a time, or by name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import BigInteger, Select, String, and_, func, literal, or_, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
-from portal.lib.paging import PAGE_SIZE, Cursor, Page, UnreadableCursor, page_of
+from portal.lib.paging import PAGE_SIZE, Cursor, Key, Page, UnreadableCursor, page_of
 from portal.services.core.unit_of_work import session
 
 FIRST_ID: Final = 0
@@ -18,15 +18,17 @@ T = TypeVar("T")
 
 def newest_first(wanted: Select[T], ids: InstrumentedAttribute[int], cursor: str | None) -> Page[T]:
     """The page at `cursor` of the entities that `wanted` selects; `ids` is their id column."""
-    place = Cursor.decode(cursor)
-    order: Any = ids.desc()
-    if place is not None:
+
+    def read(place: Cursor | None) -> Sequence[T]:
+        if place is None:
+            return _some(wanted.order_by(ids.desc()))
         # As wide as a cursor can be: a number typed into the address must not overflow the column.
         beside = literal(place.key[0], BigInteger)
-        wanted = wanted.where(ids > beside if place.newer else ids < beside)
-        order = ids.asc() if place.newer else order
-    rows = session().scalars(wanted.order_by(order).limit(PAGE_SIZE + 1)).all()
-    return page_of(rows, place, lambda row: (getattr(row, ids.key),))
+        if place.newer:
+            return _some(wanted.where(ids > beside).order_by(ids.asc()))
+        return _some(wanted.where(ids < beside).order_by(ids.desc()))
+
+    return _page(read, Cursor.decode(cursor), lambda row: (getattr(row, ids.key),))
 
 
 def soonest_first(
@@ -36,33 +38,24 @@ def soonest_first(
     cursor: str | None,
 ) -> Page[T]:
     """The page at `cursor` in the order of a date or time, then of the id."""
-    place = Cursor.decode(cursor, (str, int))
-    if place is not None:
-        beside = _read(days.type.python_type, str(place.key[0]))
+
+    def read(place: Cursor | None) -> Sequence[T]:
+        if place is None:
+            return _some(wanted.order_by(days.asc(), ids.asc()))
         column: Any = days
+        beside = _time_of(place, days.type.python_type)
         id_ = literal(place.key[1], BigInteger)
+        if place.newer:
+            behind = or_(column < beside, and_(column == beside, ids < id_))
+            return _some(wanted.where(behind).order_by(days.desc(), ids.desc()))
         ahead = or_(column > beside, and_(column == beside, ids > id_))
-        behind = or_(column < beside, and_(column == beside, ids < id_))
-        wanted = wanted.where(behind if place.newer else ahead)
-    backwards = place is not None and place.newer
-    order = (days.desc(), ids.desc()) if backwards else (days.asc(), ids.asc())
-    rows = session().scalars(wanted.order_by(*order).limit(PAGE_SIZE + 1)).all()
-    return page_of(
-        rows, place, lambda row: (getattr(row, days.key).isoformat(), getattr(row, ids.key))
+        return _some(wanted.where(ahead).order_by(days.asc(), ids.asc()))
+
+    return _page(
+        read,
+        Cursor.decode(cursor, (str, int)),
+        lambda row: (getattr(row, days.key).isoformat(), getattr(row, ids.key)),
     )
-
-
-def _read(kind: type[Any], text: str) -> date | datetime:
-    """A key of ours; a time needs its zone to be compared. Raises `UnreadableCursor`."""
-    try:
-        value: date | datetime = kind.fromisoformat(text)
-        if not isinstance(value, datetime):
-            return value
-        if value.tzinfo:
-            return value.astimezone(UTC)
-    except (ValueError, OverflowError):  # no time at all, or one before the first in UTC
-        pass
-    raise UnreadableCursor
 
 
 def by_name(
@@ -76,12 +69,48 @@ def by_name(
 
     `line` makes a line out of the columns that `wanted` selects.
     """
-    key, place = func.lower(names), Cursor.decode(cursor, (str, int))
-    backwards = place is not None and place.newer
-    if place is not None:
+    key = func.lower(names)
+    wanted = wanted.add_columns(key, ids)
+
+    def read(place: Cursor | None) -> Sequence[Any]:
+        if place is None:
+            return _some_lines(wanted.order_by(key, ids))
         here, there = tuple_(key, ids), tuple_(*place.key, types=[String, BigInteger])
-        wanted = wanted.where(here < there if backwards else here > there)
-    order = (key.desc(), ids.desc()) if backwards else (key, ids)
-    found = session().execute(wanted.add_columns(key, ids).order_by(*order).limit(PAGE_SIZE + 1))
-    page = page_of(found.all(), place, lambda row: (row[-2], row[-1]))
+        if place.newer:
+            return _some_lines(wanted.where(here < there).order_by(key.desc(), ids.desc()))
+        return _some_lines(wanted.where(here > there).order_by(key, ids))
+
+    page = _page(read, Cursor.decode(cursor, (str, int)), lambda row: (row[-2], row[-1]))
     return Page([line(*row[:-2]) for row in page.rows], page.newer, page.older)
+
+
+def _page(
+    read: Callable[[Cursor | None], Sequence[T]], place: Cursor | None, key: Callable[[T], Key]
+) -> Page[T]:
+    """The page at `place`; the first one where nothing newer is left: it is no longer on the list,
+    or was on its first page all along."""
+    rows = read(place)
+    if place is not None and place.newer and not rows:
+        place, rows = None, read(None)
+    return page_of(rows, place, key, PAGE_SIZE)
+
+
+def _some(wanted: Select[T]) -> Sequence[T]:
+    return session().scalars(wanted.limit(PAGE_SIZE + 1)).all()
+
+
+def _some_lines(wanted: Select[Any]) -> Sequence[Any]:
+    return session().execute(wanted.limit(PAGE_SIZE + 1)).all()
+
+
+def _time_of(place: Cursor, kind: type[Any]) -> date | datetime:
+    """The time in a key of ours, with its zone. Raises `UnreadableCursor`."""
+    try:
+        value: date | datetime = kind.fromisoformat(str(place.key[0]))
+        if not isinstance(value, datetime):
+            return value
+        if value.tzinfo:
+            return value.astimezone(UTC)
+    except (ValueError, OverflowError):  # no time at all, or one before the first in UTC
+        pass
+    raise UnreadableCursor
