@@ -1,7 +1,7 @@
 """The log: pages of deliveries, newest first, and the few numbers beside them."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -68,7 +68,7 @@ class LogRow:
 
 @dataclass(frozen=True, slots=True)
 class LogPage:
-    """A page. `further`: a cursor, when the search ended before the log did."""
+    """A page. `further`: a cursor, when the search for older ones ended before the log did."""
 
     page: Page[LogRow]
     further: str | None = None
@@ -84,17 +84,29 @@ def find_page(wanted: LogFilter, cursor: str | None = None, size: int = PAGE_SIZ
         return LogPage(Page([]))
     newer = place is not None and place.newer
     found = current.execute(page_statement(walk, newer=newer, limit=size + 1)).all()
-    if newer and not found:
+    is_cut_off = bool(walk.rest) and len(found) <= size
+    last = end_of_window(current, walk, newer=newer) if is_cut_off else None
+    if newer and not found and last is None:
         return find_page(wanted, None, size)
     found = sorted(found, key=lambda row: row.id, reverse=not newer)
     sent = _sent(current, [each.id for each in found if each.attempts > 1])
     ahead = heads(current, (each.webhook_id for each in found if _waits_its_turn(each)))
     rows = [_row(each, now, sent, ahead) for each in found]
-    page = page_of(rows, place, lambda row: (row.id,), size)
-    if newer or not walk.rest or len(rows) > size:
-        return LogPage(page)
-    last = end_of_window(current, walk)
-    return LogPage(page, Cursor((last,)).encode() if last else None)
+    page = page_of(rows, place, lambda row: (row.id,), size) if rows else _blank(place)
+    further = Cursor((last,), newer=newer).encode() if last is not None else None
+    if newer:
+        return LogPage(replace(page, newer=page.newer or further))
+    return LogPage(page, further)
+
+
+def _blank(place: Cursor | None) -> Page[LogRow]:
+    """Nothing here, and the way back to where the reader came from."""
+    if place is None:
+        return Page([])
+    beside = int(place.key[0])
+    if place.newer:
+        return Page([], older=Cursor((beside + 1,)).encode())
+    return Page([], newer=Cursor((beside - 1,), newer=True).encode())
 
 
 def latest(wanted: LogFilter, count: int = 10) -> Sequence[LogRow]:

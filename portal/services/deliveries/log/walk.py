@@ -94,11 +94,12 @@ def page_statement(walk: Walk, *, newer: bool, limit: int) -> Select[*tuple[Any,
     )
 
 
-def end_of_window(current: Session, walk: Walk) -> int | None:
+def end_of_window(current: Session, walk: Walk, *, newer: bool) -> int | None:
     """The last id that was read for a page with `rest`; None when the walk came to its end."""
-    window = _along(walk, newer=False).limit(MOST_READ).with_only_columns(Delivery.id).subquery()
-    last, count = current.execute(select(func.min(window.c.id), func.count(window.c.id))).one()
-    return last if count == MOST_READ else None
+    read = _along(walk, newer=newer).limit(MOST_READ).with_only_columns(Delivery.id).subquery()
+    last = func.max(read.c.id) if newer else func.min(read.c.id)
+    found, count = current.execute(select(last, func.count(read.c.id))).one()
+    return found if count == MOST_READ else None
 
 
 def _page_of(walk: Walk, *, newer: bool, limit: int) -> Select[Delivery]:
