@@ -1,0 +1,190 @@
+"""Lists of what is planned, told and written down, with rows, and what each page should show."""
+
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
+from itertools import product
+from typing import Any
+
+from portal.models.alerts import Alert
+from portal.models.assignments import Staff
+from portal.models.audit import AuditEntry
+from portal.models.planning import OPEN_MAINTENANCES, OPEN_RESERVATIONS, Maintenance, Reservation
+from portal.services.actions.planning import queries as planning_queries
+from portal.services.actions.planning.queries import Wanted, Work
+from portal.services.alerts import queries as alert_queries
+from portal.services.alerts.queries import AlertFilter, Which
+from portal.services.audit import queries as audit_queries
+from portal.services.audit.queries import TrailFilter
+from tests.services.core.keyset_walk import NOON, Case, by_id, every, newest, of_two_assets, store
+from tests.support.factories import make_user
+
+
+def reservations() -> Iterator[Case]:
+    """Many begin at the same moment."""
+    one, other = of_two_assets()
+    ana = Staff(name="Ana", email="ana@example.com")
+    store(ana)
+    states = ["pending", "approved", "rejected", "cancelled", "fulfilled", "expired"]
+    store(
+        *(
+            Reservation(
+                asset_id=one if n % 5 else other,
+                staff_id=ana.id,
+                state=states[n % 6],
+                starts_at=NOON + timedelta(days=n // 12 % 2),
+                ends_at=NOON + timedelta(days=3),
+            )
+            for n in range(48)
+        )
+    )
+    rows = every(Reservation)
+    for asset_id in (None, one, other):
+        mine = [row for row in rows if asset_id in (None, row.asset_id)]
+        for which in Wanted:
+            of_it = [row for row in mine if row.state == which]
+            soonest = [row.id for row in sorted(of_it, key=lambda row: (row.starts_at, row.id))]
+            yield Case(
+                f"reservations {which} {asset_id}",
+                lambda cursor, which=which, asset_id=asset_id: planning_queries.list_reservations(
+                    which, asset_id, cursor
+                ),
+                by_id,
+                newest(mine) if which is Wanted.ALL else soonest,
+            )
+
+
+def maintenances() -> Iterator[Case]:
+    """Many are due on the same day."""
+    one, other = of_two_assets()
+    states = ["scheduled", "completed", "scheduled", "cancelled"]
+    store(
+        *(
+            Maintenance(
+                asset_id=one if n % 5 else other,
+                title="Check",
+                state=states[n % 4] if n else "in_progress",
+                due_on=date(2030, 5, 3) + timedelta(days=n // 8 % 2),
+            )
+            for n in range(32)
+        )
+    )
+    rows = every(Maintenance)
+    for asset_id in (None, one, other):
+        mine = [row for row in rows if asset_id in (None, row.asset_id)]
+        todo = [row for row in mine if row.state in {"scheduled", "in_progress"}]
+        soonest = [row.id for row in sorted(todo, key=lambda row: (row.due_on, row.id))]
+        for which, expected in ((Work.OPEN, soonest), (Work.ALL, newest(mine))):
+            yield Case(
+                f"maintenances {which} {asset_id}",
+                lambda cursor, which=which, asset_id=asset_id: planning_queries.list_maintenances(
+                    which, asset_id, cursor
+                ),
+                by_id,
+                expected,
+            )
+
+
+def past_reservations() -> Iterator[Case]:
+    """Those of one asset that are closed."""
+    list(reservations())
+    for asset_id in sorted({row.asset_id for row in every(Reservation)}):
+        mine = [row for row in every(Reservation) if row.asset_id == asset_id]
+        yield Case(
+            f"past reservations {asset_id}",
+            lambda cursor, asset_id=asset_id: planning_queries.past_reservations(asset_id, cursor),
+            by_id,
+            newest([row for row in mine if row.state not in OPEN_RESERVATIONS]),
+        )
+
+
+def past_maintenances() -> Iterator[Case]:
+    """Those of one asset that are closed."""
+    list(maintenances())
+    for asset_id in sorted({row.asset_id for row in every(Maintenance)}):
+        mine = [row for row in every(Maintenance) if row.asset_id == asset_id]
+        yield Case(
+            f"past maintenances {asset_id}",
+            lambda cursor, asset_id=asset_id: planning_queries.past_maintenances(asset_id, cursor),
+            by_id,
+            newest([row for row in mine if row.state not in OPEN_MAINTENANCES]),
+        )
+
+
+def trail() -> Iterator[Case]:
+    """Everybody's, one person's, nobody's, of one kind, of one thing, of a time."""
+    ana, ben = make_user(name="Ana"), make_user(name="Ben")
+    who = {"origin": "ui", "action": "x.y", "target_name": "X"}
+    store(
+        *(
+            AuditEntry(
+                actor_id=(ana.id, ben.id, None)[n % 3],
+                actor_name="Somebody",
+                target_kind=("webhook", "person")[n % 2],
+                target_id=f"{n % 4}",
+                at=NOON + timedelta(days=n // 6),
+                **who,
+            )
+            for n in range(36)
+        )
+    )
+    middle, end = NOON + timedelta(days=2), NOON + timedelta(days=4)
+
+    def case(does: Callable[[Any], bool], **asked: Any) -> Case:
+        wanted = TrailFilter(**asked)
+        return Case(
+            f"trail {asked}",
+            lambda cursor: audit_queries.find_page(wanted, cursor),
+            by_id,
+            newest([row for row in every(AuditEntry) if does(row)]),
+            frozenset(asked),
+        )
+
+    yield case(lambda _: True)
+    yield case(lambda row: row.actor_id == ana.id, person=ana.public_id)
+    yield case(lambda row: row.actor_id is None, nobody=True)
+    yield case(lambda row: row.target_kind == "person", kind="person")
+    yield case(lambda row: row.target_id == "3", target_id="3")
+    yield case(lambda row: row.at >= middle, since=middle)
+    yield case(lambda row: row.at < middle, until=middle)
+    yield case(
+        lambda row: middle <= row.at < end and row.target_kind == "webhook",
+        since=middle, until=end, kind="webhook",
+    )  # fmt: skip
+
+
+def alerts() -> Iterator[Case]:
+    """Open, acknowledged, all; of one event; of one asset."""
+    one, other = of_two_assets()
+    kinds = ("alert.low_stock", "alert.warranty_expiring")
+    parts = product(kinds, (one, one, other), (NOON, None), (NOON, None, None))
+    store(
+        *(
+            Alert(
+                event=event,
+                asset_id=asset_id,
+                matter=f"m{n}",
+                dedupe_key=f"m{n}",
+                acknowledged_at=acknowledged,
+                resolved_at=resolved,
+            )
+            for n, (event, asset_id, acknowledged, resolved) in enumerate(parts)
+        )
+    )
+    is_in = {
+        Which.OPEN: lambda row: row.acknowledged_at is None and row.resolved_at is None,
+        Which.ACKNOWLEDGED: lambda row: row.acknowledged_at is not None,
+        Which.ALL: lambda _: True,
+    }
+    for which in Which:
+        for event in (None, kinds[1]):
+            for asset_id in (None, other):
+                chosen = AlertFilter(which=which, event=event, asset_id=asset_id)
+                rows = [row for row in every(Alert) if is_in[which](row)]
+                rows = [row for row in rows if event in (None, row.event)]
+                yield Case(
+                    f"alerts {chosen}",
+                    lambda cursor, chosen=chosen: alert_queries.list_alerts(chosen, cursor),
+                    by_id,
+                    newest([row for row in rows if asset_id in (None, row.asset_id)]),
+                    frozenset({"which", "event", "asset_id"}),
+                )

@@ -1,0 +1,155 @@
+"""The lists of the register, with rows for each of them, and what each page of them should show."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import func, select
+
+from portal.lib.clock import utcnow
+from portal.models.assets import Activity, Asset, AssetStatus, Category, Location
+from portal.models.assignments import Assignment, Staff
+from portal.models.stock import StockMove
+from portal.services.actions import stock
+from portal.services.assets import named_lists, staff_queries, timeline
+from portal.services.assets import queries as asset_queries
+from portal.services.assets.queries import AssetFilter, Shown
+from portal.services.core.unit_of_work import session
+from tests.services.core.keyset_walk import NOON, Case, by_id, every, newest, of_two_assets, store
+
+# As long as a name may be, of letters that take the most room.
+LONG = "\U0001f527" * 120
+
+
+def asset(number: int, **values: Any) -> Asset:
+    """One of many."""
+    return Asset(asset_tag=f"T-{number}", name=f"Thing {number}", **values)
+
+
+def assets() -> Iterator[Case]:
+    """Of each filter some match and some do not."""
+    desks, hall = Category(name="Desks"), Location(name="Hall")
+    store(desks, hall)
+    late, now = NOON - timedelta(days=9000), utcnow()
+    rows = [asset(n, status=status) for n, status in enumerate([*AssetStatus] * 5)]
+    for number, row in enumerate(rows):
+        row.category_id = desks.id if number % 3 == 0 else None
+        row.location_id = hall.id if number % 5 == 0 else None
+        row.deleted_at = now if number % 7 == 0 else None
+        row.serial_number = f"SN{number}" if number % 4 == 0 else None
+        row.quantity, row.min_quantity = (1, number % 3) if number % 2 else (None, None)
+    store(*rows)
+    ana = Staff(name="Ana", email="ana@example.com")
+    store(ana)
+    held = {"staff_id": ana.id, "kind": "checkout", "condition_out": "good", "started_at": late}
+    lent = [Assignment(asset_id=row.id, due_at=late, **held) for row in rows[2::5]]
+    back = [Assignment(asset_id=row.id, due_at=late, ended_at=now, **held) for row in rows[3::5]]
+    store(*lent, *back)
+    has_it = {each.asset_id for each in lent}
+    of_status = {
+        Shown.FREE: {"available"},
+        Shown.OUT: {"allocated", "checked_out"},
+        Shown.MAINTENANCE: {"maintenance"},
+        Shown.BROKEN: {"broken", "warranty"},
+        Shown.LOST: {"lost"},
+    }
+
+    def shown(row: Asset, chip: Shown) -> bool:
+        if chip is Shown.LOW:
+            return row.min_quantity is not None and (row.quantity or 0) < row.min_quantity
+        return row.id in has_it if chip is Shown.OVERDUE else row.status in of_status[chip]
+
+    def case(does: Callable[[Any], bool], *, gone: bool = False, **asked: Any) -> Case:
+        chosen = AssetFilter(deleted=gone, **asked)
+        kept = [row for row in every(Asset) if (row.deleted_at is not None) is gone and does(row)]
+        return Case(
+            f"assets {asked} {gone}",
+            lambda cursor: asset_queries.list_assets(chosen, cursor),
+            by_id,
+            newest(kept),
+            frozenset({*asked, "deleted"}),
+        )
+
+    def at_desk(row: Asset) -> bool:
+        return row.category_id is not None
+
+    yield case(lambda _: True)
+    yield case(lambda _: True, gone=True)
+    yield case(at_desk, category=desks.public_id)
+    yield case(lambda row: row.location_id is not None, location=hall.public_id)
+    yield case(lambda row: row.serial_number is not None, search="sn")
+    yield case(lambda row: row.id in has_it, search="ANA@")
+    yield case(
+        lambda row: at_desk(row) and row.id in has_it, search="Ana", category=desks.public_id
+    )
+    for status in AssetStatus:
+        yield case(lambda row, status=status: row.status == status, status=status)
+    for chip in Shown:
+        yield case(lambda row, chip=chip: shown(row, chip), shown=chip)
+
+
+def staff() -> Iterator[Case]:
+    """Several of one name, some whose names differ by case alone, and names of great length."""
+    names = ["Ben", "ana", "Ana", "Ana", "ANA", "Zoe", LONG, LONG, LONG, "ben", "Émile", "émile"]
+    store(
+        *(
+            Staff(name=name, email=f"p{n}@example.com", department="IT", is_active=n % 4 != 1)
+            for n, name in enumerate(names * 2)
+        )
+    )
+    key = func.lower(Staff.name)
+    for left in (False, True):
+        for search in ("", "it", "an"):
+            wanted = select(Staff.public_id).where(Staff.is_active.is_(not left))
+            wanted = wanted.where(Staff.name.icontains("an")) if search == "an" else wanted
+            expected = list(session().scalars(wanted.order_by(key, Staff.id)))
+            yield Case(
+                f"staff {left} {search}",
+                lambda cursor, left=left, search=search: staff_queries.listing(
+                    search, left=left, cursor=cursor
+                ),
+                lambda line: line.public_id,
+                expected,
+            )
+
+
+def names() -> Iterator[Case]:
+    """Both lists of names."""
+    for kind, model in ((named_lists.CATEGORIES, Category), (named_lists.LOCATIONS, Location)):
+        spelt = ["b", "a", "C", "ä", "zz", "_", *(LONG[:-2] + end for end in ("aa", "bb", "cc"))]
+        store(*(model(name=name) for name in spelt))
+        in_order = select(model.id).order_by(func.lower(model.name), model.id)
+        yield Case(
+            kind.many,
+            lambda cursor, kind=kind: named_lists.page(kind, cursor),
+            by_id,
+            list(session().scalars(in_order)),
+        )
+
+
+def moves() -> Iterator[Case]:
+    """Of one kind of stock."""
+    one, other = of_two_assets()
+    who = {"kind": "receive", "delta": 1, "balance_after": 1, "actor_name": "Ana"}
+    store(*(StockMove(asset_id=one if n % 3 else other, note=f"N{n}", **who) for n in range(15)))
+    for asset_id in (one, other):
+        yield Case(
+            f"moves {asset_id}",
+            lambda cursor, asset_id=asset_id: stock.moves(asset_id, cursor),
+            by_id,
+            newest([row for row in every(StockMove) if row.asset_id == asset_id]),
+        )
+
+
+def timelines() -> Iterator[Case]:
+    """Of one asset."""
+    one, other = of_two_assets()
+    who = {"actor_name": "Ana", "origin": "ui", "action": "edit"}
+    store(*(Activity(asset_id=one if n % 3 else other, note=f"N{n}", **who) for n in range(15)))
+    for asset_id in (one, other):
+        yield Case(
+            f"timeline {asset_id}",
+            lambda cursor, asset_id=asset_id: timeline.timeline(asset_id, cursor),
+            by_id,
+            newest([row for row in every(Activity) if row.asset_id == asset_id]),
+        )

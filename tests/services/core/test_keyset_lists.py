@@ -1,0 +1,92 @@
+"""Every list, with every filter, turned to older and back to newer: each row once, ties included.
+
+The log, whose pages are found in a way of their own, has its walks beside its other tests.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from portal.lib.paging import Cursor
+from portal.services.actions import stock
+from portal.services.actions.planning import queries as planning_queries
+from portal.services.alerts import queries as alert_queries
+from portal.services.alerts.queries import AlertFilter
+from portal.services.assets import named_lists, staff_queries, timeline
+from portal.services.assets import queries as asset_queries
+from portal.services.assets.queries import AssetFilter
+from portal.services.audit import queries as audit_queries
+from portal.services.audit.queries import TrailFilter
+from portal.services.core import keyset
+from tests.services.core import planned_lists, register_lists
+from tests.services.core.keyset_walk import (
+    SIZE,
+    Case,
+    assert_every_row_once,
+    functions_that_page,
+)
+
+LISTS: dict[Callable[..., Any], Callable[[], Iterator[Case]]] = {
+    asset_queries.list_assets: register_lists.assets,
+    staff_queries.listing: register_lists.staff,
+    named_lists.page: register_lists.names,
+    planning_queries.list_reservations: planned_lists.reservations,
+    planning_queries.list_maintenances: planned_lists.maintenances,
+    planning_queries.past_reservations: planned_lists.past_reservations,
+    planning_queries.past_maintenances: planned_lists.past_maintenances,
+    stock.moves: register_lists.moves,
+    timeline.timeline: register_lists.timelines,
+    audit_queries.find_page: planned_lists.trail,
+    alert_queries.list_alerts: planned_lists.alerts,
+}
+# In a way of their own, with tests of their own.
+APART = {
+    "portal.services.deliveries.log.pages.find_page",  # test_log_walks.py
+    "portal.services.csv.import_task.rows_page",  # test_import_agreement.py
+}
+FILTERS = {
+    asset_queries.list_assets: AssetFilter,
+    audit_queries.find_page: TrailFilter,
+    alert_queries.list_alerts: AlertFilter,
+}
+
+
+def test_no_list_of_the_portal_is_left_out() -> None:
+    here = {f"{listed.__module__}.{listed.__name__}" for listed in LISTS}
+    assert here | APART == functions_that_page()
+
+
+@pytest.mark.parametrize("listed", LISTS, ids=lambda each: f"{each.__module__}.{each.__name__}")
+def test_each_row_is_on_one_page_in_both_directions(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, listed: Callable[..., Any]
+) -> None:
+    monkeypatch.setattr(keyset, "PAGE_SIZE", SIZE)
+    asked, longest = set(), 0
+    for case in LISTS[listed]():
+        assert case.expected, f"{case.name}: no row to show"
+        assert_every_row_once(case)
+        asked |= case.asked
+        longest = max(longest, len(case.expected))
+    assert longest > 2 * SIZE
+    if filter_of := FILTERS.get(listed):
+        assert asked == {each.name for each in fields(filter_of)}
+
+
+@pytest.mark.parametrize("listed", LISTS, ids=lambda each: f"{each.__module__}.{each.__name__}")
+def test_where_nothing_newer_is_left_the_first_page_comes(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, listed: Callable[..., Any]
+) -> None:
+    """Such as when all that was newer has been dealt with since the page was opened."""
+    monkeypatch.setattr(keyset, "PAGE_SIZE", 1)
+    cases = [case for case in LISTS[listed]() if len(case.expected) > 1]
+    assert cases
+    for case in cases:
+        first = case.turn(None)
+        beside = Cursor.decode(first.older) or Cursor.decode(first.older, (str, int))
+        assert beside is not None
+        again = case.turn(Cursor(beside.key, newer=True).encode())
+        assert (list(map(case.key, again.rows)), again.newer) == (case.expected[:1], None)
+        assert again.older == first.older

@@ -1,0 +1,151 @@
+"""The log turned to older and back to newer, with each filter and with several of them.
+
+Each row comes once, also where a page has to look through more of the log than it may read at once.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from flask import Flask
+from sqlalchemy import insert, select
+
+from portal.engine.events.catalogue import EventName
+from portal.engine.reason_keys import Reason
+from portal.lib.clock import utcnow
+from portal.lib.paging import Page
+from portal.models.deliveries import Delivery, Event, Priority
+from portal.models.webhooks import Webhook
+from portal.services.core.unit_of_work import session, writing
+from portal.services.deliveries.log import pages as log_pages
+from portal.services.deliveries.log import plan
+from portal.services.deliveries.log import walk as log_walk
+from portal.services.deliveries.log.filters import LogFilter, StatusFilter
+from tests.services.core.keyset_walk import SIZE, Case, assert_every_row_once, by_id, newest
+from tests.support.factories import make_asset, make_webhook
+
+ROWS = 42
+READ = 5  # rows that a page may look through
+STATUSES = ["failed", "delivered", "waiting", "retrying", "held", "stopped", "failed"]
+EVENTS = [EventName.CREATED, EventName.UPDATED, EventName.DELETED]
+Part = tuple[dict[str, Any], Callable[[Delivery], bool]]
+
+
+@pytest.fixture
+def rows(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[Delivery]:
+    """A log with some of everything; what an open form tested is not shown."""
+    monkeypatch.setattr(log_walk, "MOST_READ", READ)
+    now = utcnow()
+    assets = [make_asset(f"Dock {n}", asset_tag=f"D-{n}") for n in range(4)]
+    hooks = [make_webhook().id, make_webhook(state="off").id, make_webhook().id]
+    draft = make_webhook(state="draft").id
+    with writing() as current:
+        known = {"occurred_at": now, "body": b"{}", "event": "asset.created"}
+        made = current.execute(insert(Event).returning(Event.id), [known] * ROWS).scalars().all()
+        current.add_all(
+            Delivery(
+                event_id=event_id,
+                webhook_id=draft if n % 19 == 18 else hooks[n // 3 % 3],
+                event=EVENTS[n // 4 % 3],
+                asset_id=assets[n % 4],
+                status=STATUSES[n % 7],
+                reason=(None, "dns", "server", "gone")[n // 5 % 4],
+                code=(500, None, 410)[n // 2 % 3],
+                priority=Priority.TEST if n % 11 == 10 else Priority.NORMAL,
+                due_at=now,
+                created_at=_stored_at(now, n),
+                **_lease(now, n),
+            )
+            for n, event_id in enumerate(made)
+        )
+    session().rollback()
+    return list(session().scalars(select(Delivery).where(Delivery.webhook_id != draft)))
+
+
+def _stored_at(now: datetime, number: int) -> datetime:
+    """Ten at a time at one moment."""
+    return now - timedelta(days=9 - number // 10)
+
+
+def _lease(now: datetime, number: int) -> dict[str, Any]:
+    is_sent = number % 7 in {2, 3} and number % 2
+    return {"lease_token": uuid4(), "lease_until": now + timedelta(hours=1)} if is_sent else {}
+
+
+def parts(rows: list[Delivery]) -> Iterator[Part]:
+    """Each part of the filter by itself, and which rows it leaves."""
+    one = rows[7]
+    middle = sorted(row.created_at for row in rows)[len(rows) // 2]
+    webhook = session().scalars(select(Webhook).where(Webhook.id == one.webhook_id)).one()
+    yield {}, lambda _: True
+    for status in StatusFilter:
+        yield {"status": status}, lambda row, status=status: shows(row, status)
+    yield {"webhook": webhook.public_id}, lambda row: row.webhook_id == webhook.id
+    yield {"event": EventName.UPDATED}, lambda row: row.event == "asset.updated"
+    yield {"asset_id": one.asset_id}, lambda row: row.asset_id == one.asset_id
+    yield {"search": "d-3"}, lambda row: row.asset_id == one.asset_id
+    yield {"search": "ock"}, lambda _: True
+    yield {"reasons": (Reason.DNS,)}, lambda row: row.reason == "dns"
+    both = (Reason.DNS, Reason.GONE)
+    yield {"reasons": both}, lambda row: row.reason in both
+    yield {"code": 410}, lambda row: row.code == 410
+    yield {"delivery": one.public_id}, lambda row: row.public_id == one.public_id
+    yield {"since": middle}, lambda row: row.created_at >= middle
+    yield {"until": middle}, lambda row: row.created_at < middle
+
+
+def shows(row: Delivery, status: StatusFilter) -> bool:
+    """Whether the log calls it so."""
+    if status is StatusFilter.ATTENTION:
+        return row.status == "failed" and row.priority != Priority.TEST
+    if status is StatusFilter.SENDING:
+        return row.lease_until is not None
+    return row.status == status and row.lease_until is None
+
+
+def case(rows: list[Delivery], *chosen: Part) -> Case:
+    """All of these parts at once."""
+    asked = {name: value for part, _ in chosen for name, value in part.items()}
+    wanted = LogFilter(**asked)
+
+    def turn(cursor: str | None) -> Page[Any]:
+        found = log_pages.find_page(wanted, cursor, SIZE)
+        page = found.page
+        return Page(page.rows, page.newer, page.older or found.further)
+
+    kept = [row for row in rows if all(does(row) for _, does in chosen)]
+    return Case(f"log {asked}", turn, by_id, newest(kept), frozenset(asked), begins_anew=True)
+
+
+def test_each_part_of_the_filter_leaves_each_row_once(rows: list[Delivery]) -> None:
+    asked = set()
+    for part in parts(rows):
+        of_one = case(rows, part)
+        assert of_one.expected
+        assert_every_row_once(of_one)
+        asked |= of_one.asked
+    assert asked == {each.name for each in fields(LogFilter)}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_several_parts_leave_each_row_once(rows: list[Delivery], seed: int) -> None:
+    some, chance = list(parts(rows)), Random(seed)  # noqa: S311 - picks examples
+    for count in (2, 2, 2, 2, 2, 3, 3):
+        chosen = chance.sample(some, count)
+        # Of one part asked for twice the latter would count.
+        if len({name for part, _ in chosen for name in part}) == sum(len(p) for p, _ in chosen):
+            assert_every_row_once(case(rows, *chosen))
+
+
+def test_more_assets_than_are_followed_leave_each_row_once(
+    rows: list[Delivery], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "FOLLOWED", 2)
+    many: Part = ({"search": "ock"}, lambda _: True)
+    failed: Part = ({"status": StatusFilter.FAILED}, lambda row: row.status == "failed")
+    assert_every_row_once(case(rows, many))
+    assert_every_row_once(case(rows, many, failed))
