@@ -59,9 +59,9 @@ def store(*rows: Any) -> None:
 
 
 def every(kind: type[Any]) -> list[Any]:
-    """All rows of a table."""
+    """All rows of a table, the oldest first."""
     session().rollback()
-    return list(session().scalars(select(kind)))
+    return list(session().scalars(select(kind).order_by(kind.id)))
 
 
 def of_two_assets() -> tuple[int, int]:

@@ -25,7 +25,15 @@ from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log import plan
 from portal.services.deliveries.log import walk as log_walk
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
-from tests.services.core.keyset_walk import SIZE, Case, assert_every_row_once, by_id, newest
+from tests.services.core.keyset_walk import (
+    SIZE,
+    Case,
+    assert_every_row_once,
+    by_id,
+    every,
+    newest,
+)
+from tests.support.deliveries import make_delivery
 from tests.support.factories import make_asset, make_webhook
 
 ROWS = 42
@@ -149,3 +157,20 @@ def test_more_assets_than_are_followed_leave_each_row_once(
     failed: Part = ({"status": StatusFilter.FAILED}, lambda row: row.status == "failed")
     assert_every_row_once(case(rows, many))
     assert_every_row_once(case(rows, many, failed))
+
+
+@pytest.mark.parametrize(
+    "pattern", ["xx.......x........xxxxx", "......xx........", "xxx......", "."]
+)
+def test_stretches_without_a_match_are_crossed_in_both_directions(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, pattern: str
+) -> None:
+    monkeypatch.setattr(log_walk, "MOST_READ", 3)
+    hook = make_webhook()
+    for each in pattern:
+        make_delivery(hook, event="asset.lost" if each == "x" else "asset.created")
+    kept: Part = (
+        {"webhook": hook.public_id, "event": EventName.LOST},
+        lambda row: row.event == "asset.lost",
+    )
+    assert_every_row_once(case(every(Delivery), kept))

@@ -1,0 +1,213 @@
+"""What the portal does with many rows by itself, each with enough for several chunks.
+
+Each function does it in a database that is empty, and says what came of it.
+"""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+from flask import current_app
+from sqlalchemy import select, update
+
+from jobs.deliver import deliver_due
+from portal.engine.events.names import EventName
+from portal.extensions import settings
+from portal.lib.clock import utcnow
+from portal.models.assignments import Staff
+from portal.models.deliveries import Delivery, Event
+from portal.models.inbox import InboxMessage
+from portal.models.operations import Submission
+from portal.models.people import Link, SignInThrottle
+from portal.models.planning import Reservation
+from portal.models.rollups import Rollup
+from portal.models.tasks import Task
+from portal.models.webhooks import Webhook
+from portal.services.actions.planning import reservation_expiry
+from portal.services.core.unit_of_work import session, writing
+from portal.services.dispatch import sweep
+from portal.services.operations import retention
+from portal.services.webhooks import activation, crud, held_deliveries, key_rotation
+from portal.services.webhooks.activation import HeldChoice
+from portal.services.webhooks.held_deliveries import Choice, Rest
+from tests.services.core.keyset_walk import every, of_two_assets, store
+from tests.support.deliveries import make_attempt, make_delivery
+from tests.support.factories import make_user, make_webhook, publish
+from tests.support.receiver import Receiver
+
+MANY = 3
+OLD = timedelta(days=40)
+NEW_KEY = "bmV3IGtleSBvZiB0aGVzZSB0ZXN0cyBhbmQgbm9uZSA="
+# Small things, of which one run takes at most a chunk.
+A_CHUNK_EACH_TIME = (retention.DRAFTS, retention.WEBHOOKS)
+
+
+def letting_go() -> Any:
+    """Of all that is let go `MANY` that are old and some that are not."""
+    then = utcnow() - OLD
+    hook = make_webhook(events=[EventName.DELETED])
+    with writing() as current:
+        unheard = update(Event).where(Event.id.in_([publish(asset_id=n) for n in range(MANY)]))
+        current.execute(unheard.values(occurred_at=then))
+    for number in range(2 * MANY):
+        at = then if number < MANY else utcnow()
+        born = {"created_at": at, "occurred_at": at}
+        ended = make_delivery(hook, status="delivered", finished_at=at, **born)
+        make_attempt(ended)
+        make_delivery(hook, status="held", **born)
+        gone = make_webhook(deleted_at=then, name=f"Gone {number}")
+        if number % 2:
+            make_delivery(gone, status="stopped")
+        draft = make_webhook(state="draft", updated_at=at, created_at=at)
+        make_delivery(draft, priority=0, occurred_at=at)
+        make_webhook(old_secret_enc=b"sealed", old_until=at + timedelta(hours=1))
+        made = {"created_at": at}
+        store(
+            Submission(owner="user:1", once=uuid4(), **made),
+            Link(kind="invite", token_hash=f"{number}", role="admin", expires_at=at, **made),
+            SignInThrottle(key=f"email:{number}", last_failed_at=at),
+            Task(kind="bulk", due_at=at, finished_at=at, state="done", actor_kind="system",
+                 actor_name="Asset register", origin="system"),
+            InboxMessage(webhook_id=hook.id, received_at=at, headers=[], body=b"{}", house="good",
+                         standard="good"),
+            Rollup(hour=(at - timedelta(hours=number)).replace(minute=0, second=0, microsecond=0),
+                   webhook_id=hook.id, delivered=1),
+        )  # fmt: skip
+    publish(asset_id=99)
+    expected = retention.count()
+    assert {name: n for name, n in expected.items() if n < MANY} == {}
+    first = retention.prune()
+    whole = {name: n for name, n in first.items() if name not in A_CHUNK_EACH_TIME}
+    assert whole == {name: expected[name] for name in whole}
+    for _ in range(2 * MANY):
+        done = retention.prune()
+        first = {name: n + done[name] for name, n in first.items()}
+        if not any(done.values()):
+            return first
+    raise AssertionError("there is no end of letting go")
+
+
+def off_and_on_again() -> Any:
+    """Turned off with a long queue, turned on; what was held goes out."""
+    admin = make_user(name="Ana").actor
+    with Receiver() as receiver:
+        hook, other = make_webhook(receiver.url), make_webhook(receiver.url + "other")
+        for number in range(3 * MANY):
+            publish(asset_id=number)
+        activation.turn_off(admin, hook.public_id)
+        _sweep_until_all_rests()
+        statuses = _statuses_of(hook.id)
+        assert set(statuses) == {"held"}
+        activation.turn_on(admin, hook.public_id, HeldChoice.SEND)
+        deliver_due()
+        got = sorted((each.path, each.header("X-Asset-Webhook-Id")) for each in receiver.received)
+        assert len(got) == len(set(got)) == 2 * 3 * MANY
+    return statuses, _statuses_of(hook.id), _statuses_of(other.id)
+
+
+def on_again_in_the_middle() -> Any:
+    """Turned on before the sweep has come to the end: nothing goes out unasked."""
+    admin, hook = make_user(name="Ana").actor, make_webhook()
+    for number in range(3 * MANY):
+        publish(asset_id=number)
+    activation.turn_off(admin, hook.public_id)
+    activation.turn_on(admin, hook.public_id, HeldChoice.DISCARD)
+    statuses = _statuses_of(hook.id)
+    assert set(statuses) == {"stopped"}
+    return statuses
+
+
+def deleted() -> Any:
+    """Deleted with a long queue: all of it is stopped."""
+    admin, hook = make_user(name="Ana").actor, make_webhook()
+    for number in range(3 * MANY):
+        publish(asset_id=number)
+    crud.delete(admin, hook.public_id)
+    _sweep_until_all_rests()
+    statuses = _statuses_of(hook.id)
+    assert set(statuses) == {"stopped"}
+    return statuses
+
+
+def chosen_one_by_one() -> Any:
+    """Of what is held some is sent, and the rest discarded."""
+    admin, hook = make_user(name="Ana").actor, make_webhook(state="off")
+    made = [make_delivery(hook, status="held") for _ in range(3 * MANY)]
+    seen = held_deliveries.look(hook.public_id)
+    choice = Choice(send=set(made[::2]), rest=Rest.DISCARD, seen=seen)
+    decided = held_deliveries.decide(admin, hook.public_id, choice)
+    statuses = _statuses_of(hook.id)
+    assert statuses == [("waiting", "stopped")[n % 2] for n in range(3 * MANY)]
+    return decided.sent, decided.discarded, statuses
+
+
+def spread() -> Any:
+    """Two webhooks are well again: what waits for a retry goes within a minute."""
+    later, soon = utcnow() + timedelta(hours=5), utcnow() + timedelta(minutes=2)
+    hooks = [make_webhook(reopened_at=utcnow()) for _ in range(2)]
+    for number in range(4 * MANY):
+        make_delivery(hooks[number % 2], status="retrying", due_at=later)
+    make_delivery(make_webhook(), status="retrying", due_at=later)
+    moved = _sweep_until_all_rests()
+    due = [row.due_at < soon for row in every(Delivery)]
+    assert due == [True] * 4 * MANY + [False]
+    return moved, [row.reopened_at for row in every(Webhook)]
+
+
+def a_new_key() -> Any:
+    """Everything is sealed anew."""
+    for number in range(3 * MANY):
+        make_webhook(secret=f"the secret {number} of it")
+    extensions = current_app.extensions
+    before = settings()
+    extensions["settings"] = replace(before, encryption_keys=(NEW_KEY, *before.encryption_keys))
+    try:
+        said: list[int] = []
+        counted = key_rotation.count_stale()
+        assert key_rotation.rotate(said.append) == counted == said[-1] == 3 * MANY
+        return key_rotation.count_stale()
+    finally:
+        extensions["settings"] = before
+
+
+def reservations_that_run_out() -> Any:
+    """Nobody collected them; some are not over yet. What one run leaves is the next one's."""
+    one, _ = of_two_assets()
+    ana, now = Staff(name="Ana", email="ana@example.com"), utcnow()
+    store(ana)
+    for number in range(2 * MANY):
+        starts = now - timedelta(days=2 + number)
+        ends = starts + timedelta(hours=1 if number % 2 else 999)
+        store(Reservation(asset_id=one, staff_id=ana.id, starts_at=starts, ends_at=ends))
+    most = reservation_expiry.MOST_AT_ONCE
+    closed = sum(reservation_expiry.expire_due(now, most) for _ in range(2 * MANY))
+    assert closed == MANY
+    return closed
+
+
+def recording() -> Any:
+    """Results that come all at once are written down in several batches."""
+    with Receiver() as receiver:
+        hooks = [make_webhook(receiver.url) for _ in range(3)]
+        for number in range(MANY):
+            publish(asset_id=number)
+        deliver_due()
+        assert len(receiver.received) == 3 * MANY
+    return [_statuses_of(hook.id) for hook in hooks]
+
+
+def _sweep_until_all_rests() -> int:
+    touched = 0
+    for _ in range(12 * MANY):
+        some = sweep.settle()
+        touched += some
+        if not some:
+            return touched
+    raise AssertionError("the sweep comes to no end")
+
+
+def _statuses_of(hook_id: int) -> list[str]:
+    session().rollback()
+    wanted = select(Delivery.status).where(Delivery.webhook_id == hook_id).order_by(Delivery.id)
+    return list(session().scalars(wanted))

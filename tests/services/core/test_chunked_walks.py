@@ -1,0 +1,108 @@
+"""Long work in chunks of two does what it does in chunks of thousands, to the last row."""
+
+import ast
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from types import ModuleType
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from jobs.pump import recorder
+from portal.extensions import settings
+from portal.services.actions.planning import reservation_expiry
+from portal.services.alerts import sources
+from portal.services.audit import queries as audit_queries
+from portal.services.bulk_retry import handover, selection
+from portal.services.bulk_retry import queries as bulk_retry_queries
+from portal.services.csv import export as csv_export
+from portal.services.csv import import_task
+from portal.services.deliveries.log import pages as log_pages
+from portal.services.dispatch import sweep
+from portal.services.operations import cleanup, retention
+from portal.services.outbox import rollups
+from portal.services.tasks import tasks
+from portal.services.webhooks import activation, draft_rows, held_deliveries, key_rotation
+from tests.conftest import empty_out, put_equipment_away
+from tests.services.core import chunked_upkeep, chunked_work
+from tests.services.core.keyset_walk import ROOT
+from tests.services.core.whole_database import differences, whole_database
+
+FEW, THOUSANDS = 2, 10_000
+Bound = tuple[ModuleType, str]
+OFF: Sequence[Bound] = ((activation, "AT_ONCE"), (activation, "A_STATEMENT"))
+RETRIED: Sequence[Bound] = (
+    (selection, "CHUNK"),
+    (handover, "AT_ONCE"),
+    (handover, "A_STEP"),
+    (bulk_retry_queries, "CHUNK"),
+)
+# What is done, and the bounds that cut it into pieces.
+WALKS: dict[Callable[[], Any], Sequence[Bound]] = {
+    chunked_work.alerts_at_once: [(sources, "CHUNK")],
+    chunked_work.alerts_as_long_work: [(sources, "CHUNK")],
+    chunked_work.an_import: [(import_task, "CHUNK"), (tasks, "ROWS")],
+    chunked_work.a_bulk_action: [(tasks, "ROWS")],
+    chunked_work.a_bulk_retry: RETRIED,
+    chunked_work.exports: [
+        (log_pages, "EXPORT_CHUNK"),
+        (audit_queries, "EXPORT_CHUNK"),
+        (csv_export, "CHUNK"),
+    ],
+    chunked_upkeep.letting_go: [
+        (retention, "BATCH"),
+        (retention, "WINDOW"),
+        (rollups, "HOURS_AT_ONCE"),
+        (cleanup, "AT_ONCE"),
+        (draft_rows, "AT_ONCE"),
+    ],
+    chunked_upkeep.off_and_on_again: OFF,
+    chunked_upkeep.on_again_in_the_middle: OFF,
+    chunked_upkeep.deleted: OFF,
+    chunked_upkeep.chosen_one_by_one: [(held_deliveries, "CHUNK"), (activation, "A_STATEMENT")],
+    chunked_upkeep.spread: [(sweep, "SPREAD_AT_ONCE")],
+    chunked_upkeep.a_new_key: [(key_rotation, "BATCH")],
+    chunked_upkeep.reservations_that_run_out: [(reservation_expiry, "MOST_AT_ONCE")],
+    chunked_upkeep.recording: [(recorder, "FLUSH_AT"), (recorder, "MOST_AT_ONCE")],
+}
+BOUND = re.compile(r"(CHUNK|BATCH|AT_ONCE|A_STEP|A_STATEMENT|ROWS|WINDOW|FLUSH_AT)$")
+APART = {"portal.lib.csv_upload.MOST_ROWS"}  # a file with more is refused
+# Which results come first differs with how many are written at once.
+IN_NO_ORDER = {"attempts", "attempt_bodies"}
+
+
+def test_no_bound_of_a_walk_is_left_out() -> None:
+    named = {f"{module.__name__}.{name}" for bounds in WALKS.values() for module, name in bounds}
+    assert named | APART == bounds_in_the_sources()
+
+
+def bounds_in_the_sources() -> set[str]:
+    """The dotted names of the constants that say how many rows are taken at once."""
+    found = set()
+    for path in sorted([*(ROOT / "portal").rglob("*.py"), *(ROOT / "jobs").rglob("*.py")]):
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Constant):
+                name = ast.unparse(node.target)
+                if type(node.value.value) is int and BOUND.search(name):
+                    found.add(f"{module}.{name}")
+    return found
+
+
+@pytest.mark.parametrize("walk", WALKS, ids=lambda each: each.__name__)
+def test_two_at_a_time_come_to_the_same_as_thousands(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, walk: Callable[[], Any]
+) -> None:
+    # No lease runs out, however slow the machine is.
+    monkeypatch.setitem(app.extensions, "settings", replace(settings(), lease_margin=60))
+    seen = []
+    for size in (FEW, THOUSANDS):
+        put_equipment_away(app)
+        empty_out()
+        for module, name in WALKS[walk]:
+            monkeypatch.setattr(module, name, size)
+        seen.append((walk(), whole_database(besides=IN_NO_ORDER)))
+    assert seen[0][0] == seen[1][0]
+    assert differences(seen[0][1], seen[1][1]) == []
