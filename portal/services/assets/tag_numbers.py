@@ -1,5 +1,7 @@
 """Asset tags for those who do not think up their own: AST-00001 and on, none given twice."""
 
+import re
+from collections.abc import Collection
 from typing import Final
 
 from sqlalchemy import func, select
@@ -9,14 +11,23 @@ from portal.models.assets import Asset, Counter
 from portal.services.core.unit_of_work import insert_or_ignore
 
 SERIES: Final = "asset_tag"
+GIVEN: Final = re.compile(r"ast-\d{5,}", re.ASCII)
 
 
-def next_tag(current: Session) -> str:
-    """The next tag that no asset has or had. Others wait for this one's transaction to end."""
+def next_tag(current: Session, besides: Collection[str] = ()) -> str:
+    """The next tag that no asset has or had, and none of `besides` (in small letters).
+
+    Others wait for this one's transaction to end.
+    """
     while True:
         tag = f"AST-{_next_number(current):05d}"
-        if not _is_used(current, tag):
+        if tag.lower() not in besides and not _is_used(current, tag):
             return tag
+
+
+def of_the_series(tags: Collection[str]) -> set[str]:
+    """Those, in small letters, that could be given out as well."""
+    return {tag.lower() for tag in tags if GIVEN.fullmatch(tag.lower())}
 
 
 def _next_number(current: Session) -> int:

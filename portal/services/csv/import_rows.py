@@ -1,6 +1,6 @@
 """One row of an import: what would become of it, and making it so. Inside `writing()`."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -15,6 +15,7 @@ from portal.services.actions import assignments, lifecycle, reservation_rows
 from portal.services.assets import named_lists
 from portal.services.assets.rules import AssetValues, faults
 from portal.services.assets.snapshots import open_assignment
+from portal.services.assets.tag_numbers import next_tag
 from portal.services.assets.uniqueness import refuse_taken
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
@@ -81,11 +82,25 @@ def plan(current: Session, cells: Cells, *, may_add: bool) -> Plan:
     return _update(current, asset, values, cells, staff_id, wanted)
 
 
-def carry_out(actor: Actor, made: Plan) -> int:
-    """Do what was planned, in the caller's transaction; the asset's id."""
+def refuse_other(current: Session, made: Plan, checked_id: int | None) -> None:
+    """Refuse what is about another asset than the one that was checked; None: a new one."""
+    if made.asset_id == checked_id:
+        return
+    if checked_id is None:
+        refuse_taken(current, made.values.asset_tag, None, None)
+    change = "It has been deleted" if made.asset_id is None else "Another asset has this tag"
+    raise Refusal(f"{change} since the check. Choose the file again")
+
+
+def carry_out(current: Session, actor: Actor, made: Plan, besides: Collection[str]) -> int:
+    """Do what was planned, in the caller's transaction; the asset's id.
+
+    `besides`: tags of other rows of the file, which a row without a tag does not get.
+    """
     values = _with_lists(actor, made)
     asset_id = made.asset_id
     if asset_id is None:
+        values = replace(values, asset_tag=values.asset_tag or next_tag(current, besides))
         asset_id = lifecycle.create_asset(actor, values)
     elif made.version is not None:
         lifecycle.edit_asset(actor, asset_id, made.version, values)

@@ -4,7 +4,7 @@ Two tasks: the check (a dry run, which changes nothing but its own rows), and th
 works at the rows of the check and plans each of them again, for the register has moved on.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 from uuid import UUID
@@ -16,6 +16,7 @@ from portal.engine.events.body import ActorKind, Origin
 from portal.lib.csv_upload import Sheet
 from portal.lib.paging import PAGE_SIZE
 from portal.models.tasks import Task, TaskRow, TaskState
+from portal.services.assets.tag_numbers import of_the_series
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import session, writing
@@ -47,6 +48,7 @@ def upload(actor: Actor, sheet: Sheet, *, may_add: bool, file_name: str = "") ->
             "has_status": "status" in sheet.columns,
             "may_add": may_add,
             "file_name": file_name[:120],
+            "numbered": _numbered(sheet),
         }
         task = tasks.start(current, actor, CHECK_NAME, total=len(sheet.rows), params=params)
         stored = list(_stored(task.id, sheet, columns))
@@ -114,6 +116,12 @@ def failed_rows(check: Task) -> Iterator[Sequence[object]]:
             return
 
 
+def _numbered(sheet: Sheet) -> list[str]:
+    """The file's own tags that rows without one must not get; nothing where each row has a tag."""
+    tags = {row.cells.get("asset_tag", "") for row in sheet.rows}
+    return sorted(of_the_series(tags)) if "" in tags else []
+
+
 def _stored(task_id: int, sheet: Sheet, columns: Sequence[str]) -> Iterator[dict[str, object]]:
     seen: dict[tuple[str, str], int] = {}
     for row in sheet.rows:
@@ -161,23 +169,27 @@ def _judge(current: Session, row: TaskRow, may_add: bool) -> None:
 
 def _import_step(current: Session, task: Task) -> Step:
     check = find_check(UUID(task.params["check"]))
-    after, may_add = task.cursor.get("number", 0), bool(check.params["may_add"])
+    after, numbered = task.cursor.get("number", 0), frozenset(check.params.get("numbered", ()))
+    may_add = bool(check.params["may_add"])
     wanted = _rows_of(check.id).where(TaskRow.number > after, TaskRow.outcome.in_(TO_DO))
     rows = current.scalars(wanted.limit(tasks.ROWS)).all()
     for row in tasks.few(rows):
-        _carry_out(current, _actor(task), row, may_add)
+        _carry_out(current, _actor(task), row, may_add, numbered)
         task.count(row.outcome or "")
         task.cursor = {"number": row.number}
     return tasks.MORE if rows else tasks.DONE
 
 
-def _carry_out(current: Session, actor: Actor, row: TaskRow, may_add: bool) -> None:
+def _carry_out(
+    current: Session, actor: Actor, row: TaskRow, may_add: bool, numbered: Collection[str]
+) -> None:
     made: list[tuple[str, int]] = []
 
     def do() -> None:
         planned = import_rows.plan(current, row.data, may_add=may_add)
+        import_rows.refuse_other(current, planned, row.asset_id)
         done = DONE_AS.get(planned.verdict, planned.verdict)
-        made.append((done, import_rows.carry_out(actor, planned)))
+        made.append((done, import_rows.carry_out(current, actor, planned, numbered)))
 
     refusal = tasks.refusal_of(current, do)
     if refusal:
