@@ -8,10 +8,10 @@ BIN := .venv/bin
 .DEFAULT_GOAL := help
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: help run test check chaos bench browser
+.PHONY: help run test check chaos mutants bench browser
 
 help: ## Explain the targets
-	@awk -F ': ## ' '/^[a-z]+:.* ## / { sub(/:.*/, "", $$1); printf "make %-6s %s\n", $$1, $$2 }' \
+	@awk -F ': ## ' '/^[a-z]+:.* ## / { sub(/:.*/, "", $$1); printf "make %-7s %s\n", $$1, $$2 }' \
 		$(firstword $(MAKEFILE_LIST))
 
 # Webhooks may reach programs on this machine, and the keys are made on the first run. Production
@@ -39,6 +39,11 @@ chaos: export FAULTS := full
 chaos: .venv/dev.stamp
 chaos: ## Hurt the portal for a quarter of an hour: long outages, minutes of random kills
 	@$(BIN)/python -m pytest tests/faults -o log_cli=true -o log_cli_level=WARNING $(ARGS)
+
+# Resumes what was broken off. ARGS="--seed 7 --count 30 --area jobs" takes another, smaller sample.
+mutants: .venv/dev.stamp browser
+mutants: ## Put 300 small faults into the product, one at a time, and count those that tests see
+	@$(BIN)/python -m tests.mutants $(ARGS)
 
 bench: .venv/dev.stamp
 bench: ## Measure speed and memory, and print a table (ARGS="latency web" for some)

@@ -1,0 +1,62 @@
+"""Where names are mentioned: by it the tests of a table, a class or a setting are found."""
+
+import ast
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+from tests.mutants.source import FUNCTIONS, Module, function_of
+
+WORD = re.compile(r"[A-Za-z_]\w*")
+DEPTH = 3  # a table is mentioned in a table that is mentioned in a function
+
+
+class Mentions:
+    """The places of every name. `kept`: the functions whose results are kept (`cache`).
+
+    `tests`: the files of the tests, which may name a table themselves.
+    """
+
+    def __init__(self, modules: Iterable[Module], tests: Mapping[str, str]) -> None:
+        self._tests = {path: set(WORD.findall(text)) for path, text in tests.items()}
+        self._places: dict[str, set[str]] = {}
+        self.kept: set[str] = set()
+        for module in modules:
+            for spot in module.spots():
+                if isinstance(spot.node, ast.Name | ast.Attribute):
+                    name = spot.node.id if isinstance(spot.node, ast.Name) else spot.node.attr
+                    self._places.setdefault(name, set()).add(spot.place)
+                elif isinstance(spot.node, FUNCTIONS):
+                    self.kept |= set(_kept(module, spot.node))
+
+    def of(self, place: str) -> set[str]:
+        """The places in functions that mention what a place outside functions binds."""
+        found: set[str] = set()
+        seen, now = {place}, {place}
+        for _ in range(DEPTH):
+            mentioned = {other for each in now for other in self._mentions(each)} - seen
+            seen |= mentioned
+            now = {each for each in mentioned if each.endswith("@")}
+            found |= mentioned - now
+        return found
+
+    def tests_of(self, place: str) -> set[str]:
+        """The test files that name what a place outside functions binds."""
+        name = place.removesuffix("@").rpartition("|")[2].rpartition(".")[2]
+        return {path for path, words in self._tests.items() if name in words}
+
+    def _mentions(self, place: str) -> set[str]:
+        """An attribute of a class by itself, or by the class when nobody names it."""
+        owner, _, name = place.removesuffix("@").rpartition("|")[2].rpartition(".")
+        by_name = self._places.get(name, set()) - {place}
+        return by_name or self._places.get(owner.rpartition(".")[2], set())
+
+
+def _kept(module: Module, node: ast.AST) -> Iterator[str]:
+    assert isinstance(node, FUNCTIONS)
+    for decorator in node.decorator_list:
+        if ast.unparse(decorator).partition("(")[0].rpartition(".")[2] in {"cache", "lru_cache"}:
+            yield from (
+                function_of(module.places[id(statement)])
+                for statement in node.body
+                if id(statement) in module.places
+            )

@@ -1,0 +1,117 @@
+"""Which tests are asked about a mutant: those that reach it, the nearest first, within a budget."""
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.mutants.reach import probes
+from tests.mutants.reach.mentions import Mentions
+from tests.mutants.reach.reach import Reach, distance
+from tests.mutants.source import Module
+
+FILE = "portal/services/alerts/rules.py"
+TEXT = """
+MOST = 3
+BY_NAME = {"most": MOST}
+
+def is_due(days):
+    if days > 9:
+        return False
+    return days < BY_NAME["most"]
+
+@cache
+def table():
+    return {}
+"""
+NEAR = "tests/services/alerts/test_rules.py::test_a"
+PAGE = "tests/web/alerts/test_pages.py::test_b[sqlite]"
+FAR = "tests/faults/test_c.py::test_c"
+
+
+@pytest.fixture
+def mentions() -> Mentions:
+    return Mentions([Module(FILE, TEXT)], {"tests/web/test_d.py": "from rules import MOST"})
+
+
+@pytest.fixture
+def reach() -> Reach:
+    places = [f"{FILE}|is_due#{n}" for n in range(3)] + [f"{FILE}|table#0"]
+    told = [(FAR, 1, "111"), (PAGE, 1, "101"), (NEAR, 2, "001"), ("tests/x.py::test_red", 1, "1")]
+    lines = [
+        json.dumps({"id": name, "seconds": s, "reached": f"{int(bits, 2):x}", "outcome": outcome})
+        for name, s, bits in told
+        for outcome in ["failed" if "red" in name else "passed"]
+    ]
+    made = Reach()
+    made.add(places, lines)
+    return made
+
+
+def asked(reach: Reach, place: str, mentions: Mentions, budget: float = 100) -> list[str]:
+    return [name for name, _ in reach.plan(f"{FILE}|{place}", mentions, budget)]
+
+
+def test_the_tests_that_reach_a_statement_are_asked_the_nearest_first(
+    reach: Reach, mentions: Mentions
+) -> None:
+    assert asked(reach, "is_due#0", mentions) == [NEAR, PAGE, FAR]
+    assert asked(reach, "is_due#1", mentions) == [FAR]
+    assert asked(reach, "table#0", mentions) == []
+
+
+def test_a_table_is_asked_of_the_tests_that_reach_what_mentions_it(
+    reach: Reach, mentions: Mentions
+) -> None:
+    assert asked(reach, "MOST@", mentions) == [PAGE, FAR]
+
+
+def test_no_more_is_asked_than_the_budget_allows_but_always_the_nearest(
+    reach: Reach, mentions: Mentions
+) -> None:
+    assert asked(reach, "is_due#0", mentions, budget=4) == [NEAR, PAGE]
+    assert asked(reach, "is_due#0", mentions, budget=0) == [NEAR]
+
+
+def test_what_was_recorded_reads_back(reach: Reach, mentions: Mentions, tmp_path: Path) -> None:
+    reach.save(tmp_path / "reach.json")
+    read = Reach.read(tmp_path / "reach.json")
+    assert asked(read, "is_due#0", mentions) == [NEAR, PAGE, FAR]
+
+
+def test_two_recordings_go_together_though_they_number_their_places_otherwise(
+    reach: Reach, mentions: Mentions
+) -> None:
+    line = json.dumps(
+        {"id": "tests/y.py::test_y", "seconds": 1, "outcome": "passed", "reached": "2"}
+    )
+    reach.add(["portal/new.py|f#0", f"{FILE}|is_due#1"], [line])
+    assert asked(reach, "is_due#1", mentions) == ["tests/y.py::test_y", FAR]
+
+
+@pytest.mark.parametrize(
+    ("test", "path", "far"),
+    [
+        ("tests/services/alerts/test_rules.py", FILE, 0),
+        ("tests/services/alerts/test_alerts.py", FILE, 1),
+        ("tests/web/alerts/test_alert_pages.py", FILE, 2),
+        ("tests/web/home/test_home.py", FILE, 3),
+        ("tests/browser/test_alerts.py", FILE, 4),
+        ("tests/jobs/pump/test_pump.py", "jobs/pump/pump.py", 0),
+    ],
+)
+def test_near_is_what_has_the_same_words_in_its_path(test: str, path: str, far: int) -> None:
+    assert distance(test, path) == far
+
+
+def test_a_probe_stands_before_every_statement_of_a_function(tmp_path: Path) -> None:
+    (tmp_path / "portal").mkdir()
+    (tmp_path / "portal" / "rules.py").write_text(f'"""Rules."""\n{TEXT}')
+    places = probes.put_probes(tmp_path)
+    assert places == ["is_due#0", "is_due#1", "is_due#2", "table#0"] or places == [
+        f"portal/rules.py|{place}" for place in ("is_due#0", "is_due#1", "is_due#2", "table#0")
+    ]
+    tree = ast.parse((tmp_path / "portal" / "rules.py").read_text())
+    assert ast.get_docstring(tree) == "Rules."
+    assert ast.unparse(tree).count("_reached_[") == 4

@@ -1,0 +1,79 @@
+"""Copies of the working tree, and what runs in one: with its own temporary files and processes."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+TIMED_OUT: Final = -1
+
+_APART: Final = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
+
+
+@contextmanager
+def copied() -> Iterator[Path]:
+    """A copy of the working tree, that is of what git lists; it goes at the end."""
+    # A short path, for sockets; PostgreSQL runs as another user and must get through.
+    folder = Path(tempfile.mkdtemp(prefix="mutants-"))
+    folder.chmod(0o755)
+    try:
+        tree = folder / "tree"
+        for path in listed():
+            (tree / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / path, tree / path)
+        if (ROOT / ".venv").exists():
+            (tree / ".venv").symlink_to((ROOT / ".venv").resolve())
+        yield tree
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def listed() -> list[str]:
+    """The paths of what git knows of the working tree, and of what it would add."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return [path for path in listed.stdout.split("\0") if path and (ROOT / path).is_file()]
+
+
+def pytest_in(tree: Path, arguments: Sequence[str], seconds: float, output: Path) -> int:
+    """Run pytest in a copy; its exit status, or `TIMED_OUT`. Nothing that it started lives on."""
+    temporary = tree.parent / "tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(mode=0o755)
+    shutil.rmtree(tree / ".hypothesis", ignore_errors=True)
+    options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    with output.open("wb") as file:
+        process = subprocess.Popen(
+            [*_apart(), sys.executable, "-m", "pytest", *options, *arguments],
+            cwd=tree,
+            env={**os.environ, "TMPDIR": str(temporary), "PYTHONPATH": str(tree)},
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+        )
+    try:
+        return process.wait(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        return TIMED_OUT
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(timeout=30)
+
+
+@cache
+def _apart() -> tuple[str, ...]:
+    """What gives a run its own process numbers, where that is allowed: all of it ends with it."""
+    if shutil.which("unshare") is None:
+        return ()
+    tried = subprocess.run([*_APART, "true"], capture_output=True, check=False)
+    return _APART if tried.returncode == 0 else ()
