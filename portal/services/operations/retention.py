@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from portal.engine.reason_keys import Reason
 from portal.extensions import settings
 from portal.lib.clock import utcnow
+from portal.lib.durations import DAY, in_words
 from portal.models.deliveries import Attempt, Delivery, DeliveryStatus, Event
 from portal.models.rollups import Rollup
 from portal.models.webhooks import Webhook
@@ -27,7 +28,7 @@ from portal.services.webhooks.secrets import forget_replaced
 
 BATCH: Final = 200
 FINAL: Final = (DeliveryStatus.DELIVERED, DeliveryStatus.FAILED, DeliveryStatus.STOPPED)
-KEPT_TOO_LONG: Final = "Asset register, kept {days} days while off"
+KEPT_TOO_LONG: Final = "Asset register, kept {time} while off"
 WINDOW: Final = 1000  # events that are looked through at once
 # An event that is just being stored may still mean to refer to a webhook that was deleted.
 DELETED_FOR: Final = timedelta(days=1)
@@ -103,7 +104,7 @@ def _repeat(step: Callable[[T], tuple[int, T | None]], start: T, until: float | 
 def _stop_held(before: datetime, after: Place) -> tuple[int, Place | None]:
     with writing() as current:
         ids, last = _locked(current, before, _is_held_too_long(before), after)
-        by = KEPT_TOO_LONG.format(days=settings().retention_days)
+        by = KEPT_TOO_LONG.format(time=in_words(settings().retention_days * DAY))
         values = {
             "status": DeliveryStatus.STOPPED,
             "stopped_by": by,
