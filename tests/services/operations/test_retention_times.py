@@ -1,0 +1,281 @@
+"""Each kind of thing goes when its time is over, not a minute before, and nothing beside it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from portal.database.engine import impatient_engine
+from portal.engine.events.names import EventName
+from portal.extensions import db, settings
+from portal.lib.clock import utcnow
+from portal.models.deliveries import Delivery, Event, Priority
+from portal.models.inbox import InboxMessage
+from portal.models.operations import Submission
+from portal.models.people import Link, SignInThrottle
+from portal.models.rollups import Rollup
+from portal.models.tasks import Task
+from portal.models.webhooks import Webhook
+from portal.services.core.unit_of_work import writing
+from portal.services.operations import cleanup, retention
+from portal.services.outbox import rollups
+from tests.support.deliveries import change, lease, make_delivery, stored
+from tests.support.factories import make_webhook, publish
+
+pytestmark = pytest.mark.usefixtures("app")
+
+DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
+MONTH = 30 * DAY  # RETENTION_DAYS, unless it is set
+
+
+def add(row: Any) -> None:
+    with writing() as current:
+        current.add(row)
+
+
+def ended(status: str) -> Callable[[datetime], object]:
+    """A delivery that began long before its end."""
+    return lambda then: make_delivery(
+        status=status, created_at=then - DAY, finished_at=then, occurred_at=then
+    )
+
+
+def unheard(then: datetime) -> None:
+    row_id = publish(EventName.UPDATED)
+    with writing() as current:
+        current.execute(update(Event).where(Event.id == row_id).values(occurred_at=then))
+
+
+def link(then: datetime) -> None:
+    add(Link(kind="invite", token_hash=uuid4().hex, role="support", expires_at=then))
+
+
+def throttle(then: datetime) -> None:
+    add(SignInThrottle(key=uuid4().hex, last_failed_at=then))
+
+
+def task(then: datetime) -> None:
+    who = {"actor_kind": "system", "actor_name": "Asset register", "origin": "cron"}
+    add(Task(kind="alerts", state="done", due_at=then, finished_at=then, **who))
+
+
+def message(then: datetime) -> None:
+    hook = make_webhook()
+    add(
+        InboxMessage(
+            webhook_id=hook.id,
+            received_at=then,
+            headers=[],
+            body=b"{}",
+            house="good",
+            standard="good",
+        )
+    )
+
+
+def deleted(then: datetime) -> None:
+    make_webhook(deleted_at=then)
+
+
+def draft(then: datetime) -> None:
+    make_webhook(state="draft", updated_at=then)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What is made at a time, where it stands, and how long it is kept."""
+
+    make: Callable[[datetime], object]
+    row: type[Any]
+    kept: timedelta
+
+
+KINDS = {
+    "delivered": Kind(ended("delivered"), Delivery, MONTH),
+    "failed": Kind(ended("failed"), Delivery, MONTH),
+    "stopped": Kind(ended("stopped"), Delivery, MONTH),
+    "event that nobody asked for": Kind(unheard, Event, MONTH),
+    "link": Kind(link, Link, MONTH),
+    "task": Kind(task, Task, MONTH),
+    "sign-in throttle": Kind(throttle, SignInThrottle, DAY),
+    "inbox message": Kind(message, InboxMessage, DAY),
+    "deleted webhook": Kind(deleted, Webhook, DAY),
+    "draft": Kind(draft, Webhook, DAY),
+}
+
+
+def count(kind: type[Any]) -> int:
+    db.session.rollback()
+    return db.session.execute(select(func.count()).select_from(kind)).scalar_one()
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_it_is_kept_to_its_last_minute_and_then_it_goes(name: str) -> None:
+    kind, now = KINDS[name], utcnow()
+    kind.make(now - kind.kept + MINUTE)
+    before = count(kind.row)
+    retention.prune()
+    assert count(kind.row) == before
+    kind.make(now - kind.kept - MINUTE)
+    retention.prune()
+    assert count(kind.row) == before
+
+
+@pytest.fixture
+def everything(app: Flask) -> None:
+    """One of each kind whose time is over."""
+    then = utcnow() - MONTH - MINUTE
+    for kind in KINDS.values():
+        kind.make(then)
+    make_delivery(status="held", created_at=then)
+    make_webhook(old_secret_enc=b"sealed", old_until=utcnow() - MINUTE)
+    with writing() as current:
+        entry = rollups.Entry(make_webhook().id, "delivered", Priority.NORMAL)
+        rollups.count(current.connection(), [entry], then)
+
+
+@pytest.mark.usefixtures("everything")
+def test_what_will_go_is_counted_by_the_names_of_what_went() -> None:
+    expected = {
+        "held deliveries stopped": 1,
+        "deliveries removed": 3,
+        "events removed": 1,
+        "hours of charts removed": 1,
+        "drafts removed": 1,
+        "replaced secrets erased": 1,
+        "deleted webhooks removed": 1,
+    }
+    assert retention.count() == expected
+    assert retention.prune() == expected
+    assert set(retention.count().values()) == {0}
+
+
+@pytest.mark.usefixtures("everything")
+def test_when_the_time_is_over_no_long_walk_begins() -> None:
+    done = retention.prune(seconds=0)
+    walks = ["held deliveries stopped", "deliveries removed", "events removed"]
+    assert [done[name] for name in [*walks, "hours of charts removed"]] == [0, 0, 0, 0]
+    assert count(Delivery) == 4
+
+
+def test_a_webhook_whose_last_delivery_goes_is_counted_with_it_and_one_with_more_is_not() -> None:
+    then = utcnow() - MONTH - MINUTE
+    for last in ({"finished_at": then}, {"finished_at": utcnow()}):
+        hook = make_webhook(deleted_at=then)
+        make_delivery(hook, status="delivered", created_at=then, **last)
+    assert retention.count()[retention.WEBHOOKS] == 1
+    assert retention.prune()[retention.WEBHOOKS] == 1
+
+
+def test_one_that_never_told_its_end_is_kept_from_when_it_was_stored() -> None:
+    then = utcnow() - MONTH - MINUTE
+    make_delivery(status="failed", created_at=then, finished_at=None)
+    retention.prune()
+    assert count(Delivery) == 0
+
+
+@pytest.mark.parametrize(("off_for", "status"), [(MONTH - MINUTE, "held"), (MONTH, "stopped")])
+def test_a_held_delivery_is_stopped_a_month_after_its_webhook_went_off(
+    off_for: timedelta, status: str
+) -> None:
+    hook = make_webhook(state="off", off_at=utcnow() - off_for)
+    old = make_delivery(hook, status="held", created_at=utcnow() - 2 * MONTH)
+    young = make_delivery(hook, status="held", created_at=utcnow() - MONTH + MINUTE)
+    began = utcnow()
+    retention.prune()
+    found = stored(old)
+    assert (found["status"], stored(young)["status"]) == (status, "held")
+    if status == "stopped":
+        assert found["stopped_by"] == "Asset register, kept 30 days while off"
+        assert found["reason"] == "webhook_off"
+        assert found["finished_at"] >= began
+
+
+@pytest.mark.parametrize("status", ["waiting", "retrying"])
+def test_one_that_is_tried_still_is_neither_stopped_nor_removed(status: str) -> None:
+    delivery = make_delivery(status=status, created_at=utcnow() - 2 * MONTH)
+    retention.prune()
+    found = stored(delivery)
+    assert (found["status"], found["reason"], found["stopped_by"]) == (status, None, None)
+
+
+def test_one_that_is_being_sent_again_stays_until_its_lease_is_over() -> None:
+    then = utcnow() - MONTH - MINUTE
+    sent = make_delivery(status="failed", created_at=then, finished_at=then)
+    held = make_delivery(status="held", created_at=then)
+    for delivery in (sent, held):
+        lease(delivery)
+    assert retention.count()[retention.DELIVERIES] == 0
+    retention.prune()
+    assert (stored(sent)["status"], stored(held)["status"]) == ("failed", "held")
+    for delivery in (sent, held):
+        change(delivery, lease_until=utcnow() - MINUTE)
+    retention.prune()
+    assert stored(held)["status"] == "stopped"
+    assert count(Delivery) == 1
+
+
+@pytest.fixture
+def short_log(app: Flask) -> Iterator[None]:
+    """RETENTION_DAYS=1."""
+    app.extensions["settings"] = replace(usual := settings(), retention_days=1)
+    yield
+    app.extensions["settings"] = usual
+
+
+@pytest.mark.usefixtures("short_log")
+def test_charts_look_back_a_week_however_short_the_log_is_kept() -> None:
+    now = utcnow().replace(minute=0, second=0, microsecond=0)
+    hook = make_webhook()
+    with writing() as current:
+        for days in (0, 2, 7, 9):
+            entry = rollups.Entry(hook.id, "delivered", Priority.NORMAL)
+            rollups.count(current.connection(), [entry], now - days * DAY)
+    make_delivery(hook, status="failed", created_at=now - 2 * DAY, finished_at=now - 2 * DAY)
+    retention.prune()
+    assert (count(Rollup), count(Delivery)) == (3, 0)
+
+
+@pytest.mark.usefixtures("short_log")
+def test_the_person_reads_how_long_it_was_kept() -> None:
+    held = make_delivery(status="held", created_at=utcnow() - 2 * DAY)
+    retention.prune()
+    assert stored(held)["stopped_by"] == "Asset register, kept 1 day while off"
+
+
+def test_small_things_go_in_bits_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cleanup, "AT_ONCE", 2)
+    for _ in range(4):
+        add(Submission(owner="user:1", once=uuid4(), created_at=utcnow() - 2 * DAY))
+    retention.prune()
+    assert count(Submission) == 0
+
+
+def test_no_more_webhooks_go_at_once_than_one_transaction_should_take(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(retention, "BATCH", 2)
+    for _ in range(3):
+        make_webhook(deleted_at=utcnow() - 2 * DAY)
+    assert [retention.prune()[retention.WEBHOOKS] for _ in range(3)] == [2, 1, 0]
+
+
+def test_what_somebody_works_at_is_left_to_the_next_run(app: Flask) -> None:
+    then = utcnow() - MONTH - MINUTE
+    mine, _ = (make_delivery(status="failed", created_at=then, finished_at=then) for _ in "12")
+    if db.engine.dialect.name == "sqlite":
+        pytest.skip("On SQLite one transaction writes at a time.")
+    engine = impatient_engine(app.extensions["settings"].database_url)
+    with Session(engine) as theirs:
+        row = select(Delivery.id).where(Delivery.public_id == mine).with_for_update()
+        theirs.execute(row).one()
+        assert retention.prune()[retention.DELIVERIES] == 1
+        assert count(Delivery) == 1
+    engine.dispose()
+    assert retention.prune()[retention.DELIVERIES] == 1
