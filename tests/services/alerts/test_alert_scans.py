@@ -1,0 +1,174 @@
+"""What a look for alerts reads: what may be due, and nothing else; the preview tells the same."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import NamedTuple
+
+import pytest
+from flask import Flask
+from sqlalchemy import update
+
+from portal.engine.events.names import EventName
+from portal.lib.clock import utcnow
+from portal.models.alerts import RunKind
+from portal.models.assets import Asset
+from portal.models.assignments import Assignment
+from portal.models.planning import Maintenance
+from portal.services.alerts import control
+from portal.services.alerts import settings as alert_settings
+from portal.services.alerts.sources import BY_EVENT
+from portal.services.core.unit_of_work import session, writing
+from tests.services.actions.plan_examples import put_in
+from tests.services.alerts.due_things import (
+    decided,
+    fired,
+    lent,
+    with_maintenance,
+    with_warranty,
+)
+from tests.support.factories import make_asset
+
+
+def make_stock(quantity: int, least: int | None) -> int:
+    return make_asset("Toner", kind="stock", quantity=quantity, min_quantity=least, unit="box")
+
+
+def low_stock(quantity: int = 3, least: int | None = 5) -> int:
+    """It became low while nobody looked: the latch has not fallen."""
+    asset_id = make_stock(9, least)
+    put_in(asset_id, "available", quantity=quantity)
+    return asset_id
+
+
+class Case(NamedTuple):
+    """How to make one that is due, some that are not, and the row of one that is."""
+
+    due: Callable[[], int]
+    others: list[Callable[[], int]]
+    row: type[Asset] | type[Maintenance] | type[Assignment]
+
+
+def returned() -> int:
+    asset_id = lent(3)
+    with writing() as current:
+        mine = update(Assignment).where(Assignment.asset_id == asset_id)
+        current.execute(mine.values(ended_at=utcnow()))
+    return asset_id
+
+
+def for_good() -> int:
+    asset_id = lent(3)
+    with writing() as current:
+        mine = update(Assignment).where(Assignment.asset_id == asset_id)
+        current.execute(mine.values(due_at=None))
+    return asset_id
+
+
+def in_state(state: str) -> int:
+    asset_id = with_maintenance(3)
+    with writing() as current:
+        mine = update(Maintenance).where(Maintenance.asset_id == asset_id)
+        current.execute(mine.values(state=state))
+    return asset_id
+
+
+def told_of() -> int:
+    asset_id = low_stock()
+    put_in(asset_id, "available", low_stock_alerted_at=utcnow())
+    return asset_id
+
+
+CASES = {
+    EventName.CHECKOUT_OVERDUE: Case(
+        lambda: lent(3), [lambda: lent(-3), returned, for_good], Assignment
+    ),
+    EventName.MAINTENANCE_DUE: Case(
+        lambda: with_maintenance(7),
+        [lambda: with_maintenance(8), lambda: in_state("in_progress"), lambda: in_state("done")],
+        Maintenance,
+    ),
+    EventName.LOW_STOCK: Case(
+        low_stock, [lambda: low_stock(5), lambda: low_stock(0, None), told_of], Asset
+    ),
+    EventName.WARRANTY_EXPIRING: Case(
+        lambda: with_warranty(30), [lambda: with_warranty(31), lambda: with_warranty(-1)], Asset
+    ),
+}
+
+
+def delete(asset_id: int) -> None:
+    put_in(asset_id, "available", deleted_at=utcnow())
+
+
+def scanned(event: EventName, after: int = 0) -> list[int]:
+    session().rollback()
+    moment = alert_settings.moment(utcnow())
+    return [thing for thing, _ in BY_EVENT[event].scan(session(), moment, after)]
+
+
+@pytest.mark.parametrize("event", CASES)
+def test_only_what_may_be_due_is_read_in_the_order_of_its_ids(app: Flask, event: EventName) -> None:
+    case = CASES[event]
+    for make in case.others:
+        make()
+    delete(case.due())
+    expected = {case.due(), case.due()}
+    found = scanned(event)
+    rows = [session().get_one(case.row, thing) for thing in found]
+    assert {row.id if isinstance(row, Asset) else row.asset_id for row in rows} == expected
+    assert found == sorted(found)
+    assert scanned(event, after=found[0]) == found[1:]
+    assert scanned(event, after=found[1]) == []
+
+
+@pytest.mark.parametrize("event", CASES)
+def test_the_preview_counts_what_a_run_then_tells(app: Flask, event: EventName) -> None:
+    decided()
+    case = CASES[event]
+    for make in case.others:
+        make()
+    delete(case.due())
+    expected = [case.due(), case.due()]
+    before = len(fired())
+    found = control.preview(utcnow(), shown=1)
+    assert found.counts == {event: 2}
+    assert [(each.event, each.asset_id) for each in found.first] == [(event, expected[0])]
+    assert control.has_due(utcnow())
+    assert control.run(RunKind.MANUAL) == {event: 2}
+    assert fired()[before:] == [(event, asset_id) for asset_id in expected]
+    assert not control.has_due(utcnow())
+
+
+def test_the_preview_shows_the_first_of_each_kind_up_to_its_length(app: Flask) -> None:
+    late = [lent(3), lent(4)]
+    ends = [with_warranty(days) for days in (1, 2, 3)]
+    found = control.preview(utcnow(), shown=4)
+    assert [each.asset_id for each in found.first] == [*late, *ends[:2]]
+    assert found.total == 5
+    assert control.preview(utcnow(), shown=0).first == []
+
+
+def test_it_stops_counting_where_nobody_would_read_on(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "COUNTED_TO", 2)
+    lent(3)
+    assert not control.preview(utcnow()).is_capped
+    with_maintenance(1)
+    with_warranty(1)
+    found = control.preview(utcnow())
+    assert found.is_capped
+    assert set(found.counts) == {EventName.CHECKOUT_OVERDUE, EventName.MAINTENANCE_DUE}
+
+
+def test_an_asset_that_went_between_two_looks_is_told_of_no_more(app: Flask) -> None:
+    decided()
+    asset_id = with_warranty(3)
+    source = BY_EVENT[EventName.WARRANTY_EXPIRING]
+    moment = alert_settings.moment(utcnow() + timedelta(days=4))
+    asset = session().get_one(Asset, asset_id)
+    assert source.judge(session(), moment, asset, asset_id) is None
+    returned_id = returned()
+    lent_row = session().query(Assignment).filter_by(asset_id=returned_id).one()
+    late = BY_EVENT[EventName.CHECKOUT_OVERDUE]
+    assert late.judge(session(), moment, lent_row.asset, lent_row.id) is None
