@@ -4,7 +4,6 @@ import json
 from datetime import date
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
 import pytest
 from flask import Flask
@@ -15,7 +14,7 @@ from portal.lib.csv_cells import write_csv
 from portal.lib.csv_upload import read_csv
 from portal.models.assets import Asset, Category
 from portal.models.deliveries import Event
-from portal.models.tasks import Task, TaskRow, TaskState
+from portal.models.tasks import Task, TaskState
 from portal.services.actions import assignments
 from portal.services.assets.queries import AssetFilter
 from portal.services.core.permissions import SYSTEM
@@ -27,28 +26,8 @@ from portal.services.task_kinds import KINDS
 from portal.services.tasks import leases as task_leases
 from portal.services.tasks import tasks
 from tests.services.actions.plan_examples import make_reservation
-from tests.support.factories import Person, make_asset, make_category, make_staff, make_user
-
-
-def check(person: Person, text: str, *, may_add: bool = False) -> UUID:
-    public_id = import_task.upload(person.actor, read_csv(text.encode()), may_add=may_add)
-    job.work(KINDS)
-    return public_id
-
-
-def found(public_id: UUID) -> list[tuple[int, str | None, str]]:
-    session().rollback()
-    task_id = import_task.find_check(public_id).id
-    wanted = select(TaskRow).where(TaskRow.task_id == task_id).order_by(TaskRow.number)
-    rows = session().scalars(wanted.execution_options(populate_existing=True))
-    return [(row.number, row.outcome, row.message) for row in rows]
-
-
-def run(person: Person, public_id: UUID) -> Task:
-    task_id = import_task.confirm(person.actor, public_id)
-    job.work(KINDS, seconds=60)
-    session().rollback()
-    return tasks.find(task_id)
+from tests.services.csv.import_steps import check, found, run
+from tests.support.factories import make_asset, make_category, make_staff, make_user
 
 
 def bodies() -> list[dict[str, Any]]:

@@ -1,0 +1,40 @@
+"""The steps of an import that its tests share."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+
+from jobs import tasks as job
+from portal.lib.csv_upload import read_csv
+from portal.models.tasks import Task, TaskRow
+from portal.services.core.unit_of_work import session
+from portal.services.csv import import_task
+from portal.services.task_kinds import KINDS
+from portal.services.tasks import tasks
+from tests.support.factories import Person
+
+
+def check(person: Person, text: str, **options: Any) -> UUID:
+    """Have a file checked; the check's public id."""
+    sheet = read_csv(text.encode())
+    public_id = import_task.upload(person.actor, sheet, **{"may_add": False} | options)
+    job.work(KINDS)
+    return public_id
+
+
+def found(public_id: UUID) -> list[tuple[int, str | None, str]]:
+    """What the check says of each row: its number, its outcome, and why."""
+    session().rollback()
+    task_id = import_task.find_check(public_id).id
+    wanted = select(TaskRow).where(TaskRow.task_id == task_id).order_by(TaskRow.number)
+    rows = session().scalars(wanted.execution_options(populate_existing=True))
+    return [(row.number, row.outcome, row.message) for row in rows]
+
+
+def run(person: Person, public_id: UUID) -> Task:
+    """Say yes, and have the import done; its task."""
+    task_id = import_task.confirm(person.actor, public_id)
+    job.work(KINDS, seconds=60)
+    session().rollback()
+    return tasks.find(task_id)

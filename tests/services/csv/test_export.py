@@ -1,0 +1,97 @@
+"""The export: every column of every asset that the list shows, in chunks, the oldest first."""
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import pytest
+from flask import Flask
+
+from portal.lib.csv_safe import write_csv
+from portal.models.assets import Asset
+from portal.services.actions import assignments
+from portal.services.assets.queries import AssetFilter
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.unit_of_work import session
+from portal.services.csv import export
+from tests.services.actions.plan_examples import put_in
+from tests.support.factories import make_asset, make_category, make_location, make_staff
+
+DUE = datetime(2030, 5, 3, 7, 30, tzinfo=UTC)
+MADE = datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def exported() -> list[dict[str, str]]:
+    heading, *lines = "".join(write_csv(export.rows(AssetFilter()))).lstrip("\ufeff").splitlines()
+    return [dict(zip(heading.split(","), line.split(","), strict=True)) for line in lines]
+
+
+def test_a_line_says_everything_about_an_asset(app: Flask) -> None:
+    asset_id = make_asset(
+        "Camera",
+        asset_tag="C-1",
+        category_id=make_category("Optics"),
+        location_id=make_location("Studio"),
+        manufacturer="Lumen",
+        model="L2",
+        serial_number="S-1",
+        supplier="Datahaus",
+        order_number="O-9",
+        purchase_date=date(2025, 2, 3),
+        purchase_cost=Decimal("1249.50"),
+        warranty_expires=date(2028, 2, 3),
+        condition="fair",
+        reservable=False,
+        notes="By the door",
+    )
+    maria = make_staff("Maria", email="maria@example.com")
+    assignments.check_out(SYSTEM, asset_id, staff_id=maria, due_at=DUE)
+    put_in(asset_id, "checked_out", created_at=MADE, updated_at=MADE)
+    assert exported() == [
+        {
+            "asset_tag": "C-1",
+            "name": "Camera",
+            "kind": "item",
+            "category": "Optics",
+            "manufacturer": "Lumen",
+            "model": "L2",
+            "serial_number": "S-1",
+            "location": "Studio",
+            "supplier": "Datahaus",
+            "order_number": "O-9",
+            "purchase_date": "2025-02-03",
+            "purchase_cost": "1249.50",
+            "warranty_expires": "2028-02-03",
+            "condition": "fair",
+            "reservable": "no",
+            "quantity": str(session().get_one(Asset, asset_id).quantity or ""),
+            "min_quantity": "",
+            "unit": "",
+            "notes": "By the door",
+            "assigned_to_email": "maria@example.com",
+            "status": "checked_out",
+            "assigned_to": "Maria",
+            "due_at": "2030-05-03T07:30:00+00:00",
+            "id": str(asset_id),
+            "created_at": "2025-01-02T03:04:05+00:00",
+            "updated_at": "2025-01-02T03:04:05+00:00",
+        }
+    ]
+
+
+def test_what_nobody_has_and_what_lies_nowhere_has_blanks_there(app: Flask) -> None:
+    make_asset("Toner", kind="stock", quantity=3, min_quantity=1, unit="box")
+    (line,) = exported()
+    blank = ["category", "location", "assigned_to_email", "assigned_to", "due_at"]
+    assert [line[name] for name in blank] == [""] * 5
+    assert (line["reservable"], line["quantity"], line["unit"]) == ("yes", "3", "box")
+
+
+@pytest.mark.parametrize("count", [3, 4])
+def test_every_asset_is_there_once_however_the_chunks_fall(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    monkeypatch.setattr(export, "CHUNK", 2)
+    names = [f"Chair {number}" for number in range(count)]
+    for name in reversed(names):
+        make_asset(name)
+    assert [line["name"] for line in exported()] == names[::-1]

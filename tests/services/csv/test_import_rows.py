@@ -1,0 +1,198 @@
+"""Rows of an import one by one: what the check says of each, and what then becomes of it."""
+
+from typing import NamedTuple
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from portal.models.assets import Asset, Category, Location
+from portal.models.tasks import TaskRow
+from portal.services.actions import assignments
+from portal.services.core.refusals import NotAllowed, NotFound
+from portal.services.core.unit_of_work import session
+from portal.services.csv import import_task
+from portal.services.csv.import_rows import Verdict
+from tests.services.actions.plan_examples import make_reservation, put_in
+from tests.services.csv.import_steps import check, found, run
+from tests.support.factories import make_asset, make_category, make_staff, make_user
+
+
+@pytest.fixture
+def register(app: Flask) -> None:
+    """Assets in every state that matters to a row, and the people in it."""
+    ana = make_staff("Ana", email="ana@example.com")
+    make_staff("Ben", email="ben@example.com", is_active=False)
+    cleo = make_staff("Cleo", email="cleo@example.com")
+    make_asset("Lamp", asset_tag="FREE", category_id=make_category("Lights"))
+    taken = make_asset("Camera", asset_tag="TAKEN")
+    assignments.allocate(make_user().actor, taken, staff_id=ana)
+    put_in(make_asset("Saw", asset_tag="BROKEN"), "broken")
+    make_reservation(make_asset("Drill", asset_tag="WANTED"), cleo, approved=True)
+    make_asset("Toner", asset_tag="STOCK", kind="stock", quantity=7, min_quantity=2, unit="box")
+    put_in(make_asset("Desk", asset_tag="SOLD", serial_number="D-1"), "liquidated")
+    gone = make_asset("Fan", asset_tag="GONE")
+    put_in(gone, "available", deleted_at=session().get_one(Asset, gone).created_at)
+
+
+class Row(NamedTuple):
+    """Cells by their columns, what the check says, and the beginning of why."""
+
+    cells: str
+    outcome: str
+    message: str = ""
+
+
+NOT_TAKEN_OVER = "The quantity is left as it is: receive, issue or adjust it on the asset's page."
+ROWS = [
+    Row("name=Chair", "create"),
+    Row("name=Chair asset_tag=C-1 assigned_to_email=ANA@example.com", "create"),
+    Row("asset_tag=free name=Lantern", "update"),
+    Row("asset_tag=FREE name=Lamp", "unchanged"),
+    Row("asset_tag=FREE category=LIGHTS", "unchanged"),
+    Row("asset_tag=FREE category=Optics", "update", "Adds the category “Optics”."),
+    Row("name=Chair location=Attic", "create", "Adds the location “Attic”."),
+    Row(f"name=Chair location={'x' * 121}", "error", "Use at most 120 characters in location"),
+    Row("asset_tag=FREE kind=item", "unchanged"),
+    Row("asset_tag=FREE kind=stock", "error", "This is item already, and its kind cannot be"),
+    Row("name=Chair kind=thing", "error", "Enter item or stock in kind, not “thing”"),
+    Row("asset_tag=FREE min_quantity=3 unit=box", "unchanged"),
+    Row("asset_tag=FREE assigned_to_email=cleo@example.com", "update"),
+    Row("asset_tag=FREE assigned_to_email=nobody@example.com", "error", "Nobody on the staff"),
+    Row("asset_tag=FREE assigned_to_email=ben@example.com", "error", "Ben has left"),
+    Row("asset_tag=TAKEN assigned_to_email=ana@example.com", "unchanged"),
+    Row("asset_tag=TAKEN assigned_to_email=cleo@example.com", "error", "Ana has it. Take it back"),
+    Row("asset_tag=BROKEN assigned_to_email=ana@example.com", "error", "It is not free, so"),
+    Row("asset_tag=WANTED assigned_to_email=ana@example.com", "error", "Cleo has reserved it."),
+    Row("asset_tag=WANTED assigned_to_email=cleo@example.com", "update"),
+    Row("asset_tag=STOCK assigned_to_email=ana@example.com", "error", "Stock is not assigned"),
+    Row("asset_tag=STOCK quantity=7", "unchanged"),
+    Row("asset_tag=STOCK quantity=007", "unchanged"),
+    Row("asset_tag=STOCK quantity=8", "unchanged", NOT_TAKEN_OVER),
+    Row("asset_tag=STOCK min_quantity=3", "update"),
+    Row("name=Paper kind=stock quantity=12 unit=box", "create"),
+    Row("name=Paper kind=stock", "create"),
+    Row("name=Chair quantity=1", "create"),
+    Row("name=Chair quantity=2", "create", "One thing is kept, not 2: to count it"),
+    Row("asset_tag=SOLD notes=Sold", "update"),
+    Row("asset_tag=SOLD name=Table notes=Sold", "error", "It is disposed of. Only its notes"),
+    Row("asset_tag=SOLD serial_number=D-1", "unchanged"),
+    Row("asset_tag=GONE name=Fan", "create"),
+    Row("name=Chair serial_number=d-1", "error", "SOLD already has this serial number"),
+    Row("asset_tag=FREE serial_number=D-1", "error", "SOLD already has this serial number"),
+    Row("asset_tag=FREE purchase_date=soon", "error", "Enter purchase_date as year"),
+    Row("name=Chair manufacturer=" + "x" * 201, "error", "Use at most"),
+]
+
+
+def as_file(cells: str) -> str:
+    pairs = [part.split("=", 1) for part in cells.split(" ")]
+    return "\n".join(",".join(column) for column in zip(*pairs, strict=True)) + "\n"
+
+
+@pytest.mark.usefixtures("register")
+def test_the_check_says_of_each_row_what_it_would_do() -> None:
+    person = make_user()
+    otherwise = {}
+    for row in ROWS:
+        ((_, outcome, message),) = found(check(person, as_file(row.cells), may_add=True))
+        is_right = message.startswith(row.message) and bool(message) is bool(row.message)
+        if outcome != row.outcome or not is_right:
+            otherwise[row.cells] = (outcome, message)
+    assert otherwise == {}
+
+
+@pytest.mark.usefixtures("register")
+def test_a_new_row_starts_with_what_it_says_and_an_item_counts_nothing() -> None:
+    person = make_user()
+    text = "name,kind,quantity,min_quantity,unit\nPaper,stock,12,3,box\nChair,item,5,3,box\n"
+    run(person, check(person, text))
+    session().rollback()
+    by_name = {each.name: each for each in session().scalars(select(Asset))}
+    paper, chair = by_name["Paper"], by_name["Chair"]
+    assert (paper.quantity, paper.min_quantity, paper.unit) == (12, 3, "box")
+    assert (chair.min_quantity, chair.unit) == (None, None)
+    assert chair.quantity == by_name["Lamp"].quantity
+
+
+def test_what_the_lists_lack_is_added_once_and_only_if_that_was_ticked(app: Flask) -> None:
+    person = make_user()
+    text = "name,category,location\nA,Optics,Attic\nB,optics,attic\n"
+    refused = found(check(person, text))
+    assert [outcome for _, outcome, _ in refused] == ["error", "error"]
+    assert refused[0][2].startswith("There is no category called “Optics”. Add it first")
+    run(person, check(person, text, may_add=True))
+    session().rollback()
+    assert session().scalars(select(Category.name)).all() == ["Optics"]
+    assert session().scalars(select(Location.name)).all() == ["Attic"]
+    assets = session().scalars(select(Asset)).all()
+    assert {(each.category.name, each.location.name) for each in assets} == {("Optics", "Attic")}  # type: ignore[union-attr]  # both have them
+
+
+def test_the_rows_show_the_assets_that_they_are_about(app: Flask) -> None:
+    person, lamp = make_user(), make_asset("Lamp", asset_tag="L-1")
+    public_id = check(person, "asset_tag,name\nL-1,Lantern\n,Chair\n")
+    assert asset_ids(public_id) == [lamp, None]
+    run(person, public_id)
+    chair = session().scalars(select(Asset.id).where(Asset.name == "Chair")).one()
+    assert asset_ids(public_id) == [lamp, chair]
+
+
+def asset_ids(public_id: object) -> list[int | None]:
+    session().rollback()
+    rows = import_task.rows_page(import_task.find_check(public_id), None, 0)[0]  # type: ignore[arg-type]  # a public id
+    return [row.asset_id for row in rows]
+
+
+def test_pages_of_rows_follow_each_other_and_can_be_narrowed(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_task, "PAGE_SIZE", 2)
+    monkeypatch.setattr(import_task, "CHUNK", 2)
+    lines = "".join(f"{name},x\n" for name in ("A", "", "B", "C", "", "D"))
+    task = import_task.find_check(check(make_user(), f"name,model\n{lines}"))
+    pages, after = [], 0
+    while after is not None:
+        rows, after = import_task.rows_page(task, None, after)  # type: ignore[assignment]  # None ends it
+        pages.append([row.number for row in rows])
+    assert pages == [[2, 3], [4, 5], [6, 7]]
+    wrong, more = import_task.rows_page(task, Verdict.ERROR, 0)
+    assert ([row.number for row in wrong], more) == ([3, 6], None)
+    assert import_task.rows_page(task, Verdict.CREATE, 4)[0][0].number == 5
+    assert import_task.outcome_counts(task) == {"create": 4, "error": 2}
+
+
+def test_every_row_that_failed_comes_back_and_no_other(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_task, "CHUNK", 2)
+    text = "name,condition\n" + "A,odd\nB,good\n" * 4 + "C,odd\n"
+    task = import_task.find_check(check(make_user(), text))
+    heading, *lines = import_task.failed_rows(task)
+    assert heading == ("name", "condition", "problem")
+    assert [line[:2] for line in lines] == [("A", "odd")] * 4 + [("C", "odd")]
+    assert str(lines[0][2]).startswith("Enter one of excellent")
+
+
+def test_a_file_is_kept_with_its_name_and_says_which_columns_it_leaves_out(app: Flask) -> None:
+    person = make_user()
+    text = "name,colour,status,problem,due_at,Weight\nA,red,broken,none,now,3\n"
+    public_id = check(person, text, file_name="x" * 130 + ".csv")
+    params = import_task.find_check(public_id).params
+    assert (params["columns"], params["ignored"]) == (["name"], ["colour", "weight"])
+    assert (params["has_status"], params["file_name"]) == (True, "x" * 120)
+    rows = session().scalars(select(TaskRow)).all()
+    assert [row.data for row in rows] == [{"name": "A"}]
+    other = import_task.find_check(check(person, "asset_tag\nA\n"))
+    assert other.params["has_status"] is False
+
+
+def test_who_may_not_edit_assets_imports_nothing(app: Flask) -> None:
+    public_id = check(make_user(), "name\nA\n")
+    support = make_user("support")
+    with pytest.raises(NotAllowed):
+        check(support, "name\nA\n")
+    with pytest.raises(NotAllowed):
+        import_task.confirm(support.actor, public_id)
+    with pytest.raises(NotFound):
+        import_task.find_check(run(make_user(), public_id).public_id)

@@ -1,0 +1,103 @@
+"""What may stand in the cells of a row, column by column, and the sentence about what may not."""
+
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from portal.services.assets.rules import AssetValues
+from portal.services.csv.columns import COLUMNS
+from portal.services.csv.import_values import CellError, filled, kind_of, quantity_of
+
+BEFORE = AssetValues(name="Lamp", notes="By the door", condition="fair", min_quantity=2)
+
+
+def read(**cells: str) -> AssetValues:
+    return filled(BEFORE, cells)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        "asset_tag",
+        "name",
+        "manufacturer",
+        "model",
+        "serial_number",
+        "supplier",
+        "order_number",
+        "unit",
+        "notes",
+    ],
+)
+def test_a_text_is_taken_as_it_is_and_a_blank_leaves_what_was(column: str) -> None:
+    assert getattr(read(**{column: "As it is"}), column) == "As it is"
+    assert read(**{column: ""}) == BEFORE
+
+
+@pytest.mark.parametrize(
+    ("column", "text", "value"),
+    [
+        ("purchase_date", "2026-05-03", date(2026, 5, 3)),
+        ("purchase_date", "03.05.2026", date(2026, 5, 3)),
+        ("warranty_expires", "3.5.2026", date(2026, 5, 3)),
+        ("purchase_cost", "1.250,00", Decimal("1250.00")),
+        ("condition", "Good", "good"),
+        ("condition", "DAMAGED", "damaged"),
+        ("reservable", "Yes", True),
+        ("reservable", "y", True),
+        ("reservable", "TRUE", True),
+        ("reservable", "1", True),
+        ("reservable", "No", False),
+        ("reservable", "n", False),
+        ("reservable", "false", False),
+        ("reservable", "0", False),
+        ("min_quantity", "0", 0),
+        ("min_quantity", "9999999999", 9_999_999_999),
+    ],
+)
+def test_every_way_of_writing_it_is_understood(column: str, text: str, value: Any) -> None:
+    assert getattr(read(**{column: text}), column) == value
+
+
+@pytest.mark.parametrize(
+    ("column", "text", "sentence"),
+    [
+        ("purchase_date", "30.02.2026", "as year, month and day, such as 2026-05-03"),
+        ("warranty_expires", "05/03/2026", "Enter warranty_expires as year"),
+        ("warranty_expires", "2026", "not “2026”"),
+        ("purchase_cost", "free", "Enter purchase_cost in digits, such as 1250.00, not “free”"),
+        ("condition", "so-so", "in condition, not “so-so”"),
+        ("reservable", "maybe", "Enter yes or no in reservable, not “maybe”"),
+        ("min_quantity", "12345678901", "Enter min_quantity in digits, such as 25"),
+        ("min_quantity", "-1", "in digits"),
+        ("min_quantity", "1.5", "in digits"),
+        ("min_quantity", "٣", "in digits"),
+        ("reservable", "x" * 50, f"not “{'x' * 40}”"),
+    ],
+)
+def test_what_cannot_be_kept_is_said_by_its_column(column: str, text: str, sentence: str) -> None:
+    with pytest.raises(CellError, match=sentence):
+        read(**{column: text})
+
+
+def test_the_kind_and_how_many_there_are_count_for_new_rows_alone() -> None:
+    assert read(kind="stock", quantity="9") == BEFORE
+    assert (kind_of({}), kind_of({"kind": ""}), kind_of({"kind": "Stock"})) == (
+        "item",
+        "item",
+        "stock",
+    )
+    assert (quantity_of({}), quantity_of({"quantity": ""})) == (None, None)
+    assert quantity_of({"quantity": "012"}) == 12
+    with pytest.raises(CellError, match="Enter quantity"):
+        quantity_of({"quantity": "many"})
+
+
+def test_the_columns_are_those_that_people_know_from_the_export() -> None:
+    assert ",".join(COLUMNS) == (
+        "asset_tag,name,kind,category,manufacturer,model,serial_number,location,supplier,"
+        "order_number,purchase_date,purchase_cost,warranty_expires,condition,reservable,quantity,"
+        "min_quantity,unit,notes,assigned_to_email"
+    )
