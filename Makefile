@@ -8,7 +8,7 @@ BIN := .venv/bin
 .DEFAULT_GOAL := help
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: help run test check chaos mutants bench browser
+.PHONY: help run test check golden chaos mutants bench browser
 
 help: ## Explain the targets
 	@awk -F ': ## ' '/^[a-z]+:.* ## / { sub(/:.*/, "", $$1); printf "make %-7s %s\n", $$1, $$2 }' \
@@ -33,6 +33,11 @@ check: ## Style, types, layers, then every test
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(MAKE) --no-print-directory test
+
+golden: .venv/dev.stamp browser
+golden: ## Write anew what the pages say and how they look; then read `git diff`
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --renew-golden tests/web/golden_pages \
+		tests/browser/golden_pictures
 
 # CHAOS_SEED=… repeats the faults of an earlier run, CHAOS_SECONDS=… makes it shorter.
 chaos: export FAULTS := full

@@ -17,6 +17,7 @@ from portal.base_app import create_base_app
 from portal.commands import migrations
 from portal.config.settings import Settings, load_settings
 from portal.extensions import Base, db
+from tests.support.golden.expected_file import Golden
 from tests.support.servers import PostgresServer, ValkeyServer
 
 ENVIRONMENT = {
@@ -31,6 +32,17 @@ ENVIRONMENT = {
     "PORT": "9",
 }
 DATABASES = ["sqlite", "postgres"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`make golden` gives it."""
+    parser.addoption("--renew-golden", action="store_true", help="write the expected files anew")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Golden:
+    """Compares with the expected files, or writes them."""
+    return Golden(request.config.getoption("--renew-golden"))
 
 
 @pytest.fixture(scope="session")

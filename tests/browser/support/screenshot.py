@@ -24,13 +24,14 @@ FOLDER = ROOT / "docs"
 
 
 @contextmanager
-def register() -> Iterator[Flask]:
+def register(redis_url: str | None = None) -> Iterator[Flask]:
     """An application on a database of its own, which is gone afterwards."""
     with TemporaryDirectory() as folder:
         url = f"sqlite:///{folder}/portal.sqlite"
         migrate_to_head(url, Path(folder))
         # Nobody listens at this socket: nothing is sent.
-        places = {"DATABASE_URL": url, "INSTANCE_DIR": folder, "REDIS_URL": f"unix://{folder}/none"}
+        redis_url = redis_url or f"unix://{folder}/none"
+        places = {"DATABASE_URL": url, "INSTANCE_DIR": folder, "REDIS_URL": redis_url}
         app = create_app(load_settings({**ENVIRONMENT, **places}))
         with app.app_context():
             yield app

@@ -1,0 +1,68 @@
+"""What is expected of the portal lies in files that people read in a review.
+
+`make golden`, or pytest with `--renew-golden`, writes them anew.
+"""
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from portal.config.settings import ROOT
+from tests.support.golden.layout_picture import marked, packed, parts_apart, shrunk, unpacked
+
+RESULTS = ROOT / "test-results"
+ADVICE = "If this change is meant: run `make golden`, and read it again in `git diff`."
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """Compares with files; writes them instead when `renews`."""
+
+    renews: bool
+
+    def text(self, path: Path, text: str) -> None:
+        """The file says exactly this."""
+        if self.renews:
+            write(path, text.encode())
+            return
+        expected = path.read_text() if path.exists() else ""
+        if text != expected:
+            names = (f"expected: {path.name}", "now")
+            lines = difflib.unified_diff(expected.splitlines(), text.splitlines(), *names, "", "")
+            pytest.fail("\n".join([*(line.rstrip("\n") for line in lines), "", ADVICE]), False)
+
+    def picture(self, path: Path, screenshot: bytes) -> None:
+        """The picture in the file shows the same, but for the edges of letters."""
+        now = shrunk(screenshot)
+        if self.renews:
+            write(path, packed(now))
+            return
+        expected = unpacked(path.read_bytes()) if path.exists() else None
+        if expected is None or expected.size != now.size:
+            parts, trouble = [], "There is no picture of this size to compare with"
+        else:
+            parts = parts_apart(expected, now)
+            trouble = f"It looks different in {len(parts)} parts" if parts else ""
+        if trouble:
+            seen = RESULTS / path.with_suffix(".png").name
+            seen.parent.mkdir(exist_ok=True)
+            marked(now, parts).save(seen)
+            pytest.fail(f"{path.name}: {trouble}; see {seen.relative_to(ROOT)}. {ADVICE}", False)
+
+    def only(self, folder: Path, names: set[str]) -> None:
+        """The folder holds these files and no others."""
+        spare = {path for path in folder.glob("*") if path.name not in names}
+        if self.renews:
+            for path in spare:
+                path.unlink()
+        elif spare:
+            listed = ", ".join(sorted(path.name for path in spare))
+            pytest.fail(f"Nothing is compared with {listed}. {ADVICE}", False)
+
+
+def write(path: Path, content: bytes) -> None:
+    """Put the file there, with its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)

@@ -1,0 +1,154 @@
+"""A register that is the same on every run: one moment, the same names, ids that can be told."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from socket import gethostname
+from typing import Any, Final
+from uuid import UUID
+
+import time_machine
+from flask import Flask
+from sqlalchemy import event, select, update
+
+from jobs import tasks as job
+from portal.database.engine import UtcDateTime
+from portal.extensions import Base, db
+from portal.models.deliveries import Delivery
+from portal.models.tasks import Task
+from portal.models.webhooks import Webhook
+from portal.queue.names import BACKGROUND, DELIVERIES
+from portal.services.bulk_retry import task as bulk_retry_task
+from portal.services.bulk_retry.selection import Choice
+from portal.services.core import heartbeats
+from portal.services.core.permissions import Actor
+from portal.services.core.unit_of_work import session, writing
+from tests.browser.support.sample_register import Filled, fill
+from tests.browser.support.screenshot import register
+from tests.services.bulk_retry.test_bulk_retry import finish
+from tests.support import factories
+from tests.support.deliveries import change, make_delivery
+from tests.support.factories import Person, make_user, make_webhook
+from tests.support.servers import ValkeyServer
+
+NOW: Final = datetime(2026, 3, 10, 9, 30, tzinfo=UTC)  # a Tuesday
+AT_WORK: Final = (
+    heartbeats.WEB,
+    heartbeats.worker_of(DELIVERIES),
+    heartbeats.worker_of(BACKGROUND),
+    heartbeats.SCHEDULER,
+)
+UUID_TEXT: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+# What is made by chance, or is the machine's own: (how it is found, what stands for it).
+CHANCE: Final = (
+    (re.compile(r"•••• [\w+/=]{4}"), "•••• «end of the key»"),
+    (re.compile(r"(/in/)[\w-]{20,}"), r"\1«token»"),
+    (re.compile(rf"\| {re.escape(gethostname())} \| {os.getpid()} \|"), "| «machine» | «number» |"),
+    (
+        re.compile(r"^((?:Database|Database address|Disk|Machine|Python|Redis|Tables): ).*", re.M),
+        r"\1«as here»",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenRegister:
+    """A filled register at `NOW`. `person` is its administrator, `filled` what can be opened.
+
+    `retry`: a bulk retry under way, of which one arrived, one failed and one waits.
+    """
+
+    app: Flask
+    person: Person
+    filled: Filled
+    retry: UUID
+
+    def delivery(self, **columns: object) -> str:
+        """The newest delivery with these columns, as it stands in addresses."""
+        newest = select(Delivery.public_id).filter_by(**columns).order_by(Delivery.id.desc())
+        return str(session().scalars(newest).first())
+
+    def webhook(self, name: str) -> str:
+        """The webhook of this name, as it stands in addresses."""
+        return str(session().scalar(select(Webhook.public_id).filter_by(name=name)))
+
+    def settled(self, text: str) -> str:
+        """The text with «delivery 3» and the like for whatever differs from run to run."""
+        names = _names()
+        unknown = count(1)
+        text = UUID_TEXT.sub(lambda at: names.setdefault(at[0], f"«id {next(unknown)}»"), text)
+        for found, settled in CHANCE:
+            text = found.sub(settled, text)
+        return text
+
+
+@contextmanager
+def frozen_register(valkey: ValkeyServer) -> Iterator[FrozenRegister]:
+    """Fill one, and stop the clocks of Python and of the database while the block runs."""
+    valkey.client().flushall()
+    with register(valkey.url) as app, time_machine.travel(NOW, tick=False):
+        event.listen(db.engine, "connect", _stop_the_clock)
+        db.engine.dispose()
+        numbers, factories._numbers = factories._numbers, count(1)
+        try:
+            person = make_user(name="Ana Gruber")
+            filled = fill(person)
+            for kind in AT_WORK:
+                heartbeats.record_own(kind)
+            heartbeats.record(heartbeats.SWEEP)
+            yield FrozenRegister(app, person, filled, _retry_under_way(person.actor, filled))
+        finally:
+            factories._numbers = numbers
+
+
+def _retry_under_way(by: Actor, filled: Filled) -> UUID:
+    _due(NOW + timedelta(hours=1), filled.batches, filled.bulk)  # what is there already rests
+    hook, at = make_webhook(name="Stocktaking"), NOW - timedelta(minutes=2)
+    failed = {"status": "failed", "reason": "server", "code": 500, "tries": 10}
+    made = [make_delivery(hook, created_at=at, occurred_at=at, **failed) for _ in range(3)]
+    retry = bulk_retry_task.start(by, Choice(ticked=tuple(made)))
+    for outcome in ("delivered", "failed"):
+        job.work({bulk_retry_task.NAME: bulk_retry_task.KIND})
+        tried = made.pop()
+        finish(tried, outcome)
+        if outcome == "delivered":
+            change(tried, reason=None, code=204, took_ms=98)
+        _due(NOW, retry)
+    job.work({bulk_retry_task.NAME: bulk_retry_task.KIND})
+    return retry
+
+
+def _due(at: datetime, *tasks: UUID) -> None:
+    with writing() as current:
+        current.execute(update(Task).where(Task.public_id.in_(tasks)).values(due_at=at))
+
+
+def _stop_the_clock(connection: Any, _record: Any) -> None:
+    """SQLite asks the system for the time, which nothing in Python can hold."""
+    stored = UtcDateTime().process_bind_param(NOW, db.engine.dialect)
+    assert stored is not None
+    text = stored.isoformat(sep=" ", timespec="microseconds")
+    connection.create_function("strftime", 2, lambda _format, _moment: text)
+
+
+def _names() -> dict[str, str]:
+    """«delivery 3» for the public id of the third delivery, and so on for all that have one."""
+    return {
+        str(public_id): f"«{_singular(table.name)} {row_id}»"
+        for table in Base.metadata.sorted_tables
+        if {"id", "public_id"} <= set(table.columns.keys())
+        for row_id, public_id in _ids(table)
+    }
+
+
+def _ids(table: Any) -> list[Any]:
+    return list(session().execute(select(table.c.id, table.c.public_id)))
+
+
+def _singular(name: str) -> str:
+    words = name.replace("_", " ")
+    return f"{words[:-3]}y" if words.endswith("ies") else words.removesuffix("s")

@@ -1,0 +1,71 @@
+"""Pictures of pages that tell what stands where and in which colour, on any machine.
+
+A picture is kept small, about a quarter of the screen's size, so that a person can look at it in a
+review. Two are compared part by part, a part being as large as a word or a button, by its colour
+on the average. Edges of letters differ between machines; a part's average hardly does.
+"""
+
+import io
+from typing import Final
+
+from PIL import Image, ImageChops, ImageDraw
+
+SMALL_WIDTH: Final = 320  # pixels of a kept picture, at the most
+QUALITY: Final = 40
+PART: Final = 8  # kept pixels
+# Of 255. Packing for the file costs up to 20, other hinting of the same font 5 more.
+MOST_APART: Final = 28
+# A part with a number or an id of another length in it may differ.
+MOST_PARTS: Final = 2
+MARK: Final = (255, 0, 160)
+
+Box = tuple[int, int]
+
+
+def shrunk(screenshot: bytes) -> Image.Image:
+    """What is kept of a screenshot."""
+    with Image.open(io.BytesIO(screenshot)) as image:
+        times = -(-image.width // SMALL_WIDTH)
+        size = (image.width // times, image.height // times)
+        return image.convert("RGB").resize(size, Image.Resampling.BOX)
+
+
+def packed(image: Image.Image) -> bytes:
+    """The picture as it lies in its file."""
+    file = io.BytesIO()
+    image.save(file, "WEBP", quality=QUALITY, method=6)
+    return file.getvalue()
+
+
+def unpacked(content: bytes) -> Image.Image:
+    """The picture in a file."""
+    with Image.open(io.BytesIO(content)) as image:
+        return image.convert("RGB")
+
+
+def parts_apart(one: Image.Image, other: Image.Image) -> list[Box]:
+    """The parts (column, row) in which two pictures of one size differ; [] for a few."""
+    difference = ImageChops.difference(_parts(one), _parts(other))
+    apart = [
+        (column, row)
+        for row in range(difference.height)
+        for column in range(difference.width)
+        if max(difference.getpixel((column, row))) > MOST_APART  # type: ignore[type-var]
+    ]
+    return apart if len(apart) > MOST_PARTS else []
+
+
+def marked(image: Image.Image, parts: list[Box]) -> Image.Image:
+    """The picture with a frame around these parts."""
+    copy = image.copy()
+    draw = ImageDraw.Draw(copy)
+    for column, row in parts:
+        left, top = column * PART, row * PART
+        draw.rectangle((left, top, left + PART - 1, top + PART - 1), outline=MARK)
+    return copy
+
+
+def _parts(image: Image.Image) -> Image.Image:
+    size = (image.width // PART, image.height // PART)
+    whole = image.crop((0, 0, size[0] * PART, size[1] * PART))
+    return whole.resize(size, Image.Resampling.BOX)
