@@ -1,0 +1,113 @@
+"""How eight pages look, wide, in the dark and on a telephone, against small pictures."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final, Literal, NamedTuple
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.browser.support.serve_app import served
+from tests.support.golden.expected_file import Golden
+from tests.support.golden.frozen_register import FrozenRegister, frozen_register
+from tests.support.pages import Pages
+from tests.support.required import needs
+from tests.support.servers import ValkeyServer
+
+FOLDER: Final = Path(__file__).parent / "pictures"
+
+
+class Look(NamedTuple):
+    """How large the screen is, in CSS pixels, and by which light."""
+
+    width: int
+    height: int
+    scheme: Literal["light", "dark"]
+
+
+LOOKS: Final = {
+    "wide": Look(1280, 1300, "light"),
+    "dark": Look(1280, 1300, "dark"),
+    "narrow": Look(390, 1200, "light"),
+}
+PAGES: Final[dict[str, Callable[[FrozenRegister], str]]] = {
+    "start": lambda _: "/",
+    "log": lambda _: "/deliveries",
+    "delivery_failed": lambda it: f"/deliveries/{it.delivery(status='failed', tries=1)}",
+    "webhook": lambda it: f"/settings/webhooks/{it.filled.webhooks}",
+    "webhook_form_with_mistakes": lambda _: "/settings/webhooks/new",
+    "assets": lambda _: "/assets",
+    "asset": lambda it: f"/assets/{it.filled.assets}",
+    "alerts": lambda _: "/alerts",
+}
+# Debian's fontconfig brings it. By how wide it writes a word one can tell whether it is there.
+FONT, WORD, WIDTH = "DejaVu Sans", "Asset register", 690.8  # pixels at 100 pixels' height
+MEASURE = """([font, text]) => {
+  const pen = document.createElement("canvas").getContext("2d");
+  pen.font = `100px "${font}"`;
+  return pen.measureText(text).width;
+}"""
+# The same letters on every machine, and nothing that blinks.
+SETTLE = """font => {
+  document.documentElement.style.setProperty("--font", `"${font}"`);
+  document.documentElement.style.setProperty("--mono", `"${font} Mono"`);
+  document.activeElement.blur();
+}"""
+
+
+@pytest.fixture(scope="module")
+def register(valkey_server: ValkeyServer) -> Iterator[FrozenRegister]:
+    with frozen_register(valkey_server) as register:
+        yield register
+
+
+@pytest.fixture(scope="module")
+def url(register: FrozenRegister) -> Iterator[str]:
+    with served(register.app) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def screen(chromium: Browser) -> Iterator[Page]:
+    context = chromium.new_context(reduced_motion="reduce")
+    page = context.new_page()
+    needs(abs(page.evaluate(MEASURE, [FONT, WORD]) - WIDTH) < 2, f"the font {FONT}")
+    yield page
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def session(register: FrozenRegister) -> str:
+    """The cookie of the administrator, who signed in elsewhere."""
+    pages = Pages(register.app)
+    pages.sign_in(register.person.email, register.person.password)
+    cookie = pages.client.get_cookie("session")
+    assert cookie is not None
+    return cookie.value
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_it_looks_as_in_its_pictures(
+    name: str, screen: Page, register: FrozenRegister, url: str, session: str, golden: Golden
+) -> None:
+    # To the browser, whose clock goes on, the cookie of a page is long out of date.
+    screen.context.add_cookies([{"name": "session", "value": session, "url": url}])
+    screen.goto(url + PAGES[name](register))
+    if name == "webhook_form_with_mistakes":
+        screen.get_by_role("button", name="Save webhook").click()
+        screen.wait_for_load_state()
+    screen.evaluate(SETTLE, FONT)
+    for look, (width, height, scheme) in LOOKS.items():
+        screen.set_viewport_size({"width": width, "height": height})
+        screen.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        golden.picture(FOLDER / f"{name}_{look}.webp", screen.screenshot())
+
+
+def test_every_picture_belongs_to_a_page(golden: Golden) -> None:
+    golden.only(FOLDER, {f"{name}_{look}.webp" for name in PAGES for look in LOOKS})
+
+
+def test_the_pictures_stay_small() -> None:
+    sizes = [path.stat().st_size for path in FOLDER.iterdir()]
+    assert max(sizes) <= 15_000
+    assert sum(sizes) <= 600_000
