@@ -58,6 +58,7 @@ TONER: Final = AssetSnapshot(
     condition="excellent",
     location=STORE,
     supplier="Northwind IT",
+    currency="EUR",
     quantity=3,
     min_quantity=5,
     unit="piece",
