@@ -2,6 +2,7 @@
 
 import base64
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,9 @@ from portal.config.settings import Settings, load_settings
 from portal.extensions import Base, db
 from tests.support.golden.expected_file import Golden
 from tests.support.servers import PostgresServer, ValkeyServer
+
+# The portal brings its own SQLite: a second one on the same file would lose the locks of the first.
+sys.modules["sqlite3"] = None  # type: ignore[assignment]  # whoever imports it now fails
 
 ENVIRONMENT = {
     "SECRET_KEY": "a key that only these tests know",

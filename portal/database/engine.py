@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+# One SQLite for the whole process: two on one file lose each other's locks.
+import sqlcipher3 as sqlite_module
 from sqlalchemy import (
     Connection,
     DateTime,
@@ -19,12 +21,6 @@ from sqlalchemy import (
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeDecorator
-
-try:
-    # Most Pythons bring an SQLite whose WAL can be reset under a reader (fixed in 3.51.3).
-    import pysqlite3 as sqlite_module
-except ImportError:  # no wheel for this platform: journal_mode=TRUNCATE is used instead of WAL
-    import sqlite3 as sqlite_module
 
 log = logging.getLogger(__name__)
 
@@ -223,6 +219,7 @@ def _set_pragmas(connection: Any, _record: Any) -> None:
     cursor.execute(f"PRAGMA journal_mode={mode}")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA cache_size=-2000")  # KiB; this library's own 8000 gain nothing
     cursor.close()
 
 

@@ -79,8 +79,7 @@ def _journal(facts: Facts, _now: datetime) -> Iterator[Finding]:
             Level.WARNING,
             "The SQLite of this machine may damage a database in its fast mode, so the slow "
             "mode is used.",
-            "Install the pysqlite3 wheel, or a Python with SQLite 3.51.3 or newer, or use "
-            "PostgreSQL.",
+            "Install what requirements.txt names, or use PostgreSQL.",
         )
 
 

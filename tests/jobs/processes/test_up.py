@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import socket
-import sqlite3
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ import pytest
 
 from jobs.processes.up import environment
 from portal.config.settings import load_settings
+from portal.database.engine import sqlite_module
 from tests.conftest import ENVIRONMENT
 from tests.support.processes import Process, children_of, command_line, is_alive, until
 
@@ -195,7 +195,7 @@ def test_a_file_that_is_no_database_is_one_sentence(up: Up, tmp_path: Path) -> N
 
 def test_a_database_of_a_newer_version_is_left_alone(up: Up, tmp_path: Path) -> None:
     path = tmp_path / "newer.sqlite"
-    with closing(sqlite3.connect(path)) as newer:
+    with closing(sqlite_module.connect(path)) as newer:
         newer.executescript("CREATE TABLE alembic_version (version_num TEXT PRIMARY KEY)")
         newer.executescript("INSERT INTO alembic_version VALUES ('9999')")
     portal = up(DATABASE_URL=f"sqlite:///{path}")

@@ -18,6 +18,7 @@ from sqlalchemy import create_engine, text
 from jobs.processes.plan import Plan, Program
 from jobs.processes.redis_wait import wait_for_redis
 from jobs.stop_flag import StopFlag
+from portal.database.engine import engine_options
 from portal.queue.clients import quick_client
 from portal.queue.names import DELIVERIES
 from tests.conftest import ENVIRONMENT, migrate_to_head
@@ -64,7 +65,7 @@ def enqueue(redis: Redis, name: str, *args: str) -> None:
 
 
 def last_sweep(database: str) -> str | None:
-    engine = create_engine(database)
+    engine = create_engine(database, **engine_options(database))
     with engine.connect() as connection:
         found = connection.execute(text("SELECT seen_at FROM processes WHERE kind = 'sweep'"))
         value = found.scalar_one_or_none()
@@ -132,7 +133,7 @@ def test_its_lines_carry_the_id_of_the_request_that_rang(
 def test_it_sweeps_and_repairs_the_schedule_when_no_scheduler_does(
     start: Start, valkey: PrivateValkey, database: str
 ) -> None:
-    engine = create_engine(database)
+    engine = create_engine(database, **engine_options(database))
     with engine.begin() as connection:
         connection.execute(text("DELETE FROM processes"))
     engine.dispose()

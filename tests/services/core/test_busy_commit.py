@@ -1,13 +1,13 @@
 """Without WAL a COMMIT waits for readers: it is repeated, and what it holds is not lost."""
 
 import logging
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from portal.database import engine
+from portal.database.engine import sqlite_module
 
 SENTENCE = "the COMMIT is repeated"
 
@@ -15,7 +15,7 @@ SENTENCE = "the COMMIT is repeated"
 class LeavesWhenTold(logging.Handler):
     """Ends a reader's transaction at the `after`-th repetition."""
 
-    def __init__(self, reader: sqlite3.Connection, after: int) -> None:
+    def __init__(self, reader: sqlite_module.Connection, after: int) -> None:
         super().__init__()
         self.reader, self.left = reader, after
 
@@ -28,7 +28,7 @@ class LeavesWhenTold(logging.Handler):
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    with sqlite3.connect(tmp_path / "portal.sqlite") as connection:
+    with sqlite_module.connect(tmp_path / "portal.sqlite") as connection:
         connection.execute("PRAGMA journal_mode=TRUNCATE")
         connection.execute("CREATE TABLE t (word TEXT)")
     connection.close()
@@ -36,9 +36,9 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def reader(path: Path) -> Iterator[sqlite3.Connection]:
+def reader(path: Path) -> Iterator[sqlite_module.Connection]:
     """Somebody in the middle of reading."""
-    connection = sqlite3.connect(path, isolation_level=None)
+    connection = sqlite_module.connect(path, isolation_level=None)
     connection.execute("BEGIN")
     connection.execute("SELECT * FROM t").fetchall()
     yield connection
@@ -46,10 +46,10 @@ def reader(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 @pytest.fixture
-def writer(path: Path) -> Iterator[sqlite3.Connection]:
-    """Somebody who has written and is about to commit, through the driver of Python itself."""
-    factory = engine.patient(sqlite3)
-    connection = sqlite3.connect(path, isolation_level=None, timeout=0.01, factory=factory)
+def writer(path: Path) -> Iterator[sqlite_module.Connection]:
+    """Somebody who has written and is about to commit, through our driver."""
+    factory = engine.patient(sqlite_module)
+    connection = sqlite_module.connect(path, isolation_level=None, timeout=0.01, factory=factory)
     connection.execute("BEGIN IMMEDIATE")
     connection.execute("INSERT INTO t VALUES ('kept')")
     yield connection
@@ -57,7 +57,7 @@ def writer(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def words(path: Path) -> list[str]:
-    connection = sqlite3.connect(path)
+    connection = sqlite_module.connect(path)
     found = [word for (word,) in connection.execute("SELECT word FROM t")]
     connection.close()
     return found
@@ -65,7 +65,7 @@ def words(path: Path) -> list[str]:
 
 @pytest.mark.parametrize("tries", [1, engine.COMMITS - 1])
 def test_a_commit_that_a_reader_holds_up_is_repeated_and_not_rolled_back(
-    path: Path, reader: sqlite3.Connection, writer: sqlite3.Connection, tries: int
+    path: Path, reader: sqlite_module.Connection, writer: sqlite_module.Connection, tries: int
 ) -> None:
     leaves = LeavesWhenTold(reader, tries)
     engine.log.addHandler(leaves)
@@ -78,21 +78,21 @@ def test_a_commit_that_a_reader_holds_up_is_repeated_and_not_rolled_back(
 
 
 def test_a_reader_who_stays_ends_it_with_an_error_and_nothing_written(
-    path: Path, reader: sqlite3.Connection, writer: sqlite3.Connection
+    path: Path, reader: sqlite_module.Connection, writer: sqlite_module.Connection
 ) -> None:
-    with pytest.raises(sqlite3.OperationalError, match="locked"):
+    with pytest.raises(sqlite_module.OperationalError, match="locked"):
         writer.commit()
     writer.rollback()
     reader.rollback()
     assert words(path) == []
 
 
-def test_another_error_is_not_repeated(path: Path, writer: sqlite3.Connection) -> None:
+def test_another_error_is_not_repeated(path: Path, writer: sqlite_module.Connection) -> None:
     writer.rollback()
     writer.execute("PRAGMA foreign_keys=ON")
     writer.execute("CREATE TABLE a (id INTEGER PRIMARY KEY)")
     writer.execute("CREATE TABLE b (a INTEGER REFERENCES a (id) DEFERRABLE INITIALLY DEFERRED)")
     writer.execute("BEGIN IMMEDIATE")
     writer.execute("INSERT INTO b VALUES (1)")
-    with pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises(sqlite_module.IntegrityError):
         writer.commit()
