@@ -1,6 +1,5 @@
 """How we talk to SQLite and PostgreSQL: engine options, connection set-up, times, the clock."""
 
-import logging
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -22,50 +21,11 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeDecorator
 
-log = logging.getLogger(__name__)
-
-SQLITE_VERSION: tuple[int, int, int] = sqlite_module.sqlite_version_info
-
 # A row whose columns the query beside it names.
 AnyRow = Row[*tuple[Any, ...]]
 
 LOCK_NOT_AVAILABLE = "55P03"  # https://www.postgresql.org/docs/current/errcodes-appendix.html
 SQLITE_BUSY = 5  # https://sqlite.org/rescode.html#busy
-COMMITS = 3  # tries at one, each as long as the connection waits for a lock
-WAL_RESET_FIXED = ((3, 51, 3), (3, 50, 7), (3, 44, 6))
-
-
-def has_safe_wal(version: tuple[int, int, int]) -> bool:
-    """Whether this SQLite is free of the WAL-reset bug (https://sqlite.org/wal.html)."""
-    return version >= WAL_RESET_FIXED[0] or any(
-        version[:2] == fixed[:2] and version >= fixed for fixed in WAL_RESET_FIXED
-    )
-
-
-class PatientCommits:
-    """Mixed into a driver's connection: a COMMIT that readers hold up is repeated, nothing is lost.
-
-    Without WAL a COMMIT waits until nobody reads. If that takes too long the transaction stays as
-    it was, and new readers stay out, so that it succeeds once the last one has gone.
-    """
-
-    def commit(self: Any) -> None:
-        """Commit, with as many tries as `COMMITS`. Raises the driver's OperationalError."""
-        driver: Any = super()
-        for _ in range(COMMITS - 1):
-            try:
-                driver.commit()
-                return
-            except self.OperationalError as error:
-                if not is_busy(error):
-                    raise
-                log.warning("Somebody has been reading for long; the COMMIT is repeated.")
-        driver.commit()
-
-
-def patient(module: Any) -> type:
-    """The connection class for SQLite through this driver."""
-    return type("PatientConnection", (PatientCommits, module.Connection), {})
 
 
 def is_busy(error: Exception) -> bool:
@@ -157,11 +117,7 @@ def engine_options(url: str) -> dict[str, Any]:
             "module": sqlite_module,
             "hide_parameters": True,
             # The driver's own transactions lose updates silently; we say BEGIN ourselves.
-            "connect_args": {
-                "isolation_level": None,
-                "check_same_thread": False,
-                "factory": patient(sqlite_module),
-            },
+            "connect_args": {"isolation_level": None, "check_same_thread": False},
         }
     settings = "-c statement_timeout=30000 -c lock_timeout=10000 "
     settings += "-c idle_in_transaction_session_timeout=60000 -c timezone=UTC"
@@ -215,8 +171,7 @@ def prepare_engine(engine: Engine) -> None:
 def _set_pragmas(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
     cursor.execute("PRAGMA busy_timeout=10000")
-    mode = "WAL" if has_safe_wal(SQLITE_VERSION) else "TRUNCATE"
-    cursor.execute(f"PRAGMA journal_mode={mode}")
+    cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA cache_size=-2000")  # KiB; this library's own 8000 gain nothing

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from portal.config.settings import ROOT
-from portal.database.engine import has_safe_wal, impatient_engine, sqlite_module
+from portal.database.engine import impatient_engine, sqlite_module
 from tests.conftest import ENVIRONMENT
 
 IMPORT = re.compile(r"^\s*(import|from) (_?sqlite3|pysqlite3|sqlcipher3)\b", re.MULTILINE)
@@ -73,7 +73,18 @@ def test_python_s_own_cannot_be_loaded_beside_it_in_a_test() -> None:
 
 
 def test_it_is_free_of_the_wal_reset_bug() -> None:
-    assert has_safe_wal(sqlite_module.sqlite_version_info)
+    assert sqlite_module.sqlite_version_info >= (3, 51, 3)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1), ("cache_size", -2000)],
+)
+def test_its_connections_are_set_for_safety(tmp_path: Path, setting: str, value: object) -> None:
+    engine = impatient_engine(f"sqlite:///{tmp_path}/portal.sqlite")
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql(f"PRAGMA {setting}").scalar_one() == value
+    engine.dispose()
 
 
 def test_what_another_sqlite_wrote_is_read_and_the_other_way_round(tmp_path: Path) -> None:

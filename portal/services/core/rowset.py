@@ -32,11 +32,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import TypeEngine
 
-from portal.database.engine import SQLITE_VERSION
 from portal.extensions import Base
-
-# Before 3.51 SQLite writes each row as text, and reads that again (https://sqlite.org/json1.html).
-SQLITE_EACH: Final = "jsonb_each" if SQLITE_VERSION >= (3, 51) else "json_each"
 
 # What a statement that reads them is given when it runs: `as_json` of a list of dicts, of numbers.
 ROWS: Final[Any] = bindparam("rows", type_=Text())
@@ -50,7 +46,8 @@ class Rowset:
         self.source: FromClause
         self._columns: dict[str, ColumnElement[Any]]
         if dialect == "sqlite":
-            each = getattr(func, SQLITE_EACH)(ROWS).table_valued("value", name="given")
+            # `json_each` would write each row as text, for every column to read that again.
+            each = func.jsonb_each(ROWS).table_valued("value", name="given")
             self.source = each
             self._columns = {
                 name: _extract(each.c.value, name, kind) for name, kind in types.items()

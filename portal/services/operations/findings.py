@@ -73,16 +73,6 @@ def _database(facts: Facts, _now: datetime) -> Iterator[Finding]:
         )
 
 
-def _journal(facts: Facts, _now: datetime) -> Iterator[Finding]:
-    if facts.database is not None and facts.database.journal not in {"", "wal"}:
-        yield Finding(
-            Level.WARNING,
-            "The SQLite of this machine may damage a database in its fast mode, so the slow "
-            "mode is used.",
-            "Install what requirements.txt names, or use PostgreSQL.",
-        )
-
-
 def _redis(facts: Facts, _now: datetime) -> Iterator[Finding]:
     redis = facts.redis
     if redis is None:
@@ -192,7 +182,6 @@ RULES: Final[tuple[Callable[[Facts, datetime], Iterator[Finding]], ...]] = (
     is_redis_open,
     is_plain_address,
     is_local_trial,
-    _journal,
 )
 
 

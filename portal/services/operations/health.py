@@ -46,7 +46,7 @@ class Ready:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseFacts:
-    """`size` in bytes. `skew`: how many seconds its clock is ahead of ours. `journal`: SQLite.
+    """`size` in bytes. `skew`: how many seconds its clock is ahead of ours.
     `is_newer`: a later version of the portal has changed its tables."""
 
     product: str
@@ -56,7 +56,6 @@ class DatabaseFacts:
     revision: str | None
     head: str | None
     skew: float
-    journal: str = ""
     is_newer: bool = False
 
 
@@ -169,7 +168,7 @@ def _database(current: Session, found: Settings) -> DatabaseFacts:
     url = make_url(found.database_url)
     kind = url.get_backend_name()
     asked_at = utcnow()
-    version, size, journal = (_sqlite if kind == "sqlite" else _postgresql)(current)
+    version, size = (_sqlite if kind == "sqlite" else _postgresql)(current)
     revision = _revision(current)
     return DatabaseFacts(
         product=PRODUCTS[kind],
@@ -179,25 +178,23 @@ def _database(current: Session, found: Settings) -> DatabaseFacts:
         revision=revision,
         head=newest_revision(),
         skew=(database_time(current) - asked_at).total_seconds(),
-        journal=journal,
         is_newer=_is_unknown(revision),
     )
 
 
-def _sqlite(current: Session) -> tuple[str, int, str]:
+def _sqlite(current: Session) -> tuple[str, int]:
     pages, page_size = (
         current.execute(text(f"PRAGMA {name}")).scalar_one() for name in ("page_count", "page_size")
     )
     version = current.execute(text("SELECT sqlite_version()")).scalar_one()
-    journal = current.execute(text("PRAGMA journal_mode")).scalar_one()
-    return str(version), int(pages) * int(page_size), str(journal)
+    return str(version), int(pages) * int(page_size)
 
 
-def _postgresql(current: Session) -> tuple[str, int, str]:
+def _postgresql(current: Session) -> tuple[str, int]:
     version, size = current.execute(
         text("SELECT current_setting('server_version'), pg_database_size(current_database())")
     ).one()
-    return str(version).split()[0], int(size), ""
+    return str(version).split()[0], int(size)
 
 
 def _revision(current: Session) -> str | None:

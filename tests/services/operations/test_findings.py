@@ -47,7 +47,6 @@ WELL = {
         revision="0006",
         head="0006",
         skew=0.01,
-        journal="wal",
     ),
     "redis": RedisState(
         version="9.1",
@@ -93,7 +92,6 @@ LIVES: Any = WELL["lives"]
             "a newer version of the portal changed it",
         ),
         ({"database": replace(DATABASE, skew=-90.0)}, Level.WARNING, "differ by 1 minute"),
-        ({"database": replace(DATABASE, journal="truncate")}, Level.WARNING, "The SQLite of this"),
         ({"redis": None}, Level.DANGER, "Redis does not answer"),
         (
             {"redis": replace(REDIS, may_evict=True, memory_limit=10)},
