@@ -4,14 +4,17 @@
 PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
+INSTALL = $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check \
+	--require-hashes -r
 
 .DEFAULT_GOAL := help
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: help run test check golden chaos mutants bench browser
+.PHONY: help run test check golden chaos mutants bench lock lock-check browser
 
 help: ## Explain the targets
-	@awk -F ': ## ' '/^[a-z]+:.* ## / { sub(/:.*/, "", $$1); printf "make %-7s %s\n", $$1, $$2 }' \
+	@awk -F ': ## ' '/^[a-z-]+:.* ## / { sub(/:.*/, "", $$1); printf "make %-10s %s
+", $$1, $$2 }' \
 		$(firstword $(MAKEFILE_LIST))
 
 # Webhooks may reach programs on this machine, and the keys are made on the first run. Production
@@ -54,6 +57,14 @@ bench: .venv/dev.stamp
 bench: ## Measure speed and memory, and print a table (ARGS="latency web" for some)
 	@$(BIN)/python -m bench $(ARGS)
 
+lock: .venv/dev.stamp
+lock: ## Write requirements*.txt from requirements*.in (ARGS=--upgrade takes what is newer)
+	@.ci/locks write $(ARGS)
+
+lock-check: .venv/dev.stamp
+lock-check: ## Ask the registry whether they are current, and fit every machine we run on
+	@.ci/locks check
+
 browser:
 	@.ci/browser
 
@@ -66,10 +77,10 @@ browser:
 
 .venv/run.stamp: requirements.txt | .venv/bin/python
 	@echo 'Installing what the portal needs.'
-	@$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check -r $<
+	@$(INSTALL) $<
 	@touch $@
 
 .venv/dev.stamp: requirements-dev.txt .venv/run.stamp
 	@echo 'Installing what the tests need.'
-	@$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check -r $<
+	@$(INSTALL) $<
 	@touch $@
