@@ -69,8 +69,10 @@ browser:
 	@.ci/browser
 
 .venv/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-		echo 'Python 3.11 or newer is needed. Name one: make run PYTHON=python3.12' >&2; exit 1; }
+	@command -v $(PYTHON) >/dev/null || { \
+		echo 'There is no $(PYTHON) here. Name a Python, 3.11 to 3.14: make run PYTHON=python3.13' >&2; \
+		exit 1; }
+	@$(PYTHON) .ci/machine.py
 	@$(PYTHON) -m venv .venv || { rm -rf .venv; \
 		echo 'This Python cannot make a virtual environment. On Debian: apt-get install python3-venv' >&2; \
 		exit 1; }

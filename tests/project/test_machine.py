@@ -1,0 +1,64 @@
+"""Where the portal cannot be installed, one sentence says so."""
+
+import re
+import runpy
+import subprocess
+import sys
+import tomllib
+
+import pytest
+
+from portal.config.settings import ROOT
+
+SCRIPT = str(ROOT / ".ci" / "machine.py")
+ELSEWHERE = f"""
+import platform, runpy, sys
+{{}}
+runpy.run_path({SCRIPT!r}, run_name="__main__")
+"""
+
+
+def on(facts: str) -> subprocess.CompletedProcess[str]:
+    """What the check says on a machine of which these facts are true."""
+    command = [sys.executable, "-c", ELSEWHERE.format(facts)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30)
+
+
+@pytest.mark.parametrize("version", [(3, 11, 0), (3, 12, 9), (3, 13, 1), (3, 14, 2)])
+def test_a_known_python_may_go_on(version: tuple[int, ...]) -> None:
+    done = on(f"sys.version_info = {version}")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("facts", "sentence"),
+    [
+        ("sys.version_info = (3, 10, 9)", "Python 3.11 to 3.14 is needed, and this one is "),
+        ("sys.version_info = (3, 15, 0)", "Python 3.11 to 3.14 is needed, and this one is "),
+        ("platform.system = lambda: 'Darwin'", "The portal runs on Linux."),
+        ("platform.machine = lambda: 'riscv64'", "and this processor is riscv64."),
+        ("platform.libc_ver = lambda: ('', '')", "for glibc 2.28 or newer"),
+        ("platform.libc_ver = lambda: ('musl', '1.2.5')", "for glibc 2.28 or newer"),
+        ("platform.libc_ver = lambda: ('glibc', '2.9')", "for glibc 2.28 or newer"),
+    ],
+)
+def test_any_other_machine_is_told_why_not(facts: str, sentence: str) -> None:
+    done = on(facts)
+    assert done.returncode == 1
+    assert sentence in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_arm64_and_the_oldest_glibc_may_go_on() -> None:
+    done = on("platform.machine = lambda: 'aarch64'; platform.libc_ver = lambda: ('glibc', '2.28')")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_all_files_mean_the_same_pythons() -> None:
+    (low, high) = runpy.run_path(SCRIPT)["PYTHONS"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["requires-python"] == f">={low[0]}.{low[1]},<{high[0]}.{high[1] + 1}"
+    wheels = re.search(r"for python in ([\d. ]+);", (ROOT / ".ci" / "locks").read_text())
+    assert wheels is not None
+    assert wheels[1].split() == [f"3.{minor}" for minor in range(low[1], high[1] + 1)]
+    assert f"Python {low[0]}.{low[1]} to {high[0]}.{high[1]}" in (ROOT / "README.md").read_text()
