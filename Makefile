@@ -13,8 +13,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-
 .PHONY: help run test check golden chaos mutants bench lock lock-check browser
 
 help: ## Explain the targets
-	@awk -F ': ## ' '/^[a-z-]+:.* ## / { sub(/:.*/, "", $$1); printf "make %-10s %s
-", $$1, $$2 }' \
+	@awk -F ': ## ' '/^[a-z-]+:.* ## / { sub(/:.*/, "", $$1); printf "make %-10s %s\n", $$1, $$2 }' \
 		$(firstword $(MAKEFILE_LIST))
 
 # Webhooks may reach programs on this machine, and the keys are made on the first run. Production
