@@ -7,20 +7,20 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.support.accessibility import check_page, watch
 from tests.browser.support.serve_app import served
-from tests.web.component_gallery import make_kitchen
+from tests.web.component_gallery import make_gallery
 
 NEW = "/settings/webhooks/new"
 
 
 @pytest.fixture(scope="module")
-def kitchen() -> Iterator[str]:
-    with served(make_kitchen()) as url:
+def gallery() -> Iterator[str]:
+    with served(make_gallery()) as url:
         yield url
 
 
 @pytest.fixture
-def form(page: Page, kitchen: str) -> Page:
-    page.goto(kitchen + NEW)
+def form(page: Page, gallery: str) -> Page:
+    page.goto(gallery + NEW)
     return page
 
 
@@ -35,14 +35,14 @@ def form(page: Page, kitchen: str) -> Page:
         "/broken/500",
     ],
 )
-def test_every_part_can_be_used_by_everyone(page: Page, kitchen: str, path: str) -> None:
-    watch(page, kitchen)
-    page.goto(kitchen + path)
+def test_every_part_can_be_used_by_everyone(page: Page, gallery: str, path: str) -> None:
+    watch(page, gallery)
+    page.goto(gallery + path)
     check_page(page, path)
 
 
-def test_a_form_with_mistakes_can_be_used_by_everyone(form: Page, kitchen: str) -> None:
-    watch(form, kitchen)
+def test_a_form_with_mistakes_can_be_used_by_everyone(form: Page, gallery: str) -> None:
+    watch(form, gallery)
     form.get_by_role("button", name="Save webhook").click()
     expect(form).to_have_title("Error: New webhook · Asset register")
     expect(form.locator(".error-summary")).to_be_focused()
@@ -90,23 +90,23 @@ def test_a_choice_reveals_what_belongs_to_it(form: Page) -> None:
     expect(secret).to_be_visible()
 
 
-def test_a_double_click_sends_once(page: Page, kitchen: str) -> None:
+def test_a_double_click_sends_once(page: Page, gallery: str) -> None:
     sent: list[str] = []
     page.on("request", lambda request: sent.append(request.method))
-    page.goto(f"{kitchen}/deliveries/1")
+    page.goto(f"{gallery}/deliveries/1")
     page.get_by_role("button", name="Retry").dblclick()
     expect(page.get_by_text("Retry queued.")).to_be_visible()
     assert sent.count("POST") == 1
 
 
-def test_a_live_part_follows_and_says_what_happened(page: Page, kitchen: str) -> None:
-    page.goto(f"{kitchen}/deliveries/1")
+def test_a_live_part_follows_and_says_what_happened(page: Page, gallery: str) -> None:
+    page.goto(f"{gallery}/deliveries/1")
     expect(page.get_by_text("Delivered, after all")).to_be_visible()
     expect(page.locator("p[role=status]")).to_have_text("Delivered")
 
 
-def test_the_account_menu_closes_with_escape(page: Page, kitchen: str) -> None:
-    page.goto(f"{kitchen}/deliveries")
+def test_the_account_menu_closes_with_escape(page: Page, gallery: str) -> None:
+    page.goto(f"{gallery}/deliveries")
     page.locator(".account summary").press("Enter")
     expect(page.get_by_role("button", name="Sign out")).to_be_visible()
     page.keyboard.press("Escape")
@@ -114,15 +114,15 @@ def test_the_account_menu_closes_with_escape(page: Page, kitchen: str) -> None:
     expect(page.locator(".account summary")).to_be_focused()
 
 
-def test_the_first_tab_skips_to_the_content(page: Page, kitchen: str) -> None:
-    page.goto(f"{kitchen}/deliveries")
+def test_the_first_tab_skips_to_the_content(page: Page, gallery: str) -> None:
+    page.goto(f"{gallery}/deliveries")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     expect(page.locator("main")).to_be_focused()
 
 
-def test_a_form_works_without_scripts(plain_page: Page, kitchen: str) -> None:
-    plain_page.goto(kitchen + NEW)
+def test_a_form_works_without_scripts(plain_page: Page, gallery: str) -> None:
+    plain_page.goto(gallery + NEW)
     expect(plain_page.get_by_role("button", name="Select all")).to_have_count(0)
     plain_page.get_by_role("button", name="Add a header").click()
     expect(plain_page.locator("[data-row]")).to_have_count(2)

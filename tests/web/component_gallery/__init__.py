@@ -17,10 +17,10 @@ from portal.lib.clock import utcnow
 from portal.lib.paging import Page
 from portal.web.frame import error_pages, page_frame
 from portal.web.frame.status_tags import DELIVERY
-from tests.web.component_gallery.form import GROUPS, KitchenForm
+from tests.web.component_gallery.form import GROUPS, GalleryForm
 
 
-class Cook(UserMixin):  # type: ignore[misc]  # flask-login publishes no types
+class Viewer(UserMixin):  # type: ignore[misc]  # flask-login publishes no types
     """Who is signed in, unless the address says `anonymous`."""
 
     id = "1"
@@ -29,9 +29,9 @@ class Cook(UserMixin):  # type: ignore[misc]  # flask-login publishes no types
     time_zone = "Europe/Vienna"
 
 
-def make_kitchen(*, local_trial: bool = True, opens: bool = True) -> Flask:
+def make_gallery(*, local_trial: bool = True, opens: bool = True) -> Flask:
     """The application; its addresses are ones of the portal, so that the navigation fits them."""
-    app = Flask("kitchen", root_path=str(ROOT))
+    app = Flask("gallery", root_path=str(ROOT))
     app.config.update(
         SECRET_KEY="only for these tests",
         BOOTSTRAP_SERVE_LOCAL=True,
@@ -41,13 +41,13 @@ def make_kitchen(*, local_trial: bool = True, opens: bool = True) -> Flask:
         timezone=ZoneInfo("Europe/Vienna"),
         local_trial=local_trial,
         opens_this_machine=opens,
-        base_url="http://kitchen",
+        base_url="http://gallery",
     )
     own = FileSystemLoader(Path(__file__).parent / "templates")
     app.jinja_loader = ChoiceLoader([own, FileSystemLoader(ROOT / "templates")])
     db.init_app(app)
     CSRFProtect(app)
-    LoginManager(app).request_loader(lambda r: None if "anonymous" in r.args else Cook())
+    LoginManager(app).request_loader(lambda r: None if "anonymous" in r.args else Viewer())
     app.jinja_env.globals["can"] = lambda permission: permission != request.args.get("without")
     page_frame.init_app(app)
     error_pages.init_app(app)
@@ -68,7 +68,7 @@ def _add_pages(app: Flask) -> None:
 
 def form_page() -> Any:
     """Every kind of field; the row buttons work as on the real pages."""
-    form = KitchenForm()
+    form = GalleryForm()
     if "add_headers" in request.form:
         form.headers.append_entry()
     elif form.validate_on_submit():

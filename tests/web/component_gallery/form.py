@@ -50,7 +50,7 @@ class HeaderForm(Form):
     value = StringField("Value")
 
 
-class KitchenForm(FlaskForm):
+class GalleryForm(FlaskForm):
     """Text, address, groups of boxes, choices, rows, list, number, date, long text, one box."""
 
     name = StringField(

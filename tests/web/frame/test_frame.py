@@ -1,4 +1,4 @@
-"""The frame that every page stands in, seen through the kitchen application."""
+"""The frame that every page stands in, seen through the gallery application."""
 
 from collections.abc import Iterator
 
@@ -8,25 +8,25 @@ from flask.testing import FlaskClient
 from sqlalchemy import create_engine
 
 from tests.support.pages import Pages
-from tests.web.component_gallery import make_kitchen
+from tests.web.component_gallery import make_gallery
 
 NEW = "/settings/webhooks/new"
 GOOD = {"name": "Sync", "url": "https://a.example", "events": ["asset.created"], "location_id": "1"}
 
 
 @pytest.fixture(scope="module")
-def kitchen() -> Flask:
-    return make_kitchen()
+def gallery() -> Flask:
+    return make_gallery()
 
 
 @pytest.fixture
-def pages(kitchen: Flask) -> Pages:
-    return Pages(kitchen)
+def pages(gallery: Flask) -> Pages:
+    return Pages(gallery)
 
 
 @pytest.fixture
-def client(kitchen: Flask) -> Iterator[FlaskClient]:
-    with kitchen.test_client() as client:
+def client(gallery: Flask) -> Iterator[FlaskClient]:
+    with gallery.test_client() as client:
         yield client
 
 
@@ -51,10 +51,10 @@ def test_it_says_which_methods_an_address_takes(client: FlaskClient) -> None:
 
 
 def test_it_answers_although_nobody_can_be_looked_up() -> None:
-    kitchen = make_kitchen()
+    gallery = make_gallery()
     nowhere = create_engine("sqlite:////nowhere/at/all/portal.sqlite")
-    kitchen.login_manager.request_loader(lambda _request: nowhere.connect())  # type: ignore[attr-defined]  # set by flask-login
-    page = Pages(kitchen).get("/deliveries")
+    gallery.login_manager.request_loader(lambda _request: nowhere.connect())  # type: ignore[attr-defined]  # set by flask-login
+    page = Pages(gallery).get("/deliveries")
     assert page.status == 503
     assert page.h1 == "Not saved: the portal is not ready"
 
@@ -72,9 +72,9 @@ def test_it_marks_where_one_is(pages: Pages) -> None:
 
 def test_it_warns_during_a_local_trial_alone(pages: Pages) -> None:
     assert "webhooks may reach this computer itself." in pages.get("/deliveries").text
-    closed = Pages(make_kitchen(opens=False))
+    closed = Pages(make_gallery(opens=False))
     assert "This is a local trial. Do not use it" in closed.get("/deliveries").text
-    real = Pages(make_kitchen(local_trial=False))
+    real = Pages(make_gallery(local_trial=False))
     assert "This is a local trial" not in real.get("/deliveries").text
 
 

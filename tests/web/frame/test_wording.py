@@ -6,19 +6,19 @@ import pytest
 
 from portal.web.frame.icons import icon
 from portal.web.frame.wording import moment, number, plural
-from tests.web.component_gallery import make_kitchen
+from tests.web.component_gallery import make_gallery
 
 NOW = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
 
 
 def test_it_tells_the_time_relative_under_a_day() -> None:
-    with make_kitchen().test_request_context("/"):
+    with make_gallery().test_request_context("/"):
         assert moment(NOW - timedelta(minutes=3), NOW).text == "3 minutes ago"
         assert moment(NOW + timedelta(minutes=4), NOW).text == "in 4 minutes"
 
 
 def test_it_tells_the_exact_time_in_the_persons_zone() -> None:
-    with make_kitchen().test_request_context("/"):
+    with make_gallery().test_request_context("/"):
         then = moment(datetime(2026, 1, 9, 23, 30, 5, tzinfo=UTC), NOW)
     assert then.text == "10 Jan 2026, 00:30"
     assert then.exact == "10 Jan 2026, 00:30:05 (Europe/Vienna)"
