@@ -15,9 +15,9 @@ from tests.faults.support.running_portal import (
     VALKEY,
     WEB,
     WORKER,
-    House,
-    free_port,
+    RunningPortal,
 )
+from tests.support.ports import free_port
 
 IN_FLIGHT = 1000
 RECEIVERS = 10
@@ -42,16 +42,16 @@ def _at_rest() -> Iterator[Line]:
         # The portal's own Valkey here, so that it is counted as well.
         rest = {k: v for k, v in here.environment.items() if k != "REDIS_URL"}
         instance = {"INSTANCE_DIR": str(here.folder / "own"), "PORT": str(free_port())}
-        house = House(here.folder, rest | instance | {"LOCAL_TRIAL": "1"})
+        portal = RunningPortal(here.folder, rest | instance | {"LOCAL_TRIAL": "1"})
         try:
-            assert house.starts(), house.process.output.read_text()
-            wait_until(house.is_whole, 20, "start of every process")
+            assert portal.starts(), portal.process.output.read_text()
+            wait_until(portal.is_whole, 20, "start of every process")
             settle(3)
             for words in (WORKER, BACKGROUND, SCHEDULER, WEB, VALKEY):
-                each = " + ".join(f"{resident(pid):.0f}" for pid in house.pids_of(words))
+                each = " + ".join(f"{resident(pid):.0f}" for pid in portal.pids_of(words))
                 yield Line(f"Memory at rest: {words}", f"{each} MB")
         finally:
-            house.close()
+            portal.close()
 
 
 def _in_flight(kind: str) -> Iterator[Line]:

@@ -19,10 +19,10 @@ from tests.browser.conftest import PATIENCE_MS
 from tests.browser.support import user_steps
 from tests.browser.support.accessibility import watch
 from tests.browser.support.running_portal import (
-    House,
+    FreshPortal,
     Message,
     Outside,
-    running_portal,
+    fresh_portal,
     running_receiver,
 )
 
@@ -36,9 +36,9 @@ KEYS = ["event", "timestamp", "source", "asset_id", "asset", "data"]
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with running_portal(tmp_path_factory.mktemp("house")) as house:
-        yield house
+def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FreshPortal]:
+    with fresh_portal(tmp_path_factory.mktemp("portal")) as portal:
+        yield portal
 
 
 @pytest.fixture(scope="module")
@@ -48,30 +48,30 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
 
 
 @pytest.fixture(scope="module")
-def desk(chromium: Browser, house: House) -> Iterator[Page]:
+def desk(chromium: Browser, portal: FreshPortal) -> Iterator[Page]:
     """One browser that stays signed in; whatever its console says fails the last test."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
     context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
-    heard = watch(page, house.url)
+    heard = watch(page, portal.url)
     yield page
     context.close()
     assert not heard.console + heard.foreign
 
 
 def test_the_link_makes_the_first_administrator_and_dies(
-    desk: Page, plain_page: Page, house: House
+    desk: Page, plain_page: Page, portal: FreshPortal
 ) -> None:
-    user_steps.set_up(desk, house)
+    user_steps.set_up(desk, portal)
     expect(desk.get_by_role("heading", name="First steps")).to_be_visible()
-    plain_page.goto(house.link)
+    plain_page.goto(portal.link)
     expect(plain_page.get_by_role("heading", level=1)).to_have_text(
         "This link does not work any more"
     )
 
 
 def test_a_webhook_is_made_with_a_key_of_our_own(
-    desk: Page, house: House, outside: Outside
+    desk: Page, portal: FreshPortal, outside: Outside
 ) -> None:
     user_steps.open_new_webhook(desk)
     user_steps.fill_webhook(desk, "Sync to ERP", outside.url, LIFE, SECRET)
@@ -82,11 +82,11 @@ def test_a_webhook_is_made_with_a_key_of_our_own(
 
 
 def test_create_edit_and_delete_arrive_signed_and_in_order(
-    desk: Page, house: House, outside: Outside
+    desk: Page, portal: FreshPortal, outside: Outside
 ) -> None:
     took: list[float] = []
     for act in (_create, _edit, _delete):
-        started = act(desk, house)
+        started = act(desk, portal)
         took.append(outside.wait_for(len(took) + 1)[-1].at - started)
     assert max(took) < SOON, f"seconds from submit to arrival: {took}"
 
@@ -104,11 +104,11 @@ def test_create_edit_and_delete_arrive_signed_and_in_order(
     assert deleted["asset_id"] is None
     assert deleted["data"]["deleted_asset_id"] == created["asset_id"]
 
-    user_steps.log_saying(desk, house, 3, "Delivered")
+    user_steps.log_saying(desk, portal, 3, "Delivered")
 
 
 def test_a_key_that_we_make_is_shown_once_and_signs(
-    desk: Page, house: House, outside: Outside
+    desk: Page, portal: FreshPortal, outside: Outside
 ) -> None:
     user_steps.open_new_webhook(desk)
     user_steps.fill_webhook(desk, "Stock watch", outside.url, ["Low stock"])
@@ -124,7 +124,7 @@ def test_a_key_that_we_make_is_shown_once_and_signs(
     assert secret not in desk.content()
 
     before = len(outside.received())
-    desk.goto(f"{house.url}/settings/webhooks")
+    desk.goto(f"{portal.url}/settings/webhooks")
     desk.get_by_role("button", name="Test webhook Stock watch").click()
     message = outside.wait_for(before + 1)[-1]
     assert secret.startswith("whsec_")
@@ -133,14 +133,14 @@ def test_a_key_that_we_make_is_shown_once_and_signs(
 
 
 def test_a_failure_says_why_and_when_it_is_tried_again(
-    desk: Page, house: House, outside: Outside
+    desk: Page, portal: FreshPortal, outside: Outside
 ) -> None:
     before = len(outside.received())
-    user_steps.add_asset(desk, house, "Projector")
+    user_steps.add_asset(desk, portal, "Projector")
     outside.wait_for(before + 1)
     outside.order(status=500, body="the disk is full")
     user_steps.edit_asset(desk, "EP-1")
-    open_newest(desk, house)
+    open_newest(desk, portal)
     state = desk.locator(".state")
     expect(state).to_contain_text("Will retry")
     expect(state).to_contain_text(re.compile(r"Next try: (in \d|now)"))
@@ -150,21 +150,21 @@ def test_a_failure_says_why_and_when_it_is_tried_again(
     expect(state).to_contain_text(SECOND_TRY, timeout=PATIENCE_MS)
 
     outside.stop()
-    desk.goto(f"{house.url}/assets")
+    desk.goto(f"{portal.url}/assets")
     desk.get_by_role("link", name="Projector").click()
     user_steps.edit_asset(desk, "EP-2")
-    open_newest(desk, house)
+    open_newest(desk, portal)
     expect(desk.get_by_text("127.0.0.1 refused the connection").first).to_be_visible()
     expect(desk.get_by_text("The server is probably stopped").first).to_be_visible()
     expect(state).to_contain_text(SECOND_TRY, timeout=PATIENCE_MS)
 
-    rows = user_steps.texts(user_steps.log_rows(desk, house))
+    rows = user_steps.texts(user_steps.log_rows(desk, portal))
     assert "Will retry Refused the connection 2 of 10 in " in rows[0]
     assert re.search(r"Will retry .*\(500\) 2 of 10 sent 2 . in ", rows[1]), rows[1]
 
 
 def test_retry_delivers_the_same_message_while_one_looks(
-    desk: Page, house: House, outside: Outside
+    desk: Page, portal: FreshPortal, outside: Outside
 ) -> None:
     outside.start()
     outside.order(status=200, delay=3)  # long enough to be seen on its way
@@ -172,7 +172,7 @@ def test_retry_delivers_the_same_message_while_one_looks(
     # Both before the first arrives: then what else waits for its receiver is sent soon by itself.
     tabs = [desk, desk.context.new_page()]
     for number, tab in enumerate(tabs):
-        user_steps.log_rows(tab, house).nth(number).get_by_role("link").first.click()
+        user_steps.log_rows(tab, portal).nth(number).get_by_role("link").first.click()
         expect(tab.get_by_role("button", name="Retry", exact=True)).to_be_enabled()
     for tab in tabs:
         user_steps.press(tab, "Retry")
@@ -197,11 +197,11 @@ def test_retry_delivers_the_same_message_while_one_looks(
 
 
 def test_a_test_message_is_followed_until_it_has_arrived(
-    desk: Page, house: House, outside: Outside
+    desk: Page, portal: FreshPortal, outside: Outside
 ) -> None:
     before = len(outside.received())
     outside.order(status=204, delay=3)
-    desk.goto(f"{house.url}/settings/webhooks")
+    desk.goto(f"{portal.url}/settings/webhooks")
     desk.get_by_role("button", name="Test webhook Sync to ERP").click()
     desk.wait_for_url("**/deliveries/*")
     desk.evaluate("window.notReloaded = true")
@@ -214,19 +214,19 @@ def test_a_test_message_is_followed_until_it_has_arrived(
     assert message.json()["data"]["test"] is True
 
 
-def _create(page: Page, house: House) -> float:
-    page.goto(f"{house.url}/assets/new")
+def _create(page: Page, portal: FreshPortal) -> float:
+    page.goto(f"{portal.url}/assets/new")
     page.get_by_label("Name", exact=True).fill("Laptop of the desk")
     return _press(page, "Save asset")
 
 
-def _edit(page: Page, _house: House) -> float:
+def _edit(page: Page, _portal: FreshPortal) -> float:
     page.get_by_role("link", name="Edit", exact=True).click()
     page.get_by_label("Serial number").fill("PF4X9Z2K")
     return _press(page, "Save asset")
 
 
-def _delete(page: Page, _house: House) -> float:
+def _delete(page: Page, _portal: FreshPortal) -> float:
     page.get_by_text("More actions", exact=True).click()
     page.get_by_role("link", name="Delete", exact=True).click()
     return _press(page, "Delete asset")
@@ -239,9 +239,9 @@ def _press(page: Page, button: str) -> float:
     return started
 
 
-def open_newest(page: Page, house: House) -> None:
+def open_newest(page: Page, portal: FreshPortal) -> None:
     """The page of the delivery that stands first in the log."""
-    user_steps.log_rows(page, house).first.get_by_role("link").first.click()
+    user_steps.log_rows(page, portal).first.get_by_role("link").first.click()
 
 
 def assert_to_the_contract(message: Message) -> None:

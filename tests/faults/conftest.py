@@ -13,55 +13,56 @@ from portal.models.deliveries import Delivery, DeliveryStatus, is_open
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
 from tests.conftest import DATABASES, ENVIRONMENT
-from tests.faults.support.running_portal import SENDERS, House, free_port
+from tests.faults.support.running_portal import SENDERS, RunningPortal
 from tests.support import netns
+from tests.support.ports import free_port
 from tests.support.processes import until
 from tests.support.receiver import Receiver
 from tests.support.servers import PostgresServer
 
-__all__ = ["House", "free_port"]
-
 
 @pytest.fixture(scope="module")
-def house_settings() -> dict[str, str]:
+def portal_settings() -> dict[str, str]:
     """What a file's portal has set differently: then one of its own, which has no pages."""
     return {}
 
 
 @pytest.fixture(scope="session")
-def sqlite_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def sqlite_portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPortal]:
     """The portal on SQLite that files share: to start one costs more than most faults."""
-    with new_house(tmp_path_factory.mktemp("house"), {}) as house:
-        yield house
+    with new_portal(tmp_path_factory.mktemp("portal"), {}) as portal:
+        yield portal
 
 
 @pytest.fixture(scope="session")
-def postgres_house(
+def postgres_portal(
     postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[House]:
+) -> Iterator[RunningPortal]:
     """The portal on PostgreSQL that files share."""
     places = {"DATABASE_URL": postgres_server.new_database()}
-    with new_house(tmp_path_factory.mktemp("house"), places) as house:
-        yield house
+    with new_portal(tmp_path_factory.mktemp("portal"), places) as portal:
+        yield portal
 
 
 @pytest.fixture(scope="module", params=DATABASES)
-def running_house(
+def running_portal(
     request: pytest.FixtureRequest,
-    house_settings: dict[str, str],
+    portal_settings: dict[str, str],
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[House]:
+) -> Iterator[RunningPortal]:
     """The portal on each database, or on the one that a test's mark names."""
-    if not house_settings:
-        yield request.getfixturevalue(f"{request.param}_house")
+    if not portal_settings:
+        yield request.getfixturevalue(f"{request.param}_portal")
         return
     assert request.param == "sqlite", "files with settings of their own use SQLite"
-    with new_house(tmp_path_factory.mktemp("house"), house_settings, SENDERS) as house:
-        yield house
+    with new_portal(tmp_path_factory.mktemp("portal"), portal_settings, SENDERS) as portal:
+        yield portal
 
 
 @contextmanager
-def new_house(folder: Path, settings: dict[str, str], parts: Sequence[str] = ()) -> Iterator[House]:
+def new_portal(
+    folder: Path, settings: dict[str, str], parts: Sequence[str] = ()
+) -> Iterator[RunningPortal]:
     """A portal that runs meanwhile, or these parts of it."""
     environment = {
         **ENVIRONMENT,
@@ -72,28 +73,28 @@ def new_house(folder: Path, settings: dict[str, str], parts: Sequence[str] = ())
         "WEBHOOK_RETRY_SCHEDULE": "0,1,1,2,2,3,3,4,4,5",
         **settings,
     }
-    house = House(folder, environment, parts)
+    portal = RunningPortal(folder, environment, parts)
     try:
-        assert house.starts(), house.process.output.read_text()
-        yield house
+        assert portal.starts(), portal.process.output.read_text()
+        yield portal
     finally:
-        house.close()
+        portal.close()
 
 
 @pytest.fixture
-def house(running_house: House) -> Iterator[House]:
+def portal(running_portal: RunningPortal) -> Iterator[RunningPortal]:
     """The portal, well again after whatever the test before did to it."""
-    assert until(running_house.is_whole, 20), running_house.process.output.read_text()
-    with running_house.app.app_context():
-        yield running_house
+    assert until(running_portal.is_whole, 20), running_portal.process.output.read_text()
+    with running_portal.app.app_context():
+        yield running_portal
         db.session.remove()
         db.engine.dispose()
 
 
 @pytest.fixture
-def receiver(house: House) -> Iterator[Receiver]:
+def receiver(portal: RunningPortal) -> Iterator[Receiver]:
     """A healthy receiver on loopback; nobody sends to it any more afterwards."""
-    del house
+    del portal
     with Receiver() as running:
         yield running
         retire_webhooks()

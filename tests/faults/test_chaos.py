@@ -34,7 +34,7 @@ from tests.faults.support.delivery_ledger import (
 )
 from tests.faults.support.durations import CHAOS
 from tests.faults.support.load import look_again
-from tests.faults.support.running_portal import House
+from tests.faults.support.running_portal import RunningPortal
 from tests.faults.support.visitor import Visitor
 from tests.support.factories import Hook, make_user, make_webhook
 from tests.support.processes import until
@@ -54,23 +54,23 @@ def seed() -> int:
 
 @pytest.fixture
 def chaos(
-    house: House, seed: int, request: pytest.FixtureRequest, tmp_path: Path
+    portal: RunningPortal, seed: int, request: pytest.FixtureRequest, tmp_path: Path
 ) -> Iterator[Chaos]:
-    is_postgres = "DATABASE_URL" in house.environment
+    is_postgres = "DATABASE_URL" in portal.environment
     postgres = request.getfixturevalue("postgres_server") if is_postgres else None
-    running = Chaos(house, tmp_path, seed, postgres)
+    running = Chaos(portal, tmp_path, seed, postgres)
     yield running
     running.close()
 
 
 def test_in_the_end_the_books_balance(
-    house: House, receiver: Receiver, chaos: Chaos, seed: int
+    portal: RunningPortal, receiver: Receiver, chaos: Chaos, seed: int
 ) -> None:
     receiver.answer(delay=0.05)
     before = how_many_events()
     hooks = [make_webhook(f"{receiver.url}{n}", in_order=n == 0) for n in range(4)]
-    admin, visitor = make_user(), Visitor(house)
-    crew = Crew(house.app, admin, hooks, visitor, receiver, seed)
+    admin, visitor = make_user(), Visitor(portal)
+    crew = Crew(portal.app, admin, hooks, visitor, receiver, seed)
     crew.start()
     try:
         chaos.go_on(CHAOS)
@@ -83,9 +83,9 @@ def test_in_the_end_the_books_balance(
         with suppress(Refusal):
             activation.turn_on(admin.actor, hook.public_id, HeldChoice.SEND)
     assert settled(90)
-    assert until(house.is_whole, 20)
+    assert until(portal.is_whole, 20)
     assert_everything_answered_is_stored(crew)
-    excuses = Excuses(stands_still=lease_of(house))
+    excuses = Excuses(stands_still=lease_of(portal))
     assert_ledger(receiver, (how_many_events() - before) * len(hooks), excuses)
     assert_in_order(receiver, hooks[0])
 

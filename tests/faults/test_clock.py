@@ -12,20 +12,20 @@ from tests.faults.support.delivery_ledger import assert_ledger, settled
 from tests.faults.support.durations import IS_FULL
 from tests.faults.support.load import burst, has_received, within
 from tests.faults.support.machines import wrong_clock
-from tests.faults.support.running_portal import WORKER, House
+from tests.faults.support.running_portal import WORKER, RunningPortal
 from tests.support.factories import make_webhook, publish
 from tests.support.receiver import Receiver
 
 SHIFTS = {"behind": -7200, "ahead": 7200} if IS_FULL else {"behind": -7200}
-pytestmark = pytest.mark.parametrize("running_house", ["sqlite"], indirect=True)
+pytestmark = pytest.mark.parametrize("running_portal", ["sqlite"], indirect=True)
 
 
 @pytest.fixture(scope="module", params=SHIFTS.values(), ids=SHIFTS.keys())
-def house_settings(request: pytest.FixtureRequest) -> dict[str, str]:
+def portal_settings(request: pytest.FixtureRequest) -> dict[str, str]:
     return {"WEBHOOK_RETRY_SCHEDULE": "0,2,2,2,2", **wrong_clock(request.param)}
 
 
-def test_a_retry_is_neither_early_nor_hours_late(house: House, receiver: Receiver) -> None:
+def test_a_retry_is_neither_early_nor_hours_late(portal: RunningPortal, receiver: Receiver) -> None:
     receiver.answer_next(500)
     make_webhook(receiver.url)
     publish()
@@ -33,16 +33,16 @@ def test_a_retry_is_neither_early_nor_hours_late(house: House, receiver: Receive
     assert 1.7 <= second.at - first.at < 30
     assert settled(30)
     assert_ledger(receiver, 1)
-    shift = timedelta(seconds=int(house.environment["CLOCK_SHIFT"]))
+    shift = timedelta(seconds=int(portal.environment["CLOCK_SHIFT"]))
     shown = db.session.scalars(select(Attempt.started_at)).first()
     assert shown is not None
     assert abs(shown - utcnow() - shift) < timedelta(minutes=2), "the clock was not wrong"
 
 
-def test_a_lease_lasts_as_long_as_ever(house: House, receiver: Receiver) -> None:
+def test_a_lease_lasts_as_long_as_ever(portal: RunningPortal, receiver: Receiver) -> None:
     accepted = burst(receiver, 40)
     assert has_received(receiver)
-    house.kill(WORKER)
-    with within(house.settings.lease_seconds + 20):
+    portal.kill(WORKER)
+    with within(portal.settings.lease_seconds + 20):
         assert settled(40)
     assert_ledger(receiver, accepted)

@@ -8,36 +8,38 @@ from tests.faults.support.database_locks import database_locked
 from tests.faults.support.delivery_ledger import assert_ledger, given_up_on, settled
 from tests.faults.support.durations import DATABASE_LOCKED
 from tests.faults.support.load import burst, has_received
-from tests.faults.support.running_portal import House
+from tests.faults.support.running_portal import RunningPortal
 from tests.faults.support.visitor import Visitor
 from tests.support.factories import make_webhook
 from tests.support.processes import until
 from tests.support.receiver import Receiver
 from tests.support.servers import PostgresServer
 
-POSTGRES = pytest.mark.parametrize("running_house", ["postgres"], indirect=True)
+POSTGRES = pytest.mark.parametrize("running_portal", ["postgres"], indirect=True)
 
 
 def test_what_has_arrived_while_the_database_was_locked_is_not_sent_again(
-    house: House, receiver: Receiver
+    portal: RunningPortal, receiver: Receiver
 ) -> None:
     """The lock outlasts the leases: the results, still in memory, are written before a claim."""
-    assert house.settings.lease_seconds < DATABASE_LOCKED
+    assert portal.settings.lease_seconds < DATABASE_LOCKED
     accepted = burst(receiver, 10, webhooks=40, delay=1)
     assert has_received(receiver, 300)  # more than go into one transaction
-    with database_locked(house, DATABASE_LOCKED):
+    with database_locked(portal, DATABASE_LOCKED):
         pass
     assert settled(20)
     assert_ledger(receiver, accepted)
     assert len(receiver.received) == accepted + given_up_on(receiver)
 
 
-def test_a_save_waits_for_a_locked_database_and_is_stored(house: House, receiver: Receiver) -> None:
+def test_a_save_waits_for_a_locked_database_and_is_stored(
+    portal: RunningPortal, receiver: Receiver
+) -> None:
     make_webhook(receiver.url)
-    visitor = Visitor(house)
+    visitor = Visitor(portal)
     draft = visitor.draft("Patient")
     with ThreadPoolExecutor(1) as pool:
-        with database_locked(house, DATABASE_LOCKED / 2):
+        with database_locked(portal, DATABASE_LOCKED / 2):
             pressed = pool.submit(visitor.send, draft)
             assert not until(pressed.done, DATABASE_LOCKED / 4)
         assert pressed.result(timeout=10).status_code == 302
@@ -49,11 +51,11 @@ def test_a_save_waits_for_a_locked_database_and_is_stored(house: House, receiver
 @POSTGRES
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
 def test_postgresql_may_be_restarted_in_the_middle_of_a_burst(
-    house: House, receiver: Receiver, postgres_server: PostgresServer, mode: str
+    portal: RunningPortal, receiver: Receiver, postgres_server: PostgresServer, mode: str
 ) -> None:
     """`immediate` is a crash: it recovers from its log."""
     accepted = burst(receiver, 60)
-    visitor = Visitor(house)
+    visitor = Visitor(portal)
     draft = visitor.draft(f"Restarted, {mode}")
     assert has_received(receiver)
     with postgres_server.stopped(mode):

@@ -12,7 +12,7 @@ from sqlalchemy import func, select, text
 from portal.extensions import db
 from portal.models.assets import Asset
 from portal.models.deliveries import Delivery, Event
-from tests.faults.conftest import new_house
+from tests.faults.conftest import new_portal
 from tests.faults.support.delivery_ledger import assert_ledger, settled
 from tests.faults.support.load import burst, has_received, look_again
 from tests.faults.support.visitor import Visitor
@@ -47,8 +47,8 @@ def counts() -> list[int]:
 @pytest.mark.netns(disks={str(DISK): 8})
 def test_a_full_disk_loses_nothing_and_the_page_says_so(tmp_path: Path) -> None:
     places = {"INSTANCE_DIR": str(DISK / "instance")}
-    with new_house(tmp_path, places) as house, house.app.app_context(), Receiver() as receiver:
-        visitor = Visitor(house)
+    with new_portal(tmp_path, places) as portal, portal.app.app_context(), Receiver() as receiver:
+        visitor = Visitor(portal)
         draft = visitor.draft("Too much")
         accepted = burst(receiver, 60, delay=0.3)
         assert has_received(receiver)

@@ -23,7 +23,7 @@ from portal.services.csv import import_task
 from portal.services.tasks import tasks
 from tests.faults.support.durations import IMPORT_ROWS, IMPORT_SECONDS, IS_FULL
 from tests.faults.support.load import look_again
-from tests.faults.support.running_portal import BACKGROUND, House
+from tests.faults.support.running_portal import BACKGROUND, RunningPortal
 from tests.support.factories import make_user
 from tests.support.processes import until
 
@@ -48,7 +48,7 @@ def now(public_id: UUID) -> Task:
     return tasks.find(public_id)
 
 
-def killed_half_way(house: House, public_id: UUID) -> list[int]:
+def killed_half_way(portal: RunningPortal, public_id: UUID) -> list[int]:
     """Let it work, kill its worker at the half, let it end; how far it was at each look."""
     seen = [0]
 
@@ -60,7 +60,7 @@ def killed_half_way(house: House, public_id: UUID) -> list[int]:
 
     began = monotonic()
     assert until(lambda: reached(0.5), IMPORT_SECONDS)
-    house.kill(BACKGROUND)
+    portal.kill(BACKGROUND)
     killed = monotonic()
     at = now(public_id).done
     assert until(lambda: reached(0) and seen[-1] > at, 30), "it did not go on by itself"
@@ -81,20 +81,20 @@ def count(kind: type[Asset] | type[Event], mark: str) -> int:
 
 
 @pytest.mark.parametrize(
-    "running_house", ["sqlite", "postgres"] if IS_FULL else ["sqlite"], indirect=True
+    "running_portal", ["sqlite", "postgres"] if IS_FULL else ["sqlite"], indirect=True
 )
-def test_a_killed_worker_costs_no_row_and_doubles_none(house: House) -> None:
+def test_a_killed_worker_costs_no_row_and_doubles_none(portal: RunningPortal) -> None:
     mark, actor = f"C{uuid4().hex[:6]}", make_user().actor
     check = import_task.upload(actor, read_csv(sheet_of(mark)), may_add=False)
     bad = IMPORT_ROWS // BAD_EVERY
-    killed_half_way(house, check)
+    killed_half_way(portal, check)
     assert now(check).counts == {"create": IMPORT_ROWS - bad, "error": bad}
     assert count(Asset, mark) == 0
-    assert until(house.is_whole, 20)
+    assert until(portal.is_whole, 20)
 
     task = import_task.confirm(actor, check)
     assert import_task.confirm(actor, check) == task
-    seen = killed_half_way(house, task)
+    seen = killed_half_way(portal, task)
     assert len(seen) > 3
     assert all(before < after for before, after in pairwise(seen))
     assert now(task).counts == {"created": IMPORT_ROWS - bad}

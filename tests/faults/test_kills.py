@@ -21,7 +21,7 @@ from tests.faults.support.delivery_ledger import (
     settled,
 )
 from tests.faults.support.load import burst, has_received, look_again, within
-from tests.faults.support.running_portal import SCHEDULER, VALKEY, WEB, WORKER, House
+from tests.faults.support.running_portal import SCHEDULER, VALKEY, WEB, WORKER, RunningPortal
 from tests.support.factories import make_webhook, publish
 from tests.support.processes import Process, until
 from tests.support.receiver import Receiver
@@ -37,14 +37,14 @@ def live_leases() -> int:
 
 
 def test_what_a_killed_worker_held_is_sent_within_its_lease_and_a_sweep(
-    house: House, receiver: Receiver
+    portal: RunningPortal, receiver: Receiver
 ) -> None:
     accepted = burst(receiver, 10, webhooks=40, delay=1.5)
     assert until(lambda: live_leases() >= 200)
     assert has_received(receiver, 100)
-    house.kill(WORKER)
+    portal.kill(WORKER)
     receiver.answer(delay=0.01)
-    with within(house.settings.lease_seconds + house.settings.sweep_seconds + MARGIN):
+    with within(portal.settings.lease_seconds + portal.settings.sweep_seconds + MARGIN):
         assert settled(40)
     assert_ledger(receiver, accepted)
     interrupted = select(func.count(Attempt.id)).where(Attempt.outcome == "interrupted")
@@ -52,15 +52,15 @@ def test_what_a_killed_worker_held_is_sent_within_its_lease_and_a_sweep(
 
 
 def test_a_worker_that_stood_still_beyond_its_leases_meets_another_one(
-    house: House, receiver: Receiver, tmp_path: Path
+    portal: RunningPortal, receiver: Receiver, tmp_path: Path
 ) -> None:
     """It wakes up with answers to what the other one has sent meanwhile, and writes them down."""
     accepted = burst(receiver, 60, webhooks=4, delay=1)
     assert has_received(receiver, 10)
-    with hanging_without_locks(house):
+    with hanging_without_locks(portal):
         assert live_leases()
         receiver.answer(delay=0.01)
-        second = Process(tmp_path / "second.log", WORK, house.environment)
+        second = Process(tmp_path / "second.log", WORK, portal.environment)
         try:
             assert settled(40)
         finally:
@@ -68,16 +68,16 @@ def test_a_worker_that_stood_still_beyond_its_leases_meets_another_one(
     assert {each.status for each in deliveries_to(receiver)} == {"delivered"}
     ids = [each.id for each in deliveries_to(receiver)]
     assert until(lambda: not unfinished_attempts(ids))
-    assert_ledger(receiver, accepted, Excuses(stands_still=lease_of(house)))
+    assert_ledger(receiver, accepted, Excuses(stands_still=lease_of(portal)))
     assert {each.status for each in deliveries_to(receiver)} == {"delivered"}
 
 
 @contextmanager
-def hanging_without_locks(house: House) -> Iterator[None]:
+def hanging_without_locks(portal: RunningPortal) -> Iterator[None]:
     """The worker stands still, and not in a transaction: SQLite would wait for it for ever."""
     for _ in range(100):
-        with house.hanging(WORKER):
-            if until(lambda: is_free(house), 0.3):
+        with portal.hanging(WORKER):
+            if until(lambda: is_free(portal), 0.3):
                 yield
                 return
     raise AssertionError("it was always in a transaction")
@@ -92,26 +92,26 @@ def unfinished_attempts(deliveries: Sequence[int]) -> int:
 
 
 def test_neither_the_web_nor_the_scheduler_is_needed_to_send(
-    house: House, receiver: Receiver
+    portal: RunningPortal, receiver: Receiver
 ) -> None:
     accepted = burst(receiver)
     assert has_received(receiver)
-    house.kill(SCHEDULER)
-    house.kill(WEB)
+    portal.kill(SCHEDULER)
+    portal.kill(WEB)
     assert settled(20)
     assert_ledger(receiver, accepted)
 
 
 def test_a_ring_that_dies_with_the_worker_it_woke_is_made_up_for(
-    house: House, receiver: Receiver
+    portal: RunningPortal, receiver: Receiver
 ) -> None:
     """The kill comes between RQ's pop and the claim: Redis no longer knows of the job."""
     make_webhook(receiver.url)
-    with house.hanging(SCHEDULER):  # no sweep comes in between
-        assert until(lambda: workers_wait(house))
-        with house.hanging(WORKER) as pid:  # it waits for the queue, so Valkey hands it the job
+    with portal.hanging(SCHEDULER):  # no sweep comes in between
+        assert until(lambda: workers_wait(portal))
+        with portal.hanging(WORKER) as pid:  # it waits for the queue, so Valkey hands it the job
             publish()
-            assert until(lambda: queued(house) == 0)
+            assert until(lambda: queued(portal) == 0)
             os.kill(pid, signal.SIGKILL)
     assert not receiver.received
     assert settled(20)
@@ -119,39 +119,41 @@ def test_a_ring_that_dies_with_the_worker_it_woke_is_made_up_for(
     assert deliveries_to(receiver)[0].attempts == 1
 
 
-def workers_wait(house: House) -> bool:
+def workers_wait(portal: RunningPortal) -> bool:
     """Whether both workers wait for a job that is not there."""
-    with house.redis() as redis:
+    with portal.redis() as redis:
         return redis.info("clients")["blocked_clients"] == 2 and not redis.llen(
             f"rq:queue:{DELIVERIES}"
         )
 
 
-def queued(house: House) -> int:
-    with house.redis() as redis:
+def queued(portal: RunningPortal) -> int:
+    with portal.redis() as redis:
         return int(redis.llen(f"rq:queue:{DELIVERIES}"))
 
 
 def test_a_success_that_nobody_wrote_down_is_sent_again_under_the_same_id(
-    house: House, receiver: Receiver
+    portal: RunningPortal, receiver: Receiver
 ) -> None:
     """Worker and Valkey are killed after the receiver's 200 and before it is recorded."""
     receiver.answer(delay=0.5)
     make_webhook(receiver.url)
     publish()
     assert has_received(receiver, 1)
-    with database_locked(house):
+    with database_locked(portal):
         assert until(lambda: len(receiver.answered) == 1)
-        house.kill(VALKEY)
-        house.kill(WORKER)
+        portal.kill(VALKEY)
+        portal.kill(WORKER)
     assert settled(20)
     assert_ledger(receiver, 1)
     (delivery,) = deliveries_to(receiver)
     assert (delivery.status, delivery.tries, len(receiver.received)) == ("delivered", 2, 2)
 
 
-def test_a_receiver_that_is_restarted_gets_everything(house: House, receiver: Receiver) -> None:
-    del house
+def test_a_receiver_that_is_restarted_gets_everything(
+    portal: RunningPortal, receiver: Receiver
+) -> None:
+    del portal
     accepted = burst(receiver, 40)
     assert has_received(receiver, 10)
     receiver.stop()
@@ -160,8 +162,8 @@ def test_a_receiver_that_is_restarted_gets_everything(house: House, receiver: Re
     assert_ledger(receiver, accepted)
 
 
-def test_the_sweep_leaves_a_sign_of_life(house: House) -> None:
-    del house
+def test_the_sweep_leaves_a_sign_of_life(portal: RunningPortal) -> None:
+    del portal
 
     def was_just_seen() -> bool:
         look_again()

@@ -9,7 +9,7 @@ from tests.faults.support.delivery_ledger import assert_ledger, deliveries_to, g
 from tests.faults.support.durations import IS_FULL
 from tests.faults.support.load import burst, has_received, within
 from tests.faults.support.machines import environment_of_machine, have_pumped
-from tests.faults.support.running_portal import SENDERS, House
+from tests.faults.support.running_portal import SENDERS, RunningPortal
 from tests.support.factories import make_webhook, publish
 from tests.support.processes import until
 from tests.support.receiver import Receiver
@@ -18,7 +18,7 @@ from tests.support.valkey import PrivateValkey
 
 # Hours apart is the harder case; in full, they are in step as well.
 SHIFTS = {"four_hours_apart": 7200, "in_step": 0} if IS_FULL else {"four_hours_apart": 7200}
-Machines = tuple[House, House]
+Machines = tuple[RunningPortal, RunningPortal]
 
 
 @pytest.fixture(scope="module", params=SHIFTS.values(), ids=SHIFTS.keys())
@@ -30,25 +30,25 @@ def running_machines(
     folder, database = tmp_path_factory.mktemp("machines"), postgres_server.new_database()
     valkey = PrivateValkey(folder / "valkey")
     valkey.start()
-    running: list[House] = []
+    running: list[RunningPortal] = []
     try:
         for name, shift in (("one", request.param), ("two", -request.param)):
             place = folder / name
             place.mkdir()
             machine = environment_of_machine(place / "instance", database, valkey.url, shift)
-            running.append(House(place, machine, SENDERS))
+            running.append(RunningPortal(place, machine, SENDERS))
             assert running[-1].starts(), running[-1].process.output.read_text()
         yield running[0], running[1]
     finally:
-        for house in running:
-            house.close()
+        for portal in running:
+            portal.close()
         valkey.close()
 
 
 @pytest.fixture
 def machines(running_machines: Machines) -> Iterator[Machines]:
-    for house in running_machines:
-        assert until(house.is_whole, 20), house.process.output.read_text()
+    for portal in running_machines:
+        assert until(portal.is_whole, 20), portal.process.output.read_text()
     with running_machines[0].app.app_context():
         yield running_machines
         db.session.remove()
@@ -56,7 +56,7 @@ def machines(running_machines: Machines) -> Iterator[Machines]:
 
 
 @pytest.fixture
-def house(machines: Machines) -> House:
+def portal(machines: Machines) -> RunningPortal:
     return machines[0]
 
 

@@ -12,23 +12,30 @@ import requests
 
 from tests.faults.support.delivery_ledger import assert_ledger, given_up_on, settled
 from tests.faults.support.durations import IS_FULL
-from tests.faults.support.running_portal import BACKGROUND, SCHEDULER, VALKEY, WEB, WORKER, House
+from tests.faults.support.running_portal import (
+    BACKGROUND,
+    SCHEDULER,
+    VALKEY,
+    WEB,
+    WORKER,
+    RunningPortal,
+)
 from tests.faults.support.visitor import Visitor
 from tests.support.factories import make_webhook
 from tests.support.processes import is_alive, until
 from tests.support.receiver import Receiver
 
 pytestmark = pytest.mark.parametrize(
-    "running_house", ["sqlite", "postgres"] if IS_FULL else ["postgres"], indirect=True
+    "running_portal", ["sqlite", "postgres"] if IS_FULL else ["postgres"], indirect=True
 )
 
 
 class Saver(threading.Thread):
     """Adds one asset after the other, and notes what did not go as it should."""
 
-    def __init__(self, house: House, name: str) -> None:
+    def __init__(self, portal: RunningPortal, name: str) -> None:
         super().__init__(daemon=True)
-        self._visitor, self._name = Visitor(house), name
+        self._visitor, self._name = Visitor(portal), name
         self._home_time = threading.Event()
         self.saved, self.failures = 0, list[str]()
 
@@ -48,8 +55,8 @@ class Saver(threading.Thread):
 
 
 @contextmanager
-def people_at_work(house: House) -> Iterator[list[Saver]]:
-    savers = [Saver(house, name) for name in ("Ana", "Ben")]
+def people_at_work(portal: RunningPortal) -> Iterator[list[Saver]]:
+    savers = [Saver(portal, name) for name in ("Ana", "Ben")]
     for saver in savers:
         saver.start()
     try:
@@ -59,30 +66,30 @@ def people_at_work(house: House) -> Iterator[list[Saver]]:
             saver.go_home()
 
 
-def restart(house: House, words: str) -> None:
+def restart(portal: RunningPortal, words: str) -> None:
     """Ask the process to end; whoever started it starts it again."""
-    pid = house.kill(words, signal.SIGTERM)
-    assert until(lambda: not is_alive(pid) and house.is_whole(), 30), words
+    pid = portal.kill(words, signal.SIGTERM)
+    assert until(lambda: not is_alive(pid) and portal.is_whole(), 30), words
 
 
-def reload_web(house: House) -> None:
+def reload_web(portal: RunningPortal) -> None:
     """As `systemctl reload`: new processes answer before the old ones end."""
-    master, *old = house.pids_of(WEB)
+    master, *old = portal.pids_of(WEB)
     os.kill(master, signal.SIGHUP)
-    assert until(lambda: not any(map(is_alive, old)) and house.is_whole(), 40)
+    assert until(lambda: not any(map(is_alive, old)) and portal.is_whole(), 40)
 
 
 def test_a_rolling_restart_of_everything_fails_no_page_and_repeats_nothing(
-    house: House, receiver: Receiver
+    portal: RunningPortal, receiver: Receiver
 ) -> None:
     receiver.answer(delay=0.1)
     make_webhook(receiver.url)
-    with people_at_work(house) as savers:
+    with people_at_work(portal) as savers:
         for words in (SCHEDULER, BACKGROUND, WORKER):
-            restart(house, words)
-        reload_web(house)
-        if house.settings.uses_embedded_valkey:
-            restart(house, VALKEY)
+            restart(portal, words)
+        reload_web(portal)
+        if portal.settings.uses_embedded_valkey:
+            restart(portal, VALKEY)
         enough = [saver.saved + 3 for saver in savers]
         assert until(lambda: all(s.saved >= n for s, n in zip(savers, enough, strict=True)), 20)
     assert [failure for saver in savers for failure in saver.failures] == []

@@ -16,7 +16,7 @@ from portal.models.deliveries import Event
 from tests.faults.support.database_locks import database_locked
 from tests.faults.support.delivery_ledger import assert_ledger, deliveries_to, settled
 from tests.faults.support.load import look_again
-from tests.faults.support.running_portal import VALKEY, WEB, House
+from tests.faults.support.running_portal import VALKEY, WEB, RunningPortal
 from tests.faults.support.visitor import Draft, Visitor
 from tests.support.factories import make_webhook
 from tests.support.processes import until
@@ -24,8 +24,8 @@ from tests.support.receiver import Receiver
 
 
 @pytest.fixture
-def visitor(house: House) -> Iterator[Visitor]:
-    visiting = Visitor(house)
+def visitor(portal: RunningPortal) -> Iterator[Visitor]:
+    visiting = Visitor(portal)
     yield visiting
     visiting.close()
 
@@ -48,17 +48,17 @@ def is_hung_up_on(visitor: Visitor, draft: Draft) -> bool:
 
 
 def test_a_save_that_is_killed_before_its_commit_leaves_nothing(
-    house: House, receiver: Receiver, visitor: Visitor
+    portal: RunningPortal, receiver: Receiver, visitor: Visitor
 ) -> None:
     make_webhook(receiver.url)
     draft = visitor.draft("Killed before")
     with ThreadPoolExecutor(1) as pool:
-        with database_locked(house):
+        with database_locked(portal):
             pressed = pool.submit(is_hung_up_on, visitor, draft)
             time.sleep(0.5)  # it is waiting for the database now
-            house.kill(WEB)
+            portal.kill(WEB)
         assert pressed.result(timeout=10)
-    assert until(house.serves)
+    assert until(portal.serves)
     assert stored("Killed before") == (0, 0)
     assert not deliveries_to(receiver)
     assert visitor.insist(draft)
@@ -68,38 +68,38 @@ def test_a_save_that_is_killed_before_its_commit_leaves_nothing(
 
 
 def test_a_save_that_is_killed_after_its_commit_is_there_whole(
-    house: House, receiver: Receiver, visitor: Visitor
+    portal: RunningPortal, receiver: Receiver, visitor: Visitor
 ) -> None:
     make_webhook(receiver.url)
     names = (f"Killed after {number}" for number in range(10))
-    saved = list(takewhile(lambda name: not killed_in_time(house, visitor, name), names))
+    saved = list(takewhile(lambda name: not killed_in_time(portal, visitor, name), names))
     assert len(saved) < 10, "each was answered before the kill"
     assert settled(15)
     assert_ledger(receiver, len(saved) + 1)
 
 
-def killed_in_time(house: House, visitor: Visitor, name: str) -> bool:
+def killed_in_time(portal: RunningPortal, visitor: Visitor, name: str) -> bool:
     """Save, kill, send the same form again; whether the kill came between commit and answer."""
     draft = visitor.draft(name)
-    with ThreadPoolExecutor(1) as pool, house.hanging(VALKEY):
+    with ThreadPoolExecutor(1) as pool, portal.hanging(VALKEY):
         # Its ring waits for half a second, after the commit and before the answer.
         pressed = pool.submit(is_hung_up_on, visitor, draft)
         assert until(lambda: stored(name) == (1, 1), 20)
-        house.kill(WEB)
+        portal.kill(WEB)
         in_time = pressed.result(timeout=20)
-    assert until(house.serves)
+    assert until(portal.serves)
     assert visitor.insist(draft)
     assert stored(name) == (1, 1), "the same form, sent again, made another one"
     return in_time
 
 
-@pytest.mark.parametrize("running_house", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("running_portal", ["sqlite"], indirect=True)
 def test_whoever_insists_gets_everything_stored_once_through_all_restarts_of_the_web(
-    house: House, receiver: Receiver, visitor: Visitor
+    portal: RunningPortal, receiver: Receiver, visitor: Visitor
 ) -> None:
     make_webhook(receiver.url)
     drafts = [visitor.draft(f"Insisted {number}") for number in range(40)]
-    killer = threading.Thread(target=kill_the_web_twice, args=(house,))
+    killer = threading.Thread(target=kill_the_web_twice, args=(portal,))
     killer.start()
     for draft in drafts:
         assert visitor.insist(draft)
@@ -110,8 +110,8 @@ def test_whoever_insists_gets_everything_stored_once_through_all_restarts_of_the
     assert_ledger(receiver, len(drafts))
 
 
-def kill_the_web_twice(house: House) -> None:
+def kill_the_web_twice(portal: RunningPortal) -> None:
     for _ in range(2):
         time.sleep(0.4)
-        if until(lambda: len(house.pids_of(WEB)) == 3, 10):
-            house.kill(WEB)
+        if until(lambda: len(portal.pids_of(WEB)) == 3, 10):
+            portal.kill(WEB)

@@ -8,33 +8,33 @@ from portal.models.deliveries import Attempt
 from portal.models.webhooks import Webhook
 from tests.faults.support.delivery_ledger import assert_ledger, deliveries_to, settled
 from tests.faults.support.load import burst, has_received, look_again, within
-from tests.faults.support.running_portal import WORKER, House
+from tests.faults.support.running_portal import WORKER, RunningPortal
 from tests.support.processes import is_alive, until
 from tests.support.receiver import Receiver
 
 CAP = 8
 # How leases are given back is tested on both databases by the pump's own tests.
-pytestmark = pytest.mark.parametrize("running_house", ["sqlite"], indirect=True)
+pytestmark = pytest.mark.parametrize("running_portal", ["sqlite"], indirect=True)
 
 
 @pytest.fixture(scope="module")
-def house_settings() -> dict[str, str]:
+def portal_settings() -> dict[str, str]:
     """A request may last longer than a worker waits for it at its end."""
     return {"WEBHOOK_TIMEOUT": "30"}
 
 
-def end_worker(house: House, seconds: float) -> None:
+def end_worker(portal: RunningPortal, seconds: float) -> None:
     """Ask once, and see it end in time."""
-    pid = house.kill(WORKER, 15)
+    pid = portal.kill(WORKER, 15)
     assert until(lambda: not is_alive(pid), seconds)
 
 
 def test_what_can_be_finished_is_finished_and_the_rest_goes_on(
-    house: House, receiver: Receiver
+    portal: RunningPortal, receiver: Receiver
 ) -> None:
     accepted = burst(receiver, 40, webhooks=4, delay=0.2)
     assert has_received(receiver, 40)
-    end_worker(house, 12)
+    end_worker(portal, 12)
     assert settled(15)
     assert_ledger(receiver, accepted)
     assert len(receiver.received) == accepted
@@ -42,13 +42,13 @@ def test_what_can_be_finished_is_finished_and_the_rest_goes_on(
 
 
 def test_what_takes_too_long_is_given_back_at_once_and_counted_as_nothing(
-    house: House, receiver: Receiver
+    portal: RunningPortal, receiver: Receiver
 ) -> None:
     for _ in range(CAP):
         receiver.answer_next(delay=28)
     accepted = burst(receiver, 20, delay=0.05)
     assert has_received(receiver, CAP)
-    end_worker(house, 15)
+    end_worker(portal, 15)
     with within(25):  # the leases would have lasted for half a minute more
         assert settled(25)
     assert_ledger(receiver, accepted)

@@ -9,31 +9,35 @@ from redis.exceptions import ResponseError
 from tests.faults.support.delivery_ledger import assert_ledger, settled
 from tests.faults.support.durations import VALKEY_DOWN
 from tests.faults.support.load import burst, has_received, within
-from tests.faults.support.running_portal import VALKEY, House
+from tests.faults.support.running_portal import VALKEY, RunningPortal
 from tests.support.factories import make_webhook, publish
 from tests.support.processes import until
 from tests.support.receiver import Receiver
 
 pytestmark = pytest.mark.timeout(240)
 # What Valkey does hardly depends on the database: all of it with one, the hardest with both.
-SQLITE = pytest.mark.parametrize("running_house", ["sqlite"], indirect=True)
+SQLITE = pytest.mark.parametrize("running_portal", ["sqlite"], indirect=True)
 
 
 @SQLITE
-def test_it_may_be_emptied_in_the_middle_of_a_burst(house: House, receiver: Receiver) -> None:
+def test_it_may_be_emptied_in_the_middle_of_a_burst(
+    portal: RunningPortal, receiver: Receiver
+) -> None:
     accepted = burst(receiver)
     for arrived in (10, 30, 50):
         assert has_received(receiver, arrived)
-        with house.redis() as redis:
+        with portal.redis() as redis:
             redis.flushall()
     assert settled(20)
     assert_ledger(receiver, accepted)
 
 
 @SQLITE
-def test_it_may_be_emptied_when_everything_is_quiet(house: House, receiver: Receiver) -> None:
+def test_it_may_be_emptied_when_everything_is_quiet(
+    portal: RunningPortal, receiver: Receiver
+) -> None:
     make_webhook(receiver.url)
-    with house.redis() as redis:
+    with portal.redis() as redis:
         redis.flushall()
     publish()
     assert settled(10)
@@ -41,9 +45,9 @@ def test_it_may_be_emptied_when_everything_is_quiet(house: House, receiver: Rece
 
 
 @SQLITE
-def test_a_save_does_not_wait_for_one_that_hangs(house: House, receiver: Receiver) -> None:
+def test_a_save_does_not_wait_for_one_that_hangs(portal: RunningPortal, receiver: Receiver) -> None:
     make_webhook(receiver.url)
-    with house.hanging(VALKEY), within(10):
+    with portal.hanging(VALKEY), within(10):
         publish()
     assert settled(15)
     assert_ledger(receiver, 1)
@@ -51,13 +55,13 @@ def test_a_save_does_not_wait_for_one_that_hangs(house: House, receiver: Receive
 
 @SQLITE
 def test_what_is_saved_while_it_is_down_is_sent_when_it_is_back(
-    house: House, receiver: Receiver
+    portal: RunningPortal, receiver: Receiver
 ) -> None:
     """It hangs, which is as good as down, and the supervisor cannot start it again."""
     accepted = burst(receiver, 60)
     assert has_received(receiver)
     until_back = time.monotonic() + VALKEY_DOWN
-    with house.hanging(VALKEY):
+    with portal.hanging(VALKEY):
         while time.monotonic() < until_back:
             with within(10):
                 accepted += int(bool(publish()))
@@ -66,21 +70,25 @@ def test_what_is_saved_while_it_is_down_is_sent_when_it_is_back(
     assert_ledger(receiver, accepted)
 
 
-def test_one_that_is_killed_again_and_again_loses_nothing(house: House, receiver: Receiver) -> None:
+def test_one_that_is_killed_again_and_again_loses_nothing(
+    portal: RunningPortal, receiver: Receiver
+) -> None:
     accepted = burst(receiver)
     for arrived in (10, 30, 50):
         assert has_received(receiver, arrived)
-        house.kill(VALKEY, signal.SIGKILL)
-        assert until(lambda: len(house.pids_of(VALKEY)) == 1)
+        portal.kill(VALKEY, signal.SIGKILL)
+        assert until(lambda: len(portal.pids_of(VALKEY)) == 1)
     assert settled(30)
     assert_ledger(receiver, accepted)
 
 
 @SQLITE
-def test_one_without_memory_costs_nothing_but_time(house: House, receiver: Receiver) -> None:
+def test_one_without_memory_costs_nothing_but_time(
+    portal: RunningPortal, receiver: Receiver
+) -> None:
     accepted = burst(receiver, 60)
     assert has_received(receiver)
-    with house.redis() as redis:
+    with portal.redis() as redis:
         redis.config_set("maxmemory", 1)
         with pytest.raises(ResponseError, match="memory"):
             redis.set("anything", 1)
@@ -88,7 +96,7 @@ def test_one_without_memory_costs_nothing_but_time(house: House, receiver: Recei
         with within(10):
             accepted += int(bool(publish()))
     time.sleep(3)
-    with house.redis() as redis:
+    with portal.redis() as redis:
         redis.config_set("maxmemory", 0)
     assert settled(30)
     assert_ledger(receiver, accepted)

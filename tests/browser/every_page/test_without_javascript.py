@@ -7,7 +7,12 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import PATIENCE_MS
 from tests.browser.support import user_steps
-from tests.browser.support.running_portal import House, Outside, running_portal, running_receiver
+from tests.browser.support.running_portal import (
+    FreshPortal,
+    Outside,
+    fresh_portal,
+    running_receiver,
+)
 
 SECRET = "what only we two know"
 MOST_TABS = 80
@@ -15,9 +20,9 @@ NAME_OF = "each => each.labels?.[0]?.textContent ?? each.textContent"
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with running_portal(tmp_path_factory.mktemp("house")) as house:
-        yield house
+def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FreshPortal]:
+    with fresh_portal(tmp_path_factory.mktemp("portal")) as portal:
+        yield portal
 
 
 @pytest.fixture(scope="module")
@@ -27,12 +32,12 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
 
 
 @pytest.fixture(scope="module")
-def plain_desk(chromium: Browser, house: House) -> Iterator[Page]:
+def plain_desk(chromium: Browser, portal: FreshPortal) -> Iterator[Page]:
     """The first administrator, without scripts from the first page on."""
     context = chromium.new_context(java_script_enabled=False)
     context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
-    user_steps.set_up(page, house)
+    user_steps.set_up(page, portal)
     yield page
     context.close()
 
@@ -59,23 +64,23 @@ def test_a_webhook_with_headers_is_made(plain_desk: Page, outside: Outside) -> N
 
 
 def test_an_asset_is_made_and_its_message_arrives(
-    plain_desk: Page, house: House, outside: Outside
+    plain_desk: Page, portal: FreshPortal, outside: Outside
 ) -> None:
-    user_steps.add_asset(plain_desk, house, "Projector")
+    user_steps.add_asset(plain_desk, portal, "Projector")
     (message,) = outside.wait_for(1)
     assert message.signature_ok
     assert (message.header("X-Tenant"), message.header("X-Key")) == ("4711", "k")
     assert message.header("X-Spare") is None
-    user_steps.log_saying(plain_desk, house, 1, "Delivered")
+    user_steps.log_saying(plain_desk, portal, 1, "Delivered")
 
 
 def test_a_failed_one_is_sent_again_and_followed_by_a_link(
-    plain_desk: Page, house: House, outside: Outside
+    plain_desk: Page, portal: FreshPortal, outside: Outside
 ) -> None:
     outside.order(status=404)
-    user_steps.add_asset(plain_desk, house, "Camera")
+    user_steps.add_asset(plain_desk, portal, "Camera")
     outside.wait_for(2)
-    user_steps.log_rows(plain_desk, house).first.get_by_role("link").first.click()
+    user_steps.log_rows(plain_desk, portal).first.get_by_role("link").first.click()
     reload_until(plain_desk, "2 of 10 tries made")  # the third is minutes away
     main = plain_desk.get_by_role("main")
     expect(main).to_contain_text("127.0.0.1 says that nothing is at this address")
@@ -101,9 +106,11 @@ def reload_until(page: Page, words: str, again: Callable[[], object] | None = No
     pytest.fail(f"it still says {state.inner_text()}")
 
 
-def test_a_webhook_is_made_by_keyboard_alone(page: Page, house: House, outside: Outside) -> None:
-    user_steps.sign_in(page, house)
-    page.goto(f"{house.url}/settings/webhooks")
+def test_a_webhook_is_made_by_keyboard_alone(
+    page: Page, portal: FreshPortal, outside: Outside
+) -> None:
+    user_steps.sign_in(page, portal)
+    page.goto(f"{portal.url}/settings/webhooks")
     tab_to(page, "Add a webhook")
     page.keyboard.press("Enter")
     page.wait_for_url("**/new")

@@ -2,7 +2,6 @@
 
 import json
 import re
-import socket
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,20 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.support.ports import free_port
 from tests.support.processes import Process, until
 
 LINK = re.compile(r"Open (\S+) to make the first administrator")
 
 
-def free_port() -> int:
-    """A port of this machine that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
-
-
 @dataclass(slots=True)
-class House:
+class FreshPortal:
     """A running portal. `link` is the set-up link that the start printed."""
 
     url: str
@@ -31,7 +24,7 @@ class House:
 
 
 @contextmanager
-def running_portal(folder: Path) -> Iterator[House]:
+def fresh_portal(folder: Path) -> Iterator[FreshPortal]:
     """A portal on a clean instance folder, as on its first day; ended when the block ends."""
     port = free_port()
     environment = {
@@ -45,7 +38,7 @@ def running_portal(folder: Path) -> Iterator[House]:
         assert process.says("Press Ctrl-C to stop.", 100), process.output.read_text()
         link = LINK.search(process.output.read_text())
         assert link, process.output.read_text()
-        yield House(f"http://127.0.0.1:{port}", link[1])
+        yield FreshPortal(f"http://127.0.0.1:{port}", link[1])
     finally:
         _end(process)
 

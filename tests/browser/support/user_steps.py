@@ -4,15 +4,15 @@ from collections.abc import Iterable, Sequence
 
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.support.running_portal import House
+from tests.browser.support.running_portal import FreshPortal
 
 PASSWORD = "three plain words and one more"
 NAME, EMAIL = "Ana Gruber", "ana@example.com"
 
 
-def set_up(page: Page, house: House) -> None:
+def set_up(page: Page, portal: FreshPortal) -> None:
     """Become the first administrator through the link of the start."""
-    page.goto(house.link)
+    page.goto(portal.link)
     page.get_by_label("Your name").fill(NAME)
     page.get_by_label("E-mail address").fill(EMAIL)
     page.get_by_label("Password").fill(PASSWORD)
@@ -20,9 +20,9 @@ def set_up(page: Page, house: House) -> None:
     expect(page.get_by_text(f"Welcome, {NAME}.")).to_be_visible()
 
 
-def sign_in(page: Page, house: House) -> None:
+def sign_in(page: Page, portal: FreshPortal) -> None:
     """Sign in as the administrator that `set_up` made."""
-    page.goto(f"{house.url}/sign-in")
+    page.goto(f"{portal.url}/sign-in")
     page.get_by_label("E-mail address").fill(EMAIL)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
@@ -48,9 +48,9 @@ def open_new_webhook(page: Page) -> None:
     page.get_by_role("link", name="Add a webhook").first.click()
 
 
-def add_asset(page: Page, house: House, name: str) -> None:
+def add_asset(page: Page, portal: FreshPortal, name: str) -> None:
     """Add an asset and stand on its page."""
-    page.goto(f"{house.url}/assets")
+    page.goto(f"{portal.url}/assets")
     page.get_by_role("link", name="Add an asset").first.click()
     page.get_by_label("Name", exact=True).fill(name)
     press(page, "Save asset")
@@ -70,19 +70,19 @@ def press(page: Page, name: str) -> None:
     page.get_by_role("button", name=name, exact=True).click()
 
 
-def log_rows(page: Page, house: House) -> Locator:
+def log_rows(page: Page, portal: FreshPortal) -> Locator:
     """The lines of the log, opened afresh."""
-    page.goto(f"{house.url}/deliveries")
+    page.goto(f"{portal.url}/deliveries")
     return page.locator("tbody tr")
 
 
-def log_saying(page: Page, house: House, count: int, words: str) -> Sequence[str]:
+def log_saying(page: Page, portal: FreshPortal, count: int, words: str) -> Sequence[str]:
     """The lines of the log, once there are so many and each of them says so.
 
     A result is written a moment after the receiver has answered.
     """
     for _ in range(80):
-        found = texts(log_rows(page, house))
+        found = texts(log_rows(page, portal))
         if len(found) == count and all(words in text for text in found):
             return found
         page.wait_for_timeout(250)

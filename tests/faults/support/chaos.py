@@ -14,7 +14,14 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
 
 from tests.faults.support.database_locks import database_locked
-from tests.faults.support.running_portal import BACKGROUND, SCHEDULER, VALKEY, WEB, WORKER, House
+from tests.faults.support.running_portal import (
+    BACKGROUND,
+    SCHEDULER,
+    VALKEY,
+    WEB,
+    WORKER,
+    RunningPortal,
+)
 from tests.support.processes import Process
 from tests.support.servers import PostgresServer
 
@@ -24,12 +31,12 @@ Fault = Callable[[], None]
 
 
 class Chaos:
-    """Hurts a house and a second worker beside it. `done` counts what was done."""
+    """Hurts a portal and a second worker beside it. `done` counts what was done."""
 
     def __init__(
-        self, house: House, folder: Path, seed: int, postgres: PostgresServer | None
+        self, portal: RunningPortal, folder: Path, seed: int, postgres: PostgresServer | None
     ) -> None:
-        self._house, self._folder, self._postgres = house, folder, postgres
+        self._portal, self._folder, self._postgres = portal, folder, postgres
         self._random = random.Random(seed)  # noqa: S311 - made up, and the same again by its seed
         self.done: Counter[str] = Counter()
         self._second = self._start_second()
@@ -72,7 +79,7 @@ class Chaos:
 
     def kill_a_worker(self) -> None:
         """kill -9."""
-        self._house.kill(WORKER)
+        self._portal.kill(WORKER)
 
     def kill_the_second_worker(self) -> None:
         """kill -9; another one takes its place."""
@@ -81,45 +88,45 @@ class Chaos:
 
     def stop_a_worker(self) -> None:
         """SIGTERM."""
-        self._house.kill(WORKER, signal.SIGTERM)
+        self._portal.kill(WORKER, signal.SIGTERM)
 
     def let_a_worker_hang(self) -> None:
         """For as long as a long pause of a busy machine."""
-        with self._house.hanging(WORKER):
+        with self._portal.hanging(WORKER):
             time.sleep(1)
 
     def let_a_worker_hang_beyond_its_lease(self) -> None:
         """The second one takes over what it holds; then it wakes up."""
         if self._second.process.poll() is not None:  # it left when Valkey was killed
             self.kill_the_second_worker()
-        with self._house.hanging(WORKER):
-            time.sleep(self._house.settings.lease_seconds + 1)
+        with self._portal.hanging(WORKER):
+            time.sleep(self._portal.settings.lease_seconds + 1)
 
     def kill_the_web(self) -> None:
         """The master or one of its processes."""
-        os.kill(self._random.choice(self._house.pids_of(WEB)), signal.SIGKILL)
+        os.kill(self._random.choice(self._portal.pids_of(WEB)), signal.SIGKILL)
 
     def kill_something_else(self) -> None:
         """kill -9 of the scheduler or of the background worker."""
-        self._house.kill(self._random.choice([SCHEDULER, BACKGROUND]))
+        self._portal.kill(self._random.choice([SCHEDULER, BACKGROUND]))
 
     def kill_valkey(self) -> None:
         """kill -9."""
-        self._house.kill(VALKEY)
+        self._portal.kill(VALKEY)
 
     def empty_valkey(self) -> None:
         """FLUSHALL."""
-        with self._house.redis() as redis:
+        with self._portal.redis() as redis:
             redis.flushall()
 
     def let_valkey_hang(self) -> None:
         """Nobody gets an answer."""
-        with self._house.hanging(VALKEY):
+        with self._portal.hanging(VALKEY):
             time.sleep(1)
 
     def lock_the_database(self) -> None:
         """Nobody can write."""
-        with database_locked(self._house, 1.5):
+        with database_locked(self._portal, 1.5):
             pass
 
     def restart_postgresql(self) -> None:
@@ -130,4 +137,4 @@ class Chaos:
 
     def _start_second(self) -> Process:
         arguments = ["-m", "jobs", "worker", "deliveries"]
-        return Process(self._folder / "second.log", arguments, self._house.environment)
+        return Process(self._folder / "second.log", arguments, self._portal.environment)

@@ -8,13 +8,13 @@ from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import OperationalError
 
 from portal.database.engine import engine_options, impatient_engine, prepare_engine
-from tests.faults.support.running_portal import House
+from tests.faults.support.running_portal import RunningPortal
 
 
 @contextmanager
-def database_locked(house: House, seconds: float = 0) -> Iterator[None]:
+def database_locked(portal: RunningPortal, seconds: float = 0) -> Iterator[None]:
     """Nobody else can write a delivery meanwhile, nor until `seconds` have passed in all."""
-    url = house.settings.database_url
+    url = portal.settings.database_url
     engine = create_engine(url, **engine_options(url))
     prepare_engine(engine)
     try:
@@ -36,9 +36,9 @@ def lock(writer: Connection) -> None:
         writer.execute(text("LOCK TABLE deliveries IN EXCLUSIVE MODE"))
 
 
-def is_free(house: House) -> bool:
+def is_free(portal: RunningPortal) -> bool:
     """Whether nobody else is writing now."""
-    engine = impatient_engine(house.settings.database_url)
+    engine = impatient_engine(portal.settings.database_url)
     try:
         with engine.connect() as connection:
             writer = connection.execution_options(writing=True)

@@ -12,7 +12,7 @@ from portal.engine.reasons import Reason
 from portal.extensions import db
 from portal.models.deliveries import OPEN, Attempt, Delivery
 from portal.models.webhooks import Webhook
-from tests.faults.support.running_portal import House
+from tests.faults.support.running_portal import RunningPortal
 from tests.support.processes import until
 from tests.support.receiver import Receiver
 
@@ -30,9 +30,9 @@ def settled(seconds: float) -> bool:
     return until(nothing_open, seconds)
 
 
-def lease_of(house: House) -> timedelta:
+def lease_of(portal: RunningPortal) -> timedelta:
     """How long a claimed delivery is one worker's; the attempt begins a little later."""
-    return timedelta(seconds=house.settings.lease_seconds - 0.2)
+    return timedelta(seconds=portal.settings.lease_seconds - 0.2)
 
 
 def deliveries_to(receiver: Receiver) -> Sequence[Delivery]:

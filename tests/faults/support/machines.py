@@ -10,7 +10,8 @@ from portal.models.operations import Process as SignOfLife
 from portal.services.core import heartbeats
 from tests.conftest import ENVIRONMENT
 from tests.faults.support.load import look_again
-from tests.faults.support.running_portal import WORKER, House, free_port
+from tests.faults.support.running_portal import WORKER, RunningPortal
+from tests.support.ports import free_port
 
 SHIFTED = Path(__file__).parent / "shifted_clock"
 
@@ -38,8 +39,8 @@ def wrong_clock(seconds: int) -> dict[str, str]:
     return {"PYTHONPATH": str(SHIFTED), "CLOCK_SHIFT": str(seconds)}
 
 
-def have_pumped(*houses: House) -> bool:
+def have_pumped(*portals: RunningPortal) -> bool:
     """Whether the workers of all of them have sent something, by their signs of life."""
     look_again()
     pumps = select(SignOfLife.pid).where(SignOfLife.kind == heartbeats.PUMP)
-    return {house.pid_of(WORKER) for house in houses} <= set(db.session.scalars(pumps))
+    return {portal.pid_of(WORKER) for portal in portals} <= set(db.session.scalars(pumps))

@@ -26,14 +26,7 @@ WORDS = {"web": WEB, "deliveries": WORKER, "background": BACKGROUND, "scheduler"
 SENDERS = ("deliveries", "scheduler")
 
 
-def free_port() -> int:
-    """A port on loopback that nobody listens to now."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
-
-
-class House:
+class RunningPortal:
     """The running portal, and an application on the same database and Valkey to look inside.
 
     `parts`: only these of the supervisor's programs, and nobody who greets.

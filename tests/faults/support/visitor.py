@@ -5,7 +5,7 @@ from urllib.parse import urljoin
 
 import requests
 
-from tests.faults.support.running_portal import House
+from tests.faults.support.running_portal import RunningPortal
 from tests.support.factories import Person, make_user
 from tests.support.html import parse
 from tests.support.pages import Form
@@ -26,8 +26,8 @@ class Draft:
 class Visitor:
     """Signed in, and ready to add assets."""
 
-    def __init__(self, house: House, person: Person | None = None) -> None:
-        self._house = house
+    def __init__(self, portal: RunningPortal, person: Person | None = None) -> None:
+        self._portal = portal
         self._web = requests.Session()
         self._web.trust_env = False
         who = person or make_user()
@@ -62,7 +62,7 @@ class Visitor:
         return self._post(path, fields)
 
     def _form(self, path: str) -> Form:
-        page = self._web.get(self._house.url + path, timeout=PATIENCE)
+        page = self._web.get(self._portal.url + path, timeout=PATIENCE)
         assert page.status_code == 200, page.text
         for node in parse(page.text)[0].find_all("form"):
             action = urljoin(path, node.get("action"))
@@ -72,5 +72,5 @@ class Visitor:
 
     def _post(self, path: str, fields: dict[str, list[str]]) -> requests.Response:
         return self._web.post(
-            self._house.url + path, data=fields, timeout=PATIENCE, allow_redirects=False
+            self._portal.url + path, data=fields, timeout=PATIENCE, allow_redirects=False
         )

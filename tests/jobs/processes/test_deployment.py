@@ -4,7 +4,6 @@ import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -19,6 +18,7 @@ from jobs.processes.up import all_programs
 from portal.app import create_app
 from portal.config.settings import ROOT, load_settings
 from tests.conftest import ENVIRONMENT, migrate_to_head
+from tests.support.ports import free_port
 from tests.support.processes import Process, children_of, until
 
 UNITS = sorted((ROOT / "deploy" / "systemd").iterdir())
@@ -97,8 +97,7 @@ def test_every_setting_of_the_guide_exists() -> None:
 @pytest.fixture
 def web(tmp_path: Path) -> Iterator[tuple[Process, int]]:
     """A web server as its unit starts it, and its port."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     url = f"sqlite:///{tmp_path}/portal.sqlite"
     migrate_to_head(url, tmp_path)
     environ = {

@@ -15,8 +15,8 @@ from portal.extensions import db
 from portal.queue.bell import init_app
 from tests.conftest import ENVIRONMENT, migrate_to_head
 from tests.faults.support.delivery_ledger import settled
-from tests.faults.support.running_portal import free_port
 from tests.support.factories import make_webhook, publish
+from tests.support.ports import free_port
 from tests.support.processes import Process, until
 from tests.support.receiver import Receiver
 from tests.support.servers import PostgresServer

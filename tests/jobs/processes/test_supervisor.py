@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from jobs.processes.plan import Plan, Program
+from tests.support.ports import free_port
 from tests.support.processes import ROOT, is_alive, until
 
 # Writes its pid, then sleeps; on SIGTERM it writes that down and leaves.
@@ -56,8 +56,7 @@ class Running:
         return Program(name, [sys.executable, "-c", code, str(self.folder / name)], stage)
 
     def start(self, *programs: Program) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port = free_port()
         plan = self.folder / "plan"
         plan.write_text(Plan(list(programs), "127.0.0.1", port, ["hello"]).to_json())
         with plan.open() as handle, self.output.open("wb") as output:
@@ -182,8 +181,7 @@ def test_it_passes_output_on_with_the_programs_name(supervisor: Running) -> None
 
 def test_it_says_hello_once_somebody_answers(supervisor: Running, tmp_path: Path) -> None:
     server = "import socket,sys,time; s=socket.create_server(('127.0.0.1', int(sys.argv[1])));"
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     argv = [sys.executable, "-c", f"{server} time.sleep(60)", str(port)]
     plan = tmp_path / "plan"
     plan.write_text(Plan([Program("web", argv, 0)], "127.0.0.1", port, ["hello"]).to_json())

@@ -18,6 +18,7 @@ from jobs.processes.up import environment
 from portal.config.settings import load_settings
 from portal.database.engine import sqlite_module
 from tests.conftest import ENVIRONMENT
+from tests.support.ports import free_port
 from tests.support.processes import Process, children_of, command_line, is_alive, until
 
 UP = ("-m", "flask", "--app", "wsgi", "up")
@@ -26,8 +27,7 @@ Up = Callable[..., Process]
 
 @pytest.fixture
 def port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
+    return free_port()
 
 
 @pytest.fixture
@@ -215,9 +215,7 @@ def test_other_keys_than_before_are_refused(up: Up) -> None:
 def test_a_second_start_from_the_same_folder_is_refused_in_words(up: Up, tmp_path: Path) -> None:
     first = up()
     assert first.says("Press Ctrl-C to stop."), first.output.read_text()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        other = str(free.getsockname()[1])
-    second = up(PORT=other)
+    second = up(PORT=str(free_port()))
     assert second.wait() == 2
     assert second.output.read_text().startswith("The portal already runs from ")
     assert first.process.poll() is None

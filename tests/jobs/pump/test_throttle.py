@@ -1,6 +1,5 @@
 """A receiver in trouble is left alone, probed, and caught up with; a person may always try."""
 
-import socket
 from datetime import timedelta
 
 import pytest
@@ -21,6 +20,7 @@ from tests.jobs.pump.delivery_clock import (
     webhook,
 )
 from tests.support.factories import make_webhook, publish
+from tests.support.ports import free_port
 from tests.support.receiver import Receiver
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -28,8 +28,7 @@ pytestmark = pytest.mark.usefixtures("app")
 
 def nobody_there() -> str:
     """An address on loopback that refuses connections."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return f"http://127.0.0.1:{server.getsockname()[1]}/"
+    return f"http://127.0.0.1:{free_port()}/"
 
 
 def publish_many(count: int) -> None:

@@ -15,6 +15,7 @@ from flask import Flask
 
 from portal.engine.signing.signatures import request_headers
 from portal.web.webhooks.receiver_code import LANGUAGES, Snippet, snippets
+from tests.support.ports import free_port
 
 URL = "https://erp.example.com/in/here?key=1"
 SECRET = "a secret of the receiver"
@@ -88,13 +89,6 @@ def write(snippet: Snippet, folder: Path) -> Path:
     path = folder / snippet.filename
     path.write_text(snippet.code)
     return path
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def wait_for(port: int) -> None:
