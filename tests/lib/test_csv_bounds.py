@@ -2,7 +2,7 @@
 
 import pytest
 
-from portal.lib.csv_safe import write_csv
+from portal.lib.csv_cells import write_csv
 from portal.lib.csv_upload import UnreadableError, read_csv
 
 

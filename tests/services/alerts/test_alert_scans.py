@@ -151,7 +151,7 @@ def test_the_preview_shows_the_first_of_each_kind_up_to_its_length(app: Flask) -
 def test_it_stops_counting_where_nobody_would_read_on(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(control, "COUNTED_TO", 2)
+    monkeypatch.setattr(control, "COUNT_LIMIT", 2)
     lent(3)
     assert not control.preview(utcnow()).is_capped
     with_maintenance(1)

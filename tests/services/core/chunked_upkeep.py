@@ -30,7 +30,7 @@ from portal.services.dispatch import sweep
 from portal.services.operations import retention
 from portal.services.webhooks import activation, crud, held_deliveries, key_rotation
 from portal.services.webhooks.activation import HeldChoice
-from portal.services.webhooks.held_deliveries import Choice, Rest
+from portal.services.webhooks.held_deliveries import HeldDecision, Rest
 from tests.services.core.keyset_walk import every, of_two_assets, store
 from tests.support.deliveries import make_attempt, make_delivery
 from tests.support.factories import make_user, make_webhook, publish
@@ -135,7 +135,7 @@ def chosen_one_by_one() -> Any:
     admin, hook = make_user(name="Ana").actor, make_webhook(state="off")
     made = [make_delivery(hook, status="held") for _ in range(3 * MANY)]
     seen = held_deliveries.look(hook.public_id)
-    choice = Choice(send=set(made[::2]), rest=Rest.DISCARD, seen=seen)
+    choice = HeldDecision(send=set(made[::2]), rest=Rest.DISCARD, seen=seen)
     decided = held_deliveries.decide(admin, hook.public_id, choice)
     statuses = _statuses_of(hook.id)
     assert statuses == [("waiting", "stopped")[n % 2] for n in range(3 * MANY)]
@@ -180,7 +180,7 @@ def reservations_that_run_out() -> Any:
         starts = now - timedelta(days=2 + number)
         ends = starts + timedelta(hours=1 if number % 2 else 999)
         store(Reservation(asset_id=one, staff_id=ana.id, starts_at=starts, ends_at=ends))
-    most = reservation_expiry.MOST_AT_ONCE
+    most = reservation_expiry.EXPIRED_A_RUN
     closed = sum(reservation_expiry.expire_due(now, most) for _ in range(2 * MANY))
     assert closed == MANY
     return closed

@@ -156,7 +156,7 @@ def a_bulk_retry() -> Any:
         hooks = [make_webhook(receiver.url + path) for path in ("fine", "broken", "other")]
         made = [make_delivery(hooks[n % 3], status="failed") for n in range(4 * MANY)]
         make_delivery(hooks[0], status="delivered")
-        choice = selection.Choice(wanted=FAILED, newest=selection.newest_now())
+        choice = selection.Selection(wanted=FAILED, newest=selection.newest_now())
         counted = selection.count(choice)
         batch = bulk_retry_task.start(SYSTEM, choice)
         make_delivery(hooks[0], status="failed")  # it came later, and was not meant

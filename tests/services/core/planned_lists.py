@@ -10,7 +10,7 @@ from portal.models.assignments import Staff
 from portal.models.audit import AuditEntry
 from portal.models.planning import OPEN_MAINTENANCES, OPEN_RESERVATIONS, Maintenance, Reservation
 from portal.services.actions.planning import queries as planning_queries
-from portal.services.actions.planning.queries import Wanted, Work
+from portal.services.actions.planning.queries import MaintenanceList, ReservationList
 from portal.services.alerts import queries as alert_queries
 from portal.services.alerts.queries import AlertFilter, Which
 from portal.services.audit import queries as audit_queries
@@ -40,7 +40,7 @@ def reservations() -> Iterator[Case]:
     rows = every(Reservation)
     for asset_id in (None, one, other):
         mine = [row for row in rows if asset_id in (None, row.asset_id)]
-        for which in Wanted:
+        for which in ReservationList:
             of_it = [row for row in mine if row.state == which]
             soonest = [row.id for row in sorted(of_it, key=lambda row: (row.starts_at, row.id))]
             yield Case(
@@ -49,7 +49,7 @@ def reservations() -> Iterator[Case]:
                     which, asset_id, cursor
                 ),
                 by_id,
-                newest(mine) if which is Wanted.ALL else soonest,
+                newest(mine) if which is ReservationList.ALL else soonest,
             )
 
 
@@ -73,7 +73,10 @@ def maintenances() -> Iterator[Case]:
         mine = [row for row in rows if asset_id in (None, row.asset_id)]
         todo = [row for row in mine if row.state in {"scheduled", "in_progress"}]
         soonest = [row.id for row in sorted(todo, key=lambda row: (row.due_on, row.id))]
-        for which, expected in ((Work.OPEN, soonest), (Work.ALL, newest(mine))):
+        for which, expected in (
+            (MaintenanceList.OPEN, soonest),
+            (MaintenanceList.ALL, newest(mine)),
+        ):
             yield Case(
                 f"maintenances {which} {asset_id}",
                 lambda cursor, which=which, asset_id=asset_id: planning_queries.list_maintenances(

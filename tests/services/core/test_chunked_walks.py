@@ -17,11 +17,12 @@ from portal.services.alerts import sources
 from portal.services.audit import queries as audit_queries
 from portal.services.bulk_retry import handover, selection
 from portal.services.bulk_retry import queries as bulk_retry_queries
+from portal.services.core import removal
 from portal.services.csv import export as csv_export
 from portal.services.csv import import_task
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.dispatch import sweep
-from portal.services.operations import cleanup, retention
+from portal.services.operations import retention
 from portal.services.outbox import rollups
 from portal.services.tasks import tasks
 from portal.services.webhooks import activation, draft_rows, held_deliveries, key_rotation
@@ -32,10 +33,10 @@ from tests.services.core.whole_database import differences, whole_database
 
 FEW, THOUSANDS = 2, 10_000
 Bound = tuple[ModuleType, str]
-OFF: Sequence[Bound] = ((activation, "AT_ONCE"), (activation, "A_STATEMENT"))
+OFF: Sequence[Bound] = ((activation, "RESTED_A_STEP"), (activation, "A_STATEMENT"))
 RETRIED: Sequence[Bound] = (
     (selection, "CHUNK"),
-    (handover, "AT_ONCE"),
+    (handover, "MOST_UNDER_WAY"),
     (handover, "A_STEP"),
     (bulk_retry_queries, "CHUNK"),
 )
@@ -54,20 +55,22 @@ WALKS: dict[Callable[[], Any], Sequence[Bound]] = {
     chunked_upkeep.letting_go: [
         (retention, "BATCH"),
         (retention, "WINDOW"),
-        (rollups, "HOURS_AT_ONCE"),
-        (cleanup, "AT_ONCE"),
-        (draft_rows, "AT_ONCE"),
+        (rollups, "HOURS_A_STEP"),
+        (removal, "ROWS_A_STEP"),
+        (draft_rows, "DRAFTS_A_STEP"),
     ],
     chunked_upkeep.off_and_on_again: OFF,
     chunked_upkeep.on_again_in_the_middle: OFF,
     chunked_upkeep.deleted: OFF,
     chunked_upkeep.chosen_one_by_one: [(held_deliveries, "CHUNK"), (activation, "A_STATEMENT")],
-    chunked_upkeep.spread: [(sweep, "SPREAD_AT_ONCE")],
+    chunked_upkeep.spread: [(sweep, "SPREAD_A_STEP")],
     chunked_upkeep.a_new_key: [(key_rotation, "BATCH")],
-    chunked_upkeep.reservations_that_run_out: [(reservation_expiry, "MOST_AT_ONCE")],
-    chunked_upkeep.recording: [(recorder, "FLUSH_AT"), (recorder, "MOST_AT_ONCE")],
+    chunked_upkeep.reservations_that_run_out: [(reservation_expiry, "EXPIRED_A_RUN")],
+    chunked_upkeep.recording: [(recorder, "FLUSH_AT"), (recorder, "RESULTS_A_WRITE")],
 }
-BOUND = re.compile(r"(CHUNK|BATCH|AT_ONCE|A_STEP|A_STATEMENT|ROWS|WINDOW|FLUSH_AT)$")
+BOUND = re.compile(
+    r"(CHUNK|BATCH|UNDER_WAY|A_STEP|A_RUN|A_WRITE|A_STATEMENT|ROWS|WINDOW|FLUSH_AT)$"
+)
 APART = {"portal.lib.csv_upload.MOST_ROWS"}  # a file with more is refused
 # Which results come first differs with how many are written at once.
 IN_NO_ORDER = {"attempts", "attempt_bodies"}

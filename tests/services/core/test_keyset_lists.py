@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from portal.lib.paging import Cursor
+from portal.lib.paging import Cursor, UnreadableCursor
 from portal.services.actions import stock
 from portal.services.actions.planning import queries as planning_queries
 from portal.services.alerts import queries as alert_queries
@@ -75,6 +75,16 @@ def test_each_row_is_on_one_page_in_both_directions(
         assert asked == {each.name for each in fields(filter_of)}
 
 
+def place_of(cursor: str) -> Cursor:
+    """The place of a cursor by an id, or by a name or time and an id."""
+    try:
+        found = Cursor.decode(cursor)
+    except UnreadableCursor:
+        found = Cursor.decode(cursor, (str, int))
+    assert found is not None
+    return found
+
+
 @pytest.mark.parametrize("listed", LISTS, ids=lambda each: f"{each.__module__}.{each.__name__}")
 def test_where_nothing_newer_is_left_the_first_page_comes(
     app: Flask, monkeypatch: pytest.MonkeyPatch, listed: Callable[..., Any]
@@ -85,8 +95,7 @@ def test_where_nothing_newer_is_left_the_first_page_comes(
     assert cases
     for case in cases:
         first = case.turn(None)
-        beside = Cursor.decode(first.older) or Cursor.decode(first.older, (str, int))
-        assert beside is not None
+        beside = place_of(first.older)
         again = case.turn(Cursor(beside.key, newer=True).encode())
         assert (list(map(case.key, again.rows)), again.newer) == (case.expected[:1], None)
         assert again.older == first.older

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from flask import Flask
 
-from portal.lib.csv_safe import write_csv
+from portal.lib.csv_cells import write_csv
 from portal.models.assets import Asset
 from portal.services.actions import assignments
 from portal.services.assets.queries import AssetFilter

@@ -22,8 +22,9 @@ from portal.models.people import Link, SignInThrottle
 from portal.models.rollups import Rollup
 from portal.models.tasks import Task
 from portal.models.webhooks import Webhook
+from portal.services.core import removal
 from portal.services.core.unit_of_work import writing
-from portal.services.operations import cleanup, retention
+from portal.services.operations import retention
 from portal.services.outbox import rollups
 from tests.support.deliveries import change, lease, make_delivery, stored
 from tests.support.factories import make_webhook, publish
@@ -136,7 +137,7 @@ def everything(app: Flask) -> None:
     make_delivery(status="held", created_at=then)
     make_webhook(old_secret_enc=b"sealed", old_until=utcnow() - MINUTE)
     with writing() as current:
-        entry = rollups.Entry(make_webhook().id, "delivered", Priority.NORMAL)
+        entry = rollups.StatusChange(make_webhook().id, "delivered", Priority.NORMAL)
         rollups.count(current.connection(), [entry], then)
 
 
@@ -235,7 +236,7 @@ def test_charts_look_back_a_week_however_short_the_log_is_kept() -> None:
     hook = make_webhook()
     with writing() as current:
         for days in (0, 2, 7, 9):
-            entry = rollups.Entry(hook.id, "delivered", Priority.NORMAL)
+            entry = rollups.StatusChange(hook.id, "delivered", Priority.NORMAL)
             rollups.count(current.connection(), [entry], now - days * DAY)
     make_delivery(hook, status="failed", created_at=now - 2 * DAY, finished_at=now - 2 * DAY)
     retention.prune()
@@ -250,7 +251,7 @@ def test_the_person_reads_how_long_it_was_kept() -> None:
 
 
 def test_small_things_go_in_bits_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cleanup, "AT_ONCE", 2)
+    monkeypatch.setattr(removal, "ROWS_A_STEP", 2)
     for _ in range(4):
         add(Submission(owner="user:1", once=uuid4(), created_at=utcnow() - 2 * DAY))
     retention.prune()

@@ -23,7 +23,7 @@ from portal.models.tasks import Task
 from portal.models.webhooks import Webhook
 from portal.queue.names import BACKGROUND, DELIVERIES
 from portal.services.bulk_retry import task as bulk_retry_task
-from portal.services.bulk_retry.selection import Choice
+from portal.services.bulk_retry.selection import Selection
 from portal.services.core import heartbeats
 from portal.services.core.permissions import Actor
 from portal.services.core.unit_of_work import session, writing
@@ -110,7 +110,7 @@ def _retry_under_way(by: Actor, filled: Filled) -> UUID:
     hook, at = make_webhook(name="Stocktaking"), NOW - timedelta(minutes=2)
     failed = {"status": "failed", "reason": "server", "code": 500, "tries": 10}
     made = [make_delivery(hook, created_at=at, occurred_at=at, **failed) for _ in range(3)]
-    retry = bulk_retry_task.start(by, Choice(ticked=tuple(made)))
+    retry = bulk_retry_task.start(by, Selection(ticked=tuple(made)))
     for outcome in ("delivered", "failed"):
         job.work({bulk_retry_task.NAME: bulk_retry_task.KIND})
         tried = made.pop()

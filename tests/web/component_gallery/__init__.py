@@ -12,6 +12,7 @@ from flask_wtf.csrf import CSRFProtect
 from jinja2 import ChoiceLoader, FileSystemLoader
 
 from portal.config.settings import ROOT
+from portal.database.engine import sqlite_module
 from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.lib.paging import Page
@@ -36,6 +37,7 @@ def make_gallery(*, local_trial: bool = True, opens: bool = True) -> Flask:
         SECRET_KEY="only for these tests",
         BOOTSTRAP_SERVE_LOCAL=True,
         SQLALCHEMY_DATABASE_URI="sqlite://",
+        SQLALCHEMY_ENGINE_OPTIONS={"module": sqlite_module},
     )
     app.extensions["settings"] = SimpleNamespace(
         timezone=ZoneInfo("Europe/Vienna"),

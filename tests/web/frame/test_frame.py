@@ -7,6 +7,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import create_engine
 
+from portal.database.engine import sqlite_module
 from tests.support.pages import Pages
 from tests.web.component_gallery import make_gallery
 
@@ -52,7 +53,7 @@ def test_it_says_which_methods_an_address_takes(client: FlaskClient) -> None:
 
 def test_it_answers_although_nobody_can_be_looked_up() -> None:
     gallery = make_gallery()
-    nowhere = create_engine("sqlite:////nowhere/at/all/portal.sqlite")
+    nowhere = create_engine("sqlite:////nowhere/at/all/portal.sqlite", module=sqlite_module)
     gallery.login_manager.request_loader(lambda _request: nowhere.connect())  # type: ignore[attr-defined]  # set by flask-login
     page = Pages(gallery).get("/deliveries")
     assert page.status == 503
