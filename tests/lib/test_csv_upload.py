@@ -1,9 +1,12 @@
 """Files as people's programs write them."""
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from portal.lib.csv_cells import safe_cell
-from portal.lib.csv_upload import MOST_ROWS, UnreadableError, read_csv
+from portal.lib.csv_cells import safe_cell, write_csv
+from portal.lib.csv_upload import MOST_ROWS, Sheet, UnreadableError, read_csv
+from portal.lib.typed_text import tidy
 
 
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
@@ -71,3 +74,76 @@ def test_a_line_with_more_cells_than_the_heading_loses_nothing_unsaid() -> None:
     ]
     semicolons = read_csv(b"asset_tag;name\nA-1;Desk;large\n")
     assert "a semicolon in it" in semicolons.rows[0].problem
+
+
+COLUMNS = ("asset_tag", "name", "notes")
+# Whatever means something to a reader of CSV, a spreadsheet or our own tidying.
+PIECES = st.sampled_from(
+    [
+        *",;\"'\r\n\t =-@\0",
+        "\r\n",
+        '""',
+        "\ufeff",
+        "\u200b",
+        "\u2028",
+        "\x85",
+        "\x1c",
+        "\uff1d",
+        "ä",
+    ]
+)
+CELL = st.lists(PIECES | st.characters(exclude_categories=["Cs"]), max_size=6).map("".join)
+HEADS = st.sampled_from(
+    [b"asset_tag,name,notes\n", b"name;asset_tag\r\n", b'\xef\xbb\xbf"NAME"\n', b""]
+)
+
+
+def sheet_or_refusal(content: bytes) -> Sheet:
+    """The sheet, without a row where it was refused."""
+    try:
+        return read_csv(content)
+    except UnreadableError:
+        return Sheet((), ())
+
+
+def rows_with_something(sheet: Sheet) -> list[dict[str, str]]:
+    """The cells that say something, of each row that has one."""
+    rows = [{name: text for name, text in row.cells.items() if text} for row in sheet.rows]
+    return [row for row in rows if row]
+
+
+def written(rows: list[dict[str, str]]) -> bytes:
+    """These rows as we write them, for the columns that we know."""
+    lines = [COLUMNS, *(tuple(row.get(name, "") for name in COLUMNS) for row in rows)]
+    return "".join(write_csv(lines)).encode()
+
+
+@given(
+    HEADS, st.binary(max_size=60) | st.lists(CELL, max_size=9).map(lambda c: ",".join(c).encode())
+)
+@example(b"name\n", b"=1\n")
+@example(b"name;notes\n", b'\'=1;"a\r\nb"\n')
+def test_any_file_ends_in_a_refusal_or_a_sheet_that_reads_back(head: bytes, rest: bytes) -> None:
+    sheet = sheet_or_refusal(head + rest)
+    known = [
+        {name: text for name, text in row.items() if name in COLUMNS}
+        for row in rows_with_something(sheet)
+    ]
+    kept = [row for row in known if row]
+    if kept:
+        again = read_csv(written(kept))
+        assert rows_with_something(again) == kept
+        assert not any(row.problem for row in again.rows)
+
+
+# As the register keeps them.
+KEPT = CELL.map(lambda text: tidy(text.replace("\r\n", "\n")))
+
+
+@given(st.lists(st.tuples(KEPT, KEPT, KEPT), min_size=1, max_size=4))
+def test_a_sheet_that_we_wrote_reads_back(rows: list[tuple[str, str, str]]) -> None:
+    lines = [dict(zip(COLUMNS, cells, strict=True)) for cells in rows]
+    said = [{name: text for name, text in line.items() if text} for line in lines]
+    sheet = sheet_or_refusal(written(lines))
+    assert rows_with_something(sheet) == [row for row in said if row]
+    assert not any(row.problem for row in sheet.rows)
