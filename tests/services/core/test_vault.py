@@ -3,8 +3,10 @@
 import base64
 import dataclasses
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
+import time_machine
 from flask import Flask
 from sqlalchemy import delete
 
@@ -14,6 +16,7 @@ from portal.services.core import vault
 from portal.services.core.unit_of_work import writing
 from portal.services.core.vault import VaultError
 
+NOON = datetime(2026, 5, 3, 12, 0, tzinfo=UTC)
 NEW_KEY = base64.urlsafe_b64encode(b"n" * 32).decode()
 
 
@@ -90,3 +93,39 @@ def test_a_wrong_key_refuses_to_start(app_with_keys: Flask) -> None:
 )
 def test_a_masked_secret_shows_four_characters_of_a_long_one(secret: str, shown: str) -> None:
     assert vault.masked(secret) == shown
+
+
+@pytest.mark.usefixtures("app")
+def test_what_was_typed_opens_for_twelve_hours_and_what_is_stored_for_ever() -> None:
+    with time_machine.travel(NOON, tick=False):
+        typed, stored = vault.seal_typed(5, "typed"), vault.seal_secret(3, "a secret")
+    with time_machine.travel(NOON + timedelta(hours=11, minutes=59), tick=False):
+        assert vault.open_typed(5, typed) == "typed"
+    with time_machine.travel(NOON + timedelta(hours=12, minutes=1), tick=False):
+        assert vault.open_typed(5, typed) is None
+    with time_machine.travel(NOON + timedelta(days=4000), tick=False):
+        assert vault.open_secret(3, stored) == "a secret"
+
+
+def test_sealed_anew_it_opens_for_the_same_row_and_needs_the_first_key_alone(
+    app_with_keys: Flask,
+) -> None:
+    sealed = vault.seal_secret(3, "a secret")
+    old = app_with_keys.extensions["settings"].encryption_keys
+    assert vault.is_current(sealed)
+    use_keys(app_with_keys, NEW_KEY, *old)
+    assert not vault.is_current(sealed)
+    anew = vault.seal_anew(sealed)
+    assert vault.is_current(anew)
+    use_keys(app_with_keys, NEW_KEY)
+    assert vault.open_secret(3, anew) == "a secret"
+    with pytest.raises(VaultError):
+        vault.open_secret(4, anew)
+    with pytest.raises(VaultError):
+        vault.seal_anew(sealed)
+
+
+def test_of_two_first_starts_both_take_the_canary_of_the_first(app_with_keys: Flask) -> None:
+    vault.check_canary()
+    first = vault._stored_canary()
+    assert vault._new_canary() == first

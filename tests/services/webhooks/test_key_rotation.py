@@ -5,9 +5,11 @@ from dataclasses import replace
 
 import pytest
 from flask import Flask
+from sqlalchemy import delete, select
 
 from portal.config.values import SettingsError
 from portal.extensions import settings
+from portal.models.operations import Canary
 from portal.models.webhooks import Webhook
 from portal.services.core import vault
 from portal.services.core.unit_of_work import session, writing
@@ -81,3 +83,40 @@ def test_a_new_webhook_uses_the_new_key_at_once(keys: Keys) -> None:
     hook = make_webhook(secret="the secret of it")
     with writing() as current:
         assert vault.is_current(current.get_one(Webhook, hook.id).secret_enc or b"")
+
+
+def test_everything_that_is_sealed_is_sealed_anew_and_the_progress_is_told(
+    keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(key_rotation, "BATCH", 2)
+    vault.check_canary()
+    pairs = [("X-Site", "north")]
+    bare, headed, replaced, both = (make_webhook() for _ in range(4))
+    with writing() as current:
+        rows = {each.id: each for each in current.scalars(select(Webhook))}
+        for hook in (headed, both):
+            rows[hook.id].headers_enc = vault.seal_headers(hook.id, pairs)
+        for hook in (replaced, both):
+            rows[hook.id].old_secret_enc = vault.seal_secret(hook.id, "the one before it")
+    keys.become(NEW_KEY, *keys.old)
+    assert key_rotation.count_stale() == 4
+    told: list[int] = []
+    assert key_rotation.rotate(told.append) == 4
+    assert told == [1, 3, 3]
+    assert key_rotation.count_stale() == 0
+    keys.become(NEW_KEY)
+    session().rollback()
+    rows = {each.id: each for each in session().scalars(select(Webhook))}
+    assert rows[bare.id].headers_enc is None
+    for hook in (headed, both):
+        assert vault.open_headers(hook.id, rows[hook.id].headers_enc or b"") == pairs
+    for hook in (replaced, both):
+        old = rows[hook.id].old_secret_enc or b""
+        assert vault.open_secret(hook.id, old) == "the one before it"
+
+
+def test_without_a_canary_there_is_none_to_seal(keys: Keys) -> None:
+    keys.become(NEW_KEY, *keys.old)
+    with writing() as current:
+        current.execute(delete(Canary))
+    assert (key_rotation.count_stale(), key_rotation.rotate(lambda _: None)) == (0, 0)

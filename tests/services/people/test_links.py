@@ -1,0 +1,271 @@
+"""One-time links: for whom each opens, for how long, and who may look at it."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from flask import Flask
+from sqlalchemy import select, update
+
+from portal.extensions import settings
+from portal.lib.clock import utcnow
+from portal.models.audit import AuditEntry
+from portal.models.people import Link, LinkKind, Role, User
+from portal.services.core.refusals import NotFound, Refusal
+from portal.services.core.unit_of_work import session, writing
+from portal.services.people import invitations, one_time_links, password_resets, signup, users
+from portal.services.people import sign_in_throttle as throttle
+from portal.services.people.one_time_links import DeadLink
+from portal.services.people.signup import NewPerson
+from tests.support.factories import PASSWORD, Person, make_user
+
+NEW = "another long phrase"
+CLEO = "cleo@example.com"
+MINUTE = timedelta(minutes=1)
+
+
+def invite(by: Person, email: str = CLEO, role: Role = Role.SUPPORT) -> tuple[UUID, str]:
+    """An invitation: its public id, and the token of its link."""
+    public_id = invitations.invite(by.actor, email, role)
+    address = invitations.invitation(by.actor, public_id).address
+    assert address
+    return public_id, token_in(address)
+
+
+def token_in(address: str) -> str:
+    return address.partition("?token=")[2]
+
+
+def join(token: str, email: str = CLEO) -> User:
+    values = NewPerson(name="Cleo", email=email, password=PASSWORD)
+    return signup.accept(token, uuid4(), values)
+
+
+def reset_token(by: Person, of: Person) -> str:
+    password_resets.offer(by.actor, of.public_id)
+    offer = password_resets.offered(by.actor, of.public_id)
+    assert offer is not None
+    assert offer.address is not None
+    return token_in(offer.address)
+
+
+def grow_older(by: timedelta) -> None:
+    """Every link becomes so much older; a token follows from its link's end."""
+    with writing() as current:
+        for link in current.scalars(select(Link)):
+            link.expires_at -= by
+            if link.shown_until:
+                link.shown_until -= by
+            link.token_hash = one_time_links.digest(one_time_links.token_of(link))
+
+
+def links() -> list[Link]:
+    session().rollback()
+    return list(session().scalars(select(Link).order_by(Link.id)))
+
+
+def told(action: str) -> list[AuditEntry]:
+    session().rollback()
+    wanted = select(AuditEntry).where(AuditEntry.action == action).order_by(AuditEntry.id)
+    return list(session().scalars(wanted))
+
+
+def near(found: datetime, expected: datetime) -> bool:
+    return abs(found - expected) < MINUTE
+
+
+def test_a_link_opens_its_own_page_alone(app: Flask) -> None:
+    ana, ben = make_user(), make_user("support")
+    _, invitation = invite(ana)
+    reset = reset_token(ana, ben)
+    for kind, token in ((LinkKind.RESET, invitation), (LinkKind.INVITE, reset)):
+        with pytest.raises(DeadLink):
+            one_time_links.read(kind, token)
+        with pytest.raises(DeadLink):
+            one_time_links.issued(kind, token)
+    with pytest.raises(DeadLink):
+        password_resets.use(invitation, uuid4(), NEW)
+    with pytest.raises(DeadLink):
+        join(reset, ben.email)
+    assert join(invitation).role == Role.SUPPORT
+    assert password_resets.use(reset, uuid4(), NEW).id == ben.id
+
+
+def test_the_link_that_was_given_is_used_up_and_its_neighbours_work_on(app: Flask) -> None:
+    ana = make_user()
+    first, second = (invite(ana, f"{name}@example.com")[1] for name in ("one", "two"))
+    join(second, "two@example.com")
+    with pytest.raises(DeadLink):
+        one_time_links.read(LinkKind.INVITE, second)
+    assert one_time_links.read(LinkKind.INVITE, first).email == "one@example.com"
+
+
+def test_an_invitation_lasts_a_week_and_a_new_password_a_day(app: Flask) -> None:
+    ana, ben = make_user(), make_user("support")
+    invite(ana)
+    reset_token(ana, ben)
+    now = utcnow()
+    invited, offered = links()
+    assert near(invited.expires_at, now + timedelta(days=7))
+    assert near(offered.expires_at, now + timedelta(hours=24))
+    for link in (invited, offered):
+        assert link.shown_until is not None
+        assert near(link.shown_until, now + timedelta(minutes=15))
+        assert link.created_by_id == ana.id
+
+
+def test_renewed_an_invitation_has_a_week_from_then_on_and_another_maker(app: Flask) -> None:
+    ana, eva = make_user(name="Ana"), make_user(name="Eva")
+    public_id, before = invite(ana)
+    grow_older(timedelta(days=8))
+    assert invitations.open_invitations()[0].is_over
+    invitations.renew(eva.actor, public_id)
+    (open_one,) = invitations.open_invitations()
+    assert not open_one.is_over
+    assert near(open_one.expires_at, utcnow() + timedelta(days=7))
+    assert invitations.invitation(ana.actor, public_id).address is None
+    address = invitations.invitation(eva.actor, public_id).address
+    assert address is not None
+    with pytest.raises(DeadLink):
+        join(before)
+    assert join(token_in(address)).email == CLEO
+    (entry,) = told("person.invited_again")
+    assert (entry.actor_name, entry.target_name) == ("Eva", CLEO)
+    with pytest.raises(NotFound):
+        invitations.renew(eva.actor, public_id)
+
+
+def test_the_address_is_shown_for_a_quarter_of_an_hour_and_with_the_key_it_was_made_with(
+    app: Flask,
+) -> None:
+    ana = make_user()
+    public_id, _ = invite(ana)
+    app.extensions["settings"] = replace(usual := settings(), secret_key="another key of theirs")
+    try:
+        assert invitations.invitation(ana.actor, public_id).address is None
+    finally:
+        app.extensions["settings"] = usual
+    for minutes, is_shown in ((14, True), (2, False)):
+        grow_older(timedelta(minutes=minutes))
+        assert (invitations.invitation(ana.actor, public_id).address is not None) is is_shown
+
+
+def test_only_its_maker_can_say_that_a_link_was_copied(app: Flask) -> None:
+    ana, eva, ben = make_user(), make_user(), make_user("support")
+    public_id, _ = invite(ana)
+    reset_token(ana, ben)
+    invitations.hide(eva.actor, public_id)
+    password_resets.hide(eva.actor, ben.public_id)
+    assert invitations.invitation(ana.actor, public_id).address is not None
+    assert all(link.shown_until for link in links())
+    invitations.hide(ana.actor, public_id)
+    password_resets.hide(ana.actor, ben.public_id)
+    assert not any(link.shown_until for link in links())
+
+
+def test_an_invitation_taken_back_is_gone_and_on_record(app: Flask) -> None:
+    ana = make_user(name="Ana")
+    first, token = invite(ana)
+    invite(ana, "dan@example.com")
+    invitations.cancel(ana.actor, first)
+    with pytest.raises(DeadLink):
+        join(token)
+    assert [each.email for each in invitations.open_invitations()] == ["dan@example.com"]
+    (entry,) = told("person.invitation_cancelled")
+    assert (entry.actor_name, entry.target_name) == ("Ana", CLEO)
+    with pytest.raises(NotFound):
+        invitations.cancel(ana.actor, first)
+
+
+def test_invitations_stand_in_the_list_until_accepted_the_newest_first(app: Flask) -> None:
+    ana = make_user()
+    for name in ("one", "two", "three"):
+        _, token = invite(ana, f" {name.upper()}@example.com", Role.MANAGER)
+    join(token, "three@example.com")
+    listed = invitations.open_invitations()
+    assert [each.email for each in listed] == ["two@example.com", "one@example.com"]
+    assert {(each.role, each.is_over, each.address) for each in listed} == {
+        ("manager", False, None)
+    }
+    (*_, entry) = told("person.invited")
+    assert entry.changes == {"role": {"from": None, "to": "manager"}}
+    assert entry.target_name == "three@example.com"
+
+
+def test_who_joins_is_written_down_by_the_link_not_by_what_was_typed(app: Flask) -> None:
+    ana = make_user()
+    _, token = invite(ana, role=Role.MANAGER)
+    with pytest.raises(DeadLink):
+        join(token, "other@example.com")
+    user = join(token, " CLEO@example.com ")
+    assert (user.email, user.role, user.is_active, user.name) == (CLEO, "manager", True, "Cleo")
+    (entry,) = told("person.joined")
+    assert (entry.actor_name, entry.target_name) == ("Cleo", "Cleo")
+    assert entry.changes == {"role": {"from": None, "to": "manager"}}
+    with pytest.raises(Refusal, match=f"already an account with the address {CLEO}") as refused:
+        join(invited_behind_our_back(ana))
+    assert refused.value.field == "email"
+
+
+def invited_behind_our_back(by: Person) -> str:
+    """Two invitations of one address, as two administrators at once would leave them."""
+    _, token = invite(by, "dan@example.com")
+    with writing() as current:
+        last = update(Link).where(Link.email == "dan@example.com")
+        current.execute(last.values(email=CLEO))
+    return token
+
+
+def test_a_new_password_ends_the_sessions_forgives_the_tries_and_opens_once(app: Flask) -> None:
+    ana, ben = make_user(), make_user("support", name="Ben")
+    key = throttle.for_email(ben.email)
+    throttle.count([key])
+    token, once = reset_token(ana, ben), uuid4()
+    with pytest.raises(Refusal, match="at least 12"):
+        password_resets.use(token, once, "short")
+    with pytest.raises(Refusal, match="not your e-mail"):
+        password_resets.use(token, once, ben.email)
+    assert password_resets.use(token, once, NEW).session_version == 2
+    assert throttle.forgive(key) == 0
+    assert password_resets.use(token, once, NEW).session_version == 2
+    for other in ((token, uuid4(), NEW), (token, once, "yet another phrase")):
+        with pytest.raises(DeadLink):
+            password_resets.use(*other)
+    (entry,) = told("person.password_changed")
+    assert (entry.actor_name, entry.target_name) == ("Ben", "Ben")
+    assert entry.changes == {"by": {"from": None, "to": "a link for a new password"}}
+
+
+def test_offers_are_for_others_who_may_sign_in_and_the_latest_counts(app: Flask) -> None:
+    ana, ben, cleo = make_user(), make_user("support"), make_user("support", is_active=False)
+    with pytest.raises(Refusal, match="This is you"):
+        password_resets.offer(ana.actor, ana.public_id)
+    with pytest.raises(Refusal, match="may not sign in"):
+        password_resets.offer(ana.actor, cleo.public_id)
+    with pytest.raises(NotFound):
+        password_resets.offer(ana.actor, uuid4())
+    assert password_resets.offered(ana.actor, ben.public_id) is None
+    other = make_user("support")
+    kept = reset_token(ana, other)
+    first, second = reset_token(ana, ben), reset_token(ana, ben)
+    with pytest.raises(DeadLink):
+        one_time_links.issued(LinkKind.RESET, first)
+    assert one_time_links.read(LinkKind.RESET, second).email == ben.email
+    assert one_time_links.read(LinkKind.RESET, kept).email == other.email
+    grow_older(timedelta(hours=24, minutes=1))
+    assert password_resets.offered(ana.actor, ben.public_id) is None
+
+
+def test_everybody_is_listed_by_name_whatever_its_case(app: Flask) -> None:
+    for name in ("ben", "Ana", "Cleo"):
+        make_user("support", name=name)
+    ana = make_user("support", name="ana")
+    assert [each.name for each in users.listing()] == ["Ana", "ana", "ben", "Cleo"]
+    found = users.person(ana.public_id)
+    assert (found.email, found.role, found.is_active, found.version) == (
+        ana.email,
+        "support",
+        True,
+        1,
+    )

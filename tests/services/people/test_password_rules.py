@@ -1,0 +1,56 @@
+"""Which passwords we take, at the edges of what we ask for."""
+
+import pytest
+
+from portal.services.core.refusals import Refusal
+from portal.services.people import passwords
+
+EMAIL = "ana.maria-lopez@example.com"
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "abcdefghijkl",  # twelve
+        "ab" * 511 + "cd",  # 1,024 bytes
+        "é" * 255 + "abc" + "ü" * 255,
+        "abcabcabcabc",  # three different letters
+        "ana.maria-lopez!",
+        "password 12345",
+    ],
+)
+def test_it_takes_what_is_long_enough_and_not_guessed_at_once(password: str) -> None:
+    passwords.check(password, EMAIL)
+
+
+@pytest.mark.parametrize(
+    ("password", "sentence"),
+    [
+        ("abcdefghijk", "Use at least 12 characters"),
+        ("ab" * 511 + "cde", "1,000 characters are enough"),
+        ("é" * 513, "1,000 characters are enough"),
+        ("abababababab", "one of the first"),
+        (" PassWord12345 ", "one of the first"),
+        ("correctHorseBatteryStaple", "one of the first"),
+        ("Ana.Maria-Lopez@Example.COM", "not your e-mail address"),
+        (" ANA.maria-lopez ", "not your e-mail address"),
+    ],
+)
+def test_it_refuses_what_is_short_long_or_guessed_at_once(password: str, sentence: str) -> None:
+    with pytest.raises(Refusal, match=sentence) as refused:
+        passwords.check(password, EMAIL)
+    assert refused.value.field == "password"
+
+
+def test_one_too_long_is_compared_with_nothing() -> None:
+    long = "a long pass phrase " * 60
+    assert not passwords.matches(long, passwords.hashed(long))
+    assert not passwords.matches("a long pass phrase", "no hash at all")
+
+
+def test_a_hash_is_made_as_we_make_them_now_and_never_twice_the_same() -> None:
+    one, other = (passwords.hashed("a long pass phrase") for _ in range(2))
+    assert one != other
+    assert one.startswith("$argon2id$v=19$m=32768,t=3,p=1$")
+    assert not passwords.is_outdated(one)
+    assert passwords.is_outdated(one.replace("t=3", "t=2"))
