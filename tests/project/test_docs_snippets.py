@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 from portal.config.settings import ROOT, load_settings
+from portal.engine.events.catalogue import EventName
+from portal.engine.events.samples import sample_body
 from portal.engine.retry_policy import SCHEDULE
 from portal.engine.signing.signatures import generate_secret, sign_headers
 from tests.conftest import ENVIRONMENT
@@ -40,13 +42,28 @@ def run(snippet: str) -> dict[str, Any]:
     return names
 
 
+def python_snippet(words: str) -> dict[str, Any]:
+    """The names that the one snippet with these words defines."""
+    (found,) = [each for each in snippets(RECEIVERS, "python") if words in each]
+    return run(found)
+
+
 def signed(secret: str) -> dict[str, str]:
     return sign_headers(body=BODY, message_id="m-1", sent_at=int(time.time()), secret=secret)
 
 
+def test_the_python_snippet_for_the_schema_reads_the_one_beside_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(RECEIVERS.parent)
+    what_is_wrong = python_snippet("def what_is_wrong")["what_is_wrong"]
+    assert what_is_wrong(sample_body(EventName.CREATED)) == []
+    assert "$: 'asset' is a required property" in what_is_wrong(b'{"event": "asset.created"}')
+
+
 @SECRETS
 def test_the_python_snippet_tells_our_messages_from_others(secret: str) -> None:
-    is_ours = run(snippets(RECEIVERS, "python")[0])["is_ours"]
+    is_ours = python_snippet("def is_ours")["is_ours"]
     signature = signed(secret)["X-Asset-Webhook-Signature"]
     assert is_ours(BODY, signature, secret)
     assert not is_ours(BODY + b" ", signature, secret)
@@ -55,7 +72,7 @@ def test_the_python_snippet_tells_our_messages_from_others(secret: str) -> None:
 
 @SECRETS
 def test_the_snippet_for_the_standard_library_reads_our_messages(secret: str) -> None:
-    read = run(snippets(RECEIVERS, "python")[1])["read"]
+    read = python_snippet("def read")["read"]
     headers = signed(secret)
     assert read(BODY, headers, secret) == json.loads(BODY)
     assert read(BODY + b" ", headers, secret) is None

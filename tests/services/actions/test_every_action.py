@@ -16,6 +16,7 @@ from portal.services.actions.status_rules import RULES
 from portal.services.actions.why_not import why_not
 from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import session
+from tests.engine.events.message_schema import faults
 from tests.services.actions.every_action import ACTS, act, asset_in
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -92,6 +93,7 @@ def check_done(action: Action, asset_id: int, status: AssetStatus) -> None:
 
 def check_keys(action: Action, body: dict[str, Any]) -> None:
     """Key by key and in order as the catalogue shows it to those who write receivers."""
+    assert faults(body) == []
     sample = json.loads(sample_body(EventName(body["event"])))
     assert list(body) == list(sample)
     assert list(body["asset"]) == list(sample["asset"])
