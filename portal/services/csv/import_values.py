@@ -1,13 +1,10 @@
 """From the cells of one row to what the register keeps; every problem in a sentence. Pure."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import date
-from decimal import Decimal
 from typing import Any, Final
 
-from portal.lib.amounts import read_amount
+from portal.lib.typed_values import TypedValueError, read_amount, read_count, read_day
 from portal.models.assets import Condition
 from portal.services.assets.rules import AssetValues
 
@@ -15,7 +12,6 @@ Cells = Mapping[str, str]
 
 YES: Final = frozenset({"yes", "y", "true", "1"})
 NO: Final = frozenset({"no", "n", "false", "0"})
-DOTTED: Final = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})", re.ASCII)
 TEXTS: Final = (
     "asset_tag",
     "name",
@@ -53,30 +49,21 @@ def kind_of(cells: Cells) -> str:
 
 def quantity_of(cells: Cells) -> int | None:
     """How many a new stock begins with."""
-    return _count("quantity", cells["quantity"]) if cells.get("quantity") else None
+    return COUNT("quantity", cells["quantity"]) if cells.get("quantity") else None
 
 
-def _day(name: str, text: str) -> date:
-    dotted = DOTTED.fullmatch(text)  # as many spreadsheets write it: the day first
-    try:
-        return date(*map(int, dotted.group(3, 2, 1))) if dotted else date.fromisoformat(text)
-    except ValueError:
-        expected = "as year, month and day, such as 2026-05-03"
-        raise CellError(f"Enter {name} {expected}, not “{text[:40]}”") from None
+def _typed(read: Callable[[str], Any]) -> Callable[[str, str], Any]:
+    """The reader of a cell, from one of a text."""
 
+    def read_cell(name: str, text: str) -> Any:
+        try:
+            return read(text)
+        except TypedValueError as error:
+            why = f": {error.why}" if error.why else ""
+            sentence = f"Enter {name} {error.expected}, not “{text[:40]}”{why}"
+            raise CellError(sentence) from None
 
-def _amount(name: str, text: str) -> Decimal:
-    try:
-        return read_amount(text)
-    except ValueError:
-        sentence = f"Enter {name} in digits, such as 1250.00, not “{text[:40]}”"
-        raise CellError(sentence) from None
-
-
-def _count(name: str, text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 10):
-        raise CellError(f"Enter {name} in digits, such as 25, not “{text[:40]}”")
-    return int(text)
+    return read_cell
 
 
 def _answer(name: str, text: str) -> bool:
@@ -91,11 +78,13 @@ def _condition(name: str, text: str) -> str:
     raise CellError(f"Enter one of {', '.join(Condition)} in {name}, not “{text[:40]}”")
 
 
+COUNT: Final = _typed(read_count)
+DAY: Final = _typed(read_day)
 READERS: Final[Mapping[str, Callable[[str, str], Any]]] = {
-    "purchase_date": _day,
-    "purchase_cost": _amount,
-    "warranty_expires": _day,
+    "purchase_date": DAY,
+    "purchase_cost": _typed(read_amount),
+    "warranty_expires": DAY,
     "condition": _condition,
     "reservable": _answer,
-    "min_quantity": _count,
+    "min_quantity": COUNT,
 }

@@ -8,6 +8,7 @@ from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer t
 from wtforms.validators import InputRequired
 from wtforms.widgets import DateInput
 
+from portal.lib.typed_values import read_amount, read_day
 from portal.models.assets import Action, Asset, AssetStatus
 from portal.services.actions import incidents
 from portal.services.actions.incident_values import ClaimValues, DisposalValues, Method
@@ -15,7 +16,7 @@ from portal.services.core.permissions import Actor
 from portal.web.actions.action_page import ActionPage, doing
 from portal.web.actions.forms import ActionForm, line_field, location_field, note_field
 from portal.web.forms.datetime_field import MomentField
-from portal.web.forms.fields import TypedField, read_amount, read_day
+from portal.web.forms.fields import TypedField
 
 METHOD_WORDS: Final[dict[str, str]] = {
     Method.SOLD: "Sold",

@@ -11,6 +11,7 @@ from wtforms.widgets import DateInput
 
 from portal.extensions import settings
 from portal.lib.clock import utcnow
+from portal.lib.typed_values import read_amount, read_day
 from portal.models.assets import Asset
 from portal.models.planning import MaintenanceOutcome, MaintenanceType
 from portal.services.actions.planning.queries import find_maintenance, find_reservation
@@ -28,7 +29,7 @@ from portal.services.core.refusals import Refusal
 from portal.services.core.time_zones import today
 from portal.web.actions.forms import ActionForm, line_field, note_field, staff_field
 from portal.web.forms.datetime_field import MomentField
-from portal.web.forms.fields import TypedField, read_amount, read_day, row_id
+from portal.web.forms.fields import TypedField, row_id
 from portal.web.planning.words import OUTCOMES, TYPES
 
 KINDS = [SelectChoice(str(value), words) for value, words in TYPES.items()]

@@ -17,20 +17,14 @@ from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer t
 from wtforms.widgets import DateInput
 
 from portal.lib.calendar_months import add_months
+from portal.lib.typed_values import read_amount, read_count, read_day
 from portal.models.assets import AssetKind, AssetStatus, Condition
 from portal.services.assets import named_lists
 from portal.services.assets.queries import AssetFilter, Shown
 from portal.services.assets.rules import AssetValues, Fault, faults
 from portal.services.core.refusals import Refusal
 from portal.web.forms.base import PortalForm
-from portal.web.forms.fields import (
-    TypedField,
-    read_amount,
-    read_count,
-    read_day,
-    read_months,
-    row_id,
-)
+from portal.web.forms.fields import TypedField, read_months, row_id
 from portal.web.forms.filter_form import ChosenField, FilterForm, LinkedField, SearchField
 from portal.web.forms.query_values import uuid_or_none
 from portal.web.frame.status_tags import ASSET

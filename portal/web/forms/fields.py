@@ -1,14 +1,11 @@
 """Fields that read a value out of typed text, and say in words what they expect."""
 
 from collections.abc import Callable
-from datetime import date
-from decimal import Decimal
 from typing import Any, Final
 
 from wtforms import Field
 from wtforms.widgets import TextInput
 
-from portal.lib import amounts
 from portal.web.forms.base import tidy
 
 LARGEST_ROW_ID: Final = 2**31 - 1
@@ -48,29 +45,6 @@ class TypedField(Field):
             return self.read(text)
         except ValueError as expected:
             raise ValueError(f"Enter the {self.called} {expected}") from None
-
-
-def read_amount(text: str) -> Decimal:
-    """An amount of money, as `portal.lib.amounts` reads it."""
-    try:
-        return amounts.read_amount(text)
-    except ValueError:
-        raise ValueError("in digits, such as 1250.00") from None
-
-
-def read_day(text: str) -> date:
-    """A date as browsers send it (ISO 8601)."""
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise ValueError("as year, month and day, such as 2026-05-03") from None
-
-
-def read_count(text: str) -> int:
-    """How many of something."""
-    if not (text.isascii() and text.isdigit() and len(text) <= 10):
-        raise ValueError("in digits, such as 25")
-    return int(text)
 
 
 def read_months(text: str) -> int:

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from portal.lib.calendar_months import add_months
+from portal.lib.typed_values import TypedValueError, read_amount, read_day
 from portal.services.assets.rules import AssetValues, faults
-from portal.web.forms.fields import read_amount, read_day, read_months, row_id
+from portal.web.forms.fields import read_months, row_id
 
 
 def wrong(**values: Any) -> list[str]:
@@ -69,11 +70,11 @@ def test_it_reads_amounts_with_a_point_or_a_comma(text: str, amount: str) -> Non
 
 @pytest.mark.parametrize("text", ["1,250", "1e5", "-1", "NaN", "Infinity", "٣", "1.2.3", "€ 5"])
 def test_it_refuses_amounts_that_can_be_read_in_two_ways(text: str) -> None:
-    with pytest.raises(ValueError, match="such as"):
+    with pytest.raises(TypedValueError):
         read_amount(text)
 
 
-@pytest.mark.parametrize("text", ["3.5.2026", "2026-02-30", "tomorrow", "2026"])
+@pytest.mark.parametrize("text", ["3.5.26", "3/5/2026", "tomorrow", "2026"])
 def test_it_refuses_what_is_no_date(text: str) -> None:
     with pytest.raises(ValueError, match="such as 2026-05-03"):
         read_day(text)

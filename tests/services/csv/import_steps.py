@@ -1,5 +1,6 @@
-"""The steps of an import that its tests share."""
+"""A file on its way into the register, step by step, with the job at work in between."""
 
+import json
 from typing import Any
 from uuid import UUID
 
@@ -7,6 +8,7 @@ from sqlalchemy import select
 
 from jobs import tasks as job
 from portal.lib.csv_upload import read_csv
+from portal.models.deliveries import Event
 from portal.models.tasks import Task, TaskRow
 from portal.services.core.unit_of_work import session
 from portal.services.csv import import_task
@@ -15,16 +17,16 @@ from portal.services.tasks import tasks
 from tests.support.factories import Person
 
 
-def check(person: Person, text: str, **options: Any) -> UUID:
-    """Have a file checked; the check's public id."""
+def check(person: Person, text: str, *, may_add: bool = False, **options: Any) -> UUID:
+    """Upload it and have it checked; the public id of the check."""
     sheet = read_csv(text.encode())
-    public_id = import_task.upload(person.actor, sheet, **{"may_add": False} | options)
+    public_id = import_task.upload(person.actor, sheet, may_add=may_add, **options)
     job.work(KINDS)
     return public_id
 
 
 def found(public_id: UUID) -> list[tuple[int, str | None, str]]:
-    """What the check says of each row: its number, its outcome, and why."""
+    """Each row: its number, what became of it, and why."""
     session().rollback()
     task_id = import_task.find_check(public_id).id
     wanted = select(TaskRow).where(TaskRow.task_id == task_id).order_by(TaskRow.number)
@@ -33,8 +35,14 @@ def found(public_id: UUID) -> list[tuple[int, str | None, str]]:
 
 
 def run(person: Person, public_id: UUID) -> Task:
-    """Say yes, and have the import done; its task."""
+    """Say yes, and have it done."""
     task_id = import_task.confirm(person.actor, public_id)
     job.work(KINDS, seconds=60)
     session().rollback()
     return tasks.find(task_id)
+
+
+def bodies() -> list[dict[str, Any]]:
+    """What webhooks would get, in the order of the events."""
+    session().rollback()
+    return [json.loads(body) for body in session().scalars(select(Event.body).order_by(Event.id))]

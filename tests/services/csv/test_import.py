@@ -1,6 +1,5 @@
 """Import: what each row would do, then exactly that; each row once, wherever it was killed."""
 
-import json
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -13,7 +12,6 @@ from jobs import tasks as job
 from portal.lib.csv_cells import write_csv
 from portal.lib.csv_upload import read_csv
 from portal.models.assets import Asset, Category
-from portal.models.deliveries import Event
 from portal.models.tasks import Task, TaskState
 from portal.services.actions import assignments
 from portal.services.assets.queries import AssetFilter
@@ -26,13 +24,8 @@ from portal.services.task_kinds import KINDS
 from portal.services.tasks import leases as task_leases
 from portal.services.tasks import tasks
 from tests.services.actions.plan_examples import make_reservation
-from tests.services.csv.import_steps import check, found, run
+from tests.services.csv.import_steps import bodies, check, found, run
 from tests.support.factories import make_asset, make_category, make_staff, make_user
-
-
-def bodies() -> list[dict[str, Any]]:
-    session().rollback()
-    return [json.loads(body) for body in session().scalars(select(Event.body).order_by(Event.id))]
 
 
 def test_half_a_text_is_an_error_and_never_a_name(app: Flask) -> None:

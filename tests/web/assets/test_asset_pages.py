@@ -94,6 +94,15 @@ def test_a_deletion_sent_twice_says_that_it_is_done(app: Flask) -> None:
     assert "has already been deleted" in page.main
 
 
+def test_a_date_that_does_not_exist_is_not_called_badly_written(app: Flask) -> None:
+    page = add(visit(app), name="Lamp", purchase_date="2026-02-31", purchase_cost="1.250")
+    assert page.errors == [
+        "Enter the purchase date as a date that exists: there is no 31 February 2026",
+        "Enter the purchase cost with two decimals, such as 1250.00: "
+        "the point may stand for thousands",
+    ]
+
+
 def test_it_says_everything_that_is_to_be_changed_and_keeps_what_was_typed(app: Flask) -> None:
     make_asset("Lamp", serial_number="S-1")
     pages = visit(app)

@@ -239,7 +239,7 @@ def test_a_plan_with_mistakes_says_all_of_them(app: Flask) -> None:
         "Enter what is to be done",
         "Enter the day on which it is due",
         "Enter the number of days in digits, from 1 to 3650",
-        "Enter the estimated cost in digits, such as 1250.00",
+        "Enter the estimated cost as 0 or more",
     ]
 
 

@@ -1,0 +1,92 @@
+"""Amounts, counts and dates as people and spreadsheets write them; or what is wrong with one."""
+
+import re
+from calendar import month_name
+from datetime import date
+from decimal import Decimal
+from typing import Final
+
+LARGEST: Final = 12  # digits of an amount before its decimals
+PLAIN: Final = r"\d{1,12}(?:[.,]\d{0,2})?"
+# Groups of three: with points only before a decimal comma, and the other way round, since 1.250
+# alone may be either.
+GROUPED: Final = (
+    r"\d{1,3}(?:\.\d{3})+,\d{1,2}"
+    r"|\d{1,3}(?:,\d{3})+\.\d{1,2}"
+    r"|\d{1,3}(?:[ '\u00a0\u202f]\d{3})+(?:[.,]\d{1,2})?"
+)
+AMOUNT: Final = re.compile(f"{PLAIN}|{GROUPED}", re.ASCII)
+EITHER: Final = re.compile(r"\d{1,3}([.,])\d{3}", re.ASCII)
+TOO_FINE: Final = re.compile(r"\d+[.,]\d{3,}", re.ASCII)
+TOO_LONG: Final = re.compile(r"[\d ']+(?:[.,]\d{0,2})?", re.ASCII)
+BELOW_ZERO: Final = re.compile(r"-\s?\d[\d.,' ]*", re.ASCII)
+NUMBER: Final = re.compile(r"\d[\d.,' ]*", re.ASCII)
+LONGEST_COUNT: Final = 10  # digits
+DOTTED: Final = re.compile(r"(?P<day>\d{1,2})\.(?P<month>\d{1,2})\.(?P<year>\d{4})", re.ASCII)
+ISO: Final = re.compile(r"(?P<year>\d{4})(-?)(?P<month>\d{2})\2(?P<day>\d{2})", re.ASCII)
+
+
+class TypedValueError(ValueError):
+    """The text is no such value. `expected` follows "Enter the …"; `why` where that needs more."""
+
+    def __init__(self, expected: str, why: str = "") -> None:
+        super().__init__(f"{expected}: {why}" if why else expected)
+        self.expected = expected
+        self.why = why
+
+
+def read_amount(text: str) -> Decimal:
+    """The amount: 1250.00, 1250,00, 1,250.00, 1.250,00 or 1 250. Raises `TypedValueError`."""
+    whole, _, cents = re.sub(r"[.,](?=\d{0,2}$)", "|", text).partition("|")
+    digits = re.sub(r"\D", "", whole)
+    if not AMOUNT.fullmatch(text) or len(digits) > LARGEST:
+        raise _no_amount(text)
+    return Decimal(f"{digits}.{cents or '0'}")
+
+
+def read_count(text: str) -> int:
+    """How many of something. Raises `TypedValueError`."""
+    if BELOW_ZERO.fullmatch(text):
+        raise TypedValueError("as 0 or more")
+    if not (text.isascii() and text.isdigit()):
+        expected = "as a whole number" if NUMBER.fullmatch(text) else "in digits"
+        raise TypedValueError(f"{expected}, such as 25")
+    digits = text.lstrip("0") or "0"
+    if len(digits) > LONGEST_COUNT:
+        raise TypedValueError(f"with at most {LONGEST_COUNT} digits")
+    return int(digits)
+
+
+def read_day(text: str) -> date:
+    """The date: ISO 8601, or 03.05.2026 with the day first. Raises `TypedValueError`."""
+    parts = DOTTED.fullmatch(text) or ISO.fullmatch(text)
+    try:
+        if parts is None:
+            return date.fromisoformat(text)
+        return date(int(parts["year"]), int(parts["month"]), int(parts["day"]))
+    except ValueError:
+        raise _no_day(parts) from None
+
+
+def _no_amount(text: str) -> TypedValueError:
+    example = "such as 1250.00"
+    if either := EITHER.fullmatch(text):
+        why = f"the {'point' if either[1] == '.' else 'comma'} may stand for thousands"
+        return TypedValueError(f"with two decimals, {example}", why)
+    if TOO_FINE.fullmatch(text):
+        return TypedValueError(f"with at most two decimals, {example}")
+    if BELOW_ZERO.fullmatch(text):
+        return TypedValueError("as 0 or more")
+    if TOO_LONG.fullmatch(text) and len(text) > LARGEST:
+        return TypedValueError(f"with at most {LARGEST} digits before the decimals")
+    return TypedValueError(f"in digits, {example}")
+
+
+def _no_day(parts: re.Match[str] | None) -> TypedValueError:
+    if parts is None:
+        return TypedValueError("as year, month and day, such as 2026-05-03")
+    year, month, day = int(parts["year"]), int(parts["month"]), int(parts["day"])
+    missing = f"{day} {month_name[month]} {year}" if 1 <= month <= 12 and year else "year 0"
+    if not 1 <= month <= 12:
+        missing = f"month {month}{', as the day comes first' * (parts.re is DOTTED)}"
+    return TypedValueError("as a date that exists", f"there is no {missing}")
