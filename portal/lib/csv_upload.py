@@ -14,6 +14,8 @@ from portal.lib.typed_text import tidy, without_unseen
 MOST_ROWS: Final = 20_000
 MOST_COLUMNS: Final = 200
 LONGEST_CELL: Final = 20_000
+# What may stand between cells; of those in the heading the most frequent does.
+SEPARATORS: Final = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
 # How files of spreadsheet programs begin: .xlsx and .ods, and the older .xls.
 WORKBOOKS: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 
@@ -43,7 +45,8 @@ class Sheet:
 
 
 def read_csv(content: bytes) -> Sheet:
-    """The sheet in `content`: UTF-8 with or without byte order mark, `,` or `;` between cells.
+    """The sheet in `content`: UTF-8 with or without byte order mark, and `,`, `;` or a tab between
+    cells.
 
     Raises `UnreadableError`. The apostrophes that our own export puts before formulas are taken
     away again.
@@ -89,10 +92,9 @@ def _rows(
 def _left_over(cells: Iterable[str], between: str) -> str:
     """What stands beside the last column: most often half of a text with a comma in it."""
     words = next((text.strip() for text in cells if text.strip()), "")
-    called = "a semicolon" if between == ";" else "a comma"
     return words and (
         f"It has more cells than the heading: “{words[:40]}” is left over. "
-        f"Put a text that has {called} in it between quotation marks"
+        f"Put a text that has {SEPARATORS[between]} in it between quotation marks"
     )
 
 
@@ -114,7 +116,7 @@ def _decoded(content: bytes) -> str:
 
 def _delimiter(text: str) -> str:
     heading = text.partition("\n")[0]
-    return ";" if heading.count(";") > heading.count(",") else ","
+    return max(SEPARATORS, key=heading.count)
 
 
 def _column(name: str) -> str:

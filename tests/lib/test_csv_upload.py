@@ -10,7 +10,7 @@ from portal.lib.typed_text import tidy
 
 
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
-@pytest.mark.parametrize("between", [",", ";"])
+@pytest.mark.parametrize("between", [",", ";", "\t"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_it_reads_either_kind_of_file(mark: str, between: str, end: str) -> None:
     lines = [between.join(["Name", " Asset Tag ", ""]), between.join(['"A, b; c"', " X-1 ", ""])]

@@ -20,8 +20,8 @@ from portal.services.assets.tag_numbers import of_the_series
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import session, writing
-from portal.services.csv import import_rows
-from portal.services.csv.columns import COLUMNS, PROBLEM, READ_ONLY
+from portal.services.csv import import_rows, import_sheet
+from portal.services.csv.columns import PROBLEM
 from portal.services.csv.import_rows import Verdict
 from portal.services.tasks import tasks
 from portal.services.tasks.tasks import Kind, Step
@@ -37,14 +37,12 @@ DONE_AS: Final = {Verdict.CREATE: Verdict.CREATED, Verdict.UPDATE: Verdict.UPDAT
 
 def upload(actor: Actor, sheet: Sheet, *, may_add: bool, file_name: str = "") -> UUID:
     """Store the rows and have them checked; the public id of the check."""
-    columns = [column for column in sheet.columns if column in COLUMNS]
-    if not {"asset_tag", "name"} & set(columns):
-        raise Refusal("The file needs a column asset_tag or name", field="file")
+    columns = import_sheet.known_columns(sheet)
     with writing() as current:
         require(current, actor, PERMISSION)
         params = {
             "columns": columns,
-            "ignored": [c for c in sheet.columns if c not in (*COLUMNS, *READ_ONLY, PROBLEM)],
+            "unknown": import_sheet.unknown_columns(sheet),
             "has_status": "status" in sheet.columns,
             "may_add": may_add,
             "file_name": file_name[:120],
@@ -123,26 +121,14 @@ def _numbered(sheet: Sheet) -> list[str]:
 
 
 def _stored(task_id: int, sheet: Sheet, columns: Sequence[str]) -> Iterator[dict[str, object]]:
-    seen: dict[tuple[str, str], int] = {}
-    for row in sheet.rows:
-        cells = {name: row.cells[name] for name in columns if row.cells.get(name)}
-        problem = row.problem or _said_before(seen, cells, row.number)
+    for row, problem in import_sheet.rows_with_problems(sheet, columns):
         yield {
             "task_id": task_id,
             "number": row.number,
-            "data": cells,
+            "data": row.cells,
             "outcome": Verdict.ERROR if problem else None,
             "message": problem,
         }
-
-
-def _said_before(seen: dict[tuple[str, str], int], cells: dict[str, str], number: int) -> str:
-    """What two rows of one file cannot share."""
-    for name in ("asset_tag", "serial_number"):
-        key = (name, cells.get(name, "").lower())
-        if key[1] and (first := seen.setdefault(key, number)) != number:
-            return f"Row {first} has the same {name}"
-    return ""
 
 
 def _check_step(current: Session, task: Task) -> Step:

@@ -16,7 +16,7 @@ from portal.services.core.unit_of_work import once_only
 from portal.services.csv import import_task
 from portal.services.csv.columns import COLUMNS
 from portal.services.csv.import_rows import Verdict
-from portal.web.csv.import_words import TAGS, chips, why_not_confirm
+from portal.web.csv.import_words import TAGS, chips, unknown_columns, why_not_confirm
 from portal.web.forms.base import PortalForm
 from portal.web.forms.query_values import UnreadableAddress, linked, number_or_none
 from portal.web.forms.refusals import refusals_in, status_of
@@ -89,6 +89,7 @@ def _checked(public_id: UUID, form: PortalForm) -> Answer | tuple[str, int]:
         chips=chips(counts, chosen),
         wrong=sum(counts.get(verdict, 0) for verdict in import_task.WRONG),
         why_not=why_not_confirm(task),
+        unknown=unknown_columns(task),
         import_tags=TAGS,
     )
     return page, status_of(form)

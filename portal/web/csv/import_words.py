@@ -41,3 +41,11 @@ def why_not_confirm(task: Task) -> str:
     if not any(task.counts.get(each) for each in (Verdict.CREATE, Verdict.UPDATE)):
         return "There is nothing to import in this file."
     return ""
+
+
+def unknown_columns(task: Task) -> str:
+    """The columns that are left out because nobody knows them, and what was probably meant."""
+    unknown: Mapping[str, str] = task.params.get("unknown", {})
+    return ", ".join(
+        f"{name} (did you mean {meant}?)" if meant else name for name, meant in unknown.items()
+    )

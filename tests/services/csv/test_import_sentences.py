@@ -3,6 +3,9 @@
 import pytest
 from flask import Flask
 
+from portal.lib.csv_upload import read_csv
+from portal.services.core.refusals import Refusal
+from portal.services.csv import import_task
 from tests.services.csv.import_steps import check, found
 from tests.support.factories import make_user
 
@@ -43,3 +46,31 @@ def test_a_value_is_refused_for_what_is_wrong_with_it(
 ) -> None:
     text = f"name,kind,{column}\nToner,stock,{cell}\n"
     assert found(check(make_user(), text)) == [(2, "error", sentence)]
+
+
+@pytest.mark.parametrize(
+    ("heading", "read_as"),
+    [
+        ("Tag;Bezeichnung;Ort", "tag, bezeichnung, ort"),
+        ("Inventory 2026;;", "inventory_2026"),
+        ("asset_tag|name", "asset_tag|name"),
+        (",".join(f"column {number}" for number in range(1, 9)), "column_1, column_2, column_3, …"),
+        ("x" * 90, "x" * 40),
+    ],
+)
+def test_a_file_without_our_headings_is_told_what_its_first_row_reads(
+    app: Flask, heading: str, read_as: str
+) -> None:
+    person, sheet = make_user(), read_csv(f"{heading}\nA,B,C\n".encode())
+    with pytest.raises(Refusal) as refused:
+        import_task.upload(person.actor, sheet, may_add=False)
+    assert (refused.value.field, refused.value.sentence) == (
+        "file",
+        f"The file needs a column asset_tag or name. Its first row reads “{read_as}”",
+    )
+
+
+def test_a_first_row_without_a_word_is_told_apart(app: Flask) -> None:
+    person, sheet = make_user(), read_csv(b";;\nA;B;C\n")
+    with pytest.raises(Refusal, match=r"asset_tag or name\. Its first row is blank"):
+        import_task.upload(person.actor, sheet, may_add=False)

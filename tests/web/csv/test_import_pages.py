@@ -71,7 +71,21 @@ def test_a_file_that_is_none_is_said_at_its_field(app: Flask) -> None:
         "Letters such as ä or é cannot be read in this file. Save it as “CSV UTF-8”, and "
         "choose the new file"
     ]
-    assert send(pages, b"model\nT14\n").errors == ["The file needs a column asset_tag or name"]
+    assert send(pages, b"model\nT14\n").errors == [
+        "The file needs a column asset_tag or name. Its first row reads “model”"
+    ]
+
+
+def test_a_mistyped_heading_is_left_out_and_the_right_one_is_offered(app: Flask) -> None:
+    pages = visit(app)
+    page = send(pages, b"name,seriel number,Notes,note,asset_name,colour\nChair,S-1,x,y,z,red\n")
+    job.work(KINDS)
+    (look,) = pages.get(page.path).links("See what each row would do")
+    assert (
+        "not known and are left out: "
+        "seriel_number (did you mean serial_number?), note, asset_name, colour."
+        in pages.get(look).main
+    )
 
 
 def test_what_is_being_checked_cannot_be_confirmed_yet(app: Flask) -> None:
