@@ -13,10 +13,17 @@ def refuse_taken(current: Session, tag: str | None, serial: str | None, own_id: 
     if holder:
         sentence = f"“{holder.name}” already has the tag {holder.asset_tag}"
         raise Refusal(sentence, field="asset_tag")
-    holder = _holder(current, Asset.serial_number, serial, own_id)
+    holder = holder_of_serial(current, serial, own_id)
     if holder:
         sentence = f"{holder.asset_tag} already has this serial number"
         raise Refusal(sentence, field="serial_number")
+
+
+def holder_of_serial(
+    current: Session, serial: str | None, own_id: int | None = None
+) -> Asset | None:
+    """The asset that has this serial number, other than the one with `own_id`."""
+    return _holder(current, Asset.serial_number, serial, own_id)
 
 
 def _holder(

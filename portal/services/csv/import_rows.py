@@ -9,14 +9,15 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from portal.lib.clock import utcnow
-from portal.models.assets import Asset, AssetKind, AssetStatus, Category, Location
-from portal.models.assignments import Staff
+from portal.models.assets import Action, Asset, AssetKind, AssetStatus, Category, Location
+from portal.models.assignments import Assignment, Staff
 from portal.services.actions import assignments, lifecycle, reservation_rows
+from portal.services.actions.why_not import why_not
 from portal.services.assets import named_lists
 from portal.services.assets.rules import AssetValues, faults
 from portal.services.assets.snapshots import open_assignment
 from portal.services.assets.tag_numbers import next_tag
-from portal.services.assets.uniqueness import refuse_taken
+from portal.services.assets.uniqueness import holder_of_serial, refuse_taken
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
 from portal.services.csv.import_values import CellError, Cells, filled, kind_of, quantity_of
@@ -52,6 +53,9 @@ LISTS: Mapping[str, tuple[type[Any], named_lists.NamedList]] = {
     "location": (Location, named_lists.LOCATIONS),
 }
 
+# As they follow "It is".
+KINDS: Mapping[str, str] = {AssetKind.ITEM: "a single item", AssetKind.STOCK: "stock"}
+
 
 def plan(current: Session, cells: Cells, *, may_add: bool) -> Plan:
     """What the row would do to the register as it is now. Raises `Refusal` with what is wrong.
@@ -59,6 +63,7 @@ def plan(current: Session, cells: Cells, *, may_add: bool) -> Plan:
     `may_add`: categories and locations that are not there yet are to be added.
     """
     asset = existing(current, cells)
+    _refuse_nameless(asset, cells)
     try:
         values = filled(_base(asset, cells), cells)
     except CellError as error:
@@ -71,7 +76,7 @@ def plan(current: Session, cells: Cells, *, may_add: bool) -> Plan:
         raise Refusal(found[0].sentence)
     staff_id = _person(current, asset, values, cells)
     if asset is None:
-        refuse_taken(current, values.asset_tag, values.serial_number, None)
+        _refuse_taken(current, values)
         return Plan(
             verdict=Verdict.CREATE,
             values=values,
@@ -118,7 +123,8 @@ def _update(
     wanted: Mapping[str, str],
 ) -> Plan:
     stored = lifecycle.values_of(asset)
-    if asset.status == AssetStatus.LIQUIDATED and values != replace(stored, notes=values.notes):
+    is_more_than_notes = bool(wanted) or values != replace(stored, notes=values.notes)
+    if asset.status == AssetStatus.LIQUIDATED and is_more_than_notes:
         raise Refusal("It is disposed of. Only its notes can be changed")
     refuse_taken(current, None, values.serial_number, asset.id)
     changes = values != stored or wanted or staff_id is not None
@@ -131,6 +137,21 @@ def _update(
         wanted=wanted,
         remark=_quantity_remark(stored, cells),
     )
+
+
+def _refuse_nameless(asset: Asset | None, cells: Cells) -> None:
+    """A tag that nobody has, most often a slip, is no reason to ask for the name alone."""
+    tag = cells.get("asset_tag")
+    if tag and asset is None and not cells.get("name"):
+        raise Refusal(f"No asset has the tag {tag[:40]}. To add one with it, enter its name")
+
+
+def _refuse_taken(current: Session, values: AssetValues) -> None:
+    holder = None if values.asset_tag else holder_of_serial(current, values.serial_number)
+    if holder:
+        way_out = f"If this row is about it, enter {holder.asset_tag} in asset_tag"
+        raise Refusal(f"{holder.asset_tag} already has this serial number. {way_out}")
+    refuse_taken(current, values.asset_tag, values.serial_number, None)
 
 
 def existing(current: Session, cells: Cells) -> Asset | None:
@@ -150,7 +171,7 @@ def _base(asset: Asset | None, cells: Cells) -> AssetValues:
         is_stock = kind == AssetKind.STOCK
         return AssetValues(name="", kind=kind, quantity=(quantity_of(cells) or 0) * is_stock)
     if cells.get("kind") and kind != asset.kind:
-        raise CellError(f"This is {asset.kind} already, and its kind cannot be changed")
+        raise CellError(f"It is {KINDS[asset.kind]}, and its kind cannot be changed")
     return lifecycle.values_of(asset)
 
 
@@ -162,13 +183,13 @@ def _placed(
         name = cells.get(called)
         if not name:
             continue
+        if len(name) > named_lists.LONGEST_NAME:
+            raise Refusal(f"Use at most {named_lists.LONGEST_NAME} characters in {called}")
         row_id = current.scalar(select(model.id).where(func.lower(model.name) == func.lower(name)))
         if row_id is None and not may_add:
             way_out = "Add it first, or let the import add it: choose the file again and tick that"
-            raise Refusal(f"There is no {called} called “{name[:120]}”. {way_out}")
+            raise Refusal(f"There is no {called} called “{name}”. {way_out}")
         if row_id is None:
-            if len(name) > named_lists.LONGEST_NAME:
-                raise Refusal(f"Use at most {named_lists.LONGEST_NAME} characters in {called}")
             wanted[called] = name
         else:
             values = replace(values, **{f"{called}_id": row_id})
@@ -197,15 +218,20 @@ def _person(current: Session, asset: Asset | None, values: AssetValues, cells: C
     held = open_assignment(asset.id) if asset else None
     if held and held.staff_id == staff.id:
         return None
-    if held:
-        raise Refusal(f"{held.staff.name} has it. Take it back first")
-    if asset and asset.status != AssetStatus.AVAILABLE:
-        raise Refusal("It is not free, so nobody can get it now")
+    if asset:
+        _refuse_not_free(asset, held)
     if not staff.is_active:
         raise Refusal(f"{staff.name} has left")
     if asset:
         _refuse_reserved(current, asset, staff)
     return staff.id
+
+
+def _refuse_not_free(asset: Asset, held: Assignment | None) -> None:
+    holder = held.staff.name if held else None
+    words = why_not(Action.ALLOCATE, asset.status, asset.kind, holder=holder)
+    if words:
+        raise Refusal(f"{asset.asset_tag} {words.removesuffix('.')}")
 
 
 def _refuse_reserved(current: Session, asset: Asset, staff: Staff) -> None:

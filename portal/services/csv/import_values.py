@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from portal.lib.typed_values import TypedValueError, read_amount, read_count, read_day
 from portal.models.assets import Condition
-from portal.services.assets.rules import AssetValues
+from portal.services.assets.rules import MOST_IN_STOCK, AssetValues
 
 Cells = Mapping[str, str]
 
@@ -49,7 +49,7 @@ def kind_of(cells: Cells) -> str:
 
 def quantity_of(cells: Cells) -> int | None:
     """How many a new stock begins with."""
-    return COUNT("quantity", cells["quantity"]) if cells.get("quantity") else None
+    return _count("quantity", cells["quantity"]) if cells.get("quantity") else None
 
 
 def _typed(read: Callable[[str], Any]) -> Callable[[str, str], Any]:
@@ -66,6 +66,13 @@ def _typed(read: Callable[[str], Any]) -> Callable[[str, str], Any]:
     return read_cell
 
 
+def _count(name: str, text: str) -> int:
+    number: int = _typed(read_count)(name, text)
+    if number > MOST_IN_STOCK:
+        raise CellError(f"Enter {name} from 0 to {MOST_IN_STOCK:,}, not “{text[:40]}”")
+    return number
+
+
 def _answer(name: str, text: str) -> bool:
     if text.lower() in YES | NO:
         return text.lower() in YES
@@ -78,7 +85,6 @@ def _condition(name: str, text: str) -> str:
     raise CellError(f"Enter one of {', '.join(Condition)} in {name}, not “{text[:40]}”")
 
 
-COUNT: Final = _typed(read_count)
 DAY: Final = _typed(read_day)
 READERS: Final[Mapping[str, Callable[[str, str], Any]]] = {
     "purchase_date": DAY,
@@ -86,5 +92,5 @@ READERS: Final[Mapping[str, Callable[[str, str], Any]]] = {
     "warranty_expires": DAY,
     "condition": _condition,
     "reservable": _answer,
-    "min_quantity": COUNT,
+    "min_quantity": _count,
 }

@@ -63,7 +63,7 @@ def test_a_dry_run_says_what_each_row_would_do_and_changes_nothing(app: Flask) -
             "The quantity is left as it is: receive, issue or adjust it on the asset's page.",
         ),
         (5, "create", ""),
-        (7, "error", "Enter the name of the asset"),
+        (7, "error", "No asset has the tag X-1. To add one with it, enter its name"),
         (
             8,
             "error",
