@@ -20,6 +20,7 @@ from portal.services.assets.tag_numbers import next_tag
 from portal.services.assets.uniqueness import holder_of_serial, refuse_taken
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
+from portal.services.csv.import_changes import Changes, changes_of, handover
 from portal.services.csv.import_values import CellError, Cells, filled, kind_of, quantity_of
 
 
@@ -37,7 +38,10 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a row comes to. `wanted`: names of lists that are to be added first."""
+    """What a row comes to.
+
+    `wanted`: names of lists that are to be added first. `changes`: {field: {from, to}}.
+    """
 
     verdict: Verdict
     values: AssetValues
@@ -45,6 +49,7 @@ class Plan:
     version: int | None = None
     staff_id: int | None = None
     wanted: Mapping[str, str]
+    changes: Changes
     remark: str = ""
 
 
@@ -74,17 +79,18 @@ def plan(current: Session, cells: Cells, *, may_add: bool) -> Plan:
     found = faults(values)
     if found:
         raise Refusal(found[0].sentence)
-    staff_id = _person(current, asset, values, cells)
+    staff = _person(current, asset, values, cells)
     if asset is None:
         _refuse_taken(current, values)
         return Plan(
             verdict=Verdict.CREATE,
             values=values,
-            staff_id=staff_id,
+            staff_id=staff.id if staff else None,
             wanted=wanted,
+            changes=handover(staff),
             remark=_quantity_remark(values, cells),
         )
-    return _update(current, asset, values, cells, staff_id, wanted)
+    return _update(current, asset, values, cells, staff, wanted)
 
 
 def refuse_other(current: Session, made: Plan, checked_id: int | None) -> None:
@@ -119,7 +125,7 @@ def _update(
     asset: Asset,
     values: AssetValues,
     cells: Cells,
-    staff_id: int | None,
+    staff: Staff | None,
     wanted: Mapping[str, str],
 ) -> Plan:
     stored = lifecycle.values_of(asset)
@@ -127,14 +133,15 @@ def _update(
     if asset.status == AssetStatus.LIQUIDATED and is_more_than_notes:
         raise Refusal("It is disposed of. Only its notes can be changed")
     refuse_taken(current, None, values.serial_number, asset.id)
-    changes = values != stored or wanted or staff_id is not None
+    changes = changes_of(current, asset, values, wanted, staff)
     return Plan(
         verdict=Verdict.UPDATE if changes else Verdict.UNCHANGED,
         values=values,
         asset_id=asset.id,
         version=asset.version,
-        staff_id=staff_id,
+        staff_id=staff.id if staff else None,
         wanted=wanted,
+        changes=changes,
         remark=_quantity_remark(stored, cells),
     )
 
@@ -205,7 +212,9 @@ def _with_lists(actor: Actor, made: Plan) -> AssetValues:
     return values
 
 
-def _person(current: Session, asset: Asset | None, values: AssetValues, cells: Cells) -> int | None:
+def _person(
+    current: Session, asset: Asset | None, values: AssetValues, cells: Cells
+) -> Staff | None:
     """Who is to get the asset; None where nobody is, or that person has it already."""
     email = cells.get("assigned_to_email")
     if not email:
@@ -224,7 +233,7 @@ def _person(current: Session, asset: Asset | None, values: AssetValues, cells: C
         raise Refusal(f"{staff.name} has left")
     if asset:
         _refuse_reserved(current, asset, staff)
-    return staff.id
+    return staff
 
 
 def _refuse_not_free(asset: Asset, held: Assignment | None) -> None:

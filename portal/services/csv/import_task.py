@@ -97,6 +97,12 @@ def outcome_counts(check: Task) -> dict[str, int]:
     return {outcome: count for outcome, count in rows if outcome}
 
 
+def cells_of(row: TaskRow) -> dict[str, str]:
+    """What the file says in this row, by column; blank cells are left out."""
+    cells: dict[str, str] = row.data.get("cells", {})
+    return cells
+
+
 def failed_rows(check: Task) -> Iterator[Sequence[object]]:
     """The rows that were not imported, as they came, and why; ready to be mended and sent again."""
     columns: list[str] = check.params["columns"]
@@ -106,7 +112,7 @@ def failed_rows(check: Task) -> Iterator[Sequence[object]]:
         session().rollback()
         wanted = _rows_of(task_id).where(TaskRow.number > after, TaskRow.outcome.in_(WRONG))
         chunk = session().scalars(wanted.limit(CHUNK)).all()
-        lines = [(*(row.data.get(name, "") for name in columns), row.message) for row in chunk]
+        lines = [(*(cells_of(row).get(name, "") for name in columns), row.message) for row in chunk]
         after = chunk[-1].number if chunk else after
         session().rollback()
         yield from lines
@@ -125,7 +131,7 @@ def _stored(task_id: int, sheet: Sheet, columns: Sequence[str]) -> Iterator[dict
         yield {
             "task_id": task_id,
             "number": row.number,
-            "data": row.cells,
+            "data": {"cells": row.cells},
             "outcome": Verdict.ERROR if problem else None,
             "message": problem,
         }
@@ -144,12 +150,13 @@ def _check_step(current: Session, task: Task) -> Step:
 
 def _judge(current: Session, row: TaskRow, may_add: bool) -> None:
     try:
-        made = import_rows.plan(current, row.data, may_add=may_add)
+        made = import_rows.plan(current, cells_of(row), may_add=may_add)
     except Refusal as refusal:
         row.outcome, row.message = Verdict.ERROR, refusal.sentence
     else:
         new = [f"Adds the {called} “{name}”." for called, name in made.wanted.items()]
         row.outcome, row.asset_id = made.verdict, made.asset_id
+        row.data = {**row.data, "changes": made.changes}
         row.message = " ".join([*new, made.remark]).strip()
 
 
@@ -172,7 +179,7 @@ def _carry_out(
     made: list[tuple[str, int]] = []
 
     def do() -> None:
-        planned = import_rows.plan(current, row.data, may_add=may_add)
+        planned = import_rows.plan(current, cells_of(row), may_add=may_add)
         import_rows.refuse_other(current, planned, row.asset_id)
         done = DONE_AS.get(planned.verdict, planned.verdict)
         made.append((done, import_rows.carry_out(current, actor, planned, numbered)))

@@ -3,12 +3,14 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, Final
 
 from flask import current_app
 from wtforms import Field
 
 from portal.engine.events.names import EventName
+from portal.lib.excerpts import excerpts
 from portal.models.assets import Action, Activity, Asset, AssetKind
 from portal.web.assets.forms import AssetFilterForm
 from portal.web.forms.edit_conflict import shown
@@ -78,7 +80,6 @@ LABELS: Final[dict[str, str]] = {
     "warranty_expires": "Warranty ends on",
     "notes": "Notes",
 }
-LONGEST_IN_TIMELINE: Final = 160
 OF_STOCK: Final = frozenset({"quantity", "min_quantity", "unit"})
 OF_ITEMS: Final = frozenset({"reservable"})
 DATES: Final = frozenset({"purchase_date", "warranty_expires"})
@@ -137,33 +138,26 @@ def _short(field: Field) -> str:
 def _known(asset: Asset, name: str, named: Mapping[str, Any]) -> str:
     if name in named:
         return named[name].name if named[name] else ""
-    value = getattr(asset, name)
-    if name == "purchase_cost" and value is not None:
-        return f"{value:,.2f} {current_app.extensions['settings'].currency}"
-    return in_words(name, value)
+    return in_words(name, getattr(asset, name))
 
 
 def _line(activity: Activity) -> TimelineLine:
     title, tone = DONE.get(activity.action, (activity.action.replace("_", " ").capitalize(), ""))
-    differences = list(_differences(activity.changes))
-    return TimelineLine(title, tone, activity.actor_name, activity.at, activity.note, differences)
+    changed = list(differences(activity.changes))
+    return TimelineLine(title, tone, activity.actor_name, activity.at, activity.note, changed)
 
 
-def _differences(changes: Mapping[str, Any]) -> Iterator[FieldChange]:
+def differences(changes: Mapping[str, Any]) -> Iterator[FieldChange]:
+    """The changed fields, {field: {from, to}}, as people read them."""
     for name, change in changes.items():
         label = (LABELS | MOVED).get(name, name.replace("_", " ").capitalize())
         none = "nobody" if name == "holder" else "nothing"
-        sides = (_briefly(in_words(name, change[side])) for side in ("from", "to"))
-        before, after = (words or none for words in sides)
-        yield FieldChange(label, before, after)
-
-
-def _briefly(words: str) -> str:
-    return words if len(words) <= LONGEST_IN_TIMELINE else f"{words[:LONGEST_IN_TIMELINE]}…"
+        before, after = excerpts(in_words(name, change["from"]), in_words(name, change["to"]))
+        yield FieldChange(label, before or none, after or none)
 
 
 def in_words(name: str, value: Any) -> str:
-    """A field's value for people: dates as they are written, choices as words, names of places."""
+    """A field's value for people: dates and money as they are written, choices as words, names."""
     if value is None:
         return ""
     if isinstance(value, Mapping):
@@ -176,6 +170,8 @@ def in_words(name: str, value: Any) -> str:
     if name == "due_at":
         local = datetime.fromisoformat(str(value)).astimezone(zone())
         return f"{local.day} {local:%B %Y %H:%M}"
+    if name == "purchase_cost":
+        return f"{Decimal(value):,.2f} {current_app.extensions['settings'].currency}"
     if name == "condition":
         return str(value).capitalize()
     if name == "status":

@@ -16,7 +16,7 @@ from portal.services.core.unit_of_work import once_only
 from portal.services.csv import import_task
 from portal.services.csv.columns import COLUMNS
 from portal.services.csv.import_rows import Verdict
-from portal.web.csv.import_words import TAGS, chips, unknown_columns, why_not_confirm
+from portal.web.csv import import_words
 from portal.web.forms.base import PortalForm
 from portal.web.forms.query_values import UnreadableAddress, linked, number_or_none
 from portal.web.forms.refusals import refusals_in, status_of
@@ -84,13 +84,12 @@ def _checked(public_id: UUID, form: PortalForm) -> Answer | tuple[str, int]:
         "csv/import_check.html",
         task=task,
         form=form,
-        rows=rows,
+        lines=import_words.lines(rows),
         after=after,
-        chips=chips(counts, chosen),
+        chips=import_words.chips(counts, chosen),
         wrong=sum(counts.get(verdict, 0) for verdict in import_task.WRONG),
-        why_not=why_not_confirm(task),
-        unknown=unknown_columns(task),
-        import_tags=TAGS,
+        why_not=import_words.why_not_confirm(task),
+        unknown=import_words.unknown_columns(task),
     )
     return page, status_of(form)
 

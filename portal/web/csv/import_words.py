@@ -1,10 +1,13 @@
 """An import in words: what becomes of rows, and why it cannot be confirmed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from portal.models.tasks import Task, TaskState
+from portal.models.tasks import Task, TaskRow, TaskState
+from portal.services.csv import import_task
 from portal.services.csv.import_rows import Verdict
+from portal.web.assets.presenter import FieldChange, differences
 from portal.web.frame.page_frame import page_url
 from portal.web.frame.status_tags import Tag
 from portal.web.frame.tabs import Tab
@@ -19,6 +22,37 @@ TAGS: Final[Mapping[str, Tag]] = {
     Verdict.UPDATED: Tag("Changed", "check-circle-fill", "success"),
     Verdict.FAILED: Tag("Not imported", "x-octagon-fill", "danger"),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class ImportLine:
+    """One row of the file, and what becomes of it. `tag` is None while it is not checked."""
+
+    number: int
+    name: str
+    asset_tag: str
+    asset_id: int | None
+    tag: Tag | None
+    changes: Sequence[FieldChange]
+    message: str
+
+
+def lines(rows: Iterable[TaskRow]) -> list[ImportLine]:
+    """The rows as people read them."""
+    return [_line(row, import_task.cells_of(row)) for row in rows]
+
+
+def _line(row: TaskRow, cells: Mapping[str, str]) -> ImportLine:
+    name, asset_tag = cells.get("name", ""), cells.get("asset_tag", "")
+    return ImportLine(
+        number=row.number,
+        name=name or asset_tag,
+        asset_tag=asset_tag if name else "",
+        asset_id=row.asset_id,
+        tag=TAGS[row.outcome] if row.outcome else None,
+        changes=list(differences(row.data.get("changes", {}))),
+        message=row.message,
+    )
 
 
 def chips(counts: Mapping[str, int], chosen: str | None) -> list[Tab]:
