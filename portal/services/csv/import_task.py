@@ -22,7 +22,7 @@ from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import session, writing
 from portal.services.csv import import_rows, import_sheet
 from portal.services.csv.columns import PROBLEM
-from portal.services.csv.import_rows import Verdict
+from portal.services.csv.import_rows import Shown, Ticks, Verdict
 from portal.services.tasks import tasks
 from portal.services.tasks.tasks import Kind, Step
 
@@ -35,8 +35,19 @@ CHUNK: Final = 500
 DONE_AS: Final = {Verdict.CREATE: Verdict.CREATED, Verdict.UPDATE: Verdict.UPDATED}
 
 
-def upload(actor: Actor, sheet: Sheet, *, may_add: bool, file_name: str = "") -> UUID:
-    """Store the rows and have them checked; the public id of the check."""
+def upload(
+    actor: Actor,
+    sheet: Sheet,
+    *,
+    may_add: bool,
+    change_existing: bool = False,
+    file_name: str = "",
+) -> UUID:
+    """Store the rows and have them checked; the public id of the check.
+
+    `may_add`: categories and locations that are not there yet are added. `change_existing`: rows
+    of assets that exist change them; otherwise these are skipped.
+    """
     columns = import_sheet.known_columns(sheet)
     with writing() as current:
         require(current, actor, PERMISSION)
@@ -45,6 +56,7 @@ def upload(actor: Actor, sheet: Sheet, *, may_add: bool, file_name: str = "") ->
             "unknown": import_sheet.unknown_columns(sheet),
             "has_status": "status" in sheet.columns,
             "may_add": may_add,
+            "change_existing": change_existing,
             "file_name": file_name[:120],
             "numbered": _numbered(sheet),
         }
@@ -81,11 +93,16 @@ def find_check(public_id: UUID) -> Task:
     return task
 
 
-def rows_page(check: Task, outcome: str | None, after: int) -> tuple[Sequence[TaskRow], int | None]:
-    """One page of rows in the order of the file, and the number that the next one begins after."""
+def rows_page(
+    check: Task, outcomes: Sequence[str], after: int
+) -> tuple[Sequence[TaskRow], int | None]:
+    """One page of rows in the order of the file, and the number that the next one begins after.
+
+    `outcomes`: only rows with one of these; none for all.
+    """
     wanted = _rows_of(check.id).where(TaskRow.number > after)
-    if outcome:
-        wanted = wanted.where(TaskRow.outcome == outcome)
+    if outcomes:
+        wanted = wanted.where(TaskRow.outcome.in_(outcomes))
     rows = session().scalars(wanted.limit(PAGE_SIZE + 1)).all()
     return rows[:PAGE_SIZE], rows[PAGE_SIZE - 1].number if len(rows) > PAGE_SIZE else None
 
@@ -138,57 +155,72 @@ def _stored(task_id: int, sheet: Sheet, columns: Sequence[str]) -> Iterator[dict
 
 
 def _check_step(current: Session, task: Task) -> Step:
-    after, may_add = task.cursor.get("number", 0), bool(task.params["may_add"])
+    after, ticks = task.cursor.get("number", 0), _ticks(task)
     rows = current.scalars(_rows_of(task.id).where(TaskRow.number > after).limit(tasks.ROWS)).all()
     for row in tasks.few(rows):
         if not row.outcome:
-            _judge(current, row, may_add)
+            _judge(current, row, ticks)
         task.count(row.outcome or "")
         task.cursor = {"number": row.number}
     return tasks.DONE if task.done >= task.total else tasks.MORE
 
 
-def _judge(current: Session, row: TaskRow, may_add: bool) -> None:
+def _ticks(check: Task) -> Ticks:
+    return Ticks(bool(check.params["may_add"]), bool(check.params.get("change_existing")))
+
+
+def _judge(current: Session, row: TaskRow, ticks: Ticks) -> None:
     try:
-        made = import_rows.plan(current, cells_of(row), may_add=may_add)
+        made = import_rows.plan(current, cells_of(row), ticks)
     except Refusal as refusal:
         row.outcome, row.message = Verdict.ERROR, refusal.sentence
-    else:
-        new = [f"Adds the {called} “{name}”." for called, name in made.wanted.items()]
-        row.outcome, row.asset_id = made.verdict, made.asset_id
-        row.data = {**row.data, "changes": made.changes}
-        row.message = " ".join([*new, made.remark]).strip()
+        return
+    shown = made.shown
+    row.outcome, row.asset_id = shown.verdict, shown.asset_id
+    kept = {"version": shown.version, "adds": shown.adds, "changes": shown.changes}
+    row.data = {**row.data, **kept}
+    new = [f"Adds the {called} “{name}”." for called, name in shown.adds.items()]
+    row.message = " ".join([*new, made.remark]).strip()
+
+
+def _shown(row: TaskRow) -> Shown:
+    """What the check has shown of the row."""
+    return Shown(
+        verdict=row.outcome or "",
+        asset_id=row.asset_id,
+        version=row.data.get("version"),
+        adds=row.data.get("adds", {}),
+        changes=row.data.get("changes", {}),
+    )
 
 
 def _import_step(current: Session, task: Task) -> Step:
     check = find_check(UUID(task.params["check"]))
-    after, numbered = task.cursor.get("number", 0), frozenset(check.params.get("numbered", ()))
-    may_add = bool(check.params["may_add"])
+    after, ticks = task.cursor.get("number", 0), _ticks(check)
+    numbered = frozenset(check.params.get("numbered", ()))
     wanted = _rows_of(check.id).where(TaskRow.number > after, TaskRow.outcome.in_(TO_DO))
     rows = current.scalars(wanted.limit(tasks.ROWS)).all()
     for row in tasks.few(rows):
-        _carry_out(current, _actor(task), row, may_add, numbered)
+        _carry_out(current, _actor(task), row, ticks, numbered)
         task.count(row.outcome or "")
         task.cursor = {"number": row.number}
     return tasks.MORE if rows else tasks.DONE
 
 
 def _carry_out(
-    current: Session, actor: Actor, row: TaskRow, may_add: bool, numbered: Collection[str]
+    current: Session, actor: Actor, row: TaskRow, ticks: Ticks, numbered: Collection[str]
 ) -> None:
-    made: list[tuple[str, int]] = []
+    shown = _shown(row)
 
     def do() -> None:
-        planned = import_rows.plan(current, cells_of(row), may_add=may_add)
-        import_rows.refuse_other(current, planned, row.asset_id)
-        done = DONE_AS.get(planned.verdict, planned.verdict)
-        made.append((done, import_rows.carry_out(current, actor, planned, numbered)))
+        planned = import_rows.plan_as_shown(current, cells_of(row), ticks, shown)
+        row.asset_id = import_rows.carry_out(current, actor, planned, numbered)
 
     refusal = tasks.refusal_of(current, do)
     if refusal:
         row.outcome, row.message = Verdict.FAILED, refusal.sentence
     else:
-        row.outcome, row.asset_id = made[0]
+        row.outcome = DONE_AS[Verdict(shown.verdict)]
 
 
 def _actor(task: Task) -> Actor:

@@ -1,5 +1,6 @@
 """Import from CSV: choose a file, see what each row would do, say yes once."""
 
+from collections.abc import Iterator, Mapping
 from uuid import UUID
 
 from flask import Blueprint, Response, redirect, render_template, request, stream_with_context
@@ -8,14 +9,16 @@ from flask_wtf.file import FileField
 from werkzeug.wrappers import Response as Answer
 from wtforms import BooleanField
 
+from portal.engine.events.names import EventName
 from portal.lib.csv_cells import write_csv
 from portal.lib.csv_upload import Sheet, UnreadableError, read_csv
-from portal.models.tasks import TaskState
+from portal.models.tasks import Task, TaskState
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import once_only
 from portal.services.csv import import_task
 from portal.services.csv.columns import COLUMNS
 from portal.services.csv.import_rows import Verdict
+from portal.services.webhooks.subscribers import count_listeners
 from portal.web.csv import import_words
 from portal.web.forms.base import PortalForm
 from portal.web.forms.query_values import UnreadableAddress, linked, number_or_none
@@ -26,9 +29,10 @@ blueprint = Blueprint("importing", __name__, url_prefix="/assets/import")
 
 
 class UploadForm(PortalForm):
-    """The file, and whether it may add to the lists."""
+    """The file, and what it may do beyond adding assets."""
 
     file = FileField("CSV file")
+    change_existing = BooleanField(import_words.MAY_CHANGE)
     may_add = BooleanField("Add categories and locations that are not there yet")
 
     def sheet(self) -> Sheet:
@@ -53,7 +57,11 @@ def upload() -> Answer | tuple[str, int]:
                 owner(),
                 form.once_value,
                 lambda: import_task.upload(
-                    actor(), sheet, may_add=bool(form.may_add.data), file_name=name
+                    actor(),
+                    sheet,
+                    may_add=bool(form.may_add.data),
+                    change_existing=bool(form.change_existing.data),
+                    file_name=name,
                 ),
                 lambda public_id: url("tasks.show", public_id=public_id),
             )
@@ -76,7 +84,7 @@ def _checked(public_id: UUID, form: PortalForm) -> Answer | tuple[str, int]:
     task = import_task.find_check(public_id)
     if task.state in {TaskState.WAITING, TaskState.RUNNING}:
         return redirect(url("tasks.show", public_id=public_id))
-    chosen = linked("show", Verdict, None)
+    chosen = import_words.outcomes_of(linked("show", Verdict, None))
     begin = _begin()
     rows, after = import_task.rows_page(task, chosen, begin)
     counts = import_task.outcome_counts(task)
@@ -88,8 +96,11 @@ def _checked(public_id: UUID, form: PortalForm) -> Answer | tuple[str, int]:
         after=after,
         chips=import_words.chips(counts, chosen),
         wrong=sum(counts.get(verdict, 0) for verdict in import_task.WRONG),
+        notes=import_words.notes(task, counts),
+        would_do=import_words.would_do(counts),
+        to_do=sum(counts.get(verdict, 0) for verdict in import_task.TO_DO),
+        listeners=count_listeners(*_events(task, counts)),
         why_not=import_words.why_not_confirm(task),
-        unknown=import_words.unknown_columns(task),
     )
     return page, status_of(form)
 
@@ -101,6 +112,16 @@ def _begin() -> int:
     if begin is None:
         raise UnreadableAddress
     return begin
+
+
+def _events(check: Task, counts: Mapping[str, int]) -> Iterator[EventName]:
+    """What the import would tell of."""
+    if counts.get(Verdict.CREATE):
+        yield EventName.CREATED
+    if counts.get(Verdict.UPDATE):
+        yield EventName.UPDATED
+    if "assigned_to_email" in check.params["columns"]:
+        yield EventName.ALLOCATED
 
 
 @blueprint.get("/<uuid:public_id>/failed.csv")

@@ -1,6 +1,6 @@
-"""An import in words: what becomes of rows, and why it cannot be confirmed."""
+"""An import in words: what becomes of rows, what holds for the file, why there is no button."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,16 +11,19 @@ from portal.web.assets.presenter import FieldChange, differences
 from portal.web.frame.page_frame import page_url
 from portal.web.frame.status_tags import Tag
 from portal.web.frame.tabs import Tab
-from portal.web.frame.wording import number
+from portal.web.frame.wording import number, plural
 
+MAY_CHANGE: Final = "May change existing assets"
+FAILED: Final = Tag("Failed", "x-octagon-fill", "danger")
 TAGS: Final[Mapping[str, Tag]] = {
     Verdict.CREATE: Tag("Add", "plus-lg", "info"),
     Verdict.UPDATE: Tag("Change", "pencil", "info"),
-    Verdict.UNCHANGED: Tag("Unchanged", "slash-circle", "neutral"),
-    Verdict.ERROR: Tag("Cannot be imported", "x-octagon-fill", "danger"),
     Verdict.CREATED: Tag("Added", "check-circle-fill", "success"),
     Verdict.UPDATED: Tag("Changed", "check-circle-fill", "success"),
-    Verdict.FAILED: Tag("Not imported", "x-octagon-fill", "danger"),
+    Verdict.SKIPPED: Tag("Skipped", "skip-end-circle", "neutral"),
+    Verdict.UNCHANGED: Tag("Unchanged", "slash-circle", "neutral"),
+    Verdict.ERROR: FAILED,
+    Verdict.FAILED: FAILED,
 }
 
 
@@ -33,6 +36,7 @@ class ImportLine:
     asset_tag: str
     asset_id: int | None
     tag: Tag | None
+    is_skipped: bool
     changes: Sequence[FieldChange]
     message: str
 
@@ -40,6 +44,71 @@ class ImportLine:
 def lines(rows: Iterable[TaskRow]) -> list[ImportLine]:
     """The rows as people read them."""
     return [_line(row, import_task.cells_of(row)) for row in rows]
+
+
+def outcomes_of(shown: str | None) -> Sequence[str]:
+    """The outcomes that one of the page's tabs stands for; none for all rows."""
+    return [each for each in TAGS if shown in (each, *_together(each))]
+
+
+def chips(counts: Mapping[str, int], chosen: Sequence[str]) -> list[Tab]:
+    """All rows, then each outcome that there is; what reads the same is one."""
+    everything = number(sum(counts.values()))
+    here = [Tab("All rows", page_url(show=None, after=None), not chosen, everything)]
+    for tag in dict.fromkeys(TAGS.values()):
+        verdicts = [each for each, its in TAGS.items() if its == tag]
+        count = sum(counts.get(each, 0) for each in verdicts)
+        if count:
+            url = page_url(show=str(verdicts[-1]), after=None)
+            here.append(Tab(tag.word, url, verdicts[-1] in chosen, number(count)))
+    return here
+
+
+def would_do(counts: Mapping[str, int]) -> str:
+    """What one yes brings: "12 assets are added and 1 is changed."."""
+    added, changed = counts.get(Verdict.CREATE, 0), counts.get(Verdict.UPDATE, 0)
+    parts = [plural(added, "asset is added", "assets are added")] if added else []
+    if changed:
+        parts.append(plural(changed, "asset is changed", "assets are changed"))
+    return f"{' and '.join(parts)}."
+
+
+def notes(task: Task, counts: Mapping[str, int]) -> list[str]:
+    """What holds for the file, or for many of its rows: each once, with how many they are."""
+    return list(_notes(task, counts))
+
+
+def why_not_confirm(task: Task) -> str:
+    """Why the button is not there; nothing where it is."""
+    if task.params.get("import"):
+        return "This file has been imported."
+    if task.state != TaskState.DONE:
+        return "The check did not finish, so this file cannot be imported. Choose it again."
+    if not any(task.counts.get(each) for each in import_task.TO_DO):
+        return "There is nothing to import in this file."
+    return ""
+
+
+def _notes(task: Task, counts: Mapping[str, int]) -> Iterator[str]:
+    skipped = counts.get(Verdict.SKIPPED, 0)
+    if skipped:
+        one, many = "row whose asset exists and differs", "rows whose assets exist and differ"
+        them = "it" if skipped == 1 else "them"
+        way_out = f"choose the file again and tick “{MAY_CHANGE}”."
+        yield f"Skipped {plural(skipped, one, many)}. To change {them}, {way_out}"
+    if task.params.get("has_status"):
+        yield "The column status is left alone: only actions, such as a check-in, change it."
+    unknown: Mapping[str, str] = task.params.get("unknown", {})
+    if unknown:
+        names = ", ".join(
+            f"{each} (did you mean {meant}?)" if meant else each for each, meant in unknown.items()
+        )
+        yield f"These columns are not known and are left out: {names}."
+
+
+def _together(verdict: str) -> Sequence[str]:
+    """The outcomes that read as this one does."""
+    return [each for each, tag in TAGS.items() if tag == TAGS[verdict]]
 
 
 def _line(row: TaskRow, cells: Mapping[str, str]) -> ImportLine:
@@ -50,36 +119,7 @@ def _line(row: TaskRow, cells: Mapping[str, str]) -> ImportLine:
         asset_tag=asset_tag if name else "",
         asset_id=row.asset_id,
         tag=TAGS[row.outcome] if row.outcome else None,
+        is_skipped=row.outcome == Verdict.SKIPPED,
         changes=list(differences(row.data.get("changes", {}))),
         message=row.message,
-    )
-
-
-def chips(counts: Mapping[str, int], chosen: str | None) -> list[Tab]:
-    """All rows, then each outcome that there is."""
-    everything = number(sum(counts.values()))
-    here = [Tab("All rows", page_url(show=None, after=None), chosen is None, everything)]
-    for verdict, tag in TAGS.items():
-        if verdict in counts:
-            url = page_url(show=str(verdict), after=None)
-            here.append(Tab(tag.word, url, chosen == verdict, number(counts[verdict])))
-    return here
-
-
-def why_not_confirm(task: Task) -> str:
-    """Why the button is not there; nothing where it is."""
-    if task.params.get("import"):
-        return "This file has been imported."
-    if task.state != TaskState.DONE:
-        return "The check did not finish, so this file cannot be imported. Choose it again."
-    if not any(task.counts.get(each) for each in (Verdict.CREATE, Verdict.UPDATE)):
-        return "There is nothing to import in this file."
-    return ""
-
-
-def unknown_columns(task: Task) -> str:
-    """The columns that are left out because nobody knows them, and what was probably meant."""
-    unknown: Mapping[str, str] = task.params.get("unknown", {})
-    return ", ".join(
-        f"{name} (did you mean {meant}?)" if meant else name for name, meant in unknown.items()
     )

@@ -1,6 +1,7 @@
 """A file on its way into the register, step by step, with the job at work in between."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -17,21 +18,45 @@ from portal.services.tasks import tasks
 from tests.support.factories import Person
 
 
-def check(person: Person, text: str, *, may_add: bool = False, **options: Any) -> UUID:
+def check(
+    person: Person, text: str, *, may_add: bool = False, change_existing: bool = False
+) -> UUID:
     """Upload it and have it checked; the public id of the check."""
     sheet = read_csv(text.encode())
-    public_id = import_task.upload(person.actor, sheet, may_add=may_add, **options)
+    public_id = import_task.upload(
+        person.actor, sheet, may_add=may_add, change_existing=change_existing
+    )
     job.work(KINDS)
     return public_id
 
 
 def found(public_id: UUID) -> list[tuple[int, str | None, str]]:
     """Each row: its number, what became of it, and why."""
+    return [(row.number, row.outcome, row.message) for row in rows_of(public_id)]
+
+
+def shown(public_id: UUID) -> list[dict[str, tuple[Any, Any]]]:
+    """What the check shows of each row: {field: (old, new)}."""
+    return [sides(row.data.get("changes", {})) for row in rows_of(public_id)]
+
+
+def sides(changes: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """{field: (old, new)}, where what has a name is its name."""
+    named = {name: (change["from"], change["to"]) for name, change in changes.items()}
+    return {name: (plain(old), plain(new)) for name, (old, new) in named.items()}
+
+
+def plain(value: Any) -> Any:
+    """A value without its id."""
+    return value["name"] if isinstance(value, dict) else value
+
+
+def rows_of(public_id: UUID) -> list[TaskRow]:
+    """The check's rows as they are stored now."""
     session().rollback()
     task_id = import_task.find_check(public_id).id
     wanted = select(TaskRow).where(TaskRow.task_id == task_id).order_by(TaskRow.number)
-    rows = session().scalars(wanted.execution_options(populate_existing=True))
-    return [(row.number, row.outcome, row.message) for row in rows]
+    return list(session().scalars(wanted.execution_options(populate_existing=True)))
 
 
 def run(person: Person, public_id: UUID) -> Task:

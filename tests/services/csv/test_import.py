@@ -53,6 +53,7 @@ def test_a_dry_run_says_what_each_row_would_do_and_changes_nothing(app: Flask) -
         ";Chair;;;;;s1;\n"
         ";Paper;;;many;stock;;\n"
         "T-1;;;;;item;;\n",
+        change_existing=True,
     )
     assert found(public_id) == [
         (2, "update", ""),
@@ -103,10 +104,12 @@ def test_the_dry_run_knows_who_has_reserved_what(app: Flask) -> None:
     make_reservation(lamp, ana, approved=True)
     make_staff("Ben", email="ben@example.com")
     lines = "asset_tag,assigned_to_email\nL-1,{}@example.com\n"
-    assert found(check(make_user(), lines.format("ben"))) == [
+    assert found(check(make_user(), lines.format("ben"), change_existing=True)) == [
         (2, "error", "Ana has reserved it. Reject that reservation first")
     ]
-    assert found(check(make_user(), lines.format("ana"))) == [(2, "update", "")]
+    assert found(check(make_user(), lines.format("ana"), change_existing=True)) == [
+        (2, "update", "")
+    ]
 
 
 def test_after_one_yes_it_does_that_and_tells_of_each(app: Flask) -> None:
@@ -119,6 +122,7 @@ def test_after_one_yes_it_does_that_and_tells_of_each(app: Flask) -> None:
         "Camera,,Studio,,,,,MARIA@example.com,\n"
         "Toner,,Studio,,stock,12,4,,\n",
         may_add=True,
+        change_existing=True,
     )
     assert [outcome for _, outcome, _ in found(public_id)] == ["update", "create", "create"]
     first = import_task.confirm(person.actor, public_id)

@@ -1,20 +1,16 @@
 """What the check shows of each row, field by field, is what becomes of the asset."""
 
-from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
 from flask import Flask
 from sqlalchemy import select
 
 from portal.lib.excerpts import LONGEST
 from portal.models.assets import Activity
-from portal.models.tasks import TaskRow
 from portal.services.core.unit_of_work import session
-from portal.services.csv import import_task
-from tests.services.csv.import_steps import check, found, run
+from tests.services.csv.import_steps import check, found, run, shown, sides
 from tests.support.factories import (
     make_asset,
     make_category,
@@ -27,25 +23,6 @@ HEADING = (
     "asset_tag,name,category,manufacturer,model,serial_number,location,supplier,order_number,"
     "purchase_date,purchase_cost,warranty_expires,condition,reservable,notes,assigned_to_email\n"
 )
-
-
-def changes(public_id: UUID) -> list[Mapping[str, Any]]:
-    """Each row's changed fields, {field: {from, to}}."""
-    session().rollback()
-    task_id = import_task.find_check(public_id).id
-    wanted = select(TaskRow).where(TaskRow.task_id == task_id).order_by(TaskRow.number)
-    return [row.data.get("changes", {}) for row in session().scalars(wanted)]
-
-
-def sides(found: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """The same without the ids of what has a name."""
-    return {
-        name: tuple(
-            each.get("name") if isinstance(each, dict) else each
-            for each in (change["from"], change["to"])
-        )
-        for name, change in found.items()
-    }
 
 
 def test_it_shows_each_changed_field_old_and_new(app: Flask) -> None:
@@ -63,8 +40,10 @@ def test_it_shows_each_changed_field_old_and_new(app: Flask) -> None:
     make_location("Store")
     make_staff("Maria", email="maria@example.com")
     line = 'L-1,ThinkPad T14,Phones,,T14,,store,,,2026-01-02,"1.299,00",31.12.2028,FAIR,no,,'
-    public_id = check(make_user(), f"{HEADING}{line}maria@example.com\n", may_add=True)
-    assert sides(changes(public_id)[0]) == {
+    public_id = check(
+        make_user(), f"{HEADING}{line}maria@example.com\n", may_add=True, change_existing=True
+    )
+    assert shown(public_id)[0] == {
         "name": ("ThinkPad", "ThinkPad T14"),
         "category": ("Laptops", "Phones"),
         "model": (None, "T14"),
@@ -87,31 +66,31 @@ def test_the_timeline_says_afterwards_what_the_check_has_shown(app: Flask) -> No
         'l-1,Desk lamp,Lamps,Ikea,T1,S-2,Studio,Shop,4711,2026-01-02,12.5,2027-01-02,fair,no,"New\n'
         'lines",maria@example.com\nT-1,Toner X,,,,,,,,,,,,,,\n'
     )
-    public_id = check(person, HEADING + lines, may_add=True)
-    shown = [sides(each) for each in changes(public_id)]
-    assert len(shown[0]) == 17
+    public_id = check(person, HEADING + lines, may_add=True, change_existing=True)
+    before = shown(public_id)
+    assert len(before[0]) == 17
     run(person, public_id)
-    for one, before in zip((asset_id, stock_id), shown, strict=True):
+    for one, expected in zip((asset_id, stock_id), before, strict=True):
         wanted = select(Activity).where(Activity.asset_id == one).order_by(Activity.id).offset(1)
         told: dict[str, Any] = {}
         for activity in session().scalars(wanted):
             told |= sides(activity.changes)
-        assert told == before
-    assert [sides(each) for each in changes(public_id)] == shown
+        assert told == expected
+    assert shown(public_id) == before
 
 
 def test_a_new_asset_shows_who_gets_it_and_no_more(app: Flask) -> None:
     make_staff("Maria", email="maria@example.com")
     lines = "name,model,assigned_to_email\nChair,X,\nDesk,Y,maria@example.com\n"
     public_id = check(make_user(), lines)
-    assert [sides(each) for each in changes(public_id)] == [{}, {"holder": (None, "Maria")}]
+    assert shown(public_id) == [{}, {"holder": (None, "Maria")}]
 
 
 def test_of_a_long_note_it_keeps_where_it_differs(app: Flask) -> None:
     same = "word " * 1000
     make_asset("Lamp", asset_tag="L-1", notes=f"{same}black")
-    public_id = check(make_user(), f"asset_tag,notes\nL-1,{same}white\n")
-    ((before, after),) = sides(changes(public_id)[0]).values()
+    public_id = check(make_user(), f"asset_tag,notes\nL-1,{same}white\n", change_existing=True)
+    ((before, after),) = shown(public_id)[0].values()
     assert before.endswith("word black")
     assert after.endswith("word white")
     assert len(before) <= LONGEST + 2

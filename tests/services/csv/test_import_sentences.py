@@ -158,5 +158,5 @@ def test_a_row_is_refused_for_what_is_wrong_with_it(
     )
     incidents.report_broken(SYSTEM, make_asset("Drill", asset_tag="B-1"), description="Fell")
     incidents.liquidate(SYSTEM, make_asset("Desk", asset_tag="D-1"), DisposalValues(method="sold"))
-    public_id = check(make_user(), f"{heading}\n{line}\n", may_add=True)
+    public_id = check(make_user(), f"{heading}\n{line}\n", may_add=True, change_existing=True)
     assert found(public_id) == [(2, "error", sentence)]

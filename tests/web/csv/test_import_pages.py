@@ -21,18 +21,19 @@ def test_a_person_imports_a_file(app: Flask) -> None:
     make_asset("Lamp", asset_tag="L-1")
     pages = visit(app)
     assert pages.get("/assets").links("Import") == ["/assets/import"]
-    page = send(pages, b"asset_tag,name,condition,colour\nL-1,Desk lamp,,red\n,Chair,,\n,X,odd,\n")
+    text = b"asset_tag,name,condition,colour\nL-1,Desk lamp,,red\n,Chair,,\n,X,odd,\n"
+    page = send(pages, text, change_existing="y")
     assert page.h1 == "Check the file"
     job.work(KINDS)
     page = pages.get(page.path)
     (look,) = page.links("See what each row would do")
     page = pages.get(look)
     assert page.h1 == "What this file would do"
-    assert "1 asset is added and 1 is changed" in page.main
+    assert "1 asset is added and 1 asset is changed." in page.main
     assert "not known and are left out: colour" in page.main
-    assert [row[2] for row in page.rows()] == ["Change", "Add", "Cannot be imported"]
-    assert len(pages.get(f"{look}?show=error").rows()) == 1
-    assert pages.get(f"{look}?show=error&after={2**63}").status == 400
+    assert [row[2] for row in page.rows()] == ["Change", "Add", "Failed"]
+    assert len(pages.get(f"{look}?show=failed").rows()) == 1
+    assert pages.get(f"{look}?show=failed&after={2**63}").status == 400
     assert pages.get(f"{look}?show=nothing").status == 400
     progress = pages.submit(page.form(look), "Import 2 rows")
     assert progress.h1 == "Import assets"
@@ -42,11 +43,42 @@ def test_a_person_imports_a_file(app: Flask) -> None:
     assert "1 added, 1 changed." in page.main
     page = pages.get(look)
     assert page.h1 == "What was imported"
-    assert [row[2] for row in page.rows()] == ["Changed", "Added", "Cannot be imported"]
+    assert [row[2] for row in page.rows()] == ["Changed", "Added", "Failed"]
     assert "This file has been imported." in page.main
     (failed,) = page.links("Download it with the reasons")
     text = pages.client.get(failed, buffered=True).get_data(as_text=True)
     assert text.splitlines()[1].startswith(',X,odd,"Enter one of excellent')
+
+
+def test_existing_assets_are_skipped_unless_a_person_ticks_that_they_may_change(
+    app: Flask,
+) -> None:
+    asset_id = make_asset("Lamp", asset_tag="L-1")
+    make_asset("Shelf", asset_tag="L-2")
+    pages = visit(app)
+    assert "change_existing" not in pages.get("/assets/import").form("/assets/import").fields
+    text = b"asset_tag,name,purchase_date\nL-1,Desk lamp,\nL-2,Shelf,\n,Chair,\nL-1,,\n"
+    page = send(pages, text)
+    job.work(KINDS)
+    page = pages.get(page.path)
+    assert "1 to add, 1 unchanged, 1 skipped, 1 failed." in page.main
+    (look,) = page.links("See what each row would do")
+    page = pages.get(look)
+    assert [row[2] for row in page.rows()] == ["Skipped", "Unchanged", "Add", "Failed"]
+    assert page.rows()[0][3] == "Would change Name: Lamp → Desk lamp"
+    assert (
+        "Skipped 1 row whose asset exists and differs. To change it, choose the file again "
+        "and tick “May change existing assets”." in page.main
+    )
+    assert "1 asset is added." in page.main
+    (skipped,) = pages.get(page.links("Skipped")[0]).rows()
+    assert skipped[0] == "2"
+    pages.submit(page.form(look), "Import 1 row")
+    job.work(KINDS)
+    page = pages.get(look)
+    assert [row[2] for row in page.rows()] == ["Skipped", "Unchanged", "Added", "Failed"]
+    assert "Lamp" in pages.get(f"/assets/{asset_id}").h1
+    assert "Skipped 1 row" in page.main
 
 
 def test_each_changed_field_is_shown_in_the_words_of_the_timeline(app: Flask) -> None:
@@ -55,7 +87,7 @@ def test_each_changed_field_is_shown_in_the_words_of_the_timeline(app: Flask) ->
     pages = visit(app)
     heading = b"asset_tag,name,condition,purchase_cost,warranty_expires,notes,assigned_to_email\n"
     line = f"L-1,Desk <lamp>,FAIR,1299,31.12.2028,{'n' * 200}!,maria@example.com\n"
-    page = send(pages, heading + line.encode())
+    page = send(pages, heading + line.encode(), change_existing="y")
     job.work(KINDS)
     (look,) = pages.get(page.path).links("See what each row would do")
     page = pages.get(look)
