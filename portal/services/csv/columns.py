@@ -25,7 +25,9 @@ COLUMNS: Final = (
     "notes",
     "assigned_to_email",
 )
+# What only actions change.
+MOVED: Final = ("status", "assigned_to", "due_at")
 # What an export says besides. An import leaves these alone.
-READ_ONLY: Final = ("status", "assigned_to", "due_at", "id", "created_at", "updated_at")
+READ_ONLY: Final = (*MOVED, "id", "created_at", "updated_at")
 # What the file of failed rows says besides.
 PROBLEM: Final = "problem"

@@ -1,7 +1,7 @@
 """One row of an import: what would become of it, and making it so. Inside `writing()`."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
 from portal.services.csv import import_lookups as lookups
 from portal.services.csv.import_changes import Changes, changes_of, handover
+from portal.services.csv.import_notes import left_out
 from portal.services.csv.import_values import CellError, Cells, filled, kind_of, quantity_of
 
 
@@ -57,12 +58,15 @@ class Shown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a row comes to: what is shown of it, and what it takes to do that."""
+    """What a row comes to: what is shown of it, and what it takes to do that.
+
+    `left_out`: the cells that are not taken over.
+    """
 
     shown: Shown
     values: AssetValues
     staff_id: int | None = None
-    remark: str = ""
+    left_out: Cells = field(default_factory=dict)
 
 
 # As they follow "It is".
@@ -81,7 +85,8 @@ def plan(current: Session, cells: Cells, ticks: Ticks) -> Plan:
         made = _no_plan(asset)
     if made.shown.verdict == Verdict.UNCHANGED:
         return made
-    return replace(made, shown=replace(made.shown, verdict=Verdict.SKIPPED, adds={}), remark="")
+    shown = replace(made.shown, verdict=Verdict.SKIPPED, adds={})
+    return replace(made, shown=shown, left_out={})
 
 
 def plan_as_shown(current: Session, cells: Cells, ticks: Ticks, shown: Shown) -> Plan:
@@ -136,7 +141,7 @@ def _plan(current: Session, asset: Asset | None, cells: Cells, ticks: Ticks) -> 
         shown=_shown(current, asset, values, adds, staff),
         values=values,
         staff_id=staff.id if staff else None,
-        remark=_quantity_remark(lifecycle.values_of(asset) if asset else values, cells),
+        left_out=left_out(lifecycle.values_of(asset) if asset else values, cells),
     )
 
 
@@ -175,11 +180,11 @@ def _is_as_shown(now: Shown, then: Shown) -> bool:
 def _names(changes: Changes) -> dict[str, list[Any]]:
     """The changes without ids; names in small letters, since that is how they are found."""
     return {
-        field: [
+        name: [
             side.get("name", "").lower() if isinstance(side, Mapping) else side
             for side in (change["from"], change["to"])
         ]
-        for field, change in changes.items()
+        for name, change in changes.items()
     }
 
 
@@ -208,16 +213,3 @@ def _with_lists(actor: Actor, made: Plan) -> AssetValues:
         row = named_lists.find(kind, named_lists.create(kind, actor, name))
         values = replace(values, **{f"{called}_id": row.id})
     return values
-
-
-def _quantity_remark(values: AssetValues, cells: Cells) -> str:
-    """A quantity that is not taken over, and where it is changed instead."""
-    text = cells.get("quantity")
-    if values.kind == AssetKind.ITEM:
-        if text in (None, "", "1"):
-            return ""
-        way_out = "to count it, add it with stock in the column kind."
-        return f"One thing is kept, not {text[:40]}: {way_out}"
-    if not text or text.lstrip("0") == str(values.quantity or ""):
-        return ""
-    return "The quantity is left as it is: receive, issue or adjust it on the asset's page."

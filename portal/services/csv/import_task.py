@@ -20,8 +20,9 @@ from portal.services.assets.tag_numbers import of_the_series
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import session, writing
-from portal.services.csv import import_rows, import_sheet
-from portal.services.csv.columns import PROBLEM
+from portal.services.csv import import_notes, import_rows, import_sheet
+from portal.services.csv.columns import MOVED, PROBLEM
+from portal.services.csv.import_notes import Notes
 from portal.services.csv.import_rows import Shown, Ticks, Verdict
 from portal.services.tasks import tasks
 from portal.services.tasks.tasks import Kind, Step
@@ -54,7 +55,7 @@ def upload(
         params = {
             "columns": columns,
             "unknown": import_sheet.unknown_columns(sheet),
-            "has_status": "status" in sheet.columns,
+            "left_alone": [column for column in MOVED if column in sheet.columns],
             "may_add": may_add,
             "change_existing": change_existing,
             "file_name": file_name[:120],
@@ -155,13 +156,14 @@ def _stored(task_id: int, sheet: Sheet, columns: Sequence[str]) -> Iterator[dict
 
 
 def _check_step(current: Session, task: Task) -> Step:
-    after, ticks = task.cursor.get("number", 0), _ticks(task)
+    after, ticks, notes = task.cursor.get("number", 0), _ticks(task), task.params.get("notes", {})
     rows = current.scalars(_rows_of(task.id).where(TaskRow.number > after).limit(tasks.ROWS)).all()
     for row in tasks.few(rows):
         if not row.outcome:
-            _judge(current, row, ticks)
+            notes = _judge(current, row, ticks, notes)
         task.count(row.outcome or "")
         task.cursor = {"number": row.number}
+    task.params = {**task.params, "notes": notes}
     return tasks.DONE if task.done >= task.total else tasks.MORE
 
 
@@ -169,18 +171,19 @@ def _ticks(check: Task) -> Ticks:
     return Ticks(bool(check.params["may_add"]), bool(check.params.get("change_existing")))
 
 
-def _judge(current: Session, row: TaskRow, ticks: Ticks) -> None:
+def _judge(current: Session, row: TaskRow, ticks: Ticks, notes: Notes) -> Notes:
+    """Keep with the row what would become of it; the file's notes with its own."""
     try:
         made = import_rows.plan(current, cells_of(row), ticks)
     except Refusal as refusal:
         row.outcome, row.message = Verdict.ERROR, refusal.sentence
-        return
+        return notes
     shown = made.shown
     row.outcome, row.asset_id = shown.verdict, shown.asset_id
+    row.message = import_notes.remark(made.left_out)
     kept = {"version": shown.version, "adds": shown.adds, "changes": shown.changes}
     row.data = {**row.data, **kept}
-    new = [f"Adds the {called} “{name}”." for called, name in shown.adds.items()]
-    row.message = " ".join([*new, made.remark]).strip()
+    return import_notes.noted(notes, shown.adds, made.values.kind, made.left_out)
 
 
 def _shown(row: TaskRow) -> Shown:

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from portal.models.tasks import Task, TaskRow, TaskState
+from portal.services.assets.named_lists import NamedList
 from portal.services.csv import import_task
+from portal.services.csv.import_lookups import LISTS
+from portal.services.csv.import_notes import COUNTED, SINGLE, Notes
 from portal.services.csv.import_rows import Verdict
 from portal.web.assets.presenter import FieldChange, differences
 from portal.web.frame.page_frame import page_url
@@ -14,6 +17,7 @@ from portal.web.frame.tabs import Tab
 from portal.web.frame.wording import number, plural
 
 MAY_CHANGE: Final = "May change existing assets"
+MOST_TOLD: Final = 10  # names in one note
 FAILED: Final = Tag("Failed", "x-octagon-fill", "danger")
 TAGS: Final[Mapping[str, Tag]] = {
     Verdict.CREATE: Tag("Add", "plus-lg", "info"),
@@ -90,20 +94,44 @@ def why_not_confirm(task: Task) -> str:
 
 
 def _notes(task: Task, counts: Mapping[str, int]) -> Iterator[str]:
-    skipped = counts.get(Verdict.SKIPPED, 0)
-    if skipped:
+    noted: Notes = task.params.get("notes", {})
+    if skipped := counts.get(Verdict.SKIPPED, 0):
         one, many = "row whose asset exists and differs", "rows whose assets exist and differ"
         them = "it" if skipped == 1 else "them"
         way_out = f"choose the file again and tick “{MAY_CHANGE}”."
         yield f"Skipped {plural(skipped, one, many)}. To change {them}, {way_out}"
-    if task.params.get("has_status"):
-        yield "The column status is left alone: only actions, such as a check-in, change it."
-    unknown: Mapping[str, str] = task.params.get("unknown", {})
-    if unknown:
+    for called, (_, kind) in LISTS.items():
+        if names := noted.get(called):
+            yield f"{_new(kind, list(names.values()))}."
+    if rows := noted.get(SINGLE):
+        where = f"Left out in {plural(rows, 'row')}: quantity, min_quantity and unit"
+        yield f"{where} of single items. To count something, enter stock in the column kind."
+    if rows := noted.get(COUNTED):
+        where = f"Left out in {plural(rows, 'row')}: the quantity of stock"
+        yield f"{where}. Receive, issue or adjust it on the asset's page."
+    if left_alone := task.params.get("left_alone"):
+        one = f"The column {left_alone[0]} is"
+        many = f"The columns {', '.join(left_alone)} are"
+        words = one if len(left_alone) == 1 else many
+        yield f"{words} left alone: only actions, such as a check-in, change that."
+    if unknown := task.params.get("unknown"):
         names = ", ".join(
             f"{each} (did you mean {meant}?)" if meant else each for each, meant in unknown.items()
         )
         yield f"These columns are not known and are left out: {names}."
+
+
+def _new(kind: NamedList, names: Sequence[tuple[str, int]]) -> str:
+    """ "2 new categories: Chairs (118 rows), Desks (1 row)", the most frequent first."""
+    known = sorted((each for each in names if each[0]), key=lambda each: -each[1])
+    others = sum(count for name, count in names if not name)
+    told = [f"{name} ({plural(count, 'row')})" for name, count in known[:MOST_TOLD]]
+    if others:
+        told.append(f"more in {plural(sum(c for _, c in known[MOST_TOLD:]) + others, 'row')}")
+    elif len(known) > MOST_TOLD:
+        told.append(f"{number(len(known) - MOST_TOLD)} more")
+    count = plural(len(known), f"new {kind.one}", f"new {kind.many}")
+    return f"{'More than ' if others else ''}{count}: {', '.join(told)}"
 
 
 def _together(verdict: str) -> Sequence[str]:

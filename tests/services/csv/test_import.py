@@ -58,11 +58,7 @@ def test_a_dry_run_says_what_each_row_would_do_and_changes_nothing(app: Flask) -
     assert found(public_id) == [
         (2, "update", ""),
         (3, "error", "Row 2 has the same asset_tag"),
-        (
-            4,
-            "unchanged",
-            "The quantity is left as it is: receive, issue or adjust it on the asset's page.",
-        ),
+        (4, "unchanged", "Left out: quantity 9"),
         (5, "create", ""),
         (7, "error", "No asset has the tag X-1. To add one with it, enter its name"),
         (
@@ -83,20 +79,7 @@ def test_a_dry_run_says_what_each_row_would_do_and_changes_nothing(app: Flask) -
     assert len(bodies()) == before
     task = tasks.find(public_id)
     assert task.counts == {"update": 1, "error": 7, "unchanged": 1, "create": 1}
-    assert task.params["has_status"]
-
-
-def test_a_single_thing_has_no_number_and_the_dry_run_says_so(app: Flask) -> None:
-    make_asset("Lamp", asset_tag="L-1")
-    lines = "L-1,,5,2,piece\n,Chair,30,,\n,Stool,1,,piece\n,Paper,,,box\n"
-    public_id = check(make_user(), f"asset_tag,name,quantity,min_quantity,unit\n{lines}")
-    words = "One thing is kept, not 5: to count it, add it with stock in the column kind."
-    assert found(public_id) == [
-        (2, "unchanged", words),
-        (3, "create", words.replace("5", "30")),
-        (4, "create", ""),
-        (5, "create", ""),
-    ]
+    assert task.params["left_alone"] == ["status"]
 
 
 def test_the_dry_run_knows_who_has_reserved_what(app: Flask) -> None:

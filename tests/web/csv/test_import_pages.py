@@ -3,9 +3,11 @@
 import io
 from decimal import Decimal
 
+import pytest
 from flask import Flask
 
 from jobs import tasks as job
+from portal.services.csv import import_notes
 from portal.services.task_kinds import KINDS
 from tests.support.factories import make_asset, make_staff
 from tests.support.pages import Page, Pages
@@ -107,6 +109,46 @@ def test_each_changed_field_is_shown_in_the_words_of_the_timeline(app: Flask) ->
     timeline = pages.get(f"/assets/{asset_id}/timeline").main
     assert [words for words in shown if words not in timeline] == []
     assert [words for words in shown if words not in pages.get(look).rows()[0][3]] == []
+
+
+def test_what_holds_for_many_rows_stands_above_them_once(app: Flask) -> None:
+    make_asset("Toner", asset_tag="T-1", kind="stock", quantity=4)
+    pages = visit(app)
+    lines = "".join(f",Chair {number},Chairs,Room {number},,\n" for number in range(12))
+    lines += ",Stool,chairs,Room 1,5,lost\nT-1,,,,9,\n"
+    text = f"asset_tag,name,category,location,quantity,status\n{lines}"
+    page = send(pages, text.encode(), may_add="y", change_existing="y")
+    job.work(KINDS)
+    (look,) = pages.get(page.path).links("See what each row would do")
+    page = pages.get(look)
+    rooms = ", ".join(f"Room {number} (1 row)" for number in (0, 2, 3, 4, 5, 6, 7, 8, 9))
+    for note in (
+        "1 new category: Chairs (13 rows).",
+        f"12 new locations: Room 1 (2 rows), {rooms}, 2 more.",
+        "Left out in 1 row: quantity, min_quantity and unit of single items. "
+        "To count something, enter stock in the column kind.",
+        "Left out in 1 row: the quantity of stock. "
+        "Receive, issue or adjust it on the asset's page.",
+        "The column status is left alone: only actions, such as a check-in, change that.",
+    ):
+        assert page.main.count(note) == 1
+    assert page.main.count("Chairs") == 1
+    assert {row[3] for row in page.rows()[:12]} == {"\u2013"}
+    assert page.rows()[12][3] == "Left out: quantity 5"
+
+
+def test_a_column_of_wrong_things_does_not_fill_the_page(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_notes, "MOST_NAMES", 12)
+    pages = visit(app)
+    lines = "".join(f"Chair,Serial {number}\n" for number in range(40))
+    page = send(pages, f"name,category\n{lines}".encode(), may_add="y")
+    job.work(KINDS)
+    (look,) = pages.get(page.path).links("See what each row would do")
+    page = pages.get(look)
+    assert "More than 12 new categories: Serial 0 (1 row)," in page.main
+    assert "Serial 9 (1 row), more in 30 rows." in page.main
 
 
 def test_rows_that_failed_only_in_the_import_come_back_too(app: Flask) -> None:
