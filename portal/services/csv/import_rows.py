@@ -43,7 +43,7 @@ class Ticks:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class ShownRow:
     """What the check shows of a row, and the asset that it was shown of.
 
     `adds`: categories and locations that are to be added first. `changes`: {field: {from, to}}.
@@ -63,7 +63,7 @@ class Plan:
     `left_out`: the cells that are not taken over.
     """
 
-    shown: Shown
+    shown: ShownRow
     values: AssetValues
     staff_id: int | None = None
     left_out: Cells = field(default_factory=dict)
@@ -89,7 +89,7 @@ def plan(current: Session, cells: Cells, ticks: Ticks) -> Plan:
     return replace(made, shown=shown, left_out={})
 
 
-def plan_as_shown(current: Session, cells: Cells, ticks: Ticks, shown: Shown) -> Plan:
+def plan_as_shown(current: Session, cells: Cells, ticks: Ticks, shown: ShownRow) -> Plan:
     """The same plan again, its asset locked. Refuses whatever the check has not shown."""
     asset = lookups.existing(current, cells, locked=True)
     if asset is not None and shown.asset_id is None:
@@ -151,11 +151,11 @@ def _shown(
     values: AssetValues,
     adds: Mapping[str, str],
     staff: Staff | None,
-) -> Shown:
+) -> ShownRow:
     if asset is None:
-        return Shown(verdict=Verdict.CREATE, adds=adds, changes=handover(staff))
+        return ShownRow(verdict=Verdict.CREATE, adds=adds, changes=handover(staff))
     changes = changes_of(current, asset, values, adds, staff)
-    return Shown(
+    return ShownRow(
         verdict=Verdict.UPDATE if changes else Verdict.UNCHANGED,
         asset_id=asset.id,
         version=asset.version,
@@ -165,13 +165,13 @@ def _shown(
 
 
 def _no_plan(asset: Asset) -> Plan:
-    shown = Shown(
+    shown = ShownRow(
         verdict=Verdict.SKIPPED, asset_id=asset.id, version=asset.version, adds={}, changes={}
     )
     return Plan(shown=shown, values=lifecycle.values_of(asset))
 
 
-def _is_as_shown(now: Shown, then: Shown) -> bool:
+def _is_as_shown(now: ShownRow, then: ShownRow) -> bool:
     """Ids may differ: a name that was to be added is there once another row has added it."""
     is_same = now.verdict == then.verdict and now.adds.keys() <= then.adds.keys()
     return is_same and _names(now.changes) == _names(then.changes)

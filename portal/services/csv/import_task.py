@@ -23,7 +23,7 @@ from portal.services.core.unit_of_work import session, writing
 from portal.services.csv import import_notes, import_rows, import_sheet
 from portal.services.csv.columns import MOVED, PROBLEM
 from portal.services.csv.import_notes import Notes
-from portal.services.csv.import_rows import Shown, Ticks, Verdict
+from portal.services.csv.import_rows import ShownRow, Ticks, Verdict
 from portal.services.tasks import tasks
 from portal.services.tasks.tasks import Kind, Step
 
@@ -186,9 +186,9 @@ def _judge(current: Session, row: TaskRow, ticks: Ticks, notes: Notes) -> Notes:
     return import_notes.noted(notes, shown.adds, made.values.kind, made.left_out)
 
 
-def _shown(row: TaskRow) -> Shown:
+def _shown(row: TaskRow) -> ShownRow:
     """What the check has shown of the row."""
-    return Shown(
+    return ShownRow(
         verdict=row.outcome or "",
         asset_id=row.asset_id,
         version=row.data.get("version"),

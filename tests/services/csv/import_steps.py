@@ -19,12 +19,21 @@ from tests.support.factories import Person
 
 
 def check(
-    person: Person, text: str, *, may_add: bool = False, change_existing: bool = False
+    person: Person,
+    text: str,
+    *,
+    may_add: bool = False,
+    change_existing: bool = False,
+    file_name: str = "",
 ) -> UUID:
     """Upload it and have it checked; the public id of the check."""
     sheet = read_csv(text.encode())
     public_id = import_task.upload(
-        person.actor, sheet, may_add=may_add, change_existing=change_existing
+        person.actor,
+        sheet,
+        may_add=may_add,
+        change_existing=change_existing,
+        file_name=file_name,
     )
     job.work(KINDS)
     return public_id

@@ -54,7 +54,6 @@ def test_a_text_is_taken_as_it_is_and_a_blank_leaves_what_was(column: str) -> No
         ("reservable", "false", False),
         ("reservable", "0", False),
         ("min_quantity", "0", 0),
-        ("min_quantity", "9999999999", 9_999_999_999),
     ],
 )
 def test_every_way_of_writing_it_is_understood(column: str, text: str, value: Any) -> None:
@@ -64,15 +63,15 @@ def test_every_way_of_writing_it_is_understood(column: str, text: str, value: An
 @pytest.mark.parametrize(
     ("column", "text", "sentence"),
     [
-        ("purchase_date", "30.02.2026", "as year, month and day, such as 2026-05-03"),
+        ("purchase_date", "30.02.2026", "there is no 30 February 2026"),
         ("warranty_expires", "05/03/2026", "Enter warranty_expires as year"),
         ("warranty_expires", "2026", "not “2026”"),
         ("purchase_cost", "free", "Enter purchase_cost in digits, such as 1250.00, not “free”"),
         ("condition", "so-so", "in condition, not “so-so”"),
         ("reservable", "maybe", "Enter yes or no in reservable, not “maybe”"),
-        ("min_quantity", "12345678901", "Enter min_quantity in digits, such as 25"),
-        ("min_quantity", "-1", "in digits"),
-        ("min_quantity", "1.5", "in digits"),
+        ("min_quantity", "12345678901", "Enter min_quantity with at most 10 digits"),
+        ("min_quantity", "-1", "Enter min_quantity as 0 or more"),
+        ("min_quantity", "1.5", "as a whole number, such as 25"),
         ("min_quantity", "٣", "in digits"),
         ("reservable", "x" * 50, f"not “{'x' * 40}”"),
     ],

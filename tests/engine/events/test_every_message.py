@@ -7,7 +7,6 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from portal.services.actions.rules import RULES
 from sqlalchemy import select, update
 
 from jobs import tasks as job
@@ -24,6 +23,7 @@ from portal.services.actions.incident_values import ClaimValues, DisposalValues
 from portal.services.actions.planning import maintenance as planning_maintenance
 from portal.services.actions.planning import reservation_expiry
 from portal.services.actions.planning.rules import PlanValues, WorkValues
+from portal.services.actions.status_rules import RULES
 from portal.services.alerts import control
 from portal.services.assets.rules import AssetValues
 from portal.services.core.permissions import SYSTEM, Actor
