@@ -82,7 +82,9 @@ def confirm(actor: Actor, public_id: UUID) -> UUID:
         total = sum(check.counts.get(verdict, 0) for verdict in TO_DO)
         if not total:
             raise Refusal("There is nothing to import in this file")
-        task = tasks.start(current, actor, NAME, total=total, params={"check": str(public_id)})
+        left = {name: count for name, count in check.counts.items() if name not in TO_DO}
+        params = {"check": str(public_id), "left": left}
+        task = tasks.start(current, actor, NAME, total=total, params=params)
         check.params = {**check.params, "import": str(task.public_id)}
         return task.public_id
 

@@ -1,14 +1,16 @@
 """The kinds of long work: what the page of each says, and where it leads when it has ended."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from flask import url_for
 
+from portal.models.batches import RowOutcome
 from portal.models.tasks import Task, TaskState
 from portal.services.actions import bulk
 from portal.services.alerts import runs as alert_runs
+from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.csv import import_task
 from portal.services.csv.import_rows import Verdict
 from portal.web.assets.bulk_views import title_of
@@ -20,12 +22,17 @@ Link = tuple[str, str]
 class TaskWords:
     """How the page of one kind speaks.
 
-    `outcomes`: what became of rows, by the names in `Task.counts`, in the order of the sentence.
-    `after`: (label, address) of what a person may look at when it has ended.
+    `outcomes`: what became of rows, by the names in `counts`, in the order of the sentence.
+    `failures`: those that a person would not call finished, and `undone`: how "Finished, but 1 …"
+    and "Finished, but 3 …" go on. `after`: (label, address) of what a person may look at when it
+    has ended.
     """
 
     title: Callable[[Task], str]
     outcomes: Mapping[str, str]
+    failures: Sequence[str] = ()
+    undone: tuple[str, str] = ("was not done", "were not done")
+    counts: Callable[[Task], Mapping[str, int]] = lambda task: task.counts
     after: Callable[[Task], list[Link]] = lambda _task: []
 
 
@@ -35,16 +42,22 @@ def _after_check(task: Task) -> list[Link]:
     return [("See what each row would do", url_for("importing.check", public_id=task.public_id))]
 
 
+def _of_the_file(task: Task) -> Mapping[str, int]:
+    """What became of every row of the file, also of those that the check ruled out."""
+    left: Mapping[str, int] = task.params.get("left", {})
+    counts = {**left, **task.counts}
+    failed = left.get(Verdict.ERROR, 0) + task.counts.get(Verdict.FAILED, 0)
+    return {**counts, Verdict.FAILED: failed}
+
+
 def _after_import(task: Task) -> list[Link]:
-    check = task.params["check"]
-    links = [("See every row", url_for("importing.check", public_id=check))]
-    if task.counts.get(Verdict.FAILED):
-        links.append(("Download the rows that failed", _failed(check)))
-    return [*links, ("Go to the assets", url_for("assets.index"))]
-
-
-def _failed(check: str) -> str:
-    return url_for("importing.failed", public_id=check)
+    check, assets = task.params["check"], ("Go to the assets", url_for("assets.index"))
+    every = url_for("importing.check", public_id=check)
+    if not _of_the_file(task)[Verdict.FAILED]:
+        return [("See every row", every), assets]
+    failed = url_for("importing.check", public_id=check, show=Verdict.FAILED)
+    download = url_for("importing.failed", public_id=check)
+    return [("See the rows that failed", failed), ("Download them", download), assets]
 
 
 def _after_bulk(task: Task) -> list[Link]:
@@ -70,6 +83,8 @@ WORDS: Final[Mapping[str, TaskWords]] = {
             Verdict.SKIPPED: "skipped",
             Verdict.ERROR: "failed",
         },
+        failures=(Verdict.ERROR,),
+        undone=("cannot be imported", "cannot be imported"),
         after=_after_check,
     ),
     import_task.NAME: TaskWords(
@@ -78,14 +93,25 @@ WORDS: Final[Mapping[str, TaskWords]] = {
             Verdict.CREATED: "added",
             Verdict.UPDATED: "changed",
             Verdict.UNCHANGED: "unchanged",
-            Verdict.FAILED: "not imported",
+            Verdict.SKIPPED: "skipped",
+            Verdict.FAILED: "failed",
         },
+        failures=(Verdict.FAILED,),
+        undone=("was not imported", "were not imported"),
+        counts=_of_the_file,
         after=_after_import,
     ),
     bulk.NAME: TaskWords(
         title=title_of,
         outcomes={bulk.DONE: "done", bulk.REFUSED: "not done"},
+        failures=(bulk.REFUSED,),
         after=_after_bulk,
+    ),
+    bulk_retry_task.NAME: TaskWords(
+        title=lambda _task: "Bulk retry",
+        outcomes={RowOutcome.DELIVERED: "delivered", RowOutcome.FAILED: "failed"},
+        failures=(RowOutcome.FAILED,),
+        undone=("did not arrive", "did not arrive"),
     ),
     alert_runs.NAME: TaskWords(
         title=lambda _task: "Look for alerts",

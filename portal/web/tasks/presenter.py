@@ -19,16 +19,21 @@ def _plain(task: Task) -> str:
     return task.kind.replace("_", " ").capitalize()
 
 
+PARTLY: Final = Tag("Finished", "exclamation-triangle-fill", "warning")
 GENERAL: Final = TaskWords(title=_plain, outcomes={})
 
 
 @dataclass(frozen=True, slots=True)
 class TaskPage:
-    """What the page shows; `is_live` while it may still change."""
+    """What the page shows; `is_live` while it may still change.
+
+    `headline`: what was left undone, where it ended so; it stands in place of tag and sentence.
+    """
 
     task: Task
     title: str
     tag: Tag
+    headline: str
     sentence: str
     details: str
     time_left: str
@@ -38,17 +43,20 @@ class TaskPage:
     @property
     def announcement(self) -> str:
         """What is read out: only how it ends, not each row."""
-        return "" if self.is_live else f"{self.sentence} {self.details}".strip()
+        said = f"{self.headline}." if self.headline else self.sentence
+        return "" if self.is_live else f"{said} {self.details}".strip()
 
 
 def page_of(task: Task) -> TaskPage:
     """Everything that the page of `task` says now."""
     words = WORDS.get(task.kind, GENERAL)
     is_live = task.state not in ENDED
+    headline = _headline(task, words)
     return TaskPage(
         task=task,
         title=words.title(task),
-        tag=TASK[task.state],
+        tag=PARTLY if headline else TASK[task.state],
+        headline=headline,
         sentence=_sentence(task),
         details=_details(task, words),
         time_left=_time_left(task, utcnow()),
@@ -60,6 +68,14 @@ def page_of(task: Task) -> TaskPage:
 def path_of(task: Task) -> str:
     """The address of the task's page."""
     return url_for("tasks.show", public_id=task.public_id)
+
+
+def _headline(task: Task, words: TaskWords) -> str:
+    counts = words.counts(task)
+    undone = sum(counts.get(name, 0) for name in words.failures)
+    if task.state != TaskState.DONE or not undone:
+        return ""
+    return f"Finished, but {plural(undone, *words.undone)}"
 
 
 def _sentence(task: Task) -> str:
@@ -76,7 +92,8 @@ def _sentence(task: Task) -> str:
 
 
 def _details(task: Task, words: TaskWords) -> str:
-    known = {name: task.counts.get(name, 0) for name in words.outcomes}
+    counts = words.counts(task)
+    known = {name: counts.get(name, 0) for name in words.outcomes}
     told = [f"{number(count)} {words.outcomes[name]}" for name, count in known.items() if count]
     return f"{', '.join(told)}." if told else ""
 

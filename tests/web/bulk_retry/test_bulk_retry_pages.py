@@ -125,6 +125,18 @@ def test_progress_what_did_not_arrive_and_the_report(support: Pages) -> None:
     assert (news["stop"], "stopped this" in news["announce"]) == (True, True)
 
 
+def test_a_bulk_retry_of_which_some_failed_is_not_green(support: Pages) -> None:
+    made = some(2, make_webhook(), reason="server", code=500)
+    page = confirm(support, "all=1")
+    work()
+    finish(made[0], "delivered")
+    finish(made[1], "failed")
+    work()
+    page = support.get(page.path)
+    assert "Finished: 2 deliveries. 1 delivered, 1 failed." in page.main
+    assert ("tag-warning" in page.html, "tag-success" in page.html) == (True, False)
+
+
 def test_a_webhook_that_failed_ten_times_waits_for_go_on(support: Pages) -> None:
     made = some(12, make_webhook(name="Sync to ERP"))
     path = confirm(support, "status=failed&all=1").path

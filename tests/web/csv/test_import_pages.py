@@ -28,6 +28,8 @@ def test_a_person_imports_a_file(app: Flask) -> None:
     assert page.h1 == "Check the file"
     job.work(KINDS)
     page = pages.get(page.path)
+    assert "Finished, but 1 cannot be imported 1 to add, 1 to change, 1 failed." in page.main
+    assert "tag-success" not in page.html
     (look,) = page.links("See what each row would do")
     page = pages.get(look)
     assert page.h1 == "What this file would do"
@@ -42,7 +44,14 @@ def test_a_person_imports_a_file(app: Flask) -> None:
     assert pages.submit(page.form(look), "Import 2 rows").path == progress.path
     job.work(KINDS)
     page = pages.get(progress.path)
-    assert "1 added, 1 changed." in page.main
+    assert "Finished, but 1 was not imported 1 added, 1 changed, 1 failed." in page.main
+    assert "tag-success" not in page.html
+    (rows_that_failed,) = page.links("See the rows that failed")
+    assert [row[0] for row in pages.get(rows_that_failed).rows()] == ["4"]
+    (failed,) = page.links("Download them")
+    assert "Enter one of excellent" in pages.client.get(failed, buffered=True).get_data(
+        as_text=True
+    )
     page = pages.get(look)
     assert page.h1 == "What was imported"
     assert [row[2] for row in page.rows()] == ["Changed", "Added", "Failed"]
@@ -75,8 +84,9 @@ def test_existing_assets_are_skipped_unless_a_person_ticks_that_they_may_change(
     assert "1 asset is added." in page.main
     (skipped,) = pages.get(page.links("Skipped")[0]).rows()
     assert skipped[0] == "2"
-    pages.submit(page.form(look), "Import 1 row")
+    progress = pages.submit(page.form(look), "Import 1 row").path
     job.work(KINDS)
+    assert "1 added, 1 unchanged, 1 skipped, 1 failed." in pages.get(progress).main
     page = pages.get(look)
     assert [row[2] for row in page.rows()] == ["Skipped", "Unchanged", "Added", "Failed"]
     assert "Lamp" in pages.get(f"/assets/{asset_id}").h1
@@ -104,8 +114,9 @@ def test_each_changed_field_is_shown_in_the_words_of_the_timeline(app: Flask) ->
         "With: nobody → Maria Lopez",
     )
     assert [words for words in shown if words not in row[3]] == []
-    pages.submit(page.form(look), "Import 1 row")
+    progress = pages.submit(page.form(look), "Import 1 row").path
     job.work(KINDS)
+    assert "tag-success" in pages.get(progress).html
     timeline = pages.get(f"/assets/{asset_id}/timeline").main
     assert [words for words in shown if words not in timeline] == []
     assert [words for words in shown if words not in pages.get(look).rows()[0][3]] == []

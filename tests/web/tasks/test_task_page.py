@@ -1,9 +1,11 @@
 """The page of long work: how far it got, Stop, and how it ended; with and without scripts."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 
 from jobs import tasks as job
 from portal.lib.clock import utcnow
@@ -16,6 +18,7 @@ from portal.services.tasks import tasks
 from portal.services.tasks.tasks import Kind, Step
 from portal.web.tasks import presenter as task_presenter
 from portal.web.tasks.kinds import TaskWords
+from tests.support.pages import Page
 from tests.web.signed_in import visit
 
 
@@ -28,6 +31,8 @@ KIND = Kind(name="counting", permission="assets.edit", step=count_ten)
 WORDS = TaskWords(
     title=lambda _task: "Count to thirty",
     outcomes={"counted": "counted", "lost": "lost"},
+    failures=("lost",),
+    undone=("was lost", "were lost"),
     after=lambda _task: [("See what was counted", "/assets")],
 )
 
@@ -37,6 +42,18 @@ def counting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(task_kinds, "KINDS", {"counting": KIND})
     monkeypatch.setattr("portal.web.tasks.views.KINDS", {"counting": KIND})
     monkeypatch.setattr(task_presenter, "WORDS", {"counting": WORDS})
+
+
+def count_most(_current: object, task: Task) -> Step:
+    task.count("counted", 28)
+    task.count("lost", 2)
+    return tasks.DONE
+
+
+def tones(page: Page) -> set[str]:
+    """The colours in which the page says how it went."""
+    classes = {name for node in page.root.walk() for name in node.get("class").split()}
+    return {name for name in classes if name.startswith(("tag-", "notice-"))} - {"notice-title"}
 
 
 def start() -> str:
@@ -75,6 +92,32 @@ def test_the_page_follows_by_fetching_its_changing_part(app: Flask) -> None:
     task_leases.advance(turn, KIND)
     news = pages.client.get(f"{path}/live").get_json()
     assert (news["stop"], news["announce"]) == (True, "Finished: 30 rows. 30 counted.")
+
+
+def test_what_failed_in_part_is_said_first_and_is_not_green(app: Flask) -> None:
+    path, pages = start(), visit(app)
+    job.work({"counting": replace(KIND, step=count_most)})
+    page = pages.get(path)
+    assert "Finished, but 2 were lost 28 counted, 2 lost." in page.main
+    assert tones(page) == {"notice-warning"}
+    news = pages.client.get(f"{path}/live").get_json()
+    assert news["announce"] == "Finished, but 2 were lost. 28 counted, 2 lost."
+
+
+def test_what_went_well_is_green(app: Flask) -> None:
+    path, pages = start(), visit(app)
+    job.work({"counting": KIND})
+    assert tones(pages.get(path)) == {"tag-success"}
+
+
+def test_what_was_stopped_says_so_whatever_failed_before(app: Flask) -> None:
+    path, pages = start(), visit(app)
+    with writing() as current:
+        task = current.scalars(select(Task)).one()
+        task.count("lost", 2)
+    page = pages.submit(pages.get(path).form(f"{path}/stop"))
+    assert "stopped this after 2 of 30" in page.main
+    assert "Finished, but" not in page.main
 
 
 def test_a_person_stops_it_once(app: Flask) -> None:
