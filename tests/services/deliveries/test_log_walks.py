@@ -37,6 +37,7 @@ from tests.support.deliveries import make_delivery
 from tests.support.factories import make_asset, make_webhook
 
 ROWS = 42
+AWAY = "A receiver in trouble"
 READ = 5  # rows that a page may look through
 STATUSES = ["failed", "delivered", "waiting", "retrying", "held", "stopped", "failed"]
 EVENTS = [EventName.CREATED, EventName.UPDATED, EventName.DELETED]
@@ -49,7 +50,8 @@ def rows(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[Delivery]:
     monkeypatch.setattr(log_walk, "MOST_READ", READ)
     now = utcnow()
     assets = [make_asset(f"Dock {n}", asset_tag=f"D-{n}") for n in range(4)]
-    hooks = [make_webhook().id, make_webhook(state="off").id, make_webhook().id]
+    away = make_webhook(name=AWAY, throttled=True, not_before=now + timedelta(hours=1))
+    hooks = [make_webhook().id, make_webhook(state="off").id, away.id]
     draft = make_webhook(state="draft").id
     with writing() as current:
         known = {"occurred_at": now, "body": b"{}", "event": "asset.created"}
@@ -64,6 +66,7 @@ def rows(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[Delivery]:
                 reason=(None, "dns", "server", "gone")[n // 5 % 4],
                 code=(500, None, 410)[n // 2 % 3],
                 priority=Priority.TEST if n % 11 == 10 else Priority.NORMAL,
+                tries=n % 5,
                 due_at=now,
                 created_at=_stored_at(now, n),
                 **_lease(now, n),
@@ -100,7 +103,8 @@ def parts(rows: list[Delivery]) -> Iterator[Part]:
     yield {"reasons": (Reason.DNS,)}, lambda row: row.reason == "dns"
     both = (Reason.DNS, Reason.GONE)
     yield {"reasons": both}, lambda row: row.reason in both
-    yield {"code": 410}, lambda row: row.code == 410
+    yield {"codes": (410, 410)}, lambda row: row.code == 410
+    yield {"codes": (400, 599)}, lambda row: row.code is not None
     yield {"delivery": one.public_id}, lambda row: row.public_id == one.public_id
     yield {"since": middle}, lambda row: row.created_at >= middle
     yield {"until": middle}, lambda row: row.created_at < middle
@@ -108,11 +112,27 @@ def parts(rows: list[Delivery]) -> Iterator[Part]:
 
 def shows(row: Delivery, status: StatusFilter) -> bool:
     """Whether the log calls it so."""
+    is_free = row.lease_until is None
+    is_paused = is_free and is_open(row) and is_away(row)
     if status is StatusFilter.ATTENTION:
-        return row.status == "failed" and row.priority != Priority.TEST
+        often = row.status == "retrying" and row.tries >= 3 and is_free
+        return row.priority != Priority.TEST and (row.status == "failed" or often or is_paused)
     if status is StatusFilter.SENDING:
-        return row.lease_until is not None
-    return row.status == status and row.lease_until is None
+        return not is_free
+    if status is StatusFilter.PAUSED:
+        return is_paused
+    return row.status == status and is_free and not is_paused
+
+
+def is_open(row: Delivery) -> bool:
+    """Whether it is still to be sent."""
+    return row.status in ("waiting", "retrying")
+
+
+def is_away(row: Delivery) -> bool:
+    """Whether its receiver is left alone, which a test does not care about."""
+    hook = session().get_one(Webhook, row.webhook_id)
+    return hook.name == AWAY and row.priority != Priority.TEST
 
 
 def case(rows: list[Delivery], *chosen: Part) -> Case:
