@@ -1,4 +1,4 @@
-"""Every route by every role, and nobody signed in: read from the application, not from a list."""
+"""Every route by every role, and nobody signed in, as the table beside this says."""
 
 from collections.abc import Iterator
 from uuid import UUID
@@ -7,30 +7,34 @@ import pytest
 from flask import Flask
 from werkzeug.routing import Rule
 
+from portal.app import create_app
+from portal.config.settings import Settings
+from portal.extensions import db
 from portal.models.people import Role
 from portal.services.core.permissions import PERMISSIONS, allows
-from portal.web.frame.access import PUBLIC, permission_of
+from portal.web.frame.access import permission_of, requires
 from tests.support.factories import make_user
 from tests.support.pages import Page, Pages
+from tests.web.frame.access_table import ROLES, permissions_by_view, roles_by_permission
 
 # Something that every kind of address takes, and that leads to nothing.
 SAMPLES = {"uuid": UUID(int=0), "int": 999_999, "default": "nothing", "path": "nothing"}
 
-DOORS = ("/sign-in", "/setup", "/invitation", "/new-password")
 FOR_MACHINES = ("/healthz", "/readyz", "/metrics", "/inbox/nothing")
 
 
-def pages_of(app: Flask) -> Iterator[tuple[str, str, str, str]]:
-    """Every (endpoint, permission, method, address) of the application, files apart; Sign out
-    comes last."""
+VIEWS, MATRIX = permissions_by_view(), roles_by_permission()
+
+
+def pages_of(app: Flask) -> Iterator[tuple[str, str, str]]:
+    """Every (endpoint, method, address) of the application, files apart; Sign out comes last."""
     address = app.url_map.bind("localhost")
     for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.endpoint == "auth.sign_out"):
-        permission = permission_of(rule.endpoint)
         if rule.endpoint.endswith("static"):
             continue
         path = address.build(rule.endpoint, samples_for(rule), method=one_method(rule))
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
-            yield rule.endpoint, permission or "", method, path
+            yield rule.endpoint, method, path
 
 
 def samples_for(rule: Rule) -> dict[str, object]:
@@ -59,40 +63,87 @@ def ask(pages: Pages, method: str, path: str, token: dict[str, list[str]]) -> tu
     return answer.status, answer.location
 
 
-def test_every_view_declares_a_permission_that_the_table_knows(app: Flask) -> None:
-    known = {*PERMISSIONS, PUBLIC}
-    rules = app.url_map.iter_rules()
-    unknown = {rule.endpoint for rule in rules if permission_of(rule.endpoint) not in known}
-    assert unknown == set()
+def test_each_role_has_the_permissions_that_are_written_out_and_no_other() -> None:
+    assert {str(role) for role in Role} == set(ROLES)
+    assert {name: set(roles) for name, roles in PERMISSIONS.items()} == MATRIX
+    for permission, roles in MATRIX.items():
+        assert [role for role in ROLES if allows(role, permission)] == [
+            role for role in ROLES if role in roles
+        ]
+    assert not any(allows(role, permission) for role in ROLES for permission in ("", "assets.burn"))
+    assert not any(allows(role, permission) for role in ("", "owner") for permission in MATRIX)
+
+
+def test_every_view_asks_for_the_permission_that_is_written_out(app: Flask) -> None:
+    endpoints = {rule.endpoint for rule in app.url_map.iter_rules()}
+    assert {endpoint: permission_of(endpoint) for endpoint in endpoints} == VIEWS
 
 
 def test_only_doors_and_machines_come_in_without_signing_in(app: Flask) -> None:
-    public = {path for _, permission, _, path in pages_of(app) if permission == PUBLIC}
-    assert {"/sign-in", "/setup", "/invitation"} <= public <= {*DOORS, *FOR_MACHINES}
+    public = {path for endpoint, _, path in pages_of(app) if VIEWS[endpoint] == "public"}
+    links = {"/invitation", "/new-password", "/setup"}
+    assert public == {"/sign-in", *links, *FOR_MACHINES}
 
 
 def test_whoever_is_not_signed_in_is_sent_to_the_door(app: Flask) -> None:
     pages, wrong = Pages(app), []
     token = token_of(pages.get("/sign-in"))
-    for endpoint, permission, method, path in pages_of(app):
+    for endpoint, method, path in pages_of(app):
         status, onward = ask(pages, method, path, token)
         is_sent = status == 302 and onward == "/sign-in"
-        if is_sent is (permission == PUBLIC):
+        if is_sent is (VIEWS[endpoint] == "public"):
             wrong.append(f"{method} {endpoint} answered {status} {onward}")
     assert wrong == []
 
 
-@pytest.mark.parametrize("role", list(Role))
-def test_each_role_opens_exactly_what_the_table_says(app: Flask, role: Role) -> None:
+@pytest.mark.parametrize("role", ROLES)
+def test_each_role_opens_exactly_what_the_table_says(app: Flask, role: str) -> None:
     person, pages, wrong = make_user(role), Pages(app), []
     token = token_of(pages.sign_in(person.email, person.password))
-    for endpoint, permission, method, path in pages_of(app):
-        if permission == PUBLIC:
+    for endpoint, method, path in pages_of(app):
+        if VIEWS[endpoint] == "public":
             continue
         status, onward = ask(pages, method, path, token)
-        may = allows(role, permission)
+        may = role in MATRIX[VIEWS[endpoint]]
         is_let_in = status < 500 and status not in {401, 403}
         is_let_in &= onward != "/sign-in" or path == "/sign-out"
         if is_let_in is not may or (not may and status != 403):
             wrong.append(f"{method} {endpoint} answered {status} {onward}; allowed: {may}")
     assert wrong == []
+
+
+def forgotten() -> str:
+    """Nobody said whom it is for."""
+    return "This is for nobody."
+
+
+@requires("asset.read")
+def misspelt() -> str:
+    """There is no such permission."""
+    return "This is for nobody."
+
+
+@pytest.fixture
+def unfinished(app: Flask, session_settings: Settings) -> Iterator[Flask]:
+    """The portal with a view whose permission somebody forgot, and one where it is spelt wrong."""
+    other = create_app(session_settings)
+    other.add_url_rule("/forgotten", view_func=forgotten, methods=["GET", "POST"])
+    other.add_url_rule("/misspelt", view_func=misspelt, methods=["GET", "POST"])
+    yield other
+    with other.app_context():
+        db.engine.dispose()
+
+
+@pytest.mark.parametrize("path", ["/forgotten", "/misspelt"])
+def test_a_view_without_a_permission_that_exists_is_closed_to_everybody(
+    unfinished: Flask, path: str
+) -> None:
+    for role in ROLES:
+        person, pages = make_user(role), Pages(unfinished)
+        token = token_of(pages.sign_in(person.email, person.password))
+        assert ask(pages, "GET", path, token) == (403, "")
+        assert ask(pages, "POST", path, token) == (403, "")
+    stranger = Pages(unfinished)
+    token = token_of(stranger.get("/sign-in"))
+    assert ask(stranger, "GET", path, token) == (302, "/sign-in")
+    assert ask(stranger, "POST", path, token) == (302, "/sign-in")

@@ -1,0 +1,125 @@
+"""Who may open what, written out: the portal's declarations are compared with this.
+
+Whoever adds a view or a permission says here, too, for whom it is.
+"""
+
+from typing import Final
+
+ROLES: Final = ("admin", "manager", "support")
+
+# A line a permission: who has it.
+MATRIX: Final = """
+home.read                admin manager support
+account.edit             admin manager support
+assets.read              admin manager support
+assets.edit              admin manager
+assets.undo_liquidation  admin
+webhooks.read            admin manager support
+webhooks.edit            admin
+webhooks.switch          admin
+webhooks.secret          admin
+webhooks.test            admin         support
+deliveries.read          admin manager support
+deliveries.retry         admin         support
+deliveries.stop          admin         support
+tasks.read               admin manager support
+alerts.read              admin manager support
+alerts.acknowledge       admin manager
+alerts.settings          admin
+people.manage            admin
+audit.read               admin
+system.read              admin
+"""
+
+# A permission, then the endpoints that ask for it; `public` asks for none.
+VIEWS: Final = """
+public
+    auth.sign_in joining.setup joining.set_up joining.invitation joining.accept
+    new_passwords.choose new_passwords.save
+    operations.healthz operations.readyz operations.metrics inbox.receive
+    static bootstrap.static
+home.read
+    home.index banners.hide
+account.edit
+    account.index account.save account.change_password auth.sign_out
+assets.read
+    assets.index assets.show exporting.export stock.moves
+    asset_parts.timeline asset_parts.reservations asset_parts.maintenance
+    categories.index locations.index staff.index staff.show
+    planning.reservations planning.maintenance
+assets.edit
+    assets.new assets.edit assets.delete
+    actions.allocate actions.revoke actions.reassign actions.check_out actions.check_in
+    actions.change_due_date actions.transfer actions.report_lost actions.find
+    actions.report_broken actions.repair actions.send_to_warranty actions.receive_back
+    actions.liquidate actions.restore
+    actions.reserve actions.approve_reservation actions.reject_reservation
+    actions.cancel_reservation
+    actions.schedule_maintenance actions.start_maintenance actions.complete_maintenance
+    actions.cancel_maintenance
+    actions.receive_stock actions.issue_stock actions.adjust_stock
+    bulk.confirm bulk.show
+    importing.upload importing.check importing.failed importing.example
+    categories.new categories.edit categories.delete
+    locations.new locations.edit locations.delete
+    staff.new staff.edit staff.leave staff.come_back
+assets.undo_liquidation
+    actions.undo_liquidation
+webhooks.read
+    webhooks.index webhooks.show webhooks.events webhooks.history webhooks.receiver
+    inbox.index inbox.live help.webhooks
+webhooks.edit
+    webhook_forms.new webhook_forms.edit webhook_forms.delete inbox.start
+    webhook_drafts.test webhook_drafts.show webhook_drafts.live webhook_drafts.again
+    webhook_drafts.bundle webhook_drafts.signature
+webhooks.switch
+    webhook_switches.on webhook_switches.off webhook_held.choose
+webhooks.secret
+    webhook_forms.secret webhook_forms.copied webhook_forms.switch webhook_drafts.secret
+webhooks.test
+    webhook_switches.test inbox.test
+deliveries.read
+    deliveries.index deliveries.show deliveries.live deliveries.body deliveries.export
+    asset_parts.deliveries delivery_help.bundle delivery_help.signature
+    batches.show batches.live batches.report
+    help.no_message help_status.delivery_status
+deliveries.retry
+    deliveries.ask_retry deliveries.retry batches.confirm batches.go_on
+deliveries.stop
+    deliveries.stop batches.stop
+tasks.read
+    tasks.show tasks.live tasks.stop
+alerts.read
+    alerts.index
+alerts.acknowledge
+    alerts.acknowledge
+alerts.settings
+    alert_settings.index alert_settings.live alert_settings.preview alert_settings.run
+    alert_settings.first alert_settings.mark
+people.manage
+    people.index people.show people.role people.enable people.disable
+    invitations.new invitations.invite invitations.show invitations.copied invitations.renew
+    invitations.cancel
+    new_passwords.offer new_passwords.show new_passwords.copied
+audit.read
+    audit.index audit.export
+system.read
+    system.index
+"""
+
+
+def roles_by_permission() -> dict[str, set[str]]:
+    """What `MATRIX` says."""
+    lines = [line.split() for line in MATRIX.strip().splitlines()]
+    return {permission: set(roles) for permission, *roles in lines}
+
+
+def permissions_by_view() -> dict[str, str]:
+    """What `VIEWS` says."""
+    found, permission = {}, ""
+    for line in VIEWS.strip().splitlines():
+        if line.startswith(" "):
+            found |= dict.fromkeys(line.split(), permission)
+        else:
+            permission = line
+    return found

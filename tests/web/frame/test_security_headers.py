@@ -1,0 +1,144 @@
+"""What every answer says of itself, to the letter, whatever it is an answer to."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from io import BytesIO
+
+import pytest
+from flask import Flask
+from werkzeug.datastructures import FileStorage
+from werkzeug.routing import BuildError
+from werkzeug.test import TestResponse, encode_multipart
+
+from portal.app import create_app
+from portal.config.settings import Settings
+from portal.extensions import db
+from tests.support.deliveries import make_attempt, make_delivery
+from tests.support.factories import make_asset, make_user, make_webhook
+from tests.support.pages import Pages
+from tests.web.frame.test_permissions import one_method, samples_for
+
+EVERYWHERE = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        "font-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; "
+        "base-uri 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+PAGE = {**EVERYWHERE, "Cache-Control": "no-store"}
+FOR_EVER = {**EVERYWHERE, "Cache-Control": "public, max-age=31536000, immutable"}
+ASKED_AGAIN = {**EVERYWHERE, "Cache-Control": "no-cache"}
+MEGABYTES_16 = 16 * 1024 * 1024
+
+
+def said(answer: TestResponse) -> dict[str, str]:
+    """Those headers of an answer; one that is there twice says both."""
+    return {name: " | ".join(answer.headers.getlist(name)) for name in PAGE}
+
+
+def addresses(app: Flask, **known: object) -> Iterator[tuple[str, str, str]]:
+    """(endpoint, method, address) of every route, with `known` in the place of what it names."""
+    address = app.url_map.bind("localhost")
+    for rule in app.url_map.iter_rules():
+        if rule.endpoint.endswith("static"):
+            continue
+        values = {**samples_for(rule), **known}
+        for method in sorted(rule.methods or set()):
+            try:
+                path = address.build(rule.endpoint, values, one_method(rule), append_unknown=False)
+            except BuildError:
+                continue
+            yield rule.endpoint, method, path
+
+
+@pytest.mark.parametrize("is_signed_in", [True, False])
+def test_every_route_answers_every_method_with_all_of_them(app: Flask, is_signed_in: bool) -> None:
+    pages, wrong = Pages(app), []
+    person = make_user("admin")
+    if is_signed_in:
+        pages.sign_in(person.email, person.password)
+    for endpoint, method, path in addresses(app):
+        answer = pages.client.open(path, method=method, buffered=True)
+        if said(answer) != PAGE:
+            wrong.append((endpoint, method, answer.status, said(answer)))
+    assert wrong == []
+
+
+def test_so_does_every_page_that_shows_something(app: Flask) -> None:
+    """Views may set headers of their own: these are the answers that they mean."""
+    pages, person = Pages(app), make_user("admin")
+    pages.sign_in(person.email, person.password)
+    asset_id, hook = make_asset(), make_webhook()
+    delivery = make_delivery(hook, asset_id=asset_id, status="failed")
+    make_attempt(delivery, reason="server", code=500)
+    known = {
+        (path, endpoint)
+        for public_id in (delivery, hook.public_id, person.public_id)
+        for endpoint, method, path in addresses(app, asset_id=asset_id, public_id=public_id)
+        if method == "GET"
+    }
+    shown = set()
+    for path, endpoint in sorted(known):
+        answer = pages.client.get(path, buffered=True)
+        if answer.status_code == 200:
+            assert said(answer) == PAGE, endpoint
+            shown.add(endpoint)
+    assert {"deliveries.show", "deliveries.body", "deliveries.live", "deliveries.export"} <= shown
+    assert {"assets.show", "exporting.export", "webhooks.show", "people.show"} <= shown
+    assert {"delivery_help.bundle", "audit.export", "importing.example"} <= shown
+    assert len(shown) > 60
+
+
+def test_so_do_errors(app: Flask) -> None:
+    client = Pages(app).client
+    assert said(client.get("/no/such/page")) == PAGE
+    assert said(client.post("/deliveries")) == PAGE
+    assert client.post("/sign-in", data={}).status_code == 400
+    assert said(client.post("/sign-in", data={})) == PAGE
+
+
+def test_files_may_be_kept_where_their_address_names_their_version(app: Flask) -> None:
+    pages = Pages(app)
+    linked = [each.get("href") for each in pages.get("/sign-in").root.find_all("link")]
+    sheets = [href for href in linked if "/static/" in href and ".css" in href]
+    assert len(sheets) > 3
+    for href in sheets:
+        assert said(pages.client.get(href, buffered=True)) == FOR_EVER, href
+    assert said(pages.client.get("/static/js/live.js", buffered=True)) == ASKED_AGAIN
+    assert said(pages.client.get("/static/nothing.css?v=1", buffered=True)) == ASKED_AGAIN
+
+
+def test_a_file_that_is_too_long_is_refused_in_words(app: Flask) -> None:
+    pages, person = Pages(app), make_user("admin")
+    pages.sign_in(person.email, person.password)
+    fields = pages.get("/assets/import").form("/assets/import").fields
+
+    def send(length: int) -> TestResponse:
+        file = FileStorage(BytesIO(b"x" * length), "assets.csv")
+        boundary, body = encode_multipart({**fields, "file": file})
+        kind = f"multipart/form-data; boundary={boundary}"
+        return pages.client.post("/assets/import", data=body, content_type=kind, buffered=True)
+
+    refused = send(MEGABYTES_16)  # and what a form adds to it
+    assert (refused.status_code, said(refused)) == (413, PAGE)
+    assert "What you sent is larger than we can take. Nothing was saved." in refused.text
+    assert send(MEGABYTES_16 - 4096).status_code == 400
+
+
+@pytest.mark.parametrize(("address", "is_secure"), [("http://a.example", 0), ("https://a", 1)])
+def test_the_cookie_is_for_the_portal_alone(
+    app: Flask, session_settings: Settings, address: str, is_secure: bool
+) -> None:
+    other = create_app(replace(session_settings, base_url=address))
+    cookie = Pages(other).client.get("/sign-in").headers["Set-Cookie"]
+    with other.app_context():
+        db.engine.dispose()
+    name, *marks = cookie.split("; ")
+    assert name.startswith("session=")
+    assert sorted(marks) == sorted(["HttpOnly", "Path=/", "SameSite=Lax"] + ["Secure"] * is_secure)
