@@ -75,7 +75,7 @@ webhooks.edit
 webhooks.switch
     webhook_switches.on webhook_switches.off webhook_held.choose
 webhooks.secret
-    webhook_forms.secret webhook_forms.copied webhook_forms.switch webhook_drafts.secret
+    webhook_secrets.show webhook_secrets.copied webhook_secrets.switch webhook_drafts.secret
 webhooks.test
     webhook_switches.test inbox.test
 deliveries.read
@@ -84,7 +84,7 @@ deliveries.read
     batches.show batches.live batches.report
     help.no_message help_status.delivery_status
 deliveries.retry
-    deliveries.ask_retry deliveries.retry batches.confirm batches.go_on
+    deliveries.ask_retry deliveries.retry batches.confirm batches.go_on webhook_switches.send_now
 deliveries.stop
     deliveries.stop batches.stop
 tasks.read
