@@ -15,7 +15,8 @@ from portal.services.core.unit_of_work import session
 from portal.services.deliveries.detail import AttemptDetail, DeliveryDetail
 from portal.services.webhooks.secrets import old_secret
 
-SIGNATURES: Final = ("x-asset-webhook-signature", "webhook-signature")
+HOUSE: Final = "x-asset-webhook-signature"
+SIGNATURES: Final = (HOUSE, f"{HOUSE}-next", "webhook-signature")
 STAMP: Final = "webhook-timestamp"
 
 

@@ -26,7 +26,7 @@ class SignatureForm(PortalForm):
 
     signature = StringField(
         "Signature of the receiver",
-        description="What it computed, or what stood in the header that it received",
+        description="What it computed, or the value of the header that it received",
         validators=[
             InputRequired("Paste the signature"),
             Length(max=LONGEST_SIGNATURE, message="Paste the signature alone: this is too long"),
@@ -34,7 +34,8 @@ class SignatureForm(PortalForm):
     )
     body = TextAreaField(
         "Body that the receiver checked",
-        description="With it we can tell whether the body or the key differs",
+        description="Byte for byte as it arrived. With it we can tell whether the body or the key "
+        "differs",
         validators=[Length(max=LONGEST_BODY, message="This is longer than any body that we send")],
     )
 

@@ -1,0 +1,295 @@
+"""The lab table: what receivers get wrong, each made here by hand, each told apart."""
+
+import base64
+import hashlib
+import hmac
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from portal.engine.signing.check import Diagnosis, Message, diagnose
+
+BODY = (
+    b'{"event":"asset.created","timestamp":"2025-10-09T08:53:20+00:00","asset_id":7,'
+    b'"asset":{"name":"Caf\\u00e9","url":"a/b"},"data":{}}'
+)
+ID, OTHER_ID = "01a210c4-4621-7665-b390-a9236724168b", "01a210c4-4621-7665-b390-0000000000aa"
+FIRST, SECOND = 1_760_000_005, 1_760_000_065
+BYTES = b"thirty-three bytes of a test key."
+WHSEC = "whsec_" + base64.b64encode(BYTES).decode()
+OWN = "b3VyIG93biBrZXk0"  # base64 of something, too, as libraries would read it
+HEX_KEY = "0123456789abcdef0123456789abcdef"
+EARLIER, GONE = "the key before this one", "a key that nobody stored"
+CONTENT = json.loads(BODY)
+CUT = 40
+
+
+def mac(content: bytes, key: bytes | str, how: str = "sha256") -> bytes:
+    return hmac.new(key if isinstance(key, bytes) else key.encode(), content, how).digest()
+
+
+def house(key: bytes | str = WHSEC, content: bytes = BODY, how: str = "sha256") -> str:
+    """As for X-Asset-Webhook-Signature."""
+    return mac(content, key, how).hex()
+
+
+def standard(
+    key: bytes | str = BYTES, content: bytes = BODY, at: object = SECOND, how: str = "sha256"
+) -> str:
+    """As for webhook-signature."""
+    signed = f"{ID}.{at}.".encode() + content
+    return "v1," + base64.b64encode(mac(signed, key, how)).decode()
+
+
+def written(content: object = CONTENT, **how: Any) -> bytes:
+    return json.dumps(content, **how).encode()
+
+
+RIGHT, STANDARD = house(), standard()
+SORTED = written(sort_keys=True, separators=(",", ":"))
+PRETTY = written(indent=2, ensure_ascii=False)
+SPACED = written()
+LETTERS = written(separators=(",", ":"), ensure_ascii=False)
+PHP = BODY.replace(b"/", b"\\/")
+OTHER_BODY = BODY.replace(b":7,", b":8,")
+REWRITTEN = BODY.replace(b'":', b'" :')
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is pasted, and words that only its own sentence has."""
+
+    pasted: str
+    says: str
+    secret: str = WHSEC
+    received: bytes = b""
+    more: dict[str, Any] = field(default_factory=dict)
+
+    def found(self) -> Diagnosis:
+        made = {"stamps": ((1, FIRST), (2, SECOND)), "secret": self.secret, **self.more}
+        return diagnose(self.pasted, Message(BODY, ID, **made), self.received.decode())
+
+
+# What is used in the place of the key's own text.
+MARKS = {
+    "a line break after": f"{WHSEC}\n",
+    "a line break before": f"\n{WHSEC}",
+    "a Windows line break (CR LF) after": f"{WHSEC}\r\n",
+    "a space after": f"{WHSEC} ",
+    "a space before": f" {WHSEC}",
+    "a space on either side of": f" {WHSEC} ",
+    "a byte order mark (BOM) before": f"\ufeff{WHSEC}",
+    "a byte order mark (BOM) after": f"{WHSEC}\ufeff",
+    "a double quotation mark on either side of": f'"{WHSEC}"',
+    "a double quotation mark before": f'"{WHSEC}',
+    "a double quotation mark after": f'{WHSEC}"',
+    "a single quotation mark on either side of": f"'{WHSEC}'",
+    "a single quotation mark before": f"'{WHSEC}",
+    "a single quotation mark after": f"{WHSEC}'",
+}
+HOUSE_HEADER, STANDARD_HEADER = "X-Asset-Webhook-Signature", "webhook-signature of attempt 2"
+HOUSE = {
+    "right": Case(RIGHT, f"This is exactly our {HOUSE_HEADER}."),
+    "sha1": Case(house(how="sha1"), "HMAC-SHA1 instead of"),
+    "sha384": Case(house(how="sha384"), "HMAC-SHA384 instead of"),
+    "sha512": Case(house(how="sha512"), "HMAC-SHA512 instead of"),
+    "md5": Case(house(how="md5"), "HMAC-MD5 instead of"),
+    "md5 without key": Case(
+        hashlib.new("md5", BODY, usedforsecurity=False).hexdigest(), "plain MD5, without"
+    ),
+    "sha256 without key": Case(hashlib.sha256(BODY).hexdigest(), "plain SHA-256, without"),
+    "base64": Case(base64.b64encode(mac(BODY, WHSEC)).decode(), "in base64 instead of hex"),
+    "base64url": Case(
+        base64.urlsafe_b64encode(mac(BODY, WHSEC)).decode(), "in base64url instead of hex"
+    ),
+    "base64 of hex": Case(base64.b64encode(RIGHT.encode()).decode(), "in base64 of its hex text"),
+    "upper-case hex": Case(RIGHT.upper(), "upper-case hex instead of lower-case"),
+    "re-serialised": Case(house(content=SPACED), "(spaces after commas and colons)"),
+    "letters": Case(house(content=LETTERS), "(letters such as é written out)"),
+    "slashes": Case(house(content=PHP), "(slashes written as \\/)"),
+    "sorted keys": Case(house(content=SORTED), "(sorted keys)"),
+    "pretty-printed": Case(
+        house(content=PRETTY), "(pretty-printed, letters such as é written out)"
+    ),
+    "indented by tab": Case(house(content=written(indent="\t")), "(pretty-printed)"),
+    "line break after body": Case(house(content=BODY + b"\n"), "body with a line break after it"),
+    "bom before body": Case(house(content=b"\xef\xbb\xbf" + BODY), "(BOM) before it"),
+    "empty body": Case(house(content=b""), "over nothing instead of the body"),
+    "part of body": Case(house(content=b'{"name":"Caf\\u00e9","url":"a/b"}'), "“asset” alone"),
+    "with id and time": Case(
+        house(content=f"{ID}.{SECOND}.".encode() + BODY), "id, timestamp and body"
+    ),
+    **{words: Case(house(key), f"{words} the secret key.") for words, key in MARKS.items()},
+    "whsec_ taken off": Case(house(WHSEC[6:]), "the secret key without its whsec_."),
+    "decoded": Case(house(BYTES), "the secret key decoded from base64 instead of as text."),
+    "own decoded": Case(house(base64.b64decode(OWN), BODY), "decoded from base64 as if", OWN),
+    "own from hex": Case(house(bytes.fromhex(HEX_KEY)), "decoded from hex", HEX_KEY),
+    "empty key": Case(house(""), "an empty secret key"),
+    "prefix": Case(f"sha256={RIGHT}", "with “sha256=” before it."),
+    "v1 before hex": Case(f"v1,{RIGHT}", "with “v1,” before it."),
+    "cut off": Case(RIGHT[:CUT], f"{HOUSE_HEADER}, but cut off: only its first 40 of 64"),
+    "beginning lost": Case(RIGHT[-CUT:], f"{HOUSE_HEADER}, but cut off: only its last 40 of 64"),
+    "two at once": Case(
+        house(f"{WHSEC}\n", SORTED).upper(),
+        "made with a line break after the secret key, computed over the body parsed and written "
+        "again (sorted keys), and written in upper-case hex",
+    ),
+}
+WORDS_AS_TEXT = "the secret key as text, whsec_ included, instead of decoded"
+STANDARDS = {
+    "right": Case(STANDARD, f"This is exactly our {STANDARD_HEADER}."),
+    "among several": Case(f"v1,{STANDARD[4:]}A= {STANDARD}", STANDARD_HEADER),
+    "sha1": Case(standard(how="sha1"), f"{STANDARD_HEADER}, but made with HMAC-SHA1"),
+    "sha512": Case(standard(how="sha512"), f"{STANDARD_HEADER}, but made with HMAC-SHA512"),
+    "md5": Case(standard(how="md5"), f"{STANDARD_HEADER}, but made with HMAC-MD5"),
+    "hex": Case(base64.b64decode(STANDARD[3:]).hex(), "in hex instead of base64"),
+    "upper-case hex": Case(
+        base64.b64decode(STANDARD[3:]).hex().upper(), "upper-case hex instead of base64"
+    ),
+    "base64url": Case(
+        STANDARD.replace("+", "-").replace("/", "_"), "in base64url instead of base64"
+    ),
+    "prefix missing": Case(STANDARD[3:], "without “v1,” before it."),
+    "other prefix": Case(f"sha256={STANDARD[3:]}", "with “sha256=” before it instead of “v1,”"),
+    "kept": Case(standard(WHSEC), WORDS_AS_TEXT),
+    "taken off": Case(standard(WHSEC[6:]), "without its whsec_, as text"),
+    "decoded whole": Case(
+        standard(base64.b64decode(WHSEC.replace("_", "/") + "==")), "whsec_ and all, decoded"
+    ),
+    "kept, line break": Case(standard(f"{WHSEC}\n"), "as text and with a line break after it"),
+    "own with space": Case(
+        standard(f" {HEX_KEY}"), f"{STANDARD_HEADER}, but made with a space before the", HEX_KEY
+    ),
+    "own with BOM": Case(
+        standard(f"\ufeff{HEX_KEY}"),
+        f"{STANDARD_HEADER}, but made with a byte order mark (BOM) before the",
+        HEX_KEY,
+    ),
+    "own decoded": Case(
+        standard(base64.b64decode(OWN)), f"{STANDARD_HEADER}, but made with the secret key de", OWN
+    ),
+    "re-serialised": Case(
+        standard(content=SPACED),
+        f"{STANDARD_HEADER}, but computed over the body parsed and written again (spaces",
+    ),
+    "sorted keys": Case(
+        standard(content=SORTED),
+        f"{STANDARD_HEADER}, but computed over the body parsed and written again (sorted keys)",
+    ),
+    "pretty-printed": Case(
+        standard(content=PRETTY),
+        f"{STANDARD_HEADER}, but computed over the body parsed and written again (pretty-printed",
+    ),
+    "body alone": Case(
+        "v1," + base64.b64encode(mac(BODY, BYTES)).decode(), "the body alone, without id and"
+    ),
+    "another attempt": Case(
+        standard(at=FIRST), "our webhook-signature of attempt 1, computed with its"
+    ),
+    "milliseconds": Case(standard(at=SECOND * 1000), "the timestamp in milliseconds"),
+    "time of the event": Case(standard(at=1_760_000_000), "the time of the event"),
+    "time as text": Case(standard(at=CONTENT["timestamp"]), "X-Asset-Webhook-Timestamp instead"),
+    "cut off": Case(STANDARD[:30], f"{STANDARD_HEADER}, but cut off: only its first 27 of 44"),
+    "kept and without prefix": Case(
+        standard(WHSEC)[3:], f"{WORDS_AS_TEXT} from base64, and without “v1,” before it"
+    ),
+}
+OVERLAP = {"secret": EARLIER, "next_secret": WHSEC}
+SENT = {"sent": ((1, house(GONE)), (1, standard(GONE)))}
+OTHERS = {"others": ((OTHER_ID, house(content=OTHER_BODY)), (OTHER_ID, standard(at=5)))}
+STORED = {
+    "earlier key, overlapping": Case(house(EARLIER), "with the earlier secret key", more=OVERLAP),
+    "earlier key, standard": Case(
+        standard(EARLIER), "of attempt 2, made with the earlier secret key", more=OVERLAP
+    ),
+    "new key, overlapping": Case(house(WHSEC), "Signature-Next", more=OVERLAP),
+    "new key, standard": Case(STANDARD, "of attempt 2, made with the new secret key", more=OVERLAP),
+    "earlier key, replaced": Case(house(GONE), "we sent with attempt 1", more=SENT),
+    "other delivery": Case(house(content=OTHER_BODY), f"another delivery, {OTHER_ID}", more=OTHERS),
+}
+PASTED = {
+    "right, other body": Case(
+        RIGHT, f"our {HOUSE_HEADER}, but the body you pasted is not", received=OTHER_BODY
+    ),
+    "right, body rewritten": Case(
+        RIGHT, f"our {HOUSE_HEADER}, but the body you pasted says the same", received=REWRITTEN
+    ),
+    "standard, other body": Case(
+        STANDARD, f"This is exactly our {STANDARD_HEADER}, but the body", received=OTHER_BODY
+    ),
+    "computed over other body": Case(
+        house(content=OTHER_BODY),
+        "computed over the body you pasted, which is not",
+        received=OTHER_BODY,
+    ),
+    "computed over rewritten": Case(
+        house(content=REWRITTEN),
+        "computed over the body you pasted, which says the same",
+        received=REWRITTEN,
+    ),
+    "standard over other body": Case(
+        standard(content=OTHER_BODY),
+        f"{STANDARD_HEADER}, but computed over the body you pasted",
+        received=OTHER_BODY,
+    ),
+    "unknown key": Case(house(GONE), "most likely the receiver has another", received=BODY),
+    "unknown, other body": Case(
+        house(GONE),
+        "and the body you pasted is not ours: it differs from byte 77",
+        received=OTHER_BODY,
+    ),
+}
+UNKNOWN = {
+    "unknown": Case(house(GONE), "no mistake that we know of gives it"),
+    "unknown sha1": Case(house(GONE, how="sha1"), "it is as long as SHA-1, and ours is SHA-256"),
+    "nonsense": Case("an utter nonsense", "it has 17 characters and is no signature"),
+    "too little of it": Case(RIGHT[:15], "it has 15 characters and is no signature"),
+}
+TABLE = {
+    f"{name}: {each}": case
+    for name, cases in {
+        "hex": HOUSE,
+        "standard": STANDARDS,
+        "stored": STORED,
+        "body": PASTED,
+        "unknown": UNKNOWN,
+    }.items()
+    for each, case in cases.items()
+}
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_each_mistake_is_named_in_one_sentence_with_what_to_change(name: str) -> None:
+    found = TABLE[name].found()
+    assert TABLE[name].says in found.sentence
+    assert found.sentence.endswith(".")
+    assert ". " not in found.sentence
+    assert found.steps
+    assert all(step.endswith(".") for step in found.steps)
+
+
+def test_no_two_mistakes_read_the_same() -> None:
+    alike: dict[str, list[str]] = {}
+    for name, case in TABLE.items():
+        alike.setdefault(case.found().sentence, []).append(name)
+    assert [names for names in alike.values() if len(names) > 1] == [
+        ["standard: right", "standard: among several"]
+    ]
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_nothing_secret_is_said(name: str) -> None:
+    case = TABLE[name]
+    found = case.found()
+    said = f"{found.sentence} {' '.join(found.steps)} {found!r}"
+    keys = {WHSEC, WHSEC[6:], OWN, HEX_KEY, EARLIER, GONE}
+    signatures = {house(key) for key in keys} | {standard(key)[3:] for key in keys}
+    secret = {*keys, *signatures, RIGHT, STANDARD[3:], RIGHT[:CUT], case.pasted}
+    assert [each for each in secret if each in said] == []
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_what_it_does_not_know_it_does_not_claim(name: str) -> None:
+    assert UNKNOWN[name].found().sentence.startswith("We could not tell what made it")

@@ -1,0 +1,96 @@
+"""The signature check through its form: what differs, what to change, and nothing secret."""
+
+import base64
+import hmac
+from typing import Any
+from uuid import UUID
+
+import pytest
+from flask import Flask
+
+from portal.engine.signing.signatures import house_signature, standard_signature
+from tests.support.deliveries import BODY, make_attempt, make_delivery
+from tests.support.factories import Hook, make_webhook
+from tests.support.pages import Page, Pages
+from tests.web.signed_in import visit
+
+BYTES = b"thirty-three bytes for these tests"
+SECRET = "whsec_" + base64.b64encode(BYTES).decode()
+AT = 1_760_000_000
+RIGHT = house_signature(BODY, SECRET)
+OTHER_BODY = BODY.replace(b":7,", b":8,")
+
+
+@pytest.fixture
+def support(app: Flask) -> Pages:
+    """Support staff, signed in."""
+    return visit(app, "support")
+
+
+def refused(webhook: Hook, body: bytes = BODY, attempts: int = 1, **columns: Any) -> UUID:
+    """A delivery whose every attempt was signed, and refused for it."""
+    made = make_delivery(webhook, body=body, status="failed", reason="auth", code=401, **columns)
+    for number in range(attempts):
+        at = AT + 60 * number
+        standard = standard_signature(body, SECRET, message_id=str(made), sent_at=at)
+        headers = [
+            ["X-Asset-Webhook-Signature", house_signature(body, SECRET)],
+            ["webhook-timestamp", str(at)],
+            ["webhook-signature", standard],
+        ]
+        make_attempt(made, reason="auth", code=401, request_headers=headers)
+    return made
+
+
+def check(pages: Pages, delivery: UUID, signature: str, body: bytes = b"") -> Page:
+    """Paste it and press Check."""
+    path = f"/deliveries/{delivery}/signature"
+    page = pages.submit(pages.get(path).form(path), signature=signature, body=body.decode())
+    assert SECRET not in page.html
+    assert BYTES.decode() not in page.html
+    if RIGHT not in signature:
+        assert RIGHT not in page.html
+    return page
+
+
+def test_a_key_that_was_used_undecoded_is_told_and_how_to_decode_it(support: Pages) -> None:
+    made = refused(make_webhook(secret=SECRET), attempts=2)
+    signed = f"{made}.{AT + 60}.".encode() + BODY
+    theirs = "v1," + base64.b64encode(hmac.digest(SECRET.encode(), signed, "sha256")).decode()
+    page = check(support, made, theirs)
+    assert "The secret key differs" in page.main
+    assert "our webhook-signature of attempt 2, but made with the secret key as text" in page.main
+    assert "decode the rest from base64" in page.main
+
+
+def test_another_body_is_told_though_the_signature_is_right(support: Pages) -> None:
+    page = check(support, refused(make_webhook(secret=SECRET)), RIGHT, OTHER_BODY)
+    assert "Nothing differs" not in page.main
+    assert "The body differs" in page.main
+    assert "the body you pasted is not ours: it differs from byte 37 on" in page.main
+
+
+def test_the_timestamp_of_another_attempt_is_told(support: Pages) -> None:
+    made = refused(make_webhook(secret=SECRET), attempts=2)
+    first = standard_signature(BODY, SECRET, message_id=str(made), sent_at=AT)
+    page = check(support, made, first)
+    assert "The timestamp differs" in page.main
+    assert "attempt 2, the newest, has another" in page.main
+
+
+def test_a_signature_that_was_cut_off_is_recognised(support: Pages) -> None:
+    page = check(support, refused(make_webhook(secret=SECRET)), RIGHT[:32])
+    assert "It is cut off" in page.main
+    assert "only its first 32 of 64 characters" in page.main
+
+
+def test_utter_nonsense_gets_an_honest_answer_and_what_to_look_at(support: Pages) -> None:
+    made = refused(make_webhook(secret=SECRET))
+    page = check(support, made, "an utter <b>nonsense</b>")
+    assert page.status == 200
+    assert "We could not tell what made it: it has 24 characters" in page.main
+    assert "Paste the value alone" in page.main
+    assert "<b>nonsense" not in page.html
+    page = check(support, made, house_signature(BODY, "a key of theirs"))
+    assert "The cause is not known" in page.main
+    assert "Paste the body that the receiver checked as well" in page.main
