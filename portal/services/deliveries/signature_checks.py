@@ -1,6 +1,6 @@
 """Is this the signature of this delivery? Reads the secret, and hands out words alone."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from portal.engine.signing.check import Diagnosis, Message, diagnose
 from portal.lib.clock import utcnow
+from portal.models.deliveries import Attempt, AttemptBody, Delivery
 from portal.models.webhooks import Webhook
 from portal.services.core import vault
 from portal.services.core.refusals import Refusal
@@ -18,6 +19,11 @@ from portal.services.webhooks.secrets import old_secret
 HOUSE: Final = "x-asset-webhook-signature"
 SIGNATURES: Final = (HOUSE, f"{HOUSE}-next", "webhook-signature")
 STAMP: Final = "webhook-timestamp"
+# Deliveries before this one, after it, and at the end of the log: whoever pastes the signature of
+# another one takes it from a log beside the right one, or from the newest request.
+NEIGHBOURS: Final = 40
+NEWEST: Final = 20
+ATTEMPTS: Final = 3  # the newest of each
 
 
 def check_signature(delivery: DeliveryDetail, pasted: str, received: str = "") -> Diagnosis:
@@ -32,6 +38,7 @@ def check_signature(delivery: DeliveryDetail, pasted: str, received: str = "") -
         id=str(delivery.public_id),
         stamps=tuple(_stamps(delivery.attempts)),
         sent=tuple(_sent(delivery.attempts)),
+        others=tuple(_others(delivery.public_id)),
         secret=secret,
         next_secret=following,
     )
@@ -61,6 +68,37 @@ def _stamps(attempts: Sequence[AttemptDetail]) -> Iterator[tuple[int, int]]:
 
 def _sent(attempts: Sequence[AttemptDetail]) -> Iterator[tuple[int, str]]:
     for each in attempts:
-        for name, value in each.request_headers:
-            if name.lower() in SIGNATURES:
-                yield each.number, value
+        for value in _signatures(each.request_headers):
+            yield each.number, value
+
+
+def _others(public_id: UUID) -> Iterator[tuple[str, str]]:
+    """Signatures that went out with other deliveries to the same webhook."""
+    current = session()
+    own = select(Delivery.id, Delivery.webhook_id).where(Delivery.public_id == public_id)
+    found = current.execute(own).one_or_none()
+    if found is None:
+        return
+    place, webhook_id = found
+    same = select(Delivery.id).where(Delivery.webhook_id == webhook_id)
+    older, newer = Delivery.id.desc(), Delivery.id.asc()
+    ids: set[int] = set()
+    for wanted in (
+        same.where(Delivery.id < place).order_by(older).limit(NEIGHBOURS),
+        same.where(Delivery.id > place).order_by(newer).limit(NEIGHBOURS),
+        same.where(Delivery.id > place).order_by(older).limit(NEWEST),
+    ):
+        ids.update(current.scalars(wanted))
+    requests = (
+        select(Delivery.public_id, AttemptBody.request_headers)
+        .join(Attempt, Attempt.delivery_id == Delivery.id)
+        .join(AttemptBody, AttemptBody.attempt_id == Attempt.id)
+        .where(Delivery.id.in_(ids), Attempt.number > Delivery.attempts - ATTEMPTS)
+    )
+    for other, headers in current.execute(requests):
+        for value in _signatures(headers):
+            yield str(other), value
+
+
+def _signatures(headers: Iterable[tuple[str, str]]) -> Iterator[str]:
+    return (value for name, value in headers if name.lower() in SIGNATURES)

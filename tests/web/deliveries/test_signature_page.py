@@ -9,6 +9,7 @@ import pytest
 from flask import Flask
 
 from portal.engine.signing.signatures import house_signature, standard_signature
+from portal.services.deliveries.signature_checks import NEIGHBOURS
 from tests.support.deliveries import BODY, make_attempt, make_delivery
 from tests.support.factories import Hook, make_webhook
 from tests.support.pages import Page, Pages
@@ -76,6 +77,40 @@ def test_the_timestamp_of_another_attempt_is_told(support: Pages) -> None:
     page = check(support, made, first)
     assert "The timestamp differs" in page.main
     assert "attempt 2, the newest, has another" in page.main
+
+
+@pytest.mark.parametrize("is_older", [True, False])
+def test_the_signature_of_another_delivery_leads_to_it(support: Pages, is_older: bool) -> None:
+    webhook = make_webhook(secret=SECRET)
+    if is_older:
+        there, here = refused(webhook, OTHER_BODY), refused(webhook)
+    else:
+        here, there = refused(webhook), refused(webhook, OTHER_BODY)
+    page = check(support, here, house_signature(OTHER_BODY, SECRET))
+    assert "It belongs to another delivery" in page.main
+    assert page.links("Open that delivery") == [f"/deliveries/{there}"]
+    standard = standard_signature(OTHER_BODY, SECRET, message_id=str(there), sent_at=AT)
+    assert f"another delivery, {there}" in check(support, here, standard).main
+
+
+def test_the_newest_delivery_is_known_however_many_lie_between(support: Pages) -> None:
+    webhook = make_webhook(secret=SECRET)
+    here = refused(webhook)
+    for _ in range(NEIGHBOURS + 1):
+        make_delivery(webhook)
+    newest = refused(webhook, OTHER_BODY)
+    page = check(support, here, house_signature(OTHER_BODY, SECRET))
+    assert f"another delivery, {newest}" in page.main
+
+
+def test_a_delivery_of_another_webhook_stays_unknown(support: Pages) -> None:
+    here = refused(make_webhook(secret=SECRET))
+    make_attempt(
+        make_delivery(make_webhook(secret="one of its own")),
+        request_headers=[["X-Asset-Webhook-Signature", house_signature(BODY, "one of its own")]],
+    )
+    page = check(support, here, house_signature(BODY, "one of its own"))
+    assert "We could not tell what made it" in page.main
 
 
 def test_a_signature_that_was_cut_off_is_recognised(support: Pages) -> None:
