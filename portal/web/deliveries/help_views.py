@@ -3,9 +3,10 @@
 from uuid import UUID
 
 from flask import Blueprint, Response, render_template, url_for
-from wtforms import StringField, TextAreaField
-from wtforms.validators import InputRequired, Length
+from wtforms import Field, StringField, TextAreaField
+from wtforms.validators import InputRequired, Length, ValidationError
 
+from portal.engine.signing.signatures import STANDARD_PREFIX
 from portal.services.deliveries.detail import find_delivery
 from portal.services.deliveries.signature_checks import check_signature
 from portal.web.deliveries import presenter as delivery_presenter
@@ -21,6 +22,13 @@ LONGEST_BODY = 200_000
 blueprint = Blueprint("delivery_help", __name__, url_prefix="/deliveries")
 
 
+def _no_key(form: PortalForm, field: Field) -> None:
+    """A secret key that was pasted by mistake does not come back with the page."""
+    if STANDARD_PREFIX in typed(field):
+        field.data = ""
+        raise ValidationError("This is a secret key: paste the signature, and keep the key secret")
+
+
 class SignatureForm(PortalForm):
     """What the receiver computed or received, and perhaps the body that it checked."""
 
@@ -29,6 +37,7 @@ class SignatureForm(PortalForm):
         description="What it computed, or the value of the header that it received",
         validators=[
             InputRequired("Paste the signature"),
+            _no_key,
             Length(max=LONGEST_SIGNATURE, message="Paste the signature alone: this is too long"),
         ],
     )

@@ -129,3 +129,9 @@ def test_utter_nonsense_gets_an_honest_answer_and_what_to_look_at(support: Pages
     page = check(support, made, house_signature(BODY, "a key of theirs"))
     assert "The cause is not known" in page.main
     assert "Paste the body that the receiver checked as well" in page.main
+
+
+def test_a_secret_key_that_was_pasted_does_not_come_back(support: Pages) -> None:
+    page = check(support, refused(make_webhook(secret=SECRET)), SECRET)
+    assert page.status == 400
+    assert page.errors == ["This is a secret key: paste the signature, and keep the key secret"]
