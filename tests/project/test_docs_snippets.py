@@ -20,6 +20,8 @@ from portal.engine.events.samples import sample_body
 from portal.engine.retry_policy import SCHEDULE
 from portal.engine.signing.signatures import generate_secret, sign_headers
 from tests.conftest import ENVIRONMENT
+from tests.support.required import needs
+from tests.web.webhooks.running_code import RunningCode, send
 
 README = ROOT / "README.md"
 RECEIVERS = ROOT / "docs" / "receivers.md"
@@ -27,6 +29,7 @@ DOCUMENTS = [README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"
 
 BODY = b'{"event":"asset.created","asset":{"name":"Gr\\u00f6\\u00dfe 4"}}'
 MADE, OWN = generate_secret(), "correct hörse battery staple"
+OTHER = "another secret"
 SECRETS = pytest.mark.parametrize("secret", [MADE, OWN], ids=["made", "own"])
 
 
@@ -48,8 +51,30 @@ def python_snippet(words: str) -> dict[str, Any]:
     return run(found)
 
 
-def signed(secret: str) -> dict[str, str]:
-    return sign_headers(body=BODY, message_id="m-1", sent_at=int(time.time()), secret=secret)
+def signed(
+    secret: str, next_secret: str | None = None, sent_at: int | None = None
+) -> dict[str, str]:
+    """The signatures of a message, by names in lower case."""
+    sent_at = sent_at or int(time.time())
+    made = sign_headers(
+        body=BODY, message_id="m-1", sent_at=sent_at, secret=secret, next_secret=next_secret
+    )
+    return {name.lower(): value for name, value in made.items()}
+
+
+def cases(secret: str) -> list[tuple[dict[str, str], bytes, bool]]:
+    """(headers, body, whether it is ours) for a receiver that has `secret`."""
+    return [
+        (signed(secret), BODY, True),
+        (signed(secret, OTHER), BODY, True),
+        (signed(OTHER, secret), BODY, True),
+        (signed(OTHER), BODY, False),
+        (signed(OTHER, "and another one"), BODY, False),
+        (signed(secret), BODY + b" ", False),
+        ({}, BODY, False),
+        ({"x-asset-webhook-signature": "ab"}, BODY, False),
+        ({"x-asset-webhook-signature": "ä"}, BODY, False),
+    ]
 
 
 def test_the_python_snippet_for_the_schema_reads_the_one_beside_it(
@@ -64,34 +89,65 @@ def test_the_python_snippet_for_the_schema_reads_the_one_beside_it(
 @SECRETS
 def test_the_python_snippet_tells_our_messages_from_others(secret: str) -> None:
     is_ours = python_snippet("def is_ours")["is_ours"]
-    signature = signed(secret)["X-Asset-Webhook-Signature"]
-    assert is_ours(BODY, signature, secret)
-    assert not is_ours(BODY + b" ", signature, secret)
-    assert not is_ours(BODY, "ä", secret)
+    for headers, body, expected in cases(secret):
+        assert is_ours(body, headers, secret) is expected
+
+
+@SECRETS
+def test_the_node_snippet_tells_our_messages_from_others(secret: str) -> None:
+    needs(shutil.which("node"), "Node")
+    ask = "const a = JSON.parse(process.argv[1]); for (const [headers, body] of a.cases) "
+    ask += "console.log(isOurs(Buffer.from(body), headers, a.secret));"
+    asked = {"secret": secret, "cases": [(each[0], each[1].decode()) for each in cases(secret)]}
+    command = ["node", "-e", snippets(RECEIVERS, "js")[0] + ask, json.dumps(asked)]
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    assert answer.stdout.split() == [str(each[2]).lower() for each in cases(secret)]
+
+
+@SECRETS
+def test_the_php_snippet_tells_our_messages_from_others(secret: str, tmp_path: Path) -> None:
+    (snippet,) = snippets(RECEIVERS, "php")
+    script = tmp_path / "receiver.php"
+    script.write_text(snippet)
+    php = RunningCode("php", script, secret)
+    try:
+        assert php.listens()
+        codes = [send(php.port, headers, body) for headers, body, _ in cases(secret)]
+    finally:
+        php.close()
+    assert codes == [204 if each[2] else 401 for each in cases(secret)]
+
+
+@SECRETS
+def test_the_shell_snippet_makes_our_signature(secret: str, tmp_path: Path) -> None:
+    needs(shutil.which("openssl"), "openssl")
+    (tmp_path / "body.json").write_bytes(BODY)
+    (snippet,) = snippets(RECEIVERS, "sh")
+    environment = {**os.environ, "WEBHOOK_SECRET": secret}
+    made = subprocess.run(
+        ["sh", "-c", snippet], cwd=tmp_path, env=environment, capture_output=True, check=True
+    )
+    assert made.stdout.decode().split()[-1] == signed(secret)["x-asset-webhook-signature"]
 
 
 @SECRETS
 def test_the_snippet_for_the_standard_library_reads_our_messages(secret: str) -> None:
     read = python_snippet("def read")["read"]
-    headers = signed(secret)
-    assert read(BODY, headers, secret) == json.loads(BODY)
-    assert read(BODY + b" ", headers, secret) is None
-
-
-@SECRETS
-@pytest.mark.skipif(shutil.which("node") is None, reason="there is no Node on this machine")
-def test_the_node_snippet_tells_our_messages_from_others(secret: str) -> None:
-    ask = "const a = JSON.parse(process.argv[1]); for (const body of [a.body, a.body + ' ']) "
-    ask += "console.log(isOurs(Buffer.from(body), a.signature, a.secret));"
-    ask += "console.log(isOurs(Buffer.from(a.body), undefined, a.secret));"
-    asked = {
-        "body": BODY.decode(),
-        "signature": signed(secret)["X-Asset-Webhook-Signature"],
-        "secret": secret,
-    }
-    command = ["node", "-e", snippets(RECEIVERS, "js")[0] + ask, json.dumps(asked)]
-    answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
-    assert answer.stdout.split() == ["true", "false", "false"]
+    old = int(time.time()) - 600
+    for headers, body in (
+        (signed(secret), BODY),
+        (signed(OTHER, secret), BODY),
+        (signed(secret, OTHER), BODY),
+    ):
+        assert read(body, headers, secret) == json.loads(BODY)
+    for headers, body in (
+        (signed(secret), BODY + b" "),
+        (signed(OTHER), BODY),
+        (signed(secret, sent_at=old), BODY),
+        (signed(secret) | {"webhook-id": "m-2"}, BODY),
+        ({}, BODY),
+    ):
+        assert read(body, headers, secret) is None
 
 
 @pytest.fixture

@@ -1,0 +1,129 @@
+"""Receivers' code as their developers start it: each language's own way, on a port of its own."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+from portal.engine.signing.signatures import request_headers
+from tests.support.required import needs
+
+Command = list[str | Path]
+BODY: Final = '{"event":"asset.updated","asset":{"asset_tag":"AST-00001","name":"Größe"}}'.encode()
+PATH: Final = "/in/here?key=1"
+# Go compiles its own library once on each machine, for half a minute of two cores.
+COMPILES: Final = 200.0  # seconds
+STARTS: Final = 60.0  # seconds, on a machine that may be busy
+
+
+def built(source: Path) -> Path:
+    """Go's program, compiled with nothing but what came with Go."""
+    program = source.with_suffix("")
+    environment = {**os.environ, "GOTOOLCHAIN": "local", "GOPROXY": "off", "GO111MODULE": "off"}
+    command = ["go", "build", "-o", program, source]
+    subprocess.run(command, env=environment, timeout=COMPILES, check=True)
+    return program
+
+
+COMMANDS: Final[Mapping[str, Callable[[Path, int], Command]]] = {
+    "python": lambda path, _port: [sys.executable, path],
+    "node": lambda path, _port: ["node", path],
+    "php": lambda path, port: ["php", "-S", f"127.0.0.1:{port}", path],
+    "go": lambda path, _port: [built(path)],
+    "java": lambda path, _port: ["java", path],
+}
+
+
+# By what one can tell that the language is installed.
+NEEDED: Final = {language: language for language in COMMANDS} | {
+    "python": sys.executable,
+    "java": "javac",
+}
+
+
+class RunningCode:
+    """One receiver; `port` is its own. It wrote what it handled to `folder`."""
+
+    def __init__(self, language: str, source: Path, secret: str | None) -> None:
+        needs(shutil.which(NEEDED[language]), language)
+        self.folder, self.port = source.parent, free_port()
+        command = COMMANDS[language](source, self.port)
+        settings = {"PORT": str(self.port), "PYTHONIOENCODING": "utf-8", "LC_ALL": "C.UTF-8"}
+        settings |= {} if secret is None else {"WEBHOOK_SECRET": secret}
+        with self._file("printed").open("wb") as out, self._file("logged").open("wb") as logged:
+            self.process = subprocess.Popen(
+                command,
+                env={"TMPDIR": str(self.folder), "PATH": os.environ["PATH"], **settings},
+                stdout=out,
+                stderr=logged,
+            )
+
+    def listens(self) -> bool:
+        """Whether it has come up; False once it has ended instead."""
+        give_up = time.monotonic() + STARTS
+        while self.process.poll() is None and time.monotonic() < give_up:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+            except OSError:
+                time.sleep(0.05)
+            else:
+                return True
+        assert self.process.poll() is not None, f"it did not start in {STARTS:.0f} s"
+        return False
+
+    def handled(self, count: int) -> int:
+        """How many messages it has worked on, once there are `count` or some seconds are over."""
+        seen = 0
+        for _ in range(100):
+            said = "".join(self._file(name).read_text() for name in ("printed", "logged"))
+            seen = said.count("asset.updated")
+            if seen >= count:
+                break
+            time.sleep(0.05)
+        return seen
+
+    def close(self) -> None:
+        """End it."""
+        self.process.kill()
+        self.process.wait(10)
+
+    def _file(self, name: str) -> Path:
+        return self.folder / name
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def signed(secret: str, next_secret: str | None = None) -> dict[str, str]:
+    """The headers of a new message, as the portal sends them now."""
+    return request_headers(
+        event="asset.updated",
+        timestamp="2025-02-04T12:00:00+00:00",
+        message_id=str(uuid4()),
+        version="0",
+        body=BODY,
+        sent_at=int(time.time()),
+        secret=secret,
+        next_secret=next_secret,
+    )
+
+
+def send(port: int, headers: Mapping[str, str], body: bytes = BODY, path: str = PATH) -> int:
+    """Deliver the body; the code of the answer."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=20)
+    connection.request("POST", path, body, dict(headers))
+    status = connection.getresponse().status
+    connection.close()
+    return status
