@@ -11,6 +11,7 @@ LANGUAGES: Final = (
     ("node", "Node", "receiver.mjs"),
     ("php", "PHP", "receiver.php"),
     ("csharp", "C#", "Program.cs"),
+    ("java", "Java", "Receiver.java"),
     ("go", "Go", "receiver.go"),
     ("curl", "curl", "send-a-test.sh"),
 )
