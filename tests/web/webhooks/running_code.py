@@ -13,6 +13,7 @@ from typing import Final
 from uuid import uuid4
 
 from portal.engine.signing.signatures import request_headers
+from tests.support.ports import free_port
 from tests.support.required import needs
 
 Command = list[str | Path]
@@ -96,14 +97,6 @@ class RunningCode:
 
     def _file(self, name: str) -> Path:
         return self.folder / name
-
-
-def free_port() -> int:
-    """A port of this machine that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def signed(secret: str, next_secret: str | None = None) -> dict[str, str]:
