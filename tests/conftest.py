@@ -1,23 +1,29 @@
-"""What every test stands on: a real database of each kind, a real Valkey, the real application."""
+"""What every test stands on: a real database of each kind, a real Valkey, the real application.
+
+A test that takes `app` runs on SQLite and on PostgreSQL. Tests of pages (`PAGES`) run on SQLite
+alone: what stands below a page is tested on both by itself. A page whose route does more with the
+database than call a verb (its own query, search, paging, locks), or that shows what only the
+database knows, says `pytestmark = pytest.mark.both_databases`.
+"""
 
 import base64
-import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from flask import Flask
 from flask_migrate import upgrade
-from sqlalchemy import create_engine, text
-from sqlalchemy.engine import make_url
 
 from jobs.stop_flag import stop
 from portal.app import create_app
 from portal.base_app import create_base_app
 from portal.commands import migrations
 from portal.config.settings import Settings, load_settings
-from portal.extensions import Base, db
+from portal.extensions import db
+from tests.support.database.empty_database import empty_out, keep_empty_copy
+from tests.support.database.memory_folder import memory_folder
 from tests.support.golden.expected_file import Golden
 from tests.support.servers import PostgresServer, ValkeyServer
 
@@ -36,6 +42,7 @@ ENVIRONMENT = {
     "PORT": "9",
 }
 DATABASES = ["sqlite", "postgres"]
+PAGES = {"web", "browser"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -63,27 +70,20 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgr
         yield server
 
 
-@pytest.fixture(scope="session", params=DATABASES)
+@pytest.fixture(scope="session")
 def database_kind(request: pytest.FixtureRequest) -> str:
-    """Everything that touches the database runs on both."""
+    """The kind of database that this test runs on; a test that needs one gets each in turn."""
     kind: str = request.param
     return kind
 
 
-@pytest.fixture(scope="session")
-def empty_database(
-    database_kind: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> str:
-    """The URL of a migrated, empty database."""
-    if database_kind == "sqlite":
-        url = f"sqlite:///{tmp_path_factory.mktemp('sqlite')}/portal.sqlite"
-    else:
-        url = request.getfixturevalue("postgres_server").new_database()
-    migrate_to_head(url, tmp_path_factory.mktemp("instance"))
-    if database_kind == "sqlite":
-        path = Path(make_url(url).database or "")
-        shutil.copy(path, path.with_suffix(".empty"))
-    return url
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Choose the databases of each test that touches one."""
+    if "database_kind" in metafunc.fixturenames:
+        folder = metafunc.definition.path.relative_to(Path(__file__).parent).parts[0]
+        is_on_one = folder in PAGES and not metafunc.definition.get_closest_marker("both_databases")
+        kinds = DATABASES[:1] if is_on_one else DATABASES
+        metafunc.parametrize("database_kind", kinds, indirect=True, scope="session")
 
 
 def migrate_to_head(url: str, instance_dir: Path) -> None:
@@ -101,40 +101,64 @@ def migrate_to_head(url: str, instance_dir: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def session_settings(
-    empty_database: str, valkey_server: ValkeyServer, tmp_path_factory: pytest.TempPathFactory
-) -> Settings:
-    """The settings that all tests on one database share."""
-    return load_settings(
-        {
-            **ENVIRONMENT,
-            "DATABASE_URL": empty_database,
-            "REDIS_URL": valkey_server.url,
-            "INSTANCE_DIR": str(tmp_path_factory.mktemp("instance")),
-        }
-    )
+def sqlite_app(
+    valkey_server: ValkeyServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Flask]:
+    """The application on SQLite, built once."""
+    with memory_folder("sqlite") as folder:
+        url = f"sqlite:///{folder}/portal.sqlite"
+        with running_app(url, valkey_server.url, tmp_path_factory.mktemp("instance")) as app:
+            keep_empty_copy(url)
+            yield app
 
 
 @pytest.fixture(scope="session")
-def session_app(session_settings: Settings) -> Iterator[Flask]:
-    """The application, built once for each database."""
-    app = create_app(session_settings)
+def postgres_app(
+    postgres_server: PostgresServer,
+    valkey_server: ValkeyServer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Flask]:
+    """The application on PostgreSQL, built once."""
+    url = postgres_server.new_database()
+    with running_app(url, valkey_server.url, tmp_path_factory.mktemp("instance")) as app:
+        yield app
+
+
+@contextmanager
+def running_app(database_url: str, redis_url: str, instance_dir: Path) -> Iterator[Flask]:
+    """An application on a database that all migrations have gone over."""
+    migrate_to_head(database_url, instance_dir)
+    places = {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
+    app = create_app(load_settings({**ENVIRONMENT, **places, "INSTANCE_DIR": str(instance_dir)}))
     app.testing = True
     yield app
     with app.app_context():
         db.engine.dispose()
 
 
+@pytest.fixture(scope="session")
+def session_app(database_kind: str, request: pytest.FixtureRequest) -> Flask:
+    """The application on this database. It outlives the change to the other and back."""
+    app: Flask = request.getfixturevalue(f"{database_kind}_app")
+    return app
+
+
+@pytest.fixture(scope="session")
+def session_settings(session_app: Flask) -> Settings:
+    """The settings that all tests on one database share."""
+    shared: Settings = session_app.extensions["settings"]
+    return shared
+
+
 @pytest.fixture
 def app(session_app: Flask, valkey_server: ValkeyServer) -> Iterator[Flask]:
     """The application on an empty database and an empty Valkey, in an application context."""
-    valkey_server.client().flushall()
+    valkey_server.empty_out()
     with session_app.app_context():
-        empty_out()
+        empty_out(db.engine)
         yield session_app
         put_equipment_away(session_app)
         db.session.remove()
-        db.engine.dispose()
 
 
 def put_equipment_away(app: Flask) -> None:
@@ -144,22 +168,3 @@ def put_equipment_away(app: Flask) -> None:
     if equipment is not None:
         equipment.transport.close()
         equipment.engine.dispose()
-
-
-def empty_out() -> None:
-    """Bring the database back to what the migrations left."""
-    url = db.engine.url
-    db.engine.dispose()
-    if url.get_backend_name() == "sqlite":
-        path = Path(url.database or "")
-        for suffix in ("-wal", "-shm"):
-            Path(f"{path}{suffix}").unlink(missing_ok=True)
-        shutil.copy(path.with_suffix(".empty"), path)
-        return
-    tables = ", ".join(Base.metadata.tables)
-    engine = create_engine(url)
-    with engine.begin() as connection:
-        # The audit trail refuses to be emptied; a superuser's session may say so.
-        connection.execute(text("SET LOCAL session_replication_role = replica"))
-        connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))
-    engine.dispose()

@@ -18,10 +18,6 @@ from tests.browser.support.serve_app import served
 from tests.browser.support.user_steps import press
 from tests.support.factories import make_asset, make_location, make_user, make_webhook
 
-pytestmark = pytest.mark.parametrize(
-    "database_kind", [pytest.param("sqlite", id="sqlite")], indirect=True, scope="session"
-)
-
 
 @pytest.fixture
 def portal(app: Flask) -> Iterator[str]:

@@ -18,9 +18,6 @@ from tests.services.alerts.due_things import a_run_is_missing, decided, lent, wi
 from tests.support.factories import make_asset, make_webhook
 from tests.web.signed_in import visit
 
-pytestmark = pytest.mark.parametrize(
-    "database_kind", [pytest.param("sqlite", id="sqlite")], indirect=True, scope="session"
-)
 FOLLOWED_MS = 20_000  # the page asks less and less often while it waits
 LONG = "Laser measuring device " + "W" * 80
 

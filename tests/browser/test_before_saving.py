@@ -12,9 +12,6 @@ from tests.browser.support.serve_app import served
 from tests.support.receiver import Receiver
 from tests.web.signed_in import visit
 
-pytestmark = pytest.mark.parametrize(
-    "database_kind", [pytest.param("sqlite", id="sqlite")], indirect=True, scope="session"
-)
 NEW = "/settings/webhooks/new"
 SECRET = "a key of our own"
 

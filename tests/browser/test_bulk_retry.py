@@ -13,10 +13,6 @@ from tests.support.deliveries import make_delivery
 from tests.support.factories import make_webhook
 from tests.web.signed_in import visit
 
-pytestmark = pytest.mark.parametrize(
-    "database_kind", [pytest.param("sqlite", id="sqlite")], indirect=True, scope="session"
-)
-
 
 @pytest.fixture
 def portal(app: Flask) -> Iterator[str]:

@@ -15,9 +15,6 @@ from tests.support.deliveries import change, lease, make_attempt, make_delivery,
 from tests.support.factories import make_webhook
 from tests.web.signed_in import visit
 
-pytestmark = pytest.mark.parametrize(
-    "database_kind", [pytest.param("sqlite", id="sqlite")], indirect=True, scope="session"
-)
 PHASES = {"name": 3.0, "connect": 11.0, "tls": 40.0, "first_byte": 130.0, "total": 143.0}
 
 

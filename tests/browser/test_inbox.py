@@ -14,9 +14,6 @@ from tests.browser.support.serve_app import served
 from tests.browser.support.signed_in_page import sign_in
 from tests.support.factories import publish
 
-pytestmark = pytest.mark.parametrize(
-    "database_kind", [pytest.param("sqlite", id="sqlite")], indirect=True, scope="session"
-)
 PATIENCE_MS = 30_000  # the page asks again after ten seconds at most
 
 

@@ -15,10 +15,6 @@ from tests.services.actions.plan_examples import make_maintenance, make_reservat
 from tests.support.factories import make_asset, make_staff, make_webhook
 from tests.web.signed_in import visit
 
-pytestmark = pytest.mark.parametrize(
-    "database_kind", [pytest.param("sqlite", id="sqlite")], indirect=True, scope="session"
-)
-
 
 @pytest.fixture
 def portal(app: Flask) -> Iterator[str]:

@@ -21,9 +21,6 @@ from tests.browser.support.signed_in_page import sign_in
 from tests.conftest import put_equipment_away
 from tests.support.deliveries import stored
 
-pytestmark = pytest.mark.parametrize(
-    "database_kind", [pytest.param("sqlite", id="sqlite")], indirect=True, scope="session"
-)
 PICTURES = ROOT / "test-results" / "reasons"
 HOST = "127.0.0.1"
 # What stands on the page: what happened, and what to do next.

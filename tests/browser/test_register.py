@@ -14,10 +14,6 @@ from tests.browser.support.serve_app import served
 from tests.support.factories import make_asset, make_category, make_location, make_webhook
 from tests.web.signed_in import visit
 
-pytestmark = pytest.mark.parametrize(
-    "database_kind", [pytest.param("sqlite", id="sqlite")], indirect=True, scope="session"
-)
-
 
 @pytest.fixture
 def portal(app: Flask) -> Iterator[str]:

@@ -16,9 +16,6 @@ from tests.browser.support.accessibility import check_page, watch
 from tests.browser.support.serve_app import served
 from tests.web.signed_in import visit
 
-pytestmark = pytest.mark.parametrize(
-    "database_kind", [pytest.param("sqlite", id="sqlite")], indirect=True, scope="session"
-)
 EVERYBODY = (heartbeats.WEB, worker_of(DELIVERIES), worker_of(BACKGROUND), heartbeats.SCHEDULER)
 
 

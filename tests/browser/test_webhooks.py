@@ -16,9 +16,6 @@ from tests.browser.support.serve_app import served
 from tests.support.factories import make_webhook, publish
 from tests.web.signed_in import visit
 
-pytestmark = pytest.mark.parametrize(
-    "database_kind", [pytest.param("sqlite", id="sqlite")], indirect=True, scope="session"
-)
 LIST = "/settings/webhooks"
 LONG = f"https://{'receiver.' * 20}example.com/{'p' * 300}"
 

@@ -33,10 +33,11 @@ class Node:
 
     def walk(self) -> Iterator["Node"]:
         """This element and everything in it, in the page's order."""
-        yield self
-        for child in self.children:
-            if isinstance(child, Node):
-                yield from child.walk()
+        ahead = [self]
+        while ahead:
+            node = ahead.pop()
+            yield node
+            ahead += [child for child in reversed(node.children) if isinstance(child, Node)]
 
     def find_all(self, *tags: str) -> list["Node"]:
         """Every element inside (this one included) with one of these tags."""

@@ -43,13 +43,20 @@ def run_apart(item: pytest.Function) -> bool | None:
         "tests.support.netns",
         json.dumps(world),
     ]
-    # Only the conftest beside the test: what the others start has no place inside.
-    scope = ["-q", "-p", "no:cacheprovider", f"--confcutdir={item.path.parent}"]
+    # Only the conftest beside the test: what the others start has no place inside. Only the plugin
+    # that the settings need: the others take longer to load than the test to run.
+    scope = ["-q", "-p", "no:cacheprovider", "-p", "pytest_timeout"]
+    scope += [f"--confcutdir={item.path.parent}"]
     inner = [sys.executable, "-m", "pytest", *scope, item.nodeid]
     result = subprocess.run(
         [*command, *inner],
         cwd=item.config.rootpath,
-        env={**os.environ, INSIDE: "1", "PYTEST_ADDOPTS": ""},
+        env={
+            **os.environ,
+            INSIDE: "1",
+            "PYTEST_ADDOPTS": "",
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        },
         capture_output=True,
         text=True,
         timeout=110,

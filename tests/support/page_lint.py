@@ -14,10 +14,12 @@ WORDS_WE_AVOID = ("invalid", "please", "sorry")
 
 def lint(html: str) -> list[str]:
     """Everything wrong with the page; nothing for a good one."""
-    root, faults = parse(html)
-    for rule in RULES:
-        faults += rule(root)
-    return faults
+    return breaches(*parse(html))
+
+
+def breaches(root: Node, nesting: list[str]) -> list[str]:
+    """The same of a page that was read already, with what is wrong with its nesting."""
+    return nesting + [words for rule in RULES for words in rule(root)]
 
 
 def _one_heading(root: Node) -> Iterator[str]:

@@ -18,7 +18,7 @@ from werkzeug.test import TestResponse
 
 from portal.extensions import db
 from tests.support.html import Node, parse
-from tests.support.page_lint import lint
+from tests.support.page_lint import breaches
 
 REDIRECTS = {301, 302, 303, 307, 308}
 MOST_REDIRECTS = 5
@@ -198,9 +198,9 @@ class Pages:
                 break
             path = _path(urljoin(path, response.headers["Location"]), query=True)
             response = self.client.get(path, buffered=True)
-        page = _page_of(response, path)
+        page, nesting = _page_of(response, path)
         if response.mimetype == "text/html" and response.status_code not in REDIRECTS:
-            faults = lint(page.html)
+            faults = breaches(page.root, nesting)
             assert not faults, f"{path}: " + "; ".join(faults)
             self.page = page
         return page
@@ -215,11 +215,12 @@ class Pages:
         return {"csrf_token": tokens[0]} if tokens else {}
 
 
-def _page_of(response: TestResponse, path: str) -> Page:
+def _page_of(response: TestResponse, path: str) -> tuple[Page, list[str]]:
+    """The page, and what is wrong with its nesting."""
     kind = response.mimetype or ""
     html = response.text if kind.startswith("text/") or kind.endswith("json") else ""
-    root = parse(html)[0] if kind == "text/html" else Node("#document")
-    return Page(path, response.status_code, html, root, response)
+    root, nesting = parse(html) if kind == "text/html" else (Node("#document"), [])
+    return Page(path, response.status_code, html, root, response), nesting
 
 
 def _path(address: str, *, query: bool = False) -> str:

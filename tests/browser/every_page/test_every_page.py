@@ -23,12 +23,8 @@ from tests.browser.support.serve_app import served
 from tests.support.factories import Person, make_user
 from tests.support.pages import Pages
 
-pytestmark = [
-    pytest.mark.parametrize(
-        "database_kind", [pytest.param("sqlite", id="sqlite")], indirect=True, scope="session"
-    ),
-    pytest.mark.timeout(300),  # many pages in one test, on a machine that may be busy
-]
+# Many pages in one test, on a machine that may be busy.
+pytestmark = pytest.mark.timeout(300)
 NO_PAGE = {
     "alert_settings.live": "a part of alert_settings.index, as JSON",
     "static": "files",

@@ -15,9 +15,6 @@ from tests.browser.support.signed_in_page import sign_in
 from tests.support.deliveries import make_attempt, make_delivery
 from tests.support.factories import make_asset, make_category, make_staff, make_user, make_webhook
 
-pytestmark = pytest.mark.parametrize(
-    "database_kind", [pytest.param("sqlite", id="sqlite")], indirect=True, scope="session"
-)
 # One for each place that a careless page would put it: text, attribute, script, style, template.
 CORPUS: Final = (
     "<script>document.title='owned'</script>",

@@ -11,10 +11,6 @@ from tests.browser.support.serve_app import served
 from tests.support.deliveries import make_delivery
 from tests.web.signed_in import visit
 
-pytestmark = pytest.mark.parametrize(
-    "database_kind", [pytest.param("sqlite", id="sqlite")], indirect=True, scope="session"
-)
-
 
 @pytest.fixture
 def portal(app: Flask) -> Iterator[str]:

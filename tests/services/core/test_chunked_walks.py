@@ -11,7 +11,7 @@ import pytest
 from flask import Flask
 
 from jobs.pump import recorder
-from portal.extensions import settings
+from portal.extensions import db, settings
 from portal.services.actions.planning import reservation_expiry
 from portal.services.alerts import sources
 from portal.services.audit import queries as audit_queries
@@ -26,10 +26,11 @@ from portal.services.operations import retention
 from portal.services.outbox import rollups
 from portal.services.tasks import tasks
 from portal.services.webhooks import activation, draft_rows, held_deliveries, key_rotation
-from tests.conftest import empty_out, put_equipment_away
+from tests.conftest import put_equipment_away
 from tests.services.core import chunked_upkeep, chunked_work
 from tests.services.core.keyset_walk import ROOT
 from tests.services.core.whole_database import differences, whole_database
+from tests.support.database.empty_database import empty_out
 
 FEW, THOUSANDS = 2, 10_000
 Bound = tuple[ModuleType, str]
@@ -103,7 +104,7 @@ def test_two_at_a_time_come_to_the_same_as_thousands(
     seen = []
     for size in (FEW, THOUSANDS):
         put_equipment_away(app)
-        empty_out()
+        empty_out(db.engine)
         for module, name in WALKS[walk]:
             monkeypatch.setattr(module, name, size)
         seen.append((walk(), whole_database(besides=IN_NO_ORDER)))

@@ -5,6 +5,7 @@ import io
 from datetime import timedelta
 from decimal import Decimal
 
+import pytest
 from flask import Flask
 from sqlalchemy import select, update
 
@@ -17,6 +18,8 @@ from portal.services.core.unit_of_work import session, writing
 from tests.support.factories import make_asset, make_category, make_location, make_staff
 from tests.support.pages import Pages
 from tests.web.signed_in import visit
+
+pytestmark = pytest.mark.both_databases
 
 
 def chips(pages: Pages, query: str = "") -> dict[str, str]:

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from decimal import Decimal
 
+import pytest
 from flask import Flask
 
 from portal.lib.paging import PAGE_SIZE
@@ -20,6 +21,7 @@ from tests.support.factories import make_asset, make_staff, make_user, make_webh
 from tests.support.pages import Page
 from tests.web.signed_in import visit
 
+pytestmark = pytest.mark.both_databases
 PATHS = {
     "Details": "",
     "Timeline": "/timeline",

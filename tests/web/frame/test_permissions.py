@@ -17,6 +17,7 @@ from tests.support.factories import make_user
 from tests.support.pages import Page, Pages
 from tests.web.frame.access_table import ROLES, permissions_by_view, roles_by_permission
 
+pytestmark = pytest.mark.both_databases
 # Something that every kind of address takes, and that leads to nothing.
 SAMPLES = {"uuid": UUID(int=0), "int": 999_999, "default": "nothing", "path": "nothing"}
 

@@ -21,6 +21,7 @@ from tests.support.factories import Person, make_asset, make_user
 from tests.support.pages import Pages
 from tests.web.signed_in import visit
 
+pytestmark = pytest.mark.both_databases
 AUDIT = "/settings/audit"
 
 

@@ -13,6 +13,7 @@ from portal.services.core import heartbeats
 from tests.support.deliveries import make_delivery
 from tests.support.servers import ValkeyServer
 
+pytestmark = pytest.mark.both_databases
 FAR_AWAY = {"REMOTE_ADDR": "192.0.2.7"}
 
 

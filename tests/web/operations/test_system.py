@@ -24,6 +24,7 @@ from tests.support.deliveries import change, make_delivery
 from tests.support.factories import make_asset
 from tests.web.signed_in import visit
 
+pytestmark = pytest.mark.both_databases
 ALL = (heartbeats.WEB, worker_of(DELIVERIES), worker_of(BACKGROUND), heartbeats.SCHEDULER)
 
 

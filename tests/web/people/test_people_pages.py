@@ -2,6 +2,7 @@
 
 from urllib.parse import urlsplit
 
+import pytest
 from click.testing import Result
 from flask import Flask
 from sqlalchemy import select, update
@@ -12,6 +13,8 @@ from portal.services.core.unit_of_work import session, writing
 from portal.services.people import users
 from tests.support.factories import PASSWORD, Person, make_user, make_webhook, publish
 from tests.support.pages import Page, Pages
+
+pytestmark = pytest.mark.both_databases
 
 
 def enter(app: Flask, person: Person) -> Pages:

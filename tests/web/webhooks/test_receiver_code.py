@@ -24,13 +24,7 @@ from tests.web.webhooks.running_code import (
 URL: Final = "https://erp.example.com/in/here?key=1"
 MADE, OWN = generate_secret(), "correct hörse battery staple"
 
-# No row is read: one database is enough.
-pytestmark = [
-    pytest.mark.parametrize(
-        "database_kind", [pytest.param("sqlite", id="sqlite")], indirect=True, scope="session"
-    ),
-    pytest.mark.timeout(300),  # a compiler's first run
-]
+pytestmark = pytest.mark.timeout(300)  # a compiler's first run
 EVERY_LANGUAGE: Final = pytest.mark.parametrize("language", COMMANDS)
 Start = Callable[[str, str | None], RunningCode]
 
