@@ -10,7 +10,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-
 .DEFAULT_GOAL := help
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: help run test check golden chaos mutants bench lock lock-check browser
+.PHONY: help run test test-quick check golden chaos mutants bench lock lock-check browser
 
 help: ## Explain the targets
 	@awk -F ': ## ' '/^[a-z-]+:.* ## / { sub(/:.*/, "", $$1); printf "make %-10s %s\n", $$1, $$2 }' \
@@ -23,10 +23,17 @@ run: .venv/run.stamp
 run: ## Start the portal for a trial on this machine; Ctrl-C ends everything
 	@$(BIN)/python -m flask --app wsgi up
 
-# One process a core; a file's tests stay together, for they share servers.
+# One process more than there are cores: many tests wait. A file's tests stay together, for they
+# share servers; files that take long come first (tests/conftest.py).
 test: .venv/dev.stamp browser
 test: ## Install what the tests need, a browser too, and run all of them (ARGS="-k ring" for some)
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
+
+SLOW := browser faults jobs engine/http/real_receivers
+test-quick: .venv/dev.stamp
+test-quick: ## While you work: on SQLite alone, without processes, faults, receivers and browser
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -k 'not postgres' \
+		$(SLOW:%=--ignore tests/%) $(ARGS)
 
 check: .venv/dev.stamp
 check: ## Style, types, layers, then every test

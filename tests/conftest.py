@@ -43,6 +43,7 @@ ENVIRONMENT = {
 }
 DATABASES = ["sqlite", "postgres"]
 PAGES = {"web", "browser"}
+LONG_FIRST = ["faults", "jobs", "browser", "engine"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -84,6 +85,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         is_on_one = folder in PAGES and not metafunc.definition.get_closest_marker("both_databases")
         kinds = DATABASES[:1] if is_on_one else DATABASES
         metafunc.parametrize("database_kind", kinds, indirect=True, scope="session")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, lest one process ends with it alone."""
+    root = Path(__file__).parent
+    items.sort(key=lambda item: _place(item.path.relative_to(root).parts[0]))
+
+
+def _place(folder: str) -> int:
+    return LONG_FIRST.index(folder) if folder in LONG_FIRST else len(LONG_FIRST)
 
 
 def migrate_to_head(url: str, instance_dir: Path) -> None:
