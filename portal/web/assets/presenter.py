@@ -87,11 +87,12 @@ DATES: Final = frozenset({"purchase_date", "warranty_expires"})
 
 @dataclass(frozen=True, slots=True)
 class FieldChange:
-    """One field that was changed."""
+    """One field that was changed. `before` and `after` say "nothing" where it is blank."""
 
     label: str
     before: str
     after: str
+    was_blank: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +154,7 @@ def differences(changes: Mapping[str, Any]) -> Iterator[FieldChange]:
         label = (LABELS | MOVED).get(name, name.replace("_", " ").capitalize())
         none = "nobody" if name == "holder" else "nothing"
         before, after = excerpts(in_words(name, change["from"]), in_words(name, change["to"]))
-        yield FieldChange(label, before or none, after or none)
+        yield FieldChange(label, before or none, after or none, was_blank=not before)
 
 
 def in_words(name: str, value: Any) -> str:

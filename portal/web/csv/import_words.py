@@ -1,11 +1,13 @@
 """An import in words: what becomes of rows, what holds for the file, why there is no button."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from portal.models.assignments import Assignment
 from portal.models.tasks import Task, TaskRow, TaskState
 from portal.services.assets.named_lists import NamedList
+from portal.services.assets.queries import holders
 from portal.services.csv import import_task
 from portal.services.csv.import_lookups import LISTS
 from portal.services.csv.import_notes import COUNTED, SINGLE, Notes
@@ -30,24 +32,33 @@ TAGS: Final[Mapping[str, Tag]] = {
     Verdict.FAILED: FAILED,
 }
 
+UNDONE: Final[Mapping[str, str]] = {Verdict.SKIPPED: "Would change", Verdict.FAILED: "Not done"}
+
 
 @dataclass(frozen=True, slots=True)
 class ImportLine:
-    """One row of the file, and what becomes of it. `tag` is None while it is not checked."""
+    """One row of the file, and what becomes of it. `tag` is None while it is not checked.
+
+    `holder`: who has the asset now, where the row changes it. `undone`: what stands above changes
+    that are not made.
+    """
 
     number: int
     name: str
     asset_tag: str
     asset_id: int | None
     tag: Tag | None
-    is_skipped: bool
+    holder: str
+    undone: str
     changes: Sequence[FieldChange]
     message: str
 
 
-def lines(rows: Iterable[TaskRow]) -> list[ImportLine]:
+def lines(rows: Sequence[TaskRow]) -> list[ImportLine]:
     """The rows as people read them."""
-    return [_line(row, import_task.cells_of(row)) for row in rows]
+    changed = [row.asset_id for row in rows if row.asset_id and row.data.get("changes")]
+    held = holders(changed)
+    return [_line(row, import_task.cells_of(row), held.get(row.asset_id or 0)) for row in rows]
 
 
 def outcomes_of(shown: str | None) -> Sequence[str]:
@@ -139,7 +150,7 @@ def _together(verdict: str) -> Sequence[str]:
     return [each for each, tag in TAGS.items() if tag == TAGS[verdict]]
 
 
-def _line(row: TaskRow, cells: Mapping[str, str]) -> ImportLine:
+def _line(row: TaskRow, cells: Mapping[str, str], held: Assignment | None) -> ImportLine:
     name, asset_tag = cells.get("name", ""), cells.get("asset_tag", "")
     return ImportLine(
         number=row.number,
@@ -147,7 +158,8 @@ def _line(row: TaskRow, cells: Mapping[str, str]) -> ImportLine:
         asset_tag=asset_tag if name else "",
         asset_id=row.asset_id,
         tag=TAGS[row.outcome] if row.outcome else None,
-        is_skipped=row.outcome == Verdict.SKIPPED,
+        holder=held.staff.name if held else "",
+        undone=UNDONE.get(row.outcome or "", ""),
         changes=list(differences(row.data.get("changes", {}))),
         message=row.message,
     )

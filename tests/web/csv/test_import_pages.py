@@ -7,6 +7,8 @@ import pytest
 from flask import Flask
 
 from jobs import tasks as job
+from portal.services.actions import assignments
+from portal.services.core.permissions import SYSTEM
 from portal.services.csv import import_notes
 from portal.services.task_kinds import KINDS
 from tests.support.factories import make_asset, make_staff
@@ -120,6 +122,30 @@ def test_each_changed_field_is_shown_in_the_words_of_the_timeline(app: Flask) ->
     timeline = pages.get(f"/assets/{asset_id}/timeline").main
     assert [words for words in shown if words not in timeline] == []
     assert [words for words in shown if words not in pages.get(look).rows()[0][3]] == []
+
+
+def test_who_has_an_asset_that_would_change_stands_beside_it(app: Flask) -> None:
+    lent = make_asset("Lamp", asset_tag="L-1")
+    assignments.allocate(SYSTEM, lent, staff_id=make_staff("Jonas Brandt"))
+    make_asset("Chair", asset_tag="C-1")
+    pages = visit(app)
+    text = b"asset_tag,name\nL-1,Desk lamp\nC-1,Stool\nD-1,Desk\n"
+    page = send(pages, text, change_existing="y")
+    job.work(KINDS)
+    (look,) = pages.get(page.path).links("See what each row would do")
+    page = pages.get(look)
+    assert [row[1] for row in page.rows()] == [
+        "Desk lamp L-1 With Jonas Brandt",
+        "Stool C-1",
+        "Desk D-1",
+    ]
+    assert page.rows()[0][3] == "Name: Lamp → Desk lamp"
+    assignments.revoke(SYSTEM, lent)
+    pages.submit(page.form(look), "Import 3 rows")
+    job.work(KINDS)
+    changed = "The asset was changed after the check. Check the file again"
+    assert pages.get(look).rows()[0][3] == f"{changed} Not done Name: Lamp → Desk lamp"
+    assert pages.get(look).rows()[1][3] == "Name: Chair → Stool"
 
 
 def test_what_holds_for_many_rows_stands_above_them_once(app: Flask) -> None:
