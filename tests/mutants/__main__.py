@@ -1,6 +1,7 @@
 """`python -m tests.mutants`: how many small faults in the product the tests see."""
 
 import argparse
+import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
@@ -19,14 +20,20 @@ KEPT: Final = ROOT / "test-results" / "mutants"
 def main() -> int:
     """Take a sample, try each mutant, and tell the score; 1 when it is below a goal."""
     wanted = _arguments()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     KEPT.mkdir(parents=True, exist_ok=True)
     reach = recorded(KEPT / "reach.json", wanted.workers, is_anew=wanted.record)
     known = Results(KEPT / f"seed-{wanted.seed}.jsonl", again=wanted.again)
     with screen(KEPT / "screen.json") as screened:
         run = Run(wanted, reach, known, screened)
         with ThreadPoolExecutor(wanted.workers) as pool:
-            for done in [pool.submit(run.work) for _ in range(wanted.workers)]:
-                done.result()
+            work = [pool.submit(run.work) for _ in range(wanted.workers)]
+            try:
+                for done in work:
+                    done.result()
+            except BaseException:
+                run.stop()
+                raise
     results = list(run.results.values())
     (KEPT / "report.md").write_text(report.table(results))
     misses = report.misses(results)

@@ -14,7 +14,7 @@ from tests.mutants.results import Results
 from tests.mutants.sample import Mutant, drawn
 from tests.mutants.screen import Screen
 from tests.mutants.source import Module
-from tests.mutants.trees import ROOT, copied
+from tests.mutants.trees import ROOT, copied, end_all
 from tests.mutants.trial import Outcome, Result, tried
 
 
@@ -32,6 +32,7 @@ class Run:
 
     def __init__(self, wanted: Namespace, reach: Reach, known: Results, screen: Screen) -> None:
         self.results: dict[str, Result] = {}
+        self.is_stopped = False
         self._budget: float = wanted.budget
         self._reach, self._known, self._screen = reach, known, screen
         self._equivalents = Equivalents.read()
@@ -53,15 +54,25 @@ class Run:
                 plan = self._reach.plan(mutant.place, self._mentions, self._budget)
                 module = self._modules[mutant.path]
                 result = tried(tree, mutant, module, plan, share.area)
+                if self.is_stopped:  # its tests were ended, not red
+                    return
                 with self._lock:
                     self._known.add(result)
                     self._keep(share, result)
                 print("\n".join(report.told(result)), flush=True)
 
+    def stop(self) -> None:
+        """End what is at work; what is known so far is kept."""
+        self.is_stopped = True
+        end_all()
+
     def _next(self) -> tuple[Share, Mutant] | None:
         """The next mutant of the area that has most left; None when all have had theirs."""
         with self._lock:
-            while (share := max(self._shares, key=lambda each: each.left)).left > 0:
+            while (
+                not self.is_stopped
+                and (share := max(self._shares, key=lambda each: each.left)).left > 0
+            ):
                 mutant = next(share.mutants, None)
                 if mutant is None:
                     share.left = 0

@@ -15,6 +15,7 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parents[2]
 TIMED_OUT: Final = -1
 
+_running: set[subprocess.Popen[bytes]] = set()
 _APART: Final = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
 
 
@@ -60,14 +61,26 @@ def pytest_in(tree: Path, arguments: Sequence[str], seconds: float, output: Path
             stderr=file,
             start_new_session=True,
         )
+    _running.add(process)
     try:
         return process.wait(timeout=seconds)
     except subprocess.TimeoutExpired:
         return TIMED_OUT
     finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        _kill(process)
         process.wait(timeout=30)
+        _running.discard(process)
+
+
+def end_all() -> None:
+    """End every run of this process at once."""
+    for process in list(_running):
+        _kill(process)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 @cache

@@ -104,7 +104,7 @@ def _asked(tree: Path, plan: Sequence[tuple[str, float]]) -> tuple[Outcome, dict
     verdict = folder / "verdict.json"
     verdict.unlink(missing_ok=True)
     files = dict.fromkeys(test.partition("::")[0] for test, _ in plan)
-    limit = 120 + 5 * sum(seconds for _, seconds in plan)
+    limit = 300 + 5 * sum(seconds for _, seconds in plan)
     options = ["-p", "tests.mutants.trial_plugin", "--plan", str(folder / "plan.json")]
     arguments = [*options, "--verdict", str(verdict), *files]
     status = pytest_in(tree, arguments, limit, folder / "output.txt")

@@ -1,6 +1,7 @@
 """The recording: all tests once, in copies with probes, to learn what each of them reaches."""
 
 import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -37,13 +38,16 @@ def recorded(kept: Path, workers: int, *, is_anew: bool) -> Reach:
             while not runs.empty():
                 files = runs.get()
                 lines = _lines(tree, files)
+                # What was red by chance must not be lost, for no mutant is shown to a red test.
+                if again := {_file(line) for line in lines if _is_red(line)}:
+                    lines += [line for line in _lines(tree, sorted(again)) if not _is_red(line)]
                 with lock:
                     for file in files:
                         reach.forget(file)
                         reach.files[file] = prints[file]
                     reach.add(places, lines)
                     reach.save(kept)
-                    print(f"Recorded {len(lines) - 1} tests of {files[0]} …", flush=True)
+                    print(f"Recorded {files[0]} and {len(files) - 1} more.", flush=True)
 
     with ThreadPoolExecutor(workers) as pool:
         for done in [pool.submit(work) for _ in range(workers)]:
@@ -68,6 +72,16 @@ def _runs(files: Sequence[str]) -> Iterator[list[str]]:
     for some in by_folder.values():
         for start in range(0, len(some), AT_ONCE):
             yield some[start : start + AT_ONCE]
+
+
+def _is_red(line: str) -> bool:
+    outcome: str = json.loads(line)["outcome"]
+    return outcome == "failed"
+
+
+def _file(line: str) -> str:
+    name: str = json.loads(line)["id"]
+    return name.partition("::")[0]
 
 
 def _lines(tree: Path, files: Sequence[str]) -> list[str]:

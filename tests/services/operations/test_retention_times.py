@@ -1,6 +1,7 @@
 """Each kind of thing goes when its time is over, not a minute before, and nothing beside it."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -8,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from portal.database.engine import impatient_engine
@@ -280,3 +281,31 @@ def test_what_somebody_works_at_is_left_to_the_next_run(app: Flask) -> None:
         assert count(Delivery) == 1
     engine.dispose()
     assert retention.prune()[retention.DELIVERIES] == 1
+
+
+def test_of_two_runs_the_one_that_takes_an_events_last_delivery_takes_the_event(
+    app: Flask,
+) -> None:
+    """Another run has taken its other delivery and has not committed yet."""
+    if db.engine.dialect.name == "sqlite":
+        pytest.skip("On SQLite one transaction writes at a time.")
+    hooks = [make_webhook() for _ in range(2)]
+    row_id, then = publish(), utcnow() - MONTH - MINUTE
+    with writing() as current:
+        mine = update(Delivery).where(Delivery.webhook_id == hooks[0].id)
+        current.execute(mine.values(status="failed", created_at=then, finished_at=then))
+
+    def prune() -> dict[str, int]:
+        with app.app_context():
+            return retention.prune()
+
+    engine = impatient_engine(app.extensions["settings"].database_url)
+    with Session(engine) as theirs, ThreadPoolExecutor(1) as pool:
+        theirs.execute(select(Event.id).where(Event.id == row_id).with_for_update()).one()
+        theirs.execute(delete(Delivery).where(Delivery.webhook_id == hooks[1].id))
+        done = pool.submit(prune)
+        assert not wait([done], 1).done
+        theirs.commit()
+        assert done.result(30)[retention.EVENTS] == 0
+    engine.dispose()
+    assert (count(Delivery), count(Event)) == (0, 0)
