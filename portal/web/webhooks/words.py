@@ -52,6 +52,8 @@ def events_of(chosen: Iterable[str]) -> list[tuple[str, list[EventType]]]:
 
 
 def _before_any_event(latest: Sequence[LogRow], now: datetime) -> str:
+    if any(not row.is_test for row in latest):
+        return "Nothing has arrived yet."
     test = next((row for row in latest if row.is_test), None)
     if test is None:
         return "Nothing has been sent yet. Press Test webhook to try it."

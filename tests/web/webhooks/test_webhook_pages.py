@@ -282,6 +282,7 @@ def test_after_a_fix_what_waits_is_offered_and_goes_within_a_minute(app: Flask) 
     support = visit(app, "support")
     page = support.get(path)
     assert "3 deliveries from before wait for a later retry" in page.main
+    assert "Nothing has arrived yet." in page.main
     form = page.form(f"{path}/send-waiting")
     assert form.buttons == ["Send the 3 that wait now"]
     page = support.submit(form)
