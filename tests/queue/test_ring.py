@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from portal.config.settings import load_settings
 from portal.extensions import db
 from portal.queue import bell, clients, names
 from tests.conftest import ENVIRONMENT
+from tests.support.rivals import at_once
 from tests.support.valkey import PrivateValkey
 
 
@@ -124,16 +126,11 @@ def test_many_processes_ringing_and_falling_asleep_never_leave_a_latch_without_a
     app: Flask, redis: Redis
 ) -> None:
     def ring_and_sleep(number: int) -> None:
-        with app.app_context():
-            for _ in range(100):
-                (bell.ring if number % 2 else bell.bell().stay_awake)()
-                (bell.ring if number % 2 else bell.bell().fall_asleep)()
+        for _ in range(100):
+            (bell.ring if number % 2 else bell.bell().stay_awake)()
+            (bell.ring if number % 2 else bell.bell().fall_asleep)()
 
-    threads = [threading.Thread(target=ring_and_sleep, args=(n,)) for n in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=20)
+    at_once(app, [partial(ring_and_sleep, number) for number in range(4)])
     assert bool(redis.exists(bell.QUEUED)) <= bool(queued(redis))
     assert len(queued(redis)) == 1
 

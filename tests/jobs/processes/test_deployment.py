@@ -19,7 +19,7 @@ from portal.app import create_app
 from portal.config.settings import ROOT, load_settings
 from tests.conftest import ENVIRONMENT, migrate_to_head
 from tests.support.ports import free_port
-from tests.support.processes import Process, children_of, until
+from tests.support.processes import Process, children_of, end_whatever_knows, until
 
 UNITS = sorted((ROOT / "deploy" / "systemd").iterdir())
 GUIDE = ROOT / "docs" / "deployment.md"
@@ -109,8 +109,11 @@ def web(tmp_path: Path) -> Iterator[tuple[Process, int]]:
     }
     process = Process(tmp_path / "web.log", ["-m", "gunicorn", "wsgi:app"], environ)
     yield process, port
-    process.stop()
-    process.close()
+    try:
+        process.stop()
+    finally:
+        process.close()
+        end_whatever_knows(tmp_path)
 
 
 class Visitor(threading.Thread):

@@ -49,8 +49,10 @@ def parts(environ: dict[str, str], tmp_path: Path) -> Iterator[Process]:
     supervise = f"{code}; from jobs.processes.supervisor import main; main()"
     process = Process(tmp_path / "parts.log", ["-c", supervise, str(plan)], environ)
     yield process
-    process.stop()
-    process.close()
+    try:
+        process.stop()
+    finally:
+        process.close()
 
 
 def is_ready(port: str) -> bool:

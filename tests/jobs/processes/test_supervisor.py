@@ -11,7 +11,7 @@ import pytest
 
 from jobs.processes.plan import Plan, Program
 from tests.support.ports import free_port
-from tests.support.processes import ROOT, is_alive, until
+from tests.support.processes import ROOT, end_whatever_knows, is_alive, until
 
 # Writes its pid, then sleeps; on SIGTERM it writes that down and leaves.
 POLITE = """
@@ -95,10 +95,16 @@ def hears_a_hangup() -> Iterator[None]:
 def supervisor(tmp_path: Path) -> Iterator[Running]:
     running = Running(tmp_path)
     yield running
-    if running.process is not None and running.process.poll() is None:
-        # In peace: what its programs started in their sessions ends with them.
-        running.process.terminate()
-        running.process.wait(timeout=20)
+    try:
+        if running.process is not None and running.process.poll() is None:
+            # In peace: what its programs started in their sessions ends with them.
+            running.process.terminate()
+            running.process.wait(timeout=20)
+    finally:
+        end_whatever_knows(tmp_path)
+        if running.process is not None:
+            running.process.kill()
+            running.process.wait(timeout=5)
 
 
 def test_it_restarts_a_killed_program_at_once(supervisor: Running) -> None:
@@ -160,18 +166,20 @@ def test_a_program_that_cannot_start_is_tried_again_with_growing_pauses(
     assert [each.split("again ")[1] for each in told[:3]] == [f"{pause}." for pause in pauses]
 
 
-def test_a_program_that_ignores_the_signal_is_killed_in_the_end(tmp_path: Path) -> None:
-    running = Running(tmp_path)
+def test_a_program_that_ignores_the_signal_is_killed_in_the_end(
+    supervisor: Running, tmp_path: Path
+) -> None:
     code = "from jobs.processes import supervisor; supervisor.STOP_SECONDS = 0.5; supervisor.main()"
     plan = tmp_path / "plan"
-    plan.write_text(Plan([running.program("a", STUBBORN)], "127.0.0.1", 9, []).to_json())
+    plan.write_text(Plan([supervisor.program("a", STUBBORN)], "127.0.0.1", 9, []).to_json())
     with plan.open() as handle:
         fd = handle.fileno()
-        process = subprocess.Popen([sys.executable, "-c", code, str(fd)], cwd=ROOT, pass_fds=[fd])
-    assert until(lambda: len(running.pids("a")) == 1)
-    process.terminate()
-    assert process.wait(timeout=5) == 0
-    assert not is_alive(running.pids("a")[0])
+        command = [sys.executable, "-c", code, str(fd)]
+        supervisor.process = subprocess.Popen(command, cwd=ROOT, pass_fds=[fd])
+    assert until(lambda: len(supervisor.pids("a")) == 1)
+    supervisor.send(signal.SIGTERM)
+    assert supervisor.wait(5) == 0
+    assert not is_alive(supervisor.pids("a")[0])
 
 
 def test_it_passes_output_on_with_the_programs_name(supervisor: Running) -> None:

@@ -19,7 +19,14 @@ from portal.config.settings import load_settings
 from portal.database.engine import sqlite_module
 from tests.conftest import ENVIRONMENT
 from tests.support.ports import free_port
-from tests.support.processes import Process, children_of, command_line, is_alive, until
+from tests.support.processes import (
+    Process,
+    children_of,
+    command_line,
+    end_whatever_knows,
+    is_alive,
+    until,
+)
 
 UP = ("-m", "flask", "--app", "wsgi", "up")
 Up = Callable[..., Process]
@@ -47,6 +54,7 @@ def up(tmp_path: Path, port: int) -> Iterator[Up]:
     yield up
     for process in started:
         process.close()
+    end_whatever_knows(tmp_path)
 
 
 def status_of(port: int) -> int:

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from datetime import timedelta
 
 import pytest
 from flask import Flask
@@ -12,18 +13,24 @@ from jobs.stop_flag import stop
 from portal.database.engine import impatient_engine
 from portal.engine.http.transport import Transport
 from portal.extensions import db, settings
+from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
 from portal.queue import bell
+from portal.services.deliveries.log import pages as log_pages
+from portal.services.deliveries.log.filters import LogFilter
 from portal.services.dispatch import address_guard
+from portal.services.webhooks import sample_deliveries
 from tests.jobs.pump.delivery_clock import (
     ask_for_retry,
+    claim,
     crash_after_claim,
     deliveries,
     end_pause,
     make_due,
     webhook,
 )
-from tests.support.factories import make_webhook, publish
+from tests.support.deliveries import change
+from tests.support.factories import make_user, make_webhook, publish
 from tests.support.receiver import Receiver
 
 
@@ -142,6 +149,22 @@ def test_after_an_outage_the_head_goes_at_once_and_the_rest_in_order(receiver: R
     ask_for_retry(deliveries()[2].id)  # a success, out of turn, opens the webhook
     deliver_due()
     assert arrived(receiver) == [1, 3, 1, 2]
+
+
+@pytest.mark.usefixtures("app")
+@pytest.mark.parametrize("is_being_sent", [True, False])
+def test_a_test_is_never_the_head_of_the_queue(is_being_sent: bool) -> None:
+    """Neither one that a receiver takes long to answer, nor one that waits for a free place."""
+    hook = make_webhook(in_order=True)
+    sample_deliveries.send_test(make_user().actor, hook.public_id)
+    if is_being_sent:
+        assert [each.kind for each in claim()] == ["test"]
+    else:
+        change(deliveries()[0].public_id, due_at=utcnow() + timedelta(hours=1))
+    publish_many(2)
+    assert [each.waits_behind for each in log_pages.latest(LogFilter())] == [True, False, False]
+    (head,) = claim()
+    assert (head.kind, head.delivery_id) == ("scheduled", deliveries()[1].id)
 
 
 def test_several_pumps_keep_the_order(app: Flask, receiver: Receiver) -> None:

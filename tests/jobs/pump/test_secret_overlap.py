@@ -11,7 +11,8 @@ from portal.lib.clock import utcnow
 from portal.models.webhooks import Webhook
 from portal.services.core import vault
 from portal.services.core.unit_of_work import writing
-from portal.services.webhooks import secrets
+from portal.services.webhooks import crud, secrets
+from portal.services.webhooks.values import SecretMode, WebhookValues
 from tests.support.factories import make_user, make_webhook, publish
 from tests.support.receiver import Received, Receiver
 
@@ -69,3 +70,15 @@ def test_after_its_time_the_old_key_signs_no_more_and_is_erased(receiver: Receiv
         assert secrets.forget_replaced(current) == 1
     with writing() as current:
         assert current.get_one(Webhook, hook_id).old_secret_enc is None
+
+
+def test_replaced_twice_a_receiver_that_nobody_touched_goes_on_working(receiver: Receiver) -> None:
+    hook = make_webhook(receiver.url, secret=OLD, name="ERP")
+    ana = make_user().actor
+    for version, secret in ((1, "one that lasted an hour"), (2, NEW)):
+        mine = {"secret_mode": SecretMode.OWN, "secret": secret}
+        typed = WebhookValues(name="ERP", url=receiver.url, events=("asset.created",), **mine)
+        crud.edit(ana, hook.public_id, version, typed)
+    received = deliver(receiver)
+    assert received.header("X-Asset-Webhook-Signature") == house(received.body, OLD)
+    assert received.header("X-Asset-Webhook-Signature-Next") == house(received.body, NEW)

@@ -1,8 +1,6 @@
 """Two people at once: one wins, the other gets a sentence, and no tag is given out twice."""
 
-import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 
 from flask import Flask
 from sqlalchemy import select
@@ -15,23 +13,7 @@ from portal.services.assets.rules import AssetValues
 from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import session
 from tests.support.factories import make_asset, make_category, make_user
-
-
-def at_once(app: Flask, verbs: Sequence[Callable[[], object]]) -> list[object]:
-    """Run all verbs at the same moment, each as a request of its own; results or refusals."""
-    start = threading.Barrier(len(verbs), timeout=20)
-
-    def run(verb: Callable[[], object]) -> object:
-        with app.app_context():
-            start.wait()
-            try:
-                return verb()
-            except Refusal as refusal:
-                return refusal
-
-    session().rollback()
-    with ThreadPoolExecutor(len(verbs)) as pool:
-        return list(pool.map(run, verbs))
+from tests.support.rivals import at_once
 
 
 def test_many_new_assets_get_a_number_each(app: Flask) -> None:

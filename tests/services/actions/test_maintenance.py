@@ -32,8 +32,8 @@ from tests.services.actions.plan_examples import (
     status_of,
     told,
 )
-from tests.services.actions.test_asset_rivals import at_once
 from tests.support.factories import make_asset, make_staff, make_user
+from tests.support.rivals import at_once
 
 pytestmark = pytest.mark.usefixtures("app")
 

@@ -1,7 +1,7 @@
 """Stock: a running balance that never goes below zero, each move told once."""
 
 import json
-import threading
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session, writing
 from tests.support.factories import make_asset
+from tests.support.rivals import at_once
 
 
 def make_stock(quantity: int = 10, **values: Any) -> int:
@@ -115,23 +116,10 @@ def test_an_edit_moves_the_threshold_and_never_the_number(app: Flask) -> None:
 
 
 def test_two_at_once_never_take_more_than_there_is(app: Flask) -> None:
-    asset_id, refused = make_stock(10), []
-
-    def take() -> None:
-        with app.app_context():
-            for _ in range(4):
-                try:
-                    stock.issue(SYSTEM, asset_id, quantity=3)
-                except Refusal as refusal:
-                    refused.append(refusal.sentence)
-
-    people = [threading.Thread(target=take) for _ in range(2)]
-    for each in people:
-        each.start()
-    for each in people:
-        each.join(timeout=60)
+    asset_id = make_stock(10)
+    results = at_once(app, [partial(stock.issue, SYSTEM, asset_id, quantity=3)] * 8)
     assert balances(asset_id)[1:] == [("issue", -3, 7), ("issue", -3, 4), ("issue", -3, 1)]
-    assert len(refused) == 5
+    assert sum(isinstance(each, Refusal) for each in results) == 5
     assert session().scalar(select(Asset.quantity).where(Asset.id == asset_id)) == 1
     assert len(told()) == 4
 

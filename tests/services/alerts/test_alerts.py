@@ -1,9 +1,9 @@
 """Alerts: each fires once for its key, catches up after missed runs, and commits as a whole."""
 
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from flask import Flask
@@ -13,7 +13,7 @@ from jobs.alerts import look_for_alerts
 from portal.engine.events.catalogue import event_type
 from portal.lib.clock import utcnow
 from portal.models.alerts import AlertRun, RunKind
-from portal.models.assets import Activity
+from portal.models.assets import Activity, Asset
 from portal.models.deliveries import Delivery, Event
 from portal.models.planning import Maintenance
 from portal.models.tasks import Task
@@ -29,6 +29,7 @@ from portal.services.core.permissions import SYSTEM
 from portal.services.core.time_zones import today
 from portal.services.core.unit_of_work import session, writing
 from portal.services.tasks import leases
+from tests.services.actions.plan_examples import make_maintenance
 from tests.services.alerts.due_things import (
     bodies,
     decided,
@@ -42,6 +43,7 @@ from tests.services.alerts.due_things import (
     work,
 )
 from tests.support.factories import make_asset, make_webhook
+from tests.support.rivals import at_once
 
 WARRANTY = "alert.warranty_expiring"
 DUE = "alert.maintenance_due"
@@ -169,21 +171,34 @@ def test_bringing_it_back_ends_the_alert_and_a_reminder_stands_for_those_before(
     assert all(each.resolved_at is not None for each in ledger())
 
 
+def test_a_reminder_stands_for_its_own_matter_alone(app: Flask) -> None:
+    decided()
+    asset_id, other = lent(3), lent(3)
+    with writing() as current:
+        ends = {"warranty_expires": today() + timedelta(days=20)}
+        current.execute(update(Asset).where(Asset.id == asset_id).values(**ends))
+    make_maintenance(asset_id, due_on=today())
+    settings = alert_settings.read()
+    alert_settings.save(SYSTEM, settings.version, replace(settings.rules, repeat_every_days=2))
+    control.run(RunKind.SCHEDULED)
+    control.run(RunKind.SCHEDULED, in_days(3))
+    standing = [(each.asset_id, each.event, each.resolved_at is None) for each in ledger()]
+    assert sorted(standing) == sorted(
+        [
+            *((each, LATE, is_last) for each in (asset_id, other) for is_last in (False, True)),
+            (asset_id, DUE, True),
+            (asset_id, WARRANTY, True),
+        ]
+    )
+
+
 def test_two_runs_at_once_tell_everything_once(app: Flask) -> None:
     decided()
     expected = sorted((WARRANTY, with_warranty(days)) for days in range(8))
     begin()
     begin(RunKind.SCHEDULED)
 
-    def help_out() -> None:
-        with app.app_context():
-            work()
-
-    workers = [threading.Thread(target=help_out) for _ in range(2)]
-    for each in workers:
-        each.start()
-    for each in workers:
-        each.join(timeout=60)
+    at_once(app, [work, work])
     assert sorted(fired()) == expected
     assert [run.outcome for run in runs()] == ["done", "done"]
     assert sum(run.counts.get(WARRANTY, 0) for run in runs()) == len(expected)
@@ -254,16 +269,7 @@ def test_a_days_run_is_remembered_however_often_people_press_run_now(app: Flask)
 def test_two_clocks_begin_one_run(app: Flask) -> None:
     decided()
     now = utcnow()
-
-    def tick() -> None:
-        with app.app_context():
-            control.start_due(now)
-
-    clocks = [threading.Thread(target=tick) for _ in range(3)]
-    for each in clocks:
-        each.start()
-    for each in clocks:
-        each.join(timeout=60)
+    assert sorted(at_once(app, [partial(control.start_due, now)] * 3)) == [False, False, True]
     assert len(runs()) == len(session().scalars(select(Task)).all()) == 1
 
 

@@ -165,6 +165,31 @@ def test_what_changed_meanwhile_is_skipped_with_its_reason(ana: Actor) -> None:
     ]
 
 
+@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize("is_ticked", [False, True])
+def test_what_arrived_meanwhile_goes_once_more_only_if_that_was_asked_for(
+    ana: Actor, is_ticked: bool, again: bool
+) -> None:
+    erp = make_webhook(name="ERP")
+    arrives, waits = some(2, erp)
+    choice = all_that(FAILED, again=again)
+    batch = bulk_retry_task.start(
+        ana, Choice(ticked=(arrives, waits), again=again) if is_ticked else choice
+    )
+    with writing() as current:
+        task = current.execute(select(Task).where(Task.public_id == batch)).scalar_one()
+        bulk_retry_task.step(current, task)
+    assert fresh(batch).total == 2
+    change(arrives, status="delivered")
+    before = stored(arrives)
+    work()
+    assert handed([arrives, waits]) == ([arrives, waits] if again else [waits])
+    assert (stored(arrives) == before) is not again
+    skipped = [row for row in bulk_retry_queries.every(fresh(batch)) if row.outcome == "skipped"]
+    assert [row.public_id for row in skipped] == ([] if again else [arrives])
+    assert all(row.message for row in skipped)
+
+
 def test_stop_gives_back_what_nobody_is_sending(
     ana: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,7 +1,7 @@
 """Retry, Send again and Stop: when they may be pressed, and what exactly they do."""
 
 from datetime import timedelta
-from threading import Barrier, Thread
+from functools import partial
 
 import pytest
 from flask import Flask
@@ -17,6 +17,7 @@ from portal.services.core.unit_of_work import session
 from portal.services.deliveries import retry as delivery_retry
 from tests.support.deliveries import change, lease, make_attempt, make_delivery, stored
 from tests.support.factories import make_user, make_webhook
+from tests.support.rivals import at_once
 
 pytestmark = pytest.mark.usefixtures("app")
 
@@ -82,22 +83,8 @@ def test_a_double_click_sends_once_even_if_the_first_has_ended(ana: Actor) -> No
 
 def test_two_people_pressing_at_once_send_once(app: Flask, ana: Actor) -> None:
     made = make_delivery(status="failed")
-    barrier, refused = Barrier(2), []
-
-    def press() -> None:
-        with app.app_context():
-            barrier.wait(10)
-            try:
-                delivery_retry.retry(ana, made)
-            except Refusal as refusal:
-                refused.append(refusal.sentence)
-
-    threads = [Thread(target=press) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(20)
-    assert len(refused) == 1
+    results = at_once(app, [partial(delivery_retry.retry, ana, made)] * 2)
+    assert sum(isinstance(each, Refusal) for each in results) == 1
     assert stored(made)["prior_status"] == "failed"
 
 

@@ -4,8 +4,13 @@ import pytest
 
 from portal.engine.reasons import Reason
 from portal.extensions import db
+from portal.models.deliveries import Priority
 from portal.models.rollups import Rollup
+from portal.services.core.unit_of_work import writing
+from portal.services.dispatch import release
+from portal.services.dispatch.claim_types import Claim
 from tests.jobs.pump.delivery_clock import (
+    ask_for_retry,
     attempts,
     claim,
     ended,
@@ -13,6 +18,7 @@ from tests.jobs.pump.delivery_clock import (
     only_delivery,
     write_down,
 )
+from tests.support.deliveries import stored
 from tests.support.factories import make_webhook, publish
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -45,3 +51,73 @@ def test_a_late_success_leaves_the_failure_of_the_next_one_alone() -> None:
     delivery = only_delivery()
     assert (delivery.status, delivery.reason, delivery.tries) == ("retrying", "server", 2)
     assert db.session.query(Rollup).count() == 0
+
+
+def test_a_success_after_failures_leaves_nothing_of_them() -> None:
+    make_webhook()
+    publish()
+    for reason in (Reason.SERVER, Reason.REDIRECT):
+        (failed,) = claim()
+        write_down(ended(failed, reason))
+        assert (only_delivery().status, only_delivery().reason) == ("retrying", reason)
+        make_due()
+    (last,) = claim()
+    write_down(ended(last))
+    delivery = only_delivery()
+    assert (delivery.status, delivery.reason, delivery.code) == ("delivered", None, 200)
+    assert (delivery.tries, delivery.attempts) == (3, 3)
+    assert (delivery.lease_token, delivery.lease_until) == (None, None)
+    assert delivery.finished_at is not None
+
+
+@pytest.mark.parametrize("priority", [Priority.INTERACTIVE, Priority.BULK])
+def test_a_persons_attempt_that_arrives_leaves_nothing_of_what_was_before(
+    priority: Priority,
+) -> None:
+    make_webhook()
+    publish()
+    (first,) = claim()
+    write_down(ended(first, Reason.SERVER))
+    ask_for_retry(only_delivery().id, "Ana", priority)
+    (again,) = claim()
+    write_down(ended(again))
+    row = only_delivery()
+    assert (row.status, row.reason, row.code, row.priority) == ("delivered", None, 200, 2)
+    assert (row.prior_status, row.prior_due_at, row.requested_by, row.stopped_by) == (None,) * 4
+
+
+def test_a_late_release_frees_no_lease_but_its_own() -> None:
+    make_webhook()
+    publish()
+    (late,) = claim()
+    make_due()
+    (newer,) = claim()
+    before = stored(only_delivery().public_id)
+    give_back(late)
+    assert stored(only_delivery().public_id) == before
+    assert before["lease_token"] == newer.token
+    write_down(ended(newer))
+    assert (only_delivery().status, only_delivery().tries) == ("delivered", 2)
+
+
+def test_what_is_given_back_is_due_at_once_and_counts_as_nothing() -> None:
+    make_webhook()
+    publish()
+    (first,) = claim()
+    give_back(first)
+    row = only_delivery()
+    assert (row.status, row.tries, row.attempts, row.lease_token) == ("waiting", 0, 1, None)
+    (given,) = attempts()
+    assert (given.outcome, given.finished_at is None) == ("interrupted", False)
+    write_down(ended(claim()[0], Reason.SERVER))
+    ask_for_retry(only_delivery().id)
+    (manual,) = claim()
+    give_back(manual)
+    row = only_delivery()
+    assert (row.status, row.prior_status, row.tries) == ("waiting", "retrying", 1)
+
+
+def give_back(*claims: Claim) -> None:
+    """A worker that goes gives back what it has not sent."""
+    with writing() as current:
+        release.release(claims, current.connection())

@@ -1,7 +1,7 @@
 """An event and its deliveries are stored together, or not at all; then the bell rings once."""
 
 import json
-import threading
+from functools import partial
 
 import pytest
 from flask import Flask
@@ -15,6 +15,7 @@ from portal.services.core.unit_of_work import writing
 from portal.services.webhooks import activation
 from portal.services.webhooks.activation import HeldChoice
 from tests.support.factories import make_user, make_webhook, publish
+from tests.support.rivals import Rival
 
 pytestmark = pytest.mark.usefixtures("app")
 
@@ -87,42 +88,23 @@ def test_nothing_is_held_for_a_webhook_that_is_being_turned_on(app: Flask, in_or
     """The event was seen to be for one that is off; when it is stored, that is no longer so."""
     off = make_webhook(state="off", in_order=in_order)
     publish()
-    actor, ended = make_user().actor, threading.Event()
-
-    def publish_meanwhile() -> None:
-        with app.app_context():
-            publish()
-            db.session.remove()
-            ended.set()
-
-    other = threading.Thread(target=publish_meanwhile)
+    actor, other = make_user().actor, Rival(app, publish)
     with writing():
         activation.turn_on(actor, off.public_id, HeldChoice.SEND)
-        other.start()
-        assert not ended.wait(0.5)
-    other.join(10)
-    assert ended.is_set()
+        other.begin()
+    other.finish()
     assert [each.status for each in deliveries()] == ["waiting", "waiting"]
 
 
 @pytest.mark.parametrize("in_order", [True, False])
 def test_a_webhook_is_turned_on_after_what_is_being_held_for_it(app: Flask, in_order: bool) -> None:
     off = make_webhook(state="off", in_order=in_order)
-    actor, ended = make_user().actor, threading.Event()
-
-    def turn_on_meanwhile() -> None:
-        with app.app_context():
-            activation.turn_on(actor, off.public_id, HeldChoice.SEND)
-            db.session.remove()
-            ended.set()
-
-    other = threading.Thread(target=turn_on_meanwhile)
+    turn_on = partial(activation.turn_on, make_user().actor, off.public_id, HeldChoice.SEND)
+    other = Rival(app, turn_on)
     with writing():
         publish()
-        other.start()
-        assert not ended.wait(0.5)
-    other.join(10)
-    assert ended.is_set()
+        other.begin()
+    other.finish()
     assert [each.status for each in deliveries()] == ["waiting"]
 
 
@@ -130,21 +112,11 @@ def test_several_events_at_once_and_one_beside_them_do_not_wait_in_a_ring(app: F
     """Both store for webhooks that want order, and meet at the second one."""
     make_webhook(events=[EventName.CREATED], in_order=True)
     both = make_webhook(events=[EventName.CREATED, EventName.UPDATED], in_order=True)
-    ended = threading.Event()
-
-    def publish_meanwhile() -> None:
-        with app.app_context():
-            publish(asset_id=3)
-            db.session.remove()
-            ended.set()
-
-    other = threading.Thread(target=publish_meanwhile)
+    other = Rival(app, partial(publish, asset_id=3))
     with writing():
         publish(EventName.UPDATED, asset_id=1)
-        other.start()
-        assert not ended.wait(0.5)
+        other.begin()
         publish(asset_id=2)
-    other.join(10)
-    assert ended.is_set()
+    other.finish()
     theirs = [each.asset_id for each in deliveries() if each.webhook_id == both.id]
     assert theirs == [1, 2, 3]

@@ -1,9 +1,7 @@
 """Roles, disabling, invitations, one-time links."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from threading import Barrier
 from uuid import uuid4
 
 import pytest
@@ -19,6 +17,7 @@ from portal.services.core.unit_of_work import session, writing
 from portal.services.people import invitations, one_time_links, signup, users
 from portal.services.people.signup import NewPerson
 from tests.support.factories import PASSWORD, make_user
+from tests.support.rivals import at_once
 
 
 def audited() -> list[tuple[str, str]]:
@@ -36,23 +35,10 @@ def token_in(address: str | None) -> str:
     return address.partition("token=")[2]
 
 
-def at_once(app: Flask, *verbs: Callable[[], object]) -> list[str]:
-    """Run the verbs in threads that start together; what each was refused with, or nothing."""
-    start = Barrier(len(verbs))
-
-    def run(verb: Callable[[], object]) -> str:
-        with app.app_context():
-            start.wait(10)
-            try:
-                verb()
-            except Refusal as refusal:
-                return refusal.sentence
-            return ""
-
-    with ThreadPoolExecutor(len(verbs)) as pool:
-        refusals = list(pool.map(run, verbs))
-    session().rollback()  # see what they left
-    return refusals
+def refused_at_once(app: Flask, *verbs: Callable[[], object]) -> list[str]:
+    """Run the verbs together; what each was refused with, or nothing."""
+    results = at_once(app, verbs)
+    return [each.sentence if isinstance(each, Refusal) else "" for each in results]
 
 
 def test_a_new_role_is_stored_audited_and_ends_sessions(app: Flask) -> None:
@@ -97,7 +83,7 @@ def test_nobody_locks_themselves_out(app: Flask) -> None:
 
 def test_two_administrators_who_demote_each_other_at_once_leave_one(app: Flask) -> None:
     ana, ben = make_user(), make_user()
-    refusals = at_once(
+    refusals = refused_at_once(
         app,
         lambda: users.change_role(ana.actor, ben.public_id, Role.SUPPORT, 1),
         lambda: users.change_role(ben.actor, ana.public_id, Role.SUPPORT, 1),
@@ -109,7 +95,7 @@ def test_two_administrators_who_demote_each_other_at_once_leave_one(app: Flask) 
 
 def test_two_administrators_disabled_at_once_leave_one(app: Flask) -> None:
     ana, ben = make_user(), make_user()
-    refusals = at_once(
+    refusals = refused_at_once(
         app,
         lambda: users.disable(SYSTEM, ana.public_id),
         lambda: users.disable(SYSTEM, ben.public_id),
@@ -158,7 +144,7 @@ def test_an_invitation_sent_twice_makes_one_account(app: Flask) -> None:
     public_id = invitations.invite(ana.actor, "cleo@example.com", Role.SUPPORT)
     token = token_in(invitations.invitation(ana.actor, public_id).address)
     values = NewPerson(name="Cleo", email="cleo@example.com", password=PASSWORD)
-    answers = at_once(app, *[lambda: signup.accept(token, once, values)] * 2)
+    answers = refused_at_once(app, *[lambda: signup.accept(token, once, values)] * 2)
     assert answers == ["", ""]
     assert len(users.listing()) == 2
 
@@ -249,7 +235,7 @@ def test_of_two_set_up_links_used_at_once_one_wins(app: Flask) -> None:
     tokens = [token_in(one_time_links.setup_link()), token_in(users.setup_link())]
     ana = NewPerson(name="Ana", email="ana@example.com", password=PASSWORD)
     ben = NewPerson(name="Ben", email="ben@example.com", password=PASSWORD)
-    refusals = at_once(
+    refusals = refused_at_once(
         app,
         lambda: signup.set_up(tokens[0], uuid4(), ana),
         lambda: signup.set_up(tokens[1], uuid4(), ben),

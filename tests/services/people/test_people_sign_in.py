@@ -1,20 +1,22 @@
 """Passwords, the throttle, and what ends a session."""
 
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from argon2 import PasswordHasher
 from flask import Flask
 from sqlalchemy import select, update
 
+from portal.lib.clock import utcnow
 from portal.models.audit import AuditEntry
-from portal.models.people import SignInThrottle, User
+from portal.models.people import EndedSession, SignInThrottle, User
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session, writing
 from portal.services.operations import retention
 from portal.services.people import account, passwords, sign_in_throttle
 from portal.services.people.account import Details
-from portal.services.people.sign_in import WrongPassword, sign_in
+from portal.services.people.sign_in import WrongPassword, end_session, sign_in
 from portal.services.people.sign_in_throttle import Throttled
 from tests.support.factories import PASSWORD, make_user
 
@@ -199,3 +201,15 @@ def test_name_and_time_zone_are_saved_with_their_change(app: Flask) -> None:
     assert entry.changes["time_zone"] == {"from": None, "to": "Asia/Tokyo"}
     with pytest.raises(Refusal, match="from the list"):
         account.change_details(ana.actor, Details("Ana", "Mars/Olympus"))
+
+
+def test_a_session_that_ended_is_remembered_for_as_long_as_its_cookie_may_live(app: Flask) -> None:
+    ana, now = make_user(), utcnow()
+    old, young, latest = uuid4(), uuid4(), uuid4()
+    life = timedelta(hours=12)
+    with writing() as current:
+        current.add(EndedSession(session_id=old, ended_at=now - life - timedelta(minutes=1)))
+        current.add(EndedSession(session_id=young, ended_at=now - life + timedelta(minutes=1)))
+    end_session(ana.actor, latest)
+    end_session(ana.actor, latest)
+    assert set(session().scalars(select(EndedSession.session_id))) == {young, latest}

@@ -1,6 +1,5 @@
 """Long work: each row once, wherever it was killed; one worker at a time; it can be stopped."""
 
-import threading
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -24,6 +23,7 @@ from portal.services.tasks import leases as task_leases
 from portal.services.tasks import tasks
 from portal.services.tasks.tasks import Kind, Step
 from tests.support.factories import make_user
+from tests.support.rivals import at_once
 from tests.support.servers import ValkeyServer
 
 Do = Callable[[int], None]
@@ -160,15 +160,7 @@ def test_who_comes_back_after_his_lease_finds_it_taken_over(app: Flask) -> None:
 def test_two_workers_at_once_do_each_row_once(app: Flask) -> None:
     started = [start(40) for _ in range(3)]
 
-    def help_out() -> None:
-        with app.app_context():
-            Counting().work()
-
-    helpers = [threading.Thread(target=help_out) for _ in range(2)]
-    for each in helpers:
-        each.start()
-    for each in helpers:
-        each.join(timeout=60)
+    at_once(app, [Counting().work, Counting().work])
     for task in started:
         assert fresh(task).state == TaskState.DONE
         assert fresh(task).params["seen"] == list(range(40))

@@ -15,6 +15,7 @@ from portal.lib.clock import utcnow
 from portal.models.audit import AuditEntry
 from portal.models.deliveries import Delivery, Event, Priority
 from portal.models.webhooks import Webhook
+from portal.services.core import vault
 from portal.services.core.refusals import NotAllowed, Refusal, Stale
 from portal.services.core.unit_of_work import session, writing
 from portal.services.webhooks import crud, sample_deliveries, secrets
@@ -136,6 +137,63 @@ def test_a_persons_own_secret_is_never_shown() -> None:
     public_id = crud.create(ana.actor, values(secret_mode=SecretMode.OWN, secret=SECRET))
     assert secrets.shown_secret(ana.actor, public_id) is None
     assert webhook_queries.show(public_id).secret_hint == SECRET[-4:]
+
+
+def test_a_persons_own_secret_in_the_place_of_ours_is_not_shown_either() -> None:
+    ana = make_user()
+    public_id = crud.create(ana.actor, values())
+    assert secrets.shown_secret(ana.actor, public_id) is not None
+    crud.edit(ana.actor, public_id, 1, values(secret_mode=SecretMode.OWN, secret=SECRET))
+    assert secrets.shown_secret(ana.actor, public_id) is None
+    webhook = the_webhook()
+    assert (webhook.secret_shown_until, webhook.secret_made_by_id) == (None, None)
+
+
+def test_a_secret_of_ours_is_shown_for_a_quarter_of_an_hour_after_each_one() -> None:
+    ana = make_user()
+    public_id = crud.create(ana.actor, values())
+    first = secrets.shown_secret(ana.actor, public_id)
+    secrets.forget_shown(ana.actor, public_id)
+    assert secrets.shown_secret(ana.actor, public_id) is None
+    crud.edit(ana.actor, public_id, 1, values())
+    second = secrets.shown_secret(ana.actor, public_id)
+    assert first is not None
+    assert second is not None
+    assert second.secret != first.secret
+    assert abs(second.until - utcnow() - timedelta(minutes=15)) < timedelta(minutes=1)
+
+
+def opened(sealed: bytes | None) -> str | None:
+    return vault.open_secret(the_webhook().id, sealed) if sealed else None
+
+
+def test_replaced_twice_the_secret_that_the_receiver_knows_stays() -> None:
+    ana, own = make_user(), {"secret_mode": SecretMode.OWN}
+    first, second, third, fourth = (f"{name} long pass 4f2a" for name in "abcd")
+    public_id = crud.create(ana.actor, values(secret=first, **own))
+    assert the_webhook().old_until is None
+    crud.edit(ana.actor, public_id, 1, values(secret=second, **own))
+    with writing() as current:
+        current.execute(update(Webhook).values(old_until=utcnow() + timedelta(hours=1)))
+    crud.edit(ana.actor, public_id, 2, values(secret=third, **own))
+    webhook = the_webhook()
+    assert (opened(webhook.old_secret_enc), opened(webhook.secret_enc)) == (first, third)
+    until = webhook.old_until
+    assert until is not None
+    assert abs(until - utcnow() - timedelta(hours=24)) < timedelta(minutes=1)
+    kept = values(name="Another name", secret_mode=SecretMode.KEEP)
+    crud.edit(ana.actor, public_id, 3, kept)
+    webhook = the_webhook()
+    assert (opened(webhook.old_secret_enc), webhook.old_until) == (first, until)
+    # Once its time is over, it is the one before that goes on.
+    with writing() as current:
+        current.execute(update(Webhook).values(old_until=utcnow() - timedelta(seconds=1)))
+    crud.edit(ana.actor, public_id, 4, values(secret=fourth, **own))
+    webhook = the_webhook()
+    assert (opened(webhook.old_secret_enc), opened(webhook.secret_enc)) == (third, fourth)
+    crud.edit(ana.actor, public_id, 5, values(secret_mode=SecretMode.NONE))
+    webhook = the_webhook()
+    assert (webhook.secret_enc, webhook.old_secret_enc, webhook.old_until) == (None, None, None)
 
 
 def test_a_test_is_a_marked_event_of_its_own_that_names_no_asset() -> None:

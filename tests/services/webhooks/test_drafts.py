@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from datetime import timedelta
-from threading import Barrier, Thread
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -33,6 +33,7 @@ from portal.services.webhooks.values import SecretMode, WebhookValues
 from tests.support.deliveries import lease
 from tests.support.factories import Person, make_user, make_webhook, publish
 from tests.support.receiver import Receiver
+from tests.support.rivals import at_once
 
 pytestmark = pytest.mark.usefixtures("app")
 
@@ -121,19 +122,8 @@ def test_a_second_press_sends_nothing_more_and_loses_nothing_typed(ana: Person) 
 
 
 def test_two_presses_at_once_make_one_draft_and_one_test(app: Flask, ana: Person) -> None:
-    form, barrier, sent = uuid4(), Barrier(2), []
-
-    def press() -> None:
-        with app.app_context():
-            barrier.wait(10)
-            sent.append(drafts.send_test(ana.actor, form, values(), CREATED))
-
-    threads = [Thread(target=press) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(20)
-    assert sorted(sent) == [False, True]
+    press = partial(drafts.send_test, ana.actor, uuid4(), values(), CREATED)
+    assert sorted(at_once(app, [press, press])) == [False, True]
     assert (count(Webhook), count(Delivery)) == (1, 1)
 
 

@@ -1,7 +1,6 @@
 """What every answer says of itself, to the letter, whatever it is an answer to."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from io import BytesIO
 
 import pytest
@@ -10,9 +9,6 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.routing import BuildError
 from werkzeug.test import TestResponse, encode_multipart
 
-from portal.app import create_app
-from portal.config.settings import Settings
-from portal.extensions import db
 from tests.support.deliveries import make_attempt, make_delivery
 from tests.support.factories import make_asset, make_user, make_webhook
 from tests.support.pages import Pages
@@ -129,16 +125,3 @@ def test_a_file_that_is_too_long_is_refused_in_words(app: Flask) -> None:
     assert (refused.status_code, said(refused)) == (413, PAGE)
     assert "What you sent is larger than we can take. Nothing was saved." in refused.text
     assert send(MEGABYTES_16 - 4096).status_code == 400
-
-
-@pytest.mark.parametrize(("address", "is_secure"), [("http://a.example", 0), ("https://a", 1)])
-def test_the_cookie_is_for_the_portal_alone(
-    app: Flask, session_settings: Settings, address: str, is_secure: bool
-) -> None:
-    other = create_app(replace(session_settings, base_url=address))
-    cookie = Pages(other).client.get("/sign-in").headers["Set-Cookie"]
-    with other.app_context():
-        db.engine.dispose()
-    name, *marks = cookie.split("; ")
-    assert name.startswith("session=")
-    assert sorted(marks) == sorted(["HttpOnly", "Path=/", "SameSite=Lax"] + ["Secure"] * is_secure)

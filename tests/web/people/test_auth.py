@@ -235,6 +235,20 @@ def test_after_signing_out_a_copy_of_the_cookie_is_worth_nothing(app: Flask) -> 
     assert is_in(elsewhere)
 
 
+def test_a_copy_of_the_cookie_stays_dead_whoever_signs_out_after_it(app: Flask) -> None:
+    ana, ben, pages = make_user(), make_user(), Pages(app)
+    pages.sign_in(ana.email, ana.password)
+    stolen = cookie(pages)
+    pages.get("/account")
+    pages.sign_out()
+    for somebody in (ana, ben):
+        other = Pages(app)
+        other.sign_in(somebody.email, somebody.password)
+        other.get("/account")
+        other.sign_out()
+        assert not is_in(with_cookie(app, stolen))
+
+
 def test_a_new_password_ends_all_sessions_but_ones_own(app: Flask) -> None:
     ana, pages, elsewhere = make_user(), Pages(app), Pages(app)
     for each in (pages, elsewhere):

@@ -14,6 +14,7 @@ from tests.engine.http.real_receivers.hostile import MEGABYTE, OK_HEAD, HostileS
 from tests.engine.http.real_receivers.send import send
 
 KILOBYTE = b"x" * 1024
+CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
 BUSY = 5  # seconds: what drips never ends, and the machine may have other things to do
 
 FAILURES: dict[str, tuple[Script, Reason]] = {
@@ -72,6 +73,8 @@ SLOW: dict[str, Script] = {
     "drips its status line": hostile.dripping(b"HTTP/1.1 ", b"0"),
     "drips its headers": hostile.dripping(OK_HEAD, b"X-Slow: 1\r\n"),
     "drips its body": hostile.dripping(OK_HEAD + b"Content-Length: 9999\r\n\r\n", b"x"),
+    "drips a body without a length": hostile.dripping(OK_HEAD + b"\r\n", b"x"),
+    "drips chunks": hostile.dripping(OK_HEAD + CHUNKED, b"1\r\nx\r\n"),
     "drips continue": hostile.dripping(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
 }
 
@@ -112,6 +115,25 @@ def test_an_answer_without_end_is_a_success_cut_short(transport: Transport, head
     assert len(exchange.text) == MAX_TEXT
     assert exchange.detail == ""
     assert time.monotonic() - began < 15
+
+
+@pytest.mark.parametrize(
+    ("head", "piece"),
+    [
+        (b"Content-Length: 9000000000000\r\n\r\n", KILOBYTE),
+        (b"\r\n", KILOBYTE),
+        (CHUNKED, b"400\r\n" + KILOBYTE + b"\r\n"),
+    ],
+    ids=["nine terabytes", "open", "chunked"],
+)
+def test_an_answer_that_pours_for_ever_is_left_as_soon_as_enough_of_it_came(
+    transport: Transport, head: bytes, piece: bytes
+) -> None:
+    """Read on, it would last until the deadline, and then be none."""
+    with HostileServer(hostile.pouring(OK_HEAD + head, piece, 10**9)) as server:
+        exchange = send(transport, server.url, timeout=20)
+    assert (exchange.code, exchange.reason, exchange.truncated) == (200, None, True)
+    assert exchange.body == (KILOBYTE * 64)[:MAX_BODY]
 
 
 def test_a_redirect_is_not_followed_and_its_huge_body_is_not_read(transport: Transport) -> None:
@@ -162,12 +184,16 @@ def test_text_that_no_database_takes_is_replaced(transport: Transport) -> None:
 
 
 def test_what_is_kept_of_many_headers_is_bounded(transport: Transport) -> None:
+    long = b"X-" + b"n" * 200 + b": " + b"v" * 5000 + b"\r\n"
     lines = b"".join(b"X-%d: %s\r\n" % (n, b"v" * 200) for n in range(200))
-    answer = OK_HEAD + lines + b"X-Long: " + b"v" * 5000 + b"\r\nContent-Length: 0\r\n\r\n"
+    answer = OK_HEAD + b"Content-Length: 0\r\n" + long + lines + b"\r\n"
     with HostileServer(hostile.answering(answer)) as server:
         exchange = send(transport, server.url)
     assert exchange.reason is None
-    assert len(exchange.response_headers) == 100
+    (length, cut, *others) = exchange.response_headers
+    assert length == ("Content-Length", "0")
+    assert cut == ("X-" + "n" * 98, "v" * 2048)
+    assert others == [(f"X-{number}", "v" * 200) for number in range(98)]
 
 
 def test_informational_answers_and_trailers_are_not_the_answer(transport: Transport) -> None:

@@ -1,0 +1,80 @@
+"""A pump whose places are all taken claims no more than it can start."""
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from flask import Flask
+
+from jobs.pump import recorder
+from jobs.pump.pump import Pump
+from jobs.stop_flag import stop
+from portal.database.engine import impatient_engine
+from portal.engine.http.transport import Transport
+from portal.extensions import settings
+from portal.queue import bell
+from portal.services.dispatch import address_guard
+from portal.services.webhooks import sample_deliveries
+from tests.jobs.pump.delivery_clock import claim, deliveries
+from tests.support.factories import make_user, make_webhook, publish
+from tests.support.receiver import Receiver
+
+PLACES = 3
+
+
+@pytest.mark.usefixtures("app")
+def test_a_test_and_an_event_for_one_place_are_one_claim() -> None:
+    """A test has a place of its own at its webhook, and none at the pump."""
+    hook = make_webhook()
+    sample_deliveries.send_test(make_user().actor, hook.public_id)
+    publish()
+    first = claim(1)
+    second = claim(1)
+    assert [each.kind for each in (*first, *second)] == ["test", "scheduled"]
+    assert len(first) == len(second) == 1
+    assert claim(1) == []
+
+
+@pytest.mark.parametrize("places", [1, 2, 5])
+def test_no_more_is_claimed_than_there_are_places(app: Flask, places: int) -> None:
+    actor = make_user().actor
+    for hook in [make_webhook() for _ in range(3)]:
+        sample_deliveries.send_test(actor, hook.public_id)
+    publish()
+    publish()
+    seen: list[int] = []
+    while claims := claim(places):
+        assert len(claims) <= places
+        seen += [each.delivery_id for each in claims]
+    assert sorted(seen) == [each.id for each in deliveries()]
+
+
+def test_what_is_about_to_be_started_has_its_place_already(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next batch is recorded, and claims, before what the last one claimed has begun."""
+    monkeypatch.setattr(recorder, "FLUSH_AT", 1)
+    small = replace(settings(), worker_max_in_flight=PLACES, lease_margin=60)
+    monkeypatch.setitem(app.extensions, "settings", small)
+    waiting: list[int] = []
+    with Receiver() as receiver:
+        receiver.answer(delay=0.005)
+        for _ in range(4):
+            make_webhook(receiver.url)
+        for number in range(6):
+            publish(asset_id=number)
+        engine = impatient_engine(small.database_url)
+        transport = Transport(address_guard.guard(small), max_in_flight=PLACES)
+        Pump(
+            settings=small,
+            engine=engine,
+            transport=transport,
+            bell=bell.bell(),
+            is_stopping=lambda: waiting.append(transport.in_flight) or stop.is_set(),  # type: ignore[func-returns-value]  # notes it
+        ).run()
+        transport.close()
+        engine.dispose()
+        ids = Counter(each.header("X-Asset-Webhook-Id") for each in receiver.received)
+    assert ids == Counter(str(each.public_id) for each in deliveries())
+    assert {each.status for each in deliveries()} == {"delivered"}
+    assert max(waiting) == PLACES

@@ -1,0 +1,81 @@
+"""Several people at the same time: each in a thread and an application context of their own."""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from flask import Flask
+from sqlalchemy import text
+
+from portal.extensions import db
+from portal.services.core.refusals import Refusal
+from tests.support.processes import until
+
+PATIENCE = 20.0
+# On SQLite nobody can see who waits: whoever has begun and does not end within this, does.
+LONG_ENOUGH = 0.5
+
+
+def at_once(app: Flask, verbs: Sequence[Callable[[], Any]]) -> list[Any]:
+    """Run all verbs from the same moment on; what each returned, or the refusal that it got.
+
+    Whatever else one of them raises is raised here.
+    """
+    start = threading.Barrier(len(verbs), timeout=PATIENCE)
+
+    def run(verb: Callable[[], Any]) -> Any:
+        with app.app_context():
+            start.wait()
+            try:
+                return verb()
+            except Refusal as refusal:
+                return refusal
+            finally:
+                db.session.remove()
+
+    db.session.rollback()
+    with ThreadPoolExecutor(len(verbs)) as pool:
+        runs = [pool.submit(run, verb) for verb in verbs]
+        results = [each.result(timeout=3 * PATIENCE) for each in runs]
+    db.session.rollback()  # see what they left
+    return results
+
+
+class Rival(threading.Thread):
+    """Somebody else does `verb` while the test is in the middle of something."""
+
+    def __init__(self, app: Flask, verb: Callable[[], object]) -> None:
+        super().__init__(daemon=True)
+        self._app, self._verb = app, verb
+        self._begun, self._ended = threading.Event(), threading.Event()
+
+    def run(self) -> None:
+        """Do it."""
+        with self._app.app_context():
+            self._begun.set()
+            self._verb()
+            db.session.remove()
+            self._ended.set()
+
+    def begin(self) -> None:
+        """Begin, and come to where the test's own transaction is in the way."""
+        self.start()
+        assert self._begun.wait(PATIENCE)
+        if db.engine.dialect.name == "postgresql":
+            assert until(self._waits_for_a_lock, PATIENCE), "nobody waits for a lock"
+        assert not self._ended.wait(LONG_ENOUGH), "it had nothing to wait for"
+
+    def finish(self) -> None:
+        """What was in the way is gone."""
+        self.join(PATIENCE)
+        assert self._ended.is_set()
+        db.session.rollback()
+
+    def _waits_for_a_lock(self) -> bool:
+        waiting = text(
+            "SELECT count(*) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        with db.engine.connect() as connection:
+            return bool(connection.execute(waiting).scalar_one()) or self._ended.is_set()
