@@ -174,7 +174,7 @@ def test_what_arrived_meanwhile_goes_once_more_only_if_that_was_asked_for(
     arrives, waits = some(2, erp)
     choice = all_that(FAILED, again=again)
     batch = bulk_retry_task.start(
-        ana, Choice(ticked=(arrives, waits), again=again) if is_ticked else choice
+        ana, Selection(ticked=(arrives, waits), again=again) if is_ticked else choice
     )
     with writing() as current:
         task = current.execute(select(Task).where(Task.public_id == batch)).scalar_one()
