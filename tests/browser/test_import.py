@@ -16,9 +16,6 @@ from tests.browser.support.serve_app import served
 from tests.browser.support.signed_in_page import sign_in
 from tests.support.factories import Person, make_asset, make_user
 
-pytestmark = pytest.mark.parametrize(
-    "database_kind", [pytest.param("sqlite", id="sqlite")], indirect=True, scope="session"
-)
 HEADING = "asset_tag,name,notes,category,purchase_date,quantity,colour\n"
 LONG = "a-note-without-a-single-space-in-it" * 8
 

@@ -21,7 +21,7 @@ from portal.config.settings import load_settings
 from portal.extensions import db
 from portal.queue import bell, clients, names
 from tests.conftest import ENVIRONMENT
-from tests.support.rivals import at_once
+from tests.support.database.rivals import at_once
 from tests.support.valkey import PrivateValkey
 
 

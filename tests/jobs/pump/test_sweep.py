@@ -28,6 +28,7 @@ from tests.conftest import ENVIRONMENT
 def locked(app: Flask) -> Iterator[None]:
     """Somebody writes for longer than anybody waits, which is not long here."""
     is_postgres = db.engine.dialect.name == "postgresql"
+    db.engine.dispose()  # so that the connection below is the only one there is
     shorter = "SET lock_timeout = '50ms'" if is_postgres else "PRAGMA busy_timeout=50"
     with db.engine.connect() as connection:
         connection.execute(text(shorter))

@@ -12,8 +12,8 @@ from portal.services.assets import named_lists
 from portal.services.assets.rules import AssetValues
 from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import session
+from tests.support.database.rivals import at_once
 from tests.support.factories import make_asset, make_category, make_user
-from tests.support.rivals import at_once
 
 
 def test_many_new_assets_get_a_number_each(app: Flask) -> None:

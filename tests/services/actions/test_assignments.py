@@ -18,8 +18,8 @@ from portal.services.actions.planning.rules import ReservationValues
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import NotAllowed, Refusal
 from portal.services.core.unit_of_work import session, writing
+from tests.support.database.rivals import at_once
 from tests.support.factories import make_asset, make_location, make_staff, make_user
-from tests.support.rivals import at_once
 
 pytestmark = pytest.mark.usefixtures("app")
 

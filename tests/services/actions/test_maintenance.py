@@ -32,8 +32,8 @@ from tests.services.actions.plan_examples import (
     status_of,
     told,
 )
+from tests.support.database.rivals import at_once
 from tests.support.factories import make_asset, make_staff, make_user
-from tests.support.rivals import at_once
 
 pytestmark = pytest.mark.usefixtures("app")
 

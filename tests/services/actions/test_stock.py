@@ -17,8 +17,8 @@ from portal.services.assets.rules import MOST_IN_STOCK, AssetValues
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session, writing
+from tests.support.database.rivals import at_once
 from tests.support.factories import make_asset
-from tests.support.rivals import at_once
 
 
 def make_stock(quantity: int = 10, **values: Any) -> int:

@@ -42,8 +42,8 @@ from tests.services.alerts.due_things import (
     with_warranty,
     work,
 )
+from tests.support.database.rivals import at_once
 from tests.support.factories import make_asset, make_webhook
-from tests.support.rivals import at_once
 
 WARRANTY = "alert.warranty_expiring"
 DUE = "alert.maintenance_due"

@@ -13,8 +13,8 @@ from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import NotAllowed, Refusal, Stale
 from portal.services.core.unit_of_work import session
 from tests.services.actions.plan_examples import make_reservation
+from tests.support.database.rivals import at_once
 from tests.support.factories import make_asset, make_staff, make_user
-from tests.support.rivals import at_once
 
 pytestmark = pytest.mark.usefixtures("app")
 

@@ -221,7 +221,8 @@ def test_stop_gives_back_what_nobody_is_sending(
     with pytest.raises(Refusal, match="ended already"):
         bulk_retry_task.stop(ana, batch)
     actions = select(AuditEntry.action).where(AuditEntry.target_kind == "batch")
-    assert session().execute(actions).scalars().all() == ["batch.started", "batch.stopped"]
+    told = session().execute(actions.order_by(AuditEntry.id)).scalars().all()
+    assert told == ["batch.started", "batch.stopped"]
 
 
 def test_a_throttled_webhook_gets_one_at_a_time(ana: Actor) -> None:

@@ -15,9 +15,9 @@ from portal.services.core.permissions import Actor
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal
 from portal.services.core.unit_of_work import session
 from portal.services.deliveries import retry as delivery_retry
+from tests.support.database.rivals import at_once
 from tests.support.deliveries import change, lease, make_attempt, make_delivery, stored
 from tests.support.factories import make_user, make_webhook
-from tests.support.rivals import at_once
 
 pytestmark = pytest.mark.usefixtures("app")
 

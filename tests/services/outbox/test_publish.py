@@ -14,8 +14,8 @@ from portal.queue import bell
 from portal.services.core.unit_of_work import writing
 from portal.services.webhooks import activation
 from portal.services.webhooks.activation import HeldChoice
+from tests.support.database.rivals import Rival
 from tests.support.factories import make_user, make_webhook, publish
-from tests.support.rivals import Rival
 
 pytestmark = pytest.mark.usefixtures("app")
 

@@ -16,8 +16,8 @@ from portal.services.core.refusals import NotAllowed, NotFound, Refusal, Stale
 from portal.services.core.unit_of_work import session, writing
 from portal.services.people import invitations, one_time_links, signup, users
 from portal.services.people.signup import NewPerson
+from tests.support.database.rivals import at_once
 from tests.support.factories import PASSWORD, make_user
-from tests.support.rivals import at_once
 
 
 def audited() -> list[tuple[str, str]]:

@@ -22,8 +22,8 @@ from portal.services.core.unit_of_work import writing
 from portal.services.tasks import leases as task_leases
 from portal.services.tasks import tasks
 from portal.services.tasks.tasks import Kind, Step
+from tests.support.database.rivals import at_once
 from tests.support.factories import make_user
-from tests.support.rivals import at_once
 from tests.support.servers import ValkeyServer
 
 Do = Callable[[int], None]

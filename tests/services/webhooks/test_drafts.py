@@ -30,10 +30,10 @@ from portal.services.operations import overview, retention
 from portal.services.webhooks import crud, drafts, secrets
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.values import SecretMode, WebhookValues
+from tests.support.database.rivals import at_once
 from tests.support.deliveries import lease
 from tests.support.factories import Person, make_user, make_webhook, publish
 from tests.support.receiver import Receiver
-from tests.support.rivals import at_once
 
 pytestmark = pytest.mark.usefixtures("app")
 

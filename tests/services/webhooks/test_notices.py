@@ -15,9 +15,9 @@ from portal.models.webhooks import Notice, OffReason, Webhook, WebhookState
 from portal.services.core import heartbeats
 from portal.services.core.unit_of_work import writing
 from portal.services.webhooks.notices import emails, mailer, smtp
+from tests.support.database.rivals import at_once
 from tests.support.factories import Hook, make_user, make_webhook
 from tests.support.mail_server import MailServer, Session
-from tests.support.rivals import at_once
 
 LONG_AGO = timedelta(hours=2)
 

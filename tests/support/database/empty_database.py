@@ -8,8 +8,6 @@ from sqlalchemy import Connection, Engine, make_url
 
 from portal.extensions import Base
 
-# Up to here DELETE costs less than TRUNCATE, which makes a new file for the table and each index.
-SMALL = 64 * 1024
 RESTART = """
 SELECT setval(CAST(sequencename AS regclass), start_value, false)
 FROM pg_sequences WHERE last_value IS NOT NULL
@@ -36,19 +34,20 @@ def empty_out(engine: Engine) -> None:
 
 
 def _take_rows_out(connection: Connection) -> None:
-    filled = connection.exec_driver_sql(_which_are_filled()).all()
+    # Not DELETE, though it costs less for a few rows: what comes next would stand in the gaps that
+    # it leaves, and what is read without an order would come in another one.
+    filled = connection.exec_driver_sql(_which_are_filled()).scalars().all()
     # The audit trail refuses to be emptied; a superuser's session may say so.
     connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
-    for name, size in filled:
-        small = f"DELETE FROM {name}"  # noqa: S608 - our own names
-        connection.exec_driver_sql(small if size <= SMALL else f"TRUNCATE {name} CASCADE")
+    if filled:
+        connection.exec_driver_sql(f"TRUNCATE {', '.join(filled)} CASCADE")
     connection.exec_driver_sql(RESTART)
 
 
 @cache
 def _which_are_filled() -> str:
     return " UNION ALL ".join(
-        f"(SELECT '{name}', pg_relation_size('{name}') FROM {name} LIMIT 1)"  # noqa: S608 - our names
+        f"(SELECT '{name}' FROM {name} LIMIT 1)"  # noqa: S608 - our names
         for name in Base.metadata.tables
     )
 
