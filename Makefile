@@ -27,7 +27,7 @@ run: ## Start the portal for a trial on this machine; Ctrl-C ends everything
 # share servers; files that take long come first (tests/conftest.py).
 test: .venv/dev.stamp browser
 test: ## Install what the tests need, a browser too, and run all of them (ARGS="-k ring" for some)
-	@$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 SLOW := browser faults jobs engine/http/real_receivers
 test-quick: .venv/dev.stamp

@@ -43,7 +43,7 @@ ENVIRONMENT = {
 }
 DATABASES = ["sqlite", "postgres"]
 PAGES = {"web", "browser"}
-LONG_FIRST = ["faults", "jobs", "browser", "engine"]
+LONG_FIRST = ["browser/every_page", "faults", "jobs/processes", "browser", "jobs", "engine/http"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -90,11 +90,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest, lest one process ends with it alone."""
     root = Path(__file__).parent
-    items.sort(key=lambda item: _place(item.path.relative_to(root).parts[0]))
+    items.sort(key=lambda item: _place(item.path.relative_to(root).as_posix()))
 
 
-def _place(folder: str) -> int:
-    return LONG_FIRST.index(folder) if folder in LONG_FIRST else len(LONG_FIRST)
+def _place(path: str) -> int:
+    places = (n for n, folder in enumerate(LONG_FIRST) if path.startswith(f"{folder}/"))
+    return next(places, len(LONG_FIRST))
 
 
 def migrate_to_head(url: str, instance_dir: Path) -> None:

@@ -37,4 +37,4 @@ def _sign(app: Flask, kind: str) -> None:
         try:
             heartbeats.record_own(kind)
         except SQLAlchemyError as error:
-            log.debug("No sign of life: %s", error.__class__.__name__)
+            log.debug("Not responding: %s", error.__class__.__name__)

@@ -22,7 +22,7 @@ EXIT_DANGER: Final = 2
 MARKS: Final = {Level.WARNING: "WARNING", Level.DANGER: "DANGER "}
 STATES: Final = {
     DutyState.RUNNING: "running",
-    DutyState.SILENT: "no sign of life",
+    DutyState.SILENT: "not responding",
     DutyState.NEVER: "never started",
 }
 
@@ -44,7 +44,7 @@ def doctor(quiet: bool) -> None:
     for each in found:
         click.echo(f"{MARKS[each.level]} {each.title}\n        {each.todo}")
     if not found and not quiet:
-        click.echo("Everything is at work.")
+        click.echo("All systems running.")
     sys.exit(_exit_code(found))
 
 

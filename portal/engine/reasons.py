@@ -51,9 +51,9 @@ _SAID_NO, _PROBLEM = ReasonGroup.SAID_NO, ReasonGroup.RECEIVER_PROBLEM
 _OUR_SIDE = ReasonGroup.OUR_SIDE
 
 _HUNG_UP: Final = _Row(
-    "Hung up before answering",
-    "{host} hung up before answering.",
-    "Ask its owner to look in the error log at {time}.",
+    "Connection closed early",
+    "{host} closed the connection before it answered.",
+    "Ask its owner to check their log at {time}.",
     _RECEIVER,
     _PROBLEM,
 )
@@ -66,15 +66,15 @@ _TABLE: Final[dict[Reason, _Row]] = {
         "Check the address for typing mistakes. If it is right, ask its owner whether the name"
         " is set up.", _YOU, _CONNECT),
     Reason.REFUSED: _Row(
-        "Refused the connection", "{host} refused the connection.",
+        "Connection refused", "{host} refused the connection.",
         "The server is probably stopped, or the port is wrong. Ask its owner to start it, then"
         " {retry}.", _RECEIVER, _CONNECT),
     Reason.CONNECT_TIMEOUT: _Row(
-        "Could not be reached in time", "We could not reach {host} {within}.",
+        "Timeout: no connection", "We could not reach {host} {within}.",
         "A firewall may be blocking us. Ask them to allow our address.", _NETWORK, _CONNECT),
     Reason.READ_TIMEOUT: _Row(
-        "Took too long to answer", "{host} took too long to answer.",
-        "It may still have received the message. Ask them to answer at once and do the work"
+        "Timeout: no answer", "{host} took too long to answer.",
+        "It may still have received the delivery. Ask them to answer at once and do the work"
         " afterwards.", _RECEIVER, _PROBLEM),
     Reason.UNREACHABLE: _Row(
         "No network route", "There is no network route to {host}.",
@@ -86,15 +86,15 @@ _TABLE: Final[dict[Reason, _Row]] = {
         "The answer of {host} was not one that a web server gives.",
         "Check the address and the port.", _YOU, _PROBLEM),
     Reason.TLS_EXPIRED: _Row(
-        "Certificate has expired", "The certificate of {host} has expired.",
+        "Certificate expired", "The certificate of {host} has expired.",
         "Ask its owner to renew it.", _RECEIVER, _CERTIFICATE),
     Reason.TLS_UNTRUSTED: _Row(
-        "Certificate is not trusted", "The certificate of {host} is not trusted.",
+        "Certificate not trusted", "The certificate of {host} is not trusted.",
         "Ask its owner to use one from a public authority, with its full chain.",
         _RECEIVER, _CERTIFICATE),
     Reason.TLS_NAME: _Row(
-        "Certificate is for another name", "The certificate of {host} belongs to another name.",
-        "Use the name that stands on the certificate.", _YOU, _CERTIFICATE),
+        "Certificate for another name", "The certificate of {host} belongs to another name.",
+        "Use the name in the certificate.", _YOU, _CERTIFICATE),
     Reason.TLS_OTHER: _Row(
         "No secure connection", "No secure connection to {host} could be made.",
         "Check whether the address begins with http or https, and the port.",
@@ -108,51 +108,51 @@ _TABLE: Final[dict[Reason, _Row]] = {
         "A custom header of this webhook may not be sent, so nothing was sent.",
         "Edit the webhook, change or remove that header, then {retry}.", _YOU, _OUR_SIDE),
     Reason.REDIRECT: _Row(
-        "Sent us to another address", "{host} sent us to another address{location}.",
+        "Redirected", "{host} redirected us to another address{location}.",
         "Edit the webhook and use the final address.", _YOU, _SAID_NO),
     Reason.BAD_REQUEST: _Row(
-        "Did not accept the content", "{host} did not accept the content.",
+        "Content not accepted", "{host} did not accept the content.",
         "Send the help bundle to the receiver's developer.", _RECEIVER, _SAID_NO),
     Reason.AUTH: _Row(
-        "Did not accept our sign-in details", "{host} did not accept our sign-in details.",
+        "Authentication rejected", "{host} rejected our authentication.",
         "Check the secret key and the custom headers against theirs.", _YOU, _SAID_NO),
     Reason.FORBIDDEN: _Row(
-        "We may not send here", "{host} says that we may not send here.",
+        "Access denied", "{host} denied us access.",
         "Ask its owner for permission.", _RECEIVER, _SAID_NO),
     Reason.NOT_FOUND: _Row(
         "Nothing at this address", "{host} says that nothing is at this address.",
         "Check the part of the address after the name.", _YOU, _SAID_NO),
     Reason.METHOD: _Row(
-        "Takes no messages here", "{host} says that this address takes no messages.",
+        "Accepts no deliveries here", "{host} says that this address accepts no deliveries.",
         "Ask its owner for the webhook address.", _YOU, _SAID_NO),
     Reason.GONE: _Row(
         "Closed for good", "{host} says that this address is closed for good.",
         "{turned_off}Ask its owner for a new address.", _RECEIVER, _SAID_NO),
     Reason.CONFLICT: _Row(
-        "They already have it", "{host} says that it already has this message.",
+        "Already received", "{host} says that it has already received this delivery.",
         "Usually there is nothing to do.", _RECEIVER, _SAID_NO),
     Reason.TOO_LARGE: _Row(
-        "Too big for them", "The message is too big for {host}.",
+        "Too large", "The delivery is too large for {host}.",
         "Ask its owner to raise the limit.", _RECEIVER, _SAID_NO),
     Reason.RATE: _Row(
         "Asked us to slow down", "{host} asked us to slow down.",
         "{again}", _RECEIVER, _SAID_NO),
     Reason.OTHER_4XX: _Row(
-        "Rejected the message", "{host} rejected the message.",
+        "Delivery rejected", "{host} rejected the delivery.",
         "Send the help bundle to the receiver's developer.", _RECEIVER, _SAID_NO),
     Reason.SERVER: _Row(
-        "Had a problem of its own", "{host} had a problem of its own.",
-        "Nothing is wrong here. Tell its owner to look at {time}.", _RECEIVER, _PROBLEM),
+        "Server error", "{host} returned a server error.",
+        "Our side is working. Ask its owner to check their log at {time}.", _RECEIVER, _PROBLEM),
     Reason.UNAVAILABLE: _Row(
         "Down or restarting", "{host} is down or restarting.",
-        "Nothing is wrong here. Tell its owner to look at {time}.", _RECEIVER, _PROBLEM),
+        "Our side is working. Ask its owner to check their log at {time}.", _RECEIVER, _PROBLEM),
     Reason.INTERRUPTED: _Row(
-        "Stopped in the middle",
-        "We were stopped in the middle and do not know whether the message arrived.",
+        "Interrupted",
+        "Sending was interrupted, and we do not know whether the delivery arrived.",
         "Usually nothing: we send it again, and its id stays the same.", _US, _OUR_SIDE),
     Reason.WEBHOOK_OFF: _Row(
         "The webhook was off", "The webhook was off.",
-        "Turn it on when the messages should go out.", _YOU, _OUR_SIDE),
+        "Turn it on when deliveries should go out.", _YOU, _OUR_SIDE),
     Reason.INTERNAL: _Row(
         "A problem in this portal", "There was a problem in this portal.",
         "Tell your administrator{reference}.", _US, _OUR_SIDE),
@@ -217,8 +217,9 @@ def reasons_in(group: ReasonGroup) -> Iterator[Reason]:
 
 def _next_try(again: str, retry: str) -> str:
     if again:
-        return f"Nothing to do: we try again at {again}."
-    return f"Usually nothing: we slow down by ourselves. If no try is planned, wait, then {retry}."
+        return f"Nothing to do: we retry at {again}."
+    slower = "Usually nothing: we slow down automatically."
+    return f"{slower} If no retry is planned, wait, then {retry}."
 
 
 def _in_brackets(location: str) -> str:

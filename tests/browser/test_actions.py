@@ -86,7 +86,7 @@ def reserve(page: Page) -> None:
     begins, ends = now - timedelta(hours=1), now + timedelta(days=9)
     typed = {"starts_at": f"{begins:%Y-%m-%dT%H:%M}", "ends_at": f"{ends:%Y-%m-%dT%H:%M}"}
     act(page, "Reserve", "Ask for it", staff_id=MARIA, **typed)
-    says(page, "AST-00001 was asked for. It counts once it is approved.")
+    says(page, "AST-00001: reservation requested; waiting for approval.")
     says(page, "Maria Lopez (to be decided)")
     page.get_by_role("link", name="Approve the reservation").click()
     press(page, "Approve reservation")
@@ -97,7 +97,7 @@ def reserve(page: Page) -> None:
 def lend(page: Page) -> None:
     """To whom it was promised; it comes back late."""
     due_at = f"{utcnow() + timedelta(days=2):%Y-%m-%dT%H:%M}"
-    act(page, "Check out", staff_id=MARIA, due_at=due_at, purpose="Trade fair")
+    act(page, "Lend", staff_id=MARIA, due_at=due_at, purpose="Trade fair")
     says(page, "AST-00001 is lent to Maria Lopez.")
     open_tab(page, "Reservations")
     says(page, "Collected")
@@ -151,7 +151,7 @@ def test_an_asset_lives_through_everything(page: Page, app: Flask, portal: str) 
     says(page, "At Northwind for a warranty claim.")
     act(page, "Receive back")
     says(page, "AST-00001 is back.")
-    act(page, "Allocate", staff_id=MARIA)
+    act(page, "Give permanently", staff_id=MARIA)
     says(page, "With Maria Lopez since")
     act(page, "Take back")
     says(page, "AST-00001 was taken back.")
@@ -176,9 +176,9 @@ def each_was_sent(page: Page) -> list[str]:
 def dispose(page: Page) -> None:
     """Sell it, then find out that it was the wrong one."""
     page.get_by_text("More actions", exact=True).click()
-    page.get_by_role("link", name="Dispose of it", exact=True).click()
+    page.get_by_role("link", name="Dispose of asset", exact=True).click()
     page.get_by_label("Sold", exact=True).check()
-    press(page, "Dispose of it")
+    press(page, "Dispose of asset")
     says(page, "Sold on ")
     act(page, "Undo the disposal")
     says(page, "Free to be given out.")

@@ -31,7 +31,7 @@ LIFE = ["Asset created", "Asset changed", "Asset deleted"]
 # The promise is one second; a busy two-core machine that also runs a browser gets a little more.
 SOON = 10.0  # on a machine that may be busy; figures are the benchmarks'
 # The third try is five minutes away, give or take a tenth.
-SECOND_TRY = re.compile(r"2 of 10 tries made\. Next try: in [45] minutes")
+SECOND_TRY = re.compile(r"2 of 10 attempts made\. Next attempt: in [45] minutes")
 KEYS = ["event", "timestamp", "source", "asset_id", "asset", "data"]
 
 
@@ -143,9 +143,9 @@ def test_a_failure_says_why_and_when_it_is_tried_again(
     open_newest(desk, portal)
     state = desk.locator(".state")
     expect(state).to_contain_text("Will retry")
-    expect(state).to_contain_text(re.compile(r"Next try: (in \d|now)"))
-    expect(desk.get_by_text("127.0.0.1 had a problem of its own").first).to_be_visible()
-    expect(desk.get_by_text("Nothing is wrong here").first).to_be_visible()
+    expect(state).to_contain_text(re.compile(r"Next attempt: (in \d|now)"))
+    expect(desk.get_by_text("127.0.0.1 returned a server error").first).to_be_visible()
+    expect(desk.get_by_text("Our side is working").first).to_be_visible()
     expect(desk.get_by_text("the disk is full")).to_be_visible()
     expect(state).to_contain_text(SECOND_TRY, timeout=PATIENCE_MS)
 
@@ -159,7 +159,7 @@ def test_a_failure_says_why_and_when_it_is_tried_again(
     expect(state).to_contain_text(SECOND_TRY, timeout=PATIENCE_MS)
 
     rows = user_steps.texts(user_steps.log_rows(desk, portal))
-    assert "Will retry Refused the connection 2 of 10 in " in rows[0]
+    assert "Will retry Connection refused 2 of 10 in " in rows[0]
     assert re.search(r"Will retry .*\(500\) 2 of 10 sent 2 . in ", rows[1]), rows[1]
 
 

@@ -58,7 +58,7 @@ def test_somebody_reserves_and_somebody_approves(page: Page, app: Flask, portal:
     page.get_by_label("Until").fill(f"{begins + timedelta(days=3):%Y-%m-%dT17:00}")
     page.get_by_label("What for").fill("Trade fair")
     press(page, "Ask for it")
-    expect(page.get_by_text("It counts once it is approved.")).to_be_visible()
+    expect(page.get_by_text("waiting for approval")).to_be_visible()
     check_page(page, "asset with a wish")
     page.goto(f"{portal}/reservations")
     check_page(page, "reservations")

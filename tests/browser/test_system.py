@@ -38,8 +38,8 @@ def test_system_can_be_used_by_everyone_in_trouble_and_well(page: Page, portal: 
         heartbeats.record_own(kind)
     heartbeats.record(heartbeats.SWEEP)
     page.reload()
-    expect(page.get_by_text("Everything is at work.")).to_be_visible()
-    page.get_by_text("Each process by itself").first.click()
+    expect(page.get_by_text("All systems running.")).to_be_visible()
+    page.get_by_text("Each process on its own").first.click()
     check_page(page, "system at work")
 
 

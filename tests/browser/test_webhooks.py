@@ -99,7 +99,7 @@ def test_a_person_connects_a_system(page: Page, app: Flask, portal: str) -> None
     check(page, "new refused")
     fill(page)
     expect(page.locator("[data-count]")).to_have_text("1 of 21 chosen")
-    page.get_by_role("button", name="Select all in Alerts").click()
+    page.get_by_role("button", name="Select all in Scheduled alerts").click()
     expect(page.locator("[data-count]")).to_have_text("5 of 21 chosen")
     page.get_by_role("button", name="Add a header").click()
     page.get_by_role("button", name="Add a header").click()

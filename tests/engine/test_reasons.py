@@ -80,17 +80,17 @@ def test_it_fills_in_what_it_is_given() -> None:
     timeout = explain(Reason.CONNECT_TIMEOUT, host="a.example", seconds=5.0)
     assert timeout.what_happened == "We could not reach a.example within 5 s."
     reset = explain(Reason.RESET, host="a.example", time="10:42")
-    assert reset.next_step == "Ask its owner to look in the error log at 10:42."
+    assert reset.next_step == "Ask its owner to check their log at 10:42."
     redirect = explain(Reason.REDIRECT, host="a.example", location="https://b.example/")
     assert "another address (https://b.example/)." in redirect.what_happened
     rate = explain(Reason.RATE, host="a.example", again="11:00")
-    assert rate.next_step == "Nothing to do: we try again at 11:00."
+    assert rate.next_step == "Nothing to do: we retry at 11:00."
     internal = explain(Reason.INTERNAL, host="a.example", reference="7f3a")
     assert internal.next_step == "Tell your administrator, reference 7f3a."
 
 
 def test_it_puts_the_code_after_the_plain_reason() -> None:
-    assert title(Reason.SERVER, 500) == "Had a problem of its own (500)"
+    assert title(Reason.SERVER, 500) == "Server error (500)"
     assert title(Reason.DNS) == "Server not found"
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.page_lint import lint
+from tests.support.lint.page_lint import lint
 
 GOOD = """<!doctype html><html lang="en"><head><title>Webhooks · Asset register</title></head>
 <body><main><h1>Webhooks</h1>{}</main></body></html>"""
@@ -48,11 +48,21 @@ def test_it_passes_a_good_page() -> None:
         ("<table><caption>T</caption><tr><th>A</th></tr></table>", "no scope"),
         ("<table></table>", "no caption"),
         ("<h2>Sorry, no</h2>", "says “sorry”"),
+        ("<p>The last message is there</p>", "says “message”"),
+        ("<td>Next try in a minute</td>", "says “Next try”"),
+        ('<p class="hint" id="n-hint">Blank is fine.</p>', "ends with a full stop"),
+        ('<p class="field-error">Enter a name.</p>', "ends with a full stop"),
+        ('<p class="lede">What there is</p>', "ends without a full stop"),
         ('<p class="error-summary">Oh</p>', "do not agree"),
     ],
 )
 def test_it_names_the_fault(inside: str, fault: str) -> None:
     assert fault in faults(inside)
+
+
+def test_it_leaves_what_others_wrote_as_it_is() -> None:
+    inside = "<pre><code>Too many tries, last message</code></pre><p>All tries.</p>"
+    assert faults(inside).count("says") == 1
 
 
 def test_it_wants_the_heading_in_the_title() -> None:

@@ -18,7 +18,7 @@ from werkzeug.test import TestResponse
 
 from portal.extensions import db
 from tests.support.html import Node, parse
-from tests.support.page_lint import breaches
+from tests.support.lint.page_lint import breaches
 
 REDIRECTS = {301, 302, 303, 307, 308}
 MOST_REDIRECTS = 5

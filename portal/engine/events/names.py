@@ -54,5 +54,5 @@ _LABELS: Final = {
     EventGroup.RESERVATIONS: "Reservations",
     EventGroup.MAINTENANCE: "Maintenance & transfers",
     EventGroup.LOSS: "Loss, damage, disposal",
-    EventGroup.ALERTS: "Alerts (by the clock)",
+    EventGroup.ALERTS: "Scheduled alerts",
 }

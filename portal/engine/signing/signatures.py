@@ -153,7 +153,7 @@ def standard_key(secret: str) -> bytes:
         key = b""
     if not key:
         raise SecretError(
-            "A secret key that begins with whsec_ must go on in base64: "
+            "A secret key that begins with whsec_ must be base64 after that: "
             "copy it again as a whole, or use a key without whsec_ at its beginning."
         )
     return key

@@ -1,6 +1,6 @@
 """What stands in the way of an action that is not legal, and the way out. Pure: words in tables.
 
-A sentence follows an asset's tag: "AST-00007 is checked out. Check it in first."
+A sentence follows an asset's tag: "AST-00007 is lent. Check it in first."
 """
 
 from collections.abc import Mapping
@@ -12,8 +12,8 @@ from portal.services.actions.status_rules import RULES, is_legal
 # How each status reads in "AST-00007 is …", and what to do about it first.
 STANDING: Final[Mapping[AssetStatus, tuple[str, str]]] = {
     AssetStatus.AVAILABLE: ("available", "Give it to somebody first"),
-    AssetStatus.ALLOCATED: ("allocated to somebody", "Take it back first"),
-    AssetStatus.CHECKED_OUT: ("checked out", "Check it in first"),
+    AssetStatus.ALLOCATED: ("given to somebody", "Take it back first"),
+    AssetStatus.CHECKED_OUT: ("lent", "Check it in first"),
     AssetStatus.MAINTENANCE: ("in maintenance", "Complete the maintenance first"),
     AssetStatus.WARRANTY: ("away for a warranty claim", "Receive it back first"),
     AssetStatus.BROKEN: ("broken", "Have it repaired first"),
@@ -23,8 +23,8 @@ STANDING: Final[Mapping[AssetStatus, tuple[str, str]]] = {
 
 # Actions that end a state: outside it there is nothing to end.
 NOTHING_TO_END: Final[Mapping[Action, str]] = {
-    Action.REVOKE: "It is not allocated to anybody, so there is nothing to take back",
-    Action.REASSIGN: "It is not allocated to anybody, so it cannot go from one to another",
+    Action.REVOKE: "It is not given to anybody, so there is nothing to take back",
+    Action.REASSIGN: "It is not given to anybody, so it cannot go from one to another",
     Action.CHECK_IN: "It is not lent to anybody, so there is nothing to check in",
     Action.CHANGE_DUE_DATE: "It is not lent to anybody, so it has no due date",
     Action.RECEIVE_BACK: "It is not away for a warranty claim",
@@ -37,10 +37,13 @@ NOTHING_TO_END: Final[Mapping[Action, str]] = {
 INSTEAD: Final[Mapping[tuple[Action, AssetStatus], str]] = {
     (Action.REVOKE, AssetStatus.CHECKED_OUT): "Check it in instead",
     (Action.CHECK_IN, AssetStatus.ALLOCATED): "Take it back instead",
-    (Action.ALLOCATE, AssetStatus.ALLOCATED): "Take it back first, or reassign it",
-    (Action.REASSIGN, AssetStatus.CHECKED_OUT): "Check it in, then allocate it",
-    (Action.REASSIGN, AssetStatus.AVAILABLE): "Allocate it instead",
-    (Action.CHANGE_DUE_DATE, AssetStatus.ALLOCATED): "It was given for good, so it is not due back",
+    (Action.ALLOCATE, AssetStatus.ALLOCATED): "Take it back first, or pass it on",
+    (Action.REASSIGN, AssetStatus.CHECKED_OUT): "Check it in, then give it permanently",
+    (Action.REASSIGN, AssetStatus.AVAILABLE): "Give it permanently instead",
+    (
+        Action.CHANGE_DUE_DATE,
+        AssetStatus.ALLOCATED,
+    ): "It was given permanently: it is never due",
     (Action.REPORT_BROKEN, AssetStatus.BROKEN): "That has been reported already",
     (Action.REPORT_BROKEN, AssetStatus.LOST): "Report it as found first",
     (Action.REPORT_LOST, AssetStatus.LOST): "That has been reported already",

@@ -190,7 +190,7 @@ def _start(current: Session, actor: Actor, action: str) -> UUID:
     if under_way is not None:
         at_work = select(AlertRun.is_marking).where(AlertRun.task_public_id == under_way)
         if current.scalar(at_work) is not is_marking:
-            raise Refusal("A run is at work at this moment. Wait until it has ended.")
+            raise Refusal("A check is running at this moment. Wait until it has ended.")
         return under_way
     run = alert_runs.enter(current, actor, RunKind.MANUAL, is_marking=is_marking)
     if run is None:

@@ -21,7 +21,7 @@ from portal.services.core.unit_of_work import database_time, ring, writing
 from portal.services.outbox.status import ShownStatus, shown_status
 
 GONE: Final = "There is no such delivery, or it is no longer kept."
-STALE: Final = "This was tried again after you opened the page. Here is how it stands now."
+STALE: Final = "There was another attempt after you opened this page. This is how it stands now."
 ARRIVED: Final = "This has already arrived. Use Send again if the receiver needs it once more."
 _NOT_RETRYABLE: Final = {
     ShownStatus.WAITING: "This is already waiting to be sent. Its result will show here.",

@@ -15,7 +15,7 @@ def alerts_are_looked_for(facts: Facts, now: datetime) -> Iterator[Finding]:
         late = in_words((now - status.last_due_at).total_seconds())
         yield Finding(
             Level.DANGER,
-            f"Alerts are late: the daily look for them was due {late} ago and has not ended.",
+            f"Alerts are late: the daily check for them was due {late} ago and has not ended.",
             "Start “flask scheduler” and “flask worker background”, or look in their logs. The "
             "next run makes up for it.",
         )
@@ -23,5 +23,5 @@ def alerts_are_looked_for(facts: Facts, now: datetime) -> Iterator[Finding]:
         yield Finding(
             Level.WARNING,
             "Alerts wait for an answer: nobody has decided what becomes of what is due already.",
-            "Answer under Settings → Alerts. Until then no alert is sent by the clock.",
+            "Answer under Settings → Alerts. Until then no scheduled alert is sent.",
         )

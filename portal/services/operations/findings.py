@@ -96,8 +96,8 @@ def _failed_jobs(facts: Facts, _now: datetime) -> Iterator[Finding]:
             Level.WARNING,
             f"{failed} {'job' if failed == 1 else 'jobs'} of the workers ended with an error in "
             "the last day.",
-            "Look for “error” in the log of the workers. What was to be done is tried again by "
-            "itself.",
+            "Look for “error” in the log of the workers. What was to be done is retried "
+            "automatically.",
         )
 
 
@@ -119,8 +119,8 @@ def _workers(facts: Facts, _now: datetime) -> Iterator[Finding]:
     if not lives_of(facts, heartbeats.SCHEDULER):
         yield Finding(
             Level.WARNING,
-            "The scheduler gives no sign of life. The workers look after deliveries meanwhile, "
-            "a little later; what goes by the time of day does not run.",
+            "The scheduler is not responding. The workers check for due deliveries meanwhile, "
+            "a little later; what runs at a set time of day does not run.",
             "Start “flask scheduler”, or look in its log for why it ended.",
         )
 
@@ -134,7 +134,7 @@ def _sweep(facts: Facts, now: datetime) -> Iterator[Finding]:
         since = "" if age is None else f" The last time was {in_words(age)} ago."
         yield Finding(
             Level.DANGER,
-            f"Nobody looks for deliveries that are due.{since}",
+            f"No process checks for due deliveries.{since}",
             "Restart the workers and the scheduler, and look in their logs.",
         )
 

@@ -36,7 +36,7 @@ DUTIES: Final = (
     ("Showing pages", "gunicorn wsgi:app", (heartbeats.WEB,)),
     ("Sending deliveries", "flask worker deliveries", (worker_of(DELIVERIES), heartbeats.PUMP)),
     ("Background work", "flask worker background", (worker_of(BACKGROUND),)),
-    ("Starting what is due by the clock", "flask scheduler", (heartbeats.SCHEDULER,)),
+    ("Starting what is scheduled", "flask scheduler", (heartbeats.SCHEDULER,)),
 )
 
 

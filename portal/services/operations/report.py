@@ -23,10 +23,10 @@ def sending_lines(facts: Facts, now: datetime) -> Lines:
         ("Waiting", _capped(backlog.waiting)),
         ("Will retry", _capped(backlog.retrying)),
         (
-            "Longest that one waits to be picked up",
+            "Longest wait to be sent",
             "Nothing waits" if oldest is None else in_words((now - oldest).total_seconds()),
         ),
-        ("Last look for what is due", relative(swept_at, now) if swept_at else "Never"),
+        ("Last check for due deliveries", relative(swept_at, now) if swept_at else "Never"),
     ]
 
 
@@ -36,8 +36,8 @@ def alert_lines(facts: Facts, now: datetime) -> Lines:
         return []
     last = facts.alerts.last.finished_at if facts.alerts.last else None
     return [
-        ("Last look for alerts", relative(last, now) if last else "Never"),
-        ("Next look for alerts", relative(facts.alerts.next_at, now)),
+        ("Last check for alerts", relative(last, now) if last else "Never"),
+        ("Next check for alerts", relative(facts.alerts.next_at, now)),
     ]
 
 
@@ -77,10 +77,10 @@ def setting_lines(facts: Facts) -> Lines:
     return [
         ("Address", found.base_url),
         ("Time zone", found.timezone.key),
-        ("Answers are waited for", in_words(found.webhook_timeout)),
-        ("Tries of each delivery", str(len(found.webhook_retry_schedule))),
+        ("Timeout", in_words(found.webhook_timeout)),
+        ("Attempts of each delivery", str(len(found.webhook_retry_schedule))),
         ("Deliveries are kept", f"{found.retention_days} days"),
-        ("At once to one webhook", str(found.webhook_max_in_flight)),
+        ("Most at once to one webhook", str(found.webhook_max_in_flight)),
         ("Private networks that webhooks may reach", allowed or "None"),
         ("E-mail", "Set up" if found.smtp_url else "Not set up: no notices are sent by e-mail"),
     ]

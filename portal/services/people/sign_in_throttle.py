@@ -33,7 +33,7 @@ class Throttled(Refusal):
     def __init__(self, seconds: float) -> None:
         self.seconds = max(1, round(seconds))
         super().__init__(
-            f"There were too many tries. Wait {in_words(self.seconds)}, then try again."
+            f"There were too many attempts. Wait {in_words(self.seconds)}, then try again."
         )
 
 

@@ -36,7 +36,7 @@ ROLE_NAMES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A user as Settings → People shows them."""
+    """A user as Settings → Users shows them."""
 
     public_id: UUID
     name: str

@@ -83,10 +83,10 @@ PAGES: Final = (
     ActionPage(
         action=Action.ALLOCATE,
         slug="allocate",
-        label="Allocate",
+        label="Give permanently",
         icon="person-plus",
-        title="Allocate {name}",
-        lede="Give it to somebody until you take it back. To lend it for a time, check it out.",
+        title="Give {name} permanently",
+        lede="Somebody has it until you take it back. To give it for a time, lend it.",
         done="{tag} is now with {holder}.",
         form=AllocateForm,
         run=doing(assignments.allocate),
@@ -95,10 +95,10 @@ PAGES: Final = (
     ActionPage(
         action=Action.CHECK_OUT,
         slug="check-out",
-        label="Check out",
+        label="Lend",
         icon="box-arrow-up-right",
-        title="Check out {name}",
-        lede="Lend it to somebody until a day and time. If it comes back late, you see it here, on "
+        title="Lend {name}",
+        lede="Somebody has it until a day and time. If it comes back late, you see it here, on "
         "the start page and under Alerts.",
         done="{tag} is lent to {holder}.",
         form=CheckOutForm,

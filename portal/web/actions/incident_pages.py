@@ -150,11 +150,11 @@ PAGES: Final = (
     ActionPage(
         action=Action.LIQUIDATE,
         slug="liquidate",
-        label="Dispose of it",
+        label="Dispose of asset",
         icon="archive",
         title="Dispose of {name}",
         lede="It leaves for good. Its reservations and its maintenance are cancelled.",
-        submit="Dispose of it",
+        submit="Dispose of asset",
         done="{tag} is disposed of.",
         form=DisposalForm,
         run=doing(_liquidate),

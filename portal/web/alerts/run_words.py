@@ -97,7 +97,7 @@ def _line(run: AlertRun, at_work: Tag) -> RunLine:
 
 def _by(run: AlertRun) -> str:
     if run.kind == RunKind.SCHEDULED:
-        return "By the clock"
+        return "On schedule"
     return "By the portal" if run.actor_name == SYSTEM.name else f"By {run.actor_name}"
 
 

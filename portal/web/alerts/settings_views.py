@@ -29,7 +29,7 @@ MARK: Final = "mark"
 # What is said once the answer to the first question is on its way.
 ANSWERS: Final = {
     SEND: "Queued: the alerts are being sent.",
-    MARK: "Queued: the alerts are marked as already sent. Nobody is told of them.",
+    MARK: "Queued: the alerts are marked as already sent. Nobody is told.",
 }
 
 

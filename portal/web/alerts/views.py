@@ -28,9 +28,9 @@ from portal.web.frame.wording import counted
 blueprint = Blueprint("alerts", __name__, url_prefix="/alerts")
 
 SHOW = [
-    SelectChoice(Which.OPEN, "Open: to be looked after"),
+    SelectChoice(Which.OPEN, "Open: not acknowledged"),
     SelectChoice(Which.ACKNOWLEDGED, "Acknowledged"),
-    SelectChoice(Which.ALL, "All that ever were"),
+    SelectChoice(Which.ALL, "All, with those resolved"),
 ]
 
 

@@ -43,17 +43,24 @@ class BulkPage:
     """One action for many; its form is the one that it has for a single asset."""
 
     label: str
+    title: str
     form: type[ActionForm]
     kind: str = "primary"
 
+    def titled(self, count: int) -> str:
+        """ "Take back 4 assets"."""
+        return self.title.format(plural(count, "asset"))
+
 
 PAGES: Final[Mapping[Action, BulkPage]] = {
-    Action.ALLOCATE: BulkPage("Allocate", AllocateForm),
-    Action.REVOKE: BulkPage("Take back", RevokeForm),
-    Action.CHECK_IN: BulkPage("Check in", CheckInForm),
-    Action.TRANSFER: BulkPage("Move", TransferForm),
-    Action.SCHEDULE_MAINTENANCE: BulkPage("Schedule maintenance for", ScheduleForm),
-    Action.DELETE: BulkPage("Delete", DeleteForm, kind="danger"),
+    Action.ALLOCATE: BulkPage("Give permanently", "Give {} permanently", AllocateForm),
+    Action.REVOKE: BulkPage("Take back", "Take back {}", RevokeForm),
+    Action.CHECK_IN: BulkPage("Check in", "Check in {}", CheckInForm),
+    Action.TRANSFER: BulkPage("Move", "Move {}", TransferForm),
+    Action.SCHEDULE_MAINTENANCE: BulkPage(
+        "Schedule maintenance", "Schedule maintenance for {}", ScheduleForm
+    ),
+    Action.DELETE: BulkPage("Delete", "Delete {}", DeleteForm, kind="danger"),
 }
 
 
@@ -100,7 +107,7 @@ def show(public_id: UUID) -> str:
 
 def title_of(task: Task) -> str:
     """What it does, in the words of the page that asked for it: "Take back 4 assets"."""
-    return f"{PAGES[Action(task.params['action'])].label} {plural(task.total, 'asset')}"
+    return PAGES[Action(task.params["action"])].titled(task.total)
 
 
 def _asked(listed: AssetFilterForm) -> tuple[Action | None, list[int]]:
@@ -128,7 +135,7 @@ def _page(action: Action, chosen: list[bulk.Chosen], form: ActionForm) -> str:
         chosen=chosen,
         refused=refused,
         able=len(chosen) - len(refused),
-        title=f"{page.label} {plural(len(chosen), 'asset')}",
+        title=page.titled(len(chosen)),
         listeners=count_listeners(*RULES[action].events),
     )
 

@@ -22,7 +22,7 @@ LABELS: Final[Mapping[Shown | None, str]] = {
 
 # What can be done with many at once (`portal.web.assets.bulk_views`), as the list offers it.
 BULK_LABELS: Final = (
-    (Action.ALLOCATE, "Allocate"),
+    (Action.ALLOCATE, "Give permanently"),
     (Action.REVOKE, "Take back"),
     (Action.CHECK_IN, "Check in"),
     (Action.TRANSFER, "Move to another place"),

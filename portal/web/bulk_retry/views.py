@@ -110,7 +110,7 @@ def stop(public_id: UUID) -> Answer:
 @requires(bulk_retry_task.PERMISSION)
 def go_on(public_id: UUID) -> Answer:
     """Try the webhooks that failed too often once more."""
-    return _done(public_id, "It goes on.", bulk_retry_task.go_on)
+    return _done(public_id, "It continues.", bulk_retry_task.go_on)
 
 
 @blueprint.get("/batches/<uuid:public_id>/report.csv")

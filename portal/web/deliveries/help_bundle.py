@@ -18,7 +18,7 @@ from portal.web.deliveries.steps import phases_in_words
 HIDDEN_ANSWERS: Final = frozenset({"set-cookie", "set-cookie2", "authorization"})
 LEFT_OUT: Final = (
     "Left out: the secret key, signatures, values of custom headers, cookies, and values in the\n"
-    "address after a question mark. The body is the message itself; treat it as confidential."
+    "address after a question mark. The body is the content itself; treat it as confidential."
 )
 HOW_TO_CHECK: Final = (
     "X-Asset-Webhook-Signature is the HMAC-SHA256 of the body, exactly the bytes as they arrive,\n"
@@ -35,9 +35,9 @@ ABOUT_REPEATS: Final = (
 def bundle_of(page: DeliveryPage) -> str:
     """The whole file."""
     parts = [
-        ("Help bundle for one message", [f"Made {wire_time(utcnow())}.", LEFT_OUT]),
+        ("Help bundle for one delivery", [f"Made {wire_time(utcnow())}.", LEFT_OUT]),
         ("What happened", list(_happened(page))),
-        ("The message", list(_message(page))),
+        ("The delivery", list(_message(page))),
         ("Attempts", list(_attempts(page)) or ["None yet."]),
         ("What we sent", list(_sent(page))),
         ("What came back", list(_came_back(page))),
@@ -64,7 +64,8 @@ def _happened(page: DeliveryPage) -> Iterator[str]:
     yield f"{page.tag.word}: {page.sentence}"
     if page.explanation:
         yield page.explanation.what_happened
-        yield f"Whose side: {page.explanation.side.label}. Tried again: {page.again}"
+        yield f"Where the problem is: {page.explanation.side.label}"
+        yield f"Next automatic retry: {page.again}"
     if page.repeat_warning:
         yield page.repeat_warning
 

@@ -84,7 +84,8 @@ def result(row: LogRow) -> str:
     if row.reason is None:
         return f"Answered {row.code}" if row.code else ""
     words = title(Reason(row.reason), row.code)
-    return f"Arrived before. Last try: {words}" if row.status is ShownStatus.DELIVERED else words
+    is_past = row.status is ShownStatus.DELIVERED
+    return f"Arrived before. Last attempt: {words}" if is_past else words
 
 
 def why_paused(row: LogRow) -> str:

@@ -12,6 +12,7 @@ from portal.services.deliveries.retry import why_not_retry, why_not_stop
 from portal.services.operations.retention import kept_until
 from portal.services.outbox.status import PausedFor, ShownStatus
 from portal.web.deliveries.log_presenter import event_name, took, tries
+from portal.web.deliveries.next_attempt import again_of, comes_to_rest, next_attempt
 from portal.web.deliveries.request import Sent, sent_of
 from portal.web.deliveries.steps import DeliveryStep, steps_of, who
 from portal.web.deliveries.times import repeat_warning, times_of
@@ -107,7 +108,7 @@ def page_of(delivery: DeliveryDetail, draft: UUID | None = None) -> DeliveryPage
         why_not_retry=why_not_retry(delivery.standing, again=True),
         why_not_stop=why_not_stop(delivery.standing),
         is_live=is_live(delivery),
-        is_slow=is_waiting and waited > SLOW and not _comes_to_rest(delivery),
+        is_slow=is_waiting and waited > SLOW and not comes_to_rest(delivery),
         out_of_turn=delivery.waits_behind,
         test_steps=steps_of_test(delivery),
         draft=draft,
@@ -116,7 +117,7 @@ def page_of(delivery: DeliveryDetail, draft: UUID | None = None) -> DeliveryPage
 
 def is_live(delivery: DeliveryDetail) -> bool:
     """Whether its status is likely to change while a person looks."""
-    if _comes_to_rest(delivery) or delivery.paused_for is PausedFor.ORDER:
+    if comes_to_rest(delivery) or delivery.paused_for is PausedFor.ORDER:
         return False
     if delivery.status in (ShownStatus.RETRYING, ShownStatus.PAUSED):
         return delivery.next_try_at - delivery.now < SOON
@@ -125,7 +126,7 @@ def is_live(delivery: DeliveryDetail) -> bool:
 
 def sentence_of(delivery: DeliveryDetail) -> str:
     """How it stands, in one sentence or two."""
-    if _comes_to_rest(delivery):
+    if comes_to_rest(delivery):
         is_gone = delivery.standing.is_webhook_deleted
         return f"Its webhook {'was deleted' if is_gone else 'is off'}, so it is not sent."
     match delivery.status:
@@ -139,12 +140,13 @@ def sentence_of(delivery: DeliveryDetail) -> str:
             return _delivered(delivery)
         case ShownStatus.RETRYING:
             made = tries(delivery.tries)
-            return f"Not delivered yet: {made} tries made. Next try: {_next_try(delivery)}."
+            at = next_attempt(delivery)
+            return f"Not delivered yet: {made} attempts made. Next attempt: {at}."
         case ShownStatus.FAILED:
             return _failed(delivery)
         case ShownStatus.STOPPED:
             by = f" by {delivery.stopped_by}" if delivery.stopped_by else ""
-            return f"Stopped{by}. Nothing more is sent by itself."
+            return f"Stopped{by}. It is not retried automatically."
         case _:
             return f"Kept because the webhook “{delivery.standing.webhook_name}” is off."
 
@@ -172,26 +174,6 @@ def explanation_of(delivery: DeliveryDetail) -> Explanation | None:
     )
 
 
-def again_of(delivery: DeliveryDetail) -> str:
-    """Whether it is tried again by itself, and when."""
-    if _comes_to_rest(delivery):
-        is_gone = delivery.standing.is_webhook_deleted
-        return "Not by itself." if is_gone else "Only once the webhook is on."
-    match delivery.status:
-        case ShownStatus.RETRYING:
-            return f"Yes, by itself: {_next_try(delivery)}."
-        case ShownStatus.PAUSED if delivery.waits_behind:
-            return "Yes, once the older ones are through."
-        case ShownStatus.PAUSED:
-            return f"Yes, by itself: {_next_try(delivery)} or soon after."
-        case ShownStatus.WAITING | ShownStatus.SENDING:
-            return "Yes, now."
-        case ShownStatus.HELD:
-            return "Only once the webhook is on."
-        case _:
-            return "Not by itself."
-
-
 def _answered(delivery: DeliveryDetail) -> AttemptDetail | None:
     answered = [each for each in delivery.attempts if each.code or each.response_headers]
     return answered[-1] if answered else None
@@ -205,19 +187,11 @@ def _asked(delivery: DeliveryDetail) -> str:
 def _paused(delivery: DeliveryDetail) -> str:
     if delivery.paused_for is PausedFor.ORDER:
         return "An older delivery goes first: this webhook gets one at a time, in order."
-    made = f" {tries(delivery.tries)} tries made." if delivery.tries else ""
+    made = f" {tries(delivery.tries)} attempts made." if delivery.tries else ""
     return (
-        f"{_asked(delivery)}The receiver isn't responding, so we pause before trying again."
-        f"{made} Next try: {_next_try(delivery)}."
+        f"{_asked(delivery)}The receiver isn't responding, so we pause before the next attempt."
+        f"{made} Next attempt: {next_attempt(delivery)}."
     )
-
-
-def _comes_to_rest(delivery: DeliveryDetail) -> bool:
-    """Whether it is still to be held or stopped, as many are for a while after their webhook."""
-    standing = delivery.standing
-    is_off = standing.is_webhook_off and not standing.is_test
-    is_open = delivery.status in (ShownStatus.WAITING, ShownStatus.RETRYING)
-    return is_open and (is_off or standing.is_webhook_deleted)
 
 
 def _delivered(delivery: DeliveryDetail) -> str:
@@ -234,13 +208,8 @@ def _failed(delivery: DeliveryDetail) -> str:
     if delivery.standing.is_test:
         how = "was not accepted" if delivery.code else "did not arrive"
         return f"The test {how}. Nothing else is affected by it."
-    made = plural(delivery.tries, "try", "tries")
-    return f"Not delivered after {made}. Nothing more is sent by itself: Retry when it is mended."
-
-
-def _next_try(delivery: DeliveryDetail) -> str:
-    at = delivery.next_try_at
-    return "now" if at <= delivery.now else moment(at, delivery.now).text
+    made = plural(delivery.tries, "attempt")
+    return f"Not delivered after {made}, and not retried automatically. Fix the cause, then Retry."
 
 
 def _host(delivery: DeliveryDetail) -> str:

@@ -101,12 +101,12 @@ def _ending(attempt: AttemptDetail) -> tuple[str, str]:
 def _last(delivery: DeliveryDetail) -> Iterator[DeliveryStep]:
     match delivery.status:
         case ShownStatus.RETRYING:
-            yield DeliveryStep("Next try", delivery.next_try_at, "warning")
+            yield DeliveryStep("Next attempt", delivery.next_try_at, "warning")
         case ShownStatus.PAUSED if delivery.waits_behind:
             yield DeliveryStep("Paused", None, "warning", "An older delivery goes first.")
         case ShownStatus.PAUSED:
             why = "The receiver isn't responding."
-            yield DeliveryStep("Next try", delivery.next_try_at, "warning", why)
+            yield DeliveryStep("Next attempt", delivery.next_try_at, "warning", why)
         case ShownStatus.WAITING:
             yield DeliveryStep("Waiting to be sent", delivery.due_at, "info")
         case ShownStatus.HELD:

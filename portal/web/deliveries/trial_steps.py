@@ -70,7 +70,7 @@ _ENDS: Final = {
 }
 NOT_REACHED: Final = "Not reached."
 IN_THE_CLEAR: Final = (
-    "Not encrypted: the address begins with http://, so anyone on the way can read the message."
+    "Not encrypted: the address begins with http://, so anyone on the way can read the delivery."
 )
 
 

@@ -22,14 +22,20 @@ def problems(form: Form | None) -> list[Problem]:
     """Everything that keeps the form from being saved, in the order of its fields."""
     if form is None:
         return []
-    whole = [Problem(str(message), "") for message in form.form_errors]
+    whole = [Problem(as_hint(str(message)), "") for message in form.form_errors]
     return whole + [problem for field in form for problem in _of_field(field)]
 
 
 def messages(field: Field) -> list[str]:
     """The field's own messages, without those of fields inside it."""
     errors: Sequence[object] = field.errors  # of a list of fields: also what its entries found
-    return [str(error) for error in errors if error and not isinstance(error, dict | list | tuple)]
+    own = (error for error in errors if error and not isinstance(error, dict | list | tuple))
+    return [as_hint(str(error)) for error in own]
+
+
+def as_hint(sentence: str) -> str:
+    """Hints and errors at a field end without a full stop (docs/words.md)."""
+    return sentence.removesuffix(".")
 
 
 def target_id(field: Field) -> str:

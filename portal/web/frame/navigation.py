@@ -74,7 +74,7 @@ SECTIONS: Final = (
         (
             Place("Webhooks", "/settings/webhooks", "webhooks.read", also=("/inbox",)),
             Place("Alerts", "/settings/alerts", "alerts.settings"),
-            Place("People", "/settings/people", "people.manage"),
+            Place("Users", "/settings/people", "people.manage"),
             Place("Audit", "/settings/audit", "audit.read"),
             Place("System", "/settings/system", "system.read"),
         ),

@@ -24,6 +24,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.globals.update(WORDS)
     app.jinja_env.globals.update(
         {
+            "as_hint": form_rendering.as_hint,
             "blank_row": form_rendering.blank_row,
             "bootstrap_css_url": bootstrap_css_url,
             "described_by": form_rendering.described_by,

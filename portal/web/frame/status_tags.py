@@ -32,8 +32,8 @@ WEBHOOK: Final[Mapping[str, Tag]] = {
 
 ASSET: Final[Mapping[str, Tag]] = {
     "available": Tag("Available", "check-circle-fill", "success"),
-    "allocated": Tag("Allocated", "person-check-fill", "info"),
-    "checked_out": Tag("Checked out", "box-arrow-up-right", "info"),
+    "allocated": Tag("Given permanently", "person-check-fill", "info"),
+    "checked_out": Tag("Lent", "box-arrow-up-right", "info"),
     "maintenance": Tag("In maintenance", "wrench", "warning"),
     "warranty": Tag("At warranty", "shield-check", "warning"),
     "broken": Tag("Broken", "x-octagon-fill", "danger"),
@@ -59,19 +59,19 @@ PERSON: Final[Mapping[str, Tag]] = {
 
 PROCESS: Final[Mapping[str, Tag]] = {
     "running": Tag("Running", "check-circle-fill", "success"),
-    "silent": Tag("No sign of life", "x-octagon-fill", "danger"),
+    "silent": Tag("Not responding", "x-octagon-fill", "danger"),
     "never": Tag("Never started", "question-circle-fill", "warning"),
 }
 
 ALERT: Final[Mapping[str, Tag]] = {
     "open": Tag("Open", "bell", "warning"),
     "acknowledged": Tag("Acknowledged", "check-lg", "info"),
-    "over": Tag("Over", "check-circle-fill", "success"),
+    "over": Tag("Resolved", "check-circle-fill", "success"),
 }
 
 ALERT_RUN: Final[Mapping[str, Tag]] = {
     "queued": Tag("Queued", "hourglass-split", "info"),
-    "working": Tag("At work", "arrow-repeat", "info"),
+    "working": Tag("Running", "arrow-repeat", "info"),
     "done": Tag("Finished", "check-circle-fill", "success"),
     "asked": Tag("Waits for you", "question-circle-fill", "warning"),
     "stopped": Tag("Stopped", "slash-circle", "neutral"),

@@ -17,8 +17,8 @@ MEANINGS: Final = {
         "Nothing. If it stays like this, the sending service may be stopped or busy.",
     ),
     ShownStatus.PAUSED: (
-        "It is kept and not tried for now: its receiver isn't responding, or its webhook gets one "
-        "at a time and an older delivery goes first.",
+        "It is kept, and not attempted for now: its receiver isn't responding, or its webhook gets "
+        "one at a time and an older delivery goes first.",
         "Look at its webhook. Once the receiver responds again, a test or a Retry that arrives "
         "lets everything go.",
     ),
@@ -27,23 +27,23 @@ MEANINGS: Final = {
         "Nothing. The result comes within seconds.",
     ),
     ShownStatus.DELIVERED: (
-        "The receiver answered that it has the message.",
+        "The receiver answered that it has the delivery.",
         "Nothing. Send again only if the receiver lost it; it may act twice.",
     ),
     ShownStatus.RETRYING: (
-        "It did not arrive, and we try again by ourselves, up to 10 times over about three days.",
-        "Look at the reason. Retry sends it at once and takes no try away.",
+        "It did not arrive, and is retried automatically, up to 10 times over about three days.",
+        "Look at the reason. Retry sends it at once and does not use up an automatic attempt.",
     ),
     ShownStatus.FAILED: (
-        "It did not arrive, and nothing more is sent by itself.",
-        "Mend what the reason names, then Retry.",
+        "It did not arrive, and is not retried automatically any more.",
+        "Fix what the reason names, then Retry.",
     ),
     ShownStatus.STOPPED: (
         "A person stopped it, or its webhook was deleted.",
         "Nothing, or Retry if it should go out after all.",
     ),
     ShownStatus.HELD: (
-        "Its webhook is off. The message is kept.",
+        "Its webhook is off. It is kept.",
         "Ask an administrator to turn the webhook on and to choose whether to send it.",
     ),
 }

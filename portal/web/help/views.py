@@ -18,5 +18,5 @@ def webhooks() -> str:
 @blueprint.get("/no-message")
 @requires("deliveries.read")
 def no_message() -> str:
-    """Why did I not get a message? What to look at, in this order."""
+    """Why did I not get it? What to look at, in this order."""
     return render_template("help/no_message.html", days=settings().retention_days)

@@ -64,8 +64,8 @@ def failed_deliveries(now: Overview) -> Iterator[Need]:
         return
     one = now.failed == 1
     yield Need(
-        f"{counted(now.failed)} {'message' if one else 'messages'} did not arrive",
-        "Nothing more is sent by itself. Look at the reason, and Retry when it is mended.",
+        f"{counted(now.failed)} {'delivery' if one else 'deliveries'} did not arrive",
+        "Open it to see why. Once the cause is fixed, press Retry.",
         "See it" if one else "See them",
         f"{request.script_root}/deliveries?status=failed",
         "x-octagon-fill",
@@ -82,7 +82,7 @@ def held_deliveries(now: Overview) -> Iterator[Need]:
     ask = "" if can("webhooks.switch") else "Ask an administrator: "
     text = f"{decides} to send or discard {'it' if one else 'them'}."
     yield Need(
-        f"{counted(now.held)} {'message is' if one else 'messages are'} held",
+        f"{counted(now.held)} {'delivery is' if one else 'deliveries are'} held",
         ask + (text if not ask else text[:1].lower() + text[1:]),
         "See what is held",
         f"{request.script_root}/deliveries?status=held",

@@ -32,7 +32,7 @@ def the_look_for_alerts() -> Iterator[Need]:
     if status.is_late:
         yield Need(
             "Alerts are late",
-            "The daily look for them has not ended. The next run makes up for it.",
+            "The daily check for them has not ended. The next run makes up for it.",
             "See what is wrong",
             path,
             "alarm",
@@ -94,12 +94,12 @@ def low_stock() -> Iterator[Need]:
 
 
 def open_alerts() -> Iterator[Need]:
-    """Nobody has said yet that they look after them."""
+    """Nobody has acknowledged them."""
     count = alert_queries.count_alerts(AlertFilter())
     if count:
         yield Need(
             f"{counted(count)} {'alert is' if count == 1 else 'alerts are'} open",
-            "Nobody has said yet that they look after " + ("it." if count == 1 else "them."),
+            "Nobody has acknowledged " + ("it." if count == 1 else "them."),
             "See the alerts",
             url_for("alerts.index"),
             "bell",

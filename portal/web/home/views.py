@@ -71,15 +71,15 @@ def first_steps(now: Overview) -> list[FirstStep]:
         ),
         FirstStep(
             "Add an asset",
-            "From then on, each change to it becomes a message.",
+            "From then on, each change to it is sent.",
             now.assets > 0,
             "Add an asset",
             f"{root}/assets/new",
             can("assets.edit"),
         ),
         FirstStep(
-            "See the message arrive",
-            "Every message is listed with what came back, and can be sent again.",
+            "See the delivery arrive",
+            "Every delivery is listed with what came back, and can be sent again.",
             now.has_deliveries,
             "See deliveries",
             f"{root}/deliveries",
@@ -121,6 +121,6 @@ def figures(now: Overview) -> list[Figure]:
 
 
 def _waiting(now: Overview) -> str:
-    parts = [f"{counted(now.retrying)} will be tried again"] if now.retrying else []
+    parts = [f"{counted(now.retrying)} will be retried"] if now.retrying else []
     parts += [f"{counted(now.held)} held"] if now.held else []
-    return ", ".join(parts) or ("Open them to see why" if now.failed else "Nothing wants a look")
+    return ", ".join(parts) or ("Open them to see why" if now.failed else "All clear")

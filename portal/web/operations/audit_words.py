@@ -16,8 +16,10 @@ ORIGINS: Final = {
     "bulk": "for many at once",
     "import": "by an import",
     "api": "by a command",
-    "cron": "by the clock",
+    "cron": "automatically",
 }
+# Those that pages call by another name.
+KINDS: Final = {"batch": "Bulk retry", "person": "User"}
 # Where a thing of this kind can be looked at.
 PATHS: Final[Mapping[str, str]] = {
     "asset": "/assets/",
@@ -63,7 +65,7 @@ def action_words(action: str) -> str:
 
 def kind_words(kind: str) -> str:
     """ "location" → "Location"."""
-    return _sentence(kind)
+    return KINDS.get(kind) or _sentence(kind)
 
 
 def plain_value(value: Any) -> str:

@@ -70,7 +70,7 @@ def _queues(facts: Facts) -> Iterator[Metric]:
 
 def _delivering(facts: Facts) -> Iterator[Metric]:
     now = facts.at
-    alive = _gauge("processes", "Processes with a sign of life in the last 90 s", ("kind",))
+    alive = _gauge("processes", "Processes seen in the last 90 s", ("kind",))
     # Those that never started, too: an alarm needs a series.
     for kind in sorted(kind for _, _, kinds in DUTIES for kind in kinds):
         alive.add_metric([kind], len(findings.lives_of(facts, kind)))

@@ -140,7 +140,7 @@ class DetailsForm(PortalForm):
     name = _name()
     time_zone = SelectField(
         "Time zone",
-        description="All times are shown in it. In the list, type the first letters of a city.",
+        description="All times are shown in it. In the list, type the first letters of a city",
     )
 
 

@@ -1,4 +1,4 @@
-"""Settings → People: invitations, whose link its maker sees for a quarter of an hour."""
+"""Settings → Users: invitations, whose link its maker sees for a quarter of an hour."""
 
 from uuid import UUID
 

@@ -1,4 +1,4 @@
-"""Settings → People: who there is, their roles, and whether they may sign in."""
+"""Settings → Users: who there is, their roles, and whether they may sign in."""
 
 from uuid import UUID
 

@@ -114,7 +114,7 @@ WORDS: Final[Mapping[str, TaskWords]] = {
         undone=("did not arrive", "did not arrive"),
     ),
     alert_runs.NAME: TaskWords(
-        title=lambda _task: "Look for alerts",
+        title=lambda _task: "Check for alerts",
         outcomes={alert_runs.FIRED: "entered", alert_runs.PASSED: "no longer due"},
         after=_after_alerts,
     ),

@@ -26,7 +26,7 @@ from portal.web.webhooks.words import held_count
 Saved = tuple[UUID, UUID | None]  # the webhook, and the test that was asked for
 
 NOT_EDITED: Final = (
-    "The built-in inbox hears of every event, and there is nothing to change. "
+    "The built-in inbox gets every event, and there is nothing to change. "
     "For a system of your own, add a webhook."
 )
 

@@ -63,7 +63,7 @@ class WebhookForm(PortalForm):
         "Events",
         choices=[SelectChoice(str(each.value), each.name) for each in CATALOGUE],
         validate_choice=False,
-        description="Events we add later are not switched on by themselves.",
+        description="Events added later are not switched on for you",
     )
     secret_mode = RadioField(
         "Secret key",
@@ -76,7 +76,7 @@ class WebhookForm(PortalForm):
     headers = FieldList(FormField(HeaderForm), label="Custom headers")
     in_order = BooleanField(
         "Send one at a time, in order",
-        description="Each message waits until the one before has arrived or has failed for good",
+        description="Each delivery waits until the one before has arrived or has failed for good",
     )
     active = RadioField(
         "Active",
@@ -169,7 +169,7 @@ class WebhookForm(PortalForm):
         own = self.own_secret
         self.secret_kept.data = vault.seal_typed(person(), own) if own else ""
         if own:
-            told = f"{vault.masked(own)}{self.whence}. Leave empty to keep what you typed."
+            told = f"{vault.masked(own)}{self.whence}. Leave empty to keep what you typed"
             self.secret.description = told
 
     def carried(self) -> list[tuple[str, str]]:

@@ -18,8 +18,8 @@ from portal.web.frame.wording import number, plural
 
 JUDGED: Final = {
     Verdict.GOOD: "Good: made with this webhook's secret key, over exactly these bytes",
-    Verdict.WRONG: "Wrong: a receiver should refuse this message",
-    Verdict.MISSING: "There is none: anybody could have sent this message",
+    Verdict.WRONG: "Wrong: a receiver should refuse this delivery",
+    Verdict.MISSING: "There is none: anybody could have sent this",
 }
 MOST_SHOWN: Final = 16_000  # characters; ours are a tenth of it
 EVENTS: Final = frozenset(EventName)
@@ -65,8 +65,8 @@ def page_of(inbox: Inbox, messages: Sequence[InboxItem]) -> InboxPage:
 
 def _sentence(inbox: Inbox) -> str:
     if not inbox.count:
-        return "No message has arrived yet." if inbox.is_active else "It is off: only tests arrive."
-    return f"{plural(inbox.count, 'message has', 'messages have')} arrived in the last 24 hours."
+        return "Nothing has arrived yet." if inbox.is_active else "It is off: only tests arrive."
+    return f"{plural(inbox.count, 'delivery has', 'deliveries have')} arrived in the last 24 hours."
 
 
 def _arrived(message: InboxItem, *, is_repeat: bool) -> Arrived:
@@ -74,7 +74,7 @@ def _arrived(message: InboxItem, *, is_repeat: bool) -> Arrived:
     event = message.header("X-Asset-Webhook-Event")
     return Arrived(
         id=message.id,
-        title=event_name(event) if event in EVENTS else "A message of another kind",
+        title=event_name(event) if event in EVENTS else "Something else",
         about=_about(read),
         received_at=message.received_at,
         tag=signature_tag(message.house),

@@ -19,7 +19,7 @@ from portal.web.webhooks.inbox_presenter import InboxPage, page_of
 from portal.web.webhooks.views import new_once
 
 NOBODY: Final = "There is no inbox at this address.\n"
-TOO_LARGE: Final = "The inbox takes messages of at most 64 KB.\n"
+TOO_LARGE: Final = "The inbox takes at most 64 KB.\n"
 
 blueprint = Blueprint("inbox", __name__, url_prefix="/inbox")
 

@@ -20,7 +20,7 @@ def state_sentence(webhook: WebhookDetail, latest: Sequence[LogRow], now: dateti
     if webhook.standing is not Standing.ACTIVE:
         return _failing(webhook, now)
     if webhook.last_delivered_at:
-        return f"The last message arrived {relative(webhook.last_delivered_at, now)}."
+        return f"The last delivery arrived {relative(webhook.last_delivered_at, now)}."
     return _before_any_event(latest, now)
 
 
@@ -89,4 +89,4 @@ def _next_try(webhook: WebhookDetail, now: datetime) -> str:
     at = webhook.next_try_at
     if at is None:
         return ""
-    return f" Next try {relative(at, now)}." if at > now else " Next try now."
+    return f" Next attempt {relative(at, now)}." if at > now else " Next attempt now."

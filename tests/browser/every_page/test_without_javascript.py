@@ -81,7 +81,7 @@ def test_a_failed_one_is_sent_again_and_followed_by_a_link(
     user_steps.add_asset(plain_desk, portal, "Camera")
     outside.wait_for(2)
     user_steps.log_rows(plain_desk, portal).first.get_by_role("link").first.click()
-    reload_until(plain_desk, "2 of 10 tries made")  # the third is minutes away
+    reload_until(plain_desk, "2 of 10 attempts made")  # the third is minutes away
     main = plain_desk.get_by_role("main")
     expect(main).to_contain_text("127.0.0.1 says that nothing is at this address")
     outside.order(status=200, delay=4)

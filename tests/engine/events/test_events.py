@@ -21,7 +21,7 @@ BY_GROUP = [
         ["asset.lost", "asset.broken", "asset.warranty", "asset.liquidated"],
     ),
     (
-        "Alerts (by the clock)",
+        "Scheduled alerts",
         [
             "alert.warranty_expiring",
             "alert.maintenance_due",

@@ -192,7 +192,7 @@ def test_one_of_two_gets_it_and_the_other_reads_a_sentence(app: Flask) -> None:
     (refusal,) = (each for each in results if isinstance(each, Refusal))
     winner = told()[0]["data"]["staff"]["name"]
     assert refusal.sentence == (
-        f"AST-00001 is allocated to {winner}. Take it back first, or reassign it."
+        f"AST-00001 is given to {winner}. Take it back first, or pass it on."
     )
     assert [each["event"] for each in told()] == ["asset.allocated"]
     open_ones = select(Assignment.id).where(Assignment.ended_at.is_(None))

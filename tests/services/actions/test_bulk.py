@@ -50,7 +50,7 @@ def test_eighteen_can_and_two_cannot(app: Flask) -> None:
         ("refused", ids[0]),
         ("refused", ids[1]),
     ]
-    assert rows[0][0].message.startswith("AST-00001 is allocated to Ben Fox.")
+    assert rows[0][0].message.startswith("AST-00001 is given to Ben Fox.")
 
 
 def test_each_action_is_the_one_of_a_single_asset(app: Flask) -> None:

@@ -80,9 +80,9 @@ def test_only_the_named_doubles_tell_more_than_one_event() -> None:
 
 def test_a_refusal_names_who_has_it_where_that_is_known() -> None:
     words = why_not(Action.ALLOCATE, "allocated", holder="Ana")
-    assert words == "is allocated to Ana. Take it back first, or reassign it."
+    assert words == "is given to Ana. Take it back first, or pass it on."
     words = why_not(Action.DELETE, "checked_out", holder="Ana")
-    assert words == "is checked out to Ana. Check it in first."
+    assert words == "is lent to Ana. Check it in first."
 
 
 @pytest.mark.parametrize("status", ["allocated", "checked_out", "maintenance", "warranty"])

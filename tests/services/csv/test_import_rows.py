@@ -60,9 +60,7 @@ ROWS = [
     Row("asset_tag=FREE assigned_to_email=nobody@example.com", "error", "Nobody on the staff"),
     Row("asset_tag=FREE assigned_to_email=ben@example.com", "error", "Ben has left"),
     Row("asset_tag=TAKEN assigned_to_email=ana@example.com", "unchanged"),
-    Row(
-        "asset_tag=TAKEN assigned_to_email=cleo@example.com", "error", "TAKEN is allocated to Ana."
-    ),
+    Row("asset_tag=TAKEN assigned_to_email=cleo@example.com", "error", "TAKEN is given to Ana."),
     Row("asset_tag=BROKEN assigned_to_email=ana@example.com", "error", "BROKEN is broken."),
     Row("asset_tag=WANTED assigned_to_email=ana@example.com", "error", "Cleo has reserved it."),
     Row("asset_tag=WANTED assigned_to_email=cleo@example.com", "update"),

@@ -130,7 +130,7 @@ def test_a_first_row_without_a_word_is_told_apart(app: Flask) -> None:
         (
             "asset_tag,assigned_to_email",
             "G-1,ben@example.com",
-            "G-1 is checked out to Ana. Check it in first",
+            "G-1 is lent to Ana. Check it in first",
         ),
         (
             "asset_tag,assigned_to_email",

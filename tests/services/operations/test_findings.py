@@ -105,8 +105,8 @@ LIVES: Any = WELL["lives"]
         ),
         ({"lives": LIVES[1:]}, Level.DANGER, "No process is sending"),
         ({"lives": [*LIVES[:1], *LIVES[2:]]}, Level.WARNING, "the background work"),
-        ({"lives": [*LIVES[:2], LIVES[3]]}, Level.WARNING, "The scheduler gives no sign"),
-        ({"lives": LIVES[:3]}, Level.DANGER, "Nobody looks for deliveries"),
+        ({"lives": [*LIVES[:2], LIVES[3]]}, Level.WARNING, "The scheduler is not responding"),
+        ({"lives": LIVES[:3]}, Level.DANGER, "No process checks for due deliveries"),
         (
             {"lives": [*LIVES[:3], life("sweep", seconds=400)]},
             Level.DANGER,

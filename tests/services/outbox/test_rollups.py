@@ -45,7 +45,7 @@ def test_it_adds_up_within_an_hour_and_for_each_webhook(app: Flask) -> None:
     "entry",
     [
         pytest.param((DELIVERED, Priority.TEST, None), id="a test"),
-        pytest.param((DeliveryStatus.RETRYING, Priority.NORMAL, None), id="will be tried again"),
+        pytest.param((DeliveryStatus.RETRYING, Priority.NORMAL, None), id="will be retried"),
         pytest.param((DeliveryStatus.HELD, Priority.NORMAL, DeliveryStatus.RETRYING), id="held"),
         pytest.param((FAILED, Priority.NORMAL, FAILED), id="a person's retry failed as well"),
         pytest.param((DELIVERED, Priority.NORMAL, DELIVERED), id="sent again"),

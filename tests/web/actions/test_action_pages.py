@@ -86,7 +86,7 @@ def test_a_page_for_what_is_not_legal_says_why_and_what_to_do(pages: Pages) -> N
     assignments.allocate(SYSTEM, asset_id, staff_id=maria)
     page = pages.get(f"/assets/{asset_id}/check-in")
     assert page.status == 409
-    assert "AST-00001 is allocated to Maria. Take it back instead." in page.text
+    assert "AST-00001 is given to Maria. Take it back instead." in page.text
 
 
 def test_whoever_comes_second_reads_why(pages: Pages) -> None:
@@ -94,7 +94,7 @@ def test_whoever_comes_second_reads_why(pages: Pages) -> None:
     form = pages.get(f"/assets/{asset_id}/allocate").form()
     assignments.allocate(SYSTEM, asset_id, staff_id=maria)
     page = pages.submit(form, staff_id=ben)
-    way_out = "AST-00001 is allocated to Maria Lopez. Take it back first, or reassign it."
+    way_out = "AST-00001 is given to Maria Lopez. Take it back first, or pass it on"
     assert (page.status, page.errors) == (409, [way_out])
     assert told() == ["asset.allocated"]
 

@@ -79,7 +79,7 @@ def test_it_acts_where_it_is_legal_and_says_why_not_elsewhere(pages: Pages, acti
         asset_id = asset_in(status)
         path, reason = f"/assets/{asset_id}/{slug}", why_not(action, status, holder=HOLDER)
         if reason:
-            refused(pages, path, values, reason)
+            refused(pages, path, values, reason.removesuffix("."))
             continue
         before = told()
         page = pages.submit(pages.get(path).form(), **values)

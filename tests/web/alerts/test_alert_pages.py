@@ -156,15 +156,15 @@ def test_without_deliveries_it_says_why(app: Flask, columns: dict[str, object], 
 
 def test_both_empty_states_have_a_next_step(app: Flask) -> None:
     admin, helper = visit(app), visit(app, "support")
-    assert admin.get("/alerts").links("See when we look next") == ["/settings/alerts"]
+    assert admin.get("/alerts").links("See when the next check is") == ["/settings/alerts"]
     page = helper.get("/alerts")
     assert "No alerts yet" in page.main
-    assert page.links("See when we look next") == []
+    assert page.links("See when the next check is") == []
     everything()
     with writing() as current:
         current.execute(update(Alert).values(resolved_at=utcnow()))
     page = admin.get("/alerts")
-    assert "Nothing to look after" in page.main
+    assert "All clear" in page.main
     assert len(admin.follow("Show all alerts").rows()) == 4
 
 

@@ -41,7 +41,7 @@ def test_what_is_saved_is_what_the_runs_go_by(app: Flask) -> None:
     pages = visit(app)
     page = pages.get(PATH)
     assert page.h1 == "Alert settings"
-    assert "by the clock of the organisation: Europe/Vienna" in page.main
+    assert "in the time zone of the organisation: Europe/Vienna" in page.main
     values = {"warranty_days": 60, "repeat_every_days": 3, "time_of_day": "18:30"}
     page = save(pages, page, maintenance_on=None, **values)
     assert "Saved." in page.main
@@ -163,7 +163,7 @@ def test_the_run_has_a_page_of_its_own_as_all_long_work(app: Flask) -> None:
     work()
     task = session().scalars(select(Task)).one()
     page = pages.get(f"/tasks/{task.public_id}")
-    assert page.h1 == "Look for alerts"
+    assert page.h1 == "Check for alerts"
     assert "1 entered." in page.main
     assert page.links("See the alerts") == ["/alerts"]
 
@@ -205,7 +205,7 @@ def test_a_run_that_is_late_shows_in_red(app: Flask) -> None:
     work()
     page = pages.get(PATH)
     assert "Alerts are late" not in page.main
-    assert "By the clock" in page.rows()[0][0]
+    assert "On schedule" in page.rows()[0][0]
     assert "Nothing had become due" in page.rows()[0][2]
 
 

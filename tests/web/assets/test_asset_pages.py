@@ -188,7 +188,7 @@ def test_a_late_edit_shows_both_versions_and_loses_nothing(app: Flask) -> None:
         ["Model", "L2", EMPTY],
         ["Notes", EMPTY, "By the window"],
     ]
-    again = pages.submit(page.form(), "Go on editing mine")
+    again = pages.submit(page.form(), "Continue editing mine")
     assert again.status == 200
     assert again.form().fields["name"] == ["Desk lamp"]
     assert again.form().fields["notes"] == ["By the window"]
@@ -291,7 +291,7 @@ def test_a_status_that_forbids_deletion_is_named_with_the_way_out(app: Flask) ->
         current.execute(update(Asset).values(status="checked_out"))
     page = pages.get(f"/assets/{asset_id}")
     assert not page.links("Delete")
-    assert "Delete, not now: It is checked out. Check it in first." in page.main
+    assert "Delete, not now: It is lent. Check it in first." in page.main
     page = pages.get(f"/assets/{asset_id}/delete")
     assert page.status == 409
     assert "Check it in first." in page.main

@@ -19,20 +19,20 @@ def test_a_person_gives_three_things_to_one_person(app: Flask) -> None:
     assignments.allocate(SYSTEM, 2, staff_id=make_staff("Ben Fox"))
     pages = visit(app)
     page = pages.submit(pages.get("/assets").form("/assets/bulk"), ids=["1", "2", "3"])
-    assert page.h1 == "Allocate 3 assets"
+    assert page.h1 == "Give 3 assets permanently"
     assert "2 can, 1 cannot." in page.main
-    assert "AST-00002 is allocated to Ben Fox." in page.main
+    assert "AST-00002 is given to Ben Fox." in page.main
     form = page.form("/assets/bulk")
     assert pages.submit(form).errors == ["Choose who gets it"]
     progress = pages.submit(form, staff_id=str(maria))
-    assert progress.h1 == "Allocate 3 assets"
+    assert progress.h1 == "Give 3 assets permanently"
     assert pages.submit(form, staff_id=str(maria)).path == progress.path
     job.work(KINDS)
     page = pages.get(progress.path)
     assert "Finished, but 1 was not done 2 done, 1 not done." in page.main
     assert "tag-success" not in page.html
     page = pages.get(page.links("See every asset")[0])
-    assert page.h1 == "Allocate 3 assets"
+    assert page.h1 == "Give 3 assets permanently"
     assert [row[:2] for row in page.rows()] == [
         ["Chair AST-00002", "Not done"],
         ["Lamp AST-00001", "Done"],
@@ -62,7 +62,7 @@ def test_all_that_match_are_chosen_over_all_pages(app: Flask) -> None:
     pages = visit(app)
     assert "that match" not in pages.get("/assets?q=chair").main  # one page is all there is
     form = pages.get("/assets?q=lamp").form("/assets/bulk")
-    page = pages.submit(form, f"Go on with all {PAGE_SIZE + 1} that match", action="delete")
+    page = pages.submit(form, f"Continue with all {PAGE_SIZE + 1} that match", action="delete")
     assert page.h1 == f"Delete {PAGE_SIZE + 1} assets"
     assert "Chair" not in page.main
     assert pages.submit(page.form("/assets/bulk")).h1 == f"Delete {PAGE_SIZE + 1} assets"
@@ -94,5 +94,5 @@ def test_what_is_typed_over_in_the_address_leads_nowhere(app: Flask) -> None:
 def test_support_chooses_nothing(app: Flask) -> None:
     make_asset("Lamp")
     pages = visit(app, "support")
-    assert "With those chosen" not in pages.get("/assets").main
+    assert "With selected" not in pages.get("/assets").main
     assert pages.get("/assets/bulk?action=delete&ids=1").status == 403

@@ -55,7 +55,7 @@ def test_leaving_is_refused_with_what_the_person_still_has(pages: Pages) -> None
     page = pages.submit(page.form(f"{page.path}/leave"))
     assert page.status == 409
     assert page.errors == [
-        "Maria Lopez still has AST-00001 (Camera). Take it back first, or pass it on."
+        "Maria Lopez still has AST-00001 (Camera). Take it back first, or pass it on"
     ]
     assignments.revoke(SYSTEM, asset_id)
     page = pages.get(pages.get("/staff").links("Maria Lopez")[0])
@@ -74,7 +74,7 @@ def test_leaving_is_refused_beside_what_the_person_has_reserved(pages: Pages) ->
     page = pages.submit(page.form(f"{person}/leave"))
     assert page.status == 409
     assert page.errors == [
-        "Maria Lopez has reserved AST-00001 (Camera). Cancel that reservation first."
+        "Maria Lopez has reserved AST-00001 (Camera). Cancel that reservation first"
     ]
     assert page.rows()[0][0] == "Camera AST-00001"
     (cancel,) = [url for url in page.links("Cancel") if "cancel-reservation" in url]

@@ -39,7 +39,7 @@ def report(pages: Pages, path: str) -> list[list[str]]:
 def test_the_log_offers_ticks_and_all_that_match(support: Pages) -> None:
     made = make_delivery(status="failed")
     page = support.get("/deliveries?status=failed")
-    form = next(each for each in page.forms if "Retry those chosen" in each.buttons)
+    form = next(each for each in page.forms if "Retry selected" in each.buttons)
     assert form.action.endswith("/deliveries/retry")
     assert f'form="bulk-retry" name="delivery" value="{made}"' in page.html
     assert page.links("Retry all that match") == ["/deliveries/retry?status=failed&all=1"]
@@ -64,7 +64,7 @@ def test_the_question_counts_and_names_what_is_left_out(support: Pages) -> None:
     make_delivery(off, status="failed")
     page = support.get("/deliveries/retry?all=1")
     assert page.h1 == "Retry 2 deliveries?"
-    assert [row[0] for row in page.rows()] == ["Sync to ERP", "Had a problem of its own (500)"]
+    assert [row[0] for row in page.rows()] == ["Sync to ERP", "Server error (500)"]
     assert "1 arrived already" in page.main
     assert "1 for a webhook that is off or deleted" in page.main
     assert "the id is the same" in page.main
@@ -73,7 +73,7 @@ def test_the_question_counts_and_names_what_is_left_out(support: Pages) -> None:
 def test_the_question_warns_where_messages_are_wanted_in_order(support: Pages) -> None:
     some(1, make_webhook(name="Sync to ERP", in_order=True))
     some(1, make_webhook(name="Helpdesk"))
-    words = "These webhooks get their messages in order: Sync to ERP"
+    words = "These webhooks get their deliveries in order: Sync to ERP"
     assert words in support.get("/deliveries/retry?all=1").main
     one = make_delivery(make_webhook(), status="failed")
     assert "out of turn" not in support.get(f"/deliveries/retry?delivery={one}").main
@@ -112,7 +112,7 @@ def test_progress_what_did_not_arrive_and_the_report(support: Pages) -> None:
     page = support.get(page.path)
     assert "2 of 3 finished. 1 delivered, 1 failed." in page.main
     assert "You can leave this page" in page.main
-    assert [row[2:] for row in page.rows()] == [["Failed", "Had a problem of its own (500)"]]
+    assert [row[2:] for row in page.rows()] == [["Failed", "Server error (500)"]]
     page = support.submit(page.form(f"{page.path}/stop"))
     assert "stopped this after 2 of 3. What was not sent is as before." in page.main
     lines = report(support, page.path)
@@ -147,7 +147,7 @@ def test_a_webhook_that_failed_ten_times_waits_for_go_on(support: Pages) -> None
         finish(each, "failed")
     work()
     page = support.get(path)
-    assert "the other 2 wait until you press Go on: Sync to ERP" in page.main
+    assert "the other 2 wait until you press Continue: Sync to ERP" in page.main
     page = support.submit(page.form(f"{path}/go-on"))
     work()
     assert stored(made[11])["prior_status"] == "failed"

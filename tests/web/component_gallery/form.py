@@ -56,7 +56,7 @@ class GalleryForm(FlaskForm):
     name = StringField(
         "Webhook name", [DataRequired("Enter a name")], description="For example “Sync to ERP”"
     )
-    url = URLField("Webhook URL", [DataRequired("Enter the address that messages go to")])
+    url = URLField("Webhook URL", [DataRequired("Enter the address that deliveries go to")])
     events = SelectMultipleField(
         "Events",
         [DataRequired("Choose at least one event")],

@@ -112,7 +112,7 @@ def test_each_changed_field_is_shown_in_the_words_of_the_timeline(app: Flask) ->
         "Purchase cost: 1,349.00 EUR → 1,299.00 EUR",
         "Warranty ends on: nothing → 31 December 2028",
         f"Notes: …{'n' * 40} → …{'n' * 40}!",
-        "Status: Available → Allocated",
+        "Status: Available → Given permanently",
         "With: nobody → Maria Lopez",
     )
     assert [words for words in shown if words not in row[3]] == []

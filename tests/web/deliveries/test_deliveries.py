@@ -53,7 +53,7 @@ def test_a_line_says_when_what_where_how_and_why(support: Pages) -> None:
         "Asset created, AST-00007AST-00007 Projector",
         "Sync to ERP",
         "Will retry",
-        "Had a problem of its own (500)",
+        "Server error (500)",
         "2 of 10",
         "in 4 minutes",
         "143 ms",
@@ -195,7 +195,7 @@ def test_what_is_shown_can_be_had_as_a_file(
         "paused_because": "",
         "is_test": "no",
         "reason": "server",
-        "result": "Had a problem of its own (500)",
+        "result": "Server error (500)",
         "code": "500",
         "tries": "0",
         "attempts": "0",
@@ -279,7 +279,7 @@ def test_a_double_click_sends_once(support: Pages) -> None:
     make_attempt(made, kind="manual")
     change(made, status="failed", prior_status=None)
     page = support.submit(form)
-    assert "tried again after you opened the page" in page.main
+    assert "another attempt after you opened this page" in page.main
     assert stored(made)["status"] == "failed"
 
 

@@ -95,8 +95,8 @@ def test_the_time_is_split_into_here_there_and_waiting(support: Pages) -> None:
     ("earlier", "words"),
     [
         ({"outcome": "delivered", "code": 200}, "It has arrived 2 times."),
-        ({"reason": "read_timeout"}, "after attempt 1 nobody knows (took too long to answer)"),
-        ({"outcome": "interrupted"}, "after attempt 1 nobody knows (stopped in the middle)"),
+        ({"reason": "read_timeout"}, "after attempt 1 nobody knows (timeout: no answer)"),
+        ({"outcome": "interrupted"}, "after attempt 1 nobody knows (interrupted)"),
     ],
 )
 def test_what_may_have_arrived_twice_says_so(
@@ -156,7 +156,7 @@ def test_the_help_bundle_has_everything_but_secrets(support: Pages) -> None:
     assert answer.mimetype == "text/plain"
     assert "attachment" in answer.headers["Content-Disposition"]
     for words in (
-        "did not accept our sign-in details",
+        "rejected our authentication",
         str(made),
         "POST https://receiver.example.com/hook?key=••••",
         "X-Key: ••••",

@@ -45,7 +45,7 @@ def test_a_try_that_is_due_before_its_receiver_is_asked_again_waits_as_well(
     hook = make_webhook(throttled=True, pause=300, not_before=later)
     made = make_delivery(hook, status="retrying", tries=1, reason="refused")
     page = support.get(f"/deliveries/{made}")
-    assert "1 of 10 tries made. Next try: in 4 minutes." in page.main
+    assert "1 of 10 attempts made. Next attempt: in 4 minutes." in page.main
     assert "data-live-url" not in page.html
 
 
@@ -56,7 +56,7 @@ def test_one_of_many_retries_waits_for_a_receiver_in_trouble(support: Pages) -> 
     alone = make_delivery(hook, priority=Priority.INTERACTIVE, **asked)
     many = make_delivery(hook, priority=Priority.BULK, **asked)
     assert "Ana pressed Retry. It is about" in support.get(f"/deliveries/{alone}").main
-    assert "pause before trying again. Next try: in 4" in support.get(f"/deliveries/{many}").main
+    assert "the next attempt. Next attempt: in 4" in support.get(f"/deliveries/{many}").main
 
 
 def test_what_is_left_alone_leads_to_the_cause_and_to_a_test(app: Flask, support: Pages) -> None:

@@ -117,7 +117,10 @@ def test_it_sends_what_the_form_holds_and_shows_the_flash_once(pages: Pages) -> 
 def test_it_keeps_what_was_typed_and_links_to_each_mistake(pages: Pages) -> None:
     page = pages.submit(pages.get(NEW).form(NEW), name="Sync", notes="two\nlines")
     assert page.title == "Error: New webhook · Asset register"
-    assert page.errors[:2] == ["Enter the address that messages go to", "Choose at least one event"]
+    assert page.errors[:2] == [
+        "Enter the address that deliveries go to",
+        "Choose at least one event",
+    ]
     assert page.form(NEW).fields["name"] == ["Sync"]
     assert page.form(NEW).fields["notes"] == ["two\r\nlines"]
     targets = [link for link in page.links() if link.startswith("#") and link != "#main"]

@@ -12,7 +12,7 @@ from tests.support.deliveries import make_delivery
 from tests.support.factories import make_webhook
 from tests.web.signed_in import visit
 
-WHY = "Why did I not get a message?"
+WHY = "Why did I not get it?"
 
 
 @pytest.mark.parametrize("role", list(Role))

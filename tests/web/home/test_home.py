@@ -50,7 +50,7 @@ def test_what_failed_and_what_is_held_comes_first_each_with_the_way_there(app: F
     make_delivery(status="failed", reason="refused")
     make_delivery(make_webhook(name="Payroll", state="off"), status="held")
     page = visit(app).get("/")
-    assert needs(page) == ["2 messages did not arrive", "1 message is held"]
+    assert needs(page) == ["2 deliveries did not arrive", "1 delivery is held"]
     assert "/deliveries?status=failed" in page.links("See them")
     assert page.links("See what is held") == ["/deliveries?status=held"]
     assert page.main.index("What needs attention") < page.main.index("Last 24 hours")
@@ -67,7 +67,7 @@ def test_others_see_failing_webhooks_and_whom_to_ask(app: Flask, role: Role) -> 
     assert needs(page) == [
         "Helpdesk needs attention",
         "Payroll was turned off",
-        "1 message is held",
+        "1 delivery is held",
     ]
     assert f"/settings/webhooks/{hook.public_id}" in page.links("See why, and what to do")
     assert "The last 6 attempts failed. receiver.example.com refused the connection." in page.main

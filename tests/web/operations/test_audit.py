@@ -61,7 +61,7 @@ def test_times_and_statuses_of_an_asset_read_as_in_its_timeline(app: Flask) -> N
     status = {"from": "available", "to": "checked_out"}
     note("asset.checked_out", "AST-00005", make_user(), status=status, due_at=due)
     changes = visit(app).get(AUDIT).rows()[0][4]
-    assert changes == "Status: Available → Checked out Due at: 6 December 2026 17:56"
+    assert changes == "Status: Available → Lent Due at: 6 December 2026 17:56"
 
 
 def test_it_leads_to_what_was_changed_unless_it_was_deleted(app: Flask) -> None:
@@ -74,7 +74,7 @@ def test_it_leads_to_what_was_changed_unless_it_was_deleted(app: Flask) -> None:
 
 def test_what_was_done_without_the_pages_says_how(app: Flask) -> None:
     make_asset("Projector")
-    assert "by the clock" in visit(app).get(AUDIT).rows()[0][1]
+    assert "automatically" in visit(app).get(AUDIT).rows()[0][1]
 
 
 def test_it_is_narrowed_by_who_what_and_when(app: Flask) -> None:

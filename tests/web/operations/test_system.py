@@ -38,12 +38,12 @@ def test_it_says_that_everything_is_at_work(app: Flask) -> None:
     everybody_signs()
     page = visit(app).get("/settings/system")
     assert page.h1 == "System"
-    assert "Everything is at work." in page.main
+    assert "All systems running." in page.main
     assert [row[:3] for row in page.rows()[:4]] == [
         ["Showing pages", "Running", "1"],
         ["Sending deliveries", "Running", "1"],
         ["Background work", "Running", "1"],
-        ["Starting what is due by the clock", "Running", "1"],
+        ["Starting what is scheduled", "Running", "1"],
     ]
     assert "Nothing waits" in page.main
 
@@ -52,7 +52,7 @@ def test_it_says_what_is_missing_and_what_to_do(app: Flask) -> None:
     page = visit(app).get("/settings/system")
     assert "No process is sending deliveries." in page.main
     assert "Start “flask worker deliveries”" in page.main
-    assert "Everything is at work." not in page.main
+    assert "All systems running." not in page.main
     assert "Never started" in page.main
 
 
@@ -85,7 +85,7 @@ def test_the_doctor_is_content(app: Flask) -> None:
     everybody_signs()
     result = app.test_cli_runner().invoke(args=["doctor"])
     assert result.exit_code == 0
-    assert "Everything is at work." in result.output
+    assert "All systems running." in result.output
     assert "Sending deliveries" in result.output
 
 
@@ -103,7 +103,7 @@ def test_the_doctor_warns_with_one(app: Flask) -> None:
         current.execute(delete(Process).where(Process.kind == heartbeats.SCHEDULER))
     result = app.test_cli_runner().invoke(args=["doctor"])
     assert result.exit_code == 1
-    assert "WARNING The scheduler gives no sign of life." in result.output
+    assert "WARNING The scheduler is not responding." in result.output
 
 
 def test_page_and_doctor_say_when_alerts_were_looked_for_and_that_they_are_late(
@@ -111,17 +111,17 @@ def test_page_and_doctor_say_when_alerts_were_looked_for_and_that_they_are_late(
 ) -> None:
     everybody_signs()
     pages = visit(app)
-    assert "Last look for alerts Never" in pages.get("/settings/system").main
+    assert "Last check for alerts Never" in pages.get("/settings/system").main
     make_asset()
     a_run_is_missing()
     page = pages.get("/settings/system")
-    assert "Alerts are late: the daily look for them was due 2 hours ago" in page.main
+    assert "Alerts are late: the daily check for them was due 2 hours ago" in page.main
     result = app.test_cli_runner().invoke(args=["doctor"])
     assert result.exit_code == 2
     assert "DANGER  Alerts are late" in result.output
-    assert "Next look for alerts" in result.output
+    assert "Next check for alerts" in result.output
     control.start_due(utcnow())
-    assert "Everything is at work." in pages.get("/settings/system").main
+    assert "All systems running." in pages.get("/settings/system").main
 
 
 def test_the_doctor_knows_the_wrong_keys(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,7 +124,7 @@ def test_set_up_says_everything_that_is_missing_and_keeps_what_was_typed(app: Fl
     assert page.errors == [
         "Enter your name",
         "Enter an e-mail address, such as ana@example.com",
-        "Use at least 12 characters. Three or four words do well.",
+        "Use at least 12 characters. Three or four words do well",
     ]
     assert page.form().fields["email"] == ["ana"]
     assert "short" not in page.html
@@ -162,7 +162,7 @@ def test_a_wrong_password_is_one_sentence_and_is_not_echoed(app: Flask) -> None:
     page = pages.sign_in(ana.email, "not the pass phrase")
     assert page.status == 400
     assert page.errors == [
-        "The e-mail address or the password is not right. Check both, then try again."
+        "The e-mail address or the password is not right. Check both, then try again"
     ]
     assert page.form().fields["email"] == [ana.email]
     assert "not the pass phrase" not in page.html
@@ -178,7 +178,7 @@ def test_too_many_tries_are_told_when_to_come_back_even_without_valkey(
         assert pages.sign_in(ana.email, "wrong").status == 400
     page = pages.sign_in(ana.email, ana.password)
     assert page.status == 429
-    assert page.errors[0].startswith("There were too many tries. Wait ")
+    assert page.errors[0].startswith("There were too many attempts. Wait ")
     assert 25 <= int(page.response.headers["Retry-After"]) <= 30
 
 
@@ -266,10 +266,10 @@ def test_a_refused_password_is_explained_at_its_field(app: Flask) -> None:
     pages.sign_in(ana.email, ana.password)
     form = pages.get("/account").form("/account/password")
     page = pages.submit(form, current_password="wrong", password="another long phrase")
-    assert page.errors == ["This is not your current password."]
+    assert page.errors == ["This is not your current password"]
     assert page.title.startswith("Error: ")
     page = pages.submit(form, current_password=ana.password, password=ana.email.upper())
-    assert page.errors == ["Choose a password that is not your e-mail address."]
+    assert page.errors == ["Choose a password that is not your e-mail address"]
     assert is_in(pages)
 
 

@@ -1,4 +1,4 @@
-"""Settings → People and the start page, as each role sees them; and `flask create-user`."""
+"""Settings → Users and the start page, as each role sees them; and `flask create-user`."""
 
 from urllib.parse import urlsplit
 
@@ -98,7 +98,7 @@ def test_an_invitation_needs_an_address_and_a_role(app: Flask) -> None:
     assert page.errors == ["Enter an e-mail address, such as ana@example.com", "Choose a role"]
     page = invite(pages, "ANA@example.com")
     assert page.status == 409
-    assert page.errors[0].endswith("already has an account with this address.")
+    assert page.errors[0].endswith("already has an account with this address")
 
 
 def test_a_new_role_counts_from_the_next_click_on(app: Flask) -> None:
@@ -146,7 +146,7 @@ def test_the_only_administrator_is_told_why_they_stay(app: Flask) -> None:
     page = pages.post(f"/settings/people/{ana.public_id}/disable")
     assert page.status == 409
     assert page.errors == [
-        "Ana is the only administrator who can sign in. Make somebody else an administrator first."
+        "Ana is the only administrator who can sign in. Make somebody else an administrator first"
     ]
 
 

@@ -69,7 +69,7 @@ def test_a_wish_is_typed_in_the_persons_zone_and_stored_in_utc(app: Flask, zone:
         purpose="Trade fair",
     )
     assert (page.path, page.status) == (f"/assets/{asset_id}/reservations", 200)
-    assert "was asked for. It counts once it is approved." in page.text
+    assert ": reservation requested; waiting for approval." in page.text
     data = last_body()["data"]
     assert (data["starts_at"], data["ends_at"]) == (at(0).isoformat(), at(3).isoformat())
     assert "Maria Lopez" in page.main
@@ -174,7 +174,7 @@ def test_a_step_that_is_off_says_why(app: Flask) -> None:
     make_reservation(asset_id, make_staff())
     make_maintenance(asset_id)
     assignments.allocate(SYSTEM, asset_id, staff_id=make_staff())
-    reason = "not now: It is allocated to somebody. Take it back first."
+    reason = "not now: It is given to somebody. Take it back first."
     for path, off, on in (
         ("reservations", "Approve", ["Reject", "Cancel"]),
         ("maintenance", "Start", ["Complete", "Cancel"]),

@@ -43,7 +43,7 @@ def test_one_click_makes_it(pages: Pages) -> None:
     page = pages.get(LIST)
     page = pages.submit(page.form("/inbox"))
     assert page.path == "/inbox"
-    assert "No message has arrived yet." in page.main
+    assert "Nothing has arrived yet." in page.main
     assert page.here == ["Settings", "Webhooks"]
     assert page.links("Add a webhook") == ["/settings/webhooks/new"]
     assert pages.client.post("/inbox").status_code == 400  # without a token of ours
@@ -93,10 +93,10 @@ def test_the_page_shows_each_message_and_its_signature(
     messages.receive(token_of(opened), good, BODY)
     messages.receive(token_of(opened), list(signed(None)), body)
     main = pages.get("/inbox").main
-    assert "3 messages have arrived in the last 24 hours." in main
+    assert "3 deliveries have arrived in the last 24 hours." in main
     assert main.count("Signature is good") == 2
     assert main.count("Not signed") == 1
-    assert main.count("A message with this id came before.") == 1
+    assert main.count("A delivery with this id came before.") == 1
     assert "Asset created" in main
     assert "AST-00001 Projector" in main
     delivery = dict(good)["X-Asset-Webhook-Id"]
@@ -124,7 +124,7 @@ def test_nothing_in_a_message_breaks_the_page(pages: Pages, opened: UUID, body: 
     messages.receive(token_of(opened), headers, body)
     page = pages.get("/inbox")
     assert page.status == 200
-    assert "A message of another kind" in page.main
+    assert "Something else" in page.main
     assert "<script>alert" not in page.html
 
 

@@ -90,7 +90,7 @@ def test_a_test_is_followed_step_by_step_and_then_saved(pages: Pages, receiver: 
 
 def test_one_goes_on_editing_what_was_tested(pages: Pages, receiver: Receiver) -> None:
     fill(pages, receiver.url, **OWN)
-    page = pages.follow("Go on editing")
+    page = pages.follow("Continue editing")
     assert not [secret for secret in (SECRET, VALUE) if secret in page.html]
     assert "•••• sees, kept from your test. Leave empty to keep" in page.main
     assert "•••• ijkl, kept from your test. Leave empty to keep" in page.main
@@ -104,7 +104,7 @@ def test_one_goes_on_editing_what_was_tested(pages: Pages, receiver: Receiver) -
     messages = receiver.wait_for(2)
     assert messages[1].header("X-Key") == VALUE
     assert "1 earlier test" in pages.get(page.path).main
-    page = pages.submit(pages.follow("Go on editing").form(NEW), "Save webhook")
+    page = pages.submit(pages.follow("Continue editing").form(NEW), "Save webhook")
     webhook = the_webhook()
     assert webhook.name == "Sync"
     assert vault.open_secret(webhook.id, webhook.secret_enc or b"") == SECRET

@@ -94,7 +94,7 @@ def test_the_page_says_why_a_webhook_needs_attention_and_when_it_is_tried_again(
         current.execute(update(Delivery).values(later))
     main = pages.get(path_of(hook)).main
     assert "The last 6 attempts failed. helpdesk.example.com refused the connection." in main
-    assert "Next try in 4 minutes." in main
+    assert "Next attempt in 4 minutes." in main
 
 
 def test_it_says_why_it_fails_while_newer_messages_wait_behind_the_failure(pages: Pages) -> None:
@@ -135,7 +135,7 @@ def test_others_read_it_without_secrets_and_without_switches(app: Flask, role: s
     )
     pages = visit(app, role)
     page = pages.get(path_of(hook))
-    assert "Set: messages are signed" in page.main
+    assert "Set: deliveries are signed" in page.main
     assert "X-Key" in page.main
     assert "cret" not in page.main.replace("Secret", "")
     assert "Turn off" not in page.main
@@ -155,7 +155,7 @@ def test_a_person_turns_it_off_and_on_again(pages: Pages) -> None:
     assert "1 event happened while this was off." in page.main
     unanswered = pages.submit(page.form(page.path))
     assert unanswered.status == 400
-    assert unanswered.errors == ["Choose whether to send or discard what was held."]
+    assert unanswered.errors == ["Choose whether to send or discard what was held"]
     page = pages.submit(unanswered.form(page.path), held="send")
     assert "What was held is on its way." in page.main
     assert delivery_of(hook).status == "waiting"

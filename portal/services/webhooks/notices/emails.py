@@ -62,7 +62,7 @@ class Before:
 WORDS: Final = {
     News.ATTENTION: (
         "“{name}” needs attention",
-        "Messages to the webhook “{name}” keep failing. They are kept and tried again.",
+        "Deliveries to the webhook “{name}” keep failing. They are kept and retried.",
         "See why, and what to do",
     ),
     News.OFF: (
@@ -73,7 +73,7 @@ WORDS: Final = {
     ),
     News.WELL: (
         "“{name}” works again",
-        "Messages to the webhook “{name}” arrive again.",
+        "Deliveries to the webhook “{name}” arrive again.",
         "See what is left to be sent again",
     ),
 }

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from tests.support.html import Node, parse
+from tests.support.lint.old_words import old_words
 
 LOADING = {"src", "srcset", "action", "formaction", "data", "poster"}
 POINTING = ("for", "aria-describedby", "aria-labelledby", "aria-controls", "form", "list")
@@ -145,6 +146,18 @@ def _words(root: Node) -> Iterator[str]:
         yield from (f"“{node.text}” says “{w}”" for w in WORDS_WE_AVOID if w in words)
 
 
+def _endings(root: Node) -> Iterator[str]:
+    """Hints and errors of a field end without a full stop, sentences with one."""
+    for node in root.walk():
+        classes = node.get("class").split()
+        is_short = "field-error" in classes or node.get("id").endswith("-hint")
+        if is_short and node.text.endswith("."):
+            yield f"“{node.text}” is a hint or an error, and ends with a full stop"
+        last = node.children[-1] if node.children else ""
+        if "lede" in classes and isinstance(last, str) and last.rstrip()[-1:].isalpha():
+            yield f"“{node.text}” is a sentence, and ends without a full stop"
+
+
 def _in(node: Node, tag: str) -> bool:
     return any(parent.tag == tag for parent in node.ancestors())
 
@@ -166,4 +179,6 @@ RULES = (
     _nothing_inline,
     _tables,
     _words,
+    _endings,
+    old_words,
 )

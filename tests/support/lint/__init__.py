@@ -1,0 +1,1 @@
+"""The check of pages: what each page that a test gets keeps to."""
