@@ -52,8 +52,8 @@ WORDS = {
     Reason.OTHER_4XX: (f"{HOST} rejected the delivery.", "Send the help bundle"),
     Reason.SERVER: (f"{HOST} returned a server error.", "Our side is working. Ask"),
     Reason.UNAVAILABLE: (f"{HOST} is down or restarting.", "Our side is working. Ask"),
-    Reason.INTERRUPTED: ("We were stopped in the middle", "we send it again, and its id stays"),
-    Reason.WEBHOOK_OFF: ("kept 30 days while off", "Turn it on when the messages"),
+    Reason.INTERRUPTED: ("Sending was interrupted", "we send it again, and its id stays"),
+    Reason.WEBHOOK_OFF: ("kept 30 days while off", "Turn it on when deliveries"),
     Reason.INTERNAL: ("There was a problem in this portal.", "Tell your administrator, reference"),
 }
 

@@ -95,7 +95,7 @@ def test_what_was_deleted_is_found_again_and_restored(app: Flask) -> None:
     assert names(pages, "") == ["Chair"]
     page = pages.get("/assets?status=deleted")
     assert [(row[0], row[4]) for row in page.rows()] == [("Lamp AST-00001", "Deleted")]
-    assert "Go on" not in page.main
+    assert "Continue" not in page.main
     file = pages.client.get("/assets/export.csv?status=deleted", buffered=True)
     assert [row["status"] for row in rows_of(file.get_data(as_text=True))] == ["deleted"]
     page = pages.get(page.links("Lamp")[0])
