@@ -1,5 +1,6 @@
 """A worker process: what it does, how it stops, and what it survives."""
 
+import base64
 import json
 import logging
 import resource
@@ -18,9 +19,13 @@ from sqlalchemy import create_engine, text
 from jobs.processes.plan import Plan, Program
 from jobs.processes.redis_wait import wait_for_redis
 from jobs.stop_flag import StopFlag
+from portal.base_app import create_base_app
+from portal.config.settings import load_settings
 from portal.database.engine import engine_options
+from portal.extensions import db
 from portal.queue.clients import quick_client
 from portal.queue.names import DELIVERIES
+from portal.services.core import vault
 from tests.conftest import ENVIRONMENT, migrate_to_head
 from tests.support.processes import Process, until
 from tests.support.valkey import PrivateValkey
@@ -140,6 +145,20 @@ def test_it_sweeps_and_repairs_the_schedule_when_no_scheduler_does(
     start()
     assert until(lambda: last_sweep(database) is not None)
     assert b"sweep" in valkey.client().zrange("rq:scheduler:scheduled_jobs", 0, -1)
+
+
+def test_it_does_not_begin_with_keys_that_open_nothing(
+    start: Start, environ: dict[str, str]
+) -> None:
+    """What it would send could not be signed: every attempt of it would fail."""
+    with create_base_app(load_settings(environ)).app_context():
+        vault.check_canary()
+        db.session.remove()
+        db.engine.dispose()
+    environ["ENCRYPTION_KEYS"] = base64.urlsafe_b64encode(b"x" * 32).decode()
+    worker = start()
+    assert worker.wait() == 2
+    assert "ENCRYPTION_KEYS cannot open the secrets" in worker.output.read_text()
 
 
 def test_it_may_hold_as_many_sockets_as_the_machine_allows(start: Start) -> None:

@@ -2,18 +2,22 @@
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import Connection, create_engine, event, text
+from sqlalchemy import Connection, ExceptionContext, create_engine, event, text, update
 
 from jobs.deliver import deliver_due, equip
-from portal.database.engine import engine_options, prepare_engine
+from jobs.pump import recorder
+from portal.database.engine import database_now, engine_options, prepare_engine
 from portal.extensions import db, settings
 from portal.models.deliveries import Attempt, Delivery
 from tests.support.factories import make_webhook, publish
-from tests.support.receiver import Receiver
+from tests.support.processes import until
+from tests.support.receiver import Received, Receiver
 
 
 @pytest.fixture
@@ -29,6 +33,10 @@ class Locker(threading.Thread):
         super().__init__(daemon=True)
         self.url, self.seconds, self.is_locked = url, 1.5, threading.Event()
 
+    def work(self, _writer: Connection) -> None:
+        """What happens meanwhile."""
+        time.sleep(self.seconds)
+
     def run(self) -> None:
         engine = create_engine(self.url, **engine_options(self.url))
         prepare_engine(engine)
@@ -38,8 +46,22 @@ class Locker(threading.Thread):
                 if engine.dialect.name == "postgresql":
                     writer.execute(text("LOCK TABLE deliveries, webhooks IN EXCLUSIVE MODE"))
                 self.is_locked.set()
-                time.sleep(self.seconds)
+                self.work(writer)
         engine.dispose()
+
+
+class Outage(Locker):
+    """One that lasts `until` something has come about, and outlasts every lease."""
+
+    def __init__(self, url: str, is_over: Callable[[], bool]) -> None:
+        super().__init__(url)
+        self.is_over = is_over
+
+    def work(self, writer: Connection) -> None:
+        """Leases run out."""
+        assert until(self.is_over)
+        past = database_now(writer) - timedelta(seconds=1)
+        writer.execute(update(Delivery).values(lease_until=past))
 
 
 def test_results_wait_for_a_locked_database(receiver: Receiver, locked: Locker) -> None:
@@ -115,3 +137,40 @@ def test_results_outlive_a_transaction_that_the_database_ended(
     (delivery,) = db.session.query(Delivery)
     assert (delivery.status, delivery.attempts) == ("delivered", 1)
     assert len(receiver.received) == 1
+
+
+def test_what_has_arrived_is_not_sent_again_when_its_lease_ran_out_during_an_outage(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a pump keeps is written down before it claims anything."""
+    monkeypatch.setattr(recorder, "RESULTS_A_WRITE", 1)
+    monkeypatch.setitem(app.extensions, "settings", replace(settings(), webhook_timeout=10))
+    refused: list[object] = []
+    engine, transport = equip().engine, equip().transport
+    # Three answers have come, and the database would not have any of them.
+    outage = Outage(settings().database_url, lambda: bool(refused) and not transport.in_flight)
+
+    def begin_outage(_received: Received) -> None:
+        if outage.ident is None:
+            outage.start()
+            assert outage.is_locked.wait(timeout=5)
+
+    def note(context: ExceptionContext) -> None:
+        if not transport.in_flight:
+            refused.append(context)
+
+    event.listen(engine, "handle_error", note)
+    try:
+        with Receiver(answerer=begin_outage) as receiver:
+            make_webhook(receiver.url)
+            for number in range(3):
+                publish(asset_id=number + 1)
+            deliver_due()
+            outage.join(timeout=20)
+            assert len(receiver.received) == 3
+    finally:
+        event.remove(engine, "handle_error", note)
+    assert refused
+    db.session.rollback()
+    ends = {(each.status, each.attempts, each.tries) for each in db.session.query(Delivery)}
+    assert ends == {("delivered", 1, 1)}

@@ -1,11 +1,12 @@
 """The sweep: it looks every few seconds, so what hinders one look is no failure."""
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from flask import Flask
-from sqlalchemy import text
+from sqlalchemy import text, update
 from sqlalchemy.exc import DBAPIError
 
 from jobs.alerts import look_for_alerts
@@ -18,10 +19,17 @@ from portal.base_app import create_base_app
 from portal.config.settings import load_settings
 from portal.database.engine import impatient_engine
 from portal.extensions import db, settings
-from portal.queue import bell
+from portal.lib.clock import utcnow
+from portal.models.tasks import Task
+from portal.queue import bell, task_bell
+from portal.services.bulk_retry import task as bulk_retry_task
+from portal.services.bulk_retry.selection import Selection
 from portal.services.core import heartbeats
-from portal.services.core.unit_of_work import session
+from portal.services.core.unit_of_work import session, writing
 from tests.conftest import ENVIRONMENT
+from tests.support.deliveries import make_delivery, stored
+from tests.support.factories import make_user, make_webhook
+from tests.support.servers import ValkeyServer
 
 
 @pytest.fixture
@@ -79,3 +87,26 @@ def test_what_will_fail_again_is_a_failure(app: Flask) -> None:
 def test_it_leaves_a_sign_of_life(app: Flask) -> None:
     sweep()
     assert heartbeats.age(heartbeats.SWEEP) is not None
+
+
+def test_it_puts_to_rest_what_slipped_in_while_a_webhook_was_turned_off(app: Flask) -> None:
+    made = make_delivery(make_webhook(state="off"))
+    sweep()
+    assert stored(made)["status"] == "held"
+
+
+@pytest.mark.parametrize("is_due", [True, False])
+def test_it_rings_for_what_is_due_and_for_nothing_else(
+    app: Flask, valkey_server: ValkeyServer, is_due: bool
+) -> None:
+    soon, later = utcnow() - timedelta(minutes=1), utcnow() + timedelta(hours=1)
+    make_delivery(due_at=soon if is_due else later)
+    failed = make_delivery(status="failed")
+    batch = bulk_retry_task.start(make_user().actor, Selection(ticked=(failed,)))
+    with writing() as current:
+        mine = update(Task).where(Task.public_id == batch)
+        current.execute(mine.values(due_at=soon if is_due else later))
+    valkey_server.empty_out()  # whoever stored them has rung
+    sweep()
+    redis = valkey_server.client()
+    assert [redis.exists(key) for key in (bell.QUEUED, task_bell.QUEUED)] == [is_due, is_due]

@@ -1,0 +1,232 @@
+"""A pump from its first look to its end: what wakes it, what else it does, and how it goes."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from redis import Redis
+from rq import Queue
+from sqlalchemy import event, select
+
+from jobs.deliver import deliver_due, equip
+from jobs.pump import pump
+from portal.database.engine import database_now
+from portal.engine.events.names import EventName
+from portal.extensions import db, settings
+from portal.lib.clock import utcnow
+from portal.models.deliveries import Delivery
+from portal.models.webhooks import Webhook
+from portal.queue import bell, names, task_bell
+from portal.services.bulk_retry import task as bulk_retry_task
+from portal.services.bulk_retry.selection import Selection
+from portal.services.core import heartbeats
+from portal.services.webhooks import activation
+from portal.services.webhooks.sample_deliveries import send_test
+from tests.jobs.pump.delivery_clock import attempts, deliveries
+from tests.support.deliveries import make_delivery, stored
+from tests.support.factories import make_user, make_webhook, publish
+from tests.support.processes import until
+from tests.support.receiver import Answer, Received, Receiver
+from tests.support.servers import ValkeyServer
+
+LONG = 10  # seconds that a receiver may take, however slow the machine is
+
+Set = Callable[..., None]
+
+
+@pytest.fixture
+def having(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Set:
+    """Other settings than usual, for this test."""
+
+    def change(**changes: Any) -> None:
+        monkeypatch.setitem(app.extensions, "settings", replace(settings(), **changes))
+
+    return change
+
+
+@pytest.fixture
+def redis(app: Flask, valkey_server: ValkeyServer) -> Redis:
+    """The Valkey that the bell of this test rings in."""
+    return valkey_server.client()
+
+
+def queued(redis: Redis) -> list[str]:
+    """What the workers for deliveries are to run, the next first."""
+    queue = Queue(names.DELIVERIES, connection=redis)
+    return [job.func_name for job in queue.get_jobs() if job.func_name is not None]
+
+
+def test_those_that_failed_together_come_back_one_after_the_other(
+    having: Set, receiver: Receiver
+) -> None:
+    having(webhook_retry_schedule=(0, 1000))
+    make_webhook(receiver.url)
+    receiver.answer(status=500)
+    for number in range(8):
+        publish(asset_id=number + 1)
+    before = database_now(db.session.connection())
+    deliver_due()
+    waits = [(each.due_at - before).total_seconds() for each in deliveries()]
+    assert max(waits) - min(waits) > 20  # of two hundred
+    assert min(waits) >= 900
+    assert max(waits) < 1100 + 60
+
+
+def test_a_ring_during_the_first_look_is_news(having: Set, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was committed after the look has read the table is not among what the look has found."""
+    having(webhook_timeout=LONG)
+    monkeypatch.setattr(pump, "LOOK_EVERY", 3600.0)
+    arrived = threading.Event()
+    before_the_first_has_ended = []
+
+    def wait_for_the_other(_received: Received) -> None:
+        before_the_first_has_ended.append(arrived.wait(LONG / 2))
+
+    def say_so(_received: Received) -> None:
+        arrived.set()
+
+    with Receiver(answerer=wait_for_the_other) as slow, Receiver(answerer=say_so) as quick:
+        make_webhook(slow.url)
+        publish()
+        late = iter([quick.url])
+
+        def has_looked(*_of_the_pool: object) -> None:
+            if deliveries()[0].lease_token and (url := next(late, None)):
+                make_webhook(url, events=[EventName.LOST])
+                publish(EventName.LOST)
+
+        engine = equip().engine
+        event.listen(engine, "checkin", has_looked)
+        try:
+            deliver_due()
+        finally:
+            event.remove(engine, "checkin", has_looked)
+    assert before_the_first_has_ended == [True]
+    assert [each.status for each in deliveries()] == ["delivered"] * 2
+
+
+def test_a_pump_that_has_lived_for_its_time_claims_no_more_and_calls_another(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch, receiver: Receiver
+) -> None:
+    monkeypatch.setattr(pump, "LONGEST_LIFE", 0.0)
+    make_webhook(receiver.url, in_order=True)
+    for number in range(3):
+        publish(asset_id=number + 1)
+    redis.flushall()  # whoever stored them has rung
+    deliver_due()
+    assert [each.status for each in deliveries()] == ["delivered", "waiting", "waiting"]
+    assert queued(redis) == [names.DELIVER_DUE]
+    assert (bell.bell_count(), redis.exists(bell.AWAKE)) == (1, 0)
+    monkeypatch.undo()
+    deliver_due()
+    assert {each.status for each in deliveries()} == {"delivered"}
+
+
+def test_a_pump_that_ends_because_nothing_is_left_calls_nobody(
+    redis: Redis, receiver: Receiver
+) -> None:
+    make_webhook(receiver.url)
+    publish()
+    redis.flushall()
+    deliver_due()
+    assert (queued(redis), redis.exists(bell.AWAKE)) == ([], 0)
+
+
+def test_while_it_watches_the_bell_nobody_else_is_called(app: Flask, redis: Redis) -> None:
+    seen = []
+
+    def look(_received: Received) -> None:
+        seen.append(until(lambda: bool(redis.exists(bell.AWAKE)), LONG / 2))
+
+    with Receiver(answerer=look) as receiver:
+        make_webhook(receiver.url)
+        publish()
+        deliver_due()
+    assert seen == [True]
+
+
+def test_a_full_pump_calls_another_that_may_have_places(having: Set, redis: Redis) -> None:
+    having(worker_max_in_flight=1, webhook_timeout=LONG)
+    seen: list[tuple[bool, int]] = []
+
+    def look(_received: Received) -> Answer | None:
+        called = until(lambda: queued(redis) == [names.DELIVER_DUE], LONG / 2)
+        seen.append((called, redis.exists(bell.AWAKE)))
+        return None
+
+    with Receiver(answerer=look) as receiver:
+        make_webhook(receiver.url)
+        publish()
+        redis.flushall()
+        deliver_due()
+    assert seen == [(True, 0)]
+
+
+def test_a_test_goes_through_every_phase_and_an_event_over_what_is_open(
+    app: Flask, receiver: Receiver
+) -> None:
+    hook, ana = make_webhook(receiver.url), make_user().actor
+    for _ in range(2):
+        publish()
+        deliver_due()
+    assert receiver.connections_seen == 1
+    send_test(ana, hook.public_id)
+    deliver_due()
+    assert receiver.connections_seen == 2
+    *_, scheduled, test = attempts()
+    assert (scheduled.kind, scheduled.phases["connect"]) == ("scheduled", None)
+    assert (test.kind, test.phases["connect"] is None) == ("test", False)
+
+
+def test_while_a_pump_runs_it_is_the_sweep(app: Flask, redis: Redis, receiver: Receiver) -> None:
+    ana = make_user().actor
+    slipped_in = make_delivery(make_webhook(state="off"))
+    later = utcnow() + timedelta(hours=5)
+    recovered = make_webhook(reopened_at=utcnow())
+    waits = make_delivery(recovered, status="retrying", due_at=later)
+    failed = make_delivery(make_webhook(), status="failed")
+    bulk_retry_task.start(ana, Selection(ticked=(failed,)))
+    make_webhook(receiver.url)
+    publish()
+    redis.flushall()
+    redis.rpush(f"rq:queue:{names.DELIVERIES}", names.SWEEP_ID)
+    deliver_due()
+    assert stored(slipped_in)["status"] == "held"
+    assert stored(waits)["due_at"] < later
+    assert db.session.get_one(Webhook, recovered.id).reopened_at is None
+    assert redis.exists(task_bell.QUEUED)
+    assert redis.lrange(f"rq:queue:{names.DELIVERIES}", 0, -1) == []
+    db.session.rollback()
+    assert {each.kind for each in heartbeats.lives()} == {heartbeats.SWEEP, heartbeats.PUMP}
+
+
+def test_a_long_queue_is_put_to_rest_without_the_usual_pause(
+    app: Flask, having: Set, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until that is done, every look asks about all of it."""
+    having(sweep_seconds=3600.0, webhook_timeout=LONG)
+    monkeypatch.setattr(activation, "RESTED_A_STEP", 2)
+    off = make_webhook(state="off")
+    for _ in range(5):
+        make_delivery(off)
+    mine = select(Delivery.status).where(Delivery.webhook_id == off.id)
+    seen = []
+
+    def all_rest() -> bool:
+        db.session.rollback()
+        return set(db.session.scalars(mine)) == {"held"}
+
+    def look(_received: Received) -> None:
+        with app.app_context():
+            seen.append(until(all_rest, LONG / 2))
+            db.session.remove()
+
+    with Receiver(answerer=look) as receiver:
+        make_webhook(receiver.url)
+        publish()
+        deliver_due()
+    assert seen == [True]

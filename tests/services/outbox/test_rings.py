@@ -1,0 +1,109 @@
+"""Whatever makes a delivery due rings the bell, once, with its commit; whatever else does not."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+import pytest
+from flask import Flask
+
+from jobs import tasks as job
+from portal.engine.events.names import EventName
+from portal.lib.clock import utcnow
+from portal.models.webhooks import Webhook
+from portal.queue import bell
+from portal.services.bulk_retry import task as bulk_retry_task
+from portal.services.bulk_retry.selection import Selection
+from portal.services.core import vault
+from portal.services.core.permissions import Actor
+from portal.services.core.refusals import Refusal
+from portal.services.core.unit_of_work import writing
+from portal.services.deliveries import retry as delivery_retry
+from portal.services.task_kinds import KINDS
+from portal.services.webhooks import activation, held_deliveries, secrets
+from portal.services.webhooks.activation import HeldChoice
+from portal.services.webhooks.held_deliveries import HeldDecision, Rest
+from portal.services.webhooks.sample_deliveries import send_test
+from portal.services.webhooks.waiting_deliveries import send_waiting
+from tests.support.deliveries import make_delivery
+from tests.support.factories import Hook, make_user, make_webhook, publish
+
+
+class Scene(NamedTuple):
+    """Two webhooks, of which one is off; what failed, waits for hours, and is held."""
+
+    ana: Actor
+    on: Hook
+    off: Hook
+    failed: UUID
+    later: UUID
+    held: UUID
+
+    def decide(self, *send: UUID) -> None:
+        """Choose one by one among what is held."""
+        seen = held_deliveries.look(self.off.public_id)
+        choice = HeldDecision(send=send, rest=Rest.DISCARD, seen=seen)
+        held_deliveries.decide(self.ana, self.off.public_id, choice)
+
+    def retry_in_bulk(self) -> None:
+        """The task collects, then hands over."""
+        bulk_retry_task.start(self.ana, Selection(ticked=(self.failed,)))
+        job.work(KINDS, 60)
+
+
+@pytest.fixture
+def scene(app: Flask) -> Scene:
+    on, off = make_webhook(secret="the new one of two"), make_webhook(state="off")
+    with writing() as current:
+        hook = current.get_one(Webhook, on.id)
+        hook.old_secret_enc = vault.seal_secret(on.id, "the old one of two")
+        hook.old_until = utcnow() + timedelta(hours=1)
+    return Scene(
+        make_user().actor,
+        on,
+        off,
+        make_delivery(on, status="failed"),
+        make_delivery(on, status="retrying", due_at=utcnow() + timedelta(hours=5)),
+        make_delivery(off, status="held"),
+    )
+
+
+RINGS: dict[str, Callable[[Scene], object]] = {
+    "something happens": lambda it: publish(),
+    "Retry": lambda it: delivery_retry.retry(it.ana, it.failed),
+    "Send again": lambda it: delivery_retry.send_again(it.ana, it.failed),
+    "retry in bulk": Scene.retry_in_bulk,
+    "send held": lambda it: activation.turn_on(it.ana, it.off.public_id, HeldChoice.SEND),
+    "send some of it": lambda it: it.decide(it.held),
+    "send what waits": lambda it: send_waiting(it.ana, it.on.public_id),
+    "the new key is known": lambda it: secrets.switch_now(it.ana, it.on.public_id),
+    "a test": lambda it: send_test(it.ana, it.on.public_id),
+    "a test while off": lambda it: send_test(it.ana, it.off.public_id),
+}
+SILENCE: dict[str, Callable[[Scene], object]] = {
+    "discard held": lambda it: activation.turn_on(it.ana, it.off.public_id, HeldChoice.DISCARD),
+    "send none of it": lambda it: it.decide(),
+    "turn off": lambda it: activation.turn_off(it.ana, it.on.public_id),
+    "stop": lambda it: delivery_retry.stop(it.ana, it.later),
+    "refused": lambda it: delivery_retry.retry(it.ana, it.held),
+    "nobody hears of it": lambda it: publish(EventName.LOST),
+}
+
+
+@pytest.mark.parametrize("name", RINGS)
+def test_it_rings_once(scene: Scene, name: str) -> None:
+    before = bell.bell_count() or 0
+    RINGS[name](scene)
+    assert bell.bell_count() == before + 1
+
+
+@pytest.mark.parametrize("name", SILENCE)
+def test_it_rings_for_nothing_else(scene: Scene, name: str) -> None:
+    before = bell.bell_count()
+    if name == "refused":
+        with pytest.raises(Refusal):
+            SILENCE[name](scene)
+    else:
+        SILENCE[name](scene)
+    assert bell.bell_count() == before
