@@ -15,6 +15,7 @@ MAX_TEXT = 16 * 1024
 """Characters of the answer's body that are kept as text."""
 MAX_DETAIL = 500
 MAX_KEPT_HEADERS = 100
+MAX_KEPT_HEADER_NAME = 100
 MAX_KEPT_HEADER_VALUE = 2048
 
 _NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -142,4 +143,4 @@ def _pairs(lines: list[str]) -> Iterable[tuple[str, str]]:
     for line in lines[:MAX_KEPT_HEADERS]:
         name, colon, value = line.partition(":")
         if colon:
-            yield name[:100], value.strip()[:MAX_KEPT_HEADER_VALUE]
+            yield name[:MAX_KEPT_HEADER_NAME], value.strip()[:MAX_KEPT_HEADER_VALUE]

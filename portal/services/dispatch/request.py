@@ -33,11 +33,16 @@ class Outgoing(NamedTuple):
     opens: tuple[str, int] | None = None
     hidden: Sequence[str] = ()
 
-    def masked(self, text: str) -> str:
-        """A part of the answer without what it must not tell: some send back what they got."""
+    def masked(self, text: str, *, is_cut: bool = False) -> str:
+        """A part of the answer without what it must not tell: some send back what they got.
+
+        `is_cut`: it may end in the middle of that.
+        """
         if len(text) >= SHORTEST_HIDDEN and self.opens is None:
             for form in chain(self.hidden, _signatures(self.headers)):
                 text = text.replace(form, MASK)
+                if is_cut:
+                    text = _without_beginning(text, form)
         return text
 
 
@@ -116,6 +121,13 @@ def _signatures(headers: Mapping[str, str]) -> Iterator[str]:
         if "signature" in name.lower():
             yield value
             yield value.replace("/", SLASH)
+
+
+def _without_beginning(text: str, form: str) -> str:
+    """The text without the first part of this form at its end."""
+    lengths = range(min(len(form), len(text)), SHORTEST_HIDDEN - 1, -1)
+    told = next((length for length in lengths if text.endswith(form[:length])), 0)
+    return text[:-told] + MASK if told else text
 
 
 def _hidden(values: Iterable[str | None]) -> Sequence[str]:

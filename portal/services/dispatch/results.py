@@ -2,15 +2,22 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from portal.engine.http.exchange import Exchange
+from portal.engine.http.exchange import (
+    MAX_DETAIL,
+    MAX_KEPT_HEADER_NAME,
+    MAX_KEPT_HEADER_VALUE,
+    MAX_TEXT,
+    Exchange,
+)
 from portal.engine.reasons import Reason
 from portal.engine.retry_policy import Outcome, parse_retry_after
 from portal.lib.clock import utcnow
 from portal.services.dispatch.claim_types import Claim
 from portal.services.dispatch.request import Outgoing
 
+CUT_LENGTHS: Final = frozenset({MAX_KEPT_HEADER_NAME, MAX_KEPT_HEADER_VALUE, MAX_DETAIL})
 _PHASES = ("name", "connect", "tls", "first_byte", "total", "again")
 
 
@@ -38,9 +45,10 @@ class Result(NamedTuple):
 
 def of_exchange(claim: Claim, exchange: Exchange, sent: Outgoing) -> Result:
     """The result of the request that went out. The answer is masked as the request is."""
-    now, masked = utcnow(), sent.masked
+    now, text = utcnow(), exchange.text
     asked = exchange.header("Retry-After")
     location = exchange.location
+    is_cut = exchange.truncated or len(text) == MAX_TEXT
     return Result(
         claim=claim,
         outcome=Outcome(
@@ -50,13 +58,21 @@ def of_exchange(claim: Claim, exchange: Exchange, sent: Outgoing) -> Result:
         peer=exchange.peer,
         certificate_ends_at=exchange.certificate_ends_at,
         request_headers=sent.shown,
-        response_headers=[(name, masked(value)) for name, value in exchange.response_headers],
-        response_text=masked(exchange.text),
+        response_headers=[
+            (_kept(sent, name), _kept(sent, value)) for name, value in exchange.response_headers
+        ],
+        response_text=sent.masked(text, is_cut=is_cut),
         is_truncated=exchange.truncated,
-        location=masked(location) if location else location,
-        detail=exchange.detail,
+        location=_kept(sent, location) if location else location,
+        # libcurl quotes what it cannot read.
+        detail=_kept(sent, exchange.detail),
         finished_at=now,
     )
+
+
+def _kept(sent: Outgoing, line: str) -> str:
+    """A line of the head, or about it; long ones have been cut."""
+    return sent.masked(line, is_cut=len(line) in CUT_LENGTHS)
 
 
 def unsent(claim: Claim, reason: Reason, detail: str) -> Result:
