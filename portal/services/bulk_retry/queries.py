@@ -6,13 +6,25 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Select, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    exists,
+    false,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+)
 
 from portal.models.batches import BatchRow, RowOutcome
-from portal.models.deliveries import Delivery, Event
+from portal.models.deliveries import Attempt, AttemptOutcome, Delivery, DeliveryStatus, Event
 from portal.models.tasks import Task
 from portal.models.webhooks import Webhook
 from portal.services.bulk_retry.rows import count_waiting, halted, left_by_webhook
+from portal.services.core.counting import capped
 from portal.services.core.unit_of_work import session
 
 CHUNK: Final = 500
@@ -32,10 +44,14 @@ class HaltedWebhook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportRow:
-    """One delivery of a batch. What is no longer kept has no more than its outcome."""
+    """One delivery of a batch. What is no longer kept has no more than its outcome.
+
+    `has_arrived`: it failed or was skipped here, and has arrived by now, in another way.
+    """
 
     id: int
     outcome: RowOutcome
+    has_arrived: bool
     message: str
     public_id: UUID | None
     event: str | None
@@ -62,9 +78,20 @@ def troubles(task: Task) -> list[HaltedWebhook]:
 
 
 def not_arrived(task: Task) -> Sequence[ReportRow]:
-    """The first that failed or were skipped."""
-    wanted = _rows(task.id).where(BatchRow.outcome.in_(NOT_ARRIVED))
+    """The first that failed or were skipped, and have not arrived since."""
+    wanted = _rows(task.id).where(BatchRow.outcome.in_(NOT_ARRIVED), not_(_has_arrived()))
     return [_row(each) for each in session().execute(wanted.limit(MOST_SHOWN))]
+
+
+def count_not_arrived(task: Task) -> int:
+    """How many of them there are (`capped`)."""
+    some = (
+        select(literal(1))
+        .select_from(BatchRow)
+        .outerjoin(Delivery, Delivery.id == BatchRow.delivery_id)
+        .where(BatchRow.task_id == task.id, BatchRow.outcome.in_(NOT_ARRIVED), not_(_has_arrived()))
+    )
+    return capped(session(), some)
 
 
 def every(task: Task) -> Iterator[ReportRow]:
@@ -87,6 +114,7 @@ def _rows(task_id: int) -> Select[*tuple[Any, ...]]:
             BatchRow.delivery_id.label("id"),
             BatchRow.outcome,
             BatchRow.message,
+            _has_arrived().label("has_arrived"),
             Delivery.public_id,
             Delivery.event,
             Delivery.created_at.label("stored_at"),
@@ -102,6 +130,22 @@ def _rows(task_id: int) -> Select[*tuple[Any, ...]]:
         .where(BatchRow.task_id == task_id)
         .order_by(BatchRow.delivery_id)
     )
+
+
+def _has_arrived() -> ColumnElement[bool]:
+    """Sent again, one that had arrived before counts by what came of that alone."""
+    later = exists().where(
+        Attempt.delivery_id == BatchRow.delivery_id,
+        Attempt.number > BatchRow.attempts,
+        Attempt.outcome == AttemptOutcome.DELIVERED,
+    )
+    is_there = and_(
+        BatchRow.outcome.in_(NOT_ARRIVED),
+        Delivery.status == DeliveryStatus.DELIVERED,
+        or_(BatchRow.outcome == RowOutcome.SKIPPED, later),
+    )
+    # What is no longer kept has no status.
+    return func.coalesce(is_there, false())
 
 
 def _row(row: Any) -> ReportRow:

@@ -11,6 +11,7 @@ from portal.services.bulk_retry import queries as bulk_retry_queries
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.queries import HaltedWebhook, ReportRow
 from portal.services.bulk_retry.selection import Count, Skip
+from portal.services.core import counting
 from portal.web.deliveries.log_presenter import event_name
 from portal.web.frame.wording import number, plural
 from portal.web.tasks import presenter as task_presenter
@@ -38,6 +39,7 @@ IN_REPORT: Final = {
     RowOutcome.SKIPPED: "Skipped",
     RowOutcome.UNSENT: "Not sent: stopped before",
 }
+ARRIVED_SINCE: Final = "Arrived since"
 COLUMNS: Final = (
     "delivery_id",
     "outcome",
@@ -61,11 +63,20 @@ class BatchPage:
     details: str
     troubles: Sequence[HaltedWebhook]
     not_arrived: Sequence[ReportRow]
+    not_arrived_count: int
 
     @property
     def announcement(self) -> str:
         """What is read out: only how it ends, not each row."""
         return "" if self.base.is_live else f"{self.sentence} {self.details}".strip()
+
+    @property
+    def arrived_since(self) -> int:
+        """How many of those that failed or were skipped have arrived in another way."""
+        counts = self.base.task.counts
+        ended = sum(counts.get(each, 0) for each in bulk_retry_queries.NOT_ARRIVED)
+        is_counted = self.not_arrived_count <= counting.COUNT_LIMIT
+        return max(0, ended - self.not_arrived_count) if is_counted else 0
 
     @property
     def is_stopping(self) -> bool:
@@ -82,7 +93,15 @@ def page_of(task: Task) -> BatchPage:
     """Put a bulk retry into words."""
     base = task_presenter.page_of(task)
     found = bulk_retry_queries.troubles(task) if base.is_live else []
-    return BatchPage(base, _sentence(task, base), _details(task), found, _not_arrived(task))
+    has_some = any(task.counts.get(each) for each in bulk_retry_queries.NOT_ARRIVED)
+    return BatchPage(
+        base,
+        _sentence(task, base),
+        _details(task),
+        found,
+        bulk_retry_queries.not_arrived(task) if has_some else [],
+        bulk_retry_queries.count_not_arrived(task) if has_some else 0,
+    )
 
 
 def counted(count: Count) -> str:
@@ -118,8 +137,8 @@ def lines(task: Task) -> Iterator[Sequence[object]]:
     for row in bulk_retry_queries.every(task):
         yield (
             row.public_id,
-            IN_REPORT[row.outcome],
-            why(row) if row.outcome in bulk_retry_queries.NOT_ARRIVED else "",
+            ARRIVED_SINCE if row.has_arrived else IN_REPORT[row.outcome],
+            why(row) if _is_missing(row) else "",
             row.code,
             row.event,
             event_name(row.event) if row.event else "",
@@ -130,9 +149,8 @@ def lines(task: Task) -> Iterator[Sequence[object]]:
         )
 
 
-def _not_arrived(task: Task) -> Sequence[ReportRow]:
-    has_some = any(task.counts.get(each) for each in bulk_retry_queries.NOT_ARRIVED)
-    return bulk_retry_queries.not_arrived(task) if has_some else []
+def _is_missing(row: ReportRow) -> bool:
+    return row.outcome in bulk_retry_queries.NOT_ARRIVED and not row.has_arrived
 
 
 def _sentence(task: Task, base: TaskPage) -> str:

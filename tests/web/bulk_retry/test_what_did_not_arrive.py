@@ -1,0 +1,98 @@
+"""What did not arrive of a bulk retry is what has not arrived by now: page, count and report."""
+
+import csv
+import io
+
+import pytest
+from flask import Flask
+
+from portal.models.deliveries import Priority
+from portal.services.bulk_retry import queries as bulk_retry_queries
+from tests.services.bulk_retry.test_bulk_retry import finish, some, work
+from tests.support.deliveries import change, make_attempt, make_delivery, stored
+from tests.support.factories import make_webhook
+from tests.support.pages import Page, Pages
+from tests.web.bulk_retry.test_bulk_retry_pages import confirm
+from tests.web.signed_in import visit
+
+pytestmark = pytest.mark.both_databases
+
+
+@pytest.fixture
+def support(app: Flask) -> Pages:
+    """Support staff, signed in."""
+    return visit(app, "support")
+
+
+def caption(page: Page) -> str:
+    return " ".join(node.text for node in page.root.find_all("caption"))
+
+
+def report(pages: Pages, path: str) -> list[tuple[str, str]]:
+    """Each line's outcome and reason."""
+    text = pages.client.get(f"{path}/report.csv", buffered=True).text
+    lines = csv.DictReader(io.StringIO(text.removeprefix("\ufeff")))
+    return [(line["outcome"], line["reason"]) for line in lines]
+
+
+def test_what_arrived_meanwhile_is_listed_no_more(support: Pages) -> None:
+    made = some(4, make_webhook(), reason="server", code=500)
+    path = confirm(support, "all=1").path
+    work()
+    finish(made[0], "delivered")
+    for each in made[1:]:
+        finish(each, "failed")
+    work()
+    page = support.get(path)
+    assert caption(page) == "What did not arrive (3)"
+    assert "arrived since" not in page.main
+    make_attempt(made[1], kind="manual", outcome="delivered", code=200)
+    change(made[1], status="delivered", reason=None, code=200)
+    make_attempt(made[2], outcome="failed", reason="dns")
+    page = support.get(path)
+    assert caption(page) == "What did not arrive (2)"
+    assert [row[2] for row in page.rows()] == ["Failed", "Failed"]
+    assert "3 failed" in page.main
+    assert "1 of those that failed or were skipped has arrived since." in page.main
+    failed = ("Failed", "Had a problem of its own (500)")
+    assert report(support, path) == [("Delivered", ""), ("Arrived since", ""), failed, failed]
+
+
+def test_what_was_skipped_because_it_had_arrived_is_not_missing(support: Pages) -> None:
+    *first, last = some(11, make_webhook())
+    path = confirm(support, "all=1").path
+    work()  # hands over ten
+    change(last, status="delivered")
+    for each in first:
+        finish(each, "delivered")
+    work()
+    page = support.get(path)
+    assert "10 delivered, 1 skipped." in page.main
+    assert page.rows() == []
+    assert [outcome for outcome, _ in report(support, path)][-2:] == ["Delivered", "Arrived since"]
+
+
+def test_sending_again_that_failed_is_still_told(support: Pages) -> None:
+    made = make_delivery(status="delivered")
+    make_attempt(made, outcome="delivered", code=200)
+    path = confirm(support, f"delivery={made}", again="y").path
+    work()
+    assert stored(made)["priority"] == Priority.BULK
+    finish(made, "failed")
+    work()
+    assert caption(support.get(path)) == "What did not arrive (1)"
+
+
+def test_a_long_list_says_how_many_there_are(
+    support: Pages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk_retry_queries, "MOST_SHOWN", 2)
+    made = some(3, make_webhook())
+    path = confirm(support, "all=1").path
+    work()
+    for each in made:
+        finish(each, "failed")
+    work()
+    page = support.get(path)
+    assert (caption(page), len(page.rows())) == ("What did not arrive (3)", 2)
+    assert "The first 2 are shown; the report has all of them." in page.main
