@@ -12,6 +12,9 @@ const OVER = {
 };
 const OTHERWISE = "This page no longer follows what happens.";
 
+// Between the rows of a table nothing else may stand.
+const outside = (region) => region.closest("table") ?? region;
+
 function speaker(after) {
   const region = document.createElement("p");
   region.className = "visually-hidden";
@@ -24,7 +27,9 @@ function show(region, html) {
   if (region.dataset.shown === html) return;
   const focused = region.contains(document.activeElement) ? document.activeElement.id : "";
   const opened = [...region.querySelectorAll("details[open] > summary")].map((each) => each.id);
+  const ticked = [...region.querySelectorAll("input:checked")].map((each) => each.value);
   region.innerHTML = html;
+  region.querySelectorAll("[type=checkbox]").forEach((box) => { box.checked ||= ticked.includes(box.value); });
   region.dataset.shown = html;
   // What was unfolded stays so, if its summary has an id.
   opened.forEach((id) => { if (id) document.getElementById(id)?.parentElement.setAttribute("open", ""); });
@@ -42,7 +47,7 @@ function end(region, words) {
   const text = document.createElement("span");
   text.append(words, " ", again);
   notice.append(text);
-  region.before(notice);
+  outside(region).before(notice);
 }
 
 async function ask(url) {
@@ -55,7 +60,7 @@ async function ask(url) {
 }
 
 export function live(region) {
-  const say = speaker(region);
+  const say = speaker(outside(region));
   let pause = FIRST_MS;
   let timer = 0;
   let asking = false;

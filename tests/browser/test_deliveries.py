@@ -96,12 +96,38 @@ def test_the_page_follows_a_retry_until_it_has_arrived(page: Page, app: Flask, p
     check_page(page, "delivery after a retry")
 
 
+def test_a_line_follows_its_retry_in_its_place(page: Page, app: Flask, portal: str) -> None:
+    made = make_delivery(status="failed", tries=10, reason="refused")
+    other = make_delivery(status="failed", asset_tag="AST-00008")
+    sign_in(page, app, portal)
+    page.goto(f"{portal}/deliveries?status=failed")
+    page.get_by_role("button", name="Retry Asset created, AST-00007").click()
+    line = page.locator(f"#delivery-{made}")
+    expect(line).to_contain_text("Waiting to be sent since")
+    page.evaluate("window.notReloaded = true")
+    line.get_by_role("checkbox").check()
+    make_attempt(made, kind="manual", reason="refused")
+    change(made, status="failed", prior_status=None)
+    expect(line).to_contain_text("Attempted again at")
+    expect(line).to_contain_text(": refused the connection.")
+    expect(line.get_by_role("checkbox")).to_be_checked()
+    expect(page.locator("[role=status]", has_text="Attempted again at")).to_have_count(1)
+    expect(page.locator(".notice")).to_have_count(0)
+    assert page.evaluate("window.notReloaded")
+    expect(page.locator(f"#delivery-{other}")).to_contain_text("Failed")
+    check_page(page, "log after a retry")
+
+
 def test_retry_and_stop_work_without_scripts(plain_page: Page, app: Flask, portal: str) -> None:
     made = make_delivery(status="failed")
     sign_in(plain_page, app, portal)
-    plain_page.goto(f"{portal}/deliveries")
+    plain_page.goto(f"{portal}/deliveries?status=failed")
     plain_page.get_by_role("button", name="Retry Asset created").click()
-    expect(plain_page.get_by_role("link", name="Refresh this page")).to_be_visible()
+    expect(plain_page.get_by_role("row").nth(1)).to_contain_text("Waiting to be sent since")
+    plain_page.get_by_role("link", name="Refresh").click()
+    expect(plain_page.get_by_role("row").nth(1)).to_contain_text("Waiting to be sent since")
     assert stored(made)["status"] == "waiting"
+    plain_page.get_by_role("row").nth(1).get_by_role("link", name="Asset created").click()
+    expect(plain_page.get_by_role("link", name="Refresh this page")).to_be_visible()
     plain_page.get_by_role("button", name="Stop").click()
     expect(plain_page.locator(".state .tag")).to_have_text("Failed")

@@ -97,6 +97,14 @@ class DeliveryDetail:
         return paused_for(status, self.due_at, pause, is_behind=self.waits_behind)
 
     @property
+    def comes_to_rest(self) -> bool:
+        """Whether it is still to be held or stopped, as many are for a while once theirs is off."""
+        standing = self.standing
+        is_off = standing.is_webhook_off and not standing.is_test
+        is_open = standing.status in (ShownStatus.WAITING, ShownStatus.RETRYING)
+        return is_open and (is_off or standing.is_webhook_deleted)
+
+    @property
     def next_try_at(self) -> datetime:
         """When it is due, and its receiver is not left alone any more."""
         return max(self.due_at, self.paused_until or self.due_at)

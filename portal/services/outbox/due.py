@@ -99,7 +99,7 @@ def _free_places(row: Flags, tests: int, others: int) -> Claimable:
     """What is left of a webhook's places, given its live leases."""
     due = {Priority.INTERACTIVE: row.due_1, Priority.NORMAL: row.due_2, Priority.BULK: row.due_3}
     priorities = tuple(priority for priority, is_due in due.items() if is_due)
-    cap = 1 if row.throttled or row.in_order else settings().webhook_max_in_flight
+    cap = most_at_once(throttled=row.throttled, in_order=row.in_order)
     return Claimable(
         row.id,
         row.in_order,
@@ -109,6 +109,11 @@ def _free_places(row: Flags, tests: int, others: int) -> Claimable:
         leased=others,
         throttled=row.throttled,
     )
+
+
+def most_at_once(*, throttled: bool, in_order: bool) -> int:
+    """How many a webhook is sent at once, tests apart."""
+    return 1 if throttled or in_order else settings().webhook_max_in_flight
 
 
 def live_leases(

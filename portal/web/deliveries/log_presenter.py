@@ -16,10 +16,13 @@ from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from portal.services.deliveries.log.pages import EXPORT_LIMIT, LogRow
 from portal.services.outbox.status import PausedFor, ShownStatus
 from portal.web.deliveries.forms import LogFilterForm, status_words
+from portal.web.deliveries.retried_row import here, retried, row_id, row_url
 from portal.web.forms.edit_conflict import shown
-from portal.web.frame.page_frame import page_url
+from portal.web.frame.page_frame import RETRIED, page_url
 from portal.web.frame.tabs import Tab
 from portal.web.frame.wording import counted, number
+
+__all__ = ["here", "retried", "row_id", "row_url"]
 
 TABS: Final = (
     None,
@@ -36,6 +39,7 @@ PAUSED_FOR: Final = {
     PausedFor.RECEIVER: "The receiver isn't responding",
     PausedFor.ORDER: "An older one goes first",
 }
+NO_FILTERS: Final = frozenset({"cursor", RETRIED})
 EXPORT_HINT: Final = f"All pages, at most the newest {number(EXPORT_LIMIT)}"
 
 
@@ -134,8 +138,8 @@ def days_kept() -> int:
 
 def is_searched() -> bool:
     """Whether the address asks for anything but the whole log from its beginning."""
-    return any(value for name, value in request.args.items() if name != "cursor")
+    return any(value for name, value in request.args.items() if name not in NO_FILTERS)
 
 
 def _filters() -> dict[str, Any]:
-    return {name: request.args.getlist(name) for name in request.args if name != "cursor"}
+    return {name: request.args.getlist(name) for name in request.args if name not in NO_FILTERS}

@@ -12,7 +12,7 @@ ONCE_ON: Final = "Only once the webhook is on"
 
 def again_of(delivery: DeliveryDetail) -> str:
     """When it is retried automatically, or why it is not."""
-    if comes_to_rest(delivery):
+    if delivery.comes_to_rest:
         is_gone = delivery.standing.is_webhook_deleted
         return NO_RETRY if is_gone else ONCE_ON
     match delivery.status:
@@ -34,14 +34,6 @@ def next_attempt(delivery: DeliveryDetail) -> str:
     """When the next attempt is due: "now", "in 4 minutes", or the time."""
     at = delivery.next_try_at
     return "now" if at <= delivery.now else moment(at, delivery.now).text
-
-
-def comes_to_rest(delivery: DeliveryDetail) -> bool:
-    """Whether it is still to be held or stopped, as many are for a while after their webhook."""
-    standing = delivery.standing
-    is_off = standing.is_webhook_off and not standing.is_test
-    is_open = delivery.status in (ShownStatus.WAITING, ShownStatus.RETRYING)
-    return is_open and (is_off or standing.is_webhook_deleted)
 
 
 def _capital(words: str) -> str:

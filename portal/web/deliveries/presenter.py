@@ -1,8 +1,7 @@
 """One delivery in words: how it stands, why, what to do, and what may be pressed."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import datetime
 from uuid import UUID, uuid4
 
 from portal.engine.http.url import host_of
@@ -12,7 +11,8 @@ from portal.services.deliveries.retry import why_not_retry, why_not_stop
 from portal.services.operations.retention import kept_until
 from portal.services.outbox.status import PausedFor, ShownStatus
 from portal.web.deliveries.log_presenter import event_name, took, tries
-from portal.web.deliveries.next_attempt import again_of, comes_to_rest, next_attempt
+from portal.web.deliveries.next_attempt import again_of, next_attempt
+from portal.web.deliveries.progress import RetryOutcome, delay_of, is_live, outcome_of
 from portal.web.deliveries.request import Sent, sent_of
 from portal.web.deliveries.steps import DeliveryStep, steps_of, who
 from portal.web.deliveries.times import repeat_warning, times_of
@@ -20,17 +20,14 @@ from portal.web.deliveries.trial_steps import TestStep, steps_of_test
 from portal.web.frame.status_tags import Tag, delivery_tag
 from portal.web.frame.wording import moment, plural
 
-# A retry this near is worth waiting for on the page.
-SOON: Final = timedelta(seconds=15)
-SLOW: Final = timedelta(seconds=15)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryPage:
     """Everything that the templates print. `is_live`: something is under way right now.
 
     `answered`: the newest attempt to which anything came back. `draft`: the form that it is a test
-    of, before it is saved.
+    of, before it is saved. `delay`: why it has not gone yet though it is long due; else empty.
+    `retry`: what came of the Retry, where that was the last attempt.
     """
 
     delivery: DeliveryDetail
@@ -48,7 +45,8 @@ class DeliveryPage:
     why_not_retry: str | None
     why_not_stop: str | None
     is_live: bool
-    is_slow: bool
+    delay: str
+    retry: RetryOutcome | None
     out_of_turn: bool
     test_steps: list[TestStep]
     draft: UUID | None
@@ -63,7 +61,10 @@ class DeliveryPage:
     @property
     def announcement(self) -> str:
         """What a screen reader says when the status changes."""
-        return f"{self.tag.word}. {self.sentence}" if not self.is_live else self.tag.word
+        if self.is_live:
+            return self.tag.word
+        news = [f"{self.tag.word}.", self.retry.sentence if self.retry else "", self.sentence]
+        return " ".join(filter(None, news))
 
     @property
     def once(self) -> str:
@@ -88,8 +89,6 @@ class DeliveryPage:
 
 def page_of(delivery: DeliveryDetail, draft: UUID | None = None) -> DeliveryPage:
     """Put a delivery into words. `draft`: whose test before saving it is."""
-    waited = delivery.now - delivery.due_at
-    is_waiting = delivery.status is ShownStatus.WAITING
     return DeliveryPage(
         delivery=delivery,
         heading=f"Test: {event_name(delivery.event)}"
@@ -108,25 +107,17 @@ def page_of(delivery: DeliveryDetail, draft: UUID | None = None) -> DeliveryPage
         why_not_retry=why_not_retry(delivery.standing, again=True),
         why_not_stop=why_not_stop(delivery.standing),
         is_live=is_live(delivery),
-        is_slow=is_waiting and waited > SLOW and not comes_to_rest(delivery),
+        delay=delay_of(delivery),
+        retry=outcome_of(delivery),
         out_of_turn=delivery.waits_behind,
         test_steps=steps_of_test(delivery),
         draft=draft,
     )
 
 
-def is_live(delivery: DeliveryDetail) -> bool:
-    """Whether its status is likely to change while a person looks."""
-    if comes_to_rest(delivery) or delivery.paused_for is PausedFor.ORDER:
-        return False
-    if delivery.status in (ShownStatus.RETRYING, ShownStatus.PAUSED):
-        return delivery.next_try_at - delivery.now < SOON
-    return delivery.status in (ShownStatus.WAITING, ShownStatus.SENDING)
-
-
 def sentence_of(delivery: DeliveryDetail) -> str:
     """How it stands, in one sentence or two."""
-    if comes_to_rest(delivery):
+    if delivery.comes_to_rest:
         is_gone = delivery.standing.is_webhook_deleted
         return f"Its webhook {'was deleted' if is_gone else 'is off'}, so it is not sent."
     match delivery.status:

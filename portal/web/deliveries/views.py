@@ -1,6 +1,7 @@
 """The log's pages: the list, one delivery, and what a person may do about it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from uuid import UUID
 
 from flask import (
@@ -25,12 +26,12 @@ from portal.services.deliveries.detail import find_body, find_delivery
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter
 from portal.services.deliveries.log.pages import LogPage
-from portal.web.deliveries import log_csv, log_presenter
+from portal.web.deliveries import log_csv, log_presenter, retried_row
 from portal.web.deliveries import presenter as delivery_presenter
 from portal.web.deliveries.forms import LogFilterForm
 from portal.web.forms.filter_form import answer_as
 from portal.web.forms.refusals import status_of
-from portal.web.frame.access import actor, requires
+from portal.web.frame.access import actor, local_path, requires
 
 blueprint = Blueprint("deliveries", __name__, url_prefix="/deliveries")
 
@@ -46,14 +47,16 @@ def log_page(form: LogFilterForm) -> tuple[str, int]:
     """The log under its filter; without a row, and with 400, while that cannot be read."""
     answer_as("deliveries.index")
     wanted, found = LogFilter(), LogPage(Page([]))
+    shown = found.page
     if form.validate():
         wanted = form.chosen()
         found = log_pages.find_page(wanted, request.args.get("cursor"))
+        shown = replace(found.page, rows=retried_row.with_retried(found.page))
     page = render_template(
         "deliveries/index.html",
         filter=form,
         found=found,
-        page=found.page,
+        page=shown,
         tabs_of_log=log_presenter.tabs(wanted),
         chips_in_force=log_presenter.chips(form, found.page.rows),
         view=log_presenter,
@@ -92,6 +95,24 @@ def live(public_id: UUID) -> Response:
     return jsonify(html=html, stop=not page.is_live, announce=page.announcement)
 
 
+@blueprint.get("/<uuid:public_id>/row")
+@requires("deliveries.read")
+def row(public_id: UUID) -> Response:
+    """The cells of its line in a list, for as long as its Retry is under way."""
+    line, stands = retried_row.find_row(public_id), retried_row.stand_of(public_id)
+    html = render_template(
+        "deliveries/_row.html",
+        row=line,
+        view=log_presenter,
+        back=local_path(request.args.get("back")),
+        choose=request.args.get("choose", ""),
+        retried=stands,
+    )
+    is_over = stands is None or not stands.is_live
+    news = stands.outcome.sentence if is_over and stands and stands.outcome else ""
+    return jsonify(html=html, stop=is_over, announce=news)
+
+
 @blueprint.get("/<uuid:public_id>/body")
 @requires("deliveries.read")
 def body(public_id: UUID) -> Response:
@@ -105,28 +126,30 @@ def body(public_id: UUID) -> Response:
 @requires("deliveries.retry")
 def ask_retry(public_id: UUID) -> Answer | str:
     """Ask before sending once more: what arrived already may act twice."""
-    delivery = find_delivery(public_id)
+    delivery, back = find_delivery(public_id), request.args.get("back")
     if sentence := delivery_retry.why_not_retry(delivery.standing, again=True):
         flash(sentence, "warning")
-        return redirect(url_for("deliveries.show", public_id=public_id))
-    return render_template("deliveries/confirm.html", page=delivery_presenter.page_of(delivery))
+        return redirect(_place(public_id, back))
+    return render_template(
+        "deliveries/confirm.html",
+        page=delivery_presenter.page_of(delivery),
+        back=local_path(back) if back else "",
+    )
 
 
 @blueprint.post("/<uuid:public_id>/retry")
 @requires("deliveries.retry")
 def retry(public_id: UUID) -> Answer:
-    """One extra attempt. What has arrived already goes out again only after the question."""
-    seen = request.form.get("seen", type=int)
+    """One extra attempt, and back to where it was pressed: what comes of it is shown there.
+
+    What has arrived already goes out again only after the question.
+    """
+    seen, back = request.form.get("seen", type=int), request.form.get("back") or None
     send = delivery_retry.send_again if "again" in request.form else delivery_retry.retry
-
-    def verb() -> str:
-        send(actor(), public_id, seen=seen)
-        return "Retry queued."
-
     try:
-        return _done(public_id, verb)
+        return _done(public_id, lambda: send(actor(), public_id, seen=seen), back)
     except delivery_retry.AlreadyArrived:
-        return redirect(url_for("deliveries.ask_retry", public_id=public_id))
+        return redirect(url_for("deliveries.ask_retry", public_id=public_id, back=back))
 
 
 @blueprint.post("/<uuid:public_id>/stop")
@@ -140,12 +163,23 @@ def stop(public_id: UUID) -> Answer:
     return _done(public_id, verb)
 
 
-def _done(public_id: UUID, verb: Callable[[], str]) -> Answer:
-    """Run the verb and go to the delivery's page, which says how things stand either way."""
+def _done(public_id: UUID, verb: Callable[[], str | None], back: str | None = None) -> Answer:
+    """Run the verb and go to the delivery, here or in its list: how it stands is shown there.
+
+    What the verb returns is said there as well.
+    """
     try:
-        flash(verb(), "success")
+        if words := verb():
+            flash(words, "success")
     except (NotFound, NotAllowed, delivery_retry.AlreadyArrived):
         raise
     except Refusal as refusal:
         flash(refusal.sentence, "warning")
-    return redirect(url_for("deliveries.show", public_id=public_id))
+    return redirect(_place(public_id, back))
+
+
+def _place(public_id: UUID, back: str | None) -> str:
+    """Where a delivery is looked at: in the list that `back` is the address of, or on its page."""
+    if back:
+        return retried_row.place_in(back, public_id)
+    return url_for("deliveries.show", public_id=public_id)

@@ -1,6 +1,6 @@
 """What every page stands in: Bootstrap, our template helpers, navigation and security headers."""
 
-from typing import Any
+from typing import Any, Final
 
 from flask import Flask, current_app, g, request, url_for
 from flask_bootstrap import Bootstrap5
@@ -12,6 +12,9 @@ from portal.web.frame.navigation import navigation, section_here
 from portal.web.frame.security_headers import add_security_headers
 from portal.web.frame.static_files import bootstrap_css_url, static_url
 from portal.web.frame.wording import WORDS
+
+# What an address says of a person's last press alone: links on the page do not carry it on.
+RETRIED: Final = "retried"
 
 
 def init_app(app: Flask) -> None:
@@ -53,7 +56,7 @@ def page_url(**changes: Any) -> str:
     A file or a question whose filter could not be read shows the list in its place, and says by
     `g.page_endpoint` whose address that is.
     """
-    kept = {name: request.args.getlist(name) for name in request.args}
+    kept = {name: request.args.getlist(name) for name in request.args if name != RETRIED}
     values = {**kept, **(request.view_args or {}), **changes}
     return url_for(g.get("page_endpoint") or request.endpoint or "", **values)
 

@@ -54,6 +54,13 @@ def moment(at: datetime, now: datetime | None = None) -> Moment:
     )
 
 
+def to_the_second(at: datetime, now: datetime | None = None) -> str:
+    """The time of day in `zone()`, "18:40:11", after the date where that is another day."""
+    local, today = at.astimezone(zone()), (now or utcnow()).astimezone(zone()).date()
+    clock = f"{local:%H:%M:%S}"
+    return clock if local.date() == today else f"{local.day} {local:%b %Y}, {clock}"
+
+
 def number(value: int) -> str:
     """Digits in groups of three: 12 345, with a thin space."""
     return f"{value:,}".replace(",", THIN_SPACE)
@@ -75,5 +82,6 @@ WORDS: Final[dict[str, Callable[..., object]]] = {
     "number": number,
     "counted": counted,
     "plural": plural,
+    "to_the_second": to_the_second,
     "zone_name": zone_name,
 }

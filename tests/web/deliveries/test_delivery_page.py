@@ -166,7 +166,9 @@ def test_a_retry_in_hours_is_not_waited_for(support: Pages) -> None:
 def test_a_long_wait_says_where_to_look(app: Flask, role: str, words: str) -> None:
     made = make_delivery(due_at=utcnow() - timedelta(seconds=20))
     page = visit(app, role).get(f"/deliveries/{made}")
-    assert "This is taking longer than usual." in page.main
+    assert (
+        "This is taking longer than usual: no worker is running, so nothing is sent." in page.main
+    )
     assert words in page.main
 
 
@@ -189,11 +191,13 @@ def test_retry_in_the_list_asks_before_it_overtakes_an_older_one(support: Pages)
     failed = make_delivery(hook, status="failed", asset_id=8)
     page = support.get("/deliveries")
     assert page.form(f"/deliveries/{head}/retry")
-    assert page.links("Retry Asset created, AST-00007") == [f"/deliveries/{failed}/retry"]
-    page = support.get(f"/deliveries/{failed}/retry")
+    (asks,) = page.links("Retry Asset created, AST-00007")
+    assert asks == f"/deliveries/{failed}/retry?back=/deliveries"
+    page = support.get(asks)
     assert "Retry sends this one out of turn" in page.main
     page = support.submit(page.form(f"/deliveries/{failed}/retry"), "Retry")
-    assert "Retry queued" in page.main
+    assert page.path.startswith("/deliveries?retried=")
+    assert "Waiting to be sent since" in page.main
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,8 @@ webhooks.secret
 webhooks.test
     webhook_switches.test inbox.test
 deliveries.read
-    deliveries.index deliveries.show deliveries.live deliveries.body deliveries.export
+    deliveries.index deliveries.show deliveries.live deliveries.row deliveries.body
+    deliveries.export
     asset_parts.deliveries delivery_help.bundle delivery_help.signature
     batches.show batches.live batches.report
     help.no_message help_status.delivery_status

@@ -1,0 +1,84 @@
+"""How a delivery gets on while a person looks: what holds it up, and what came of a Retry."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from portal.engine.reasons import Reason, title
+from portal.engine.retry_policy import AttemptKind
+from portal.services.deliveries.delays import Delay, find_delay
+from portal.services.deliveries.detail import DeliveryDetail
+from portal.services.outbox.status import PausedFor, ShownStatus
+from portal.web.frame.wording import to_the_second
+
+# A retry this near is worth waiting for on the page.
+SOON: Final = timedelta(seconds=15)
+DELAYS: Final = {
+    Delay.NO_WORKER: "no worker is running, so nothing is sent",
+    Delay.PLACES: "this webhook is being sent as many as it gets at once",
+    Delay.TURN: "our side is working, and others go first",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RetryOutcome:
+    """`lead`, the time `at` and `end` make the sentence. Tones: success, danger, info."""
+
+    lead: str
+    at: datetime
+    end: str
+    tone: str
+
+    @property
+    def sentence(self) -> str:
+        """All of it as plain text."""
+        return f"{self.lead} {to_the_second(self.at)}{self.end}"
+
+
+def is_live(delivery: DeliveryDetail) -> bool:
+    """Whether its status is likely to change while a person looks."""
+    if delivery.comes_to_rest or delivery.paused_for is PausedFor.ORDER:
+        return False
+    if delivery.status in (ShownStatus.RETRYING, ShownStatus.PAUSED):
+        return delivery.next_try_at - delivery.now < SOON
+    return delivery.status in (ShownStatus.WAITING, ShownStatus.SENDING)
+
+
+def delay_of(delivery: DeliveryDetail) -> str:
+    """Why it has not gone yet though it is long due; empty where it is not."""
+    delay = find_delay(delivery)
+    return DELAYS[delay] if delay else ""
+
+
+def outcome_of(delivery: DeliveryDetail) -> RetryOutcome | None:
+    """What came of the Retry, by its attempt; None while it is under way, and where the last
+    attempt was none."""
+    last = delivery.last_attempt
+    if delivery.is_manual or last is None or last.kind != AttemptKind.MANUAL:
+        return None
+    if last.is_delivered:
+        return RetryOutcome("Arrived at", last.finished_at or last.started_at, ".", "success")
+    words = title(Reason(last.reason) if last.reason else Reason.INTERRUPTED, last.code)
+    end = f": {words[:1].lower()}{words[1:]}."
+    return RetryOutcome("Attempted again at", last.started_at, end, "danger")
+
+
+def under_way(delivery: DeliveryDetail) -> RetryOutcome | None:
+    """How a Retry that has not ended stands: when it was asked for, and what it waits for."""
+    if not delivery.is_manual:
+        return None
+    if delivery.status is ShownStatus.SENDING:
+        since = delivery.attempts[-1].started_at if delivery.attempts else delivery.due_at
+        return RetryOutcome("Being sent since", since, ".", "info")
+    return RetryOutcome("Waiting to be sent since", delivery.due_at, _why_waiting(delivery), "info")
+
+
+def _why_waiting(delivery: DeliveryDetail) -> str:
+    if delivery.comes_to_rest:
+        is_gone = delivery.standing.is_webhook_deleted
+        return f": its webhook {'was deleted' if is_gone else 'is off'}."
+    if delivery.paused_for is PausedFor.RECEIVER:
+        until = to_the_second(delivery.next_try_at)
+        return f": the receiver isn't responding and is left alone until {until}."
+    why = delay_of(delivery)
+    return f": {why}." if why else "."

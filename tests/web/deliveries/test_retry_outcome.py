@@ -1,0 +1,238 @@
+"""What came of a Retry stands where it was pressed: the time and the result, from the attempt."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from flask import Flask
+
+from portal.lib.clock import utcnow
+from portal.models.deliveries import Priority
+from portal.queue.names import DELIVERIES
+from portal.services.core import heartbeats
+from portal.services.deliveries import retry as delivery_retry
+from portal.services.webhooks import activation
+from tests.services.bulk_retry.test_bulk_retry import finish, set_webhook
+from tests.support.deliveries import change, lease, make_attempt, make_delivery, stored
+from tests.support.factories import make_user, make_webhook
+from tests.support.pages import Page, Pages
+from tests.web.signed_in import visit
+
+pytestmark = pytest.mark.both_databases
+
+AT = datetime(2026, 3, 10, 17, 40, 11, tzinfo=UTC)  # 18:40:11 in Vienna
+FAILED = "Attempted again at 10 Mar 2026, 18:40:11: refused the connection."
+
+
+@pytest.fixture
+def support(app: Flask) -> Pages:
+    """Support staff, signed in."""
+    return visit(app, "support")
+
+
+def end(made: UUID, outcome: str = "failed", **columns: object) -> None:
+    """The extra attempt ends like this, at `AT`, and the delivery is as the recorder leaves it."""
+    before = stored(made)
+    moments = {"started_at": AT, "finished_at": AT + timedelta(seconds=1)}
+    make_attempt(made, kind="manual", actor="Ana", outcome=outcome, **{**moments, **columns})
+    status = "delivered" if outcome == "delivered" else before["prior_status"]
+    ended = {"priority": Priority.NORMAL, "prior_status": None, "prior_due_at": None}
+    change(made, status=status, requested_by=None, **ended)
+
+
+def notices(page: Page) -> list[str]:
+    """The lines of news above and on the page, with their tones."""
+    found = [each for each in page.root.walk() if "notice" in each.get("class").split()]
+    return [
+        f"{each.get('class').split()[-1].removeprefix('notice-')}: {each.text}" for each in found
+    ]
+
+
+def press(support: Pages, made: UUID) -> Page:
+    """Retry on the delivery's page."""
+    page = support.get(f"/deliveries/{made}")
+    return support.submit(page.form(f"/deliveries/{made}/retry"))
+
+
+def test_a_retry_that_fails_again_says_when_and_why_and_is_not_green(support: Pages) -> None:
+    made = make_delivery(status="failed", tries=10, reason="refused")
+    page = press(support, made)
+    assert "pressed Retry. It is about to be sent." in page.main
+    assert notices(page) == []
+    end(made, reason="refused")
+    live = support.client.get(f"/deliveries/{made}/live").get_json()
+    assert live["stop"]
+    assert FAILED in live["announce"]
+    assert notices(support.get(f"/deliveries/{made}")) == [f"danger: {FAILED}"]
+
+
+def test_a_retry_that_arrives_says_when(support: Pages) -> None:
+    made = make_delivery(status="failed", tries=10, reason="refused")
+    press(support, made)
+    end(made, "delivered", code=200)
+    arrived = "Arrived at 10 Mar 2026, 18:40:12."
+    assert notices(support.get(f"/deliveries/{made}")) == [f"success: {arrived}"]
+    assert arrived in support.client.get(f"/deliveries/{made}/live").get_json()["announce"]
+
+
+def test_a_time_of_today_needs_no_date(support: Pages) -> None:
+    made = make_delivery(status="failed")
+    press(support, made)
+    finish(made, "failed")
+    (line,) = notices(support.get(f"/deliveries/{made}"))
+    assert f"{utcnow().year}" not in line
+
+
+def test_it_goes_once_the_schedule_has_tried_again(support: Pages) -> None:
+    made = make_delivery(status="retrying", due_at=utcnow() + timedelta(hours=1))
+    press(support, made)
+    end(made, reason="refused")
+    assert notices(support.get(f"/deliveries/{made}"))
+    make_attempt(made, reason="server", code=500)
+    assert notices(support.get(f"/deliveries/{made}")) == []
+
+
+def test_a_retry_that_waits_too_long_says_what_holds_it_up(support: Pages) -> None:
+    hook = make_webhook()
+    made = make_delivery(hook, status="failed")
+    page = press(support, made)
+    assert "longer than usual" not in page.main
+    change(made, due_at=utcnow() - timedelta(seconds=16))
+    waits = "This is taking longer than usual: {}. Tell your administrator."
+
+    def said() -> list[str]:
+        return [each.removeprefix("warning: ") for each in notices(support.get(page.path))]
+
+    assert said() == [waits.format("no worker is running, so nothing is sent")]
+    heartbeats.record_own(heartbeats.worker_of(DELIVERIES))
+    assert said() == [waits.format("our side is working, and others go first")]
+    set_webhook(hook, throttled=True)
+    lease(make_delivery(hook))
+    assert said() == [waits.format("this webhook is being sent as many as it gets at once")]
+
+
+def in_row(support: Pages, made: UUID, query: str = "") -> Page:
+    """Retry in a line of the log."""
+    page = support.get(f"/deliveries{query}")
+    return support.submit(page.form(f"/deliveries/{made}/retry"))
+
+
+def test_retry_in_a_row_stays_in_the_list_and_shows_its_end_there(support: Pages) -> None:
+    desk = make_webhook(name="Helpdesk")
+    older, made, newer = (make_delivery(desk, status="failed") for _ in range(3))
+    page = in_row(support, made, f"?status=failed&webhook={desk.public_id}")
+    assert page.response.request.path == "/deliveries"
+    assert page.path.endswith(f"status=failed&webhook={desk.public_id}&retried={made}")
+    assert [row[5] for row in page.rows()][0::2] == ["\u2013", "\u2013"]
+    assert page.rows()[1][4:6][0] == "Waiting"
+    assert page.rows()[1][5].startswith("Waiting to be sent since ")
+    assert notices(page) == []
+    end(made, reason="refused")
+    page = support.get(page.path)
+    assert page.rows()[1][4:6] == ["Failed", FAILED]
+    end_of_rest = [each for each in (older, newer) if stored(each)["attempts"]]
+    assert end_of_rest == []
+
+
+def test_a_row_that_fits_the_filter_no_more_stays_until_one_goes_on(support: Pages) -> None:
+    make_delivery(status="failed")
+    made = make_delivery(status="failed")
+    page = in_row(support, made, "?status=failed")
+    end(made, "delivered", code=200)
+    page = support.get(page.path)
+    assert page.rows()[0][4:6] == ["Delivered", "Arrived at 10 Mar 2026, 18:40:12."]
+    assert len(page.rows()) == 2
+    onward = [each for each in page.links() if "retried=" in each]
+    assert onward == []
+    assert len(support.get("/deliveries?status=failed").rows()) == 1
+    assert support.get(f"/deliveries?code=9&retried={made}").rows() == []
+
+
+def test_a_row_is_followed_while_its_retry_is_under_way(support: Pages) -> None:
+    made, other = make_delivery(status="failed"), make_delivery()
+    page = in_row(support, made)
+    (followed,) = [each for each in page.root.walk() if each.has("data-live-url")]
+    assert followed.get("id") == f"delivery-{made}"
+    live = support.client.get(followed.get("data-live-url")).get_json()
+    assert (live["stop"], live["announce"]) == (False, "")
+    assert "Waiting to be sent since" in live["html"]
+    assert f'name="delivery" value="{made}"' in live["html"]
+    lease(made)
+    make_attempt(made, kind="manual", outcome="interrupted", finished_at=None)
+    live = support.client.get(followed.get("data-live-url")).get_json()
+    assert "Being sent since" in live["html"]
+    change(made, attempts=0, lease_token=None, lease_until=None)
+    made_again = made
+    end_now(made_again)
+    live = support.client.get(followed.get("data-live-url")).get_json()
+    assert live["stop"]
+    assert live["announce"] == FAILED
+    assert f'action="/deliveries/{made}/retry"' in live["html"]
+    assert str(other) not in live["html"]
+
+
+def end_now(made: UUID) -> None:
+    """As `end`, of an attempt that was begun already."""
+    change(made, attempts=1)
+    end(made, reason="refused")
+
+
+def test_a_row_says_what_its_retry_waits_for(support: Pages) -> None:
+    hook = make_webhook()
+    made = make_delivery(hook, status="failed")
+    page = in_row(support, made)
+    change(made, due_at=utcnow() - timedelta(seconds=16))
+    line = support.get(page.path).rows()[0][5]
+    assert line.endswith(": no worker is running, so nothing is sent. Refresh")
+    set_webhook(hook, not_before=utcnow() + timedelta(minutes=5), throttled=True)
+    change(made, priority=Priority.BULK)
+    assert (
+        ": the receiver isn't responding and is left alone until "
+        in (support.get(page.path).rows()[0][5])
+    )
+    set_webhook(hook, state="off")
+    assert support.get(page.path).rows()[0][5].endswith(": its webhook is off.")
+
+
+def test_a_retry_that_is_refused_comes_back_to_the_list_and_says_why(support: Pages) -> None:
+    hook = make_webhook(name="Sync")
+    made = make_delivery(hook, status="failed")
+    form = support.get("/deliveries?status=failed").form(f"/deliveries/{made}/retry")
+    activation.turn_off(make_user().actor, hook.public_id)
+    page = support.submit(form)
+    assert page.response.request.path == "/deliveries"
+    assert notices(page) == ["warning: The webhook “Sync” is off. Turn it on, then Retry."]
+
+
+def test_retry_on_the_page_of_an_asset_comes_back_there(support: Pages) -> None:
+    made = make_delivery(status="failed", asset_id=7)
+    support.get(f"/deliveries/{made}")
+    elsewhere = {"back": "//evil.example.com/deliveries"}
+    page = support.post(f"/deliveries/{made}/retry", elsewhere, follow=False)
+    assert page.location == "/"
+    support.post(f"/deliveries/{made}/stop")
+    back = {"back": "/assets/7/deliveries?cursor=x"}
+    page = support.post(f"/deliveries/{made}/retry", back, follow=False)
+    where = page.response.headers["Location"]
+    assert where == f"/assets/7/deliveries?cursor=x&retried={made}#delivery-{made}"
+
+
+def test_the_question_in_between_keeps_the_place(support: Pages) -> None:
+    made = make_delivery(status="failed")
+    form = support.get("/deliveries?status=failed").form(f"/deliveries/{made}/retry")
+    change(made, status="delivered")
+    page = support.submit(form)
+    assert page.h1 == "Send this again?"
+    assert page.links("Cancel") == ["/deliveries?status=failed"]
+    page = support.submit(page.form(f"/deliveries/{made}/retry"), "Send again")
+    assert page.path == f"/deliveries?status=failed&retried={made}"
+    hostile = support.get(f"/deliveries/{made}/retry?back=javascript:alert(1)")
+    assert "javascript" not in hostile.html
+
+
+def test_what_a_stopped_retry_was_is_not_made_up(support: Pages) -> None:
+    made = make_delivery(status="failed")
+    delivery_retry.retry(make_user("support").actor, made)
+    page = support.get(f"/deliveries/{made}")
+    page = support.submit(page.form(f"/deliveries/{made}/stop"))
+    assert notices(page) == ["success: Retry taken back."]
