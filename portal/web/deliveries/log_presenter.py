@@ -21,6 +21,7 @@ from portal.web.forms.edit_conflict import shown
 from portal.web.frame.page_frame import RETRIED, page_url
 from portal.web.frame.tabs import Tab
 from portal.web.frame.wording import counted, number
+from portal.web.help.anchors import help_url
 
 __all__ = ["here", "retried", "row_id", "row_url"]
 
@@ -90,6 +91,11 @@ def result(row: LogRow) -> str:
     words = title(Reason(row.reason), row.code)
     is_past = row.status is ShownStatus.DELIVERED
     return f"Arrived before. Last attempt: {words}" if is_past else words
+
+
+def result_url(row: LogRow) -> str:
+    """Where the help explains why the last attempt failed; blank where it did not."""
+    return help_url(Reason(row.reason), row.code) if row.reason else ""
 
 
 def why_paused(row: LogRow) -> str:

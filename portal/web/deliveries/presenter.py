@@ -19,6 +19,7 @@ from portal.web.deliveries.times import repeat_warning, times_of
 from portal.web.deliveries.trial_steps import TestStep, steps_of_test
 from portal.web.frame.status_tags import Tag, delivery_tag
 from portal.web.frame.wording import moment, plural
+from portal.web.help.anchors import help_url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +66,13 @@ class DeliveryPage:
             return self.tag.word
         news = [f"{self.tag.word}.", self.retry.sentence if self.retry else "", self.sentence]
         return " ".join(filter(None, news))
+
+    @property
+    def help_url(self) -> str:
+        """Where the help explains why it did not arrive."""
+        last = self.delivery.last_attempt
+        key, code = (last.reason, last.code) if last else (self.delivery.reason, None)
+        return help_url(Reason(key) if key else Reason.INTERRUPTED, code)
 
     @property
     def once(self) -> str:

@@ -79,6 +79,7 @@ SECTIONS: Final = (
             Place("System", "/settings/system", "system.read"),
         ),
     ),
+    Section("Help", "question-circle", (Place("Help", "/help", "home.read"),)),
 )
 
 

@@ -39,7 +39,7 @@ public
     operations.healthz operations.readyz operations.metrics inbox.receive
     static bootstrap.static
 home.read
-    home.index banners.hide
+    home.index banners.hide help.index help.show
 account.edit
     account.index account.save account.change_password auth.sign_out
 assets.read

@@ -1,0 +1,20 @@
+"""The numbers of this installation that help texts name."""
+
+from portal.extensions import settings
+from portal.lib.durations import in_words
+from portal.services.alerts import settings as alert_settings
+from portal.web.frame.wording import plural
+
+
+def figures() -> dict[str, str]:
+    """By the names that stand in the texts in braces."""
+    ours, rules = settings(), alert_settings.read().rules
+    return {
+        "tries": str(len(ours.webhook_retry_schedule)),
+        "lasting": in_words(sum(ours.webhook_retry_schedule)),
+        "days": plural(ours.retention_days, "day"),
+        "timeout": in_words(ours.webhook_timeout),
+        "warranty_days": plural(rules.warranty_days, "day"),
+        "maintenance_days": plural(rules.maintenance_days, "day"),
+        "alerts_at": f"{rules.at:%H:%M}",
+    }

@@ -1,0 +1,191 @@
+"""Help about the register, its alerts, and running the portal."""
+
+from typing import Final
+
+from portal.web.help.texts import Passage, Topic
+
+ASSETS: Final = ("Assets", "/assets")
+
+REGISTER: Final = Topic(
+    "register",
+    "The register",
+    "What can be done with an asset, and what each step is called.",
+    (
+        Passage(
+            "lend",
+            "Lend and take back",
+            (
+                "A loan has an end: the person, the time by which the asset is due back, and if "
+                "you like what it is for. After that time it is overdue until it is taken back.",
+                "Only what is available can be lent. An asset that is lent is free again once it "
+                "is taken back; its condition can be noted at that moment.",
+            ),
+            (ASSETS, ("Staff", "/staff")),
+            also="check out checkout check in checkin return borrow loan due overdue",
+        ),
+        Passage(
+            "give",
+            "Give permanently",
+            (
+                "An asset that is given permanently belongs to one person until somebody takes it "
+                "back; it is never overdue.",
+            ),
+            (ASSETS,),
+            also="allocate allocated assign revoke hand over",
+        ),
+        Passage(
+            "reserve",
+            "Reserve",
+            (
+                "A reservation asks for an asset from one time to another. A manager or an "
+                "administrator approves or rejects it. Approved, it keeps others from borrowing "
+                "the asset for that time; collected, it becomes a loan. One that nobody collects "
+                "expires.",
+            ),
+            (("Reservations", "/reservations"),),
+            also="booking book request approve reject calendar",
+        ),
+        Passage(
+            "trouble",
+            "Maintenance, faults and losses",
+            (
+                "Plan maintenance for a day, once or again and again; start it and complete it. "
+                "Report an asset broken or lost, send it to warranty, or dispose of it. Each page "
+                "says which steps its status allows, and why others are not possible now.",
+            ),
+            (("Maintenance", "/maintenance"),),
+            also="repair service inspection broken lost stolen warranty dispose liquidate scrap",
+        ),
+        Passage(
+            "stock",
+            "Stock",
+            (
+                "Consumables have a quantity instead of a holder. Issue some, receive more, or "
+                "correct the number; each move is kept. When the quantity falls below the "
+                "threshold, there is an alert at once.",
+            ),
+            (ASSETS, ("Alerts", "/help/alerts")),
+            also="consumable quantity minimum threshold low issue receive",
+        ),
+        Passage(
+            "import",
+            "Import a file",
+            (
+                "Choose a CSV file with one asset a line. The check shows what each line would do, "
+                "and what is wrong with it, before anything is changed. The work then goes on by "
+                "itself; its page says how far it is and lists the lines that were refused.",
+            ),
+            (ASSETS,),
+            also="csv excel spreadsheet upload bulk export",
+        ),
+    ),
+)
+
+ALERTS: Final = Topic(
+    "alerts",
+    "Alerts",
+    "Events that time brings about: nobody pressed anything.",
+    (
+        Passage(
+            "kinds",
+            "What there is an alert for",
+            (
+                "A warranty that ends within {warranty_days}. Maintenance that is due within "
+                "{maintenance_days}, or late. A loan that is overdue. Stock below its threshold. "
+                "Each can be switched off, and the days changed, under Settings, Alerts.",
+            ),
+            (("Alerts", "/alerts"), ("Settings of the alerts", "/settings/alerts")),
+            also="threshold warranty maintenance overdue low stock reminder days",
+        ),
+        Passage(
+            "when",
+            "When we look, and who is told",
+            (
+                "Once a day, at {alerts_at}, in the organisation's time zone; low stock at once. "
+                "A day that was missed is caught up with. Each matter is sent once; an overdue "
+                "loan again every few days, if the settings say so.",
+                "Every webhook that asked for the event gets it. Whether it arrived is in the log.",
+            ),
+            (("All events", "/settings/webhooks/events"),),
+            also="daily run time notify notification email reminder scheduled",
+        ),
+        Passage(
+            "acknowledge",
+            "Acknowledge an alert",
+            (
+                "Acknowledge says that somebody looks after it, with their name. An alert whose "
+                "matter has passed, such as an asset that was taken back, ends automatically.",
+            ),
+            (("Alerts", "/alerts"),),
+            also="close done over open confirm",
+        ),
+    ),
+)
+
+RUNNING: Final = Topic(
+    "running",
+    "Running it",
+    "Who may do what, who did what, and whether all parts work.",
+    (
+        Passage(
+            "roles",
+            "People and roles",
+            (
+                "Everybody who signs in may read assets, deliveries, webhooks and alerts. Support "
+                "may also test webhooks, and retry or stop deliveries. Managers change assets and "
+                "decide about reservations. Administrators may do all of it, and look after "
+                "webhooks, people and settings.",
+                "People are invited by a link that works once. Whoever is disabled is signed out "
+                "at once.",
+            ),
+            (("People", "/settings/people"), ("Your account", "/account")),
+            also="user users role permission rights admin administrator support manager invite "
+            "password account access denied",
+        ),
+        Passage(
+            "audit",
+            "Who changed what",
+            (
+                "The audit trail has a line for each change of webhooks, deliveries, people and "
+                "settings: when, who, what, from which value to which. No line can be changed or "
+                "removed, and none holds a secret. What happened to an asset stands in its "
+                "timeline.",
+            ),
+            (("Audit", "/settings/audit"),),
+            also="audit trail history log timeline",
+        ),
+        Passage(
+            "system",
+            "Is everything running?",
+            (
+                "System shows the processes, the database, the space that is left, and what waits; "
+                "each finding says what to do. The command flask doctor says the same. Deliveries "
+                "that wait are kept while a part is down, and go out once it is back.",
+            ),
+            (("System", "/settings/system"),),
+            also="worker workers scheduler process health down stopped doctor redis database",
+        ),
+        Passage(
+            "zones",
+            "Time zones",
+            (
+                "Times are shown in your own time zone, which you choose in your account; its name "
+                "stands at the foot of each page. Days and times of alerts are the organisation's.",
+            ),
+            (("Your account", "/account"),),
+            also="timezone clock utc hours",
+        ),
+        Passage(
+            "trial",
+            "This is a local trial",
+            (
+                "A portal that is started for a trial says so on every page. Its webhooks may "
+                "reach this computer itself, which is handy for trying things out and not safe "
+                "for real work.",
+            ),
+            also="localhost loopback demo test",
+        ),
+    ),
+)
+
+REGISTER_TOPICS: Final = (REGISTER, ALERTS, RUNNING)
