@@ -29,6 +29,8 @@ _PATTERNS: Final = (
         rf"\1{MASK}",
     ),
     (re.compile(r"(://[^\s:/@]*:)[^\s/@]+@"), rf"\1{MASK}@"),
+    # Receivers put keys behind the question mark of their addresses.
+    (re.compile(r"(\bhttps?://[^\s?\"'<>]*\?)[^\s\"'<>]+", re.IGNORECASE), rf"\1{MASK}"),
     # The public address of the built-in receiver is the secret itself.
     (re.compile(r"(/inbox/)[^\s/?\"']+"), rf"\1{MASK}"),
     # PostgreSQL repeats a whole row when it refuses it.

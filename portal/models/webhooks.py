@@ -39,6 +39,7 @@ class OffReason(StrEnum):
 class Webhook(Base):
     """A subscription. Secrets and header values are encrypted with the row's id inside.
 
+    `url_is_secret`: an administrator said so; some are anyway (`engine/http/address_mask.py`).
     While `throttled`, one delivery at a time goes as a probe, after `not_before`; `pause` is the
     present wait in seconds. `reopened_at`: since then what waited for a retry is being made due.
     A draft keeps in `draft_form` what its form says and no column has; `draft_of` is the public id
@@ -52,6 +53,7 @@ class Webhook(Base):
     kind: Mapped[str] = mapped_column(String(8), default=WebhookKind.HTTP)
     name: Mapped[str] = mapped_column(String(120))
     url: Mapped[str] = mapped_column(String(2048), default="")
+    url_is_secret: Mapped[bool] = mapped_column(default=False)
     state: Mapped[str] = mapped_column(String(8), default=WebhookState.ACTIVE)
     off_reason: Mapped[str | None] = mapped_column(String(16))
     off_at: Mapped[datetime | None]

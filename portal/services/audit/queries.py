@@ -7,15 +7,18 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Select, func, select
-from sqlalchemy.orm import aliased
+from sqlalchemy.orm import Session, aliased
 
+from portal.engine.http.address_mask import masked_address
 from portal.lib.paging import Page
 from portal.models.audit import AuditEntry
 from portal.models.people import User
+from portal.models.webhooks import Webhook
 from portal.services.core.keyset import newest_first
 from portal.services.core.unit_of_work import session
 
 EXPORT_CHUNK: Final = 500
+WEBHOOK, ADDRESS = "webhook", "url"  # a kind of thing, and the field of its changes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +59,7 @@ class LastChange:
 def find_page(wanted: TrailFilter, cursor: str | None = None) -> Page[TrailEntry]:
     """The entries that match beside the cursor. Reads only."""
     page = newest_first(_matching(wanted), AuditEntry.id, cursor)
-    return Page([_entry(row) for row in page.rows], page.newer, page.older)
+    return Page(_entries(session(), page.rows), page.newer, page.older)
 
 
 def every(wanted: TrailFilter) -> Iterator[TrailEntry]:
@@ -104,13 +107,42 @@ def last_change(kind: str, target_id: object) -> LastChange | None:
     return LastChange(*found) if found else None
 
 
+def shown_changes(
+    current: Session, rows: Sequence[AuditEntry]
+) -> list[tuple[AuditEntry, dict[str, Any]]]:
+    """Each entry with its changes as people may see them: addresses of webhooks are masked.
+
+    They are stored so now; earlier ones were not, and an entry is never changed.
+    """
+    addressed = {UUID(row.target_id) for row in rows if _has_address(row)}
+    if not addressed:
+        return [(row, row.changes) for row in rows]
+    said_so = select(Webhook.public_id).where(
+        Webhook.url_is_secret.is_(True), Webhook.public_id.in_(addressed)
+    )
+    secret = set(map(str, current.scalars(said_so)))
+    return [(row, _masked(row, is_secret=row.target_id in secret)) for row in rows]
+
+
+def _has_address(row: AuditEntry) -> bool:
+    return row.target_kind == WEBHOOK and ADDRESS in row.changes
+
+
+def _masked(row: AuditEntry, *, is_secret: bool) -> dict[str, Any]:
+    if not _has_address(row):
+        return row.changes
+    sides = row.changes[ADDRESS].items()
+    shown = {side: url and masked_address(url, is_secret=is_secret) for side, url in sides}
+    return {**row.changes, ADDRESS: shown}
+
+
 def _chunk(wanted: TrailFilter, last: int | None) -> list[TrailEntry]:
     statement = _matching(wanted).order_by(AuditEntry.id.desc()).limit(EXPORT_CHUNK)
     if last is not None:
         statement = statement.where(AuditEntry.id < last)
     current = session()
     try:
-        return [_entry(row) for row in current.scalars(statement)]
+        return _entries(current, current.scalars(statement).all())
     finally:
         current.rollback()
 
@@ -133,7 +165,11 @@ def _matching(wanted: TrailFilter) -> Select[AuditEntry]:
     return statement
 
 
-def _entry(row: AuditEntry) -> TrailEntry:
+def _entries(current: Session, rows: Sequence[AuditEntry]) -> list[TrailEntry]:
+    return [_entry(row, changes) for row, changes in shown_changes(current, rows)]
+
+
+def _entry(row: AuditEntry, changes: dict[str, Any]) -> TrailEntry:
     return TrailEntry(
         id=row.id,
         at=row.at,
@@ -143,5 +179,5 @@ def _entry(row: AuditEntry) -> TrailEntry:
         kind=row.target_kind,
         target_id=row.target_id,
         target_name=row.target_name,
-        changes=row.changes,
+        changes=changes,
     )

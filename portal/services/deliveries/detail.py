@@ -9,8 +9,9 @@ from uuid import UUID
 from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
+from portal.engine.http.address_mask import masked_address
 from portal.models.deliveries import Attempt, AttemptBody, AttemptOutcome, Delivery, Event, Priority
-from portal.models.webhooks import Webhook, WebhookState
+from portal.models.webhooks import Webhook, WebhookKind, WebhookState
 from portal.services.core.refusals import NotFound
 from portal.services.core.unit_of_work import database_time, session
 from portal.services.deliveries.retry import GONE, RetryState
@@ -71,6 +72,7 @@ class DeliveryDetail:
     is_manual: bool
     webhook_id: UUID
     webhook_url: str
+    is_inbox: bool
     due_at: datetime
     tries: int
     attempts_made: int
@@ -154,7 +156,8 @@ def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDeta
         ),
         is_manual=delivery.prior_status is not None,
         webhook_id=webhook.public_id,
-        webhook_url=shown_url(webhook.kind, webhook.url),
+        webhook_url=shown_url(webhook),
+        is_inbox=webhook.kind == WebhookKind.INBOX,
         due_at=delivery.due_at,
         tries=delivery.tries,
         attempts_made=delivery.attempts,
@@ -164,7 +167,7 @@ def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDeta
         code=delivery.code,
         took_ms=delivery.took_ms,
         finished_at=delivery.finished_at,
-        attempts=_attempts(current, delivery, status),
+        attempts=_attempts(current, delivery, webhook, status),
         paused_until=paused_until(
             delivery.priority, webhook.not_before, now, in_order=webhook.in_order
         ),
@@ -195,7 +198,9 @@ def _is_behind(current: Session, delivery: Delivery) -> bool:
     return head is not None and head < delivery.id
 
 
-def _attempts(current: Session, delivery: Delivery, status: ShownStatus) -> Sequence[AttemptDetail]:
+def _attempts(
+    current: Session, delivery: Delivery, webhook: Webhook, status: ShownStatus
+) -> Sequence[AttemptDetail]:
     rows = current.execute(
         select(Attempt, AttemptBody)
         .outerjoin(AttemptBody, AttemptBody.attempt_id == Attempt.id)
@@ -204,16 +209,19 @@ def _attempts(current: Session, delivery: Delivery, status: ShownStatus) -> Sequ
         .limit(MOST_ATTEMPTS)
     ).all()
     live = delivery.attempts if status is ShownStatus.SENDING else None
-    return [_attempt(attempt, body, live) for attempt, body in reversed(rows)]
+    return [_attempt(attempt, body, webhook, live) for attempt, body in reversed(rows)]
 
 
-def _attempt(attempt: Attempt, body: AttemptBody | None, live: int | None) -> AttemptDetail:
+def _attempt(
+    attempt: Attempt, body: AttemptBody | None, webhook: Webhook, live: int | None
+) -> AttemptDetail:
     is_interrupted = attempt.outcome == AttemptOutcome.INTERRUPTED
     return AttemptDetail(
         number=attempt.number,
         kind=attempt.kind,
         actor=attempt.actor,
-        url=attempt.url,
+        # Stored before addresses were masked, or before an administrator said that it is a secret.
+        url=masked_address(attempt.url, is_secret=webhook.url_is_secret),
         # It is stored as interrupted until it is recorded; while its lease lives it is not.
         is_being_sent=is_interrupted and attempt.number == live,
         is_delivered=attempt.outcome == AttemptOutcome.DELIVERED,

@@ -124,7 +124,7 @@ def _lease(
             "id": row.id,
             "kind": kind,
             "counted": int(kind is AttemptKind.SCHEDULED),
-            "url": shown_url(webhooks[row.webhook_id].kind, webhooks[row.webhook_id].url),
+            "url": shown_url(webhooks[row.webhook_id]),
         }
         for row, kind in taken
     )

@@ -35,6 +35,7 @@ class Target(NamedTuple):
     public_id: UUID
     kind: str
     url: str
+    url_is_secret: bool
     secret_enc: bytes | None
     old_secret_enc: bytes | None
     old_until: datetime | None

@@ -1,29 +1,34 @@
 """From a claim to the request that goes out: address, headers, signatures, and what we may show."""
 
 import json
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
+from urllib.parse import quote, quote_plus
 
 from portal.engine.events.body import wire_time
-from portal.engine.signing.signatures import request_headers
+from portal.engine.http.address_mask import LONGEST_WORD, MASK, secrets_in
+from portal.engine.signing.signatures import STANDARD_PREFIX, request_headers
 from portal.lib.clock import utcnow
 from portal.models.webhooks import WebhookKind
 from portal.services.core import vault
 from portal.services.dispatch.claim_types import Claim, Target
 from portal.services.webhooks.inbox.address import inbox_url, opening
 
-MASK: Final = "••••"
 SHORTEST_HIDDEN: Final = 6
 SLASH: Final = r"\/"  # as some write it in JSON
+# What stands between the parts of a header: "Bearer …", "token=…, user=…".
+_BETWEEN: Final = re.compile(r"[\s,;:=&\"']+")
 
 
 class Outgoing(NamedTuple):
     """One request ready to go. `shown` are its headers with the admin's own values masked.
 
     `opens`: the address and port that this request alone may reach, the portal's own inbox.
-    `hidden`: the webhook's secrets, in all forms in which they may be written.
+    `hidden`: what the webhook keeps secret, its address too, in all forms in which that may be
+    written.
     """
 
     url: str
@@ -34,7 +39,8 @@ class Outgoing(NamedTuple):
     hidden: Sequence[str] = ()
 
     def masked(self, text: str, *, is_cut: bool = False) -> str:
-        """A part of the answer without what it must not tell: some send back what they got.
+        """A part of the answer, or of an error, without what it must not tell: some send back what
+        they got.
 
         `is_cut`: it may end in the middle of that.
         """
@@ -61,7 +67,7 @@ class Composer:
 
     def __init__(self, version: str) -> None:
         self._version = version
-        self._opened: dict[tuple[int, bytes | None, bytes | None, bytes | None], Opened] = {}
+        self._opened: dict[tuple[Any, ...], Opened] = {}
         self._latest: tuple[Target, Opened] | None = None
 
     def compose(self, claim: Claim) -> Outgoing:
@@ -98,21 +104,27 @@ class Composer:
     def _find(self, webhook: Target) -> Opened:
         overlaps = webhook.old_until is not None and webhook.old_until > utcnow()
         old = webhook.old_secret_enc if overlaps else None
-        key = (webhook.id, webhook.secret_enc, old, webhook.headers_enc)
+        sealed = (webhook.id, webhook.secret_enc, old, webhook.headers_enc)
+        key = (*sealed, webhook.url, webhook.url_is_secret)
         if key not in self._opened:
-            self._opened[key] = _opened(*key)
+            address = secrets_in(webhook.url, is_secret=webhook.url_is_secret)
+            self._opened[key] = _opened(*sealed, address)
         return self._opened[key]
 
 
 def _opened(
-    webhook_id: int, secret_enc: bytes | None, old_enc: bytes | None, headers_enc: bytes | None
+    webhook_id: int,
+    secret_enc: bytes | None,
+    old_enc: bytes | None,
+    headers_enc: bytes | None,
+    address: Iterable[str],
 ) -> Opened:
     secret, old = (
         None if sealed is None else vault.open_secret(webhook_id, sealed)
         for sealed in (secret_enc, old_enc)
     )
     custom = () if headers_enc is None else vault.open_headers(webhook_id, headers_enc)
-    values = [*(value for _, value in custom), secret, old]
+    values = [*(value for _, value in custom), *(key for key in (secret, old) if key), *address]
     return Opened(secret, old, custom, frozenset(name for name, _ in custom), _hidden(values))
 
 
@@ -130,8 +142,23 @@ def _without_beginning(text: str, form: str) -> str:
     return text[:-told] + MASK if told else text
 
 
-def _hidden(values: Iterable[str | None]) -> Sequence[str]:
-    """What may not come back in an answer, also as JSON writes it. A few letters hide nothing."""
-    long = {value for value in values if value and len(value) >= SHORTEST_HIDDEN}
-    written = [(value, json.dumps(value)[1:-1], value.replace("/", SLASH)) for value in long]
-    return sorted({form for forms in written for form in forms}, key=len, reverse=True)
+def _hidden(values: Sequence[str]) -> Sequence[str]:
+    """What may not come back in an answer, in all forms. A few letters hide nothing."""
+    long = {value for value in values if len(value) >= SHORTEST_HIDDEN}
+    parts = {part for value in values for part in _parts(value) if len(part) > LONGEST_WORD}
+    forms = {form for each in long | parts for form in _written(each)}
+    return sorted(forms, key=len, reverse=True)
+
+
+def _parts(value: str) -> list[str]:
+    """Some receivers send back what follows "Bearer", or a secret key without its beginning."""
+    return [*_BETWEEN.split(value), value.removeprefix(STANDARD_PREFIX)]
+
+
+def _written(text: str) -> Iterator[str]:
+    """As it is, as JSON writes it, and as an address does."""
+    yield text
+    yield json.dumps(text)[1:-1]
+    yield text.replace("/", SLASH)
+    yield quote(text, safe="")
+    yield quote_plus(text)

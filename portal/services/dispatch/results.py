@@ -44,7 +44,7 @@ class Result(NamedTuple):
 
 
 def of_exchange(claim: Claim, exchange: Exchange, sent: Outgoing) -> Result:
-    """The result of the request that went out. The answer is masked as the request is."""
+    """The result of the request that went out. What came of it is masked as the request is."""
     now, text = utcnow(), exchange.text
     asked = exchange.header("Retry-After")
     location = exchange.location

@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from portal.engine.http.address_guard import check_url
+from portal.engine.http.address_mask import masked_address
 from portal.lib.clock import utcnow
 from portal.models.webhooks import OffReason, Webhook, WebhookEvent, WebhookState
 from portal.services.audit import trail
@@ -75,7 +76,7 @@ def edit(
         webhook = lock_webhook(current, public_id)
         if webhook.version != version:
             raise Stale("Somebody else changed this webhook since you opened the form.")
-        before = _facts(webhook)
+        before, address, was_secret = _facts(webhook), webhook.url, webhook.url_is_secret
         keep_unique(
             current,
             lambda: refuse_taken_name(current, values.name, webhook.id),
@@ -85,6 +86,8 @@ def edit(
         draft = lock_draft(current, actor, draft_id)
         made = made_secret(draft, values.secret_mode)
         changes = _differences(before, _facts(webhook), webhook, values, actor, made)
+        if webhook.url != address:
+            changes["url"] = _moved(address, webhook, was_secret)
         hand_over(current, draft, webhook)
         asks = _switch(current, webhook, values)
         if (now_on := _facts(webhook)["status"]) != before["status"]:
@@ -121,6 +124,7 @@ def _insert(current: Session, actor: Actor, values: WebhookValues) -> Webhook:
     webhook = Webhook(
         name=values.name,
         url=check_url(values.url),
+        url_is_secret=values.url_is_secret,
         in_order=values.in_order,
         owner_id=actor.user_id,
     )
@@ -134,7 +138,7 @@ def _insert(current: Session, actor: Actor, values: WebhookValues) -> Webhook:
 
 def _rename(current: Session, webhook: Webhook, values: WebhookValues) -> None:
     webhook.name, webhook.url = values.name, check_url(values.url)
-    webhook.in_order = values.in_order
+    webhook.url_is_secret, webhook.in_order = values.url_is_secret, values.in_order
     current.flush()
 
 
@@ -177,17 +181,27 @@ def refuse_taken_name(current: Session, name: str, own_id: int | None) -> None:
 
 
 def _facts(webhook: Webhook) -> Facts:
-    """What the audit trail says about a webhook: no secret, no header value."""
+    """What the audit trail says about a webhook: no secret, in its address neither, and no header
+    value."""
     events = {each.event for each in webhook.subscriptions}
     return {
         "name": webhook.name,
-        "url": webhook.url,
+        "url": masked_address(webhook.url, is_secret=webhook.url_is_secret),
+        "url_is_secret": "yes" if webhook.url_is_secret else "no",
         "events": [event for event in EVENT_VALUES if event in events],
         "secret_key": "set" if webhook.secret_enc else "none",
         "custom_headers": [name for name, _ in stored_headers(webhook)],
         "in_order": "yes" if webhook.in_order else "no",
         "status": "Active" if webhook.state == WebhookState.ACTIVE else "Off",
     }
+
+
+def _moved(before: str, webhook: Webhook, was_secret: bool) -> dict[str, str]:
+    """The earlier address and the present one, both without what is secret in either."""
+    is_secret = was_secret or webhook.url_is_secret
+    sides = (before, webhook.url)
+    shown = (masked_address(each, is_secret=is_secret) for each in sides)
+    return dict(zip(("from", "to"), shown, strict=True))
 
 
 def _differences(
@@ -199,7 +213,8 @@ def _differences(
     made: str | None,
 ) -> Facts:
     """Set secret and headers, and say what differs from `before`."""
-    names = [name for name in before if before[name] != after[name]]
+    # How an address is shown may change without it, and it may change unseen.
+    names = [name for name in before if before[name] != after[name] and name != "url"]
     changes = {name: {"from": before[name], "to": after[name]} for name in names}
     if set_secret(webhook, values, actor, made):
         new = "none" if values.secret_mode is SecretMode.NONE else "a new key"

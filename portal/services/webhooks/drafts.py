@@ -127,6 +127,7 @@ def _fill(draft: Webhook, edited: Webhook | None, values: WebhookValues, actor: 
     made = made_secret(draft, values.secret_mode)
     draft.kind = edited.kind if edited else WebhookKind.HTTP
     draft.name, draft.url, draft.in_order = values.name, check_url(values.url), values.in_order
+    draft.url_is_secret = values.url_is_secret
     draft.draft_of = edited.public_id if edited else None
     draft.updated_at = utcnow()
     copy_secrets(edited, draft)
@@ -150,6 +151,7 @@ def _values(draft: Webhook, form: dict[str, Any]) -> WebhookValues:
     return WebhookValues(
         name=draft.name,
         url=draft.url,
+        url_is_secret=draft.url_is_secret,
         events=tuple(form["events"]),
         secret_mode=mode,
         secret=vault.open_secret(draft.id, own) if own else "",

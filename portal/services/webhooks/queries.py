@@ -15,6 +15,7 @@ from portal.models.audit import AuditEntry
 from portal.models.deliveries import Delivery, is_open
 from portal.models.people import User
 from portal.models.webhooks import OffReason, Webhook, WebhookEvent, WebhookKind, WebhookState
+from portal.services.audit.queries import shown_changes
 from portal.services.core.counting import capped
 from portal.services.core.unit_of_work import session
 from portal.services.webhooks.inbox.address import shown_url
@@ -56,7 +57,8 @@ class ListedWebhook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookDetail:
-    """A webhook on its page and in its form. `held` is `capped`.
+    """A webhook on its page and in its form. `url` is without what is secret in it, see `address`;
+    `held` is `capped`.
 
     `fails_for`: reason and code of what failed last, while it fails. `is_left_alone`: its receiver
     is in trouble, so that only a probe goes now and then, until anything arrives, a test too.
@@ -66,6 +68,7 @@ class WebhookDetail:
     public_id: UUID
     name: str
     url: str
+    url_is_secret: bool
     host: str
     is_inbox: bool
     standing: Standing
@@ -135,7 +138,8 @@ def show(public_id: UUID) -> WebhookDetail:
     return WebhookDetail(
         public_id=webhook.public_id,
         name=webhook.name,
-        url=shown_url(webhook.kind, webhook.url),
+        url=shown_url(webhook),
+        url_is_secret=webhook.url_is_secret,
         host=_place(webhook),
         is_inbox=webhook.kind == WebhookKind.INBOX,
         standing=_standing(webhook),
@@ -167,6 +171,11 @@ def show(public_id: UUID) -> WebhookDetail:
     )
 
 
+def address(public_id: UUID) -> str:
+    """The address as it is sent to: for those who may edit it. Raises `NotFound`."""
+    return find_webhook(session(), public_id).url
+
+
 def header_values(public_id: UUID) -> tuple[tuple[str, str], ...]:
     """The custom headers in the clear, for the form that keeps them sealed. Never to be printed."""
     return stored_headers(find_webhook(session(), public_id))
@@ -182,14 +191,15 @@ def count_open(public_id: UUID) -> int:
 
 def history(public_id: UUID) -> list[HistoryEntry]:
     """Who changed what, the youngest first."""
+    current = session()
     entries = (
         select(AuditEntry)
         .where(AuditEntry.target_kind == TARGET, AuditEntry.target_id == str(public_id))
         .order_by(AuditEntry.id.desc())
         .limit(HISTORY)
     )
-    found = session().scalars(entries)
-    return [HistoryEntry(each.at, each.actor_name, each.action, each.changes) for each in found]
+    found = shown_changes(current, current.scalars(entries).all())
+    return [HistoryEntry(each.at, each.actor_name, each.action, seen) for each, seen in found]
 
 
 def _listing() -> Select[Any]:

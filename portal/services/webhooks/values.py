@@ -36,8 +36,9 @@ class WebhookValues:
     """A webhook as entered. On edit a header with an empty value keeps the stored one."""
 
     name: str
-    url: str
+    url: str = field(repr=False)
     events: tuple[str, ...]
+    url_is_secret: bool = False
     secret_mode: SecretMode = SecretMode.GENERATE
     secret: str = field(default="", repr=False)
     headers: Headers = field(default=(), repr=False)

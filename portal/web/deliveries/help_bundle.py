@@ -3,22 +3,22 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Final
-from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from portal.engine.events.body import wire_time
+from portal.engine.http.address_mask import MASK
 from portal.engine.reasons import Reason, title
 from portal.lib.clock import utcnow
 from portal.lib.durations import in_words
 from portal.services.deliveries.detail import AttemptDetail
 from portal.web.deliveries.presenter import DeliveryPage
-from portal.web.deliveries.request import MASK, MOST_SHOWN, pretty
+from portal.web.deliveries.request import MOST_SHOWN, pretty
 from portal.web.deliveries.steps import phases_in_words
 
 # Of the answer: what would let somebody in at the receiver.
 HIDDEN_ANSWERS: Final = frozenset({"set-cookie", "set-cookie2", "authorization"})
 LEFT_OUT: Final = (
-    "Left out: the secret key, signatures, values of custom headers, cookies, and values in the\n"
-    "address after a question mark. The body is the content itself; treat it as confidential."
+    "Left out: the secret key, signatures, values of custom headers, cookies, and what is secret\n"
+    "in the address. The body is the content itself; treat it as confidential."
 )
 HOW_TO_CHECK: Final = (
     "X-Asset-Webhook-Signature is the HMAC-SHA256 of the body, exactly the bytes as they arrive,\n"
@@ -44,16 +44,6 @@ def bundle_of(page: DeliveryPage) -> str:
         ("How to check the signature", [_how_to_check(page), ABOUT_REPEATS]),
     ]
     return "\n\n".join(_part(heading, lines) for heading, lines in parts) + "\n"
-
-
-def hidden_query(url: str) -> str:
-    """The address with the values of its query masked: receivers put keys there."""
-    parts = urlsplit(url)
-    if not parts.query:
-        return url
-    names = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
-    hidden = "&".join(f"{name}={MASK}" for name in names) or MASK
-    return urlunsplit(parts._replace(query=hidden))
 
 
 def _part(heading: str, lines: Sequence[str]) -> str:
@@ -101,9 +91,9 @@ def _end(attempt: AttemptDetail) -> str:
 
 def _sent(page: DeliveryPage) -> Iterator[str]:
     sent = page.sent
-    yield f"POST {hidden_query(sent.url)}"
+    yield f"POST {sent.url}"
     if sent.url_now:
-        yield f"(The webhook's address is now {hidden_query(sent.url_now)})"
+        yield f"(The webhook's address is now {sent.url_now})"
     yield from (f"{name}: {value}" for name, value in sent.headers)
     yield f"\nBody, {sent.size} bytes, as sent:"
     body = page.delivery.body.decode(errors="replace")

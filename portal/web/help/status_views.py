@@ -25,7 +25,7 @@ MEANINGS: Final = {
     ShownStatus.PAUSED: (
         "It is kept and not attempted for now: its receiver isn't responding and is left alone for "
         "a while, or its webhook gets one at a time and an older delivery goes first.",
-        "Look at its webhook. The pause ends automatically; then one delivery goes out, and once that "
+        "Look at its webhook. The pause ends automatically; then one delivery goes out, and once it "
         "arrives all others follow. A test or a Retry that arrives ends it at once.",
     ),
     ShownStatus.SENDING: (
@@ -41,7 +41,7 @@ MEANINGS: Final = {
         "Look at the reason. Retry sends it at once, beside the planned attempts.",
     ),
     ShownStatus.FAILED: (
-        "It did not arrive, and is not retried automatically any more: the last planned attempt failed, "
+        "It did not arrive, and is not retried automatically: the last planned attempt failed, "
         "the receiver said that the address is closed for good, or it may not be sent at all.",
         "Have what the reason names put right, then Retry.",
     ),

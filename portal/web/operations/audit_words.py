@@ -9,8 +9,11 @@ from flask import request
 
 from portal.services.audit.queries import TrailEntry
 from portal.web.assets.presenter import in_words
+from portal.web.webhooks.history import UNSEEN_PART
 
 LONGEST_VALUE: Final = 200
+# What reads otherwise than it is stored.
+NAMED: Final = {"url": "URL", "url_is_secret": "This address is a secret"}
 ORIGINS: Final = {
     "ui": "on the pages",
     "bulk": "for many at once",
@@ -83,13 +86,15 @@ def plain_value(value: Any) -> str:
 def _detail(kind: str, name: str, change: Any) -> tuple[str, str, str]:
     label = _sentence(name)
     sides = (change.get("from"), change.get("to")) if isinstance(change, dict) else ("", change)
+    if name == "url" and sides[0] == sides[1]:
+        return label, "", f"{plain_value(sides[1])} ({UNSEEN_PART})"
     if kind == "asset":  # dates and statuses, as its timeline writes them
         sides = (in_words(name, sides[0]), in_words(name, sides[1]))
     return label, plain_value(sides[0]), plain_value(sides[1])
 
 
 def _sentence(word: str) -> str:
-    return "URL" if word == "url" else word.replace("_", " ").capitalize()
+    return NAMED.get(word) or word.replace("_", " ").capitalize()
 
 
 def _path(entry: TrailEntry) -> str:

@@ -33,6 +33,7 @@ def form_of(draft: Draft) -> WebhookForm:
     form = kind(
         name=values.name,
         url=values.url,
+        url_is_secret=values.url_is_secret,
         events=list(values.events),
         secret_mode=values.secret_mode,
         secret=values.secret,

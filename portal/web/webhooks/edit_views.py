@@ -149,7 +149,8 @@ def _filled(webhook: WebhookDetail) -> EditWebhookForm:
     return EditWebhookForm(
         formdata=None,
         name=webhook.name,
-        url=webhook.url,
+        url=webhook_queries.address(webhook.public_id),
+        url_is_secret=webhook.url_is_secret,
         events=list(webhook.events),
         secret_mode=SecretMode.KEEP,
         headers=[{"name": name, "value": value} for name, value in values],

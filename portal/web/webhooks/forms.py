@@ -59,6 +59,11 @@ class WebhookForm(PortalForm):
 
     name = StringField("Webhook name", description="For example: Sync to ERP")
     url = StringField("Webhook URL")
+    url_is_secret = BooleanField(
+        "This address is a secret",
+        description="Only administrators see it whole: for one that lets in whoever knows it. "
+        "Values after a question mark and addresses of chats, such as Slack, are hidden anyway",
+    )
     events = SelectMultipleField(
         "Events",
         choices=[SelectChoice(str(each.value), each.name) for each in CATALOGUE],
@@ -133,6 +138,7 @@ class WebhookForm(PortalForm):
         return WebhookValues(
             name=self.name.data or "",
             url=self.url.data or "",
+            url_is_secret=bool(self.url_is_secret.data),
             events=tuple(self.events.data or ()),
             secret_mode=self.mode,
             secret=self.own_secret if self.mode is SecretMode.OWN else "",
@@ -179,8 +185,8 @@ class WebhookForm(PortalForm):
         pairs = [(field.name, field.data or "") for field in plain]
         pairs += [("events", value) for value in self.events.data or ()]
         pairs.append(("secret_mode", str(self.mode)))
-        if self.in_order.data:
-            pairs.append(("in_order", "y"))
+        ticks = (self.url_is_secret, self.in_order)
+        pairs += [(field.name, "y") for field in ticks if field.data]
         for row in self.rows:
             pairs += [(row.name.name, row.name.data or ""), (row.kept.name, row.kept.data or "")]
         return pairs

@@ -21,6 +21,7 @@ ACTIONS: Final = {
 FIELDS: Final = {
     "name": "Name",
     "url": "URL",
+    "url_is_secret": "This address is a secret",
     "events": "Events",
     "secret_key": "Secret key",
     "custom_headers": "Custom headers",
@@ -30,6 +31,8 @@ FIELDS: Final = {
     "deliveries_send": "Held deliveries sent",
     "deliveries_discard": "Held deliveries discarded",
 }
+# Of an address that reads the same before and after.
+UNSEEN_PART: Final = "a secret part was changed"
 # What a receiver notices when it is changed, and in which words the change is blamed.
 BLAMED: Final = {
     "url": "the URL was edited",
@@ -104,6 +107,8 @@ def _detail(name: str, change: dict[str, Any]) -> tuple[str, str, str]:
     before, after = change.get("from"), change.get("to")
     if name == "events":
         return _events_detail(before or [], after or [])
+    if name == "url" and before == after:
+        return FIELDS[name], "", f"{after} ({UNSEEN_PART})"
     if name == "custom_headers" and before == after:
         return FIELDS[name], "", "a value was changed"
     return FIELDS.get(name, name), _shown(before), _shown(after)

@@ -6,6 +6,9 @@ from urllib.parse import quote, urlsplit
 
 from flask import render_template
 
+from portal.engine.http.address_mask import MASK
+from portal.web.deliveries.curl_command import YOURS
+
 LANGUAGES: Final = (
     ("python", "Python", "receiver.py"),
     ("node", "Node", "receiver.mjs"),
@@ -30,8 +33,11 @@ class Snippet:
 
 
 def snippets(url: str) -> list[Snippet]:
-    """The code in every language, for the webhook at `url`; it never contains a secret."""
-    safe = quote(url, safe=HARMLESS)
+    """The code in every language, for the webhook at `url`; it never contains a secret key.
+
+    A part of the address that is masked is the developer's to fill in.
+    """
+    safe = quote(url.replace(MASK, YOURS), safe=HARMLESS)
     parts = urlsplit(safe)
     words = {"url": safe, "path": parts.path or "/"}
     return [

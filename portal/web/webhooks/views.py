@@ -18,7 +18,7 @@ from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.queries import WebhookDetail
 from portal.web.deliveries.log_presenter import event_name
 from portal.web.frame import charts
-from portal.web.frame.access import actor, requires
+from portal.web.frame.access import actor, can, requires
 from portal.web.webhooks.history import failures_began, history_lines
 from portal.web.webhooks.receiver_code import snippets
 from portal.web.webhooks.words import (
@@ -61,6 +61,7 @@ def show(public_id: UUID) -> Answer:
     return render_template(
         "webhooks/show.html",
         webhook=webhook,
+        address=_address(webhook),
         places=page_tabs(webhook, "webhooks.show"),
         state=state_sentence(webhook, latest, utcnow()),
         began=_began(webhook),
@@ -88,7 +89,7 @@ def show(public_id: UUID) -> Answer:
 def receiver(public_id: UUID) -> Answer:
     """How the other side is set up, with code that verifies our signature."""
     webhook = webhook_queries.show(public_id)
-    url = EXAMPLE if webhook.is_inbox else webhook.url
+    url = EXAMPLE if webhook.is_inbox else _address(webhook)
     return render_template(
         "webhooks/receiver.html",
         webhook=webhook,
@@ -155,6 +156,12 @@ def delivery_path(delivery: UUID) -> str:
 def new_once() -> str:
     """A token for a button that creates something."""
     return str(uuid4())
+
+
+def _address(webhook: WebhookDetail) -> str:
+    """Whole for those who may edit it, and without what is secret for everybody else."""
+    is_whole = can("webhooks.edit") and not webhook.is_inbox
+    return webhook_queries.address(webhook.public_id) if is_whole else webhook.url
 
 
 def _began(webhook: WebhookDetail) -> str:

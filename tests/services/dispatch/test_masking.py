@@ -8,9 +8,17 @@ from flask import Flask
 from sqlalchemy import select
 
 from jobs.deliver import deliver_due
+from portal.engine.http.exchange import Exchange
+from portal.engine.http.transport import prepare
+from portal.engine.reason_keys import Reason
 from portal.extensions import db
-from portal.models.deliveries import AttemptBody
-from tests.support.factories import make_webhook, publish
+from portal.models.deliveries import Attempt, AttemptBody
+from portal.services.dispatch.claim import claim
+from portal.services.dispatch.claim_types import Claim
+from portal.services.dispatch.request import Composer
+from portal.services.dispatch.results import of_exchange
+from tests.support.deliveries import make_delivery
+from tests.support.factories import Hook, make_webhook, publish
 from tests.support.receiver import Received, Receiver
 
 SECRET = "whsec_bWFzayB0aGlzIHNlY3JldCB3aGVyZXZlciBpdCBpcw=="
@@ -78,3 +86,95 @@ def test_a_signature_that_comes_back_is_masked_too(app: Flask) -> None:
     assert (body.location, body.response_text) == (f"/?s={DOTS}", DOTS)
     # Ours alone say how it was signed.
     assert dict(body.request_headers)["X-Asset-Webhook-Signature"] == signature
+
+
+def everything(body: AttemptBody) -> str:
+    """All columns of what is kept, as text."""
+    columns = {column.key: getattr(body, column.key) for column in AttemptBody.__table__.columns}
+    return json.dumps(columns, default=str, ensure_ascii=False)
+
+
+@pytest.mark.usefixtures("app")
+@pytest.mark.parametrize(
+    ("header", "echoed"),
+    [
+        ("Bearer s3cr3t-token", "s3cr3t-token"),
+        ("token=s3cr3t-token, user=ana", "s3cr3t-token"),
+        ('Digest key="s3cr3t-token"', "s3cr3t-token"),
+        ("a s3cr3t/token", "s3cr3t%2Ftoken"),
+    ],
+)
+def test_a_part_of_a_header_that_comes_back_alone_is_masked(
+    receiver: Receiver, header: str, echoed: str
+) -> None:
+    make_webhook(receiver.url, headers=[("Authorization", header)])
+    text = f"No such token: {echoed}."
+    receiver.answer(401, text.encode(), [("Location", f"/sign-in?for={echoed}")])
+    publish()
+    deliver_due()
+    body = kept()
+    assert body.response_text == f"No such token: {DOTS}."
+    assert body.location == f"/sign-in?for={DOTS}"
+    assert echoed not in everything(body)
+
+
+@pytest.mark.usefixtures("app")
+def test_a_secret_key_that_comes_back_without_its_beginning_is_masked(receiver: Receiver) -> None:
+    make_webhook(receiver.url, secret=SECRET)
+    receiver.answer(401, SECRET.removeprefix("whsec_").encode())
+    publish()
+    deliver_due()
+    assert kept().response_text == DOTS
+
+
+def attempt() -> Attempt:
+    """The one attempt."""
+    db.session.rollback()
+    return db.session.execute(select(Attempt)).scalar_one()
+
+
+@pytest.mark.usefixtures("app")
+def test_values_of_the_address_are_neither_stored_nor_repeated(receiver: Receiver) -> None:
+    make_webhook(f"{receiver.url}?key=s3cr3t%20token&v=2")
+    echo = b"key=s3cr3t%20token, s3cr3t token, s3cr3t+token"
+    receiver.answer(302, echo, [("Location", "https://b.example/?key=s3cr3t%20token")])
+    publish()
+    deliver_due()
+    assert sent_to(receiver).path.endswith("?key=s3cr3t%20token&v=2")
+    assert attempt().url == f"{receiver.url}?key={DOTS}&v={DOTS}"
+    body = kept()
+    assert body.location == f"https://b.example/?key={DOTS}"
+    assert body.response_text == f"key={DOTS}, {DOTS}, {DOTS}"
+
+
+@pytest.mark.usefixtures("app")
+def test_of_an_address_that_is_a_secret_the_path_is_hidden_as_well(receiver: Receiver) -> None:
+    path = "hooks/s3cr3t-token"
+    make_webhook(f"{receiver.url}{path}", url_is_secret=True)
+    receiver.answer(404, f"Cannot POST /{path}: no s3cr3t-token".encode())
+    publish()
+    deliver_due()
+    assert sent_to(receiver).path.endswith(path)
+    assert attempt().url == f"{receiver.url}{DOTS}"
+    text = kept().response_text
+    assert "s3cr3t-token" not in text
+    assert text.startswith("Cannot POST ")
+
+
+@pytest.mark.usefixtures("app")
+def test_an_error_of_ours_does_not_repeat_the_address() -> None:
+    """Whatever libcurl says: it names the address in some of its errors."""
+    made = one_claim(make_webhook("https://a.example/in?key=s3cr3t-token"))
+    outgoing = Composer("1").compose(made)
+    request = prepare(outgoing.url, outgoing.headers, outgoing.body)
+    exchange = Exchange(1, request, Reason.DNS, detail=f"Bad URL: {outgoing.url}")
+    detail = of_exchange(made, exchange, outgoing).detail
+    assert detail == f"Bad URL: https://a.example/in?key={DOTS}"
+
+
+def one_claim(hook: Hook) -> Claim:
+    """What a pump would claim for this webhook."""
+    make_delivery(hook)
+    with db.engine.connect().execution_options(writing=True) as connection, connection.begin():
+        (found,) = claim(connection, 1)
+    return found

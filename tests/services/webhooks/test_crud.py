@@ -248,3 +248,39 @@ def test_it_refuses_a_private_address_in_words(url: str) -> None:
 )
 def test_it_takes_public_and_listed_addresses_and_looks_up_no_name(url: str) -> None:
     assert url_problem(url) is None
+
+
+def last_changes() -> dict[str, Any]:
+    """What the youngest entry of the trail says."""
+    session().rollback()
+    newest = select(AuditEntry).order_by(AuditEntry.id.desc()).limit(1)
+    return session().scalars(newest).one().changes
+
+
+def test_the_trail_says_that_a_secret_part_of_the_address_changed_and_not_which() -> None:
+    ana, kept = make_user(), {"secret_mode": SecretMode.KEEP}
+    public_id = crud.create(ana.actor, values(url="https://erp.example.com/hook?key=first-key"))
+    assert last_changes()["url"] == {"from": None, "to": "https://erp.example.com/hook?key=••••"}
+    with writing() as current:
+        current.execute(update(Webhook).values(failures_in_row=3, failing_since=utcnow()))
+    edited = values(url="https://erp.example.com/hook?key=second-key", **kept)
+    assert crud.edit(ana.actor, public_id, 1, edited).is_changed
+    shown = "https://erp.example.com/hook?key=••••"
+    assert last_changes() == {"url": {"from": shown, "to": shown}}
+    assert the_webhook().failures_in_row == 0  # as after any other change of the address
+
+
+def test_that_an_address_is_a_secret_is_kept_and_told_and_mends_nothing() -> None:
+    ana, kept = make_user(), {"secret_mode": SecretMode.KEEP}
+    public_id = crud.create(ana.actor, values())
+    assert last_changes()["url_is_secret"] == {"from": None, "to": "no"}
+    with writing() as current:
+        current.execute(update(Webhook).values(failures_in_row=3, failing_since=utcnow()))
+    crud.edit(ana.actor, public_id, 1, values(url_is_secret=True, **kept))
+    assert the_webhook().url_is_secret
+    assert last_changes() == {"url_is_secret": {"from": "no", "to": "yes"}}
+    assert the_webhook().failures_in_row == 3
+    # Neither the address that it had nor the one that it gets, whichever of them was the secret.
+    crud.edit(ana.actor, public_id, 2, values(url="https://erp.example.com/new", **kept))
+    hidden = "https://erp.example.com/••••"
+    assert last_changes()["url"] == {"from": hidden, "to": hidden}

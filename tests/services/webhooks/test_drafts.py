@@ -328,6 +328,6 @@ def test_a_receiver_that_sends_everything_back_gives_no_secret_away(
     (test,) = draft_of(ana, form).tests
     (attempt,) = delivery_detail.find_delivery(test, draft=form).attempts
     assert attempt.response_text == (
-        '{"key": "••••", "php": "tell/nobody", "plain": "••••", "own": "••••"}'
+        '{"key": "••••", "php": "••••", "plain": "••••", "own": "••••"}'
     )
     assert ("X-Echo", "••••") in attempt.response_headers

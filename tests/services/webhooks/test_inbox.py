@@ -83,7 +83,7 @@ def test_its_address_cannot_be_guessed_and_is_shown_nowhere(opened: UUID) -> Non
     assert public_id_of(token) == opened
     wrong = (opened.hex, token[:-1] + ("0" if token[-1] != "0" else "1"), token + "0", "", "ä" * 72)
     assert [public_id_of(each) for each in wrong] == [None] * len(wrong)
-    assert token not in shown_url("inbox", "")
+    assert token not in shown_url(row_of(opened))
 
 
 @pytest.mark.parametrize(

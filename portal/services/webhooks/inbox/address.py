@@ -9,17 +9,28 @@ import hmac
 import socket
 from functools import lru_cache
 from ipaddress import ip_address
-from typing import Final
+from typing import Final, Protocol
 from urllib.parse import urlsplit
 from uuid import UUID
 
+from portal.engine.http.address_mask import MASK, masked_address
 from portal.extensions import settings
 from portal.models.webhooks import WebhookKind
-from portal.services.core.vault import DOTS
 
 ID_LENGTH: Final = 32  # a uuid in hex
 MAC_LENGTH: Final = 40  # 160 bits
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+
+class Addressed(Protocol):
+    """What has an address: a webhook, whole or some of its columns."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def url(self) -> str: ...
+    @property
+    def url_is_secret(self) -> bool: ...
 
 
 def token_of(public_id: UUID) -> str:
@@ -43,9 +54,12 @@ def inbox_url(public_id: UUID) -> str:
     return f"{settings().inbox_origin}/inbox/{token_of(public_id)}"
 
 
-def shown_url(kind: str, url: str) -> str:
-    """A webhook's address as pages and the log show it: an inbox's without its token."""
-    return f"{settings().inbox_origin}/inbox/{DOTS}" if kind == WebhookKind.INBOX else url
+def shown_url(webhook: Addressed) -> str:
+    """A webhook's address as it is shown and stored beside attempts: an inbox's without its token,
+    any other without what is secret in it."""
+    if webhook.kind == WebhookKind.INBOX:
+        return f"{settings().inbox_origin}/inbox/{MASK}"
+    return masked_address(webhook.url, is_secret=webhook.url_is_secret)
 
 
 def opening() -> tuple[str, int] | None:

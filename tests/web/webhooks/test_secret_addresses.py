@@ -1,0 +1,141 @@
+"""What is secret in an address: administrators see it where they edit, everybody else nowhere."""
+
+import shlex
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+import pytest
+from flask import Flask
+
+from portal.models.audit import AuditEntry
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.unit_of_work import writing
+from tests.support.deliveries import make_attempt, make_delivery
+from tests.support.factories import Hook, make_webhook
+from tests.web.signed_in import visit
+
+TOKEN = "s3cr3t-token"
+TICKED = {"url": f"https://erp.example.com/hooks/{TOKEN}", "url_is_secret": True}
+CHAT = {"url": f"https://hooks.slack.com/services/T1/{TOKEN}"}
+QUERY = {"url": f"https://erp.example.com/hook?key={TOKEN}"}
+KINDS = pytest.mark.parametrize(
+    ("columns", "shown"),
+    [
+        (TICKED, "https://erp.example.com/••••"),
+        (CHAT, "https://hooks.slack.com/••••"),
+        (QUERY, "https://erp.example.com/hook?key=••••"),
+    ],
+    ids=["ticked", "chat", "query"],
+)
+OTHERS = pytest.mark.parametrize("role", ["manager", "support"])
+
+
+def everything_about(hook: Hook, delivery: UUID) -> Iterator[str]:
+    """Every page and file that says something of a webhook and of a delivery to it."""
+    webhook, log = f"/settings/webhooks/{hook.public_id}", f"/deliveries/{delivery}"
+    yield from ("/", "/settings/webhooks", webhook, f"{webhook}/history", f"{webhook}/receiver")
+    yield from (log, f"{log}/live", f"{log}/help-bundle", f"{log}/signature")
+    yield from ("/deliveries", "/deliveries/export.csv")
+
+
+def told_before(hook: Hook) -> None:
+    """An entry and an attempt from before addresses were masked."""
+    old, new = {"from": None, "to": hook.url}, {"from": hook.url, "to": f"{hook.url}2"}
+    with writing() as current:
+        for action, change in (("webhook.created", old), ("webhook.changed", new)):
+            entry = AuditEntry(actor_name=SYSTEM.name, origin="ui", action=action)
+            entry.target_kind, entry.target_id = "webhook", str(hook.public_id)
+            entry.target_name, entry.changes = hook.name, {"url": change}
+            current.add(entry)
+
+
+def made(columns: dict[str, Any]) -> tuple[Hook, UUID]:
+    hook = make_webhook(**columns)
+    delivery = make_delivery(hook, status="failed", reason="auth", code=401)
+    make_attempt(delivery, url=hook.url, reason="auth", code=401)
+    told_before(hook)
+    return hook, delivery
+
+
+@OTHERS
+@KINDS
+def test_nobody_else_finds_it_anywhere(
+    app: Flask, role: str, columns: dict[str, Any], shown: str
+) -> None:
+    hook, delivery = made(columns)
+    pages = visit(app, role)
+    for path in everything_about(hook, delivery):
+        answer = pages.client.get(path, buffered=True)
+        assert answer.status_code == 200, path
+        assert TOKEN not in answer.text, path
+    for path in (f"/settings/webhooks/{hook.public_id}", f"/deliveries/{delivery}"):
+        assert shown in pages.get(path).main
+    assert "No delivery matches" in pages.get(f"/deliveries?q={TOKEN}").main
+
+
+@KINDS
+def test_an_administrator_sees_it_where_it_is_edited_and_set_up(
+    app: Flask, columns: dict[str, Any], shown: str
+) -> None:
+    hook, delivery = made(columns)
+    pages = visit(app)
+    path = f"/settings/webhooks/{hook.public_id}"
+    assert hook.url in pages.get(path).main
+    assert hook.url in pages.get(f"{path}/receiver").main
+    assert pages.get(f"{path}/edit").form().fields["url"] == [hook.url]
+    # What is kept or handed on has no use for it.
+    for other in (f"{path}/history", f"/deliveries/{delivery}", "/settings/audit"):
+        assert TOKEN not in pages.get(other).html
+        assert pages.page
+        assert shown in pages.page.main
+    for file in ("/settings/audit/export.csv", f"/deliveries/{delivery}/help-bundle"):
+        assert TOKEN not in pages.client.get(file, buffered=True).text
+
+
+@KINDS
+def test_the_curl_command_leaves_its_place_free(
+    app: Flask, columns: dict[str, Any], shown: str
+) -> None:
+    _, delivery = made(columns)
+    page = visit(app, "support").get(f"/deliveries/{delivery}")
+    command = next(node for node in page.root.find_all("pre") if node.get("id") == "curl-command")
+    words = shlex.split(command.text)
+    assert words[:4] == ["curl", "--request", "POST", shown.replace("••••", "FILL-THIS-IN")]
+
+
+def test_a_changed_key_in_the_address_reads_as_a_change(app: Flask) -> None:
+    pages = visit(app)
+    hook = make_webhook(**QUERY)
+    path = f"/settings/webhooks/{hook.public_id}"
+    form = pages.get(f"{path}/edit").form()
+    pages.submit(form, url="https://erp.example.com/hook?key=another-one")
+    words = "URL: https://erp.example.com/hook?key=•••• (a secret part was changed)"
+    assert words in pages.get(f"{path}/history").main
+    assert words in pages.get("/settings/audit").main
+
+
+def test_the_tick_is_saved_tested_and_taken_away(app: Flask) -> None:
+    pages = visit(app)
+    wanted = {"name": "ERP", "url": TICKED["url"], "events": ["asset.lost"], "secret_mode": "none"}
+    form = pages.get("/settings/webhooks/new").form()
+    page = pages.submit(form, **wanted, url_is_secret="y")
+    path = page.path
+    edit = pages.get(f"{path}/edit").form()
+    assert edit.fields["url_is_secret"] == ["y"]
+    seen = visit(app, "support").get(path).main
+    assert "https://erp.example.com/••••" in seen
+    assert TOKEN not in seen
+    pages.submit(edit, url_is_secret=None)
+    assert TICKED["url"] in visit(app, "support").get(path).main
+    assert "This address is a secret: yes → no" in pages.get(f"{path}/history").main
+
+
+def test_what_was_sent_before_it_was_a_secret_is_hidden_and_no_other_address(app: Flask) -> None:
+    hook = make_webhook("https://erp.example.com/hooks/plain", url_is_secret=True)
+    delivery = make_delivery(hook, status="failed", reason="auth")
+    make_attempt(delivery, url=hook.url, reason="auth", code=401)
+    seen = visit(app, "support").get(f"/deliveries/{delivery}").main
+    assert "https://erp.example.com/••••" in seen
+    assert "/hooks/plain" not in seen
+    assert "Address now" not in seen
