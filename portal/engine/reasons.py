@@ -177,6 +177,7 @@ def explain(
     code: int | None = None,
     reference: str = "",
     is_test: bool = False,
+    retry: str = "",
 ) -> Explanation:
     """Put a reason into words.
 
@@ -184,10 +185,11 @@ def explain(
     receiver". `seconds` is the limit that ran out. `time` is when the attempt was made, `again`
     when the next one comes, both already written for the reader. `reference` is the id that an
     administrator finds in the log of the portal. `is_test`: a test is made again, not retried,
-    and turns nothing off.
+    and turns nothing off. `retry`: what stands in the place of Retry for those who may not.
     """
     row = _TABLE[reason]
-    host, retry = _bounded(host, HOST_LIMIT), "test again" if is_test else "Retry"
+    host = _bounded(host, HOST_LIMIT)
+    retry = retry or ("test again" if is_test else "Retry")
     words = {
         "host": host or "the receiver",
         "named": f" {host}" if host else "",

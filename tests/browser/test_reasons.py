@@ -29,7 +29,7 @@ WORDS = {
     Reason.REFUSED: (f"{HOST} refused the connection.", "Ask its owner to start it, then Retry."),
     Reason.CONNECT_TIMEOUT: (f"We could not reach {HOST} within", "A firewall may be"),
     Reason.READ_TIMEOUT: (f"{HOST} took too long to answer.", "It may still have received"),
-    Reason.UNREACHABLE: ("There is no network route to 93.184.215.14.", "Tell your administrator."),
+    Reason.UNREACHABLE: ("There is no network route to 93.184.215.14.", "Check the network of"),
     Reason.RESET: (f"{HOST} closed the connection before it answered.", "check their log at"),
     Reason.NO_REPLY: (f"{HOST} closed the connection before it answered.", "check their log at"),
     Reason.BAD_REPLY: ("was not one that a web server gives.", "Check the address and the port."),
@@ -37,7 +37,7 @@ WORDS = {
     Reason.TLS_UNTRUSTED: (f"The certificate of {HOST} is not trusted.", "a public authority"),
     Reason.TLS_NAME: (f"The certificate of {HOST} belongs to another name.", "Use the name in"),
     Reason.TLS_OTHER: (f"No secure connection to {HOST} could be made.", "begins with http or"),
-    Reason.BLOCKED: ("This address is inside a private network", "Use a public address, or ask"),
+    Reason.BLOCKED: ("This address is inside a private network", "Use a public address, or have"),
     Reason.BAD_HEADERS: ("A custom header of this webhook may not be sent", "remove that header"),
     Reason.REDIRECT: ("redirected us to another address (https://new.example.com/hook).", "Edit"),
     Reason.BAD_REQUEST: (f"{HOST} did not accept the content.", "Send the help bundle"),
@@ -54,7 +54,10 @@ WORDS = {
     Reason.UNAVAILABLE: (f"{HOST} is down or restarting.", "Our side is working. Ask"),
     Reason.INTERRUPTED: ("Sending was interrupted", "we send it again, and its id stays"),
     Reason.WEBHOOK_OFF: ("kept 30 days while off", "Turn it on when deliveries"),
-    Reason.INTERNAL: ("There was a problem in this portal.", "Tell your administrator, reference"),
+    Reason.INTERNAL: (
+        "There was a problem in this portal.",
+        "Look into the log of this portal for",
+    ),
 }
 
 
@@ -88,7 +91,7 @@ def test_each_is_explained_in_plain_words(
     page = plain_page  # without scripts: nothing moves, and thirty pages come quickly
     page.set_viewport_size({"width": 1280, "height": 900})
     with served(app) as portal:
-        sign_in(page, app, portal, "support")
+        sign_in(page, app, portal, "admin")
         for number, (reason, words) in enumerate(WORDS.items(), 1):
             page.goto(f"{portal}/deliveries/{made[reason]}")
             main = page.get_by_role("main")

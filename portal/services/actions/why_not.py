@@ -9,6 +9,9 @@ from typing import Final
 from portal.models.assets import Action, AssetKind, AssetStatus
 from portal.services.actions.status_rules import RULES, is_legal
 
+# Of those who may not; whoever knows the reader says otherwise.
+UNDO: Final = "Ask an administrator to undo that first"
+
 # How each status reads in "AST-00007 is …", and what to do about it first.
 STANDING: Final[Mapping[AssetStatus, tuple[str, str]]] = {
     AssetStatus.AVAILABLE: ("available", "Give it to somebody first"),
@@ -18,7 +21,7 @@ STANDING: Final[Mapping[AssetStatus, tuple[str, str]]] = {
     AssetStatus.WARRANTY: ("away for a warranty claim", "Receive it back first"),
     AssetStatus.BROKEN: ("broken", "Have it repaired first"),
     AssetStatus.LOST: ("lost", "Report it as found first"),
-    AssetStatus.LIQUIDATED: ("disposed of", "Ask an administrator to undo that first"),
+    AssetStatus.LIQUIDATED: ("disposed of", UNDO),
 }
 
 # Actions that end a state: outside it there is nothing to end.
@@ -63,10 +66,12 @@ def why_not(
     *,
     deleted: bool = False,
     holder: str | None = None,
+    undo: str = UNDO,
 ) -> str | None:
     """What stands in the way and the way out, to follow an asset's tag; None where it is legal.
 
-    `holder`: who has it, where the caller knows that; named then.
+    `holder`: who has it, where the caller knows that; named then. `undo`: the way back from
+    disposed of, as the reader may go it.
     """
     if is_legal(action, status, kind, deleted=deleted):
         return None
@@ -79,6 +84,7 @@ def why_not(
         return _of_the_other_kind(AssetKind(kind))
     standing = AssetStatus(status)
     state, usual = STANDING[standing]
+    usual = undo if standing is AssetStatus.LIQUIDATED else usual
     way_out = INSTEAD.get((action, standing)) or NOTHING_TO_END.get(action, usual)
     if holder and standing in (AssetStatus.ALLOCATED, AssetStatus.CHECKED_OUT):
         state = f"{state.removesuffix(' to somebody')} to {holder}"

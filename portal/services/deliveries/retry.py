@@ -26,13 +26,13 @@ ARRIVED: Final = "This has already arrived. Use Send again if the receiver needs
 _NOT_RETRYABLE: Final = {
     ShownStatus.WAITING: "This is already waiting to be sent. Its result will show here.",
     ShownStatus.SENDING: "This is being sent now. Wait for the result.",
-    ShownStatus.HELD: "This is held because its webhook is off. Turn the webhook on to send it.",
+    ShownStatus.HELD: "This is held because its webhook is off. It can be sent once that is on.",
 }
 _NOT_STOPPABLE: Final = {
     ShownStatus.SENDING: "This is being sent now, and cannot be stopped halfway. Wait for the"
     " result.",
-    ShownStatus.HELD: "This is held, so nothing is being sent. Decide about it when you turn the"
-    " webhook on.",
+    ShownStatus.HELD: "This is held, so nothing is being sent. It is decided about when the webhook"
+    " is turned on.",
     ShownStatus.DELIVERED: "This has already arrived, so there is nothing to stop.",
     ShownStatus.FAILED: "This is not sent any more, so there is nothing to stop.",
     ShownStatus.STOPPED: "This is already stopped.",
@@ -63,7 +63,7 @@ def why_not_retry(at: RetryState, *, again: bool = False) -> str | None:
     if at.status in _NOT_RETRYABLE:
         return _NOT_RETRYABLE[at.status]
     if at.is_webhook_off:
-        return f"The webhook “{at.webhook_name}” is off. Turn it on, then Retry."
+        return f"The webhook “{at.webhook_name}” is off. Retry once it is on."
     return ARRIVED if at.status is ShownStatus.DELIVERED and not again else None
 
 

@@ -51,7 +51,7 @@ def send_waiting(actor: Actor, public_id: UUID) -> int:
         require(current, actor, "deliveries.retry")
         webhook = lock_webhook(current, public_id)
         if webhook.state != WebhookState.ACTIVE:
-            raise Refusal("This webhook is off. Turn it on to send what waits.")
+            raise Refusal("This webhook is off. What waits can be sent once it is on.")
         count = count_waiting(current, webhook)
         if count:
             reopen(current.connection(), webhook.id, webhook.in_order, database_time(current))

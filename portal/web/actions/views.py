@@ -30,6 +30,7 @@ from portal.web.actions.action_page import ActionPage, Doing
 from portal.web.actions.forms import ActionForm
 from portal.web.forms.refusals import refusals_in, status_of
 from portal.web.frame.access import actor, can, owner, requires
+from portal.web.planning.presenter import undo_words
 
 Answer = Response | tuple[str, int]
 View = Callable[..., Answer]
@@ -74,7 +75,8 @@ def action_buttons(asset: Asset) -> list[Button]:
 def obstacle(action: Action, asset: Asset, holder: str | None = None) -> str | None:
     """Why the action is not legal now, to follow the asset's tag."""
     deleted = asset.deleted_at is not None
-    return why_not(action, asset.status, asset.kind, deleted=deleted, holder=holder)
+    undo = undo_words(asset.status)
+    return why_not(action, asset.status, asset.kind, deleted=deleted, holder=holder, undo=undo)
 
 
 def _button(page: ActionPage, asset: Asset) -> Button:

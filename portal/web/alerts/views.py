@@ -24,6 +24,7 @@ from portal.web.frame.page_frame import page_url
 from portal.web.frame.status_tags import Tag, delivery_tag
 from portal.web.frame.tabs import Tab
 from portal.web.frame.wording import counted
+from portal.web.help.advice import for_reader, whom
 
 blueprint = Blueprint("alerts", __name__, url_prefix="/alerts")
 
@@ -88,6 +89,7 @@ def index() -> tuple[str, int]:
         which=chosen.which,
         has_any=bool(page.rows) or alert_queries.has_any(),
         is_narrowed=chosen.event is not None or chosen.asset_id is not None,
+        whom=whom,
     )
     return html, status_of(form)
 
@@ -127,7 +129,7 @@ def _line(alert: Alert, made: Mapping[int, Made]) -> AlertLine:
         alert=alert,
         kind=KINDS[alert.event],
         sentence=alert_words.sentence_of(alert.event, alert.details),
-        todo=remedy.words if is_open else "",
+        todo=for_reader("assets.edit", remedy.words, remedy.others) if is_open else "",
         label=remedy.label if is_open else "",
         url=alert_words.remedy_url(alert) if is_open else "",
         state=alert_words.state_of(alert),

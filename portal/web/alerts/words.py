@@ -8,6 +8,7 @@ from typing import Any, Final
 from flask import url_for
 
 from portal.engine.events.names import EventName
+from portal.engine.next_steps import ASK
 from portal.lib.clock import utcnow
 from portal.models.alerts import Alert
 from portal.models.assets import Action
@@ -29,9 +30,13 @@ KINDS: Final[Mapping[str, Tag]] = {
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    """What to do about one kind of alert. `label`: of the link to where it is done."""
+    """What to do about one kind of alert. `label`: of the link to where it is done.
+
+    `others`: for those who may not change the register, see `web/help/advice.py`.
+    """
 
     words: str
+    others: str
     label: str
     action: Action | None
 
@@ -39,17 +44,25 @@ class Remedy:
 REMEDIES: Final[Mapping[str, Remedy]] = {
     EventName.CHECKOUT_OVERDUE: Remedy(
         "Ask for it. Check it in when it is back, or give it more time.",
+        f"Ask for it. Then {ASK} to check it in, or to give it more time.",
         "Check in",
         Action.CHECK_IN,
     ),
     EventName.MAINTENANCE_DUE: Remedy(
-        "Have it done, then enter how it ended.", "See maintenance", None
+        "Have it done, then enter how it ended.",
+        f"Have it done, then {ASK} to enter how it ended.",
+        "See maintenance",
+        None,
     ),
     EventName.LOW_STOCK: Remedy(
-        "Order more, and enter what comes in.", "Receive", Action.RECEIVE_STOCK
+        "Order more, and enter what comes in.",
+        f"Order more, and {ASK} to enter what comes in.",
+        "Receive",
+        Action.RECEIVE_STOCK,
     ),
     EventName.WARRANTY_EXPIRING: Remedy(
         "If something is wrong with it, claim it now.",
+        f"If something is wrong with it, {ASK} to claim it now.",
         "Send to warranty",
         Action.SEND_TO_WARRANTY,
     ),

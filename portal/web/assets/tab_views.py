@@ -4,6 +4,7 @@ from typing import Final
 
 from flask import Blueprint, request
 
+from portal.engine.next_steps import ASK
 from portal.models.assets import Asset, AssetKind
 from portal.models.stock import MoveKind
 from portal.services.actions import lifecycle, stock
@@ -17,6 +18,7 @@ from portal.web.assets.presenter import lines
 from portal.web.assets.state import standing_of
 from portal.web.deliveries import log_presenter
 from portal.web.frame.access import requires
+from portal.web.help.advice import for_reader
 from portal.web.planning.calendar_strip import strip_of
 
 ONE_ASSET: Final = "/assets/<int(max=2147483647):asset_id>"
@@ -52,6 +54,11 @@ def reservations(asset_id: int) -> str:
         standing,
         strip=strip_of(standing.plans, standing.held),
         earlier=planning_queries.past_reservations(asset_id, _cursor()),
+        to_allow_it=for_reader(
+            "assets.edit",
+            "To allow it, tick “People may reserve it” under Edit.",
+            f"{ASK} to allow it.",
+        ),
     )
 
 

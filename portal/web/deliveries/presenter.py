@@ -5,11 +5,18 @@ from datetime import datetime
 from uuid import UUID, uuid4
 
 from portal.engine.http.url import host_of
-from portal.engine.reasons import Explanation, Reason, explain
+from portal.engine.reason_keys import Reason
+from portal.engine.reasons import Explanation
 from portal.services.deliveries.detail import AttemptDetail, DeliveryDetail
 from portal.services.deliveries.retry import why_not_retry, why_not_stop
 from portal.services.operations.retention import kept_until
 from portal.services.outbox.status import PausedFor, ShownStatus
+from portal.web.deliveries.explanation import (
+    advice_of,
+    advice_while_off,
+    advice_while_slow,
+    explanation_of,
+)
 from portal.web.deliveries.log_presenter import event_name, took, tries
 from portal.web.deliveries.next_attempt import again_of, next_attempt
 from portal.web.deliveries.progress import RetryOutcome, delay_of, is_live, outcome_of
@@ -17,8 +24,10 @@ from portal.web.deliveries.request import Sent, sent_of
 from portal.web.deliveries.steps import DeliveryStep, steps_of, who
 from portal.web.deliveries.times import repeat_warning, times_of
 from portal.web.deliveries.trial_steps import TestStep, steps_of_test
+from portal.web.frame.access import can
 from portal.web.frame.status_tags import Tag, delivery_tag
 from portal.web.frame.wording import moment, plural
+from portal.web.help.advice import Advice
 from portal.web.help.anchors import help_url
 
 
@@ -36,6 +45,8 @@ class DeliveryPage:
     tag: Tag
     sentence: str
     explanation: Explanation | None
+    advice: Advice | None
+    off_advice: Advice | None
     again: str
     steps: list[DeliveryStep]
     times: list[tuple[str, str]]
@@ -81,8 +92,13 @@ class DeliveryPage:
 
     @property
     def kept_until(self) -> datetime | None:
-        """When it goes, once nothing is sent any more by itself."""
+        """When it goes, once it is not retried any more."""
         return kept_until(self.delivery.finished_at)
+
+    @property
+    def slow_advice(self) -> Advice:
+        """Where to look, or whom to ask, while there is a `delay`."""
+        return advice_while_slow(self.delivery)
 
     @property
     def is_left_alone(self) -> bool:
@@ -105,6 +121,8 @@ def page_of(delivery: DeliveryDetail, draft: UUID | None = None) -> DeliveryPage
         tag=delivery_tag(delivery.status),
         sentence=sentence_of(delivery),
         explanation=explanation_of(delivery),
+        advice=advice_of(delivery, is_draft=draft is not None),
+        off_advice=advice_while_off(delivery),
         again=again_of(delivery),
         steps=steps_of(delivery),
         times=times_of(delivery),
@@ -150,29 +168,6 @@ def sentence_of(delivery: DeliveryDetail) -> str:
             return f"Kept because the webhook “{delivery.standing.webhook_name}” is off."
 
 
-def explanation_of(delivery: DeliveryDetail) -> Explanation | None:
-    """Why the last attempt failed, or why there was none; None when all is well."""
-    last = delivery.last_attempt
-    if last is None:
-        return explain(Reason(delivery.reason), host="") if delivery.reason else None
-    if last.is_delivered:
-        return None
-    reason = Reason(last.reason) if last.reason else Reason.INTERRUPTED
-    total = last.phases.get("total")
-    waits = delivery.status in (ShownStatus.RETRYING, ShownStatus.PAUSED)
-    return explain(
-        reason,
-        host=host_of(last.url),
-        seconds=round(total / 1000, 1) if total else None,
-        time=moment(last.started_at).exact,
-        again=moment(delivery.next_try_at).exact if waits else "",
-        location=last.location,
-        code=last.code,
-        reference=str(delivery.public_id),
-        is_test=delivery.standing.is_test,
-    )
-
-
 def _answered(delivery: DeliveryDetail) -> AttemptDetail | None:
     answered = [each for each in delivery.attempts if each.code or each.response_headers]
     return answered[-1] if answered else None
@@ -208,7 +203,8 @@ def _failed(delivery: DeliveryDetail) -> str:
         how = "was not accepted" if delivery.code else "did not arrive"
         return f"The test {how}. Nothing else is affected by it."
     made = plural(delivery.tries, "attempt")
-    return f"Not delivered after {made}, and not retried automatically. Fix the cause, then Retry."
+    then = " Fix the cause, then Retry." if can("deliveries.retry") else ""
+    return f"Not delivered after {made}, and not retried automatically.{then}"
 
 
 def _host(delivery: DeliveryDetail) -> str:

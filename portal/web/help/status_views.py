@@ -25,7 +25,7 @@ MEANINGS: Final = {
     ShownStatus.PAUSED: (
         "It is kept and not attempted for now: its receiver isn't responding and is left alone for "
         "a while, or its webhook gets one at a time and an older delivery goes first.",
-        "Look at its webhook. The pause ends automatically; then one delivery goes out, and once it "
+        "Look at its webhook. The pause ends automatically; then one delivery goes out. Once it "
         "arrives all others follow. A test or a Retry that arrives ends it at once.",
     ),
     ShownStatus.SENDING: (

@@ -6,6 +6,7 @@ from typing import Final
 
 from flask import request, url_for
 
+from portal.engine.next_steps import ASK
 from portal.lib.clock import utcnow
 from portal.services.operations.overview import Overview
 from portal.services.webhooks import queries as webhook_queries
@@ -14,6 +15,7 @@ from portal.services.webhooks.notices.emails import News
 from portal.web.frame import banner_views
 from portal.web.frame.access import can
 from portal.web.frame.wording import counted, plural
+from portal.web.help.advice import for_reader
 from portal.web.webhooks.words import state_sentence
 
 MOST_WEBHOOKS: Final = 3
@@ -63,9 +65,10 @@ def failed_deliveries(now: Overview) -> Iterator[Need]:
     if not now.failed:
         return
     one = now.failed == 1
+    then = " Once the cause is fixed, press Retry." if can("deliveries.retry") else ""
     yield Need(
         f"{counted(now.failed)} {'delivery' if one else 'deliveries'} did not arrive",
-        "Open it to see why. Once the cause is fixed, press Retry.",
+        f"Open {'it' if one else 'them'} to see why.{then}",
         "See it" if one else "See them",
         f"{request.script_root}/deliveries?status=failed",
         "x-octagon-fill",
@@ -78,12 +81,13 @@ def held_deliveries(now: Overview) -> Iterator[Need]:
     if not now.held:
         return
     one = now.held == 1
-    decides = "Turn its webhook on" if one else "Turn their webhook on"
-    ask = "" if can("webhooks.switch") else "Ask an administrator: "
-    text = f"{decides} to send or discard {'it' if one else 'them'}."
+    turn = (
+        f"urn {'its' if one else 'their'} webhook on to send or discard {'it' if one else 'them'}."
+    )
+    text = for_reader("webhooks.switch", f"T{turn}", f"{ASK} to t{turn}")
     yield Need(
         f"{counted(now.held)} {'delivery is' if one else 'deliveries are'} held",
-        ask + (text if not ask else text[:1].lower() + text[1:]),
+        text,
         "See what is held",
         f"{request.script_root}/deliveries?status=held",
         "pause-circle",

@@ -6,6 +6,7 @@ from typing import Final
 
 from flask import url_for
 
+from portal.engine.next_steps import ASK
 from portal.lib.clock import utcnow
 from portal.services.actions.planning import queries as planning_queries
 from portal.services.alerts import queries as alert_queries
@@ -15,6 +16,7 @@ from portal.services.assets import queries as asset_queries
 from portal.services.assets.queries import AssetFilter, Shown
 from portal.web.frame.access import can
 from portal.web.frame.wording import counted, plural
+from portal.web.help.advice import for_reader
 from portal.web.home.needs import Need
 
 
@@ -69,9 +71,14 @@ def due_maintenance() -> Iterator[Need]:
     days = moment.rules.maintenance_days
     count = planning_queries.count_due(moment.today + timedelta(days=days))
     if count:
+        enter = for_reader(
+            "assets.edit",
+            "Enter how it ended once it is done.",
+            f"Once it is done, {ASK} to enter how it ended.",
+        )
         yield Need(
             f"Maintenance is due on {counted(count)} {'asset' if count == 1 else 'assets'}",
-            f"Late, or due within {plural(days, 'day')}. Enter how it ended once it is done.",
+            f"Late, or due within {plural(days, 'day')}. {enter}",
             "See what is due",
             url_for("planning.maintenance"),
             "wrench",
@@ -83,9 +90,14 @@ def low_stock() -> Iterator[Need]:
     """Less than there should be."""
     count = asset_queries.count(AssetFilter(shown=Shown.LOW))
     if count:
+        order = for_reader(
+            "assets.edit",
+            "Order more, and enter what comes in.",
+            f"Order more, and {ASK} to enter what comes in.",
+        )
         yield Need(
             f"{counted(count)} {'consumable is' if count == 1 else 'consumables are'} low",
-            "There is less than the threshold. Order more, and enter what comes in.",
+            f"There is less than the threshold. {order}",
             "See what is low",
             url_for("assets.index", show=Shown.LOW),
             "box-seam",

@@ -19,6 +19,7 @@ from portal.services.webhooks.queries import WebhookDetail
 from portal.web.deliveries.log_presenter import event_name
 from portal.web.frame import charts
 from portal.web.frame.access import actor, can, requires
+from portal.web.webhooks import advice as webhook_advice
 from portal.web.webhooks.history import failures_began, history_lines
 from portal.web.webhooks.receiver_code import snippets
 from portal.web.webhooks.words import (
@@ -62,6 +63,7 @@ def show(public_id: UUID) -> Answer:
         "webhooks/show.html",
         webhook=webhook,
         address=_address(webhook),
+        advice=webhook_advice,
         places=page_tabs(webhook, "webhooks.show"),
         state=state_sentence(webhook, latest, utcnow()),
         began=_began(webhook),

@@ -10,6 +10,7 @@ from portal.models.webhooks import OffReason
 from portal.services.deliveries.log.pages import LogRow
 from portal.services.outbox.status import ShownStatus
 from portal.services.webhooks.queries import Standing, WebhookDetail
+from portal.web.frame.access import can
 from portal.web.frame.wording import counted, plural
 
 
@@ -56,14 +57,16 @@ def _before_any_event(latest: Sequence[LogRow], now: datetime) -> str:
         return "Nothing has arrived yet."
     test = next((row for row in latest if row.is_test), None)
     if test is None:
-        return "Nothing has been sent yet. Press Test webhook to try it."
+        press = " Press Test webhook to try it." if can("webhooks.test") else ""
+        return f"Nothing has been sent yet.{press}"
     arrived = "arrived" if test.status is ShownStatus.DELIVERED else "has not arrived"
     was = f"The last test, {relative(test.created_at, now)}, {arrived}."
     return f"No event has been sent yet. {was}"
 
 
 def _off(webhook: WebhookDetail) -> str:
-    kept = "Events that happen now are held until you turn it on."
+    until = "you turn it on" if can("webhooks.switch") else "it is turned on"
+    kept = f"Events that happen now are held until {until}."
     if webhook.off_reason == OffReason.GONE:
         return f"{webhook.host} said that this address is closed for good. {kept}"
     if webhook.off_reason == OffReason.FAILING:

@@ -161,7 +161,7 @@ def test_a_retry_in_hours_is_not_waited_for(support: Pages) -> None:
 
 @pytest.mark.parametrize(
     ("role", "words"),
-    [("support", "Tell your administrator."), ("admin", "See under System what is running")],
+    [("support", "Ask an administrator"), ("admin", "See under System what is running")],
 )
 def test_a_long_wait_says_where_to_look(app: Flask, role: str, words: str) -> None:
     made = make_delivery(due_at=utcnow() - timedelta(seconds=20))
@@ -276,7 +276,7 @@ def test_it_says_who_pressed_retry(support: Pages) -> None:
 def test_what_cannot_be_pressed_says_why(support: Pages) -> None:
     off = make_webhook(state="off", name="Sync")
     reasons = {
-        "The webhook “Sync” is off. Turn it on, then Retry.": make_delivery(off, status="failed"),
+        "The webhook “Sync” is off. Retry once it is on.": make_delivery(off, status="failed"),
         "This is held because its webhook is off": make_delivery(off, status="held"),
     }
     for words, made in reasons.items():

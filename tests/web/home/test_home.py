@@ -71,7 +71,7 @@ def test_others_see_failing_webhooks_and_whom_to_ask(app: Flask, role: Role) -> 
     ]
     assert f"/settings/webhooks/{hook.public_id}" in page.links("See why, and what to do")
     assert "The last 6 attempts failed. receiver.example.com refused the connection." in page.main
-    assert "Ask an administrator: turn its webhook on" in page.main
+    assert "Ask an administrator to turn its webhook on" in page.main
 
 
 def test_of_many_webhooks_in_trouble_the_rest_is_counted(app: Flask) -> None:

@@ -1,0 +1,117 @@
+"""What the reader may do next; and for what they may not, whom to ask and a message to copy.
+
+A step declares the permission that it takes (`services/core/permissions.py`). Here it becomes a
+link for those who have it, and the names of those who have it for everybody else.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from flask import g
+
+from portal.engine.next_steps import ASK
+from portal.extensions import settings
+from portal.models.people import Role
+from portal.services.core.permissions import ADMIN, EVERYONE, MANAGERS, PERMISSIONS
+from portal.services.people.contacts import who_may
+from portal.web.frame.access import can
+from portal.web.frame.wording import moment
+
+# Who has a permission, and what another one of them is called.
+WHO: Final[Mapping[frozenset[Role], tuple[str, str]]] = {
+    ADMIN: ("an administrator", "another administrator"),
+    MANAGERS: ("a manager or an administrator", "somebody else"),
+    frozenset({Role.ADMIN, Role.SUPPORT}): ("support or an administrator", "somebody else"),
+    EVERYONE: ("a colleague", "somebody else"),
+}
+
+Link = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matter:
+    """What a message to somebody else is about. `path`: the page that shows it, from the root."""
+
+    webhook: UUID | None = None
+    name: str = ""
+    happened: str = ""
+    since: datetime | None = None
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """One next step. `message`: plain text for whom the reader has to ask; blank for one who may.
+
+    `links`: (words, address), which the reader may all open.
+    """
+
+    sentence: str
+    links: Sequence[Link] = ()
+    message: str = ""
+
+
+def advise(
+    permission: str,
+    own: str,
+    others: str,
+    *,
+    matter: Matter,
+    link: Link | None = None,
+    links: Sequence[Link] = (),
+) -> Advice:
+    """The step in the words for this reader.
+
+    `own` and `link` are for those who have `permission`; `others`, in which `ASK` stands, for
+    everybody else, with a message that asks for `own`. `links` are for both.
+    """
+    if can(permission):
+        return Advice(own, [*([link] if link else []), *links])
+    return Advice(asking(others, permission, matter.webhook), links, message_of(matter, own))
+
+
+def asking(text: str, permission: str, webhook: UUID | None = None) -> str:
+    """The text with whom to ask in the place of `ASK`: "Ask an administrator (Ada Admin) to …"."""
+    words = text.replace(ASK, f"ask {whom(permission, webhook)}")
+    return words[:1].upper() + words[1:] if text.startswith(ASK) else words
+
+
+def for_reader(permission: str, own: str, others: str) -> str:
+    """The one text for those who have the permission, the other, in which `ASK` stands, for
+    everybody else."""
+    return own if can(permission) else asking(others, permission)
+
+
+def whom(permission: str, webhook: UUID | None = None) -> str:
+    """Who may: "an administrator (Ada Admin, Bo Boss or another administrator)"."""
+    known: dict[tuple[str, UUID | None], str] = g.setdefault("whom", {})
+    if (permission, webhook) not in known:
+        known[permission, webhook] = _named(permission, webhook)
+    return known[permission, webhook]
+
+
+def message_of(matter: Matter, needed: str) -> str:
+    """Plain text to copy: which webhook, what happened, since when, what is needed, and where."""
+    since = moment(matter.since).exact if matter.since else ""
+    link = f"{settings().base_url}{matter.path}" if matter.path else ""
+    lines = (
+        ("Webhook", matter.name),
+        ("What happened", matter.happened),
+        ("Since", since),
+        ("What is needed", needed),
+        ("Link", link),
+    )
+    return "\n".join(f"{label}: {' '.join(text.split())}" for label, text in lines if text)
+
+
+def _named(permission: str, webhook: UUID | None) -> str:
+    kind, another = WHO[PERMISSIONS[permission]]
+    found = who_may(permission, webhook)
+    if not found.names:
+        return kind
+    named = [*found.names, *([another] if found.has_more else [])]
+    *first, last = named
+    return f"{kind} ({', '.join(first)} or {last})" if first else f"{kind} ({last})"

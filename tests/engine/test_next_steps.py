@@ -1,0 +1,56 @@
+"""What a next step takes, and what those read who may not take it."""
+
+import re
+
+import pytest
+
+from portal.engine.next_steps import ASK, RETRY, step_after
+from portal.engine.reasons import Reason, explain
+from portal.services.core.permissions import EVERYONE, PERMISSIONS
+
+# What somebody without any permission can do by themselves: look, ask and pass on.
+FREE = {
+    *(Reason.CONNECT_TIMEOUT, Reason.READ_TIMEOUT, Reason.RESET, Reason.NO_REPLY),
+    *(Reason.TLS_EXPIRED, Reason.TLS_UNTRUSTED, Reason.BAD_REQUEST, Reason.FORBIDDEN),
+    *(Reason.CONFLICT, Reason.TOO_LARGE, Reason.OTHER_4XX, Reason.SERVER, Reason.UNAVAILABLE),
+    Reason.INTERRUPTED,
+}
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_every_step_that_takes_a_permission_says_so(reason: Reason) -> None:
+    step = step_after(reason, reference="7f3a")
+    assert (step is None) is (reason in FREE)
+    if step is None:
+        told = explain(reason, host="a.example").next_step
+        assert not re.search(r"\b([Ee]dit|Retry|[Tt]urn|administrator|header)\b", told)
+        return
+    assert PERMISSIONS[step.permission] != EVERYONE
+    for sentence in filter(None, (step.others, step.own)):
+        assert re.fullmatch(r"\S.*\.", sentence)
+        assert not re.search(r"\{(?!ask\})", sentence)
+    assert ASK in step.others or step.permission == RETRY
+    assert ASK not in step.own
+
+
+def test_a_test_turns_nothing_off() -> None:
+    step, test = step_after(Reason.GONE), step_after(Reason.GONE, is_test=True)
+    assert step
+    assert test
+    assert step.others.startswith("We turned the webhook off. Ask its owner")
+    assert test.others.startswith("Ask its owner")
+
+
+def test_an_administrator_is_not_sent_to_an_administrator() -> None:
+    for reason in Reason:
+        step = step_after(reason, reference="7f3a")
+        own = (step.own if step else "") or explain(reason, host="a.example").next_step
+        assert "administrator" not in own, reason
+    internal = step_after(Reason.INTERNAL, reference="7f3a")
+    assert internal
+    assert internal.own == "Look into the log of this portal for 7f3a."
+
+
+def test_where_one_may_not_retry_it_says_what_one_may() -> None:
+    told = explain(Reason.REFUSED, host="a.example", retry="ask Sue to retry")
+    assert told.next_step.endswith("Ask its owner to start it, then ask Sue to retry.")

@@ -1,0 +1,190 @@
+"""No page advises anybody to do what they may not: every reason, every role."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+from uuid import UUID
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from portal.engine.next_steps import step_after
+from portal.engine.reasons import Reason
+from portal.lib.clock import utcnow
+from portal.models.deliveries import Priority
+from portal.models.people import User
+from portal.models.webhooks import Webhook
+from portal.services.core.permissions import allows
+from portal.services.core.unit_of_work import session, writing
+from portal.web.frame.access import PUBLIC, permission_of
+from tests.support.deliveries import make_attempt, make_delivery
+from tests.support.factories import Hook, make_user, make_webhook
+from tests.support.html import Node
+from tests.support.pages import Page, Pages
+from tests.web.signed_in import visit
+
+ROLES = pytest.mark.parametrize("role", ["admin", "manager", "support"])
+LONG_AGO = timedelta(minutes=9)
+
+
+def a_team() -> None:
+    make_user(name="Ada Admin")
+    make_user("support", name="Sue Support")
+    make_user("manager", name="Mia Manager")
+
+
+def addresses(node: Node, page: Page) -> Iterator[tuple[str, str]]:
+    """(method, path) of every link and form below this node, on this portal."""
+    for each in node.walk():
+        method, name = {"a": ("GET", "href"), "form": ("POST", "action")}.get(each.tag, ("", ""))
+        target = urlsplit(urljoin(page.path, each.get(name))) if method and each.has(name) else None
+        if target and not target.netloc:
+            yield (each.get("method", "GET").upper() if each.tag == "form" else method), target.path
+
+
+def offers_only_what_it_may(app: Flask, page: Page, role: str) -> None:
+    """Every link and button on the page leads where this role may go."""
+    urls = app.url_map.bind("localhost")
+    for method, path in addresses(page.root, page):
+        endpoint, _ = urls.match(path, method=method)
+        permission = permission_of(endpoint)
+        assert permission == PUBLIC or allows(role, permission or ""), (method, path)
+
+
+def advice_on(page: Page, heading: str) -> Node:
+    """The part of the page with this heading."""
+    sections = page.root.find_all("section")
+    return next(each for each in sections if any(h.text == heading for h in each.find_all("h2")))
+
+
+def is_fit(pages: Pages, advice: Node, role: str, permission: str | None, name: str) -> None:
+    """It offers what the role may, and for the rest says whom to ask and what to send them."""
+    text = advice.text
+    messages = [each.text for each in advice.find_all("pre")]
+    for address in [each.get("href") for each in advice.find_all("a")]:
+        assert pages.client.get(address).status_code == 200, address
+    if permission is None or allows(role, permission):
+        assert "administrator" not in text
+        assert messages == []
+        return
+    assert "Ada Admin" in text
+    assert "sk an administrator (" in text or "sk support or an administrator (" in text
+    (message,) = messages
+    for line in (f"Webhook: {name}", "What happened: ", "Since: ", "What is needed: ", "Link: "):
+        assert line in message
+    assert "Edit the webhook" not in text.replace(message, "")
+    assert "then Retry" not in text.replace(message, "")
+
+
+@ROLES
+@pytest.mark.parametrize("is_test", [False, True], ids=["real", "test"])
+def test_on_the_page_of_a_delivery(app: Flask, role: str, is_test: bool) -> None:
+    a_team()
+    pages = visit(app, role)
+    for reason in Reason:
+        hook = make_webhook(name=f"Sync {reason} {is_test}")
+        columns: dict[str, Any] = {"priority": Priority.TEST} if is_test else {}
+        made = make_delivery(hook, status="failed", reason=reason, **columns)
+        make_attempt(made, reason=reason)
+        page = pages.get(f"/deliveries/{made}")
+        step = step_after(reason)
+        permission = step.permission if step else None
+        if is_test and permission == "deliveries.retry":
+            permission = "webhooks.test"
+        is_fit(pages, advice_on(page, "What to do next"), role, permission, hook.name)
+        offers_only_what_it_may(app, page, role)
+
+
+@ROLES
+def test_on_the_page_of_a_failing_webhook(app: Flask, role: str) -> None:
+    a_team()
+    pages = visit(app, role)
+    failing = {"failures_in_row": 6, "failing_since": utcnow() - LONG_AGO}
+    for reason in Reason:
+        hook = make_webhook(name=f"Sync {reason}", **failing)
+        made = make_delivery(hook, status="failed", reason=reason)
+        make_attempt(made, reason=reason)
+        page = pages.get(f"/settings/webhooks/{hook.public_id}")
+        step = step_after(reason)
+        (state,) = [node for node in page.root.walk() if node.get("id") == "next-step"]
+        is_fit(pages, state, role, step.permission if step else None, hook.name)
+        offers_only_what_it_may(app, page, role)
+
+
+OFF: dict[str, dict[str, Any]] = {
+    "by a person": {"off_reason": "person"},
+    "gone": {"off_reason": "gone"},
+    "by us": {"off_reason": "failing"},
+}
+
+
+def off(columns: dict[str, Any]) -> tuple[Hook, UUID]:
+    hook = make_webhook(name="Sync", state="off", off_at=utcnow() - LONG_AGO, **columns)
+    return hook, make_delivery(hook, status="held")
+
+
+@ROLES
+@pytest.mark.parametrize("columns", OFF.values(), ids=OFF)
+def test_about_a_webhook_that_is_off(app: Flask, role: str, columns: dict[str, Any]) -> None:
+    a_team()
+    hook, made = off(columns)
+    pages = visit(app, role)
+    for path in (f"/settings/webhooks/{hook.public_id}", f"/deliveries/{made}", "/"):
+        page = pages.get(path)
+        offers_only_what_it_may(app, page, role)
+        asks = "sk an administrator (Ada Admin" in page.main
+        assert asks is (role != "admin"), path
+        if role != "admin":
+            assert "until you turn it on" not in page.main
+            assert "Turn the webhook on" not in page.main.replace("What is needed: Turn", "")
+    if role == "support":
+        page = pages.post(f"/deliveries/{made}/retry")
+        assert "It can be sent once that is on." in page.main
+
+
+@ROLES
+def test_about_a_delivery_that_nobody_sends(app: Flask, role: str) -> None:
+    a_team()
+    pages, made = visit(app, role), make_delivery(due_at=utcnow() - LONG_AGO)
+    page = pages.get(f"/deliveries/{made}")
+    offers_only_what_it_may(app, page, role)
+    assert ("Ask an administrator (Ada Admin" in page.main) is (role != "admin")
+    assert bool(page.links("See under System what is running")) is (role == "admin")
+
+
+@ROLES
+def test_in_the_banner_of_an_owner_who_may_not_turn_it_on(app: Flask, role: str) -> None:
+    pages = visit(app, role, name="Olga Owner")
+    make_webhook(owner_id=owner_id("Olga Owner"), state="off", off_reason="gone", off_at=utcnow())
+    page = pages.get("/deliveries")
+    assert bool(page.links("turn it on again")) is (role == "admin")
+    assert bool(page.links("whom to ask")) is (role != "admin")
+
+
+@ROLES
+def test_what_is_still_held_the_key_and_the_plain_address(app: Flask, role: str) -> None:
+    a_team()
+    hook = make_webhook(
+        "http://erp.example.com/", secret="a new key for us", old_until=utcnow() + LONG_AGO
+    )
+    with writing() as current:
+        webhook = current.get_one(Webhook, hook.id)
+        webhook.old_secret_enc = webhook.secret_enc
+    make_delivery(hook, status="held")
+    page = visit(app, role).get(f"/settings/webhooks/{hook.public_id}")
+    offers_only_what_it_may(app, page, role)
+    for own, asked in (
+        ("Give the receiver the new key", "to give the receiver the new key before then."),
+        ("Use https:// if they offer it.", "to use https:// if they offer it."),
+        ("Send or discard them", "to send or discard what is held."),
+    ):
+        words = " ".join(each.text for each in page.root.find_all("p", "a"))
+        assert (own in words) is (role == "admin"), own
+        assert (asked in words) is (role != "admin"), asked
+
+
+def owner_id(name: str) -> int:
+    session().rollback()
+    return session().scalars(select(User.id).where(User.name == name)).one()

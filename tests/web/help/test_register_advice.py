@@ -1,0 +1,65 @@
+"""What is to be done in the register, for those who may, and whom to ask for everybody else."""
+
+import pytest
+from flask import Flask
+
+from portal.models.alerts import RunKind
+from portal.models.assets import Asset
+from portal.services.alerts import control
+from portal.services.core.unit_of_work import writing
+from tests.services.alerts.due_things import decided, lent, with_maintenance, with_warranty
+from tests.support.factories import make_asset, make_user
+from tests.web.signed_in import visit
+
+ROLES = pytest.mark.parametrize("role", ["admin", "manager", "support"])
+
+
+def team() -> None:
+    make_user(name="Ada Admin")
+    make_user("manager", name="Mia Manager")
+
+
+@ROLES
+def test_on_the_alerts_and_the_start_page(app: Flask, role: str) -> None:
+    team()
+    decided()
+    lent(3)
+    with_maintenance(2)
+    with_warranty(5)
+    make_asset("Toner", kind="stock", quantity=1, min_quantity=5)
+    control.run(RunKind.MANUAL)
+    pages = visit(app, role)
+    asked = "ask a manager or an administrator (Mia Manager"
+    alerts, start = pages.get("/alerts").main, pages.get("/").main
+    may = role != "support"
+    assert alerts.count(asked) == (0 if may else 4)
+    assert ("Order more, and enter what comes in." in alerts) is may
+    assert start.count(asked) == (0 if may else 2)
+    assert ("Enter how it ended once it is done." in start) is may
+    sets = "How early and how often we tell of these is set by an administrator (Ada Admin"
+    assert (sets in alerts) is (role != "admin")
+
+
+@pytest.mark.parametrize(
+    ("role", "way_out"),
+    [("admin", "Undo that first."), ("manager", "Ask an administrator (Ada Admin) to undo that")],
+)
+def test_the_way_back_from_disposed_of_is_for_those_who_may(
+    app: Flask, role: str, way_out: str
+) -> None:
+    asset_id = make_asset()
+    make_user(name="Ada Admin")
+    with writing() as current:
+        current.get_one(Asset, asset_id).status = "liquidated"
+    main = visit(app, role).get(f"/assets/{asset_id}").main
+    assert f"is disposed of. {way_out}" in main
+
+
+@ROLES
+def test_about_an_asset_that_may_not_be_reserved(app: Flask, role: str) -> None:
+    team()
+    asset_id = make_asset(reservable=False)
+    main = visit(app, role).get(f"/assets/{asset_id}/reservations").main
+    assert ("To allow it, tick “People may reserve it” under Edit." in main) is (role != "support")
+    asked = "Ask a manager or an administrator (Mia Manager or Ada Admin) to allow it."
+    assert (asked in main) is (role == "support")
