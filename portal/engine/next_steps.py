@@ -18,12 +18,13 @@ class ReasonStep(NamedTuple):
 
     `others`: the sentence for those who do not have it; blank where the reason's own sentence needs
     no more than another word for Retry. `own`: the sentence for those who have it, where the
-    reason's own sends them to themselves.
+    reason's own sends them to themselves. `needed`: what they are asked for, where that is less.
     """
 
     permission: str
     others: str = ""
     own: str = ""
+    needed: str = ""
 
 
 # fmt: off
@@ -53,9 +54,11 @@ _STEPS: Final[dict[Reason, ReasonStep]] = {
     Reason.NOT_FOUND: ReasonStep(
         EDIT, "{ask} to check the part of the address after the name."),
     Reason.METHOD: ReasonStep(
-        EDIT, "Ask its owner for the webhook address. Then {ask} to enter it."),
+        EDIT, "Ask its owner for the webhook address. Then {ask} to enter it.",
+        needed="Enter the webhook address that its owner gives."),
     Reason.GONE: ReasonStep(
-        EDIT, "{turned_off}Ask its owner for a new address. Then {ask} to enter it."),
+        EDIT, "{turned_off}Ask its owner for a new address. Then {ask} to enter it.",
+        needed="Enter the new address that its owner gives."),
     Reason.WEBHOOK_OFF: ReasonStep(
         SWITCH, "{ask} to turn it on when the deliveries should go out."),
     Reason.INTERNAL: ReasonStep(
@@ -77,4 +80,4 @@ def step_after(reason: Reason, *, reference: str = "", is_test: bool = False) ->
     others, own = step.others, step.own
     for place, text in words.items():
         others, own = others.replace(place, text), own.replace(place, text)
-    return ReasonStep(step.permission, others, own)
+    return step._replace(others=others, own=own)

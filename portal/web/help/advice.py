@@ -61,16 +61,17 @@ def advise(
     *,
     matter: Matter,
     link: Link | None = None,
-    links: Sequence[Link] = (),
+    needed: str = "",
 ) -> Advice:
     """The step in the words for this reader.
 
     `own` and `link` are for those who have `permission`; `others`, in which `ASK` stands, for
-    everybody else, with a message that asks for `own`. `links` are for both.
+    everybody else, with a message that asks for what is `needed`, `own` if nothing else is said.
     """
     if can(permission):
-        return Advice(own, [*([link] if link else []), *links])
-    return Advice(asking(others, permission, matter.webhook), links, message_of(matter, own))
+        return Advice(own, [link] if link else [])
+    sentence = asking(others, permission, matter.webhook)
+    return Advice(sentence, message=message_of(matter, needed or own))
 
 
 def asking(text: str, permission: str, webhook: UUID | None = None) -> str:
@@ -79,10 +80,10 @@ def asking(text: str, permission: str, webhook: UUID | None = None) -> str:
     return words[:1].upper() + words[1:] if text.startswith(ASK) else words
 
 
-def for_reader(permission: str, own: str, others: str) -> str:
+def for_reader(permission: str, own: str, others: str, webhook: UUID | None = None) -> str:
     """The one text for those who have the permission, the other, in which `ASK` stands, for
     everybody else."""
-    return own if can(permission) else asking(others, permission)
+    return own if can(permission) else asking(others, permission, webhook)
 
 
 def whom(permission: str, webhook: UUID | None = None) -> str:

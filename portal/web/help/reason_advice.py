@@ -33,8 +33,14 @@ def advice_after(
     if step is None:
         return Advice(own)
     if step.permission != RETRY:
-        link = links.get(step.permission)
-        return advise(step.permission, step.own or own, step.others, matter=matter, link=link)
+        return advise(
+            step.permission,
+            step.own or own,
+            step.others,
+            matter=matter,
+            link=links.get(step.permission),
+            needed=step.needed,
+        )
     permission, verb = (TEST, "test again") if is_test else (RETRY, "retry")
     if can(permission):
         return Advice(own)

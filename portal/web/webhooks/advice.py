@@ -6,7 +6,7 @@ from portal.models.webhooks import OffReason
 from portal.services.webhooks.queries import Standing, WebhookDetail
 from portal.web.frame.access import can
 from portal.web.frame.wording import moment
-from portal.web.help.advice import Advice, Matter, advise
+from portal.web.help.advice import Advice, Matter, advise, for_reader
 from portal.web.help.reason_advice import advice_after, webhook_links
 
 
@@ -43,14 +43,11 @@ def advice_about_key(webhook: WebhookDetail) -> Advice:
     )
 
 
-def advice_about_plain_address(webhook: WebhookDetail) -> Advice:
-    """Who may have it sent encrypted."""
-    return advise(
-        EDIT,
-        "Use https:// if they offer it.",
-        f"{ASK} to use https:// if they offer it.",
-        matter=_matter(webhook, "Anyone on the way can read what goes to an http:// address."),
-    )
+def about_plain_address(webhook: WebhookDetail) -> str:
+    """What goes to http:// is read by anyone on the way, and who may change that."""
+    own, others = "Use https:// if they offer it.", f"{ASK} to use https:// if they offer it."
+    todo = for_reader(EDIT, own, others, webhook.public_id)
+    return f"Anyone on the way can read what goes to an http:// address. {todo}"
 
 
 def _reason(webhook: WebhookDetail) -> Reason | None:

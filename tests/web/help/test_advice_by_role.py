@@ -177,7 +177,7 @@ def test_what_is_still_held_the_key_and_the_plain_address(app: Flask, role: str)
     offers_only_what_it_may(app, page, role)
     for own, asked in (
         ("Give the receiver the new key", "to give the receiver the new key before then."),
-        ("Use https:// if they offer it.", "to use https:// if they offer it."),
+        (" address. Use https:// if they offer it.", "to use https:// if they offer it."),
         ("Send or discard them", "to send or discard what is held."),
     ):
         words = " ".join(each.text for each in page.root.find_all("p", "a"))
