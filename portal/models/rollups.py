@@ -11,7 +11,9 @@ from portal.extensions import Base
 class Rollup(Base):
     """How many deliveries to one webhook became Delivered and Failed in one hour, tests apart.
 
-    `hour`: its beginning, UTC, by the database's clock.
+    `hour`: its beginning, UTC, by the database's clock. `late`: of those delivered, the ones that
+    arrived more than five minutes after their event. `failed_attempts`: every one that did not
+    arrive, whatever became of its delivery.
     """
 
     __tablename__ = "rollups"
@@ -22,5 +24,7 @@ class Rollup(Base):
     )
     delivered: Mapped[int] = mapped_column(default=0)
     failed: Mapped[int] = mapped_column(default=0)
+    late: Mapped[int] = mapped_column(default=0)
+    failed_attempts: Mapped[int] = mapped_column(default=0)
 
     __table_args__ = (Index("ix_rollups_webhook_id_hour", "webhook_id", "hour"),)

@@ -1,10 +1,10 @@
-"""How many deliveries came to which end, hour by hour or day by day: read from the roll-ups."""
+"""What arrived and what failed, hour by hour or day by day: read from the roll-ups."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, case, func, select
@@ -15,15 +15,23 @@ from portal.services.core.unit_of_work import session
 
 Counts = Sequence[int | None]
 
+# In the order of the fields of `Span`.
+COUNTED: Final = (Rollup.delivered, Rollup.late, Rollup.failed_attempts)
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """What became Delivered and Failed from `begins` until just before `ends`, tests apart."""
+    """What happened from `begins` until just before `ends`, tests apart.
+
+    `late`: of those delivered. `failed_attempts`: each one that did not arrive, so that a delivery
+    counts as often as it was tried.
+    """
 
     begins: datetime
     ends: datetime
     delivered: int
-    failed: int
+    late: int
+    failed_attempts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +46,14 @@ class Trend:
         return sum(span.delivered for span in self.spans)
 
     @property
-    def failed(self) -> int:
-        """How many failed for good in all."""
-        return sum(span.failed for span in self.spans)
+    def late(self) -> int:
+        """How many of them arrived late."""
+        return sum(span.late for span in self.spans)
+
+    @property
+    def failed_attempts(self) -> int:
+        """How many attempts failed in all."""
+        return sum(span.failed_attempts for span in self.spans)
 
 
 def trend(edges: Sequence[datetime], webhook: UUID | None = None) -> Trend:
@@ -66,13 +79,11 @@ def _sums(edges: Sequence[datetime]) -> list[ColumnElement[int]]:
     columns: list[ColumnElement[int]] = []
     for begins, ends in pairwise(edges):
         inside = and_(Rollup.hour >= begins, Rollup.hour < ends)
-        columns += [
-            func.sum(case((inside, count), else_=0)) for count in (Rollup.delivered, Rollup.failed)
-        ]
+        columns += [func.sum(case((inside, count), else_=0)) for count in COUNTED]
     return columns
 
 
 def _trend(edges: Sequence[datetime], counts: Counts) -> Trend:
     numbers = [int(count or 0) for count in counts]
-    parts = zip(edges, edges[1:], numbers[::2], numbers[1::2], strict=False)
-    return Trend(tuple(Span(*part) for part in parts))
+    each = [numbers[place :: len(COUNTED)] for place in range(len(COUNTED))]
+    return Trend(tuple(Span(*part) for part in zip(edges, edges[1:], *each, strict=False)))

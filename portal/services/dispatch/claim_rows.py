@@ -204,7 +204,9 @@ def _goes_on(
         .where(Delivery.id == row.id)
         .values(**values, lease_token=None, lease_until=None, reason=Reason.INTERRUPTED)
     )
-    entry = rollups.StatusChange(row.webhook_id, values["status"], row.priority, row.prior_status)
+    entry = rollups.StatusChange(
+        row.webhook_id, values["status"], row.priority, row.prior_status, has_failed=True
+    )
     rollups.count(connection, [entry], now)
     return False
 

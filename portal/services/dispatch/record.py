@@ -191,7 +191,12 @@ def _write_deliveries(connection: Connection, judged: Sequence[Judged], now: dat
         rows.append({"id": before.id, **after})
         entries.append(
             rollups.StatusChange(
-                each.result.claim.webhook.id, after["status"], before.priority, before.prior_status
+                each.result.claim.webhook.id,
+                after["status"],
+                before.priority,
+                before.prior_status,
+                has_failed=each.result.outcome.reason is not None,
+                is_late=each.result.is_late,
             )
         )
     update_rows(connection, Delivery, rows, cleared=("lease_token", "lease_until"))

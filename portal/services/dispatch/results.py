@@ -16,6 +16,7 @@ from portal.engine.retry_policy import Outcome, parse_retry_after
 from portal.lib.clock import utcnow
 from portal.services.dispatch.claim_types import Claim
 from portal.services.dispatch.request import Outgoing
+from portal.services.outbox.rollups import LATE
 
 CUT_LENGTHS: Final = frozenset({MAX_KEPT_HEADER_NAME, MAX_KEPT_HEADER_VALUE, MAX_DETAIL})
 _PHASES = ("name", "connect", "tls", "first_byte", "total", "again")
@@ -36,6 +37,11 @@ class Result(NamedTuple):
     location: str | None
     detail: str
     finished_at: datetime
+
+    @property
+    def is_late(self) -> bool:
+        """Whether it ended so long after its event that what arrived is late."""
+        return self.finished_at - self.claim.occurred_at > LATE
 
     @property
     def took_ms(self) -> int:

@@ -1,12 +1,12 @@
-"""Roll-ups: how many deliveries came to their end each hour, counted as they do.
+"""Roll-ups: what arrived, how much of it late, and what failed each hour, counted as it happens.
 
 Charts read them, never the log.
 """
 
-from collections import Counter
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
+from operator import add
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, delete, select
@@ -17,25 +17,37 @@ from portal.models.rollups import Rollup
 from portal.services.core.rowset import as_json, insert_many
 
 HOURS_A_STEP: Final = 6
-COUNTED: Final = (DeliveryStatus.DELIVERED, DeliveryStatus.FAILED)
+# What arrives longer than this after its event is late.
+LATE: Final = timedelta(minutes=5)
+COUNTS: Final = ("delivered", "late", "failed", "failed_attempts")
+Counts = tuple[int, ...]
+NOTHING: Final[Counts] = (0, 0, 0, 0)
 
 
 class StatusChange(NamedTuple):
-    """A delivery whose status was just written.
+    """A delivery whose status was just written, after an attempt.
 
     `prior_status`: what it had before a person's extra attempt began; None for any other attempt.
+    `has_failed`: the attempt did not arrive. `is_late`: it did, but longer than `LATE` after the
+    event.
     """
 
     webhook_id: int
     status: str
     priority: int
     prior_status: str | None = None
+    has_failed: bool = False
+    is_late: bool = False
 
     @property
-    def counts(self) -> bool:
-        """Whether it has entered Delivered or Failed: not a test, and not there already."""
+    def counts(self) -> Counts:
+        """What it adds to each of `COUNTS`: a test nothing, and what was in a status no entry."""
+        if self.priority == Priority.TEST:
+            return NOTHING
         is_new = self.status != self.prior_status
-        return self.status in COUNTED and is_new and self.priority != Priority.TEST
+        arrived = is_new and self.status == DeliveryStatus.DELIVERED
+        ended = is_new and self.status == DeliveryStatus.FAILED
+        return int(arrived), int(arrived and self.is_late), int(ended), int(self.has_failed)
 
 
 def count(connection: Connection, entries: Iterable[StatusChange], now: datetime) -> None:
@@ -44,17 +56,21 @@ def count(connection: Connection, entries: Iterable[StatusChange], now: datetime
     `connection` is in the writing transaction that writes the statuses. Give it every delivery
     whose status that transaction writes; it picks those that count.
     """
-    ends = Counter((each.webhook_id, each.status) for each in entries if each.counts)
+    totals: dict[int, Counts] = {}
+    for each in entries:
+        counts = each.counts
+        if any(counts):
+            before = totals.get(each.webhook_id, NOTHING)
+            totals[each.webhook_id] = tuple(map(add, before, counts))
     hour = now.replace(minute=0, second=0, microsecond=0)
     rows = [
         {
             "hour": hour,
             "webhook_id": webhook_id,
-            "delivered": ends[webhook_id, DeliveryStatus.DELIVERED],
-            "failed": ends[webhook_id, DeliveryStatus.FAILED],
+            **dict(zip(COUNTS, totals[webhook_id], strict=True)),
         }
         # In one order everywhere, so that two recorders never wait for each other in a ring.
-        for webhook_id in sorted({webhook_id for webhook_id, _ in ends})
+        for webhook_id in sorted(totals)
     ]
     if rows:
         connection.execute(
@@ -75,8 +91,5 @@ def _upsert(dialect: str, names: tuple[str, ...]) -> postgresql.Insert | sqlite.
     insert = insert_many(dialect, Rollup, names)
     return insert.on_conflict_do_update(
         index_elements=[Rollup.hour, Rollup.webhook_id],
-        set_={
-            "delivered": Rollup.delivered + insert.excluded.delivered,
-            "failed": Rollup.failed + insert.excluded.failed,
-        },
+        set_={name: getattr(Rollup, name) + insert.excluded[name] for name in COUNTS},
     )

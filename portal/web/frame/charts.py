@@ -7,7 +7,7 @@ from typing import Final
 
 from portal.lib.clock import utcnow
 from portal.services.deliveries.trends import Span, Trend
-from portal.web.frame.wording import number, zone
+from portal.web.frame.wording import number, plural, zone
 
 Label = Callable[[datetime], str]
 
@@ -31,26 +31,26 @@ LARGE: Final = Size(480, 96)
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One span: Failed stands on Delivered. `words` say the same."""
+    """One span: failed attempts stand on what arrived late, that on what arrived in time.
+
+    `parts`: (kind, y, height) of those there are: delivered, late, failed. `words` say the same.
+    """
 
     x: float
     width: float
-    delivered_y: float
-    delivered_height: float
-    failed_y: float
-    failed_height: float
-    label: str
+    parts: list[tuple[str, float, float]]
     words: str
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """What the template draws. `delivered`, `failed`: "29 delivered", "11 failed". `ends`: what
-    stands under its first and its last bar.
+    """What the template draws. `delivered`, `late`, `failed`: "29 delivered", "3 of them late" or
+    nothing, "11 failed attempts". `ends`: what stands under its first and its last bar.
     """
 
     title: str
     delivered: str
+    late: str
     failed: str
     ends: tuple[str, str]
     is_empty: bool
@@ -59,8 +59,8 @@ class Chart:
 
     @property
     def total(self) -> str:
-        """ "29 delivered, 11 failed"."""
-        return f"{self.delivered}, {self.failed}"
+        """ "29 delivered, 3 of them late, 11 failed attempts"."""
+        return ", ".join(filter(None, (self.delivered, self.late, self.failed)))
 
 
 def last_hours() -> list[datetime]:
@@ -87,19 +87,15 @@ def days_chart(trend: Trend | None, size: Size = LARGE) -> Chart:
     return _chart("Last 7 days", trend or Trend(()), size, _day, (_day, "Today"))
 
 
-def in_words(delivered: int, failed: int) -> str:
-    """ "29 delivered, 11 failed"."""
-    return f"{_delivered(delivered)}, {_failed(failed)}"
-
-
 def _chart(title: str, trend: Trend, size: Size, label: Label, ends: tuple[Label, str]) -> Chart:
     first, last = ends
-    most = max((span.delivered + span.failed for span in trend.spans), default=0)
+    most = max((span.delivered + span.failed_attempts for span in trend.spans), default=0)
     step = size.width / max(1, len(trend.spans))
     return Chart(
         title=title,
-        delivered=_delivered(trend.delivered),
-        failed=_failed(trend.failed),
+        delivered=f"{number(trend.delivered)} delivered",
+        late=f"{number(trend.late)} of them late" if trend.late else "",
+        failed=plural(trend.failed_attempts, "failed attempt"),
         ends=(first(trend.spans[0].begins) if trend.spans else "", last),
         is_empty=most == 0,
         size=size,
@@ -111,27 +107,26 @@ def _chart(title: str, trend: Trend, size: Size, label: Label, ends: tuple[Label
 
 
 def _bar(span: Span, x: float, width: float, height: int, most: int, label: str) -> Bar:
-    failed = _length(span.failed, most, height)
-    # Both together stay inside, also where the smallest was made longer.
-    delivered = min(_length(span.delivered, most, height), height - failed)
+    # Those above first: all together stay inside, also where the smallest was made longer.
+    counts = {"failed": span.failed_attempts, "late": span.late}
+    counts["delivered"] = span.delivered - span.late
+    parts, y = [], 0.0
+    lengths = {kind: _length(count, most, height) for kind, count in counts.items()}
+    lengths["delivered"] = min(lengths["delivered"], height - lengths["failed"] - lengths["late"])
+    y = height - sum(lengths.values())
+    for kind, length in lengths.items():
+        if length:
+            parts.append((kind, round(y, 2), round(length, 2)))
+        y += length
     return Bar(
-        x=round(x, 2),
-        width=round(width, 2),
-        delivered_y=round(height - delivered, 2),
-        delivered_height=round(delivered, 2),
-        failed_y=round(height - delivered - failed, 2),
-        failed_height=round(failed, 2),
-        label=label,
-        words=f"{label}: {in_words(span.delivered, span.failed)}",
+        x=round(x, 2), width=round(width, 2), parts=parts, words=f"{label}: {_in_words(span)}"
     )
 
 
-def _delivered(count: int) -> str:
-    return f"{number(count)} delivered"
-
-
-def _failed(count: int) -> str:
-    return f"{number(count)} failed"
+def _in_words(span: Span) -> str:
+    late = f", {number(span.late)} of them late" if span.late else ""
+    failed = plural(span.failed_attempts, "failed attempt")
+    return f"{number(span.delivered)} delivered{late}, {failed}"
 
 
 def _length(count: int, most: int, height: int) -> float:

@@ -306,7 +306,8 @@ def _days(hooks: dict[str, Hook]) -> None:
     with writing() as current:
         for hours_ago, webhook, delivered, failed in DAYS:
             entries = [StatusChange(hooks[webhook].id, "delivered", Priority.NORMAL)] * delivered
-            entries += [StatusChange(hooks[webhook].id, "failed", Priority.NORMAL)] * failed
+            ended = StatusChange(hooks[webhook].id, "failed", Priority.NORMAL, has_failed=True)
+            entries += [ended] * failed
             rollups.count(current.connection(), entries, now - timedelta(hours=hours_ago))
 
 

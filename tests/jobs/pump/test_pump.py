@@ -150,6 +150,8 @@ def test_a_delivery_whose_every_try_was_cut_off_fails_visibly(receiver: Receiver
     deliver_due()
     assert receiver.received == []
     assert (only_delivery().status, only_delivery().reason) == ("failed", "interrupted")
+    counted = db.session.query(Rollup).one()
+    assert (counted.failed, counted.failed_attempts) == (1, 1)
 
 
 def test_a_persons_attempt_that_is_cut_off_is_repeated_as_theirs(receiver: Receiver) -> None:

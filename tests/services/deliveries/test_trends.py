@@ -19,9 +19,16 @@ def edges(count: int, length: timedelta) -> list[datetime]:
 
 
 def fill(webhook_id: int, *counts: tuple[int, int, int]) -> None:
-    """(hours after noon, delivered, failed)."""
+    """(hours after noon, delivered, failed attempts); one less than those delivered was late."""
     rows = [
-        {"hour": NOON + hours * HOUR, "webhook_id": webhook_id, "delivered": good, "failed": bad}
+        {
+            "hour": NOON + hours * HOUR,
+            "webhook_id": webhook_id,
+            "delivered": good,
+            "late": max(0, good - 1),
+            "failed": 99,
+            "failed_attempts": bad,
+        }
         for hours, good, bad in counts
     ]
     with writing() as current:
@@ -32,8 +39,13 @@ def test_hours_of_all_webhooks_are_added(app: Flask) -> None:
     fill(make_webhook().id, (-1, 9, 9), (0, 5, 1), (2, 7, 0), (3, 9, 9))
     fill(make_webhook().id, (0, 2, 2))
     found = trend(edges(3, HOUR))
-    assert [(span.delivered, span.failed) for span in found.spans] == [(7, 3), (0, 0), (7, 0)]
-    assert (found.delivered, found.failed) == (14, 3)
+    assert [(span.delivered, span.failed_attempts) for span in found.spans] == [
+        (7, 3),
+        (0, 0),
+        (7, 0),
+    ]
+    assert (found.delivered, found.late, found.failed_attempts) == (14, 11, 3)
+    assert [span.late for span in found.spans] == [5, 0, 6]
     assert found.spans[0].begins == NOON
     assert found.spans[-1].ends == NOON + 3 * HOUR
 
@@ -43,7 +55,7 @@ def test_one_webhook_alone(app: Flask) -> None:
     fill(one.id, (0, 5, 1))
     fill(two.id, (0, 2, 2))
     found = trend(edges(2, HOUR), one.public_id)
-    assert [(span.delivered, span.failed) for span in found.spans] == [(5, 1), (0, 0)]
+    assert [(span.delivered, span.failed_attempts) for span in found.spans] == [(5, 1), (0, 0)]
 
 
 def test_each_webhook_that_had_any_by_day(app: Flask) -> None:
@@ -52,9 +64,11 @@ def test_each_webhook_that_had_any_by_day(app: Flask) -> None:
     found = trends(edges(2, timedelta(days=1)))
     assert list(found) == [one.public_id]
     spans = found[one.public_id].spans
-    assert [(span.delivered, span.failed) for span in spans] == [(6, 2), (3, 0)]
+    assert [(span.delivered, span.failed_attempts) for span in spans] == [(6, 2), (3, 0)]
 
 
 def test_nothing_is_zeros(app: Flask) -> None:
-    assert [(span.delivered, span.failed) for span in trend(edges(2, HOUR)).spans] == [(0, 0)] * 2
+    assert [(span.delivered, span.failed_attempts) for span in trend(edges(2, HOUR)).spans] == [
+        (0, 0)
+    ] * 2
     assert trends(edges(2, HOUR)) == {}

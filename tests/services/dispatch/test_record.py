@@ -1,5 +1,7 @@
 """Recording: whoever holds the lease decides what becomes of a delivery, whatever comes with it."""
 
+from datetime import timedelta
+
 import pytest
 
 from portal.engine.reasons import Reason
@@ -50,7 +52,34 @@ def test_a_late_success_leaves_the_failure_of_the_next_one_alone() -> None:
     write_down(ended(newer, Reason.SERVER), ended(late))
     delivery = only_delivery()
     assert (delivery.status, delivery.reason, delivery.tries) == ("retrying", "server", 2)
-    assert db.session.query(Rollup).count() == 0
+    counted = db.session.query(Rollup).one()
+    assert (counted.delivered, counted.failed, counted.failed_attempts) == (0, 0, 1)
+
+
+@pytest.mark.parametrize(("minutes", "late"), [(5, 0), (6, 1)])
+def test_what_arrives_more_than_five_minutes_after_its_event_is_late(
+    minutes: int, late: int
+) -> None:
+    make_webhook()
+    publish()
+    (only,) = claim()
+    in_time = ended(only)
+    happened = in_time.finished_at - timedelta(minutes=minutes)
+    write_down(in_time._replace(claim=only._replace(occurred_at=happened)))
+    counted = db.session.query(Rollup).one()
+    assert (counted.delivered, counted.late, counted.failed_attempts) == (1, late, 0)
+
+
+def test_each_failed_attempt_is_counted_the_last_one_too() -> None:
+    make_webhook()
+    publish()
+    for reason in (Reason.SERVER, Reason.REDIRECT, Reason.BLOCKED):
+        make_due()
+        (only,) = claim()
+        write_down(ended(only, reason))
+    assert only_delivery().status == "failed"
+    counted = db.session.query(Rollup).one()
+    assert (counted.delivered, counted.failed, counted.failed_attempts) == (0, 1, 3)
 
 
 def test_a_success_after_failures_leaves_nothing_of_them() -> None:

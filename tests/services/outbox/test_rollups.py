@@ -1,4 +1,5 @@
-"""What the charts count: entries into Delivered and Failed, each once, tests apart."""
+"""What the charts count: entries into Delivered and Failed, each once, and every attempt that did
+not arrive; tests apart."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -20,6 +21,13 @@ DELIVERED, FAILED = DeliveryStatus.DELIVERED, DeliveryStatus.FAILED
 def add(*entries: StatusChange, now: datetime = NOW) -> None:
     with writing() as current:
         rollups.count(current.connection(), entries, now)
+
+
+def attempts() -> list[tuple[int, int]]:
+    """(late, failed attempts), by hour and webhook."""
+    wanted = select(Rollup.late, Rollup.failed_attempts)
+    rows = session().execute(wanted.order_by(Rollup.hour, Rollup.webhook_id))
+    return [tuple(row) for row in rows]
 
 
 def stored() -> list[tuple[datetime, int, int, int]]:
@@ -76,3 +84,29 @@ def test_it_takes_nothing_when_the_results_are_not_stored(app: Flask) -> None:
     with pytest.raises(ZeroDivisionError):
         add_and_fail(webhook)
     assert stored() == []
+
+
+def test_each_attempt_that_did_not_arrive_is_counted_whatever_became_of_its_delivery(
+    app: Flask,
+) -> None:
+    one, two = make_webhook().id, make_webhook().id
+    retrying = StatusChange(one, DeliveryStatus.RETRYING, 2, has_failed=True)
+    add(retrying, retrying, StatusChange(two, DeliveryStatus.RETRYING, 2, has_failed=True))
+    add(retrying, StatusChange(one, FAILED, 2, has_failed=True))
+    add(StatusChange(one, FAILED, 1, FAILED, has_failed=True))  # a person's Retry
+    assert attempts() == [(0, 5), (0, 1)]
+    assert [row[2:] for row in stored()] == [(0, 1), (0, 0)]
+
+
+def test_what_arrived_late_is_counted_beside_what_arrived(app: Flask) -> None:
+    webhook = make_webhook().id
+    late = StatusChange(webhook, DELIVERED, 2, is_late=True)
+    add(late, StatusChange(webhook, DELIVERED, 2), late)
+    add(StatusChange(webhook, DELIVERED, 1, DELIVERED, is_late=True))  # sent again
+    assert [row[2:] for row in stored()] == [(3, 0)]
+    assert attempts() == [(2, 0)]
+
+
+def test_a_test_that_fails_is_no_failed_attempt(app: Flask) -> None:
+    add(StatusChange(make_webhook().id, FAILED, Priority.TEST, has_failed=True))
+    assert attempts() == []
