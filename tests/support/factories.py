@@ -100,6 +100,12 @@ def make_webhook(
 
 def publish(event: EventName = EventName.CREATED, *, asset_id: int = 7, note: str = "") -> int:
     """Something happens to an asset: stores the event and its deliveries; returns its row id."""
+    with writing() as current:
+        return outbox_publish.publish(current, happening(event, asset_id, note)).event_id
+
+
+def happening(event: EventName, asset_id: int = 7, note: str = "") -> Happening:
+    """What happens to an asset, before it is stored."""
     now = utcnow()
     snapshot = AssetSnapshot(
         id=asset_id,
@@ -112,11 +118,9 @@ def publish(event: EventName = EventName.CREATED, *, asset_id: int = 7, note: st
         created_at=now,
         updated_at=now,
     )
-    happening = Happening(
+    return Happening(
         event=event, asset_id=asset_id, asset=snapshot, data={"note": note}, occurred_at=now
     )
-    with writing() as current:
-        return outbox_publish.publish(current, happening)
 
 
 def make_category(name: str = "Laptops") -> int:

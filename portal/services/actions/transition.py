@@ -169,7 +169,7 @@ def _publish(
         data=data,
         occurred_at=asset.updated_at,
     )
-    return publish(current, happening)
+    return publish(current, happening).event_id
 
 
 def _audit(

@@ -33,28 +33,29 @@ from portal.services.assets import timeline
 from portal.services.assets.snapshots import snapshot
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import insert_or_ignore
-from portal.services.outbox.publish import Happening, publish
+from portal.services.outbox.publish import Happening, Heard, Published, publish
 
 
 def fire(
     current: Session, asset: Asset, found: Found, moment: Moment, *, is_sent: bool = True
-) -> bool:
-    """Enter the alert and tell of it, all in the caller's transaction; False: it was there.
+) -> Heard | None:
+    """Enter the alert and tell of it, all in the caller's transaction; who heard of it.
 
-    `is_sent` False enters it alone, as if it had been told already.
+    None: it was there. `is_sent` False enters it alone, as if it had been told already.
     """
+    heard = Heard()
     alert_id = _enter(current, asset, found, moment, is_sent)
     if alert_id is None:
-        return False
+        return None
     if found.firing.event is EventName.LOW_STOCK:
         asset.low_stock_alerted_at = moment.now
     current.flush()
     if is_sent:
-        event_id = _tell(current, asset, found, moment, alert_id)
+        event_id, heard = _tell(current, asset, found, moment, alert_id)
         current.execute(update(Alert).where(Alert.id == alert_id).values(event_id=event_id))
     if found.firing.reminder:
         _stand_for_earlier(current, asset, found, moment, alert_id)
-    return True
+    return heard
 
 
 def due(current: Session, scanned: Scanned) -> list[int]:
@@ -103,7 +104,7 @@ def _enter(
     return current.execute(entered.returning(Alert.id)).scalar_one_or_none()
 
 
-def _tell(current: Session, asset: Asset, found: Found, moment: Moment, alert_id: int) -> int:
+def _tell(current: Session, asset: Asset, found: Found, moment: Moment, alert_id: int) -> Published:
     event = found.firing.event
     data = event_data(
         body.Actor(SYSTEM.kind, SYSTEM.user_id, SYSTEM.name),
@@ -119,17 +120,17 @@ def _tell(current: Session, asset: Asset, found: Found, moment: Moment, alert_id
         data=data,
         occurred_at=moment.now,
     )
-    event_id = publish(current, happening)
+    published = publish(current, happening)
     line = timeline.TimelineEntry(
         action=event,
         status_from=asset.status,
         status_to=asset.status,
         changes={},
         note="",
-        event_id=event_id,
+        event_id=published.event_id,
     )
     timeline.write(current, SYSTEM, asset.id, moment.now, line)
-    return event_id
+    return published
 
 
 def _stand_for_earlier(

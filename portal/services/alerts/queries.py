@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from operator import itemgetter
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import joinedload
 
+from portal.engine.events.names import EventName
 from portal.lib.paging import Page
 from portal.models.alerts import Alert, AlertRun, RunKind, RunOutcome
 from portal.models.assets import Asset
@@ -16,12 +18,15 @@ from portal.models.deliveries import Delivery
 from portal.services.alerts import control
 from portal.services.alerts import runs as alert_runs
 from portal.services.alerts import settings as alert_settings
+from portal.services.alerts.runs import Audience
 from portal.services.alerts.schedule import GRACE, is_late, last_slot, next_slot
 from portal.services.alerts.settings import Stored
+from portal.services.alerts.sources import BY_EVENT, SOURCES
 from portal.services.core.counting import capped
 from portal.services.core.keyset import newest_first
 from portal.services.core.refusals import NotFound
 from portal.services.core.unit_of_work import session
+from portal.services.outbox.publish import Heard, hearers
 
 
 class Which(StrEnum):
@@ -70,6 +75,38 @@ class RunStatus:
     next_at: datetime
     is_late: bool
     needs_first_answer: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DueNow:
+    """Of each kind how many things are due now (`capped`), and how many the next run tells of."""
+
+    due: Mapping[EventName, int]
+    coming: Mapping[EventName, int]
+
+    @property
+    def total_coming(self) -> int:
+        """How many alerts the next run sends, as things are now."""
+        return sum(self.coming.values())
+
+
+def due_now(now: datetime) -> DueNow:
+    """What is due at `now`, whether anybody was told of it or not. Ends its transactions."""
+    coming = control.preview(now, 0).counts
+    return DueNow({source.event: count_due(source.event, now) for source in SOURCES}, coming)
+
+
+def count_due(event: EventName, now: datetime) -> int:
+    """How many things are in the state that this alert tells of (`capped`)."""
+    return capped(session(), BY_EVENT[event].standing(alert_settings.moment(now)))
+
+
+def audiences_of(counts: Mapping[EventName, int]) -> list[Audience]:
+    """Who would hear of these alerts now, in the form of `runs.audiences`."""
+    found: dict[Heard, dict[str, int]] = {}
+    for event, count in counts.items():
+        found.setdefault(hearers(session(), event), {})[event] = count
+    return sorted(found.items(), key=itemgetter(0), reverse=True)
 
 
 def list_alerts(chosen: AlertFilter, cursor: str | None = None) -> Page[Alert]:

@@ -78,12 +78,14 @@ def ends_soon(moment: Moment, expires: date | None, status: str) -> bool:
 
 def maintenance(moment: Moment, maintenance_id: int, due_on: date, state: str) -> Firing | None:
     """Due within the window, or late; what has been begun needs no reminder."""
-    rules = moment.rules
-    if not rules.maintenance_on or state != MaintenanceState.SCHEDULED:
-        return None
-    if not is_due_soon(moment, due_on):
+    if not moment.rules.maintenance_on or not is_due(moment, due_on, state):
         return None
     return Firing(EventName.MAINTENANCE_DUE, maintenance_matter(maintenance_id, due_on))
+
+
+def is_due(moment: Moment, due_on: date, state: str) -> bool:
+    """Whether planned work that nobody has begun is due within the window, or late."""
+    return state == MaintenanceState.SCHEDULED and is_due_soon(moment, due_on)
 
 
 def is_due_soon(moment: Moment, due_on: date) -> bool:

@@ -5,8 +5,10 @@ does, and the ledger's unique key keeps two runs at once from firing anything tw
 """
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from operator import itemgetter
 from typing import Any, Final
 from uuid import UUID
 
@@ -22,6 +24,7 @@ from portal.services.alerts import settings as alert_settings
 from portal.services.alerts.sources import SOURCES
 from portal.services.core.permissions import SYSTEM, Actor
 from portal.services.core.unit_of_work import insert_or_ignore, writing
+from portal.services.outbox.publish import Heard
 from portal.services.tasks import tasks
 from portal.services.tasks.tasks import Kind, Step
 
@@ -37,6 +40,9 @@ KEPT: Final = 100
 DAYS_KEPT: Final = timedelta(days=7)
 # An alert that fails in so many turns is left to the next run, so that it stands in nobody's way.
 MOST_TURNS: Final = 2
+
+# Who hears of some alerts, and how many of each event these are.
+Audience = tuple[Heard, Mapping[str, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +125,23 @@ def advance(current: Session, run: AlertRun, place: Place, now: datetime) -> tup
     found = source.judge(current, moment, asset, thing_id)
     if found is None:
         return place, False
-    has_fired = ledger.fire(current, asset, found, moment, is_sent=not run.is_marking)
-    if has_fired:
-        run.counts = {**run.counts, source.event: run.counts.get(source.event, 0) + 1}
-    return place, has_fired
+    heard = ledger.fire(current, asset, found, moment, is_sent=not run.is_marking)
+    if heard is None:
+        return place, False
+    run.counts = _one_more(run.counts, source.event)
+    if not run.is_marking:
+        key = f"{heard.sent}+{heard.held}"
+        run.heard = {**run.heard, key: _one_more(run.heard.get(key, {}), source.event)}
+    return place, True
+
+
+def audiences(run: AlertRun) -> list[Audience]:
+    """Who heard of the alerts of a run: how many by event for each audience, the widest first.
+
+    Nothing of runs that an earlier version made.
+    """
+    found = [(Heard(*map(int, key.split("+"))), counts) for key, counts in run.heard.items()]
+    return sorted(found, key=itemgetter(0), reverse=True)
 
 
 def finish(run: AlertRun, outcome: RunOutcome) -> None:
@@ -134,6 +153,10 @@ def task_under_way(current: Session) -> UUID | None:
     """The public id of the task of the run that is at work, or about to be."""
     wanted = select(Task.public_id).where(literal_column(f"({IS_UNDER_WAY})"), Task.kind == NAME)
     return current.scalars(wanted.order_by(Task.id.desc()).limit(1)).first()
+
+
+def _one_more(counts: Mapping[str, int], event: str) -> dict[str, int]:
+    return {**counts, event: counts.get(event, 0) + 1}
 
 
 def _step(current: Session, task: Task) -> Step:

@@ -1,16 +1,17 @@
-"""Where alerts come from: for each of the four, what may be due, and whether one thing really is.
+"""Where alerts come from: for each of the four, what is due, and whether one thing really is.
 
-`scan` reads a chunk without locks and goes by the rules; `judge` looks at one thing again, with
-its asset's row locked, and says what receivers are told.
+`standing` is everything in that state, told of or not: whoever counts it counts this. `scan` reads
+a chunk without locks and goes by the rules; `judge` looks at one thing again, with its asset's row
+locked, and says what receivers are told.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from portal.engine.events.alert_details import (
     AlertFacts,
@@ -24,7 +25,8 @@ from portal.models.assets import Asset
 from portal.models.assignments import Assignment
 from portal.models.planning import Maintenance, MaintenanceState
 from portal.services.alerts import rules as alert_rules
-from portal.services.alerts.rules import Firing, Moment
+from portal.services.alerts.rules import GONE, Firing, Moment
+from portal.services.assets import queries as asset_queries
 from portal.services.assets.event_facts import as_told, last_move, named, staff_ref
 from portal.services.assets.snapshots import ref, snapshot
 
@@ -48,25 +50,29 @@ Scanned = Sequence[tuple[int, Firing | None]]
 class Source:
     """One kind of alert. Its things are assets, maintenances or assignments, by their row ids.
 
-    `scan(current, moment, after)`: at most `CHUNK` of them, in the order of their ids.
+    `standing(moment)`: the ids of those in that state. `scan(current, moment, after)`: at most
+    `CHUNK` of them, in the order of their ids.
     """
 
     event: EventName
+    standing: Callable[[Moment], Select[int]]
     scan: Callable[[Session, Moment, int], Scanned]
     asset_of: Callable[[Session, int], int | None]
     judge: Callable[[Session, Moment, Asset, int], Found | None]
 
 
-def _scan_warranties(current: Session, moment: Moment, after: int) -> Scanned:
+def _ending_warranties(moment: Moment) -> Select[int]:
     last = moment.today + timedelta(days=moment.rules.warranty_days)
-    wanted = (
-        select(Asset.id, Asset.warranty_expires, Asset.status)
-        .where(Asset.deleted_at.is_(None), Asset.id > after)
-        .where(Asset.warranty_expires.between(moment.today, last))
-        .order_by(Asset.id)
-        .limit(CHUNK)
+    return select(Asset.id).where(
+        Asset.deleted_at.is_(None),
+        Asset.warranty_expires.between(moment.today, last),
+        Asset.status.not_in(GONE),
     )
-    rows = current.execute(wanted)
+
+
+def _scan_warranties(current: Session, moment: Moment, after: int) -> Scanned:
+    told = (Asset.warranty_expires, Asset.status)
+    rows = current.execute(_chunk(_ending_warranties(moment), Asset.id, after, *told))
     return [(id_, alert_rules.warranty(moment, id_, ends, status)) for id_, ends, status in rows]
 
 
@@ -87,17 +93,16 @@ def _judge_warranty(
     return Found(firing=firing, facts=facts)
 
 
-def _scan_maintenances(current: Session, moment: Moment, after: int) -> Scanned:
+def _due_maintenances(moment: Moment) -> Select[int]:
     last = moment.today + timedelta(days=moment.rules.maintenance_days)
-    wanted = (
-        select(Maintenance.id, Maintenance.due_on, Maintenance.state)
-        .join(Maintenance.asset)
-        .where(Asset.deleted_at.is_(None), Maintenance.id > after)
-        .where(Maintenance.state == MaintenanceState.SCHEDULED, Maintenance.due_on <= last)
-        .order_by(Maintenance.id)
-        .limit(CHUNK)
-    )
-    rows = current.execute(wanted)
+    planned = select(Maintenance.id).join(Maintenance.asset).where(Asset.deleted_at.is_(None))
+    is_open = Maintenance.state == MaintenanceState.SCHEDULED
+    return planned.where(is_open, Maintenance.due_on <= last)
+
+
+def _scan_maintenances(current: Session, moment: Moment, after: int) -> Scanned:
+    columns = (Maintenance.due_on, Maintenance.state)
+    rows = current.execute(_chunk(_due_maintenances(moment), Maintenance.id, after, *columns))
     return [(id_, alert_rules.maintenance(moment, id_, due, state)) for id_, due, state in rows]
 
 
@@ -122,16 +127,14 @@ def _judge_maintenance(
     return Found(firing=firing, facts=facts, maintenance_id=found.id)
 
 
+def _late_checkouts(moment: Moment) -> Select[int]:
+    late = select(Assignment.id).join(Assignment.asset).where(Asset.deleted_at.is_(None))
+    return late.where(asset_queries.is_overdue(moment.now))
+
+
 def _scan_checkouts(current: Session, moment: Moment, after: int) -> Scanned:
-    wanted = (
-        select(Assignment.id, Assignment.due_at)
-        .join(Assignment.asset)
-        .where(Asset.deleted_at.is_(None), Assignment.id > after)
-        .where(Assignment.ended_at.is_(None), Assignment.due_at < moment.now)
-        .order_by(Assignment.id)
-        .limit(CHUNK)
-    )
-    rows = current.execute(wanted)
+    due_at = Assignment.due_at
+    rows = current.execute(_chunk(_late_checkouts(moment), Assignment.id, after, due_at))
     return [(id_, alert_rules.overdue(moment, id_, due_at)) for id_, due_at in rows if due_at]
 
 
@@ -153,16 +156,14 @@ def _judge_checkout(current: Session, moment: Moment, _asset: Asset, thing_id: i
     return Found(firing=firing, facts=facts, assignment_id=lent.id)
 
 
+def _low_stock(_moment: Moment) -> Select[int]:
+    return select(Asset.id).where(Asset.deleted_at.is_(None), asset_queries.is_low())
+
+
 def _scan_stock(current: Session, moment: Moment, after: int) -> Scanned:
     numbers = (Asset.quantity, Asset.min_quantity, Asset.low_stock_alerted_at)
-    wanted = (
-        select(Asset.id, *numbers)
-        .where(Asset.deleted_at.is_(None), Asset.id > after)
-        .where(Asset.quantity < Asset.min_quantity, Asset.low_stock_alerted_at.is_(None))
-        .order_by(Asset.id)
-        .limit(CHUNK)
-    )
-    rows = current.execute(wanted)
+    untold = _low_stock(moment).where(Asset.low_stock_alerted_at.is_(None))
+    rows = current.execute(_chunk(untold, Asset.id, after, *numbers))
     return [(row[0], alert_rules.low_stock(moment, *row)) for row in rows]
 
 
@@ -184,6 +185,12 @@ def judge_stock(current: Session, moment: Moment, asset: Asset, _thing_id: int) 
     return Found(firing=firing, facts=facts)
 
 
+def _chunk(
+    standing: Select[int], ids: InstrumentedAttribute[int], after: int, *columns: Any
+) -> Select[*tuple[Any, ...]]:
+    return standing.add_columns(*columns).where(ids > after).order_by(ids).limit(CHUNK)
+
+
 def _itself(_current: Session, asset_id: int) -> int | None:
     return asset_id
 
@@ -199,19 +206,28 @@ def _of_assignment(current: Session, thing_id: int) -> int | None:
 SOURCES: Final = (
     Source(
         event=EventName.CHECKOUT_OVERDUE,
+        standing=_late_checkouts,
         scan=_scan_checkouts,
         asset_of=_of_assignment,
         judge=_judge_checkout,
     ),
     Source(
         event=EventName.MAINTENANCE_DUE,
+        standing=_due_maintenances,
         scan=_scan_maintenances,
         asset_of=_of_maintenance,
         judge=_judge_maintenance,
     ),
-    Source(event=EventName.LOW_STOCK, scan=_scan_stock, asset_of=_itself, judge=judge_stock),
+    Source(
+        event=EventName.LOW_STOCK,
+        standing=_low_stock,
+        scan=_scan_stock,
+        asset_of=_itself,
+        judge=judge_stock,
+    ),
     Source(
         event=EventName.WARRANTY_EXPIRING,
+        standing=_ending_warranties,
         scan=_scan_warranties,
         asset_of=_itself,
         judge=_judge_warranty,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
@@ -91,6 +92,16 @@ def count(chosen: AssetFilter) -> int:
     return capped(session(), matching(chosen).with_only_columns(Asset.id))
 
 
+def is_overdue(now: datetime) -> ColumnElement[bool]:
+    """Whether a loan should have ended by `now`, as a condition on assignments."""
+    return and_(Assignment.ended_at.is_(None), Assignment.due_at < now)
+
+
+def is_low() -> ColumnElement[bool]:
+    """Whether there are fewer than there should be, as a condition on assets."""
+    return and_(Asset.min_quantity.is_not(None), Asset.quantity < Asset.min_quantity)
+
+
 def _conditions(chosen: AssetFilter) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
     if chosen.search:
@@ -118,10 +129,8 @@ def _holds(words: str) -> ColumnElement[bool]:
 
 def _of_chip(chip: Shown) -> ColumnElement[bool]:
     if chip is Shown.LOW:
-        return and_(Asset.min_quantity.is_not(None), Asset.quantity < Asset.min_quantity)
+        return is_low()
     if chip is Shown.OVERDUE:
-        late = select(Assignment.asset_id).where(
-            Assignment.ended_at.is_(None), Assignment.due_at < database_time(session())
-        )
+        late = select(Assignment.asset_id).where(is_overdue(database_time(session())))
         return Asset.id.in_(late)
     return Asset.status.in_(STATUSES[chip])

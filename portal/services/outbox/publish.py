@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -47,8 +47,22 @@ class Happening:
     occurred_at: datetime
 
 
-def publish(current: Session, happening: Happening) -> int:
-    """Store the event with its frozen body, fan it out, have the bell rung; return its row id."""
+class Heard(NamedTuple):
+    """How many webhooks hear of an event: those it is sent to, and those it is held for."""
+
+    sent: int = 0
+    held: int = 0
+
+
+class Published(NamedTuple):
+    """A stored event by its row id, and who hears of it."""
+
+    event_id: int
+    heard: Heard
+
+
+def publish(current: Session, happening: Happening) -> Published:
+    """Store the event with its frozen body, fan it out, have the bell rung."""
     body = build_body(
         happening.event,
         occurred_at=happening.occurred_at,
@@ -67,8 +81,17 @@ def publish(current: Session, happening: Happening) -> int:
     )
     current.add(event)
     current.flush()
-    _fan_out(current, event)
-    return event.id
+    return Published(event.id, _fan_out(current, event))
+
+
+def hearers(current: Session, event: str) -> Heard:
+    """Who would hear of this event if it happened now."""
+    return _heard([state for _, state, _ in _subscribers(current, event)])
+
+
+def _heard(states: Sequence[str]) -> Heard:
+    sent = sum(state == WebhookState.ACTIVE for state in states)
+    return Heard(sent, len(states) - sent)
 
 
 def _subscribers(current: Session, event: str) -> Sequence[Row[int, str, bool]]:
@@ -85,11 +108,11 @@ def _subscribers(current: Session, event: str) -> Sequence[Row[int, str, bool]]:
     return current.execute(wanted).all()
 
 
-def _fan_out(current: Session, event: Event) -> None:
+def _fan_out(current: Session, event: Event) -> Heard:
     """One delivery per subscriber: due at once, or held from the start while it is off."""
     subscribers = _subscribers(current, event.event)
     if not subscribers:
-        return
+        return Heard()
     states = _locked_states(current, subscribers)
     rows = [
         {
@@ -109,6 +132,7 @@ def _fan_out(current: Session, event: Event) -> None:
     }
     current.execute(_store_deliveries(current.connection().dialect.name), values)
     ring(current)
+    return _heard(list(states.values()))
 
 
 @cache

@@ -1,6 +1,6 @@
 """How the looking for alerts goes, in words: what is at work, the last run, the next one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -10,7 +10,9 @@ from portal.models.alerts import AlertRun, RunKind, RunOutcome
 from portal.models.tasks import Task, TaskState
 from portal.services.alerts import queries as alert_queries
 from portal.services.alerts.queries import RunStatus
+from portal.services.alerts.runs import Audience, audiences
 from portal.services.core.permissions import SYSTEM
+from portal.services.outbox.publish import Heard
 from portal.services.tasks import tasks
 from portal.web.alerts.words import KINDS
 from portal.web.frame.status_tags import ALERT_RUN, Tag
@@ -19,6 +21,7 @@ from portal.web.planning.calendar_strip import span_end
 
 # A run that waits for longer than this has nobody to do it.
 PATIENCE: Final = timedelta(seconds=15)
+NOBODY: Final = "Nobody asked for it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,23 @@ def fired_words(counts: Mapping[str, int]) -> str:
     return ", ".join(told)
 
 
+def told_words(audiences: Sequence[Audience], verb: str = "Sent", nobody: str = NOBODY) -> str:
+    """ "Sent to 2 webhooks: 4 overdue. Nobody asked for it: 1 low stock"."""
+    return ". ".join(
+        f"{_audience(heard, verb) or nobody}: {fired_words(counts)}" for heard, counts in audiences
+    )
+
+
+def _audience(heard: Heard, verb: str) -> str:
+    """ "Sent to 2 webhooks, held for 1 that is off"; empty: nobody."""
+    off = "that is off" if heard.held == 1 else "that are off"
+    if heard.sent and heard.held:
+        return f"{verb} to {plural(heard.sent, 'webhook')}, held for {number(heard.held)} {off}"
+    if heard.held:
+        return f"Held for {plural(heard.held, 'webhook')} {off}"
+    return f"{verb} to {plural(heard.sent, 'webhook')}" if heard.sent else ""
+
+
 def _line(run: AlertRun, at_work: Tag) -> RunLine:
     return RunLine(
         at=run.started_at,
@@ -103,13 +123,14 @@ def _by(run: AlertRun) -> str:
 
 def _fired(run: AlertRun) -> str:
     if run.outcome == RunOutcome.ASKED:
-        return (
-            f"Nothing was sent: {plural(run.waiting, 'alert waits', 'alerts wait')} for an answer"
-        )
+        waited = plural(run.waiting, "alert waited", "alerts waited")
+        return f"Nothing was sent: {waited} for a decision"
     words = fired_words(run.counts)
     if not words:
         return "Nothing so far" if run.outcome is None else "Nothing had become due"
-    return f"Marked as already sent: {words}" if run.is_marking else f"Sent: {words}"
+    if run.is_marking:
+        return f"Marked as already sent: {words}"
+    return told_words(audiences(run)) or words
 
 
 def _working(task: Task) -> str:

@@ -1,14 +1,16 @@
 """Settings → Alerts: what is alerted of, when we look, what fired, and looking by hand."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 from uuid import UUID
 
 from flask import Blueprint, Response, flash, jsonify, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as Answer
 
+from portal.engine.events.names import EventName
 from portal.lib.clock import utcnow
 from portal.services.alerts import control
+from portal.services.alerts import queries as alert_queries
 from portal.services.alerts import settings as alert_settings
 from portal.services.alerts.settings import TARGET
 from portal.services.core.refusals import NotAllowed, Refusal, Stale
@@ -67,6 +69,7 @@ def preview() -> str:
         kinds=KINDS,
         words=alert_words.sentence_of,
         fired=run_words.fired_words({str(event): n for event, n in coming.counts.items()}),
+        told=_would_hear(coming.counts),
         is_answered=alert_settings.read().is_answered,
     )
 
@@ -99,15 +102,22 @@ def mark() -> Answer:
 def _page(form: AlertSettingsForm) -> tuple[str, int]:
     now = utcnow()
     shown = run_words.looking(now)
-    due = control.preview(now, 0).total if shown.status.needs_first_answer else 0
+    counts = control.preview(now, 0).counts if shown.status.needs_first_answer else {}
     page = render_template(
         "alerts/settings.html",
         form=form,
         looking=shown,
-        due=due,
+        due=sum(counts.values()),
+        told=_would_hear(counts),
         zone=alert_settings.zone().key,
     )
     return page, status_of(form)
+
+
+def _would_hear(counts: Mapping[EventName, int]) -> str:
+    """Who would hear of what is due now."""
+    audiences = alert_queries.audiences_of(counts)
+    return run_words.told_words(audiences, "Goes", "Nobody asks for it")
 
 
 def _save(form: AlertSettingsForm) -> Answer:

@@ -8,6 +8,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 
+from portal.lib.clock import utcnow
 from portal.lib.paging import Page
 from portal.models.alerts import Alert
 from portal.services.actions import lifecycle
@@ -16,6 +17,7 @@ from portal.services.alerts import queries as alert_queries
 from portal.services.alerts.queries import AlertFilter, Made, Which
 from portal.services.core.refusals import NotFound
 from portal.web.alerts import words as alert_words
+from portal.web.alerts.due_words import due_words
 from portal.web.alerts.words import KINDS
 from portal.web.forms.filter_form import ChosenField, FilterForm, LinkedField, RowField
 from portal.web.forms.refusals import status_of
@@ -72,6 +74,7 @@ class AlertLine:
 @requires("alerts.read")
 def index() -> tuple[str, int]:
     """What fired, the newest first."""
+    due = due_words(utcnow())
     form, chosen = AlertFilterForm(request.args), AlertFilter()
     page: Page[Alert] = Page([])
     if form.validate():
@@ -81,6 +84,7 @@ def index() -> tuple[str, int]:
     made = alert_queries.made_by(page.rows)
     html = render_template(
         "alerts/index.html",
+        due=due,
         page=page,
         lines=[_line(alert, made) for alert in page.rows],
         kinds=_chips(chosen),

@@ -11,8 +11,8 @@ from portal.models.assets import Action, AssetStatus
 from portal.models.planning import ReservationState
 from portal.services.actions.planning.queries import is_at_risk
 from portal.services.actions.why_not import STANDING
-from portal.web.assets.state import Standing, day_words, moment_words
-from portal.web.frame.wording import number, zone
+from portal.web.assets.state import Standing, moment_words
+from portal.web.frame.wording import day_words, number, zone
 from portal.web.planning.words import LATE, day_in_words, due_badge
 
 

@@ -13,13 +13,12 @@ from portal.models.planning import ReservationState
 from portal.services.actions.incident_rows import STANDING_KINDS, open_incidents
 from portal.services.actions.planning.queries import Plans, plans_of
 from portal.services.alerts import settings as alert_settings
-from portal.services.alerts.rules import GONE, Moment, ends_soon, is_low
+from portal.services.alerts.rules import GONE, Moment, ends_soon, is_due, is_low
 from portal.services.assets.snapshots import open_assignment
 from portal.services.core.unit_of_work import session
 from portal.web.actions.incident_pages import METHOD_WORDS
 from portal.web.frame.status_tags import RESERVATION, Tag
-from portal.web.frame.wording import number, zone
-from portal.web.planning.words import due_badge
+from portal.web.frame.wording import day_words, number, zone
 
 OVERDUE: Final = Tag("Overdue", "alarm", "danger")
 RESERVED: Final = RESERVATION[ReservationState.APPROVED]._replace(word="Reserved", tone="info")
@@ -63,7 +62,9 @@ class Standing:
         found = {
             OVERDUE: self.late is not None,
             RESERVED: ReservationState.APPROVED in states,
-            MAINTENANCE_DUE: any(due_badge(each, self.moment) for each in self.plans.maintenances),
+            MAINTENANCE_DUE: any(
+                is_due(self.moment, each.due_on, each.state) for each in self.plans.maintenances
+            ),
             WARRANTY_SOON: self.warranty_ends_soon,
             LOW_STOCK: self.is_low,
         }
@@ -124,12 +125,6 @@ def moment_words(at: datetime, now: datetime) -> str:
     """A time in the person's zone: "12 Mar 16:00", with the year where it is another."""
     local = at.astimezone(zone())
     return f"{day_words(local.date(), now)} {local:%H:%M}"
-
-
-def day_words(day: date, now: datetime) -> str:
-    """A day: "12 Mar", with the year where it is another."""
-    year = "" if day.year == now.astimezone(zone()).year else f" {day.year}"
-    return f"{day.day} {day:%b}{year}"
 
 
 def _with(standing: Standing) -> str:

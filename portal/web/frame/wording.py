@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from flask import current_app
 from flask_login import current_user
 
+from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.lib.durations import relative
 from portal.services.core import counting
@@ -61,6 +62,23 @@ def to_the_second(at: datetime, now: datetime | None = None) -> str:
     return clock if local.date() == today else f"{local.day} {local:%b %Y}, {clock}"
 
 
+def day_of(at: datetime, now: datetime | None = None) -> str:
+    """The day of a time in the person's zone: "24 Dec", with the year where it is another."""
+    return day_words(at.astimezone(zone()).date(), now or utcnow())
+
+
+def exact_day(at: datetime) -> str:
+    """A day near by with its time, in the person's zone: "Fri 27 Nov, 14:10"."""
+    local = at.astimezone(zone())
+    return f"{local:%a} {local.day} {local:%b}, {local:%H:%M}"
+
+
+def day_words(day: date, now: datetime) -> str:
+    """A day: "12 Mar", with the year where it is another."""
+    year = "" if day.year == now.astimezone(zone()).year else f" {day.year}"
+    return f"{day.day} {day:%b}{year}"
+
+
 def number(value: int) -> str:
     """Digits in groups of three: 12 345, with a thin space."""
     return f"{value:,}".replace(",", THIN_SPACE)
@@ -77,11 +95,17 @@ def plural(count: int, one: str, many: str | None = None) -> str:
     return f"{number(count)} {one if count == 1 else many or one + 's'}"
 
 
+def days_kept() -> int:
+    """How long a delivery is kept after it has ended, and a held one while it waits."""
+    return settings().retention_days
+
+
 WORDS: Final[dict[str, Callable[..., object]]] = {
     "moment": moment,
     "number": number,
     "counted": counted,
     "plural": plural,
     "to_the_second": to_the_second,
+    "days_kept": days_kept,
     "zone_name": zone_name,
 }

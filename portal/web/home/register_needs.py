@@ -1,14 +1,14 @@
 """What needs attention in the register, for the start page: late, due, low, and alerts."""
 
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from typing import Final
 
 from flask import url_for
 
+from portal.engine.events.names import EventName
 from portal.engine.next_steps import ASK
 from portal.lib.clock import utcnow
-from portal.services.actions.planning import queries as planning_queries
+from portal.services.actions.planning.queries import MaintenanceList
 from portal.services.alerts import queries as alert_queries
 from portal.services.alerts import settings as alert_settings
 from portal.services.alerts.queries import AlertFilter
@@ -41,9 +41,10 @@ def the_look_for_alerts() -> Iterator[Need]:
             "danger",
         )
     if status.needs_first_answer:
+        count = alert_queries.due_now(utcnow()).total_coming
         yield Need(
-            "Alerts wait for your answer",
-            "Some are due already. Send them, or mark them as already sent?",
+            f"{counted(count)} {'alert waits' if count == 1 else 'alerts wait'} for your decision",
+            "Due, and not sent so far. Send, or mark as already sent?",
             "Decide",
             path,
             "question-circle-fill",
@@ -66,10 +67,9 @@ def overdue_assets() -> Iterator[Need]:
 
 
 def due_maintenance() -> Iterator[Need]:
-    """Late, or due as soon as alerts tell of it."""
-    moment = alert_settings.moment(utcnow())
-    days = moment.rules.maintenance_days
-    count = planning_queries.count_due(moment.today + timedelta(days=days))
+    """Late, or due as soon as alerts tell of it, and not begun."""
+    days = alert_settings.read().rules.maintenance_days
+    count = alert_queries.count_due(EventName.MAINTENANCE_DUE, utcnow())
     if count:
         enter = for_reader(
             "assets.edit",
@@ -77,10 +77,10 @@ def due_maintenance() -> Iterator[Need]:
             f"Once it is done, {ASK} to enter how it ended.",
         )
         yield Need(
-            f"Maintenance is due on {counted(count)} {'asset' if count == 1 else 'assets'}",
+            f"{counted(count)} maintenance {'job is' if count == 1 else 'jobs are'} due",
             f"Late, or due within {plural(days, 'day')}. {enter}",
             "See what is due",
-            url_for("planning.maintenance"),
+            url_for("planning.maintenance", show=MaintenanceList.DUE),
             "wrench",
             "warning",
         )

@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from flask import Blueprint, render_template, request
 from flask.blueprints import BlueprintSetupState
 
+from portal.engine.events.names import EventName
 from portal.lib.clock import utcnow
 from portal.models.assets import Asset
 from portal.models.planning import Maintenance, Reservation
 from portal.services.actions import lifecycle
 from portal.services.actions.planning import queries as planning_queries
 from portal.services.actions.planning.queries import MaintenanceList, ReservationList
+from portal.services.alerts import queries as alert_queries
 from portal.services.alerts import settings as alert_settings
 from portal.web.forms.fields import row_id
 from portal.web.forms.query_values import linked
@@ -26,7 +28,11 @@ WANTED = {
     ReservationList.APPROVED: "Approved",
     ReservationList.ALL: "All",
 }
-WORK = {MaintenanceList.OPEN: "To be done", MaintenanceList.ALL: "All"}
+WORK = {
+    MaintenanceList.OPEN: "To be done",
+    MaintenanceList.DUE: "Due",
+    MaintenanceList.ALL: "All",
+}
 
 
 blueprint = Blueprint("planning", __name__)
@@ -65,10 +71,7 @@ def maintenance() -> str:
         page=page,
         asset=asset,
         which=which,
-        tabs_of_list=[
-            Tab(label, page_url(show=each, cursor=None), each is which)
-            for each, label in WORK.items()
-        ],
+        tabs_of_list=_work_tabs(which, is_narrowed=asset is not None),
         has_any=bool(page.rows) or planning_queries.has_any(Maintenance),
     )
 
@@ -101,6 +104,16 @@ def _wanted_tabs(which: ReservationList, pending: int) -> Sequence[Tab]:
             counted(pending) if each is ReservationList.PENDING else None,
         )
         for each, label in WANTED.items()
+    ]
+
+
+def _work_tabs(which: MaintenanceList, *, is_narrowed: bool) -> Sequence[Tab]:
+    """A number says what its tab shows: there is none beside an asset's filter."""
+    due = alert_queries.count_due(EventName.MAINTENANCE_DUE, utcnow())
+    counts = {} if is_narrowed else {MaintenanceList.DUE: counted(due)}
+    return [
+        Tab(label, page_url(show=each, cursor=None), each is which, counts.get(each))
+        for each, label in WORK.items()
     ]
 
 

@@ -12,10 +12,12 @@ from portal.extensions import db
 from portal.models.deliveries import Delivery, Event
 from portal.queue import bell
 from portal.services.core.unit_of_work import writing
+from portal.services.outbox import publish as outbox_publish
+from portal.services.outbox.publish import Heard, hearers
 from portal.services.webhooks import activation
 from portal.services.webhooks.activation import HeldChoice
 from tests.support.database.rivals import Rival
-from tests.support.factories import make_user, make_webhook, publish
+from tests.support.factories import happening, make_user, make_webhook, publish
 
 pytestmark = pytest.mark.usefixtures("app")
 
@@ -44,6 +46,22 @@ def test_an_off_webhook_holds_it_from_the_start_and_a_draft_gets_nothing() -> No
     make_webhook(state="draft")
     publish()
     assert [(each.webhook_id, each.status) for each in deliveries()] == [(off.id, "held")]
+
+
+def test_it_says_how_many_webhooks_hear_of_it_before_and_after() -> None:
+    make_webhook()
+    make_webhook(in_order=True)
+    make_webhook(state="off")
+    make_webhook(state="draft")
+    make_webhook(events=[EventName.BROKEN])
+    for event, heard in (
+        (EventName.CREATED, Heard(sent=2, held=1)),
+        (EventName.BROKEN, Heard(sent=1)),
+        (EventName.LOST, Heard()),
+    ):
+        with writing() as current:
+            assert hearers(current, event) == heard
+            assert outbox_publish.publish(current, happening(event)).heard == heard
 
 
 def test_the_stored_body_is_the_wire_contract() -> None:

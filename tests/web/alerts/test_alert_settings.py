@@ -21,7 +21,7 @@ from tests.services.alerts.due_things import (
     with_warranty,
     work,
 )
-from tests.support.factories import make_asset
+from tests.support.factories import make_asset, make_webhook
 from tests.support.pages import Page, Pages
 from tests.web.signed_in import visit
 
@@ -101,7 +101,7 @@ def test_before_the_first_run_it_asks_and_sends_what_it_is_told_to(app: Flask) -
     assert len(fired()) == 2
     page = pages.get(PATH)
     assert "due already" not in page.main
-    assert "Sent: 1 overdue, 1 warranty ends soon" in page.main
+    assert "Nobody asked for it: 1 overdue, 1 warranty ends soon" in page.main
 
 
 def test_or_it_marks_them_as_sent_and_tells_nobody(app: Flask) -> None:
@@ -140,8 +140,8 @@ def test_run_now_queues_a_run_that_the_page_follows(app: Flask) -> None:
     work()
     news = pages.client.get(region.get("data-live-url")).get_json()
     assert news["stop"] is True
-    assert news["announce"] == "Finished. Sent: 1 overdue."
-    assert "Sent: 1 overdue" in news["html"]
+    assert news["announce"] == "Finished. Nobody asked for it: 1 overdue."
+    assert "Nobody asked for it: 1 overdue" in news["html"]
 
 
 def test_a_queued_run_that_nobody_begins_leads_to_system(app: Flask) -> None:
@@ -175,6 +175,7 @@ def test_the_preview_shows_what_would_fire_and_sends_nothing(app: Flask) -> None
     pages = visit(app)
     page = pages.get(f"{PATH}/preview")
     assert "2 alerts: 1 overdue, 1 warranty ends soon." in page.main
+    assert "Nobody asks for it: 1 overdue, 1 warranty ends soon." in page.main
     assert "Drill <b>" in page.rows()[1][0]
     assert "Its warranty ends on" in page.rows()[1][2]
     work()
@@ -214,7 +215,53 @@ def test_by_the_clock_it_waits_for_the_answer_and_says_so(app: Flask) -> None:
     control.start_due(utcnow())
     page = visit(app).get(PATH)
     assert "Waits for you" in page.rows()[0][1]
-    assert "1 alert waits for an answer" in page.rows()[0][2]
+    assert "Nothing was sent: 1 alert waited for a decision" in page.rows()[0][2]
+    assert "1 alert is due already, and it was not sent so far." in page.main
+    assert "ever looked for" not in page.main
+
+
+def test_run_now_stays_where_it_is_and_says_what_it_waits_for(app: Flask) -> None:
+    lent(3)
+    page = visit(app).get(PATH)
+    (button,) = [node for node in page.root.find_all("button") if node.text == "Run now"]
+    assert button.get("disabled") is not None
+    assert "Run now works once you have decided what happens to the 1 alert" in page.main
+
+
+@pytest.mark.parametrize(
+    ("webhooks", "before", "after"),
+    [
+        ([], "Nobody asks for it: 1 overdue", "Nobody asked for it: 1 overdue"),
+        (["active"], "Goes to 1 webhook: 1 overdue", "Sent to 1 webhook: 1 overdue"),
+        (["active"] * 2, "Goes to 2 webhooks: 1 overdue", "Sent to 2 webhooks: 1 overdue"),
+        (["off"], "Held for 1 webhook that is off: 1", "Held for 1 webhook that is off: 1"),
+        (
+            ["active", "off", "off"],
+            "Goes to 1 webhook, held for 2 that are off: 1 overdue",
+            "Sent to 1 webhook, held for 2 that are off: 1 overdue",
+        ),
+    ],
+)
+def test_a_run_says_who_heard_and_its_preview_who_would(
+    app: Flask, webhooks: list[str], before: str, after: str
+) -> None:
+    decided()
+    lent(3)
+    for state in webhooks:
+        make_webhook(events=["alert.checkout_overdue"], state=state)
+    pages = visit(app)
+    assert before in pages.get(f"{PATH}/preview").main
+    control.run(RunKind.MANUAL)
+    assert after in pages.get(PATH).rows()[0][2]
+
+
+def test_a_run_of_an_earlier_version_claims_nothing(app: Flask) -> None:
+    decided()
+    lent(3)
+    control.run(RunKind.MANUAL)
+    with writing() as current:
+        current.execute(update(AlertRun).values(heard={}))
+    assert visit(app).get(PATH).rows()[0][2] == "1 overdue"
 
 
 @pytest.mark.parametrize("role", ["manager", "support"])

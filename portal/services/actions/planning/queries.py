@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 from enum import StrEnum
 from typing import Final, TypeVar
 from uuid import UUID
@@ -10,6 +9,8 @@ from uuid import UUID
 from sqlalchemy import Select, select
 from sqlalchemy.orm import joinedload
 
+from portal.engine.events.names import EventName
+from portal.lib.clock import utcnow
 from portal.lib.paging import Page
 from portal.models.assets import Asset, AssetStatus
 from portal.models.planning import (
@@ -19,6 +20,8 @@ from portal.models.planning import (
     Reservation,
     ReservationState,
 )
+from portal.services.alerts import settings as alert_settings
+from portal.services.alerts.sources import BY_EVENT
 from portal.services.core.counting import capped
 from portal.services.core.keyset import newest_first, soonest_first
 from portal.services.core.refusals import NotFound
@@ -39,9 +42,11 @@ class ReservationList(StrEnum):
 
 
 class MaintenanceList(StrEnum):
-    """Which maintenance: what is still to be done, or all that ever was."""
+    """Which maintenance: what is still to be done, of that what is due or late and not begun, or
+    all that ever was. What is due is what alerts tell of."""
 
     OPEN = "open"
+    DUE = "due"
     ALL = "all"
 
 
@@ -80,6 +85,9 @@ def list_maintenances(
     if which is MaintenanceList.ALL:
         return newest_first(wanted, Maintenance.id, cursor)
     wanted = wanted.where(Maintenance.state.in_(OPEN_MAINTENANCES))
+    if which is MaintenanceList.DUE:
+        due = BY_EVENT[EventName.MAINTENANCE_DUE].standing(alert_settings.moment(utcnow()))
+        wanted = wanted.where(Maintenance.id.in_(due))
     return soonest_first(wanted, Maintenance.due_on, Maintenance.id, cursor)
 
 
@@ -88,13 +96,6 @@ def count_pending(asset_id: int | None = None) -> int:
     wanted = select(Reservation.id).where(Reservation.state == ReservationState.PENDING)
     if asset_id is not None:
         wanted = wanted.where(Reservation.asset_id == asset_id)
-    return capped(session(), wanted)
-
-
-def count_due(until: date) -> int:
-    """On how many assets work is open that is due by then (`capped`)."""
-    is_open = Maintenance.state.in_(OPEN_MAINTENANCES)
-    wanted = select(Maintenance.asset_id).where(is_open, Maintenance.due_on <= until).distinct()
     return capped(session(), wanted)
 
 

@@ -1,0 +1,126 @@
+"""What is due has one number, wherever it stands; and everybody reads when it is told of."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import update
+
+from portal.lib.clock import utcnow
+from portal.models.alerts import RunKind
+from portal.models.planning import Maintenance
+from portal.models.tasks import Task
+from portal.services.alerts import control
+from portal.services.alerts import settings as alert_settings
+from portal.services.alerts.rules import AlertRules
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.unit_of_work import writing
+from tests.services.alerts.due_things import (
+    a_run_is_missing,
+    decided,
+    lent,
+    with_maintenance,
+    with_warranty,
+    work,
+)
+from tests.support.factories import make_asset
+from tests.support.pages import Page
+from tests.web.signed_in import visit
+
+pytestmark = pytest.mark.both_databases
+
+
+def kinds(page: Page) -> dict[str, str]:
+    """What the page says of each kind."""
+    terms = [node.text for node in page.root.find_all("dt")]
+    return dict(zip(terms, [node.text for node in page.root.find_all("dd")], strict=True))
+
+
+def test_one_number_for_what_is_due_on_every_page(app: Flask) -> None:
+    decided()
+    lent(3)
+    begun = with_maintenance(-4)
+    with writing() as current:
+        current.execute(update(Maintenance).values(state="in_progress"))
+    told = [with_maintenance(2) for _ in range(3)]
+    control.run(RunKind.MANUAL)
+    for _ in range(4):
+        with_maintenance(5)
+    pages = visit(app)
+    assert "7 maintenance jobs are due" in pages.get("/").main
+    page = pages.follow("See what is due")
+    assert page.path == "/maintenance?show=due"
+    assert len(page.rows()) == 7
+    assert "Due 7" in page.main
+    page = pages.get("/alerts")
+    assert "Maintenance due 3" in page.main  # of these so many were told of
+    assert "7 due now" in kinds(page)["Maintenance due"]
+    assert "4 sent by the next look" in kinds(page)["Maintenance due"]
+    assert "4 more alerts are due and sent then." in page.main
+    assert "4 alerts: 4 maintenance due." in pages.get("/settings/alerts/preview").main
+    assert "Maintenance due" in pages.get(f"/assets/{told[0]}").main
+    assert "Maintenance due" not in pages.get(f"/assets/{begun}").main
+    control.run(RunKind.MANUAL)
+    page = pages.get("/alerts")
+    assert "Maintenance due 7" in page.main
+    assert "more alert" not in page.main
+
+
+@pytest.mark.parametrize("role", ["admin", "manager", "support"])
+def test_everybody_reads_when_the_next_look_is_and_what_it_goes_by(app: Flask, role: str) -> None:
+    decided()
+    rules = AlertRules(warranty_days=45, maintenance_days=0, repeat_every_days=3)
+    alert_settings.save(SYSTEM, alert_settings.read().version, rules)
+    page = visit(app, role).get("/alerts")
+    assert "Next look: " in page.main
+    assert ", 07:00 (Europe/Vienna)." in page.main
+    said = kinds(page)
+    assert said["Overdue"].startswith("Once it was due back, and again every 3 days.")
+    assert said["Maintenance due"].startswith(
+        "On the day on which it is due, or later while nobody has begun."
+    )
+    assert said["Low stock"].startswith("As soon as there is less than its threshold.")
+    assert said["Warranty ends soon"].startswith("45 days before it ends.")
+
+
+def test_what_is_switched_off_says_so(app: Flask) -> None:
+    decided()
+    lent(3)
+    version = alert_settings.read().version
+    off = {"overdue_on": False, "maintenance_on": False, "low_stock_on": False}
+    rules = replace(AlertRules(), warranty_on=False, **off)
+    alert_settings.save(SYSTEM, version, rules)
+    page = visit(app, "support").get("/alerts")
+    assert all(words.startswith("Never: it is switched off.") for words in kinds(page).values())
+    assert "1 due now: overdue, 0 sent by the next look." in kinds(page)["Overdue"]
+
+
+def test_what_waits_for_a_decision_is_said_to_all_and_decided_by_some(app: Flask) -> None:
+    lent(3)
+    with_warranty(5)
+    control.start_due(utcnow())
+    admin, helper = visit(app), visit(app, "support")
+    page = admin.get("/alerts")
+    assert "2 alerts wait for a decision" in page.main
+    assert page.links("Decide") == ["/settings/alerts"]
+    page = helper.get("/alerts")
+    assert "An administrator decides first: send, or mark as already sent." in page.main
+    assert page.links("Decide") == []
+    assert "due and sent then" not in page.main
+    assert "2 alerts wait for your decision" in admin.get("/").main
+    assert "2 alerts are due already" in admin.get("/settings/alerts").main
+
+
+def test_a_look_that_is_late_or_under_way_is_said_to_support_as_well(app: Flask) -> None:
+    make_asset()
+    a_run_is_missing()
+    decided()
+    pages = visit(app, "support")
+    assert "Alerts are late" in pages.get("/alerts").main
+    control.start_due(utcnow())
+    assert "A look is under way." in pages.get("/alerts").main
+    with writing() as current:
+        current.execute(update(Task).values(due_at=utcnow() - timedelta(seconds=1)))
+    work()
+    assert "A look is under way." not in pages.get("/alerts").main
