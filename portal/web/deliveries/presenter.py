@@ -18,8 +18,14 @@ from portal.web.deliveries.explanation import (
     explanation_of,
 )
 from portal.web.deliveries.log_presenter import event_name, took, tries
-from portal.web.deliveries.next_attempt import again_of, next_attempt
-from portal.web.deliveries.progress import RetryOutcome, delay_of, is_live, outcome_of
+from portal.web.deliveries.progress import (
+    RetryOutcome,
+    again_of,
+    delay_of,
+    is_live,
+    next_attempt,
+    outcome_of,
+)
 from portal.web.deliveries.request import Sent, sent_of
 from portal.web.deliveries.steps import DeliveryStep, steps_of, who
 from portal.web.deliveries.times import repeat_warning, times_of

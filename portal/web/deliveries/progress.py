@@ -1,4 +1,4 @@
-"""How a delivery gets on while a person looks: what holds it up, and what came of a Retry."""
+"""How a delivery gets on: what holds it up, what came of a Retry, when the next attempt is."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,10 +9,12 @@ from portal.engine.retry_policy import AttemptKind
 from portal.services.deliveries.delays import Delay, find_delay
 from portal.services.deliveries.detail import DeliveryDetail
 from portal.services.outbox.status import PausedFor, ShownStatus
-from portal.web.frame.wording import to_the_second
+from portal.web.frame.wording import moment, to_the_second
 
 # A retry this near is worth waiting for on the page.
 SOON: Final = timedelta(seconds=15)
+NO_RETRY: Final = "None: it is not retried automatically"
+ONCE_ON: Final = "Only once the webhook is on"
 DELAYS: Final = {
     Delay.NO_WORKER: "no worker is running, so nothing is sent",
     Delay.PLACES: "this webhook is being sent as many as it gets at once",
@@ -73,6 +75,32 @@ def under_way(delivery: DeliveryDetail) -> RetryOutcome | None:
     return RetryOutcome("Waiting to be sent since", delivery.due_at, _why_waiting(delivery), "info")
 
 
+def again_of(delivery: DeliveryDetail) -> str:
+    """When it is retried automatically, or why it is not."""
+    if delivery.comes_to_rest:
+        is_gone = delivery.standing.is_webhook_deleted
+        return NO_RETRY if is_gone else ONCE_ON
+    match delivery.status:
+        case ShownStatus.RETRYING:
+            return _capital(next_attempt(delivery))
+        case ShownStatus.PAUSED if delivery.waits_behind:
+            return "Once the older ones have arrived"
+        case ShownStatus.PAUSED:
+            return _capital(f"{next_attempt(delivery)}, or soon after")
+        case ShownStatus.WAITING | ShownStatus.SENDING:
+            return "Now"
+        case ShownStatus.HELD:
+            return ONCE_ON
+        case _:
+            return NO_RETRY
+
+
+def next_attempt(delivery: DeliveryDetail) -> str:
+    """When the next attempt is due: "now", "in 4 minutes", or the time."""
+    at = delivery.next_try_at
+    return "now" if at <= delivery.now else moment(at, delivery.now).text
+
+
 def _why_waiting(delivery: DeliveryDetail) -> str:
     if delivery.comes_to_rest:
         is_gone = delivery.standing.is_webhook_deleted
@@ -82,3 +110,7 @@ def _why_waiting(delivery: DeliveryDetail) -> str:
         return f": the receiver isn't responding and is left alone until {until}."
     why = delay_of(delivery)
     return f": {why}." if why else "."
+
+
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
