@@ -109,7 +109,7 @@ def test_a_line_follows_its_retry_in_its_place(page: Page, app: Flask, portal: s
     make_attempt(made, kind="manual", reason="refused")
     change(made, status="failed", prior_status=None)
     expect(line).to_contain_text("Attempted again at")
-    expect(line).to_contain_text(": refused the connection.")
+    expect(line).to_contain_text(": connection refused.")
     expect(line.get_by_role("checkbox")).to_be_checked()
     expect(page.locator("[role=status]", has_text="Attempted again at")).to_have_count(1)
     expect(page.locator(".notice")).to_have_count(0)

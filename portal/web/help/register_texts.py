@@ -84,7 +84,7 @@ REGISTER: Final = Topic(
 ALERTS: Final = Topic(
     "alerts",
     "Alerts",
-    "Events that time brings about: nobody pressed anything.",
+    "Events that a date makes due: nobody pressed anything.",
     (
         Passage(
             "kinds",
@@ -133,7 +133,7 @@ RUNNING: Final = Topic(
             (
                 "Everybody who signs in may read assets, deliveries, webhooks and alerts. Support "
                 "may also test webhooks, and retry or stop deliveries. Managers change assets and "
-                "decide about reservations. Administrators may do all of it, and look after "
+                "decide about reservations. Administrators may do all of it, and manage "
                 "webhooks, people and settings.",
                 "People are invited by a link that works once. Whoever is disabled is signed out "
                 "at once.",

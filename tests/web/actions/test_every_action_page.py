@@ -58,6 +58,7 @@ def told() -> int:
 
 
 HOLDER = "Maria Lopez"
+UNDO = "Undo that first"  # as an administrator reads it
 
 
 def typed(action: Action) -> dict[str, Any]:
@@ -77,7 +78,7 @@ def test_it_acts_where_it_is_legal_and_says_why_not_elsewhere(pages: Pages, acti
     slug, values = BY_ACTION[action].slug, typed(action)
     for status in AssetStatus:
         asset_id = asset_in(status)
-        path, reason = f"/assets/{asset_id}/{slug}", why_not(action, status, holder=HOLDER)
+        path, reason = f"/assets/{asset_id}/{slug}", why_not(action, status, holder=HOLDER, undo=UNDO)
         if reason:
             refused(pages, path, values, reason.removesuffix("."))
             continue
@@ -97,7 +98,7 @@ def test_the_page_offers_three_at_most_and_says_why_others_are_off(
     panels = [node for node in page.root.walk() if "more-panel" in node.get("class").split()]
     offered = {node.get("href") for panel in panels for node in panel.find_all("a")}
     for action in (*FILLED, *PLANNED):
-        url, reason = f"/assets/{asset_id}/{BY_ACTION[action].slug}", why_not(action, status)
+        url, reason = f"/assets/{asset_id}/{BY_ACTION[action].slug}", why_not(action, status, undo=UNDO)
         assert (url in page.links()) is (reason is None)
         assert reason is None or f"It {reason}" in page.main
     actions = [node for node in page.root.walk() if "page-actions" in node.get("class").split()]
@@ -120,7 +121,7 @@ def test_notes_change_in_every_status_and_the_rest_until_it_is_disposed_of(pages
 def test_it_is_deleted_where_nobody_needs_it(pages: Pages) -> None:
     for status in AssetStatus:
         path = f"/assets/{asset_in(status)}/delete"
-        reason = why_not(Action.DELETE, status, holder=HOLDER)
+        reason = why_not(Action.DELETE, status, holder=HOLDER, undo=UNDO)
         if reason:
             refused(pages, path, {"reason": "Sold"}, reason)
             continue

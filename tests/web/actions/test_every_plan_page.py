@@ -42,6 +42,7 @@ STEPS: Final[Mapping[Action, Step]] = {
     Action.CANCEL_MAINTENANCE: (lambda it: it.work, dict),
     Action.START_MAINTENANCE: (lambda it: it.work, dict),
 }
+UNDO: Final = "Undo that first"  # as an administrator reads it
 CLOSED: Final = "closed already: cancelled."
 # Each on an asset of its own: the steps of one leave what the next needs.
 ROWS: Final = (
@@ -63,7 +64,7 @@ def take(pages: Pages, it: Planned, action: Action, status: AssetStatus) -> None
         assert BY_ACTION[action].done.partition("{tag}")[2] in page.text
         assert told() == [*before, RULES[action].event], (action, status)
         return
-    reasons = (why_not(action, status, holder="Maria Lopez") or CLOSED, CLOSED)
+    reasons = (why_not(action, status, holder="Maria Lopez", undo=UNDO) or CLOSED, CLOSED)
     for page in (pages.get(path), pages.post(path, values)):
         assert page.status == 409, (action, status)
         assert any(words.removesuffix(".") in page.main for words in reasons), (

@@ -54,7 +54,7 @@ def test_what_arrived_meanwhile_is_listed_no_more(support: Pages) -> None:
     assert [row[2] for row in page.rows()] == ["Failed", "Failed"]
     assert "3 failed" in page.main
     assert "1 of those that failed or were skipped has arrived since." in page.main
-    failed = ("Failed", "Had a problem of its own (500)")
+    failed = ("Failed", "Server error (500)")
     assert report(support, path) == [("Delivered", ""), ("Arrived since", ""), failed, failed]
 
 

@@ -21,7 +21,7 @@ from tests.web.signed_in import visit
 pytestmark = pytest.mark.both_databases
 
 AT = datetime(2026, 3, 10, 17, 40, 11, tzinfo=UTC)  # 18:40:11 in Vienna
-FAILED = "Attempted again at 10 Mar 2026, 18:40:11: refused the connection."
+FAILED = "Attempted again at 10 Mar 2026, 18:40:11: connection refused."
 
 
 @pytest.fixture
@@ -201,7 +201,7 @@ def test_a_retry_that_is_refused_comes_back_to_the_list_and_says_why(support: Pa
     activation.turn_off(make_user().actor, hook.public_id)
     page = support.submit(form)
     assert page.response.request.path == "/deliveries"
-    assert notices(page) == ["warning: The webhook “Sync” is off. Turn it on, then Retry."]
+    assert notices(page) == ["warning: The webhook “Sync” is off. Retry once it is on."]
 
 
 def test_retry_on_the_page_of_an_asset_comes_back_there(support: Pages) -> None:

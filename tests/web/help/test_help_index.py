@@ -160,7 +160,7 @@ def test_the_search_knows_the_words_that_people_use(
 @pytest.mark.parametrize(
     ("question", "place"),
     [
-        ("why did I not get a message", "/help/no-message"),
+        ("why did I not get it", "/help/no-message"),
         ("signature", "/help/receiver#signature"),
         ("lend", "/help/register#lend"),
         ("check out", "/help/register#lend"),
