@@ -26,6 +26,10 @@ def record(message: str, *args: object, **extra: object) -> logging.LogRecord:
     [
         ("GET /setup?token=abc123 200", "GET /setup?token=[hidden] 200"),
         ("POST /inbox/9f3c-hook?x=1", "POST /inbox/[hidden]?x=1"),
+        (
+            "POST https://a.example/in?key=47&v=1 failed",
+            "POST https://a.example/in?[hidden] failed",
+        ),
         ("{'password': 'long one', 'name': 'Ana'}", "{'password': '[hidden] one', 'name': 'Ana'}"),
         ("secret=whsec_MfKQ9r8GKYqrTwjU", "secret=[hidden]"),
         ("signed with whsec_MfKQ9r8GKYqrTwjU.", "signed with [hidden]."),

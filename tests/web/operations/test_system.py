@@ -78,7 +78,7 @@ def test_a_delivery_that_waits_for_long_leads_an_administrator_here(app: Flask) 
     assert admin.get(f"/deliveries/{delivery}").links(link) == ["/settings/system"]
     page = helper.get(f"/deliveries/{delivery}")
     assert page.links(link) == []
-    assert "Tell your administrator." in page.main
+    assert "Ask an administrator (" in page.main
 
 
 def test_the_doctor_is_content(app: Flask) -> None:
