@@ -2,26 +2,29 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Select, select
+from sqlalchemy import select
 
 from portal.models.assets import Asset
-from portal.models.deliveries import Delivery, DeliveryStatus
+from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook, WebhookState
 from portal.services.core.counting import capped
 from portal.services.core.unit_of_work import session
 from portal.services.deliveries.log import pages as log_pages
+from portal.services.deliveries.log.filters import StatusFilter
 from portal.services.webhooks.draft_rows import draft_ids
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """Counts (`capped`). Tests are not among `failed`."""
+    """Counts (`capped`), each as the list that shows it counts. Tests are not among `failed`."""
 
     webhooks_on: int
     webhooks_off: int
     assets: int
+    attention: int
     failed: int
     retrying: int
+    paused: int
     held: int
     has_deliveries: bool
 
@@ -39,9 +42,11 @@ def overview() -> Overview:
         webhooks_on=capped(current, hooks.where(Webhook.state == WebhookState.ACTIVE)),
         webhooks_off=capped(current, hooks.where(Webhook.state == WebhookState.OFF)),
         assets=capped(current, select(Asset.id).where(Asset.deleted_at.is_(None))),
+        attention=log_pages.count(StatusFilter.ATTENTION),
         failed=log_pages.count_failed(),
-        retrying=capped(current, _with_status(DeliveryStatus.RETRYING)),
-        held=capped(current, _with_status(DeliveryStatus.HELD)),
+        retrying=log_pages.count(StatusFilter.RETRYING),
+        paused=log_pages.count(StatusFilter.PAUSED),
+        held=log_pages.count(StatusFilter.HELD),
         has_deliveries=_has_deliveries(),
     )
 
@@ -51,7 +56,3 @@ def _has_deliveries() -> bool:
     current = session()
     listed = select(Delivery.id).where(Delivery.webhook_id.not_in(draft_ids(current))).limit(1)
     return current.execute(listed).first() is not None
-
-
-def _with_status(status: DeliveryStatus) -> Select[int]:
-    return select(Delivery.id).where(Delivery.status == status)

@@ -13,7 +13,6 @@ from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.notices.banners import WebhookTrouble, troubles
 from portal.services.webhooks.notices.emails import News
 from portal.web.frame import banner_views
-from portal.web.frame.access import can
 from portal.web.frame.wording import counted, plural
 from portal.web.help.advice import for_reader
 from portal.web.webhooks.words import state_sentence
@@ -61,16 +60,15 @@ def webhooks_in_trouble(_now: Overview) -> Iterator[Need]:
 
 
 def failed_deliveries(now: Overview) -> Iterator[Need]:
-    """What did not arrive and is not tried again."""
-    if not now.failed:
+    """What does not arrive, and wants a person: failed for good, or failing again and again."""
+    if not now.attention:
         return
-    one = now.failed == 1
-    then = " Once the cause is fixed, press Retry." if can("deliveries.retry") else ""
+    one = now.attention == 1
     yield Need(
-        f"{counted(now.failed)} {'delivery' if one else 'deliveries'} did not arrive",
-        f"Open {'it' if one else 'them'} to see why.{then}",
+        f"{counted(now.attention)} {'delivery needs' if one else 'deliveries need'} attention",
+        _failed_words(now),
         "See it" if one else "See them",
-        f"{request.script_root}/deliveries?status=failed",
+        f"{request.script_root}/deliveries?status=attention",
         "x-octagon-fill",
         "danger",
     )
@@ -93,6 +91,15 @@ def held_deliveries(now: Overview) -> Iterator[Need]:
         "pause-circle",
         "warning",
     )
+
+
+def _failed_words(now: Overview) -> str:
+    if not now.failed:
+        keeps = "It keeps failing, and is" if now.attention == 1 else "They keep failing, and are"
+        return f"{keeps} retried automatically. The reason says what to fix."
+    ended = "It" if now.attention == 1 else counted(now.failed)
+    verb = "is" if now.failed == 1 else "are"
+    return f"{ended} failed and {verb} not retried automatically. Fix the reason, then Retry."
 
 
 def _trouble(trouble: WebhookTrouble) -> Need:

@@ -89,17 +89,17 @@ def first_steps(now: Overview) -> list[FirstStep]:
 
 
 def figures(now: Overview) -> list[Figure]:
-    """What there is, and what did not arrive."""
+    """What there is, and what wants a look, each as the page that it leads to counts it."""
     root = request.script_root
     off = f"{plural(now.webhooks_off, 'more is', 'more are')} off" if now.webhooks_off else ""
     return [
         Figure(
-            counted(now.failed),
-            "did not arrive",
+            counted(now.attention),
+            "delivery needs attention" if now.attention == 1 else "deliveries need attention",
             _waiting(now),
-            f"{root}/deliveries?status=failed",
-            "x-octagon-fill" if now.failed else "check-circle-fill",
-            "danger" if now.failed else "success",
+            f"{root}/deliveries?status=attention",
+            "x-octagon-fill" if now.attention else "check-circle-fill",
+            "danger" if now.attention else "success",
         ),
         Figure(
             counted(now.webhooks_on),
@@ -121,6 +121,11 @@ def figures(now: Overview) -> list[Figure]:
 
 
 def _waiting(now: Overview) -> str:
-    parts = [f"{counted(now.retrying)} will be retried"] if now.retrying else []
-    parts += [f"{counted(now.held)} held"] if now.held else []
-    return ", ".join(parts) or ("Open them to see why" if now.failed else "All clear")
+    parts = {
+        "failed": now.failed,
+        "will retry": now.retrying,
+        "paused": now.paused,
+        "held": now.held,
+    }
+    told = ", ".join(f"{counted(count)} {words}" for words, count in parts.items() if count)
+    return told or "All clear"

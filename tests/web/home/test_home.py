@@ -7,6 +7,7 @@ from flask import Flask
 
 from portal.lib.clock import utcnow
 from portal.models.alerts import RunKind
+from portal.models.deliveries import Priority
 from portal.models.people import Role
 from portal.services.alerts import control
 from portal.services.core.permissions import SYSTEM
@@ -50,10 +51,47 @@ def test_what_failed_and_what_is_held_comes_first_each_with_the_way_there(app: F
     make_delivery(status="failed", reason="refused")
     make_delivery(make_webhook(name="Payroll", state="off"), status="held")
     page = visit(app).get("/")
-    assert needs(page) == ["2 deliveries did not arrive", "1 delivery is held"]
-    assert "/deliveries?status=failed" in page.links("See them")
+    assert needs(page) == ["2 deliveries need attention", "1 delivery is held"]
+    assert "2 failed and are not retried automatically." in page.main
+    assert "/deliveries?status=attention" in page.links("See them")
     assert page.links("See what is held") == ["/deliveries?status=held"]
     assert page.main.index("What needs attention") < page.main.index("Last 24 hours")
+
+
+def test_each_figure_leads_to_a_page_with_the_same_number(app: Flask) -> None:
+    hook = make_webhook(name="Helpdesk")
+    make_webhook(name="Payroll", state="off")
+    for tries in (1, 3, 4):
+        make_delivery(hook, status="retrying", reason="server", code=500, tries=tries)
+    make_delivery(hook, status="failed", reason="server", code=500)
+    make_delivery(hook, status="failed", reason="server", code=500, priority=Priority.TEST)
+    make_asset()
+    pages = visit(app)
+    page = pages.get("/")
+    figures = {
+        node.text: node.get("href")
+        for part in page.root.find_all("ul")
+        if part.get("class") == "figures"
+        for node in part.find_all("a")
+    }
+    assert figures == {
+        "3 deliveries need attention": "/deliveries?status=attention",
+        "1 webhook is on": "/settings/webhooks",
+        "1 asset": "/assets",
+    }
+    assert "1 failed, 3 will retry" in page.main
+    page = pages.get("/deliveries?status=attention")
+    assert "Needs attention 3" in page.main
+    assert len(page.rows()) == 3
+    assert "1 webhook is on, 1 is off." in pages.get("/settings/webhooks").main
+    assert "All 1" in pages.get("/assets").main
+
+
+def test_what_keeps_failing_needs_attention_before_it_has_failed_for_good(app: Flask) -> None:
+    make_delivery(status="retrying", reason="server", code=500, tries=5)
+    page = visit(app).get("/")
+    assert needs(page) == ["1 delivery needs attention"]
+    assert "It keeps failing, and is retried automatically." in page.main
 
 
 @pytest.mark.parametrize("role", [Role.MANAGER, Role.SUPPORT])
@@ -99,11 +137,11 @@ def test_it_says_what_is_late_due_and_low_in_the_register(app: Flask) -> None:
     page = visit(app, Role.MANAGER).get("/")
     assert needs(page) == [
         "1 asset is overdue",
-        "Maintenance is due on 1 asset",
+        "1 maintenance job is due",
         "1 consumable is low",
     ]
     assert page.links("See what is late") == ["/assets?show=overdue"]
-    assert page.links("See what is due") == ["/maintenance"]
+    assert page.links("See what is due") == ["/maintenance?show=due"]
     assert page.links("See what is low") == ["/assets?show=low"]
 
 
@@ -123,6 +161,6 @@ def test_administrators_alone_hear_of_late_and_undecided_alerts(app: Flask) -> N
     with_maintenance(3)
     a_run_is_missing()
     admin, manager = visit(app).get("/"), visit(app, Role.MANAGER).get("/")
-    assert needs(admin)[:2] == ["Alerts are late", "Alerts wait for your answer"]
+    assert needs(admin)[:2] == ["Alerts are late", "1 alert waits for your decision"]
     assert admin.links("Decide") == ["/settings/alerts"]
-    assert needs(manager) == ["Maintenance is due on 1 asset"]
+    assert needs(manager) == ["1 maintenance job is due"]
