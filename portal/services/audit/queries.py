@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from portal.engine.http.address_mask import masked_address
@@ -14,7 +14,7 @@ from portal.lib.paging import Page
 from portal.models.audit import AuditEntry
 from portal.models.people import User
 from portal.models.webhooks import Webhook
-from portal.services.core.keyset import newest_first
+from portal.services.core.keyset import latest_first
 from portal.services.core.unit_of_work import session
 
 EXPORT_CHUNK: Final = 500
@@ -58,19 +58,19 @@ class LastChange:
 
 def find_page(wanted: TrailFilter, cursor: str | None = None) -> Page[TrailEntry]:
     """The entries that match beside the cursor. Reads only."""
-    page = newest_first(_matching(wanted), AuditEntry.id, cursor)
+    page = latest_first(_matching(wanted), AuditEntry.at, AuditEntry.id, cursor)
     return Page(_entries(session(), page.rows), page.newer, page.older)
 
 
 def every(wanted: TrailFilter) -> Iterator[TrailEntry]:
     """All that match, the newest first, read in chunks that each are a transaction of their own."""
-    last = None
+    last: tuple[datetime, int] | None = None
     while True:
         chunk = _chunk(wanted, last)
         yield from chunk
         if len(chunk) < EXPORT_CHUNK:
             return
-        last = chunk[-1].id
+        last = (chunk[-1].at, chunk[-1].id)
 
 
 def kinds() -> Sequence[str]:
@@ -136,10 +136,13 @@ def _masked(row: AuditEntry, *, is_secret: bool) -> dict[str, Any]:
     return {**row.changes, ADDRESS: shown}
 
 
-def _chunk(wanted: TrailFilter, last: int | None) -> list[TrailEntry]:
-    statement = _matching(wanted).order_by(AuditEntry.id.desc()).limit(EXPORT_CHUNK)
+def _chunk(wanted: TrailFilter, last: tuple[datetime, int] | None) -> list[TrailEntry]:
+    newest = (AuditEntry.at.desc(), AuditEntry.id.desc())
+    statement = _matching(wanted).order_by(*newest).limit(EXPORT_CHUNK)
     if last is not None:
-        statement = statement.where(AuditEntry.id < last)
+        at, id_ = last
+        same = and_(AuditEntry.at == at, AuditEntry.id < id_)
+        statement = statement.where(or_(AuditEntry.at < at, same))
     current = session()
     try:
         return _entries(current, current.scalars(statement).all())

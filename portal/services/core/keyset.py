@@ -1,4 +1,4 @@
-"""Read one keyset page: the newest first by id, the soonest first by a time, or by name."""
+"""Read one keyset page: the newest first by id, by a time either way, or by name."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
@@ -14,6 +14,7 @@ FIRST_ID: Final = 0
 LAST_ID: Final = 2**63 - 1
 
 T = TypeVar("T")
+TimeColumn = InstrumentedAttribute[date] | InstrumentedAttribute[datetime]
 
 
 def newest_first(wanted: Select[T], ids: InstrumentedAttribute[int], cursor: str | None) -> Page[T]:
@@ -32,29 +33,45 @@ def newest_first(wanted: Select[T], ids: InstrumentedAttribute[int], cursor: str
 
 
 def soonest_first(
-    wanted: Select[T],
-    days: InstrumentedAttribute[date] | InstrumentedAttribute[datetime],
-    ids: InstrumentedAttribute[int],
-    cursor: str | None,
+    wanted: Select[T], times: TimeColumn, ids: InstrumentedAttribute[int], cursor: str | None
 ) -> Page[T]:
     """The page at `cursor` in the order of a date or time, then of the id."""
+    return _by_time(wanted, times, ids, cursor, newest=False)
+
+
+def latest_first(
+    wanted: Select[T], times: TimeColumn, ids: InstrumentedAttribute[int], cursor: str | None
+) -> Page[T]:
+    """The page at `cursor` in the opposite order of a date or time, then of the id."""
+    return _by_time(wanted, times, ids, cursor, newest=True)
+
+
+def _by_time(
+    wanted: Select[T],
+    times: TimeColumn,
+    ids: InstrumentedAttribute[int],
+    cursor: str | None,
+    *,
+    newest: bool,
+) -> Page[T]:
+    down, up = [times.desc(), ids.desc()], [times.asc(), ids.asc()]
 
     def read(place: Cursor | None) -> Sequence[T]:
         if place is None:
-            return _some(wanted.order_by(days.asc(), ids.asc()))
-        column: Any = days
-        beside = _time_of(place, days.type.python_type)
+            return _some(wanted.order_by(*(down if newest else up)))
+        column: Any = times
+        beside = _time_of(place, times.type.python_type)
         id_ = literal(place.key[1], BigInteger)
-        if place.newer:
-            behind = or_(column < beside, and_(column == beside, ids < id_))
-            return _some(wanted.where(behind).order_by(days.desc(), ids.desc()))
-        ahead = or_(column > beside, and_(column == beside, ids > id_))
-        return _some(wanted.where(ahead).order_by(days.asc(), ids.asc()))
+        if place.newer is newest:
+            later = or_(column > beside, and_(column == beside, ids > id_))
+            return _some(wanted.where(later).order_by(*up))
+        earlier = or_(column < beside, and_(column == beside, ids < id_))
+        return _some(wanted.where(earlier).order_by(*down))
 
     return _page(
         read,
         Cursor.decode(cursor, (str, int)),
-        lambda row: (getattr(row, days.key).isoformat(), getattr(row, ids.key)),
+        lambda row: (getattr(row, times.key).isoformat(), getattr(row, ids.key)),
     )
 
 

@@ -99,7 +99,8 @@ def _failed_words(now: Overview) -> str:
         return f"{keeps} retried automatically. The reason says what to fix."
     ended = "It" if now.attention == 1 else counted(now.failed)
     verb = "is" if now.failed == 1 else "are"
-    return f"{ended} failed and {verb} not retried automatically. Fix the reason, then Retry."
+    then = " Fix the reason, then Retry." if can("deliveries.retry") else ""
+    return f"{ended} failed and {verb} not retried automatically.{then}"
 
 
 def _trouble(trouble: WebhookTrouble) -> Need:

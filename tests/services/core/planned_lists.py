@@ -1,7 +1,7 @@
 """Lists of what is planned, told and written down, with rows, and what each page should show."""
 
 from collections.abc import Callable, Iterator
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from itertools import product
 from typing import Any
 
@@ -124,7 +124,7 @@ def trail() -> Iterator[Case]:
                 actor_name="Somebody",
                 target_kind=("webhook", "person")[n % 2],
                 target_id=f"{n % 4}",
-                at=NOON + timedelta(days=n // 6),
+                at=NOON + timedelta(days=n // 6 % 5),  # the last were written with an earlier time
                 **who,
             )
             for n in range(36)
@@ -132,13 +132,16 @@ def trail() -> Iterator[Case]:
     )
     middle, end = NOON + timedelta(days=2), NOON + timedelta(days=4)
 
+    def shown(row: AuditEntry) -> tuple[datetime, int]:
+        return row.at, row.id
+
     def case(does: Callable[[Any], bool], **asked: Any) -> Case:
         wanted = TrailFilter(**asked)
         return Case(
             f"trail {asked}",
             lambda cursor: audit_queries.find_page(wanted, cursor),
             by_id,
-            newest([row for row in every(AuditEntry) if does(row)]),
+            [row.id for row in sorted(every(AuditEntry), key=shown, reverse=True) if does(row)],
             frozenset(asked),
         )
 

@@ -187,7 +187,8 @@ def test_each_filter_is_read_through_an_index(app: Flask) -> None:
         TrailFilter(since=utcnow()),
     ]
     for each in wanted:
-        statement = audit_queries._matching(each).order_by(AuditEntry.id.desc()).limit(51)
+        newest = (AuditEntry.at.desc(), AuditEntry.id.desc())
+        statement = audit_queries._matching(each).order_by(*newest).limit(51)
         compiled = statement.compile(session().get_bind(), compile_kwargs={"literal_binds": True})
         plan = session().execute(text(f"EXPLAIN QUERY PLAN {compiled}")).all()
         assert "SEARCH audit_entries USING INDEX" in str(plan), plan
