@@ -23,6 +23,7 @@ BELOW_ZERO: Final = re.compile(r"-\s?\d[\d.,' ]*", re.ASCII)
 NUMBER: Final = re.compile(r"\d[\d.,' ]*", re.ASCII)
 LONGEST_COUNT: Final = 10  # digits
 DOTTED: Final = re.compile(r"(?P<day>\d{1,2})\.(?P<month>\d{1,2})\.(?P<year>\d{4})", re.ASCII)
+NO_YEAR: Final = re.compile(r"(?P<day>\d{1,2})\.(?P<month>\d{1,2})\.?", re.ASCII)
 ISO: Final = re.compile(r"(?P<year>\d{4})(-?)(?P<month>\d{2})\2(?P<day>\d{2})", re.ASCII)
 
 
@@ -65,7 +66,7 @@ def read_day(text: str) -> date:
             return date.fromisoformat(text)
         return date(int(parts["year"]), int(parts["month"]), int(parts["day"]))
     except ValueError:
-        raise _no_day(parts) from None
+        raise _no_day(text) from None
 
 
 def _no_amount(text: str) -> TypedValueError:
@@ -82,11 +83,29 @@ def _no_amount(text: str) -> TypedValueError:
     return TypedValueError(f"in digits, {example}")
 
 
-def _no_day(parts: re.Match[str] | None) -> TypedValueError:
+def impossible_day(text: str) -> str:
+    """The day that the text names and no calendar has: "31 February 2026"; empty for any other."""
+    parts = DOTTED.fullmatch(text) or ISO.fullmatch(text) or NO_YEAR.fullmatch(text)
     if parts is None:
-        return TypedValueError("as year, month and day, such as 2026-05-03")
-    year, month, day = int(parts["year"]), int(parts["month"]), int(parts["day"])
-    missing = f"{day} {month_name[month]} {year}" if 1 <= month <= 12 and year else "year 0"
+        return ""
+    given = parts.groupdict()
+    year, month, day = int(given.get("year", 2000)), int(given["month"]), int(given["day"])
+    try:
+        date(year, month, day)
+    except ValueError:
+        pass
+    else:
+        return ""
     if not 1 <= month <= 12:
-        missing = f"month {month}{', as the day comes first' * (parts.re is DOTTED)}"
-    return TypedValueError("as a date that exists", f"there is no {missing}")
+        return f"month {month}{', as the day comes first' * (parts.re is not ISO)}"
+    if not year:
+        return "year 0"
+    return f"{day} {month_name[month]}" + (f" {year}" if "year" in given else "")
+
+
+def _no_day(text: str) -> TypedValueError:
+    if missing := impossible_day(text):
+        return TypedValueError("as a date that exists", f"there is no {missing}")
+    if NO_YEAR.fullmatch(text):
+        return TypedValueError("with its year, such as 03.05.2026")
+    return TypedValueError("as year, month and day, such as 2026-05-03")

@@ -11,6 +11,7 @@ from portal.lib.typed_values import TypedValueError, read_amount, read_count, re
 
 EXISTS = "as a date that exists"
 DAY = "as year, month and day, such as 2026-05-03"
+YEAR = "with its year, such as 03.05.2026"
 TWO_DECIMALS = "with two decimals, such as 1250.00"
 
 
@@ -36,6 +37,10 @@ def test_it_knows_leap_years(text: str) -> None:
         (read_day, "2026-13-05", EXISTS, "there is no month 13"),
         (read_day, "00.00.0000", EXISTS, "there is no month 0, as the day comes first"),
         (read_day, "01.01.0000", EXISTS, "there is no year 0"),
+        (read_day, "31.02.", EXISTS, "there is no 31 February"),
+        (read_day, "30.2", EXISTS, "there is no 30 February"),
+        (read_day, "29.02.", YEAR, ""),
+        (read_day, "24.12.", YEAR, ""),
         (read_day, "yesterday", DAY, ""),
         (read_day, "31.12.24", DAY, ""),
         (read_day, "03/05/2026", DAY, ""),

@@ -16,6 +16,7 @@ from werkzeug.wrappers import Response
 from portal.models.assets import Action, Asset
 from portal.services.actions import lifecycle
 from portal.services.actions.why_not import why_not
+from portal.services.assets import named_lists
 from portal.services.assets.snapshots import open_assignment
 from portal.services.core.unit_of_work import once_only
 from portal.services.webhooks.subscribers import count_listeners
@@ -73,10 +74,19 @@ def action_buttons(asset: Asset) -> list[Button]:
 
 
 def obstacle(action: Action, asset: Asset, holder: str | None = None) -> str | None:
-    """Why the action is not legal now, to follow the asset's tag."""
+    """Why the action is not legal now, or leads nowhere, to follow the asset's tag."""
     deleted = asset.deleted_at is not None
     undo = undo_words(asset.status)
-    return why_not(action, asset.status, asset.kind, deleted=deleted, holder=holder, undo=undo)
+    illegal = why_not(action, asset.status, asset.kind, deleted=deleted, holder=holder, undo=undo)
+    return illegal or (_nowhere_to_go(asset) if action is Action.TRANSFER else None)
+
+
+def _nowhere_to_go(asset: Asset) -> str | None:
+    places = [row_id for row_id, _, _ in named_lists.choices(named_lists.LOCATIONS)]
+    if any(place != asset.location_id for place in places):
+        return None
+    where = "is at the only location that there is" if places else "has no location to go to"
+    return f"{where}. Whoever may move it can add another one under Locations."
 
 
 def _button(page: ActionPage, asset: Asset) -> Button:

@@ -16,7 +16,7 @@ from wtforms import (
 from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 from wtforms.widgets import DateInput
 
-from portal.lib.calendar_months import add_months
+from portal.lib.calendar_months import last_day
 from portal.lib.typed_values import read_amount, read_count, read_day
 from portal.models.assets import AssetKind, AssetStatus, Condition
 from portal.services.assets import named_lists
@@ -139,7 +139,7 @@ class AssetForm(PortalForm):
     def _end_by_months(self) -> Any:
         bought, months = self.purchase_date.data, self.warranty_months.data
         try:
-            return add_months(bought, months) if bought and months else None
+            return last_day(bought, months) if bought and months else None
         except ValueError:  # a year beyond the calendar: the fault is the purchase date's
             return None
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from flask import request
 
+from portal.lib.typed_values import impossible_day
 from portal.services.core.refusals import Refusal
 from portal.web.frame.wording import zone
 
@@ -83,7 +84,8 @@ def _read(text: str) -> tuple[datetime, datetime]:
     """The first and the last instant that the text can mean."""
     found = next((match for form in _TIMES if (match := form.fullmatch(text))), None)
     if found is None:
-        raise ValueError(EXPECTED)
+        missing = impossible_day(text.partition(" ")[0])
+        raise ValueError(f"with a day that exists: there is no {missing}" if missing else EXPECTED)
     given = found.groupdict()
     name = (given.get("name") or "").lower()[:3]
     if name and name not in MONTHS:

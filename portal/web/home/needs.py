@@ -13,6 +13,7 @@ from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.notices.banners import WebhookTrouble, troubles
 from portal.services.webhooks.notices.emails import News
 from portal.web.frame import banner_views
+from portal.web.frame.access import can
 from portal.web.frame.wording import counted, plural
 from portal.web.help.advice import for_reader
 from portal.web.webhooks.words import state_sentence

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from portal.lib.calendar_months import add_months
+from portal.lib.calendar_months import add_months, last_day
 from portal.lib.typed_values import TypedValueError, read_amount, read_day
 from portal.services.assets.rules import AssetValues, faults
 from portal.web.forms.fields import read_months, row_id
@@ -105,6 +105,22 @@ def test_a_choice_of_a_row_is_a_number_that_a_column_holds(value: Any, expected:
 )
 def test_months_end_on_the_same_day_or_the_last_one(start: date, months: int, end: date) -> None:
     assert add_months(start, months) == end
+
+
+@pytest.mark.parametrize(
+    ("first", "months", "last"),
+    [
+        (date(2026, 3, 1), 36, date(2029, 2, 28)),
+        (date(2025, 3, 1), 36, date(2028, 2, 29)),
+        (date(2026, 3, 15), 24, date(2028, 3, 14)),
+        (date(2026, 1, 1), 12, date(2026, 12, 31)),
+        (date(2026, 8, 31), 6, date(2027, 2, 28)),  # February has no 31st
+        (date(2024, 2, 29), 12, date(2025, 2, 28)),
+        (date(2026, 1, 28), 1, date(2026, 2, 27)),
+    ],
+)
+def test_a_warranty_ends_the_day_before_the_same_day(first: date, months: int, last: date) -> None:
+    assert last_day(first, months) == last
 
 
 def test_there_is_no_date_after_the_last_year() -> None:

@@ -108,3 +108,50 @@ def test_a_due_date_saved_as_it_was_notifies_nobody(pages: Pages) -> None:
     assert "Nothing was changed, so nobody was notified." in page.text
     assert told() == ["asset.checked_out"]
     assert lifecycle.find_asset(asset_id).version == 2
+
+
+@pytest.mark.parametrize(
+    ("typed", "error"),
+    [
+        ("2030-02-31T09:00", "as a date that exists: there is no 31 February 2030"),
+        ("31.02.2030 09:00", "as a date that exists: there is no 31 February 2030"),
+        ("31.02.", "as a date that exists: there is no 31 February"),
+        ("tomorrow", "as date and time, such as 2026-05-03 09:00"),
+        ("03.05.2030 25:00", "as date and time, such as 2026-05-03 09:00"),
+    ],
+)
+def test_a_day_that_no_calendar_has_is_told_from_what_is_no_time(
+    pages: Pages, typed: str, error: str
+) -> None:
+    page = pages.get(f"/assets/{make_asset()}/check-out")
+    page = pages.submit(page.form(), staff_id=make_staff(), due_at=typed)
+    assert len(page.errors) == 1
+    assert page.errors[0].endswith(error)
+
+
+def test_a_time_may_be_typed_with_the_day_first(pages: Pages) -> None:
+    asset_id = make_asset()
+    page = pages.get(f"/assets/{asset_id}/check-out")
+    page = pages.submit(page.form(), staff_id=make_staff(), due_at="03.05.2030 09:00")
+    assert "until 3 May 2030 09:00" in page.main
+
+
+def test_with_one_location_there_is_nowhere_to_move_to_and_it_says_who_adds_one(
+    pages: Pages,
+) -> None:
+    here = make_location("Store")
+    asset_id, loose = make_asset(location_id=here), make_asset()
+    page = pages.get(f"/assets/{asset_id}")
+    assert page.links("Transfer") == []
+    assert "It is at the only location that there is." in page.main
+    page = pages.get(f"/assets/{asset_id}/transfer")
+    assert page.status == 409
+    assert page.links("Add a location") == ["/locations/new"]
+    assert pages.get(f"/assets/{loose}/transfer").status == 200
+    make_location("Studio")
+    assert pages.get(f"/assets/{asset_id}").links("Transfer") == [f"/assets/{asset_id}/transfer"]
+
+
+def test_without_any_location_there_is_nowhere_to_move_to(pages: Pages) -> None:
+    page = pages.get(f"/assets/{make_asset()}")
+    assert "It has no location to go to." in page.main

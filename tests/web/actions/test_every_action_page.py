@@ -78,7 +78,8 @@ def test_it_acts_where_it_is_legal_and_says_why_not_elsewhere(pages: Pages, acti
     slug, values = BY_ACTION[action].slug, typed(action)
     for status in AssetStatus:
         asset_id = asset_in(status)
-        path, reason = f"/assets/{asset_id}/{slug}", why_not(action, status, holder=HOLDER, undo=UNDO)
+        path = f"/assets/{asset_id}/{slug}"
+        reason = why_not(action, status, holder=HOLDER, undo=UNDO)
         if reason:
             refused(pages, path, values, reason.removesuffix("."))
             continue
@@ -93,12 +94,14 @@ def test_it_acts_where_it_is_legal_and_says_why_not_elsewhere(pages: Pages, acti
 def test_the_page_offers_three_at_most_and_says_why_others_are_off(
     pages: Pages, status: AssetStatus
 ) -> None:
+    make_location("Store")
     asset_id = asset_in(status)
     page = pages.get(f"/assets/{asset_id}")
     panels = [node for node in page.root.walk() if "more-panel" in node.get("class").split()]
     offered = {node.get("href") for panel in panels for node in panel.find_all("a")}
     for action in (*FILLED, *PLANNED):
-        url, reason = f"/assets/{asset_id}/{BY_ACTION[action].slug}", why_not(action, status, undo=UNDO)
+        url = f"/assets/{asset_id}/{BY_ACTION[action].slug}"
+        reason = why_not(action, status, undo=UNDO)
         assert (url in page.links()) is (reason is None)
         assert reason is None or f"It {reason}" in page.main
     actions = [node for node in page.root.walk() if "page-actions" in node.get("class").split()]

@@ -134,6 +134,8 @@ def test_the_warranty_can_be_given_in_months(app: Flask) -> None:
     assert page.errors == [
         "12 months from the purchase end on 28 February 2025. Clear the months, or the date above"
     ]
+    page = add(pages, name="Drill", purchase_date="2026-03-01", warranty_months="36")
+    assert "28 February 2029" in page.main
 
 
 def test_an_untouched_form_changes_nothing(app: Flask) -> None:

@@ -19,6 +19,7 @@ UNREADABLE = [
     ("code=5x0", "Enter the code as three digits"),
     ("code=%D9%A5%D9%A0%D9%A0", "Enter the code as three digits"),
     ("since=soon", "Enter the time as a day, or a day and a time, such as 2026-05-03 18:00"),
+    ("since=31.02.", "Enter the time with a day that exists: there is no 31 February"),
     ("since=31.02.2026", "Enter the time with a day that exists: there is no 31.02.2026"),
     ("until=2026-05-03 25:00", "Enter the time with a time of day from 00:00 to 23:59"),
     ("until=9999-12-31", "Enter the time with a year from 1970 to 9998"),
