@@ -10,10 +10,13 @@ from typing import Final, NamedTuple
 
 from portal.engine.reasons import Reason
 from portal.engine.retry_policy import AttemptKind
+from portal.lib.durations import in_words
 
 FIRST_PAUSE: Final = 5  # seconds; doubles with each failed probe
 LONGEST_PAUSE: Final = 300
 PATIENCE: Final = timedelta(days=5)  # failing without a success; then we turn it off
+PATIENCE_IN_WORDS: Final = in_words(PATIENCE.total_seconds())
+NOTICE: Final = timedelta(days=2)  # so long before that we say so
 ATTENTION_FAILURES: Final = 5
 ATTENTION_AFTER: Final = timedelta(minutes=2)
 
@@ -86,7 +89,19 @@ def health_after(health: Health, end: End, now: datetime) -> Health:
 
 def is_hopeless(health: Health, now: datetime) -> bool:
     """Whether it has failed for so long without a success that we turn it off."""
-    return health.failing_since is not None and now - health.failing_since >= PATIENCE
+    return health.failing_since is not None and now >= turns_off_at(health.failing_since)
+
+
+def turns_off_at(failing_since: datetime) -> datetime:
+    """From when on the next failure has us turn it off, unless anything arrives before."""
+    return failing_since + PATIENCE
+
+
+def announced_end(failing_since: datetime | None, now: datetime) -> datetime | None:
+    """When we turn it off, once that is near enough to be said; None before, and while well."""
+    if failing_since is None or now < turns_off_at(failing_since) - NOTICE:
+        return None
+    return turns_off_at(failing_since)
 
 
 def needs_attention(failures_in_row: int, failing_since: datetime | None, now: datetime) -> bool:

@@ -73,6 +73,7 @@ class DeliveryDetail:
     webhook_id: UUID
     webhook_url: str
     is_inbox: bool
+    webhook_off_at: datetime | None
     due_at: datetime
     tries: int
     attempts_made: int
@@ -158,6 +159,7 @@ def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDeta
         webhook_id=webhook.public_id,
         webhook_url=shown_url(webhook),
         is_inbox=webhook.kind == WebhookKind.INBOX,
+        webhook_off_at=webhook.off_at,
         due_at=delivery.due_at,
         tries=delivery.tries,
         attempts_made=delivery.attempts,

@@ -23,6 +23,9 @@ from portal.services.outbox.status import ShownStatus, shown_status
 GONE: Final = "There is no such delivery, or it is no longer kept."
 STALE: Final = "There was another attempt after you opened this page. This is how it stands now."
 ARRIVED: Final = "This has already arrived. Use Send again if the receiver needs it once more."
+KEPT: Final = (
+    "This is still held, although its webhook is on. The webhook's page sends or discards it."
+)
 _NOT_RETRYABLE: Final = {
     ShownStatus.WAITING: "This is already waiting to be sent. Its result will show here.",
     ShownStatus.SENDING: "This is being sent now. Wait for the result.",
@@ -60,6 +63,8 @@ def why_not_retry(at: RetryState, *, again: bool = False) -> str | None:
         return "This is a test. Press Test webhook again to send a new one."
     if at.is_webhook_deleted:
         return f"The webhook “{at.webhook_name}” was deleted, so nothing can be sent to it."
+    if at.status is ShownStatus.HELD and not at.is_webhook_off:
+        return KEPT
     if at.status in _NOT_RETRYABLE:
         return _NOT_RETRYABLE[at.status]
     if at.is_webhook_off:

@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, insert, select, u
 from sqlalchemy.orm import Session
 
 from portal.database.engine import database_now
+from portal.engine.health import PATIENCE_IN_WORDS
 from portal.lib.clock import utcnow
 from portal.models.audit import AuditEntry
 from portal.models.deliveries import (
@@ -152,7 +153,8 @@ def turn_off_gone(connection: Session | Connection, webhook_id: int) -> None:
 
 def turn_off_failing(connection: Session | Connection, webhook_id: int) -> None:
     """Nothing has arrived for days: turn the webhook off until a person turns it on again."""
-    _turn_off_by_us(connection, webhook_id, OffReason.FAILING, "Nothing arrived for five days")
+    cause = f"Nothing arrived for {PATIENCE_IN_WORDS}"
+    _turn_off_by_us(connection, webhook_id, OffReason.FAILING, cause)
 
 
 def _turn_off_by_us(

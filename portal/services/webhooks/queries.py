@@ -2,26 +2,37 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Row, Select, func, select
 
 from portal.database.engine import database_now
+from portal.engine.health import announced_end
 from portal.engine.http.address_guard import host_of
 from portal.lib.clock import utcnow
 from portal.models.audit import AuditEntry
 from portal.models.deliveries import Delivery, is_open
 from portal.models.people import User
-from portal.models.webhooks import OffReason, Webhook, WebhookEvent, WebhookKind, WebhookState
+from portal.models.webhooks import Webhook, WebhookEvent, WebhookKind, WebhookState
 from portal.services.audit.queries import shown_changes
 from portal.services.core.counting import capped
 from portal.services.core.unit_of_work import session
 from portal.services.webhooks.inbox.address import shown_url
 from portal.services.webhooks.rows import TARGET, count_held, find_webhook
 from portal.services.webhooks.secrets import old_secret, stored_headers
-from portal.services.webhooks.summary import Latest, last_failure, latest_of, next_try, youngest
+from portal.services.webhooks.summary import (
+    Latest,
+    Standing,
+    last_failure,
+    latest_of,
+    next_try,
+    oldest_held,
+    severity,
+    standing_of,
+    wants_a_look,
+    youngest,
+)
 from portal.services.webhooks.values import EVENT_VALUES
 from portal.services.webhooks.waiting_deliveries import count_waiting
 
@@ -29,28 +40,17 @@ HISTORY: Final = 100
 INBOX: Final = "this portal"
 
 
-class Standing(StrEnum):
-    """How a webhook fares, as people see it, the worst first.
-
-    Failing: from the first failure that no success has followed. Paused: its receiver does not
-    respond, so only a probe goes now and then.
-    """
-
-    PAUSED = "paused"
-    FAILING = "failing"
-    ACTIVE = "active"
-    OFF = "off"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedWebhook:
-    """A webhook in the list. `last` leaves tests out."""
+    """A webhook in the list. `last` leaves tests out. `turns_off_at`: when we turn it off, soon."""
 
     public_id: UUID
     name: str
     host: str
     standing: Standing
     needs_attention: bool
+    off_reason: str | None
+    turns_off_at: datetime | None
     event_count: int
     last: Latest | None
 
@@ -58,11 +58,12 @@ class ListedWebhook:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookDetail:
     """A webhook on its page and in its form. `url` is without what is secret in it, see `address`;
-    `held` is `capped`.
+    `held` is `capped`; `oldest_held_at`: of these.
 
     `fails_for`: reason and code of what failed last, while it fails. `is_left_alone`: its receiver
     is in trouble, so that only a probe goes now and then, until anything arrives, a test too.
-    `waits`: what waits for a later retry although the webhook is well (`capped`).
+    `turns_off_at`: when we turn it off, once that is near. `waits`: what waits for a later retry
+    although the webhook is well (`capped`).
     """
 
     public_id: UUID
@@ -87,11 +88,13 @@ class WebhookDetail:
     in_order: bool
     failures_in_row: int
     failing_since: datetime | None
+    turns_off_at: datetime | None
     fails_for: tuple[str | None, int | None]
     is_left_alone: bool
     last_delivered_at: datetime | None
     next_try_at: datetime | None
     held: int
+    oldest_held_at: datetime | None
     waits: int
     owner: str | None
     version: int
@@ -120,12 +123,14 @@ def list_webhooks() -> list[ListedWebhook]:
             public_id=row.public_id,
             name=row.name,
             host=_place(row),
-            standing=_standing(row),
-            needs_attention=_needs_attention(row),
+            standing=standing_of(row),
+            needs_attention=wants_a_look(row),
+            off_reason=row.off_reason,
+            turns_off_at=_turns_off_at(row, utcnow()),
             event_count=row.event_count,
             last=latest.get(row.last_id),
         )
-        for row in sorted(rows, key=_severity)
+        for row in sorted(rows, key=severity)
     ]
 
 
@@ -142,8 +147,8 @@ def show(public_id: UUID) -> WebhookDetail:
         url_is_secret=webhook.url_is_secret,
         host=_place(webhook),
         is_inbox=webhook.kind == WebhookKind.INBOX,
-        standing=_standing(webhook),
-        needs_attention=_needs_attention(webhook),
+        standing=standing_of(webhook),
+        needs_attention=wants_a_look(webhook),
         is_active=webhook.state == WebhookState.ACTIVE,
         off_reason=webhook.off_reason,
         off_at=webhook.off_at,
@@ -158,11 +163,13 @@ def show(public_id: UUID) -> WebhookDetail:
         in_order=webhook.in_order,
         failures_in_row=webhook.failures_in_row,
         failing_since=webhook.failing_since,
+        turns_off_at=_turns_off_at(webhook, utcnow()),
         fails_for=last_failure(current, webhook),
         is_left_alone=webhook.throttled,
         last_delivered_at=webhook.last_delivered_at,
         next_try_at=next_try(current, webhook),
         held=count_held(current, webhook.id),
+        oldest_held_at=oldest_held(current, webhook.id),
         waits=count_waiting(current, webhook),
         owner=owner.name if owner else None,
         version=webhook.version,
@@ -214,6 +221,7 @@ def _listing() -> Select[Any]:
             Webhook.off_reason,
             Webhook.throttled,
             Webhook.failures_in_row,
+            Webhook.failing_since,
             events.label("event_count"),
             youngest().label("last_id"),
         )
@@ -227,23 +235,6 @@ def _place(webhook: Webhook | Row[Any]) -> str:
     return INBOX if webhook.kind == WebhookKind.INBOX else host_of(webhook.url)
 
 
-def _standing(webhook: Webhook | Row[Any]) -> Standing:
-    if webhook.state != WebhookState.ACTIVE:
-        return Standing.OFF
-    if webhook.throttled:
-        return Standing.PAUSED
-    return Standing.FAILING if webhook.failures_in_row else Standing.ACTIVE
-
-
-def _needs_attention(webhook: Webhook | Row[Any]) -> bool:
-    """Failing, paused, or off, unless a person turned it off."""
-    if webhook.state != WebhookState.ACTIVE:
-        return webhook.off_reason in (OffReason.GONE, OffReason.FAILING)
-    return bool(webhook.throttled or webhook.failures_in_row)
-
-
-def _severity(webhook: Row[Any]) -> tuple[int, str]:
-    """The worst first: what we turned off, then as `Standing` has it, then by name."""
-    by_us = webhook.state != WebhookState.ACTIVE and _needs_attention(webhook)
-    order = -1 if by_us else list(Standing).index(_standing(webhook))
-    return order, webhook.name.lower()
+def _turns_off_at(webhook: Webhook | Row[Any], now: datetime) -> datetime | None:
+    is_on = webhook.state == WebhookState.ACTIVE
+    return announced_end(webhook.failing_since, now) if is_on else None

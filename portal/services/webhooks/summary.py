@@ -6,19 +6,33 @@ One probe of an index each, however long the log and the backlog are.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from enum import StrEnum
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Row, ScalarSelect, func, literal, literal_column, select, tuple_
 from sqlalchemy.orm import Session
 
 from portal.models.deliveries import Delivery, DeliveryStatus, Priority, is_open
-from portal.models.webhooks import Webhook
+from portal.models.webhooks import OffReason, Webhook, WebhookState
 from portal.services.core.keyset import FIRST_ID, LAST_ID
 from portal.services.outbox.next_try import seen_statuses
 from portal.services.outbox.status import ShownStatus
 
 FAILING: Final = (DeliveryStatus.RETRYING, DeliveryStatus.FAILED)
+
+
+class Standing(StrEnum):
+    """How a webhook fares, as people see it, the worst first.
+
+    Failing: from the first failure that no success has followed. Paused: its receiver does not
+    respond, so only a probe goes now and then.
+    """
+
+    PAUSED = "paused"
+    FAILING = "failing"
+    ACTIVE = "active"
+    OFF = "off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +89,13 @@ def last_failure(current: Session, webhook: Webhook) -> tuple[str | None, int | 
     return (found[1], found[2]) if found else (None, None)
 
 
+def oldest_held(current: Session, webhook_id: int) -> datetime | None:
+    """Since when the oldest of what is held is there; None while nothing is."""
+    is_held = (Delivery.webhook_id == webhook_id, Delivery.status == DeliveryStatus.HELD)
+    first = select(Delivery.created_at).where(*is_held).order_by(Delivery.id).limit(1)
+    return current.scalar(first)
+
+
 def next_try(current: Session, webhook: Webhook) -> datetime | None:
     """When something goes next: its own time, or later while the receiver is left alone."""
     firsts = [_soonest(webhook.id, each) for each in Priority]
@@ -83,6 +104,29 @@ def next_try(current: Session, webhook: Webhook) -> datetime | None:
     if due_at is None or webhook.not_before is None or webhook.in_order:
         return due_at
     return max(due_at, webhook.not_before)
+
+
+def standing_of(webhook: Webhook | Row[Any]) -> Standing:
+    """How it fares."""
+    if webhook.state != WebhookState.ACTIVE:
+        return Standing.OFF
+    if webhook.throttled:
+        return Standing.PAUSED
+    return Standing.FAILING if webhook.failures_in_row else Standing.ACTIVE
+
+
+def wants_a_look(webhook: Webhook | Row[Any]) -> bool:
+    """Failing, paused, or off, unless a person turned it off."""
+    if webhook.state != WebhookState.ACTIVE:
+        return webhook.off_reason in (OffReason.GONE, OffReason.FAILING)
+    return bool(webhook.throttled or webhook.failures_in_row)
+
+
+def severity(webhook: Row[Any]) -> tuple[int, str]:
+    """The worst first: what we turned off, then as `Standing` has it, then by name."""
+    by_us = webhook.state != WebhookState.ACTIVE and wants_a_look(webhook)
+    order = -1 if by_us else list(Standing).index(standing_of(webhook))
+    return order, webhook.name.lower()
 
 
 def _youngest_with(

@@ -46,7 +46,7 @@ class DueWords:
         if self.status.running is not None:
             return "A look is under way."
         coming = self.found.total_coming
-        sent = f" {plural(coming, 'more alert is', 'more alerts are')} due and sent then."
+        sent = f" {plural(coming, 'more alert goes', 'more alerts go')} out then."
         at = f"{span_end(self.status.next_at)} ({zone_name()})"
         return f"Next look: {at}.{sent if coming and not self.waits else ''}"
 
@@ -99,7 +99,7 @@ def _overdue(rules: AlertRules) -> str:
 def _maintenance(rules: AlertRules) -> str:
     if not rules.maintenance_on:
         return OFF
-    return f"{_days(rules.maintenance_days)} it is due, or later while nobody has begun"
+    return f"{_before(rules.maintenance_days)} it is due, or later, unless it has been started"
 
 
 def _low(rules: AlertRules) -> str:
@@ -107,11 +107,11 @@ def _low(rules: AlertRules) -> str:
 
 
 def _warranty(rules: AlertRules) -> str:
-    return f"{_days(rules.warranty_days)} it ends" if rules.warranty_on else OFF
+    return f"{_before(rules.warranty_days)} it ends" if rules.warranty_on else OFF
 
 
-def _days(days: int) -> str:
-    return f"{plural(days, 'day')} before" if days else "On the day on which"
+def _before(days: int) -> str:
+    return f"{plural(days, 'day')} before" if days else "On the day"
 
 
 _RULES: Final[Mapping[EventName, Callable[[AlertRules], str]]] = {

@@ -14,13 +14,14 @@ from portal.lib.durations import in_words
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from portal.services.deliveries.log.pages import EXPORT_LIMIT, LogRow
+from portal.services.operations.retention import held_until
 from portal.services.outbox.status import PausedFor, ShownStatus
 from portal.web.deliveries.forms import LogFilterForm, status_words
 from portal.web.deliveries.retried_row import here, retried, row_id, row_url
 from portal.web.forms.edit_conflict import shown
 from portal.web.frame.page_frame import RETRIED, page_url
 from portal.web.frame.tabs import Tab
-from portal.web.frame.wording import counted, number
+from portal.web.frame.wording import counted, day_of, number
 from portal.web.help.anchors import help_url
 
 __all__ = ["here", "retried", "row_id", "row_url"]
@@ -103,6 +104,18 @@ def why_paused(row: LogRow) -> str:
     return PAUSED_FOR[row.paused_for] if row.paused_for else ""
 
 
+def status_note(row: LogRow) -> str:
+    """What stands under a status: why it is paused, or until when it is held."""
+    if row.status is ShownStatus.HELD:
+        return held_end(row.created_at, row.webhook_off_at)
+    return why_paused(row)
+
+
+def held_end(created_at: datetime, off_at: datetime | None) -> str:
+    """ "Kept until 24 Dec": what becomes of a held delivery by itself. As `held_until` takes it."""
+    return f"Kept until {day_of(held_until(created_at, off_at))}"
+
+
 def tries(made: int) -> str:
     """ "2 of 10": the scheduled tries that were made."""
     return f"{made} of {len(settings().webhook_retry_schedule)}"
@@ -135,11 +148,6 @@ def export_url() -> str:
 def retry_all_url() -> str:
     """Where people are asked before all that the filters leave is retried."""
     return url_for("batches.confirm", **{**_filters(), "all": "1"})
-
-
-def days_kept() -> int:
-    """How long a delivery is kept after it has ended."""
-    return settings().retention_days
 
 
 def is_searched() -> bool:

@@ -28,7 +28,7 @@ from portal.web.deliveries.progress import (
 )
 from portal.web.deliveries.request import Sent, sent_of
 from portal.web.deliveries.steps import DeliveryStep, steps_of, who
-from portal.web.deliveries.times import repeat_warning, times_of
+from portal.web.deliveries.times import held_sentence, repeat_warning, times_of
 from portal.web.deliveries.trial_steps import TestStep, steps_of_test
 from portal.web.frame.access import can
 from portal.web.frame.status_tags import Tag, delivery_tag
@@ -171,7 +171,7 @@ def sentence_of(delivery: DeliveryDetail) -> str:
             by = f" by {delivery.stopped_by}" if delivery.stopped_by else ""
             return f"Stopped{by}. It is not retried automatically."
         case _:
-            return f"Kept because the webhook “{delivery.standing.webhook_name}” is off."
+            return held_sentence(delivery)
 
 
 def _answered(delivery: DeliveryDetail) -> AttemptDetail | None:

@@ -89,7 +89,7 @@ def again_of(delivery: DeliveryDetail) -> str:
             return _capital(f"{next_attempt(delivery)}, or soon after")
         case ShownStatus.WAITING | ShownStatus.SENDING:
             return "Now"
-        case ShownStatus.HELD:
+        case ShownStatus.HELD if delivery.standing.is_webhook_off:
             return ONCE_ON
         case _:
             return NO_RETRY

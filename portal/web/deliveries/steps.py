@@ -9,7 +9,7 @@ from portal.engine.reasons import Reason, title
 from portal.lib.durations import in_words
 from portal.services.deliveries.detail import AttemptDetail, DeliveryDetail
 from portal.services.outbox.status import ShownStatus
-from portal.web.deliveries.log_presenter import event_name
+from portal.web.deliveries.log_presenter import event_name, held_end
 
 PHASES: Final = {
     "again": "sent once more, because the connection kept open had ended,",
@@ -110,7 +110,9 @@ def _last(delivery: DeliveryDetail) -> Iterator[DeliveryStep]:
         case ShownStatus.WAITING:
             yield DeliveryStep("Waiting to be sent", delivery.due_at, "info")
         case ShownStatus.HELD:
-            yield DeliveryStep("Held", None, text="Its webhook is off.")
+            until = held_end(delivery.created_at, delivery.webhook_off_at)
+            why = "Its webhook is off. " if delivery.standing.is_webhook_off else ""
+            yield DeliveryStep("Held", None, text=f"{why}{until}.")
         case ShownStatus.STOPPED:
             by = f" by {delivery.stopped_by}" if delivery.stopped_by else ""
             yield DeliveryStep(f"Stopped{by}", delivery.finished_at)

@@ -1,4 +1,4 @@
-"""Where a delivery's time went, and whether the receiver may have it more than once."""
+"""Where a delivery's time went, until when a held one waits, and whether one arrived twice."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -10,6 +10,7 @@ from portal.engine.reasons import title
 from portal.lib.durations import in_words
 from portal.services.deliveries.detail import AttemptDetail, DeliveryDetail
 from portal.services.outbox.status import ShownStatus
+from portal.web.deliveries.log_presenter import held_end
 
 NOTHING: Final = timedelta()
 
@@ -54,6 +55,16 @@ def repeat_warning(delivery: DeliveryDetail) -> str:
     first = unclear[0]
     why = title(Reason(first.reason) if first.reason else Reason.INTERRUPTED).lower()
     return f"It may have arrived more than once: after attempt {first.number} nobody knows ({why})."
+
+
+def held_sentence(delivery: DeliveryDetail) -> str:
+    """Why a held delivery is kept, and until when."""
+    name = delivery.standing.webhook_name
+    is_off = delivery.standing.is_webhook_off
+    why = f"Kept because the webhook “{name}” is off."
+    if not is_off:
+        why = f"Kept when the webhook “{name}” was turned on, until somebody decides about it."
+    return f"{why} {held_end(delivery.created_at, delivery.webhook_off_at)}; then it is stopped."
 
 
 def _unclear(attempts: Sequence[AttemptDetail]) -> Iterator[AttemptDetail]:

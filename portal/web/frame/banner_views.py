@@ -10,6 +10,7 @@ from flask.blueprints import BlueprintSetupState
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
+from portal.engine.health import PATIENCE_IN_WORDS
 from portal.models.people import Role
 from portal.services.webhooks.notices.banners import WebhookTrouble, troubles
 from portal.web.frame.access import local_path, requires
@@ -35,6 +36,7 @@ def hide() -> Response:
 def _give_words(state: BlueprintSetupState) -> None:
     """What the frame of all pages calls."""
     state.app.jinja_env.globals["troubles"] = shown
+    state.app.jinja_env.globals["patience"] = PATIENCE_IN_WORDS
 
 
 def shown() -> list[WebhookTrouble]:

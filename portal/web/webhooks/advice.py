@@ -3,7 +3,8 @@
 from portal.engine.next_steps import ASK, EDIT, SWITCH
 from portal.engine.reasons import Explanation, Reason, explain
 from portal.models.webhooks import OffReason
-from portal.services.webhooks.queries import Standing, WebhookDetail
+from portal.services.webhooks.queries import WebhookDetail
+from portal.services.webhooks.summary import Standing
 from portal.web.frame.access import can
 from portal.web.frame.wording import moment
 from portal.web.help.advice import Advice, Matter, advise, for_reader

@@ -20,7 +20,7 @@ from portal.web.forms.refusals import refusals_in, status_of
 from portal.web.frame.access import actor, requires
 from portal.web.frame.wording import plural
 from portal.web.webhooks.views import WEBHOOK, Answer
-from portal.web.webhooks.words import held_count
+from portal.web.webhooks.words import held_count, held_until_words
 
 blueprint = Blueprint("webhook_held", __name__, url_prefix="/settings/webhooks")
 
@@ -74,6 +74,7 @@ def choose(public_id: UUID) -> Answer:
         form=form,
         webhook=webhook,
         held=held_count(webhook.held),
+        held_until=held_until_words(webhook),
         page=page,
         cursor=cursor or "",
         elsewhere=_elsewhere(form, page),

@@ -18,7 +18,7 @@ from portal.web.forms.base import PortalForm
 from portal.web.forms.refusals import refusals_in, status_of
 from portal.web.frame.access import actor, owner, requires
 from portal.web.webhooks.views import WEBHOOK, Answer, delivery_path
-from portal.web.webhooks.words import held_count
+from portal.web.webhooks.words import held_count, held_for, held_until_words
 
 CHOOSE: Final = "choose"
 
@@ -57,7 +57,7 @@ class TestForm(PortalForm):
 def off(public_id: UUID) -> Answer:
     """Turn it off; what waits is held."""
     name = activation.turn_off(actor(), public_id)
-    flash(f"“{name}” is off. Events that happen now are held until you turn it on.", "success")
+    flash(f"“{name}” is off. {held_for()}", "success")
     return redirect(url_for("webhooks.show", public_id=public_id))
 
 
@@ -75,7 +75,11 @@ def on(public_id: UUID) -> Answer:
             return redirect(url_for("webhooks.show", public_id=public_id))
     webhook = webhook_queries.show(public_id)
     page = render_template(
-        "webhooks/on.html", form=form, webhook=webhook, held=held_count(webhook.held)
+        "webhooks/on.html",
+        form=form,
+        webhook=webhook,
+        held=held_count(webhook.held),
+        held_until=held_until_words(webhook),
     )
     return page, status_of(form)
 

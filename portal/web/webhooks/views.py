@@ -1,6 +1,7 @@
 """Webhooks as people read them: the list, one webhook with its tabs, the catalogue of events."""
 
 import json
+from functools import partial
 from typing import Final
 from urllib.parse import urlencode
 from uuid import UUID, uuid4
@@ -26,8 +27,13 @@ from portal.web.webhooks.words import (
     event_choices,
     events_of,
     held_count,
+    held_for,
+    held_until_words,
+    off_note,
+    on_and_off,
     result_of,
     state_sentence,
+    turning_off,
 )
 
 Answer = Response | str | tuple[str, int]
@@ -43,9 +49,12 @@ blueprint = Blueprint("webhooks", __name__, url_prefix="/settings/webhooks")
 def index() -> Answer:
     """Every webhook and how it fares."""
     week = trends.trends(charts.last_days())
+    listed = webhook_queries.list_webhooks()
     return render_template(
         "webhooks/index.html",
-        webhooks=webhook_queries.list_webhooks(),
+        webhooks=listed,
+        on_and_off=on_and_off(listed),
+        off_note=partial(off_note, now=utcnow()),
         week_of=lambda webhook: charts.days_chart(week.get(webhook), charts.SMALL),
         delivery_path=delivery_path,
         event_total=len(CATALOGUE),
@@ -59,14 +68,18 @@ def show(public_id: UUID) -> Answer:
     """One webhook: how it fares, its facts, its latest deliveries."""
     webhook = webhook_queries.show(public_id)
     latest = log_pages.latest(LogFilter(webhook=public_id), LATEST)
+    day = trends.trend(charts.last_hours(), public_id)
     return render_template(
         "webhooks/show.html",
         webhook=webhook,
         address=_address(webhook),
         advice=webhook_advice,
         places=page_tabs(webhook, "webhooks.show"),
-        state=state_sentence(webhook, latest, utcnow()),
+        state=state_sentence(webhook, latest, utcnow(), day),
         began=_began(webhook),
+        turning_off=turning_off(webhook.turns_off_at, utcnow()),
+        held_until=held_until_words(webhook),
+        held_for=held_for("While it is off, events"),
         held=held_count(webhook.held),
         waits=held_count(webhook.waits),
         groups=events_of(webhook.events),
@@ -74,7 +87,7 @@ def show(public_id: UUID) -> Answer:
         choices=event_choices(webhook.events),
         latest=latest,
         charts=[
-            charts.hours_chart(trends.trend(charts.last_hours(), public_id)),
+            charts.hours_chart(day),
             charts.days_chart(trends.trend(charts.last_days(), public_id)),
         ],
         event_name=event_name,

@@ -1,28 +1,84 @@
 """How a webhook fares, in sentences."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Final
 
 from portal.engine.events.catalogue import CATALOGUE, GROUPS, EventType, event_type
+from portal.engine.health import PATIENCE_IN_WORDS
 from portal.engine.reasons import Reason, explain, title
 from portal.lib.durations import relative
 from portal.models.webhooks import OffReason
 from portal.services.deliveries.log.pages import LogRow
+from portal.services.deliveries.trends import Trend
+from portal.services.operations.retention import held_until
 from portal.services.outbox.status import ShownStatus
-from portal.services.webhooks.queries import Standing, WebhookDetail
+from portal.services.webhooks.queries import ListedWebhook, WebhookDetail
+from portal.services.webhooks.summary import Standing
 from portal.web.frame.access import can
-from portal.web.frame.wording import counted, plural
+from portal.web.frame.wording import counted, day_of, days_kept, exact_day, plural
+
+OFF_NOTES: Final[Mapping[str, str]] = {
+    OffReason.PERSON: "Turned off by a person",
+    OffReason.GONE: "Turned off by us: closed for good (410)",
+    OffReason.FAILING: f"Turned off by us: nothing arrived for {PATIENCE_IN_WORDS}",
+}
 
 
-def state_sentence(webhook: WebhookDetail, latest: Sequence[LogRow], now: datetime) -> str:
-    """What stands first on the webhook's page, after its status."""
+def state_sentence(
+    webhook: WebhookDetail, latest: Sequence[LogRow], now: datetime, day: Trend | None = None
+) -> str:
+    """What stands first on the webhook's page, after its status. `day`: its last 24 hours."""
     if webhook.standing is Standing.OFF:
-        return _off(webhook)
+        return _off(webhook, now)
     if webhook.standing is not Standing.ACTIVE:
         return _failing(webhook, now)
     if webhook.last_delivered_at:
-        return f"The last delivery arrived {relative(webhook.last_delivered_at, now)}."
+        arrived = f"The last delivery arrived {relative(webhook.last_delivered_at, now)}."
+        return arrived + (_last_day(day) if day else "")
     return _before_any_event(latest, now)
+
+
+def held_for(events: str = "Events that happen now") -> str:
+    """What becomes of events while a webhook is off."""
+    return f"{events} are held for {plural(days_kept(), 'day')}, or until it is turned on."
+
+
+def off_note(webhook: ListedWebhook, now: datetime) -> str:
+    """What stands under its status in the list: why it is off, or when we turn it off."""
+    at = webhook.turns_off_at
+    if at is not None:
+        return (
+            f"Off on {exact_day(at)}, if nothing arrives" if at > now else "Off at its next failure"
+        )
+    return OFF_NOTES[webhook.off_reason or OffReason.PERSON] if _is_off(webhook) else ""
+
+
+def turning_off(at: datetime | None, now: datetime) -> str:
+    """That we will turn it off, and when; empty while that is not near."""
+    if at is None:
+        return ""
+    if at <= now:
+        return "It will be turned off when the next attempt fails."
+    return f"It will be turned off on {exact_day(at)}, if nothing arrives until then."
+
+
+def held_until_words(webhook: WebhookDetail) -> str:
+    """Until when what is held is kept; empty where nothing is."""
+    if webhook.oldest_held_at is None:
+        return ""
+    until = day_of(held_until(webhook.oldest_held_at, webhook.off_at))
+    if webhook.held == 1:
+        return f"It is kept until {until}; then it is stopped."
+    return f"The oldest is kept until {until}; what has not been sent by then is stopped."
+
+
+def on_and_off(listed: Sequence[ListedWebhook]) -> str:
+    """How many of each: "5 webhooks are on, 1 is off."; nothing without any."""
+    off = sum(map(_is_off, listed))
+    on = len(listed) - off
+    is_off = f", {plural(off, 'is', 'are')} off" if off else ""
+    return f"{plural(on, 'webhook is', 'webhooks are')} on{is_off}." if listed else ""
 
 
 def held_count(count: int) -> str:
@@ -52,6 +108,18 @@ def events_of(chosen: Iterable[str]) -> list[tuple[str, list[EventType]]]:
     return [(label, events) for label, events in groups if events]
 
 
+def _is_off(webhook: ListedWebhook) -> bool:
+    return webhook.standing is Standing.OFF
+
+
+def _last_day(day: Trend) -> str:
+    """What went wrong in the last 24 hours although it is well now."""
+    failed = f"{plural(day.failed_attempts, 'attempt')} failed" if day.failed_attempts else ""
+    late = f"{plural(day.late, 'delivery', 'deliveries')} arrived late" if day.late else ""
+    told = " and ".join(filter(None, (failed, late)))
+    return f" In the last 24 hours {told}." if told else ""
+
+
 def _before_any_event(latest: Sequence[LogRow], now: datetime) -> str:
     if any(not row.is_test for row in latest):
         return "Nothing has arrived yet."
@@ -64,14 +132,17 @@ def _before_any_event(latest: Sequence[LogRow], now: datetime) -> str:
     return f"No event has been sent yet. {was}"
 
 
-def _off(webhook: WebhookDetail) -> str:
-    until = "you turn it on" if can("webhooks.switch") else "it is turned on"
-    kept = f"Events that happen now are held until {until}."
-    if webhook.off_reason == OffReason.GONE:
-        return f"{webhook.host} said that this address is closed for good. {kept}"
-    if webhook.off_reason == OffReason.FAILING:
-        return f"Nothing arrived at {webhook.host} for five days, so we turned it off. {kept}"
-    return f"Nothing is sent. {kept}"
+def _off(webhook: WebhookDetail, now: datetime) -> str:
+    """Who turned it off, and why; what becomes of events meanwhile."""
+    ago = f" {relative(webhook.off_at, now)}" if webhook.off_at else ""
+    happened = {
+        OffReason.GONE: f"{webhook.host} said that this address is closed for good (410), "
+        f"so we turned it off{ago}.",
+        OffReason.FAILING: f"Nothing arrived at {webhook.host} for {PATIENCE_IN_WORDS}, "
+        f"so we turned it off{ago}.",
+    }
+    who = happened.get(OffReason(webhook.off_reason or OffReason.PERSON))
+    return f"{who or f'A person turned it off{ago}.'} {held_for()}"
 
 
 def _failing(webhook: WebhookDetail, now: datetime) -> str:

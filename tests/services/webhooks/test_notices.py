@@ -91,6 +91,24 @@ def test_turning_off_by_us_and_recovering_are_told_at_most_hourly(server: MailSe
     ]
 
 
+@pytest.mark.parametrize(
+    ("reason", "because"),
+    [
+        (OffReason.FAILING, "nothing arrived there for 5 days"),
+        (OffReason.GONE, "its receiver said that the address is closed for good (410)"),
+    ],
+)
+def test_it_says_why_we_turned_it_off_and_how_long_events_are_held(
+    server: MailServer, reason: OffReason, because: str
+) -> None:
+    make_user()
+    failing(name="Sync {cause}", state=WebhookState.OFF, off_reason=reason)
+    emails.send_due()
+    text = " ".join(server.messages[0].get_content().split())
+    assert f"We turned the webhook “Sync {{cause}}” off, because {because}." in text
+    assert "held for 30 days, or until it is turned on." in text
+
+
 def test_nothing_is_told_of_the_well_the_deleted_and_those_that_a_person_turned_off(
     server: MailServer,
 ) -> None:

@@ -57,7 +57,7 @@ def test_one_number_for_what_is_due_on_every_page(app: Flask) -> None:
     assert "Maintenance due 3" in page.main  # of these so many were told of
     assert "7 due now" in kinds(page)["Maintenance due"]
     assert "4 sent by the next look" in kinds(page)["Maintenance due"]
-    assert "4 more alerts are due and sent then." in page.main
+    assert "4 more alerts go out then." in page.main
     assert "4 alerts: 4 maintenance due." in pages.get("/settings/alerts/preview").main
     assert "Maintenance due" in pages.get(f"/assets/{told[0]}").main
     assert "Maintenance due" not in pages.get(f"/assets/{begun}").main
@@ -78,7 +78,7 @@ def test_everybody_reads_when_the_next_look_is_and_what_it_goes_by(app: Flask, r
     said = kinds(page)
     assert said["Overdue"].startswith("Once it was due back, and again every 3 days.")
     assert said["Maintenance due"].startswith(
-        "On the day on which it is due, or later while nobody has begun."
+        "On the day it is due, or later, unless it has been started."
     )
     assert said["Low stock"].startswith("As soon as there is less than its threshold.")
     assert said["Warranty ends soon"].startswith("45 days before it ends.")
@@ -107,7 +107,7 @@ def test_what_waits_for_a_decision_is_said_to_all_and_decided_by_some(app: Flask
     page = helper.get("/alerts")
     assert "An administrator decides first: send, or mark as already sent." in page.main
     assert page.links("Decide") == []
-    assert "due and sent then" not in page.main
+    assert "out then" not in page.main
     assert "2 alerts wait for your decision" in admin.get("/").main
     assert "2 alerts are due already" in admin.get("/settings/alerts").main
 

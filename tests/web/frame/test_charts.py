@@ -107,3 +107,18 @@ def test_what_arrived_late_is_drawn_and_told_apart(admin: Pages) -> None:
     page = admin.get(f"/settings/webhooks/{hook.public_id}")
     assert "Last 24 hours 3 delivered, 2 of them late, 0 failed attempts" in page.main
     assert rects(page.html, "late") == 2
+
+
+def test_one_that_is_well_says_what_went_wrong_in_the_last_day(admin: Pages) -> None:
+    hook = make_webhook(last_delivered_at=utcnow() - timedelta(minutes=5))
+    path = f"/settings/webhooks/{hook.public_id}"
+    assert "In the last 24 hours" not in admin.get(path).main
+    count(hook, 1, 80, hours_ago=2)
+    main = admin.get(path).main
+    assert (
+        "The last message arrived 5 minutes ago. In the last 24 hours 80 attempts failed." in main
+    )
+    with writing() as current:
+        late = [StatusChange(hook.id, "delivered", 2, is_late=True)]
+        rollups.count(current.connection(), late, utcnow())
+    assert "80 attempts failed and 1 delivery arrived late." in admin.get(path).main

@@ -64,7 +64,8 @@ def test_the_list_says_how_each_webhook_fares(pages: Pages) -> None:
         "Betaerp",
         "alpha",
     ]
-    assert list(states) == ["Off", "Paused", "Failing", "Active", "Off"]
+    by_us, by_a_person = "Turned off by us: closed for good (410)", "Turned off by a person"
+    assert list(states) == [f"Off{by_us}", "Paused", "Failing", "Active", f"Off{by_a_person}"]
     assert list(events) == ["0 of 21", "0 of 21", "0 of 21", "1 of 21", "0 of 21"]
     assert last[3].startswith("Waiting")
     assert last[4] == "None yet"
@@ -149,7 +150,7 @@ def test_a_person_turns_it_off_and_on_again(pages: Pages) -> None:
     hook = make_webhook()
     publish()
     page = pages.submit(pages.get(path_of(hook)).form(f"{path_of(hook)}/off"))
-    assert "Nothing is sent." in page.main
+    assert "A person turned it off just now." in page.main
     assert "1 delivery is held, because this webhook is off" in page.main
     page = pages.get(f"{path_of(hook)}/on")
     assert "1 event happened while this was off." in page.main
@@ -260,7 +261,7 @@ def test_one_that_answered_gone_says_so(pages: Pages) -> None:
     hook = make_webhook("https://old.example.com/")
     with writing() as current:
         activation.turn_off_gone(current, hook.id)
-    assert "old.example.com said that this address is closed for good." in (
+    assert "old.example.com said that this address is closed for good (410)" in (
         pages.get(path_of(hook)).main
     )
     assert "Asset register turned this webhook off" in pages.get(f"{path_of(hook)}/history").main

@@ -46,6 +46,7 @@ class LogRow:
     webhook_id: UUID
     webhook_name: str
     is_webhook_active: bool
+    webhook_off_at: datetime | None
     is_in_order: bool
     status: ShownStatus
     unpaused: ShownStatus
@@ -207,6 +208,7 @@ def _row(
         webhook_id=row.webhook_public_id,
         webhook_name=row.webhook_name,
         is_webhook_active=bool(row.is_webhook_active),
+        webhook_off_at=row.off_at,
         is_in_order=bool(row.in_order),
         status=ShownStatus.PAUSED if waits_for else status,
         unpaused=status,

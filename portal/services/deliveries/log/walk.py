@@ -85,6 +85,7 @@ def page_statement(walk: Walk, *, newer: bool, limit: int) -> Select[*tuple[Any,
             Webhook.name.label("webhook_name"),
             Webhook.in_order,
             Webhook.not_before,
+            Webhook.off_at,
             is_active.label("is_webhook_active"),
         )
         .select_from(row)

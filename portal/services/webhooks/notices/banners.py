@@ -18,12 +18,15 @@ OURS: Final = (OffReason.FAILING, OffReason.GONE)
 
 @dataclass(frozen=True, slots=True)
 class WebhookTrouble:
-    """One webhook that needs a person. `news`: ATTENTION, or OFF when we turned it off."""
+    """One webhook that needs a person. `news`: ATTENTION, or OFF when we turned it off, for
+    `off_reason`.
+    """
 
     webhook: UUID
     name: str
     news: News
     since: datetime
+    off_reason: OffReason | None = None
 
     @property
     def mark(self) -> str:
@@ -50,7 +53,8 @@ def troubles(owner_id: int | None = None) -> list[WebhookTrouble]:
 def _trouble(webhook: Webhook, now: datetime) -> WebhookTrouble | None:
     if webhook.state == WebhookState.OFF:
         since = webhook.off_at or webhook.updated_at
-        return WebhookTrouble(webhook.public_id, webhook.name, News.OFF, since)
+        reason = OffReason(webhook.off_reason) if webhook.off_reason else None
+        return WebhookTrouble(webhook.public_id, webhook.name, News.OFF, since, reason)
     since_first = webhook.failing_since
     if since_first is None or not needs_attention(webhook.failures_in_row, since_first, now):
         return None

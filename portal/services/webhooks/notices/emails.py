@@ -7,7 +7,7 @@ takes a message without saying so send it twice.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -17,8 +17,9 @@ from uuid import UUID
 
 from sqlalchemy import select, update
 
-from portal.engine.health import needs_attention
+from portal.engine.health import PATIENCE_IN_WORDS, needs_attention
 from portal.extensions import settings
+from portal.lib.durations import DAY, in_words
 from portal.models.people import Role, User
 from portal.models.webhooks import Notice, OffReason, Webhook, WebhookState
 from portal.services.core import heartbeats
@@ -41,13 +42,14 @@ class News(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DueNotice:
-    """One notice to be sent."""
+    """One notice to be sent. `off_reason`: why we turned it off, where that is the news."""
 
     webhook_id: int
     public_id: UUID
     name: str
     news: News
     owner_id: int | None
+    off_reason: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +69,8 @@ WORDS: Final = {
     ),
     News.OFF: (
         "“{name}” was turned off",
-        "We turned the webhook “{name}” off, because nothing has arrived there for too long or "
-        "its receiver said that the address is closed for good. Events are held meanwhile.",
+        "We turned the webhook “{name}” off, because {cause}. Events that happen now are held for "
+        "{days}, or until it is turned on.",
         "See why, and turn it on again",
     ),
     News.WELL: (
@@ -76,6 +78,11 @@ WORDS: Final = {
         "Deliveries to the webhook “{name}” arrive again.",
         "See what is left to be sent again",
     ),
+}
+
+CAUSES: Final[Mapping[str | None, str]] = {
+    OffReason.FAILING: f"nothing arrived there for {PATIENCE_IN_WORDS}",
+    OffReason.GONE: "its receiver said that the address is closed for good (410)",
 }
 
 
@@ -121,7 +128,14 @@ def find_due() -> list[DueNotice]:
     )
     found = ((webhook, news_of(webhook, notice, now)) for webhook, notice in rows)
     return [
-        DueNotice(webhook.id, webhook.public_id, webhook.name, news, webhook.owner_id)
+        DueNotice(
+            webhook.id,
+            webhook.public_id,
+            webhook.name,
+            news,
+            webhook.owner_id,
+            webhook.off_reason,
+        )
         for webhook, news in found
         if news is not None
     ]
@@ -154,9 +168,11 @@ def recipients(owner_id: int | None) -> Sequence[str]:
 def _message(due: DueNotice) -> tuple[str, str]:
     subject, happened, todo = WORDS[due.news]
     link = f"{settings().base_url}/settings/webhooks/{due.public_id}"
-    return subject.replace(
-        "{name}", due.name
-    ), f"{happened.replace('{name}', due.name)}\n\n{todo}:\n{link}\n"
+    days = in_words(settings().retention_days * DAY)
+    told = happened.replace("{cause}", CAUSES.get(due.off_reason, "")).replace("{days}", days)
+    # The name last: whatever it holds stays as it is.
+    text = f"{told.replace('{name}', due.name)}\n\n{todo}:\n{link}\n"
+    return subject.replace("{name}", due.name), text
 
 
 def _recipients(due: DueNotice) -> Sequence[str]:

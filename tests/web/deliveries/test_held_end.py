@@ -1,0 +1,95 @@
+"""Until when a held delivery is kept stands wherever it is shown, and is when it really ends."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import time_machine
+from flask import Flask
+
+from portal.models.deliveries import Delivery
+from portal.services.core.unit_of_work import session
+from portal.services.operations import retention
+from tests.support.deliveries import make_delivery
+from tests.support.factories import make_webhook
+from tests.support.pages import Pages
+from tests.web.signed_in import visit
+
+NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def pages(app: Flask) -> Pages:
+    return visit(app)
+
+
+def status_of_one() -> str:
+    session().rollback()
+    return session().query(Delivery).one().status
+
+
+@pytest.mark.parametrize(
+    ("created", "off_since"),
+    [
+        pytest.param(NOW - 2 * DAY, NOW - 5 * DAY, id="happened while it was off"),
+        pytest.param(NOW - 9 * DAY, NOW - 2 * DAY, id="was being tried before that"),
+        pytest.param(NOW - 2 * DAY, None, id="kept when it was turned on"),
+    ],
+)
+def test_it_is_stopped_when_it_says_and_not_before(
+    app: Flask, created: datetime, off_since: datetime | None
+) -> None:
+    state = {"state": "off", "off_at": off_since} if off_since else {}
+    make_delivery(make_webhook(**state), status="held", created_at=created)
+    end = retention.held_until(created, off_since)
+    assert end == NOW + 28 * DAY
+    with time_machine.travel(end - timedelta(minutes=1), tick=False):
+        retention.prune()
+    assert status_of_one() == "held"
+    with time_machine.travel(end + timedelta(minutes=1), tick=False):
+        retention.prune()
+    assert status_of_one() == "stopped"
+
+
+@pytest.mark.parametrize("reason", ["person", "failing", "gone"])
+def test_every_page_that_shows_it_says_until_when(app: Flask, reason: str) -> None:
+    with time_machine.travel(NOW, tick=False):
+        off = {"state": "off", "off_reason": reason, "off_at": NOW - 5 * DAY}
+        hook = make_webhook(name="Payroll", **off)
+        delivery = make_delivery(hook, status="held", created_at=NOW - 2 * DAY)
+        pages, page_of = visit(app), f"/settings/webhooks/{hook.public_id}"
+        main = pages.get(f"/deliveries/{delivery}").main
+        assert "Payroll” is off. Kept until 24 Dec; then it is stopped." in main
+        assert "Its webhook is off. Kept until 24 Dec." in main
+        assert "Kept until 24 Dec" in pages.get("/deliveries").rows()[0][4]
+        assert "It is kept until 24 Dec; then it is stopped." in pages.get(page_of).main
+        assert "held for 30 days, or until it is turned on" in pages.get(page_of).main
+        assert "Kept until 24 Dec" in " ".join(pages.get(f"{page_of}/held").rows()[0])
+        assert "until 30 days after they happened" in pages.get(f"{page_of}/held").main
+        assert "It is kept until 24 Dec; then it is stopped." in pages.get(f"{page_of}/on").main
+
+
+def test_of_several_the_oldest_is_named(app: Flask) -> None:
+    with time_machine.travel(NOW, tick=False):
+        hook = make_webhook(state="off", off_at=NOW - 40 * DAY)
+        for days in (3, 2, 1):
+            make_delivery(hook, status="held", created_at=NOW - days * DAY)
+        page = visit(app).get(f"/settings/webhooks/{hook.public_id}")
+        words = "The oldest is kept until 23 Dec; what has not been sent by then is stopped."
+        assert words in page.main
+
+
+def test_what_was_kept_when_it_was_turned_on_does_not_say_that_it_is_off(app: Flask) -> None:
+    with time_machine.travel(NOW, tick=False):
+        hook = make_webhook(name="Payroll")
+        delivery = make_delivery(hook, status="held", created_at=NOW - 2 * DAY)
+        main = visit(app).get(f"/deliveries/{delivery}").main
+        assert "Kept when the webhook “Payroll” was turned on" in main
+        assert "Kept until 24 Dec" in main
+        assert "although its webhook is on. The webhook's page sends or discards it." in main
+        assert "is off" not in main
+
+
+def test_the_log_names_no_end_for_what_is_not_held(pages: Pages) -> None:
+    make_delivery(status="waiting")
+    assert "Kept until" not in pages.get("/deliveries").rows()[0][4]

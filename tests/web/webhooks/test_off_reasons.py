@@ -1,0 +1,108 @@
+"""Why a webhook is off, told truly everywhere, and that it soon will be."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import time_machine
+from flask import Flask
+
+from portal.engine.health import NOTICE, PATIENCE
+from tests.support.factories import Hook, make_webhook
+from tests.support.pages import Pages
+from tests.web.signed_in import visit
+
+NOW = datetime(2026, 11, 25, 13, 10, tzinfo=UTC)  # 14:10 in Vienna
+LIST = "/settings/webhooks"
+NOTHING_ARRIVED = "nothing arrived there for 5 days"
+CLOSED = "its receiver said that the address is closed for good (410)"
+
+
+@pytest.fixture
+def pages(app: Flask) -> Pages:
+    return visit(app)
+
+
+def off(reason: str) -> Hook:
+    at = NOW - timedelta(hours=2)
+    url = "https://erp.example.com/hook"
+    return make_webhook(url, name="Sync", state="off", off_reason=reason, off_at=at)
+
+
+@pytest.mark.parametrize(
+    ("reason", "listed", "said"),
+    [
+        (
+            "person",
+            "Turned off by a person",
+            "A person turned it off 2 hours ago.",
+        ),
+        (
+            "failing",
+            "Turned off by us: nothing arrived for 5 days",
+            "Nothing arrived at erp.example.com for 5 days, so we turned it off 2 hours ago.",
+        ),
+        (
+            "gone",
+            "Turned off by us: closed for good (410)",
+            "erp.example.com said that this address is closed for good (410), "
+            "so we turned it off 2 hours ago.",
+        ),
+    ],
+)
+def test_list_and_page_say_who_turned_it_off_and_why(
+    app: Flask, reason: str, listed: str, said: str
+) -> None:
+    with time_machine.travel(NOW, tick=False):
+        hook, pages = off(reason), visit(app)
+        assert pages.get(LIST).rows()[0][1] == f"Off{listed}"
+        main = pages.get(f"{LIST}/{hook.public_id}").main
+        assert said in main
+        assert "Events that happen now are held for 30 days, or until it is turned on." in main
+
+
+@pytest.mark.parametrize(
+    ("reason", "because"), [("failing", NOTHING_ARRIVED), ("gone", CLOSED), ("person", "")]
+)
+def test_the_banner_says_why_too(app: Flask, reason: str, because: str) -> None:
+    off(reason)
+    text = visit(app).get("/assets").text
+    assert (f"“Sync” was turned off by us, because {because}." in text) is bool(because)
+    for other in {NOTHING_ARRIVED, CLOSED} - {because}:
+        assert other not in text
+
+
+@pytest.mark.parametrize(
+    ("left", "words"),
+    [
+        (NOTICE + timedelta(minutes=1), ""),
+        (
+            NOTICE,
+            "It will be turned off on Fri 27 Nov, 14:10, if nothing arrives until then.",
+        ),
+        (
+            timedelta(hours=1),
+            "It will be turned off on Wed 25 Nov, 15:10, if nothing arrives until then.",
+        ),
+        (timedelta(hours=-1), "It will be turned off when the next attempt fails."),
+    ],
+)
+def test_that_we_will_turn_it_off_is_said_two_days_before(
+    app: Flask, left: timedelta, words: str
+) -> None:
+    with time_machine.travel(NOW, tick=False):
+        failing = {"failures_in_row": 9, "failing_since": NOW + left - PATIENCE}
+        hook, pages = make_webhook(**failing), visit(app, "support")
+        main = pages.get(f"{LIST}/{hook.public_id}").main
+        listed = pages.get(LIST).rows()[0][1]
+        assert ("turned off" in main) is bool(words)
+        assert words in main
+        assert ("Off " in listed) is bool(words)
+
+
+def test_one_that_is_off_or_well_is_not_announced(app: Flask) -> None:
+    with time_machine.travel(NOW, tick=False):
+        failing = {"failures_in_row": 9, "failing_since": NOW - PATIENCE}
+        gone, well = make_webhook(state="off", **failing), make_webhook()
+        pages = visit(app)
+        for hook in (gone, well):
+            assert "It will be turned off" not in pages.get(f"{LIST}/{hook.public_id}").main
