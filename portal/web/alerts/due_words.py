@@ -93,7 +93,7 @@ def _overdue(rules: AlertRules) -> str:
         return OFF
     days = rules.repeat_every_days
     again = f", and again every {plural(days, 'day') if days > 1 else 'day'}" if days else ""
-    return f"Once it was due back{again}"
+    return f"At the first look after it was due back{again}"
 
 
 def _maintenance(rules: AlertRules) -> str:

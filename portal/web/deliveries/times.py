@@ -61,9 +61,9 @@ def held_sentence(delivery: DeliveryDetail) -> str:
     """Why a held delivery is kept, and until when."""
     name = delivery.standing.webhook_name
     is_off = delivery.standing.is_webhook_off
-    why = f"Kept because the webhook “{name}” is off."
+    why = f"Held because the webhook “{name}” is off."
     if not is_off:
-        why = f"Kept when the webhook “{name}” was turned on, until somebody decides about it."
+        why = f"Still held since the webhook “{name}” was turned on: nobody has decided about it."
     return f"{why} {held_end(delivery.created_at, delivery.webhook_off_at)}; then it is stopped."
 
 

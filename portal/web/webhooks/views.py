@@ -17,7 +17,7 @@ from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.queries import WebhookDetail
-from portal.web.deliveries.log_presenter import event_name
+from portal.web.deliveries.log_presenter import event_name, status_note
 from portal.web.frame import charts
 from portal.web.frame.access import actor, can, requires
 from portal.web.webhooks import advice as webhook_advice
@@ -94,6 +94,7 @@ def show(public_id: UUID) -> Answer:
         log_path=log_path,
         delivery_path=delivery_path,
         result_of=result_of,
+        status_note=status_note,
         shows_secret=_shows_secret(webhook),
         new_once=new_once,
     )

@@ -76,7 +76,9 @@ def test_everybody_reads_when_the_next_look_is_and_what_it_goes_by(app: Flask, r
     assert "Next look: " in page.main
     assert ", 07:00 (Europe/Vienna)." in page.main
     said = kinds(page)
-    assert said["Overdue"].startswith("Once it was due back, and again every 3 days.")
+    assert said["Overdue"].startswith(
+        "At the first look after it was due back, and again every 3 days."
+    )
     assert said["Maintenance due"].startswith(
         "On the day it is due, or later, unless it has been started."
     )

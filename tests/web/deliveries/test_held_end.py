@@ -62,7 +62,9 @@ def test_every_page_that_shows_it_says_until_when(app: Flask, reason: str) -> No
         assert "Payroll” is off. Kept until 24 Dec; then it is stopped." in main
         assert "Its webhook is off. Kept until 24 Dec." in main
         assert "Kept until 24 Dec" in pages.get("/deliveries").rows()[0][4]
-        assert "It is kept until 24 Dec; then it is stopped." in pages.get(page_of).main
+        page = pages.get(page_of)
+        assert "It is kept until 24 Dec; then it is stopped." in page.main
+        assert "Kept until 24 Dec" in page.rows()[0][1]
         assert "held for 30 days, or until it is turned on" in pages.get(page_of).main
         assert "Kept until 24 Dec" in " ".join(pages.get(f"{page_of}/held").rows()[0])
         assert "until 30 days after they happened" in pages.get(f"{page_of}/held").main
@@ -84,7 +86,7 @@ def test_what_was_kept_when_it_was_turned_on_does_not_say_that_it_is_off(app: Fl
         hook = make_webhook(name="Payroll")
         delivery = make_delivery(hook, status="held", created_at=NOW - 2 * DAY)
         main = visit(app).get(f"/deliveries/{delivery}").main
-        assert "Kept when the webhook “Payroll” was turned on" in main
+        assert "Still held since the webhook “Payroll” was turned on" in main
         assert "Kept until 24 Dec" in main
         assert "although its webhook is on. The webhook's page sends or discards it." in main
         assert "is off" not in main
