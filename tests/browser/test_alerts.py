@@ -68,7 +68,7 @@ def test_an_alert_is_acknowledged_from_the_list(page: Page, portal: str) -> None
     things_that_are_due()
     page.goto(f"{portal}/settings/alerts")
     page.get_by_role("button", name="Run now").click()
-    expect(page.get_by_text("Queued: we look now.")).to_be_visible()
+    expect(page.get_by_text("Queued: the check begins now.")).to_be_visible()
     work()
     page.goto(f"{portal}/alerts")
     expect(page.locator("tbody tr")).to_have_count(3)

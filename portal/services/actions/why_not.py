@@ -10,7 +10,7 @@ from portal.models.assets import Action, AssetKind, AssetStatus
 from portal.services.actions.status_rules import RULES, is_legal
 
 # Of those who may not; whoever knows the reader says otherwise.
-UNDO: Final = "Ask an administrator to undo that first"
+UNDO: Final = "An administrator can undo that"
 
 # How each status reads in "AST-00007 is …", and what to do about it first.
 STANDING: Final[Mapping[AssetStatus, tuple[str, str]]] = {

@@ -23,7 +23,7 @@ OFF: Final = "Never: it is switched off"
 
 @dataclass(frozen=True, slots=True)
 class KindLine:
-    """One kind of alert: when it is sent, how many things are due, how many the next look sends."""
+    """One kind of alert: when it is sent, how many things are due, how many the next check sends."""
 
     kind: Tag
     rule: str
@@ -42,13 +42,13 @@ class DueWords:
 
     @property
     def next_look(self) -> str:
-        """When the next look is, and what it sends."""
+        """When the next check is, and what it sends."""
         if self.status.running is not None:
-            return "A look is under way."
+            return "A check is running."
         coming = self.found.total_coming
         sent = f" {plural(coming, 'more alert goes', 'more alerts go')} out then."
         at = f"{span_end(self.status.next_at)} ({zone_name()})"
-        return f"Next look: {at}.{sent if coming and not self.waits else ''}"
+        return f"Next check: {at}.{sent if coming and not self.waits else ''}"
 
     @property
     def waits(self) -> int:
@@ -57,7 +57,7 @@ class DueWords:
 
     @property
     def late_since(self) -> datetime | None:
-        """Since when a look is overdue; None while none is."""
+        """Since when a check is overdue; None while none is."""
         return self.status.last_due_at if self.status.is_late else None
 
 
@@ -93,7 +93,7 @@ def _overdue(rules: AlertRules) -> str:
         return OFF
     days = rules.repeat_every_days
     again = f", and again every {plural(days, 'day') if days > 1 else 'day'}" if days else ""
-    return f"At the first look after it was due back{again}"
+    return f"At the first check after it was due back{again}"
 
 
 def _maintenance(rules: AlertRules) -> str:

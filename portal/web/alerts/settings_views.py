@@ -78,7 +78,7 @@ def preview() -> str:
 @requires("alerts.settings")
 def run() -> Answer:
     """Look now: queues the run."""
-    return _queue(lambda: control.request_run(actor()), "Queued: we look now.")
+    return _queue(lambda: control.request_run(actor()), "Queued: the check begins now.")
 
 
 @blueprint.post("/first")

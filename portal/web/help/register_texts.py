@@ -72,8 +72,8 @@ REGISTER: Final = Topic(
             "Import a file",
             (
                 "Choose a CSV file with one asset a line. The check shows what each line would do, "
-                "and what is wrong with it, before anything is changed. The work then goes on by "
-                "itself; its page says how far it is and lists the lines that were refused.",
+                "and what is wrong with it, before anything is changed. The work then continues "
+                "on its own; its page says how far it is and lists the lines that were refused.",
             ),
             (ASSETS,),
             also="csv excel spreadsheet upload bulk export",

@@ -43,6 +43,7 @@ STEPS: Final[Mapping[Action, Step]] = {
     Action.START_MAINTENANCE: (lambda it: it.work, dict),
 }
 UNDO: Final = "Undo that first"  # as an administrator reads it
+UNDONE: Final = "An administrator can undo that"
 CLOSED: Final = "closed already: cancelled."
 # Each on an asset of its own: the steps of one leave what the next needs.
 ROWS: Final = (
@@ -64,7 +65,8 @@ def take(pages: Pages, it: Planned, action: Action, status: AssetStatus) -> None
         assert BY_ACTION[action].done.partition("{tag}")[2] in page.text
         assert told() == [*before, RULES[action].event], (action, status)
         return
-    reasons = (why_not(action, status, holder="Maria Lopez", undo=UNDO) or CLOSED, CLOSED)
+    found = [why_not(action, status, holder="Maria Lopez", undo=undo) for undo in (UNDO, UNDONE)]
+    reasons = (*filter(None, found), CLOSED)
     for page in (pages.get(path), pages.post(path, values)):
         assert page.status == 409, (action, status)
         assert any(words.removesuffix(".") in page.main for words in reasons), (

@@ -132,7 +132,7 @@ def test_run_now_queues_a_run_that_the_page_follows(app: Flask) -> None:
     lent(3)
     pages = visit(app)
     page = press(pages, pages.get(PATH), "Run now")
-    assert "Queued: we look now." in page.main
+    assert "Queued: the check begins now." in page.main
     assert "Queued A run begins in a moment." in page.main
     region = next(node for node in page.root.walk() if node.get("data-live-url"))
     news = pages.client.get(region.get("data-live-url")).get_json()

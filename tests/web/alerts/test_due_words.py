@@ -56,7 +56,7 @@ def test_one_number_for_what_is_due_on_every_page(app: Flask) -> None:
     page = pages.get("/alerts")
     assert "Maintenance due 3" in page.main  # of these so many were told of
     assert "7 due now" in kinds(page)["Maintenance due"]
-    assert "4 sent by the next look" in kinds(page)["Maintenance due"]
+    assert "4 sent by the next check" in kinds(page)["Maintenance due"]
     assert "4 more alerts go out then." in page.main
     assert "4 alerts: 4 maintenance due." in pages.get("/settings/alerts/preview").main
     assert "Maintenance due" in pages.get(f"/assets/{told[0]}").main
@@ -73,11 +73,11 @@ def test_everybody_reads_when_the_next_look_is_and_what_it_goes_by(app: Flask, r
     rules = AlertRules(warranty_days=45, maintenance_days=0, repeat_every_days=3)
     alert_settings.save(SYSTEM, alert_settings.read().version, rules)
     page = visit(app, role).get("/alerts")
-    assert "Next look: " in page.main
+    assert "Next check: " in page.main
     assert ", 07:00 (Europe/Vienna)." in page.main
     said = kinds(page)
     assert said["Overdue"].startswith(
-        "At the first look after it was due back, and again every 3 days."
+        "At the first check after it was due back, and again every 3 days."
     )
     assert said["Maintenance due"].startswith(
         "On the day it is due, or later, unless it has been started."
@@ -95,7 +95,7 @@ def test_what_is_switched_off_says_so(app: Flask) -> None:
     alert_settings.save(SYSTEM, version, rules)
     page = visit(app, "support").get("/alerts")
     assert all(words.startswith("Never: it is switched off.") for words in kinds(page).values())
-    assert "1 due now: overdue, 0 sent by the next look." in kinds(page)["Overdue"]
+    assert "1 due now: overdue, 0 sent by the next check." in kinds(page)["Overdue"]
 
 
 def test_what_waits_for_a_decision_is_said_to_all_and_decided_by_some(app: Flask) -> None:
@@ -121,8 +121,8 @@ def test_a_look_that_is_late_or_under_way_is_said_to_support_as_well(app: Flask)
     pages = visit(app, "support")
     assert "Alerts are late" in pages.get("/alerts").main
     control.start_due(utcnow())
-    assert "A look is under way." in pages.get("/alerts").main
+    assert "A check is running." in pages.get("/alerts").main
     with writing() as current:
         current.execute(update(Task).values(due_at=utcnow() - timedelta(seconds=1)))
     work()
-    assert "A look is under way." not in pages.get("/alerts").main
+    assert "A check is running." not in pages.get("/alerts").main

@@ -116,7 +116,7 @@ def test_one_that_is_well_says_what_went_wrong_in_the_last_day(admin: Pages) -> 
     count(hook, 1, 80, hours_ago=2)
     main = admin.get(path).main
     assert (
-        "The last message arrived 5 minutes ago. In the last 24 hours 80 attempts failed." in main
+        "The last delivery arrived 5 minutes ago. In the last 24 hours 80 attempts failed." in main
     )
     with writing() as current:
         late = [StatusChange(hook.id, "delivered", 2, is_late=True)]

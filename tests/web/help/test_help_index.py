@@ -189,7 +189,7 @@ def test_log_and_delivery_lead_to_the_line_that_explains_them(support: Pages) ->
     never = make_delivery(status="failed", reason="dns")
     make_attempt(never, reason="dns")
     page = support.get("/deliveries")
-    assert page.links("Did not accept the content (422)") == [f"{STATUS_PAGE}#422"]
+    assert page.links("Content not accepted (422)") == [f"{STATUS_PAGE}#422"]
     assert page.links("Server not found") == [f"{STATUS_PAGE}#dns"]
     explained = support.get(f"/deliveries/{made}").links("All reasons explained")
     assert explained == [f"{STATUS_PAGE}#422"]

@@ -174,9 +174,9 @@ def test_the_start_page_counts_what_did_not_arrive_and_leads_there(app: Flask) -
         current.execute(update(Delivery).values(status=DeliveryStatus.FAILED))
     pages = enter(app, make_user(Role.SUPPORT))
     page = pages.get("/")
-    assert "2 did not arrive" in page.main
+    assert "2 deliveries need attention" in page.main
     assert "1 webhook is on" in page.main
-    page = pages.follow("did not arrive")
+    page = pages.follow("need attention")
     assert page.status == 200
     assert len(page.rows()) == 2
 
