@@ -81,7 +81,8 @@ class Pump:
                 if self._is_idle() and self._has_ended():
                     return
                 self._turn()
-                self._listen()
+                if not self._is_stopping():  # it may claim
+                    self._listen()
             self._leave()
         finally:
             self._transport.abandon()  # it outlives us: an error's leftovers are nobody's answers

@@ -1,11 +1,14 @@
 """A pump whose places are all taken claims no more than it can start."""
 
+import threading
 from collections import Counter
 from dataclasses import replace
 
 import pytest
 from flask import Flask
+from sqlalchemy import Connection, event
 
+from jobs.deliver import deliver_due, equip
 from jobs.pump import recorder
 from jobs.pump.pump import Pump
 from jobs.stop_flag import stop
@@ -17,9 +20,16 @@ from portal.services.dispatch import address_guard
 from portal.services.webhooks import sample_deliveries
 from tests.jobs.pump.delivery_clock import claim, deliveries
 from tests.support.factories import make_user, make_webhook, publish
+from tests.support.processes import until
 from tests.support.receiver import Receiver
 
 PLACES = 3
+
+
+@pytest.fixture(autouse=True)
+def no_lease_runs_out(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the machine is."""
+    monkeypatch.setitem(app.extensions, "settings", replace(settings(), lease_margin=60))
 
 
 @pytest.mark.usefixtures("app")
@@ -54,7 +64,7 @@ def test_what_is_about_to_be_started_has_its_place_already(
 ) -> None:
     """The next batch is recorded, and claims, before what the last one claimed has begun."""
     monkeypatch.setattr(recorder, "FLUSH_AT", 1)
-    small = replace(settings(), worker_max_in_flight=PLACES, lease_margin=60)
+    small = replace(settings(), worker_max_in_flight=PLACES)
     monkeypatch.setitem(app.extensions, "settings", small)
     waiting: list[int] = []
     with Receiver() as receiver:
@@ -78,3 +88,33 @@ def test_what_is_about_to_be_started_has_its_place_already(
     assert ids == Counter(str(each.public_id) for each in deliveries())
     assert {each.status for each in deliveries()} == {"delivered"}
     assert max(waiting) == PLACES
+
+
+def test_places_for_what_was_claimed_are_not_claimed_for_again(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On PostgreSQL, results come while the claim before is being written."""
+    monkeypatch.setattr(recorder, "FLUSH_AT", 1)
+    small = replace(settings(), worker_max_in_flight=PLACES)
+    monkeypatch.setitem(app.extensions, "settings", small)
+    is_first = iter([True])
+    transport = equip().transport
+
+    def wait_for_the_others(_connection: Connection) -> None:
+        is_beside = threading.current_thread().name.startswith("database-writer")
+        if is_beside and next(is_first, False):
+            assert until(lambda: not transport.in_flight)
+
+    event.listen(equip().engine, "commit", wait_for_the_others)
+    try:
+        with Receiver() as receiver:
+            for _ in range(PLACES):
+                receiver.answer_next()
+            receiver.answer(delay=0.5)
+            make_webhook(receiver.url)
+            for number in range(3 * PLACES):
+                publish(asset_id=number + 1)
+            deliver_due()
+    finally:
+        event.remove(equip().engine, "commit", wait_for_the_others)
+    assert {(each.status, each.attempts) for each in deliveries()} == {("delivered", 1)}

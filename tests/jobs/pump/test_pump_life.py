@@ -14,6 +14,7 @@ from sqlalchemy import event, select
 
 from jobs.deliver import deliver_due, equip
 from jobs.pump import pump
+from jobs.stop_flag import stop
 from portal.database.engine import database_now
 from portal.engine.events.names import EventName
 from portal.extensions import db, settings
@@ -124,6 +125,60 @@ def test_a_pump_that_has_lived_for_its_time_claims_no_more_and_calls_another(
     monkeypatch.undo()
     deliver_due()
     assert {each.status for each in deliveries()} == {"delivered"}
+
+
+def test_one_that_is_told_to_stop_claims_no_more_and_calls_another(
+    having: Set, redis: Redis
+) -> None:
+    having(webhook_timeout=LONG)
+
+    def tell_it_to_stop(_received: Received) -> None:
+        assert until(lambda: bool(redis.exists(bell.AWAKE)), LONG / 2)
+        stop.set()
+
+    with Receiver(answerer=tell_it_to_stop) as receiver:
+        make_webhook(receiver.url, in_order=True)
+        for number in range(3):
+            publish(asset_id=number + 1)
+        redis.flushall()
+        deliver_due()
+    assert [each.status for each in deliveries()] == ["delivered", "waiting", "waiting"]
+    assert [each.tries for each in deliveries()] == [1, 0, 0]
+    assert (queued(redis), redis.exists(bell.AWAKE)) == ([names.DELIVER_DUE], 0)
+
+
+def test_what_takes_too_long_at_the_end_is_given_back_and_counts_as_nothing(
+    having: Set, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    having(webhook_timeout=60)
+    monkeypatch.setattr(pump, "LAST_WAIT", 0.1)
+    told = threading.Event()
+
+    def stop_and_hang(_received: Received) -> None:
+        stop.set()
+        told.wait(LONG)
+
+    with Receiver(answerer=stop_and_hang) as receiver:
+        make_webhook(receiver.url)
+        publish()
+        before = stored(deliveries()[0].public_id)
+        deliver_due()
+        told.set()
+    after = stored(deliveries()[0].public_id)
+    assert {name for name in after if after[name] != before[name]} == {"attempts"}
+    (attempt,) = attempts()
+    assert (attempt.outcome, attempt.finished_at is None) == ("interrupted", False)
+
+
+def test_a_ring_after_a_pump_has_begun_calls_the_next(redis: Redis, receiver: Receiver) -> None:
+    """The job that rang for this one is gone: another has to be queued, at once."""
+    make_webhook(receiver.url)
+    publish()
+    redis.delete(f"rq:queue:{names.DELIVERIES}")  # a worker has taken it
+    deliver_due()
+    assert queued(redis) == []
+    publish()
+    assert queued(redis) == [names.DELIVER_DUE]
 
 
 def test_a_pump_that_ends_because_nothing_is_left_calls_nobody(
