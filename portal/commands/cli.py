@@ -72,12 +72,20 @@ def new_password(email: str) -> None:
 @click.command("seed-demo", epilog=USUAL)
 @click.option("--dry-run", is_flag=True, help="Only say whether it may, and how many assets.")
 def seed_demo(dry_run: bool) -> None:
-    """Fill an empty register with 200 believable assets, their people and their history."""
+    """Fill an empty register with 200 believable assets, their people and their history.
+
+    It also connects seven webhooks, which deliver into this portal or to nobody, and tells a month
+    of their deliveries.
+    """
     try:
         if dry_run:
             click.echo(f"{seed.check()} assets would be added. Nothing was changed.")
             return
-        click.echo(f"The register now holds {seed.seed(COMMAND_LINE)} assets.")
+        made = seed.seed(COMMAND_LINE)
+        click.echo(
+            f"The register now holds {made.assets} assets, {made.staff} people and {made.alerts} "
+            f"alerts; {made.webhooks} webhooks have {made.deliveries} deliveries."
+        )
     except Refusal as refusal:
         raise click.ClickException(refusal.sentence) from None
 

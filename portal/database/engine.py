@@ -21,6 +21,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeDecorator
 
+from portal.lib.clock import told
+
 # A row whose columns the query beside it names.
 AnyRow = Row[*tuple[Any, ...]]
 
@@ -193,6 +195,8 @@ NOW = {
 
 def database_now(connection: Connection) -> datetime:
     """The database's clock: due times, leases and pauses are judged by it on every machine."""
+    if (moment := told()) is not None:
+        return moment
     value = connection.execute(NOW[connection.dialect.name]).scalar_one()
     if isinstance(value, datetime):
         return value.astimezone(UTC)

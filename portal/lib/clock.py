@@ -13,6 +13,11 @@ def utcnow() -> datetime:
     return _told.get() or datetime.now(UTC)
 
 
+def told() -> datetime | None:
+    """The moment that `as_if` says it is; None outside of it, that is, always but in the demo."""
+    return _told.get()
+
+
 @contextmanager
 def as_if(at: datetime) -> Iterator[None]:
     """For this block alone `at` is the present moment: to tell a past, as the demo does."""

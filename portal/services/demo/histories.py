@@ -11,21 +11,22 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.extensions import settings
-from portal.lib.clock import as_if
 from portal.models.planning import (
     Maintenance,
     MaintenanceOutcome,
     MaintenanceState,
     MaintenanceType,
 )
-from portal.services.actions import assignments, incidents
+from portal.services.actions import assignments, incidents, lifecycle
 from portal.services.actions.incident_values import ClaimValues
 from portal.services.actions.planning import maintenance as planning_maintenance
 from portal.services.actions.planning import reservations as planning_reservations
 from portal.services.actions.planning.rules import PlanValues, ReservationValues, WorkValues
+from portal.services.assets.rules import AssetValues
 from portal.services.core.permissions import Actor
 from portal.services.core.time_zones import today
 from portal.services.demo.data import CARE, FATES, FAULTS, KEPT, PURPOSES, REASONS
+from portal.services.demo.diary import Act, Diary
 
 # Which part of its days ago each chapter lies. What became of it last comes last.
 EARLIEST, HAD_FROM, HAD_UNTIL, LATELY = 0.9, 0.6, 0.3, 0.25
@@ -48,34 +49,50 @@ def _on(day: date, at: time) -> datetime:
 
 
 # What happened, by how many days ago.
-Chapters = dict[int, Callable[[], object]]
+Chapters = dict[int, Act]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, kw_only=True)
 class Thing:
-    """One asset, `days` after it was bought; who can have it, and by what chance."""
+    """One asset, `days` after it was bought; who can have it, and by what chance.
+
+    `asset_id`, once it is told that it was bought. `is_free`: nobody has it today.
+    """
 
     current: Session
     actor: Actor
     chance: Random
+    diary: Diary
     staff: list[int]
-    asset_id: int
     category: str
     days: int
+    asset_id: int = 0
+    is_free: bool = True
 
     def someone(self) -> int:
         """Anybody."""
         return self.chance.choice(self.staff)
 
-    def then(self, days_ago: int, act: Callable[[], object]) -> None:
-        """Do it, at some hour of a working day so many days ago."""
-        with as_if(working_hour(self.chance, days_ago)):
-            act()
+    def begin(self, values: AssetValues) -> None:
+        """It was bought."""
+
+        def create() -> None:
+            self.asset_id = lifecycle.create_asset(self.actor, values)
+
+        self.then(self.days, create)
+
+    def then(self, days_ago: int, act: Act) -> None:
+        """It happened at some hour of a working day so many days ago."""
+        self.diary.note(working_hour(self.chance, days_ago), act)
+
+    def chapters_end(self, most: int) -> int:
+        """So many days ago, `most` at the most, all earlier chapters were over."""
+        after = LAST_CARE - 1 if self.category in CARE else most
+        return max(1, min(most, after, int(self.days * LATELY)))
 
     def lately(self, most: int) -> int:
         """A number of days ago, `most` at the most, after all earlier chapters."""
-        after = LAST_CARE - 1 if self.category in CARE else most
-        return self.chance.randint(1, max(1, min(most, after, int(self.days * LATELY))))
+        return self.chance.randint(1, self.chapters_end(most))
 
 
 def live(it: Thing) -> None:
@@ -86,7 +103,8 @@ def live(it: Thing) -> None:
     for days_ago in sorted(chapters, reverse=True):
         it.then(days_ago, chapters[days_ago])
     (fate,) = it.chance.choices([name for name, _ in FATES], [share for _, share in FATES])
-    if fate in BECOMES:
+    it.is_free = fate not in BECOMES
+    if not it.is_free:
         BECOMES[fate](it)
 
 

@@ -1,25 +1,29 @@
-"""A register as it would be after two years: 200 assets, their people, and what became of them.
+"""A register as it would be after two years: 200 assets, their people, and what became of them;
+and a month of deliveries to the systems that it is connected to.
 
-Everything goes through the services, by the same rules as by hand, at the times at which it is
-said to have happened. The same every time: what is shown to one can be shown to another.
+Everything goes through the services and the engine, by the same rules as by hand, at the times at
+which it is said to have happened. Nearly the same every time: what is shown to one can be shown to
+another.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from random import Random
-from typing import Final
+from typing import Final, NamedTuple
 
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from portal.lib.calendar_months import add_months
-from portal.lib.clock import as_if
-from portal.models.alerts import FirstAnswer, RunKind
+from portal.lib.clock import as_if, utcnow
+from portal.models.alerts import Alert
 from portal.models.assets import Asset, Condition
+from portal.models.assignments import Staff
+from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook
-from portal.services.actions import lifecycle, stock
-from portal.services.alerts import control
-from portal.services.alerts import settings as alert_settings
+from portal.services.actions import stock
 from portal.services.assets import named_lists, staff
 from portal.services.assets.rules import AssetValues
 from portal.services.assets.staff import StaffValues
@@ -27,6 +31,8 @@ from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
 from portal.services.core.time_zones import today
 from portal.services.core.unit_of_work import session, writing
+from portal.services.demo import loans
+from portal.services.demo.connections import Connections
 from portal.services.demo.data import (
     DEPARTMENTS,
     KEPT,
@@ -38,41 +44,83 @@ from portal.services.demo.data import (
     Consumable,
     Product,
 )
+from portal.services.demo.diary import Diary
 from portal.services.demo.histories import Thing, live, working_hour
+from portal.services.demo.loans import JUST_NOW
+from portal.services.demo.sender import Sender
+from portal.services.operations import retention
 
 SEED: Final = 1849
+OLDEST: Final = 900  # days ago the first thing was bought
+CONSUMABLES: Final = "Consumables"
 CONDITIONS: Final = (Condition.EXCELLENT, Condition.GOOD, Condition.GOOD, Condition.FAIR)
 
 Rows = Mapping[str, int]
 
 
-def seed(actor: Actor) -> int:
-    """Fill an empty register; how many assets it has then.
+class Common(NamedTuple):
+    """What all things share."""
 
-    Refused where there are assets already, or webhooks that would be told of all of it.
+    current: Session
+    actor: Actor
+    chance: Random
+    diary: Diary
+
+
+@dataclass(frozen=True, slots=True)
+class Seeded:
+    """How many of what there are afterwards."""
+
+    assets: int
+    staff: int
+    webhooks: int
+    deliveries: int
+    alerts: int
+
+
+def seed(actor: Actor) -> Seeded:
+    """Fill an empty register, and connect it: all of it, or nothing.
+
+    Refused where there are assets already, or webhooks that would be told of all of it. In one
+    transaction, so that nobody sees it half told, and no worker sends what the story sends.
     """
-    check()
+    with writing() as current:
+        check()
+        made = _tell(current, actor)
+    retention.prune()
+    return made
+
+
+def _tell(current: Session, actor: Actor) -> Seeded:
     chance = Random(SEED)  # noqa: S311 - a likeness of chance, the same every time
-    categories = _listed(actor, named_lists.CATEGORIES, sorted({p.category for p in PRODUCTS}))
-    _listed(actor, named_lists.CATEGORIES, ["Consumables"])
+    diary, now = Diary(), utcnow()
+    with as_if(working_hour(chance, OLDEST + 1)):
+        team, categories, locations = _beginnings(actor)
+        current.flush()
+    common = Common(current, actor, chance, diary)
+    things = list(_things(common, team, categories, locations))
+    for number in range(len(STOCK)):
+        _stock(common, number, categories, locations)
+    loans.note(diary, things, chance, now)
+    sender = Sender(current, chance, now)
+    Connections(actor, sender, now).note(diary)
+    diary.tell(current, before=lambda at: sender.go_on(min(at, now - JUST_NOW[0])))
+    sender.leave_one_under_way()
+    return _counted(current)
+
+
+def _counted(current: Session) -> Seeded:
+    tables = (Asset, Staff, Webhook, Delivery, Alert)
+    return Seeded(*(current.scalar(select(func.count()).select_from(each)) or 0 for each in tables))
+
+
+def _beginnings(actor: Actor) -> tuple[list[int], Rows, Rows]:
+    """People, categories and places."""
+    names = [*sorted({product.category for product in PRODUCTS}), CONSUMABLES]
+    categories = _listed(actor, named_lists.CATEGORIES, names)
     locations = _listed(actor, named_lists.LOCATIONS, LOCATIONS)
     team = [_person(actor, name, number) for number, name in enumerate(PEOPLE)]
-    for product in PRODUCTS:
-        for _ in range(product.pieces):
-            days = chance.randrange(20, 900)
-            values = _values(product, days, chance, categories, locations)
-            _thing(actor, values, product.category, days, chance, team)
-    for number in range(len(STOCK)):
-        _stock(actor, number, chance, locations)
-    _look_for_alerts(actor)
-    return session().execute(select(func.count(Asset.id))).scalar_one()
-
-
-def _look_for_alerts(actor: Actor) -> None:
-    """As if always: no first question, and a system connected later hears of no old news."""
-    with writing() as current:
-        alert_settings.answer(current, actor, FirstAnswer.SEND)
-    control.run(RunKind.MANUAL)
+    return team, categories, locations
 
 
 def check() -> int:
@@ -127,41 +175,40 @@ def _warranty(bought: date, product: Product) -> date:
     return add_months(bought, 12 * product.warranty_years)
 
 
-def _thing(
-    actor: Actor, values: AssetValues, category: str, days: int, chance: Random, team: list[int]
-) -> None:
-    """One asset with its fate, in one transaction, so that nobody sees it half made."""
-    with writing() as current:
-        with as_if(working_hour(chance, days)):
-            asset_id = lifecycle.create_asset(actor, values)
-        live(Thing(current, actor, chance, team, asset_id, category, days))
+def _things(common: Common, team: list[int], categories: Rows, locations: Rows) -> Iterator[Thing]:
+    """Each with its fate."""
+    for product in PRODUCTS:
+        for _ in range(product.pieces):
+            days = common.chance.randrange(20, OLDEST)
+            it = Thing(**common._asdict(), staff=team, category=product.category, days=days)
+            it.begin(_values(product, days, common.chance, categories, locations))
+            live(it)
+            yield it
 
 
-def _stock(actor: Actor, number: int, chance: Random, locations: Rows) -> None:
+def _stock(common: Common, number: int, categories: Rows, locations: Rows) -> None:
     """One consumable, taken from and filled up again; every fifth is low."""
     kept = STOCK[number]
-    categories = {name: row_id for row_id, _, name in named_lists.choices(named_lists.CATEGORIES)}
-    values = AssetValues(
-        name=kept.name,
-        kind="stock",
-        quantity=kept.quantity,
-        min_quantity=kept.min_quantity,
-        unit=kept.unit,
-        category_id=categories["Consumables"],
-        location_id=locations["Warehouse"],
-        reservable=False,
+    it = Thing(**common._asdict(), staff=[], category=CONSUMABLES, days=150 + number)
+    it.begin(
+        AssetValues(
+            name=kept.name,
+            kind="stock",
+            quantity=kept.quantity,
+            min_quantity=kept.min_quantity,
+            unit=kept.unit,
+            category_id=categories[CONSUMABLES],
+            location_id=locations["Warehouse"],
+            reservable=False,
+        )
     )
-    with writing() as current:
-        with as_if(working_hour(chance, 150 + number)):
-            asset_id = lifecycle.create_asset(actor, values)
-        it = Thing(current, actor, chance, [], asset_id, "Consumables", 150 + number)
-        left = kept.quantity
-        for days_ago in (120, 90, 61, 33, 12):
-            left += _moved(it, days_ago, left, kept)
-        if number % 5 == 0:
-            few = left - kept.min_quantity + 1
-            note = "For the move to room 204"
-            it.then(1, lambda: stock.issue(actor, asset_id, quantity=few, note=note))
+    left = kept.quantity
+    for days_ago in (120, 90, 61, 33, 12):
+        left += _moved(it, days_ago, left, kept)
+    if number % 5 == 0:
+        few = left - kept.min_quantity + 1
+        note = "For the move to room 204"
+        it.then(1, lambda: stock.issue(it.actor, it.asset_id, quantity=few, note=note))
 
 
 def _moved(it: Thing, days_ago: int, left: int, kept: Consumable) -> int:

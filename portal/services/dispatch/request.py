@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final, NamedTuple
@@ -83,7 +82,7 @@ class Composer:
             message_id=claim.public_id,
             version=self._version,
             body=claim.body,
-            sent_at=int(time.time()),
+            sent_at=int(utcnow().timestamp()),
             secret=opened.old or opened.secret,
             next_secret=opened.secret if opened.old else None,
             custom=opened.custom,

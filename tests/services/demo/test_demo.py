@@ -17,10 +17,15 @@ from portal.services.core.refusals import Refusal
 from portal.services.core.time_zones import today
 from portal.services.core.unit_of_work import session
 from portal.services.demo import seed
+from tests.services.demo.delivery_checks import check_deliveries
+
+pytestmark = pytest.mark.timeout(600)  # two years take a while on a busy machine
 
 
 def test_a_newcomer_sees_a_living_register(app: Flask) -> None:
-    assert seed.seed(SYSTEM) == 200
+    made = seed.seed(SYSTEM)
+    assert (made.assets, made.webhooks) == (200, 7)
+    assert made.deliveries > 500
     found = counts(AssetFilter())
     assert found[None] == 200
     for shown in Shown:
@@ -61,5 +66,6 @@ def test_a_newcomer_sees_a_living_register(app: Flask) -> None:
     status = alert_queries.run_status(now)
     assert status.last is not None
     assert not status.needs_first_answer
+    check_deliveries()
     with pytest.raises(Refusal, match="holds assets already"):
         seed.seed(SYSTEM)

@@ -98,17 +98,18 @@ def test_a_retry_that_waits_too_long_says_what_holds_it_up(support: Pages) -> No
     page = press(support, made)
     assert "longer than usual" not in page.main
     change(made, due_at=utcnow() - timedelta(seconds=16))
-    waits = "This is taking longer than usual: {}. Tell your administrator."
+    waits = "This is taking longer than usual: {}. Ask an administrator"
 
-    def said() -> list[str]:
-        return [each.removeprefix("warning: ") for each in notices(support.get(page.path))]
+    def said() -> str:
+        (notice,) = notices(support.get(page.path))
+        return notice.removeprefix("warning: ")
 
-    assert said() == [waits.format("no worker is running, so nothing is sent")]
+    assert said().startswith(waits.format("no worker is running, so nothing is sent"))
     heartbeats.record_own(heartbeats.worker_of(DELIVERIES))
-    assert said() == [waits.format("our side is working, and others go first")]
+    assert said().startswith(waits.format("our side is working, and others go first"))
     set_webhook(hook, throttled=True)
     lease(make_delivery(hook))
-    assert said() == [waits.format("this webhook is being sent as many as it gets at once")]
+    assert said().startswith(waits.format("this webhook is being sent as many as it gets at once"))
 
 
 def in_row(support: Pages, made: UUID, query: str = "") -> Page:

@@ -4,7 +4,7 @@ There is one at a time. It takes messages from anybody who knows its address, so
 them is a stranger's: bounded here, and escaped where it is shown.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count
@@ -78,6 +78,24 @@ def open_inbox(actor: Actor) -> UUID:
         return keep_unique(current, lambda: None, lambda: _living_or_new(current, actor)).public_id
 
 
+def make_inbox(
+    current: Session, actor: Actor, name: str, events: Sequence[str], *, in_order: bool = False
+) -> Webhook:
+    """Store a webhook that delivers into this portal, with a secret key of its own."""
+    webhook = Webhook(
+        kind=WebhookKind.INBOX, name=name, owner_id=actor.user_id, version=1, in_order=in_order
+    )
+    webhook.subscriptions = [WebhookEvent(event=event) for event in events]
+    current.add(webhook)
+    current.flush()
+    set_secret(webhook, WebhookValues(name=name, url="", events=EVENT_VALUES), actor)
+    # Sender and receiver are both here: nobody has to copy it anywhere.
+    webhook.secret_shown_until = webhook.secret_made_by_id = None
+    changes = {"name": {"from": None, "to": webhook.name}}
+    trail.record(current, actor, "webhook.created", target=target_of(webhook), changes=changes)
+    return webhook
+
+
 def find_inbox() -> Inbox | None:
     """The living inbox; None before anybody made one."""
     current = session()
@@ -130,22 +148,7 @@ def receive(token: str, headers: Headers, body: bytes) -> bool:
 
 
 def _living_or_new(current: Session, actor: Actor) -> Webhook:
-    return _living(current) or _make(current, actor)
-
-
-def _make(current: Session, actor: Actor) -> Webhook:
-    webhook = Webhook(
-        kind=WebhookKind.INBOX, name=_free_name(current), owner_id=actor.user_id, version=1
-    )
-    webhook.subscriptions = [WebhookEvent(event=event) for event in EVENT_VALUES]
-    current.add(webhook)
-    current.flush()
-    set_secret(webhook, WebhookValues(name=webhook.name, url="", events=EVENT_VALUES), actor)
-    # Sender and receiver are both here: nobody has to copy it anywhere.
-    webhook.secret_shown_until = webhook.secret_made_by_id = None
-    changes = {"name": {"from": None, "to": webhook.name}}
-    trail.record(current, actor, "webhook.created", target=target_of(webhook), changes=changes)
-    return webhook
+    return _living(current) or make_inbox(current, actor, _free_name(current), EVENT_VALUES)
 
 
 def _free_name(current: Session) -> str:

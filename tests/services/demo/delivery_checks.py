@@ -1,0 +1,149 @@
+"""The demo's deliveries: every status is there, and rows are as the engine would have left them."""
+
+from collections import Counter, defaultdict
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import func, select
+
+from portal.extensions import settings
+from portal.lib.clock import utcnow
+from portal.models.audit import AuditEntry
+from portal.models.batches import BatchRow, RowOutcome
+from portal.models.deliveries import Attempt, AttemptBody, Delivery, DeliveryStatus, Event, Priority
+from portal.models.inbox import Verdict
+from portal.models.rollups import Rollup
+from portal.models.tasks import Task, TaskState
+from portal.models.webhooks import OffReason, Webhook
+from portal.services.bulk_retry import queries as bulk_retry_queries
+from portal.services.core.unit_of_work import session
+from portal.services.deliveries.log import pages as log_pages
+from portal.services.deliveries.log.filters import LogFilter, StatusFilter
+from portal.services.operations import retention
+from portal.services.outbox.status import PausedFor
+from portal.services.webhooks import queries as webhook_queries
+from portal.services.webhooks.inbox import messages
+from portal.services.webhooks.queries import Standing
+from tests.support.deliveries import lease
+
+
+def check_deliveries() -> None:
+    """A month of them, as the engine would have left it."""
+    hold_the_lease()
+    every_status_is_there()
+    attempts_fit_their_deliveries()
+    times_are_in_order()
+    charts_count_what_the_log_has()
+    webhooks_stand_in_every_way()
+    a_bulk_retry_is_interrupted_and_one_is_done()
+    there_are_messages_in_the_inbox()
+    assert set(retention.count().values()) == {0}
+
+
+def hold_the_lease() -> None:
+    """Of the one under way: leases are short in tests."""
+    wanted = select(Delivery.public_id).where(Delivery.lease_token.is_not(None))
+    lease(session().scalars(wanted).one(), 600)
+
+
+def every_status_is_there() -> None:
+    for status in StatusFilter:
+        assert log_pages.latest(LogFilter(status=status), 1), status
+    paused = log_pages.latest(LogFilter(status=StatusFilter.PAUSED), 500)
+    assert {each.paused_for for each in paused} == set(PausedFor)
+
+
+def attempts_fit_their_deliveries() -> None:
+    current, known = session(), defaultdict[int, list[Attempt]](list)
+    for each in current.scalars(select(Attempt).order_by(Attempt.delivery_id, Attempt.number)):
+        known[each.delivery_id].append(each)
+    bodies = set(current.scalars(select(AttemptBody.attempt_id)))
+    under_way = 0
+    for row in current.scalars(select(Delivery)):
+        mine = known.pop(row.id, [])
+        assert [each.number for each in mine] == list(range(1, row.attempts + 1))
+        assert row.tries == sum(each.kind == "scheduled" for each in mine)
+        assert row.tries <= len(settings().webhook_retry_schedule)
+        begun = [each for each in mine if each.finished_at is None]
+        under_way += len(begun)
+        assert all(each.id in bodies for each in mine if each not in begun)
+        if mine and not begun:
+            assert (row.reason, row.code) == (mine[-1].reason, mine[-1].code)
+            arrived = any(each.outcome == "delivered" for each in mine)
+            assert arrived is (row.status == DeliveryStatus.DELIVERED)
+        is_over = row.status in retention.FINAL
+        assert (row.finished_at is not None) is is_over
+        assert row.prior_status is None or row.status == DeliveryStatus.WAITING
+    assert (known, under_way) == ({}, 1)
+
+
+def times_are_in_order() -> None:
+    current, now = session(), utcnow()
+    stored = current.scalars(select(Delivery.created_at).order_by(Delivery.id)).all()
+    assert stored == sorted(stored)
+    assert now - timedelta(days=settings().retention_days) < stored[0]
+    assert stored[-1] <= now
+    trail = current.scalars(select(AuditEntry.at).order_by(AuditEntry.id)).all()
+    assert trail == sorted(trail)
+    happened = current.scalars(select(Event.occurred_at).order_by(Event.id)).all()
+    assert happened == sorted(happened)
+    rows = select(Attempt, Delivery.created_at).join(Delivery, Delivery.id == Attempt.delivery_id)
+    for each, created_at in current.execute(rows):
+        assert created_at <= each.started_at <= now
+        assert each.finished_at is None or each.started_at < each.finished_at <= now
+
+
+def charts_count_what_the_log_has() -> None:
+    current = session()
+    no_test = Delivery.priority != Priority.TEST
+    ends = select(Delivery.webhook_id, Delivery.status, func.count()).where(no_test)
+    found = current.execute(ends.group_by(Delivery.webhook_id, Delivery.status))
+    counts = Counter({(row[0], row[1]): row[2] for row in found})
+    sums = select(Rollup.webhook_id, func.sum(Rollup.delivered), func.sum(Rollup.failed))
+    rolled = {row[0]: row[1:] for row in current.execute(sums.group_by(Rollup.webhook_id))}
+    for webhook_id in current.scalars(select(Webhook.id)):
+        delivered, failed = rolled.get(webhook_id, (0, 0))
+        assert delivered == counts[webhook_id, DeliveryStatus.DELIVERED]
+        assert failed == counts[webhook_id, DeliveryStatus.FAILED] + _failed_before(webhook_id)
+    assert len({row.hour.date() for row in current.scalars(select(Rollup))}) > 15
+
+
+def _failed_before(webhook_id: int) -> int:
+    """What failed for good, and arrived when somebody retried it."""
+    all_of = len(settings().webhook_retry_schedule)
+    wanted = select(func.count()).where(
+        Delivery.webhook_id == webhook_id,
+        Delivery.status == DeliveryStatus.DELIVERED,
+        Delivery.tries == all_of,
+        Delivery.attempts > all_of,
+    )
+    return session().execute(wanted).scalar_one()
+
+
+def webhooks_stand_in_every_way() -> None:
+    listed = list(webhook_queries.list_webhooks())
+    assert {each.standing for each in listed} == set(Standing)
+    reasons = set(session().scalars(select(Webhook.off_reason)))
+    assert {OffReason.PERSON, OffReason.GONE} <= reasons
+
+
+def a_bulk_retry_is_interrupted_and_one_is_done() -> None:
+    current = session()
+    tasks: dict[str, Any] = {each.state: each for each in current.scalars(select(Task))}
+    assert set(tasks) == {TaskState.DONE, TaskState.PAUSED}
+    halted = tasks[TaskState.PAUSED]
+    (where,) = bulk_retry_queries.troubles(halted)
+    assert where.is_halted
+    outcomes = select(BatchRow.outcome, func.count()).where(BatchRow.task_id == halted.id)
+    counted = {row[0]: row[1] for row in current.execute(outcomes.group_by(BatchRow.outcome))}
+    assert counted[RowOutcome.FAILED] == 10
+    assert counted[RowOutcome.WAITING] > 0
+    assert tasks[TaskState.DONE].counts["delivered"] > 0
+
+
+def there_are_messages_in_the_inbox() -> None:
+    inbox = messages.find_inbox()
+    assert inbox is not None
+    kept = messages.messages(inbox.public_id)
+    assert len(kept) > 10
+    assert {(each.house, each.standard) for each in kept} == {(Verdict.GOOD, Verdict.GOOD)}

@@ -1,0 +1,83 @@
+"""After `seed-demo` every list has something to look at, under each of its tabs and filters."""
+
+from urllib.parse import urlsplit
+
+import pytest
+from flask import Flask
+
+from portal.services.core.permissions import SYSTEM
+from portal.services.deliveries.log.filters import StatusFilter
+from portal.services.demo import seed
+from tests.services.demo.delivery_checks import hold_the_lease
+from tests.support.pages import Page, Pages
+from tests.web.signed_in import visit
+
+pytestmark = pytest.mark.timeout(600)
+
+LISTS = (
+    "/assets",
+    "/reservations",
+    "/reservations?show=approved",
+    "/reservations?show=all",
+    "/maintenance",
+    "/maintenance?show=all",
+    "/alerts",
+    "/alerts?show=acknowledged",
+    "/alerts?show=all",
+    "/staff",
+    "/categories",
+    "/locations",
+    "/deliveries",
+    "/settings/webhooks",
+    "/settings/audit",
+)
+CHARTED = ("Built-in inbox", "Finance depreciation", "Helpdesk tickets")
+
+
+def test_every_list_has_rows_under_each_of_its_tabs(app: Flask) -> None:
+    seed.seed(SYSTEM)
+    hold_the_lease()
+    pages = visit(app)
+    blank = [path for path in LISTS if not pages.get(path).rows()]
+    blank += [
+        f"/deliveries?status={status}"
+        for status in StatusFilter
+        if not pages.get(f"/deliveries?status={status}").rows()
+    ]
+    for path in ("/assets", "/alerts", "/deliveries"):
+        blank += [link for link in tabs(pages.get(path)) if not pages.get(link).rows()]
+    assert blank == []
+    each_webhook_can_be_read(pages)
+    each_asset_tab_has_something(pages)
+
+
+def tabs(page: Page) -> list[str]:
+    """The addresses of the tabs above a list."""
+    path = urlsplit(page.path).path
+    found = [node for node in page.root.find_all("nav") if "tabs" in node.get("class").split()]
+    links = [link.get("href") for node in found for link in node.find_all("a")]
+    return [link for link in links if urlsplit(link).path == path and "?" in link]
+
+
+def each_webhook_can_be_read(pages: Pages) -> None:
+    page = pages.get("/settings/webhooks")
+    links = {
+        link
+        for link in page.links()
+        if link.startswith("/settings/webhooks/") and len(link) > 40 and link.count("/") == 3
+    }
+    assert len(links) == 7
+    for link in links:
+        page = pages.get(link)
+        assert page.status == 200
+        assert page.rows(), link
+        if page.h1 in CHARTED:
+            assert "Nothing arrived, and nothing failed for good." not in page.main, link
+        assert pages.get(f"{link}/history").status == 200
+
+
+def each_asset_tab_has_something(pages: Pages) -> None:
+    newest = pages.get("/deliveries").links("AST-")[0]
+    page = pages.get(newest)
+    assert page.status == 200
+    assert "Address" in page.main
