@@ -114,7 +114,7 @@ def shown_changes(
 
     They are stored so now; earlier ones were not, and an entry is never changed.
     """
-    addressed = {UUID(row.target_id) for row in rows if _has_address(row)}
+    addressed = set(filter(None, (_webhook_id(row) for row in rows if _has_address(row))))
     if not addressed:
         return [(row, row.changes) for row in rows]
     said_so = select(Webhook.public_id).where(
@@ -122,6 +122,14 @@ def shown_changes(
     )
     secret = set(map(str, current.scalars(said_so)))
     return [(row, _masked(row, is_secret=row.target_id in secret)) for row in rows]
+
+
+def _webhook_id(row: AuditEntry) -> UUID | None:
+    """None where the thing has another id: no entry may keep the page from being read."""
+    try:
+        return UUID(row.target_id)
+    except ValueError:
+        return None
 
 
 def _has_address(row: AuditEntry) -> bool:

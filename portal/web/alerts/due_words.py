@@ -23,7 +23,7 @@ OFF: Final = "Never: it is switched off"
 
 @dataclass(frozen=True, slots=True)
 class KindLine:
-    """One kind of alert: when it is sent, how many things are due, how many the next check sends."""
+    """One kind of alert: when it is sent, how many are due, how many the next check sends."""
 
     kind: Tag
     rule: str

@@ -38,6 +38,7 @@ NO_PAGE = {
     "tasks.live": "a part of tasks.show, as JSON",
     "inbox.live": "a part of inbox.index, as JSON",
     "deliveries.live": "a part of deliveries.show, as JSON",
+    "deliveries.row": "a part of deliveries.index, as JSON",
 }
 # Blueprints that answer machines, and the bare minimum at that.
 MACHINES = {"operations"}
@@ -88,7 +89,7 @@ def address(rule: Rule, filled: Filled) -> str:
     if not rule.arguments:
         return rule.rule
     family = rule.endpoint.partition(".")[0]
-    known: int | UUID | None = getattr(filled, SAME.get(family, family), None)
+    known: int | str | UUID | None = getattr(filled, SAME.get(family, family), None)
     assert known, f"{rule.endpoint}: give `Filled` something that {rule.rule} can show"
     (name, *_) = rule.arguments - {"subject"}
     subject = filled.maintenance if "maintenance" in rule.endpoint else filled.reservation

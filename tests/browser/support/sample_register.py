@@ -119,6 +119,7 @@ class Filled:
     deliveries: UUID
     people: UUID
     invitations: UUID
+    help: str = "alerts"
 
 
 def fill(by: Person) -> Filled:
