@@ -10,7 +10,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-
 .DEFAULT_GOAL := help
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: help run test test-quick check golden chaos mutants bench lock lock-check browser
+.PHONY: help run test test-quick check coverage golden chaos mutants bench lock lock-check browser
 
 help: ## Explain the targets
 	@awk -F ': ## ' '/^[a-z-]+:.* ## / { sub(/:.*/, "", $$1); printf "make %-10s %s\n", $$1, $$2 }' \
@@ -53,6 +53,14 @@ chaos: export FAULTS := full
 chaos: .venv/dev.stamp
 chaos: ## Hurt the portal for a quarter of an hour: long outages, minutes of random kills
 	@$(BIN)/python -m pytest tests/faults -o log_cli=true -o log_cli_level=WARNING $(ARGS)
+
+COVERAGE := $(BIN)/python -m coverage
+coverage: .venv/dev.stamp browser
+coverage: ## Which lines and branches no test reaches, child processes included
+	@rm -rf test-results/coverage
+	@$(COVERAGE) run -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(COVERAGE) combine --quiet
+	@$(COVERAGE) report
 
 # Resumes what was broken off. ARGS="--seed 7 --count 30 --area jobs" takes another, smaller sample.
 mutants: .venv/dev.stamp browser

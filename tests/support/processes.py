@@ -77,7 +77,12 @@ class Process:
 
     def __init__(self, output: Path, arguments: Sequence[str], environ: Mapping[str, str]) -> None:
         self.output = output
-        inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        # What `make coverage` counts with goes along.
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if name in {"PATH", "HOME"} or name.startswith("COVERAGE_")
+        }
         with output.open("ab") as file:
             self.process = subprocess.Popen(
                 [sys.executable, *arguments],
