@@ -10,11 +10,11 @@ from sqlalchemy import select
 
 from portal.engine.events.body import ActorKind, Origin
 from portal.extensions import settings
-from portal.models.alerts import Alert, FirstAnswer, RunKind
+from portal.lib.clock import utcnow
+from portal.models.alerts import Alert, FirstAnswer
 from portal.models.deliveries import Delivery, DeliveryStatus, Priority
 from portal.models.webhooks import Webhook
 from portal.services.alerts import control
-from portal.services.alerts import runs as alert_runs
 from portal.services.alerts import settings as alert_settings
 from portal.services.bulk_retry import selection
 from portal.services.bulk_retry import task as bulk_retry_task
@@ -83,7 +83,7 @@ class Connections:
         diary.note(self._begins - timedelta(days=1), self._answer)
         for days in range(days_told() - 1, -1, -1):
             at = ago(self._now, days)
-            diary.note(at, partial(alert_runs.do, RunKind.SCHEDULED, at))
+            diary.note(at, self._look)
             if days % 4 == 2:
                 diary.note(at + timedelta(hours=2), self._acknowledge)
 
@@ -138,6 +138,10 @@ class Connections:
 
     def _answer(self) -> None:
         alert_settings.answer(session(), self._actor, FirstAnswer.SEND)
+
+    def _look(self) -> None:
+        control.start_due(utcnow())
+        self._sender.work()
 
     def _acknowledge(self) -> None:
         wanted = select(Alert.public_id).where(Alert.acknowledged_at.is_(None))

@@ -15,7 +15,8 @@ from portal.extensions import settings
 from portal.lib.clock import as_if, utcnow
 from portal.models.deliveries import Delivery, is_open
 from portal.models.webhooks import Webhook, WebhookKind, WebhookState
-from portal.services.bulk_retry.task import KIND
+from portal.services.alerts import runs as alert_runs
+from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.demo.receivers import Answer, Receiver
 from portal.services.dispatch import record, sweep
 from portal.services.dispatch.claim import claim
@@ -41,6 +42,7 @@ FIRST_DUE: Final = (
     .where(is_open(), Webhook.state == WebhookState.ACTIVE)
     .group_by(Webhook.id, Webhook.in_order, Webhook.not_before)
 )
+KINDS: Final = {each.name: each for each in (bulk_retry_task.KIND, alert_runs.KIND)}
 A_LOOK: Final = timedelta(seconds=2)  # where nothing could be claimed, the next is so much later
 
 
@@ -77,14 +79,11 @@ class Sender:
         claim(self._current.connection(), 1)
 
     def work(self) -> None:
-        """What the background worker does with a bulk retry, until it waits for deliveries."""
+        """What the background worker does, until it waits for deliveries or has nothing to do."""
         self._current.flush()
         while (turn := leases.claim()) is not None:
-            if turn.kind != KIND.name:
-                return leases.release(turn)
-            while leases.advance(turn, KIND):
+            while leases.advance(turn, KINDS[turn.kind]):
                 pass
-        return None
 
     def _next(self) -> datetime | None:
         """When the next delivery of all webhooks is due."""

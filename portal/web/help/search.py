@@ -20,7 +20,7 @@ STATUS_PAGE: Final = "/help/delivery-status"
 CODE: Final = re.compile(r"[1-9](?:\d\d|\dx|xx)", re.ASCII)
 WORD: Final = re.compile(r"[^\W_]+")
 SHORTEST_STEM: Final = 4
-LONGEST_ENDING: Final = 3  # plural and the like
+LONGEST_ENDING: Final = 2  # plural and the like
 # They stand in every question, and tell nothing.
 EMPTY: Final = frozenset(
     """a an and are at by can code do does error for from get got has have how http https i in is

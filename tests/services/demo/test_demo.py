@@ -10,6 +10,7 @@ from portal.models.assets import Activity, Asset, AssetStatus
 from portal.models.assignments import Assignment
 from portal.models.planning import Maintenance, Reservation
 from portal.models.stock import StockMove
+from portal.services.alerts import control
 from portal.services.alerts import queries as alert_queries
 from portal.services.assets.queries import AssetFilter, Shown, counts
 from portal.services.core.permissions import SYSTEM
@@ -66,6 +67,7 @@ def test_a_newcomer_sees_a_living_register(app: Flask) -> None:
     status = alert_queries.run_status(now)
     assert status.last is not None
     assert not status.needs_first_answer
+    assert not control.start_due(now)  # today's was
     check_deliveries()
     with pytest.raises(Refusal, match="holds assets already"):
         seed.seed(SYSTEM)

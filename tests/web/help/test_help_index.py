@@ -175,6 +175,11 @@ def test_the_search_finds_texts(support: Pages, question: str, place: str) -> No
     assert place in found(support, question)[:3]
 
 
+def test_the_search_takes_no_word_for_a_longer_one(support: Pages) -> None:
+    assert "/help/running#zones" not in found(support, "timeout")
+    assert found(support, "time zone")[0] == "/help/running#zones"
+
+
 def test_a_search_that_finds_nothing_says_so_and_keeps_what_was_typed(support: Pages) -> None:
     page = support.get("/help", query_string={"q": "<b>xyzzy</b>"})
     assert "Nothing found for “<b>xyzzy</b>”" in page.main
