@@ -1,0 +1,264 @@
+"""Two webhooks in a database of their own, as a history finds them, and what always holds of them.
+
+`look` takes a picture; what a step has done is the difference of two.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import select, update
+
+from portal.database.engine import database_now
+from portal.engine.events.names import EventName
+from portal.engine.reasons import Reason
+from portal.engine.retry_policy import AttemptKind
+from portal.engine.signing.signatures import house_signature
+from portal.extensions import db
+from portal.lib.clock import utcnow
+from portal.models.deliveries import OPEN, Delivery, Priority
+from portal.models.tasks import Task
+from portal.models.webhooks import Webhook
+from portal.services.core import vault
+from portal.services.core.refusals import Refusal
+from portal.services.core.unit_of_work import writing
+from portal.services.dispatch.claim_types import Claim
+from portal.services.dispatch.request import Composer
+from tests.support.database.empty_database import empty_out
+from tests.support.factories import Hook, make_user, make_webhook, publish
+
+CAP = 8
+EVENTS = (EventName.CREATED, EventName.LOST)
+HEALTH = ("failures_in_row", "failing_since", "throttled", "pause", "not_before")
+WELL = (0, None, False, 0, None)
+SECOND = timedelta(seconds=1)
+
+
+class Picture(NamedTuple):
+    """All webhooks and deliveries as they are stored, by their row ids."""
+
+    hooks: dict[int, Any]
+    deliveries: dict[int, Any]
+
+    def of(self, hook_id: int) -> tuple[Any, list[Any]]:
+        """Everything of one webhook."""
+        return self.hooks[hook_id], self.rows_of(hook_id)
+
+    def rows_of(self, hook_id: int) -> list[Any]:
+        """The deliveries of one webhook, oldest first."""
+        return [row for row in self.deliveries.values() if row.webhook_id == hook_id]
+
+    def live(self, hook_id: int, *, tests: bool) -> int:
+        """How many are being sent to it now."""
+        now = utcnow()
+        leased = [r for r in self.rows_of(hook_id) if r.lease_until and r.lease_until > now]
+        return sum((row.priority == Priority.TEST) is tests for row in leased)
+
+
+def look() -> Picture:
+    """How everything is stored now."""
+    with db.engine.connect() as connection:
+        hooks = connection.execute(select(Webhook.__table__)).all()
+        rows = connection.execute(select(Delivery.__table__).order_by(Delivery.id)).all()
+    return Picture({row.id: row for row in hooks}, {row.id: row for row in rows})
+
+
+def health_of(hook: Any) -> tuple[Any, ...]:
+    """What is known of a receiver's trouble."""
+    return tuple(getattr(hook, name) for name in HEALTH)
+
+
+class World:
+    """Two webhooks that hear of different things, and what their receivers got.
+
+    `known`: the secret key that each receiver knows. `wanted_again`: the deliveries that a person
+    has sent although they may have arrived.
+    """
+
+    def __init__(self, in_order: Sequence[bool]) -> None:
+        db.session.remove()
+        empty_out(db.engine)
+        self.admin = make_user().actor
+        self.known: dict[int, str] = {}
+        self.hooks: list[Hook] = []
+        for event, flag in zip(EVENTS, in_order, strict=True):
+            hook = make_webhook(events=[event], in_order=flag, secret=f"the first key of {event}")
+            self.hooks.append(hook)
+            self.known[hook.id] = hook.secret or ""
+        self.received: Counter[int] = Counter()
+        self.succeeded: Counter[int] = Counter()
+        self.wanted_again: set[int] = set()
+
+    def happen(self, which: int) -> None:
+        """Something that one of the two has asked for."""
+        publish(EVENTS[which])
+
+    @contextmanager
+    def only(self, which: int) -> Iterator[None]:
+        """What is done to one of them, or refused in words, changes nothing of the other."""
+        other = self.hooks[1 - which].id
+        before = look().of(other)
+        with suppress(Refusal):
+            yield
+        assert look().of(other) == before
+
+    def let_time_pass(self, *, leases: bool) -> None:
+        """Everything is due and every pause over; leases may have run out."""
+        with writing() as current:
+            past = database_now(current.connection()) - SECOND
+            current.execute(update(Delivery).where(Delivery.due_at > past).values(due_at=past))
+            current.execute(update(Webhook).where(Webhook.throttled).values(not_before=past))
+            if leases:
+                leased = Delivery.lease_token.is_not(None)
+                current.execute(update(Delivery).where(leased).values(lease_until=past))
+            under_way = Task.state.in_(["waiting", "running"])
+            current.execute(update(Task).where(under_way).values(due_at=Task.created_at))
+
+    def check_claims(self, claims: Sequence[Claim], before: Picture, places: int) -> None:
+        """Nobody gets more than it may have, nor what is not due, nor out of its turn."""
+        after, now = look(), utcnow()
+        ids = {claim.delivery_id for claim in claims}
+        assert len(claims) == len(ids) <= places
+        for claim in claims:
+            row, hook = before.deliveries[claim.delivery_id], before.hooks[claim.webhook.id]
+            assert row.lease_until is None or row.lease_until <= now
+            assert row.due_at <= now
+            assert after.deliveries[row.id].lease_token == claim.token
+            self._check_kind(claim, row, hook, now)
+            self._check_signature(claim)
+        for hook_id in {claim.webhook.id for claim in claims}:
+            self._check_places(hook_id, before, after)
+            self._check_order([each for each in claims if each.webhook.id == hook_id], before)
+        for row in before.deliveries.values():
+            # One that was cut off too often ends here.
+            is_cut_off = row.lease_token is not None or row.tries >= 10
+            assert row.id in ids or is_cut_off or after.deliveries[row.id] == row
+
+    def _check_kind(self, claim: Claim, row: Any, hook: Any, now: datetime) -> None:
+        is_test = row.priority == Priority.TEST
+        assert (claim.kind is AttemptKind.TEST) is is_test
+        assert (claim.kind is AttemptKind.MANUAL) is (row.prior_status is not None)
+        assert hook.deleted_at is None
+        assert is_test or hook.state == "active"
+        if row.prior_status == "delivered":
+            assert row.id in self.wanted_again, "it had arrived, and nobody wanted it again"
+        if hook.not_before is not None and hook.not_before > now:
+            waits_for_nobody = is_test or row.priority == Priority.INTERACTIVE
+            assert waits_for_nobody or (hook.in_order and row.priority == Priority.NORMAL)
+
+    def _check_signature(self, claim: Claim) -> None:
+        """A receiver that nobody has touched goes on working."""
+        given = Composer("1").compose(claim).headers["X-Asset-Webhook-Signature"]
+        assert given == house_signature(claim.body, self.known[claim.webhook.id])
+
+    def _check_places(self, hook_id: int, before: Picture, after: Picture) -> None:
+        hook = before.hooks[hook_id]
+        cap = 1 if hook.in_order or hook.throttled else CAP
+        had, has = (each.live(hook_id, tests=False) for each in (before, after))
+        assert has == had or has <= cap
+        assert after.live(hook_id, tests=True) <= 1
+
+    def _check_order(self, claims: Sequence[Claim], before: Picture) -> None:
+        """Nobody overtakes in order: what is older has ended, or had when a person asked for it."""
+        for claim in claims:
+            hook_id = claim.webhook.id
+            if claim.kind is AttemptKind.SCHEDULED and before.hooks[hook_id].in_order:
+                older = [row for row in before.rows_of(hook_id) if row.id < claim.delivery_id]
+                usual = [row for row in older if row.priority != Priority.TEST]
+                assert not [row.id for row in usual if (row.prior_status or row.status) in OPEN]
+
+    def check_given_back(self, claims: Sequence[Claim], before: Picture) -> None:
+        """Due at once, counted as nothing; and nothing at all where the lease is another's."""
+        after = look()
+        freed = {}
+        for claim in claims:
+            was = before.deliveries[claim.delivery_id]
+            if was.lease_token == claim.token:
+                tries = was.tries - (claim.kind is AttemptKind.SCHEDULED)
+                free = {"lease_token": None, "lease_until": None, "tries": tries}
+                freed[was.id] = {**was._mapping, **free}
+        expected = {
+            row.id: freed.get(row.id, dict(row._mapping)) for row in before.deliveries.values()
+        }
+        assert {row.id: dict(row._mapping) for row in after.deliveries.values()} == expected
+        assert after.hooks == before.hooks
+
+    def check_recorded(
+        self, claims: Sequence[Claim], reasons: Sequence[Reason | None], before: Picture
+    ) -> None:
+        """Whoever still had the lease decided; a late one left everything as it was."""
+        after = look()
+        told = list(zip(claims, reasons, strict=True))
+        ours = [
+            (claim, reason)
+            for claim, reason in told
+            if before.deliveries[claim.delivery_id].lease_token == claim.token
+        ]
+        for claim, reason in ours:
+            self._check_end(claim, reason, before, after)
+        for hook_id, hook in before.hooks.items():
+            mine = [each for each in ours if each[0].webhook.id == hook_id]
+            is_told_of = any(claim.webhook.id == hook_id for claim in claims)
+            rests = is_told_of and (hook.state != "active" or hook.deleted_at is not None)
+            if not mine and not rests:
+                assert after.of(hook_id) == before.of(hook_id)
+            if mine and all(claim.webhook.version != hook.version for claim, _ in mine):
+                # Begun under an earlier key: it says nothing about this one.
+                assert health_of(after.hooks[hook_id]) == health_of(hook)
+            elif len(mine) == 1:
+                self._check_health(*mine[0], hook, after.hooks[hook_id])
+
+    def _check_end(
+        self, claim: Claim, reason: Reason | None, before: Picture, after: Picture
+    ) -> None:
+        was, row = before.deliveries[claim.delivery_id], after.deliveries[claim.delivery_id]
+        hook = after.hooks[row.webhook_id]
+        assert (row.lease_token, row.attempts, row.tries) == (None, was.attempts, was.tries)
+        assert row.reason == reason
+        if reason is None:
+            assert row.status == "delivered"
+        elif claim.kind is AttemptKind.TEST:
+            assert row.status in ("failed", "stopped")
+        elif reason is Reason.GONE:
+            assert row.status == "failed"
+        elif hook.state == "active" and hook.deleted_at is None:
+            usual = ("failed" if was.tries >= 10 else "retrying",)
+            assert row.status in ((was.prior_status,) if was.prior_status else usual)
+        else:
+            assert row.status in ("held", "stopped", "failed", "delivered")
+
+    def _check_health(self, claim: Claim, reason: Reason | None, was: Any, now: Any) -> None:
+        """After one attempt of a webhook."""
+        if reason is None:
+            assert health_of(now) == WELL
+        elif claim.kind is AttemptKind.TEST:
+            assert health_of(now) == health_of(was)
+        else:
+            assert now.failures_in_row == was.failures_in_row + 1
+            assert now.state == "off" or reason is not Reason.GONE
+
+    def learn(self, hook_id: int) -> None:
+        """Its receiver is given the newest key."""
+        sealed = look().hooks[hook_id].secret_enc
+        self.known[hook_id] = vault.open_secret(hook_id, sealed)
+
+    def check(self) -> None:
+        """What holds of every delivery at every moment."""
+        for row in look().deliveries.values():
+            assert 0 <= row.tries <= 10
+            # Beyond one success, a receiver gets it by a failure, a cut-off, or a person.
+            assert self.received[row.id] <= row.attempts
+            if row.status == "delivered":
+                assert self.succeeded[row.id] >= 1
+                assert (row.reason, row.code) == (None, 200)
+            if row.status in ("delivered", "failed", "stopped"):
+                assert row.finished_at is not None
+            if row.status not in OPEN:
+                assert (row.lease_token, row.lease_until, row.prior_status) == (None, None, None)
+            if row.prior_status is not None:
+                assert row.status == "waiting"
+                assert row.priority in (Priority.INTERACTIVE, Priority.BULK)
+            elif row.priority != Priority.TEST:
+                assert row.priority == Priority.NORMAL
