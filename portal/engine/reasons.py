@@ -204,8 +204,8 @@ def explain(
     happened = row.what_happened.format_map(words)
     return Explanation(
         title=title(reason, code),
-        # A host is written as it is; only our own words begin a sentence with a capital.
-        what_happened=happened if host else happened[:1].upper() + happened[1:],
+        # A host is written as it is; our own words ("this portal") begin with a capital.
+        what_happened=happened if host and " " not in host else happened[:1].upper() + happened[1:],
         next_step=row.next_step.format_map(words),
         side=row.side,
         group=row.group,

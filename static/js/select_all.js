@@ -1,4 +1,4 @@
-// Select all, per group and altogether, with a live counter: "5 of 21 chosen".
+// Select all, per group and altogether, with a live counter: "5 of 21 selected".
 
 const boxesIn = (root) => [...root.querySelectorAll("input[type=checkbox][name]")];
 const allChosen = (boxes) => boxes.length > 0 && boxes.every((box) => box.checked);
@@ -21,7 +21,7 @@ export function selectAll(root) {
   function refresh() {
     const boxes = boxesIn(root);
     const chosen = boxes.filter((box) => box.checked).length;
-    if (count) count.textContent = `${chosen} of ${boxes.length} chosen`;
+    if (count) count.textContent = `${chosen} of ${boxes.length} selected`;
     toggles.forEach((toggle) => word(toggle, allChosen(scope(toggle))));
   }
 

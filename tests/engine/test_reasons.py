@@ -108,6 +108,8 @@ def test_a_host_is_never_rewritten() -> None:
 
 def test_without_a_host_it_speaks_of_the_receiver() -> None:
     assert explain(Reason.REFUSED, host="").what_happened == "The receiver refused the connection."
+    ours = explain(Reason.AUTH, host="this portal").what_happened
+    assert ours == "This portal rejected our authentication."
 
 
 def test_every_reason_is_in_exactly_one_group() -> None:

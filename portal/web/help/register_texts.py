@@ -99,7 +99,7 @@ ALERTS: Final = Topic(
         ),
         Passage(
             "when",
-            "When we look, and who is told",
+            "When alerts are checked, and who gets them",
             (
                 "Once a day, at {alerts_at}, in the organisation's time zone; low stock at once. "
                 "A day that was missed is caught up with. Each matter is sent once; an overdue "
@@ -129,16 +129,16 @@ RUNNING: Final = Topic(
     (
         Passage(
             "roles",
-            "People and roles",
+            "Users and roles",
             (
                 "Everybody who signs in may read assets, deliveries, webhooks and alerts. Support "
                 "may also test webhooks, and retry or stop deliveries. Managers change assets and "
                 "decide about reservations. Administrators may do all of it, and manage "
                 "webhooks, people and settings.",
-                "People are invited by a link that works once. Whoever is disabled is signed out "
+                "Users are invited by a link that works once. Whoever is disabled is signed out "
                 "at once.",
             ),
-            (("People", "/settings/people"), ("Your account", "/account")),
+            (("Users", "/settings/people"), ("Your account", "/account")),
             also="user users role permission rights admin administrator support manager invite "
             "password account access denied",
         ),

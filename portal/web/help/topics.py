@@ -74,14 +74,14 @@ SUBJECTS: Final = (
         "Alerts",
         (
             ("What there is an alert for", "/help/alerts"),
-            ("When we look, and who is told", "/help/alerts#when"),
+            ("When alerts are checked, and who gets them", "/help/alerts#when"),
             ("Acknowledge an alert", "/help/alerts#acknowledge"),
         ),
     ),
     Subject(
         "Running it",
         (
-            ("People and roles", "/help/running#roles"),
+            ("Users and roles", "/help/running#roles"),
             ("Who changed what", "/help/running#audit"),
             ("Is everything running?", "/help/running#system"),
             ("Time zones", "/help/running#zones"),

@@ -58,14 +58,14 @@ def test_the_error_summary_leads_into_the_control(form: Page) -> None:
 
 def test_select_all_counts_what_is_chosen(form: Page) -> None:
     count = form.locator("[data-count]")
-    expect(count).to_have_text("0 of 5 chosen")
+    expect(count).to_have_text("0 of 5 selected")
     form.get_by_role("button", name="Select all in Asset lifecycle").click()
-    expect(count).to_have_text("3 of 5 chosen")
+    expect(count).to_have_text("3 of 5 selected")
     form.get_by_role("button", name="Select all", exact=True).click()
-    expect(count).to_have_text("5 of 5 chosen")
+    expect(count).to_have_text("5 of 5 selected")
     form.get_by_role("button", name="Clear all in Maintenance & transfers").click()
     form.get_by_label("Asset created").uncheck()
-    expect(count).to_have_text("2 of 5 chosen")
+    expect(count).to_have_text("2 of 5 selected")
 
 
 def test_rows_come_and_go_in_place(form: Page) -> None:
