@@ -194,7 +194,7 @@ def explain(
         "host": host or "the receiver",
         "named": f" {host}" if host else "",
         "within": "in time" if seconds is None else f"within {seconds:g} s",
-        "time": _bounded(time, WORD_LIMIT) or "the time of this attempt",
+        "time": _bounded(time, WORD_LIMIT) or "the time of the last attempt",
         "again": _next_try(_bounded(again, WORD_LIMIT), retry),
         "retry": retry,
         "turned_off": "" if is_test else "We turned the webhook off. ",
