@@ -13,6 +13,10 @@ from typing import Final
 
 from portal.engine.http.custom_headers import check_headers
 
+HOUSE_HEADER: Final = "X-Asset-Webhook-Signature"
+NEXT_HEADER: Final = "X-Asset-Webhook-Signature-Next"
+STANDARD_HEADER: Final = "webhook-signature"
+SIGNATURE_HEADERS: Final = (HOUSE_HEADER, NEXT_HEADER, STANDARD_HEADER)
 STANDARD_PREFIX: Final = "whsec_"
 SHORTEST_SECRET: Final = 8  # characters; receivers that exist have keys of their own choice
 LONGEST_SECRET: Final = 200
@@ -72,12 +76,12 @@ def sign_headers(
     keys = [key for key in (secret, next_secret) if key]
     if not keys:
         return {}
-    headers = {"X-Asset-Webhook-Signature": house_signature(body, keys[0])}
+    headers = {HOUSE_HEADER: house_signature(body, keys[0])}
     if len(keys) > 1:
-        headers["X-Asset-Webhook-Signature-Next"] = house_signature(body, keys[1])
+        headers[NEXT_HEADER] = house_signature(body, keys[1])
     headers["webhook-id"] = message_id
     headers["webhook-timestamp"] = str(sent_at)
-    headers["webhook-signature"] = " ".join(
+    headers[STANDARD_HEADER] = " ".join(
         standard_signature(body, key, message_id=message_id, sent_at=sent_at) for key in keys
     )
     return headers

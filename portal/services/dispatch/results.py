@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
+from itertools import chain
 from typing import Final, NamedTuple
 
 from portal.engine.http.exchange import (
@@ -55,6 +57,10 @@ def of_exchange(claim: Claim, exchange: Exchange, sent: Outgoing) -> Result:
     asked = exchange.header("Retry-After")
     location = exchange.location
     is_cut = exchange.truncated or len(text) == MAX_TEXT
+    lines = [location or "", exchange.detail, *chain.from_iterable(exchange.response_headers)]
+    may_tell = is_cut or any(len(line) in CUT_LENGTHS for line in lines)
+    may_tell = may_tell or sent.is_told_in("\n".join([text, *lines]))
+    kept = partial(_kept, sent) if may_tell else str
     return Result(
         claim=claim,
         outcome=Outcome(
@@ -64,14 +70,12 @@ def of_exchange(claim: Claim, exchange: Exchange, sent: Outgoing) -> Result:
         peer=exchange.peer,
         certificate_ends_at=exchange.certificate_ends_at,
         request_headers=sent.shown,
-        response_headers=[
-            (_kept(sent, name), _kept(sent, value)) for name, value in exchange.response_headers
-        ],
-        response_text=sent.masked(text, is_cut=is_cut),
+        response_headers=[(kept(name), kept(value)) for name, value in exchange.response_headers],
+        response_text=sent.masked(text, is_cut=is_cut) if may_tell else text,
         is_truncated=exchange.truncated,
-        location=_kept(sent, location) if location else location,
+        location=kept(location) if location else location,
         # libcurl quotes what it cannot read.
-        detail=_kept(sent, exchange.detail),
+        detail=kept(exchange.detail),
         finished_at=now,
     )
 

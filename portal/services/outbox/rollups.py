@@ -3,10 +3,10 @@
 Charts read them, never the log.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from functools import cache
-from operator import add
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, delete, select
@@ -57,11 +57,13 @@ def count(connection: Connection, entries: Iterable[StatusChange], now: datetime
     whose status that transaction writes; it picks those that count.
     """
     totals: dict[int, Counts] = {}
-    for each in entries:
-        counts = each.counts
+    alike = Counter((each.webhook_id, each.counts) for each in entries)
+    for (webhook_id, counts), many in alike.items():
         if any(counts):
-            before = totals.get(each.webhook_id, NOTHING)
-            totals[each.webhook_id] = tuple(map(add, before, counts))
+            before = totals.get(webhook_id, NOTHING)
+            totals[webhook_id] = tuple(
+                had + many * more for had, more in zip(before, counts, strict=True)
+            )
     hour = now.replace(minute=0, second=0, microsecond=0)
     rows = [
         {
