@@ -237,6 +237,15 @@ def test_a_test_goes_through_every_phase_and_an_event_over_what_is_open(
     assert (test.kind, test.phases["connect"] is None) == ("test", False)
 
 
+def test_the_portals_own_port_is_open_to_what_goes_to_the_inbox_alone(app: Flask) -> None:
+    make_webhook(f"http://127.0.0.1:{settings().port}/")
+    make_webhook("", kind="inbox")
+    publish()
+    deliver_due()
+    # Nobody listens there, but it was tried.
+    assert [each.reason for each in deliveries()] == ["blocked", "refused"]
+
+
 def test_while_a_pump_runs_it_is_the_sweep(app: Flask, redis: Redis, receiver: Receiver) -> None:
     ana = make_user().actor
     slipped_in = make_delivery(make_webhook(state="off"))

@@ -70,6 +70,11 @@ def test_one_of_ours_is_shown_to_its_maker_for_a_while() -> None:
     assert shown is not None
     assert (shown.name, shown.secret) == ("ERP", opened(hook, hook.secret_enc))
     assert shown.until == hook.secret_shown_until
+    for soon in (False, True):
+        with writing() as current:
+            until = utcnow() + (MINUTE if soon else -MINUTE)
+            current.get_one(Webhook, hook.id).secret_shown_until = until
+        assert (secrets.shown_secret(ana.actor, public_id) is not None) is soon
     secrets.forget_shown(ana.actor, public_id)
     assert secrets.shown_secret(ana.actor, public_id) is None
 
