@@ -2,17 +2,9 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from functools import partial
-from itertools import chain
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-from portal.engine.http.exchange import (
-    MAX_DETAIL,
-    MAX_KEPT_HEADER_NAME,
-    MAX_KEPT_HEADER_VALUE,
-    MAX_TEXT,
-    Exchange,
-)
+from portal.engine.http.exchange import Exchange
 from portal.engine.reasons import Reason
 from portal.engine.retry_policy import Outcome, parse_retry_after
 from portal.lib.clock import utcnow
@@ -20,7 +12,6 @@ from portal.services.dispatch.claim_types import Claim
 from portal.services.dispatch.request import Outgoing
 from portal.services.outbox.rollups import LATE
 
-CUT_LENGTHS: Final = frozenset({MAX_KEPT_HEADER_NAME, MAX_KEPT_HEADER_VALUE, MAX_DETAIL})
 _PHASES = ("name", "connect", "tls", "first_byte", "total", "again")
 
 
@@ -53,14 +44,9 @@ class Result(NamedTuple):
 
 def of_exchange(claim: Claim, exchange: Exchange, sent: Outgoing) -> Result:
     """The result of the request that went out. What came of it is masked as the request is."""
-    now, text = utcnow(), exchange.text
+    now, masked = utcnow(), sent.masked
     asked = exchange.header("Retry-After")
     location = exchange.location
-    is_cut = exchange.truncated or len(text) == MAX_TEXT
-    lines = [location or "", exchange.detail, *chain.from_iterable(exchange.response_headers)]
-    may_tell = is_cut or any(len(line) in CUT_LENGTHS for line in lines)
-    may_tell = may_tell or sent.is_told_in("\n".join([text, *lines]))
-    kept = partial(_kept, sent) if may_tell else str
     return Result(
         claim=claim,
         outcome=Outcome(
@@ -70,19 +56,16 @@ def of_exchange(claim: Claim, exchange: Exchange, sent: Outgoing) -> Result:
         peer=exchange.peer,
         certificate_ends_at=exchange.certificate_ends_at,
         request_headers=sent.shown,
-        response_headers=[(kept(name), kept(value)) for name, value in exchange.response_headers],
-        response_text=sent.masked(text, is_cut=is_cut) if may_tell else text,
+        response_headers=[
+            (masked(name), masked(value)) for name, value in exchange.response_headers
+        ],
+        response_text=masked(exchange.text),
         is_truncated=exchange.truncated,
-        location=kept(location) if location else location,
+        location=masked(location) if location else location,
         # libcurl quotes what it cannot read.
-        detail=kept(exchange.detail),
+        detail=masked(exchange.detail),
         finished_at=now,
     )
-
-
-def _kept(sent: Outgoing, line: str) -> str:
-    """A line of the head, or about it; long ones have been cut."""
-    return sent.masked(line, is_cut=len(line) in CUT_LENGTHS)
 
 
 def unsent(claim: Claim, reason: Reason, detail: str) -> Result:

@@ -141,6 +141,8 @@ def with_head(lines: bytes, body: bytes = b"") -> Said:
 @example(with_head(b"X: %s%s\r\n" % (b"x" * (MAX_KEPT_HEADER_VALUE - 20), KEY.encode())))
 @example(with_head(b"", b"x" * (MAX_TEXT - 20) + KEY.encode()))
 @example(with_head(b"", b"\xf0\x9f\x92\xa1" * (MAX_BODY // 4 - 9) + KEY.encode()))
+@example(with_head(b"", KEY.encode()[:20]))
+@example(Said([b"HTTP/1.1 101 Wait\n\r\nX-: " + KEY.encode()[:20]]))
 @example(Said([OK_HEAD + b"Content-Length: 99\r\n\r\n" + KEY.encode()[:20]]))
 def test_anything_else_ends_in_time_within_bounds_and_tells_no_secret(
     transport: Transport, stage: Stage, claim: Claim, said: Said
