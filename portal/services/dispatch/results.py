@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import chain
 from typing import NamedTuple
 
 from portal.engine.http.exchange import Exchange
@@ -44,9 +45,11 @@ class Result(NamedTuple):
 
 def of_exchange(claim: Claim, exchange: Exchange, sent: Outgoing) -> Result:
     """The result of the request that went out. What came of it is masked as the request is."""
-    now, masked = utcnow(), sent.masked
+    now, text = utcnow(), exchange.text
     asked = exchange.header("Retry-After")
     location = exchange.location
+    lines = [*chain.from_iterable(exchange.response_headers), text, exchange.detail]
+    masked = sent.masked if sent.may_be_told_in("\n".join(lines)) else str
     return Result(
         claim=claim,
         outcome=Outcome(
@@ -59,7 +62,7 @@ def of_exchange(claim: Claim, exchange: Exchange, sent: Outgoing) -> Result:
         response_headers=[
             (masked(name), masked(value)) for name, value in exchange.response_headers
         ],
-        response_text=masked(exchange.text),
+        response_text=masked(text),
         is_truncated=exchange.truncated,
         location=masked(location) if location else location,
         # libcurl quotes what it cannot read.
