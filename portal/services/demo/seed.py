@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from portal.lib.calendar_months import add_months
+from portal.lib.calendar_months import last_day
 from portal.lib.clock import as_if, utcnow
 from portal.models.alerts import Alert
 from portal.models.assets import Asset, Condition
@@ -172,7 +172,7 @@ def _values(
 
 
 def _warranty(bought: date, product: Product) -> date:
-    return add_months(bought, 12 * product.warranty_years)
+    return last_day(bought, 12 * product.warranty_years)
 
 
 def _things(common: Common, team: list[int], categories: Rows, locations: Rows) -> Iterator[Thing]:

@@ -9,6 +9,7 @@ from portal.services.operations.overview import Overview, overview
 from portal.web.frame import charts
 from portal.web.frame.access import can, requires
 from portal.web.frame.wording import counted, plural
+from portal.web.help.advice import whom
 from portal.web.home.needs import has_banner, needs
 from portal.web.home.register_needs import register_needs
 
@@ -24,8 +25,18 @@ class FirstStep:
     is_done: bool
     label: str
     path: str
-    may: bool
+    permission: str
     other: tuple[str, str] = ("", "")  # the words and the address of another way
+
+    @property
+    def may(self) -> bool:
+        """Whether the reader may take it."""
+        return can(self.permission)
+
+    @property
+    def others(self) -> str:
+        """Who takes it, where the reader may not."""
+        return f"Ask {whom(self.permission)}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +77,7 @@ def first_steps(now: Overview) -> list[FirstStep]:
             now.webhooks > 0,
             "Add a webhook",
             f"{root}/settings/webhooks/new",
-            can("webhooks.edit"),
+            "webhooks.edit",
             ("Or try it without a receiver", f"{root}/inbox"),
         ),
         FirstStep(
@@ -75,7 +86,7 @@ def first_steps(now: Overview) -> list[FirstStep]:
             now.assets > 0,
             "Add an asset",
             f"{root}/assets/new",
-            can("assets.edit"),
+            "assets.edit",
         ),
         FirstStep(
             "See the delivery arrive",
@@ -83,7 +94,7 @@ def first_steps(now: Overview) -> list[FirstStep]:
             now.has_deliveries,
             "See deliveries",
             f"{root}/deliveries",
-            can("deliveries.read"),
+            "deliveries.read",
         ),
     ]
 

@@ -1,18 +1,20 @@
 """Folders that lie in memory where this machine has the room: no test cuts the power, and most of
 what tests wait for at a disk is that it has written everything down."""
 
-import os
+import fcntl
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-
-from tests.support.processes import is_alive
+from typing import IO, Final
+from uuid import uuid4
 
 MEMORY = Path("/dev/shm")
 ENOUGH = 2 * 1024**3  # a container has 64 MB of it unless it is told otherwise
-PREFIX = "asset-webhooks-test-"
+PREFIX = "asset-webhooks-tests-"
+# Locked for as long as this process lives: another one, in a container too, can tell by that.
+_held: Final[list[IO[str]]] = []
 
 
 def make_memory_folder(name: str) -> Path:
@@ -20,7 +22,12 @@ def make_memory_folder(name: str) -> Path:
     if not (MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= ENOUGH):
         return Path(tempfile.mkdtemp(prefix=f"{name}-"))
     _tidy()
-    return Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-{name}-", dir=MEMORY))
+    folder = MEMORY / f"{PREFIX}{name}-{uuid4().hex}"
+    lock = folder.with_suffix(".lock").open("w")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    _held.append(lock)
+    folder.mkdir(mode=0o700)
+    return folder
 
 
 @contextmanager
@@ -35,6 +42,8 @@ def memory_folder(name: str) -> Iterator[Path]:
 
 def _tidy() -> None:
     """What tests that were killed have left there would take memory until the machine restarts."""
-    for folder in MEMORY.glob(f"{PREFIX}*"):
-        if not is_alive(int(folder.name.removeprefix(PREFIX).partition("-")[0])):
-            shutil.rmtree(folder, ignore_errors=True)
+    for path in MEMORY.glob(f"{PREFIX}*.lock"):
+        with suppress(OSError), path.open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(path.with_suffix(""), ignore_errors=True)
+            path.unlink()

@@ -163,6 +163,7 @@ def test_the_start_page_offers_the_next_step_to_those_who_may_take_it(app: Flask
     assert page.links("Add an asset") == ["/assets/new"]
     page = enter(app, make_user(Role.SUPPORT)).get("/")
     assert page.links("Add a webhook") == page.links("Add an asset") == []
+    assert "Ask an administrator (" in page.main
     assert page.links("See deliveries") == ["/deliveries"]
 
 

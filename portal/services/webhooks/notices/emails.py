@@ -71,7 +71,7 @@ WORDS: Final = {
         "“{name}” was turned off",
         "We turned the webhook “{name}” off, because {cause}. Events that happen now are held for "
         "{days}, or until it is turned on.",
-        "See why, and turn it on again",
+        "See why, and how to turn it on again",
     ),
     News.WELL: (
         "“{name}” works again",
