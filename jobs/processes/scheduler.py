@@ -12,6 +12,7 @@ from jobs.processes.heartbeat import beat
 from jobs.processes.redis_wait import wait_for_redis
 from portal.config.settings import Settings
 from portal.queue.clients import patient_client
+from portal.queue.portal_job import PortalJob
 from portal.queue.schedule import reconcile, table
 from portal.services.core import heartbeats
 
@@ -25,7 +26,9 @@ class RepairingScheduler(Scheduler):  # type: ignore[misc]  # rq-scheduler has n
     """Repairs the schedule before each look: after a flush of Redis the next one is complete."""
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__(connection=patient_client(settings.redis_url), interval=1)
+        super().__init__(
+            connection=patient_client(settings.redis_url), interval=1, job_class=PortalJob
+        )
         self._entries = table(settings)
         self._looked_at = monotonic()
 

@@ -26,6 +26,7 @@ from jobs.sweep import sweep
 from portal.config.values import SettingsError
 from portal.queue.clients import patient_client
 from portal.queue.names import DELIVERIES, JOB_NAMES
+from portal.queue.portal_job import PortalJob
 from portal.queue.schedule import ensure_schedule
 from portal.services.core import heartbeats, vault
 from portal.services.dispatch import claim as dispatch_claim
@@ -106,6 +107,7 @@ def _work(queue_name: str) -> int:
     worker = PortalWorker(
         [queue_name],
         connection=redis,
+        job_class=PortalJob,
         worker_ttl=45,
         maintenance_interval=30,
         log_job_description=False,

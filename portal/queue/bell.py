@@ -25,6 +25,7 @@ from portal.extensions import db
 from portal.lib import request_id
 from portal.queue.clients import quick_client
 from portal.queue.names import DELIVER_DUE, DELIVERIES, SWEEP_ID
+from portal.queue.portal_job import PortalJob
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ class Bell:
         client = quick_client(url)
         self._client = client
         self._ring = client.register_script(RING_SCRIPT)
-        self._queue = Queue(DELIVERIES, connection=client)
+        self._queue = Queue(DELIVERIES, connection=client, job_class=PortalJob)
         self._silent_until = 0.0
         self._is_silent = False
 

@@ -11,6 +11,7 @@ from rq.registry import FailedJobRegistry
 
 from portal.queue.clients import quick_client
 from portal.queue.names import QUEUES
+from portal.queue.portal_job import PortalJob
 
 NO_EVICTION: Final = "noeviction"
 
@@ -41,8 +42,10 @@ def read_state(url: str) -> RedisState | None:
 def _state(client: Redis) -> RedisState:
     client.ping()
     info = _info(client)
-    queues = [Queue(name, connection=client) for name in QUEUES]
-    registries = {queue.name: FailedJobRegistry(queue=queue).key for queue in queues}
+    queues = [Queue(name, connection=client, job_class=PortalJob) for name in QUEUES]
+    registries = {
+        queue.name: FailedJobRegistry(queue=queue, job_class=PortalJob).key for queue in queues
+    }
     return RedisState(
         version=str(info.get("valkey_version") or info.get("redis_version") or "unknown"),
         memory=int(info.get("used_memory", 0)),

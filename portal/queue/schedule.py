@@ -15,8 +15,7 @@ from typing import Final, cast
 from flask import current_app
 from redis import Redis
 from redis.exceptions import ResponseError
-from rq.exceptions import DeserializationError, NoSuchJobError
-from rq.job import Job
+from rq.exceptions import NoSuchJobError
 from rq_scheduler import Scheduler
 
 from portal.config.settings import Settings
@@ -31,20 +30,14 @@ from portal.queue.names import (
     SWEEP,
     SWEEP_ID,
 )
+from portal.queue.portal_job import PortalJob
 
 log = logging.getLogger(__name__)
 
 ENTRIES: Final = Scheduler.scheduled_jobs_key
-JOB_PREFIX: Final = Job.redis_job_namespace_prefix.encode()
-# A ResponseError: the key holds another kind of value. A ValueError: also bytes that are no text.
-UNREADABLE: Final = (
-    NoSuchJobError,
-    DeserializationError,
-    ResponseError,
-    ValueError,
-    TypeError,
-    KeyError,
-)
+JOB_PREFIX: Final = PortalJob.redis_job_namespace_prefix.encode()
+# A ResponseError: the key holds another kind of value.
+UNREADABLE: Final = (NoSuchJobError, ResponseError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +81,9 @@ def reconcile(redis: Redis, entries: Iterable[Entry]) -> list[str]:
     pairs = cast("list[tuple[bytes, float]]", redis.zrange(ENTRIES, 0, -1, withscores=True))
     found = dict(pairs)
     broken = [id_ for id_, entry in wanted.items() if not _is_right(redis, entry, found.get(id_))]
-    strange = [id_ for id_ in found.keys() - wanted.keys() if _is_ours_or_unreadable(redis, id_)]
+    strange = sorted(found.keys() - wanted.keys())
+    if strange:
+        log.warning("Took off the schedule what this portal did not put there: %s.", _told(strange))
     for id_ in [*broken, *strange]:
         redis.zrem(ENTRIES, id_)
         redis.delete(JOB_PREFIX + id_)
@@ -104,6 +99,7 @@ def _is_right(redis: Redis, entry: Entry, due: float | None) -> bool:
     job = _read(redis, entry.id.encode())
     return (
         job is not None
+        and not job.left_out
         and (job.func_name, job.origin) == (entry.job, entry.queue)
         and job.meta.get("interval") == entry.interval
         # Any other result_ttl or a ttl deletes the entry after a run or a quiet while.
@@ -112,22 +108,15 @@ def _is_right(redis: Redis, entry: Entry, due: float | None) -> bool:
     )
 
 
-def _is_ours_or_unreadable(redis: Redis, id_: bytes) -> bool:
-    job = _read(redis, id_)
-    return job is None or str(job.func_name).startswith("jobs.")
-
-
-def _read(redis: Redis, id_: bytes) -> Job | None:
+def _read(redis: Redis, id_: bytes) -> PortalJob | None:
     try:
-        job = Job.fetch(id_.decode(), connection=redis)
-        _ = job.func_name  # unpickles what the scheduler would unpickle
+        return PortalJob.fetch(id_.decode(), connection=redis)
     except UNREADABLE:
         return None
-    return job
 
 
 def _add(redis: Redis, entry: Entry) -> None:
-    Scheduler(queue_name=entry.queue, connection=redis).schedule(
+    Scheduler(queue_name=entry.queue, connection=redis, job_class=PortalJob).schedule(
         datetime.now(UTC),
         entry.job,
         interval=entry.interval,
@@ -136,3 +125,8 @@ def _add(redis: Redis, entry: Entry) -> None:
         queue_name=entry.queue,
         timeout=60,
     )
+
+
+def _told(ids: list[bytes]) -> str:
+    """A few of the ids, as a line in the log may hold them."""
+    return ", ".join(repr(id_.decode(errors="replace")[:40]) for id_ in ids[:5])

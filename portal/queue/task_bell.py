@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, scoped_session
 from portal.lib import request_id
 from portal.queue import bell
 from portal.queue.names import BACKGROUND, RUN_TASKS
+from portal.queue.portal_job import PortalJob
 
 QUEUED: Final = "tasks:queued"
 # A worker killed between pop and start silences the bell this long; a job may also wait that long
@@ -39,7 +40,7 @@ def enqueue(redis: Redis) -> None:
     if not redis.set(QUEUED, 1, nx=True, ex=QUEUED_SECONDS):
         return
     with redis.pipeline() as pipe:
-        Queue(BACKGROUND, connection=redis).enqueue_call(
+        Queue(BACKGROUND, connection=redis, job_class=PortalJob).enqueue_call(
             RUN_TASKS,
             timeout=3600,  # a fuse: the job ends by itself within half a minute
             result_ttl=0,

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from redis import Redis
-from rq.job import Job
 from rq_scheduler import Scheduler
 
 from portal.config.settings import Settings, load_settings
+from portal.queue.portal_job import PortalJob
 from portal.queue.schedule import ENTRIES, Entry, reconcile, table
 from tests.conftest import ENVIRONMENT
 from tests.support.valkey import PrivateValkey
@@ -40,7 +40,7 @@ def ids(redis: Redis) -> list[bytes]:
 
 
 def is_right(redis: Redis) -> bool:
-    job = Job.fetch("sweep", connection=redis)
+    job = PortalJob.fetch("sweep", connection=redis)
     return (
         ids(redis) == [b"sweep"]
         and (job.func_name, job.origin, job.result_ttl, job.ttl)
@@ -76,6 +76,10 @@ DAMAGES: dict[str, Callable[[Redis], object]] = {
     "written by a clock two hours ahead": lambda redis: redis.zadd(
         ENTRIES, {"sweep": time.time() + 7200}
     ),
+    "a callback was added": lambda redis: redis.hset(
+        SWEEP_KEY, "success_callback_name", "os.abort"
+    ),
+    "it would be repeated": lambda redis: redis.hset(SWEEP_KEY, "repeats_left", 7),
     "on another queue": lambda redis: redis.hset(SWEEP_KEY, "origin", "background"),
     "a second entry without a job": lambda redis: redis.zadd(ENTRIES, {"lost": time.time()}),
     "an id that is no text": lambda redis: redis.zadd(ENTRIES, {b"\xff\xfe": time.time()}),
@@ -91,38 +95,41 @@ def test_it_repairs(
     damage(redis)
     assert reconcile(redis, entries)
     assert is_right(redis)
-    Scheduler(connection=redis).enqueue_jobs()
+    Scheduler(connection=redis, job_class=PortalJob).enqueue_jobs()
     assert reconcile(redis, entries) == []
 
 
-def test_a_duplicate_of_ours_goes_and_another_programs_entry_stays(
-    redis: Redis, entries: tuple[Entry, ...]
+def test_a_duplicate_of_ours_and_another_programs_entry_go_with_a_line_in_the_log(
+    redis: Redis, entries: tuple[Entry, ...], caplog: pytest.LogCaptureFixture
 ) -> None:
     scheduler = Scheduler(connection=redis, queue_name="deliveries")
     for id_, name in (("copy", "jobs.sweep.sweep"), ("theirs", "their.module.work")):
         scheduler.schedule(datetime.now(UTC), name, interval=1, id=id_)
-    assert sorted(reconcile(redis, entries)) == ["copy", "sweep"]
-    assert sorted(ids(redis)) == [b"sweep", b"theirs"]
+    assert sorted(reconcile(redis, entries)) == ["copy", "sweep", "theirs"]
+    assert sorted(ids(redis)) == [b"sweep"]
+    assert not redis.exists("rq:job:copy", "rq:job:theirs")
+    (line,) = caplog.messages
+    assert "'copy', 'theirs'" in line
 
 
 def test_a_changed_interval_takes_effect(redis: Redis, settings: Settings) -> None:
     reconcile(redis, table(settings))
     slower = table(replace(settings, sweep_seconds=7))
     assert reconcile(redis, slower) == ["sweep"]
-    assert Job.fetch("sweep", connection=redis).meta == {"interval": 7}
+    assert PortalJob.fetch("sweep", connection=redis).meta == {"interval": 7}
 
 
 def test_the_entry_outlives_its_runs(redis: Redis, entries: tuple[Entry, ...]) -> None:
     reconcile(redis, entries)
     for _ in range(3):
         redis.zadd(ENTRIES, {"sweep": time.time() - 1})
-        Scheduler(connection=redis).enqueue_jobs()
+        Scheduler(connection=redis, job_class=PortalJob).enqueue_jobs()
     assert redis.lrange("rq:queue:deliveries", 0, -1) == [b"sweep"] * 3
     assert is_right(redis)
 
 
 def test_reservations_run_out_by_the_clock(redis: Redis, settings: Settings) -> None:
     reconcile(redis, table(settings))
-    job = Job.fetch("expire-reservations", connection=redis)
+    job = PortalJob.fetch("expire-reservations", connection=redis)
     assert job.func_name == "jobs.reservations.expire_reservations"
     assert (job.origin, job.meta) == ("background", {"interval": 60})

@@ -12,7 +12,6 @@ import pytest
 from flask import Flask
 from redis import Redis
 from rq import Queue
-from rq.job import Job
 from rq.utils import import_attribute
 from sqlalchemy import text
 
@@ -20,6 +19,7 @@ from portal.base_app import create_base_app
 from portal.config.settings import load_settings
 from portal.extensions import db
 from portal.queue import bell, clients, names
+from portal.queue.portal_job import PortalJob
 from tests.conftest import ENVIRONMENT
 from tests.support.database.rivals import at_once
 from tests.support.valkey import PrivateValkey
@@ -70,7 +70,7 @@ def test_every_job_name_imports(name: str) -> None:
 def test_it_queues_a_pump_at_the_front_with_the_agreed_life(app: Flask, redis: Redis) -> None:
     redis.rpush("rq:queue:deliveries", "something-else")
     bell.ring()
-    job = Job.fetch(queued(redis)[0], connection=redis)
+    job = PortalJob.fetch(queued(redis)[0], connection=redis)
     assert (job.func_name, job.args, job.kwargs) == (names.DELIVER_DUE, (), {})
     assert (job.timeout, job.result_ttl, job.failure_ttl, job.ttl) == (86_400, 0, 86_400, 900)
     assert 800 < redis.ttl(job.key) <= 900

@@ -1,5 +1,6 @@
-"""Jobs for the worker's tests. Each writes down what it saw."""
+"""Jobs for the worker's tests. Each writes down what it saw, where NOTE says."""
 
+import os
 import time
 from pathlib import Path
 
@@ -10,22 +11,31 @@ from jobs.stop_flag import stop
 
 
 @job
-def note(path: str) -> None:
+def note() -> None:
     """Write the name of the application that it runs in."""
-    Path(path).write_text(current_app.name)
+    _write(current_app.name)
 
 
 @job
-def until_stopped(path: str) -> None:
+def until_stopped() -> None:
     """Work until the process is asked to stop, as the pump does."""
-    Path(path).write_text("started")
+    _write("started")
     deadline = time.monotonic() + 20
     while not stop.is_set() and time.monotonic() < deadline:
         time.sleep(0.02)
-    Path(path).write_text("stopped" if stop.is_set() else "gave up")
+    _write("stopped" if stop.is_set() else "gave up")
 
 
 @job
 def fail() -> None:
     """Fail with words that a log can be searched for."""
     raise RuntimeError("the lamp is broken")
+
+
+def called(*_arguments: object) -> None:
+    """No job of anybody: what a stranger would like to have called."""
+    _write("called")
+
+
+def _write(words: str) -> None:
+    Path(os.environ["NOTE"]).write_text(words)

@@ -23,10 +23,13 @@ from portal.base_app import create_base_app
 from portal.config.settings import load_settings
 from portal.database.engine import engine_options
 from portal.extensions import db
+from portal.queue import portal_job
 from portal.queue.clients import quick_client
-from portal.queue.names import DELIVERIES
+from portal.queue.names import DELIVERIES, JOB_NAMES
+from portal.queue.portal_job import PortalJob
 from portal.services.core import vault
 from tests.conftest import ENVIRONMENT, migrate_to_head
+from tests.jobs.processes.sample_worker import COMMAND, FOLDER, SAMPLES
 from tests.support.processes import Process, until
 from tests.support.valkey import PrivateValkey
 
@@ -48,6 +51,7 @@ def environ(database: str, valkey: PrivateValkey, tmp_path: Path) -> dict[str, s
         "DATABASE_URL": database,
         "REDIS_URL": valkey.url,
         "INSTANCE_DIR": str(tmp_path / "instance"),
+        "NOTE": str(tmp_path / "note"),
     }
 
 
@@ -56,7 +60,7 @@ def start(environ: dict[str, str], tmp_path: Path) -> Iterator[Start]:
     started: list[Process] = []
 
     def start(*arguments: str) -> Process:
-        arguments = arguments or ("-m", "jobs", "worker", DELIVERIES)
+        arguments = arguments or COMMAND
         started.append(Process(tmp_path / "output.txt", arguments, environ))
         return started[-1]
 
@@ -65,8 +69,15 @@ def start(environ: dict[str, str], tmp_path: Path) -> Iterator[Start]:
         process.close()
 
 
-def enqueue(redis: Redis, name: str, *args: str) -> None:
-    Queue(DELIVERIES, connection=redis).enqueue(f"tests.jobs.processes.sample_jobs.{name}", *args)
+@pytest.fixture(autouse=True)
+def _known_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What these tests queue is known here as it is to the worker that they start."""
+    monkeypatch.setattr(portal_job, "JOB_NAMES", (*JOB_NAMES, *SAMPLES))
+
+
+def enqueue(redis: Redis, name: str, **meta: str) -> None:
+    queue = Queue(DELIVERIES, connection=redis, job_class=PortalJob)
+    queue.enqueue_call(f"{FOLDER}.{name}", meta=meta)
 
 
 def last_sweep(database: str) -> str | None:
@@ -82,7 +93,7 @@ def test_it_runs_jobs_in_the_application(
     start: Start, valkey: PrivateValkey, tmp_path: Path
 ) -> None:
     worker = start()
-    enqueue(valkey.client(), "note", str(tmp_path / "note"))
+    enqueue(valkey.client(), "note")
     assert until((tmp_path / "note").exists)
     assert until(lambda: (tmp_path / "note").read_text() == "portal")
     assert worker.stop() == 0
@@ -99,9 +110,9 @@ def test_an_idle_worker_leaves_at_once(start: Start) -> None:
 def test_the_stop_reaches_a_running_job(
     start: Start, valkey: PrivateValkey, tmp_path: Path
 ) -> None:
-    path = tmp_path / "state"
+    path = tmp_path / "note"
     worker = start()
-    enqueue(valkey.client(), "until_stopped", str(path))
+    enqueue(valkey.client(), "until_stopped")
     assert until(lambda: path.exists() and path.read_text() == "started")
     assert worker.stop() == 0
     assert path.read_text() == "stopped"
@@ -112,7 +123,7 @@ def test_a_failed_job_is_logged_once_with_its_cause_and_the_worker_goes_on(
 ) -> None:
     worker = start()
     enqueue(valkey.client(), "fail")
-    enqueue(valkey.client(), "note", str(tmp_path / "note"))
+    enqueue(valkey.client(), "note")
     assert until((tmp_path / "note").exists)
     worker.stop()
     assert worker.output.read_text().count("RuntimeError: the lamp is broken") == 1
@@ -122,9 +133,8 @@ def test_its_lines_carry_the_id_of_the_request_that_rang(
     start: Start, valkey: PrivateValkey, tmp_path: Path
 ) -> None:
     worker = start()
-    queue = Queue(DELIVERIES, connection=valkey.client())
-    queue.enqueue_call("tests.jobs.processes.sample_jobs.fail", meta={"request_id": "4f2a"})
-    queue.enqueue_call("tests.jobs.processes.sample_jobs.note", args=(str(tmp_path / "note"),))
+    enqueue(valkey.client(), "fail", request_id="4f2a")
+    enqueue(valkey.client(), "note")
     assert until((tmp_path / "note").exists)
     worker.stop()
     lines = [json.loads(line) for line in worker.output.read_text().splitlines()]
@@ -187,7 +197,7 @@ def test_the_wait_for_redis_ends(tmp_path: Path, caplog: pytest.LogCaptureFixtur
 def test_under_the_supervisor_it_survives_the_death_of_redis(
     start: Start, valkey: PrivateValkey, tmp_path: Path
 ) -> None:
-    argv = [sys.executable, "-m", "jobs", "worker", DELIVERIES]
+    argv = [sys.executable, *COMMAND]
     plan = tmp_path / "plan"
     plan.write_text(Plan([Program("w", argv, 0)], "127.0.0.1", 9, []).to_json())
     code = "import sys, os; sys.argv[1:] = [os.open(sys.argv[1], os.O_RDONLY)]"
@@ -198,7 +208,7 @@ def test_under_the_supervisor_it_survives_the_death_of_redis(
     valkey.kill()
     time.sleep(0.5)
     valkey.start()
-    enqueue(valkey.client(), "note", str(tmp_path / "note"))
+    enqueue(valkey.client(), "note")
     assert until((tmp_path / "note").exists, 15)
     assert supervisor.stop(signal.SIGTERM) == 0
 

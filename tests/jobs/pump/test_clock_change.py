@@ -13,6 +13,7 @@ from rq_scheduler import Scheduler
 from jobs.deliver import deliver_due
 from portal.extensions import settings
 from portal.queue.names import SWEEP_ID
+from portal.queue.portal_job import PortalJob
 from portal.queue.schedule import ENTRIES, reconcile, table
 from tests.jobs.pump.delivery_clock import only_delivery
 from tests.support.factories import make_webhook, publish
@@ -65,7 +66,7 @@ def test_a_retry_and_the_schedule_go_on_as_if_nothing_had_happened(
         assert until(lambda: bool(deliver_due() or only_delivery().status == "delivered"), 6)
         first, second = receiver.received
         assert 1.7 <= second.at - first.at < 5
-        Scheduler(connection=redis).enqueue_jobs()
+        Scheduler(connection=redis, job_class=PortalJob).enqueue_jobs()
         assert SWEEP_ID.encode() in redis.lrange("rq:queue:deliveries", 0, -1)
         assert 0 <= redis.zscore(ENTRIES, SWEEP_ID) - time.time() <= settings().sweep_seconds + 1
         assert reconcile(redis, table(settings())) == []

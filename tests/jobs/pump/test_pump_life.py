@@ -22,6 +22,7 @@ from portal.lib.clock import utcnow
 from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook
 from portal.queue import bell, names, task_bell
+from portal.queue.portal_job import PortalJob
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
 from portal.services.core import heartbeats
@@ -57,7 +58,7 @@ def redis(app: Flask, valkey_server: ValkeyServer) -> Redis:
 
 def queued(redis: Redis) -> list[str]:
     """What the workers for deliveries are to run, the next first."""
-    queue = Queue(names.DELIVERIES, connection=redis)
+    queue = Queue(names.DELIVERIES, connection=redis, job_class=PortalJob)
     return [job.func_name for job in queue.get_jobs() if job.func_name is not None]
 
 

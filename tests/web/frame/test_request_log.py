@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from flask import Flask
 from rq import Queue
-from rq.job import Job
 from sqlalchemy import text
 
 from portal.extensions import db
 from portal.lib import request_id
 from portal.logs import TRAFFIC, JsonFormatter, secrets_of
 from portal.queue.names import DELIVERIES
+from portal.queue.portal_job import PortalJob
 from portal.web.frame.request_log import HEADER
 from tests.support.factories import PASSWORD, make_user
 from tests.support.pages import Pages
@@ -100,7 +100,7 @@ def test_the_id_reaches_the_job_that_the_request_rang(
     answer = pages.submit(form, event="asset.created", follow=False)
     redis = valkey_server.client()
     (job_id,) = Queue(DELIVERIES, connection=redis).job_ids
-    meta = Job.fetch(job_id, connection=redis).meta
+    meta = PortalJob.fetch(job_id, connection=redis).meta
     assert meta == {"request_id": answer.response.headers[HEADER]}
 
 

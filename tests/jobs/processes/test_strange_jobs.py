@@ -1,0 +1,212 @@
+"""Who can write to Redis can wake the workers, and cannot have them do anything of his own."""
+
+import json
+import os
+import pickle
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import pytest
+from redis import Redis
+from rq import Queue
+from rq.callbacks import Callback
+from rq.job import Job
+from rq.serializers import JSONSerializer
+from rq.webhook import Webhook
+from rq_scheduler import Scheduler
+
+from portal.queue.names import DELIVERIES, SWEEP
+from portal.queue.portal_job import PortalJob
+from portal.queue.schedule import ENTRIES
+from tests.conftest import ENVIRONMENT, migrate_to_head
+from tests.support.processes import Process, until
+from tests.support.receiver import Receiver
+from tests.support.valkey import PrivateValkey
+
+QUEUE: Final = f"rq:queue:{DELIVERIES}"
+CALLED: Final = "tests.jobs.processes.sample_jobs.called"
+HOOKS: Final = ("on_success", "on_failure", "on_stopped")
+
+
+class Pickled:
+    """What calls a function of its writer's choice when it is read."""
+
+    def __init__(self, note: Path) -> None:
+        self._note = note
+
+    def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
+        return os.mkdir, (str(self._note),)  # type: ignore[return-value]
+
+
+class Attack:
+    """Where a stranger writes, and what would be there if it had worked."""
+
+    def __init__(self, redis: Redis, note: Path, receiver: Receiver) -> None:
+        self.redis, self.note, self.receiver = redis, note, receiver
+
+    def queue(self, fields: dict[str, object], id_: str = "strange") -> None:
+        """A job as the portal writes it, with these fields."""
+        self.store(fields, id_)
+        self.redis.rpush(QUEUE, id_)
+
+    def store(self, fields: dict[str, object], id_: str = "strange") -> None:
+        """The same, in no queue."""
+        job = PortalJob.create(SWEEP, id=id_, connection=self.redis, origin=DELIVERIES)
+        job.result_ttl = 0
+        job.save()
+        for name, value in fields.items():
+            self.redis.hset(job.key, name, value)  # type: ignore[arg-type]
+
+
+def a_pickled_function(attack: Attack) -> None:
+    data = pickle.dumps((CALLED, None, (), {}))
+    attack.queue({"data": data})
+
+
+def a_pickle_in_its_meta(attack: Attack) -> None:
+    attack.queue({"meta": pickle.dumps(Pickled(attack.note))})
+
+
+def a_named_function_as_json(attack: Attack) -> None:
+    Queue(DELIVERIES, connection=attack.redis, serializer=JSONSerializer).enqueue(
+        CALLED, job_id="strange"
+    )
+
+
+def callbacks(attack: Attack) -> None:
+    names = ("success_callback_name", "failure_callback_name", "stopped_callback_name")
+    attack.queue(dict.fromkeys(names, CALLED))
+
+
+def the_callback_of_a_job_that_was_left_behind(attack: Attack) -> None:
+    attack.store({"failure_callback_name": CALLED, "status": "started"})
+    attack.redis.zadd(f"rq:wip:{DELIVERIES}", {"strange:1": 1})
+
+
+def webhooks(attack: Attack) -> None:
+    hook = Webhook(attack.receiver.url, "finished", method="POST")
+    attack.queue({"webhooks": json.dumps([hook.to_dict()])})
+
+
+def a_dependent(attack: Attack) -> None:
+    data = pickle.dumps((CALLED, None, (), {}))
+    attack.store({"data": data, "status": "deferred", "dependency_ids": '["first"]'})
+    attack.redis.sadd("rq:job:first:dependents", "strange")
+    attack.queue({}, "first")
+
+
+def repeats_and_retries(attack: Attack) -> None:
+    attack.queue(
+        {
+            "repeats_left": 9,
+            "repeat_intervals": "[3600]",
+            "retries_left": 9,
+            "group_id": "theirs",
+            "rate_limit_key": "theirs",
+            "rate_limit_concurrency": 1,
+        }
+    )
+
+
+def a_foreign_name_on_the_schedule(attack: Attack) -> None:
+    scheduler = Scheduler(DELIVERIES, connection=attack.redis)
+    hooks = {hook: Callback(CALLED) for hook in HOOKS[:2]}
+    scheduler.schedule(datetime.now(UTC), CALLED, id="strange", interval=1, **hooks)
+
+
+def a_class_of_queues_named_on_the_schedule(attack: Attack) -> None:
+    meta = pickle.dumps({"queue_class_name": CALLED, "interval": 1})
+    attack.store({"meta": meta, "result_ttl": -1})
+    attack.redis.zadd(ENTRIES, {"strange": time.time()})
+
+
+ATTACKS: Final = (
+    a_pickled_function,
+    a_pickle_in_its_meta,
+    a_named_function_as_json,
+    callbacks,
+    the_callback_of_a_job_that_was_left_behind,
+    webhooks,
+    a_dependent,
+    repeats_and_retries,
+    a_foreign_name_on_the_schedule,
+    a_class_of_queues_named_on_the_schedule,
+)
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("database")
+    url = f"sqlite:///{folder}/portal.sqlite"
+    migrate_to_head(url, folder)
+    return url
+
+
+@pytest.fixture
+def start(database: str, valkey: PrivateValkey, tmp_path: Path) -> Iterator[Callable[..., Process]]:
+    started: list[Process] = []
+    places = {
+        "DATABASE_URL": database,
+        "REDIS_URL": valkey.url,
+        "NOTE": str(tmp_path / "note"),
+        "INSTANCE_DIR": str(tmp_path / "instance"),
+    }
+
+    def start(*arguments: str) -> Process:
+        output = tmp_path / f"{arguments[0]}.txt"
+        started.append(Process(output, ("-m", "jobs", *arguments), {**ENVIRONMENT, **places}))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.close()
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
+def test_it_does_nothing_and_is_told_of_in_one_line(
+    start: Callable[..., Process],
+    valkey: PrivateValkey,
+    receiver: Receiver,
+    tmp_path: Path,
+    attack: Callable[[Attack], None],
+) -> None:
+    redis, note = valkey.client(), tmp_path / "note"
+    attack(Attack(redis, note, receiver))
+    scheduler, worker = start("scheduler"), start("worker", DELIVERIES)
+    said = [process.output for process in (scheduler, worker)]
+    assert until(lambda: any("strange" in each.read_text() for each in said)), "nothing is told"
+    # What was there before has had its turn once a sweep of the schedule has had its own.
+    redis.delete("rq:results:sweep")
+    assert until(lambda: redis.exists("rq:results:sweep") == 1), said[1].read_text()
+    assert until(lambda: b"strange" not in redis.lrange(QUEUE, 0, -1))
+    scheduler.stop()
+    worker.stop()
+    assert not note.exists()
+    assert receiver.received == []
+    lines = [json.loads(line) for each in said for line in each.read_text().splitlines()]
+    told = {line["message"] for line in lines if "strange" in line["message"]}
+    assert len([words for words in told if "this portal" in words]) == 1, told
+    assert not [line for line in lines if "error" in line], lines
+    assert redis.zscore(ENTRIES, "strange") is None
+    assert redis.zcard(f"rq:scheduled:{DELIVERIES}") == 0
+    assert redis.zscore(ENTRIES, "sweep") is not None
+
+
+def test_what_the_version_before_left_in_redis_is_rung_again(
+    start: Callable[..., Process], valkey: PrivateValkey
+) -> None:
+    """Its jobs are pickles: they are passed over, and its schedule is written anew."""
+    redis = valkey.client()
+    Queue(DELIVERIES, connection=redis).enqueue_call("jobs.deliver.deliver_due", ttl=900)
+    Scheduler(DELIVERIES, connection=redis).schedule(
+        datetime.now(UTC), SWEEP, interval=1, id="sweep", queue_name=DELIVERIES
+    )
+    assert Job.fetch("sweep", connection=redis).func_name == SWEEP
+    start("scheduler")
+    worker = start("worker", DELIVERIES)
+    assert until(lambda: redis.exists("rq:results:sweep") == 1), worker.output.read_text()
+    assert PortalJob.fetch("sweep", connection=redis).func_name == SWEEP
+    assert worker.stop() == 0

@@ -1,0 +1,110 @@
+"""The stored form of a job: a name of ours, a request's id, an interval."""
+
+import json
+import logging
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+from rq.exceptions import NoSuchJobError
+
+from portal.queue.names import DELIVER_DUE, DELIVERIES, JOB_NAMES, SWEEP
+from portal.queue.portal_job import MOST_BYTES, PortalJob, PortalSerializer
+from tests.support.valkey import PrivateValkey
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[Redis]:
+    server = PrivateValkey(tmp_path / "valkey")
+    server.start()
+    yield server.client()
+    server.close()
+
+
+def stored(redis: Redis, **fields: Any) -> str:
+    job = PortalJob.create(SWEEP, connection=redis, origin=DELIVERIES, id="one")
+    job.save()
+    redis.hset(job.key, mapping=fields) if fields else None
+    return job.id
+
+
+@pytest.mark.parametrize("name", JOB_NAMES)
+def test_a_job_of_ours_comes_back_as_it_was(redis: Redis, name: str) -> None:
+    meta = {"request_id": "4f2a", "interval": 2}
+    PortalJob.create(name, connection=redis, origin=DELIVERIES, id="one", meta=meta).save()
+    assert zlib.decompress(redis.hget("rq:job:one", "data") or b"") == name.encode()
+    job = PortalJob.fetch("one", connection=redis)
+    assert (job.func_name, job.args, job.kwargs, job.instance) == (name, (), {}, None)
+    assert (job.meta, job.left_out) == (meta, ())
+
+
+STRANGE = {
+    "another function": {"data": b"os.system"},
+    "no data": {"data": b""},
+    "JSON": {"data": json.dumps([SWEEP, None, [], {}])},
+    "bytes that are no text": {"data": b"\xff\xfe"},
+    "longer than ours": {"description": "x" * MOST_BYTES},
+    "what unfolds": {"data": zlib.compress(b"x" * 10_000_000)},
+    "another queue": {"origin": "theirs"},
+    "a status that there is not": {"status": "nonsense"},
+    "a date that is none": {"created_at": "yesterday"},
+    "a time limit that is none": {"timeout": "soon"},
+}
+
+
+@pytest.mark.parametrize("fields", STRANGE.values(), ids=STRANGE.keys())
+def test_what_is_not_one_of_ours_is_no_job_and_one_line_in_the_log(
+    redis: Redis, fields: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    stored(redis, **fields)
+    with caplog.at_level(logging.WARNING), pytest.raises(NoSuchJobError):
+        PortalJob.fetch("one", connection=redis)
+    (line,) = caplog.messages
+    assert line.startswith("Left out job one")
+    assert len(line) < 150
+    assert PortalJob.fetch_many(["one", "two"], connection=redis) == [None, None]
+
+
+def test_an_id_that_no_job_has_is_no_job(redis: Redis) -> None:
+    with pytest.raises(NoSuchJobError):
+        PortalJob.fetch("a b\n", connection=redis)
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [
+        {"queue_class_name": "os.system"},
+        {"request_id": "a line\nof my own"},
+        {"interval": "2"},
+        {"interval": True},
+        {"interval": -1},
+        {"repeat": 3, "cron_string": "* * * * *"},
+        ["interval"],
+    ],
+)
+def test_of_its_meta_only_what_we_write_is_taken_over(
+    redis: Redis, meta: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    stored(redis, meta=json.dumps(meta))
+    job = PortalJob.fetch("one", connection=redis)
+    assert (job.meta, job.left_out) == ({}, ("meta",))
+    assert len(caplog.messages) == 1
+
+
+@pytest.mark.parametrize("meta", [b"{" * 3000, b'{"a":' + b"[" * 3000, b"\x80\x04N.", b"{}x"])
+def test_meta_that_cannot_be_read_is_none(redis: Redis, meta: bytes) -> None:
+    stored(redis, meta=meta)
+    assert PortalJob.fetch("one", connection=redis).meta == {}
+
+
+def test_nothing_else_can_be_written() -> None:
+    for value in (("os.system", None, (), {}), (SWEEP, None, ("an argument",), {})):
+        with pytest.raises(ValueError, match="not a job of ours"):
+            PortalSerializer.dumps(value)
+    with pytest.raises(ValueError, match="no such meta"):
+        PortalSerializer.dumps({"secret": "in a queue"})
+    assert PortalSerializer.dumps("a result") == b""
+    assert PortalSerializer.loads(DELIVER_DUE.encode()) == (DELIVER_DUE, None, (), {})
