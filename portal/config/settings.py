@@ -29,6 +29,7 @@ from portal.config.values import (
     networks,
     number,
     one_of,
+    ports,
     token,
 )
 
@@ -62,6 +63,8 @@ class Settings:
     webhook_timeout: int
     webhook_retry_schedule: tuple[int, ...]
     webhook_allowed_networks: tuple[IPv4Network | IPv6Network, ...]
+    webhook_denied_networks: tuple[IPv4Network | IPv6Network, ...]
+    webhook_allowed_ports: tuple[int, ...]
     webhook_max_in_flight: int
     worker_max_in_flight: int
     webhook_ca_bundle: str
@@ -126,6 +129,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         webhook_allowed_networks=networks(
             environ, "WEBHOOK_ALLOWED_NETWORKS", LOOPBACK if local_trial else ()
         ),
+        webhook_denied_networks=networks(environ, "WEBHOOK_DENIED_NETWORKS", ()),
+        webhook_allowed_ports=ports(environ, "WEBHOOK_ALLOWED_PORTS"),
         webhook_max_in_flight=number(environ, "WEBHOOK_MAX_IN_FLIGHT", 8, 1, 512),
         worker_max_in_flight=number(environ, "WORKER_MAX_IN_FLIGHT", 512, 1, 4096),
         webhook_ca_bundle=certificates(environ, "WEBHOOK_CA_BUNDLE"),

@@ -71,6 +71,16 @@ def networks(
         ) from None
 
 
+def ports(environ: Mapping[str, str], name: str) -> tuple[int, ...]:
+    """Port numbers separated by commas; none is all of them."""
+    parts = [part.strip() for part in environ.get(name, "").split(",") if part.strip()]
+    if not all(_is_number(part) and 1 <= int(part) <= 65535 for part in parts):
+        raise SettingsError(
+            f"{name} must be ports from 1 to 65535 separated by commas, as in “443,8443”."
+        )
+    return tuple(int(part) for part in parts)
+
+
 def choice_of_zone(environ: Mapping[str, str], name: str, default: str) -> ZoneInfo:
     """The name of a time zone, as in Europe/Vienna."""
     text = environ.get(name, "").strip() or default

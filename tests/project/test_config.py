@@ -21,6 +21,7 @@ def test_everything_has_a_default_but_the_keys(tmp_path: Path) -> None:
     assert settings.uses_embedded_valkey
     assert settings.port == 8000
     assert settings.webhook_allowed_networks == ()
+    assert (settings.webhook_denied_networks, settings.webhook_allowed_ports) == ((), ())
     assert sum(settings.webhook_retry_schedule) == 75 * 3600 + 35 * 60 + 5
 
 
@@ -35,6 +36,10 @@ def test_everything_has_a_default_but_the_keys(tmp_path: Path) -> None:
         ("REDIS_URL", "http://redis", "REDIS_URL must start with"),
         ("BASE_URL", "portal.example.com", "BASE_URL must start with"),
         ("WEBHOOK_ALLOWED_NETWORKS", "10.1.0.0/33", "WEBHOOK_ALLOWED_NETWORKS must be networks"),
+        ("WEBHOOK_DENIED_NETWORKS", "10.1.0.7/16", "WEBHOOK_DENIED_NETWORKS must be networks"),
+        ("WEBHOOK_ALLOWED_PORTS", "443;80", "WEBHOOK_ALLOWED_PORTS must be ports from 1 to 65535"),
+        ("WEBHOOK_ALLOWED_PORTS", "0", "WEBHOOK_ALLOWED_PORTS must be ports"),
+        ("WEBHOOK_ALLOWED_PORTS", "65536", "WEBHOOK_ALLOWED_PORTS must be ports"),
         ("WEBHOOK_RETRY_SCHEDULE", "5;10", "WEBHOOK_RETRY_SCHEDULE must be seconds"),
         ("SECRET_KEY", "short", "SECRET_KEY must be set to at least 16 characters"),
         ("ENCRYPTION_KEYS", "nonsense", "ENCRYPTION_KEYS must be one or more Fernet keys"),
@@ -103,6 +108,17 @@ def test_a_local_trial_reaches_this_machine_unless_the_networks_are_named(tmp_pa
         assert not settings.opens_this_machine
     for named in ("127.0.0.1/32", "10.1.0.0/16, ::/0"):
         assert load(tmp_path, WEBHOOK_ALLOWED_NETWORKS=named).opens_this_machine
+
+
+def test_networks_can_be_denied_and_ports_be_the_only_ones(tmp_path: Path) -> None:
+    settings = load(
+        tmp_path, WEBHOOK_DENIED_NETWORKS="198.18.5.0/24, ::/64", WEBHOOK_ALLOWED_PORTS="443, 8443"
+    )
+    denied = (ip_network("198.18.5.0/24"), ip_network("::/64"))
+    assert (settings.webhook_denied_networks, settings.webhook_allowed_ports) == (
+        denied,
+        (443, 8443),
+    )
 
 
 def test_no_key_shows_in_what_is_printed(tmp_path: Path) -> None:

@@ -2,9 +2,10 @@
 
 import errno
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Final
 
 from portal.engine.http.url import AddressError, check_url, host_of
 
@@ -54,24 +55,42 @@ _CLOSED_NETWORKS: tuple[tuple[IPNetwork, str], ...] = tuple(
     )
 )
 
+_EMBEDDED: Final = "an embedded IPv4"
+_ISATAP: Final = (
+    0x5EFE  # the middle of an interface's id (RFC 5214, 6.1); the bit before may be set
+)
+_ISATAP_BITS: Final = 0xFDFF_FFFF
+# Addresses that a translator turns into the IPv4 address inside: the first has one form, in the
+# second each network chooses the length of its prefix (RFC 6052, 2.2; RFC 8215).
+_NAT64: Final = IPv6Network("64:ff9b::/96")
+_LOCAL_NAT64: Final = IPv6Network("64:ff9b:1::/48")
+_NAT64_LENGTHS: Final = (48, 56, 64, 96)
+
 
 class AddressGuard:
     """Decides about one address and port at a time; frozen, and cheap enough for every request.
 
-    `allowed` opens exactly the networks it lists. `closed` pairs (Redis, the database) stay shut
+    `allowed` opens exactly the networks it lists; of a translator's network (NAT64) what carries a
+    public or an allowed address. `denied` networks are shut, public or allowed. `ports`: the only
+    ones that are open; none listed, all are. `closed` pairs (Redis, the database) stay shut
     whatever is allowed; where such an address is this machine's own, its port is shut on all of
     them. `closed_ports_here` are the portal's own ports, shut on every address of this machine.
     """
 
-    __slots__ = ("_allowed", "_closed", "_ports_here")
+    __slots__ = ("_allowed", "_closed", "_denied", "_ports", "_ports_here")
 
     def __init__(
         self,
         allowed: Iterable[IPNetwork] = (),
         closed: Iterable[tuple[IPAddress, int]] = (),
         closed_ports_here: Iterable[int] = (),
+        *,
+        denied: Iterable[IPNetwork] = (),
+        ports: Iterable[int] = (),
     ) -> None:
         self._allowed = tuple(allowed)
+        self._denied = tuple(denied)
+        self._ports = frozenset(ports)
         self._closed = frozenset((_plain(address), port) for address, port in closed)
         # A server bound to every address answers on 127.0.0.2 as well as on 127.0.0.1.
         own = {port for address, port in self._closed if _is_this_machine(address)}
@@ -80,24 +99,39 @@ class AddressGuard:
     def refusal(
         self, address: str, port: int, *, opens: tuple[str, int] | None = None
     ) -> str | None:
-        """Why we may not connect, as a short technical sentence; None when we may.
+        """Why we may not connect, as a short technical sentence with the address; None: we may.
 
         `opens` is one exact address and port that is open for this request alone: the portal's
-        own inbox. It opens neither a `closed` pair nor anything beside itself.
+        own inbox, denied or not. It opens neither a `closed` pair nor anything beside itself.
         """
         ip = _parsed(address)
         if ip is None:
             return "The resolver returned something that is not an IP address."
-        if (ip, port) in self._closed:
+        faces = (ip, *_translated(ip))
+        if any((face, port) in self._closed for face in faces):
             return f"{ip} port {port} is one of the portal's own services."
         if opens is not None and port == opens[1] and ip == _parsed(opens[0]):
             return None
-        if port in self._ports_here and _is_this_machine(ip):
+        if port in self._ports_here and any(map(_is_this_machine, faces)):
             return f"{ip} port {port} is the portal itself."
+        if any(face in network for network in self._denied for face in faces):
+            return f"{ip} is in a network of WEBHOOK_DENIED_NETWORKS."
+        if self._ports and port not in self._ports:
+            return f"{ip} port {port} is not one of WEBHOOK_ALLOWED_PORTS."
         kind = _closed_kind(ip)
-        if kind is None or any(ip in network for network in self._allowed):
+        if kind is None or self._is_allowed(ip):
             return None
         return f"{ip} is not a public address ({kind})."
+
+    def _is_allowed(self, ip: IPAddress) -> bool:
+        return any(
+            all(self._is_open_inside(inside) for inside in _carried(ip, network))
+            for network in self._allowed
+            if ip in network
+        )
+
+    def _is_open_inside(self, ip: IPv4Address) -> bool:
+        return _closed_kind(ip) is None or any(ip in network for network in self._allowed)
 
 
 @lru_cache(maxsize=4096)
@@ -117,11 +151,41 @@ def _plain(ip: IPAddress) -> IPAddress:
 
 @lru_cache(maxsize=4096)
 def _closed_kind(ip: IPAddress) -> str | None:
+    if ip.version == 6 and int(ip) >> 32 & _ISATAP_BITS == _ISATAP:
+        return _EMBEDDED
     for network, kind in _CLOSED_NETWORKS:
         if ip in network:
             return kind
     # What a later Python knows to be special is closed as well.
     return None if ip.is_global else "reserved"
+
+
+def _translated(ip: IPAddress) -> tuple[IPv4Address, ...]:
+    """The IPv4 address that the well-known translation leads to."""
+    return (_form(int(ip), 96),) if ip in _NAT64 else ()
+
+
+def _carried(ip: IPAddress, allowed: IPNetwork) -> Iterator[IPv4Address]:
+    """What a translator may make of `ip`, one of the network `allowed`.
+
+    A network that is narrower than a translator's prefix was meant address by address.
+    """
+    if allowed.prefixlen > 96:
+        return
+    if ip in _NAT64:
+        yield _form(int(ip), 96)
+    elif ip in _LOCAL_NAT64:
+        known = allowed.prefixlen in _NAT64_LENGTHS
+        for length in (allowed.prefixlen,) if known else _NAT64_LENGTHS:
+            yield _form(int(ip), length)
+
+
+def _form(number: int, length: int) -> IPv4Address:
+    """The 32 bits after a prefix of `length`, without the eight that stay empty (RFC 6052, 2.2)."""
+    if length == 96:
+        return IPv4Address(number & 0xFFFF_FFFF)
+    whole = number >> 64 << 56 | number & (1 << 56) - 1
+    return IPv4Address(whole >> 88 - length & 0xFFFF_FFFF)
 
 
 def _is_this_machine(ip: IPAddress) -> bool:

@@ -25,6 +25,8 @@ def guard(settings: Settings) -> AddressGuard:
             for pair in _addresses_behind(url)
         ],
         closed_ports_here=[settings.port],
+        denied=settings.webhook_denied_networks,
+        ports=settings.webhook_allowed_ports,
     )
 
 

@@ -74,6 +74,8 @@ def setting_lines(facts: Facts) -> Lines:
     """The settings that explain what the portal does; none of them is secret."""
     found = facts.settings
     allowed = ", ".join(str(each) for each in found.webhook_allowed_networks)
+    denied = ", ".join(str(each) for each in found.webhook_denied_networks)
+    ports = ", ".join(str(each) for each in found.webhook_allowed_ports)
     return [
         ("Address", found.base_url),
         ("Time zone", found.timezone.key),
@@ -82,6 +84,8 @@ def setting_lines(facts: Facts) -> Lines:
         ("Deliveries are kept", f"{found.retention_days} days"),
         ("Most at once to one webhook", str(found.webhook_max_in_flight)),
         ("Private networks that webhooks may reach", allowed or "None"),
+        *([("Networks that webhooks may not reach", denied)] if denied else []),
+        *([("The only ports that webhooks may reach", ports)] if ports else []),
         ("E-mail", "Set up" if found.smtp_url else "Not set up: no notices are sent by e-mail"),
     ]
 

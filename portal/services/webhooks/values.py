@@ -103,14 +103,22 @@ def _problems(values: WebhookValues) -> Iterator[tuple[str, str | None]]:
 
 
 def _address_problem(url: str) -> str | None:
-    """A literal address that the worker would refuse, said at once; names are judged at send."""
+    """A port or a literal address that the worker would refuse, said at once; names are judged at
+    send."""
     parts = urlsplit(url)
+    ours, port = settings(), parts.port or DEFAULT_PORTS[parts.scheme]
+    if ours.webhook_allowed_ports and port not in ours.webhook_allowed_ports:
+        open_ones = " or ".join(map(str, ours.webhook_allowed_ports))
+        return f"We may not send to port {port}: use an address with port {open_ones}"
     address = _literal(parts.hostname or "")
     if address is None:
         return None
-    ours = settings()
-    guard = AddressGuard(ours.webhook_allowed_networks, closed_ports_here=[ours.port])
-    why = guard.refusal(address, parts.port or DEFAULT_PORTS[parts.scheme])
+    guard = AddressGuard(
+        ours.webhook_allowed_networks,
+        closed_ports_here=[ours.port],
+        denied=ours.webhook_denied_networks,
+    )
+    why = guard.refusal(address, port)
     if why is None:
         return None
     return f"We may not send there: {why} Use a public address, or ask an administrator to allow it"

@@ -182,3 +182,76 @@ def test_the_inbox_is_open_at_one_address_and_port() -> None:
 @pytest.mark.parametrize("address", ["", "example.com", "1.2.3", "0x7f000001", "::1::"])
 def test_it_refuses_what_is_no_address(address: str) -> None:
     assert AddressGuard().refusal(address, 80) is not None
+
+
+ISATAP = ["2a00:1450:4001::5efe:10.0.0.1", "2a00:1450:4001::200:5efe:8.8.8.8"]
+
+
+@pytest.mark.parametrize("address", ISATAP)
+def test_an_address_that_carries_an_ipv4_in_its_interfaces_id_is_closed(address: str) -> None:
+    assert "embedded IPv4" in (AddressGuard().refusal(address, 443) or "")
+    assert AddressGuard([ip_network(address)]).refusal(address, 443) is None
+
+
+# The prefix that is allowed, an address in it that leads to a private one, one to a public one.
+TRANSLATORS = [
+    ("64:ff9b::/96", "64:ff9b::10.0.0.1", "64:ff9b::8.8.8.8"),
+    ("64:ff9b::/32", "64:ff9b::169.254.169.254", "64:ff9b::8.8.8.8"),
+    ("64:ff9b:1:7::/96", "64:ff9b:1:7::10.0.0.1", "64:ff9b:1:7::8.8.8.8"),
+    ("64:ff9b:1:7::/64", "64:ff9b:1:7:a:0:100::", "64:ff9b:1:7:8:808:800::"),
+    ("64:ff9b:1:700::/56", "64:ff9b:1:70a:0:1::", "64:ff9b:1:708:8:808::"),
+    ("64:ff9b:1::/48", "64:ff9b:1:a00:0:100::", "64:ff9b:1:808:8:800::"),
+]
+
+
+@pytest.mark.parametrize(("prefix", "inside", "outside"), TRANSLATORS)
+def test_what_is_translated_to_a_private_address_is_closed_although_the_prefix_is_allowed(
+    prefix: str, inside: str, outside: str
+) -> None:
+    guard = AddressGuard([ip_network(prefix)])
+    assert guard.refusal(inside, 443) is not None
+    assert guard.refusal(outside, 443) is None
+    both = AddressGuard(
+        [ip_network(prefix), ip_network("10.0.0.0/8"), ip_network("169.254.0.0/16")]
+    )
+    assert both.refusal(inside, 443) is None
+
+
+def test_where_the_form_of_a_translated_address_is_not_known_each_has_to_be_public() -> None:
+    guard = AddressGuard([ip_network("::/0")])
+    assert guard.refusal("64:ff9b:1::10.0.0.1", 443) is not None
+    assert guard.refusal("64:ff9b:1:a00:0:100::", 443) is not None
+    assert guard.refusal("64:ff9b:1:808:8:808:808:808", 443) is None
+
+
+def test_one_translated_address_may_be_opened_by_itself() -> None:
+    guard = AddressGuard([ip_network("64:ff9b::a00:0/104")])
+    assert guard.refusal("64:ff9b::10.0.0.1", 443) is None
+    assert guard.refusal("64:ff9b::172.16.0.1", 443) is not None
+
+
+def test_our_own_services_are_closed_by_their_translated_address_too() -> None:
+    allowed = [ip_network("64:ff9b::/96"), ip_network("10.0.0.0/8"), ip_network("127.0.0.0/8")]
+    guard = AddressGuard(allowed, [(ip_address("10.0.0.5"), 6379)], [8000])
+    assert guard.refusal("64:ff9b::10.0.0.5", 6379) is not None
+    assert guard.refusal("64:ff9b::127.0.0.1", 8000) is not None
+    assert guard.refusal("64:ff9b::10.0.0.5", 443) is None
+
+
+def test_a_denied_network_is_closed_public_or_allowed() -> None:
+    denied = [ip_network("8.8.0.0/16"), ip_network("10.1.0.0/16"), ip_network("2a00:1450::/32")]
+    allowed = [ip_network("10.0.0.0/8"), ip_network("8.8.8.0/24"), ip_network("64:ff9b::/96")]
+    guard = AddressGuard(allowed, denied=denied)
+    for address in ("8.8.8.8", "10.1.2.3", "::ffff:10.1.2.3", "64:ff9b::8.8.8.8", "2a00:1450::1"):
+        assert "WEBHOOK_DENIED_NETWORKS" in (guard.refusal(address, 443) or ""), address
+    for address in ("8.9.8.8", "10.2.2.3", "64:ff9b::8.9.8.8"):
+        assert guard.refusal(address, 443) is None, address
+    assert guard.refusal("10.1.2.3", 8000, opens=("10.1.2.3", 8000)) is None
+
+
+def test_where_ports_are_listed_all_others_are_closed_but_the_inboxs() -> None:
+    guard = AddressGuard([ip_network("10.0.0.0/8")], ports=[443, 8443])
+    assert guard.refusal("8.8.8.8", 443) is None
+    assert guard.refusal("10.0.0.1", 8443) is None
+    assert "WEBHOOK_ALLOWED_PORTS" in (guard.refusal("8.8.8.8", 80) or "")
+    assert guard.refusal("127.0.0.1", 8000, opens=("127.0.0.1", 8000)) is None

@@ -41,3 +41,11 @@ def test_a_database_on_a_socket_closes_nothing(app: Flask) -> None:
 def test_redis_is_closed_too(app: Flask) -> None:
     ours = replace(settings(), redis_url="redis://10.9.8.7/0", webhook_allowed_networks=EVERYTHING)
     assert guard(ours).refusal("10.9.8.7", 6379)
+
+
+def test_denied_networks_and_ports_that_are_not_listed_are_closed(app: Flask) -> None:
+    denied = (ip_network("8.8.8.0/24"),)
+    ours = replace(settings(), webhook_denied_networks=denied, webhook_allowed_ports=(443,))
+    assert guard(ours).refusal("1.1.1.1", 443) is None
+    assert guard(ours).refusal("8.8.8.8", 443)
+    assert guard(ours).refusal("1.1.1.1", 80)

@@ -1,8 +1,12 @@
 """Making and changing webhooks through the pages."""
 
+from dataclasses import replace
+from ipaddress import ip_network
+
 import pytest
 from flask import Flask
 
+from portal.extensions import settings
 from portal.models.webhooks import Webhook
 from portal.services.core import vault
 from portal.services.core.unit_of_work import session
@@ -89,6 +93,19 @@ def test_it_says_in_words_what_to_change(
 
 def test_it_allows_a_private_address_that_is_listed(pages: Pages) -> None:
     assert add(pages, url="http://127.0.0.1:8099/hook").status == 200
+
+
+def test_it_says_at_once_which_ports_and_networks_are_closed(
+    app: Flask, pages: Pages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    denied = (ip_network("8.8.8.0/24"),)
+    ours = replace(settings(), webhook_denied_networks=denied, webhook_allowed_ports=(443, 8443))
+    monkeypatch.setitem(app.extensions, "settings", ours)
+    (closed_port,) = add(pages, url="https://erp.example.com:22/hook").errors
+    assert closed_port == "We may not send to port 22: use an address with port 443 or 8443"
+    (denied_one,) = add(pages, url="https://8.8.8.8/hook").errors
+    assert "WEBHOOK_DENIED_NETWORKS" in denied_one
+    assert add(pages, url="https://erp.example.com:8443/hook").status == 200
 
 
 def test_what_nobody_can_see_is_not_saved(pages: Pages) -> None:
