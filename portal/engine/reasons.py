@@ -101,7 +101,7 @@ _TABLE: Final[dict[Reason, _Row]] = {
         _YOU, _CERTIFICATE),
     Reason.BLOCKED: _Row(
         "Private address, not sent",
-        "This address is inside a private network, so nothing was sent.",
+        "This address is inside a private network or closed by a setting, so nothing was sent.",
         "Use a public address, or ask an administrator to allow it.", _YOU, _OUR_SIDE),
     Reason.BAD_HEADERS: _Row(
         "Custom header, not sent",

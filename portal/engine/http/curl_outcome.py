@@ -1,6 +1,8 @@
 """A finished libcurl handle → the Exchange that says what came of the request."""
 
+import logging
 from collections.abc import Hashable
+from typing import Final
 
 import pycurl
 import requests
@@ -9,7 +11,13 @@ from portal.engine.http.certificate_dates import CertificateDates
 from portal.engine.http.curl_handle import CurlHandle
 from portal.engine.http.curl_verdict import Progress, exception_for, reason_for_curl
 from portal.engine.http.exchange import Exchange, Phases, one_line, read_head
+from portal.engine.http.url import host_of
 from portal.engine.reason_keys import Reason, reason_for_code
+
+log = logging.getLogger(__name__)
+
+# Whoever sees deliveries must not learn from them what a name leads to inside our network.
+BLOCKED_DETAIL: Final = "Its address may not be reached; the log file says which it is, and why."
 
 _CONNECTING = pycurl.NAMELOOKUP_TIME, pycurl.CONNECT_TIME, pycurl.APPCONNECT_TIME
 
@@ -33,7 +41,10 @@ def exchange_of(
     # That we read no further is no fault of the receiver's, and nothing for people to wonder at.
     was_enough = code is not None and handle.truncated
     told = "" if was_enough else message
-    detail = one_line((handle.refusal or "") if reason is Reason.BLOCKED else told)
+    is_blocked = reason is Reason.BLOCKED
+    if is_blocked:
+        log.warning("Sent nothing to %s: %s", host_of(request.url or ""), handle.refusal)
+    detail = one_line(BLOCKED_DETAIL if is_blocked else told)
     return Exchange(
         key=handle.key,
         request=request,
@@ -41,7 +52,7 @@ def exchange_of(
         code=code,
         error=None if answered or reason is None else exception_for(reason, detail, request),
         phases=phases,
-        peer=_peer(handle.peer),
+        peer=None if is_blocked else _peer(handle.peer),
         reused_connection=was_open,
         certificate_ends_at=certificates.end_for(handle.curl, is_new=phases.tls is not None),
         phrase=head.phrase,

@@ -118,12 +118,15 @@ def test_a_request_that_ends_every_connection_is_sent_no_more_than_twice(
     assert sum(poison in each for each in requests) == 2
 
 
-def test_a_private_address_is_blocked_before_anything_is_sent(receiver: Receiver) -> None:
+def test_a_private_address_is_blocked_before_anything_is_sent(
+    receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
     transport = Transport(AddressGuard())
     for host in ("127.0.0.1", "localhost", "0x7f.1", "2130706433", "[::ffff:127.0.0.1]"):
         exchange = send(transport, f"http://{host}:{receiver.port}/")
         assert exchange.reason is Reason.BLOCKED, (host, exchange.detail)
-        assert "not a public address" in exchange.detail
+        assert "may not be reached" in exchange.detail
+        assert "not a public address" in caplog.messages[-1]
         assert exchange.peer is None
     transport.close()
     assert receiver.connections_seen == 0
@@ -135,7 +138,8 @@ def test_the_inbox_connection_is_never_lent_to_another_webhook(receiver: Receive
     inbox = ("127.0.0.1", receiver.port)
     assert send(transport, receiver.url, opens=inbox).reason is None
     for url in (receiver.url, f"http://127.0.0.2:{receiver.port}/"):
-        assert send(transport, url).reason is Reason.BLOCKED
+        exchange = send(transport, url)
+        assert (exchange.reason, exchange.peer) == (Reason.BLOCKED, None)
     assert send(transport, receiver.url, opens=inbox).reason is None
     transport.close()
     assert len(receiver.received) == 2

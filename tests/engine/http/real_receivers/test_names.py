@@ -21,12 +21,16 @@ METADATA = "169.254.169.254"
 
 
 @pytest.mark.netns(addresses=[PRIVATE], hosts={"erp.example.com": PRIVATE})
-def test_a_name_that_leads_to_a_private_address_is_blocked() -> None:
+def test_a_name_that_leads_to_a_private_address_is_blocked_and_the_log_file_alone_says_where(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     transport = Transport(AddressGuard())
     with Receiver(host=PRIVATE) as inside:
         exchange = send(transport, f"http://erp.example.com:{inside.port}/")
     assert exchange.reason is Reason.BLOCKED
-    assert PRIVATE in exchange.detail
+    assert PRIVATE not in repr(exchange)
+    (line,) = caplog.messages
+    assert line == f"Sent nothing to erp.example.com: {PRIVATE} is not a public address (private)."
     assert inside.connections_seen == 0
 
 
@@ -88,12 +92,13 @@ def test_an_address_without_a_route_is_unreachable() -> None:
 
 
 @pytest.mark.netns(addresses=[PUBLIC])
-def test_the_portal_is_closed_at_its_public_address_too() -> None:
+def test_the_portal_is_closed_at_its_public_address_too(caplog: pytest.LogCaptureFixture) -> None:
     with Receiver(host=PUBLIC) as portal, Receiver(host=PUBLIC) as other:
         transport = Transport(AddressGuard(closed_ports_here=[portal.port]))
         exchange = send(transport, portal.url)
         assert exchange.reason is Reason.BLOCKED
-        assert "the portal itself" in exchange.detail
+        assert "the portal itself" in caplog.text
+        assert "the portal itself" not in exchange.detail
         assert send(transport, other.url).reason is None
     assert portal.connections_seen == 0
 

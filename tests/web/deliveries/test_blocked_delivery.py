@@ -1,0 +1,36 @@
+"""Who reads deliveries does not learn from them where a name leads inside our network."""
+
+from dataclasses import replace
+
+import pytest
+from flask import Flask
+
+from jobs.deliver import deliver_due
+from portal.extensions import settings
+from tests.support.deliveries import make_delivery
+from tests.support.factories import make_webhook
+from tests.web.signed_in import visit
+
+
+@pytest.mark.parametrize("role", ["admin", "support"])
+def test_a_blocked_deliverys_address_is_in_the_log_file_alone(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, role: str
+) -> None:
+    nothing_open = replace(settings(), webhook_allowed_networks=())
+    monkeypatch.setitem(app.extensions, "settings", nothing_open)
+    made = make_delivery(make_webhook("http://localhost:81/hook"), status="waiting")
+    deliver_due()
+    pages = visit(app, role)
+    page = pages.get(f"/deliveries/{made}")
+    assert "inside a private network or closed by a setting" in page.main
+    told = [
+        page.html,
+        pages.client.get(f"/deliveries/{made}/help-bundle").text,
+        pages.client.get("/deliveries/export.csv?status=failed", buffered=True).text,
+        pages.get("/deliveries").html,
+    ]
+    assert all("localhost" in each or str(made) in each for each in told)
+    for words in ("127.0.0.1", "::1", "loopback"):
+        assert not any(words in each.replace(settings().base_url, "") for each in told), words
+    assert "Sent nothing to localhost: " in caplog.text
+    assert "loopback" in caplog.text
