@@ -42,21 +42,38 @@ def load_keys(environ: Mapping[str, str], instance_dir: Path, *, may_create: boo
         raise SettingsError(
             "SECRET_KEY must be set to at least 16 characters that only this portal knows."
         )
+    if _repeats(secret_key):
+        raise SettingsError(
+            "SECRET_KEY must be made by chance: one word or character, repeated, can be guessed."
+        )
     return Keys(secret_key, tuple(_fernet_key(part) for part in encryption.split(",")))
 
 
 def _fernet_key(text: str) -> str:
     key = text.strip()
     try:
-        good = len(base64.urlsafe_b64decode(key)) == 32
+        made = base64.urlsafe_b64decode(key)
     except (binascii.Error, ValueError):
-        good = False
-    if not good:
+        made = b""
+    if len(made) != 32:
         raise SettingsError(
             "ENCRYPTION_KEYS must be one or more Fernet keys (32 bytes, URL-safe base64), "
             "separated by commas."
         )
+    if not any(made):
+        raise SettingsError(
+            "ENCRYPTION_KEYS must be made by chance: a key of zeros can be guessed."
+        )
     return key
+
+
+def _repeats(text: str) -> bool:
+    """Whether it is one shorter text over and over, with something between or not."""
+    folded = text.casefold()
+    return any(
+        all(folded[at] == folded[at - length] for at in range(length, len(folded)))
+        for length in range(1, (len(folded) + 1) // 2 + 1)
+    )
 
 
 def _create(path: Path) -> None:

@@ -8,6 +8,8 @@ from typing import Final
 # direction, which can also make one name look like another (Unicode TR 36, 2.10.4). The joiners
 # U+200C and U+200D stay: words in Persian and Hindi, and emoji, are spelt with them.
 _UNSEEN: Final = re.compile("[\0\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
+# What a terminal takes as an order: control characters, tabs and ends of lines apart.
+_CONTROLS: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 # Whatever leaves a blank at either end: spaces, joiners that join nothing, blank letters.
 _BLANK: Final = r"[\s\u200c\u200d\u2800\u3164\uffa0]+"
 _ENDS: Final = re.compile(rf"\A{_BLANK}|{_BLANK}\Z")
@@ -21,3 +23,9 @@ def without_unseen(text: str) -> str:
 def tidy(text: str) -> str:
     """The same, and without blanks around it."""
     return _ENDS.sub("", without_unseen(text))
+
+
+def harmless(text: str) -> str:
+    """A stranger's text, its lines and tabs kept, without what a terminal acts on (ESC) or what
+    nobody can see."""
+    return _CONTROLS.sub("", without_unseen(text))

@@ -25,6 +25,30 @@ def test_sixteen_characters_are_enough_for_the_secret_key_and_fifteen_are_not(
         load(tmp_path, SECRET_KEY="0123456789abcde")
 
 
+@pytest.mark.parametrize(
+    "repeated",
+    ["x" * 32, "changeme" * 3, "ChangeMe-changeme", "secret secret secret sec", "0101010101010101"],
+)
+def test_a_secret_key_of_one_word_over_and_over_is_refused(tmp_path: Path, repeated: str) -> None:
+    with pytest.raises(SettingsError, match="SECRET_KEY must be made by chance") as refused:
+        load(tmp_path, SECRET_KEY=repeated)
+    assert repeated not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "good", ["0123456789abcdef", "abcdefgh12345678ab", "a key that only we know"]
+)
+def test_any_other_secret_key_will_do(tmp_path: Path, good: str) -> None:
+    assert load(tmp_path, SECRET_KEY=good).secret_key == good
+
+
+def test_an_encryption_key_of_zeros_is_refused(tmp_path: Path) -> None:
+    zeros = base64.urlsafe_b64encode(bytes(32)).decode()
+    for keys in (zeros, f"{FIRST},{zeros}"):
+        with pytest.raises(SettingsError, match="ENCRYPTION_KEYS must be made by chance"):
+            load(tmp_path, ENCRYPTION_KEYS=keys)
+
+
 def test_several_encryption_keys_keep_their_order_and_each_must_be_one(tmp_path: Path) -> None:
     found = load(tmp_path, ENCRYPTION_KEYS=f" {SECOND} ,{FIRST}")
     assert found.encryption_keys == (SECOND, FIRST)

@@ -9,6 +9,7 @@ from portal.engine.http.address_mask import MASK
 from portal.engine.reasons import Reason, title
 from portal.lib.clock import utcnow
 from portal.lib.durations import in_words
+from portal.lib.typed_text import harmless
 from portal.services.deliveries.detail import AttemptDetail
 from portal.web.deliveries.presenter import DeliveryPage
 from portal.web.deliveries.request import MOST_SHOWN, pretty
@@ -111,8 +112,9 @@ def _came_back(page: DeliveryPage) -> Iterator[str]:
         yield page.answer_note
     yield f"Status code {attempt.code}"
     for name, value in attempt.response_headers:
-        yield f"{name}: {MASK if name.lower() in HIDDEN_ANSWERS else value}"
-    yield f"\n{attempt.response_text}" if attempt.response_text else "\nThe answer had no text."
+        yield harmless(f"{name}: {MASK if name.lower() in HIDDEN_ANSWERS else value}")
+    text = harmless(attempt.response_text)
+    yield f"\n{text}" if text else "\nThe answer had no text."
     if attempt.is_truncated:
         yield "(The answer was longer: only its beginning is kept.)"
 

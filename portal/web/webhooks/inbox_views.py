@@ -70,10 +70,13 @@ def receive(token: str) -> Response:
     """Take a message, as any receiver would. Answers in plain text; nobody reads a page here."""
     if public_id_of(token) is None:
         return _plain(NOBODY, 404)  # whoever guesses is not even listened to
-    request.max_content_length = LARGEST
+    # One more than fits: what comes in chunks is read up to this limit, and then cut in silence.
+    request.max_content_length = LARGEST + 1
     try:
         body = request.get_data(cache=False)
     except RequestEntityTooLarge:
+        return _plain(TOO_LARGE, 413)
+    if len(body) > LARGEST:
         return _plain(TOO_LARGE, 413)
     if not messages.receive(token, list(request.headers), body):
         return _plain(NOBODY, 404)

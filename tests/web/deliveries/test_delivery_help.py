@@ -174,6 +174,23 @@ def test_the_help_bundle_has_everything_but_secrets(support: Pages) -> None:
     assert "let me in" not in answer.text
 
 
+def test_what_a_receiver_answered_gives_no_orders_to_whoever_opens_the_help_bundle(
+    support: Pages,
+) -> None:
+    made = make_delivery(make_webhook(), status="failed", reason="auth", code=401)
+    make_attempt(
+        made,
+        reason="auth",
+        code=401,
+        response_headers=[["X-\x1b[2JNote", "\x1b]0;title\x07 \x9b31m red"]],
+        response_text="one\r\n\ttwo \x1b[8mhidden \u202egnp.exe\u2066 \x08\x7f",
+    )
+    text = support.client.get(f"/deliveries/{made}/help-bundle").text
+    assert "X-[2JNote: ]0;title 31m red\n" in text
+    assert "one\n\ttwo [8mhidden gnp.exe \n" in text
+    assert not set(text) & set("\x1b\x9b\x07\x08\r\x7f\u202e\u2066")
+
+
 @pytest.mark.parametrize("role", ["admin", "manager", "support"])
 def test_it_says_which_part_of_a_signature_differs(app: Flask, role: str) -> None:
     pages, made = visit(app, role), refused()

@@ -1,5 +1,6 @@
 """The built-in inbox as people and strangers meet it."""
 
+import io
 from dataclasses import replace
 from uuid import UUID
 
@@ -82,6 +83,22 @@ def test_a_stranger_is_turned_away_in_plain_text(app: Flask, opened: UUID) -> No
     assert post(app, token, b"x" * messages.LARGEST)[0] == 200
     assert app.test_client().get(f"/inbox/{token}").status_code == 405
     assert db.session.query(InboxMessage).count() == 1
+
+
+@pytest.mark.parametrize("more", [0, 1, 100_000])
+def test_what_comes_in_chunks_is_taken_whole_or_not_at_all(
+    app: Flask, opened: UUID, more: int
+) -> None:
+    """Nobody has said how long it is: a part of it must not pass for the whole."""
+    body = b"x" * (messages.LARGEST + more)
+    answer = app.test_client().post(
+        f"/inbox/{token_of(opened)}",
+        input_stream=io.BytesIO(body),
+        headers={"Transfer-Encoding": "chunked"},
+        environ_overrides={"wsgi.input_terminated": True},
+    )
+    assert answer.status_code == (413 if more else 200)
+    assert [len(each.body) for each in messages.messages(opened)] == ([] if more else [len(body)])
 
 
 def test_the_page_shows_each_message_and_its_signature(
