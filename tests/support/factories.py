@@ -57,9 +57,8 @@ def make_user(role: str = Role.ADMIN, *, password: str = PASSWORD, **columns: An
     name = columns.pop("name", NAMES[number % len(NAMES)])
     email = columns.pop("email", f"{name.lower().replace(' ', '.')}.{number}@example.com")
     with writing() as current:
-        user = User(
-            name=name, email=email, role=role, password_hash=_cheap_hash(password), **columns
-        )
+        columns.setdefault("password_hash", _cheap_hash(password))
+        user = User(name=name, email=email, role=role, **columns)
         current.add(user)
         current.flush()
         return Person(user.id, user.public_id, user.name, user.email, user.role, password)

@@ -45,7 +45,8 @@ def sign_in(email: str, password: str, address: str | None) -> User:
     user = find_user(session(), email)
     stored = user.password_hash if user and user.is_active else None
     session().rollback()  # the database does not wait while we hash
-    if user is None or not passwords.matches(password, stored):
+    is_right = passwords.matches(password, stored)  # first, so that nobody is refused sooner
+    if user is None or not is_right:
         raise WrongPassword
     _let_in(user, account, origin)
     if stored and passwords.is_outdated(stored):

@@ -1,0 +1,64 @@
+"""Whoever knocks costs the same work: nobody learns by the clock who has an account."""
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from argon2 import PasswordHasher
+from flask import Flask
+
+from portal.services.people import passwords
+from portal.services.people.sign_in import WrongPassword, sign_in
+from tests.support.factories import make_user
+
+HERE = "192.0.2.7"
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """What Argon2 is asked to do, call by call: which of its verbs, and for which hash."""
+    calls: list[tuple[str, str]] = []
+
+    def counted(name: str) -> Callable[..., Any]:
+        real = getattr(PasswordHasher, name)
+
+        def call(hasher: PasswordHasher, given: str, *others: str) -> Any:
+            calls.append((name, given if others else ""))
+            return real(hasher, given, *others)
+
+        return call
+
+    for name in ("hash", "verify"):
+        monkeypatch.setattr(PasswordHasher, name, counted(name))
+    return calls
+
+
+def test_one_hash_is_computed_for_whoever_knocks_and_each_of_the_usual_cost(
+    app: Flask, asked: list[tuple[str, str]]
+) -> None:
+    usual = passwords.hashed("a long pass phrase")
+    ana = make_user(password_hash=usual)
+    ben = make_user(password_hash=usual, is_active=False)
+    for email, password in (
+        (ana.email, "wrong"),
+        (ben.email, "wrong"),
+        (ben.email, ben.password),
+        ("nobody@example.com", "wrong"),
+        ("nobody@example.com", "x" * 2000),
+        ("no address", "wrong"),
+    ):
+        asked.clear()
+        with pytest.raises(WrongPassword):
+            sign_in(email, password, HERE)
+        assert [verb for verb, _ in asked] == ["verify"], email
+        assert not passwords.is_outdated(asked[0][1]), email
+
+
+def test_it_has_nobodys_hash_at_hand_in_a_process_that_has_just_begun(
+    asked: list[tuple[str, str]],
+) -> None:
+    module = importlib.reload(passwords)
+    assert not module.is_outdated(module.NOBODYS_HASH)
+    assert not module.matches("nobody's password", None)
+    assert [verb for verb, _ in asked] == ["verify"]
