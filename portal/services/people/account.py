@@ -87,12 +87,12 @@ def change_password(actor: Actor, old: str, new: str) -> User:
     passwords.check(new, email)
     password_hash = passwords.hashed(new)
     with writing() as current:
-        one_time_links.forget_resets(current, email)
         user = _own(current, actor)
         if user.password_hash != stored:
             raise Refusal("Your password was changed in another window. Sign in with that one.")
         user.password_hash = password_hash
         user.session_version += 1
+        one_time_links.forget_resets(current, email)
         target = ("person", user.public_id, user.name)
         trail.record(current, actor, "person.password_changed", target=target)
     return user

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from portal.database.engine import database_now
 from portal.extensions import settings
 from portal.models.people import Link, LinkKind, Role, User
+from portal.services.audit import trail
 from portal.services.core.permissions import Actor, allows
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import database_time, session, writing
@@ -103,6 +104,21 @@ def forget_resets(current: Session, email: str) -> None:
     """Links for a new password that nobody has used: whoever has found the old one needs none."""
     wanted = (Link.kind == LinkKind.RESET, Link.email == email, Link.used_at.is_(None))
     current.execute(delete(Link).where(*wanted))
+
+
+def revoke(current: Session, actor: Actor, user: User) -> None:
+    """Delete what this person made and nobody has used, and what would let this person in.
+
+    In the transaction that ends the sessions, after the user's row was locked: a link that only
+    slept would wake when the account is enabled, or has its rank again.
+    """
+    forget_resets(current, user.email)
+    wanted = select(Link).where(Link.created_by_id == user.id, Link.used_at.is_(None))
+    for link in current.scalars(wanted.order_by(Link.id).with_for_update()).all():
+        if link.kind == LinkKind.INVITE:
+            target = ("invitation", link.public_id, link.email or "")
+            trail.record(current, actor, "person.invitation_cancelled", target=target)
+        current.delete(link)
 
 
 def has_people(current: Session) -> bool:

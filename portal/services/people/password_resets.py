@@ -80,7 +80,9 @@ def use(token: str, once: UUID, password: str) -> User:
     email = one_time_links.issued(LinkKind.RESET, token).email or ""
     passwords.check(password, email)
     password_hash = passwords.hashed(password)
-    once_only(one_time_links.owner(token), once, lambda: _use(token, password_hash), lambda _: HOME)
+    once_only(
+        one_time_links.owner(token), once, lambda: _use(token, email, password_hash), lambda _: HOME
+    )
     sign_in_throttle.forgive(sign_in_throttle.for_email(email))
     # Sent twice, the second finds what the first stored, if it brings the same password.
     user = find_user(session(), email)
@@ -101,11 +103,12 @@ def _offer(current: Session, actor: Actor, user: User) -> Link:
     return link
 
 
-def _use(token: str, password_hash: str) -> None:
+def _use(token: str, email: str, password_hash: str) -> None:
     with writing() as current:
-        link = one_time_links.consume(current, LinkKind.RESET, token)
-        wanted = select(User).where(User.email == link.email).with_for_update(key_share=True)
+        # The person before the link, as whoever disables them locks the two.
+        wanted = select(User).where(User.email == email).with_for_update(key_share=True)
         user = current.execute(wanted).scalar_one_or_none()
+        one_time_links.consume(current, LinkKind.RESET, token)
         if user is None or not user.is_active:
             raise one_time_links.DeadLink
         user.password_hash = password_hash
@@ -114,6 +117,7 @@ def _use(token: str, password_hash: str) -> None:
         target = ("person", user.public_id, user.name)
         changes = {"by": {"from": None, "to": "a link for a new password"}}
         trail.record(current, actor, "person.password_changed", target=target, changes=changes)
+        one_time_links.revoke(current, actor, user)
 
 
 def _person(current: Session, public_id: UUID) -> User:

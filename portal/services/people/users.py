@@ -14,7 +14,7 @@ from portal.services.audit import trail
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotFound, Refusal, Stale
 from portal.services.core.unit_of_work import session, writing
-from portal.services.people.one_time_links import setup_link
+from portal.services.people.one_time_links import revoke, setup_link
 
 __all__ = [
     "ROLE_NAMES",
@@ -97,7 +97,7 @@ def _set_active(is_active: bool) -> Callable[[User], dict[str, object]]:
 def _change(
     actor: Actor, public_id: UUID, action: str, change: Callable[[User], dict[str, object]]
 ) -> None:
-    """Change one user's standing; their sessions end with it. Nothing changed: nothing written."""
+    """Change one user's standing; sessions and links end with it. No change: nothing written."""
     with writing() as current:
         admins = _locked_admins(current)
         require(current, actor, "people.manage")
@@ -113,6 +113,7 @@ def _change(
         trail.record(
             current, actor, action, target=("person", user.public_id, user.name), changes=changes
         )
+        revoke(current, actor, user)
 
 
 def _locked_admins(current: Session) -> set[int]:
