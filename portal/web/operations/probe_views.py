@@ -16,6 +16,9 @@ blueprint = Blueprint("operations", __name__)
 # The standard header, and what proxies have written since before it (RFC 7239). Any will do: many
 # pass on no more than X-Forwarded-Proto.
 FORWARDED = ("forwarded", "via", "x-forwarded", "x-real-ip", "x-client-ip", "cf-", "true-client-ip")
+REFUSED = (
+    "Ask with METRICS_TOKEN as a bearer token. It has to be set where the portal is started.\n"
+)
 
 
 @blueprint.get("/healthz")
@@ -42,24 +45,26 @@ def readyz() -> tuple[Response, int]:
 @blueprint.get("/metrics")
 @requires(PUBLIC)
 def metrics() -> Response:
-    """For Prometheus, from this machine or with METRICS_TOKEN."""
+    """For Prometheus, with METRICS_TOKEN; in a trial without one, from this machine."""
     if not is_trusted():
-        sentence = "Ask from the machine itself, or with METRICS_TOKEN as a bearer token.\n"
-        return Response(sentence, 403, mimetype="text/plain")
+        return Response(REFUSED, 403, mimetype="text/plain")
     return Response(exposition(), content_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 def is_trusted() -> bool:
-    """Whether details may be told: with the token; without one set, to this machine itself.
+    """Whether details may be told: with the token; in a trial without one, to this machine itself.
 
-    A proxy on this machine speaks for anybody, so what it passes on is not trusted.
+    A proxy on this machine speaks for anybody, and a bare one does not even say so: this machine
+    is asked for a token too, where others may reach it.
     """
     token = settings().metrics_token
     if token:
         given = request.headers.get("Authorization", "").removeprefix("Bearer ")
         return hmac.compare_digest(given.encode(), token.encode())
-    return _is_this_machine() and not any(
-        name.lower().startswith(FORWARDED) for name, _ in request.headers
+    return (
+        settings().local_trial
+        and _is_this_machine()
+        and not any(name.lower().startswith(FORWARDED) for name, _ in request.headers)
     )
 
 

@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -68,7 +69,11 @@ def test_each_request_has_an_id_of_its_own_in_its_answer_and_its_line(
     assert lines[0]["person"] > 0
 
 
-def test_machines_that_ask_all_the_time_leave_no_lines(app: Flask, heard: Heard) -> None:
+def test_machines_that_ask_all_the_time_leave_no_lines(
+    app: Flask, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial = replace(app.extensions["settings"], local_trial=True)
+    monkeypatch.setitem(app.extensions, "settings", trial)
     client = app.test_client()
     for path in ("/healthz", "/readyz", "/metrics", "/static/favicon.svg"):
         assert client.get(path, buffered=True).status_code == 200

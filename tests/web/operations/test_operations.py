@@ -22,6 +22,12 @@ def with_settings(app: Flask, monkeypatch: pytest.MonkeyPatch, **changes: Any) -
     monkeypatch.setitem(app.extensions, "settings", changed)
 
 
+@pytest.fixture(autouse=True)
+def _trial(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a trial this machine itself is told everything."""
+    with_settings(app, monkeypatch, local_trial=True)
+
+
 def samples(app: Flask) -> dict[tuple[str, ...], float]:
     answer = app.test_client().get("/metrics")
     assert answer.status_code == 200
@@ -67,14 +73,25 @@ def test_a_proxy_on_this_machine_speaks_for_strangers(app: Flask, header: str) -
     assert answer.status_code == 403
 
 
+def test_outside_a_trial_nobody_is_trusted_without_a_token(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy that adds no header looks like this machine itself."""
+    with_settings(app, monkeypatch, local_trial=False)
+    refused = app.test_client().get("/metrics")
+    assert (refused.status_code, "METRICS_TOKEN" in refused.text) == (403, True)
+    assert app.test_client().get("/readyz").json == {"ready": True}
+
+
+@pytest.mark.parametrize("is_trial", [True, False])
 @pytest.mark.parametrize(
     ("given", "status"),
     [("Bearer a token", 200), ("Bearer another", 403), ("a tokené", 403), (None, 403)],
 )
 def test_a_token_opens_from_anywhere_and_then_nothing_else_does(
-    app: Flask, monkeypatch: pytest.MonkeyPatch, given: str | None, status: int
+    app: Flask, monkeypatch: pytest.MonkeyPatch, given: str | None, status: int, is_trial: bool
 ) -> None:
-    with_settings(app, monkeypatch, metrics_token="a token")
+    with_settings(app, monkeypatch, metrics_token="a token", local_trial=is_trial)
     headers = {"Authorization": given} if given else {}
     client = app.test_client()
     for place in ({}, FAR_AWAY):
