@@ -94,6 +94,25 @@ def test_the_python_snippet_tells_our_messages_from_others(secret: str) -> None:
 
 
 @SECRETS
+def test_the_python_snippet_refuses_an_old_delivery_that_is_sent_again(secret: str) -> None:
+    is_new_and_ours = python_snippet("def is_new_and_ours")["is_new_and_ours"]
+    for headers, body, expected in cases(secret):
+        assert is_new_and_ours(body, headers, secret) is expected
+    now = int(time.time())
+    for seconds, expected in ((-250, True), (250, True), (-350, False), (350, False)):
+        assert is_new_and_ours(BODY, signed(secret, sent_at=now + seconds), secret) is expected
+    old = signed(secret, sent_at=now - 3600)
+    for change in (
+        {"webhook-timestamp": str(now)},
+        {"webhook-timestamp": ""},
+        {"webhook-timestamp": "9" * 5000},
+        {"webhook-timestamp": "\u0661" * 10},
+    ):
+        assert not is_new_and_ours(BODY, old | change, secret)
+    assert not is_new_and_ours(BODY, signed(secret) | {"webhook-id": "another"}, secret)
+
+
+@SECRETS
 def test_the_node_snippet_tells_our_messages_from_others(secret: str) -> None:
     needs(shutil.which("node"), "Node")
     ask = "const a = JSON.parse(process.argv[1]); for (const [headers, body] of a.cases) "

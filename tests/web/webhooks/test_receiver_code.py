@@ -156,6 +156,7 @@ def test_every_language_names_the_url_and_compares_in_constant_time(
         "X-Asset-Webhook-Signature-Next" in text or "_NEXT" in text or "-next" in text
         for text in receivers
     )
+    assert all("webhook-timestamp" in text for text in receivers)
 
 
 def test_an_address_cannot_break_out_of_the_code(app: Flask) -> None:
