@@ -9,8 +9,10 @@ import hashlib
 import hmac
 import secrets
 from base64 import urlsafe_b64encode
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
+from uuid import UUID
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
@@ -21,11 +23,13 @@ from portal.models.people import Link, LinkKind, Role, User
 from portal.services.audit import trail
 from portal.services.core.permissions import Actor, allows
 from portal.services.core.refusals import Refusal
-from portal.services.core.unit_of_work import database_time, session, writing
+from portal.services.core.unit_of_work import database_time, once_only, session, writing
+from portal.services.people import passwords
 
 LASTS: Final = timedelta(days=7)
 # How long its maker may look at a link; after that, a new one is made.
 SHOWN: Final = timedelta(minutes=15)
+HOME: Final = "/"
 # What a link for somebody leads to.
 PAGES: Final = {LinkKind.INVITE: "invitation", LinkKind.RESET: "new-password"}
 
@@ -151,6 +155,22 @@ def issued(kind: LinkKind, token: str) -> Link:
     if link is None:
         raise DeadLink
     return link
+
+
+def hash_for(kind: LinkKind, token: str, password: str, email: str) -> str:
+    """The hash of the password that a link is used with; empty for one that was used, so that it
+    makes us work no more. Raises `DeadLink`, or a `Refusal` of the password."""
+    if issued(kind, token).used_at is not None:
+        return ""
+    passwords.check(password, email)
+    return passwords.hashed(password)
+
+
+def use_once(token: str, once: UUID, verb: Callable[[], User]) -> User | None:
+    """The user of `verb`, which uses the link up; None where this form was sent before."""
+    made: list[User] = []
+    once_only(owner(token), once, lambda: made.append(verb()), lambda _: HOME)
+    return made[0] if made else None
 
 
 def consume(current: Session, kind: LinkKind, token: str) -> Link:

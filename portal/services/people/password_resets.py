@@ -15,9 +15,9 @@ from portal.models.people import Link, LinkKind, User
 from portal.services.audit import trail
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotFound, Refusal
-from portal.services.core.unit_of_work import database_time, once_only, session, writing
-from portal.services.people import one_time_links, passwords, sign_in_throttle
-from portal.services.people.signup import HOME, find_user
+from portal.services.core.unit_of_work import database_time, session, writing
+from portal.services.people import one_time_links, sign_in_throttle
+from portal.services.people.signup import find_user
 
 LASTS: Final = timedelta(hours=24)
 
@@ -72,23 +72,15 @@ def hide(actor: Actor, public_id: UUID) -> None:
                 link.shown_until = None
 
 
-def use(token: str, once: UUID, password: str) -> User:
+def use(token: str, once: UUID, password: str) -> User | None:
     """Store the new password, end the person's sessions, and use the link up.
 
-    Returns the user, to be signed in. Raises `links.DeadLink`, or a `Refusal` of the password.
+    Returns the user, to be signed in; None to the second of two equal forms, which tries nothing
+    out. Raises `links.DeadLink`, or a `Refusal` of the password.
     """
     email = one_time_links.issued(LinkKind.RESET, token).email or ""
-    passwords.check(password, email)
-    password_hash = passwords.hashed(password)
-    once_only(
-        one_time_links.owner(token), once, lambda: _use(token, email, password_hash), lambda _: HOME
-    )
-    sign_in_throttle.forgive(sign_in_throttle.for_email(email))
-    # Sent twice, the second finds what the first stored, if it brings the same password.
-    user = find_user(session(), email)
-    if user is None or not passwords.matches(password, user.password_hash):
-        raise one_time_links.DeadLink
-    return user
+    password_hash = one_time_links.hash_for(LinkKind.RESET, token, password, email)
+    return one_time_links.use_once(token, once, lambda: _use(token, email, password_hash))
 
 
 def _offer(current: Session, actor: Actor, user: User) -> Link:
@@ -103,7 +95,7 @@ def _offer(current: Session, actor: Actor, user: User) -> Link:
     return link
 
 
-def _use(token: str, email: str, password_hash: str) -> None:
+def _use(token: str, email: str, password_hash: str) -> User:
     with writing() as current:
         # The person before the link, as whoever disables them locks the two.
         wanted = select(User).where(User.email == email).with_for_update(key_share=True)
@@ -118,6 +110,8 @@ def _use(token: str, email: str, password_hash: str) -> None:
         changes = {"by": {"from": None, "to": "a link for a new password"}}
         trail.record(current, actor, "person.password_changed", target=target, changes=changes)
         one_time_links.revoke(current, actor, user)
+        sign_in_throttle.forgive(sign_in_throttle.for_email(email))
+        return user
 
 
 def _person(current: Session, public_id: UUID) -> User:

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from typing import Any, Final
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlalchemy import delete, update
 
@@ -52,6 +52,12 @@ def sign_in(email: str, password: str, address: str | None) -> User:
     if stored and passwords.is_outdated(stored):
         _store_again(user.id, password, stored)
     return user
+
+
+def begin_session() -> UUID:
+    """The id of a new session. Sessions begin here alone: for whoever was just asked for the
+    password, or has just chosen one behind a link that nobody had used."""
+    return uuid4()
 
 
 def end_session(actor: Actor, session_id: UUID) -> None:

@@ -13,10 +13,8 @@ from portal.models.people import LinkKind, Role, User
 from portal.services.audit import trail
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
-from portal.services.core.unit_of_work import once_only, session, writing
-from portal.services.people import one_time_links, passwords
-
-HOME = "/"
+from portal.services.core.unit_of_work import writing
+from portal.services.people import one_time_links
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,13 +26,19 @@ class NewPerson:
     password: str = field(repr=False)
 
 
-def set_up(token: str, once: UUID, values: NewPerson) -> User:
-    """Make the first administrator, and use the set-up link up. Raises `links.DeadLink`."""
+def set_up(token: str, once: UUID, values: NewPerson) -> User | None:
+    """Make the first administrator, and use the set-up link up. Raises `links.DeadLink`.
+
+    Sent twice, the second gets None: it is told nothing, and is nobody's way in.
+    """
     return _join(LinkKind.SETUP, token, once, values)
 
 
-def accept(token: str, once: UUID, values: NewPerson) -> User:
-    """Make the invited person a user, and use the invitation up. Raises `links.DeadLink`."""
+def accept(token: str, once: UUID, values: NewPerson) -> User | None:
+    """Make the invited person a user, and use the invitation up. Raises `links.DeadLink`.
+
+    Sent twice, the second gets None.
+    """
     return _join(LinkKind.INVITE, token, once, values)
 
 
@@ -63,29 +67,17 @@ def find_user(current: Session, email: str) -> User | None:
     return current.execute(wanted).scalar_one_or_none()
 
 
-def _join(kind: LinkKind, token: str, once: UUID, values: NewPerson) -> User:
-    one_time_links.issued(kind, token)
-    passwords.check(values.password, values.email)
-    password_hash = passwords.hashed(values.password)
-    once_only(
-        one_time_links.owner(token),
-        once,
-        lambda: _use(kind, token, values, password_hash),
-        lambda _: HOME,
-    )
-    # Sent twice, the second finds the person that the first made, if it knows the password too.
-    user = find_user(session(), values.email)
-    if user is None or not passwords.matches(values.password, user.password_hash):
-        raise one_time_links.DeadLink
-    return user
+def _join(kind: LinkKind, token: str, once: UUID, values: NewPerson) -> User | None:
+    password_hash = one_time_links.hash_for(kind, token, values.password, values.email)
+    return one_time_links.use_once(token, once, lambda: _use(kind, token, values, password_hash))
 
 
-def _use(kind: LinkKind, token: str, values: NewPerson, password_hash: str) -> None:
+def _use(kind: LinkKind, token: str, values: NewPerson, password_hash: str) -> User:
     with writing() as current:
         link = one_time_links.consume(current, kind, token)
         if link.email is not None and link.email != tidy_email(values.email):
             raise one_time_links.DeadLink
-        add_user(
+        return add_user(
             current,
             name=values.name,
             email=values.email,

@@ -1,7 +1,5 @@
 """The browser's session: begun anew at every sign-in, worth nothing after Sign out."""
 
-from uuid import uuid4
-
 from flask import session
 from flask_login import current_user, login_user, logout_user
 
@@ -15,7 +13,7 @@ def begin(user: User) -> None:
     others (session fixation)."""
     session.clear()
     session.permanent = True  # 12 hours from the last request, see `sign_in.IDLE`
-    login_user(SignedIn(user, uuid4()))
+    login_user(SignedIn(user, sign_in.begin_session()))
 
 
 def end() -> None:

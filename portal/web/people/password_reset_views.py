@@ -74,6 +74,8 @@ def save() -> Answer:
     except Refusal as refusal:
         form.refuse(refusal)
         return _page(form, refusal.status)
+    if user is None:
+        return signup_views.leads_on()
     sessions.begin(user)
     flash("Your new password is saved. Everywhere else you are signed out.", "success")
     return redirect(url_for("home.index"))

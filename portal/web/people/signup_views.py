@@ -1,6 +1,7 @@
 """The pages behind one-time links: the first set-up, and invitations. Only POST uses a link up."""
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from portal.models.people import Link, LinkKind, Role
@@ -22,6 +23,14 @@ Answer = Response | tuple[str, int]
 def dead(_refusal: one_time_links.DeadLink) -> tuple[str, int]:
     """A page that says so, and leads to the door."""
     return render_template("people/dead_link.html"), one_time_links.DeadLink.status
+
+
+def leads_on() -> Response:
+    """Where a form leads that uses up a link a second time: to the door, or on for who is in."""
+    if current_user.is_authenticated:
+        return redirect(url_for("home.index"))
+    flash("This link was used already. Sign in with the password chosen then.", "info")
+    return redirect(url_for("auth.sign_in"))
 
 
 @blueprint.get("/setup")
@@ -50,6 +59,8 @@ def set_up() -> Answer:
     except Refusal as refusal:
         form.refuse(refusal)
         return _setup_page(form, refusal.status)
+    if user is None:
+        return leads_on()
     sessions.begin(user)
     flash(f"Welcome, {user.name}. The portal is yours.", "success")
     return redirect(url_for("home.index"))
@@ -81,6 +92,8 @@ def accept() -> Answer:
         return _invitation_page(
             form, one_time_links.read(LinkKind.INVITE, _token()), refusal.status
         )
+    if user is None:
+        return leads_on()
     sessions.begin(user)
     flash(f"Welcome, {user.name}.", "success")
     return redirect(url_for("home.index"))

@@ -3,14 +3,18 @@
 import importlib
 from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from argon2 import PasswordHasher
 from flask import Flask
 
-from portal.services.people import passwords
+from portal.models.people import Role
+from portal.services.people import invitations, passwords, signup
+from portal.services.people.one_time_links import DeadLink
 from portal.services.people.sign_in import WrongPassword, sign_in
-from tests.support.factories import make_user
+from portal.services.people.signup import NewPerson
+from tests.support.factories import PASSWORD, make_user
 
 HERE = "192.0.2.7"
 
@@ -53,6 +57,21 @@ def test_one_hash_is_computed_for_whoever_knocks_and_each_of_the_usual_cost(
             sign_in(email, password, HERE)
         assert [verb for verb, _ in asked] == ["verify"], email
         assert not passwords.is_outdated(asked[0][1]), email
+
+
+def test_a_link_that_was_used_tries_no_password_out(
+    app: Flask, asked: list[tuple[str, str]]
+) -> None:
+    ana, once = make_user(), uuid4()
+    address = invitations.invitation_link(ana.actor, "cleo@example.com", Role.SUPPORT)
+    token = address.partition("token=")[2]
+    values = NewPerson(name="Cleo", email="cleo@example.com", password=PASSWORD)
+    assert signup.accept(token, once, values) is not None
+    asked.clear()
+    assert signup.accept(token, once, values) is None
+    with pytest.raises(DeadLink):
+        signup.accept(token, uuid4(), values)
+    assert asked == []
 
 
 def test_it_has_nobodys_hash_at_hand_in_a_process_that_has_just_begun(

@@ -39,7 +39,9 @@ def token_in(address: str) -> str:
 
 def join(token: str, email: str = CLEO) -> User:
     values = NewPerson(name="Cleo", email=email, password=PASSWORD)
-    return signup.accept(token, uuid4(), values)
+    user = signup.accept(token, uuid4(), values)
+    assert user is not None
+    return user
 
 
 def reset_token(by: Person, of: Person) -> str:
@@ -89,7 +91,8 @@ def test_a_link_opens_its_own_page_alone(app: Flask) -> None:
     with pytest.raises(DeadLink):
         join(reset, ben.email)
     assert join(invitation).role == Role.SUPPORT
-    assert password_resets.use(reset, uuid4(), NEW).id == ben.id
+    assert (used := password_resets.use(reset, uuid4(), NEW)) is not None
+    assert used.id == ben.id
 
 
 def test_the_link_that_was_given_is_used_up_and_its_neighbours_work_on(app: Flask) -> None:
@@ -226,12 +229,16 @@ def test_a_new_password_ends_the_sessions_forgives_the_tries_and_opens_once(app:
         password_resets.use(token, once, "short")
     with pytest.raises(Refusal, match="not your e-mail"):
         password_resets.use(token, once, ben.email)
-    assert password_resets.use(token, once, NEW).session_version == 2
+    assert (used := password_resets.use(token, once, NEW)) is not None
+    assert used.session_version == 2
     assert throttle.forgive(key) == 0
-    assert password_resets.use(token, once, NEW).session_version == 2
-    for other in ((token, uuid4(), NEW), (token, once, "yet another phrase")):
-        with pytest.raises(DeadLink):
-            password_resets.use(*other)
+    throttle.count([key])
+    for password in (NEW, "yet another phrase"):
+        assert password_resets.use(token, once, password) is None
+    with pytest.raises(DeadLink):
+        password_resets.use(token, uuid4(), NEW)
+    throttle.count([key])
+    assert throttle.forgive(key) == 1, "a link that was used forgives nothing"
     (entry,) = told("person.password_changed")
     assert (entry.actor_name, entry.target_name) == ("Ben", "Ben")
     assert entry.changes == {"by": {"from": None, "to": "a link for a new password"}}

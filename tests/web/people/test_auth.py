@@ -104,15 +104,22 @@ def test_of_two_tabs_the_second_finds_the_link_dead(app: Flask) -> None:
     assert len(users.listing()) == 1
 
 
-def test_set_up_sent_twice_makes_one_administrator_and_leads_in(app: Flask) -> None:
+def test_set_up_sent_twice_makes_one_administrator_and_only_leads_on(app: Flask) -> None:
     pages = Pages(app)
     form = pages.get(setup_path()).form()
     # A browser that sends the form twice has the same cookie both times.
     kept = cookie(pages)
     pages.submit(form, **ANA)
-    again = with_cookie(app, kept)
-    assert again.submit(form, **ANA).path == "/"
-    assert is_in(again)
+    for password in (PASSWORD, "a guess at her pass phrase"):
+        again = with_cookie(app, kept)
+        page = again.submit(form, **{**ANA, "password": password})
+        assert (page.path, page.h1) == ("/sign-in", "Sign in")
+        assert "This link was used already. Sign in with the password chosen then." in page.text
+        assert not is_in(again)
+    # Who is in already gets to the start page.
+    token = pages.get("/account").form("/account").fields["csrf_token"]
+    again = pages.submit(form, **{**ANA, "csrf_token": token[0]})
+    assert (again.path, again.status) == ("/", 200), again.text
     assert len(users.listing()) == 1
     assert len(session().execute(select(Submission)).all()) == 1
 
