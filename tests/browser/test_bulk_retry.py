@@ -34,7 +34,7 @@ def test_a_person_retries_the_page_and_stops(page: Page, app: Flask, portal: str
     sign_in(page, app, portal)
     page.goto(f"{portal}/deliveries")
     page.get_by_role("button", name="Select all").click()
-    expect(page.get_by_text("13 of 13 chosen")).to_be_visible()
+    expect(page.get_by_text("13 of 13 selected")).to_be_visible()
     check_page(page, "log with everything chosen")
     page.get_by_role("button", name="Retry selected").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Retry 12 deliveries?")
