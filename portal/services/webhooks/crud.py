@@ -19,7 +19,13 @@ from portal.services.core.unit_of_work import ring, writing
 from portal.services.webhooks import activation
 from portal.services.webhooks.draft_rows import hand_over, lock_draft, made_secret
 from portal.services.webhooks.rows import count_held, lock_webhook, target_of
-from portal.services.webhooks.secrets import erase_secret, set_headers, set_secret, stored_headers
+from portal.services.webhooks.secrets import (
+    check_place,
+    erase_secret,
+    set_headers,
+    set_secret,
+    stored_headers,
+)
 from portal.services.webhooks.values import EVENT_VALUES, SecretMode, WebhookValues, check
 
 # Whoever changes one of these has mended something: what failed before says nothing any more.
@@ -76,6 +82,7 @@ def edit(
         webhook = lock_webhook(current, public_id)
         if webhook.version != version:
             raise Stale("Somebody else changed this webhook since you opened the form.")
+        stays = check_place(webhook, values)
         before, address, was_secret = _facts(webhook), webhook.url, webhook.url_is_secret
         keep_unique(
             current,
@@ -85,7 +92,7 @@ def edit(
         _set_events(webhook, values)
         draft = lock_draft(current, actor, draft_id)
         made = made_secret(draft, values.secret_mode)
-        changes = _differences(before, _facts(webhook), webhook, values, actor, made)
+        changes = _differences(before, _facts(webhook), webhook, values, actor, made, stays=stays)
         if webhook.url != address:
             changes["url"] = _moved(address, webhook, was_secret)
         hand_over(current, draft, webhook)
@@ -211,12 +218,14 @@ def _differences(
     values: WebhookValues,
     actor: Actor,
     made: str | None,
+    *,
+    stays: bool,
 ) -> Facts:
     """Set secret and headers, and say what differs from `before`."""
     # How an address is shown may change without it, and it may change unseen.
     names = [name for name in before if before[name] != after[name] and name != "url"]
     changes = {name: {"from": before[name], "to": after[name]} for name in names}
-    if set_secret(webhook, values, actor, made):
+    if set_secret(webhook, values, actor, made, stays=stays):
         new = "none" if values.secret_mode is SecretMode.NONE else "a new key"
         changes["secret_key"] = {"from": before["secret_key"], "to": new}
     if set_headers(webhook, values.headers):

@@ -9,9 +9,11 @@ from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from portal.engine.http.address_guard import check_url
+from portal.engine.http.address_mask import masked_address
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook, WebhookKind, WebhookState
+from portal.services.audit import trail
 from portal.services.core import vault
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotFound, Refusal
@@ -19,11 +21,18 @@ from portal.services.core.uniqueness import keep_unique
 from portal.services.core.unit_of_work import session, writing
 from portal.services.webhooks.crud import refuse_taken_name
 from portal.services.webhooks.draft_rows import form_of, lock_draft, made_secret, own_draft
-from portal.services.webhooks.rows import find_webhook
+from portal.services.webhooks.rows import find_webhook, target_of
 from portal.services.webhooks.sample_deliveries import event_to_test, queue_test, running_test
-from portal.services.webhooks.secrets import copy_secrets, set_headers, set_secret, stored_headers
+from portal.services.webhooks.secrets import (
+    check_place,
+    copy_secrets,
+    set_headers,
+    set_secret,
+    stored_headers,
+)
 from portal.services.webhooks.values import SecretMode, WebhookValues, check
 
+TESTED: Final = "webhook.tested_before_saving"
 NOT_KEPT: Final = (
     "This test is not kept any more. A form's tests go 24 hours after the last one, "
     "or once it is saved."
@@ -69,7 +78,7 @@ def send_test(
         draft = _find_or_make(current, actor, draft_id, values)
         _fill(draft, edited, values, actor)
         draft.draft_form = _form(values, chosen, version)
-        return _send(current, draft, chosen, actor)
+        return _send(current, draft, chosen, actor, edited)
 
 
 def send_again(actor: Actor, draft_id: UUID) -> bool:
@@ -80,7 +89,11 @@ def send_again(actor: Actor, draft_id: UUID) -> bool:
         if draft is None:
             raise NotFound(NOT_KEPT)
         draft.updated_at = utcnow()
-        return _send(current, draft, event_to_test(form_of(draft)["event"]), actor)
+        event = event_to_test(form_of(draft)["event"])
+        edited = current.scalars(
+            select(Webhook).where(Webhook.public_id == draft.draft_of)
+        ).one_or_none()
+        return _send(current, draft, event, actor, edited)
 
 
 def find(actor: Actor, draft_id: UUID) -> Draft:
@@ -130,7 +143,8 @@ def _fill(draft: Webhook, edited: Webhook | None, values: WebhookValues, actor: 
     draft.url_is_secret = values.url_is_secret
     draft.draft_of = edited.public_id if edited else None
     draft.updated_at = utcnow()
-    copy_secrets(edited, draft)
+    stays = edited is not None and check_place(edited, values)
+    copy_secrets(edited if stays else None, draft)
     set_secret(draft, values, actor, made)
     set_headers(draft, values.headers)
 
@@ -161,8 +175,16 @@ def _values(draft: Webhook, form: dict[str, Any]) -> WebhookValues:
     )
 
 
-def _send(current: Session, draft: Webhook, event: Any, actor: Actor) -> bool:
+def _send(
+    current: Session, draft: Webhook, event: Any, actor: Actor, edited: Webhook | None
+) -> bool:
+    """Send the sample, and write down where to: in the history of the webhook that is edited."""
     if running_test(current, draft.id) is not None:
         return False
     queue_test(current, draft, event, actor)
+    target = target_of(edited) if edited else ("draft", draft.public_id, draft.name)
+    is_secret = draft.url_is_secret or (edited is not None and edited.url_is_secret)
+    shown = masked_address(draft.url, is_secret=is_secret)
+    changes = {"url": {"from": None, "to": shown}}
+    trail.record(current, actor, TESTED, target=target, changes=changes)
     return True

@@ -18,7 +18,15 @@ from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import ring, session, writing
 from portal.services.webhooks import activation
 from portal.services.webhooks.rows import lock_webhook, target_of
-from portal.services.webhooks.values import Headers, SecretMode, WebhookValues, headers_problem
+from portal.services.webhooks.values import (
+    HEADER_STAYS,
+    KEY_STAYS,
+    Headers,
+    SecretMode,
+    WebhookValues,
+    headers_problem,
+    place_of,
+)
 
 SHOWN_FOR: Final = timedelta(minutes=15)
 OVERLAP: Final = timedelta(hours=24)
@@ -33,8 +41,29 @@ class ShownSecret:
     until: datetime
 
 
+def check_place(webhook: Webhook, values: WebhookValues) -> bool:
+    """Whether the address that was entered is in the same place as the webhook's stored one.
+
+    Raises `Refusal` where it is not, and a stored key or header value would go there: whoever may
+    change an address may not read what is sent to it.
+    """
+    if place_of(values.url) == place_of(webhook.url):
+        return True
+    if values.secret_mode is SecretMode.KEEP and webhook.secret_enc is not None:
+        raise Refusal(KEY_STAYS, field="secret_mode")
+    stored = {name.lower() for name, _ in stored_headers(webhook)}
+    if any(not value and name.lower() in stored for name, value in values.headers):
+        raise Refusal(HEADER_STAYS, field="headers")
+    return False
+
+
 def set_secret(
-    webhook: Webhook, values: WebhookValues, actor: Actor, made: str | None = None
+    webhook: Webhook,
+    values: WebhookValues,
+    actor: Actor,
+    made: str | None = None,
+    *,
+    stays: bool = True,
 ) -> bool:
     """Give a flushed, locked webhook the secret that was chosen; whether that changed anything.
 
@@ -42,6 +71,7 @@ def set_secret(
 
     One that is replaced goes on signing for `OVERLAP`, so that a receiver nobody has touched goes
     on working. Replaced twice meanwhile, the earliest stays: it is the one the receiver knows.
+    Not so where the address moved (`stays` is false): it does not sign for another receiver.
     """
     if values.secret_mode is SecretMode.KEEP:
         return False
@@ -49,6 +79,7 @@ def set_secret(
     erase_secret(webhook)
     if values.secret_mode is SecretMode.NONE:
         return before is not None
+    before = before if stays else None
     is_ours = values.secret_mode is SecretMode.GENERATE
     secret = (made or generate_secret()) if is_ours else values.secret
     now = utcnow()

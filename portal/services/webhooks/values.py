@@ -19,6 +19,12 @@ LONGEST_NAME: Final = 120
 EVENT_VALUES: Final = tuple(str(event.value) for event in CATALOGUE)
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
+# What was stored for one place is sent to no other before somebody has entered it again.
+HEADER_STAYS: Final = "Enter this value again: the stored one goes to its earlier address alone"
+KEY_STAYS: Final = (
+    "Choose a key for the new address: the stored one signs for its earlier address alone"
+)
+
 Headers = tuple[tuple[str, str], ...]
 
 
@@ -44,6 +50,17 @@ class WebhookValues:
     headers: Headers = field(default=(), repr=False)
     in_order: bool = False
     is_active: bool = True
+
+
+def place_of(url: str) -> str | None:
+    """Scheme, host and port of an address: where stored values may go on going. None for what is
+    no address."""
+    try:
+        parts = urlsplit(check_url(url))
+        port = parts.port or DEFAULT_PORTS[parts.scheme]
+    except (AddressError, ValueError):
+        return None
+    return f"{parts.scheme}://{(parts.hostname or '').rstrip('.').lower()}:{port}"
 
 
 def name_problem(name: str) -> str | None:

@@ -22,7 +22,7 @@ ORIGINS: Final = {
     "cron": "automatically",
 }
 # Those that pages call by another name.
-KINDS: Final = {"batch": "Bulk retry", "person": "User"}
+KINDS: Final = {"batch": "Bulk retry", "draft": "Webhook form", "person": "User"}
 # Where a thing of this kind can be looked at.
 PATHS: Final[Mapping[str, str]] = {
     "asset": "/assets/",

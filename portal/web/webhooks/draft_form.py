@@ -7,7 +7,7 @@ from flask import request
 
 from portal.services.webhooks import drafts
 from portal.services.webhooks.drafts import Draft
-from portal.services.webhooks.values import SecretMode
+from portal.services.webhooks.values import SecretMode, place_of
 from portal.web.forms.query_values import uuid_or_none
 from portal.web.frame.access import actor
 from portal.web.webhooks.forms import EditWebhookForm, WebhookForm
@@ -45,6 +45,7 @@ def form_of(draft: Draft) -> WebhookForm:
         version=str(draft.version),
     )
     form.whence = FROM_TEST
+    form.filled_place = place_of(values.url) or ""
     if values.secret_mode is SecretMode.GENERATE:
         form.made_hint = draft.secret_hint
     return form

@@ -13,7 +13,7 @@ from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.queries import WebhookDetail
 from portal.services.webhooks.rows import TARGET
 from portal.services.webhooks.sample_deliveries import TestUnderWay, send_test
-from portal.services.webhooks.values import SecretMode
+from portal.services.webhooks.values import SecretMode, place_of
 from portal.web.forms.edit_conflict import goes_on_editing, stale_page
 from portal.web.forms.query_values import number_or_none
 from portal.web.forms.refusals import refusals_in, status_of
@@ -140,16 +140,19 @@ def edit_form(webhook: WebhookDetail) -> EditWebhookForm:
     sent = EditWebhookForm() if request.method == "POST" else None
     form = sent or tested_form(webhook.public_id) or _filled(webhook)
     form.stored_names = frozenset(name.lower() for name in webhook.header_names)
+    form.has_key = webhook.has_secret
+    form.stored_place = place_of(webhook_queries.address(webhook.public_id))
     return form
 
 
 def _filled(webhook: WebhookDetail) -> EditWebhookForm:
     """As it is stored, whatever was sent."""
     values = webhook_queries.header_values(webhook.public_id)
-    return EditWebhookForm(
+    address = webhook_queries.address(webhook.public_id)
+    form = EditWebhookForm(
         formdata=None,
         name=webhook.name,
-        url=webhook_queries.address(webhook.public_id),
+        url=address,
         url_is_secret=webhook.url_is_secret,
         events=list(webhook.events),
         secret_mode=SecretMode.KEEP,
@@ -158,6 +161,8 @@ def _filled(webhook: WebhookDetail) -> EditWebhookForm:
         active="yes" if webhook.is_active else "no",
         version=str(webhook.version),
     )
+    form.filled_place = place_of(address) or ""
+    return form
 
 
 def form_page(form: WebhookForm, webhook: WebhookDetail | None) -> Answer:

@@ -25,12 +25,15 @@ from portal.engine.http.custom_headers import refuse_header
 from portal.services.core import vault
 from portal.services.webhooks.values import (
     EVENT_VALUES,
+    HEADER_STAYS,
+    KEY_STAYS,
     Headers,
     SecretMode,
     WebhookValues,
     events_problem,
     headers_problem,
     name_problem,
+    place_of,
     secret_problem,
     url_problem,
 )
@@ -94,7 +97,12 @@ class WebhookForm(PortalForm):
     draft = HiddenField(default=lambda: str(uuid4()))
 
     modes: frozenset[str] = frozenset(MODES)
+    # Of the webhook that is edited: its headers, whether it has a key, and where both may go.
     stored_names: frozenset[str] = frozenset()
+    has_key = False
+    stored_place: str | None = None
+    # Where the values were stored for that the form was filled with.
+    filled_place = ""
     # Of a form that was tested: where its secrets are from, and the end of one that we made.
     whence: str = ""
     made_hint: str | None = None
@@ -150,6 +158,7 @@ class WebhookForm(PortalForm):
     def validate(self, extra_validators: Any = None) -> bool:
         """Check everything, so that all problems are shown at once."""
         is_good = bool(super().validate(extra_validators))
+        is_good = self._check_place() and is_good
         return self._check_rows() and is_good
 
     def validate_name(self, field: Field) -> None:
@@ -171,7 +180,7 @@ class WebhookForm(PortalForm):
     def seal(self) -> None:
         """Before the form is shown again: nothing typed is lost, nothing secret is printed."""
         for entry in self.headers.entries:
-            entry.form.seal(self.whence)
+            entry.form.seal(self.whence, self.filled_place)
         own = self.own_secret
         self.secret_kept.data = vault.seal_typed(person(), own) if own else ""
         if own:
@@ -191,11 +200,28 @@ class WebhookForm(PortalForm):
             pairs += [(row.name.name, row.name.data or ""), (row.kept.name, row.kept.data or "")]
         return pairs
 
+    def _check_place(self) -> bool:
+        """What was stored for another place has to be entered again."""
+        place = place_of(self.url.data or "")
+        if place is None:
+            return True
+        moved = self.stored_place not in (None, place)
+        is_good = True
+        if moved and self.has_key and self.mode is SecretMode.KEEP:
+            self.secret_mode.errors, is_good = [*self.secret_mode.errors, KEY_STAYS], False
+        for row in self.rows:
+            is_stored = moved and not row.resolved and row.name_data in self.stored_names
+            if is_stored or row.place not in ("", place):
+                row.forget()
+                row.value.errors, is_good = [*row.value.errors, HEADER_STAYS], False
+        return is_good
+
     def _check_rows(self) -> bool:
         is_good = True
         for row in self.rows:
             name = row.name.data or ""
-            value = row.resolved or ("kept" if name.lower() in self.stored_names else "")
+            is_known = row.name_data in self.stored_names or HEADER_STAYS in row.value.errors
+            value = row.resolved or ("kept" if is_known else "")
             wrong_name = refuse_header(name, "any value")
             if sentence := wrong_name or refuse_header(name, value):
                 field = row.name if wrong_name else row.value

@@ -1,6 +1,6 @@
 """A webhook's custom headers in its form, and how what is secret comes back without being shown."""
 
-from typing import Any
+from typing import Any, Final
 
 from wtforms import Field, Form, HiddenField, StringField
 from wtforms.widgets import TextInput
@@ -8,6 +8,9 @@ from wtforms.widgets import TextInput
 from portal.services.core import vault
 from portal.web.forms.base import tidy
 from portal.web.frame.access import actor
+
+# Around the place that a stored value is for. No header has it in its value.
+MARK: Final = "\0"
 
 
 def person() -> int:
@@ -29,7 +32,10 @@ class Unprinted(TextInput):
 
 
 class HeaderForm(Form):
-    """One custom header. `kept` is its value, sealed, while the box for it is empty."""
+    """One custom header. `kept` is its value, sealed, while the box for it is empty.
+
+    A value that was stored is sealed with its place, and goes to no other (`values.place_of`).
+    """
 
     name = StringField("Header name", filters=[tidy])
     value = StringField("Value", filters=[tidy], widget=Unprinted())
@@ -38,17 +44,44 @@ class HeaderForm(Form):
     @property
     def resolved(self) -> str:
         """What was typed, or else what was kept; empty when there is neither."""
-        return self.value.data or opened(self.kept) or ""
+        return self.value.data or _parts(opened(self.kept))[1]
+
+    @property
+    def name_data(self) -> str:
+        """The name as it is compared."""
+        return (self.name.data or "").lower()
+
+    @property
+    def place(self) -> str:
+        """The place that the kept value is for; empty where it was typed."""
+        return "" if self.value.data else _parts(opened(self.kept))[0]
 
     @property
     def is_blank(self) -> bool:
         """A row that nobody filled in."""
         return not (self.name.data or self.value.data or self.kept.data)
 
-    def seal(self, whence: str = "") -> None:
-        """Take the value out of the page and say by what it can be told, and where it is from."""
-        value = self.resolved
-        self.kept.data = vault.seal_typed(person(), value) if value else ""
+    def forget(self) -> None:
+        """The kept value may not go where the form says."""
+        self.kept.data = ""
+
+    def seal(self, whence: str = "", place: str = "") -> None:
+        """Take the value out of the page and say by what it can be told, and where it is from.
+
+        `place`: where the values were stored for that fill the form.
+        """
+        value, bound = self.resolved, self.place or place
+        text = f"{MARK}{bound}{MARK}{value}" if bound else value
+        self.kept.data = vault.seal_typed(person(), text) if value else ""
         self.value.data = ""
         told = f"{vault.masked(value)}{whence}. Leave empty to keep it."
         self.value.description = told if value else ""
+
+
+def _parts(kept: str | None) -> tuple[str, str]:
+    """The place that a kept value is for, and the value."""
+    text = kept or ""
+    if not text.startswith(MARK):
+        return "", text
+    place, _, value = text.removeprefix(MARK).partition(MARK)
+    return place, value

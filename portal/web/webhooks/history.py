@@ -16,6 +16,7 @@ ACTIONS: Final = {
     "webhook.turned_off": "turned this webhook off",
     "webhook.decided_about_held": "decided about what was held",
     "webhook.secret_switched": "switched to the new secret key",
+    "webhook.tested_before_saving": "tested the form of this webhook before saving",
     "webhook.waiting_sent": "sent what was waiting for a retry",
 }
 FIELDS: Final = {

@@ -65,7 +65,7 @@ def waits(hook: Hook) -> int:
     "changes",
     [
         {"url": "https://new.example.com/hook"},
-        {"secret_mode": SecretMode.OWN, "secret": "a secret of my own 4f2a"},
+        {"secret_mode": SecretMode.OWN, "secret": "a long secret of my own 4f2a"},
         {"headers": (("X-Key", "a new value"),)},
     ],
 )

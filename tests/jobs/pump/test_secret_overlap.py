@@ -75,7 +75,7 @@ def test_after_its_time_the_old_key_signs_no_more_and_is_erased(receiver: Receiv
 def test_replaced_twice_a_receiver_that_nobody_touched_goes_on_working(receiver: Receiver) -> None:
     hook = make_webhook(receiver.url, secret=OLD, name="ERP")
     ana = make_user().actor
-    for version, secret in ((1, "one that lasted an hour"), (2, NEW)):
+    for version, secret in ((1, "one that lasted for one hour"), (2, NEW)):
         mine = {"secret_mode": SecretMode.OWN, "secret": secret}
         typed = WebhookValues(name="ERP", url=receiver.url, events=("asset.created",), **mine)
         crud.edit(ana, hook.public_id, version, typed)

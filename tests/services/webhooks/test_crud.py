@@ -26,7 +26,7 @@ from tests.support.factories import make_user, make_webhook
 
 pytestmark = pytest.mark.usefixtures("app")
 
-SECRET = "my own long pass 4f2a"
+SECRET = "my own long pass phrase 4f2a"
 TOKEN = "Bearer abcdefghijkl"
 
 
@@ -169,7 +169,7 @@ def opened(sealed: bytes | None) -> str | None:
 
 def test_replaced_twice_the_secret_that_the_receiver_knows_stays() -> None:
     ana, own = make_user(), {"secret_mode": SecretMode.OWN}
-    first, second, third, fourth = (f"{name} long pass 4f2a" for name in "abcd")
+    first, second, third, fourth = (f"{name} long pass phrase 4f2a" for name in "abcd")
     public_id = crud.create(ana.actor, values(secret=first, **own))
     assert the_webhook().old_until is None
     crud.edit(ana.actor, public_id, 1, values(secret=second, **own))

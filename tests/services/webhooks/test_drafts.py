@@ -37,7 +37,7 @@ from tests.support.receiver import Receiver
 
 pytestmark = pytest.mark.usefixtures("app")
 
-SECRET = "my own long pass 4f2a"
+SECRET = "my own long pass phrase 4f2a"
 CREATED = "asset.created"
 
 
@@ -130,7 +130,8 @@ def test_two_presses_at_once_make_one_draft_and_one_test(app: Flask, ana: Person
 def test_an_edit_is_tested_with_the_secret_and_headers_that_are_stored(
     ana: Person, receiver: Receiver
 ) -> None:
-    hook = make_webhook(secret=SECRET, headers=[("X-Key", "tell nobody"), ("X-Old", "gone soon")])
+    kept = [("X-Key", "tell nobody"), ("X-Old", "gone soon")]
+    hook = make_webhook(receiver.url, secret=SECRET, headers=kept)
     form = uuid4()
     typed = values(receiver.url, secret_mode=SecretMode.KEEP, headers=(("x-key", ""),))
     assert drafts.send_test(ana.actor, form, typed, CREATED, edits=hook.public_id, version=1)
@@ -145,7 +146,7 @@ def test_an_edit_is_tested_with_the_secret_and_headers_that_are_stored(
 
 
 def test_a_new_secret_is_tested_as_it_will_overlap(ana: Person, receiver: Receiver) -> None:
-    hook = make_webhook(secret="the old secret")
+    hook = make_webhook(receiver.url, secret="the old secret")
     typed = values(receiver.url, secret_mode=SecretMode.OWN, secret=SECRET)
     for _ in range(2):
         form = uuid4()

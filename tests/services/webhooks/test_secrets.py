@@ -19,7 +19,7 @@ from tests.support.factories import Person, make_user, make_webhook
 
 pytestmark = pytest.mark.usefixtures("app")
 
-FIRST, SECOND = "the first own pass 1111", "the second own pass 2222"
+FIRST, SECOND = "the first own pass phrase 1111", "the second own pass phrase 2222"
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 
 
@@ -95,12 +95,12 @@ def test_replaced_twice_within_a_day_the_earliest_stays_and_later_the_one_before
     ana = make_user()
     public_id = crud.create(ana.actor, values(**own(FIRST)))
     edit(ana, public_id, **own(SECOND))
-    hook = edit(ana, public_id, **own("the third own pass 3333"))
+    hook = edit(ana, public_id, **own("the third own pass phrase 3333"))
     assert opened(hook, hook.old_secret_enc) == FIRST
     with writing() as current:
         current.get_one(Webhook, hook.id).old_until = utcnow() - MINUTE
-    hook = edit(ana, public_id, **own("the fourth own pass 4444"))
-    assert opened(hook, hook.old_secret_enc) == "the third own pass 3333"
+    hook = edit(ana, public_id, **own("the fourth own pass phrase 4444"))
+    assert opened(hook, hook.old_secret_enc) == "the third own pass phrase 3333"
 
 
 def test_kept_nothing_changes_and_taken_away_nothing_is_left() -> None:

@@ -19,7 +19,7 @@ from tests.support.receiver import Receiver
 from tests.web.signed_in import visit
 
 NEW, TEST = "/settings/webhooks/new", "/settings/webhooks/test"
-SECRET = "a secret nobody sees"
+SECRET = "a secret that nobody sees"
 VALUE = "Bearer abcdefghijkl"
 OWN = {
     "secret_mode": "own",
@@ -129,7 +129,8 @@ def test_a_secret_that_we_made_for_the_test_is_kept_and_shown_after_saving(
 def test_an_edit_is_tested_and_saved_with_what_was_not_touched(
     pages: Pages, receiver: Receiver
 ) -> None:
-    hook = make_webhook(secret=SECRET, headers=[("X-Key", VALUE)])
+    earlier = f"{receiver.url}?earlier=1"
+    hook = make_webhook(earlier, secret=SECRET, headers=[("X-Key", VALUE)])
     path = f"/settings/webhooks/{hook.public_id}/edit"
     page = try_out(pages, pages.get(path), hook.public_id, url=receiver.url)
     assert webhook_queries.show(hook.public_id).url == hook.url

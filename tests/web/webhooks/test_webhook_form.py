@@ -123,7 +123,7 @@ def test_two_webhooks_cannot_have_one_name(pages: Pages) -> None:
 
 
 def test_what_was_typed_stays_and_no_secret_is_printed(pages: Pages) -> None:
-    secrets = {"secret": "my own long secret", "headers-0-value": "Bearer abcdefghijkl"}
+    secrets = {"secret": "my own and very long secret", "headers-0-value": "Bearer abcdefghijkl"}
     page = add(
         pages,
         name="",
@@ -201,16 +201,16 @@ def test_a_script_keeps_a_header_by_its_name_alone(pages: Pages) -> None:
 def test_replacing_the_secret_asks_first(pages: Pages) -> None:
     hook = make_webhook(secret="the old secret", headers=[("X-Key", "value of the key")])
     path = f"/settings/webhooks/{hook.public_id}/edit"
-    own = {"secret_mode": "own", "secret": "the new secret"}
+    own = {"secret_mode": "own", "secret": "the new secret of theirs"}
     page = pages.submit(pages.get(path).form(path), name="Renamed", **own)
     assert page.h1 == "Replace the secret key?"
-    assert "the new secret" not in page.html
+    assert "the new secret of theirs" not in page.html
     webhook = the_webhook()
     assert vault.open_secret(webhook.id, webhook.secret_enc or b"") == "the old secret"
     page = pages.submit(page.form(path))
     assert page.h1 == "Renamed"
     webhook = the_webhook()
-    assert vault.open_secret(webhook.id, webhook.secret_enc or b"") == "the new secret"
+    assert vault.open_secret(webhook.id, webhook.secret_enc or b"") == "the new secret of theirs"
     assert webhook_queries.header_values(hook.public_id) == (("X-Key", "value of the key"),)
 
 
@@ -246,9 +246,9 @@ def test_the_history_says_what_changed_and_no_secret(pages: Pages) -> None:
     hook = make_webhook(secret="the old secret", headers=[("X-Key", "value of the key")])
     path = f"/settings/webhooks/{hook.public_id}/edit"
     changed = {"headers-0-value": "another value", "events": ["asset.lost"]}
-    pages.submit(pages.get(path).form(path), url="https://other.example.com/", **changed)
+    pages.submit(pages.get(path).form(path), url="https://receiver.example.com/new", **changed)
     page = pages.get(f"/settings/webhooks/{hook.public_id}/history")
-    assert "URL: https://receiver.example.com/hook → https://other.example.com/" in page.main
+    assert "URL: https://receiver.example.com/hook → https://receiver.example.com/new" in page.main
     assert "added Asset lost, removed Asset created" in page.main
     assert "Custom headers: a value was changed" in page.main
     assert "another value" not in page.html
@@ -258,13 +258,13 @@ def test_a_replaced_secret_overlaps_until_a_person_switches(pages: Pages) -> Non
     hook = make_webhook(secret="the old secret")
     path = f"/settings/webhooks/{hook.public_id}"
     form = pages.get(f"{path}/edit").form(f"{path}/edit")
-    page = pages.submit(form, secret_mode="own", secret="the new secret")
+    page = pages.submit(form, secret_mode="own", secret="the new secret of theirs")
     assert "Nothing breaks at once" in page.main
     page = pages.submit(page.form(f"{path}/edit"))
     assert "The secret key was replaced" in page.main
     webhook = the_webhook()
     assert vault.open_secret(webhook.id, webhook.old_secret_enc or b"") == "the old secret"
-    assert vault.open_secret(webhook.id, webhook.secret_enc or b"") == "the new secret"
+    assert vault.open_secret(webhook.id, webhook.secret_enc or b"") == "the new secret of theirs"
     page = pages.submit(page.form(f"{path}/secret/switch"))
     assert "Switched." in page.text
     assert the_webhook().old_secret_enc is None
