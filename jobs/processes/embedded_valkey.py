@@ -41,7 +41,7 @@ def command(instance_dir: Path) -> list[str]:
 
 
 def _make_private(folder: Path) -> None:
-    # Whoever can write to Redis can run code in the workers, and the folder for temporary files
+    # Whoever can write to Redis can stop the workers, and the folder for temporary files
     # is open to everybody: a link, a stranger's folder or loose permissions are refused.
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()

@@ -4,12 +4,14 @@ import subprocess
 import sys
 from dataclasses import replace
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 from flask import Flask
 from sqlalchemy import delete
 
+from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.models.operations import Process
 from portal.queue.names import BACKGROUND, DELIVERIES
@@ -54,6 +56,19 @@ def test_it_says_what_is_missing_and_what_to_do(app: Flask) -> None:
     assert "Start “flask worker deliveries”" in page.main
     assert "All systems running." not in page.main
     assert "Never started" in page.main
+
+
+def test_it_names_the_networks_and_ports_that_were_closed(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages = visit(app)
+    assert "may not reach" not in pages.get("/settings/system").main
+    denied = (ip_network("8.8.8.0/24"),)
+    closed = replace(settings(), webhook_denied_networks=denied, webhook_allowed_ports=(443, 8443))
+    monkeypatch.setitem(app.extensions, "settings", closed)
+    main = pages.get("/settings/system").main
+    assert "Networks that webhooks may not reach 8.8.8.0/24" in main
+    assert "The only ports that webhooks may reach 443, 8443" in main
 
 
 def test_it_opens_while_redis_is_down(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
