@@ -13,7 +13,7 @@ from tests.support.receiver import Receiver
 from tests.web.signed_in import visit
 
 NEW = "/settings/webhooks/new"
-SECRET = "a key of our own"
+SECRET = "a long key that is all our own"
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from tests.browser.support.running_portal import (
     running_receiver,
 )
 
-SECRET = "what only we two know"
+SECRET = "what only the two of us know"
 LIFE = ["Asset created", "Asset changed", "Asset deleted"]
 # The promise is one second; a busy two-core machine that also runs a browser gets a little more.
 SOON = 10.0  # on a machine that may be busy; figures are the benchmarks'

@@ -130,7 +130,7 @@ def test_a_person_connects_a_system_without_scripts(
     plain_page.get_by_role("button", name="Remove row 2").click()
     fill(plain_page)
     plain_page.get_by_label("Use my own").check()
-    plain_page.get_by_label("Your secret key").fill("a key of our own")
+    plain_page.get_by_label("Your secret key").fill("a long key that is all our own")
     plain_page.get_by_label("Webhook name").press("Enter")
     main = plain_page.get_by_role("main")
     expect(main).to_contain_text("1 of 21")

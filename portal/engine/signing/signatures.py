@@ -18,8 +18,10 @@ NEXT_HEADER: Final = "X-Asset-Webhook-Signature-Next"
 STANDARD_HEADER: Final = "webhook-signature"
 SIGNATURE_HEADERS: Final = (HOUSE_HEADER, NEXT_HEADER, STANDARD_HEADER)
 STANDARD_PREFIX: Final = "whsec_"
-SHORTEST_SECRET: Final = 8  # characters; receivers that exist have keys of their own choice
-LONGEST_SECRET: Final = 200
+# Bytes of a new key of one's own, as Standard Webhooks asks for. Shorter ones that are stored go on
+# signing: receivers have them.
+SHORTEST_SECRET: Final = 24
+LONGEST_SECRET: Final = 200  # characters
 # A hint may not give away a large part of a short secret.
 SHORTEST_HINTED: Final = 12
 # Standard Webhooks asks for 24 to 64 bytes, HMAC-SHA256 for at least 32. With 33 the base64 has
@@ -41,16 +43,19 @@ def check_secret(secret: str) -> str | None:
 
     The sentence never contains the secret.
     """
-    if not SHORTEST_SECRET <= len(secret) <= LONGEST_SECRET:
+    is_short = len(secret.encode(errors="replace")) < SHORTEST_SECRET
+    if is_short or len(secret) > LONGEST_SECRET:
         return f"Use {SHORTEST_SECRET} to {LONGEST_SECRET} characters in the secret key."
     if secret != secret.strip():
         return "Remove the space before or after the secret key."
     if not secret.isprintable():
         return "Use letters, digits and signs in the secret key: no line breaks or tabs."
     try:
-        standard_key(secret)
+        key = standard_key(secret)
     except SecretError as error:
         return str(error)
+    if len(key) < SHORTEST_SECRET:
+        return f"Use a secret key with at least {SHORTEST_SECRET} bytes after {STANDARD_PREFIX}."
     return None
 
 

@@ -1,6 +1,7 @@
 """Is this the signature of this delivery? Reads the secret, and hands out words alone."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
@@ -10,10 +11,14 @@ from portal.engine.signing.check import Diagnosis, Message, diagnose
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Attempt, AttemptBody, Delivery
 from portal.models.webhooks import Webhook
+from portal.services.audit import trail
 from portal.services.core import vault
+from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import Refusal
-from portal.services.core.unit_of_work import session
+from portal.services.core.unit_of_work import session, writing
 from portal.services.deliveries.detail import AttemptDetail, DeliveryDetail
+from portal.services.people import sign_in_throttle
+from portal.services.people.sign_in_throttle import Key
 from portal.services.webhooks.secrets import old_secret
 
 HOUSE: Final = "x-asset-webhook-signature"
@@ -24,14 +29,20 @@ STAMP: Final = "webhook-timestamp"
 NEIGHBOURS: Final = 40
 NEWEST: Final = 20
 ATTEMPTS: Final = 3  # the newest of each
+# So many checks a person makes in a row; then each costs a pause, until it was quiet for a while.
+CHECKS: Final = 20
+QUIET: Final = timedelta(minutes=5)
 
 
-def check_signature(delivery: DeliveryDetail, pasted: str, received: str = "") -> Diagnosis:
+def check_signature(
+    actor: Actor, delivery: DeliveryDetail, pasted: str, received: str = ""
+) -> Diagnosis:
     """Say which part of a pasted signature differs from ours.
 
     `received`: the body that the receiver checked, if known. Raises `Refusal` when the stored
-    secret cannot be read.
+    secret cannot be read, `Throttled` after many checks in a row.
     """
+    _count(actor, delivery)
     secret, following = _secrets(delivery.webhook_id)
     message = Message(
         body=delivery.body,
@@ -43,6 +54,16 @@ def check_signature(delivery: DeliveryDetail, pasted: str, received: str = "") -
         next_secret=following,
     )
     return diagnose(pasted, message, received)
+
+
+def _count(actor: Actor, delivery: DeliveryDetail) -> None:
+    """Whoever can ask quickly enough may guess a short key by asking: so it is counted, and told
+    without what was pasted."""
+    with writing() as current:
+        require(current, actor, "deliveries.read")
+        sign_in_throttle.count([Key(f"signature:{actor.user_id}", CHECKS, QUIET)])
+        target = ("delivery", delivery.public_id, delivery.event)
+        trail.record(current, actor, "delivery.signature_checked", target=target)
 
 
 def _secrets(webhook_id: UUID) -> tuple[str | None, str | None]:

@@ -39,10 +39,12 @@ class Throttled(Refusal):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Key:
-    """What tries are counted for. From the `limit`-th failure on, each one costs a pause."""
+    """What tries are counted for. From the `limit`-th failure on, each one costs a pause, until
+    it was quiet for as long as `forgotten_after`."""
 
     name: str
     limit: int
+    forgotten_after: timedelta = FORGOTTEN_AFTER
 
 
 def for_email(email: str) -> Key:
@@ -84,7 +86,7 @@ def count(keys: Sequence[Key]) -> list[Key]:
         if longest > 0:
             raise Throttled(longest)
         for row, key in rows:
-            is_old = now - row.last_failed_at > FORGOTTEN_AFTER
+            is_old = now - row.last_failed_at > key.forgotten_after
             row.failures = 1 if is_old else row.failures + 1
             row.last_failed_at = now
             seconds = pause(row.failures, key.limit)

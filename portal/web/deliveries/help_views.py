@@ -9,12 +9,13 @@ from wtforms.validators import InputRequired, Length, ValidationError
 from portal.engine.signing.signatures import STANDARD_PREFIX
 from portal.services.deliveries.detail import find_delivery
 from portal.services.deliveries.signature_checks import check_signature
+from portal.services.people.sign_in_throttle import Throttled
 from portal.web.deliveries import presenter as delivery_presenter
 from portal.web.deliveries.help_bundle import bundle_of
 from portal.web.deliveries.presenter import DeliveryPage
 from portal.web.forms.base import PortalForm, typed
 from portal.web.forms.refusals import refusals_in, status_of
-from portal.web.frame.access import requires
+from portal.web.frame.access import actor, requires
 
 LONGEST_SIGNATURE = 2000
 LONGEST_BODY = 200_000
@@ -74,11 +75,17 @@ def signature(public_id: UUID) -> tuple[str, int]:
 
 def signature_page(page: DeliveryPage, back: str) -> tuple[str, int]:
     """The form, and what came of it. `back`: where the delivery is shown."""
-    form, found = SignatureForm(), None
+    form, found, status = SignatureForm(), None, None
     if form.validate_on_submit():
         with refusals_in(form):
-            found = check_signature(page.delivery, typed(form.signature), typed(form.body))
+            try:
+                found = check_signature(
+                    actor(), page.delivery, typed(form.signature), typed(form.body)
+                )
+            except Throttled as refusal:
+                status = refusal.status
+                raise
     html = render_template(
         "deliveries/signature.html", form=form, page=page, found=found, back_url=back
     )
-    return html, status_of(form)
+    return html, status or status_of(form)

@@ -14,7 +14,7 @@ from tests.browser.support.running_portal import (
     running_receiver,
 )
 
-SECRET = "what only we two know"
+SECRET = "what only the two of us know"
 MOST_TABS = 80
 NAME_OF = "each => each.labels?.[0]?.textContent ?? each.textContent"
 

@@ -1,5 +1,6 @@
 """Receivers check our signatures with their own libraries; so do these tests."""
 
+import base64
 import hashlib
 import hmac
 import time
@@ -172,7 +173,15 @@ def test_a_secret_we_made_is_long_new_and_survives_copying() -> None:
     assert check_secret(OLD) is None
 
 
-@pytest.mark.parametrize("secret", [OWN, "eight888", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"])
+@pytest.mark.parametrize(
+    "secret",
+    [
+        OWN,
+        "x" * 24,
+        "ä" * 12,
+        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+    ],
+)
 def test_it_takes_a_secret_of_ones_own(secret: str) -> None:
     assert check_secret(secret) is None
 
@@ -180,22 +189,30 @@ def test_it_takes_a_secret_of_ones_own(secret: str) -> None:
 @pytest.mark.parametrize(
     ("secret", "says"),
     [
-        ("", "8 to 200 characters"),
-        ("short", "8 to 200 characters"),
-        ("x" * 201, "8 to 200 characters"),
-        ("long enough ", "space before or after"),
-        ("long\nenough", "no line breaks"),
-        ("long\ud800enough", "no line breaks"),
-        ("whsec_not base64", "base64"),
-        ("whsec_====", "base64"),
-        ("whsec_ümlaut", "base64"),
-        ("whsec_abcde", "base64"),
+        ("", "24 to 200 characters"),
+        ("only 23 characters long", "24 to 200 characters"),
+        ("whsec_" + base64.b64encode(b"x" * 23).decode(), "24 bytes after whsec_"),
+        ("x" * 201, "24 to 200 characters"),
+        ("long enough for a key of my own ", "space before or after"),
+        ("long\nenough for a key of my own", "no line breaks"),
+        ("long\ud800enough for a key of my own", "no line breaks"),
+        ("whsec_not base64 and still long enough", "base64"),
+        ("whsec_" + "=" * 32, "base64"),
+        ("whsec_ümlaut in the middle of it", "base64"),
+        ("whsec_" + "abcde" * 5, "base64"),
     ],
 )
 def test_it_says_what_to_change_in_a_secret_that_will_not_do(secret: str, says: str) -> None:
     sentence = check_secret(secret)
     assert sentence is not None
     assert says in sentence
+
+
+@pytest.mark.parametrize("secret", ["eight888", "a shorter key of old"])
+def test_a_shorter_one_that_is_stored_goes_on_signing(secret: str) -> None:
+    assert check_secret(secret) is not None
+    house = signed(secret)["X-Asset-Webhook-Signature"]
+    assert verify(body=BODY, signature=house, secret=secret)
 
 
 def test_a_spoilt_secret_never_signs_silently() -> None:

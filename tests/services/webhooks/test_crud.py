@@ -169,7 +169,7 @@ def opened(sealed: bytes | None) -> str | None:
 
 def test_replaced_twice_the_secret_that_the_receiver_knows_stays() -> None:
     ana, own = make_user(), {"secret_mode": SecretMode.OWN}
-    first, second, third, fourth = (f"{name} long pass phrase 4f2a" for name in "abcd")
+    first, second, third, fourth = (f"{name} very long pass phrase 4f2a" for name in "abcd")
     public_id = crud.create(ana.actor, values(secret=first, **own))
     assert the_webhook().old_until is None
     crud.edit(ana.actor, public_id, 1, values(secret=second, **own))

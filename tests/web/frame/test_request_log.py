@@ -22,7 +22,7 @@ from tests.support.pages import Pages
 from tests.support.servers import ValkeyServer
 from tests.web.signed_in import visit
 
-SECRET = "a secret key of our own"
+SECRET = "a secret key that is our own"
 HEADER_VALUE = "header-value-of-the-admin"
 
 

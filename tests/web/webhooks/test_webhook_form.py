@@ -76,7 +76,7 @@ def test_saving_without_anything_says_what_to_enter(pages: Pages) -> None:
         ({"url": "http://localhost:9/hook"}, "the portal itself"),
         ({"events": ["asset.exploded"]}, "Choose events from the list"),
         ({"secret_mode": "own"}, "Enter your secret key"),
-        ({"secret_mode": "own", "secret": "short"}, "8 to 200 characters"),
+        ({"secret_mode": "own", "secret": "short"}, "24 to 200 characters"),
         ({"headers-0-name": "Host", "headers-0-value": "x"}, "set by the portal"),
         ({"headers-0-name": "X-Key", "headers-0-value": ""}, "a value"),
         ({"name": "x" * 121}, "at most 120 characters"),
