@@ -12,13 +12,11 @@ from flask import (
     redirect,
     render_template,
     request,
-    stream_with_context,
     url_for,
 )
 from werkzeug.wrappers import Response as Answer
 from wtforms import BooleanField, HiddenField
 
-from portal.lib.csv_cells import write_csv
 from portal.services.bulk_retry import selection
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
@@ -29,6 +27,7 @@ from portal.web.deliveries import log_presenter
 from portal.web.deliveries.forms import LogFilterForm
 from portal.web.deliveries.views import log_page
 from portal.web.forms.base import PortalForm
+from portal.web.forms.csv_download import csv_download
 from portal.web.forms.query_values import uuid_or_none
 from portal.web.forms.refusals import refusals_in, status_of
 from portal.web.frame.access import actor, owner, requires
@@ -117,10 +116,8 @@ def go_on(public_id: UUID) -> Answer:
 @requires("deliveries.read")
 def report(public_id: UUID) -> Response:
     """Every delivery of it, and what became of it, as a file."""
-    rows = write_csv(bulk_retry_presenter.lines(bulk_retry_task.find(public_id)))
-    answer = Response(stream_with_context(rows), content_type="text/csv; charset=utf-8")
-    answer.headers["Content-Disposition"] = 'attachment; filename="bulk-retry.csv"'
-    return answer
+    found = bulk_retry_task.find(public_id)
+    return csv_download("bulk-retry.csv", bulk_retry_presenter.lines(found))
 
 
 def _chosen(form: BatchForm, filter_: LogFilterForm) -> Selection:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from uuid import UUID
 
-from flask import Blueprint, Response, redirect, render_template, request, stream_with_context
+from flask import Blueprint, Response, redirect, render_template, request
 from flask import url_for as url
 from flask_wtf.file import FileField
 from werkzeug.wrappers import Response as Answer
@@ -21,6 +21,7 @@ from portal.services.csv.import_rows import Verdict
 from portal.services.webhooks.subscribers import count_listeners
 from portal.web.csv import import_words
 from portal.web.forms.base import PortalForm
+from portal.web.forms.csv_download import csv_download
 from portal.web.forms.query_values import UnreadableAddress, linked, number_or_none
 from portal.web.forms.refusals import refusals_in, status_of
 from portal.web.frame.access import actor, owner, requires
@@ -128,10 +129,8 @@ def _events(check: Task, counts: Mapping[str, int]) -> Iterator[EventName]:
 @requires(import_task.PERMISSION)
 def failed(public_id: UUID) -> Response:
     """The rows that were not imported, with a column that says why."""
-    rows = import_task.failed_rows(import_task.find_check(public_id))
-    response = Response(stream_with_context(write_csv(rows)), mimetype="text/csv")
-    response.headers["Content-Disposition"] = 'attachment; filename="failed-rows.csv"'
-    return response
+    check = import_task.find_check(public_id)
+    return csv_download("failed-rows.csv", import_task.failed_rows(check))
 
 
 @blueprint.get("/example.csv")

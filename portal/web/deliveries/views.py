@@ -12,13 +12,11 @@ from flask import (
     redirect,
     render_template,
     request,
-    stream_with_context,
     url_for,
 )
 from werkzeug.wrappers import Response as Answer
 
 from portal.lib.clock import utcnow
-from portal.lib.csv_cells import write_csv
 from portal.lib.paging import Page
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal
 from portal.services.deliveries import retry as delivery_retry
@@ -29,6 +27,7 @@ from portal.services.deliveries.log.pages import LogPage
 from portal.web.deliveries import log_csv, log_presenter, retried_row
 from portal.web.deliveries import presenter as delivery_presenter
 from portal.web.deliveries.forms import LogFilterForm
+from portal.web.forms.csv_download import csv_download
 from portal.web.forms.filter_form import answer_as
 from portal.web.forms.refusals import status_of
 from portal.web.frame.access import actor, local_path, requires
@@ -71,11 +70,8 @@ def export() -> Response | tuple[str, int]:
     form = LogFilterForm(request.args)
     if not form.validate():
         return log_page(form)
-    lines = log_csv.lines(form.chosen())
-    answer = Response(stream_with_context(write_csv(lines)), content_type="text/csv; charset=utf-8")
-    name = f"deliveries-{utcnow():%Y-%m-%d}.csv"
-    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    return answer
+    wanted = form.chosen()
+    return csv_download(f"deliveries-{utcnow():%Y-%m-%d}.csv", log_csv.lines(wanted))
 
 
 @blueprint.get("/<uuid:public_id>")

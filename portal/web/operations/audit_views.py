@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 from json import dumps
 from typing import Final
 
-from flask import Blueprint, Response, render_template, request, stream_with_context
+from flask import Blueprint, Response, render_template, request
 
 from portal.lib.clock import utcnow
-from portal.lib.csv_cells import write_csv
 from portal.lib.paging import Page
 from portal.services.audit import queries as audit_queries
 from portal.services.audit.queries import TrailEntry, TrailFilter
+from portal.web.forms.csv_download import csv_download
 from portal.web.forms.edit_conflict import shown
 from portal.web.forms.filter_form import answer_as
 from portal.web.forms.refusals import status_of
@@ -56,12 +56,7 @@ def export() -> Response | tuple[str, int]:
     if not form.validate():
         return _trail_page(form)
     wanted = form.chosen()
-    answer = Response(
-        stream_with_context(write_csv(_rows(wanted))), content_type="text/csv; charset=utf-8"
-    )
-    name = f"audit-{utcnow():%Y-%m-%d}.csv"
-    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    return answer
+    return csv_download(f"audit-{utcnow():%Y-%m-%d}.csv", _rows(wanted))
 
 
 def _rows(wanted: TrailFilter) -> Iterator[Sequence[object]]:

@@ -1,0 +1,79 @@
+"""Two exports at a time a person, whatever process sends them and however it ends."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+
+from portal.extensions import settings
+from portal.services.core.export_slots import FOLDER, MOST, ExportSlot, TooManyExports, take_slot
+from tests.support.database.rivals import at_once
+
+ANA, BEN = 7, 8
+# Another web process: takes both places, says so, and waits for whatever comes.
+OTHER = """
+import fcntl, os, sys
+for path in sys.argv[1:]:
+    fcntl.flock(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), fcntl.LOCK_EX)
+print("taken", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def other_process(app: Flask) -> Iterator[subprocess.Popen[str]]:
+    folder = settings().instance_dir / FOLDER
+    folder.mkdir(exist_ok=True)
+    paths = [str(folder / f"{ANA}.{number}") for number in range(MOST)]
+    running = subprocess.Popen(
+        [sys.executable, "-c", OTHER, *paths],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "taken\n"
+        yield running
+        running.kill()
+
+
+def test_a_third_has_to_wait_until_one_of_them_has_ended(app: Flask) -> None:
+    first, second = take_slot(ANA), take_slot(ANA)
+    with pytest.raises(TooManyExports, match="You have 2 exports under way") as refusal:
+        take_slot(ANA)
+    assert refusal.value.status == 429
+    take_slot(BEN).release()
+    first.release()
+    first.release()
+    third = take_slot(ANA)
+    with pytest.raises(TooManyExports):
+        take_slot(ANA)
+    for each in (second, third):
+        each.release()
+
+
+def test_what_nobody_holds_any_more_is_free(app: Flask) -> None:
+    for _ in range(3 * MOST):
+        take_slot(ANA)  # dropped: whatever ended its request without a word
+
+
+def test_of_many_at_once_two_get_a_place(app: Flask) -> None:
+    found = at_once(app, [lambda: take_slot(ANA)] * 8)
+    assert sum(isinstance(each, ExportSlot) for each in found) == MOST
+    for each in found:
+        if isinstance(each, ExportSlot):
+            each.release()
+
+
+def test_other_processes_count_and_one_that_is_killed_holds_nothing(
+    app: Flask, other_process: subprocess.Popen[str]
+) -> None:
+    with pytest.raises(TooManyExports):
+        take_slot(ANA)
+    other_process.send_signal(signal.SIGKILL)
+    other_process.wait()
+    take_slot(ANA).release()

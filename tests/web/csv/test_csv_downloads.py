@@ -1,0 +1,90 @@
+"""Files that are sent while they are read: two at a time, then a sentence."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from flask import Flask
+
+from portal.services.core.export_slots import ExportSlot, TooManyExports, take_slot
+from tests.support.factories import Person, make_user
+from tests.support.pages import Pages
+
+EXPORTS = ["/assets/export.csv", "/deliveries/export.csv", "/settings/audit/export.csv"]
+
+
+@pytest.fixture
+def ana(app: Flask) -> Person:
+    return make_user()
+
+
+@pytest.fixture
+def enter(app: Flask) -> Callable[[Person], Pages]:
+    def sign_in(person: Person) -> Pages:
+        pages = Pages(app)
+        pages.sign_in(person.email, person.password)
+        return pages
+
+    return sign_in
+
+
+def free_places(person: Person) -> int:
+    """How many more exports this person could begin."""
+    taken: list[ExportSlot] = []
+    try:
+        while len(taken) < 9:
+            taken.append(take_slot(person.id))
+    except TooManyExports:
+        pass
+    for each in taken:
+        each.release()
+    return len(taken)
+
+
+@pytest.mark.parametrize("path", EXPORTS)
+def test_the_third_is_told_to_wait_and_others_are_not(
+    ana: Person, enter: Callable[[Person], Pages], path: str
+) -> None:
+    pages, others = enter(ana), enter(make_user())
+    first, second = take_slot(ana.id), take_slot(ana.id)
+    page = pages.get(path)
+    assert page.status == 429
+    assert "You have 2 exports under way." in page.main
+    assert "Wait a few minutes" not in page.main
+    assert others.client.get(path, buffered=True).status_code == 200
+    first.release()
+    assert pages.client.get(path, buffered=True).status_code == 200
+    second.release()
+    assert free_places(ana) == 2
+
+
+@pytest.mark.parametrize("path", EXPORTS)
+def test_a_place_is_held_until_the_browser_goes_away(ana: Person, app: Flask, path: str) -> None:
+    held: list[int] = []
+
+    def browse() -> None:
+        """In a thread of its own, as the server has one for each request."""
+        pages = Pages(app)
+        pages.sign_in(ana.email, ana.password)
+        cookie = pages.client.get_cookie("session")
+        assert cookie is not None
+        client = app.test_client()
+        client.set_cookie("session", cookie.value)
+        answer = client.get(path, buffered=False)
+        with app.app_context():
+            held.append(free_places(ana))
+        answer.close()  # before the first line
+        with app.app_context():
+            held.append(free_places(ana))
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(browse).result(timeout=60)
+    assert held == [1, 2]
+
+
+def test_who_asks_for_the_head_alone_takes_no_place(
+    ana: Person, enter: Callable[[Person], Pages]
+) -> None:
+    answer = enter(ana).client.head(EXPORTS[0])
+    assert answer.status_code == 200
+    assert free_places(ana) == 2
