@@ -29,10 +29,12 @@ test: .venv/dev.stamp browser
 test: ## Install what the tests need, a browser too, and run all of them (ARGS="-k ring" for some)
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-SLOW := browser faults jobs engine/http/real_receivers
+SLOW := browser faults jobs engine/http/real_receivers services/demo \
+	services/core/test_chunked_walks.py services/csv/test_import_agreement.py \
+	services/webhooks/test_notices.py web/webhooks/test_receiver_code.py
 test-quick: .venv/dev.stamp
-test-quick: ## While you work: on SQLite alone, without processes, faults, receivers and browser
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -k 'not postgres' \
+test-quick: ## While you work: on SQLite alone, without processes, faults, browser and what takes long
+	@$(BIN)/python -m pytest -q -n 3 --dist loadfile -k 'not postgres' \
 		$(SLOW:%=--ignore tests/%) $(ARGS)
 
 check: .venv/dev.stamp
