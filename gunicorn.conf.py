@@ -12,6 +12,7 @@ from portal import logs
 from portal.config.settings import SettingsError, load_settings
 from portal.queue.schedule import ensure_schedule
 from portal.services.core import heartbeats, vault
+from portal.services.people import sessions
 
 # What gunicorn takes as: starting again will not help. It ends the server, not one process of it.
 BOOT_ERROR = 3
@@ -54,4 +55,4 @@ def post_worker_init(worker: Any) -> None:
         except SQLAlchemyError:
             worker.log.warning("The database does not answer yet.")
         ensure_schedule()
-    beat(worker.wsgi, heartbeats.WEB)
+    beat(worker.wsgi, heartbeats.WEB, write=sessions.write_seen)

@@ -16,15 +16,22 @@ log = logging.getLogger(__name__)
 
 
 def beat(
-    app: Flask, kind: str, *, is_well: Callable[[], bool] = lambda: True
+    app: Flask,
+    kind: str,
+    *,
+    is_well: Callable[[], bool] = lambda: True,
+    write: Callable[[], None] = lambda: None,
 ) -> Callable[[], None]:
-    """Sign for this process now and every half minute while it `is_well`; returns how to stop."""
+    """Sign for this process now and every half minute while it `is_well`; returns how to stop.
+
+    `write` stores what the process noted meanwhile.
+    """
     ended = threading.Event()
 
     def run() -> None:
         while True:
             if is_well():
-                _sign(app, kind)
+                _sign(app, kind, write)
             if ended.wait(heartbeats.SIGN_EVERY):
                 return
 
@@ -32,9 +39,10 @@ def beat(
     return ended.set
 
 
-def _sign(app: Flask, kind: str) -> None:
+def _sign(app: Flask, kind: str, write: Callable[[], None]) -> None:
     with app.app_context():
         try:
             heartbeats.record_own(kind)
+            write()
         except SQLAlchemyError as error:
             log.debug("Not responding: %s", error.__class__.__name__)

@@ -77,6 +77,8 @@ class Settings:
     inbox_origin: str
     metrics_token: str = field(repr=False)
     trusted_proxies: int
+    session_idle_minutes: int
+    session_days: int
     log_format: str
     version: str = VERSION
 
@@ -143,6 +145,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         inbox_origin=web_address(environ, "INBOX_ORIGIN", f"http://127.0.0.1:{port}"),
         metrics_token=token(environ, "METRICS_TOKEN"),
         trusted_proxies=number(environ, "TRUSTED_PROXIES", 0, 0, 10),
+        session_idle_minutes=number(environ, "SESSION_IDLE_MINUTES", 720, 5, 1440),
+        session_days=number(environ, "SESSION_DAYS", 14, 1, 90),
         log_format=one_of(environ, "LOG_FORMAT", "lines" if local_trial else "json", LOG_FORMATS),
     )
 

@@ -1,7 +1,7 @@
-"""Who may use the portal: users, one-time links, the sign-in throttle, ended sessions."""
+"""Who may use the portal: users, their sessions, one-time links, the sign-in throttle."""
 
 import uuid
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 
 from sqlalchemy import ForeignKey, Index, String, func, text
@@ -29,7 +29,7 @@ class LinkKind(StrEnum):
 
 
 class User(Base):
-    """A person who signs in. `session_version` moves when open sessions must end."""
+    """A person who signs in."""
 
     __tablename__ = "users"
 
@@ -40,7 +40,6 @@ class User(Base):
     password_hash: Mapped[str]
     role: Mapped[str] = mapped_column(String(16))
     is_active: Mapped[bool] = mapped_column(default=True)
-    session_version: Mapped[int] = mapped_column(default=1)
     time_zone: Mapped[str | None] = mapped_column(String(64))
     version: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
@@ -81,10 +80,19 @@ class SignInThrottle(Base):
     blocked_until: Mapped[datetime | None]
 
 
-class EndedSession(Base):
-    """A session that was signed out of: a copy of its cookie is worth nothing any more."""
+class UserSession(Base):
+    """A browser in which somebody is signed in; its cookie is worth nothing without this row.
 
-    __tablename__ = "ended_sessions"
+    `way`: how they came in. `device`: their browser in words. `confirmed_at`: when they last
+    proved who they are. `last_seen_on`: a day of the portal's time zone.
+    """
 
-    session_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
-    ended_at: Mapped[datetime] = mapped_column(default=utcnow, index=True)
+    __tablename__ = "sessions"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
+    way: Mapped[str] = mapped_column(String(16))
+    device: Mapped[str] = mapped_column(String(80))
+    created_at: Mapped[datetime]
+    confirmed_at: Mapped[datetime]
+    last_seen_on: Mapped[date]

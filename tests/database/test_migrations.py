@@ -12,7 +12,10 @@ from portal.base_app import create_base_app
 from portal.commands import migrations
 from portal.config.settings import load_settings
 from portal.extensions import db
+from portal.models.people import User
 from portal.queue import bell
+from portal.services.core.unit_of_work import writing
+from portal.services.people import sessions
 from tests.conftest import ENVIRONMENT
 from tests.support.deliveries import make_attempt, make_delivery
 from tests.support.factories import make_user, make_webhook, publish
@@ -82,6 +85,23 @@ def test_drafts_go_with_their_tests_where_nobody_could_tell_whose_they_are(blank
         for table in ("webhooks", "deliveries", "attempts", "attempt_bodies"):
             assert connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one() == 1  # noqa: S608 - our own names
     upgrade()
+
+
+def test_nobody_stays_signed_in_over_a_change_of_what_a_session_is(blank: Flask) -> None:
+    upgrade()
+    ana = make_user(name="Ana")
+    with writing() as current:
+        sessions.begin(current, current.get_one(User, ana.id), "Firefox on Linux")
+    db.session.remove()
+    downgrade(revision="0020")
+    with db.engine.connect() as connection:
+        kept = connection.execute(text("SELECT name, session_version FROM users")).all()
+        assert [tuple(row) for row in kept] == [("Ana", 1)]
+        assert connection.execute(text("SELECT count(*) FROM ended_sessions")).scalar_one() == 0
+    upgrade()
+    with db.engine.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM sessions")).scalar_one() == 0
+    assert [name for name, *_ in people()] == ["Ana"]
 
 
 def test_everything_can_be_taken_down(blank: Flask) -> None:

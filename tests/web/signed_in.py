@@ -1,24 +1,29 @@
 """People at a browser who are signed in already, for tests that are not about signing in."""
 
 from typing import Any
-from uuid import uuid4
 
 from flask import Flask
 
 from portal.models.people import User
-from portal.services.core.unit_of_work import session
-from portal.web.frame.access import SignedIn
-from tests.support.factories import make_user
+from portal.services.core.unit_of_work import writing
+from portal.services.people import sessions
+from tests.support.factories import Person, make_user
 from tests.support.pages import Pages
 
 
 def visit(app: Flask, role: str = "admin", **columns: Any) -> Pages:
     """Somebody with this role, signed in, with no page open yet."""
-    person, pages = make_user(role, **columns), Pages(app)
-    user = session().get(User, person.id)
-    assert user is not None
+    return signed_in(app, make_user(role, **columns))
+
+
+def signed_in(app: Flask, person: Person, device: str = sessions.UNKNOWN_DEVICE) -> Pages:
+    """This person at one more browser, which is called `device`."""
+    pages = Pages(app)
+    with writing() as current:
+        user = current.get_one(User, person.id)
+        admission = sessions.begin(current, user, device)
     with pages.client.session_transaction() as kept:
-        kept["_user_id"] = SignedIn(user, uuid4()).get_id()
+        kept["_user_id"] = str(admission.session_id)
         kept["_fresh"] = True
-    session().rollback()
+        kept.permanent = True
     return pages

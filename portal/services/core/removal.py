@@ -1,6 +1,7 @@
 """Remove rows that nobody asks about any more, however many they are."""
 
 from typing import Final
+from uuid import UUID
 
 from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.orm import InstrumentedAttribute
@@ -11,7 +12,8 @@ ROWS_A_STEP: Final = 1000
 
 
 def remove_in_steps(
-    key: InstrumentedAttribute[int] | InstrumentedAttribute[str], is_old: ColumnElement[bool]
+    key: InstrumentedAttribute[int] | InstrumentedAttribute[str] | InstrumentedAttribute[UUID],
+    is_old: ColumnElement[bool],
 ) -> None:
     """Each step a transaction of its own; rows in use are left to the next time."""
     while True:

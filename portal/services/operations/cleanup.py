@@ -9,17 +9,19 @@ from portal.models.operations import Submission
 from portal.models.people import Link
 from portal.models.tasks import Task
 from portal.services.core.removal import remove_in_steps
-from portal.services.people import sign_in_throttle
+from portal.services.people import sessions, sign_in_throttle
 from portal.services.webhooks.inbox.messages import KEPT_FOR
 
 FORM_KEPT: Final = timedelta(hours=24)
 
 
 def clear(before: datetime) -> None:
-    """Remove forms, failed sign-ins and the inbox after a day, links and ended work `before`."""
+    """Remove forms, failed sign-ins and the inbox after a day, sessions that have ended, links and
+    ended work `before`."""
     now = utcnow()
     remove_in_steps(Submission.id, Submission.created_at < now - FORM_KEPT)
     remove_in_steps(Link.id, Link.expires_at < before)
     sign_in_throttle.remove_old()
+    sessions.remove_old()
     remove_in_steps(Task.id, Task.finished_at < before)
     remove_in_steps(InboxMessage.id, InboxMessage.received_at < now - KEPT_FOR)

@@ -1,6 +1,8 @@
 """What people change about their own account."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
+from uuid import UUID
 from zoneinfo import available_timezones
 
 from sqlalchemy.orm import Session
@@ -10,7 +12,9 @@ from portal.services.audit import trail
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotAllowed, Refusal
 from portal.services.core.unit_of_work import session, writing
-from portal.services.people import one_time_links, passwords, sign_in_throttle
+from portal.services.people import one_time_links, passwords, sessions, sign_in_throttle
+from portal.services.people.sessions import UNKNOWN_DEVICE, Admission
+from portal.services.people.sign_in import SLOWED
 
 # Choosable zones: a region and a city. The rest of the data are older names and offsets.
 REGIONS = (
@@ -71,31 +75,64 @@ def change_details(actor: Actor, details: Details) -> bool:
     return True
 
 
-def change_password(actor: Actor, old: str, new: str) -> User:
+def change_password(actor: Actor, old: str, new: str, device: str = UNKNOWN_DEVICE) -> Admission:
     """Save a new password and end every session that was opened with the old one.
 
-    Guesses at the old one are throttled. Returns the user, to go on with in this session.
+    Guesses at the old one are throttled. Begins the session to go on with in this browser, whose
+    own may have been copied.
     """
-    key = sign_in_throttle.Key(f"account:{actor.user_id}", 5)
-    sign_in_throttle.count([key])
-    user = session().get_one(User, actor.user_id)
-    stored, email = user.password_hash, user.email
-    session().rollback()  # the database does not wait while we hash
-    if not passwords.matches(old, stored):
-        raise Refusal("This is not your current password.", field="current_password")
-    sign_in_throttle.forgive(key)
-    passwords.check(new, email)
+    proof = _prove(actor, old, "current_password")
+    passwords.check(new, proof.email)
     password_hash = passwords.hashed(new)
     with writing() as current:
         user = _own(current, actor)
-        if user.password_hash != stored:
+        if user.password_hash != proof.stored:
             raise Refusal("Your password was changed in another window. Sign in with that one.")
         user.password_hash = password_hash
-        user.session_version += 1
-        one_time_links.forget_resets(current, email)
+        sessions.cut_off(current, user)
+        one_time_links.forget_resets(current, proof.email)
         target = ("person", user.public_id, user.name)
         trail.record(current, actor, "person.password_changed", target=target)
-    return user
+        return sessions.begin(current, user, device)
+
+
+def sign_out_elsewhere(actor: Actor, session_id: UUID) -> int:
+    """End every session of the person but this one; how many there were."""
+    with writing() as current:
+        user = _own(current, actor)
+        ended = sessions.cut_off(current, user, session_id)
+        changes = {"sessions": {"from": ended, "to": 0}}
+        target = ("person", user.public_id, user.name)
+        trail.record(current, actor, "person.signed_out_elsewhere", target=target, changes=changes)
+    return ended
+
+
+class _Proof(NamedTuple):
+    stored: str
+    email: str
+    wrong_tries: int
+
+
+def _prove(actor: Actor, password: str, field: str) -> _Proof:
+    """Check the person's own password. Raises a `Refusal` at `field`, or `Throttled`."""
+    key = sign_in_throttle.Key(f"account:{actor.user_id}", 5)
+    _count(actor, key)
+    user = session().get_one(User, actor.user_id)
+    stored, email = user.password_hash, user.email
+    session().rollback()  # the database does not wait while we hash
+    if not passwords.matches(password, stored):
+        raise Refusal("This is not your current password.", field=field)
+    return _Proof(stored, email, sign_in_throttle.forgive(key))
+
+
+def _count(actor: Actor, key: sign_in_throttle.Key) -> None:
+    """Count the try; where many wrong ones begin to cost a pause, the audit trail says so."""
+    with writing() as current:
+        if sign_in_throttle.count([key]):
+            user = current.get_one(User, actor.user_id)
+            target = ("person", user.public_id, user.name)
+            tries = {"tries": {"from": None, "to": key.limit}}
+            trail.record(current, actor, SLOWED, target=target, changes=tries)
 
 
 def _own(current: Session, actor: Actor) -> User:

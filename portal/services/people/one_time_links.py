@@ -25,6 +25,7 @@ from portal.services.core.permissions import Actor, allows
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import database_time, once_only, session, writing
 from portal.services.people import passwords
+from portal.services.people.sessions import Admission
 
 LASTS: Final = timedelta(days=7)
 # How long its maker may look at a link; after that, a new one is made.
@@ -166,9 +167,9 @@ def hash_for(kind: LinkKind, token: str, password: str, email: str) -> str:
     return passwords.hashed(password)
 
 
-def use_once(token: str, once: UUID, verb: Callable[[], User]) -> User | None:
-    """The user of `verb`, which uses the link up; None where this form was sent before."""
-    made: list[User] = []
+def use_once(token: str, once: UUID, verb: Callable[[], Admission]) -> Admission | None:
+    """Whom `verb` lets in, which uses the link up; None where this form was sent before."""
+    made: list[Admission] = []
     once_only(owner(token), once, lambda: made.append(verb()), lambda _: HOME)
     return made[0] if made else None
 

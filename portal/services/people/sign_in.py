@@ -1,24 +1,22 @@
-"""Signing in and out: the password is checked, tries are counted, copies of a cookie die."""
+"""Signing in: the password is checked, and tries are counted."""
 
-from datetime import timedelta
 from typing import Any, Final
-from uuid import UUID, uuid4
+from uuid import UUID
 
-from sqlalchemy import delete, update
+from sqlalchemy import update
 
 from portal.engine.events.body import ActorKind, Origin
 from portal.lib.emails import tidy_email
-from portal.models.people import EndedSession, User
+from portal.models.people import User
 from portal.services.audit import trail
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
-from portal.services.core.unit_of_work import database_time, insert_or_ignore, session, writing
-from portal.services.people import passwords, sign_in_throttle
+from portal.services.core.unit_of_work import session, writing
+from portal.services.people import passwords, sessions, sign_in_throttle
+from portal.services.people.sessions import UNKNOWN_DEVICE, Admission
 from portal.services.people.sign_in_throttle import Key
 from portal.services.people.signup import find_user
 
-# How long a session lives without a request; its cookie says the same.
-IDLE: Final = timedelta(hours=12)
 SLOWED: Final = "person.sign_in_slowed_down"
 NOBODY: Final = Actor(ActorKind.SYSTEM, None, "Somebody not signed in", Origin.UI)
 
@@ -34,8 +32,11 @@ class WrongPassword(Refusal):
         )
 
 
-def sign_in(email: str, password: str, address: str | None) -> User:
-    """The user whose password this is. `address`: where the request comes from.
+def sign_in(
+    email: str, password: str, address: str | None, device: str = UNKNOWN_DEVICE
+) -> Admission:
+    """Let in the user whose password this is. `address`: where the request comes from; `device`:
+    the browser in words.
 
     Raises `WrongPassword`, or `sign_in_throttle.Throttled` while tries have to wait.
     """
@@ -44,32 +45,15 @@ def sign_in(email: str, password: str, address: str | None) -> User:
     _count(account, origin, email)
     user = find_user(session(), email)
     stored = user.password_hash if user and user.is_active else None
+    user_id = user.id if user else 0
     session().rollback()  # the database does not wait while we hash
     is_right = passwords.matches(password, stored)  # first, so that nobody is refused sooner
-    if user is None or not is_right:
+    if stored is None or not is_right:
         raise WrongPassword
-    _let_in(user, account, origin)
-    if stored and passwords.is_outdated(stored):
-        _store_again(user.id, password, stored)
-    return user
-
-
-def begin_session() -> UUID:
-    """The id of a new session. Sessions begin here alone: for whoever was just asked for the
-    password, or has just chosen one behind a link that nobody had used."""
-    return uuid4()
-
-
-def end_session(actor: Actor, session_id: UUID) -> None:
-    """Whoever kept a copy of this session's cookie cannot use it any more."""
-    with writing() as current:
-        user = current.get_one(User, actor.user_id)
-        trail.record(current, actor, "person.signed_out", target=_person(user))
-        now = database_time(current)
-        current.execute(delete(EndedSession).where(EndedSession.ended_at < now - IDLE))
-        make = insert_or_ignore(current.connection())(EndedSession)
-        row = make.values(session_id=session_id, ended_at=now)
-        current.execute(row.on_conflict_do_nothing())
+    admission = _let_in(user_id, stored, account, origin, device)
+    if passwords.is_outdated(stored):
+        _store_again(user_id, password, stored)
+    return admission
 
 
 def _count(account: Key, origin: Key, email: str) -> None:
@@ -90,14 +74,19 @@ def _count(account: Key, origin: Key, email: str) -> None:
             )
 
 
-def _let_in(user: User, account: Key, origin: Key) -> None:
+def _let_in(user_id: int, stored: str, account: Key, origin: Key, device: str) -> Admission:
+    """Begin the session, unless the person was disabled or the password changed meanwhile."""
     with writing() as current:
+        user = current.get_one(User, user_id, with_for_update={"read": True})
+        if not user.is_active or user.password_hash != stored:
+            raise WrongPassword
         wrong = sign_in_throttle.forgive(account, origin)
         actor = Actor(ActorKind.USER, user.id, user.name, Origin.UI)
         changes = _from(origin) | (
             {"wrong_tries_before": {"from": None, "to": wrong}} if wrong else {}
         )
         trail.record(current, actor, "person.signed_in", target=_person(user), changes=changes)
+        return sessions.begin(current, user, device)
 
 
 def _from(origin: Key) -> dict[str, Any]:

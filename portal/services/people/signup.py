@@ -14,7 +14,8 @@ from portal.services.audit import trail
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import writing
-from portal.services.people import one_time_links
+from portal.services.people import one_time_links, sessions
+from portal.services.people.sessions import UNKNOWN_DEVICE, Admission
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,20 +27,25 @@ class NewPerson:
     password: str = field(repr=False)
 
 
-def set_up(token: str, once: UUID, values: NewPerson) -> User | None:
-    """Make the first administrator, and use the set-up link up. Raises `links.DeadLink`.
+def set_up(
+    token: str, once: UUID, values: NewPerson, device: str = UNKNOWN_DEVICE
+) -> Admission | None:
+    """Make the first administrator, sign them in, and use the set-up link up.
 
-    Sent twice, the second gets None: it is told nothing, and is nobody's way in.
+    Sent twice, the second gets None: it is told nothing, and is nobody's way in. Raises
+    `links.DeadLink`.
     """
-    return _join(LinkKind.SETUP, token, once, values)
+    return _join(LinkKind.SETUP, token, once, values, device)
 
 
-def accept(token: str, once: UUID, values: NewPerson) -> User | None:
-    """Make the invited person a user, and use the invitation up. Raises `links.DeadLink`.
+def accept(
+    token: str, once: UUID, values: NewPerson, device: str = UNKNOWN_DEVICE
+) -> Admission | None:
+    """Make the invited person a user, sign them in, and use the invitation up.
 
-    Sent twice, the second gets None.
+    Sent twice, the second gets None. Raises `links.DeadLink`.
     """
-    return _join(LinkKind.INVITE, token, once, values)
+    return _join(LinkKind.INVITE, token, once, values, device)
 
 
 def add_user(
@@ -67,17 +73,23 @@ def find_user(current: Session, email: str) -> User | None:
     return current.execute(wanted).scalar_one_or_none()
 
 
-def _join(kind: LinkKind, token: str, once: UUID, values: NewPerson) -> User | None:
+def _join(
+    kind: LinkKind, token: str, once: UUID, values: NewPerson, device: str
+) -> Admission | None:
     password_hash = one_time_links.hash_for(kind, token, values.password, values.email)
-    return one_time_links.use_once(token, once, lambda: _use(kind, token, values, password_hash))
+    return one_time_links.use_once(
+        token, once, lambda: _use(kind, token, values, password_hash, device)
+    )
 
 
-def _use(kind: LinkKind, token: str, values: NewPerson, password_hash: str) -> User:
+def _use(
+    kind: LinkKind, token: str, values: NewPerson, password_hash: str, device: str
+) -> Admission:
     with writing() as current:
         link = one_time_links.consume(current, kind, token)
         if link.email is not None and link.email != tidy_email(values.email):
             raise one_time_links.DeadLink
-        return add_user(
+        user = add_user(
             current,
             name=values.name,
             email=values.email,
@@ -85,6 +97,7 @@ def _use(kind: LinkKind, token: str, values: NewPerson, password_hash: str) -> U
             role=Role(link.role),
             by=None,
         )
+        return sessions.begin(current, user, device)
 
 
 def _taken(email: str) -> Refusal:

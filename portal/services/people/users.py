@@ -14,6 +14,7 @@ from portal.services.audit import trail
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotFound, Refusal, Stale
 from portal.services.core.unit_of_work import session, writing
+from portal.services.people import sessions
 from portal.services.people.one_time_links import revoke, setup_link
 
 __all__ = [
@@ -109,7 +110,7 @@ def _change(
         if user.id == actor.user_id:
             raise Refusal("You cannot change your own access. Ask another administrator to do it.")
         user.version += 1
-        user.session_version += 1
+        sessions.end_all(current, user)
         trail.record(
             current, actor, action, target=("person", user.public_id, user.name), changes=changes
         )

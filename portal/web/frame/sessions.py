@@ -3,21 +3,23 @@
 from flask import session
 from flask_login import current_user, login_user, logout_user
 
-from portal.models.people import User
-from portal.services.people import sign_in
+from portal.services.people import sessions
+from portal.services.people.sessions import Admission
 from portal.web.frame.access import SignedIn, actor
 
 
-def begin(user: User) -> None:
-    """Sign the user in. Whatever the session held before is gone, so it cannot be prepared by
-    others (session fixation)."""
+def begin(admission: Admission) -> None:
+    """Sign the person in. Whatever the browser's session held before is gone, so it cannot be
+    prepared by others (session fixation), and whoever was signed in with it is out."""
+    if current_user.is_authenticated:
+        sessions.end(actor(), current_user.session_id)
     session.clear()
-    session.permanent = True  # 12 hours from the last request, see `sign_in.IDLE`
-    login_user(SignedIn(user, sign_in.begin_session()))
+    session.permanent = True  # until `SESSION_IDLE_MINUTES` from the last request
+    login_user(SignedIn(admission.user, admission.session_id))
 
 
 def end() -> None:
     """Sign out: the cookie is emptied, and copies of it are refused."""
-    sign_in.end_session(actor(), current_user.session_id)
+    sessions.end(actor(), current_user.session_id)
     logout_user()
     session.clear()

@@ -143,6 +143,18 @@ RUNNING: Final = Topic(
             "password account access denied",
         ),
         Passage(
+            "signed-in",
+            "Where you are signed in",
+            (
+                "Your account lists the browsers in which you are signed in, says when they are "
+                "signed out automatically, and signs out one of them or all others. A new "
+                "password signs you out everywhere else.",
+            ),
+            (("Your account", "/account"),),
+            also="session sign out signed out logout log off browser device cookie stolen confirm "
+            "password again",
+        ),
+        Passage(
             "audit",
             "Who changed what",
             (

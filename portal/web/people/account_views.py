@@ -1,16 +1,23 @@
-"""The own account: name, time zone, password."""
+"""The own account: name, time zone, password, and where one is signed in."""
+
+from uuid import UUID
 
 from flask import Blueprint, flash, redirect, render_template, url_for
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from portal.extensions import settings
+from portal.lib.clock import utcnow
+from portal.lib.durations import in_words
 from portal.services.core.refusals import Refusal
 from portal.services.people import account
+from portal.services.people import sessions as open_sessions
 from portal.services.people.account import Details
 from portal.web.forms.base import typed
 from portal.web.frame import sessions
 from portal.web.frame.access import actor, requires
+from portal.web.frame.wording import day_words, plural
+from portal.web.people.browsers import browser_words
 from portal.web.people.forms import DetailsForm, PasswordForm, zone_choices
 
 blueprint = Blueprint("account", __name__)
@@ -52,12 +59,33 @@ def change_password() -> Answer:
     if not form.validate():
         return _page(_details_form(saved=True), form, form), 400
     try:
-        user = account.change_password(actor(), typed(form.current_password), typed(form.password))
+        admission = account.change_password(
+            actor(), typed(form.current_password), typed(form.password), browser_words()
+        )
     except Refusal as refusal:
         form.refuse(refusal)
         return _page(_details_form(saved=True), form, form), refusal.status
-    sessions.begin(user)
+    sessions.begin(admission)
     flash("Your password is changed. You are signed out everywhere else.", "success")
+    return redirect(url_for("account.index"))
+
+
+@blueprint.post("/account/sessions/<uuid:session_id>/end")
+@requires("account.edit")
+def end_session(session_id: UUID) -> Answer:
+    """Sign out one browser of one's own."""
+    open_sessions.end(actor(), session_id)
+    flash("That browser is signed out.", "success")
+    return redirect(url_for("account.index"))
+
+
+@blueprint.post("/account/sessions/end-others")
+@requires("account.edit")
+def end_other_sessions() -> Answer:
+    """Sign out everywhere but here."""
+    ended = account.sign_out_elsewhere(actor(), current_user.session_id)
+    verb = "is" if ended == 1 else "are"
+    flash(f"{plural(ended, 'other browser')} {verb} signed out.", "success")
     return redirect(url_for("account.index"))
 
 
@@ -71,4 +99,13 @@ def _details_form(*, saved: bool = False) -> DetailsForm:
 
 
 def _page(details: DetailsForm, password: PasswordForm, failed: object = None) -> str:
-    return render_template("people/account.html", details=details, password=password, form=failed)
+    return render_template(
+        "people/account.html",
+        details=details,
+        password=password,
+        form=failed,
+        sessions=open_sessions.open_sessions(actor(), current_user.session_id),
+        idle=in_words(settings().session_idle_minutes * 60),
+        days=settings().session_days,
+        day_seen=lambda each: day_words(each.last_seen_on, utcnow()),
+    )

@@ -12,6 +12,7 @@ from portal.web.forms.base import typed
 from portal.web.frame import sessions
 from portal.web.frame.access import PUBLIC, actor, requires
 from portal.web.people import signup_views
+from portal.web.people.browsers import browser_words
 from portal.web.people.forms import NewPasswordForm
 
 blueprint = Blueprint("new_passwords", __name__)
@@ -68,15 +69,17 @@ def save() -> Answer:
     if not form.validate():
         return _page(form, 400)
     try:
-        user = password_resets.use(_token(), form.once_value, typed(form.password))
+        admission = password_resets.use(
+            _token(), form.once_value, typed(form.password), browser_words()
+        )
     except one_time_links.DeadLink:
         raise
     except Refusal as refusal:
         form.refuse(refusal)
         return _page(form, refusal.status)
-    if user is None:
+    if admission is None:
         return signup_views.leads_on()
-    sessions.begin(user)
+    sessions.begin(admission)
     flash("Your new password is saved. Everywhere else you are signed out.", "success")
     return redirect(url_for("home.index"))
 

@@ -10,6 +10,7 @@ from portal.services.people.sign_in_throttle import Throttled
 from portal.web.forms.base import typed
 from portal.web.frame import sessions
 from portal.web.frame.access import PUBLIC, local_path, requires
+from portal.web.people.browsers import browser_words
 from portal.web.people.forms import SignInForm
 
 blueprint = Blueprint("auth", __name__)
@@ -28,14 +29,16 @@ def sign_in() -> Response | tuple[str, int] | tuple[str, int, dict[str, str]]:
     if not form.validate():
         return _page(form, 400)
     try:
-        user = check(typed(form.email), typed(form.password), request.remote_addr)
+        admission = check(
+            typed(form.email), typed(form.password), request.remote_addr, browser_words()
+        )
     except Throttled as refusal:
         form.refuse(refusal)
         return *_page(form, refusal.status), {"Retry-After": str(refusal.seconds)}
     except Refusal as refusal:
         form.refuse(refusal)
         return _page(form, refusal.status)
-    sessions.begin(user)
+    sessions.begin(admission)
     return redirect(onward)
 
 

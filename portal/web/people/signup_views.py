@@ -12,6 +12,7 @@ from portal.services.people.users import ROLE_NAMES
 from portal.web.forms.base import typed
 from portal.web.frame import sessions
 from portal.web.frame.access import PUBLIC, requires
+from portal.web.people.browsers import browser_words
 from portal.web.people.forms import JoinForm, SetUpForm
 
 blueprint = Blueprint("joining", __name__)
@@ -53,16 +54,16 @@ def set_up() -> Answer:
         name=typed(form.name), email=typed(form.email), password=typed(form.password)
     )
     try:
-        user = signup.set_up(_token(), form.once_value, values)
+        admission = signup.set_up(_token(), form.once_value, values, browser_words())
     except one_time_links.DeadLink:
         raise
     except Refusal as refusal:
         form.refuse(refusal)
         return _setup_page(form, refusal.status)
-    if user is None:
+    if admission is None:
         return leads_on()
-    sessions.begin(user)
-    flash(f"Welcome, {user.name}. The portal is yours.", "success")
+    sessions.begin(admission)
+    flash(f"Welcome, {admission.user.name}. The portal is yours.", "success")
     return redirect(url_for("home.index"))
 
 
@@ -84,7 +85,7 @@ def accept() -> Answer:
         return _invitation_page(form, one_time_links.read(LinkKind.INVITE, _token()), 400)
     values = NewPerson(name=typed(form.name), email=email, password=typed(form.password))
     try:
-        user = signup.accept(_token(), form.once_value, values)
+        admission = signup.accept(_token(), form.once_value, values, browser_words())
     except one_time_links.DeadLink:
         raise
     except Refusal as refusal:
@@ -92,10 +93,10 @@ def accept() -> Answer:
         return _invitation_page(
             form, one_time_links.read(LinkKind.INVITE, _token()), refusal.status
         )
-    if user is None:
+    if admission is None:
         return leads_on()
-    sessions.begin(user)
-    flash(f"Welcome, {user.name}.", "success")
+    sessions.begin(admission)
+    flash(f"Welcome, {admission.user.name}.", "success")
     return redirect(url_for("home.index"))
 
 

@@ -42,6 +42,7 @@ home.read
     home.index banners.hide help.index help.show
 account.edit
     account.index account.save account.change_password auth.sign_out
+    account.end_session account.end_other_sessions
 assets.read
     assets.index assets.show exporting.export stock.moves
     asset_parts.timeline asset_parts.reservations asset_parts.maintenance

@@ -1,0 +1,239 @@
+"""Sessions as rows: what begins one, what ends them, and when they end by time."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from flask import Flask
+from sqlalchemy import select, update
+
+from jobs.processes.heartbeat import beat
+from portal.extensions import settings
+from portal.lib.clock import utcnow
+from portal.models.audit import AuditEntry
+from portal.models.people import Role, User, UserSession
+from portal.services.core import heartbeats
+from portal.services.core.refusals import NotAllowed, Refusal
+from portal.services.core.unit_of_work import session, writing
+from portal.services.operations import retention
+from portal.services.people import account, password_resets, sessions, users
+from portal.services.people.sign_in import WrongPassword, sign_in
+from tests.support.database.rivals import Rival, at_once
+from tests.support.factories import PASSWORD, Person, make_user
+from tests.support.processes import until
+
+NEW = "another long phrase"
+MINUTE = timedelta(minutes=1)
+
+
+def begin(person: Person, device: str = "Firefox on Linux") -> UUID:
+    with writing() as current:
+        return sessions.begin(current, current.get_one(User, person.id), device).session_id
+
+
+def rows() -> dict[UUID, UserSession]:
+    session().rollback()
+    return {row.id: row for row in session().scalars(select(UserSession))}
+
+
+def change(session_id: UUID, **values: object) -> None:
+    with writing() as current:
+        wanted = update(UserSession).where(UserSession.id == session_id)
+        current.execute(wanted.values(**values))
+
+
+def told(action: str) -> list[AuditEntry]:
+    session().rollback()
+    wanted = select(AuditEntry).where(AuditEntry.action == action).order_by(AuditEntry.id)
+    return list(session().scalars(wanted))
+
+
+def reset_token(by: Person, of: Person) -> str:
+    password_resets.offer(by.actor, of.public_id)
+    offer = password_resets.offered(by.actor, of.public_id)
+    assert offer is not None
+    assert offer.address is not None
+    return offer.address.partition("token=")[2]
+
+
+def test_signing_in_makes_a_row_that_says_when_how_and_with_what(app: Flask) -> None:
+    ana = make_user()
+    admission = sign_in(ana.email, ana.password, None, device="Edge on Windows")
+    row = rows()[admission.session_id]
+    assert (row.user_id, row.way, row.device) == (ana.id, "password", "Edge on Windows")
+    assert utcnow() - row.created_at < MINUTE
+    assert row.confirmed_at == row.created_at
+    assert row.last_seen_on == utcnow().astimezone(settings().timezone).date()
+    assert sessions.find(uuid4()) is None
+
+
+def test_signed_out_twice_at_once_it_is_over_and_told_once(app: Flask) -> None:
+    ana, ben = make_user(name="Ana"), make_user()
+    here, elsewhere, bens = begin(ana), begin(ana), begin(ben)
+    at_once(app, [lambda: sessions.end(ana.actor, here)] * 3)
+    assert set(rows()) == {elsewhere, bens}
+    (entry,) = told("person.signed_out")
+    assert (entry.actor_name, entry.target_name) == ("Ana", "Ana")
+    assert entry.changes == {"device": {"from": "Firefox on Linux", "to": None}}
+
+
+def test_nobody_ends_a_session_of_somebody_else(app: Flask) -> None:
+    ana, ben = make_user(), make_user()
+    bens = begin(ben)
+    sessions.end(ana.actor, bens)
+    account.sign_out_elsewhere(ana.actor, uuid4())
+    assert set(rows()) == {bens}
+    assert told("person.signed_out") == []
+
+
+def disable(ana: Person, ben: Person) -> None:
+    users.disable(ana.actor, ben.public_id)
+
+
+def demote(ana: Person, ben: Person) -> None:
+    users.change_role(ana.actor, ben.public_id, Role.SUPPORT, 1)
+
+
+def reset(ana: Person, ben: Person) -> None:
+    password_resets.use(reset_token(ana, ben), uuid4(), NEW)
+
+
+def change_password(_ana: Person, ben: Person) -> None:
+    account.change_password(ben.actor, ben.password, NEW)
+
+
+@pytest.mark.parametrize("end", [disable, demote, reset, change_password])
+def test_what_changes_a_persons_standing_ends_the_sessions_that_were_open(
+    app: Flask, end: Callable[[Person, Person], None]
+) -> None:
+    ana, ben = make_user(), make_user()
+    anas, old = begin(ana), {begin(ben), begin(ben)}
+    end(ana, ben)
+    left = set(rows())
+    assert anas in left
+    assert not left & old
+    # Whoever has just chosen a password is in with a session of their own.
+    assert len(left) == (2 if end in {reset, change_password} else 1)
+
+
+def test_a_change_that_is_refused_ends_nothing(app: Flask) -> None:
+    ana, ben = make_user(), make_user(Role.SUPPORT)
+    kept = {begin(ana), begin(ben)}
+    with pytest.raises(Refusal):
+        users.disable(ana.actor, ana.public_id)
+    with pytest.raises(NotAllowed):
+        users.disable(ben.actor, ana.public_id)
+    with pytest.raises(Refusal):
+        account.change_password(ben.actor, "wrong", NEW)
+    users.change_role(ana.actor, ben.public_id, Role.SUPPORT, 1)
+    assert set(rows()) == kept
+
+
+def test_signed_out_everywhere_else_leaves_this_one_and_is_told_with_its_number(app: Flask) -> None:
+    ana, ben = make_user(), make_user()
+    this, bens = begin(ana), begin(ben)
+    for _ in range(3):
+        begin(ana)
+    assert account.sign_out_elsewhere(ana.actor, this) == 3
+    assert set(rows()) == {this, bens}
+    (entry,) = told("person.signed_out_elsewhere")
+    assert entry.changes == {"sessions": {"from": 3, "to": 0}}
+
+
+def test_who_is_disabled_while_the_password_is_checked_does_not_get_in(app: Flask) -> None:
+    ana, said = make_user(), list[str]()
+
+    def try_to() -> None:
+        try:
+            sign_in(ana.email, PASSWORD, None)
+        except WrongPassword as refusal:
+            said.append(refusal.sentence)
+
+    rival = Rival(app, try_to)
+    with writing() as current:
+        user = current.get_one(User, ana.id, with_for_update={"key_share": True})
+        rival.begin()
+        user.is_active = False
+        sessions.end_all(current, user)
+    rival.finish()
+    assert len(said) == 1
+    assert rows() == {}
+
+
+def test_disabled_and_signing_in_at_once_leave_no_session(app: Flask) -> None:
+    ana, ben = make_user(), make_user()
+    at_once(
+        app,
+        [
+            lambda: users.disable(ana.actor, ben.public_id),
+            lambda: sign_in(ben.email, ben.password, None),
+        ],
+    )
+    assert [row for row in rows().values() if row.user_id == ben.id] == []
+
+
+def test_a_session_ends_after_two_weeks_however_busy_it_is(app: Flask) -> None:
+    ana, limit = make_user(), timedelta(days=settings().session_days)
+    assert limit == timedelta(days=14)
+    young, old = begin(ana), begin(ana)
+    change(young, created_at=utcnow() - limit + MINUTE)
+    change(old, created_at=utcnow() - limit - MINUTE)
+    assert sessions.find(young) is not None
+    assert sessions.find(old) is None
+    assert [each.id for each in sessions.open_sessions(ana.actor, young)] == [young]
+
+
+def test_the_nightly_clean_up_forgets_what_has_ended_by_time_and_nothing_else(app: Flask) -> None:
+    ana, now = make_user(), utcnow()
+    today = now.astimezone(settings().timezone).date()
+    busy, resting, old, left = (begin(ana) for _ in range(4))
+    change(busy, created_at=now - timedelta(days=13))
+    change(resting, last_seen_on=today - timedelta(days=2))
+    change(old, created_at=now - timedelta(days=15))
+    change(left, last_seen_on=today - timedelta(days=3))
+    retention.prune()
+    assert set(rows()) == {busy, resting}
+
+
+def test_the_day_of_a_visit_is_written_by_the_heartbeat_once(app: Flask) -> None:
+    ana = make_user()
+    seen, unseen = begin(ana), begin(ana)
+    today = rows()[seen].last_seen_on
+    yesterday = today - timedelta(days=1)
+    for each in (seen, unseen):
+        change(each, last_seen_on=yesterday)
+    assert sessions.find(seen) is not None
+    assert rows()[seen].last_seen_on == yesterday, "who reads a page writes nothing"
+    sessions.write_seen()
+    assert {key: row.last_seen_on for key, row in rows().items()} == {
+        seen: today,
+        unseen: yesterday,
+    }
+    change(seen, last_seen_on=yesterday)
+    sessions.write_seen()
+    assert rows()[seen].last_seen_on == yesterday, "nothing was left to write"
+
+
+def test_the_heartbeat_of_a_web_process_writes_what_it_noted(app: Flask) -> None:
+    ana = make_user()
+    seen = begin(ana)
+    today = rows()[seen].last_seen_on
+    change(seen, last_seen_on=today - timedelta(days=1))
+    assert sessions.find(seen) is not None
+    session().rollback()
+    stop = beat(app, heartbeats.WEB, write=sessions.write_seen)
+    try:
+        assert until(lambda: rows()[seen].last_seen_on == today, 20)
+    finally:
+        stop()
+
+
+def test_a_visit_that_is_written_late_brings_no_session_back(app: Flask) -> None:
+    ana = make_user()
+    this = begin(ana)
+    change(this, last_seen_on=rows()[this].last_seen_on - timedelta(days=1))
+    assert sessions.find(this) is not None
+    at_once(app, [lambda: sessions.end(ana.actor, this), sessions.write_seen])
+    sessions.write_seen()
+    assert rows() == {}

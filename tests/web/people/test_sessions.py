@@ -1,0 +1,215 @@
+"""Sessions as somebody at a browser sees them: where they are signed in, and how each one ends."""
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+import time_machine
+from flask import Flask
+from sqlalchemy import event, select, update
+
+from portal.app import create_app
+from portal.config.settings import load_settings
+from portal.extensions import db
+from portal.lib.clock import utcnow
+from portal.models.people import User, UserSession
+from portal.services.core.unit_of_work import session, writing
+from portal.services.people import users
+from tests.conftest import ENVIRONMENT
+from tests.support.database.rivals import at_once
+from tests.support.factories import make_user
+from tests.support.pages import Pages
+from tests.web.people.test_auth import cookie, is_in, with_cookie
+from tests.web.signed_in import signed_in, visit
+
+HOUR = timedelta(hours=1)
+
+
+def rows() -> list[UserSession]:
+    session().rollback()
+    return list(session().scalars(select(UserSession)))
+
+
+def test_two_browsers_sign_out_in_turn_and_the_first_copy_stays_dead(app: Flask) -> None:
+    ana = make_user()
+    first, second = signed_in(app, ana), signed_in(app, ana)
+    copies = [cookie(first), cookie(second)]
+    for browser in (first, second):
+        browser.get("/account")
+        browser.sign_out()
+        assert not is_in(with_cookie(app, copies[0]))
+    third = signed_in(app, ana)
+    assert [is_in(with_cookie(app, each)) for each in copies] == [False, False]
+    assert is_in(third)
+
+
+def test_requests_that_are_under_way_while_one_signs_out_bring_nothing_back(app: Flask) -> None:
+    ana = make_user()
+    browser = signed_in(app, ana)
+    browser.get("/account")
+    copy, form = cookie(browser), browser.page.form("/sign-out") if browser.page else None
+    assert form is not None
+    tabs = [with_cookie(app, copy) for _ in range(4)]
+
+    def leave(pages: Pages) -> str:
+        return pages.submit(form, follow=False).location
+
+    def look(pages: Pages) -> str:
+        page = pages.get("/account", follow=False)
+        return page.location or page.h1
+
+    said = at_once(
+        app,
+        [
+            lambda: leave(tabs[0]),
+            lambda: look(tabs[1]),
+            lambda: leave(tabs[2]),
+            lambda: look(tabs[3]),
+        ],
+    )
+    assert set(said) <= {"/sign-in", "Your account"}
+    # Neither the old cookie nor any that came back meanwhile is worth anything.
+    assert not any(is_in(pages) for pages in (*tabs, with_cookie(app, copy)))
+    assert rows() == []
+
+
+def test_twelve_hours_without_a_request_end_a_session(app: Flask) -> None:
+    copy = cookie(visit(app))
+    for hours, still in ((11.9, True), (12.1, False)):
+        with time_machine.travel(utcnow() + hours * HOUR):
+            assert is_in(with_cookie(app, copy)) is still
+
+
+def test_two_weeks_end_a_session_however_busy_it_was(app: Flask) -> None:
+    browser, begun = visit(app), utcnow()
+    hours = range(0, 14 * 24 + 20, 10)
+    stayed = []
+    for each in hours:
+        with time_machine.travel(begun + each * HOUR):
+            stayed.append(is_in(browser))
+    assert stayed == [each < 14 * 24 for each in hours]
+
+
+@pytest.mark.parametrize(("minutes", "days"), [("30", "2")])
+def test_both_ends_are_as_the_settings_say(app: Flask, minutes: str, days: str) -> None:
+    shared = app.extensions["settings"]
+    places = {"DATABASE_URL": shared.database_url, "INSTANCE_DIR": str(shared.instance_dir)}
+    environment = {"SESSION_IDLE_MINUTES": minutes, "SESSION_DAYS": days}
+    other = create_app(load_settings({**ENVIRONMENT, **places, **environment}))
+    browser, begun = visit(other), utcnow()
+    copy = cookie(browser)
+    page = with_cookie(other, copy).get("/account")
+    assert "after 30 minutes without a request, and at the latest 2 days after" in page.main
+    with time_machine.travel(begun + timedelta(minutes=31)):
+        assert not is_in(with_cookie(other, copy))
+    with writing() as current:
+        current.execute(update(UserSession).values(created_at=begun - timedelta(hours=49)))
+    assert not is_in(with_cookie(other, copy))
+    with other.app_context():
+        db.engine.dispose()
+
+
+def test_a_cookie_without_a_row_lets_nobody_in_not_even_one_of_an_earlier_version(
+    app: Flask,
+) -> None:
+    ana = make_user()
+    for kept in (f"{ana.public_id}:1:{uuid4()}", str(uuid4()), str(ana.public_id), "", "1"):
+        pages = Pages(app)
+        with pages.client.session_transaction() as stored:
+            stored["_user_id"] = kept
+            stored["_fresh"] = True
+        assert not is_in(pages)
+
+
+def test_somebody_who_is_disabled_is_out_at_the_next_request(app: Flask) -> None:
+    ana, ben = make_user(), make_user()
+    browser = signed_in(app, ben)
+    assert is_in(browser)
+    users.disable(ana.actor, ben.public_id)
+    assert not is_in(browser)
+    users.enable(ana.actor, ben.public_id)
+    assert not is_in(browser)
+    # Even where a row was left behind: nobody who may not sign in is let in by it.
+    browser = signed_in(app, ben)
+    with writing() as current:
+        current.execute(update(User).where(User.id == ben.id).values(is_active=False))
+    assert not is_in(browser)
+
+
+def test_the_account_lists_where_one_is_signed_in_and_ends_one_of_them(app: Flask) -> None:
+    ana, ben = make_user(), make_user()
+    here = signed_in(app, ana, "Firefox on Linux")
+    phone = signed_in(app, ana, "Safari on iPhone")
+    signed_in(app, ben, "Opera on Windows")
+    page = here.get("/account")
+    assert [row[0] for row in page.rows()] == [
+        "Firefox on Linux (this browser)",
+        "Safari on iPhone",
+    ]
+    today = utcnow().astimezone(app.extensions["settings"].timezone)
+    assert page.rows()[1][2] == f"{today.day} {today:%b}"
+    (form,) = [form for form in page.forms if form.action.endswith("/end")]
+    page = here.submit(form)
+    assert "That browser is signed out." in page.text
+    assert len(page.rows()) == 1
+    assert not is_in(phone)
+    assert is_in(here)
+    assert len(rows()) == 2, "somebody else's stays"
+
+
+def test_sign_out_everywhere_else_leaves_only_this_browser(app: Flask) -> None:
+    ana = make_user()
+    here, *others = [signed_in(app, ana) for _ in range(3)]
+    page = here.get("/account")
+    page = here.submit(page.form("/account/sessions/end-others"))
+    assert "2 other browsers are signed out." in page.text
+    assert [is_in(each) for each in others] == [False, False]
+    assert is_in(here)
+
+
+def test_the_own_session_of_before_a_new_password_is_dead_too(app: Flask) -> None:
+    ana = make_user()
+    here = signed_in(app, ana)
+    copy = cookie(here)
+    form = here.get("/account").form("/account/password")
+    here.submit(form, current_password=ana.password, password="another long phrase")
+    assert is_in(here)
+    assert not is_in(with_cookie(app, copy))
+    assert len(rows()) == 1
+
+
+def test_who_and_by_which_session_is_one_question_to_the_database_and_writes_nothing(
+    app: Flask,
+) -> None:
+    browser, asked = visit(app, "support"), list[str]()
+    with writing() as current:
+        current.execute(update(UserSession).values(last_seen_on=utcnow() - timedelta(days=1)))
+
+    def note(_c: object, _cursor: object, statement: str, *_rest: object) -> None:
+        asked.append(" ".join(statement.split()))
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    try:
+        assert browser.get("/help").status == 200
+    finally:
+        event.remove(db.engine, "before_cursor_execute", note)
+    about = [each for each in asked if "sessions" in each or "FROM users" in each]
+    assert len(about) == 1, about
+    assert [each for each in asked if each.startswith(("INSERT", "UPDATE", "DELETE"))] == []
+
+
+def test_over_https_the_cookie_is_bound_to_this_host(app: Flask) -> None:
+    shared = app.extensions["settings"]
+    places = {"DATABASE_URL": shared.database_url, "INSTANCE_DIR": str(shared.instance_dir)}
+    address = "https://assets.example.com"
+    other = create_app(load_settings({**ENVIRONMENT, **places, "BASE_URL": address}))
+    answer = other.test_client().get("/sign-in", base_url=address)
+    (sent,) = answer.headers.getlist("Set-Cookie")
+    assert sent.startswith("__Host-session=")
+    parts = {part.strip().lower() for part in sent.split(";")[1:]}
+    assert {"secure", "httponly", "path=/", "samesite=lax"} <= parts
+    assert not any(part.startswith("domain") for part in parts)
+    (plain,) = app.test_client().get("/sign-in").headers.getlist("Set-Cookie")
+    assert plain.startswith("session=")
+    with other.app_context():
+        db.engine.dispose()
