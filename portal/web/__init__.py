@@ -18,6 +18,7 @@ from portal.web.home import views as home_views
 from portal.web.operations import audit_views, probe_views, system_views
 from portal.web.people import (
     account_views,
+    confirmation_views,
     invitation_views,
     password_reset_views,
     sign_in_views,
@@ -53,6 +54,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     sign_in_views.blueprint,
     signup_views.blueprint,
     account_views.blueprint,
+    confirmation_views.blueprint,
     people_views.blueprint,
     invitation_views.blueprint,
     password_reset_views.blueprint,

@@ -96,6 +96,26 @@ def change_password(actor: Actor, old: str, new: str, device: str = UNKNOWN_DEVI
         return sessions.begin(current, user, device)
 
 
+def confirm(actor: Actor, session_id: UUID, password: str) -> None:
+    """Take the password as the proof that it is still the person who signed in.
+
+    Guesses are throttled, together with those of `change_password`. Raises `Refusal`.
+    """
+    proof = _prove(actor, password, "own_password")
+    with writing() as current:
+        user = require(current, actor, "account.edit")
+        if user is None or not sessions.confirm(current, actor, session_id):
+            raise NotAllowed("You were signed out meanwhile. Sign in again.")
+        wrong = {"wrong_tries_before": {"from": None, "to": proof.wrong_tries}}
+        trail.record(
+            current,
+            actor,
+            "person.identity_confirmed",
+            target=("person", user.public_id, user.name),
+            changes=wrong if proof.wrong_tries else {},
+        )
+
+
 def sign_out_elsewhere(actor: Actor, session_id: UUID) -> int:
     """End every session of the person but this one; how many there were."""
     with writing() as current:

@@ -10,7 +10,7 @@ from threading import Lock
 from typing import Final, NamedTuple
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, delete, or_, select
+from sqlalchemy import ColumnElement, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from portal.extensions import settings
@@ -23,6 +23,8 @@ from portal.services.core.unit_of_work import session, writing
 
 BY_PASSWORD: Final = "password"  # noqa: S105 - the way in, not one
 UNKNOWN_DEVICE: Final = "Unknown browser"
+# How long a proof of who one is does for people, keys, tokens and secrets.
+CONFIRMED_FOR: Final = timedelta(minutes=15)
 # Nobody is idle for longer than a day (`SESSION_IDLE_MINUTES`): who was last seen on the 1st, even
 # at its end, is out before the 3rd begins. A day more, for one that was written late.
 SEEN_WITHIN: Final = timedelta(days=2)
@@ -147,6 +149,18 @@ def end_all(current: Session, user: User, but: UUID | None = None) -> int:
 def cut_off(current: Session, user: User, but: UUID | None = None) -> int:
     """End the user's sessions as `end_all` does, for one who may have lost the password."""
     return end_all(current, user, but)
+
+
+def confirm(current: Session, actor: Actor, session_id: UUID) -> bool:
+    """Note that the person has just proved who they are; False where the session has ended."""
+    own = (UserSession.id == session_id, UserSession.user_id == actor.user_id)
+    proved = update(UserSession).where(*own).values(confirmed_at=utcnow())
+    return bool(current.execute(proved.returning(UserSession.id)).all())
+
+
+def is_confirmed(confirmed_at: datetime) -> bool:
+    """Whether a proof from then still does."""
+    return utcnow() - confirmed_at < CONFIRMED_FOR
 
 
 def remove_old() -> None:

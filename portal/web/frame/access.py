@@ -1,7 +1,10 @@
-"""Who may open which page: every view declares its permission, and what declares none is closed."""
+"""Who may open which page: every view declares its permission, and what declares none is closed.
+
+What is about people, keys, tokens and secrets declares, too, that the password is asked again.
+"""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -20,16 +23,19 @@ from portal.services.people import sessions
 PUBLIC: Final = "public"
 # Where a view keeps what it declared.
 MARK: Final = "permission"
+AGAIN: Final = "asks_again"
 PUBLIC_ENDPOINTS: Final = frozenset({"static", "bootstrap.static"})
 
 V = TypeVar("V", bound=Callable[..., Any])
+Condition = Callable[[], bool]
 
 
 class SignedIn(UserMixin):  # type: ignore[misc]  # flask-login publishes no types
     """The signed-in person as of this request: a plain copy, so that no row is held open."""
 
-    def __init__(self, user: User, session_id: UUID) -> None:
+    def __init__(self, user: User, session_id: UUID, confirmed_at: datetime) -> None:
         self.session_id = session_id
+        self.confirmed_at = confirmed_at
         self.user_id = user.id
         self.public_id = user.public_id
         self.name = user.name
@@ -37,16 +43,35 @@ class SignedIn(UserMixin):  # type: ignore[misc]  # flask-login publishes no typ
         self.role = user.role
         self.time_zone = user.time_zone
 
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether they proved a short time ago who they are."""
+        return sessions.is_confirmed(self.confirmed_at)
+
     def get_id(self) -> str:
         """What the cookie keeps: the session's id, which is worth as much as its row."""
         return str(self.session_id)
 
 
-def requires(permission: str) -> Callable[[V], V]:
-    """Declare the permission that a view needs (one of `core/permissions.py`, or PUBLIC)."""
+def always() -> bool:
+    """The condition of a view that asks for the password whatever is sent."""
+    return True
+
+
+def posted() -> bool:
+    """The condition of a view that asks for the password before it changes something."""
+    return request.method == "POST"
+
+
+def requires(permission: str, *, again: Condition | None = None) -> Callable[[V], V]:
+    """Declare the permission that a view needs (one of `core/permissions.py`, or PUBLIC).
+
+    `again`: when the password is asked for again, unless that was a short time ago.
+    """
 
     def mark(view: V) -> V:
         setattr(view, MARK, permission)
+        setattr(view, AGAIN, again)
         return view
 
     return mark
@@ -67,6 +92,11 @@ def permission_of(endpoint: str) -> str | None:
         return PUBLIC
     view = current_app.view_functions[endpoint]
     return getattr(view, MARK, None)
+
+
+def condition_of(endpoint: str) -> Condition | None:
+    """When an endpoint asks for the password again; None where it never does."""
+    return getattr(current_app.view_functions.get(endpoint), AGAIN, None)
 
 
 def can(permission: str) -> bool:
@@ -121,4 +151,4 @@ def _load(kept: str) -> SignedIn | None:
     except ValueError:
         return None
     found = sessions.find(this)
-    return SignedIn(found[0], this) if found else None
+    return SignedIn(found[0], this, found[1].confirmed_at) if found else None

@@ -3,6 +3,7 @@
 from flask import session
 from flask_login import current_user, login_user, logout_user
 
+from portal.lib.clock import utcnow
 from portal.services.people import sessions
 from portal.services.people.sessions import Admission
 from portal.web.frame.access import SignedIn, actor
@@ -15,7 +16,7 @@ def begin(admission: Admission) -> None:
         sessions.end(actor(), current_user.session_id)
     session.clear()
     session.permanent = True  # until `SESSION_IDLE_MINUTES` from the last request
-    login_user(SignedIn(admission.user, admission.session_id))
+    login_user(SignedIn(admission.user, admission.session_id, utcnow()))
 
 
 def end() -> None:

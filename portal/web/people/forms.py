@@ -134,6 +134,13 @@ class RoleForm(PortalForm):
         return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
 
 
+class ConfirmationForm(PortalForm):
+    """The own password once more. `kept`: the form that waits for it, sealed."""
+
+    own_password = _password("Password", "Enter your password")
+    kept = HiddenField()
+
+
 class DetailsForm(PortalForm):
     """Name and time zone of the own account."""
 

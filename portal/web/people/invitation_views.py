@@ -11,7 +11,7 @@ from portal.services.core.unit_of_work import once_only
 from portal.services.people import invitations
 from portal.services.people.users import ROLE_NAMES
 from portal.web.forms.base import typed
-from portal.web.frame.access import actor, owner, requires
+from portal.web.frame.access import actor, always, owner, requires
 from portal.web.people.forms import ROLE_HINTS, InvitationForm
 
 blueprint = Blueprint("invitations", __name__, url_prefix="/settings/people")
@@ -20,14 +20,14 @@ Answer = str | Response | tuple[str, int]
 
 
 @blueprint.get("/invite")
-@requires("people.manage")
+@requires("people.manage", again=always)
 def new() -> Answer:
     """Whom to invite, and as what?"""
     return _form_page(InvitationForm())
 
 
 @blueprint.post("/invite")
-@requires("people.manage")
+@requires("people.manage", again=always)
 def invite() -> Answer:
     """Store the invitation; its page shows the link."""
     form = InvitationForm()
@@ -50,7 +50,7 @@ def invite() -> Answer:
 
 
 @blueprint.get("/invitations/<uuid:public_id>")
-@requires("people.manage")
+@requires("people.manage", again=always)
 def show(public_id: UUID) -> Answer:
     """One invitation, with its link while this person may see it."""
     found = invitations.invitation(actor(), public_id)
@@ -68,7 +68,7 @@ def copied(public_id: UUID) -> Answer:
 
 
 @blueprint.post("/invitations/<uuid:public_id>/renew")
-@requires("people.manage")
+@requires("people.manage", again=always)
 def renew(public_id: UUID) -> Answer:
     """Make a new link; the one before is dead."""
     invitations.renew(actor(), public_id)
@@ -77,7 +77,7 @@ def renew(public_id: UUID) -> Answer:
 
 
 @blueprint.post("/invitations/<uuid:public_id>/cancel")
-@requires("people.manage")
+@requires("people.manage", again=always)
 def cancel(public_id: UUID) -> Answer:
     """Take the invitation back."""
     invitations.cancel(actor(), public_id)

@@ -10,7 +10,7 @@ from portal.services.core.refusals import NotAllowed, NotFound, Refusal
 from portal.services.people import one_time_links, password_resets, users
 from portal.web.forms.base import typed
 from portal.web.frame import sessions
-from portal.web.frame.access import PUBLIC, actor, requires
+from portal.web.frame.access import PUBLIC, actor, always, requires
 from portal.web.people import signup_views
 from portal.web.people.browsers import browser_words
 from portal.web.people.forms import NewPasswordForm
@@ -22,7 +22,7 @@ Answer = str | Response | tuple[str, int]
 
 
 @blueprint.get("/settings/people/<uuid:public_id>/new-password")
-@requires("people.manage")
+@requires("people.manage", again=always)
 def show(public_id: UUID) -> Answer:
     """The link for this person while its maker may see it, and how to make one."""
     person = users.person(public_id)
@@ -31,7 +31,7 @@ def show(public_id: UUID) -> Answer:
 
 
 @blueprint.post("/settings/people/<uuid:public_id>/new-password")
-@requires("people.manage")
+@requires("people.manage", again=always)
 def offer(public_id: UUID) -> Answer:
     """Make a link; one that was made before is dead."""
     try:

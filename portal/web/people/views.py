@@ -11,7 +11,7 @@ from portal.services.people import invitations, users
 from portal.services.people.users import ROLE_NAMES, Person
 from portal.web.forms.edit_conflict import goes_on_editing, stale_page
 from portal.web.forms.refusals import refusals_in, status_of
-from portal.web.frame.access import actor, requires
+from portal.web.frame.access import actor, always, requires
 from portal.web.people.forms import ROLE_HINTS, RoleForm
 
 blueprint = Blueprint("people", __name__, url_prefix="/settings/people")
@@ -39,7 +39,7 @@ def show(public_id: UUID) -> Answer:
 
 
 @blueprint.post("/<uuid:public_id>/role")
-@requires("people.manage")
+@requires("people.manage", again=always)
 def role(public_id: UUID) -> Answer:
     """Give the person another role."""
     form = RoleForm()
@@ -58,7 +58,7 @@ def role(public_id: UUID) -> Answer:
 
 
 @blueprint.post("/<uuid:public_id>/disable")
-@requires("people.manage")
+@requires("people.manage", again=always)
 def disable(public_id: UUID) -> Answer:
     """Keep the person out; their sessions end at once."""
     form = _form(users.person(public_id))
@@ -71,7 +71,7 @@ def disable(public_id: UUID) -> Answer:
 
 
 @blueprint.post("/<uuid:public_id>/enable")
-@requires("people.manage")
+@requires("people.manage", again=always)
 def enable(public_id: UUID) -> Answer:
     """Let the person in again."""
     users.enable(actor(), public_id)

@@ -16,7 +16,7 @@ from portal.web.deliveries import presenter as delivery_presenter
 from portal.web.deliveries.help_views import as_file, signature_page
 from portal.web.forms.query_values import uuid_or_none
 from portal.web.forms.refusals import refusals_in
-from portal.web.frame.access import actor, requires
+from portal.web.frame.access import actor, always, requires
 from portal.web.webhooks.draft_form import form_of
 from portal.web.webhooks.edit_views import NOT_EDITED, edit_form, form_page
 from portal.web.webhooks.forms import EditWebhookForm, WebhookForm
@@ -89,7 +89,7 @@ def signature(public_id: UUID) -> Answer:
 
 
 @blueprint.get(f"{WEBHOOK}/secret")
-@requires("webhooks.secret")
+@requires("webhooks.secret", again=always)
 def secret(public_id: UUID) -> Answer:
     """The key that we made for the test, for its maker alone: a receiver may want it first."""
     drafts.find(actor(), public_id)

@@ -17,9 +17,15 @@ from portal.services.webhooks.values import SecretMode, place_of
 from portal.web.forms.edit_conflict import goes_on_editing, stale_page
 from portal.web.forms.query_values import number_or_none
 from portal.web.forms.refusals import refusals_in, status_of
-from portal.web.frame.access import actor, owner, requires
+from portal.web.frame.access import actor, owner, posted, requires
 from portal.web.webhooks.draft_form import tested_form
-from portal.web.webhooks.forms import CONFIRMED, SAVE_AND_TEST, EditWebhookForm, WebhookForm
+from portal.web.webhooks.forms import (
+    CONFIRMED,
+    SAVE_AND_TEST,
+    EditWebhookForm,
+    WebhookForm,
+    enters_secrets,
+)
 from portal.web.webhooks.views import WEBHOOK, Answer, delivery_path
 from portal.web.webhooks.words import held_count
 
@@ -34,7 +40,7 @@ blueprint = Blueprint("webhook_forms", __name__, url_prefix="/settings/webhooks"
 
 
 @blueprint.route("/new", methods=["GET", "POST"])
-@requires("webhooks.edit")
+@requires("webhooks.edit", again=posted)
 def new() -> Answer:
     """Connect a system."""
     form = WebhookForm() if request.method == "POST" else tested_form(None) or WebhookForm()
@@ -49,7 +55,7 @@ def new() -> Answer:
 
 
 @blueprint.route(f"{WEBHOOK}/edit", methods=["GET", "POST"])
-@requires("webhooks.edit")
+@requires("webhooks.edit", again=enters_secrets)
 def edit(public_id: UUID) -> Answer:
     """Change a webhook; replacing or removing its secret asks first."""
     webhook = webhook_queries.show(public_id)

@@ -6,14 +6,14 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks import secrets
-from portal.web.frame.access import actor, local_path, requires
+from portal.web.frame.access import actor, always, local_path, requires
 from portal.web.webhooks.views import WEBHOOK, Answer
 
 blueprint = Blueprint("webhook_secrets", __name__, url_prefix="/settings/webhooks")
 
 
 @blueprint.get(f"{WEBHOOK}/secret")
-@requires("webhooks.secret")
+@requires("webhooks.secret", again=always)
 def show(public_id: UUID) -> Answer:
     """The secret that we made, for its maker alone and for a short time."""
     return render_template(
@@ -25,7 +25,7 @@ def show(public_id: UUID) -> Answer:
 
 
 @blueprint.post(f"{WEBHOOK}/secret/switch")
-@requires("webhooks.secret")
+@requires("webhooks.secret", again=always)
 def switch(public_id: UUID) -> Answer:
     """“Switch now”: the receiver knows the new secret, the old one signs no more."""
     if secrets.switch_now(actor(), public_id):

@@ -6,15 +6,19 @@ A page that is added later is visited by itself; if its address needs something 
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
 from flask import Flask
 from playwright.sync_api import Page, expect
+from sqlalchemy import update
 from werkzeug.routing import Rule
 
-from portal.models.people import Role
+from portal.lib.clock import utcnow
+from portal.models.people import Role, UserSession
 from portal.services.core.permissions import allows
+from portal.services.core.unit_of_work import writing
 from portal.services.people import invitations, one_time_links, password_resets
 from portal.web.frame.access import PUBLIC, permission_of
 from tests.browser.support.accessibility import check_page, watch
@@ -149,6 +153,17 @@ def test_every_door_can_be_used_by_everyone(page: Page, app: Flask, portal: str)
     doors = {rule.endpoint for rule in rules(app) if permission_of(rule.endpoint) == PUBLIC}
     known = {"joining.setup", "joining.invitation", "new_passwords.choose", "auth.sign_in"}
     assert doors == known
+
+
+def test_the_question_who_one_is_can_be_used_by_everyone(
+    page: Page, app: Flask, portal: str
+) -> None:
+    be(page, app, portal, make_user())
+    with writing() as current:
+        current.execute(update(UserSession).values(confirmed_at=utcnow() - timedelta(minutes=16)))
+    look(page, f"{portal}/settings/people/invite", "confirmation")
+    expect(page.locator("h1")).to_have_text("Confirm it is you")
+    mistake(page, "confirmation with mistakes")
 
 
 def test_every_page_that_is_still_empty_can_be_used_by_everyone(

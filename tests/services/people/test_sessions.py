@@ -237,3 +237,19 @@ def test_a_visit_that_is_written_late_brings_no_session_back(app: Flask) -> None
     at_once(app, [lambda: sessions.end(ana.actor, this), sessions.write_seen])
     sessions.write_seen()
     assert rows() == {}
+
+
+def test_a_proof_counts_for_the_session_that_brought_it_and_not_after_its_end(app: Flask) -> None:
+    ana = make_user()
+    here, elsewhere = begin(ana), begin(ana)
+    long_ago = utcnow() - timedelta(minutes=16)
+    for each in (here, elsewhere):
+        change(each, confirmed_at=long_ago)
+    account.confirm(ana.actor, here, ana.password)
+    assert sessions.is_confirmed(rows()[here].confirmed_at)
+    assert rows()[elsewhere].confirmed_at == long_ago
+    sessions.end(ana.actor, here)
+    with pytest.raises(NotAllowed, match="signed out meanwhile"):
+        account.confirm(ana.actor, here, ana.password)
+    assert set(rows()) == {elsewhere}
+    assert len(told("person.identity_confirmed")) == 1

@@ -42,7 +42,7 @@ home.read
     home.index banners.hide help.index help.show
 account.edit
     account.index account.save account.change_password auth.sign_out
-    account.end_session account.end_other_sessions
+    account.end_session account.end_other_sessions confirmations.ask confirmations.confirm
 assets.read
     assets.index assets.show exporting.export stock.moves
     asset_parts.timeline asset_parts.reservations asset_parts.maintenance
@@ -109,6 +109,22 @@ system.read
     system.index
 """
 
+# The password is asked for again, unless that was a short time ago: before anything about people,
+# keys, tokens and secrets. `always`: whoever comes; `posted`: before a change; `enters_secrets`:
+# before a change that replaces a key or a header's value.
+AGAIN: Final = """
+always
+    people.role people.enable people.disable
+    invitations.new invitations.invite invitations.show invitations.renew invitations.cancel
+    new_passwords.offer new_passwords.show
+    webhook_secrets.show webhook_secrets.switch webhook_drafts.secret
+    confirmations.confirm
+posted
+    webhook_forms.new
+enters_secrets
+    webhook_forms.edit
+"""
+
 
 def roles_by_permission() -> dict[str, set[str]]:
     """What `MATRIX` says."""
@@ -118,10 +134,19 @@ def roles_by_permission() -> dict[str, set[str]]:
 
 def permissions_by_view() -> dict[str, str]:
     """What `VIEWS` says."""
-    found, permission = {}, ""
-    for line in VIEWS.strip().splitlines():
+    return _by_view(VIEWS)
+
+
+def conditions_by_view() -> dict[str, str]:
+    """What `AGAIN` says."""
+    return _by_view(AGAIN)
+
+
+def _by_view(table: str) -> dict[str, str]:
+    found, heading = {}, ""
+    for line in table.strip().splitlines():
         if line.startswith(" "):
-            found |= dict.fromkeys(line.split(), permission)
+            found |= dict.fromkeys(line.split(), heading)
         else:
-            permission = line
+            heading = line
     return found

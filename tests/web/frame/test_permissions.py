@@ -12,10 +12,15 @@ from portal.config.settings import Settings
 from portal.extensions import db
 from portal.models.people import Role
 from portal.services.core.permissions import PERMISSIONS, allows
-from portal.web.frame.access import permission_of, requires
+from portal.web.frame.access import condition_of, permission_of, requires
 from tests.support.factories import make_user
 from tests.support.pages import Page, Pages
-from tests.web.frame.access_table import ROLES, permissions_by_view, roles_by_permission
+from tests.web.frame.access_table import (
+    ROLES,
+    conditions_by_view,
+    permissions_by_view,
+    roles_by_permission,
+)
 
 pytestmark = pytest.mark.both_databases
 # Something that every kind of address takes, and that leads to nothing.
@@ -78,6 +83,12 @@ def test_each_role_has_the_permissions_that_are_written_out_and_no_other() -> No
 def test_every_view_asks_for_the_permission_that_is_written_out(app: Flask) -> None:
     endpoints = {rule.endpoint for rule in app.url_map.iter_rules()}
     assert {endpoint: permission_of(endpoint) for endpoint in endpoints} == VIEWS
+
+
+def test_the_password_is_asked_for_again_where_that_is_written_out(app: Flask) -> None:
+    endpoints = {rule.endpoint for rule in app.url_map.iter_rules()}
+    asking = {each: found.__name__ for each in endpoints if (found := condition_of(each))}
+    assert asking == conditions_by_view()
 
 
 def test_only_doors_and_machines_come_in_without_signing_in(app: Flask) -> None:

@@ -1,13 +1,17 @@
 """What the pages say, word for word, against files: every change of them is seen in a review."""
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
 import pytest
+from sqlalchemy import update
 
+from portal.models.people import UserSession
+from portal.services.core.unit_of_work import writing
 from tests.support.golden.expected_file import Golden
-from tests.support.golden.frozen_register import FrozenRegister, frozen_register
+from tests.support.golden.frozen_register import NOW, FrozenRegister, frozen_register
 from tests.support.golden.page_text import page_text
 from tests.support.pages import Page, Pages
 from tests.support.servers import ValkeyServer
@@ -25,6 +29,18 @@ def mistaken_form(pages: Pages, _register: FrozenRegister) -> Page:
     """A new webhook of which everything is wrong."""
     wrong = {"url": "ftp://erp", "secret_mode": "own", "secret": "short"}
     return pages.submit(pages.get("/settings/webhooks/new").form(), "Save webhook", **wrong)
+
+
+def waiting_form(pages: Pages, register: FrozenRegister) -> Page:
+    """An invitation, sent by somebody who has not entered the password for a while."""
+    form = pages.get("/settings/people/invite").form()
+    proved = update(UserSession).where(UserSession.user_id == register.person.id)
+    with writing() as current:
+        current.execute(proved.values(confirmed_at=NOW - timedelta(minutes=16)))
+    page = pages.submit(form, email="cleo@example.com", role="support")
+    with writing() as current:
+        current.execute(proved.values(confirmed_at=NOW))
+    return page
 
 
 # fmt: off
@@ -49,6 +65,7 @@ PAGES: Final[dict[str, Open]] = {
     "import_check": at(lambda it: f"/assets/import/{it.filled.importing}"),
     "alerts": at(lambda _: "/alerts"),
     "alert_settings": at(lambda _: "/settings/alerts"),
+    "confirmation": waiting_form,
     "audit": at(lambda _: "/settings/audit"),
     "system": at(lambda _: "/settings/system"),
     "help_webhooks": at(lambda _: "/help/webhooks"),

@@ -8,6 +8,7 @@ import pytest
 from flask import Flask, g
 from flask_login import login_user
 
+from portal.lib.clock import utcnow
 from portal.models.people import User
 from portal.services.core.unit_of_work import session, writing
 from portal.web.frame.access import SignedIn
@@ -29,7 +30,7 @@ def read_as(app: Flask, role: str) -> Any:
     context.push()
     user = session().get(User, person.id)
     assert user
-    login_user(SignedIn(user, UUID(int=1)))
+    login_user(SignedIn(user, UUID(int=1), utcnow()))
     return context
 
 

@@ -1,0 +1,255 @@
+"""Confirm it is you: the password is asked again, leads back, and loses nothing that was typed."""
+
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import select, update
+
+from portal.lib.clock import utcnow
+from portal.models.audit import AuditEntry
+from portal.models.people import Link, Role, User, UserSession
+from portal.models.webhooks import Webhook
+from portal.services.core import vault
+from portal.services.core.unit_of_work import session, writing
+from portal.services.people import sessions
+from tests.support.factories import PASSWORD, Person, make_user, make_webhook
+from tests.support.pages import Page, Pages
+from tests.web.people.test_auth import cookie
+from tests.web.signed_in import signed_in
+
+INVITE = "/settings/people/invite"
+QUESTION = "Confirm it is you"
+
+
+def wait(**length: float) -> None:
+    """So long ago it is now that everybody proved who they are."""
+    with writing() as current:
+        proved = utcnow() - timedelta(**length)
+        current.execute(update(UserSession).values(confirmed_at=proved))
+
+
+def told(action: str) -> list[AuditEntry]:
+    session().rollback()
+    return list(session().scalars(select(AuditEntry).where(AuditEntry.action == action)))
+
+
+def invited() -> list[str | None]:
+    session().rollback()
+    return list(session().scalars(select(Link.email).order_by(Link.id)))
+
+
+def answer(pages: Pages, password: str = PASSWORD) -> Page:
+    """Type the password into the question that is open."""
+    assert pages.page is not None
+    assert pages.page.h1 == QUESTION
+    return pages.submit(pages.page.form(), own_password=password)
+
+
+@pytest.fixture
+def ana(app: Flask) -> Person:
+    return make_user(name="Ana")
+
+
+@pytest.fixture
+def pages(app: Flask, ana: Person) -> Pages:
+    return signed_in(app, ana)
+
+
+def test_within_a_quarter_of_an_hour_nothing_is_asked(pages: Pages) -> None:
+    wait(minutes=14)
+    page = pages.get(INVITE)
+    assert page.h1 != QUESTION
+    pages.submit(page.form(), email="cleo@example.com", role="support")
+    assert invited() == ["cleo@example.com"]
+
+
+def test_after_that_an_address_asks_first_and_leads_back(pages: Pages) -> None:
+    hook = make_webhook(secret="whsec_c2VjcmV0IGZvciB0aGlzIHRlc3Q=")
+    wait(minutes=16)
+    path = f"/settings/webhooks/{hook.public_id}/secret?next=/deliveries"
+    assert pages.get(path).h1 == QUESTION
+    page = answer(pages)
+    assert page.path == path
+    assert page.h1 != QUESTION
+    (entry,) = told("person.identity_confirmed")
+    assert (entry.actor_name, entry.target_name, entry.changes) == ("Ana", "Ana", {})
+
+
+def test_the_question_is_no_page_for_who_answered_it(pages: Pages) -> None:
+    assert pages.get("/confirm?next=/deliveries", follow=False).location == "/deliveries"
+    assert pages.get("/confirm", follow=False).location == "/"
+
+
+@pytest.mark.parametrize(
+    "target", ["https://evil.example", "//evil.example", "/\\evil.example", "javascript:x", "\t//e"]
+)
+def test_it_never_leads_elsewhere(pages: Pages, target: str) -> None:
+    wait(minutes=16)
+    page = pages.get("/confirm", query_string={"next": target})
+    page = pages.submit(page.form(), own_password=PASSWORD, follow=False)
+    assert (page.status, page.response.headers["Location"]) == (302, "/")
+    page = pages.get("/confirm", query_string={"next": target}, follow=False)
+    assert page.response.headers["Location"] == "/"
+
+
+def test_a_form_that_is_sent_waits_for_the_password_and_loses_nothing(pages: Pages) -> None:
+    form = pages.get(INVITE).form()
+    wait(minutes=16)
+    page = pages.submit(form, email="cleo@example.com", role="manager")
+    assert (page.h1, page.path) == (QUESTION, INVITE)
+    assert "nothing you typed is lost" in page.main
+    assert "cleo@example.com" not in page.html
+    assert invited() == []
+    page = answer(pages)
+    assert page.h1 == "Invitation for cleo@example.com"
+    assert "Manager" in page.main
+    assert invited() == ["cleo@example.com"]
+
+
+def test_sent_twice_with_the_password_it_still_happens_once(pages: Pages) -> None:
+    form = pages.get(INVITE).form()
+    wait(minutes=16)
+    form = pages.submit(form, email="cleo@example.com", role="support").form()
+    for _ in range(2):
+        page = pages.submit(form, own_password=PASSWORD)
+        assert page.h1 == "Invitation for cleo@example.com"
+    assert invited() == ["cleo@example.com"]
+    assert len(told("person.identity_confirmed")) == 1
+
+
+def test_secrets_and_lists_that_were_typed_wait_sealed(pages: Pages) -> None:
+    hook = make_webhook(events=["asset.created"])
+    path = f"/settings/webhooks/{hook.public_id}/edit"
+    form = pages.get(path).form()
+    wait(minutes=16)
+    typed = {"secret_mode": "own", "secret": "a secret of my own, long enough"}
+    events = ["asset.created", "asset.deleted", "asset.updated"]
+    page = pages.submit(form, "Save webhook", events=events, name="Changed", **typed)
+    assert page.h1 == QUESTION
+    for part in (typed["secret"], "Changed"):
+        assert part not in page.html
+        assert part not in cookie(pages)
+    answer(pages)
+    session().rollback()
+    stored = session().get_one(Webhook, hook.id)
+    assert stored.name == "Changed"
+    assert sorted(each.event for each in stored.subscriptions) == events
+    assert stored.secret_enc is not None
+    assert vault.open_secret(hook.id, stored.secret_enc) == typed["secret"]
+
+
+def test_a_webhooks_name_may_change_without_a_question_and_its_headers_may_not(
+    pages: Pages,
+) -> None:
+    hook = make_webhook(headers=[("X-Key", "a value that is stored")])
+    path = f"/settings/webhooks/{hook.public_id}/edit"
+    wait(minutes=16)
+    page = pages.get(path)
+    assert page.h1 != QUESTION
+    pages.submit(page.form(), "Save webhook", name="Changed")
+    session().rollback()
+    assert session().get_one(Webhook, hook.id).name == "Changed"
+    form = pages.get(path).form()
+    page = pages.submit(form, "Save webhook", **{"headers-0-value": "another value"})
+    assert page.h1 == QUESTION
+    assert "another value" not in page.html
+
+
+def test_a_wrong_password_is_told_at_its_field_and_the_form_still_waits(pages: Pages) -> None:
+    form = pages.get(INVITE).form()
+    wait(minutes=16)
+    pages.submit(form, email="cleo@example.com", role="support")
+    for wrong, words in (("", "Enter your password"), ("wrong", "This is not your current")):
+        page = answer(pages, wrong)
+        assert page.status == 400 or page.status == 409
+        assert page.errors[0].startswith(words)
+        assert "Error: " in page.title
+    assert invited() == []
+    answer(pages)
+    assert invited() == ["cleo@example.com"]
+    (entry,) = told("person.identity_confirmed")
+    assert entry.changes == {"wrong_tries_before": {"from": None, "to": 1}}
+
+
+def test_guesses_are_slowed_down_with_those_on_the_account_page(pages: Pages, ana: Person) -> None:
+    wait(minutes=16)
+    pages.get(INVITE)
+    for _ in range(5):
+        answer(pages, "wrong")
+    page = answer(pages)
+    assert page.status == 429
+    assert page.errors[0].startswith("There were too many attempts. Wait ")
+    assert 25 <= int(page.response.headers["Retry-After"]) <= 30
+    form = pages.get("/account").form("/account/password")
+    page = pages.submit(form, current_password=PASSWORD, password="another long phrase")
+    assert page.status == 429
+    (entry,) = told("person.sign_in_slowed_down")
+    assert (entry.actor_name, entry.changes) == ("Ana", {"tries": {"from": None, "to": 5}})
+    assert pages.get(INVITE).h1 == QUESTION
+
+
+def test_it_counts_for_this_browser_alone(app: Flask, pages: Pages, ana: Person) -> None:
+    elsewhere = signed_in(app, ana)
+    wait(minutes=16)
+    pages.get(INVITE)
+    assert answer(pages).path == INVITE
+    assert elsewhere.get(INVITE).h1 == QUESTION
+
+
+def test_confirmed_in_another_tab_the_form_continues_whatever_stands_in_the_box(
+    pages: Pages,
+) -> None:
+    form = pages.get(INVITE).form()
+    wait(minutes=16)
+    waiting = pages.submit(form, email="cleo@example.com", role="support").form()
+    pages.get(INVITE)
+    answer(pages)
+    pages.submit(waiting, own_password="")
+    assert invited() == ["cleo@example.com"]
+
+
+@pytest.mark.parametrize("whose", ["nobody", "somebody else", "another address", "a header"])
+def test_what_waits_is_taken_from_its_own_page_and_person_alone(
+    app: Flask, pages: Pages, ana: Person, whose: str
+) -> None:
+    ben = make_user()
+    form = pages.get(INVITE).form()
+    wait(minutes=16)
+    waiting = pages.submit(form, email="cleo@example.com", role="admin").form()
+    kept = waiting.fields["kept"][0]
+    if whose == "nobody":
+        kept = "x" + kept[1:]
+    elif whose == "somebody else":
+        text = vault.open_typed(ana.id, kept)
+        assert text is not None
+        kept = vault.seal_typed(ben.id, text)
+    elif whose == "a header":
+        kept = vault.seal_typed(ana.id, "a value that waits in another form")
+    if whose == "another address":
+        path = f"/settings/people/{ben.public_id}/role"
+        page = pages.post(path, {"own_password": PASSWORD, "kept": kept})
+    else:
+        page = pages.submit(waiting, own_password=PASSWORD, kept=kept)
+    assert "This page was open for too long" in page.main
+    assert invited() == []
+    session().rollback()
+    assert session().get_one(User, ben.id).role == Role.ADMIN
+
+
+def test_signed_out_meanwhile_the_form_leads_to_the_door(app: Flask, pages: Pages) -> None:
+    form = pages.get(INVITE).form()
+    wait(minutes=16)
+    waiting = pages.submit(form, email="cleo@example.com", role="support").form()
+    with writing() as current:
+        sessions.end_all(current, current.scalars(select(User)).one())
+    assert pages.submit(waiting, own_password=PASSWORD).h1 == "Sign in"
+    assert invited() == []
+
+
+def test_who_may_not_do_it_is_not_asked(app: Flask) -> None:
+    pages = signed_in(app, make_user(Role.SUPPORT))
+    wait(minutes=16)
+    page = pages.get(INVITE)
+    assert page.status == 403
+    assert QUESTION not in page.html
