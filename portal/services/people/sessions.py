@@ -10,7 +10,7 @@ from threading import Lock
 from typing import Final, NamedTuple
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, delete, or_, select, update
+from sqlalchemy import ColumnElement, case, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from portal.extensions import settings
@@ -29,6 +29,7 @@ CONFIRMED_FOR: Final = timedelta(minutes=15)
 # at its end, is out before the 3rd begins. A day more, for one that was written late.
 SEEN_WITHIN: Final = timedelta(days=2)
 SEEN_AT_ONCE: Final = 1000
+MOST_LISTED: Final = 50
 
 # Whom this process saw today for the first time, until its heartbeat writes it down.
 _seen: set[UUID] = set()
@@ -112,14 +113,22 @@ def write_seen() -> None:
 
 
 def open_sessions(actor: Actor, this: UUID) -> list[OpenSession]:
-    """Where the person is signed in: `this` browser first, then the newest."""
-    wanted = select(UserSession).where(UserSession.user_id == actor.user_id, ~_is_over())
-    rows = session().scalars(wanted.order_by(UserSession.created_at.desc(), UserSession.id))
-    found = [
+    """Where the person is signed in: `this` browser first, then the newest, `MOST_LISTED` at
+    most."""
+    wanted = (
+        select(UserSession)
+        .where(UserSession.user_id == actor.user_id, ~_is_over())
+        .order_by(
+            case((UserSession.id == this, 0), else_=1),
+            UserSession.created_at.desc(),
+            UserSession.id,
+        )
+        .limit(MOST_LISTED)
+    )
+    return [
         OpenSession(row.id, row.device, row.created_at, row.last_seen_on, row.id == this)
-        for row in rows
+        for row in session().scalars(wanted)
     ]
-    return sorted(found, key=lambda each: not each.is_this)
 
 
 def end(actor: Actor, session_id: UUID) -> None:

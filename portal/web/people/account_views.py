@@ -105,6 +105,7 @@ def _page(details: DetailsForm, password: PasswordForm, failed: object = None) -
         password=password,
         form=failed,
         sessions=open_sessions.open_sessions(actor(), current_user.session_id),
+        most=open_sessions.MOST_LISTED,
         idle=in_words(settings().session_idle_minutes * 60),
         days=settings().session_days,
         day_seen=lambda each: day_words(each.last_seen_on, utcnow()),

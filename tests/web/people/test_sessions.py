@@ -12,12 +12,12 @@ from portal.app import create_app
 from portal.config.settings import load_settings
 from portal.extensions import db
 from portal.lib.clock import utcnow
-from portal.models.people import User, UserSession
+from portal.models.people import Role, User, UserSession
 from portal.services.core.unit_of_work import session, writing
-from portal.services.people import users
+from portal.services.people import invitations, sessions, users
 from tests.conftest import ENVIRONMENT
 from tests.support.database.rivals import at_once
-from tests.support.factories import make_user
+from tests.support.factories import PASSWORD, make_user
 from tests.support.pages import Pages
 from tests.web.people.test_auth import cookie, is_in, with_cookie
 from tests.web.signed_in import signed_in, visit
@@ -165,6 +165,33 @@ def test_sign_out_everywhere_else_leaves_only_this_browser(app: Flask) -> None:
     assert "2 other browsers are signed out." in page.text
     assert [is_in(each) for each in others] == [False, False]
     assert is_in(here)
+
+
+def test_of_very_many_sessions_the_newest_are_listed_and_this_one_first(app: Flask) -> None:
+    ana = make_user()
+    here = signed_in(app, ana, "Safari on iPad")
+    with writing() as current:
+        user = current.get_one(User, ana.id)
+        for _ in range(60):
+            sessions.begin(current, user, "Chrome on Linux")
+    page = here.get("/account")
+    assert [row[0] for row in page.rows()] == [
+        "Safari on iPad (this browser)",
+        *["Chrome on Linux"] * 49,
+    ]
+    assert "Only the newest 50 are listed." in page.main
+
+
+def test_who_joins_in_a_browser_of_somebody_else_ends_that_session(app: Flask) -> None:
+    ana = make_user()
+    browser = signed_in(app, ana)
+    copy = cookie(browser)
+    link = invitations.invitation_link(ana.actor, "cleo@example.com", Role.SUPPORT)
+    form = browser.get(f"/invitation?token={link.partition('token=')[2]}").form()
+    assert "Welcome, Cleo." in browser.submit(form, name="Cleo", password=PASSWORD).text
+    assert not is_in(with_cookie(app, copy))
+    (row,) = rows()
+    assert row.user_id != ana.id
 
 
 def test_the_own_session_of_before_a_new_password_is_dead_too(app: Flask) -> None:
