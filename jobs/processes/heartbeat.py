@@ -35,6 +35,6 @@ def beat(
 def _sign(app: Flask, kind: str) -> None:
     with app.app_context():
         try:
-            heartbeats.record_own(kind)
+            heartbeats.record_own(kind, *heartbeats.take_notes())
         except SQLAlchemyError as error:
             log.debug("Not responding: %s", error.__class__.__name__)
