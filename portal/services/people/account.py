@@ -10,7 +10,7 @@ from portal.services.audit import trail
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotAllowed, Refusal
 from portal.services.core.unit_of_work import session, writing
-from portal.services.people import one_time_links, passwords, sign_in_throttle
+from portal.services.people import devices, one_time_links, passwords, sign_in_throttle
 
 # Choosable zones: a region and a city. The rest of the data are older names and offsets.
 REGIONS = (
@@ -72,11 +72,13 @@ def change_details(actor: Actor, details: Details) -> bool:
 
 
 def change_password(actor: Actor, old: str, new: str) -> User:
-    """Save a new password and end every session that was opened with the old one.
+    """Save a new password, end every session that was opened with the old one, and know no
+    browser any more.
 
     Guesses at the old one are throttled. Returns the user, to go on with in this session.
     """
     key = sign_in_throttle.Key(f"account:{actor.user_id}", 5)
+    sign_in_throttle.check([key])
     sign_in_throttle.count([key])
     user = session().get_one(User, actor.user_id)
     stored, email = user.password_hash, user.email
@@ -92,6 +94,7 @@ def change_password(actor: Actor, old: str, new: str) -> User:
             raise Refusal("Your password was changed in another window. Sign in with that one.")
         user.password_hash = password_hash
         user.session_version += 1
+        devices.forget_devices(current, user)
         one_time_links.forget_resets(current, email)
         target = ("person", user.public_id, user.name)
         trail.record(current, actor, "person.password_changed", target=target)

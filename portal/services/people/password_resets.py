@@ -16,7 +16,7 @@ from portal.services.audit import trail
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import database_time, session, writing
-from portal.services.people import one_time_links, sign_in_throttle
+from portal.services.people import devices, one_time_links, sign_in_throttle
 from portal.services.people.signup import find_user
 
 LASTS: Final = timedelta(hours=24)
@@ -72,15 +72,16 @@ def hide(actor: Actor, public_id: UUID) -> None:
                 link.shown_until = None
 
 
-def use(token: str, once: UUID, password: str) -> User | None:
-    """Store the new password, end the person's sessions, and use the link up.
+def use(token: str, once: UUID, password: str, address: str | None = None) -> User | None:
+    """Store the new password, end the person's sessions, know no browser of theirs any more, and
+    use the link up. What they tried before from their network (`address`) is forgotten.
 
     Returns the user, to be signed in; None to the second of two equal forms, which tries nothing
     out. Raises `links.DeadLink`, or a `Refusal` of the password.
     """
     email = one_time_links.issued(LinkKind.RESET, token).email or ""
     password_hash = one_time_links.hash_for(LinkKind.RESET, token, password, email)
-    return one_time_links.use_once(token, once, lambda: _use(token, email, password_hash))
+    return one_time_links.use_once(token, once, lambda: _use(token, email, password_hash, address))
 
 
 def _offer(current: Session, actor: Actor, user: User) -> Link:
@@ -95,7 +96,7 @@ def _offer(current: Session, actor: Actor, user: User) -> Link:
     return link
 
 
-def _use(token: str, email: str, password_hash: str) -> User:
+def _use(token: str, email: str, password_hash: str, address: str | None) -> User:
     with writing() as current:
         # The person before the link, as whoever disables them locks the two.
         wanted = select(User).where(User.email == email).with_for_update(key_share=True)
@@ -105,12 +106,14 @@ def _use(token: str, email: str, password_hash: str) -> User:
             raise one_time_links.DeadLink
         user.password_hash = password_hash
         user.session_version += 1
+        devices.forget_devices(current, user)
         actor = Actor(ActorKind.USER, user.id, user.name, Origin.UI)
         target = ("person", user.public_id, user.name)
         changes = {"by": {"from": None, "to": "a link for a new password"}}
         trail.record(current, actor, "person.password_changed", target=target, changes=changes)
         one_time_links.revoke(current, actor, user)
-        sign_in_throttle.forgive(sign_in_throttle.for_email(email))
+        network = sign_in_throttle.network_of(address)
+        sign_in_throttle.forgive(sign_in_throttle.for_pair(email, network))
         return user
 
 

@@ -1,10 +1,12 @@
-"""The browser's session: begun anew at every sign-in, worth nothing after Sign out."""
+"""The browser's session: begun anew at every sign-in, worth nothing after Sign out; and what the
+browser is known by at the next one."""
 
-from flask import session
+from flask import after_this_request, current_app, request, session
 from flask_login import current_user, login_user, logout_user
+from werkzeug.wrappers import Response
 
 from portal.models.people import User
-from portal.services.people import sign_in
+from portal.services.people import devices, sign_in
 from portal.web.frame.access import SignedIn, actor
 
 
@@ -14,6 +16,7 @@ def begin(user: User) -> None:
     session.clear()
     session.permanent = True  # 12 hours from the last request, see `sign_in.IDLE`
     login_user(SignedIn(user, sign_in.begin_session()))
+    remember_device(user)
 
 
 def end() -> None:
@@ -21,3 +24,35 @@ def end() -> None:
     sign_in.end_session(actor(), current_user.session_id)
     logout_user()
     session.clear()
+
+
+def known_devices() -> str:
+    """The device cookie that this request brought; anybody may have written it."""
+    return request.cookies.get(_device_cookie(), "")
+
+
+def remember_device(user: User) -> None:
+    """Give this browser a device cookie for the user, with the answer to this request."""
+    value = devices.with_new(known_devices(), user)
+
+    @after_this_request
+    def keep(answer: Response) -> Response:
+        answer.set_cookie(
+            _device_cookie(),
+            value,
+            max_age=devices.LASTS,
+            path="/",
+            secure=_is_https(),
+            httponly=True,
+            samesite="Lax",
+        )
+        return answer
+
+
+def _device_cookie() -> str:
+    # With this beginning a browser takes it from nobody else: no other host, nor http://.
+    return "__Host-device" if _is_https() else "device"
+
+
+def _is_https() -> bool:
+    return bool(current_app.config["SESSION_COOKIE_SECURE"])

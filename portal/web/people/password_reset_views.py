@@ -68,7 +68,9 @@ def save() -> Answer:
     if not form.validate():
         return _page(form, 400)
     try:
-        user = password_resets.use(_token(), form.once_value, typed(form.password))
+        user = password_resets.use(
+            _token(), form.once_value, typed(form.password), request.remote_addr
+        )
     except one_time_links.DeadLink:
         raise
     except Refusal as refusal:

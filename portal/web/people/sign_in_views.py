@@ -28,7 +28,8 @@ def sign_in() -> Response | tuple[str, int] | tuple[str, int, dict[str, str]]:
     if not form.validate():
         return _page(form, 400)
     try:
-        user = check(typed(form.email), typed(form.password), request.remote_addr)
+        known = sessions.known_devices()
+        user = check(typed(form.email), typed(form.password), request.remote_addr, known)
     except Throttled as refusal:
         form.refuse(refusal)
         return *_page(form, refusal.status), {"Retry-After": str(refusal.seconds)}
