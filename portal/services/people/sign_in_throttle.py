@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from ipaddress import IPv6Address, ip_address
+from math import ceil
 from typing import Final
 from uuid import UUID
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from portal.lib.durations import in_words
+from portal.lib.durations import MINUTE, in_words
 from portal.models.people import SignInThrottle
 from portal.services.core.refusals import Refusal
 from portal.services.core.removal import remove_in_steps
@@ -34,10 +35,11 @@ class Throttled(Refusal):
     status = 429
 
     def __init__(self, seconds: float) -> None:
-        self.seconds = max(1, round(seconds))
-        super().__init__(
-            f"There were too many attempts. Wait {in_words(self.seconds)}, then try again."
-        )
+        self.seconds = max(1, ceil(seconds))
+        # In whole minutes, and never one too few: who waits as told is not told so again.
+        step = MINUTE if self.seconds > MINUTE else 1
+        length = in_words(ceil(self.seconds / step) * step)
+        super().__init__(f"There were too many attempts. Wait {length}, then try again.")
 
 
 @dataclass(frozen=True, slots=True, order=True)

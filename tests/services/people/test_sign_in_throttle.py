@@ -169,14 +169,20 @@ def test_who_has_to_wait_counts_no_further_and_is_told_the_longest_of_the_waits(
 
 @pytest.mark.parametrize(
     ("seconds", "told", "words"),
-    [(0.2, 1, "1 second"), (29.6, 30, "30 seconds"), (95, 95, "1 minute"), (900, 900, "15 min")],
+    [
+        (0.2, 1, "1 second"),
+        (29.2, 30, "30 seconds"),
+        (60, 60, "1 minute"),
+        (61, 61, "2 minutes"),
+        (899.5, 900, "15 minutes"),
+    ],
 )
-def test_the_wait_is_told_in_whole_seconds_and_never_as_none(
+def test_the_wait_is_told_as_no_less_than_it_is_and_never_as_none(
     seconds: float, told: int, words: str
 ) -> None:
     refusal = Throttled(seconds)
     assert refusal.seconds == told
-    assert f"Wait {words}" in refusal.sentence
+    assert f"Wait {words}, then try again" in refusal.sentence
 
 
 def test_a_right_try_frees_its_own_key_and_gives_the_others_back_that_one(app: Flask) -> None:
