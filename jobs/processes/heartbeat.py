@@ -42,7 +42,7 @@ def beat(
 def _sign(app: Flask, kind: str, write: Callable[[], None]) -> None:
     with app.app_context():
         try:
-            heartbeats.record_own(kind)
+            heartbeats.record_own(kind, *heartbeats.take_notes())
             write()
         except SQLAlchemyError as error:
             log.debug("Not responding: %s", error.__class__.__name__)

@@ -29,7 +29,7 @@ class LinkKind(StrEnum):
 
 
 class User(Base):
-    """A person who signs in."""
+    """A person who signs in. `devices_version` moves when no browser is known any more."""
 
     __tablename__ = "users"
 
@@ -40,6 +40,7 @@ class User(Base):
     password_hash: Mapped[str]
     role: Mapped[str] = mapped_column(String(16))
     is_active: Mapped[bool] = mapped_column(default=True)
+    devices_version: Mapped[int] = mapped_column(default=1)
     time_zone: Mapped[str | None] = mapped_column(String(64))
     version: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
@@ -70,12 +71,13 @@ class Link(Base):
 
 
 class SignInThrottle(Base):
-    """Failed sign-ins for one key (an e-mail address, or a network address)."""
+    """Failed tries for one key (`sign_in_throttle.Key`), of whose name only the hash is here."""
 
     __tablename__ = "sign_in_throttles"
 
-    key: Mapped[str] = mapped_column(String(320), primary_key=True)
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)
     failures: Mapped[int] = mapped_column(default=0)
+    first_failed_at: Mapped[datetime] = mapped_column(default=utcnow)
     last_failed_at: Mapped[datetime]
     blocked_until: Mapped[datetime | None]
 

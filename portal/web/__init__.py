@@ -15,7 +15,7 @@ from portal.web.frame import access, banner_views, page_frame, request_log
 from portal.web.help import status_views
 from portal.web.help import views as help_views
 from portal.web.home import views as home_views
-from portal.web.operations import audit_views, probe_views, system_views
+from portal.web.operations import audit_views, forwarded_headers, probe_views, system_views
 from portal.web.people import (
     account_views,
     confirmation_views,
@@ -41,6 +41,7 @@ from portal.web.webhooks import views as webhook_views
 def init_app(app: Flask) -> None:
     """Give the application its frame, its access check and its pages."""
     request_log.init_app(app)
+    forwarded_headers.init_app(app)
     page_frame.init_app(app)
     access.init_app(app)
     for blueprint in BLUEPRINTS:

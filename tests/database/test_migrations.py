@@ -93,7 +93,7 @@ def test_nobody_stays_signed_in_over_a_change_of_what_a_session_is(blank: Flask)
     with writing() as current:
         sessions.begin(current, current.get_one(User, ana.id), "Firefox on Linux")
     db.session.remove()
-    downgrade(revision="0020")
+    downgrade(revision="0021")
     with db.engine.connect() as connection:
         kept = connection.execute(text("SELECT name, session_version FROM users")).all()
         assert [tuple(row) for row in kept] == [("Ana", 1)]

@@ -19,11 +19,16 @@ WEB: Final = "web"
 SCHEDULER: Final = "scheduler"
 # Not a sign of life: when the mail server last took nothing.
 MAIL_FAILED: Final = "mail failed"
+# Nor this: when a request last came through a proxy that is not to be believed.
+PROXY: Final = "untrusted proxy"
 
 # Everybody signs every half minute; a job that takes its full 20 seconds comes on top.
 SIGN_EVERY: Final = 30.0
 SILENT_AFTER: Final = timedelta(seconds=90)
 FORGOTTEN_AFTER: Final = timedelta(days=1)
+
+# What this process noticed since its last sign of life.
+_notes: set[str] = set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +54,22 @@ def record(kind: str) -> None:
         sign(current.connection(), kind, kind)
 
 
-def record_own(kind: str) -> None:
-    """Write that this process, one of `kind`, is alive now."""
+def record_own(kind: str, *notes: str) -> None:
+    """Write that this process, one of `kind`, is alive now, and what it noticed (`take_notes`)."""
     with writing() as current:
         sign(current.connection(), kind, own_name(kind))
+        for each in notes:
+            sign(current.connection(), each, each)
+
+
+def note(kind: str) -> None:
+    """Remember that `kind` happened, until this process signs next: where nothing is written."""
+    _notes.add(kind)
+
+
+def take_notes() -> tuple[str, ...]:
+    """What was remembered, each once; it is forgotten with that."""
+    return tuple(_notes.pop() for _ in range(len(_notes)))
 
 
 def forget_the_dead() -> None:

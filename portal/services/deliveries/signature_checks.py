@@ -59,9 +59,11 @@ def check_signature(
 def _count(actor: Actor, delivery: DeliveryDetail) -> None:
     """Whoever can ask quickly enough may guess a short key by asking: so it is counted, and told
     without what was pasted."""
+    key = Key(f"signature:{actor.user_id}", CHECKS, QUIET)
+    sign_in_throttle.check([key])
     with writing() as current:
         require(current, actor, "deliveries.read")
-        sign_in_throttle.count([Key(f"signature:{actor.user_id}", CHECKS, QUIET)])
+        sign_in_throttle.count([key])
         target = ("delivery", delivery.public_id, delivery.event)
         trail.record(current, actor, "delivery.signature_checked", target=target)
 

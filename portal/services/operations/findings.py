@@ -15,6 +15,7 @@ from portal.services.operations.health import Facts
 from portal.services.operations.setting_findings import (
     is_local_trial,
     is_plain_address,
+    is_proxy_untrusted,
     is_redis_open,
 )
 
@@ -181,6 +182,7 @@ RULES: Final[tuple[Callable[[Facts, datetime], Iterator[Finding]], ...]] = (
     _failed_jobs,
     is_redis_open,
     is_plain_address,
+    is_proxy_untrusted,
     is_local_trial,
 )
 

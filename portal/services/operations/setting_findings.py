@@ -1,12 +1,16 @@
 """What System warns of about settings that leave a door open. Pure."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from ipaddress import ip_address
+from typing import Final
 from urllib.parse import urlsplit
 
+from portal.services.core import heartbeats
 from portal.services.operations.finding import Finding, Level
 from portal.services.operations.health import Facts
+
+PROXY_IS_RECENT: Final = timedelta(days=1)
 
 
 def is_redis_open(facts: Facts, _now: datetime) -> Iterator[Finding]:
@@ -31,6 +35,21 @@ def is_plain_address(facts: Facts, _now: datetime) -> Iterator[Finding]:
             "Put a reverse proxy with a certificate in front, and set BASE_URL to its https:// "
             "address.",
         )
+
+
+def is_proxy_untrusted(facts: Facts, now: datetime) -> Iterator[Finding]:
+    """A proxy in front that passes people on, and is not asked who they are."""
+    seen_at = facts.last_seen(heartbeats.PROXY)
+    if facts.settings.trusted_proxies or seen_at is None or now - seen_at > PROXY_IS_RECENT:
+        return
+    yield Finding(
+        Level.WARNING,
+        "Requests come through a reverse proxy that the portal does not trust: everybody seems to "
+        "have the proxy's address.",
+        "If a reverse proxy stands in front, set TRUSTED_PROXIES to the number of proxies, and let "
+        "it send X-Forwarded-For and X-Forwarded-Proto. If none does, somebody wrote these headers "
+        "by hand: leave it at 0. This line goes a day after the last such request.",
+    )
 
 
 def is_local_trial(facts: Facts, _now: datetime) -> Iterator[Finding]:

@@ -76,7 +76,8 @@ def change_details(actor: Actor, details: Details) -> bool:
 
 
 def change_password(actor: Actor, old: str, new: str, device: str = UNKNOWN_DEVICE) -> Admission:
-    """Save a new password and end every session that was opened with the old one.
+    """Save a new password, end every session that was opened with the old one, and know no
+    browser any more.
 
     Guesses at the old one are throttled. Begins the session to go on with in this browser, whose
     own may have been copied.
@@ -116,15 +117,16 @@ def confirm(actor: Actor, session_id: UUID, password: str) -> None:
         )
 
 
-def sign_out_elsewhere(actor: Actor, session_id: UUID) -> int:
-    """End every session of the person but this one; how many there were."""
+def sign_out_elsewhere(actor: Actor, session_id: UUID) -> tuple[User, int]:
+    """End every session of the person but this one, and know no browser any more. Returns the
+    user, to know this browser by, and how many sessions there were."""
     with writing() as current:
         user = _own(current, actor)
         ended = sessions.cut_off(current, user, session_id)
         changes = {"sessions": {"from": ended, "to": 0}}
         target = ("person", user.public_id, user.name)
         trail.record(current, actor, "person.signed_out_elsewhere", target=target, changes=changes)
-    return ended
+    return user, ended
 
 
 class _Proof(NamedTuple):
@@ -142,11 +144,12 @@ def _prove(actor: Actor, password: str, field: str) -> _Proof:
     session().rollback()  # the database does not wait while we hash
     if not passwords.matches(password, stored):
         raise Refusal("This is not your current password.", field=field)
-    return _Proof(stored, email, sign_in_throttle.forgive(key))
+    return _Proof(stored, email, sign_in_throttle.forgive(key)[0])
 
 
 def _count(actor: Actor, key: sign_in_throttle.Key) -> None:
     """Count the try; where many wrong ones begin to cost a pause, the audit trail says so."""
+    sign_in_throttle.check([key])
     with writing() as current:
         if sign_in_throttle.count([key]):
             user = current.get_one(User, actor.user_id)

@@ -73,15 +73,24 @@ def hide(actor: Actor, public_id: UUID) -> None:
                 link.shown_until = None
 
 
-def use(token: str, once: UUID, password: str, device: str = UNKNOWN_DEVICE) -> Admission | None:
-    """Store the new password, end the person's sessions, and use the link up.
+def use(
+    token: str,
+    once: UUID,
+    password: str,
+    address: str | None = None,
+    device: str = UNKNOWN_DEVICE,
+) -> Admission | None:
+    """Store the new password, end the person's sessions, know no browser of theirs any more, and
+    use the link up. What they tried before from their network (`address`) is forgotten.
 
     Begins a session for the person; None to the second of two equal forms, which tries nothing
     out. Raises `links.DeadLink`, or a `Refusal` of the password.
     """
     email = one_time_links.issued(LinkKind.RESET, token).email or ""
     password_hash = one_time_links.hash_for(LinkKind.RESET, token, password, email)
-    return one_time_links.use_once(token, once, lambda: _use(token, email, password_hash, device))
+    return one_time_links.use_once(
+        token, once, lambda: _use(token, email, password_hash, address, device)
+    )
 
 
 def _offer(current: Session, actor: Actor, user: User) -> Link:
@@ -96,7 +105,7 @@ def _offer(current: Session, actor: Actor, user: User) -> Link:
     return link
 
 
-def _use(token: str, email: str, password_hash: str, device: str) -> Admission:
+def _use(token: str, email: str, password_hash: str, address: str | None, device: str) -> Admission:
     with writing() as current:
         # The person before the link, as whoever disables them locks the two.
         wanted = select(User).where(User.email == email).with_for_update(key_share=True)
@@ -111,7 +120,8 @@ def _use(token: str, email: str, password_hash: str, device: str) -> Admission:
         changes = {"by": {"from": None, "to": "a link for a new password"}}
         trail.record(current, actor, "person.password_changed", target=target, changes=changes)
         one_time_links.revoke(current, actor, user)
-        sign_in_throttle.forgive(sign_in_throttle.for_email(email))
+        network = sign_in_throttle.network_of(address)
+        sign_in_throttle.forgive(sign_in_throttle.for_pair(email, network))
         return sessions.begin(current, user, device)
 
 

@@ -20,6 +20,7 @@ from portal.services.audit import trail
 from portal.services.core.permissions import Actor
 from portal.services.core.removal import remove_in_steps
 from portal.services.core.unit_of_work import session, writing
+from portal.services.people import devices
 
 BY_PASSWORD: Final = "password"  # noqa: S105 - the way in, not one
 UNKNOWN_DEVICE: Final = "Unknown browser"
@@ -156,7 +157,9 @@ def end_all(current: Session, user: User, but: UUID | None = None) -> int:
 
 
 def cut_off(current: Session, user: User, but: UUID | None = None) -> int:
-    """End the user's sessions as `end_all` does, for one who may have lost the password."""
+    """End the user's sessions as `end_all` does, and know none of their browsers any more: for one
+    whose password others may have."""
+    devices.forget_devices(current, user)
     return end_all(current, user, but)
 
 

@@ -1,5 +1,6 @@
 """Signing in: the password is checked, and tries are counted."""
 
+from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from portal.services.audit import trail
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session, writing
-from portal.services.people import passwords, sessions, sign_in_throttle
+from portal.services.people import devices, passwords, sessions, sign_in_throttle
 from portal.services.people.sessions import UNKNOWN_DEVICE, Admission
 from portal.services.people.sign_in_throttle import Key
 from portal.services.people.signup import find_user
@@ -32,17 +33,40 @@ class WrongPassword(Refusal):
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try: the network that it comes from, and what it counts for. `own` is forgotten when it
+    was right; `shared` with others, and empty for a browser that is known."""
+
+    network: str
+    own: Key
+    shared: tuple[Key, ...] = ()
+
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        """Everything that it counts for, its own first."""
+        return (self.own, *self.shared)
+
+    @property
+    def is_new_browser(self) -> bool:
+        """Whether the account was never signed in to from here, as far as we can tell."""
+        return bool(self.shared)
+
+
 def sign_in(
-    email: str, password: str, address: str | None, device: str = UNKNOWN_DEVICE
+    email: str,
+    password: str,
+    address: str | None,
+    known: str = "",
+    device: str = UNKNOWN_DEVICE,
 ) -> Admission:
-    """Let in the user whose password this is. `address`: where the request comes from; `device`:
-    the browser in words.
+    """Let in the user whose password this is. `address`: where the request comes from. `known`:
+    the device cookie that it brought (`devices`). `device`: the browser in words.
 
     Raises `WrongPassword`, or `sign_in_throttle.Throttled` while tries have to wait.
     """
-    account = sign_in_throttle.for_email(tidy_email(email))
-    origin = sign_in_throttle.for_address(address)
-    _count(account, origin, email)
+    attempt = _attempt(email, address, known)
+    _count(attempt, email)
     user = find_user(session(), email)
     stored = user.password_hash if user and user.is_active else None
     user_id = user.id if user else 0
@@ -50,47 +74,61 @@ def sign_in(
     is_right = passwords.matches(password, stored)  # first, so that nobody is refused sooner
     if stored is None or not is_right:
         raise WrongPassword
-    admission = _let_in(user_id, stored, account, origin, device)
+    admission = _let_in(user_id, stored, attempt, device)
     if passwords.is_outdated(stored):
         _store_again(user_id, password, stored)
     return admission
 
 
-def _count(account: Key, origin: Key, email: str) -> None:
+def _attempt(email: str, address: str | None, known: str) -> Attempt:
+    """From a browser that the account was signed in to before its own tries alone count: nobody
+    else can use them up. A stranger's, and every try for nobody's account, count for the rest."""
+    email, network = tidy_email(email), sign_in_throttle.network_of(address)
+    user = find_user(session(), email) if known else None
+    device = devices.recognized(known, user) if user else None
+    if user and device:
+        return Attempt(network, sign_in_throttle.for_device(user.id, device))
+    shared = (sign_in_throttle.for_network(network), sign_in_throttle.for_account(email))
+    return Attempt(network, sign_in_throttle.for_pair(email, network), shared)
+
+
+def _count(attempt: Attempt, email: str) -> None:
     """Count the try; where many wrong ones begin to cost a pause, the audit trail says so.
 
     Once for each series of tries, and never what was typed where there is no such account.
     """
+    sign_in_throttle.check(attempt.keys)
     with writing() as current:
-        reached = sign_in_throttle.count([account, origin])
-        tries = {"tries": {"from": None, "to": account.limit}, **_from(origin)}
-        user = find_user(current, email) if account in reached else None
-        if user is not None:
-            trail.record(current, NOBODY, SLOWED, target=_person(user), changes=tries)
-        if origin in reached:
-            place = origin.name.partition(":")[2]
-            trail.record(
-                current, NOBODY, "address.sign_in_slowed_down", target=("address", place, place)
-            )
+        reached = sign_in_throttle.count(attempt.keys)
+        for key in reached:
+            if key == sign_in_throttle.for_network(attempt.network):
+                target = ("address", attempt.network, attempt.network)
+                trail.record(current, NOBODY, "address.sign_in_slowed_down", target=target)
+            elif user := find_user(current, email):
+                tries = {"tries": {"from": None, "to": key.limit}, **_from(attempt)}
+                trail.record(current, NOBODY, SLOWED, target=_person(user), changes=tries)
 
 
-def _let_in(user_id: int, stored: str, account: Key, origin: Key, device: str) -> Admission:
+def _let_in(user_id: int, stored: str, attempt: Attempt, device: str) -> Admission:
     """Begin the session, unless the person was disabled or the password changed meanwhile."""
     with writing() as current:
         user = current.get_one(User, user_id, with_for_update={"read": True})
         if not user.is_active or user.password_hash != stored:
             raise WrongPassword
-        wrong = sign_in_throttle.forgive(account, origin)
+        before = sign_in_throttle.forgive(*attempt.keys)
+        wrong = max(before[0], before[-1])  # from here, and (the account's key is last) in all
+        changes = _from(attempt)
+        if wrong:
+            changes["wrong_tries_before"] = {"from": None, "to": wrong}
+        if attempt.is_new_browser:
+            changes["new_browser"] = {"from": None, "to": True}
         actor = Actor(ActorKind.USER, user.id, user.name, Origin.UI)
-        changes = _from(origin) | (
-            {"wrong_tries_before": {"from": None, "to": wrong}} if wrong else {}
-        )
         trail.record(current, actor, "person.signed_in", target=_person(user), changes=changes)
         return sessions.begin(current, user, device)
 
 
-def _from(origin: Key) -> dict[str, Any]:
-    return {"network_address": {"from": None, "to": origin.name.partition(":")[2]}}
+def _from(attempt: Attempt) -> dict[str, Any]:
+    return {"network_address": {"from": None, "to": attempt.network}}
 
 
 def _person(user: User) -> tuple[str, UUID, str]:

@@ -1,19 +1,22 @@
 """Failed sign-ins are slowed down, in the database: it works while Redis is away.
 
 A try is counted before the password is looked at and forgiven when it was right, so that many
-tries at once do not slip past the limit together.
+tries at once do not slip past the limit together. Whoever has to wait is told so by a read.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from ipaddress import IPv6Address, ip_address
+from math import ceil
 from typing import Final
+from uuid import UUID
 
-from sqlalchemy import delete
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from portal.lib.durations import in_words
+from portal.lib.durations import MINUTE, in_words
 from portal.models.people import SignInThrottle
 from portal.services.core.refusals import Refusal
 from portal.services.core.removal import remove_in_steps
@@ -23,6 +26,7 @@ FIRST_PAUSE: Final = 30  # seconds
 LONGEST_PAUSE: Final = 15 * 60
 FORGOTTEN_AFTER: Final = timedelta(hours=1)
 KEPT_FOR: Final = timedelta(days=1)
+UNKNOWN: Final = "unknown"
 
 
 class Throttled(Refusal):
@@ -31,85 +35,132 @@ class Throttled(Refusal):
     status = 429
 
     def __init__(self, seconds: float) -> None:
-        self.seconds = max(1, round(seconds))
-        super().__init__(
-            f"There were too many attempts. Wait {in_words(self.seconds)}, then try again."
-        )
+        self.seconds = max(1, ceil(seconds))
+        # In whole minutes, and never one too few: who waits as told is not told so again.
+        step = MINUTE if self.seconds > MINUTE else 1
+        length = in_words(ceil(self.seconds / step) * step)
+        super().__init__(f"There were too many attempts. Wait {length}, then try again.")
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Key:
     """What tries are counted for. From the `limit`-th failure on, each one costs a pause, until
-    it was quiet for as long as `forgotten_after`."""
+    `forgotten_after` has passed: since the last failure, or since the first where it `is_rate`.
+
+    `first_pause`: seconds. It doubles with each further failure, to a quarter of an hour.
+    """
 
     name: str
     limit: int
     forgotten_after: timedelta = FORGOTTEN_AFTER
+    first_pause: int = FIRST_PAUSE
+    is_rate: bool = False
+
+    @property
+    def digest(self) -> str:
+        """What the table keeps of the name, which says who or where somebody is."""
+        return hashlib.sha256(self.name.encode(errors="replace")).hexdigest()
+
+    def pause(self, failures: int) -> int:
+        """Seconds to wait after so many failures."""
+        if failures < self.limit:
+            return 0
+        return min(LONGEST_PAUSE, self.first_pause << min(failures - self.limit, 16))
+
+    def is_over(self, row: SignInThrottle, now: datetime) -> bool:
+        """Whether the failures in this row are forgotten."""
+        since = row.first_failed_at if self.is_rate else row.last_failed_at
+        return now - since > self.forgotten_after
 
 
-def for_email(email: str) -> Key:
-    """The tries for one account, whether or not it exists."""
-    return Key(f"email:{email}", 5)
+def for_device(user_id: int, device: UUID) -> Key:
+    """The tries for one account from a browser that it was signed in to before."""
+    return Key(f"device:{user_id}:{device}", 5)
 
 
-def for_address(address: str | None) -> Key:
-    """The tries from one network address. An office shares one, so the limit is higher.
+def for_pair(email: str, network: str) -> Key:
+    """The tries for one account from one network, whether or not the account exists."""
+    return Key(f"pair:{network} {email}", 5)
 
-    An IPv6 customer owns a whole /64 and counts as one.
+
+def for_network(network: str) -> Key:
+    """The tries from one network. An office shares one, so the limit is higher."""
+    return Key(f"network:{network}", 20)
+
+
+def for_account(email: str) -> Key:
+    """The tries for one account from everywhere in an hour, whether or not it exists.
+
+    By the hour and not until it is quiet: a stranger who is slowed down, and goes on, comes to
+    four tries an hour, and would keep the account shut with them for ever.
+    """
+    return Key(f"email:{email}", 100, first_pause=LONGEST_PAUSE, is_rate=True)
+
+
+def network_of(address: str | None) -> str:
+    """The network that counts as one: an IPv4 address, or the /64 that an IPv6 customer owns.
+
+    A socket for both kinds gives IPv4 addresses as IPv6 ones (`::ffff:192.0.2.7`), all of them in
+    one /64; they are told apart.
     """
     try:
         parsed = ip_address(address or "")
     except ValueError:
-        return Key("address:unknown", 20)
+        return UNKNOWN
     if isinstance(parsed, IPv6Address):
-        parsed = IPv6Address(int(parsed) >> 64 << 64)
-    return Key(f"address:{parsed}", 20)
+        parsed = parsed.ipv4_mapped or IPv6Address(int(parsed) >> 64 << 64)
+    return str(parsed)
 
 
-def pause(failures: int, limit: int) -> int:
-    """Seconds to wait after so many failures: none, then 30 s doubling to 15 minutes."""
-    if failures < limit:
-        return 0
-    return min(LONGEST_PAUSE, FIRST_PAUSE << min(failures - limit, 16))
+def check(keys: Sequence[Key]) -> None:
+    """Raises `Throttled` while one of the keys has to wait. A read: who only waits holds up nobody
+    and writes nothing."""
+    current = session()
+    wanted = select(func.max(SignInThrottle.blocked_until)).where(
+        SignInThrottle.key.in_([key.digest for key in keys])
+    )
+    until = current.execute(wanted).scalar_one()
+    if until is not None:
+        _refuse(until, database_time(current))
 
 
 def count(keys: Sequence[Key]) -> list[Key]:
     """Count a try for every key; those that begin to wait with it. Raises `Throttled` while one
-    of them has to wait.
+    of them has to wait: looked at once more under the locks.
     """
     reached = []
     with writing() as current:
         now = database_time(current)
         rows = [(_locked(current, key), key) for key in sorted(keys)]
-        waits = [row.blocked_until - now for row, _ in rows if row.blocked_until]
-        longest = max(waits, default=timedelta()).total_seconds()
-        if longest > 0:
-            raise Throttled(longest)
+        waits = [row.blocked_until for row, _ in rows if row.blocked_until]
+        if waits:
+            _refuse(max(waits), now)
         for row, key in rows:
-            is_old = now - row.last_failed_at > key.forgotten_after
-            row.failures = 1 if is_old else row.failures + 1
+            if key.is_over(row, now):
+                row.failures, row.first_failed_at = 0, now
+            row.failures += 1
             row.last_failed_at = now
-            seconds = pause(row.failures, key.limit)
+            seconds = key.pause(row.failures)
             row.blocked_until = now + timedelta(seconds=seconds) if seconds else None
             if row.failures == key.limit:
                 reached.append(key)
     return reached
 
 
-def forgive(account: Key, address: Key | None = None) -> int:
-    """The try was right: the account's failures are forgotten, the address loses this one only,
-    so that signing in to an account of one's own does not clear the way to others.
+def forgive(own: Key, *shared: Key) -> list[int]:
+    """The try was right: the failures of `own` are forgotten, what is `shared` loses this one
+    only, so that signing in to an account of one's own does not clear the way to others.
 
-    Returns how many wrong tries there were before it.
+    All of them have just been counted. Returns how many wrong tries each had before it.
     """
     with writing() as current:
-        if address is not None:
-            row = _locked(current, address)
-            row.failures = max(0, row.failures - 1)
-            row.blocked_until = None
-        known = delete(SignInThrottle).where(SignInThrottle.key == account.name)
-        tries = current.execute(known.returning(SignInThrottle.failures)).scalar_one_or_none()
-    return max(0, (tries or 0) - 1)
+        keys = (own, *shared)
+        rows = {key: _locked(current, key) for key in sorted(keys)}
+        before = {key: max(0, rows[key].failures - 1) for key in keys}
+        for key in shared:
+            rows[key].failures, rows[key].blocked_until = before[key], None
+        current.delete(rows[own])
+    return [before[key] for key in keys]
 
 
 def remove_old() -> None:
@@ -118,9 +169,15 @@ def remove_old() -> None:
     remove_in_steps(SignInThrottle.key, SignInThrottle.last_failed_at < old)
 
 
+def _refuse(until: datetime, now: datetime) -> None:
+    seconds = (until - now).total_seconds()
+    if seconds > 0:
+        raise Throttled(seconds)
+
+
 def _locked(current: Session, key: Key) -> SignInThrottle:
     now = database_time(current)
     make = insert_or_ignore(current.connection())(SignInThrottle)
-    row = make.values(key=key.name, failures=0, last_failed_at=now)
+    row = make.values(key=key.digest, failures=0, first_failed_at=now, last_failed_at=now)
     current.execute(row.on_conflict_do_nothing())
-    return current.get_one(SignInThrottle, key.name, with_for_update=True)
+    return current.get_one(SignInThrottle, key.digest, with_for_update=True)

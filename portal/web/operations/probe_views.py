@@ -9,13 +9,11 @@ from portal.extensions import settings
 from portal.queue.schedule import ensure_schedule
 from portal.services.operations.health import read_ready
 from portal.web.frame.access import PUBLIC, requires
+from portal.web.operations.forwarded_headers import is_passed_on
 from portal.web.operations.metrics import exposition
 
 blueprint = Blueprint("operations", __name__)
 
-# The standard header, and what proxies have written since before it (RFC 7239). Any will do: many
-# pass on no more than X-Forwarded-Proto.
-FORWARDED = ("forwarded", "via", "x-forwarded", "x-real-ip", "x-client-ip", "cf-", "true-client-ip")
 REFUSED = (
     "Ask with METRICS_TOKEN as a bearer token. It has to be set where the portal is started.\n"
 )
@@ -61,11 +59,7 @@ def is_trusted() -> bool:
     if token:
         given = request.headers.get("Authorization", "").removeprefix("Bearer ")
         return hmac.compare_digest(given.encode(), token.encode())
-    return (
-        settings().local_trial
-        and _is_this_machine()
-        and not any(name.lower().startswith(FORWARDED) for name, _ in request.headers)
-    )
+    return settings().local_trial and _is_this_machine() and not is_passed_on()
 
 
 def _is_this_machine() -> bool:

@@ -83,7 +83,8 @@ def end_session(session_id: UUID) -> Answer:
 @requires("account.edit")
 def end_other_sessions() -> Answer:
     """Sign out everywhere but here."""
-    ended = account.sign_out_elsewhere(actor(), current_user.session_id)
+    user, ended = account.sign_out_elsewhere(actor(), current_user.session_id)
+    sessions.remember_device(user)
     verb = "is" if ended == 1 else "are"
     flash(f"{plural(ended, 'other browser')} {verb} signed out.", "success")
     return redirect(url_for("account.index"))

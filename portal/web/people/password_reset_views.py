@@ -70,7 +70,7 @@ def save() -> Answer:
         return _page(form, 400)
     try:
         admission = password_resets.use(
-            _token(), form.once_value, typed(form.password), browser_words()
+            _token(), form.once_value, typed(form.password), request.remote_addr, browser_words()
         )
     except one_time_links.DeadLink:
         raise

@@ -29,8 +29,9 @@ def sign_in() -> Response | tuple[str, int] | tuple[str, int, dict[str, str]]:
     if not form.validate():
         return _page(form, 400)
     try:
+        known, words = sessions.known_devices(), browser_words()
         admission = check(
-            typed(form.email), typed(form.password), request.remote_addr, browser_words()
+            typed(form.email), typed(form.password), request.remote_addr, known, words
         )
     except Throttled as refusal:
         form.refuse(refusal)

@@ -222,23 +222,23 @@ def invited_behind_our_back(by: Person) -> str:
 
 def test_a_new_password_ends_the_sessions_forgives_the_tries_and_opens_once(app: Flask) -> None:
     ana, ben = make_user(), make_user("support", name="Ben")
-    key = throttle.for_email(ben.email)
+    key = throttle.for_pair(ben.email, "192.0.2.7")
     throttle.count([key])
     token, once = reset_token(ana, ben), uuid4()
     with pytest.raises(Refusal, match="at least 12"):
         password_resets.use(token, once, "short")
     with pytest.raises(Refusal, match="not your e-mail"):
         password_resets.use(token, once, ben.email)
-    assert (used := password_resets.use(token, once, NEW)) is not None
+    assert (used := password_resets.use(token, once, NEW, "::ffff:192.0.2.7")) is not None
     assert used.user.id == ben.id
-    assert throttle.forgive(key) == 0
+    assert throttle.forgive(key) == [0]
     throttle.count([key])
     for password in (NEW, "yet another phrase"):
         assert password_resets.use(token, once, password) is None
     with pytest.raises(DeadLink):
         password_resets.use(token, uuid4(), NEW)
     throttle.count([key])
-    assert throttle.forgive(key) == 1, "a link that was used forgives nothing"
+    assert throttle.forgive(key) == [1], "a link that was used forgives nothing"
     (entry,) = told("person.password_changed")
     assert (entry.actor_name, entry.target_name) == ("Ben", "Ben")
     assert entry.changes == {"by": {"from": None, "to": "a link for a new password"}}

@@ -27,10 +27,20 @@ def fail(email: str, times: int, address: str = HERE) -> None:
             sign_in(email, "not the pass phrase", address)
 
 
+def failed_everywhere(email: str, times: int) -> None:
+    """So many tries for this account have failed in the last minutes, each from elsewhere."""
+    key = sign_in_throttle.for_account(email)
+    sign_in_throttle.count([key])
+    with writing() as current:
+        counted = update(SignInThrottle).where(SignInThrottle.key == key.digest)
+        current.execute(counted.values(failures=times))
+
+
 def let_time_pass(**length: float) -> None:
     """Everything that the throttle remembers becomes so much older."""
     with writing() as current:
         for row in current.execute(select(SignInThrottle)).scalars():
+            row.first_failed_at -= timedelta(**length)
             row.last_failed_at -= timedelta(**length)
             if row.blocked_until:
                 row.blocked_until -= timedelta(**length)
@@ -53,14 +63,33 @@ def test_wrong_password_unknown_address_and_disabled_sound_the_same(app: Flask) 
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_after_five_failures_an_account_waits_whether_it_exists_or_not(
+def test_after_five_failures_from_a_network_an_account_waits_there_whether_it_exists_or_not(
     app: Flask, known: bool
 ) -> None:
     email = make_user().email if known else "nobody@example.com"
     fail(email, 5)
     with pytest.raises(Throttled, match=r"Wait (30|29) seconds, then try again") as refusal:
-        sign_in(email, PASSWORD, "198.51.100.9")
+        sign_in(email, PASSWORD, HERE)
     assert refusal.value.status == 429
+    fail(email, 1, "198.51.100.9")
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_hundred_failures_in_an_hour_from_many_networks_and_it_waits_everywhere(
+    app: Flask, known: bool
+) -> None:
+    email = make_user().email if known else "nobody@example.com"
+    failed_everywhere(email, 98)
+    for number in (1, 2):
+        fail(email, 1, f"203.0.113.{number}")
+    with pytest.raises(Throttled, match=r"Wait (15|14) minutes, then try again"):
+        sign_in(email, PASSWORD, HERE)
+    let_time_pass(minutes=16)
+    fail(email, 1)
+    with pytest.raises(Throttled, match=r"Wait (15|14) minutes"):
+        sign_in(email, PASSWORD, "198.51.100.9")
+    let_time_pass(minutes=45)
+    fail(email, 2)
 
 
 def test_each_further_failure_doubles_the_wait(app: Flask) -> None:
@@ -73,15 +102,26 @@ def test_each_further_failure_doubles_the_wait(app: Flask) -> None:
 
 
 def test_the_wait_ends_at_a_quarter_of_an_hour() -> None:
-    assert [sign_in_throttle.pause(n, 5) for n in (4, 5, 6, 7, 9, 10, 999)] == [
+    assert [sign_in_throttle.Key("a", 5).pause(n) for n in (4, 5, 6, 7, 9, 10, 999)] == [
         0, 30, 60, 120, 480, 900, 900,
     ]  # fmt: skip
 
 
-def test_a_success_forgets_the_accounts_failures(app: Flask) -> None:
+def test_a_success_forgets_the_failures_from_its_network(app: Flask) -> None:
     ana = make_user()
     for _ in range(3):
         fail(ana.email, 4)
+        sign_in(ana.email, ana.password, HERE)
+
+
+def test_a_success_takes_nobody_elses_failures_from_the_account(app: Flask) -> None:
+    ana = make_user()
+    failed_everywhere(ana.email, 98)
+    for _ in range(2):
+        for _ in range(3):
+            sign_in(ana.email, ana.password, HERE)
+        fail(ana.email, 1, "203.0.113.1")
+    with pytest.raises(Throttled):
         sign_in(ana.email, ana.password, HERE)
 
 
@@ -110,12 +150,12 @@ def test_an_account_of_ones_own_does_not_clear_the_way(app: Flask) -> None:
         sign_in("another@example.com", "x", HERE)
 
 
-def test_all_addresses_of_one_ipv6_customer_count_as_one() -> None:
-    one, other = (
-        sign_in_throttle.for_address("2001:db8:1:2::1"),
-        sign_in_throttle.for_address("2001:db8:1:2:f::9"),
-    )
-    assert one == other != sign_in_throttle.for_address("2001:db8:1:3::1")
+def test_all_addresses_of_one_ipv6_customer_count_as_one(app: Flask) -> None:
+    for number in range(5):
+        fail("nobody@example.com", 1, f"2001:db8:1:2::{number}")
+    with pytest.raises(Throttled):
+        sign_in("nobody@example.com", "x", "2001:db8:1:2:f::9")
+    fail("nobody@example.com", 1, "2001:db8:1:3::1")
 
 
 def test_what_is_a_day_old_is_swept_out(app: Flask) -> None:
@@ -124,7 +164,9 @@ def test_what_is_a_day_old_is_swept_out(app: Flask) -> None:
     let_time_pass(hours=25)
     sign_in(ana.email, ana.password, HERE)
     retention.prune()
-    assert session().execute(select(SignInThrottle.key)).scalars().all() == [f"address:{HERE}"]
+    kept = set(session().execute(select(SignInThrottle.key)).scalars())
+    young = sign_in_throttle.for_network(HERE), sign_in_throttle.for_account(ana.email)
+    assert kept == {key.digest for key in young}
 
 
 def test_a_hash_of_old_parameters_is_made_anew(app: Flask) -> None:

@@ -135,7 +135,7 @@ def test_signed_out_everywhere_else_leaves_this_one_and_is_told_with_its_number(
     this, bens = begin(ana), begin(ben)
     for _ in range(3):
         begin(ana)
-    assert account.sign_out_elsewhere(ana.actor, this) == 3
+    assert account.sign_out_elsewhere(ana.actor, this)[1] == 3
     assert set(rows()) == {this, bens}
     (entry,) = told("person.signed_out_elsewhere")
     assert entry.changes == {"sessions": {"from": 3, "to": 0}}

@@ -6,7 +6,7 @@ from sqlalchemy import select
 from portal.models.audit import AuditEntry
 from portal.services.core.unit_of_work import session
 from portal.services.people.sign_in import sign_in
-from tests.services.people.test_people_sign_in import HERE, fail, let_time_pass
+from tests.services.people.test_people_sign_in import HERE, fail, failed_everywhere, let_time_pass
 from tests.support.factories import make_user
 from tests.support.pages import Pages
 
@@ -28,7 +28,7 @@ def test_signing_in_and_out_is_on_record(app: Flask) -> None:
     ana = make_user(name="Ana")
     pages = Pages(app)
     pages.sign_in(ana.email, ana.password)
-    assert last_changes() == {"network_address": "127.0.0.1"}
+    assert last_changes() == {"network_address": "127.0.0.1", "new_browser": True}
     pages.submit(pages.get("/account").form("/sign-out"))
     assert trail() == [("Ana", "person.signed_in", "Ana"), ("Ana", "person.signed_out", "Ana")]
 
@@ -38,7 +38,26 @@ def test_somebody_who_gets_in_after_wrong_tries_stands_out(app: Flask) -> None:
     fail(ana.email, 3)
     assert trail() == []
     sign_in(ana.email, ana.password, HERE)
-    assert last_changes() == {"network_address": HERE, "wrong_tries_before": 3}
+    told = {"network_address": HERE, "wrong_tries_before": 3, "new_browser": True}
+    assert last_changes() == told
+
+
+def test_tries_from_elsewhere_are_told_of_too(app: Flask) -> None:
+    ana = make_user(name="Ana")
+    for number in range(3):
+        fail(ana.email, 2, f"203.0.113.{number}")
+    sign_in(ana.email, ana.password, HERE)
+    assert last_changes()["wrong_tries_before"] == 6
+
+
+def test_an_account_that_is_guessed_at_from_many_networks_is_told_once(app: Flask) -> None:
+    ana = make_user(name="Ana")
+    failed_everywhere(ana.email, 99)
+    fail(ana.email, 1)
+    let_time_pass(minutes=16)
+    fail(ana.email, 1)
+    assert trail() == [("Somebody not signed in", "person.sign_in_slowed_down", "Ana")]
+    assert last_changes() == {"tries": 100, "network_address": HERE}
 
 
 def test_many_wrong_tries_are_one_line_however_long_they_go_on(app: Flask) -> None:

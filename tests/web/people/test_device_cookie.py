@@ -1,0 +1,150 @@
+"""The cookie by which a browser is known when somebody signs in there again."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from portal.app import create_app
+from portal.config.settings import load_settings
+from portal.extensions import db
+from portal.lib.clock import utcnow
+from portal.models.people import User
+from portal.services.core.unit_of_work import session
+from portal.services.people import devices, one_time_links, password_resets
+from tests.conftest import ENVIRONMENT
+from tests.support.factories import PASSWORD, Person, make_user
+from tests.support.pages import Pages
+
+NEW = "another long phrase"
+SECURE, PLAIN = "__Host-device", "device"
+
+
+@pytest.fixture
+def on_https(app: Flask, tmp_path: Path) -> Iterator[Flask]:
+    """A portal with an https:// address, on the same database."""
+    database = app.config["SQLALCHEMY_DATABASE_URI"]
+    places = {"DATABASE_URL": database, "INSTANCE_DIR": str(tmp_path)}
+    address = {"BASE_URL": "https://assets.example.com"}
+    made = create_app(load_settings({**ENVIRONMENT, **places, **address}))
+    made.testing = True
+    yield made
+    with made.app_context():
+        db.engine.dispose()
+
+
+def cookie(pages: Pages) -> str:
+    found = pages.client.get_cookie(PLAIN)
+    return found.value if found else ""
+
+
+def is_known(pages: Pages, person: Person) -> bool:
+    session().rollback()
+    return devices.recognized(cookie(pages), session().get_one(User, person.id)) is not None
+
+
+def test_it_lasts_half_a_year_and_is_out_of_reach_of_scripts(app: Flask) -> None:
+    ana, pages = make_user(), Pages(app)
+    pages.sign_in(ana.email, ana.password)
+    found = pages.client.get_cookie(PLAIN)
+    assert found is not None
+    assert found.http_only
+    assert found.same_site == "Lax"
+    assert found.path == "/"
+    assert found.expires is not None
+    assert abs(found.expires - utcnow() - timedelta(days=180)) < timedelta(minutes=1)
+
+
+def test_on_https_it_never_travels_in_the_clear_nor_comes_from_another_host(
+    on_https: Flask,
+) -> None:
+    ana, pages = make_user(), Pages(on_https)
+    at = {"base_url": "https://assets.example.com"}
+    door = pages.get("/sign-in", **at)
+    token = door.form("/sign-in").fields["csrf_token"][0]
+    typed = {"email": ana.email, "password": ana.password, "csrf_token": token}
+    answer = pages.client.post(
+        "/sign-in", data=typed, headers={"Referer": "https://assets.example.com/sign-in"}, **at
+    )
+    assert answer.status_code == 302
+    (line,) = [each for each in answer.headers.getlist("Set-Cookie") if "device" in each]
+    name, _, rest = line.partition("=")
+    assert name == SECURE
+    attributes = {each.strip().lower() for each in rest.split(";")[1:]}
+    assert {"secure", "httponly", "path=/", "samesite=lax", "max-age=15552000"} <= attributes
+    assert not any(each.startswith("domain") for each in attributes)
+
+
+def test_it_stays_when_its_person_signs_out_and_nobody_gets_one_for_a_wrong_password(
+    app: Flask,
+) -> None:
+    ana, pages = make_user(), Pages(app)
+    pages.sign_in(ana.email, "not the pass phrase")
+    assert cookie(pages) == ""
+    pages.sign_in(ana.email, ana.password)
+    pages.sign_out()
+    assert is_known(pages, ana)
+
+
+def test_who_changes_the_password_is_known_in_that_browser_alone(app: Flask) -> None:
+    ana, here, elsewhere = make_user(), Pages(app), Pages(app)
+    for each in (here, elsewhere):
+        each.sign_in(ana.email, ana.password)
+    form = here.get("/account").form("/account/password")
+    here.submit(form, current_password=ana.password, password=NEW)
+    assert is_known(here, ana)
+    assert not is_known(elsewhere, ana)
+
+
+def test_signed_out_everywhere_else_only_this_browser_is_known(app: Flask) -> None:
+    ana, here, elsewhere = make_user(), Pages(app), Pages(app)
+    for each in (here, elsewhere):
+        each.sign_in(ana.email, ana.password)
+    here.submit(here.get("/account").form("/account/sessions/end-others"))
+    assert is_known(here, ana)
+    assert not is_known(elsewhere, ana)
+
+
+def test_who_chooses_a_password_behind_a_link_is_known_from_then_on(app: Flask) -> None:
+    pages = Pages(app)
+    address = one_time_links.setup_link()
+    assert address
+    form = pages.get(address.removeprefix("http://127.0.0.1:9")).form()
+    pages.submit(form, name="Ana", email="ana@example.com", password=PASSWORD)
+    user = session().scalars(select(User)).one()
+    assert devices.recognized(cookie(pages), user) is not None
+
+    ben, other = make_user(), Pages(app)
+    by = Person(user.id, user.public_id, user.name, user.email, user.role, PASSWORD).actor
+    link = password_resets.offer_by_email(by, ben.email).removeprefix("http://127.0.0.1:9")
+    other.submit(other.get(link).form(), password=NEW)
+    assert is_known(other, ben)
+
+
+@pytest.mark.parametrize(
+    "planted", ["", "x", "a.b.c", "%00%ff", '"quoted', "-" * 3000, "0" * 4000, "é"]
+)
+def test_whatever_a_browser_brings_in_its_place_harms_nobody(app: Flask, planted: str) -> None:
+    ana, pages = make_user(), Pages(app)
+    pages.client.set_cookie(PLAIN, planted)
+    door = pages.get("/sign-in")
+    assert pages.submit(door.form("/sign-in"), email=ana.email, password="wrong").status == 400
+    assert pages.sign_in(ana.email, ana.password).path == "/"
+    assert is_known(pages, ana)
+    assert len(cookie(pages)) < 1000
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_who_is_slowed_down_learns_not_whether_there_is_such_an_account(
+    app: Flask, known: bool
+) -> None:
+    email, pages = make_user().email if known else "nobody@example.com", Pages(app)
+    pages.client.set_cookie(PLAIN, devices.with_new("", session().get_one(User, make_user().id)))
+    answers = [pages.sign_in(email, "not the pass phrase") for _ in range(6)]
+    assert [page.status for page in answers] == [400] * 5 + [429]
+    assert answers[-1].errors[0].startswith("There were too many attempts. Wait ")
+    assert answers[-1].errors[0].endswith("seconds, then try again")
+    assert answers[-1].form().fields["email"] == [email]
