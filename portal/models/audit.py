@@ -1,9 +1,11 @@
-"""The audit trail."""
+"""The audit trail, and the people who were erased from it."""
 
+import uuid
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String
+from sqlalchemy import JSON, ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.extensions import Base, Big
@@ -32,3 +34,33 @@ class AuditEntry(Base):
         Index("ix_audit_entries_at", "at"),
         {"sqlite_autoincrement": True},
     )
+
+
+class ErasedKind(StrEnum):
+    """Whom an erasure is about: who holds assets, or who signs in."""
+
+    STAFF = "staff"
+    USER = "user"
+
+
+class Erasure(Base):
+    """A person who is being erased, or was; `id` is the number that stands in place of the name.
+
+    While `finished_at` is None the triggers of what is append-only let names change. `known_as`:
+    {names, emails} that are still to be found, nothing once it is finished. `counts`: rows that
+    were changed, by their table. `task_public_id`: the long work that does it.
+    """
+
+    __tablename__ = "erasures"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(String(8))
+    person_id: Mapped[int]
+    by_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    known_as: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    counts: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    task_public_id: Mapped[uuid.UUID | None]
+    started_at: Mapped[datetime] = mapped_column(default=utcnow)
+    finished_at: Mapped[datetime | None]
+
+    __table_args__ = (UniqueConstraint("kind", "person_id"), {"sqlite_autoincrement": True})

@@ -7,6 +7,7 @@ from portal.services.actions import bulk
 from portal.services.alerts import runs as alert_runs
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.csv import import_task
+from portal.services.erasure import walk as erasure_walk
 from portal.services.tasks.tasks import Kind
 
 _ALL: Final[tuple[Kind, ...]] = (
@@ -15,6 +16,7 @@ _ALL: Final[tuple[Kind, ...]] = (
     bulk.BULK,
     bulk_retry_task.KIND,
     alert_runs.KIND,
+    erasure_walk.KIND,
 )
 
 KINDS: Final[Mapping[str, Kind]] = {kind.name: kind for kind in _ALL}

@@ -11,6 +11,7 @@ from portal.web.bulk_retry import views as bulk_retry_views
 from portal.web.csv import export_views, import_views
 from portal.web.deliveries import help_views as delivery_help_views
 from portal.web.deliveries import views as delivery_views
+from portal.web.erasure import views as erasure_views
 from portal.web.frame import access, banner_views, page_frame, request_log
 from portal.web.help import status_views
 from portal.web.help import views as help_views
@@ -59,6 +60,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     people_views.blueprint,
     invitation_views.blueprint,
     password_reset_views.blueprint,
+    erasure_views.blueprint,
     asset_views.blueprint,
     tab_views.blueprint,
     export_views.blueprint,

@@ -13,8 +13,10 @@ from portal.engine.events.body import changes
 from portal.lib.emails import is_email, tidy_email
 from portal.models.assets import Asset
 from portal.models.assignments import Assignment, Staff
+from portal.models.audit import ErasedKind
 from portal.models.planning import OPEN_RESERVATIONS, Reservation
 from portal.services.audit import trail
+from portal.services.core.erasures import refuse_erased
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotFound, Refusal, Stale
 from portal.services.core.unit_of_work import session, writing
@@ -85,6 +87,7 @@ def edit(actor: Actor, public_id: UUID, version: int, values: StaffValues) -> bo
     with writing() as current:
         require(current, actor, "assets.edit")
         row = _lock(current, public_id)
+        refuse_erased(current, ErasedKind.STAFF, row.id)
         if row.version != version:
             raise Stale(f"{row.name} was changed since you opened the form.")
         differences = changes(asdict(values_of(row)), asdict(values))[1]
@@ -107,6 +110,19 @@ def deactivate(actor: Actor, public_id: UUID) -> None:
         if held or reserved:
             raise Refusal(cannot_leave(row.name, held, reserved))
         _switch(current, actor, row, is_active=False)
+
+
+def let_go(current: Session, actor: Actor, public_id: UUID) -> Staff:
+    """The person leaves for good, in the caller's transaction, to be erased. Refused while they
+    hold or have reserved something, and a second time."""
+    require(current, actor, "people.erase")
+    row = _lock(current, public_id)
+    refuse_erased(current, ErasedKind.STAFF, row.id)
+    held, reserved = holdings_of(row.id), reserved_by(row.id)
+    if held or reserved:
+        raise Refusal(cannot_leave(row.name, held, reserved))
+    row.is_active, row.version = False, row.version + 1
+    return row
 
 
 def reactivate(actor: Actor, public_id: UUID) -> None:
@@ -156,6 +172,7 @@ def _all_of(assets: list[Asset]) -> str:
 
 
 def _switch(current: Session, actor: Actor, row: Staff, *, is_active: bool) -> None:
+    refuse_erased(current, ErasedKind.STAFF, row.id)
     if row.is_active is is_active:
         return
     row.is_active, row.version = is_active, row.version + 1

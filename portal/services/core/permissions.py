@@ -35,6 +35,7 @@ PERMISSIONS: Final[dict[str, frozenset[Role]]] = {
     "alerts.acknowledge": MANAGERS,
     "alerts.settings": ADMIN,
     "people.manage": ADMIN,
+    "people.erase": ADMIN,
     "audit.read": ADMIN,
     "system.read": ADMIN,
 }

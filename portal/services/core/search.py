@@ -7,7 +7,9 @@ from sqlalchemy import ColumnElement, or_
 from sqlalchemy.orm import InstrumentedAttribute
 
 
-def any_holds(columns: Iterable[InstrumentedAttribute[Any]], words: str) -> ColumnElement[bool]:
+def any_holds(
+    columns: Iterable[ColumnElement[Any] | InstrumentedAttribute[Any]], words: str
+) -> ColumnElement[bool]:
     """Whether one of the columns contains `words`; `%` and `_` stand for themselves.
 
     SQLite knows the case of ASCII letters alone: others are looked for as people write them.

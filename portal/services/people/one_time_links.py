@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from portal.database.engine import database_now
@@ -124,6 +124,11 @@ def revoke(current: Session, actor: Actor, user: User) -> None:
             target = ("invitation", link.public_id, link.email or "")
             trail.record(current, actor, "person.invitation_cancelled", target=target)
         current.delete(link)
+
+
+def forget_links(current: Session, user: User) -> None:
+    """Every link that was for this person's address, also those that were used."""
+    current.execute(delete(Link).where(func.lower(Link.email) == user.email.lower()))
 
 
 def has_people(current: Session) -> bool:

@@ -13,11 +13,11 @@ from math import ceil
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from portal.lib.durations import MINUTE, in_words
-from portal.models.people import SignInThrottle
+from portal.models.people import SignInThrottle, User
 from portal.services.core.refusals import Refusal
 from portal.services.core.removal import remove_in_steps
 from portal.services.core.unit_of_work import database_time, insert_or_ignore, session, writing
@@ -161,6 +161,14 @@ def forgive(own: Key, *shared: Key) -> list[int]:
             rows[key].failures, rows[key].blocked_until = before[key], None
         current.delete(rows[own])
     return [before[key] for key in keys]
+
+
+def forget(current: Session, user: User) -> None:
+    """Whoever is erased leaves no count behind that is the account's alone. The names of all keys
+    are hashes, and go within a day."""
+    keys = (for_account(user.email), Key(f"account:{user.id}", 5))
+    mine = SignInThrottle.key.in_([key.digest for key in keys])
+    current.execute(delete(SignInThrottle).where(mine))
 
 
 def remove_old() -> None:

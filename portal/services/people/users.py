@@ -1,6 +1,6 @@
 """The people of the portal: who there is, their roles, and whether they may sign in."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -9,18 +9,21 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from portal.models.audit import ErasedKind
 from portal.models.people import Role, User
 from portal.services.audit import trail
+from portal.services.core.erasures import erased_among, refuse_erased
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotFound, Refusal, Stale
 from portal.services.core.unit_of_work import session, writing
-from portal.services.people import sessions
-from portal.services.people.one_time_links import revoke, setup_link
+from portal.services.people import sessions, sign_in_throttle
+from portal.services.people.one_time_links import forget_links, revoke, setup_link
 
 __all__ = [
     "ROLE_NAMES",
     "Person",
     "change_role",
+    "close",
     "disable",
     "enable",
     "listing",
@@ -46,12 +49,14 @@ class Person:
     is_active: bool
     version: int
     created_at: datetime
+    is_erased: bool
 
 
 def listing() -> list[Person]:
-    """Everybody who ever had an account, by name."""
+    """Everybody who ever had an account, by name; who was erased comes last."""
     wanted = select(User).order_by(func.lower(User.name), User.id)
-    return [_person(user) for user in session().execute(wanted).scalars()]
+    people = _persons(session().execute(wanted).scalars().all())
+    return sorted(people, key=lambda person: person.is_erased)
 
 
 def person(public_id: UUID) -> Person:
@@ -59,7 +64,7 @@ def person(public_id: UUID) -> Person:
     user = session().execute(select(User).where(User.public_id == public_id)).scalar_one_or_none()
     if user is None:
         raise NotFound("There is no such person.")
-    return _person(user)
+    return _persons([user])[0]
 
 
 def change_role(actor: Actor, public_id: UUID, role: Role, version: int) -> None:
@@ -87,6 +92,25 @@ def enable(actor: Actor, public_id: UUID) -> None:
     _change(actor, public_id, "person.enabled", _set_active(True))
 
 
+def close(current: Session, actor: Actor, public_id: UUID) -> User:
+    """Take an account away for good, in the caller's transaction: sessions, links and tries are
+    forgotten. Refused for the last administrator and for oneself, and a second time."""
+    admins = _locked_admins(current)
+    require(current, actor, "people.erase")
+    user = _locked(current, public_id)
+    if user.id == actor.user_id:
+        raise Refusal("This is you. Only another administrator can erase you.")
+    refuse_erased(current, ErasedKind.USER, user.id)
+    user.is_active = False
+    _keep_an_admin(user, admins)
+    user.version += 1
+    user.session_version += 1
+    revoke(current, actor, user)
+    forget_links(current, user)
+    sign_in_throttle.forget(current, user)
+    return user
+
+
 def _set_active(is_active: bool) -> Callable[[User], dict[str, object]]:
     def change(user: User) -> dict[str, object]:
         before, user.is_active = user.is_active, is_active
@@ -103,6 +127,7 @@ def _change(
         admins = _locked_admins(current)
         require(current, actor, "people.manage")
         user = _locked(current, public_id)
+        refuse_erased(current, ErasedKind.USER, user.id)
         changes = change(user)
         if not changes:
             return
@@ -146,7 +171,12 @@ def _locked(current: Session, public_id: UUID) -> User:
     return user
 
 
-def _person(user: User) -> Person:
+def _persons(found: Sequence[User]) -> list[Person]:
+    erased = erased_among(session(), ErasedKind.USER, [user.id for user in found])
+    return [_person(user, is_erased=user.id in erased) for user in found]
+
+
+def _person(user: User, *, is_erased: bool) -> Person:
     return Person(
         public_id=user.public_id,
         name=user.name,
@@ -155,4 +185,5 @@ def _person(user: User) -> Person:
         is_active=user.is_active,
         version=user.version,
         created_at=user.created_at,
+        is_erased=is_erased,
     )

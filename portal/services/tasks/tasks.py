@@ -60,13 +60,14 @@ class Kind:
     `step` does the next few rows in the caller's writing transaction and moves `task.cursor`,
     `done` and `counts` with them; what it raises rolls all of that back, and it is tried again.
     `ended` clears up, in the transaction that stops the task or gives it up; it must be short.
-    `permission`: who may see the task, stop and resume it.
+    `permission`: who may see the task, stop and resume it; not `can_stop`: nobody may stop it.
     """
 
     name: str
     permission: str
     step: Callable[[Session, Task], Step]
     ended: Callable[[Session, Task], None] = _nothing
+    can_stop: bool = True
 
 
 def start(
@@ -113,6 +114,8 @@ def stop(actor: Actor, public_id: UUID, kind: Kind) -> None:
     """End the task where it is. What is done stays done; nothing else will be."""
     with writing() as current:
         require(current, actor, kind.permission)
+        if not kind.can_stop:
+            raise Refusal("This cannot be stopped half-way. It continues until it is finished.")
         task = locked(current, public_id)
         if task.state in ENDED:
             raise Refusal("This has ended already. There is nothing left to stop.")

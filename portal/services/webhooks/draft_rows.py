@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Select, delete, exists, select, update
+from sqlalchemy import ColumnElement, Select, delete, exists, select, update
 from sqlalchemy.orm import Session
 
 from portal.lib.clock import utcnow
@@ -70,12 +70,9 @@ def hand_over(current: Session, draft: Webhook | None, webhook: Webhook) -> None
 
 def long_left(current: Session) -> Select[int]:
     """The drafts that nobody has tested for `KEPT`, and whose deliveries nobody is sending."""
-    is_leased = exists().where(
-        Delivery.webhook_id == Webhook.id, ~has_no_live_lease(database_time(current))
-    )
     is_draft = Webhook.state == WebhookState.DRAFT
     is_left = Webhook.updated_at < utcnow() - KEPT
-    return select(Webhook.id).where(is_draft, is_left, ~is_leased)
+    return select(Webhook.id).where(is_draft, is_left, ~_is_sent(current))
 
 
 def let_go(current: Session) -> int:
@@ -83,7 +80,24 @@ def let_go(current: Session) -> int:
 
     One that is being sent is left to the next time.
     """
-    wanted = long_left(current).order_by(Webhook.id).limit(DRAFTS_A_STEP)
+    return _remove(current, long_left(current).order_by(Webhook.id).limit(DRAFTS_A_STEP))
+
+
+def remove_of(current: Session, user_id: int) -> int:
+    """Remove a person's drafts, but for one that is being sent: the clean-up takes that."""
+    is_draft = Webhook.state == WebhookState.DRAFT
+    return _remove(
+        current, select(Webhook.id).where(is_draft, Webhook.owner_id == user_id, ~_is_sent(current))
+    )
+
+
+def _is_sent(current: Session) -> ColumnElement[bool]:
+    return exists().where(
+        Delivery.webhook_id == Webhook.id, ~has_no_live_lease(database_time(current))
+    )
+
+
+def _remove(current: Session, wanted: Select[int]) -> int:
     ids = current.scalars(wanted.with_for_update(skip_locked=True)).all()
     theirs = select(Delivery.id).where(Delivery.webhook_id.in_(ids))
     samples = select(Delivery.event_id).where(Delivery.webhook_id.in_(ids))

@@ -8,10 +8,12 @@ from werkzeug.wrappers import Response
 
 from portal.lib.paging import Page
 from portal.models.assignments import Staff
+from portal.models.audit import ErasedKind
 from portal.services.assets import staff, staff_queries
 from portal.services.assets.staff_queries import ListedStaff
+from portal.services.core.erasures import find_erasure
 from portal.services.core.refusals import Stale
-from portal.services.core.unit_of_work import once_only
+from portal.services.core.unit_of_work import once_only, session
 from portal.web.assets.staff_forms import StaffFilterForm, StaffForm
 from portal.web.forms.edit_conflict import goes_on_editing, stale_page
 from portal.web.forms.refusals import refusals_in, status_of
@@ -107,6 +109,7 @@ def _shown(row: Staff, form: StaffForm | None = None) -> str:
         "assets/staff/show.html",
         row=row,
         form=form,
+        is_erased=find_erasure(session(), ErasedKind.STAFF, row.id) is not None,
         has_now=staff_queries.has_now(row.id),
         has_reserved=staff_queries.has_reserved(row.id),
     )

@@ -55,6 +55,7 @@ PERSON: Final[Mapping[str, Tag]] = {
     "invited": Tag("Invited", "envelope", "info"),
     "disabled": Tag("Disabled", "slash-circle", "neutral"),
     "left": Tag("Has left", "door-open", "neutral"),
+    "erased": Tag("Erased", "eraser", "neutral"),
 }
 
 PROCESS: Final[Mapping[str, Tag]] = {

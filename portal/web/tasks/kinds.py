@@ -13,6 +13,7 @@ from portal.services.alerts import runs as alert_runs
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.csv import import_task
 from portal.services.csv.import_rows import Verdict
+from portal.services.erasure import walk as erasure_walk
 from portal.web.assets.bulk_views import title_of
 
 Link = tuple[str, str]
@@ -113,6 +114,7 @@ WORDS: Final[Mapping[str, TaskWords]] = {
         failures=(RowOutcome.FAILED,),
         undone=("did not arrive", "did not arrive"),
     ),
+    erasure_walk.NAME: TaskWords(title=lambda _task: "Erase a person", outcomes={}),
     alert_runs.NAME: TaskWords(
         title=lambda _task: "Check for alerts",
         outcomes={alert_runs.FIRED: "entered", alert_runs.PASSED: "no longer due"},

@@ -9,6 +9,7 @@ from flask import url_for
 from portal.lib.clock import utcnow
 from portal.lib.durations import in_words
 from portal.models.tasks import Task, TaskState
+from portal.services.task_kinds import KINDS
 from portal.services.tasks.tasks import ENDED
 from portal.web.frame.status_tags import TASK, Tag
 from portal.web.frame.wording import number, plural
@@ -39,6 +40,7 @@ class TaskPage:
     time_left: str
     after: list[Link]
     is_live: bool
+    can_stop: bool
 
     @property
     def announcement(self) -> str:
@@ -62,6 +64,7 @@ def page_of(task: Task) -> TaskPage:
         time_left=_time_left(task, utcnow()),
         after=[] if is_live else words.after(task),
         is_live=is_live,
+        can_stop=task.kind not in KINDS or KINDS[task.kind].can_stop,
     )
 
 

@@ -48,6 +48,7 @@ NO_PAGE = {
 MACHINES = {"operations"}
 # Where nothing can be wrong in what a person enters.
 NO_MISTAKES = {
+    "erasure.staff": "no form while something is reserved",
     "assets.delete": "only a reason, which may stay empty",
     "people.show": "a choice that cannot be empty",
     "webhook_held.choose": "ticks, and a choice that cannot be empty",
@@ -56,6 +57,8 @@ ENTERED = "main form.form[data-once] :is(input:not([type=hidden]), textarea)"
 SAME = {
     "actions": "assets",
     "delivery_help": "deliveries",
+    "erasure.staff": "staff",
+    "erasure.user": "people",
     "asset_parts": "assets",
     "new_passwords": "people",
     "webhook_forms": "webhooks",
@@ -93,7 +96,8 @@ def address(rule: Rule, filled: Filled) -> str:
     if not rule.arguments:
         return rule.rule
     family = rule.endpoint.partition(".")[0]
-    known: int | str | UUID | None = getattr(filled, SAME.get(family, family), None)
+    kind = SAME.get(rule.endpoint) or SAME.get(family, family)
+    known: int | str | UUID | None = getattr(filled, kind, None)
     assert known, f"{rule.endpoint}: give `Filled` something that {rule.rule} can show"
     (name, *_) = rule.arguments - {"subject"}
     subject = filled.maintenance if "maintenance" in rule.endpoint else filled.reservation

@@ -27,6 +27,7 @@ alerts.read              admin manager support
 alerts.acknowledge       admin manager
 alerts.settings          admin
 people.manage            admin
+people.erase             admin
 audit.read               admin
 system.read              admin
 """
@@ -103,6 +104,8 @@ people.manage
     invitations.new invitations.invite invitations.show invitations.copied invitations.renew
     invitations.cancel
     new_passwords.offer new_passwords.show new_passwords.copied
+people.erase
+    erasure.user erasure.staff erasure.continue_user erasure.continue_staff
 audit.read
     audit.index audit.export
 system.read

@@ -67,6 +67,8 @@ PAGES: Final[dict[str, Open]] = {
     "alert_settings": at(lambda _: "/settings/alerts"),
     "confirmation": waiting_form,
     "audit": at(lambda _: "/settings/audit"),
+    "erase_staff": at(lambda it: f"/staff/{it.filled.staff}/erase"),
+    "erase_user": at(lambda it: f"/settings/people/{it.filled.people}/erase"),
     "system": at(lambda _: "/settings/system"),
     "help_webhooks": at(lambda _: "/help/webhooks"),
     "help_no_message": at(lambda _: "/help/no-message"),

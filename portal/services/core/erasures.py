@@ -1,0 +1,36 @@
+"""Who was erased: a number stands in place of the name, everywhere the same."""
+
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from portal.models.audit import ErasedKind, Erasure
+from portal.services.core.refusals import Refusal
+
+# The triggers of what is append-only know these words (migration 0023).
+LABEL: Final = "Erased person {number}"
+
+
+def label_of(erasure: Erasure) -> str:
+    """What is written in place of the name and of the e-mail address."""
+    return LABEL.format(number=erasure.id)
+
+
+def find_erasure(current: Session, kind: ErasedKind, person_id: int) -> Erasure | None:
+    """The erasure of this person, under way or finished."""
+    wanted = select(Erasure).where(Erasure.kind == kind, Erasure.person_id == person_id)
+    return current.scalar(wanted)
+
+
+def erased_among(current: Session, kind: ErasedKind, ids: Sequence[int]) -> Collection[int]:
+    """Those of the row ids whose people were erased."""
+    wanted = select(Erasure.person_id).where(Erasure.kind == kind, Erasure.person_id.in_(ids))
+    return set(current.scalars(wanted))
+
+
+def refuse_erased(current: Session, kind: ErasedKind, person_id: int) -> None:
+    """Nothing is changed any more about somebody who was erased."""
+    if find_erasure(current, kind, person_id) is not None:
+        raise Refusal("This person was erased. That cannot be undone.")

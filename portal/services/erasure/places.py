@@ -1,0 +1,160 @@
+"""Where a person may be named: every table and column, which rows, and what is written instead.
+
+What is not here stays, and the page of an erasure says so: stored bodies until their retention
+ends, and what people typed about assets.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Text, and_, cast, false, or_
+from sqlalchemy.orm import InstrumentedAttribute
+
+from portal.extensions import Base
+from portal.models.alerts import Alert, AlertRun
+from portal.models.assets import Activity
+from portal.models.assignments import Assignment, Incident
+from portal.models.audit import AuditEntry, ErasedKind
+from portal.models.deliveries import Attempt, Delivery
+from portal.models.planning import Maintenance, Reservation
+from portal.models.stock import StockMove
+from portal.models.tasks import Task, TaskRow
+from portal.services.core.search import any_holds
+from portal.services.erasure.person import TARGETS, KnownPerson
+
+Column = InstrumentedAttribute[Any]
+ROWS_A_STEP: Final = 2000
+# One task has many rows, and each of them may name the same person.
+TASKS_A_STEP: Final = 5
+INVITATION: Final = "invitation"
+ABOUT_PEOPLE: Final = (*TARGETS.values(), INVITATION)
+BOTH: Final = frozenset(ErasedKind)
+USERS: Final = frozenset({ErasedKind.USER})
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One column: in which rows it may name the person, and what it holds afterwards."""
+
+    column: Column
+    names: Callable[[KnownPerson], ColumnElement[bool]]
+    erased: Callable[[KnownPerson, Any], Any]
+    kinds: frozenset[ErasedKind] = BOTH
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameTable:
+    """One table. It is walked by `key`, `most` values of it a step; `rest` completes the key."""
+
+    model: type[Base]
+    key: Column
+    fields: Sequence[Field]
+    rest: Sequence[Column] = ()
+    most: int = ROWS_A_STEP
+
+    @property
+    def table(self) -> str:
+        """The table's name, by which changed rows are counted."""
+        return str(self.model.__tablename__)
+
+    def fields_of(self, kind: ErasedKind) -> list[Field]:
+        """The columns that can name somebody of this kind."""
+        return [field for field in self.fields if kind in field.kinds]
+
+    def names(self, person: KnownPerson) -> ColumnElement[bool]:
+        """The rows that may name the person."""
+        return or_(false(), *(field.names(person) for field in self.fields_of(person.kind)))
+
+
+def places_of(kind: ErasedKind) -> list[NameTable]:
+    """The tables that can name somebody of this kind, in the order in which they are walked."""
+    return [place for place in PLACES if place.fields_of(kind)]
+
+
+def _label(person: KnownPerson, _value: Any) -> str:
+    return person.label
+
+
+def _by(column: Column, who: Column) -> Field:
+    """A name beside the row id of the user whose it is."""
+    return Field(column, lambda p: and_(who == p.id, column != p.label), _label, USERS)
+
+
+def _named(column: Column) -> Field:
+    """A user's name alone."""
+    return Field(column, lambda person: column.in_(person.sole_names), _label, USERS)
+
+
+def _told(column: Column) -> Field:
+    """A text, or JSON, in which a person may be named."""
+    return Field(column, lambda person: _holds(column, person), KnownPerson.without)
+
+
+def _holds(column: Column, person: KnownPerson) -> ColumnElement[bool]:
+    return or_(false(), *(any_holds([cast(column, Text)], each) for each in person.spellings))
+
+
+def _is_own(person: KnownPerson) -> ColumnElement[bool]:
+    kind, target = AuditEntry.target_kind, AuditEntry.target_id
+    return and_(kind == TARGETS[person.kind], target == str(person.public_id))
+
+
+def _is_named_own(person: KnownPerson) -> ColumnElement[bool]:
+    return and_(_is_own(person), AuditEntry.target_name != person.label)
+
+
+def _is_invitation(person: KnownPerson) -> ColumnElement[bool]:
+    name = AuditEntry.target_name.in_(person.emails)
+    return and_(AuditEntry.target_kind == INVITATION, name)
+
+
+def _is_told_of_things(person: KnownPerson) -> ColumnElement[bool]:
+    """Entries about other people are theirs: a colleague may have had the same name."""
+    of_things = AuditEntry.target_kind.not_in(ABOUT_PEOPLE)
+    return and_(of_things, _holds(AuditEntry.changes, person))
+
+
+def _place(model: Any, *fields: Field) -> NameTable:
+    return NameTable(model=model, key=model.id, fields=fields)
+
+
+PLACES: Final[tuple[NameTable, ...]] = (
+    _place(
+        Activity,
+        _by(Activity.actor_name, Activity.actor_id),
+        _told(Activity.changes),
+        _told(Activity.note),
+    ),
+    _place(StockMove, _by(StockMove.actor_name, StockMove.actor_id), _told(StockMove.note)),
+    _place(Assignment, _told(Assignment.purpose), _told(Assignment.notes)),
+    _place(Reservation, _told(Reservation.purpose), _told(Reservation.reason)),
+    _place(Maintenance, _told(Maintenance.title), _told(Maintenance.note)),
+    _place(Incident, _told(Incident.details)),
+    _place(Alert, _by(Alert.acknowledged_by, Alert.acknowledged_by_id), _told(Alert.details)),
+    _place(AlertRun, _named(AlertRun.actor_name)),
+    _place(Delivery, _named(Delivery.requested_by), _named(Delivery.stopped_by)),
+    _place(Attempt, _named(Attempt.actor)),
+    _place(
+        Task,
+        _by(Task.actor_name, Task.actor_id),
+        _named(Task.stopped_by),
+        _told(Task.params),
+    ),
+    NameTable(
+        model=TaskRow,
+        key=TaskRow.task_id,
+        rest=(TaskRow.number,),
+        most=TASKS_A_STEP,
+        fields=(_told(TaskRow.data), _told(TaskRow.message)),
+    ),
+    # The last, because it also tells what a person was called before.
+    _place(
+        AuditEntry,
+        _by(AuditEntry.actor_name, AuditEntry.actor_id),
+        Field(AuditEntry.target_name, _is_named_own, _label),
+        Field(AuditEntry.target_name, _is_invitation, _label, USERS),
+        Field(AuditEntry.changes, _is_own, KnownPerson.own),
+        Field(AuditEntry.changes, _is_told_of_things, KnownPerson.without),
+    ),
+)

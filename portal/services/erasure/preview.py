@@ -1,0 +1,114 @@
+"""What an erasure would change and what would stay, before anybody says yes. Reads only."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import Select, func, or_, select
+from sqlalchemy.orm import Session
+
+from portal.models.assets import Activity, Asset
+from portal.models.assignments import Assignment, Staff
+from portal.models.audit import ErasedKind
+from portal.models.people import Role, User
+from portal.models.planning import Maintenance, Reservation
+from portal.services.assets.staff import holdings_of, reserved_by
+from portal.services.core.counting import capped
+from portal.services.core.permissions import Actor
+from portal.services.core.search import any_holds
+from portal.services.core.unit_of_work import session
+from portal.services.erasure.person import person_to_be
+from portal.services.erasure.walk import count
+
+MOST_NAMED: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class AssetName:
+    """An asset that stands in the way, or that says the name in a text."""
+
+    id: int
+    asset_tag: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErasurePreview:
+    """Numbers for the page of an erasure.
+
+    `rows`: how many rows of which table name the person. `bodies`: events at most that carry the
+    name, up to one more than pages count. `typed`: the first assets in whose own fields it stands.
+    `twin`: the account, or the member of staff, with the same address. `is_shared`: another user
+    has the same name. `is_me`, `is_last_admin`, `held`, `reserved`: what stands in the way.
+    """
+
+    rows: dict[str, int]
+    bodies: int
+    typed: Sequence[AssetName]
+    twin: UUID | None
+    is_shared: bool
+    is_me: bool
+    is_last_admin: bool
+    held: Sequence[AssetName]
+    reserved: Sequence[AssetName]
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether something stands in the way."""
+        return self.is_me or self.is_last_admin or bool(self.held) or bool(self.reserved)
+
+
+def preview(actor: Actor, row: Staff | User) -> ErasurePreview:
+    """What erasing this person would come to now."""
+    current, is_staff = session(), isinstance(row, Staff)
+    person = person_to_be(current, row)
+    return ErasurePreview(
+        rows=count(person),
+        bodies=capped(current, _told(row)),
+        typed=_typed(current, row),
+        twin=_twin(current, row),
+        is_shared=person.kind is ErasedKind.USER and len(person.sole_names) < len(person.names),
+        is_me=not is_staff and row.id == actor.user_id,
+        is_last_admin=not is_staff and _is_last_admin(current, row.id),
+        held=_things(holdings_of(row.id)) if is_staff else [],
+        reserved=_things(reserved_by(row.id)) if is_staff else [],
+    )
+
+
+def _told(row: Staff | User) -> Select[int]:
+    """Lines of timelines whose events are still there, and may name the person."""
+    lines = select(Activity.id).where(Activity.event_id.is_not(None))
+    if isinstance(row, User):
+        return lines.where(Activity.actor_id == row.id)
+    theirs = (
+        select(Assignment.asset_id).where(Assignment.staff_id == row.id),
+        select(Reservation.asset_id).where(Reservation.staff_id == row.id),
+        select(Maintenance.asset_id).where(
+            or_(Maintenance.assignee_id == row.id, Maintenance.performed_by_id == row.id)
+        ),
+    )
+    return lines.where(or_(*(Activity.asset_id.in_(each) for each in theirs)))
+
+
+def _typed(current: Session, row: Staff | User) -> list[AssetName]:
+    columns = (Asset.name, Asset.notes, Asset.supplier, Asset.order_number)
+    says = or_(*(any_holds(columns, text) for text in (row.name, row.email)))
+    wanted = select(Asset).where(says).order_by(Asset.id).limit(MOST_NAMED)
+    return _things(current.scalars(wanted).all())
+
+
+def _twin(current: Session, row: Staff | User) -> UUID | None:
+    other: type[Staff] | type[User] = User if isinstance(row, Staff) else Staff
+    same = func.lower(other.email) == row.email.lower()
+    found: UUID | None = current.scalar(select(other.public_id).where(same))
+    return found
+
+
+def _is_last_admin(current: Session, user_id: int) -> bool:
+    admins = select(User.id).where(User.role == Role.ADMIN, User.is_active)
+    return set(current.scalars(admins)) == {user_id}
+
+
+def _things(found: Sequence[Asset]) -> list[AssetName]:
+    return [AssetName(each.id, each.asset_tag, each.name) for each in found]

@@ -1,0 +1,117 @@
+"""Erase a user or a member of staff. `/settings/people/<id>/erase`, `/staff/<id>/erase`."""
+
+from datetime import timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from flask import Blueprint, flash, redirect, render_template, url_for
+from werkzeug.wrappers import Response
+
+from portal.lib.clock import utcnow
+from portal.models.audit import ErasedKind
+from portal.services.core.erasures import find_erasure
+from portal.services.core.unit_of_work import session
+from portal.services.erasure import erase as erasing
+from portal.services.erasure.preview import preview
+from portal.services.tasks import tasks
+from portal.web.erasure.forms import EraseForm
+from portal.web.erasure.presenter import in_words
+from portal.web.forms.refusals import refusals_in, status_of
+from portal.web.frame.access import actor, requires
+from portal.web.frame.wording import day_of, days_kept
+
+blueprint = Blueprint("erasure", __name__)
+
+Answer = str | Response | tuple[str, int]
+# kind → (in addresses, the page of the person, the list)
+PAGES: Final = {
+    ErasedKind.USER: ("user", "people.show", "people.index"),
+    ErasedKind.STAFF: ("staff", "staff.show", "staff.index"),
+}
+
+
+@blueprint.route("/settings/people/<uuid:public_id>/erase", methods=["GET", "POST"])
+@requires("people.erase")
+def user(public_id: UUID) -> Answer:
+    """A user: what erasing would change, and the typed yes."""
+    return _page(ErasedKind.USER, public_id)
+
+
+@blueprint.route("/staff/<uuid:public_id>/erase", methods=["GET", "POST"])
+@requires("people.erase")
+def staff(public_id: UUID) -> Answer:
+    """A member of staff: the same."""
+    return _page(ErasedKind.STAFF, public_id)
+
+
+@blueprint.post("/settings/people/<uuid:public_id>/erase/continue")
+@requires("people.erase")
+def continue_user(public_id: UUID) -> Answer:
+    """Begin the rest of an erasure that ended before its time."""
+    return _continue(ErasedKind.USER, public_id)
+
+
+@blueprint.post("/staff/<uuid:public_id>/erase/continue")
+@requires("people.erase")
+def continue_staff(public_id: UUID) -> Answer:
+    """The same for a member of staff."""
+    return _continue(ErasedKind.STAFF, public_id)
+
+
+def _page(kind: ErasedKind, public_id: UUID) -> Answer:
+    row, form = erasing.find(kind, public_id), EraseForm()
+    if find_erasure(session(), kind, row.id) is not None:
+        return _progress(kind, public_id)
+    if form.validate_on_submit():
+        with refusals_in(form):
+            number = erasing.erase(actor(), kind, public_id, form.typed.data or "")
+            flash(f"This person is now “Erased person {number}”.", "success")
+            return redirect(url_for(f"erasure.{PAGES[kind][0]}", public_id=public_id))
+    row = erasing.find(kind, public_id)
+    seen = preview(actor(), row)
+    html = render_template(
+        "erasure/show.html",
+        **_common(kind, row),
+        form=form,
+        seen=seen,
+        changes=in_words(seen.rows),
+        last_day=day_of(utcnow() + timedelta(days=days_kept())),
+    )
+    return html, status_of(form)
+
+
+def _progress(kind: ErasedKind, public_id: UUID) -> str:
+    row = erasing.find(kind, public_id)
+    erasure = find_erasure(session(), kind, row.id)
+    assert erasure is not None  # noqa: S101 - rows of it are never removed
+    is_stuck = erasing.is_stuck(erasure)
+    task = None
+    if erasure.finished_at is None and not is_stuck and erasure.task_public_id:
+        task = tasks.find(erasure.task_public_id)
+    return render_template(
+        "erasure/progress.html",
+        **_common(kind, row),
+        erasure=erasure,
+        task=task,
+        is_stuck=is_stuck,
+        changes=in_words(erasure.counts),
+    )
+
+
+def _continue(kind: ErasedKind, public_id: UUID) -> Answer:
+    erasing.resume(actor(), kind, public_id)
+    flash("The erasure continues.", "success")
+    return redirect(url_for(f"erasure.{PAGES[kind][0]}", public_id=public_id))
+
+
+def _common(kind: ErasedKind, row: Any) -> dict[str, object]:
+    name, page, _ = PAGES[kind]
+    other = PAGES[ErasedKind.STAFF if kind is ErasedKind.USER else ErasedKind.USER]
+    return {
+        "row": row,
+        "is_user": kind is ErasedKind.USER,
+        "here": url_for(f"erasure.{name}", public_id=row.public_id),
+        "further": url_for(f"erasure.continue_{name}", public_id=row.public_id),
+        "back": url_for(page, public_id=row.public_id),
+        "other_page": other[1],
+    }

@@ -1,0 +1,221 @@
+"""A portal in which two people have left their names wherever the portal writes names.
+
+Zoë holds things; Quentin signs in. What they did goes through the services, so that a place that
+begins to keep names is found here, once somebody does what fills it.
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import select, update
+
+from portal.extensions import Base
+from portal.lib.clock import utcnow
+from portal.models.alerts import Alert
+from portal.models.assets import Action
+from portal.models.assignments import Assignment, Staff
+from portal.models.people import Link, Role, User
+from portal.models.planning import MaintenanceOutcome
+from portal.services.actions import assignments, bulk, incidents, stock
+from portal.services.actions.planning import maintenance, reservations
+from portal.services.actions.planning.rules import PlanValues, ReservationValues, WorkValues
+from portal.services.alerts import control
+from portal.services.assets import staff
+from portal.services.assets.staff import StaffValues
+from portal.services.core.time_zones import today
+from portal.services.core.unit_of_work import session, writing
+from portal.services.deliveries import retry
+from portal.services.people import (
+    account,
+    invitations,
+    password_resets,
+    sign_in,
+    signup,
+    users,
+)
+from portal.services.people.account import Details
+from portal.services.people.signup import NewPerson
+from portal.services.tasks import tasks
+from portal.services.webhooks import drafts
+from portal.services.webhooks.values import WebhookValues
+from tests.services.alerts.due_things import decided, work
+from tests.services.csv.import_steps import check
+from tests.support.deliveries import make_attempt, make_delivery
+from tests.support.factories import PASSWORD, Person, make_asset, make_user, make_webhook
+
+ZOE = StaffValues(
+    name="Zoë Quillfeather",
+    email="zoe.quillfeather@example.com",
+    employee_no="ZQ-7781",
+    department="Ornithology",
+    phone="+43 7781 55",
+)
+FORMER = StaffValues(name="Zoë Maidenhair", email="zoe.maidenhair@example.com")
+QUENTIN, OLD_QUENTIN = "Quentin Vexmark", "Q. Oldmark"
+ADDRESS = "quentin.vexmark@example.com"
+NETWORK = "203.0.113.77"
+# What names each of them.
+NAMES = {
+    "staff": [*(ZOE.name, ZOE.email, "ZQ-7781", "7781 55"), FORMER.name, FORMER.email],
+    "user": [QUENTIN, OLD_QUENTIN, ADDRESS],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """`zoe`, `quentin`: their public ids. `admin` is somebody else."""
+
+    admin: Person
+    zoe: UUID
+    zoe_id: int
+    quentin: UUID
+    quentin_id: int
+
+
+def fill() -> Filled:
+    """Let both of them live in the portal."""
+    admin = make_user(name="Ada Root")
+    decided()
+    quentin = _joined(admin)
+    zoe = _on_the_list(admin)
+    webhook = make_webhook(events=("asset.checked_out", "asset.checked_in"), owner_id=quentin.id)
+    _things(quentin, zoe)
+    _plans(quentin, zoe)
+    _long_work(admin, quentin, zoe)
+    _alerts(quentin, zoe)
+    _deliveries(quentin, webhook)
+    _account(admin, quentin)
+    public_id = session().scalars(select(Staff.public_id).where(Staff.id == zoe)).one()
+    return Filled(admin, public_id, zoe, quentin.public_id, quentin.id)
+
+
+def places_of(names: list[str]) -> set[str]:
+    """Every "table.column" of the database in which one of `names` stands, in any case."""
+    current = session()
+    current.rollback()
+    found = set()
+    for table in Base.metadata.sorted_tables:
+        for row in current.execute(select(table)).mappings():
+            for column, value in row.items():
+                text = _text_of(value).casefold()
+                if any(name.casefold() in text for name in names):
+                    found.add(f"{table.name}.{column}")
+    current.rollback()
+    return found
+
+
+def _text_of(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    if isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False)
+    return str(value)
+
+
+def _joined(admin: Person) -> Person:
+    address = invitations.invitation_link(admin.actor, ADDRESS, Role.ADMIN)
+    values = NewPerson(name=OLD_QUENTIN, email=ADDRESS, password=PASSWORD)
+    user = signup.accept(address.partition("token=")[2], uuid4(), values)
+    assert user is not None
+    public_id, user_id = user.public_id, user.id
+    old = Person(user_id, public_id, OLD_QUENTIN, ADDRESS, Role.ADMIN, PASSWORD)
+    account.change_details(old.actor, Details(QUENTIN, "Europe/Vienna"))
+    return Person(user_id, public_id, QUENTIN, ADDRESS, Role.ADMIN, PASSWORD)
+
+
+def _on_the_list(admin: Person) -> int:
+    public_id = staff.create(admin.actor, FORMER)
+    staff.edit(admin.actor, public_id, 1, ZOE)
+    return staff.find(public_id).id
+
+
+def _things(by: Person, zoe: int) -> None:
+    asset, due_at = make_asset(by=by.actor), utcnow() + timedelta(days=1)
+    assignments.allocate(by.actor, asset, staff_id=zoe, note=f"For {ZOE.name}")
+    assignments.revoke(by.actor, asset, reason=f"{ZOE.email} is on leave")
+    assignments.check_out(
+        by.actor, asset, staff_id=zoe, due_at=due_at, purpose=f"{ZOE.name} travels"
+    )
+    incidents.report_lost(by.actor, asset, description=f"{ZOE.name} lost it")
+    cables = make_asset("Cable", by=by.actor, kind="stock", quantity=9)
+    stock.issue(by.actor, cables, quantity=1, note=f"Taken by {ZOE.name}")
+
+
+def _plans(by: Person, zoe: int) -> None:
+    asset, now = make_asset(by=by.actor), utcnow()
+    wish = ReservationValues(
+        staff_id=zoe,
+        starts_at=now + timedelta(days=2),
+        ends_at=now + timedelta(days=3),
+        purpose=f"For {ZOE.name}",
+    )
+    wanted = reservations.reserve(by.actor, asset, wish)
+    reservations.approve(by.actor, wanted)
+    reservations.cancel(by.actor, wanted, f"{ZOE.name} fell ill")
+    plan = PlanValues(title=f"Adjust for {ZOE.name}", due_on=today(), assignee_id=zoe)
+    work_ = WorkValues(
+        outcome=MaintenanceOutcome.OK,
+        completed_on=today(),
+        performed_by_id=zoe,
+        note=f"{ZOE.name} did it",
+    )
+    maintenance.complete(by.actor, maintenance.schedule(by.actor, asset, plan), work_)
+
+
+def _long_work(admin: Person, by: Person, zoe: int) -> None:
+    held, other = make_asset(by=by.actor), make_asset(by=by.actor)
+    assignments.allocate(by.actor, held, staff_id=zoe)
+    bulk.start(by.actor, Action.ALLOCATE, [held, other], {"staff_id": zoe, "note": ZOE.name})
+    work()
+    for asset in (held, other):
+        assignments.revoke(by.actor, asset)
+    check(by, f"name,assigned_to_email\nLamp,{ZOE.email}\nDesk,{ADDRESS}\n")
+    stopped = check(admin, "name\nChair\n")
+    task = tasks.find(stopped)
+    assert task.state == "done"
+    started = bulk.start(admin.actor, Action.DELETE, [other], {})
+    tasks.stop(by.actor, started, bulk.BULK)
+
+
+def _alerts(by: Person, zoe: int) -> None:
+    asset = make_asset(by=by.actor)
+    soon = utcnow() + timedelta(minutes=1)
+    assignments.check_out(by.actor, asset, staff_id=zoe, due_at=soon)
+    with writing() as current:
+        late = {"started_at": soon - timedelta(days=9), "due_at": soon - timedelta(days=2)}
+        current.execute(update(Assignment).where(Assignment.asset_id == asset).values(late))
+    plan = PlanValues(title="Clean", due_on=today(), assignee_id=zoe)
+    maintenance.schedule(by.actor, make_asset(by=by.actor), plan)
+    control.request_run(by.actor)
+    work()
+    public_id = session().scalars(select(Alert.public_id).order_by(Alert.id)).first()
+    assert public_id is not None
+    control.acknowledge(by.actor, public_id)
+    assignments.check_in(by.actor, asset)
+
+
+def _deliveries(by: Person, webhook: Any) -> None:
+    again = make_delivery(webhook, status="failed", finished_at=utcnow())
+    retry.retry(by.actor, again)
+    make_attempt(again, kind="manual", actor=by.name, response_text=f"Thank you, {by.name}")
+    retry.stop(by.actor, make_delivery(webhook))
+
+
+def _account(admin: Person, by: Person) -> None:
+    user = sign_in.sign_in(ADDRESS, PASSWORD, NETWORK)
+    sign_in.end_session(by.actor, sign_in.begin_session())
+    assert user.id == by.id
+    with pytest.raises(sign_in.WrongPassword):
+        sign_in.sign_in(ADDRESS, "a wrong pass phrase", NETWORK)
+    users.change_role(admin.actor, by.public_id, Role.SUPPORT, 2)
+    users.change_role(admin.actor, by.public_id, Role.ADMIN, 3)
+    password_resets.offer(admin.actor, by.public_id)
+    invitations.invite(by.actor, "newcomer@example.com", Role.SUPPORT)
+    values = WebhookValues(name="Mine", url="https://erp.example.com/hook", events=("asset.lost",))
+    drafts.send_test(by.actor, uuid4(), values, "asset.lost")
+    assert session().scalars(select(Link).where(Link.email == ADDRESS)).first() is not None
+    assert session().get(User, by.id) is not None

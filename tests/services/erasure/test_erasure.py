@@ -1,0 +1,197 @@
+"""People erased: nothing names them afterwards but what the page says stays."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select
+
+from jobs import tasks as job
+from portal.models.assets import Activity
+from portal.models.audit import AuditEntry, ErasedKind, Erasure
+from portal.models.deliveries import Event
+from portal.models.people import Link, User
+from portal.models.tasks import Task
+from portal.models.webhooks import Webhook, WebhookState
+from portal.services.core.unit_of_work import session, writing
+from portal.services.erasure import erase, places, walk
+from portal.services.task_kinds import KINDS
+from portal.services.tasks import leases
+from tests.services.alerts.due_things import work
+from tests.services.erasure.filled_portal import (
+    ADDRESS,
+    FORMER,
+    NAMES,
+    NETWORK,
+    ZOE,
+    Filled,
+    fill,
+    places_of,
+)
+
+BOTH = pytest.mark.parametrize("kind", list(ErasedKind))
+# Bodies as they went out, and what came back: kept until their retention ends.
+STORED_BODIES = {"events.body", "attempt_bodies.response_text"}
+# Where each of the two is named before: the walk looks at something.
+NAMED_BEFORE = {
+    ErasedKind.STAFF: """
+        staff.name staff.email staff.employee_no staff.phone activities.changes activities.note
+        alerts.details assignments.purpose audit_entries.changes audit_entries.target_name
+        incidents.details maintenances.note maintenances.title reservations.purpose
+        reservations.reason stock_moves.note task_rows.data task_rows.message tasks.params
+        events.body
+    """,
+    ErasedKind.USER: """
+        users.name users.email activities.actor_name alert_runs.actor_name alerts.acknowledged_by
+        attempts.actor attempt_bodies.response_text audit_entries.actor_name audit_entries.changes
+        audit_entries.target_name deliveries.requested_by deliveries.stopped_by links.email
+        sign_in_throttles.key stock_moves.actor_name task_rows.data tasks.actor_name
+        tasks.stopped_by events.body
+    """,
+}
+
+
+def begin(filled: Filled, kind: ErasedKind) -> str:
+    """Begin to erase Zoë or Quentin; what stands in place of the name."""
+    public_id, typed = (filled.zoe, ZOE.email) if kind == "staff" else (filled.quentin, ADDRESS)
+    number = erase.erase(filled.admin.actor, kind, public_id, f" {typed.upper()}")
+    return f"Erased person {number}"
+
+
+def erased(kind: ErasedKind) -> str:
+    """Erase one of them in a filled portal, to the end."""
+    label = begin(fill(), kind)
+    work()
+    session().rollback()
+    return label
+
+
+def entries(action: str) -> list[AuditEntry]:
+    wanted = select(AuditEntry).where(AuditEntry.action == action)
+    return list(session().scalars(wanted.order_by(AuditEntry.id)))
+
+
+def ids_of(model: Any) -> set[int]:
+    return set(session().scalars(select(model.id)))
+
+
+@BOTH
+def test_nothing_names_an_erased_person_but_stored_bodies(app: Flask, kind: ErasedKind) -> None:
+    filled = fill()
+    assert places_of(NAMES[kind]) >= set(NAMED_BEFORE[kind].split())
+    begin(filled, kind)
+    work()
+    assert places_of(NAMES[kind]) <= STORED_BODIES
+    # A network's own count is forgotten after a day.
+    assert places_of([NETWORK] if kind == "user" else []) <= {"sign_in_throttles.key"}
+    finished = session().scalars(select(Erasure)).one()
+    assert (finished.finished_at is not None, finished.known_as) == (True, None)
+
+
+@BOTH
+def test_the_history_stays_readable_under_one_number(app: Flask, kind: ErasedKind) -> None:
+    filled = fill()
+    before = [(row.action, row.note, row.actor_name) for row in timeline()]
+    label = begin(filled, kind)
+    work()
+    known = {"staff": (ZOE.name, ZOE.email, FORMER.name), "user": (NAMES["user"][0],)}[kind]
+    for (action, note, by), row in zip(before, timeline(), strict=True):
+        for name in known:
+            note = note.replace(name, label)
+        is_by = kind == "user" and by in NAMES["user"]
+        assert (row.action, row.note, row.actor_name) == (action, note, label if is_by else by)
+
+
+def timeline() -> list[Activity]:
+    session().rollback()
+    return list(session().scalars(select(Activity).order_by(Activity.id)))
+
+
+def test_a_holder_in_the_timeline_is_the_number(app: Flask) -> None:
+    label, holders = erased(ErasedKind.STAFF), set()
+    for row in timeline():
+        for side in row.changes.get("holder", {}).values():
+            holders.add(json.dumps(side))
+    mine = {"id": 1, "name": label, "email": label, "due_at": None}
+    assert json.dumps(mine) in holders
+    assert not any(ZOE.name in holder for holder in holders)
+
+
+@BOTH
+def test_it_is_audited_by_number_and_sends_no_event(app: Flask, kind: ErasedKind) -> None:
+    filled = fill()
+    events, said = ids_of(Event), {"staff": "staff", "user": "person"}[kind]
+    label = begin(filled, kind)
+    work()
+    session().rollback()
+    (began,), (ended,) = entries(f"{said}.erasure_started"), entries(f"{said}.erased")
+    assert {(each.actor_name, each.target_name) for each in (began, ended)} == {
+        (filled.admin.name, label)
+    }
+    assert ended.changes["rows"]["to"] > 10
+    assert ids_of(Event) <= events  # the sample of a draft's test goes with the draft
+
+
+def test_a_user_who_is_erased_is_shut_out_at_once(app: Flask) -> None:
+    filled = fill()
+    version = session().get_one(User, filled.quentin_id).session_version
+    label = begin(filled, ErasedKind.USER)
+    user = session().get_one(User, filled.quentin_id)
+    assert (user.name, user.email, user.password_hash) == (label, label, "")
+    assert (user.is_active, user.session_version) == (False, version + 1)
+    mine = select(func.count()).where(Link.created_by_id == user.id, Link.used_at.is_(None))
+    assert session().execute(mine).scalar_one() == 0
+    drafts = select(func.count()).where(Webhook.state == WebhookState.DRAFT)
+    assert session().execute(drafts).scalar_one() == 0
+    owned = session().scalars(select(Webhook.owner_id).where(Webhook.state != "draft"))
+    assert user.id in set(owned)  # and is shown by number
+
+
+def step_by_step(trouble: Callable[[int], bool]) -> int:
+    """Take the steps one by one, each under a new lease where `trouble` says so; how many."""
+    steps, turn = 0, leases.claim()
+    for steps in range(1, 200):
+        if turn is None:
+            break
+        more = leases.advance(turn, walk.KIND)
+        if not more:
+            break
+        if trouble(steps):
+            leases.release(turn)
+            turn = leases.claim()
+    return steps
+
+
+@BOTH
+def test_broken_off_at_every_step_it_ends_the_same(app: Flask, kind: ErasedKind) -> None:
+    filled = fill()
+    begin(filled, kind)
+    steps = step_by_step(lambda _step: True)
+    assert steps > 10
+    assert places_of(NAMES[kind]) <= STORED_BODIES
+    assert len(entries("staff.erased") + entries("person.erased")) == 1
+
+
+@BOTH
+def test_small_stretches_end_as_one_large_one(
+    app: Flask, kind: ErasedKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(fill(), kind)
+    monkeypatch.setattr(places, "PLACES", tuple(replace(each, most=2) for each in places.PLACES))
+    work()
+    assert places_of(NAMES[kind]) <= STORED_BODIES
+
+
+def test_done_once_more_it_changes_nothing(app: Flask) -> None:
+    erased(ErasedKind.USER)
+    before = [dict(row._mapping) for row in session().execute(select(AuditEntry.__table__))]
+    with writing() as current:
+        again = current.scalars(select(Task).where(Task.kind == walk.NAME)).one()
+        again.state, again.cursor, again.finished_at = "waiting", {}, None
+    job.work(KINDS)
+    session().rollback()
+    after = [dict(row._mapping) for row in session().execute(select(AuditEntry.__table__))]
+    assert after == before

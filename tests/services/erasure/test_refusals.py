@@ -1,0 +1,178 @@
+"""Who is not erased, and what is refused about somebody who was."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import select, update
+
+from portal.lib.clock import utcnow
+from portal.models.assignments import Staff
+from portal.models.audit import ErasedKind, Erasure
+from portal.models.deliveries import Delivery
+from portal.models.people import Role, User
+from portal.models.tasks import Task, TaskState
+from portal.services.actions import assignments
+from portal.services.actions.planning import reservations
+from portal.services.actions.planning.rules import ReservationValues
+from portal.services.assets import staff
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.refusals import NotAllowed, NotFound, Refusal
+from portal.services.core.unit_of_work import session, writing
+from portal.services.deliveries import retry
+from portal.services.erasure import erase, walk
+from portal.services.people import password_resets, users
+from portal.services.tasks import tasks
+from tests.services.alerts.due_things import work
+from tests.support.database.rivals import at_once
+from tests.support.deliveries import make_delivery
+from tests.support.factories import Person, make_asset, make_staff, make_user
+
+STAFF, USER = ErasedKind.STAFF, ErasedKind.USER
+
+
+def somebody(name: str = "Maria Lopez") -> Staff:
+    return session().get_one(Staff, make_staff(name))
+
+
+def erase_user(by: Person, whom: Person) -> int:
+    return erase.erase(by.actor, USER, whom.public_id, whom.email)
+
+
+def erase_staff(by: Person, row: Staff) -> int:
+    return erase.erase(by.actor, STAFF, row.public_id, row.email)
+
+
+def test_nobody_erases_themselves(app: Flask) -> None:
+    ada, _other = make_user(), make_user()
+    with pytest.raises(Refusal, match="This is you"):
+        erase_user(ada, ada)
+
+
+def test_the_last_administrator_stays(app: Flask) -> None:
+    ada = make_user(name="Ada")
+    make_user(Role.SUPPORT)
+    with pytest.raises(Refusal, match="Ada is the only administrator"):
+        erase.erase(SYSTEM, USER, ada.public_id, ada.email)
+    assert session().get_one(User, ada.id).is_active
+
+
+def test_of_two_administrators_who_erase_each_other_one_stays(app: Flask) -> None:
+    ada, ben = make_user(), make_user()
+    done = at_once(app, [lambda: erase_user(ada, ben), lambda: erase_user(ben, ada)])
+    assert sum(isinstance(each, int) for each in done) == 1
+
+
+@pytest.mark.parametrize("role", [Role.MANAGER, Role.SUPPORT])
+def test_only_administrators_erase(app: Flask, role: Role) -> None:
+    make_user()
+    other, maria = make_user(role), somebody()
+    for verb in (lambda: erase_user(other, make_user()), lambda: erase_staff(other, maria)):
+        with pytest.raises(NotAllowed):
+            verb()
+
+
+def test_whoever_holds_something_stays_and_is_told_what(app: Flask) -> None:
+    ada, maria = make_user(), somebody()
+    asset = make_asset(asset_tag="L-1")
+    assignments.allocate(SYSTEM, asset, staff_id=maria.id)
+    with pytest.raises(Refusal, match=r"Maria Lopez still has L-1 \(ThinkPad T14\)"):
+        erase_staff(ada, maria)
+
+
+def test_whoever_has_reserved_something_stays_and_is_told_what(app: Flask) -> None:
+    ada, maria = make_user(), somebody()
+    start = utcnow() + timedelta(days=1)
+    wish = ReservationValues(staff_id=maria.id, starts_at=start, ends_at=start + timedelta(days=1))
+    reservations.reserve(SYSTEM, make_asset(asset_tag="L-1"), wish)
+    with pytest.raises(Refusal, match="Maria Lopez has reserved L-1"):
+        erase_staff(ada, maria)
+
+
+def test_an_address_that_is_mistyped_erases_nobody(app: Flask) -> None:
+    ada, maria = make_user(), somebody()
+    with pytest.raises(Refusal) as refused:
+        erase.erase(ada.actor, STAFF, maria.public_id, "maria@example.com")
+    assert refused.value.field == "typed"
+    session().rollback()
+    assert session().get_one(Staff, maria.id).is_active
+    assert session().scalars(select(Erasure)).all() == []
+
+
+def test_nobody_is_erased_twice(app: Flask) -> None:
+    ada, ben = make_user(), make_user()
+    done = at_once(app, [lambda: erase_user(ada, ben)] * 2)
+    assert sum(isinstance(each, int) for each in done) == 1
+    with pytest.raises(Refusal, match="was erased"):
+        erase_user(ada, ben)
+
+
+def test_a_user_who_was_erased_does_not_come_back(app: Flask) -> None:
+    ada, ben = make_user(), make_user()
+    erase_user(ada, ben)
+    verbs: list[Callable[[], object]] = [
+        lambda: users.enable(ada.actor, ben.public_id),
+        lambda: users.change_role(ada.actor, ben.public_id, Role.ADMIN, 2),
+        lambda: password_resets.offer(ada.actor, ben.public_id),
+    ]
+    for verb in verbs:
+        with pytest.raises(Refusal):
+            verb()
+    assert not session().get_one(User, ben.id).is_active
+
+
+def test_staff_who_were_erased_do_not_come_back(app: Flask) -> None:
+    ada, maria = make_user(), somebody()
+    public_id, version = maria.public_id, maria.version + 1
+    values = staff.values_of(maria)
+    erase_staff(ada, maria)
+    for verb in (
+        lambda: staff.reactivate(ada.actor, public_id),
+        lambda: staff.deactivate(ada.actor, public_id),
+        lambda: staff.edit(ada.actor, public_id, version, values),
+    ):
+        with pytest.raises(Refusal, match="was erased"):
+            verb()
+
+
+def test_the_address_of_somebody_erased_is_free_again(app: Flask) -> None:
+    ada, maria = make_user(), somebody()
+    values = staff.values_of(maria)
+    erase_staff(ada, maria)
+    work()
+    assert staff.find(staff.create(ada.actor, values)).name == "Maria Lopez"
+
+
+def test_an_erasure_is_not_stopped_half_way(app: Flask) -> None:
+    ada, maria = make_user(), somebody()
+    erase_staff(ada, maria)
+    task = session().scalars(select(Task)).one()
+    with pytest.raises(Refusal, match="cannot be stopped"):
+        tasks.stop(ada.actor, task.public_id, walk.KIND)
+
+
+def test_one_that_was_given_up_is_begun_again(app: Flask) -> None:
+    ada, maria = make_user(), somebody()
+    public_id = maria.public_id
+    erase_staff(ada, maria)
+    erase.resume(ada.actor, STAFF, public_id)  # it is under way: nothing to begin
+    with writing() as current:
+        current.execute(update(Task).values(state=TaskState.FAILED))
+    erase.resume(ada.actor, STAFF, public_id)
+    work()
+    session().rollback()
+    assert session().scalars(select(Erasure)).one().finished_at is not None
+    with pytest.raises(NotFound):
+        erase.resume(ada.actor, STAFF, somebody().public_id)
+
+
+def test_a_name_that_two_users_have_stays_where_nothing_tells_them_apart(app: Flask) -> None:
+    ada, ben, other = make_user(name="Ada"), make_user(name="Sam Lee"), make_user(name="Sam Lee")
+    stopped = [make_delivery(), make_delivery()]
+    retry.stop(ben.actor, stopped[0])
+    retry.stop(other.actor, stopped[1])
+    erase_user(ada, ben)
+    work()
+    session().rollback()
+    assert set(session().scalars(select(Delivery.stopped_by))) == {"Sam Lee"}

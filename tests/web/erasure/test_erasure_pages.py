@@ -1,0 +1,131 @@
+"""Erase a person, as an administrator sees it: what changes, what stays, a typed yes, the end."""
+
+import pytest
+from flask import Flask
+from sqlalchemy import select, update
+
+from portal.models.assignments import Staff
+from portal.models.people import Role, User
+from portal.models.tasks import Task, TaskState
+from portal.services.actions import assignments
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.unit_of_work import session, writing
+from tests.services.alerts.due_things import work
+from tests.support.factories import PASSWORD, Person, make_asset, make_staff, make_user
+from tests.support.pages import Pages
+
+pytestmark = pytest.mark.both_databases
+
+
+def enter(app: Flask, person: Person) -> Pages:
+    pages = Pages(app)
+    pages.sign_in(person.email, person.password)
+    return pages
+
+
+def maria(**columns: object) -> tuple[int, str]:
+    """Somebody of the staff who had something once: the row id, and the address of the page."""
+    row_id = make_staff("Maria Lopez", email="maria@example.com", **columns)
+    asset = make_asset(asset_tag="L-1")
+    assignments.allocate(SYSTEM, asset, staff_id=row_id)
+    assignments.revoke(SYSTEM, asset)
+    public_id = session().scalars(select(Staff.public_id).where(Staff.id == row_id)).one()
+    return row_id, f"/staff/{public_id}"
+
+
+def test_it_says_what_changes_and_what_stays_before_it_asks(app: Flask) -> None:
+    make_asset("Maria Lopez's chair", asset_tag="C-1")
+    pages, (_, path) = enter(app, make_user()), maria()
+    page = pages.get(f"{path}/erase")
+    assert page.h1 == "Erase Maria Lopez?"
+    for words in (
+        "2 lines of timelines",
+        "2 entries of the audit trail",
+        "up to 3 events may say the name",
+        "they go 30 days after their last delivery has ended",
+        "C-1 Maria Lopez's chair",
+        "No event is sent",
+    ):
+        assert words in page.main
+    assert session().scalars(select(Task)).all() == []
+
+
+def test_a_typed_address_erases_and_the_page_says_how_far_it_got(app: Flask) -> None:
+    pages, (row_id, path) = enter(app, make_user()), maria()
+    page = pages.submit(pages.get(f"{path}/erase").form(), typed="maria@example.com")
+    assert (page.h1, page.path) == ("Erased person 1", f"{path}/erase")
+    assert "Being erased" in page.main
+    assert "Stop" not in pages.get(_task_path()).main
+    work()
+    page = pages.get(f"{path}/erase")
+    assert "ErasedFinished" in page.main
+    assert "2 lines of timelines" in page.main
+    shown = pages.get(path)
+    assert (shown.h1, "Erased" in shown.main) == ("Erased person 1", True)
+    assert not {"Edit", "Mark as back"} & {link.text for link in shown.root.find_all("a")}
+    assert "Maria" not in pages.get("/assets/1/timeline").main + pages.get("/settings/audit").main
+    assert session().get_one(Staff, row_id).phone is None
+
+
+def _task_path() -> str:
+    return f"/tasks/{session().scalars(select(Task.public_id)).one()}"
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("", "Type the e-mail address as it stands above"),
+        ("Maria Lopez", "Type the e-mail address exactly as it stands above"),
+    ],
+)
+def test_without_the_address_nobody_is_erased(app: Flask, typed: str, said: str) -> None:
+    pages, (row_id, path) = enter(app, make_user()), maria()
+    page = pages.submit(pages.get(f"{path}/erase").form(), typed=typed)
+    assert (page.status, said in page.main) == (400, True)
+    assert session().get_one(Staff, row_id).is_active
+
+
+def test_whoever_holds_something_is_shown_what_and_gets_no_form(app: Flask) -> None:
+    pages, (row_id, path) = enter(app, make_user()), maria()
+    held = make_asset("Scope", asset_tag="S-9")
+    assignments.allocate(SYSTEM, held, staff_id=row_id)
+    page = pages.get(f"{path}/erase")
+    assert "Maria Lopez cannot be erased yet" in page.main
+    assert f"/assets/{held}" in page.links("S-9")
+    with pytest.raises(LookupError):
+        page.form(f"{path}/erase")
+
+
+def test_a_user_is_erased_and_cannot_sign_in(app: Flask) -> None:
+    ada, ben = make_user(name="Ada"), make_user(Role.SUPPORT, name="Ben Okri")
+    pages, his = enter(app, ada), enter(app, ben)
+    page = pages.get(f"/settings/people/{ben.public_id}")
+    page = pages.get(f"{page.path}/erase")
+    assert "signed out everywhere at once" in page.main
+    pages.submit(page.form(), typed=ben.email)
+    work()
+    assert his.get("/assets").path.startswith("/sign-in")
+    assert Pages(app).sign_in(ben.email, PASSWORD).status == 400
+    row = pages.get("/settings/people").rows()[-1]
+    assert row[:4] == ["Erased person 1", "Erased person 1", "Support", "Erased"]
+    shown = pages.get(f"/settings/people/{ben.public_id}")
+    assert "This person was erased." in shown.main
+    assert not session().get_one(User, ben.id).is_active
+
+
+def test_oneself_and_the_last_administrator_are_told_why_not(app: Flask) -> None:
+    ada = make_user(name="Ada")
+    page = enter(app, ada).get(f"/settings/people/{ada.public_id}/erase")
+    assert "Only another administrator can erase you." in page.main
+
+
+def test_one_that_ended_before_its_time_continues(app: Flask) -> None:
+    pages, (_, path) = enter(app, make_user()), maria()
+    pages.submit(pages.get(f"{path}/erase").form(), typed="maria@example.com")
+    with writing() as current:
+        current.execute(update(Task).values(state=TaskState.FAILED))
+    page = pages.get(f"{path}/erase")
+    assert "The erasure has not finished" in page.main
+    pages.submit(page.form(f"{path}/erase/continue"))
+    work()
+    assert "ErasedFinished" in pages.get(f"{path}/erase").main
