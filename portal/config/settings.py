@@ -17,7 +17,13 @@ from zoneinfo import ZoneInfo
 from dotenv import dotenv_values
 
 from portal.config.keys import Keys, load_keys
-from portal.config.urls import database_url, redis_url, smtp_url, web_address
+from portal.config.urls import (
+    database_url,
+    redis_url,
+    security_contact,
+    smtp_url,
+    web_address,
+)
 from portal.config.values import (
     SettingsError,
     certificates,
@@ -75,6 +81,7 @@ class Settings:
     currency: str
     smtp_url: str = field(repr=False)
     inbox_origin: str
+    security_contact: str
     metrics_token: str = field(repr=False)
     trusted_proxies: int
     session_idle_minutes: int
@@ -143,6 +150,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         currency=currency(environ, "CURRENCY", "EUR"),
         smtp_url=smtp_url(environ),
         inbox_origin=web_address(environ, "INBOX_ORIGIN", f"http://127.0.0.1:{port}"),
+        security_contact=security_contact(environ),
         metrics_token=token(environ, "METRICS_TOKEN"),
         trusted_proxies=number(environ, "TRUSTED_PROXIES", 0, 0, 10),
         session_idle_minutes=number(environ, "SESSION_IDLE_MINUTES", 720, 5, 1440),

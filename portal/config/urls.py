@@ -1,8 +1,9 @@
-"""Settings that are addresses: of the portal, its database, its Redis and its mail server.
+"""Settings that are addresses: of the portal, its database, Redis and mail server, of its people.
 
 What may hold a password is never repeated in a sentence.
 """
 
+import re
 from collections.abc import Mapping
 from email.utils import parseaddr
 from pathlib import Path
@@ -16,6 +17,8 @@ from sqlalchemy.exc import ArgumentError
 from portal.config.values import SettingsError
 from portal.lib.emails import is_email
 
+# RFC 3966, 3: a global number, with what people put between its digits.
+PHONE: Final = re.compile(r"\+[0-9][0-9().-]{2,30}")
 IN_MEMORY: Final = ":memory:"
 
 
@@ -77,6 +80,29 @@ def smtp_url(environ: Mapping[str, str]) -> str:
             "to a mail server."
         )
     return text
+
+
+def security_contact(environ: Mapping[str, str]) -> str:
+    """Where weaknesses are reported, for security.txt (RFC 9116, 2.5.3); empty when nobody said."""
+    text = environ.get("SECURITY_CONTACT", "").strip()
+    scheme, _, rest = text.partition(":")
+    if text and not (text.isascii() and text.isprintable() and _is_contact(scheme, rest)):
+        raise SettingsError(
+            "SECURITY_CONTACT must be one address as in “mailto:security@example.com”, "
+            "“https://example.com/report” or “tel:+43-1-234567”."
+        )
+    return text
+
+
+def _is_contact(scheme: str, rest: str) -> bool:
+    if " " in rest:
+        return False
+    if scheme == "https":
+        parts = _split(f"{scheme}:{rest}")
+        return parts is not None and bool(parts.hostname) and "@" not in parts.netloc
+    if scheme == "tel":
+        return PHONE.fullmatch(rest) is not None
+    return scheme == "mailto" and is_email(rest.partition("?")[0])
 
 
 def _split(text: str) -> SplitResult | None:

@@ -16,7 +16,13 @@ from portal.web.frame import access, banner_views, page_frame, request_log
 from portal.web.help import status_views
 from portal.web.help import views as help_views
 from portal.web.home import views as home_views
-from portal.web.operations import audit_views, forwarded_headers, probe_views, system_views
+from portal.web.operations import (
+    audit_views,
+    forwarded_headers,
+    probe_views,
+    security_txt_views,
+    system_views,
+)
 from portal.web.people import (
     account_views,
     confirmation_views,
@@ -88,6 +94,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     inbox_views.blueprint,
     help_views.blueprint,
     probe_views.blueprint,
+    security_txt_views.blueprint,
     system_views.blueprint,
     audit_views.blueprint,
 )

@@ -45,7 +45,7 @@ NO_PAGE = {
     "deliveries.row": "a part of deliveries.index, as JSON",
 }
 # Blueprints that answer machines, and the bare minimum at that.
-MACHINES = {"operations"}
+MACHINES = {"operations", "security_txt"}
 # Where nothing can be wrong in what a person enters.
 NO_MISTAKES = {
     "erasure.staff": "no form while something is reserved",

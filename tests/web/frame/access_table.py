@@ -38,6 +38,7 @@ public
     auth.sign_in joining.setup joining.set_up joining.invitation joining.accept
     new_passwords.choose new_passwords.save
     operations.healthz operations.readyz operations.metrics inbox.receive
+    security_txt.show
     static bootstrap.static
 home.read
     home.index banners.hide help.index help.show

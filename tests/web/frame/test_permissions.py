@@ -26,7 +26,7 @@ pytestmark = pytest.mark.both_databases
 # Something that every kind of address takes, and that leads to nothing.
 SAMPLES = {"uuid": UUID(int=0), "int": 999_999, "default": "nothing", "path": "nothing"}
 
-FOR_MACHINES = ("/healthz", "/readyz", "/metrics", "/inbox/nothing")
+FOR_MACHINES = ("/healthz", "/readyz", "/metrics", "/inbox/nothing", "/.well-known/security.txt")
 
 
 VIEWS, MATRIX = permissions_by_view(), roles_by_permission()

@@ -1,0 +1,70 @@
+"""`/.well-known/security.txt`, as RFC 9116 has it, where `SECURITY_CONTACT` names somebody."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from flask import Flask
+
+from portal.config.settings import Settings
+from portal.lib.clock import as_if, utcnow
+from tests.support.pages import Pages
+
+PATH = "/.well-known/security.txt"
+
+
+def told(app: Flask, monkeypatch: pytest.MonkeyPatch, **changes: str) -> dict[str, str]:
+    """The fields of the file under these settings, each of which stands in it once."""
+    current: Settings = app.extensions["settings"]
+    monkeypatch.setitem(app.extensions, "settings", replace(current, **changes))  # type: ignore[arg-type]
+    answer = app.test_client().get(PATH)
+    assert (answer.status_code, answer.content_type) == (200, "text/plain; charset=utf-8")
+    fields = [(name, value) for name, _, value in _lines(answer.text)]
+    assert len(dict(fields)) == len(fields)
+    return dict(fields)
+
+
+def _lines(text: str) -> list[tuple[str, str, str]]:
+    return [line.partition(": ") for line in text.splitlines()]
+
+
+def test_without_a_contact_there_is_none(app: Flask) -> None:
+    assert app.test_client().get(PATH).status_code == 404
+
+
+def test_it_names_the_contact_and_where_it_stands(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contact = "mailto:security@example.com"
+    fields = told(
+        app, monkeypatch, security_contact=contact, base_url="https://portal.example.com/assets"
+    )
+    assert fields.pop("Expires")
+    assert fields == {
+        "Contact": contact,
+        "Preferred-Languages": "en",
+        "Canonical": f"https://portal.example.com/assets{PATH}",
+    }
+
+
+def test_an_address_without_tls_is_not_called_canonical(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fields = told(app, monkeypatch, security_contact="tel:+43-1-234567", base_url="http://portal")
+    assert set(fields) == {"Contact", "Expires", "Preferred-Languages"}
+
+
+def test_it_ends_within_a_year_and_renews_itself(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = utcnow()
+    for later in (timedelta(), timedelta(days=400)):
+        with as_if(now + later):
+            fields = told(app, monkeypatch, security_contact="https://example.com/report")
+        ends = datetime.strptime(fields["Expires"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+        assert timedelta(days=30) < ends - (now + later) < timedelta(days=365)
+
+
+def test_anybody_may_read_it(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    told(app, monkeypatch, security_contact="https://example.com/report")
+    assert Pages(app).client.head(PATH).status_code == 200
