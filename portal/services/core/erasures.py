@@ -3,14 +3,16 @@
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from portal.models.audit import ErasedKind, Erasure
+from portal.models.tasks import Task, TaskState
 from portal.services.core.refusals import Refusal
 
 # The triggers of what is append-only know these words (migration 0023).
 LABEL: Final = "Erased person {number}"
+ENDED: Final = (TaskState.DONE, TaskState.STOPPED, TaskState.FAILED)
 
 
 def label_of(erasure: Erasure) -> str:
@@ -28,6 +30,16 @@ def erased_among(current: Session, kind: ErasedKind, ids: Sequence[int]) -> Coll
     """Those of the row ids whose people were erased."""
     wanted = select(Erasure.person_id).where(Erasure.kind == kind, Erasure.person_id.in_(ids))
     return set(current.scalars(wanted))
+
+
+def stuck_erasures(current: Session) -> Sequence[Erasure]:
+    """Those that are not finished and that nobody works at any more."""
+    wanted = (
+        select(Erasure)
+        .outerjoin(Task, Task.public_id == Erasure.task_public_id)
+        .where(Erasure.finished_at.is_(None), or_(Task.id.is_(None), Task.state.in_(ENDED)))
+    )
+    return current.scalars(wanted.order_by(Erasure.id)).all()
 
 
 def refuse_erased(current: Session, kind: ErasedKind, person_id: int) -> None:

@@ -12,10 +12,9 @@ from sqlalchemy.orm import Session
 from portal.models.assignments import Staff
 from portal.models.audit import ErasedKind, Erasure
 from portal.models.people import User
-from portal.models.tasks import Task, TaskState
 from portal.services.assets import staff
 from portal.services.audit import trail
-from portal.services.core.erasures import find_erasure, label_of
+from portal.services.core.erasures import find_erasure, label_of, stuck_erasures
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import session, writing
@@ -24,7 +23,6 @@ from portal.services.erasure.person import TARGETS, known
 from portal.services.erasure.places import places_of
 from portal.services.people import users
 from portal.services.tasks import tasks
-from portal.services.tasks.tasks import ENDED
 from portal.services.webhooks import draft_rows
 
 
@@ -78,11 +76,7 @@ def find(kind: ErasedKind, public_id: UUID) -> Staff | User:
 
 def is_stuck(erasure: Erasure) -> bool:
     """Whether it is not finished and nobody works at it any more."""
-    if erasure.finished_at is not None:
-        return False
-    wanted = select(Task.state).where(Task.public_id == erasure.task_public_id)
-    state = session().scalar(wanted)
-    return state is None or TaskState(state) in ENDED
+    return erasure in stuck_erasures(session())
 
 
 def _shut_out(current: Session, actor: Actor, kind: ErasedKind, public_id: UUID) -> Staff | User:

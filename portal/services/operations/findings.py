@@ -170,6 +170,16 @@ def _mail(facts: Facts, now: datetime) -> Iterator[Finding]:
         )
 
 
+def _erasures(facts: Facts, _now: datetime) -> Iterator[Finding]:
+    if facts.stuck_erasures:
+        yield Finding(
+            Level.WARNING,
+            f"An erasure has not finished: {', '.join(facts.stuck_erasures)}. Parts of the history "
+            "may still say the name.",
+            "Open the person's page under Users or Staff, then press Continue.",
+        )
+
+
 RULES: Final[tuple[Callable[[Facts, datetime], Iterator[Finding]], ...]] = (
     _database,
     _redis,
@@ -179,6 +189,7 @@ RULES: Final[tuple[Callable[[Facts, datetime], Iterator[Finding]], ...]] = (
     alerts_are_looked_for,
     _disks,
     _mail,
+    _erasures,
     _failed_jobs,
     is_redis_open,
     is_plain_address,

@@ -23,6 +23,7 @@ from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.queue.redis_state import RedisState, read_state
 from portal.services.alerts.queries import RunStatus, run_status
+from portal.services.core.erasures import label_of, stuck_erasures
 from portal.services.core.heartbeats import Life, lives
 from portal.services.core.unit_of_work import database_time, session
 from portal.services.operations.backlog import Backlog, read_backlog
@@ -82,6 +83,7 @@ class Facts:
     lives: Sequence[Life] = ()
     backlog: Backlog | None = None
     alerts: RunStatus | None = None
+    stuck_erasures: Sequence[str] = ()
     disks: Sequence[Disk] = ()
     at: datetime = field(default_factory=utcnow)
 
@@ -122,6 +124,7 @@ def read_facts() -> Facts:
         lives=signs,
         backlog=backlog,
         alerts=alerts,
+        stuck_erasures=[label_of(each) for each in stuck_erasures(session())],
         disks=disks,
         at=utcnow() + timedelta(seconds=database.skew),
     )

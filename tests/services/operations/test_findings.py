@@ -122,6 +122,11 @@ LIVES: Any = WELL["lives"]
             Level.WARNING,
             "Notices cannot be sent by e-mail",
         ),
+        (
+            {"stuck_erasures": ["Erased person 17"]},
+            Level.WARNING,
+            "An erasure has not finished: Erased person 17",
+        ),
         ({"disks": [Disk("/srv", 900 * 1024**2, 2**40)]}, Level.WARNING, "has 900 MB left"),
         ({"disks": [Disk("/srv", 90 * 1024**2, 2**40)]}, Level.DANGER, "has 90 MB left"),
     ],

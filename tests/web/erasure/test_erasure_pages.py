@@ -126,6 +126,9 @@ def test_one_that_ended_before_its_time_continues(app: Flask) -> None:
         current.execute(update(Task).values(state=TaskState.FAILED))
     page = pages.get(f"{path}/erase")
     assert "The erasure has not finished" in page.main
+    warned = pages.get("/settings/system").main
+    assert "An erasure has not finished: Erased person 1." in warned
     pages.submit(page.form(f"{path}/erase/continue"))
+    assert "An erasure has not finished" not in pages.get("/settings/system").main
     work()
     assert "ErasedFinished" in pages.get(f"{path}/erase").main
