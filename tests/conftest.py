@@ -22,6 +22,7 @@ from portal.base_app import create_base_app
 from portal.commands import migrations
 from portal.config.settings import Settings, load_settings
 from portal.extensions import db
+from portal.services.core import heartbeats
 from tests.support.database.empty_database import empty_out, keep_empty_copy
 from tests.support.database.memory_folder import memory_folder
 from tests.support.golden.expected_file import Golden
@@ -166,6 +167,7 @@ def session_settings(session_app: Flask) -> Settings:
 def app(session_app: Flask, valkey_server: ValkeyServer) -> Iterator[Flask]:
     """The application on an empty database and an empty Valkey, in an application context."""
     valkey_server.empty_out()
+    heartbeats.take_notes()
     with session_app.app_context():
         empty_out(db.engine)
         yield session_app

@@ -104,7 +104,7 @@ def close(current: Session, actor: Actor, public_id: UUID) -> User:
     user.is_active = False
     _keep_an_admin(user, admins)
     user.version += 1
-    user.session_version += 1
+    sessions.cut_off(current, user)
     revoke(current, actor, user)
     forget_links(current, user)
     sign_in_throttle.forget(current, user)

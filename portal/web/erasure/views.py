@@ -17,7 +17,7 @@ from portal.services.tasks import tasks
 from portal.web.erasure.forms import EraseForm
 from portal.web.erasure.presenter import in_words
 from portal.web.forms.refusals import refusals_in, status_of
-from portal.web.frame.access import actor, requires
+from portal.web.frame.access import actor, always, requires
 from portal.web.frame.wording import day_of, days_kept
 
 blueprint = Blueprint("erasure", __name__)
@@ -31,14 +31,14 @@ PAGES: Final = {
 
 
 @blueprint.route("/settings/people/<uuid:public_id>/erase", methods=["GET", "POST"])
-@requires("people.erase")
+@requires("people.erase", again=always)
 def user(public_id: UUID) -> Answer:
     """A user: what erasing would change, and the typed yes."""
     return _page(ErasedKind.USER, public_id)
 
 
 @blueprint.route("/staff/<uuid:public_id>/erase", methods=["GET", "POST"])
-@requires("people.erase")
+@requires("people.erase", again=always)
 def staff(public_id: UUID) -> Answer:
     """A member of staff: the same."""
     return _page(ErasedKind.STAFF, public_id)

@@ -33,6 +33,7 @@ from portal.services.people import (
     account,
     invitations,
     password_resets,
+    sessions,
     sign_in,
     signup,
     users,
@@ -119,9 +120,9 @@ def _text_of(value: Any) -> str:
 def _joined(admin: Person) -> Person:
     address = invitations.invitation_link(admin.actor, ADDRESS, Role.ADMIN)
     values = NewPerson(name=OLD_QUENTIN, email=ADDRESS, password=PASSWORD)
-    user = signup.accept(address.partition("token=")[2], uuid4(), values)
-    assert user is not None
-    public_id, user_id = user.public_id, user.id
+    admission = signup.accept(address.partition("token=")[2], uuid4(), values)
+    assert admission is not None
+    public_id, user_id = admission.user.public_id, admission.user.id
     old = Person(user_id, public_id, OLD_QUENTIN, ADDRESS, Role.ADMIN, PASSWORD)
     account.change_details(old.actor, Details(QUENTIN, "Europe/Vienna"))
     return Person(user_id, public_id, QUENTIN, ADDRESS, Role.ADMIN, PASSWORD)
@@ -206,13 +207,14 @@ def _deliveries(by: Person, webhook: Any) -> None:
 
 
 def _account(admin: Person, by: Person) -> None:
-    user = sign_in.sign_in(ADDRESS, PASSWORD, NETWORK)
-    sign_in.end_session(by.actor, sign_in.begin_session())
-    assert user.id == by.id
+    admission = sign_in.sign_in(ADDRESS, PASSWORD, NETWORK)
+    sessions.end(by.actor, admission.session_id)
+    assert admission.user.id == by.id
     with pytest.raises(sign_in.WrongPassword):
         sign_in.sign_in(ADDRESS, "a wrong pass phrase", NETWORK)
     users.change_role(admin.actor, by.public_id, Role.SUPPORT, 2)
     users.change_role(admin.actor, by.public_id, Role.ADMIN, 3)
+    sign_in.sign_in(ADDRESS, PASSWORD, NETWORK)
     password_resets.offer(admin.actor, by.public_id)
     invitations.invite(by.actor, "newcomer@example.com", Role.SUPPORT)
     values = WebhookValues(name="Mine", url="https://erp.example.com/hook", events=("asset.lost",))

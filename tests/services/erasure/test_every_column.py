@@ -15,7 +15,7 @@ AT_ONCE = """
     staff.name staff.email staff.employee_no staff.department staff.phone
     users.name users.email users.password_hash users.time_zone
     links.email links.kind links.token_hash links.role
-    sign_in_throttles.key
+    sign_in_throttles.key sessions.device sessions.way
     erasures.known_as
 """
 # The page of an erasure names these: bodies until their retention ends, and what people typed.

@@ -118,7 +118,7 @@ system.read
 # before a change that replaces a key or a header's value.
 AGAIN: Final = """
 always
-    people.role people.enable people.disable
+    people.role people.enable people.disable erasure.user erasure.staff
     invitations.new invitations.invite invitations.show invitations.renew invitations.cancel
     new_passwords.offer new_passwords.show
     webhook_secrets.show webhook_secrets.switch webhook_drafts.secret
