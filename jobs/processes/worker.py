@@ -7,7 +7,6 @@ exit code that says so, and the supervisor starts a fresh one.
 import gc
 import logging
 import os
-import resource
 import sys
 from typing import NoReturn
 
@@ -19,6 +18,7 @@ from sqlalchemy.orm import configure_mappers
 
 from jobs.context import application, job
 from jobs.deliver import equip
+from jobs.processes.open_files import raise_limit_of_open_files
 from jobs.processes.redis_wait import LONGEST_PAUSE, wait_for_redis
 from jobs.pump.database_writer import DatabaseWriter
 from jobs.stop_flag import stop
@@ -34,7 +34,6 @@ from portal.services.dispatch import claim as dispatch_claim
 log = logging.getLogger(__name__)
 
 SWEEP_IS_LATE = 15.0  # seconds; then the scheduler is taken for dead and the workers sweep
-OPEN_FILES = 65_536
 YOUNG_OBJECTS = 10_000  # looked through at a time; Python's 700 cost a worker 5 % of its time
 # libcurl gives a name up after five seconds, which is how long the resolver waits for the first
 # answer: a lost packet, or a first name server that is down, would be a failed attempt.
@@ -121,7 +120,7 @@ def warm_up(queue_name: str) -> None:
 
     Raises `SettingsError` when they cannot open what is stored.
     """
-    _raise_limit_of_open_files()
+    raise_limit_of_open_files()
     for name in JOB_NAMES:
         import_attribute(name)
     configure_mappers()
@@ -137,10 +136,3 @@ def warm_up(queue_name: str) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG_OBJECTS)
-
-
-def _raise_limit_of_open_files() -> None:
-    # Each request in flight holds a socket; the usual soft limit is 1024.
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
