@@ -1,4 +1,4 @@
-"""The web server: two processes with threads, quiet, and gone when its parent is."""
+"""The web server: two processes of waitress's threads, quiet, and gone when its parent is."""
 
 import os
 import sys
@@ -26,11 +26,10 @@ _host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host
 
 bind = f"{_host}:{_settings.port}"
 workers = 2
-worker_class = "gthread"
+worker_class = "jobs.web_server.worker.WebWorker"
 threads = 8
 timeout = 60
 graceful_timeout = 10
-keepalive = 5
 loglevel = "warning"
 logconfig_dict = logs.config(_settings, "web")
 # Its socket would lie in the home folder, one for all portals of a user.

@@ -81,6 +81,9 @@ def config(settings: Settings, process: str) -> dict[str, Any]:
             TRAFFIC: {"level": "INFO" if is_json else "WARNING"},
             "gunicorn.error": {**to_us, "level": "WARNING"},
             "gunicorn.access": {**to_us, "level": "WARNING"},
+            "waitress": {"level": "WARNING"},
+            # It tells of every request that waits for a thread.
+            "waitress.queue": {"level": "ERROR"},
             # They tell each migration and each job; ours say what matters.
             "alembic": {"level": "WARNING"},
         },

@@ -11,3 +11,5 @@ DATABASE_LOCKED = 8.0 if IS_FULL else 5.5
 CHAOS = float(os.environ.get("CHAOS_SECONDS") or (300 if IS_FULL else 10))
 IMPORT_ROWS = 10_000 if IS_FULL else 400
 IMPORT_SECONDS = 600.0 if IS_FULL else 30.0
+# Longer than a request may take; in full, longer than a connection may rest.
+SLOW_SOCKETS = 150.0 if IS_FULL else 36.0

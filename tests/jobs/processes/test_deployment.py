@@ -3,12 +3,8 @@
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
-import threading
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,8 +14,6 @@ from jobs.processes.up import all_programs
 from portal.app import create_app
 from portal.config.settings import ROOT, load_settings
 from tests.conftest import ENVIRONMENT, migrate_to_head
-from tests.support.ports import free_port
-from tests.support.processes import Process, children_of, end_whatever_knows, until
 
 UNITS = sorted((ROOT / "deploy" / "systemd").iterdir())
 GUIDE = ROOT / "docs" / "deployment.md"
@@ -92,71 +86,3 @@ def test_every_setting_of_the_guide_exists() -> None:
     named = set(re.findall(r"^([A-Z_]{4,})=", GUIDE.read_text(), re.MULTILINE))
     assert named
     assert named <= known
-
-
-@pytest.fixture
-def web(tmp_path: Path) -> Iterator[tuple[Process, int]]:
-    """A web server as its unit starts it, and its port."""
-    port = free_port()
-    url = f"sqlite:///{tmp_path}/portal.sqlite"
-    migrate_to_head(url, tmp_path)
-    environ = {
-        **ENVIRONMENT,
-        "DATABASE_URL": url,
-        "INSTANCE_DIR": str(tmp_path),
-        "PORT": str(port),
-        "REDIS_URL": f"unix://{tmp_path}/nobody.sock",
-    }
-    process = Process(tmp_path / "web.log", ["-m", "gunicorn", "wsgi:app"], environ)
-    yield process, port
-    try:
-        process.stop()
-    finally:
-        process.close()
-        end_whatever_knows(tmp_path)
-
-
-class Visitor(threading.Thread):
-    """Opens a page again and again, and notes what went wrong."""
-
-    def __init__(self, port: int) -> None:
-        super().__init__(daemon=True)
-        self.port, self.answers, self.failures = port, 0, list[str]()
-        self.ended = threading.Event()
-
-    def run(self) -> None:
-        while not self.ended.wait(0.01):
-            try:
-                address = f"http://127.0.0.1:{self.port}/sign-in"
-                with urllib.request.urlopen(address, timeout=20) as answer:
-                    answer.read()
-                self.answers += 1
-            except OSError as error:
-                self.failures.append(str(error))
-
-
-def test_a_rolling_restart_fails_no_page(web: tuple[Process, int]) -> None:
-    process, port = web
-    assert until(lambda: answers(port), 30), process.output.read_text()
-    visitors = [Visitor(port) for _ in range(2)]
-    for visitor in visitors:
-        visitor.start()
-    try:
-        before = set(children_of(process.pid))
-        process.process.send_signal(signal.SIGHUP)
-        assert until(lambda: not before & set(children_of(process.pid)), 40)
-        asked = visitors[0].answers
-        assert until(lambda: visitors[0].answers > asked + 3, 20)
-    finally:
-        for visitor in visitors:
-            visitor.ended.set()
-            visitor.join(20)
-    assert [failure for visitor in visitors for failure in visitor.failures] == []
-
-
-def answers(port: int) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False

@@ -1,0 +1,1 @@
+"""The web process: gunicorn is the master, waitress reads requests and answers them."""

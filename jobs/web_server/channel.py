@@ -1,0 +1,113 @@
+"""A connection and its end: who sends, who reads and who does neither has so much time."""
+
+import logging
+from typing import Any, Final
+
+from waitress.channel import HTTPChannel
+from waitress.server import TcpWSGIServer
+from waitress.task import ErrorTask
+
+from jobs.web_server.request import IncomingRequest
+
+# Seconds; longer than proxies keep what they do not use: none sends on a connection just closed.
+IDLE: Final = 130.0
+# Requests sent before the first is answered; browsers and proxies wait.
+MOST_AT_ONCE: Final = 8
+# Bytes of all bodies under way, which lie in memory and in temporary files.
+MOST_KEPT: Final = 512 * 1024 * 1024
+
+log = logging.getLogger(__name__)
+
+
+class Refusal(ErrorTask):  # type: ignore[misc]  # waitress publishes no types
+    """The answer to a request that the application does not get."""
+
+    def execute(self) -> None:
+        """Answer, and leave a line; what was sent is not in it."""
+        error = self.request.error
+        if error.code != 500:  # then the application had it, and the reason is in the log
+            log.warning("Refused from %s: %d %s", self.channel.addr[0], error.code, error.reason)
+        super().execute()
+
+
+class Connection(HTTPChannel):  # type: ignore[misc]  # waitress publishes no types
+    """A connection, read and written by waitress's loop."""
+
+    parser_class = IncomingRequest
+    error_task_class = Refusal
+    request: IncomingRequest | None
+    _is_writing = False
+
+    @property
+    def began(self) -> float:
+        """When the request that comes in began (monotonic seconds); 0 where none does."""
+        return 0.0 if self.request is None else self.request.began
+
+    @property
+    def kept(self) -> int:
+        """How many bytes we hold of the body that comes in."""
+        return 0 if self.request is None else self.request.kept
+
+    def is_overdue(self, now: float) -> bool:
+        """Whether it has had its time; `now` is what waitress goes by, `time.time()`."""
+        is_idle = bool(self.last_activity < now - IDLE)
+        if self.requests:  # a thread may wait until its answer is taken
+            return is_idle and self.total_outbufs_len > 0
+        return is_idle or (self.request is not None and self.request.is_late)
+
+    def received(self, data: bytes) -> bool:
+        """Take what has come; whether it was wanted."""
+        is_wanted = bool(super().received(data))
+        if len(self.requests) > MOST_AT_ONCE:
+            self.will_close = True
+        return is_wanted
+
+    def end(self, *, is_idle_too: bool) -> None:
+        """Answer what is under way, and nothing after it; close what is idle, if that is asked."""
+        for request in list(self.requests):
+            request.headers["CONNECTION"] = "close"
+        if is_idle_too and not (self.requests or self.request or self.total_outbufs_len):
+            self.will_close = True
+
+    def writable(self) -> bool:
+        """Whether the loop has something to write.
+
+        Not while a thread writes: the loop would ask for the lock again and again, and take from
+        the thread the processor that it waits for.
+        """
+        if self._is_writing and self.total_outbufs_len <= self.adj.outbuf_high_watermark:
+            return False
+        return bool(super().writable())
+
+    def write_soon(self, data: Any) -> int:
+        """A thread writes what fits and leaves the rest to the loop; returns the length."""
+        self._is_writing = True
+        try:
+            count: int = super().write_soon(data)
+        finally:
+            self._is_writing = False
+            if self.total_outbufs_len:
+                self.server.pull_trigger()
+        return count
+
+
+class Listener(TcpWSGIServer):  # type: ignore[misc]  # waitress publishes no types
+    """A socket of gunicorn's that waitress serves."""
+
+    channel_class = Connection
+
+    def connections(self) -> list[Connection]:
+        """All of this moment: threads close some meanwhile."""
+        return list(self.active_channels.values())
+
+    def maintenance(self, now: float) -> None:
+        """Close what has had its time, and of too many bodies those that began first."""
+        connections = self.connections()
+        for each in connections:
+            if each.is_overdue(now):
+                each.will_close = True
+        kept = 0
+        for each in sorted(connections, key=lambda each: each.began, reverse=True):
+            kept += each.kept
+            if each.kept and kept > MOST_KEPT:
+                each.will_close = True

@@ -1,0 +1,64 @@
+"""A body that is too long is refused in our words, however it comes, and never cut."""
+
+import pytest
+
+from tests.support.web_server import WebServer
+
+MB = 1024 * 1024
+LARGEST = 16 * MB
+PIECE = b"x" * 65_536
+HEAD = b"POST /sign-in HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: %s\r\n"
+KINDS = {
+    "a form": b"application/x-www-form-urlencoded",
+    "a file": b"multipart/form-data; boundary=x",
+    "neither": b"application/octet-stream",
+}
+TOO_LONG = b"What you sent is larger than we can take. Nothing was saved."
+
+
+def whole(kind: str, length: int) -> bytes:
+    """As browsers send it: with its length."""
+    head = HEAD % KINDS[kind] + b"Content-Length: %d\r\n\r\n" % length
+    return head + b"x" * length
+
+
+def in_chunks(kind: str, length: int) -> bytes:
+    """As programs do that do not know how long it will be."""
+    head = HEAD % KINDS[kind] + b"Transfer-Encoding: chunked\r\n\r\n"
+    chunks, rest = divmod(length, len(PIECE))
+    chunk = b"%x\r\n%s\r\n" % (len(PIECE), PIECE)
+    last = b"%x\r\n%s\r\n" % (rest, b"x" * rest) if rest else b""
+    return head + chunk * chunks + last + b"0\r\n\r\n"
+
+
+@pytest.mark.parametrize("length", [LARGEST + 1, 17 * MB - 1, 17 * MB, 17 * MB + 1, 40 * MB])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("way", [whole, in_chunks])
+def test_what_is_too_long_is_refused_on_a_page_of_ours(
+    web: WebServer, way: type[whole] | type[in_chunks], kind: str, length: int
+) -> None:
+    answer = web.exchange(way(kind, length))
+    assert answer.startswith(b"HTTP/1.1 413 REQUEST ENTITY TOO LARGE\r\n"), answer[:200]
+    assert TOO_LONG in answer
+    assert b"\r\nX-Request-Id: " in answer
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+@pytest.mark.parametrize("way", [whole, in_chunks])
+def test_what_is_not_is_read_to_its_end(web: WebServer, way: type[whole] | type[in_chunks]) -> None:
+    answer = web.exchange(way("neither", LARGEST))
+    assert answer.startswith(b"HTTP/1.1 400 BAD REQUEST\r\n"), answer[:200]
+    assert b"too large" not in answer.lower()
+
+
+def test_one_that_asks_first_is_told_as_well(web: WebServer) -> None:
+    head = HEAD % KINDS["a file"] + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n"
+    with web.connect() as connection:
+        connection.sendall(head % (20 * MB))
+        assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(b"x" * 20 * MB)
+        answer = b""
+        while more := connection.recv(65_536):
+            answer += more
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert TOO_LONG in answer

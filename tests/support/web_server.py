@@ -1,0 +1,72 @@
+"""The web server as its unit starts it, with a database of its own and no Redis."""
+
+import contextlib
+import socket
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.conftest import ENVIRONMENT, migrate_to_head
+from tests.support.ports import free_port
+from tests.support.processes import Process, end_whatever_knows, until
+
+
+class WebServer:
+    """gunicorn and its processes; `changes` are settings."""
+
+    def __init__(self, folder: Path, **changes: str) -> None:
+        self.port = free_port()
+        url = f"sqlite:///{folder}/portal.sqlite"
+        migrate_to_head(url, folder)
+        environ = {
+            **ENVIRONMENT,
+            "DATABASE_URL": url,
+            "INSTANCE_DIR": str(folder),
+            "PORT": str(self.port),
+            "REDIS_URL": f"unix://{folder}/nobody.sock",
+            **changes,
+        }
+        self.process = Process(folder / "web.log", ["-m", "gunicorn", "wsgi:app"], environ)
+
+    @property
+    def said(self) -> str:
+        """What it has logged."""
+        return self.process.output.read_text()
+
+    def answers(self) -> bool:
+        """Whether it is well."""
+        try:
+            address = f"http://127.0.0.1:{self.port}/healthz"
+            with urllib.request.urlopen(address, timeout=5) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    def connect(self, seconds: float = 10) -> socket.socket:
+        """A connection to it, with so much patience."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout=seconds)
+
+    def exchange(self, *pieces: bytes) -> bytes:
+        """Everything that it answers to these bytes until it closes the connection."""
+        found = b""
+        # It may close while we still send: what it said before that counts.
+        with self.connect() as connection, contextlib.suppress(ConnectionError):
+            with contextlib.suppress(ConnectionError):
+                for piece in pieces:
+                    connection.sendall(piece)
+            while more := connection.recv(65_536):
+                found += more
+        return found
+
+
+@contextlib.contextmanager
+def web_server(folder: Path, **changes: str) -> Iterator[WebServer]:
+    """A web server that runs meanwhile, and ends in peace."""
+    server = WebServer(folder, **changes)
+    try:
+        assert until(server.answers, 30), server.said
+        yield server
+        server.process.stop()
+    finally:
+        server.process.close()
+        end_whatever_knows(folder)
