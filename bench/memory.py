@@ -8,7 +8,7 @@ import trustme
 from bench.support.report import Line
 from bench.support.world import World, publish_at_once, settle, wait_until, webhooks, world
 from portal.extensions import db
-from portal.models.deliveries import Delivery
+from portal.models.deliveries import Lease
 from tests.faults.support.running_portal import (
     BACKGROUND,
     SCHEDULER,
@@ -89,7 +89,7 @@ def _receiver(here: World, kind: str) -> str:
 
 def leased() -> int:
     db.session.rollback()
-    return db.session.query(Delivery).filter(Delivery.lease_token.is_not(None)).count()
+    return db.session.query(Lease).count()
 
 
 def resident(pid: int) -> float:

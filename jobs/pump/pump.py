@@ -64,6 +64,7 @@ class Pump:
         self._is_stopping = is_stopping
         self._name = heartbeats.own_name(heartbeats.PUMP)
         self._flying: dict[int, tuple[Claim, Outgoing]] = {}
+        self._started = 0  # the key of the last request
         self._unsent: list[Claim] = []  # to be given back
         self._recorder = Recorder(self._writer)
         self._rung: int | None = None
@@ -127,15 +128,15 @@ class Pump:
         if self._recorder.is_behind or self._recorder.is_writing:
             return False
         began = monotonic()
-        claims = self._writer.write(self._claiming())
+        claims = self._writer.write(self._claiming(is_alone=True))
         self._look_at = monotonic() + (BELL_EVERY if claims is None else LOOK_EVERY)
         self._begin(claims or [], began)
         return claims is not None
 
-    def _claiming(self, held: int = 0) -> Claiming:
+    def _claiming(self, held: int = 0, *, is_alone: bool = False) -> Claiming:
         """A claim for the places that are free now, less those for `held` claims."""
         places = self._transport.free - held
-        return lambda connection: dispatch_claim.claim(connection, places, self._kept)
+        return partial(dispatch_claim.claim, places=places, kept=self._kept, is_alone=is_alone)
 
     def _begin(self, claims: list[Claim], began: float) -> None:
         """Start what was claimed. `began`: when the claiming did."""
@@ -146,7 +147,7 @@ class Pump:
             # The leases may end before the answers come, and others would send it meanwhile. If
             # they cannot be given back either, they run out.
             log.warning("Claiming took too long; gave back %s deliveries.", len(claims))
-            self._writer.write(partial(release.release, claims))
+            self._writer.write(partial(release.release, sent=[], unsent=claims))
             return
         for claim in claims:
             self._start(claim)
@@ -160,9 +161,10 @@ class Pump:
             log.error("Delivery %s cannot be signed: %s", claim.public_id, error)
             self._recorder.add(results.unsent(claim, Reason.INTERNAL, str(error)))
         else:
-            self._flying[claim.attempt_id] = (claim, request)
+            self._started += 1
+            self._flying[self._started] = (claim, request)
             self._transport.start(
-                claim.attempt_id,
+                self._started,
                 prepare(request.url, request.headers, request.body),
                 timeout=self._settings.webhook_timeout,
                 opens=request.opens,
@@ -239,15 +241,15 @@ class Pump:
             self._turn()
         self._has_hung_up = True
         self._transport.abandon()
-        self._unsent += [claim for claim, _ in self._flying.values()]
+        sent = [claim for claim, _ in self._flying.values()]
         self._flying.clear()
         until = monotonic() + LAST_RECORD
         while not self._recorder.is_empty and monotonic() < until:
             self._go_on(self._recorder.take_up(BELL_EVERY))
             self._recorder.write(None, beside=False)
-        rest = self._unsent
-        while rest and monotonic() < until:
-            if self._writer.write(partial(release.release, rest)):
+        rest = partial(release.release, sent=sent, unsent=self._unsent)
+        while (sent or self._unsent) and monotonic() < until:
+            if self._writer.write(rest):
                 break
         self._bell.fall_asleep()
         self._bell.ring()

@@ -2,11 +2,12 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 # One SQLite for the whole process: two on one file lose each other's locks.
 import sqlcipher3 as sqlite_module
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     DateTime,
     Dialect,
@@ -15,7 +16,8 @@ from sqlalchemy import (
     Row,
     create_engine,
     event,
-    text,
+    literal_column,
+    select,
 )
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
@@ -187,9 +189,10 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("writing") else "BEGIN")
 
 
-NOW = {
-    "sqlite": text("SELECT strftime('%Y-%m-%d %H:%M:%f000', 'now')"),
-    "postgresql": text("SELECT clock_timestamp()"),
+# Each stands still while one statement runs, so that an index may be searched by it.
+CLOCK: Final[dict[str, ColumnElement[Any]]] = {
+    "sqlite": literal_column("strftime('%Y-%m-%d %H:%M:%f000', 'now')"),
+    "postgresql": literal_column("statement_timestamp()"),
 }
 
 
@@ -197,7 +200,7 @@ def database_now(connection: Connection) -> datetime:
     """The database's clock: due times, leases and pauses are judged by it on every machine."""
     if (moment := told()) is not None:
         return moment
-    value = connection.execute(NOW[connection.dialect.name]).scalar_one()
+    value = connection.execute(select(CLOCK[connection.dialect.name])).scalar_one()
     if isinstance(value, datetime):
         return value.astimezone(UTC)
     return datetime.fromisoformat(value).replace(tzinfo=UTC)

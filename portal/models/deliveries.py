@@ -11,8 +11,8 @@ from sqlalchemy import (
     Index,
     String,
     UniqueConstraint,
+    exists,
     literal_column,
-    or_,
     text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
@@ -23,7 +23,7 @@ from portal.lib.ids import public_id
 
 
 class DeliveryStatus(StrEnum):
-    """What is stored. Sending is waiting or retrying with a live lease, and never stored."""
+    """What is stored. Sending is waiting or retrying with a live `Lease`, and never stored."""
 
     WAITING = "waiting"
     RETRYING = "retrying"
@@ -35,10 +35,9 @@ class DeliveryStatus(StrEnum):
 
 OPEN = (DeliveryStatus.WAITING, DeliveryStatus.RETRYING)
 
-# The predicates of the partial indexes. A query says the same literally (`is_open`), so that both
+# The predicate of the partial indexes. A query says the same literally (`is_open`), so that both
 # databases see that its rows are the index's.
 IS_OPEN = "status IN ('waiting', 'retrying')"
-IS_LEASED = "lease_token IS NOT NULL"
 
 
 class Priority(IntEnum):
@@ -51,7 +50,7 @@ class Priority(IntEnum):
 
 
 class AttemptOutcome(StrEnum):
-    """How a request ended; interrupted until its result is recorded."""
+    """How a request ended; interrupted: nobody has recorded that it did."""
 
     INTERRUPTED = "interrupted"
     DELIVERED = "delivered"
@@ -79,8 +78,8 @@ class Event(Base):
 class Delivery(Base):
     """One event on its way to one webhook.
 
-    `due_at`, `lease_until`: by the database's clock. `tries` counts scheduled attempts,
-    `attempts` numbers all. `prior_*` are set while a person's extra attempt is under way.
+    `due_at`: by the database's clock. `tries` counts the scheduled attempts that have ended,
+    `attempts` numbers all of those. `prior_*` are set while a person's extra attempt is under way.
     """
 
     __tablename__ = "deliveries"
@@ -96,8 +95,6 @@ class Delivery(Base):
     due_at: Mapped[datetime]
     tries: Mapped[int] = mapped_column(default=0)
     attempts: Mapped[int] = mapped_column(default=0)
-    lease_token: Mapped[uuid.UUID | None]
-    lease_until: Mapped[datetime | None]
     prior_status: Mapped[str | None] = mapped_column(String(10))
     prior_due_at: Mapped[datetime | None]
     requested_by: Mapped[str | None] = mapped_column(String(120))
@@ -115,6 +112,7 @@ class Delivery(Base):
             "webhook_id",
             "priority",
             "due_at",
+            "id",  # by which the lease is asked for, without a look at the row
             sqlite_where=text(IS_OPEN),
             postgresql_where=text(IS_OPEN),
         ),
@@ -124,13 +122,6 @@ class Delivery(Base):
             "id",
             sqlite_where=text(IS_OPEN),
             postgresql_where=text(IS_OPEN),
-        ),
-        Index(
-            "ix_deliveries_leased",
-            "webhook_id",
-            "lease_until",
-            sqlite_where=text(IS_LEASED),
-            postgresql_where=text(IS_LEASED),
         ),
         Index("ix_deliveries_webhook_id_id", "webhook_id", "id"),
         Index("ix_deliveries_webhook_id_status_id", "webhook_id", "status", "id"),
@@ -150,16 +141,54 @@ def is_open(column: Any = Delivery.status) -> ColumnElement[bool]:
     return words
 
 
-def has_no_live_lease(now: datetime) -> ColumnElement[bool]:
-    """Nobody is sending it: never claimed, freed, or its lease ran out. `now`: database's clock."""
-    return or_(Delivery.lease_until.is_(None), Delivery.lease_until <= now)
+class Lease(Base):
+    """Who is sending a delivery, and until when: an attempt that has not ended has no other row.
+
+    `until`: by the database's clock. What is left when it has passed is evidence of a crash.
+    `number`, `kind`, `actor`, `url`, `started_at`: the attempt's own. There is no foreign key: it
+    would lock the delivery's row, and so write to it.
+    """
+
+    __tablename__ = "leases"
+
+    delivery_id: Mapped[Big] = mapped_column(primary_key=True, autoincrement=False)
+    webhook_id: Mapped[int]
+    token: Mapped[uuid.UUID]
+    until: Mapped[datetime]
+    number: Mapped[int]
+    kind: Mapped[str] = mapped_column(String(10))
+    actor: Mapped[str | None] = mapped_column(String(120))
+    url: Mapped[str] = mapped_column(String(2048))
+    started_at: Mapped[datetime]
+
+    __table_args__ = (
+        Index("ix_leases_webhook_id", "webhook_id"),
+        {
+            # It turns over completely, thousands of times an hour.
+            "postgresql_with": {
+                "autovacuum_vacuum_scale_factor": 0,
+                "autovacuum_vacuum_threshold": 1000,
+            }
+        },
+    )
+
+
+def has_no_lease() -> ColumnElement[bool]:
+    """Nobody is sending it, and nobody has left it as if."""
+    return ~exists().where(Lease.delivery_id == Delivery.id)
+
+
+def has_no_live_lease(now: Any) -> ColumnElement[bool]:
+    """Nobody is sending it: never claimed, or the lease ran out. `now`: the database's clock."""
+    return ~exists().where(Lease.delivery_id == Delivery.id, Lease.until > now)
 
 
 class Attempt(Base):
     """One HTTP request made for a delivery.
 
-    Inserted with the claim as `interrupted`, so that a crash leaves evidence. `phases` are
-    milliseconds: name, connect, tls, first_byte, total, and again, if it was sent twice.
+    Inserted when it has ended; until then there is a `Lease`, and one that ran out becomes an
+    attempt that was interrupted. `phases` are milliseconds: name, connect, tls, first_byte, total,
+    and again, if it was sent twice.
     """
 
     __tablename__ = "attempts"

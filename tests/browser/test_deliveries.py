@@ -11,7 +11,7 @@ from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
 from tests.browser.support.accessibility import check_page, watch
 from tests.browser.support.serve_app import served
-from tests.support.deliveries import change, lease, make_attempt, make_delivery, stored
+from tests.support.deliveries import change, free, lease, make_attempt, make_delivery, stored
 from tests.support.factories import make_webhook
 from tests.web.signed_in import visit
 
@@ -88,8 +88,9 @@ def test_the_page_follows_a_retry_until_it_has_arrived(page: Page, app: Flask, p
     page.get_by_text("The same request with curl").click()
     lease(made)
     expect(state).to_have_text("Sending")
+    free(made)
     make_attempt(made, kind="manual", outcome="delivered", code=200, phases=PHASES)
-    change(made, status="delivered", lease_until=None, lease_token=None, prior_status=None)
+    change(made, status="delivered", prior_status=None)
     expect(state).to_have_text("Delivered")
     expect(page.get_by_text("curl --request POST")).to_be_visible()
     expect(page.locator("main > [role=status]").last).to_contain_text("Delivered.")

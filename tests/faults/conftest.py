@@ -5,11 +5,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import delete, update
 
 from portal.extensions import db
 from portal.lib.clock import utcnow
-from portal.models.deliveries import Delivery, DeliveryStatus, is_open
+from portal.models.deliveries import Delivery, DeliveryStatus, Lease, is_open
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
 from tests.conftest import DATABASES, ENVIRONMENT
@@ -105,8 +105,9 @@ def retire_webhooks() -> None:
     db.session.rollback()
     with writing() as current:
         current.execute(update(Webhook).values(deleted_at=utcnow()))
-        stopped = {"status": DeliveryStatus.STOPPED, "lease_token": None, "lease_until": None}
+        stopped = {"status": DeliveryStatus.STOPPED}
         current.execute(update(Delivery).where(is_open()).values(stopped))
+        current.execute(delete(Lease))
 
 
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:

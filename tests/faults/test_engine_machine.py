@@ -145,14 +145,26 @@ class Engine(RuleBasedStateMachine):
         if was_sent or flight.has_arrived:
             self._record([flight], [None if flight.has_arrived else reason])
         else:
-            self._give_back([flight])
+            self._give_back([flight], sent=False)
 
-    @rule()
+    @rule(sent=st.booleans(), arrived=st.booleans())
     @precondition(any_in_flight)
-    def shut_down(self) -> None:
-        """A worker stops in peace and gives back what it has not begun."""
+    def shut_down(self, sent: bool, arrived: bool) -> None:
+        """A worker stops in peace and gives back what it has not begun, or what has not ended."""
         flights, self.in_flight = self.in_flight, []
-        self._give_back(flights)
+        for flight in flights if sent else ():
+            self.world.received[flight.claim.delivery_id] += int(arrived)
+            self.world.succeeded[flight.claim.delivery_id] += int(arrived)
+        self._give_back(flights, sent=sent)
+
+    @rule(picks=st.sets(PICK, min_size=1, max_size=4))
+    @precondition(any_in_flight)
+    def lose_claims(self, picks: set[int]) -> None:
+        """The database crashes and has forgotten the latest claims; their senders go on."""
+        chosen = {self.in_flight[each % len(self.in_flight)].claim.delivery_id for each in picks}
+        leased = look().leases
+        held = [each for each in chosen if each in leased]
+        self.world.lose_leases(held)
 
     @rule(which=WHICH, pick=PICK, button=st.sampled_from(["retry", "send_again", "stop"]))
     def press(self, which: int, pick: int, button: str) -> None:
@@ -234,7 +246,7 @@ class Engine(RuleBasedStateMachine):
         self._claim_all()
         late = self.in_flight
         self._claim_all()
-        self._give_back(late[::2])
+        self._give_back(late[::2], sent=True)
         if late[1:]:
             self._record(late[1::2], [Reason.SERVER] * len(late[1::2]))
         self.switch(0, "off")
@@ -274,7 +286,8 @@ class Engine(RuleBasedStateMachine):
         dispatch_sweep.settle()
         after = look()
         for hook in before.hooks.values():
-            if hook.state == "active" and not hook.deleted_at and not hook.reopened_at:
+            is_left = any(each.webhook_id == hook.id for each in before.leases.values())
+            if hook.state == "active" and not (hook.deleted_at or hook.reopened_at or is_left):
                 assert after.of(hook.id) == before.of(hook.id)
 
     def _record(self, flights: list[Flight], reasons: list[Reason | None]) -> None:
@@ -286,13 +299,14 @@ class Engine(RuleBasedStateMachine):
         write_down(*(ended(each.claim, why) for each, why in zip(flights, reasons, strict=True)))
         self.world.check_recorded([each.claim for each in flights], reasons, before)
 
-    def _give_back(self, flights: list[Flight]) -> None:
+    def _give_back(self, flights: list[Flight], *, sent: bool) -> None:
         """Due at once, counted as nothing; and nothing at all where the lease is another's."""
         claims = [each.claim for each in flights]
         before = look()
+        given = {"sent": claims, "unsent": []} if sent else {"sent": [], "unsent": claims}
         with writing() as current:
-            release.release(claims, current.connection())
-        self.world.check_given_back(claims, before)
+            release.release(current.connection(), **given)
+        self.world.check_given_back(claims, before, sent=sent)
 
     def _taken(self, flights: list[Flight], pick: int) -> Flight:
         return flights.pop(pick % len(flights))

@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy import func, select
 
 from portal.extensions import db
-from portal.models.deliveries import Attempt, Delivery
+from portal.models.deliveries import Attempt, Lease
 from portal.queue.names import DELIVERIES
 from portal.services.core import heartbeats
 from tests.faults.support.database_locks import database_locked, is_free
@@ -32,8 +32,7 @@ MARGIN = 15.0  # for a worker to start again on a busy machine
 
 def live_leases() -> int:
     look_again()
-    leased = select(func.count(Delivery.id)).where(Delivery.lease_token.is_not(None))
-    return db.session.execute(leased).scalar_one()
+    return db.session.execute(select(func.count(Lease.delivery_id))).scalar_one()
 
 
 def test_what_a_killed_worker_held_is_sent_within_its_lease_and_a_sweep(

@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 
 from portal.lib.clock import utcnow
-from portal.models.deliveries import Attempt, AttemptBody, Delivery, Event, Priority
+from portal.models.deliveries import Attempt, AttemptBody, Delivery, Event, Lease, Priority
 from portal.services.core.unit_of_work import database_time, writing
 from tests.support.factories import Hook, make_webhook
 
@@ -64,11 +64,38 @@ def make_attempt(delivery: UUID, **columns: Any) -> None:
         current.add(AttemptBody(attempt_id=attempt.id, **parts))
 
 
-def lease(delivery: UUID, seconds: float = 60) -> None:
-    """Have somebody send it: a lease that lives that much longer."""
+def lease(delivery: UUID, seconds: float = 60, **columns: Any) -> None:
+    """Have somebody send it: a lease that lives that much longer, or ran out so long ago."""
     with writing() as current:
-        until = database_time(current) + timedelta(seconds=seconds)
-        change(delivery, lease_token=uuid4(), lease_until=until)
+        row = current.execute(select(Delivery).where(Delivery.public_id == delivery)).scalar_one()
+        now = database_time(current)
+        values = {
+            "webhook_id": row.webhook_id,
+            "token": uuid4(),
+            "until": now + timedelta(seconds=seconds),
+            "number": row.attempts + 1,
+            "kind": "manual" if row.prior_status else "scheduled",
+            "url": "https://receiver.example.com/hook",
+            "started_at": now,
+        }
+        current.merge(Lease(delivery_id=row.id, **{**values, **columns}))
+
+
+def find_lease(delivery: UUID) -> Lease | None:
+    """Who is sending it, or was until the lease ran out."""
+    with writing() as current:
+        wanted = select(Lease).join(Delivery, Delivery.id == Lease.delivery_id)
+        found = current.scalars(wanted.where(Delivery.public_id == delivery)).one_or_none()
+        if found is not None:
+            current.expunge(found)
+        return found
+
+
+def free(delivery: UUID) -> None:
+    """Nobody sends it any more, and nothing says that anybody did."""
+    with writing() as current:
+        wanted = select(Delivery.id).where(Delivery.public_id == delivery)
+        current.execute(delete(Lease).where(Lease.delivery_id.in_(wanted)))
 
 
 def change(delivery: UUID, **columns: Any) -> None:

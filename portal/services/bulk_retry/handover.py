@@ -26,7 +26,8 @@ from portal.services.bulk_retry.rows import (
 )
 from portal.services.core.unit_of_work import database_time, ring
 from portal.services.deliveries.retry import RetryState, why_not_retry
-from portal.services.outbox.status import shown_status
+from portal.services.outbox import leases
+from portal.services.outbox.status import ShownStatus, shown_status
 
 MOST_UNDER_WAY: Final = 200
 A_STEP: Final = 100
@@ -87,11 +88,13 @@ def _hand(current: Session, task: Task, webhook: AnyRow, most: int) -> int:
     )
     ids = current.execute(wanted).scalars().all()
     rows = {row.id: row for row in current.execute(_locked(ids))}
-    now = database_time(current)
+    now, leased = database_time(current), leases.ends(current, ids)
     refused: dict[str, list[int]] = defaultdict(list)
     for each in ids:
         row = rows.get(each)
-        refused[_why_not(webhook, row, now, task) if row else NOT_KEPT].append(each)
+        status = shown_status(row.status, leased.get(each), now) if row else None
+        why = _why_not(webhook, row, status, task) if row and status else NOT_KEPT
+        refused[why].append(each)
     handed = refused.pop("", [])
     for sentence, skipped in refused.items():
         set_rows(current, task, skipped, outcome=RowOutcome.SKIPPED, message=sentence)
@@ -101,9 +104,9 @@ def _hand(current: Session, task: Task, webhook: AnyRow, most: int) -> int:
     return len(ids)
 
 
-def _why_not(webhook: AnyRow, row: AnyRow, now: datetime, task: Task) -> str:
+def _why_not(webhook: AnyRow, row: AnyRow, status: ShownStatus, task: Task) -> str:
     standing = RetryState(
-        status=shown_status(row.status, row.lease_until, now),
+        status=status,
         is_test=row.priority == Priority.TEST,
         webhook_name=webhook.name,
         is_webhook_off=webhook.state != WebhookState.ACTIVE,
@@ -126,8 +129,6 @@ def _make_due(current: Session, task: Task, ids: Sequence[int], now: datetime) -
             due_at=now,
             priority=Priority.BULK,
             requested_by=task.actor_name,
-            lease_token=None,
-            lease_until=None,
         )
         .execution_options(synchronize_session=False)
     )
@@ -152,7 +153,7 @@ def _take_back(current: Session, task: Task, webhook_id: int, most: int) -> int:
         .limit(most)
         .with_for_update(of=Delivery)
     )
-    ids = current.execute(wanted).scalars().all()
+    ids = leases.free_among(current, current.execute(wanted).scalars().all(), now)
     if ids:
         _restore(current, ids)
         set_rows(current, task, ids, outcome=RowOutcome.WAITING, attempts=0)
@@ -170,24 +171,24 @@ def _restore(current: Session, ids: Sequence[int]) -> None:
             prior_status=None,
             prior_due_at=None,
             requested_by=None,
-            lease_token=None,
-            lease_until=None,
         )
         .execution_options(synchronize_session=False)
     )
 
 
 def _lock_webhooks(current: Session, ids: Sequence[int]) -> dict[int, AnyRow]:
+    """What ran out becomes an attempt first: nobody may record its end any more."""
     wanted = select(
         Webhook.id, Webhook.name, Webhook.state, Webhook.deleted_at, Webhook.throttled
     ).where(Webhook.id.in_(ids))
-    rows = current.execute(wanted.order_by(Webhook.id).with_for_update(key_share=True))
+    rows = current.execute(wanted.order_by(Webhook.id).with_for_update(key_share=True)).all()
+    leases.settle_ended(current, ids, database_time(current))
     return {row.id: row for row in rows}
 
 
 def _locked(ids: Sequence[int]) -> Any:
     return (
-        select(Delivery.id, Delivery.status, Delivery.priority, Delivery.lease_until)
+        select(Delivery.id, Delivery.status, Delivery.priority)
         .where(Delivery.id.in_(ids))
         .order_by(Delivery.id)
         .with_for_update()

@@ -11,7 +11,8 @@ from portal.queue.names import DELIVERIES
 from portal.services.core import heartbeats
 from portal.services.core.unit_of_work import session
 from portal.services.deliveries.detail import DeliveryDetail
-from portal.services.outbox.due import live_leases, most_at_once
+from portal.services.outbox import leases
+from portal.services.outbox.due import most_at_once
 from portal.services.outbox.status import ShownStatus
 
 SLOW: Final = timedelta(seconds=15)
@@ -43,7 +44,7 @@ def _is_full(delivery: DeliveryDetail) -> bool:
         Webhook.public_id == delivery.webhook_id
     )
     webhook = connection.execute(wanted).one()
-    tests, others = live_leases(connection, [webhook.id], delivery.now).get(webhook.id, (0, 0))
+    tests, others = leases.count_live(connection, webhook.id, delivery.now)
     if delivery.standing.is_test:
         return tests > 0
     most = most_at_once(throttled=webhook.throttled, in_order=webhook.in_order)

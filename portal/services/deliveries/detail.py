@@ -10,11 +10,21 @@ from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
 from portal.engine.http.address_mask import masked_address
-from portal.models.deliveries import Attempt, AttemptBody, AttemptOutcome, Delivery, Event, Priority
+from portal.engine.retry_policy import AttemptKind
+from portal.models.deliveries import (
+    Attempt,
+    AttemptBody,
+    AttemptOutcome,
+    Delivery,
+    Event,
+    Lease,
+    Priority,
+)
 from portal.models.webhooks import Webhook, WebhookKind, WebhookState
 from portal.services.core.refusals import NotFound
 from portal.services.core.unit_of_work import database_time, session
 from portal.services.deliveries.retry import GONE, RetryState
+from portal.services.outbox import leases
 from portal.services.outbox.next_try import heads, paused_for, paused_until
 from portal.services.outbox.status import PausedFor, ShownStatus, shown_status
 from portal.services.webhooks.inbox.address import shown_url
@@ -136,8 +146,8 @@ def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDeta
     if row is None:
         raise NotFound(GONE)
     delivery, event, webhook = row
-    now = database_time(current)
-    status = shown_status(delivery.status, delivery.lease_until, now)
+    now, lease = database_time(current), leases.lease_of(current, delivery.id)
+    status = shown_status(delivery.status, lease.until if lease else None, now)
     is_test = delivery.priority == Priority.TEST
     return DeliveryDetail(
         public_id=delivery.public_id,
@@ -161,15 +171,15 @@ def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDeta
         is_inbox=webhook.kind == WebhookKind.INBOX,
         webhook_off_at=webhook.off_at,
         due_at=delivery.due_at,
-        tries=delivery.tries,
-        attempts_made=delivery.attempts,
+        tries=delivery.tries + (lease is not None and lease.kind == AttemptKind.SCHEDULED),
+        attempts_made=delivery.attempts + (lease is not None),
         requested_by=delivery.requested_by,
         stopped_by=delivery.stopped_by,
         reason=delivery.reason,
         code=delivery.code,
         took_ms=delivery.took_ms,
         finished_at=delivery.finished_at,
-        attempts=_attempts(current, delivery, webhook, status),
+        attempts=_attempts(current, delivery, webhook, lease, now),
         paused_until=paused_until(
             delivery.priority, webhook.not_before, now, in_order=webhook.in_order
         ),
@@ -201,7 +211,7 @@ def _is_behind(current: Session, delivery: Delivery) -> bool:
 
 
 def _attempts(
-    current: Session, delivery: Delivery, webhook: Webhook, status: ShownStatus
+    current: Session, delivery: Delivery, webhook: Webhook, lease: Lease | None, now: datetime
 ) -> Sequence[AttemptDetail]:
     rows = current.execute(
         select(Attempt, AttemptBody)
@@ -210,24 +220,47 @@ def _attempts(
         .order_by(Attempt.number.desc())
         .limit(MOST_ATTEMPTS)
     ).all()
-    live = delivery.attempts if status is ShownStatus.SENDING else None
-    return [_attempt(attempt, body, webhook, live) for attempt, body in reversed(rows)]
+    ended = [_attempt(attempt, body, webhook) for attempt, body in reversed(rows)]
+    return [*ended, _under_way(lease, webhook, now)] if lease else ended
 
 
-def _attempt(
-    attempt: Attempt, body: AttemptBody | None, webhook: Webhook, live: int | None
-) -> AttemptDetail:
-    is_interrupted = attempt.outcome == AttemptOutcome.INTERRUPTED
+def _under_way(lease: Lease, webhook: Webhook, now: datetime) -> AttemptDetail:
+    """The attempt that a lease stands for; interrupted, if that ran out."""
+    is_live = lease.until > now
+    return AttemptDetail(
+        number=lease.number,
+        kind=lease.kind,
+        actor=lease.actor,
+        url=masked_address(lease.url, is_secret=webhook.url_is_secret),
+        is_being_sent=is_live,
+        is_delivered=False,
+        is_interrupted=not is_live,
+        reason=None,
+        code=None,
+        phases={},
+        peer=None,
+        certificate_ends_at=None,
+        started_at=lease.started_at,
+        finished_at=None,
+        request_headers=(),
+        response_headers=(),
+        response_text="",
+        is_truncated=False,
+        location="",
+        detail="",
+    )
+
+
+def _attempt(attempt: Attempt, body: AttemptBody | None, webhook: Webhook) -> AttemptDetail:
     return AttemptDetail(
         number=attempt.number,
         kind=attempt.kind,
         actor=attempt.actor,
         # Stored before addresses were masked, or before an administrator said that it is a secret.
         url=masked_address(attempt.url, is_secret=webhook.url_is_secret),
-        # It is stored as interrupted until it is recorded; while its lease lives it is not.
-        is_being_sent=is_interrupted and attempt.number == live,
+        is_being_sent=False,
         is_delivered=attempt.outcome == AttemptOutcome.DELIVERED,
-        is_interrupted=is_interrupted and attempt.number != live,
+        is_interrupted=attempt.outcome == AttemptOutcome.INTERRUPTED,
         reason=attempt.reason,
         code=attempt.code,
         phases=attempt.phases or {},

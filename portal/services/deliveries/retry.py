@@ -5,7 +5,6 @@ due and the bell rings.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -18,6 +17,7 @@ from portal.services.audit import trail
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import database_time, ring, writing
+from portal.services.outbox import leases
 from portal.services.outbox.status import ShownStatus, shown_status
 
 GONE: Final = "There is no such delivery, or it is no longer kept."
@@ -98,12 +98,11 @@ def stop(actor: Actor, public_id: UUID) -> bool:
     """
     with writing() as current:
         require(current, actor, "deliveries.stop")
-        webhook, delivery = _lock(current, public_id)
+        delivery, standing = _lock(current, public_id)
         now = database_time(current)
-        if sentence := why_not_stop(_standing(webhook, delivery, now)):
+        if sentence := why_not_stop(standing):
             raise Refusal(sentence)
         before = delivery.status
-        delivery.lease_token = delivery.lease_until = None
         was_retry = delivery.prior_status is not None
         if was_retry:
             _take_back(delivery)
@@ -117,9 +116,9 @@ def stop(actor: Actor, public_id: UUID) -> bool:
 def _send_once_more(actor: Actor, public_id: UUID, seen: int | None, *, again: bool) -> None:
     with writing() as current:
         require(current, actor, "deliveries.retry")
-        webhook, delivery = _lock(current, public_id)
+        delivery, standing = _lock(current, public_id)
         now = database_time(current)
-        if sentence := why_not_retry(_standing(webhook, delivery, now), again=again):
+        if sentence := why_not_retry(standing, again=again):
             raise AlreadyArrived(sentence) if sentence == ARRIVED else Refusal(sentence)
         if seen is not None and seen != delivery.attempts:
             raise Refusal(STALE)
@@ -127,8 +126,6 @@ def _send_once_more(actor: Actor, public_id: UUID, seen: int | None, *, again: b
         delivery.prior_status, delivery.prior_due_at = before, delivery.due_at
         delivery.status, delivery.due_at = DeliveryStatus.WAITING, now
         delivery.priority, delivery.requested_by = Priority.INTERACTIVE, actor.name
-        # Whoever held a lease that ran out may no longer record its end here.
-        delivery.lease_token = delivery.lease_until = None
         _record(current, actor, delivery, "delivery.retried", before)
         ring(current)
 
@@ -140,8 +137,11 @@ def _take_back(delivery: Delivery) -> None:
     delivery.prior_status = delivery.prior_due_at = delivery.requested_by = None
 
 
-def _lock(current: Session, public_id: UUID) -> tuple[Webhook, Delivery]:
-    """The webhook's row, then the delivery's, both as they are now."""
+def _lock(current: Session, public_id: UUID) -> tuple[Delivery, RetryState]:
+    """The delivery and how it stands, its webhook's row locked before its own.
+
+    A lease that ran out becomes an attempt first: whoever had it may no longer record its end here.
+    """
     webhook = current.execute(
         select(Webhook)
         .join(Delivery, Delivery.webhook_id == Webhook.id)
@@ -151,6 +151,8 @@ def _lock(current: Session, public_id: UUID) -> tuple[Webhook, Delivery]:
     ).scalar_one_or_none()
     if webhook is None:
         raise NotFound(GONE)
+    now = database_time(current)
+    leases.settle_ended(current, [webhook.id], now)
     delivery = current.execute(
         select(Delivery)
         .where(Delivery.public_id == public_id)
@@ -159,12 +161,9 @@ def _lock(current: Session, public_id: UUID) -> tuple[Webhook, Delivery]:
     ).scalar_one_or_none()
     if delivery is None:
         raise NotFound(GONE)
-    return webhook, delivery
-
-
-def _standing(webhook: Webhook, delivery: Delivery, now: datetime) -> RetryState:
-    return RetryState(
-        status=shown_status(delivery.status, delivery.lease_until, now),
+    leased_until = leases.ends(current, [delivery.id]).get(delivery.id)
+    return delivery, RetryState(
+        status=shown_status(delivery.status, leased_until, now),
         is_test=delivery.priority == Priority.TEST,
         webhook_name=webhook.name,
         is_webhook_off=webhook.state != WebhookState.ACTIVE,

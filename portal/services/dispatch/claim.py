@@ -1,88 +1,69 @@
 """Claiming: whoever holds a delivery's lease sends it, and nobody else does.
 
-One short transaction locks each webhook with something due, counts what is being sent to it, takes
-no more than its free places, and leaves an attempt that reads `interrupted` until it is recorded.
+One short transaction looks for webhooks with something due, locks their rows, counts what is being
+sent to each, and leases no more than its free places. The lease is also what a crash leaves.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from functools import cache
 from itertools import accumulate
 from typing import Any, TypeAlias
 from uuid import uuid4
 
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    Connection,
-    Integer,
-    Select,
-    String,
-    Update,
-    Uuid,
-    bindparam,
-    insert,
-    literal_column,
-    select,
-    update,
-)
-from sqlalchemy.sql.dml import ReturningInsert
+from sqlalchemy import Connection
 
-from portal.database.engine import UtcDateTime, database_now
+from portal.database.engine import database_now
 from portal.engine.retry_policy import AttemptKind
 from portal.extensions import settings
 from portal.lib.clock import utcnow
-from portal.models.deliveries import Attempt, AttemptOutcome, Delivery, Event, Priority
-from portal.models.webhooks import Webhook
-from portal.services.core.rowset import Rowset, as_json, given_ids
-from portal.services.dispatch.claim_rows import take
-from portal.services.dispatch.claim_types import Claim, DueDelivery, StoredEvent, Target
-from portal.services.dispatch.fairness import share_out, within
-from portal.services.outbox.due import Claimable, find_wanted, live_leases
+from portal.models.deliveries import Priority
+from portal.models.webhooks import WebhookState
+from portal.services.core.rowset import as_json
+from portal.services.dispatch import claim_statements
+from portal.services.dispatch.claim_types import Claim, Leased, Locked, Target
+from portal.services.dispatch.fairness import share_out
+from portal.services.outbox import leases
+from portal.services.outbox.due import TEST_PLACES, Claimable, find_wanted, most_at_once
 from portal.services.webhooks.inbox.address import shown_url
 
-Taken: TypeAlias = list[tuple[DueDelivery, AttemptKind]]
+Slot: TypeAlias = dict[str, Any]
 
 
-def claim(connection: Connection, places: int, kept: int = 0) -> list[Claim]:
+def claim(
+    connection: Connection, places: int, kept: int = 0, *, is_alone: bool = False
+) -> list[Claim]:
     """Claim up to `places` deliveries. `connection` is in a writing transaction.
 
     `kept`: so many of the places are for webhooks to which nothing is being sent (`fairness`).
+    `is_alone`: the transaction does nothing else. Then it need not wait for the disk: a lease that
+    a crash of the database takes with it is a message sent twice.
     """
-    now, started_at = database_now(connection), utcnow()
-    wanted: Sequence[Claimable] = share_out(find_wanted(connection, now), places, kept)
-    webhooks: dict[int, Target] = {}
-    taken: Taken = []
-    while wanted and len(taken) < places:
-        room = places - len(taken)
+    look = find_wanted(connection, may_be_lost=is_alone)
+    if look.now is None:
+        return []
+    wanted: Sequence[Claimable] = share_out(look.wanted, places, kept)
+    claims: list[Claim] = []
+    while wanted and len(claims) < places:
+        room = places - len(claims)
         # No more than it takes: another pump gets nothing of what is locked here.
         some = _as_many_as_fill(room, wanted)
         wanted = wanted[len(some) :]
-        locked = _lock(connection, [each.webhook_id for each in some])
-        webhooks |= locked
-        taken += take(connection, _exactly(connection, some, locked, now), room, now)
-    return _lease(connection, taken, webhooks, now, started_at) if taken else []
+        if locked := _lock(connection, some):
+            _settle(connection, some, locked, look.now)
+            claims += _lease(connection, some, locked, look.now, room)
+    return claims
 
 
 def rehearse(connection: Connection) -> None:
     """Claim nothing, by every statement of a claim: the first real one finds them all compiled."""
     now = database_now(connection)
-    find_wanted(connection, now)
-    live_leases(connection, [], now)
-    find_wanted(connection, now, among=_lock(connection, []))
-    nobody = Claimable(0, in_order=False, test_places=0, places=1, priorities=(Priority.NORMAL,))
-    take(connection, [nobody], 1, now)
-    _lease(connection, [], {}, now, now)
-
-
-def _exactly(
-    connection: Connection, some: Sequence[Claimable], locked: dict[int, Target], now: datetime
-) -> Sequence[Claimable]:
-    """What they want now that nobody else can claim for them or turn them off: cap, probe and
-    order are exact by it. On SQLite nobody could from the first line on."""
-    if connection.dialect.name == "sqlite":
-        return some
-    return within(find_wanted(connection, now, among=locked), some) if locked else []
+    for is_alone in (True, False):
+        find_wanted(connection, may_be_lost=is_alone)
+    _lock(connection, [])
+    nothing = {"webhook": 0, "priority": Priority.NORMAL, "places": 1, "cap": 1, "url": ""}
+    given = {"token": uuid4(), "started": now}
+    for is_head in (0, 1):
+        _take(connection, [{**nothing, "is_head": is_head}], now, 1, given)
 
 
 def _as_many_as_fill(room: int, wanted: Sequence[Claimable]) -> Sequence[Claimable]:
@@ -91,111 +72,91 @@ def _as_many_as_fill(room: int, wanted: Sequence[Claimable]) -> Sequence[Claimab
     return wanted[: next((n for n, sum_ in enumerate(total, 1) if sum_ >= room), len(wanted))]
 
 
-def _lock(connection: Connection, ids: Sequence[int]) -> dict[int, Target]:
+def _lock(connection: Connection, some: Sequence[Claimable]) -> dict[int, Locked]:
     """Lock the webhooks that no other pump is claiming for."""
-    statement = _locked_webhooks(connection.dialect.name)
-    found = connection.execute(statement, {"ids": as_json(ids)})
-    return {row[0]: Target._make(row) for row in found.all()}
+    statement = claim_statements.locked_webhooks(connection.dialect.name)
+    found = connection.execute(statement, {"ids": as_json(each.webhook_id for each in some)})
+    return {row[0]: Locked._make(row) for row in found.all()}
 
 
-@cache
-def _locked_webhooks(dialect: str) -> Select[*tuple[Any, ...]]:
-    """`FOR NO KEY UPDATE`: events that are being stored meanwhile refer to the row and need not
-    wait."""
-    return (
-        select(*(getattr(Webhook, name) for name in Target._fields))
-        .where(Webhook.id.in_(given_ids(dialect)))
-        .order_by(Webhook.id)
-        .with_for_update(key_share=True, skip_locked=True)
-    )
+def _settle(
+    connection: Connection, some: Sequence[Claimable], locked: dict[int, Locked], now: datetime
+) -> None:
+    """What ran out becomes an attempt first; what has tries left is due again."""
+    ended = [each.webhook_id for each in some if each.ended and each.webhook_id in locked]
+    if ended:
+        leases.settle_ended(connection, ended, now)
 
 
 def _lease(
     connection: Connection,
-    taken: Taken,
-    webhooks: dict[int, Target],
+    some: Sequence[Claimable],
+    locked: dict[int, Locked],
     now: datetime,
-    started_at: datetime,
+    room: int,
 ) -> list[Claim]:
-    token = uuid4()
-    until = now + timedelta(seconds=settings().lease_seconds)
-    rows = as_json(
-        {
-            "id": row.id,
-            "kind": kind,
-            "counted": int(kind is AttemptKind.SCHEDULED),
-            "url": shown_url(webhooks[row.webhook_id]),
-        }
-        for row, kind in taken
-    )
-    leases = _take_leases(connection.dialect.name)
-    connection.execute(leases, {"rows": rows, "token": token, "until": until})
-    attempts = _open_attempts(connection, rows, started_at)
-    events = _events(connection, {row.event_id for row, _ in taken})
+    """Lease what they may have now that nobody else can claim for them or turn them off."""
+    slots: list[Slot] = []
+    targets: dict[int, tuple[Target, str]] = {}
+    for each in some:
+        if webhook := locked.get(each.webhook_id):
+            targets[webhook.id] = webhook.target, (url := shown_url(webhook))
+            slots += ({**slot, "url": url} for slot in _slots(each, webhook, now))
+    if not slots:
+        return []
+    started_at, token = utcnow(), uuid4()
+    rows = _take(connection, slots, now, room, {"token": token, "started": started_at})
+    bodies = {row.event_id: row.body for row in rows if row.body is not None}
     return [
         Claim(
             delivery_id=row.id,
             public_id=row.public_id,
             token=token,
-            attempt_id=attempts[row.id],
-            kind=kind,
+            number=row.number,
+            started_at=started_at,
+            kind=(kind := AttemptKind(row.kind)),
+            actor=row.actor,
             tries=row.tries + (kind is AttemptKind.SCHEDULED),
             event=row.event,
-            occurred_at=events[row.event_id].occurred_at,
-            body=events[row.event_id].body,
-            webhook=webhooks[row.webhook_id],
+            occurred_at=row.occurred_at,
+            body=bodies[row.event_id],
+            webhook=targets[row.webhook][0],
+            shown_url=targets[row.webhook][1],
         )
-        for row, kind in taken
+        for row in rows
     ]
 
 
-def _open_attempts(connection: Connection, rows: str, started_at: datetime) -> dict[int, int]:
-    """Insert an attempt for each delivery; return its id by the delivery's."""
-    statement = _make_attempts(connection.dialect.name)
-    made = connection.execute(statement, {"rows": rows, "started": started_at})
-    return {delivery_id: attempt_id for attempt_id, delivery_id in made.all()}
+def _slots(wanted: Claimable, webhook: Locked, now: datetime) -> Iterator[Slot]:
+    """What a webhook may have of each priority, the first first; its places are counted again."""
+    common = {"webhook": webhook.id, "is_head": 0}
+    if wanted.test_places and webhook.deleted_at is None:
+        yield {**common, "priority": Priority.TEST, "places": TEST_PLACES, "cap": TEST_PLACES}
+    if webhook.deleted_at is not None or webhook.state != WebhookState.ACTIVE:
+        return
+    cap = most_at_once(throttled=webhook.throttled, in_order=webhook.in_order)
+    is_paused = webhook.not_before is not None and webhook.not_before > now
+    for priority in wanted.priorities if wanted.places else ():
+        # In order, the normal one is the head of the queue, which probes at its own time.
+        is_head = webhook.in_order and priority is Priority.NORMAL
+        if priority is Priority.INTERACTIVE or is_head or not is_paused:
+            slot = {"priority": priority, "places": wanted.places, "cap": cap}
+            yield {**common, **slot, "is_head": int(is_head)}
 
 
-def _events(connection: Connection, ids: Iterable[int]) -> dict[int, StoredEvent]:
-    """Apart from the deliveries, since many of these often share one body."""
-    statement = _event_bodies(connection.dialect.name)
-    found = connection.execute(statement, {"ids": as_json(ids)})
-    return {row[0]: StoredEvent._make(row) for row in found.all()}
-
-
-@cache
-def _take_leases(dialect: str) -> Update:
-    given = Rowset(dialect, id=BigInteger(), counted=Integer())
-    return (
-        update(Delivery)
-        .where(Delivery.id == given["id"])
-        .values(
-            lease_token=bindparam("token", type_=Uuid()),
-            lease_until=bindparam("until", type_=UtcDateTime()),
-            tries=Delivery.tries + given["counted"],
-            attempts=Delivery.attempts + 1,
-        )
-    )
-
-
-@cache
-def _make_attempts(dialect: str) -> ReturningInsert[int, int]:
-    given = Rowset(dialect, id=BigInteger(), kind=String(), url=String())
-    values: dict[str, ColumnElement[Any]] = {
-        "delivery_id": Delivery.id.expression,
-        "number": Delivery.attempts.expression,
-        "kind": given["kind"],
-        "actor": Delivery.requested_by.expression,
-        "url": given["url"],
-        "outcome": literal_column(f"'{AttemptOutcome.INTERRUPTED}'"),
-        "started_at": bindparam("started", type_=UtcDateTime()),
-    }
-    rows = select(*values.values()).join_from(given.source, Delivery, Delivery.id == given["id"])
-    make = insert(Attempt).from_select(list(values), rows)
-    return make.returning(Attempt.id, Attempt.delivery_id)
-
-
-@cache
-def _event_bodies(dialect: str) -> Select[*tuple[Any, ...]]:
-    columns = (getattr(Event, name) for name in StoredEvent._fields)
-    return select(*columns).where(Event.id.in_(given_ids(dialect)))
+def _take(
+    connection: Connection, slots: Sequence[Slot], now: datetime, room: int, given: dict[str, Any]
+) -> list[Leased]:
+    """Lease and read the first rows of the slots, in their turn, at most `room`."""
+    numbered = ({"place": place, **slot} for place, slot in enumerate(slots))
+    until = now + timedelta(seconds=settings().lease_seconds)
+    values = {"slots": as_json(numbered), "now": now, "until": until, "room": room, **given}
+    with_heads = any(slot["is_head"] for slot in slots)
+    if connection.dialect.name == "postgresql":
+        found = connection.execute(claim_statements.lease_and_read(with_heads=with_heads), values)
+    else:
+        values["most"] = max((slot["places"] for slot in slots), default=0)
+        leased = connection.execute(claim_statements.lease(with_heads=with_heads), values)
+        ids = as_json(leased.scalars().all())
+        found = connection.execute(claim_statements.read_leased(), {"ids": ids})
+    return [Leased._make(row) for row in found.all()]

@@ -11,21 +11,24 @@ from uuid import UUID
 from portal.engine.retry_policy import AttemptKind
 
 
-class DueDelivery(NamedTuple):
-    """A delivery that may be sent now. `was_leased`: whoever had it did not record an end.
+class Leased(NamedTuple):
+    """A delivery that was leased. `tries`: before this attempt, whose number is `number`.
 
-    `public_id` as it goes over the wire.
+    `public_id` as it goes over the wire. `body`: its event's, unless another of the same claim
+    brings it.
     """
 
     id: int
     public_id: str
-    webhook_id: int
+    webhook: int
     event_id: int
     event: str
     tries: int
-    priority: int
-    prior_status: str | None
-    was_leased: bool
+    kind: str
+    actor: str | None
+    number: int
+    occurred_at: datetime
+    body: bytes | None
 
 
 class Target(NamedTuple):
@@ -44,24 +47,48 @@ class Target(NamedTuple):
     version: int
 
 
-class StoredEvent(NamedTuple):
-    """An event as it is sent; its columns of the same names."""
+class Locked(NamedTuple):
+    """A webhook while a claim holds its row: a `Target`, and what decides what it may have now."""
 
     id: int
-    body: bytes
-    occurred_at: datetime
+    public_id: UUID
+    kind: str
+    url: str
+    url_is_secret: bool
+    secret_enc: bytes | None
+    old_secret_enc: bytes | None
+    old_until: datetime | None
+    headers_enc: bytes | None
+    throttled: bool
+    version: int
+    state: str
+    deleted_at: datetime | None
+    in_order: bool
+    not_before: datetime | None
+
+    @property
+    def target(self) -> Target:
+        """What of it is needed to send."""
+        return Target._make(self[: len(Target._fields)])
 
 
 class Claim(NamedTuple):
-    """A delivery that is ours to send until its lease ends. `tries` includes this attempt."""
+    """A delivery that is ours to send until its lease ends. `tries` includes this attempt.
+
+    `number`, `actor`, `started_at`, `shown_url`: what will be stored of the attempt. It is known
+    again by `started_at`.
+    """
 
     delivery_id: int
     public_id: str
     token: UUID
-    attempt_id: int
+    number: int
+    started_at: datetime
     kind: AttemptKind
+    actor: str | None
     tries: int
     event: str
     occurred_at: datetime
     body: bytes
     webhook: Target
+    shown_url: str

@@ -47,13 +47,6 @@ def _taken(wanted: Claimable) -> int:
     return max(wanted.leased, int(wanted.throttled))
 
 
-def within(exact: Sequence[Claimable], shared: Sequence[Claimable]) -> list[Claimable]:
-    """What they want now, but no more than their share."""
-    most = {each.webhook_id: each.places for each in shared}
-    cut = [each._replace(places=min(each.places, most[each.webhook_id])) for each in exact]
-    return [each for each in cut if each.places or each.test_places]
-
-
 def _first(wanted: Claimable) -> int:
     """The place that nobody has to wait for: the first one, and that of a person's Retry."""
     is_first = wanted.leased == 0 and not wanted.throttled

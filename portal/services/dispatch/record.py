@@ -4,38 +4,23 @@ May run twice with the same results: a commit whose answer was lost is simply ma
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import (
-    BigInteger,
-    Connection,
-    Integer,
-    Select,
-    Uuid,
-    and_,
-    literal_column,
-    select,
-)
+from sqlalchemy import Connection, Select, and_, literal_column, select
 
 from portal.database.engine import AnyRow, database_now
 from portal.engine.health import End
 from portal.engine.retry_policy import Decision, Delivered, TurnOff, decide
 from portal.extensions import settings
-from portal.models.deliveries import (
-    Attempt,
-    AttemptBody,
-    AttemptOutcome,
-    Delivery,
-    DeliveryStatus,
-    Priority,
-)
+from portal.models.deliveries import Delivery, DeliveryStatus, Priority
 from portal.models.webhooks import WebhookState
-from portal.services.core.rowset import Rowset, as_json, given_ids, insert_many, update_rows
+from portal.services.core.rowset import as_json, given_ids, update_rows
+from portal.services.dispatch import attempts, late
 from portal.services.dispatch.results import Result
-from portal.services.outbox import rollups
+from portal.services.outbox import leases, rollups
 from portal.services.outbox.transitions import OPEN_DELIVERY, columns, open_delivery_of
 from portal.services.webhooks import activation
 from portal.services.webhooks.health import HealthRow, lock_webhooks, write_health
@@ -43,25 +28,31 @@ from portal.services.webhooks.health import HealthRow, lock_webhooks, write_heal
 NOT_READ: Final = object()  # equals nothing: such a column is written in any case
 
 
-class Leased(NamedTuple):
-    """A delivery at the end of an attempt. `place`: of the result that is about it.
+class Standing(NamedTuple):
+    """A delivery at the end of an attempt. `attempts`: how many have ended before.
 
     `is_plain`: a success changes nothing of it but the status.
     """
 
-    place: int
     id: int
+    attempts: int
     priority: int
     prior_status: str | None
     is_plain: bool
 
 
 class Judged(NamedTuple):
-    """The end of an attempt that counts. `before`: its delivery as it was, locked and ours."""
+    """The end of an attempt that counts. `before`: its delivery as it was, which nobody else
+    changes before we have."""
 
     result: Result
-    before: Leased
+    before: Standing
     decision: Decision
+
+    @property
+    def number(self) -> int:
+        """The attempt's, unless another that came late has taken it."""
+        return max(self.result.claim.number, self.before.attempts + 1)
 
     @property
     def is_usual(self) -> bool:
@@ -73,14 +64,17 @@ def record(connection: Connection, results: Sequence[Result], jitter: Callable[[
     """Write down `results`. True, so that it can be told from a database that did not take it.
 
     `connection` is in a writing transaction. A delivery whose lease is no longer ours has a newer
-    attempt: then only our attempt is written.
+    attempt: then only our attempt is written (`late`).
     """
     now, schedule = database_now(connection), settings().webhook_retry_schedule
+    # Whoever sends, retries, stops or rests a delivery has its webhook's lock: nobody does now.
     webhooks = lock_webhooks(connection, {result.claim.webhook.id for result in results})
+    counting = _counting(connection, results)
+    standings = _standings(connection, [each.claim.delivery_id for each in counting])
     judged = [
         Judged(
             result,
-            before,
+            standings[result.claim.delivery_id],
             decide(
                 kind=result.claim.kind,
                 tries=result.claim.tries,
@@ -90,9 +84,10 @@ def record(connection: Connection, results: Sequence[Result], jitter: Callable[[
                 schedule=schedule,
             ),
         )
-        for result, before in _still_ours(connection, results)
+        for result in counting
+        if result.claim.delivery_id in standings
     ]
-    _write_attempts(connection, results)
+    attempts.write(connection, [(each.result, each.number) for each in judged])
     _write_deliveries(connection, judged, now)
     write_health(connection, webhooks, _ends(judged, webhooks), now)
     _turn_off(connection, judged, webhooks)
@@ -103,28 +98,29 @@ def record(connection: Connection, results: Sequence[Result], jitter: Callable[[
     return True
 
 
-def _still_ours(
-    connection: Connection, results: Sequence[Result]
-) -> Iterator[tuple[Result, Leased]]:
-    """The results whose lease is still the one that was sent under, with their deliveries, locked.
+def _counting(connection: Connection, results: Sequence[Result]) -> Sequence[Result]:
+    """The results that decide about their deliveries: those whose lease is still the one that was
+    sent under, and those whose lease was lost with the database, so that nobody has another.
 
     A pump that stood still beyond its lease may bring an attempt and the next one of the same
     delivery at once: the newer one holds the lease.
     """
-    tokens = [
-        {"place": place, "id": each.claim.delivery_id, "token": each.claim.token}
-        for place, each in enumerate(results)
-    ]
-    statement = _leased_by(connection.dialect.name)
-    found = connection.execute(statement, {"rows": as_json(tokens)})
-    leased = map(Leased._make, found.all())
-    return ((results[each.place], each) for each in leased)
+    by_lease = {(each.claim.delivery_id, each.claim.token): each for each in results}
+    taken = leases.take(connection, by_lease)
+    ours = [by_lease.pop((row.delivery_id, row.token)) for row in taken]
+    if by_lease:
+        ours += late.write(connection, list(by_lease.values()))
+    return ours
+
+
+def _standings(connection: Connection, ids: Sequence[int]) -> dict[int, Standing]:
+    found = connection.execute(_standing(connection.dialect.name), {"ids": as_json(ids)})
+    return {row[0]: Standing._make(row) for row in found.all()}
 
 
 @cache
-def _leased_by(dialect: str) -> Select[*tuple[Any, ...]]:
-    """The columns of `Leased`."""
-    given = Rowset(dialect, place=Integer(), id=BigInteger(), token=Uuid())
+def _standing(dialect: str) -> Select[*tuple[Any, ...]]:
+    """The columns of `Standing`."""
     plain = and_(
         Delivery.priority == literal_column(str(int(Priority.NORMAL))),
         Delivery.prior_status.is_(None),
@@ -132,63 +128,17 @@ def _leased_by(dialect: str) -> Select[*tuple[Any, ...]]:
         Delivery.stopped_by.is_(None),
         Delivery.reason.is_(None),
     )
-    return (
-        select(
-            given["place"].label("place"),
-            Delivery.id,
-            Delivery.priority,
-            Delivery.prior_status,
-            plain.label("is_plain"),
-        )
-        .join_from(given.source, Delivery, Delivery.id == given["id"])
-        .where(Delivery.lease_token == given["token"])
-        .order_by(Delivery.id)
-        .with_for_update(of=Delivery)
-    )
-
-
-def _outcome_of(result: Result) -> AttemptOutcome:
-    return AttemptOutcome.FAILED if result.outcome.reason else AttemptOutcome.DELIVERED
-
-
-def _write_attempts(connection: Connection, results: Sequence[Result]) -> None:
-    dialect = connection.dialect.name
-    rows = [
-        {
-            "id": result.claim.attempt_id,
-            "outcome": _outcome_of(result),
-            "reason": result.outcome.reason,
-            "code": result.outcome.code,
-            "phases": result.phases,
-            "peer": result.peer,
-            "certificate_ends_at": result.certificate_ends_at,
-            "finished_at": result.finished_at,
-        }
-        for result in results
-    ]
-    update_rows(connection, Attempt, rows)
-    bodies = [
-        {
-            "attempt_id": result.claim.attempt_id,
-            "request_headers": result.request_headers,
-            "response_headers": result.response_headers,
-            "response_text": result.response_text,
-            "is_truncated": result.is_truncated,
-            "location": result.location,
-            "detail": result.detail,
-        }
-        for result in results
-    ]
-    insert = insert_many(dialect, AttemptBody, tuple(bodies[0])).on_conflict_do_nothing()
-    connection.execute(insert, {"rows": as_json(bodies)})
+    columns = (Delivery.id, Delivery.attempts, Delivery.priority, Delivery.prior_status)
+    return select(*columns, plain).where(Delivery.id.in_(given_ids(dialect)))
 
 
 def _write_deliveries(connection: Connection, judged: Sequence[Judged], now: datetime) -> None:
     rows, entries = [], []
-    others = _standings(connection, [each.before.id for each in judged if not each.is_usual])
+    others = _others(connection, [each.before.id for each in judged if not each.is_usual])
     for each in judged:
         before, after = each.before, _after(each, others, now)
-        rows.append({"id": before.id, **after})
+        counts = {"attempts": each.number, "tries": each.result.claim.tries}
+        rows.append({"id": before.id, **counts, **after})
         entries.append(
             rollups.StatusChange(
                 each.result.claim.webhook.id,
@@ -199,11 +149,11 @@ def _write_deliveries(connection: Connection, judged: Sequence[Judged], now: dat
                 is_late=each.result.is_late,
             )
         )
-    update_rows(connection, Delivery, rows, cleared=("lease_token", "lease_until"))
+    update_rows(connection, Delivery, rows)
     rollups.count(connection, entries, now)
 
 
-def _standings(connection: Connection, ids: Sequence[int]) -> dict[int, AnyRow]:
+def _others(connection: Connection, ids: Sequence[int]) -> dict[int, AnyRow]:
     if not ids:
         return {}
     found = connection.execute(_whole(connection.dialect.name), {"ids": as_json(ids)})
@@ -216,13 +166,13 @@ def _whole(dialect: str) -> Select[*tuple[Any, ...]]:
     return select(Delivery.id, Delivery.reason, *OPEN_DELIVERY).where(wanted)
 
 
-def _after(judged: Judged, standings: dict[int, AnyRow], now: datetime) -> dict[str, Any]:
+def _after(judged: Judged, others: dict[int, AnyRow], now: datetime) -> dict[str, Any]:
     """Only what changes: SQLite writes every index anew whose column is named, changed or not."""
     outcome, took_ms = judged.result.outcome, judged.result.took_ms
     written = {"code": outcome.code, "took_ms": took_ms}
     if judged.is_usual:
         return {"status": DeliveryStatus.DELIVERED, "finished_at": now, **written}
-    before = standings[judged.before.id]
+    before = others[judged.before.id]
     values = columns(judged.decision, open_delivery_of(before), now) | {"reason": outcome.reason}
     changed = {name: v for name, v in values.items() if v != getattr(before, name, NOT_READ)}
     return {**changed, **written}

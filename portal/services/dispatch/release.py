@@ -2,30 +2,22 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection
 
-from portal.engine.retry_policy import AttemptKind
 from portal.lib.clock import utcnow
-from portal.models.deliveries import Attempt, Delivery
 from portal.services.dispatch.claim_types import Claim
+from portal.services.outbox import leases
 
 
-def release(claims: Sequence[Claim], connection: Connection) -> bool:
+def release(connection: Connection, sent: Sequence[Claim], unsent: Sequence[Claim] = ()) -> bool:
     """Give back leases at a warm shutdown: due at once, counted as nothing.
 
-    `finished_at` tells these attempts from those that a crash cut off. True, so that it can be told
-    from a database that did not take it.
+    What was `sent` may have arrived: of it remains an attempt that was interrupted, and
+    `finished_at` tells it from those that a crash cut off. Of the `unsent` remains nothing. True,
+    so that it can be told from a database that did not take it.
     """
-    for claim in claims:
-        counted = 1 if claim.kind is AttemptKind.SCHEDULED else 0
-        connection.execute(
-            update(Delivery)
-            .where(Delivery.id == claim.delivery_id, Delivery.lease_token == claim.token)
-            .values(lease_token=None, lease_until=None, tries=Delivery.tries - counted)
-        )
-    connection.execute(
-        update(Attempt)
-        .where(Attempt.id.in_([claim.attempt_id for claim in claims]))
-        .values(finished_at=utcnow())
-    )
+    leases.take(connection, [(each.delivery_id, each.token) for each in unsent])
+    freed = leases.take(connection, [(each.delivery_id, each.token) for each in sent])
+    if freed:
+        leases.write_interrupted(connection, freed, utcnow())
     return True

@@ -11,9 +11,10 @@ from typing import Final
 from sqlalchemy import Connection, Select, bindparam, exists, or_, select, update
 
 from portal.database.engine import database_now
-from portal.models.deliveries import Delivery, DeliveryStatus
+from portal.models.deliveries import Delivery, DeliveryStatus, Lease
 from portal.models.webhooks import Webhook, WebhookState
 from portal.services.core.unit_of_work import session, writing
+from portal.services.outbox import leases
 from portal.services.outbox.due import with_open_rows
 from portal.services.webhooks import activation
 from portal.services.webhooks.waiting_deliveries import SPREAD, waiting_for_later
@@ -23,17 +24,18 @@ SPREAD_A_STEP: Final = 500
 
 
 def settle() -> int:
-    """Hold or stop what is open, not being sent, and not wanted; spread what may go again.
+    """Hold or stop what is open, not being sent, and not wanted; spread what may go again; make
+    attempts of leases that ran out.
 
     Returns how many deliveries it touched. Tests are left alone. Writes only when there is
     something to put right, in several transactions when it is much.
     """
     connection = session().connection()
-    if not find_unsettled(connection) and not _any_reopened(connection):
+    if not (_any_ended(connection) or find_unsettled(connection) or _any_reopened(connection)):
         return 0
     until = monotonic() + PATIENCE
     with writing() as current:
-        touched = spread_on(current.connection())
+        touched = settle_leases_on(current.connection()) + spread_on(current.connection())
         touched += (rested := rest_on(current.connection()))
     while rested >= activation.RESTED_A_STEP and monotonic() < until:
         with writing() as current:
@@ -43,13 +45,29 @@ def settle() -> int:
 
 def settle_on(connection: Connection) -> int:
     """One round of it in the caller's writing transaction; how many it put to rest."""
+    settle_leases_on(connection)
     spread_on(connection)
     return rest_on(connection)
+
+
+def settle_leases_on(connection: Connection) -> int:
+    """What ran out becomes an attempt, also where nobody may claim it any more; how many."""
+    now = database_now(connection)
+    ended = select(Lease.webhook_id).where(Lease.until <= now).distinct()
+    wanted = select(Webhook.id).where(Webhook.id.in_(ended)).order_by(Webhook.id)
+    locked = wanted.with_for_update(key_share=True, skip_locked=True)
+    ids = connection.execute(locked).scalars().all()
+    return leases.settle_ended(connection, ids, now) if ids else 0
 
 
 def rest_on(connection: Connection) -> int:
     """Hold or stop some of what is not wanted; `RESTED_A_STEP` or more: there may be more of it."""
     return sum(activation.hold_open(connection, each) for each in find_unsettled(connection))
+
+
+def _any_ended(connection: Connection) -> bool:
+    ended = select(Lease.delivery_id).where(Lease.until <= database_now(connection)).limit(1)
+    return connection.execute(ended).first() is not None
 
 
 def _any_reopened(connection: Connection) -> bool:
@@ -70,12 +88,12 @@ def spread_on(connection: Connection) -> int:
     reopened = _reopened().order_by(Webhook.id).with_for_update(key_share=True, skip_locked=True)
     moved = 0
     for webhook_id in connection.execute(reopened).scalars().all():
-        ids = connection.execute(_retrying_later(webhook_id, now)).scalars().all()
-        if ids:
+        later = connection.execute(_retrying_later(webhook_id, now)).scalars().all()
+        if ids := leases.free_among(connection, later, now):
             due = [{"delivery": each, "due_at": now + SPREAD * random.random()} for each in ids]  # noqa: S311 - spreads load
             statement = update(Delivery).where(Delivery.id == bindparam("delivery"))
             connection.execute(statement, due)
-        if len(ids) < SPREAD_A_STEP:
+        if len(later) < SPREAD_A_STEP:
             done = update(Webhook).where(Webhook.id == webhook_id).values(reopened_at=None)
             connection.execute(done)
         moved += len(ids)

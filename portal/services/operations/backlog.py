@@ -43,7 +43,7 @@ def _oldest_due(current: Session, now: datetime) -> datetime | None:
 
     In order, those behind the first were due long before their turn came: they tell nothing.
     """
-    wanted = [each.webhook_id for each in find_wanted(current.connection(), now)]
+    wanted = [each.webhook_id for each in find_wanted(current.connection()).wanted]
     firsts = [_first_due(priority, now) for priority in Priority]
     rows: Sequence[Sequence[datetime | None]] = [
         list(row)

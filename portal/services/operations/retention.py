@@ -17,12 +17,19 @@ from portal.engine.reason_keys import Reason
 from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.lib.durations import DAY, in_words
-from portal.models.deliveries import Attempt, Delivery, DeliveryStatus, Event
+from portal.models.deliveries import (
+    Attempt,
+    Delivery,
+    DeliveryStatus,
+    Event,
+    Lease,
+    has_no_live_lease,
+)
 from portal.models.rollups import Rollup
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import session, writing
 from portal.services.operations import cleanup
-from portal.services.outbox import rollups
+from portal.services.outbox import leases, rollups
 from portal.services.webhooks import draft_rows
 from portal.services.webhooks.secrets import forget_replaced
 
@@ -130,6 +137,7 @@ def _let_go(before: datetime, after: Place) -> tuple[int, Place | None]:
         # Locked first: of two runs that take an event's last two deliveries one sees that.
         wanted = select(Event.id).where(Event.id.in_(events)).order_by(Event.id)
         current.execute(wanted.with_for_update())
+        current.execute(delete(Lease).where(Lease.delivery_id.in_(ids)))
         current.execute(delete(Attempt).where(Attempt.delivery_id.in_(ids)))
         current.execute(delete(Delivery).where(chosen))
         current.execute(delete(Event).where(Event.id.in_(events), ~_has_deliveries()))
@@ -198,7 +206,8 @@ def _locked(
     )
     rows = current.execute(found).all()
     is_end = len(rows) < BATCH
-    return [row.id for row in rows], None if is_end else (rows[-1].created_at, rows[-1].id)
+    free = leases.free_among(current, [row.id for row in rows], utcnow())
+    return free, None if is_end else (rows[-1].created_at, rows[-1].id)
 
 
 def _before() -> datetime:
@@ -227,7 +236,7 @@ def _of_charts(before: datetime) -> datetime:
 
 
 def _is_free() -> ColumnElement[bool]:
-    return or_(Delivery.lease_until.is_(None), Delivery.lease_until < utcnow())
+    return has_no_live_lease(utcnow())
 
 
 def _is_long_deleted() -> ColumnElement[bool]:

@@ -1,6 +1,5 @@
 """What is claimable now, asked in one way by the pump, the sweep and whoever says "more is due"."""
 
-from collections.abc import Iterable
 from datetime import datetime
 from functools import cache
 from typing import Any, Final, NamedTuple
@@ -11,6 +10,7 @@ from sqlalchemy import (
     Exists,
     ScalarSelect,
     Select,
+    Subquery,
     TextualSelect,
     and_,
     bindparam,
@@ -20,14 +20,16 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    true,
 )
 from sqlalchemy.orm import aliased
 
-from portal.database.engine import UtcDateTime, database_now
+from portal.database.engine import CLOCK, UtcDateTime
+from portal.engine.retry_policy import AttemptKind
 from portal.extensions import settings
-from portal.models.deliveries import IS_OPEN, Delivery, Priority, has_no_live_lease, is_open
+from portal.lib.clock import told
+from portal.models.deliveries import IS_OPEN, Delivery, Lease, Priority, has_no_live_lease, is_open
 from portal.models.webhooks import Webhook, WebhookState
-from portal.services.core.rowset import as_json, given_ids
 from portal.services.core.skip_scan import skip_scan
 from portal.services.core.unit_of_work import session
 
@@ -40,27 +42,30 @@ NOW: Final[Any] = bindparam("now", type_=UtcDateTime())
 class Claimable(NamedTuple):
     """How many deliveries a webhook may have claimed now, and of which priorities.
 
-    `leased`: how many are being sent to it, tests apart; `throttled`: its receiver is in trouble.
-    In order, the normal one is its oldest open delivery; retries of younger ones go out of turn.
+    `leased`: how many are being sent to it, tests apart; `ended`: how many leases ran out;
+    `throttled`: its receiver is in trouble.
     """
 
     webhook_id: int
-    in_order: bool
     test_places: int
     places: int
     priorities: tuple[Priority, ...]
     leased: int = 0
+    ended: int = 0
     throttled: bool = False
 
-    @property
-    def takes_head(self) -> bool:
-        """Whether its oldest is what it wants of the normal ones."""
-        return self.in_order and self.places > 0 and Priority.NORMAL in self.priorities
+
+class Look(NamedTuple):
+    """What one look found. `now`: the database's clock at that moment, None with nothing open."""
+
+    now: datetime | None
+    wanted: list[Claimable]
 
 
 class Flags(NamedTuple):
-    """A webhook, and of which priorities it has something due."""
+    """A webhook, of which priorities it has something due, and its leases."""
 
+    now: datetime
     id: int
     in_order: bool
     throttled: bool
@@ -68,45 +73,41 @@ class Flags(NamedTuple):
     due_1: bool
     due_2: bool
     due_3: bool
+    tests: int | None
+    others: int | None
+    ended: int | None
 
 
 def has_claimable() -> bool:
     """Whether a claim made now would get anything. Reads only."""
-    connection = session().connection()
-    return bool(find_wanted(connection, database_now(connection)))
+    return bool(find_wanted(session().connection()).wanted)
 
 
-def find_wanted(
-    connection: Connection, now: datetime, among: Iterable[int] | None = None
-) -> list[Claimable]:
-    """The webhooks (`among` these ids) with something due and a free place, and what they may take.
+def find_wanted(connection: Connection, *, may_be_lost: bool = False) -> Look:
+    """The webhooks with something due and a free place, and what they may take.
 
-    Exact once the webhooks' rows are locked.
+    Exact where nobody else can claim meanwhile. `may_be_lost`: what this transaction writes need
+    not survive a crash of the database (`_looking`).
     """
-    dialect = connection.dialect.name
-    if among is None:
-        found = connection.execute(_due_by_webhook(dialect), {"now": now})
-    else:
-        found = connection.execute(_due_among(dialect), {"now": now, "ids": as_json(among)})
-    # Asking for what is due in a WHERE as well would have the database find it out twice.
-    flags = [each for each in map(Flags._make, found.all()) if any(each[3:])]
-    leases = live_leases(connection, [each.id for each in flags], now) if flags else {}
-    wanted = [_free_places(each, *leases.get(each.id, (0, 0))) for each in flags]
-    return [each for each in wanted if each.test_places or each.places]
+    statement = _looking(connection.dialect.name, may_be_lost=may_be_lost)
+    flags = [Flags._make(row) for row in connection.execute(statement, {"now": told()}).all()]
+    wanted = [_free_places(each) for each in flags]
+    now = flags[0].now if flags else None
+    return Look(now, [each for each in wanted if each.test_places or each.places])
 
 
-def _free_places(row: Flags, tests: int, others: int) -> Claimable:
+def _free_places(row: Flags) -> Claimable:
     """What is left of a webhook's places, given its live leases."""
     due = {Priority.INTERACTIVE: row.due_1, Priority.NORMAL: row.due_2, Priority.BULK: row.due_3}
     priorities = tuple(priority for priority, is_due in due.items() if is_due)
-    cap = most_at_once(throttled=row.throttled, in_order=row.in_order)
+    cap, others = most_at_once(throttled=row.throttled, in_order=row.in_order), row.others or 0
     return Claimable(
         row.id,
-        row.in_order,
-        test_places=max(0, TEST_PLACES - tests) if row.due_0 else 0,
+        test_places=max(0, TEST_PLACES - (row.tests or 0)) if row.due_0 else 0,
         places=max(0, cap - others) if priorities else 0,
         priorities=priorities,
         leased=others,
+        ended=row.ended or 0,
         throttled=row.throttled,
     )
 
@@ -116,65 +117,61 @@ def most_at_once(*, throttled: bool, in_order: bool) -> int:
     return 1 if throttled or in_order else settings().webhook_max_in_flight
 
 
-def live_leases(
-    connection: Connection, webhook_ids: Iterable[int], now: datetime
-) -> dict[int, tuple[int, int]]:
-    """How many deliveries of each webhook are being sent: (tests, others)."""
-    values = {"ids": as_json(webhook_ids), "now": now}
-    found = connection.execute(_leases(connection.dialect.name), values)
-    return {row[0]: (row[1], row[2]) for row in found.all()}
-
-
 # Statements are built once: building one costs more than running it.
 @cache
-def _leases(dialect: str) -> Select[int, Any, Any]:
-    is_test = Delivery.priority == literal_column(str(int(Priority.TEST)))
-    return (
-        select(
-            Delivery.webhook_id,
-            func.sum(case((is_test, 1), else_=0)),
-            func.sum(case((is_test, 0), else_=1)),
-        )
-        .where(
-            Delivery.webhook_id.in_(given_ids(dialect)),
-            Delivery.lease_token.is_not(None),
-            Delivery.lease_until > NOW,
-        )
-        .group_by(Delivery.webhook_id)
-    )
-
-
-@cache
-def _due_among(dialect: str) -> Select[*tuple[Any, ...]]:
-    return _due_flags().where(Webhook.id.in_(given_ids(dialect)))
-
-
-@cache
-def _due_by_webhook(dialect: str) -> Select[*tuple[Any, ...]]:
-    """The flags of every webhook with an open row.
+def _looking(dialect: str, *, may_be_lost: bool) -> Select[*tuple[Any, ...]]:
+    """The `Flags` of every webhook with an open row.
 
     Walks from one webhook to the next through the index of open rows: the cost grows with the
     webhooks that have any, never with their backlog.
     """
-    walk = with_open_rows(dialect).cte()
-    return _due_flags().join(walk, walk.c.id == Webhook.id)
+    moment = func.coalesce(NOW, CLOCK[dialect], type_=UtcDateTime())
+    walk, leased = with_open_rows(dialect).cte(), _leases(moment)
+    counts = (leased.c.tests, leased.c.others, leased.c.ended)
+    flags = select(moment.label("now"), *_due_flags(moment), *counts)
+    if may_be_lost and dialect == "postgresql":
+        # Asked for here, for a statement of its own would take as long as what it saves.
+        flags = flags.where(func.set_config("synchronous_commit", "off", true()).is_not(None))
+    joined = flags.join(walk, walk.c.id == Webhook.id)
+    return joined.outerjoin(leased, leased.c.webhook_id == Webhook.id)
 
 
-def _due_flags() -> Select[*tuple[Any, ...]]:
-    """The columns of `Flags`."""
+def _leases(moment: ColumnElement[datetime]) -> Subquery:
+    """By webhook: how many tests and others are being sent, and how many leases ran out."""
+    is_test = Lease.kind == literal_column(f"'{AttemptKind.TEST}'")
+    is_live = Lease.until > moment
+
+    def count(condition: ColumnElement[bool]) -> ColumnElement[int]:
+        return func.sum(case((condition, 1), else_=0))
+
+    return (
+        select(
+            Lease.webhook_id,
+            count(and_(is_live, is_test)).label("tests"),
+            count(and_(is_live, ~is_test)).label("others"),
+            count(~is_live).label("ended"),
+        )
+        .group_by(Lease.webhook_id)
+        .subquery("leased")
+    )
+
+
+def _due_flags(moment: ColumnElement[datetime]) -> list[ColumnElement[Any]]:
+    """The columns of `Flags` from `id` to `due_3`."""
     is_on = and_(Webhook.state == WebhookState.ACTIVE, Webhook.deleted_at.is_(None))
-    not_paused = or_(Webhook.not_before.is_(None), Webhook.not_before <= NOW)
+    not_paused = or_(Webhook.not_before.is_(None), Webhook.not_before <= moment)
     # In order, only the head probes, and at its own due time: the webhook's pause is not asked.
     usual = and_(is_on, Webhook.in_order.is_(False), not_paused)
-    head = and_(is_on, Webhook.in_order.is_(True), _head_is_due())
+    head = and_(is_on, Webhook.in_order.is_(True), _head_is_due(moment))
     due = [
-        and_(Webhook.deleted_at.is_(None), _is_due(Priority.TEST)),
-        and_(is_on, _is_due(Priority.INTERACTIVE)),
-        or_(head, and_(usual, _is_due(Priority.NORMAL))),
-        and_(is_on, not_paused, _is_due(Priority.BULK)),
+        and_(Webhook.deleted_at.is_(None), _is_due(Priority.TEST, moment)),
+        and_(is_on, _is_due(Priority.INTERACTIVE, moment)),
+        or_(head, and_(usual, _is_due(Priority.NORMAL, moment))),
+        and_(is_on, not_paused, _is_due(Priority.BULK, moment)),
     ]
     labelled = [each.label(f"due_{number}") for number, each in enumerate(due)]
-    return select(Webhook.id, Webhook.in_order, Webhook.throttled, *labelled)
+    columns = (Webhook.id, Webhook.in_order, Webhook.throttled)
+    return [*(each.expression for each in columns), *labelled]
 
 
 def head_of(webhook_id: ColumnElement[int] | int) -> ScalarSelect[int]:
@@ -199,9 +196,10 @@ def head_of(webhook_id: ColumnElement[int] | int) -> ScalarSelect[int]:
     )
 
 
-def _head_is_due() -> Exists:
+def _head_is_due(moment: ColumnElement[datetime]) -> Exists:
     head = head_of(Webhook.id.expression).correlate(Webhook)
-    return exists().where(Delivery.id == head, Delivery.due_at <= NOW, has_no_live_lease(NOW))
+    is_due = Delivery.due_at <= moment
+    return exists().where(Delivery.id == head, is_due, has_no_live_lease(moment))
 
 
 def with_open_rows(dialect: str) -> TextualSelect:
@@ -211,7 +209,7 @@ def with_open_rows(dialect: str) -> TextualSelect:
     return skip_scan("deliveries", "webhook_id", IS_OPEN, by=by)
 
 
-def _is_due(priority: Priority) -> ColumnElement[bool]:
+def _is_due(priority: Priority, moment: ColumnElement[datetime]) -> ColumnElement[bool]:
     # Not EXISTS: for that, PostgreSQL may read all that is due, once for all webhooks. The order
     # has both databases walk the index and stop at the first.
     first: Select[Any] = (
@@ -220,8 +218,8 @@ def _is_due(priority: Priority) -> ColumnElement[bool]:
             Delivery.webhook_id == Webhook.id,
             is_open(),
             Delivery.priority == literal_column(str(int(priority))),
-            Delivery.due_at <= NOW,
-            has_no_live_lease(NOW),
+            Delivery.due_at <= moment,
+            has_no_live_lease(moment),
         )
         .order_by(Delivery.due_at)
         .limit(1)

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from portal.models.deliveries import Delivery, Priority
 from portal.models.webhooks import Webhook
+from portal.services.outbox import leases
 from portal.services.outbox.due import head_of
 from portal.services.outbox.status import PausedFor, ShownStatus, shown_status
 
@@ -45,10 +46,11 @@ def seen_statuses(
 ) -> dict[int, ShownStatus]:
     """The status of each delivery as people see it, by row id. `now`: the database's clock."""
     known = list(rows)
+    leased = leases.ends(current, [each.id for each, _ in known])
     ahead = heads(current, (hook.id for _, hook in known if hook.in_order))
     found = {}
     for each, hook in known:
-        status = shown_status(each.status, each.lease_until, now)
+        status = shown_status(each.status, leased.get(each.id), now)
         pause = paused_until(each.priority, hook.not_before, now, in_order=hook.in_order)
         has_turn = not hook.in_order or each.priority == Priority.TEST or each.prior_status
         is_behind = not has_turn and (ahead[hook.id] or each.id) < each.id

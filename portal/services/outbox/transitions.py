@@ -52,8 +52,7 @@ def open_delivery_of(row: AnyRow) -> OpenDelivery:
 def columns(decision: Decision, delivery: OpenDelivery, now: datetime) -> dict[str, Any]:
     """The new values of status, due time and what belongs to a person's extra attempt.
 
-    Always the same keys, so that many rows go into one statement. The lease is freed by whoever
-    writes them.
+    Always the same keys, so that many rows go into one statement.
     """
     values: dict[str, Any] = {
         "status": DeliveryStatus.FAILED,
@@ -107,6 +106,4 @@ def rest_values(now: datetime, stopped_by: str | None) -> dict[str, Any]:
         "prior_status": None,
         "prior_due_at": None,
         "requested_by": None,
-        "lease_token": None,
-        "lease_until": None,
     }

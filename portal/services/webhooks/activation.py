@@ -31,6 +31,7 @@ from portal.services.core.permissions import SYSTEM, Actor, require
 from portal.services.core.refusals import Refusal
 from portal.services.core.rowset import as_json, given_ids
 from portal.services.core.unit_of_work import database_time, ring, writing
+from portal.services.outbox import leases
 from portal.services.outbox.transitions import rest_values
 from portal.services.webhooks.rows import TARGET, count_held, lock_webhook, target_of
 
@@ -131,6 +132,7 @@ def hold_open(connection: Session | Connection, webhook_id: int, *, every: bool 
         return 0
     plain = _plain(connection)
     now = database_now(plain)
+    leases.settle_ended(plain, [webhook_id], now)
     stops = webhook.deleted_at is not None
     values = rest_values(now, _deleted_by(connection, webhook) if stops else None)
     wanted = [Delivery.webhook_id == webhook_id, has_no_live_lease(now)]
@@ -140,9 +142,9 @@ def hold_open(connection: Session | Connection, webhook_id: int, *, every: bool 
     else:
         wanted += [is_open(), Delivery.priority != Priority.TEST]
     return (
-        _change_all(plain, wanted, values)
+        _change_all(plain, wanted, values, now)
         if every
-        else _change(plain, wanted, values, RESTED_A_STEP)
+        else _change(plain, wanted, values, now, RESTED_A_STEP)
     )
 
 
@@ -201,28 +203,35 @@ def settle_held(
             "finished_at": now,
         }
     held_ones = [Delivery.webhook_id == webhook_id, Delivery.status == DeliveryStatus.HELD]
-    count = _change_all(current.connection(), [*held_ones, *among], values)
+    count = _change_all(current.connection(), [*held_ones, *among], values, now)
     if held is HeldChoice.SEND and count:
         ring(current)
     return count
 
 
 def _change_all(
-    connection: Connection, wanted: list[ColumnElement[bool]], values: dict[str, Any]
+    connection: Connection,
+    wanted: list[ColumnElement[bool]],
+    values: dict[str, Any],
+    now: datetime,
 ) -> int:
     """Write `values` to all that are `wanted`, which they are no more afterwards."""
-    changed = part = _change(connection, wanted, values, A_STATEMENT)
-    while part == A_STATEMENT:
-        part = _change(connection, wanted, values, A_STATEMENT)
+    changed = 0
+    while part := _change(connection, wanted, values, now, A_STATEMENT):
         changed += part
     return changed
 
 
 def _change(
-    connection: Connection, wanted: list[ColumnElement[bool]], values: dict[str, Any], most: int
+    connection: Connection,
+    wanted: list[ColumnElement[bool]],
+    values: dict[str, Any],
+    now: datetime,
+    most: int,
 ) -> int:
     some = select(Delivery.id).where(*wanted).order_by(Delivery.id).limit(most)
-    ids = connection.execute(some.with_for_update()).scalars().all()
+    locked = connection.execute(some.with_for_update()).scalars().all()
+    ids = leases.free_among(connection, locked, now)
     chosen = update(Delivery).where(Delivery.id.in_(given_ids(connection.dialect.name)))
     connection.execute(chosen.values(values), {"ids": as_json(ids)})
     return len(ids)

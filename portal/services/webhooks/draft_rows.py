@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Select, delete, exists, select, update
 from sqlalchemy.orm import Session
 
 from portal.lib.clock import utcnow
-from portal.models.deliveries import Attempt, Delivery, Event, has_no_live_lease
+from portal.models.deliveries import Attempt, Delivery, Event, Lease
 from portal.models.webhooks import Webhook, WebhookState
 from portal.services.core import vault
 from portal.services.core.permissions import Actor
@@ -64,6 +64,9 @@ def hand_over(current: Session, draft: Webhook | None, webhook: Webhook) -> None
     theirs = update(Delivery).where(Delivery.webhook_id == draft.id)
     moved = theirs.values(webhook_id=webhook.id)
     current.execute(moved.execution_options(synchronize_session=False))
+    # What is being sent now is recorded by whoever sends it, as what it was claimed as.
+    leased = update(Lease).where(Lease.webhook_id == draft.id).values(webhook_id=webhook.id)
+    current.execute(leased.execution_options(synchronize_session=False))
     current.delete(draft)
     current.flush()
 
@@ -92,9 +95,8 @@ def remove_of(current: Session, user_id: int) -> int:
 
 
 def _is_sent(current: Session) -> ColumnElement[bool]:
-    return exists().where(
-        Delivery.webhook_id == Webhook.id, ~has_no_live_lease(database_time(current))
-    )
+    now = database_time(current)
+    return exists().where(Lease.webhook_id == Webhook.id, Lease.until > now)
 
 
 def _remove(current: Session, wanted: Select[int]) -> int:
@@ -102,6 +104,7 @@ def _remove(current: Session, wanted: Select[int]) -> int:
     theirs = select(Delivery.id).where(Delivery.webhook_id.in_(ids))
     samples = select(Delivery.event_id).where(Delivery.webhook_id.in_(ids))
     events = current.scalars(samples).all()
+    current.execute(delete(Lease).where(Lease.webhook_id.in_(ids)))
     current.execute(delete(Attempt).where(Attempt.delivery_id.in_(theirs)))
     current.execute(delete(Delivery).where(Delivery.webhook_id.in_(ids)))
     current.execute(delete(Event).where(Event.id.in_(events)))

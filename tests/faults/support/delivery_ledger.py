@@ -13,6 +13,7 @@ from portal.extensions import db
 from portal.models.deliveries import OPEN, Attempt, Delivery
 from portal.models.webhooks import Webhook
 from tests.faults.support.running_portal import RunningPortal
+from tests.support.deliveries import find_lease
 from tests.support.processes import until
 from tests.support.receiver import Receiver
 
@@ -90,7 +91,7 @@ class Account:
             assert any(200 <= code <= 299 for code in self.codes), self
         else:
             assert status in {"failed", "stopped", "held"}, self
-        assert self.delivery.lease_token is None, self
+        assert find_lease(self.delivery.public_id) is None, self
         assert status != "failed" or self.delivery.reason, self
 
     def assert_explained(self) -> None:

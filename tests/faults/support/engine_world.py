@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from portal.database.engine import database_now
 from portal.engine.events.names import EventName
@@ -18,7 +18,7 @@ from portal.engine.retry_policy import AttemptKind
 from portal.engine.signing.signatures import house_signature
 from portal.extensions import db
 from portal.lib.clock import utcnow
-from portal.models.deliveries import OPEN, Delivery, Priority
+from portal.models.deliveries import OPEN, Delivery, Lease, Priority
 from portal.models.tasks import Task
 from portal.models.webhooks import Webhook
 from portal.services.core import vault
@@ -41,10 +41,12 @@ class Picture(NamedTuple):
 
     hooks: dict[int, Any]
     deliveries: dict[int, Any]
+    leases: dict[int, Any]
 
-    def of(self, hook_id: int) -> tuple[Any, list[Any]]:
+    def of(self, hook_id: int) -> tuple[Any, list[Any], list[Any]]:
         """Everything of one webhook."""
-        return self.hooks[hook_id], self.rows_of(hook_id)
+        leases = [each for each in self.leases.values() if each.webhook_id == hook_id]
+        return self.hooks[hook_id], self.rows_of(hook_id), leases
 
     def rows_of(self, hook_id: int) -> list[Any]:
         """The deliveries of one webhook, oldest first."""
@@ -53,8 +55,21 @@ class Picture(NamedTuple):
     def live(self, hook_id: int, *, tests: bool) -> int:
         """How many are being sent to it now."""
         now = utcnow()
-        leased = [r for r in self.rows_of(hook_id) if r.lease_until and r.lease_until > now]
-        return sum((row.priority == Priority.TEST) is tests for row in leased)
+        live = [r for r in self.rows_of(hook_id) if self.until(r.id, now) > now]
+        return sum((row.priority == Priority.TEST) is tests for row in live)
+
+    def until(self, delivery_id: int, now: datetime) -> datetime:
+        """The end of its lease; one that it has not is over."""
+        return self.leases[delivery_id].until if delivery_id in self.leases else now
+
+    def decides(self, claim: Claim) -> bool:
+        """Whether what comes of this claim decides about its delivery: it has the lease, or that
+        was lost and nothing has happened since."""
+        row = self.deliveries[claim.delivery_id]
+        if lease := self.leases.get(row.id):
+            return bool(lease.token == claim.token)
+        is_same = (claim.kind is AttemptKind.MANUAL) is (row.prior_status is not None)
+        return row.status in OPEN and row.attempts == claim.number - 1 and is_same
 
 
 def look() -> Picture:
@@ -62,7 +77,12 @@ def look() -> Picture:
     with db.engine.connect() as connection:
         hooks = connection.execute(select(Webhook.__table__)).all()
         rows = connection.execute(select(Delivery.__table__).order_by(Delivery.id)).all()
-    return Picture({row.id: row for row in hooks}, {row.id: row for row in rows})
+        leases = connection.execute(select(Lease.__table__).order_by(Lease.delivery_id)).all()
+    return Picture(
+        {row.id: row for row in hooks},
+        {row.id: row for row in rows},
+        {row.delivery_id: row for row in leases},
+    )
 
 
 def health_of(hook: Any) -> tuple[Any, ...]:
@@ -70,10 +90,17 @@ def health_of(hook: Any) -> tuple[Any, ...]:
     return tuple(getattr(hook, name) for name in HEALTH)
 
 
+def uncounted(everything: tuple[Any, list[Any], list[Any]]) -> Any:
+    """Without the numbers of attempts: one that comes late and is nobody's is counted still."""
+    hook, rows, leases = everything
+    return hook, [{**row._mapping, "attempts": None} for row in rows], leases
+
+
 class World:
     """Two webhooks that hear of different things, and what their receivers got.
 
-    `known`: the secret key that each receiver knows. `wanted_again`: the deliveries that a person
+    `known`: the secret key that each receiver knows. `lost`: how many leases of each delivery went
+    with a crash of the database. `wanted_again`: the deliveries that a person
     has sent although they may have arrived.
     """
 
@@ -90,6 +117,7 @@ class World:
         self.received: Counter[int] = Counter()
         self.succeeded: Counter[int] = Counter()
         self.wanted_again: set[int] = set()
+        self.lost: Counter[int] = Counter()
 
     def happen(self, which: int) -> None:
         """Something that one of the two has asked for."""
@@ -111,10 +139,15 @@ class World:
             current.execute(update(Delivery).where(Delivery.due_at > past).values(due_at=past))
             current.execute(update(Webhook).where(Webhook.throttled).values(not_before=past))
             if leases:
-                leased = Delivery.lease_token.is_not(None)
-                current.execute(update(Delivery).where(leased).values(lease_until=past))
+                current.execute(update(Lease).values(until=past))
             under_way = Task.state.in_(["waiting", "running"])
             current.execute(update(Task).where(under_way).values(due_at=Task.created_at))
+
+    def lose_leases(self, delivery_ids: Sequence[int]) -> None:
+        """The database crashes, and has forgotten these claims."""
+        with writing() as current:
+            current.execute(delete(Lease).where(Lease.delivery_id.in_(delivery_ids)))
+        self.lost.update(delivery_ids)
 
     def check_claims(self, claims: Sequence[Claim], before: Picture, places: int) -> None:
         """Nobody gets more than it may have, nor what is not due, nor out of its turn."""
@@ -123,18 +156,17 @@ class World:
         assert len(claims) == len(ids) <= places
         for claim in claims:
             row, hook = before.deliveries[claim.delivery_id], before.hooks[claim.webhook.id]
-            assert row.lease_until is None or row.lease_until <= now
+            assert before.until(row.id, now) <= now
             assert row.due_at <= now
-            assert after.deliveries[row.id].lease_token == claim.token
+            assert after.leases[row.id].token == claim.token
             self._check_kind(claim, row, hook, now)
             self._check_signature(claim)
         for hook_id in {claim.webhook.id for claim in claims}:
             self._check_places(hook_id, before, after)
             self._check_order([each for each in claims if each.webhook.id == hook_id], before)
         for row in before.deliveries.values():
-            # One that was cut off too often ends here.
-            is_cut_off = row.lease_token is not None or row.tries >= 10
-            assert row.id in ids or is_cut_off or after.deliveries[row.id] == row
+            # What was cut off is counted now, and may end here; of others nothing is written.
+            assert row.id in before.leases or after.deliveries[row.id] == row
 
     def _check_kind(self, claim: Claim, row: Any, hook: Any, now: datetime) -> None:
         is_test = row.priority == Priority.TEST
@@ -169,20 +201,23 @@ class World:
                 usual = [row for row in older if row.priority != Priority.TEST]
                 assert not [row.id for row in usual if (row.prior_status or row.status) in OPEN]
 
-    def check_given_back(self, claims: Sequence[Claim], before: Picture) -> None:
-        """Due at once, counted as nothing; and nothing at all where the lease is another's."""
+    def check_given_back(self, claims: Sequence[Claim], before: Picture, *, sent: bool) -> None:
+        """Due at once, counted as nothing, and what was sent has an attempt; nothing at all where
+        the lease is another's."""
         after = look()
-        freed = {}
-        for claim in claims:
-            was = before.deliveries[claim.delivery_id]
-            if was.lease_token == claim.token:
-                tries = was.tries - (claim.kind is AttemptKind.SCHEDULED)
-                free = {"lease_token": None, "lease_until": None, "tries": tries}
-                freed[was.id] = {**was._mapping, **free}
-        expected = {
-            row.id: freed.get(row.id, dict(row._mapping)) for row in before.deliveries.values()
+        held = {each.delivery_id for each in claims if before.leases.get(each.delivery_id)}
+        ours = {
+            each.delivery_id: each.number
+            for each in claims
+            if each.delivery_id in held and before.leases[each.delivery_id].token == each.token
         }
-        assert {row.id: dict(row._mapping) for row in after.deliveries.values()} == expected
+        for row in before.deliveries.values():
+            expected = dict(row._mapping)
+            if sent and row.id in ours:
+                expected["attempts"] = max(ours[row.id], row.attempts + 1)
+            assert dict(after.deliveries[row.id]._mapping) == expected
+        left = {id_: each for id_, each in before.leases.items() if id_ not in ours}
+        assert after.leases == left
         assert after.hooks == before.hooks
 
     def check_recorded(
@@ -191,11 +226,7 @@ class World:
         """Whoever still had the lease decided; a late one left everything as it was."""
         after = look()
         told = list(zip(claims, reasons, strict=True))
-        ours = [
-            (claim, reason)
-            for claim, reason in told
-            if before.deliveries[claim.delivery_id].lease_token == claim.token
-        ]
+        ours = [(claim, reason) for claim, reason in told if before.decides(claim)]
         for claim, reason in ours:
             self._check_end(claim, reason, before, after)
         for hook_id, hook in before.hooks.items():
@@ -203,7 +234,7 @@ class World:
             is_told_of = any(claim.webhook.id == hook_id for claim in claims)
             rests = is_told_of and (hook.state != "active" or hook.deleted_at is not None)
             if not mine and not rests:
-                assert after.of(hook_id) == before.of(hook_id)
+                assert uncounted(after.of(hook_id)) == uncounted(before.of(hook_id))
             if mine and all(claim.webhook.version != hook.version for claim, _ in mine):
                 # Begun under an earlier key: it says nothing about this one.
                 assert health_of(after.hooks[hook_id]) == health_of(hook)
@@ -215,7 +246,9 @@ class World:
     ) -> None:
         was, row = before.deliveries[claim.delivery_id], after.deliveries[claim.delivery_id]
         hook = after.hooks[row.webhook_id]
-        assert (row.lease_token, row.attempts, row.tries) == (None, was.attempts, was.tries)
+        tries = was.tries + (claim.kind is AttemptKind.SCHEDULED)
+        assert (row.attempts, row.tries) == (max(claim.number, was.attempts + 1), tries)
+        assert row.id not in after.leases
         assert row.reason == reason
         if reason is None:
             assert row.status == "delivered"
@@ -224,7 +257,7 @@ class World:
         elif reason is Reason.GONE:
             assert row.status == "failed"
         elif hook.state == "active" and hook.deleted_at is None:
-            usual = ("failed" if was.tries >= 10 else "retrying",)
+            usual = ("failed" if tries >= 10 else "retrying",)
             assert row.status in ((was.prior_status,) if was.prior_status else usual)
         else:
             assert row.status in ("held", "stopped", "failed", "delivered")
@@ -246,10 +279,12 @@ class World:
 
     def check(self) -> None:
         """What holds of every delivery at every moment."""
-        for row in look().deliveries.values():
+        now = look()
+        for row in now.deliveries.values():
             assert 0 <= row.tries <= 10
             # Beyond one success, a receiver gets it by a failure, a cut-off, or a person.
-            assert self.received[row.id] <= row.attempts
+            known = row.attempts + (row.id in now.leases) + self.lost[row.id]
+            assert self.received[row.id] <= known
             if row.status == "delivered":
                 assert self.succeeded[row.id] >= 1
                 # Sent again in vain, it stays delivered, and says how that went.
@@ -257,7 +292,7 @@ class World:
             if row.status in ("delivered", "failed", "stopped"):
                 assert row.finished_at is not None
             if row.status not in OPEN:
-                assert (row.lease_token, row.lease_until, row.prior_status) == (None, None, None)
+                assert (row.id in now.leases, row.prior_status) == (False, None)
             if row.prior_status is not None:
                 assert row.status == "waiting"
                 assert row.priority in (Priority.INTERACTIVE, Priority.BULK)

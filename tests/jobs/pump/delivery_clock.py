@@ -10,7 +10,7 @@ from portal.engine.reasons import Reason
 from portal.engine.retry_policy import Outcome
 from portal.extensions import db
 from portal.lib.clock import utcnow
-from portal.models.deliveries import Attempt, Delivery, Priority
+from portal.models.deliveries import Attempt, Delivery, Lease, Priority
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import claim as dispatch_claim
@@ -39,6 +39,12 @@ def attempts() -> list[Attempt]:
     return db.session.query(Attempt).order_by(Attempt.id).all()
 
 
+def leases() -> list[Lease]:
+    """All leases, by their deliveries."""
+    db.session.rollback()
+    return db.session.query(Lease).order_by(Lease.delivery_id).all()
+
+
 def webhook(row_id: int) -> Webhook:
     """The webhook as it is now."""
     db.session.rollback()
@@ -50,8 +56,7 @@ def make_due() -> None:
     with writing() as current:
         past = database_now(current.connection()) - SECOND
         current.execute(update(Delivery).values(due_at=past))
-        leased = Delivery.lease_token.is_not(None)
-        current.execute(update(Delivery).where(leased).values(lease_until=past))
+        current.execute(update(Lease).values(until=past))
 
 
 def end_pause() -> None:

@@ -28,7 +28,7 @@ from portal.services.bulk_retry.selection import Selection
 from portal.services.core import heartbeats
 from portal.services.webhooks import activation
 from portal.services.webhooks.sample_deliveries import send_test
-from tests.jobs.pump.delivery_clock import attempts, deliveries
+from tests.jobs.pump.delivery_clock import attempts, deliveries, leases
 from tests.support.deliveries import make_delivery, stored
 from tests.support.factories import make_user, make_webhook, publish
 from tests.support.processes import until
@@ -97,7 +97,7 @@ def test_a_ring_during_the_first_look_is_news(having: Set, monkeypatch: pytest.M
         late = iter([quick.url])
 
         def has_looked(*_of_the_pool: object) -> None:
-            if deliveries()[0].lease_token and (url := next(late, None)):
+            if leases() and (url := next(late, None)):
                 make_webhook(url, events=[EventName.LOST])
                 publish(EventName.LOST)
 

@@ -18,7 +18,7 @@ from portal.engine.events.catalogue import EventName
 from portal.engine.reason_keys import Reason
 from portal.lib.clock import utcnow
 from portal.lib.paging import Page
-from portal.models.deliveries import Delivery, Event, Priority
+from portal.models.deliveries import Delivery, Event, Lease, Priority
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import session, writing
 from portal.services.deliveries.log import pages as log_pages
@@ -56,7 +56,7 @@ def rows(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[Delivery]:
     with writing() as current:
         known = {"occurred_at": now, "body": b"{}", "event": "asset.created"}
         made = current.execute(insert(Event).returning(Event.id), [known] * ROWS).scalars().all()
-        current.add_all(
+        rows = [
             Delivery(
                 event_id=event_id,
                 webhook_id=draft if n % 19 == 18 else hooks[n // 3 % 3],
@@ -69,10 +69,13 @@ def rows(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[Delivery]:
                 tries=n % 5,
                 due_at=now,
                 created_at=_stored_at(now, n),
-                **_lease(now, n),
             )
             for n, event_id in enumerate(made)
-        )
+        ]
+        current.add_all(rows)
+        current.flush()
+        # Some of those that are open.
+        current.add_all(_lease(now, row) for n, row in enumerate(rows) if n % 7 in {2, 3} and n % 2)
     session().rollback()
     return list(session().scalars(select(Delivery).where(Delivery.webhook_id != draft)))
 
@@ -82,9 +85,10 @@ def _stored_at(now: datetime, number: int) -> datetime:
     return now - timedelta(days=9 - number // 10)
 
 
-def _lease(now: datetime, number: int) -> dict[str, Any]:
-    is_sent = number % 7 in {2, 3} and number % 2
-    return {"lease_token": uuid4(), "lease_until": now + timedelta(hours=1)} if is_sent else {}
+def _lease(now: datetime, row: Delivery) -> Lease:
+    known = {"delivery_id": row.id, "webhook_id": row.webhook_id, "token": uuid4(), "number": 1}
+    more = {"kind": "scheduled", "url": "https://receiver.example.com/hook", "started_at": now}
+    return Lease(until=now + timedelta(hours=1), **known, **more)
 
 
 def parts(rows: list[Delivery]) -> Iterator[Part]:
@@ -112,7 +116,7 @@ def parts(rows: list[Delivery]) -> Iterator[Part]:
 
 def shows(row: Delivery, status: StatusFilter) -> bool:
     """Whether the log calls it so."""
-    is_free = row.lease_until is None
+    is_free = session().get(Lease, row.id) is None
     is_paused = is_free and is_open(row) and is_away(row)
     if status is StatusFilter.ATTENTION:
         often = row.status == "retrying" and row.tries >= 3 and is_free

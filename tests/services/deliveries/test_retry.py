@@ -16,7 +16,7 @@ from portal.services.core.refusals import NotAllowed, NotFound, Refusal
 from portal.services.core.unit_of_work import session
 from portal.services.deliveries import retry as delivery_retry
 from tests.support.database.rivals import at_once
-from tests.support.deliveries import change, lease, make_attempt, make_delivery, stored
+from tests.support.deliveries import change, find_lease, lease, make_attempt, make_delivery, stored
 from tests.support.factories import make_user, make_webhook
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -92,7 +92,8 @@ def test_a_retry_takes_the_lease_from_whoever_lost_it(ana: Actor) -> None:
     made = make_delivery(status="retrying")
     lease(made, -1)
     delivery_retry.retry(ana, made)
-    assert stored(made)["lease_token"] is None
+    assert find_lease(made) is None
+    assert (stored(made)["tries"], stored(made)["attempts"]) == (1, 1)
 
 
 @pytest.mark.parametrize("status", ["waiting", "retrying"])

@@ -1,14 +1,14 @@
 """Receivers that hang never take all of a pump's places."""
 
 from portal.models.deliveries import Priority
-from portal.services.dispatch.fairness import kept_of, share_out, within
+from portal.services.dispatch.fairness import kept_of, share_out
 from portal.services.outbox.due import Claimable
 
 PLACES, KEPT = 512, kept_of(512)
 
 
 def wanting(number: int, places: int = 8, leased: int = 0, **changes: object) -> Claimable:
-    values = {"in_order": False, "test_places": 0, "priorities": (Priority.NORMAL,), **changes}
+    values = {"test_places": 0, "priorities": (Priority.NORMAL,), **changes}
     return Claimable(webhook_id=number, places=places, leased=leased, **values)  # type: ignore[arg-type]  # a table of values
 
 
@@ -56,9 +56,3 @@ def test_a_test_and_a_persons_retry_never_wait_for_those_that_hang() -> None:
 def test_more_webhooks_than_places_take_turns() -> None:
     first = {share_out([wanting(n) for n in range(99)], 10, 1)[0].webhook_id for _ in range(60)}
     assert len(first) > 10
-
-
-def test_what_turned_out_under_the_lock_is_cut_to_the_share() -> None:
-    exact = [wanting(1, places=8), wanting(2, places=1), wanting(3, places=4)]
-    shared = [wanting(1, places=3), wanting(2, places=3), wanting(3, places=0)]
-    assert [each.places for each in within(exact, shared)] == [3, 1]

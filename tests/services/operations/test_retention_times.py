@@ -27,7 +27,7 @@ from portal.services.core import removal
 from portal.services.core.unit_of_work import writing
 from portal.services.operations import retention
 from portal.services.outbox import rollups
-from tests.support.deliveries import change, lease, make_delivery, stored
+from tests.support.deliveries import lease, make_delivery, stored
 from tests.support.factories import make_webhook, publish
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -217,7 +217,7 @@ def test_one_that_is_being_sent_again_stays_until_its_lease_is_over() -> None:
     retention.prune()
     assert (stored(sent)["status"], stored(held)["status"]) == ("failed", "held")
     for delivery in (sent, held):
-        change(delivery, lease_until=utcnow() - MINUTE)
+        lease(delivery, -60)
     retention.prune()
     assert stored(held)["status"] == "stopped"
     assert count(Delivery) == 1

@@ -17,6 +17,7 @@ from portal.services.core.unit_of_work import session, writing
 from portal.services.dispatch import sweep as dispatch_sweep
 from portal.services.webhooks import activation, crud, sample_deliveries
 from portal.services.webhooks.activation import HeldChoice
+from tests.support.deliveries import find_lease, lease
 from tests.support.factories import Hook, make_user, make_webhook, publish
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -63,7 +64,7 @@ def test_it_holds_what_waits_when_a_person_turns_it_off() -> None:
 def test_it_leaves_alone_what_is_being_sent() -> None:
     ana, hook = make_user(), make_webhook()
     publish()
-    change(hook, lease_until=utcnow() + timedelta(minutes=1))
+    lease(deliveries_of(hook)[0].public_id)
     publish()
     activation.turn_off(ana.actor, hook.public_id)
     assert statuses(hook) == ["waiting", "held"]
@@ -72,10 +73,13 @@ def test_it_leaves_alone_what_is_being_sent() -> None:
 def test_it_holds_what_was_left_behind_by_a_crash() -> None:
     ana, hook = make_user(), make_webhook()
     publish()
-    change(hook, lease_token=hook.public_id, lease_until=utcnow() - timedelta(minutes=1), tries=3)
+    change(hook, tries=3, attempts=3)
+    (delivery,) = deliveries_of(hook)
+    lease(delivery.public_id, -60)
     activation.turn_off(ana.actor, hook.public_id)
     (delivery,) = deliveries_of(hook)
-    assert (delivery.status, delivery.lease_token, delivery.tries) == ("held", None, 3)
+    assert (delivery.status, delivery.tries, delivery.attempts) == ("held", 4, 4)
+    assert find_lease(delivery.public_id) is None
 
 
 @pytest.mark.parametrize(

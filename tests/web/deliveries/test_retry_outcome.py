@@ -13,7 +13,7 @@ from portal.services.core import heartbeats
 from portal.services.deliveries import retry as delivery_retry
 from portal.services.webhooks import activation
 from tests.services.bulk_retry.test_bulk_retry import finish, set_webhook
-from tests.support.deliveries import change, lease, make_attempt, make_delivery, stored
+from tests.support.deliveries import change, free, lease, make_attempt, make_delivery, stored
 from tests.support.factories import make_user, make_webhook
 from tests.support.pages import Page, Pages
 from tests.web.signed_in import visit
@@ -159,23 +159,15 @@ def test_a_row_is_followed_while_its_retry_is_under_way(support: Pages) -> None:
     assert "Waiting to be sent since" in live["html"]
     assert f'name="delivery" value="{made}"' in live["html"]
     lease(made)
-    make_attempt(made, kind="manual", outcome="interrupted", finished_at=None)
     live = support.client.get(followed.get("data-live-url")).get_json()
     assert "Being sent since" in live["html"]
-    change(made, attempts=0, lease_token=None, lease_until=None)
-    made_again = made
-    end_now(made_again)
+    free(made)
+    end(made, reason="refused")
     live = support.client.get(followed.get("data-live-url")).get_json()
     assert live["stop"]
     assert live["announce"] == FAILED
     assert f'action="/deliveries/{made}/retry"' in live["html"]
     assert str(other) not in live["html"]
-
-
-def end_now(made: UUID) -> None:
-    """As `end`, of an attempt that was begun already."""
-    change(made, attempts=1)
-    end(made, reason="refused")
 
 
 def test_a_row_says_what_its_retry_waits_for(support: Pages) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy import Row, func, literal, or_, select
 from sqlalchemy.orm import Session
 
 from portal.engine.reason_keys import NEVER_LEFT
+from portal.engine.retry_policy import AttemptKind
 from portal.lib.paging import PAGE_SIZE, Cursor, Page, page_of
 from portal.models.deliveries import OPEN, Attempt, Delivery, DeliveryStatus, Priority
 from portal.models.webhooks import Webhook, WebhookState
@@ -194,7 +195,8 @@ def _row(
     row: Row[*tuple[Any, ...]], now: datetime, sent: dict[int, int], ahead: dict[int, int | None]
 ) -> LogRow:
     waits_behind = _waits_its_turn(row) and (ahead[row.webhook_id] or row.id) < row.id
-    status = shown_status(row.status, row.lease_until, now)
+    status = shown_status(row.status, row.leased_until, now)
+    is_leased = row.leased_kind is not None  # an attempt that has no row of its own yet
     pause = paused_until(row.priority, row.not_before, now, in_order=row.in_order)
     waits_for = paused_for(status, row.due_at, pause, is_behind=waits_behind)
     return LogRow(
@@ -216,9 +218,9 @@ def _row(
         is_test=row.priority == Priority.TEST,
         reason=row.reason,
         code=row.code,
-        tries=row.tries,
-        attempts=row.attempts,
-        sent=sent.get(row.id, 0) if row.attempts > 1 else row.attempts,
+        tries=row.tries + (row.leased_kind == AttemptKind.SCHEDULED),
+        attempts=row.attempts + is_leased,
+        sent=(sent.get(row.id, 0) if row.attempts > 1 else row.attempts) + is_leased,
         next_try_at=None if waits_behind else _next_try(row, now),
         waits_behind=waits_behind,
         took_ms=row.took_ms,

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
-from portal.models.deliveries import Delivery, Event
+from portal.models.deliveries import Delivery, Event, Lease
 from portal.models.webhooks import Webhook, WebhookState
 
 MOST_READ: Final = 20_000
@@ -77,7 +77,8 @@ def page_statement(walk: Walk, *, newer: bool, limit: int) -> Select[*tuple[Any,
             row.due_at,
             row.webhook_id,
             row.prior_status,
-            row.lease_until,
+            Lease.until.label("leased_until"),
+            Lease.kind.label("leased_kind"),
             row.took_ms,
             Event.asset_tag,
             Event.asset_name,
@@ -92,6 +93,7 @@ def page_statement(walk: Walk, *, newer: bool, limit: int) -> Select[*tuple[Any,
         # Outer joins: a planner may not turn the walk round and begin at the webhooks.
         .outerjoin(Event, Event.id == row.event_id)
         .outerjoin(Webhook, Webhook.id == row.webhook_id)
+        .outerjoin(Lease, Lease.delivery_id == row.id)
     )
 
 

@@ -1,0 +1,108 @@
+"""Storing attempts: once each, when they have ended, with what went out and what came back."""
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import Any, Final
+
+from sqlalchemy import Connection
+from sqlalchemy.sql.dml import Insert, ReturningInsert
+
+from portal.models.deliveries import Attempt, AttemptBody, AttemptOutcome
+from portal.services.core.rowset import as_json, insert_many, update_rows
+from portal.services.dispatch.results import Result
+
+_ATTEMPT: Final = (
+    "delivery_id",
+    "number",
+    "kind",
+    "actor",
+    "url",
+    "started_at",
+    "outcome",
+    "reason",
+    "code",
+    "phases",
+    "peer",
+    "certificate_ends_at",
+    "finished_at",
+)
+_BODY: Final = (
+    "attempt_id",
+    "request_headers",
+    "response_headers",
+    "response_text",
+    "is_truncated",
+    "location",
+    "detail",
+)
+
+
+def write(connection: Connection, ended: Sequence[tuple[Result, int]]) -> None:
+    """Store an attempt of each of these results, which have these numbers."""
+    if not ended:
+        return
+    rows = [
+        {
+            "delivery_id": result.claim.delivery_id,
+            "number": number,
+            "kind": result.claim.kind,
+            "actor": result.claim.actor,
+            "url": result.claim.shown_url,
+            "started_at": result.claim.started_at,
+            **_end_of(result),
+        }
+        for result, number in ended
+    ]
+    made = connection.execute(_insert_attempts(connection.dialect.name), {"rows": as_json(rows)})
+    # By both: a batch may bring two attempts of one delivery.
+    ids = {(delivery_id, number): attempt_id for attempt_id, delivery_id, number in made.all()}
+    _write_bodies(
+        connection,
+        ((result, ids[result.claim.delivery_id, number]) for result, number in ended),
+    )
+
+
+def complete(connection: Connection, result: Result, attempt_id: int) -> None:
+    """Say of a stored attempt that was taken for interrupted how it did end."""
+    update_rows(connection, Attempt, [{"id": attempt_id, **_end_of(result)}])
+    _write_bodies(connection, [(result, attempt_id)])
+
+
+def _end_of(result: Result) -> dict[str, Any]:
+    failed, arrived = AttemptOutcome.FAILED, AttemptOutcome.DELIVERED
+    return {
+        "outcome": failed if result.outcome.reason else arrived,
+        "reason": result.outcome.reason,
+        "code": result.outcome.code,
+        "phases": result.phases,
+        "peer": result.peer,
+        "certificate_ends_at": result.certificate_ends_at,
+        "finished_at": result.finished_at,
+    }
+
+
+def _write_bodies(connection: Connection, ended: Iterable[tuple[Result, int]]) -> None:
+    rows = [
+        {
+            "attempt_id": attempt_id,
+            "request_headers": result.request_headers,
+            "response_headers": result.response_headers,
+            "response_text": result.response_text,
+            "is_truncated": result.is_truncated,
+            "location": result.location,
+            "detail": result.detail,
+        }
+        for result, attempt_id in ended
+    ]
+    connection.execute(_insert_bodies(connection.dialect.name), {"rows": as_json(rows)})
+
+
+@cache
+def _insert_attempts(dialect: str) -> ReturningInsert[*tuple[Any, ...]]:
+    made = insert_many(dialect, Attempt, _ATTEMPT)
+    return made.returning(Attempt.id, Attempt.delivery_id, Attempt.number)
+
+
+@cache
+def _insert_bodies(dialect: str) -> Insert:
+    return insert_many(dialect, AttemptBody, _BODY)
