@@ -1,0 +1,251 @@
+"""What becomes of leases that ran out, that come late, or that the database has lost."""
+
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import delete, update
+
+from portal.engine.reasons import Reason
+from portal.extensions import db
+from portal.models.deliveries import AttemptBody, Lease
+from portal.models.rollups import Rollup
+from portal.models.webhooks import Webhook
+from portal.services.core.unit_of_work import writing
+from portal.services.deliveries import retry as delivery_retry
+from portal.services.dispatch import release, sweep
+from portal.services.outbox.due import has_claimable
+from portal.services.webhooks import activation
+from tests.jobs.pump.delivery_clock import (
+    ask_for_retry,
+    attempts,
+    claim,
+    ended,
+    leases,
+    make_due,
+    only_delivery,
+    write_down,
+)
+from tests.support.deliveries import change, stored
+from tests.support.factories import Hook, make_user, make_webhook, publish
+
+pytestmark = pytest.mark.usefixtures("app")
+
+
+@pytest.fixture
+def hook(app: Flask) -> Hook:
+    """A webhook for which something has just happened."""
+    made = make_webhook()
+    publish()
+    return made
+
+
+def row() -> dict[str, Any]:
+    """The one delivery, as it is stored."""
+    return stored(only_delivery().public_id)
+
+
+def lose_leases() -> None:
+    """The database crashed, and has forgotten who sends what."""
+    with writing() as current:
+        current.execute(delete(Lease))
+
+
+def outcomes() -> list[tuple[int, str, str]]:
+    return [(each.number, each.kind, each.outcome) for each in attempts()]
+
+
+def counted() -> tuple[int, ...]:
+    found = db.session.query(Rollup).one()
+    return found.delivered, found.failed, found.failed_attempts
+
+
+@pytest.mark.usefixtures("hook")
+def test_a_claim_writes_a_lease_and_nothing_else() -> None:
+    before = row()
+    (sent,) = claim()
+    assert (row(), attempts()) == (before, [])
+    (lease,) = leases()
+    assert (lease.token, lease.number, lease.kind, lease.actor) == (
+        sent.token,
+        1,
+        "scheduled",
+        None,
+    )
+    assert (lease.url, lease.started_at) == (sent.shown_url, sent.started_at)
+
+
+def test_a_persons_attempt_is_leased_and_stored_with_the_name() -> None:
+    make_webhook()
+    publish()
+    ask_for_retry(only_delivery().id, "Ana")
+    (sent,) = claim()
+    assert [(each.kind, each.actor) for each in leases()] == [("manual", "Ana")]
+    write_down(ended(sent))
+    assert [(each.kind, each.actor) for each in attempts()] == [("manual", "Ana")]
+
+
+@pytest.mark.usefixtures("hook")
+def test_a_lease_that_ran_out_is_an_attempt_that_spent_a_try() -> None:
+    (lost,) = claim()
+    make_due()
+    assert has_claimable()
+    sweep.settle()
+    assert (row()["status"], row()["tries"], row()["attempts"], leases()) == ("waiting", 1, 1, [])
+    (left,) = attempts()
+    assert (left.outcome, left.number, left.finished_at) == ("interrupted", 1, None)
+    assert (left.started_at, left.url) == (lost.started_at, lost.shown_url)
+
+
+@pytest.mark.parametrize("columns", [{"state": "off"}, {"in_order": True}, {"throttled": True}])
+def test_what_ran_out_is_told_whoever_may_claim_it(hook: Hook, columns: dict[str, Any]) -> None:
+    claim()
+    make_due()
+    with writing() as current:
+        current.execute(update(Webhook).where(Webhook.id == hook.id).values(**columns))
+    assert sweep.settle() > 0
+    assert outcomes() == [(1, "scheduled", "interrupted")]
+    assert row()["status"] == ("held" if columns == {"state": "off"} else "waiting")
+
+
+@pytest.mark.usefixtures("hook")
+def test_the_last_try_that_was_cut_off_ends_in_a_failure_that_is_counted() -> None:
+    change(only_delivery().public_id, tries=9, attempts=9)
+    claim()
+    make_due()
+    assert claim() == []
+    assert (row()["status"], row()["tries"], row()["reason"]) == ("failed", 10, "interrupted")
+    assert counted() == (0, 1, 1)
+
+
+@pytest.mark.usefixtures("hook")
+def test_what_comes_late_after_another_claim_says_how_its_own_attempt_ended() -> None:
+    (late,) = claim()
+    make_due()
+    (newer,) = claim()
+    write_down(ended(late, Reason.SERVER))
+    assert outcomes() == [(1, "scheduled", "failed")]
+    assert (row()["status"], row()["attempts"], row()["reason"]) == ("waiting", 1, None)
+    assert [each.token for each in leases()] == [newer.token]
+    write_down(ended(newer))
+    assert outcomes() == [(1, "scheduled", "failed"), (2, "scheduled", "delivered")]
+    assert (row()["status"], row()["tries"], row()["attempts"]) == ("delivered", 2, 2)
+
+
+@pytest.mark.usefixtures("hook")
+def test_what_comes_late_and_nobody_has_claimed_since_decides() -> None:
+    (late,) = claim()
+    make_due()
+    write_down(ended(late))
+    assert (row()["status"], row()["tries"], outcomes()) == (
+        "delivered",
+        1,
+        [(1, "scheduled", "delivered")],
+    )
+
+
+@pytest.mark.usefixtures("hook")
+@pytest.mark.parametrize("reason", [None, Reason.SERVER])
+def test_a_batch_that_is_recorded_twice_changes_nothing_the_second_time(
+    reason: Reason | None,
+) -> None:
+    (sent,) = claim()
+    write_down(ended(sent, reason))
+    before, known = row(), outcomes()
+    write_down(ended(sent, reason))
+    assert (row(), outcomes()) == (before, known)
+    assert db.session.query(AttemptBody).count() == 1
+    assert counted() == ((1, 0, 0) if reason is None else (0, 0, 1))
+
+
+@pytest.mark.usefixtures("hook")
+def test_what_was_late_twice_changes_nothing_the_second_time() -> None:
+    (late,) = claim()
+    make_due()
+    claim()
+    write_down(ended(late, Reason.SERVER))
+    before, known = row(), outcomes()
+    write_down(ended(late, Reason.SERVER))
+    assert (row(), outcomes()) == (before, known)
+
+
+@pytest.mark.usefixtures("hook")
+@pytest.mark.parametrize("reason", [None, Reason.SERVER])
+def test_a_result_counts_although_its_lease_was_lost(reason: Reason | None) -> None:
+    (sent,) = claim()
+    lose_leases()
+    write_down(ended(sent, reason))
+    assert row()["status"] == ("retrying" if reason else "delivered")
+    assert (row()["tries"], row()["attempts"], len(outcomes())) == (1, 1, 1)
+    assert counted() == ((0, 0, 1) if reason else (1, 0, 0))
+
+
+@pytest.mark.usefixtures("hook")
+def test_of_two_senders_after_a_lost_lease_the_one_with_a_lease_decides() -> None:
+    (lost,) = claim()
+    lose_leases()
+    (newer,) = claim()
+    assert newer.number == lost.number == 1
+    write_down(ended(lost, Reason.SERVER))
+    assert (row()["status"], row()["attempts"], row()["tries"]) == ("waiting", 1, 0)
+    write_down(ended(newer), ended(lost, Reason.SERVER))
+    assert (row()["status"], row()["attempts"], row()["tries"]) == ("delivered", 2, 1)
+    assert outcomes() == [(1, "scheduled", "failed"), (2, "scheduled", "delivered")]
+    assert counted() == (1, 0, 0)
+
+
+@pytest.mark.usefixtures("hook")
+def test_of_two_senders_the_one_without_a_lease_gets_the_next_number_when_it_is_last() -> None:
+    (lost,) = claim()
+    lose_leases()
+    write_down(ended(claim()[0]))
+    write_down(ended(lost, Reason.SERVER))
+    write_down(ended(lost, Reason.SERVER))
+    assert outcomes() == [(1, "scheduled", "delivered"), (2, "scheduled", "failed")]
+    assert (row()["status"], row()["reason"], row()["attempts"]) == ("delivered", None, 2)
+
+
+@pytest.mark.usefixtures("hook")
+def test_a_lost_lease_takes_no_persons_retry_with_it() -> None:
+    (lost,) = claim()
+    lose_leases()
+    ask_for_retry(only_delivery().id)
+    write_down(ended(lost, Reason.SERVER))
+    assert (row()["status"], row()["prior_status"], row()["attempts"]) == ("waiting", "waiting", 1)
+    assert [each.kind for each in claim()] == ["manual"]
+
+
+@pytest.mark.usefixtures("hook")
+def test_a_stopped_delivery_stays_stopped_when_a_lost_attempt_ends() -> None:
+    (lost,) = claim()
+    lose_leases()
+    delivery_retry.stop(make_user().actor, only_delivery().public_id)
+    write_down(ended(lost))
+    assert (row()["status"], outcomes()) == ("stopped", [(1, "scheduled", "delivered")])
+
+
+@pytest.mark.usefixtures("hook")
+def test_what_is_no_longer_kept_is_passed_over() -> None:
+    (sent,) = claim()
+    gone = sent._replace(delivery_id=sent.delivery_id + 1)
+    write_down(ended(gone), ended(sent))
+    assert (row()["status"], len(outcomes())) == ("delivered", 1)
+
+
+@pytest.mark.usefixtures("hook")
+def test_what_was_never_sent_leaves_nothing_when_it_is_given_back() -> None:
+    before = row()
+    claims = claim()
+    with writing() as current:
+        release.release(current.connection(), sent=[], unsent=claims)
+    assert (row(), attempts(), leases()) == (before, [], [])
+
+
+def test_turning_off_leaves_what_is_sent_and_tells_of_what_ran_out(hook: Hook) -> None:
+    claim()
+    make_due()
+    publish()
+    (live,) = claim()[-1:]
+    activation.turn_off(make_user().actor, hook.public_id)
+    assert live.delivery_id in {each.delivery_id for each in leases()}
+    assert outcomes() == [(1, "scheduled", "interrupted")]
