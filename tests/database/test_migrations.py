@@ -17,7 +17,7 @@ from portal.queue import bell
 from portal.services.core.unit_of_work import writing
 from portal.services.people import sessions
 from tests.conftest import ENVIRONMENT
-from tests.support.deliveries import make_attempt, make_delivery
+from tests.support.deliveries import change, lease, make_attempt, make_delivery
 from tests.support.factories import make_user, make_webhook, publish
 
 REGISTER = "0003"  # what stands before webhooks and the outbox
@@ -117,3 +117,37 @@ def test_foreign_keys_are_on_again_after_a_migration(blank: Flask) -> None:
     if db.engine.dialect.name == "sqlite":
         with db.engine.connect() as connection:
             assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar_one() == 1
+
+
+def held(rows: str) -> list[tuple[object, ...]]:
+    """What a query finds."""
+    db.session.remove()
+    with db.engine.connect() as connection:
+        return [tuple(row) for row in connection.execute(text(rows))]
+
+
+TALLY = "SELECT tries, attempts FROM deliveries ORDER BY id"
+ATTEMPTS = "SELECT number, outcome, kind, finished_at IS NULL FROM attempts ORDER BY delivery_id"
+
+
+def test_what_is_under_way_moves_with_its_lease_down_and_up_again(blank: Flask) -> None:
+    upgrade()
+    live, ended, plain = (make_delivery(status="retrying", tries=2) for _ in range(3))
+    for delivery in (live, ended, plain):
+        make_attempt(delivery)
+    lease(live)
+    change(ended, prior_status="failed")
+    lease(ended, -60, kind="manual", actor="Ana")
+    leased = "SELECT delivery_id, token, until, number, kind, actor, url, started_at FROM leases"
+    before, tally, known = held(leased), held(TALLY), held(ATTEMPTS)
+    assert tally == [(2, 1), (2, 1), (2, 1)]
+
+    downgrade(revision="0020")
+    assert held(TALLY) == [(3, 2), (2, 2), (2, 1)]
+    count = "SELECT count(*) FROM deliveries WHERE lease_token IS NOT NULL AND lease_until > '2020-01-01'"
+    assert held(count) == [(2,)]
+    cut_off = "SELECT number, kind, actor FROM attempts WHERE outcome = 'interrupted' ORDER BY id"
+    assert held(cut_off) == [(2, "scheduled", None), (2, "manual", "Ana")]
+
+    upgrade()
+    assert (held(leased), held(TALLY), held(ATTEMPTS)) == (before, tally, known)
