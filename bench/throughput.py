@@ -1,6 +1,8 @@
-"""Deliveries a second by one worker process, beside the plain way and beside libcurl alone."""
+"""Deliveries a second by one worker process and by two, what they take of the processors, and
+beside them the plain way and libcurl alone."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from redis import Redis
 from rq import Queue
@@ -13,9 +15,12 @@ from bench.support.world import (
     DATABASES,
     World,
     is_done,
+    let_go,
     publish_at_once,
     seconds_from_first_to_last,
     seconds_since,
+    settle,
+    store_backlog,
     wait_until,
     webhooks,
     world,
@@ -28,20 +33,32 @@ from portal.services.dispatch import claim as dispatch_claim
 from portal.services.dispatch.request import Composer
 
 WEBHOOKS = 50
-EVENTS = 300
-BARE_EVENTS = 4 * EVENTS  # long enough that one hiccup of the machine is no tenth of it
+EVENTS = 800
+BARE_EVENTS = 1200  # long enough that one hiccup of the machine is no tenth of it
 POSTS_AT_ONCE = 400  # as many as a worker has on the way: eight for each webhook
 PLAIN_JOBS = {"fork": 60, "simple": 400}
+
+
+class Measured(NamedTuple):
+    """Deliveries a second, and microseconds of processors for each, receivers apart."""
+
+    rate: float
+    cost: float
 
 
 def run() -> Iterator[Line]:
     """Each database in turn, everything against the same receiver."""
     for database in DATABASES:
-        ours = _ours(database)
+        ours, cost = measure(database)
         plain = {kind: _plain(database, kind) for kind in PLAIN_JOBS}
         bare = _bare()
         where = f"deliveries/s, {database}"
-        yield Line(f"One worker process, {where}", f"{ours:.0f}", f"{WEBHOOKS} webhooks, 1 KB")
+        note = f"{WEBHOOKS} webhooks, 1 KB; {cost:.0f} µs of all processors each"
+        yield Line(f"One worker process, {where}", f"{ours:.0f}", note)
+        if database == "postgres":
+            two, cost = measure(database, workers=2)
+            note = f"{two / ours:.2f} times one; {cost:.0f} µs each"
+            yield Line(f"Two worker processes, {where}", f"{two:.0f}", note)
         for kind, rate in plain.items():
             name = "forking worker" if kind == "fork" else "SimpleWorker"
             yield Line(
@@ -54,14 +71,20 @@ def run() -> Iterator[Line]:
         )
 
 
-def _ours(database: str) -> float:
+def measure(database: str, workers: int = 1) -> Measured:
+    """One round."""
     with world(database) as here:
         _, url = here.receiver()
         webhooks(url, WEBHOOKS)
-        here.worker()
-        committed_at = publish_at_once(EVENTS)
+        count = store_backlog(EVENTS)
+        for _ in range(workers):
+            here.worker()
+        settle()
+        used = here.processor_seconds()
+        committed_at = let_go()
         wait_until(is_done, 120, "everything delivered")
-        return EVENTS * WEBHOOKS / seconds_since(committed_at)
+        cost = (here.processor_seconds() - used) / count
+        return Measured(count / seconds_since(committed_at), cost * 1e6)
 
 
 def _plain(database: str, kind: str) -> float:

@@ -6,7 +6,7 @@ from flask import current_app
 from sqlalchemy import Engine
 
 from jobs.context import job
-from jobs.pump.pump import Pump
+from jobs.pump.pump import LINGER, Pump
 from jobs.stop_flag import stop
 from portal.database.engine import impatient_engine
 from portal.engine.http.transport import Transport
@@ -33,6 +33,7 @@ def deliver_due() -> None:
         transport=equipment.transport,
         bell=bell.bell(),
         is_stopping=stop.is_set,
+        linger=LINGER,
     ).run()
 
 

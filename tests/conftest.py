@@ -164,8 +164,14 @@ def session_settings(session_app: Flask) -> Settings:
 
 
 @pytest.fixture
-def app(session_app: Flask, valkey_server: ValkeyServer) -> Iterator[Flask]:
-    """The application on an empty database and an empty Valkey, in an application context."""
+def app(
+    session_app: Flask, valkey_server: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Flask]:
+    """The application on an empty database and an empty Valkey, in an application context.
+
+    Its pump ends when nothing is due: that it lingers for the next message has tests of its own.
+    """
+    monkeypatch.setattr("jobs.deliver.LINGER", 0.0)
     valkey_server.empty_out()
     heartbeats.take_notes()
     with session_app.app_context():

@@ -1,16 +1,17 @@
 """A database, a Valkey, an application to look inside, and the portal's own processes."""
 
 import base64
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from flask import Flask
 from flask_migrate import upgrade
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from portal.base_app import create_base_app
 from portal.commands import migrations
@@ -18,10 +19,11 @@ from portal.config.settings import load_settings
 from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Attempt, Delivery
+from portal.models.webhooks import Webhook
 from portal.queue import bell
-from portal.services.core.unit_of_work import writing
+from portal.services.core.unit_of_work import ring, writing
 from tests.support.factories import Hook, make_webhook, publish
-from tests.support.processes import Process
+from tests.support.processes import Process, children_of, processor_seconds
 from tests.support.servers import PostgresServer, ValkeyServer
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of the benchmark").decode()
@@ -35,6 +37,7 @@ class World:
 
     def __init__(self, folder: Path, stack: ExitStack, database: str, **changes: str) -> None:
         self.folder, self._stack = folder, stack
+        self._servers, self._receivers = [os.getpid()], set[int]()
         valkey = stack.enter_context(ValkeyServer(folder / "valkey"))
         self.environment = {
             "SECRET_KEY": "a key that only this benchmark knows",
@@ -48,6 +51,7 @@ class World:
         if database == "postgres":
             server = stack.enter_context(PostgresServer(durable=True))
             self.environment["DATABASE_URL"] = server.new_database()
+            self._servers.append(server.pid)
         self.settings = load_settings(self.environment)
         self.app: Flask = create_base_app(self.settings)
         bell.init_app(self.app)
@@ -71,7 +75,17 @@ class World:
     def receiver(self, *arguments: str) -> tuple[Process, str]:
         """A receiver in a process of its own, and its address without path."""
         process = self.start("-m", "bench.support.receiver", *arguments, ready="listening on")
+        self._receivers.add(process.pid)
         return process, process.output.read_text().split("listening on ")[1].split()[0]
+
+    def processor_seconds(self) -> float:
+        """What the portal's processes, the database and Valkey have used of the processors so far.
+
+        Not the receivers, nor whoever measures.
+        """
+        pids = {pid for server in self._servers for pid in [server, *children_of(server)]}
+        mine = pids - self._receivers - {os.getpid()}
+        return sum(map(processor_seconds, mine))
 
 
 @contextmanager
@@ -85,6 +99,25 @@ def world(database: str, **changes: str) -> Iterator[World]:
 def webhooks(url: str, count: int, **columns: object) -> list[Hook]:
     """Webhooks that sign, each with a path of its own."""
     return [make_webhook(f"{url}/{each}", secret=SECRET, **columns) for each in range(count)]
+
+
+def store_backlog(events: int) -> int:
+    """Store events with their deliveries, a transaction each, as actions do; nothing is sent before
+    `let_go`. Returns how many deliveries."""
+    with writing() as current:
+        current.execute(update(Webhook).values(not_before=utcnow() + timedelta(hours=1)))
+    for number in range(events):
+        publish(asset_id=number + 1, note=NOTE)
+    db.session.rollback()
+    return db.session.execute(select(func.count(Delivery.id))).scalar_one()
+
+
+def let_go() -> datetime:
+    """Have the backlog sent from now on; return when that was committed."""
+    with writing() as current:
+        current.execute(update(Webhook).values(not_before=None))
+        ring(current)
+    return utcnow()
 
 
 def publish_at_once(events: int) -> datetime:

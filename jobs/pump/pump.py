@@ -12,6 +12,7 @@ from typing import Final
 
 from sqlalchemy import Connection, Engine
 
+from jobs.pump.bell_listener import BELL_EVERY, BellListener
 from jobs.pump.database_writer import DatabaseWriter
 from jobs.pump.recorder import Claiming, Recorded, Recorder
 from portal.config.settings import Settings
@@ -34,9 +35,8 @@ from portal.services.webhooks import activation
 
 log = logging.getLogger(__name__)
 
-BELL_EVERY: Final = 0.005
+LINGER: Final = 1.0  # seconds after the last message, in which the next needs no job of its own
 LOOK_EVERY: Final = 0.5
-AWAKE_EVERY: Final = 0.5
 MORE_DUTIES: Final = 0.25  # where the last ones left something to be put to rest
 LAST_WAIT: Final = 5.0  # seconds that a warm shutdown gives to what is in flight
 LAST_RECORD: Final = 8.0  # … and to the database; the supervisor kills after 15
@@ -54,6 +54,7 @@ class Pump:
         transport: Transport,
         bell: Bell,
         is_stopping: Callable[[], bool],
+        linger: float = LINGER,
     ) -> None:
         self._settings = settings
         self._kept = kept_of(settings.worker_max_in_flight)
@@ -62,30 +63,31 @@ class Pump:
         self._transport = transport
         self._bell = bell
         self._is_stopping = is_stopping
+        self._linger, self._lingers_until = linger, 0.0
+        self._listener = BellListener(bell, transport)
         self._name = heartbeats.own_name(heartbeats.PUMP)
         self._flying: dict[int, tuple[Claim, Outgoing]] = {}
         self._started = 0  # the key of the last request
         self._unsent: list[Claim] = []  # to be given back
         self._recorder = Recorder(self._writer)
-        self._rung: int | None = None
-        self._look_at = self._bell_at = self._awake_at = self._duties_at = 0.0
+        self._look_at = self._duties_at = 0.0
         self._was_full = self._has_hung_up = False
         self._ends_at = monotonic() + LONGEST_LIFE
 
     def run(self) -> None:
         """Pump until nothing is claimable and nothing is in flight, or a stop is asked for."""
-        self._bell.answer()
-        self._rung = self._bell.count()  # before the look: a ring after it is news
+        self._listener.begin()
         self._look()
         try:
             while not self._is_stopping():
-                if self._is_idle() and self._has_ended():
+                if self._is_idle() and monotonic() >= self._lingers_until and self._has_ended():
                     return
                 self._turn()
                 if not self._is_stopping():  # it may claim
                     self._listen()
             self._leave()
         finally:
+            self._listener.end()
             self._transport.abandon()  # it outlives us: an error's leftovers are nobody's answers
             self._writer.close()
 
@@ -94,8 +96,7 @@ class Pump:
 
     def _has_ended(self) -> bool:
         """Look a last time, after falling asleep: whoever rings from now on queues a new pump."""
-        self._bell.fall_asleep()
-        self._awake_at = 0.0
+        self._listener.fall_asleep()
         if monotonic() >= self._ends_at:
             self._bell.ring()
             return True
@@ -111,15 +112,9 @@ class Pump:
         self._was_full = is_full
         if is_over:
             return
-        if now >= self._awake_at:
-            self._awake_at = now + AWAKE_EVERY
-            self._bell.stay_awake()
-        if now >= self._bell_at and not self._recorder.is_writing:  # else a look must wait
-            self._bell_at = now + BELL_EVERY
-            rung = self._bell.count()
-            if rung != self._rung:
-                self._rung = rung
-                self._look_at = now
+        self._listener.stay_awake()
+        if not self._recorder.is_writing and self._listener.has_rung():  # else a look must wait
+            self._look_at = now
         if now >= self._look_at:
             self._look()
 
@@ -186,10 +181,16 @@ class Pump:
         self._go_on(recorded)
 
     def _drive(self) -> None:
-        if not (self._flying or self._recorder.is_writing):
+        is_quiet = self._recorder.is_empty and not self._recorder.is_writing
+        is_woken = self._listener.is_woken
+        if not is_woken and is_quiet and not self._flying:
             sleep(BELL_EVERY)
-        for exchange in self._transport.drive(BELL_EVERY):
+        ended = self._transport.drive(self._listener.patience if is_quiet else BELL_EVERY)
+        self._listener.note()
+        for exchange in ended:
             self._recorder.add(self._result(exchange))
+        if ended:
+            self._lingers_until = monotonic() + self._linger if is_woken else 0.0
 
     def _result(self, exchange: Exchange) -> results.Result:
         claim, request = self._flying.pop(int(str(exchange.key)))
@@ -202,7 +203,7 @@ class Pump:
         gather for.
         """
         is_busy = bool(self._flying or held)
-        if self._recorder.is_due or not is_busy:
+        if self._recorder.is_due(len(self._flying) + held) or not is_busy:
             is_over = self._is_stopping() or monotonic() >= self._ends_at
             claim = None if is_over else self._claiming(held)
             self._go_on(self._recorder.write(claim, beside=is_busy and self._writer.works_beside))

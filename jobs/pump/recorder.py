@@ -16,6 +16,7 @@ from portal.services.dispatch.results import Result
 
 FLUSH_AFTER: Final = 0.05
 FLUSH_AT: Final = 200
+PART: Final = 4
 RESULTS_A_WRITE: Final = 400  # after an outage of the database there are more
 
 Claiming: TypeAlias = Callable[[Connection], list[Claim]]
@@ -68,11 +69,15 @@ class Recorder:
             self._kept_since = monotonic()
         self._kept.append(result)
 
-    @property
-    def is_due(self) -> bool:
-        """Whether enough has been gathered, or for long enough."""
-        waited = monotonic() - self._kept_since
-        return waited >= FLUSH_AFTER or len(self._kept) >= FLUSH_AT
+    def is_due(self, in_flight: int) -> bool:
+        """Whether enough has been gathered, or for long enough. `in_flight`: what has not ended.
+
+        Where the database works beside us, a part of what is under way is enough: waiting for half
+        of it, the one would stand still while the other works, in turn.
+        """
+        kept = len(self._kept)
+        enough = kept * PART >= kept + in_flight if self._writer.works_beside else False
+        return enough or kept >= FLUSH_AT or monotonic() - self._kept_since >= FLUSH_AFTER
 
     def write(self, claim: Claiming | None, *, beside: bool) -> Recorded | None:
         """Record a batch, then `claim`, in one transaction. None: not done (yet).

@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session, SessionTransaction, scoped_session
 from portal.config.settings import Settings
 from portal.extensions import db
 from portal.lib import request_id
+from portal.queue.bell_watch import BellWatch, watch
 from portal.queue.clients import quick_client
 from portal.queue.names import DELIVER_DUE, DELIVERIES, SWEEP_ID
 from portal.queue.portal_job import PortalJob
@@ -38,9 +39,10 @@ AWAKE_SECONDS: Final = 2
 QUIET_SECONDS: Final = 5  # how long a Redis that did not answer is left alone
 
 # In one step, or a pump that falls asleep between the two keys would leave the latch set and
-# nobody coming. Returns 1 when a job has to be queued.
+# nobody coming. Returns 1 when a job has to be queued. Who may not publish rings all the same.
 RING_SCRIPT: Final = """
 redis.call('INCR', KEYS[1])
+redis.pcall('PUBLISH', KEYS[1], '')
 if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
 if redis.call('SET', KEYS[3], 1, 'NX', 'EX', ARGV[1]) then return 1 end
 return 0
@@ -76,6 +78,10 @@ class Bell:
     def count(self) -> int | None:
         """How often the bell has rung. None when Redis does not answer."""
         return self.ask(lambda redis: int(redis.get(BELL) or 0))
+
+    def watch(self) -> BellWatch | None:
+        """Be told of each ring instead of asking. None when Redis does not answer."""
+        return self.ask(lambda redis: watch(redis, BELL))
 
     def stay_awake(self) -> None:
         """A pump with free places watches the bell for the next `AWAKE_SECONDS`."""

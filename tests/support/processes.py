@@ -50,6 +50,16 @@ def command_line(pid: int) -> str:
     return _said_of(pid, "cmdline")
 
 
+def processor_seconds(pid: int) -> float:
+    """The processor's time that a process has used, with its children that have ended."""
+    try:
+        said = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    # https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html, from the third field on
+    return sum(map(int, said[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
 def end_whatever_knows(folder: Path) -> None:
     """Kill each process that was started with a test's own folder in its words or its environment.
 

@@ -26,6 +26,22 @@ class Sockets:
         self._epoll = select.epoll()
         self._registered: set[int] = set()
         self._resting: set[int] = set()
+        self._bell: int | None = None
+        self.has_rung = False
+
+    def watch(self, fd: int | None) -> None:
+        """Wake up for one more, which is not libcurl's: `has_rung` says when it is readable."""
+        if self._bell is not None:
+            with suppress(OSError):  # closed, so forgotten
+                self._epoll.unregister(self._bell)
+        self._bell, self.has_rung = fd, False
+        if fd is not None:
+            self._epoll.register(fd, select.EPOLLIN)
+
+    @property
+    def is_watching(self) -> bool:
+        """Whether there is such a one."""
+        return self._bell is not None
 
     def note(self, event: int, fd: int, _multi: object = None, _data: object = None) -> None:
         """Watch the socket for this `pycurl.POLL_…`, or no more. Called as libcurl calls it."""
@@ -44,6 +60,9 @@ class Sockets:
         """Who is ready within `wait` seconds, as `socket_action` takes it: (number, mask)."""
         found = []
         for fd, events in self._epoll.poll(wait, _EVENTS_A_POLL):
+            if fd == self._bell:
+                self.has_rung = True
+                continue
             if fd in self._resting:  # the receiver hung up; libcurl looks before it uses it again
                 self._forget(fd)
                 continue

@@ -118,18 +118,29 @@ class Transport:
             elif self._lookups.ask(name, order.began + timeout, order, doubted=doubted):
                 self._begin(order, name)
 
-    def drive(self, wait: float) -> list[Exchange]:
-        """Move bytes for at most `wait` seconds; return as soon as a request has ended.
+    def watch(self, fd: int | None) -> None:
+        """Have `drive` return also when this, somebody else's, is readable; None: no more."""
+        self._sockets.watch(fd)
 
-        Returns at once when nothing is in flight.
+    @property
+    def has_rung(self) -> bool:
+        """Whether what is watched was readable, the last time `drive` looked."""
+        return self._sockets.has_rung
+
+    def drive(self, wait: float) -> list[Exchange]:
+        """Move bytes for at most `wait` seconds; return as soon as a request has ended, or what is
+        watched can be read.
+
+        Returns at once when nothing is in flight and nothing is watched.
         """
         until = monotonic() if self._ended else monotonic() + wait
-        while self._busy or self._lookups.waiting:
+        self._sockets.has_rung = False
+        while self._busy or self._lookups.waiting or self._sockets.is_watching:
             self._serve_sockets(until)
             self._serve_timer()
             self._collect()
             self._take_turns()
-            if self._ended or monotonic() >= until:
+            if self._ended or self._sockets.has_rung or monotonic() >= until:
                 break
         ended, self._ended = self._ended, []
         return ended

@@ -18,7 +18,7 @@ from portal.extensions import settings
 from portal.models.deliveries import Delivery, DeliveryStatus, Priority
 from portal.models.webhooks import WebhookState
 from portal.services.core.rowset import as_json, given_ids, update_rows
-from portal.services.dispatch import attempts, late
+from portal.services.dispatch import attempts, late_results
 from portal.services.dispatch.results import Result
 from portal.services.outbox import leases, rollups
 from portal.services.outbox.transitions import OPEN_DELIVERY, columns, open_delivery_of
@@ -28,7 +28,7 @@ from portal.services.webhooks.health import HealthRow, lock_webhooks, write_heal
 NOT_READ: Final = object()  # equals nothing: such a column is written in any case
 
 
-class Standing(NamedTuple):
+class LeasedDelivery(NamedTuple):
     """A delivery at the end of an attempt. `attempts`: how many have ended before.
 
     `is_plain`: a success changes nothing of it but the status.
@@ -46,7 +46,7 @@ class Judged(NamedTuple):
     changes before we have."""
 
     result: Result
-    before: Standing
+    before: LeasedDelivery
     decision: Decision
 
     @property
@@ -64,7 +64,7 @@ def record(connection: Connection, results: Sequence[Result], jitter: Callable[[
     """Write down `results`. True, so that it can be told from a database that did not take it.
 
     `connection` is in a writing transaction. A delivery whose lease is no longer ours has a newer
-    attempt: then only our attempt is written (`late`).
+    attempt: then only our attempt is written (`late_results`).
     """
     now, schedule = database_now(connection), settings().webhook_retry_schedule
     # Whoever sends, retries, stops or rests a delivery has its webhook's lock: nobody does now.
@@ -109,18 +109,18 @@ def _counting(connection: Connection, results: Sequence[Result]) -> Sequence[Res
     taken = leases.take(connection, by_lease)
     ours = [by_lease.pop((row.delivery_id, row.token)) for row in taken]
     if by_lease:
-        ours += late.write(connection, list(by_lease.values()))
+        ours += late_results.write(connection, list(by_lease.values()))
     return ours
 
 
-def _standings(connection: Connection, ids: Sequence[int]) -> dict[int, Standing]:
+def _standings(connection: Connection, ids: Sequence[int]) -> dict[int, LeasedDelivery]:
     found = connection.execute(_standing(connection.dialect.name), {"ids": as_json(ids)})
-    return {row[0]: Standing._make(row) for row in found.all()}
+    return {row[0]: LeasedDelivery._make(row) for row in found.all()}
 
 
 @cache
 def _standing(dialect: str) -> Select[*tuple[Any, ...]]:
-    """The columns of `Standing`."""
+    """The columns of `LeasedDelivery`."""
     plain = and_(
         Delivery.priority == literal_column(str(int(Priority.NORMAL))),
         Delivery.prior_status.is_(None),

@@ -122,7 +122,6 @@ def test_a_changed_address_is_shown_beside_the_one_that_was_used(support: Pages)
 
 def test_an_attempt_under_a_live_lease_is_being_sent_and_not_interrupted(support: Pages) -> None:
     made = make_delivery()
-    make_attempt(made, outcome="interrupted", finished_at=None)
     lease(made)
     page = support.get(f"/deliveries/{made}")
     assert "Sending" in page.main

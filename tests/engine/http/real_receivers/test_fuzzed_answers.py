@@ -100,13 +100,16 @@ def claim(tmp_path: Path) -> Iterator[Claim]:
             delivery_id=1,
             public_id=str(uuid4()),
             token=uuid4(),
-            attempt_id=1,
+            number=1,
+            started_at=datetime.now(UTC),
             kind=AttemptKind.SCHEDULED,
+            actor=None,
             tries=1,
             event="asset.created",
             occurred_at=datetime.now(UTC),
             body=BODY,
             webhook=target,
+            shown_url=target.url,
         )
 
 
