@@ -189,8 +189,8 @@ class Pump:
         self._listener.note()
         for exchange in ended:
             self._recorder.add(self._result(exchange))
-        if ended:
-            self._lingers_until = monotonic() + self._linger if is_woken else 0.0
+        if ended and is_woken:
+            self._lingers_until = monotonic() + self._linger
 
     def _result(self, exchange: Exchange) -> results.Result:
         claim, request = self._flying.pop(int(str(exchange.key)))

@@ -1,6 +1,7 @@
 """A pump's subscription to the bell: its socket is one more among those that the pump waits for."""
 
 from contextlib import suppress
+from typing import Any
 
 from redis import Redis
 from redis.client import PubSub
@@ -12,9 +13,10 @@ from portal.queue.clients import ANSWER_TIMEOUT
 class BellWatch:
     """Hears each ring from the moment it was made. `fileno`: what to wait for, by poll."""
 
-    def __init__(self, subscription: PubSub, fileno: int) -> None:
+    def __init__(self, subscription: PubSub) -> None:
         self._subscription = subscription
-        self.fileno = fileno
+        self._socket = _socket_of(subscription)
+        self.fileno: int = self._socket.fileno()
 
     def has_rung(self) -> bool | None:
         """Whether it rang since this was asked last. None: the subscription is lost."""
@@ -24,7 +26,8 @@ class BellWatch:
                 rang = True
         except (RedisError, OSError):
             return None
-        return rang
+        # The library connects anew by itself, and then nobody waits for the socket it has now.
+        return rang if _socket_of(self._subscription) is self._socket else None
 
     def close(self) -> None:
         """Hear nothing any more."""
@@ -40,8 +43,11 @@ def watch(redis: Redis, channel: str) -> BellWatch | None:
     subscription: PubSub = redis.pubsub()  # type: ignore[no-untyped-call]  # it has no types
     subscription.subscribe(channel)
     confirmed = subscription.get_message(timeout=ANSWER_TIMEOUT)
-    socket = getattr(subscription.connection, "_sock", None)  # the library keeps it to itself
-    if confirmed is None or socket is None:
+    if confirmed is None or _socket_of(subscription) is None:
         subscription.close()
         return None
-    return BellWatch(subscription, socket.fileno())
+    return BellWatch(subscription)
+
+
+def _socket_of(subscription: PubSub) -> Any:
+    return getattr(subscription.connection, "_sock", None)  # the library keeps it to itself
