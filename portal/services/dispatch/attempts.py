@@ -38,9 +38,7 @@ _BODY: Final = (
 
 
 def write(connection: Connection, ended: Sequence[tuple[Result, int]]) -> None:
-    """Store an attempt of each of these results, which have these numbers."""
-    if not ended:
-        return
+    """Store an attempt of each of these results, of different deliveries, by these numbers."""
     rows = [
         {
             "delivery_id": result.claim.delivery_id,
@@ -54,12 +52,8 @@ def write(connection: Connection, ended: Sequence[tuple[Result, int]]) -> None:
         for result, number in ended
     ]
     made = connection.execute(_insert_attempts(connection.dialect.name), {"rows": as_json(rows)})
-    # By both: a batch may bring two attempts of one delivery.
-    ids = {(delivery_id, number): attempt_id for attempt_id, delivery_id, number in made.all()}
-    _write_bodies(
-        connection,
-        ((result, ids[result.claim.delivery_id, number]) for result, number in ended),
-    )
+    ids = {row[0]: row[1] for row in made.all()}
+    _write_bodies(connection, [(result, ids[result.claim.delivery_id]) for result, _ in ended])
 
 
 def complete(connection: Connection, result: Result, attempt_id: int) -> None:
@@ -100,7 +94,7 @@ def _write_bodies(connection: Connection, ended: Iterable[tuple[Result, int]]) -
 @cache
 def _insert_attempts(dialect: str) -> ReturningInsert[*tuple[Any, ...]]:
     made = insert_many(dialect, Attempt, _ATTEMPT)
-    return made.returning(Attempt.id, Attempt.delivery_id, Attempt.number)
+    return made.returning(Attempt.delivery_id, Attempt.id)
 
 
 @cache

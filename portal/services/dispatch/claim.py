@@ -4,10 +4,11 @@ One short transaction looks for webhooks with something due, locks their rows, c
 sent to each, and leases no more than its free places. The lease is also what a crash leaves.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import accumulate
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from sqlalchemy import Connection
@@ -20,13 +21,21 @@ from portal.models.deliveries import Priority
 from portal.models.webhooks import WebhookState
 from portal.services.core.rowset import as_json
 from portal.services.dispatch import claim_statements
-from portal.services.dispatch.claim_types import Claim, Leased, Locked, Target
+from portal.services.dispatch.claim_types import Claim, DueDelivery, Locked, StoredEvent
 from portal.services.dispatch.fairness import share_out
 from portal.services.outbox import leases
 from portal.services.outbox.due import TEST_PLACES, Claimable, find_wanted, most_at_once
 from portal.services.webhooks.inbox.address import shown_url
 
-Slot: TypeAlias = dict[str, Any]
+
+class Slot(NamedTuple):
+    """What a webhook may have of one priority. `cap`: what all pumps together may have."""
+
+    webhook: int
+    priority: Priority
+    places: int
+    cap: int
+    is_head: bool
 
 
 def claim(
@@ -48,9 +57,16 @@ def claim(
         # No more than it takes: another pump gets nothing of what is locked here.
         some = _as_many_as_fill(room, wanted)
         wanted = wanted[len(some) :]
-        if locked := _lock(connection, some):
-            _settle(connection, some, locked, look.now)
-            claims += _lease(connection, some, locked, look.now, room)
+        locked = _lock(connection, some)
+        _settle(connection, some, locked, look.now)
+        slots = [
+            slot
+            for each in some
+            if (webhook := locked.get(each.webhook_id))
+            for slot in _slots(each, webhook, look.now)
+        ]
+        if slots and (taken := _pick(connection, slots, room, look.now)):
+            claims += _lease(connection, taken, locked, look.now)
     return claims
 
 
@@ -60,10 +76,9 @@ def rehearse(connection: Connection) -> None:
     for is_alone in (True, False):
         find_wanted(connection, may_be_lost=is_alone)
     _lock(connection, [])
-    nothing = {"webhook": 0, "priority": Priority.NORMAL, "places": 1, "cap": 1, "url": ""}
-    given = {"token": uuid4(), "started": now}
-    for is_head in (0, 1):
-        _take(connection, [{**nothing, "is_head": is_head}], now, 1, given)
+    slot = Slot(0, Priority.NORMAL, places=1, cap=1, is_head=False)
+    _pick(connection, [slot, slot._replace(is_head=True)], 1, now)
+    _lease(connection, [], {}, now)
 
 
 def _as_many_as_fill(room: int, wanted: Sequence[Claimable]) -> Sequence[Claimable]:
@@ -88,50 +103,11 @@ def _settle(
         leases.settle_ended(connection, ended, now)
 
 
-def _lease(
-    connection: Connection,
-    some: Sequence[Claimable],
-    locked: dict[int, Locked],
-    now: datetime,
-    room: int,
-) -> list[Claim]:
-    """Lease what they may have now that nobody else can claim for them or turn them off."""
-    slots: list[Slot] = []
-    targets: dict[int, tuple[Target, str]] = {}
-    for each in some:
-        if webhook := locked.get(each.webhook_id):
-            targets[webhook.id] = webhook.target, (url := shown_url(webhook))
-            slots += ({**slot, "url": url} for slot in _slots(each, webhook, now))
-    if not slots:
-        return []
-    started_at, token = utcnow(), uuid4()
-    rows = _take(connection, slots, now, room, {"token": token, "started": started_at})
-    bodies = {row.event_id: row.body for row in rows if row.body is not None}
-    return [
-        Claim(
-            delivery_id=row.id,
-            public_id=row.public_id,
-            token=token,
-            number=row.number,
-            started_at=started_at,
-            kind=(kind := AttemptKind(row.kind)),
-            actor=row.actor,
-            tries=row.tries + (kind is AttemptKind.SCHEDULED),
-            event=row.event,
-            occurred_at=row.occurred_at,
-            body=bodies[row.event_id],
-            webhook=targets[row.webhook][0],
-            shown_url=targets[row.webhook][1],
-        )
-        for row in rows
-    ]
-
-
 def _slots(wanted: Claimable, webhook: Locked, now: datetime) -> Iterator[Slot]:
-    """What a webhook may have of each priority, the first first; its places are counted again."""
-    common = {"webhook": webhook.id, "is_head": 0}
+    """What a webhook may have of each priority now that nobody else can claim for it or turn it
+    off: the tests first, then whoever goes first."""
     if wanted.test_places and webhook.deleted_at is None:
-        yield {**common, "priority": Priority.TEST, "places": TEST_PLACES, "cap": TEST_PLACES}
+        yield Slot(webhook.id, Priority.TEST, wanted.test_places, TEST_PLACES, is_head=False)
     if webhook.deleted_at is not None or webhook.state != WebhookState.ACTIVE:
         return
     cap = most_at_once(throttled=webhook.throttled, in_order=webhook.in_order)
@@ -140,23 +116,92 @@ def _slots(wanted: Claimable, webhook: Locked, now: datetime) -> Iterator[Slot]:
         # In order, the normal one is the head of the queue, which probes at its own time.
         is_head = webhook.in_order and priority is Priority.NORMAL
         if priority is Priority.INTERACTIVE or is_head or not is_paused:
-            slot = {"priority": priority, "places": wanted.places, "cap": cap}
-            yield {**common, **slot, "is_head": int(is_head)}
+            yield Slot(webhook.id, priority, min(wanted.places, cap), cap, is_head)
 
 
-def _take(
-    connection: Connection, slots: Sequence[Slot], now: datetime, room: int, given: dict[str, Any]
-) -> list[Leased]:
-    """Lease and read the first rows of the slots, in their turn, at most `room`."""
-    numbered = ({"place": place, **slot} for place, slot in enumerate(slots))
+def _pick(
+    connection: Connection, slots: Sequence[Slot], room: int, now: datetime
+) -> list[DueDelivery]:
+    """Of each webhook as many as are free: tests in their own place, then by priority, longest due
+    first. At most `room`."""
+    dialect = connection.dialect.name
+    found: dict[Slot, list[DueDelivery]] = {}
+    usual = {(each.webhook, each.priority): each for each in slots if not each.is_head}
+    if usual:
+        rows = as_json(each._asdict() for each in usual.values())
+        values = {"rows": rows, "now": now, "most": max(each.places for each in usual.values())}
+        for row in connection.execute(claim_statements.due_rows(dialect), values).all():
+            due = DueDelivery._make(row)
+            found.setdefault(usual[due.webhook_id, Priority(due.priority)], []).append(due)
+    heads = {each.webhook: each for each in slots if each.is_head}
+    if heads:
+        values = {"ids": as_json(heads), "now": now}
+        for row in connection.execute(claim_statements.due_heads(dialect), values).all():
+            due = DueDelivery._make(row)
+            found[heads[due.webhook_id]] = [due]
+    taken: list[DueDelivery] = []
+    so_far: Counter[tuple[int, bool]] = Counter()
+    for slot in slots:
+        for due in found.get(slot, ()):
+            counted = (slot.webhook, slot.priority is Priority.TEST)
+            if so_far[counted] < due.free:
+                so_far[counted] += 1
+                taken.append(due)
+    return taken[:room]
+
+
+def _lease(
+    connection: Connection,
+    taken: Sequence[DueDelivery],
+    webhooks: Mapping[int, Locked],
+    now: datetime,
+) -> list[Claim]:
+    targets = {row.webhook_id: webhooks[row.webhook_id].target for row in taken}
+    urls = {id_: shown_url(target) for id_, target in targets.items()}
+    started_at, token = utcnow(), uuid4()
+    rows = as_json(
+        {
+            "id": row.id,
+            "webhook": row.webhook_id,
+            "number": row.attempts + 1,
+            "kind": row.kind,
+            "actor": row.requested_by,
+            "url": urls[row.webhook_id],
+        }
+        for row in taken
+    )
     until = now + timedelta(seconds=settings().lease_seconds)
-    values = {"slots": as_json(numbered), "now": now, "until": until, "room": room, **given}
-    with_heads = any(slot["is_head"] for slot in slots)
-    if connection.dialect.name == "postgresql":
-        found = connection.execute(claim_statements.lease_and_read(with_heads=with_heads), values)
+    values = {"rows": rows, "token": token, "until": until, "started": started_at}
+    events = _events(connection, {row.event_id for row in taken}, values)
+    return [
+        Claim(
+            delivery_id=row.id,
+            public_id=row.public_id,
+            token=token,
+            number=row.attempts + 1,
+            started_at=started_at,
+            kind=(kind := row.kind),
+            actor=row.requested_by,
+            tries=row.tries + (kind is AttemptKind.SCHEDULED),
+            event=row.event,
+            occurred_at=events[row.event_id].occurred_at,
+            body=events[row.event_id].body,
+            webhook=targets[row.webhook_id],
+            shown_url=urls[row.webhook_id],
+        )
+        for row in taken
+    ]
+
+
+def _events(
+    connection: Connection, ids: Iterable[int], leases: dict[str, Any]
+) -> dict[int, StoredEvent]:
+    """Make the leases, and read the events apart from the deliveries, since many of these often
+    share one body."""
+    dialect, values = connection.dialect.name, {"ids": as_json(ids)}
+    if dialect == "sqlite":
+        connection.execute(claim_statements.make_leases(dialect), leases)
     else:
-        values["most"] = max((slot["places"] for slot in slots), default=0)
-        leased = connection.execute(claim_statements.lease(with_heads=with_heads), values)
-        ids = as_json(leased.scalars().all())
-        found = connection.execute(claim_statements.read_leased(), {"ids": ids})
-    return [Leased._make(row) for row in found.all()]
+        values |= leases
+    found = connection.execute(claim_statements.event_bodies(dialect), values)
+    return {row[0]: StoredEvent._make(row) for row in found.all()}

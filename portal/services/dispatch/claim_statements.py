@@ -1,101 +1,38 @@
-"""The statements of a claim.
+"""The statements of a claim, built once: building one costs more than running it."""
 
-As text, for one of them counts, picks, leases and reads: asked one after the other, these take the
-database longer to hear of than to do.
-"""
-
-from functools import cache
+from functools import cache, reduce
 from typing import Any, Final
 
 from sqlalchemy import (
-    LargeBinary,
+    BigInteger,
+    ColumnElement,
+    Integer,
     Select,
-    TextClause,
+    String,
+    Subquery,
+    Text,
     Uuid,
     bindparam,
-    column,
+    cast,
+    func,
+    insert,
     literal_column,
     select,
-    text,
+    true,
+    type_coerce,
 )
-from sqlalchemy.sql.selectable import TextualSelect
+from sqlalchemy.orm import aliased
+from sqlalchemy.sql.dml import Insert
 
 from portal.database.engine import UtcDateTime
-from portal.models.deliveries import IS_OPEN
+from portal.engine.retry_policy import AttemptKind
+from portal.models.deliveries import Delivery, Event, Lease, Priority, has_no_lease, is_open
 from portal.models.webhooks import Webhook
-from portal.services.core.rowset import given_ids
-from portal.services.dispatch.claim_types import Leased, Locked
-from portal.services.outbox.due import head_of
+from portal.services.core.rowset import Rowset, given_ids
+from portal.services.dispatch.claim_types import DueDelivery, Locked, StoredEvent
+from portal.services.outbox.due import NOW, head_of
 
-# What each webhook may have of each priority: no more than its share of the pump's places, and no
-# more than its leases leave.
-_SLOTS: Final = """slots AS (
-  SELECT given.*, {max}(0, {min}(places, cap - (SELECT count(*) FROM leases
-    WHERE leases.webhook_id = given.webhook AND leases.until > :now
-    AND (leases.kind = 'test') = (given.priority = 0)))) AS free
-  FROM {given})"""
-_GIVEN: Final = {
-    "postgresql": "json_to_recordset(CAST(:slots AS json)) AS given(place int, webhook int,"
-    " priority int, is_head int, places int, cap int, url text)",
-    "sqlite": "(SELECT json_extract(value, '$.place') AS place,"
-    " json_extract(value, '$.webhook') AS webhook, json_extract(value, '$.priority') AS priority,"
-    " json_extract(value, '$.is_head') AS is_head, json_extract(value, '$.places') AS places,"
-    " json_extract(value, '$.cap') AS cap, json_extract(value, '$.url') AS url"
-    " FROM json_each(:slots)) AS given",
-}
-_IS_FREE: Final = (
-    "due_at <= :now AND NOT EXISTS (SELECT 1 FROM leases WHERE leases.delivery_id = deliveries.id)"
-)
-_LONGEST_DUE: Final = (
-    f"FROM deliveries WHERE webhook_id = slots.webhook AND {IS_OPEN}"
-    f" AND priority = slots.priority AND {_IS_FREE} ORDER BY due_at, id"
-)
-_HEAD: Final = (
-    "FROM deliveries WHERE id = ("
-    f"{head_of(literal_column('slots.webhook')).compile(compile_kwargs={'literal_binds': True})})"
-    f" AND {_IS_FREE}"
-)
-# PostgreSQL gives each slot its own number of rows, and takes them out of the part that locks them:
-# as they are once they are locked. SQLite, which cannot, gives all slots the largest number.
-_PICK: Final = {
-    "postgresql": """SELECT slots.place, webhook, slots.priority AS slot, url, free, due.*
-  FROM slots CROSS JOIN LATERAL
-  (SELECT {columns} {rows} LIMIT slots.free FOR UPDATE SKIP LOCKED) AS due
-  WHERE is_head = {is_head}""",
-    "sqlite": """SELECT slots.place, webhook, slots.priority AS slot, url, free, due.*
-  FROM slots JOIN (SELECT {columns} FROM deliveries) AS due
-  ON due.id IN (SELECT id {rows} LIMIT :most) WHERE is_head = {is_head}""",
-}
-_COLUMNS: Final = (
-    "id, public_id, event_id, event, tries, attempts, priority, due_at, prior_status, requested_by"
-)
-# Of each webhook as many as are free: tests in their own place, then by priority.
-_CHOSEN: Final = """picked AS ({picks}),
-ranked AS (SELECT picked.*, attempts + 1 AS number, row_number()
-  OVER (PARTITION BY webhook, slot = 0 ORDER BY place, due_at, id) AS nth FROM picked),
-chosen AS (SELECT ranked.*, CASE WHEN priority = 0 THEN 'test' WHEN prior_status IS NOT NULL
-  THEN 'manual' ELSE 'scheduled' END AS kind
-  FROM ranked WHERE nth <= free ORDER BY place, nth LIMIT :room)"""
-_LEASE: Final = """INSERT INTO leases
-  (delivery_id, webhook_id, token, until, number, kind, actor, url, started_at)"""
-_LEASED: Final = """SELECT id, webhook, :token, :until, number, kind, requested_by, url, :started
-  FROM chosen"""
-# A body that many deliveries share comes with the first of them alone.
-_READ: Final = """SELECT chosen.id, {public_id} AS public_id, webhook, event_id, chosen.event,
-  tries, kind, requested_by AS actor, number, occurred_at,
-  CASE WHEN row_number() OVER (PARTITION BY event_id ORDER BY chosen.id) = 1 THEN body END AS body
-  FROM {chosen} JOIN events ON events.id = event_id"""
-_JUST_LEASED: Final = """(SELECT deliveries.id, public_id, deliveries.webhook_id AS webhook,
-  event_id, event, tries, kind, requested_by, number
-  FROM leases JOIN deliveries ON deliveries.id = delivery_id
-  WHERE delivery_id IN (SELECT value FROM json_each(:ids))) AS chosen"""
-# As it goes over the wire; a UUID for each delivery takes longer to make than to send.
-_AS_TEXT: Final = {
-    "postgresql": "CAST(chosen.public_id AS text)",
-    "sqlite": "substr(chosen.public_id, 1, 8) || '-' || substr(chosen.public_id, 9, 4) || '-'"
-    " || substr(chosen.public_id, 13, 4) || '-' || substr(chosen.public_id, 17, 4) || '-'"
-    " || substr(chosen.public_id, 21)",
-}
+TEST: Final[ColumnElement[Any]] = literal_column(str(int(Priority.TEST)))
 
 
 @cache
@@ -111,43 +48,139 @@ def locked_webhooks(dialect: str) -> Select[*tuple[Any, ...]]:
 
 
 @cache
-def lease_and_read(*, with_heads: bool) -> TextualSelect:
-    """PostgreSQL: lease what is due and has a free place, and return the `Leased`."""
-    words = f"WITH {_chosen('postgresql', with_heads=with_heads)}, leased AS ({_LEASE} {_LEASED}) "
-    return _typed(words + _READ.format(public_id=_AS_TEXT["postgresql"], chosen="chosen"))
+def due_rows(dialect: str) -> Select[*tuple[Any, ...]]:
+    """The first rows of each webhook and priority in `ROWS`, longest due first.
+
+    PostgreSQL gives each its own number, and takes the rows out of the part that locks them: as
+    they are once they are locked. SQLite, which cannot, gives all the largest number.
+    """
+    slots = _slots(dialect)
+    first: Select[*tuple[Any, ...]] = (
+        select(Delivery.id)
+        .where(
+            Delivery.webhook_id == slots.c.webhook,
+            is_open(),
+            Delivery.priority == slots.c.priority,
+            Delivery.due_at <= NOW,
+            has_no_lease(),
+        )
+        .order_by(Delivery.due_at, Delivery.id)
+    )
+    if dialect == "sqlite":
+        chosen = aliased(Delivery)
+        ids = first.limit(bindparam("most")).correlate(slots)
+        rows = select(*_columns_of(chosen, dialect), slots.c.free)
+        joined = rows.join_from(slots, chosen, chosen.id.in_(ids))
+        return joined.order_by(chosen.due_at, chosen.id)
+    told = first.with_only_columns(*_columns_of(Delivery, dialect), Delivery.due_at)
+    locked = told.limit(slots.c.free).with_for_update(skip_locked=True)
+    picked = locked.correlate(slots).lateral("picked")
+    columns = (picked.c[name] for name in DueDelivery._fields if name != "free")
+    rows = select(*columns, slots.c.free).select_from(slots).join(picked, true())
+    return rows.order_by(picked.c.due_at, picked.c.id)
+
+
+def _slots(dialect: str) -> Subquery:
+    """What each webhook may have of each priority: no more than its share of the pump's places,
+    and on PostgreSQL no more than its leases leave, as they are under its lock."""
+    given = Rowset(dialect, webhook=Integer(), priority=Integer(), places=Integer(), cap=Integer())
+    columns = [given["webhook"].label("webhook"), given["priority"].label("priority")]
+    free: ColumnElement[int] = given["places"]
+    if dialect != "sqlite":  # there nobody else can have leased anything since the look
+        is_test = Lease.kind == literal_column(f"'{AttemptKind.TEST}'")
+        leased = (
+            select(func.count())
+            .where(Lease.webhook_id == given["webhook"], Lease.until > NOW)
+            .where(is_test == (given["priority"] == TEST))
+            .correlate(given.source)
+            .scalar_subquery()
+        )
+        free = func.greatest(literal_column("0"), func.least(free, given["cap"] - leased))
+    return select(*columns, free.label("free")).select_from(given.source).subquery("slots")
 
 
 @cache
-def lease(*, with_heads: bool) -> TextClause:
-    """SQLite, where no INSERT stands inside another statement: the same, and their ids."""
-    chosen = _chosen("sqlite", with_heads=with_heads)
-    return _bound(f"{_LEASE} WITH {chosen} {_LEASED} RETURNING delivery_id")
+def due_heads(dialect: str) -> Select[*tuple[Any, ...]]:
+    """The heads of these webhooks' queues, as far as they are due, nobody has them, and nothing
+    else is being sent."""
+    is_test = Lease.kind == literal_column(f"'{AttemptKind.TEST}'")
+    leased = select(Lease.delivery_id).where(
+        Lease.webhook_id == Webhook.id, Lease.until > NOW, ~is_test
+    )
+    return (
+        select(*_columns_of(Delivery, dialect), literal_column("1").label("free"))
+        .join(Webhook, Webhook.id == Delivery.webhook_id)
+        .where(
+            Webhook.id.in_(given_ids(dialect)),
+            Delivery.id == head_of(Webhook.id.expression).correlate(Webhook),
+            Delivery.due_at <= NOW,
+            has_no_lease(),
+            ~leased.correlate(Webhook).exists(),
+        )
+        .with_for_update(of=Delivery, skip_locked=True)
+    )
 
 
 @cache
-def read_leased() -> TextualSelect:
-    """SQLite: the `Leased` of these deliveries (`ids`)."""
-    return _typed(_READ.format(public_id=_AS_TEXT["sqlite"], chosen=_JUST_LEASED))
+def make_leases(dialect: str) -> Insert:
+    """Lease the `ROWS`."""
+    given = Rowset(
+        dialect,
+        id=BigInteger(),
+        webhook=Integer(),
+        number=Integer(),
+        kind=String(),
+        actor=String(),
+        url=String(),
+    )
+    values: dict[str, ColumnElement[Any]] = {
+        "delivery_id": given["id"],
+        "webhook_id": given["webhook"],
+        "token": bindparam("token", type_=Uuid()),
+        "until": bindparam("until", type_=UtcDateTime()),
+        "number": given["number"],
+        "kind": given["kind"],
+        "actor": given["actor"],
+        "url": given["url"],
+        "started_at": bindparam("started", type_=UtcDateTime()),
+    }
+    return insert(Lease).from_select(
+        list(values), select(*values.values()).select_from(given.source)
+    )
 
 
-def _chosen(dialect: str, *, with_heads: bool) -> str:
-    least, most = ("min", "max") if dialect == "sqlite" else ("least", "greatest")
-    slots = _SLOTS.format(given=_GIVEN[dialect], min=least, max=most)
-    kinds = [(_LONGEST_DUE, 0), (_HEAD, 1)] if with_heads else [(_LONGEST_DUE, 0)]
-    pick = _PICK[dialect]
-    picks = [pick.format(columns=_COLUMNS, rows=rows, is_head=which) for rows, which in kinds]
-    return f"{slots}, {_CHOSEN.format(picks=' UNION ALL '.join(picks))}"
+@cache
+def event_bodies(dialect: str) -> Select[*tuple[Any, ...]]:
+    """The events of what is leased; on PostgreSQL it is leased by the same statement."""
+    columns = (getattr(Event, name) for name in StoredEvent._fields)
+    events = select(*columns).where(Event.id.in_(given_ids(dialect)))
+    return events if dialect == "sqlite" else events.add_cte(make_leases(dialect).cte("leased"))
 
 
-def _bound(words: str) -> TextClause:
-    statement = text(words)
-    times = [name for name in ("now", "until", "started") if f":{name}" in words]
-    typed = [bindparam(name, type_=UtcDateTime()) for name in times]
-    tokens = [bindparam("token", type_=Uuid())] if ":token" in words else []
-    return statement.bindparams(*typed, *tokens)
+def _columns_of(delivery: Any, dialect: str) -> list[ColumnElement[Any]]:
+    """Those of a `DueDelivery`, but for the last."""
+    return [
+        delivery.id,
+        _as_text(delivery.public_id, dialect).label("public_id"),
+        delivery.webhook_id,
+        delivery.event_id,
+        delivery.event,
+        delivery.tries,
+        delivery.attempts,
+        delivery.priority,
+        delivery.prior_status,
+        delivery.requested_by,
+    ]
 
 
-def _typed(words: str) -> TextualSelect:
-    types: dict[str, Any] = {"occurred_at": UtcDateTime(), "body": LargeBinary()}
-    columns = (column(name, types.get(name)) for name in Leased._fields)
-    return _bound(words).columns(*columns)
+def _as_text(uuid: ColumnElement[Any], dialect: str) -> ColumnElement[str]:
+    """As it goes over the wire; a UUID for each delivery takes longer to make than to send."""
+    if dialect != "sqlite":
+        return cast(uuid, Text)
+    digits = type_coerce(uuid, Text)  # without the hyphens
+    parts = [
+        func.substr(digits, literal_column(str(first)), literal_column(str(count)), type_=Text)
+        for first, count in ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
+    ]
+    hyphen = literal_column("'-'", Text)
+    return reduce(lambda left, right: left + hyphen + right, parts)

@@ -9,26 +9,33 @@ from typing import NamedTuple
 from uuid import UUID
 
 from portal.engine.retry_policy import AttemptKind
+from portal.models.deliveries import Priority
 
 
-class Leased(NamedTuple):
-    """A delivery that was leased. `tries`: before this attempt, whose number is `number`.
+class DueDelivery(NamedTuple):
+    """A delivery that may be sent now. `free`: how many of its kind its webhook may have.
 
-    `public_id` as it goes over the wire. `body`: its event's, unless another of the same claim
-    brings it.
+    `public_id` as it goes over the wire; `attempts`: those that have ended.
     """
 
     id: int
     public_id: str
-    webhook: int
+    webhook_id: int
     event_id: int
     event: str
     tries: int
-    kind: str
-    actor: str | None
-    number: int
-    occurred_at: datetime
-    body: bytes | None
+    attempts: int
+    priority: int
+    prior_status: str | None
+    requested_by: str | None
+    free: int
+
+    @property
+    def kind(self) -> AttemptKind:
+        """What an attempt made now is."""
+        if self.priority == Priority.TEST:
+            return AttemptKind.TEST
+        return AttemptKind.MANUAL if self.prior_status else AttemptKind.SCHEDULED
 
 
 class Target(NamedTuple):
@@ -70,6 +77,14 @@ class Locked(NamedTuple):
     def target(self) -> Target:
         """What of it is needed to send."""
         return Target._make(self[: len(Target._fields)])
+
+
+class StoredEvent(NamedTuple):
+    """An event as it is sent; its columns of the same names."""
+
+    id: int
+    body: bytes
+    occurred_at: datetime
 
 
 class Claim(NamedTuple):

@@ -3,8 +3,6 @@
 Few, so each is looked at by itself.
 """
 
-from collections.abc import Sequence
-
 from sqlalchemy import Connection, select, update
 
 from portal.database.engine import AnyRow
@@ -14,16 +12,12 @@ from portal.services.dispatch import attempts
 from portal.services.dispatch.results import Result
 
 
-def write(connection: Connection, results: Sequence[Result]) -> list[Result]:
-    """Store what these say of their attempts alone; return those that decide about their
-    deliveries, of which nothing is stored yet.
+def is_settled(connection: Connection, result: Result) -> bool:
+    """Store what the result says of its attempt alone. False: it decides about its delivery, and
+    nothing of it is stored yet.
 
-    The webhooks' rows are locked. May run twice: what is stored already stays as it is.
+    The webhook's row is locked. May run twice: what is stored already stays as it is.
     """
-    return [each for each in results if not _is_settled(connection, each)]
-
-
-def _is_settled(connection: Connection, result: Result) -> bool:
     claim = result.claim
     wanted = select(Delivery.status, Delivery.attempts, Delivery.prior_status)
     found = wanted.where(Delivery.id == claim.delivery_id).with_for_update()

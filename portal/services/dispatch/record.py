@@ -4,7 +4,7 @@ May run twice with the same results: a commit whose answer was lost is simply ma
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any, Final, NamedTuple
@@ -66,11 +66,52 @@ def record(connection: Connection, results: Sequence[Result], jitter: Callable[[
     `connection` is in a writing transaction. A delivery whose lease is no longer ours has a newer
     attempt: then only our attempt is written (`late_results`).
     """
-    now, schedule = database_now(connection), settings().webhook_retry_schedule
+    now = database_now(connection)
     # Whoever sends, retries, stops or rests a delivery has its webhook's lock: nobody does now.
     webhooks = lock_webhooks(connection, {result.claim.webhook.id for result in results})
-    counting = _counting(connection, results)
-    standings = _standings(connection, [each.claim.delivery_id for each in counting])
+    judged = [
+        each
+        for some in _one_of_each(results)
+        for each in _write(connection, _deciding(connection, some), jitter, now)
+    ]
+    write_health(connection, webhooks, _ends(judged, webhooks), now)
+    _turn_off(connection, judged, webhooks)
+    for webhook_id, webhook in webhooks.items():
+        if webhook.deleted_at is not None or webhook.state != WebhookState.ACTIVE:
+            # It was turned off or deleted meanwhile: what would be tried again is put to rest.
+            activation.hold_open(connection, webhook_id)
+    return True
+
+
+def _one_of_each(results: Sequence[Result]) -> Iterator[Sequence[Result]]:
+    """Nearly always all at once. A pump that stood still beyond its lease may bring an attempt and
+    the next one of the same delivery: one after the other, as each is a result of the other."""
+    while results:
+        first: dict[int, Result] = {}
+        for each in results:
+            first.setdefault(each.claim.delivery_id, each)
+        yield list(first.values())
+        results = [each for each in results if first[each.claim.delivery_id] is not each]
+
+
+def _deciding(connection: Connection, results: Sequence[Result]) -> Sequence[Result]:
+    """Those that decide about their deliveries: their lease is still the one that was sent under,
+    or it was lost with the database, and nobody has another. Of others the attempt is stored."""
+    held = [(each.claim.delivery_id, each.claim.token) for each in results]
+    taken = set(leases.take_ids(connection, held))
+    return [
+        each
+        for each in results
+        if each.claim.delivery_id in taken or not late_results.is_settled(connection, each)
+    ]
+
+
+def _write(
+    connection: Connection, results: Sequence[Result], jitter: Callable[[], float], now: datetime
+) -> Sequence[Judged]:
+    """The attempts, and what becomes of their deliveries."""
+    schedule = settings().webhook_retry_schedule
+    standings = _standings(connection, [each.claim.delivery_id for each in results])
     judged = [
         Judged(
             result,
@@ -84,33 +125,13 @@ def record(connection: Connection, results: Sequence[Result], jitter: Callable[[
                 schedule=schedule,
             ),
         )
-        for result in counting
+        for result in results
         if result.claim.delivery_id in standings
     ]
-    attempts.write(connection, [(each.result, each.number) for each in judged])
-    _write_deliveries(connection, judged, now)
-    write_health(connection, webhooks, _ends(judged, webhooks), now)
-    _turn_off(connection, judged, webhooks)
-    for webhook_id, webhook in webhooks.items():
-        if webhook.deleted_at is not None or webhook.state != WebhookState.ACTIVE:
-            # It was turned off or deleted meanwhile: what would be tried again is put to rest.
-            activation.hold_open(connection, webhook_id)
-    return True
-
-
-def _counting(connection: Connection, results: Sequence[Result]) -> Sequence[Result]:
-    """The results that decide about their deliveries: those whose lease is still the one that was
-    sent under, and those whose lease was lost with the database, so that nobody has another.
-
-    A pump that stood still beyond its lease may bring an attempt and the next one of the same
-    delivery at once: the newer one holds the lease.
-    """
-    by_lease = {(each.claim.delivery_id, each.claim.token): each for each in results}
-    taken = leases.take(connection, by_lease)
-    ours = [by_lease.pop((row.delivery_id, row.token)) for row in taken]
-    if by_lease:
-        ours += late_results.write(connection, list(by_lease.values()))
-    return ours
+    if judged:
+        attempts.write(connection, [(each.result, each.number) for each in judged])
+        _write_deliveries(connection, judged, now)
+    return judged
 
 
 def _standings(connection: Connection, ids: Sequence[int]) -> dict[int, LeasedDelivery]:

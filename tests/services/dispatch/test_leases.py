@@ -206,6 +206,33 @@ def test_of_two_senders_the_one_without_a_lease_gets_the_next_number_when_it_is_
 
 
 @pytest.mark.usefixtures("hook")
+@pytest.mark.parametrize("is_lost_one_first", [True, False])
+def test_two_senders_that_come_at_once_are_two_attempts_and_one_end(
+    is_lost_one_first: bool,
+) -> None:
+    (lost,) = claim()
+    lose_leases()
+    (newer,) = claim()
+    both = [ended(lost, Reason.SERVER), ended(newer)]
+    write_down(*(both if is_lost_one_first else reversed(both)))
+    assert (row()["status"], row()["attempts"], row()["tries"]) == ("delivered", 2, 1)
+    assert sorted(each.outcome for each in attempts()) == ["delivered", "failed"]
+    assert counted() == (1, 0, 0)
+
+
+@pytest.mark.usefixtures("hook")
+def test_two_lost_leases_are_two_attempts_and_one_end() -> None:
+    (first,) = claim()
+    lose_leases()
+    (second,) = claim()
+    lose_leases()
+    write_down(ended(first), ended(second, Reason.SERVER))
+    assert (row()["status"], row()["attempts"], row()["tries"]) == ("delivered", 2, 1)
+    assert outcomes() == [(1, "scheduled", "delivered"), (2, "scheduled", "failed")]
+    assert counted() == (1, 0, 0)
+
+
+@pytest.mark.usefixtures("hook")
 def test_a_lost_lease_takes_no_persons_retry_with_it() -> None:
     (lost,) = claim()
     lose_leases()
