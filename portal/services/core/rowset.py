@@ -7,7 +7,7 @@ here, and on PostgreSQL a message there and back. One text is bound once, whatev
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final
 
 import orjson
@@ -134,7 +134,12 @@ def as_json(values: Iterable[Mapping[str, Any] | int]) -> str:
 
 def _plain(value: object) -> str:
     if isinstance(value, datetime):
-        # SQLite keeps exactly this text; a session of PostgreSQL reads it in its zone, UTC.
-        utc = value if value.tzinfo is UTC else value.astimezone(UTC)
-        return utc.isoformat(" ", "microseconds")[:26]
+        return _time(value)
     raise TypeError(f"{type(value).__name__} cannot be sent to the database as JSON")
+
+
+@lru_cache(maxsize=64)  # one moment often stands in many rows
+def _time(value: datetime) -> str:
+    # SQLite keeps exactly this text; a session of PostgreSQL reads it in its zone, UTC.
+    utc = value if value.tzinfo is UTC else value.astimezone(UTC)
+    return utc.isoformat(" ", "microseconds")[:26]

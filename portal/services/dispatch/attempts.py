@@ -1,23 +1,18 @@
 """Storing attempts: once each, when they have ended, with what went out and what came back."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Connection
-from sqlalchemy.sql.dml import Insert, ReturningInsert
+from sqlalchemy import BigInteger, Connection, Uuid, and_, delete, insert, select
+from sqlalchemy.sql.dml import Delete, Insert, ReturningInsert
 
-from portal.models.deliveries import Attempt, AttemptBody, AttemptOutcome
-from portal.services.core.rowset import as_json, insert_many, update_rows
+from portal.models.deliveries import Attempt, AttemptBody, AttemptOutcome, Delivery, Lease
+from portal.services.core.rowset import Rowset, as_json, given_ids, insert_many, update_rows
 from portal.services.dispatch.results import Result
+from portal.services.outbox.leases import next_number
 
-_ATTEMPT: Final = (
-    "delivery_id",
-    "number",
-    "kind",
-    "actor",
-    "url",
-    "started_at",
+_END: Final = (
     "outcome",
     "reason",
     "code",
@@ -26,6 +21,7 @@ _ATTEMPT: Final = (
     "certificate_ends_at",
     "finished_at",
 )
+_BEGUN: Final = ("delivery_id", "number", "kind", "actor", "url", "started_at")
 _BODY: Final = (
     "attempt_id",
     "request_headers",
@@ -35,6 +31,25 @@ _BODY: Final = (
     "location",
     "detail",
 )
+
+
+def end_leased(connection: Connection, results: Sequence[Result]) -> Set[int]:
+    """End the leases that are still the ones that were sent under: each becomes its attempt.
+
+    Of different deliveries, whose webhooks are locked. Returns the deliveries whose it was.
+    """
+    dialect = connection.dialect.name
+    rows = [
+        {"delivery_id": each.claim.delivery_id, "token": each.claim.token, **_end_of(each)}
+        for each in results
+    ]
+    made = connection.execute(_end_leases(dialect), {"rows": as_json(rows)}).all()
+    ids = {row[0]: row[1] for row in made}
+    if ids:
+        connection.execute(_remove_leases(dialect), {"ids": as_json(ids)})
+        ended = [each for each in results if each.claim.delivery_id in ids]
+        _write_bodies(connection, [(each, ids[each.claim.delivery_id]) for each in ended])
+    return ids.keys()
 
 
 def write(connection: Connection, ended: Sequence[tuple[Result, int]]) -> None:
@@ -93,8 +108,32 @@ def _write_bodies(connection: Connection, ended: Iterable[tuple[Result, int]]) -
 
 @cache
 def _insert_attempts(dialect: str) -> ReturningInsert[*tuple[Any, ...]]:
-    made = insert_many(dialect, Attempt, _ATTEMPT)
+    made = insert_many(dialect, Attempt, (*_BEGUN, *_END))
     return made.returning(Attempt.delivery_id, Attempt.id)
+
+
+@cache
+def _end_leases(dialect: str) -> ReturningInsert[*tuple[Any, ...]]:
+    table = Attempt.__table__
+    types = {name: table.c[name].type for name in _END}
+    given = Rowset(dialect, delivery_id=BigInteger(), token=Uuid(), **types)
+    values: dict[str, Any] = {name: given[name] for name in _END}
+    values |= {name: getattr(Lease, name) for name in _BEGUN if name != "number"}
+    values["number"] = next_number(Lease.number)
+    is_same = and_(Lease.delivery_id == given["delivery_id"], Lease.token == given["token"])
+    rows = (
+        select(*values.values())
+        .select_from(given.source)
+        .join(Lease, is_same)
+        .join(Delivery, Delivery.id == Lease.delivery_id)
+    )
+    made = insert(Attempt).from_select(list(values), rows)
+    return made.returning(Attempt.delivery_id, Attempt.id)
+
+
+@cache
+def _remove_leases(dialect: str) -> Delete:
+    return delete(Lease).where(Lease.delivery_id.in_(given_ids(dialect)))
 
 
 @cache

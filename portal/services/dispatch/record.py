@@ -6,58 +6,18 @@ May run twice with the same results: a commit whose answer was lost is simply ma
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from functools import cache
-from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Select, and_, literal_column, select
+from sqlalchemy import Connection
 
-from portal.database.engine import AnyRow, database_now
+from portal.database.engine import database_now
 from portal.engine.health import End
-from portal.engine.retry_policy import Decision, Delivered, TurnOff, decide
-from portal.extensions import settings
-from portal.models.deliveries import Delivery, DeliveryStatus, Priority
+from portal.engine.retry_policy import TurnOff
 from portal.models.webhooks import WebhookState
-from portal.services.core.rowset import as_json, given_ids, update_rows
-from portal.services.dispatch import attempts, late_results
+from portal.services.dispatch import attempts, judged_deliveries, late_results
+from portal.services.dispatch.judged_deliveries import Judged
 from portal.services.dispatch.results import Result
-from portal.services.outbox import leases, rollups
-from portal.services.outbox.transitions import OPEN_DELIVERY, columns, open_delivery_of
 from portal.services.webhooks import activation
 from portal.services.webhooks.health import HealthRow, lock_webhooks, write_health
-
-NOT_READ: Final = object()  # equals nothing: such a column is written in any case
-
-
-class LeasedDelivery(NamedTuple):
-    """A delivery at the end of an attempt. `attempts`: how many have ended before.
-
-    `is_plain`: a success changes nothing of it but the status.
-    """
-
-    id: int
-    attempts: int
-    priority: int
-    prior_status: str | None
-    is_plain: bool
-
-
-class Judged(NamedTuple):
-    """The end of an attempt that counts. `before`: its delivery as it was, which nobody else
-    changes before we have."""
-
-    result: Result
-    before: LeasedDelivery
-    decision: Decision
-
-    @property
-    def number(self) -> int:
-        """The attempt's, unless another that came late has taken it."""
-        return max(self.result.claim.number, self.before.attempts + 1)
-
-    @property
-    def is_usual(self) -> bool:
-        """Whether it is a plain success, as nearly all are; then no more need be read."""
-        return self.before.is_plain and isinstance(self.decision, Delivered)
 
 
 def record(connection: Connection, results: Sequence[Result], jitter: Callable[[], float]) -> bool:
@@ -70,9 +30,7 @@ def record(connection: Connection, results: Sequence[Result], jitter: Callable[[
     # Whoever sends, retries, stops or rests a delivery has its webhook's lock: nobody does now.
     webhooks = lock_webhooks(connection, {result.claim.webhook.id for result in results})
     judged = [
-        each
-        for some in _one_of_each(results)
-        for each in _write(connection, _deciding(connection, some), jitter, now)
+        each for some in _one_of_each(results) for each in _end(connection, some, jitter, now)
     ]
     write_health(connection, webhooks, _ends(judged, webhooks), now)
     _turn_off(connection, judged, webhooks)
@@ -94,109 +52,25 @@ def _one_of_each(results: Sequence[Result]) -> Iterator[Sequence[Result]]:
         results = [each for each in results if first[each.claim.delivery_id] is not each]
 
 
-def _deciding(connection: Connection, results: Sequence[Result]) -> Sequence[Result]:
-    """Those that decide about their deliveries: their lease is still the one that was sent under,
-    or it was lost with the database, and nobody has another. Of others the attempt is stored."""
-    held = [(each.claim.delivery_id, each.claim.token) for each in results]
-    taken = set(leases.take_ids(connection, held))
-    return [
-        each
-        for each in results
-        if each.claim.delivery_id in taken or not late_results.is_settled(connection, each)
-    ]
-
-
-def _write(
+def _end(
     connection: Connection, results: Sequence[Result], jitter: Callable[[], float], now: datetime
 ) -> Sequence[Judged]:
-    """The attempts, and what becomes of their deliveries."""
-    schedule = settings().webhook_retry_schedule
-    standings = _standings(connection, [each.claim.delivery_id for each in results])
-    judged = [
-        Judged(
-            result,
-            standings[result.claim.delivery_id],
-            decide(
-                kind=result.claim.kind,
-                tries=result.claim.tries,
-                outcome=result.outcome,
-                now=now,
-                jitter=jitter(),
-                schedule=schedule,
-            ),
-        )
-        for result in results
-        if result.claim.delivery_id in standings
+    """End the attempts, and the deliveries of those that decide: their lease is still the one that
+    was sent under, or it was lost with the database, and nobody has another."""
+    ended = attempts.end_leased(connection, results)
+    lost = [
+        each
+        for each in results
+        if each.claim.delivery_id not in ended and not late_results.is_settled(connection, each)
     ]
-    if judged:
-        attempts.write(connection, [(each.result, each.number) for each in judged])
-        _write_deliveries(connection, judged, now)
+    deciding = [each for each in results if each.claim.delivery_id in ended] + lost
+    judged = judged_deliveries.judge(connection, deciding, jitter, now)
+    if lost:
+        is_lost = {each.claim.delivery_id for each in lost}
+        without = [each for each in judged if each.before.id in is_lost]
+        attempts.write(connection, [(each.result, each.number) for each in without])
+    judged_deliveries.write(connection, judged, now)
     return judged
-
-
-def _standings(connection: Connection, ids: Sequence[int]) -> dict[int, LeasedDelivery]:
-    found = connection.execute(_standing(connection.dialect.name), {"ids": as_json(ids)})
-    return {row[0]: LeasedDelivery._make(row) for row in found.all()}
-
-
-@cache
-def _standing(dialect: str) -> Select[*tuple[Any, ...]]:
-    """The columns of `LeasedDelivery`."""
-    plain = and_(
-        Delivery.priority == literal_column(str(int(Priority.NORMAL))),
-        Delivery.prior_status.is_(None),
-        Delivery.requested_by.is_(None),
-        Delivery.stopped_by.is_(None),
-        Delivery.reason.is_(None),
-    )
-    columns = (Delivery.id, Delivery.attempts, Delivery.priority, Delivery.prior_status)
-    return select(*columns, plain).where(Delivery.id.in_(given_ids(dialect)))
-
-
-def _write_deliveries(connection: Connection, judged: Sequence[Judged], now: datetime) -> None:
-    rows, entries = [], []
-    others = _others(connection, [each.before.id for each in judged if not each.is_usual])
-    for each in judged:
-        before, after = each.before, _after(each, others, now)
-        counts = {"attempts": each.number, "tries": each.result.claim.tries}
-        rows.append({"id": before.id, **counts, **after})
-        entries.append(
-            rollups.StatusChange(
-                each.result.claim.webhook.id,
-                after["status"],
-                before.priority,
-                before.prior_status,
-                has_failed=each.result.outcome.reason is not None,
-                is_late=each.result.is_late,
-            )
-        )
-    update_rows(connection, Delivery, rows)
-    rollups.count(connection, entries, now)
-
-
-def _others(connection: Connection, ids: Sequence[int]) -> dict[int, AnyRow]:
-    if not ids:
-        return {}
-    found = connection.execute(_whole(connection.dialect.name), {"ids": as_json(ids)})
-    return {row.id: row for row in found.all()}
-
-
-@cache
-def _whole(dialect: str) -> Select[*tuple[Any, ...]]:
-    wanted = Delivery.id.in_(given_ids(dialect))
-    return select(Delivery.id, Delivery.reason, *OPEN_DELIVERY).where(wanted)
-
-
-def _after(judged: Judged, others: dict[int, AnyRow], now: datetime) -> dict[str, Any]:
-    """Only what changes: SQLite writes every index anew whose column is named, changed or not."""
-    outcome, took_ms = judged.result.outcome, judged.result.took_ms
-    written = {"code": outcome.code, "took_ms": took_ms}
-    if judged.is_usual:
-        return {"status": DeliveryStatus.DELIVERED, "finished_at": now, **written}
-    before = others[judged.before.id]
-    values = columns(judged.decision, open_delivery_of(before), now) | {"reason": outcome.reason}
-    changed = {name: v for name, v in values.items() if v != getattr(before, name, NOT_READ)}
-    return {**changed, **written}
 
 
 def _ends(judged: Sequence[Judged], webhooks: Mapping[int, HealthRow]) -> dict[int, list[End]]:

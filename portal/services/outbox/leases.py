@@ -84,14 +84,8 @@ def count_live(connection: Connection, webhook_id: int, now: datetime) -> tuple[
 def take(connection: Connection, held: Iterable[tuple[int, UUID]]) -> Sequence[AnyRow]:
     """Remove the leases that are still the ones that are `held` (delivery, token); return their
     `LEASE`. Whoever brings another lease's token gets nothing."""
-    taken = _taken(connection.dialect.name, LEASE)
+    taken = _taken(connection.dialect.name)
     return connection.execute(taken, {"rows": _pairs(held)}).all()
-
-
-def take_ids(connection: Connection, held: Iterable[tuple[int, UUID]]) -> Sequence[int]:
-    """The same, and the ids of their deliveries alone."""
-    taken = _taken(connection.dialect.name, LEASE[:1])
-    return connection.execute(taken, {"rows": _pairs(held)}).scalars().all()
 
 
 def _pairs(held: Iterable[tuple[int, UUID]]) -> str:
@@ -197,11 +191,11 @@ def _ended(dialect: str) -> ReturningDelete[*tuple[Any, ...]]:
 
 
 @cache
-def _taken(dialect: str, told: tuple[Any, ...]) -> ReturningDelete[*tuple[Any, ...]]:
+def _taken(dialect: str) -> ReturningDelete[*tuple[Any, ...]]:
     given = Rowset(dialect, id=BigInteger(), token=Uuid())
     pairs = select(given["id"], given["token"]).select_from(given.source)
     # A list to look in: SQLite would walk a correlated one once for each lease.
-    return delete(Lease).where(tuple_(Lease.delivery_id, Lease.token).in_(pairs)).returning(*told)
+    return delete(Lease).where(tuple_(Lease.delivery_id, Lease.token).in_(pairs)).returning(*LEASE)
 
 
 @cache
