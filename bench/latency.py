@@ -3,16 +3,18 @@ receivers that hang."""
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from bench.support.arrivals import Arrivals
 from bench.support.report import Line, milliseconds, p50_p99
-from bench.support.world import SECRET, settle, world
+from bench.support.world import DATABASES, SECRET, settle, webhooks, world
 from portal.engine.events.names import EventName
 from tests.support.factories import make_webhook
 
 WARM, ALONE = 10, 110
 QUIET = float(os.environ.get("BENCH_QUIET", "180"))
+BURST = 50
 RECEIVERS = 20
 HANGING = 2
 A_SECOND = 20
@@ -20,24 +22,50 @@ SECONDS = 15
 
 
 def run() -> Iterator[Line]:
-    """On SQLite, as one machine runs it."""
-    for part in (_alone, _among_hanging):
-        with world("sqlite", WEBHOOK_TIMEOUT="10") as here:
-            log = here.folder / "arrived.txt"
-            _, url = here.receiver("--log", str(log))
-            here.worker()
-            here.start("-m", "jobs", "scheduler")
-            settle(3)
-            yield from part(url, log)
+    """On both databases; the long ones on SQLite, as one machine runs it."""
+    for database in DATABASES:
+        for part in (idle, burst):
+            with office(database) as (url, log):
+                times = part(url, log)
+                what = f"{part.__doc__}, {database}, p50 / p99"
+                yield Line(what, p50_p99(times), f"{len(times)} deliveries")
+    for long in (_after_quiet, _among_hanging):
+        with office("sqlite") as (url, log):
+            yield from long(url, log)
 
 
-def _alone(url: str, log: Path) -> Iterator[Line]:
+@contextmanager
+def office(database: str) -> Iterator[tuple[str, Path]]:
+    """A worker and a scheduler at rest; the receiver's address and log."""
+    with world(database, WEBHOOK_TIMEOUT="10") as here:
+        log = here.folder / "arrived.txt"
+        _, url = here.receiver("--log", str(log))
+        here.worker()
+        here.start("-m", "jobs", "scheduler")
+        settle(3)
+        yield url, log
+
+
+def idle(url: str, log: Path) -> list[float]:
+    """Idle: commit → at the receiver"""
     make_webhook(url, secret=SECRET)
     arrivals = Arrivals(log)
     for number in range(WARM + ALONE):
         arrivals.publish(EventName.CREATED, pause=0.1, counts=number >= WARM)
-    times = arrivals.seconds()
-    yield Line("Idle: commit → at the receiver, p50 / p99", p50_p99(times), f"{len(times)} events")
+    return arrivals.seconds()
+
+
+def burst(url: str, log: Path) -> list[float]:
+    """A burst of 50: from before the Save → at the receivers"""
+    webhooks(url, BURST)
+    arrivals = Arrivals(log, with_save=True)
+    for number in range(WARM + ALONE):
+        arrivals.publish(EventName.CREATED, pause=0.05, counts=number >= WARM)
+    return arrivals.seconds()
+
+
+def _after_quiet(url: str, log: Path) -> Iterator[Line]:
+    make_webhook(url, secret=SECRET)
     settle(QUIET)
     first = Arrivals(log)
     first.publish(EventName.CREATED, pause=0.1)

@@ -15,10 +15,11 @@ from tests.support.factories import publish
 
 
 class Arrivals:
-    """Events that one webhook each gets, and when they arrived by the receiver's `log`."""
+    """When the deliveries of events arrived by the receiver's `log`: after the commit that stored
+    them, or, `with_save`, after the beginning of the transaction."""
 
-    def __init__(self, log: Path) -> None:
-        self._log = log
+    def __init__(self, log: Path, *, with_save: bool = False) -> None:
+        self._log, self._with_save = log, with_save
         self._stored: dict[int, float] = {}
 
     def publish(self, event: EventName, *, pause: float, counts: bool = True) -> None:
@@ -29,30 +30,31 @@ class Arrivals:
             committed.append(time.monotonic())
 
         sqlalchemy.event.listen(db.session, "after_commit", note, insert=True)
+        began = time.monotonic()
         try:
             event_id = publish(event)
         finally:
             sqlalchemy.event.remove(db.session, "after_commit", note)
         if counts:
-            self._stored[event_id] = committed[0]
+            self._stored[event_id] = began if self._with_save else committed[0]
         time.sleep(pause)
 
     def seconds(self) -> list[float]:
-        """Seconds for each event that counts; all must arrive."""
+        """Seconds for each delivery of the events that count; all must arrive."""
         db.session.rollback()
         rows = db.session.execute(
             select(Delivery.public_id, Delivery.event_id).where(Delivery.event_id.in_(self._stored))
         )
         event_of = {str(row.public_id): row.event_id for row in rows}
-        arrived: dict[int, float] = {}
+        arrived: dict[str, float] = {}
 
         def all_there() -> bool:
             for line in self._log.read_text().splitlines():
                 delivery, _, at = line.partition(" ")
                 if delivery in event_of and at:
-                    arrived.setdefault(event_of[delivery], float(at))
-            return len(arrived) == len(self._stored)
+                    arrived.setdefault(delivery, float(at))
+            return len(arrived) == len(event_of)
 
         wait_until(all_there, 20, "arrival of all")
         # A pump that happens to look may have sent it before we have seen our own commit return.
-        return [max(0.0, arrived[event_id] - at) for event_id, at in self._stored.items()]
+        return [max(0.0, at - self._stored[event_of[each]]) for each, at in arrived.items()]

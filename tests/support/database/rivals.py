@@ -60,11 +60,17 @@ class Rival(threading.Thread):
 
     def begin(self) -> None:
         """Begin, and come to where the test's own transaction is in the way."""
+        self.come_to_a_lock()
+        assert not self._ended.wait(LONG_ENOUGH), "it had nothing to wait for"
+
+    def come_to_a_lock(self) -> None:
+        """Begin, and come to where the test's own transaction is in the way, or to the end: some
+        pass by what is locked."""
         self.start()
         assert self._begun.wait(PATIENCE)
         if db.engine.dialect.name == "postgresql":
             assert until(self._waits_for_a_lock, PATIENCE), "nobody waits for a lock"
-        assert not self._ended.wait(LONG_ENOUGH), "it had nothing to wait for"
+        self._ended.wait(LONG_ENOUGH)
 
     def finish(self) -> None:
         """What was in the way is gone."""

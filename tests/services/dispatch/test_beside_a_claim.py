@@ -1,0 +1,89 @@
+"""Whoever wants to change a delivery while somebody is claiming it waits, and then leaves it alone.
+
+The claim writes nothing to the delivery's row, so that nobody who waits for that row would be shown
+it again: the lease is asked for after the locks.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from uuid import UUID
+
+import pytest
+from flask import Flask
+from sqlalchemy import update
+
+from portal.extensions import db
+from portal.lib.clock import utcnow
+from portal.models.webhooks import Webhook
+from portal.services.bulk_retry import task as bulk_retry_task
+from portal.services.bulk_retry.selection import Selection
+from portal.services.core.permissions import Actor
+from portal.services.core.refusals import Refusal
+from portal.services.core.unit_of_work import writing
+from portal.services.deliveries import retry as delivery_retry
+from portal.services.dispatch import claim as dispatch_claim
+from portal.services.dispatch import sweep
+from portal.services.operations import retention
+from portal.services.tasks import leases as task_leases
+from portal.services.webhooks import activation, crud
+from tests.support.database.rivals import Rival
+from tests.support.deliveries import find_lease, make_delivery, stored
+from tests.support.factories import Hook, make_user, make_webhook
+
+MONTH = timedelta(days=31)
+Verb = Callable[[Actor, Hook, UUID], object]
+
+
+def stop(actor: Actor, _hook: Hook, made: UUID) -> None:
+    with pytest.raises(Refusal, match="being sent now"):
+        delivery_retry.stop(actor, made)
+
+
+def retry(actor: Actor, _hook: Hook, made: UUID) -> None:
+    with pytest.raises(Refusal, match="being sent now"):
+        delivery_retry.retry(actor, made)
+
+
+def hold(actor: Actor, hook: Hook, _made: UUID) -> None:
+    activation.turn_off(actor, hook.public_id)
+
+
+def delete(actor: Actor, hook: Hook, _made: UUID) -> None:
+    crud.delete(actor, hook.public_id)
+
+
+def retry_in_bulk(actor: Actor, _hook: Hook, made: UUID) -> None:
+    bulk_retry_task.start(actor, Selection(ticked=(made,)))
+    turn = task_leases.claim()
+    assert turn is not None
+    task_leases.advance(turn, bulk_retry_task.KIND)
+
+
+def spread(_actor: Actor, hook: Hook, _made: UUID) -> None:
+    with writing() as current:
+        well = update(Webhook).where(Webhook.id == hook.id)
+        current.execute(well.values(reopened_at=utcnow()))
+    sweep.settle()
+
+
+def clean_up(_actor: Actor, _hook: Hook, _made: UUID) -> None:
+    retention.prune()
+
+
+@pytest.mark.parametrize("verb", [stop, retry, hold, delete, retry_in_bulk, spread, clean_up])
+def test_what_is_being_claimed_is_left_alone(app: Flask, verb: Verb) -> None:
+    ana, hook, then = make_user().actor, make_webhook(), utcnow() - MONTH
+    made = make_delivery(hook, status="retrying", created_at=then, tries=3, attempts=3)
+    before = stored(made)
+    with db.engine.connect().execution_options(writing=True) as connection:
+        transaction = connection.begin()
+        (sent,) = dispatch_claim.claim(connection, 8)
+        rival = Rival(app, partial(verb, ana, hook, made))
+        rival.come_to_a_lock()
+        transaction.commit()
+    rival.finish()
+    assert stored(made) == before
+    lease = find_lease(made)
+    assert lease is not None
+    assert lease.token == sent.token
