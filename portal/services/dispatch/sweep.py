@@ -88,12 +88,12 @@ def spread_on(connection: Connection) -> int:
     reopened = _reopened().order_by(Webhook.id).with_for_update(key_share=True, skip_locked=True)
     moved = 0
     for webhook_id in connection.execute(reopened).scalars().all():
-        later = connection.execute(_retrying_later(webhook_id, now)).scalars().all()
-        if ids := leases.free_among(connection, later, now):
+        ids = connection.execute(_retrying_later(webhook_id, now)).scalars().all()
+        if ids:
             due = [{"delivery": each, "due_at": now + SPREAD * random.random()} for each in ids]  # noqa: S311 - spreads load
             statement = update(Delivery).where(Delivery.id == bindparam("delivery"))
             connection.execute(statement, due)
-        if len(later) < SPREAD_A_STEP:
+        if len(ids) < SPREAD_A_STEP:
             done = update(Webhook).where(Webhook.id == webhook_id).values(reopened_at=None)
             connection.execute(done)
         moved += len(ids)
