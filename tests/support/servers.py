@@ -122,6 +122,15 @@ class PostgresServer:
         finally:
             self._start_again()
 
+    @contextmanager
+    def lazy_disk(self) -> Iterator[None]:
+        """What was committed without waiting for the disk is not hurried there meanwhile."""
+        self._server.psql("ALTER SYSTEM SET wal_writer_delay = '10s'; SELECT pg_reload_conf();")
+        try:
+            yield
+        finally:
+            self._server.psql("ALTER SYSTEM RESET wal_writer_delay; SELECT pg_reload_conf();")
+
     def _start_again(self) -> None:
         until = time.monotonic() + RECOVERY
         while True:

@@ -28,7 +28,7 @@ from portal.services.outbox.due import TEST_PLACES, Claimable, find_wanted, most
 from portal.services.webhooks.inbox.address import shown_url
 
 
-class Slot(NamedTuple):
+class Portion(NamedTuple):
     """What a webhook may have of one priority. `cap`: what all pumps together may have."""
 
     webhook: int
@@ -59,13 +59,13 @@ def claim(
         wanted = wanted[len(some) :]
         locked = _lock(connection, some)
         _settle(connection, some, locked, look.now)
-        slots = [
-            slot
+        portions = [
+            portion
             for each in some
             if (webhook := locked.get(each.webhook_id))
-            for slot in _slots(each, webhook, look.now)
+            for portion in _portions(each, webhook, look.now)
         ]
-        if slots and (taken := _pick(connection, slots, room, look.now)):
+        if portions and (taken := _pick(connection, portions, room, look.now)):
             claims += _lease(connection, taken, locked, look.now)
     return claims
 
@@ -76,8 +76,8 @@ def rehearse(connection: Connection) -> None:
     for is_alone in (True, False):
         find_wanted(connection, may_be_lost=is_alone)
     _lock(connection, [])
-    slot = Slot(0, Priority.NORMAL, places=1, cap=1, is_head=False)
-    _pick(connection, [slot, slot._replace(is_head=True)], 1, now)
+    portion = Portion(0, Priority.NORMAL, places=1, cap=1, is_head=False)
+    _pick(connection, [portion, portion._replace(is_head=True)], 1, now)
     _lease(connection, [], {}, now)
 
 
@@ -103,11 +103,11 @@ def _settle(
         leases.settle_ended(connection, ended, now)
 
 
-def _slots(wanted: Claimable, webhook: Locked, now: datetime) -> Iterator[Slot]:
+def _portions(wanted: Claimable, webhook: Locked, now: datetime) -> Iterator[Portion]:
     """What a webhook may have of each priority now that nobody else can claim for it or turn it
     off: the tests first, then whoever goes first."""
     if wanted.test_places and webhook.deleted_at is None:
-        yield Slot(webhook.id, Priority.TEST, wanted.test_places, TEST_PLACES, is_head=False)
+        yield Portion(webhook.id, Priority.TEST, wanted.test_places, TEST_PLACES, is_head=False)
     if webhook.deleted_at is not None or webhook.state != WebhookState.ACTIVE:
         return
     cap = most_at_once(throttled=webhook.throttled, in_order=webhook.in_order)
@@ -116,24 +116,24 @@ def _slots(wanted: Claimable, webhook: Locked, now: datetime) -> Iterator[Slot]:
         # In order, the normal one is the head of the queue, which probes at its own time.
         is_head = webhook.in_order and priority is Priority.NORMAL
         if priority is Priority.INTERACTIVE or is_head or not is_paused:
-            yield Slot(webhook.id, priority, min(wanted.places, cap), cap, is_head)
+            yield Portion(webhook.id, priority, min(wanted.places, cap), cap, is_head)
 
 
 def _pick(
-    connection: Connection, slots: Sequence[Slot], room: int, now: datetime
+    connection: Connection, portions: Sequence[Portion], room: int, now: datetime
 ) -> list[DueDelivery]:
     """Of each webhook as many as are free: tests in their own place, then by priority, longest due
     first. At most `room`."""
     dialect = connection.dialect.name
-    found: dict[Slot, list[DueDelivery]] = {}
-    usual = {(each.webhook, each.priority): each for each in slots if not each.is_head}
+    found: dict[Portion, list[DueDelivery]] = {}
+    usual = {(each.webhook, each.priority): each for each in portions if not each.is_head}
     if usual:
         rows = as_json(each._asdict() for each in usual.values())
         values = {"rows": rows, "now": now, "most": max(each.places for each in usual.values())}
         for row in connection.execute(claim_statements.due_rows(dialect), values).all():
             due = DueDelivery._make(row)
             found.setdefault(usual[due.webhook_id, Priority(due.priority)], []).append(due)
-    heads = {each.webhook: each for each in slots if each.is_head}
+    heads = {each.webhook: each for each in portions if each.is_head}
     if heads:
         values = {"ids": as_json(heads), "now": now}
         for row in connection.execute(claim_statements.due_heads(dialect), values).all():
@@ -141,9 +141,9 @@ def _pick(
             found[heads[due.webhook_id]] = [due]
     taken: list[DueDelivery] = []
     so_far: Counter[tuple[int, bool]] = Counter()
-    for slot in slots:
-        for due in found.get(slot, ()):
-            counted = (slot.webhook, slot.priority is Priority.TEST)
+    for portion in portions:
+        for due in found.get(portion, ()):
+            counted = (portion.webhook, portion.priority is Priority.TEST)
             if so_far[counted] < due.free:
                 so_far[counted] += 1
                 taken.append(due)

@@ -54,13 +54,13 @@ def due_rows(dialect: str) -> Select[*tuple[Any, ...]]:
     PostgreSQL gives each its own number, and takes the rows out of the part that locks them: as
     they are once they are locked. SQLite, which cannot, gives all the largest number.
     """
-    slots = _slots(dialect)
+    portions = _portions(dialect)
     first: Select[*tuple[Any, ...]] = (
         select(Delivery.id)
         .where(
-            Delivery.webhook_id == slots.c.webhook,
+            Delivery.webhook_id == portions.c.webhook,
             is_open(),
-            Delivery.priority == slots.c.priority,
+            Delivery.priority == portions.c.priority,
             Delivery.due_at <= NOW,
             has_no_lease(),
         )
@@ -68,19 +68,19 @@ def due_rows(dialect: str) -> Select[*tuple[Any, ...]]:
     )
     if dialect == "sqlite":
         chosen = aliased(Delivery)
-        ids = first.limit(bindparam("most")).correlate(slots)
-        rows = select(*_columns_of(chosen, dialect), slots.c.free)
-        joined = rows.join_from(slots, chosen, chosen.id.in_(ids))
+        ids = first.limit(bindparam("most")).correlate(portions)
+        rows = select(*_columns_of(chosen, dialect), portions.c.free)
+        joined = rows.join_from(portions, chosen, chosen.id.in_(ids))
         return joined.order_by(chosen.due_at, chosen.id)
     told = first.with_only_columns(*_columns_of(Delivery, dialect), Delivery.due_at)
-    locked = told.limit(slots.c.free).with_for_update(skip_locked=True)
-    picked = locked.correlate(slots).lateral("picked")
+    locked = told.limit(portions.c.free).with_for_update(skip_locked=True)
+    picked = locked.correlate(portions).lateral("picked")
     columns = (picked.c[name] for name in DueDelivery._fields if name != "free")
-    rows = select(*columns, slots.c.free).select_from(slots).join(picked, true())
+    rows = select(*columns, portions.c.free).select_from(portions).join(picked, true())
     return rows.order_by(picked.c.due_at, picked.c.id)
 
 
-def _slots(dialect: str) -> Subquery:
+def _portions(dialect: str) -> Subquery:
     """What each webhook may have of each priority: no more than its share of the pump's places,
     and on PostgreSQL no more than its leases leave, as they are under its lock."""
     given = Rowset(dialect, webhook=Integer(), priority=Integer(), places=Integer(), cap=Integer())
@@ -96,7 +96,7 @@ def _slots(dialect: str) -> Subquery:
             .scalar_subquery()
         )
         free = func.greatest(literal_column("0"), func.least(free, given["cap"] - leased))
-    return select(*columns, free.label("free")).select_from(given.source).subquery("slots")
+    return select(*columns, free.label("free")).select_from(given.source).subquery("portions")
 
 
 @cache

@@ -1,0 +1,74 @@
+"""A claim alone does not wait for the disk: a crash of PostgreSQL may take it, and no result."""
+
+from collections.abc import Callable
+
+import pytest
+from flask import Flask
+from sqlalchemy import Connection, text
+
+from portal.extensions import db
+from portal.services.dispatch import claim as dispatch_claim
+from portal.services.dispatch.claim_types import Claim
+from tests.jobs.pump.delivery_clock import attempts, claim, deliveries, ended, leases, write_down
+from tests.support.factories import make_webhook, publish
+from tests.support.servers import PostgresServer
+
+
+@pytest.fixture
+def crash(app: Flask, postgres_server: PostgresServer) -> Callable[[], None]:
+    """The server is killed and started again; what it had not written down is gone."""
+    if db.engine.dialect.name == "sqlite":
+        pytest.skip("SQLite writes down each commit")
+
+    def kill() -> None:
+        db.session.remove()
+        db.engine.dispose()
+        with postgres_server.stopped("immediate"):
+            pass
+
+    return kill
+
+
+def claim_alone() -> list[Claim]:
+    """As a pump that does nothing else in its transaction."""
+    with db.engine.connect() as connection, connection.begin():
+        return sorted(dispatch_claim.claim(connection, 8, is_alone=True))
+
+
+def is_hurried(connection: Connection) -> bool:
+    return bool(connection.execute(text("SHOW synchronous_commit")).scalar_one() != "off")
+
+
+def test_what_a_crash_took_of_a_claim_is_sent_again_and_both_attempts_are_there(
+    crash: Callable[[], None], postgres_server: PostgresServer
+) -> None:
+    for _ in range(3):
+        make_webhook()
+    publish()
+    with postgres_server.lazy_disk():
+        lost = claim_alone()
+        crash()
+    assert (len(lost), leases()) == (3, [])
+    early, late = ended(lost[0]), ended(lost[1])
+    write_down(early)  # it comes back before anybody has claimed it again
+    again = claim()
+    assert {each.delivery_id for each in again} == {each.delivery_id for each in lost[1:]}
+    write_down(late)
+    write_down(*map(ended, again))
+    assert [each.status for each in deliveries()] == ["delivered"] * 3
+    assert [each.attempts for each in deliveries()] == [1, 2, 1]
+    assert len(attempts()) == 4
+
+
+def test_a_claim_that_follows_results_is_as_durable_as_they_are(app: Flask) -> None:
+    if db.engine.dialect.name == "sqlite":
+        pytest.skip("SQLite writes down each commit")
+    make_webhook()
+    publish()
+    for is_alone in (True, False):
+        with db.engine.connect() as connection, connection.begin() as transaction:
+            dispatch_claim.claim(connection, 8, is_alone=is_alone)
+            assert is_hurried(connection) is not is_alone
+            transaction.rollback()
+        with db.engine.connect() as connection:
+            assert is_hurried(connection), "it outlived its transaction"
