@@ -9,7 +9,7 @@ from alembic import op
 from portal.database.engine import UtcDateTime
 
 revision = "0024"
-down_revision = "0020"
+down_revision = "0023"
 branch_labels = None
 depends_on = None
 

@@ -142,7 +142,7 @@ def test_what_is_under_way_moves_with_its_lease_down_and_up_again(blank: Flask) 
     before, tally, known = held(leased), held(TALLY), held(ATTEMPTS)
     assert tally == [(2, 1), (2, 1), (2, 1)]
 
-    downgrade(revision="0020")
+    downgrade(revision="0023")
     assert held(TALLY) == [(3, 2), (2, 2), (2, 1)]
     is_leased = "lease_token IS NOT NULL AND lease_until IS NOT NULL"
     assert held(f"SELECT id - min(id) OVER () FROM deliveries WHERE {is_leased}") == [(0,), (1,)]  # noqa: S608 - our own words

@@ -16,7 +16,7 @@ from portal.models.alerts import Alert, AlertRun
 from portal.models.assets import Activity
 from portal.models.assignments import Assignment, Incident
 from portal.models.audit import AuditEntry, ErasedKind
-from portal.models.deliveries import Attempt, Delivery
+from portal.models.deliveries import Attempt, Delivery, Lease
 from portal.models.planning import Maintenance, Reservation
 from portal.models.stock import StockMove
 from portal.models.tasks import Task, TaskRow
@@ -134,6 +134,8 @@ PLACES: Final[tuple[NameTable, ...]] = (
     _place(Alert, _by(Alert.acknowledged_by, Alert.acknowledged_by_id), _told(Alert.details)),
     _place(AlertRun, _named(AlertRun.actor_name)),
     _place(Delivery, _named(Delivery.requested_by), _named(Delivery.stopped_by)),
+    # After what a lease is taken of, and before what it becomes.
+    NameTable(model=Lease, key=Lease.delivery_id, fields=(_named(Lease.actor),)),
     _place(Attempt, _named(Attempt.actor)),
     _place(
         Task,

@@ -45,7 +45,7 @@ from portal.services.webhooks import drafts
 from portal.services.webhooks.values import WebhookValues
 from tests.services.alerts.due_things import decided, work
 from tests.services.csv.import_steps import check
-from tests.support.deliveries import make_attempt, make_delivery
+from tests.support.deliveries import lease, make_attempt, make_delivery
 from tests.support.factories import PASSWORD, Person, make_asset, make_user, make_webhook
 
 ZOE = StaffValues(
@@ -204,6 +204,7 @@ def _deliveries(by: Person, webhook: Any) -> None:
     retry.retry(by.actor, again)
     make_attempt(again, kind="manual", actor=by.name, response_text=f"Thank you, {by.name}")
     retry.stop(by.actor, make_delivery(webhook))
+    lease(make_delivery(webhook), 600, kind="manual", actor=by.name)
 
 
 def _account(admin: Person, by: Person) -> None:

@@ -28,7 +28,7 @@ TOLD = """
     assets.supplier assets.order_number assets.unit assets.notes
     events.asset_tag events.asset_name
     categories.name locations.name assignments.location maintenances.supplier
-    webhooks.name webhooks.url webhooks.draft_form attempts.url
+    webhooks.name webhooks.url webhooks.draft_form attempts.url leases.url
 """
 # Words of ours, numbers, and what is sealed: nobody is named there.
 NOBODY = """
@@ -45,7 +45,7 @@ NOBODY = """
     deliveries.event deliveries.prior_status deliveries.reason deliveries.status
     erasures.counts erasures.kind events.event
     inbox_messages.house inbox_messages.standard
-    incidents.kind incidents.status_from
+    incidents.kind incidents.status_from leases.kind
     maintenances.outcome maintenances.state maintenances.status_before maintenances.type
     notices.told processes.host processes.kind processes.name
     reservations.state stock_moves.kind submissions.owner submissions.result_path
