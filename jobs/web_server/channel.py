@@ -1,8 +1,11 @@
 """A connection and its end: who sends, who reads and who does neither has so much time."""
 
 import logging
+from contextlib import suppress
+from socket import MSG_PEEK, socket
 from typing import Any, Final
 
+from waitress import wasyncore
 from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask
@@ -37,6 +40,13 @@ class Connection(HTTPChannel):  # type: ignore[misc]  # waitress publishes no ty
     error_task_class = Refusal
     request: IncomingRequest | None
     _is_writing = False
+
+    def __init__(self, server: Any, sock: socket, addr: Any, adj: Any, map: Any = None) -> None:
+        super().__init__(server, sock, addr, adj, map)
+        # Most often the request has come along: read now, it does not wait for another turn.
+        with suppress(OSError):
+            sock.recv(1, MSG_PEEK)
+            wasyncore.read(self)
 
     @property
     def began(self) -> float:
