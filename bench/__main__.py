@@ -11,6 +11,7 @@ NAMES = (
     "latency",
     "fairness",
     "web",
+    "web_server",
     "memory",
     "recovery",
     "two_workers",
