@@ -48,7 +48,8 @@ NAMED_BEFORE = {
         users.name users.email activities.actor_name alert_runs.actor_name alerts.acknowledged_by
         attempts.actor attempt_bodies.response_text audit_entries.actor_name audit_entries.changes
         audit_entries.target_name deliveries.requested_by deliveries.stopped_by leases.actor
-        links.email stock_moves.actor_name task_rows.data tasks.actor_name tasks.stopped_by events.body
+        links.email stock_moves.actor_name task_rows.data tasks.actor_name tasks.stopped_by
+        events.body
     """,
 }
 
