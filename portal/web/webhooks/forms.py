@@ -182,10 +182,11 @@ class WebhookForm(PortalForm):
         _complain(secret_problem(self.mode, self.own_secret))
 
     def seal(self) -> None:
-        """Before the form is shown again: nothing typed is lost, nothing secret is printed."""
+        """Before the form is shown again: nothing typed is lost, nothing secret is printed. A key
+        that was refused is not offered again."""
         for entry in self.headers.entries:
             entry.form.seal(self.whence, self.filled_place)
-        own = self.own_secret
+        own = None if self.secret.errors else self.own_secret
         self.secret_kept.data = vault.seal_typed(person(), own) if own else ""
         if own:
             told = f"{vault.masked(own)}{self.whence}. Leave empty to keep what you typed"

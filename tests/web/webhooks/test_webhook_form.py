@@ -122,6 +122,12 @@ def test_two_webhooks_cannot_have_one_name(pages: Pages) -> None:
     assert page.errors == ["There is already a webhook called “Sync to ERP”. Use another name"]
 
 
+def test_a_key_that_was_refused_is_not_offered_again(pages: Pages) -> None:
+    page = add(pages, secret_mode="own", secret="short")
+    assert "keep what you typed" not in page.main
+    assert "keep what you typed" in add(pages, name="", secret_mode="own", secret="x" * 24).main
+
+
 def test_what_was_typed_stays_and_no_secret_is_printed(pages: Pages) -> None:
     secrets = {"secret": "my own and very long secret", "headers-0-value": "Bearer abcdefghijkl"}
     page = add(
