@@ -268,6 +268,20 @@ def test_what_was_never_sent_leaves_nothing_when_it_is_given_back() -> None:
     assert (row(), attempts(), leases()) == (before, [], [])
 
 
+@pytest.mark.usefixtures("hook")
+@pytest.mark.parametrize("was_sent", [True, False])
+def test_what_is_given_back_after_its_lease_ran_out_has_an_end(was_sent: bool) -> None:
+    late = claim()
+    make_due()
+    (newer,) = claim()
+    with writing() as current:
+        given = {"sent": late, "unsent": []} if was_sent else {"sent": [], "unsent": late}
+        release.release(current.connection(), **given)
+    assert [each.token for each in leases()] == [newer.token]
+    (ended_late,) = attempts()
+    assert (ended_late.outcome, ended_late.finished_at is None) == ("interrupted", False)
+
+
 def test_turning_off_leaves_what_is_sent_and_tells_of_what_ran_out(hook: Hook) -> None:
     claim()
     make_due()
