@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Select, select
 
@@ -14,6 +14,9 @@ from portal.models.webhooks import Webhook
 from portal.services.core.rowset import as_json, given_ids, update_rows
 from portal.services.webhooks import activation
 from portal.services.webhooks.waiting_deliveries import reopen
+
+# Nobody is told more exactly when something last arrived; and its row is not written each time.
+A_MOMENT: Final = timedelta(seconds=1)
 
 
 class HealthRow(NamedTuple):
@@ -29,6 +32,11 @@ class HealthRow(NamedTuple):
     pause: int
     not_before: datetime | None
     version: int
+    last_delivered_at: datetime | None
+
+    def is_told(self, now: datetime) -> bool:
+        """Whether it is known already, to the second, that something arrived."""
+        return self.last_delivered_at is not None and now - self.last_delivered_at < A_MOMENT
 
 
 def lock_webhooks(connection: Connection, ids: Iterable[int]) -> dict[int, HealthRow]:
@@ -62,7 +70,8 @@ def write_health(
         for end in ends[webhook_id]:
             after = health_after(after, end, now)
         changed = asdict(after) if after != before else {}
-        if any(end.reason is None and end.kind != AttemptKind.TEST for end in ends[webhook_id]):
+        arrived = (end.reason is None and end.kind != AttemptKind.TEST for end in ends[webhook_id])
+        if any(arrived) and not webhook.is_told(now):
             changed["last_delivered_at"] = now
         if changed:
             changes.append({"id": webhook_id, **changed})

@@ -1,13 +1,15 @@
 """Recording: whoever holds the lease decides what becomes of a delivery, whatever comes with it."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
+from sqlalchemy import update
 
 from portal.engine.reasons import Reason
 from portal.extensions import db
 from portal.models.deliveries import Priority
 from portal.models.rollups import Rollup
+from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import release
 from portal.services.dispatch.claim_types import Claim
@@ -19,6 +21,7 @@ from tests.jobs.pump.delivery_clock import (
     leases,
     make_due,
     only_delivery,
+    webhook,
     write_down,
 )
 from tests.support.deliveries import stored
@@ -151,3 +154,21 @@ def give_back(*claims: Claim) -> None:
     """A worker that goes gives back what it has not sent."""
     with writing() as current:
         release.release(current.connection(), claims)
+
+
+def test_when_something_last_arrived_is_written_once_a_second() -> None:
+    hook = make_webhook()
+
+    def arrive() -> datetime:
+        publish()
+        write_down(*map(ended, claim()))
+        at = webhook(hook.id).last_delivered_at
+        assert at is not None
+        return at
+
+    first = arrive()
+    assert arrive() == first
+    earlier = first - timedelta(seconds=2)
+    with writing() as current:
+        current.execute(update(Webhook).values(last_delivered_at=earlier))
+    assert arrive() > earlier
