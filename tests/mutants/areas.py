@@ -82,10 +82,12 @@ AREAS: Final[Mapping[str, tuple[int, tuple[str, ...]]]] = {
             "portal/config/keys.py",
             "portal/models/people.py",
             "portal/services/core/vault.py",
+            "portal/services/erasure/*",
             "portal/services/people/*",
             "portal/services/webhooks/inbox/address.py",
             "portal/services/webhooks/key_rotation.py",
             "portal/services/webhooks/secrets.py",
+            "portal/web/erasure/*",
             "portal/web/frame/sessions.py",
             "portal/web/people/*",
         ),
@@ -93,7 +95,7 @@ AREAS: Final[Mapping[str, tuple[int, tuple[str, ...]]]] = {
     "jobs": (
         26,
         (
-            "jobs/*",
+            "jobs/*",  # folders too: jobs/web_server, jobs/pump where no area above names it
             "portal/queue/*",
             "portal/services/core/heartbeats.py",
             "portal/services/operations/health.py",

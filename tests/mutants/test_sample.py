@@ -78,6 +78,19 @@ def test_every_area_has_files_and_the_shares_add_up() -> None:
     assert area_of("portal/services/demo/seed.py") is None
 
 
+@pytest.mark.parametrize(
+    ("path", "area"),
+    [
+        ("portal/services/erasure/walk.py", "sign-in and vault"),
+        ("portal/web/erasure/views.py", "sign-in and vault"),
+        ("jobs/web_server/worker.py", "jobs"),
+        ("jobs/pump/pump.py", "claiming and dispatch"),
+    ],
+)
+def test_a_file_is_scored_in_the_first_area_that_names_it(path: str, area: str) -> None:
+    assert area_of(path) == area
+
+
 def test_every_equivalent_mutant_of_the_table_is_one_that_the_operators_make() -> None:
     table = Equivalents.read()
     made: set[tuple[str, str, str]] = set()
