@@ -147,13 +147,9 @@ class Bell:
 
 
 def init_app(app: Flask) -> None:
-    """Give `app` its bell, and let it ring by itself after a commit that asked for it."""
+    """Give `app` its bell, which rings by itself after a commit that asked for it."""
     settings: Settings = app.extensions["settings"]
     app.extensions["bell"] = Bell(settings.redis_url)
-    # The session is shared by all applications of a process (tests make many): listen once.
-    if not event.contains(db.session, "after_commit", _ring_if_asked):
-        event.listen(db.session, "after_commit", _ring_if_asked)
-        event.listen(db.session, "after_transaction_end", _forget)
 
 
 def bell() -> Bell:
@@ -182,6 +178,9 @@ def bell_count() -> int | None:
     return bell().count()
 
 
+# The session is shared by all applications of a process (tests make many): who listens to it does
+# so from the import on, once.
+@event.listens_for(db.session, "after_commit")
 def _ring_if_asked(session: Session) -> None:
     # Also called when a savepoint is released: then nothing is committed yet.
     if not session.in_nested_transaction():
@@ -189,6 +188,7 @@ def _ring_if_asked(session: Session) -> None:
             rung()
 
 
+@event.listens_for(db.session, "after_transaction_end")
 def _forget(session: Session, transaction: SessionTransaction) -> None:
     # Whatever has not rung when the outermost transaction ends was rolled back.
     if transaction.parent is None:
