@@ -109,7 +109,6 @@ class ReservationForm(ActionForm):
 
     def prepare(self, asset: Asset, subject: UUID | None) -> None:
         """It must be a reservation of this asset."""
-        super().prepare(asset, subject)
         find_reservation(asset.id, subject)
 
 
@@ -158,7 +157,6 @@ class ScheduleForm(RuledForm):
 
     def prepare(self, asset: Asset, subject: UUID | None) -> None:
         """Everybody who has not left."""
-        super().prepare(asset, subject)
         self.assignee_id.choices = people()
         self.estimated_cost.description = _in_currency()
 
@@ -187,7 +185,6 @@ class MaintenanceForm(ActionForm):
 
     def prepare(self, asset: Asset, subject: UUID | None) -> None:
         """It must be a maintenance of this asset."""
-        super().prepare(asset, subject)
         find_maintenance(asset.id, subject)
 
 
@@ -225,7 +222,6 @@ class CompleteForm(RuledForm):
 
     def prepare(self, asset: Asset, subject: UUID | None) -> None:
         """Everybody who has not left."""
-        super().prepare(asset, subject)
         self.performed_by_id.choices = people()
         self.cost.description = _in_currency()
 
