@@ -24,6 +24,7 @@ def test_it_passes_a_good_page() -> None:
     ("inside", "fault"),
     [
         ("<h1>Again</h1>", "2 h1"),
+        ('<span class="tag tag-grey">Off</span>', "of no known tone: tag-grey"),
         ("<h3>Deep</h3>", "jumps from h1 to h3"),
         ("<div><p></div>", "closes <p>"),
         ('<form method="post" action="/x"></form>', "no csrf_token"),

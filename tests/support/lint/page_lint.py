@@ -1,15 +1,18 @@
 """What every page of the portal keeps to; `lint(html)` names each breach in a sentence."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from portal.config.settings import ROOT
 from tests.support.html import Node, parse
 from tests.support.lint.old_words import old_words
 
 LOADING = {"src", "srcset", "action", "formaction", "data", "poster"}
 POINTING = ("for", "aria-describedby", "aria-labelledby", "aria-controls", "form", "list")
 UNLABELLED = {"hidden", "submit", "button", "reset", "image"}
+TONES = set(re.findall(r"^\.(tag-[a-z]+) ", (ROOT / "static/css/components.css").read_text(), re.M))
 WORDS_WE_AVOID = ("invalid", "please", "sorry")
 
 
@@ -158,6 +161,13 @@ def _endings(root: Node) -> Iterator[str]:
             yield f"“{node.text}” is a sentence, and ends without a full stop"
 
 
+def _tones(root: Node) -> Iterator[str]:
+    """A tag of another class would stand there in plain ink, and nobody would notice."""
+    for node in root.walk():
+        tones = {name for name in node.get("class").split() if name.startswith("tag-")}
+        yield from (f"“{node.text}” is a tag of no known tone: {t}" for t in sorted(tones - TONES))
+
+
 def _in(node: Node, tag: str) -> bool:
     return any(parent.tag == tag for parent in node.ancestors())
 
@@ -180,5 +190,6 @@ RULES = (
     _tables,
     _words,
     _endings,
+    _tones,
     old_words,
 )
