@@ -11,6 +11,7 @@ from portal.engine.signing.body_mistakes import other_bodies
 from portal.engine.signing.candidates import MOST_HASHED, candidates
 from portal.engine.signing.check import Message, Part, diagnose
 from portal.engine.signing.pasted_body import PastedBody
+from portal.engine.signing.pasted_signature import Writing, read_signatures
 from portal.engine.signing.signatures import house_signature, standard_signature
 
 SECRET = "whsec_c2VjcmV0IGZvciB0aGUgdGVzdHMgb2YgdGhlIHB1bXA="
@@ -83,6 +84,15 @@ def test_a_byte_order_mark_before_a_pasted_body_does_not_make_it_another() -> No
     assert "says the same as ours in other bytes: it differs from byte 1 on" in found.sentence
 
 
+@pytest.mark.parametrize("theirs", [BODY[:-7], BODY + b"}"])
+def test_a_pasted_body_that_lacks_its_end_or_has_more_differs_behind_what_both_have(
+    theirs: bytes,
+) -> None:
+    shorter = min(len(theirs), len(BODY))
+    found = diagnose(RIGHT, MESSAGE, theirs.decode())
+    assert f"it differs from byte {shorter + 1} on (ours has {len(BODY)} bytes" in found.sentence
+
+
 def test_a_number_is_not_the_same_as_a_truth() -> None:
     found = diagnose(
         house_signature(b'{"a":1}', SECRET), Message(b'{"a":1}', ID, (), SECRET), '{"a":true}'
@@ -145,6 +155,14 @@ def test_a_piece_that_could_be_guessed_is_not_recognised(length: int) -> None:
     assert diagnose(RIGHT[:16], MESSAGE).part is Part.LENGTH
     assert diagnose(f"v1,{STANDARD[3:][:16]}", MESSAGE).part is Part.LENGTH
     assert diagnose(RIGHT[8:40], MESSAGE).part is Part.UNKNOWN
+
+
+@pytest.mark.parametrize("hex_text", [hexed(b"x")[:4], hexed(b"x")[:30]])
+def test_hex_of_another_length_is_no_signature_however_it_is_written(hex_text: str) -> None:
+    assert read_signatures(hex_text) == []
+    assert read_signatures(base64.b64encode(hex_text.encode()).decode()) == []
+    (whole,) = read_signatures(base64.b64encode(hexed(b"x").encode()).decode())
+    assert (whole.digest.hex(), whole.writing) == (hexed(b"x"), Writing.BASE64_OF_HEX)
 
 
 @pytest.mark.parametrize("body", [b"no JSON", b"\xff\xfe", b"[1]", b"[" * 100_000, LONE, b""])
