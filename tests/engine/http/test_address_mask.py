@@ -50,6 +50,13 @@ def test_what_is_shown_is_never_longer_than_what_can_be_stored() -> None:
     url = "https://a.example/?" + "a&" * ((MAX_URL_LENGTH - 20) // 2)
     assert len(url) <= MAX_URL_LENGTH
     assert len(masked_address(url)) == MAX_URL_LENGTH
+    assert masked_address(url).endswith("…")
+
+
+def test_one_as_long_as_an_address_may_be_is_shown_to_its_end() -> None:
+    longest = "https://a.example/".ljust(MAX_URL_LENGTH, "x")
+    assert masked_address(longest) == longest
+    assert masked_address(f"{longest}x") == f"{longest[:-1]}…"
 
 
 @pytest.mark.parametrize(

@@ -136,6 +136,26 @@ def test_an_address_is_forgotten_before_libcurl_forgets_it(
     assert not lookups.is_known(name("a"))
 
 
+def test_of_ten_thousand_hosts_it_remembers_no_more_and_begins_anew(lookups: Lookups[str]) -> None:
+    for number in range(10_000):
+        lookups.found(name(number))
+    assert lookups.is_known(name(0))
+    lookups.found(name("one more"))
+    assert not lookups.is_known(name(0))
+    assert lookups.is_known(name("one more"))
+
+
+def test_however_many_hosts_fail_those_that_failed_first_are_forgotten(
+    lookups: Lookups[str],
+) -> None:
+    fail(lookups, range(10_000))
+    assert ask(lookups, *range(6)) == ["0", "1", "2", "3", "4"]
+    fail(lookups, ["0", "1", "2", "3", "4", "one more"])
+    lookups.ready()
+    assert lookups.waiting == 0
+    assert ask(lookups, *range(10, 16)) == ["10", "11", "12", "13", "14", "15"]
+
+
 def test_who_waits_too_long_is_given_back(lookups: Lookups[str], clock: Clock) -> None:
     ask(lookups, "a", "a", until=105)
     assert lookups.overdue() == []
