@@ -259,6 +259,30 @@ def test_ten_failures_in_a_row_pause_one_webhook_until_somebody_says_go_on(ana: 
     assert handed(made) == made[10:]
 
 
+def test_one_that_is_halted_gets_no_probe_either_while_it_is_throttled(ana: Actor) -> None:
+    erp = make_webhook()
+    made = some(12, erp)
+    bulk_retry_task.start(ana, all_that(FAILED))
+    work()
+    for each in made[:10]:
+        finish(each, "failed")
+    set_webhook(erp, throttled=True)
+    work()
+    assert handed(made) == []
+
+
+def test_a_retry_from_before_it_was_handed_over_is_not_its_end(ana: Actor) -> None:
+    (made,) = some(1, make_webhook())
+    make_attempt(made, kind="manual", outcome="failed")
+    batch = bulk_retry_task.start(ana, Selection(ticked=(made,)))
+    for _ in range(2):
+        work()
+        assert (handed([made]), fresh(batch).done) == ([made], 0)
+    finish(made, "delivered")
+    work()
+    assert fresh(batch).counts == {"delivered": 1}
+
+
 def test_a_delivery_between_failures_begins_the_count_anew(ana: Actor) -> None:
     made = some(13, make_webhook())
     bulk_retry_task.start(ana, all_that(FAILED))
