@@ -16,6 +16,7 @@ from portal.extensions import db
 from portal.models.people import Role
 from portal.models.tasks import Task, TaskState
 from portal.queue import names, task_bell
+from portal.queue.portal_job import PortalJob
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import NotAllowed, Refusal
 from portal.services.core.unit_of_work import writing
@@ -105,6 +106,15 @@ def test_it_rings_after_the_commit_and_the_job_ends_the_latch(redis: Redis) -> N
     assert 0 < redis.ttl(task_bell.QUEUED) <= 30
     job.run_tasks()
     assert not redis.exists(task_bell.QUEUED)
+
+
+def test_it_queues_a_job_with_the_agreed_life(redis: Redis) -> None:
+    task_bell.ring()
+    (job_id,) = Queue(names.BACKGROUND, connection=redis).get_job_ids()
+    found = PortalJob.fetch(job_id, connection=redis)
+    assert (found.func_name, found.args, found.kwargs) == (names.RUN_TASKS, (), {})
+    assert (found.timeout, found.result_ttl, found.failure_ttl, found.ttl) == (3600, 0, 86_400, 900)
+    assert 800 < redis.ttl(found.key) <= 900
 
 
 def test_a_kind_that_nobody_knows_fails_in_words(app: Flask) -> None:
@@ -236,6 +246,15 @@ def test_stopping_leaves_what_is_done_and_does_no_more(app: Flask) -> None:
     assert (stopped.done, counting.ended) == (done, 1)
     with pytest.raises(Refusal, match="ended already"):
         tasks.stop(ana.actor, task.public_id, counting.kind)
+
+
+@pytest.mark.parametrize("state", [TaskState.DONE, TaskState.STOPPED, TaskState.FAILED])
+def test_what_has_ended_however_it_did_cannot_be_stopped(app: Flask, state: TaskState) -> None:
+    task, counting = start(), Counting()
+    be_due(state=state)
+    with pytest.raises(Refusal, match="ended already"):
+        tasks.stop(SYSTEM, task.public_id, counting.kind)
+    assert (fresh(task).state, counting.ended) == (state, 0)
 
 
 def test_only_those_who_may_start_it_may_stop_it(app: Flask) -> None:
