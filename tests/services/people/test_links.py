@@ -95,6 +95,21 @@ def test_a_link_opens_its_own_page_alone(app: Flask) -> None:
     assert used.user.id == ben.id
 
 
+def test_a_link_for_a_new_password_is_no_invitation(app: Flask) -> None:
+    ana, ben = make_user(), make_user("support")
+    token = reset_token(ana, ben)
+    (link,) = links()
+    for verb in (
+        invitations.invitation,
+        invitations.hide,
+        invitations.renew,
+        invitations.cancel,
+    ):
+        with pytest.raises(NotFound):
+            verb(ana.actor, link.public_id)
+    assert one_time_links.read(LinkKind.RESET, token).email == ben.email
+
+
 def test_the_link_that_was_given_is_used_up_and_its_neighbours_work_on(app: Flask) -> None:
     ana = make_user()
     first, second = (invite(ana, f"{name}@example.com")[1] for name in ("one", "two"))

@@ -169,8 +169,8 @@ def test_what_is_a_day_old_is_swept_out(app: Flask) -> None:
     assert kept == {key.digest for key in young}
 
 
-def test_a_hash_of_old_parameters_is_made_anew(app: Flask) -> None:
-    ana = make_user()
+def test_a_hash_of_old_parameters_is_made_anew_for_whoever_signs_in_alone(app: Flask) -> None:
+    ana, ben = make_user(), make_user()
     old = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
     with writing() as current:
         current.execute(update(User).values(password_hash=old))
@@ -178,6 +178,7 @@ def test_a_hash_of_old_parameters_is_made_anew(app: Flask) -> None:
     new = session().get_one(User, ana.id).password_hash
     assert not passwords.is_outdated(new)
     assert passwords.matches(PASSWORD, new)
+    assert session().get_one(User, ben.id).password_hash == old
 
 
 @pytest.mark.parametrize(
