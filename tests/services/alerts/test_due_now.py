@@ -8,6 +8,7 @@ from portal.engine.events.names import EventName
 from portal.lib.clock import utcnow
 from portal.models.alerts import AlertRun, RunKind
 from portal.models.planning import Maintenance
+from portal.services.actions import lifecycle
 from portal.services.actions.planning.queries import MaintenanceList, list_maintenances
 from portal.services.alerts import control
 from portal.services.alerts import queries as alert_queries
@@ -120,6 +121,18 @@ def test_what_the_next_run_adds_is_among_what_is_due_then(app: Flask) -> None:
     assert alert_queries.due_now(utcnow()).due[DUE] == 0
     assert alert_queries.due_now(in_days(2)).coming == {DUE: 1}
     assert alert_queries.due_now(in_days(2)).due[DUE] == 1
+
+
+def test_a_consumable_that_was_deleted_is_not_among_the_low_ones(app: Flask) -> None:
+    decided()
+    toner, paper = (
+        make_asset(name, kind="stock", quantity=1, min_quantity=5) for name in ("Toner", "Paper")
+    )
+    assert alert_queries.count_due(LOW, utcnow()) == 2
+    lifecycle.delete_asset(SYSTEM, toner)
+    assert alert_queries.count_due(LOW, utcnow()) == 1
+    lifecycle.delete_asset(SYSTEM, paper)
+    assert alert_queries.due_now(utcnow()).due[LOW] == 0
 
 
 @pytest.mark.parametrize("status", ["lost", "liquidated"])
