@@ -21,6 +21,7 @@ pytestmark = pytest.mark.usefixtures("app")
 
 FIRST, SECOND = "the first own pass phrase 1111", "the second own pass phrase 2222"
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
+MICROSECOND = timedelta(microseconds=1)
 
 
 def values(**changes: Any) -> WebhookValues:
@@ -87,8 +88,9 @@ def test_replaced_by_ones_own_it_is_shown_no_more_and_signs_for_a_day() -> None:
     assert secrets.shown_secret(ana.actor, public_id) is None
     assert (opened(hook, hook.secret_enc), opened(hook, hook.old_secret_enc)) == (SECOND, made)
     assert near(hook.old_until, utcnow() + DAY)
-    assert secrets.old_secret(hook, utcnow()) == hook.old_secret_enc
-    assert secrets.old_secret(hook, utcnow() + DAY + MINUTE) is None
+    assert hook.old_until is not None
+    assert secrets.old_secret(hook, hook.old_until - MICROSECOND) == hook.old_secret_enc
+    assert secrets.old_secret(hook, hook.old_until) is None
 
 
 def test_replaced_twice_within_a_day_the_earliest_stays_and_later_the_one_before() -> None:

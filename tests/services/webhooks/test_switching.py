@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
+from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.models.audit import AuditEntry
 from portal.models.deliveries import Delivery, Priority
@@ -17,6 +18,8 @@ from portal.services.core.unit_of_work import session, writing
 from portal.services.dispatch import sweep as dispatch_sweep
 from portal.services.webhooks import activation, crud, sample_deliveries
 from portal.services.webhooks.activation import HeldChoice
+from portal.services.webhooks.rows import lock_webhook
+from tests.support.database.rivals import Rival
 from tests.support.deliveries import find_lease, lease
 from tests.support.factories import Hook, make_user, make_webhook, publish
 
@@ -265,6 +268,17 @@ def test_one_that_was_held_while_its_webhook_was_deleted_is_stopped_by_the_sweep
     assert dispatch_sweep.settle() == 1
     (delivery,) = deliveries_of(hook)
     assert (delivery.status, delivery.stopped_by) == ("stopped", "Ana")
+
+
+def test_an_event_is_stored_while_somebody_changes_a_webhook_that_wants_it(app: Flask) -> None:
+    if db.engine.dialect.name == "sqlite":
+        pytest.skip("On SQLite one transaction writes at a time.")
+    hook, other = make_webhook(), Rival(app, publish)
+    with writing() as current:
+        lock_webhook(current, hook.public_id)
+        other.come_to_a_lock()
+        assert current.scalar(select(func.count()).select_from(Delivery)) == 1
+    other.finish()
 
 
 @pytest.mark.parametrize("role", ["manager", "support"])
