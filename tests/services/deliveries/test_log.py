@@ -10,6 +10,7 @@ from portal.engine.reasons import Reason
 from portal.lib.clock import utcnow
 from portal.lib.paging import Cursor
 from portal.models.deliveries import Priority
+from portal.services.core.unit_of_work import session
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log import plan
 from portal.services.deliveries.log import walk as log_walk
@@ -208,6 +209,13 @@ def test_everything_that_matches_is_read_in_chunks(monkeypatch: pytest.MonkeyPat
     failed = LogFilter(status=StatusFilter.FAILED)
     assert [row.public_id for row in log_pages.every(failed)] == made
     assert [row.public_id for row in log_pages.every(failed, most=4)] == made[:4]
+
+
+def test_while_a_chunk_is_written_out_no_transaction_is_open() -> None:
+    made = make_delivery()
+    for row in log_pages.every(LogFilter()):
+        assert row.public_id == made
+        assert not session().in_transaction()
 
 
 def test_the_time_filter_goes_by_when_it_was_stored() -> None:
