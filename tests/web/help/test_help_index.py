@@ -175,6 +175,33 @@ def test_the_search_finds_texts(support: Pages, question: str, place: str) -> No
     assert place in found(support, question)[:3]
 
 
+@pytest.mark.parametrize(
+    ("question", "place"),
+    [
+        ("checklist", "/help/no-message"),
+        ("did it really happen", "/help/no-message#happened"),
+        ("does the webhook ask for this event", "/help/no-message#asked"),
+        ("was the webhook there at that time", "/help/no-message#then"),
+        ("delivered yet nothing to be seen", "/help/no-message#delivered"),
+        ("introduction", "/help/webhooks"),
+        ("connect a system", "/help/webhooks#connect"),
+        ("what do we promise", "/help/webhooks#promise"),
+        ("glossary", "/help/webhooks#words"),
+        ("try it without a receiver", "/inbox"),
+        ("catalogue", "/settings/webhooks/events"),
+    ],
+)
+def test_the_search_finds_each_page_that_is_written_by_hand(
+    support: Pages, question: str, place: str
+) -> None:
+    assert found(support, question)[0] == place
+
+
+def test_the_search_reads_no_more_of_a_question_than_its_field_takes(support: Pages) -> None:
+    assert found(support, f"{'certificate':120}zapier") == found(support, "certificate")
+    assert "/help/webhooks#connect" in found(support, f"{'zapier':>120}")
+
+
 def test_the_search_takes_no_word_for_a_longer_one(support: Pages) -> None:
     assert "/help/running#zones" not in found(support, "timeout")
     assert found(support, "time zone")[0] == "/help/running#zones"
