@@ -93,7 +93,8 @@ def test_what_the_receiver_sent_is_never_more_than_text(support: Pages) -> None:
 
 
 def test_the_body_can_be_had_byte_for_byte(support: Pages) -> None:
-    made = make_delivery()
+    make_delivery(hook := make_webhook(), body=b"{}")
+    made = make_delivery(hook)
     answer = support.get(f"/deliveries/{made}/body").response
     assert answer.data == BODY
     assert answer.headers["Content-Disposition"].startswith("attachment")

@@ -24,6 +24,7 @@ UNREADABLE = [
     ("until=2026-05-03 25:00", "Enter the time with a time of day from 00:00 to 23:59"),
     ("until=9999-12-31", "Enter the time with a year from 1970 to 9998"),
     ("since=2026-05-03&until=2026-05-02", "Enter a time after the one in From"),
+    ("since=2026-05-03 18:00&until=2026-05-03 18:00", "Enter a time after the one in From"),
     ("webhook=x", "Webhook: choose from the list"),
     ("event=asset.nothing", "Event: choose from the list"),
     ("status=<script>", "Status: choose from the list"),

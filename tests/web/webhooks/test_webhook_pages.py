@@ -12,6 +12,8 @@ from portal.models.deliveries import Delivery, Priority
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import session, writing
 from portal.services.webhooks import activation
+from portal.services.webhooks import queries as webhook_queries
+from portal.web.webhooks.words import state_sentence
 from tests.support.deliveries import make_delivery
 from tests.support.factories import Hook, make_user, make_webhook, publish
 from tests.support.pages import Pages
@@ -96,6 +98,17 @@ def test_the_page_says_why_a_webhook_needs_attention_and_when_it_is_tried_again(
     main = pages.get(path_of(hook)).main
     assert "The last 6 attempts failed. helpdesk.example.com refused the connection." in main
     assert "Next attempt in 4 minutes." in main
+
+
+def test_what_is_due_at_this_very_moment_is_tried_now(app: Flask) -> None:
+    hook = make_webhook(failures_in_row=1, failing_since=utcnow())
+    make_delivery(hook, status="retrying", due_at=utcnow() + timedelta(minutes=4))
+    webhook = webhook_queries.show(hook.public_id)
+    at = webhook.next_try_at
+    assert at is not None
+    assert state_sentence(webhook, [], at).endswith(" Next attempt now.")
+    sooner = state_sentence(webhook, [], at - timedelta(seconds=1))
+    assert sooner.endswith(" Next attempt in 1 second.")
 
 
 def test_it_says_why_it_fails_while_newer_messages_wait_behind_the_failure(pages: Pages) -> None:
@@ -271,6 +284,9 @@ def test_a_webhook_that_is_not_there_is_not_found(pages: Pages) -> None:
     nobody = make_user()
     for page in ("", "/edit", "/on", "/delete", "/receiver", "/history", "/secret"):
         assert pages.get(f"{LIST}/{nobody.public_id}{page}").status == 404
+    for verb in ("/send-waiting", "/on", "/off", "/test"):
+        path = f"{LIST}/{nobody.public_id}{verb}"
+        assert pages.post(path, follow=False).status == 404, verb
 
 
 def test_after_a_fix_what_waits_is_offered_and_goes_within_a_minute(app: Flask) -> None:
