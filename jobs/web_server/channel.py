@@ -72,11 +72,14 @@ class Connection(HTTPChannel):  # type: ignore[misc]  # waitress publishes no ty
             self.will_close = True
         return is_wanted
 
-    def end(self, *, is_idle_too: bool) -> None:
-        """Answer what is under way, and nothing after it; close what is idle, if that is asked."""
+    def end(self) -> None:
+        """Keep it for no further request: those that wait for their answer are the last."""
         for request in list(self.requests):
             request.headers["CONNECTION"] = "close"
-        if is_idle_too and not (self.requests or self.request or self.total_outbufs_len):
+
+    def close_if_idle(self) -> None:
+        """Close it, unless a request comes in, waits or is being answered."""
+        if not (self.requests or self.request or self.total_outbufs_len):
             self.will_close = True
 
     def writable(self) -> bool:

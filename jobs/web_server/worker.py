@@ -65,6 +65,7 @@ class WebWorker(Worker):  # type: ignore[misc]  # gunicorn publishes no types
                 look_at = time.monotonic() + LOOK_EVERY
                 for listener in self._listeners:
                     listener.maintenance(time.time())
+        # Those that come in from now on; for the others each connection is told.
         rules.is_ending = True
         self._finish()
 
@@ -78,13 +79,16 @@ class WebWorker(Worker):  # type: ignore[misc]  # gunicorn publishes no types
         """Answer what has begun. Who connects now waits for another process."""
         for listener in self._listeners:
             listener.accepting = False
+        for connection in self._connections():
+            connection.end()
         began = time.monotonic()
         while (waited := time.monotonic() - began) < self.cfg.graceful_timeout:
             connections = self._connections()
             if not connections:
                 return
-            for connection in connections:
-                connection.end(is_idle_too=waited >= LINGER)
+            if waited >= LINGER:
+                for connection in connections:
+                    connection.close_if_idle()
             self._turn(0.1)
 
     def _connections(self) -> list[Connection]:

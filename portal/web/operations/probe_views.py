@@ -64,6 +64,8 @@ def is_trusted() -> bool:
 
 def _is_this_machine() -> bool:
     try:
-        return ip_address(request.remote_addr or "").is_loopback
+        found = ip_address(request.remote_addr or "")
     except ValueError:
         return False
+    # A socket for both kinds tells IPv4 addresses as IPv6 ones, which Python 3.11 calls special.
+    return (getattr(found, "ipv4_mapped", None) or found).is_loopback

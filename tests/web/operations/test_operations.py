@@ -64,6 +64,12 @@ def test_strangers_learn_only_whether_it_is_ready(app: Flask) -> None:
     assert client.get("/metrics", environ_overrides=FAR_AWAY).status_code == 403
 
 
+def test_this_machine_is_known_where_one_socket_listens_for_both_kinds(app: Flask) -> None:
+    for address, status in (("::ffff:127.0.0.1", 200), ("::1", 200), ("::ffff:192.0.2.7", 403)):
+        place = {"REMOTE_ADDR": address}
+        assert app.test_client().get("/metrics", environ_overrides=place).status_code == status
+
+
 @pytest.mark.parametrize(
     "header",
     ["X-Forwarded-For", "X-Forwarded-Proto", "Forwarded", "Via", "X-Real-Ip", "CF-Connecting-IP"],
