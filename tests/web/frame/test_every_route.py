@@ -1,0 +1,78 @@
+"""What holds for every address of the portal, those of tomorrow included."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from flask import Flask
+from sqlalchemy import event
+
+from portal.extensions import db
+from tests.support.deliveries import make_attempt, make_delivery
+from tests.support.factories import make_asset, make_user, make_webhook
+from tests.support.pages import Pages
+from tests.web.frame.test_permissions import pages_of
+from tests.web.frame.test_security_headers import addresses
+
+# It takes deliveries from programs, and acts for nobody.
+WITHOUT_TOKEN = {"inbox.receive"}
+REFUSALS = ("Your browser sent no cookie", "This page was open for too long")
+WRITES = ("INSERT", "UPDATE", "DELETE", "REPLACE", "CREATE", "DROP")
+
+
+@contextmanager
+def written() -> Iterator[list[str]]:
+    """The statements of this block that change something in the database."""
+    found: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        if statement.lstrip().upper().startswith(WRITES):
+            found.append(" ".join(statement.split()))
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    try:
+        yield found
+    finally:
+        event.remove(db.engine, "before_cursor_execute", note)
+
+
+@pytest.mark.parametrize("is_signed_in", [True, False])
+@pytest.mark.parametrize("token", [None, "another's"])
+def test_a_form_without_its_token_is_refused_and_changes_nothing(
+    app: Flask, is_signed_in: bool, token: str | None
+) -> None:
+    pages, wrong, person = Pages(app), [], make_user("admin")
+    if is_signed_in:
+        pages.sign_in(person.email, person.password)
+    with written() as statements:
+        for endpoint, method, path in pages_of(app):
+            if method == "GET" or endpoint in WITHOUT_TOKEN:
+                continue
+            answer = pages.client.open(path, method=method, data={"csrf_token": token or ""})
+            if answer.status_code != 400 or not any(each in answer.text for each in REFUSALS):
+                wrong.append((endpoint, answer.status))
+    assert wrong == []
+    assert statements == []
+
+
+def test_opening_an_address_writes_nothing(app: Flask) -> None:
+    pages, person = Pages(app), make_user("admin")
+    pages.sign_in(person.email, person.password)
+    asset_id, hook = make_asset(), make_webhook()
+    delivery = make_delivery(hook, asset_id=asset_id, status="failed")
+    make_attempt(delivery, reason="server", code=500)
+    known = {
+        (path, method)
+        for public_id in (delivery, hook.public_id, person.public_id)
+        for _, method, path in addresses(app, asset_id=asset_id, public_id=public_id)
+        if method in {"GET", "HEAD"}
+    }
+    shown, wrote = 0, dict[str, list[str]]()
+    for path, method in sorted(known):
+        with written() as statements:
+            answer = pages.client.open(path, method=method, buffered=True)
+        shown += answer.status_code == 200
+        if statements:
+            wrote[f"{method} {path}"] = statements
+    assert wrote == {}
+    assert shown > 120
