@@ -37,7 +37,7 @@ def main() -> int:
     results = list(run.results.values())
     (KEPT / "report.md").write_text(report.table(results))
     misses = report.misses(results)
-    print("", report.totals(results), "", *misses, sep="\n")
+    print("", report.totals(results), "", report.cost(results), *misses, sep="\n")
     print(f"Every mutant: {(KEPT / 'report.md').relative_to(ROOT)}")
     return 1 if misses else 0
 

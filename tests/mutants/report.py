@@ -41,9 +41,16 @@ def totals(results: Sequence[Result]) -> str:
     return "\n".join(lines)
 
 
+def cost(results: Sequence[Result]) -> str:
+    """How much of the processor the trials took, without the screen and what came before."""
+    minutes = sum(each.processor for each in results) / 60
+    of = sum(each.processor > 0 for each in results)
+    return f"{of} trials took {minutes:.0f} minutes of processor time."
+
+
 def table(results: Sequence[Result]) -> str:
     """Every mutant with its change, those that survived first, in Markdown."""
-    lines = [totals(results), ""]
+    lines = [totals(results), "", cost(results), ""]
     order = [Outcome.SURVIVED, Outcome.UNREACHED, Outcome.LATE, Outcome.SEEN, Outcome.EQUIVALENT]
     for outcome in [*order, Outcome.BROKEN]:
         for each in sorted(results, key=lambda r: (r.area, r.path, r.line)):

@@ -6,16 +6,19 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from threading import Event
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 TIMED_OUT: Final = -1
 
 _running: set[subprocess.Popen[bytes]] = set()
+_is_ended = Event()
 _APART: Final = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
 
 
@@ -44,8 +47,15 @@ def listed() -> list[str]:
     return [path for path in listed.stdout.split("\0") if path and (ROOT / path).is_file()]
 
 
-def pytest_in(tree: Path, arguments: Sequence[str], seconds: float, output: Path) -> int:
-    """Run pytest in a copy; its exit status, or `TIMED_OUT`. Nothing that it started lives on."""
+def pytest_in(
+    tree: Path, arguments: Sequence[str], seconds: float, output: Path
+) -> tuple[int, float]:
+    """Run pytest in a copy; nothing that it started lives on.
+
+    Returns its exit status, or `TIMED_OUT`, and the seconds of processor time that it took.
+    """
+    if _is_ended.is_set():
+        raise InterruptedError("The run was ended.")
     temporary = tree.parent / "tmp"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(mode=0o755)
@@ -63,17 +73,28 @@ def pytest_in(tree: Path, arguments: Sequence[str], seconds: float, output: Path
         )
     _running.add(process)
     try:
-        return process.wait(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        return TIMED_OUT
-    finally:
+        status = TIMED_OUT if _is_late(process, seconds) else None
         _kill(process)
-        process.wait(timeout=30)
+        _, ended, used = os.wait4(process.pid, 0)
+    finally:
         _running.discard(process)
+    process.returncode = os.waitstatus_to_exitcode(ended)
+    return process.returncode if status is None else status, used.ru_utime + used.ru_stime
+
+
+def _is_late(process: subprocess.Popen[bytes], seconds: float) -> bool:
+    """Wait for the end and leave it to be read, with the time that it took."""
+    end = time.monotonic() + seconds
+    while os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        if time.monotonic() > end:
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def end_all() -> None:
-    """End every run of this process at once."""
+    """End every run of this process at once; none begins any more."""
+    _is_ended.set()
     for process in list(_running):
         _kill(process)
 

@@ -88,7 +88,7 @@ def _lines(tree: Path, files: Sequence[str]) -> list[str]:
     output = tree.parent / "reach.jsonl"
     output.unlink(missing_ok=True)
     options = ["-p", "tests.mutants.reach.recorder", "--reach", str(output)]
-    status = pytest_in(tree, [*options, *files], LIMIT, tree.parent / "output.txt")
+    status, _ = pytest_in(tree, [*options, *files], LIMIT, tree.parent / "output.txt")
     if status == TIMED_OUT or not output.exists():
         raise SystemExit(f"The tests of {files} did not come to an end (status {status}).")
     return output.read_text().splitlines()
