@@ -16,12 +16,18 @@ INLINE = frozenset(
 
 @dataclass(slots=True)
 class Node:
-    """One element: `children` holds its elements and its texts, in order."""
+    """One element: `children` holds its elements and its texts, in order.
+
+    Nobody changes it once the page is read, so what was looked for once is kept: each page is
+    looked at by many rules.
+    """
 
     tag: str
     attrs: dict[str, str] = field(default_factory=dict)
     children: list["Node | str"] = field(default_factory=list)
     parent: "Node | None" = None
+    inside: list["Node"] = field(default_factory=list, repr=False)  # in the page's order
+    _text: str | None = field(default=None, repr=False)
 
     def get(self, name: str, default: str = "") -> str:
         """An attribute's value; "" for one without a value."""
@@ -33,15 +39,13 @@ class Node:
 
     def walk(self) -> Iterator["Node"]:
         """This element and everything in it, in the page's order."""
-        ahead = [self]
-        while ahead:
-            node = ahead.pop()
-            yield node
-            ahead += [child for child in reversed(node.children) if isinstance(child, Node)]
+        yield self
+        yield from self.inside
 
     def find_all(self, *tags: str) -> list["Node"]:
         """Every element inside (this one included) with one of these tags."""
-        return [node for node in self.walk() if node.tag in tags]
+        found = [node for node in self.inside if node.tag in tags]
+        return [self, *found] if self.tag in tags else found
 
     def ancestors(self) -> Iterator["Node"]:
         """The elements around this one, the nearest first."""
@@ -53,7 +57,9 @@ class Node:
     @property
     def text(self) -> str:
         """The text inside with single spaces; scripts, styles and templates are left out."""
-        return " ".join("".join(self._texts()).split())
+        if self._text is None:
+            self._text = " ".join("".join(self._texts()).split())
+        return self._text
 
     def _texts(self) -> Iterator[str]:
         for child in self.children:
@@ -70,6 +76,8 @@ class _Builder(HTMLParser):
         self.root = Node("#document")
         self.here = self.root
         self.faults: list[str] = []
+        self._order: list[Node] = []
+        self._begun = [0]  # where in that order what is inside of each open element begins
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         names = [name for name, _ in attrs]
@@ -78,8 +86,10 @@ class _Builder(HTMLParser):
         ]
         node = Node(tag, {name: value or "" for name, value in attrs}, parent=self.here)
         self.here.children.append(node)
+        self._order.append(node)
         if tag not in VOID:
             self.here = node
+            self._begun.append(len(self._order))
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.handle_starttag(tag, attrs)
@@ -88,6 +98,7 @@ class _Builder(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         if tag == self.here.tag and self.here.parent is not None:
+            self._end()
             self.here = self.here.parent
         else:
             line, column = self.getpos()
@@ -96,11 +107,21 @@ class _Builder(HTMLParser):
     def handle_data(self, data: str) -> None:
         self.here.children.append(data)
 
+    def never_closed(self) -> list[Node]:
+        """What is open still where the page ends, from the inside, and ends there."""
+        nodes = [self.here, *self.here.ancestors()]
+        for self.here in nodes:  # the last is the page itself
+            self._end()
+        return nodes[:-1]
+
+    def _end(self) -> None:
+        self.here.inside = self._order[self._begun.pop() :]
+
 
 def parse(html: str) -> tuple[Node, list[str]]:
     """The page's tree, and what is wrong with its nesting."""
     builder = _Builder()
     builder.feed(html)
     builder.close()
-    open_tags = [builder.here, *builder.here.ancestors()][:-1]
-    return builder.root, builder.faults + [f"<{node.tag}> is never closed" for node in open_tags]
+    unclosed = [f"<{node.tag}> is never closed" for node in builder.never_closed()]
+    return builder.root, builder.faults + unclosed

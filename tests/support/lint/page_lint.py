@@ -10,7 +10,7 @@ from tests.support.html import Node, parse
 from tests.support.lint.old_words import old_words
 
 LOADING = {"src", "srcset", "action", "formaction", "data", "poster"}
-POINTING = ("for", "aria-describedby", "aria-labelledby", "aria-controls", "form", "list")
+POINTING = {"for", "aria-describedby", "aria-labelledby", "aria-controls", "form", "list"}
 UNLABELLED = {"hidden", "submit", "button", "reset", "image"}
 TONES = set(re.findall(r"^\.(tag-[a-z]+) ", (ROOT / "static/css/components.css").read_text(), re.M))
 WORDS_WE_AVOID = ("invalid", "please", "sorry")
@@ -79,7 +79,8 @@ def _ids(root: Node) -> Iterator[str]:
         if not name or count > 1:
             yield f"the id {name!r} is there {count} times"
     for node in root.walk():
-        targets = [target for name in POINTING for target in node.get(name).split()]
+        names = POINTING & node.attrs.keys()
+        targets = [target for name in sorted(names) for target in node.get(name).split()]
         anchor = node.get("href") if node.get("href").startswith("#") else ""
         targets += [anchor[1:]] if anchor else []
         yield from (
