@@ -82,7 +82,7 @@ ALL = sorted(
 )
 
 
-def test_it_starts_everything_heals_and_ends_without_a_trace(
+def test_it_starts_everything_heals_ends_without_a_trace_and_starts_again(
     up: Up, port: int, tmp_path: Path
 ) -> None:
     portal = up()
@@ -105,7 +105,17 @@ def test_it_starts_everything_heals_and_ends_without_a_trace(
     again = up()
     assert again.says("Press Ctrl-C to stop."), again.output.read_text()
     assert (tmp_path / "instance" / "keys.env").read_text() == keys
-    assert again.stop() == 0
+    assert_nothing_survives_when_the_supervisor_is_killed(again)
+
+
+def assert_nothing_survives_when_the_supervisor_is_killed(portal: Process) -> None:
+    """It starts whole a second time, and is not asked to end in peace."""
+    assert until(lambda: parts(children_of(portal.pid)) == ALL)
+    children = children_of(portal.pid)
+    portal.stop(signal.SIGKILL)
+    assert until(lambda: not [pid for pid in children if is_alive(pid)], 10), [
+        command_line(pid) for pid in children
+    ]
 
 
 def test_outside_of_a_trial_every_line_is_json(up: Up, port: int) -> None:
@@ -120,17 +130,6 @@ def test_outside_of_a_trial_every_line_is_json(up: Up, port: int) -> None:
     assert {"supervisor", "web", "deliveries"} <= {line["process"] for line in lines}
     (asked,) = [line for line in lines if line["message"] == "GET /sign-in 200"]
     assert len(asked["request_id"]) == 16
-
-
-def test_nothing_survives_when_the_supervisor_is_killed(up: Up) -> None:
-    portal = up()
-    assert portal.says("Press Ctrl-C to stop."), portal.output.read_text()
-    assert until(lambda: parts(children_of(portal.pid)) == ALL)
-    children = children_of(portal.pid)
-    portal.stop(signal.SIGKILL)
-    assert until(lambda: not [pid for pid in children if is_alive(pid)], 10), [
-        command_line(pid) for pid in children
-    ]
 
 
 def test_paths_that_begin_in_this_folder_are_found_from_every_other(
@@ -211,20 +210,14 @@ def test_a_database_of_a_newer_version_is_left_alone(up: Up, tmp_path: Path) -> 
     assert portal.output.read_text().startswith("A newer version of the portal has changed this")
 
 
-def test_other_keys_than_before_are_refused(up: Up) -> None:
-    portal = up()
-    assert portal.says("Press Ctrl-C to stop."), portal.output.read_text()
-    assert portal.stop() == 0
-    other = up(ENCRYPTION_KEYS="QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWY=")
-    assert other.wait() == 2
-    assert other.output.read_text().startswith("ENCRYPTION_KEYS cannot open the secrets stored")
-
-
-def test_a_second_start_from_the_same_folder_is_refused_in_words(up: Up, tmp_path: Path) -> None:
+def test_a_folder_serves_one_portal_at_a_time_and_its_own_keys_alone(up: Up) -> None:
     first = up()
     assert first.says("Press Ctrl-C to stop."), first.output.read_text()
     second = up(PORT=str(free_port()))
-    assert second.wait() == 2
+    assert second.wait(60) == 2
     assert second.output.read_text().startswith("The portal already runs from ")
     assert first.process.poll() is None
-    first.stop()
+    assert first.stop() == 0
+    other = up(ENCRYPTION_KEYS="QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWY=")
+    assert other.wait(60) == 2
+    assert other.output.read_text().startswith("ENCRYPTION_KEYS cannot open the secrets stored")
