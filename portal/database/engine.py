@@ -14,8 +14,10 @@ from sqlalchemy import (
     Engine,
     Numeric,
     Row,
+    bindparam,
     create_engine,
     event,
+    func,
     literal_column,
     select,
 )
@@ -194,6 +196,14 @@ CLOCK: Final[dict[str, ColumnElement[Any]]] = {
     "sqlite": literal_column("strftime('%Y-%m-%d %H:%M:%f000', 'now')"),
     "postgresql": literal_column("statement_timestamp()"),
 }
+
+
+NOW: Final[Any] = bindparam("now", type_=UtcDateTime())
+
+
+def clock(dialect: str) -> ColumnElement[datetime]:
+    """The database's clock as a column of a statement that is given `told()` as `now`."""
+    return func.coalesce(NOW, CLOCK[dialect], type_=UtcDateTime())
 
 
 def database_now(connection: Connection) -> datetime:

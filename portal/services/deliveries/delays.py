@@ -6,6 +6,7 @@ from typing import Final
 
 from sqlalchemy import select
 
+from portal.extensions import settings
 from portal.models.webhooks import Webhook
 from portal.queue.names import DELIVERIES
 from portal.services.core import heartbeats
@@ -47,5 +48,7 @@ def _is_full(delivery: DeliveryDetail) -> bool:
     tests, others = leases.count_live(connection, webhook.id, delivery.now)
     if delivery.standing.is_test:
         return tests > 0
-    most = most_at_once(throttled=webhook.throttled, in_order=webhook.in_order)
+    most = most_at_once(
+        settings().webhook_max_in_flight, throttled=webhook.throttled, in_order=webhook.in_order
+    )
     return others >= most

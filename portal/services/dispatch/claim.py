@@ -50,6 +50,7 @@ def claim(
     look = find_wanted(connection, may_be_lost=is_alone)
     if look.now is None:
         return []
+    most = settings().webhook_max_in_flight
     wanted: Sequence[Claimable] = share_out(look.wanted, places, kept)
     claims: list[Claim] = []
     while wanted and len(claims) < places:
@@ -63,7 +64,7 @@ def claim(
             portion
             for each in some
             if (webhook := locked.get(each.webhook_id))
-            for portion in _portions(each, webhook, look.now)
+            for portion in _portions(each, webhook, most, look.now)
         ]
         if portions and (taken := _pick(connection, portions, room, look.now)):
             claims += _lease(connection, taken, locked, look.now)
@@ -103,14 +104,14 @@ def _settle(
         leases.settle_ended(connection, ended, now)
 
 
-def _portions(wanted: Claimable, webhook: Locked, now: datetime) -> Iterator[Portion]:
+def _portions(wanted: Claimable, webhook: Locked, most: int, now: datetime) -> Iterator[Portion]:
     """What a webhook may have of each priority now that nobody else can claim for it or turn it
     off: the tests first, then whoever goes first."""
     if wanted.test_places and webhook.deleted_at is None:
         yield Portion(webhook.id, Priority.TEST, wanted.test_places, TEST_PLACES, is_head=False)
     if webhook.deleted_at is not None or webhook.state != WebhookState.ACTIVE:
         return
-    cap = most_at_once(throttled=webhook.throttled, in_order=webhook.in_order)
+    cap = most_at_once(most, throttled=webhook.throttled, in_order=webhook.in_order)
     is_paused = webhook.not_before is not None and webhook.not_before > now
     for priority in wanted.priorities if wanted.places else ():
         # In order, the normal one is the head of the queue, which probes at its own time.
@@ -128,7 +129,11 @@ def _pick(
     found: dict[Portion, list[DueDelivery]] = {}
     usual = {(each.webhook, each.priority): each for each in portions if not each.is_head}
     if usual:
-        rows = as_json(each._asdict() for each in usual.values())
+        rows = as_json(
+            {"webhook": each.webhook, "priority": each.priority, "places": each.places}
+            | {"cap": each.cap}
+            for each in usual.values()
+        )
         values = {"rows": rows, "now": now, "most": max(each.places for each in usual.values())}
         for row in connection.execute(claim_statements.due_rows(dialect), values).all():
             due = DueDelivery._make(row)
@@ -156,7 +161,7 @@ def _lease(
     webhooks: Mapping[int, Locked],
     now: datetime,
 ) -> list[Claim]:
-    targets = {row.webhook_id: webhooks[row.webhook_id].target for row in taken}
+    targets = {id_: webhooks[id_].target for id_ in {row.webhook_id for row in taken}}
     urls = {id_: shown_url(target) for id_, target in targets.items()}
     started_at, token = utcnow(), uuid4()
     rows = as_json(

@@ -24,13 +24,13 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 from sqlalchemy.sql.dml import Insert
 
-from portal.database.engine import UtcDateTime
+from portal.database.engine import NOW, UtcDateTime
 from portal.engine.retry_policy import AttemptKind
 from portal.models.deliveries import Delivery, Event, Lease, Priority, has_no_lease, is_open
 from portal.models.webhooks import Webhook
 from portal.services.core.rowset import Rowset, given_ids
 from portal.services.dispatch.claim_types import DueDelivery, Locked, StoredEvent
-from portal.services.outbox.due import NOW, head_of
+from portal.services.outbox.due import head_of
 
 TEST: Final[ColumnElement[Any]] = literal_column(str(int(Priority.TEST)))
 

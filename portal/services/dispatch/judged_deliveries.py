@@ -1,46 +1,24 @@
 """What becomes of deliveries at the end of their attempts: decided by the policy, then written."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from datetime import datetime
 from functools import cache
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import (
-    BigInteger,
-    Connection,
-    Integer,
-    Select,
-    Update,
-    and_,
-    bindparam,
-    literal_column,
-    select,
-    update,
-)
+from sqlalchemy import Connection, Select, select
 
-from portal.database.engine import AnyRow, UtcDateTime
+from portal.database.engine import AnyRow
 from portal.engine.retry_policy import Decision, Delivered, decide
 from portal.extensions import settings
 from portal.models.deliveries import Delivery, DeliveryStatus, Priority
-from portal.services.core.rowset import Rowset, as_json, given_ids, update_rows
+from portal.services.core.rowset import as_json, given_ids, update_rows
+from portal.services.dispatch.leased_deliveries import LeasedDelivery
 from portal.services.dispatch.results import Result
 from portal.services.outbox import rollups
 from portal.services.outbox.transitions import OPEN_DELIVERY, columns, open_delivery_of
 
 NOT_READ: Final = object()  # equals nothing: such a column is written in any case
-
-
-class LeasedDelivery(NamedTuple):
-    """A delivery at the end of an attempt. `attempts`: how many have ended before.
-
-    `is_plain`: a success changes nothing of it but the status.
-    """
-
-    id: int
-    attempts: int
-    priority: int
-    prior_status: str | None
-    is_plain: bool
 
 
 class Judged(NamedTuple):
@@ -63,11 +41,14 @@ class Judged(NamedTuple):
 
 
 def judge(
-    connection: Connection, results: Sequence[Result], jitter: Callable[[], float], now: datetime
-) -> Sequence[Judged]:
-    """What becomes of the deliveries, which are leased no more, and whose webhooks are locked."""
+    results: Iterable[Result],
+    standings: Mapping[int, LeasedDelivery],
+    jitter: Callable[[], float],
+    now: datetime,
+) -> list[Judged]:
+    """What becomes of those of the deliveries whose standing is known: leased no more, and their
+    webhooks are locked."""
     schedule = settings().webhook_retry_schedule
-    standings = _standings(connection, [each.claim.delivery_id for each in results])
     return [
         Judged(
             result,
@@ -86,40 +67,33 @@ def judge(
     ]
 
 
-def _standings(connection: Connection, ids: Sequence[int]) -> dict[int, LeasedDelivery]:
-    found = connection.execute(_standing(connection.dialect.name), {"ids": as_json(ids)})
-    return {row[0]: LeasedDelivery._make(row) for row in found.all()}
-
-
-@cache
-def _standing(dialect: str) -> Select[*tuple[Any, ...]]:
-    """The columns of `LeasedDelivery`."""
-    plain = and_(
-        Delivery.priority == literal_column(str(int(Priority.NORMAL))),
-        Delivery.prior_status.is_(None),
-        Delivery.requested_by.is_(None),
-        Delivery.stopped_by.is_(None),
-        Delivery.reason.is_(None),
+def write(
+    connection: Connection, judged: Sequence[Judged], written: Set[int], now: datetime
+) -> None:
+    """The deliveries' new status, and what is counted by it. `written`: those of which the plain
+    successes have it already."""
+    usual: Counter[tuple[int, bool]] = Counter()
+    others = []
+    for each in judged:
+        if each.is_usual and each.before.id in written:
+            usual[each.result.claim.webhook.id, each.result.is_late] += 1
+        else:
+            others.append(each)
+    entries = Counter(
+        {_arrived(id_, is_late=is_late): many for (id_, is_late), many in usual.items()}
     )
-    columns = (Delivery.id, Delivery.attempts, Delivery.priority, Delivery.prior_status)
-    return select(*columns, plain).where(Delivery.id.in_(given_ids(dialect)))
-
-
-def write(connection: Connection, judged: Sequence[Judged], now: datetime) -> None:
-    """The deliveries' new status, and what is counted by it."""
-    usual = [each for each in judged if each.is_usual]
-    others = [each for each in judged if not each.is_usual]
-    if usual:
-        rows = as_json(_counts(each) for each in usual)
-        given = {"rows": rows, "now": now}
-        connection.execute(_deliver(connection.dialect.name), given)
-    entries = [_entry(each, DeliveryStatus.DELIVERED) for each in usual]
     if others:
         known = _others(connection, [each.before.id for each in others])
-        rows_ = [_counts(each) | _after(each, known[each.before.id], now) for each in others]
-        update_rows(connection, Delivery, rows_)
-        entries += [_entry(each, row["status"]) for each, row in zip(others, rows_, strict=True)]
+        rows = [_counts(each) | _after(each, known[each.before.id], now) for each in others]
+        update_rows(connection, Delivery, rows)
+        entries.update(_entry(each, row["status"]) for each, row in zip(others, rows, strict=True))
     rollups.count(connection, entries, now)
+
+
+def _arrived(webhook_id: int, *, is_late: bool) -> rollups.StatusChange:
+    """What a plain success is to the counts."""
+    delivered = DeliveryStatus.DELIVERED
+    return rollups.StatusChange(webhook_id, delivered, Priority.NORMAL, is_late=is_late)
 
 
 def _counts(judged: Judged) -> dict[str, Any]:
@@ -143,22 +117,6 @@ def _entry(judged: Judged, status: str) -> rollups.StatusChange:
         before.prior_status,
         has_failed=result.outcome.reason is not None,
         is_late=result.is_late,
-    )
-
-
-@cache
-def _deliver(dialect: str) -> Update:
-    """Plain successes: what all of them get is said once."""
-    numbers = ("attempts", "tries", "code", "took_ms")
-    given = Rowset(dialect, id=BigInteger(), **dict.fromkeys(numbers, Integer()))
-    return (
-        update(Delivery)
-        .where(Delivery.id == given["id"])
-        .values(
-            status=literal_column(f"'{DeliveryStatus.DELIVERED}'"),
-            finished_at=bindparam("now", type_=UtcDateTime()),
-            **{name: given[name] for name in numbers},
-        )
     )
 
 

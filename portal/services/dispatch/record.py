@@ -13,7 +13,13 @@ from portal.database.engine import database_now
 from portal.engine.health import End
 from portal.engine.retry_policy import TurnOff
 from portal.models.webhooks import WebhookState
-from portal.services.dispatch import attempts, judged_deliveries, late_results
+from portal.services.dispatch import (
+    attempts,
+    ended_leases,
+    judged_deliveries,
+    late_results,
+    leased_deliveries,
+)
 from portal.services.dispatch.judged_deliveries import Judged
 from portal.services.dispatch.results import Result
 from portal.services.webhooks import activation
@@ -26,9 +32,9 @@ def record(connection: Connection, results: Sequence[Result], jitter: Callable[[
     `connection` is in a writing transaction. A delivery whose lease is no longer ours has a newer
     attempt: then only our attempt is written (`late_results`).
     """
-    now = database_now(connection)
     # Whoever sends, retries, stops or rests a delivery has its webhook's lock: nobody does now.
-    webhooks = lock_webhooks(connection, {result.claim.webhook.id for result in results})
+    moment, webhooks = lock_webhooks(connection, {result.claim.webhook.id for result in results})
+    now = moment or database_now(connection)
     judged = [
         each for some in _one_of_each(results) for each in _end(connection, some, jitter, now)
     ]
@@ -57,19 +63,21 @@ def _end(
 ) -> Sequence[Judged]:
     """End the attempts, and the deliveries of those that decide: their lease is still the one that
     was sent under, or it was lost with the database, and nobody has another."""
-    ended = attempts.end_leased(connection, results)
+    standings = ended_leases.end(connection, results, now)
+    written = standings.keys()
     lost = [
         each
         for each in results
-        if each.claim.delivery_id not in ended and not late_results.is_settled(connection, each)
+        if each.claim.delivery_id not in written and not late_results.is_settled(connection, each)
     ]
-    deciding = [each for each in results if each.claim.delivery_id in ended] + lost
-    judged = judged_deliveries.judge(connection, deciding, jitter, now)
     if lost:
-        is_lost = {each.claim.delivery_id for each in lost}
-        without = [each for each in judged if each.before.id in is_lost]
+        ids = [each.claim.delivery_id for each in lost]
+        standings = standings | leased_deliveries.read(connection, ids)
+    judged = judged_deliveries.judge(results, standings, jitter, now)
+    if lost:
+        without = [each for each in judged if each.before.id not in written]
         attempts.write(connection, [(each.result, each.number) for each in without])
-    judged_deliveries.write(connection, judged, now)
+    judged_deliveries.write(connection, judged, written, now)
     return judged
 
 

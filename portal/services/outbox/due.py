@@ -13,7 +13,6 @@ from sqlalchemy import (
     Subquery,
     TextualSelect,
     and_,
-    bindparam,
     case,
     exists,
     func,
@@ -24,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import aliased
 
-from portal.database.engine import CLOCK, UtcDateTime
+from portal.database.engine import clock
 from portal.engine.retry_policy import AttemptKind
 from portal.extensions import settings
 from portal.lib.clock import told
@@ -34,9 +33,6 @@ from portal.services.core.skip_scan import skip_scan
 from portal.services.core.unit_of_work import session
 
 TEST_PLACES: Final = 1
-
-# What the statements below are given when they run.
-NOW: Final[Any] = bindparam("now", type_=UtcDateTime())
 
 
 class Claimable(NamedTuple):
@@ -91,16 +87,18 @@ def find_wanted(connection: Connection, *, may_be_lost: bool = False) -> Look:
     """
     statement = _looking(connection.dialect.name, may_be_lost=may_be_lost)
     flags = [Flags._make(row) for row in connection.execute(statement, {"now": told()}).all()]
-    wanted = [_free_places(each) for each in flags]
+    most = settings().webhook_max_in_flight
+    wanted = [_free_places(each, most) for each in flags]
     now = flags[0].now if flags else None
     return Look(now, [each for each in wanted if each.test_places or each.places])
 
 
-def _free_places(row: Flags) -> Claimable:
+def _free_places(row: Flags, most: int) -> Claimable:
     """What is left of a webhook's places, given its live leases."""
     due = {Priority.INTERACTIVE: row.due_1, Priority.NORMAL: row.due_2, Priority.BULK: row.due_3}
     priorities = tuple(priority for priority, is_due in due.items() if is_due)
-    cap, others = most_at_once(throttled=row.throttled, in_order=row.in_order), row.others or 0
+    cap = most_at_once(most, throttled=row.throttled, in_order=row.in_order)
+    others = row.others or 0
     return Claimable(
         row.id,
         test_places=max(0, TEST_PLACES - (row.tests or 0)) if row.due_0 else 0,
@@ -112,9 +110,9 @@ def _free_places(row: Flags) -> Claimable:
     )
 
 
-def most_at_once(*, throttled: bool, in_order: bool) -> int:
-    """How many a webhook is sent at once, tests apart."""
-    return 1 if throttled or in_order else settings().webhook_max_in_flight
+def most_at_once(most: int, *, throttled: bool, in_order: bool) -> int:
+    """How many a webhook is sent at once, tests apart. `most`: `webhook_max_in_flight`."""
+    return 1 if throttled or in_order else most
 
 
 # Statements are built once: building one costs more than running it.
@@ -125,7 +123,7 @@ def _looking(dialect: str, *, may_be_lost: bool) -> Select[*tuple[Any, ...]]:
     Walks from one webhook to the next through the index of open rows: the cost grows with the
     webhooks that have any, never with their backlog.
     """
-    moment = func.coalesce(NOW, CLOCK[dialect], type_=UtcDateTime())
+    moment = clock(dialect)
     walk, leased = with_open_rows(dialect).cte(), _leases(moment)
     counts = (leased.c.tests, leased.c.others, leased.c.ended)
     flags = select(moment.label("now"), *_due_flags(moment), *counts)

@@ -29,14 +29,13 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import Insert, ReturningDelete, Update
 
-from portal.database.engine import AnyRow, UtcDateTime
+from portal.database.engine import NOW, AnyRow, UtcDateTime
 from portal.engine.reasons import Reason
 from portal.engine.retry_policy import AttemptKind, Outcome, Repeat, RetryAt, decide
 from portal.extensions import settings
 from portal.models.deliveries import OPEN, Attempt, AttemptOutcome, Delivery, Lease
 from portal.services.core.rowset import Rowset, as_json, given_ids
 from portal.services.outbox import rollups
-from portal.services.outbox.due import NOW
 from portal.services.outbox.transitions import OPEN_DELIVERY, columns, open_delivery_of
 
 # The attempt that a lease stands for.

@@ -4,7 +4,7 @@ Charts read them, never the log.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Final, NamedTuple
@@ -50,18 +50,21 @@ class StatusChange(NamedTuple):
         return int(arrived), int(arrived and self.is_late), int(ended), int(self.has_failed)
 
 
-def count(connection: Connection, entries: Iterable[StatusChange], now: datetime) -> None:
-    """Add what `entries` say to the hour of `now` (the database's clock).
+def count(
+    connection: Connection,
+    entries: Iterable[StatusChange] | Mapping[StatusChange, int],
+    now: datetime,
+) -> None:
+    """Add what `entries` say, or how many times each, to the hour of `now` (the database's clock).
 
     `connection` is in the writing transaction that writes the statuses. Give it every delivery
     whose status that transaction writes; it picks those that count.
     """
     totals: dict[int, Counts] = {}
-    alike = Counter((each.webhook_id, each.counts) for each in entries)
-    for (webhook_id, counts), many in alike.items():
-        if any(counts):
-            before = totals.get(webhook_id, NOTHING)
-            totals[webhook_id] = tuple(
+    for entry, many in Counter(entries).items():
+        if any(counts := entry.counts):
+            before = totals.get(entry.webhook_id, NOTHING)
+            totals[entry.webhook_id] = tuple(
                 had + many * more for had, more in zip(before, counts, strict=True)
             )
     hour = now.replace(minute=0, second=0, microsecond=0)

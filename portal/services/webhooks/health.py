@@ -8,8 +8,10 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Select, select
 
+from portal.database.engine import clock
 from portal.engine.health import End, Health, health_after, is_hopeless
 from portal.engine.retry_policy import AttemptKind
+from portal.lib.clock import told
 from portal.models.webhooks import Webhook
 from portal.services.core.rowset import as_json, given_ids, update_rows
 from portal.services.webhooks import activation
@@ -39,17 +41,23 @@ class HealthRow(NamedTuple):
         return self.last_delivered_at is not None and now - self.last_delivered_at < A_MOMENT
 
 
-def lock_webhooks(connection: Connection, ids: Iterable[int]) -> dict[int, HealthRow]:
-    """The webhooks as they are now, locked in the order of their ids, before their deliveries."""
-    statement = _locked(connection.dialect.name)
-    found = connection.execute(statement, {"ids": as_json(ids)})
-    return {row[0]: HealthRow._make(row) for row in found.all()}
+def lock_webhooks(
+    connection: Connection, ids: Iterable[int]
+) -> tuple[datetime | None, dict[int, HealthRow]]:
+    """The webhooks as they are now, locked in the order of their ids, before their deliveries.
+
+    And the database's clock, read by the way; None where none of them is left.
+    """
+    statement, given = _locked(connection.dialect.name), {"ids": as_json(ids), "now": told()}
+    rows = connection.execute(statement, given).all()
+    moment = rows[0][-1] if rows else None
+    return moment, {row[0]: HealthRow._make(row[:-1]) for row in rows}
 
 
 @cache
 def _locked(dialect: str) -> Select[*tuple[Any, ...]]:
     return (
-        select(*(getattr(Webhook, name) for name in HealthRow._fields))
+        select(*(getattr(Webhook, name) for name in HealthRow._fields), clock(dialect))
         .where(Webhook.id.in_(given_ids(dialect)))
         .order_by(Webhook.id)
         .with_for_update(key_share=True)
