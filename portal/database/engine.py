@@ -158,6 +158,8 @@ def _be_impatient(connection: Any, _record: Any) -> None:
         # scan marks them, so that the next passes by.
         for setting in ("enable_seqscan", "enable_bitmapscan", "jit"):
             cursor.execute(f"SET {setting} = off")
+        # Our statements are given JSON and moments, of which a plan of its own would know no more.
+        cursor.execute("SET plan_cache_mode = force_generic_plan")
         connection.commit()
     else:
         cursor.execute("PRAGMA busy_timeout=100")

@@ -8,11 +8,13 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Exists,
+    Integer,
     ScalarSelect,
     Select,
     Subquery,
     TextualSelect,
     and_,
+    bindparam,
     case,
     exists,
     func,
@@ -59,7 +61,7 @@ class Look(NamedTuple):
 
 
 class Flags(NamedTuple):
-    """A webhook, of which priorities it has something due, and its leases."""
+    """A webhook, of which priorities it has something due that it has room for, and its leases."""
 
     now: datetime
     id: int
@@ -86,8 +88,9 @@ def find_wanted(connection: Connection, *, may_be_lost: bool = False) -> Look:
     not survive a crash of the database (`_looking`).
     """
     statement = _looking(connection.dialect.name, may_be_lost=may_be_lost)
-    flags = [Flags._make(row) for row in connection.execute(statement, {"now": told()}).all()]
     most = settings().webhook_max_in_flight
+    given = {"now": told(), "most": most}
+    flags = [Flags._make(row) for row in connection.execute(statement, given).all()]
     wanted = [_free_places(each, most) for each in flags]
     now = flags[0].now if flags else None
     return Look(now, [each for each in wanted if each.test_places or each.places])
@@ -126,7 +129,12 @@ def _looking(dialect: str, *, may_be_lost: bool) -> Select[*tuple[Any, ...]]:
     moment = clock(dialect)
     walk, leased = with_open_rows(dialect).cte(), _leases(moment)
     counts = (leased.c.tests, leased.c.others, leased.c.ended)
-    flags = select(moment.label("now"), *_due_flags(moment), *counts)
+    cap = case(
+        (or_(Webhook.throttled, Webhook.in_order), 1), else_=bindparam("most", type_=Integer())
+    )
+    # Of one that is full, whatever is due is behind all that is being sent: it is not looked for.
+    has_room = func.coalesce(leased.c.others, literal_column("0")) < cap
+    flags = select(moment.label("now"), *_due_flags(moment, has_room), *counts)
     if may_be_lost and dialect == "postgresql":
         # Asked for here, for a statement of its own would take as long as what it saves.
         flags = flags.where(func.set_config("synchronous_commit", "off", true()).is_not(None))
@@ -154,9 +162,11 @@ def _leases(moment: ColumnElement[datetime]) -> Subquery:
     )
 
 
-def _due_flags(moment: ColumnElement[datetime]) -> list[ColumnElement[Any]]:
+def _due_flags(
+    moment: ColumnElement[datetime], has_room: ColumnElement[bool]
+) -> list[ColumnElement[Any]]:
     """The columns of `Flags` from `id` to `due_3`."""
-    is_on = and_(Webhook.state == WebhookState.ACTIVE, Webhook.deleted_at.is_(None))
+    is_on = and_(Webhook.state == WebhookState.ACTIVE, Webhook.deleted_at.is_(None), has_room)
     not_paused = or_(Webhook.not_before.is_(None), Webhook.not_before <= moment)
     # In order, only the head probes, and at its own due time: the webhook's pause is not asked.
     usual = and_(is_on, Webhook.in_order.is_(False), not_paused)
