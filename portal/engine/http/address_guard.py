@@ -66,9 +66,12 @@ _NAT64: Final = IPv6Network("64:ff9b::/96")
 _LOCAL_NAT64: Final = IPv6Network("64:ff9b:1::/48")
 _NAT64_LENGTHS: Final = (48, 56, 64, 96)
 
+MOST_KNOWN: Final = 4096
+
 
 class AddressGuard:
-    """Decides about one address and port at a time; frozen, and cheap enough for every request.
+    """Decides about one address and port at a time, for every request: what cannot change is
+    remembered.
 
     `allowed` opens exactly the networks it lists; of a translator's network (NAT64) what carries a
     public or an allowed address. `denied` networks are shut, public or allowed. `ports`: the only
@@ -77,7 +80,7 @@ class AddressGuard:
     them. `closed_ports_here` are the portal's own ports, shut on every address of this machine.
     """
 
-    __slots__ = ("_allowed", "_closed", "_denied", "_ports", "_ports_here")
+    __slots__ = ("_allowed", "_closed", "_denied", "_known", "_ports", "_ports_here")
 
     def __init__(
         self,
@@ -95,6 +98,7 @@ class AddressGuard:
         # A server bound to every address answers on 127.0.0.2 as well as on 127.0.0.1.
         own = {port for address, port in self._closed if _is_this_machine(address)}
         self._ports_here = frozenset(closed_ports_here) | own
+        self._known: dict[tuple[str, int, tuple[str, int] | None], str | None] = {}
 
     def refusal(
         self, address: str, port: int, *, opens: tuple[str, int] | None = None
@@ -104,6 +108,16 @@ class AddressGuard:
         `opens` is one exact address and port that is open for this request alone: the portal's
         own inbox, denied or not. It opens neither a `closed` pair nor anything beside itself.
         """
+        if port in self._ports_here:  # it depends on which addresses this machine has now
+            return self._judged(address, port, opens)
+        key = address, port, opens
+        if key not in self._known:
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            self._known[key] = self._judged(address, port, opens)
+        return self._known[key]
+
+    def _judged(self, address: str, port: int, opens: tuple[str, int] | None) -> str | None:
         ip = _parsed(address)
         if ip is None:
             return "The resolver returned something that is not an IP address."
