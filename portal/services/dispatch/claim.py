@@ -5,10 +5,9 @@ sent to each, and leases no more than its free places. The lease is also what a 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import accumulate
-from typing import Any, NamedTuple
 from uuid import uuid4
 
 from sqlalchemy import Connection
@@ -21,21 +20,19 @@ from portal.models.deliveries import Priority
 from portal.models.webhooks import WebhookState
 from portal.services.core.rowset import as_json
 from portal.services.dispatch import claim_statements
-from portal.services.dispatch.claim_types import Claim, DueDelivery, Locked, StoredEvent
+from portal.services.dispatch.claim_types import (
+    Claim,
+    DueDelivery,
+    Leased,
+    Locked,
+    Portion,
+    StoredEvent,
+    Terms,
+)
 from portal.services.dispatch.fairness import share_out
 from portal.services.outbox import leases
 from portal.services.outbox.due import TEST_PLACES, Claimable, find_wanted, most_at_once
 from portal.services.webhooks.inbox.address import shown_url
-
-
-class Portion(NamedTuple):
-    """What a webhook may have of one priority. `cap`: what all pumps together may have."""
-
-    webhook: int
-    priority: Priority
-    places: int
-    cap: int
-    is_head: bool
 
 
 def claim(
@@ -66,8 +63,8 @@ def claim(
             if (webhook := locked.get(each.webhook_id))
             for portion in _portions(each, webhook, most, look.now)
         ]
-        if portions and (taken := _pick(connection, portions, room, look.now)):
-            claims += _lease(connection, taken, locked, look.now)
+        if portions:
+            claims += _lease(connection, portions, room, locked, look.now)
     return claims
 
 
@@ -78,8 +75,8 @@ def rehearse(connection: Connection) -> None:
         find_wanted(connection, may_be_lost=is_alone)
     _lock(connection, [])
     portion = Portion(0, Priority.NORMAL, places=1, cap=1, is_head=False)
-    _pick(connection, [portion, portion._replace(is_head=True)], 1, now)
-    _lease(connection, [], {}, now)
+    _lease(connection, [portion, portion._replace(is_head=True)], 2, {}, now)
+    _lease_rows(connection, [], _terms(now), {})
 
 
 def _as_many_as_fill(room: int, wanted: Sequence[Claimable]) -> Sequence[Claimable]:
@@ -120,30 +117,95 @@ def _portions(wanted: Claimable, webhook: Locked, most: int, now: datetime) -> I
             yield Portion(webhook.id, priority, min(wanted.places, cap), cap, is_head)
 
 
-def _pick(
-    connection: Connection, portions: Sequence[Portion], room: int, now: datetime
-) -> list[DueDelivery]:
-    """Of each webhook as many as are free: tests in their own place, then by priority, longest due
-    first. At most `room`."""
-    dialect = connection.dialect.name
-    found: dict[Portion, list[DueDelivery]] = {}
-    usual = {(each.webhook, each.priority): each for each in portions if not each.is_head}
-    if usual:
-        rows = as_json(
-            {"webhook": each.webhook, "priority": each.priority, "places": each.places}
-            | {"cap": each.cap}
-            for each in usual.values()
-        )
-        values = {"rows": rows, "now": now, "most": max(each.places for each in usual.values())}
-        for row in connection.execute(claim_statements.due_rows(dialect), values).all():
-            due = DueDelivery._make(row)
-            found.setdefault(usual[due.webhook_id, Priority(due.priority)], []).append(due)
-    heads = {each.webhook: each for each in portions if each.is_head}
-    if heads:
+def _lease(
+    connection: Connection,
+    portions: Sequence[Portion],
+    room: int,
+    locked: Mapping[int, Locked],
+    now: datetime,
+) -> list[Claim]:
+    """Lease of each webhook as many as are free: tests in their own place, then by priority,
+    longest due first. At most `room`; heads of queues, of which a webhook has one, come first."""
+    terms, usual = _terms(now), [each for each in portions if not each.is_head]
+    addresses = {each.webhook: "" for each in portions} | {
+        id_: shown_url(webhook.target) for id_, webhook in locked.items()
+    }
+    leased: list[Leased] = []
+    if heads := [each.webhook for each in portions if each.is_head]:
         values = {"ids": as_json(heads), "now": now}
-        for row in connection.execute(claim_statements.due_heads(dialect), values).all():
-            due = DueDelivery._make(row)
-            found[heads[due.webhook_id]] = [due]
+        found = connection.execute(claim_statements.due_heads(connection.dialect.name), values)
+        rows = [DueDelivery._make(row) for row in found.all()]
+        leased += _lease_rows(connection, rows[:room], terms, addresses)
+    if usual and (left := room - len(leased)):
+        if connection.dialect.name == "sqlite":
+            taken = _pick(connection, usual, now)[:left]
+            leased += _lease_rows(connection, taken, terms, addresses)
+        else:
+            leased += _lease_at_once(connection, usual, left, terms, addresses)
+    targets = {id_: locked[id_].target for id_ in {row.webhook_id for row, _ in leased}}
+    return [
+        Claim(
+            delivery_id=row.id,
+            public_id=row.public_id,
+            token=terms.token,
+            number=row.attempts + 1,
+            started_at=terms.started,
+            kind=(kind := row.kind),
+            actor=row.requested_by,
+            tries=row.tries + (kind is AttemptKind.SCHEDULED),
+            event=row.event,
+            occurred_at=event.occurred_at,
+            body=event.body,
+            webhook=targets[row.webhook_id],
+            shown_url=addresses[row.webhook_id],
+        )
+        for row, event in leased
+    ]
+
+
+def _terms(now: datetime) -> Terms:
+    """For a lease from this moment on."""
+    return Terms(now, uuid4(), now + timedelta(seconds=settings().lease_seconds), utcnow())
+
+
+def _lease_at_once(
+    connection: Connection,
+    portions: Sequence[Portion],
+    room: int,
+    terms: Terms,
+    addresses: Mapping[int, str],
+) -> list[Leased]:
+    """PostgreSQL."""
+    rows = as_json(
+        {
+            "webhook": each.webhook,
+            "priority": each.priority,
+            "places": each.places,
+            "cap": each.cap,
+            "turn": turn,
+            "url": addresses[each.webhook],
+        }
+        for turn, each in enumerate(portions)
+    )
+    values = {"rows": rows, "room": room, "now": terms.now, **terms.given}
+    found = connection.execute(claim_statements.lease_rows(), values).all()
+    # Many deliveries often share one event, whose body has come once.
+    events = {row.event_id: StoredEvent(row.event_id, row[-2], row[-1]) for row in found if row[-1]}
+    return [(DueDelivery._make(row[:-2]), events[row.event_id]) for row in found]
+
+
+def _pick(connection: Connection, portions: Sequence[Portion], now: datetime) -> list[DueDelivery]:
+    """SQLite: what may be leased, in the order of the portions."""
+    found: dict[Portion, list[DueDelivery]] = {}
+    by_key = {(each.webhook, each.priority): each for each in portions}
+    rows = as_json(
+        {"webhook": each.webhook, "priority": each.priority, "places": each.places}
+        for each in portions
+    )
+    values = {"rows": rows, "now": now, "most": max(each.places for each in portions)}
+    for row in connection.execute(claim_statements.due_rows(), values).all():
+        due = DueDelivery._make(row)
+        found.setdefault(by_key[due.webhook_id, Priority(due.priority)], []).append(due)
     taken: list[DueDelivery] = []
     so_far: Counter[tuple[int, bool]] = Counter()
     for portion in portions:
@@ -152,18 +214,17 @@ def _pick(
             if so_far[counted] < due.free:
                 so_far[counted] += 1
                 taken.append(due)
-    return taken[:room]
+    return taken
 
 
-def _lease(
+def _lease_rows(
     connection: Connection,
     taken: Sequence[DueDelivery],
-    webhooks: Mapping[int, Locked],
-    now: datetime,
-) -> list[Claim]:
-    targets = {id_: webhooks[id_].target for id_ in {row.webhook_id for row in taken}}
-    urls = {id_: shown_url(target) for id_, target in targets.items()}
-    started_at, token = utcnow(), uuid4()
+    terms: Terms,
+    addresses: Mapping[int, str],
+) -> list[Leased]:
+    """Lease these, and read their events, of which many often share one."""
+    dialect = connection.dialect.name
     rows = as_json(
         {
             "id": row.id,
@@ -171,42 +232,12 @@ def _lease(
             "number": row.attempts + 1,
             "kind": row.kind,
             "actor": row.requested_by,
-            "url": urls[row.webhook_id],
+            "url": addresses[row.webhook_id],
         }
         for row in taken
     )
-    until = now + timedelta(seconds=settings().lease_seconds)
-    values = {"rows": rows, "token": token, "until": until, "started": started_at}
-    events = _events(connection, {row.event_id for row in taken}, values)
-    return [
-        Claim(
-            delivery_id=row.id,
-            public_id=row.public_id,
-            token=token,
-            number=row.attempts + 1,
-            started_at=started_at,
-            kind=(kind := row.kind),
-            actor=row.requested_by,
-            tries=row.tries + (kind is AttemptKind.SCHEDULED),
-            event=row.event,
-            occurred_at=events[row.event_id].occurred_at,
-            body=events[row.event_id].body,
-            webhook=targets[row.webhook_id],
-            shown_url=urls[row.webhook_id],
-        )
-        for row in taken
-    ]
-
-
-def _events(
-    connection: Connection, ids: Iterable[int], leases: dict[str, Any]
-) -> dict[int, StoredEvent]:
-    """Make the leases, and read the events apart from the deliveries, since many of these often
-    share one body."""
-    dialect, values = connection.dialect.name, {"ids": as_json(ids)}
-    if dialect == "sqlite":
-        connection.execute(claim_statements.make_leases(dialect), leases)
-    else:
-        values |= leases
-    found = connection.execute(claim_statements.event_bodies(dialect), values)
-    return {row[0]: StoredEvent._make(row) for row in found.all()}
+    connection.execute(claim_statements.make_leases(dialect), {"rows": rows, **terms.given})
+    ids = {"ids": as_json({row.event_id for row in taken})}
+    found = connection.execute(claim_statements.event_bodies(dialect), ids)
+    events = {row[0]: StoredEvent._make(row) for row in found.all()}
+    return [(row, events[row.event_id]) for row in taken]

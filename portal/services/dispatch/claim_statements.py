@@ -13,6 +13,7 @@ from sqlalchemy import (
     Text,
     Uuid,
     bindparam,
+    case,
     cast,
     func,
     insert,
@@ -33,6 +34,13 @@ from portal.services.dispatch.claim_types import DueDelivery, Locked, StoredEven
 from portal.services.outbox.due import head_of
 
 TEST: Final[ColumnElement[Any]] = literal_column(str(int(Priority.TEST)))
+# A lease's columns: its own, and those that all leases of one claim have alike.
+_OF_EACH: Final = ("delivery_id", "webhook_id", "number", "kind", "actor", "url")
+_OF_ALL: Final[tuple[ColumnElement[Any], ...]] = (
+    bindparam("token", type_=Uuid()),
+    bindparam("until", type_=UtcDateTime()),
+    bindparam("started", type_=UtcDateTime()),
+)
 
 
 @cache
@@ -48,14 +56,69 @@ def locked_webhooks(dialect: str) -> Select[*tuple[Any, ...]]:
 
 
 @cache
-def due_rows(dialect: str) -> Select[*tuple[Any, ...]]:
-    """The first rows of each webhook and priority in `ROWS`, longest due first.
+def due_rows() -> Select[*tuple[Any, ...]]:
+    """SQLite: the first rows of each webhook and priority in `ROWS`, longest due first. All are
+    given the largest number of `places`."""
+    portions, chosen = _portions("sqlite"), aliased(Delivery)
+    ids = _first_due(portions).limit(bindparam("most")).correlate(portions)
+    rows = select(*_columns_of(chosen, "sqlite"), portions.c.free)
+    joined = rows.join_from(portions, chosen, chosen.id.in_(ids))
+    return joined.order_by(chosen.due_at, chosen.id)
 
-    PostgreSQL gives each its own number, and takes the rows out of the part that locks them: as
-    they are once they are locked. SQLite, which cannot, gives all the largest number.
+
+@cache
+def lease_rows() -> Select[*tuple[Any, ...]]:
+    """PostgreSQL: lease the first rows of each webhook and priority in `ROWS`, at most `room`, and
+    read them as they are once they are locked; the first of each event has its body.
+
+    One statement, for what is leased would else travel here and back again.
     """
-    portions = _portions(dialect)
-    first: Select[*tuple[Any, ...]] = (
+    portions = _portions("postgresql")
+    told = _first_due(portions).with_only_columns(
+        *_columns_of(Delivery, "postgresql"), Delivery.due_at
+    )
+    locked = told.limit(portions.c.free).with_for_update(skip_locked=True)
+    picked = locked.correlate(portions).lateral("picked")
+    in_turn = (portions.c.turn, picked.c.due_at, picked.c.id)
+    of_webhook = (picked.c.webhook_id, picked.c.priority == TEST)
+    place = func.row_number().over(partition_by=of_webhook, order_by=in_turn).label("place")
+    ranked = (
+        select(picked, portions.c.free, portions.c.turn, portions.c.url, place)
+        .select_from(portions)
+        .join(picked, true())
+        .subquery("ranked")
+    )
+    in_turn = (ranked.c.turn, ranked.c.due_at, ranked.c.id)
+    taken = select(ranked).where(ranked.c.place <= ranked.c.free).order_by(*in_turn)
+    chosen = taken.limit(bindparam("room", type_=Integer())).cte("chosen")
+    kind = case(
+        (chosen.c.priority == TEST, _kind(AttemptKind.TEST)),
+        (chosen.c.prior_status.is_not(None), _kind(AttemptKind.MANUAL)),
+        else_=_kind(AttemptKind.SCHEDULED),
+    )
+    leased = _made_of(
+        select(
+            chosen.c.id,
+            chosen.c.webhook_id,
+            chosen.c.attempts + literal_column("1"),
+            kind,
+            chosen.c.requested_by,
+            chosen.c.url,
+            *_OF_ALL,
+        )
+    )
+    number = func.row_number().over(partition_by=chosen.c.event_id, order_by=chosen.c.id)
+    is_first = number == literal_column("1")
+    columns = [chosen.c[name] for name in DueDelivery._fields]
+    event = [case((is_first, each)).label(each.key) for each in (Event.body, Event.occurred_at)]
+    rows = select(*columns, *event).join(Event, Event.id == chosen.c.event_id)
+    ordered = rows.order_by(chosen.c.turn, chosen.c.due_at, chosen.c.id)
+    return ordered.add_cte(leased.cte("leased"))
+
+
+def _first_due(portions: Subquery) -> Select[*tuple[Any, ...]]:
+    """The ids of what a portion may have, longest due first."""
+    return (
         select(Delivery.id)
         .where(
             Delivery.webhook_id == portions.c.webhook,
@@ -66,28 +129,17 @@ def due_rows(dialect: str) -> Select[*tuple[Any, ...]]:
         )
         .order_by(Delivery.due_at, Delivery.id)
     )
-    if dialect == "sqlite":
-        chosen = aliased(Delivery)
-        ids = first.limit(bindparam("most")).correlate(portions)
-        rows = select(*_columns_of(chosen, dialect), portions.c.free)
-        joined = rows.join_from(portions, chosen, chosen.id.in_(ids))
-        return joined.order_by(chosen.due_at, chosen.id)
-    told = first.with_only_columns(*_columns_of(Delivery, dialect), Delivery.due_at)
-    locked = told.limit(portions.c.free).with_for_update(skip_locked=True)
-    picked = locked.correlate(portions).lateral("picked")
-    columns = (picked.c[name] for name in DueDelivery._fields if name != "free")
-    rows = select(*columns, portions.c.free).select_from(portions).join(picked, true())
-    return rows.order_by(picked.c.due_at, picked.c.id)
 
 
 def _portions(dialect: str) -> Subquery:
     """What each webhook may have of each priority: no more than its share of the pump's places,
     and on PostgreSQL no more than its leases leave, as they are under its lock."""
-    given = Rowset(dialect, webhook=Integer(), priority=Integer(), places=Integer(), cap=Integer())
-    columns = [given["webhook"].label("webhook"), given["priority"].label("priority")]
+    columns: dict[str, Any] = dict.fromkeys(("webhook", "priority", "places", "cap"), Integer())
+    given = Rowset(dialect, **columns, turn=Integer(), url=String())
+    told = [given[name].label(name) for name in ("webhook", "priority", "turn", "url")]
     free: ColumnElement[int] = given["places"]
     if dialect != "sqlite":  # there nobody else can have leased anything since the look
-        is_test = Lease.kind == literal_column(f"'{AttemptKind.TEST}'")
+        is_test = Lease.kind == _kind(AttemptKind.TEST)
         leased = (
             select(func.count())
             .where(Lease.webhook_id == given["webhook"], Lease.until > NOW)
@@ -96,14 +148,18 @@ def _portions(dialect: str) -> Subquery:
             .scalar_subquery()
         )
         free = func.greatest(literal_column("0"), func.least(free, given["cap"] - leased))
-    return select(*columns, free.label("free")).select_from(given.source).subquery("portions")
+    return select(*told, free.label("free")).select_from(given.source).subquery("portions")
+
+
+def _kind(kind: AttemptKind) -> ColumnElement[str]:
+    return literal_column(f"'{kind}'")
 
 
 @cache
 def due_heads(dialect: str) -> Select[*tuple[Any, ...]]:
     """The heads of these webhooks' queues, as far as they are due, nobody has them, and nothing
     else is being sent."""
-    is_test = Lease.kind == literal_column(f"'{AttemptKind.TEST}'")
+    is_test = Lease.kind == _kind(AttemptKind.TEST)
     leased = select(Lease.delivery_id).where(
         Lease.webhook_id == Webhook.id, Lease.until > NOW, ~is_test
     )
@@ -124,37 +180,22 @@ def due_heads(dialect: str) -> Select[*tuple[Any, ...]]:
 @cache
 def make_leases(dialect: str) -> Insert:
     """Lease the `ROWS`."""
-    given = Rowset(
-        dialect,
-        id=BigInteger(),
-        webhook=Integer(),
-        number=Integer(),
-        kind=String(),
-        actor=String(),
-        url=String(),
-    )
-    values: dict[str, ColumnElement[Any]] = {
-        "delivery_id": given["id"],
-        "webhook_id": given["webhook"],
-        "token": bindparam("token", type_=Uuid()),
-        "until": bindparam("until", type_=UtcDateTime()),
-        "number": given["number"],
-        "kind": given["kind"],
-        "actor": given["actor"],
-        "url": given["url"],
-        "started_at": bindparam("started", type_=UtcDateTime()),
-    }
-    return insert(Lease).from_select(
-        list(values), select(*values.values()).select_from(given.source)
-    )
+    columns: dict[str, Any] = dict.fromkeys(("kind", "actor", "url"), String())
+    given = Rowset(dialect, id=BigInteger(), webhook=Integer(), number=Integer(), **columns)
+    names = ("id", "webhook", "number", "kind", "actor", "url")
+    return _made_of(select(*(given[name] for name in names), *_OF_ALL).select_from(given.source))
+
+
+def _made_of(rows: Select[*tuple[Any, ...]]) -> Insert:
+    """Leases of these: delivery, webhook, number, kind, actor, address, and what all have."""
+    return insert(Lease).from_select([*_OF_EACH, "token", "until", "started_at"], rows)
 
 
 @cache
 def event_bodies(dialect: str) -> Select[*tuple[Any, ...]]:
-    """The events of what is leased; on PostgreSQL it is leased by the same statement."""
+    """These events."""
     columns = (getattr(Event, name) for name in StoredEvent._fields)
-    events = select(*columns).where(Event.id.in_(given_ids(dialect)))
-    return events if dialect == "sqlite" else events.add_cte(make_leases(dialect).cte("leased"))
+    return select(*columns).where(Event.id.in_(given_ids(dialect)))
 
 
 def _columns_of(delivery: Any, dialect: str) -> list[ColumnElement[Any]]:

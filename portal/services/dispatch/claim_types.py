@@ -5,7 +5,7 @@ times as long to make, and a column of a database's row as long to read.
 """
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
 from portal.engine.retry_policy import AttemptKind
@@ -85,6 +85,34 @@ class StoredEvent(NamedTuple):
     id: int
     body: bytes
     occurred_at: datetime
+
+
+# A delivery that is leased now, and its event.
+Leased: TypeAlias = tuple[DueDelivery, StoredEvent]
+
+
+class Portion(NamedTuple):
+    """What a webhook may have of one priority. `cap`: what all pumps together may have."""
+
+    webhook: int
+    priority: Priority
+    places: int
+    cap: int
+    is_head: bool
+
+
+class Terms(NamedTuple):
+    """What all leases of one claim have alike. `now` and `until` by the database's clock."""
+
+    now: datetime
+    token: UUID
+    until: datetime
+    started: datetime
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """As the statements that lease are given them."""
+        return {"token": self.token, "until": self.until, "started": self.started}
 
 
 class Claim(NamedTuple):

@@ -7,7 +7,7 @@ for each costs a message there and back, and reading the same rows from JSON aga
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -35,15 +35,37 @@ from portal.models.deliveries import (
     Delivery,
     DeliveryStatus,
     Lease,
+    Priority,
 )
 from portal.services.core.rowset import Rowset, as_json, given_ids
-from portal.services.dispatch import attempts, leased_deliveries
+from portal.services.dispatch import attempts
 from portal.services.dispatch.attempts import BEGUN, BODY, END, body_of, end_of
-from portal.services.dispatch.leased_deliveries import IS_PLAIN, LeasedDelivery
 from portal.services.dispatch.results import Result
 from portal.services.outbox.leases import next_number
 
+# A success changes nothing of such a delivery but its status, as of nearly all.
+_IS_PLAIN: Final[ColumnElement[bool]] = and_(
+    Delivery.priority == literal_column(str(int(Priority.NORMAL))),
+    Delivery.prior_status.is_(None),
+    Delivery.requested_by.is_(None),
+    Delivery.stopped_by.is_(None),
+    Delivery.reason.is_(None),
+)
 _ARRIVED: Final[ColumnElement[Any]] = literal_column(f"'{AttemptOutcome.DELIVERED}'")
+
+
+class LeasedDelivery(NamedTuple):
+    """A delivery that was being sent, which nobody else changes before we have.
+
+    `attempts`: how many have ended before. `is_plain`: a success changes nothing of it but the
+    status.
+    """
+
+    id: int
+    attempts: int
+    priority: int
+    prior_status: str | None
+    is_plain: bool
 
 
 def end(
@@ -86,7 +108,7 @@ def _end_at_once() -> Select[*tuple[Any, ...]]:
     number = next_number(gone.c.number).label("next_number")
     standing = (Delivery.attempts, Delivery.priority, Delivery.prior_status)
     before = (
-        select(gone, number, *standing, IS_PLAIN.label("is_plain"))
+        select(gone, number, *standing, _IS_PLAIN.label("is_plain"))
         .join(Delivery, Delivery.id == gone.c.delivery_id)
         .cte("before")
     )
@@ -115,6 +137,19 @@ def _end_at_once() -> Select[*tuple[Any, ...]]:
     return select(before.c.delivery_id, *columns).add_cte(kept.cte("kept"), arrived.cte("arrived"))
 
 
+def read(connection: Connection, ids: Sequence[int]) -> dict[int, LeasedDelivery]:
+    """These deliveries, by their ids. Their webhooks are locked."""
+    found = connection.execute(_by_id(connection.dialect.name), {"ids": as_json(ids)})
+    return {row[0]: LeasedDelivery._make(row) for row in found.all()}
+
+
+@cache
+def _by_id(dialect: str) -> Select[*tuple[Any, ...]]:
+    """The columns of `LeasedDelivery`."""
+    columns = (Delivery.id, Delivery.attempts, Delivery.priority, Delivery.prior_status)
+    return select(*columns, _IS_PLAIN).where(Delivery.id.in_(given_ids(dialect)))
+
+
 def _end_in_steps(
     connection: Connection, results: Sequence[Result], now: datetime
 ) -> dict[int, LeasedDelivery]:
@@ -126,7 +161,7 @@ def _end_in_steps(
     connection.execute(_remove_leases(), {"ids": as_json(ids)})
     ended = [each for each in results if each.claim.delivery_id in ids]
     attempts.write_bodies(connection, [(each, ids[each.claim.delivery_id]) for each in ended])
-    standings = leased_deliveries.read(connection, list(ids))
+    standings = read(connection, list(ids))
     plain = [
         {
             "id": (before := standings[each.claim.delivery_id]).id,

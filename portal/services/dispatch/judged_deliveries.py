@@ -13,7 +13,7 @@ from portal.engine.retry_policy import Decision, Delivered, decide
 from portal.extensions import settings
 from portal.models.deliveries import Delivery, DeliveryStatus, Priority
 from portal.services.core.rowset import as_json, given_ids, update_rows
-from portal.services.dispatch.leased_deliveries import LeasedDelivery
+from portal.services.dispatch.ended_leases import LeasedDelivery
 from portal.services.dispatch.results import Result
 from portal.services.outbox import rollups
 from portal.services.outbox.transitions import OPEN_DELIVERY, columns, open_delivery_of

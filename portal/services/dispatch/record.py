@@ -13,13 +13,7 @@ from portal.database.engine import database_now
 from portal.engine.health import End
 from portal.engine.retry_policy import TurnOff
 from portal.models.webhooks import WebhookState
-from portal.services.dispatch import (
-    attempts,
-    ended_leases,
-    judged_deliveries,
-    late_results,
-    leased_deliveries,
-)
+from portal.services.dispatch import attempts, ended_leases, judged_deliveries, late_results
 from portal.services.dispatch.judged_deliveries import Judged
 from portal.services.dispatch.results import Result
 from portal.services.webhooks import activation
@@ -72,7 +66,7 @@ def _end(
     ]
     if lost:
         ids = [each.claim.delivery_id for each in lost]
-        standings = standings | leased_deliveries.read(connection, ids)
+        standings = standings | ended_leases.read(connection, ids)
     judged = judged_deliveries.judge(results, standings, jitter, now)
     if lost:
         without = [each for each in judged if each.before.id not in written]
