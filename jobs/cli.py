@@ -6,7 +6,7 @@ import click
 from flask import Flask, current_app
 from flask.cli import with_appcontext
 
-from portal.lib.exit_codes import BAD_SETTING, PROCESS
+from portal.config.exit_codes import BAD_SETTING, PROCESS
 from portal.queue.names import QUEUES
 
 # Imports stay inside the commands: each process loads what it runs and no more.

@@ -28,7 +28,7 @@ from portal.queue.clients import patient_client
 from portal.queue.names import DELIVERIES, JOB_NAMES
 from portal.queue.portal_job import PortalJob
 from portal.queue.schedule import ensure_schedule
-from portal.services.core import heartbeats, vault
+from portal.services.core import heartbeats, runs, vault
 from portal.services.dispatch import claim as dispatch_claim
 
 log = logging.getLogger(__name__)
@@ -125,6 +125,7 @@ def warm_up(queue_name: str) -> None:
         import_attribute(name)
     configure_mappers()
     with application().app_context():
+        runs.mark()
         try:
             vault.check_canary()
             if queue_name == DELIVERIES:

@@ -222,6 +222,7 @@ class Pump:
         if monotonic() < self._duties_at or self._recorder.is_writing:
             return
         self._bell.drop_queued_sweeps()
+        dispatch_sweep.free_ended_runs(self._writer.write)
 
         def do(connection: Connection) -> tuple[bool, int]:
             rested = dispatch_sweep.settle_on(connection)

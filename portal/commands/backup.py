@@ -14,9 +14,9 @@ from sqlalchemy import inspect
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
+from portal.config.exit_codes import USUAL
 from portal.database.engine import shown
 from portal.extensions import db
-from portal.lib.exit_codes import USUAL
 from portal.lib.sizes import size_in_words
 
 

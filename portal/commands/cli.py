@@ -10,10 +10,10 @@ from flask_migrate.cli import db as migrations
 from portal.commands.backup import backup
 from portal.commands.doctor import doctor
 from portal.commands.retry import retry
+from portal.config.exit_codes import USUAL
 from portal.database.plain_errors import in_words
 from portal.engine.events.body import ActorKind, Origin
 from portal.lib.emails import is_email, tidy_email
-from portal.lib.exit_codes import USUAL
 from portal.models.people import Role
 from portal.services.core import vault
 from portal.services.core.permissions import Actor

@@ -6,10 +6,10 @@ from typing import Final
 
 import click
 
+from portal.config.exit_codes import USUAL
 from portal.engine.events.body import ActorKind, Origin
 from portal.extensions import settings
 from portal.lib.clock import utcnow
-from portal.lib.exit_codes import USUAL
 from portal.services.bulk_retry import selection
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Count, Selection

@@ -145,6 +145,7 @@ class Lease(Base):
     """Who is sending a delivery, and until when: an attempt that has not ended has no other row.
 
     `until`: by the database's clock. What is left when it has passed is evidence of a crash.
+    `run`: of the process that took it (`services/core/runs.py`), which may tell of one sooner.
     `number`, `kind`, `actor`, `url`, `started_at`: the attempt's own. There is no foreign key: it
     would lock the delivery's row, and so write to it.
     """
@@ -155,6 +156,7 @@ class Lease(Base):
     webhook_id: Mapped[int]
     token: Mapped[uuid.UUID]
     until: Mapped[datetime]
+    run: Mapped[uuid.UUID | None]
     number: Mapped[int]
     kind: Mapped[str] = mapped_column(String(10))
     actor: Mapped[str | None] = mapped_column(String(120))

@@ -33,7 +33,8 @@ class Task(Base):
 
     `cursor` says where it goes on, in the terms of its kind; `done` of `total` are finished;
     `counts` tells them apart by outcome. `due_at`, `lease_until`: by the database's clock.
-    `failures` in a row: transactions that ended in an error of ours.
+    `run`: of the process that has the lease (`services/core/runs.py`). `failures` in a row:
+    transactions that ended in an error of ours.
     """
 
     __tablename__ = "tasks"
@@ -50,6 +51,7 @@ class Task(Base):
     due_at: Mapped[datetime]
     lease_token: Mapped[uuid.UUID | None]
     lease_until: Mapped[datetime | None]
+    run: Mapped[uuid.UUID | None]
     failures: Mapped[int] = mapped_column(default=0)
     error: Mapped[str] = mapped_column(default="")
     actor_kind: Mapped[str] = mapped_column(String(10))

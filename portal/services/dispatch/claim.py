@@ -19,6 +19,7 @@ from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
 from portal.models.webhooks import WebhookState
 from portal.services.core.rowset import as_json
+from portal.services.core.runs import own_run
 from portal.services.dispatch import claim_statements
 from portal.services.dispatch.claim_types import (
     Claim,
@@ -165,7 +166,8 @@ def _lease(
 
 def _terms(now: datetime) -> Terms:
     """For a lease from this moment on."""
-    return Terms(now, uuid4(), now + timedelta(seconds=settings().lease_seconds), utcnow())
+    until = now + timedelta(seconds=settings().lease_seconds)
+    return Terms(now, uuid4(), until, own_run(), utcnow())
 
 
 def _lease_at_once(

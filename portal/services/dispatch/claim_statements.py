@@ -39,6 +39,7 @@ _OF_EACH: Final = ("delivery_id", "webhook_id", "number", "kind", "actor", "url"
 _OF_ALL: Final[tuple[ColumnElement[Any], ...]] = (
     bindparam("token", type_=Uuid()),
     bindparam("until", type_=UtcDateTime()),
+    bindparam("run", type_=Uuid()),
     bindparam("started", type_=UtcDateTime()),
 )
 
@@ -188,7 +189,7 @@ def make_leases(dialect: str) -> Insert:
 
 def _made_of(rows: Select[*tuple[Any, ...]]) -> Insert:
     """Leases of these: delivery, webhook, number, kind, actor, address, and what all have."""
-    return insert(Lease).from_select([*_OF_EACH, "token", "until", "started_at"], rows)
+    return insert(Lease).from_select([*_OF_EACH, "token", "until", "run", "started_at"], rows)
 
 
 @cache

@@ -107,12 +107,14 @@ class Terms(NamedTuple):
     now: datetime
     token: UUID
     until: datetime
+    run: UUID
     started: datetime
 
     @property
     def given(self) -> dict[str, Any]:
         """As the statements that lease are given them."""
-        return {"token": self.token, "until": self.until, "started": self.started}
+        names = ("token", "until", "run", "started")
+        return {name: getattr(self, name) for name in names}
 
 
 class Claim(NamedTuple):

@@ -3,24 +3,34 @@
 An event that was being stored while its webhook was turned off can leave one behind.
 """
 
+import logging
 import random
+from collections.abc import Callable, Collection
 from datetime import datetime
+from functools import partial
 from time import monotonic
-from typing import Final
+from typing import Final, TypeAlias
+from uuid import UUID
 
 from sqlalchemy import Connection, Select, bindparam, exists, or_, select, update
 
 from portal.database.engine import database_now
 from portal.models.deliveries import Delivery, DeliveryStatus, Lease
 from portal.models.webhooks import Webhook, WebhookState
+from portal.services.core import runs
 from portal.services.core.unit_of_work import session, writing
 from portal.services.outbox import leases
 from portal.services.outbox.due import with_open_rows
+from portal.services.tasks import leases as task_leases
 from portal.services.webhooks import activation
 from portal.services.webhooks.waiting_deliveries import SPREAD, waiting_for_later
 
+log = logging.getLogger(__name__)
+
 PATIENCE: Final = 0.5  # seconds, for deliveries wait meanwhile; the rest is the next sweep's
 SPREAD_A_STEP: Final = 500
+
+Free: TypeAlias = Callable[[Connection], set[UUID]]
 
 
 def settle() -> int:
@@ -30,6 +40,7 @@ def settle() -> int:
     Returns how many deliveries it touched. Tests are left alone. Writes only when there is
     something to put right, in several transactions when it is much.
     """
+    free_ended_runs(_in_a_transaction)
     connection = session().connection()
     if not (_any_ended(connection) or find_unsettled(connection) or _any_reopened(connection)):
         return 0
@@ -48,6 +59,39 @@ def settle_on(connection: Connection) -> int:
     settle_leases_on(connection)
     spread_on(connection)
     return rest_on(connection)
+
+
+def free_ended_runs(write: Callable[[Free], set[UUID] | None]) -> None:
+    """End the leases of those on this machine who died with them; what they sent may go again.
+
+    `write` runs it in a transaction; None: not now. A mark goes once there was nothing left to be
+    freed: what a database was still doing when its process died may come a moment later.
+    """
+    with runs.ended_runs() as over:
+        ids = [each.id for each in over]
+        freed = write(partial(free_of, over=ids)) if ids else None
+        for each in over:
+            if freed is not None and each.id not in freed:
+                runs.forget(each)
+
+
+def free_of(connection: Connection, over: Collection[UUID]) -> set[UUID]:
+    """End the leases of these runs. Returns whose they were.
+
+    Rows and tokens stay: they are counted as interrupted, and an answer that comes yet is one.
+    """
+    now = database_now(connection)
+    theirs = update(Lease).where(Lease.run.in_(over), Lease.until > now).values(until=now)
+    freed = set(connection.execute(theirs.returning(Lease.run)).scalars())
+    freed |= set(task_leases.free_of(connection, over, now))
+    if freed:
+        log.warning("A process died in the middle of its work; what it had is due again.")
+    return {each for each in freed if each}
+
+
+def _in_a_transaction(work: Free) -> set[UUID]:
+    with writing() as current:
+        return work(current.connection())
 
 
 def settle_leases_on(connection: Connection) -> int:

@@ -4,18 +4,20 @@ A turn ends after a few seconds, and the task goes behind the others that are du
 was killed leaves a lease, which runs out; one that comes back too late finds its token gone.
 """
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Connection, literal_column, or_, select
+from sqlalchemy import ColumnElement, Connection, literal_column, or_, select, update
 from sqlalchemy.orm import Session
 
 from portal.database.engine import database_now
 from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.models.tasks import IS_UNDER_WAY, Task, TaskState
+from portal.services.core import runs
 from portal.services.core.unit_of_work import database_time, session, writing
 from portal.services.tasks import tasks
 from portal.services.tasks.tasks import Kind
@@ -62,6 +64,7 @@ def claim() -> Turn | None:
         task.started_at = task.started_at or utcnow()
         task.failures += 1
         task.lease_token, task.lease_until = uuid4(), now + _lease()
+        task.run = runs.own_run()
         return Turn(task.id, task.public_id, task.kind, task.lease_token, task.failures)
 
 
@@ -100,6 +103,12 @@ def give_up(turn: Turn, kind: Kind | None) -> None:
             tasks.end(current, task, known, TaskState.FAILED, GIVEN_UP)
 
 
+def free_of(connection: Connection, over: Collection[UUID], now: datetime) -> Iterable[UUID | None]:
+    """End the leases of runs that are over; whose they were. What was done before has been kept."""
+    theirs = update(Task).where(Task.run.in_(over), Task.lease_until > now).values(lease_until=now)
+    return connection.execute(theirs.returning(Task.run)).scalars().all()
+
+
 def _own(current: Session, turn: Turn) -> Task | None:
     """The row while it is still this turn's: not stopped, not taken over by another worker."""
     wanted = select(Task).where(Task.id == turn.task_id, Task.lease_token == turn.token)
@@ -107,7 +116,7 @@ def _own(current: Session, turn: Turn) -> Task | None:
 
 
 def _let_go(current: Session, task: Task, wait: timedelta) -> None:
-    task.lease_token = task.lease_until = None
+    task.lease_token = task.lease_until = task.run = None
     task.due_at = database_now(current.connection()) + wait
 
 

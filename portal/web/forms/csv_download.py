@@ -6,7 +6,8 @@ from typing import cast
 from flask import Response, request, stream_with_context
 
 from portal.lib.csv_cells import write_csv
-from portal.services.core.export_slots import ExportSlot, take_slot
+from portal.lib.file_lock import FileLock
+from portal.services.csv.export_slots import take_slot
 from portal.web.frame.access import actor
 
 
@@ -23,7 +24,7 @@ def csv_download(name: str, rows: Iterable[Sequence[object]]) -> Response:
 class _Held(Iterator[str]):
     """The lines, with a place that is free again at their end, however they end."""
 
-    def __init__(self, text: Generator[str, None, None], slot: ExportSlot) -> None:
+    def __init__(self, text: Generator[str, None, None], slot: FileLock) -> None:
         self._text, self._slot = text, slot
 
     def __next__(self) -> str:

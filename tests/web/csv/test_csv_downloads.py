@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from flask import Flask
 
-from portal.services.core.export_slots import ExportSlot, TooManyExports, take_slot
+from portal.lib.file_lock import FileLock
+from portal.services.csv.export_slots import TooManyExports, take_slot
 from tests.support.factories import Person, make_user
 from tests.support.pages import Pages
 
@@ -30,7 +31,7 @@ def enter(app: Flask) -> Callable[[Person], Pages]:
 
 def free_places(person: Person) -> int:
     """How many more exports this person could begin."""
-    taken: list[ExportSlot] = []
+    taken: list[FileLock] = []
     try:
         while len(taken) < 9:
             taken.append(take_slot(person.id))

@@ -9,7 +9,8 @@ import pytest
 from flask import Flask
 
 from portal.extensions import settings
-from portal.services.core.export_slots import FOLDER, MOST, ExportSlot, TooManyExports, take_slot
+from portal.lib.file_lock import FileLock
+from portal.services.csv.export_slots import FOLDER, MOST, TooManyExports, take_slot
 from tests.support.database.rivals import at_once
 
 ANA, BEN = 7, 8
@@ -63,9 +64,9 @@ def test_what_nobody_holds_any_more_is_free(app: Flask) -> None:
 
 def test_of_many_at_once_two_get_a_place(app: Flask) -> None:
     found = at_once(app, [lambda: take_slot(ANA)] * 8)
-    assert sum(isinstance(each, ExportSlot) for each in found) == MOST
+    assert sum(isinstance(each, FileLock) for each in found) == MOST
     for each in found:
-        if isinstance(each, ExportSlot):
+        if isinstance(each, FileLock):
             each.release()
 
 

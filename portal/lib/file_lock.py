@@ -1,0 +1,37 @@
+"""Locks on files, which the system lets go of when their process dies, however it dies."""
+
+import fcntl
+import os
+from pathlib import Path
+from typing import Self
+
+
+class FileLock:
+    """A file that is locked until `release`, or the end of this process."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor: int | None = descriptor
+
+    @classmethod
+    def take(cls, path: Path, *, makes: bool = True) -> Self | None:
+        """Lock the file, made if it is not there; None: another has it.
+
+        Raises FileNotFoundError where it is not there and `makes` is false, and OSError as `open`.
+        """
+        flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if makes else 0)
+        descriptor = os.open(path, flags, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        return cls(descriptor)
+
+    def release(self) -> None:
+        """Let it go; once more does nothing."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def __del__(self) -> None:
+        self.release()

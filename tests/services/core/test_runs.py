@@ -1,0 +1,100 @@
+"""A run is over when its process is, however it ended, and never before."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from flask import Flask
+
+from portal.extensions import settings
+from portal.services.core import runs
+
+# Another worker: locks its mark, says so, and waits to be killed.
+OTHER = """
+import fcntl, os, sys
+fcntl.flock(os.open(sys.argv[1], os.O_RDWR | os.O_CREAT, 0o600), fcntl.LOCK_EX)
+print("taken", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def place(app: Flask) -> Iterator[Path]:
+    """Where the marks will be; nothing is there yet."""
+    found = settings().instance_dir / runs.FOLDER
+    shutil.rmtree(found, ignore_errors=True)
+    yield found
+    found.unlink() if found.is_file() else shutil.rmtree(found, ignore_errors=True)
+
+
+@pytest.fixture
+def folder(place: Path) -> Path:
+    place.mkdir()
+    return place
+
+
+@pytest.fixture
+def other(folder: Path) -> Iterator[tuple[Path, "subprocess.Popen[str]"]]:
+    """Another run, and its process."""
+    path = folder / str(uuid4())
+    command = [sys.executable, "-c", OTHER, str(path)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "taken\n"
+        yield path, running
+        running.kill()
+
+
+def over() -> list[Path]:
+    with runs.ended_runs() as found:
+        return [each.path for each in found]
+
+
+def test_it_is_over_once_its_process_is_killed_until_somebody_forgets_it(
+    other: tuple[Path, "subprocess.Popen[str]"],
+) -> None:
+    path, running = other
+    assert over() == []
+    running.kill()
+    running.wait()
+    assert over() == over() == [path]
+    with runs.ended_runs() as (run,):
+        assert str(run.id) == path.name
+        runs.forget(run)
+        runs.forget(run)
+    assert over() == []
+
+
+def test_one_alone_cleans_up_after_it(folder: Path) -> None:
+    (folder / str(uuid4())).touch()
+    with runs.ended_runs() as mine, runs.ended_runs() as anothers:
+        assert (len(mine), anothers) == (1, [])
+    assert len(over()) == 1
+
+
+def test_ones_own_goes_on_and_bears_its_name(folder: Path) -> None:
+    runs.mark()
+    runs.mark()
+    assert [path.name for path in folder.iterdir()] == [str(runs.own_run())]
+    assert over() == []
+
+
+def test_what_is_no_run_is_left_alone(folder: Path) -> None:
+    (folder / "notes.txt").touch()
+    (folder / f"{uuid4()}.new").touch()
+    assert over() == []
+    assert len(list(folder.iterdir())) == 2
+
+
+def test_without_a_place_for_marks_it_works_all_the_same(
+    place: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    place.touch()
+    runs.mark()
+    assert "A crash of this process will be noticed late" in caplog.text
+    assert over() == []

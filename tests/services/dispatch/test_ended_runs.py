@@ -1,0 +1,127 @@
+"""What a process held that died: due again at the next sweep, not when its leases run out."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from uuid import UUID, uuid4
+
+import pytest
+from flask import Flask
+from sqlalchemy import select, update
+
+from portal.database.engine import database_now
+from portal.extensions import db, settings
+from portal.models.deliveries import Lease
+from portal.models.tasks import Task
+from portal.services.core import runs
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.unit_of_work import writing
+from portal.services.dispatch import sweep
+from portal.services.outbox.due import has_claimable
+from portal.services.tasks import leases as task_leases
+from portal.services.tasks import tasks
+from tests.jobs.pump.delivery_clock import (
+    attempts,
+    claim,
+    ended,
+    leases,
+    only_delivery,
+    write_down,
+)
+from tests.support.factories import make_webhook, publish
+
+pytestmark = pytest.mark.usefixtures("app")
+
+
+@pytest.fixture
+def marked(app: Flask) -> Iterator[Callable[[], UUID]]:
+    """Makes a run that is over: its mark is there, and nobody holds it."""
+    folder = settings().instance_dir / runs.FOLDER
+    folder.mkdir()
+
+    def make() -> UUID:
+        run = uuid4()
+        (folder / str(run)).touch()
+        return run
+
+    yield make
+    shutil.rmtree(folder)
+
+
+def held_by(run: UUID | None) -> None:
+    """All that is leased was taken by this run."""
+    with writing() as current:
+        current.execute(update(Lease).values(run=run))
+
+
+def marks() -> int:
+    return len(list((settings().instance_dir / runs.FOLDER).iterdir()))
+
+
+def test_what_it_was_sending_is_interrupted_and_due_again(marked: Callable[[], UUID]) -> None:
+    make_webhook()
+    publish()
+    claim()
+    held_by(marked())
+    assert not has_claimable()
+    sweep.settle()
+    assert [(each.outcome, each.finished_at) for each in attempts()] == [("interrupted", None)]
+    assert (only_delivery().status, only_delivery().tries) == ("waiting", 1)
+    assert has_claimable()
+
+
+def test_its_mark_stays_until_nothing_came_after_it(marked: Callable[[], UUID]) -> None:
+    make_webhook()
+    publish()
+    claim()
+    run = marked()
+    held_by(run)
+    sweep.settle()
+    assert marks() == 1
+    claim()  # what the database was still doing when the process died
+    held_by(run)
+    sweep.settle()
+    assert has_claimable()
+    assert marks() == 1
+    sweep.settle()
+    assert marks() == 0
+
+
+def test_what_a_living_run_or_another_machine_holds_is_left_to_it(
+    marked: Callable[[], UUID],
+) -> None:
+    make_webhook()
+    publish()
+    claim()
+    marked()
+    for run in (runs.own_run(), uuid4(), None):
+        held_by(run)
+        sweep.settle()
+        (lease,) = leases()
+        assert lease.until > database_now(db.session.connection())
+        db.session.rollback()
+    assert not attempts()
+
+
+def test_an_answer_that_it_had_before_it_died_still_counts(marked: Callable[[], UUID]) -> None:
+    make_webhook()
+    publish()
+    (mine,) = claim()
+    held_by(marked())
+    with writing() as current:
+        found = current.execute(select(Lease.run)).scalar_one()
+        assert found
+        assert sweep.free_of(current.connection(), [found]) == {found}
+    write_down(ended(mine))
+    assert [each.outcome for each in attempts()] == ["delivered"]
+    assert (only_delivery().status, leases()) == ("delivered", [])
+
+
+def test_long_work_that_it_had_begun_goes_on_elsewhere(marked: Callable[[], UUID]) -> None:
+    with writing() as current:
+        made = tasks.start(current, SYSTEM, "counting", total=1)
+    assert task_leases.claim() is not None
+    assert not task_leases.has_due()
+    with writing() as current:
+        current.execute(update(Task).where(Task.id == made.id).values(run=marked()))
+    sweep.settle()
+    assert task_leases.has_due()
