@@ -131,7 +131,14 @@ class Pump:
     def _claiming(self, held: int = 0, *, is_alone: bool = False) -> Claiming:
         """A claim for the places that are free now, less those for `held` claims."""
         places = self._transport.free - held
-        return partial(dispatch_claim.claim, places=places, kept=self._kept, is_alone=is_alone)
+        without = self._recorder.waits_for
+        return partial(
+            dispatch_claim.claim,
+            places=places,
+            kept=self._kept,
+            without=without,
+            is_alone=is_alone,
+        )
 
     def _begin(self, claims: list[Claim], began: float) -> None:
         """Start what was claimed. `began`: when the claiming did."""
@@ -224,8 +231,10 @@ class Pump:
         self._bell.drop_queued_sweeps()
         dispatch_sweep.free_ended_runs(self._writer.write)
 
+        without = self._recorder.waits_for
+
         def do(connection: Connection) -> tuple[bool, int]:
-            rested = dispatch_sweep.settle_on(connection)
+            rested = dispatch_sweep.settle_on(connection, without)
             heartbeats.sign(connection, heartbeats.SWEEP, heartbeats.SWEEP)
             heartbeats.sign(connection, heartbeats.PUMP, self._name)
             return task_leases.has_due_on(connection), rested
@@ -248,7 +257,8 @@ class Pump:
         until = monotonic() + LAST_RECORD
         while not self._recorder.is_empty and monotonic() < until:
             self._go_on(self._recorder.take_up(BELL_EVERY))
-            self._recorder.write(None, beside=False)
+            if self._recorder.write(None, beside=False) is None:
+                sleep(BELL_EVERY)
         rest = partial(release.release, sent=sent, unsent=self._unsent)
         while (sent or self._unsent) and monotonic() < until:
             if self._writer.write(rest):

@@ -1,7 +1,7 @@
 """Results on their way into the database: gathered, and written in batches."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence, Set
 from concurrent.futures import Future, wait
 from functools import partial
 from time import monotonic
@@ -19,7 +19,8 @@ FLUSH_AT: Final = 200
 PART: Final = 4
 RESULTS_A_WRITE: Final = 400  # after an outage of the database there are more
 
-Claiming: TypeAlias = Callable[[Connection], list[Claim]]
+# Given the connection, and `without` which webhooks.
+Claiming: TypeAlias = Callable[..., list[Claim]]
 
 
 class Recorded(NamedTuple):
@@ -32,9 +33,14 @@ class Recorded(NamedTuple):
     began: float
 
 
+class _Written(NamedTuple):
+    claims: list[Claim]
+    later: Sequence[Result]
+
+
 class _Writing(NamedTuple):
-    answer: Future[list[Claim] | None]
-    size: int
+    answer: Future[_Written | None]
+    batch: list[Result]
     claims: bool
     began: float
 
@@ -43,7 +49,8 @@ class Recorder:
     """Keeps results until the database has taken them.
 
     `is_behind`: it did not take some of them, so leases may run out meanwhile. Then nothing is
-    claimed: what has arrived would go again.
+    claimed: what has arrived would go again. `waits_for`: webhooks that somebody else has locked,
+    whose results alone are still to be taken.
     """
 
     def __init__(self, writer: DatabaseWriter) -> None:
@@ -51,7 +58,9 @@ class Recorder:
         self._kept: list[Result] = []
         self._kept_since = 0.0
         self._writing: _Writing | None = None
+        self._again_at = 0.0
         self.is_behind = False
+        self.waits_for: Set[int] = frozenset()
 
     @property
     def is_empty(self) -> bool:
@@ -75,7 +84,7 @@ class Recorder:
         Where the database works beside us, a part of what is under way is enough: waiting for half
         of it, the one would stand still while the other works, in turn.
         """
-        kept = len(self._kept)
+        kept = self._ready()
         enough = kept * PART >= kept + in_flight if self._writer.works_beside else False
         return enough or kept >= FLUSH_AT or monotonic() - self._kept_since >= FLUSH_AFTER
 
@@ -84,16 +93,16 @@ class Recorder:
 
         `beside` the sockets, in a thread: `take_up` tells how it ended.
         """
-        if not self._kept or self._writing:
+        if self._writing or not (batch := self._next()):
             return None
-        batch, began = self._kept[:RESULTS_A_WRITE], monotonic()
+        began = monotonic()
         claim = None if self.is_behind else claim
         work = partial(_write, batch, claim)
         if beside:
             answer = self._writer.hand_in(work)
-            self._writing = _Writing(answer, len(batch), claim is not None, began)
+            self._writing = _Writing(answer, batch, claim is not None, began)
             return None
-        return self._note(self._writer.write(work), len(batch), claim is not None, began)
+        return self._note(self._writer.write(work), batch, claim is not None, began)
 
     def take_up(self, patience: float = 0.0) -> Recorded | None:
         """What came of `write` beside the sockets, once it has ended. None: nothing new."""
@@ -103,18 +112,48 @@ class Recorder:
         self._writing = None
         return self._note(writing.answer.result(), *writing[1:])
 
+    def _next(self) -> list[Result]:
+        """What is written next: those last that wait for another's lock, and not all the time."""
+        if not self.waits_for:
+            return self._kept[:RESULTS_A_WRITE]
+        others = [each for each in self._kept if not self._waits(each)]
+        if not others and monotonic() < self._again_at:
+            return []
+        waiting = [each for each in self._kept if self._waits(each)]
+        return (others + waiting)[:RESULTS_A_WRITE]
+
+    def _ready(self) -> int:
+        """How many wait for nobody's lock, as nearly always all."""
+        if not self.waits_for:
+            return len(self._kept)
+        return sum(not self._waits(each) for each in self._kept)
+
+    def _waits(self, result: Result) -> bool:
+        return result.claim.webhook.id in self.waits_for
+
     def _note(
-        self, made: list[Claim] | None, size: int, claims: bool, began: float
+        self, made: _Written | None, batch: list[Result], claims: bool, began: float
     ) -> Recorded | None:
         if made is None:  # locked or down
             self.is_behind = True
             return None
-        del self._kept[:size]
+        if self.waits_for or made.later:
+            self._keep_what_waits(batch, made.later)
+        else:
+            del self._kept[: len(batch)]
         self._kept_since = began  # what is left has come since then
-        self.is_behind = self.is_behind and not self.is_empty
-        return Recorded(made if claims else None, began)
+        self.is_behind = self.is_behind and self._ready() > 0
+        return Recorded(made.claims if claims else None, began)
+
+    def _keep_what_waits(self, batch: Sequence[Result], later: Sequence[Result]) -> None:
+        taken = set(map(id, batch)).difference(map(id, later))
+        self._kept = [each for each in self._kept if id(each) not in taken]
+        waiting = self.waits_for | {each.claim.webhook.id for each in later}
+        self.waits_for = waiting & {each.claim.webhook.id for each in self._kept}
+        self._again_at = monotonic() + FLUSH_AFTER
 
 
-def _write(batch: list[Result], claim: Claiming | None, connection: Connection) -> list[Claim]:
-    record.record(connection, batch, lambda: random.uniform(-1, 1))  # noqa: S311 - jitter
-    return claim(connection) if claim else []
+def _write(batch: list[Result], claim: Claiming | None, connection: Connection) -> _Written:
+    later = record.record(connection, batch, lambda: random.uniform(-1, 1))  # noqa: S311 - jitter
+    locked = {each.claim.webhook.id for each in later}
+    return _Written(claim(connection, without=locked) if claim else [], later)

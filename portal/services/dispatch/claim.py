@@ -5,7 +5,7 @@ sent to each, and leases no more than its free places. The lease is also what a 
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import accumulate
 from uuid import uuid4
@@ -37,11 +37,17 @@ from portal.services.webhooks.inbox.address import shown_url
 
 
 def claim(
-    connection: Connection, places: int, kept: int = 0, *, is_alone: bool = False
+    connection: Connection,
+    places: int,
+    kept: int = 0,
+    *,
+    without: Collection[int] = (),
+    is_alone: bool = False,
 ) -> list[Claim]:
     """Claim up to `places` deliveries. `connection` is in a writing transaction.
 
     `kept`: so many of the places are for webhooks to which nothing is being sent (`fairness`).
+    `without`: webhooks of which results are still to be recorded: what has arrived would go again.
     `is_alone`: the transaction does nothing else. Then it need not wait for the disk: a lease that
     a crash of the database takes with it is a message sent twice.
     """
@@ -49,7 +55,8 @@ def claim(
     if look.now is None:
         return []
     most = settings().webhook_max_in_flight
-    wanted: Sequence[Claimable] = share_out(look.wanted, places, kept)
+    allowed = [each for each in look.wanted if each.webhook_id not in without]
+    wanted: Sequence[Claimable] = share_out(allowed, places, kept)
     claims: list[Claim] = []
     while wanted and len(claims) < places:
         room = places - len(claims)

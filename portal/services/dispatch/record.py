@@ -17,18 +17,26 @@ from portal.services.dispatch import attempts, ended_leases, judged_deliveries, 
 from portal.services.dispatch.judged_deliveries import Judged
 from portal.services.dispatch.results import Result
 from portal.services.webhooks import activation
-from portal.services.webhooks.health import HealthRow, lock_webhooks, write_health
+from portal.services.webhooks.health import HealthRow, lock_webhooks, still_there, write_health
 
 
-def record(connection: Connection, results: Sequence[Result], jitter: Callable[[], float]) -> bool:
-    """Write down `results`. True, so that it can be told from a database that did not take it.
+def record(
+    connection: Connection, results: Sequence[Result], jitter: Callable[[], float]
+) -> Sequence[Result]:
+    """Write down `results`; return those whose webhook somebody else has locked: they are to come
+    again, and hold up nobody else's.
 
     `connection` is in a writing transaction. A delivery whose lease is no longer ours has a newer
     attempt: then only our attempt is written (`late_results`).
     """
     # Whoever sends, retries, stops or rests a delivery has its webhook's lock: nobody does now.
-    moment, webhooks = lock_webhooks(connection, {result.claim.webhook.id for result in results})
+    wanted = {result.claim.webhook.id for result in results}
+    moment, webhooks = lock_webhooks(connection, wanted)
     now = moment or database_now(connection)
+    locked = still_there(connection, wanted - webhooks.keys())
+    later = [each for each in results if each.claim.webhook.id in locked]
+    if later:
+        results = [each for each in results if each.claim.webhook.id not in locked]
     judged = [
         each for some in _one_of_each(results) for each in _end(connection, some, jitter, now)
     ]
@@ -38,7 +46,7 @@ def record(connection: Connection, results: Sequence[Result], jitter: Callable[[
         if webhook.deleted_at is not None or webhook.state != WebhookState.ACTIVE:
             # It was turned off or deleted meanwhile: what would be tried again is put to rest.
             activation.hold_open(connection, webhook_id)
-    return True
+    return later
 
 
 def _one_of_each(results: Sequence[Result]) -> Iterator[Sequence[Result]]:

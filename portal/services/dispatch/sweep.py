@@ -54,9 +54,13 @@ def settle() -> int:
     return touched
 
 
-def settle_on(connection: Connection) -> int:
-    """One round of it in the caller's writing transaction; how many it put to rest."""
-    settle_leases_on(connection)
+def settle_on(connection: Connection, without: Collection[int] = ()) -> int:
+    """One round of it in the caller's writing transaction; how many it put to rest.
+
+    `without`: webhooks of which the caller still has results to be recorded. Their leases may have
+    run out, and what has arrived would go again.
+    """
+    settle_leases_on(connection, without)
     spread_on(connection)
     return rest_on(connection)
 
@@ -94,11 +98,13 @@ def _in_a_transaction(work: Free) -> set[UUID]:
         return work(current.connection())
 
 
-def settle_leases_on(connection: Connection) -> int:
+def settle_leases_on(connection: Connection, without: Collection[int] = ()) -> int:
     """What ran out becomes an attempt, also where nobody may claim it any more; how many."""
     now = database_now(connection)
     ended = select(Lease.webhook_id).where(Lease.until <= now).distinct()
     wanted = select(Webhook.id).where(Webhook.id.in_(ended)).order_by(Webhook.id)
+    if without:
+        wanted = wanted.where(Webhook.id.not_in(without))
     locked = wanted.with_for_update(key_share=True, skip_locked=True)
     ids = connection.execute(locked).scalars().all()
     return leases.settle_ended(connection, ids, now) if ids else 0

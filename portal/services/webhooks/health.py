@@ -1,6 +1,6 @@
 """How webhooks stand: their health is read and written under their rows' locks."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from functools import cache
@@ -44,14 +44,22 @@ class HealthRow(NamedTuple):
 def lock_webhooks(
     connection: Connection, ids: Iterable[int]
 ) -> tuple[datetime | None, dict[int, HealthRow]]:
-    """The webhooks as they are now, locked in the order of their ids, before their deliveries.
+    """The webhooks as they are now, locked in the order of their ids, before their deliveries;
+    without those that somebody else has locked.
 
-    And the database's clock, read by the way; None where none of them is left.
+    And the database's clock, read by the way; None where there is none of them.
     """
     statement, given = _locked(connection.dialect.name), {"ids": as_json(ids), "now": told()}
     rows = connection.execute(statement, given).all()
     moment = rows[0][-1] if rows else None
     return moment, {row[0]: HealthRow._make(row[:-1]) for row in rows}
+
+
+def still_there(connection: Connection, ids: Collection[int]) -> Collection[int]:
+    """Those of these webhooks that exist, whoever has locked them."""
+    if not ids:
+        return ()
+    return connection.execute(select(Webhook.id).where(Webhook.id.in_(ids))).scalars().all()
 
 
 @cache
@@ -60,7 +68,7 @@ def _locked(dialect: str) -> Select[*tuple[Any, ...]]:
         select(*(getattr(Webhook, name) for name in HealthRow._fields), clock(dialect))
         .where(Webhook.id.in_(given_ids(dialect)))
         .order_by(Webhook.id)
-        .with_for_update(key_share=True)
+        .with_for_update(key_share=True, skip_locked=True)
     )
 
 

@@ -112,4 +112,4 @@ def ended(claim: Claim, reason: Reason | None = None) -> Result:
 def write_down(*results: Result) -> None:
     """A worker records them, in one transaction."""
     with writing() as current:
-        record.record(current.connection(), results, lambda: 0.0)
+        assert not record.record(current.connection(), results, lambda: 0.0)

@@ -1,0 +1,147 @@
+"""A webhook whose row somebody has locked for long holds up nobody but itself.
+
+PostgreSQL alone: SQLite has one lock for all.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import partial
+from threading import Thread
+from time import monotonic
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import Connection, create_engine, event, func, select, update
+
+from jobs.deliver import deliver_due, equip
+from jobs.pump import pump, recorder
+from jobs.stop_flag import stop
+from portal.database.engine import database_now, engine_options
+from portal.extensions import db, settings
+from portal.models.deliveries import Delivery, DeliveryStatus, Lease
+from portal.models.webhooks import Webhook
+from tests.support.factories import Hook, make_webhook, publish
+from tests.support.processes import until
+from tests.support.receiver import Receiver
+
+
+@pytest.fixture(autouse=True)
+def rows_can_be_locked(database_kind: str) -> None:
+    if database_kind == "sqlite":
+        pytest.skip("SQLite locks no rows")
+
+
+@contextmanager
+def locked(hook: Hook) -> Iterator[Connection]:
+    """Somebody's transaction has the webhook's row, and does not end."""
+    engine = create_engine(settings().database_url, **engine_options(settings().database_url))
+    with engine.connect() as connection, connection.begin():
+        row = select(Webhook.id).where(Webhook.id == hook.id)
+        connection.execute(row.with_for_update(key_share=True))
+        yield connection
+    engine.dispose()
+
+
+@contextmanager
+def pumping(app: Flask) -> Iterator[Thread]:
+    """A pump at work beside us."""
+
+    def run() -> None:
+        with app.app_context():
+            deliver_due()
+
+    thread = Thread(target=run)
+    thread.start()
+    yield thread
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+def delivered(hook: Hook) -> int:
+    db.session.rollback()
+    return db.session.execute(
+        select(func.count()).where(
+            Delivery.webhook_id == hook.id, Delivery.status == DeliveryStatus.DELIVERED
+        )
+    ).scalar_one()
+
+
+def test_others_are_recorded_and_claimed_for_meanwhile(app: Flask, receiver: Receiver) -> None:
+    receiver.answer(delay=0.3)
+    first, second = make_webhook(f"{receiver.url}1"), make_webhook(f"{receiver.url}2")
+    publish()
+    with pumping(app):
+        assert until(lambda: len(receiver.received) == 2)
+        with locked(first):
+            for number in range(30):  # more than the second webhook has places
+                publish(asset_id=number + 2)
+            assert until(lambda: delivered(second) == 31)
+            assert delivered(first) == 0
+        assert until(lambda: delivered(first) == 31)
+    assert len(receiver.received) == 62
+
+
+def test_what_arrived_does_not_go_again_though_its_lease_ran_out_meanwhile(
+    app: Flask, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when the pump looks for new work before it records what it keeps."""
+    monkeypatch.setattr(recorder, "FLUSH_AFTER", 2.0)
+    receiver.answer(delay=0.3)
+    first, second = make_webhook(f"{receiver.url}1"), make_webhook(f"{receiver.url}2")
+    publish()
+    with pumping(app):
+        assert until(lambda: len(receiver.received) == 2)
+        with locked(first) as theirs:
+            assert until(lambda: delivered(second) == 1)
+            assert until(lambda: len(receiver.answered) == 2)
+            past = database_now(theirs) - timedelta(seconds=1)
+            theirs.execute(update(Lease).values(until=past))
+            theirs.commit()
+        assert until(lambda: delivered(first) == 1)
+    assert len(receiver.received) == 2
+
+
+def test_the_database_is_asked_for_it_again_and_again_but_not_all_the_time(
+    app: Flask, receiver: Receiver
+) -> None:
+    receiver.answer(delay=0.3)
+    hook = make_webhook(receiver.url)
+    publish()
+    asked: list[float] = []
+    with pumping(app):
+        assert until(lambda: len(receiver.received) == 1)
+        with locked(hook):
+            assert until(lambda: len(receiver.answered) == 1)
+            engine = equip().engine
+            note = partial(_note, asked)
+            event.listen(engine, "before_cursor_execute", note)
+            assert until(lambda: len(asked) >= 8)
+            event.remove(engine, "before_cursor_execute", note)
+    assert asked[7] - asked[0] > 6 * recorder.FLUSH_AFTER
+
+
+def _note(asked: list[float], _connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+    if "FOR NO KEY UPDATE" in statement:
+        asked.append(monotonic())
+
+
+def test_a_worker_that_stops_does_not_wait_for_it_for_ever(
+    app: Flask, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pump, "LAST_RECORD", 0.5)
+    receiver.answer(delay=0.3)
+    hook = make_webhook(receiver.url)
+    publish()
+    try:
+        with pumping(app) as thread:
+            assert until(lambda: len(receiver.received) == 1)
+            with locked(hook):
+                assert until(lambda: len(receiver.answered) == 1)
+                stop.set()
+                thread.join(30)
+        assert delivered(hook) == 0
+        assert db.session.execute(select(func.count(Lease.delivery_id))).scalar_one() == 1
+    finally:
+        stop.clear()
