@@ -59,6 +59,20 @@ def test_the_third_is_told_to_wait_and_others_are_not(
     assert free_places(ana) == 2
 
 
+def test_the_page_says_what_to_do_and_its_button_does_it(
+    ana: Person, enter: Callable[[Person], Pages]
+) -> None:
+    pages, places = enter(ana), [take_slot(ana.id), take_slot(ana.id)]
+    page = pages.get("/assets/export.csv?q=nuts%26bolts")
+    assert page.h1 == "That is too much at once"
+    assert "Wait until one of them has ended, or stop it in your browser" in page.main
+    (again,) = page.links("Try again")
+    assert again == "/assets/export.csv?q=nuts%26bolts"
+    for each in places:
+        each.release()
+    assert pages.client.get(again, buffered=True).status_code == 200
+
+
 @pytest.mark.parametrize("path", EXPORTS)
 def test_a_place_is_held_until_the_browser_goes_away(ana: Person, app: Flask, path: str) -> None:
     held: list[int] = []
