@@ -23,11 +23,13 @@ run: .venv/run.stamp
 run: ## Start the portal for a trial on this machine; Ctrl-C ends everything
 	@$(BIN)/python -m flask --app wsgi up
 
-# One process more than there are cores: many tests wait. A file's tests stay together, for they
-# share servers; files that take long come first (tests/conftest.py).
+# More processes than there are cores: many tests wait. A file's tests stay together, for they share
+# servers; files that take long come first (tests/conftest.py). What pytest has made of each file of
+# tests is kept: to make it anew costs a process eight seconds.
+test test-quick coverage: export PYTHONDONTWRITEBYTECODE :=
 test: .venv/dev.stamp browser
 test: ## Install what the tests need, a browser too, and run all of them (ARGS="-k ring" for some)
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 SLOW := browser faults jobs engine/http/real_receivers services/demo \
 	services/core/test_chunked_walks.py services/csv/test_import_agreement.py \

@@ -44,7 +44,20 @@ ENVIRONMENT = {
 }
 DATABASES = ["sqlite", "postgres"]
 PAGES = {"web", "browser"}
-LONG_FIRST = ["browser/every_page", "faults", "jobs/processes", "browser", "jobs", "engine/http"]
+LONG_FIRST = [
+    "browser/every_page",
+    "faults",
+    "jobs/processes",
+    "browser",
+    "jobs",
+    "engine/http",
+    "services/demo",
+    "services/erasure",
+    "services/core",
+    "web/home",
+    "web/help",
+    "web/frame",
+]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

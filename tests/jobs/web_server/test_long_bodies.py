@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.faults.support.durations import IS_FULL
 from tests.support.web_server import WebServer
 
 MB = 1024 * 1024
@@ -31,8 +32,14 @@ def in_chunks(kind: str, length: int) -> bytes:
     return head + chunk * chunks + last + b"0\r\n\r\n"
 
 
-@pytest.mark.parametrize("length", [LARGEST + 1, 17 * MB - 1, 17 * MB, 17 * MB + 1, 40 * MB])
-@pytest.mark.parametrize("kind", KINDS)
+# Flask reads forms and files each in its own way. At 17 MB the server stops keeping what comes, and
+# does not yet ask for its kind.
+CASES = [(kind, LARGEST + 1) for kind in KINDS]
+CASES += [("neither", length) for length in (17 * MB - 1, 17 * MB, 40 * MB)]
+CASES += [(kind, 17 * MB + 1) for kind in KINDS if kind != "a file" or IS_FULL]
+
+
+@pytest.mark.parametrize(("kind", "length"), CASES)
 @pytest.mark.parametrize("way", [whole, in_chunks])
 def test_what_is_too_long_is_refused_on_a_page_of_ours(
     web: WebServer, way: type[whole] | type[in_chunks], kind: str, length: int
