@@ -24,7 +24,7 @@ from portal.services.people.sign_in_throttle import (
     for_pair,
     network_of,
 )
-from tests.support.database.rivals import at_once
+from tests.support.database.rivals import Rival, at_once
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 ANA, HERE = "ana@example.com", "192.0.2.7"
@@ -228,6 +228,20 @@ def test_of_many_tries_at_one_moment_none_slips_past_a_limit(app: Flask, limited
     assert sum(isinstance(each, Throttled) for each in results) == 5
     assert (found := row(key)) is not None
     assert found.failures == key.limit
+
+
+def test_who_names_the_keys_in_another_order_waits_and_holds_nobody_up(app: Flask) -> None:
+    first, second = sorted([for_pair(ANA, HERE), for_network(HERE)])
+    sign_in_throttle.count([first, second])
+    rival = Rival(app, partial(sign_in_throttle.count, [second, first]))
+    with writing() as current:
+        current.get_one(SignInThrottle, first.digest, with_for_update=True)
+        rival.begin()
+        held = current.get_one(SignInThrottle, second.digest, with_for_update=True)
+        held.failures = 7
+    rival.finish()
+    counted = [found.failures for key in (first, second) if (found := row(key))]
+    assert counted == [2, 8]
 
 
 def test_who_waits_is_told_by_a_read_while_somebody_else_holds_the_locks(app: Flask) -> None:

@@ -1,0 +1,134 @@
+"""What the page of an erasure says beforehand: what it would change, and what is in the way."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select
+
+from portal.lib.clock import utcnow
+from portal.models.assets import Activity
+from portal.models.assignments import Staff
+from portal.models.people import Role, User
+from portal.models.planning import MaintenanceOutcome
+from portal.services.actions import assignments
+from portal.services.actions.planning import maintenance, reservations
+from portal.services.actions.planning.rules import PlanValues, ReservationValues, WorkValues
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.time_zones import today
+from portal.services.core.unit_of_work import session
+from portal.services.erasure.preview import MOST_NAMED, ErasurePreview, preview
+from tests.support.factories import Person, make_asset, make_staff, make_user
+
+DAY = timedelta(days=1)
+
+
+def of_staff(staff_id: int) -> ErasurePreview:
+    session().rollback()
+    return preview(SYSTEM, session().get_one(Staff, staff_id))
+
+
+def of_user(user: Person, by: Person) -> ErasurePreview:
+    session().rollback()
+    return preview(by.actor, session().get_one(User, user.id))
+
+
+def lend(asset: int, to: int) -> None:
+    assignments.check_out(SYSTEM, asset, staff_id=to, due_at=utcnow() + DAY)
+
+
+def reserve(asset: int, for_: int) -> None:
+    now = utcnow()
+    wish = ReservationValues(staff_id=for_, starts_at=now + DAY, ends_at=now + 2 * DAY)
+    reservations.reserve(SYSTEM, asset, wish)
+
+
+def plan(asset: int, for_: int) -> None:
+    values = PlanValues(title="Clean", due_on=today(), assignee_id=for_)
+    maintenance.schedule(SYSTEM, asset, values)
+
+
+def work(asset: int, by: int) -> None:
+    planned = maintenance.schedule(SYSTEM, asset, PlanValues(title="Clean", due_on=today()))
+    done = WorkValues(outcome=MaintenanceOutcome.OK, completed_on=today(), performed_by_id=by)
+    maintenance.complete(SYSTEM, planned, done)
+
+
+@pytest.mark.parametrize("meet", [lend, reserve, plan, work])
+def test_the_events_of_every_asset_that_they_had_to_do_with_may_name_them(
+    app: Flask, meet: Callable[[int, int], None]
+) -> None:
+    zoe, other = make_staff("Zoë"), make_staff("Max")
+    asset, elsewhere = make_asset(), make_asset()
+    meet(asset, zoe)
+    meet(elsewhere, other)
+    lines = select(func.count()).where(Activity.asset_id == asset, Activity.event_id.is_not(None))
+    assert of_staff(zoe).bodies == session().scalar(lines) > 1
+
+
+def test_a_user_is_named_by_the_events_of_what_they_did_themselves(app: Flask) -> None:
+    ada, quentin = make_user(), make_user()
+    make_asset(by=quentin.actor)
+    make_asset(by=ada.actor)
+    make_asset(by=ada.actor)
+    assert of_user(quentin, ada).bodies == 1
+    assert of_user(ada, quentin).bodies == 2
+
+
+def test_the_first_assets_are_named_whose_texts_say_who_it_is(app: Flask) -> None:
+    zoe = make_staff("Zoë Quill", email="zoe@example.com")
+    typed = [
+        make_asset("Lamp of ZOË QUILL"),
+        make_asset(notes="Ask zoe@example.com"),
+        make_asset(supplier="Zoë Quill Ltd"),
+        make_asset(order_number="for Zoë Quill"),
+    ]
+    make_asset("Another lamp")
+    assert [each.id for each in of_staff(zoe).typed] == typed
+    typed += [make_asset("Lamp of Zoë Quill") for _ in range(3)]
+    assert [each.id for each in of_staff(zoe).typed] == typed[:MOST_NAMED]
+
+
+def test_who_has_the_same_address_elsewhere_is_named(app: Flask) -> None:
+    zoe = make_staff("Zoë", email="Zoe@Example.com")
+    assert of_staff(zoe).twin is None
+    ada, user = make_user(), make_user(email="zoe@example.com")
+    assert of_staff(zoe).twin == user.public_id
+    assert of_user(user, ada).twin == session().get_one(Staff, zoe).public_id
+    assert of_user(ada, user).twin is None
+
+
+def test_a_name_that_another_user_has_as_well_is_told(app: Flask) -> None:
+    ada, one, other = (make_user(name=name) for name in ("Ada", "Max", "Max"))
+    assert [of_user(each, ada).is_shared for each in (ada, one, other)] == [False, True, True]
+    assert not of_staff(make_staff("Max")).is_shared
+
+
+def test_oneself_and_the_only_administrator_are_in_the_way(app: Flask) -> None:
+    ada, helper = make_user(), make_user(Role.SUPPORT)
+    own = of_user(ada, ada)
+    assert (own.is_me, own.is_last_admin, own.is_refused) == (True, True, True)
+    seen = of_user(ada, helper)
+    assert (seen.is_me, seen.is_last_admin, seen.is_refused) == (False, True, True)
+    seen = of_user(helper, ada)
+    assert (seen.is_me, seen.is_last_admin, seen.is_refused) == (False, False, False)
+    make_user(is_active=False)
+    assert of_user(ada, helper).is_last_admin, "the other may not sign in"
+    second = make_user()
+    assert not of_user(ada, second).is_refused
+
+
+def test_what_they_hold_and_have_reserved_is_in_the_way_and_named(app: Flask) -> None:
+    zoe = make_staff("Zoë")
+    assert not of_staff(zoe).is_refused
+    lent, wanted = make_asset("Lamp"), make_asset("Desk")
+    lend(lent, zoe)
+    seen = of_staff(zoe)
+    assert ([each.id for each in seen.held], list(seen.reserved)) == ([lent], [])
+    assert seen.is_refused
+    assignments.check_in(SYSTEM, lent)
+    reserve(wanted, zoe)
+    seen = of_staff(zoe)
+    assert (list(seen.held), [each.name for each in seen.reserved]) == ([], ["Desk"])
+    assert seen.is_refused
