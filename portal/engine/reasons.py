@@ -15,6 +15,7 @@ __all__ = [
     "Reason",
     "ReasonGroup",
     "Side",
+    "alike",
     "explain",
     "reason_for_code",
     "reasons_in",
@@ -215,6 +216,12 @@ def explain(
 def reasons_in(group: ReasonGroup) -> Iterator[Reason]:
     """The reasons of one group, in the order of the table."""
     return (reason for reason, row in _TABLE.items() if row.group is group)
+
+
+def alike(reason: Reason) -> tuple[Reason, ...]:
+    """The reasons that read the same as this one, itself among them, in their order."""
+    words = title(reason)
+    return tuple(each for each in Reason if title(each) == words)
 
 
 def _next_try(again: str, retry: str) -> str:

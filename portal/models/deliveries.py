@@ -11,6 +11,7 @@ from sqlalchemy import (
     Index,
     String,
     UniqueConstraint,
+    and_,
     exists,
     literal_column,
     text,
@@ -38,6 +39,8 @@ OPEN = (DeliveryStatus.WAITING, DeliveryStatus.RETRYING)
 # The predicate of the partial indexes. A query says the same literally (`is_open`), so that both
 # databases see that its rows are the index's.
 IS_OPEN = "status IN ('waiting', 'retrying')"
+# The same for what failed for good, tests apart.
+IS_FAILURE = "status = 'failed' AND priority <> 0"
 
 
 class Priority(IntEnum):
@@ -131,6 +134,16 @@ class Delivery(Base):
         Index("ix_deliveries_reason_id", "reason", "id"),
         Index("ix_deliveries_code_id", "code", "id"),
         Index("ix_deliveries_created_at", "created_at"),
+        Index(
+            "ix_deliveries_failures",
+            "webhook_id",
+            "reason",
+            "finished_at",
+            "id",
+            "code",  # which is told of a group, without a look at its rows
+            sqlite_where=text(IS_FAILURE),
+            postgresql_where=text(IS_FAILURE),
+        ),
         {"sqlite_autoincrement": True},
     )
 
@@ -139,6 +152,12 @@ def is_open(column: Any = Delivery.status) -> ColumnElement[bool]:
     """Waiting or retrying, written literally as in the partial index."""
     words: ColumnElement[bool] = column.in_([literal_column(f"'{status}'") for status in OPEN])
     return words
+
+
+def is_failure() -> ColumnElement[bool]:
+    """Failed for good, and no test, written literally as in the partial index."""
+    failed = Delivery.status == literal_column("'failed'")
+    return and_(failed, Delivery.priority != literal_column("0"))
 
 
 class Lease(Base):

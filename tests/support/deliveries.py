@@ -12,6 +12,7 @@ from portal.models.deliveries import Attempt, AttemptBody, Delivery, Event, Leas
 from portal.services.core.unit_of_work import database_time, writing
 from tests.support.factories import Hook, make_webhook
 
+FINAL = ("delivered", "failed", "stopped")
 BODY = b'{"event":"asset.created","asset_id":7,"data":{"note":"caf\xc3\xa9"}}'
 
 
@@ -36,7 +37,9 @@ def make_delivery(webhook: Hook | None = None, **columns: Any) -> UUID:
         )
         current.add(event)
         current.flush()
-        values = {"event": "asset.created", "asset_id": 7, "due_at": now, **columns}
+        is_over = columns.get("status") in FINAL
+        ended = {"finished_at": columns.get("created_at", now)} if is_over else {}
+        values = {"event": "asset.created", "asset_id": 7, "due_at": now, **ended, **columns}
         delivery = Delivery(event_id=event.id, webhook_id=webhook.id, **values)
         current.add(delivery)
         current.flush()
@@ -145,6 +148,7 @@ def make_many(webhooks: Iterable[Hook], count: int, since: datetime) -> None:
                 "code": codes[number // 7 % len(codes)],
                 "due_at": now,
                 "created_at": since + timedelta(seconds=number),
+                "finished_at": since + timedelta(seconds=number),
             }
             for number, event_id in enumerate(made)
         ]

@@ -29,6 +29,7 @@ PERMISSIONS: Final[dict[str, frozenset[Role]]] = {
     "deliveries.read": EVERYONE,
     "deliveries.retry": frozenset({Role.ADMIN, Role.SUPPORT}),
     "deliveries.stop": frozenset({Role.ADMIN, Role.SUPPORT}),
+    "deliveries.dismiss": frozenset({Role.ADMIN, Role.SUPPORT}),
     # … and for each task what its kind asks for.
     "tasks.read": EVERYONE,
     "alerts.read": EVERYONE,

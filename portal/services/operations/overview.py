@@ -7,22 +7,25 @@ from sqlalchemy import select
 from portal.models.assets import Asset
 from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook, WebhookState
-from portal.services.core.counting import capped
+from portal.services.core.counting import COUNT_LIMIT, capped
 from portal.services.core.unit_of_work import session
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import StatusFilter
+from portal.services.deliveries.problems.queries import Problem, find_problems
 from portal.services.webhooks.draft_rows import draft_ids
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """Counts (`capped`), each as the list that shows it counts. Tests are not among `failed`."""
+    """Counts (`capped`), each as the list that shows it counts.
+
+    `problems`: what needs attention, of which `failed` for good.
+    """
 
     webhooks_on: int
     webhooks_off: int
     assets: int
-    attention: int
-    failed: int
+    problems: tuple[Problem, ...]
     retrying: int
     paused: int
     held: int
@@ -33,6 +36,16 @@ class Overview:
         """All webhooks, on and off."""
         return self.webhooks_on + self.webhooks_off
 
+    @property
+    def attention(self) -> int:
+        """How many deliveries need attention."""
+        return min(COUNT_LIMIT + 1, sum(each.count for each in self.problems))
+
+    @property
+    def failed(self) -> int:
+        """How many of them failed for good."""
+        return min(COUNT_LIMIT + 1, sum(each.failed for each in self.problems))
+
 
 def overview() -> Overview:
     """Count what there is now."""
@@ -42,8 +55,7 @@ def overview() -> Overview:
         webhooks_on=capped(current, hooks.where(Webhook.state == WebhookState.ACTIVE)),
         webhooks_off=capped(current, hooks.where(Webhook.state == WebhookState.OFF)),
         assets=capped(current, select(Asset.id).where(Asset.deleted_at.is_(None))),
-        attention=log_pages.count(StatusFilter.ATTENTION),
-        failed=log_pages.count_failed(),
+        problems=tuple(find_problems()),
         retrying=log_pages.count(StatusFilter.RETRYING),
         paused=log_pages.count(StatusFilter.PAUSED),
         held=log_pages.count(StatusFilter.HELD),

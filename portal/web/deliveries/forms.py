@@ -10,7 +10,7 @@ from uuid import UUID
 from wtforms.validators import ValidationError
 
 from portal.engine.events.catalogue import CATALOGUE, EventName
-from portal.engine.reasons import Reason, ReasonGroup, reasons_in, title
+from portal.engine.reasons import Reason, ReasonGroup, alike, reasons_in, title
 from portal.lib.clock import utcnow
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
@@ -31,6 +31,8 @@ Span = tuple[datetime, datetime | None]
 A_DAY: Final = timedelta(days=1)
 # Who comes in at eight asks what happened since they left.
 EVENING, MORNING = time(18), time(8)
+# Among the reasons: there is none, for nothing was attempted so far.
+UNTRIED: Final = "none"
 CODE: Final = re.compile(r"[1-5](?:\d\d|\dx|xx)", re.ASCII)
 
 
@@ -106,6 +108,7 @@ class LogFilterForm(FilterForm):
             asset_id=self.asset.row_id,
             search="" if uuid_or_none(self.q.data) else self.q.data or "",
             reasons=_reasons(self.reason.data),
+            untried=self.reason.data == UNTRIED,
             codes=self.code.data,
             delivery=uuid_or_none(self.q.data),
             since=max(filter(None, (begin, self.since.data)), default=None),
@@ -130,7 +133,7 @@ def _webhook_choice(webhook: tuple[UUID, str, bool]) -> tuple[str, str]:
 
 def _reason_choices() -> dict[str, list[tuple[str, str]]]:
     """Each group whole, then its reasons; two reasons with the same words are one choice."""
-    choices = {"Any": [("", "Any reason")]}
+    choices = {"Any": [("", "Any reason"), (UNTRIED, "No attempt yet")]}
     for group in ReasonGroup:
         named: dict[str, str] = {}
         for reason in reasons_in(group):
@@ -145,7 +148,7 @@ def _reasons(text: str | None) -> tuple[Reason, ...]:
     if group := _one_of(ReasonGroup, text):
         return tuple(reasons_in(group))
     chosen = _one_of(Reason, text)
-    return tuple(each for each in Reason if title(each) == title(chosen)) if chosen else ()
+    return alike(chosen) if chosen else ()
 
 
 def _one_of(kind: type[E], text: str | None) -> E | None:

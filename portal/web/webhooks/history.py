@@ -18,6 +18,7 @@ ACTIONS: Final = {
     "webhook.secret_switched": "switched to the new secret key",
     "webhook.tested_before_saving": "tested the form of this webhook before saving",
     "webhook.waiting_sent": "sent what was waiting for a retry",
+    "webhook.problem_dismissed": "dismissed a problem of this webhook",
 }
 FIELDS: Final = {
     "name": "Name",
@@ -31,6 +32,8 @@ FIELDS: Final = {
     "cause": "Cause",
     "deliveries_send": "Held deliveries sent",
     "deliveries_discard": "Held deliveries discarded",
+    "reason": "Reason",
+    "failed_deliveries": "Failed deliveries",
 }
 # Of an address that reads the same before and after.
 UNSEEN_PART: Final = "a secret part was changed"

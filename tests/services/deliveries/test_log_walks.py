@@ -19,6 +19,7 @@ from portal.engine.reason_keys import Reason
 from portal.lib.clock import utcnow
 from portal.lib.paging import Page
 from portal.models.deliveries import Delivery, Event, Lease, Priority
+from portal.models.dismissals import Dismissal
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import session, writing
 from portal.services.deliveries.log import pages as log_pages
@@ -69,11 +70,16 @@ def rows(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[Delivery]:
                 tries=n % 5,
                 due_at=now,
                 created_at=_stored_at(now, n),
+                finished_at=_stored_at(now, n),
             )
             for n, event_id in enumerate(made)
         ]
         current.add_all(rows)
         current.flush()
+        # The older ones of some that failed.
+        until = _stored_at(now, ROWS // 2)
+        current.add_all(Dismissal(webhook_id=each, reason="dns", until=until) for each in hooks)
+        current.add(Dismissal(webhook_id=hooks[0], reason="", until=now))
         # Some of those that are open.
         current.add_all(_lease(now, row) for n, row in enumerate(rows) if n % 7 in {2, 3} and n % 2)
     session().rollback()
@@ -107,6 +113,7 @@ def parts(rows: list[Delivery]) -> Iterator[Part]:
     yield {"reasons": (Reason.DNS,)}, lambda row: row.reason == "dns"
     both = (Reason.DNS, Reason.GONE)
     yield {"reasons": both}, lambda row: row.reason in both
+    yield {"untried": True}, lambda row: row.reason is None
     yield {"codes": (410, 410)}, lambda row: row.code == 410
     yield {"codes": (400, 599)}, lambda row: row.code is not None
     yield {"delivery": one.public_id}, lambda row: row.public_id == one.public_id
@@ -120,12 +127,19 @@ def shows(row: Delivery, status: StatusFilter) -> bool:
     is_paused = is_free and is_open(row) and is_away(row)
     if status is StatusFilter.ATTENTION:
         often = row.status == "retrying" and row.tries >= 3 and is_free
-        return row.priority != Priority.TEST and (row.status == "failed" or often or is_paused)
+        failed = row.status == "failed" and not is_dismissed(row)
+        return row.priority != Priority.TEST and (failed or often or is_paused)
     if status is StatusFilter.SENDING:
         return not is_free
     if status is StatusFilter.PAUSED:
         return is_paused
     return row.status == status and is_free and not is_paused
+
+
+def is_dismissed(row: Delivery) -> bool:
+    """Whether it had failed by the time at which a person dismissed its kind."""
+    found = session().get(Dismissal, (row.webhook_id, row.reason or ""))
+    return found is not None and row.finished_at is not None and row.finished_at <= found.until
 
 
 def is_open(row: Delivery) -> bool:

@@ -13,7 +13,8 @@ class StatusFilter(StrEnum):
     """What the log can be narrowed to.
 
     `attention`: failed for good, paused because its receiver is in trouble, or tried three times
-    without success; tests apart. What waits for its turn, or for pace, wants nobody.
+    without success; tests apart, and what a person has dismissed after it failed. What waits for
+    its turn, or for pace, wants nobody.
     """
 
     ATTENTION = "attention"
@@ -31,7 +32,8 @@ class StatusFilter(StrEnum):
 class LogFilter:
     """Each part narrows the log further; None (or empty) leaves it alone.
 
-    `reasons` and `codes` (the first and the last) are of the last attempt. `search` is an asset's
+    `reasons` and `codes` (the first and the last) are of the last attempt; `untried`: there was
+    none so far. `search` is an asset's
     tag, or part of its tag or name; `asset_id` goes before it. Times are of being stored.
     """
 
@@ -41,6 +43,7 @@ class LogFilter:
     asset_id: int | None = None
     search: str = ""
     reasons: tuple[Reason, ...] = ()
+    untried: bool = False
     codes: tuple[int, int] | None = None
     delivery: UUID | None = None
     since: datetime | None = None

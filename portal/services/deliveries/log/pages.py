@@ -12,13 +12,14 @@ from sqlalchemy.orm import Session
 from portal.engine.reason_keys import NEVER_LEFT
 from portal.engine.retry_policy import AttemptKind
 from portal.lib.paging import PAGE_SIZE, Cursor, Page, page_of
-from portal.models.deliveries import OPEN, Attempt, Delivery, DeliveryStatus, Priority
+from portal.models.deliveries import OPEN, Attempt, Delivery, Priority
 from portal.models.webhooks import Webhook, WebhookState
 from portal.services.core.counting import capped
 from portal.services.core.unit_of_work import database_time, session
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from portal.services.deliveries.log.plan import of_status, walk_for
 from portal.services.deliveries.log.walk import end_of_window, page_statement
+from portal.services.deliveries.problems import queries as problems
 from portal.services.outbox.next_try import heads, paused_for, paused_until
 from portal.services.outbox.status import PausedFor, ShownStatus, shown_status
 from portal.services.webhooks.draft_rows import draft_ids
@@ -86,8 +87,13 @@ def find_page(wanted: LogFilter, cursor: str | None = None, size: int = PAGE_SIZ
         return LogPage(Page([]))
     newer = place is not None and place.newer
     found = current.execute(page_statement(walk, newer=newer, limit=size + 1)).all()
-    is_cut_off = bool(walk.rest) and len(found) <= size
-    last = end_of_window(current, walk, newer=newer) if is_cut_off else None
+    last = None
+    if walk.has_window and (walk.fan or len(found) <= size):
+        last = end_of_window(current, walk, newer=newer)
+    if last is not None:
+        # Of several walks another one may have come further: not past what this one left unread.
+        found = [row for row in found if (row.id <= last if newer else row.id >= last)]
+        last = None if len(found) > size else last
     if newer and not found and last is None:
         return find_page(wanted, None, size)
     found = sorted(found, key=lambda row: row.id, reverse=not newer)
@@ -132,17 +138,13 @@ def every(wanted: LogFilter, most: int | None = None) -> Iterator[LogRow]:
             return
 
 
-def count_failed() -> int:
-    """How many deliveries failed for good, tests apart (`capped`)."""
-    is_one = (Delivery.status == DeliveryStatus.FAILED, Delivery.priority != Priority.TEST)
-    return capped(session(), select(literal(1)).where(*is_one))
-
-
 def count(status: StatusFilter, webhook: UUID | None = None) -> int:
     """How many the log has with this status, of one webhook if given (`capped`).
 
-    Tests before saving are in no list.
+    Tests before saving are in no list. What needs attention is the sum of the problems.
     """
+    if status is StatusFilter.ATTENTION:
+        return problems.count(webhook)
     current = session()
     wanted = of_status(status, database_time(current))
     if drafts := draft_ids(current):

@@ -4,11 +4,12 @@ Unfiltered, any single filter, and webhook with status are flat: their walk drop
 other combination walks the index of its narrowest part and looks for the rest among what it reads.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, and_, func, not_, or_, select
+from sqlalchemy import ColumnElement, Select, func, not_, select
 from sqlalchemy.orm import Session
 
 from portal.lib.paging import Cursor
@@ -18,16 +19,22 @@ from portal.models.deliveries import (
     Delivery,
     DeliveryStatus,
     Lease,
-    Priority,
     is_open,
 )
 from portal.models.webhooks import Webhook
 from portal.services.core.keyset import FIRST_ID, LAST_ID
 from portal.services.core.search import any_holds
 from portal.services.core.skip_scan import skip_scan
+from portal.services.deliveries.log.attention import (
+    has_dismissals,
+    is_undismissed,
+    nobody_sends,
+    paused_webhooks,
+    wants_attention,
+)
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
-from portal.services.deliveries.log.walk import Column, Walk, matches
-from portal.services.outbox.next_try import is_behind, is_left_alone, is_paused
+from portal.services.deliveries.log.walk import Check, Column, Walk, matches
+from portal.services.outbox.next_try import is_paused
 from portal.services.webhooks.draft_rows import draft_ids
 
 # The first whose columns are all asked for is walked; each ends in the id.
@@ -46,8 +53,6 @@ FOLLOWED: Final = 30
 # Ids are given out before the commit: rows may be this much out of order in time.
 SLACK: Final = timedelta(minutes=1)
 CODES: Final = skip_scan("deliveries", "code", "code BETWEEN :first AND :last")
-# So many tries without success want a person's look.
-TRIES_BEFORE_A_LOOK: Final = 3
 Asked = dict[Column, Any]
 Stored = DeliveryStatus | tuple[DeliveryStatus, ...]
 
@@ -70,20 +75,22 @@ def walk_for(
         return None
     ends = (*between, current.get_bind().dialect.name != "sqlite")
     status, seldom = _status(wanted.status, now)
+    if wanted.status is StatusFilter.ATTENTION:
+        status = _to_look_at(current, now, asked.get(Delivery.webhook_id))
     if status is not None:
         asked[Delivery.status] = status
+    checks = tuple(_checks(current, wanted, asked.get(Delivery.webhook_id)))
     seldom += [*times(wanted), *_without_drafts(current)]
     if wanted.delivery or wanted.status is StatusFilter.SENDING:
         # A handful of rows, found without the log's indexes.
         named = [Delivery.public_id == wanted.delivery] if wanted.delivery else []
         seldom += [*named, *(matches(column, value) for column, value in asked.items())]
-        return Walk({}, None, {}, tuple(seldom), *ends)
-    if len(asked) == 1 and (fan := _fan(asked)):
-        return Walk({}, fan, {}, tuple(seldom), *ends)
+        return Walk({}, None, {}, tuple(seldom), *ends, checks)
+    fan = _fan(asked)
     equal = {column for column, value in asked.items() if isinstance(value, int | str)}
     index = next(each for each in INDEXES if equal.issuperset(each))
-    along = {column: asked.pop(column) for column in index}
-    return Walk(along, None, asked, tuple(seldom), *ends)
+    along = {column: asked.pop(column) for column in index} if fan is None else _beside(asked, fan)
+    return Walk(along, fan, asked, tuple(seldom), *ends, checks)
 
 
 def assets_meant(current: Session, text: str) -> Meant:
@@ -131,14 +138,6 @@ def of_status(status: StatusFilter, now: datetime) -> list[ColumnElement[bool]]:
     return [*others, *([matches(Delivery.status, stored)] if stored is not None else [])]
 
 
-def wants_attention(now: datetime) -> ColumnElement[bool]:
-    """A person should look; see `StatusFilter`. Of deliveries that are failed or open."""
-    often = and_(Delivery.status == DeliveryStatus.RETRYING, Delivery.tries >= TRIES_BEFORE_A_LOOK)
-    open_ones = and_(_nobody_sends(now), or_(is_left_alone(now), and_(often, not_(is_behind()))))
-    failed = Delivery.status == DeliveryStatus.FAILED
-    return and_(Delivery.priority != Priority.TEST, or_(failed, open_ones))
-
-
 def _without_drafts(current: Session) -> list[ColumnElement[bool]]:
     """Tests before saving belong to an open form alone. Ids, so that no planner begins there."""
     drafts = draft_ids(current)
@@ -178,8 +177,35 @@ def _one_or_more(values: tuple[Any, ...]) -> Any:
 
 
 def _fan(asked: Asked) -> tuple[Column, tuple[Any, ...]] | None:
-    ((column, value),) = asked.items()
+    """Several values that are walked side by side: those of a single column, or of the status
+    beside the webhook, unless an asset is narrower."""
+    has_webhook, has_asset = (each in asked for each in (Delivery.webhook_id, Delivery.asset_id))
+    column = Delivery.status if has_webhook else next(iter(asked), None)
+    if column is None or (len(asked) > 1 and (has_asset or not has_webhook)):
+        return None
+    value = asked.get(column)
     return (column, value) if isinstance(value, tuple) else None
+
+
+def _beside(asked: Asked, fan: tuple[Column, tuple[Any, ...]]) -> Asked:
+    """What the fan walks along with each of its values; both are asked for no more."""
+    del asked[fan[0]]
+    return {Delivery.webhook_id: asked.pop(Delivery.webhook_id)} if asked else {}
+
+
+def _checks(current: Session, wanted: LogFilter, webhook_id: int | None) -> Iterator[Check]:
+    """What each row that is read has to pass, and what many in a row may fail."""
+    if wanted.untried:
+        yield lambda row: row.reason.is_(None)
+    if wanted.status is StatusFilter.ATTENTION and has_dismissals(current, webhook_id):
+        yield is_undismissed
+
+
+def _to_look_at(current: Session, now: datetime, webhook_id: int | None) -> Stored:
+    """Where what needs attention is found. What waits does so only while a receiver is left alone:
+    else it may be a million that nobody has to look at."""
+    waits = (DeliveryStatus.WAITING,) if paused_webhooks(current, now, webhook_id) else ()
+    return (DeliveryStatus.FAILED, *waits, DeliveryStatus.RETRYING)
 
 
 def _status(
@@ -192,21 +218,14 @@ def _status(
         case StatusFilter.ATTENTION:
             return (DeliveryStatus.FAILED, *OPEN), [wants_attention(now)]
         case StatusFilter.PAUSED:
-            return OPEN, [_nobody_sends(now), is_paused(now)]
+            return OPEN, [nobody_sends(now), is_paused(now)]
         case StatusFilter.SENDING:
             leased = select(Lease.delivery_id).where(Lease.until > now)
             return None, [Delivery.id.in_(leased), is_open()]
         case StatusFilter.WAITING | StatusFilter.RETRYING:
-            return DeliveryStatus(status), [_nobody_sends(now), not_(is_paused(now))]
+            return DeliveryStatus(status), [nobody_sends(now), not_(is_paused(now))]
         case _:
             return DeliveryStatus(status), []
-
-
-def _nobody_sends(now: datetime) -> ColumnElement[bool]:
-    """`has_no_live_lease`, asked of each row as it is walked by, and in words that PostgreSQL takes
-    for nearly always true: it would take half of the rows for leased, and read all of them."""
-    live = select(func.count()).where(Lease.delivery_id == Delivery.id, Lease.until > now)
-    return func.nullif(live.correlate(Delivery).scalar_subquery(), 1).is_not(None)
 
 
 def _few(current: Session, wanted: Select[int]) -> tuple[int, ...] | None:

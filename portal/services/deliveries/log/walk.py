@@ -7,6 +7,7 @@ search by the first column of a tuple alone: it is told each, and how seldom eac
 most `MOST_READ` rows.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -30,6 +31,8 @@ SELDOM: Final[ColumnElement[float]] = literal_column("0.0001")
 OFTEN: Final[ColumnElement[float]] = literal_column("0.99")
 
 Column = InstrumentedAttribute[Any]
+# A condition on a row, given as the columns of a delivery.
+Check = Callable[[Any], ColumnElement[bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +40,8 @@ class Walk:
     """Along the index whose columns are `along`, from id `low` to `high`.
 
     `fan`: several such walks side by side, one for each value of a column. `seldom` drops few rows
-    on the way, `rest` may drop nearly all of them (values as for `matches`). `as_tuple`: how the
-    bounds are said.
+    on the way, `rest` (values as for `matches`) and `checks` may drop nearly all of them.
+    `as_tuple`: how the bounds are said.
     """
 
     along: dict[Column, Any]
@@ -48,6 +51,12 @@ class Walk:
     low: int
     high: int
     as_tuple: bool
+    checks: tuple[Check, ...] = ()
+
+    @property
+    def has_window(self) -> bool:
+        """Whether a page looks for its rows among those that are read, so many and no more."""
+        return bool(self.rest or self.checks)
 
 
 def matches(column: Any, value: Any) -> ColumnElement[bool]:
@@ -98,33 +107,45 @@ def page_statement(walk: Walk, *, newer: bool, limit: int) -> Select[*tuple[Any,
 
 
 def end_of_window(current: Session, walk: Walk, *, newer: bool) -> int | None:
-    """The last id that was read for a page with `rest`; None when the walk came to its end."""
-    read = _along(walk, newer=newer).limit(MOST_READ).with_only_columns(Delivery.id).subquery()
+    """The last id to which all was read for a page with a window; None when every walk came to its
+    end."""
+    ends = [_end_of(current, each, newer=newer) for each in _walks(walk, newer=newer)]
+    cut_off = [end for end in ends if end is not None]
+    return (min if newer else max)(cut_off, default=None)
+
+
+def _end_of(current: Session, along: Select[Delivery], *, newer: bool) -> int | None:
+    read = along.limit(MOST_READ).with_only_columns(Delivery.id).subquery()
     last = func.max(read.c.id) if newer else func.min(read.c.id)
     found, count = current.execute(select(last, func.count(read.c.id))).one()
     return found if count == MOST_READ else None
 
 
+def _walks(walk: Walk, *, newer: bool) -> list[Select[Delivery]]:
+    if walk.fan is None:
+        return [_along(walk, newer=newer)]
+    column, values = walk.fan
+    return [_along(walk, {column: value}, newer=newer) for value in values]
+
+
 def _page_of(walk: Walk, *, newer: bool, limit: int) -> Select[Delivery]:
-    if walk.fan is not None:
-        return _fanned(walk, *walk.fan, newer=newer, limit=limit)
-    along = _along(walk, newer=newer)
-    if not walk.rest:
+    """Of several walks a page of each; the page is the first of all of them."""
+    pages = [_found(walk, each, newer=newer, limit=limit) for each in _walks(walk, newer=newer)]
+    if len(pages) == 1:
+        return pages[0]
+    side_by_side = union_all(*(select(each.subquery()) for each in pages)).subquery("walks")
+    row = aliased(Delivery, side_by_side, adapt_on_names=True)
+    return select(row).order_by(row.id.asc() if newer else row.id.desc()).limit(limit)
+
+
+def _found(walk: Walk, along: Select[Delivery], *, newer: bool, limit: int) -> Select[Delivery]:
+    if not walk.has_window:
         return along.limit(limit)
     row = aliased(Delivery, along.limit(MOST_READ).subquery("walked"))
     found = [matches(getattr(row, column.key), value) for column, value in walk.rest.items()]
+    found += [check(row) for check in walk.checks]
     order = row.id.asc() if newer else row.id.desc()
     return select(row).where(*found).order_by(order).limit(limit)
-
-
-def _fanned(
-    walk: Walk, column: Column, values: tuple[Any, ...], *, newer: bool, limit: int
-) -> Select[Delivery]:
-    """A page of each value's own walk; the page is the first of all of them."""
-    walks = [_along(walk, {column: value}, newer=newer).limit(limit) for value in values]
-    side_by_side = union_all(*(select(each.subquery()) for each in walks)).subquery("walks")
-    row = aliased(Delivery, side_by_side, adapt_on_names=True)
-    return select(row).order_by(row.id.asc() if newer else row.id.desc()).limit(limit)
 
 
 def _along(walk: Walk, more: dict[Column, Any] | None = None, *, newer: bool) -> Select[Delivery]:

@@ -1,0 +1,24 @@
+"""Problems that a person has dismissed: what had failed by then stays Failed, and wants nobody."""
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from portal.extensions import Base
+
+
+class Dismissal(Base):
+    """Until when what failed at one webhook for one reason is dismissed.
+
+    By `deliveries.finished_at`, so that what fails later is a problem again, however old it is. One
+    row instead of a mark at each delivery: there may be millions. `reason`: blank for none.
+    """
+
+    __tablename__ = "dismissals"
+
+    webhook_id: Mapped[int] = mapped_column(
+        ForeignKey("webhooks.id", ondelete="CASCADE"), primary_key=True
+    )
+    reason: Mapped[str] = mapped_column(String(20), primary_key=True)
+    until: Mapped[datetime]

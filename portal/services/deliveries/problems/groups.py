@@ -1,0 +1,235 @@
+"""What needs attention, grouped by webhook and reason: counted up to a limit, and flat.
+
+What failed is read from its own partial index, group by group: the log is never walked, nor what
+was dismissed. What is open and needs attention is little, or belongs to a few webhooks that are
+left alone.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any, Final
+
+from sqlalchemy import (
+    ColumnElement,
+    ScalarSelect,
+    Select,
+    bindparam,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+    union_all,
+)
+from sqlalchemy.orm import Session
+
+from portal.database.engine import AnyRow, UtcDateTime
+from portal.engine.reasons import Reason, alike
+from portal.models.deliveries import IS_FAILURE, Delivery, DeliveryStatus, is_failure
+from portal.models.dismissals import Dismissal
+from portal.services.core.counting import COUNT_LIMIT
+from portal.services.core.skip_scan import skip_scan
+from portal.services.deliveries.log.attention import (
+    LONG_AGO,
+    TRIES_BEFORE_A_LOOK,
+    paused_webhooks,
+    wants_attention,
+)
+from portal.services.outbox.due import with_open_rows
+
+MOST: Final = COUNT_LIMIT + 1
+SINCE: Final[Any] = bindparam("since", type_=UtcDateTime())
+UNTIL: Final[Any] = bindparam("until", type_=UtcDateTime())
+LATEST: Final = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Deliveries of one webhook that need attention for one reason (None: not attempted so far).
+
+    `reason`: the first of those that read the same. `failed`: for good. `waiting`: what is about to
+    be sent once its receiver is not left alone any more. `count` and its parts stop at `MOST`.
+    `codes`: the lowest and the highest; None where some have none. `failed_at`: the last time.
+    """
+
+    webhook_id: int
+    reason: Reason | None
+    count: int
+    failed: int = 0
+    waiting: int = 0
+    first_id: int
+    last_id: int
+    codes: tuple[int, int] | None
+    failed_at: datetime | None = None
+
+    def with_more(self, other: "Group") -> "Group":
+        """Both as one group."""
+        times = [each for each in (self.failed_at, other.failed_at) if each]
+        codes = (*(self.codes or ()), *(other.codes or ()))
+        return replace(
+            self,
+            count=min(MOST, self.count + other.count),
+            failed=min(MOST, self.failed + other.failed),
+            waiting=min(MOST, self.waiting + other.waiting),
+            first_id=min(self.first_id, other.first_id),
+            last_id=max(self.last_id, other.last_id),
+            codes=(min(codes), max(codes)) if self.codes and other.codes else None,
+            failed_at=max(times, default=None),
+        )
+
+
+def find_groups(current: Session, now: datetime, webhook_id: int | None = None) -> list[Group]:
+    """All of them, or those of one webhook, in no order. `now`: the database's clock."""
+    found: dict[tuple[int, Reason | None], Group] = {}
+    for each in (*_failed(current, webhook_id), *_open(current, now, webhook_id)):
+        key = each.webhook_id, each.reason
+        found[key] = found[key].with_more(each) if key in found else each
+    return list(found.values())
+
+
+def count_failures(
+    current: Session,
+    webhook_id: int,
+    reason: str | None,
+    since: datetime,
+    until: datetime = LATEST,
+) -> AnyRow:
+    """What failed for good for this very reason after `since`, up to `until`; see `_tally`."""
+    given = {"webhook": webhook_id, "since": since, "until": until}
+    given |= {"reason": reason} if reason else {}
+    return current.execute(_failures(is_untried=reason is None), given).one()
+
+
+def _failed(current: Session, webhook_id: int | None) -> Iterator[Group]:
+    """One statement finds the groups and their last failures, then one counts each of them."""
+    dialect = current.get_bind().dialect.name
+    dismissed = _dismissed(current, webhook_id)
+    given = {"webhook": webhook_id} if webhook_id is not None else {}
+    for with_reason in (True, False):
+        pairs = _pairs(dialect, with_reason=with_reason, of_one=webhook_id is not None)
+        for owner, reason, failed_at in current.execute(pairs, given).all():
+            until = dismissed.get((owner, reason or ""), LONG_AGO)
+            if failed_at is None or failed_at <= until:
+                continue
+            row = count_failures(current, owner, reason, until)
+            yield _group(owner, reason, row, failed=row.many, failed_at=failed_at)
+
+
+def _dismissed(current: Session, webhook_id: int | None) -> dict[tuple[int, str], datetime]:
+    wanted = select(Dismissal.webhook_id, Dismissal.reason, Dismissal.until)
+    if webhook_id is not None:
+        wanted = wanted.where(Dismissal.webhook_id == webhook_id)
+    return {(row.webhook_id, row.reason): row.until for row in current.execute(wanted)}
+
+
+@cache
+def _pairs(dialect: str, *, with_reason: bool, of_one: bool) -> Select[Any]:
+    """(webhook, reason, when the last of them failed or None) of all webhooks where any failed."""
+    by = "INDEXED BY ix_deliveries_failures" if dialect == "sqlite" else ""
+    if of_one:
+        webhooks: Any = select(bindparam("webhook", type_=Delivery.id.type).label("id")).cte("one")
+    else:
+        webhooks = skip_scan("deliveries", "webhook_id", IS_FAILURE, by=by).cte("failing")
+    if not with_reason:
+        is_one = Delivery.reason.is_(None)
+        return select(webhooks.c.id, literal(None), _last(webhooks.c.id, is_one))
+    reasons = union_all(*(select(literal(str(each)).label("reason")) for each in Reason)).cte("why")
+    last = _last(webhooks.c.id, Delivery.reason == reasons.c.reason).label("last")
+    return select(webhooks.c.id, reasons.c.reason, last).join_from(webhooks, reasons, true())
+
+
+def _last(
+    webhook_id: ColumnElement[int], is_one: ColumnElement[bool]
+) -> ScalarSelect[datetime | None]:
+    """One step of the index. Not max(): for that, PostgreSQL may read the whole group."""
+    return (
+        select(Delivery.finished_at)
+        .where(
+            Delivery.webhook_id == webhook_id,
+            is_one,
+            is_failure(),
+            Delivery.finished_at.is_not(None),
+        )
+        .order_by(Delivery.webhook_id.desc(), Delivery.reason.desc(), Delivery.finished_at.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+
+
+@cache
+def _failures(*, is_untried: bool) -> Select[Any]:
+    """The newest `MOST` that failed after `since`, counted along the index."""
+    reason = bindparam("reason", type_=Delivery.reason.type)
+    some = (
+        select(Delivery.id, Delivery.code)
+        .where(
+            Delivery.webhook_id == bindparam("webhook", type_=Delivery.id.type),
+            Delivery.reason.is_(None) if is_untried else Delivery.reason == reason,
+            is_failure(),
+            Delivery.finished_at > SINCE,
+            Delivery.finished_at <= UNTIL,
+        )
+        .order_by(Delivery.webhook_id.desc(), Delivery.reason.desc(), Delivery.finished_at.desc())
+        .limit(MOST)
+        .subquery()
+    )
+    return select(*_tally(some)).select_from(some)
+
+
+def _open(current: Session, now: datetime, webhook_id: int | None) -> Iterator[Group]:
+    paused = paused_webhooks(current, now, webhook_id)
+    often = or_(Delivery.tries >= TRIES_BEFORE_A_LOOK, Delivery.webhook_id.in_(paused))
+    of_one = [Delivery.webhook_id == webhook_id] if webhook_id is not None else []
+    retrying = [Delivery.status == DeliveryStatus.RETRYING, often, wants_attention(now), *of_one]
+    found = list(_counted(current, *retrying))
+    if sum(each.count for each in found) >= MOST and webhook_id is None:
+        # One of them has so many that others were not counted.
+        dialect = current.get_bind().dialect.name
+        busy = current.execute(with_open_rows(dialect)).scalars().all()
+        for one in busy:
+            yield from _counted(current, Delivery.webhook_id == one, *retrying)
+    else:
+        yield from found
+    for one in paused:
+        waits = [Delivery.webhook_id == one, Delivery.status == DeliveryStatus.WAITING]
+        for each in _counted(current, *waits, wants_attention(now)):
+            yield replace(each, waiting=each.count)
+
+
+def _counted(current: Session, *wanted: ColumnElement[bool]) -> Iterator[Group]:
+    """By webhook and reason, of at most `MOST` rows, the newest of those in one status."""
+    some = (
+        select(Delivery.id, Delivery.code, Delivery.webhook_id, Delivery.reason)
+        .where(*wanted)
+        .order_by(Delivery.status.desc(), Delivery.id.desc())
+        .limit(MOST)
+        .subquery()
+    )
+    grouped = select(some.c.webhook_id, some.c.reason, *_tally(some))
+    for row in current.execute(grouped.group_by(some.c.webhook_id, some.c.reason)):
+        yield _group(row.webhook_id, row.reason, row)
+
+
+def _tally(some: Any) -> Sequence[ColumnElement[Any]]:
+    return (
+        func.count().label("many"),
+        func.min(some.c.id).label("first"),
+        func.max(some.c.id).label("last"),
+        func.min(some.c.code).label("lowest"),
+        func.max(some.c.code).label("highest"),
+        func.count(some.c.code).label("coded"),
+    )
+
+
+def _group(webhook_id: int, reason: str | None, row: AnyRow, **more: Any) -> Group:
+    return Group(
+        webhook_id=webhook_id,
+        reason=alike(Reason(reason))[0] if reason else None,
+        count=row.many,
+        first_id=row.first,
+        last_id=row.last,
+        codes=(row.lowest, row.highest) if row.coded == row.many else None,
+        **more,
+    )

@@ -1,0 +1,125 @@
+"""Problems: what needs attention, a line for each webhook and reason, the worst first.
+
+They are read from how deliveries stand, so that they resolve when what failed has arrived.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from portal.database.engine import AnyRow
+from portal.engine.reasons import Reason
+from portal.models.deliveries import Delivery
+from portal.models.webhooks import Webhook, WebhookState
+from portal.services.core.unit_of_work import database_time, session
+from portal.services.deliveries.problems import groups as problem_groups
+from portal.services.deliveries.problems.groups import Group, find_groups
+from portal.services.webhooks.summary import Standing, standing_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Deliveries of one webhook that need attention for one reason; `reason` as in `Group`.
+
+    `count`: of which `failed` for good, and `retryable` by a person now; each like `capped`.
+    `code`: the answer, where all have the same. `first_at` (None where there are too many) and
+    `last_at`: when they were stored, as the log tells it. `failed_at`: when the last of them
+    failed for good. `next_retry_at`: until then its receiver is left alone.
+    """
+
+    webhook_id: UUID
+    webhook_name: str
+    is_deleted: bool
+    standing: Standing
+    reason: Reason | None
+    code: int | None
+    count: int
+    failed: int
+    retryable: int
+    first_at: datetime | None
+    last_at: datetime | None
+    failed_at: datetime | None
+    next_retry_at: datetime | None
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether nothing has arrived there since."""
+        return self.standing in (Standing.FAILING, Standing.PAUSED)
+
+
+def find_problems(webhook: UUID | None = None) -> list[Problem]:
+    """All problems, or those of one webhook, the worst first. Reads only."""
+    current = session()
+    now = database_time(current)
+    groups = _groups(current, now, webhook)
+    hooks = _webhooks(current, [each.webhook_id for each in groups])
+    times = _times(current, groups)
+    found = [_problem(each, hooks[each.webhook_id], times, now) for each in groups]
+    return sorted(found, key=_severity)
+
+
+def count(webhook: UUID | None = None) -> int:
+    """How many deliveries need attention, at one webhook if given (`capped`)."""
+    current = session()
+    groups = _groups(current, database_time(current), webhook)
+    return min(problem_groups.MOST, sum(each.count for each in groups))
+
+
+def _groups(current: Session, now: datetime, webhook: UUID | None) -> list[Group]:
+    if webhook is None:
+        return find_groups(current, now)
+    one = current.scalar(select(Webhook.id).where(Webhook.public_id == webhook))
+    return find_groups(current, now, one) if one is not None else []
+
+
+def _webhooks(current: Session, ids: Sequence[int]) -> dict[int, AnyRow]:
+    wanted = select(
+        Webhook.id,
+        Webhook.public_id,
+        Webhook.name,
+        Webhook.state,
+        Webhook.deleted_at,
+        Webhook.throttled,
+        Webhook.failures_in_row,
+        Webhook.not_before,
+    ).where(Webhook.id.in_(set(ids)))
+    return {row.id: row for row in current.execute(wanted)}
+
+
+def _times(current: Session, groups: Sequence[Group]) -> dict[int, datetime]:
+    ends = {end for each in groups for end in (each.first_id, each.last_id)}
+    wanted = select(Delivery.id, Delivery.created_at).where(Delivery.id.in_(ends))
+    return {row.id: row.created_at for row in current.execute(wanted)}
+
+
+def _problem(group: Group, hook: AnyRow, times: dict[int, datetime], now: datetime) -> Problem:
+    lowest, highest = group.codes or (None, None)
+    is_gone = hook.deleted_at is not None
+    is_on = hook.state == WebhookState.ACTIVE and not is_gone
+    is_paused = hook.not_before is not None and hook.not_before > now
+    return Problem(
+        webhook_id=hook.public_id,
+        webhook_name=hook.name,
+        is_deleted=is_gone,
+        standing=Standing.OFF if is_gone else standing_of(hook),
+        reason=group.reason,
+        code=lowest if lowest == highest else None,
+        count=group.count,
+        failed=group.failed,
+        retryable=group.count - group.waiting if is_on else 0,
+        first_at=times.get(group.first_id) if group.count < problem_groups.MOST else None,
+        last_at=times.get(group.last_id),
+        failed_at=group.failed_at,
+        next_retry_at=hook.not_before if is_paused and is_on else None,
+    )
+
+
+def _severity(problem: Problem) -> tuple[Any, ...]:
+    """What has failed for good before what is still retried; of these what goes on, then most."""
+    is_over = not problem.is_failing
+    return not problem.failed, is_over, -problem.count, problem.webhook_name.lower()

@@ -1,0 +1,133 @@
+"""Dismiss: what failed stays Failed and leaves the problems; what fails later is one again."""
+
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from portal.engine.reasons import Reason
+from portal.lib.clock import utcnow
+from portal.models.audit import AuditEntry
+from portal.models.deliveries import Priority
+from portal.services.core.permissions import Actor
+from portal.services.core.refusals import NotAllowed, NotFound, Refusal
+from portal.services.core.unit_of_work import session
+from portal.services.deliveries.log import pages as log_pages
+from portal.services.deliveries.log.filters import LogFilter, StatusFilter
+from portal.services.deliveries.problems import queries as problems
+from portal.services.deliveries.problems.dismissal import dismiss
+from tests.services.deliveries.problems.test_problems import fail, told
+from tests.support.deliveries import change, make_delivery, stored
+from tests.support.factories import Hook, make_user, make_webhook
+
+pytestmark = pytest.mark.both_databases
+
+
+@pytest.fixture
+def sam(app: Flask) -> Actor:
+    return make_user("support", name="Sam").actor
+
+
+@pytest.fixture
+def finance(app: Flask) -> Hook:
+    return make_webhook(name="Finance")
+
+
+def rows(status: StatusFilter) -> list[UUID]:
+    return [row.public_id for row in log_pages.latest(LogFilter(status=status), 50)]
+
+
+def test_what_failed_stays_failed_and_is_no_problem_any_more(sam: Actor, finance: Hook) -> None:
+    made = [fail(finance) for _ in range(3)]
+    other = fail(finance, "auth", 401)
+    before = [stored(each) for each in made]
+    assert dismiss(sam, finance.public_id, Reason.SERVER, utcnow()) == 3
+    assert [stored(each) for each in made] == before
+    assert told() == [("Finance", "Authentication rejected (401)", 1)]
+    assert rows(StatusFilter.ATTENTION) == [other]
+    assert len(rows(StatusFilter.FAILED)) == 4
+
+
+def test_it_is_in_the_audit_trail_with_how_many(sam: Actor, finance: Hook) -> None:
+    fail(finance)
+    dismiss(sam, finance.public_id, Reason.SERVER, utcnow())
+    entry = session().scalars(select(AuditEntry)).one()
+    assert (entry.action, entry.actor_name) == ("webhook.problem_dismissed", "Sam")
+    assert (entry.target_kind, entry.target_name) == ("webhook", "Finance")
+    assert entry.changes == {
+        "reason": {"from": None, "to": "Server error"},
+        "failed_deliveries": {"from": None, "to": 1},
+    }
+
+
+def test_what_fails_later_is_a_problem_again_however_old_it_is(sam: Actor, finance: Hook) -> None:
+    long_ago = utcnow() - timedelta(days=3)
+    late = make_delivery(finance, status="retrying", reason="server", code=500, tries=1)
+    fail(finance)
+    dismiss(sam, finance.public_id, Reason.SERVER, utcnow())
+    change(late, status="failed", finished_at=utcnow() + timedelta(seconds=1), created_at=long_ago)
+    assert told() == [("Finance", "Server error (500)", 1)]
+    assert rows(StatusFilter.ATTENTION) == [late]
+
+
+def test_what_failed_after_the_person_looked_stays_a_problem(sam: Actor, finance: Hook) -> None:
+    now = utcnow()
+    fail(finance, finished_at=now - timedelta(minutes=5))
+    seen = problems.find_problems()[0].failed_at
+    assert seen is not None
+    fresh = fail(finance, finished_at=now)
+    assert dismiss(sam, finance.public_id, Reason.SERVER, seen) == 1
+    assert rows(StatusFilter.ATTENTION) == [fresh]
+
+
+def test_what_is_still_retried_stays_a_problem(sam: Actor, finance: Hook) -> None:
+    make_delivery(finance, status="retrying", reason="server", code=500, tries=4)
+    fail(finance)
+    assert dismiss(sam, finance.public_id, Reason.SERVER, utcnow()) == 1
+    assert told() == [("Finance", "Server error (500)", 1)]
+
+
+def test_reasons_that_read_the_same_are_dismissed_together(sam: Actor, finance: Hook) -> None:
+    fail(finance, "reset", None)
+    fail(finance, "no_reply", None)
+    assert dismiss(sam, finance.public_id, Reason.RESET, utcnow()) == 2
+    assert told() == []
+
+
+def test_once_is_enough_and_later_ones_can_be_dismissed_too(sam: Actor, finance: Hook) -> None:
+    fail(finance)
+    dismiss(sam, finance.public_id, Reason.SERVER, utcnow())
+    with pytest.raises(Refusal, match="dismissed it already"):
+        dismiss(sam, finance.public_id, Reason.SERVER, utcnow())
+    fail(finance)
+    assert dismiss(sam, finance.public_id, Reason.SERVER, utcnow()) == 1
+    assert told() == []
+
+
+def test_a_time_to_come_dismisses_nothing_that_is_to_come(sam: Actor, finance: Hook) -> None:
+    fail(finance)
+    dismiss(sam, finance.public_id, Reason.SERVER, utcnow() + timedelta(days=9))
+    fail(finance, finished_at=utcnow() + timedelta(seconds=2))
+    assert len(told()) == 1
+
+
+def test_what_failed_at_a_deleted_webhook_can_be_dismissed(sam: Actor) -> None:
+    gone = make_webhook(deleted_at=utcnow())
+    fail(gone)
+    assert dismiss(sam, gone.public_id, Reason.SERVER, utcnow()) == 1
+    assert problems.count() == 0
+
+
+def test_who_may_not_dismisses_nothing_nor_what_is_not_there(sam: Actor, finance: Hook) -> None:
+    fail(finance)
+    with pytest.raises(NotAllowed):
+        dismiss(make_user("viewer").actor, finance.public_id, Reason.SERVER, utcnow())
+    for nothing in (uuid4(), make_webhook(state="draft").public_id):
+        with pytest.raises(NotFound):
+            dismiss(sam, nothing, Reason.SERVER, utcnow())
+    make_delivery(finance, status="failed", reason="dns", priority=Priority.TEST)
+    with pytest.raises(Refusal):
+        dismiss(sam, finance.public_id, Reason.DNS, utcnow())
+    assert problems.count() == 1

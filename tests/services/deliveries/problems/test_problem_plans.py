@@ -1,0 +1,86 @@
+"""Problems are read from the index of what failed, on both databases, and never from the log."""
+
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import insert, text
+
+from portal.lib.clock import utcnow
+from portal.models.dismissals import Dismissal
+from portal.services.core.unit_of_work import session, writing
+from portal.services.deliveries.log import plan
+from portal.services.deliveries.log import walk as log_walk
+from portal.services.deliveries.log.filters import LogFilter, StatusFilter
+from portal.services.deliveries.log.walk import page_statement
+from portal.services.deliveries.problems import groups
+from portal.services.deliveries.problems.groups import LATEST, LONG_AGO
+from tests.services.deliveries.test_log_plans import explained
+from tests.support.deliveries import make_many
+from tests.support.factories import Hook, make_webhook
+
+ROWS = 4000
+INDEX = "ix_deliveries_failures"
+
+
+@pytest.fixture
+def hook(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Hook:
+    """A webhook among four, with thousands of deliveries that the planner has been told about."""
+    monkeypatch.setattr(log_walk, "MOST_READ", 200)
+    hooks = [make_webhook() for _ in range(4)]
+    make_many(hooks, ROWS, utcnow() - timedelta(seconds=ROWS))
+    with writing() as current:
+        values = [{"webhook_id": each.id, "reason": "dns", "until": utcnow()} for each in hooks]
+        current.execute(insert(Dismissal), values)
+    current = session()
+    current.execute(text("ANALYZE"))
+    current.commit()
+    return hooks[1]
+
+
+def reads_the_log(lines: str) -> bool:
+    """Whether any line of a plan reads deliveries otherwise than by a search of an index."""
+    bad = ("SCAN deliveries\n", "Seq Scan on deliveries")
+    return any(each in f"{lines}\n" for each in bad)
+
+
+def test_the_groups_are_found_step_by_step_in_the_index_of_what_failed(hook: Hook) -> None:
+    current = session()
+    dialect = current.get_bind().dialect.name
+    for with_reason in (True, False):
+        found = groups._pairs(dialect, with_reason=with_reason, of_one=False)
+        whole, lines = explained(current, found)
+        assert not reads_the_log(lines), whole
+        assert "Bitmap" not in whole, whole
+        assert {line.split(" ix_")[1].split()[0] for line in lines.splitlines()} == {INDEX[3:]}, (
+            whole
+        )
+
+
+def test_each_group_is_counted_along_that_index(hook: Hook) -> None:
+    current = session()
+    given = {"webhook": hook.id, "since": LONG_AGO, "until": LATEST, "reason": "server"}
+    for is_untried in (False, True):
+        wanted = groups._failures(is_untried=is_untried)
+        mine = {name: given[name] for name in given if name != "reason" or not is_untried}
+        whole, lines = explained(current, wanted.params(**mine))
+        assert INDEX in lines, whole
+        assert not reads_the_log(lines), whole
+        searched = [line for line in whole.splitlines() if "Cond" in line or INDEX in line]
+        assert any("finished_at" in line for line in searched), whole
+
+
+@pytest.mark.parametrize("is_of_one", [False, True])
+def test_what_a_problem_opens_walks_the_statuses_of_its_webhook(
+    hook: Hook, is_of_one: bool
+) -> None:
+    current = session()
+    webhook = hook.public_id if is_of_one else None
+    wanted = LogFilter(status=StatusFilter.ATTENTION, webhook=webhook)
+    walk = plan.walk_for(current, wanted, None, utcnow())
+    assert walk is not None
+    assert walk.has_window
+    whole, lines = explained(current, page_statement(walk, newer=False, limit=51))
+    index = "ix_deliveries_webhook_id_status_id" if is_of_one else "ix_deliveries_status_id"
+    assert lines.count(index) >= 2, whole
+    assert not reads_the_log(lines), whole

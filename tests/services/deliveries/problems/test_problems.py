@@ -1,0 +1,196 @@
+"""Problems: what needs attention by webhook and reason, the worst first, as the log shows it."""
+
+from datetime import timedelta
+from random import Random
+from uuid import UUID
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from portal.engine.reasons import alike, title
+from portal.lib.clock import utcnow
+from portal.models.deliveries import Priority
+from portal.models.webhooks import Webhook
+from portal.services.core import counting
+from portal.services.core.unit_of_work import session
+from portal.services.deliveries.log import pages as log_pages
+from portal.services.deliveries.log.filters import LogFilter, StatusFilter
+from portal.services.deliveries.problems import groups
+from portal.services.deliveries.problems import queries as problems
+from portal.services.deliveries.problems.dismissal import dismiss
+from portal.services.deliveries.problems.queries import Problem
+from tests.support.deliveries import change, lease, make_delivery
+from tests.support.factories import Hook, make_user, make_webhook
+
+pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
+
+
+def told(*, webhook: UUID | None = None) -> list[tuple[str, str, int]]:
+    """Webhook, reason with its code, and how many: of each problem, in their order."""
+    return [
+        (each.webhook_name, words(each), each.count) for each in problems.find_problems(webhook)
+    ]
+
+
+def words(problem: Problem) -> str:
+    return title(problem.reason, problem.code) if problem.reason else "none"
+
+
+def opened(problem: Problem) -> LogFilter:
+    """What *Open* shows."""
+    return LogFilter(
+        status=StatusFilter.ATTENTION,
+        webhook=problem.webhook_id,
+        reasons=alike(problem.reason) if problem.reason else (),
+        untried=problem.reason is None,
+    )
+
+
+def fail(hook: Hook, reason: str = "server", code: int | None = 500, **columns: object) -> UUID:
+    return make_delivery(hook, **{"status": "failed", "reason": reason, "code": code, **columns})
+
+
+def test_what_failed_is_one_problem_for_each_webhook_and_reason() -> None:
+    finance, desk = make_webhook(name="Finance"), make_webhook(name="Desk")
+    for _ in range(3):
+        fail(finance)
+    fail(finance, "auth", 401)
+    for code in (502, 503):
+        fail(desk, "unavailable", code)
+    assert told() == [
+        ("Finance", "Server error (500)", 3),
+        ("Desk", "Down or restarting", 2),
+        ("Finance", "Authentication rejected (401)", 1),
+    ]
+    assert told(webhook=desk.public_id) == [("Desk", "Down or restarting", 2)]
+
+
+def test_reasons_that_read_the_same_are_one_problem() -> None:
+    desk = make_webhook(name="Desk")
+    fail(desk, "reset", None)
+    fail(desk, "no_reply", None)
+    assert told() == [("Desk", "Connection closed early", 2)]
+
+
+def test_tests_drafts_and_what_is_all_right_are_none() -> None:
+    hook = make_webhook()
+    fail(hook, priority=Priority.TEST)
+    make_delivery(hook, status="delivered")
+    make_delivery(hook, status="retrying", reason="server", code=500, tries=2)
+    make_delivery(hook, status="stopped", reason="server", code=500)
+    make_delivery(make_webhook(state="draft"), status="failed", priority=Priority.TEST)
+    assert told() == []
+
+
+def test_it_resolves_when_what_failed_has_arrived() -> None:
+    made = fail(make_webhook())
+    assert problems.count() == 1
+    change(made, status="delivered", reason=None, code=200)
+    assert (told(), problems.count()) == ([], 0)
+
+
+def test_what_is_tried_again_and_again_counts_from_the_third_attempt_until_it_is_sent() -> None:
+    hook = make_webhook(name="Desk")
+    made = make_delivery(hook, status="retrying", reason="refused", tries=3)
+    (problem,) = problems.find_problems()
+    assert (problem.count, problem.failed, problem.retryable) == (1, 0, 1)
+    lease(made)
+    assert told() == []
+
+
+def test_what_waits_for_a_receiver_that_is_left_alone_is_a_problem_with_its_time() -> None:
+    until = utcnow() + timedelta(minutes=10)
+    door = make_webhook(name="Door", throttled=True, not_before=until, failures_in_row=6)
+    make_delivery(door, status="retrying", reason="refused", tries=1)
+    for _ in range(2):
+        make_delivery(door)
+    make_delivery(make_webhook())
+    first, second = problems.find_problems()
+    assert (words(first), first.count, first.retryable) == ("none", 2, 0)
+    assert (words(second), second.count, second.retryable) == ("Connection refused", 1, 1)
+    assert first.next_retry_at == second.next_retry_at == until
+    assert first.is_failing
+
+
+def test_what_failed_for_good_and_goes_on_is_worst_and_what_is_still_retried_comes_last() -> None:
+    well, ill = make_webhook(name="Well"), make_webhook(name="Ill", failures_in_row=2)
+    for _ in range(3):
+        fail(well)
+        make_delivery(ill, status="retrying", reason="dns", tries=5)
+    fail(ill)
+    assert [(name, reason) for name, reason, _ in told()] == [
+        ("Ill", "Server error (500)"),
+        ("Well", "Server error (500)"),
+        ("Ill", "Server not found"),
+    ]
+
+
+def test_nobody_can_retry_what_goes_to_a_webhook_that_is_off_or_deleted() -> None:
+    fail(make_webhook(name="Off", state="off"))
+    fail(make_webhook(name="Deleted", deleted_at=utcnow()))
+    found = {each.webhook_name: each for each in problems.find_problems()}
+    assert {name: each.retryable for name, each in found.items()} == {"Off": 0, "Deleted": 0}
+    assert found["Deleted"].is_deleted
+
+
+def test_a_count_stops_at_its_limit_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(groups, "MOST", 3)
+    groups._failures.cache_clear()
+    hook = make_webhook()
+    for _ in range(5):
+        fail(hook)
+    (problem,) = problems.find_problems()
+    assert (problem.count, problem.failed, problem.first_at) == (3, 3, None)
+    groups._failures.cache_clear()
+
+
+def test_many_retries_of_one_webhook_hide_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    quiet, busy = make_webhook(name="Quiet"), make_webhook(name="Busy")
+    make_delivery(quiet, status="retrying", reason="refused", tries=3)
+    for _ in range(3):
+        make_delivery(busy, status="retrying", reason="dns", tries=3)
+    monkeypatch.setattr(groups, "MOST", 3)
+    assert told() == [("Busy", "Server not found", 3), ("Quiet", "Connection refused", 1)]
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_the_figures_are_what_the_log_shows_when_one_follows_them(app: Flask, seed: int) -> None:
+    chance = Random(seed)  # noqa: S311 - picks examples
+    support, now = make_user("support").actor, utcnow()
+    away = {"throttled": True, "not_before": now + timedelta(hours=1), "failures_in_row": 5}
+    hooks = [make_webhook(), make_webhook(**away), make_webhook(in_order=True, **away)]
+    hooks += [make_webhook(state="off"), make_webhook(deleted_at=now)]
+    for number in range(60):
+        made = make_delivery(
+            chance.choice(hooks),
+            status=chance.choice(["failed", "failed", "retrying", "waiting", "delivered"]),
+            reason=chance.choice([None, "server", "reset", "no_reply", "gone"]),
+            code=chance.choice([None, 500, 503]),
+            priority=chance.choice([Priority.NORMAL, Priority.BULK, Priority.TEST]),
+            tries=chance.choice([1, 3, 7]),
+            created_at=now - timedelta(minutes=number),
+        )
+        if not number % 9:
+            lease(made)
+    for each in problems.find_problems()[::4]:
+        if each.failed_at:
+            seen = now - timedelta(minutes=30)
+            dismiss(support, each.webhook_id, each.reason, max(seen, each.failed_at))
+    found = problems.find_problems()
+    assert len(found) > 5
+    for each in found:
+        rows = list(log_pages.every(opened(each)))
+        assert len(rows) == each.count, each
+        assert sum(row.status == "failed" for row in rows) == each.failed, each
+        assert rows[0].created_at == each.last_at, each
+        assert rows[-1].created_at == each.first_at, each
+        if each.code:
+            assert {row.code for row in rows} == {each.code}
+    every = list(log_pages.every(LogFilter(status=StatusFilter.ATTENTION)))
+    assert len(every) == problems.count() == log_pages.count(StatusFilter.ATTENTION)
+    assert {row.id for row in every} == {
+        row.id for each in found for row in log_pages.every(opened(each))
+    }
+    assert problems.count() < counting.COUNT_LIMIT
+    assert session().scalars(select(Webhook.id)).all()
