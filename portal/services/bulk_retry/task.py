@@ -17,7 +17,7 @@ from portal.models.deliveries import Delivery
 from portal.models.tasks import Task, TaskState
 from portal.queue import task_bell
 from portal.services.audit import trail
-from portal.services.bulk_retry import handover, selection
+from portal.services.bulk_retry import handover, runs, selection, stored_choice
 from portal.services.bulk_retry import rows as bulk_retry_rows
 from portal.services.bulk_retry.selection import Selection
 from portal.services.core.permissions import Actor, require
@@ -26,7 +26,7 @@ from portal.services.core.unit_of_work import database_time, writing
 from portal.services.tasks import tasks
 from portal.services.tasks.tasks import Kind, Step
 
-NAME: Final = "bulk_retry"
+NAME: Final = runs.NAME
 PERMISSION: Final = "deliveries.retry"
 LOOK_AGAIN: Final = timedelta(seconds=0.5)
 # In the cursor once somebody pressed Stop: only what is on its way is still waited for.
@@ -35,13 +35,13 @@ STOPPING: Final = "stopping"
 
 def start(actor: Actor, choice: Selection) -> UUID:
     """Store the choice and have it worked at; the batch's public id. Raises `Refusal`."""
-    if choice.wanted is None and not choice.ticked:
+    if choice.is_blank:
         raise Refusal("Tick the deliveries to retry first.")
     if len(choice.ticked) > selection.MOST_TICKED:
         raise Refusal(f"Tick at most {selection.MOST_TICKED} deliveries at a time.")
     with writing() as current:
         require(current, actor, PERMISSION)
-        params = selection.as_params(choice)
+        params = stored_choice.as_params(choice)
         task = tasks.start(current, actor, NAME, total=0, params=params)
         told = {name: {"from": None, "to": value} for name, value in _told(params).items()}
         _record(current, actor, task, "batch.started", told)
@@ -143,9 +143,12 @@ def _work(current: Session, task: Task) -> Step:
 
 
 def _collect(current: Session, task: Task) -> None:
-    choice = selection.from_params(task.params)
+    choice = stored_choice.from_params(task.params)
     rows, cursor = selection.page(choice, task.cursor.get("after"))
-    ids = [row.id for row in rows if selection.why_skipped(row, choice.again) is None]
+    mine = [row.id for row in rows if selection.why_skipped(row, choice.again) is None]
+    # What another one has taken is left to it: nothing is sent twice because two people press.
+    taken = runs.taken(current, mine, task.id)
+    ids = [each for each in mine if each not in taken]
     if ids:
         chosen = select(literal(task.id), Delivery.id, Delivery.webhook_id, *_blank()).where(
             Delivery.id.in_(ids)
@@ -162,6 +165,8 @@ def _blank() -> tuple[Any, Any, Any]:
 
 def _told(params: dict[str, Any]) -> dict[str, Any]:
     """What the audit trail says of a choice: how many were ticked, or the filter in force."""
+    if "rest" in params:
+        return {"rest_of": params["rest"]}
     if "ticked" in params:
         return {"deliveries": len(params["ticked"])}
     kept = {name: value for name, value in params["filter"].items() if value}

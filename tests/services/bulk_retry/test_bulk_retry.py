@@ -15,7 +15,7 @@ from portal.models.deliveries import Priority
 from portal.models.people import User
 from portal.models.tasks import Task, TaskState
 from portal.models.webhooks import Webhook
-from portal.services.bulk_retry import handover, selection
+from portal.services.bulk_retry import handover, selection, stored_choice
 from portal.services.bulk_retry import queries as bulk_retry_queries
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection, Skip
@@ -127,9 +127,9 @@ def test_a_choice_survives_being_stored(ana: Actor) -> None:
     choice = all_that(
         LogFilter(status=StatusFilter.ATTENTION, search="AST", codes=(500, 599)), again=True
     )
-    assert selection.from_params(selection.as_params(choice)) == choice
+    assert stored_choice.from_params(stored_choice.as_params(choice)) == choice
     ticked = Selection(ticked=(make_delivery(),))
-    assert selection.from_params(selection.as_params(ticked)) == ticked
+    assert stored_choice.from_params(stored_choice.as_params(ticked)) == ticked
 
 
 def test_at_most_so_many_are_with_the_workers_at_once(

@@ -88,7 +88,6 @@ def test_needs_attention_is_what_failed_what_is_paused_and_what_was_tried_three_
     assert ids(LogFilter(status=StatusFilter.ATTENTION)) == wanted
     assert log_pages.count(StatusFilter.ATTENTION) == len(wanted)
     assert ids(LogFilter(status=StatusFilter.FAILED)) == [test, failed]
-    assert log_pages.count_failed() == 1
 
 
 def test_paused_is_what_something_else_than_its_own_time_holds_up() -> None:

@@ -17,12 +17,11 @@ from portal.models.webhooks import Webhook, WebhookState
 from portal.services.core.counting import capped
 from portal.services.core.unit_of_work import database_time, session
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
-from portal.services.deliveries.log.plan import of_status, walk_for
-from portal.services.deliveries.log.walk import end_of_window, page_statement
+from portal.services.deliveries.log.plan import of_status, walk_for, without_drafts
+from portal.services.deliveries.log.walk import Walk, end_of_window, page_statement
 from portal.services.deliveries.problems import queries as problems
 from portal.services.outbox.next_try import heads, paused_for, paused_until
 from portal.services.outbox.status import PausedFor, ShownStatus, shown_status
-from portal.services.webhooks.draft_rows import draft_ids
 
 EXPORT_LIMIT: Final = 50_000
 EXPORT_CHUNK: Final = 500
@@ -97,9 +96,7 @@ def find_page(wanted: LogFilter, cursor: str | None = None, size: int = PAGE_SIZ
     if newer and not found and last is None:
         return find_page(wanted, None, size)
     found = sorted(found, key=lambda row: row.id, reverse=not newer)
-    sent = _sent(current, [each.id for each in found if each.attempts > 1])
-    ahead = heads(current, (each.webhook_id for each in found if _waits_its_turn(each)))
-    rows = [_row(each, now, sent, ahead) for each in found]
+    rows = _rows(current, found, now)
     page = page_of(rows, place, lambda row: (row.id,), size) if rows else _blank(place)
     further = Cursor((last,), newer=newer).encode() if last is not None else None
     if newer:
@@ -115,6 +112,25 @@ def _blank(place: Cursor | None) -> Page[LogRow]:
     if place.newer:
         return Page([], older=Cursor((beside + 1,)).encode())
     return Page([], newer=Cursor((beside - 1,), newer=True).encode())
+
+
+def of_ids(ids: Sequence[int]) -> Sequence[LogRow]:
+    """These deliveries by their row ids, the newest first; a few hundred at most."""
+    if not ids:
+        return []
+    current = session()
+    is_one = (Delivery.id.in_(ids), *without_drafts(current))
+    as_tuple = current.get_bind().dialect.name != "sqlite"
+    walk = Walk({}, None, {}, is_one, min(ids), max(ids), as_tuple)
+    found = current.execute(page_statement(walk, newer=False, limit=len(ids))).all()
+    newest_first = sorted(found, key=lambda row: row.id, reverse=True)
+    return _rows(current, newest_first, database_time(current))
+
+
+def _rows(current: Session, found: Sequence[Row[*tuple[Any, ...]]], now: datetime) -> list[LogRow]:
+    sent = _sent(current, [each.id for each in found if each.attempts > 1])
+    ahead = heads(current, (each.webhook_id for each in found if _waits_its_turn(each)))
+    return [_row(each, now, sent, ahead) for each in found]
 
 
 def latest(wanted: LogFilter, count: int = 10) -> Sequence[LogRow]:
@@ -147,8 +163,7 @@ def count(status: StatusFilter, webhook: UUID | None = None) -> int:
         return problems.count(webhook)
     current = session()
     wanted = of_status(status, database_time(current))
-    if drafts := draft_ids(current):
-        wanted.append(Delivery.webhook_id.not_in(drafts))
+    wanted += without_drafts(current)
     if webhook is not None:
         one = select(Webhook.id).where(Webhook.public_id == webhook)
         wanted.append(Delivery.webhook_id == one.scalar_subquery())

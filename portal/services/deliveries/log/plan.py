@@ -80,7 +80,7 @@ def walk_for(
     if status is not None:
         asked[Delivery.status] = status
     checks = tuple(_checks(current, wanted, asked.get(Delivery.webhook_id)))
-    seldom += [*times(wanted), *_without_drafts(current)]
+    seldom += [*times(wanted), *without_drafts(current)]
     if wanted.delivery or wanted.status is StatusFilter.SENDING:
         # A handful of rows, found without the log's indexes.
         named = [Delivery.public_id == wanted.delivery] if wanted.delivery else []
@@ -138,7 +138,7 @@ def of_status(status: StatusFilter, now: datetime) -> list[ColumnElement[bool]]:
     return [*others, *([matches(Delivery.status, stored)] if stored is not None else [])]
 
 
-def _without_drafts(current: Session) -> list[ColumnElement[bool]]:
+def without_drafts(current: Session) -> list[ColumnElement[bool]]:
     """Tests before saving belong to an open form alone. Ids, so that no planner begins there."""
     drafts = draft_ids(current)
     return [Delivery.webhook_id.not_in(drafts)] if drafts else []

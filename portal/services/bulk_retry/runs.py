@@ -1,0 +1,82 @@
+"""Bulk retries as things: all of them, those under way, what each of them has left or has taken."""
+
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session
+
+from portal.lib.paging import Page
+from portal.models.batches import BatchRow, RowOutcome
+from portal.models.tasks import Task, TaskState
+from portal.services.core.keyset import newest_first
+from portal.services.core.unit_of_work import session
+
+NAME: Final = "bulk_retry"
+# Of these, rows are still to be sent.
+UNDER_WAY: Final = (TaskState.WAITING, TaskState.RUNNING, TaskState.PAUSED)
+MOST: Final = 50
+LATER: Final = 1000  # bulk retries that are looked through for one that took up the rest
+
+
+def find_page(cursor: str | None = None) -> Page[Task]:
+    """All of them beside the cursor, the newest first. Reads only."""
+    return newest_first(_all(), Task.id, cursor)
+
+
+def under_way() -> Sequence[Task]:
+    """Those that run, wait, or were interrupted, the newest first; no more than `MOST`."""
+    wanted = _all().where(Task.state.in_(UNDER_WAY)).order_by(Task.id.desc())
+    return session().scalars(wanted.limit(MOST)).all()
+
+
+def named(ids: Sequence[int]) -> Sequence[Task]:
+    """These, by their row ids."""
+    return session().scalars(_all().where(Task.id.in_(ids)).order_by(Task.id)).all()
+
+
+def remaining(task: Task) -> int:
+    """How many of its deliveries have not been sent and ended, of those that were found."""
+    return max(0, task.total - task.done)
+
+
+def taken_up(tasks: Sequence[Task]) -> set[UUID]:
+    """Those of these whose rest a later one has taken up, by public id."""
+    if not tasks:
+        return set()
+    oldest = min(task.id for task in tasks)
+    later = select(Task.params).where(Task.kind == NAME, Task.id > oldest).order_by(Task.id)
+    found = session().scalars(later.limit(LATER)).all()
+    return {UUID(params["rest"]) for params in found if "rest" in params}
+
+
+def unsent(current: Session, batch: UUID, below: int | None, most: int) -> Sequence[int]:
+    """The row ids of deliveries that a stopped one did not send, the newest first."""
+    wanted = (
+        select(BatchRow.delivery_id)
+        .join(Task, Task.id == BatchRow.task_id)
+        .where(Task.public_id == batch, Task.kind == NAME, BatchRow.outcome == RowOutcome.UNSENT)
+        .order_by(BatchRow.delivery_id.desc())
+        .limit(most)
+    )
+    if below is not None:
+        wanted = wanted.where(BatchRow.delivery_id < below)
+    return current.scalars(wanted).all()
+
+
+def taken(current: Session, ids: Sequence[int], but: int | None = None) -> dict[int, int]:
+    """Which of these deliveries are in a bulk retry now: the row id of each one's task."""
+    if not ids:
+        return {}
+    running = select(Task.id).where(Task.kind == NAME, Task.state.in_(UNDER_WAY), Task.id != but)
+    wanted = select(BatchRow.delivery_id, BatchRow.task_id).where(
+        BatchRow.task_id.in_(current.scalars(running).all()),
+        BatchRow.delivery_id.in_(ids),
+        BatchRow.outcome.in_([RowOutcome.WAITING, RowOutcome.SENT]),
+    )
+    return {row.delivery_id: row.task_id for row in current.execute(wanted)}
+
+
+def _all() -> Select[Task]:
+    return select(Task).where(Task.kind == NAME)

@@ -1,0 +1,151 @@
+"""Bulk retries as things: all of them, what one has left, and what a second one leaves to it."""
+
+from uuid import UUID, uuid4
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from portal.models.batches import BatchRow
+from portal.models.tasks import TaskState
+from portal.services.bulk_retry import handover, runs, selection, stored_choice
+from portal.services.bulk_retry import task as bulk_retry_task
+from portal.services.bulk_retry.selection import Selection, Skip
+from portal.services.core.permissions import Actor
+from portal.services.core.unit_of_work import session
+from portal.services.deliveries.log.filters import LogFilter, StatusFilter
+from tests.services.bulk_retry.test_bulk_retry import (
+    FAILED,
+    all_that,
+    finish,
+    fresh,
+    handed,
+    some,
+    work,
+)
+from tests.support.deliveries import stored
+from tests.support.factories import make_user, make_webhook
+
+pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
+
+
+@pytest.fixture
+def ana(app: Flask) -> Actor:
+    return make_user("support", name="Ana").actor
+
+
+@pytest.fixture
+def sam(app: Flask) -> Actor:
+    return make_user("support", name="Sam").actor
+
+
+def stopped_after_one(actor: Actor, made: list[UUID], monkeypatch: pytest.MonkeyPatch) -> UUID:
+    """A bulk retry of all that failed, of which one arrived before it was stopped."""
+    monkeypatch.setattr(handover, "MOST_UNDER_WAY", 1)
+    batch = bulk_retry_task.start(actor, all_that(FAILED))
+    work()
+    finish(made[0], "delivered")
+    bulk_retry_task.stop(actor, batch)
+    work()
+    return batch
+
+
+def test_all_are_listed_the_newest_first_and_those_under_way_apart(ana: Actor, sam: Actor) -> None:
+    ill, well = make_webhook(), make_webhook()
+    broken, good = some(12, ill), some(1, well)
+    first = bulk_retry_task.start(sam, all_that(LogFilter(webhook=ill.public_id)))
+    work()
+    for each in broken[:10]:
+        finish(each, "failed")
+    work()
+    second = bulk_retry_task.start(ana, Selection(ticked=tuple(good)))
+    assert [each.public_id for each in runs.find_page().rows] == [second, first]
+    assert [each.public_id for each in runs.under_way()] == [second, first]
+    assert fresh(first).state == TaskState.PAUSED
+    assert runs.remaining(fresh(first)) == 2
+    work()
+    finish(good[0], "delivered")
+    work()
+    assert [each.public_id for each in runs.under_way()] == [first]
+    assert len(runs.find_page().rows) == 2
+
+
+def test_the_rest_of_one_that_was_stopped_is_what_it_did_not_send(
+    ana: Actor, sam: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = some(4, make_webhook())
+    batch = stopped_after_one(ana, made, monkeypatch)
+    assert runs.remaining(fresh(batch)) == 3
+    choice = Selection(rest_of=batch)
+    assert (selection.count(choice).total, runs.taken_up([fresh(batch)])) == (3, set())
+    rest = bulk_retry_task.start(sam, choice)
+    monkeypatch.setattr(handover, "MOST_UNDER_WAY", 9)
+    work()
+    assert handed(made) == made[1:]
+    assert fresh(rest).total == 3
+    assert runs.taken_up([fresh(batch), fresh(rest)]) == {batch}
+
+
+def test_what_has_arrived_meanwhile_is_not_in_the_rest(
+    ana: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = some(3, make_webhook())
+    batch = stopped_after_one(ana, made, monkeypatch)
+    finish_alone = stored(made[1])
+    assert finish_alone["status"] == "failed"
+    bulk_retry_task.start(ana, Selection(ticked=(made[1],)))
+    work()
+    finish(made[1], "delivered")
+    work()
+    assert selection.count(Selection(rest_of=batch)).total == 1
+
+
+def test_a_long_rest_is_read_in_chunks(ana: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = some(6, make_webhook())
+    batch = stopped_after_one(ana, made, monkeypatch)
+    monkeypatch.setattr(selection, "CHUNK", 2)
+    choice = Selection(rest_of=batch)
+    found = [row.public_id for rows, _ in selection.pages(choice) for row in rows]
+    assert found == made[:0:-1]
+    rest = bulk_retry_task.start(ana, choice)
+    for _ in range(4):
+        work()
+    assert fresh(rest).total == 5
+    assert selection.count(Selection(rest_of=uuid4())).total == 0
+
+
+def test_a_second_one_leaves_to_the_first_what_that_has_taken(ana: Actor, sam: Actor) -> None:
+    hook = make_webhook()
+    made = some(12, hook)
+    first = bulk_retry_task.start(sam, all_that(LogFilter(status=StatusFilter.FAILED)))
+    work()
+    later = some(2, hook)
+    counted = selection.count(all_that(FAILED))
+    assert (counted.total, counted.skipped[Skip.TAKEN]) == (2, 2)
+    assert (counted.taken, counted.arrived) == ({fresh(first).id: 2}, 0)
+    counted = selection.count(all_that(LogFilter()))
+    assert counted.taken == {fresh(first).id: 12}
+    second = bulk_retry_task.start(ana, all_that(FAILED))
+    work()
+    rows = session().execute(select(BatchRow.task_id, BatchRow.delivery_id)).all()
+    assert len({row.delivery_id for row in rows}) == len(rows) == 14
+    assert (fresh(first).total, fresh(second).total) == (12, 2)
+    assert handed([*made, *later]) == [*made[:10], *later]
+
+
+def test_what_one_that_has_ended_had_taken_is_free_again(ana: Actor) -> None:
+    made = some(2, make_webhook())
+    bulk_retry_task.start(ana, all_that(FAILED))
+    work()
+    for each in made:
+        finish(each, "failed")
+    work()
+    assert runs.under_way() == []
+    assert selection.count(all_that(FAILED)).total == 2
+
+
+def test_a_choice_of_a_rest_survives_being_stored() -> None:
+    choice = Selection(rest_of=uuid4(), again=True)
+    assert stored_choice.from_params(stored_choice.as_params(choice)) == choice
+    untried = Selection(wanted=LogFilter(untried=True), newest=7)
+    assert stored_choice.from_params(stored_choice.as_params(untried)) == untried
