@@ -11,6 +11,7 @@ from portal.web.bulk_retry import views as bulk_retry_views
 from portal.web.csv import export_views, import_views
 from portal.web.deliveries import help_views as delivery_help_views
 from portal.web.deliveries import views as delivery_views
+from portal.web.deliveries.problems import views as problem_views
 from portal.web.erasure import views as erasure_views
 from portal.web.frame import access, banner_views, page_frame, request_log
 from portal.web.help import status_views
@@ -81,6 +82,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     staff_views.blueprint,
     delivery_views.blueprint,
     delivery_help_views.blueprint,
+    problem_views.blueprint,
     bulk_retry_views.blueprint,
     task_views.blueprint,
     tab_views.stock_blueprint,

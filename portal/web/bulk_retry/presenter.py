@@ -4,14 +4,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from flask_login import current_user
+
 from portal.engine.reasons import Reason, title
 from portal.models.batches import RowOutcome
 from portal.models.tasks import Task, TaskState
 from portal.services.bulk_retry import queries as bulk_retry_queries
+from portal.services.bulk_retry import runs
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.queries import HaltedWebhook, ReportRow
-from portal.services.bulk_retry.selection import Count, Skip
+from portal.services.bulk_retry.selection import Count, Selection, Skip
 from portal.services.core import counting
+from portal.web.bulk_retry import lines as bulk_retry_lines
+from portal.web.bulk_retry.lines import OUTCOMES, RunLine
 from portal.web.deliveries.log_presenter import event_name
 from portal.web.frame.wording import number, plural
 from portal.web.tasks import presenter as task_presenter
@@ -22,14 +27,10 @@ SKIPS: Final = {
     Skip.WAITING: "already waiting to be sent",
     Skip.SENDING: "being sent now",
     Skip.HELD: "held, because the webhook is off",
+    Skip.TAKEN: "in another bulk retry now",
     Skip.TEST: "sent as a test",
     Skip.OFF: "for a webhook that is off or deleted",
     Skip.GONE: "no longer kept",
-}
-OUTCOMES: Final = {
-    RowOutcome.DELIVERED: "delivered",
-    RowOutcome.FAILED: "failed",
-    RowOutcome.SKIPPED: "skipped",
 }
 IN_REPORT: Final = {
     RowOutcome.WAITING: "Not sent yet",
@@ -59,6 +60,7 @@ class BatchPage:
     """Everything that the templates print."""
 
     base: TaskPage
+    line: RunLine
     sentence: str
     details: str
     troubles: Sequence[HaltedWebhook]
@@ -92,16 +94,52 @@ class BatchPage:
 def page_of(task: Task) -> BatchPage:
     """Put a bulk retry into words."""
     base = task_presenter.page_of(task)
+    line = bulk_retry_lines.lines_of([task])[0]
     found = bulk_retry_queries.troubles(task) if base.is_live else []
     has_some = any(task.counts.get(each) for each in bulk_retry_queries.NOT_ARRIVED)
     return BatchPage(
         base,
+        line,
         _sentence(task, base),
         _details(task),
         found,
         bulk_retry_queries.not_arrived(task) if has_some else [],
         bulk_retry_queries.count_not_arrived(task) if has_some else 0,
     )
+
+
+def others(count: Count) -> list[tuple[str, RunLine]]:
+    """The bulk retries that some of a choice are in now, each with how many: those stay there."""
+    found = runs.named(list(count.taken))
+    lines = bulk_retry_lines.lines_of(found)
+    return [
+        (_taken_words(task, line, count.taken[task.id]), line)
+        for task, line in zip(found, lines, strict=True)
+    ]
+
+
+def beginning(choice: Selection) -> list[tuple[str, RunLine]]:
+    """Those that are only looking for their deliveries, which may be some of these."""
+    found = [each for each in runs.under_way() if _may_meet(each, choice)]
+    just = "just started another bulk retry. What it takes is left out of this one:"
+    return [
+        (f"{'You have' if _is_mine(task) else f'{line.by} has'} {just}", line)
+        for task, line in zip(found, bulk_retry_lines.lines_of(found), strict=True)
+    ]
+
+
+def _taken_words(task: Task, line: RunLine, many: int) -> str:
+    if task.state == TaskState.PAUSED:
+        whose = "yours" if _is_mine(task) else f"{line.by}, which"
+        which = "that was interrupted" if _is_mine(task) else "was interrupted"
+        are = "is" if many == 1 else "are"
+        return f"{number(many)} of these {are} in a bulk retry of {whose} {which}."
+    who = "You are" if _is_mine(task) else f"{line.by} is"
+    return f"{who} retrying {number(many)} of these now."
+
+
+def _is_mine(task: Task) -> bool:
+    return task.actor_id is not None and task.actor_id == current_user.user_id
 
 
 def counted(count: Count) -> str:
@@ -147,6 +185,13 @@ def lines(task: Task) -> Iterator[Sequence[object]]:
             row.webhook_name,
             row.stored_at,
         )
+
+
+def _may_meet(task: Task, choice: Selection) -> bool:
+    kept = task.params.get("filter", {}).get("webhook")
+    mine = choice.wanted.webhook if choice.wanted else None
+    is_elsewhere = kept and mine and kept != str(mine)
+    return not task.cursor.get("collected") and not is_elsewhere
 
 
 def _is_missing(row: ReportRow) -> bool:

@@ -17,12 +17,14 @@ from flask import (
 from werkzeug.wrappers import Response as Answer
 from wtforms import BooleanField, HiddenField
 
-from portal.services.bulk_retry import selection
+from portal.services.bulk_retry import runs, selection
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal
 from portal.services.core.unit_of_work import once_only
+from portal.web.bulk_retry import lines as bulk_retry_lines
 from portal.web.bulk_retry import presenter as bulk_retry_presenter
+from portal.web.bulk_retry.words import Names, choice_words
 from portal.web.deliveries import log_presenter
 from portal.web.deliveries.forms import LogFilterForm
 from portal.web.deliveries.views import log_page
@@ -57,7 +59,7 @@ def confirm() -> Answer | tuple[str, int]:
     if "all" in request.args and not wanted.validate():
         return log_page(wanted)
     choice = _chosen(form, wanted)
-    if choice.wanted is None and not choice.ticked:
+    if choice.is_blank:
         flash("Tick the deliveries to retry first.", "info")
         return redirect(url_for("deliveries.index"))
     if form.validate_on_submit():
@@ -71,10 +73,33 @@ def confirm() -> Answer | tuple[str, int]:
             return redirect(path)
     form.newest.data = str(choice.newest)
     count = selection.count(replace(choice, again=False))
+    back_label, back_url = _back(choice)
     page = render_template(
-        "bulk_retry/confirm.html", form=form, choice=choice, count=count, view=bulk_retry_presenter
+        "bulk_retry/confirm.html",
+        back_label=back_label,
+        back_url=back_url,
+        form=form,
+        words=choice_words(choice, Names()),
+        count=count,
+        others=bulk_retry_presenter.others(count),
+        beginning=bulk_retry_presenter.beginning(choice),
+        view=bulk_retry_presenter,
     )
     return page, status_of(form)
+
+
+@blueprint.get("/batches")
+@requires("deliveries.read")
+def index() -> str:
+    """All of them: who, what, how far."""
+    page = runs.find_page(request.args.get("cursor"))
+    lines = bulk_retry_lines.lines_of(page.rows)
+    return render_template(
+        "bulk_retry/index.html",
+        page=page,
+        lines=lines,
+        tabs_of_log=log_presenter.tabs_elsewhere(),
+    )
 
 
 @blueprint.get("/batches/<uuid:public_id>")
@@ -121,13 +146,24 @@ def report(public_id: UUID) -> Response:
 
 
 def _chosen(form: BatchForm, filter_: LogFilterForm) -> Selection:
-    """What the address names: ticked deliveries, or with `all` its filters."""
+    """What the address names: ticked deliveries, with `all` its filters, with `rest` what a bulk
+    retry that was stopped did not send."""
     again = bool(form.again.data)
     newest = form.counted_to
     if "all" in request.args:
         return Selection(wanted=filter_.chosen(), newest=newest, again=again)
+    if rest_of := uuid_or_none(request.args.get("rest")):
+        return Selection(rest_of=rest_of, again=again)
     ticked = dict.fromkeys(map(uuid_or_none, request.args.getlist("delivery")))
     return Selection(ticked=tuple(each for each in ticked if each), newest=newest, again=again)
+
+
+def _back(choice: Selection) -> tuple[str, str]:
+    """Where it was pressed: the log under its filter, or the bulk retry that was stopped."""
+    if choice.rest_of:
+        return "Bulk retry", url_for("batches.show", public_id=choice.rest_of)
+    filters = log_presenter.filters_in_force() if choice.wanted else {}
+    return "Deliveries", url_for("deliveries.index", **filters)
 
 
 def _done(public_id: UUID, words: str, verb: Callable[..., None]) -> Answer:

@@ -11,6 +11,7 @@ from portal.engine.reasons import Reason, title
 from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.lib.durations import in_words
+from portal.services.bulk_retry import runs
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from portal.services.deliveries.log.pages import EXPORT_LIMIT, LogRow
@@ -41,17 +42,17 @@ PAUSED_FOR: Final = {
     PausedFor.RECEIVER: "The receiver isn't responding",
     PausedFor.ORDER: "An older one goes first",
 }
-NO_FILTERS: Final = frozenset({"cursor", RETRIED})
+NO_FILTERS: Final = frozenset({"all", "cursor", RETRIED})
 EXPORT_HINT: Final = f"All pages, at most the newest {number(EXPORT_LIMIT)}"
 
 
 def tabs(wanted: LogFilter) -> list[Tab]:
-    """All, Needs attention, Waiting, Delivered, Held; what somebody waits for with its number.
+    """All, Needs attention, Waiting …, then Bulk retries; what somebody waits for with its number.
 
     A number says what its tab shows: there is none beside other filters.
     """
     is_narrowed = wanted != LogFilter(status=wanted.status, webhook=wanted.webhook)
-    return [
+    parts = [
         Tab(
             label=status_words(each) if each else "All",
             url=page_url(status=each, cursor=None),
@@ -60,6 +61,31 @@ def tabs(wanted: LogFilter) -> list[Tab]:
         )
         for each in TABS
     ]
+    return [*parts, _bulk_retries(is_here=False)]
+
+
+def tabs_elsewhere() -> list[Tab]:
+    """The same on the page of bulk retries: without numbers, which are the log's own."""
+    parts = [
+        Tab(
+            label=status_words(each) if each else "All",
+            url=url_for("deliveries.index", status=each),
+            is_here=False,
+        )
+        for each in TABS
+    ]
+    return [*parts, _bulk_retries(is_here=True)]
+
+
+def _bulk_retries(*, is_here: bool) -> Tab:
+    """All bulk retries, with how many of them have not ended."""
+    running = len(runs.under_way())
+    return Tab(
+        label="Bulk retries",
+        url=url_for("batches.index"),
+        is_here=is_here,
+        count=number(running) if running else None,
+    )
 
 
 def _count(status: StatusFilter, wanted: LogFilter) -> str | None:
@@ -142,12 +168,12 @@ def took(milliseconds: int | None) -> str:
 
 def export_url() -> str:
     """Where what the filters leave can be had as a file: all pages of it."""
-    return url_for("deliveries.export", **_filters())
+    return url_for("deliveries.export", **filters_in_force())
 
 
 def retry_all_url() -> str:
     """Where people are asked before all that the filters leave is retried."""
-    return url_for("batches.confirm", **{**_filters(), "all": "1"})
+    return url_for("batches.confirm", **{**filters_in_force(), "all": "1"})
 
 
 def is_searched() -> bool:
@@ -155,5 +181,6 @@ def is_searched() -> bool:
     return any(value for name, value in request.args.items() if name not in NO_FILTERS)
 
 
-def _filters() -> dict[str, Any]:
+def filters_in_force() -> dict[str, Any]:
+    """What the address asks for, as the values of another one."""
     return {name: request.args.getlist(name) for name in request.args if name not in NO_FILTERS}

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Final
 from uuid import UUID
 
 from flask import (
@@ -24,13 +25,19 @@ from portal.services.deliveries.detail import find_body, find_delivery
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter
 from portal.services.deliveries.log.pages import LogPage
+from portal.web.bulk_retry import lines as run_lines
 from portal.web.deliveries import log_csv, log_presenter, retried_row
 from portal.web.deliveries import presenter as delivery_presenter
 from portal.web.deliveries.forms import LogFilterForm
+from portal.web.deliveries.problems import lines as problem_lines
+from portal.web.deliveries.problems.lines import NO_PROBLEMS
 from portal.web.forms.csv_download import csv_download
 from portal.web.forms.filter_form import answer_as
 from portal.web.forms.refusals import status_of
 from portal.web.frame.access import actor, local_path, requires
+
+# So many problems stand above the log, and leave room for it; the others are folded away.
+IN_SIGHT: Final = 2
 
 blueprint = Blueprint("deliveries", __name__, url_prefix="/deliveries")
 
@@ -45,17 +52,20 @@ def index() -> tuple[str, int]:
 def log_page(form: LogFilterForm) -> tuple[str, int]:
     """The log under its filter; without a row, and with 400, while that cannot be read."""
     answer_as("deliveries.index")
-    wanted, found = LogFilter(), LogPage(Page([]))
+    wanted, found, problems = LogFilter(), LogPage(Page([])), NO_PROBLEMS
     shown = found.page
     if form.validate():
-        wanted = form.chosen()
-        found = log_pages.find_page(wanted, request.args.get("cursor"))
+        wanted, cursor = form.chosen(), request.args.get("cursor")
+        found = log_pages.find_page(wanted, cursor)
         shown = replace(found.page, rows=retried_row.with_retried(found.page))
+        problems = NO_PROBLEMS if cursor else problem_lines.problems_beside(wanted, IN_SIGHT)
     page = render_template(
         "deliveries/index.html",
         filter=form,
         found=found,
         page=shown,
+        problem_lines=problems,
+        run_lines=run_lines.under_way(),
         tabs_of_log=log_presenter.tabs(wanted),
         chips_in_force=log_presenter.chips(form, found.page.rows),
         view=log_presenter,

@@ -50,6 +50,12 @@ TASK: Final[Mapping[str, Tag]] = {
     "failed": Tag("Failed", "x-octagon-fill", "danger"),
 }
 
+# One that stops by itself waits until a person sends it on.
+BULK_RETRY: Final[Mapping[str, Tag]] = {
+    **TASK,
+    "paused": Tag("Interrupted", "exclamation-triangle-fill", "warning"),
+}
+
 PERSON: Final[Mapping[str, Tag]] = {
     "active": Tag("Active", "check-circle-fill", "success"),
     "invited": Tag("Invited", "envelope", "info"),

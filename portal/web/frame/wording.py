@@ -67,6 +67,16 @@ def day_of(at: datetime, now: datetime | None = None) -> str:
     return day_words(at.astimezone(zone()).date(), now or utcnow())
 
 
+def near_time(at: datetime, now: datetime | None = None) -> str:
+    """A time near by, briefly: "13:11", "yesterday 16:40", "24 Nov, 16:40"."""
+    local, today = at.astimezone(zone()), (now or utcnow()).astimezone(zone()).date()
+    clock = f"{local:%H:%M}"
+    if local.date() == today:
+        return clock
+    is_yesterday = local.date() == today - A_DAY
+    return f"yesterday {clock}" if is_yesterday else f"{day_of(at, now)}, {clock}"
+
+
 def exact_day(at: datetime) -> str:
     """A day near by with its time, in the person's zone: "Fri 27 Nov, 14:10"."""
     local = at.astimezone(zone())

@@ -1,17 +1,23 @@
 """The start page: first steps, then what needs attention, and how the last day went."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from flask import Blueprint, render_template, request
 
 from portal.services.deliveries import trends
 from portal.services.operations.overview import Overview, overview
+from portal.web.bulk_retry import lines as run_lines
+from portal.web.deliveries.problems import lines as problem_lines
 from portal.web.frame import charts
 from portal.web.frame.access import can, requires
 from portal.web.frame.wording import counted, plural
 from portal.web.help.advice import whom
-from portal.web.home.needs import has_banner, needs
+from portal.web.home.needs import needs
 from portal.web.home.register_needs import register_needs
+
+# So many problems stand on the page; the others are folded away.
+IN_SIGHT: Final = 5
 
 blueprint = Blueprint("home", __name__)
 
@@ -60,8 +66,10 @@ def index() -> str:
     return render_template(
         "home/index.html",
         steps=[] if all(step.is_done for step in steps) else steps,
+        problem_lines=problem_lines.problems_of(now.problems, IN_SIGHT),
+        run_lines=run_lines.under_way(),
         needs=[*needs(now), *register_needs()],
-        is_well=now.has_deliveries and not has_banner(),
+        is_well=now.has_deliveries,
         figures=figures(now),
         day=charts.hours_chart(trends.trend(charts.last_hours())) if now.has_deliveries else None,
     )

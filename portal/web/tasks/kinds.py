@@ -1,7 +1,7 @@
 """The kinds of long work: what the page of each says, and where it leads when it has ended."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from flask import url_for
@@ -15,6 +15,7 @@ from portal.services.csv import import_task
 from portal.services.csv.import_rows import Verdict
 from portal.services.erasure import walk as erasure_walk
 from portal.web.assets.bulk_views import title_of
+from portal.web.frame.status_tags import BULK_RETRY, TASK, Tag
 
 Link = tuple[str, str]
 
@@ -26,7 +27,7 @@ class TaskWords:
     `outcomes`: what became of rows, by the names in `counts`, in the order of the sentence.
     `failures`: those that a person would not call finished, and `undone`: how "Finished, but 1 …"
     and "Finished, but 3 …" go on. `after`: (label, address) of what a person may look at when it
-    has ended.
+    has ended. `tags`: by state.
     """
 
     title: Callable[[Task], str]
@@ -35,6 +36,7 @@ class TaskWords:
     undone: tuple[str, str] = ("was not done", "were not done")
     counts: Callable[[Task], Mapping[str, int]] = lambda task: task.counts
     after: Callable[[Task], list[Link]] = lambda _task: []
+    tags: Mapping[str, Tag] = field(default_factory=lambda: TASK)
 
 
 def _after_check(task: Task) -> list[Link]:
@@ -113,6 +115,7 @@ WORDS: Final[Mapping[str, TaskWords]] = {
         outcomes={RowOutcome.DELIVERED: "delivered", RowOutcome.FAILED: "failed"},
         failures=(RowOutcome.FAILED,),
         undone=("did not arrive", "did not arrive"),
+        tags=BULK_RETRY,
     ),
     erasure_walk.NAME: TaskWords(title=lambda _task: "Erase a person", outcomes={}),
     alert_runs.NAME: TaskWords(

@@ -147,7 +147,9 @@ def test_a_webhook_that_failed_ten_times_waits_for_go_on(support: Pages) -> None
         finish(each, "failed")
     work()
     page = support.get(path)
-    assert "the other 2 wait until you press Continue: Sync to ERP" in page.main
+    assert "the other 2 wait until somebody retries them: Sync to ERP" in page.main
+    assert "Interrupted" in page.main
+    assert page.h1 == "Retry all with status Failed"
     page = support.submit(page.form(f"{path}/go-on"))
     work()
     assert stored(made[11])["prior_status"] == "failed"

@@ -1,0 +1,91 @@
+"""Bulk retries as lines: in their list, and above the log while one runs, waits or was stopped."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from flask import url_for
+
+from portal.models.batches import RowOutcome
+from portal.models.tasks import Task, TaskState
+from portal.services.bulk_retry import runs
+from portal.services.bulk_retry import task as bulk_retry_task
+from portal.services.bulk_retry.rows import MOST_FAILURES
+from portal.services.tasks.tasks import ENDED
+from portal.web.bulk_retry.words import Names, heading, kept_words
+from portal.web.frame.access import can
+from portal.web.frame.status_tags import Tag
+from portal.web.frame.wording import number
+from portal.web.tasks import presenter as task_presenter
+
+OUTCOMES: Final = {
+    RowOutcome.DELIVERED: "delivered",
+    RowOutcome.FAILED: "failed",
+    RowOutcome.SKIPPED: "skipped",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunLine:
+    """One bulk retry. `what`: its filter in words, `title`: the same as a heading. `note`: why it
+    does not go on, or what it did. `continue_url` or `rest_url`: how what remains is sent.
+    """
+
+    url: str
+    what: str
+    title: str
+    by: str
+    at: datetime
+    tag: Tag
+    done: int
+    total: int
+    progress: str
+    note: str
+    action_label: str = ""
+    continue_url: str = ""
+    rest_url: str = ""
+
+
+def under_way() -> list[RunLine]:
+    """Those that run, wait or were interrupted, the newest first."""
+    return lines_of(runs.under_way())
+
+
+def lines_of(tasks: Sequence[Task]) -> list[RunLine]:
+    """These, in their order."""
+    names, taken_up = Names(), runs.taken_up([task for task in tasks if task.state in ENDED])
+    return [line_of(task, names, is_taken_up=task.public_id in taken_up) for task in tasks]
+
+
+def line_of(task: Task, names: Names, *, is_taken_up: bool) -> RunLine:
+    """One in words."""
+    left = runs.remaining(task)
+    is_over = task.state in (TaskState.STOPPED, TaskState.FAILED)
+    may = left > 0 and can(bulk_retry_task.PERMISSION)
+    continues = may and task.state == TaskState.PAUSED
+    takes_up = may and is_over and not is_taken_up
+    return RunLine(
+        url=url_for("batches.show", public_id=task.public_id),
+        what=kept_words(task.params, names),
+        title=heading(task.params, names),
+        by=task.actor_name,
+        at=task.created_at,
+        tag=task_presenter.tag_of(task),
+        done=task.done,
+        total=task.total,
+        progress=f"{number(task.done)} of {number(task.total)}",
+        note=_note(task, left),
+        action_label=f"Retry the remaining {number(left)}" if continues or takes_up else "",
+        continue_url=url_for("batches.go_on", public_id=task.public_id) if continues else "",
+        rest_url=url_for("batches.confirm", rest=task.public_id) if takes_up else "",
+    )
+
+
+def _note(task: Task, left: int) -> str:
+    if task.state == TaskState.PAUSED:
+        return f"{MOST_FAILURES} failed in a row"
+    if task.state in (TaskState.STOPPED, TaskState.FAILED) and left:
+        return f"{number(left)} {'was' if left == 1 else 'were'} not sent"
+    counts = {words: task.counts.get(each, 0) for each, words in OUTCOMES.items()}
+    return ", ".join(f"{number(many)} {words}" for words, many in counts.items() if many)

@@ -1,0 +1,254 @@
+"""Problems in words: one line each, the worst first, above the log and on the start page."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from flask import url_for
+
+from portal.engine.health import PATIENCE_IN_WORDS
+from portal.engine.reasons import title
+from portal.models.webhooks import OffReason
+from portal.services.deliveries.log.filters import LogFilter, StatusFilter
+from portal.services.deliveries.problems.queries import Problem, find_problems
+from portal.services.operations.retention import held_until
+from portal.services.webhooks import queries as webhook_queries
+from portal.services.webhooks.notices.banners import WebhookTrouble, troubles
+from portal.services.webhooks.notices.emails import News
+from portal.services.webhooks.summary import Standing
+from portal.web.deliveries.forms import UNTRIED
+from portal.web.frame.access import can
+from portal.web.frame.wording import counted, day_of, near_time
+
+MOST_LINES: Final = 40
+# Troubles are few; each of these is looked up by itself.
+MOST_TROUBLES: Final = 10
+PAUSED: Final = "paused: the receiver isn't responding"
+WHY_OFF: Final = {
+    OffReason.GONE: "address closed for good (410)",
+    OffReason.FAILING: f"nothing arrived for {PATIENCE_IN_WORDS}",
+}
+# Under any other filter the log shows something else than problems.
+LISTED_UNDER: Final = (None, StatusFilter.ATTENTION)
+
+
+@dataclass(frozen=True, slots=True)
+class Dismissible:
+    """What *Dismiss* is pressed for: `count` deliveries, as the page's form says it."""
+
+    count: str
+    fields: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProblemLine:
+    """One line: name, `told`, `why`, the strong `figure` with its `end`, and `more`. A narrow
+    screen leaves out `why` and `more`. `name_url`: the webhook's page. `label` and `url`: where one
+    looks at it.
+    """
+
+    name: str
+    name_url: str
+    told: str
+    why: str = ""
+    figure: str = ""
+    end: str = ""
+    more: Sequence[str] = field(default=())
+    icon: str = "x-octagon-fill"
+    tone: str = "danger"
+    label: str = "Open"
+    url: str
+    retry_url: str = ""
+    retry_count: str = ""
+    dismissible: Dismissible | None = None
+
+    @property
+    def short(self) -> str:
+        """The name and the figure, for where the line is folded away."""
+        return f"{self.name} {self.figure.split()[0]}" if self.figure else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemList:
+    """The lines of a page: `first` in sight, `rest` folded away; `left_out` have no line."""
+
+    first: Sequence[ProblemLine]
+    rest: Sequence[ProblemLine]
+    left_out: int = 0
+
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return bool(self.first)
+
+    @property
+    def summary(self) -> str:
+        """What the rest is: "2 more problems: Helpdesk 212, Door 16"."""
+        count = len(self.rest) + self.left_out
+        names = ", ".join(each.short for each in self.rest[:3])
+        more = ", …" if count > 3 else ""
+        return f"{count} more {'problem' if count == 1 else 'problems'}: {names}{more}"
+
+
+NO_PROBLEMS: Final = ProblemList((), ())
+
+
+def problems_of(found: Sequence[Problem], in_sight: int) -> ProblemList:
+    """All problems, and the webhooks in trouble that need a person although no delivery does."""
+    return _folded([*_lines(found, troubles())], in_sight)
+
+
+def problems_beside(wanted: LogFilter, in_sight: int) -> ProblemList:
+    """Those that stand above the log under this filter: none where it asks for something else."""
+    plain = LogFilter(
+        status=wanted.status,
+        webhook=wanted.webhook,
+        reasons=wanted.reasons,
+        untried=wanted.untried,
+        codes=wanted.codes,
+    )
+    if wanted != plain or wanted.status not in LISTED_UNDER:
+        return NO_PROBLEMS
+    found = [each for each in find_problems(wanted.webhook) if _fits(each, wanted)]
+    is_narrow = bool(wanted.reasons or wanted.untried or wanted.codes)
+    known = [] if is_narrow else troubles()
+    mine = [each for each in known if wanted.webhook in (None, each.webhook)]
+    return _folded([*_lines(found, mine)], in_sight)
+
+
+def _fits(problem: Problem, wanted: LogFilter) -> bool:
+    """Whether the log shows all of it: a part would be a problem with another number."""
+    if wanted.reasons and problem.reason not in wanted.reasons:
+        return False
+    if wanted.untried and problem.reason is not None:
+        return False
+    first, last = wanted.codes or (0, 999)
+    return wanted.codes is None or (problem.code is not None and first <= problem.code <= last)
+
+
+def _folded(lines: Sequence[ProblemLine], in_sight: int) -> ProblemList:
+    # What is folded away alone takes as much room as its line.
+    first = lines[: in_sight if len(lines) > in_sight + 1 else in_sight + 1]
+    rest = lines[len(first) : MOST_LINES]
+    return ProblemList(first, rest, len(lines) - len(first) - len(rest))
+
+
+def _lines(found: Sequence[Problem], known: Sequence[WebhookTrouble]) -> Iterator[ProblemLine]:
+    with_problems = {each.webhook_id for each in found}
+    off = [each for each in known if each.news is News.OFF]
+    failing = [each for each in known if each.news is not News.OFF]
+    yield from map(_off, off[:MOST_TROUBLES])
+    yield from map(_of_deliveries, found)
+    others = [each for each in failing if each.webhook not in with_problems]
+    yield from map(_failing, others[:MOST_TROUBLES])
+
+
+def _off(trouble: WebhookTrouble) -> ProblemLine:
+    webhook = webhook_queries.show(trouble.webhook)
+    why = WHY_OFF.get(trouble.off_reason or OffReason.PERSON, "")
+    oldest = webhook.oldest_held_at
+    until = f"until {day_of(held_until(oldest, webhook.off_at))}" if oldest else ""
+    return ProblemLine(
+        name=trouble.name,
+        name_url=_page(trouble.webhook),
+        told=f"off since {near_time(trouble.since)}",
+        why=why,
+        figure=f"{counted(webhook.held)} held" if webhook.held else "",
+        end=until,
+        icon="power",
+        label="Fix" if can("webhooks.switch") else "Open",
+        url=_page(trouble.webhook),
+    )
+
+
+def _failing(trouble: WebhookTrouble) -> ProblemLine:
+    return ProblemLine(
+        name=trouble.name,
+        name_url=_page(trouble.webhook),
+        told=f"failing since {near_time(trouble.since)}",
+        more=["each delivery is still retried automatically"],
+        icon="exclamation-triangle-fill",
+        tone="warning",
+        url=_page(trouble.webhook),
+    )
+
+
+def _of_deliveries(problem: Problem) -> ProblemLine:
+    is_paused = problem.next_retry_at is not None
+    words = title(problem.reason, problem.code) if problem.reason else _untried(problem)
+    which = "delivery" if problem.count == 1 else "deliveries"
+    may_retry = problem.retryable > 0 and can("deliveries.retry")
+    return ProblemLine(
+        name=problem.webhook_name,
+        name_url="" if problem.is_deleted else _page(problem.webhook_id),
+        told=words,
+        figure=f"{counted(problem.count)} {which}",
+        more=[_span(problem), *_goes_on(problem)],
+        icon="pause-fill" if is_paused and not problem.failed else "x-octagon-fill",
+        tone="danger" if problem.failed else "warning",
+        url=url_for("deliveries.index", **_filter_of(problem)),
+        retry_url=url_for("batches.confirm", **_filter_of(problem), all="1") if may_retry else "",
+        retry_count=counted(problem.retryable),
+        dismissible=_dismissible(problem),
+    )
+
+
+def _untried(problem: Problem) -> str:
+    return PAUSED if problem.next_retry_at else "not attempted yet"
+
+
+def _filter_of(problem: Problem) -> dict[str, Any]:
+    """The filter of the log that shows exactly these."""
+    return {
+        "status": str(StatusFilter.ATTENTION),
+        "webhook": problem.webhook_id,
+        "reason": str(problem.reason or UNTRIED),
+        "code": problem.code,
+    }
+
+
+def _span(problem: Problem) -> str:
+    """ "03:11 to 13:11": when they were stored."""
+    first, last = problem.first_at, problem.last_at
+    if last is None:
+        return ""
+    if first is None:
+        return f"until {near_time(last)}"
+    begin, end = near_time(first), near_time(last)
+    if begin == end:
+        return begin
+    is_later_day = " " in begin and " " not in end
+    return f"{begin} to {'today ' if is_later_day else ''}{end}"
+
+
+def _goes_on(problem: Problem) -> Iterator[str]:
+    """How it goes on there."""
+    if problem.is_deleted:
+        yield "webhook deleted"
+    elif problem.standing is Standing.OFF:
+        yield "webhook off"
+    elif problem.next_retry_at:
+        yield f"next automatic retry {near_time(problem.next_retry_at)}"
+    else:
+        yield "still failing" if problem.is_failing else "deliveries arrive again"
+
+
+def _dismissible(problem: Problem) -> Dismissible | None:
+    if not problem.failed or problem.failed_at is None or not can("deliveries.dismiss"):
+        return None
+    fields = {
+        "webhook": str(problem.webhook_id),
+        "reason": str(problem.reason or UNTRIED),
+        "seen": seen_word(problem.failed_at),
+    }
+    return Dismissible(counted(problem.failed), fields)
+
+
+def seen_word(at: datetime) -> str:
+    """A time as the form of *Dismiss* carries it."""
+    return at.isoformat()
+
+
+def _page(webhook: UUID) -> str:
+    return url_for("webhooks.show", public_id=webhook)
