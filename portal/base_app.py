@@ -37,7 +37,6 @@ def create_base_app(settings: Settings | None = None) -> Flask:
         SESSION_COOKIE_PATH="/",
         MAX_CONTENT_LENGTH=16 * 1024 * 1024,
         WTF_CSRF_TIME_LIMIT=None,
-        BOOTSTRAP_SERVE_LOCAL=True,
     )
     db.init_app(app)
     csrf.init_app(app)

@@ -31,6 +31,7 @@ from portal.web.people import (
     password_reset_views,
     sign_in_views,
     signup_views,
+    theme_views,
 )
 from portal.web.people import views as people_views
 from portal.web.planning import views as planning_views
@@ -60,6 +61,7 @@ def init_app(app: Flask) -> None:
 BLUEPRINTS: tuple[Blueprint, ...] = (
     home_views.blueprint,
     banner_views.blueprint,
+    theme_views.blueprint,
     sign_in_views.blueprint,
     signup_views.blueprint,
     account_views.blueprint,

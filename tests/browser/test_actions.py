@@ -38,7 +38,7 @@ def act(page: Page, button: str, submit: str | None = None, **typed: str) -> Non
     """Press an action's button, in front or under More; fill in its form by labels; send it."""
     link = page.locator(".page-actions").get_by_role("link", name=button, exact=True)
     if not link.is_visible():
-        page.get_by_text("More actions", exact=True).click()
+        page.get_by_text("More", exact=True).click()
     link.click()
     for name, value in typed.items():
         control = page.locator(f"[name={name}]")
@@ -175,7 +175,7 @@ def each_was_sent(page: Page) -> list[str]:
 
 def dispose(page: Page) -> None:
     """Sell it, then find out that it was the wrong one."""
-    page.get_by_text("More actions", exact=True).click()
+    page.get_by_text("More", exact=True).click()
     page.get_by_role("link", name="Dispose of asset", exact=True).click()
     page.get_by_label("Sold", exact=True).check()
     press(page, "Dispose of asset")
@@ -206,7 +206,7 @@ def test_an_action_is_done_with_the_keyboard_alone(page: Page, app: Flask, porta
     sign_in(page, portal)
     page.goto(f"{portal}/assets/{asset_id}")
     page.wait_for_load_state("networkidle")  # Escape is the scripts' business
-    tab_to(page, "More actions")
+    tab_to(page, "More")
     page.keyboard.press("Enter")
     expect(page.locator(".more-panel")).to_contain_text("It is not lost")
     page.keyboard.press("Escape")

@@ -227,7 +227,7 @@ def _edit(page: Page, _portal: FreshPortal) -> float:
 
 
 def _delete(page: Page, _portal: FreshPortal) -> float:
-    page.get_by_text("More actions", exact=True).click()
+    page.get_by_text("More", exact=True).click()
     page.get_by_role("link", name="Delete", exact=True).click()
     return _press(page, "Delete asset")
 

@@ -36,7 +36,7 @@ def press(page: Page, words: str) -> None:
 
 def open_action(page: Page, words: str) -> None:
     """By the menu, as the page shows it."""
-    page.get_by_text("More actions", exact=True).click()
+    page.get_by_text("More", exact=True).click()
     page.locator(".more-panel").get_by_role("link", name=words, exact=True).click()
 
 

@@ -24,7 +24,7 @@ PUBLIC: Final = "public"
 # Where a view keeps what it declared.
 MARK: Final = "permission"
 AGAIN: Final = "asks_again"
-PUBLIC_ENDPOINTS: Final = frozenset({"static", "bootstrap.static"})
+PUBLIC_ENDPOINTS: Final = frozenset({"static"})
 
 V = TypeVar("V", bound=Callable[..., Any])
 Condition = Callable[[], bool]

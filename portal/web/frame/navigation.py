@@ -32,32 +32,39 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One entry of the main navigation, with its tabs."""
+    """One entry of the main navigation, with its tabs.
+
+    A page belongs to the first section that names it; a later one may have a tab that leads there.
+    """
 
     label: str
-    icon: str
     places: tuple[Place, ...]
 
     @property
     def url(self) -> str:
-        """The address of the first tab."""
-        return self.places[0].url
+        """The address of its first own page."""
+        return self.own[0].url
+
+    @property
+    def own(self) -> tuple[Place, ...]:
+        """The places that no earlier section has."""
+        return tuple(place for place in self.places if _home(place) == self.label)
 
     @property
     def is_here(self) -> bool:
-        """Whether one of its pages is being shown."""
-        return any(place.is_here for place in self.places)
+        """Whether one of its own pages is being shown."""
+        return any(place.is_here for place in self.own)
 
+
+WEBHOOKS: Final = Place("Webhooks", "/settings/webhooks", "webhooks.read", also=("/inbox",))
 
 SECTIONS: Final = (
     Section(
         "Assets",
-        "box-seam",
         (
             Place("Assets", "/assets", "assets.read", also=("/tasks",)),
             Place("Reservations", "/reservations", "assets.read"),
             Place("Maintenance", "/maintenance", "assets.read"),
-            Place("Alerts", "/alerts", "alerts.read"),
             Place("Staff", "/staff", "assets.read"),
             Place("Categories", "/categories", "assets.read"),
             Place("Locations", "/locations", "assets.read"),
@@ -65,21 +72,21 @@ SECTIONS: Final = (
     ),
     Section(
         "Deliveries",
-        "send",
         (Place("Deliveries", "/deliveries", "deliveries.read", also=("/batches",)),),
     ),
+    Section("Webhooks", (WEBHOOKS,)),
+    Section("Alerts", (Place("Alerts", "/alerts", "alerts.read"),)),
     Section(
         "Settings",
-        "gear",
         (
-            Place("Webhooks", "/settings/webhooks", "webhooks.read", also=("/inbox",)),
+            WEBHOOKS,
             Place("Alerts", "/settings/alerts", "alerts.settings"),
             Place("Users", "/settings/people", "people.manage"),
             Place("Audit", "/settings/audit", "audit.read"),
             Place("System", "/settings/system", "system.read"),
         ),
     ),
-    Section("Help", "question-circle", (Place("Help", "/help", "home.read"),)),
+    Section("Help", (Place("Help", "/help", "home.read"),)),
 )
 
 
@@ -87,15 +94,18 @@ def navigation() -> list[Section]:
     """The sections that hold something the signed-in person may read, with those tabs alone."""
     can = cast(Callable[[str], bool], current_app.jinja_env.globals["can"])
     sections = (
-        Section(each.label, each.icon, tuple(p for p in each.places if can(p.permission)))
-        for each in SECTIONS
+        Section(each.label, tuple(p for p in each.places if can(p.permission))) for each in SECTIONS
     )
-    return [section for section in sections if section.places]
+    return [section for section in sections if section.own]
 
 
 def section_here() -> Section | None:
     """The section that the page being shown belongs to."""
     return next((section for section in navigation() if section.is_here), None)
+
+
+def _home(place: Place) -> str:
+    return next(section.label for section in SECTIONS if place in section.places)
 
 
 def _nearest(path: str) -> str:

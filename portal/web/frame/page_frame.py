@@ -1,25 +1,26 @@
-"""What every page stands in: Bootstrap, our template helpers, navigation and security headers."""
+"""What every page stands in: our template helpers, navigation and security headers."""
 
 from typing import Any, Final
 
 from flask import Flask, current_app, g, request, url_for
-from flask_bootstrap import Bootstrap5
 
 from portal.config.settings import Settings
 from portal.web.frame import form_rendering, status_tags
 from portal.web.frame.icons import icon
 from portal.web.frame.navigation import navigation, section_here
 from portal.web.frame.security_headers import add_security_headers
-from portal.web.frame.static_files import bootstrap_css_url, static_url
+from portal.web.frame.static_files import static_url
 from portal.web.frame.wording import WORDS
 
 # What an address says of a person's last press alone: links on the page do not carry it on.
 RETRIED: Final = "retried"
+# The browser's own choice; without one the system decides (portal/web/people/theme_views.py).
+THEME_COOKIE: Final = "theme"
+THEMES: Final = ("light", "dark")
 
 
 def init_app(app: Flask) -> None:
     """Give the application its frame. `can` denies all, and there are no `troubles`, until told."""
-    Bootstrap5(app)
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals.setdefault("can", _deny)
@@ -29,7 +30,6 @@ def init_app(app: Flask) -> None:
         {
             "as_hint": form_rendering.as_hint,
             "blank_row": form_rendering.blank_row,
-            "bootstrap_css_url": bootstrap_css_url,
             "described_by": form_rendering.described_by,
             "icon_svg": icon,
             "is_hidden": form_rendering.is_hidden,
@@ -41,6 +41,7 @@ def init_app(app: Flask) -> None:
             "section_here": section_here,
             "static_url": static_url,
             "target_id": form_rendering.target_id,
+            "theme_chosen": theme_chosen,
             "delivery_tag": status_tags.delivery_tag,
             "webhook_tag": status_tags.webhook_tag,
             "asset_tag_of": status_tags.asset_tag_of,
@@ -59,6 +60,12 @@ def page_url(**changes: Any) -> str:
     kept = {name: request.args.getlist(name) for name in request.args if name != RETRIED}
     values = {**kept, **(request.view_args or {}), **changes}
     return url_for(g.get("page_endpoint") or request.endpoint or "", **values)
+
+
+def theme_chosen() -> str:
+    """What this browser\'s reader chose, light or dark; nothing where the system decides."""
+    chosen = request.cookies.get(THEME_COOKIE)
+    return chosen if chosen in THEMES else ""
 
 
 def local_trial() -> str:

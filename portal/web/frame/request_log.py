@@ -13,7 +13,7 @@ from portal.logs import TRAFFIC
 HEADER: Final = "X-Request-Id"
 # Asked for every few seconds by machines; files by every page.
 QUIET: Final = frozenset(
-    {"operations.healthz", "operations.readyz", "operations.metrics", "static", "bootstrap.static"}
+    {"operations.healthz", "operations.readyz", "operations.metrics", "static"}
 )
 
 log = logging.getLogger(TRAFFIC)

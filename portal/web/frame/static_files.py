@@ -5,7 +5,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-import flask_bootstrap
 from flask import Response, current_app, request, url_for
 
 KEEP: Final = "public, max-age=31536000, immutable"
@@ -28,16 +27,9 @@ def static_url(filename: str) -> str:
     return url_for("static", filename=filename, v=_version_now(path))
 
 
-def bootstrap_css_url() -> str:
-    """The address of the packaged Bootstrap stylesheet, with its content's hash as version."""
-    name = "css/bootstrap.min.css"
-    path = Path(flask_bootstrap.__file__).parent / "static" / "bootstrap5" / name
-    return url_for("bootstrap.static", filename=name, v=_version_now(path))
-
-
 def is_static() -> bool:
-    """Whether this request asks for a static file, ours or Bootstrap's."""
-    return (request.endpoint or "").endswith("static")
+    """Whether this request asks for a static file."""
+    return request.endpoint == "static"
 
 
 def keep_static(response: Response) -> None:

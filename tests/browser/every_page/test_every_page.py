@@ -32,7 +32,6 @@ pytestmark = pytest.mark.timeout(300)
 NO_PAGE = {
     "alert_settings.live": "a part of alert_settings.index, as JSON",
     "static": "files",
-    "bootstrap.static": "files",
     "audit.export": "a download",
     "deliveries.body": "a download",
     "delivery_help.bundle": "a download",

@@ -134,3 +134,42 @@ def test_a_form_works_without_scripts(plain_page: Page, gallery: str) -> None:
         plain_page.locator(f"[name='headers-{row}-name']").fill(f"X-Key-{row}")
     plain_page.get_by_role("button", name="Save webhook").click()
     expect(plain_page.get_by_text("Webhook saved.")).to_be_visible()
+
+
+def test_on_a_telephone_the_menu_opens_without_scripts(plain_page: Page, gallery: str) -> None:
+    plain_page.set_viewport_size({"width": 390, "height": 800})
+    plain_page.goto(f"{gallery}/deliveries")
+    link = plain_page.get_by_role("navigation", name="Main").get_by_role("link", name="Webhooks")
+    expect(link).to_be_hidden()
+    plain_page.locator(".menu summary").press("Enter")
+    expect(link).to_be_in_viewport()
+    plain_page.keyboard.press("Tab")
+    expect(plain_page.get_by_role("link", name="Assets", exact=True)).to_be_focused()
+
+
+def test_the_trial_says_what_it_is_at_a_press(plain_page: Page, gallery: str) -> None:
+    plain_page.goto(f"{gallery}/deliveries")
+    words = plain_page.get_by_text("Do not use it like this for real work.")
+    expect(words).to_be_hidden()
+    plain_page.get_by_text("Trial", exact=True).click()
+    expect(words).to_be_in_viewport()
+
+
+def test_the_chosen_light_holds_whatever_the_system_says(plain_page: Page, gallery: str) -> None:
+    def ground() -> str:
+        colour = "getComputedStyle(document.body).backgroundColor"
+        return str(plain_page.evaluate(colour))
+
+    plain_page.emulate_media(color_scheme="light")
+    plain_page.goto(f"{gallery}/deliveries")
+    day = ground()
+    plain_page.get_by_role("button", name="Dark").click()
+    night = ground()
+    assert night != day
+    plain_page.emulate_media(color_scheme="dark")
+    plain_page.get_by_role("button", name="Light").click()
+    assert ground() == day
+    plain_page.get_by_role("button", name="System").click()
+    assert ground() == night
+    plain_page.emulate_media(media="print")
+    assert ground() == "rgb(255, 255, 255)"

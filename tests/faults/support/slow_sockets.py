@@ -11,7 +11,7 @@ from itertools import cycle
 from typing import Final, Self
 
 PAUSE: Final = 1.0  # seconds between two bytes of a connection
-BIG: Final = b"GET /bootstrap/static/css/bootstrap.min.css HTTP/1.1\r\nHost: x\r\n\r\n"
+BIG: Final = b"GET /static/css/pages.css HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ KINDS: Final = {
     "one long chunk": Kind(
         b"POST /sign-in HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\n", b"x"
     ),
-    "readers": Kind(BIG * 8, reads=True),
+    "readers": Kind(BIG * 64, reads=True),
     "idle": Kind(),
 }
 

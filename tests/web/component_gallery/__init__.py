@@ -18,6 +18,7 @@ from portal.lib.clock import utcnow
 from portal.lib.paging import Page
 from portal.web.frame import error_pages, page_frame
 from portal.web.frame.status_tags import DELIVERY
+from portal.web.people import theme_views
 from tests.web.component_gallery.form import GROUPS, GalleryForm
 
 
@@ -35,7 +36,6 @@ def make_gallery(*, local_trial: bool = True, opens: bool = True) -> Flask:
     app = Flask("gallery", root_path=str(ROOT))
     app.config.update(
         SECRET_KEY="only for these tests",
-        BOOTSTRAP_SERVE_LOCAL=True,
         SQLALCHEMY_DATABASE_URI="sqlite://",
         SQLALCHEMY_ENGINE_OPTIONS={"module": sqlite_module},
     )
@@ -53,6 +53,7 @@ def make_gallery(*, local_trial: bool = True, opens: bool = True) -> Flask:
     app.jinja_env.globals["can"] = lambda permission: permission != request.args.get("without")
     page_frame.init_app(app)
     error_pages.init_app(app)
+    app.register_blueprint(theme_views.blueprint)
     _add_pages(app)
     return app
 

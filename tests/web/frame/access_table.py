@@ -39,7 +39,7 @@ public
     new_passwords.choose new_passwords.save
     operations.healthz operations.readyz operations.metrics inbox.receive
     security_txt.show
-    static bootstrap.static
+    static themes.choose
 home.read
     home.index banners.hide help.index help.show
 account.edit

@@ -1,13 +1,14 @@
 """Colours that can be read: measured on the tokens themselves (WCAG 2.2, relative luminance)."""
 
 import re
+from pathlib import Path
 
 import pytest
 
 from portal.config.settings import ROOT
 
-TOKENS = (ROOT / "static" / "css" / "tokens.css").read_text(encoding="utf-8")
-LIGHT_CSS, DARK_CSS = TOKENS.split("@media screen and (prefers-color-scheme: dark)")
+CSS = ROOT / "static" / "css"
+LIGHT_CSS, DARK_CSS = ((CSS / name).read_text("utf-8") for name in ("tokens.css", "dark.css"))
 STATUSES = ["success", "danger", "warning", "info", "neutral"]
 GROUNDS = ["paper", "surface", "surface-soft"]
 
@@ -16,6 +17,9 @@ def colours(css: str) -> dict[str, str]:
     return dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6});", css))
 
 
+# What Firefox 115 ESR or Safari 16.4 lack, or have behind a switch; `:has()` may only add to what
+# works without it.
+TOO_NEW = r"light-dark\(|popover|@starting-style|anchor\(|interpolate-size|@scope|^\s+&"
 SCHEMES = {"light": colours(LIGHT_CSS), "dark": colours(LIGHT_CSS) | colours(DARK_CSS)}
 
 
@@ -62,8 +66,44 @@ def test_controls_and_focus_can_be_seen(scheme: str, ground: str) -> None:
         ("on-danger", "danger-button"),
         ("on-danger", "danger-button-strong"),
         ("accent-strong", "accent-soft"),
-        ("masthead-soft", "masthead"),
     ],
 )
-def test_buttons_and_masthead_can_be_read(scheme: str, text: str, ground: str) -> None:
+def test_buttons_can_be_read(scheme: str, text: str, ground: str) -> None:
     assert contrast(scheme, text, ground) >= 4.5
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_what_the_agreement_measured_still_holds(scheme: str) -> None:
+    assert contrast(scheme, "ink", "paper") >= 14.5
+    assert contrast(scheme, "accent", "surface") >= 7.9
+    assert contrast(scheme, "danger", "danger-ground") >= 7.8
+    assert contrast(scheme, "danger-sign", "surface") >= 5.5
+    assert contrast(scheme, "control", "surface") >= 4.4
+    assert contrast(scheme, "focus", "surface") >= 5.4
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_bars_and_signs_stand_out_from_their_ground(scheme: str) -> None:
+    for sign in ("arrived", "warning-sign", "danger-sign", "success-sign", "info-sign"):
+        assert contrast(scheme, sign, "surface") >= 3, sign
+
+
+def test_the_night_has_a_colour_for_each_of_the_day() -> None:
+    assert colours(LIGHT_CSS).keys() == colours(DARK_CSS).keys()
+
+
+def test_a_colour_is_named_in_the_tokens_alone() -> None:
+    sheets = [path for path in CSS.iterdir() if path.name not in {"tokens.css", "dark.css"}]
+    used = {
+        (path.name, c) for path in sheets for c in re.findall(r"#[0-9a-f]{3,8}\b", path.read_text())
+    }
+    # Paper is white and ink black.
+    assert {colour for _, colour in used} <= {"#fff", "#000"}, used
+
+
+@pytest.mark.parametrize("path", sorted(CSS.iterdir()), ids=lambda path: path.name)
+def test_browsers_of_two_years_ago_understand_it(path: Path) -> None:
+    css = path.read_text("utf-8")
+    assert not re.findall(TOO_NEW, css, re.MULTILINE)
+    outside = re.sub(r"@supports selector\(:has\(a\)\) \{.*?\n\}", "", css, flags=re.DOTALL)
+    assert ":has(" not in outside

@@ -94,13 +94,15 @@ def test_the_password_is_asked_for_again_where_that_is_written_out(app: Flask) -
 def test_only_doors_and_machines_come_in_without_signing_in(app: Flask) -> None:
     public = {path for endpoint, _, path in pages_of(app) if VIEWS[endpoint] == "public"}
     links = {"/invitation", "/new-password", "/setup"}
-    assert public == {"/sign-in", *links, *FOR_MACHINES}
+    assert public == {"/sign-in", "/theme", *links, *FOR_MACHINES}
 
 
 def test_whoever_is_not_signed_in_is_sent_to_the_door(app: Flask) -> None:
     pages, wrong = Pages(app), []
     token = token_of(pages.get("/sign-in"))
     for endpoint, method, path in pages_of(app):
+        if endpoint == "themes.choose":
+            continue  # it leads back to the page that it was pressed on: here, the door
         status, onward = ask(pages, method, path, token)
         is_sent = status == 302 and onward == "/sign-in"
         if is_sent is (VIEWS[endpoint] == "public"):

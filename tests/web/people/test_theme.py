@@ -1,0 +1,72 @@
+"""The reader's own light: kept by the browser, written into every page, and never from a script."""
+
+import pytest
+from flask import Flask
+
+from tests.support.pages import Page, Pages
+from tests.web.signed_in import visit
+
+SHEET = "/static/css/dark.css"
+
+
+def media(page: Page) -> list[str]:
+    """When the colours of the night hold; empty where the page never loads them."""
+    links = page.root.find_all("link")
+    return [node.get("media") for node in links if node.get("href").startswith(SHEET)]
+
+
+def theme(page: Page) -> tuple[str, str]:
+    """What the page says of its light, and which of the three buttons is pressed."""
+    (html,) = page.root.find_all("html")
+    pressed = [n.text for n in page.root.find_all("button") if n.get("aria-pressed") == "true"]
+    return html.get("data-theme"), *pressed  # type: ignore[return-value]  # there is one
+
+
+def choose(pages: Pages, page: Page, words: str) -> Page:
+    return pages.submit(page.form("/theme"), words)
+
+
+def test_without_a_choice_the_system_decides(app: Flask) -> None:
+    page = visit(app).get("/assets")
+    assert theme(page) == ("", "System")
+    assert media(page) == ["screen and (prefers-color-scheme: dark)"]
+
+
+def test_a_choice_holds_on_every_page_and_leads_back_to_this_one(app: Flask) -> None:
+    pages = visit(app)
+    page = choose(pages, pages.get("/assets?q=drill"), "Dark")
+    assert page.path == "/assets?q=drill"
+    assert theme(page) == ("dark", "Dark")
+    assert media(page) == ["screen"]
+    page = choose(pages, pages.get("/deliveries"), "Light")
+    assert theme(page) == ("light", "Light")
+    assert media(page) == []
+    assert theme(pages.get("/nowhere")) == ("light", "Light")
+    assert theme(choose(pages, page, "System")) == ("", "System")
+
+
+def test_it_is_there_before_anybody_has_signed_in_and_outlives_the_session(app: Flask) -> None:
+    pages = Pages(app)
+    assert theme(choose(pages, pages.get("/sign-in"), "Dark")) == ("dark", "Dark")
+    cookie = pages.client.get_cookie("theme")
+    assert cookie is not None
+    assert cookie.http_only
+    assert cookie.same_site == "Lax"
+    assert cookie.max_age == 365 * 24 * 3600
+
+
+@pytest.mark.parametrize("written", ["", "DARK", 'dark" onload="x', "dark light"])
+def test_what_somebody_wrote_into_the_cookie_is_no_theme(app: Flask, written: str) -> None:
+    pages = Pages(app)
+    pages.client.set_cookie("theme", written)
+    page = pages.get("/sign-in")
+    assert theme(page) == ("", "System")
+    assert "onload" not in page.html
+
+
+def test_it_leads_to_no_other_site_and_takes_no_other_theme(app: Flask) -> None:
+    pages = Pages(app)
+    pages.get("/sign-in")
+    page = pages.post("/theme", {"theme": "sepia", "back": "https://evil.example.com/"})
+    assert page.path.startswith("/sign-in")
+    assert pages.client.get_cookie("theme") is None
