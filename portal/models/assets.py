@@ -72,8 +72,16 @@ class Location(Base):
     __table_args__ = (Index("uq_locations_name", func.lower(text("name")), unique=True),)
 
 
+def _index(name: str, *columns: str, where: str) -> Index:
+    return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
+
+
 class Asset(Base):
-    """One thing in the register (`item`), or one kind of consumable (`stock`)."""
+    """One thing in the register (`item`), or one kind of consumable (`stock`).
+
+    Its tag, name and serial number are found by parts through `asset_words` (SQLite) or
+    `ix_asset_words` (PostgreSQL), which only `services/assets/search.py` and migration 0026 know.
+    """
 
     __tablename__ = "assets"
 
@@ -125,6 +133,14 @@ class Asset(Base):
             unique=True,
             sqlite_where=text("deleted_at IS NULL AND serial_number IS NOT NULL"),
             postgresql_where=text("deleted_at IS NULL AND serial_number IS NOT NULL"),
+        ),
+        # The list's chips are counted and walked along these.
+        _index("ix_assets_status_id", "status", "id", where="deleted_at IS NULL"),
+        _index("ix_assets_deleted_id", "id", where="deleted_at IS NOT NULL"),
+        _index(
+            "ix_assets_low_id",
+            "id",
+            where="deleted_at IS NULL AND min_quantity IS NOT NULL AND quantity < min_quantity",
         ),
         {"sqlite_autoincrement": True},
     )

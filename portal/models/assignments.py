@@ -89,6 +89,13 @@ class Assignment(Base):
             postgresql_where=text("ended_at IS NULL"),
         ),
         Index("ix_assignments_asset_id_id", "asset_id", "id"),
+        Index(
+            "ix_assignments_due_at",
+            "due_at",
+            "asset_id",
+            sqlite_where=text("ended_at IS NULL AND due_at IS NOT NULL"),
+            postgresql_where=text("ended_at IS NULL AND due_at IS NOT NULL"),
+        ),
         {"sqlite_autoincrement": True},
     )
 

@@ -1,5 +1,7 @@
 """The database is what the models say, on both kinds."""
 
+from typing import Any
+
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -15,10 +17,16 @@ from portal.services.core.unit_of_work import writing
 from tests.support.factories import make_asset
 
 
+def has_a_model(name: str | None, _kind: str, _parents: Any) -> bool:
+    """The index of parts of words is the database's own (tests/database/test_asset_words.py)."""
+    words = ("asset_words", "staff_words")
+    return not (name or "").removeprefix("ix_").startswith(words)
+
+
 @pytest.mark.filterwarnings("ignore:Skipped unsupported reflection", "ignore:autogenerate skipping")
 def test_the_migrations_make_the_tables_of_the_models(app: Flask) -> None:
     with db.engine.connect() as connection:
-        context = MigrationContext.configure(connection)
+        context = MigrationContext.configure(connection, opts={"include_name": has_a_model})
         assert compare_metadata(context, Base.metadata) == []
 
 

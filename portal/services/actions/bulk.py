@@ -55,8 +55,7 @@ def look(action: Action, ids: Sequence[int]) -> list[Chosen]:
 
 def matching_ids(chosen: AssetFilter) -> list[int]:
     """Everything that the list shows with this filter; one more than `MOST_ASSETS`: too many."""
-    wanted = matching(chosen).with_only_columns(Asset.id).order_by(Asset.id.desc())
-    return list(session().scalars(wanted.limit(MOST_ASSETS + 1)))
+    return matching(chosen, MOST_ASSETS + 1)
 
 
 def start(actor: Actor, action: Action, ids: Sequence[int], values: Mapping[str, Any]) -> UUID:

@@ -7,15 +7,16 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select
+from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, func, select
 from sqlalchemy.orm import joinedload
 
 from portal.lib.paging import Page
 from portal.models.assets import Asset, AssetStatus, Category, Location
-from portal.models.assignments import Assignment, Staff
-from portal.services.core.counting import capped
-from portal.services.core.keyset import newest_first
-from portal.services.core.search import any_holds
+from portal.models.assignments import Assignment
+from portal.services.assets.search import by_holder, by_words
+from portal.services.core import counting
+from portal.services.core.counting import up_to
+from portal.services.core.keyset import newest_of, side_by_side
 from portal.services.core.unit_of_work import database_time, session
 
 
@@ -40,6 +41,10 @@ STATUSES: Final[Mapping[Shown, tuple[AssetStatus, ...]]] = {
     Shown.LOST: (AssetStatus.LOST,),
 }
 
+# So many are read to tell how many each chip would show beside a search or another filter.
+COUNTED_BESIDE: Final = 1_000
+ASSETS: Final = select(Asset.id)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssetFilter:
@@ -59,14 +64,16 @@ class AssetFilter:
 
 def list_assets(chosen: AssetFilter, cursor: str | None = None) -> Page[Asset]:
     """One page of the assets that match, with their category and location."""
-    wanted = matching(chosen).options(joinedload(Asset.category), joinedload(Asset.location))
-    return newest_first(wanted, Asset.id, cursor)
+    wanted = select(Asset).options(joinedload(Asset.category), joinedload(Asset.location))
+    return newest_of(wanted, Asset.id, cursor, _walks(chosen))
 
 
-def matching(chosen: AssetFilter) -> Select[Asset]:
-    """The assets that match."""
-    gone = Asset.deleted_at.is_not(None) if chosen.deleted else Asset.deleted_at.is_(None)
-    return select(Asset).where(gone, *_conditions(chosen))
+def matching(chosen: AssetFilter, most: int, after: int | None = None) -> list[int]:
+    """The ids of the first `most` that match: the newest first, or, where the id is given that
+    they come `after`, the oldest first."""
+    is_ascending = after is not None
+    found = side_by_side(_walks(chosen), most, after, ascending=is_ascending)
+    return sorted(session().scalars(found), reverse=not is_ascending)[:most]
 
 
 def has_assets() -> bool:
@@ -75,9 +82,24 @@ def has_assets() -> bool:
     return session().execute(wanted).first() is not None
 
 
-def counts(chosen: AssetFilter) -> dict[Shown | None, int]:
-    """How many assets each chip would show beside the other filters (`capped`)."""
-    return {each: count(replace(chosen, shown=each)) for each in (None, *Shown)}
+def counts(chosen: AssetFilter) -> dict[Shown | None, int | None]:
+    """How many assets each chip would show beside the other filters.
+
+    Without any, `capped`, each from its index. Beside some, what they leave is read and counted, up
+    to one more than `COUNTED_BESIDE`: then only all of them, and the chip that is chosen, have a
+    number, and the others None.
+    """
+    if _is_whole(chosen):
+        return _counts_of_all()
+    found = _counted(replace(chosen, shown=None))
+    total = sum(found.values())
+    if total <= COUNTED_BESIDE:
+        return {
+            chip: sum(number for chips, number in found.items() if chip is None or chip in chips)
+            for chip in (None, *Shown)
+        }
+    unknown: dict[Shown | None, int | None] = dict.fromkeys((None, *Shown))
+    return unknown | {None: total} | ({chosen.shown: count(chosen)} if chosen.shown else {})
 
 
 def holders(ids: Sequence[int]) -> dict[int, Assignment]:
@@ -88,8 +110,19 @@ def holders(ids: Sequence[int]) -> dict[int, Assignment]:
 
 
 def count(chosen: AssetFilter) -> int:
-    """How many match (`capped`)."""
-    return capped(session(), matching(chosen).with_only_columns(Asset.id))
+    """How many match, up to one more than `limit_of` it."""
+    most = limit_of(chosen)
+    found = side_by_side(_walks(chosen), most + 1)
+    return session().execute(select(up_to(found, most))).scalar_one()
+
+
+def limit_of(chosen: AssetFilter) -> int:
+    """How far is counted: not as far beside a search or another filter than a chip."""
+    return counting.COUNT_LIMIT if _is_whole(chosen) else COUNTED_BESIDE
+
+
+def _is_whole(chosen: AssetFilter) -> bool:
+    return replace(chosen, shown=None) == AssetFilter()
 
 
 def is_overdue(now: datetime) -> ColumnElement[bool]:
@@ -102,35 +135,76 @@ def is_low() -> ColumnElement[bool]:
     return and_(Asset.min_quantity.is_not(None), Asset.quantity < Asset.min_quantity)
 
 
+def _walks(chosen: AssetFilter) -> list[Select[int]]:
+    """Ways to the ids of what matches, each along an index: by words, by who has it, by status."""
+    ways = [by_words(chosen.search), by_holder(chosen.search)] if chosen.search else [ASSETS]
+    conditions = _conditions(chosen)
+    statuses = STATUSES.get(chosen.shown, ()) if chosen.shown else ()
+    if chosen.search and statuses:
+        conditions.append(Asset.status.in_(statuses))
+    elif statuses:
+        ways = [way.where(Asset.status == each) for way in ways for each in statuses]
+    return [way.where(*conditions) for way in ways]
+
+
 def _conditions(chosen: AssetFilter) -> list[ColumnElement[bool]]:
-    found: list[ColumnElement[bool]] = []
-    if chosen.search:
-        found.append(_holds(chosen.search))
+    gone = Asset.deleted_at.is_not(None) if chosen.deleted else Asset.deleted_at.is_(None)
+    found: list[ColumnElement[bool]] = [gone]
     if chosen.category:
-        found.append(Asset.category.has(Category.public_id == chosen.category))
+        found.append(Asset.category_id == _id_of(Category, chosen.category))
     if chosen.location:
-        found.append(Asset.location.has(Location.public_id == chosen.location))
+        found.append(Asset.location_id == _id_of(Location, chosen.location))
     if chosen.status:
         found.append(Asset.status == chosen.status)
-    if chosen.shown:
-        found.append(_of_chip(chosen.shown))
+    if chosen.shown is Shown.LOW:
+        found.append(is_low())
+    if chosen.shown is Shown.OVERDUE:
+        found.append(Asset.id.in_(_overdue()))
     return found
 
 
-def _holds(words: str) -> ColumnElement[bool]:
-    own = (Asset.asset_tag, Asset.name, Asset.serial_number)
-    held = (
-        select(Assignment.asset_id)
-        .join(Staff, Staff.id == Assignment.staff_id)
-        .where(Assignment.ended_at.is_(None), any_holds((Staff.name, Staff.email), words))
+def _id_of(kind: type[Category] | type[Location], public_id: UUID) -> ScalarSelect[int]:
+    """Read once, and not for each asset."""
+    return select(kind.id).where(kind.public_id == public_id).scalar_subquery()
+
+
+def _overdue() -> Select[int]:
+    return select(Assignment.asset_id).where(is_overdue(database_time(session())))
+
+
+def _counts_of_all() -> dict[Shown | None, int | None]:
+    numbers = {
+        each: up_to(ASSETS.where(Asset.deleted_at.is_(None), Asset.status == each))
+        for each in AssetStatus
+    }
+    others = {
+        each: up_to(_walks(AssetFilter(shown=each))[0]) for each in (Shown.LOW, Shown.OVERDUE)
+    }
+    row = session().execute(select(*numbers.values(), *others.values())).one()
+    known = dict(zip((*numbers, *others), row, strict=True))
+    most = counting.COUNT_LIMIT + 1
+    of_status = {
+        chip: min(most, sum(known[each] for each in among)) for chip, among in STATUSES.items()
+    }
+    total = min(most, sum(known[each] for each in numbers))
+    return {None: total} | of_status | {each: known[each] for each in others}
+
+
+def _counted(chosen: AssetFilter) -> dict[frozenset[Shown], int]:
+    """How many of the newest that match belong to the same chips."""
+    ids = side_by_side(_walks(chosen), COUNTED_BESIDE + 1)
+    read = select(ids.limit(COUNTED_BESIDE + 1).subquery())
+    low, late = func.coalesce(is_low(), False), Asset.id.in_(_overdue())
+    grouped = (
+        select(Asset.status, low, late, func.count())
+        .where(Asset.id.in_(read))
+        .group_by(Asset.status, low, late)
     )
-    return or_(any_holds(own, words), Asset.id.in_(held))
-
-
-def _of_chip(chip: Shown) -> ColumnElement[bool]:
-    if chip is Shown.LOW:
-        return is_low()
-    if chip is Shown.OVERDUE:
-        late = select(Assignment.asset_id).where(is_overdue(database_time(session())))
-        return Asset.id.in_(late)
-    return Asset.status.in_(STATUSES[chip])
+    found: dict[frozenset[Shown], int] = {}
+    for status, is_low_, is_late, number in session().execute(grouped):
+        chips = {chip for chip, among in STATUSES.items() if status in among}
+        chips |= {Shown.LOW} if is_low_ else set()
+        chips |= {Shown.OVERDUE} if is_late else set()
+        key = frozenset(chips)
+        found[key] = found.get(key, 0) + number
+    return found

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import BigInteger, Select, String, and_, func, literal, or_, tuple_
+from sqlalchemy import BigInteger, Select, String, and_, func, literal, or_, select, tuple_, union
 from sqlalchemy.orm import InstrumentedAttribute
 
 from portal.lib.paging import PAGE_SIZE, Cursor, Key, Page, UnreadableCursor, page_of
@@ -30,6 +30,44 @@ def newest_first(wanted: Select[T], ids: InstrumentedAttribute[int], cursor: str
         return _some(wanted.where(ids < beside).order_by(ids.desc()))
 
     return _page(read, Cursor.decode(cursor), lambda row: (getattr(row, ids.key),))
+
+
+def newest_of(
+    wanted: Select[T],
+    ids: InstrumentedAttribute[int],
+    cursor: str | None,
+    walks: Sequence[Select[int]],
+) -> Page[T]:
+    """The page at `cursor` of what any of several walks finds (`side_by_side`)."""
+
+    def read(place: Cursor | None) -> Sequence[T]:
+        newer = place is not None and place.newer
+        beside = int(place.key[0]) if place is not None else None
+        found = side_by_side(walks, PAGE_SIZE + 1, beside, ascending=newer)
+        order = ids.asc() if newer else ids.desc()
+        return _some(wanted.where(ids.in_(found)).order_by(order))
+
+    return _page(read, Cursor.decode(cursor), lambda row: (getattr(row, ids.key),))
+
+
+def side_by_side(
+    walks: Sequence[Select[int]], most: int, beside: int | None = None, *, ascending: bool = False
+) -> Select[int]:
+    """The ids that any of the walks finds: of each the first `most`, newest first or `ascending`.
+
+    A walk selects one column of ids, and reads in their order without sorting all that there is.
+    `beside`: only what comes after this id.
+    """
+    parts = []
+    for walk in walks:
+        (ids,) = walk.selected_columns
+        if beside is not None:
+            # As wide as a cursor can be: a number typed into the address must not overflow.
+            place = literal(beside, BigInteger)
+            walk = walk.where(ids > place if ascending else ids < place)
+        ordered = walk.order_by(ids.asc() if ascending else ids.desc()).limit(most)
+        parts.append(select(ordered.subquery()))
+    return select(union(*parts).subquery()) if len(parts) > 1 else parts[0]
 
 
 def soonest_first(

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
 from portal.models.assets import Asset
@@ -30,7 +31,8 @@ def _chunk(chosen: AssetFilter, after: int) -> list[tuple[int, list[object]]]:
     current = session()
     # No transaction stays open while the file is being read on the other side.
     current.rollback()
-    wanted = matching(chosen).where(Asset.id > after).order_by(Asset.id).limit(CHUNK)
+    ids = matching(chosen, CHUNK, after)
+    wanted = select(Asset).where(Asset.id.in_(ids)).order_by(Asset.id)
     wanted = wanted.options(joinedload(Asset.category), joinedload(Asset.location))
     assets = current.scalars(wanted).all()
     holdings = holders([asset.id for asset in assets])

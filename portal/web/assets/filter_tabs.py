@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from portal.models.assets import Action
-from portal.services.assets.queries import AssetFilter, Shown
+from portal.services.assets.queries import AssetFilter, Shown, limit_of
 from portal.web.frame.page_frame import page_url
 from portal.web.frame.tabs import Tab
 from portal.web.frame.wording import counted
@@ -31,10 +31,16 @@ BULK_LABELS: Final = (
 )
 
 
-def asset_tabs(chosen: AssetFilter, found: Mapping[Shown | None, int]) -> list[Tab]:
+def asset_tabs(chosen: AssetFilter, found: Mapping[Shown | None, int | None]) -> list[Tab]:
     """All of them, with what was counted; what would show nothing only while it is chosen."""
+    limit = limit_of(chosen)
     return [
-        Tab(label, page_url(show=each, cursor=None), each is chosen.shown, counted(found[each]))
+        Tab(
+            label,
+            page_url(show=each, cursor=None),
+            each is chosen.shown,
+            None if (number := found[each]) is None else counted(number, limit),
+        )
         for each, label in LABELS.items()
-        if each is None or each is chosen.shown or found[each]
+        if each is None or each is chosen.shown or found[each] != 0
     ]

@@ -54,7 +54,8 @@ def list_page(form: AssetFilterForm) -> tuple[str, int]:
     """The list under its filter; without a row, and with 400, while that cannot be read."""
     answer_as("assets.index")
     page: Page[Asset] = Page([])
-    chosen, found = AssetFilter(), dict.fromkeys((None, *Shown), 0)
+    chosen = AssetFilter()
+    found: dict[Shown | None, int | None] = dict.fromkeys((None, *Shown), 0)
     if form.validate():
         chosen = form.chosen()
         page, found = list_assets(chosen, request.args.get("cursor")), counts(chosen)

@@ -94,10 +94,10 @@ def number(value: int) -> str:
     return f"{value:,}".replace(",", THIN_SPACE)
 
 
-def counted(count: int) -> str:
-    """A count that stops at its limit: "312", and "10 000+" where there are more."""
-    limit = counting.COUNT_LIMIT
-    return f"{number(limit)}+" if count > limit else number(count)
+def counted(count: int, limit: int | None = None) -> str:
+    """A count that stops at its limit (`COUNT_LIMIT`): "312", "10 000+" where there are more."""
+    most = counting.COUNT_LIMIT if limit is None else limit
+    return f"{number(most)}+" if count > most else number(count)
 
 
 def plural(count: int, one: str, many: str | None = None) -> str:

@@ -19,7 +19,15 @@ ROOT = Path(__file__).resolve().parents[3]
 SIZE = 2
 MOST_PAGES = 400
 # Whoever uses one of these makes pages; they are at home in the modules named below.
-PAGING = {"newest_first", "soonest_first", "latest_first", "by_name", "page_of", "PAGE_SIZE"}
+PAGING = {
+    "newest_first",
+    "newest_of",
+    "soonest_first",
+    "latest_first",
+    "by_name",
+    "page_of",
+    "PAGE_SIZE",
+}
 MECHANISM = {"portal.lib.paging", "portal.services.core.keyset"}
 MENTION = re.compile("paging|keyset")
 

@@ -22,8 +22,8 @@ from portal.models.deliveries import (
     is_open,
 )
 from portal.models.webhooks import Webhook
-from portal.services.core.keyset import FIRST_ID, LAST_ID
-from portal.services.core.search import any_holds
+from portal.services.assets.search import by_words
+from portal.services.core.keyset import FIRST_ID, LAST_ID, side_by_side
 from portal.services.core.skip_scan import skip_scan
 from portal.services.deliveries.log.attention import (
     has_dismissals,
@@ -99,7 +99,7 @@ def assets_meant(current: Session, text: str) -> Meant:
     ids = _few(current, exact) or ()
     if ids:
         return Meant(ids)
-    similar = select(Asset.id).where(any_holds((Asset.asset_tag, Asset.name), text))
+    similar = by_words(text)
     found = _few(current, similar)
     return Meant((), similar) if found is None else Meant(found)
 
@@ -230,8 +230,7 @@ def _status(
 
 def _few(current: Session, wanted: Select[int]) -> tuple[int, ...] | None:
     """The ids, newest first; None: more than can be followed."""
-    some: Any = wanted.order_by(Asset.id.desc()).limit(FOLLOWED + 1)
-    ids = tuple(current.execute(some).scalars())
+    ids = tuple(current.scalars(side_by_side([wanted], FOLLOWED + 1)))
     return ids if len(ids) <= FOLLOWED else None
 
 

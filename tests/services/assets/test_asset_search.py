@@ -1,0 +1,180 @@
+"""Searches of the register: any part of any of three texts, whatever is typed, along an index."""
+
+import pytest
+from flask import Flask
+from sqlalchemy import event, text
+
+from portal.extensions import db
+from portal.lib.clock import utcnow
+from portal.models.assets import Asset
+from portal.models.assignments import Assignment, Staff
+from portal.services.assets import queries
+from portal.services.assets.queries import COUNTED_BESIDE, AssetFilter, Shown, counts, list_assets
+from portal.services.core.unit_of_work import session, writing
+from tests.support.factories import make_asset
+
+MANY = COUNTED_BESIDE + 500
+LOST = MANY // 3
+
+
+def found(search: str) -> list[int]:
+    return [row.id for row in list_assets(AssetFilter(search=search)).rows]
+
+
+@pytest.mark.parametrize(
+    "search", ["T14", "t14", "DMIN-0", "5CG0391", "g0391", "391", "ad T", "dm", "Ä", "äna", "ÄNA"]
+)
+def test_any_part_of_tag_name_or_serial_number_finds_it(app: Flask, search: str) -> None:
+    wanted = make_asset("ThinkPad T14 von Äna", asset_tag="ADMIN-007", serial_number="5CG0391XYZ")
+    make_asset("Chair", asset_tag="CH-1", serial_number="000")
+    assert found(search) == [wanted]
+
+
+@pytest.mark.parametrize(
+    "search",
+    [
+        *(
+            "%",
+            "_",
+            "%%%",
+            "___",
+            "a_c",
+            "a%c",
+            "*",
+            "***",
+            "ab*",
+            '"',
+            '"""',
+            'a"b',
+            "'",
+            "\\",
+            "/",
+        ),
+        *("NEAR", "NEAR(abc def, 2)", "abc AND def", "abc OR def", "NOT abc", "-abc", "abc -def"),
+        *(
+            "name:abc",
+            "words:abc",
+            "^abc",
+            "{abc}",
+            "(abc",
+            "abc)",
+            "abc + def",
+            ":abc",
+            "$1",
+            ";--",
+        ),
+        *(
+            "\x00",
+            "abc\x00def",
+            "\x1f",
+            "abc\x1fdef",
+            "abc\ndef",
+            "😀😀😀",
+            "x" * 10_000,
+            "\u202eabc",
+        ),
+        "'; DROP TABLE assets; --",
+    ],
+)
+def test_what_is_typed_is_only_text(app: Flask, search: str) -> None:
+    make_asset("abc def xyz", asset_tag="T-1")
+    seen = "".join(sign for sign in search.replace("\n", " ") if sign.isprintable())
+    assert found(search) == ([1] if seen in "abc def xyz" else [])
+    assert counts(AssetFilter(search=search))[None] == len(found(search))
+
+
+@pytest.mark.parametrize("kept", ["100%", "a_b", 'the "best"', "AND OR", "-minus", "(x)", "50/50"])
+def test_such_signs_are_found_where_they_stand(app: Flask, kept: str) -> None:
+    wanted = make_asset(f"Lamp {kept} here")
+    make_asset("Lamp 100 a-b the best minus x 50 50")
+    assert found(kept) == [wanted]
+    assert found(kept.upper()) == [wanted]
+
+
+def test_the_end_of_one_text_and_the_beginning_of_the_next_are_no_match(app: Flask) -> None:
+    make_asset("Lamp", asset_tag="T-1", serial_number="SN1")
+    for search in ("1lamp", "T-1Lamp", "lampsn", "T-1 Lamp"):
+        assert found(search) == []
+
+
+@pytest.fixture
+def many(app: Flask) -> None:
+    """More than are counted beside a search, some with people; one has a name of its own, and is
+    late."""
+    status = ("lost", "broken", "allocated")
+    with writing() as current:
+        current.add_all(
+            Asset(asset_tag=f"M-{n:05d}", name="Monitor 27", status=status[n % 3])
+            for n in range(MANY)
+        )
+        current.add(Asset(asset_tag="X-1", name="Telescope", status="checked_out"))
+        current.add(Staff(name="Zoe Winter", email="zoe@example.com"))
+        current.add_all(Staff(name=f"Ben {n}", email=f"ben{n}@example.com") for n in range(200))
+    long_ago = utcnow().replace(year=2001)
+    held = {"kind": "allocation", "condition_out": "good", "started_at": long_ago}
+    with writing() as current:
+        current.add_all(
+            Assignment(asset_id=n + 1, staff_id=2 + n % 200, **held) for n in range(2, MANY, 3)
+        )
+        current.add(Assignment(**held | {"asset_id": MANY + 1, "staff_id": 1, "due_at": long_ago}))
+    session().execute(text("ANALYZE"))
+    session().commit()
+
+
+def test_beside_a_search_it_counts_to_a_limit_and_says_so(many: None) -> None:
+    broad = counts(AssetFilter(search="monitor"))
+    assert broad[None] == COUNTED_BESIDE + 1
+    assert {number for chip, number in broad.items() if chip} == {None}
+    chosen = counts(AssetFilter(search="monitor", shown=Shown.LOST))
+    assert (chosen[Shown.LOST], chosen[Shown.BROKEN]) == (LOST, None)
+    one = counts(AssetFilter(search="winter"))
+    assert {chip: n for chip, n in one.items() if n} == {None: 1, Shown.OUT: 1, Shown.OVERDUE: 1}
+    everything = counts(AssetFilter())
+    assert (everything[None], everything[Shown.LOST]) == (MANY + 1, LOST)
+
+
+def test_the_whole_register_is_counted_no_further_than_the_limit(
+    many: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("portal.services.core.counting.COUNT_LIMIT", 20)
+    found = counts(AssetFilter())
+    assert (found[None], found[Shown.LOST], found[Shown.OVERDUE]) == (21, 21, 1)
+    assert queries.count(AssetFilter(shown=Shown.LOST)) == 21
+
+
+WAYS = {
+    "all": AssetFilter(),
+    "a chip": AssetFilter(shown=Shown.LOST),
+    "a chip of two statuses": AssetFilter(shown=Shown.BROKEN),
+    "late": AssetFilter(shown=Shown.OVERDUE),
+    "low": AssetFilter(shown=Shown.LOW),
+    "deleted": AssetFilter(deleted=True),
+    "words": AssetFilter(search="telescope"),
+    "a person": AssetFilter(search="winter"),
+    "nothing": AssetFilter(search="nowhere"),
+}
+
+
+NEWEST = {"all": {"SCAN assets"}}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_no_list_and_no_count_reads_the_whole_register(many: None, way: str) -> None:
+    if db.engine.dialect.name != "sqlite":
+        pytest.skip("the plans of SQLite alone are the same every time")
+    scans: list[str] = []
+
+    def explain(connection, _cursor, words, values, *_) -> None:  # type: ignore[no-untyped-def]
+        if words.startswith("SELECT"):
+            plan = connection.connection.cursor().execute(f"EXPLAIN QUERY PLAN {words}", values)
+            lines = [row[-1] for row in plan.fetchall()]
+            scans.extend(line for line in lines if line.startswith("SCAN "))
+
+    event.listen(db.engine, "before_cursor_execute", explain)
+    try:
+        list_assets(WAYS[way])
+        counts(WAYS[way])
+    finally:
+        event.remove(db.engine, "before_cursor_execute", explain)
+    # The newest of all are read from the end, and no further than the page.
+    assert set(scans) & {"SCAN assets", "SCAN staff", "SCAN assignments"} <= NEWEST.get(way, set())
