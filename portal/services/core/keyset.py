@@ -4,7 +4,20 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import BigInteger, Select, String, and_, func, literal, or_, select, tuple_, union
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Integer,
+    Select,
+    String,
+    and_,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+    union,
+)
 from sqlalchemy.orm import InstrumentedAttribute
 
 from portal.lib.paging import PAGE_SIZE, Cursor, Key, Page, UnreadableCursor, page_of
@@ -119,24 +132,29 @@ def by_name(
     ids: InstrumentedAttribute[int],
     cursor: str | None,
     line: Callable[..., T],
+    rank: ColumnElement[int] | None = None,
 ) -> Page[T]:
-    """The page at `cursor`, by name whatever its capitals, then by id.
+    """The page at `cursor`, by name whatever its capitals, then by id; by `rank` before either.
 
     `line` makes a line out of the columns that `wanted` selects.
     """
-    key = func.lower(names)
-    wanted = wanted.add_columns(key, ids)
+    ranks = [] if rank is None else [rank]
+    key = [*ranks, func.lower(names), ids]
+    wanted = wanted.add_columns(*key)
+    types = [*(Integer for _ in ranks), String, BigInteger]
+    shape = (*(int for _ in ranks), str, int)
 
     def read(place: Cursor | None) -> Sequence[Any]:
         if place is None:
-            return _some_lines(wanted.order_by(key, ids))
-        here, there = tuple_(key, ids), tuple_(*place.key, types=[String, BigInteger])
+            return _some_lines(wanted.order_by(*key))
+        here, there = tuple_(*key), tuple_(*place.key, types=types)
         if place.newer:
-            return _some_lines(wanted.where(here < there).order_by(key.desc(), ids.desc()))
-        return _some_lines(wanted.where(here > there).order_by(key, ids))
+            down = [column.desc() for column in key]
+            return _some_lines(wanted.where(here < there).order_by(*down))
+        return _some_lines(wanted.where(here > there).order_by(*key))
 
-    page = _page(read, Cursor.decode(cursor, (str, int)), lambda row: (row[-2], row[-1]))
-    return Page([line(*row[:-2]) for row in page.rows], page.newer, page.older)
+    page = _page(read, Cursor.decode(cursor, shape), lambda row: tuple(row[-len(key) :]))
+    return Page([line(*row[: -len(key)]) for row in page.rows], page.newer, page.older)
 
 
 def _page(

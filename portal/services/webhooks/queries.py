@@ -5,54 +5,44 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Row, Select, func, select
+from sqlalchemy import func, select
 
-from portal.database.engine import database_now
-from portal.engine.health import announced_end
-from portal.engine.http.address_guard import host_of
 from portal.lib.clock import utcnow
+from portal.lib.paging import Page
 from portal.models.audit import AuditEntry
 from portal.models.deliveries import Delivery, is_open
 from portal.models.people import User
-from portal.models.webhooks import Webhook, WebhookEvent, WebhookKind, WebhookState
+from portal.models.webhooks import Webhook, WebhookKind, WebhookState
 from portal.services.audit.queries import shown_changes
 from portal.services.core.counting import capped
+from portal.services.core.keyset import by_name
 from portal.services.core.unit_of_work import session
 from portal.services.webhooks.inbox.address import shown_url
-from portal.services.webhooks.rows import TARGET, count_held, find_webhook
+from portal.services.webhooks.rows import (
+    TARGET,
+    called,
+    count_held,
+    find_webhook,
+    is_shown,
+    place,
+)
 from portal.services.webhooks.secrets import old_secret, stored_headers
 from portal.services.webhooks.summary import (
-    Latest,
+    ListedWebhook,
     Standing,
     last_failure,
-    latest_of,
+    listed,
     next_try,
     oldest_held,
     severity,
     standing_of,
+    turns_off_at,
     wants_a_look,
-    youngest,
 )
 from portal.services.webhooks.values import EVENT_VALUES
 from portal.services.webhooks.waiting_deliveries import count_waiting
 
 HISTORY: Final = 100
-INBOX: Final = "this portal"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListedWebhook:
-    """A webhook in the list. `last` leaves tests out. `turns_off_at`: when we turn it off, soon."""
-
-    public_id: UUID
-    name: str
-    host: str
-    standing: Standing
-    needs_attention: bool
-    off_reason: str | None
-    turns_off_at: datetime | None
-    event_count: int
-    last: Latest | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,26 +102,21 @@ class HistoryEntry:
     changes: dict[str, Any]
 
 
-def list_webhooks() -> list[ListedWebhook]:
-    """Every webhook, the worst first, then by name."""
-    current = session()
-    now = database_now(current.connection())
-    rows = current.execute(_listing()).all()
-    latest = latest_of(current, [row.last_id for row in rows if row.last_id], now)
-    return [
-        ListedWebhook(
-            public_id=row.public_id,
-            name=row.name,
-            host=_place(row),
-            standing=standing_of(row),
-            needs_attention=wants_a_look(row),
-            off_reason=row.off_reason,
-            turns_off_at=_turns_off_at(row, utcnow()),
-            event_count=row.event_count,
-            last=latest.get(row.last_id),
-        )
-        for row in sorted(rows, key=severity)
-    ]
+def list_webhooks(search: str = "", cursor: str | None = None) -> Page[ListedWebhook]:
+    """One page, the worst first, then by name. `search`: only those whose name or host holds it."""
+    wanted = select(Webhook.id).where(*is_shown())
+    if search:
+        wanted = wanted.where(Webhook.id.in_(called(session(), search)))
+    page = by_name(wanted, Webhook.name, Webhook.id, cursor, int, rank=severity())
+    return Page(listed(session(), page.rows), page.newer, page.older)
+
+
+def count_on_and_off() -> tuple[int, int]:
+    """How many webhooks are on, and how many are off."""
+    is_on = Webhook.state == WebhookState.ACTIVE
+    wanted = select(func.count(), func.count().filter(is_on)).where(*is_shown())
+    total, on = session().execute(wanted).one()
+    return on, total - on
 
 
 def show(public_id: UUID) -> WebhookDetail:
@@ -145,7 +130,7 @@ def show(public_id: UUID) -> WebhookDetail:
         name=webhook.name,
         url=shown_url(webhook),
         url_is_secret=webhook.url_is_secret,
-        host=_place(webhook),
+        host=place(webhook),
         is_inbox=webhook.kind == WebhookKind.INBOX,
         standing=standing_of(webhook),
         needs_attention=wants_a_look(webhook),
@@ -163,7 +148,7 @@ def show(public_id: UUID) -> WebhookDetail:
         in_order=webhook.in_order,
         failures_in_row=webhook.failures_in_row,
         failing_since=webhook.failing_since,
-        turns_off_at=_turns_off_at(webhook, utcnow()),
+        turns_off_at=turns_off_at(webhook, utcnow()),
         fails_for=last_failure(current, webhook),
         is_left_alone=webhook.throttled,
         last_delivered_at=webhook.last_delivered_at,
@@ -207,34 +192,3 @@ def history(public_id: UUID) -> list[HistoryEntry]:
     )
     found = shown_changes(current, current.scalars(entries).all())
     return [HistoryEntry(each.at, each.actor_name, each.action, seen) for each, seen in found]
-
-
-def _listing() -> Select[Any]:
-    events = select(func.count()).where(WebhookEvent.webhook_id == Webhook.id).scalar_subquery()
-    return (
-        select(
-            Webhook.public_id,
-            Webhook.name,
-            Webhook.kind,
-            Webhook.url,
-            Webhook.state,
-            Webhook.off_reason,
-            Webhook.throttled,
-            Webhook.failures_in_row,
-            Webhook.failing_since,
-            events.label("event_count"),
-            youngest().label("last_id"),
-        )
-        .where(Webhook.deleted_at.is_(None), Webhook.state != WebhookState.DRAFT)
-        .order_by(func.lower(Webhook.name))
-    )
-
-
-def _place(webhook: Webhook | Row[Any]) -> str:
-    """Where it leads, as people should read it."""
-    return INBOX if webhook.kind == WebhookKind.INBOX else host_of(webhook.url)
-
-
-def _turns_off_at(webhook: Webhook | Row[Any], now: datetime) -> datetime | None:
-    is_on = webhook.state == WebhookState.ACTIVE
-    return announced_end(webhook.failing_since, now) if is_on else None

@@ -7,17 +7,33 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
-from sqlalchemy import Row, ScalarSelect, func, literal, literal_column, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    ScalarSelect,
+    and_,
+    case,
+    func,
+    literal,
+    literal_column,
+    not_,
+    select,
+    tuple_,
+)
 from sqlalchemy.orm import Session
 
+from portal.database.engine import AnyRow, database_now
+from portal.engine.health import announced_end
+from portal.lib.clock import utcnow
 from portal.models.deliveries import Delivery, DeliveryStatus, Priority, is_open
-from portal.models.webhooks import OffReason, Webhook, WebhookState
+from portal.models.webhooks import OffReason, Webhook, WebhookEvent, WebhookState
 from portal.services.core.keyset import FIRST_ID, LAST_ID
 from portal.services.outbox.next_try import seen_statuses
 from portal.services.outbox.status import ShownStatus
+from portal.services.webhooks.rows import place
 
 FAILING: Final = (DeliveryStatus.RETRYING, DeliveryStatus.FAILED)
 
@@ -42,6 +58,21 @@ class Latest:
     public_id: UUID
     status: ShownStatus
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedWebhook:
+    """A webhook in the list. `last` leaves tests out. `turns_off_at`: when we turn it off, soon."""
+
+    public_id: UUID
+    name: str
+    host: str
+    standing: Standing
+    needs_attention: bool
+    off_reason: str | None
+    turns_off_at: datetime | None
+    event_count: int
+    last: Latest | None
 
 
 def youngest() -> ScalarSelect[int]:
@@ -106,7 +137,7 @@ def next_try(current: Session, webhook: Webhook) -> datetime | None:
     return max(due_at, webhook.not_before)
 
 
-def standing_of(webhook: Webhook | Row[Any]) -> Standing:
+def standing_of(webhook: Webhook | AnyRow) -> Standing:
     """How it fares."""
     if webhook.state != WebhookState.ACTIVE:
         return Standing.OFF
@@ -115,18 +146,66 @@ def standing_of(webhook: Webhook | Row[Any]) -> Standing:
     return Standing.FAILING if webhook.failures_in_row else Standing.ACTIVE
 
 
-def wants_a_look(webhook: Webhook | Row[Any]) -> bool:
+def wants_a_look(webhook: Webhook | AnyRow) -> bool:
     """Failing, paused, or off, unless a person turned it off."""
     if webhook.state != WebhookState.ACTIVE:
         return webhook.off_reason in (OffReason.GONE, OffReason.FAILING)
     return bool(webhook.throttled or webhook.failures_in_row)
 
 
-def severity(webhook: Row[Any]) -> tuple[int, str]:
-    """The worst first: what we turned off, then as `Standing` has it, then by name."""
-    by_us = webhook.state != WebhookState.ACTIVE and wants_a_look(webhook)
-    order = -1 if by_us else list(Standing).index(standing_of(webhook))
-    return order, webhook.name.lower()
+def severity() -> ColumnElement[int]:
+    """The worst first: what we turned off, then as `Standing` has it."""
+    is_on = Webhook.state == WebhookState.ACTIVE
+    by_us = Webhook.off_reason.in_((OffReason.GONE, OffReason.FAILING))
+    return case(
+        (and_(not_(is_on), by_us), 0),
+        (not_(is_on), 4),
+        (Webhook.throttled, 1),
+        (Webhook.failures_in_row > 0, 2),
+        else_=3,
+    )
+
+
+def listed(current: Session, ids: Sequence[int]) -> list[ListedWebhook]:
+    """These webhooks as the list shows them, in this order."""
+    events = select(func.count()).where(WebhookEvent.webhook_id == Webhook.id).scalar_subquery()
+    wanted = select(
+        Webhook.id,
+        Webhook.public_id,
+        Webhook.name,
+        Webhook.kind,
+        Webhook.url,
+        Webhook.state,
+        Webhook.off_reason,
+        Webhook.throttled,
+        Webhook.failures_in_row,
+        Webhook.failing_since,
+        events.label("event_count"),
+        youngest().label("last_id"),
+    ).where(Webhook.id.in_(ids))
+    rows = {row.id: row for row in current.execute(wanted)}
+    last_ids = [row.last_id for row in rows.values() if row.last_id]
+    latest = latest_of(current, last_ids, database_now(current.connection()))
+    return [
+        ListedWebhook(
+            public_id=row.public_id,
+            name=row.name,
+            host=place(row),
+            standing=standing_of(row),
+            needs_attention=wants_a_look(row),
+            off_reason=row.off_reason,
+            turns_off_at=turns_off_at(row, utcnow()),
+            event_count=row.event_count,
+            last=latest.get(row.last_id),
+        )
+        for row in map(rows.__getitem__, ids)
+    ]
+
+
+def turns_off_at(webhook: Webhook | AnyRow, now: datetime) -> datetime | None:
+    """When we turn it off, once that is near."""
+    is_on = webhook.state == WebhookState.ACTIVE
+    return announced_end(webhook.failing_since, now) if is_on else None
 
 
 def _youngest_with(

@@ -12,12 +12,16 @@ from werkzeug.wrappers import Response
 from portal.engine.events.catalogue import CATALOGUE, GROUPS
 from portal.extensions import settings
 from portal.lib.clock import utcnow
+from portal.lib.paging import Page
 from portal.services.deliveries import trends
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.queries import WebhookDetail
+from portal.services.webhooks.summary import ListedWebhook
 from portal.web.deliveries.log_presenter import event_name, status_note
+from portal.web.forms.filter_form import FilterForm, SearchField
+from portal.web.forms.refusals import status_of
 from portal.web.frame import charts
 from portal.web.frame.access import actor, can, requires
 from portal.web.webhooks import advice as webhook_advice
@@ -41,25 +45,39 @@ WEBHOOK: Final = "/<uuid:public_id>"
 LATEST: Final = 10
 EXAMPLE: Final = "https://your-system.example.com/webhooks"
 
+
+class WebhookFilterForm(FilterForm):
+    """What the list is narrowed to; the search of everything leads here."""
+
+    q = SearchField("Name or host")
+
+
 blueprint = Blueprint("webhooks", __name__, url_prefix="/settings/webhooks")
 
 
 @blueprint.get("")
 @requires("webhooks.read")
 def index() -> Answer:
-    """Every webhook and how it fares."""
+    """The webhooks and how they fare, the worst first."""
+    form = WebhookFilterForm(request.args)
+    page: Page[ListedWebhook] = Page([])
+    if form.validate():
+        page = webhook_queries.list_webhooks(form.q.data or "", request.args.get("cursor"))
     week = trends.trends(charts.last_days())
-    listed = webhook_queries.list_webhooks()
-    return render_template(
+    on, off = webhook_queries.count_on_and_off()
+    html = render_template(
         "webhooks/index.html",
-        webhooks=listed,
-        on_and_off=on_and_off(listed),
+        filter=form,
+        page=page,
+        has_any=bool(on or off),
+        on_and_off=on_and_off(on, off),
         off_note=partial(off_note, now=utcnow()),
         week_of=lambda webhook: charts.days_chart(week.get(webhook), charts.SMALL),
         delivery_path=delivery_path,
         event_total=len(CATALOGUE),
         new_once=new_once,
     )
+    return html, status_of(form)
 
 
 @blueprint.get(WEBHOOK)

@@ -13,8 +13,8 @@ from portal.services.deliveries.log.pages import LogRow
 from portal.services.deliveries.trends import Trend
 from portal.services.operations.retention import held_until
 from portal.services.outbox.status import ShownStatus
-from portal.services.webhooks.queries import ListedWebhook, WebhookDetail
-from portal.services.webhooks.summary import Standing
+from portal.services.webhooks.queries import WebhookDetail
+from portal.services.webhooks.summary import ListedWebhook, Standing
 from portal.web.frame.access import can
 from portal.web.frame.wording import counted, day_of, days_kept, exact_day, plural
 
@@ -73,12 +73,10 @@ def held_until_words(webhook: WebhookDetail) -> str:
     return f"The oldest is kept until {until}; what has not been sent by then is stopped."
 
 
-def on_and_off(listed: Sequence[ListedWebhook]) -> str:
+def on_and_off(on: int, off: int) -> str:
     """How many of each: "5 webhooks are on, 1 is off."; nothing without any."""
-    off = sum(map(_is_off, listed))
-    on = len(listed) - off
     is_off = f", {plural(off, 'is', 'are')} off" if off else ""
-    return f"{plural(on, 'webhook is', 'webhooks are')} on{is_off}." if listed else ""
+    return f"{plural(on, 'webhook is', 'webhooks are')} on{is_off}." if on or off else ""
 
 
 def held_count(count: int) -> str:

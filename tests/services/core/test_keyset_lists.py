@@ -4,6 +4,7 @@ The log, whose pages are found in a way of their own, has its walks beside its o
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import fields
 from typing import Any
 
@@ -21,7 +22,8 @@ from portal.services.assets.queries import AssetFilter
 from portal.services.audit import queries as audit_queries
 from portal.services.audit.queries import TrailFilter
 from portal.services.core import keyset
-from tests.services.core import planned_lists, register_lists
+from portal.services.webhooks import queries as webhook_queries
+from tests.services.core import planned_lists, register_lists, webhook_lists
 from tests.services.core.keyset_walk import (
     SIZE,
     Case,
@@ -41,6 +43,7 @@ LISTS: dict[Callable[..., Any], Callable[[], Iterator[Case]]] = {
     timeline.timeline: register_lists.timelines,
     audit_queries.find_page: planned_lists.trail,
     alert_queries.list_alerts: planned_lists.alerts,
+    webhook_queries.list_webhooks: webhook_lists.webhooks,
 }
 # In a way of their own, with tests of their own.
 APART = {
@@ -76,13 +79,13 @@ def test_each_row_is_on_one_page_in_both_directions(
 
 
 def place_of(cursor: str) -> Cursor:
-    """The place of a cursor by an id, or by a name or time and an id."""
-    try:
-        found = Cursor.decode(cursor)
-    except UnreadableCursor:
-        found = Cursor.decode(cursor, (str, int))
-    assert found is not None
-    return found
+    """The place of a cursor by an id, by a name or time and an id, or by a rank before these."""
+    for shape in ((int,), (str, int), (int, str, int)):
+        with suppress(UnreadableCursor):
+            found = Cursor.decode(cursor, shape)
+            assert found is not None
+            return found
+    raise UnreadableCursor
 
 
 @pytest.mark.parametrize("listed", LISTS, ids=lambda each: f"{each.__module__}.{each.__name__}")

@@ -128,7 +128,7 @@ def _failed_before(webhook_id: int) -> int:
 
 
 def webhooks_stand_in_every_way() -> None:
-    listed = list(webhook_queries.list_webhooks())
+    listed = webhook_queries.list_webhooks().rows
     assert {each.standing for each in listed} == set(Standing)
     reasons = set(session().scalars(select(Webhook.off_reason)))
     assert {OffReason.PERSON, OffReason.GONE} <= reasons

@@ -221,7 +221,7 @@ def test_its_deliveries_are_seen_on_the_test_page_alone(ana: Person, receiver: R
         assert list(log_pages.every(wanted)) == []
     assert list(selection.page(selection.Selection(ticked=(made,)), None)[0]) == []
     assert log_pages.webhook_names() == []
-    assert webhook_queries.list_webhooks() == []
+    assert webhook_queries.list_webhooks().rows == []
     assert count(Rollup) == 0
     now = overview.overview()
     assert (now.webhooks, now.has_deliveries, now.failed) == (0, False, 0)

@@ -1,0 +1,51 @@
+"""The list of webhooks, with rows, and what each page of it should show."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from portal.lib.clock import utcnow
+from portal.models.webhooks import Webhook
+from portal.services.webhooks import queries as webhook_queries
+from tests.services.core.keyset_walk import Case, store
+
+# The worst first: each stands before all that come after it.
+STATES: list[dict[str, Any]] = [
+    {"state": "off", "off_reason": "gone", "failures_in_row": 3},
+    {"throttled": True, "failures_in_row": 9},
+    {"failures_in_row": 1},
+    {},
+    {"state": "off", "off_reason": "person", "throttled": True},
+]
+NAMES = ["beta", "Alpha", "alpha 2", "Zeta"]
+URL = "https://{}.example.com/alpha?key=beta"
+
+
+def webhooks() -> Iterator[Case]:
+    """Of each standing several; drafts and deleted ones beside them."""
+    made = [
+        (
+            rank,
+            Webhook(name=f"{name} {rank}", url=URL.format("crm" if rank % 2 else "erp"), **state),
+        )
+        for rank, state in enumerate(STATES)
+        for name in NAMES
+    ]
+    made.append((1, Webhook(name="My inbox", kind="inbox", throttled=True)))
+    store(
+        *(row for _, row in made),
+        Webhook(name="alpha draft", url=URL.format("erp"), state="draft"),
+        Webhook(name="alpha gone", url=URL.format("erp"), deleted_at=utcnow()),
+    )
+    shown = sorted((rank, row.name.lower(), row.public_id, row.url) for rank, row in made)
+    for search in ("", "ALPHA", "erp.EXAMPLE", "this portal"):
+        part = search.lower()
+        yield Case(
+            f"webhooks {search}",
+            lambda cursor, search=search: webhook_queries.list_webhooks(search, cursor),
+            lambda listed: listed.public_id,
+            [
+                public_id
+                for _, name, public_id, url in shown
+                if part in name or part in (url.partition("/alpha")[0] or "this portal")
+            ],
+        )
