@@ -13,6 +13,7 @@ from portal.web.deliveries import help_views as delivery_help_views
 from portal.web.deliveries import views as delivery_views
 from portal.web.deliveries.problems import views as problem_views
 from portal.web.erasure import views as erasure_views
+from portal.web.find import views as find_views
 from portal.web.frame import access, banner_views, page_frame, request_log
 from portal.web.help import status_views
 from portal.web.help import views as help_views
@@ -61,6 +62,7 @@ def init_app(app: Flask) -> None:
 BLUEPRINTS: tuple[Blueprint, ...] = (
     home_views.blueprint,
     banner_views.blueprint,
+    find_views.blueprint,
     theme_views.blueprint,
     sign_in_views.blueprint,
     signup_views.blueprint,

@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import contains_eager, joinedload
 
 from portal.lib.paging import Page
 from portal.models.assignments import Assignment, Staff
 from portal.models.planning import OPEN_RESERVATIONS, Reservation
+from portal.services.core.counting import capped
 from portal.services.core.keyset import by_name
 from portal.services.core.search import any_holds
 from portal.services.core.unit_of_work import session
@@ -43,21 +45,21 @@ def listing(
     search: str = "", *, left: bool = False, cursor: str | None = None
 ) -> Page[ListedStaff]:
     """One page by name; of those who have left, if asked. Searched by name, e-mail, department."""
-    count = select(func.count()).where(
-        Assignment.staff_id == Staff.id, Assignment.ended_at.is_(None)
-    )
-    wanted = select(
-        Staff.public_id,
-        Staff.name,
-        Staff.email,
-        Staff.department,
-        Staff.is_active,
-        count.scalar_subquery(),
-    ).where(Staff.is_active.is_(not left))
+    wanted = _listed().where(Staff.is_active.is_(not left))
     if search:
-        searched = (Staff.name, Staff.email, Staff.department, Staff.employee_no)
-        wanted = wanted.where(any_holds(searched, search))
+        wanted = wanted.where(_holds(search))
     return by_name(wanted, Staff.name, Staff.id, cursor, ListedStaff)
+
+
+def find_listed(public_id: UUID) -> ListedStaff | None:
+    """One of them as the list shows them, whether here or not."""
+    row = session().execute(_listed().where(Staff.public_id == public_id)).one_or_none()
+    return ListedStaff(*row) if row else None
+
+
+def count(search: str) -> int:
+    """How many of those who have not left the list would show (`capped`)."""
+    return capped(session(), select(Staff.id).where(Staff.is_active, _holds(search)))
 
 
 def has_staff() -> bool:
@@ -89,3 +91,19 @@ def has_reserved(staff_id: int) -> Sequence[Reservation]:
         .order_by(Reservation.starts_at, Reservation.id)
     )
     return session().scalars(wanted).all()
+
+
+def _listed() -> Select[Any]:
+    now = select(func.count()).where(Assignment.staff_id == Staff.id, Assignment.ended_at.is_(None))
+    return select(
+        Staff.public_id,
+        Staff.name,
+        Staff.email,
+        Staff.department,
+        Staff.is_active,
+        now.scalar_subquery(),
+    )
+
+
+def _holds(search: str) -> ColumnElement[bool]:
+    return any_holds((Staff.name, Staff.email, Staff.department, Staff.employee_no), search)

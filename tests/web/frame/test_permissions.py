@@ -57,7 +57,8 @@ def one_method(rule: Rule) -> str:
 
 def token_of(page: Page) -> dict[str, list[str]]:
     """What a POST has to carry, taken from any form."""
-    return {"csrf_token": page.forms[0].fields["csrf_token"]}
+    posts = (form for form in page.forms if form.method == "post")
+    return {"csrf_token": next(posts).fields["csrf_token"]}
 
 
 def ask(pages: Pages, method: str, path: str, token: dict[str, list[str]]) -> tuple[int, str]:

@@ -33,8 +33,8 @@ class LogFilter:
     """Each part narrows the log further; None (or empty) leaves it alone.
 
     `reasons` and `codes` (the first and the last) are of the last attempt; `untried`: there was
-    none so far. `search` is an asset's tag, or part of its tag, name or serial number; `asset_id`
-    goes before it. Times are of being stored.
+    none so far. `search` is an asset's tag, or part of its tag, name or serial number, or the
+    beginning of a delivery's id; `asset_id` goes before it. Times are of being stored.
     """
 
     status: StatusFilter | None = None

@@ -5,13 +5,14 @@ other combination walks the index of its narrowest part and looks for the rest a
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Select, func, not_, select
 from sqlalchemy.orm import Session
 
+from portal.lib.ids import ids_beginning
 from portal.lib.paging import Cursor
 from portal.models.assets import Asset
 from portal.models.deliveries import (
@@ -50,6 +51,8 @@ INDEXES: Final[tuple[tuple[Column, ...], ...]] = (
 )
 # So many are followed along the index of assets; more are looked for among what is read.
 FOLLOWED: Final = 30
+# All ids of a minute begin alike: of so many it is told which they are.
+MOST_BEGUN: Final = 500
 # Ids are given out before the commit: rows may be this much out of order in time.
 SLACK: Final = timedelta(minutes=1)
 CODES: Final = skip_scan("deliveries", "code", "code BETWEEN :first AND :last")
@@ -69,8 +72,9 @@ def walk_for(
     current: Session, wanted: LogFilter, place: Cursor | None, now: datetime
 ) -> Walk | None:
     """Choose the index and the ids. None: nothing can match. `now`: the database's clock."""
+    named = _named(current, wanted)
     between = bounds(current, wanted, place)
-    asked = _asked(current, wanted)
+    asked = _asked(current, replace(wanted, search="") if named else wanted)
     if between is None or asked is None:
         return None
     ends = (*between, current.get_bind().dialect.name != "sqlite")
@@ -81,9 +85,8 @@ def walk_for(
         asked[Delivery.status] = status
     checks = tuple(_checks(current, wanted, asked.get(Delivery.webhook_id)))
     seldom += [*times(wanted), *without_drafts(current)]
-    if wanted.delivery or wanted.status is StatusFilter.SENDING:
+    if named or wanted.status is StatusFilter.SENDING:
         # A handful of rows, found without the log's indexes.
-        named = [Delivery.public_id == wanted.delivery] if wanted.delivery else []
         seldom += [*named, *(matches(column, value) for column, value in asked.items())]
         return Walk({}, None, {}, tuple(seldom), *ends, checks)
     fan = _fan(asked)
@@ -102,6 +105,23 @@ def assets_meant(current: Session, text: str) -> Meant:
     similar = by_words(text)
     found = _few(current, similar)
     return Meant((), similar) if found is None else Meant(found)
+
+
+def begun(current: Session, text: str) -> tuple[int, ...]:
+    """The row ids of the deliveries whose id begins with the text, the newest `MOST_BEGUN`."""
+    ends = ids_beginning(text)
+    if ends is None:
+        return ()
+    found = select(Delivery.id).where(Delivery.public_id.between(*ends))
+    return tuple(current.scalars(found.order_by(Delivery.public_id.desc()).limit(MOST_BEGUN)))
+
+
+def _named(current: Session, wanted: LogFilter) -> list[ColumnElement[bool]]:
+    """Which deliveries are asked for by their ids; none where they are not."""
+    if wanted.delivery:
+        return [Delivery.public_id == wanted.delivery]
+    ids = begun(current, wanted.search) if wanted.asset_id is None else ()
+    return [Delivery.id.in_(ids)] if ids else []
 
 
 def bounds(current: Session, wanted: LogFilter, place: Cursor | None) -> tuple[int, int] | None:

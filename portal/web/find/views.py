@@ -1,0 +1,56 @@
+"""One search for everything, above every page. `/find`."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+from uuid import UUID
+
+from flask import Blueprint, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from portal.lib.clock import utcnow
+from portal.lib.typed_text import tidy
+from portal.services.assets.queries import holders
+from portal.services.find import queries
+from portal.services.find.queries import EverythingFound, FoundKind
+from portal.web.assets.state import urgent_badges
+from portal.web.deliveries import log_presenter
+from portal.web.find.words import lists, short
+from portal.web.frame.access import can, requires
+
+LONGEST: Final = 10_000  # characters; what stands further back in a pasted text is not read
+# Each kind's page, and what its address calls the thing.
+PAGES: Final[Mapping[FoundKind, tuple[str, str]]] = {
+    FoundKind.ASSET: ("assets.show", "asset_id"),
+    FoundKind.PERSON: ("staff.show", "public_id"),
+    FoundKind.WEBHOOK: ("webhooks.show", "public_id"),
+    FoundKind.DELIVERY: ("deliveries.show", "public_id"),
+}
+
+blueprint = Blueprint("find", __name__, url_prefix="/find")
+
+
+@blueprint.get("")
+@requires("home.read")
+def index() -> Response | str:
+    """What the text names or describes; at once its page, if that is one thing beyond doubt."""
+    text = tidy((request.args.get("q") or "")[:LONGEST])
+    found = queries.find(text, can) if text else EverythingFound()
+    if found.sure:
+        return redirect(_address(*found.sure))
+    return render_template(
+        "find/index.html",
+        text=text,
+        short=short(text),
+        found=found,
+        lists=lists(text, found),
+        holders=holders([asset.id for asset in found.assets.rows]),
+        urgent_badges=urgent_badges,
+        now=utcnow(),
+        view=log_presenter,
+    )
+
+
+def _address(kind: FoundKind, id_: int | UUID) -> str:
+    endpoint, name = PAGES[kind]
+    values: dict[str, Any] = {name: id_}
+    return url_for(endpoint, **values)

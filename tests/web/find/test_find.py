@@ -1,0 +1,281 @@
+"""The search above every page: what it finds, for whom, and where it leads."""
+
+import json
+from uuid import UUID, uuid4
+
+import pytest
+from flask import Flask
+
+from portal.models.assets import Asset
+from portal.models.deliveries import Delivery, Event
+from portal.services.actions import assignments, lifecycle
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.unit_of_work import session, writing
+from portal.services.find import queries
+from tests.support.deliveries import make_delivery
+from tests.support.factories import make_asset, make_staff, make_webhook
+from tests.support.pages import Page, Pages
+from tests.web.signed_in import visit
+
+pytestmark = pytest.mark.both_databases
+
+
+@pytest.fixture
+def pages(app: Flask) -> Pages:
+    return visit(app, "support")
+
+
+def search(pages: Pages, text: str) -> Page:
+    """As it is typed into the header of whatever page is open."""
+    form = (pages.page or pages.get("/help")).form("/find")
+    return pages.submit(form, q=text)
+
+
+def groups(page: Page) -> dict[str, list[str]]:
+    """The first cell of each row, by the group that it stands in."""
+    found = {}
+    for section in page.root.find_all("section"):
+        title = section.find_all("h2")[0].text
+        rows = [row for body in section.find_all("tbody") for row in body.find_all("tr")]
+        found[title] = [row.find_all("th")[0].text for row in rows]
+    return found
+
+
+def of_delivery(public_id: UUID) -> str:
+    return f"/deliveries/{public_id}"
+
+
+@pytest.mark.parametrize(
+    "text", ["LAP-0042", "lap-0042", "  LAP-0042\t", "5CG0391XYZ", "5cg0391xyz"]
+)
+def test_a_whole_tag_or_serial_number_leads_to_its_asset_at_once(pages: Pages, text: str) -> None:
+    wanted = make_asset("ThinkPad T14", asset_tag="LAP-0042", serial_number="5CG0391XYZ")
+    make_asset("LAP-0042 in its name", asset_tag="LAP-00421", serial_number="X5CG0391XYZ")
+    assert search(pages, text).path == f"/assets/{wanted}"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{}",
+        "{:.0}webhook-id: {}",
+        '2026-11-25T13:19:07Z INFO got {{"id":"{}","type":"asset.updated"}} in 12 ms',
+        "https://portal.example.com/deliveries/{}/retry?back=%2Fdeliveries",
+        "[worker-1] 500 Internal Server Error msg={} trace=deadbeefdeadbeef",
+    ],
+)
+def test_any_line_in_which_its_id_stands_leads_to_a_delivery(pages: Pages, line: str) -> None:
+    wanted, _other = make_delivery(), make_delivery()
+    line = line.removeprefix("{:.0}")
+    for spelt in (str(wanted), str(wanted).upper(), wanted.hex):
+        assert search(pages, line.format(spelt)).path == of_delivery(wanted)
+
+
+def old_id(number: int) -> UUID:
+    """Of another minute than all others."""
+    return UUID(f"0190{number:04x}-aaaa-7000-8000-{number:012x}")
+
+
+def renamed(public_id: UUID, new: UUID) -> UUID:
+    with writing() as current:
+        row = current.query(Delivery).filter_by(public_id=public_id).one()
+        row.public_id = new
+    return new
+
+
+def test_eight_characters_of_an_id_are_enough(pages: Pages) -> None:
+    wanted = renamed(make_delivery(), old_id(7))
+    make_delivery()
+    for length in (8, 9, 12, 18, 23, 35):
+        assert search(pages, str(wanted)[:length]).path == of_delivery(wanted)
+    assert search(pages, f"id={str(wanted)[:8]} failed").path == of_delivery(wanted)
+    assert search(pages, str(wanted)[:7]).h1 == "Nothing found for “0190000”"
+    assert len(pages.get(f"/deliveries?q={str(wanted)[:8]}").rows()) == 1
+    assert pages.get("/deliveries?q=0190beef").rows() == []
+
+
+def test_several_deliveries_of_one_minute_are_a_choice(pages: Pages) -> None:
+    made = [renamed(make_delivery(), UUID(int=old_id(9).int + n)) for n in range(7)]
+    page = search(pages, str(made[0])[:8])
+    assert len(groups(page)["Deliveries"]) == 5
+    page = page_of(pages, page, "All 7 deliveries with “01900009”")
+    assert len(page.rows()) == 7
+    narrowed = pages.get(f"/deliveries?q={str(made[0])[:8]}&status=delivered")
+    assert narrowed.rows() == []
+
+
+def page_of(pages: Pages, page: Page, words: str) -> Page:
+    (link,) = page.links(words)
+    return pages.get(link)
+
+
+def test_the_id_of_an_event_shows_its_deliveries(pages: Pages) -> None:
+    wanted = make_delivery()
+    event = session().query(Event).one()
+    assert search(pages, f'"id": "{event.public_id}"').path == of_delivery(wanted)
+
+
+def test_ids_and_addresses_of_other_things_lead_there_too(pages: Pages) -> None:
+    hook, asset_id = make_webhook(), make_asset("Lamp")
+    make_staff("Maria Lopez")
+    public_id = queries.find("Maria", lambda _: True).people.rows[0].public_id
+    for line, path in {
+        f"/settings/webhooks/{hook.public_id}/history": f"/settings/webhooks/{hook.public_id}",
+        f"see https://portal.example.com/assets/{asset_id}/timeline": f"/assets/{asset_id}",
+        f"https://portal.example.com/staff/{public_id}": f"/staff/{public_id}",
+    }.items():
+        assert search(pages, line).path == path
+
+
+def fill() -> None:
+    for number in range(7):
+        make_asset(f"ThinkPad {number}", asset_tag=f"LAP-000{number}")
+    maria = make_staff("Maria Lopez", email="maria@example.com", department="Depot")
+    make_staff("Ben Lopez", is_active=False)
+    assignments.allocate(SYSTEM, 2, staff_id=maria)
+    make_webhook("https://depot.example.com/in?key=lopez-secret", name="ThinkPad sync")
+
+
+def test_words_find_a_few_of_each_kind_and_lead_to_all(pages: Pages) -> None:
+    fill()
+    page = search(pages, "thinkpad")
+    assert (page.h1, page.title) == (
+        "Found for “thinkpad”",
+        "Found for “thinkpad” · Asset register",
+    )
+    shown = groups(page)
+    assert [row.split()[1] for row in shown["Assets"]] == ["6", "5", "4", "3", "2"]
+    assert shown["Webhooks"] == ["ThinkPad sync depot.example.com"]
+    everything = page_of(pages, page, "All 7 assets with “thinkpad”")
+    assert (everything.path, len(everything.rows())) == ("/assets?q=thinkpad", 7)
+    assert page.form("/find").fields["q"] == ["thinkpad"]
+
+
+def test_a_person_is_found_with_what_they_have(pages: Pages) -> None:
+    fill()
+    shown = groups(search(pages, "lopez"))
+    assert shown == {
+        "Assets": ["ThinkPad 1 LAP-0001"],
+        "People": ["Maria Lopez", "Ben Lopez Has left"],
+    }
+    depot = groups(search(pages, "depot"))
+    assert depot == {
+        "People": ["Maria Lopez"],
+        "Webhooks": ["ThinkPad sync depot.example.com"],
+    }
+
+
+def test_assets_that_are_found_bring_their_newest_deliveries(pages: Pages) -> None:
+    hook = make_webhook()
+    make_asset("Telescope", asset_tag="TEL-1")
+    make_asset("Telescope, large", asset_tag="TEL-2")
+    found = groups(search(pages, "telescope"))
+    assert found["Deliveries"] == [
+        "Asset created TEL-2 Telescope, large",
+        "Asset created TEL-1 Telescope",
+    ]
+    assert hook.name in pages.get("/find?q=telescope").main
+
+
+def test_the_secret_part_of_an_address_cannot_be_searched_for(pages: Pages) -> None:
+    fill()
+    for part in ("lopez-secret", "key=", "/in"):
+        assert "Webhooks" not in groups(search(pages, part))
+
+
+def test_a_pasted_line_finds_an_asset_by_its_tag(pages: Pages) -> None:
+    make_asset("Lamp", asset_tag="LMP-7")
+    wanted = make_asset("ThinkPad", asset_tag="LAP-0042")
+    line = json.dumps({"asset": {"asset_tag": "LAP-0042", "holder": None}, "attempt": 3})
+    assert search(pages, line).path == f"/assets/{wanted}"
+    assert search(pages, "LAP-0042: the screen of it is broken").path == f"/assets/{wanted}"
+    page = search(pages, "LMP-7 and LAP-0042 are swapped")
+    assert sorted(groups(page)["Assets"]) == ["Lamp LMP-7", "ThinkPad LAP-0042"]
+
+
+def test_what_was_deleted_is_shown_as_deleted_and_opens_no_page_by_itself(pages: Pages) -> None:
+    gone = make_asset("Lamp", asset_tag="LMP-7")
+    lifecycle.delete_asset(SYSTEM, gone, "")
+    page = search(pages, "LMP-7")
+    assert (page.rows()[0][0], page.rows()[0][2]) == ("Lamp LMP-7", "Deleted")
+    again = make_asset("Lamp again", asset_tag="LMP-7")
+    assert search(pages, "LMP-7").path == f"/assets/{again}"
+
+
+def test_drafts_and_deleted_webhooks_are_not_found(pages: Pages) -> None:
+    draft = make_webhook(name="Telescope draft", state="draft")
+    tested = make_delivery(draft)
+    assert search(pages, "telescope").h1 == "Nothing found for “telescope”"
+    for public_id in (draft.public_id, tested):
+        assert search(pages, str(public_id)).h1 == f"Nothing found for “{public_id}”"
+
+
+def test_an_empty_answer_says_what_can_be_searched(pages: Pages) -> None:
+    page = search(pages, "nowhere")
+    assert page.h1 == "Nothing found for “nowhere”"
+    for words in ("any part of a tag", "department", "the first 8 characters", "a line of a log"):
+        assert words in page.main
+    assert search(pages, "").h1 == "Find anything"
+    assert pages.get("/find").h1 == "Find anything"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("%", "_", "*", '"', "NEAR(a b)", "-lamp", "lamp OR chair", "\x00", "a\x00b", "'; --"),
+        *("x" * 10_000, "0123456789abcdef " * 600, f"{uuid4()} " * 300, "-" * 5000, "\u202e"),
+        *(
+            "/assets/999999999999",
+            "/assets/0",
+            "<script>alert(1)</script>",
+            "{{ 7 * 7 }}",
+            "\ud7ff",
+        ),
+    ],
+)
+def test_whatever_is_pasted_is_only_text(pages: Pages, text: str) -> None:
+    make_asset("Lamp")
+    page = pages.get("/find", query_string={"q": text})
+    assert page.status == 200
+    assert page.h1.startswith(("Nothing found", "Find anything"))
+    assert len(page.h1) < 100
+
+
+ALL = {"assets.read", "webhooks.read", "deliveries.read"}
+
+
+@pytest.mark.parametrize("permission", sorted(ALL))
+def test_what_may_not_be_seen_is_not_found(app: Flask, permission: str) -> None:
+    hook = make_webhook(name="Telescope sync")
+    make_asset("Telescope", asset_tag="TEL-1", serial_number="TELESCOPE-9")
+    make_staff("Telescope Tester")
+    delivery = session().query(Delivery).one().public_id
+    groups_of = {
+        "assets.read": ("assets", "people"),
+        "webhooks.read": ("webhooks",),
+        "deliveries.read": ("deliveries",),
+    }
+    texts = (
+        "telescope",
+        "TEL-1",
+        "see TEL-1 there",
+        "/assets/1",
+        str(hook.public_id),
+        str(delivery),
+    )
+    shown = set()
+    for text in texts:
+        everything = queries.find(text, ALL.__contains__)
+        found = queries.find(text, (ALL - {permission}).__contains__)
+        for name in groups_of[permission]:
+            shown |= {name} if getattr(everything, name).rows else set()
+            assert getattr(found, name).rows == (), (text, name)
+        assert queries.find(text, lambda _: False).is_empty
+    assert shown >= set(groups_of[permission]) - {"people"}
+
+
+def test_it_costs_a_few_queries_however_much_is_pasted(app: Flask) -> None:
+    with writing() as current:
+        current.add_all(Asset(asset_tag=f"T-{n}", name="Lamp") for n in range(50))
+    line = " ".join(f"T-{n} {uuid4()} {uuid4().hex[:8]}" for n in range(200))
+    assert len(queries.find(line, ALL.__contains__).assets.rows) == queries.FEW
