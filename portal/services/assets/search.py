@@ -1,7 +1,7 @@
 """Finding assets by any part of their tag, name or serial number, and by who has them.
 
 SQLite looks into tables of trigrams that triggers keep in step, PostgreSQL into its trigram
-indexes, where its extension allowed to make them (migration 0026). A search of one or two
+indexes, where its extension allowed to make them (migration 0027). A search of one or two
 characters has no trigram: it reads the rows, the newest first, until it has enough.
 """
 
