@@ -27,6 +27,7 @@ from portal.services.deliveries.log.filters import LogFilter
 from portal.services.deliveries.log.pages import LogRow
 from portal.services.deliveries.log.plan import FOLLOWED, begun
 from portal.services.find.pasted_text import MOST_IDS, Pasted, read
+from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.rows import called, is_shown
 from portal.services.webhooks.summary import ListedWebhook, listed
 
@@ -118,8 +119,9 @@ def _by_words(text: str, may: May) -> EverythingFound:
         if 0 < total <= FOLLOWED and may("deliveries.read"):
             found = replace(found, deliveries=Group(log_pages.latest(LogFilter(search=text), FEW)))
     if may("webhooks.read"):
-        ids = called(session(), text)
-        found = replace(found, webhooks=Group(listed(session(), ids[:FEW]), len(ids)))
+        rows = webhook_queries.list_webhooks(text).rows[:FEW]
+        total = len(called(session(), text)) if len(rows) == FEW else len(rows)
+        found = replace(found, webhooks=Group(rows, total))
     return found
 
 

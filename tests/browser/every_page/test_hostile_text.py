@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from typing import Final
+from urllib.parse import quote
 
 import pytest
 from flask import Flask
@@ -77,4 +78,5 @@ def _filled() -> list[str]:
         *("/settings/webhooks", f"/settings/webhooks/{hook.public_id}", "/inbox"),
         *(f"/settings/webhooks/{hook.public_id}/{tab}" for tab in ("edit", "receiver")),
         *("/deliveries", f"/deliveries/{sent}", "/settings/audit", "/settings/people"),
+        *("/find?q=a", f"/find?q={quote(CORPUS[0])}", f"/settings/webhooks?q={quote(CORPUS[0])}"),
     ]
