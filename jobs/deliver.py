@@ -43,7 +43,7 @@ def equip() -> Equipment:
     if "equipment" not in extensions:
         current = settings()
         extensions["equipment"] = Equipment(
-            impatient_engine(current.database_url),
+            impatient_engine(current.database_url, current.database_options),
             Transport(
                 address_guard.guard(current),
                 ca_bundle=current.webhook_ca_bundle or None,

@@ -38,6 +38,7 @@ from portal.config.values import (
     ports,
     token,
 )
+from portal.database.server_options import CHOICES, FULL
 
 __all__ = ["ROOT", "Settings", "SettingsError", "load_settings", "valkey_socket"]
 
@@ -58,6 +59,7 @@ class Settings:
 
     instance_dir: Path
     database_url: str
+    database_options: str
     redis_url: str
     secret_key: str = field(repr=False)
     encryption_keys: tuple[str, ...] = field(repr=False)
@@ -125,6 +127,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     return Settings(
         instance_dir=instance_dir,
         database_url=database_url(environ, instance_dir),
+        database_options=one_of(environ, "DATABASE_OPTIONS", FULL, CHOICES),
         redis_url=redis_url(environ, f"unix://{valkey_socket(instance_dir)}"),
         secret_key=keys.secret_key,
         encryption_keys=keys.encryption_keys,

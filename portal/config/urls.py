@@ -20,6 +20,16 @@ from portal.lib.emails import is_email
 # RFC 3966, 3: a global number, with what people put between its digits.
 PHONE: Final = re.compile(r"\+[0-9][0-9().-]{2,30}")
 IN_MEMORY: Final = ":memory:"
+# Who, as SQLAlchemy reads it; where, and the rest.
+WHERE: Final = re.compile(r"([^:/]*(?::[^@]*)?@)?([^?]*)(?:\?(.*))?", re.DOTALL)
+# One of several servers of PostgreSQL, as libpq lists them.
+SERVER: Final = re.compile(r"(?P<host>[^\s:\[\]]+)(:(?P<port>[0-9]{1,4}|[1-6][0-9]{4}))?")
+POSTGRESQL_PORT: Final = "5432"
+NO_DATABASE_URL: Final = (
+    "DATABASE_URL must be an address as in "
+    "“postgresql://user:password@db.example.com:5432/portal”, or several servers separated by "
+    "commas."
+)
 
 
 def web_address(environ: Mapping[str, str], name: str, default: str) -> str:
@@ -44,8 +54,9 @@ def database_url(environ: Mapping[str, str], instance_dir: Path) -> str:
         raise SettingsError("DATABASE_URL must start with sqlite:/// or postgresql://.")
     if scheme == "sqlite":
         return _sqlite_url(_parsed(text), instance_dir)
-    _parsed(text)
-    return f"postgresql+psycopg://{rest}"
+    found = f"postgresql+psycopg://{_listed(rest)}"
+    _parsed(found)
+    return found
 
 
 def redis_url(environ: Mapping[str, str], default: str) -> str:
@@ -119,10 +130,25 @@ def _parsed(text: str) -> URL:
     try:
         return make_url(text)
     except (ArgumentError, ValueError):
-        raise SettingsError(
-            "DATABASE_URL must be an address as in "
-            "“postgresql://user:password@db.example.com:5432/portal”."
-        ) from None
+        raise SettingsError(NO_DATABASE_URL) from None
+
+
+def _listed(rest: str) -> str:
+    """What follows `postgresql://`, several servers as SQLAlchemy wants them: in the query. Of
+    several the one that takes changes is meant, unless the address says otherwise."""
+    user, place, query = WHERE.fullmatch(rest).groups(default="")  # type: ignore[union-attr]  # all fit
+    listed, _, name = place.partition("/")
+    if "," not in listed:
+        return rest
+    servers = [SERVER.fullmatch(each) for each in listed.split(",")]
+    if not all(servers):
+        raise SettingsError(NO_DATABASE_URL)
+    hosts = ",".join(each["host"] for each in servers if each)
+    ports = ",".join(each["port"] or POSTGRESQL_PORT for each in servers if each)
+    words = [f"host={hosts}&port={ports}", *([query] if query else [])]
+    if "target_session_attrs=" not in query:
+        words.append("target_session_attrs=read-write")
+    return f"{user}/{name}?{'&'.join(words)}"
 
 
 def _sqlite_url(url: URL, instance_dir: Path) -> str:

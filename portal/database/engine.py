@@ -25,6 +25,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeDecorator
 
+from portal.database.server_options import FULL, connect_arguments
 from portal.lib.clock import told
 
 # A row whose columns the query beside it names.
@@ -113,8 +114,9 @@ def shown(url: str | URL) -> str:
     return parts.difference_update_query(secret).render_as_string(hide_password=True)
 
 
-def engine_options(url: str) -> dict[str, Any]:
-    """Options for `create_engine` that fit the database behind `url`.
+def engine_options(url: str, options: str = FULL) -> dict[str, Any]:
+    """Options for `create_engine` that fit the database behind `url`. `options`:
+    DATABASE_OPTIONS.
 
     Errors tell the statement without its values, which may be secrets, and errors are logged.
     """
@@ -125,24 +127,22 @@ def engine_options(url: str) -> dict[str, Any]:
             # The driver's own transactions lose updates silently; we say BEGIN ourselves.
             "connect_args": {"isolation_level": None, "check_same_thread": False},
         }
-    settings = "-c statement_timeout=30000 -c lock_timeout=10000 "
-    settings += "-c idle_in_transaction_session_timeout=60000 -c timezone=UTC"
     return {
         "hide_parameters": True,
         "pool_pre_ping": True,
         "pool_size": 10,
         "max_overflow": 10,
-        "connect_args": {"options": settings, "connect_timeout": 5},
+        "connect_args": connect_arguments(make_url(url), options),
     }
 
 
-def impatient_engine(url: str) -> Engine:
+def impatient_engine(url: str, options: str = FULL) -> Engine:
     """An engine whose connections wait at most 100 ms for a lock: for the pump, whose sockets must
     not wait for the database. One that stands still does not keep its own locks for long.
 
     No connection is asked whether it is alive before its use: the pump tries again anyway.
     """
-    engine = create_engine(url, **(engine_options(url) | {"pool_pre_ping": False}))
+    engine = create_engine(url, **(engine_options(url, options) | {"pool_pre_ping": False}))
     prepare_engine(engine)
     event.listen(engine, "connect", _be_impatient)
     return engine

@@ -75,16 +75,16 @@ def enter(world: dict[str, object]) -> None:
     assert isinstance(disks, dict)
     for folder, megabytes in disks.items():
         _mount("tmpfs", folder, kind="tmpfs", data=f"size={megabytes}m")
-    _own("lo", "127.0.0.1", "255.0.0.0")
+    own_address("lo", "127.0.0.1", "255.0.0.0")
     for number, address in enumerate(addresses):
-        _own(f"lo:{number}", address, "255.255.255.255")
+        own_address(f"lo:{number}", address, "255.255.255.255")
     names = {"localhost": "127.0.0.1", **hosts}
     _replace("/etc/hosts", "".join(f"{address} {name}\n" for name, address in names.items()))
     _replace("/etc/resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
     _replace("/etc/nsswitch.conf", "hosts: files dns\n")
 
 
-def _own(interface: str, address: str, mask: str) -> None:
+def own_address(interface: str, address: str, mask: str) -> None:
     """Give the interface an address and bring it up, without needing the `ip` program."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
         for request, value in ((_SIOCSIFADDR, address), (_SIOCSIFNETMASK, mask)):

@@ -44,14 +44,14 @@ class Visitor:
 
     def insist(self, draft: Draft) -> bool:
         """Press Save until the portal says that it is saved; whether that came in time."""
+        return until(lambda: self.is_saved(draft), 20)
 
-        def is_saved() -> bool:
-            try:
-                return self.send(draft).status_code == 302
-            except requests.RequestException:
-                return False
-
-        return until(is_saved, 20)
+    def is_saved(self, draft: Draft) -> bool:
+        """Press Save; whether the portal says that it is saved."""
+        try:
+            return self.send(draft).status_code == 302
+        except requests.RequestException:
+            return False
 
     def close(self) -> None:
         """Leave."""

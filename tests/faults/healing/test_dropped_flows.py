@@ -1,0 +1,113 @@
+"""A path to PostgreSQL that is cut without a word (a firewall that forgot the connections, a cable)
+holds nobody up for longer than half a minute, on either side."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic
+
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import DBAPIError
+
+from portal.database.engine import engine_options
+from portal.extensions import db
+from tests.faults.conftest import new_portal
+from tests.faults.support.delivery_ledger import assert_ledger, settled
+from tests.faults.support.durations import IS_FULL
+from tests.faults.support.lossy_wire import CLIENTS, FAR, NEAR, LossyWire, lossy_wire
+from tests.faults.support.visitor import Visitor
+from tests.support.database.memory_folder import memory_folder
+from tests.support.database.own_postgres import own_postgres
+from tests.support.factories import make_webhook
+from tests.support.ports import free_port
+from tests.support.processes import until
+from tests.support.receiver import Receiver
+
+LONGEST = 30.0
+ALL_WAYS = {
+    "both": {"to_server": True, "to_client": True},
+    "to_server": {"to_server": True},
+    "to_client": {"to_client": True},
+}
+WAYS = ALL_WAYS if IS_FULL else {"both": ALL_WAYS["both"]}
+each_way = pytest.mark.parametrize("ways", WAYS.values(), ids=WAYS.keys())
+
+
+@contextmanager
+def far_database() -> Iterator[tuple[str, LossyWire]]:
+    """The URL of a database at the other end of a wire, and the wire."""
+    port = free_port()
+    with (
+        memory_folder("wire") as folder,
+        lossy_wire(port) as wire,
+        own_postgres(folder, address=NEAR, port=port, clients=CLIENTS) as url,
+    ):
+        yield url.replace(NEAR, FAR), wire
+
+
+@pytest.mark.netns
+@each_way
+def test_a_save_is_stored_and_sent_again_within_half_a_minute(
+    tmp_path: Path, ways: dict[str, bool]
+) -> None:
+    with (
+        far_database() as (url, wire),
+        new_portal(tmp_path, {"DATABASE_URL": url}) as portal,
+        portal.app.app_context(),
+        Receiver() as receiver,
+    ):
+        make_webhook(receiver.url)
+        visitor = Visitor(portal)
+        assert visitor.insist(visitor.draft("Before"))
+        draft = visitor.draft("After")
+        db.session.remove()
+        db.engine.dispose()
+        assert wire.lose_established(**ways)
+        began = monotonic()
+        assert until(lambda: visitor.is_saved(draft), LONGEST)
+        saved = monotonic() - began
+        receiver.wait_for(2, LONGEST)
+        assert saved < LONGEST
+        visitor.close()
+        assert settled(20)
+        assert_ledger(receiver, 2)
+        db.session.remove()
+        db.engine.dispose()
+
+
+def hold_the_row(url: str, locked: list[float], statement: str) -> None:
+    """Lock the one row, and be in the middle of a transaction for as long as it lasts."""
+    engine = create_engine(url, **engine_options(url))
+    try:
+        with engine.connect() as connection:
+            connection.execute(text("UPDATE one SET a = a + 1"))
+            locked.append(monotonic())
+            connection.execute(text(statement))
+    except DBAPIError:
+        pass
+    finally:
+        engine.dispose()
+
+
+@pytest.mark.netns
+def test_the_server_lets_go_of_what_a_vanished_client_had_locked() -> None:
+    """A client that computes, in a transaction of a minute, and is cut off both ways."""
+    with far_database() as (url, wire):
+        patient = "?options=-c%20statement_timeout%3D0"
+        near = create_engine(url.replace(FAR, NEAR))
+        with near.begin() as connection:
+            connection.execute(text("CREATE TABLE one AS SELECT 1 AS a"))
+        locked: list[float] = []
+        with ThreadPoolExecutor(1) as pool:
+            held = pool.submit(hold_the_row, url + patient, locked, "SELECT pg_sleep(60)")
+            assert until(lambda: bool(locked))
+            began = monotonic()
+            assert wire.lose_established(to_server=True, to_client=True) == 1
+            with near.begin() as connection:
+                connection.execute(text("UPDATE one SET a = 0"))
+            assert monotonic() - began < LONGEST
+            held.result(timeout=LONGEST)
+            assert monotonic() - began < LONGEST
+        near.dispose()
