@@ -7,11 +7,12 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from jobs.processes.child import dies_with
-from jobs.processes.heartbeat import beat
+from jobs.processes.heartbeat import GOODBYE, Heartbeat
 from portal import logs
 from portal.config.settings import SettingsError, load_settings
 from portal.queue.schedule import ensure_schedule
 from portal.services.core import heartbeats, vault
+from portal.services.operations.database.look import look_around
 from portal.services.people import sessions
 
 # What gunicorn takes as: starting again will not help. It ends the server, not one process of it.
@@ -54,4 +55,16 @@ def post_worker_init(worker: Any) -> None:
         except SQLAlchemyError:
             worker.log.warning("The database does not answer yet.")
         ensure_schedule()
-    beat(worker.wsgi, heartbeats.WEB, write=sessions.write_seen)
+    worker.heartbeat = Heartbeat(
+        worker.wsgi,
+        heartbeats.WEB,
+        is_well=worker.is_turning,
+        write=sessions.write_seen,
+        look=look_around,
+    ).begin()
+
+
+def worker_exit(_server: Any, worker: Any) -> None:
+    """A web process that ends in peace says so."""
+    if hasattr(worker, "heartbeat"):
+        worker.heartbeat.end(GOODBYE)

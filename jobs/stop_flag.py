@@ -1,5 +1,7 @@
 """Whether this process was asked to stop. The pump reads it, the signal handler sets it."""
 
+from jobs.turns import turns
+
 
 class StopFlag:
     """A flag that a signal handler may set at any instant.
@@ -19,7 +21,8 @@ class StopFlag:
         self._is_set = False
 
     def is_set(self) -> bool:
-        """Whether the stop was asked for."""
+        """Whether the stop was asked for. Who asks again and again gets on."""
+        turns.note()
         return self._is_set
 
 

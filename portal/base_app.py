@@ -4,6 +4,7 @@ from flask import Flask
 
 from portal.config.settings import ROOT, Settings, load_settings
 from portal.config.values import private_folder
+from portal.database import trouble
 from portal.database.engine import engine_options, prepare_engine
 from portal.extensions import Base, csrf, db, login
 
@@ -43,5 +44,6 @@ def create_base_app(settings: Settings | None = None) -> Flask:
     login.init_app(app)
     with app.app_context():
         prepare_engine(db.engine)
+        trouble.listen(db.engine)
     app.extensions["metadata"] = Base.metadata
     return app

@@ -21,6 +21,7 @@ from portal.app import create_app
 from portal.base_app import create_base_app
 from portal.commands import migrations
 from portal.config.settings import Settings, load_settings
+from portal.database.trouble import book
 from portal.extensions import db
 from portal.services.core import heartbeats
 from tests.support.database.empty_database import empty_out, keep_empty_copy
@@ -187,6 +188,7 @@ def app(
     monkeypatch.setattr("jobs.deliver.LINGER", 0.0)
     valkey_server.empty_out()
     heartbeats.take_notes()
+    book.forget()
     with session_app.app_context():
         empty_out(db.engine)
         yield session_app

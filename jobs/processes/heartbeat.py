@@ -1,48 +1,81 @@
-"""The sign of life of a process that has no regular turn at the database: web and scheduler.
-
-A thread of its own, so that a database that is locked or down holds up nothing but the sign.
+"""The sign of life of every process: a beat each five seconds, in a thread of its own, so that a
+database that is locked or down holds up nothing but the sign.
 """
 
 import logging
 import threading
 from collections.abc import Callable
+from time import monotonic
 
 from flask import Flask
+from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from portal.config.settings import Settings
+from portal.database.engine import brief_engine
 from portal.services.core import heartbeats
+from portal.services.operations.database.beat import Beat
+from portal.services.operations.database.pulse import Surroundings, pulse
+
+AGAIN = 1.0  # seconds to the next beat while something is wrong
+GOODBYE = 3.0  # seconds for the last beat and the goodbye
 
 log = logging.getLogger(__name__)
 
 
-def beat(
-    app: Flask,
-    kind: str,
-    *,
-    is_well: Callable[[], bool] = lambda: True,
-    write: Callable[[], None] = lambda: None,
-) -> Callable[[], None]:
-    """Sign for this process now and every half minute while it `is_well`; returns how to stop.
+class Heartbeat:
+    """The beats of this process, from `begin` on, while it `is_well`.
 
-    `write` stores what the process noted meanwhile.
+    `write` stores what the process noted meanwhile; `look`: where probes are answered.
     """
-    ended = threading.Event()
 
-    def run() -> None:
-        while True:
-            if is_well():
-                _sign(app, kind, write)
-            if ended.wait(heartbeats.SIGN_EVERY):
-                return
+    def __init__(
+        self,
+        app: Flask,
+        kind: str,
+        *,
+        is_well: Callable[[], bool] = lambda: True,
+        write: Callable[[], None] = lambda: None,
+        look: Callable[[Engine], Surroundings] | None = None,
+    ) -> None:
+        self._app, self._kind = app, kind
+        self._is_well, self._write, self._look = is_well, write, look
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+        settings: Settings = app.extensions["settings"]
+        self._engine = brief_engine(settings.database_url, settings.database_options)
+        self._beat = Beat(self._engine, kind)
 
-    threading.Thread(target=run, name="heartbeat", daemon=True).start()
-    return ended.set
+    def begin(self) -> "Heartbeat":
+        """Take the first one now."""
+        pulse.begin()
+        self._thread.start()
+        return self
 
+    def end(self, goodbye_within: float = 0.0) -> None:
+        """Take no further one, and say goodbye if that is done in so many seconds."""
+        self._ended.set()
+        pulse.end()
+        until = monotonic() + goodbye_within
+        self._thread.join(goodbye_within)
+        if goodbye_within and not self._thread.is_alive() and monotonic() < until:
+            self._beat.say_goodbye()
 
-def _sign(app: Flask, kind: str, write: Callable[[], None]) -> None:
-    with app.app_context():
-        try:
-            heartbeats.record_own(kind, *heartbeats.take_notes())
-            write()
-        except SQLAlchemyError as error:
-            log.debug("Not responding: %s", error.__class__.__name__)
+    def _run(self) -> None:
+        while not self._ended.is_set():
+            is_good = not self._is_well() or self._take()
+            self._ended.wait(heartbeats.BEAT_EVERY if is_good else AGAIN)
+        self._engine.dispose()
+
+    def _take(self) -> bool:
+        """One beat; whether all is well."""
+        with self._app.app_context():
+            found = self._beat.take(heartbeats.take_notes())
+            pulse.beat(found, self._look(self._engine) if self._look else None)
+            if found is not None:
+                return False
+            try:
+                self._write()
+            except SQLAlchemyError as error:
+                log.debug("Not written: %s", error.__class__.__name__)
+        return True

@@ -8,7 +8,7 @@ from redis.exceptions import RedisError
 from rq_scheduler import Scheduler
 
 from jobs.context import application
-from jobs.processes.heartbeat import beat
+from jobs.processes.heartbeat import GOODBYE, Heartbeat
 from jobs.processes.redis_wait import wait_for_redis
 from portal.config.settings import Settings
 from portal.queue.clients import patient_client
@@ -52,9 +52,13 @@ def run_scheduler() -> int:
     scheduler = RepairingScheduler(app.extensions["settings"])
     try:
         wait_for_redis(scheduler.connection)
-        beat(app, heartbeats.SCHEDULER, is_well=scheduler.is_well)
+        heartbeat = Heartbeat(app, heartbeats.SCHEDULER, is_well=scheduler.is_well).begin()
         log.info("Ready.")
-        scheduler.run()
+        try:
+            scheduler.run()
+        except SystemExit:  # how rq-scheduler ends at a SIGTERM
+            heartbeat.end(GOODBYE)
+            raise
     except RedisError as error:
         log.warning("Redis is gone: %s", error)
     return 1

@@ -18,11 +18,13 @@ from sqlalchemy.orm import configure_mappers
 
 from jobs.context import application, job
 from jobs.deliver import equip
+from jobs.processes.heartbeat import GOODBYE, Heartbeat
 from jobs.processes.open_files import raise_limit_of_open_files
 from jobs.processes.redis_wait import LONGEST_PAUSE, wait_for_redis
 from jobs.pump.database_writer import DatabaseWriter
 from jobs.stop_flag import stop
 from jobs.sweep import sweep
+from jobs.turns import turns
 from portal.config.values import SettingsError
 from portal.queue.clients import patient_client
 from portal.queue.names import DELIVERIES, JOB_NAMES
@@ -59,7 +61,7 @@ class PortalWorker(SimpleWorker):
         is_first = self.last_cleaned_at is None
         super().run_maintenance_tasks()  # type: ignore[no-untyped-call]  # untyped in RQ
         try:
-            keep_going(self.queue_names()[0])
+            keep_going()
         except SQLAlchemyError as error:
             log.warning("The database does not answer: %s", error.__class__.__name__)
         if is_first:
@@ -67,10 +69,9 @@ class PortalWorker(SimpleWorker):
 
 
 @job
-def keep_going(queue_name: str) -> None:
-    """Repair the schedule, leave a sign of life, and sweep when nobody has for a while."""
+def keep_going() -> None:
+    """Repair the schedule, forget who is gone, and sweep when nobody has for a while."""
     ensure_schedule()
-    heartbeats.record_own(heartbeats.worker_of(queue_name))
     heartbeats.forget_the_dead()
     age = heartbeats.age(heartbeats.SWEEP)
     if age is None or age > SWEEP_IS_LATE:
@@ -103,6 +104,8 @@ def run_worker(queue_name: str) -> NoReturn:
 def _work(queue_name: str) -> int:
     redis = patient_client(application().extensions["settings"].redis_url)
     wait_for_redis(redis)
+    kind = heartbeats.worker_of(queue_name)
+    heartbeat = Heartbeat(application(), kind, is_well=turns.are_taken).begin()
     worker = PortalWorker(
         [queue_name],
         connection=redis,
@@ -112,7 +115,10 @@ def _work(queue_name: str) -> int:
         log_job_description=False,
     )
     worker.work(logging_level="WARNING")
-    return 0 if stop.is_set() else 1
+    if not stop.is_set():
+        return 1
+    heartbeat.end(GOODBYE)
+    return 0
 
 
 def warm_up(queue_name: str) -> None:

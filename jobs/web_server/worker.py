@@ -20,6 +20,7 @@ from jobs.web_server.channel import Connection, Listener
 # Seconds that idle connections stay after SIGTERM: a request may be on its way.
 LINGER: Final = 2.0
 LOOK_EVERY: Final = 1.0
+STUCK_AFTER: Final = 10.0
 
 
 class Rules(Adjustments):  # type: ignore[misc]  # waitress publishes no types
@@ -42,6 +43,11 @@ class WebWorker(Worker):  # type: ignore[misc]  # gunicorn publishes no types
         super().__init__(*arguments)
         self._map: dict[int, Any] = {}
         self._listeners: list[Listener] = []
+        self._turned_at = time.monotonic()
+
+    def is_turning(self) -> bool:
+        """Whether the loop that reads requests still turns."""
+        return time.monotonic() - self._turned_at < STUCK_AFTER
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """SIGTERM: the loop wakes, and finishes what is under way."""
@@ -97,5 +103,6 @@ class WebWorker(Worker):  # type: ignore[misc]  # gunicorn publishes no types
     def _turn(self, seconds: float) -> None:
         """Tell the master that we are alive, then read and write what can be, in so much time."""
         self.notify()
+        self._turned_at = time.monotonic()
         # Not `select`, which ends at 1024 open files.
         wasyncore.loop(timeout=seconds, use_poll=True, map=self._map, count=1)

@@ -7,11 +7,8 @@ from typing import Final
 
 import click
 from flask.cli import with_appcontext
-from sqlalchemy.exc import SQLAlchemyError
 
-from portal.config.values import SettingsError
 from portal.lib.durations import relative
-from portal.services.core import vault
 from portal.services.operations import findings, report
 from portal.services.operations.finding import Finding, Level
 from portal.services.operations.health import Facts, read_facts
@@ -36,8 +33,8 @@ def doctor(quiet: bool) -> None:
     Ends with 0 when all is well, with 1 after warnings, and with 2 when
     deliveries do not go out, alerts do not fire or changes cannot be saved.
     """
-    facts = read_facts()
-    found = [*_keys(facts), *findings.find(facts, facts.at)]
+    facts = read_facts(examines=True)
+    found = findings.find(facts, facts.at)
     if not quiet:
         for line in _lines(facts):
             click.echo(line)
@@ -46,21 +43,6 @@ def doctor(quiet: bool) -> None:
     if not found and not quiet:
         click.echo("All systems running.")
     sys.exit(_exit_code(found))
-
-
-def _keys(facts: Facts) -> Iterator[Finding]:
-    if not findings.is_readable(facts):
-        return
-    try:
-        vault.check_canary()
-    except SettingsError as error:
-        yield Finding(
-            Level.DANGER,
-            str(error),
-            "They are in the file keys.env of the instance folder, or where the portal is started.",
-        )
-    except SQLAlchemyError:
-        yield Finding(Level.DANGER, "The keys could not be checked.", "Try again in a minute.")
 
 
 def _lines(facts: Facts) -> Iterator[str]:

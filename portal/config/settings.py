@@ -89,12 +89,17 @@ class Settings:
     session_idle_minutes: int
     session_days: int
     log_format: str
+    command_name: str
     version: str = VERSION
 
     @property
     def lease_seconds(self) -> int:
         """How long a claimed delivery is ours: the attempt's deadline and a margin to record it."""
         return self.webhook_timeout + self.lease_margin
+
+    def command(self, words: str) -> str:
+        """A command of ours as people type it here, in quotation marks for a sentence."""
+        return f"“{self.command_name} {words}”"
 
     @property
     def opens_this_machine(self) -> bool:
@@ -116,6 +121,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
 
     Raises `SettingsError` with one sentence for the first value that cannot be used.
     """
+    stored: dict[str, str] = {}
     if environ is None:
         stored = {k: v for k, v in dotenv_values(ROOT / ".env").items() if v is not None}
         environ = stored | dict(os.environ)
@@ -159,6 +165,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         session_idle_minutes=number(environ, "SESSION_IDLE_MINUTES", 720, 5, 1440),
         session_days=number(environ, "SESSION_DAYS", 14, 1, 90),
         log_format=one_of(environ, "LOG_FORMAT", "lines" if local_trial else "json", LOG_FORMATS),
+        command_name=environ.get("COMMAND_NAME", "").strip() or "flask",
     )
 
 

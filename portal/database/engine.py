@@ -25,6 +25,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeDecorator
 
+from portal.database import trouble
 from portal.database.server_options import FULL, connect_arguments
 from portal.lib.clock import told
 
@@ -144,8 +145,37 @@ def impatient_engine(url: str, options: str = FULL) -> Engine:
     """
     engine = create_engine(url, **(engine_options(url, options) | {"pool_pre_ping": False}))
     prepare_engine(engine)
+    trouble.listen(engine, hears_locks=False)
     event.listen(engine, "connect", _be_impatient)
     return engine
+
+
+def brief_engine(url: str, options: str = FULL) -> Engine:
+    """An engine with one connection that gives everything two seconds at most: for signs of life.
+
+    What it writes need not outlive a power cut.
+    """
+    chosen = engine_options(url, options) | {"pool_pre_ping": False}
+    if make_url(url).get_backend_name() == "postgresql":
+        chosen |= {"pool_size": 1, "max_overflow": 0}
+        chosen["connect_args"] |= {"connect_timeout": 2, "tcp_user_timeout": 2000}
+    engine = create_engine(url, **chosen)
+    prepare_engine(engine)
+    event.listen(engine, "connect", _be_brief)
+    return engine
+
+
+def _be_brief(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    if hasattr(connection, "pgconn"):
+        for setting in ("statement_timeout", "lock_timeout"):
+            cursor.execute(f"SET {setting} = '2s'")
+        cursor.execute("SET synchronous_commit = off")
+        connection.commit()
+    else:
+        cursor.execute("PRAGMA busy_timeout=1000")
+        cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.close()
 
 
 def _be_impatient(connection: Any, _record: Any) -> None:

@@ -21,9 +21,10 @@ def in_words(command: click.Command) -> click.Command:
         try:
             return run(*args, **kwargs)
         except DBAPIError as error:
-            url = current_app.extensions["settings"].database_url
+            settings: Any = current_app.extensions["settings"]
             raise click.ClickException(
-                f"{unusable(url, error)} “flask doctor” says what to do."
+                f"{unusable(settings.database_url, error)} {settings.command('doctor')} says what "
+                "to do."
             ) from None
 
     command.callback = told

@@ -37,7 +37,11 @@ class Canary(Base):
 
 
 class Process(Base):
-    """The last sign of life of a process or of a recurring duty, by its name."""
+    """The last sign of life of a process or of a recurring duty, by its name.
+
+    `trouble`: what the database refuses it, as `portal.database.trouble` writes it. `skew`: how
+    many seconds the database's clock is ahead of its own.
+    """
 
     __tablename__ = "processes"
 
@@ -47,3 +51,5 @@ class Process(Base):
     pid: Mapped[int | None]
     started_at: Mapped[datetime]
     seen_at: Mapped[datetime]
+    trouble: Mapped[str | None]
+    skew: Mapped[float] = mapped_column(default=0.0)

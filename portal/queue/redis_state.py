@@ -2,10 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Final
 
 from redis import Redis
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
 from rq import Queue
 from rq.registry import FailedJobRegistry
 
@@ -14,6 +23,7 @@ from portal.queue.names import QUEUES
 from portal.queue.portal_job import PortalJob
 
 NO_EVICTION: Final = "noeviction"
+PROBE: Final = "deliveries:probe"  # beside the bell's own keys, which every user of ours may set
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,19 +38,49 @@ class RedisState:
     failed: Mapping[str, int]
 
 
-def read_state(url: str) -> RedisState | None:
-    """Ask the server at `url`; None when it does not answer within half a second."""
+class RedisFault(StrEnum):
+    """Why Redis wakes nobody."""
+
+    AWAY = "away"
+    REFUSED = "refused"
+    READ_ONLY = "read-only"
+    FULL = "full"
+
+
+@dataclass(frozen=True, slots=True)
+class RedisTrouble:
+    """`reason`: the server's or the client's own words."""
+
+    fault: RedisFault
+    reason: str
+
+
+# In their order: a wrong password is a failed connection to the client.
+_FAULTS: Final = (
+    (AuthenticationError, RedisFault.REFUSED),
+    (AuthorizationError, RedisFault.REFUSED),
+    (NoPermissionError, RedisFault.REFUSED),
+    (ReadOnlyError, RedisFault.READ_ONLY),
+    (OutOfMemoryError, RedisFault.FULL),
+)
+
+
+def read_state(url: str) -> RedisState | RedisTrouble:
+    """Ask the server at `url`, for half a second at most, and write to it: one that only reads
+    wakes nobody."""
     client = quick_client(url)
     try:
         return _state(client)
-    except RedisError:
-        return None
+    except RedisError as error:
+        kinds = (fault for kind, fault in _FAULTS if isinstance(error, kind))
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        return RedisTrouble(next(kinds, RedisFault.AWAY), reason.rstrip("."))
     finally:
         client.close()
 
 
 def _state(client: Redis) -> RedisState:
-    client.ping()
+    client.set(PROBE, 1, ex=1)
     info = _info(client)
     queues = [Queue(name, connection=client, job_class=PortalJob) for name in QUEUES]
     registries = {

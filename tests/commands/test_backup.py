@@ -19,7 +19,7 @@ from portal.lib.clock import utcnow
 from portal.models.webhooks import Webhook
 from portal.services.core import vault
 from portal.services.core.unit_of_work import session, writing
-from portal.services.operations import health
+from portal.services.operations.database import look
 from tests.conftest import ENVIRONMENT
 from tests.support.deliveries import make_delivery, make_many
 from tests.support.factories import Hook, make_asset, make_webhook
@@ -93,8 +93,8 @@ def test_a_copy_comes_back_whole(
         webhook = session().get(Webhook, hook.id)
         assert webhook is not None
         assert vault.open_secret(webhook.id, webhook.secret_enc or b"") == SECRET
-        ready = health.read_ready()
-        assert (ready.database, ready.migrations) == (True, True)
+        ready = look.read_ready()
+        assert (ready.database, ready.migrations) == ("ok", "ok")
         make_asset("Added after the restore")
         with pytest.raises(Exception, match="audit entries cannot"), writing() as current:
             current.execute(text("DELETE FROM audit_entries"))

@@ -1,9 +1,8 @@
 """On a disk that is really full nothing is half-written, the page says so, and room is enough."""
 
-import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from portal.models.assets import Asset
 from portal.models.deliveries import Delivery, Event
 from tests.faults.conftest import new_portal
 from tests.faults.support.delivery_ledger import assert_ledger, settled
+from tests.faults.support.filled_disk import filled
 from tests.faults.support.load import burst, has_received, look_again
 from tests.faults.support.visitor import Visitor
 from tests.support.receiver import Receiver
@@ -27,15 +27,8 @@ def no_room_left() -> Iterator[None]:
     look_again()
     with db.engine.connect() as connection:  # or the log would go on where it has been before
         connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
-    filler = DISK / "filler"
-    try:
-        with filler.open("wb", buffering=0) as file, suppress(OSError):
-            while True:
-                file.write(b"x" * 4096)
-        assert os.statvfs(DISK).f_bavail == 0
+    with filled(DISK):
         yield
-    finally:
-        filler.unlink()
 
 
 def counts() -> list[int]:

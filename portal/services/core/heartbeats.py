@@ -10,6 +10,8 @@ from typing import Final
 from sqlalchemy import Connection, delete, func, select
 
 from portal.database.engine import database_now
+from portal.database.trouble import Trouble
+from portal.lib.clock import utcnow
 from portal.models.operations import Process
 from portal.services.core.unit_of_work import database_time, insert_or_ignore, session, writing
 
@@ -22,10 +24,11 @@ MAIL_FAILED: Final = "mail failed"
 # Nor this: when a request last came through a proxy that is not to be believed.
 PROXY: Final = "untrusted proxy"
 
-# Everybody signs every half minute; a job that takes its full 20 seconds comes on top.
-SIGN_EVERY: Final = 30.0
-SILENT_AFTER: Final = timedelta(seconds=90)
-FORGOTTEN_AFTER: Final = timedelta(days=1)
+BEAT_EVERY: Final = 5.0  # seconds
+SILENT_AFTER: Final = timedelta(seconds=15)
+FORGOTTEN_AFTER: Final = timedelta(hours=1)
+
+RENEWED: Final = ("seen_at", "host", "pid", "trouble", "skew")
 
 # What this process noticed since its last sign of life.
 _notes: set[str] = set()
@@ -33,7 +36,11 @@ _notes: set[str] = set()
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """A process, or a recurring duty (named like its kind), and when it was last seen."""
+    """A process, or a recurring duty (named like its kind), and when it was last seen.
+
+    `trouble`: what the database refuses it. `skew`: seconds that the database's clock is ahead of
+    its own.
+    """
 
     kind: str
     name: str
@@ -41,6 +48,9 @@ class Life:
     pid: int | None
     seen_at: datetime
     is_alive: bool
+    started_at: datetime | None = None
+    trouble: Trouble | None = None
+    skew: float = 0.0
 
 
 def worker_of(queue: str) -> str:
@@ -57,9 +67,22 @@ def record(kind: str) -> None:
 def record_own(kind: str, *notes: str) -> None:
     """Write that this process, one of `kind`, is alive now, and what it noticed (`take_notes`)."""
     with writing() as current:
-        sign(current.connection(), kind, own_name(kind))
-        for each in notes:
-            sign(current.connection(), each, each)
+        sign_own(current.connection(), kind, notes)
+
+
+def sign_own(
+    connection: Connection, kind: str, notes: Sequence[str] = (), trouble: Trouble | None = None
+) -> None:
+    """`record_own` in the caller's writing transaction, with what the database refuses us."""
+    sign(connection, kind, own_name(kind), trouble)
+    for each in notes:
+        sign(connection, each, each)
+
+
+def say_goodbye(connection: Connection, kind: str) -> None:
+    """This process ends in peace: nobody is to miss it."""
+    own = (own_name(kind), own_name(PUMP))
+    connection.execute(delete(Process).where(Process.name.in_(own)))
 
 
 def note(kind: str) -> None:
@@ -73,7 +96,7 @@ def take_notes() -> tuple[str, ...]:
 
 
 def forget_the_dead() -> None:
-    """Take out the processes that nobody has seen for a day; duties keep their last time."""
+    """Take out the processes that nobody has seen for an hour; duties keep their last time."""
     with writing() as current:
         long_ago = database_time(current) - FORGOTTEN_AFTER
         current.execute(
@@ -84,15 +107,29 @@ def forget_the_dead() -> None:
 def lives() -> Sequence[Life]:
     """Every process and duty that left a sign of life, by kind, the latest seen first."""
     current = session()
-    now = database_time(current)
-    rows = current.scalars(select(Process).order_by(Process.kind, Process.seen_at.desc()))
+    return lives_on(current.connection(), database_time(current))
+
+
+def lives_on(connection: Connection, now: datetime) -> Sequence[Life]:
+    """`lives`, read by this connection. `now`: the database's."""
+    wanted = select(Process.__table__).order_by(Process.kind, Process.seen_at.desc())
     return [
-        Life(row.kind, row.name, row.host, row.pid, row.seen_at, now - row.seen_at < SILENT_AFTER)
-        for row in rows
+        Life(
+            kind=row.kind,
+            name=row.name,
+            host=row.host,
+            pid=row.pid,
+            seen_at=row.seen_at,
+            is_alive=now - row.seen_at < SILENT_AFTER,
+            started_at=row.started_at,
+            trouble=Trouble.read(row.trouble) if row.trouble else None,
+            skew=row.skew,
+        )
+        for row in connection.execute(wanted)
     ]
 
 
-def sign(connection: Connection, kind: str, name: str) -> None:
+def sign(connection: Connection, kind: str, name: str, trouble: Trouble | None = None) -> None:
     """Write that `name`, one of its kind, is alive now. In the caller's writing transaction."""
     now = database_now(connection)
     row = insert_or_ignore(connection)(Process).values(
@@ -102,8 +139,10 @@ def sign(connection: Connection, kind: str, name: str) -> None:
         pid=os.getpid(),
         started_at=now,
         seen_at=now,
+        trouble=str(trouble) if trouble else None,
+        skew=(now - utcnow()).total_seconds(),
     )
-    renewed = {name: row.excluded[name] for name in ("seen_at", "host", "pid")}
+    renewed = {name: row.excluded[name] for name in RENEWED}
     connection.execute(row.on_conflict_do_update(index_elements=[Process.name], set_=renewed))
 
 

@@ -24,6 +24,10 @@ DOTS: Final = "••••"
 TYPED_SECONDS: Final = 12 * 60 * 60
 CANARY_ID: Final = 1
 CANARY_TEXT: Final = "The keys of this portal open this line."
+OTHER_KEYS: Final = (
+    "ENCRYPTION_KEYS cannot open the secrets stored in the database: "
+    "set the keys that this portal was started with before."
+)
 
 
 class Purpose(StrEnum):
@@ -111,14 +115,22 @@ def check_canary() -> None:
     if not inspect(current.connection()).has_table(Canary.__tablename__):
         current.rollback()
         return
-    sealed = _stored_canary() or _new_canary()
+    if not _opens(_stored_canary() or _new_canary()):
+        raise SettingsError(OTHER_KEYS)
+
+
+def why_closed() -> str | None:
+    """Why our keys do not open what is stored, in a sentence; None where they do. Reads only."""
+    sealed = session().execute(select(Canary.sealed).where(Canary.id == CANARY_ID)).scalar()
+    return None if sealed is None or _opens(sealed) else OTHER_KEYS
+
+
+def _opens(sealed: bytes) -> bool:
     try:
         _open(Purpose.CANARY, CANARY_ID, sealed)
     except VaultError:
-        raise SettingsError(
-            "ENCRYPTION_KEYS cannot open the secrets stored in the database: "
-            "set the keys that this portal was started with before."
-        ) from None
+        return False
+    return True
 
 
 def _stored_canary() -> bytes | None:

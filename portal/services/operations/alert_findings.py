@@ -14,13 +14,16 @@ def alerts_are_looked_for(facts: Facts, now: datetime) -> Iterator[Finding]:
     if status is not None and status.is_late:
         late = in_words((now - status.last_due_at).total_seconds())
         yield Finding(
+            "alerts_late",
             Level.DANGER,
             f"Alerts are late: the daily check for them was due {late} ago and has not ended.",
-            "Start “flask scheduler” and “flask worker background”, or look in their logs. The "
-            "next run makes up for it.",
+            f"Start {facts.settings.command('scheduler')} and "
+            f"{facts.settings.command('worker background')}, or look in their logs. The next run "
+            "makes up for it.",
         )
     if status is not None and status.needs_first_answer:
         yield Finding(
+            "alerts_wait",
             Level.WARNING,
             "Alerts wait for an answer: nobody has decided what becomes of what is due already.",
             "Answer under Settings → Alerts. Until then no scheduled alert is sent.",

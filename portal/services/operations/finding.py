@@ -13,8 +13,9 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that wants a look."""
+    """One thing that wants a look. `key`: its name for machines; it never changes."""
 
+    key: str
     level: Level
     title: str
     todo: str

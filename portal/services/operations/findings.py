@@ -10,8 +10,16 @@ from portal.queue.names import BACKGROUND, DELIVERIES
 from portal.services.core import heartbeats
 from portal.services.core.heartbeats import Life, worker_of
 from portal.services.operations.alert_findings import alerts_are_looked_for
+from portal.services.operations.database.findings import (
+    clocks_agree,
+    database_answers,
+    database_takes_changes,
+    keys_open,
+    nobody_blocks,
+)
 from portal.services.operations.finding import Finding, Level
 from portal.services.operations.health import Facts
+from portal.services.operations.redis_findings import redis_wakes
 from portal.services.operations.setting_findings import (
     is_local_trial,
     is_plain_address,
@@ -22,10 +30,16 @@ from portal.services.operations.setting_findings import (
 # Seconds. Without a scheduler the workers look every half minute, at worst at every second one.
 SWEEP_IS_LATE: Final = 90.0
 DUE_IS_LATE: Final = 60.0
-SKEW_IS_LARGE: Final = 5.0
 MAIL_IS_TRIED_AGAIN: Final = 180.0
 DISK_IS_SHORT: Final = 1024**3  # bytes
 DISK_IS_FULL: Final = 200 * 1024**2
+# Those that beat; what a pump or a sweep writes beside it ends without a word.
+BEATING: Final = (
+    heartbeats.WEB,
+    worker_of(DELIVERIES),
+    worker_of(BACKGROUND),
+    heartbeats.SCHEDULER,
+)
 
 
 def find(facts: Facts, now: datetime) -> list[Finding]:
@@ -37,63 +51,11 @@ def find(facts: Facts, now: datetime) -> list[Finding]:
     return sorted(found, key=lambda each: each.level is not Level.DANGER)
 
 
-def _database(facts: Facts, _now: datetime) -> Iterator[Finding]:
-    database = facts.database
-    if database is None:
-        yield Finding(
-            Level.DANGER,
-            "The database does not answer.",
-            "Start the database, and check DATABASE_URL. Nothing that was saved is lost.",
-        )
-    elif database.revision is None:
-        yield Finding(
-            Level.DANGER,
-            f"There is no portal in the database {database.address} yet.",
-            "Check INSTANCE_DIR and DATABASE_URL. For a new portal, run “flask db upgrade”.",
-        )
-    elif database.is_newer:
-        yield Finding(
-            Level.DANGER,
-            f"The database is at {database.revision}: a newer version of the portal changed it.",
-            "Start the newer version, or restore the backup that was made before it.",
-        )
-    elif database.revision != database.head:
-        yield Finding(
-            Level.DANGER,
-            f"The database is at {database.revision}, and this version of the portal needs "
-            f"{database.head}.",
-            "Run “flask db upgrade”, then restart the portal.",
-        )
-    elif abs(database.skew) > SKEW_IS_LARGE:
-        yield Finding(
-            Level.WARNING,
-            f"The clocks of this machine and of the database differ by "
-            f"{in_words(abs(database.skew))}.",
-            "Let both take their time from a time server (NTP). Receivers may refuse signatures "
-            "whose time is off.",
-        )
-
-
-def _redis(facts: Facts, _now: datetime) -> Iterator[Finding]:
-    redis = facts.redis
-    if redis is None:
-        yield Finding(
-            Level.DANGER,
-            "Redis does not answer: nothing is sent until it does. Deliveries are kept.",
-            "Start Redis (or Valkey), and check REDIS_URL.",
-        )
-    elif redis.may_evict and redis.memory_limit:
-        yield Finding(
-            Level.WARNING,
-            "Redis may throw jobs away when its memory is full.",
-            "Set maxmemory-policy to noeviction.",
-        )
-
-
 def _failed_jobs(facts: Facts, _now: datetime) -> Iterator[Finding]:
     failed = sum(facts.redis.failed.values()) if facts.redis else 0
     if failed:
         yield Finding(
+            "jobs_failed",
             Level.WARNING,
             f"{failed} {'job' if failed == 1 else 'jobs'} of the workers ended with an error in "
             "the last day.",
@@ -103,37 +65,69 @@ def _failed_jobs(facts: Facts, _now: datetime) -> Iterator[Finding]:
 
 
 def _workers(facts: Facts, _now: datetime) -> Iterator[Finding]:
-    if not can_tell(facts):
+    if not is_readable(facts):
         return
+    command = facts.settings.command
     if not lives_of(facts, worker_of(DELIVERIES), heartbeats.PUMP):
         yield Finding(
+            "no_sender",
             Level.DANGER,
             "No process is sending deliveries.",
-            "Start “flask worker deliveries”, or look in its log for why it ended.",
+            f"Start {command('worker deliveries')}, or look in its log for why it ended.",
         )
     if not lives_of(facts, worker_of(BACKGROUND)):
         yield Finding(
+            "no_background",
             Level.WARNING,
             "No process does the background work.",
-            "Start “flask worker background”, or look in its log for why it ended.",
+            f"Start {command('worker background')}, or look in its log for why it ended.",
         )
     if not lives_of(facts, heartbeats.SCHEDULER):
         yield Finding(
+            "no_scheduler",
             Level.WARNING,
             "The scheduler is not responding. The workers check for due deliveries meanwhile, "
             "a little later; what runs at a set time of day does not run.",
-            "Start “flask scheduler”, or look in its log for why it ended.",
+            f"Start {command('scheduler')}, or look in its log for why it ended.",
         )
 
 
+def _silent(facts: Facts, now: datetime) -> Iterator[Finding]:
+    """One that said goodbye has no row, and one that was started anew has another."""
+    if not is_readable(facts):
+        return
+    for each in facts.lives:
+        if each.kind in BEATING and not each.is_alive and not _is_replaced(each, facts):
+            silence = in_words((now - each.seen_at).total_seconds())
+            yield Finding(
+                "process_silent",
+                Level.WARNING,
+                f"{each.kind.capitalize()} on {each.host} (process {each.pid}) has been silent for "
+                f"{silence}, and did not say that it ends.",
+                "Look in its log. If it still runs, it hangs: end it, and it is started again. "
+                "This line goes an hour after its last sign.",
+            )
+
+
+def _is_replaced(lost: Life, facts: Facts) -> bool:
+    return any(
+        each.is_alive
+        and (each.kind, each.host) == (lost.kind, lost.host)
+        and each.started_at is not None
+        and each.started_at > lost.seen_at
+        for each in facts.lives
+    )
+
+
 def _sweep(facts: Facts, now: datetime) -> Iterator[Finding]:
-    if not can_tell(facts) or not lives_of(facts, worker_of(DELIVERIES), heartbeats.PUMP):
+    if not is_readable(facts) or not lives_of(facts, worker_of(DELIVERIES), heartbeats.PUMP):
         return
     swept_at = last_sweep(facts)
     age = None if swept_at is None else (now - swept_at).total_seconds()
     if age is None or age > max(SWEEP_IS_LATE, 3 * facts.settings.sweep_seconds):
         since = "" if age is None else f" The last time was {in_words(age)} ago."
         yield Finding(
+            "no_sweep",
             Level.DANGER,
             f"No process checks for due deliveries.{since}",
             "Restart the workers and the scheduler, and look in their logs.",
@@ -144,9 +138,11 @@ def _late(facts: Facts, now: datetime) -> Iterator[Finding]:
     oldest = facts.backlog.oldest_due_at if facts.backlog else None
     if oldest is not None and (late := (now - oldest).total_seconds()) > DUE_IS_LATE:
         yield Finding(
+            "late",
             Level.WARNING,
             f"Deliveries wait longer than usual: the oldest for {in_words(late)}.",
-            "If it does not get shorter, start another “flask worker deliveries”.",
+            "If it does not get shorter, start another "
+            f"{facts.settings.command('worker deliveries')}.",
         )
 
 
@@ -154,6 +150,7 @@ def _disks(facts: Facts, _now: datetime) -> Iterator[Finding]:
     for disk in facts.disks:
         if disk.free < DISK_IS_SHORT:
             yield Finding(
+                "disk",
                 Level.DANGER if disk.free < DISK_IS_FULL else Level.WARNING,
                 f"The disk under {disk.path} has {size_in_words(disk.free)} left.",
                 "Make room, or keep deliveries for fewer days (RETENTION_DAYS).",
@@ -164,15 +161,18 @@ def _mail(facts: Facts, now: datetime) -> Iterator[Finding]:
     failed_at = facts.last_seen(heartbeats.MAIL_FAILED)
     if failed_at is not None and (now - failed_at).total_seconds() < MAIL_IS_TRIED_AGAIN:
         yield Finding(
+            "mail",
             Level.WARNING,
             "Notices cannot be sent by e-mail: the mail server takes none.",
-            "Check SMTP_URL, and look for “notice” in the log of “flask worker background”.",
+            "Check SMTP_URL, and look for “notice” in the log of "
+            f"{facts.settings.command('worker background')}.",
         )
 
 
 def _erasures(facts: Facts, _now: datetime) -> Iterator[Finding]:
     if facts.stuck_erasures:
         yield Finding(
+            "erasure",
             Level.WARNING,
             f"An erasure has not finished: {', '.join(facts.stuck_erasures)}. Parts of the history "
             "may still say the name.",
@@ -181,9 +181,14 @@ def _erasures(facts: Facts, _now: datetime) -> Iterator[Finding]:
 
 
 RULES: Final[tuple[Callable[[Facts, datetime], Iterator[Finding]], ...]] = (
-    _database,
-    _redis,
+    database_answers,
+    database_takes_changes,
+    nobody_blocks,
+    keys_open,
+    clocks_agree,
+    redis_wakes,
     _workers,
+    _silent,
     _sweep,
     _late,
     alerts_are_looked_for,
@@ -201,11 +206,6 @@ RULES: Final[tuple[Callable[[Facts, datetime], Iterator[Finding]], ...]] = (
 def is_readable(facts: Facts) -> bool:
     """Whether the database answers and has the tables of this version."""
     return facts.database is not None and facts.database.revision == facts.database.head
-
-
-def can_tell(facts: Facts) -> bool:
-    """Whether signs of life could be read; without Redis no worker lives long."""
-    return is_readable(facts) and facts.redis is not None
 
 
 def lives_of(facts: Facts, *kinds: str) -> list[Life]:

@@ -1,4 +1,4 @@
-"""How the portal is: whether it is ready to work, and all the facts that System shows."""
+"""How the portal is: all the facts that System shows."""
 
 import os
 import shutil
@@ -7,42 +7,33 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from socket import gethostname
+from typing import Any, Final
 
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from portal.config.settings import ROOT, Settings
-from portal.database.engine import shown
+from portal.database.engine import brief_engine, shown
+from portal.database.trouble import Kind, Trouble, book, words_of
 from portal.extensions import settings
 from portal.lib.clock import utcnow
-from portal.queue.redis_state import RedisState, read_state
+from portal.queue.redis_state import RedisState, RedisTrouble, read_state
 from portal.services.alerts.queries import RunStatus, run_status
+from portal.services.core import vault
 from portal.services.core.erasures import label_of, stuck_erasures
 from portal.services.core.heartbeats import Life, lives
 from portal.services.core.unit_of_work import database_time, session
 from portal.services.operations.backlog import Backlog, read_backlog
+from portal.services.operations.database.beat import examine
+from portal.services.operations.database.blockers import Blocker, open_transactions, writer_of
 
 PRODUCTS: Final = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """What the portal needs to work, each part by itself."""
-
-    database: bool
-    migrations: bool
-    redis: bool
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether nothing is missing."""
-        return self.database and self.migrations and self.redis
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,60 +65,80 @@ class Facts:
     """Everything at one moment. None: that part does not answer.
 
     `at`: that moment by the database's clock, which every sign of life goes by; by ours where it
-    does not answer.
+    does not answer, for the reason in `database_error`. `trouble`: what it refuses this process.
+    `here`: this machine. `blockers`: who may hold up Saves. `keys_error`: why the keys do not fit
+    what is stored.
     """
 
     settings: Settings
     database: DatabaseFacts | None
     redis: RedisState | None
+    redis_trouble: RedisTrouble | None = None
+    database_error: str = ""
+    trouble: Trouble | None = None
+    blockers: Sequence[Blocker] = ()
+    keys_error: str = ""
     lives: Sequence[Life] = ()
     backlog: Backlog | None = None
     alerts: RunStatus | None = None
     stuck_erasures: Sequence[str] = ()
     disks: Sequence[Disk] = ()
     at: datetime = field(default_factory=utcnow)
+    here: str = field(default_factory=gethostname)
 
     def last_seen(self, kind: str) -> datetime | None:
         """When somebody of this kind last gave a sign, or did this duty."""
         return next((each.seen_at for each in self.lives if each.kind == kind), None)
 
 
-def read_ready() -> Ready:
-    """Ask database and Redis. Never raises; a database that is down takes up to five seconds."""
-    database = migrated = False
-    try:
-        current = session()
-        database_time(current)
-        database = True
-        migrated = _revision(current) == newest_revision()
-    except SQLAlchemyError:
-        session().rollback()
-    return Ready(database, migrated, read_state(settings().redis_url) is not None)
+def read_facts(*, examines: bool = False) -> Facts:
+    """Everything that can be found out now. Never raises because a part is down.
 
-
-def read_facts() -> Facts:
-    """Everything that can be found out now. Never raises because a part is down."""
+    `examines`: try what a Save would meet, for a process that has no beats of its own.
+    """
     found = settings()
-    redis, disks = read_state(found.redis_url), read_disks(found)
+    redis = read_state(found.redis_url)
+    rest: dict[str, Any] = {
+        "settings": found,
+        "redis": redis if isinstance(redis, RedisState) else None,
+        "redis_trouble": redis if isinstance(redis, RedisTrouble) else None,
+        "disks": read_disks(found),
+    }
     try:
         database = _database(session(), found)
-    except SQLAlchemyError:
+        rest |= {"trouble": _trouble(found) if examines else book.present()}
+        rest |= {"blockers": _blockers(session(), found, rest["trouble"])}
+        if database.revision != database.head:  # the tables to be read may not be there
+            return Facts(database=database, **rest)
+        return Facts(
+            database=database,
+            lives=lives(),
+            backlog=read_backlog(),
+            alerts=run_status(utcnow()),
+            stuck_erasures=[label_of(each) for each in stuck_erasures(session())],
+            keys_error=vault.why_closed() or "",
+            at=utcnow() + timedelta(seconds=database.skew),
+            **rest,
+        )
+    except DBAPIError as error:
         session().rollback()
-        return Facts(settings=found, database=None, redis=redis, disks=disks)
-    if database.revision != database.head:  # the tables to be read may not be there
-        return Facts(settings=found, database=database, redis=redis, disks=disks)
-    signs, backlog, alerts = lives(), read_backlog(), run_status(utcnow())
-    return Facts(
-        settings=found,
-        database=database,
-        redis=redis,
-        lives=signs,
-        backlog=backlog,
-        alerts=alerts,
-        stuck_erasures=[label_of(each) for each in stuck_erasures(session())],
-        disks=disks,
-        at=utcnow() + timedelta(seconds=database.skew),
-    )
+        return Facts(database=None, database_error=words_of(error.orig), **rest)
+
+
+def _trouble(found: Settings) -> Trouble | None:
+    engine = brief_engine(found.database_url, found.database_options)
+    try:
+        return examine(engine)
+    finally:
+        engine.dispose()
+
+
+def _blockers(current: Session, found: Settings, trouble: Trouble | None) -> Sequence[Blocker]:
+    """On SQLite whoever writes at this moment, if that has held somebody up."""
+    if current.connection().dialect.name == "postgresql":
+        return open_transactions(current.connection())
+    is_locked = trouble is not None and trouble.kind is Kind.LOCKED
+    return writer_of(found.database_url) if is_locked else ()
 
 
 def newest_revision() -> str | None:

@@ -25,18 +25,17 @@ class Duty:
     """One duty. `count`: living processes that do it."""
 
     name: str
-    command: str
     state: DutyState
     count: int
     seen_at: datetime | None
 
 
-# name, what starts a process for it, the kinds of processes that do it
+# name, the kinds of processes that do it
 DUTIES: Final = (
-    ("Showing pages", "gunicorn wsgi:app", (heartbeats.WEB,)),
-    ("Sending deliveries", "flask worker deliveries", (worker_of(DELIVERIES), heartbeats.PUMP)),
-    ("Background work", "flask worker background", (worker_of(BACKGROUND),)),
-    ("Starting what is scheduled", "flask scheduler", (heartbeats.SCHEDULER,)),
+    ("Showing pages", (heartbeats.WEB,)),
+    ("Sending deliveries", (worker_of(DELIVERIES), heartbeats.PUMP)),
+    ("Background work", (worker_of(BACKGROUND),)),
+    ("Starting what is scheduled", (heartbeats.SCHEDULER,)),
 )
 
 
@@ -45,11 +44,11 @@ def read_duties(facts: Facts) -> list[Duty]:
     return [_duty(facts, *each) for each in DUTIES]
 
 
-def _duty(facts: Facts, name: str, command: str, kinds: tuple[str, ...]) -> Duty:
+def _duty(facts: Facts, name: str, kinds: tuple[str, ...]) -> Duty:
     seen = [each.seen_at for each in facts.lives if each.kind in kinds]
     count = len(lives_of(facts, *kinds))
     state = DutyState.RUNNING if count else DutyState.SILENT if seen else DutyState.NEVER
-    return Duty(name, command, state, count, max(seen, default=None))
+    return Duty(name, state, count, max(seen, default=None))
 
 
 __all__ = ["Duty", "DutyState", "last_sweep", "read_duties"]

@@ -18,6 +18,7 @@ def is_redis_open(facts: Facts, _now: datetime) -> Iterator[Finding]:
     parts = urlsplit(facts.settings.redis_url)
     if parts.scheme == "redis" and not parts.password:
         yield Finding(
+            "redis_open",
             Level.WARNING,
             "Redis takes commands without a password. Whoever reaches it can run programs as the "
             "portal.",
@@ -30,6 +31,7 @@ def is_plain_address(facts: Facts, _now: datetime) -> Iterator[Finding]:
     parts = urlsplit(facts.settings.base_url)
     if parts.scheme == "http" and not _is_this_machine(parts.hostname or ""):
         yield Finding(
+            "plain_address",
             Level.WARNING,
             "People reach the portal by http://, so passwords can be read on the way.",
             "Put a reverse proxy with a certificate in front, and set BASE_URL to its https:// "
@@ -43,6 +45,7 @@ def is_proxy_untrusted(facts: Facts, now: datetime) -> Iterator[Finding]:
     if facts.settings.trusted_proxies or seen_at is None or now - seen_at > PROXY_IS_RECENT:
         return
     yield Finding(
+        "proxy_untrusted",
         Level.WARNING,
         "Requests come through a reverse proxy that the portal does not trust: everybody seems to "
         "have the proxy's address.",
@@ -58,6 +61,7 @@ def is_local_trial(facts: Facts, _now: datetime) -> Iterator[Finding]:
     if facts.settings.local_trial and not _is_this_machine(host):
         opens = ": webhooks may call programs on this machine"
         yield Finding(
+            "local_trial",
             Level.WARNING,
             "This is a local trial, but others can reach it"
             f"{opens if facts.settings.opens_this_machine else ''}.",

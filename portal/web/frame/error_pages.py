@@ -7,6 +7,7 @@ from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DBAPIError, OperationalError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
+from portal.database.trouble import of_error
 from portal.extensions import db, settings
 from portal.lib import request_id
 from portal.lib.paging import UnreadableCursor
@@ -91,6 +92,7 @@ def _cursor(_error: UnreadableCursor) -> tuple[str, int]:
 def _database(error: DBAPIError) -> tuple[str, int]:
     """The transaction was rolled back, so nothing is half-written."""
     log.error("The database refused a request", exc_info=error)
-    if isinstance(error, OperationalError):
+    # A database that takes no changes at all says so by an error of another class.
+    if isinstance(error, OperationalError) or of_error(error.orig):
         return _page(503, "This was not saved. The database is busy or full. Try again soon.")
     return _page(500)

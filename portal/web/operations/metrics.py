@@ -1,5 +1,6 @@
 """The portal's state for Prometheus, read from database and Redis when it is asked for."""
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
@@ -14,6 +15,7 @@ from portal.services.operations.health import Facts, read_facts
 from portal.services.operations.process_roles import DUTIES
 
 PREFIX: Final = "asset_webhooks"
+SILENT: Final = int(heartbeats.SILENT_AFTER.total_seconds())
 
 
 def exposition() -> bytes:
@@ -30,7 +32,7 @@ class _Snapshot(Collector):
         facts = read_facts()
         yield InfoMetricFamily(PREFIX, "This portal", value={"version": facts.settings.version})
         yield _up(facts)
-        yield _findings(facts)
+        yield from _findings(facts)
         yield from _queues(facts)
         if findings.is_readable(facts):
             yield from _delivering(facts)
@@ -49,12 +51,16 @@ def _up(facts: Facts) -> Metric:
     return gauge
 
 
-def _findings(facts: Facts) -> Metric:
-    gauge = _gauge("findings", "What Settings, System warns of", ("level",))
+def _findings(facts: Facts) -> Iterator[Metric]:
     found = findings.find(facts, facts.at)
+    gauge = _gauge("findings", "What Settings, System warns of", ("level",))
     for level in Level:
         gauge.add_metric([level], sum(each.level is level for each in found))
-    return gauge
+    yield gauge
+    named = _gauge("finding", "How often this is among the findings", ("key", "level"))
+    for (key, level), count in sorted(Counter((each.key, each.level) for each in found).items()):
+        named.add_metric([key, level], count)
+    yield named
 
 
 def _queues(facts: Facts) -> Iterator[Metric]:
@@ -70,9 +76,9 @@ def _queues(facts: Facts) -> Iterator[Metric]:
 
 def _delivering(facts: Facts) -> Iterator[Metric]:
     now = facts.at
-    alive = _gauge("processes", "Processes seen in the last 90 s", ("kind",))
+    alive = _gauge("processes", f"Processes seen in the last {SILENT} s", ("kind",))
     # Those that never started, too: an alarm needs a series.
-    for kind in sorted(kind for _, _, kinds in DUTIES for kind in kinds):
+    for kind in sorted(kind for _, kinds in DUTIES for kind in kinds):
         alive.add_metric([kind], len(findings.lives_of(facts, kind)))
     yield alive
     swept_at = findings.last_sweep(facts)

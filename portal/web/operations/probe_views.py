@@ -1,13 +1,14 @@
 """For machines that watch the portal: alive, ready, metrics. No session, no page."""
 
 import hmac
+from dataclasses import asdict
 from ipaddress import ip_address
 
 from flask import Blueprint, Response, jsonify, request
 
 from portal.extensions import settings
-from portal.queue.schedule import ensure_schedule
-from portal.services.operations.health import read_ready
+from portal.services.operations.database.look import read_ready
+from portal.services.operations.database.pulse import Need
 from portal.web.frame.access import PUBLIC, requires
 from portal.web.operations.forwarded_headers import is_passed_on
 from portal.web.operations.metrics import exposition
@@ -29,15 +30,17 @@ def healthz() -> Response:
 @blueprint.get("/readyz")
 @requires(PUBLIC)
 def readyz() -> tuple[Response, int]:
-    """Database, migrations and Redis; which of them is missing is told to our own people only."""
+    """Whether pages can be used and deliveries are sent, or one of them (`?for=pages`); from
+    memory. Which part is missing is told to our own people only."""
+    wanted = request.args.get("for")
+    if wanted is not None and wanted not in list(Need):
+        return jsonify({"ready": False, "for": "unknown"}), 400
     ready = read_ready()
-    if ready.redis:
-        ensure_schedule()
-    answer: dict[str, object] = {"ready": ready.is_ready}
+    is_ready = ready.is_ready(Need(wanted) if wanted else None)
+    answer: dict[str, object] = {"ready": is_ready}
     if is_trusted():
-        parts = ("database", "migrations", "redis")
-        answer |= {part: "ok" if getattr(ready, part) else "missing" for part in parts}
-    return jsonify(answer), 200 if ready.is_ready else 503
+        answer |= asdict(ready)
+    return jsonify(answer), 200 if is_ready else 503
 
 
 @blueprint.get("/metrics")

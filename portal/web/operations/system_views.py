@@ -23,6 +23,7 @@ def index() -> str:
         duties=read_duties(facts),
         processes=[each for each in facts.lives if each.name != each.kind],
         process_tag=process_tag,
+        doctor=facts.settings.command("doctor"),
         sending=report.sending_lines(facts, now),
         queues=report.queue_lines(facts),
         alerts=report.alert_lines(facts, now),

@@ -53,6 +53,10 @@ class Visitor:
         except requests.RequestException:
             return False
 
+    def read(self, path: str) -> str:
+        """Open a page."""
+        return self._web.get(self._portal.url + path, timeout=PATIENCE).text
+
     def close(self) -> None:
         """Leave."""
         self._web.close()

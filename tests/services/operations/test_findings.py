@@ -8,13 +8,15 @@ from typing import Any
 import pytest
 
 from portal.config.settings import Settings, load_settings
+from portal.database.trouble import Kind, Trouble
 from portal.lib.sizes import size_in_words
-from portal.queue.redis_state import RedisState
+from portal.queue.redis_state import RedisFault, RedisState, RedisTrouble
 from portal.services.alerts.queries import RunStatus
 from portal.services.alerts.rules import AlertRules
 from portal.services.alerts.settings import Stored
 from portal.services.core.heartbeats import Life
 from portal.services.operations.backlog import Backlog
+from portal.services.operations.database.blockers import Blocker
 from portal.services.operations.finding import Level
 from portal.services.operations.findings import find
 from portal.services.operations.health import DatabaseFacts, Disk, Facts
@@ -91,8 +93,62 @@ LIVES: Any = WELL["lives"]
             Level.DANGER,
             "a newer version of the portal changed it",
         ),
-        ({"database": replace(DATABASE, skew=-90.0)}, Level.WARNING, "differ by 1 minute"),
-        ({"redis": None}, Level.DANGER, "Redis does not answer"),
+        (
+            {"database": replace(DATABASE, skew=-90.0), "here": "m1"},
+            Level.WARNING,
+            "The clock of m1 is 1 minute ahead of the database's.",
+        ),
+        (
+            {"lives": [*LIVES, replace(life("web"), host="m2", skew=31.0)]},
+            Level.WARNING,
+            "The clock of m2 is 31 seconds behind the database's.",
+        ),
+        (
+            {"database": None, "lives": (), "backlog": None, "database_error": "the road is gone"},
+            Level.DANGER,
+            "database does not answer: the road is gone.",
+        ),
+        (
+            {"trouble": Trouble(Kind.FULL, "No space left on device")},
+            Level.DANGER,
+            "The database has no room left, so changes are not saved: No space left on device.",
+        ),
+        (
+            {"lives": [*LIVES, replace(life("web"), trouble=Trouble(Kind.READ_ONLY, "so it is"))]},
+            Level.DANGER,
+            "The database takes no changes: so it is (web on host).",
+        ),
+        (
+            {"blockers": [Blocker(77, "ana, psql", "LOCK TABLE webhooks", 34.0)]},
+            Level.WARNING,
+            "open for 34 seconds, and may hold up Saves: ana, psql, process 77, “LOCK TABLE",
+        ),
+        (
+            {"lives": [*LIVES, life("web", seconds=16, is_alive=False, pid=9)]},
+            Level.WARNING,
+            "Web on host (process 9) has been silent for 16 seconds",
+        ),
+        ({"keys_error": "Other keys."}, Level.DANGER, "Other keys."),
+        (
+            {"redis": None, "redis_trouble": RedisTrouble(RedisFault.AWAY, "no such file")},
+            Level.WARNING,
+            "Redis does not answer, so nothing wakes the workers: no such file.",
+        ),
+        (
+            {"redis": None, "redis_trouble": RedisTrouble(RedisFault.READ_ONLY, "a replica")},
+            Level.WARNING,
+            "Redis takes no changes, so nothing wakes the workers: a replica.",
+        ),
+        (
+            {"redis": None, "redis_trouble": RedisTrouble(RedisFault.FULL, "OOM")},
+            Level.WARNING,
+            "Redis has used up its memory, so nothing wakes the workers: OOM.",
+        ),
+        (
+            {"redis": None, "redis_trouble": RedisTrouble(RedisFault.REFUSED, "WRONGPASS")},
+            Level.WARNING,
+            "Redis refuses the portal: WRONGPASS.",
+        ),
         (
             {"redis": replace(REDIS, may_evict=True, memory_limit=10)},
             Level.WARNING,
@@ -140,8 +196,22 @@ def test_each_fault_is_one_finding(
 
 
 def test_a_worker_that_is_busy_sending_counts_as_one(settings: Settings) -> None:
-    busy = life("worker deliveries", seconds=500, is_alive=False)
-    assert titles(settings, lives=[busy, life("pump"), *LIVES[1:]]) == []
+    assert titles(settings, lives=[life("pump"), *LIVES[1:]]) == []
+
+
+def test_a_process_that_was_started_anew_is_not_missed(settings: Settings) -> None:
+    lost = life("worker deliveries", seconds=500, is_alive=False)
+    anew = replace(life("worker deliveries", pid=8), started_at=NOW - timedelta(seconds=490))
+    beside = replace(anew, started_at=NOW - timedelta(seconds=900))
+    assert titles(settings, lives=[lost, anew, *LIVES[1:]]) == []
+    assert len(titles(settings, lives=[lost, beside, *LIVES[1:]])) == 1
+    assert len(titles(settings, lives=[lost, replace(anew, host="m2"), *LIVES[1:]])) == 1
+
+
+def test_commands_are_called_as_this_installation_calls_them(settings: Settings) -> None:
+    served = replace(settings, command_name="asset-webhooks")
+    found = find(Facts(settings=served, **{**WELL, "lives": LIVES[1:]}), NOW)
+    assert "Start “asset-webhooks worker deliveries”" in found[0].todo
 
 
 def test_a_mail_server_that_failed_long_ago_is_forgotten(settings: Settings) -> None:

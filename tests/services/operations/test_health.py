@@ -15,25 +15,30 @@ from portal.services.core import heartbeats
 from portal.services.core.unit_of_work import database_time, session, writing
 from portal.services.operations import health
 from portal.services.operations.backlog import read_backlog
+from portal.services.operations.database.look import read_ready
+from portal.services.operations.database.pulse import Ready
 from portal.services.operations.metrics import Recent, read_deliveries, read_recent
 from tests.support.deliveries import lease, make_attempt, make_delivery
 from tests.support.factories import make_webhook
 
 
 def test_a_portal_whose_parts_answer_is_ready(app: Flask) -> None:
-    assert health.read_ready().is_ready
+    heartbeats.record_own(heartbeats.worker_of(DELIVERIES))
+    assert read_ready() == Ready(database="ok", migrations="ok", sending="ok", redis="ok")
+    assert read_ready().is_ready()
 
 
 def test_a_database_of_another_version_is_not_ready(app: Flask) -> None:
     with writing() as current:
         current.execute(text("UPDATE alembic_version SET version_num = '0001'"))
     try:
-        assert health.read_ready() == health.Ready(database=True, migrations=False, redis=True)
+        ready = read_ready()
         facts = health.read_facts()
     finally:
         with writing() as current:
             newest = {"newest": health.newest_revision()}
             current.execute(text("UPDATE alembic_version SET version_num = :newest"), newest)
+    assert (ready.database, ready.migrations, ready.is_ready()) == ("ok", "missing", False)
     assert facts.database is not None
     assert facts.database.revision == "0001"
     assert facts.backlog is None
@@ -59,18 +64,31 @@ def test_a_process_is_alive_until_it_is_silent(app: Flask) -> None:
     found = {each.kind: each for each in heartbeats.lives()}
     assert found[kind].is_alive
     assert found[kind].name == heartbeats.own_name(kind)
-    age_by(timedelta(minutes=2))
+    age_by(timedelta(seconds=14))
+    assert all(each.is_alive for each in heartbeats.lives())
+    age_by(timedelta(seconds=2))
     assert not any(each.is_alive for each in heartbeats.lives())
 
 
-def test_the_dead_are_forgotten_after_a_day_and_duties_never(app: Flask) -> None:
+def test_the_dead_are_forgotten_after_an_hour_and_duties_never(app: Flask) -> None:
     heartbeats.record(heartbeats.SWEEP)
     heartbeats.record_own(heartbeats.WEB)
     heartbeats.forget_the_dead()
     assert len(heartbeats.lives()) == 2
-    age_by(timedelta(days=2))
+    age_by(timedelta(minutes=61))
     heartbeats.forget_the_dead()
     assert [each.kind for each in heartbeats.lives()] == [heartbeats.SWEEP]
+
+
+def test_who_says_goodbye_is_missed_by_nobody(app: Flask) -> None:
+    kind = heartbeats.worker_of(DELIVERIES)
+    heartbeats.record(heartbeats.SWEEP)
+    heartbeats.record_own(kind)
+    heartbeats.record_own(heartbeats.PUMP)
+    heartbeats.record_own(heartbeats.WEB)
+    with writing() as current:
+        heartbeats.say_goodbye(current.connection(), kind)
+    assert {each.kind for each in heartbeats.lives()} == {heartbeats.SWEEP, heartbeats.WEB}
 
 
 def age_by(length: timedelta) -> None:

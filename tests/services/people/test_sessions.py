@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select, update
 
-from jobs.processes.heartbeat import beat
+from jobs.processes.heartbeat import Heartbeat
 from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.models.audit import AuditEntry
@@ -222,11 +222,11 @@ def test_the_heartbeat_of_a_web_process_writes_what_it_noted(app: Flask) -> None
     change(seen, last_seen_on=today - timedelta(days=1))
     assert sessions.find(seen) is not None
     session().rollback()
-    stop = beat(app, heartbeats.WEB, write=sessions.write_seen)
+    beats = Heartbeat(app, heartbeats.WEB, write=sessions.write_seen).begin()
     try:
         assert until(lambda: rows()[seen].last_seen_on == today, 20)
     finally:
-        stop()
+        beats.end(5)
 
 
 def test_a_visit_that_is_written_late_brings_no_session_back(app: Flask) -> None:

@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from prometheus_client.parser import text_string_to_metric_families
 
-from portal.queue.names import QUEUES
+from portal.queue.names import DELIVERIES, QUEUES
 from portal.queue.schedule import ENTRIES
 from portal.services.core import heartbeats
 from tests.support.deliveries import make_delivery
@@ -45,20 +45,45 @@ def test_it_is_alive_whoever_asks(app: Flask) -> None:
     assert "Set-Cookie" not in answer.headers
 
 
+OK = {"database": "ok", "migrations": "ok", "sending": "ok", "redis": "ok"}
+
+
+def somebody_sends() -> None:
+    heartbeats.record_own(heartbeats.worker_of(DELIVERIES))
+
+
 def test_it_is_ready_and_repairs_the_schedule(app: Flask, valkey_server: ValkeyServer) -> None:
+    somebody_sends()
     answer = app.test_client().get("/readyz")
-    assert answer.json == {"ready": True, "database": "ok", "migrations": "ok", "redis": "ok"}
+    assert answer.json == {"ready": True, **OK}
     assert b"sweep" in valkey_server.client().zrange(ENTRIES, 0, -1)
 
 
-def test_without_redis_it_is_not_ready(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_redis_it_is_ready_and_says_so(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    somebody_sends()
     with_settings(app, monkeypatch, redis_url="unix:///nowhere/valkey.sock")
     answer = app.test_client().get("/readyz")
-    assert answer.status_code == 503
-    assert answer.json == {"ready": False, "database": "ok", "migrations": "ok", "redis": "missing"}
+    assert answer.status_code == 200
+    assert "No such file" in answer.json["redis"]
+    assert answer.json == {"ready": True, **OK, "redis": answer.json["redis"]}
+
+
+def test_what_it_is_ready_for_can_be_asked(app: Flask) -> None:
+    client = app.test_client()
+    assert client.get("/readyz?for=pages").status_code == 200
+    for question in ("/readyz?for=sending", "/readyz"):
+        answer = client.get(question)
+        assert (answer.status_code, answer.json) == (
+            503,
+            {"ready": False, **OK, "sending": "no process is sending"},
+        )
+    somebody_sends()
+    assert client.get("/readyz?for=sending").status_code == 200
+    assert client.get("/readyz?for=everything").status_code == 400
 
 
 def test_strangers_learn_only_whether_it_is_ready(app: Flask) -> None:
+    somebody_sends()
     client = app.test_client()
     assert client.get("/readyz", environ_overrides=FAR_AWAY).json == {"ready": True}
     assert client.get("/metrics", environ_overrides=FAR_AWAY).status_code == 403
@@ -84,6 +109,7 @@ def test_outside_a_trial_nobody_is_trusted_without_a_token(
 ) -> None:
     """A proxy that adds no header looks like this machine itself."""
     with_settings(app, monkeypatch, local_trial=False)
+    somebody_sends()
     refused = app.test_client().get("/metrics")
     assert (refused.status_code, "METRICS_TOKEN" in refused.text) == (403, True)
     assert app.test_client().get("/readyz").json == {"ready": True}
@@ -119,10 +145,12 @@ def test_metrics_tell_what_the_database_and_redis_hold(app: Flask) -> None:
     assert found["recent_attempt_seconds", "0.99"] == 0
     assert {found["queue_jobs", name] for name in QUEUES} == {0}
     assert found["findings", "danger"] == 1  # nobody sends
+    assert found["finding", "danger", "no_sender"] == 1
 
 
 def test_metrics_say_that_redis_is_down(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     with_settings(app, monkeypatch, redis_url="unix:///nowhere/valkey.sock")
     found = samples(app)
     assert found["up", "redis"] == 0
+    assert found["finding", "redis_away", "warning"] == 1
     assert ("queue_jobs", "deliveries") not in found

@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select, update
 
-from jobs.processes.heartbeat import beat
+from jobs.processes.heartbeat import Heartbeat
 from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.models.operations import Process
@@ -37,10 +37,10 @@ def ask(app: Flask, **headers: str) -> None:
 
 
 def a_beat(app: Flask) -> None:
-    """What a web process does every half minute."""
-    stop = beat(app, heartbeats.WEB)
+    """What a web process does every 5 seconds."""
+    beats = Heartbeat(app, heartbeats.WEB).begin()
     assert until(lambda: rows() == [heartbeats.PROXY], 10)
-    stop()
+    beats.end(5)
 
 
 def rows() -> list[str]:

@@ -1,0 +1,123 @@
+"""What the beats of this process have found, in memory, so that who asks never waits for it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from time import monotonic
+from typing import Final
+
+from portal.database.trouble import Kind, Trouble, book
+from portal.queue.names import DELIVERIES
+from portal.services.core import heartbeats
+from portal.services.core.heartbeats import BEAT_EVERY, Life, worker_of
+
+SILENT: Final = 2 * BEAT_EVERY  # seconds: two beats were missed
+OK: Final = "ok"
+# Nothing that passes by itself: said at once.
+CERTAIN: Final = {Kind.FULL, Kind.READ_ONLY, Kind.DISK}
+SENDERS: Final = (worker_of(DELIVERIES), heartbeats.PUMP)
+
+
+class Need(StrEnum):
+    """What somebody needs the portal for."""
+
+    PAGES = "pages"
+    SENDING = "sending"
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a beat of the web has read beside: whether the tables are of this version, who lives,
+    and why Redis cannot be used, if so."""
+
+    has_tables: bool = False
+    lives: Sequence[Life] = ()
+    redis: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Each part is `ok`, or why it is not. Redis is told and never missed."""
+
+    database: str
+    migrations: str
+    sending: str
+    redis: str
+
+    def is_ready(self, purpose: Need | None = None) -> bool:
+        """Whether nothing is missing for it; without a purpose, for all of them."""
+        parts = [self.database, self.migrations]
+        if purpose is not Need.PAGES:
+            parts.append(self.sending)
+        return all(each == OK for each in parts)
+
+
+@dataclass
+class Pulse:
+    """The state of one process. `clock`: monotonic seconds."""
+
+    clock: Callable[[], float] = monotonic
+    look: Surroundings = field(default_factory=Surroundings)
+    _began: float | None = None
+    _good_at: float | None = None
+    _missed: int = 0
+    _last: Trouble | None = None
+
+    @property
+    def is_beating(self) -> bool:
+        """Whether this process has beats at all."""
+        return self._began is not None
+
+    def begin(self) -> None:
+        """Beats come from now on."""
+        self._began = self.clock()
+
+    def end(self) -> None:
+        """No further one comes."""
+        self._began = None
+
+    def beat(self, found: Trouble | None, look: Surroundings | None) -> None:
+        """One was taken: what was wrong, and what was seen where somebody looked."""
+        self._last = found
+        if found is None or found.kind in {Kind.FULL, Kind.DISK}:  # the beat itself was good
+            self._good_at, self._missed = self.clock(), 0
+        else:
+            self._missed += 1
+        self.look = look or self.look
+
+    def read(self) -> Ready:
+        """How things stand, from memory."""
+        look = self.look
+        return Ready(
+            database=self._database(),
+            migrations=OK if look.has_tables else "missing",
+            sending=_sending(look.lives),
+            redis=look.redis or OK,
+        )
+
+    def _database(self) -> str:
+        if refusal := self._refusal():
+            return str(refusal)
+        if self._missed >= 2 and self._last:
+            return str(self._last)
+        since = self._good_at if self._good_at is not None else self._began
+        if since is None or self.clock() - since > SILENT:
+            return "no answer"
+        return OK if self._good_at is not None else "no answer yet"
+
+    def _refusal(self) -> Trouble | None:
+        """What does not pass by itself, met by this process or by another on the same database."""
+        others = (each.trouble for each in self.look.lives if each.is_alive and each.trouble)
+        found = filter(None, (book.present(), *others))
+        return next((each for each in found if each.kind in CERTAIN), None)
+
+
+def _sending(lives: Sequence[Life]) -> str:
+    senders = [each for each in lives if each.kind in SENDERS and each.is_alive]
+    if not senders:
+        return "no process is sending"
+    troubles = [each.trouble for each in senders if each.kind != heartbeats.PUMP]
+    return str(troubles[0]) if troubles and all(troubles) else OK
+
+
+pulse: Final = Pulse()

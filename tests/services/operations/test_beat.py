@@ -1,0 +1,287 @@
+"""A beat finds what a Save would meet, says so in its row, and takes it back when it is over."""
+
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from time import monotonic
+
+import pytest
+from flask import Flask
+from sqlalchemy import Connection, Engine, create_engine, insert, text
+from sqlalchemy.exc import DBAPIError
+
+from portal.database.engine import (
+    brief_engine,
+    database_now,
+    engine_options,
+    impatient_engine,
+    prepare_engine,
+)
+from portal.database.trouble import Kind, Trouble, book, of_error
+from portal.extensions import db, settings
+from portal.models.operations import Process
+from portal.services.core import heartbeats
+from portal.services.core.unit_of_work import session, writing
+from portal.services.operations.database.beat import Beat, examine
+from portal.services.operations.database.pulse import SILENT, Need, Pulse, Surroundings
+from portal.services.operations.health import read_facts
+from tests.support.factories import make_asset
+from tests.support.processes import until
+
+pytestmark = pytest.mark.usefixtures("app")
+KIND = heartbeats.WEB
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    made = brief_engine(settings().database_url)
+    yield made
+    made.dispose()
+
+
+@contextmanager
+def somebody_else() -> Iterator[Connection]:
+    """In a writing transaction, on a connection of their own."""
+    other = create_engine(settings().database_url, **engine_options(settings().database_url))
+    prepare_engine(other)
+    try:
+        with other.connect() as connection:
+            writer = connection.execution_options(writing=True)
+            with writer.begin() as transaction:
+                yield writer
+                transaction.rollback()
+    finally:
+        other.dispose()
+
+
+def on(dialect: str) -> None:
+    if db.engine.dialect.name != dialect:
+        pytest.skip(f"for {dialect}")
+
+
+def own_row() -> Process:
+    session().rollback()
+    return session().query(Process).filter_by(name=heartbeats.own_name(KIND)).one()
+
+
+def test_a_beat_signs_and_says_how_the_clock_stands(engine: Engine) -> None:
+    assert Beat(engine, KIND).take(["noticed"]) is None
+    assert own_row().trouble is None
+    assert abs(own_row().skew) < 2
+    assert heartbeats.age("noticed") is not None
+
+
+@pytest.mark.parametrize("table", ["events", "deliveries", "webhooks"])
+def test_a_lock_that_stops_saves_is_told_at_once_in_its_row(engine: Engine, table: str) -> None:
+    on("postgresql")
+    beat = Beat(engine, KIND)
+    with somebody_else() as other:
+        other.execute(text(f"LOCK TABLE {table} IN SHARE MODE"))
+        began = monotonic()
+        found = beat.take()
+        assert monotonic() - began < 2
+        assert found == Trouble(Kind.LOCKED, f'could not obtain lock on relation "{table}"')
+        assert own_row().trouble == f'locked: could not obtain lock on relation "{table}"'
+        assert examine(engine) == found
+    assert beat.take() is None
+    assert own_row().trouble is None
+
+
+def test_a_table_that_is_only_read_or_saved_to_stops_nobody(engine: Engine) -> None:
+    on("postgresql")
+    with somebody_else() as other:
+        other.execute(text("LOCK TABLE events, deliveries, webhooks IN ROW EXCLUSIVE MODE"))
+        other.execute(text("SELECT count(*) FROM deliveries"))
+        assert Beat(engine, KIND).take() is None
+
+
+def test_a_database_that_takes_no_changes_is_told_as_the_driver_says_it(engine: Engine) -> None:
+    on("postgresql")
+    name = session().execute(text("SELECT current_database()")).scalar_one()
+    server = create_engine(settings().database_url, isolation_level="AUTOCOMMIT")
+    change = text(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    with server.connect() as connection:
+        connection.execute(change)
+    try:
+        found = Beat(engine, KIND).take()
+        assert found is not None
+        assert found.kind is Kind.READ_ONLY
+        assert "read-only transaction" in found.reason
+        engine.dispose()
+        told = examine(engine)
+        assert told is not None
+        assert told.kind is Kind.READ_ONLY
+    finally:
+        with server.connect() as connection:
+            connection.execute(text(f"ALTER DATABASE {name} RESET default_transaction_read_only"))
+        server.dispose()
+        engine.dispose()
+    assert Beat(engine, KIND).take() is None
+
+
+def test_a_writer_of_sqlite_is_named_by_its_process(engine: Engine, tmp_path: Path) -> None:
+    on("sqlite")
+    make_asset()
+    path = settings().database_url.removeprefix("sqlite:///")
+    code = (
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1], isolation_level=None); "
+        "c.execute('BEGIN IMMEDIATE'); print('has it', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code, path]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "has it\n"
+        found = Beat(engine, KIND).take()
+        facts = read_facts()
+        writer.communicate()
+    assert found is not None
+    assert found == Trouble(Kind.LOCKED, "database is locked")
+    (blocker,) = facts.blockers
+    assert blocker.pid == writer.pid
+    assert "sqlite3" in blocker.doing
+    assert Beat(engine, KIND).take() is None
+
+
+def test_a_transaction_that_was_forgotten_is_named_with_user_and_query() -> None:
+    on("postgresql")
+    make_asset()
+    with somebody_else() as other:
+        other.execute(text("SELECT id FROM assets WHERE name = 'token=hush' FOR UPDATE"))
+        other.execute(
+            text("SELECT pg_sleep(0), 'password=hush' AS said, id FROM assets FOR UPDATE")
+        )
+        number = other.execute(text("SELECT pg_backend_pid() FROM assets FOR UPDATE")).scalar_one()
+        assert read_facts().blockers == []
+        assert until(lambda: bool(read_facts().blockers), 15)
+        (found,) = read_facts().blockers
+    assert found.pid == number
+    assert "FROM assets FOR UPDATE" in found.doing
+    assert "postgres" in found.who
+    assert found.seconds is not None
+    assert 9 < found.seconds < 20
+
+
+def test_what_a_page_was_refused_is_known_until_rows_are_committed_again(app: Flask) -> None:
+    del app
+    refused = {
+        "postgresql": "DO $$ BEGIN RAISE EXCEPTION 'no room' USING ERRCODE = '53100'; END $$",
+        "sqlite": "PRAGMA max_page_count = 1",
+    }
+    dialect = db.engine.dialect.name
+    with suppress(DBAPIError), db.engine.connect() as connection:
+        connection.execute(text(refused[dialect]))
+        if dialect == "sqlite":
+            connection.execute(text("CREATE TABLE filled AS SELECT zeroblob(9000000)"))
+    found = book.present()
+    db.engine.dispose()
+    assert found is not None
+    assert found.kind is Kind.FULL
+    with writing() as current:  # a row that is changed in its place proves nothing
+        current.execute(text("UPDATE processes SET kind = kind"))
+    assert book.present() == found
+    with suppress(ZeroDivisionError), writing() as current:
+        add_a_row(current.connection())
+        raise ZeroDivisionError
+    assert book.present() == found
+    with writing() as current:
+        add_a_row(current.connection())
+    assert book.present() is None
+
+
+def add_a_row(connection: Connection) -> None:
+    now = database_now(connection)
+    row = {"name": "a row", "kind": "row", "started_at": now, "seen_at": now}
+    connection.execute(insert(Process).values(row))
+
+
+def test_a_lock_of_100_ms_says_nothing(app: Flask) -> None:
+    """The pump gives up waiting all the time."""
+    impatient = impatient_engine(app.extensions["settings"].database_url)
+    with somebody_else() as other:
+        if db.engine.dialect.name == "postgresql":
+            other.execute(text("LOCK TABLE deliveries IN EXCLUSIVE MODE"))
+        with pytest.raises(DBAPIError) as refused:
+            delete_all(impatient)
+    impatient.dispose()
+    told = of_error(refused.value.orig)
+    assert told is not None
+    assert told.kind is Kind.LOCKED
+    assert book.present() is None
+
+
+def delete_all(engine: Engine) -> None:
+    with engine.connect() as connection:
+        writer = connection.execution_options(writing=True)
+        writer.execute(text("DELETE FROM deliveries"))
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def beating(clock: Clock) -> Pulse:
+    pulse = Pulse(clock)
+    pulse.begin()
+    pulse.beat(None, Surroundings(has_tables=True))
+    return pulse
+
+
+def test_one_missed_beat_is_nothing_and_two_are(app: Flask) -> None:
+    del app
+    pulse = beating(Clock())
+    away = Trouble(Kind.AWAY, "the road is gone")
+    pulse.beat(away, None)
+    assert pulse.read().is_ready(Need.PAGES)
+    pulse.beat(away, None)
+    assert pulse.read().database == "away: the road is gone"
+    assert not pulse.read().is_ready(Need.PAGES)
+    pulse.beat(None, None)
+    assert pulse.read().is_ready(Need.PAGES)
+
+
+def test_beats_that_hang_are_missed_too(app: Flask) -> None:
+    del app
+    clock = Clock()
+    pulse = beating(clock)
+    clock.now += SILENT - 0.1
+    assert pulse.read().is_ready(Need.PAGES)
+    clock.now += 0.2
+    assert pulse.read().database == "no answer"
+
+
+@pytest.mark.parametrize("kind", [Kind.FULL, Kind.READ_ONLY, Kind.DISK])
+def test_what_does_not_pass_is_said_at_once(app: Flask, kind: Kind) -> None:
+    del app
+    pulse = beating(Clock())
+    book.note(Trouble(kind, "no"))
+    assert pulse.read().database == f"{kind}: no"
+
+
+def test_a_file_that_may_not_be_written_to_is_told() -> None:
+    """As another user than root, who may write to everything."""
+    on("sqlite")
+    folder = Path(tempfile.mkdtemp())
+    path = folder / "portal.sqlite"
+    shutil.copy(settings().database_url.removeprefix("sqlite:///"), path)
+    path.chmod(0o444)
+    me, nobody = os.geteuid(), pwd.getpwnam("nobody").pw_uid
+    shutil.chown(folder, nobody if me == 0 else me)
+    engine = brief_engine(f"sqlite:///{path}")
+    os.seteuid(nobody if me == 0 else me)
+    try:
+        found = Beat(engine, KIND).take()
+    finally:
+        os.seteuid(me)
+        engine.dispose()
+        shutil.rmtree(folder)
+    assert found == Trouble(Kind.READ_ONLY, "attempt to write a readonly database")

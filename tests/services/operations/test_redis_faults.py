@@ -1,0 +1,54 @@
+"""Why Redis wakes nobody, as a real Valkey says it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from portal.queue.redis_state import RedisFault, RedisState, RedisTrouble, read_state
+from tests.support.valkey import PrivateValkey
+
+
+@pytest.fixture
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateValkey]:
+    server = PrivateValkey(tmp_path_factory.mktemp("v"))
+    server.start()
+    yield server
+    server.close()
+
+
+def fault_of(url: str) -> tuple[RedisFault, str]:
+    found = read_state(url)
+    assert isinstance(found, RedisTrouble)
+    return found.fault, found.reason
+
+
+def test_one_that_takes_everything_has_no_fault(valkey: PrivateValkey) -> None:
+    assert isinstance(read_state(valkey.url), RedisState)
+
+
+def test_one_that_is_not_there(tmp_path: Path) -> None:
+    fault, reason = fault_of(f"unix://{tmp_path}/nothing.sock")
+    assert (fault, "No such file" in reason) == (RedisFault.AWAY, True)
+
+
+def test_a_replica_takes_no_changes(valkey: PrivateValkey) -> None:
+    valkey.client().execute_command("REPLICAOF", "127.0.0.1", "1")
+    fault, reason = fault_of(valkey.url)
+    assert (fault, "read only replica" in reason) == (RedisFault.READ_ONLY, True)
+
+
+def test_one_whose_memory_is_used_up(valkey: PrivateValkey) -> None:
+    client = valkey.client()
+    client.config_set("maxmemory-policy", "noeviction")
+    client.config_set("maxmemory", "1kb")
+    fault, reason = fault_of(valkey.url)
+    assert (fault, "maxmemory" in reason) == (RedisFault.FULL, True)
+
+
+@pytest.mark.parametrize("query", ["", "?password=wrong"])
+def test_one_that_wants_another_password(valkey: PrivateValkey, query: str) -> None:
+    valkey.client().config_set("requirepass", "hush")
+    fault, reason = fault_of(f"{valkey.url}{query}")
+    assert fault is RedisFault.REFUSED
+    assert "hush" not in reason
