@@ -8,7 +8,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Final
@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 from dotenv import dotenv_values
 
 from portal.config.keys import Keys, load_keys
+from portal.config.slips import refuse_slips
 from portal.config.urls import (
     database_url,
     redis_url,
@@ -116,6 +117,9 @@ class Settings:
         return self.redis_url == f"unix://{valkey_socket(self.instance_dir)}"
 
 
+NAMES: Final = frozenset(each.name.upper() for each in fields(Settings)) - {"VERSION"}
+
+
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Read and check all settings.
 
@@ -125,6 +129,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     if environ is None:
         stored = {k: v for k, v in dotenv_values(ROOT / ".env").items() if v is not None}
         environ = stored | dict(os.environ)
+    refuse_slips(NAMES, stored, environ)
     instance_dir = folder(environ, "INSTANCE_DIR", ROOT / "instance")
     local_trial = flag(environ, "LOCAL_TRIAL")
     port = number(environ, "PORT", 8000, 1, 65535)

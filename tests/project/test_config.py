@@ -89,6 +89,43 @@ def test_a_bad_value_is_refused_in_one_sentence(
     assert "hush" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("RETENTION_DAY", "RETENTION_DAYS"),
+        ("WEBHOOK_TIME_OUT", "WEBHOOK_TIMEOUT"),
+        ("WORKER_MAX_INFLIGHT", "WORKER_MAX_IN_FLIGHT"),
+        ("webhook_source", "WEBHOOK_SOURCE"),
+        ("ENCRYPTION_KEY", "ENCRYPTION_KEYS"),
+    ],
+)
+def test_a_name_that_looks_like_a_slip_stops_the_start(
+    tmp_path: Path, name: str, meant: str
+) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load(tmp_path, **{name: "hush"})
+    assert str(refused.value) == f"There is no setting {name}: did you mean {meant}?"
+
+
+def test_what_belongs_to_others_is_let_alone(tmp_path: Path) -> None:
+    others = {"WEBHOOK_SECRET": "a", "WEBHOOK_URL": "b", "DATABASE_URI": "c", "PORTS": "d"}
+    assert load(tmp_path, **others).port == 8000
+
+
+def test_what_stands_in_the_file_is_meant_for_us(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("portal.config.settings.ROOT", tmp_path)
+    monkeypatch.setenv("PORTS", "another program's")
+    file = tmp_path / ".env"
+    keys = "".join(f"{name}={ENVIRONMENT[name]}\n" for name in ("SECRET_KEY", "ENCRYPTION_KEYS"))
+    file.write_text(f"{keys}PORT=8123\nPOSTGRES_PASSWORD=x\n")
+    assert load_settings().port == 8123
+    file.write_text(f"{keys}DATABASE_URI=x\n")
+    with pytest.raises(SettingsError, match="DATABASE_URI: did you mean DATABASE_URL"):
+        load_settings()
+
+
 def test_every_process_finds_the_same_sqlite_file(tmp_path: Path) -> None:
     relative = load(tmp_path, DATABASE_URL="sqlite:///other.sqlite")
     assert relative.database_url == f"sqlite:///{tmp_path}/other.sqlite"
