@@ -13,7 +13,7 @@ def upgrade() -> None:
     """Nothing is known of those that have signed before."""
     op.add_column("processes", sa.Column("trouble", sa.Text(), nullable=True))
     op.add_column(
-        "processes", sa.Column("skew", sa.Float(), nullable=False, server_default=sa.text("0"))
+        "processes", sa.Column("skew", sa.Double(), nullable=False, server_default=sa.text("0"))
     )
 
 
