@@ -26,6 +26,7 @@ from portal.services.bulk_retry.selection import Selection
 from portal.services.deliveries import trends
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
+from portal.services.deliveries.problems import queries as problems
 from portal.services.operations import overview, retention
 from portal.services.outbox import due
 from portal.services.webhooks import queries as webhook_queries
@@ -68,6 +69,9 @@ def _filters(hooks: list[Hook]) -> dict[str, LogFilter]:
         "a webhook long quiet": LogFilter(webhook=hooks[log_rows.QUIET - 1].public_id),
         "webhook and status": LogFilter(webhook=erp, status=StatusFilter.DELIVERED),
         "needs attention": LogFilter(status=StatusFilter.ATTENTION),
+        "what a problem opens": LogFilter(
+            status=StatusFilter.ATTENTION, webhook=erp, reasons=(Reason.SERVER,)
+        ),
         "delivered": LogFilter(status=StatusFilter.DELIVERED),
         "waiting": LogFilter(status=StatusFilter.WAITING),
         "held (there is none)": LogFilter(status=StatusFilter.HELD),
@@ -88,7 +92,8 @@ def _others(hooks: list[Hook], rows: int) -> dict[str, Callable[[], object]]:
     week = [now.replace(microsecond=0) - day * DAY for day in range(7, -1, -1)]
     failed = LogFilter(status=StatusFilter.FAILED)
     return {
-        "How many need attention": log_pages.count_attention,
+        "How many need attention": problems.count,
+        "Problems": problems.find_problems,
         "Counts of the dashboard": overview.overview,
         "Charts of a week, every webhook": partial(trends.trends, week),
         "List of webhooks": webhook_queries.list_webhooks,

@@ -59,19 +59,37 @@ RETRY: Final = Topic(
             also="duplicate twice double",
         ),
         Passage(
+            "problems",
+            "Problems",
+            (
+                "Above the log and on the start page stands a line for each webhook and reason for "
+                "which deliveries need attention, the worst first. Open shows exactly those, and "
+                "Retry asks before it sends them once more. A problem resolves when they have "
+                "arrived.",
+                "Dismiss is for what nobody has to send any more: it stays Failed, and is no "
+                "longer listed as a problem. What fails later is one again. Who dismissed what is "
+                "in the audit trail and in the webhook's history.",
+            ),
+            (("The log", "/deliveries"),),
+            also="open failures dismiss hide ignore clear",
+        ),
+        Passage(
             "many",
             "Retry many at once",
             (
                 "Tick deliveries in the log, or narrow the log and choose all that match. The next "
                 "page counts them by webhook and by reason, and says what is left out.",
                 "They go out behind everything that is new, a few at a time. After ten failures "
-                "in a row at one webhook the rest of its deliveries wait until somebody presses "
-                "Continue. Stop ends it: what was not sent keeps its status.",
+                "in a row at one webhook the bulk retry is Interrupted, until somebody presses "
+                "Retry the remaining. Stop ends it: what was not sent keeps its status, and can "
+                "be taken up later by the same button.",
+                "Bulk retries, beside the log, lists all of them: who, what and how far. What one "
+                "is retrying now is left out of a second one, so that nothing is sent twice.",
                 "Its page and its CSV list what did not arrive by now: one that has arrived in "
                 "another way since is listed no more.",
             ),
-            (("The log", "/deliveries"),),
-            also="bulk batch mass all interrupted paused report csv",
+            (("The log", "/deliveries"), ("Bulk retries", "/batches")),
+            also="bulk batch mass all interrupted paused report csv remaining",
         ),
     ),
 )

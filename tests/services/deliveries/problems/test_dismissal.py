@@ -123,7 +123,7 @@ def test_what_failed_at_a_deleted_webhook_can_be_dismissed(sam: Actor) -> None:
 def test_who_may_not_dismisses_nothing_nor_what_is_not_there(sam: Actor, finance: Hook) -> None:
     fail(finance)
     with pytest.raises(NotAllowed):
-        dismiss(make_user("viewer").actor, finance.public_id, Reason.SERVER, utcnow())
+        dismiss(make_user("manager").actor, finance.public_id, Reason.SERVER, utcnow())
     for nothing in (uuid4(), make_webhook(state="draft").public_id):
         with pytest.raises(NotFound):
             dismiss(sam, nothing, Reason.SERVER, utcnow())

@@ -1,0 +1,198 @@
+"""Problems above the log: each line opens exactly what it counts, retries it, or dismisses it."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import time_machine
+from flask import Flask
+from sqlalchemy import func, select
+
+from portal.lib.clock import utcnow
+from portal.models.audit import AuditEntry
+from portal.services.core.unit_of_work import session
+from tests.support.deliveries import change, make_delivery
+from tests.support.factories import make_webhook
+from tests.support.pages import Page, Pages
+from tests.web.home.test_home import problems
+from tests.web.signed_in import visit
+
+pytestmark = pytest.mark.both_databases
+NOON = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
+DISMISS = "/deliveries/problems/dismiss"
+
+
+@pytest.fixture
+def support(app: Flask) -> Pages:
+    """Support staff, signed in."""
+    return visit(app, "support")
+
+
+def broken(name: str = "Finance depreciation", **columns: object) -> None:
+    """Three that failed for good, and one that is still retried."""
+    hook = make_webhook(name=name, failures_in_row=7, **columns)
+    for hours in (9, 5, 0):
+        at = NOON - timedelta(hours=hours)
+        make_delivery(hook, status="failed", reason="server", code=500, created_at=at)
+    make_delivery(
+        hook, status="retrying", reason="server", code=500, tries=4, created_at=NOON, due_at=NOON
+    )
+
+
+def test_a_line_says_where_why_how_many_when_and_how_it_goes_on(app: Flask) -> None:
+    with time_machine.travel(NOON + timedelta(hours=1), tick=False):
+        pages = visit(app, "support")
+        broken()
+        page = pages.get("/deliveries")
+    (line,) = problems(page)
+    expected = "Finance depreciation · Server error (500) · 4 deliveries · 05:00 to 14:00"
+    assert line == f"{expected} · still failing"
+
+
+def test_open_shows_exactly_those_and_retry_asks_about_exactly_those(support: Pages) -> None:
+    broken()
+    broken("Helpdesk")
+    page = support.get("/deliveries")
+    (opened, _), (retry, _) = page.links("Open"), page.links("Retry 4")
+    page = support.get(opened)
+    assert len(page.rows()) == 4
+    assert {row[3] for row in page.rows()} == {"Finance depreciation"}
+    assert [line.split(" · ")[0] for line in problems(page)] == ["Finance depreciation"]
+    assert page.links("Open") == []
+    page = support.get(retry)
+    assert page.h1 == "Retry 4 deliveries?"
+    assert "Finance depreciation, Server error (500)" in page.main
+    page = support.submit(page.form())
+    assert page.h1 == "Retry to Finance depreciation, Server error (500)"
+    started = session().scalars(select(AuditEntry.action)).all()
+    assert started[-1] == "batch.started"
+
+
+def test_dismiss_takes_the_line_away_and_leaves_the_deliveries_failed(support: Pages) -> None:
+    broken()
+    page = support.submit(support.get("/deliveries").form(DISMISS))
+    stays = "Dismissed. 3 deliveries stay Failed, and are no longer listed as a problem."
+    assert (page.path, stays in page.text) == ("/deliveries", True)
+    assert problems(page)[0].split(" · ")[2] == "1 delivery"
+    assert len(support.get("/deliveries?status=failed").rows()) == 3
+    assert len(support.get("/deliveries?status=attention").rows()) == 1
+    assert "Needs attention 1" in support.get("/deliveries").main
+    made = session().scalars(select(AuditEntry)).all()
+    assert [each.action for each in made if each.target_kind == "webhook"] == [
+        "webhook.problem_dismissed"
+    ]
+
+
+def test_dismiss_pressed_twice_or_too_late_says_so(support: Pages) -> None:
+    broken()
+    form = support.get("/deliveries").form(DISMISS)
+    support.submit(form)
+    page = support.submit(form)
+    assert "There is nothing to dismiss: this is resolved" in page.text
+    assert session().scalar(select(func.count(AuditEntry.id))) == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"webhook": "x"},
+        {"reason": "nobody"},
+        {"seen": "soon"},
+        {"seen": "2026-05-04T12:00:00"},
+        {"seen": "0001-01-01T00:00:00+23:00"},
+    ],
+)
+def test_a_form_that_was_typed_over_dismisses_nothing(
+    support: Pages, wrong: dict[str, str]
+) -> None:
+    broken()
+    form = support.get("/deliveries").form(DISMISS)
+    page = support.submit(form, **wrong)
+    assert page.status == 400
+    assert len(problems(support.get("/deliveries"))) == 1
+
+
+def test_dismiss_leads_nowhere_else(support: Pages) -> None:
+    broken()
+    form = support.get("/deliveries").form(DISMISS)
+    assert support.submit(form, back="https://example.org/").path == "/"
+
+
+def test_a_problem_that_is_resolved_has_no_line(support: Pages) -> None:
+    made = make_delivery(make_webhook(name="Desk"), status="failed", reason="dns")
+    assert len(problems(support.get("/deliveries"))) == 1
+    change(made, status="delivered", reason=None)
+    assert problems(support.get("/deliveries")) == []
+
+
+def test_who_may_only_read_sees_the_problems_and_opens_them(app: Flask) -> None:
+    broken()
+    pages = visit(app, "manager")
+    page = pages.get("/deliveries")
+    assert len(problems(page)) == 1
+    assert (len(page.links("Open")), page.links("Retry 4")) == (1, [])
+    assert "Dismiss" not in page.main
+    assert pages.client.post(DISMISS).status_code in (400, 403)
+
+
+def test_they_stand_where_the_log_shows_them_and_nowhere_else(support: Pages) -> None:
+    broken()
+    for query in ("", "?status=attention", "?reason=receiver_problem", "?code=5xx"):
+        assert len(problems(support.get(f"/deliveries{query}"))) == 1, query
+    for query in (
+        "?status=delivered",
+        "?time=hour",
+        "?reason=dns",
+        "?code=404",
+        "?q=AST",
+        "?code=x",
+    ):
+        assert problems(support.get(f"/deliveries{query}")) == [], query
+
+
+def test_what_waits_for_a_receiver_says_when_it_is_retried(support: Pages) -> None:
+    now = utcnow()
+    away = {"throttled": True, "not_before": now + timedelta(minutes=84), "failures_in_row": 9}
+    hook = make_webhook(name="Door", **away)
+    for _ in range(2):
+        make_delivery(hook, created_at=now - timedelta(days=1))
+    (line,) = problems(support.get("/deliveries"))
+    told = "Door · paused: the receiver isn't responding · 2 deliveries · yesterday "
+    assert line.startswith(told)
+    assert re.search(r" · next automatic retry [0-2]\d:[0-5]\d$", line)
+    page = support.follow("Open")
+    assert len(page.rows()) == 2
+    assert "Reason: No attempt yet" in page.main
+
+
+def test_the_red_line_is_left_out_where_the_problems_stand(app: Flask) -> None:
+    gone = {"state": "off", "off_reason": "gone", "off_at": utcnow()}
+    make_webhook(name="Payroll", **gone)
+    pages = visit(app)
+    red = "was turned off by us"
+    assert red not in pages.get("/deliveries").text
+    assert red not in pages.get("/").text
+    assert red in pages.get("/assets").text
+    assert red in pages.get("/deliveries?status=delivered").text
+
+
+def test_two_stand_in_sight_and_the_others_are_folded_away(support: Pages) -> None:
+    for name in ("Access", "Books", "Cost centres", "Door"):
+        make_delivery(make_webhook(name=name), status="failed", reason="dns")
+    page = support.get("/deliveries")
+    assert len(problems(page)) == 4
+    assert folded(page) == "2 more problems: Cost centres 1, Door 1"
+
+
+def folded(page: Page) -> str:
+    """What stands in place of those that are folded away."""
+    (more,) = [each for each in page.root.find_all("details") if "problems" in each.get("class")]
+    return more.find_all("summary")[0].text
+
+
+def test_a_webhook_that_was_deleted_has_no_page_to_go_to(support: Pages) -> None:
+    hook = make_webhook(name="Gone", deleted_at=utcnow())
+    make_delivery(hook, status="failed", reason="dns")
+    page = support.get("/deliveries")
+    assert problems(page)[0].endswith("webhook deleted")
+    assert (page.links("Gone"), page.links("Retry 1")) == ([page.links("Open")[0]], [])
