@@ -1,0 +1,94 @@
+"""What is read in a text that somebody pasted."""
+
+import time
+from uuid import UUID
+
+import pytest
+
+from portal.lib.ids import ids_beginning
+from portal.services.find import pasted_text
+from portal.services.find.pasted_text import MOST_IDS, MOST_WORDS, read
+
+ONE = UUID("019ab3c4-d5e6-7f01-8234-56789abcdef0")
+OTHER = UUID("019ab3c4-d5e6-7f01-8234-56789abcdef1")
+
+
+@pytest.mark.parametrize(
+    ("text", "ids"),
+    [
+        (str(ONE), (ONE,)),
+        (f"<{str(ONE).upper()}>", (ONE,)),
+        (ONE.hex, (ONE,)),
+        (f"webhook-id: {ONE}\nwebhook-timestamp: 1764162000", (ONE,)),
+        (f"/deliveries/{ONE}?back=/assets&x={OTHER}", (ONE, OTHER)),
+        (f"{ONE},{OTHER},{ONE}", (ONE, OTHER)),
+        (f"msg_{ONE}.json", (ONE,)),
+        # Longer runs of digits are something else: a hash, a trace.
+        (f"{ONE.hex}0", ()),
+        (f"a{ONE}", ()),
+        ("sha256=" + "ab" * 32, ()),
+        (str(ONE)[:-1], ()),
+    ],
+)
+def test_ids_are_read_wherever_they_stand(text: str, ids: tuple[UUID, ...]) -> None:
+    assert read(text).ids == ids
+
+
+@pytest.mark.parametrize(
+    ("text", "beginnings"),
+    [
+        ("019ab3c4", ("019ab3c4",)),
+        ("id=019ab3c4 failed", ("019ab3c4",)),
+        (str(ONE)[:-1], (str(ONE)[:-1],)),
+        ("019ab3c4-d5e6, 019AB3C5", ("019ab3c4-d5e6", "019AB3C5")),
+        ("019ab3c", ()),
+        ("019ab3c4d5-e6", ()),
+        ("-019ab3c4", ()),
+        ("x019ab3c4", ()),
+        ("--------", ()),
+        (str(ONE), ()),
+    ],
+)
+def test_eight_digits_or_more_may_begin_an_id(text: str, beginnings: tuple[str, ...]) -> None:
+    assert read(text).beginnings == beginnings
+
+
+def test_between_the_first_and_the_last_id_lie_those_that_begin_so() -> None:
+    for length in range(8, 36):
+        first, last = ids_beginning(str(ONE)[:length]) or (OTHER, OTHER)
+        assert first <= ONE <= last, length
+        assert str(first)[:length] == str(last)[:length] == str(ONE)[:length]
+    assert ids_beginning(ONE.hex.upper()[:20]) == ids_beginning(ONE.hex[:20])
+    for text in ("019ab3c", "019ab3cg", "", "019ab3c4-d5e-6", "0" * 33, "019ab3c4 d5e6"):
+        assert ids_beginning(text) is None
+
+
+def test_numbers_of_assets_stand_in_addresses_of_ours() -> None:
+    assert read("https://portal.example.com/assets/42/timeline /assets/7").asset_ids == (42, 7)
+    assert read("/assets/9999999999 /assets/x 42").asset_ids == ()
+
+
+def test_words_are_what_stands_between_blanks_and_signs() -> None:
+    line = '2026-11-25 ERROR {"asset_tag":"LAP-0042","serial":\'SN.1/2\'}: broken (LMP-7).'
+    assert {"LAP-0042", "SN.1/2", "LMP-7"} <= set(read(line).words)
+    assert read("LAP-0042").words == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{'0123abcd-' * 1200}",
+        "a" * 10_000,
+        f"{ONE} " * 300,
+        "x " * 5000,
+        "-" * 10_000,
+        '{"' * 5000,
+    ],
+)
+def test_of_a_long_text_no_more_is_read_than_is_looked_for(text: str) -> None:
+    began = time.process_time()
+    found = read(text)
+    assert time.process_time() - began < 1
+    assert max(len(found.ids), len(found.beginnings), len(found.asset_ids)) <= MOST_IDS
+    assert len(found.words) <= MOST_WORDS
+    assert all(len(word) <= pasted_text.LONGEST_WORD for word in found.words)
