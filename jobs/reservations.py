@@ -1,12 +1,12 @@
 """`expire_reservations`: once a minute, what nobody collected by its end is closed and told of."""
 
 from jobs.context import job
-from portal.lib.clock import utcnow
 from portal.services.actions.planning import reservation_expiry
+from portal.services.core.unit_of_work import database_time, session
 
 
 @job
 def expire_reservations() -> None:
     """Close what has run out. May run twice at once; what is too much for one run is left to the
     next."""
-    reservation_expiry.expire_due(utcnow())
+    reservation_expiry.expire_due(database_time(session()))

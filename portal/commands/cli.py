@@ -21,6 +21,7 @@ from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import writing
 from portal.services.demo import seed
 from portal.services.operations import retention
+from portal.services.operations.clock_check import WrongClock
 from portal.services.people import invitations, password_resets, passwords, signup
 from portal.services.webhooks import key_rotation
 
@@ -94,7 +95,10 @@ def seed_demo(dry_run: bool) -> None:
 @click.option("--dry-run", is_flag=True, help="Only count what there is to remove.")
 def prune(dry_run: bool) -> None:
     """Remove what has been kept long enough (RETENTION_DAYS). The portal does it every hour."""
-    counts = retention.count() if dry_run else retention.prune()
+    try:
+        counts = retention.count() if dry_run else retention.prune()
+    except WrongClock as error:
+        raise click.ClickException(str(error)) from None
     for name, count in counts.items():
         click.echo(f"{count:>8}  {name}")
     if dry_run:

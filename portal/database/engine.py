@@ -27,7 +27,7 @@ from sqlalchemy.types import TypeDecorator
 
 from portal.database import trouble
 from portal.database.server_options import FULL, connect_arguments
-from portal.lib.clock import told
+from portal.lib.clock import learn, told
 
 # A row whose columns the query beside it names.
 AnyRow = Row[*tuple[Any, ...]]
@@ -244,5 +244,8 @@ def database_now(connection: Connection) -> datetime:
         return moment
     value = connection.execute(select(CLOCK[connection.dialect.name])).scalar_one()
     if isinstance(value, datetime):
-        return value.astimezone(UTC)
-    return datetime.fromisoformat(value).replace(tzinfo=UTC)
+        now = value.astimezone(UTC)
+    else:
+        now = datetime.fromisoformat(value).replace(tzinfo=UTC)
+    learn(now)
+    return now

@@ -1,16 +1,39 @@
-"""The time of day, read in one place."""
+"""The time of day, read in one place.
+
+Machines need not agree on it. What is stored, and judged by what is stored, goes by the database's
+clock: `common_now`, or the database itself where something would be deleted.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 _told: ContextVar[datetime | None] = ContextVar("told", default=None)
 
+# Clocks that are in order differ by less: then each machine goes by its own.
+TOLERATED: Final = timedelta(seconds=1)
+_ahead = timedelta()
+
 
 def utcnow() -> datetime:
-    """The present moment, aware, in UTC."""
+    """The present moment by this machine, aware, in UTC: for what people see, and receivers."""
     return _told.get() or datetime.now(UTC)
+
+
+def learn(said: datetime) -> timedelta:
+    """Note what the database's clock says at this moment; how far ahead of ours it is."""
+    global _ahead
+    found = said - datetime.now(UTC)
+    _ahead = found if abs(found) > TOLERATED else timedelta()
+    return found
+
+
+def common_now() -> datetime:
+    """The present moment that all machines agree on: the database's, as far as this process has
+    asked it; each sign of life does."""
+    return _told.get() or datetime.now(UTC) + _ahead
 
 
 def told() -> datetime | None:

@@ -9,7 +9,7 @@ from sqlalchemy import ForeignKey, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.extensions import Base, Big
-from portal.lib.clock import utcnow
+from portal.lib.clock import common_now
 from portal.lib.ids import public_id
 from portal.models.assets import Asset
 
@@ -62,7 +62,7 @@ class Alert(Base):
     matter: Mapped[str] = mapped_column(String(100))
     dedupe_key: Mapped[str] = mapped_column(String(120), unique=True)
     event_id: Mapped[Big | None] = mapped_column(ForeignKey("events.id", ondelete="SET NULL"))
-    fired_at: Mapped[datetime] = mapped_column(default=utcnow)
+    fired_at: Mapped[datetime] = mapped_column(default=common_now)
     is_sent: Mapped[bool] = mapped_column(default=True)
     details: Mapped[dict[str, Any]] = mapped_column(default=dict)
     resolved_at: Mapped[datetime | None]
@@ -123,7 +123,7 @@ class AlertRun(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     kind: Mapped[str] = mapped_column(String(10))
     slot: Mapped[date | None] = mapped_column(unique=True)
-    started_at: Mapped[datetime] = mapped_column(default=utcnow)
+    started_at: Mapped[datetime] = mapped_column(default=common_now)
     finished_at: Mapped[datetime | None]
     outcome: Mapped[str | None] = mapped_column(String(8))
     is_marking: Mapped[bool] = mapped_column(default=False)

@@ -10,7 +10,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, String, func, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.extensions import Base, Big
-from portal.lib.clock import utcnow
+from portal.lib.clock import common_now
 from portal.lib.ids import public_id
 
 
@@ -53,7 +53,7 @@ class Category(Base):
     public_id: Mapped[uuid.UUID] = mapped_column(default=public_id, unique=True)
     name: Mapped[str] = mapped_column(String(120))
     version: Mapped[int] = mapped_column(default=1)
-    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    created_at: Mapped[datetime] = mapped_column(default=common_now)
 
     __table_args__ = (Index("uq_categories_name", func.lower(text("name")), unique=True),)
 
@@ -67,7 +67,7 @@ class Location(Base):
     public_id: Mapped[uuid.UUID] = mapped_column(default=public_id, unique=True)
     name: Mapped[str] = mapped_column(String(120))
     version: Mapped[int] = mapped_column(default=1)
-    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    created_at: Mapped[datetime] = mapped_column(default=common_now)
 
     __table_args__ = (Index("uq_locations_name", func.lower(text("name")), unique=True),)
 
@@ -108,8 +108,8 @@ class Asset(Base):
     low_stock_alerted_at: Mapped[datetime | None]
     notes: Mapped[str | None]
     version: Mapped[int] = mapped_column(default=1)
-    created_at: Mapped[datetime] = mapped_column(default=utcnow)
-    updated_at: Mapped[datetime] = mapped_column(default=utcnow)
+    created_at: Mapped[datetime] = mapped_column(default=common_now)
+    updated_at: Mapped[datetime] = mapped_column(default=common_now)
     deleted_at: Mapped[datetime | None]
 
     category: Mapped[Category | None] = relationship()
@@ -162,7 +162,7 @@ class Activity(Base):
 
     id: Mapped[Big] = mapped_column(primary_key=True)
     asset_id: Mapped[int] = mapped_column(ForeignKey("assets.id"))
-    at: Mapped[datetime] = mapped_column(default=utcnow)
+    at: Mapped[datetime] = mapped_column(default=common_now)
     actor_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     actor_name: Mapped[str] = mapped_column(String(120))
     origin: Mapped[str] = mapped_column(String(16))

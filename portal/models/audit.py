@@ -9,7 +9,7 @@ from sqlalchemy import JSON, ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.extensions import Base, Big
-from portal.lib.clock import utcnow
+from portal.lib.clock import common_now
 
 
 class AuditEntry(Base):
@@ -18,7 +18,7 @@ class AuditEntry(Base):
     __tablename__ = "audit_entries"
 
     id: Mapped[Big] = mapped_column(primary_key=True)
-    at: Mapped[datetime] = mapped_column(default=utcnow)
+    at: Mapped[datetime] = mapped_column(default=common_now)
     actor_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     actor_name: Mapped[str] = mapped_column(String(120))
     origin: Mapped[str] = mapped_column(String(16))
@@ -60,7 +60,7 @@ class Erasure(Base):
     known_as: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     counts: Mapped[dict[str, Any]] = mapped_column(default=dict)
     task_public_id: Mapped[uuid.UUID | None]
-    started_at: Mapped[datetime] = mapped_column(default=utcnow)
+    started_at: Mapped[datetime] = mapped_column(default=common_now)
     finished_at: Mapped[datetime | None]
 
     __table_args__ = (UniqueConstraint("kind", "person_id"), {"sqlite_autoincrement": True})

@@ -19,7 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.extensions import Base, Big
-from portal.lib.clock import utcnow
+from portal.lib.clock import common_now
 from portal.lib.ids import public_id
 
 
@@ -105,7 +105,7 @@ class Delivery(Base):
     reason: Mapped[str | None] = mapped_column(String(20))
     code: Mapped[int | None]
     took_ms: Mapped[int | None]
-    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    created_at: Mapped[datetime] = mapped_column(default=common_now)
     finished_at: Mapped[datetime | None]
 
     __table_args__ = (

@@ -8,7 +8,7 @@ from sqlalchemy import ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.extensions import Base, Big
-from portal.lib.clock import utcnow
+from portal.lib.clock import common_now
 
 
 class Verdict(StrEnum):
@@ -26,7 +26,7 @@ class InboxMessage(Base):
 
     id: Mapped[Big] = mapped_column(primary_key=True)
     webhook_id: Mapped[int] = mapped_column(ForeignKey("webhooks.id", ondelete="CASCADE"))
-    received_at: Mapped[datetime] = mapped_column(default=utcnow)
+    received_at: Mapped[datetime] = mapped_column(default=common_now)
     headers: Mapped[list[Any]]
     body: Mapped[bytes]
     house: Mapped[str] = mapped_column(String(8))

@@ -7,7 +7,7 @@ from sqlalchemy import String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.extensions import Base
-from portal.lib.clock import utcnow
+from portal.lib.clock import common_now
 
 
 class Submission(Base):
@@ -22,7 +22,7 @@ class Submission(Base):
     owner: Mapped[str] = mapped_column(String(80))
     once: Mapped[uuid.UUID]
     result_path: Mapped[str] = mapped_column(default="")
-    created_at: Mapped[datetime] = mapped_column(default=utcnow, index=True)
+    created_at: Mapped[datetime] = mapped_column(default=common_now, index=True)
 
     __table_args__ = (UniqueConstraint("owner", "once"),)
 

@@ -8,7 +8,7 @@ from sqlalchemy import ForeignKey, Index, String, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.extensions import Base
-from portal.lib.clock import utcnow
+from portal.lib.clock import common_now
 from portal.lib.ids import public_id
 
 
@@ -43,7 +43,7 @@ class User(Base):
     devices_version: Mapped[int] = mapped_column(default=1)
     time_zone: Mapped[str | None] = mapped_column(String(64))
     version: Mapped[int] = mapped_column(default=1)
-    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    created_at: Mapped[datetime] = mapped_column(default=common_now)
 
     __table_args__ = (Index("uq_users_email", func.lower(text("email")), unique=True),)
 
@@ -64,7 +64,7 @@ class Link(Base):
     email: Mapped[str | None] = mapped_column(String(254))
     role: Mapped[str] = mapped_column(String(16))
     created_by_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
-    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    created_at: Mapped[datetime] = mapped_column(default=common_now)
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
     shown_until: Mapped[datetime | None]
@@ -77,7 +77,7 @@ class SignInThrottle(Base):
 
     key: Mapped[str] = mapped_column(String(64), primary_key=True)
     failures: Mapped[int] = mapped_column(default=0)
-    first_failed_at: Mapped[datetime] = mapped_column(default=utcnow)
+    first_failed_at: Mapped[datetime] = mapped_column(default=common_now)
     last_failed_at: Mapped[datetime]
     blocked_until: Mapped[datetime | None]
 

@@ -10,7 +10,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.extensions import Base
-from portal.lib.clock import utcnow
+from portal.lib.clock import common_now
 from portal.lib.ids import public_id
 from portal.models.assets import Asset
 from portal.models.assignments import Staff
@@ -83,7 +83,7 @@ class Reservation(Base):
     decided_by_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     decided_at: Mapped[datetime | None]
     reason: Mapped[str] = mapped_column(String(200), default="")
-    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    created_at: Mapped[datetime] = mapped_column(default=common_now)
     closed_at: Mapped[datetime | None]
 
     asset: Mapped[Asset] = relationship()
@@ -130,7 +130,7 @@ class Maintenance(Base):
     cost: Mapped[Decimal | None]
     performed_by_id: Mapped[int | None] = mapped_column(ForeignKey("staff.id"), index=True)
     note: Mapped[str] = mapped_column(String(1000), default="")
-    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    created_at: Mapped[datetime] = mapped_column(default=common_now)
     closed_at: Mapped[datetime | None]
 
     asset: Mapped[Asset] = relationship()

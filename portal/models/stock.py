@@ -8,7 +8,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.extensions import Base, Big
-from portal.lib.clock import utcnow
+from portal.lib.clock import common_now
 from portal.lib.ids import public_id
 
 
@@ -32,7 +32,7 @@ class StockMove(Base):
     kind: Mapped[str] = mapped_column(String(8))
     delta: Mapped[int]
     balance_after: Mapped[int]
-    at: Mapped[datetime] = mapped_column(default=utcnow)
+    at: Mapped[datetime] = mapped_column(default=common_now)
     actor_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     actor_name: Mapped[str] = mapped_column(String(120))
     note: Mapped[str] = mapped_column(default="")

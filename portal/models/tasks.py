@@ -9,7 +9,7 @@ from sqlalchemy import ForeignKey, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.extensions import Base
-from portal.lib.clock import utcnow
+from portal.lib.clock import common_now
 from portal.lib.ids import public_id
 
 
@@ -59,7 +59,7 @@ class Task(Base):
     actor_name: Mapped[str] = mapped_column(String(120))
     origin: Mapped[str] = mapped_column(String(16))
     stopped_by: Mapped[str | None] = mapped_column(String(120))
-    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    created_at: Mapped[datetime] = mapped_column(default=common_now)
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
 

@@ -9,7 +9,7 @@ from sqlalchemy import ForeignKey, Index, String, func, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.extensions import Base
-from portal.lib.clock import utcnow
+from portal.lib.clock import common_now
 from portal.lib.ids import public_id
 
 
@@ -75,8 +75,8 @@ class Webhook(Base):
     last_delivered_at: Mapped[datetime | None]
     owner_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     version: Mapped[int] = mapped_column(default=1)
-    created_at: Mapped[datetime] = mapped_column(default=utcnow)
-    updated_at: Mapped[datetime] = mapped_column(default=utcnow)
+    created_at: Mapped[datetime] = mapped_column(default=common_now)
+    updated_at: Mapped[datetime] = mapped_column(default=common_now)
     deleted_at: Mapped[datetime | None]
     draft_of: Mapped[uuid.UUID | None]
     draft_form: Mapped[dict[str, Any] | None]

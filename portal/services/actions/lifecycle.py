@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from portal.engine.events import asset_details
 from portal.engine.events.asset_details import UpdateReason
-from portal.lib.clock import utcnow
+from portal.lib.clock import common_now
 from portal.models.assets import Action, Asset, AssetKind, AssetStatus, Category, Location
 from portal.services.actions import maintenance_rows, reservation_rows, stock, transition
 from portal.services.actions.transition import Change, Moved
@@ -114,7 +114,7 @@ def _refuse_faulty(values: AssetValues) -> None:
 
 
 def _store_new(current: Session, values: AssetValues) -> Asset:
-    now = utcnow()
+    now = common_now()
 
     def store() -> Asset:
         asset = Asset(

@@ -5,7 +5,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from portal.extensions import settings
-from portal.lib.clock import utcnow
+from portal.lib.clock import common_now
 from portal.services.assets.rules import YEARS
 from portal.services.core.refusals import Refusal
 
@@ -48,6 +48,6 @@ def refuse_odd_year(**days: date | None) -> None:
 def moment_words(at: datetime, zone: ZoneInfo | None = None) -> str:
     """A time in `zone`, or the installation's: "3 May 09:00", with the year where it is another."""
     zone = zone or settings().timezone
-    local, today = at.astimezone(zone), utcnow().astimezone(zone)
+    local, today = at.astimezone(zone), common_now().astimezone(zone)
     year = "" if local.year == today.year else f" {local.year}"
     return f"{local.day} {local:%B}{year} {local:%H:%M}"

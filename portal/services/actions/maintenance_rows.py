@@ -6,7 +6,7 @@ Call these inside `writing()` with the asset's row locked.
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal.lib.clock import utcnow
+from portal.lib.clock import common_now
 from portal.models.planning import OPEN_MAINTENANCES, Maintenance, MaintenanceState
 from portal.services.core.permissions import Actor
 
@@ -23,7 +23,7 @@ def cancel_open(current: Session, _actor: Actor, asset_id: int) -> list[int]:
         .execution_options(populate_existing=True)
     )
     found = current.scalars(wanted).all()
-    now = utcnow()
+    now = common_now()
     for maintenance in found:
         maintenance.state, maintenance.closed_at = MaintenanceState.CANCELLED, now
     return [maintenance.id for maintenance in found]

@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session, joinedload
 
-from portal.lib.clock import utcnow
+from portal.lib.clock import common_now
 from portal.models.planning import OPEN_RESERVATIONS, Reservation, ReservationState
 from portal.services.core.permissions import Actor
 
@@ -72,7 +72,7 @@ def cancel_open(current: Session, _actor: Actor, asset_id: int) -> list[int]:
     """Cancel what is pending or approved; return the row ids, which the caller's event names."""
     wanted = select(Reservation).where(*_open(asset_id)).order_by(Reservation.id)
     found = current.scalars(wanted.execution_options(populate_existing=True)).all()
-    now = utcnow()
+    now = common_now()
     for reservation in found:
         reservation.state, reservation.closed_at = ReservationState.CANCELLED, now
     return [reservation.id for reservation in found]

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from portal.engine.events import body
 from portal.engine.events.body import AssetSnapshot, event_data
-from portal.lib.clock import utcnow
+from portal.lib.clock import common_now
 from portal.models.assets import Action, Asset
 from portal.services.actions.status_rules import RULES, is_legal
 from portal.services.actions.why_not import why_not
@@ -82,7 +82,7 @@ def follow(current: Session, actor: Actor, asset: Asset, change: Change) -> bool
     For the second event of a named double, whatever the table says of it alone.
     """
     before = fields_of(asset)
-    asset.updated_at = utcnow()
+    asset.updated_at = common_now()
     made = change.make(current, asset)
     current.flush()
     if change.may_change_nothing and not body.changes(before, fields_of(asset))[0]:

@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from portal.engine.events.names import EventName
-from portal.lib.clock import utcnow
+from portal.lib.clock import common_now
 from portal.models.alerts import Alert, AlertRun, FirstAnswer, RunKind, RunOutcome
 from portal.models.assets import Asset
 from portal.services.alerts import ledger, sources
@@ -109,7 +109,7 @@ def start_due(now: datetime) -> bool:
 
 def request_run(actor: Actor) -> UUID:
     """Run now; the public id of the task that does it, also when one is at work already."""
-    now = utcnow()
+    now = common_now()
     if not alert_settings.read().is_answered and has_due(now):
         raise Refusal("Decide first what becomes of the alerts that are due already.")
     with writing() as current:
@@ -140,7 +140,7 @@ def mark_as_sent(actor: Actor) -> UUID:
 
 def run(kind: RunKind, now: datetime | None = None) -> Mapping[str, int]:
     """A whole run, here and now; how many alerts fired, by event. For commands."""
-    return alert_runs.do(kind, now or utcnow())
+    return alert_runs.do(kind, now or common_now())
 
 
 def acknowledge(actor: Actor, public_id: UUID) -> bool:
@@ -153,7 +153,7 @@ def acknowledge(actor: Actor, public_id: UUID) -> bool:
             raise NotFound("There is no such alert.")
         if alert.acknowledged_at is not None:
             return False
-        alert.acknowledged_at = utcnow()
+        alert.acknowledged_at = common_now()
         alert.acknowledged_by_id = user.id if user else None
         alert.acknowledged_by = actor.name
         name = f"{alert.event} {alert.asset.asset_tag}"

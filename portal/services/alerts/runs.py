@@ -15,7 +15,7 @@ from uuid import UUID
 from sqlalchemy import delete, literal_column, select
 from sqlalchemy.orm import Session
 
-from portal.lib.clock import utcnow
+from portal.lib.clock import common_now
 from portal.models.alerts import AlertRun, RunKind, RunOutcome
 from portal.models.assets import Asset
 from portal.models.tasks import IS_UNDER_WAY, Task, TaskState
@@ -75,7 +75,7 @@ def enter(
     run_id = current.execute(made).scalar_one_or_none()
     if run_id is None:
         return None
-    is_old = AlertRun.id <= run_id - KEPT, AlertRun.started_at < utcnow() - DAYS_KEPT
+    is_old = AlertRun.id <= run_id - KEPT, AlertRun.started_at < common_now() - DAYS_KEPT
     current.execute(delete(AlertRun).where(*is_old))
     return current.get_one(AlertRun, run_id)
 
@@ -146,7 +146,7 @@ def audiences(run: AlertRun) -> list[Audience]:
 
 def finish(run: AlertRun, outcome: RunOutcome) -> None:
     """The run has ended."""
-    run.outcome, run.finished_at = outcome, utcnow()
+    run.outcome, run.finished_at = outcome, common_now()
 
 
 def task_under_way(current: Session) -> UUID | None:
@@ -177,7 +177,7 @@ def _step(current: Session, task: Task) -> Step:
 
 def _go_on(current: Session, task: Task, run: AlertRun, place: Place) -> Place:
     was_at_one = bool(place.todo)
-    place, has_fired = advance(current, run, place, utcnow())
+    place, has_fired = advance(current, run, place, common_now())
     if was_at_one:
         task.count(FIRED if has_fired else PASSED)
     else:

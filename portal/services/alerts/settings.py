@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.orm import Session
 
 from portal.extensions import settings
-from portal.lib.clock import utcnow
+from portal.lib.clock import common_now
 from portal.models.alerts import AlertSettings, FirstAnswer
 from portal.services.alerts.rules import AlertRules, Moment
 from portal.services.audit import trail
@@ -84,7 +84,7 @@ def answer(current: Session, actor: Actor, given: FirstAnswer) -> bool:
     row = locked(current)
     if row.first_answer_at is not None:
         return False
-    row.first_answer, row.first_answer_at = given, utcnow()
+    row.first_answer, row.first_answer_at = given, common_now()
     changes = {"first_answer": {"from": None, "to": given}}
     trail.record(current, actor, "alert_settings.answered", target=TARGET, changes=changes)
     return True

@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import insert, literal, select
 from sqlalchemy.orm import Session
 
-from portal.lib.clock import utcnow
+from portal.lib.clock import common_now
 from portal.models.batches import BatchRow, RowOutcome
 from portal.models.deliveries import Delivery
 from portal.models.tasks import Task, TaskState
@@ -125,7 +125,7 @@ def _wait_for_the_last(current: Session, task: Task) -> Step:
     bulk_retry_rows.settle(current, task)
     if bulk_retry_rows.left_by_webhook(current, task.id):
         return tasks.later(LOOK_AGAIN)
-    task.finished_at = utcnow()
+    task.finished_at = common_now()
     return Step(TaskState.STOPPED)
 
 

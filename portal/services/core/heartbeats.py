@@ -11,7 +11,7 @@ from sqlalchemy import Connection, delete, func, select
 
 from portal.database.engine import database_now
 from portal.database.trouble import Trouble
-from portal.lib.clock import utcnow
+from portal.lib.clock import learn
 from portal.models.operations import Process
 from portal.services.core.unit_of_work import database_time, insert_or_ignore, session, writing
 
@@ -140,7 +140,7 @@ def sign(connection: Connection, kind: str, name: str, trouble: Trouble | None =
         started_at=now,
         seen_at=now,
         trouble=str(trouble) if trouble else None,
-        skew=(now - utcnow()).total_seconds(),
+        skew=learn(now).total_seconds(),
     )
     renewed = {name: row.excluded[name] for name in RENEWED}
     connection.execute(row.on_conflict_do_update(index_elements=[Process.name], set_=renewed))

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from sqlalchemy.orm import Session
 
 from portal.extensions import settings
-from portal.lib.clock import utcnow
+from portal.lib.clock import common_now
 from portal.models.people import User
 from portal.services.core.permissions import Actor
 
@@ -22,4 +22,4 @@ def zone_of(current: Session, actor: Actor) -> ZoneInfo:
 
 def today() -> date:
     """The day it is in the portal's own time zone: what is due and late is judged by it."""
-    return utcnow().astimezone(settings().timezone).date()
+    return common_now().astimezone(settings().timezone).date()

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from portal.database.engine import database_now
 from portal.extensions import db
-from portal.lib.clock import told, utcnow
+from portal.lib.clock import common_now, told
 from portal.models.operations import Submission
 from portal.queue.bell import ring_after_commit
 
@@ -84,7 +84,7 @@ def once_only(owner: str, once: UUID, verb: Callable[[], T], path: Callable[[T],
     with writing() as current:
         make = insert_or_ignore(current.connection())
         statement = make(Submission).values(
-            owner=owner, once=once, result_path="", created_at=utcnow()
+            owner=owner, once=once, result_path="", created_at=common_now()
         )
         made = current.execute(statement.on_conflict_do_nothing().returning(Submission.id))
         row_id = made.scalar_one_or_none()

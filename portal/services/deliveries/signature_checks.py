@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from portal.engine.signing.check import Diagnosis, Message, diagnose
-from portal.lib.clock import utcnow
+from portal.lib.clock import common_now
 from portal.models.deliveries import Attempt, AttemptBody, Delivery
 from portal.models.webhooks import Webhook
 from portal.services.audit import trail
@@ -71,7 +71,7 @@ def _count(actor: Actor, delivery: DeliveryDetail) -> None:
 def _secrets(webhook_id: UUID) -> tuple[str | None, str | None]:
     """What makes the house signature now, and what will once a replaced one overlaps no more."""
     webhook = session().scalars(select(Webhook).where(Webhook.public_id == webhook_id)).one()
-    sealed, before = webhook.secret_enc, old_secret(webhook, utcnow())
+    sealed, before = webhook.secret_enc, old_secret(webhook, common_now())
     try:
         present = vault.open_secret(webhook.id, sealed) if sealed else None
         earlier = vault.open_secret(webhook.id, before) if before else None

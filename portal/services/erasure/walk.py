@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from portal.extensions import Base
-from portal.lib.clock import utcnow
+from portal.lib.clock import common_now
 from portal.models.assignments import Staff
 from portal.models.audit import ErasedKind, Erasure
 from portal.models.people import User
@@ -118,7 +118,7 @@ def _store(
 
 
 def _finish(current: Session, task: Task, erasure: Erasure, row: Staff | User) -> None:
-    erasure.finished_at, erasure.known_as = utcnow(), None
+    erasure.finished_at, erasure.known_as = common_now(), None
     kind = TARGETS[ErasedKind(erasure.kind)]
     rows = {"rows": {"from": None, "to": sum(erasure.counts.values())}}
     target = (kind, row.public_id, row.name)

@@ -3,7 +3,6 @@
 from datetime import datetime, timedelta
 from typing import Final
 
-from portal.lib.clock import utcnow
 from portal.models.inbox import InboxMessage
 from portal.models.operations import Submission
 from portal.models.people import Link
@@ -15,10 +14,9 @@ from portal.services.webhooks.inbox.messages import KEPT_FOR
 FORM_KEPT: Final = timedelta(hours=24)
 
 
-def clear(before: datetime) -> None:
+def clear(before: datetime, now: datetime) -> None:
     """Remove forms, failed sign-ins and the inbox after a day, sessions that have ended, links and
-    ended work `before`."""
-    now = utcnow()
+    ended work `before`. `now`: the database's."""
     remove_in_steps(Submission.id, Submission.created_at < now - FORM_KEPT)
     remove_in_steps(Link.id, Link.expires_at < before)
     sign_in_throttle.remove_old()

@@ -110,14 +110,15 @@ def read_facts(*, examines: bool = False) -> Facts:
         rest |= {"blockers": _blockers(session(), found, rest["trouble"])}
         if database.revision != database.head:  # the tables to be read may not be there
             return Facts(database=database, **rest)
+        now = utcnow() + timedelta(seconds=database.skew)
         return Facts(
             database=database,
             lives=lives(),
             backlog=read_backlog(),
-            alerts=run_status(utcnow()),
+            alerts=run_status(now),
             stuck_erasures=[label_of(each) for each in stuck_erasures(session())],
             keys_error=vault.why_closed() or "",
-            at=utcnow() + timedelta(seconds=database.skew),
+            at=now,
             **rest,
         )
     except DBAPIError as error:

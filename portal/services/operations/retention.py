@@ -15,7 +15,6 @@ from sqlalchemy.orm import Session
 
 from portal.engine.reason_keys import Reason
 from portal.extensions import settings
-from portal.lib.clock import utcnow
 from portal.lib.durations import DAY, in_words
 from portal.models.deliveries import (
     Attempt,
@@ -27,8 +26,8 @@ from portal.models.deliveries import (
 )
 from portal.models.rollups import Rollup
 from portal.models.webhooks import Webhook
-from portal.services.core.unit_of_work import session, writing
-from portal.services.operations import cleanup
+from portal.services.core.unit_of_work import database_time, session, writing
+from portal.services.operations import cleanup, clock_check
 from portal.services.outbox import leases, rollups
 from portal.services.webhooks import draft_rows
 from portal.services.webhooks.secrets import forget_replaced
@@ -58,8 +57,10 @@ START: Final[Place] = (LONG_AGO, 0)
 def prune(seconds: float | None = None) -> dict[str, int]:
     """Let go what has been kept long enough, for at most about `seconds`; may run twice at once.
 
-    Returns how many of what. What is left when the time is over is the next run's.
+    Returns how many of what. What is left when the time is over is the next run's. Goes by the
+    database's clock. Raises `WrongClock`.
     """
+    clock_check.trust()
     until = time.monotonic() + seconds if seconds is not None else None
     before = _before()
     done = {
@@ -72,7 +73,7 @@ def prune(seconds: float | None = None) -> dict[str, int]:
         done[DRAFTS] = draft_rows.let_go(current)
         done[SECRETS] = forget_replaced(current)
         done[WEBHOOKS] = _let_go_webhooks(current)
-    cleanup.clear(before)
+    cleanup.clear(before, database_time(session()))
     return done
 
 
@@ -86,7 +87,7 @@ def count() -> dict[str, int]:
         EVENTS: _repeat(partial(_count_unheard, before), 0, None),
         HOURS: _how_many(select(Rollup.hour).where(Rollup.hour < _of_charts(before)).distinct()),
         DRAFTS: _how_many(draft_rows.long_left(session())),
-        SECRETS: _how_many(select(Webhook.id).where(Webhook.old_until <= utcnow())),
+        SECRETS: _how_many(select(Webhook.id).where(Webhook.old_until <= database_time(session()))),
         WEBHOOKS: _how_many(select(Webhook.id).where(_is_long_deleted(), ~is_used)),
     }
 
@@ -122,7 +123,7 @@ def _stop_held(before: datetime, after: Place) -> tuple[int, Place | None]:
         values = {
             "status": DeliveryStatus.STOPPED,
             "stopped_by": by,
-            "finished_at": utcnow(),
+            "finished_at": database_time(current),
             "reason": Reason.WEBHOOK_OFF,
         }
         current.execute(update(Delivery).where(Delivery.id.in_(ids)).values(values))
@@ -206,12 +207,12 @@ def _locked(
     )
     rows = current.execute(found).all()
     is_end = len(rows) < BATCH
-    free = leases.free_among(current, [row.id for row in rows], utcnow())
+    free = leases.free_among(current, [row.id for row in rows], database_time(current))
     return free, None if is_end else (rows[-1].created_at, rows[-1].id)
 
 
 def _before() -> datetime:
-    return utcnow() - timedelta(days=settings().retention_days)
+    return database_time(session()) - timedelta(days=settings().retention_days)
 
 
 def _is_held_too_long(before: datetime) -> ColumnElement[bool]:
@@ -232,15 +233,15 @@ def _stored() -> ColumnElement[str]:
 
 
 def _of_charts(before: datetime) -> datetime:
-    return min(before, utcnow() - CHARTS)
+    return min(before, database_time(session()) - CHARTS)
 
 
 def _is_free() -> ColumnElement[bool]:
-    return has_no_live_lease(utcnow())
+    return has_no_live_lease(database_time(session()))
 
 
 def _is_long_deleted() -> ColumnElement[bool]:
-    return Webhook.deleted_at < utcnow() - DELETED_FOR
+    return Webhook.deleted_at < database_time(session()) - DELETED_FOR
 
 
 def _how_many(wanted: Select[Any]) -> int:

@@ -26,7 +26,6 @@ from portal.database.engine import UtcDateTime
 from portal.engine.events.body import AssetSnapshot, build_body
 from portal.engine.events.names import EventName
 from portal.extensions import Base, settings
-from portal.lib.clock import utcnow
 from portal.lib.ids import public_id
 from portal.models.deliveries import Delivery, DeliveryStatus, Event, Priority
 from portal.models.webhooks import Webhook, WebhookEvent, WebhookState
@@ -122,13 +121,14 @@ def _fan_out(current: Session, event: Event) -> Heard:
         }
         for webhook_id, state in states.items()
     ]
+    now = database_time(current)
     values = {
         "rows": as_json(rows),
         "event_id": event.id,
         "event": event.event,
         "asset_id": event.asset_id,
-        "due_at": database_time(current),
-        "created_at": utcnow(),
+        "due_at": now,
+        "created_at": now,
     }
     current.execute(_store_deliveries(current.connection().dialect.name), values)
     ring(current)

@@ -21,7 +21,7 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from portal.extensions import settings
-from portal.lib.clock import utcnow
+from portal.lib.clock import common_now
 from portal.lib.ids import public_id
 from portal.models.people import User
 
@@ -78,7 +78,7 @@ def _entry(user: User, device: UUID) -> str:
 def _is_old(device: UUID) -> bool:
     """Its id is of version 7: it begins with the milliseconds since 1970 when it was made."""
     made_at = datetime.fromtimestamp((device.int >> 80) / 1000, UTC)
-    return utcnow() - made_at > LASTS
+    return common_now() - made_at > LASTS
 
 
 @lru_cache(maxsize=8)

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, case, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from portal.extensions import settings
-from portal.lib.clock import utcnow
+from portal.lib.clock import common_now
 from portal.models.people import User, UserSession
 from portal.services.audit import trail
 from portal.services.core.permissions import Actor
@@ -62,7 +62,7 @@ def begin(current: Session, user: User, device: str) -> Admission:
     In the transaction that proves it, with the user's row locked: whoever ends all sessions at
     this moment ends this one too.
     """
-    now = utcnow()
+    now = common_now()
     made = UserSession(
         id=uuid4(),
         user_id=user.id,
@@ -166,13 +166,13 @@ def cut_off(current: Session, user: User, but: UUID | None = None) -> int:
 def confirm(current: Session, actor: Actor, session_id: UUID) -> bool:
     """Note that the person has just proved who they are; False where the session has ended."""
     own = (UserSession.id == session_id, UserSession.user_id == actor.user_id)
-    proved = update(UserSession).where(*own).values(confirmed_at=utcnow())
+    proved = update(UserSession).where(*own).values(confirmed_at=common_now())
     return bool(current.execute(proved.returning(UserSession.id)).all())
 
 
 def is_confirmed(confirmed_at: datetime) -> bool:
     """Whether a proof from then still does."""
-    return utcnow() - confirmed_at < CONFIRMED_FOR
+    return common_now() - confirmed_at < CONFIRMED_FOR
 
 
 def remove_old() -> None:
@@ -186,8 +186,8 @@ def _is_over() -> ColumnElement[bool]:
 
 
 def _oldest() -> datetime:
-    return utcnow() - timedelta(days=settings().session_days)
+    return common_now() - timedelta(days=settings().session_days)
 
 
 def _today() -> date:
-    return utcnow().astimezone(settings().timezone).date()
+    return common_now().astimezone(settings().timezone).date()

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from portal.database.engine import database_now
 from portal.extensions import settings
-from portal.lib.clock import utcnow
+from portal.lib.clock import common_now
 from portal.models.tasks import IS_UNDER_WAY, Task, TaskState
 from portal.services.core import runs
 from portal.services.core.unit_of_work import database_time, session, writing
@@ -61,7 +61,7 @@ def claim() -> Turn | None:
         if task is None:
             return None
         task.state = TaskState.RUNNING
-        task.started_at = task.started_at or utcnow()
+        task.started_at = task.started_at or common_now()
         task.failures += 1
         task.lease_token, task.lease_until = uuid4(), now + _lease()
         task.run = runs.own_run()
@@ -81,7 +81,7 @@ def advance(turn: Turn, kind: Kind) -> bool:
             task.lease_until = database_now(current.connection()) + _lease()
             return True
         if step == tasks.DONE:
-            task.finished_at = utcnow()
+            task.finished_at = common_now()
         _let_go(current, task, step.wait or timedelta())
         return False
 

@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.engine.events.body import ActorKind, Origin
-from portal.lib.clock import utcnow
+from portal.lib.clock import common_now
 from portal.models.tasks import Task, TaskState
 from portal.queue import task_bell
 from portal.services.core.permissions import Actor, require
@@ -140,7 +140,7 @@ def end(current: Session, task: Task, kind: Kind, state: TaskState, error: str =
     task.state = state
     task.error = error
     task.lease_token = task.lease_until = None
-    task.finished_at = utcnow()
+    task.finished_at = common_now()
     kind.ended(current, task)
 
 

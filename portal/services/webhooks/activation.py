@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from portal.database.engine import database_now
 from portal.engine.health import PATIENCE_IN_WORDS
-from portal.lib.clock import utcnow
+from portal.lib.clock import common_now
 from portal.models.audit import AuditEntry
 from portal.models.deliveries import (
     OPEN,
@@ -63,7 +63,7 @@ def turn_off(actor: Actor, public_id: UUID) -> str:
 
 def set_off(current: Session, webhook: Webhook, reason: OffReason) -> None:
     """Turn a locked webhook off and hold its open deliveries."""
-    webhook.state, webhook.off_reason, webhook.off_at = WebhookState.OFF, reason, utcnow()
+    webhook.state, webhook.off_reason, webhook.off_at = WebhookState.OFF, reason, common_now()
     current.flush()
     hold_open(current, webhook.id)
 
@@ -165,7 +165,7 @@ def _turn_off_by_us(
     webhook = connection.execute(_state_of(webhook_id)).one_or_none()
     if webhook is None or webhook.deleted_at or webhook.state != WebhookState.ACTIVE:
         return
-    now = utcnow()
+    now = common_now()
     connection.execute(
         update(Webhook)
         .where(Webhook.id == webhook_id)

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from portal.engine.http.address_guard import check_url
 from portal.engine.http.address_mask import masked_address
-from portal.lib.clock import utcnow
+from portal.lib.clock import common_now
 from portal.models.webhooks import OffReason, Webhook, WebhookEvent, WebhookState
 from portal.services.audit import trail
 from portal.services.core.permissions import Actor, require
@@ -104,7 +104,7 @@ def edit(
             ring(current)
         if changes:
             webhook.version += 1
-            webhook.updated_at = utcnow()
+            webhook.updated_at = common_now()
             target = target_of(webhook)
             trail.record(current, actor, "webhook.changed", target=target, changes=changes)
         return Edited(bool(changes), asks)
@@ -118,7 +118,7 @@ def delete(actor: Actor, public_id: UUID) -> str:
     with writing() as current:
         require(current, actor, "webhooks.edit")
         webhook = lock_webhook(current, public_id)
-        webhook.deleted_at = utcnow()
+        webhook.deleted_at = common_now()
         erase_secret(webhook)
         webhook.headers_enc = None
         trail.record(current, actor, activation.DELETED, target=target_of(webhook))
@@ -137,7 +137,7 @@ def _insert(current: Session, actor: Actor, values: WebhookValues) -> Webhook:
     )
     if not values.is_active:
         webhook.state, webhook.off_reason = WebhookState.OFF, OffReason.PERSON
-        webhook.off_at = utcnow()
+        webhook.off_at = common_now()
     current.add(webhook)
     current.flush()
     return webhook

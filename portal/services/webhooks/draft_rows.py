@@ -7,7 +7,6 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, delete, exists, select, update
 from sqlalchemy.orm import Session
 
-from portal.lib.clock import utcnow
 from portal.models.deliveries import Attempt, Delivery, Event, Lease
 from portal.models.webhooks import Webhook, WebhookState
 from portal.services.core import vault
@@ -74,7 +73,7 @@ def hand_over(current: Session, draft: Webhook | None, webhook: Webhook) -> None
 def long_left(current: Session) -> Select[int]:
     """The drafts that nobody has tested for `KEPT`, and whose deliveries nobody is sending."""
     is_draft = Webhook.state == WebhookState.DRAFT
-    is_left = Webhook.updated_at < utcnow() - KEPT
+    is_left = Webhook.updated_at < database_time(current) - KEPT
     return select(Webhook.id).where(is_draft, is_left, ~_is_sent(current))
 
 

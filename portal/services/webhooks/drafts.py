@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from portal.engine.http.address_guard import check_url
 from portal.engine.http.address_mask import masked_address
-from portal.lib.clock import utcnow
+from portal.lib.clock import common_now
 from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook, WebhookKind, WebhookState
 from portal.services.audit import trail
@@ -88,7 +88,7 @@ def send_again(actor: Actor, draft_id: UUID) -> bool:
         draft = lock_draft(current, actor, draft_id)
         if draft is None:
             raise NotFound(NOT_KEPT)
-        draft.updated_at = utcnow()
+        draft.updated_at = common_now()
         event = event_to_test(form_of(draft)["event"])
         edited = current.scalars(
             select(Webhook).where(Webhook.public_id == draft.draft_of)
@@ -142,7 +142,7 @@ def _fill(draft: Webhook, edited: Webhook | None, values: WebhookValues, actor: 
     draft.name, draft.url, draft.in_order = values.name, check_url(values.url), values.in_order
     draft.url_is_secret = values.url_is_secret
     draft.draft_of = edited.public_id if edited else None
-    draft.updated_at = utcnow()
+    draft.updated_at = common_now()
     stays = edited is not None and check_place(edited, values)
     copy_secrets(edited if stays else None, draft)
     set_secret(draft, values, actor, made)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import func, select
 
-from portal.lib.clock import utcnow
+from portal.lib.clock import common_now
 from portal.lib.paging import Page
 from portal.models.audit import AuditEntry
 from portal.models.deliveries import Delivery, is_open
@@ -143,12 +143,12 @@ def show(public_id: UUID) -> WebhookDetail:
         secret_set_at=webhook.secret_set_at,
         secret_shown_until=webhook.secret_shown_until,
         secret_made_by_id=webhook.secret_made_by_id,
-        old_secret_until=webhook.old_until if old_secret(webhook, utcnow()) else None,
+        old_secret_until=webhook.old_until if old_secret(webhook, common_now()) else None,
         header_names=tuple(name for name, _ in stored_headers(webhook)),
         in_order=webhook.in_order,
         failures_in_row=webhook.failures_in_row,
         failing_since=webhook.failing_since,
-        turns_off_at=turns_off_at(webhook, utcnow()),
+        turns_off_at=turns_off_at(webhook, common_now()),
         fails_for=last_failure(current, webhook),
         is_left_alone=webhook.throttled,
         last_delivered_at=webhook.last_delivered_at,

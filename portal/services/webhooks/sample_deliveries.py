@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from portal.engine.events.names import EventName
 from portal.engine.events.samples import sample_body
 from portal.extensions import settings
-from portal.lib.clock import utcnow
+from portal.lib.clock import common_now
 from portal.lib.ids import public_id as new_public_id
 from portal.models.deliveries import Delivery, Event, Priority, is_open
 from portal.models.webhooks import Webhook
@@ -74,7 +74,7 @@ def queue_test(current: Session, webhook: Webhook, event: EventName, actor: Acto
 
     It names no asset of the register.
     """
-    now = utcnow()
+    now = common_now()
     body = sample_body(event, occurred_at=now, source=settings().webhook_source, test=True)
     stored = Event(event=event, asset_id=None, occurred_at=now, body=body, is_test=True)
     current.add(stored)

@@ -9,13 +9,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.engine.signing.signatures import generate_secret, hint
-from portal.lib.clock import utcnow
+from portal.lib.clock import common_now
 from portal.models.webhooks import Webhook
 from portal.services.audit import trail
 from portal.services.core import vault
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import Refusal
-from portal.services.core.unit_of_work import ring, session, writing
+from portal.services.core.unit_of_work import database_time, ring, session, writing
 from portal.services.webhooks import activation
 from portal.services.webhooks.rows import lock_webhook, target_of
 from portal.services.webhooks.values import (
@@ -75,14 +75,14 @@ def set_secret(
     """
     if values.secret_mode is SecretMode.KEEP:
         return False
-    before = old_secret(webhook, utcnow()) or webhook.secret_enc
+    before = old_secret(webhook, common_now()) or webhook.secret_enc
     erase_secret(webhook)
     if values.secret_mode is SecretMode.NONE:
         return before is not None
     before = before if stays else None
     is_ours = values.secret_mode is SecretMode.GENERATE
     secret = (made or generate_secret()) if is_ours else values.secret
-    now = utcnow()
+    now = common_now()
     webhook.secret_enc = vault.seal_secret(webhook.id, secret)
     webhook.secret_hint = hint(secret)
     webhook.secret_set_at = now
@@ -115,7 +115,7 @@ def switch_now(actor: Actor, public_id: UUID) -> bool:
 
 def forget_replaced(current: Session) -> int:
     """Erase replaced secrets that no longer sign, in the caller's transaction; return how many."""
-    wanted = select(Webhook).where(Webhook.old_until <= utcnow()).order_by(Webhook.id)
+    wanted = select(Webhook).where(Webhook.old_until <= database_time(current)).order_by(Webhook.id)
     webhooks = current.scalars(wanted.with_for_update(key_share=True)).all()
     for webhook in webhooks:
         webhook.old_secret_enc = webhook.old_until = None
@@ -142,7 +142,7 @@ def copy_secrets(source: Webhook | None, target: Webhook) -> None:
     if source.secret_enc is not None:
         target.secret_enc = _sealed_for(target, source, source.secret_enc)
         target.secret_hint, target.secret_set_at = source.secret_hint, source.secret_set_at
-    if (before := old_secret(source, utcnow())) is not None:
+    if (before := old_secret(source, common_now())) is not None:
         target.old_secret_enc = _sealed_for(target, source, before)
         target.old_until = source.old_until
     set_headers(target, stored_headers(source))
@@ -174,7 +174,7 @@ def shown_secret(actor: Actor, public_id: UUID) -> ShownSecret | None:
     webhook = _made_by(session(), actor, public_id)
     if webhook is None or webhook.secret_enc is None or webhook.secret_shown_until is None:
         return None
-    if webhook.secret_shown_until <= utcnow():
+    if webhook.secret_shown_until <= common_now():
         return None
     secret = vault.open_secret(webhook.id, webhook.secret_enc)
     return ShownSecret(webhook.name, secret, webhook.secret_shown_until)

@@ -27,7 +27,7 @@ from sqlalchemy.orm import Session
 
 from portal.database.engine import AnyRow, database_now
 from portal.engine.health import announced_end
-from portal.lib.clock import utcnow
+from portal.lib.clock import common_now
 from portal.models.deliveries import Delivery, DeliveryStatus, Priority, is_open
 from portal.models.webhooks import OffReason, Webhook, WebhookEvent, WebhookState
 from portal.services.core.keyset import FIRST_ID, LAST_ID
@@ -194,7 +194,7 @@ def listed(current: Session, ids: Sequence[int]) -> list[ListedWebhook]:
             standing=standing_of(row),
             needs_attention=wants_a_look(row),
             off_reason=row.off_reason,
-            turns_off_at=turns_off_at(row, utcnow()),
+            turns_off_at=turns_off_at(row, common_now()),
             event_count=row.event_count,
             last=latest.get(row.last_id),
         )

@@ -75,7 +75,7 @@ def test_machines_that_ask_all_the_time_leave_no_lines(
     trial = replace(app.extensions["settings"], local_trial=True)
     monkeypatch.setitem(app.extensions, "settings", trial)
     client = app.test_client()
-    for path in ("/healthz", "/readyz", "/metrics", "/static/favicon.svg"):
+    for path in ("/healthz", "/readyz?for=pages", "/metrics", "/static/favicon.svg"):
         assert client.get(path, buffered=True).status_code == 200
     assert traffic(heard) == []
 

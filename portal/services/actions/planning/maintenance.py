@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from portal.engine.events import asset_details, planning_details
 from portal.engine.events.asset_details import UpdateReason
 from portal.engine.events.planning_details import WorkFacts
-from portal.lib.clock import utcnow
+from portal.lib.clock import common_now
 from portal.models.assets import Action, Asset, AssetStatus
 from portal.models.planning import (
     OPEN_MAINTENANCES,
@@ -60,7 +60,7 @@ def start(actor: Actor, public_id: UUID, note: str = "") -> int:
         if found.state == MaintenanceState.IN_PROGRESS:
             raise Refusal(f"“{found.title}” has been started already.")
         _refuse_second(current, asset)
-        found.state, found.started_at = MaintenanceState.IN_PROGRESS, utcnow()
+        found.state, found.started_at = MaintenanceState.IN_PROGRESS, common_now()
         found.status_before, asset.status = asset.status, AssetStatus.MAINTENANCE
         return found
 
@@ -81,7 +81,7 @@ def complete(actor: Actor, public_id: UUID, values: WorkValues) -> int:
         _move(current, asset, status_after(asset.status, found.state, values.outcome))
         for name in ("outcome", "completed_on", "cost", "performed_by_id"):
             setattr(found, name, getattr(values, name))
-        found.state, found.closed_at = MaintenanceState.COMPLETED, utcnow()
+        found.state, found.closed_at = MaintenanceState.COMPLETED, common_now()
         found.note = values.note or found.note
         following.extend(_store(current, each) for each in _next_of(found))
         return found
@@ -108,7 +108,7 @@ def call_off(actor: Actor, public_id: UUID, reason: str = "") -> int:
         found = _open_one(current, public_id)
         if found.state == MaintenanceState.IN_PROGRESS and asset.status == AssetStatus.MAINTENANCE:
             asset.status = found.status_before or AssetStatus.AVAILABLE
-        found.state, found.closed_at = MaintenanceState.CANCELLED, utcnow()
+        found.state, found.closed_at = MaintenanceState.CANCELLED, common_now()
         found.note = reason or found.note
         return found
 

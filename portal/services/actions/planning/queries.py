@@ -10,7 +10,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import joinedload
 
 from portal.engine.events.names import EventName
-from portal.lib.clock import utcnow
+from portal.lib.clock import common_now
 from portal.lib.paging import Page
 from portal.models.assets import Asset, AssetStatus
 from portal.models.planning import (
@@ -86,7 +86,7 @@ def list_maintenances(
         return newest_first(wanted, Maintenance.id, cursor)
     wanted = wanted.where(Maintenance.state.in_(OPEN_MAINTENANCES))
     if which is MaintenanceList.DUE:
-        due = BY_EVENT[EventName.MAINTENANCE_DUE].standing(alert_settings.moment(utcnow()))
+        due = BY_EVENT[EventName.MAINTENANCE_DUE].standing(alert_settings.moment(common_now()))
         wanted = wanted.where(Maintenance.id.in_(due))
     return soonest_first(wanted, Maintenance.due_on, Maintenance.id, cursor)
 

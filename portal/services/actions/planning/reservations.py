@@ -13,7 +13,7 @@ from portal.engine.events import asset_details, planning_details
 from portal.engine.events.asset_details import UpdateReason
 from portal.engine.events.body import Ref
 from portal.engine.events.planning_details import ReservationFacts
-from portal.lib.clock import utcnow
+from portal.lib.clock import common_now
 from portal.models.assets import Action, Asset, AssetStatus
 from portal.models.assignments import Staff
 from portal.models.planning import OPEN_RESERVATIONS, Reservation, ReservationState
@@ -37,7 +37,7 @@ LONGEST_REASON: Final = 200
 
 def reserve(actor: Actor, asset_id: int, values: ReservationValues) -> UUID:
     """Ask to have an asset for a time (asset.reserved); return the reservation's public id."""
-    refuse_first(reservation_faults(values, utcnow()))
+    refuse_first(reservation_faults(values, common_now()))
     made = _wish(asset_id, values)
     with writing() as current:
         change = Change(
@@ -61,7 +61,7 @@ def approve(actor: Actor, public_id: UUID) -> int:
         found = _open_one(current, public_id)
         if found.state == ReservationState.APPROVED:
             raise Refusal("This reservation has been approved already.")
-        if found.ends_at <= utcnow():
+        if found.ends_at <= common_now():
             raise Refusal("The time of this reservation is over. It can only be rejected.")
         active_staff(current, found.staff_id)
         _refuse_taken(current, actor, asset, found, "Reject one of the two.")
@@ -99,7 +99,7 @@ def cancel(actor: Actor, public_id: UUID, reason: str = "") -> int:
     def take_back(current: Session, _asset: Asset) -> Reservation:
         found = _open_one(current, public_id)
         found.state, found.reason = ReservationState.CANCELLED, reason
-        found.closed_at = utcnow()
+        found.closed_at = common_now()
         return found
 
     return _change(
@@ -203,7 +203,7 @@ def _open_one(current: Session, public_id: UUID) -> Reservation:
 
 def _decide(reservation: Reservation, actor: Actor, state: ReservationState) -> None:
     reservation.state = state
-    reservation.decided_by_id, reservation.decided_at = actor.user_id, utcnow()
+    reservation.decided_by_id, reservation.decided_at = actor.user_id, common_now()
 
 
 def _decision(moved: Moved) -> tuple[ReservationFacts, Ref | None, datetime]:

@@ -139,7 +139,8 @@ def clocks_agree(facts: Facts, _now: datetime) -> Iterator[Finding]:
                 Level.WARNING,
                 f"The clock of {host} is {in_words(abs(skew))} {order} the database's.",
                 "Let both take their time from a time server (NTP). Receivers may refuse "
-                "signatures whose time is off.",
+                "signatures whose time is off; beyond 5 minutes that machine removes nothing, "
+                "however long it was kept.",
             )
 
 

@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import Select, delete, func, select
 from sqlalchemy.orm import Session
 
-from portal.lib.clock import utcnow
+from portal.lib.clock import common_now
 from portal.models.inbox import InboxMessage, Verdict
 from portal.models.webhooks import Webhook, WebhookEvent, WebhookKind, WebhookState
 from portal.services.audit import trail
@@ -178,7 +178,7 @@ def _living(current: Session, public_id: UUID | None = None) -> Webhook | None:
 
 def _kept(webhook_id: object) -> Select[InboxMessage]:
     return select(InboxMessage).where(
-        InboxMessage.webhook_id == webhook_id, InboxMessage.received_at > utcnow() - KEPT_FOR
+        InboxMessage.webhook_id == webhook_id, InboxMessage.received_at > common_now() - KEPT_FOR
     )
 
 

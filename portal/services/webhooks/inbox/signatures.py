@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from portal.engine.signing.signatures import verify, verify_standard
-from portal.lib.clock import utcnow
+from portal.lib.clock import common_now
 from portal.models.inbox import Verdict
 from portal.models.webhooks import Webhook
 from portal.services.core import vault
@@ -14,7 +14,7 @@ Headers = Sequence[tuple[str, str]]
 
 def secrets_of(webhook: Webhook) -> list[str]:
     """The secret, and the one it replaced while that still signs."""
-    sealed = (webhook.secret_enc, old_secret(webhook, utcnow()))
+    sealed = (webhook.secret_enc, old_secret(webhook, common_now()))
     return [vault.open_secret(webhook.id, each) for each in sealed if each is not None]
 
 

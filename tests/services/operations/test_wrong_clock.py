@@ -1,0 +1,171 @@
+"""A machine whose clock is weeks off, on a database whose clock is right, deletes and ends nothing
+before its time, and stores no wrong one."""
+
+import subprocess
+import sys
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select
+
+from portal.config.settings import ROOT
+from portal.extensions import Base, db
+from portal.lib import clock
+from portal.lib.clock import utcnow
+from portal.models.alerts import AlertRun
+from portal.models.assets import Asset
+from portal.models.deliveries import Delivery, Event
+from portal.models.operations import Process, Submission
+from portal.models.people import UserSession
+from portal.models.planning import Reservation
+from portal.services.alerts import control
+from portal.services.core import heartbeats
+from portal.services.core.time_zones import today
+from portal.services.core.unit_of_work import writing
+from tests.conftest import ENVIRONMENT
+from tests.faults.support.machines import wrong_clock
+from tests.services.actions.plan_examples import make_reservation
+from tests.services.alerts.due_things import decided, it_is_just_after_the_run, with_warranty, work
+from tests.services.operations.test_retention_times import DAY, KINDS, MINUTE, MONTH, add
+from tests.support.deliveries import make_delivery
+from tests.support.factories import make_asset, make_staff, make_user, make_webhook
+
+MADE_THERE = {"processes", "assets", "activities", "audit_entries", "events", "deliveries"}
+FORTY_DAYS = 40 * 24 * 3600
+# What the clock brings about, in a process of its own; `trusting`: even where it distrusts itself.
+DUTIES = """
+import sys
+from datetime import timedelta
+from jobs.alerts import look_for_alerts
+from jobs.context import application
+from jobs.reservations import expire_reservations
+from jobs.retention import prune
+from portal.services.core import heartbeats
+from portal.services.operations import clock_check
+from tests.support.factories import make_asset
+if "trusting" in sys.argv:
+    clock_check.DISTRUSTED = timedelta(days=1000)
+with application().app_context():
+    heartbeats.record_own(heartbeats.WEB)
+    make_asset("Made there")
+for duty in (look_for_alerts, expire_reservations, prune):
+    duty()
+"""
+
+
+def elsewhere(app: Flask, shift: int, *words: str) -> str:
+    """Run the duties on a machine with that clock; what it logs."""
+    settings = app.extensions["settings"]
+    environ = {
+        **ENVIRONMENT,
+        **wrong_clock(shift),
+        "INSTANCE_DIR": str(settings.instance_dir),
+        "DATABASE_URL": settings.database_url,
+        "REDIS_URL": settings.redis_url,
+    }
+    command = [sys.executable, "-c", DUTIES, *words]
+    done = subprocess.run(
+        command, env=environ, cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def everything_is_young() -> None:
+    """Of each kind one that goes in an hour."""
+    now, hour = utcnow(), timedelta(hours=1)
+    for kind in KINDS.values():
+        kind.make(now - kind.kept + hour)
+    make_delivery(status="held", created_at=now - MONTH + hour)
+    make_webhook(old_secret_enc=b"sealed", old_until=now + hour)
+    add(Submission(owner="user:1", once=uuid4(), created_at=now - DAY + hour))
+    came = {"way": "password", "device": "Firefox", "created_at": now, "confirmed_at": now}
+    add(UserSession(id=uuid4(), user_id=make_user().id, last_seen_on=today(), **came))
+    make_reservation(make_asset(), make_staff())  # ends in the next days
+    with_warranty(days=50)
+
+
+def alerts_were_looked_for() -> None:
+    now = utcnow()
+    decided()
+    it_is_just_after_the_run(now)
+    control.start_due(now)
+    work()
+
+
+def counts() -> dict[str, Any]:
+    db.session.rollback()
+    found: dict[str, Any] = {
+        name: db.session.execute(select(func.count()).select_from(table)).scalar_one()
+        for name, table in Base.metadata.tables.items()
+        if name not in MADE_THERE
+    }
+    ended = select(func.count()).where(Delivery.status != "waiting")
+    states = select(Reservation.state).order_by(Reservation.id)
+    return {
+        **found,
+        "deliveries": db.session.execute(ended).scalar_one(),
+        "states": list(db.session.scalars(states)),
+    }
+
+
+@pytest.mark.parametrize("shift", [FORTY_DAYS, -FORTY_DAYS], ids=["ahead", "behind"])
+def test_nothing_goes_before_its_time(app: Flask, shift: int) -> None:
+    everything_is_young()
+    alerts_were_looked_for()
+    before = counts()
+    elsewhere(app, shift, "trusting")
+    assert counts() == before
+    assert db.session.query(AlertRun).count() == 1
+    made = db.session.query(Asset).filter_by(name="Made there").one()
+    sent = db.session.query(Delivery).filter_by(status="waiting").first()
+    assert sent is not None
+    event = db.session.get(Event, sent.event_id)
+    assert event is not None
+    for time in (made.created_at, sent.created_at, event.occurred_at):
+        assert abs(time - utcnow()) < MINUTE
+    row = db.session.query(Process).filter_by(kind=heartbeats.WEB).one()
+    assert abs(row.skew + shift) < 60
+
+
+def test_what_is_old_goes_by_the_same_clock(app: Flask) -> None:
+    KINDS["delivered"].make(utcnow() - MONTH - MINUTE)
+    before = counts()["deliveries"]
+    elsewhere(app, -FORTY_DAYS, "trusting")
+    assert counts()["deliveries"] == before - 1
+
+
+@pytest.mark.parametrize(
+    ("shift", "words"),
+    [(FORTY_DAYS, "40 days ahead of"), (-400, "6 minutes behind")],
+    ids=["ahead", "behind"],
+)
+def test_a_machine_that_is_minutes_off_removes_nothing_and_says_so(
+    app: Flask, shift: int, words: str
+) -> None:
+    KINDS["delivered"].make(utcnow() - MONTH - MINUTE)
+    before = counts()["deliveries"]
+    said = elsewhere(app, shift)
+    assert f"The clock of this machine is {words} the database's: nothing is removed" in said
+    assert counts()["deliveries"] == before
+
+
+def test_a_machine_that_is_a_little_off_still_does(app: Flask) -> None:
+    KINDS["delivered"].make(utcnow() - MONTH - MINUTE)
+    before = counts()["deliveries"]
+    elsewhere(app, 240)
+    assert counts()["deliveries"] == before - 1
+
+
+def test_clocks_that_are_in_order_are_each_ones_own(app: Flask) -> None:
+    del app
+    assert abs(clock.learn(utcnow() + timedelta(seconds=0.9))) < timedelta(seconds=1)
+    assert abs(clock.common_now() - utcnow()) < timedelta(seconds=0.5)
+    clock.learn(utcnow() - timedelta(days=40))
+    assert abs(clock.common_now() - (utcnow() - timedelta(days=40))) < timedelta(seconds=5)
+    with writing() as current:
+        heartbeats.sign(current.connection(), heartbeats.SWEEP, heartbeats.SWEEP)
+    assert abs(clock.common_now() - utcnow()) < timedelta(seconds=1)
