@@ -1,5 +1,7 @@
 """Every command explains itself and how it ends; what changes many things can be tried dry."""
 
+import base64
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,9 +13,11 @@ from flask import Flask
 from jobs import cli as processes
 from portal.app import create_app
 from portal.config.settings import load_settings
+from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.models.assets import Asset
 from portal.models.deliveries import Delivery
+from portal.services.core import vault
 from portal.services.core.unit_of_work import session
 from portal.services.demo import seed
 from portal.services.operations import retention
@@ -132,3 +136,16 @@ def test_a_dry_demo_says_how_many_assets_there_would_be(app: Flask) -> None:
     answer = run(app, "seed-demo", "--dry-run")
     assert answer.exit_code == 1
     assert "The register holds assets already." in answer.output
+
+
+def test_a_demo_with_other_keys_than_before_adds_nothing(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A command that does not look at the keys would seal what nobody can open afterwards."""
+    vault.check_canary()
+    other = base64.urlsafe_b64encode(b"n" * 32).decode()
+    monkeypatch.setitem(app.extensions, "settings", replace(settings(), encryption_keys=(other,)))
+    answer = run(app, "seed-demo")
+    assert answer.exit_code == 1
+    assert "ENCRYPTION_KEYS cannot open the secrets stored in the database" in answer.output
+    assert count(Asset) == 0

@@ -2,7 +2,8 @@
 
 Every ciphertext is a Fernet token (`ENCRYPTION_KEYS`: the first seals, all open) whose plaintext
 begins with its purpose and its row's id, so that ciphertexts cannot be swapped between rows or
-columns. A canary row, sealed on the first start, makes a wrong key refuse to start.
+columns. A canary row, sealed on the first start, makes a wrong key refuse to start, and to store
+anything: a command, or a process that started while the database was away, has not looked at it.
 """
 
 import json
@@ -18,6 +19,7 @@ from portal.config.values import SettingsError
 from portal.engine.signing.signatures import hint
 from portal.extensions import settings
 from portal.models.operations import Canary
+from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import insert_or_ignore, session, writing
 
 DOTS: Final = "••••"
@@ -43,8 +45,18 @@ class VaultError(Exception):
     """A ciphertext does not open: other keys, another row's, or damaged. Says nothing of it."""
 
 
+class WrongKeys(Refusal):
+    """What would be stored could not be opened beside what is stored already."""
+
+    status = 503
+
+    def __init__(self) -> None:
+        super().__init__(OTHER_KEYS)
+
+
 def seal_secret(webhook_id: int, secret: str) -> bytes:
-    """Encrypt a webhook's secret key."""
+    """Encrypt a webhook's secret key, to be stored. Raises `WrongKeys`."""
+    refuse_other_keys()
     return _seal(Purpose.SIGNING, webhook_id, secret)
 
 
@@ -54,7 +66,9 @@ def open_secret(webhook_id: int, sealed: bytes) -> str:
 
 
 def seal_headers(webhook_id: int, pairs: Sequence[tuple[str, str]]) -> bytes:
-    """Encrypt a webhook's custom headers, names and values, in their order."""
+    """Encrypt a webhook's custom headers, names and values, in their order, to be stored.
+    Raises `WrongKeys`."""
+    refuse_other_keys()
     return _seal(Purpose.HEADERS, webhook_id, json.dumps([list(pair) for pair in pairs]))
 
 
@@ -115,13 +129,22 @@ def check_canary() -> None:
     if not inspect(current.connection()).has_table(Canary.__tablename__):
         current.rollback()
         return
-    if not _opens(_stored_canary() or _new_canary()):
+    stored = _stored_canary()
+    current.rollback()
+    if not _opens(stored or _new_canary()):
         raise SettingsError(OTHER_KEYS)
+
+
+def refuse_other_keys() -> None:
+    """In the transaction that stores something: raise `WrongKeys` unless our keys open what is
+    stored."""
+    if not _opens(_stored_canary() or _new_canary()):
+        raise WrongKeys
 
 
 def why_closed() -> str | None:
     """Why our keys do not open what is stored, in a sentence; None where they do. Reads only."""
-    sealed = session().execute(select(Canary.sealed).where(Canary.id == CANARY_ID)).scalar()
+    sealed = _stored_canary()
     return None if sealed is None or _opens(sealed) else OTHER_KEYS
 
 
@@ -134,10 +157,7 @@ def _opens(sealed: bytes) -> bool:
 
 
 def _stored_canary() -> bytes | None:
-    current = session()
-    found = current.execute(select(Canary.sealed).where(Canary.id == CANARY_ID)).scalar()
-    current.rollback()
-    return found
+    return session().execute(select(Canary.sealed).where(Canary.id == CANARY_ID)).scalar()
 
 
 def _new_canary() -> bytes:

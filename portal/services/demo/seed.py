@@ -27,6 +27,7 @@ from portal.services.actions import stock
 from portal.services.assets import named_lists, staff
 from portal.services.assets.rules import AssetValues
 from portal.services.assets.staff import StaffValues
+from portal.services.core import vault
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
 from portal.services.core.time_zones import today
@@ -86,6 +87,7 @@ def seed(actor: Actor) -> Seeded:
     """
     with writing() as current:
         check()
+        vault.refuse_other_keys()  # now, and not after minutes of work
         made = _tell(current, actor)
     retention.prune()
     return made

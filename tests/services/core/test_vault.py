@@ -14,7 +14,7 @@ from portal.config.settings import SettingsError
 from portal.models.operations import Canary
 from portal.services.core import vault
 from portal.services.core.unit_of_work import writing
-from portal.services.core.vault import VaultError
+from portal.services.core.vault import VaultError, WrongKeys
 
 NOON = datetime(2026, 5, 3, 12, 0, tzinfo=UTC)
 NEW_KEY = base64.urlsafe_b64encode(b"n" * 32).decode()
@@ -82,6 +82,27 @@ def test_an_old_key_still_opens_after_a_new_one_was_put_first(app_with_keys: Fla
 def test_a_wrong_key_refuses_to_start(app_with_keys: Flask) -> None:
     vault.check_canary()
     vault.check_canary()
+    use_keys(app_with_keys, NEW_KEY)
+    with pytest.raises(SettingsError, match="ENCRYPTION_KEYS cannot open"):
+        vault.check_canary()
+
+
+def test_with_wrong_keys_nothing_is_stored_either(app_with_keys: Flask) -> None:
+    """Who starts while the database is away, and every command, has not looked at the canary."""
+    vault.check_canary()
+    use_keys(app_with_keys, NEW_KEY)
+    for seals in (
+        lambda: vault.seal_secret(3, "a secret"),
+        lambda: vault.seal_headers(3, [("X-Other", "1")]),
+    ):
+        with pytest.raises(WrongKeys, match="ENCRYPTION_KEYS cannot open"):
+            seals()
+    assert vault.open_typed(5, vault.seal_typed(5, "typed")) == "typed", "it is not stored"
+
+
+def test_what_is_stored_first_settles_which_keys_are_right(app_with_keys: Flask) -> None:
+    with writing():
+        vault.seal_secret(3, "a secret")
     use_keys(app_with_keys, NEW_KEY)
     with pytest.raises(SettingsError, match="ENCRYPTION_KEYS cannot open"):
         vault.check_canary()

@@ -22,6 +22,8 @@ from portal.engine.http.exchange import (
 from portal.engine.http.transport import Exchange, Transport, prepare
 from portal.engine.reason_keys import Reason, reason_for_code
 from portal.engine.retry_policy import AttemptKind
+from portal.extensions import Base, db
+from portal.models.operations import Canary
 from portal.services.core import vault
 from portal.services.dispatch import results
 from portal.services.dispatch.claim_types import Claim, Target
@@ -81,8 +83,9 @@ def stage() -> Iterator[Stage]:
 @pytest.fixture
 def claim(tmp_path: Path) -> Iterator[Claim]:
     """A delivery that is to be sent with secrets."""
-    places = {"DATABASE_URL": f"sqlite:///{tmp_path}/none", "INSTANCE_DIR": str(tmp_path)}
+    places = {"DATABASE_URL": f"sqlite:///{tmp_path}/keys", "INSTANCE_DIR": str(tmp_path)}
     with create_base_app(load_settings({**ENVIRONMENT, **places})).app_context():
+        Base.metadata.tables[Canary.__tablename__].create(db.engine)
         target = Target(
             id=1,
             public_id=uuid4(),
