@@ -48,7 +48,7 @@ class FoundKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Group(Generic[T]):
+class Hits(Generic[T]):
     """A few of one kind. `total`: how many a list of them shows for the same words, if one does."""
 
     rows: Sequence[T] = ()
@@ -59,10 +59,10 @@ class Group(Generic[T]):
 class EverythingFound:
     """What was found. `sure`: the one thing that the text names by its id, tag or serial number."""
 
-    assets: Group[Asset] = field(default_factory=Group)
-    people: Group[ListedStaff] = field(default_factory=Group)
-    webhooks: Group[ListedWebhook] = field(default_factory=Group)
-    deliveries: Group[LogRow] = field(default_factory=Group)
+    assets: Hits[Asset] = field(default_factory=Hits)
+    people: Hits[ListedStaff] = field(default_factory=Hits)
+    webhooks: Hits[ListedWebhook] = field(default_factory=Hits)
+    deliveries: Hits[LogRow] = field(default_factory=Hits)
     sure: tuple[FoundKind, int | UUID] | None = None
 
     @property
@@ -86,10 +86,10 @@ def find(text: str, may: May) -> EverythingFound:
 
 def _by_ids(pasted: Pasted, may: May) -> EverythingFound:
     found = EverythingFound(
-        assets=Group(_assets(pasted.asset_ids) if may("assets.read") else ()),
-        people=Group(_people(pasted.ids) if may("assets.read") else ()),
-        webhooks=Group(_webhooks(pasted.ids) if may("webhooks.read") else ()),
-        deliveries=_deliveries(pasted) if may("deliveries.read") else Group(),
+        assets=Hits(_assets(pasted.asset_ids) if may("assets.read") else ()),
+        people=Hits(_people(pasted.ids) if may("assets.read") else ()),
+        webhooks=Hits(_webhooks(pasted.ids) if may("webhooks.read") else ()),
+        deliveries=_deliveries(pasted) if may("deliveries.read") else Hits(),
     )
     named: list[tuple[FoundKind, int | UUID]] = [
         *((FoundKind.ASSET, row.id) for row in found.assets.rows),
@@ -112,16 +112,16 @@ def _by_words(text: str, may: May) -> EverythingFound:
         here, left = (staff_queries.listing(text, left=each).rows for each in (False, True))
         found = replace(
             found,
-            assets=Group(page.rows[:FEW], total) if page.rows else exact.assets,
-            people=Group([*here, *left][:FEW], staff_queries.count(text) if here else 0),
+            assets=Hits(page.rows[:FEW], total) if page.rows else exact.assets,
+            people=Hits([*here, *left][:FEW], staff_queries.count(text) if here else 0),
         )
         # Of some assets the log can be followed; of very many it would be read through.
         if 0 < total <= FOLLOWED and may("deliveries.read"):
-            found = replace(found, deliveries=Group(log_pages.latest(LogFilter(search=text), FEW)))
+            found = replace(found, deliveries=Hits(log_pages.latest(LogFilter(search=text), FEW)))
     if may("webhooks.read"):
         rows = webhook_queries.list_webhooks(text).rows[:FEW]
         total = len(called(session(), text)) if len(rows) == FEW else len(rows)
-        found = replace(found, webhooks=Group(rows, total))
+        found = replace(found, webhooks=Hits(rows, total))
     return found
 
 
@@ -137,7 +137,7 @@ def _exactly(words: Sequence[str]) -> EverythingFound:
     rows = _assets([*session().scalars(tagged), *session().scalars(numbered)])
     alive = [row.id for row in rows if row.deleted_at is None]
     sure = (FoundKind.ASSET, alive[0]) if len(alive) == 1 else None
-    return EverythingFound(assets=Group(rows), sure=sure)
+    return EverythingFound(assets=Hits(rows), sure=sure)
 
 
 def _assets(ids: Sequence[int]) -> Sequence[Asset]:
@@ -155,7 +155,7 @@ def _webhooks(ids: Sequence[UUID]) -> Sequence[ListedWebhook]:
     return listed(session(), session().scalars(wanted).all()) if ids else ()
 
 
-def _deliveries(pasted: Pasted) -> Group[LogRow]:
+def _deliveries(pasted: Pasted) -> Hits[LogRow]:
     """Those of the ids, of the events whose ids they are, and those that begin so."""
     asked = [LogFilter(delivery=each) for each in pasted.ids]
     if pasted.ids:
@@ -166,4 +166,4 @@ def _deliveries(pasted: Pasted) -> Group[LogRow]:
     begun_so = {each: begun(session(), each) for each in pasted.beginnings}
     asked += [LogFilter(search=each) for each, ids in begun_so.items() if ids]
     rows = {row.id: row for each in asked for row in log_pages.latest(each, FEW)}
-    return Group(list(rows.values())[:MOST_IDS], sum(map(len, begun_so.values())) or None)
+    return Hits(list(rows.values())[:MOST_IDS], sum(map(len, begun_so.values())) or None)

@@ -7,7 +7,7 @@ from flask import url_for
 
 from portal.services.assets.queries import COUNTED_BESIDE
 from portal.services.deliveries.log.plan import MOST_BEGUN
-from portal.services.find.queries import EverythingFound, Group
+from portal.services.find.queries import EverythingFound, Hits
 from portal.web.frame.wording import counted
 
 SHORT: Final = 60  # characters of a text that stand in a heading
@@ -29,7 +29,7 @@ def short(text: str) -> str:
 
 def lists(text: str, found: EverythingFound) -> dict[str, WholeList]:
     """For each group of which there is more than its few rows, the list that shows all of it."""
-    more: dict[str, tuple[Group[Any], str, int | None]] = {
+    more: dict[str, tuple[Hits[Any], str, int | None]] = {
         "assets": (found.assets, "assets.index", COUNTED_BESIDE),
         "people": (found.people, "staff.index", None),
         "webhooks": (found.webhooks, "webhooks.index", None),
