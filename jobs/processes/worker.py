@@ -28,7 +28,7 @@ from jobs.turns import turns
 from portal.config.values import SettingsError
 from portal.queue.clients import patient_client
 from portal.queue.names import DELIVERIES, JOB_NAMES
-from portal.queue.portal_job import PortalJob
+from portal.queue.portal_job import PortalJob, remove_odd_ids
 from portal.queue.schedule import ensure_schedule
 from portal.services.core import heartbeats, runs, vault
 from portal.services.dispatch import claim as dispatch_claim
@@ -59,6 +59,8 @@ class PortalWorker(SimpleWorker):
         The first run comes right before the first job, when a SIGTERM already ends us in peace.
         """
         is_first = self.last_cleaned_at is None
+        for queue in self.queues:
+            remove_odd_ids(queue)
         super().run_maintenance_tasks()  # type: ignore[no-untyped-call]  # untyped in RQ
         try:
             keep_going()

@@ -10,11 +10,14 @@ import logging
 import re
 import zlib
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, Self
+from typing import Any, Final, Self, cast
 
 from redis import Redis
+from redis.exceptions import ResponseError
 from rq.exceptions import NoSuchJobError
+from rq.intermediate_queue import IntermediateQueue
 from rq.job import Job, parse_job_id
+from rq.queue import Queue
 
 from portal.lib import request_id
 from portal.queue.names import JOB_NAMES, QUEUES
@@ -85,7 +88,11 @@ class PortalJob(Job):
         except ValueError as error:
             log.warning("Left out a job with an odd id: %r.", id[:LONGEST_SHOWN])
             raise NoSuchJobError(str(error)) from None
-        made.refresh()  # type: ignore[no-untyped-call]  # untyped in RQ
+        try:
+            made.refresh()  # type: ignore[no-untyped-call]  # untyped in RQ
+        except ResponseError as error:  # a list, say, in the place of a job
+            log.warning("Left out job %s, none of this portal's: %s", id, _shown(str(error)))
+            raise NoSuchJobError(str(error)) from None
         return made
 
     @classmethod
@@ -110,6 +117,16 @@ class PortalJob(Job):
         if left_out:
             what = _shown(", ".join(self.left_out))
             log.warning("Job %s carries what no job of this portal has: %s", self.id, what)
+
+
+def remove_odd_ids(queue: Queue) -> None:
+    """Take out of a queue what RQ cannot read as an id, and would end over each time anew."""
+    redis = queue.connection
+    for key in (queue.key, IntermediateQueue.get_intermediate_queue_key(queue.key)):
+        for id_ in cast("list[bytes]", redis.lrange(key, 0, -1)):
+            if id_ != id_.decode(errors="ignore").encode():
+                redis.lrem(key, 0, cast("str", id_))
+                log.warning("Left out a job with an odd id: %r.", id_[:LONGEST_SHOWN])
 
 
 def _fetched_or_none(kind: type[PortalJob], id_: str, connection: Redis) -> Job | None:

@@ -77,6 +77,11 @@ def a_named_function_as_json(attack: Attack) -> None:
     )
 
 
+def a_list_in_the_place_of_a_job(attack: Attack) -> None:
+    attack.redis.rpush("rq:job:strange", "no job")
+    attack.redis.rpush(QUEUE, "strange")
+
+
 def callbacks(attack: Attack) -> None:
     names = ("success_callback_name", "failure_callback_name", "stopped_callback_name")
     attack.queue(dict.fromkeys(names, CALLED))
@@ -128,6 +133,7 @@ ATTACKS: Final = (
     a_pickled_function,
     a_pickle_in_its_meta,
     a_named_function_as_json,
+    a_list_in_the_place_of_a_job,
     callbacks,
     the_callback_of_a_job_that_was_left_behind,
     webhooks,
@@ -197,6 +203,24 @@ def untold(names: set[str], said: list[Path]) -> set[str]:
     """Those of which nobody has said anything yet."""
     words = "".join(each.read_text() for each in said)
     return {name for name in names if name not in words}
+
+
+def test_an_id_that_is_no_text_ends_a_worker_once_and_the_next_one_leaves_it_out(
+    start: Callable[..., Process], valkey: PrivateValkey
+) -> None:
+    redis = valkey.client()
+    start("scheduler")
+    worker = start("worker", DELIVERIES)
+    assert until(lambda: redis.exists("rq:results:sweep") == 1), worker.output.read_text()
+    redis.lpush(QUEUE, b"\xff", b"\xfe")
+    assert worker.wait(20) == 1
+    worker = start("worker", DELIVERIES)
+    redis.delete("rq:results:sweep")
+    assert until(lambda: redis.exists("rq:results:sweep") == 1), worker.output.read_text()
+    assert "Left out a job with an odd id" in worker.output.read_text()
+    left = redis.lrange(QUEUE, 0, -1) + redis.lrange(f"{QUEUE}:intermediate", 0, -1)
+    assert not {b"\xff", b"\xfe"} & set(left)
+    assert worker.stop() == 0
 
 
 def test_what_the_version_before_left_in_redis_is_rung_again(
