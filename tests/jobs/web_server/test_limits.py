@@ -1,0 +1,100 @@
+"""What one process takes at a time: connections, and bodies that are under way."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from waitress import wasyncore
+from waitress.task import ThreadedTaskDispatcher
+
+from jobs.processes.open_files import raise_limit_of_open_files
+from jobs.web_server import channel
+from jobs.web_server.channel import Listener
+from jobs.web_server.worker import Rules
+from tests.support.processes import until
+from tests.support.web_server import WebServer, web_server
+
+HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+HEAD = b"POST /sign-in HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n"
+PART = b"x" * 60_000
+
+
+def answers_within(web: WebServer, seconds: float) -> bool:
+    """Whether one more connection gets an answer in that time."""
+    with web.connect(seconds) as connection:
+        connection.sendall(HEALTH)
+        try:
+            return connection.recv(4096).startswith(b"HTTP/1.1 200 OK")
+        except TimeoutError:
+            return False
+
+
+def test_a_process_takes_eight_hundred_connections_and_the_next_waits(tmp_path: Path) -> None:
+    raise_limit_of_open_files()
+    one = {"GUNICORN_CMD_ARGS": "--workers 1"}
+    with web_server(tmp_path, **one) as web, ExitStack() as idle:
+        for _ in range(780):
+            idle.enter_context(web.connect())
+        assert answers_within(web, 10)
+        for _ in range(40):
+            idle.enter_context(web.connect())
+        assert not answers_within(web, 1.5)
+        idle.close()
+        assert answers_within(web, 10)
+
+
+class Reader:
+    """A listener as a web process has it, whose loop a test turns."""
+
+    def __init__(self) -> None:
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.map: dict[int, Any] = {}
+        self.threads = ThreadedTaskDispatcher()
+        info = (self.socket.family, self.socket.type, 0, self.socket.getsockname())
+        parts = (lambda *_: [], self.map, True, self.socket, self.threads, Rules())
+        self.listener = Listener(*parts, sockinfo=info, bind_socket=False)
+
+    def turn(self) -> bool:
+        """Read what has come; true, for `until`."""
+        wasyncore.loop(timeout=0.01, use_poll=True, map=self.map, count=1)
+        return True
+
+    @property
+    def kept(self) -> list[int]:
+        """Bytes that are held of each body, the one that began first at the beginning."""
+        connections = sorted(self.listener.connections(), key=lambda each: each.began)
+        return [each.kept for each in connections]
+
+
+@pytest.fixture
+def reader() -> Iterator[Reader]:
+    made = Reader()
+    yield made
+    made.threads.shutdown()
+    wasyncore.close_all(made.map)
+
+
+def test_of_too_many_bodies_under_way_those_that_began_first_are_given_up(
+    reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert channel.MOST_KEPT == 512 * 1024 * 1024
+    monkeypatch.setattr(channel, "MOST_KEPT", 2 * len(PART))
+    with ExitStack() as all_of_them:
+        senders = []
+        for number in range(1, 4):
+            senders.append(
+                all_of_them.enter_context(
+                    socket.create_connection(reader.socket.getsockname(), timeout=5)
+                )
+            )
+            senders[-1].sendall(HEAD + PART)
+            held = [len(PART)] * number
+            assert until(lambda: reader.turn() and reader.kept == held, 10)  # noqa: B023 - at once
+        reader.listener.maintenance(0.0)
+        assert until(lambda: reader.turn() and reader.kept == [len(PART)] * 2, 10)
+        assert senders[0].recv(100) == b"", "the first is closed"
+        senders[1].sendall(b"x")
+        assert until(lambda: reader.turn() and reader.kept == [len(PART) + 1, len(PART)], 10)
