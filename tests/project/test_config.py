@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from portal.config.settings import Settings, SettingsError, load_settings
+from portal.config.values import private_folder
 from tests.conftest import ENVIRONMENT
 
 
@@ -141,6 +142,16 @@ def test_a_local_trial_makes_its_keys_once_and_keeps_them_private(tmp_path: Path
     assert first.secret_key == second.secret_key
     assert first.encryption_keys == second.encryption_keys
     assert (tmp_path / "keys.env").stat().st_mode & 0o777 == 0o600
+
+
+def test_an_instance_folder_that_we_make_is_closed_to_others_and_one_that_was_there_stays(
+    tmp_path: Path,
+) -> None:
+    made, found = tmp_path / "new" / "ours", tmp_path / "theirs"
+    found.mkdir(mode=0o750)
+    for folder, mode in ((made, 0o700), (found, 0o750)):
+        private_folder(folder, "INSTANCE_DIR")
+        assert folder.stat().st_mode & 0o777 == mode
 
 
 def test_real_use_demands_its_keys(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from typing import Any, Final
 from flask import Flask, current_app, g, request, url_for
 
 from portal.config.settings import Settings
+from portal.lib.typed_text import harmless
 from portal.web.frame import form_rendering, status_tags
 from portal.web.frame.icons import icon
 from portal.web.frame.navigation import navigation, section_here
@@ -26,6 +27,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.globals.setdefault("can", _deny)
     app.jinja_env.globals.setdefault("troubles", list)
     app.jinja_env.globals.update(WORDS)
+    app.jinja_env.filters["harmless"] = harmless
     app.jinja_env.globals.update(
         {
             "as_hint": form_rendering.as_hint,

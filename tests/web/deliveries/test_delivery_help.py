@@ -174,7 +174,7 @@ def test_the_help_bundle_has_everything_but_secrets(support: Pages) -> None:
     assert "let me in" not in answer.text
 
 
-def test_what_a_receiver_answered_gives_no_orders_to_whoever_opens_the_help_bundle(
+def test_what_a_receiver_answered_gives_no_orders_to_whoever_opens_or_copies_it(
     support: Pages,
 ) -> None:
     made = make_delivery(make_webhook(), status="failed", reason="auth", code=401)
@@ -189,6 +189,10 @@ def test_what_a_receiver_answered_gives_no_orders_to_whoever_opens_the_help_bund
     assert "X-[2JNote: ]0;title 31m red\n" in text
     assert "one\n\ttwo [8mhidden gnp.exe \n" in text
     assert not set(text) & set("\x1b\x9b\x07\x08\r\x7f\u202e\u2066")
+    page = support.get(f"/deliveries/{made}")
+    (copied,) = (n for n in page.root.walk() if n.get("id") == "answer-text")
+    assert "two [8mhidden gnp.exe" in copied.text
+    assert not set(copied.text) & set("\x1b\x07\x08\x7f\u202e\u2066")
 
 
 @pytest.mark.parametrize("role", ["admin", "manager", "support"])
