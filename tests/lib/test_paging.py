@@ -2,6 +2,7 @@
 
 import base64
 import json
+import sys
 
 import pytest
 from hypothesis import given
@@ -97,6 +98,19 @@ HOSTILE = [
 def test_whatever_is_no_cursor_is_refused(text: str) -> None:
     with pytest.raises(UnreadableCursor):
         Cursor.decode(text)
+
+
+def test_it_is_refused_as_well_where_no_room_is_left_for_what_it_nests() -> None:
+    nested = base64.urlsafe_b64encode(b"[" * 700).decode()
+
+    def read_below(frames: int) -> None:
+        if frames:
+            read_below(frames - 1)
+        else:
+            with pytest.raises(UnreadableCursor):
+                Cursor.decode(nested)
+
+    read_below(sys.getrecursionlimit() // 2)
 
 
 @pytest.mark.parametrize("text", [None, ""])
