@@ -118,7 +118,7 @@ def test_without_a_cursor_it_is_the_first_page(text: str | None) -> None:
     assert Cursor.decode(text) is None
 
 
-@pytest.mark.parametrize("part", ["a\0b", "\ud800"])
+@pytest.mark.parametrize("part", ["a\0b", "\ud800", chr(0xDFFF)])
 def test_text_that_a_database_refuses_is_no_cursor(part: str) -> None:
     with pytest.raises(UnreadableCursor):
         Cursor.decode(forged([0, part]), (str,))
