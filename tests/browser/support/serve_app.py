@@ -27,6 +27,15 @@ def served(app: Flask) -> Iterator[str]:
         server.server_close()
 
 
+def kept(path: str, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Of a module, headers that let the browser keep it: a test opens dozens of pages, and would
+    ask about nine files again for each. What browsers are told elsewhere has tests of its own."""
+    if not path.endswith(".js"):
+        return headers
+    others = [each for each in headers if each[0].lower() != "cache-control"]
+    return [*others, ("Cache-Control", "max-age=600")]
+
+
 def read_whole(app: "WSGIApplication") -> "WSGIApplication":
     """Reads and closes each answer before it is sent.
 
@@ -35,7 +44,10 @@ def read_whole(app: "WSGIApplication") -> "WSGIApplication":
     """
 
     def answer(environ, start_response):  # type: ignore[no-untyped-def]  # as WSGI says
-        with closing(ClosingIterator(app(environ, start_response))) as parts:
+        def start(status, headers, *more):  # type: ignore[no-untyped-def]
+            return start_response(status, kept(environ["PATH_INFO"], headers), *more)
+
+        with closing(ClosingIterator(app(environ, start))) as parts:
             return [b"".join(parts)]
 
     return answer
