@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from tests.mutants.source import FUNCTIONS, Module, function_of
 
 WORD = re.compile(r"[A-Za-z_]\w*")
+MODELS = "portal/models/"
 DEPTH = 3  # a table is mentioned in a table that is mentioned in a function
 
 
@@ -40,9 +41,11 @@ class Mentions:
         return found
 
     def tests_of(self, place: str) -> set[str]:
-        """The test files that name what a place outside functions binds."""
-        name = place.removesuffix("@").rpartition("|")[2].rpartition(".")[2]
-        return {path for path, words in self._tests.items() if name in words}
+        """The test files that name what a place outside functions binds, or all tables at once."""
+        names = {place.removesuffix("@").rpartition("|")[2].rpartition(".")[2]}
+        if place.startswith(MODELS):
+            names.add("metadata")
+        return {path for path, words in self._tests.items() if names & words}
 
     def _mentions(self, place: str) -> set[str]:
         """An attribute of a class by itself, or by the class when nobody names it."""

@@ -167,7 +167,9 @@ def distance(test_file: str, path: str) -> int:
     if test.parts[1] in {"faults", "browser"}:
         return 4
     words = set(folder) | {file.stem}
-    is_akin = bool(words & set(test.parts[2:-1])) or any(word in test.stem for word in folder[1:])
+    is_akin = bool(words & set(test.parts[2:-1])) or any(
+        word in test.stem for word in folder[1:] or folder
+    )
     return 2 if is_akin or file.stem in test.stem else 3
 
 

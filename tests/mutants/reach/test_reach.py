@@ -67,6 +67,13 @@ def test_a_table_is_asked_of_the_tests_that_reach_what_mentions_it(
     assert asked(reach, "MOST@", mentions) == [PAGE, FAR]
 
 
+def test_a_column_is_asked_of_the_tests_that_look_at_all_tables() -> None:
+    tests = {"tests/test_a.py": "Base.metadata", "tests/test_b.py": "label", "tests/test_c.py": ""}
+    mentions = Mentions([], tests)
+    assert mentions.tests_of("portal/models/assets.py|Asset.label@") == {*list(tests)[:2]}
+    assert mentions.tests_of("portal/web/assets/forms.py|Form.label@") == {"tests/test_b.py"}
+
+
 def test_no_more_is_asked_than_the_budget_allows_but_always_the_nearest(
     reach: Reach, mentions: Mentions
 ) -> None:
@@ -98,6 +105,7 @@ def test_two_recordings_go_together_though_they_number_their_places_otherwise(
         ("tests/web/alerts/test_alert_pages.py", FILE, 2),
         ("tests/web/home/test_home.py", FILE, 3),
         ("tests/browser/test_alerts.py", FILE, 4),
+        ("tests/database/test_models.py", "portal/models/audit.py", 2),
         ("tests/jobs/pump/test_pump.py", "jobs/pump/pump.py", 0),
     ],
 )
