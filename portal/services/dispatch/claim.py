@@ -143,7 +143,7 @@ def _lease(
         values = {"ids": as_json(heads), "now": now}
         found = connection.execute(claim_statements.due_heads(connection.dialect.name), values)
         rows = [DueDelivery._make(row) for row in found.all()]
-        leased += _lease_rows(connection, rows[:room], terms, addresses)
+        leased += _lease_rows(connection, rows, terms, addresses)
     if usual and (left := room - len(leased)):
         if connection.dialect.name == "sqlite":
             taken = _pick(connection, usual, now)[:left]

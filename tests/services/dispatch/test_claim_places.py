@@ -1,0 +1,54 @@
+"""How many deliveries one claim takes of a webhook, and which."""
+
+from dataclasses import replace
+
+import pytest
+from flask import Flask
+
+from portal.engine.retry_policy import AttemptKind
+from portal.extensions import settings
+from portal.services.dispatch.claim_types import Claim
+from tests.jobs.pump.delivery_clock import ask_for_retry, claim, deliveries
+from tests.support.deliveries import make_delivery
+from tests.support.factories import Hook, make_webhook
+
+MOST = 3
+
+
+@pytest.fixture
+def hook(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Hook:
+    """A webhook that is sent three at a time."""
+    monkeypatch.setitem(app.extensions, "settings", replace(settings(), webhook_max_in_flight=MOST))
+    return make_webhook()
+
+
+def kinds(claims: list[Claim]) -> list[AttemptKind]:
+    return [each.kind for each in claims]
+
+
+def test_all_priorities_together_have_its_places_and_persons_go_first(hook: Hook) -> None:
+    for _ in range(MOST):
+        make_delivery(hook)
+    for _ in range(MOST - 1):
+        make_delivery(hook, status="failed")
+    for each in deliveries()[MOST:]:
+        ask_for_retry(each.id)
+    assert kinds(claim()) == [AttemptKind.MANUAL] * (MOST - 1) + [AttemptKind.SCHEDULED]
+    assert claim() == []
+
+
+def test_what_is_being_sent_already_counts(hook: Hook) -> None:
+    for _ in range(2 * MOST):
+        make_delivery(hook)
+    assert len(claim(MOST - 1)) == MOST - 1
+    assert len(claim()) == 1
+    assert claim() == []
+
+
+def test_deliveries_of_one_event_share_its_body(hook: Hook) -> None:
+    other = make_webhook()
+    for each in (hook, other):
+        make_delivery(each, body=b'{"n":1}')
+        make_delivery(each, body=b'{"n":2}')
+    bodies = {each.delivery_id: each.body for each in claim()}
+    assert [bodies[each.id] for each in deliveries()] == [b'{"n":1}', b'{"n":2}'] * 2
