@@ -27,7 +27,7 @@ OUTCOMES: Final = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RetryLine:
+class RunLine:
     """One bulk retry. `what`: its filter in words, `title`: the same as a heading. `note`: why it
     does not go on, or what it did. `continue_url` or `rest_url`: how what remains is sent.
     """
@@ -47,25 +47,25 @@ class RetryLine:
     rest_url: str = ""
 
 
-def under_way() -> list[RetryLine]:
+def under_way() -> list[RunLine]:
     """Those that run, wait or were interrupted, the newest first."""
     return lines_of(runs.under_way())
 
 
-def lines_of(tasks: Sequence[Task]) -> list[RetryLine]:
+def lines_of(tasks: Sequence[Task]) -> list[RunLine]:
     """These, in their order."""
     names, taken_up = Names(), runs.taken_up([task for task in tasks if task.state in ENDED])
     return [line_of(task, names, is_taken_up=task.public_id in taken_up) for task in tasks]
 
 
-def line_of(task: Task, names: Names, *, is_taken_up: bool) -> RetryLine:
+def line_of(task: Task, names: Names, *, is_taken_up: bool) -> RunLine:
     """One in words."""
     left = runs.remaining(task)
     is_over = task.state in (TaskState.STOPPED, TaskState.FAILED)
     may = left > 0 and can(bulk_retry_task.PERMISSION)
     continues = may and task.state == TaskState.PAUSED
     takes_up = may and is_over and not is_taken_up
-    return RetryLine(
+    return RunLine(
         url=url_for("batches.show", public_id=task.public_id),
         what=kept_words(task.params, names),
         title=heading(task.params, names),

@@ -14,7 +14,6 @@ from flask import (
     request,
     url_for,
 )
-from flask.blueprints import BlueprintSetupState
 from werkzeug.wrappers import Response as Answer
 from wtforms import BooleanField, HiddenField
 
@@ -36,12 +35,6 @@ from portal.web.forms.refusals import refusals_in, status_of
 from portal.web.frame.access import actor, owner, requires
 
 blueprint = Blueprint("batches", __name__)
-
-
-@blueprint.record_once
-def _give_lines(state: BlueprintSetupState) -> None:
-    """What the log and the start page show of them."""
-    state.app.jinja_env.globals["bulk_retries_under_way"] = bulk_retry_lines.under_way
 
 
 class BatchForm(PortalForm):

@@ -25,6 +25,7 @@ from portal.services.deliveries.detail import find_body, find_delivery
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter
 from portal.services.deliveries.log.pages import LogPage
+from portal.web.bulk_retry import lines as run_lines
 from portal.web.deliveries import log_csv, log_presenter, retried_row
 from portal.web.deliveries import presenter as delivery_presenter
 from portal.web.deliveries.forms import LogFilterForm
@@ -64,6 +65,7 @@ def log_page(form: LogFilterForm) -> tuple[str, int]:
         found=found,
         page=shown,
         problem_lines=problems,
+        run_lines=run_lines.under_way(),
         tabs_of_log=log_presenter.tabs(wanted),
         chips_in_force=log_presenter.chips(form, found.page.rows),
         view=log_presenter,

@@ -7,6 +7,7 @@ from flask import Blueprint, render_template, request
 
 from portal.services.deliveries import trends
 from portal.services.operations.overview import Overview, overview
+from portal.web.bulk_retry import lines as run_lines
 from portal.web.deliveries.problems import lines as problem_lines
 from portal.web.frame import charts
 from portal.web.frame.access import can, requires
@@ -66,6 +67,7 @@ def index() -> str:
         "home/index.html",
         steps=[] if all(step.is_done for step in steps) else steps,
         problem_lines=problem_lines.problems_of(now.problems, IN_SIGHT),
+        run_lines=run_lines.under_way(),
         needs=[*needs(now), *register_needs()],
         is_well=now.has_deliveries,
         figures=figures(now),
