@@ -15,8 +15,8 @@ from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.queries import HaltedWebhook, ReportRow
 from portal.services.bulk_retry.selection import Count, Selection, Skip
 from portal.services.core import counting
-from portal.web.bulk_retry import lines as bulk_retry_lines
-from portal.web.bulk_retry.lines import OUTCOMES, RunLine
+from portal.web.deliveries.bulk_retries import lines as bulk_retry_lines
+from portal.web.deliveries.bulk_retries.lines import OUTCOMES, BulkRetryLine
 from portal.web.deliveries.log_presenter import event_name
 from portal.web.frame.wording import number, plural
 from portal.web.tasks import presenter as task_presenter
@@ -60,7 +60,7 @@ class BatchPage:
     """Everything that the templates print."""
 
     base: TaskPage
-    line: RunLine
+    line: BulkRetryLine
     sentence: str
     details: str
     troubles: Sequence[HaltedWebhook]
@@ -108,7 +108,7 @@ def page_of(task: Task) -> BatchPage:
     )
 
 
-def others(count: Count) -> list[tuple[str, RunLine]]:
+def others(count: Count) -> list[tuple[str, BulkRetryLine]]:
     """The bulk retries that some of a choice are in now, each with how many: those stay there."""
     found = runs.named(list(count.taken))
     lines = bulk_retry_lines.lines_of(found)
@@ -118,7 +118,7 @@ def others(count: Count) -> list[tuple[str, RunLine]]:
     ]
 
 
-def beginning(choice: Selection) -> list[tuple[str, RunLine]]:
+def beginning(choice: Selection) -> list[tuple[str, BulkRetryLine]]:
     """Those that are only looking for their deliveries, which may be some of these."""
     found = [each for each in runs.under_way() if _may_meet(each, choice)]
     just = "just started another bulk retry. What it takes is left out of this one:"
@@ -128,7 +128,7 @@ def beginning(choice: Selection) -> list[tuple[str, RunLine]]:
     ]
 
 
-def _taken_words(task: Task, line: RunLine, many: int) -> str:
+def _taken_words(task: Task, line: BulkRetryLine, many: int) -> str:
     if task.state == TaskState.PAUSED:
         whose = "yours" if _is_mine(task) else f"{line.by}, which"
         which = "that was interrupted" if _is_mine(task) else "was interrupted"

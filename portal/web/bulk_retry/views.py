@@ -22,10 +22,10 @@ from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal
 from portal.services.core.unit_of_work import once_only
-from portal.web.bulk_retry import lines as bulk_retry_lines
 from portal.web.bulk_retry import presenter as bulk_retry_presenter
-from portal.web.bulk_retry.words import Names, choice_words
 from portal.web.deliveries import log_presenter
+from portal.web.deliveries.bulk_retries import lines as bulk_retry_lines
+from portal.web.deliveries.bulk_retries.words import Names, choice_words
 from portal.web.deliveries.forms import LogFilterForm
 from portal.web.deliveries.views import log_page
 from portal.web.forms.base import PortalForm

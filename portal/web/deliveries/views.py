@@ -25,9 +25,9 @@ from portal.services.deliveries.detail import find_body, find_delivery
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter
 from portal.services.deliveries.log.pages import LogPage
-from portal.web.bulk_retry import lines as run_lines
 from portal.web.deliveries import log_csv, log_presenter, retried_row
 from portal.web.deliveries import presenter as delivery_presenter
+from portal.web.deliveries.bulk_retries import lines as run_lines
 from portal.web.deliveries.forms import LogFilterForm
 from portal.web.deliveries.problems import lines as problem_lines
 from portal.web.deliveries.problems.lines import NO_PROBLEMS

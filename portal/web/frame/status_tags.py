@@ -56,6 +56,9 @@ BULK_RETRY: Final[Mapping[str, Tag]] = {
     "paused": Tag("Interrupted", "exclamation-triangle-fill", "warning"),
 }
 
+# What has ended, and left something undone.
+PARTLY: Final = Tag("Finished", "exclamation-triangle-fill", "warning")
+
 PERSON: Final[Mapping[str, Tag]] = {
     "active": Tag("Active", "check-circle-fill", "success"),
     "invited": Tag("Invited", "envelope", "info"),

@@ -7,7 +7,7 @@ from flask import Blueprint, render_template, request
 
 from portal.services.deliveries import trends
 from portal.services.operations.overview import Overview, overview
-from portal.web.bulk_retry import lines as run_lines
+from portal.web.deliveries.bulk_retries import lines as run_lines
 from portal.web.deliveries.problems import lines as problem_lines
 from portal.web.frame import charts
 from portal.web.frame.access import can, requires

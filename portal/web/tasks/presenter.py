@@ -11,7 +11,7 @@ from portal.lib.durations import in_words
 from portal.models.tasks import Task, TaskState
 from portal.services.task_kinds import KINDS
 from portal.services.tasks.tasks import ENDED
-from portal.web.frame.status_tags import Tag
+from portal.web.frame.status_tags import PARTLY, Tag
 from portal.web.frame.wording import number, plural
 from portal.web.tasks.kinds import WORDS, Link, TaskWords
 
@@ -20,7 +20,6 @@ def _plain(task: Task) -> str:
     return task.kind.replace("_", " ").capitalize()
 
 
-PARTLY: Final = Tag("Finished", "exclamation-triangle-fill", "warning")
 GENERAL: Final = TaskWords(title=_plain, outcomes={})
 
 
@@ -57,7 +56,7 @@ def page_of(task: Task) -> TaskPage:
     return TaskPage(
         task=task,
         title=words.title(task),
-        tag=tag_of(task),
+        tag=PARTLY if headline else words.tags[task.state],
         headline=headline,
         sentence=_sentence(task),
         details=_details(task, words),
@@ -66,12 +65,6 @@ def page_of(task: Task) -> TaskPage:
         is_live=is_live,
         can_stop=task.kind not in KINDS or KINDS[task.kind].can_stop,
     )
-
-
-def tag_of(task: Task) -> Tag:
-    """How it stands, as a tag."""
-    words = WORDS.get(task.kind, GENERAL)
-    return PARTLY if _headline(task, words) else words.tags[task.state]
 
 
 def path_of(task: Task) -> str:

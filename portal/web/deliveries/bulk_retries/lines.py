@@ -13,11 +13,10 @@ from portal.services.bulk_retry import runs
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.rows import MOST_FAILURES
 from portal.services.tasks.tasks import ENDED
-from portal.web.bulk_retry.words import Names, heading, kept_words
+from portal.web.deliveries.bulk_retries.words import Names, heading, kept_words
 from portal.web.frame.access import can
-from portal.web.frame.status_tags import Tag
+from portal.web.frame.status_tags import BULK_RETRY, PARTLY, Tag
 from portal.web.frame.wording import number
-from portal.web.tasks import presenter as task_presenter
 
 OUTCOMES: Final = {
     RowOutcome.DELIVERED: "delivered",
@@ -27,7 +26,7 @@ OUTCOMES: Final = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunLine:
+class BulkRetryLine:
     """One bulk retry. `what`: its filter in words, `title`: the same as a heading. `note`: why it
     does not go on, or what it did. `continue_url` or `rest_url`: how what remains is sent.
     """
@@ -47,31 +46,31 @@ class RunLine:
     rest_url: str = ""
 
 
-def under_way() -> list[RunLine]:
+def under_way() -> list[BulkRetryLine]:
     """Those that run, wait or were interrupted, the newest first."""
     return lines_of(runs.under_way())
 
 
-def lines_of(tasks: Sequence[Task]) -> list[RunLine]:
+def lines_of(tasks: Sequence[Task]) -> list[BulkRetryLine]:
     """These, in their order."""
     names, taken_up = Names(), runs.taken_up([task for task in tasks if task.state in ENDED])
     return [line_of(task, names, is_taken_up=task.public_id in taken_up) for task in tasks]
 
 
-def line_of(task: Task, names: Names, *, is_taken_up: bool) -> RunLine:
+def line_of(task: Task, names: Names, *, is_taken_up: bool) -> BulkRetryLine:
     """One in words."""
     left = runs.remaining(task)
     is_over = task.state in (TaskState.STOPPED, TaskState.FAILED)
     may = left > 0 and can(bulk_retry_task.PERMISSION)
     continues = may and task.state == TaskState.PAUSED
     takes_up = may and is_over and not is_taken_up
-    return RunLine(
+    return BulkRetryLine(
         url=url_for("batches.show", public_id=task.public_id),
         what=kept_words(task.params, names),
         title=heading(task.params, names),
         by=task.actor_name,
         at=task.created_at,
-        tag=task_presenter.tag_of(task),
+        tag=_tag(task),
         done=task.done,
         total=task.total,
         progress=f"{number(task.done)} of {number(task.total)}",
@@ -80,6 +79,11 @@ def line_of(task: Task, names: Names, *, is_taken_up: bool) -> RunLine:
         continue_url=url_for("batches.go_on", public_id=task.public_id) if continues else "",
         rest_url=url_for("batches.confirm", rest=task.public_id) if takes_up else "",
     )
+
+
+def _tag(task: Task) -> Tag:
+    is_partly = task.state == TaskState.DONE and task.counts.get(RowOutcome.FAILED)
+    return PARTLY if is_partly else BULK_RETRY[task.state]
 
 
 def _note(task: Task, left: int) -> str:
