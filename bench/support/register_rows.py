@@ -1,7 +1,7 @@
 """A register of any size, written by the database itself, as its own imports would have left it.
 
-Half of it is free, two fifths are out, one in fifty of these is late; the rest is at rest in one
-way or another. Each person has about ten assets.
+Half of it is free, nearly half is out, a twentieth of that late; a few are lost, broken or in
+maintenance. Each person has about ten assets.
 """
 
 from typing import Final
@@ -51,8 +51,8 @@ ASSETS = """INSERT INTO assets
       WHEN 7 THEN 'Chair' WHEN 8 THEN 'Camera' ELSE 'Tablet' END || ' ' || (i % 97),
     CASE WHEN i % 100 = 0 THEN 'stock' ELSE 'item' END, 1 + i % {categories}, {serial},
     CASE WHEN i % 100 = 0 OR i % 2 = 0 THEN 'available' WHEN i % 4 = 1 THEN 'allocated'
-      WHEN i % 20 = 19 THEN 'lost' WHEN i % 20 = 15 THEN 'broken'
-      WHEN i % 20 = 11 THEN 'maintenance' ELSE 'checked_out' END,
+      WHEN i % 100 = 19 THEN 'lost' WHEN i % 100 = 15 THEN 'broken'
+      WHEN i % 50 = 11 THEN 'maintenance' ELSE 'checked_out' END,
     'good', 1 + i % {locations}, {yes}, CASE WHEN i % 100 = 0 THEN 5 END,
     CASE WHEN i % 100 = 0 THEN i / 100 % 10 END, 'Bought with the others. ', 1, {now}, {now}
   FROM n"""

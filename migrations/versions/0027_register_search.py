@@ -25,12 +25,14 @@ OPTIONAL = ("serial_number",)
 ALIVE = sa.text("deleted_at IS NULL")
 GONE = sa.text("deleted_at IS NOT NULL")
 LOW = sa.text("deleted_at IS NULL AND min_quantity IS NOT NULL AND quantity < min_quantity")
+ENDING = sa.text("deleted_at IS NULL AND warranty_expires IS NOT NULL")
 LENT = sa.text("ended_at IS NULL AND due_at IS NOT NULL")
 # name, table, columns, predicate
 INDEXES = (
     ("ix_assets_status_id", "assets", ["status", "id"], ALIVE),
     ("ix_assets_deleted_id", "assets", ["id"], GONE),
     ("ix_assets_low_id", "assets", ["id"], LOW),
+    ("ix_assets_warranty_expires", "assets", ["warranty_expires"], ENDING),
     ("ix_assignments_due_at", "assignments", ["due_at", "asset_id"], LENT),
 )
 

@@ -134,13 +134,18 @@ class Asset(Base):
             sqlite_where=text("deleted_at IS NULL AND serial_number IS NOT NULL"),
             postgresql_where=text("deleted_at IS NULL AND serial_number IS NOT NULL"),
         ),
-        # The list's chips are counted and walked along these.
+        # The list's chips are counted and walked along these, and so are alerts.
         _index("ix_assets_status_id", "status", "id", where="deleted_at IS NULL"),
         _index("ix_assets_deleted_id", "id", where="deleted_at IS NOT NULL"),
         _index(
             "ix_assets_low_id",
             "id",
             where="deleted_at IS NULL AND min_quantity IS NOT NULL AND quantity < min_quantity",
+        ),
+        _index(
+            "ix_assets_warranty_expires",
+            "warranty_expires",
+            where="deleted_at IS NULL AND warranty_expires IS NOT NULL",
         ),
         {"sqlite_autoincrement": True},
     )

@@ -10,6 +10,7 @@ from portal.models.assets import Asset
 from portal.models.assignments import Assignment, Staff
 from portal.services.assets import queries
 from portal.services.assets.queries import COUNTED_BESIDE, AssetFilter, Shown, counts, list_assets
+from portal.services.assets.search import by_holder, by_words
 from portal.services.core.unit_of_work import session, writing
 from tests.support.factories import make_asset
 
@@ -178,3 +179,19 @@ def test_no_list_and_no_count_reads_the_whole_register(many: None, way: str) -> 
         event.remove(db.engine, "before_cursor_execute", explain)
     # The newest of all are read from the end, and no further than the page.
     assert set(scans) & {"SCAN assets", "SCAN staff", "SCAN assignments"} <= NEWEST.get(way, set())
+
+
+def test_postgresql_takes_its_trigram_index_for_both_searches(many: None) -> None:
+    if db.engine.dialect.name == "sqlite":
+        pytest.skip("SQLite has tables in the place of these indexes")
+    current = session()
+    # Of few rows other ways are cheaper: what is asked here is whether the index fits.
+    for way in ("seqscan", "indexscan", "indexonlyscan"):
+        current.execute(text(f"SET LOCAL enable_{way} = off"))
+    for wanted, index in (
+        (by_words("telescope"), "ix_asset_words"),
+        (by_holder("winter"), "ix_staff_words"),
+    ):
+        words = wanted.compile(current.connection(), compile_kwargs={"literal_binds": True})
+        plan = current.connection().exec_driver_sql(f"EXPLAIN {words}").scalars().all()
+        assert index in "\n".join(plan)
