@@ -160,6 +160,6 @@ def test_they_are_kept_for_a_day(opened: UUID) -> None:
         current.execute(update(InboxMessage).values(received_at=utcnow() - timedelta(hours=25)))
     receive(opened, [("X-Node", "7")])
     assert len(messages.messages(opened)) == 1
-    cleanup.clear(utcnow())
+    cleanup.clear(utcnow(), utcnow())
     db.session.rollback()
     assert db.session.query(InboxMessage).count() == 1
