@@ -13,12 +13,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from portal.config.settings import Settings
 from portal.database.engine import brief_engine
+from portal.database.trouble import Kind
 from portal.services.core import heartbeats
 from portal.services.operations.database.beat import Beat
 from portal.services.operations.database.pulse import Surroundings, pulse
 
 AGAIN = 1.0  # seconds to the next beat while something is wrong
-GOODBYE = 3.0  # seconds for the last beat and the goodbye
+GOODBYE = 1.0  # seconds for the last beat and the goodbye
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,9 @@ class Heartbeat:
         """One beat; whether all is well."""
         with self._app.app_context():
             found = self._beat.take(heartbeats.take_notes())
-            pulse.beat(found, self._look(self._engine) if self._look else None)
+            pulse.beat(found)
+            if self._look and (found is None or found.kind is not Kind.AWAY):
+                pulse.look = self._look(self._engine)
             if found is not None:
                 return False
             try:

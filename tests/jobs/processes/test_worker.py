@@ -157,6 +157,27 @@ def test_it_sweeps_and_repairs_the_schedule_when_no_scheduler_does(
     assert b"sweep" in valkey.client().zrange("rq:scheduler:scheduled_jobs", 0, -1)
 
 
+def has_row(database: str, pid: int) -> bool:
+    engine = create_engine(database, **engine_options(database))
+    with engine.connect() as connection:
+        wanted = text(
+            "SELECT count(*) FROM processes WHERE kind LIKE 'worker%' AND pid = :p"
+        )
+        found = connection.execute(wanted, {"p": pid}).scalar_one()
+    engine.dispose()
+    return bool(found)
+
+
+@pytest.mark.parametrize(("number", "is_missed"), [(signal.SIGTERM, False), (signal.SIGKILL, True)])
+def test_only_one_that_ends_in_peace_says_goodbye(
+    start: Start, database: str, number: int, is_missed: bool
+) -> None:
+    worker = start()
+    assert until(lambda: has_row(database, worker.pid)), worker.output.read_text()
+    worker.stop(number)
+    assert has_row(database, worker.pid) is is_missed
+
+
 def test_it_does_not_begin_with_keys_that_open_nothing(
     start: Start, environ: dict[str, str]
 ) -> None:

@@ -200,6 +200,12 @@ def add_a_row(connection: Connection) -> None:
     connection.execute(insert(Process).values(row))
 
 
+def test_a_lock_that_a_page_met_is_no_missed_beat(engine: Engine) -> None:
+    beat = Beat(engine, KIND)
+    book.note(Trouble(Kind.LOCKED, "one row"))
+    assert beat.take() is None
+
+
 def test_a_lock_of_100_ms_says_nothing(app: Flask) -> None:
     """The pump gives up waiting all the time."""
     impatient = impatient_engine(app.extensions["settings"].database_url)
@@ -231,7 +237,8 @@ class Clock:
 def beating(clock: Clock) -> Pulse:
     pulse = Pulse(clock)
     pulse.begin()
-    pulse.beat(None, Surroundings(has_tables=True))
+    pulse.beat(None)
+    pulse.look = Surroundings(has_tables=True)
     return pulse
 
 
@@ -239,12 +246,12 @@ def test_one_missed_beat_is_nothing_and_two_are(app: Flask) -> None:
     del app
     pulse = beating(Clock())
     away = Trouble(Kind.AWAY, "the road is gone")
-    pulse.beat(away, None)
+    pulse.beat(away)
     assert pulse.read().is_ready(Need.PAGES)
-    pulse.beat(away, None)
+    pulse.beat(away)
     assert pulse.read().database == "away: the road is gone"
     assert not pulse.read().is_ready(Need.PAGES)
-    pulse.beat(None, None)
+    pulse.beat(None)
     assert pulse.read().is_ready(Need.PAGES)
 
 

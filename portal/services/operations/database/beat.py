@@ -32,14 +32,14 @@ class Beat:
         self._try_at = 0.0
 
     def take(self, notes: Sequence[str] = ()) -> Trouble | None:
-        """Look and sign; what is wrong now, which `book` keeps, too."""
+        """Look and sign; what is wrong with that, which `book` keeps, too."""
         found = self._sign(notes)
         if found is not None:
             self._engine.dispose()  # the next beat tries a fresh connection
         elif monotonic() >= self._try_at or _has_no_room():
             self._try_at = monotonic() + TRY_EVERY
             look_for_room(self._engine)
-        return found or book.present()
+        return found or _has_no_room()
 
     def say_goodbye(self) -> None:
         """The process ends in peace; a database that is away learns it by the silence."""

@@ -43,9 +43,9 @@ def _look_once() -> Ready:
     try:
         found = examine(engine)
         current.begin()
-        current.beat(found, look_around(engine))
-        if found is not None:
-            current.beat(found, None)
+        for _ in range(2 if found else 1):  # it will not be asked again
+            current.beat(found)
+        current.look = look_around(engine)
         return current.read()
     finally:
         engine.dispose()

@@ -76,14 +76,13 @@ class Pulse:
         """No further one comes."""
         self._began = None
 
-    def beat(self, found: Trouble | None, look: Surroundings | None) -> None:
-        """One was taken: what was wrong, and what was seen where somebody looked."""
+    def beat(self, found: Trouble | None) -> None:
+        """One was taken: what was wrong."""
         self._last = found
         if found is None or found.kind in {Kind.FULL, Kind.DISK}:  # the beat itself was good
             self._good_at, self._missed = self.clock(), 0
         else:
             self._missed += 1
-        self.look = look or self.look
 
     def read(self) -> Ready:
         """How things stand, from memory."""

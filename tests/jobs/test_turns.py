@@ -1,0 +1,53 @@
+"""A worker whose main thread hangs in a job no longer says that it is well."""
+
+import pytest
+
+from jobs import turns as module
+from jobs.stop_flag import StopFlag
+from jobs.turns import STUCK_AFTER, Turns
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(module, "monotonic", made)
+    return made
+
+
+def test_between_jobs_it_may_wait_for_as_long_as_it_likes(clock: Clock) -> None:
+    turns = Turns()
+    turns.note()
+    clock.now += 10 * STUCK_AFTER
+    assert turns.are_taken()
+
+
+def test_in_a_job_it_has_to_come_round(clock: Clock) -> None:
+    turns = Turns()
+    turns.begin()
+    clock.now += STUCK_AFTER - 1
+    turns.note()
+    clock.now += STUCK_AFTER - 1
+    assert turns.are_taken()
+    clock.now += 2
+    assert not turns.are_taken()
+    turns.end()
+    assert turns.are_taken()
+
+
+def test_who_asks_whether_to_stop_has_come_round(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pump asks in each of its turns, and long work before each step."""
+    turns = Turns()
+    monkeypatch.setattr("jobs.stop_flag.turns", turns)
+    turns.begin()
+    clock.now += STUCK_AFTER + 1
+    assert not StopFlag().is_set()
+    assert turns.are_taken()
