@@ -21,6 +21,7 @@ webhooks.secret          admin
 webhooks.test            admin         support
 deliveries.read          admin manager support
 deliveries.retry         admin         support
+deliveries.dismiss       admin         support
 deliveries.stop          admin         support
 tasks.read               admin manager support
 alerts.read              admin manager support
@@ -85,10 +86,12 @@ deliveries.read
     deliveries.index deliveries.show deliveries.live deliveries.row deliveries.body
     deliveries.export
     asset_parts.deliveries delivery_help.bundle delivery_help.signature
-    batches.show batches.live batches.report
+    batches.index batches.show batches.live batches.report
     help.no_message help_status.delivery_status
 deliveries.retry
     deliveries.ask_retry deliveries.retry batches.confirm batches.go_on webhook_switches.send_now
+deliveries.dismiss
+    problems.dismiss
 deliveries.stop
     deliveries.stop batches.stop
 tasks.read

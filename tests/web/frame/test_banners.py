@@ -38,7 +38,7 @@ def hide(pages: Pages, page: Page) -> Page:
     return pages.submit(page.form("/banners/hide"))
 
 
-@pytest.mark.parametrize("path", ["/", "/assets", "/deliveries", "/settings/system", "/nowhere"])
+@pytest.mark.parametrize("path", ["/assets", "/settings/system", "/nowhere"])
 def test_an_administrator_sees_it_on_every_page(app: Flask, path: str) -> None:
     hook = failing()
     page = visit(app).get(path)
@@ -46,25 +46,37 @@ def test_an_administrator_sees_it_on_every_page(app: Flask, path: str) -> None:
     assert page.links(WORDS) == [f"/settings/webhooks/{hook.public_id}"]
 
 
+@pytest.mark.parametrize("path", ["/", "/deliveries"])
+def test_where_problems_are_listed_it_stands_among_them_alone(app: Flask, path: str) -> None:
+    hook = failing()
+    page = visit(app).get(path)
+    assert banner(page) == ""
+    (problems,) = (node for node in page.root.find_all("ul") if node.get("class") == "problems")
+    assert f"/settings/webhooks/{hook.public_id}" in [
+        link.get("href") for link in problems.find_all("a")
+    ]
+
+
 def test_its_owner_sees_it_and_nobody_else_who_is_no_administrator(app: Flask) -> None:
     person, owner, other = make_user("support"), Pages(app), visit(app, "support")
     make_webhook(name="Another", failures_in_row=6, failing_since=utcnow() - timedelta(minutes=10))
     failing(owner_id=person.id)
-    page = owner.sign_in(person.email, person.password)
+    owner.sign_in(person.email, person.password)
+    page = owner.get("/assets")
     assert WORDS in banner(page)
     assert "Another" not in banner(page)
-    assert banner(other.get("/")) == ""
+    assert banner(other.get("/assets")) == ""
 
 
 def test_it_goes_when_the_webhook_recovers_and_says_when_we_turned_it_off(app: Flask) -> None:
     hook, pages = failing(), visit(app)
     off = {"state": WebhookState.OFF, "off_reason": OffReason.FAILING, "off_at": utcnow()}
     change(hook, **off)
-    assert OFF in banner(pages.get("/"))
+    assert OFF in banner(pages.get("/assets"))
     change(hook, off_reason=OffReason.PERSON)
-    assert banner(pages.get("/")) == ""
+    assert banner(pages.get("/assets")) == ""
     change(hook, state=WebhookState.ACTIVE, failures_in_row=0, failing_since=None)
-    assert banner(pages.get("/")) == ""
+    assert banner(pages.get("/assets")) == ""
 
 
 def test_hidden_it_stays_away_until_there_is_new_trouble(app: Flask) -> None:
@@ -72,10 +84,10 @@ def test_hidden_it_stays_away_until_there_is_new_trouble(app: Flask) -> None:
     page = hide(pages, pages.get("/assets?q=drill"))
     assert page.path == "/assets?q=drill"
     assert banner(page) == ""
-    assert banner(pages.get("/")) == ""
-    assert WORDS in banner(visit(app).get("/"))
+    assert banner(pages.get("/assets")) == ""
+    assert WORDS in banner(visit(app).get("/assets"))
     change(hook, failing_since=utcnow() - timedelta(minutes=5))
-    assert WORDS in banner(pages.get("/"))
+    assert WORDS in banner(pages.get("/assets"))
 
 
 def test_the_page_of_the_webhook_itself_does_not_repeat_it(app: Flask) -> None:
@@ -87,7 +99,7 @@ def test_several_are_counted_on_one_line_that_leads_to_them_all(app: Flask) -> N
     since = utcnow() - timedelta(minutes=10)
     for number in range(3):
         make_webhook(name=f"Receiver {number}", failures_in_row=5, failing_since=since)
-    page = visit(app).get("/")
+    page = visit(app).get("/assets")
     assert banner(page) == "3 webhooks need attention Hide for now warnings about webhooks"
     assert page.links("3 webhooks need attention") == ["/settings/webhooks"]
 
@@ -95,8 +107,8 @@ def test_several_are_counted_on_one_line_that_leads_to_them_all(app: Flask) -> N
 def test_what_is_sent_by_hand_hides_nothing_and_leads_nowhere_else(app: Flask) -> None:
     failing()
     pages = visit(app)
-    pages.get("/")
+    pages.get("/assets")
     marks = {"marks": "made/up " * 200, "back": "https://evil.example.com/"}
     page = pages.post("/banners/hide", marks)
     assert page.path == "/"
-    assert WORDS in banner(page)
+    assert WORDS in banner(pages.get("/assets"))

@@ -158,7 +158,7 @@ def test_about_a_delivery_that_nobody_sends(app: Flask, role: str) -> None:
 def test_in_the_banner_of_an_owner_who_may_not_turn_it_on(app: Flask, role: str) -> None:
     pages = visit(app, role, name="Olga Owner")
     make_webhook(owner_id=owner_id("Olga Owner"), state="off", off_reason="gone", off_at=utcnow())
-    page = pages.get("/deliveries")
+    page = pages.get("/assets")
     assert bool(page.links("turn it on again")) is (role == "admin")
     assert bool(page.links("whom to ask")) is (role != "admin")
 
