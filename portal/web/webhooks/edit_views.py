@@ -24,8 +24,8 @@ from portal.web.webhooks.forms import (
     SAVE_AND_TEST,
     EditWebhookForm,
     WebhookForm,
-    enters_secrets,
 )
+from portal.web.webhooks.header_forms import brings_values
 from portal.web.webhooks.views import WEBHOOK, Answer, delivery_path
 from portal.web.webhooks.words import held_count
 
@@ -37,6 +37,17 @@ NOT_EDITED: Final = (
 )
 
 blueprint = Blueprint("webhook_forms", __name__, url_prefix="/settings/webhooks")
+
+
+def enters_secrets() -> bool:
+    """Whether the form that is sent replaces or removes a key, or has a header's value that is not
+    the stored one."""
+    if request.method != "POST":
+        return False
+    if request.form.get("secret_mode", SecretMode.KEEP) != SecretMode.KEEP:
+        return True
+    values = webhook_queries.header_values((request.view_args or {})["public_id"])
+    return brings_values({name.lower(): value for name, value in values})
 
 
 @blueprint.route("/new", methods=["GET", "POST"])

@@ -1,11 +1,9 @@
 """The webhook's form. What is secret in it is sealed on the way back, and never printed."""
 
-import re
 from collections.abc import Iterator
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from flask import request
 from wtforms import (
     BooleanField,
     Field,
@@ -49,8 +47,6 @@ MODES: Final = {
 }
 SAVE_AND_TEST: Final = "save_and_test"
 CONFIRMED: Final = "confirmed"
-# The box for the value of a custom header.
-VALUE: Final = re.compile(r"headers-\d+-value$")
 TO_TEST_WITH: Final = [
     SelectChoice("", "The first that is ticked above"),
     *(
@@ -262,15 +258,6 @@ class EditWebhookForm(WebhookForm):
     def carried(self) -> list[tuple[str, str]]:
         """With the version."""
         return [*super().carried(), ("version", str(self.version.data or ""))]
-
-
-def enters_secrets() -> bool:
-    """Whether the form that is sent replaces or removes a key, or has a new value of a header."""
-    if request.method != "POST":
-        return False
-    chosen = request.form.get("secret_mode", SecretMode.KEEP)
-    typed_values = (value for name, value in request.form.items(multi=True) if VALUE.match(name))
-    return chosen != SecretMode.KEEP or any(typed_values)
 
 
 def _complain(sentence: str | None) -> None:

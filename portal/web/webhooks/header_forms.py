@@ -1,7 +1,10 @@
 """A webhook's custom headers in its form, and how what is secret comes back without being shown."""
 
+import re
+from collections.abc import Mapping
 from typing import Any, Final
 
+from flask import request
 from wtforms import Field, Form, HiddenField, StringField
 from wtforms.widgets import TextInput
 
@@ -11,6 +14,8 @@ from portal.web.frame.access import actor
 
 # Around the place that a stored value is for. No header has it in its value.
 MARK: Final = "\0"
+# The box for the value of a custom header, and what keeps the value while the box is empty.
+BOX: Final = re.compile(r"headers-(\d+)-(value|kept)")
 
 
 def person() -> int:
@@ -21,6 +26,20 @@ def person() -> int:
 def opened(field: Field) -> str | None:
     """What a hidden field kept sealed."""
     return vault.open_typed(person(), field.data) if field.data else None
+
+
+def brings_values(stored: Mapping[str, str]) -> bool:
+    """Whether the form that is sent has a header's value typed into it, or kept from before (from a
+    test, or a mistake) that is not the one in `stored`, by its name in small letters."""
+    for name, sent in request.form.items(multi=True):
+        if not sent or not (box := BOX.fullmatch(name)):
+            continue
+        row, kind = box.groups()
+        value = _parts(vault.open_typed(person(), sent))[1] if kind == "kept" else ""
+        header = tidy(request.form.get(f"headers-{row}-name")) or ""
+        if kind == "value" or (value and stored.get(header.lower()) != value):
+            return True
+    return False
 
 
 class Unprinted(TextInput):

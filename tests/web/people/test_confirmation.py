@@ -156,6 +156,25 @@ def test_a_webhooks_name_may_change_without_a_question_and_its_headers_may_not(
     assert "another value" not in page.html
 
 
+def test_a_headers_value_that_was_tested_before_is_asked_about_when_it_is_saved(
+    pages: Pages,
+) -> None:
+    """It comes back sealed and not typed: from the page of the test, and after a mistake."""
+    hook = make_webhook(headers=[("X-Key", "a value that is stored")])
+    path = f"/settings/webhooks/{hook.public_id}/edit"
+    wait(minutes=16)
+    sent = {**pages.get(path).form().fields, "headers-0-value": "another value"}
+    page = pages.post(f"/settings/webhooks/test?webhook={hook.public_id}", sent)
+    assert page.h1 == "Test before saving"
+    for form in (page.form(path), pages.follow("Continue editing").form()):
+        assert "another value" not in str(form.fields)
+        assert pages.submit(form, "Save webhook").h1 == QUESTION
+    answer(pages)
+    session().rollback()
+    sealed = session().get_one(Webhook, hook.id).headers_enc or b""
+    assert vault.open_headers(hook.id, sealed) == [("X-Key", "another value")]
+
+
 def test_a_wrong_password_is_told_at_its_field_and_the_form_still_waits(pages: Pages) -> None:
     form = pages.get(INVITE).form()
     wait(minutes=16)

@@ -3,6 +3,7 @@
 import errno
 import socket
 import time
+from pathlib import Path
 
 import pytest
 
@@ -153,12 +154,17 @@ def test_the_inbox_opens_no_other_port(receiver: Receiver) -> None:
     assert receiver.connections_seen == 0
 
 
-def test_the_environment_has_no_say(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_has_no_say(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1/")
+    (tmp_path / ".netrc").write_text("default login ours password secret\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
     transport = Transport(open_guard())
     assert send(transport, receiver.url).reason is None
     transport.close()
+    assert receiver.received[0].header("Authorization") is None
 
 
 def test_cookies_are_not_kept(transport: Transport, receiver: Receiver) -> None:
