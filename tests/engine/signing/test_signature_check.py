@@ -193,3 +193,9 @@ def test_the_work_is_bounded_whatever_is_compared() -> None:
         found = Counter((each.age, each.scheme) for each in made)
         # What is much shorter than the body costs next to nothing: an empty one, a part of it.
         assert max(found.values()) <= most + 500
+
+
+@pytest.mark.parametrize("pasted", ["no JSON", '{"event":', "[" * 100_000, ""])
+def test_what_is_no_json_does_not_say_the_same(pasted: str) -> None:
+    assert not PastedBody.of(pasted, BODY).says_the_same
+    assert not PastedBody.of(BODY.decode(), pasted.encode()).says_the_same

@@ -1,0 +1,39 @@
+"""What a webhook is seen by at a glance: in lists, and in the banner above every page."""
+
+from datetime import timedelta
+
+from flask import Flask
+
+from portal.lib.clock import utcnow
+from portal.models.deliveries import Priority
+from portal.models.webhooks import OffReason, WebhookState
+from portal.services.webhooks import queries
+from portal.services.webhooks.notices import banners
+from tests.support.deliveries import make_delivery
+from tests.support.factories import make_webhook
+
+
+def test_its_last_delivery_is_the_youngest_of_its_own_that_is_no_test(app: Flask) -> None:
+    hook, other, fresh = make_webhook(), make_webhook(), make_webhook()
+    make_delivery(hook, status="delivered", finished_at=utcnow())
+    youngest = make_delivery(hook, status="failed", reason="dns", finished_at=utcnow())
+    make_delivery(hook, priority=Priority.TEST)
+    others = make_delivery(other)
+    make_delivery(fresh, priority=Priority.TEST)
+    last = {row.public_id: row.last for row in queries.list_webhooks()}
+    found = {public_id: each and each.public_id for public_id, each in last.items()}
+    assert found == {
+        hook.public_id: youngest,
+        other.public_id: others,
+        fresh.public_id: None,
+    }
+
+
+def test_those_in_trouble_are_named_in_the_order_of_their_names(app: Flask) -> None:
+    hour_ago = utcnow() - timedelta(hours=1)
+    off = {"state": WebhookState.OFF, "off_reason": OffReason.GONE, "off_at": utcnow()}
+    for name in ("Payroll", "Archive", "Library"):
+        make_webhook(name=name, **off)
+    make_webhook(name="Fleet", failures_in_row=20, failing_since=hour_ago)
+    make_webhook(name="Well")
+    assert [each.name for each in banners.troubles()] == ["Archive", "Fleet", "Library", "Payroll"]
