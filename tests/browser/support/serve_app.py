@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 def served(app: Flask) -> Iterator[str]:
     """The address at which the application answers while the block runs."""
     server = make_server("127.0.0.1", 0, read_whole(app), threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    # How often it looks whether it is to end, in seconds.
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"
