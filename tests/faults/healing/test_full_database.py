@@ -17,12 +17,8 @@ DISK = Path("/mnt")
 
 @pytest.mark.netns(disks={str(DISK): 100})
 def test_a_full_disk_of_postgresql_is_named(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    log.mkdir()
-    for folder in (tmp_path, *tmp_path.parents[:3]):
-        folder.chmod(0o755)
     with (
-        own_postgres(DISK, log_folder=log) as url,
+        own_postgres(DISK, has_log_elsewhere=True) as url,
         new_portal(tmp_path, {"DATABASE_URL": url}) as portal,
         portal.app.app_context(),
     ):

@@ -160,9 +160,7 @@ def test_it_sweeps_and_repairs_the_schedule_when_no_scheduler_does(
 def has_row(database: str, pid: int) -> bool:
     engine = create_engine(database, **engine_options(database))
     with engine.connect() as connection:
-        wanted = text(
-            "SELECT count(*) FROM processes WHERE kind LIKE 'worker%' AND pid = :p"
-        )
+        wanted = text("SELECT count(*) FROM processes WHERE kind LIKE 'worker%' AND pid = :p")
         found = connection.execute(wanted, {"p": pid}).scalar_one()
     engine.dispose()
     return bool(found)

@@ -23,22 +23,22 @@ def own_postgres(
     port: int = 0,
     clients: str = "127.0.0.1/32",
     options: str = "",
-    log_folder: Path | None = None,
+    has_log_elsewhere: bool = False,
 ) -> Iterator[str]:
     """A server whose data lies in a new folder below `folder`, meanwhile; the URL of its database.
 
     `port`: any free one, unless it is given. `clients`: the network from which it is used.
-    `options`: further words for `postgres`. `log_folder`: where its write-ahead log lies, if not
-    with the data: without room for that one it would not go on at all.
+    `options`: further words for `postgres`. `has_log_elsewhere`: its write-ahead log lies on
+    another disk than `folder`; without room for that one it would not go on at all.
     """
     data, port = folder / "postgres", port or free_port()
     sockets = Path(tempfile.mkdtemp(prefix="postgres-"))  # the path of a socket has to be short
     data.mkdir(mode=0o700)
     folder.chmod(0o711)
-    _give_away(data, sockets, *([log_folder] if log_folder else []))
+    _give_away(data, sockets)
     words = f"-h {address} -p {port} -k {sockets} {options}"
     try:
-        log_words = ["-X", log_folder / "wal"] if log_folder else []
+        log_words = ["-X", sockets / "wal"] if has_log_elsewhere else []
         _run("initdb", "--auth=trust", "--encoding=utf8", "-U", "postgres", "-D", data, *log_words)
         with (data / "pg_hba.conf").open("a") as file:
             file.write(f"host all all {clients} trust\n")
