@@ -22,6 +22,10 @@ ID = {
     " || lpad(to_hex(i % 65536), 4, '0'))::uuid",
 }
 NOW = {"sqlite": "strftime('%Y-%m-%d %H:%M:%f000', 'now')", "postgresql": "now()"}
+LONG_AGO = {
+    "sqlite": "strftime('%Y-%m-%d %H:%M:%f000', 'now', '-30 days')",
+    "postgresql": "now() - interval '30 days'",
+}
 LATER = {
     "sqlite": "strftime('%Y-%m-%d %H:%M:%f000', 'now', CASE WHEN i % 50 = 3 THEN '-2 days'"
     " ELSE '+20 days' END)",
@@ -54,7 +58,8 @@ ASSETS = """INSERT INTO assets
       WHEN i % 100 = 19 THEN 'lost' WHEN i % 100 = 15 THEN 'broken'
       WHEN i % 50 = 11 THEN 'maintenance' ELSE 'checked_out' END,
     'good', 1 + i % {locations}, {yes}, CASE WHEN i % 100 = 0 THEN 5 END,
-    CASE WHEN i % 100 = 0 THEN i / 100 % 10 END, 'Bought with the others. ', 1, {now}, {now}
+    CASE WHEN i % 100 = 0 THEN i / 100 % 10 END, 'Bought with the others. ', 1,
+    {long_ago}, {long_ago}
   FROM n"""
 HELD = """INSERT INTO assignments
   (asset_id, staff_id, kind, started_at, due_at, condition_out, purpose, notes)
@@ -103,6 +108,7 @@ def _words(connection: Connection, statement: str, **names: str) -> str:
         id=ID[dialect],
         now=NOW[dialect],
         later=LATER[dialect],
+        long_ago=LONG_AGO[dialect],
         tag=TAG[dialect],
         serial=SERIAL[dialect],
         yes="1" if dialect == "sqlite" else "true",

@@ -112,6 +112,9 @@ def holders(ids: Sequence[int]) -> dict[int, Assignment]:
 def count(chosen: AssetFilter) -> int:
     """How many match, up to one more than `limit_of` it."""
     most = limit_of(chosen)
+    if chosen == AssetFilter(shown=Shown.OVERDUE):
+        # What somebody has cannot be deleted: no asset need be looked at.
+        return session().execute(select(up_to(_overdue(), most))).scalar_one()
     found = side_by_side(_walks(chosen), most + 1)
     return session().execute(select(up_to(found, most))).scalar_one()
 
@@ -177,9 +180,8 @@ def _counts_of_all() -> dict[Shown | None, int | None]:
         each: up_to(ASSETS.where(Asset.deleted_at.is_(None), Asset.status == each))
         for each in AssetStatus
     }
-    others = {
-        each: up_to(_walks(AssetFilter(shown=each))[0]) for each in (Shown.LOW, Shown.OVERDUE)
-    }
+    (low,) = _walks(AssetFilter(shown=Shown.LOW))
+    others = {Shown.LOW: up_to(low), Shown.OVERDUE: up_to(_overdue())}
     row = session().execute(select(*numbers.values(), *others.values())).one()
     known = dict(zip((*numbers, *others), row, strict=True))
     most = counting.COUNT_LIMIT + 1
