@@ -1,0 +1,45 @@
+"""The list of webhooks: a page at a time, and narrowed by name or host."""
+
+import pytest
+from flask import Flask
+
+from portal.services.core import keyset
+from tests.support.factories import make_webhook
+from tests.support.pages import Page
+from tests.web.signed_in import visit
+
+
+def names(page: Page) -> list[str]:
+    return [row[0].split("erp")[0] for row in page.rows()]
+
+
+def test_it_is_turned_from_page_to_page(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keyset, "PAGE_SIZE", 2)
+    for name in ("C", "b", "A", "Failing"):
+        make_webhook("https://erp.example.com", name=name, failures_in_row=len(name) - 1)
+    pages = visit(app, "support")
+    first = pages.get("/settings/webhooks")
+    assert (names(first), first.links("Previous")) == (["Failing", "A"], [])
+    assert "4 webhooks are on." in first.main
+    (further,) = first.links("Next")
+    second = pages.get(further)
+    assert (names(second), second.links("Next")) == (["b", "C"], [])
+    (back,) = second.links("Previous")
+    assert names(pages.get(back)) == ["Failing", "A"]
+
+
+def test_it_is_narrowed_by_name_or_host_and_says_so(app: Flask) -> None:
+    make_webhook("https://erp.example.com/in?key=payroll", name="Stock sync")
+    make_webhook("https://erp2.example.com/in", name="Payroll")
+    pages = visit(app)
+    assert names(pages.get("/settings/webhooks?q=PAYroll")) == ["Payroll"]
+    page = pages.get("/settings/webhooks?q=erp.example")
+    assert names(page) == ["Stock sync"]
+    assert page.links("Name or host: erp.example") == ["/settings/webhooks"]
+    empty = pages.get("/settings/webhooks?q=nowhere")
+    assert (empty.rows(), empty.status) == ([], 200)
+    assert "No webhook matches" in empty.main
+    long = pages.get(f"/settings/webhooks?q={'x' * 121}")
+    assert (long.status, long.errors) == (400, ["Enter at most 120 characters"])
+    assert long.rows() == []
+    assert pages.get("/settings/webhooks?cursor=nonsense").status in (400, 404)
