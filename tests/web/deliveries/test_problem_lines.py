@@ -176,6 +176,18 @@ def test_the_red_line_is_left_out_where_the_problems_stand(app: Flask) -> None:
     assert red in pages.get("/deliveries?status=delivered").text
 
 
+def test_it_says_that_deliveries_arrive_again_only_where_one_has(support: Pages) -> None:
+    now = utcnow()
+    for name, arrived in (("Never", None), ("Before", -9), ("Since", -1)):
+        at = None if arrived is None else now + timedelta(minutes=arrived)
+        hook = make_webhook(name=name, last_delivered_at=at)
+        failed_at = now - timedelta(minutes=5)
+        make_delivery(hook, status="failed", reason="dns", finished_at=failed_at)
+    told = {line.split(" · ")[0]: line for line in problems(support.get("/deliveries"))}
+    ends = {name: line.endswith("deliveries arrive again") for name, line in told.items()}
+    assert ends == {"Never": False, "Before": False, "Since": True}
+
+
 def test_two_stand_in_sight_and_the_others_are_folded_away(support: Pages) -> None:
     for name in ("Access", "Books", "Cost centres", "Door"):
         make_delivery(make_webhook(name=name), status="failed", reason="dns")

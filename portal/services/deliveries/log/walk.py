@@ -163,4 +163,9 @@ def _inside(walk: Walk, equal: dict[Column, Any]) -> list[ColumnElement[bool]]:
         same = [func.likelihood(column == value, SELDOM) for column, value in equal.items()]
         return [*same, *(func.likelihood(end, OFTEN) for end in ends)] if same else ends
     key, values = tuple_(*equal, Delivery.id), tuple(equal.values())
-    return [key >= (*values, walk.low), key <= (*values, walk.high)]
+    ends = [key >= (*values, walk.low), key <= (*values, walk.high)]
+    if walk.has_window and len(equal) > 1:
+        # Of a tuple the planner weighs the first column alone. Where it takes a window for more
+        # than there is, it would read all of that column's rows and sort them.
+        ends += [column == value for column, value in equal.items()]
+    return ends

@@ -29,7 +29,8 @@ class Problem:
     `count`: of which `failed` for good, and `retryable` by a person now; each like `capped`.
     `code`: the answer, where all have the same. `first_at` (None where there are too many) and
     `last_at`: when they were stored, as the log tells it. `failed_at`: when the last of them
-    failed for good. `next_retry_at`: until then its receiver is left alone.
+    failed for good. `has_recovered`: something has arrived there since. `next_retry_at`: until
+    then its receiver is left alone.
     """
 
     webhook_id: UUID
@@ -44,6 +45,7 @@ class Problem:
     first_at: datetime | None
     last_at: datetime | None
     failed_at: datetime | None
+    has_recovered: bool
     next_retry_at: datetime | None
 
     @property
@@ -87,6 +89,7 @@ def _webhooks(current: Session, ids: Sequence[int]) -> dict[int, AnyRow]:
         Webhook.throttled,
         Webhook.failures_in_row,
         Webhook.not_before,
+        Webhook.last_delivered_at,
     ).where(Webhook.id.in_(set(ids)))
     return {row.id: row for row in current.execute(wanted)}
 
@@ -115,8 +118,14 @@ def _problem(group: Group, hook: AnyRow, times: dict[int, datetime], now: dateti
         first_at=times.get(group.first_id) if group.count < problem_groups.MOST else None,
         last_at=times.get(group.last_id),
         failed_at=group.failed_at,
+        has_recovered=not hook.failures_in_row
+        and _is_later(hook.last_delivered_at, group.failed_at),
         next_retry_at=hook.not_before if is_paused and is_on else None,
     )
+
+
+def _is_later(arrived: datetime | None, failed: datetime | None) -> bool:
+    return arrived is not None and failed is not None and arrived > failed
 
 
 def _severity(problem: Problem) -> tuple[Any, ...]:

@@ -73,11 +73,20 @@ def line_of(task: Task, names: Names, *, is_taken_up: bool) -> BulkRetryLine:
         tag=_tag(task),
         done=task.done,
         total=task.total,
-        progress=f"{number(task.done)} of {number(task.total)}",
+        progress=_progress(task),
         note=_note(task, left),
         action_label=f"Retry the remaining {number(left)}" if continues or takes_up else "",
         continue_url=url_for("batches.go_on", public_id=task.public_id) if continues else "",
         rest_url=url_for("batches.confirm", rest=task.public_id) if takes_up else "",
+    )
+
+
+def _progress(task: Task) -> str:
+    is_looking = task.state not in ENDED and not task.cursor.get("collected")
+    return (
+        f"{number(task.total)} found so far"
+        if is_looking
+        else (f"{number(task.done)} of {number(task.total)}")
     )
 
 

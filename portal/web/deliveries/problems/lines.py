@@ -230,8 +230,10 @@ def _goes_on(problem: Problem) -> Iterator[str]:
         yield "webhook off"
     elif problem.next_retry_at:
         yield f"next automatic retry {near_time(problem.next_retry_at)}"
-    else:
-        yield "still failing" if problem.is_failing else "deliveries arrive again"
+    elif problem.is_failing:
+        yield "still failing"
+    elif problem.has_recovered:
+        yield "deliveries arrive again"
 
 
 def _dismissible(problem: Problem) -> Dismissible | None:
