@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 from jobs.deliver import deliver_due
 from tests.browser.support.accessibility import check_page, watch
 from tests.browser.support.serve_app import served
+from tests.browser.support.user_steps import open_events
 from tests.support.receiver import Receiver
 from tests.web.signed_in import visit
 
@@ -37,6 +38,7 @@ def open_form(page: Page, app: Flask, portal: str, url: str) -> None:
     page.goto(portal + NEW)
     page.get_by_label("Webhook name").fill("Sync to ERP")
     page.get_by_label("Webhook URL").fill(url)
+    open_events(page)
     page.get_by_label("Asset lost").check()
     page.get_by_label("Use my own").check()
     page.get_by_label("Your secret key").fill(SECRET)

@@ -33,7 +33,7 @@ def test_a_person_retries_the_page_and_stops(page: Page, app: Flask, portal: str
     make_delivery(long, status="delivered")
     sign_in(page, app, portal)
     page.goto(f"{portal}/deliveries")
-    page.get_by_role("button", name="Select all").click()
+    page.get_by_label("Choose all on this page").check()
     expect(page.get_by_text("13 of 13 selected")).to_be_visible()
     check_page(page, "log with everything chosen")
     page.get_by_role("button", name="Retry selected").click()

@@ -85,6 +85,7 @@ def test_the_page_follows_a_retry_until_it_has_arrived(page: Page, app: Flask, p
     page.get_by_role("button", name="Retry").click()
     state = page.locator(".state .tag")
     expect(state).to_have_text("Waiting")
+    page.locator("#sent").click()
     page.get_by_text("The same request with curl").click()
     lease(made)
     expect(state).to_have_text("Sending")

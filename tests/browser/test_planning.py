@@ -37,7 +37,7 @@ def press(page: Page, words: str) -> None:
 def open_action(page: Page, words: str) -> None:
     """By the menu, as the page shows it."""
     page.get_by_text("More", exact=True).click()
-    page.locator(".more-panel").get_by_role("link", name=words, exact=True).click()
+    page.locator(".page-actions .drop-panel").get_by_role("link", name=words, exact=True).click()
 
 
 def test_somebody_reserves_and_somebody_approves(page: Page, app: Flask, portal: str) -> None:

@@ -13,6 +13,7 @@ from playwright.sync_api import Page, expect
 from portal.lib.clock import utcnow
 from tests.browser.support.accessibility import check_page, watch
 from tests.browser.support.serve_app import served
+from tests.browser.support.user_steps import open_events, open_headers
 from tests.support.factories import make_webhook, publish
 from tests.web.signed_in import visit
 
@@ -49,6 +50,7 @@ def fill(page: Page) -> None:
     """What the form needs at least."""
     page.get_by_label("Webhook name").fill("Sync to ERP")
     page.get_by_label("Webhook URL").fill("http://127.0.0.1:8099/hook")
+    open_events(page)
     page.get_by_label("Asset created").check()
 
 
@@ -101,6 +103,7 @@ def test_a_person_connects_a_system(page: Page, app: Flask, portal: str) -> None
     expect(page.locator("[data-count]")).to_have_text("1 of 21 selected")
     page.get_by_role("button", name="Select all in Scheduled alerts").click()
     expect(page.locator("[data-count]")).to_have_text("5 of 21 selected")
+    open_headers(page)
     page.get_by_role("button", name="Add a header").click()
     page.get_by_role("button", name="Add a header").click()
     page.get_by_role("button", name="Remove row 1").click()
@@ -123,6 +126,7 @@ def test_a_person_connects_a_system_without_scripts(
 ) -> None:
     sign_in(plain_page, app, portal)
     plain_page.goto(f"{portal}{LIST}/new")
+    open_headers(plain_page)
     plain_page.get_by_role("button", name="Add a header").click()
     plain_page.get_by_label("Header name").fill("X-Key")
     plain_page.get_by_label("Value", exact=True).fill("a long value of the key")

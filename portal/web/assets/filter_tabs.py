@@ -40,6 +40,7 @@ def asset_tabs(chosen: AssetFilter, found: Mapping[Shown | None, int | None]) ->
             page_url(show=each, cursor=None),
             each is chosen.shown,
             None if (number := found[each]) is None else counted(number, limit),
+            is_bad=each is Shown.OVERDUE,
         )
         for each, label in LABELS.items()
         if each is None or each is chosen.shown or found[each] != 0

@@ -30,7 +30,6 @@ from portal.web.forms.query_values import uuid_or_none
 from portal.web.frame.status_tags import ASSET
 
 CONDITIONS: Final = [SelectChoice(each.value, each.value.capitalize()) for each in Condition]
-ALL: Final = SelectChoice("", "All")
 # No status of an asset, but a choice among them: where to find again what was deleted.
 DELETED: Final = "deleted"
 KINDS: Final = [
@@ -174,10 +173,10 @@ class AssetFilterForm(FilterForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.category.choices = _all_or(named_lists.CATEGORIES)
-        self.location.choices = _all_or(named_lists.LOCATIONS)
+        self.category.choices = _any_or("category", named_lists.CATEGORIES)
+        self.location.choices = _any_or("location", named_lists.LOCATIONS)
         self.status.choices = [
-            ALL,
+            SelectChoice("", "Any status"),
             *(SelectChoice(value, tag.word) for value, tag in ASSET.items()),
             SelectChoice(DELETED, "Deleted"),
         ]
@@ -208,6 +207,7 @@ def _choices(kind: named_lists.NamedList) -> list[SelectChoice]:
     return [none, *(SelectChoice(str(row_id), name) for row_id, _, name in rows)]
 
 
-def _all_or(kind: named_lists.NamedList) -> list[SelectChoice]:
+def _any_or(what: str, kind: named_lists.NamedList) -> list[SelectChoice]:
     rows = named_lists.choices(kind)
-    return [ALL, *(SelectChoice(str(public_id), name) for _, public_id, name in rows)]
+    named = (SelectChoice(str(public_id), name) for _, public_id, name in rows)
+    return [SelectChoice("", f"Any {what}"), *named]

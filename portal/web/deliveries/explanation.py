@@ -1,13 +1,24 @@
 """Why the last attempt failed, and what the reader may do about it."""
 
+import re
+from datetime import UTC
+from typing import Final
+
 from portal.engine.http.url import host_of
 from portal.engine.next_steps import ASK, SWITCH, SYSTEM
-from portal.engine.reasons import Explanation, Reason, explain
-from portal.services.deliveries.detail import DeliveryDetail
+from portal.engine.reasons import Explanation, Reason, Side, explain
+from portal.services.deliveries.detail import AttemptDetail, DeliveryDetail
 from portal.services.outbox.status import ShownStatus
-from portal.web.frame.wording import moment
+from portal.web.frame.wording import moment, zone
 from portal.web.help.advice import Advice, Link, Matter, advise
 from portal.web.help.reason_advice import advice_after, webhook_links
+
+# Words of an answer that calls itself a success and is none; “0 errors” is one.
+TROUBLE: Final = re.compile(
+    r"(?<!no )(?<!0 )\b(errors?|failed|failure|invalid|exception|denied|unauthorized)\b"
+    r"(?!\W{0,3}(0|false|null|none|\[\]))",
+    re.IGNORECASE,
+)
 
 
 def explanation_of(delivery: DeliveryDetail) -> Explanation | None:
@@ -104,3 +115,33 @@ def _links(delivery: DeliveryDetail) -> dict[str, Link]:
     links = webhook_links(delivery.webhook_id, is_inbox=delivery.is_inbox)
     is_gone = delivery.standing.is_webhook_deleted
     return {name: link for name, link in links.items() if name == SYSTEM or not is_gone}
+
+
+def for_the_caller(delivery: DeliveryDetail) -> str:
+    """What to say to whoever asks about it: what came of it, when for both sides, and its id.
+
+    Nothing before the first attempt has ended, and nothing of a test.
+    """
+    last = delivery.last_attempt
+    if last is None or last.is_being_sent or delivery.standing.is_test:
+        return ""
+    at = last.finished_at or last.started_at
+    when = moment(at).exact
+    if at.astimezone(zone()).utcoffset():
+        when += f", that is {at.astimezone(UTC):%H:%M:%S} UTC"
+    check = f"Ask the receiver's owner to check their log for delivery {delivery.public_id}."
+    if last.is_delivered:
+        return f"{host_of(last.url)} answered {last.code} at {when}. {check}"
+    explained = explanation_of(delivery)
+    if explained is None:
+        return ""
+    words = f"{explained.what_happened} That was at {when}."
+    if explained.side is not Side.RECEIVER:
+        return f"{words} The delivery is {delivery.public_id}."
+    return f"Our side is working. {words} {check} A retry has the same id."
+
+
+def speaks_of_error(attempt: AttemptDetail | None) -> bool:
+    """Whether an answer that counts as a success says in its text that it is none."""
+    is_success = attempt is not None and attempt.is_delivered
+    return bool(is_success and attempt and TROUBLE.search(attempt.response_text))

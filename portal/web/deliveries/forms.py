@@ -87,15 +87,15 @@ class LogFilterForm(FilterForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.webhook.choices = [
-            ("", "All webhooks"),
+            ("", "Any webhook"),
             *map(_webhook_choice, log_pages.webhook_names()),
         ]
         events = [(str(event.value), event.name) for event in CATALOGUE]
-        self.event.choices = [("", "All events"), *events]
+        self.event.choices = [("", "Any event"), *events]
         periods = [(value, words) for value, (words, _) in PERIODS.items()]
         self.time.choices = [("", "Any time"), *periods]
         statuses = [(str(status), status_words(status)) for status in StatusFilter]
-        self.status.choices = [("", "All"), *statuses]
+        self.status.choices = [("", "Any status"), *statuses]
         self.reason.choices = _reason_choices()
 
     def chosen(self) -> LogFilter:

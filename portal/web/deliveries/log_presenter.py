@@ -58,6 +58,7 @@ def tabs(wanted: LogFilter) -> list[Tab]:
             url=page_url(status=each, cursor=None),
             is_here=each is wanted.status,
             count=_count(each, wanted) if each in COUNTED and not is_narrowed else None,
+            is_bad=each is StatusFilter.ATTENTION,
         )
         for each in TABS
     ]
@@ -113,8 +114,10 @@ def event_name(event: str) -> str:
 
 def result(row: LogRow) -> str:
     """How the last attempt ended, in a few words; blank before the first."""
+    if row.reason is None and row.code:
+        return f"{row.code} in {took(row.took_ms)}" if row.took_ms else f"Answered {row.code}"
     if row.reason is None:
-        return f"Answered {row.code}" if row.code else ""
+        return ""
     words = title(Reason(row.reason), row.code)
     is_past = row.status is ShownStatus.DELIVERED
     return f"Arrived before. Last attempt: {words}" if is_past else words

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 from uuid import UUID, uuid4
 
 from portal.engine.http.url import host_of
@@ -16,6 +17,8 @@ from portal.web.deliveries.explanation import (
     advice_while_off,
     advice_while_slow,
     explanation_of,
+    for_the_caller,
+    speaks_of_error,
 )
 from portal.web.deliveries.log_presenter import event_name, took, tries
 from portal.web.deliveries.progress import (
@@ -35,6 +38,8 @@ from portal.web.frame.status_tags import Tag, delivery_tag
 from portal.web.frame.wording import moment, plural
 from portal.web.help.advice import Advice
 from portal.web.help.anchors import help_url
+
+FIRST_LINE: Final = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +80,32 @@ class DeliveryPage:
         if self.answered is None or self.answered is self.delivery.last_attempt:
             return ""
         return f"This came back to “{who(self.answered)}”. To later attempts nothing came back."
+
+    @property
+    def caller_text(self) -> str:
+        """What to tell whoever asks about it."""
+        return for_the_caller(self.delivery)
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether it counts as delivered although the answer speaks of an error."""
+        return speaks_of_error(self.answered)
+
+    @property
+    def first_line(self) -> str:
+        """The first line of the answer, as much as is read at a glance."""
+        lines = self.answered.response_text.strip().splitlines() if self.answered else []
+        return lines[0][:FIRST_LINE] if lines else ""
+
+    @property
+    def attempt_steps(self) -> list[DeliveryStep]:
+        """Its attempts, the newest first."""
+        return [step for step in reversed(self.steps) if step.attempt]
+
+    @property
+    def milestones(self) -> list[DeliveryStep]:
+        """What happened to it besides its attempts."""
+        return [step for step in self.steps if not step.attempt]
 
     @property
     def announcement(self) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from portal.engine.reasons import Reason, title
+from portal.engine.reasons import Reason, explain, title
 from portal.lib.durations import in_words
 from portal.services.deliveries.detail import AttemptDetail, DeliveryDetail
 from portal.services.outbox.status import ShownStatus
@@ -31,6 +31,8 @@ class DeliveryStep:
     text: str = ""
     phases: str = ""
     attempt: AttemptDetail | None = None
+    took: str = ""
+    side: str = ""
 
 
 def steps_of(delivery: DeliveryDetail) -> list[DeliveryStep]:
@@ -60,6 +62,7 @@ def _picked_up(delivery: DeliveryDetail) -> Iterator[DeliveryStep]:
 def attempt_step(attempt: AttemptDetail) -> DeliveryStep:
     """One attempt in a line, and its phases in another."""
     tone, words = _ending(attempt)
+    total = attempt.phases.get("total")
     return DeliveryStep(
         who(attempt),
         attempt.started_at,
@@ -67,6 +70,8 @@ def attempt_step(attempt: AttemptDetail) -> DeliveryStep:
         words,
         phases_in_words(attempt.phases),
         attempt,
+        took="" if total is None else in_words(total / 1000),
+        side="" if attempt.is_being_sent or attempt.is_delivered else _side(attempt),
     )
 
 
@@ -89,13 +94,21 @@ def who(attempt: AttemptDetail) -> str:
             return f"Attempt {attempt.number}"
 
 
+def _side(attempt: AttemptDetail) -> str:
+    return explain(_reason(attempt), host="").side.label
+
+
+def _reason(attempt: AttemptDetail) -> Reason:
+    return Reason(attempt.reason) if attempt.reason else Reason.INTERRUPTED
+
+
 def _ending(attempt: AttemptDetail) -> tuple[str, str]:
     if attempt.is_being_sent:
         return "info", "Being sent now."
     if attempt.is_delivered:
         return "success", f"Delivered. The receiver answered {attempt.code}."
-    reason = Reason(attempt.reason) if attempt.reason else Reason.INTERRUPTED
-    return ("warning" if attempt.is_interrupted else "danger"), f"{title(reason, attempt.code)}."
+    words = f"{title(_reason(attempt), attempt.code)}."
+    return ("warning" if attempt.is_interrupted else "danger"), words
 
 
 def _last(delivery: DeliveryDetail) -> Iterator[DeliveryStep]:

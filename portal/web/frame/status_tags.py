@@ -15,25 +15,25 @@ class Tag(NamedTuple):
 DELIVERY: Final[Mapping[str, Tag]] = {
     "waiting": Tag("Waiting", "hourglass-split", "info"),
     "sending": Tag("Sending", "arrow-up-right-circle", "info"),
-    "delivered": Tag("Delivered", "check-circle-fill", "success"),
+    "delivered": Tag("Delivered", "check2", "success"),
     "retrying": Tag("Will retry", "arrow-repeat", "warning"),
-    "failed": Tag("Failed", "x-octagon-fill", "danger"),
+    "failed": Tag("Failed", "x-octagon", "danger"),
     "stopped": Tag("Stopped", "slash-circle", "neutral"),
-    "held": Tag("Held", "pause-circle", "neutral"),
-    "paused": Tag("Paused", "pause-fill", "warning"),
+    "held": Tag("Held", "inbox", "neutral"),
+    "paused": Tag("Paused", "pause-circle", "warning"),
 }
 
 WEBHOOK: Final[Mapping[str, Tag]] = {
-    "active": Tag("Active", "check-circle-fill", "success"),
-    "off": Tag("Off", "pause-circle", "neutral"),
-    "failing": Tag("Failing", "exclamation-triangle-fill", "danger"),
-    "paused": Tag("Paused", "pause-fill", "danger"),
+    "active": Tag("Active", "check2", "success"),
+    "off": Tag("Off", "power", "neutral"),
+    "failing": Tag("Failing", "x-octagon", "danger"),
+    "paused": Tag("Paused", "pause-circle", "danger"),
 }
 
 ASSET: Final[Mapping[str, Tag]] = {
-    "available": Tag("Available", "check-circle-fill", "success"),
-    "allocated": Tag("Given permanently", "person-check-fill", "info"),
-    "checked_out": Tag("Lent", "box-arrow-up-right", "info"),
+    "available": Tag("Available", "check2", "success"),
+    "allocated": Tag("Given permanently", "person-check", "neutral"),
+    "checked_out": Tag("Lent", "box-arrow-up-right", "neutral"),
     "maintenance": Tag("In maintenance", "wrench", "warning"),
     "warranty": Tag("At warranty", "shield-check", "warning"),
     "broken": Tag("Broken", "x-octagon-fill", "danger"),
@@ -121,9 +121,10 @@ def delivery_tag(status: str) -> Tag:
     return DELIVERY[status]
 
 
-def webhook_tag(status: str) -> Tag:
-    """The tag of a webhook: active, failing, paused or off."""
-    return WEBHOOK[status]
+def webhook_tag(status: str, needs_attention: bool = False) -> Tag:
+    """The tag of a webhook: active, failing, paused or off; in red when we turned it off."""
+    tag = WEBHOOK[status]
+    return tag._replace(tone="danger") if needs_attention and tag is WEBHOOK["off"] else tag
 
 
 def asset_tag_of(status: str) -> Tag:

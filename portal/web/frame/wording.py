@@ -20,9 +20,13 @@ A_DAY: Final = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A time in three ways: for people, exact with its zone, and for machines."""
+    """A time in four ways: for people, in a column (its day, unless that is today, and its time),
+    exact with its zone, and for machines.
+    """
 
     text: str
+    day: str
+    clock: str
     exact: str
     iso: str
 
@@ -50,6 +54,8 @@ def moment(at: datetime, now: datetime | None = None) -> Moment:
     day = f"{local.day} {local:%b %Y}"
     return Moment(
         text=relative(at, now) if near else f"{day}, {local:%H:%M}",
+        day="" if local.date() == now.astimezone(zone()).date() else day_of(at, now),
+        clock=f"{local:%H:%M}",
         exact=f"{day}, {local:%H:%M:%S} ({zone_name()})",
         iso=at.astimezone(UTC).isoformat(timespec="seconds"),
     )
@@ -81,6 +87,12 @@ def exact_day(at: datetime) -> str:
     """A day near by with its time, in the person's zone: "Fri 27 Nov, 14:10"."""
     local = at.astimezone(zone())
     return f"{local:%a} {local.day} {local:%b}, {local:%H:%M}"
+
+
+def near_day(at: datetime, now: datetime | None = None) -> str:
+    """A day in a column: "today 17:00", or "24 Dec"."""
+    local, today = at.astimezone(zone()), (now or utcnow()).astimezone(zone()).date()
+    return f"today {local:%H:%M}" if local.date() == today else day_of(at, now)
 
 
 def day_words(day: date, now: datetime) -> str:
@@ -115,6 +127,7 @@ WORDS: Final[dict[str, Callable[..., object]]] = {
     "number": number,
     "counted": counted,
     "plural": plural,
+    "near_day": near_day,
     "to_the_second": to_the_second,
     "days_kept": days_kept,
     "zone_name": zone_name,

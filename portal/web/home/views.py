@@ -1,17 +1,18 @@
-"""The start page: first steps, then what needs attention, and how the last day went."""
+"""The start page for two jobs: deliveries and things, each with what needs attention first."""
 
 from dataclasses import dataclass
 from typing import Final
 
 from flask import Blueprint, render_template, request
 
+from portal.services.assets.queries import AssetFilter, Shown, count
 from portal.services.deliveries import trends
 from portal.services.operations.overview import Overview, overview
 from portal.web.deliveries.bulk_retries import lines as run_lines
 from portal.web.deliveries.problems import lines as problem_lines
 from portal.web.frame import charts
 from portal.web.frame.access import can, requires
-from portal.web.frame.wording import counted, plural
+from portal.web.frame.wording import counted
 from portal.web.help.advice import whom
 from portal.web.home.needs import needs
 from portal.web.home.register_needs import register_needs
@@ -47,20 +48,17 @@ class FirstStep:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One number of the start page, with what it means and where it leads."""
+    """One number of the start page, with what it counts and where it leads."""
 
     value: str
     label: str
-    text: str
     path: str
-    icon: str
-    tone: str
 
 
 @blueprint.get("/")
 @requires("home.read")
 def index() -> str:
-    """First steps until a message has been sent; then what needs attention, and the last day."""
+    """First steps until a delivery was made; then what needs attention, each thing counted once."""
     now = overview()
     steps = first_steps(now)
     return render_template(
@@ -68,9 +66,12 @@ def index() -> str:
         steps=[] if all(step.is_done for step in steps) else steps,
         problem_lines=problem_lines.problems_of(now.problems, IN_SIGHT),
         run_lines=run_lines.under_way(),
-        needs=[*needs(now), *register_needs()],
-        is_well=now.has_deliveries,
-        figures=figures(now),
+        now=now,
+        delivery_needs=needs(now),
+        register_needs=register_needs(),
+        is_well=now.has_deliveries and not now.problems,
+        delivery_figures=delivery_figures(now),
+        thing_figures=thing_figures(now),
         day=charts.hours_chart(trends.trend(charts.last_hours())) if now.has_deliveries else None,
     )
 
@@ -107,44 +108,29 @@ def first_steps(now: Overview) -> list[FirstStep]:
     ]
 
 
-def figures(now: Overview) -> list[Figure]:
-    """What there is, and what wants a look, each as the page that it leads to counts it."""
-    root = request.script_root
-    off = f"{plural(now.webhooks_off, 'more is', 'more are')} off" if now.webhooks_off else ""
+def delivery_figures(now: Overview) -> list[Figure]:
+    """What else there is of deliveries, each as the page that it leads to counts it. What needs
+    attention and what is held stand above them already."""
+    log = f"{request.script_root}/deliveries"
+    off = f", {counted(now.webhooks_off)} off" if now.webhooks_off else ""
     return [
-        Figure(
-            counted(now.attention),
-            "delivery needs attention" if now.attention == 1 else "deliveries need attention",
-            _waiting(now),
-            f"{root}/deliveries?status=attention",
-            "x-octagon-fill" if now.attention else "check-circle-fill",
-            "danger" if now.attention else "success",
-        ),
+        Figure(counted(now.retrying), "will retry", f"{log}?status=retrying"),
+        Figure(counted(now.paused), "paused", f"{log}?status=paused"),
         Figure(
             counted(now.webhooks_on),
-            "webhook is on" if now.webhooks_on == 1 else "webhooks are on",
-            off or "Each tells one system about your assets",
-            f"{root}/settings/webhooks",
-            "broadcast",
-            "info",
-        ),
-        Figure(
-            counted(now.assets),
-            "asset" if now.assets == 1 else "assets",
-            "In the register",
-            f"{root}/assets",
-            "box-seam",
-            "info",
+            f"{'webhook is' if now.webhooks_on == 1 else 'webhooks are'} on{off}",
+            f"{request.script_root}/settings/webhooks",
         ),
     ]
 
 
-def _waiting(now: Overview) -> str:
-    parts = {
-        "failed": now.failed,
-        "will retry": now.retrying,
-        "paused": now.paused,
-        "held": now.held,
-    }
-    told = ", ".join(f"{counted(count)} {words}" for words, count in parts.items() if count)
-    return told or "All clear"
+def thing_figures(now: Overview) -> list[Figure]:
+    """What else there is in the register. What is late, due or low stands above it already."""
+    assets = f"{request.script_root}/assets"
+    return [
+        Figure(counted(now.assets), "asset" if now.assets == 1 else "assets", assets),
+        *(
+            Figure(counted(count(AssetFilter(shown=each))), words, f"{assets}?show={each}")
+            for each, words in ((Shown.OUT, "out"), (Shown.LOST, "lost"))
+        ),
+    ]

@@ -15,25 +15,27 @@ from portal.lib.clock import utcnow
 from portal.lib.paging import Page
 from portal.services.deliveries import trends
 from portal.services.deliveries.log import pages as log_pages
-from portal.services.deliveries.log.filters import LogFilter
+from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.queries import WebhookDetail
 from portal.services.webhooks.summary import ListedWebhook
+from portal.web.deliveries.forms import status_words
 from portal.web.deliveries.log_presenter import event_name, status_note
 from portal.web.forms.filter_form import FilterForm, SearchField
 from portal.web.forms.refusals import status_of
 from portal.web.frame import charts
 from portal.web.frame.access import actor, can, requires
+from portal.web.frame.wording import counted
 from portal.web.webhooks import advice as webhook_advice
 from portal.web.webhooks.history import failures_began, history_lines
 from portal.web.webhooks.receiver_code import snippets
 from portal.web.webhooks.words import (
     event_choices,
     events_of,
+    going_on,
     held_count,
     held_for,
     held_until_words,
-    off_note,
     on_and_off,
     result_of,
     state_sentence,
@@ -43,6 +45,12 @@ from portal.web.webhooks.words import (
 Answer = Response | str | tuple[str, int]
 WEBHOOK: Final = "/<uuid:public_id>"
 LATEST: Final = 10
+UNDER_WAY: Final = (
+    StatusFilter.WAITING,
+    StatusFilter.RETRYING,
+    StatusFilter.PAUSED,
+    StatusFilter.HELD,
+)
 EXAMPLE: Final = "https://your-system.example.com/webhooks"
 
 
@@ -71,7 +79,7 @@ def index() -> Answer:
         page=page,
         has_any=bool(on or off),
         on_and_off=on_and_off(on, off),
-        off_note=partial(off_note, now=utcnow()),
+        going_on=partial(going_on, now=utcnow()),
         week_of=lambda webhook: charts.days_chart(week.get(webhook), charts.SMALL),
         delivery_path=delivery_path,
         event_total=len(CATALOGUE),
@@ -104,6 +112,7 @@ def show(public_id: UUID) -> Answer:
         event_total=len(CATALOGUE),
         choices=event_choices(webhook.events),
         latest=latest,
+        figures=_figures(webhook),
         charts=[
             charts.hours_chart(day),
             charts.days_chart(trends.trend(charts.last_days(), public_id)),
@@ -196,6 +205,18 @@ def _address(webhook: WebhookDetail) -> str:
     """Whole for those who may edit it, and without what is secret for everybody else."""
     is_whole = can("webhooks.edit") and not webhook.is_inbox
     return webhook_queries.address(webhook.public_id) if is_whole else webhook.url
+
+
+def _figures(webhook: WebhookDetail) -> list[tuple[str, str, str]]:
+    """What is under way for it: a number, its word, and where the deliveries are."""
+    return [
+        (
+            counted(log_pages.count(each, webhook.public_id)),
+            status_words(each).lower(),
+            log_path(webhook.public_id, status=each),
+        )
+        for each in UNDER_WAY
+    ]
 
 
 def _began(webhook: WebhookDetail) -> str:

@@ -54,6 +54,18 @@ def off_note(webhook: ListedWebhook, now: datetime) -> str:
     return OFF_NOTES[webhook.off_reason or OffReason.PERSON] if _is_off(webhook) else ""
 
 
+def going_on(webhook: ListedWebhook, now: datetime) -> str:
+    """What the list says of it beside its status."""
+    note = off_note(webhook, now)
+    if note:
+        return note
+    if webhook.standing is Standing.PAUSED:
+        return "The receiver isn't responding"
+    if webhook.standing is Standing.FAILING:
+        return "The last delivery to it failed"
+    return "Everything arrives" if webhook.last else "Nothing has been sent yet"
+
+
 def turning_off(at: datetime | None, now: datetime) -> str:
     """That we will turn it off, and when; empty while that is not near."""
     if at is None:

@@ -7,6 +7,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.support.accessibility import check_page, watch
 from tests.browser.support.serve_app import served
+from tests.browser.support.user_steps import open_events
 from tests.web.component_gallery import make_gallery
 
 NEW = "/settings/webhooks/new"
@@ -58,6 +59,7 @@ def test_the_error_summary_leads_into_the_control(form: Page) -> None:
 
 def test_select_all_counts_what_is_chosen(form: Page) -> None:
     count = form.locator("[data-count]")
+    open_events(form)
     expect(count).to_have_text("0 of 5 selected")
     form.get_by_role("button", name="Select all in Asset lifecycle").click()
     expect(count).to_have_text("3 of 5 selected")
@@ -128,6 +130,7 @@ def test_a_form_works_without_scripts(plain_page: Page, gallery: str) -> None:
     expect(plain_page.locator("[data-row]")).to_have_count(2)
     plain_page.get_by_label("Webhook name").fill("Sync")
     plain_page.get_by_label("Webhook URL").fill("https://a.example")
+    open_events(plain_page)
     plain_page.get_by_label("Asset created").check()
     plain_page.get_by_label("Location").select_option("1")
     for row in (0, 1):

@@ -45,6 +45,7 @@ def plain_desk(chromium: Browser, portal: FreshPortal) -> Iterator[Page]:
 def test_a_webhook_with_headers_is_made(plain_desk: Page, outside: Outside) -> None:
     user_steps.open_new_webhook(plain_desk)
     expect(plain_desk.get_by_role("button", name="Select all")).to_have_count(0)
+    user_steps.open_headers(plain_desk)
     for _ in range(3):
         user_steps.press(plain_desk, "Add a header")
     names, values = plain_desk.get_by_label("Header name"), plain_desk.get_by_label("Value")
@@ -118,6 +119,8 @@ def test_a_webhook_is_made_by_keyboard_alone(
     page.keyboard.type("Helpdesk")
     tab_to(page, "Webhook URL")
     page.keyboard.type(outside.url)
+    tab_to(page, "Asset lifecycle")
+    page.keyboard.press("Enter")
     tab_to(page, "Select all in Asset lifecycle")
     page.keyboard.press("Enter")
     tab_to(page, "Asset deleted")
@@ -126,6 +129,8 @@ def test_a_webhook_is_made_by_keyboard_alone(
     page.keyboard.press("ArrowDown")
     tab_to(page, "Your secret key")
     page.keyboard.type(SECRET)
+    tab_to(page, "Custom headers")
+    page.keyboard.press("Enter")
     tab_to(page, "Add a header")
     page.keyboard.press("Enter")
     page.keyboard.type("X-Tenant")

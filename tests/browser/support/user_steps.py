@@ -35,6 +35,7 @@ def fill_webhook(
     """Fill in the form for a new webhook; without a secret the portal makes one."""
     page.get_by_label("Webhook name").fill(name)
     page.get_by_label("Webhook URL").fill(url)
+    open_events(page)
     for event in events:
         page.get_by_role("checkbox", name=event).check()
     if secret is not None:
@@ -42,9 +43,25 @@ def fill_webhook(
         page.get_by_label("Your secret key").fill(secret)
 
 
+def open_events(page: Page) -> None:
+    """Unfold every group of events that is closed."""
+    for group in page.locator(".choice-group").all():
+        _unfold(group)
+
+
+def open_headers(page: Page) -> None:
+    """Unfold the custom headers."""
+    _unfold(page.locator("#custom-headers").locator(".."))
+
+
+def _unfold(details: Locator) -> None:
+    if details.get_attribute("open") is None:
+        details.locator("summary").first.click()
+
+
 def open_new_webhook(page: Page) -> None:
     """The form, by the way that the pages show."""
-    page.get_by_role("link", name="Settings", exact=True).click()
+    page.get_by_role("link", name="Webhooks", exact=True).first.click()
     page.get_by_role("link", name="Add a webhook").first.click()
 
 

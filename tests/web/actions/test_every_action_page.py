@@ -103,7 +103,7 @@ def test_the_page_offers_three_at_most_and_says_why_others_are_off(
     make_location("Store")
     asset_id = asset_in(status)
     page = pages.get(f"/assets/{asset_id}")
-    panels = [node for node in page.root.walk() if "more-panel" in node.get("class").split()]
+    panels = [node for node in page.root.walk() if "drop-panel" in node.get("class").split()]
     offered = {node.get("href") for panel in panels for node in panel.find_all("a")}
     for action in (*FILLED, *PLANNED):
         url = f"/assets/{asset_id}/{BY_ACTION[action].slug}"

@@ -227,9 +227,9 @@ def test_the_list_is_narrowed_by_its_address(app: Flask) -> None:
     pages = visit(app)
     category = named_lists.choices(named_lists.CATEGORIES)[0][1]
     location = named_lists.choices(named_lists.LOCATIONS)[0][1]
-    assert [row[1] for row in pages.get("/assets").rows()] == [
-        "Lamp AST-00002",
-        "ThinkPad AST-00001",
+    assert [row[1:3] for row in pages.get("/assets").rows()] == [
+        ["Lamp", "AST-00002"],
+        ["ThinkPad", "AST-00001"],
     ]
     for query, count in (
         ("q=pf1", 1),

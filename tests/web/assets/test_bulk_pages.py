@@ -18,7 +18,8 @@ def test_a_person_gives_three_things_to_one_person(app: Flask) -> None:
         make_asset(name)
     assignments.allocate(SYSTEM, 2, staff_id=make_staff("Ben Fox"))
     pages = visit(app)
-    page = pages.submit(pages.get("/assets").form("/assets/bulk"), ids=["1", "2", "3"])
+    form = pages.get("/assets").form("/assets/bulk")
+    page = pages.submit(form, "Give permanently", ids=["1", "2", "3"])
     assert page.h1 == "Give 3 assets permanently"
     assert "2 can, 1 cannot." in page.main
     assert "AST-00002 is given to Ben Fox." in page.main
@@ -62,7 +63,8 @@ def test_all_that_match_are_chosen_over_all_pages(app: Flask) -> None:
     pages = visit(app)
     assert "that match" not in pages.get("/assets?q=chair").main  # one page is all there is
     form = pages.get("/assets?q=lamp").form("/assets/bulk")
-    page = pages.submit(form, f"Continue with all {PAGE_SIZE + 1} that match", action="delete")
+    assert f"All {PAGE_SIZE + 1} that match" in form.node.text
+    page = pages.submit(form, "Delete", all="1")
     assert page.h1 == f"Delete {PAGE_SIZE + 1} assets"
     assert "Chair" not in page.main
     assert pages.submit(page.form("/assets/bulk")).h1 == f"Delete {PAGE_SIZE + 1} assets"

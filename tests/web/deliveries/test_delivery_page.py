@@ -126,7 +126,7 @@ def test_an_attempt_under_a_live_lease_is_being_sent_and_not_interrupted(support
     lease(made)
     page = support.get(f"/deliveries/{made}")
     assert "Sending" in page.main
-    assert "Being sent now." in page.main
+    assert "Being sent now" in page.main
     assert "Interrupted" not in page.main
     lease(made, -1)
     page = support.get(f"/deliveries/{made}")

@@ -61,7 +61,7 @@ def test_every_page_that_shows_it_says_until_when(app: Flask, reason: str) -> No
         main = pages.get(f"/deliveries/{delivery}").main
         assert "Payroll” is off. Kept until 24 Dec; then it is stopped." in main
         assert "Its webhook is off. Kept until 24 Dec." in main
-        assert "Kept until 24 Dec" in pages.get("/deliveries").rows()[0][4]
+        assert "Kept until 24 Dec" in pages.get("/deliveries").rows()[0][5]
         page = pages.get(page_of)
         assert "It is kept until 24 Dec; then it is stopped." in page.main
         assert "Kept until 24 Dec" in page.rows()[0][1]

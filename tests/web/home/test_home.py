@@ -41,14 +41,14 @@ def problems(page: Page) -> list[str]:
 def test_a_new_portal_shows_the_first_steps_alone(app: Flask) -> None:
     page = visit(app).get("/")
     assert "First steps" in page.main
-    assert "What needs attention" not in page.main
+    assert [node.text for node in page.root.find_all("h2")] == ["First steps"]
     assert page.links("try it without a receiver") == ["/inbox"]
 
 
 def test_it_says_so_when_nothing_wants_a_look(app: Flask) -> None:
     make_delivery(status="delivered")
     page = visit(app).get("/")
-    assert "Nothing. Everything that was to be sent has arrived or is on its way." in page.main
+    assert "All clear. Everything that was to be sent has arrived or is on its way." in page.main
     assert "Last 24 hours" in page.main
 
 
@@ -64,7 +64,7 @@ def test_what_failed_and_what_is_held_comes_first_each_with_the_way_there(app: F
     opened = f"/deliveries?status=attention&webhook={desk.public_id}&reason=refused"
     assert page.links("Open") == [opened]
     assert page.links("See what is held") == ["/deliveries?status=held"]
-    assert page.main.index("What needs attention") < page.main.index("Last 24 hours")
+    assert page.main.index("2 deliveries need attention") < page.main.index("Last 24 hours")
 
 
 def test_each_figure_leads_to_a_page_with_the_same_number(app: Flask) -> None:
@@ -84,11 +84,15 @@ def test_each_figure_leads_to_a_page_with_the_same_number(app: Flask) -> None:
         for node in part.find_all("a")
     }
     assert figures == {
-        "3 deliveries need attention": "/deliveries?status=attention",
-        "1 webhook is on": "/settings/webhooks",
+        "3 will retry": "/deliveries?status=retrying",
+        "0 paused": "/deliveries?status=paused",
+        "1 webhook is on, 1 off": "/settings/webhooks",
         "1 asset": "/assets",
+        "0 out": "/assets?show=out",
+        "0 lost": "/assets?show=lost",
     }
-    assert "1 failed, 3 will retry" in page.main
+    assert needs(page) == ["3 deliveries need attention", "1 delivery is held"]
+    assert len(pages.get("/deliveries?status=retrying").rows()) == 3
     page = pages.get("/deliveries?status=attention")
     assert "Needs attention 3" in page.main
     assert len(page.rows()) == 3

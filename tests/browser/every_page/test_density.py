@@ -1,0 +1,181 @@
+"""Lists that hold a screenful: rows above the fold, their heights, nothing beside the screen."""
+
+from collections.abc import Iterator
+from uuid import UUID
+
+import pytest
+from flask import Flask
+from playwright.sync_api import Page, expect
+
+from tests.browser.support.serve_app import served
+from tests.browser.support.signed_in_page import sign_in
+from tests.support.deliveries import make_attempt, make_delivery
+from tests.support.factories import make_asset, make_webhook
+from tests.support.pages import Pages
+from tests.web.signed_in import visit
+
+LISTS = ["/assets", "/deliveries", "/settings/webhooks"]
+# Every row of the page's list: where it ends, and how high it is.
+ROWS = """() => [...document.querySelectorAll(".register tbody tr")].map(row => {
+  const box = row.getBoundingClientRect();
+  return {end: box.bottom + scrollY, height: box.height};
+})"""
+LONG = "Werkstatttransportwagenersatzreifenhalterung" * 2
+
+
+@pytest.fixture
+def portal(app: Flask) -> Iterator[str]:
+    with served(app) as url:
+        yield url
+
+
+@pytest.fixture
+def filled(app: Flask) -> None:
+    """More of everything than fits, one with a name that fits nowhere, and a webhook in trouble."""
+    hooks = [make_webhook(name=f"Receiver {number:02}") for number in range(14)]
+    make_webhook(name=LONG)
+    for number in range(16):
+        make_asset(name=LONG if number == 15 else f"ThinkPad {number}")
+        failed = {"status": "failed", "reason": "server", "code": 500, "tries": 10}
+        arrived = {"status": "delivered", "code": 200, "took_ms": 184, "tries": 1}
+        make_delivery(
+            hooks[number % 3],
+            asset_tag=f"LAP-{number:04}",
+            asset_name="ThinkPad T14 Gen 5 with a long name",
+            **(failed if number % 2 else arrived),
+        )
+
+
+@pytest.fixture
+def failed(app: Flask) -> UUID:
+    """A delivery with ten attempts, each of which failed."""
+    made = make_delivery(status="failed", tries=10, reason="server", code=500)
+    for _ in range(10):
+        make_attempt(made, reason="server", code=500, response_text="NullPointerException\n" * 40)
+    return made
+
+
+def rows(page: Page) -> list[dict[str, float]]:
+    found: list[dict[str, float]] = page.evaluate(ROWS)
+    return found
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_twelve_rows_of_44_pixels_stand_above_the_fold(
+    page: Page, app: Flask, portal: str, filled: None, path: str
+) -> None:
+    sign_in(page, app, portal)
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.goto(portal + path)
+    found = rows(page)
+    assert {round(row["height"]) for row in found} == {44}
+    assert len([row for row in found if row["end"] <= 800]) >= 12
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_on_a_telephone_a_row_is_two_lines(
+    page: Page, app: Flask, portal: str, filled: None, path: str
+) -> None:
+    sign_in(page, app, portal)
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(portal + path)
+    found = rows(page)
+    assert len(found) >= 15
+    assert max(row["height"] for row in found) <= 64
+    assert min(row["height"] for row in found) >= 44
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_nothing_scrolls_sideways_at_any_width(
+    page: Page, app: Flask, portal: str, filled: None, path: str
+) -> None:
+    sign_in(page, app, portal)
+    page.goto(portal + path)
+    for width in range(320, 1025, 64):
+        page.set_viewport_size({"width": width, "height": 800})
+        beyond = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        assert beyond <= 0, width
+
+
+def test_what_can_be_done_with_ticked_rows_appears_with_the_first_tick(
+    page: Page, app: Flask, portal: str, filled: None
+) -> None:
+    sign_in(page, app, portal)
+    page.goto(f"{portal}/deliveries")
+    retry = page.get_by_role("button", name="Retry selected")
+    expect(retry).to_be_hidden()
+    page.locator("tbody input[type=checkbox]").first.check()
+    expect(retry).to_be_in_viewport()
+    expect(page.locator("[data-count]")).to_have_text("1 of 50 selected")
+    page.get_by_label("Choose all on this page").check()
+    expect(page.locator("[data-count]")).to_have_text("50 of 50 selected")
+    page.get_by_role("button", name="Clear").click()
+    expect(retry).to_be_hidden()
+    expect(page.locator("tbody input[type=checkbox]").first).to_be_focused()
+
+
+def height(page: Page) -> int:
+    return int(page.evaluate("document.documentElement.scrollHeight"))
+
+
+def test_a_failed_delivery_is_told_on_a_page_and_a_half(
+    page: Page, app: Flask, portal: str, failed: UUID
+) -> None:
+    sign_in(page, app, portal)
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.goto(f"{portal}/deliveries/{failed}")
+    assert height(page) <= 1200
+
+
+def test_the_closed_form_of_a_webhook_is_two_pages_high(
+    page: Page, app: Flask, portal: str
+) -> None:
+    sign_in(page, app, portal)
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.goto(f"{portal}/settings/webhooks/new")
+    assert height(page) <= 1600
+    expect(page.get_by_label("Asset created")).to_be_hidden()
+
+
+def signed_in(plain_page: Page, app: Flask, portal: str) -> Page:
+    cookie = visit(app).client.get_cookie("session")
+    assert cookie is not None
+    plain_page.context.add_cookies([{"name": "session", "value": cookie.value, "url": portal}])
+    return plain_page
+
+
+def test_without_scripts_it_stands_below_the_rows(
+    plain_page: Page, app: Flask, portal: str, filled: None
+) -> None:
+    page = signed_in(plain_page, app, portal)
+    page.goto(f"{portal}/assets")
+    page.get_by_label("Choose AST-00003").check()
+    page.get_by_role("group", name="Selected assets").get_by_text("More", exact=True).click()
+    page.get_by_role("button", name="Schedule maintenance").click()
+    expect(page.locator("h1")).to_have_text("Schedule maintenance for 1 asset")
+
+
+def test_on_a_telephone_the_filters_open_without_scripts(
+    plain_page: Page, app: Flask, portal: str, filled: None
+) -> None:
+    page = signed_in(plain_page, app, portal)
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{portal}/deliveries")
+    expect(page.get_by_label("Reason")).to_be_hidden()
+    page.get_by_text("Filters", exact=True).press("Enter")
+    page.get_by_label("Reason").select_option("server")
+    page.get_by_text("More filters", exact=True).click()
+    page.get_by_label("Answered with code").fill("5xx")
+    page.get_by_role("button", name="Show").click()
+    assert "code=5xx" in page.url
+    expect(page.locator("tbody tr")).to_have_count(8)
+
+
+def test_every_time_of_the_log_is_exact_to_the_second(app: Flask, filled: None) -> None:
+    pages: Pages = visit(app)
+    page = pages.get("/deliveries")
+    times = list(page.root.find_all("time"))
+    assert len(times) >= 16
+    for each in times:
+        assert each.get("datetime")
+        assert each.get("title").count(":") >= 2

@@ -1,0 +1,97 @@
+"""In which order a delivery says what, to somebody who has the receiver's owner on the line."""
+
+from datetime import UTC, datetime
+
+import pytest
+from flask import Flask
+
+from tests.support.deliveries import make_attempt, make_delivery
+from tests.support.factories import make_webhook
+from tests.support.pages import Page, Pages
+from tests.web.signed_in import visit
+
+AT = datetime(2026, 11, 25, 12, 11, 7, tzinfo=UTC)
+PARTS = ["Tell the caller", "What came back", "Attempts", "What we sent", "Signature check"]
+
+
+@pytest.fixture
+def support(app: Flask) -> Pages:
+    """Support staff, signed in."""
+    return visit(app, "support")
+
+
+def headings(page: Page) -> list[str]:
+    return [node.text for node in page.root.find_all("h2")]
+
+
+def caller_text(page: Page) -> str:
+    found = [node for node in page.root.find_all("pre") if node.get("id") == "caller-text"]
+    return " ".join(node.text for node in found)
+
+
+def test_it_says_first_what_the_caller_has_to_know(support: Pages) -> None:
+    made = make_delivery(status="failed", tries=10, reason="server", code=500)
+    make_attempt(made, reason="server", code=500, started_at=AT, finished_at=AT)
+    page = support.get(f"/deliveries/{made}")
+    assert headings(page)[: len(PARTS)] == PARTS
+    assert caller_text(page) == (
+        "Our side is working. receiver.example.com returned a server error. That was at"
+        " 25 Nov 2026, 13:11:07 (Europe/Vienna), that is 12:11:07 UTC. Ask the receiver's owner to"
+        f" check their log for delivery {made}. A retry has the same id."
+    )
+
+
+def test_of_one_that_arrived_it_says_who_answered_what_and_when(support: Pages) -> None:
+    made = make_delivery(status="delivered", tries=1, code=204, took_ms=143)
+    make_attempt(made, outcome="delivered", code=204, started_at=AT, finished_at=AT)
+    page = support.get(f"/deliveries/{made}")
+    assert caller_text(page).startswith(
+        "receiver.example.com answered 204 at 25 Nov 2026, 13:11:07"
+    )
+    assert "Our side is working" not in caller_text(page)
+
+
+def test_where_the_problem_is_ours_the_owner_is_not_sent_to_the_log(support: Pages) -> None:
+    made = make_delivery(status="failed", tries=10, reason="blocked")
+    make_attempt(made, reason="blocked", started_at=AT, finished_at=AT)
+    words = caller_text(support.get(f"/deliveries/{made}"))
+    assert f"The delivery is {made}." in words
+    assert "check their log" not in words
+
+
+def test_before_the_first_attempt_there_is_nothing_to_tell(support: Pages) -> None:
+    page = support.get(f"/deliveries/{make_delivery()}")
+    assert "Tell the caller" not in page.main
+
+
+@pytest.mark.parametrize(
+    ("text", "is_doubtful"),
+    [
+        ('{"status": "error", "reason": "no such user"}', True),
+        ("Import failed", True),
+        ("INVALID signature", True),
+        ("stored", False),
+        ('{"errors": [], "error": null, "stored": 1}', False),
+        ("0 errors, no failures", False),
+    ],
+)
+def test_an_answer_that_speaks_of_an_error_is_flagged(
+    support: Pages, text: str, is_doubtful: bool
+) -> None:
+    made = make_delivery(status="delivered", tries=1, code=200)
+    make_attempt(made, outcome="delivered", code=200, response_text=text)
+    page = support.get(f"/deliveries/{made}")
+    words = "It answered 200, but its text speaks of an error."
+    assert (words in page.main) is is_doubtful
+
+
+def test_attempts_are_a_table_whose_last_three_are_seen_at_once(support: Pages) -> None:
+    hook = make_webhook()
+    made = make_delivery(hook, status="failed", tries=5, reason="server", code=500)
+    for number in range(5):
+        make_attempt(made, reason="server", code=500 + number, phases={"total": 100.0 + number})
+    page = support.get(f"/deliveries/{made}")
+    assert [row[0] for row in page.rows()] == [f"Attempt {n}" for n in (5, 4, 3, 2, 1)]
+    assert page.rows()[0][2:] == ["Server error (504)", "The receiver's side", "104 ms"]
+    folded = [node for node in page.root.find_all("details") if "2 earlier attempts" in node.text]
+    assert [row.text[:9] for row in folded[0].find_all("tr")][1:] == ["Attempt 2", "Attempt 1"]
