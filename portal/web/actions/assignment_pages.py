@@ -81,18 +81,6 @@ class DueDateForm(ActionForm):
 
 PAGES: Final = (
     ActionPage(
-        action=Action.ALLOCATE,
-        slug="allocate",
-        label="Give permanently",
-        icon="person-plus",
-        title="Give {name} permanently",
-        lede="Somebody has it until you take it back. To give it for a time, lend it.",
-        done="{tag} is now with {holder}.",
-        form=AllocateForm,
-        run=doing(assignments.allocate),
-        main=frozenset({AssetStatus.AVAILABLE}),
-    ),
-    ActionPage(
         action=Action.CHECK_OUT,
         slug="check-out",
         label="Lend",
@@ -103,6 +91,18 @@ PAGES: Final = (
         done="{tag} is lent to {holder}.",
         form=CheckOutForm,
         run=doing(assignments.check_out),
+        main=frozenset({AssetStatus.AVAILABLE}),
+    ),
+    ActionPage(
+        action=Action.ALLOCATE,
+        slug="allocate",
+        label="Give permanently",
+        icon="person-plus",
+        title="Give {name} permanently",
+        lede="Somebody has it until you take it back. To give it for a time, lend it.",
+        done="{tag} is now with {holder}.",
+        form=AllocateForm,
+        run=doing(assignments.allocate),
         main=frozenset({AssetStatus.AVAILABLE}),
     ),
     ActionPage(
