@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -242,14 +241,9 @@ def _dismissible(problem: Problem) -> Dismissible | None:
     fields = {
         "webhook": str(problem.webhook_id),
         "reason": str(problem.reason or UNTRIED),
-        "seen": seen_word(problem.failed_at),
+        "seen": problem.failed_at.isoformat(),
     }
     return Dismissible(counted(problem.failed), fields)
-
-
-def seen_word(at: datetime) -> str:
-    """A time as the form of *Dismiss* carries it."""
-    return at.isoformat()
 
 
 def _page(webhook: UUID) -> str:
