@@ -17,4 +17,6 @@ def test_the_models_are_the_tables_that_the_migrations_make(app: Flask) -> None:
     with db.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         found: list[Any] = compare_metadata(context, Base.metadata)
-    assert found == []
+    # What searches read belongs to no model.
+    words = ("asset_words", "staff_words")
+    assert [each for each in found if not any(word in repr(each) for word in words)] == []

@@ -344,6 +344,6 @@ def test_the_help_page_explains_every_status_and_reason(support: Pages) -> None:
 def test_it_does_not_claim_to_have_sent_what_never_left(support: Pages) -> None:
     made = make_delivery(status="failed", reason="blocked")
     make_attempt(made, reason="blocked")
-    assert "What is to be sent" in support.get(f"/deliveries/{made}").main
+    assert "What was to be sent" in support.get(f"/deliveries/{made}").main
     make_attempt(made, reason="server", code=500)
     assert "What we sent" in support.get(f"/deliveries/{made}").main

@@ -6,6 +6,7 @@ import pytest
 import time_machine
 from flask import Flask
 
+from portal.lib.clock import as_if
 from portal.models.deliveries import Delivery
 from portal.services.core.unit_of_work import session
 from portal.services.operations import retention
@@ -43,10 +44,10 @@ def test_it_is_stopped_when_it_says_and_not_before(
     make_delivery(make_webhook(**state), status="held", created_at=created)
     end = retention.held_until(created, off_since)
     assert end == NOW + 28 * DAY
-    with time_machine.travel(end - timedelta(minutes=1), tick=False):
+    with as_if(end - timedelta(minutes=1)):
         retention.prune()
     assert status_of_one() == "held"
-    with time_machine.travel(end + timedelta(minutes=1), tick=False):
+    with as_if(end + timedelta(minutes=1)):
         retention.prune()
     assert status_of_one() == "stopped"
 
@@ -94,4 +95,4 @@ def test_what_was_kept_when_it_was_turned_on_does_not_say_that_it_is_off(app: Fl
 
 def test_the_log_names_no_end_for_what_is_not_held(pages: Pages) -> None:
     make_delivery(status="waiting")
-    assert "Kept until" not in pages.get("/deliveries").rows()[0][4]
+    assert "Kept until" not in " ".join(pages.get("/deliveries").rows()[0])

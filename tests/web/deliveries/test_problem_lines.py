@@ -4,11 +4,10 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
-import time_machine
 from flask import Flask
 from sqlalchemy import func, select
 
-from portal.lib.clock import utcnow
+from portal.lib.clock import as_if, utcnow
 from portal.models.audit import AuditEntry
 from portal.services.core.unit_of_work import session
 from tests.support.deliveries import change, make_delivery
@@ -40,7 +39,7 @@ def broken(name: str = "Finance depreciation", **columns: object) -> None:
 
 
 def test_a_line_says_where_why_how_many_when_and_how_it_goes_on(app: Flask) -> None:
-    with time_machine.travel(NOON + timedelta(hours=1), tick=False):
+    with as_if(NOON + timedelta(hours=1)):
         pages = visit(app, "support")
         broken()
         page = pages.get("/deliveries")

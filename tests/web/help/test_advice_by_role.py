@@ -155,12 +155,17 @@ def test_about_a_delivery_that_nobody_sends(app: Flask, role: str) -> None:
 
 
 @ROLES
-def test_in_the_banner_of_an_owner_who_may_not_turn_it_on(app: Flask, role: str) -> None:
+def test_the_line_of_trouble_leads_its_owner_to_what_may_be_done(app: Flask, role: str) -> None:
     pages = visit(app, role, name="Olga Owner")
-    make_webhook(owner_id=owner_id("Olga Owner"), state="off", off_reason="gone", off_at=utcnow())
-    page = pages.get("/assets")
-    assert bool(page.links("turn it on again")) is (role == "admin")
-    assert bool(page.links("whom to ask")) is (role != "admin")
+    hook = make_webhook(
+        owner_id=owner_id("Olga Owner"), state="off", off_reason="gone", off_at=utcnow()
+    )
+    assert pages.get("/assets").links("was turned off by us") == [
+        f"/settings/webhooks/{hook.public_id}"
+    ]
+    page = pages.get(f"/settings/webhooks/{hook.public_id}")
+    assert any("Turn on" in each for each in page.buttons()) is (role == "admin")
+    assert ("sk an administrator" in page.main) is (role != "admin")
 
 
 @ROLES

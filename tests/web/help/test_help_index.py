@@ -220,7 +220,7 @@ def test_log_and_delivery_lead_to_the_line_that_explains_them(support: Pages) ->
     make_attempt(made, reason="bad_request", code=422)
     never = make_delivery(status="failed", reason="dns")
     make_attempt(never, reason="dns")
-    page = support.get("/deliveries?q=AST-00007")  # without the problems above it
+    page = support.get("/deliveries?event=asset.created")  # without problems above it
     assert page.links("Content not accepted (422)") == [f"{STATUS_PAGE}#422"]
     assert page.links("Server not found") == [f"{STATUS_PAGE}#dns"]
     explained = support.get(f"/deliveries/{made}").links("All reasons explained")

@@ -7,6 +7,7 @@ from click.testing import Result
 from flask import Flask
 from sqlalchemy import select, update
 
+from portal.lib.clock import utcnow
 from portal.models.deliveries import Delivery, DeliveryStatus
 from portal.models.people import Link, Role
 from portal.services.core.unit_of_work import session, writing
@@ -172,12 +173,12 @@ def test_the_start_page_counts_what_did_not_arrive_and_leads_there(app: Flask) -
     publish()
     publish()
     with writing() as current:
-        current.execute(update(Delivery).values(status=DeliveryStatus.FAILED))
+        current.execute(update(Delivery).values(status=DeliveryStatus.FAILED, finished_at=utcnow()))
     pages = enter(app, make_user(Role.SUPPORT))
     page = pages.get("/")
-    assert "2 deliveries need attention" in page.main
+    assert "2 deliveries" in page.main
     assert "1 webhook is on" in page.main
-    page = pages.follow("need attention")
+    page = pages.follow("Open")
     assert page.status == 200
     assert len(page.rows()) == 2
 
