@@ -159,8 +159,8 @@ def test_a_failure_says_why_and_when_it_is_tried_again(
     expect(state).to_contain_text(SECOND_TRY, timeout=PATIENCE_MS)
 
     rows = user_steps.texts(user_steps.log_rows(desk, portal))
-    assert "Will retry Connection refused 2 of 10 in " in rows[0]
-    assert re.search(r"Will retry .*\(500\) 2 of 10 sent 2 . in ", rows[1]), rows[1]
+    assert "Will retry Connection refused 2 of 10 " in rows[0]
+    assert re.search(r"Will retry .*\(500\) 2 of 10 sent 2 . \d\d:\d\d ", rows[1]), rows[1]
 
 
 def test_retry_delivers_the_same_message_while_one_looks(
@@ -183,7 +183,7 @@ def test_retry_delivers_the_same_message_while_one_looks(
     for tab in tabs:
         expect(tab.locator(".state")).to_contain_text("Delivered")
         assert tab.evaluate("window.notReloaded")
-        expect(tab.get_by_text(f"Retry by {user_steps.NAME}")).to_be_visible()
+        expect(tab.get_by_role("rowheader", name=f"Retry by {user_steps.NAME}")).to_be_visible()
     tabs[1].close()
     newer, older = outside.received()[-2:]
     assert newer.json()["asset"]["serial_number"] == "EP-2"

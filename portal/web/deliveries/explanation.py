@@ -138,6 +138,10 @@ def for_the_caller(delivery: DeliveryDetail) -> str:
     words = f"{explained.what_happened} That was at {when}."
     if explained.side is not Side.RECEIVER:
         return f"{words} The delivery is {delivery.public_id}."
+    if not last.code:  # it never came so far as to be in anybody's log
+        check = (
+            f"Ask the receiver's owner what happened then. The delivery is {delivery.public_id}."
+        )
     return f"Our side is working. {words} {check} A retry has the same id."
 
 

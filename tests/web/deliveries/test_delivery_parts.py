@@ -51,6 +51,15 @@ def test_of_one_that_arrived_it_says_who_answered_what_and_when(support: Pages) 
     assert "Our side is working" not in caller_text(page)
 
 
+def test_what_never_reached_the_receiver_is_not_looked_for_in_its_log(support: Pages) -> None:
+    made = make_delivery(status="failed", tries=10, reason="refused")
+    make_attempt(made, reason="refused", started_at=AT, finished_at=AT)
+    words = caller_text(support.get(f"/deliveries/{made}"))
+    assert words.startswith("Our side is working. receiver.example.com refused the connection.")
+    assert f"Ask the receiver's owner what happened then. The delivery is {made}." in words
+    assert "check their log" not in words
+
+
 def test_where_the_problem_is_ours_the_owner_is_not_sent_to_the_log(support: Pages) -> None:
     made = make_delivery(status="failed", tries=10, reason="blocked")
     make_attempt(made, reason="blocked", started_at=AT, finished_at=AT)
