@@ -1,0 +1,51 @@
+"""What a claim locks on PostgreSQL: what it takes and no more; and what it leaves to who has it."""
+
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+from sqlalchemy import Connection, select, update
+
+from portal.extensions import db
+from portal.models.deliveries import Delivery
+from portal.models.webhooks import Webhook
+from portal.services.core.unit_of_work import writing
+from portal.services.dispatch import claim as dispatch_claim
+from tests.jobs.pump.delivery_clock import leases
+from tests.support.deliveries import lease, make_delivery
+from tests.support.factories import make_webhook
+
+
+@pytest.fixture
+def connection(app: Flask) -> Iterator[Connection]:
+    """Of somebody who is in the middle of something."""
+    if db.engine.dialect.name == "sqlite":
+        pytest.skip("SQLite has one lock for everything")
+    db.session.remove()
+    with db.engine.connect() as made, made.begin() as transaction:
+        yield made
+        transaction.rollback()
+
+
+def test_what_it_does_not_take_is_free_for_others(connection: Connection) -> None:
+    hook = make_webhook()
+    for _ in range(4):
+        make_delivery(hook)
+    db.session.remove()
+    (taken,) = dispatch_claim.claim(connection, 1)
+    with db.engine.connect() as other:
+        free = select(Delivery.id).with_for_update(skip_locked=True)
+        found = set(other.scalars(free))
+    assert len(found) == 3
+    assert taken.delivery_id not in found
+
+
+def test_of_a_webhook_that_somebody_has_locked_it_settles_nothing(connection: Connection) -> None:
+    hook = make_webhook()
+    made = make_delivery(hook)
+    lease(made, -60)
+    db.session.remove()
+    connection.execute(update(Webhook).values(name="Theirs"))
+    with writing() as current:
+        assert dispatch_claim.claim(current.connection(), 8) == []
+    assert [each.delivery_id for each in leases()] != [], "its end was written without the lock"
