@@ -139,3 +139,10 @@ def test_a_consumable_that_was_deleted_is_not_among_the_low_ones(app: Flask) -> 
 def test_the_warranty_of_what_is_gone_is_not_counted(app: Flask, status: str) -> None:
     put_in(with_warranty(3), status)
     assert alert_queries.count_due(WARRANTY, utcnow()) == 0
+
+
+def test_who_heard_of_a_run_is_told_the_widest_audience_first() -> None:
+    run = AlertRun(heard={"0+2": {"a": 1}, "11+0": {"b": 2}, "2+0": {"c": 3}, "0+0": {"d": 4}})
+    heard = [(who.sent, who.held) for who, _ in alert_runs.audiences(run)]
+    assert heard == [(11, 0), (2, 0), (0, 2), (0, 0)]
+    assert dict(alert_runs.audiences(run))[Heard(11, 0)] == {"b": 2}
