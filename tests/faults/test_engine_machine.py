@@ -49,7 +49,7 @@ WHICH = st.sampled_from([0, 1])
 PICK = st.integers(0, 50)
 PLACES = st.integers(1, 12)
 # The same histories each time, of which both databases see the first.
-EXAMPLES = {"sqlite": 25, "postgres": 10}
+EXAMPLES = {"sqlite": 25, "postgresql": 10}
 # More arrives than not, or every history would be one of trouble.
 ANSWER = st.sampled_from(
     [None] * 4 + [Reason.SERVER, Reason.UNAVAILABLE, Reason.BAD_REQUEST, Reason.GONE]
