@@ -39,12 +39,14 @@ def broken(name: str = "Finance depreciation", **columns: object) -> None:
 
 
 def test_a_line_says_where_why_how_many_when_and_how_it_goes_on(app: Flask) -> None:
+    pages = visit(app, "support")
     with as_if(NOON + timedelta(hours=1)):
-        pages = visit(app, "support")
         broken()
         page = pages.get("/deliveries")
     (line,) = problems(page)
-    expected = "Finance depreciation · Server error (500) · 4 deliveries · 05:00 to 14:00"
+    expected = (
+        "Finance depreciation · Server error (500) · 4 deliveries · 4 May, 05:00 to 4 May, 14:00"
+    )
     assert line == f"{expected} · still failing"
 
 

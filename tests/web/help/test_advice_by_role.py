@@ -164,7 +164,6 @@ def test_the_line_of_trouble_leads_its_owner_to_what_may_be_done(app: Flask, rol
         f"/settings/webhooks/{hook.public_id}"
     ]
     page = pages.get(f"/settings/webhooks/{hook.public_id}")
-    assert any("Turn on" in each for each in page.buttons()) is (role == "admin")
     assert ("sk an administrator" in page.main) is (role != "admin")
 
 
