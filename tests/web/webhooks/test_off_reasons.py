@@ -7,6 +7,7 @@ import time_machine
 from flask import Flask
 
 from portal.engine.health import NOTICE, PATIENCE
+from portal.lib.clock import as_if
 from tests.support.factories import Hook, make_webhook
 from tests.support.pages import Pages
 from tests.web.signed_in import visit
