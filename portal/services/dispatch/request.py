@@ -14,7 +14,7 @@ from portal.engine.signing.signatures import (
     STANDARD_PREFIX,
     request_headers,
 )
-from portal.lib.clock import utcnow
+from portal.lib.clock import common_now, utcnow
 from portal.models.webhooks import WebhookKind
 from portal.services.core import vault
 from portal.services.dispatch.claim_types import Claim, Target
@@ -111,7 +111,7 @@ class Composer:
         return self._latest[1]
 
     def _find(self, webhook: Target) -> Opened:
-        overlaps = webhook.old_until is not None and webhook.old_until > utcnow()
+        overlaps = webhook.old_until is not None and webhook.old_until > common_now()
         old = webhook.old_secret_enc if overlaps else None
         sealed = (webhook.id, webhook.secret_enc, old, webhook.headers_enc)
         key = (*sealed, webhook.url, webhook.url_is_secret)

@@ -32,6 +32,7 @@ ALL_WAYS = {
     "to_client": {"to_client": True},
 }
 WAYS = ALL_WAYS if IS_FULL else {"both": ALL_WAYS["both"]}
+pytestmark = pytest.mark.skipif(not IS_FULL, reason="waits a minute and a half: FAULTS=full")
 each_way = pytest.mark.parametrize("ways", WAYS.values(), ids=WAYS.keys())
 
 
