@@ -160,6 +160,7 @@ def test_the_trial_says_what_it_is_at_a_press(plain_page: Page, gallery: str) ->
 
 def test_the_chosen_light_holds_whatever_the_system_says(plain_page: Page, gallery: str) -> None:
     def ground() -> str:
+        plain_page.wait_for_load_state()
         colour = "getComputedStyle(document.body).backgroundColor"
         return str(plain_page.evaluate(colour))
 

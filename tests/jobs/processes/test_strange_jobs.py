@@ -78,8 +78,8 @@ def a_named_function_as_json(attack: Attack) -> None:
 
 
 def a_list_in_the_place_of_a_job(attack: Attack) -> None:
-    attack.redis.rpush("rq:job:strange", "no job")
-    attack.redis.rpush(QUEUE, "strange")
+    attack.redis.rpush(f"rq:job:{attack.id}", "no job")
+    attack.redis.rpush(QUEUE, attack.id)
 
 
 def callbacks(attack: Attack) -> None:

@@ -21,6 +21,7 @@ from portal.services.assets import queries as asset_queries
 from portal.services.assets.queries import AssetFilter
 from portal.services.audit import queries as audit_queries
 from portal.services.audit.queries import TrailFilter
+from portal.services.bulk_retry import runs
 from portal.services.core import keyset
 from portal.services.webhooks import queries as webhook_queries
 from tests.services.core import planned_lists, register_lists, webhook_lists
@@ -44,6 +45,7 @@ LISTS: dict[Callable[..., Any], Callable[[], Iterator[Case]]] = {
     audit_queries.find_page: planned_lists.trail,
     alert_queries.list_alerts: planned_lists.alerts,
     webhook_queries.list_webhooks: webhook_lists.webhooks,
+    runs.find_page: webhook_lists.bulk_retries,
 }
 # In a way of their own, with tests of their own.
 APART = {

@@ -1,10 +1,14 @@
-"""The list of webhooks, with rows, and what each page of it should show."""
+"""The lists of webhooks and of bulk retries, with rows, and what each page should show."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from portal.lib.clock import utcnow
 from portal.models.webhooks import Webhook
+from portal.services.bulk_retry import runs
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.unit_of_work import writing
+from portal.services.tasks import tasks
 from portal.services.webhooks import queries as webhook_queries
 from tests.services.core.keyset_walk import Case, store
 
@@ -49,3 +53,13 @@ def webhooks() -> Iterator[Case]:
                 if part in name or part in (url.partition("/alpha")[0] or "this portal")
             ],
         )
+
+
+def bulk_retries() -> Iterator[Case]:
+    """Several, with other work between them."""
+    made = []
+    with writing() as current:
+        for _ in range(5):
+            made.append(tasks.start(current, SYSTEM, runs.NAME, total=1).public_id)
+            tasks.start(current, SYSTEM, "another", total=1)
+    yield Case("bulk retries", runs.find_page, lambda task: task.public_id, made[::-1])

@@ -47,7 +47,7 @@ NOBODY = """
     inbox_messages.house inbox_messages.standard
     incidents.kind incidents.status_from leases.kind
     maintenances.outcome maintenances.state maintenances.status_before maintenances.type
-    notices.told processes.host processes.kind processes.name
+    notices.told processes.host processes.kind processes.name processes.trouble
     reservations.state stock_moves.kind submissions.owner submissions.result_path
     task_rows.outcome tasks.actor_kind tasks.counts tasks.cursor tasks.error tasks.kind
     tasks.origin tasks.state users.role

@@ -20,7 +20,7 @@ def test_its_last_delivery_is_the_youngest_of_its_own_that_is_no_test(app: Flask
     make_delivery(hook, priority=Priority.TEST)
     others = make_delivery(other)
     make_delivery(fresh, priority=Priority.TEST)
-    last = {row.public_id: row.last for row in queries.list_webhooks()}
+    last = {row.public_id: row.last for row in queries.list_webhooks().rows}
     found = {public_id: each and each.public_id for public_id, each in last.items()}
     assert found == {
         hook.public_id: youngest,
