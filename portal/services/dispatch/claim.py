@@ -133,23 +133,28 @@ def _lease(
     now: datetime,
 ) -> list[Claim]:
     """Lease of each webhook as many as are free: tests in their own place, then by priority,
-    longest due first. At most `room`; heads of queues, of which a webhook has one, come first."""
-    terms, usual = _terms(now), [each for each in portions if not each.is_head]
+    longest due first. At most `room`."""
+    terms = _terms(now)
     addresses = {each.webhook: "" for each in portions} | {
         id_: shown_url(webhook.target) for id_, webhook in locked.items()
     }
-    leased: list[Leased] = []
-    if heads := [each.webhook for each in portions if each.is_head]:
+    heads = {each.webhook for each in portions if each.is_head}
+    usual: list[Portion] = []
+    behind: list[Portion] = []
+    for each in portions:
+        if not each.is_head:
+            # What is sent again in bulk goes behind the head of its queue.
+            is_behind = each.priority is Priority.BULK and each.webhook in heads
+            (behind if is_behind else usual).append(each)
+    leased = _lease_usual(connection, usual, room, terms, addresses)
+    if heads and (left := room - len(leased)):
         values = {"ids": as_json(heads), "now": now}
         found = connection.execute(claim_statements.due_heads(connection.dialect.name), values)
         rows = [DueDelivery._make(row) for row in found.all()]
-        leased += _lease_rows(connection, rows, terms, addresses)
-    if usual and (left := room - len(leased)):
-        if connection.dialect.name == "sqlite":
-            taken = _pick(connection, usual, now)[:left]
-            leased += _lease_rows(connection, taken, terms, addresses)
-        else:
-            leased += _lease_at_once(connection, usual, left, terms, addresses)
+        leased += _lease_rows(connection, rows[:left], terms, addresses)
+    busy = {row.webhook_id for row, _ in leased if row.priority != Priority.TEST}
+    idle = [each for each in behind if each.webhook not in busy]
+    leased += _lease_usual(connection, idle, room - len(leased), terms, addresses)
     targets = {id_: locked[id_].target for id_ in {row.webhook_id for row, _ in leased}}
     return [
         Claim(
@@ -169,6 +174,22 @@ def _lease(
         )
         for row, event in leased
     ]
+
+
+def _lease_usual(
+    connection: Connection,
+    portions: Sequence[Portion],
+    room: int,
+    terms: Terms,
+    addresses: Mapping[int, str],
+) -> list[Leased]:
+    """Whatever is no head of a queue."""
+    if not portions or not room:
+        return []
+    if connection.dialect.name == "sqlite":
+        taken = _pick(connection, portions, terms.now)[:room]
+        return _lease_rows(connection, taken, terms, addresses)
+    return _lease_at_once(connection, portions, room, terms, addresses)
 
 
 def _terms(now: datetime) -> Terms:

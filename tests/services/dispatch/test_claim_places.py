@@ -7,6 +7,7 @@ from flask import Flask
 
 from portal.engine.retry_policy import AttemptKind
 from portal.extensions import settings
+from portal.models.deliveries import Priority
 from portal.services.dispatch.claim_types import Claim
 from tests.jobs.pump.delivery_clock import ask_for_retry, claim, deliveries
 from tests.support.deliveries import make_delivery
@@ -42,6 +43,21 @@ def test_what_is_being_sent_already_counts(hook: Hook) -> None:
         make_delivery(hook)
     assert len(claim(MOST - 1)) == MOST - 1
     assert len(claim()) == 1
+    assert claim() == []
+
+
+@pytest.mark.parametrize(
+    ("priority", "first"),
+    [(Priority.INTERACTIVE, AttemptKind.MANUAL), (Priority.BULK, AttemptKind.SCHEDULED)],
+)
+def test_a_queue_in_order_has_one_place_for_its_head_and_what_is_sent_again(
+    app: Flask, priority: Priority, first: AttemptKind
+) -> None:
+    queue = make_webhook(in_order=True)
+    make_delivery(queue)
+    make_delivery(queue, status="failed")
+    ask_for_retry(deliveries()[1].id, priority=priority)
+    assert kinds(claim()) == [first]
     assert claim() == []
 
 
