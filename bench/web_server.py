@@ -19,7 +19,7 @@ from tests.support.ports import free_port
 from tests.support.processes import Process, children_of
 from tests.web.signed_in import visit
 
-PAIRS = 15
+PAIRS = 31
 AT_ONCE = 4  # a connection for each request, as nginx opens them
 DELIVERIES = 2000
 SLOW = ("heads", "bodies", "chunks", "idle")
@@ -63,9 +63,9 @@ def run() -> Iterator[Line]:
         with writing():
             for number in range(DELIVERIES):
                 publish(asset_id=number + 1)
-        ours, threads = _start(here), _start(here, "-k", "gthread")
-        yield _compare("Sign-in page", Asked("/sign-in", {}, 100), ours, threads)
-        yield _compare("Log page", Asked("/deliveries", _cookie(here), 12), ours, threads)
+        ours, threads = _start(here), _start(here, "-k", "bench.support.threads_worker.Threads")
+        yield _compare("Sign-in page", Asked("/sign-in", {}, 400), ours, threads)
+        yield _compare("Log page", Asked("/deliveries", _cookie(here), 48), ours, threads)
         for name, server in (("gunicorn's threads", threads), ("ours", ours)):
             yield _slowest(name, server)
 
