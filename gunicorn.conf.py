@@ -1,5 +1,6 @@
 """The web server: two processes of waitress's threads, quiet, and gone when its parent is."""
 
+import gc
 import os
 import sys
 from typing import Any
@@ -8,6 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from jobs.processes.child import dies_with
 from jobs.processes.heartbeat import GOODBYE, Heartbeat
+from portal import app as _pages  # noqa: F401 - read once, here: each process begins with it
 from portal import logs
 from portal.config.settings import SettingsError, load_settings
 from portal.queue.schedule import ensure_schedule
@@ -37,6 +39,8 @@ logconfig_dict = logs.config(_settings, "web")
 control_socket_disable = True
 # The heartbeat file must not lie on a disk that can be busy.
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108 - gunicorn's advice
+# What was read lasts: a collection would take it apart in each process, the last one at its end.
+gc.freeze()
 
 
 def post_fork(server: Any, _worker: Any) -> None:

@@ -7,6 +7,7 @@ database knows, says `pytestmark = pytest.mark.both_databases`.
 """
 
 import base64
+import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,8 +25,11 @@ from portal.config.settings import Settings, load_settings
 from portal.database.trouble import book
 from portal.extensions import db
 from portal.services.core import heartbeats
+from portal.services.people import passwords
+from portal.services.people.passwords import HASHER, NOBODYS_HASH
 from tests.support.database.empty_database import empty_out, keep_empty_copy
 from tests.support.database.memory_folder import memory_folder
+from tests.support.factories import CHEAP, cheap_hash
 from tests.support.golden.expected_file import Golden
 from tests.support.servers import PostgresServer, ValkeyServer
 
@@ -108,6 +112,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: _place(item.path.relative_to(root).as_posix()))
 
 
+def pytest_collection_finish() -> None:
+    """Thousands of tests last as long as the process: no collection need look through them."""
+    gc.freeze()
+
+
 def _place(path: str) -> int:
     places = (n for n, folder in enumerate(LONG_FIRST) if path.startswith(f"{folder}/"))
     return next(places, len(LONG_FIRST))
@@ -184,8 +193,11 @@ def app(
     """The application on an empty database and an empty Valkey, in an application context.
 
     Its pump ends when nothing is due: that it lingers for the next message has tests of its own.
+    Hashing a password costs next to nothing; a test of what it costs takes `usual_hashing` too.
     """
     monkeypatch.setattr("jobs.deliver.LINGER", 0.0)
+    monkeypatch.setattr(passwords, "HASHER", CHEAP)
+    monkeypatch.setattr(passwords, "NOBODYS_HASH", cheap_hash("of nobody"))
     valkey_server.empty_out()
     heartbeats.take_notes()
     book.forget()
@@ -194,6 +206,13 @@ def app(
         yield session_app
         put_equipment_away(session_app)
         db.session.remove()
+
+
+@pytest.fixture
+def usual_hashing(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passwords are hashed as they are outside of tests."""
+    monkeypatch.setattr(passwords, "HASHER", HASHER)
+    monkeypatch.setattr(passwords, "NOBODYS_HASH", NOBODYS_HASH)
 
 
 def put_equipment_away(app: Flask) -> None:

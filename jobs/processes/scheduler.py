@@ -1,5 +1,6 @@
 """The scheduler process: rq-scheduler, looking once a second."""
 
+import gc
 import logging
 from time import monotonic
 from typing import Final
@@ -49,6 +50,7 @@ def run_scheduler() -> int:
     # A scheduler killed in its run leaves a lock for eleven seconds: not worth a line each.
     logging.getLogger("rq_scheduler").setLevel(logging.ERROR)
     app = application()
+    gc.freeze()  # it lasts: no collection need look through it, not at the end either
     scheduler = RepairingScheduler(app.extensions["settings"])
     try:
         wait_for_redis(scheduler.connection)

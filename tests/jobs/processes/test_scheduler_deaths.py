@@ -139,7 +139,7 @@ def test_five_deaths_in_a_minute_leave_the_schedule_whole(
     assert until(lambda: redis.zcard(ENTRIES) == len(table(settings)), 40)
     redis.delete(QUEUE)
     assert until(lambda: redis.llen(QUEUE) >= 2, 20)
-    # While it queues a job, that job is off the schedule: only one that has ended shows a whole one.
+    # While it queues a job, that job is off the schedule: only when it has ended is it whole.
     assert last.stop() == 0
     assert reconcile(redis, table(settings)) == []
 

@@ -16,6 +16,7 @@ from portal.services.people.sign_in import WrongPassword, sign_in
 from portal.services.people.signup import NewPerson
 from tests.support.factories import PASSWORD, make_user
 
+pytestmark = pytest.mark.usefixtures("usual_hashing")
 HERE = "192.0.2.7"
 
 

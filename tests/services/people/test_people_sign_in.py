@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import pytest
-from argon2 import PasswordHasher
 from flask import Flask
 from sqlalchemy import select, update
 
@@ -16,7 +15,7 @@ from portal.services.people import account, passwords, sign_in_throttle
 from portal.services.people.account import Details
 from portal.services.people.sign_in import WrongPassword, sign_in
 from portal.services.people.sign_in_throttle import Throttled
-from tests.support.factories import PASSWORD, make_user
+from tests.support.factories import PASSWORD, cheap_hash, make_user
 
 HERE = "192.0.2.7"
 
@@ -169,9 +168,10 @@ def test_what_is_a_day_old_is_swept_out(app: Flask) -> None:
     assert kept == {key.digest for key in young}
 
 
+@pytest.mark.usefixtures("usual_hashing")
 def test_a_hash_of_old_parameters_is_made_anew_for_whoever_signs_in_alone(app: Flask) -> None:
     ana, ben = make_user(), make_user()
-    old = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+    old = cheap_hash(PASSWORD)
     with writing() as current:
         current.execute(update(User).values(password_hash=old))
     sign_in(ana.email, PASSWORD, HERE)
