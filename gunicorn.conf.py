@@ -11,7 +11,9 @@ from jobs.processes.child import dies_with
 from jobs.processes.heartbeat import GOODBYE, Heartbeat
 from portal import app as _pages  # noqa: F401 - read once, here: each process begins with it
 from portal import logs
+from portal.base_app import create_base_app
 from portal.config.settings import SettingsError, load_settings
+from portal.extensions import db
 from portal.queue.schedule import ensure_schedule
 from portal.services.core import heartbeats, vault
 from portal.services.operations.database.look import look_around
@@ -43,6 +45,16 @@ worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108
 gc.freeze()
 
 
+def on_starting(server: Any) -> None:
+    """Wrong keys end the server before it listens."""
+    _check_keys(server)
+
+
+def on_reload(server: Any) -> None:
+    """They may have been changed."""
+    _check_keys(server)
+
+
 def post_fork(server: Any, _worker: Any) -> None:
     """A web process ends with its master, however that one ended."""
     dies_with(server.pid)()
@@ -51,12 +63,7 @@ def post_fork(server: Any, _worker: Any) -> None:
 def post_worker_init(worker: Any) -> None:
     """The web's start is one of the moments that check the keys and repair the schedule."""
     with worker.wsgi.app_context():
-        try:
-            vault.check_canary()
-        except SettingsError as error:
-            worker.log.error("%s", error)
-            sys.exit(BOOT_ERROR)
-        except SQLAlchemyError:
+        if not _are_keys_known(worker):
             worker.log.warning("The database does not answer yet.")
         ensure_schedule()
     worker.heartbeat = Heartbeat(
@@ -72,3 +79,23 @@ def worker_exit(_server: Any, worker: Any) -> None:
     """A web process that ends in peace says so."""
     if hasattr(worker, "heartbeat"):
         worker.heartbeat.end(GOODBYE)
+
+
+def _check_keys(server: Any) -> None:
+    """In the master, which has one exit status. Its processes make connections of their own."""
+    with create_base_app(_settings).app_context():
+        _are_keys_known(server)
+        db.session.remove()
+        db.engine.dispose()
+
+
+def _are_keys_known(process: Any) -> bool:
+    """Whether the database could say that these keys are the right ones; wrong ones end us."""
+    try:
+        vault.check_canary()
+    except SettingsError as error:
+        process.log.error("%s", error)
+        sys.exit(BOOT_ERROR)
+    except SQLAlchemyError:
+        return False
+    return True
