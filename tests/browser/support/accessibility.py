@@ -15,10 +15,38 @@ from playwright.sync_api import ConsoleMessage, Page, Request
 WIDE = (1280, 900)
 NARROW = (320, 800)
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+# These go by how an element looks, which its own kind and that of all around it decide: what was
+# looked at on one page is not looked at again on the next. They take most of the time.
+BY_SIGHT = ["color-contrast", "target-size"]
 # Of what a page does right nothing is told: to put that into words takes as long as to look.
-RUN = """async rules => {
-  const options = {runOnly: rules, resultTypes: ["violations"], selectors: false};
-  return (await axe.run(document, options)).violations;
+RUN = """async ([only, left_out, places]) => {
+  const elements = [...document.querySelectorAll("body *")];
+  const where = places === null ? document : {include: places.map((place) => elements[place])};
+  const rules = Object.fromEntries(left_out.map((rule) => [rule, {enabled: false}]));
+  const options = {runOnly: only, rules, resultTypes: ["violations"], selectors: false};
+  return (await axe.run(where, options)).violations;
+}"""
+# For each element a number for its kind and that of all that it stands in, whatever it says, and
+# the place of the one around it.
+KINDS = """() => {
+  const seen = new Map([[document.body, [7, -1]]]);
+  const mix = (number, word) => {
+    for (let at = 0; at < word.length; at++) {
+      number = Math.imul(number ^ word.charCodeAt(at), 0x01000193);
+    }
+    return number;
+  };
+  const told = new Set(["class", "role", "type", "aria-current", "aria-invalid", "aria-sort"]);
+  return [...document.querySelectorAll("body *")].map((element, place) => {
+    const [around, parent] = seen.get(element.parentElement);
+    const marks = [...element.attributes].map((each) =>
+      told.has(each.name) ? `${each.name}=${each.value}` : each.name);
+    const has_text = [...element.childNodes].some((node) =>
+      node.nodeType === Node.TEXT_NODE && node.data.trim());
+    const number = mix(around, [element.tagName, ...marks.sort(), has_text].join());
+    seen.set(element, [number, place]);
+    return [number, parent];
+  });
 }"""
 AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
 BEYOND_THE_EDGE = """() => {
@@ -40,6 +68,7 @@ class Heard:
     foreign: list[str] = field(default_factory=list)
 
 
+_looked_at: dict[str, set[int]] = {"light": set(), "dark": set()}
 _heard: "WeakKeyDictionary[Page, Heard]" = WeakKeyDictionary()
 
 
@@ -72,19 +101,36 @@ def check_page(page: Page, name: str) -> None:
 def _look(page: Page, size: tuple[int, int], scheme: Literal["light", "dark"]) -> list[str]:
     page.set_viewport_size({"width": size[0], "height": size[1]})
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    if not page.evaluate("() => 'axe' in window"):
+        page.evaluate(AXE)  # through the debugger: the page's own policy would refuse a script
+    found = page.evaluate(RUN, [RULES, BY_SIGHT, None])
+    if places := _new_places(page, scheme):
+        found += page.evaluate(RUN, [BY_SIGHT, [], places])
     wide = [f"at {size[0]} px it is wider than the screen: {e}" for e in _beyond_the_edge(page)]
-    return wide + [f"{scheme}, {size[0]} px: {words}" for words in _axe(page)]
+    said = [words for violation in found for words in _in_words(violation)]
+    return wide + [f"{scheme}, {size[0]} px: {words}" for words in said]
+
+
+def _new_places(page: Page, scheme: str) -> list[int]:
+    """The places of elements of a kind not looked at yet; of one within another, the outer one.
+
+    Each kind counts as looked at from now on: a fault is told of where it is met first.
+    """
+    elements: list[tuple[int, int]] = page.evaluate(KINDS)
+    known, places, covered = _looked_at[scheme], [], set()
+    for place, (kind, around) in enumerate(elements):
+        if around in covered:
+            covered.add(place)
+        elif kind not in known:
+            places.append(place)
+            covered.add(place)
+        known.add(kind)
+    return places
 
 
 def _beyond_the_edge(page: Page) -> list[str]:
     elements: list[str] = page.evaluate(BEYOND_THE_EDGE)
     return elements
-
-
-def _axe(page: Page) -> list[str]:
-    if not page.evaluate("() => 'axe' in window"):
-        page.evaluate(AXE)  # through the debugger: the page's own policy would refuse a script
-    return [words for violation in page.evaluate(RUN, RULES) for words in _in_words(violation)]
 
 
 def _in_words(violation: dict[str, Any]) -> list[str]:
