@@ -34,10 +34,10 @@ def plain_cell(text: str) -> str:
     return text[1:] if text.startswith("'") and _FORMULA.match(text, 1) else text
 
 
-def write_csv(rows: Iterable[Sequence[object]]) -> Iterator[str]:
+def write_csv(rows: Iterable[Sequence[object]], between: str = ",") -> Iterator[str]:
     """The rows as lines of CSV (RFC 4180), one piece a row, the first with a byte order mark."""
     line = io.StringIO()
-    writer = csv.writer(line)
+    writer = csv.writer(line, delimiter=between)
     line.write(BYTE_ORDER_MARK)
     for row in rows:
         writer.writerow([safe_cell(value) for value in row])

@@ -98,3 +98,18 @@ class TaskRow(Base):
     asset_id: Mapped[int | None]
 
     __table_args__ = (Index("ix_task_rows_task_id_outcome_number", "task_id", "outcome", "number"),)
+
+
+class ImportMatch(Base):
+    """What the headings and words of files with one set of headings became last.
+
+    `headings`: a hash of the set (`services/csv/remembered_matches.py`). `matches`, `words`: as
+    `services/csv/import_matches.py` has them.
+    """
+
+    __tablename__ = "import_matches"
+
+    headings: Mapped[str] = mapped_column(String(64), primary_key=True)
+    matches: Mapped[dict[str, Any]]
+    words: Mapped[dict[str, Any]]
+    used_at: Mapped[datetime] = mapped_column(default=common_now, index=True)

@@ -8,7 +8,7 @@ from portal.web.alerts import views as alert_views
 from portal.web.assets import bulk_views, named_list_views, staff_views, tab_views
 from portal.web.assets import views as asset_views
 from portal.web.bulk_retry import views as bulk_retry_views
-from portal.web.csv import export_views, import_views
+from portal.web.csv import export_views, import_views, match_views
 from portal.web.deliveries import help_views as delivery_help_views
 from portal.web.deliveries import views as delivery_views
 from portal.web.deliveries.problems import views as problem_views
@@ -77,6 +77,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     export_views.blueprint,
     bulk_views.blueprint,
     import_views.blueprint,
+    match_views.blueprint,
     action_views.blueprint,
     planning_views.blueprint,
     alert_views.blueprint,

@@ -1,14 +1,24 @@
 """The sheet of an import before anything is looked up: its headings, and rows that clash. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from typing import Final
+from typing import Any, Final
 
-from portal.lib.csv_upload import Row, Sheet
+from portal.lib.spreadsheets.sheets import Row, Sheet
+from portal.models.assets import AssetKind, Condition
+from portal.services.assets.tag_numbers import of_the_series
 from portal.services.core.refusals import Refusal
 from portal.services.csv.columns import COLUMNS, PROBLEM, READ_ONLY
+from portal.services.csv.import_matches import NEEDED, Matches, Words, cells_by
+from portal.services.csv.import_rows import Verdict
+from portal.services.csv.import_values import NO, YES
 
-NEEDED: Final = ("asset_tag", "name")  # one of them
+# Columns in which nothing else can be kept than these words.
+OURS: Final[Mapping[str, frozenset[str]]] = {
+    "condition": frozenset(Condition),
+    "kind": frozenset(AssetKind),
+    "reservable": YES | NO,
+}
 NOT_SHARED: Final = ("asset_tag", "serial_number")
 MOST_TOLD: Final = 3  # headings in a sentence
 LONGEST_TOLD: Final = 40
@@ -35,13 +45,47 @@ def unknown_columns(sheet: Sheet) -> dict[str, str]:
     return {column: "".join(get_close_matches(column, free, 1, ALIKE)) for column in unknown}
 
 
-def rows_with_problems(sheet: Sheet, columns: Sequence[str]) -> Iterator[tuple[Row, str]]:
-    """Each row with the cells of these columns, and why the file alone already rules it out."""
+def needs_matching(sheet: Sheet) -> bool:
+    """Whether a person should say what its headings, or the words below them, are to become."""
+    if unknown_columns(sheet) or not set(NEEDED) & set(sheet.columns):
+        return True
+    return any(
+        word.lower() not in OURS[field]
+        for field in OURS
+        for word in {row.cells.get(field, "") for row in sheet.rows} - {""}
+    )
+
+
+def rows_with_problems(
+    rows: Iterable[Row], matches: Matches, words: Words
+) -> Iterator[tuple[Row, str]]:
+    """Each row of the file, and why the file alone already rules it out."""
     seen: dict[tuple[str, str], int] = {}
-    for row in sheet.rows:
-        cells = {name: row.cells[name] for name in columns if row.cells.get(name)}
-        problem = row.problem or _said_before(seen, cells, row.number)
-        yield Row(row.number, cells), problem
+    for row in rows:
+        cells = cells_by(matches, words, row.cells)
+        yield row, row.problem or _said_before(seen, cells, row.number)
+
+
+def stored_rows(task_id: int, rows: Iterable[Row], matches: Matches) -> Iterator[dict[str, Any]]:
+    """The rows as they are stored: the cells that say something, as the file has them."""
+    for row, problem in rows_with_problems(rows, matches, {}):
+        data: dict[str, Any] = {"cells": {name: text for name, text in row.cells.items() if text}}
+        if row.problem:
+            data["problem"] = row.problem
+        outcome = Verdict.ERROR if problem else None
+        yield {
+            "task_id": task_id,
+            "number": row.number,
+            "data": data,
+            "outcome": outcome,
+            "message": problem,
+        }
+
+
+def numbered(tags: Iterable[str]) -> list[str]:
+    """The file's own tags that rows without one must not get; nothing where each row has a tag."""
+    said = set(tags)
+    return sorted(of_the_series(said)) if "" in said else []
 
 
 def _said_before(seen: dict[tuple[str, str], int], cells: Mapping[str, str], number: int) -> str:

@@ -5,7 +5,7 @@ works at the rows of the check and plans each of them again, for the register ha
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Final
 from uuid import UUID
 
@@ -13,14 +13,13 @@ from sqlalchemy import Select, func, insert, select
 from sqlalchemy.orm import Session
 
 from portal.engine.events.body import ActorKind, Origin
-from portal.lib.csv_upload import Sheet
 from portal.lib.paging import PAGE_SIZE
+from portal.lib.spreadsheets.sheets import Sheet
 from portal.models.tasks import Task, TaskRow, TaskState
-from portal.services.assets.tag_numbers import of_the_series
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import session, writing
-from portal.services.csv import import_notes, import_rows, import_sheet
+from portal.services.csv import import_matches, import_notes, import_rows, import_sheet
 from portal.services.csv.columns import MOVED, PROBLEM
 from portal.services.csv.import_notes import Notes
 from portal.services.csv.import_rows import ShownRow, Ticks, Verdict
@@ -43,26 +42,35 @@ def upload(
     may_add: bool,
     change_existing: bool = False,
     file_name: str = "",
+    asks: bool = False,
 ) -> UUID:
     """Store the rows and have them checked; the public id of the check.
 
     `may_add`: categories and locations that are not there yet are added. `change_existing`: rows
-    of assets that exist change them; otherwise these are skipped.
+    of assets that exist change them; otherwise these are skipped. `asks`: where the file speaks
+    otherwise than the register does, the check is paused until `import_matching.match`.
     """
-    columns = import_sheet.known_columns(sheet)
+    is_asked = asks and import_sheet.needs_matching(sheet)
+    columns = [] if is_asked else import_sheet.known_columns(sheet)
+    matches = {column: column for column in columns}
     with writing() as current:
         require(current, actor, PERMISSION)
         params = {
             "columns": columns,
-            "unknown": import_sheet.unknown_columns(sheet),
+            "matches": matches,
+            "headings": list(zip(sheet.columns, sheet.headings, strict=True)),
+            "unknown": {} if is_asked else import_sheet.unknown_columns(sheet),
             "left_alone": [column for column in MOVED if column in sheet.columns],
             "may_add": may_add,
             "change_existing": change_existing,
             "file_name": file_name[:120],
-            "numbered": _numbered(sheet),
+            "origin": asdict(sheet.origin),
+            "numbered": import_sheet.numbered(row.cells.get("asset_tag", "") for row in sheet.rows),
         }
         task = tasks.start(current, actor, CHECK_NAME, total=len(sheet.rows), params=params)
-        stored = list(_stored(task.id, sheet, columns))
+        if is_asked:
+            task.state = TaskState.PAUSED
+        stored = list(import_sheet.stored_rows(task.id, sheet.rows, matches))
         for start in range(0, len(stored), CHUNK):
             current.execute(insert(TaskRow), stored[start : start + CHUNK])
         return task.public_id
@@ -73,7 +81,7 @@ def confirm(actor: Actor, public_id: UUID) -> UUID:
     with writing() as current:
         require(current, actor, PERMISSION)
         check = tasks.locked(current, public_id)
-        _refuse_other(check)
+        refuse_other(check)
         started = check.params.get("import")
         if started:
             return UUID(started)
@@ -92,7 +100,7 @@ def confirm(actor: Actor, public_id: UUID) -> UUID:
 def find_check(public_id: UUID) -> Task:
     """The check with this public id."""
     task = tasks.find(public_id)
-    _refuse_other(task)
+    refuse_other(task)
     return task
 
 
@@ -103,7 +111,7 @@ def rows_page(
 
     `outcomes`: only rows with one of these; none for all.
     """
-    wanted = _rows_of(check.id).where(TaskRow.number > after)
+    wanted = rows_of(check.id).where(TaskRow.number > after)
     if outcomes:
         wanted = wanted.where(TaskRow.outcome.in_(outcomes))
     rows = session().scalars(wanted.limit(PAGE_SIZE + 1)).all()
@@ -117,22 +125,25 @@ def outcome_counts(check: Task) -> dict[str, int]:
     return {outcome: count for outcome, count in rows if outcome}
 
 
-def cells_of(row: TaskRow) -> dict[str, str]:
-    """What the file says in this row, by column; blank cells are left out."""
-    cells: dict[str, str] = row.data.get("cells", {})
-    return cells
+def cells_of(check: Task, row: TaskRow) -> dict[str, str]:
+    """What the row says, by our columns and in our words; blank cells are left out."""
+    return import_matches.cells_of(check.params, row.data["cells"])
 
 
 def failed_rows(check: Task) -> Iterator[Sequence[object]]:
     """The rows that were not imported, as they came, and why; ready to be mended and sent again."""
     columns: list[str] = check.params["columns"]
+    headings = check.params.get("headings") or [(name, name) for name in columns]
+    kept = [(name, heading) for name, heading in headings if name != PROBLEM]
     task_id, after = check.id, 0
-    yield (*columns, PROBLEM)
+    yield (*(heading for _, heading in kept), PROBLEM)
     while True:
         session().rollback()
-        wanted = _rows_of(task_id).where(TaskRow.number > after, TaskRow.outcome.in_(WRONG))
+        wanted = rows_of(task_id).where(TaskRow.number > after, TaskRow.outcome.in_(WRONG))
         chunk = session().scalars(wanted.limit(CHUNK)).all()
-        lines = [(*(cells_of(row).get(name, "") for name in columns), row.message) for row in chunk]
+        lines = [
+            (*(row.data["cells"].get(name, "") for name, _ in kept), row.message) for row in chunk
+        ]
         after = chunk[-1].number if chunk else after
         session().rollback()
         yield from lines
@@ -140,29 +151,23 @@ def failed_rows(check: Task) -> Iterator[Sequence[object]]:
             return
 
 
-def _numbered(sheet: Sheet) -> list[str]:
-    """The file's own tags that rows without one must not get; nothing where each row has a tag."""
-    tags = {row.cells.get("asset_tag", "") for row in sheet.rows}
-    return sorted(of_the_series(tags)) if "" in tags else []
+def refuse_other(task: Task) -> None:
+    """Refuse a task that is no check of a file."""
+    if task.kind != CHECK_NAME:
+        raise NotFound("There is no import at this address.")
 
 
-def _stored(task_id: int, sheet: Sheet, columns: Sequence[str]) -> Iterator[dict[str, object]]:
-    for row, problem in import_sheet.rows_with_problems(sheet, columns):
-        yield {
-            "task_id": task_id,
-            "number": row.number,
-            "data": {"cells": row.cells},
-            "outcome": Verdict.ERROR if problem else None,
-            "message": problem,
-        }
+def rows_of(task_id: int) -> Select[TaskRow]:
+    """The file's rows in its order."""
+    return select(TaskRow).where(TaskRow.task_id == task_id).order_by(TaskRow.number)
 
 
 def _check_step(current: Session, task: Task) -> Step:
-    after, ticks, notes = task.cursor.get("number", 0), _ticks(task), task.params.get("notes", {})
-    rows = current.scalars(_rows_of(task.id).where(TaskRow.number > after).limit(tasks.ROWS)).all()
+    after, notes = task.cursor.get("number", 0), task.params.get("notes", {})
+    rows = current.scalars(rows_of(task.id).where(TaskRow.number > after).limit(tasks.ROWS)).all()
     for row in tasks.few(rows):
         if not row.outcome:
-            notes = _judge(current, row, ticks, notes)
+            notes = _judge(current, task, row, notes)
         task.count(row.outcome or "")
         task.cursor = {"number": row.number}
     task.params = {**task.params, "notes": notes}
@@ -173,12 +178,12 @@ def _ticks(check: Task) -> Ticks:
     return Ticks(bool(check.params["may_add"]), bool(check.params.get("change_existing")))
 
 
-def _judge(current: Session, row: TaskRow, ticks: Ticks, notes: Notes) -> Notes:
+def _judge(current: Session, check: Task, row: TaskRow, notes: Notes) -> Notes:
     """Keep with the row what would become of it; the file's notes with its own."""
     try:
-        made = import_rows.plan(current, cells_of(row), ticks)
+        made = import_rows.plan(current, cells_of(check, row), _ticks(check))
     except Refusal as refusal:
-        row.outcome, row.message = Verdict.ERROR, refusal.sentence
+        row.outcome, row.message = Verdict.ERROR, _told(check, refusal)
         return notes
     shown = made.shown
     row.outcome, row.asset_id = shown.verdict, shown.asset_id
@@ -186,6 +191,10 @@ def _judge(current: Session, row: TaskRow, ticks: Ticks, notes: Notes) -> Notes:
     kept = {"version": shown.version, "adds": shown.adds, "changes": shown.changes}
     row.data = {**row.data, **kept}
     return import_notes.noted(notes, shown.adds, made.values.kind, made.left_out)
+
+
+def _told(check: Task, refusal: Refusal) -> str:
+    return import_matches.in_their_words(refusal.sentence, check.params)
 
 
 def _shown(row: TaskRow) -> ShownRow:
@@ -201,29 +210,29 @@ def _shown(row: TaskRow) -> ShownRow:
 
 def _import_step(current: Session, task: Task) -> Step:
     check = find_check(UUID(task.params["check"]))
-    after, ticks = task.cursor.get("number", 0), _ticks(check)
-    numbered = frozenset(check.params.get("numbered", ()))
-    wanted = _rows_of(check.id).where(TaskRow.number > after, TaskRow.outcome.in_(TO_DO))
+    after, taken = task.cursor.get("number", 0), frozenset(check.params.get("numbered", ()))
+    wanted = rows_of(check.id).where(TaskRow.number > after, TaskRow.outcome.in_(TO_DO))
     rows = current.scalars(wanted.limit(tasks.ROWS)).all()
     for row in tasks.few(rows):
-        _carry_out(current, _actor(task), row, ticks, numbered)
+        _carry_out(current, _actor(task), check, row, taken)
         task.count(row.outcome or "")
         task.cursor = {"number": row.number}
     return tasks.MORE if rows else tasks.DONE
 
 
 def _carry_out(
-    current: Session, actor: Actor, row: TaskRow, ticks: Ticks, numbered: Collection[str]
+    current: Session, actor: Actor, check: Task, row: TaskRow, taken: Collection[str]
 ) -> None:
     shown = _shown(row)
 
     def do() -> None:
-        planned = import_rows.plan_as_shown(current, cells_of(row), ticks, shown)
-        row.asset_id = import_rows.carry_out(current, actor, planned, numbered)
+        cells, ticks = cells_of(check, row), _ticks(check)
+        planned = import_rows.plan_as_shown(current, cells, ticks, shown)
+        row.asset_id = import_rows.carry_out(current, actor, planned, taken)
 
     refusal = tasks.refusal_of(current, do)
     if refusal:
-        row.outcome, row.message = Verdict.FAILED, refusal.sentence
+        row.outcome, row.message = Verdict.FAILED, _told(check, refusal)
     else:
         row.outcome = DONE_AS[Verdict(shown.verdict)]
 
@@ -232,15 +241,6 @@ def _actor(task: Task) -> Actor:
     """The person who said yes, by way of an import; the portal itself stays what it is."""
     actor = tasks.actor_of(task, Origin.IMPORT)
     return actor if actor.user_id is None else replace(actor, kind=ActorKind.IMPORT)
-
-
-def _rows_of(task_id: int) -> Select[TaskRow]:
-    return select(TaskRow).where(TaskRow.task_id == task_id).order_by(TaskRow.number)
-
-
-def _refuse_other(task: Task) -> None:
-    if task.kind != CHECK_NAME:
-        raise NotFound("There is no import at this address.")
 
 
 CHECK: Final = Kind(name=CHECK_NAME, permission=PERMISSION, step=_check_step)

@@ -135,6 +135,15 @@ def resume(actor: Actor, public_id: UUID, kind: Kind) -> None:
         task_bell.ring_after_commit(current)
 
 
+def begin_again(current: Session, task: Task) -> None:
+    """Let a task that the caller has locked, and nobody works at, start from its first row."""
+    task.state = TaskState.RUNNING
+    task.cursor, task.counts, task.done, task.failures = {}, {}, 0, 0
+    task.error, task.stopped_by, task.finished_at = "", None, None
+    task.due_at = database_time(current)
+    task_bell.ring_after_commit(current)
+
+
 def end(current: Session, task: Task, kind: Kind, state: TaskState, error: str = "") -> None:
     """Stop or give up a task that the caller has locked."""
     task.state = state

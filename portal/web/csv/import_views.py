@@ -1,4 +1,4 @@
-"""Import from CSV: choose a file, see what each row would do, say yes once."""
+"""Import: choose a file, see what each row would do, say yes once."""
 
 from collections.abc import Iterator, Mapping
 from uuid import UUID
@@ -11,11 +11,11 @@ from wtforms import BooleanField
 
 from portal.engine.events.names import EventName
 from portal.lib.csv_cells import write_csv
-from portal.lib.csv_upload import Sheet, UnreadableError, read_csv
+from portal.lib.spreadsheets.sheets import Sheet
 from portal.models.tasks import Task, TaskState
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import once_only
-from portal.services.csv import import_task
+from portal.services.csv import import_file, import_task
 from portal.services.csv.columns import COLUMNS
 from portal.services.csv.import_rows import Verdict
 from portal.services.webhooks.subscribers import count_listeners
@@ -32,18 +32,15 @@ blueprint = Blueprint("importing", __name__, url_prefix="/assets/import")
 class UploadForm(PortalForm):
     """The file, and what it may do beyond adding assets."""
 
-    file = FileField("CSV file")
+    file = FileField("File")
     change_existing = BooleanField(import_words.MAY_CHANGE)
     may_add = BooleanField("Add categories and locations that are not there yet")
 
     def sheet(self) -> Sheet:
         """What is in the file. Refuses what cannot be read, at its field."""
         if not self.file.data or not self.file.data.filename:
-            raise Refusal("Choose a CSV file", field="file")
-        try:
-            return read_csv(self.file.data.read())
-        except UnreadableError as error:
-            raise Refusal(str(error), field="file") from None
+            raise Refusal("Choose a file", field=import_file.FIELD)
+        return import_file.read(self.file.data.read())
 
 
 @blueprint.route("", methods=["GET", "POST"])
@@ -63,11 +60,18 @@ def upload() -> Answer | tuple[str, int]:
                     may_add=bool(form.may_add.data),
                     change_existing=bool(form.change_existing.data),
                     file_name=name,
+                    asks=True,
                 ),
-                lambda public_id: url("tasks.show", public_id=public_id),
+                _next_path,
             )
             return redirect(path)
     return render_template("csv/import.html", form=form, columns=COLUMNS), status_of(form)
+
+
+def _next_path(public_id: UUID) -> str:
+    """Where a file is matched first, if it speaks otherwise than the register; else its check."""
+    is_asked = import_task.find_check(public_id).state == TaskState.PAUSED
+    return url("import_match.match" if is_asked else "tasks.show", public_id=public_id)
 
 
 @blueprint.route("/<uuid:public_id>", methods=["GET", "POST"])
@@ -83,6 +87,8 @@ def check(public_id: UUID) -> Answer | tuple[str, int]:
 
 def _checked(public_id: UUID, form: PortalForm) -> Answer | tuple[str, int]:
     task = import_task.find_check(public_id)
+    if task.state == TaskState.PAUSED:
+        return redirect(url("import_match.match", public_id=public_id))
     if task.state in {TaskState.WAITING, TaskState.RUNNING}:
         return redirect(url("tasks.show", public_id=public_id))
     chosen = import_words.outcomes_of(linked("show", Verdict, None))
@@ -93,7 +99,7 @@ def _checked(public_id: UUID, form: PortalForm) -> Answer | tuple[str, int]:
         "csv/import_check.html",
         task=task,
         form=form,
-        lines=import_words.lines(rows),
+        lines=import_words.lines(task, rows),
         after=after,
         chips=import_words.chips(counts, chosen),
         wrong=sum(counts.get(verdict, 0) for verdict in import_task.WRONG),
@@ -130,7 +136,8 @@ def _events(check: Task, counts: Mapping[str, int]) -> Iterator[EventName]:
 def failed(public_id: UUID) -> Response:
     """The rows that were not imported, with a column that says why."""
     check = import_task.find_check(public_id)
-    return csv_download("failed-rows.csv", import_task.failed_rows(check))
+    between = check.params.get("origin", {}).get("separator") or ","
+    return csv_download("failed-rows.csv", import_task.failed_rows(check), between)
 
 
 @blueprint.get("/example.csv")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from portal.models.assignments import Assignment
 from portal.models.tasks import Task, TaskRow, TaskState
@@ -54,11 +54,13 @@ class ImportLine:
     message: str
 
 
-def lines(rows: Sequence[TaskRow]) -> list[ImportLine]:
+def lines(check: Task, rows: Sequence[TaskRow]) -> list[ImportLine]:
     """The rows as people read them."""
     changed = [row.asset_id for row in rows if row.asset_id and row.data.get("changes")]
     held = holders(changed)
-    return [_line(row, import_task.cells_of(row), held.get(row.asset_id or 0)) for row in rows]
+    return [
+        _line(row, import_task.cells_of(check, row), held.get(row.asset_id or 0)) for row in rows
+    ]
 
 
 def outcomes_of(shown: str | None) -> Sequence[str]:
@@ -106,6 +108,7 @@ def why_not_confirm(task: Task) -> str:
 
 def _notes(task: Task, counts: Mapping[str, int]) -> Iterator[str]:
     noted: Notes = task.params.get("notes", {})
+    yield from _origin_notes(task.params.get("origin", {}))
     if skipped := counts.get(Verdict.SKIPPED, 0):
         one, many = "row whose asset exists and differs", "rows whose assets exist and differ"
         them = "it" if skipped == 1 else "them"
@@ -130,6 +133,16 @@ def _notes(task: Task, counts: Mapping[str, int]) -> Iterator[str]:
             f"{each} (did you mean {meant}?)" if meant else each for each, meant in unknown.items()
         )
         yield f"These columns are not known and are left out: {names}."
+
+
+def _origin_notes(origin: Mapping[str, Any]) -> Iterator[str]:
+    """What had to be guessed of the file, and what of it nobody looked at."""
+    if encoding := origin.get("encoding"):
+        doubt = "The file does not say in which letters it is written."
+        yield f"{doubt} It was read as {encoding}: look at letters such as ä or é."
+    if others := origin.get("other_tabs"):
+        one, many = "other sheet is left out", "other sheets are left out"
+        yield f"Only the sheet “{origin['tab']}” was read; {plural(others, one, many)}."
 
 
 def _new(kind: NamedList, names: Sequence[tuple[str, int]]) -> str:

@@ -71,12 +71,15 @@ REGISTER: Final = Topic(
             "import",
             "Import a file",
             (
-                "Choose a CSV file with one asset a line. The check shows what each line would do, "
-                "and what is wrong with it, before anything is changed. The work then continues "
-                "on its own; its page says how far it is and lists the lines that were refused.",
+                "Choose a file of Excel, OpenDocument or CSV with one asset a line. Where its "
+                "headings or words are not the register's, you say what each becomes, and the "
+                "next file with the same headings is read in the same way. The check shows what "
+                "each line would do, and what is wrong with it, before anything is changed. The "
+                "work then continues on its own; its page says how far it is and lists the lines "
+                "that were refused.",
             ),
             (ASSETS,),
-            also="csv excel spreadsheet upload bulk export",
+            also="csv excel xlsx ods opendocument spreadsheet upload bulk export headings columns",
         ),
     ),
 )

@@ -27,7 +27,7 @@ class TaskWords:
     `outcomes`: what became of rows, by the names in `counts`, in the order of the sentence.
     `failures`: those that a person would not call finished, and `undone`: how "Finished, but 1 …"
     and "Finished, but 3 …" go on. `after`: (label, address) of what a person may look at when it
-    has ended. `tags`: by state.
+    has ended, or waits for them. `tags`: by state.
     """
 
     title: Callable[[Task], str]
@@ -40,6 +40,8 @@ class TaskWords:
 
 
 def _after_check(task: Task) -> list[Link]:
+    if task.state == TaskState.PAUSED:
+        return [("Match the headings", url_for("import_match.match", public_id=task.public_id))]
     if task.state != TaskState.DONE:
         return [("Choose a file", url_for("importing.upload"))]
     return [("See what each row would do", url_for("importing.check", public_id=task.public_id))]

@@ -61,7 +61,7 @@ def page_of(task: Task) -> TaskPage:
         sentence=_sentence(task),
         details=_details(task, words),
         time_left=_time_left(task, utcnow()),
-        after=[] if is_live else words.after(task),
+        after=words.after(task) if task.state in {*ENDED, TaskState.PAUSED} else [],
         is_live=is_live,
         can_stop=task.kind not in KINDS or KINDS[task.kind].can_stop,
     )

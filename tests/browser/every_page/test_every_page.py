@@ -59,6 +59,7 @@ SAME = {
     "erasure.staff": "staff",
     "erasure.user": "people",
     "asset_parts": "assets",
+    "import_match": "importing",
     "new_passwords": "people",
     "webhook_forms": "webhooks",
     "webhook_secrets": "webhooks",

@@ -73,7 +73,7 @@ BOUND = re.compile(
     r"(CHUNK|BATCH|UNDER_WAY|A_STEP|A_RUN|A_WRITE|A_STATEMENT|ROWS|WINDOW|FLUSH_AT)$"
 )
 APART = {
-    "portal.lib.csv_upload.MOST_ROWS",  # a file with more is refused
+    "portal.lib.spreadsheets.sheets.MOST_ROWS",  # a file with more is refused
     # tests/services/erasure/test_erasure.py: small stretches end as one large one
     "portal.services.erasure.places.ROWS_A_STEP",
     "portal.services.erasure.places.TASKS_A_STEP",

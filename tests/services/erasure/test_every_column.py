@@ -28,6 +28,7 @@ TOLD = """
     assets.supplier assets.order_number assets.unit assets.notes
     events.asset_tag events.asset_name
     categories.name locations.name assignments.location maintenances.supplier
+    import_matches.matches import_matches.words
     webhooks.name webhooks.url webhooks.draft_form attempts.url leases.url
 """
 # Words of ours, numbers, and what is sealed: nobody is named there.
@@ -45,7 +46,7 @@ NOBODY = """
     deliveries.event deliveries.prior_status deliveries.reason deliveries.status
     dismissals.reason erasures.counts erasures.kind events.event
     inbox_messages.house inbox_messages.standard
-    incidents.kind incidents.status_from leases.kind
+    import_matches.headings incidents.kind incidents.status_from leases.kind
     maintenances.outcome maintenances.state maintenances.status_before maintenances.type
     notices.told processes.host processes.kind processes.name processes.trouble
     reservations.state stock_moves.kind submissions.owner submissions.result_path

@@ -63,7 +63,7 @@ assets.edit
     actions.cancel_maintenance
     actions.receive_stock actions.issue_stock actions.adjust_stock
     bulk.confirm bulk.show
-    importing.upload importing.check importing.failed importing.example
+    importing.upload importing.check importing.failed importing.example import_match.match
     categories.new categories.edit categories.delete
     locations.new locations.edit locations.delete
     staff.new staff.edit staff.leave staff.come_back

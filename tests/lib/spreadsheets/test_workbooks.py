@@ -1,0 +1,181 @@
+"""Files of Excel and OpenDocument: what is read, and that a hostile one ends in a sentence."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from portal.lib.spreadsheets import workbook_child, workbooks
+from portal.lib.spreadsheets.sheets import UnreadableError
+from portal.lib.spreadsheets.workbooks import SENTENCES, TOO_LARGE, is_workbook, read_workbook
+from tests.lib.spreadsheets.workbook_files import cells_of, ods, text, xlsx, zipped
+
+HEADING = cells_of([["Inventarnummer", "Bezeichnung"]])
+FAR = '<row r="1048576"><c r="XFD1048576"><v>1</v></c></row>'
+
+
+def test_what_a_person_sees_is_what_is_read() -> None:
+    row = (
+        f'<row r="4">{text("L-1")}<c s="1"><v>45278</v></c><c s="2"><v>45278.75</v></c>'
+        '<c><v>1249.5</v></c><c><v>1234567890123</v></c><c t="b"><v>1</v></c>'
+        '<c><f>0.1+0.2</f><v>0.30000000000000004</v></c><c t="e"><v>#DIV/0!</v></c>'
+        '<c><f>1+1</f></c><c t="str"><f>"a"</f><v>=HYPERLINK("x")</v></c></row>'
+    )
+    names = [["Tag", "Day", "Time", "Cost", "Serial", "Lent", "Sum", "Wrong", "None", "Link"]]
+    sheet = read_workbook(xlsx(cells_of(names) + row))
+    assert list(sheet.headings) == names[0]
+    (only,) = sheet.rows
+    assert only.number == 4
+    assert list(only.cells.values()) == [
+        *("L-1", "2023-12-18", "2023-12-18 18:00", "1249.5", "1234567890123", "yes", "0.3"),
+        *("", "", '=HYPERLINK("x")'),
+    ]
+
+
+def test_the_first_sheet_that_can_be_seen_and_has_something_is_taken() -> None:
+    secret, blank, wanted = (
+        cells_of([["salary"], ["1"]]),
+        "",
+        HEADING + '<row r="2"><c><v>7</v></c></row>',
+    )
+    sheet = read_workbook(xlsx(secret, blank, wanted, wanted, hidden=1))
+    assert (sheet.origin.tab, sheet.origin.other_tabs, sheet.origin.separator) == (
+        "Tabelle3",
+        2,
+        "",
+    )
+    assert sheet.rows[0].cells == {"inventarnummer": "7"}
+
+
+def test_a_table_may_begin_anywhere_on_its_sheet() -> None:
+    rows = (
+        '<row r="3"><c r="C3" t="inlineStr"><is><t>name</t></is></c></row>'
+        '<row r="9"><c r="C9" t="inlineStr"><is><t>Chair</t></is></c></row>'
+    )
+    (row,) = read_workbook(xlsx(rows)).rows
+    assert (row.number, row.cells) == (9, {"name": "Chair"})
+
+
+def test_opendocument_is_read_too() -> None:
+    day = (
+        '<table:table-row><table:table-cell office:value-type="string"><text:p>Stuhl</text:p>'
+        '</table:table-cell><table:table-cell office:value-type="date" '
+        'office:date-value="2024-02-04"/><table:table-cell office:value-type="float" '
+        'office:value="489.9"/></table:table-row>'
+    )
+    sheet = read_workbook(ods([["Bezeichnung", "Anschaffung", "Preis"]], values=day))
+    assert sheet.origin.tab == "Inventar"
+    assert list(sheet.rows[0].cells.values()) == ["Stuhl", "2024-02-04", "489.9"]
+
+
+def test_macros_are_passed_over() -> None:
+    content = xlsx(HEADING + HEADING.replace('r="1"', 'r="2"'), more={"xl/vbaProject.bin": "Shell"})
+    assert len(read_workbook(content).rows) == 1
+
+
+def test_what_stands_beside_the_headings_is_told_in_the_words_of_a_workbook() -> None:
+    (row,) = read_workbook(xlsx(cells_of([["name"], ["Chair", "red"]]))).rows
+    assert "“red” is left over. Write a heading above it" in row.problem
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"PK\x03\x04\xf1\x9a", SENTENCES["damaged"]),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600, SENTENCES["damaged"]),
+        (xlsx(HEADING)[:-200], SENTENCES["damaged"]),
+        (zipped({"word/document.xml": "<w/>"}), SENTENCES["damaged"]),
+        (xlsx('<row r="1"><c r="A1"><v>'), SENTENCES["damaged"]),
+        (xlsx("", cells_of([["a"]]), hidden=2), SENTENCES["blank"]),
+        (xlsx(HEADING + FAR), TOO_LARGE),
+        (xlsx(HEADING), "This file has a heading and no rows"),
+        (
+            xlsx(cells_of([["a", "A"], ["1", "2"]])),
+            "The column a is there twice. Remove one of them",
+        ),
+    ],
+)
+def test_any_other_file_ends_in_a_sentence(content: bytes, sentence: str) -> None:
+    assert is_workbook(content)
+    with pytest.raises(UnreadableError) as refused:
+        read_workbook(content)
+    assert str(refused.value) == sentence
+
+
+def test_a_wide_or_a_long_sheet_is_refused_as_a_file_of_text_is() -> None:
+    wide = "".join(text(f"c{number}") for number in range(300))
+    with pytest.raises(UnreadableError, match="more than 200 columns"):
+        read_workbook(xlsx(f'<row r="1">{wide}</row><row r="2">{wide}</row>'))
+    many = cells_of([["name"]]) + "".join(
+        f'<row r="{n}"><c><v>1</v></c></row>' for n in range(2, 20_004)
+    )
+    with pytest.raises(UnreadableError, match="more than 20,000 rows"):
+        read_workbook(xlsx(many))
+
+
+def test_a_small_file_that_unfolds_into_a_large_one_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = tmp_path / "child.py"
+    child.write_text(
+        "import runpy, sys\n"
+        f"program = runpy.run_path({str(workbook_child.__file__)!r})\n"
+        "program['limit'].__globals__['MEMORY'] = 200 << 20\n"
+        "sys.exit(program['main']())\n"
+    )
+    monkeypatch.setattr(workbooks, "CHILD", child)
+    assert read_workbook(xlsx(cells_of([["name"], ["Chair"]]))).rows
+    content = xlsx(cells_of([["name"], ["a" * (200 << 20)]]))
+    assert len(content) < 1 << 20
+    with pytest.raises(UnreadableError, match="too large to be read here"):
+        read_workbook(content)
+
+
+@pytest.mark.parametrize(
+    ("program", "seconds"),
+    [
+        ("import time; time.sleep(60)", 0.5),
+        ("import os; os.kill(os.getpid(), 9)", 5),
+        ("import sys; sys.exit(3)", 5),
+    ],
+)
+def test_a_child_that_hangs_or_dies_is_ended_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, seconds: float
+) -> None:
+    child = tmp_path / "child.py"
+    child.write_text(program)
+    monkeypatch.setattr(workbooks, "CHILD", child)
+    monkeypatch.setattr(workbooks, "SECONDS", seconds)
+    with pytest.raises(UnreadableError, match="too large to be read here"):
+        read_workbook(xlsx(HEADING))
+
+
+def test_the_child_is_bounded_and_knows_nothing_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET_KEY", "what no child may know")
+    told = tmp_path / "told"
+    child = tmp_path / "child.py"
+    child.write_text(
+        "import os, resource, runpy, sys\n"
+        f"limits = runpy.run_path({str(workbook_child.__file__)!r})\n"
+        "limits['limit']()\n"
+        "kinds = ('AS', 'CPU', 'FSIZE', 'NOFILE', 'CORE')\n"
+        "bounds = [resource.getrlimit(getattr(resource, 'RLIMIT_' + kind))[1] for kind in kinds]\n"
+        "portal = [name for name in sys.modules if name.startswith('portal')]\n"
+        f"open({str(told)!r}, 'w').write(repr((bounds, dict(os.environ), portal)))\n"
+        "sys.exit(3)\n"
+    )
+    monkeypatch.setattr(workbooks, "CHILD", child)
+    with pytest.raises(UnreadableError):
+        read_workbook(xlsx(HEADING))
+    bounds, environment, portal = eval(told.read_text())  # noqa: S307 - written by the line above
+    assert bounds == [640 << 20, 10, 48 << 20, 16, 0]
+    assert "SECRET_KEY" not in environment
+    assert portal == []
+
+
+def test_nothing_is_left_of_a_child() -> None:
+    before = set(os.listdir("/proc/self/fd"))
+    read_workbook(xlsx(cells_of([["name"], ["Chair"]])))
+    assert set(os.listdir("/proc/self/fd")) == before

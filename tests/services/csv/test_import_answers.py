@@ -1,0 +1,244 @@
+"""A file that speaks otherwise than the register: it is asked about, read by the answer, and the
+answer is remembered for the next file with the same headings."""
+
+from uuid import UUID
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select
+
+from jobs import tasks as job
+from portal.lib.csv_upload import read_csv
+from portal.models.audit import AuditEntry
+from portal.models.tasks import ImportMatch, TaskState
+from portal.services.assets import named_lists
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.refusals import NotAllowed, Refusal
+from portal.services.core.unit_of_work import session, writing
+from portal.services.csv import import_answers, import_task, remembered_matches
+from portal.services.csv.import_answers import FileAnswer, Question
+from portal.services.task_kinds import KINDS
+from portal.services.tasks import tasks
+from tests.services.csv.import_steps import found, run, shown
+from tests.support.factories import Person, make_asset, make_category, make_user
+
+LIST = (
+    "Inventarnummer;Bezeichnung;Kategorie;Zustand;Anschaffung;Preis;Farbe\n"
+    "L-1;ThinkPad;Laptop;gut;18.12.2023;1.349,00;rot\n"
+    "L-2;MacBook;Laptop;Sehr gut;04.02.2024;489,90;\n"
+    "L-3;Monitor;Bildschirm;???;31.02.2024;auf Anfrage;blau\n"
+    "L-1;Pixel;Telefon;gut;;;\n"
+)
+MATCHES = {
+    "inventarnummer": "asset_tag",
+    "bezeichnung": "name",
+    "kategorie": "category",
+    "zustand": "condition",
+    "anschaffung": "purchase_date",
+    "preis": "purchase_cost",
+}
+WORDS = {"condition": {"gut": "good", "sehr gut": "excellent", "???": ""}}
+
+
+@pytest.fixture
+def ana(app: Flask) -> Person:
+    return make_user(name="Ana")
+
+
+def asked(person: Person, text: str = LIST) -> UUID:
+    """The file is uploaded as a person does; its check."""
+    sheet = read_csv(text.encode())
+    return import_task.upload(person.actor, sheet, may_add=False, asks=True, file_name="list.csv")
+
+
+def question(public_id: UUID) -> Question:
+    session().rollback()
+    return import_answers.question(import_task.find_check(public_id))
+
+
+def say(person: Person, public_id: UUID, **changes: object) -> None:
+    """Answer, and have the rows checked."""
+    said = {"matches": MATCHES, "words": WORDS, "may_add": True, "remembers": True, **changes}
+    import_answers.answer(person.actor, public_id, FileAnswer(**said))  # type: ignore[arg-type]  # as given
+    job.work(KINDS, seconds=60)
+
+
+def test_it_waits_for_an_answer_and_offers_what_is_near(ana: Person) -> None:
+    make_category("Laptops")
+    public_id = asked(ana)
+    job.work(KINDS)
+    assert tasks.find(public_id).state == TaskState.PAUSED
+    what = question(public_id)
+    assert [(each.heading, each.ours) for each in what.columns] == [
+        ("Inventarnummer", "asset_tag"),
+        ("Bezeichnung", "name"),
+        ("Kategorie", "category"),
+        ("Zustand", "condition"),
+        ("Anschaffung", "purchase_date"),
+        ("Preis", "purchase_cost"),
+        ("Farbe", ""),
+    ]
+    assert what.columns[0].examples == ["L-1", "L-2", "L-3"]
+    assert not any(each.is_remembered for each in what.columns)
+    assert [(each.ours, each.word, each.rows, each.becomes) for each in what.words] == [
+        ("category", "Laptop", 2, "Laptops"),
+        ("category", "Bildschirm", 1, None),
+        ("category", "Telefon", 1, None),
+        ("condition", "gut", 2, "good"),
+        ("condition", "Sehr gut", 1, "excellent"),
+        ("condition", "???", 1, None),
+    ]
+
+
+def test_the_rows_are_checked_by_the_answer_and_speak_the_files_words(ana: Person) -> None:
+    public_id = asked(ana)
+    say(ana, public_id)
+    assert found(public_id) == [
+        (2, "create", ""),
+        (3, "create", ""),
+        (
+            4,
+            "error",
+            "Enter Anschaffung as a date that exists, not “31.02.2024”: there is no "
+            "31 February 2024",
+        ),
+        (5, "error", "Row 2 has the same Inventarnummer"),
+    ]
+    assert run(ana, public_id).counts == {"created": 2}
+    page, _ = import_task.rows_page(import_task.find_check(public_id), ("created",), 0)
+    assert import_task.cells_of(import_task.find_check(public_id), page[0]) == {
+        "asset_tag": "L-1",
+        "name": "ThinkPad",
+        "category": "Laptop",
+        "condition": "good",
+        "purchase_date": "18.12.2023",
+        "purchase_cost": "1.349,00",
+    }
+
+
+def test_what_failed_comes_back_with_the_files_own_headings(ana: Person) -> None:
+    public_id = asked(ana)
+    say(ana, public_id)
+    heading, *rows = import_task.failed_rows(import_task.find_check(public_id))
+    assert heading == (*LIST.splitlines()[0].split(";"), "problem")
+    assert rows[0][:7] == (
+        "L-3",
+        "Monitor",
+        "Bildschirm",
+        "???",
+        "31.02.2024",
+        "auf Anfrage",
+        "blau",
+    )
+    again = asked(ana, ";".join(map(str, heading)) + "\n" + ";".join(map(str, rows[1])) + "\n")
+    say(ana, again)
+    assert [row[1] for row in found(again)] == ["create"]
+    assert next(iter(import_task.failed_rows(import_task.find_check(again)))) == heading
+
+
+def test_the_next_file_with_these_headings_is_read_as_the_last(ana: Person) -> None:
+    say(ana, asked(ana), words={"condition": {"gut": "fair", "???": ""}})
+    heading, row, *_ = LIST.splitlines()
+    swapped = "\n".join(";".join(reversed(line.split(";"))) for line in (heading, row))
+    what = question(asked(ana, f"{swapped}\n"))
+    assert {each.column: each.ours for each in what.columns if each.ours} == MATCHES
+    assert [each.column for each in what.columns if each.is_remembered] == list(reversed(MATCHES))
+    assert [each.becomes for each in what.words if each.word == "gut"] == ["fair"]
+    other = question(asked(ana, "Inventarnummer;Zustand\nL-9;gut\n"))
+    assert [each.becomes for each in other.words] == ["good"]
+
+
+def test_who_wants_nothing_remembered_is_obeyed_and_both_stand_in_the_trail(ana: Person) -> None:
+    public_id = asked(ana)
+    say(ana, public_id)
+    say(ana, public_id, remembers=True)
+    say(ana, public_id, remembers=False)
+    assert session().scalar(select(func.count()).select_from(ImportMatch)) == 0
+    wanted = select(AuditEntry).where(AuditEntry.target_kind == remembered_matches.TARGET)
+    entries = session().scalars(wanted.order_by(AuditEntry.id)).all()
+    assert [entry.action.rpartition(".")[2] for entry in entries] == ["remembered", "forgotten"]
+    assert "preis: purchase_cost" in entries[0].changes["matches"]["to"]
+
+
+def test_of_many_sets_of_headings_those_used_last_are_kept(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remembered_matches, "MOST_KEPT", 2)
+    for number in range(4):
+        with writing() as current:
+            names = ["name", f"x{number}"]
+            remembered_matches.keep(current, SYSTEM, names, {"name": "name"}, {})
+    kept = [bool(remembered_matches.recall(["name", f"x{number}"])[0]) for number in range(4)]
+    assert kept == [False, False, True, True]
+
+
+def test_an_answer_can_be_changed_until_the_import(ana: Person) -> None:
+    make_asset("ThinkPad", asset_tag="L-1")
+    public_id = asked(ana)
+    say(ana, public_id, matches={"bezeichnung": "name"}, words={})
+    assert [row[1] for row in found(public_id)] == ["create"] * 4
+    say(ana, public_id)
+    assert [row[1] for row in found(public_id)] == ["skipped", "create", "error", "error"]
+    assert shown(public_id)[0]["purchase_date"][1] == "2023-12-18"
+    task = tasks.find(public_id)
+    assert (task.state, task.done, task.counts) == (
+        TaskState.DONE,
+        4,
+        {"skipped": 1, "create": 1, "error": 2},
+    )
+    run(ana, public_id)
+    with pytest.raises(Refusal, match="has been imported"):
+        say(ana, public_id)
+
+
+def test_while_the_rows_are_checked_nobody_changes_how_they_are_read(ana: Person) -> None:
+    public_id = asked(ana)
+    import_answers.answer(
+        ana.actor, public_id, FileAnswer(matches=MATCHES, words={}, may_add=False, remembers=False)
+    )
+    with pytest.raises(Refusal, match="is being checked"):
+        say(ana, public_id)
+
+
+def test_an_answer_that_cannot_be_changes_nothing(ana: Person) -> None:
+    public_id = asked(ana)
+    with pytest.raises(Refusal, match="Tag or to Name"):
+        say(ana, public_id, matches={"preis": "purchase_cost"})
+    with pytest.raises(NotAllowed):
+        say(make_user("support"), public_id)
+    session().rollback()
+    assert tasks.find(public_id).state == TaskState.PAUSED
+    assert session().scalar(select(func.count()).select_from(ImportMatch)) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "is_asked"),
+    [
+        ("asset_tag,Name,Serial Number,status,id,problem\nL-1,A,,,,\n", False),
+        ("name,condition,reservable,kind\nA,GOOD,Yes,Item\n", False),
+        ("name,condition\nA,gut\n", True),
+        ("name,reservable\nA,ja\n", True),
+        ("name,colour\nA,red\n", True),
+        ("model,notes\nA,red\n", True),
+        ("name,category\nA,Laptops\n", False),
+    ],
+)
+def test_only_a_file_that_speaks_otherwise_is_asked_about(
+    ana: Person, text: str, is_asked: bool
+) -> None:
+    state = tasks.find(asked(ana, text)).state
+    assert (state == TaskState.PAUSED) is is_asked
+
+
+def test_a_column_of_all_kinds_of_words_does_not_fill_the_page(
+    ana: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_answers, "MOST_WORDS", 5)
+    monkeypatch.setattr(import_answers, "MOST_NAMES", 3)
+    for name in ("Word 1", "Words", "Chairs", "Desks"):
+        named_lists.create(named_lists.CATEGORIES, SYSTEM, name)
+    lines = "".join(f"A;Word {number % 9}\n" for number in range(30))
+    what = question(asked(ana, f"Bezeichnung;Kategorie\n{lines}A;{'w' * 121}\n"))
+    assert [each.word for each in what.words] == [f"Word {n}" for n in (0, 2, 3, 4, 5)]
+    assert what.more_words == 3
+    assert what.words[0].choices == ["Word 1", "Words"]

@@ -1,0 +1,113 @@
+"""Headings and words of other programs: what they probably are, and what a row says by them."""
+
+import pytest
+
+from portal.services.core.refusals import Refusal
+from portal.services.csv.columns import COLUMNS
+from portal.services.csv.import_matches import (
+    cells_by,
+    cells_of,
+    guess,
+    guess_word,
+    in_their_words,
+    refuse_unfit,
+)
+from portal.services.csv.import_sheet import OURS
+from portal.services.csv.import_spellings import HEADINGS, WORDS
+
+
+def test_the_headings_of_a_german_list_are_guessed() -> None:
+    columns = ["inventarnummer", "bezeichnung", "kategorie", "seriennr.", "zustand", "anschaffung"]
+    assert guess([*columns, "preis", "bemerkung", "farbe"]) == {
+        "inventarnummer": "asset_tag",
+        "bezeichnung": "name",
+        "kategorie": "category",
+        "seriennr.": "serial_number",
+        "zustand": "condition",
+        "anschaffung": "purchase_date",
+        "preis": "purchase_cost",
+        "bemerkung": "notes",
+    }
+
+
+def test_our_own_names_come_first_and_none_is_given_twice() -> None:
+    assert guess(["bezeichnung", "name", "gerät", "artikel"]) == {"name": "name"}
+    assert guess(["bezeichnung", "gerät"]) == {"bezeichnung": "name"}
+
+
+def test_every_spelling_leads_to_a_column_and_a_word_of_ours() -> None:
+    assert set(HEADINGS.values()) <= set(COLUMNS)
+    for field, words in WORDS.items():
+        assert set(words.values()) <= OURS[field]
+        assert [word for word in words if word in OURS[field]] == []
+
+
+@pytest.mark.parametrize(
+    ("field", "word", "known", "ours"),
+    [
+        ("condition", "Sehr gut", ["excellent", "good"], "excellent"),
+        ("condition", "gut", ["good"], "good"),
+        ("condition", "goood", ["good"], None),
+        ("category", "Laptop", ["Laptops", "Desks"], "Laptops"),
+        ("category", "Graz", ["Laptops"], None),
+        ("reservable", "ja", ["yes", "no"], "yes"),
+        ("name", "gut", ["good"], None),
+    ],
+)
+def test_a_word_is_guessed_where_one_of_ours_is_near(
+    field: str, word: str, known: list[str], ours: str | None
+) -> None:
+    assert guess_word(field, word, known) == ours
+
+
+def test_a_row_is_read_by_the_matches() -> None:
+    matches = {"zustand": "condition", "titel": "name", "preis": "purchase_cost"}
+    words = {"condition": {"gut": "good", "?": ""}}
+    row = {"zustand": "GUT", "titel": "gut", "farbe": "rot"}
+    assert cells_by(matches, words, row) == {"condition": "good", "name": "gut"}
+    assert cells_by(matches, words, {"zustand": "?"}) == {}
+    assert cells_by(matches, words, {"zustand": "odd"}) == {"condition": "odd"}
+
+
+def test_a_check_of_before_there_was_a_choice_is_read_as_it_was() -> None:
+    assert cells_of({"columns": ["name"]}, {"name": "A"}) == {"name": "A"}
+
+
+@pytest.mark.parametrize(
+    ("matches", "field", "sentence"),
+    [
+        ({"a": "name", "b": "name"}, "column_1", "Another heading above becomes this already"),
+        ({"a": "model", "b": "notes"}, None, "Match one heading to Tag or to Name"),
+        ({}, None, "Match one heading to Tag or to Name"),
+        ({"a": "name", "b": "id"}, "column_1", "Choose from the list"),
+    ],
+)
+def test_what_cannot_be_is_refused_at_its_heading(
+    matches: dict[str, str], field: str | None, sentence: str
+) -> None:
+    with pytest.raises(Refusal, match=sentence) as refused:
+        refuse_unfit(["a", "b"], matches)
+    assert refused.value.field == field
+
+
+def test_a_sentence_about_a_cell_names_the_heading_of_the_file() -> None:
+    params = {
+        "headings": [
+            ["preis", "Preis"],
+            ["zustand", "Zustand"],
+            ["serial_number", "Serial Number"],
+        ],
+        "matches": {
+            "preis": "purchase_cost",
+            "zustand": "condition",
+            "serial_number": "serial_number",
+        },
+    }
+    for sentence, theirs in (
+        ("Enter purchase_cost in digits, not “x”", "Enter Preis in digits, not “x”"),
+        ("Enter one of good in condition, not “x”", "Enter one of good in Zustand, not “x”"),
+        ("Row 2 has the same serial_number", "Row 2 has the same serial_number"),
+        ("It is out of condition today", "It is out of condition today"),
+    ):
+        assert in_their_words(sentence, params) == theirs
+    assert in_their_words("Enter name", {"columns": ["name"]}) == "Enter name"
