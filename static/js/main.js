@@ -6,6 +6,8 @@ import { rows } from "./rows.js";
 import { copyButtons } from "./copy.js";
 import { live } from "./live.js";
 import { menus } from "./menu.js";
+import { dueChoice } from "./due_choice.js";
+import { offerTimeZone } from "./time_zone.js";
 
 focusFirst(document);
 guardForms(document);
@@ -14,3 +16,5 @@ document.querySelectorAll("[data-rows]").forEach(rows);
 copyButtons(document);
 document.querySelectorAll("[data-live-url]").forEach(live);
 document.querySelectorAll("[data-menu]").forEach(menus);
+document.querySelectorAll("[data-due]").forEach(dueChoice);
+document.querySelectorAll("[data-time-zone]").forEach(offerTimeZone);

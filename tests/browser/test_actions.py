@@ -96,8 +96,7 @@ def reserve(page: Page) -> None:
 
 def lend(page: Page) -> None:
     """To whom it was promised; it comes back late."""
-    due_at = f"{utcnow() + timedelta(days=2):%Y-%m-%dT%H:%M}"
-    act(page, "Lend", staff_id=MARIA, due_at=due_at, purpose="Trade fair")
+    act(page, "Lend", staff_id=MARIA, purpose="Trade fair")  # for a week, as is chosen already
     says(page, "AST-00001 is lent to Maria Lopez.")
     open_tab(page, "Reservations")
     says(page, "Collected")

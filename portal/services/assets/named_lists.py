@@ -84,6 +84,20 @@ def create(kind: NamedList, actor: Actor, name: str) -> UUID:
         return row.public_id
 
 
+def found_or_added(kind: NamedList, actor: Actor, name: str) -> int:
+    """The row id of this name, however its letters are written; it is added if it is not there."""
+    _refuse_unfit(kind, name)
+    with writing() as current:
+        require(current, actor, "assets.edit")
+        model = kind.model
+        wanted = select(model.id).where(func.lower(model.name) == func.lower(name))
+        row_id = current.scalar(wanted)
+        if row_id is None:
+            create(kind, actor, name)
+            row_id = current.execute(wanted).scalar_one()
+        return row_id
+
+
 def rename(kind: NamedList, actor: Actor, public_id: UUID, version: int, name: str) -> bool:
     """Change a name; False when it was that already."""
     _refuse_unfit(kind, name)

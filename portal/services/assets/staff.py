@@ -81,6 +81,24 @@ def create(actor: Actor, values: StaffValues) -> UUID:
         return row.public_id
 
 
+def found_or_added(actor: Actor, values: StaffValues) -> int:
+    """The row id of this person, who is added if they are not on the list. Refused where the
+    address is somebody else's, or of somebody who has left."""
+    _refuse_faulty(values)
+    with writing() as current:
+        require(current, actor, "assets.edit")
+        wanted = select(Staff).where(func.lower(Staff.email) == func.lower(values.email))
+        row = current.scalar(wanted)
+        if row is None:
+            create(actor, values)
+            row = current.execute(wanted).scalar_one()
+        if row.name.lower() != values.name.lower():
+            raise Refusal(f"{row.name} has this address already", field="email")
+        if not row.is_active:
+            raise Refusal(f"{row.name} has left", field="name")
+        return row.id
+
+
 def edit(actor: Actor, public_id: UUID, version: int, values: StaffValues) -> bool:
     """Change what is known of a person; False when nothing changed."""
     _refuse_faulty(values)

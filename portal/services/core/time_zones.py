@@ -1,7 +1,7 @@
 """In which time zone a service's sentences tell times, and which day it is."""
 
 from datetime import date
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from sqlalchemy.orm import Session
 
@@ -9,6 +9,7 @@ from portal.extensions import settings
 from portal.lib.clock import common_now
 from portal.models.people import User
 from portal.services.core.permissions import Actor
+from portal.services.core.refusals import Refusal
 
 
 def zone_of(current: Session, actor: Actor) -> ZoneInfo:
@@ -23,3 +24,9 @@ def zone_of(current: Session, actor: Actor) -> ZoneInfo:
 def today() -> date:
     """The day it is in the portal's own time zone: what is due and late is judged by it."""
     return common_now().astimezone(settings().timezone).date()
+
+
+def refuse_unknown_zone(name: str | None) -> None:
+    """Refuse a time zone that nobody knows, at its field; None is the portal's own."""
+    if name is not None and name not in available_timezones():
+        raise Refusal("Choose a time zone from the list.", field="time_zone")

@@ -11,6 +11,7 @@ from portal.models.people import User
 from portal.services.audit import trail
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotAllowed, Refusal
+from portal.services.core.time_zones import refuse_unknown_zone
 from portal.services.core.unit_of_work import session, writing
 from portal.services.people import one_time_links, passwords, sessions, sign_in_throttle
 from portal.services.people.sessions import UNKNOWN_DEVICE, Admission
@@ -55,8 +56,7 @@ def own_details(actor: Actor) -> Details:
 
 def change_details(actor: Actor, details: Details) -> bool:
     """Save name and time zone; whether anything changed."""
-    if details.time_zone is not None and details.time_zone not in available_timezones():
-        raise Refusal("Choose a time zone from the list.", field="time_zone")
+    refuse_unknown_zone(details.time_zone)
     with writing() as current:
         user = _own(current, actor)
         before = {"name": user.name, "time_zone": user.time_zone}

@@ -13,6 +13,7 @@ from portal.models.people import LinkKind, Role, User
 from portal.services.audit import trail
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
+from portal.services.core.time_zones import refuse_unknown_zone
 from portal.services.core.unit_of_work import writing
 from portal.services.people import one_time_links, sessions
 from portal.services.people.sessions import UNKNOWN_DEVICE, Admission
@@ -20,11 +21,15 @@ from portal.services.people.sessions import UNKNOWN_DEVICE, Admission
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewPerson:
-    """What a person says on joining. The e-mail address of an invitation is its own."""
+    """What a person says on joining. The e-mail address of an invitation is its own.
+
+    `time_zone`: None is the portal's.
+    """
 
     name: str
     email: str
     password: str = field(repr=False)
+    time_zone: str | None = None
 
 
 def set_up(
@@ -49,12 +54,25 @@ def accept(
 
 
 def add_user(
-    current: Session, *, name: str, email: str, password_hash: str, role: str, by: Actor | None
+    current: Session,
+    *,
+    name: str,
+    email: str,
+    password_hash: str,
+    role: str,
+    by: Actor | None,
+    time_zone: str | None = None,
 ) -> User:
     """Store a new user and the audit entry; without `by` people made their account themselves."""
     if find_user(current, email) is not None:
         raise _taken(email)
-    user = User(name=name, email=tidy_email(email), password_hash=password_hash, role=role)
+    user = User(
+        name=name,
+        email=tidy_email(email),
+        password_hash=password_hash,
+        role=role,
+        time_zone=time_zone,
+    )
     current.add(user)
     try:
         current.flush()
@@ -76,6 +94,7 @@ def find_user(current: Session, email: str) -> User | None:
 def _join(
     kind: LinkKind, token: str, once: UUID, values: NewPerson, device: str
 ) -> Admission | None:
+    refuse_unknown_zone(values.time_zone)
     password_hash = one_time_links.hash_for(kind, token, values.password, values.email)
     return one_time_links.use_once(
         token, once, lambda: _use(kind, token, values, password_hash, device)
@@ -96,6 +115,7 @@ def _use(
             password_hash=password_hash,
             role=Role(link.role),
             by=None,
+            time_zone=values.time_zone,
         )
         return sessions.begin(current, user, device)
 

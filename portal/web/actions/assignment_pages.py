@@ -3,12 +3,11 @@
 from typing import Any, Final
 from uuid import UUID
 
-from wtforms.validators import InputRequired
-
 from portal.models.assets import Action, Asset, AssetStatus
 from portal.services.actions import assignments
 from portal.services.assets.snapshots import open_assignment
 from portal.web.actions.action_page import ActionPage, doing
+from portal.web.actions.due_dates import OTHER, DueForm, due_fields
 from portal.web.actions.forms import (
     ActionForm,
     condition_field,
@@ -17,12 +16,6 @@ from portal.web.actions.forms import (
     note_field,
     staff_field,
 )
-from portal.web.forms.datetime_field import MomentField
-
-
-def _due() -> MomentField:
-    needed = [InputRequired("Enter when it is due back")]
-    return MomentField("Due back", called="time when it is due back", validators=needed)
 
 
 class AllocateForm(ActionForm):
@@ -49,11 +42,11 @@ class RevokeForm(ActionForm):
     note = note_field()
 
 
-class CheckOutForm(ActionForm):
+class CheckOutForm(DueForm):
     """Who borrows it, and until when."""
 
     staff_id = staff_field("Who borrows it", "Choose who borrows it")
-    due_at = _due()
+    due, due_at = due_fields()
     purpose = line_field("purpose", "What for")
     note = note_field()
 
@@ -66,17 +59,17 @@ class CheckInForm(ActionForm):
     note = note_field()
 
 
-class DueDateForm(ActionForm):
+class DueDateForm(DueForm):
     """Until when the person may keep it."""
 
-    due_at = _due()
+    due, due_at = due_fields()
     note = note_field()
 
     @classmethod
     def defaults(cls, asset: Asset, subject: UUID | None) -> dict[str, Any]:
         """The due time as it is."""
         lent = open_assignment(asset.id)
-        return {"due_at": lent.due_at if lent else None}
+        return {"due": OTHER, "due_at": lent.due_at if lent else None}
 
 
 PAGES: Final = (

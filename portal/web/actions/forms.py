@@ -10,16 +10,17 @@ from wtforms.validators import DataRequired, Length
 from portal.models.assets import Asset, Condition
 from portal.services.actions.limits import longest
 from portal.services.assets import named_lists, staff
-from portal.web.forms.base import PortalForm, typed
+from portal.web.forms.additions import PARTS, AddingForm, new_name, new_person
+from portal.web.forms.base import typed
 from portal.web.forms.fields import row_id
 
 CONDITIONS = [SelectChoice(each.value, each.value.capitalize()) for each in Condition]
 AS_IT_WAS = SelectChoice("", "As it was")
 # What every form has of its own, and no action is about.
-OWN = frozenset({"csrf_token", "once"})
+OWN = frozenset({"csrf_token", "once"}) | PARTS
 
 
-class ActionForm(PortalForm):
+class ActionForm(AddingForm):
     """The form of one action; its fields are named as the keys of its event.
 
     `widths`: how wide a field stands on the page ("short", "medium", "" for full); medium if it
@@ -27,6 +28,9 @@ class ActionForm(PortalForm):
     """
 
     widths: ClassVar[dict[str, str]] = {}
+    # Who or what the lists lack; only beside a choice of them.
+    new_person = new_person()
+    new_location = new_name()
 
     @classmethod
     def defaults(cls, asset: Asset, subject: UUID | None) -> dict[str, Any]:
@@ -37,8 +41,12 @@ class ActionForm(PortalForm):
         """Fill the choices; `subject` is what the address names besides the asset."""
         if "staff_id" in self:
             self["staff_id"].choices = [SelectChoice("", "Choose a person"), *_people()]
+        else:
+            del self.new_person
         if "location_id" in self:
             self["location_id"].choices = [SelectChoice("", self.no_location), *_places()]
+        else:
+            del self.new_location
 
     no_location: ClassVar[str] = "Where it was"
 

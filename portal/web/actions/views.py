@@ -29,6 +29,7 @@ from portal.web.actions import (
 )
 from portal.web.actions.action_page import ActionPage, Doing
 from portal.web.actions.forms import ActionForm
+from portal.web.forms.additions import add_typed
 from portal.web.forms.refusals import refusals_in, status_of
 from portal.web.frame.access import actor, can, owner, requires
 from portal.web.planning.presenter import undo_words
@@ -106,7 +107,7 @@ def _view(page: ActionPage) -> View:
         asset = lifecycle.find_asset(asset_id)
         form = page.form(data=page.form.defaults(asset, subject))
         form.prepare(asset, subject)
-        if form.validate_on_submit():
+        if form.is_submitted() and not add_typed(form, actor()) and form.validate():
             with refusals_in(form):
                 return _done(page, Doing(actor(), asset_id, form, subject))
         return _shown(page, asset, form, subject)

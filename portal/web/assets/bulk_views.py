@@ -22,6 +22,7 @@ from portal.web.actions.incident_pages import TransferForm
 from portal.web.actions.planning_forms import ScheduleForm
 from portal.web.assets.forms import AssetFilterForm
 from portal.web.assets.views import list_page
+from portal.web.forms.additions import add_typed
 from portal.web.forms.query_values import number_or_none
 from portal.web.forms.refusals import refusals_in, status_of
 from portal.web.frame.access import actor, owner, requires
@@ -82,7 +83,7 @@ def confirm() -> Answer:
         return redirect(url_for("assets.index"))
     form = PAGES[action].form()
     form.prepare(lifecycle.find_asset(chosen[0].id), None)
-    if form.validate_on_submit():
+    if form.is_submitted() and not add_typed(form, actor()) and form.validate():
         values = _plain(form)
         with refusals_in(form):
             path = once_only(

@@ -26,11 +26,12 @@ def buttons_of(asset: Asset) -> Buttons:
     """What the signed-in person may ever do with the asset; off with the reason where not now."""
     found = action_buttons(asset)
     edit = _plain(Action.EDIT, "Edit", "pencil", "assets.edit", asset)
+    copy = _copy(asset)
     delete = _plain(Action.DELETE, "Delete", "trash", "assets.delete", asset)
     if asset.deleted_at is not None:
         return Buttons([each for each in found if each.why_not is None], [])
     front = [each for each in found if each.is_main][:MOST_BESIDE_EDIT] + edit
-    more = [each for each in (*found, *delete) if each not in front]
+    more = [each for each in (*found, *copy, *delete) if each not in front]
     return Buttons(front, sorted(more, key=lambda each: each.why_not is not None))
 
 
@@ -39,3 +40,11 @@ def _plain(action: Action, label: str, icon: str, endpoint: str, asset: Asset) -
         return []
     url, reason = url_for(endpoint, asset_id=asset.id), obstacle(action, asset)
     return [Button(label, icon, url, reason, is_main=reason is None)]
+
+
+def _copy(asset: Asset) -> list[Button]:
+    """It adds another one, so it asks nothing of this one."""
+    if not can(RULES[Action.CREATE].permission):
+        return []
+    url = url_for("assets.new", copy=asset.id)
+    return [Button("Copy this asset", "files", url, None, is_main=False)]

@@ -23,6 +23,7 @@ from portal.services.assets import named_lists
 from portal.services.assets.queries import AssetFilter, Shown
 from portal.services.assets.rules import AssetValues, Fault, faults
 from portal.services.core.refusals import Refusal
+from portal.web.forms.additions import AddingForm, new_name
 from portal.web.forms.base import PortalForm
 from portal.web.forms.fields import TypedField, read_months, row_id
 from portal.web.forms.filter_form import ChosenField, FilterForm, LinkedField, SearchField
@@ -53,8 +54,11 @@ def _day(label: str, called: str = "") -> TypedField:
     return TypedField(label, read=read_day, called=called, widget=DateInput())
 
 
-class AssetForm(PortalForm):
+class AssetForm(AddingForm):
     """What a person may say of an asset. The fields are named as the columns."""
+
+    new_category = new_name()
+    new_location = new_name()
 
     version = HiddenField()
     name = StringField("Name")

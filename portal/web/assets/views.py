@@ -30,8 +30,11 @@ from portal.web.assets.forms import AssetFilterForm, AssetForm, DeleteAssetForm
 from portal.web.assets.page import show_tab
 from portal.web.assets.presenter import facts_of, filter_chips, lines
 from portal.web.assets.state import urgent_badges
+from portal.web.forms.additions import add_typed
 from portal.web.forms.edit_conflict import goes_on_editing, stale_page
+from portal.web.forms.fields import row_id
 from portal.web.forms.filter_form import answer_as
+from portal.web.forms.query_values import UnreadableAddress
 from portal.web.forms.refusals import refusals_in, status_of
 from portal.web.frame.access import actor, owner, requires
 
@@ -79,20 +82,39 @@ def list_page(form: AssetFilterForm) -> tuple[str, int]:
 @blueprint.route("/new", methods=["GET", "POST"])
 @requires("assets.edit")
 def new() -> Answer:
-    """Add an item."""
-    form = AssetForm()
-    if form.validate_on_submit():
+    """Add an item; filled in as another is, where the address names that one."""
+    copied = _copied() if request.method == "GET" else None
+    form = AssetForm(data=_as(copied)) if copied else AssetForm()
+    if form.is_submitted() and not add_typed(form, actor()) and form.validate():
         values = form.values()
         with refusals_in(form):
             path = once_only(
-                owner(),
-                form.once_value,
-                lambda: lifecycle.create_asset(actor(), values),
-                lambda asset_id: url_for("assets.show", asset_id=asset_id),
+                owner(), form.once_value, lambda: lifecycle.create_asset(actor(), values), _next
             )
             flash(f"“{values.name}” was added to the register.", "success")
             return redirect(path)
-    return _form(form, None, EventName.CREATED)
+    return _form(form, None, EventName.CREATED, copied)
+
+
+def _copied() -> Asset | None:
+    """The asset that the address says to copy. Raises `NotFound`, `UnreadableAddress`."""
+    asked = row_id(request.args.get("copy"))
+    if asked == 0:
+        raise UnreadableAddress
+    return lifecycle.find_asset(asked) if asked else None
+
+
+def _as(asset: Asset) -> dict[str, object]:
+    """What its copy begins with: everything but what each asset has of its own."""
+    own: dict[str, object] = {"asset_tag": "", "serial_number": "", "quantity": None}
+    return asdict(lifecycle.values_of(asset)) | own
+
+
+def _next(asset_id: int) -> str:
+    """Where a person goes on from an asset that was just added."""
+    if "another" in request.form:
+        return url_for("assets.new", copy=asset_id)
+    return url_for("assets.show", asset_id=asset_id)
 
 
 @blueprint.get(ASSET)
@@ -110,7 +132,8 @@ def edit(asset_id: int) -> Answer:
     """Change what is known of an asset."""
     asset = _present(asset_id)
     form = _filled(asset)
-    if not goes_on_editing() and form.validate_on_submit():
+    is_sent = form.is_submitted() and not goes_on_editing()
+    if is_sent and not add_typed(form, actor()) and form.validate():
         try:
             with refusals_in(form):
                 return _save(asset_id, form)
@@ -155,11 +178,14 @@ def _filled(asset: Asset, *, from_request: bool = True) -> AssetForm:
     return AssetForm(data=stored) if from_request else AssetForm(formdata=None, data=stored)
 
 
-def _form(form: AssetForm, asset: Asset | None, event: EventName) -> tuple[str, int]:
+def _form(
+    form: AssetForm, asset: Asset | None, event: EventName, copied: Asset | None = None
+) -> tuple[str, int]:
     page = render_template(
         "assets/form.html",
         form=form,
         asset=asset,
+        copied=copied,
         notes_only=asset is not None and asset.status == AssetStatus.LIQUIDATED,
         listeners=count_listeners(event),
     )

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from flask import render_template, request
-from wtforms import BooleanField, Field, Form, SelectField
+from wtforms import BooleanField, Field, Form, FormField, SelectField
 
 from portal.lib.clock import utcnow
 from portal.services.audit.queries import last_change
@@ -75,7 +75,8 @@ def clock_words(at: datetime) -> str:
 def _differences(form: Form, theirs: Form, withheld: tuple[str, ...]) -> Iterator[ConflictingField]:
     stored = {field.name: field for field in theirs}
     for field in form:
-        if is_hidden(field) or field.name.startswith(withheld or ("\0",)):
+        is_part = isinstance(field, FormField)  # for something that a choice lacks: no value
+        if is_hidden(field) or is_part or field.name.startswith(withheld or ("\0",)):
             continue
         before, now = shown(stored[field.name]), shown(field)
         if before != now:

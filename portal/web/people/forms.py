@@ -13,6 +13,7 @@ from wtforms import (
 )
 from wtforms.validators import DataRequired, InputRequired, Length
 
+from portal.extensions import settings
 from portal.lib.emails import is_email, tidy_email
 from portal.services.core.refusals import Refusal
 from portal.services.people import passwords
@@ -86,7 +87,21 @@ class SignInForm(PortalForm):
     password = _password("Password", "Enter your password")
 
 
-class SetUpForm(PortalForm):
+class ZonedForm(PortalForm):
+    """A form that asks for the time zone; a script offers the browser's."""
+
+    time_zone = SelectField(
+        "Time zone",
+        description="All times are shown in it. In the list, type the first letters of a city",
+        validate_choice=False,
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.time_zone.choices = zone_choices(settings().timezone.key)
+
+
+class SetUpForm(ZonedForm):
     """The first administrator."""
 
     name = _name()
@@ -99,7 +114,7 @@ class SetUpForm(PortalForm):
         return tidy_email(self.email.data or "")
 
 
-class JoinForm(PortalForm):
+class JoinForm(ZonedForm):
     """An invited person's name and password; the address is the invitation's."""
 
     own_address = ""

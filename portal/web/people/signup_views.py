@@ -51,7 +51,10 @@ def set_up() -> Answer:
         one_time_links.read(LinkKind.SETUP, _token())
         return _setup_page(form, 400)
     values = NewPerson(
-        name=typed(form.name), email=typed(form.email), password=typed(form.password)
+        name=typed(form.name),
+        email=typed(form.email),
+        password=typed(form.password),
+        time_zone=form.time_zone.data or None,
     )
     try:
         admission = signup.set_up(_token(), form.once_value, values, browser_words())
@@ -83,7 +86,12 @@ def accept() -> Answer:
     email = form.own_address = invited.email or ""
     if not form.validate():
         return _invitation_page(form, one_time_links.read(LinkKind.INVITE, _token()), 400)
-    values = NewPerson(name=typed(form.name), email=email, password=typed(form.password))
+    values = NewPerson(
+        name=typed(form.name),
+        email=email,
+        password=typed(form.password),
+        time_zone=form.time_zone.data or None,
+    )
     try:
         admission = signup.accept(_token(), form.once_value, values, browser_words())
     except one_time_links.DeadLink:

@@ -62,15 +62,6 @@ def test_a_person_adds_changes_and_deletes_an_asset(app: Flask) -> None:
     assert told[2]["data"]["reason"] == "Sold"
 
 
-def test_lists_that_are_still_empty_lead_to_their_first_entry(app: Flask) -> None:
-    pages = visit(app)
-    page = pages.get("/assets/new")
-    assert page.links("Add a category") == ["/categories/new"]
-    assert page.links("Add a location") == ["/locations/new"]
-    make_location("Room 204")
-    assert not pages.get("/assets/new").links("Add a location")
-
-
 def test_a_form_sent_twice_adds_one_asset(app: Flask) -> None:
     pages = visit(app)
     form = pages.get("/assets/new").form("/assets/new")

@@ -1,7 +1,6 @@
 """Colours that can be read: measured on the tokens themselves (WCAG 2.2, relative luminance)."""
 
 import re
-from pathlib import Path
 
 import pytest
 
@@ -17,9 +16,6 @@ def colours(css: str) -> dict[str, str]:
     return dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6});", css))
 
 
-# What Firefox 115 ESR or Safari 16.4 lack, or have behind a switch; `:has()` may only add to what
-# works without it.
-TOO_NEW = r"light-dark\(|popover|@starting-style|anchor\(|interpolate-size|@scope|^\s+&"
 SCHEMES = {"light": colours(LIGHT_CSS), "dark": colours(LIGHT_CSS) | colours(DARK_CSS)}
 
 
@@ -99,11 +95,3 @@ def test_a_colour_is_named_in_the_tokens_alone() -> None:
     }
     # Paper is white and ink black.
     assert {colour for _, colour in used} <= {"#fff", "#000"}, used
-
-
-@pytest.mark.parametrize("path", sorted(CSS.iterdir()), ids=lambda path: path.name)
-def test_browsers_of_two_years_ago_understand_it(path: Path) -> None:
-    css = path.read_text("utf-8")
-    assert not re.findall(TOO_NEW, css, re.MULTILINE)
-    outside = re.sub(r"@supports selector\(:has\(a\)\) \{.*?\n\}", "", css, flags=re.DOTALL)
-    assert ":has(" not in outside

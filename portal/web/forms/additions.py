@@ -1,0 +1,141 @@
+"""What a choice lacks is added inside the form that asks: nothing that was typed is lost.
+
+A form has a part for each kind of thing (`new_category`, `new_location`, `new_person`) beside the
+choice that gets it. Its button sends the whole form; the page that comes back has everything that
+was typed, and the new thing chosen. What is typed there and not added is added when the form is
+saved: it was meant.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from flask import request
+from wtforms import EmailField, Form, FormField, StringField
+from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its types
+
+from portal.services.assets import named_lists, staff
+from portal.services.assets.staff import LENGTHS, StaffValues
+from portal.services.core.permissions import Actor
+from portal.services.core.refusals import NotAllowed, Refusal
+from portal.web.forms.base import PortalForm, tidy
+
+PRESSED: Final = "add"  # the name of their buttons
+
+
+def _kept(length: int) -> dict[str, object]:
+    return {"maxlength": length, "autocomplete": "off"}
+
+
+class NewName(Form):
+    """The name of a category or location that is not there yet."""
+
+    name = StringField("Its name", filters=[tidy], render_kw=_kept(named_lists.LONGEST_NAME))
+
+
+class NewPerson(Form):
+    """Somebody who is not on the staff list yet."""
+
+    name = StringField("Name", filters=[tidy], render_kw=_kept(LENGTHS["name"]))
+    email = EmailField("E-mail address", filters=[tidy], render_kw=_kept(LENGTHS["email"]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addition:
+    """One kind of thing. `part`: the form's part for it; `choice`: the field that gets it; `add`
+    stores it, or finds it where it is there already, and gives its row id."""
+
+    kind: str
+    part: str
+    choice: str
+    label: str
+    add: Callable[[Actor, Any], int]
+
+    def shown(self, part: Any) -> str:
+        """The new thing as the choice names it."""
+        email = f" ({part.email.data})" if "email" in part else ""
+        return f"{part['name'].data}{email}"
+
+
+def _name_of(kind: named_lists.NamedList) -> Callable[[Actor, Any], int]:
+    return lambda actor, part: named_lists.found_or_added(kind, actor, part["name"].data or "")
+
+
+def _person(actor: Actor, part: Any) -> int:
+    values = StaffValues(name=part["name"].data or "", email=part.email.data or "")
+    return staff.found_or_added(actor, values)
+
+
+ADDITIONS: Final = (
+    Addition(
+        kind="category",
+        part="new_category",
+        choice="category_id",
+        label="Add a category…",
+        add=_name_of(named_lists.CATEGORIES),
+    ),
+    Addition(
+        kind="location",
+        part="new_location",
+        choice="location_id",
+        label="Add a location…",
+        add=_name_of(named_lists.LOCATIONS),
+    ),
+    Addition(
+        kind="person", part="new_person", choice="staff_id", label="Add a person…", add=_person
+    ),
+)
+PARTS: Final = frozenset(each.part for each in ADDITIONS)
+
+
+def new_name() -> "FormField[NewName]":
+    """The part of a form for a category or location."""
+    return FormField(NewName)
+
+
+def new_person() -> "FormField[NewPerson]":
+    """The part of a form for a person."""
+    return FormField(NewPerson)
+
+
+class AddingForm(PortalForm):
+    """A form with such parts."""
+
+    def addition_of(self, choice: str) -> Addition | None:
+        """What can be added to this choice."""
+        fit = (each for each in ADDITIONS if each.choice == choice and each.part in self)
+        return next(fit, None)
+
+
+def add_typed(form: AddingForm, actor: Actor) -> bool:
+    """Add what was typed into the parts, and choose it. Whether the form is to be shown again
+    rather than saved: the button of a part was pressed, or something could not be added."""
+    is_over = False
+    for each in ADDITIONS:
+        if each.part not in form:
+            continue
+        part = form[each.part].form
+        is_pressed = request.form.get(PRESSED) == each.kind
+        if is_pressed or any(field.data for field in part):
+            is_over = _refused(form, each, actor) or is_pressed or is_over
+    return is_over
+
+
+def _refused(form: AddingForm, each: Addition, actor: Actor) -> bool:
+    part = form[each.part].form
+    try:
+        row_id = each.add(actor, part)
+    except NotAllowed:
+        raise
+    except Refusal as refusal:
+        field = part[refusal.field if refusal.field in part else "name"]
+        field.errors = [*field.errors, refusal.sentence]
+        return True
+    choice, name = form[each.choice], each.shown(part)
+    if all(value != str(row_id) for value, *_ in choice.choices):
+        choice.choices = [*choice.choices, SelectChoice(str(row_id), name)]
+    choice.data = row_id
+    choice.description = f"“{name}” is on the list now, and chosen"
+    for field in part:
+        field.data = ""
+    return False

@@ -1,0 +1,122 @@
+"""When something is due back: a few times as chips, in the person's zone, or any other."""
+
+from datetime import UTC, datetime
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from portal.models.assignments import Assignment
+from portal.services.core.unit_of_work import session
+from portal.web.actions import due_dates
+from tests.support.factories import make_asset, make_staff
+from tests.support.pages import Page
+from tests.web.signed_in import visit
+
+VIENNA = "Europe/Vienna"
+
+
+@pytest.fixture
+def noon(monkeypatch: pytest.MonkeyPatch) -> datetime:
+    """Friday before the day on which the clocks in Vienna go forward."""
+    now = datetime(2030, 3, 29, 11, 0, tzinfo=UTC)
+    monkeypatch.setattr(due_dates, "utcnow", lambda: now)
+    return now
+
+
+def radios(page: Page) -> dict[str, tuple[str, bool]]:
+    """Each chip's words, with its value and whether it is chosen."""
+    pills = [node for node in page.root.find_all("label") if "pill" in node.get("class").split()]
+    boxes = [(node.text, node.find_all("input")[0]) for node in pills]
+    return {words: (box.get("value"), box.has("checked")) for words, box in boxes}
+
+
+def due(asset_id: int) -> datetime | None:
+    session().rollback()
+    wanted = select(Assignment.due_at).where(Assignment.asset_id == asset_id)
+    return session().scalar(wanted)
+
+
+def test_the_chips_are_times_of_the_persons_own_day(app: Flask, noon: datetime) -> None:
+    pages = visit(app, time_zone=VIENNA)
+    page = pages.get(f"/assets/{make_asset()}/check-out")
+    assert radios(page) == {
+        "Today 17:00": ("2030-03-29T17:00", False),
+        "Tomorrow Sat 30 Mar 17:00": ("2030-03-30T17:00", False),
+        "1 week Fri 5 Apr 17:00": ("2030-04-05T17:00", True),
+        "On a date…": ("other", False),
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "at"),
+    [
+        ("2030-03-29T17:00", datetime(2030, 3, 29, 16, 0, tzinfo=UTC)),
+        ("2030-04-05T17:00", datetime(2030, 4, 5, 15, 0, tzinfo=UTC)),
+    ],
+)
+def test_one_press_is_enough(app: Flask, noon: datetime, value: str, at: datetime) -> None:
+    asset_id, maria = make_asset(), make_staff()
+    pages = visit(app, time_zone=VIENNA)
+    form = pages.get(f"/assets/{asset_id}/check-out").form()
+    page = pages.submit(form, "Lend", staff_id=maria, due=value)
+    assert page.path == f"/assets/{asset_id}"
+    assert due(asset_id) == at
+
+
+def test_in_the_evening_today_is_meant_to_its_end(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages, asset_id = visit(app, time_zone=VIENNA), make_asset()
+    for clock, first in ((15, "Today 17:00"), (16, "Today 23:59")):
+        now = datetime(2030, 1, 10, clock, 10, tzinfo=UTC)
+        monkeypatch.setattr(due_dates, "utcnow", lambda now=now: now)
+        assert next(iter(radios(pages.get(f"/assets/{asset_id}/check-out")))) == first
+
+
+def test_a_page_that_stood_open_over_night_means_what_it_says(app: Flask) -> None:
+    asset_id, maria = make_asset(), make_staff()
+    pages = visit(app)
+    form = pages.get(f"/assets/{asset_id}/check-out").form()
+    page = pages.submit(form, "Lend", staff_id=maria, due="2020-01-01T17:00")
+    assert (page.status, page.errors) == (400, ["Choose a return time in the future"])
+
+
+@pytest.mark.parametrize(
+    ("values", "errors"),
+    [
+        ({"due": "other"}, ["Enter when it is due back"]),
+        ({"due": None}, ["Enter when it is due back"]),
+        ({"due": "soon"}, ["Enter when it is due back"]),
+        (
+            {"due": "other", "due_at": "31.02.2030 09:00"},
+            [
+                "Enter the time when it is due back as a date that exists: "
+                "there is no 31 February 2030"
+            ],
+        ),
+        ({"due_at": "2031-01-01T09:00"}, ["Choose “On a date…” above for this date, or clear it"]),
+    ],
+)
+def test_one_time_is_said_in_one_way(
+    app: Flask, values: dict[str, str | None], errors: list[str]
+) -> None:
+    asset_id, maria = make_asset(), make_staff()
+    pages = visit(app)
+    form = pages.get(f"/assets/{asset_id}/check-out").form()
+    page = pages.submit(form, "Lend", staff_id=maria, **values)
+    assert (page.status, page.errors) == (400, errors)
+    assert page.links(errors[0]) == ["#due_at"]
+    assert due(asset_id) is None
+
+
+def test_another_due_date_begins_with_the_one_that_is(app: Flask, noon: datetime) -> None:
+    asset_id, maria = make_asset(), make_staff()
+    pages = visit(app, time_zone=VIENNA)
+    form = pages.get(f"/assets/{asset_id}/check-out").form()
+    pages.submit(form, "Lend", staff_id=maria, due="other", due_at="2031-01-01T09:00")
+    page = pages.get(f"/assets/{asset_id}/change-due-date")
+    assert radios(page)["On a date…"] == ("other", True)
+    assert page.form().fields["due_at"] == ["2031-01-01T09:00"]
+    page = pages.submit(page.form(), "Save due date", due="2030-03-30T17:00", due_at="")
+    assert due(asset_id) == datetime(2030, 3, 30, 16, 0, tzinfo=UTC)

@@ -1,0 +1,211 @@
+"""What a form lacks is added inside it, and nothing typed is lost; one more asset like another."""
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select
+
+from portal.models.assets import Asset, Category
+from portal.models.assignments import Assignment, Staff
+from portal.models.audit import AuditEntry
+from portal.services.assets import staff as staff_list
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.unit_of_work import session
+from tests.support.factories import make_asset, make_category, make_location, make_staff
+from tests.support.pages import Page, Pages
+from tests.web.signed_in import visit
+
+ADD = {"category": "Add a category", "location": "Add a location", "person": "Add a person"}
+
+
+def how_many(model: type) -> int:
+    session().rollback()
+    found: int = session().scalar(select(func.count()).select_from(model)) or 0
+    return found
+
+
+def chosen(page: Page, name: str) -> str:
+    (select_,) = [node for node in page.root.find_all("select") if node.get("name") == name]
+    return next((o.text for o in select_.find_all("option") if o.has("selected")), "")
+
+
+@pytest.mark.both_databases
+def test_a_category_and_a_place_are_added_in_the_form_of_an_asset(app: Flask) -> None:
+    pages = visit(app)
+    page = pages.get("/assets/new")
+    typed = {"name": "ThinkPad", "notes": "two\nlines", "purchase_cost": "1.249,50"}
+    page = pages.submit(page.form(), ADD["category"], **typed, **{"new_category-name": "Laptops"})
+    assert (page.status, page.path, chosen(page, "category_id")) == (200, "/assets/new", "Laptops")
+    assert "“Laptops” is on the list now, and chosen" in page.main
+    page = pages.submit(page.form(), ADD["location"], **{"new_location-name": " Room 204 "})
+    assert [chosen(page, name) for name in ("category_id", "location_id")] == [
+        "Laptops",
+        "Room 204",
+    ]
+    sent = page.form().fields
+    assert (sent["name"], sent["purchase_cost"]) == (["ThinkPad"], ["1.249,50"])
+    assert sent["notes"] == ["two\r\nlines"]
+    assert sent["new_category-name"] == [""]
+    assert how_many(Asset) == 0
+    page = pages.submit(page.form(), "Save asset")
+    assert page.h1 == "ThinkPad"
+    assert "Laptops" in page.main
+    assert "Room 204" in page.main
+    actions = session().scalars(select(AuditEntry.action)).all()
+    assert {"category.created", "location.created"} <= set(actions)
+
+
+def test_what_was_typed_and_not_added_is_added_with_the_asset(app: Flask) -> None:
+    pages = visit(app)
+    form = pages.get("/assets/new").form()
+    page = pages.submit(form, "Save asset", name="Desk", **{"new_category-name": "Desks"})
+    assert page.path == "/assets/1"
+    assert "Desks" in page.main
+
+
+def test_a_name_that_is_there_is_chosen_and_pressed_twice_it_is_one(app: Flask) -> None:
+    make_category("Laptops")
+    pages = visit(app)
+    form = pages.get("/assets/new").form()
+    for _ in range(2):
+        page = pages.submit(form, ADD["category"], **{"new_category-name": "LAPTOPS"})
+        assert chosen(page, "category_id") == "Laptops"
+    assert how_many(Category) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("", "Enter the name of the category"),
+        ("c" * 121, "Use at most 120 characters in the name"),
+        ("\u200b \u2060", "Enter the name of the category"),
+    ],
+)
+def test_a_name_that_cannot_be_is_said_at_its_field_and_nothing_is_saved(
+    app: Flask, name: str, error: str
+) -> None:
+    pages = visit(app)
+    form = pages.get("/assets/new").form()
+    page = pages.submit(form, ADD["category"], name="Desk", **{"new_category-name": name})
+    assert (page.status, page.errors) == (400, [error])
+    assert page.links(error) == ["#new_category-name"]
+    assert page.form().fields["name"] == ["Desk"]
+    assert (how_many(Category), how_many(Asset)) == (0, 0)
+
+
+def test_while_an_asset_is_edited_a_category_is_added_too(app: Flask) -> None:
+    asset_id = make_asset("Lamp")
+    pages = visit(app)
+    form = pages.get(f"/assets/{asset_id}/edit").form()
+    page = pages.submit(form, ADD["category"], name="Lamp 2", **{"new_category-name": "Lamps"})
+    assert chosen(page, "category_id") == "Lamps"
+    page = pages.submit(page.form(), "Save asset")
+    assert "Name: Lamp → Lamp 2" in page.main
+    assert "Category: nothing → Lamps" in page.main
+
+
+@pytest.mark.both_databases
+def test_a_person_is_added_while_something_is_lent(app: Flask) -> None:
+    asset_id = make_asset("Lamp")
+    pages = visit(app)
+    form = pages.get(f"/assets/{asset_id}/check-out").form()
+    person = {"new_person-name": "Jonas Brandt", "new_person-email": "jonas@example.com"}
+    page = pages.submit(form, ADD["person"], purpose="Trade fair", **person)
+    assert chosen(page, "staff_id") == "Jonas Brandt (jonas@example.com)"
+    assert page.form().fields["purpose"] == ["Trade fair"]
+    assert how_many(Assignment) == 0
+    page = pages.submit(page.form(), "Lend")
+    assert page.path == f"/assets/{asset_id}"
+    assert "Jonas Brandt" in page.main
+
+
+@pytest.mark.parametrize(
+    ("name", "email", "error"),
+    [
+        ("", "jonas@example.com", "Enter the name"),
+        ("Jonas", "jonas", "Enter an e-mail address, such as maria@example.com"),
+        ("Jonas", "maria@example.com", "Maria Lopez has this address already"),
+        ("Ben Novak", "ben@example.com", "Ben Novak has left"),
+    ],
+)
+def test_somebody_who_cannot_be_added_is_said_at_the_field(
+    app: Flask, name: str, email: str, error: str
+) -> None:
+    make_staff("Maria Lopez", email="maria@example.com")
+    left = make_staff("Ben Novak", email="ben@example.com")
+    row = session().get_one(Staff, left)
+    staff_list.deactivate(SYSTEM, row.public_id)
+    pages = visit(app)
+    form = pages.get(f"/assets/{make_asset()}/allocate").form()
+    person = {"new_person-name": name, "new_person-email": email}
+    page = pages.submit(form, ADD["person"], **person)
+    assert (page.status, page.errors) == (400, [error])
+    assert how_many(Staff) == 2
+
+
+def test_a_form_asks_only_for_what_its_choices_lack(app: Flask) -> None:
+    asset_id = make_asset()
+    make_location("A")
+    make_location("B")
+    pages = visit(app)
+    for slug, parts in (("transfer", ["location"]), ("allocate", ["person"]), ("report-lost", [])):
+        buttons = pages.get(f"/assets/{asset_id}/{slug}").form().buttons
+        assert [kind for kind, words in ADD.items() if words in buttons] == parts
+
+
+def test_many_can_be_given_to_somebody_new(app: Flask) -> None:
+    ids = [make_asset(), make_asset()]
+    pages = visit(app)
+    query = "&".join(f"ids={each}" for each in ids)
+    form = pages.get(f"/assets/bulk?action=allocate&{query}").form()
+    person = {"new_person-name": "Jonas", "new_person-email": "jonas@example.com"}
+    page = pages.submit(form, ADD["person"], **person)
+    assert chosen(page, "staff_id") == "Jonas (jonas@example.com)"
+    assert page.form().fields["ids"] == [str(each) for each in ids]
+    assert pages.submit(page.form(), "Give permanently 2 assets").path.startswith("/tasks/")
+
+
+def test_after_one_asset_comes_another_like_it(app: Flask) -> None:
+    make_category("Laptops")
+    pages = visit(app)
+    values = {"name": "ThinkPad", "category_id": "1", "serial_number": "S1", "asset_tag": "L-1"}
+    form = pages.get("/assets/new").form()
+    page = pages.submit(form, "Save and add another", **values)
+    assert page.h1 == "Add an asset"
+    assert "“ThinkPad” was added to the register." in page.text
+    assert "Filled in as L-1 is." in page.main
+    sent = page.form().fields
+    assert [sent[name] for name in ("name", "category_id", "serial_number", "asset_tag")] == [
+        ["ThinkPad"],
+        ["1"],
+        [""],
+        [""],
+    ]
+    assert page.links("Begin with an empty form") == ["/assets/new"]
+    page = pages.submit(page.form(), "Save asset")
+    assert page.path == "/assets/2"
+
+
+def test_an_asset_is_copied_from_its_page(app: Flask) -> None:
+    stock = make_asset(
+        "Toner", kind="stock", quantity=12, min_quantity=4, unit="box", notes="Room 2"
+    )
+    pages = visit(app)
+    (copy,) = pages.get(f"/assets/{stock}").links("Copy this asset")
+    sent = pages.get(copy).form().fields
+    wanted = ("kind", "min_quantity", "unit", "notes", "quantity")
+    assert [sent[name] for name in wanted] == [["stock"], ["4"], ["box"], ["Room 2"], [""]]
+    assert not visit(app, "support").get(f"/assets/{stock}").links("Copy this asset")
+
+
+@pytest.mark.parametrize(("asked", "status"), [("99", 404), ("x", 400), ("9" * 30, 400), ("", 200)])
+def test_a_copy_of_nothing_is_said_to_be_none(app: Flask, asked: str, status: int) -> None:
+    assert visit(app).get(f"/assets/new?copy={asked}").status == status
+
+
+def test_no_script_and_no_mouse_is_needed(app: Flask) -> None:
+    make_staff()
+    pages: Pages = visit(app)
+    page = pages.get(f"/assets/{make_asset()}/check-out")
+    first = next(node for node in page.form().node.find_all("button"))
+    assert first.get("aria-hidden") == "true"  # what Enter presses: it saves
+    assert first.get("name") == ""

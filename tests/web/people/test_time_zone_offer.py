@@ -1,0 +1,67 @@
+"""Whoever joins says in which time zone they are; a script offers the browser's."""
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from portal.models.people import Role, User
+from portal.services.core.unit_of_work import session
+from portal.services.people import invitations, users
+from tests.support.factories import make_user
+from tests.support.pages import Page, Pages
+
+HERE = "http://127.0.0.1:9"
+
+
+@pytest.fixture
+def setup_path(app: Flask) -> str:
+    return (users.setup_link() or "").removeprefix(HERE)
+
+
+def invitation_path() -> str:
+    ana = make_user(name="Ana")
+    link = invitations.invitation_link(ana.actor, "ben@example.com", Role.SUPPORT)
+    return link.removeprefix(HERE)
+
+
+def join(app: Flask, path: str, **typed: str) -> Page:
+    pages = Pages(app)
+    form = pages.get(path).form()
+    values = {"name": "Ben", "password": "three plain words and one more", **typed}
+    return pages.submit(form, **values)
+
+
+def zone_of(email: str) -> str | None:
+    session().rollback()
+    return session().scalar(select(User.time_zone).where(User.email == email))
+
+
+def test_the_first_administrator_says_it_at_set_up(app: Flask, setup_path: str) -> None:
+    page = join(app, setup_path, email="ana@example.com", time_zone="Europe/Vienna")
+    assert "Times are shown in Europe/Vienna" in page.text
+    assert zone_of("ana@example.com") == "Europe/Vienna"
+
+
+def test_whoever_is_invited_says_it_too_and_may_leave_it(app: Flask) -> None:
+    join(app, invitation_path(), time_zone="America/Lima")
+    assert zone_of("ben@example.com") == "America/Lima"
+
+
+def test_untouched_it_is_the_portals(app: Flask, setup_path: str) -> None:
+    page = Pages(app).get(setup_path)
+    assert page.form().fields["time_zone"] == [""]
+    (offer,) = [node for node in page.root.find_all("select") if node.has("data-time-zone")]
+    assert "As the portal" in offer.text
+    join(app, setup_path, email="ana@example.com")
+    assert zone_of("ana@example.com") is None
+
+
+@pytest.mark.parametrize("zone", ["Mars/Base", "../etc/passwd", "x" * 5000])
+def test_a_zone_that_nobody_knows_is_refused_and_nobody_joins(
+    app: Flask, setup_path: str, zone: str
+) -> None:
+    page = join(app, setup_path, email="ana@example.com", time_zone=zone)
+    assert page.status >= 400
+    assert page.errors == ["Choose a time zone from the list"]
+    assert zone_of("ana@example.com") is None
+    assert Pages(app).get(setup_path).status == 200  # the link is good still
