@@ -10,7 +10,8 @@ INSTALL = $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-
 .DEFAULT_GOAL := help
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: help run test test-quick check coverage golden chaos mutants bench lock lock-check browser
+.PHONY: help run test test-quick check coverage golden chaos mutants bench lock lock-check \
+	browser browser-support
 
 help: ## Explain the targets
 	@awk -F ': ## ' '/^[a-z-]+:.* ## / { sub(/:.*/, "", $$1); printf "make %-10s %s\n", $$1, $$2 }' \
@@ -82,6 +83,10 @@ lock: ## Write requirements*.txt from requirements*.in (ARGS=--upgrade takes wha
 lock-check: .venv/dev.stamp
 lock-check: ## Ask the registry whether they are current, and fit every machine we run on
 	@.ci/locks check
+
+browser-support: .venv/dev.stamp
+browser-support: ## Look up since when browsers have what our styles and scripts use (needs npm)
+	@$(BIN)/python -m tests.project.browser_support.renew $(ARGS)
 
 browser:
 	@.ci/browser
