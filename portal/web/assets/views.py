@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response
 from portal.engine.events.names import EventName
 from portal.lib.clock import utcnow
 from portal.lib.paging import Page
-from portal.models.assets import Action, Asset, AssetStatus
+from portal.models.assets import Action, Asset, AssetStatus, Condition
 from portal.services.actions import lifecycle
 from portal.services.actions.bulk import MOST_ASSETS
 from portal.services.actions.why_not import why_not
@@ -107,6 +107,7 @@ def _copied() -> Asset | None:
 def _as(asset: Asset) -> dict[str, object]:
     """What its copy begins with: everything but what each asset has of its own."""
     own: dict[str, object] = {"asset_tag": "", "serial_number": "", "quantity": None}
+    own["condition"] = Condition.GOOD.value
     return asdict(lifecycle.values_of(asset)) | own
 
 

@@ -49,6 +49,7 @@ MACHINES = {"operations", "security_txt"}
 NO_MISTAKES = {
     "erasure.staff": "no form while something is reserved",
     "assets.delete": "only a reason, which may stay empty",
+    "import_match.match": "choices that are answered already",
     "people.show": "a choice that cannot be empty",
     "webhook_held.choose": "ticks, and a choice that cannot be empty",
 }

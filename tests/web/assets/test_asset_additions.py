@@ -187,13 +187,22 @@ def test_after_one_asset_comes_another_like_it(app: Flask) -> None:
 
 def test_an_asset_is_copied_from_its_page(app: Flask) -> None:
     stock = make_asset(
-        "Toner", kind="stock", quantity=12, min_quantity=4, unit="box", notes="Room 2"
+        "Toner",
+        kind="stock",
+        quantity=12,
+        min_quantity=4,
+        unit="box",
+        notes="Room 2",
+        condition="poor",
     )
     pages = visit(app)
     (copy,) = pages.get(f"/assets/{stock}").links("Copy this asset")
     sent = pages.get(copy).form().fields
-    wanted = ("kind", "min_quantity", "unit", "notes", "quantity")
-    assert [sent[name] for name in wanted] == [["stock"], ["4"], ["box"], ["Room 2"], [""]]
+    wanted = ("kind", "min_quantity", "unit", "notes", "quantity", "condition")
+    assert [sent[name] for name in wanted] == [
+        *(["stock"], ["4"], ["box"], ["Room 2"], [""]),
+        ["good"],  # a new one has no scratches yet
+    ]
     assert not visit(app, "support").get(f"/assets/{stock}").links("Copy this asset")
 
 
