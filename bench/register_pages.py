@@ -34,6 +34,13 @@ REQUESTS = int(os.environ.get("BENCH_REQUESTS", "15"))
 PATHS: Final = {
     "List": "/assets",
     "List, what is out": "/assets?show=out",
+    "List by name": "/assets?sort=name",
+    "List by tag, Z to A": "/assets?sort=-tag",
+    "List by status": "/assets?sort=-status",
+    "List by change": "/assets?sort=-changed",
+    "List by name, what is out": "/assets?sort=name&show=out",
+    "Search by a part of a tag (all have it), by name": "/assets?q=AST-&sort=name",
+    "Search by a part of a tag (100 have it), by name": "/assets?q=T-001&sort=name",
     "Search by a part of a tag (100 have it)": "/assets?q=T-001",
     "Search by a part of a tag (all have it)": "/assets?q=AST-",
     "Search by a part of a serial number": "/assets?q=38453D7",

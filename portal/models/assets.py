@@ -134,6 +134,9 @@ class Asset(Base):
             sqlite_where=text("deleted_at IS NULL AND serial_number IS NOT NULL"),
             postgresql_where=text("deleted_at IS NULL AND serial_number IS NOT NULL"),
         ),
+        # The list is sorted along these, whatever is filtered on the way.
+        Index("ix_assets_name_id", func.lower(text("name")), "id"),
+        Index("ix_assets_updated_at_id", "updated_at", "id"),
         # The list's chips are counted and walked along these, and so are alerts.
         _index("ix_assets_status_id", "status", "id", where="deleted_at IS NULL"),
         _index("ix_assets_deleted_id", "id", where="deleted_at IS NOT NULL"),

@@ -141,16 +141,17 @@ def is_low() -> ColumnElement[bool]:
 def _walks(chosen: AssetFilter) -> list[Select[int]]:
     """Ways to the ids of what matches, each along an index: by words, by who has it, by status."""
     ways = [by_words(chosen.search), by_holder(chosen.search)] if chosen.search else [ASSETS]
-    conditions = _conditions(chosen)
+    wanted = conditions(chosen)
     statuses = STATUSES.get(chosen.shown, ()) if chosen.shown else ()
     if chosen.search and statuses:
-        conditions.append(Asset.status.in_(statuses))
+        wanted.append(Asset.status.in_(statuses))
     elif statuses:
         ways = [way.where(Asset.status == each) for way in ways for each in statuses]
-    return [way.where(*conditions) for way in ways]
+    return [way.where(*wanted) for way in ways]
 
 
-def _conditions(chosen: AssetFilter) -> list[ColumnElement[bool]]:
+def conditions(chosen: AssetFilter) -> list[ColumnElement[bool]]:
+    """What the filter asks of an asset, apart from the search and the chips of statuses."""
     gone = Asset.deleted_at.is_not(None) if chosen.deleted else Asset.deleted_at.is_(None)
     found: list[ColumnElement[bool]] = [gone]
     if chosen.category:

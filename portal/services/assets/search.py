@@ -76,6 +76,11 @@ def by_words(text: str) -> Select[int]:
     return _holding(ASSETS, text)
 
 
+def holds_words(text: str) -> ColumnElement[bool]:
+    """The same as `by_words`, asked of a row of assets that another index has led to."""
+    return any_holds(ASSETS.texts, _words(text))
+
+
 def by_holder(text: str) -> Select[int]:
     """The ids of the assets that somebody has now whose name or address holds the text."""
     return (
@@ -86,7 +91,7 @@ def by_holder(text: str) -> Select[int]:
 
 
 def _holding(searched: Searched, text: str) -> Select[int]:
-    words = " ".join(harmless(text).splitlines())
+    words = _words(text)
     if session().get_bind().dialect.name != "sqlite":
         return select(searched.ids).where(any_holds((searched.joined,), words))
     if len(words) < TRIGRAM:
@@ -97,3 +102,7 @@ def _holding(searched: Searched, text: str) -> Select[int]:
     phrase = '"' + words.replace('"', '""') + '"'
     joined = select(trigrams.c.id).join(searched.ids.class_, searched.ids == found)
     return joined.where(trigrams.c.words.op("MATCH")(phrase))
+
+
+def _words(text: str) -> str:
+    return " ".join(harmless(text).splitlines())

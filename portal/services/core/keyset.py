@@ -1,4 +1,4 @@
-"""Read one keyset page: the newest first by id, by a time either way, or by name."""
+"""Read one keyset page: the newest first by id, by a time or a name either way, or by rank."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
@@ -7,7 +7,6 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
-    Integer,
     Select,
     String,
     and_,
@@ -17,6 +16,7 @@ from sqlalchemy import (
     select,
     tuple_,
     union,
+    union_all,
 )
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -83,18 +83,66 @@ def side_by_side(
     return select(union(*parts).subquery()) if len(parts) > 1 else parts[0]
 
 
-def soonest_first(
-    wanted: Select[T], times: TimeColumn, ids: InstrumentedAttribute[int], cursor: str | None
+def in_ranks(
+    wanted: Select[T],
+    ids: InstrumentedAttribute[int],
+    cursor: str | None,
+    ranks: Sequence[Sequence[Select[int]]],
+    *,
+    reverse: bool = False,
 ) -> Page[T]:
-    """The page at `cursor` in the order of a date or time, then of the id."""
-    return _by_time(wanted, times, ids, cursor, newest=False)
+    """The page at `cursor` rank by rank, each of them the newest first; `reverse`: all of it the
+    other way round. `ranks`: of each, the walks that find it (`side_by_side`), if any does.
+    """
+
+    def read(place: Cursor | None) -> Sequence[tuple[int, T]]:
+        is_up = reverse if place is None else place.newer is not reverse
+        parts = []
+        for rank, walks in enumerate(ranks):
+            here = rank if place is None else int(place.key[0])
+            if walks and (rank == here or (rank < here) is is_up):
+                beside = int(place.key[1]) if place is not None and rank == here else None
+                found = side_by_side(walks, PAGE_SIZE + 1, beside, ascending=is_up).subquery()
+                parts.append(select(literal(rank).label("rank"), *found.c))
+        if not parts:
+            return []
+        several = union_all(*parts).subquery()
+        rank_of, id_of = several.c
+        order = (rank_of.desc(), id_of.asc()) if is_up else (rank_of.asc(), id_of.desc())
+        lines = session().execute(select(several).order_by(*order).limit(PAGE_SIZE + 1)).all()
+        rows = session().scalars(wanted.where(ids.in_([id_ for _, id_ in lines])))
+        by_id = {getattr(row, ids.key): row for row in rows}
+        return [(rank, by_id[id_]) for rank, id_ in lines]
+
+    place = Cursor.decode(cursor, (int, int))
+    page = _page(read, place, lambda line: (line[0], getattr(line[1], ids.key)))
+    return Page([row for _, row in page.rows], page.newer, page.older)
+
+
+def soonest_first(
+    wanted: Select[T],
+    times: TimeColumn,
+    ids: InstrumentedAttribute[int],
+    cursor: str | None,
+    by: ColumnElement[Any] | None = None,
+) -> Page[T]:
+    """The page at `cursor` in the order of a date or time, then of the id.
+
+    `by`: the time in other words, where its index should not be used.
+    """
+    return _by_time(wanted, times, ids, cursor, by, newest=False)
 
 
 def latest_first(
-    wanted: Select[T], times: TimeColumn, ids: InstrumentedAttribute[int], cursor: str | None
+    wanted: Select[T],
+    times: TimeColumn,
+    ids: InstrumentedAttribute[int],
+    cursor: str | None,
+    by: ColumnElement[Any] | None = None,
 ) -> Page[T]:
-    """The page at `cursor` in the opposite order of a date or time, then of the id."""
-    return _by_time(wanted, times, ids, cursor, newest=True)
+    """The page at `cursor` in the opposite order of a date or time, then of the id. `by`: as in
+    `soonest_first`."""
+    return _by_time(wanted, times, ids, cursor, by, newest=True)
 
 
 def _by_time(
@@ -102,22 +150,24 @@ def _by_time(
     times: TimeColumn,
     ids: InstrumentedAttribute[int],
     cursor: str | None,
+    by: ColumnElement[Any] | None,
     *,
     newest: bool,
 ) -> Page[T]:
-    down, up = [times.desc(), ids.desc()], [times.asc(), ids.asc()]
+    column: Any = times if by is None else by
+    down, up = [column.desc(), ids.desc()], [column.asc(), ids.asc()]
 
     def read(place: Cursor | None) -> Sequence[T]:
         if place is None:
             return _some(wanted.order_by(*(down if newest else up)))
-        column: Any = times
         beside = _time_of(place, times.type.python_type)
         id_ = literal(place.key[1], BigInteger)
+        # The bound by itself as well: by it SQLite enters the index at the place.
         if place.newer is newest:
             later = or_(column > beside, and_(column == beside, ids > id_))
-            return _some(wanted.where(later).order_by(*up))
+            return _some(wanted.where(column >= beside, later).order_by(*up))
         earlier = or_(column < beside, and_(column == beside, ids < id_))
-        return _some(wanted.where(earlier).order_by(*down))
+        return _some(wanted.where(column <= beside, earlier).order_by(*down))
 
     return _page(
         read,
@@ -128,30 +178,34 @@ def _by_time(
 
 def by_name(
     wanted: Select[Any],
-    names: InstrumentedAttribute[str],
+    names: InstrumentedAttribute[str] | ColumnElement[str],
     ids: InstrumentedAttribute[int],
     cursor: str | None,
     line: Callable[..., T],
     rank: ColumnElement[int] | None = None,
+    *,
+    reverse: bool = False,
 ) -> Page[T]:
     """The page at `cursor`, by name whatever its capitals, then by id; by `rank` before either.
 
-    `line` makes a line out of the columns that `wanted` selects.
+    `line` makes a line out of the columns that `wanted` selects. `reverse`: the other way round.
     """
     ranks = [] if rank is None else [rank]
     key = [*ranks, func.lower(names), ids]
     wanted = wanted.add_columns(*key)
-    types = [*(Integer for _ in ranks), String, BigInteger]
+    down = [column.desc() for column in key]
+    types = [*(BigInteger for _ in ranks), String, BigInteger]
     shape = (*(int for _ in ranks), str, int)
 
     def read(place: Cursor | None) -> Sequence[Any]:
         if place is None:
-            return _some_lines(wanted.order_by(*key))
+            return _some_lines(wanted.order_by(*(down if reverse else key)))
         here, there = tuple_(*key), tuple_(*place.key, types=types)
-        if place.newer:
-            down = [column.desc() for column in key]
-            return _some_lines(wanted.where(here < there).order_by(*down))
-        return _some_lines(wanted.where(here > there).order_by(*key))
+        # The bound by itself as well, as above.
+        beside: ColumnElement[Any] = literal(place.key[0], types[0])
+        if place.newer is reverse:
+            return _some_lines(wanted.where(key[0] >= beside, here > there).order_by(*key))
+        return _some_lines(wanted.where(key[0] <= beside, here < there).order_by(*down))
 
     page = _page(read, Cursor.decode(cursor, shape), lambda row: tuple(row[-len(key) :]))
     return Page([line(*row[: -len(key)]) for row in page.rows], page.newer, page.older)

@@ -65,11 +65,13 @@ class AttemptDetail:
 class DeliveryDetail:
     """A delivery, its event and webhook as they are now, its newest attempts, oldest first.
 
+    `row_id`: its place in the order of the log.
     `now` is the database's clock: by it `due_at` and leases are judged. `paused_until`: its webhook
     is left alone until then. `waits_behind`: an older one must go first, for its webhook wants
     them in order.
     """
 
+    row_id: int
     public_id: UUID
     event: str
     asset_id: int | None
@@ -150,6 +152,7 @@ def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDeta
     status = shown_status(delivery.status, lease.until if lease else None, now)
     is_test = delivery.priority == Priority.TEST
     return DeliveryDetail(
+        row_id=delivery.id,
         public_id=delivery.public_id,
         event=delivery.event,
         asset_id=delivery.asset_id,

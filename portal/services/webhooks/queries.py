@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
@@ -28,16 +29,19 @@ from portal.services.webhooks.rows import (
 )
 from portal.services.webhooks.secrets import old_secret, stored_headers
 from portal.services.webhooks.summary import (
+    Latest,
     ListedWebhook,
     Standing,
     last_failure,
     listed,
     next_try,
     oldest_held,
+    oldest_open,
     severity,
     standing_of,
     turns_off_at,
     wants_a_look,
+    youngest,
 )
 from portal.services.webhooks.values import EVENT_VALUES
 from portal.services.webhooks.waiting_deliveries import count_waiting
@@ -53,7 +57,7 @@ class WebhookDetail:
     `fails_for`: reason and code of what failed last, while it fails. `is_left_alone`: its receiver
     is in trouble, so that only a probe goes now and then, until anything arrives, a test too.
     `turns_off_at`: when we turn it off, once that is near. `waits`: what waits for a later retry
-    although the webhook is well (`capped`).
+    although the webhook is well (`capped`). `oldest_open`: of all that is still to be sent.
     """
 
     public_id: UUID
@@ -86,6 +90,7 @@ class WebhookDetail:
     held: int
     oldest_held_at: datetime | None
     waits: int
+    oldest_open: Latest | None
     owner: str | None
     version: int
     created_at: datetime
@@ -102,12 +107,34 @@ class HistoryEntry:
     changes: dict[str, Any]
 
 
-def list_webhooks(search: str = "", cursor: str | None = None) -> Page[ListedWebhook]:
-    """One page, the worst first, then by name. `search`: only those whose name or host holds it."""
+class WebhookOrder(StrEnum):
+    """What the list is sorted by: the worst first, by name, or what was sent last first."""
+
+    STATUS = "status"
+    NAME = "name"
+    LAST = "last"
+
+
+def list_webhooks(
+    search: str = "",
+    cursor: str | None = None,
+    order: WebhookOrder = WebhookOrder.STATUS,
+    *,
+    reverse: bool = False,
+) -> Page[ListedWebhook]:
+    """One page; of two alike by name. `search`: only those whose name or host holds it. `reverse`:
+    the other way round."""
     wanted = select(Webhook.id).where(*is_shown())
     if search:
         wanted = wanted.where(Webhook.id.in_(called(session(), search)))
-    page = by_name(wanted, Webhook.name, Webhook.id, cursor, int, rank=severity())
+    ranks = {
+        WebhookOrder.STATUS: severity(),
+        WebhookOrder.NAME: None,
+        WebhookOrder.LAST: -func.coalesce(youngest(), 0),
+    }
+    page = by_name(
+        wanted, Webhook.name, Webhook.id, cursor, int, rank=ranks[order], reverse=reverse
+    )
     return Page(listed(session(), page.rows), page.newer, page.older)
 
 
@@ -156,6 +183,7 @@ def show(public_id: UUID) -> WebhookDetail:
         held=count_held(current, webhook.id),
         oldest_held_at=oldest_held(current, webhook.id),
         waits=count_waiting(current, webhook),
+        oldest_open=oldest_open(current, webhook.id),
         owner=owner.name if owner else None,
         version=webhook.version,
         created_at=webhook.created_at,

@@ -53,7 +53,7 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Latest:
-    """The youngest real delivery of a webhook, briefly."""
+    """The youngest real delivery of a webhook, or another one of its, briefly."""
 
     public_id: UUID
     status: ShownStatus
@@ -125,6 +125,19 @@ def oldest_held(current: Session, webhook_id: int) -> datetime | None:
     is_held = (Delivery.webhook_id == webhook_id, Delivery.status == DeliveryStatus.HELD)
     first = select(Delivery.created_at).where(*is_held).order_by(Delivery.id).limit(1)
     return current.scalar(first)
+
+
+def oldest_open(current: Session, webhook_id: int) -> Latest | None:
+    """The oldest delivery that is still to be sent, tests too, by its row's status; None where
+    nothing is."""
+    first = (
+        select(Delivery.public_id, Delivery.status, Delivery.created_at)
+        .where(Delivery.webhook_id == webhook_id, is_open())
+        .order_by(Delivery.id)
+        .limit(1)
+    )
+    row = current.execute(first).one_or_none()
+    return Latest(row.public_id, ShownStatus(row.status), row.created_at) if row else None
 
 
 def next_try(current: Session, webhook: Webhook) -> datetime | None:

@@ -12,7 +12,9 @@ from portal.models.assignments import Assignment, Staff
 from portal.models.stock import StockMove
 from portal.services.actions import stock
 from portal.services.assets import named_lists, staff_queries, timeline
+from portal.services.assets import pages as asset_pages
 from portal.services.assets import queries as asset_queries
+from portal.services.assets.pages import AssetOrder
 from portal.services.assets.queries import AssetFilter, Shown
 from portal.services.core.unit_of_work import session
 from tests.services.core.keyset_walk import NOON, Case, by_id, every, newest, of_two_assets, store
@@ -86,6 +88,58 @@ def assets() -> Iterator[Case]:
         yield case(lambda row, status=status: row.status == status, status=status)
     for chip in Shown:
         yield case(lambda row, chip=chip: shown(row, chip), shown=chip)
+
+
+def sorted_assets() -> Iterator[Case]:
+    """In each order and the other way round: several of one name, status and time."""
+    rows = [asset(n, status=status) for n, status in enumerate([*AssetStatus] * 4)]
+    for number, row in enumerate(rows):
+        row.name = ("Dock", "dock", "Ääd", "Chair", LONG)[number % 5]
+        row.asset_tag = f"{'xX'[number % 2]}-{number * 7 % 32:02}"
+        row.updated_at = NOON - timedelta(days=number % 6)
+        row.deleted_at = utcnow() if number % 7 == 0 else None
+    store(*rows)
+    ana = Staff(name="Ana", email="ana@example.com")
+    store(ana)
+    held = {"staff_id": ana.id, "kind": "checkout", "condition_out": "good", "started_at": NOON}
+    lent = [Assignment(asset_id=row.id, **held) for row in rows[2::3]]
+    store(*lent)
+    has_it = {each.asset_id for each in lent}
+    by_name, by_tag = (
+        list(session().scalars(select(Asset.id).order_by(func.lower(column), Asset.id)))
+        for column in (Asset.name, Asset.asset_tag)
+    )
+    keys: dict[AssetOrder, Callable[[Asset], Any]] = {
+        AssetOrder.NAME: lambda row: by_name.index(row.id),
+        AssetOrder.TAG: lambda row: by_tag.index(row.id),
+        AssetOrder.STATUS: lambda row: (asset_pages.RANKS.index(AssetStatus(row.status)), -row.id),
+        AssetOrder.CHANGED: lambda row: (-row.updated_at.timestamp(), -row.id),
+        AssetOrder.ADDED: lambda row: -row.id,
+    }
+    filters: list[tuple[AssetFilter, Callable[[Asset], bool]]] = [
+        (AssetFilter(), lambda _: True),
+        (AssetFilter(status=AssetStatus.BROKEN), lambda row: row.status == "broken"),
+        (AssetFilter(shown=Shown.OUT), lambda row: row.status in ("allocated", "checked_out")),
+        (AssetFilter(search="DOCK"), lambda row: row.name.lower() == "dock"),
+        (AssetFilter(search="ana@"), lambda row: row.id in has_it),
+        (AssetFilter(deleted=True), lambda _: True),
+    ]
+    for order, key in keys.items():
+        for chosen, does in filters:
+            for reverse in (False, True) if order is not AssetOrder.ADDED else (False,):
+                kept = [
+                    row
+                    for row in every(Asset)
+                    if (row.deleted_at is not None) is chosen.deleted and does(row)
+                ]
+                yield Case(
+                    f"assets by {order}, {reverse}, {chosen}",
+                    lambda cursor, chosen=chosen, order=order, reverse=reverse: (
+                        asset_pages.in_order(chosen, cursor, order, reverse=reverse)
+                    ),
+                    by_id,
+                    [row.id for row in sorted(kept, key=key, reverse=reverse)],
+                )
 
 
 def staff() -> Iterator[Case]:

@@ -17,6 +17,7 @@ from portal.services.actions.planning import queries as planning_queries
 from portal.services.alerts import queries as alert_queries
 from portal.services.alerts.queries import AlertFilter
 from portal.services.assets import named_lists, staff_queries, timeline
+from portal.services.assets import pages as asset_pages
 from portal.services.assets import queries as asset_queries
 from portal.services.assets.queries import AssetFilter
 from portal.services.audit import queries as audit_queries
@@ -34,6 +35,7 @@ from tests.services.core.keyset_walk import (
 
 LISTS: dict[Callable[..., Any], Callable[[], Iterator[Case]]] = {
     asset_queries.list_assets: register_lists.assets,
+    asset_pages.in_order: register_lists.sorted_assets,
     staff_queries.listing: register_lists.staff,
     named_lists.page: register_lists.names,
     planning_queries.list_reservations: planned_lists.reservations,
@@ -50,6 +52,7 @@ LISTS: dict[Callable[..., Any], Callable[[], Iterator[Case]]] = {
 # In a way of their own, with tests of their own.
 APART = {
     "portal.services.deliveries.log.pages.find_page",  # test_log_walks.py
+    "portal.services.deliveries.log.neighbours.find_neighbours",  # test_neighbours.py
     "portal.services.csv.import_task.rows_page",  # test_import_agreement.py
 }
 FILTERS = {
@@ -81,8 +84,8 @@ def test_each_row_is_on_one_page_in_both_directions(
 
 
 def place_of(cursor: str) -> Cursor:
-    """The place of a cursor by an id, by a name or time and an id, or by a rank before these."""
-    for shape in ((int,), (str, int), (int, str, int)):
+    """The place of a cursor by an id, a name or time or rank before it, or a rank before a name."""
+    for shape in ((int,), (str, int), (int, int), (int, str, int)):
         with suppress(UnreadableCursor):
             found = Cursor.decode(cursor, shape)
             assert found is not None

@@ -1,16 +1,22 @@
 """The lists of webhooks and of bulk retries, with rows, and what each page should show."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from sqlalchemy import func, select
+
 from portal.lib.clock import utcnow
+from portal.models.deliveries import Delivery, Priority
 from portal.models.webhooks import Webhook
 from portal.services.bulk_retry import runs
 from portal.services.core.permissions import SYSTEM
-from portal.services.core.unit_of_work import writing
+from portal.services.core.unit_of_work import session, writing
 from portal.services.tasks import tasks
 from portal.services.webhooks import queries as webhook_queries
-from tests.services.core.keyset_walk import Case, store
+from portal.services.webhooks.queries import WebhookOrder
+from tests.services.core.keyset_walk import Case, every, store
+from tests.support.deliveries import make_delivery
+from tests.support.factories import make_webhook
 
 # The worst first: each stands before all that come after it.
 STATES: list[dict[str, Any]] = [
@@ -53,6 +59,36 @@ def webhooks() -> Iterator[Case]:
                 if part in name or part in (url.partition("/alpha")[0] or "this portal")
             ],
         )
+
+
+def webhooks_in_each_order() -> Iterator[Case]:
+    """By name, by status and by what was sent last, each way; some were never sent anything."""
+    for rank, state in enumerate(STATES):
+        for name in NAMES:
+            hook = make_webhook(URL.format("crm"), name=f"{name} {rank}", **state)
+            if rank % 2:
+                make_delivery(hook)
+                make_delivery(hook, priority=Priority.TEST)
+    make_delivery(hook)
+    wanted = select(Delivery.webhook_id, func.max(Delivery.id))
+    real = wanted.where(Delivery.priority != Priority.TEST).group_by(Delivery.webhook_id)
+    last = {row[0]: row[1] for row in session().execute(real)}
+    rows = every(Webhook)
+    keys: dict[WebhookOrder, Callable[[Webhook], Any]] = {
+        WebhookOrder.NAME: lambda row: (row.name.lower(), row.id),
+        WebhookOrder.STATUS: lambda row: (int(row.name[-1]), row.name.lower(), row.id),
+        WebhookOrder.LAST: lambda row: (-last.get(row.id, 0), row.name.lower(), row.id),
+    }
+    for order, key in keys.items():
+        for reverse in (False, True):
+            yield Case(
+                f"webhooks by {order}, {reverse}",
+                lambda cursor, order=order, reverse=reverse: webhook_queries.list_webhooks(
+                    "", cursor, order, reverse=reverse
+                ),
+                lambda listed: listed.public_id,
+                [row.public_id for row in sorted(rows, key=key, reverse=reverse)],
+            )
 
 
 def bulk_retries() -> Iterator[Case]:

@@ -153,24 +153,28 @@ def is_away(row: Delivery) -> bool:
     return hook.name == AWAY and row.priority != Priority.TEST
 
 
-def case(rows: list[Delivery], *chosen: Part) -> Case:
+def case(rows: list[Delivery], *chosen: Part, oldest_first: bool = False) -> Case:
     """All of these parts at once."""
     asked = {name: value for part, _ in chosen for name, value in part.items()}
     wanted = LogFilter(**asked)
 
     def turn(cursor: str | None) -> Page[Any]:
-        found = log_pages.find_page(wanted, cursor, SIZE)
+        found = log_pages.find_page(wanted, cursor, SIZE, oldest_first=oldest_first)
         page = found.page
         return Page(page.rows, page.newer, page.older or found.further)
 
     kept = [row for row in rows if all(does(row) for _, does in chosen)]
-    return Case(f"log {asked}", turn, by_id, newest(kept), frozenset(asked), begins_anew=True)
+    expected = newest(kept)[::-1] if oldest_first else newest(kept)
+    return Case(f"log {asked}", turn, by_id, expected, frozenset(asked), begins_anew=True)
 
 
-def test_each_part_of_the_filter_leaves_each_row_once(rows: list[Delivery]) -> None:
+@pytest.mark.parametrize("oldest_first", [False, True])
+def test_each_part_of_the_filter_leaves_each_row_once(
+    rows: list[Delivery], oldest_first: bool
+) -> None:
     asked = set()
     for part in parts(rows):
-        of_one = case(rows, part)
+        of_one = case(rows, part, oldest_first=oldest_first)
         assert of_one.expected
         assert_every_row_once(of_one)
         asked |= of_one.asked
@@ -211,4 +215,5 @@ def test_stretches_without_a_match_are_crossed_in_both_directions(
         {"webhook": hook.public_id, "event": EventName.LOST},
         lambda row: row.event == "asset.lost",
     )
-    assert_every_row_once(case(every(Delivery), kept))
+    for oldest_first in (False, True):
+        assert_every_row_once(case(every(Delivery), kept, oldest_first=oldest_first))

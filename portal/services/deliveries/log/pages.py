@@ -76,42 +76,51 @@ class LogPage:
     further: str | None = None
 
 
-def find_page(wanted: LogFilter, cursor: str | None = None, size: int = PAGE_SIZE) -> LogPage:
-    """The deliveries that match, newest first, beside the cursor. Reads only."""
+def find_page(
+    wanted: LogFilter,
+    cursor: str | None = None,
+    size: int = PAGE_SIZE,
+    *,
+    oldest_first: bool = False,
+) -> LogPage:
+    """The deliveries that match, newest first, beside the cursor. Reads only.
+
+    `oldest_first`: the other way round; `newer` of a page then leads to its beginning as well.
+    """
     current = session()
     place = Cursor.decode(cursor)
     now = database_time(current)
-    walk = walk_for(current, wanted, place, now)
+    is_back = place is not None and place.newer
+    is_up = is_back is not oldest_first  # along rising ids
+    walk = walk_for(current, wanted, replace(place, newer=is_up) if place else None, now)
     if walk is None:
         return LogPage(Page([]))
-    newer = place is not None and place.newer
-    found = current.execute(page_statement(walk, newer=newer, limit=size + 1)).all()
+    found = current.execute(page_statement(walk, newer=is_up, limit=size + 1)).all()
     last = None
     if walk.has_window and (walk.fan or len(found) <= size):
-        last = end_of_window(current, walk, newer=newer)
+        last = end_of_window(current, walk, newer=is_up)
     if last is not None:
         # Of several walks another one may have come further: not past what this one left unread.
-        found = [row for row in found if (row.id <= last if newer else row.id >= last)]
+        found = [row for row in found if (row.id <= last if is_up else row.id >= last)]
         last = None if len(found) > size else last
-    if newer and not found and last is None:
-        return find_page(wanted, None, size)
-    found = sorted(found, key=lambda row: row.id, reverse=not newer)
+    if is_back and not found and last is None:
+        return find_page(wanted, None, size, oldest_first=oldest_first)
+    found = sorted(found, key=lambda row: row.id, reverse=not is_up)
     rows = _rows(current, found, now)
-    page = page_of(rows, place, lambda row: (row.id,), size) if rows else _blank(place)
-    further = Cursor((last,), newer=newer).encode() if last is not None else None
-    if newer:
+    step = 1 if is_up else -1
+    page = page_of(rows, place, lambda row: (row.id,), size) if rows else _blank(place, step)
+    further = Cursor((last,), newer=is_back).encode() if last is not None else None
+    if is_back:
         return LogPage(replace(page, newer=page.newer or further))
     return LogPage(page, further)
 
 
-def _blank(place: Cursor | None) -> Page[LogRow]:
-    """Nothing here, and the way back to where the reader came from."""
+def _blank(place: Cursor | None, step: int) -> Page[LogRow]:
+    """Nothing here, and the way back to where the reader came from; `step`: the way of reading."""
     if place is None:
         return Page([])
-    beside = int(place.key[0])
-    if place.newer:
-        return Page([], older=Cursor((beside + 1,)).encode())
-    return Page([], newer=Cursor((beside - 1,), newer=True).encode())
+    beside = Cursor((int(place.key[0]) + step,), newer=not place.newer).encode()
+    return Page([], older=beside) if place.newer else Page([], newer=beside)
 
 
 def of_ids(ids: Sequence[int]) -> Sequence[LogRow]:

@@ -1,0 +1,94 @@
+"""Previous and next on the page of a delivery: by the filter and the order of the list."""
+
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+
+from portal.models.deliveries import Delivery
+from portal.services.deliveries.log import pages as log_pages
+from portal.services.deliveries.log import walk as log_walk
+from portal.services.deliveries.log.filters import LogFilter, StatusFilter
+from portal.services.deliveries.log.neighbours import Neighbours, find_neighbours
+from tests.services.core.keyset_walk import every
+from tests.support.deliveries import change, make_delivery
+from tests.support.factories import make_webhook
+
+FAILED = LogFilter(status=StatusFilter.FAILED)
+SIZE = 3
+
+
+@pytest.fixture
+def rows(app: Flask) -> list[Delivery]:
+    """Every second of a dozen failed."""
+    for number in range(12):
+        make_delivery(status="delivered" if number % 2 else "failed", reason="server")
+    return every(Delivery)
+
+
+def walked(wanted: LogFilter, *, oldest_first: bool, start: Delivery) -> Iterator[Neighbours]:
+    """Press Next until there is none."""
+    by_id = {each.public_id: each for each in every(Delivery)}
+    here = start
+    for _ in range(20):
+        found = find_neighbours(wanted, here.id, oldest_first=oldest_first, size=SIZE)
+        yield found
+        if found.following is None:
+            return
+        here = by_id[found.following]
+    raise AssertionError("there is no end")
+
+
+@pytest.mark.parametrize("oldest_first", [False, True])
+@pytest.mark.parametrize("wanted", [LogFilter(), FAILED])
+def test_next_and_previous_lead_through_the_whole_list_and_no_further(
+    rows: list[Delivery], wanted: LogFilter, oldest_first: bool
+) -> None:
+    kept = [row for row in rows if wanted.status is None or row.status == "failed"]
+    kept = kept if oldest_first else kept[::-1]
+    ids = [row.public_id for row in kept]
+    found = list(walked(wanted, oldest_first=oldest_first, start=kept[0]))
+    assert [each.following for each in found] == [*ids[1:], None]
+    assert [each.previous for each in found] == [None, *ids[:-1]]
+
+
+@pytest.mark.parametrize("oldest_first", [False, True])
+def test_the_page_of_the_list_shows_it(rows: list[Delivery], oldest_first: bool) -> None:
+    order = {"oldest_first": oldest_first}
+    for row in rows:
+        page = find_neighbours(LogFilter(), row.id, **order, size=SIZE).page
+        shown = log_pages.find_page(LogFilter(), page, SIZE, **order).page
+        assert row.public_id in {each.public_id for each in shown.rows}
+        is_near = row in (rows[:SIZE] if oldest_first else rows[-SIZE:])
+        assert (page is None) is is_near
+
+
+def test_one_that_does_not_match_any_more_keeps_its_place(rows: list[Delivery]) -> None:
+    change(rows[4].public_id, status="waiting")
+    found = find_neighbours(FAILED, rows[4].id)
+    assert (found.previous, found.following) == (rows[6].public_id, rows[2].public_id)
+    change(rows[6].public_id, status="waiting")
+    assert find_neighbours(FAILED, rows[4].id).previous == rows[8].public_id
+
+
+def test_the_only_one_has_no_neighbours(app: Flask) -> None:
+    made = make_delivery()
+    (row,) = every(Delivery)
+    assert row.public_id == made
+    assert find_neighbours(LogFilter(), row.id) == Neighbours(None, None, None)
+    assert find_neighbours(FAILED, row.id) == Neighbours(None, None, None)
+
+
+def test_a_search_that_reads_no_further_claims_no_neighbour_and_no_first_page(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_walk, "MOST_READ", 2)
+    hook = make_webhook()
+    for event in ("asset.lost", *["asset.created"] * 5, "asset.lost", *["asset.created"] * 5):
+        make_delivery(hook, event=event)
+    middle = every(Delivery)[6]
+    wanted = LogFilter(webhook=hook.public_id, event="asset.lost")
+    found = find_neighbours(wanted, middle.id)
+    assert (found.previous, found.following) == (None, None)
+    shown = log_pages.find_page(wanted, found.page).page
+    assert [each.public_id for each in shown.rows] == [middle.public_id]
