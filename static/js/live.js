@@ -25,7 +25,7 @@ function speaker(after) {
 
 function show(region, html) {
   if (region.dataset.shown === html) return;
-  const focused = region.contains(document.activeElement) ? document.activeElement.id : "";
+  const focused = region.contains(document.activeElement) ? document.activeElement : null;
   const opened = [...region.querySelectorAll("details[open] > summary")].map((each) => each.id);
   const ticked = [...region.querySelectorAll("input:checked")].map((each) => each.value);
   region.innerHTML = html;
@@ -34,7 +34,14 @@ function show(region, html) {
   // What was unfolded stays so, if its summary has an id.
   opened.forEach((id) => { if (id) document.getElementById(id)?.parentElement.setAttribute("open", ""); });
   showCopyButtons(region);
-  if (focused) document.getElementById(focused)?.focus();
+  if (focused) refocus(region, focused);
+}
+
+// What was pressed may be gone: what says how it stands gets the focus in its place.
+function refocus(region, focused) {
+  if (region.contains(focused)) return;
+  const same = focused.id ? document.getElementById(focused.id) : null;
+  (same ?? region.querySelector("[data-keeps-focus]"))?.focus({ preventScroll: true });
 }
 
 // What was there stays: it is what the person knew last.
@@ -59,9 +66,9 @@ async function ask(url) {
   return answer.json();
 }
 
-export function live(region) {
+export function live(region, first = FIRST_MS) {
   const say = speaker(outside(region));
-  let pause = FIRST_MS;
+  let pause = first;
   let timer = 0;
   let asking = false;
   let ended = false;
@@ -79,7 +86,7 @@ export function live(region) {
       // The portal may be restarting: ask again later.
     }
     asking = false;
-    pause = Math.min(pause * SLOWER, LAST_MS);
+    pause = Math.min(Math.max(pause * SLOWER, FIRST_MS), LAST_MS);
     plan();
   }
 

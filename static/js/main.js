@@ -5,12 +5,14 @@ import { selectAll } from "./select_all.js";
 import { rows } from "./rows.js";
 import { copyButtons } from "./copy.js";
 import { live } from "./live.js";
+import { inPlace } from "./in_place.js";
 import { menus } from "./menu.js";
 import { dueChoice } from "./due_choice.js";
 import { offerTimeZone } from "./time_zone.js";
 
 focusFirst(document);
 guardForms(document);
+inPlace(document);
 document.querySelectorAll("[data-select-all]").forEach(selectAll);
 document.querySelectorAll("[data-rows]").forEach(rows);
 copyButtons(document);

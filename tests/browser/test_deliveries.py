@@ -120,6 +120,55 @@ def test_a_line_follows_its_retry_in_its_place(page: Page, app: Flask, portal: s
     check_page(page, "log after a retry")
 
 
+def test_two_retries_in_rows_are_followed_without_leaving_the_page(
+    page: Page, app: Flask, portal: str
+) -> None:
+    first, second = (
+        make_delivery(status="failed", tries=10, reason="refused", asset_tag=tag)
+        for tag in ("AST-00001", "AST-00002")
+    )
+    other = make_delivery(status="failed", asset_tag="AST-00003")
+    sign_in(page, app, portal)
+    page.goto(f"{portal}/deliveries?status=failed")
+    page.evaluate("window.notReloaded = true")
+    page.locator(f"#delivery-{other}").get_by_role("checkbox").check()
+    for made, tag in ((first, "AST-00001"), (second, "AST-00002")):
+        page.get_by_role("button", name=f"Retry Asset created, {tag}").click()
+        expect(page.locator(f"#delivery-{made}")).to_contain_text("Waiting to be sent since")
+    # What was pressed is gone: the focus stays in its line.
+    expect(page.locator(f"#delivery-{second} a").first).to_be_focused()
+    for made in (first, second):
+        make_attempt(made, kind="manual", reason="refused")
+        change(made, status="failed", prior_status=None)
+        expect(page.locator(f"#delivery-{made}")).to_contain_text(": connection refused.")
+        expect(page.locator("[role=status]", has_text="Attempted again at").first).to_be_attached()
+    expect(page.locator(f"#delivery-{other}").get_by_role("checkbox")).to_be_checked()
+    assert page.evaluate("window.notReloaded")
+    assert page.url.endswith(f"retried={second}#delivery-{second}")
+    check_page(page, "log after two retries")
+
+
+def test_a_retry_that_is_refused_in_its_row_says_why(page: Page, app: Flask, portal: str) -> None:
+    made = make_delivery(status="failed", tries=10, reason="refused")
+    sign_in(page, app, portal)
+    page.goto(f"{portal}/deliveries?status=failed")
+    change(made, status="waiting")
+    page.get_by_role("button", name="Retry").click()
+    expect(page.locator(".flashes .notice")).to_contain_text("already waiting to be sent")
+
+
+def test_where_the_network_fails_the_browser_sends_the_form_itself(
+    page: Page, app: Flask, portal: str
+) -> None:
+    made = make_delivery(status="failed", tries=10, reason="refused")
+    sign_in(page, app, portal)
+    page.goto(f"{portal}/deliveries?status=failed")
+    page.evaluate("() => { window.fetch = () => Promise.reject(new TypeError('away')); }")
+    page.get_by_role("button", name="Retry").click()
+    expect(page.locator(f"#delivery-{made}")).to_contain_text("Waiting to be sent since")
+    assert f"retried={made}" in page.url
+
+
 def test_retry_and_stop_work_without_scripts(plain_page: Page, app: Flask, portal: str) -> None:
     made = make_delivery(status="failed")
     sign_in(plain_page, app, portal)

@@ -1,6 +1,8 @@
 """The register's pages: the list, one asset, and the forms that create, edit and delete it."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Final
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
@@ -13,13 +15,13 @@ from portal.services.actions import lifecycle
 from portal.services.actions.bulk import MOST_ASSETS
 from portal.services.actions.why_not import why_not
 from portal.services.assets import timeline
+from portal.services.assets.pages import AssetOrder, in_order
 from portal.services.assets.queries import (
     AssetFilter,
     Shown,
     counts,
     has_assets,
     holders,
-    list_assets,
 )
 from portal.services.assets.snapshots import open_assignment
 from portal.services.core.refusals import NotFound, Refusal, Stale
@@ -34,6 +36,8 @@ from portal.web.forms.additions import add_typed
 from portal.web.forms.edit_conflict import goes_on_editing, stale_page
 from portal.web.forms.fields import row_id
 from portal.web.forms.filter_form import answer_as
+from portal.web.forms.list_address import list_here
+from portal.web.forms.list_order import order_in
 from portal.web.forms.query_values import UnreadableAddress
 from portal.web.forms.refusals import refusals_in, status_of
 from portal.web.frame.access import actor, owner, requires
@@ -42,6 +46,25 @@ from portal.web.frame.access import actor, owner, requires
 ASSET: str = "/<int(max=2147483647):asset_id>"
 NEWEST: int = 5
 Answer = Response | str | tuple[str, int]
+
+# The headings that sort, and whether theirs falls when it is pressed first.
+FALLS: Final[Mapping[str, bool]] = {
+    AssetOrder.NAME: False,
+    AssetOrder.TAG: False,
+    AssetOrder.STATUS: True,
+    AssetOrder.CHANGED: True,
+}
+ORDERS: Final = (
+    ("", "Newest first"),
+    ("name", "Name, A to Z"),
+    ("-name", "Name, Z to A"),
+    ("tag", "Tag, A to Z"),
+    ("-tag", "Tag, Z to A"),
+    ("-status", "Needs attention first"),
+    ("status", "Needs attention last"),
+    ("-changed", "Changed last, first"),
+    ("changed", "Longest unchanged first"),
+)
 
 blueprint = Blueprint("assets", __name__, url_prefix="/assets")
 
@@ -59,13 +82,23 @@ def list_page(form: AssetFilterForm) -> tuple[str, int]:
     page: Page[Asset] = Page([])
     chosen = AssetFilter()
     found: dict[Shown | None, int | None] = dict.fromkeys((None, *Shown), 0)
+    order = order_in(FALLS)
     if form.validate():
         chosen = form.chosen()
-        page, found = list_assets(chosen, request.args.get("cursor")), counts(chosen)
+        page = in_order(
+            chosen,
+            request.args.get("cursor"),
+            AssetOrder(order.by or AssetOrder.ADDED),
+            reverse=order.is_reversed,
+        )
+        found = counts(chosen)
     html = render_template(
         "assets/index.html",
         filter=form,
         page=page,
+        order=order,
+        orders=ORDERS,
+        list_here=list_here(),
         chips_in_force=filter_chips(form),
         tabs_of_list=asset_tabs(chosen, found),
         matching=found[chosen.shown],

@@ -1,9 +1,8 @@
 """Why the last attempt failed, and what the reader may do about it."""
 
-import re
 from datetime import UTC
-from typing import Final
 
+from portal.engine.answer_words import speaks_of_error
 from portal.engine.http.url import host_of
 from portal.engine.next_steps import ASK, SWITCH, SYSTEM
 from portal.engine.reasons import Explanation, Reason, Side, explain
@@ -12,13 +11,6 @@ from portal.services.outbox.status import ShownStatus
 from portal.web.frame.wording import moment, zone
 from portal.web.help.advice import Advice, Link, Matter, advise
 from portal.web.help.reason_advice import advice_after, webhook_links
-
-# Words of an answer that calls itself a success and is none; “0 errors” is one.
-TROUBLE: Final = re.compile(
-    r"(?<!no )(?<!0 )\b(errors?|failed|failure|invalid|exception|denied|unauthorized)\b"
-    r"(?!\W{0,3}(0|false|null|none|\[\]))",
-    re.IGNORECASE,
-)
 
 
 def explanation_of(delivery: DeliveryDetail) -> Explanation | None:
@@ -145,7 +137,7 @@ def for_the_caller(delivery: DeliveryDetail) -> str:
     return f"Our side is working. {words} {check} A retry has the same id."
 
 
-def speaks_of_error(attempt: AttemptDetail | None) -> bool:
+def is_doubtful(attempt: AttemptDetail | None) -> bool:
     """Whether an answer that counts as a success says in its text that it is none."""
     is_success = attempt is not None and attempt.is_delivered
-    return bool(is_success and attempt and TROUBLE.search(attempt.response_text))
+    return bool(is_success and attempt and speaks_of_error(attempt.response_text))

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
+from wtforms.fields.core import UnboundField
 from wtforms.validators import ValidationError
 
 from portal.engine.events.catalogue import CATALOGUE, EventName
@@ -119,6 +120,12 @@ class LogFilterForm(FilterForm):
         """The second time comes after the first."""
         if self.since.data and field.data and field.data <= self.since.data:
             raise ValidationError("Enter a time after the one in From")
+
+
+# What an address calls the parts of the filter.
+FILTERS: Final = frozenset(
+    name for name, field in vars(LogFilterForm).items() if isinstance(field, UnboundField)
+)
 
 
 def status_words(status: StatusFilter) -> str:

@@ -12,6 +12,7 @@ from portal.services.deliveries.signature_checks import check_signature
 from portal.services.people.sign_in_throttle import Throttled
 from portal.web.deliveries import presenter as delivery_presenter
 from portal.web.deliveries.help_bundle import bundle_of
+from portal.web.deliveries.place.list_place import carried
 from portal.web.deliveries.presenter import DeliveryPage
 from portal.web.forms.base import PortalForm, typed
 from portal.web.forms.refusals import refusals_in, status_of
@@ -69,7 +70,7 @@ def as_file(page: DeliveryPage) -> Response:
 @requires("deliveries.read")
 def signature(public_id: UUID) -> tuple[str, int]:
     """Say which part of a pasted signature differs. Nothing is stored, nothing secret is shown."""
-    back = url_for("deliveries.show", public_id=public_id)
+    back = url_for("deliveries.show", public_id=public_id, **carried())
     return signature_page(delivery_presenter.page_of(find_delivery(public_id)), back)
 
 

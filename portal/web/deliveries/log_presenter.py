@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
+from uuid import UUID
 
 from flask import request, url_for
 
@@ -12,20 +13,23 @@ from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.lib.durations import in_words
 from portal.services.bulk_retry import runs
+from portal.services.deliveries.answers import doubtful_among
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from portal.services.deliveries.log.pages import EXPORT_LIMIT, LogRow
 from portal.services.operations.retention import held_until
 from portal.services.outbox.status import PausedFor, ShownStatus
 from portal.web.deliveries.forms import LogFilterForm, status_words
+from portal.web.deliveries.place.list_place import delivery_url
 from portal.web.deliveries.retried_row import here, retried, row_id, row_url
 from portal.web.forms.edit_conflict import shown
+from portal.web.forms.list_order import SORT
 from portal.web.frame.page_frame import RETRIED, page_url
 from portal.web.frame.tabs import Tab
 from portal.web.frame.wording import counted, day_of, number
 from portal.web.help.anchors import help_url
 
-__all__ = ["here", "retried", "row_id", "row_url"]
+__all__ = ["delivery_url", "here", "retried", "row_id", "row_url"]
 
 TABS: Final = (
     None,
@@ -42,7 +46,9 @@ PAUSED_FOR: Final = {
     PausedFor.RECEIVER: "The receiver isn't responding",
     PausedFor.ORDER: "An older one goes first",
 }
-NO_FILTERS: Final = frozenset({"all", "cursor", RETRIED})
+NO_FILTERS: Final = frozenset({"all", "cursor", SORT, RETRIED})
+# The orders of the log, as its address says them.
+ORDERS: Final = (("", "Newest first"), ("when", "Oldest first"))
 EXPORT_HINT: Final = f"All pages, at most the newest {number(EXPORT_LIMIT)}"
 
 
@@ -121,6 +127,12 @@ def result(row: LogRow) -> str:
     words = title(Reason(row.reason), row.code)
     is_past = row.status is ShownStatus.DELIVERED
     return f"Arrived before. Last attempt: {words}" if is_past else words
+
+
+def doubtful(rows: Sequence[LogRow]) -> frozenset[UUID]:
+    """Those that count as delivered although the answer's text speaks of an error."""
+    arrived = [row for row in rows if row.status is ShownStatus.DELIVERED and not row.reason]
+    return doubtful_among([row.public_id for row in arrived])
 
 
 def result_url(row: LogRow) -> str:

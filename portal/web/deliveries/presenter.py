@@ -10,6 +10,7 @@ from portal.engine.reason_keys import Reason
 from portal.engine.reasons import Explanation
 from portal.services.deliveries.detail import AttemptDetail, DeliveryDetail
 from portal.services.deliveries.retry import why_not_retry, why_not_stop
+from portal.services.deliveries.siblings import Siblings, siblings_of
 from portal.services.operations.retention import kept_until
 from portal.services.outbox.status import PausedFor, ShownStatus
 from portal.web.deliveries.explanation import (
@@ -18,7 +19,7 @@ from portal.web.deliveries.explanation import (
     advice_while_slow,
     explanation_of,
     for_the_caller,
-    speaks_of_error,
+    is_doubtful,
 )
 from portal.web.deliveries.log_presenter import event_name, took, tries
 from portal.web.deliveries.progress import (
@@ -47,8 +48,9 @@ class DeliveryPage:
     """Everything that the templates print. `is_live`: something is under way right now.
 
     `answered`: the newest attempt to which anything came back. `draft`: the form that it is a test
-    of, before it is saved. `delay`: why it has not gone yet though it is long due; else empty.
-    `retry`: what came of the Retry, where that was the last attempt.
+    of, before it is saved. `siblings`: to whom else its event went. `delay`: why it has not gone
+    yet though it is long due; else empty. `retry`: what came of the Retry, where that was the last
+    attempt.
     """
 
     delivery: DeliveryDetail
@@ -72,6 +74,7 @@ class DeliveryPage:
     retry: RetryOutcome | None
     out_of_turn: bool
     test_steps: list[TestStep]
+    siblings: Siblings
     draft: UUID | None
 
     @property
@@ -89,7 +92,7 @@ class DeliveryPage:
     @property
     def is_doubtful(self) -> bool:
         """Whether it counts as delivered although the answer speaks of an error."""
-        return speaks_of_error(self.answered)
+        return is_doubtful(self.answered)
 
     @property
     def first_line(self) -> str:
@@ -150,11 +153,10 @@ class DeliveryPage:
 
 def page_of(delivery: DeliveryDetail, draft: UUID | None = None) -> DeliveryPage:
     """Put a delivery into words. `draft`: whose test before saving it is."""
+    is_test = delivery.standing.is_test
     return DeliveryPage(
         delivery=delivery,
-        heading=f"Test: {event_name(delivery.event)}"
-        if delivery.standing.is_test
-        else event_name(delivery.event),
+        heading=f"Test: {event_name(delivery.event)}" if is_test else event_name(delivery.event),
         tag=delivery_tag(delivery.status),
         sentence=sentence_of(delivery),
         explanation=explanation_of(delivery),
@@ -174,6 +176,7 @@ def page_of(delivery: DeliveryDetail, draft: UUID | None = None) -> DeliveryPage
         retry=outcome_of(delivery),
         out_of_turn=delivery.waits_behind,
         test_steps=steps_of_test(delivery),
+        siblings=Siblings() if is_test else siblings_of(delivery.public_id),
         draft=draft,
     )
 

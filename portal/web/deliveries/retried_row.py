@@ -43,12 +43,12 @@ def stand_of(public_id: UUID) -> Retried | None:
     return Retried(under_way(delivery) or outcome_of(delivery), is_live(delivery))
 
 
-def with_retried(page: Page[LogRow]) -> list[LogRow]:
+def with_retried(page: Page[LogRow], *, oldest_first: bool = False) -> list[LogRow]:
     """The lines of a page, and the one that was retried, whatever it is by now."""
     rows, named = list(page.rows), _named()
     if named is not None and all(row.public_id != named for row in rows):
         rows += log_pages.latest(LogFilter(delivery=named), 1)
-    return sorted(rows, key=lambda row: row.id, reverse=True)
+    return sorted(rows, key=lambda row: row.id, reverse=not oldest_first)
 
 
 def find_row(public_id: UUID) -> LogRow:
@@ -76,10 +76,16 @@ def here() -> str:
 
 def place_in(back: str, public_id: UUID) -> str:
     """The address of a list (`local_path` of it) at the line of this delivery."""
+    parts = urlsplit(list_of(back))
+    query = urlencode([*parse_qsl(parts.query), (RETRIED, str(public_id))])
+    return urlunsplit(("", "", parts.path, query, row_id(public_id)))
+
+
+def list_of(back: str) -> str:
+    """The address of a list (`local_path` of it) without anybody's last press in it."""
     parts = urlsplit(local_path(back))
     kept = [each for each in parse_qsl(parts.query) if each[0] != RETRIED]
-    query = urlencode([*kept, (RETRIED, str(public_id))])
-    return urlunsplit(("", "", parts.path, query, row_id(public_id)))
+    return urlunsplit(("", "", parts.path, urlencode(kept), ""))
 
 
 def _named() -> UUID | None:

@@ -1,6 +1,5 @@
 """The log's pages: the list, one delivery, and what a person may do about it."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 from uuid import UUID
@@ -29,6 +28,8 @@ from portal.web.deliveries import log_csv, log_presenter, retried_row
 from portal.web.deliveries import presenter as delivery_presenter
 from portal.web.deliveries.bulk_retries import lines as run_lines
 from portal.web.deliveries.forms import LogFilterForm
+from portal.web.deliveries.place.list_place import carried, place_of
+from portal.web.deliveries.place.log_order import log_order
 from portal.web.deliveries.problems import lines as problem_lines
 from portal.web.deliveries.problems.lines import NO_PROBLEMS
 from portal.web.forms.csv_download import csv_download
@@ -53,11 +54,12 @@ def log_page(form: LogFilterForm) -> tuple[str, int]:
     """The log under its filter; without a row, and with 400, while that cannot be read."""
     answer_as("deliveries.index")
     wanted, found, problems = LogFilter(), LogPage(Page([])), NO_PROBLEMS
-    shown = found.page
+    shown, order = found.page, log_order()
     if form.validate():
         wanted, cursor = form.chosen(), request.args.get("cursor")
-        found = log_pages.find_page(wanted, cursor)
-        shown = replace(found.page, rows=retried_row.with_retried(found.page))
+        found = log_pages.find_page(wanted, cursor, oldest_first=order.is_reversed)
+        rows = retried_row.with_retried(found.page, oldest_first=order.is_reversed)
+        shown = replace(found.page, rows=rows)
         problems = NO_PROBLEMS if cursor else problem_lines.problems_beside(wanted, IN_SIGHT)
     page = render_template(
         "deliveries/index.html",
@@ -69,6 +71,7 @@ def log_page(form: LogFilterForm) -> tuple[str, int]:
         tabs_of_log=log_presenter.tabs(wanted),
         chips_in_force=log_presenter.chips(form, found.page.rows),
         view=log_presenter,
+        order=order,
     )
     return page, status_of(form)
 
@@ -89,7 +92,12 @@ def export() -> Response | tuple[str, int]:
 def show(public_id: UUID) -> str:
     """One delivery: what happened, what was sent, what came back, what to do."""
     delivery = find_delivery(public_id)
-    return render_template("deliveries/show.html", page=delivery_presenter.page_of(delivery))
+    return render_template(
+        "deliveries/show.html",
+        page=delivery_presenter.page_of(delivery),
+        place=place_of(delivery),
+        carried=carried(),
+    )
 
 
 @blueprint.get("/<uuid:public_id>/live")
@@ -97,7 +105,7 @@ def show(public_id: UUID) -> str:
 def live(public_id: UUID) -> Response:
     """The changing part of the page, for as long as something is under way."""
     page = delivery_presenter.page_of(find_delivery(public_id))
-    html = render_template("deliveries/_live.html", page=page)
+    html = render_template("deliveries/_live.html", page=page, carried=carried())
     return jsonify(html=html, stop=not page.is_live, announce=page.announcement)
 
 
@@ -140,6 +148,7 @@ def ask_retry(public_id: UUID) -> Answer | str:
         "deliveries/confirm.html",
         page=delivery_presenter.page_of(delivery),
         back=local_path(back) if back else "",
+        carried=carried(),
     )
 
 
@@ -148,14 +157,21 @@ def ask_retry(public_id: UUID) -> Answer | str:
 def retry(public_id: UUID) -> Answer:
     """One extra attempt, and back to where it was pressed: what comes of it is shown there.
 
-    What has arrived already goes out again only after the question.
+    What has arrived already goes out again only after the question. A script that stays where it
+    is gets the addresses in place of a page (`static/js/in_place.js`).
     """
     seen, back = request.form.get("seen", type=int), request.form.get("back") or None
     send = delivery_retry.send_again if "again" in request.form else delivery_retry.retry
     try:
-        return _done(public_id, lambda: send(actor(), public_id, seen=seen), back)
+        send(actor(), public_id, seen=seen)
     except delivery_retry.AlreadyArrived:
-        return redirect(url_for("deliveries.ask_retry", public_id=public_id, back=back))
+        return _go(url_for("deliveries.ask_retry", public_id=public_id, back=back, **carried()))
+    except (NotFound, NotAllowed):
+        raise
+    except Refusal as refusal:
+        flash(refusal.sentence, "warning")
+        return _go(_place(public_id, back))
+    return _stay(public_id, back) if _is_in_place() else redirect(_place(public_id, back))
 
 
 @blueprint.post("/<uuid:public_id>/stop")
@@ -163,29 +179,37 @@ def retry(public_id: UUID) -> Answer:
 def stop(public_id: UUID) -> Answer:
     """Send no more by ourselves, or take a waiting Retry back."""
 
-    def verb() -> str:
-        return "Retry taken back." if delivery_retry.stop(actor(), public_id) else "Stopped."
-
-    return _done(public_id, verb)
-
-
-def _done(public_id: UUID, verb: Callable[[], str | None], back: str | None = None) -> Answer:
-    """Run the verb and go to the delivery, here or in its list: how it stands is shown there.
-
-    What the verb returns is said there as well.
-    """
     try:
-        if words := verb():
-            flash(words, "success")
-    except (NotFound, NotAllowed, delivery_retry.AlreadyArrived):
+        taken_back = delivery_retry.stop(actor(), public_id)
+        flash("Retry taken back." if taken_back else "Stopped.", "success")
+    except (NotFound, NotAllowed):
         raise
     except Refusal as refusal:
         flash(refusal.sentence, "warning")
-    return redirect(_place(public_id, back))
+    return redirect(_place(public_id, None))
+
+
+def _is_in_place() -> bool:
+    return request.accept_mimetypes.best == "application/json"
+
+
+def _go(address: str) -> Answer:
+    return jsonify(go=address) if _is_in_place() else redirect(address)
+
+
+def _stay(public_id: UUID, back: str | None) -> Answer:
+    """Where the part of the page is had anew, and what the address of the page becomes."""
+    choose = request.form.get("choose") or None
+    live = (
+        url_for("deliveries.row", public_id=public_id, back=back, choose=choose)
+        if back
+        else url_for("deliveries.live", public_id=public_id, **carried())
+    )
+    return jsonify(live=live, place=_place(public_id, back))
 
 
 def _place(public_id: UUID, back: str | None) -> str:
     """Where a delivery is looked at: in the list that `back` is the address of, or on its page."""
     if back:
         return retried_row.place_in(back, public_id)
-    return url_for("deliveries.show", public_id=public_id)
+    return url_for("deliveries.show", public_id=public_id, **carried())

@@ -1,6 +1,10 @@
-"""Small stacked bars as SVG, made here, with their numbers in words. No script draws anything."""
+"""Bars as SVG, made here, with their numbers in words. No script draws anything.
 
-from collections.abc import Callable
+What arrived stands on the axis, what arrived late on top of it, and failed attempts hang below: it
+is read without colours.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Final
@@ -13,28 +17,30 @@ Label = Callable[[datetime], str]
 
 HOURS: Final = 24
 DAYS: Final = 7
-GAP: Final = 2
-LEAST: Final = 2  # one that failed among ten thousand is still to be seen
+LEAST: Final = 2.0  # one that failed among ten thousand is still to be seen
+STEPS: Final = (1, 2, 4, 6, 10)  # the ends of an axis, each times a power of ten
+LINE: Final = 14.0  # what a number beside a line needs
 
 
-@dataclass(frozen=True, slots=True)
-class Size:
-    """How wide and high, in the units of the drawing."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """How wide and high, in the units of the drawing; `left` and `below`: what the numbers and
+    the labels of the axes take of it. `every`: each so-many-th bar has its label; 0: none has."""
 
+    css: str
     width: int
     height: int
-
-
-SMALL: Final = Size(84, 28)
-LARGE: Final = Size(480, 96)
+    left: int = 0
+    right: int = 0
+    top: int = 0
+    below: int = 0
+    every: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One span: failed attempts stand on what arrived late, that on what arrived in time.
-
-    `parts`: (kind, y, height) of those there are: delivered, late, failed. `words` say the same.
-    """
+    """One span: `parts` are (kind, y, height) of those there are, delivered, late and failed;
+    `words` say the same."""
 
     x: float
     width: float
@@ -43,24 +49,55 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
+class Drawing:
+    """The chart at one width. `axis`: the y of the line on which bars stand; `lines`: (y, number)
+    of all lines with a number; `labels`: (x, words) below, of the middle of their bars."""
+
+    frame: Frame
+    axis: float
+    lines: list[tuple[float, str]]
+    bars: list[Bar]
+    labels: list[tuple[float, str]]
+
+    @property
+    def right(self) -> int:
+        """Where the lines end."""
+        return self.frame.width - self.frame.right
+
+
+@dataclass(frozen=True, slots=True)
 class Chart:
-    """What the template draws. `delivered`, `late`, `failed`: "29 delivered", "3 of them late" or
-    nothing, "11 failed attempts". `ends`: what stands under its first and its last bar.
-    """
+    """What the template draws. `delivered`, `late`, `failed`: "29 arrived", "3 of them late" or
+    nothing, "11 failed attempts". `unit`: "One bar an hour"."""
 
     title: str
+    unit: str
     delivered: str
     late: str
     failed: str
-    ends: tuple[str, str]
     is_empty: bool
-    size: Size
-    bars: list[Bar]
+    drawings: list[Drawing]
+
+    @property
+    def numbers(self) -> list[str]:
+        """Each span in words."""
+        return [bar.words for bar in self.drawings[0].bars]
 
     @property
     def total(self) -> str:
-        """ "29 delivered, 11 failed attempts", for where there is little room."""
+        """ "29 arrived, 11 failed attempts", for where there is little room."""
         return f"{self.delivered}, {self.failed}"
+
+
+SMALL: Final = (Frame(css="chart-spark", width=84, height=28, top=4, below=4),)
+
+
+def _large(every: int, every_on_phones: int) -> tuple[Frame, ...]:
+    edges = {"left": 34, "right": 4, "top": 8, "below": 22}
+    return (
+        Frame(css="chart-wide", width=760, height=190, every=every, **edges),
+        Frame(css="chart-narrow", width=330, height=150, every=every_on_phones, **edges),
+    )
 
 
 def last_hours() -> list[datetime]:
@@ -77,71 +114,109 @@ def last_days() -> list[datetime]:
     return [datetime.combine(day, time(), zone()).astimezone(UTC) for day in days]
 
 
-def hours_chart(trend: Trend, size: Size = LARGE) -> Chart:
+def hours_chart(trend: Trend) -> Chart:
     """The last 24 hours."""
-    return _chart("Last 24 hours", trend, size, _hour, (_first_hour, "Now"))
+    return _chart("the last 24 hours", "One bar an hour", trend, _large(4, 8), (_hour, _hour))
 
 
-def days_chart(trend: Trend | None, size: Size = LARGE) -> Chart:
+def days_chart(trend: Trend | None, frames: Sequence[Frame] | None = None) -> Chart:
     """The last 7 days; None: nothing happened in them."""
-    return _chart("Last 7 days", trend or Trend(()), size, _day, (_day, "Today"))
+    frames = frames or _large(1, 1)
+    return _chart("the last 7 days", "One bar a day", trend or Trend(()), frames, (_day, _weekday))
 
 
-def _chart(title: str, trend: Trend, size: Size, label: Label, ends: tuple[Label, str]) -> Chart:
-    first, last = ends
-    most = max((span.delivered + span.failed_attempts for span in trend.spans), default=0)
-    step = size.width / max(1, len(trend.spans))
+def _chart(
+    title: str, unit: str, trend: Trend, frames: Sequence[Frame], words: tuple[Label, Label]
+) -> Chart:
     return Chart(
-        title=title,
-        delivered=f"{number(trend.delivered)} delivered",
+        title=f"What arrived in {title}",
+        unit=unit,
+        delivered=f"{number(trend.delivered)} arrived",
         late=f"{number(trend.late)} of them late" if trend.late else "",
         failed=plural(trend.failed_attempts, "failed attempt"),
-        ends=(first(trend.spans[0].begins) if trend.spans else "", last),
-        is_empty=most == 0,
-        size=size,
-        bars=[
-            _bar(span, place * step, step - GAP, size.height, most, label(span.begins))
-            for place, span in enumerate(trend.spans)
+        is_empty=not (trend.delivered or trend.failed_attempts),
+        drawings=[_drawing(trend.spans, frame, *words) for frame in frames],
+    )
+
+
+def _drawing(spans: Sequence[Span], frame: Frame, in_full: Label, in_short: Label) -> Drawing:
+    up = _end(max((span.delivered for span in spans), default=0))
+    down = _end(max((span.failed_attempts for span in spans), default=0))
+    room = frame.height - frame.top - frame.below
+    unit = room / max(1, up + down)
+    axis = frame.top + up * unit
+    step = (frame.width - frame.left - frame.right) / max(1, len(spans))
+    begins = [frame.left + place * step for place in range(len(spans))]
+    return Drawing(
+        frame,
+        round(axis, 2),
+        _lines(up, down, axis, unit) if frame.left else [],
+        [
+            _bar(span, x + step * 0.14, step * 0.72, (axis, unit), in_full(span.begins))
+            for span, x in zip(spans, begins, strict=True)
+        ],
+        [
+            (round(x + step / 2, 2), in_short(span.begins))
+            for place, (span, x) in enumerate(zip(spans, begins, strict=True))
+            if frame.every and place % frame.every == 0
         ],
     )
 
 
-def _bar(span: Span, x: float, width: float, height: int, most: int, label: str) -> Bar:
-    # Those above first: all together stay inside, also where the smallest was made longer.
-    counts = {"failed": span.failed_attempts, "late": span.late}
-    counts["delivered"] = span.delivered - span.late
-    parts, y = [], 0.0
-    lengths = {kind: _length(count, most, height) for kind, count in counts.items()}
-    lengths["delivered"] = min(lengths["delivered"], height - lengths["failed"] - lengths["late"])
-    y = height - sum(lengths.values())
-    for kind, length in lengths.items():
-        if length:
-            parts.append((kind, round(y, 2), round(length, 2)))
-        y += length
-    return Bar(
-        x=round(x, 2), width=round(width, 2), parts=parts, words=f"{label}: {_in_words(span)}"
-    )
+def _lines(up: int, down: int, axis: float, unit: float) -> list[tuple[float, str]]:
+    """Zero, both ends and the middle of what arrived, where there is room for them."""
+    wanted = [(axis, 0), (axis - up * unit, up), (axis + down * unit, down)]
+    if up % 2 == 0:
+        wanted.append((axis - up * unit / 2, up // 2))
+    shown: list[tuple[float, str]] = []
+    for y, count in wanted:
+        if all(abs(y - other) >= LINE for other, _ in shown):
+            shown.append((round(y, 2), number(count)))
+    return shown
+
+
+def _end(most: int) -> int:
+    """Where the axis ends: a round number that nothing is above."""
+    power = 1
+    while most > STEPS[-1] * power:
+        power *= 10
+    return next(step * power for step in STEPS if step * power >= most) if most else 0
+
+
+def _bar(span: Span, x: float, width: float, scale: tuple[float, float], label: str) -> Bar:
+    axis, unit = scale
+    late = _length(span.late, unit)
+    # All together as high as they count, also where the smallest was made longer.
+    longer = late - span.late * unit
+    in_time = _length(span.delivered - span.late, unit, longer)
+    parts = [
+        ("delivered", axis - in_time, in_time),
+        ("late", axis - in_time - late, late),
+        ("failed", axis + 1, _length(span.failed_attempts, unit)),
+    ]
+    shown = [(kind, round(y, 2), round(length, 2)) for kind, y, length in parts if length]
+    return Bar(round(x, 2), round(width, 2), shown, f"{label}: {_in_words(span)}")
 
 
 def _in_words(span: Span) -> str:
     late = f", {number(span.late)} of them late" if span.late else ""
     failed = plural(span.failed_attempts, "failed attempt")
-    return f"{number(span.delivered)} delivered{late}, {failed}"
+    return f"{number(span.delivered)} arrived{late}, {failed}"
 
 
-def _length(count: int, most: int, height: int) -> float:
-    return max(LEAST, count / most * height) if count else 0.0
+def _length(count: int, unit: float, longer: float = 0.0) -> float:
+    return max(LEAST, count * unit - longer) if count else 0.0
 
 
 def _hour(at: datetime) -> str:
     return f"{at.astimezone(zone()):%H:%M}"
 
 
-def _first_hour(at: datetime) -> str:
-    is_today = at.astimezone(zone()).date() == utcnow().astimezone(zone()).date()
-    return f"{'Today' if is_today else 'Yesterday'} {_hour(at)}"
-
-
 def _day(at: datetime) -> str:
     local = at.astimezone(zone())
     return f"{local:%a} {local.day} {local:%b}"
+
+
+def _weekday(at: datetime) -> str:
+    is_today = at.astimezone(zone()).date() == utcnow().astimezone(zone()).date()
+    return "today" if is_today else f"{at.astimezone(zone()):%a}"

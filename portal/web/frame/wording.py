@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from flask import current_app
 from flask_login import current_user
+from markupsafe import Markup
 
 from portal.extensions import settings
 from portal.lib.clock import utcnow
@@ -81,6 +82,13 @@ def near_time(at: datetime, now: datetime | None = None) -> str:
         return clock
     is_yesterday = local.date() == today - A_DAY
     return f"yesterday {clock}" if is_yesterday else f"{day_of(at, now)}, {clock}"
+
+
+def time_tag(at: datetime) -> Markup:
+    """The same as an element of a page, exact for machines and on hover."""
+    it = moment(at)
+    tag = Markup('<time datetime="{}" title="{}">{}</time>')
+    return tag.format(it.iso, it.exact, near_time(at))
 
 
 def exact_day(at: datetime) -> str:

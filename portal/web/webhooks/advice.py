@@ -1,7 +1,7 @@
 """What the reader may do about a webhook that fails, is off or holds deliveries, or whom to ask."""
 
 from portal.engine.next_steps import ASK, EDIT, SWITCH
-from portal.engine.reasons import Explanation, Reason, explain
+from portal.engine.reasons import Explanation, Reason, Side, explain
 from portal.models.webhooks import OffReason
 from portal.services.webhooks.queries import WebhookDetail
 from portal.services.webhooks.summary import Standing
@@ -22,6 +22,16 @@ def advice_of(webhook: WebhookDetail) -> Advice | None:
         _matter(webhook, _explained(webhook, reason).what_happened),
         webhook_links(webhook.public_id, is_inbox=webhook.is_inbox),
     )
+
+
+def who_acts(webhook: WebhookDetail, advice: Advice) -> str:
+    """Who has to do something now, as the heading above the next step."""
+    if advice.message:
+        return "Next: a colleague"
+    reason = _reason(webhook)
+    side = _explained(webhook, reason).side if reason else Side.YOU
+    is_theirs = side is Side.RECEIVER and not advice.links
+    return "Next: the receiver's owner" if is_theirs else "Next: you"
 
 
 def advice_about_held(webhook: WebhookDetail) -> Advice:

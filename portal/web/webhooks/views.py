@@ -1,6 +1,8 @@
 """Webhooks as people read them: the list, one webhook with its tabs, the catalogue of events."""
 
 import json
+from collections.abc import Mapping
+from datetime import datetime
 from functools import partial
 from typing import Final
 from urllib.parse import urlencode
@@ -12,20 +14,24 @@ from werkzeug.wrappers import Response
 from portal.engine.events.catalogue import CATALOGUE, GROUPS
 from portal.extensions import settings
 from portal.lib.clock import utcnow
+from portal.lib.durations import in_words
 from portal.lib.paging import Page
 from portal.services.deliveries import trends
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from portal.services.webhooks import queries as webhook_queries
-from portal.services.webhooks.queries import WebhookDetail
+from portal.services.webhooks.queries import WebhookDetail, WebhookOrder
 from portal.services.webhooks.summary import ListedWebhook
 from portal.web.deliveries.forms import status_words
-from portal.web.deliveries.log_presenter import event_name, status_note
+from portal.web.deliveries.log_presenter import event_name, here, status_note
+from portal.web.deliveries.place.list_place import delivery_url
 from portal.web.forms.filter_form import FilterForm, SearchField
+from portal.web.forms.list_address import list_back, list_carried, list_here
+from portal.web.forms.list_order import order_in
 from portal.web.forms.refusals import status_of
 from portal.web.frame import charts
 from portal.web.frame.access import actor, can, requires
-from portal.web.frame.wording import counted
+from portal.web.frame.wording import counted, near_day
 from portal.web.webhooks import advice as webhook_advice
 from portal.web.webhooks.history import failures_began, history_lines
 from portal.web.webhooks.receiver_code import snippets
@@ -51,6 +57,12 @@ UNDER_WAY: Final = (
     StatusFilter.PAUSED,
     StatusFilter.HELD,
 )
+# The headings that sort, and whether theirs falls when it is pressed first.
+FALLS: Final[Mapping[str, bool]] = {
+    WebhookOrder.NAME: False,
+    WebhookOrder.STATUS: True,
+    WebhookOrder.LAST: True,
+}
 EXAMPLE: Final = "https://your-system.example.com/webhooks"
 
 
@@ -69,14 +81,22 @@ def index() -> Answer:
     """The webhooks and how they fare, the worst first."""
     form = WebhookFilterForm(request.args)
     page: Page[ListedWebhook] = Page([])
+    order = order_in(FALLS, WebhookOrder.STATUS)
     if form.validate():
-        page = webhook_queries.list_webhooks(form.q.data or "", request.args.get("cursor"))
+        page = webhook_queries.list_webhooks(
+            form.q.data or "",
+            request.args.get("cursor"),
+            WebhookOrder(order.by),
+            reverse=order.is_reversed,
+        )
     week = trends.trends(charts.last_days())
     on, off = webhook_queries.count_on_and_off()
     html = render_template(
         "webhooks/index.html",
         filter=form,
         page=page,
+        order=order,
+        list_here=list_here(),
         has_any=bool(on or off),
         on_and_off=on_and_off(on, off),
         going_on=partial(going_on, now=utcnow()),
@@ -101,6 +121,7 @@ def show(public_id: UUID) -> Answer:
         address=_address(webhook),
         advice=webhook_advice,
         places=page_tabs(webhook, "webhooks.show"),
+        list_url=list_url(webhook),
         state=state_sentence(webhook, latest, utcnow(), day),
         began=_began(webhook),
         turning_off=turning_off(webhook.turns_off_at, utcnow()),
@@ -119,7 +140,8 @@ def show(public_id: UUID) -> Answer:
         ],
         event_name=event_name,
         log_path=log_path,
-        delivery_path=delivery_path,
+        delivery_url=delivery_url,
+        here=here,
         result_of=result_of,
         status_note=status_note,
         shows_secret=_shows_secret(webhook),
@@ -137,6 +159,7 @@ def receiver(public_id: UUID) -> Answer:
         "webhooks/receiver.html",
         webhook=webhook,
         places=page_tabs(webhook, "webhooks.receiver"),
+        list_url=list_url(webhook),
         new_once=new_once,
         url=url,
         snippets=snippets(url),
@@ -154,6 +177,7 @@ def history(public_id: UUID) -> Answer:
         "webhooks/history.html",
         webhook=webhook,
         places=page_tabs(webhook, "webhooks.history"),
+        list_url=list_url(webhook),
         new_once=new_once,
         lines=history_lines(changes, webhook.failing_since),
     )
@@ -175,7 +199,11 @@ def events() -> Answer:
 def page_tabs(webhook: WebhookDetail, here: str) -> list[dict[str, object]]:
     """The tabs of one webhook's pages."""
     tabs = [
-        {"label": label, "url": url_for(name, public_id=webhook.public_id), "is_here": name == here}
+        {
+            "label": label,
+            "url": url_for(name, public_id=webhook.public_id, list=list_carried()),
+            "is_here": name == here,
+        }
         for label, name in (
             ("Overview", "webhooks.show"),
             ("Set up the receiver", "webhooks.receiver"),
@@ -184,6 +212,11 @@ def page_tabs(webhook: WebhookDetail, here: str) -> list[dict[str, object]]:
     ]
     deliveries = {"label": "Deliveries", "url": log_path(webhook.public_id), "is_here": False}
     return [tabs[0], deliveries, *tabs[1:]]
+
+
+def list_url(webhook: WebhookDetail) -> str:
+    """The way back to its line in the list."""
+    return list_back("webhooks.index", f"webhook-{webhook.public_id}")
 
 
 def log_path(webhook: UUID, **narrowed: str) -> str:
@@ -207,16 +240,26 @@ def _address(webhook: WebhookDetail) -> str:
     return webhook_queries.address(webhook.public_id) if is_whole else webhook.url
 
 
-def _figures(webhook: WebhookDetail) -> list[tuple[str, str, str]]:
-    """What is under way for it: a number, its word, and where the deliveries are."""
-    return [
+def _figures(webhook: WebhookDetail) -> list[tuple[str, str, str, datetime | None]]:
+    """What is under way for it: a number, its word, and where the deliveries are; then how long
+    the oldest has waited, and since when it is off, each with its time."""
+    figures: list[tuple[str, str, str, datetime | None]] = [
         (
             counted(log_pages.count(each, webhook.public_id)),
             status_words(each).lower(),
             log_path(webhook.public_id, status=each),
+            None,
         )
         for each in UNDER_WAY
     ]
+    if oldest := webhook.oldest_open:
+        length = in_words(max(0.0, (utcnow() - oldest.created_at).total_seconds()))
+        where = delivery_url(oldest.public_id, here())
+        figures.append((length, "oldest waiting", where, oldest.created_at))
+    if webhook.off_at and not webhook.is_active:
+        where = url_for("webhooks.history", public_id=webhook.public_id)
+        figures.append((near_day(webhook.off_at), "off since", where, webhook.off_at))
+    return figures
 
 
 def _began(webhook: WebhookDetail) -> str:

@@ -20,6 +20,15 @@ ROWS = """() => [...document.querySelectorAll(".register tbody tr")].map(row => 
   const box = row.getBoundingClientRect();
   return {end: box.bottom + scrollY, height: box.height};
 })"""
+# Of every tag of an asset in the log: whether all of it is to be seen, and how wide its event is.
+SEEN = """() => [...document.querySelectorAll(".log .asset-tag")].map(tag => {
+  const box = tag.getBoundingClientRect(), cell = tag.parentElement.getBoundingClientRect();
+  return {
+    text: tag.textContent,
+    cut: box.right > cell.right + 0.5 || tag.scrollWidth > tag.clientWidth + 1,
+    link: tag.parentElement.querySelector("a").getBoundingClientRect().width,
+  };
+})"""
 LONG = "Werkstatttransportwagenersatzreifenhalterung" * 2
 
 
@@ -83,6 +92,45 @@ def test_on_a_telephone_a_row_is_two_lines(
     assert len(found) >= 15
     assert max(row["height"] for row in found) <= 64
     assert min(row["height"] for row in found) >= 44
+
+
+@pytest.mark.parametrize("width", [320, 390, 1280])
+def test_the_tag_of_an_asset_is_never_cut_off_in_the_log(
+    page: Page, app: Flask, portal: str, width: int
+) -> None:
+    tags = ["LAP-0001", "INV-2026-000123", *(["W" * 40] if width != 390 else [])]
+    for tag in tags:
+        for event in ("asset.created", "asset.reservation_rejected"):
+            make_delivery(
+                status="retrying", event=event, asset_tag=tag, asset_name=LONG, reason="server"
+            )
+    sign_in(page, app, portal)
+    page.set_viewport_size({"width": width, "height": 844})
+    page.goto(f"{portal}/deliveries")
+    found = page.evaluate(SEEN)
+    assert sorted(each["text"] for each in found) == sorted(tags * 2)
+    assert [each for each in found if each["cut"]] == []
+    if width == 390:
+        assert max(row["height"] for row in rows(page)) <= 64
+    # The event is still there to press.
+    assert min(each["link"] for each in found) >= 40
+
+
+@pytest.mark.parametrize("path", ["/assets", "/deliveries"])
+def test_on_a_telephone_the_order_is_among_the_filters(
+    plain_page: Page, app: Flask, portal: str, filled: None, path: str
+) -> None:
+    page = signed_in(plain_page, app, portal)
+    page.goto(portal + path)
+    expect(page.get_by_label("Order")).to_be_hidden()
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.locator("thead a").first.focus()
+    assert page.locator("thead").evaluate("head => getComputedStyle(head).clipPath") == "none"
+    page.get_by_text("Filters", exact=True).click()
+    page.get_by_label("Order").select_option(index=1)
+    page.get_by_role("button", name="Show").click()
+    assert "sort=" in page.url
+    expect(page.locator("th[aria-sort=ascending]")).to_have_count(1)
 
 
 @pytest.mark.parametrize("path", LISTS)

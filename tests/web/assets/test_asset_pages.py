@@ -74,7 +74,7 @@ def test_a_number_copied_with_hidden_marks_is_kept_as_it_looks(app: Flask) -> No
     pages = visit(app)
     add(pages, name="\u202eLamp", serial_number="\u202aSN-1\u202c")
     assert [body["asset"]["serial_number"] for body in bodies()] == ["SN-1"]
-    assert pages.get("/assets?q=SN-1").links("Lamp") == ["/assets/1"]
+    assert pages.get("/assets?q=SN-1").links("Lamp") == ["/assets/1?list=/assets?q%3DSN-1"]
 
 
 def test_a_deletion_sent_twice_says_that_it_is_done(app: Flask) -> None:

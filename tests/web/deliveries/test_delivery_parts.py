@@ -92,6 +92,8 @@ def test_an_answer_that_speaks_of_an_error_is_flagged(
     page = support.get(f"/deliveries/{made}")
     words = "It answered 200, but its text speaks of an error."
     assert (words in page.main) is is_doubtful
+    (line,) = support.get("/deliveries").rows()
+    assert (line[5] == "200, text speaks of an error") is is_doubtful
 
 
 def test_attempts_are_a_table_whose_last_three_are_seen_at_once(support: Pages) -> None:

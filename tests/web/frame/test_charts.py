@@ -12,6 +12,7 @@ from portal.services.deliveries.trends import Span, Trend
 from portal.services.outbox import rollups
 from portal.services.outbox.rollups import StatusChange
 from portal.web.frame import charts
+from portal.web.frame.charts import Drawing
 from tests.support.deliveries import make_delivery
 from tests.support.factories import Hook, make_webhook
 from tests.support.pages import Pages
@@ -43,7 +44,7 @@ def test_the_list_shows_the_week_of_each_webhook(admin: Pages) -> None:
     count(desk, 3, 0, hours_ago=24 * 9)
     page = admin.get("/settings/webhooks")
     lines = {row[0][:3]: row for row in page.rows()}
-    assert "30 delivered, 11 failed attempts" in lines["ERP"][3]
+    assert "30 arrived, 11 failed attempts" in lines["ERP"][3]
     assert lines["Hel"][3] == "None"
     assert (rects(page.html, "delivered"), rects(page.html, "failed")) == (2, 1)
 
@@ -54,49 +55,72 @@ def test_the_webhooks_page_shows_the_day_and_the_week(admin: Pages) -> None:
     count(erp, 5, 0, hours_ago=24 * 3)
     count(make_webhook(), 50, 50)
     page = admin.get(f"/settings/webhooks/{erp.public_id}")
-    assert "Last 24 hours 2 delivered, 1 failed attempt" in page.main
-    assert "7 delivered, 1 failed attempt" in page.main
-    assert rects(page.html, "failed") == 2
-    # Each span in its bar's title and in the list.
-    assert page.main.count("0 delivered, 0 failed attempts") == 2 * (23 + 5)
+    assert "What arrived in the last 24 hours 2 arrived, 1 failed attempt" in page.main
+    assert "7 arrived, 1 failed attempt" in page.main
+    # Each at two widths.
+    assert rects(page.html, "failed") == 2 * 2
+    assert page.main.count("0 arrived, 0 failed attempts") == 23 + 5
 
 
 def test_a_webhook_without_deliveries_says_so(admin: Pages) -> None:
     page = admin.get(f"/settings/webhooks/{make_webhook().public_id}")
     assert page.main.count("Nothing arrived, and no attempt failed.") == 2
-    assert rects(page.html, "base") == 0
+    assert '<svg class="chart ' not in page.html
 
 
 def test_the_start_page_shows_the_day_of_all_webhooks(admin: Pages) -> None:
-    assert "Last 24 hours" not in admin.get("/").main
+    assert "What arrived" not in admin.get("/").main
     make_delivery(status="delivered")
     count(make_webhook(), 4, 2)
     count(make_webhook(), 4, 2, hours_ago=5)
-    assert "8 delivered, 4 failed attempts" in admin.get("/").main
+    assert "8 arrived, 4 failed attempts" in admin.get("/").main
 
 
-def test_its_ends_say_which_day_they_are_of(app: Flask) -> None:
+def drawn(*counts: tuple[int, int, int], small: bool = False) -> Drawing:
+    """The wide drawing of days of which (arrived, late, failed) are known, the last one today."""
     now = utcnow()
-    spans = tuple(Span(now - timedelta(hours=each), now, 1, 0, 0) for each in (24, 1))
-    with app.test_request_context():
-        first, last = charts.hours_chart(Trend(spans)).ends
-        assert first.startswith("Yesterday ")
-        assert last == "Now"
-        assert charts.days_chart(Trend(spans)).ends[1] == "Today"
+    days = [now - timedelta(days=each) for each in range(len(counts))][::-1]
+    spans = tuple(Span(day, now, *each) for day, each in zip(days, counts, strict=True))
+    frames = charts.SMALL if small else None
+    return charts.days_chart(Trend(spans), frames).drawings[0]
 
 
-def test_one_that_failed_among_thousands_is_still_seen(app: Flask) -> None:
-    now = utcnow()
-    span = Span(now, now + timedelta(hours=1), 10_000, 1, 1)
+def test_the_axis_has_its_numbers_and_each_bar_its_day_below(app: Flask) -> None:
     with app.test_request_context():
-        (bar,) = charts.hours_chart(Trend((span,))).bars
-    kinds, tops, heights = zip(*bar.parts, strict=True)
-    assert kinds == ("failed", "late", "delivered")
-    assert min(heights) >= charts.LEAST
-    assert tops[0] >= 0
-    assert [tops[1], tops[2], charts.LARGE.height] == [
-        top + height for top, height in zip(tops, heights, strict=True)
-    ]
+        found = drawn((7, 2, 0), (0, 0, 3), (1, 0, 0))
+    assert [number for _, number in sorted(found.lines)] == ["10", "5", "0", "4"]
+    assert found.labels[-1][1] == "today"
+    middles = [bar.x + bar.width / 2 for bar in found.bars]
+    assert [x for x, _ in found.labels] == pytest.approx(middles, abs=0.02)
+    lowest = max(y + height for bar in found.bars for _, y, height in bar.parts)
+    assert lowest < found.frame.height - found.frame.below + charts.LEAST
+
+
+def test_what_failed_hangs_below_the_axis_and_what_arrived_stands_on_it(app: Flask) -> None:
+    with app.test_request_context():
+        (bar,) = (found := drawn((7, 2, 3))).bars
+    parts = {kind: (y, y + height) for kind, y, height in bar.parts}
+    assert parts["delivered"][1] == pytest.approx(found.axis, abs=0.02)
+    assert parts["late"][1] == pytest.approx(parts["delivered"][0], abs=0.02)
+    assert parts["failed"][0] > found.axis
+    lines = {number: y for y, number in found.lines}
+    failed, arrived = parts["failed"][1] - 1 - found.axis, found.axis - parts["late"][0]
+    assert failed == pytest.approx((lines["4"] - found.axis) * 3 / 4, abs=0.05)
+    assert arrived == pytest.approx((found.axis - lines["10"]) * 7 / 10, abs=0.05)
+
+
+@pytest.mark.parametrize("small", [False, True])
+@pytest.mark.parametrize("counts", [(10_000, 1, 1), (1, 0, 50_000), (1, 1, 0), (0, 0, 1)])
+def test_one_among_thousands_is_still_seen_and_stays_inside(
+    app: Flask, counts: tuple[int, int, int], small: bool
+) -> None:
+    with app.test_request_context():
+        (bar,) = (found := drawn(counts, small=small)).bars
+    assert len(bar.parts) == sum(map(bool, (counts[0] - counts[1], counts[1], counts[2])))
+    for _, y, height in bar.parts:
+        assert height >= charts.LEAST
+        assert y >= 0
+        assert y + height <= found.frame.height
 
 
 def test_what_arrived_late_is_drawn_and_told_apart(admin: Pages) -> None:
@@ -105,8 +129,9 @@ def test_what_arrived_late_is_drawn_and_told_apart(admin: Pages) -> None:
     with writing() as current:
         rollups.count(current.connection(), arrived, utcnow())
     page = admin.get(f"/settings/webhooks/{hook.public_id}")
-    assert "Last 24 hours 3 delivered, 2 of them late, 0 failed attempts" in page.main
-    assert rects(page.html, "late") == 2
+    told = "What arrived in the last 24 hours 3 arrived, 2 of them late, 0 failed attempts"
+    assert told in page.main
+    assert rects(page.html, "late") == 2 * 2
 
 
 def test_one_that_is_well_says_what_went_wrong_in_the_last_day(admin: Pages) -> None:

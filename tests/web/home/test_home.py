@@ -49,7 +49,7 @@ def test_it_says_so_when_nothing_wants_a_look(app: Flask) -> None:
     make_delivery(status="delivered")
     page = visit(app).get("/")
     assert "All clear. Everything that was to be sent has arrived or is on its way." in page.main
-    assert "Last 24 hours" in page.main
+    assert "What arrived in the last 24 hours" in page.main
 
 
 def test_what_failed_and_what_is_held_comes_first_each_with_the_way_there(app: Flask) -> None:
@@ -64,7 +64,7 @@ def test_what_failed_and_what_is_held_comes_first_each_with_the_way_there(app: F
     opened = f"/deliveries?status=attention&webhook={desk.public_id}&reason=refused"
     assert page.links("Open") == [opened]
     assert page.links("See what is held") == ["/deliveries?status=held"]
-    assert page.main.index("Helpdesk") < page.main.index("Last 24 hours")
+    assert page.main.index("Helpdesk") < page.main.index("What arrived in the last 24 hours")
 
 
 def test_each_figure_leads_to_a_page_with_the_same_number(app: Flask) -> None:

@@ -6,6 +6,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from flask import url_for
+from markupsafe import Markup
 
 from portal.engine.health import PATIENCE_IN_WORDS
 from portal.engine.reasons import title
@@ -19,7 +20,7 @@ from portal.services.webhooks.notices.emails import News
 from portal.services.webhooks.summary import Standing
 from portal.web.deliveries.forms import UNTRIED
 from portal.web.frame.access import can
-from portal.web.frame.wording import counted, day_of, near_time
+from portal.web.frame.wording import counted, day_of, near_time, time_tag
 
 MOST_LINES: Final = 40
 # Troubles are few; each of these is looked up by itself.
@@ -151,7 +152,7 @@ def _off(trouble: WebhookTrouble) -> ProblemLine:
     return ProblemLine(
         name=trouble.name,
         name_url=_page(trouble.webhook),
-        told=f"off since {near_time(trouble.since)}",
+        told=Markup("off since {}").format(time_tag(trouble.since)),
         why=why,
         figure=f"{counted(webhook.held)} held" if webhook.held else "",
         end=until,
@@ -165,7 +166,7 @@ def _failing(trouble: WebhookTrouble) -> ProblemLine:
     return ProblemLine(
         name=trouble.name,
         name_url=_page(trouble.webhook),
-        told=f"failing since {near_time(trouble.since)}",
+        told=Markup("failing since {}").format(time_tag(trouble.since)),
         more=["each delivery is still retried automatically"],
         icon="exclamation-triangle-fill",
         tone="warning",
@@ -213,12 +214,13 @@ def _span(problem: Problem) -> str:
     if last is None:
         return ""
     if first is None:
-        return f"until {near_time(last)}"
+        return Markup("until {}").format(time_tag(last))
     begin, end = near_time(first), near_time(last)
     if begin == end:
-        return begin
+        return time_tag(first)
     is_later_day = " " in begin and " " not in end
-    return f"{begin} to {'today ' if is_later_day else ''}{end}"
+    today = "today " if is_later_day else ""
+    return Markup("{} to {}{}").format(time_tag(first), today, time_tag(last))
 
 
 def _goes_on(problem: Problem) -> Iterator[str]:
@@ -228,7 +230,7 @@ def _goes_on(problem: Problem) -> Iterator[str]:
     elif problem.standing is Standing.OFF:
         yield "webhook off"
     elif problem.next_retry_at:
-        yield f"next automatic retry {near_time(problem.next_retry_at)}"
+        yield Markup("next automatic retry {}").format(time_tag(problem.next_retry_at))
     elif problem.is_failing:
         yield "still failing"
     elif problem.has_recovered:

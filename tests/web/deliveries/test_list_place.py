@@ -1,0 +1,185 @@
+"""My place is kept: from a list to a delivery, on to the next one, and back to its line."""
+
+from urllib.parse import parse_qs, urlsplit
+from uuid import UUID
+
+import pytest
+from flask import Flask
+
+from portal.lib.paging import PAGE_SIZE
+from portal.models.deliveries import Delivery
+from tests.services.core.keyset_walk import every
+from tests.support.deliveries import change, make_delivery
+from tests.support.factories import Hook, make_asset, make_webhook
+from tests.support.pages import Page, Pages
+from tests.web.signed_in import visit
+
+FAILED = "?status=failed"
+
+
+@pytest.fixture
+def support(app: Flask) -> Pages:
+    """Support staff, signed in."""
+    return visit(app, "support")
+
+
+@pytest.fixture
+def desk(app: Flask) -> Hook:
+    """A webhook to which every second of six deliveries failed."""
+    hook = make_webhook(name="Helpdesk")
+    for number in range(6):
+        status = "failed" if number % 2 else "delivered"
+        make_delivery(hook, status=status, reason="server", asset_tag=f"LAP-{number}")
+    make_delivery(status="failed", asset_tag="OTHER")
+    return hook
+
+
+def ids(**columns: object) -> list[UUID]:
+    """Of the deliveries with these values, the newest first."""
+    rows = [row for row in every(Delivery) if all(getattr(row, k) == v for k, v in columns.items())]
+    return [row.public_id for row in rows[::-1]]
+
+
+def beside(page: Page, rel: str) -> str:
+    """Where Previous (prev) or Next (next) leads; empty where there is none."""
+    return next((a.get("href") for a in page.root.find_all("a") if a.get("rel") == rel), "")
+
+
+def back(page: Page) -> tuple[str, str]:
+    """The words and the address of the way back."""
+    links = [a for a in page.root.find_all("a") if a.get("class") == "back-link"]
+    return links[0].text, links[0].get("href")
+
+
+def test_next_and_previous_follow_the_filters_one_came_with(support: Pages, desk: Hook) -> None:
+    failed = ids(status="failed", webhook_id=desk.id)
+    page = support.get(f"/deliveries{FAILED}&webhook={desk.public_id}")
+    page = support.get(next(each for each in page.links() if str(failed[0]) in each))
+    assert beside(page, "prev") == ""
+    for here in failed[1:]:
+        page = support.get(beside(page, "next"))
+        assert urlsplit(page.path).path == f"/deliveries/{here}"
+        asked = parse_qs(urlsplit(page.path).query)
+        assert asked == {"status": ["failed"], "webhook": [str(desk.public_id)]}
+    assert beside(page, "next") == ""
+    for here in failed[-2::-1]:
+        page = support.get(beside(page, "prev"))
+        assert urlsplit(page.path).path == f"/deliveries/{here}"
+    words, address = back(page)
+    assert words == "Helpdesk, Failed"
+    where = f"/deliveries?webhook={desk.public_id}&status=failed#delivery-{failed[0]}"
+    assert sorted(address.split("#")[0].split("?")[1].split("&")) == sorted(
+        where.split("#")[0].split("?")[1].split("&")
+    )
+    assert address.endswith(f"#delivery-{failed[0]}")
+    assert len(support.get(address).rows()) == 3
+
+
+def test_the_oldest_first_is_kept_as_well(support: Pages, desk: Hook) -> None:
+    rising = ids(status="failed")[::-1]
+    page = support.get(f"/deliveries{FAILED}&sort=when")
+    shown = [each.get("id") for each in page.root.find_all("tr") if each.get("id")]
+    assert shown == [f"delivery-{each}" for each in rising]
+    page = support.get(next(each for each in page.links() if str(rising[0]) in each))
+    assert f"/deliveries/{rising[1]}?" in beside(page, "next")
+    assert beside(page, "prev") == ""
+    assert "sort=when" in back(page)[1]
+
+
+def test_retry_on_the_page_keeps_the_place(support: Pages, desk: Hook) -> None:
+    first, second, third = ids(status="failed", webhook_id=desk.id)
+    page = support.get(f"/deliveries/{second}{FAILED}&webhook={desk.public_id}")
+    page = support.submit(page.form(f"/deliveries/{second}/retry"))
+    assert page.path == f"/deliveries/{second}?status=failed&webhook={desk.public_id}"
+    assert f"/deliveries/{first}?" in beside(page, "prev")
+    assert f"/deliveries/{third}?" in beside(page, "next")
+    page = support.submit(page.form(f"/deliveries/{second}/stop"))
+    assert f"/deliveries/{third}?" in beside(page, "next")
+    change(second, status="delivered")
+    page = support.get(page.path)
+    page = support.get(next(each for each in page.links("Send again")))
+    assert page.links("Cancel") == [f"/deliveries/{second}{FAILED}&webhook={desk.public_id}"]
+    page = support.submit(page.form(f"/deliveries/{second}/retry"), "Send again")
+    assert page.path == f"/deliveries/{second}{FAILED}&webhook={desk.public_id}"
+
+
+def test_the_way_back_leads_to_the_page_of_the_list(support: Pages) -> None:
+    for number in range(PAGE_SIZE + 3):
+        make_delivery(status="failed", asset_tag=f"LAP-{number}")
+    page = support.get("/deliveries")
+    second = support.get(next(iter(page.links("Older"))))
+    last = ids()[-1]
+    shown = support.get(next(each for each in second.links() if str(last) in each))
+    again = support.get(back(shown)[1].split("#")[0])
+    assert again.path.split("#")[0] == second.path
+    stepped = support.get(beside(shown, "prev"))
+    here = ids()[-2]
+    assert f"delivery-{here}" in support.get(back(stepped)[1]).html
+    newest = support.get(f"/deliveries/{ids()[3]}")
+    assert back(newest) == ("Deliveries", f"/deliveries#delivery-{ids()[3]}")
+
+
+def test_from_an_asset_or_a_webhook_one_goes_on_there(support: Pages, app: Flask) -> None:
+    asset = make_asset(asset_tag="CAM-1")
+    hook = make_webhook(name="Helpdesk")
+    older, other, newer = (
+        make_delivery(hook, asset_id=each, asset_tag="CAM-1") for each in (asset, asset + 1, asset)
+    )
+    page = support.get(f"/assets/{asset}/deliveries")
+    page = support.get(next(each for each in page.links() if str(newer) in each))
+    assert back(page) == (
+        "Deliveries of CAM-1",
+        f"/assets/{asset}/deliveries#delivery-{newer}",
+    )
+    assert f"/deliveries/{older}?" in beside(page, "next")
+    page = support.get(f"/settings/webhooks/{hook.public_id}")
+    page = support.get(next(each for each in page.links() if f"/deliveries/{newer}" in each))
+    assert back(page)[0] == "Helpdesk"
+    assert f"/deliveries/{other}?" in beside(page, "next")
+
+
+def test_an_address_that_was_typed_over_shows_the_delivery_alone(support: Pages) -> None:
+    older, made = make_delivery(), make_delivery()
+    for query in ("?status=nonsense", "?code=9", "?list=//evil.example.com", "?list=/nowhere"):
+        page = support.get(f"/deliveries/{made}{query}")
+        assert page.status == 200
+        assert not back(page)[1].startswith("//")
+        assert (beside(page, "prev"), beside(page, "next")) == ("", "")
+    page = support.get(f"/deliveries/{made}?cursor=x")
+    assert f"/deliveries/{older}" in beside(page, "next")
+
+
+def test_the_events_other_receivers_are_named_with_their_status(support: Pages, app: Flask) -> None:
+    made = make_delivery(make_webhook(name="ERP"), status="failed")
+    event = next(row.event_id for row in every(Delivery))
+    for name, status in (("Teams", "delivered"), ("Audit", "held")):
+        hook = make_webhook(name=name, state="off" if status == "held" else "active")
+        other = make_delivery(hook, status=status)
+        change(other, event_id=event)
+    make_delivery(make_webhook(name="Elsewhere"))
+    page = support.get(f"/deliveries/{made}?status=failed")
+    (part,) = [node for node in page.root.walk() if node.get("id") == "others"]
+    assert [item.text for item in part.find_all("li")] == ["Audit Held", "Teams Delivered"]
+    links = [a.get("href") for a in part.find_all("a")]
+    assert all(each.endswith("?status=failed") for each in links)
+    alone = support.get(f"/deliveries/{ids()[0]}")
+    assert "Its other receivers" not in alone.main
+
+
+def test_a_script_is_told_where_the_retry_is_followed(support: Pages) -> None:
+    made = make_delivery(status="failed")
+    page = support.get(f"/deliveries{FAILED}")
+    form = page.form(f"/deliveries/{made}/retry")
+    asked = {"headers": {"Accept": "application/json"}, "data": form.fields}
+    answer = support.client.post(form.action, **asked).get_json()
+    assert answer["place"] == f"/deliveries?status=failed&retried={made}#delivery-{made}"
+    row = support.client.get(answer["live"]).get_json()
+    assert "Waiting to be sent since" in row["html"]
+    assert f'href="/deliveries/{made}?status=failed"' in row["html"]
+    assert f'value="{made}"' in row["html"]
+    # Pressed twice: it is not sent again, and a page says why.
+    answer = support.client.post(form.action, **asked).get_json()
+    assert answer == {"go": f"/deliveries?status=failed&retried={made}#delivery-{made}"}
+    change(made, status="delivered", prior_status=None)
+    answer = support.client.post(form.action, **asked).get_json()
+    assert answer["go"].startswith(f"/deliveries/{made}/retry?back=")

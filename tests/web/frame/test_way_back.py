@@ -1,0 +1,48 @@
+"""From a filtered list to a thing, through its tabs, and back to its line with the filters."""
+
+import pytest
+from flask import Flask
+
+from tests.support.factories import make_asset, make_webhook
+from tests.support.pages import Page, Pages
+from tests.web.signed_in import visit
+
+
+@pytest.fixture
+def pages(app: Flask) -> Pages:
+    """An administrator at a browser."""
+    return visit(app)
+
+
+def back(page: Page) -> str:
+    return next(a.get("href") for a in page.root.find_all("a") if a.get("class") == "back-link")
+
+
+def test_an_asset_leads_back_to_the_list_it_was_found_in(pages: Pages) -> None:
+    asset = make_asset("Dock", asset_tag="D-1")
+    query = "?q=dock&sort=-name"
+    page = pages.get(f"/assets{query}")
+    page = pages.get(next(each for each in page.links("Dock") if "/assets/" in each))
+    assert back(page) == f"/assets{query}#asset-{asset}"
+    page = pages.follow("Timeline")
+    assert back(page) == f"/assets{query}#asset-{asset}"
+    assert f'id="asset-{asset}"' in pages.get(f"/assets{query}").html
+
+
+def test_a_webhook_leads_back_to_the_list_it_was_found_in(pages: Pages) -> None:
+    hook = make_webhook(name="ERP")
+    query = "?q=erp&sort=name"
+    page = pages.get(f"/settings/webhooks{query}")
+    page = pages.get(next(each for each in page.links("ERP") if str(hook.public_id) in each))
+    page = pages.follow("History")
+    assert back(page) == f"/settings/webhooks{query}#webhook-{hook.public_id}"
+
+
+@pytest.mark.parametrize(
+    "address", ["//evil.example.com", "/account", "javascript:alert(1)", "/assets#x"]
+)
+def test_no_other_address_is_led_back_to(pages: Pages, address: str) -> None:
+    asset = make_asset()
+    page = pages.get(f"/assets/{asset}", query_string={"list": address})
+    assert back(page) == f"/assets#asset-{asset}"
+    assert back(pages.get(f"/assets/{asset}")) == f"/assets#asset-{asset}"

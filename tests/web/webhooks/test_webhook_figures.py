@@ -1,0 +1,85 @@
+"""What stands first on a webhook's page: what is under way, since when, and who must act."""
+
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+
+from portal.lib.clock import utcnow
+from tests.support.deliveries import make_attempt, make_delivery
+from tests.support.factories import Hook, make_webhook
+from tests.support.pages import Page, Pages
+from tests.web.signed_in import visit
+
+
+@pytest.fixture
+def pages(app: Flask) -> Pages:
+    """An administrator at a browser."""
+    return visit(app)
+
+
+def page_of(pages: Pages, hook: Hook) -> Page:
+    return pages.get(f"/settings/webhooks/{hook.public_id}")
+
+
+def figures(page: Page) -> dict[str, tuple[str, str]]:
+    """What each figure counts: the figure, and where it leads."""
+    found = {}
+    for node in page.root.walk():
+        if node.get("class") == "figure":
+            (link,) = node.find_all("a")
+            value, label = (
+                next(part.text for part in link.walk() if kind in part.get("class").split())
+                for kind in ("figure-value", "figure-label")
+            )
+            found[label] = (value, link.get("href"))
+    return found
+
+
+def test_the_oldest_that_waits_is_told_and_leads_to_its_page(pages: Pages) -> None:
+    hook = make_webhook()
+    assert "oldest waiting" not in figures(page_of(pages, hook))
+    make_delivery(hook, status="delivered", created_at=utcnow() - timedelta(hours=9))
+    ago = timedelta(hours=2, minutes=4, seconds=30)
+    later = {"due_at": utcnow() + timedelta(hours=1), "tries": 1}
+    oldest = make_delivery(hook, status="retrying", created_at=utcnow() - ago, **later)
+    make_delivery(hook, created_at=utcnow() - timedelta(minutes=1))
+    page = page_of(pages, hook)
+    found = figures(page)
+    assert found["oldest waiting"][0] == "2 h 4 min"
+    assert found["oldest waiting"][1].startswith(f"/deliveries/{oldest}?")
+    assert [found[each][0] for each in ("waiting", "will retry", "paused")] == ["1", "1", "0"]
+    times = [node for node in page.root.find_all("time") if "figure-value" in node.get("class")]
+    assert [node.get("title").count(":") for node in times] == [2]
+
+
+def test_since_when_it_is_off_is_told_while_it_is(pages: Pages) -> None:
+    off = make_webhook(state="off", off_reason="gone", off_at=utcnow() - timedelta(days=40))
+    value, where = figures(page_of(pages, off))["off since"]
+    assert value
+    assert where == f"/settings/webhooks/{off.public_id}/history"
+    on = make_webhook(off_at=utcnow() - timedelta(days=40))
+    assert "off since" not in figures(page_of(pages, on))
+
+
+@pytest.mark.parametrize(
+    ("role", "reason", "who"),
+    [
+        ("admin", "auth", "Next: you"),
+        ("support", "auth", "Next: a colleague"),
+        ("admin", "server", "Next: the receiver's owner"),
+        ("support", "server", "Next: the receiver's owner"),
+    ],
+)
+def test_then_who_must_act(app: Flask, role: str, reason: str, who: str) -> None:
+    hook = make_webhook(failures_in_row=3, failing_since=utcnow() - timedelta(hours=1))
+    make_attempt(make_delivery(hook, status="failed", reason=reason), reason=reason)
+    page = page_of(visit(app, role), hook)
+    (part,) = [node for node in page.root.walk() if node.get("id") == "next-step"]
+    assert [node.text for node in part.find_all("h2")] == [who]
+    assert page.html.index('class="figures"') < page.html.index('id="next-step"')
+
+
+def test_nobody_must_act_while_it_is_well(pages: Pages) -> None:
+    page = page_of(pages, make_webhook())
+    assert "Next:" not in page.main
