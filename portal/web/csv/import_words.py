@@ -108,7 +108,7 @@ def why_not_confirm(task: Task) -> str:
 
 def _notes(task: Task, counts: Mapping[str, int]) -> Iterator[str]:
     noted: Notes = task.params.get("notes", {})
-    yield from _origin_notes(task.params.get("origin", {}))
+    yield from origin_notes(task)
     if skipped := counts.get(Verdict.SKIPPED, 0):
         one, many = "row whose asset exists and differs", "rows whose assets exist and differ"
         them = "it" if skipped == 1 else "them"
@@ -135,8 +135,9 @@ def _notes(task: Task, counts: Mapping[str, int]) -> Iterator[str]:
         yield f"These columns are not known and are left out: {names}."
 
 
-def _origin_notes(origin: Mapping[str, Any]) -> Iterator[str]:
+def origin_notes(task: Task) -> Iterator[str]:
     """What had to be guessed of the file, and what of it nobody looked at."""
+    origin: Mapping[str, Any] = task.params.get("origin", {})
     if encoding := origin.get("encoding"):
         doubt = "The file does not say in which letters it is written."
         yield f"{doubt} It was read as {encoding}: look at letters such as ä or é."

@@ -7,6 +7,7 @@ from werkzeug.wrappers import Response
 
 from portal.models.tasks import Task, TaskState
 from portal.services.csv import import_answers, import_matches, import_task
+from portal.web.csv.import_words import origin_notes
 from portal.web.csv.match_forms import MatchForm, chosen_matches, form_of
 from portal.web.forms.refusals import refusals_in, status_of
 from portal.web.frame.access import actor, requires
@@ -32,7 +33,13 @@ def match(public_id: UUID) -> Response | tuple[str, int]:
                 import_answers.answer(actor(), public_id, form.answer())
                 return redirect(url_for("tasks.show", public_id=public_id))
     asks_more = form.is_submitted() and not form.is_answered and status_of(form) == 200
-    page = render_template("csv/import_match.html", task=check, form=form, asks_more=asks_more)
+    page = render_template(
+        "csv/import_match.html",
+        task=check,
+        form=form,
+        asks_more=asks_more,
+        notes=list(origin_notes(check)),
+    )
     return page, status_of(form)
 
 

@@ -1,22 +1,25 @@
 """A file that speaks otherwise than the register: it is asked about, read by the answer, and the
 answer is remembered for the next file with the same headings."""
 
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from jobs import tasks as job
+from portal.lib.clock import utcnow
 from portal.lib.csv_upload import read_csv
 from portal.models.audit import AuditEntry
-from portal.models.tasks import ImportMatch, TaskState
+from portal.models.tasks import ImportMatch, Task, TaskRow, TaskState
 from portal.services.assets import named_lists
 from portal.services.core.permissions import SYSTEM
-from portal.services.core.refusals import NotAllowed, Refusal
+from portal.services.core.refusals import NotAllowed, NotFound, Refusal
 from portal.services.core.unit_of_work import session, writing
 from portal.services.csv import import_answers, import_task, remembered_matches
 from portal.services.csv.import_answers import FileAnswer, Question
+from portal.services.operations import cleanup
 from portal.services.task_kinds import KINDS
 from portal.services.tasks import tasks
 from tests.services.csv.import_steps import found, run, shown
@@ -198,6 +201,20 @@ def test_while_the_rows_are_checked_nobody_changes_how_they_are_read(ana: Person
     )
     with pytest.raises(Refusal, match="is being checked"):
         say(ana, public_id)
+
+
+def test_a_question_that_nobody_answers_is_removed_with_its_rows(ana: Person) -> None:
+    old, answered = asked(ana), asked(ana)
+    say(ana, answered)
+    cleanup.clear(utcnow() - timedelta(hours=1), utcnow())
+    assert tasks.find(old).state == TaskState.PAUSED
+    with writing() as current:
+        current.execute(update(Task).values(created_at=utcnow() - timedelta(days=2)))
+    cleanup.clear(utcnow() - timedelta(days=1), utcnow())
+    with pytest.raises(NotFound):
+        tasks.find(old)
+    assert tasks.find(answered).total == 4
+    assert session().scalar(select(func.count()).select_from(TaskRow)) == 4
 
 
 def test_an_answer_that_cannot_be_changes_nothing(ana: Person) -> None:

@@ -48,6 +48,15 @@ def test_the_chips_are_times_of_the_persons_own_day(app: Flask, noon: datetime) 
     }
 
 
+def test_after_midnight_there_today_is_the_day_there(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = datetime(2030, 3, 28, 23, 30, tzinfo=UTC)
+    monkeypatch.setattr(due_dates, "utcnow", lambda: now)
+    page = visit(app, time_zone=VIENNA).get(f"/assets/{make_asset()}/check-out")
+    assert radios(page)["Today 17:00"][0] == "2030-03-29T17:00"
+
+
 @pytest.mark.parametrize(
     ("value", "at"),
     [

@@ -79,11 +79,13 @@ def test_words_are_asked_for_when_another_heading_is_chosen(app: Flask) -> None:
 def test_the_file_that_failed_has_its_own_headings_separator_and_letters(app: Flask) -> None:
     pages = visit(app)
     page = send(pages, LINES.encode("cp1252"))
+    guess = "It was read as Windows-1252: look at letters such as ä or é."
+    assert guess in page.main
     page = pages.submit(page.form(), "Continue", may_add="y")
     job.work(KINDS)
     (look,) = pages.get(page.path).links("See what each row would do")
     page = pages.get(look)
-    assert "It was read as Windows-1252: look at letters such as ä or é." in page.main
+    assert guess in page.main
     assert "Enter Anschaffung as a date that exists" in page.rows()[1][3]
     (failed,) = page.links("Download it with the reasons")
     lines = pages.client.get(failed, buffered=True).get_data(as_text=True).splitlines()
