@@ -83,7 +83,7 @@ def test_an_asset_is_added_without_scripts(plain_page: Page, app: Flask, portal:
     sign_in(plain_page, app, portal)
     plain_page.goto(f"{portal}/assets")
     plain_page.get_by_role("link", name="Add an asset").first.click()
-    plain_page.get_by_label("Name").fill("Desk lamp")
+    plain_page.get_by_label("Name", exact=True).fill("Desk lamp")
     plain_page.get_by_role("button", name="Save asset").click()
     expect(plain_page.get_by_role("heading", level=1)).to_have_text("Desk lamp")
     expect(plain_page.get_by_text("AST-00001").first).to_be_visible()
