@@ -135,7 +135,7 @@ def _refused(form: AddingForm, each: Addition, actor: Actor) -> bool:
     if all(value != str(row_id) for value, *_ in choice.choices):
         choice.choices = [*choice.choices, SelectChoice(str(row_id), name)]
     choice.data = row_id
-    choice.description = f"“{name}” is on the list now, and chosen"
+    choice.description = f"“{name}” is on the list now, and selected"
     for field in part:
         field.data = ""
     return False
