@@ -8,7 +8,7 @@ import pytest
 from portal.lib.spreadsheets import workbook_child, workbooks
 from portal.lib.spreadsheets.sheets import UnreadableError
 from portal.lib.spreadsheets.workbooks import SENTENCES, TOO_LARGE, is_workbook, read_workbook
-from tests.lib.spreadsheets.workbook_files import cells_of, ods, text, xlsx, zipped
+from tests.lib.spreadsheets.workbook_files import MAIN, XML, cells_of, ods, text, xlsx, zipped
 
 HEADING = cells_of([["Inventarnummer", "Bezeichnung"]])
 FAR = '<row r="1048576"><c r="XFD1048576"><v>1</v></c></row>'
@@ -68,6 +68,35 @@ def test_opendocument_is_read_too() -> None:
     assert list(sheet.rows[0].cells.values()) == ["Stuhl", "2024-02-04", "489.9"]
 
 
+# As LibreOffice ends each sheet.
+REST = (
+    '<table:table-row table:number-rows-repeated="1048573"><table:table-cell '
+    'table:number-columns-repeated="16384"/></table:table-row>'
+)
+# Seventeen thousand million cells in a line.
+FULL = REST.replace("-cell ", '-cell office:value-type="string" ').replace(
+    '"16384"/>', '"16384"><text:p>x</text:p></table:table-cell>'
+)
+TWO_ALIKE = (
+    '<table:table-row table:number-rows-repeated="2"><table:table-cell '
+    'office:value-type="string"><text:p>Tisch</text:p></table:table-cell>'
+    '<table:table-cell table:number-columns-repeated="16383"/></table:table-row>'
+)
+
+
+def test_what_opendocument_says_once_for_many_is_read_for_each() -> None:
+    sheet = read_workbook(ods([["name"]], values=TWO_ALIKE + REST))
+    assert [(row.number, row.cells["name"]) for row in sheet.rows] == [(2, "Tisch"), (3, "Tisch")]
+
+
+def test_texts_that_excel_keeps_apart_are_read() -> None:
+    texts = "<si><t>name</t></si><si><r><t>Büro</t></r><r><t>stuhl</t></r></si>"
+    shared = f'{XML}<sst xmlns="{MAIN}">{texts}</sst>'
+    rows = '<row r="1"><c t="s"><v>0</v></c></row><row r="2"><c t="s"><v>1</v></c></row>'
+    (row,) = read_workbook(xlsx(rows, more={"xl/sharedStrings.xml": shared})).rows
+    assert row.cells == {"name": "Bürostuhl"}
+
+
 def test_macros_are_passed_over() -> None:
     content = xlsx(HEADING + HEADING.replace('r="1"', 'r="2"'), more={"xl/vbaProject.bin": "Shell"})
     assert len(read_workbook(content).rows) == 1
@@ -88,6 +117,7 @@ def test_what_stands_beside_the_headings_is_told_in_the_words_of_a_workbook() ->
         (xlsx('<row r="1"><c r="A1"><v>'), SENTENCES["damaged"]),
         (xlsx("", cells_of([["a"]]), hidden=2), SENTENCES["blank"]),
         (xlsx(HEADING + FAR), TOO_LARGE),
+        (ods([["name"]], values=FULL), SENTENCES["damaged"]),
         (xlsx(HEADING), "This file has a heading and no rows"),
         (
             xlsx(cells_of([["a", "A"], ["1", "2"]])),
@@ -120,12 +150,12 @@ def test_a_small_file_that_unfolds_into_a_large_one_is_refused(
     child.write_text(
         "import runpy, sys\n"
         f"program = runpy.run_path({str(workbook_child.__file__)!r})\n"
-        "program['limit'].__globals__['MEMORY'] = 200 << 20\n"
+        "program['limit'].__globals__['MEMORY'] = 120 << 20\n"
         "sys.exit(program['main']())\n"
     )
     monkeypatch.setattr(workbooks, "CHILD", child)
     assert read_workbook(xlsx(cells_of([["name"], ["Chair"]]))).rows
-    content = xlsx(cells_of([["name"], ["a" * (200 << 20)]]))
+    content = xlsx(cells_of([["name"], ["a" * (60 << 20)]]))
     assert len(content) < 1 << 20
     with pytest.raises(UnreadableError, match="too large to be read here"):
         read_workbook(content)
