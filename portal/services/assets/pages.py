@@ -49,8 +49,10 @@ RANKS: Final = (
     AssetStatus.AVAILABLE,
     AssetStatus.LIQUIDATED,
 )
-# Nearly always true, as SQLite's planner is told: it shall not leave the index of the order.
+# How often a condition is true, as SQLite's planner is told: it shall not leave the index of the
+# order (https://sqlite.org/lang_corefunc.html#likelihood).
 OFTEN: Final[ColumnElement[float]] = literal_column("0.99")
+SELDOM: Final[ColumnElement[float]] = literal_column("0.0001")
 
 
 def in_order(
@@ -103,13 +105,19 @@ def _matching(
         wanted.append(Asset.status.in_(statuses))
     if chosen.search:
         wanted.append(or_(holds_words(chosen.search), Asset.id.in_(by_holder(chosen.search))))
-    if of_any_status or session().get_bind().dialect.name != "sqlite":
-        return wanted
-    return [func.likelihood(each, OFTEN) for each in wanted]
+    return [_likely(each, OFTEN) for each in wanted]
 
 
 def _by_status(chosen: AssetFilter, few: Sequence[int] | None) -> list[list[Select[Any]]]:
     """The walks of each rank, along the index of statuses; none of one that is left out."""
     among = STATUSES.get(chosen.shown, RANKS) if chosen.shown else RANKS
     found = _matching(chosen, few, of_any_status=True)
-    return [[ASSETS.where(Asset.status == each, *found)] if each in among else [] for each in RANKS]
+    return [
+        [ASSETS.where(_likely(Asset.status == each, SELDOM), *found)] if each in among else []
+        for each in RANKS
+    ]
+
+
+def _likely(condition: ColumnElement[bool], how_often: ColumnElement[float]) -> ColumnElement[bool]:
+    is_sqlite = session().get_bind().dialect.name == "sqlite"
+    return func.likelihood(condition, how_often) if is_sqlite else condition
