@@ -112,8 +112,12 @@ def _by_status(chosen: AssetFilter, few: Sequence[int] | None) -> list[list[Sele
     """The walks of each rank, along the index of statuses; none of one that is left out."""
     among = STATUSES.get(chosen.shown, RANKS) if chosen.shown else RANKS
     found = _matching(chosen, few, of_any_status=True)
+    walk, status = ASSETS, Asset.status.expression
+    if few is not None:  # in words that no index has, as above
+        walk = select(func.coalesce(Asset.id, Asset.id))
+        status = func.coalesce(status, status)
     return [
-        [ASSETS.where(_likely(Asset.status == each, SELDOM), *found)] if each in among else []
+        [walk.where(_likely(status == each, SELDOM), *found)] if each in among else []
         for each in RANKS
     ]
 

@@ -26,6 +26,7 @@ from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log import plan
 from portal.services.deliveries.log import walk as log_walk
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
+from portal.services.deliveries.log.pages import LogPage
 from tests.services.core.keyset_walk import (
     SIZE,
     Case,
@@ -217,3 +218,28 @@ def test_stretches_without_a_match_are_crossed_in_both_directions(
     )
     for oldest_first in (False, True):
         assert_every_row_once(case(every(Delivery), kept, oldest_first=oldest_first))
+
+
+@pytest.mark.parametrize("oldest_first", [False, True])
+def test_a_page_without_a_match_leads_back_to_the_match_before_it(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, oldest_first: bool
+) -> None:
+    monkeypatch.setattr(log_walk, "MOST_READ", 3)
+    hook = make_webhook()
+    # Each is the last of what a page reads, from either end.
+    for each in "..x........x........x..":
+        make_delivery(hook, event="asset.lost" if each == "x" else "asset.created")
+    wanted = LogFilter(webhook=hook.public_id, event=EventName.LOST)
+    lost = [each.id for each in every(Delivery) if each.event == EventName.LOST]
+
+    def turn(cursor: str | None) -> LogPage:
+        return log_pages.find_page(wanted, cursor, SIZE, oldest_first=oldest_first)
+
+    found, seen = turn(None), 1
+    while seen < 2 or found.page.rows:
+        found = turn(found.page.older or found.further)
+        seen += bool(found.page.rows)
+    assert found.page.newer
+    while not found.page.rows:
+        found = turn(found.page.newer)
+    assert [row.id for row in found.page.rows] == [lost[1]]
