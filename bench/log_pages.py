@@ -26,14 +26,16 @@ from portal.services.bulk_retry.selection import Selection
 from portal.services.deliveries import trends
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
+from portal.services.deliveries.log.neighbours import find_neighbours
 from portal.services.deliveries.problems import queries as problems
 from portal.services.operations import overview, retention
 from portal.services.outbox import due
 from portal.services.webhooks import queries as webhook_queries
+from portal.services.webhooks.queries import WebhookOrder
 from tests.support.factories import Hook, make_asset
 
 ROWS = tuple(int(each) for each in os.environ.get("BENCH_ROWS", "10000,1000000").split(","))
-LARGEST = {"sqlite": 1_000_000, "postgres": 10_000_000}
+LARGEST = {"sqlite": 5_000_000, "postgres": 10_000_000}
 REPEATS = 7
 DAY = timedelta(days=1)
 
@@ -94,9 +96,15 @@ def _others(hooks: list[Hook], rows: int) -> dict[str, Callable[[], object]]:
     return {
         "How many need attention": problems.count,
         "Problems": problems.find_problems,
+        "Log, the oldest first": partial(log_pages.find_page, LogFilter(), oldest_first=True),
+        "Previous and next of a delivery": partial(find_neighbours, LogFilter(), rows // 2),
+        "Previous and next among what failed": partial(find_neighbours, failed, rows // 2),
         "Counts of the dashboard": overview.overview,
         "Charts of a week, every webhook": partial(trends.trends, week),
         "List of webhooks": webhook_queries.list_webhooks,
+        "List of webhooks by last delivery": partial(
+            webhook_queries.list_webhooks, order=WebhookOrder.LAST
+        ),
         "Page of a webhook with a hundredth waiting": partial(webhook_queries.show, busy),
         "First 500 lines of an export": lambda: list(islice(log_pages.every(failed), 500)),
         "Counting before a bulk retry": partial(

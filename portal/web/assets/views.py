@@ -62,7 +62,7 @@ ORDERS: Final = (
     ("-tag", "Tag, Z to A"),
     ("-status", "Needs attention first"),
     ("status", "Needs attention last"),
-    ("-changed", "Changed last, first"),
+    ("-changed", "Last changed first"),
     ("changed", "Longest unchanged first"),
 )
 
