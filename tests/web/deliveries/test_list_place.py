@@ -163,7 +163,7 @@ def test_the_events_other_receivers_are_named_with_their_status(support: Pages, 
     links = [a.get("href") for a in part.find_all("a")]
     assert all(each.endswith("?status=failed") for each in links)
     alone = support.get(f"/deliveries/{ids()[0]}")
-    assert "Other receivers of this event" not in alone.main
+    assert "Its other receivers" not in alone.main
 
 
 def test_a_script_is_told_where_the_retry_is_followed(support: Pages) -> None:
