@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.support.serve_app import served
 from tests.browser.support.signed_in_page import sign_in
-from tests.support.deliveries import make_attempt, make_delivery
+from tests.support.deliveries import change, make_attempt, make_delivery, stored
 from tests.support.factories import make_asset, make_webhook
 from tests.support.pages import Pages
 from tests.web.signed_in import visit
@@ -57,8 +57,11 @@ def filled(app: Flask) -> None:
 
 @pytest.fixture
 def failed(app: Flask) -> UUID:
-    """A delivery with ten attempts, each of which failed."""
+    """A delivery with ten attempts, each of which failed; the event went to three others as well."""
     made = make_delivery(status="failed", tries=10, reason="server", code=500)
+    event_id = stored(made)["event_id"]
+    for _ in range(3):
+        change(make_delivery(status="delivered"), event_id=event_id)
     for _ in range(10):
         make_attempt(made, reason="server", code=500, response_text="NullPointerException\n" * 40)
     return made
