@@ -57,7 +57,7 @@ def filled(app: Flask) -> None:
 
 @pytest.fixture
 def failed(app: Flask) -> UUID:
-    """A delivery with ten attempts, each of which failed; the event went to three others as well."""
+    """A delivery with ten attempts, all of them failed; the event went to three others as well."""
     made = make_delivery(status="failed", tries=10, reason="server", code=500)
     event_id = stored(made)["event_id"]
     for _ in range(3):
