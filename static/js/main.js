@@ -16,7 +16,7 @@ inPlace(document);
 document.querySelectorAll("[data-select-all]").forEach(selectAll);
 document.querySelectorAll("[data-rows]").forEach(rows);
 copyButtons(document);
-document.querySelectorAll("[data-live-url]").forEach(live);
+document.querySelectorAll("[data-live-url]").forEach((region) => live(region));
 document.querySelectorAll("[data-menu]").forEach(menus);
 document.querySelectorAll("[data-due]").forEach(dueChoice);
 document.querySelectorAll("[data-time-zone]").forEach(offerTimeZone);
