@@ -15,9 +15,9 @@ from playwright.sync_api import ConsoleMessage, Page, Request
 WIDE = (1280, 900)
 NARROW = (320, 800)
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-# These go by how an element looks, which its own kind and that of all around it decide: what was
-# looked at on one page is not looked at again on the next. They take most of the time.
-BY_SIGHT = ["color-contrast", "target-size"]
+# This goes by colours, which an element's own kind and that of all around it decide: what was
+# looked at on one page is not looked at again on the next. It takes most of the time.
+BY_SIGHT = ["color-contrast"]
 # Of what a page does right nothing is told: to put that into words takes as long as to look.
 RUN = """async ([only, left_out, places]) => {
   const elements = [...document.querySelectorAll("body *")];
@@ -29,13 +29,15 @@ RUN = """async ([only, left_out, places]) => {
 # For each element a number for its kind and that of all that it stands in, whatever it says, and
 # the place of the one around it.
 KINDS = """() => {
-  const seen = new Map([[document.body, [7, -1]]]);
   const mix = (number, word) => {
     for (let at = 0; at < word.length; at++) {
       number = Math.imul(number ^ word.charCodeAt(at), 0x01000193);
     }
     return number;
   };
+  const frame = [document.documentElement, document.body].map((each) =>
+    `${each.className} ${JSON.stringify(each.dataset)}`);
+  const seen = new Map([[document.body, [mix(7, frame.join()), -1]]]);
   const told = new Set(["class", "role", "type", "aria-current", "aria-invalid", "aria-sort"]);
   return [...document.querySelectorAll("body *")].map((element, place) => {
     const [around, parent] = seen.get(element.parentElement);
