@@ -45,30 +45,27 @@ def of_delivery(public_id: UUID) -> str:
     return f"/deliveries/{public_id}"
 
 
-@pytest.mark.parametrize(
-    "text", ["LAP-0042", "lap-0042", "  LAP-0042\t", "5CG0391XYZ", "5cg0391xyz"]
-)
-def test_a_whole_tag_or_serial_number_leads_to_its_asset_at_once(pages: Pages, text: str) -> None:
+def test_a_whole_tag_or_serial_number_leads_to_its_asset_at_once(pages: Pages) -> None:
     wanted = make_asset("ThinkPad T14", asset_tag="LAP-0042", serial_number="5CG0391XYZ")
     make_asset("LAP-0042 in its name", asset_tag="LAP-00421", serial_number="X5CG0391XYZ")
-    assert search(pages, text).path == f"/assets/{wanted}"
+    for text in ("LAP-0042", "lap-0042", "  LAP-0042\t", "5CG0391XYZ", "5cg0391xyz"):
+        assert search(pages, text).path == f"/assets/{wanted}", text
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        "{}",
-        "{:.0}webhook-id: {}",
-        '2026-11-25T13:19:07Z INFO got {{"id":"{}","type":"asset.updated"}} in 12 ms',
-        "https://portal.example.com/deliveries/{}/retry?back=%2Fdeliveries",
-        "[worker-1] 500 Internal Server Error msg={} trace=deadbeefdeadbeef",
-    ],
-)
-def test_any_line_in_which_its_id_stands_leads_to_a_delivery(pages: Pages, line: str) -> None:
+LINES = [
+    "{}",
+    "webhook-id: {}",
+    '2026-11-25T13:19:07Z INFO got {{"id":"{}","type":"asset.updated"}} in 12 ms',
+    "https://portal.example.com/deliveries/{}/retry?back=%2Fdeliveries",
+    "[worker-1] 500 Internal Server Error msg={} trace=deadbeefdeadbeef",
+]
+
+
+def test_any_line_in_which_its_id_stands_leads_to_a_delivery(pages: Pages) -> None:
     wanted, _other = make_delivery(), make_delivery()
-    line = line.removeprefix("{:.0}")
-    for spelt in (str(wanted), str(wanted).upper(), wanted.hex):
-        assert search(pages, line.format(spelt)).path == of_delivery(wanted)
+    for line in LINES:
+        for spelt in (str(wanted), str(wanted).upper(), wanted.hex):
+            assert search(pages, line.format(spelt)).path == of_delivery(wanted), line
 
 
 def old_id(number: int) -> UUID:
@@ -219,26 +216,32 @@ def test_an_empty_answer_says_what_can_be_searched(pages: Pages) -> None:
     assert pages.get("/find").h1 == "Find anything"
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        *("%", "_", "*", '"', "NEAR(a b)", "-lamp", "lamp OR chair", "\x00", "a\x00b", "'; --"),
-        *("x" * 10_000, "0123456789abcdef " * 600, f"{uuid4()} " * 300, "-" * 5000, "\u202e"),
-        *(
-            "/assets/999999999999",
-            "/assets/0",
-            "<script>alert(1)</script>",
-            "{{ 7 * 7 }}",
-            "\ud7ff",
-        ),
-    ],
-)
-def test_whatever_is_pasted_is_only_text(pages: Pages, text: str) -> None:
+STRANGE = [
+    *(
+        "%",
+        "_",
+        "*",
+        '"',
+        "NEAR(a b)",
+        "-lamp",
+        "lamp OR chair",
+        "\x00",
+        "a\x00b",
+        "'; --",
+        "\ud7ff",
+    ),
+    *("x" * 10_000, "0123456789abcdef " * 600, f"{uuid4()} " * 300, "-" * 5000, "\u202e"),
+    *("/assets/999999999999", "/assets/0", "<script>alert(1)</script>", "{{ 7 * 7 }}"),
+]
+
+
+def test_whatever_is_pasted_is_only_text(pages: Pages) -> None:
     make_asset("Lamp")
-    page = pages.get("/find", query_string={"q": text})
-    assert page.status == 200
-    assert page.h1.startswith(("Nothing found", "Find anything"))
-    assert len(page.h1) < 100
+    for text in STRANGE:
+        page = pages.get("/find", query_string={"q": text})
+        assert page.status == 200, text[:80]
+        assert page.h1.startswith(("Nothing found", "Find anything")), text[:80]
+        assert len(page.h1) < 100, text[:80]
 
 
 ALL = {"assets.read", "webhooks.read", "deliveries.read"}

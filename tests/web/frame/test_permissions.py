@@ -22,7 +22,6 @@ from tests.web.frame.access_table import (
     roles_by_permission,
 )
 
-pytestmark = pytest.mark.both_databases
 # Something that every kind of address takes, and that leads to nothing.
 SAMPLES = {"uuid": UUID(int=0), "int": 999_999, "default": "nothing", "path": "nothing"}
 
