@@ -79,6 +79,10 @@ def test_commands_by_the_wrapper_see_the_database_of_the_units(tmp_path: Path) -
     done = subprocess.run(command, env={}, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
     assert copy.stat().st_mode & 0o777 == 0o600
+    command[-2:] = ["backup"]
+    done = subprocess.run(command, env={}, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "Try 'asset-webhooks backup --help'" in done.stderr
 
 
 def test_every_setting_of_the_guide_exists() -> None:
