@@ -1,12 +1,15 @@
-"""`deliver_due`: what a ring of the bell queues. It pumps until nothing is due."""
+"""`deliver_due`: what a ring of the bell queues where no pump is listening."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from flask import current_app
+from flask import Flask, current_app
 from sqlalchemy import Engine
 
 from jobs.context import job
-from jobs.pump.pump import LINGER, Pump
+from jobs.pump.pump import Pump
+from jobs.pump.sender import Sender
+from jobs.pump.wake import Wake
 from jobs.stop_flag import stop
 from portal.database.engine import impatient_engine
 from portal.engine.http.transport import Transport
@@ -21,20 +24,41 @@ class Equipment:
 
     engine: Engine
     transport: Transport
+    wake: Wake
 
 
 @job
 def deliver_due() -> None:
-    """Send everything that is claimable. May run twice, on any number of machines."""
+    """Have everything sent that is claimable. May run twice, on any number of machines.
+
+    The process's sender does it; where none runs, as in a test, the caller's thread does.
+    """
+    bell.bell().answer()
+    sender: Sender | None = current_app.extensions.get("sender")
+    if sender is not None:
+        sender.have_sent()
+    else:
+        new_pump(stop.is_set).run_until_rest()
+
+
+def new_pump(is_stopping: Callable[[], bool]) -> Pump:
+    """A pump with this process's equipment. One at a time."""
     equipment = equip()
-    Pump(
+    return Pump(
         settings=settings(),
         engine=equipment.engine,
         transport=equipment.transport,
         bell=bell.bell(),
-        is_stopping=stop.is_set,
-        linger=LINGER,
-    ).run()
+        wake=equipment.wake,
+        is_stopping=is_stopping,
+    )
+
+
+def new_sender(app: Flask) -> Sender:
+    """The sender of a process that has none yet."""
+    with app.app_context():
+        equipment = equip()
+    return Sender(app, new_pump, equipment.wake, equipment.engine)
 
 
 def equip() -> Equipment:
@@ -49,6 +73,7 @@ def equip() -> Equipment:
                 ca_bundle=current.webhook_ca_bundle or None,
                 max_in_flight=current.worker_max_in_flight,
             ),
+            Wake(),
         )
     made: Equipment = extensions["equipment"]
     return made

@@ -4,6 +4,7 @@ import logging
 from typing import Final
 
 from jobs.context import job
+from jobs.duty import duty
 from portal.services.operations import retention
 from portal.services.operations.clock_check import WrongClock
 
@@ -14,6 +15,7 @@ SECONDS: Final = 30.0
 
 
 @job
+@duty()
 def prune() -> None:
     """Let go of old deliveries and what belongs to them. May run twice at once."""
     try:

@@ -1,4 +1,8 @@
-"""Whether this process was asked to stop. The pump reads it, the signal handler sets it."""
+"""Whether this process was asked to stop. Whoever works reads it, the signal handler sets it."""
+
+import os
+import select
+from contextlib import suppress
 
 from jobs.turns import turns
 
@@ -11,18 +15,27 @@ class StopFlag:
 
     def __init__(self) -> None:
         self._is_set = False
+        self._sign = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
     def set(self) -> None:
         """Ask for the stop."""
         self._is_set = True
+        os.eventfd_write(self._sign, 1)
 
     def clear(self) -> None:
         """Forget the request (tests run several pumps in one process)."""
         self._is_set = False
+        with suppress(BlockingIOError):
+            os.eventfd_read(self._sign)
 
     def is_set(self) -> bool:
         """Whether the stop was asked for. Who asks again and again gets on."""
         turns.note()
+        return self._is_set
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Whether the stop is asked for within so many seconds; without them, whenever it is."""
+        select.select([self._sign], [], [], seconds)
         return self._is_set
 
 

@@ -1,16 +1,20 @@
-"""The sweep: every few seconds, whatever rang or did not ring, what is due gets its pump."""
+"""The sweep: every few seconds, whatever rang or did not ring, what is due gets its pump.
+
+Each sender does the same between two requests; this is for the time in which none gets to it.
+"""
 
 from jobs.context import job
+from jobs.duty import duty
 from portal.queue import bell, task_bell
-from portal.services.core import heartbeats
 from portal.services.dispatch import sweep as dispatch_sweep
 from portal.services.outbox import due
 from portal.services.tasks import leases as task_leases
 
 
 @job
+@duty(share=1.0)
 def sweep() -> None:
-    """Settle what nobody else will, ring if anything is claimable, leave a sign of life.
+    """Settle what nobody else will, ring if anything is claimable.
 
     May run twice at once, and beside a pump.
     """
@@ -19,4 +23,3 @@ def sweep() -> None:
         bell.ring()
     if task_leases.has_due():
         task_bell.ring()
-    heartbeats.record(heartbeats.SWEEP)

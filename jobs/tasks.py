@@ -7,6 +7,7 @@ from time import monotonic, sleep
 from typing import Final
 
 from jobs.context import job
+from jobs.duty import at_work
 from jobs.stop_flag import stop
 from portal.queue import task_bell
 from portal.services.task_kinds import KINDS
@@ -26,7 +27,8 @@ TURN_SECONDS: Final = 5.0  # then another task that is due has its turn
 def run_tasks() -> None:
     """Take turns at the due tasks. May run twice, on any number of machines."""
     task_bell.answer()
-    work(KINDS)
+    with at_work:
+        work(KINDS)
     if task_leases.has_due():
         task_bell.ring()
 

@@ -1,5 +1,6 @@
-"""Whether the main thread of a worker still gets on: its beats say nothing once it hangs."""
+"""Whether a thread that works still gets on: its process's beats say nothing once it hangs."""
 
+from threading import get_ident
 from time import monotonic
 from typing import Final
 
@@ -9,25 +10,32 @@ STUCK_AFTER: Final = (
 
 
 class Turns:
-    """Marks of the main thread while it runs a job; between jobs it waits for one, which is well.
+    """Marks of one thread while it works; between two pieces of work it waits, which is well.
 
-    A thread reads them: each is one assignment.
+    Other threads read them: each is one assignment.
     """
 
     def __init__(self) -> None:
         self._at: float | None = None
+        self._thread = 0
+
+    @property
+    def last(self) -> float | None:
+        """When it came round, by the monotonic clock; None while it has nothing to do."""
+        return self._at
 
     def begin(self) -> None:
-        """A job begins."""
+        """The calling thread begins."""
+        self._thread = get_ident()
         self._at = monotonic()
 
     def note(self) -> None:
-        """A loop inside of the job has come round again."""
-        if self._at is not None:
+        """A loop inside of the work has come round again. Of other threads it says nothing."""
+        if self._at is not None and get_ident() == self._thread:
             self._at = monotonic()
 
     def end(self) -> None:
-        """The job has ended."""
+        """The work has ended."""
         self._at = None
 
     def are_taken(self) -> bool:
@@ -37,3 +45,4 @@ class Turns:
 
 
 turns: Final = Turns()
+"""Those of the main thread, in which jobs run."""

@@ -2,6 +2,8 @@
 
 import gc
 import logging
+import signal
+from contextlib import suppress
 from time import monotonic
 from typing import Final
 
@@ -24,7 +26,10 @@ STUCK_AFTER: Final = 30.0
 
 
 class RepairingScheduler(Scheduler):  # type: ignore[misc]  # rq-scheduler has no types
-    """Repairs the schedule before each look: after a flush of Redis the next one is complete."""
+    """Repairs the schedule before each look: after a flush of Redis the next one is complete.
+
+    `is_ending`: it was asked to stop.
+    """
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(
@@ -32,6 +37,18 @@ class RepairingScheduler(Scheduler):  # type: ignore[misc]  # rq-scheduler has n
         )
         self._entries = table(settings)
         self._looked_at = monotonic()
+        self.is_ending = False
+
+    def _install_signal_handlers(self) -> None:
+        """As rq-scheduler's own, which say goodbye to Redis twice: one that hangs is to be waited
+        for once."""
+
+        def end(*_: object) -> None:
+            self.is_ending = True
+            raise SystemExit
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, end)
 
     def enqueue_jobs(self) -> object:
         """Queue what is due now."""
@@ -46,21 +63,22 @@ class RepairingScheduler(Scheduler):  # type: ignore[misc]  # rq-scheduler has n
 
 
 def run_scheduler() -> int:
-    """Run until SIGTERM. Returns the exit code when Redis is gone."""
+    """Run until SIGTERM, or until Redis is gone. Returns the exit code."""
     # A scheduler killed in its run leaves a lock for eleven seconds: not worth a line each.
     logging.getLogger("rq_scheduler").setLevel(logging.ERROR)
     app = application()
     gc.freeze()  # it lasts: no collection need look through it, not at the end either
     scheduler = RepairingScheduler(app.extensions["settings"])
+    heartbeat = Heartbeat(app, heartbeats.SCHEDULER, is_well=scheduler.is_well)
     try:
         wait_for_redis(scheduler.connection)
-        heartbeat = Heartbeat(app, heartbeats.SCHEDULER, is_well=scheduler.is_well).begin()
+        heartbeat.begin()
         log.info("Ready.")
-        try:
+        with suppress(SystemExit):  # how rq-scheduler ends
             scheduler.run()
-        except SystemExit:  # how rq-scheduler ends at a SIGTERM
-            heartbeat.end(GOODBYE)
-            raise
     except RedisError as error:
-        log.warning("Redis is gone: %s", error)
-    return 1
+        if not scheduler.is_ending:
+            log.warning("Redis is gone: %s", error)
+            return 1
+    heartbeat.end(GOODBYE)
+    return 0

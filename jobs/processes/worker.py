@@ -1,30 +1,34 @@
 """A worker process: one RQ queue, jobs run in the process itself.
 
-What is due is known to the database, so a worker that gets into trouble with Redis ends, with an
-exit code that says so, and the supervisor starts a fresh one.
+What is due is known to the database. So a thread beside the main one looks there, and whatever
+happens to Redis, the main one begins anew with it a second later.
 """
 
 import gc
 import logging
 import os
-import sys
-from typing import NoReturn
+from contextlib import suppress
+from time import monotonic, sleep
+from typing import Final, NoReturn
 
 from redis.exceptions import RedisError
 from rq import SimpleWorker
+from rq.exceptions import StopRequested
 from rq.utils import import_attribute
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import configure_mappers
 
 from jobs.context import application, job
-from jobs.deliver import equip
-from jobs.processes.heartbeat import GOODBYE, Heartbeat
+from jobs.deliver import equip, new_sender
+from jobs.processes.heartbeat import Heartbeat
 from jobs.processes.open_files import raise_limit_of_open_files
-from jobs.processes.redis_wait import LONGEST_PAUSE, wait_for_redis
+from jobs.processes.shutdown import Shutdown, leave, listen
+from jobs.processes.substitute import Substitute
+from jobs.processes.watchdog import Watchdog
 from jobs.pump.database_writer import DatabaseWriter
 from jobs.stop_flag import stop
-from jobs.sweep import sweep
 from jobs.turns import turns
+from portal.config.settings import Settings
 from portal.config.values import SettingsError
 from portal.queue.clients import patient_client
 from portal.queue.names import DELIVERIES, JOB_NAMES
@@ -35,11 +39,15 @@ from portal.services.dispatch import claim as dispatch_claim
 
 log = logging.getLogger(__name__)
 
-SWEEP_IS_LATE = 15.0  # seconds; then the scheduler is taken for dead and the workers sweep
-YOUNG_OBJECTS = 10_000  # looked through at a time; Python's 700 cost a worker 5 % of its time
+LONGEST_PAUSE: Final = 2.0
+PAUSE: Final = 1.0  # seconds until it is tried with Redis once more
+SAID_EVERY: Final = 60.0
+YOUNG_OBJECTS: Final = (
+    10_000  # looked through at a time; Python's 700 cost a worker 5 % of its time
+)
 # libcurl gives a name up after five seconds, which is how long the resolver waits for the first
 # answer: a lost packet, or a first name server that is down, would be a failed attempt.
-RESOLVER = ("RES_OPTIONS", "timeout:2 attempts:2")
+RESOLVER: Final = ("RES_OPTIONS", "timeout:2 attempts:2")
 
 
 class PortalWorker(SimpleWorker):
@@ -49,16 +57,12 @@ class PortalWorker(SimpleWorker):
     max_connection_wait_time = LONGEST_PAUSE
 
     def handle_warm_shutdown_request(self) -> None:
-        """SIGTERM does not reach a running job: the pump reads this flag."""
+        """What works beside the main thread reads this flag, and long jobs do."""
         stop.set()
         super().handle_warm_shutdown_request()  # type: ignore[no-untyped-call]  # untyped in RQ
 
     def run_maintenance_tasks(self) -> None:
-        """RQ's own housekeeping, and what keeps deliveries going without the scheduler.
-
-        The first run comes right before the first job, when a SIGTERM already ends us in peace.
-        """
-        is_first = self.last_cleaned_at is None
+        """RQ's own housekeeping, and ours."""
         for queue in self.queues:
             remove_odd_ids(queue)
         super().run_maintenance_tasks()  # type: ignore[no-untyped-call]  # untyped in RQ
@@ -66,61 +70,99 @@ class PortalWorker(SimpleWorker):
             keep_going()
         except SQLAlchemyError as error:
             log.warning("The database does not answer: %s", error.__class__.__name__)
-        if is_first:
-            log.info("Ready for %s.", self.queue_names()[0])
+
+
+class QuietFilter(logging.Filter):
+    """Of the lines that tell of an error of Redis, one a minute, without its stack: in an outage
+    there are hundreds."""
+
+    _again_at = 0.0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is worth a line."""
+        told = record.args if isinstance(record.args, tuple) else ()
+        raised = record.exc_info[1] if record.exc_info else None
+        error = next((each for each in (*told, raised) if isinstance(each, RedisError)), None)
+        if error is None:
+            return True
+        record.msg, record.args, record.exc_info = "Redis is in trouble: %s", (error,), None
+        now = monotonic()
+        if now < self._again_at:
+            return False
+        self._again_at = now + SAID_EVERY
+        return True
 
 
 @job
 def keep_going() -> None:
-    """Repair the schedule, forget who is gone, and sweep when nobody has for a while."""
+    """Repair the schedule, and forget who is gone."""
     ensure_schedule()
     heartbeats.forget_the_dead()
-    age = heartbeats.age(heartbeats.SWEEP)
-    if age is None or age > SWEEP_IS_LATE:
-        sweep()
 
 
 def run_worker(queue_name: str) -> NoReturn:
-    """Work until SIGTERM (exit code 0) or until Redis is gone (1); 2: a bad setting.
-
-    Leaves by `os._exit`: a name lookup that hangs in libcurl must not hold up the end.
-    """
+    """Work until SIGTERM (exit code 0). 1: an error of ours; 2: a bad setting."""
     code = 1
     os.environ.setdefault(*RESOLVER)
     try:
         warm_up(queue_name)
-        code = _work(queue_name)
-    except RedisError as error:
-        log.warning("Redis is gone: %s", error)
+        _work(queue_name)
     except SettingsError as error:
         log.error("%s", error)
         code = 2
     except Exception:
         log.exception("The worker for %s failed.", queue_name)
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+        leave(code)
 
 
-def _work(queue_name: str) -> int:
-    redis = patient_client(application().extensions["settings"].redis_url)
-    wait_for_redis(redis)
-    kind = heartbeats.worker_of(queue_name)
-    heartbeat = Heartbeat(application(), kind, is_well=turns.are_taken).begin()
-    worker = PortalWorker(
-        [queue_name],
-        connection=redis,
-        job_class=PortalJob,
-        worker_ttl=45,
-        maintenance_interval=30,
-        log_job_description=False,
-    )
-    worker.work(logging_level="WARNING")
+def _work(queue_name: str) -> NoReturn:
+    app = application()
+    settings: Settings = app.extensions["settings"]
+    sends = queue_name == DELIVERIES
+    beside = new_sender(app) if sends else Substitute(app)
+
+    def is_well() -> bool:
+        return turns.are_taken() and beside.turns.are_taken()
+
+    heartbeat = Heartbeat(app, heartbeats.worker_of(queue_name), is_well=is_well)
+    # A job of the deliveries' queue only waits for the sender.
+    shutdown = Shutdown(beside, heartbeat, waits_for_job=not sends)
+    shutdown.begin()
+    heartbeat.begin()
+    Watchdog([turns, beside.turns]).begin()
+    beside.start()
+    log.info("Ready for %s.", queue_name)
+    quiet = QuietFilter()
+    for logger in (log, logging.getLogger("rq.worker")):
+        logger.addFilter(quiet)
+    while not stop.is_set():
+        with suppress(StopRequested):  # RQ's own handler may still have been there
+            _take_jobs(queue_name, settings.redis_url)
+    shutdown.main_has_ended()
+
+
+def _take_jobs(queue_name: str, redis_url: str) -> None:
+    """Run the jobs of a queue until Redis is in trouble or the stop was asked for."""
+    worker: PortalWorker | None = None
+    try:
+        worker = PortalWorker(
+            [queue_name],
+            connection=patient_client(redis_url),
+            job_class=PortalJob,
+            worker_ttl=45,
+            maintenance_interval=30,
+            log_job_description=False,
+        )
+        worker.work(logging_level="WARNING")
+    except RedisError as error:
+        log.warning("Redis: %s", error)
+    finally:
+        listen()
+        if thread := getattr(worker, "pubsub_thread", None):
+            thread.stop()  # where Redis did not let RQ do it
     if not stop.is_set():
-        return 1
-    heartbeat.end(GOODBYE)
-    return 0
+        sleep(PAUSE)
 
 
 def warm_up(queue_name: str) -> None:

@@ -1,6 +1,7 @@
 """How a pump hears of new work: by a subscription to the bell, whose socket is one more that it
 waits for; without one by asking again and again."""
 
+from math import inf
 from time import monotonic
 from typing import Final
 
@@ -8,9 +9,9 @@ from portal.engine.http.transport import Transport
 from portal.queue.bell import Bell
 from portal.queue.bell_watch import BellWatch
 
-BELL_EVERY: Final = 0.005
+BELL_EVERY: Final = 0.005  # many rings within so many seconds are one
+ASK_EVERY: Final = 0.05  # without a subscription
 AWAKE_EVERY: Final = 0.5
-REST: Final = 0.05  # seconds until it is noticed that it has to stop, while the bell would wake it
 
 
 class BellListener:
@@ -21,30 +22,25 @@ class BellListener:
         self._watch: BellWatch | None = None
         self._rung: int | None = None
         self._ask_at = self._awake_at = 0.0
-        self._has_rung = False
+        self._has_rung = self._is_awake = False
 
     def begin(self) -> None:
         """From here on no ring is missed: look at the table after it."""
-        self._bell.answer()
         self._subscribe()
         self._rung = self._bell.count()
 
     @property
-    def is_woken(self) -> bool:
-        """Whether a ring ends the waiting for sockets."""
-        return self._watch is not None
-
-    @property
     def patience(self) -> float:
-        """Seconds for which the pump may wait for sockets, with nothing else to do."""
-        if self._has_rung:
-            return max(0.0, self._ask_at - monotonic())
-        return REST if self.is_woken else BELL_EVERY
+        """Seconds for which the pump may wait for sockets, as far as the bell is concerned."""
+        until = self._awake_at if self._is_awake else inf
+        if self._has_rung or (self._watch is None and self._bell.answers):
+            until = min(until, self._ask_at)
+        return max(0.0, until - monotonic())
 
     def note(self) -> None:
         """The transport was driven: it may have been woken. What was said is read at once, or it
         would be woken again and again."""
-        if self._watch is None or not self._transport.has_rung:
+        if self._watch is None or not self._transport.has_rung(self._watch.fileno):
             return
         if (rang := self._watch.has_rung()) is None:
             self.end()
@@ -53,19 +49,19 @@ class BellListener:
     def stay_awake(self) -> None:
         """There are free places: whoever rings need not queue another pump."""
         now = monotonic()
-        if now < self._awake_at:
+        if self._is_awake and now < self._awake_at:
             return
-        self._awake_at = now + AWAKE_EVERY
+        self._is_awake, self._awake_at = True, now + AWAKE_EVERY
         self._bell.stay_awake()
         if self._watch is None and self._subscribe():
             self._has_rung = True  # for what was rung meanwhile
 
     def has_rung(self) -> bool:
-        """Whether it rang since this was asked last; many rings within a moment are one."""
+        """Whether it rang since this was asked last."""
         now = monotonic()
         if now < self._ask_at or (self._watch is not None and not self._has_rung):
             return False
-        self._ask_at = now + BELL_EVERY
+        self._ask_at = now + (BELL_EVERY if self._watch else ASK_EVERY)
         if self._watch is None:
             before, self._rung = self._rung, self._bell.count()
             self._has_rung = self._has_rung or before != self._rung
@@ -75,16 +71,17 @@ class BellListener:
     def fall_asleep(self) -> None:
         """Whoever rings from now on queues a new pump."""
         self._bell.fall_asleep()
-        self._awake_at = 0.0
+        self._is_awake = False
 
     def end(self) -> None:
         """Hear nothing any more by the subscription."""
-        self._transport.watch(None)
         if self._watch is not None:
+            self._transport.unwatch(self._watch.fileno)
             self._watch.close()
         self._watch = None
 
     def _subscribe(self) -> bool:
         self._watch = self._bell.watch()
-        self._transport.watch(self._watch.fileno if self._watch else None)
+        if self._watch is not None:
+            self._transport.watch(self._watch.fileno)
         return self._watch is not None

@@ -3,8 +3,6 @@
 import logging
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextvars import copy_context
 from typing import Final, TypeVar
 
 from sqlalchemy import Connection, Engine
@@ -15,35 +13,31 @@ log = logging.getLogger(__name__)
 PAUSE: Final = 0.1  # seconds between two tries while the database is locked or down
 LONG_PAUSE: Final = 1.0  # … once that has lasted for a while
 A_WHILE: Final = 5.0
+# Seconds in which a commit whose answer was lost may still be on its way: by then the server has
+# let go of a client that is gone.
+UNSURE: Final = 30.0
 
 T = TypeVar("T")
 
 
 class DatabaseWriter:
-    """Runs one transaction at a time on an impatient engine; None means: not now, try again.
-
-    `works_beside`: whether it is worth while to `hand_in`.
-    """
+    """Runs one transaction at a time on an impatient engine; None means: not now, try again."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        # SQLite works in this process: a second thread would take turns with the first for Python's
-        # lock, at every row, and both would lose more by it than the database can do meanwhile.
-        self.works_beside = engine.dialect.name != "sqlite"
         self._closed_until = 0.0
         self._closed_since: float | None = None
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="database-writer")
+        self._unsure_until = 0.0
 
-    def hand_in(self, work: Callable[[Connection], T]) -> Future[T | None]:
-        """`write` it in a thread, so that sockets are served while the database works.
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the database works in this process."""
+        return self._engine.dialect.name == "sqlite"
 
-        Nothing else may be written before it has ended.
-        """
-        return self._thread.submit(copy_context().run, self.write, work)
-
-    def close(self) -> None:
-        """Let the thread go, without waiting for a database that hangs."""
-        self._thread.shutdown(wait=False)
+    @property
+    def is_unsure(self) -> bool:
+        """Whether something may have been committed of which nobody was told."""
+        return time.monotonic() < self._unsure_until
 
     def write(self, work: Callable[[Connection], T]) -> T | None:
         """Run `work` in a writing transaction of its own.
@@ -53,16 +47,20 @@ class DatabaseWriter:
         """
         if time.monotonic() < self._closed_until:
             return None
+        is_over = False
         try:
             with self._engine.connect() as connection:
                 writer = connection.execution_options(writing=True)
                 with writer.begin():
                     answer = work(writer)
+                    is_over = True
         except DBAPIError as error:
             # PostgreSQL hangs up on a transaction that stood still with an error of another class.
             is_away = isinstance(error, (OperationalError, InterfaceError))
             if not (is_away or error.connection_invalidated):
                 raise
+            if is_over:
+                self._unsure_until = time.monotonic() + UNSURE
             self._close(error)
             return None
         self._open()

@@ -1,50 +1,45 @@
-"""The pump: claims what is due, sends many at once, records in batches, until nothing is left.
+"""The pump: claims what is due, sends many at once, records in batches.
 
-One thread drives the sockets; on PostgreSQL, results are written in another meanwhile. The database
-gets 100 ms, and while it is locked or down the results are kept and the sockets go on.
+One thread drives the sockets. On PostgreSQL nothing is asked of the database in it while an answer
+is waited for; on SQLite that takes 100 ms at most. While the database is locked or down the results
+are kept and the sockets go on.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from time import monotonic, sleep
 from typing import Final
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from jobs.pump.bell_listener import BELL_EVERY, BellListener
 from jobs.pump.database_writer import DatabaseWriter
-from jobs.pump.recorder import Claiming, Recorded, Recorder
+from jobs.pump.desk import Desk, Done
+from jobs.pump.duties import Duties
+from jobs.pump.flights import Flights
+from jobs.pump.recorder import Claiming, Recorder
+from jobs.pump.wake import Wake
 from portal.config.settings import Settings
-from portal.engine.http.custom_headers import HeaderError
-from portal.engine.http.transport import Exchange, Transport, prepare
-from portal.engine.reasons import Reason
-from portal.engine.retry_policy import AttemptKind
-from portal.queue import task_bell
+from portal.engine.http.transport import Transport
 from portal.queue.bell import Bell
-from portal.services.core import heartbeats
-from portal.services.core.vault import VaultError
 from portal.services.dispatch import claim as dispatch_claim
-from portal.services.dispatch import release, results
-from portal.services.dispatch import sweep as dispatch_sweep
+from portal.services.dispatch import release
 from portal.services.dispatch.claim_types import Claim
 from portal.services.dispatch.fairness import kept_of
-from portal.services.dispatch.request import Composer, Outgoing
-from portal.services.tasks import leases as task_leases
-from portal.services.webhooks import activation
 
 log = logging.getLogger(__name__)
 
-LINGER: Final = 1.0  # seconds after the last message, in which the next needs no job of its own
 LOOK_EVERY: Final = 0.5
-MORE_DUTIES: Final = 0.25  # where the last ones left something to be put to rest
+LOOK_SHARE: Final = 50  # … or so many times as long as the last look took, which found nothing
+LOOK_AGAIN: Final = 0.05  # while the database cannot say
 LAST_WAIT: Final = 5.0  # seconds that a warm shutdown gives to what is in flight
 LAST_RECORD: Final = 8.0  # … and to the database; the supervisor kills after 15
-LONGEST_LIFE: Final = 20 * 3600.0  # RQ's own timeout is a signal in the middle of whatever runs
 
 
 class Pump:
-    """One run of `deliver_due`."""
+    """Sends what is due, in the one thread that calls it."""
 
     def __init__(
         self,
@@ -53,80 +48,103 @@ class Pump:
         engine: Engine,
         transport: Transport,
         bell: Bell,
+        wake: Wake,
         is_stopping: Callable[[], bool],
-        linger: float = LINGER,
     ) -> None:
-        self._settings = settings
+        self._lease_margin = settings.lease_margin
         self._kept = kept_of(settings.worker_max_in_flight)
         self._writer = DatabaseWriter(engine)
-        self._composer = Composer(settings.version)
-        self._transport = transport
-        self._bell = bell
-        self._is_stopping = is_stopping
-        self._linger, self._lingers_until = linger, 0.0
+        self._desk = Desk(wake.ring, works_beside=not self._writer.is_sqlite)
+        self._recorder = Recorder(self._writer, self._desk)
+        self._flights = Flights(settings, transport, self._recorder)
+        self._duties = Duties(bell, self._writer, self._desk, settings.sweep_seconds)
         self._listener = BellListener(bell, transport)
-        self._name = heartbeats.own_name(heartbeats.PUMP)
-        self._flying: dict[int, tuple[Claim, Outgoing]] = {}
-        self._started = 0  # the key of the last request
+        self._transport, self._bell, self._wake = transport, bell, wake
+        self._is_stopping = is_stopping
         self._unsent: list[Claim] = []  # to be given back
-        self._recorder = Recorder(self._writer)
-        self._look_at = self._duties_at = 0.0
-        self._was_full = self._has_hung_up = False
-        self._ends_at = monotonic() + LONGEST_LIFE
+        self._look_at, self._asked = 0.0, wake.asked
+        self._was_full = self._has_hung_up = self._is_blind = self._is_drowsy = False
 
     def run(self) -> None:
-        """Pump until nothing is claimable and nothing is in flight, or a stop is asked for."""
-        self._listener.begin()
-        self._look()
-        try:
+        """Until a stop is asked for."""
+        with self._at_work():
             while not self._is_stopping():
-                if self._is_idle() and monotonic() >= self._lingers_until and self._has_ended():
-                    return
-                self._turn()
-                if not self._is_stopping():  # it may claim
-                    self._listen()
-            self._leave()
+                self._go_round()
+
+    def run_until_rest(self) -> None:
+        """Until nothing is claimable and nothing is in flight, or a stop is asked for."""
+        with self._at_work():
+            self._come_to_rest()
+            # Look a last time: whoever rings from now on queues a job.
+            self._is_drowsy = True
+            self._listener.fall_asleep()
+            self._come_to_rest()
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        self._transport.watch(self._wake.fileno)
+        self._listener.begin()
+        try:
+            yield
+            if self._is_stopping():
+                self._leave()
         finally:
             self._listener.end()
+            self._transport.unwatch(self._wake.fileno)
             self._transport.abandon()  # it outlives us: an error's leftovers are nobody's answers
-            self._writer.close()
+            self._desk.close()
 
+    def _come_to_rest(self) -> None:
+        number = self._wake.ask()
+        while not (self._is_stopping() or self._wake.wait(number)):
+            self._go_round()
+
+    def _go_round(self) -> None:
+        self._listen()
+        self._turn()
+
+    @property
     def _is_idle(self) -> bool:
-        return not self._flying and self._recorder.is_empty
-
-    def _has_ended(self) -> bool:
-        """Look a last time, after falling asleep: whoever rings from now on queues a new pump."""
-        self._listener.fall_asleep()
-        if monotonic() >= self._ends_at:
-            self._bell.ring()
-            return True
-        return self._look() and self._is_idle()
+        has_more = self._flights.count or self._unsent or self._desk.is_busy
+        return not has_more and self._recorder.is_empty
 
     def _listen(self) -> None:
-        """Notice new work: by the bell at once, by the table within half a second."""
-        now, free = monotonic(), self._transport.free
-        is_over = free <= 0 or now >= self._ends_at
-        is_full = is_over or free <= self._kept
+        """Notice new work: by the bell or who asks at once, by the table within half a second."""
+        free = self._transport.free
+        is_full = free <= self._kept
         if is_full and not self._was_full:
             self._bell.requeue()  # another pump may have places
         self._was_full = is_full
-        if is_over:
+        if free <= 0:
             return
-        self._listener.stay_awake()
-        if not self._recorder.is_writing and self._listener.has_rung():  # else a look must wait
-            self._look_at = now
-        if now >= self._look_at:
+        if not self._is_drowsy:
+            self._listener.stay_awake()
+        if self._desk.is_busy:  # a look must wait
+            return
+        if self._asked != self._wake.asked or self._listener.has_rung():
+            self._asked, self._look_at = self._wake.asked, 0.0
+        if self._wake.is_awaited and self._is_idle and not self._is_blind:
+            self._look_at = 0.0  # whoever waits wants to know that nothing is left
+        if monotonic() >= self._look_at:
             self._look()
 
-    def _look(self) -> bool:
-        """Claim as much as there is room for, and start it. False: the database could not say."""
-        if self._recorder.is_behind or self._recorder.is_writing:
-            return False
-        began = monotonic()
-        claims = self._writer.write(self._claiming(is_alone=True))
-        self._look_at = monotonic() + (BELL_EVERY if claims is None else LOOK_EVERY)
-        self._begin(claims or [], began)
-        return claims is not None
+    def _look(self) -> None:
+        """Claim as much as there is room for, and start it."""
+        if self._recorder.is_behind:
+            return
+        work = partial(self._writer.write, self._claiming(is_alone=True))
+        note = partial(self._note_look, monotonic(), self._wake.asked)
+        self._go_on(self._desk.give(work, note, beside=bool(self._flights.count)))
+
+    def _note_look(self, began: float, asked: int, claims: list[Claim] | None) -> Done:
+        now = monotonic()
+        self._is_blind = claims is None
+        took = 0.0 if claims else now - began
+        pause = LOOK_AGAIN if self._is_blind else max(LOOK_EVERY, LOOK_SHARE * took)
+        self._look_at = now + pause
+        if claims == [] and self._is_idle:
+            self._wake.rest(asked)
+        return Done(claims or [], began)
 
     def _claiming(self, held: int = 0, *, is_alone: bool = False) -> Claiming:
         """A claim for the places that are free now, less those for `held` claims."""
@@ -145,35 +163,16 @@ class Pump:
         if self._has_hung_up:
             self._unsent += claims
             return
-        if claims and monotonic() - began > self._settings.lease_margin:
+        if claims and monotonic() - began > self._lease_margin:
             # The leases may end before the answers come, and others would send it meanwhile. If
             # they cannot be given back either, they run out.
-            log.warning("Claiming took too long; gave back %s deliveries.", len(claims))
-            self._writer.write(partial(release.release, sent=[], unsent=claims))
+            log.warning("Claiming took too long; %s deliveries are given back.", len(claims))
+            self._unsent += claims
             return
         for claim in claims:
-            self._start(claim)
-
-    def _start(self, claim: Claim) -> None:
-        try:
-            request = self._composer.compose(claim)
-        except HeaderError as error:
-            self._recorder.add(results.unsent(claim, Reason.BAD_HEADERS, str(error)))
-        except (ValueError, VaultError) as error:  # a secret that cannot be read or cannot sign
-            log.error("Delivery %s cannot be signed: %s", claim.public_id, error)
-            self._recorder.add(results.unsent(claim, Reason.INTERNAL, str(error)))
-        else:
-            self._started += 1
-            self._flying[self._started] = (claim, request)
-            self._transport.start(
-                self._started,
-                prepare(request.url, request.headers, request.body),
-                timeout=self._settings.webhook_timeout,
-                opens=request.opens,
-                doubted=claim.webhook.throttled,
-                # A test goes through every phase: name, connection, certificate.
-                is_fresh=claim.kind is AttemptKind.TEST,
-            )
+            self._flights.start(claim)
+        if claims:
+            self._duties.note_claims()
 
     def _turn(self) -> None:
         """Serve the sockets and write down what has ended.
@@ -182,26 +181,29 @@ class Pump:
         works meanwhile.
         """
         self._drive()
-        recorded = self._recorder.take_up(0.0 if self._flying else BELL_EVERY)
-        self._do_duties()
-        self._flush(held=len(recorded.claims or []) if recorded else 0)
-        self._go_on(recorded)
+        done = self._desk.take_up()
+        claims = (done.claims or []) if done else []
+        if not self._is_stopping():
+            self._do_duties(claims)
+        self._give_back()
+        self._flush(held=len(claims))
+        self._go_on(done)
 
     def _drive(self) -> None:
-        is_quiet = self._recorder.is_empty and not self._recorder.is_writing
-        is_woken = self._listener.is_woken
-        if not is_woken and is_quiet and not self._flying:
-            sleep(BELL_EVERY)
-        ended = self._transport.drive(self._listener.patience if is_quiet else BELL_EVERY)
+        is_quiet = self._recorder.is_empty and not self._desk.is_busy
+        self._flights.drive(self._patience() if is_quiet else BELL_EVERY)
+        if self._transport.has_rung(self._wake.fileno):
+            self._wake.clear()
         self._listener.note()
-        for exchange in ended:
-            self._recorder.add(self._result(exchange))
-        if ended and is_woken:
-            self._lingers_until = monotonic() + self._linger
 
-    def _result(self, exchange: Exchange) -> results.Result:
-        claim, request = self._flying.pop(int(str(exchange.key)))
-        return results.of_exchange(claim, exchange, request)
+    def _patience(self) -> float:
+        """Seconds for which there is nothing to do but to wait for sockets and whoever wakes us."""
+        if self._is_stopping():
+            return LOOK_AGAIN
+        until = self._duties.at - monotonic()
+        if self._transport.free > 0:
+            until = min(until, self._look_at - monotonic(), self._listener.patience)
+        return max(0.0, until)
 
     def _flush(self, held: int) -> None:
         """Record what has ended, beside the sockets as long as there are any to be served.
@@ -209,54 +211,52 @@ class Pump:
         `held`: claims that are about to be started. With nothing in flight there is nothing to
         gather for.
         """
-        is_busy = bool(self._flying or held)
-        if self._recorder.is_due(len(self._flying) + held) or not is_busy:
-            is_over = self._is_stopping() or monotonic() >= self._ends_at
-            claim = None if is_over else self._claiming(held)
-            self._go_on(self._recorder.write(claim, beside=is_busy and self._writer.works_beside))
+        under_way = self._flights.count + held
+        if self._recorder.is_due(under_way) or not under_way:
+            claim = None if self._is_stopping() else self._claiming(held)
+            self._go_on(self._recorder.write(claim, beside=bool(under_way)))
 
-    def _go_on(self, recorded: Recorded | None) -> None:
+    def _go_on(self, done: Done | None) -> None:
         """Start what was claimed with it; where nothing was to be claimed, look for it at once."""
-        if recorded is None:
+        if done is None:
             return
         # Else the next look keeps its time: the bell may have rung since that claim was made.
-        if recorded.claims is None:
+        if done.claims is None:
             self._look_at = 0.0
-        self._begin(recorded.claims or [], recorded.began)
+        self._begin(done.claims or [], done.began)
 
-    def _do_duties(self) -> None:
-        """While a pump runs, the pump is the sweep."""
-        if monotonic() < self._duties_at or self._recorder.is_writing:
+    def _do_duties(self, claims: list[Claim]) -> None:
+        """`claims`: those that are about to be started."""
+        if monotonic() < self._duties.at and not self._writer.is_unsure:
             return
-        self._bell.drop_queued_sweeps()
-        dispatch_sweep.free_ended_runs(self._writer.write)
+        known = {each.token for each in (*claims, *self._unsent)}
+        held = known | self._flights.tokens | self._recorder.tokens
+        is_busy = bool(self._flights.count or claims)
+        self._duties.do(held, self._recorder.waits_for, beside=is_busy)
 
-        without = self._recorder.waits_for
+    def _give_back(self) -> None:
+        """What was claimed too late to be sent."""
+        if not self._unsent or self._desk.is_busy:
+            return
+        unsent, is_busy = [*self._unsent], bool(self._flights.count)
+        work = partial(self._writer.write, partial(release.release, sent=[], unsent=unsent))
+        self._desk.give(work, partial(self._note_given_back, len(unsent)), beside=is_busy)
 
-        def do(connection: Connection) -> tuple[bool, int]:
-            rested = dispatch_sweep.settle_on(connection, without)
-            heartbeats.sign(connection, heartbeats.SWEEP, heartbeats.SWEEP)
-            heartbeats.sign(connection, heartbeats.PUMP, self._name)
-            return task_leases.has_due_on(connection), rested
-
-        has_tasks, rested = self._writer.write(do) or (False, 0)
-        pause = MORE_DUTIES if rested >= activation.RESTED_A_STEP else self._settings.sweep_seconds
-        self._duties_at = monotonic() + pause
-        if has_tasks:
-            self._bell.ask(task_bell.enqueue)
+    def _note_given_back(self, count: int, is_done: bool | None) -> None:
+        if is_done:
+            del self._unsent[:count]
+            self._look_at = 0.0
 
     def _leave(self) -> None:
         """A warm shutdown: let what is in flight end, record it, give the rest back."""
         until = monotonic() + LAST_WAIT
-        while (self._flying or self._recorder.is_writing) and monotonic() < until:
+        while (self._flights.count or self._desk.is_busy) and monotonic() < until:
             self._turn()
         self._has_hung_up = True
-        self._transport.abandon()
-        sent = [claim for claim, _ in self._flying.values()]
-        self._flying.clear()
+        sent = self._flights.hang_up()
         until = monotonic() + LAST_RECORD
-        while not self._recorder.is_empty and monotonic() < until:
-            self._go_on(self._recorder.take_up(BELL_EVERY))
+        while (self._desk.is_busy or not self._recorder.is_empty) and monotonic() < until:
+            self._go_on(self._desk.take_up(BELL_EVERY))
             if self._recorder.write(None, beside=False) is None:
                 sleep(BELL_EVERY)
         rest = partial(release.release, sent=sent, unsent=self._unsent)

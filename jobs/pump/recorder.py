@@ -2,14 +2,15 @@
 
 import random
 from collections.abc import Callable, Sequence, Set
-from concurrent.futures import Future, wait
 from functools import partial
 from time import monotonic
 from typing import Final, NamedTuple, TypeAlias
+from uuid import UUID
 
 from sqlalchemy import Connection
 
 from jobs.pump.database_writer import DatabaseWriter
+from jobs.pump.desk import Desk, Done
 from portal.services.dispatch import record
 from portal.services.dispatch.claim_types import Claim
 from portal.services.dispatch.results import Result
@@ -23,26 +24,9 @@ RESULTS_A_WRITE: Final = 400  # after an outage of the database there are more
 Claiming: TypeAlias = Callable[..., list[Claim]]
 
 
-class Recorded(NamedTuple):
-    """A batch is written. `claims`: for the places it has left, None where none were to be made.
-
-    `began`: when the writing did, by the monotonic clock.
-    """
-
-    claims: list[Claim] | None
-    began: float
-
-
 class _Written(NamedTuple):
     claims: list[Claim]
     later: Sequence[Result]
-
-
-class _Writing(NamedTuple):
-    answer: Future[_Written | None]
-    batch: list[Result]
-    claims: bool
-    began: float
 
 
 class Recorder:
@@ -53,11 +37,10 @@ class Recorder:
     whose results alone are still to be taken.
     """
 
-    def __init__(self, writer: DatabaseWriter) -> None:
-        self._writer = writer
+    def __init__(self, writer: DatabaseWriter, desk: Desk) -> None:
+        self._writer, self._desk = writer, desk
         self._kept: list[Result] = []
         self._kept_since = 0.0
-        self._writing: _Writing | None = None
         self._again_at = 0.0
         self.is_behind = False
         self.waits_for: Set[int] = frozenset()
@@ -68,9 +51,9 @@ class Recorder:
         return not self._kept
 
     @property
-    def is_writing(self) -> bool:
-        """Whether the database is at work; nothing else may be written now."""
-        return self._writing is not None
+    def tokens(self) -> Set[UUID]:
+        """Of the leases under which was sent what is not written yet."""
+        return {each.claim.token for each in self._kept}
 
     def add(self, result: Result) -> None:
         """One more to be recorded."""
@@ -85,32 +68,21 @@ class Recorder:
         of it, the one would stand still while the other works, in turn.
         """
         kept = self._ready()
-        enough = kept * PART >= kept + in_flight if self._writer.works_beside else False
+        enough = kept * PART >= kept + in_flight if self._desk.works_beside else False
         return enough or kept >= FLUSH_AT or monotonic() - self._kept_since >= FLUSH_AFTER
 
-    def write(self, claim: Claiming | None, *, beside: bool) -> Recorded | None:
-        """Record a batch, then `claim`, in one transaction. None: not done (yet).
+    def write(self, claim: Claiming | None, *, beside: bool) -> Done | None:
+        """Record a batch, then `claim`, in one transaction; the claims are for the places that it
+        has left. None: not done (yet).
 
-        `beside` the sockets, in a thread: `take_up` tells how it ended.
+        `beside` the sockets: the desk tells how it ended.
         """
-        if self._writing or not (batch := self._next()):
+        if self._desk.is_busy or not (batch := self._next()):
             return None
-        began = monotonic()
         claim = None if self.is_behind else claim
-        work = partial(_write, batch, claim)
-        if beside:
-            answer = self._writer.hand_in(work)
-            self._writing = _Writing(answer, batch, claim is not None, began)
-            return None
-        return self._note(self._writer.write(work), batch, claim is not None, began)
-
-    def take_up(self, patience: float = 0.0) -> Recorded | None:
-        """What came of `write` beside the sockets, once it has ended. None: nothing new."""
-        writing = self._writing
-        if writing is None or not wait([writing.answer], patience).done:
-            return None
-        self._writing = None
-        return self._note(writing.answer.result(), *writing[1:])
+        work = partial(self._writer.write, partial(_write, batch, claim))
+        note = partial(self._note, batch, claim is not None, monotonic())
+        return self._desk.give(work, note, beside=beside)
 
     def _next(self) -> list[Result]:
         """What is written next: those last that wait for another's lock, and not all the time."""
@@ -132,8 +104,8 @@ class Recorder:
         return result.claim.webhook.id in self.waits_for
 
     def _note(
-        self, made: _Written | None, batch: list[Result], claims: bool, began: float
-    ) -> Recorded | None:
+        self, batch: list[Result], claims: bool, began: float, made: _Written | None
+    ) -> Done | None:
         if made is None:  # locked or down
             self.is_behind = True
             return None
@@ -143,7 +115,7 @@ class Recorder:
             del self._kept[: len(batch)]
         self._kept_since = began  # what is left has come since then
         self.is_behind = self.is_behind and self._ready() > 0
-        return Recorded(made.claims if claims else None, began)
+        return Done(made.claims if claims else None, began)
 
     def _keep_what_waits(self, batch: Sequence[Result], later: Sequence[Result]) -> None:
         taken = set(map(id, batch)).difference(map(id, later))

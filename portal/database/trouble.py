@@ -14,6 +14,7 @@ from sqlalchemy.engine import ExceptionContext
 LONGEST_REASON: Final = 300
 LOCK_IS_RECENT: Final = 15.0  # seconds; whoever is held up longer says so again
 INSERTED: Final = "inserted"
+DEMOTED: Final = "25006"  # of PostgreSQL: the transaction is read-only
 
 
 class Kind(StrEnum):
@@ -49,7 +50,7 @@ class Trouble:
 _BY_STATE: Final = {
     "53100": Kind.FULL,
     "53": Kind.CROWDED,
-    "25006": Kind.READ_ONLY,
+    DEMOTED: Kind.READ_ONLY,
     "55P03": Kind.LOCKED,
     "58": Kind.DISK,
 }
@@ -114,7 +115,8 @@ book: Final = TroubleBook()
 
 
 def listen(engine: Engine, *, hears_locks: bool = True) -> None:
-    """Note what the database refuses on `engine`, until rows are committed there again.
+    """Note what the database refuses on `engine`, until rows are committed there again; drop its
+    connections where it takes no changes.
 
     `hears_locks`: whether to give up waiting for a lock says anything; not after 100 ms.
     """
@@ -123,6 +125,10 @@ def listen(engine: Engine, *, hears_locks: bool = True) -> None:
         trouble = of_error(context.original_exception)
         if trouble and (hears_locks or trouble.kind is not Kind.LOCKED):
             book.note(trouble)
+        if getattr(context.original_exception, "sqlstate", None) == DEMOTED:
+            # A primary that has become a standby keeps its connections. They are made anew, to
+            # whichever server takes changes now.
+            context.is_disconnect = True
 
     event.listen(engine, "handle_error", hear)
     event.listen(engine, "after_cursor_execute", _see)
@@ -142,5 +148,5 @@ def _committed(connection: Connection) -> None:
 
 
 def _rolled_back(connection: Connection) -> None:
-    if not book.is_empty:
+    if not (book.is_empty or connection.invalidated):  # what was lost has nothing to tell
         connection.info.pop(INSERTED, None)

@@ -1,7 +1,8 @@
 """The doorbell: tells the workers, after a commit, that something is due.
 
 The database is the queue; Redis only wakes whoever reads it. So nothing here may fail a Save: when
-Redis does not answer, the bell stays silent, says so once in the log, and the sweep rings later.
+Redis does not answer, the bell stays silent, and says so once in the log. Each sender looks at the
+table twice a second anyhow.
 
 Two keys keep a burst from leaving a trail of empty jobs without losing a wake-up:
 `deliveries:awake` exists while a pump is looking at `deliveries:bell`, and `deliveries:queued`
@@ -25,7 +26,7 @@ from portal.extensions import db
 from portal.lib import request_id
 from portal.queue.bell_watch import BellWatch, watch
 from portal.queue.clients import quick_client
-from portal.queue.names import DELIVER_DUE, DELIVERIES, SWEEP_ID
+from portal.queue.names import DELIVER_DUE, DELIVERIES, PROBE, SWEEP_ID
 from portal.queue.portal_job import PortalJob
 
 log = logging.getLogger(__name__)
@@ -99,11 +100,18 @@ class Bell:
         """A running pump is the sweep: those that queued up behind it would find nothing to do."""
         self.ask(lambda redis: redis.lrem(self._queue.key, 0, SWEEP_ID))
 
+    @property
+    def answers(self) -> bool:
+        """Whether Redis is asked at all at the moment."""
+        return time.monotonic() >= self._silent_until
+
     def ask(self, question: Callable[[Redis], T]) -> T | None:
         """What `question` finds out from Redis, or None when Redis does not answer."""
-        if time.monotonic() < self._silent_until:
+        if not self.answers:
             return None
         try:
+            if self._is_silent:  # one that can only be read wakes nobody
+                self._client.set(PROBE, 1, ex=1)
             answer = question(self._client)
         except RedisError as error:
             self._fall_silent(error)
@@ -143,7 +151,10 @@ class Bell:
         self._silent_until = time.monotonic() + QUIET_SECONDS
         if not self._is_silent:
             self._is_silent = True
-            log.warning("Redis does not answer (%s): deliveries start late until it does.", error)
+            log.warning(
+                "Redis wakes nobody (%s): deliveries start up to a second late until it does.",
+                error,
+            )
 
 
 def init_app(app: Flask) -> None:

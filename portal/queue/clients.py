@@ -22,11 +22,12 @@ def quick_client(url: str) -> Redis:
 
 
 def patient_client(url: str) -> Redis:
-    """A client for processes that live on Redis (workers, scheduler); RQ sets its read timeout."""
+    """A client for processes that take jobs from Redis or put them there. A worker's may wait for
+    one for longer: RQ sets that."""
     return Redis.from_url(
         url,
         protocol=2,
         socket_connect_timeout=5,
-        socket_timeout=30,
+        socket_timeout=5,
         retry=Retry(NoBackoff(), 0),
     )

@@ -17,3 +17,7 @@ ALERTS: Final = "jobs.alerts.look_for_alerts"
 JOB_NAMES: Final = (DELIVER_DUE, SWEEP, RUN_TASKS, EXPIRE_RESERVATIONS, PRUNE, NOTICES, ALERTS)
 # The sweep is one RQ job that rq-scheduler queues again and again under this id.
 SWEEP_ID: Final = "sweep"
+
+# Written to see whether that can be done; beside the bell's own keys, which every user of ours may
+# set.
+PROBE: Final = "deliveries:probe"

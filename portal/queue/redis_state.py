@@ -19,11 +19,10 @@ from rq import Queue
 from rq.registry import FailedJobRegistry
 
 from portal.queue.clients import quick_client
-from portal.queue.names import QUEUES
+from portal.queue.names import PROBE, QUEUES
 from portal.queue.portal_job import PortalJob
 
 NO_EVICTION: Final = "noeviction"
-PROBE: Final = "deliveries:probe"  # beside the bell's own keys, which every user of ours may set
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

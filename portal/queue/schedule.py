@@ -62,6 +62,11 @@ def table(settings: Settings) -> tuple[Entry, ...]:
     )
 
 
+def entry_of(settings: Settings, job: str) -> Entry:
+    """The entry that starts this job, by its dotted name. Raises KeyError where none does."""
+    return {entry.job: entry for entry in table(settings)}[job]
+
+
 def ensure_schedule() -> bool:
     """Repair the current application's schedule. False when Redis does not answer; never raises."""
     entries = table(current_app.extensions["settings"])

@@ -1,5 +1,7 @@
 """A worker whose main thread hangs in a job no longer says that it is well."""
 
+import threading
+
 import pytest
 
 from jobs import turns as module
@@ -51,3 +53,13 @@ def test_who_asks_whether_to_stop_has_come_round(
     clock.now += STUCK_AFTER + 1
     assert not StopFlag().is_set()
     assert turns.are_taken()
+
+
+def test_of_a_thread_that_hangs_no_other_says_that_it_comes_round(clock: Clock) -> None:
+    turns = Turns()
+    turns.begin()
+    clock.now += STUCK_AFTER + 1
+    other = threading.Thread(target=turns.note)
+    other.start()
+    other.join()
+    assert not turns.are_taken()

@@ -135,6 +135,23 @@ def test_many_processes_ringing_and_falling_asleep_never_leave_a_latch_without_a
     assert len(queued(redis)) == 1
 
 
+def test_one_that_can_only_be_read_does_not_answer_again(
+    app: Flask, redis: Redis, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A replica tells the bell's number and lets us subscribe: nobody is woken by that."""
+    monkeypatch.setattr(bell, "QUIET_SECONDS", 0.0)
+    redis.replicaof("127.0.0.1", 9)
+    bell.ring()
+    for _ in range(3):
+        assert bell.bell_count() is None
+        assert bell.bell().watch() is None
+    assert ["Redis answers again." in line for line in caplog.messages] == [False]
+    assert "read only replica" in caplog.text
+    redis.replicaof("NO", "ONE")
+    assert bell.bell_count() == 0
+    assert caplog.messages[1:] == ["Redis answers again."]
+
+
 def test_sweeps_that_queued_up_are_dropped_and_nothing_else(app: Flask, redis: Redis) -> None:
     redis.rpush("rq:queue:deliveries", "sweep", "other", "sweep")
     bell.bell().drop_queued_sweeps()

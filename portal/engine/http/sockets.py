@@ -26,22 +26,25 @@ class Sockets:
         self._epoll = select.epoll()
         self._registered: set[int] = set()
         self._resting: set[int] = set()
-        self._bell: int | None = None
-        self.has_rung = False
+        self._watched: set[int] = set()
+        self.rung: set[int] = set()
 
-    def watch(self, fd: int | None) -> None:
-        """Wake up for one more, which is not libcurl's: `has_rung` says when it is readable."""
-        if self._bell is not None:
-            with suppress(OSError):  # closed, so forgotten
-                self._epoll.unregister(self._bell)
-        self._bell, self.has_rung = fd, False
-        if fd is not None:
-            self._epoll.register(fd, select.EPOLLIN)
+    def watch(self, fd: int) -> None:
+        """Wake up for one more, which is not libcurl's: `rung` says which are readable."""
+        self._watched.add(fd)
+        self._epoll.register(fd, select.EPOLLIN)
+
+    def unwatch(self, fd: int) -> None:
+        """No more for this one."""
+        self._watched.discard(fd)
+        self.rung.discard(fd)
+        with suppress(OSError):  # closed, so forgotten
+            self._epoll.unregister(fd)
 
     @property
     def is_watching(self) -> bool:
         """Whether there is such a one."""
-        return self._bell is not None
+        return bool(self._watched)
 
     def note(self, event: int, fd: int, _multi: object = None, _data: object = None) -> None:
         """Watch the socket for this `pycurl.POLL_…`, or no more. Called as libcurl calls it."""
@@ -60,8 +63,8 @@ class Sockets:
         """Who is ready within `wait` seconds, as `socket_action` takes it: (number, mask)."""
         found = []
         for fd, events in self._epoll.poll(wait, _EVENTS_A_POLL):
-            if fd == self._bell:
-                self.has_rung = True
+            if fd in self._watched:
+                self.rung.add(fd)
                 continue
             if fd in self._resting:  # the receiver hung up; libcurl looks before it uses it again
                 self._forget(fd)

@@ -118,14 +118,17 @@ class Transport:
             elif self._lookups.ask(name, order.began + timeout, order, doubted=doubted):
                 self._begin(order, name)
 
-    def watch(self, fd: int | None) -> None:
-        """Have `drive` return also when this, somebody else's, is readable; None: no more."""
+    def watch(self, fd: int) -> None:
+        """Have `drive` return also when this, somebody else's, is readable, until `unwatch`."""
         self._sockets.watch(fd)
 
-    @property
-    def has_rung(self) -> bool:
-        """Whether what is watched was readable, the last time `drive` looked."""
-        return self._sockets.has_rung
+    def unwatch(self, fd: int) -> None:
+        """No more for this one."""
+        self._sockets.unwatch(fd)
+
+    def has_rung(self, fd: int) -> bool:
+        """Whether this one was readable, the last time `drive` looked."""
+        return fd in self._sockets.rung
 
     def drive(self, wait: float) -> list[Exchange]:
         """Move bytes for at most `wait` seconds; return as soon as a request has ended, or what is
@@ -134,13 +137,13 @@ class Transport:
         Returns at once when nothing is in flight and nothing is watched.
         """
         until = monotonic() if self._ended else monotonic() + wait
-        self._sockets.has_rung = False
+        self._sockets.rung.clear()
         while self._busy or self._lookups.waiting or self._sockets.is_watching:
             self._serve_sockets(until)
             self._serve_timer()
             self._collect()
             self._take_turns()
-            if self._ended or self._sockets.has_rung or monotonic() >= until:
+            if self._ended or self._sockets.rung or monotonic() >= until:
                 break
         ended, self._ended = self._ended, []
         return ended

@@ -58,12 +58,6 @@ def worker_of(queue: str) -> str:
     return f"worker {queue}"
 
 
-def record(kind: str) -> None:
-    """Write that the duty `kind` was done now."""
-    with writing() as current:
-        sign(current.connection(), kind, kind)
-
-
 def record_own(kind: str, *notes: str) -> None:
     """Write that this process, one of `kind`, is alive now, and what it noticed (`take_notes`)."""
     with writing() as current:
@@ -144,6 +138,21 @@ def sign(connection: Connection, kind: str, name: str, trouble: Trouble | None =
     )
     renewed = {name: row.excluded[name] for name in RENEWED}
     connection.execute(row.on_conflict_do_update(index_elements=[Process.name], set_=renewed))
+
+
+def take_duty(connection: Connection, duty: str, pause: float) -> bool:
+    """Whether the caller is to do this duty now, which nobody has begun for `pause` seconds. In a
+    writing transaction: until its commit nobody else takes it, and nobody waits for that."""
+    now = database_now(connection)
+    mine = Process.name == duty
+    last = select(Process.seen_at).where(mine).with_for_update(skip_locked=True)
+    seen_at = connection.execute(last).scalar_one_or_none()
+    if seen_at is not None and seen_at > now - timedelta(seconds=pause):
+        return False
+    if seen_at is None and connection.execute(select(Process.name).where(mine)).first():
+        return False  # another takes it at this moment
+    sign(connection, duty, duty)
+    return True
 
 
 def age(kind: str) -> float | None:

@@ -1,14 +1,18 @@
 """Giving leases back, so that nobody has to wait for their end."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Collection, Sequence
+from uuid import UUID
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, delete, update
 
-from portal.database.engine import AnyRow
+from portal.database.engine import AnyRow, database_now
 from portal.lib.clock import utcnow
-from portal.models.deliveries import Attempt, AttemptOutcome
+from portal.models.deliveries import Attempt, AttemptOutcome, Lease
 from portal.services.dispatch.claim_types import Claim
 from portal.services.outbox import leases
+
+log = logging.getLogger(__name__)
 
 
 def release(connection: Connection, sent: Sequence[Claim], unsent: Sequence[Claim] = ()) -> bool:
@@ -26,6 +30,24 @@ def release(connection: Connection, sent: Sequence[Claim], unsent: Sequence[Clai
     for claim in (*sent, *unsent):
         if claim.delivery_id not in taken:
             _end(connection, claim)
+    return True
+
+
+def give_back_unknown(connection: Connection, run: UUID, held: Collection[UUID]) -> None:
+    """Remove the leases of this run whose tokens it does not hold: they were committed, and it was
+    never told, so nothing was sent under them. They are due at once and counted as nothing."""
+    mine = delete(Lease).where(Lease.run == run)
+    given = connection.execute(mine.where(Lease.token.not_in(held)) if held else mine)
+    if given.rowcount:
+        log.warning("Gave back %s deliveries: the answer to their claim was lost.", given.rowcount)
+
+
+def interrupt(connection: Connection, run: UUID) -> bool:
+    """End the leases of this run, whose pump failed: what it sent may have arrived. True, as
+    `release`."""
+    now = database_now(connection)
+    mine = update(Lease).where(Lease.run == run, Lease.until > now)
+    connection.execute(mine.values(until=now))
     return True
 
 

@@ -27,8 +27,8 @@ from portal.services.operations.setting_findings import (
     is_redis_open,
 )
 
-# Seconds. Without a scheduler the workers look every half minute, at worst at every second one.
-SWEEP_IS_LATE: Final = 90.0
+# Seconds. Each worker for deliveries looks every two.
+SWEEP_IS_LATE: Final = 30.0
 DUE_IS_LATE: Final = 60.0
 MAIL_IS_TRIED_AGAIN: Final = 180.0
 DISK_IS_SHORT: Final = 1024**3  # bytes
@@ -86,8 +86,8 @@ def _workers(facts: Facts, _now: datetime) -> Iterator[Finding]:
         yield Finding(
             "no_scheduler",
             Level.WARNING,
-            "The scheduler is not responding. The workers check for due deliveries meanwhile, "
-            "a little later; what runs at a set time of day does not run.",
+            "The scheduler is not responding. The background worker starts what it should start, "
+            "a few minutes late. Deliveries are not affected.",
             f"Start {command('scheduler')}, or look in its log for why it ended.",
         )
 
@@ -130,7 +130,7 @@ def _sweep(facts: Facts, now: datetime) -> Iterator[Finding]:
             "no_sweep",
             Level.DANGER,
             f"No process checks for due deliveries.{since}",
-            "Restart the workers and the scheduler, and look in their logs.",
+            "Restart the workers, and look in their logs.",
         )
 
 

@@ -8,22 +8,22 @@ from portal.queue.redis_state import RedisFault
 from portal.services.operations.finding import Finding, Level
 from portal.services.operations.health import Facts
 
-# fault → what is the matter, what to do. Deliveries wait in the database meanwhile.
+# fault → what is the matter, what to do. The workers look for what is due themselves meanwhile.
 REDIS: Final = {
     RedisFault.AWAY: (
-        "Redis does not answer, so nothing wakes the workers",
-        "Start Redis (or Valkey), and check REDIS_URL. Deliveries are kept.",
+        "Redis does not answer, so deliveries start up to a second late",
+        "Start Redis (or Valkey), and check REDIS_URL. Nothing is lost meanwhile.",
     ),
     RedisFault.REFUSED: (
         "Redis refuses the portal",
         "Check the user and the password in REDIS_URL.",
     ),
     RedisFault.READ_ONLY: (
-        "Redis takes no changes, so nothing wakes the workers",
+        "Redis takes no changes, so deliveries start up to a second late",
         "Let REDIS_URL name the primary, not a replica.",
     ),
     RedisFault.FULL: (
-        "Redis has used up its memory, so nothing wakes the workers",
+        "Redis has used up its memory, so deliveries start up to a second late",
         "Give it more (maxmemory), and let nobody else use it.",
     ),
 }

@@ -52,6 +52,13 @@ def has_due_on(connection: Connection) -> bool:
     return connection.execute(wanted).first() is not None
 
 
+def has_overdue(wait: timedelta) -> bool:
+    """Whether something has been due for so long already. Reads only."""
+    connection = session().connection()
+    wanted = select(Task.id).where(*_is_due(database_now(connection) - wait)).limit(1)
+    return connection.execute(wanted).first() is not None
+
+
 def claim() -> Turn | None:
     """The task that has been due for longest, under a new lease; None when nothing is due."""
     with writing() as current:

@@ -5,6 +5,8 @@ import os
 IS_FULL = os.environ.get("FAULTS") == "full"
 
 VALKEY_DOWN = 60.0 if IS_FULL else 5.0
+# With each fault, on each database.
+REDIS_AWAY = 60.0 if IS_FULL else 3.0
 # Longer than a lease.
 DATABASE_LOCKED = 8.0 if IS_FULL else 5.5
 # On each of the two databases.

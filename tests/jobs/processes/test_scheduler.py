@@ -1,5 +1,8 @@
 """The scheduler process: it queues by the clock, and heals its own schedule."""
 
+import os
+import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,3 +57,16 @@ def test_it_ends_with_a_sentence_when_redis_is_gone(
     assert scheduler.wait() == 1
     assert "Redis is gone" in scheduler.output.read_text()
     assert "Traceback" not in scheduler.output.read_text()
+
+
+def test_it_ends_in_peace_while_redis_hangs(scheduler: Process, valkey: PrivateValkey) -> None:
+    assert scheduler.says("Ready.")
+    pid = int(valkey.client().info()["process_id"])
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        time.sleep(1.5)  # it hangs in its next look
+        asked = time.monotonic()
+        assert scheduler.stop() == 0
+        assert time.monotonic() - asked < 12
+    finally:
+        os.kill(pid, signal.SIGCONT)

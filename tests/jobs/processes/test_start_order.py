@@ -80,9 +80,9 @@ def test_database_tables_and_valkey_may_come_last(
         parts: Process = request.getfixturevalue("parts")
         assert parts.says("Hello.", 40), "the pages wait for nothing"
         assert not is_ready(environ["PORT"])
-        valkey.start()
         for ready in ("Ready for deliveries.", "Ready for background."):
             assert parts.says(ready, 40), parts.output.read_text()
+        valkey.start()
     migrate_to_head(environ["DATABASE_URL"], tmp_path)
     assert until(lambda: is_ready(environ["PORT"]), 60), parts.output.read_text()
     with Receiver() as receiver, looking_inside(environ).app_context():

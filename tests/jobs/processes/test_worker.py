@@ -3,6 +3,7 @@
 import base64
 import json
 import logging
+import os
 import resource
 import signal
 import sys
@@ -25,7 +26,7 @@ from portal.database.engine import engine_options
 from portal.extensions import db
 from portal.queue import portal_job
 from portal.queue.clients import quick_client
-from portal.queue.names import DELIVERIES, JOB_NAMES
+from portal.queue.names import DELIVERIES, JOB_NAMES, QUEUES
 from portal.queue.portal_job import PortalJob
 from portal.services.core import vault
 from tests.conftest import ENVIRONMENT, migrate_to_head
@@ -197,15 +198,50 @@ def test_it_may_hold_as_many_sockets_as_the_machine_allows(start: Start) -> None
     assert soft >= min(hard, 65_536)
 
 
-def test_one_that_starts_before_redis_waits_for_it(
+def test_one_that_starts_before_redis_takes_its_jobs_once_it_is_there(
     start: Start, valkey: PrivateValkey, tmp_path: Path
 ) -> None:
     valkey.kill()
     worker = start()
-    time.sleep(1)
-    assert worker.process.poll() is None
-    valkey.start()
     assert worker.says("Ready for deliveries.")
+    valkey.start()
+    enqueue(valkey.client(), "note")
+    assert until((tmp_path / "note").exists)
+    assert worker.stop() == 0
+
+
+def test_it_begins_anew_with_a_redis_that_was_gone(
+    start: Start, valkey: PrivateValkey, tmp_path: Path
+) -> None:
+    """In the same process, and without a line for each time that it was tried."""
+    worker = start()
+    assert worker.says("Ready for deliveries.")
+    valkey.kill()
+    time.sleep(3)
+    valkey.start()
+    enqueue(valkey.client(), "note")
+    assert until((tmp_path / "note").exists)
+    assert worker.process.poll() is None
+    assert worker.output.read_text().count("Redis is in trouble") == 1
+    assert "Traceback" not in worker.output.read_text()
+
+
+@pytest.mark.parametrize("queue", QUEUES)
+def test_it_ends_in_peace_while_redis_hangs(
+    start: Start, valkey: PrivateValkey, queue: str
+) -> None:
+    worker = start("-m", "jobs", "worker", queue)
+    assert worker.says(f"Ready for {queue}.")
+    redis = valkey.client()
+    assert until(lambda: redis.scard("rq:workers") == 1)
+    pid = int(redis.info()["process_id"])
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        asked = time.monotonic()
+        assert worker.stop() == 0
+        assert time.monotonic() - asked < 10
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def test_the_wait_for_redis_ends(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -237,8 +273,10 @@ def test_the_stop_flag_is_set_until_cleared() -> None:
     assert not flag.is_set()
     flag.set()
     assert flag.is_set()
+    assert flag.wait(0)
     flag.clear()
     assert not flag.is_set()
+    assert not flag.wait(0)
 
 
 def test_it_loads_nothing_that_those_alone_need_who_migrate(start: Start) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, event
 from jobs.deliver import deliver_due, equip
 from jobs.pump import recorder
 from jobs.pump.pump import Pump
+from jobs.pump.wake import Wake
 from jobs.stop_flag import stop
 from portal.database.engine import impatient_engine
 from portal.engine.http.transport import Transport
@@ -80,8 +81,9 @@ def test_what_is_about_to_be_started_has_its_place_already(
             engine=engine,
             transport=transport,
             bell=bell.bell(),
+            wake=Wake(),
             is_stopping=lambda: waiting.append(transport.in_flight) or stop.is_set(),  # type: ignore[func-returns-value]  # notes it
-        ).run()
+        ).run_until_rest()
         transport.close()
         engine.dispose()
         ids = Counter(each.header("X-Asset-Webhook-Id") for each in receiver.received)

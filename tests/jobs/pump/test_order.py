@@ -9,6 +9,7 @@ from flask import Flask
 
 from jobs.deliver import deliver_due
 from jobs.pump.pump import Pump
+from jobs.pump.wake import Wake
 from jobs.stop_flag import stop
 from portal.database.engine import impatient_engine
 from portal.engine.http.transport import Transport
@@ -193,8 +194,9 @@ def pump_alone(app: Flask) -> None:
             engine=engine,
             transport=transport,
             bell=bell.bell(),
+            wake=Wake(),
             is_stopping=stop.is_set,
-        ).run()
+        ).run_until_rest()
         transport.close()
         engine.dispose()
         db.session.remove()

@@ -11,6 +11,7 @@ from sqlalchemy import update
 
 from jobs.deliver import deliver_due, equip
 from jobs.pump.pump import Pump
+from jobs.pump.wake import Wake
 from portal.database.engine import database_now
 from portal.engine.events.names import EventName
 from portal.extensions import db, settings
@@ -247,6 +248,7 @@ def test_what_a_pump_left_open_when_it_broke_is_nothing_to_the_next(receiver: Re
             engine=equip().engine,
             transport=transport,
             bell=bell.bell(),
+            wake=Wake(),
             is_stopping=fuse,
         ).run()
     assert transport.in_flight == 0

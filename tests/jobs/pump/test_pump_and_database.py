@@ -138,6 +138,54 @@ def test_results_outlive_a_transaction_that_the_database_ended(
     assert len(receiver.received) == 1
 
 
+def test_a_look_that_hangs_makes_no_timeout_of_an_answer(app: Flask, receiver: Receiver) -> None:
+    """On PostgreSQL a cut path may hang for a quarter of a minute; the sockets go on."""
+    if db.engine.dialect.name == "sqlite":
+        pytest.skip("there nothing hangs for longer than 100 ms")
+    engine, transport = equip().engine, equip().transport
+    hangs = iter([3.0])  # longer than a request may take
+
+    def hang(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if "due_1" in statement and transport.in_flight:
+            time.sleep(next(hangs, 0))
+
+    make_webhook(receiver.url)
+    receiver.answer(delay=1.0)  # the next look comes before the answer
+    publish()
+    event.listen(engine, "before_cursor_execute", hang)
+    try:
+        deliver_due()
+    finally:
+        event.remove(engine, "before_cursor_execute", hang)
+    assert next(hangs, None) is None
+    db.session.rollback()
+    assert [each.outcome for each in db.session.query(Attempt)] == ["delivered"]
+    assert len(receiver.received) == 1
+
+
+def test_duties_that_hang_make_no_timeout_of_an_answer(app: Flask, receiver: Receiver) -> None:
+    if db.engine.dialect.name == "sqlite":
+        pytest.skip("there nothing hangs for longer than 100 ms")
+    engine, transport = equip().engine, equip().transport
+    hangs = iter([3.0])
+
+    def hang(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if "FROM processes" in statement and transport.in_flight:
+            time.sleep(next(hangs, 0))
+
+    make_webhook(receiver.url)
+    receiver.answer(delay=0.5)
+    publish()
+    event.listen(engine, "before_cursor_execute", hang)
+    try:
+        deliver_due()
+    finally:
+        event.remove(engine, "before_cursor_execute", hang)
+    assert next(hangs, None) is None
+    db.session.rollback()
+    assert [each.outcome for each in db.session.query(Attempt)] == ["delivered"]
+
+
 def test_what_has_arrived_is_not_sent_again_when_its_lease_ran_out_during_an_outage(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:

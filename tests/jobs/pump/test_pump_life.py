@@ -111,23 +111,6 @@ def test_a_ring_during_the_first_look_is_news(having: Set, monkeypatch: pytest.M
     assert [each.status for each in deliveries()] == ["delivered"] * 2
 
 
-def test_a_pump_that_has_lived_for_its_time_claims_no_more_and_calls_another(
-    redis: Redis, monkeypatch: pytest.MonkeyPatch, receiver: Receiver
-) -> None:
-    monkeypatch.setattr(pump, "LONGEST_LIFE", 0.0)
-    make_webhook(receiver.url, in_order=True)
-    for number in range(3):
-        publish(asset_id=number + 1)
-    redis.flushall()  # whoever stored them has rung
-    deliver_due()
-    assert [each.status for each in deliveries()] == ["delivered", "waiting", "waiting"]
-    assert queued(redis) == [names.DELIVER_DUE]
-    assert (bell.bell_count(), redis.exists(bell.AWAKE)) == (1, 0)
-    monkeypatch.undo()
-    deliver_due()
-    assert {each.status for each in deliveries()} == {"delivered"}
-
-
 def test_one_that_is_told_to_stop_claims_no_more_and_calls_another(
     having: Set, redis: Redis
 ) -> None:
@@ -258,13 +241,11 @@ def test_while_a_pump_runs_it_is_the_sweep(app: Flask, redis: Redis, receiver: R
     make_webhook(receiver.url)
     publish()
     redis.flushall()
-    redis.rpush(f"rq:queue:{names.DELIVERIES}", names.SWEEP_ID)
     deliver_due()
     assert stored(slipped_in)["status"] == "held"
     assert stored(waits)["due_at"] < later
     assert db.session.get_one(Webhook, recovered.id).reopened_at is None
     assert redis.exists(task_bell.QUEUED)
-    assert redis.lrange(f"rq:queue:{names.DELIVERIES}", 0, -1) == []
     db.session.rollback()
     assert {each.kind for each in heartbeats.lives()} == {heartbeats.SWEEP, heartbeats.PUMP}
 

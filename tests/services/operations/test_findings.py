@@ -132,17 +132,17 @@ LIVES: Any = WELL["lives"]
         (
             {"redis": None, "redis_trouble": RedisTrouble(RedisFault.AWAY, "no such file")},
             Level.WARNING,
-            "Redis does not answer, so nothing wakes the workers: no such file.",
+            "Redis does not answer, so deliveries start up to a second late: no such file.",
         ),
         (
             {"redis": None, "redis_trouble": RedisTrouble(RedisFault.READ_ONLY, "a replica")},
             Level.WARNING,
-            "Redis takes no changes, so nothing wakes the workers: a replica.",
+            "Redis takes no changes, so deliveries start up to a second late: a replica.",
         ),
         (
             {"redis": None, "redis_trouble": RedisTrouble(RedisFault.FULL, "OOM")},
             Level.WARNING,
-            "Redis has used up its memory, so nothing wakes the workers: OOM.",
+            "Redis has used up its memory, so deliveries start up to a second late: OOM.",
         ),
         (
             {"redis": None, "redis_trouble": RedisTrouble(RedisFault.REFUSED, "WRONGPASS")},
@@ -219,8 +219,8 @@ def test_a_mail_server_that_failed_long_ago_is_forgotten(settings: Settings) -> 
 
 
 def test_that_only_the_workers_look_for_what_is_due_is_no_alarm(settings: Settings) -> None:
-    """Without a scheduler they do so every half minute, and now and then only every minute."""
-    found = titles(settings, lives=[*LIVES[:2], life("sweep", seconds=65)])
+    """Without a scheduler they do so every two seconds, and a busy one now and then later."""
+    found = titles(settings, lives=[*LIVES[:2], life("sweep", seconds=20)])
     assert [level for level, _ in found] == [Level.WARNING]
 
 

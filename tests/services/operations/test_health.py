@@ -18,6 +18,7 @@ from portal.services.operations.backlog import read_backlog
 from portal.services.operations.database.look import read_ready
 from portal.services.operations.database.pulse import Ready
 from portal.services.operations.metrics import Recent, read_deliveries, read_recent
+from tests.support.database.duties import begin_duty
 from tests.support.deliveries import lease, make_attempt, make_delivery
 from tests.support.factories import make_webhook
 
@@ -59,7 +60,7 @@ def test_the_facts_name_what_runs_and_no_password(app: Flask) -> None:
 
 def test_a_process_is_alive_until_it_is_silent(app: Flask) -> None:
     kind = heartbeats.worker_of(DELIVERIES)
-    heartbeats.record(heartbeats.SWEEP)
+    begin_duty(heartbeats.SWEEP, 0)
     heartbeats.record_own(kind)
     found = {each.kind: each for each in heartbeats.lives()}
     assert found[kind].is_alive
@@ -71,7 +72,7 @@ def test_a_process_is_alive_until_it_is_silent(app: Flask) -> None:
 
 
 def test_the_dead_are_forgotten_after_an_hour_and_duties_never(app: Flask) -> None:
-    heartbeats.record(heartbeats.SWEEP)
+    begin_duty(heartbeats.SWEEP, 0)
     heartbeats.record_own(heartbeats.WEB)
     heartbeats.forget_the_dead()
     assert len(heartbeats.lives()) == 2
@@ -82,7 +83,7 @@ def test_the_dead_are_forgotten_after_an_hour_and_duties_never(app: Flask) -> No
 
 def test_who_says_goodbye_is_missed_by_nobody(app: Flask) -> None:
     kind = heartbeats.worker_of(DELIVERIES)
-    heartbeats.record(heartbeats.SWEEP)
+    begin_duty(heartbeats.SWEEP, 0)
     heartbeats.record_own(kind)
     heartbeats.record_own(heartbeats.PUMP)
     heartbeats.record_own(heartbeats.WEB)

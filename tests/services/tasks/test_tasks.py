@@ -23,6 +23,7 @@ from portal.services.core.unit_of_work import writing
 from portal.services.tasks import leases as task_leases
 from portal.services.tasks import tasks
 from portal.services.tasks.tasks import Kind, Step
+from tests.support.database.duties import let_duties_age
 from tests.support.database.rivals import at_once
 from tests.support.factories import make_user
 from tests.support.servers import ValkeyServer
@@ -128,8 +129,9 @@ def test_the_sweep_rings_for_what_is_due_and_for_nothing_else(redis: Redis) -> N
     assert queued(redis) == 0
     start()
     redis.flushall()
-    sweep()
-    sweep()
+    for _ in range(2):
+        let_duties_age(10)
+        sweep()
     assert queued(redis) == 1
 
 

@@ -31,6 +31,7 @@ from tests.browser.support.sample_register import Filled, fill
 from tests.browser.support.screenshot import register
 from tests.services.bulk_retry.test_bulk_retry import finish
 from tests.support import factories
+from tests.support.database.duties import begin_duty
 from tests.support.deliveries import change, make_delivery
 from tests.support.factories import Person, make_user, make_webhook
 from tests.support.servers import ValkeyServer
@@ -99,7 +100,7 @@ def frozen_register(valkey: ValkeyServer) -> Iterator[FrozenRegister]:
             filled = fill(person)
             for kind in AT_WORK:
                 heartbeats.record_own(kind)
-            heartbeats.record(heartbeats.SWEEP)
+            begin_duty(heartbeats.SWEEP, 0)
             yield FrozenRegister(app, person, filled, _retry_under_way(person.actor, filled))
         finally:
             factories._numbers = numbers

@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from portal.queue.names import DELIVERIES, QUEUES
 from portal.queue.schedule import ENTRIES
 from portal.services.core import heartbeats
+from tests.support.database.duties import begin_duty
 from tests.support.deliveries import make_delivery
 from tests.support.servers import ValkeyServer
 
@@ -133,7 +134,7 @@ def test_a_token_opens_from_anywhere_and_then_nothing_else_does(
 
 def test_metrics_tell_what_the_database_and_redis_hold(app: Flask) -> None:
     make_delivery(status="failed", reason="server")
-    heartbeats.record(heartbeats.SWEEP)
+    begin_duty(heartbeats.SWEEP, 0)
     heartbeats.record_own(heartbeats.SCHEDULER)
     found = samples(app)
     assert found["deliveries", "failed", "server"] == 1

@@ -22,6 +22,7 @@ from portal.services.core.unit_of_work import writing
 from tests.conftest import ENVIRONMENT
 from tests.faults.support.machines import wrong_clock
 from tests.services.alerts.due_things import a_run_is_missing
+from tests.support.database.duties import begin_duty
 from tests.support.deliveries import change, make_delivery
 from tests.support.factories import make_asset
 from tests.web.signed_in import visit
@@ -33,7 +34,7 @@ ALL = (heartbeats.WEB, worker_of(DELIVERIES), worker_of(BACKGROUND), heartbeats.
 def everybody_signs() -> None:
     for kind in ALL:
         heartbeats.record_own(kind)
-    heartbeats.record(heartbeats.SWEEP)
+    begin_duty(heartbeats.SWEEP, 0)
 
 
 def test_it_says_that_everything_is_at_work(app: Flask) -> None:

@@ -1,0 +1,90 @@
+"""What a pump does now and then beside sending: for itself, for this machine, and, whoever comes
+first, for all."""
+
+from collections.abc import Set
+from functools import partial
+from time import monotonic
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from jobs.pump.database_writer import DatabaseWriter
+from jobs.pump.desk import Desk
+from portal.queue import task_bell
+from portal.queue.bell import Bell
+from portal.services.core import heartbeats
+from portal.services.core.runs import own_run
+from portal.services.dispatch import release
+from portal.services.dispatch import sweep as dispatch_sweep
+from portal.services.tasks import leases as task_leases
+from portal.services.webhooks import activation
+
+MORE: Final = 0.25  # seconds, where the last ones left something to be put to rest
+AGAIN: Final = 0.5  # … where the database could not do them
+# Timers differ a little; without it one pump alone would put right every second time.
+SHARE: Final = 0.9
+
+
+class _Found(NamedTuple):
+    has_tasks: bool
+    rested: int
+
+
+NOTHING: Final = _Found(has_tasks=False, rested=0)
+
+
+class Duties:
+    """Those of one pump. `at`: when they are due next, by the monotonic clock."""
+
+    def __init__(self, bell: Bell, writer: DatabaseWriter, desk: Desk, every: float) -> None:
+        self._bell, self._writer, self._desk, self._every = bell, writer, desk, every
+        self._name = heartbeats.own_name(heartbeats.PUMP)
+        self._has_sent = self._was_unsure = self._has_more = False
+        self.at = 0.0
+
+    def note_claims(self) -> None:
+        """Something is being sent: it is a sign of life."""
+        self._has_sent = True
+
+    def do(self, held: Set[UUID], without: Set[int], *, beside: bool) -> None:
+        """Do them if they are due and nothing else is being written.
+
+        `held`: the tokens of all leases that the pump knows of. `without`: webhooks of which it
+        still has results to be recorded.
+        """
+        if self._writer.is_unsure and not self._was_unsure:
+            self.at = 0.0
+        if monotonic() < self.at or self._desk.is_busy:
+            return
+        self._was_unsure = self._writer.is_unsure
+        has_sent, self._has_sent = self._has_sent, False
+        work = partial(self._do, held, without, has_sent)
+        self._desk.give(work, partial(self._note, has_sent), beside=beside)
+
+    def _do(self, held: Set[UUID], without: Set[int], has_sent: bool) -> _Found | None:
+        dispatch_sweep.free_ended_runs(self._writer.write)
+        is_unsure = self._was_unsure
+        pause = 0.0 if self._has_more else SHARE * self._every
+
+        def do(connection: Connection) -> _Found:
+            if is_unsure:
+                release.give_back_unknown(connection, own_run(), held)
+            if has_sent:
+                heartbeats.sign(connection, heartbeats.PUMP, self._name)
+            if not heartbeats.take_duty(connection, heartbeats.SWEEP, pause):
+                return NOTHING
+            rested = dispatch_sweep.settle_on(connection, without)
+            return _Found(task_leases.has_due_on(connection), rested)
+
+        return self._writer.write(do)
+
+    def _note(self, has_sent: bool, found: _Found | None) -> None:
+        if found is None:
+            self.at = monotonic() + AGAIN
+            self._has_sent = self._has_sent or has_sent
+            return
+        self._has_more = found.rested >= activation.RESTED_A_STEP
+        self.at = monotonic() + (MORE if self._has_more else self._every)
+        if found.has_tasks:
+            self._bell.ask(task_bell.enqueue)

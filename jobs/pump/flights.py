@@ -1,0 +1,74 @@
+"""The requests that a pump has under way."""
+
+import logging
+from collections.abc import Sequence, Set
+from uuid import UUID
+
+from jobs.pump.recorder import Recorder
+from portal.config.settings import Settings
+from portal.engine.http.custom_headers import HeaderError
+from portal.engine.http.transport import Transport, prepare
+from portal.engine.reasons import Reason
+from portal.engine.retry_policy import AttemptKind
+from portal.services.core.vault import VaultError
+from portal.services.dispatch import results
+from portal.services.dispatch.claim_types import Claim
+from portal.services.dispatch.request import Composer, Outgoing
+
+log = logging.getLogger(__name__)
+
+
+class Flights:
+    """From a claim to the request that is sent for it, and to its result at the recorder."""
+
+    def __init__(self, settings: Settings, transport: Transport, recorder: Recorder) -> None:
+        self._timeout = settings.webhook_timeout
+        self._composer = Composer(settings.version)
+        self._transport, self._recorder = transport, recorder
+        self._flying: dict[int, tuple[Claim, Outgoing]] = {}
+        self._started = 0  # the key of the last request
+
+    @property
+    def count(self) -> int:
+        """How many have not ended."""
+        return len(self._flying)
+
+    @property
+    def tokens(self) -> Set[UUID]:
+        """Of the leases under which they are sent."""
+        return {claim.token for claim, _ in self._flying.values()}
+
+    def start(self, claim: Claim) -> None:
+        """Send it. What cannot be composed has its result at once."""
+        try:
+            request = self._composer.compose(claim)
+        except HeaderError as error:
+            self._recorder.add(results.unsent(claim, Reason.BAD_HEADERS, str(error)))
+        except (ValueError, VaultError) as error:  # a secret that cannot be read or cannot sign
+            log.error("Delivery %s cannot be signed: %s", claim.public_id, error)
+            self._recorder.add(results.unsent(claim, Reason.INTERNAL, str(error)))
+        else:
+            self._started += 1
+            self._flying[self._started] = (claim, request)
+            self._transport.start(
+                self._started,
+                prepare(request.url, request.headers, request.body),
+                timeout=self._timeout,
+                opens=request.opens,
+                doubted=claim.webhook.throttled,
+                # A test goes through every phase: name, connection, certificate.
+                is_fresh=claim.kind is AttemptKind.TEST,
+            )
+
+    def drive(self, patience: float) -> None:
+        """Move bytes for so many seconds at most; hand in what has ended."""
+        for exchange in self._transport.drive(patience):
+            claim, request = self._flying.pop(int(str(exchange.key)))
+            self._recorder.add(results.of_exchange(claim, exchange, request))
+
+    def hang_up(self) -> Sequence[Claim]:
+        """Drop them; whoever was sent these may have got them."""
+        self._transport.abandon()
+        sent = [claim for claim, _ in self._flying.values()]
+        self._flying.clear()
+        return sent

@@ -1,0 +1,104 @@
+"""The thread in which a process sends, from its start to its end, whatever becomes of Redis."""
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from threading import Thread
+from time import monotonic
+from typing import Final
+
+from flask import Flask
+from sqlalchemy import Engine
+
+from jobs.pump.database_writer import DatabaseWriter
+from jobs.pump.pump import Pump
+from jobs.pump.wake import Wake
+from jobs.stop_flag import stop
+from jobs.turns import Turns
+from portal.queue import bell
+from portal.services.core.runs import own_run
+from portal.services.dispatch import release
+
+log = logging.getLogger(__name__)
+
+LONGEST_WAIT: Final = 3600.0  # seconds; then RQ has its turn
+FIRST_PAUSE: Final = 1.0  # seconds after an error of ours, doubled by each further one
+LONGEST_PAUSE: Final = 10.0
+WELL_AFTER: Final = 60.0
+
+
+class Sender:
+    """Runs a pump for as long as the process lives; after an error of ours, another one.
+
+    `new_pump` makes one, of `wake` and `engine`. `turns`: whether it gets on.
+    """
+
+    def __init__(
+        self,
+        app: Flask,
+        new_pump: Callable[[Callable[[], bool]], Pump],
+        wake: Wake,
+        engine: Engine,
+    ) -> None:
+        self._app, self._new_pump, self._wake, self._engine = app, new_pump, wake, engine
+        self.turns = Turns()
+        self._thread = Thread(target=self._run, name="sender", daemon=True)
+
+    def start(self) -> None:
+        """Begin, and be the one whom `deliver_due` asks."""
+        self._app.extensions["sender"] = self
+        self._thread.start()
+
+    def have_sent(self) -> None:
+        """Have it look at once; wait until it rests, so that others get the next job meanwhile."""
+        number = self._wake.ask()
+        until = monotonic() + LONGEST_WAIT
+        while self.is_alive and not self._wake.wait(number, 1.0):
+            if stop.is_set() or monotonic() > until:
+                return
+            # Those that queue up behind this job would find nothing to do.
+            bell.bell().drop_queued_sweeps()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it has begun and not ended."""
+        return self._thread.is_alive()
+
+    def join(self, seconds: float) -> None:
+        """The stop was asked for: wait until it has ended, at most so long."""
+        self._wake.ring()
+        self._thread.join(seconds)
+
+    def _run(self) -> None:
+        self.turns.begin()
+        pause, is_first = FIRST_PAUSE / 2, True
+        with self._app.app_context():
+            while not self._is_stopping():
+                began = monotonic()
+                try:
+                    if not is_first:
+                        self._let_go()
+                    self._new_pump(self._is_stopping).run()
+                except Exception:
+                    log.exception("Sending failed; it begins anew.")
+                    is_first = False
+                    has_been_well = monotonic() - began > WELL_AFTER
+                    pause = FIRST_PAUSE if has_been_well else min(2 * pause, LONGEST_PAUSE)
+                    self._rest(pause)
+        self.turns.end()
+
+    def _let_go(self) -> None:
+        """What the last pump was sending may go again."""
+        writer = DatabaseWriter(self._engine)
+        work = partial(release.interrupt, run=own_run())
+        while not (self._is_stopping() or writer.write(work)):
+            self._rest(FIRST_PAUSE)
+
+    def _rest(self, seconds: float) -> None:
+        self.turns.end()
+        stop.wait(seconds)
+        self.turns.begin()
+
+    def _is_stopping(self) -> bool:
+        self.turns.note()
+        return stop.is_set()

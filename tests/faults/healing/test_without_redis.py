@@ -1,0 +1,210 @@
+"""Whatever becomes of Redis, what is saved is sent within a second, work begins, and processes end
+in peace and start again."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from time import monotonic, sleep
+
+import pytest
+from redis import Redis
+
+from portal.engine.events.names import EventName
+from portal.extensions import db
+from portal.services.bulk_retry import task as bulk_retry_task
+from portal.services.bulk_retry.selection import Selection
+from portal.services.core import heartbeats
+from tests.conftest import DATABASES
+from tests.faults.conftest import new_portal
+from tests.faults.support.delivery_ledger import assert_ledger, settled
+from tests.faults.support.durations import IS_FULL, REDIS_AWAY
+from tests.faults.support.load import look_again
+from tests.faults.support.running_portal import BACKGROUND, WORKER, RunningPortal
+from tests.support.database.duties import begin_duty
+from tests.support.deliveries import make_delivery
+from tests.support.factories import make_user, make_webhook, publish
+from tests.support.processes import is_alive, until
+from tests.support.receiver import Receiver
+from tests.support.servers import PostgresServer
+from tests.support.valkey import PrivateValkey
+
+SOON = 1.0  # seconds from a save to the request
+LATE = 3.0  # … where this machine was busy with something else; once in a while
+EVERY = 0.25
+PARTS = ("deliveries", "background")
+
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture(scope="module")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateValkey]:
+    """One that nobody starts again."""
+    server = PrivateValkey(tmp_path_factory.mktemp("v"))
+    server.start()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def running_portal(
+    request: pytest.FixtureRequest,
+    valkey: PrivateValkey,
+    postgres_server: PostgresServer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[RunningPortal]:
+    """Its workers alone: nobody starts anything by the clock, even while Redis is well."""
+    places = {"REDIS_URL": valkey.url}
+    if request.param == "postgres":
+        places["DATABASE_URL"] = postgres_server.new_database()
+    with new_portal(tmp_path_factory.mktemp("portal"), places, PARTS) as portal:
+        yield portal
+
+
+@contextmanager
+def gone(valkey: PrivateValkey) -> Iterator[None]:
+    valkey.kill()
+    try:
+        yield
+    finally:
+        valkey.start()
+
+
+@contextmanager
+def hanging(valkey: PrivateValkey) -> Iterator[None]:
+    pid = int(valkey.client().info()["process_id"])
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@contextmanager
+def a_replica(valkey: PrivateValkey) -> Iterator[None]:
+    redis = valkey.client()
+    redis.replicaof("127.0.0.1", 9)
+    try:
+        yield
+    finally:
+        redis.replicaof("NO", "ONE")
+
+
+@contextmanager
+def without_memory(valkey: PrivateValkey) -> Iterator[None]:
+    redis = valkey.client()
+    redis.config_set("maxmemory", 1)
+    try:
+        yield
+    finally:
+        redis.config_set("maxmemory", 0)
+
+
+@contextmanager
+def with_another_password(valkey: PrivateValkey) -> Iterator[None]:
+    redis = valkey.client()
+    redis.config_set("requirepass", "of somebody else")
+    throw_out(redis)
+    try:
+        yield
+    finally:
+        redis.config_set("requirepass", "")
+
+
+def throw_out(redis: Redis) -> None:
+    """Who is connected stays so, whatever the password is."""
+    for kind in ("normal", "pubsub"):
+        redis.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
+
+
+@contextmanager
+def emptied(valkey: PrivateValkey) -> Iterator[None]:
+    valkey.client().flushall()
+    yield
+
+
+FAULTS = (gone, hanging, a_replica, without_memory, with_another_password, emptied)
+# Which fault it is hardly depends on the database.
+CASES = [
+    pytest.param(database, fault, id=f"{database}-{fault.__name__}")
+    for database in DATABASES
+    for fault in (FAULTS if IS_FULL or database == "sqlite" else FAULTS[:2])
+]
+Fault = Callable[[PrivateValkey], AbstractContextManager[None]]
+
+
+def assert_sent_soon(receiver: Receiver, saves: int) -> None:
+    """What is saved now arrives within a second."""
+    delays = []
+    for _ in range(saves):
+        before = len(receiver.received)
+        publish()
+        saved = monotonic()
+        received = receiver.wait_for(before + 1, 10)
+        delays.append(received[before].at - saved)
+        sleep(EVERY)
+    slow = sorted(delays)[-1 - saves // 10 :]
+    assert slow[0] < SOON, delays
+    assert slow[-1] < LATE, delays
+
+
+def assert_ends_in_peace(portal: RunningPortal, words: str, name: str) -> None:
+    """One SIGTERM, and the supervisor starts another, which has never seen Redis."""
+
+    def counts() -> tuple[int, int]:
+        said = portal.process.output.read_text()
+        return said.count(f"{name} ended (code 0)"), said.count(f"Ready for {name}.")
+
+    ended, ready = counts()
+    pid = portal.kill(words, signal.SIGTERM)
+    assert until(lambda: not is_alive(pid), 14.5), portal.process.output.read_text()
+    assert until(lambda: counts() == (ended + 1, ready + 1)), portal.process.output.read_text()
+
+
+def assert_work_begins() -> None:
+    """A bulk retry, and what should have been started by the clock long ago."""
+    begin_duty("alerts", 200)
+    with Receiver() as other:
+        failed = make_delivery(make_webhook(other.url, events=[EventName.LOST]), status="failed")
+        bulk_retry_task.start(make_user().actor, Selection(ticked=(failed,)))
+        other.wait_for(1, 20)
+
+    def are_looked_for() -> bool:
+        look_again()
+        age = heartbeats.age("alerts")
+        return age is not None and age < 60
+
+    assert until(are_looked_for, 20)
+
+
+@pytest.mark.parametrize(("running_portal", "fault"), CASES, indirect=["running_portal"])
+def test_deliveries_and_work_go_on(
+    portal: RunningPortal, valkey: PrivateValkey, receiver: Receiver, fault: Fault
+) -> None:
+    make_webhook(receiver.url)
+    saves = int(REDIS_AWAY / EVERY / 2)
+    with fault(valkey):
+        assert_sent_soon(receiver, saves)
+        assert_work_begins()
+        assert_ends_in_peace(portal, WORKER, "deliveries")
+        assert_ends_in_peace(portal, BACKGROUND, "background")
+        assert_sent_soon(receiver, 3)
+    assert_sent_soon(receiver, 3)
+    assert settled(20)
+    assert_ledger(receiver, saves + 6)
+
+
+def test_a_portal_that_never_had_one_sends(tmp_path: Path) -> None:
+    """Where it should be is nobody."""
+    places = {"REDIS_URL": f"unix://{tmp_path}/nobody.sock"}
+    with (
+        new_portal(tmp_path, places, PARTS) as portal,
+        portal.app.app_context(),
+        Receiver() as receiver,
+    ):
+        make_webhook(receiver.url)
+        assert_sent_soon(receiver, 3)
+        assert_ends_in_peace(portal, WORKER, "deliveries")
+        db.session.remove()
+        db.engine.dispose()

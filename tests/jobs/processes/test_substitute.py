@@ -1,0 +1,95 @@
+"""A background worker whom nobody calls looks for its work itself."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from jobs.duty import at_work
+from jobs.processes.substitute import Substitute
+from jobs.stop_flag import stop
+from portal.extensions import db
+from portal.models.alerts import AlertRun
+from portal.models.tasks import Task, TaskState
+from portal.queue import bell
+from portal.services.bulk_retry import task as bulk_retry_task
+from portal.services.bulk_retry.selection import Selection
+from portal.services.core import heartbeats
+from tests.support.database.duties import begin_duty
+from tests.support.deliveries import make_delivery
+from tests.support.factories import make_user
+from tests.support.processes import until
+
+
+@pytest.fixture(autouse=True)
+def no_redis(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing wakes anybody."""
+    monkeypatch.setitem(app.extensions, "bell", bell.Bell("unix:///nowhere/valkey.sock"))
+
+
+@contextmanager
+def running(app: Flask) -> Iterator[None]:
+    """A background worker's thread beside us."""
+    substitute = Substitute(app)
+    substitute.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        substitute.join(20)
+        stop.clear()
+
+
+def begin_task() -> None:
+    failed = make_delivery(status="failed")
+    bulk_retry_task.start(make_user().actor, Selection(ticked=(failed,)))
+
+
+def states() -> set[str]:
+    db.session.rollback()
+    return set(db.session.scalars(select(Task.state)))
+
+
+def runs() -> Sequence[int]:
+    db.session.rollback()
+    return db.session.scalars(select(AlertRun.id)).all()
+
+
+def age(name: str) -> float:
+    db.session.rollback()
+    found = heartbeats.age(name)
+    assert found is not None
+    return found
+
+
+def test_a_task_begins_within_seconds(app: Flask) -> None:
+    begin_task()
+    with running(app):
+        assert until(lambda: states() != {TaskState.WAITING}, 10)
+
+
+def test_what_is_long_overdue_is_done(app: Flask) -> None:
+    begin_duty("alerts", 200)
+    with running(app):
+        assert until(lambda: age("alerts") < 20, 15)
+        assert until(lambda: bool(runs()), 10)
+
+
+def test_what_the_schedule_starts_in_time_is_left_to_it(app: Flask) -> None:
+    for name in ("alerts", "notices", "expire-reservations"):
+        begin_duty(name, 100)
+    with running(app):
+        time.sleep(3)
+        assert age("alerts") > 100
+
+
+def test_while_the_main_thread_works_it_waits(app: Flask) -> None:
+    begin_task()
+    with running(app):
+        with at_work:
+            time.sleep(3.5)
+            assert states() == {TaskState.WAITING}
+        assert until(lambda: states() != {TaskState.WAITING}, 10)

@@ -1,0 +1,64 @@
+"""A thread that hangs ends its process, which says where; one that stands still does not."""
+
+from pathlib import Path
+
+import pytest
+
+from jobs.processes.watchdog import MOST, Watchdog
+from jobs.turns import Turns
+from tests.conftest import ENVIRONMENT
+from tests.support.processes import Process
+
+HANGING = """
+import threading, time
+from jobs.processes.watchdog import Watchdog
+from jobs.turns import Turns
+
+turns, ended = Turns(), threading.Event()
+
+def wait_for_ever():
+    turns.begin()
+    ended.wait()
+
+threading.Thread(target=wait_for_ever, daemon=True).start()
+Watchdog([turns], tick=0.05).begin()
+time.sleep(30)
+"""
+
+
+@pytest.fixture
+def turns() -> Turns:
+    return Turns()
+
+
+def test_it_waits_for_two_minutes_of_its_own_ticks(turns: Turns) -> None:
+    dog = Watchdog([turns])
+    turns.begin()
+    assert not any(dog.is_stuck() for _ in range(MOST))
+    assert dog.is_stuck()
+
+
+def test_who_comes_round_once_in_a_while_is_well(turns: Turns) -> None:
+    dog = Watchdog([turns])
+    turns.begin()
+    for _ in range(5):
+        assert not any(dog.is_stuck() for _ in range(MOST))
+        turns.note()
+
+
+def test_who_has_nothing_to_do_is_well(turns: Turns) -> None:
+    dog = Watchdog([turns, Turns()])
+    turns.begin()
+    turns.end()
+    assert not any(dog.is_stuck() for _ in range(3 * MOST))
+
+
+def test_it_says_what_each_thread_was_doing_and_ends_the_process(tmp_path: Path) -> None:
+    process = Process(tmp_path / "output.txt", ("-c", HANGING), ENVIRONMENT)
+    try:
+        assert process.wait(20) == 1
+        said = process.output.read_text()
+        assert "This process hangs" in said
+        assert "in wait_for_ever" in said
+    finally:
+        process.close()

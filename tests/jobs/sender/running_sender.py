@@ -1,0 +1,25 @@
+"""A sender in a thread beside the test, as a worker has one."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from flask import Flask
+
+from jobs.deliver import new_sender
+from jobs.pump.sender import Sender
+from jobs.stop_flag import stop
+
+
+@contextmanager
+def running_sender(app: Flask) -> Iterator[Sender]:
+    """It sends meanwhile, and is stopped at the end."""
+    sender = new_sender(app)
+    sender.start()
+    try:
+        yield sender
+    finally:
+        stop.set()
+        sender.join(20)
+        app.extensions.pop("sender")
+        stop.clear()
+        assert not sender.is_alive

@@ -1,0 +1,91 @@
+"""A sender that has nothing to send hears the bell by a subscription: no job is queued for it."""
+
+import pytest
+from flask import Flask
+from redis import Redis
+from rq import Queue
+
+from jobs.pump import bell_listener
+from jobs.pump import pump as pump_module
+from portal.queue import bell
+from portal.queue.names import DELIVERIES
+from tests.jobs.sender.running_sender import running_sender
+from tests.support.factories import make_webhook, publish
+from tests.support.processes import until
+from tests.support.receiver import Receiver
+from tests.support.servers import ValkeyServer
+
+LONG = 60.0
+
+
+@pytest.fixture
+def only_the_bell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table is not looked at by itself."""
+    monkeypatch.setattr(pump_module, "LOOK_EVERY", LONG)
+
+
+@pytest.fixture
+def redis(app: Flask, valkey_server: ValkeyServer) -> Redis:
+    """The Valkey in which the bell rings."""
+    return Redis.from_url(valkey_server.url)
+
+
+def queued(redis: Redis) -> int:
+    """How many jobs wait to be picked up."""
+    return Queue(DELIVERIES, connection=redis).count
+
+
+def is_subscribed(redis: Redis) -> bool:
+    """Whether somebody hears the bell."""
+    return len(redis.client_list(_type="pubsub")) == 1
+
+
+@pytest.mark.usefixtures("only_the_bell")
+def test_a_message_needs_no_job_and_no_look_at_the_table(app: Flask, redis: Redis) -> None:
+    with Receiver() as receiver, running_sender(app):
+        make_webhook(receiver.url)
+        assert until(lambda: bool(redis.exists(bell.AWAKE)))
+        assert until(lambda: is_subscribed(redis))
+        for count in (1, 2, 3):
+            publish()
+            assert until(lambda count=count: len(receiver.received) == count)
+        assert queued(redis) == 0
+
+
+@pytest.mark.usefixtures("only_the_bell")
+def test_a_subscription_that_is_lost_is_made_again(app: Flask, redis: Redis) -> None:
+    with Receiver() as receiver:
+        make_webhook(receiver.url)
+        with running_sender(app):
+            for count in (1, 2, 3):
+                assert until(lambda: is_subscribed(redis))
+                redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+                publish()
+                assert until(lambda count=count: len(receiver.received) == count)
+
+
+@pytest.mark.usefixtures("only_the_bell")
+def test_who_may_not_subscribe_asks_for_the_bells_number(
+    app: Flask, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bell_listener, "AWAKE_EVERY", LONG)
+    with Receiver() as receiver, running_sender(app):
+        make_webhook(receiver.url)
+        assert until(lambda: is_subscribed(redis))
+        redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+        assert until(lambda: not is_subscribed(redis))
+        publish()
+        assert until(lambda: len(receiver.received) == 1)
+        assert not is_subscribed(redis)
+
+
+def test_whoever_may_not_publish_rings_all_the_same(app: Flask, redis: Redis) -> None:
+    redis.execute_command("ACL", "SETUSER", "default", "resetchannels")
+    try:
+        before = bell.bell_count()
+        make_webhook()
+        publish()
+        assert bell.bell_count() == (before or 0) + 1
+        assert queued(redis) == 1
+    finally:
+        redis.execute_command("ACL", "SETUSER", "default", "allchannels")

@@ -1,0 +1,50 @@
+"""A PostgreSQL server that has become a standby keeps its connections, and takes no changes: they
+are left for those to whichever server does."""
+
+import pytest
+from flask import Flask
+from sqlalchemy import Connection, Engine, delete, text
+from sqlalchemy.exc import DBAPIError
+
+from jobs.pump.database_writer import DatabaseWriter
+from portal.database.engine import impatient_engine
+from portal.extensions import db, settings
+from portal.models.deliveries import Lease
+from tests.support.factories import make_webhook
+from tests.support.processes import until
+
+
+@pytest.fixture(autouse=True)
+def _on_postgresql(app: Flask) -> None:
+    if db.engine.dialect.name == "sqlite":
+        pytest.skip("SQLite has no standby")
+
+
+def demote(engine: Engine) -> None:
+    """The one connection there is takes no more changes."""
+    engine.dispose()
+    with engine.connect() as connection:
+        connection.execute(text("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"))
+        connection.commit()
+
+
+def test_a_save_that_is_refused_is_taken_the_next_time(app: Flask) -> None:
+    db.session.remove()
+    demote(db.engine)
+    with pytest.raises(DBAPIError, match="read-only"):
+        make_webhook()
+    make_webhook()
+
+
+def test_a_pump_goes_on_by_itself(app: Flask) -> None:
+    engine = impatient_engine(settings().database_url)
+    writer = DatabaseWriter(engine)
+    demote(engine)
+
+    def work(connection: Connection) -> bool:
+        connection.execute(delete(Lease))
+        return True
+
+    assert writer.write(work) is None
+    assert until(lambda: writer.write(work) is True, 5)
+    engine.dispose()

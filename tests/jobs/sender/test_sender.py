@@ -1,0 +1,214 @@
+"""The thread in which everything is sent: who wakes it, what it does alone, and how it goes on."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+from flask import Flask
+from redis import Redis
+from sqlalchemy import Connection, event, text
+from sqlalchemy.exc import OperationalError
+
+from jobs.deliver import deliver_due, equip
+from jobs.pump import pump
+from jobs.pump import sender as sender_module
+from jobs.stop_flag import stop
+from portal.extensions import settings
+from portal.queue import bell, names
+from tests.jobs.pump.delivery_clock import attempts, deliveries, leases
+from tests.jobs.sender.running_sender import running_sender
+from tests.support.factories import make_webhook, publish
+from tests.support.processes import until
+from tests.support.receiver import Received, Receiver
+from tests.support.servers import ValkeyServer
+
+LONG = 10.0  # seconds that something may take, however slow the machine is
+
+
+@pytest.fixture
+def redis(app: Flask, valkey_server: ValkeyServer) -> Redis:
+    """The Valkey in which the bell rings."""
+    return valkey_server.client()
+
+
+def silence(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on nobody has a Redis."""
+    monkeypatch.setitem(app.extensions, "bell", bell.Bell("unix:///nowhere/valkey.sock"))
+
+
+def all_delivered() -> bool:
+    """Whether nothing else is left."""
+    return {each.status for each in deliveries()} == {"delivered"}
+
+
+def test_without_a_bell_it_looks_at_the_table(
+    app: Flask, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silence(app, monkeypatch)
+    make_webhook(receiver.url)
+    with running_sender(app):
+        for count in (1, 2, 3):
+            publish()
+            assert until(lambda count=count: len(receiver.received) == count, 2)
+
+
+def test_the_job_wakes_it_and_waits_until_all_is_sent(
+    app: Flask, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pump, "LOOK_EVERY", 3600.0)
+    make_webhook(receiver.url)
+    receiver.answer(delay=0.3)
+    with running_sender(app):
+        deliver_due()  # nothing to do: it has begun, and rests
+        silence(app, monkeypatch)
+        for _ in range(2):
+            publish()
+            deliver_due()
+            assert all_delivered()
+
+
+def test_sweeps_that_queue_up_behind_the_job_are_dropped(
+    app: Flask, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(app.extensions, "settings", replace(settings(), webhook_timeout=10))
+    seen = []
+    queue = f"rq:queue:{names.DELIVERIES}"
+
+    def look(_received: Received) -> None:
+        redis.rpush(queue, names.SWEEP_ID)
+        seen.append(until(lambda: names.SWEEP_ID.encode() not in redis.lrange(queue, 0, -1), 5))
+
+    with Receiver(answerer=look) as receiver:
+        make_webhook(receiver.url)
+        publish()
+        with running_sender(app):
+            deliver_due()
+    assert seen == [True]
+
+
+def test_it_ends_at_once_when_it_is_told_to(app: Flask) -> None:
+    with running_sender(app) as sender:
+        deliver_due()
+        stop.set()
+        asked = time.monotonic()
+        sender.join(LONG)
+        assert time.monotonic() - asked < 2.0
+
+
+def test_one_that_has_nothing_to_do_looks_twice_a_second(app: Flask) -> None:
+    looks: list[str] = []
+    engine = equip().engine
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        looks.extend(["look"] if "due_1" in statement else [])
+
+    with running_sender(app):
+        for _ in range(2):  # the first look takes long
+            deliver_due()
+        event.listen(engine, "after_cursor_execute", note)
+        time.sleep(1.2)
+        event.remove(engine, "after_cursor_execute", note)
+    assert 1 <= len(looks) <= 3
+
+
+def test_a_look_that_takes_long_comes_seldom(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a database that is busy with it the looks are at most a fiftieth of its time."""
+    monkeypatch.setattr(pump, "LOOK_EVERY", 0.01)
+    looks: list[float] = []
+    engine = equip().engine
+
+    def be_slow(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if "due_1" in statement:
+            looks.append(time.monotonic())
+            time.sleep(0.02)
+
+    event.listen(engine, "after_cursor_execute", be_slow)
+    try:
+        with running_sender(app):
+            assert until(lambda: len(looks) >= 4, LONG)
+    finally:
+        event.remove(engine, "after_cursor_execute", be_slow)
+    assert looks[3] - looks[2] >= 1.0
+
+
+def test_an_error_of_ours_ends_one_pump_and_what_it_was_sending_goes_again(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sender_module, "FIRST_PAUSE", 0.1)
+    slow = replace(settings(), webhook_timeout=60, lease_margin=60)
+    monkeypatch.setitem(app.extensions, "settings", slow)
+    transport, is_first = equip().transport, iter([True])
+
+    def fail(_wait: float) -> None:
+        del transport.drive
+        raise RuntimeError("the lamp is broken")
+
+    def break_it(_received: Received) -> None:
+        if next(is_first, False):
+            transport.drive = fail  # type: ignore[method-assign,assignment]
+            time.sleep(1)
+
+    with Receiver(answerer=break_it) as receiver:
+        make_webhook(receiver.url)
+        publish()
+        with running_sender(app):
+            assert until(lambda: len(receiver.received) == 2, LONG)
+            assert until(all_delivered, LONG)
+    assert [each.outcome for each in attempts()] == ["interrupted", "delivered"]
+    assert "the lamp is broken" in caplog.text
+
+
+@contextmanager
+def losing_the_answer(leases: int) -> Iterator[list[str]]:
+    """The first commit that leaves so many leases is carried out, and nobody is told."""
+    engine = equip().engine
+    lost: list[str] = []
+
+    def lose(connection: Connection) -> None:
+        counted = connection.execute(text("SELECT count(*) FROM leases")).scalar_one()
+        if not lost and counted == leases:
+            lost.append("COMMIT")
+            connection.exec_driver_sql("COMMIT")
+            raise OperationalError("COMMIT", {}, ConnectionResetError("the road is gone"))
+
+    event.listen(engine, "commit", lose)
+    yield lost
+    event.remove(engine, "commit", lose)
+    assert lost
+
+
+@pytest.fixture
+def long_leases(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A minute and a half, as usual."""
+    usual = replace(settings(), webhook_timeout=30, lease_margin=60)
+    monkeypatch.setitem(app.extensions, "settings", usual)
+
+
+@pytest.mark.usefixtures("long_leases")
+def test_what_was_claimed_without_our_knowing_is_given_back_at_once(
+    app: Flask, receiver: Receiver
+) -> None:
+    make_webhook(receiver.url)
+    for number in range(3):
+        publish(asset_id=number + 1)
+    with losing_the_answer(leases=3), running_sender(app):
+        assert until(lambda: len(receiver.received) == 3, LONG)
+        assert until(all_delivered, LONG)
+    assert [(each.number, each.outcome) for each in attempts()] == [(1, "delivered")] * 3
+    assert {(each.tries, each.attempts) for each in deliveries()} == {(1, 1)}
+    assert leases() == []
+
+
+@pytest.mark.usefixtures("long_leases")
+def test_what_is_being_sent_is_not_given_back_with_it(app: Flask, receiver: Receiver) -> None:
+    receiver.answer_next(delay=3)
+    make_webhook(receiver.url)
+    publish(asset_id=1)
+    with losing_the_answer(leases=2), running_sender(app):
+        assert until(lambda: len(receiver.received) == 1, LONG)
+        publish(asset_id=2)
+        assert until(all_delivered, LONG)
+    assert len(receiver.received) == 2
+    assert [each.outcome for each in attempts()] == ["delivered"] * 2

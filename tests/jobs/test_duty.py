@@ -1,0 +1,98 @@
+"""A duty is done by one process for all, whoever starts it, and once in its time."""
+
+import threading
+from collections.abc import Callable
+from time import monotonic
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from jobs.alerts import look_for_alerts
+from jobs.duty import at_work
+from jobs.notices import send_notices
+from jobs.reservations import expire_reservations
+from jobs.retention import prune
+from jobs.sweep import sweep
+from portal.extensions import db
+from portal.models.operations import Process
+from portal.queue.names import BACKGROUND
+from portal.queue.schedule import table
+from portal.services.core import heartbeats
+from portal.services.core.unit_of_work import session, writing
+from tests.support.database.duties import begin_duty
+
+DUTIES = {
+    "sweep": sweep,
+    "alerts": look_for_alerts,
+    "notices": send_notices,
+    "expire-reservations": expire_reservations,
+    "prune": prune,
+}
+
+
+def age(name: str) -> float:
+    """Seconds since it was begun."""
+    db.session.rollback()
+    found = heartbeats.age(name)
+    assert found is not None
+    return found
+
+
+def test_each_entry_of_the_schedule_is_one(app: Flask) -> None:
+    settings = app.extensions["settings"]
+    assert {entry.id for entry in table(settings)} == set(DUTIES)
+    assert [entry.id for entry in table(settings) if entry.queue != BACKGROUND] == ["sweep"]
+
+
+@pytest.mark.parametrize("name", DUTIES)
+def test_it_is_done_again_when_its_time_has_come(app: Flask, name: str) -> None:
+    DUTIES[name]()
+    assert age(name) < 20
+    begin_duty(name, 5000)
+    DUTIES[name]()
+    assert age(name) < 20
+
+
+@pytest.mark.parametrize("name", DUTIES)
+def test_begun_a_moment_ago_it_is_not_done(app: Flask, name: str) -> None:
+    begin_duty(name, 0.2)
+    before = session().scalars(select(Process.seen_at)).one()
+    DUTIES[name]()
+    db.session.rollback()
+    assert session().scalars(select(Process.seen_at)).one() == before
+
+
+@pytest.mark.usefixtures("app")
+def test_nobody_waits_for_whoever_takes_it() -> None:
+    if db.engine.dialect.name == "sqlite":
+        pytest.skip("there everybody waits for everybody")
+    begin_duty("sweep", 60)
+    with db.engine.begin() as other:
+        other.execute(select(Process).where(Process.name == "sweep").with_for_update())
+        began = monotonic()
+        with writing() as current:
+            assert not heartbeats.take_duty(current.connection(), "sweep", 0)
+        assert monotonic() - began < 1
+    with writing() as current:
+        assert heartbeats.take_duty(current.connection(), "sweep", 0)
+
+
+def test_two_threads_of_a_process_do_not_work_together(app: Flask) -> None:
+    def in_another_thread(work: Callable[[], None]) -> threading.Thread:
+        def run() -> None:
+            with app.app_context():
+                work()
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        return thread
+
+    with at_work:
+        thread = in_another_thread(look_for_alerts)
+        thread.join(0.3)
+        assert thread.is_alive()
+        assert heartbeats.age("alerts") is None
+    thread.join(10)
+    assert not thread.is_alive()
+    assert age("alerts") < 20
