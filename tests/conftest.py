@@ -192,8 +192,8 @@ def app(
 ) -> Iterator[Flask]:
     """The application on an empty database and an empty Valkey, in an application context.
 
-    No sender runs: `deliver_due` sends itself, and ends when nothing is due. Hashing a password costs
-    next to nothing; a test of what it costs takes `usual_hashing` too.
+    No sender runs: `deliver_due` sends itself, and ends when nothing is due. Hashing a password
+    costs next to nothing; a test of what it costs takes `usual_hashing` too.
     """
     monkeypatch.setattr(passwords, "HASHER", CHEAP)
     monkeypatch.setattr(passwords, "NOBODYS_HASH", cheap_hash("of nobody"))

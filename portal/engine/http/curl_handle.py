@@ -52,7 +52,8 @@ class Order(NamedTuple):
     """A request that was asked for at `began` (monotonic); `timeout` in seconds covers all of it.
 
     `url` and `headers` are checked and as libcurl takes them; `opens` is passed to the guard.
-    `is_fresh`: over a connection of its own, so that every phase is gone through.
+    `is_fresh`: over a connection of its own, so that every phase is gone through. `patience`:
+    seconds for connecting, and for the other side to acknowledge what it was sent.
     """
 
     key: Hashable
@@ -63,6 +64,7 @@ class Order(NamedTuple):
     timeout: float
     opens: tuple[str, int] | None
     is_fresh: bool = False
+    patience: float = CONNECT_TIMEOUT
 
 
 class CurlHandle:
@@ -78,11 +80,13 @@ class CurlHandle:
         "head",
         "head_size",
         "key",
+        "limits",
         "opened",
         "opens",
         "patience",
         "peer",
         "refusal",
+        "reopened",
         "request",
         "socket_errno",
         "truncated",
@@ -100,7 +104,8 @@ class CurlHandle:
         curl.setopt(pycurl.PREREQFUNCTION, self._before_request)
         curl.setopt(pycurl.HEADERFUNCTION, self._take_header)
         curl.setopt(pycurl.WRITEFUNCTION, self._take_body)
-        self.patience: tuple[bool, int, int] | None = None
+        self.limits: tuple[bool, int, int] | None = None
+        self.patience = CONNECT_TIMEOUT
         self.body = bytearray()
         self.head: list[bytes] = []
         self.clear()
@@ -116,25 +121,32 @@ class CurlHandle:
         self.head_size = self.socket_errno = 0
         self.began = self.waited = 0.0
         self.again: float | None = None
+        self.reopened: float | None = None
         self.head = []
         self.body = bytearray()
+
+    def only_connect(self) -> None:
+        """Send nothing: its requests end with the connection, which nobody uses afterwards."""
+        self.curl.setopt(pycurl.CONNECT_ONLY, 1)
+        self.curl.setopt(pycurl.FORBID_REUSE, 1)
+        self.curl.setopt(pycurl.DNS_CACHE_TIMEOUT, 0)
 
     def load(self, order: Order, waited: float) -> None:
         """Set what differs from request to request. `waited`: seconds since it was asked for."""
         self.key, self.request, self.opens = order.key, order.request, order.opens
-        self.began, self.waited = order.began, waited
+        self.began, self.waited, self.patience = order.began, waited, order.patience
         setopt = self.curl.setopt
         setopt(pycurl.URL, order.url)
         setopt(pycurl.HTTPHEADER, order.headers)
         body = order.request.body or b""
         setopt(pycurl.POSTFIELDS, body.encode() if isinstance(body, str) else body)
         left = order.timeout - waited
-        patience = order.is_fresh, int(left * 1000), int(min(left, CONNECT_TIMEOUT) * 1000)
-        if patience != self.patience:  # nearly always as it was
-            self.patience = patience
+        limits = order.is_fresh, int(left * 1000), int(min(left, order.patience) * 1000)
+        if limits != self.limits:  # nearly always as they were
+            self.limits = limits
             setopt(pycurl.FRESH_CONNECT, int(order.is_fresh))
-            setopt(pycurl.TIMEOUT_MS, max(1, patience[1]))
-            setopt(pycurl.CONNECTTIMEOUT_MS, max(1, patience[2]))
+            setopt(pycurl.TIMEOUT_MS, max(1, limits[1]))
+            setopt(pycurl.CONNECTTIMEOUT_MS, max(1, limits[2]))
 
     @property
     def has_address(self) -> bool:
@@ -146,15 +158,25 @@ class CurlHandle:
         """Whether the request goes over a connection that was open already."""
         return self.peer is not None and not self.opened
 
+    @property
+    def is_connecting(self) -> bool:
+        """Whether the request has no connection, or lost the one that was open already."""
+        return self.peer is None or self.reopened is not None
+
     def _open_socket(self, _purpose: int, wanted: pycurl.CurlSockAddr) -> int:
         """Vet each address before a packet goes there; libcurl then tries the host's next one."""
         host, port = str(wanted.addr[0]), int(wanted.addr[1])
+        if self.peer is not None:  # the connection that was open already has ended
+            self.reopened = monotonic() - self.began
         refusal = self.guard.refusal(host, port, opens=self.opens)
         if refusal is not None:
             self.refusal = refusal
             return pycurl.SOCKET_BAD
         try:
             opened = socket.socket(wanted.family, wanted.socktype, wanted.protocol)
+            # A path that was cut without a word would else be noticed by the whole timeout alone.
+            limit = int(self.patience * 1000)
+            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, limit)
         except OSError as error:
             self.socket_errno = error.errno or 0
             return pycurl.SOCKET_BAD
@@ -177,7 +199,7 @@ class CurlHandle:
             return pycurl.PREREQFUNC_ABORT
         if self.peer is not None:
             self.again = monotonic() - self.began
-        self.peer = (peer, port)
+        self.peer, self.reopened = (peer, port), None
         refusal = self.guard.refusal(peer, port, opens=self.opens)
         if refusal is None:
             return pycurl.PREREQFUNC_OK

@@ -1,5 +1,6 @@
 """A finished libcurl handle → the Exchange that says what came of the request."""
 
+import errno
 import logging
 from collections.abc import Hashable
 from typing import Final
@@ -8,16 +9,28 @@ import pycurl
 import requests
 
 from portal.engine.http.certificate_dates import CertificateDates
-from portal.engine.http.curl_handle import CurlHandle
+from portal.engine.http.curl_handle import CurlHandle, Order
 from portal.engine.http.curl_verdict import Progress, exception_for, reason_for_curl
 from portal.engine.http.exchange import Exchange, Phases, one_line, read_head
 from portal.engine.http.url import host_of
-from portal.engine.reason_keys import Reason, reason_for_code
+from portal.engine.reason_keys import NEVER_LEFT, Reason, reason_for_code
 
 log = logging.getLogger(__name__)
 
 # Whoever sees deliveries must not learn from them what a name leads to inside our network.
 BLOCKED_DETAIL: Final = "Its address may not be reached; the log file says which it is, and why."
+
+_NO_TURN: Final = "Too many other names could not be looked up; this one had no turn in time."
+
+# What ends a request before anything of it has left, on this machine or on the way. A blocked
+# address and headers that may not be sent are nobody's trouble.
+_UNREACHED: Final = NEVER_LEFT - {Reason.BLOCKED, Reason.BAD_HEADERS} | {
+    Reason.RESET,
+    Reason.NO_REPLY,
+}
+# libcurl's words for a name that is not found, or not in time.
+_RESOLVING: Final = ("Could not resolve", "Resolving timed out")
+_SCARCE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 _CONNECTING = pycurl.NAMELOOKUP_TIME, pycurl.CONNECT_TIME, pycurl.APPCONNECT_TIME
 
@@ -60,6 +73,7 @@ def exchange_of(
         body=bytes(handle.body),
         truncated=handle.truncated or (answered and curl_code != pycurl.E_OK),
         detail=detail,
+        is_unreached=reason is not None and _is_unreached(handle, reason, curl_code, message),
     )
 
 
@@ -71,6 +85,24 @@ def unsendable(
 ) -> Exchange:
     """The Exchange of a request that never left."""
     return Exchange(key, request, reason, error=error, detail=one_line(str(error)))
+
+
+def without_turn(order: Order) -> Exchange:
+    """The Exchange of a request whose name was not even looked up."""
+    late = requests.exceptions.ConnectTimeout(_NO_TURN, request=order.request)
+    waited = unsendable(order.key, order.request, Reason.DNS, late)
+    return waited._replace(is_unreached=True)
+
+
+def _is_unreached(handle: CurlHandle, reason: Reason, curl_code: int, message: str) -> bool:
+    if not _is_connecting(handle, message) or curl_code == pycurl.E_URL_MALFORMAT:
+        return False
+    return reason in _UNREACHED or handle.socket_errno in _SCARCE
+
+
+def _is_connecting(handle: CurlHandle, message: str) -> bool:
+    """Also where the connection that was open had ended, and its name was no longer found."""
+    return handle.is_connecting or message.startswith(_RESOLVING)
 
 
 def _reason(
@@ -87,9 +119,9 @@ def _reason(
     if curl_code == pycurl.E_OK or (curl_code == pycurl.E_GOT_NOTHING and handle.head):
         return Reason.BAD_REPLY
     progress = Progress(
-        name_found=phases.name_lookup is not None,
+        name_found=phases.name_lookup is not None or handle.reopened is not None,
         connected=phases.connect is not None,
-        request_began=handle.peer is not None,
+        request_began=not _is_connecting(handle, message),
         errno=handle.socket_errno or handle.curl.getinfo(pycurl.OS_ERRNO),
     )
     return reason_for_curl(curl_code, message, progress)
@@ -106,8 +138,9 @@ def _phases(handle: CurlHandle, *, was_open: bool) -> Phases:
     total = waited + getinfo(pycurl.TOTAL_TIME)
     # libcurl fills this one in even when nothing ever came.
     first_byte = waited + getinfo(pycurl.STARTTRANSFER_TIME) if handle.head else None
+    again = handle.again if handle.reopened is None else handle.reopened
     if was_open:  # nothing to be looked up or connected
-        return Phases(first_byte=first_byte, total=total, again=handle.again)
+        return Phases(first_byte=first_byte, total=total, again=again)
     # libcurl writes 0 for a phase that there was not.
     lookup, connect, tls = map(getinfo, _CONNECTING)
     return Phases(
@@ -116,7 +149,7 @@ def _phases(handle: CurlHandle, *, was_open: bool) -> Phases:
         tls=waited + tls if tls else None,
         first_byte=first_byte,
         total=total,
-        again=handle.again,
+        again=again,
     )
 
 

@@ -32,8 +32,8 @@ class Phases(NamedTuple):
     is there once a whole line of the answer came.
 
     `again` apart: when the request went out a second time, because the connection kept open from an
-    earlier one had ended before an answer. The receiver may have read it twice. The other phases
-    are then those of the second time.
+    earlier one had ended before an answer, or was to, if it got no further. The receiver may have
+    read it twice. The other phases are then those of the second time.
     """
 
     name_lookup: float | None = None
@@ -52,6 +52,7 @@ class Exchange(NamedTuple):
     answer can be used; `response` when one can. `peer` is the connected address as `ip:port`.
     `text` and `response_headers` are cut to a size that can be stored; `truncated` says that the
     answer went on. `detail` is technical text of one line, without URL, header values or body.
+    `is_unreached`: there was no connection to send it over, which may be the sender's own trouble.
     """
 
     key: Hashable
@@ -68,6 +69,7 @@ class Exchange(NamedTuple):
     body: bytes = b""
     truncated: bool = False
     detail: str = ""
+    is_unreached: bool = False
 
     @property
     def text(self) -> str:

@@ -11,8 +11,8 @@ import requests
 
 from portal.engine.http.address_guard import AddressGuard
 from portal.engine.http.certificate_dates import CertificateDates
-from portal.engine.http.curl_handle import CurlHandle, Order
-from portal.engine.http.curl_outcome import exchange_of, unsendable
+from portal.engine.http.curl_handle import CONNECT_TIMEOUT, CurlHandle, Order
+from portal.engine.http.curl_outcome import exchange_of, unsendable, without_turn
 from portal.engine.http.custom_headers import HeaderError
 from portal.engine.http.exchange import Exchange, Phases
 from portal.engine.http.name_lookups import Lookups, Name, name_of
@@ -25,7 +25,6 @@ from portal.engine.reason_keys import Reason
 __all__ = ["Exchange", "Phases", "Transport", "prepare"]
 
 _TURNS_EVERY = 0.05  # seconds between two looks at whose name may be looked up next
-_NO_TURN = "Too many other names could not be looked up; this one had no turn in time."
 
 
 def prepare(
@@ -89,10 +88,11 @@ class Transport:
         opens: tuple[str, int] | None = None,
         doubted: bool = False,
         is_fresh: bool = False,
+        patience: float = CONNECT_TIMEOUT,
     ) -> None:
         """Begin a request; `drive` hands it back under `key`.
 
-        `timeout` in seconds covers all of it, connecting (at most 5 s) and the whole answer.
+        `timeout` in seconds covers all of it, connecting (at most `patience`) and the whole answer.
         `opens` is passed to the guard. `doubted`: the receiver is in trouble, its name goes behind
         others until it answers. `is_fresh`: no open connection is used again. Whatever is wrong
         ends as an Exchange. Raises RuntimeError when no place is free, ValueError for no POST.
@@ -111,12 +111,23 @@ class Transport:
             refused = requests.exceptions.InvalidHeader(str(error), request=request)
             self._ended.append(unsendable(key, request, Reason.BAD_HEADERS, refused))
         else:
-            order = Order(key, request, url, lines, monotonic(), timeout, opens, is_fresh)
+            began = monotonic()
+            order = Order(key, request, url, lines, began, timeout, opens, is_fresh, patience)
             name = name_of(url)
             if name is None or self._lookups.is_known(name):
                 self._begin(order)
-            elif self._lookups.ask(name, order.began + timeout, order, doubted=doubted):
+            elif self._lookups.ask(name, began + timeout, order, doubted=doubted):
                 self._begin(order, name)
+
+    def connecting(self, seconds: float) -> list[Hashable]:
+        """The keys of the requests that have been waiting for a connection for so long."""
+        since, found = monotonic() - seconds, []
+        for handle in self._busy.values():
+            if handle.began + handle.waited > since:  # the others were begun later
+                break
+            if handle.is_connecting:
+                found.append(handle.key)
+        return found
 
     def watch(self, fd: int) -> None:
         """Have `drive` return also when this, somebody else's, is readable, until `unwatch`."""
@@ -188,8 +199,7 @@ class Transport:
         if not self._lookups.waiting:
             return
         for order in self._lookups.overdue():
-            late = requests.exceptions.ConnectTimeout(_NO_TURN, request=order.request)
-            self._ended.append(unsendable(order.key, order.request, Reason.DNS, late))
+            self._ended.append(without_turn(order))
         for order in self._lookups.ready():
             name = name_of(order.url)
             self._begin(order, None if name and self._lookups.is_known(name) else name)

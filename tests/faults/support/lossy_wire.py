@@ -27,13 +27,14 @@ TCP: Final = 6
 
 
 class LossyWire:
-    """Carries TCP of clients to a server's `port`, and back."""
+    """Carries TCP of clients to a server's `port`, and back. `is_cut`: nothing is carried."""
 
     def __init__(self, handle: int, port: int) -> None:
         self._handle, self._port = handle, port
         self._known: set[int] = set()  # the clients' ports that were ever seen
         self._lost_to_server: set[int] = set()
         self._lost_to_client: set[int] = set()
+        self.is_cut = False
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._carry, daemon=True)
         self._thread.start()
@@ -63,6 +64,8 @@ class LossyWire:
                 os.write(self._handle, packet[:12] + packet[16:20] + packet[12:16] + packet[20:])
 
     def _is_lost(self, packet: bytes) -> bool:
+        if self.is_cut:
+            return True
         source, target = struct.unpack_from("!HH", packet, (packet[0] & 15) * 4)
         if target == self._port:
             self._known.add(source)

@@ -1,0 +1,166 @@
+"""What never came to its receiver: another sender may be luckier. Everything else is an answer."""
+
+import resource
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ipaddress import ip_network
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from portal.engine.http.address_guard import AddressGuard
+from portal.engine.http.bare_probe import BareProbes, Door
+from portal.engine.http.exchange import Exchange
+from portal.engine.http.transport import Transport, prepare
+from portal.engine.reach import SHORT_PATIENCE
+from portal.engine.reason_keys import Reason
+from tests.engine.http.real_receivers import hostile
+from tests.engine.http.real_receivers.hostile import HostileServer
+from tests.engine.http.real_receivers.send import BODY, HEADERS, drive_all, send
+from tests.faults.support.lossy_wire import CLIENTS, FAR, NEAR, lossy_wire
+from tests.support.ports import free_port
+from tests.support.receiver import Receiver
+
+
+def closed_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def no_more_files() -> Iterator[None]:
+    """This process may open none meanwhile."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(int(each.name) for each in Path("/proc/self/fd").iterdir())
+    taken = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, before[1]))
+    try:
+        while True:
+            try:
+                taken.append(socket.socket())
+            except OSError:
+                break
+        yield
+    finally:
+        for each in taken:
+            each.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def told(exchange: Exchange) -> tuple[Reason | None, bool]:
+    return exchange.reason, exchange.is_unreached
+
+
+def test_a_refused_connection_and_a_name_that_nobody_knows(transport: Transport) -> None:
+    assert told(send(transport, f"http://127.0.0.1:{closed_port()}/")) == (Reason.REFUSED, True)
+    unknown = send(transport, "http://nobody.invalid/", timeout=8)
+    assert told(unknown) == (Reason.DNS, True)
+
+
+def test_nobody_who_speaks_tls(transport: Transport, receiver: Receiver) -> None:
+    exchange = send(transport, f"https://127.0.0.1:{receiver.port}/")
+    assert told(exchange) == (Reason.TLS_OTHER, True)
+
+
+@pytest.mark.parametrize(
+    ("serve", "reason"),
+    [
+        (hostile.hanging, Reason.READ_TIMEOUT),
+        (hostile.resetting, Reason.RESET),
+        (hostile.hanging_up, Reason.NO_REPLY),
+    ],
+)
+def test_what_went_out_is_no_matter_of_reach(
+    transport: Transport, serve: hostile.Script, reason: Reason
+) -> None:
+    with HostileServer(serve) as server:
+        assert told(send(transport, server.url, timeout=1)) == (reason, False)
+
+
+def test_neither_is_an_answer_nor_an_address_that_cannot_be_used(
+    transport: Transport, receiver: Receiver
+) -> None:
+    receiver.answer(503)
+    assert told(send(transport, receiver.url)) == (Reason.UNAVAILABLE, False)
+    assert told(send(transport, "ftp://127.0.0.1/")) == (Reason.DNS, False)
+    odd = send(transport, receiver.url, headers=(("Bad name", "1"),))
+    assert told(odd) == (Reason.BAD_HEADERS, False)
+
+
+def test_no_more_open_files_are_the_senders_trouble(
+    transport: Transport, receiver: Receiver
+) -> None:
+    assert told(send(transport, receiver.url)) == (None, False)
+    with no_more_files():
+        exchange = send(transport, f"http://127.0.0.1:{receiver.port + 1}/")
+    assert told(exchange) == (Reason.INTERNAL, True)
+
+
+def test_who_waits_for_a_connection_is_known(transport: Transport, receiver: Receiver) -> None:
+    receiver.answer(delay=0.6)
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        waiting = [socket.socket() for _ in range(4)]
+        for one in waiting:
+            one.setblocking(False)
+            one.connect_ex(full.getsockname())
+        url = f"http://127.0.0.1:{full.getsockname()[1]}/"
+        transport.start("slow", prepare(url, HEADERS, BODY), timeout=2)
+        transport.start("quick", prepare(receiver.url, HEADERS, BODY), timeout=2)
+        assert transport.connecting(0.2) == []
+        transport.drive(0.3)
+        assert transport.connecting(0.2) == ["slow"]
+        drive_all(transport)
+        for one in waiting:
+            one.close()
+    assert transport.connecting(0.2) == []
+
+
+@pytest.mark.netns
+def test_a_path_that_is_cut_is_noticed_in_seconds_on_an_open_connection_and_on_a_new_one() -> None:
+    port = free_port()
+    transport = Transport(AddressGuard([ip_network(CLIENTS)]))
+    with lossy_wire(port) as wire, Receiver(host=NEAR, port=port):
+        request = prepare(f"http://{FAR}:{port}/", HEADERS, BODY)
+
+        def go() -> tuple[Exchange, float]:
+            began = monotonic()
+            transport.start(1, request, timeout=20, patience=SHORT_PATIENCE)
+            (exchange,) = drive_all(transport, 25)
+            return exchange, monotonic() - began
+
+        assert told(go()[0]) == (None, False)
+        wire.is_cut = True
+        warm, took = go()
+        assert told(warm) == (Reason.CONNECT_TIMEOUT, True), warm.detail
+        assert warm.phases.again is not None, "the receiver may have read it"
+        assert took < 2 * SHORT_PATIENCE + 1.5
+        cold, took = go()
+        assert told(cold) == (Reason.CONNECT_TIMEOUT, True), cold.detail
+        assert took < SHORT_PATIENCE + 1
+        assert cold.phases.again is None
+        wire.is_cut = False
+        assert told(go()[0]) == (None, False)
+    transport.close()
+
+
+@pytest.mark.netns
+def test_a_bare_probe_sends_nothing_and_goes_through_the_same_guard() -> None:
+    port = free_port()
+    with lossy_wire(port) as wire, Receiver(host=NEAR, port=port) as receiver:
+        door = Door("far", f"http://{FAR}:{port}/", patience=1)
+        open_to_all = BareProbes(AddressGuard([ip_network(CLIENTS)]))
+        other = Door("closed", f"http://{NEAR}:{free_port()}/", patience=1)
+        assert open_to_all.knock([door, other]) == {"far"}
+        tls = Door("tls", f"https://{FAR}:{port}/", patience=1)
+        assert open_to_all.knock([tls]) == set(), "nobody speaks TLS there"
+        assert BareProbes(AddressGuard()).knock([door]) == set()
+        wire.is_cut = True
+        began = monotonic()
+        assert open_to_all.knock([door, other]) == set()
+        assert monotonic() - began < 2.5
+        assert receiver.received == []
