@@ -27,7 +27,8 @@ log = logging.getLogger(__name__)
 class Heartbeat:
     """The beats of this process, from `begin` on, while it `is_well`.
 
-    `write` stores what the process noted meanwhile; `look`: where probes are answered.
+    `write` stores what the process noted meanwhile; `look`: where probes are answered. `beside`:
+    what else is done with each, by its connection.
     """
 
     def __init__(
@@ -38,9 +39,11 @@ class Heartbeat:
         is_well: Callable[[], bool] = lambda: True,
         write: Callable[[], None] = lambda: None,
         look: Callable[[Engine], Surroundings] | None = None,
+        beside: Callable[[Engine], None] = lambda _: None,
     ) -> None:
         self._app, self._kind = app, kind
         self._is_well, self._write, self._look = is_well, write, look
+        self._beside = beside
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
         settings: Settings = app.extensions["settings"]
@@ -79,6 +82,7 @@ class Heartbeat:
                 return False
             try:
                 self._write()
+                self._beside(self._engine)
             except SQLAlchemyError as error:
                 log.debug("Not written: %s", error.__class__.__name__)
         return True

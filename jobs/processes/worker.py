@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 from rq import SimpleWorker
 from rq.exceptions import StopRequested
 from rq.utils import import_attribute
+from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import configure_mappers
 
@@ -26,6 +27,7 @@ from jobs.processes.shutdown import Shutdown, leave, listen
 from jobs.processes.substitute import Substitute
 from jobs.processes.watchdog import Watchdog
 from jobs.pump.database_writer import DatabaseWriter
+from jobs.pump.prober import Prober
 from jobs.stop_flag import stop
 from jobs.turns import turns
 from portal.config.settings import Settings
@@ -35,7 +37,9 @@ from portal.queue.names import DELIVERIES, JOB_NAMES
 from portal.queue.portal_job import PortalJob, remove_odd_ids
 from portal.queue.schedule import ensure_schedule
 from portal.services.core import heartbeats, runs, vault
+from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import claim as dispatch_claim
+from portal.services.outbox import reach_rows
 
 log = logging.getLogger(__name__)
 
@@ -45,9 +49,9 @@ SAID_EVERY: Final = 60.0
 YOUNG_OBJECTS: Final = (
     10_000  # looked through at a time; Python's 700 cost a worker 5 % of its time
 )
-# libcurl gives a name up after five seconds, which is how long the resolver waits for the first
-# answer: a lost packet, or a first name server that is down, would be a failed attempt.
-RESOLVER: Final = ("RES_OPTIONS", "timeout:2 attempts:2")
+# The resolver waits five seconds for the first answer, and we connect within two to five: a lost
+# packet, or a first name server that is down, would be a failed attempt.
+RESOLVER: Final = ("RES_OPTIONS", "timeout:1 attempts:4")
 
 
 class PortalWorker(SimpleWorker):
@@ -98,6 +102,8 @@ def keep_going() -> None:
     """Repair the schedule, and forget who is gone."""
     ensure_schedule()
     heartbeats.forget_the_dead()
+    with writing() as current:
+        reach_rows.forget_gone(current.connection())
 
 
 def run_worker(queue_name: str) -> NoReturn:
@@ -125,7 +131,10 @@ def _work(queue_name: str) -> NoReturn:
     def is_well() -> bool:
         return turns.are_taken() and beside.turns.are_taken()
 
-    heartbeat = Heartbeat(app, heartbeats.worker_of(queue_name), is_well=is_well)
+    # Only those who send have to know whom they reach.
+    look = Prober(app).begin().look if sends else nothing_else
+    kind = heartbeats.worker_of(queue_name)
+    heartbeat = Heartbeat(app, kind, is_well=is_well, beside=look)
     # A job of the deliveries' queue only waits for the sender.
     shutdown = Shutdown(beside, heartbeat, waits_for_job=not sends)
     shutdown.begin()
@@ -163,6 +172,10 @@ def _take_jobs(queue_name: str, redis_url: str) -> None:
             thread.stop()  # where Redis did not let RQ do it
     if not stop.is_set():
         sleep(PAUSE)
+
+
+def nothing_else(_engine: Engine) -> None:
+    """What a process that does not send does with each beat."""
 
 
 def warm_up(queue_name: str) -> None:

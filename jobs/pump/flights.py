@@ -14,6 +14,7 @@ from portal.services.core.vault import VaultError
 from portal.services.dispatch import results
 from portal.services.dispatch.claim_types import Claim
 from portal.services.dispatch.request import Composer, Outgoing
+from portal.services.outbox.reach import own_reach
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,15 @@ class Flights:
                 doubted=claim.webhook.throttled,
                 # A test goes through every phase: name, connection, certificate.
                 is_fresh=claim.kind is AttemptKind.TEST,
+                patience=own_reach.patience_with(
+                    claim.webhook.id, throttled=claim.webhook.throttled
+                ),
             )
+
+    def connecting(self, seconds: float) -> set[int]:
+        """The webhooks to which a connect has lasted so long: another machine may be quicker."""
+        keys = map(str, self._transport.connecting(seconds))
+        return {self._flying[int(key)][0].webhook.id for key in keys}
 
     def drive(self, patience: float) -> None:
         """Move bytes for so many seconds at most; hand in what has ended."""

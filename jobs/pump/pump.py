@@ -23,11 +23,13 @@ from jobs.pump.recorder import Claiming, Recorder
 from jobs.pump.wake import Wake
 from portal.config.settings import Settings
 from portal.engine.http.transport import Transport
+from portal.engine.reach import SLOW_CONNECT
 from portal.queue.bell import Bell
 from portal.services.dispatch import claim as dispatch_claim
 from portal.services.dispatch import release
 from portal.services.dispatch.claim_types import Claim
 from portal.services.dispatch.fairness import kept_of
+from portal.services.outbox.reach import own_reach
 
 log = logging.getLogger(__name__)
 
@@ -149,6 +151,8 @@ class Pump:
     def _claiming(self, held: int = 0, *, is_alone: bool = False) -> Claiming:
         """A claim for the places that are free now, less those for `held` claims."""
         places = self._transport.free - held
+        if own_reach.has_others:
+            own_reach.connecting = self._flights.connecting(SLOW_CONNECT)
         without = self._recorder.waits_for
         return partial(
             dispatch_claim.claim,

@@ -33,6 +33,7 @@ from portal.config.values import (
     durations,
     flag,
     folder,
+    machine_name,
     networks,
     number,
     one_of,
@@ -91,6 +92,7 @@ class Settings:
     session_days: int
     log_format: str
     command_name: str
+    machine: str
     version: str = VERSION
 
     @property
@@ -171,6 +173,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         session_days=number(environ, "SESSION_DAYS", 14, 1, 90),
         log_format=one_of(environ, "LOG_FORMAT", "lines" if local_trial else "json", LOG_FORMATS),
         command_name=environ.get("COMMAND_NAME", "").strip() or "flask",
+        machine=machine_name(environ, "MACHINE"),
     )
 
 

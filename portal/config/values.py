@@ -1,6 +1,7 @@
 """How one setting's text becomes a value, or a sentence that says what to change."""
 
 import re
+import socket
 import ssl
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -9,6 +10,7 @@ from typing import Final
 from zoneinfo import ZoneInfo, available_timezones
 
 LONGEST_NUMBER: Final = 10  # digits
+LONGEST_MACHINE: Final = 80
 
 
 class SettingsError(ValueError):
@@ -108,6 +110,14 @@ def token(environ: Mapping[str, str], name: str) -> str:
     text = environ.get(name, "").strip()
     if text and not re.fullmatch(r"[A-Za-z0-9._~+/-]+=*", text):
         raise SettingsError(f"{name} must be letters, digits and the signs . _ ~ + / - alone.")
+    return text
+
+
+def machine_name(environ: Mapping[str, str], name: str) -> str:
+    """What this machine is called; by default its host's name."""
+    text = environ.get(name, "").strip() or socket.gethostname()[:LONGEST_MACHINE]
+    if len(text) > LONGEST_MACHINE or not text.isprintable():
+        raise SettingsError(f"{name} must be at most {LONGEST_MACHINE} characters in one line.")
     return text
 
 

@@ -1,9 +1,10 @@
-"""What keeps the portal honest: the audit trail, submitted forms, the key canary, processes."""
+"""What keeps the portal honest: submitted forms, the key canary, processes, and whom their machines
+could not reach."""
 
 import uuid
 from datetime import datetime
 
-from sqlalchemy import String, UniqueConstraint
+from sqlalchemy import ForeignKey, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.extensions import Base
@@ -40,7 +41,8 @@ class Process(Base):
     """The last sign of life of a process or of a recurring duty, by its name.
 
     `trouble`: what the database refuses it, as `portal.database.trouble` writes it. `skew`: how
-    many seconds the database's clock is ahead of its own.
+    many seconds the database's clock is ahead of its own. `host`: its machine, by the setting
+    MACHINE. `benched_at`: since then its machine sends nothing, for it reaches no receivers.
     """
 
     __tablename__ = "processes"
@@ -53,3 +55,25 @@ class Process(Base):
     seen_at: Mapped[datetime]
     trouble: Mapped[str | None]
     skew: Mapped[float] = mapped_column(default=0.0)
+    benched_at: Mapped[datetime | None]
+
+
+class Reach(Base):
+    """A sending machine that could not connect to a webhook's receiver, `since` when, and when it
+    last could not. The row goes once it can.
+
+    `until`: no bare probe before; `pause`: the present wait in seconds. `refuted`: others have
+    delivered there meanwhile, and it still could not connect. All by the database's clock.
+    """
+
+    __tablename__ = "reach"
+
+    webhook_id: Mapped[int] = mapped_column(
+        ForeignKey("webhooks.id", ondelete="CASCADE"), primary_key=True
+    )
+    machine: Mapped[str] = mapped_column(String(120), primary_key=True)
+    since: Mapped[datetime]
+    failed_at: Mapped[datetime]
+    pause: Mapped[int]
+    until: Mapped[datetime]
+    refuted: Mapped[bool] = mapped_column(default=False)

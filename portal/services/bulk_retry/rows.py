@@ -130,7 +130,9 @@ def _ends(current: Session, rows: Sequence[AnyRow]) -> dict[int, AnyRow]:
         return {}
     found = current.execute(
         select(Attempt.delivery_id, Attempt.number, Attempt.outcome, Attempt.finished_at).where(
-            Attempt.delivery_id.in_(before), Attempt.kind == AttemptKind.MANUAL
+            Attempt.delivery_id.in_(before),
+            Attempt.kind == AttemptKind.MANUAL,
+            Attempt.outcome != AttemptOutcome.UNREACHED,
         )
     )
     later = [each for each in found if each.number > before[each.delivery_id]]

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, delete, func, select
 
 from portal.database.engine import database_now
 from portal.database.trouble import Trouble
+from portal.extensions import settings
 from portal.lib.clock import learn
 from portal.models.operations import Process
 from portal.services.core.unit_of_work import database_time, insert_or_ignore, session, writing
@@ -38,8 +39,8 @@ _notes: set[str] = set()
 class Life:
     """A process, or a recurring duty (named like its kind), and when it was last seen.
 
-    `trouble`: what the database refuses it. `skew`: seconds that the database's clock is ahead of
-    its own.
+    `host`: its machine's name. `trouble`: what the database refuses it. `skew`: seconds that the
+    database's clock is ahead of its own. `benched_at`: since then its machine sends nothing.
     """
 
     kind: str
@@ -51,6 +52,7 @@ class Life:
     started_at: datetime | None = None
     trouble: Trouble | None = None
     skew: float = 0.0
+    benched_at: datetime | None = None
 
 
 def worker_of(queue: str) -> str:
@@ -118,6 +120,7 @@ def lives_on(connection: Connection, now: datetime) -> Sequence[Life]:
             started_at=row.started_at,
             trouble=Trouble.read(row.trouble) if row.trouble else None,
             skew=row.skew,
+            benched_at=row.benched_at,
         )
         for row in connection.execute(wanted)
     ]
@@ -129,7 +132,7 @@ def sign(connection: Connection, kind: str, name: str, trouble: Trouble | None =
     row = insert_or_ignore(connection)(Process).values(
         name=name,
         kind=kind,
-        host=socket.gethostname()[:120],
+        host=settings().machine,
         pid=os.getpid(),
         started_at=now,
         seen_at=now,

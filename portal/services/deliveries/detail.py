@@ -59,6 +59,12 @@ class AttemptDetail:
     is_truncated: bool
     location: str
     detail: str
+    sender: str | None = None
+
+    @property
+    def is_unreached(self) -> bool:
+        """Whether the machine `sender` could not connect, and another took over."""
+        return self.sender is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,8 +132,8 @@ class DeliveryDetail:
 
     @property
     def last_attempt(self) -> AttemptDetail | None:
-        """The newest attempt that has ended."""
-        ended = [each for each in self.attempts if not each.is_being_sent]
+        """The newest attempt that has ended, and that counts."""
+        ended = [each for each in self.attempts if not (each.is_being_sent or each.is_unreached)]
         return ended[-1] if ended else None
 
 
@@ -277,6 +283,7 @@ def _attempt(attempt: Attempt, body: AttemptBody | None, webhook: Webhook) -> At
         is_truncated=bool(body and body.is_truncated),
         location=(body.location or "") if body else "",
         detail=body.detail if body else "",
+        sender=attempt.sender,
     )
 
 

@@ -43,6 +43,7 @@ def write(connection: Connection, ended: Sequence[tuple[Result, int]]) -> None:
             "url": result.claim.shown_url,
             "started_at": result.claim.started_at,
             **end_of(result),
+            "sender": result.sender,
         }
         for result, number in ended
     ]
@@ -53,7 +54,8 @@ def write(connection: Connection, ended: Sequence[tuple[Result, int]]) -> None:
 
 def complete(connection: Connection, result: Result, attempt_id: int) -> None:
     """Say of a stored attempt that was taken for interrupted how it did end."""
-    update_rows(connection, Attempt, [{"id": attempt_id, **end_of(result)}])
+    row = {"id": attempt_id, **end_of(result), "sender": result.sender}
+    update_rows(connection, Attempt, [row])
     write_bodies(connection, [(result, attempt_id)])
 
 
@@ -66,8 +68,9 @@ def write_bodies(connection: Connection, ended: Iterable[tuple[Result, int]]) ->
 def end_of(result: Result) -> dict[str, Any]:
     """The values of `END`."""
     failed, arrived = AttemptOutcome.FAILED, AttemptOutcome.DELIVERED
+    ended = AttemptOutcome.UNREACHED if result.sender else failed
     return {
-        "outcome": failed if result.outcome.reason else arrived,
+        "outcome": ended if result.outcome.reason else arrived,
         "reason": result.outcome.reason,
         "code": result.outcome.code,
         "phases": result.phases,
@@ -91,7 +94,7 @@ def body_of(result: Result) -> dict[str, Any]:
 
 @cache
 def _insert_attempts(dialect: str) -> ReturningInsert[*tuple[Any, ...]]:
-    made = insert_many(dialect, Attempt, (*BEGUN, *END))
+    made = insert_many(dialect, Attempt, (*BEGUN, *END, "sender"))
     return made.returning(Attempt.delivery_id, Attempt.id)
 
 

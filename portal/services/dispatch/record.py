@@ -14,20 +14,26 @@ from portal.engine.health import End
 from portal.engine.retry_policy import TurnOff
 from portal.models.webhooks import WebhookState
 from portal.services.dispatch import attempts, ended_leases, judged_deliveries, late_results
+from portal.services.dispatch.handover import hand_over
 from portal.services.dispatch.judged_deliveries import Judged
 from portal.services.dispatch.results import Result
+from portal.services.outbox.reach import OwnReach, own_reach
 from portal.services.webhooks import activation
 from portal.services.webhooks.health import HealthRow, lock_webhooks, still_there, write_health
 
 
 def record(
-    connection: Connection, results: Sequence[Result], jitter: Callable[[], float]
+    connection: Connection,
+    results: Sequence[Result],
+    jitter: Callable[[], float],
+    reach: OwnReach = own_reach,
 ) -> Sequence[Result]:
     """Write down `results`; return those whose webhook somebody else has locked: they are to come
     again, and hold up nobody else's.
 
     `connection` is in a writing transaction. A delivery whose lease is no longer ours has a newer
-    attempt: then only our attempt is written (`late_results`).
+    attempt: then only our attempt is written (`late_results`). What `reach` leaves to another
+    machine goes back, and is no result of its delivery.
     """
     # Whoever sends, retries, stops or rests a delivery has its webhook's lock: nobody does now.
     wanted = {result.claim.webhook.id for result in results}
@@ -37,6 +43,8 @@ def record(
     later = [each for each in results if each.claim.webhook.id in locked]
     if later:
         results = [each for each in results if each.claim.webhook.id not in locked]
+    if reach.has_others:
+        results = hand_over(connection, results, webhooks, reach, now)
     judged = [
         each for some in _one_of_each(results) for each in _end(connection, some, jitter, now)
     ]

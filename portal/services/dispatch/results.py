@@ -17,7 +17,10 @@ _PHASES = ("name", "connect", "tls", "first_byte", "total", "again")
 
 
 class Result(NamedTuple):
-    """How one attempt ended. `phases`: milliseconds since its start. Everything is bounded."""
+    """How one attempt ended. `phases`: milliseconds since its start. Everything is bounded.
+
+    `is_unreached`: there was no connection. `sender`: the machine that gave it back for that.
+    """
 
     claim: Claim
     outcome: Outcome
@@ -31,6 +34,8 @@ class Result(NamedTuple):
     location: str | None
     detail: str
     finished_at: datetime
+    is_unreached: bool = False
+    sender: str | None = None
 
     @property
     def is_late(self) -> bool:
@@ -68,6 +73,7 @@ def of_exchange(claim: Claim, exchange: Exchange, sent: Outgoing) -> Result:
         # libcurl quotes what it cannot read.
         detail=masked(exchange.detail),
         finished_at=now,
+        is_unreached=exchange.is_unreached,
     )
 
 

@@ -19,6 +19,7 @@ from portal.services.operations.database.findings import (
 )
 from portal.services.operations.finding import Finding, Level
 from portal.services.operations.health import Facts
+from portal.services.operations.reach_findings import senders_reach
 from portal.services.operations.redis_findings import redis_wakes
 from portal.services.operations.setting_findings import (
     is_local_trial,
@@ -189,6 +190,7 @@ RULES: Final[tuple[Callable[[Facts, datetime], Iterator[Finding]], ...]] = (
     redis_wakes,
     _workers,
     _silent,
+    senders_reach,
     _sweep,
     _late,
     alerts_are_looked_for,

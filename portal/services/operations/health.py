@@ -32,6 +32,7 @@ from portal.services.core.unit_of_work import database_time, session
 from portal.services.operations.backlog import Backlog, read_backlog
 from portal.services.operations.database.beat import examine
 from portal.services.operations.database.blockers import Blocker, open_transactions, writer_of
+from portal.services.outbox.reach_rows import RefutedDoubts, find_refuted
 
 PRODUCTS: Final = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 
@@ -66,8 +67,8 @@ class Facts:
 
     `at`: that moment by the database's clock, which every sign of life goes by; by ours where it
     does not answer, for the reason in `database_error`. `trouble`: what it refuses this process.
-    `here`: this machine. `blockers`: who may hold up Saves. `keys_error`: why the keys do not fit
-    what is stored.
+    `here`: this machine. `refuted`: machines that could not connect where others have. `blockers`:
+    who may hold up Saves. `keys_error`: why the keys do not fit what is stored.
     """
 
     settings: Settings
@@ -79,6 +80,7 @@ class Facts:
     blockers: Sequence[Blocker] = ()
     keys_error: str = ""
     lives: Sequence[Life] = ()
+    refuted: Sequence[RefutedDoubts] = ()
     backlog: Backlog | None = None
     alerts: RunStatus | None = None
     stuck_erasures: Sequence[str] = ()
@@ -100,6 +102,7 @@ def read_facts(*, examines: bool = False) -> Facts:
     redis = read_state(found.redis_url)
     rest: dict[str, Any] = {
         "settings": found,
+        "here": found.machine,
         "redis": redis if isinstance(redis, RedisState) else None,
         "redis_trouble": redis if isinstance(redis, RedisTrouble) else None,
         "disks": read_disks(found),
@@ -114,6 +117,7 @@ def read_facts(*, examines: bool = False) -> Facts:
         return Facts(
             database=database,
             lives=lives(),
+            refuted=find_refuted(session().connection()),
             backlog=read_backlog(),
             alerts=run_status(now),
             stuck_erasures=[label_of(each) for each in stuck_erasures(session())],

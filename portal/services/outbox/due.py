@@ -33,6 +33,7 @@ from portal.models.deliveries import IS_OPEN, Delivery, Lease, Priority, has_no_
 from portal.models.webhooks import Webhook, WebhookState
 from portal.services.core.skip_scan import skip_scan
 from portal.services.core.unit_of_work import session
+from portal.services.outbox.reach import own_reach
 
 TEST_PLACES: Final = 1
 
@@ -76,9 +77,13 @@ class Flags(NamedTuple):
     ended: int | None
 
 
-def has_claimable() -> bool:
-    """Whether a claim made now would get anything. Reads only."""
-    return bool(find_wanted(session().connection()).wanted)
+def has_claimable(*, by_anybody: bool = False) -> bool:
+    """Whether a claim made now would get anything. Reads only.
+
+    `by_anybody`: on any machine; else what this one leaves to others does not count.
+    """
+    wanted = find_wanted(session().connection()).wanted
+    return any(by_anybody or own_reach.takes(each.webhook_id) for each in wanted)
 
 
 def find_wanted(connection: Connection, *, may_be_lost: bool = False) -> Look:

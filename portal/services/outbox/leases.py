@@ -38,6 +38,9 @@ from portal.services.core.rowset import Rowset, as_json, given_ids
 from portal.services.outbox import rollups
 from portal.services.outbox.transitions import OPEN_DELIVERY, columns, open_delivery_of
 
+# What ended an attempt without an answer, or any word of the receiver.
+NO_END: Final = (AttemptOutcome.INTERRUPTED, AttemptOutcome.UNREACHED)
+
 # The attempt that a lease stands for.
 LEASE: Final[tuple[Any, ...]] = (
     Lease.delivery_id,
@@ -170,7 +173,7 @@ def _interruptions(connection: Connection, delivery_id: int, kind: AttemptKind) 
         select(func.coalesce(func.max(Attempt.number), 0))
         .where(
             Attempt.delivery_id == delivery_id,
-            (Attempt.outcome != AttemptOutcome.INTERRUPTED) | (Attempt.kind != kind),
+            Attempt.outcome.not_in(NO_END) | (Attempt.kind != kind),
         )
         .scalar_subquery()
     )

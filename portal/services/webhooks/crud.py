@@ -16,6 +16,7 @@ from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import Refusal, Stale
 from portal.services.core.uniqueness import keep_unique
 from portal.services.core.unit_of_work import ring, writing
+from portal.services.outbox import reach_rows
 from portal.services.webhooks import activation
 from portal.services.webhooks.draft_rows import hand_over, lock_draft, made_secret
 from portal.services.webhooks.rows import count_held, lock_webhook, target_of
@@ -95,6 +96,7 @@ def edit(
         changes = _differences(before, _facts(webhook), webhook, values, actor, made, stays=stays)
         if webhook.url != address:
             changes["url"] = _moved(address, webhook, was_secret)
+            reach_rows.forget_webhook(current.connection(), webhook.id)
         hand_over(current, draft, webhook)
         asks = _switch(current, webhook, values)
         if (now_on := _facts(webhook)["status"]) != before["status"]:

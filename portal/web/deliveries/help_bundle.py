@@ -13,7 +13,7 @@ from portal.lib.typed_text import harmless
 from portal.services.deliveries.detail import AttemptDetail
 from portal.web.deliveries.presenter import DeliveryPage
 from portal.web.deliveries.request import MOST_SHOWN, pretty
-from portal.web.deliveries.steps import phases_in_words
+from portal.web.deliveries.steps import phases_in_words, taken_over
 
 # Of the answer: what would let somebody in at the receiver.
 HIDDEN_ANSWERS: Final = frozenset({"set-cookie", "set-cookie2", "authorization"})
@@ -86,6 +86,8 @@ def _end(attempt: AttemptDetail) -> str:
     took = f" in {in_words(total / 1000)}" if total else ""
     if attempt.is_delivered:
         return f"answered {attempt.code}{took}"
+    if attempt.is_unreached:
+        return taken_over(attempt)
     reason = Reason(attempt.reason) if attempt.reason else Reason.INTERRUPTED
     return f"{title(reason, attempt.code)}{took}"
 

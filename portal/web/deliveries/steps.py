@@ -71,7 +71,7 @@ def attempt_step(attempt: AttemptDetail) -> DeliveryStep:
         phases_in_words(attempt.phases),
         attempt,
         took="" if total is None else in_words(total / 1000),
-        side="" if attempt.is_being_sent or attempt.is_delivered else _side(attempt),
+        side="" if _has_no_side(attempt) else _side(attempt),
     )
 
 
@@ -94,6 +94,15 @@ def who(attempt: AttemptDetail) -> str:
             return f"Attempt {attempt.number}"
 
 
+def taken_over(attempt: AttemptDetail) -> str:
+    """What became of one whose machine could not connect."""
+    return f"{attempt.sender} could not connect; another machine took over."
+
+
+def _has_no_side(attempt: AttemptDetail) -> bool:
+    return attempt.is_being_sent or attempt.is_delivered or attempt.is_unreached
+
+
 def _side(attempt: AttemptDetail) -> str:
     return explain(_reason(attempt), host="").side.label
 
@@ -107,6 +116,8 @@ def _ending(attempt: AttemptDetail) -> tuple[str, str]:
         return "info", "Being sent now."
     if attempt.is_delivered:
         return "success", f"Delivered. The receiver answered {attempt.code}."
+    if attempt.is_unreached:
+        return "warning", taken_over(attempt)
     words = f"{title(_reason(attempt), attempt.code)}."
     return ("warning" if attempt.is_interrupted else "danger"), words
 

@@ -78,7 +78,8 @@ def steps_of_test(delivery: DeliveryDetail) -> list[TestStep]:
     """The steps of a test's newest attempt; a delivery that is no test has none."""
     if not delivery.standing.is_test:
         return []
-    attempt = delivery.attempts[-1] if delivery.attempts else None
+    counted = [each for each in delivery.attempts if not each.is_unreached]
+    attempt = counted[-1] if counted else None
     if attempt is None or attempt.is_being_sent:
         return list(_under_way(delivery, attempt))
     return list(_ended(delivery, attempt))

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from portal.queue.names import DELIVERIES
 from portal.services.core import heartbeats
 from portal.services.operations import findings, metrics
 from portal.services.operations.finding import Level
@@ -81,6 +82,14 @@ def _delivering(facts: Facts) -> Iterator[Metric]:
     for kind in sorted(kind for _, kinds in DUTIES for kind in kinds):
         alive.add_metric([kind], len(findings.lives_of(facts, kind)))
     yield alive
+    benched = _gauge(
+        "benched", "Whether this machine sends nothing, for want of a way", ("machine",)
+    )
+    senders = findings.lives_of(facts, heartbeats.worker_of(DELIVERIES))
+    for machine in sorted({each.host for each in senders}):
+        is_benched = any(each.host == machine and each.benched_at for each in senders)
+        benched.add_metric([machine], float(is_benched))
+    yield benched
     swept_at = findings.last_sweep(facts)
     if swept_at is not None:
         age = _gauge(f"{heartbeats.SWEEP}_age_seconds", "Since somebody looked for what is due")

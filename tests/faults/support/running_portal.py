@@ -29,17 +29,22 @@ SENDERS = ("deliveries", "scheduler")
 class RunningPortal:
     """The running portal, and an application on the same database and Valkey to look inside.
 
-    `parts`: only these of the supervisor's programs, and nobody who greets.
+    `parts`: only these of the supervisor's programs, and nobody who greets. `within`: what Python
+    is started with for a place of their own, in which it becomes them.
     """
 
     def __init__(
-        self, folder: Path, environment: dict[str, str], parts: Sequence[str] = ()
+        self,
+        folder: Path,
+        environment: dict[str, str],
+        parts: Sequence[str] = (),
+        within: Sequence[str] = (),
     ) -> None:
         self.environment = environment
         self._parts = parts or tuple(WORDS)
         whole = ["-m", "flask", "--app", "wsgi", "up"]
         arguments = ["-m", "tests.faults.support.partial_portal", *parts] if parts else whole
-        self.process = Process(folder / "up.log", arguments, environment)
+        self.process = Process(folder / "up.log", [*within, *arguments], environment)
         self.settings: Settings = load_settings(environment)
         self.app: Flask = create_base_app(self.settings)
         init_app(self.app)

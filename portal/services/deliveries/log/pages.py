@@ -6,13 +6,13 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Row, func, literal, or_, select
+from sqlalchemy import Row, and_, func, literal, or_, select
 from sqlalchemy.orm import Session
 
 from portal.engine.reason_keys import NEVER_LEFT
 from portal.engine.retry_policy import AttemptKind
 from portal.lib.paging import PAGE_SIZE, Cursor, Page, page_of
-from portal.models.deliveries import OPEN, Attempt, Delivery, Priority
+from portal.models.deliveries import OPEN, Attempt, AttemptOutcome, Delivery, Priority
 from portal.models.webhooks import Webhook, WebhookState
 from portal.services.core.counting import capped
 from portal.services.core.unit_of_work import database_time, session
@@ -194,9 +194,10 @@ def _sent(current: Session, ids: Sequence[int]) -> dict[int, int]:
     if not ids:
         return {}
     left = or_(Attempt.reason.is_(None), Attempt.reason.not_in(map(str, NEVER_LEFT)))
+    went = and_(left, Attempt.outcome != AttemptOutcome.UNREACHED)
     counted = (
         select(Attempt.delivery_id, func.count())
-        .where(Attempt.delivery_id.in_(ids), left)
+        .where(Attempt.delivery_id.in_(ids), went)
         .group_by(Attempt.delivery_id)
     )
     return {row[0]: row[1] for row in current.execute(counted)}

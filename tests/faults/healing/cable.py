@@ -1,0 +1,101 @@
+"""A cable from this network namespace to one of its own for a machine, which may lose everything.
+
+Two TUN devices, one at each end, and a thread that carries packets between them. The machine's end
+is made by `python -m tests.faults.healing.cable SOCKET NUMBER WORDS…`, which hands its device over
+and becomes `python WORDS…` in a namespace where nothing but the cable leads anywhere. What listens
+on a unix socket is reached as before.
+"""
+
+import array
+import ctypes
+import fcntl
+import os
+import select
+import socket
+import struct
+import sys
+import threading
+from pathlib import Path
+from typing import Final
+
+from tests.faults.support.lossy_wire import IFF_TUN_NO_PI, LONGEST, TUNSETIFF
+from tests.support.netns import own_address
+
+RECEIVERS: Final = "10.98.0.1"
+EVERYBODY: Final = "10.98.0.0/16"
+CLONE_NEWNET: Final = 0x40000000
+
+
+class Cable:
+    """Number 1 to 250. `is_cut`: nothing is carried, and nobody is told."""
+
+    def __init__(self, folder: Path, number: int) -> None:
+        self.is_cut = False
+        self._number = number
+        self._path = folder / f"cable{number}.sock"
+        self._near = device(f"cable{number}")
+        own_address(f"cable{number}", f"10.98.{number}.1", "255.255.255.0")
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(self._path))
+        self._listener.listen(1)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._carry, daemon=True)
+        self._thread.start()
+
+    @property
+    def words(self) -> list[str]:
+        """What Python is started with for a machine at the other end; its own words follow."""
+        return ["-m", "tests.faults.healing.cable", str(self._path), str(self._number)]
+
+    def close(self) -> None:
+        """Carry nothing any more."""
+        self._ended.set()
+        self._thread.join(5)
+        self._listener.close()
+
+    def _carry(self) -> None:
+        self._listener.settimeout(120)
+        guest, _ = self._listener.accept()
+        with guest:
+            _, ancillary, _, _ = guest.recvmsg(1, socket.CMSG_SPACE(4))
+            far = array.array("i", ancillary[0][2])[0]
+            guest.send(b"1")
+        ways = {self._near: far, far: self._near}
+        try:
+            while not self._ended.is_set():
+                for handle in select.select(list(ways), [], [], 0.1)[0]:
+                    packet = os.read(handle, LONGEST)
+                    if not self.is_cut:
+                        os.write(ways[handle], packet)
+        except OSError:  # the machine is gone, and its end with it
+            pass
+        finally:
+            for handle in ways:
+                os.close(handle)
+
+
+def device(name: str) -> int:
+    """A TUN device of this namespace; its file number."""
+    handle = os.open("/dev/net/tun", os.O_RDWR)
+    fcntl.ioctl(handle, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TUN_NO_PI))
+    return handle
+
+
+def main(path: str, number: str, *words: str) -> None:
+    """The machine's end."""
+    if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "no network namespace")
+    own_address("lo", "127.0.0.1", "255.0.0.0")
+    handle = device("cable")
+    own_address("cable", f"10.98.{number}.2", "255.255.0.0")
+    with socket.socket(socket.AF_UNIX) as host:
+        host.connect(path)
+        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [handle]))
+        host.sendmsg([b"1"], [rights])
+        host.recv(1)
+    os.close(handle)  # it lives on at the other end
+    os.execv(sys.executable, [sys.executable, *words])  # noqa: S606 - as a machine starts
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

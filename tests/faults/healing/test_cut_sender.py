@@ -1,0 +1,143 @@
+"""A sender that is cut from the receivers holds nobody up: another brings what it had, and System
+names it. What nobody can reach is the receiver's trouble, as ever."""
+
+from datetime import timedelta
+from pathlib import Path
+from time import monotonic, sleep
+
+import pytest
+from sqlalchemy import select
+
+from jobs.pump.pump import LINGER
+from portal.extensions import db
+from portal.models.deliveries import Attempt, Delivery
+from portal.models.operations import Process, Reach
+from portal.models.rollups import Rollup
+from portal.models.webhooks import Webhook
+from portal.queue.names import DELIVERIES
+from portal.services.core.heartbeats import worker_of
+from tests.faults.healing.cable import RECEIVERS
+from tests.faults.healing.two_senders import Senders, receiver_of_both, two_senders
+from tests.faults.support.delivery_ledger import assert_ledger, settled
+from tests.faults.support.durations import IS_FULL
+from tests.faults.support.machines import have_pumped
+from tests.faults.support.running_portal import WORKER
+from tests.support.factories import make_webhook
+from tests.support.processes import until
+from tests.support.receiver import Receiver
+
+WEBHOOKS = 3
+SECONDS = 49.0 if IS_FULL else 9.0
+SETTLING = 3.0  # from the cut until nobody waits any more
+NAMED_WITHIN = 10.0
+# Then a minute may lie between two bare probes.
+BACK_WITHIN = 75.0 if IS_FULL else 30.0
+SICK = {"sender_benched", "sender_unreached"}
+WAYS = ("warm", "cold") if IS_FULL else ("warm",)
+
+pytestmark = pytest.mark.netns(addresses=[RECEIVERS])
+
+
+def know_of_each_other() -> bool:
+    """Whether the first has looked around after the second had come."""
+    db.session.rollback()
+    is_sender = Process.kind == worker_of(DELIVERIES)
+    rows = {each.host: each for each in db.session.scalars(select(Process).where(is_sender))}
+    return len(rows) == 2 and rows["m1"].seen_at > rows["m2"].started_at + timedelta(seconds=1)
+
+
+def warm_up(senders: Senders, receiver: Receiver) -> None:
+    """Both machines have sent something, over connections that stay open, knowing of each other."""
+    assert until(know_of_each_other, 15)
+    receiver.answer(delay=0.3)  # one alone has not enough places
+
+    def both_have() -> bool:
+        for _ in range(5):
+            senders.save()
+        return have_pumped(*senders.portals)
+
+    assert until(both_have, 30)
+    receiver.calm()
+    assert settled(20)
+
+
+def fresh(receiver: Receiver) -> None:
+    """Nobody has a connection to it."""
+    receiver.stop()
+    receiver.start()
+
+
+def everything(column: object) -> list[object]:
+    db.session.rollback()
+    return list(db.session.scalars(select(column)))  # type: ignore[call-overload]  # any column
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_other_machine_brings_what_a_cut_one_had_and_no_try_is_spent(
+    tmp_path: Path, way: str
+) -> None:
+    with two_senders(tmp_path) as senders, receiver_of_both() as receiver:
+        for number in range(WEBHOOKS):
+            make_webhook(f"{receiver.url}{number}")
+        warm_up(senders, receiver)
+        sleep(LINGER + 0.5)  # nobody listens any more
+        with senders.portals[1].hanging(WORKER):  # the first has the work, and listens
+            senders.save()
+            assert until(lambda: len(senders.waits(receiver)) == WEBHOOKS * len(senders.saved), 15)
+        if way == "cold":
+            fresh(receiver)
+        senders.cables[0].is_cut = True
+        cut_at = monotonic()
+        senders.save_for(SECONDS)
+        assert until(lambda: len(senders.waits(receiver)) == WEBHOOKS * len(senders.saved), 15)
+        waits = senders.waits(receiver)
+        later = sorted(
+            wait for (number, _), wait in waits.items() if senders.saved[number] > cut_at + SETTLING
+        )
+        assert later[int(len(later) * 0.99) - 1] < 1.0, later
+        assert max(waits.values()) < 6.0
+        assert settled(20)
+        assert set(everything(Delivery.status)) == {"delivered"}
+        assert set(everything(Delivery.tries)) == {1}
+        assert set(everything(Attempt.outcome)) == {"delivered", "unreached"}
+        assert set(everything(Attempt.sender)) == {None, "m1"}
+        assert set(everything(Webhook.failures_in_row)) == {0}
+        assert set(everything(Rollup.failed_attempts)) == {0}
+        assert (
+            min(senders.named[each] for each in SICK & senders.named.keys()) < cut_at + NAMED_WITHIN
+        )
+        assert until(lambda: "sender_benched" in senders.look(), 10)
+        senders.cables[0].is_cut = False
+        assert until(lambda: not senders.look() & SICK, BACK_WITHIN)
+        assert everything(Reach.machine) == []
+        senders.save_for(1)
+        assert settled(20)
+        assert_ledger(receiver, WEBHOOKS * len(senders.saved))
+
+
+def test_what_nobody_reaches_counts_as_ever_and_benches_nobody(tmp_path: Path) -> None:
+    with two_senders(tmp_path) as senders, receiver_of_both() as receiver:
+        hooks = [make_webhook(f"{receiver.url}{number}") for number in range(WEBHOOKS)]
+        warm_up(senders, receiver)
+        receiver.stop()
+        senders.save()
+        assert until(lambda: min(failures()) > 0, 15), failures()
+        assert set(everything(Attempt.outcome)) == {"delivered", "unreached", "failed"}
+        receiver.start()
+        assert settled(30)
+        assert failures() == [0] * len(hooks)
+        for cable in senders.cables:
+            cable.is_cut = True
+        senders.save()
+        assert until(lambda: min(failures()) > 0, 20), failures()
+        assert not senders.look() & SICK
+        for cable in senders.cables:
+            cable.is_cut = False
+        assert settled(40)
+        assert "sender_benched" not in senders.named
+        assert_ledger(receiver, WEBHOOKS * len(senders.saved))
+
+
+def failures() -> list[int]:
+    """How many failures in a row each webhook has."""
+    return [int(str(each)) for each in everything(Webhook.failures_in_row)]

@@ -1,0 +1,109 @@
+"""A machine comes back by knocking: nothing is sent, and no try is spent."""
+
+import logging
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import delete, update
+
+from jobs.pump.prober import Prober
+from portal.database.engine import database_now
+from portal.extensions import db
+from portal.models.operations import Process, Reach
+from portal.models.webhooks import Webhook
+from portal.services.core.unit_of_work import writing
+from portal.services.outbox import reach_rows
+from portal.services.outbox.reach import OwnReach
+from tests.jobs.pump.delivery_clock import attempts
+from tests.services.dispatch.sending_machines import Machine, doubts
+from tests.support.factories import make_webhook
+from tests.support.ports import free_port
+from tests.support.processes import until
+from tests.support.receiver import Receiver
+
+SECOND = timedelta(seconds=1)
+
+
+@pytest.fixture
+def prober(app: Flask) -> Iterator[Prober]:
+    """Of the machine m1; another lives."""
+    for name in ("m1", "m2"):
+        Machine(name)
+    prober = Prober(app, OwnReach("m1"))
+    prober.look(db.engine)
+    yield prober
+    prober.close()
+    with writing() as current:
+        current.execute(delete(Process))
+
+
+def doubt(*urls: str) -> None:
+    """m1 could not connect to these a minute ago."""
+    ids = [make_webhook(each).id for each in urls]
+    with writing() as current:
+        connection = current.connection()
+        now = database_now(connection)
+        reach_rows.write_failures(connection, "m1", ids, now - 60 * SECOND)
+
+
+def others_deliver() -> None:
+    with writing() as current:
+        now = database_now(current.connection())
+        current.execute(update(Webhook).values(last_delivered_at=now))
+
+
+def make_due() -> None:
+    with writing() as current:
+        current.execute(update(Reach).values(until=database_now(current.connection()) - SECOND))
+
+
+def nowhere() -> str:
+    return f"http://127.0.0.1:{free_port()}/"
+
+
+def test_it_forgets_whom_it_reaches_and_sends_them_nothing(
+    prober: Prober, receiver: Receiver
+) -> None:
+    doubt(receiver.url, nowhere())
+    prober.go_round()
+    (left,) = doubts()
+    assert (left.pause, left.refuted, receiver.received) == (5, False, [])
+    assert receiver.connections_seen == 1
+    prober.go_round()
+    assert doubts()[0].pause == 5, "its time has not come"
+    assert attempts() == []
+
+
+def test_it_benches_its_machine_and_takes_it_back(
+    prober: Prober, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    doubt(*(nowhere() for _ in range(3)))
+    others_deliver()
+    prober.go_round()
+    assert [each.refuted for each in doubts()] == [True] * 3
+    assert caplog.messages == ["m1 cannot reach receivers: it sends nothing until it can."]
+    with writing() as current:
+        current.execute(update(Webhook).values(url=receiver.url))
+    make_due()
+    prober.go_round()
+    assert doubts() == []
+    assert caplog.messages[1:] == ["m1 sends again."]
+
+
+def test_beside_the_pump_it_goes_round_by_itself(prober: Prober, receiver: Receiver) -> None:
+    doubt(receiver.url)
+    prober.look(db.engine)
+    prober.begin()
+    assert until(lambda: doubts() == [], 5)
+
+
+def test_it_knocks_at_the_built_in_inbox_as_well(prober: Prober) -> None:
+    with writing() as current:
+        hook = make_webhook("", kind="inbox")
+        now = database_now(current.connection())
+        reach_rows.write_failures(current.connection(), "m1", [hook.id], now - 60 * SECOND)
+    prober.go_round()
+    assert doubts()[0].pause == 5  # nothing listens there in tests

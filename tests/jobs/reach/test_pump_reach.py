@@ -1,0 +1,136 @@
+"""A pump that could not connect gives back, leaves it to another machine, and has that one hear."""
+
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+from redis import Redis
+from sqlalchemy import delete, event, update
+
+from jobs.deliver import deliver_due, equip
+from portal.database.engine import database_now
+from portal.extensions import settings
+from portal.models.deliveries import Delivery, DeliveryStatus
+from portal.models.operations import Process
+from portal.queue import bell
+from portal.queue.names import DELIVER_DUE, SWEEP_ID
+from portal.services.core.unit_of_work import writing
+from portal.services.outbox.reach import own_reach
+from tests.jobs.pump.delivery_clock import attempts, only_delivery
+from tests.jobs.pump.test_bell_listener import lingering
+from tests.jobs.pump.test_pump_life import queued
+from tests.services.dispatch.sending_machines import Machine, doubts
+from tests.support.factories import Hook, make_webhook, publish
+from tests.support.ports import free_port
+from tests.support.processes import until
+from tests.support.receiver import Receiver
+from tests.support.servers import ValkeyServer
+
+
+@pytest.fixture
+def other(app: Flask) -> Iterator[Machine]:
+    """Another machine that sends; this process knows of it."""
+    del app
+    Machine(settings().machine)
+    machine = Machine("m2")
+    refresh()
+    yield machine
+    with writing() as current:
+        current.execute(delete(Process))
+    refresh()
+
+
+def refresh() -> None:
+    with writing() as current:
+        own_reach.refresh(current.connection())
+        own_reach.leaves_some = False
+
+
+@pytest.fixture
+def redis(valkey_server: ValkeyServer) -> Iterator[Redis]:
+    with valkey_server.client() as client:
+        yield client
+
+
+@pytest.fixture
+def unreached(other: Machine) -> Hook:
+    """A webhook at whose address nobody listens, with a delivery."""
+    del other
+    hook = make_webhook(f"http://127.0.0.1:{free_port()}/")
+    publish()
+    return hook
+
+
+def test_it_gives_back_rings_for_the_other_machine_and_stays_until_that_has_it(
+    app: Flask, other: Machine, unreached: Hook, redis: Redis
+) -> None:
+    with lingering(app, 0.0) as thread:
+        assert until(lambda: own_reach.leaves_some, 10)
+        assert until(lambda: DELIVER_DUE in queued(redis), 5)
+        assert not redis.exists(bell.AWAKE)
+        redis.rpush("rq:queue:deliveries", SWEEP_ID)
+        dropped = until(lambda: redis.lpos("rq:queue:deliveries", SWEEP_ID) is None, 1.5)
+        assert not dropped
+        assert thread.is_alive()
+        assert [each.outcome for each in attempts()] == ["unreached"]
+        assert (only_delivery().status, only_delivery().tries) == ("waiting", 0)
+        assert [each.webhook_id for each in doubts()] == [unreached.id]
+        other.deliver()
+        assert until(lambda: not thread.is_alive(), 5)
+    assert only_delivery().status == DeliveryStatus.DELIVERED
+
+
+def test_when_the_other_is_gone_it_tries_again_and_the_failure_counts(
+    app: Flask, other: Machine, unreached: Hook
+) -> None:
+    with lingering(app, 0.0) as thread:
+        assert until(lambda: own_reach.leaves_some, 10)
+        with writing() as current:
+            current.execute(delete(Process).where(Process.host == other.name))
+        refresh()
+        assert until(lambda: not thread.is_alive(), 10)
+    assert [each.outcome for each in attempts()] == ["unreached", "failed"]
+    row = only_delivery()
+    assert (row.status, row.tries, row.webhook_id) == ("retrying", 1, unreached.id)
+
+
+def test_a_connect_that_lasts_keeps_it_from_claiming_more_there(
+    app: Flask, other: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del other
+    with Receiver() as receiver:
+        make_webhook(receiver.url)
+        monkeypatch.setattr("portal.engine.http.transport.Transport.connecting", all_of_them)
+        receiver.answer(delay=1.0)
+        publish()
+        with lingering(app, 0.0):
+            receiver.wait_for(1)
+            publish()
+            assert until(lambda: own_reach.leaves_some, 5)
+            assert len(receiver.received) == 1
+            with writing() as current:
+                values = {"status": "stopped", "finished_at": database_now(current.connection())}
+                waiting = update(Delivery).where(Delivery.status == "waiting")
+                current.execute(waiting.where(Delivery.attempts == 0).values(**values))
+
+
+def all_of_them(transport: object, _seconds: float) -> list[object]:
+    """Every request that is under way has waited long for its connection."""
+    return [handle.key for handle in transport._busy.values()]  # type: ignore[attr-defined]
+
+
+def test_one_machine_alone_asks_for_nothing_more(app: Flask, receiver: Receiver) -> None:
+    """Neither a claim nor a record says a word about reach."""
+    Machine(settings().machine)
+    refresh()
+    said: list[str] = []
+    event.listen(equip().engine, "before_cursor_execute", lambda *args: said.append(str(args[2])))
+    make_webhook(receiver.url)
+    make_webhook(f"http://127.0.0.1:{free_port()}/")
+    for _ in range(3):
+        publish()
+    deliver_due()
+    assert said
+    own = [each for each in said if "reach" in each or "FROM processes" in each]
+    assert own == []
+    assert doubts() == []
