@@ -46,12 +46,14 @@ class Outcome(NamedTuple):
     """How an attempt ended.
 
     `reason` is None for success. `retry_after` is what `parse_retry_after` made of the answer's
-    header, in seconds.
+    header, in seconds. `may_differ`: the same attempt may end otherwise although nobody changes
+    anything: where a name leads to is not ours to say.
     """
 
     reason: Reason | None
     code: int | None = None
     retry_after: float | None = None
+    may_differ: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,8 @@ def _after_scheduled(
 ) -> Decision:
     if reason is Reason.GONE:
         return TurnOff(reason)
-    if reason in _HOPELESS or tries >= len(schedule):
+    is_hopeless = reason in _HOPELESS and not outcome.may_differ
+    if is_hopeless or tries >= len(schedule):
         return GiveUp(reason)
     return RetryAt(now + timedelta(seconds=wait(schedule[tries], jitter, outcome.retry_after)))
 

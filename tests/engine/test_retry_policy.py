@@ -65,6 +65,12 @@ def test_what_trying_again_cannot_mend_fails_at_once(reason: Reason, tries: int)
     assert after(SCHEDULED, Outcome(reason), tries) == GiveUp(reason)
 
 
+def test_a_name_that_leads_to_a_closed_address_may_lead_elsewhere_next_time() -> None:
+    blocked = Outcome(Reason.BLOCKED, may_differ=True)
+    assert after(SCHEDULED, blocked) == later(SCHEDULE[1])
+    assert after(SCHEDULED, blocked, FINAL_TRY) == GiveUp(Reason.BLOCKED)
+
+
 @pytest.mark.parametrize("tries", [1, 5, FINAL_TRY])
 def test_gone_turns_the_webhook_off_at_any_try(tries: int) -> None:
     assert after(SCHEDULED, GONE, tries) == TurnOff(Reason.GONE)

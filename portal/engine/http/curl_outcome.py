@@ -12,7 +12,7 @@ from portal.engine.http.certificate_dates import CertificateDates
 from portal.engine.http.curl_handle import CurlHandle, Order
 from portal.engine.http.curl_verdict import Progress, exception_for, reason_for_curl
 from portal.engine.http.exchange import Exchange, Phases, one_line, read_head
-from portal.engine.http.url import host_of
+from portal.engine.http.url import host_of, is_named
 from portal.engine.reason_keys import NEVER_LEFT, Reason, reason_for_code
 
 log = logging.getLogger(__name__)
@@ -97,6 +97,8 @@ def without_turn(order: Order) -> Exchange:
 def _is_unreached(handle: CurlHandle, reason: Reason, curl_code: int, message: str) -> bool:
     if not _is_connecting(handle, message) or curl_code == pycurl.E_URL_MALFORMAT:
         return False
+    if reason is Reason.BLOCKED:  # where a name leads to may differ from machine to machine
+        return handle.request is not None and is_named(handle.request.url or "")
     return reason in _UNREACHED or handle.socket_errno in _SCARCE
 
 

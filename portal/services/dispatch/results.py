@@ -58,7 +58,10 @@ def of_exchange(claim: Claim, exchange: Exchange, sent: Outgoing) -> Result:
     return Result(
         claim=claim,
         outcome=Outcome(
-            exchange.reason, exchange.code, parse_retry_after(asked, now) if asked else None
+            exchange.reason,
+            exchange.code,
+            parse_retry_after(asked, now) if asked else None,
+            exchange.is_unreached,
         ),
         phases=_milliseconds(exchange),
         peer=exchange.peer,

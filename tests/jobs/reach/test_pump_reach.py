@@ -1,6 +1,7 @@
 """A pump that could not connect gives back, leaves it to another machine, and has that one hear."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from flask import Flask
@@ -117,6 +118,18 @@ def test_a_connect_that_lasts_keeps_it_from_claiming_more_there(
 def all_of_them(transport: object, _seconds: float) -> list[object]:
     """Every request that is under way has waited long for its connection."""
     return [handle.key for handle in transport._busy.values()]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("host", "status"), [("localhost", "retrying"), ("127.0.0.1", "failed")])
+def test_only_a_closed_address_in_figures_is_final_at_once(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, host: str, status: str
+) -> None:
+    nothing_open = replace(settings(), webhook_allowed_networks=())
+    monkeypatch.setitem(app.extensions, "settings", nothing_open)
+    make_webhook(f"http://{host}:81/")
+    publish()
+    deliver_due()
+    assert (only_delivery().status, only_delivery().reason) == (status, "blocked")
 
 
 def test_one_machine_alone_asks_for_nothing_more(app: Flask, receiver: Receiver) -> None:

@@ -97,6 +97,15 @@ def test_when_the_second_cannot_either_it_is_the_receiver_as_ever() -> None:
     assert first.judge() is second.judge() is None
 
 
+def test_a_name_that_leads_astray_on_one_machine_is_the_other_ones_to_bring() -> None:
+    first, second = machines(2)
+    make_webhook()
+    publish()
+    first.fail(Reason.BLOCKED)
+    second.deliver()
+    assert [each.outcome for each in attempts()] == ["unreached", "delivered"]
+
+
 def test_two_of_twenty_judge() -> None:
     all_of_them = machines(20)
     hook = make_webhook()

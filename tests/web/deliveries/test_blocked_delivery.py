@@ -26,7 +26,7 @@ def test_a_blocked_deliverys_address_is_in_the_log_file_alone(
     told = [
         page.html,
         pages.client.get(f"/deliveries/{made}/help-bundle").text,
-        pages.client.get("/deliveries/export.csv?status=failed", buffered=True).text,
+        pages.client.get("/deliveries/export.csv?status=retrying", buffered=True).text,
         pages.get("/deliveries").html,
     ]
     assert all("localhost" in each or str(made) in each for each in told)

@@ -90,6 +90,20 @@ def test_neither_is_an_answer_nor_an_address_that_cannot_be_used(
     assert told(odd) == (Reason.BAD_HEADERS, False)
 
 
+def test_a_name_may_lead_to_a_closed_address_on_one_machine_alone(receiver: Receiver) -> None:
+    transport = Transport(AddressGuard())
+    for host, is_named in (
+        ("localhost", True),
+        ("127.0.0.1", False),
+        ("0x7f.1", False),
+        ("2130706433", False),
+        ("[::ffff:127.0.0.1]", False),
+    ):
+        exchange = send(transport, f"http://{host}:{receiver.port}/")
+        assert told(exchange) == (Reason.BLOCKED, is_named), host
+    transport.close()
+
+
 def test_no_more_open_files_are_the_senders_trouble(
     transport: Transport, receiver: Receiver
 ) -> None:
