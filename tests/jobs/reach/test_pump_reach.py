@@ -1,11 +1,10 @@
-"""A pump that could not connect gives back, leaves it to another machine, and has that one hear."""
+"""A pump that could not connect gives back, and leaves it to another machine."""
 
 from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 from flask import Flask
-from redis import Redis
 from sqlalchemy import delete, event, update
 
 from jobs.deliver import deliver_due, equip
@@ -13,19 +12,15 @@ from portal.database.engine import database_now
 from portal.extensions import settings
 from portal.models.deliveries import Delivery, DeliveryStatus
 from portal.models.operations import Process
-from portal.queue import bell
-from portal.queue.names import DELIVER_DUE, SWEEP_ID
 from portal.services.core.unit_of_work import writing
 from portal.services.outbox.reach import own_reach
 from tests.jobs.pump.delivery_clock import attempts, only_delivery
-from tests.jobs.pump.test_bell_listener import lingering
-from tests.jobs.pump.test_pump_life import queued
+from tests.jobs.sender.running_sender import running_sender
 from tests.services.dispatch.sending_machines import Machine, doubts
 from tests.support.factories import Hook, make_webhook, publish
 from tests.support.ports import free_port
 from tests.support.processes import until
 from tests.support.receiver import Receiver
-from tests.support.servers import ValkeyServer
 
 
 @pytest.fixture
@@ -48,12 +43,6 @@ def refresh() -> None:
 
 
 @pytest.fixture
-def redis(valkey_server: ValkeyServer) -> Iterator[Redis]:
-    with valkey_server.client() as client:
-        yield client
-
-
-@pytest.fixture
 def unreached(other: Machine) -> Hook:
     """A webhook at whose address nobody listens, with a delivery."""
     del other
@@ -62,34 +51,28 @@ def unreached(other: Machine) -> Hook:
     return hook
 
 
-def test_it_gives_back_rings_for_the_other_machine_and_stays_until_that_has_it(
-    app: Flask, other: Machine, unreached: Hook, redis: Redis
+def test_it_gives_back_and_leaves_it_to_the_other_machine(
+    app: Flask, other: Machine, unreached: Hook
 ) -> None:
-    with lingering(app, 0.0) as thread:
+    with running_sender(app):
         assert until(lambda: own_reach.leaves_some, 10)
-        assert until(lambda: DELIVER_DUE in queued(redis), 5)
-        assert not redis.exists(bell.AWAKE)
-        redis.rpush("rq:queue:deliveries", SWEEP_ID)
-        dropped = until(lambda: redis.lpos("rq:queue:deliveries", SWEEP_ID) is None, 1.5)
-        assert not dropped
-        assert thread.is_alive()
         assert [each.outcome for each in attempts()] == ["unreached"]
         assert (only_delivery().status, only_delivery().tries) == ("waiting", 0)
         assert [each.webhook_id for each in doubts()] == [unreached.id]
         other.deliver()
-        assert until(lambda: not thread.is_alive(), 5)
+        assert until(lambda: not own_reach.leaves_some, 5)
     assert only_delivery().status == DeliveryStatus.DELIVERED
 
 
 def test_when_the_other_is_gone_it_tries_again_and_the_failure_counts(
     app: Flask, other: Machine, unreached: Hook
 ) -> None:
-    with lingering(app, 0.0) as thread:
+    with running_sender(app):
         assert until(lambda: own_reach.leaves_some, 10)
         with writing() as current:
             current.execute(delete(Process).where(Process.host == other.name))
         refresh()
-        assert until(lambda: not thread.is_alive(), 10)
+        assert until(lambda: only_delivery().tries == 1, 10)
     assert [each.outcome for each in attempts()] == ["unreached", "failed"]
     row = only_delivery()
     assert (row.status, row.tries, row.webhook_id) == ("retrying", 1, unreached.id)
@@ -104,7 +87,7 @@ def test_a_connect_that_lasts_keeps_it_from_claiming_more_there(
         monkeypatch.setattr("portal.engine.http.transport.Transport.connecting", all_of_them)
         receiver.answer(delay=1.0)
         publish()
-        with lingering(app, 0.0):
+        with running_sender(app):
             receiver.wait_for(1)
             publish()
             assert until(lambda: own_reach.leaves_some, 5)
@@ -144,6 +127,6 @@ def test_one_machine_alone_asks_for_nothing_more(app: Flask, receiver: Receiver)
         publish()
     deliver_due()
     assert said
-    own = [each for each in said if "reach" in each or "FROM processes" in each]
+    own = [each for each in said if "reach" in each or "processes.host" in each]
     assert own == []
     assert doubts() == []
