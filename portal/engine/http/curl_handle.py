@@ -83,6 +83,7 @@ class CurlHandle:
         "limits",
         "opened",
         "opens",
+        "order",
         "patience",
         "peer",
         "refusal",
@@ -91,6 +92,7 @@ class CurlHandle:
         "socket_errno",
         "truncated",
         "waited",
+        "wants_fresh",
     )
 
     def __init__(self, guard: AddressGuard, ca_file: str) -> None:
@@ -117,7 +119,8 @@ class CurlHandle:
         self.opens: tuple[str, int] | None = None
         self.peer: tuple[str, int] | None = None
         self.refusal: str | None = None
-        self.opened = self.truncated = self.has_given_up = False
+        self.order: Order | None = None
+        self.opened = self.truncated = self.has_given_up = self.wants_fresh = False
         self.head_size = self.socket_errno = 0
         self.began = self.waited = 0.0
         self.again: float | None = None
@@ -133,6 +136,7 @@ class CurlHandle:
 
     def load(self, order: Order, waited: float) -> None:
         """Set what differs from request to request. `waited`: seconds since it was asked for."""
+        self.order = order
         self.key, self.request, self.opens = order.key, order.request, order.opens
         self.began, self.waited, self.patience = order.began, waited, order.patience
         setopt = self.curl.setopt
@@ -147,6 +151,13 @@ class CurlHandle:
             setopt(pycurl.FRESH_CONNECT, int(order.is_fresh))
             setopt(pycurl.TIMEOUT_MS, max(1, limits[1]))
             setopt(pycurl.CONNECTTIMEOUT_MS, max(1, limits[2]))
+
+    def begin_again(self) -> None:
+        """Prepare the same request for a connection of its own: the one that was open has ended,
+        and others that are may have ended as well."""
+        assert self.order is not None  # noqa: S101 -- a loaded handle always has one
+        self.wants_fresh, self.reopened = False, monotonic() - self.began
+        self.load(self.order._replace(is_fresh=True), waited=self.reopened)
 
     @property
     def has_address(self) -> bool:
@@ -191,11 +202,15 @@ class CurlHandle:
         must not carry the request of another webhook.
 
         libcurl sends a request again by itself when a connection that was kept open ends before a
-        byte of the answer, which may have been read. It asks here each time: once is allowed, and
-        noted in `again`, since most often the receiver had hung up before the request came.
+        byte of the answer, which may have been read. It asks here each time: once is allowed, over
+        a new connection, and noted in `again`, since most often the receiver had hung up before the
+        request came. Another one that was kept open is left alone (`wants_fresh`).
         """
         if self.again is not None:
             self.has_given_up = True
+            return pycurl.PREREQFUNC_ABORT
+        if self.peer is not None and self.reopened is None:
+            self.wants_fresh = True
             return pycurl.PREREQFUNC_ABORT
         if self.peer is not None:
             self.again = monotonic() - self.began

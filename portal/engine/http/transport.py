@@ -244,6 +244,11 @@ class Transport:
                 self._finish(self._busy[curl], code, message)
 
     def _finish(self, handle: CurlHandle, code: int, message: str) -> None:
+        if handle.wants_fresh:
+            self._multi.remove_handle(handle.curl)
+            handle.begin_again()
+            self._multi.add_handle(handle.curl)
+            return
         if handle in self._looking_up:
             self._note_name(handle, hangs=code == pycurl.E_OPERATION_TIMEDOUT)
         self._ended.append(exchange_of(handle, code, message, self._certificates))

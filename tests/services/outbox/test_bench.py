@@ -136,6 +136,17 @@ def test_a_common_outage_benches_nobody() -> None:
     assert [each.refuted for each in doubts()] == [False] * 10
 
 
+def test_what_arrived_before_it_began_to_doubt_refutes_nobody() -> None:
+    first, second = machines(2)
+    webhooks(3)
+    publish()
+    second.deliver()
+    publish()
+    first.fail()
+    first.knock(reached=False)
+    assert [each.refuted for each in doubts()] == [False] * 3
+
+
 def test_what_was_under_way_when_an_outage_began_refutes_nobody() -> None:
     """It arrives right after the first failure; and then nobody reaches the receivers any more."""
     first, second = machines(2)

@@ -114,7 +114,7 @@ def test_a_request_that_ends_every_connection_is_sent_no_more_than_twice(
             transport.start(number, prepare(server.url, (), BODY), timeout=2)
         assert {each.reason for each in drive_all(transport)} == {None}
         exchange = send(transport, server.url, body=poison)
-    assert exchange.reason is Reason.NO_REPLY
+    assert exchange.reason is Reason.RESET
     assert exchange.phases.again is not None
     assert sum(poison in each for each in requests) == 2
 
