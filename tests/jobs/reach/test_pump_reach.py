@@ -127,6 +127,6 @@ def test_one_machine_alone_asks_for_nothing_more(app: Flask, receiver: Receiver)
         publish()
     deliver_due()
     assert said
-    own = [each for each in said if "reach" in each or "processes.host" in each]
+    own = [each for each in said if "reach" in each or "benched_at" in each]
     assert own == []
     assert doubts() == []
