@@ -12,7 +12,7 @@ from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import OperationalError
 
 from jobs.deliver import deliver_due, equip
-from jobs.pump import pump
+from jobs.pump import bell_listener, pump
 from jobs.pump import sender as sender_module
 from jobs.stop_flag import stop
 from portal.extensions import settings
@@ -88,9 +88,15 @@ def test_sweeps_that_queue_up_behind_the_job_are_dropped(
     assert seen == [True]
 
 
-def test_it_ends_at_once_when_it_is_told_to(app: Flask) -> None:
+def test_it_ends_at_once_when_it_is_told_to(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though it would sleep for an hour."""
+    monkeypatch.setattr(pump, "LOOK_EVERY", 3600.0)
+    monkeypatch.setattr(bell_listener, "AWAKE_EVERY", 3600.0)
+    monkeypatch.setitem(app.extensions, "settings", replace(settings(), sweep_seconds=3600))
     with running_sender(app) as sender:
-        deliver_due()
+        for _ in range(2):
+            deliver_due()
+        time.sleep(0.3)  # it waits
         stop.set()
         asked = time.monotonic()
         sender.join(LONG)
