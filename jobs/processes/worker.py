@@ -131,7 +131,6 @@ def _work(queue_name: str) -> NoReturn:
     def is_well() -> bool:
         return turns.are_taken() and beside.turns.are_taken()
 
-    # Only those who send have to know whom they reach.
     look = Prober(app).begin().look if sends else nothing_else
     kind = heartbeats.worker_of(queue_name)
     heartbeat = Heartbeat(app, kind, is_well=is_well, beside=look)
@@ -175,7 +174,7 @@ def _take_jobs(queue_name: str, redis_url: str) -> None:
 
 
 def nothing_else(_engine: Engine) -> None:
-    """What a process that does not send does with each beat."""
+    """With each beat: only those who send have to know whom they reach."""
 
 
 def warm_up(queue_name: str) -> None:

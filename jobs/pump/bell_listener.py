@@ -73,6 +73,11 @@ class BellListener:
         self._bell.fall_asleep()
         self._is_awake = False
 
+    @property
+    def is_awake(self) -> bool:
+        """Whether it may still say that it listens, though it has stopped."""
+        return self._is_awake
+
     def end(self) -> None:
         """Hear nothing any more by the subscription."""
         if self._watch is not None:

@@ -8,6 +8,7 @@ from jobs.pump.recorder import Recorder
 from portal.config.settings import Settings
 from portal.engine.http.custom_headers import HeaderError
 from portal.engine.http.transport import Transport, prepare
+from portal.engine.reach import SLOW_CONNECT
 from portal.engine.reasons import Reason
 from portal.engine.retry_policy import AttemptKind
 from portal.services.core.vault import VaultError
@@ -64,9 +65,9 @@ class Flights:
                 ),
             )
 
-    def connecting(self, seconds: float) -> set[int]:
-        """The webhooks to which a connect has lasted so long: another machine may be quicker."""
-        keys = map(str, self._transport.connecting(seconds))
+    def slow_ones(self) -> set[int]:
+        """The webhooks to which a connect lasts long: another machine may be quicker."""
+        keys = map(str, self._transport.unheard(SLOW_CONNECT))
         return {self._flying[int(key)][0].webhook.id for key in keys}
 
     def drive(self, patience: float) -> None:

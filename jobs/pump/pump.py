@@ -23,7 +23,6 @@ from jobs.pump.recorder import Claiming, Recorder
 from jobs.pump.wake import Wake
 from portal.config.settings import Settings
 from portal.engine.http.transport import Transport
-from portal.engine.reach import SLOW_CONNECT
 from portal.queue.bell import Bell
 from portal.services.dispatch import claim as dispatch_claim
 from portal.services.dispatch import release
@@ -64,6 +63,7 @@ class Pump:
         self._transport, self._bell, self._wake = transport, bell, wake
         self._is_stopping = is_stopping
         self._unsent: list[Claim] = []  # to be given back
+        self._reach, self._pass_on_at = own_reach, 0.0
         self._look_at, self._asked = 0.0, wake.asked
         self._was_full = self._has_hung_up = self._is_blind = self._is_drowsy = False
 
@@ -119,7 +119,9 @@ class Pump:
         self._was_full = is_full
         if free <= 0:
             return
-        if not self._is_drowsy:
+        if self._reach.leaves_some:
+            self._pass_on()
+        elif not (self._is_drowsy or self._is_blind):
             self._listener.stay_awake()
         if self._desk.is_busy:  # a look must wait
             return
@@ -129,6 +131,14 @@ class Pump:
             self._look_at = 0.0  # whoever waits wants to know that nothing is left
         if monotonic() >= self._look_at:
             self._look()
+
+    def _pass_on(self) -> None:
+        """Have other machines hear of what this one leaves to them."""
+        if monotonic() >= self._pass_on_at:
+            self._pass_on_at = monotonic() + LOOK_EVERY
+            if self._listener.is_awake:  # the key may be another pump's
+                self._listener.fall_asleep()
+            self._bell.ring()
 
     def _look(self) -> None:
         """Claim as much as there is room for, and start it."""
@@ -151,8 +161,8 @@ class Pump:
     def _claiming(self, held: int = 0, *, is_alone: bool = False) -> Claiming:
         """A claim for the places that are free now, less those for `held` claims."""
         places = self._transport.free - held
-        if own_reach.has_others:
-            own_reach.connecting = self._flights.connecting(SLOW_CONNECT)
+        if self._reach.has_others:
+            self._reach.connecting = self._flights.slow_ones()
         without = self._recorder.waits_for
         return partial(
             dispatch_claim.claim,

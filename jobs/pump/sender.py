@@ -18,6 +18,7 @@ from jobs.turns import Turns
 from portal.queue import bell
 from portal.services.core.runs import own_run
 from portal.services.dispatch import release
+from portal.services.outbox.reach import own_reach
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +58,8 @@ class Sender:
             if stop.is_set() or monotonic() > until:
                 return
             # Those that queue up behind this job would find nothing to do.
-            bell.bell().drop_queued_sweeps()
+            if not own_reach.leaves_some:
+                bell.bell().drop_queued_sweeps()
 
     @property
     def is_alive(self) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Sequence, Set
 from datetime import datetime
 from typing import Final, NamedTuple
 
-FIRST_PAUSE: Final = 1  # seconds from the failure to the first bare probe
+FIRST_PAUSE: Final = 0  # seconds from the failure to the first bare probe
 SECOND_PAUSE: Final = 5  # … from that one to the next; doubles with each
 LONGEST_PAUSE: Final = 60
 REFUTED_DOUBTS: Final = 3  # so many, and the machine sends nothing for a while

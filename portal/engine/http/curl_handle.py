@@ -10,6 +10,7 @@ import requests
 
 from portal.engine.http.address_guard import AddressGuard
 from portal.engine.http.name_lookups import CACHE_SECONDS
+from portal.engine.http.sockets import Acknowledgements, Local
 
 MAX_BODY = 64 * 1024
 """Bytes of an answer's body that are read; then the connection is dropped."""
@@ -71,16 +72,19 @@ class CurlHandle:
     """A libcurl easy handle with what its callbacks gather for one request."""
 
     __slots__ = (
+        "acknowledgements",
         "again",
         "began",
         "body",
         "curl",
+        "file",
         "guard",
         "has_given_up",
         "head",
         "head_size",
         "key",
         "limits",
+        "local",
         "opened",
         "opens",
         "order",
@@ -95,8 +99,14 @@ class CurlHandle:
         "wants_fresh",
     )
 
-    def __init__(self, guard: AddressGuard, ca_file: str) -> None:
+    def __init__(
+        self,
+        guard: AddressGuard,
+        ca_file: str,
+        acknowledgements: Acknowledgements | None = None,
+    ) -> None:
         self.guard = guard
+        self.acknowledgements = acknowledgements or Acknowledgements(0)
         self.curl = curl = pycurl.Curl()
         for option, value in _FIXED_OPTIONS.items():
             curl.setopt(option, value)
@@ -118,6 +128,8 @@ class CurlHandle:
         self.request: requests.PreparedRequest | None = None
         self.opens: tuple[str, int] | None = None
         self.peer: tuple[str, int] | None = None
+        self.local: Local | None = None
+        self.file = -1
         self.refusal: str | None = None
         self.order: Order | None = None
         self.opened = self.truncated = self.has_given_up = self.wants_fresh = False
@@ -170,6 +182,14 @@ class CurlHandle:
         return self.peer is not None and not self.opened
 
     @property
+    def is_unheard(self) -> bool:
+        """Whether nothing shows that a living path leads to the receiver: there is no connection,
+        or nobody has acknowledged the request on it."""
+        if self.is_connecting:
+            return True
+        return not self.head and self.acknowledgements.is_missing(self.local)
+
+    @property
     def is_connecting(self) -> bool:
         """Whether the request has no connection, or lost the one that was open already."""
         return self.peer is None or self.reopened is not None
@@ -193,9 +213,10 @@ class CurlHandle:
             return pycurl.SOCKET_BAD
         self.opened = True
         # Detached: from here on the file handle is libcurl's, which closes it.
-        return opened.detach()
+        self.file = opened.detach()
+        return self.file
 
-    def _before_request(self, peer: str, _local: str, port: int, _local_port: int) -> int:
+    def _before_request(self, peer: str, local: str, port: int, local_port: int) -> int:
         """Vet the peer of every request.
 
         A connection from the pool opens no socket, and one that was opened for the inbox kind
@@ -215,6 +236,9 @@ class CurlHandle:
         if self.peer is not None:
             self.again = monotonic() - self.began
         self.peer, self.reopened = (peer, port), None
+        self.local = (local, local_port)
+        if self.file >= 0:
+            self.acknowledgements.note(self.local, self.file)
         refusal = self.guard.refusal(peer, port, opens=self.opens)
         if refusal is None:
             return pycurl.PREREQFUNC_OK

@@ -1,7 +1,11 @@
-"""Which sockets libcurl waits for, and which of them are ready, by epoll."""
+"""Which sockets libcurl waits for, and which of them are ready, by epoll; and over which of them
+something was sent that nobody has acknowledged."""
 
 import select
+import socket
+import sys
 from contextlib import suppress
+from typing import Final
 
 import pycurl
 
@@ -13,6 +17,11 @@ _TO_EPOLL = {
 _READABLE = select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR
 _EVENTS_A_POLL = 64
 """Sockets served before finished requests are looked for: none waits long for the others."""
+# https://github.com/torvalds/linux/blob/master/include/uapi/linux/tcp.h: struct tcp_info begins
+# with eight bytes and four numbers of four bytes; the next is the segments not acknowledged.
+UNACKED: Final = slice(24, 28)
+
+Local = tuple[str, int]
 
 
 class Sockets:
@@ -81,3 +90,40 @@ class Sockets:
         self._resting.remove(fd)
         self._registered.remove(fd)
         self._epoll.unregister(fd)
+
+
+class Acknowledgements:
+    """The sockets of one transport, by the address and port of this end.
+
+    libcurl does not tell which socket a request that is under way goes over, but where that begins.
+    A file number may be another socket's by now, so the address is compared.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._files: dict[Local, int] = {}
+
+    def note(self, local: Local, file: int) -> None:
+        """A connection is open."""
+        self._files[local] = file
+        if len(self._files) > self._capacity:
+            del self._files[next(iter(self._files))]
+
+    def is_missing(self, local: Local | None) -> bool:
+        """Whether something that was sent from there is on its way still, as far as is known."""
+        file = self._files.get(local) if local else None
+        if file is None:
+            return False
+        try:
+            known = socket.socket(fileno=file)
+        except OSError:
+            return False
+        try:
+            if known.getsockname()[:2] != local:
+                return False
+            info = known.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, UNACKED.stop)
+            return int.from_bytes(info[UNACKED], sys.byteorder) > 0
+        except OSError:
+            return False
+        finally:
+            known.detach()  # it is libcurl's

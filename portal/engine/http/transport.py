@@ -17,7 +17,7 @@ from portal.engine.http.custom_headers import HeaderError
 from portal.engine.http.exchange import Exchange, Phases
 from portal.engine.http.name_lookups import Lookups, Name, name_of
 from portal.engine.http.request_head import header_lines
-from portal.engine.http.sockets import Sockets
+from portal.engine.http.sockets import Acknowledgements, Sockets
 from portal.engine.http.trust_store import TrustStore
 from portal.engine.http.url import AddressError, check_url
 from portal.engine.reason_keys import Reason
@@ -57,6 +57,7 @@ class Transport:
         self._max_in_flight = max_in_flight
         self._trust = TrustStore(ca_bundle)
         self._certificates = CertificateDates(2 * max_in_flight)
+        self._acknowledgements = Acknowledgements(2 * max_in_flight)
         self._idle: list[CurlHandle] = []
         self._busy: dict[pycurl.Curl, CurlHandle] = {}
         self._lookups: Lookups[Order] = Lookups()
@@ -119,13 +120,13 @@ class Transport:
             elif self._lookups.ask(name, began + timeout, order, doubted=doubted):
                 self._begin(order, name)
 
-    def connecting(self, seconds: float) -> list[Hashable]:
-        """The keys of the requests that have been waiting for a connection for so long."""
+    def unheard(self, seconds: float) -> list[Hashable]:
+        """The keys of the requests that have had no connection for so long, or on it no sign."""
         since, found = monotonic() - seconds, []
         for handle in self._busy.values():
             if handle.began + handle.waited > since:  # the others were begun later
                 break
-            if handle.is_connecting:
+            if handle.is_unheard:
                 found.append(handle.key)
         return found
 
@@ -214,7 +215,9 @@ class Transport:
             self._lookups.lost(name, hangs=hangs)
 
     def _take_handle(self) -> CurlHandle:
-        return self._idle.pop() if self._idle else CurlHandle(self._guard, self._trust.ca_file)
+        if self._idle:
+            return self._idle.pop()
+        return CurlHandle(self._guard, self._trust.ca_file, self._acknowledgements)
 
     def _release(self, handle: CurlHandle) -> None:
         del self._busy[handle.curl]

@@ -3,7 +3,7 @@ names it. What nobody can reach is the receiver's trouble, as ever."""
 
 from datetime import timedelta
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic
 
 import pytest
 from sqlalchemy import select
@@ -20,14 +20,14 @@ from tests.faults.healing.two_senders import Senders, receiver_of_both, two_send
 from tests.faults.support.delivery_ledger import assert_ledger, settled
 from tests.faults.support.durations import IS_FULL
 from tests.faults.support.machines import have_pumped
-from tests.faults.support.running_portal import WORKER
 from tests.support.factories import make_webhook
 from tests.support.processes import until
 from tests.support.receiver import Receiver
 
 WEBHOOKS = 3
 SECONDS = 30.0 if IS_FULL else 9.0
-SETTLING = 3.0  # from the cut until nobody waits any more
+# From the cut until nobody waits any more: by then the cut machine has met each of the webhooks.
+SETTLING = 5.0
 NAMED_WITHIN = 10.0
 # The longer it was cut, the longer the pause between two bare probes.
 BACK_WITHIN = 45.0 if IS_FULL else 30.0
@@ -75,10 +75,6 @@ def test_the_other_machine_brings_what_a_cut_one_had_and_no_try_is_spent(
         warm_up(senders, receiver)
         if way == "cold":
             receiver.answer(headers=[("Connection", "close")])
-        sleep(1.5)  # what was to be heard is heard
-        with senders.portals[1].hanging(WORKER):  # the first has the work, and listens
-            senders.save()
-            assert until(lambda: len(senders.waits(receiver)) == WEBHOOKS * len(senders.saved), 15)
         senders.cables[0].is_cut = True
         cut_at = monotonic()
         senders.save_for(SECONDS)

@@ -113,6 +113,19 @@ def test_no_more_open_files_are_the_senders_trouble(
     assert told(exchange) == (Reason.INTERNAL, True)
 
 
+def test_an_answer_that_takes_its_time_is_no_reason_for_doubt(
+    transport: Transport, receiver: Receiver
+) -> None:
+    """The request was acknowledged: on a new connection, and on one that is used again."""
+    receiver.answer(delay=0.4)
+    for _ in range(2):
+        transport.start(1, prepare(receiver.url, HEADERS, BODY), timeout=2)
+        transport.drive(0.3)
+        assert transport.in_flight == 1
+        assert transport.unheard(0.2) == []
+        drive_all(transport)
+
+
 def test_who_waits_for_a_connection_is_known(transport: Transport, receiver: Receiver) -> None:
     receiver.answer(delay=0.6)
     with socket.socket() as full:
@@ -125,13 +138,13 @@ def test_who_waits_for_a_connection_is_known(transport: Transport, receiver: Rec
         url = f"http://127.0.0.1:{full.getsockname()[1]}/"
         transport.start("slow", prepare(url, HEADERS, BODY), timeout=2)
         transport.start("quick", prepare(receiver.url, HEADERS, BODY), timeout=2)
-        assert transport.connecting(0.2) == []
+        assert transport.unheard(0.2) == []
         transport.drive(0.3)
-        assert transport.connecting(0.2) == ["slow"]
+        assert transport.unheard(0.2) == ["slow"]
         drive_all(transport)
         for one in waiting:
             one.close()
-    assert transport.connecting(0.2) == []
+    assert transport.unheard(0.2) == []
 
 
 @pytest.mark.netns
@@ -147,6 +160,13 @@ def test_a_path_that_is_cut_is_noticed_in_seconds_on_an_open_connection_and_on_a
             (exchange,) = drive_all(transport, 25)
             return exchange, monotonic() - began
 
+        assert told(go()[0]) == (None, False)
+        wire.is_cut = True
+        transport.start("early", request, timeout=20, patience=SHORT_PATIENCE)
+        transport.drive(0.6)
+        assert transport.unheard(0.5) == ["early"], "the request was not acknowledged"
+        drive_all(transport, 25)
+        wire.is_cut = False
         assert told(go()[0]) == (None, False)
         wire.is_cut = True
         warm, took = go()
