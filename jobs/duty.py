@@ -17,14 +17,16 @@ at_work: Final = RLock()
 """Held by the one thread of this process that does a duty, or works at tasks."""
 
 
-def duty(share: float = SHARE) -> Callable[[Callable[[], None]], Callable[[], None]]:
+def duty(share: float = SHARE, job: str = "") -> Callable[[Callable[[], None]], Callable[[], None]]:
     """Do it unless somebody has begun it within a `share` of the interval at which it is scheduled.
+
+    `job`: of which it is a part, where it is not the job itself.
 
     So it does not matter who starts it: rq-scheduler, two of them, or who does without.
     """
 
     def decorate(function: Callable[[], None]) -> Callable[[], None]:
-        name = f"{function.__module__}.{function.__name__}"
+        name = job or f"{function.__module__}.{function.__name__}"
 
         @wraps(function)
         def run() -> None:

@@ -1,25 +1,34 @@
 """The sweep: every few seconds, whatever rang or did not ring, what is due gets its pump.
 
-Each sender does the same between two requests; this is for the time in which none gets to it.
+A process's sender puts the rest right between two requests, and nobody may do it beside him: leases
+that ran out may be those of results that he still keeps, for the database was locked.
 """
+
+from flask import current_app
 
 from jobs.context import job
 from jobs.duty import duty
 from portal.queue import bell, task_bell
+from portal.queue.names import SWEEP
 from portal.services.dispatch import sweep as dispatch_sweep
 from portal.services.outbox import due
 from portal.services.tasks import leases as task_leases
 
 
 @job
-@duty(share=1.0)
 def sweep() -> None:
-    """Settle what nobody else will, ring if anything is claimable.
+    """Settle what no sender will, ring if anything is claimable.
 
-    May run twice at once, and beside a pump.
+    May run twice at once, and beside a sender.
     """
-    dispatch_sweep.settle()
+    if "sender" not in current_app.extensions:
+        _settle()
     if due.has_claimable(by_anybody=True):  # whoever hears the bell may be on another machine
         bell.ring()
     if task_leases.has_due():
         task_bell.ring()
+
+
+@duty(share=1.0, job=SWEEP)
+def _settle() -> None:
+    dispatch_sweep.settle()

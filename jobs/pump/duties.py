@@ -47,11 +47,12 @@ class Duties:
         """Something is being sent: it is a sign of life."""
         self._has_sent = True
 
-    def do(self, held: Set[UUID], without: Set[int], *, beside: bool) -> None:
+    def do(self, held: Set[UUID], without: Set[int], *, is_behind: bool, beside: bool) -> None:
         """Do them if they are due and nothing else is being written.
 
         `held`: the tokens of all leases that the pump knows of. `without`: webhooks of which it
-        still has results to be recorded.
+        still has results to be recorded. `is_behind`: so it has of any, and has had for a while:
+        their leases may have run out, and nothing is put right until they are written.
         """
         if self._writer.is_unsure and not self._was_unsure:
             self.at = 0.0
@@ -59,10 +60,12 @@ class Duties:
             return
         self._was_unsure = self._writer.is_unsure
         has_sent, self._has_sent = self._has_sent, False
-        work = partial(self._do, held, without, has_sent)
+        work = partial(self._do, held, without, has_sent, is_behind)
         self._desk.give(work, partial(self._note, has_sent), beside=beside)
 
-    def _do(self, held: Set[UUID], without: Set[int], has_sent: bool) -> _Found | None:
+    def _do(
+        self, held: Set[UUID], without: Set[int], has_sent: bool, is_behind: bool
+    ) -> _Found | None:
         dispatch_sweep.free_ended_runs(self._writer.write)
         is_unsure = self._was_unsure
         pause = 0.0 if self._has_more else SHARE * self._every
@@ -72,7 +75,7 @@ class Duties:
                 release.give_back_unknown(connection, own_run(), held)
             if has_sent:
                 heartbeats.sign(connection, heartbeats.PUMP, self._name)
-            if not heartbeats.take_duty(connection, heartbeats.SWEEP, pause):
+            if is_behind or not heartbeats.take_duty(connection, heartbeats.SWEEP, pause):
                 return NOTHING
             rested = dispatch_sweep.settle_on(connection, without)
             return _Found(task_leases.has_due_on(connection), rested)

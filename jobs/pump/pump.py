@@ -246,7 +246,8 @@ class Pump:
         known = {each.token for each in (*claims, *self._unsent)}
         held = known | self._flights.tokens | self._recorder.tokens
         is_busy = bool(self._flights.count or claims)
-        self._duties.do(held, self._recorder.waits_for, beside=is_busy)
+        is_behind = self._recorder.is_behind
+        self._duties.do(held, self._recorder.waits_for, is_behind=is_behind, beside=is_busy)
 
     def _give_back(self) -> None:
         """What was claimed too late to be sent."""
