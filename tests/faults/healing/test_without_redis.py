@@ -31,7 +31,10 @@ from tests.support.servers import PostgresServer
 from tests.support.valkey import PrivateValkey
 
 SOON = 1.0  # seconds from a save to the request
-LATE = 3.0  # … where this machine was busy with something else; once in a while
+# … where this machine was busy with something else; once in a while. Many tests run beside the
+# short form.
+LATE = 3.0 if IS_FULL else 8.0
+ONE_OF = 10 if IS_FULL else 3
 EVERY = 0.25
 PARTS = ("deliveries", "background")
 
@@ -145,7 +148,7 @@ def assert_sent_soon(receiver: Receiver, saves: int) -> None:
         received = receiver.wait_for(before + 1, 10)
         delays.append(received[before].at - saved)
         sleep(EVERY)
-    slow = sorted(delays)[-1 - saves // 10 :]
+    slow = sorted(delays)[-1 - saves // ONE_OF :]
     assert slow[0] < SOON, delays
     assert slow[-1] < LATE, delays
 
