@@ -107,14 +107,26 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest, lest one process ends with it alone."""
+    """Begin with what takes longest, and keep together what shares servers."""
     root = Path(__file__).parent
     items.sort(key=lambda item: _place(item.path.relative_to(root).as_posix()))
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item, root)))
 
 
 def pytest_collection_finish() -> None:
     """Thousands of tests last as long as the process: no collection need look through them."""
     gc.freeze()
+
+
+def _group(item: pytest.Item, root: Path) -> str:
+    """Its file; of those that hurt the portal which files share, that portal's database."""
+    call = getattr(item, "callspec", None)
+    shared = call.params.get("running_portal") if call else None
+    module = item.getparent(pytest.Module)
+    if shared and module and not hasattr(module.obj, "portal_settings"):
+        return f"portal on {shared}"
+    return item.path.relative_to(root).as_posix()
 
 
 def _place(path: str) -> int:

@@ -27,14 +27,14 @@ def portal_settings() -> dict[str, str]:
     return {}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def sqlite_portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPortal]:
     """The portal on SQLite that files share: to start one costs more than most faults."""
     with new_portal(tmp_path_factory.mktemp("portal"), {}) as portal:
         yield portal
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def postgres_portal(
     postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningPortal]:
