@@ -1,7 +1,7 @@
 """What a pump does now and then beside sending: for itself, for this machine, and, whoever comes
 first, for all."""
 
-from collections.abc import Set
+from collections.abc import Collection, Set
 from functools import partial
 from time import monotonic
 from typing import Final, NamedTuple
@@ -29,9 +29,10 @@ SHARE: Final = 0.9
 class _Found(NamedTuple):
     has_tasks: bool
     rested: int
+    silent: Collection[UUID]
 
 
-NOTHING: Final = _Found(has_tasks=False, rested=0)
+NOTHING: Final = _Found(has_tasks=False, rested=0, silent=())
 
 
 class Duties:
@@ -78,9 +79,13 @@ class Duties:
             if is_behind or not heartbeats.take_duty(connection, heartbeats.SWEEP, pause):
                 return NOTHING
             rested = dispatch_sweep.settle_on(connection, without)
-            return _Found(task_leases.has_due_on(connection), rested)
+            silent = dispatch_sweep.find_silent_runs(connection)
+            return _Found(task_leases.has_due_on(connection), rested, silent)
 
-        return self._writer.write(do)
+        found = self._writer.write(do)
+        if found and found.silent:
+            self._writer.write(partial(dispatch_sweep.free_of, over=found.silent))
+        return found
 
     def _note(self, has_sent: bool, found: _Found | None) -> None:
         if found is None:

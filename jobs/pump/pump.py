@@ -23,6 +23,7 @@ from jobs.pump.recorder import Claiming, Recorder
 from jobs.pump.wake import Wake
 from portal.config.settings import Settings
 from portal.engine.http.transport import Transport
+from portal.lib.clock import since_boot
 from portal.queue.bell import Bell
 from portal.services.dispatch import claim as dispatch_claim
 from portal.services.dispatch import release
@@ -35,8 +36,11 @@ log = logging.getLogger(__name__)
 LOOK_EVERY: Final = 0.5
 LOOK_SHARE: Final = 50  # … or so many times as long as the last look took, which found nothing
 LOOK_AGAIN: Final = 0.05  # while the database cannot say
-LAST_WAIT: Final = 5.0  # seconds that a warm shutdown gives to what is in flight
-LAST_RECORD: Final = 8.0  # … and to the database; the supervisor kills after 15
+# Seconds from a claim to its requests: whoever was not heard of for three times as long has had its
+# leases ended, and others send what it still holds.
+FRESH: Final = 5.0
+LAST_WAIT: Final = 13.0  # seconds that a warm shutdown gives to what is in flight
+LAST_RECORD: Final = 13.7  # … and in all: the database is then told the rest; see `shutdown.py`
 
 
 class Pump:
@@ -52,7 +56,7 @@ class Pump:
         wake: Wake,
         is_stopping: Callable[[], bool],
     ) -> None:
-        self._lease_margin = settings.lease_margin
+        self._fresh = min(FRESH, settings.lease_margin)
         self._kept = kept_of(settings.worker_max_in_flight)
         self._writer = DatabaseWriter(engine)
         self._desk = Desk(wake.ring, works_beside=not self._writer.is_sqlite)
@@ -145,15 +149,14 @@ class Pump:
         if self._recorder.is_behind:
             return
         work = partial(self._writer.write, self._claiming(is_alone=True))
-        note = partial(self._note_look, monotonic(), self._wake.asked)
+        note = partial(self._note_look, since_boot(), self._wake.asked)
         self._go_on(self._desk.give(work, note, beside=bool(self._flights.count)))
 
     def _note_look(self, began: float, asked: int, claims: list[Claim] | None) -> Done:
-        now = monotonic()
         self._is_blind = claims is None
-        took = 0.0 if claims else now - began
+        took = 0.0 if claims else since_boot() - began
         pause = LOOK_AGAIN if self._is_blind else max(LOOK_EVERY, LOOK_SHARE * took)
-        self._look_at = now + pause
+        self._look_at = monotonic() + pause
         if claims == [] and self._is_idle:
             self._wake.rest(asked)
         return Done(claims or [], began)
@@ -173,18 +176,20 @@ class Pump:
         )
 
     def _begin(self, claims: list[Claim], began: float) -> None:
-        """Start what was claimed. `began`: when the claiming did."""
+        """Start what was claimed. `began`: when the claiming did, by `since_boot`."""
         if self._has_hung_up:
             self._unsent += claims
             return
-        if claims and monotonic() - began > self._lease_margin:
-            # The leases may end before the answers come, and others would send it meanwhile. If
-            # they cannot be given back either, they run out.
-            log.warning("Claiming took too long; %s deliveries are given back.", len(claims))
-            self._unsent += claims
-            return
+        late = []
         for claim in claims:
-            self._flights.start(claim)
+            if since_boot() - began > self._fresh:
+                late.append(claim)
+            else:
+                self._flights.start(claim)
+        if late:
+            # Others may send it by now. If it cannot be given back either, its leases end.
+            log.warning("Claiming took too long; %s deliveries are given back.", len(late))
+            self._unsent += late
         if claims:
             self._duties.note_claims()
 
@@ -264,12 +269,13 @@ class Pump:
 
     def _leave(self) -> None:
         """A warm shutdown: let what is in flight end, record it, give the rest back."""
-        until = monotonic() + LAST_WAIT
+        began = monotonic()
+        until = began + LAST_WAIT
         while (self._flights.count or self._desk.is_busy) and monotonic() < until:
             self._turn()
         self._has_hung_up = True
         sent = self._flights.hang_up()
-        until = monotonic() + LAST_RECORD
+        until = began + LAST_RECORD
         while (self._desk.is_busy or not self._recorder.is_empty) and monotonic() < until:
             self._go_on(self._desk.take_up(BELL_EVERY))
             if self._recorder.write(None, beside=False) is None:

@@ -3,7 +3,6 @@
 import random
 from collections.abc import Callable, Sequence, Set
 from functools import partial
-from time import monotonic
 from typing import Final, NamedTuple, TypeAlias
 from uuid import UUID
 
@@ -11,6 +10,7 @@ from sqlalchemy import Connection
 
 from jobs.pump.database_writer import DatabaseWriter
 from jobs.pump.desk import Desk, Done
+from portal.lib.clock import since_boot
 from portal.services.dispatch import record
 from portal.services.dispatch.claim_types import Claim
 from portal.services.dispatch.results import Result
@@ -58,7 +58,7 @@ class Recorder:
     def add(self, result: Result) -> None:
         """One more to be recorded."""
         if not self._kept:
-            self._kept_since = monotonic()
+            self._kept_since = since_boot()
         self._kept.append(result)
 
     def is_due(self, in_flight: int) -> bool:
@@ -69,7 +69,7 @@ class Recorder:
         """
         kept = self._ready()
         enough = kept * PART >= kept + in_flight if self._desk.works_beside else False
-        return enough or kept >= FLUSH_AT or monotonic() - self._kept_since >= FLUSH_AFTER
+        return enough or kept >= FLUSH_AT or since_boot() - self._kept_since >= FLUSH_AFTER
 
     def write(self, claim: Claiming | None, *, beside: bool) -> Done | None:
         """Record a batch, then `claim`, in one transaction; the claims are for the places that it
@@ -81,7 +81,7 @@ class Recorder:
             return None
         claim = None if self.is_behind else claim
         work = partial(self._writer.write, partial(_write, batch, claim))
-        note = partial(self._note, batch, claim is not None, monotonic())
+        note = partial(self._note, batch, claim is not None, since_boot())
         return self._desk.give(work, note, beside=beside)
 
     def _next(self) -> list[Result]:
@@ -89,7 +89,7 @@ class Recorder:
         if not self.waits_for:
             return self._kept[:RESULTS_A_WRITE]
         others = [each for each in self._kept if not self._waits(each)]
-        if not others and monotonic() < self._again_at:
+        if not others and since_boot() < self._again_at:
             return []
         waiting = [each for each in self._kept if self._waits(each)]
         return (others + waiting)[:RESULTS_A_WRITE]
@@ -122,7 +122,7 @@ class Recorder:
         self._kept = [each for each in self._kept if id(each) not in taken]
         waiting = self.waits_for | {each.claim.webhook.id for each in later}
         self.waits_for = waiting & {each.claim.webhook.id for each in self._kept}
-        self._again_at = monotonic() + FLUSH_AFTER
+        self._again_at = since_boot() + FLUSH_AFTER
 
 
 def _write(batch: list[Result], claim: Claiming | None, connection: Connection) -> _Written:

@@ -8,14 +8,16 @@ from time import monotonic
 from typing import Final
 
 from flask import Flask
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
-from jobs.pump.database_writer import DatabaseWriter
+from jobs.pump.database_writer import PAUSE, DatabaseWriter
 from jobs.pump.pump import Pump
 from jobs.pump.wake import Wake
 from jobs.stop_flag import stop
 from jobs.turns import Turns
 from portal.queue import bell
+from portal.queue.names import DELIVERIES
+from portal.services.core import heartbeats
 from portal.services.core.runs import own_run
 from portal.services.dispatch import release
 from portal.services.outbox.reach import own_reach
@@ -80,6 +82,7 @@ class Sender:
                 try:
                     if not is_first:
                         self._let_go()
+                    self._sign()
                     self._new_pump(self._is_stopping).run()
                 except Exception:
                     log.exception("Sending failed; it begins anew.")
@@ -88,6 +91,17 @@ class Sender:
                     pause = FIRST_PAUSE if has_been_well else min(2 * pause, LONGEST_PAUSE)
                     self._rest(pause)
         self.turns.end()
+
+    def _sign(self) -> None:
+        """Before the first claim: what is held by one without a sign is taken for nobody's."""
+        writer = DatabaseWriter(self._engine)
+
+        def sign(connection: Connection) -> bool:
+            heartbeats.sign_own(connection, heartbeats.worker_of(DELIVERIES))
+            return True
+
+        while not (self._is_stopping() or writer.write(sign)):
+            self._rest(PAUSE)
 
     def _let_go(self) -> None:
         """What the last pump was sending may go again."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
+from time import CLOCK_BOOTTIME, clock_gettime
 from typing import Final
 
 _told: ContextVar[datetime | None] = ContextVar("told", default=None)
@@ -34,6 +35,12 @@ def common_now() -> datetime:
     """The present moment that all machines agree on: the database's, as far as this process has
     asked it; each sign of life does."""
     return _told.get() or datetime.now(UTC) + _ahead
+
+
+def since_boot() -> float:
+    """Seconds that only grow, as the monotonic clock's, and also while the machine is suspended:
+    for what others may have taken over meanwhile."""
+    return clock_gettime(CLOCK_BOOTTIME)
 
 
 def told() -> datetime | None:

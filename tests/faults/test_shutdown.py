@@ -3,10 +3,13 @@
 import pytest
 from sqlalchemy import select
 
+from jobs.processes import shutdown, supervisor
+from jobs.pump import pump
 from portal.extensions import db
 from portal.models.deliveries import Attempt
 from portal.models.webhooks import Webhook
 from tests.faults.support.delivery_ledger import assert_ledger, deliveries_to, settled
+from tests.faults.support.durations import IS_FULL
 from tests.faults.support.load import burst, has_received, look_again, within
 from tests.faults.support.running_portal import WORKER, RunningPortal
 from tests.support.processes import is_alive, until
@@ -41,6 +44,24 @@ def test_what_can_be_finished_is_finished_and_the_rest_goes_on(
     assert all(each.attempts == each.tries == 1 for each in deliveries_to(receiver))
 
 
+@pytest.mark.skipif(not IS_FULL, reason="waits for all of it: FAULTS=full")
+def test_what_takes_twelve_seconds_is_waited_for_and_repeated_by_nobody(
+    portal: RunningPortal, receiver: Receiver
+) -> None:
+    accepted = burst(receiver, CAP, delay=12)
+    assert has_received(receiver, CAP)
+    end_worker(portal, 15)
+    assert settled(25)
+    assert_ledger(receiver, accepted)
+    assert len(receiver.received) == accepted
+
+
+def test_a_worker_waits_as_long_as_its_supervisor_lets_it() -> None:
+    """Less what the database and the goodbye take."""
+    assert 12 < pump.LAST_WAIT < pump.LAST_RECORD < shutdown.PATIENCE < supervisor.STOP_SECONDS
+
+
+@pytest.mark.skipif(not IS_FULL, reason="waits for all of it: FAULTS=full")
 def test_what_takes_too_long_is_given_back_at_once_and_counted_as_nothing(
     portal: RunningPortal, receiver: Receiver
 ) -> None:

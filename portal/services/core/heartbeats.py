@@ -1,19 +1,20 @@
 """Signs of life: which processes and recurring duties did something, and when."""
 
 import os
-import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
+from uuid import UUID
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, SelectBase, case, delete, exists, func, select
 
 from portal.database.engine import database_now
 from portal.database.trouble import Trouble
 from portal.extensions import settings
 from portal.lib.clock import learn
 from portal.models.operations import Process
+from portal.services.core.runs import own_run
 from portal.services.core.unit_of_work import database_time, insert_or_ignore, session, writing
 
 SWEEP: Final = "sweep"
@@ -27,9 +28,12 @@ PROXY: Final = "untrusted proxy"
 
 BEAT_EVERY: Final = 5.0  # seconds
 SILENT_AFTER: Final = timedelta(seconds=15)
+# A beat may take two seconds. Who has missed one has no say for as long as it takes to be silent:
+# it may be that nobody could sign.
+BROKEN_AFTER: Final = timedelta(seconds=1.5 * BEAT_EVERY)
 FORGOTTEN_AFTER: Final = timedelta(hours=1)
 
-RENEWED: Final = ("seen_at", "host", "pid", "trouble", "skew")
+RENEWED: Final = ("seen_at", "host", "pid", "trouble", "skew", "run")
 
 # What this process noticed since its last sign of life.
 _notes: set[str] = set()
@@ -70,7 +74,7 @@ def sign_own(
     connection: Connection, kind: str, notes: Sequence[str] = (), trouble: Trouble | None = None
 ) -> None:
     """`record_own` in the caller's writing transaction, with what the database refuses us."""
-    sign(connection, kind, own_name(kind), trouble)
+    sign(connection, kind, own_name(kind), trouble, own_run())
     for each in notes:
         sign(connection, each, each)
 
@@ -126,8 +130,37 @@ def lives_on(connection: Connection, now: datetime) -> Sequence[Life]:
     ]
 
 
-def sign(connection: Connection, kind: str, name: str, trouble: Trouble | None = None) -> None:
-    """Write that `name`, one of its kind, is alive now. In the caller's writing transaction."""
+def silent_among(connection: Connection, runs: SelectBase) -> set[UUID]:
+    """Those of these runs, on whatever machine, of which nobody has heard for `SILENT_AFTER`; one
+    without any sign has ended.
+
+    None of them as long as this process's own signs have not come without a break for that time:
+    whoever has been asleep, or cut off with all the others, knows nothing of who was silent.
+    """
+    now = database_now(connection)
+    since = now - SILENT_AFTER
+    living = select(Process.run).where(Process.run.is_not(None), Process.seen_at > since)
+    may_judge = exists().where(
+        Process.run == own_run(),
+        Process.steady_since <= since,
+        Process.seen_at > now - BROKEN_AFTER,
+    )
+    held = runs.subquery()
+    (run,) = held.c
+    return set(connection.execute(select(run).where(run.not_in(living), may_judge)).scalars())
+
+
+def sign(
+    connection: Connection,
+    kind: str,
+    name: str,
+    trouble: Trouble | None = None,
+    run: UUID | None = None,
+) -> None:
+    """Write that `name`, one of its kind, is alive now. In the caller's writing transaction.
+
+    `run`: the one whose leases are to last as long as such signs come.
+    """
     now = database_now(connection)
     row = insert_or_ignore(connection)(Process).values(
         name=name,
@@ -138,8 +171,12 @@ def sign(connection: Connection, kind: str, name: str, trouble: Trouble | None =
         seen_at=now,
         trouble=str(trouble) if trouble else None,
         skew=learn(now).total_seconds(),
+        run=run,
+        steady_since=now,
     )
-    renewed = {name: row.excluded[name] for name in RENEWED}
+    is_steady = Process.seen_at > now - BROKEN_AFTER
+    since = case((is_steady, Process.steady_since), else_=row.excluded["seen_at"])
+    renewed = {name: row.excluded[name] for name in RENEWED} | {"steady_since": since}
     connection.execute(row.on_conflict_do_update(index_elements=[Process.name], set_=renewed))
 
 
@@ -170,5 +207,6 @@ def age(kind: str) -> float | None:
 
 
 def own_name(kind: str) -> str:
-    """The name of this process among those of its kind, as in `pump host:123`."""
-    return f"{kind} {socket.gethostname()[:80]}:{os.getpid()}"
+    """The name of this process among those of its kind: two containers may have the same host's
+    name and the same number of a process."""
+    return f"{kind} {own_run()}"

@@ -12,12 +12,12 @@ from time import monotonic
 from typing import Final, TypeAlias
 from uuid import UUID
 
-from sqlalchemy import Connection, Select, bindparam, exists, or_, select, update
+from sqlalchemy import Connection, Select, bindparam, exists, or_, select, union, update
 
 from portal.database.engine import database_now
 from portal.models.deliveries import Delivery, DeliveryStatus, Lease
 from portal.models.webhooks import Webhook, WebhookState
-from portal.services.core import runs
+from portal.services.core import heartbeats, runs
 from portal.services.core.unit_of_work import session, writing
 from portal.services.outbox import leases
 from portal.services.outbox.due import with_open_rows
@@ -42,6 +42,9 @@ def settle() -> int:
     """
     free_ended_runs(_in_a_transaction)
     connection = session().connection()
+    if silent := find_silent_runs(connection):
+        _in_a_transaction(partial(free_of, over=silent))
+        connection = session().connection()
     if not (_any_ended(connection) or find_unsettled(connection) or _any_reopened(connection)):
         return 0
     until = monotonic() + PATIENCE
@@ -79,6 +82,17 @@ def free_ended_runs(write: Callable[[Free], set[UUID] | None]) -> None:
                 runs.forget(each)
 
 
+def find_silent_runs(connection: Connection) -> set[UUID]:
+    """Those on any machine that hold leases, and of which nobody has heard for a while: whoever it
+    is has died, or is asleep or cut off, and may still come back with answers.
+
+    Free them in a transaction of its own: whoever records has webhooks locked and waits for leases.
+    """
+    now = database_now(connection)
+    held = select(Lease.run).where(Lease.run.is_not(None), Lease.until > now)
+    return heartbeats.silent_among(connection, union(held, task_leases.held_by(now)))
+
+
 def free_of(connection: Connection, over: Collection[UUID]) -> set[UUID]:
     """End the leases of these runs. Returns whose they were.
 
@@ -89,7 +103,7 @@ def free_of(connection: Connection, over: Collection[UUID]) -> set[UUID]:
     freed = set(connection.execute(theirs.returning(Lease.run)).scalars())
     freed |= set(task_leases.free_of(connection, over, now))
     if freed:
-        log.warning("A process died in the middle of its work; what it had is due again.")
+        log.warning("A process died or fell silent at its work; what it had is due again.")
     return {each for each in freed if each}
 
 

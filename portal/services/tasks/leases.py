@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Connection, literal_column, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, literal_column, or_, select, update
 from sqlalchemy.orm import Session
 
 from portal.database.engine import database_now
@@ -108,6 +108,11 @@ def give_up(turn: Turn, kind: Kind | None) -> None:
         if task is not None:
             known = kind or Kind(name=turn.kind, permission="", step=lambda *_: tasks.DONE)
             tasks.end(current, task, known, TaskState.FAILED, GIVEN_UP)
+
+
+def held_by(now: datetime) -> Select[UUID | None]:
+    """The runs that work at something."""
+    return select(Task.run).where(Task.run.is_not(None), Task.lease_until > now)
 
 
 def free_of(connection: Connection, over: Collection[UUID], now: datetime) -> Iterable[UUID | None]:

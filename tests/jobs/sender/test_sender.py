@@ -218,3 +218,25 @@ def test_what_is_being_sent_is_not_given_back_with_it(app: Flask, receiver: Rece
         assert until(all_delivered, LONG)
     assert len(receiver.received) == 2
     assert [each.outcome for each in attempts()] == ["delivered"] * 2
+
+
+def test_it_has_signed_before_it_claims(app: Flask, receiver: Receiver) -> None:
+    """What is held by one that has no sign is nobody's."""
+    make_webhook(receiver.url)
+    publish()
+    signed: list[bool] = []
+    engine = equip().engine
+
+    def look(connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+        if "INTO leases" in statement:
+            rows = connection.exec_driver_sql("SELECT kind FROM processes WHERE run IS NOT NULL")
+            signed.append(bool(rows.all()))
+
+    event.listen(engine, "after_cursor_execute", look)
+    try:
+        with running_sender(app):
+            assert until(all_delivered, LONG)
+    finally:
+        event.remove(engine, "after_cursor_execute", look)
+    assert signed
+    assert all(signed)

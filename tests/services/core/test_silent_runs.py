@@ -1,0 +1,188 @@
+"""What a process holds that nobody has heard of for 15 seconds is due again, on whatever machine it
+was; and whoever may have been deaf itself has no say in that."""
+
+import os
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from flask import Flask
+from sqlalchemy import update
+
+from jobs.deliver import deliver_due
+from portal.database.engine import database_now
+from portal.extensions import db
+from portal.models.deliveries import Lease
+from portal.models.operations import Process
+from portal.models.tasks import Task
+from portal.queue.names import DELIVERIES
+from portal.services.core import heartbeats, runs
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.unit_of_work import writing
+from portal.services.dispatch import sweep
+from portal.services.tasks import leases as task_leases
+from portal.services.tasks import tasks
+from tests.jobs.pump.delivery_clock import attempts, claim, leases, only_delivery
+from tests.support.factories import make_webhook, publish
+from tests.support.receiver import Receiver
+
+pytestmark = pytest.mark.usefixtures("app")
+WORKER = heartbeats.worker_of(DELIVERIES)
+HOUR = 3600.0
+
+
+def heard(run: UUID, *, ago: float = 0.0, steady: float = HOUR) -> None:
+    """The last sign of this run, and for how long they had come without a break."""
+    with writing() as current:
+        now = database_now(current.connection())
+        seen = now - timedelta(seconds=ago)
+        process = Process(name=f"{WORKER} {run}", kind=WORKER, host="m2", pid=1, run=run)
+        process.started_at = process.steady_since = seen - timedelta(seconds=steady)
+        process.seen_at = seen
+        current.merge(process)
+
+
+def pass_by(seconds: float) -> None:
+    """So much time, in which nobody signs."""
+    with writing() as current:
+        for row in current.query(Process):
+            row.seen_at -= timedelta(seconds=seconds)
+            if row.steady_since:
+                row.steady_since -= timedelta(seconds=seconds)
+
+
+def hold(run: UUID) -> None:
+    """The run takes what is due."""
+    with writing() as current:
+        current.execute(update(Lease).values(run=run))
+
+
+def free() -> int:
+    """How many leases are over once this process has looked who is silent."""
+    with writing() as current:
+        silent = sweep.find_silent_runs(current.connection())
+    with writing() as current:
+        sweep.free_of(current.connection(), silent)
+    now = database_now(db.session.connection())
+    return sum(each.until <= now for each in leases())
+
+
+def begin() -> UUID:
+    """Something is under way; who has it."""
+    make_webhook()
+    publish()
+    assert claim()
+    other = uuid4()
+    hold(other)
+    return other
+
+
+def test_what_a_silent_one_holds_is_due_again_and_stays_its_own_until_somebody_has_it() -> None:
+    other = begin()
+    (before,) = leases()
+    heard(runs.own_run())
+    heard(other, ago=14)
+    assert free() == 0
+    heard(other, ago=16)
+    assert free() == 1
+    (after,) = leases()
+    assert (after.token, after.run) == (before.token, other)
+
+
+def test_one_that_has_no_sign_has_ended_and_one_whose_name_is_not_known_runs_out() -> None:
+    heard(runs.own_run())
+    begin()
+    with writing() as current:
+        current.execute(update(Lease).values(run=None))
+    assert free() == 0
+    hold(uuid4())
+    assert free() == 1
+
+
+def test_whoever_may_have_been_deaf_ends_nothing() -> None:
+    begin()
+    assert free() == 0  # it has never signed
+    for ago, steady in ((0, 14), (8, HOUR), (16, HOUR)):
+        heard(runs.own_run(), ago=ago, steady=steady)
+        assert free() == 0, (ago, steady)
+    heard(runs.own_run(), ago=7, steady=9)
+    assert free() == 1
+
+
+def test_signs_come_without_a_break_as_long_as_none_is_missed() -> None:
+    def since() -> timedelta:
+        db.session.rollback()
+        own = db.session.query(Process).one()
+        assert own.run == runs.own_run()
+        assert own.steady_since is not None
+        return own.seen_at - own.steady_since
+
+    heartbeats.record_own(WORKER)
+    for _ in range(3):
+        pass_by(7)
+        heartbeats.record_own(WORKER)
+    assert timedelta(seconds=21) <= since() < timedelta(seconds=25)
+    pass_by(8)
+    heartbeats.record_own(WORKER)
+    assert since() == timedelta()
+
+
+def test_a_database_that_was_away_for_half_a_minute_makes_nobody_silent() -> None:
+    living = begin()
+    for each in (runs.own_run(), living):
+        heard(each)
+    pass_by(30)
+    heartbeats.record_own(WORKER)  # the first one back
+    assert free() == 0
+    pass_by(5)
+    heartbeats.record_own(WORKER)
+    heard(living)  # the others are a little later
+    for _ in range(3):
+        assert free() == 0
+        pass_by(5)
+        heartbeats.record_own(WORKER)
+    assert free() == 1, "it was heard of last fifteen seconds ago"
+
+
+def test_two_with_the_same_host_and_number_are_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in containers: the one's signs are not the other's."""
+    first = begin()
+    second = runs.own_run()
+    for run in (first, second):
+        monkeypatch.setitem(runs._own, os.getpid(), run)
+        heartbeats.record_own(WORKER)
+    db.session.rollback()
+    assert {each.run for each in db.session.query(Process)} == {first, second}
+    heard(second)
+    assert free() == 0
+    pass_by(16)
+    heard(second)
+    assert free() == 1
+
+
+def test_the_sweep_ends_them_and_long_work_goes_on_elsewhere() -> None:
+    begin()
+    heard(runs.own_run())
+    with writing() as current:
+        made = tasks.start(current, SYSTEM, "counting", total=1)
+    assert task_leases.claim() is not None
+    with writing() as current:
+        current.execute(update(Task).where(Task.id == made.id).values(run=uuid4()))
+    assert not task_leases.has_due()
+    sweep.settle()
+    assert task_leases.has_due()
+    assert [each.outcome for each in attempts()] == ["interrupted"]
+
+
+def test_a_pump_ends_them_and_sends_it(app: Flask) -> None:
+    del app
+    with Receiver() as receiver:
+        make_webhook(receiver.url)
+        publish()
+        claim()
+        hold(uuid4())
+        heard(runs.own_run())
+        deliver_due()
+        assert len(receiver.received) == 1
+    assert [each.outcome for each in attempts()] == ["interrupted", "delivered"]
+    assert only_delivery().status == "delivered"
