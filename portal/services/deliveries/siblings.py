@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import func, select
 
-from portal.models.deliveries import Delivery
+from portal.models.deliveries import Delivery, DeliveryStatus
 from portal.models.webhooks import Webhook, WebhookState
 from portal.services.core.unit_of_work import database_time, session
 from portal.services.outbox.next_try import seen_statuses
@@ -26,7 +26,8 @@ class Sibling:
 
 @dataclass(frozen=True, slots=True)
 class Siblings:
-    """At most `MOST_SHOWN`, by the names of their webhooks; `more`: how many are left out."""
+    """At most `MOST_SHOWN`, what has arrived last, by the names of their webhooks; `more`: how many
+    are left out."""
 
     rows: tuple[Sibling, ...] = ()
     more: int = 0
@@ -36,6 +37,7 @@ def siblings_of(public_id: UUID) -> Siblings:
     """The deliveries of the same event to other webhooks. Reads only."""
     current = session()
     event = select(Delivery.event_id).where(Delivery.public_id == public_id).scalar_subquery()
+    arrived = Delivery.status == DeliveryStatus.DELIVERED
     wanted = (
         select(Delivery, Webhook)
         .join(Webhook, Webhook.id == Delivery.webhook_id)
@@ -44,7 +46,7 @@ def siblings_of(public_id: UUID) -> Siblings:
             Delivery.public_id != public_id,
             Webhook.state != WebhookState.DRAFT,
         )
-        .order_by(func.lower(Webhook.name), Delivery.id)
+        .order_by(arrived, func.lower(Webhook.name), Delivery.id)
     )
     total = current.scalar(select(func.count()).select_from(wanted.order_by(None).subquery())) or 0
     found = [(row[0], row[1]) for row in current.execute(wanted.limit(MOST_SHOWN))]

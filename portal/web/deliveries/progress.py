@@ -13,7 +13,7 @@ from portal.web.frame.wording import moment, to_the_second
 
 # A retry this near is worth waiting for on the page.
 SOON: Final = timedelta(seconds=15)
-NO_RETRY: Final = "None: it is not retried automatically"
+NO_RETRY: Final = "None left"
 ONCE_ON: Final = "Only once the webhook is on"
 DELAYS: Final = {
     Delay.NO_WORKER: "no worker is running, so nothing is sent",

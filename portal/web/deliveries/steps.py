@@ -44,11 +44,16 @@ def steps_of(delivery: DeliveryDetail) -> list[DeliveryStep]:
         DeliveryStep(
             "Happened", delivery.occurred_at, text=": ".join(filter(None, (sample, asset)))
         ),
-        DeliveryStep("Stored", delivery.created_at, text="From here on it cannot be lost."),
+        DeliveryStep("Stored", delivery.created_at, text=_safe(delivery)),
         *_picked_up(delivery),
         *(attempt_step(each) for each in delivery.attempts),
         *_last(delivery),
     ]
+
+
+def _safe(delivery: DeliveryDetail) -> str:
+    """What that means, as long as nothing else has happened."""
+    return "" if delivery.attempts else "From here on it cannot be lost."
 
 
 def _picked_up(delivery: DeliveryDetail) -> Iterator[DeliveryStep]:

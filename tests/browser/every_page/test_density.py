@@ -7,6 +7,7 @@ import pytest
 from flask import Flask
 from playwright.sync_api import Page, expect
 
+from portal.lib.clock import utcnow
 from tests.browser.support.serve_app import served
 from tests.browser.support.signed_in_page import sign_in
 from tests.support.deliveries import change, make_attempt, make_delivery, stored
@@ -57,11 +58,13 @@ def filled(app: Flask) -> None:
 
 @pytest.fixture
 def failed(app: Flask) -> UUID:
-    """A delivery with ten attempts, all of them failed; the event went to three others as well."""
-    made = make_delivery(status="failed", tries=10, reason="server", code=500)
+    """As much as there usually is to tell of one: ten attempts, all of them failed, its webhook was
+    turned off because of that, and the event went to four others as well."""
+    off = make_webhook(state="off", off_reason="failing", off_at=utcnow())
+    made = make_delivery(off, status="failed", tries=10, reason="server", code=500)
     event_id = stored(made)["event_id"]
-    for _ in range(3):
-        change(make_delivery(status="delivered"), event_id=event_id)
+    for status in ("delivered", "delivered", "failed", "delivered"):
+        change(make_delivery(status=status), event_id=event_id)
     for _ in range(10):
         make_attempt(made, reason="server", code=500, response_text="NullPointerException\n" * 40)
     return made
@@ -175,6 +178,7 @@ def test_a_failed_delivery_is_told_on_a_page_and_a_half(
     sign_in(page, app, portal)
     page.set_viewport_size({"width": 1280, "height": 800})
     page.goto(f"{portal}/deliveries/{failed}")
+    expect(page.get_by_text("Turn the webhook on, and choose")).to_be_visible()
     assert height(page) <= 1200
 
 

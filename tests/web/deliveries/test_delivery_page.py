@@ -33,7 +33,7 @@ def test_a_failure_is_explained_with_what_to_do_and_when_it_goes_on(support: Pag
     assert "Not delivered yet: 2 of 10 attempts made. Next attempt: in 4 minutes." in page.main
     assert "receiver.example.com refused the connection." in page.main
     assert "Ask its owner to start it, then Retry." in page.main
-    assert "The receiver's side Next automatic retry In 4 minutes" in page.main
+    assert "Attempts Next automatic retry: In 4 minutes" in page.main
 
 
 def test_a_delivered_one_says_who_answered_what_and_how_fast(support: Pages) -> None:
@@ -52,7 +52,7 @@ def test_a_delivered_one_says_who_answered_what_and_how_fast(support: Pages) -> 
     assert "Name found after 3 ms, connected after 11 ms, connection secure after" in page.main
     assert "thank you" in page.main
     assert "nginx" in page.main
-    assert "What happened" not in page.main
+    assert "What to do next" not in page.main
 
 
 def test_what_came_back_is_still_there_when_later_attempts_got_no_answer(support: Pages) -> None:
@@ -201,7 +201,7 @@ def test_retry_in_the_list_asks_before_it_overtakes_an_older_one(support: Pages)
     ("end", "words", "again"),
     [
         ({"state": "off"}, "Its webhook is off", "Only once the webhook is on"),
-        ({"deleted_at": utcnow()}, "Its webhook was deleted", "None: it is not retried"),
+        ({"deleted_at": utcnow()}, "Its webhook was deleted", "None left"),
     ],
 )
 @pytest.mark.parametrize("status", ["waiting", "retrying"])

@@ -152,14 +152,19 @@ def test_an_address_that_was_typed_over_shows_the_delivery_alone(support: Pages)
 def test_the_events_other_receivers_are_named_with_their_status(support: Pages, app: Flask) -> None:
     made = make_delivery(make_webhook(name="ERP"), status="failed")
     event = next(row.event_id for row in every(Delivery))
-    for name, status in (("Teams", "delivered"), ("Audit", "held")):
+    others = [("Audit", "delivered"), ("Zoo", "held"), *((f"T{n}", "delivered") for n in range(4))]
+    for name, status in others:
         hook = make_webhook(name=name, state="off" if status == "held" else "active")
         other = make_delivery(hook, status=status)
         change(other, event_id=event)
     make_delivery(make_webhook(name="Elsewhere"))
     page = support.get(f"/deliveries/{made}?status=failed")
     (part,) = [node for node in page.root.walk() if node.get("id") == "others"]
-    assert [item.text for item in part.find_all("li")] == ["Audit Held", "Teams Delivered"]
+    shown = [item.text for item in part.find_all("li")]
+    assert shown[:2] == ["Zoo Held", "Audit Delivered"]
+    assert shown[2:] == [f"T{number} Delivered" for number in range(4)]
+    (folded,) = part.find_all("details")
+    assert [item.text for item in folded.find_all("li")] == shown[4:]
     links = [a.get("href") for a in part.find_all("a")]
     assert all(each.endswith("?status=failed") for each in links)
     alone = support.get(f"/deliveries/{ids()[0]}")
