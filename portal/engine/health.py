@@ -42,7 +42,11 @@ THROTTLING: Final = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """How a webhook stands. `pause`: the present pause in seconds, 0 while it is open."""
+    """How a webhook stands. `pause`: the present pause in seconds, 0 while it is open.
+
+    `failing_since`: its first failure that no success has followed. `failures_in_row` counts since
+    then, and anew once its settings were changed.
+    """
 
     failures_in_row: int = 0
     failing_since: datetime | None = None
@@ -88,8 +92,10 @@ def health_after(health: Health, end: End, now: datetime) -> Health:
 
 
 def is_hopeless(health: Health, now: datetime) -> bool:
-    """Whether it has failed for so long without a success that we turn it off."""
-    return health.failing_since is not None and now >= turns_off_at(health.failing_since)
+    """Whether it has failed for so long without a success that we turn it off. One whose settings
+    were changed meanwhile has some attempts of its own first."""
+    is_over = health.failing_since is not None and now >= turns_off_at(health.failing_since)
+    return is_over and health.failures_in_row >= ATTENTION_FAILURES
 
 
 def turns_off_at(failing_since: datetime) -> datetime:
@@ -97,11 +103,16 @@ def turns_off_at(failing_since: datetime) -> datetime:
     return failing_since + PATIENCE
 
 
-def announced_end(failing_since: datetime | None, now: datetime) -> datetime | None:
-    """When we turn it off, once that is near enough to be said; None before, and while well."""
+def announced_end(
+    failures_in_row: int, failing_since: datetime | None, now: datetime
+) -> datetime | None:
+    """When we turn it off, once that is near enough to be said; None before, and while well. Where
+    that is over, the next failure does it, if enough have gone before."""
     if failing_since is None or now < turns_off_at(failing_since) - NOTICE:
         return None
-    return turns_off_at(failing_since)
+    end = turns_off_at(failing_since)
+    is_certain = end > now or failures_in_row + 1 >= ATTENTION_FAILURES
+    return end if is_certain else None
 
 
 def needs_attention(failures_in_row: int, failing_since: datetime | None, now: datetime) -> bool:

@@ -1,5 +1,6 @@
 """When a webhook is throttled, opened, in need of attention, and given up: a table of cases."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -106,3 +107,6 @@ def test_five_days_of_failing_without_a_success_are_enough() -> None:
     assert is_hopeless(failing, NOW)
     assert not is_hopeless(failing, NOW - timedelta(seconds=1))
     assert not is_hopeless(FINE, NOW)
+    # Its settings were changed: what failed under them is what counts.
+    assert not is_hopeless(replace(failing, failures_in_row=4), NOW)
+    assert is_hopeless(replace(failing, failures_in_row=5), NOW)

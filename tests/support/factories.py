@@ -87,6 +87,8 @@ def make_webhook(
 ) -> Hook:
     """A webhook that listens to `events`; on unless `state` says otherwise."""
     name = columns.pop("name", f"Receiver {next(_numbers)}")
+    if columns.get("failures_in_row"):
+        columns.setdefault("failing_since", utcnow())
     with writing() as current:
         webhook = Webhook(name=name, url=url, **columns)
         webhook.subscriptions = [WebhookEvent(event=event) for event in events]

@@ -106,14 +106,16 @@ def record_decided(
 
 
 def set_on(webhook: Webhook) -> None:
-    """Turn a locked webhook on; its failures in a row are counted anew."""
+    """Turn a locked webhook on; what went wrong before counts no more."""
     webhook.state, webhook.off_reason, webhook.off_at = WebhookState.ACTIVE, None, None
-    end_trouble(webhook)
+    webhook.failing_since = None
+    end_pause(webhook)
 
 
-def end_trouble(webhook: Webhook) -> None:
-    """What went wrong before says nothing any more about a locked webhook."""
-    webhook.failures_in_row, webhook.failing_since = 0, None
+def end_pause(webhook: Webhook) -> None:
+    """Whatever was changed about a locked webhook may have mended it: its receiver is left alone
+    no longer, and failures are counted anew. It fails until something arrives."""
+    webhook.failures_in_row = 0
     webhook.throttled, webhook.pause, webhook.not_before = False, 0, None
 
 

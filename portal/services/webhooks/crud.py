@@ -29,7 +29,7 @@ from portal.services.webhooks.secrets import (
 )
 from portal.services.webhooks.values import EVENT_VALUES, SecretMode, WebhookValues, check
 
-# Whoever changes one of these has mended something: what failed before says nothing any more.
+# Whoever changes one of these may have mended something: it is worth an attempt at once.
 FIXES: Final = frozenset({"url", "secret_key", "custom_headers"})
 
 Facts = dict[str, Any]
@@ -102,7 +102,7 @@ def edit(
         if (now_on := _facts(webhook)["status"]) != before["status"]:
             changes["status"] = {"from": before["status"], "to": now_on}
         if changes.keys() & FIXES:
-            activation.end_trouble(webhook)
+            activation.end_pause(webhook)
             ring(current)
         if changes:
             webhook.version += 1

@@ -107,7 +107,7 @@ def switch_now(actor: Actor, public_id: UUID) -> bool:
             return False
         webhook.old_secret_enc = webhook.old_until = None
         webhook.version += 1
-        activation.end_trouble(webhook)
+        activation.end_pause(webhook)
         trail.record(current, actor, "webhook.secret_switched", target=target_of(webhook))
         ring(current)
         return True

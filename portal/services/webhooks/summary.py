@@ -31,11 +31,14 @@ from portal.lib.clock import common_now
 from portal.models.deliveries import Delivery, DeliveryStatus, Priority, is_open
 from portal.models.webhooks import OffReason, Webhook, WebhookEvent, WebhookState
 from portal.services.core.keyset import FIRST_ID, LAST_ID
-from portal.services.outbox.next_try import seen_statuses
+from portal.services.outbox.due import head_of
+from portal.services.outbox.next_try import paused_until, seen_statuses
 from portal.services.outbox.status import ShownStatus
 from portal.services.webhooks.rows import place
 
 FAILING: Final = (DeliveryStatus.RETRYING, DeliveryStatus.FAILED)
+OURS: Final = (OffReason.GONE, OffReason.FAILING)
+LEAST_NEED: Final = 2  # of `severity`: it fails
 
 
 class Standing(StrEnum):
@@ -113,7 +116,7 @@ def last_failure(current: Session, webhook: Webhook) -> tuple[str | None, int | 
     Nothing while it is well. What waits until a receiver is left alone no longer has no reason of
     its own, so the youngest few of the log would not do.
     """
-    if not webhook.failures_in_row:
+    if webhook.failing_since is None:
         return None, None
     rows = [_youngest_with(current, webhook.id, each) for each in FAILING]
     found = max((row for row in rows if row), default=None)
@@ -141,13 +144,20 @@ def oldest_open(current: Session, webhook_id: int) -> Latest | None:
 
 
 def next_try(current: Session, webhook: Webhook) -> datetime | None:
-    """When something goes next: its own time, or later while the receiver is left alone."""
-    firsts = [_soonest(webhook.id, each) for each in Priority]
-    found: Sequence[datetime | None] = list(current.execute(select(*firsts)).one())
-    due_at = min((each for each in found if each is not None), default=None)
-    if due_at is None or webhook.not_before is None or webhook.in_order:
-        return due_at
-    return max(due_at, webhook.not_before)
+    """When something goes next: at its own time, or later while the receiver is left alone. In
+    order, the rest waits for its head."""
+    firsts = {each: _soonest(webhook.id, each) for each in Priority}
+    if webhook.in_order:
+        head = select(Delivery.due_at).where(Delivery.id == head_of(webhook.id))
+        firsts[Priority.NORMAL] = head.scalar_subquery()
+    found = zip(firsts, current.execute(select(*firsts.values())).one(), strict=True)
+    now, pause = database_now(current.connection()), webhook.not_before
+    times = [
+        max(due_at, paused_until(each, pause, now, in_order=webhook.in_order) or due_at)
+        for each, due_at in found
+        if due_at is not None
+    ]
+    return min(times, default=None)
 
 
 def standing_of(webhook: Webhook | AnyRow) -> Standing:
@@ -156,25 +166,29 @@ def standing_of(webhook: Webhook | AnyRow) -> Standing:
         return Standing.OFF
     if webhook.throttled:
         return Standing.PAUSED
-    return Standing.FAILING if webhook.failures_in_row else Standing.ACTIVE
+    return Standing.FAILING if webhook.failing_since else Standing.ACTIVE
 
 
 def wants_a_look(webhook: Webhook | AnyRow) -> bool:
     """Failing, paused, or off, unless a person turned it off."""
     if webhook.state != WebhookState.ACTIVE:
-        return webhook.off_reason in (OffReason.GONE, OffReason.FAILING)
-    return bool(webhook.throttled or webhook.failures_in_row)
+        return webhook.off_reason in OURS
+    return bool(webhook.throttled or webhook.failing_since)
+
+
+def is_in_need() -> ColumnElement[bool]:
+    """`wants_a_look` as a condition on webhooks that are shown."""
+    return severity() <= LEAST_NEED
 
 
 def severity() -> ColumnElement[int]:
     """The worst first: what we turned off, then as `Standing` has it."""
     is_on = Webhook.state == WebhookState.ACTIVE
-    by_us = Webhook.off_reason.in_((OffReason.GONE, OffReason.FAILING))
     return case(
-        (and_(not_(is_on), by_us), 0),
+        (and_(not_(is_on), Webhook.off_reason.in_(OURS)), 0),
         (not_(is_on), 4),
         (Webhook.throttled, 1),
-        (Webhook.failures_in_row > 0, 2),
+        (Webhook.failing_since.is_not(None), LEAST_NEED),
         else_=3,
     )
 
@@ -217,8 +231,9 @@ def listed(current: Session, ids: Sequence[int]) -> list[ListedWebhook]:
 
 def turns_off_at(webhook: Webhook | AnyRow, now: datetime) -> datetime | None:
     """When we turn it off, once that is near."""
-    is_on = webhook.state == WebhookState.ACTIVE
-    return announced_end(webhook.failing_since, now) if is_on else None
+    if webhook.state != WebhookState.ACTIVE:
+        return None
+    return announced_end(webhook.failures_in_row, webhook.failing_since, now)
 
 
 def _youngest_with(

@@ -40,9 +40,14 @@ def _give_words(state: BlueprintSetupState) -> None:
 
 
 def shown() -> list[WebhookTrouble]:
-    """The troubles to show on this page: not what was hidden, nor the webhook that is open."""
+    """What needs attention: all of it, as the list of webhooks counts it; nothing on a page where
+    all that is urgent was hidden, or is the webhook that is open."""
     hidden, open_one = session.get(HIDDEN, []), (request.view_args or {}).get("public_id")
-    return [each for each in _known() if each.mark not in hidden and each.webhook != open_one]
+    known = _known()
+    is_new = (
+        each.is_urgent and each.mark not in hidden and each.webhook != open_one for each in known
+    )
+    return known if any(is_new) else []
 
 
 def _known() -> list[WebhookTrouble]:

@@ -68,7 +68,9 @@ def _reason(webhook: WebhookDetail) -> Reason | None:
         # Who may turn it on has the button for it.
         return None if can(SWITCH) else Reason.WEBHOOK_OFF
     reason, _ = webhook.fails_for
-    return Reason(reason) if reason and webhook.standing is not Standing.ACTIVE else None
+    # What was wrong may have been changed since: the next attempt tells.
+    fails = webhook.standing is not Standing.ACTIVE and webhook.failures_in_row > 0
+    return Reason(reason) if reason and fails else None
 
 
 def _explained(webhook: WebhookDetail, reason: Reason, retry: str = "") -> Explanation:

@@ -158,6 +158,8 @@ def _off(webhook: WebhookDetail, now: datetime) -> str:
 def _failing(webhook: WebhookDetail, now: datetime) -> str:
     # Attempts are counted: one message that is tried again and again fails as many times.
     count = webhook.failures_in_row
+    if not count:
+        return f"Nothing has arrived since its settings were changed.{_next_try(webhook, now)}"
     which = f"last {plural(count, 'attempt')}" if count > 1 else "last attempt"
     return f"The {which} failed.{_cause(webhook)}{_next_try(webhook, now)}"
 

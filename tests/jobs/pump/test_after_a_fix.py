@@ -1,4 +1,5 @@
-"""After a fix: what failed before says nothing any more, and what waits can be sent now."""
+"""After a fix: it is attempted at once, and what waits can be sent now; it fails until something
+arrives."""
 
 from datetime import timedelta
 from typing import Any
@@ -8,6 +9,7 @@ from sqlalchemy import update
 
 from portal.database.engine import database_now
 from portal.engine.reasons import Reason
+from portal.lib.clock import utcnow
 from portal.models.audit import AuditEntry
 from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook
@@ -70,16 +72,20 @@ def waits(hook: Hook) -> int:
     ],
 )
 @pytest.mark.parametrize("reason", [AUTH, Reason.REFUSED, Reason.SERVER])
-def test_a_changed_address_key_or_header_ends_the_trouble(
+def test_a_changed_address_key_or_header_ends_the_pause_and_a_success_the_failing(
     ana: Actor, changes: dict[str, Any], reason: Reason
 ) -> None:
     hook = failing(reason=reason)
     assert waits(hook) == 0
+    since = webhook(hook.id).failing_since
     edit(hook, ana, **changes)
     now = webhook(hook.id)
-    assert (now.failures_in_row, now.failing_since, now.throttled) == (0, None, False)
-    assert (now.pause, now.not_before) == (0, None)
+    assert (now.failures_in_row, now.failing_since) == (0, since)
+    assert (now.throttled, now.pause, now.not_before) == (False, 0, None)
     assert waits(hook) == 3
+    publish()
+    write_down(*(ended(each) for each in claim()))
+    assert webhook(hook.id).failing_since is None
 
 
 def test_another_name_mends_nothing(ana: Actor) -> None:
@@ -88,7 +94,19 @@ def test_another_name_mends_nothing(ana: Actor) -> None:
     assert webhook(hook.id).failures_in_row == 3
 
 
-def test_the_switch_to_the_new_key_ends_the_trouble(ana: Actor) -> None:
+def test_after_days_of_failing_the_new_settings_have_five_attempts_of_their_own(ana: Actor) -> None:
+    hook = failing(reason=Reason.SERVER)
+    with writing() as current:
+        current.get_one(Webhook, hook.id).failing_since = utcnow() - timedelta(days=6)
+    edit(hook, ana, url="https://new.example.com/hook")
+    for number in range(1, 6):
+        publish(asset_id=50 + number)
+        write_down(*(ended(each, Reason.SERVER) for each in claim()))
+        now = webhook(hook.id)
+        assert (now.failures_in_row, now.state) == (number, "active" if number < 5 else "off")
+
+
+def test_the_switch_to_the_new_key_counts_failures_anew(ana: Actor) -> None:
     hook = failing()
     with writing() as current:
         current.get_one(Webhook, hook.id).old_secret_enc = b"sealed"

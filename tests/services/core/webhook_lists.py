@@ -22,7 +22,7 @@ from tests.support.factories import make_webhook
 STATES: list[dict[str, Any]] = [
     {"state": "off", "off_reason": "gone", "failures_in_row": 3},
     {"throttled": True, "failures_in_row": 9},
-    {"failures_in_row": 1},
+    {"failures_in_row": 1, "failing_since": utcnow()},
     {},
     {"state": "off", "off_reason": "person", "throttled": True},
 ]

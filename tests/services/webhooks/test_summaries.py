@@ -36,4 +36,26 @@ def test_those_in_trouble_are_named_in_the_order_of_their_names(app: Flask) -> N
         make_webhook(name=name, **off)
     make_webhook(name="Fleet", failures_in_row=20, failing_since=hour_ago)
     make_webhook(name="Well")
-    assert [each.name for each in banners.troubles()] == ["Archive", "Fleet", "Library", "Payroll"]
+    make_webhook(name="Old", state=WebhookState.OFF, off_reason=OffReason.PERSON)
+    make_webhook(name="Once", failures_in_row=1, failing_since=utcnow(), throttled=True)
+    found = banners.troubles()
+    names = ["Archive", "Fleet", "Library", "Once", "Payroll"]
+    assert [each.name for each in found] == names
+    assert [each.name for each in found if not each.is_urgent] == ["Once"]
+    marked = [each.name for each in queries.list_webhooks().rows if each.needs_attention]
+    assert sorted(marked) == names
+
+
+def test_in_order_the_next_attempt_is_the_heads_and_a_retry_waits_for_nobody(app: Flask) -> None:
+    hour, minute = utcnow() + timedelta(hours=1), utcnow() + timedelta(minutes=4)
+    ordered = make_webhook(in_order=True, failures_in_row=1, failing_since=utcnow())
+    make_delivery(ordered, status="retrying", due_at=hour)
+    make_delivery(ordered)
+    assert queries.show(ordered.public_id).next_try_at == hour
+    paused = make_webhook(throttled=True, not_before=minute)
+    make_delivery(paused)
+    assert queries.show(paused.public_id).next_try_at == minute
+    make_delivery(paused, status="waiting", prior_status="failed", priority=Priority.INTERACTIVE)
+    soon = queries.show(paused.public_id).next_try_at
+    assert soon is not None
+    assert soon < minute

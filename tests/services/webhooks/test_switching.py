@@ -149,7 +149,7 @@ def test_turning_on_counts_failures_anew_and_twice_does_no_harm() -> None:
     activation.turn_on(ana.actor, hook.public_id)
     entries = len(list(session().scalars(select(AuditEntry.id))))
     activation.turn_on(ana.actor, hook.public_id)
-    assert stored(hook).failures_in_row == 0
+    assert (stored(hook).failures_in_row, stored(hook).failing_since) == (0, None)
     assert len(list(session().scalars(select(AuditEntry.id)))) == entries
 
 

@@ -104,6 +104,27 @@ def test_several_are_counted_on_one_line_that_leads_to_them_all(app: Flask) -> N
     assert page.links("3 webhooks need attention") == ["/settings/webhooks"]
 
 
+def test_the_number_is_that_of_the_list_whatever_page_is_open_or_was_hidden(app: Flask) -> None:
+    since = utcnow() - timedelta(minutes=10)
+    names = ("First", "Second")
+    first, second = (make_webhook(name=n, failures_in_row=5, failing_since=since) for n in names)
+    make_webhook(name="Once", failures_in_row=1, failing_since=utcnow(), throttled=True)
+    make_webhook(name="Gone", state=WebhookState.OFF, off_reason=OffReason.GONE)
+    pages, words = visit(app), "4 webhooks need attention"
+    rows = [row[1] for row in pages.get("/settings/webhooks").rows()]
+    assert rows == ["Off", "Paused", "Failing", "Failing"]
+    for path in ("/assets", f"/settings/webhooks/{first.public_id}"):
+        assert banner(pages.get(path)).startswith(words)
+    assert banner(hide(pages, pages.get("/assets"))) == ""
+    change(second, failing_since=since + timedelta(minutes=1))
+    assert banner(pages.get("/assets")).startswith(words)
+
+
+def test_one_failure_alone_is_no_trouble_yet(app: Flask) -> None:
+    make_webhook(failures_in_row=1, failing_since=utcnow())
+    assert banner(visit(app).get("/assets")) == ""
+
+
 def test_what_is_sent_by_hand_hides_nothing_and_leads_nowhere_else(app: Flask) -> None:
     failing()
     pages = visit(app)

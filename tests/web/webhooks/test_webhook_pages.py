@@ -85,6 +85,21 @@ def test_it_is_failing_from_the_first_failure_that_no_success_has_followed(pages
     assert "The last attempt failed." in page.main
 
 
+def test_it_fails_until_something_arrives_whatever_was_saved_meanwhile(pages: Pages) -> None:
+    failing = {"failures_in_row": 9, "failing_since": utcnow() - timedelta(minutes=9)}
+    arrived = {"last_delivered_at": utcnow() - timedelta(days=1)}
+    hook = make_webhook(**failing, **arrived)
+    make_delivery(hook, status="retrying", reason="auth", due_at=utcnow() + timedelta(hours=1.5))
+    assert "The last 9 attempts failed." in pages.get(path_of(hook)).main
+    form = pages.get(f"{path_of(hook)}/edit").form(f"{path_of(hook)}/edit")
+    main = pages.submit(form, url="https://receiver.example.com/other").main
+    assert "Failing" in main
+    assert "Nothing has arrived since its settings were changed. Next attempt in 1 hour." in main
+    assert "Press Test webhook to see whether that was it." in main
+    assert "Send the 1 that waits now" in main
+    assert "Next: you" not in main
+
+
 def test_the_last_delivery_of_a_paused_webhook_is_paused(pages: Pages) -> None:
     hook = make_webhook(throttled=True, not_before=utcnow() + timedelta(minutes=4))
     make_delivery(hook)

@@ -87,7 +87,7 @@ def _webhooks(current: Session, ids: Sequence[int]) -> dict[int, AnyRow]:
         Webhook.state,
         Webhook.deleted_at,
         Webhook.throttled,
-        Webhook.failures_in_row,
+        Webhook.failing_since,
         Webhook.not_before,
         Webhook.last_delivered_at,
     ).where(Webhook.id.in_(set(ids)))
@@ -118,7 +118,7 @@ def _problem(group: Group, hook: AnyRow, times: dict[int, datetime], now: dateti
         first_at=times.get(group.first_id) if group.count < problem_groups.MOST else None,
         last_at=times.get(group.last_id),
         failed_at=group.failed_at,
-        has_recovered=not hook.failures_in_row
+        has_recovered=hook.failing_since is None
         and _is_later(hook.last_delivered_at, group.failed_at),
         next_retry_at=hook.not_before if is_paused and is_on else None,
     )

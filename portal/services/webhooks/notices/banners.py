@@ -1,25 +1,25 @@
-"""Which webhooks are in trouble, for the pages of their owner and of every administrator."""
+"""Which webhooks need attention, for the pages of their owner and of every administrator: the same
+as the list of webhooks marks so."""
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 from uuid import UUID
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import select
 
 from portal.database.engine import database_now
-from portal.engine.health import ATTENTION_FAILURES, needs_attention
+from portal.engine.health import needs_attention
 from portal.models.webhooks import OffReason, Webhook, WebhookState
 from portal.services.core.unit_of_work import session
 from portal.services.webhooks.notices.emails import News
-
-OURS: Final = (OffReason.FAILING, OffReason.GONE)
+from portal.services.webhooks.rows import is_shown
+from portal.services.webhooks.summary import is_in_need
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookTrouble:
     """One webhook that needs a person. `news`: ATTENTION, or OFF when we turned it off, for
-    `off_reason`.
+    `off_reason`. `is_urgent`: its owner is told, too; until then it may pass.
     """
 
     webhook: UUID
@@ -27,6 +27,7 @@ class WebhookTrouble:
     news: News
     since: datetime
     off_reason: OffReason | None = None
+    is_urgent: bool = True
 
     @property
     def mark(self) -> str:
@@ -35,27 +36,23 @@ class WebhookTrouble:
 
 
 def troubles(owner_id: int | None = None) -> list[WebhookTrouble]:
-    """What is in trouble now, by name; with an owner, of that person's webhooks alone."""
+    """What needs attention now, by name; with an owner, of that person's webhooks alone."""
     current = session()
-    fails = and_(
-        Webhook.state == WebhookState.ACTIVE, Webhook.failures_in_row >= ATTENTION_FAILURES
-    )
-    is_off = and_(Webhook.state == WebhookState.OFF, Webhook.off_reason.in_(OURS))
-    wanted = select(Webhook).where(Webhook.deleted_at.is_(None), or_(fails, is_off))
+    wanted = select(Webhook).where(*is_shown(), is_in_need())
     if owner_id is not None:
         wanted = wanted.where(Webhook.owner_id == owner_id)
     rows = current.scalars(wanted.order_by(Webhook.name, Webhook.id)).all()
     now = database_now(current.connection()) if rows else None
-    found = (_trouble(row, now) for row in rows if now is not None)
-    return [each for each in found if each is not None]
+    return [_trouble(row, now) for row in rows if now is not None]
 
 
-def _trouble(webhook: Webhook, now: datetime) -> WebhookTrouble | None:
+def _trouble(webhook: Webhook, now: datetime) -> WebhookTrouble:
     if webhook.state == WebhookState.OFF:
         since = webhook.off_at or webhook.updated_at
         reason = OffReason(webhook.off_reason) if webhook.off_reason else None
         return WebhookTrouble(webhook.public_id, webhook.name, News.OFF, since, reason)
-    since_first = webhook.failing_since
-    if since_first is None or not needs_attention(webhook.failures_in_row, since_first, now):
-        return None
-    return WebhookTrouble(webhook.public_id, webhook.name, News.ATTENTION, since_first)
+    since = webhook.failing_since or webhook.updated_at
+    is_urgent = needs_attention(webhook.failures_in_row, webhook.failing_since, now)
+    return WebhookTrouble(
+        webhook.public_id, webhook.name, News.ATTENTION, since, is_urgent=is_urgent
+    )
