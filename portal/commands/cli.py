@@ -10,6 +10,7 @@ from flask_migrate.cli import db as migrations
 from portal.commands.backup import backup
 from portal.commands.doctor import doctor
 from portal.commands.retry import retry
+from portal.commands.switch import sending
 from portal.config.exit_codes import USUAL
 from portal.database.plain_errors import in_words
 from portal.engine.events.body import ActorKind, Origin
@@ -137,6 +138,16 @@ def _make(email: str, role: Role, name: str, password: str) -> None:
         )
 
 
-COMMANDS: Final = (create_user, new_password, doctor, prune, rotate_keys, backup, retry, seed_demo)
+COMMANDS: Final = (
+    create_user,
+    new_password,
+    doctor,
+    sending,
+    prune,
+    rotate_keys,
+    backup,
+    retry,
+    seed_demo,
+)
 for _command in (*COMMANDS, *migrations.commands.values()):
     in_words(_command)

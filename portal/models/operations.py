@@ -1,10 +1,10 @@
-"""What keeps the portal honest: submitted forms, the key canary, processes, and whom their machines
-could not reach."""
+"""What keeps the portal honest: submitted forms, the key canary, processes, whom their machines
+could not reach, and whether anything is sent at all."""
 
 import uuid
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, String, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.extensions import Base
@@ -81,3 +81,16 @@ class Reach(Base):
     pause: Mapped[int]
     until: Mapped[datetime]
     refuted: Mapped[bool] = mapped_column(default=False)
+
+
+class SendingSwitch(Base):
+    """One row while a person has stopped all sending, to every webhook; none while it is on."""
+
+    __tablename__ = "sending_switch"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    stopped_at: Mapped[datetime]
+    stopped_by: Mapped[str] = mapped_column(String(120))
+    stopped_by_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+
+    __table_args__ = (CheckConstraint("id = 1", name="one_row"),)

@@ -34,6 +34,7 @@ OURS = (
     "retry",
     "rotate-keys",
     "seed-demo",
+    "sending",
 )
 PROCESSES = (processes.worker, processes.scheduler, processes.up)
 OLD = timedelta(days=31)
@@ -54,6 +55,18 @@ def test_every_command_explains_itself_and_how_it_ends(app: Flask, name: str) ->
     assert answer.exit_code == 0
     assert "Ends with 0 " in answer.output
     assert run(app, name, "--no-such-option").exit_code == 2
+
+
+def test_all_sending_is_stopped_and_started_from_a_terminal(app: Flask) -> None:
+    answers = [run(app, "sending", state) for state in ("on", "off", "off", "on")]
+    assert [each.exit_code for each in answers] == [0, 0, 0, 0]
+    assert [each.output.split(".")[0] for each in answers] == [
+        "Sending was on already",
+        "Sending is stopped for all webhooks",
+        "Sending was stopped already",
+        "Sending is on",
+    ]
+    assert run(app, "sending", "maybe").exit_code == 2
 
 
 @pytest.mark.parametrize("command", PROCESSES, ids=lambda each: str(each.name))

@@ -23,6 +23,7 @@ from portal.services.bulk_retry.selection import Selection
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal
 from portal.services.core.unit_of_work import database_time, writing
+from portal.services.outbox.sending_switch import refuse_while_stopped
 from portal.services.tasks import tasks
 from portal.services.tasks.tasks import Kind, Step
 
@@ -41,6 +42,7 @@ def start(actor: Actor, choice: Selection) -> UUID:
         raise Refusal(f"Tick at most {selection.MOST_TICKED} deliveries at a time.")
     with writing() as current:
         require(current, actor, PERMISSION)
+        refuse_while_stopped()
         params = stored_choice.as_params(choice)
         task = tasks.start(current, actor, NAME, total=0, params=params)
         told = {name: {"from": None, "to": value} for name, value in _told(params).items()}
@@ -69,6 +71,7 @@ def go_on(actor: Actor, public_id: UUID) -> None:
         task = tasks.locked(current, public_id)
         if task.state in tasks.ENDED or is_stopping(task):
             raise Refusal("This has ended already. Start a new one for what is left.")
+        refuse_while_stopped()
         task.cursor = {**task.cursor, "failures": {}}
         task.state, task.due_at = TaskState.RUNNING, database_time(current)
         task_bell.ring_after_commit(current)

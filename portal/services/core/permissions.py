@@ -39,6 +39,7 @@ PERMISSIONS: Final[dict[str, frozenset[Role]]] = {
     "people.erase": ADMIN,
     "audit.read": ADMIN,
     "system.read": ADMIN,
+    "sending.switch": ADMIN,
 }
 
 

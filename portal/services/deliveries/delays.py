@@ -32,7 +32,7 @@ class Delay(StrEnum):
 def find_delay(delivery: DeliveryDetail) -> Delay | None:
     """What holds up a delivery that waits longer than `SLOW`; None for any other. Reads only."""
     is_waiting = delivery.status is ShownStatus.WAITING and not delivery.comes_to_rest
-    if not is_waiting or delivery.now - delivery.due_at <= SLOW:
+    if not is_waiting or delivery.stop or delivery.now - delivery.due_at <= SLOW:
         return None
     if not any(each.is_alive for each in heartbeats.lives() if each.kind in SENDERS):
         return Delay.NO_WORKER

@@ -26,6 +26,7 @@ from portal.services.core.unit_of_work import database_time, session
 from portal.services.deliveries.retry import GONE, RetryState
 from portal.services.outbox import leases
 from portal.services.outbox.next_try import heads, paused_for, paused_until
+from portal.services.outbox.sending_switch import SendingStop, find_stop
 from portal.services.outbox.status import PausedFor, ShownStatus, shown_status
 from portal.services.webhooks.inbox.address import shown_url
 
@@ -74,7 +75,7 @@ class DeliveryDetail:
     `row_id`: its place in the order of the log.
     `now` is the database's clock: by it `due_at` and leases are judged. `paused_until`: its webhook
     is left alone until then. `waits_behind`: an older one must go first, for its webhook wants
-    them in order.
+    them in order. `stop`: a person has stopped all sending.
     """
 
     row_id: int
@@ -104,6 +105,7 @@ class DeliveryDetail:
     attempts: Sequence[AttemptDetail]
     paused_until: datetime | None
     waits_behind: bool
+    stop: SendingStop | None
     now: datetime
 
     @property
@@ -124,6 +126,12 @@ class DeliveryDetail:
         is_off = standing.is_webhook_off and not standing.is_test
         is_open = standing.status in (ShownStatus.WAITING, ShownStatus.RETRYING)
         return is_open and (is_off or standing.is_webhook_deleted)
+
+    @property
+    def waits_for_start(self) -> bool:
+        """Whether it goes once a person starts sending again."""
+        waits = self.status in (ShownStatus.WAITING, ShownStatus.RETRYING, ShownStatus.PAUSED)
+        return self.stop is not None and waits and not self.comes_to_rest
 
     @property
     def next_try_at(self) -> datetime:
@@ -156,7 +164,7 @@ def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDeta
     delivery, event, webhook = row
     now, lease = database_time(current), leases.lease_of(current, delivery.id)
     status = shown_status(delivery.status, lease.until if lease else None, now)
-    is_test = delivery.priority == Priority.TEST
+    is_test, stop = delivery.priority == Priority.TEST, find_stop()
     return DeliveryDetail(
         row_id=delivery.id,
         public_id=delivery.public_id,
@@ -173,6 +181,7 @@ def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDeta
             webhook_name=webhook.name,
             is_webhook_off=webhook.state != WebhookState.ACTIVE,
             is_webhook_deleted=webhook.deleted_at is not None,
+            is_sending_stopped=stop is not None,
         ),
         is_manual=delivery.prior_status is not None,
         webhook_id=webhook.public_id,
@@ -193,6 +202,7 @@ def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDeta
             delivery.priority, webhook.not_before, now, in_order=webhook.in_order
         ),
         waits_behind=webhook.in_order and _is_behind(current, delivery),
+        stop=stop,
         now=now,
     )
 

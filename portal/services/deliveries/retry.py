@@ -18,6 +18,7 @@ from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import database_time, ring, writing
 from portal.services.outbox import leases
+from portal.services.outbox.sending_switch import REFUSED, find_stop
 from portal.services.outbox.status import ShownStatus, shown_status
 
 GONE: Final = "There is no such delivery, or it is no longer kept."
@@ -48,13 +49,18 @@ class AlreadyArrived(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class RetryState:
-    """What decides whether a delivery may be retried or stopped."""
+    """What decides whether a delivery may be retried or stopped.
+
+    `is_sending_stopped`: to all webhooks, by a person. A bulk retry that runs does not ask: what
+    it hands over waits like everything else.
+    """
 
     status: ShownStatus
     is_test: bool
     webhook_name: str
     is_webhook_off: bool
     is_webhook_deleted: bool
+    is_sending_stopped: bool = False
 
 
 def why_not_retry(at: RetryState, *, again: bool = False) -> str | None:
@@ -69,6 +75,8 @@ def why_not_retry(at: RetryState, *, again: bool = False) -> str | None:
         return _NOT_RETRYABLE[at.status]
     if at.is_webhook_off:
         return f"The webhook “{at.webhook_name}” is off. Retry once it is on."
+    if at.is_sending_stopped:
+        return REFUSED
     return ARRIVED if at.status is ShownStatus.DELIVERED and not again else None
 
 
@@ -168,6 +176,7 @@ def _lock(current: Session, public_id: UUID) -> tuple[Delivery, RetryState]:
         webhook_name=webhook.name,
         is_webhook_off=webhook.state != WebhookState.ACTIVE,
         is_webhook_deleted=webhook.deleted_at is not None,
+        is_sending_stopped=find_stop() is not None,
     )
 
 

@@ -17,6 +17,7 @@ from portal.models.assets import Activity
 from portal.models.assignments import Assignment, Incident
 from portal.models.audit import AuditEntry, ErasedKind
 from portal.models.deliveries import Attempt, Delivery, Lease
+from portal.models.operations import SendingSwitch
 from portal.models.planning import Maintenance, Reservation
 from portal.models.stock import StockMove
 from portal.models.tasks import Task, TaskRow
@@ -137,6 +138,7 @@ PLACES: Final[tuple[NameTable, ...]] = (
     # After what a lease is taken of, and before what it becomes.
     NameTable(model=Lease, key=Lease.delivery_id, fields=(_named(Lease.actor),)),
     _place(Attempt, _named(Attempt.actor)),
+    _place(SendingSwitch, _by(SendingSwitch.stopped_by, SendingSwitch.stopped_by_id)),
     _place(
         Task,
         _by(Task.actor_name, Task.actor_id),

@@ -33,6 +33,7 @@ from portal.services.operations.backlog import Backlog, read_backlog
 from portal.services.operations.database.beat import examine
 from portal.services.operations.database.blockers import Blocker, open_transactions, writer_of
 from portal.services.outbox.reach_rows import RefutedDoubts, find_refuted
+from portal.services.outbox.sending_switch import SendingStop, find_stop
 
 PRODUCTS: Final = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 
@@ -68,7 +69,8 @@ class Facts:
     `at`: that moment by the database's clock, which every sign of life goes by; by ours where it
     does not answer, for the reason in `database_error`. `trouble`: what it refuses this process.
     `here`: this machine. `refuted`: machines that could not connect where others have. `blockers`:
-    who may hold up Saves. `keys_error`: why the keys do not fit what is stored.
+    who may hold up Saves. `keys_error`: why the keys do not fit what is stored. `stop`: who has
+    stopped all sending.
     """
 
     settings: Settings
@@ -81,6 +83,7 @@ class Facts:
     keys_error: str = ""
     lives: Sequence[Life] = ()
     refuted: Sequence[RefutedDoubts] = ()
+    stop: SendingStop | None = None
     backlog: Backlog | None = None
     alerts: RunStatus | None = None
     stuck_erasures: Sequence[str] = ()
@@ -118,6 +121,7 @@ def read_facts(*, examines: bool = False) -> Facts:
             database=database,
             lives=lives(),
             refuted=find_refuted(session().connection()),
+            stop=find_stop(),
             backlog=read_backlog(),
             alerts=run_status(now),
             stuck_erasures=[label_of(each) for each in stuck_erasures(session())],

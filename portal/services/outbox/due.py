@@ -34,6 +34,7 @@ from portal.models.webhooks import Webhook, WebhookState
 from portal.services.core.skip_scan import skip_scan
 from portal.services.core.unit_of_work import session
 from portal.services.outbox.reach import own_reach
+from portal.services.outbox.sending_switch import is_on
 
 TEST_PLACES: Final = 1
 
@@ -126,7 +127,7 @@ def most_at_once(most: int, *, throttled: bool, in_order: bool) -> int:
 # Statements are built once: building one costs more than running it.
 @cache
 def _looking(dialect: str, *, may_be_lost: bool) -> Select[*tuple[Any, ...]]:
-    """The `Flags` of every webhook with an open row.
+    """The `Flags` of every webhook with an open row; of none while all sending is stopped.
 
     Walks from one webhook to the next through the index of open rows: the cost grows with the
     webhooks that have any, never with their backlog.
@@ -139,7 +140,7 @@ def _looking(dialect: str, *, may_be_lost: bool) -> Select[*tuple[Any, ...]]:
     )
     # Of one that is full, whatever is due is behind all that is being sent: it is not looked for.
     has_room = func.coalesce(leased.c.others, literal_column("0")) < cap
-    flags = select(moment.label("now"), *_due_flags(moment, has_room), *counts)
+    flags = select(moment.label("now"), *_due_flags(moment, has_room), *counts).where(is_on())
     if may_be_lost and dialect == "postgresql":
         # Asked for here, for a statement of its own would take as long as what it saves.
         flags = flags.where(func.set_config("synchronous_commit", "off", true()).is_not(None))

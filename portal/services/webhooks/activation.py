@@ -32,6 +32,7 @@ from portal.services.core.refusals import Refusal
 from portal.services.core.rowset import as_json, given_ids
 from portal.services.core.unit_of_work import database_time, ring, writing
 from portal.services.outbox import leases
+from portal.services.outbox.sending_switch import refuse_while_stopped
 from portal.services.outbox.transitions import rest_values
 from portal.services.webhooks.rows import TARGET, count_held, lock_webhook, target_of
 
@@ -71,10 +72,13 @@ def set_off(current: Session, webhook: Webhook, reason: OffReason) -> None:
 def turn_on(actor: Actor, public_id: UUID, held: HeldChoice | None = None) -> str:
     """Send to a webhook again, and send or discard what was held; return its name.
 
-    Raises `Refusal` when deliveries are held and nothing was chosen for them.
+    Raises `Refusal` when deliveries are held and nothing was chosen for them, or when they are to
+    be sent while all sending is stopped.
     """
     with writing() as current:
         require(current, actor, "webhooks.switch")
+        if held is HeldChoice.SEND:
+            refuse_while_stopped(field="held")
         webhook = lock_webhook(current, public_id)
         hold_open(current, webhook.id, every=True)
         if held is None and count_held(current, webhook.id):

@@ -14,6 +14,7 @@ from portal.models.webhooks import WebhookState
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session, writing
+from portal.services.outbox.sending_switch import refuse_while_stopped
 from portal.services.webhooks.activation import (
     HeldChoice,
     hold_open,
@@ -72,10 +73,13 @@ def decide(actor: Actor, public_id: UUID, choice: HeldDecision) -> Decided:
 
     Raises `Refusal` when something was held that the person has not seen: the webhook stays as it
     is, so that nothing goes ahead of it, and nothing is discarded with it. It may be older than
-    what was seen: it was being sent when the webhook was turned off, and did not arrive.
+    what was seen: it was being sent when the webhook was turned off, and did not arrive. Nothing
+    is chosen to be sent while all sending is stopped, either.
     """
     with writing() as current:
         require(current, actor, "webhooks.switch")
+        if choice.send:
+            refuse_while_stopped()
         webhook = lock_webhook(current, public_id)
         hold_open(current, webhook.id, every=True)
         now = _look(current, webhook.id)

@@ -15,6 +15,7 @@ from portal.models.webhooks import Webhook
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import database_time, ring, writing
+from portal.services.outbox.sending_switch import refuse_while_stopped
 from portal.services.webhooks.rows import lock_webhook
 from portal.services.webhooks.values import EVENT_VALUES
 
@@ -32,7 +33,8 @@ class TestUnderWay(Refusal):
 def send_test(actor: Actor, public_id: UUID, event: str | None = None) -> UUID:
     """Queue a test of one event, the first that the webhook asked for if none is named.
 
-    Works while the webhook is off. Returns the delivery's public id. Raises `TestUnderWay`.
+    Works while the webhook is off. Returns the delivery's public id. Raises `TestUnderWay` and
+    `SendingStopped`.
     """
     with writing() as current:
         require(current, actor, "webhooks.test")
@@ -72,8 +74,9 @@ def running_test(current: Session, webhook_id: int) -> UUID | None:
 def queue_test(current: Session, webhook: Webhook, event: EventName, actor: Actor) -> UUID:
     """Store the sample as an event of its own, have it sent; return its delivery's public id.
 
-    It names no asset of the register.
+    It names no asset of the register. Raises `SendingStopped`.
     """
+    refuse_while_stopped()
     now = common_now()
     body = sample_body(event, occurred_at=now, source=settings().webhook_source, test=True)
     stored = Event(event=event, asset_id=None, occurred_at=now, body=body, is_test=True)

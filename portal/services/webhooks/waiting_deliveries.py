@@ -15,6 +15,7 @@ from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import database_time, ring, writing
 from portal.services.outbox.due import head_of
+from portal.services.outbox.sending_switch import refuse_while_stopped
 from portal.services.webhooks.rows import lock_webhook, target_of
 
 # What a receiver that has just recovered gets at once is spread over this, lest it falls again.
@@ -52,6 +53,7 @@ def send_waiting(actor: Actor, public_id: UUID) -> int:
         webhook = lock_webhook(current, public_id)
         if webhook.state != WebhookState.ACTIVE:
             raise Refusal("This webhook is off. What waits can be sent once it is on.")
+        refuse_while_stopped()
         count = count_waiting(current, webhook)
         if count:
             reopen(current.connection(), webhook.id, webhook.in_order, database_time(current))

@@ -77,7 +77,7 @@ def _explained(delivery: DeliveryDetail, reason: Reason, retry: str = "") -> Exp
     if last is None:
         return explain(reason, host="", retry=retry)
     total = last.phases.get("total")
-    waits = delivery.status in (ShownStatus.RETRYING, ShownStatus.PAUSED)
+    waits = delivery.status in (ShownStatus.RETRYING, ShownStatus.PAUSED) and not delivery.stop
     return explain(
         reason,
         host=host_of(last.url),

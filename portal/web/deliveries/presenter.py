@@ -36,7 +36,7 @@ from portal.web.deliveries.times import held_sentence, repeat_warning, times_of
 from portal.web.deliveries.trial_steps import TestStep, steps_of_test
 from portal.web.frame.access import can
 from portal.web.frame.status_tags import Tag, delivery_tag
-from portal.web.frame.wording import moment, plural
+from portal.web.frame.wording import moment, plural, stop_sentence
 from portal.web.help.advice import Advice
 from portal.web.help.anchors import help_url
 
@@ -186,6 +186,8 @@ def sentence_of(delivery: DeliveryDetail) -> str:
     if delivery.comes_to_rest:
         is_gone = delivery.standing.is_webhook_deleted
         return f"Its webhook {'was deleted' if is_gone else 'is off'}, so it is not sent."
+    if delivery.stop and delivery.waits_for_start:
+        return f"{stop_sentence(delivery.stop)} This goes out once it is started again."
     match delivery.status:
         case ShownStatus.WAITING:
             return f"{_asked(delivery)}It is about to be sent."

@@ -15,6 +15,7 @@ from portal.web.frame.wording import moment, to_the_second
 SOON: Final = timedelta(seconds=15)
 NO_RETRY: Final = "None left"
 ONCE_ON: Final = "Only once the webhook is on"
+ONCE_STARTED: Final = "Once sending is started again"
 DELAYS: Final = {
     Delay.NO_WORKER: "no worker is running, so nothing is sent",
     Delay.PLACES: "this webhook is being sent as many as it gets at once",
@@ -39,7 +40,8 @@ class RetryOutcome:
 
 def is_live(delivery: DeliveryDetail) -> bool:
     """Whether its status is likely to change while a person looks."""
-    if delivery.comes_to_rest or delivery.paused_for is PausedFor.ORDER:
+    is_behind = delivery.paused_for is PausedFor.ORDER
+    if delivery.comes_to_rest or delivery.waits_for_start or is_behind:
         return False
     if delivery.status in (ShownStatus.RETRYING, ShownStatus.PAUSED):
         return delivery.next_try_at - delivery.now < SOON
@@ -80,6 +82,8 @@ def again_of(delivery: DeliveryDetail) -> str:
     if delivery.comes_to_rest:
         is_gone = delivery.standing.is_webhook_deleted
         return NO_RETRY if is_gone else ONCE_ON
+    if delivery.waits_for_start:
+        return ONCE_STARTED
     match delivery.status:
         case ShownStatus.RETRYING:
             return _capital(next_attempt(delivery))
@@ -105,6 +109,8 @@ def _why_waiting(delivery: DeliveryDetail) -> str:
     if delivery.comes_to_rest:
         is_gone = delivery.standing.is_webhook_deleted
         return f": its webhook {'was deleted' if is_gone else 'is off'}."
+    if delivery.waits_for_start:
+        return ": all sending is stopped."
     if delivery.paused_for is PausedFor.RECEIVER:
         until = to_the_second(delivery.next_try_at)
         return f": the receiver isn't responding and is left alone until {until}."

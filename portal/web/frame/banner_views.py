@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response
 
 from portal.engine.health import PATIENCE_IN_WORDS
 from portal.models.people import Role
+from portal.services.outbox.sending_switch import find_stop
 from portal.services.webhooks.notices.banners import WebhookTrouble, troubles
 from portal.web.frame.access import local_path, requires
 
@@ -37,6 +38,7 @@ def _give_words(state: BlueprintSetupState) -> None:
     """What the frame of all pages calls."""
     state.app.jinja_env.globals["troubles"] = shown
     state.app.jinja_env.globals["patience"] = PATIENCE_IN_WORDS
+    state.app.jinja_env.globals["sending_stop"] = find_stop
 
 
 def shown() -> list[WebhookTrouble]:

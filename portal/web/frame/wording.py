@@ -14,6 +14,7 @@ from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.lib.durations import relative
 from portal.services.core import counting
+from portal.services.outbox.sending_switch import SendingStop
 
 THIN_SPACE: Final = "\u202f"  # a narrow space that does not break
 A_DAY: Final = timedelta(days=1)
@@ -97,6 +98,11 @@ def exact_day(at: datetime) -> str:
     return f"{local:%a} {local.day} {local:%b}, {local:%H:%M}"
 
 
+def stop_sentence(stop: SendingStop) -> str:
+    """Since when nothing is sent to any webhook, and by whom."""
+    return f"Sending is stopped for all webhooks since {exact_day(stop.since)}, by {stop.by}."
+
+
 def near_day(at: datetime, now: datetime | None = None) -> str:
     """A day in a column: "today 17:00", or "24 Dec"."""
     local, today = at.astimezone(zone()), (now or utcnow()).astimezone(zone()).date()
@@ -137,6 +143,7 @@ WORDS: Final[dict[str, Callable[..., object]]] = {
     "plural": plural,
     "near_day": near_day,
     "to_the_second": to_the_second,
+    "stop_sentence": stop_sentence,
     "days_kept": days_kept,
     "zone_name": zone_name,
 }

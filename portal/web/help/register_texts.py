@@ -184,6 +184,21 @@ RUNNING: Final = Topic(
             also="worker workers scheduler process health down stopped doctor redis database",
         ),
         Passage(
+            "stop",
+            "Stop all sending",
+            (
+                "An administrator can stop sending to all webhooks at once: under System, or by "
+                "the command flask sending off. What is being sent at that moment ends. Events are "
+                "still stored; their deliveries wait, and go out once sending is started again "
+                "there, or by flask sending on.",
+                "Meanwhile Test and Retry are not possible, and no e-mails about webhooks are "
+                "sent. The start page and the list of deliveries say since when it is stopped, "
+                "and by whom.",
+            ),
+            (("System", "/settings/system"),),
+            also="pause halt emergency switch off kill all webhooks everything start",
+        ),
+        Passage(
             "zones",
             "Time zones",
             (

@@ -84,6 +84,7 @@ SUBJECTS: Final = (
             ("Users and roles", "/help/running#roles"),
             ("Who changed what", "/help/running#audit"),
             ("Is everything running?", "/help/running#system"),
+            ("Stop all sending", "/help/running#stop"),
             ("Time zones", "/help/running#zones"),
             ("This is a local trial", "/help/running#trial"),
         ),

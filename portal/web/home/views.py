@@ -8,6 +8,7 @@ from flask import Blueprint, render_template, request
 from portal.services.assets.queries import AssetFilter, Shown, count
 from portal.services.deliveries import trends
 from portal.services.operations.overview import Overview, overview
+from portal.services.outbox.sending_switch import find_stop
 from portal.web.deliveries.bulk_retries import lines as run_lines
 from portal.web.deliveries.problems import lines as problem_lines
 from portal.web.frame import charts
@@ -69,7 +70,7 @@ def index() -> str:
         now=now,
         delivery_needs=needs(now),
         register_needs=register_needs(),
-        is_well=now.has_deliveries and not now.problems,
+        is_well=now.has_deliveries and not now.problems and not find_stop(),
         delivery_figures=delivery_figures(now),
         thing_figures=thing_figures(now),
         day=charts.hours_chart(trends.trend(charts.last_hours())) if now.has_deliveries else None,

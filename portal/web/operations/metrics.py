@@ -77,6 +77,9 @@ def _queues(facts: Facts) -> Iterator[Metric]:
 
 def _delivering(facts: Facts) -> Iterator[Metric]:
     now = facts.at
+    stopped = _gauge("sending_stopped", "Whether a person has stopped all sending")
+    stopped.add_metric([], float(facts.stop is not None))
+    yield stopped
     alive = _gauge("processes", f"Processes seen in the last {SILENT} s", ("kind",))
     # Those that never started, too: an alarm needs a series.
     for kind in sorted(kind for _, kinds in DUTIES for kind in kinds):

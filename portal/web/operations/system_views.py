@@ -1,12 +1,19 @@
-"""Settings → System: what runs, what waits, and what wants a look."""
+"""Settings → System: what runs, what waits, what wants a look, and the switch for all sending."""
 
-from flask import Blueprint, render_template
+from typing import Final
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
 
 from portal.services.operations import findings, report
 from portal.services.operations.health import read_facts
 from portal.services.operations.process_roles import read_duties
-from portal.web.frame.access import requires
+from portal.services.operations.sending import switch
+from portal.web.frame.access import actor, requires
 from portal.web.frame.status_tags import process_tag
+
+STOPPED: Final = "Sending is stopped. What is being sent now still ends."
+STARTED: Final = "Sending is on. What waited goes out now."
 
 blueprint = Blueprint("system", __name__, url_prefix="/settings/system")
 
@@ -29,4 +36,25 @@ def index() -> str:
         alerts=report.alert_lines(facts, now),
         versions=report.version_lines(facts),
         settings_in_force=report.setting_lines(facts),
+        stop=facts.stop,
     )
+
+
+@blueprint.route("/stop-sending", methods=["GET", "POST"])
+@requires(switch.PERMISSION)
+def stop_sending() -> Response | str:
+    """Ask, then send nothing more to any webhook."""
+    if request.method == "POST":
+        is_new = switch.stop(actor())
+        flash(*(STOPPED, "success") if is_new else ("Sending was stopped already.", "info"))
+        return redirect(url_for("system.index"))
+    return render_template("operations/stop_sending.html")
+
+
+@blueprint.post("/start-sending")
+@requires(switch.PERMISSION)
+def start_sending() -> Response:
+    """Send again."""
+    is_new = switch.start(actor())
+    flash(*(STARTED, "success") if is_new else ("Sending was on already.", "info"))
+    return redirect(url_for("system.index"))

@@ -8,6 +8,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from portal.engine.events.catalogue import GROUPS
 from portal.services.core.refusals import Refusal, Stale
 from portal.services.core.unit_of_work import once_only
+from portal.services.outbox.sending_switch import SendingStopped, find_stop
 from portal.services.webhooks import crud
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.queries import WebhookDetail
@@ -101,13 +102,12 @@ def delete(public_id: UUID) -> Answer:
 
 def _create(form: WebhookForm) -> Saved:
     public_id = crud.create(actor(), form.values(), form.draft_id)
-    wants_test = SAVE_AND_TEST in request.form
-    return public_id, send_test(actor(), public_id) if wants_test else None
+    return public_id, _test_if_asked(public_id)
 
 
 def _saved(form: WebhookForm) -> str:
-    test = " A test is on its way." if SAVE_AND_TEST in request.form else ""
-    return f"“{form.name.data}” was saved.{test}"
+    is_tested = SAVE_AND_TEST in request.form and not find_stop()
+    return f"“{form.name.data}” was saved.{' A test is on its way.' if is_tested else ''}"
 
 
 def _save(form: EditWebhookForm, public_id: UUID) -> str:
@@ -129,6 +129,9 @@ def _test_if_asked(public_id: UUID) -> UUID | None:
     except TestUnderWay as under_way:
         flash(under_way.sentence, "warning")
         return under_way.delivery
+    except SendingStopped as stopped:  # saved it is all the same
+        flash(stopped.sentence, "warning")
+        return None
 
 
 def _after(form: WebhookForm, public_id: UUID, test: UUID | None) -> str:

@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response as Answer
 
 from portal.extensions import csrf
 from portal.services.core.unit_of_work import once_only
+from portal.services.outbox.sending_switch import SendingStopped
 from portal.services.webhooks.inbox import messages
 from portal.services.webhooks.inbox.address import public_id_of
 from portal.services.webhooks.inbox.messages import LARGEST, Inbox
@@ -59,8 +60,8 @@ def test() -> Answer:
     if found is not None:
         try:
             once_only(owner(), PortalForm().once_value, lambda: _send(found), lambda _made: _path())
-        except TestUnderWay as under_way:
-            flash(under_way.sentence, "warning")
+        except (TestUnderWay, SendingStopped) as refusal:
+            flash(refusal.sentence, "warning")
     return redirect(_path())
 
 

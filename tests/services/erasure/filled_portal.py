@@ -29,6 +29,7 @@ from portal.services.assets.staff import StaffValues
 from portal.services.core.time_zones import today
 from portal.services.core.unit_of_work import session, writing
 from portal.services.deliveries import retry
+from portal.services.operations.sending import switch
 from portal.services.people import (
     account,
     invitations,
@@ -90,6 +91,7 @@ def fill() -> Filled:
     _alerts(quentin, zoe)
     _deliveries(quentin, webhook)
     _account(admin, quentin)
+    switch.stop(quentin.actor)
     public_id = session().scalars(select(Staff.public_id).where(Staff.id == zoe)).one()
     return Filled(admin, public_id, zoe, quentin.public_id, quentin.id)
 

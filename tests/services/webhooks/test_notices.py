@@ -14,6 +14,7 @@ from portal.lib.clock import utcnow
 from portal.models.webhooks import Notice, OffReason, Webhook, WebhookState
 from portal.services.core import heartbeats
 from portal.services.core.unit_of_work import writing
+from portal.services.operations.sending import switch
 from portal.services.webhooks.notices import emails, mailer, smtp
 from tests.support.database.rivals import at_once
 from tests.support.factories import Hook, make_user, make_webhook
@@ -40,6 +41,11 @@ def change(hook: Hook, **columns: Any) -> None:
         current.execute(update(Webhook).where(Webhook.id == hook.id).values(**columns))
 
 
+def change_all(**columns: Any) -> None:
+    with writing() as current:
+        current.execute(update(Webhook).values(**columns))
+
+
 def let_time_pass() -> None:
     with writing() as current:
         current.execute(update(Notice).values(told_at=utcnow() - LONG_AGO))
@@ -60,6 +66,18 @@ def test_the_owner_is_told_once_that_a_webhook_needs_attention(server: MailServe
     assert f"/settings/webhooks/{hook.public_id}" in message.get_content()
     let_time_pass()
     assert emails.send_due() == 0
+
+
+def test_nobody_is_told_while_all_sending_is_stopped(server: MailServer) -> None:
+    ana = make_user()
+    failing()
+    switch.stop(ana.actor)
+    assert emails.send_due() == 0
+    switch.start(ana.actor)
+    assert emails.send_due() == 0  # its time begins anew
+    change_all(failing_since=utcnow() - timedelta(minutes=10))
+    assert emails.send_due() == 1
+    assert len(server.messages) == 1
 
 
 def test_every_administrator_is_told_when_the_owner_is_gone(server: MailServer) -> None:

@@ -31,6 +31,7 @@ people.manage            admin
 people.erase             admin
 audit.read               admin
 system.read              admin
+sending.switch           admin
 """
 
 # A permission, then the endpoints that ask for it; `public` asks for none.
@@ -114,6 +115,8 @@ audit.read
     audit.index audit.export
 system.read
     system.index
+sending.switch
+    system.stop_sending system.start_sending
 """
 
 # The password is asked for again, unless that was a short time ago: before anything about people,

@@ -10,6 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from portal.queue.names import DELIVERIES, QUEUES
 from portal.queue.schedule import ENTRIES
 from portal.services.core import heartbeats
+from portal.services.core.permissions import SYSTEM
+from portal.services.operations.sending import switch
 from tests.support.database.duties import begin_duty
 from tests.support.deliveries import make_delivery
 from tests.support.servers import ValkeyServer
@@ -46,7 +48,7 @@ def test_it_is_alive_whoever_asks(app: Flask) -> None:
     assert "Set-Cookie" not in answer.headers
 
 
-OK = {"database": "ok", "migrations": "ok", "sending": "ok", "redis": "ok"}
+OK = dict.fromkeys(("database", "migrations", "sending", "redis", "switch"), "ok")
 
 
 def somebody_sends() -> None:
@@ -67,6 +69,17 @@ def test_without_redis_it_is_ready_and_says_so(app: Flask, monkeypatch: pytest.M
     assert answer.status_code == 200
     assert "No such file" in answer.json["redis"]
     assert answer.json == {"ready": True, **OK, "redis": answer.json["redis"]}
+
+
+def test_a_stop_is_told_and_nothing_is_missed_for_it(app: Flask) -> None:
+    somebody_sends()
+    assert samples(app)["sending_stopped",] == 0
+    switch.stop(SYSTEM)
+    answer = app.test_client().get("/readyz")
+    assert (answer.status_code, answer.json["ready"]) == (200, True)
+    assert answer.json["switch"].startswith("a person stopped all sending at 20")
+    assert samples(app)["sending_stopped",] == 1
+    assert samples(app)["finding", "sending_stopped", "warning"] == 1
 
 
 def test_what_it_is_ready_for_can_be_asked(app: Flask) -> None:

@@ -1,11 +1,12 @@
 """What a beat of the web reads for those who ask whether the portal is ready."""
 
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal.database.engine import brief_engine, database_now
 from portal.extensions import settings
+from portal.models.operations import SendingSwitch
 from portal.queue.redis_state import RedisState, read_state
 from portal.queue.schedule import ensure_schedule
 from portal.services.core.heartbeats import lives_on
@@ -32,9 +33,10 @@ def look_around(engine: Engine) -> Surroundings:
             if revision != newest_revision():
                 return Surroundings(redis=why_not)
             lives = lives_on(connection, database_now(connection))
+            stopped_at = connection.execute(select(SendingSwitch.stopped_at)).scalar()
     except SQLAlchemyError:
         return Surroundings(redis=why_not)
-    return Surroundings(has_tables=True, lives=lives, redis=why_not)
+    return Surroundings(True, lives, why_not, stopped_at)
 
 
 def _look_once() -> Ready:

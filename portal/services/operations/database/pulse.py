@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from time import monotonic
 from typing import Final
@@ -28,21 +29,23 @@ class Need(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What a beat of the web has read beside: whether the tables are of this version, who lives,
-    and why Redis cannot be used, if so."""
+    why Redis cannot be used, if so, and since when all sending is stopped."""
 
     has_tables: bool = False
     lives: Sequence[Life] = ()
     redis: str | None = None
+    stopped_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """Each part is `ok`, or why it is not. Redis is told and never missed."""
+    """Each part is `ok`, or why it is not. Redis and a person's stop are told, and not missed."""
 
     database: str
     migrations: str
     sending: str
     redis: str
+    switch: str
 
     def is_ready(self, purpose: Need | None = None) -> bool:
         """Whether nothing is missing for it; without a purpose, for all of them."""
@@ -92,6 +95,7 @@ class Pulse:
             migrations=OK if look.has_tables else "missing",
             sending=_sending(look.lives),
             redis=look.redis or OK,
+            switch=_switch(look.stopped_at),
         )
 
     def _database(self) -> str:
@@ -109,6 +113,12 @@ class Pulse:
         others = (each.trouble for each in self.look.lives if each.is_alive and each.trouble)
         found = filter(None, (book.present(), *others))
         return next((each for each in found if each.kind in CERTAIN), None)
+
+
+def _switch(stopped_at: datetime | None) -> str:
+    if stopped_at is None:
+        return OK
+    return f"a person stopped all sending at {stopped_at.isoformat(timespec='seconds')}"
 
 
 def _sending(lives: Sequence[Life]) -> str:

@@ -24,6 +24,7 @@ from portal.models.people import Role, User
 from portal.models.webhooks import Notice, OffReason, Webhook, WebhookState
 from portal.services.core import heartbeats
 from portal.services.core.unit_of_work import database_time, session, writing
+from portal.services.outbox.sending_switch import find_stop
 from portal.services.webhooks.notices import mailer
 
 log = logging.getLogger(__name__)
@@ -87,12 +88,13 @@ CAUSES: Final[Mapping[str | None, str]] = {
 
 
 def send_due() -> int:
-    """Send every notice that is due; how many were sent. Without SMTP_URL nothing is.
+    """Send every notice that is due; how many were sent. Without SMTP_URL nothing is, nor while
+    all sending is stopped: how webhooks stand says little then.
 
     Ends in less than a scheduled job may take, whatever the mail server does; the rest is the next
     run's.
     """
-    if not settings().smtp_url:
+    if not settings().smtp_url or find_stop():
         return 0
     sent, last_start = 0, monotonic() + SECONDS
     for due in find_due():

@@ -1,0 +1,63 @@
+"""Stopping all sending, and starting it again.
+
+What is being sent when it is stopped ends and is recorded. Events that happen meanwhile are stored
+with their deliveries, which wait.
+"""
+
+from typing import Final
+
+from sqlalchemy import delete, select, update
+
+from portal.lib.clock import common_now
+from portal.models.operations import SendingSwitch
+from portal.models.webhooks import Webhook
+from portal.services.audit import trail
+from portal.services.core.permissions import Actor, require
+from portal.services.core.unit_of_work import database_time, insert_or_ignore, ring, writing
+from portal.services.outbox.sending_switch import THE_ROW
+
+PERMISSION: Final = "sending.switch"
+TARGET: Final = ("sending", THE_ROW, "All webhooks")
+
+
+def stop(actor: Actor) -> bool:
+    """Send nothing more to any webhook; False: it was stopped already, and stays the earlier
+    person's."""
+    with writing() as current:
+        require(current, actor, PERMISSION)
+        make = insert_or_ignore(current.connection())
+        row = make(SendingSwitch).values(
+            id=THE_ROW,
+            stopped_at=common_now(),
+            stopped_by=actor.name,
+            stopped_by_id=actor.user_id,
+        )
+        made = current.execute(row.on_conflict_do_nothing().returning(SendingSwitch.id))
+        if made.scalar_one_or_none() is None:
+            return False
+        trail.record(current, actor, "sending.stopped", target=TARGET)
+        return True
+
+
+def start(actor: Actor) -> bool:
+    """Send again, at once; False: it was on.
+
+    For webhooks that were failing the time begins anew: nobody is turned off for days in which
+    nothing was sent.
+    """
+    with writing() as current:
+        require(current, actor, PERMISSION)
+        gone = delete(SendingSwitch).returning(SendingSwitch.stopped_at)
+        stopped_at = current.execute(gone).scalar_one_or_none()
+        if stopped_at is None:
+            return False
+        failing = select(Webhook.id).where(Webhook.failing_since.is_not(None))
+        locked = failing.order_by(Webhook.id).with_for_update(key_share=True)
+        ids = current.execute(locked).scalars().all()
+        anew = update(Webhook).where(Webhook.id.in_(ids))
+        if ids:
+            current.execute(anew.values(failing_since=database_time(current)))
+        changes = {"stopped_since": {"from": stopped_at.isoformat(timespec="seconds"), "to": None}}
+        trail.record(current, actor, "sending.started", target=TARGET, changes=changes)
+        ring(current)
+        return True

@@ -1,0 +1,99 @@
+"""While all sending is stopped nothing goes out; what was under way ends, and nothing is lost."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import update
+
+from jobs.deliver import deliver_due
+from portal.database.engine import database_now
+from portal.models.deliveries import Priority
+from portal.models.operations import SendingSwitch
+from portal.models.webhooks import Webhook
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.unit_of_work import writing
+from portal.services.operations.sending import switch
+from portal.services.outbox import due
+from portal.services.webhooks.sample_deliveries import send_test
+from tests.jobs.pump.delivery_clock import ask_for_retry, deliveries, leases, webhook
+from tests.support.factories import Hook, make_user, make_webhook, publish
+from tests.support.receiver import Receiver
+
+
+def let_pass(days: int) -> None:
+    """So long ago it was stopped, and the last attempt was made."""
+    with writing() as current:
+        past = database_now(current.connection()) - timedelta(days=days)
+        current.execute(update(SendingSwitch).values(stopped_at=past))
+        current.execute(update(Webhook).values(failing_since=past))
+
+
+def test_it_is_stopped_under_load_and_goes_on_where_it_was(app: Flask, receiver: Receiver) -> None:
+    make_webhook(receiver.url, secret="so that each has its id")
+    receiver.answer(delay=0.4)
+    for number in range(20):
+        publish(asset_id=number + 1)
+
+    def pump() -> None:
+        with app.app_context():
+            deliver_due()
+
+    running = threading.Thread(target=pump)
+    running.start()
+    receiver.wait_for(8)  # as many as one webhook gets at once
+    switch.stop(SYSTEM)
+    running.join(timeout=10)
+    assert not running.is_alive()
+    publish(asset_id=21)
+    deliver_due()
+    assert len(receiver.received) == 8
+    assert sorted({each.status for each in deliveries()}) == ["delivered", "waiting"]
+    assert leases() == []
+    assert not due.has_claimable(by_anybody=True)
+    switch.start(SYSTEM)
+    receiver.calm()
+    deliver_due()
+    assert {each.status for each in deliveries()} == {"delivered"}
+    ids = [each.header("webhook-id") for each in receiver.received]
+    assert len(ids) == len(set(ids)) == 21
+
+
+@pytest.mark.usefixtures("app")
+def test_what_a_person_asked_for_waits_as_well(receiver: Receiver) -> None:
+    ana, hook, in_turn = make_user(), make_webhook(receiver.url), _in_turn(receiver)
+    publish()
+    ask_for_retry(deliveries()[0].id)
+    ask_for_retry(deliveries()[1].id, priority=Priority.BULK)
+    send_test(ana.actor, hook.public_id)
+    send_test(ana.actor, in_turn.public_id)
+    switch.stop(ana.actor)
+    deliver_due()
+    assert receiver.received == []
+    switch.start(ana.actor)
+    deliver_due()
+    assert len(receiver.received) == 4
+
+
+@pytest.mark.usefixtures("app")
+def test_nobody_is_turned_off_for_days_in_which_nothing_was_sent(receiver: Receiver) -> None:
+    failing = {"failures_in_row": 9, "failing_since": None}
+    hook, well = make_webhook(receiver.url, **failing), make_webhook(receiver.url)
+    switch.stop(SYSTEM)
+    let_pass(days=6)
+    with writing() as current:
+        current.get_one(Webhook, well.id).failing_since = None
+    switch.start(SYSTEM)
+    receiver.answer(status=503)
+    publish()
+    deliver_due()
+    assert webhook(hook.id).state == "active"
+    assert webhook(hook.id).failures_in_row == 10
+    with writing() as current:
+        now = database_now(current.connection())
+    assert all(now - webhook(each.id).failing_since < timedelta(minutes=1) for each in (hook, well))
+
+
+def _in_turn(receiver: Receiver) -> Hook:
+    return make_webhook(receiver.url, in_order=True)

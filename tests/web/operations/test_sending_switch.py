@@ -1,0 +1,75 @@
+"""Stop all sending on the pages: asked about first, told to everybody, refused in sentences."""
+
+from flask import Flask
+
+from portal.models.deliveries import Priority
+from tests.support.deliveries import make_delivery
+from tests.support.factories import make_user, make_webhook
+from tests.web.signed_in import signed_in, visit
+
+STOP = "/settings/system/stop-sending"
+SINCE = "Sending is stopped for all webhooks since "
+
+
+def test_an_administrator_stops_it_and_everybody_is_told_until_it_is_started(app: Flask) -> None:
+    ada, sam = signed_in(app, make_user(name="Ada Admin")), visit(app, "support")
+    hook = make_webhook()
+    failed = make_delivery(hook, status="failed", reason="server")
+    waiting = make_delivery(hook)
+    ada.get("/settings/system")
+    asked = ada.follow("Stop all sending")
+    assert asked.h1 == "Stop all sending?"
+    assert SINCE not in ada.get("/").text
+    stopped = ada.submit(asked.form(STOP))
+    assert stopped.path == "/settings/system"
+    assert "Sending is stopped. What is being sent now still ends." in stopped.text
+    assert "Ada Admin stopped all sending on " in stopped.main
+    assert ada.get(STOP).status == 200
+    assert sam.get(STOP).status == 403
+    assert sam.post("/settings/system/start-sending").status == 403
+
+    for path in ("/", "/deliveries"):
+        line = sam.get(path).text
+        assert SINCE in line
+        assert ", by Ada Admin. Deliveries wait until an administrator starts it again." in line
+        assert "Start it again under System" in ada.get(path).text
+    assert "All clear" not in sam.get("/").text
+    page = sam.get(f"/deliveries/{waiting}")
+    assert SINCE in page.main
+    assert "This goes out once it is started again." in page.main
+    assert "data-live-url" not in page.html
+    assert "taking longer than usual" not in page.main
+    refused = sam.submit(sam.get("/deliveries").form(f"/deliveries/{failed}/retry"))
+    assert "Sending is stopped for all webhooks. This is possible again once" in refused.text
+
+    started = ada.submit(ada.get("/settings/system").form("/settings/system/start-sending"))
+    assert "Sending is on. What waited goes out now." in started.text
+    assert SINCE not in sam.get("/deliveries").text
+
+
+def test_a_delivery_says_what_it_waits_for(app: Flask) -> None:
+    ada, hook = visit(app), make_webhook()
+    off = make_webhook(state="off")
+    asked = {"prior_status": "failed", "requested_by": "Ana", "priority": Priority.INTERACTIVE}
+    made = [
+        make_delivery(hook, status="retrying", tries=1, reason="server", code=500),
+        make_delivery(hook, **asked),
+        make_delivery(hook, status="failed", reason="server"),
+        make_delivery(off, status="held"),
+    ]
+    ada.submit(ada.get(STOP).form(STOP))
+    pages = [ada.get(f"/deliveries/{each}").main for each in made]
+    assert [SINCE in each for each in pages] == [True, True, False, False]
+    assert "Next automatic retry Once sending is started again" in pages[0]
+
+
+def test_what_is_saved_and_tested_is_saved(app: Flask) -> None:
+    ada = visit(app)
+    ada.submit(ada.get(STOP).form(STOP))
+    form = ada.get("/settings/webhooks/new").form("/settings/webhooks/new")
+    values = {"name": "Sync", "url": "https://erp.example.com/hook", "events": "asset.created"}
+    page = ada.submit(form, secret_mode="none", save_and_test="1", **values)
+    assert "“Sync” was saved." in page.text
+    assert "A test is on its way" not in page.text
+    assert "Sending is stopped for all webhooks." in page.text
+    assert "Sync" in ada.get("/settings/webhooks").main
