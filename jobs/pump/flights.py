@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Sequence, Set
+from time import monotonic
+from typing import Final
 from uuid import UUID
 
 from jobs.pump.recorder import Recorder
@@ -11,6 +13,7 @@ from portal.engine.http.transport import Transport, prepare
 from portal.engine.reach import SLOW_CONNECT
 from portal.engine.reasons import Reason
 from portal.engine.retry_policy import AttemptKind
+from portal.services.core import heartbeats
 from portal.services.core.vault import VaultError
 from portal.services.dispatch import results
 from portal.services.dispatch.claim_types import Claim
@@ -18,6 +21,8 @@ from portal.services.dispatch.request import Composer, Outgoing
 from portal.services.outbox.reach import own_reach
 
 log = logging.getLogger(__name__)
+
+SHUT_FOR: Final = 60.0  # seconds that this process leaves a webhook of which something is closed
 
 
 class Flights:
@@ -29,6 +34,7 @@ class Flights:
         self._transport, self._recorder = transport, recorder
         self._flying: dict[int, tuple[Claim, Outgoing]] = {}
         self._started = 0  # the key of the last request
+        self._shut: dict[int, float] = {}  # webhooks that cannot be signed for, until when
 
     @property
     def count(self) -> int:
@@ -40,13 +46,24 @@ class Flights:
         """Of the leases under which they are sent."""
         return {claim.token for claim, _ in self._flying.values()}
 
-    def start(self, claim: Claim) -> None:
-        """Send it. What cannot be composed has its result at once."""
+    @property
+    def shut(self) -> Set[int]:
+        """The webhooks that this process leaves alone for a while: their secrets do not open."""
+        now = monotonic()
+        self._shut = {webhook: until for webhook, until in self._shut.items() if until > now}
+        return self._shut.keys()
+
+    def start(self, claim: Claim) -> bool:
+        """Send it. What cannot be composed has its result at once; False: it is to be given back,
+        for other keys than ours may open what it is signed with."""
         try:
             request = self._composer.compose(claim)
         except HeaderError as error:
             self._recorder.add(results.unsent(claim, Reason.BAD_HEADERS, str(error)))
-        except (ValueError, VaultError) as error:  # a secret that cannot be read or cannot sign
+        except VaultError as error:
+            self._shut_out(claim, error)
+            return False
+        except ValueError as error:  # a secret that cannot sign
             log.error("Delivery %s cannot be signed: %s", claim.public_id, error)
             self._recorder.add(results.unsent(claim, Reason.INTERNAL, str(error)))
         else:
@@ -64,6 +81,14 @@ class Flights:
                     claim.webhook.id, throttled=claim.webhook.throttled
                 ),
             )
+        return True
+
+    def _shut_out(self, claim: Claim, error: VaultError) -> None:
+        heartbeats.note(heartbeats.CLOSED_SECRET)
+        webhook = claim.webhook
+        if webhook.id not in self._shut:
+            log.error("Nothing is sent to webhook %s for a minute: %s", webhook.public_id, error)
+        self._shut[webhook.id] = monotonic() + SHUT_FOR
 
     def slow_ones(self) -> set[int]:
         """The webhooks to which a connect lasts long: another machine may be quicker."""

@@ -166,7 +166,7 @@ class Pump:
         places = self._transport.free - held
         if self._reach.has_others:
             self._reach.connecting = self._flights.slow_ones()
-        without = self._recorder.waits_for
+        without = {*self._recorder.waits_for, *self._flights.shut}
         return partial(
             dispatch_claim.claim,
             places=places,
@@ -184,8 +184,8 @@ class Pump:
         for claim in claims:
             if since_boot() - began > self._fresh:
                 late.append(claim)
-            else:
-                self._flights.start(claim)
+            elif not self._flights.start(claim):
+                self._unsent.append(claim)
         if late:
             # Others may send it by now. If it cannot be given back either, its leases end.
             log.warning("Claiming took too long; %s deliveries are given back.", len(late))
@@ -255,7 +255,7 @@ class Pump:
         self._duties.do(held, self._recorder.waits_for, is_behind=is_behind, beside=is_busy)
 
     def _give_back(self) -> None:
-        """What was claimed too late to be sent."""
+        """What was claimed too late to be sent, or cannot be signed."""
         if not self._unsent or self._desk.is_busy:
             return
         unsent, is_busy = [*self._unsent], bool(self._flights.count)

@@ -9,6 +9,7 @@ from flask_migrate.cli import db as migrations
 
 from portal.commands.backup import backup
 from portal.commands.doctor import doctor
+from portal.commands.keys import forget_secrets
 from portal.commands.retry import retry
 from portal.commands.switch import sending
 from portal.config.exit_codes import USUAL
@@ -145,6 +146,7 @@ COMMANDS: Final = (
     sending,
     prune,
     rotate_keys,
+    forget_secrets,
     backup,
     retry,
     seed_demo,

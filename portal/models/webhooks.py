@@ -3,7 +3,7 @@
 import uuid
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import ForeignKey, Index, String, func, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -29,11 +29,16 @@ class WebhookState(StrEnum):
 
 
 class OffReason(StrEnum):
-    """Why a webhook is off."""
+    """Why a webhook is off. `LOST_KEY`: what it is sent with cannot be opened any more."""
 
     PERSON = "person"
     GONE = "gone"
     FAILING = "failing"
+    LOST_KEY = "lost_key"
+
+
+# Those for which nobody pressed a button: somebody has to look.
+OURS: Final = (OffReason.GONE, OffReason.FAILING, OffReason.LOST_KEY)
 
 
 class Webhook(Base):

@@ -29,6 +29,7 @@ OURS = (
     "backup",
     "create-user",
     "doctor",
+    "forget-secrets",
     "new-password",
     "prune",
     "retry",

@@ -25,6 +25,8 @@ SCHEDULER: Final = "scheduler"
 MAIL_FAILED: Final = "mail failed"
 # Nor this: when a request last came through a proxy that is not to be believed.
 PROXY: Final = "untrusted proxy"
+# Nor this: when a sender last met a secret that its keys do not open.
+CLOSED_SECRET: Final = "closed secret"  # noqa: S105 - the name of a sign
 
 BEAT_EVERY: Final = 5.0  # seconds
 SILENT_AFTER: Final = timedelta(seconds=15)

@@ -14,6 +14,7 @@ from typing import Final
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from sqlalchemy import inspect, select
+from sqlalchemy.orm import Session
 
 from portal.config.values import SettingsError
 from portal.engine.signing.signatures import hint
@@ -167,6 +168,14 @@ def _new_canary() -> bytes:
         make = insert_or_ignore(current.connection())
         current.execute(make(Canary).values(values).on_conflict_do_nothing())
         return current.execute(select(Canary.sealed).where(Canary.id == CANARY_ID)).scalar_one()
+
+
+def renew_canary(current: Session) -> None:
+    """In the caller's transaction: seal it with our keys, whichever it was sealed with."""
+    values = {"id": CANARY_ID, "sealed": _seal(Purpose.CANARY, CANARY_ID, CANARY_TEXT)}
+    row = insert_or_ignore(current.connection())(Canary).values(values)
+    renewed = {"sealed": row.excluded.sealed}
+    current.execute(row.on_conflict_do_update(index_elements=[Canary.id], set_=renewed))
 
 
 @lru_cache(maxsize=8)

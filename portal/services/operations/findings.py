@@ -21,7 +21,7 @@ from portal.services.operations.finding import Finding, Level
 from portal.services.operations.health import Facts
 from portal.services.operations.reach_findings import senders_reach
 from portal.services.operations.redis_findings import redis_wakes
-from portal.services.operations.sending.findings import sending_is_on
+from portal.services.operations.sending.findings import secrets_open, sending_is_on
 from portal.services.operations.setting_findings import (
     is_local_trial,
     is_plain_address,
@@ -187,6 +187,7 @@ RULES: Final[tuple[Callable[[Facts, datetime], Iterator[Finding]], ...]] = (
     database_takes_changes,
     nobody_blocks,
     keys_open,
+    secrets_open,
     clocks_agree,
     sending_is_on,
     redis_wakes,

@@ -25,7 +25,7 @@ from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.queue.redis_state import RedisState, RedisTrouble, read_state
 from portal.services.alerts.queries import RunStatus, run_status
-from portal.services.core import vault
+from portal.services.core import heartbeats, vault
 from portal.services.core.erasures import label_of, stuck_erasures
 from portal.services.core.heartbeats import Life, lives
 from portal.services.core.unit_of_work import database_time, session
@@ -34,7 +34,9 @@ from portal.services.operations.database.beat import examine
 from portal.services.operations.database.blockers import Blocker, open_transactions, writer_of
 from portal.services.outbox.reach_rows import RefutedDoubts, find_refuted
 from portal.services.outbox.sending_switch import SendingStop, find_stop
+from portal.services.webhooks.keys.lost_keys import closed_names, lost_names
 
+CLOSED_IS_RECENT: Final = timedelta(minutes=3)  # a sender tries once a minute
 PRODUCTS: Final = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 
 
@@ -70,7 +72,8 @@ class Facts:
     does not answer, for the reason in `database_error`. `trouble`: what it refuses this process.
     `here`: this machine. `refuted`: machines that could not connect where others have. `blockers`:
     who may hold up Saves. `keys_error`: why the keys do not fit what is stored. `stop`: who has
-    stopped all sending.
+    stopped all sending. `lost`: the names of webhooks that are off because their secrets did not
+    open; `closed`: of those whose secrets do not, where a sender has met one lately, else none.
     """
 
     settings: Settings
@@ -84,6 +87,8 @@ class Facts:
     lives: Sequence[Life] = ()
     refuted: Sequence[RefutedDoubts] = ()
     stop: SendingStop | None = None
+    lost: Sequence[str] = ()
+    closed: Sequence[str] = ()
     backlog: Backlog | None = None
     alerts: RunStatus | None = None
     stuck_erasures: Sequence[str] = ()
@@ -117,9 +122,12 @@ def read_facts(*, examines: bool = False) -> Facts:
         if database.revision != database.head:  # the tables to be read may not be there
             return Facts(database=database, **rest)
         now = utcnow() + timedelta(seconds=database.skew)
+        signs = lives()
         return Facts(
             database=database,
-            lives=lives(),
+            lives=signs,
+            lost=lost_names(),
+            closed=closed_names() if has_met_closed(signs, now) else (),
             refuted=find_refuted(session().connection()),
             stop=find_stop(),
             backlog=read_backlog(),
@@ -132,6 +140,12 @@ def read_facts(*, examines: bool = False) -> Facts:
     except DBAPIError as error:
         session().rollback()
         return Facts(database=None, database_error=words_of(error.orig), **rest)
+
+
+def has_met_closed(signs: Sequence[Life], now: datetime) -> bool:
+    """Whether a sender has lately met a secret that does not open."""
+    met = (each.seen_at for each in signs if each.kind == heartbeats.CLOSED_SECRET)
+    return any(now - each < CLOSED_IS_RECENT for each in met)
 
 
 def _trouble(found: Settings) -> Trouble | None:

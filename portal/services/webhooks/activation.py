@@ -34,6 +34,7 @@ from portal.services.core.unit_of_work import database_time, ring, writing
 from portal.services.outbox import leases
 from portal.services.outbox.sending_switch import refuse_while_stopped
 from portal.services.outbox.transitions import rest_values
+from portal.services.webhooks.keys.sealed_values import refuse_closed
 from portal.services.webhooks.rows import TARGET, count_held, lock_webhook, target_of
 
 DELETED: Final = "webhook.deleted"
@@ -110,7 +111,8 @@ def record_decided(
 
 
 def set_on(webhook: Webhook) -> None:
-    """Turn a locked webhook on; what went wrong before counts no more."""
+    """Turn a locked webhook on; what went wrong before counts no more. Raises `SecretsClosed`."""
+    refuse_closed(webhook)
     webhook.state, webhook.off_reason, webhook.off_at = WebhookState.ACTIVE, None, None
     webhook.failing_since = None
     end_pause(webhook)

@@ -230,7 +230,7 @@ def _differences(
     if set_secret(webhook, values, actor, made, stays=stays):
         new = "none" if values.secret_mode is SecretMode.NONE else "a new key"
         changes["secret_key"] = {"from": before["secret_key"], "to": new}
-    if set_headers(webhook, values.headers):
+    if set_headers(webhook, values.headers, stays=stays):
         new = _facts(webhook)["custom_headers"]
         changes["custom_headers"] = {"from": before["custom_headers"], "to": new}
     return changes

@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 
 from portal.models.deliveries import Attempt, Delivery, Event, Lease
 from portal.models.webhooks import Webhook, WebhookState
-from portal.services.core import vault
 from portal.services.core.permissions import Actor
 from portal.services.core.unit_of_work import database_time
+from portal.services.webhooks.keys.sealed_values import open_secret
 from portal.services.webhooks.values import SecretMode
 
 # After the last test; then whoever left the form has left it for good.
@@ -52,7 +52,7 @@ def made_secret(draft: Webhook | None, mode: SecretMode) -> str | None:
         return None
     if form_of(draft).get("secret_mode") != SecretMode.GENERATE:
         return None
-    return vault.open_secret(draft.id, draft.secret_enc)
+    return open_secret(draft.id, draft.secret_enc)
 
 
 def hand_over(current: Session, draft: Webhook | None, webhook: Webhook) -> None:

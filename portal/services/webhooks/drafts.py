@@ -14,13 +14,19 @@ from portal.lib.clock import common_now
 from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook, WebhookKind, WebhookState
 from portal.services.audit import trail
-from portal.services.core import vault
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.uniqueness import keep_unique
 from portal.services.core.unit_of_work import session, writing
 from portal.services.webhooks.crud import refuse_taken_name
 from portal.services.webhooks.draft_rows import form_of, lock_draft, made_secret, own_draft
+from portal.services.webhooks.keys.sealed_values import (
+    HEADERS,
+    SECRET,
+    SecretsClosed,
+    closed_parts,
+    open_secret,
+)
 from portal.services.webhooks.rows import find_webhook, target_of
 from portal.services.webhooks.sample_deliveries import event_to_test, queue_test, running_test
 from portal.services.webhooks.secrets import (
@@ -144,9 +150,21 @@ def _fill(draft: Webhook, edited: Webhook | None, values: WebhookValues, actor: 
     draft.draft_of = edited.public_id if edited else None
     draft.updated_at = common_now()
     stays = edited is not None and check_place(edited, values)
+    _refuse_what_is_closed(edited if stays else None, values)
     copy_secrets(edited if stays else None, draft)
     set_secret(draft, values, actor, made)
     set_headers(draft, values.headers)
+
+
+def _refuse_what_is_closed(edited: Webhook | None, values: WebhookValues) -> None:
+    """The test would go without what cannot be opened, and say that all is well."""
+    closed = closed_parts(edited) if edited else []
+    replaced = [
+        *([SECRET] if values.secret_mode is not SecretMode.KEEP else []),
+        *([HEADERS] if values.headers else []),
+    ]
+    if missing := [each for each in closed if each not in replaced]:
+        raise SecretsClosed(missing)
 
 
 def _form(values: WebhookValues, event: str, version: int) -> dict[str, Any]:
@@ -168,7 +186,7 @@ def _values(draft: Webhook, form: dict[str, Any]) -> WebhookValues:
         url_is_secret=draft.url_is_secret,
         events=tuple(form["events"]),
         secret_mode=mode,
-        secret=vault.open_secret(draft.id, own) if own else "",
+        secret=open_secret(draft.id, own) or "",
         headers=stored_headers(draft),
         in_order=draft.in_order,
         is_active=form["active"],

@@ -19,6 +19,7 @@ from portal.services.core.counting import capped
 from portal.services.core.keyset import by_name
 from portal.services.core.unit_of_work import session
 from portal.services.webhooks.inbox.address import shown_url
+from portal.services.webhooks.keys.sealed_values import closed_parts
 from portal.services.webhooks.rows import (
     TARGET,
     called,
@@ -58,6 +59,7 @@ class WebhookDetail:
     is in trouble, so that only a probe goes now and then, until anything arrives, a test too.
     `turns_off_at`: when we turn it off, once that is near. `waits`: what waits for a later retry
     although the webhook is well (`capped`). `oldest_open`: of all that is still to be sent.
+    `closed`: which parts of what is stored sealed cannot be opened.
     """
 
     public_id: UUID
@@ -79,6 +81,7 @@ class WebhookDetail:
     secret_made_by_id: int | None
     old_secret_until: datetime | None
     header_names: tuple[str, ...]
+    closed: tuple[str, ...]
     in_order: bool
     failures_in_row: int
     failing_since: datetime | None
@@ -172,6 +175,7 @@ def show(public_id: UUID) -> WebhookDetail:
         secret_made_by_id=webhook.secret_made_by_id,
         old_secret_until=webhook.old_until if old_secret(webhook, common_now()) else None,
         header_names=tuple(name for name, _ in stored_headers(webhook)),
+        closed=tuple(closed_parts(webhook)),
         in_order=webhook.in_order,
         failures_in_row=webhook.failures_in_row,
         failing_since=webhook.failing_since,

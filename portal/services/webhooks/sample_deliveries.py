@@ -16,6 +16,7 @@ from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import database_time, ring, writing
 from portal.services.outbox.sending_switch import refuse_while_stopped
+from portal.services.webhooks.keys.sealed_values import refuse_closed
 from portal.services.webhooks.rows import lock_webhook
 from portal.services.webhooks.values import EVENT_VALUES
 
@@ -74,9 +75,10 @@ def running_test(current: Session, webhook_id: int) -> UUID | None:
 def queue_test(current: Session, webhook: Webhook, event: EventName, actor: Actor) -> UUID:
     """Store the sample as an event of its own, have it sent; return its delivery's public id.
 
-    It names no asset of the register. Raises `SendingStopped`.
+    It names no asset of the register. Raises `SendingStopped` and `SecretsClosed`.
     """
     refuse_while_stopped()
+    refuse_closed(webhook)
     now = common_now()
     body = sample_body(event, occurred_at=now, source=settings().webhook_source, test=True)
     stored = Event(event=event, asset_id=None, occurred_at=now, body=body, is_test=True)

@@ -17,6 +17,7 @@ from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import database_time, ring, session, writing
 from portal.services.webhooks import activation
+from portal.services.webhooks.keys.sealed_values import open_headers, open_secret
 from portal.services.webhooks.rows import lock_webhook, target_of
 from portal.services.webhooks.values import (
     HEADER_STAYS,
@@ -79,7 +80,8 @@ def set_secret(
     erase_secret(webhook)
     if values.secret_mode is SecretMode.NONE:
         return before is not None
-    before = before if stays else None
+    if not stays or open_secret(webhook.id, before) is None:
+        before = None
     is_ours = values.secret_mode is SecretMode.GENERATE
     secret = (made or generate_secret()) if is_ours else values.secret
     now = common_now()
@@ -133,33 +135,35 @@ def erase_secret(webhook: Webhook) -> None:
 def copy_secrets(source: Webhook | None, target: Webhook) -> None:
     """Give `target` (a draft, flushed) the secrets and headers of `source`, sealed anew; or none.
 
-    A ciphertext opens for its own row alone.
+    A ciphertext opens for its own row alone; one that does not open is left out.
     """
     erase_secret(target)
     target.headers_enc = None
     if source is None:
         return
-    if source.secret_enc is not None:
-        target.secret_enc = _sealed_for(target, source, source.secret_enc)
+    if (secret := open_secret(source.id, source.secret_enc)) is not None:
+        target.secret_enc = vault.seal_secret(target.id, secret)
         target.secret_hint, target.secret_set_at = source.secret_hint, source.secret_set_at
-    if (before := old_secret(source, common_now())) is not None:
-        target.old_secret_enc = _sealed_for(target, source, before)
+    if (before := open_secret(source.id, old_secret(source, common_now()))) is not None:
+        target.old_secret_enc = vault.seal_secret(target.id, before)
         target.old_until = source.old_until
     set_headers(target, stored_headers(source))
 
 
 def stored_headers(webhook: Webhook) -> Headers:
-    """The webhook's custom headers in the clear."""
-    if webhook.headers_enc is None:
-        return ()
-    return tuple(vault.open_headers(webhook.id, webhook.headers_enc))
+    """The webhook's custom headers in the clear; none where they do not open."""
+    return open_headers(webhook) or ()
 
 
-def set_headers(webhook: Webhook, entered: Headers) -> bool:
+def set_headers(webhook: Webhook, entered: Headers, *, stays: bool = True) -> bool:
     """Store the custom headers; whether that changed anything.
 
-    An empty value keeps the stored one of that name. Raises `Refusal` for what may not be sent.
+    An empty value keeps the stored one of that name. Those that do not open stay as they are until
+    others are entered, or the address moves (`stays` is false). Raises `Refusal` for what may not
+    be sent.
     """
+    if stays and not entered and open_headers(webhook) is None:
+        return False
     before = stored_headers(webhook)
     kept = {name.lower(): value for name, value in before}
     headers = tuple((name, value or kept.get(name.lower(), "")) for name, value in entered)
@@ -176,8 +180,8 @@ def shown_secret(actor: Actor, public_id: UUID) -> ShownSecret | None:
         return None
     if webhook.secret_shown_until <= common_now():
         return None
-    secret = vault.open_secret(webhook.id, webhook.secret_enc)
-    return ShownSecret(webhook.name, secret, webhook.secret_shown_until)
+    secret = open_secret(webhook.id, webhook.secret_enc)
+    return ShownSecret(webhook.name, secret, webhook.secret_shown_until) if secret else None
 
 
 def forget_shown(actor: Actor, public_id: UUID) -> None:
@@ -187,10 +191,6 @@ def forget_shown(actor: Actor, public_id: UUID) -> None:
         webhook = lock_webhook(current, public_id)
         if webhook.secret_made_by_id == actor.user_id:
             webhook.secret_shown_until = None
-
-
-def _sealed_for(target: Webhook, source: Webhook, sealed: bytes) -> bytes:
-    return vault.seal_secret(target.id, vault.open_secret(source.id, sealed))
 
 
 def _made_by(current: Session, actor: Actor, public_id: UUID) -> Webhook | None:

@@ -29,7 +29,7 @@ from portal.database.engine import AnyRow, database_now
 from portal.engine.health import announced_end
 from portal.lib.clock import common_now
 from portal.models.deliveries import Delivery, DeliveryStatus, Priority, is_open
-from portal.models.webhooks import OffReason, Webhook, WebhookEvent, WebhookState
+from portal.models.webhooks import OURS, Webhook, WebhookEvent, WebhookState
 from portal.services.core.keyset import FIRST_ID, LAST_ID
 from portal.services.outbox.due import head_of
 from portal.services.outbox.next_try import paused_until, seen_statuses
@@ -37,7 +37,6 @@ from portal.services.outbox.status import ShownStatus
 from portal.services.webhooks.rows import place
 
 FAILING: Final = (DeliveryStatus.RETRYING, DeliveryStatus.FAILED)
-OURS: Final = (OffReason.GONE, OffReason.FAILING)
 LEAST_NEED: Final = 2  # of `severity`: it fails
 
 

@@ -54,6 +54,15 @@ def advice_about_key(webhook: WebhookDetail) -> Advice:
     )
 
 
+def about_closed(webhook: WebhookDetail) -> str:
+    """What to do about what cannot be opened, or whom to ask."""
+    own = "Edit the webhook and enter new ones, or set the earlier ENCRYPTION_KEYS again."
+    others = f"{ASK} to enter new ones."
+    todo = for_reader(EDIT, own, others, webhook.public_id)
+    what = " and ".join(webhook.closed)
+    return f"The stored {what} cannot be opened with the keys of this portal. {todo}"
+
+
 def about_plain_address(webhook: WebhookDetail) -> str:
     """What goes to http:// is read by anyone on the way, and who may change that."""
     own, others = "Use https:// if they offer it.", f"{ASK} to use https:// if they offer it."

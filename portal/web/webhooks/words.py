@@ -22,6 +22,7 @@ OFF_NOTES: Final[Mapping[str, str]] = {
     OffReason.PERSON: "Turned off by a person",
     OffReason.GONE: "Turned off by us: closed for good (410)",
     OffReason.FAILING: f"Turned off by us: nothing arrived for {PATIENCE_IN_WORDS}",
+    OffReason.LOST_KEY: "Turned off by us: its secrets cannot be opened",
 }
 
 
@@ -150,6 +151,8 @@ def _off(webhook: WebhookDetail, now: datetime) -> str:
         f"so we turned it off{ago}.",
         OffReason.FAILING: f"Nothing arrived at {webhook.host} for {PATIENCE_IN_WORDS}, "
         f"so we turned it off{ago}.",
+        OffReason.LOST_KEY: "Its secret key or its custom headers cannot be opened, because the "
+        f"keys of this portal were lost, so it was turned off{ago}.",
     }
     who = happened.get(OffReason(webhook.off_reason or OffReason.PERSON))
     return f"{who or f'A person turned it off{ago}.'} {held_for()}"

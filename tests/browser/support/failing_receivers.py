@@ -14,13 +14,14 @@ from typing import Final
 from uuid import UUID
 
 import trustme
-from sqlalchemy import select, update
+from sqlalchemy import update
 
 from portal.config.settings import ROOT, Settings
 from portal.engine.reason_keys import Reason
 from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.models.webhooks import Webhook
+from portal.services.core import vault
 from portal.services.core.unit_of_work import writing
 from portal.services.operations import retention
 from tests.engine.http.real_receivers import hostile
@@ -85,16 +86,15 @@ def deliveries_to(urls: dict[Reason, str]) -> Made:
 
 
 def unsendable() -> Made:
-    """What is wrong with the webhook itself: a header that is ours, another's secret."""
+    """What is wrong with the webhook itself: a header that is ours, a secret that cannot sign."""
     headers = _hook(Reason.BAD_HEADERS, "http://127.0.0.1:9/", [("Host", "elsewhere.example.com")])
-    swapped = _hook(Reason.INTERNAL, "http://127.0.0.1:9/")
-    donor = make_webhook(name="Donor", secret="a secret of ours", events=[])
+    unsigned = _hook(Reason.INTERNAL, "http://127.0.0.1:9/")
     with writing() as current:
-        sealed = current.scalar(select(Webhook.secret_enc).where(Webhook.id == donor.id))
-        current.execute(update(Webhook).filter_by(id=swapped.id).values(secret_enc=sealed))
+        sealed = vault.seal_secret(unsigned.id, "whsec_no base64")
+        current.execute(update(Webhook).filter_by(id=unsigned.id).values(secret_enc=sealed))
     return {
         Reason.BAD_HEADERS: make_delivery(headers),
-        Reason.INTERNAL: make_delivery(swapped),
+        Reason.INTERNAL: make_delivery(unsigned),
     }
 
 

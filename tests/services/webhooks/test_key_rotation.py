@@ -1,39 +1,23 @@
 """A new key: everything is sealed with it, ended half-way or not, and the old one can go."""
 
-import base64
-from dataclasses import replace
-
 import pytest
 from flask import Flask
 from sqlalchemy import delete, select
 
 from portal.config.values import SettingsError
-from portal.extensions import settings
 from portal.models.operations import Canary
 from portal.models.webhooks import Webhook
 from portal.services.core import vault
 from portal.services.core.unit_of_work import session, writing
 from portal.services.webhooks import key_rotation
+from tests.services.webhooks.keys.other_keys import NEW_KEY, Keys
 from tests.support.factories import make_webhook
-
-NEW_KEY = base64.urlsafe_b64encode(b"n" * 32).decode()
 
 
 @pytest.fixture
-def keys(app: Flask, monkeypatch: pytest.MonkeyPatch) -> "Keys":
+def keys(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Keys:
     """The keys of the installation, to be changed."""
     return Keys(app, monkeypatch)
-
-
-class Keys:
-    """Starts the portal with other keys."""
-
-    def __init__(self, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._app, self._patch, self.old = app, monkeypatch, settings().encryption_keys
-
-    def become(self, *keys: str) -> None:
-        changed = replace(settings(), encryption_keys=keys)
-        self._patch.setitem(self._app.extensions, "settings", changed)
 
 
 def secret_of(webhook_id: int) -> str:

@@ -80,7 +80,8 @@ webhooks.edit
 webhooks.switch
     webhook_switches.on webhook_switches.off webhook_held.choose
 webhooks.secret
-    webhook_secrets.show webhook_secrets.copied webhook_secrets.switch webhook_drafts.secret
+    webhook_secrets.show webhook_secrets.copied webhook_secrets.switch webhook_secrets.erase
+    webhook_drafts.secret
 webhooks.test
     webhook_switches.test inbox.test
 deliveries.read
@@ -130,7 +131,7 @@ always
     webhook_secrets.show webhook_secrets.switch webhook_drafts.secret
     confirmations.confirm
 posted
-    webhook_forms.new
+    webhook_forms.new webhook_secrets.erase
 enters_secrets
     webhook_forms.edit
 """

@@ -151,5 +151,7 @@ def keys_open(facts: Facts, _now: datetime) -> Iterator[Finding]:
             "keys_differ",
             Level.DANGER,
             facts.keys_error,
-            "They are in the file keys.env of the instance folder, or where the portal is started.",
+            "They are in the file keys.env of the instance folder, or where the portal is started. "
+            "If they are lost for good, stop the portal and run "
+            f"{facts.settings.command('forget-secrets')}.",
         )

@@ -6,16 +6,16 @@ from portal.engine.signing.signatures import verify, verify_standard
 from portal.lib.clock import common_now
 from portal.models.inbox import Verdict
 from portal.models.webhooks import Webhook
-from portal.services.core import vault
+from portal.services.webhooks.keys.sealed_values import open_secret
 from portal.services.webhooks.secrets import old_secret
 
 Headers = Sequence[tuple[str, str]]
 
 
 def secrets_of(webhook: Webhook) -> list[str]:
-    """The secret, and the one it replaced while that still signs."""
+    """The secret, and the one it replaced while that still signs, as far as they open."""
     sealed = (webhook.secret_enc, old_secret(webhook, common_now()))
-    return [vault.open_secret(webhook.id, each) for each in sealed if each is not None]
+    return [each for one in sealed if (each := open_secret(webhook.id, one)) is not None]
 
 
 def judge_house(headers: Headers, body: bytes, secrets: Sequence[str]) -> Verdict:

@@ -21,7 +21,7 @@ from portal.engine.health import PATIENCE_IN_WORDS, needs_attention
 from portal.extensions import settings
 from portal.lib.durations import DAY, in_words
 from portal.models.people import Role, User
-from portal.models.webhooks import Notice, OffReason, Webhook, WebhookState
+from portal.models.webhooks import OURS, Notice, OffReason, Webhook, WebhookState
 from portal.services.core import heartbeats
 from portal.services.core.unit_of_work import database_time, session, writing
 from portal.services.outbox.sending_switch import find_stop
@@ -84,6 +84,7 @@ WORDS: Final = {
 CAUSES: Final[Mapping[str | None, str]] = {
     OffReason.FAILING: f"nothing arrived there for {PATIENCE_IN_WORDS}",
     OffReason.GONE: "its receiver said that the address is closed for good (410)",
+    OffReason.LOST_KEY: "the keys to its secret key or its custom headers are lost",
 }
 
 
@@ -149,7 +150,7 @@ def news_of(webhook: Webhook, notice: Notice | None, now: datetime) -> News | No
         return None
     told = News(notice.told) if notice else News.WELL
     if webhook.state == WebhookState.OFF:
-        is_ours = webhook.off_reason in {OffReason.FAILING, OffReason.GONE}
+        is_ours = webhook.off_reason in OURS
         return News.OFF if is_ours and told is not News.OFF else None
     if needs_attention(webhook.failures_in_row, webhook.failing_since, now):
         return News.ATTENTION if told is not News.ATTENTION else None

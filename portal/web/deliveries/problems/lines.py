@@ -29,6 +29,7 @@ PAUSED: Final = "paused: the receiver isn't responding"
 WHY_OFF: Final = {
     OffReason.GONE: "address closed for good (410)",
     OffReason.FAILING: f"nothing arrived for {PATIENCE_IN_WORDS}",
+    OffReason.LOST_KEY: "its secrets cannot be opened",
 }
 # Under any other filter the log shows something else than problems.
 LISTED_UNDER: Final = (None, StatusFilter.ATTENTION)

@@ -1,0 +1,23 @@
+"""Starting the portal with other keys than before."""
+
+import base64
+from dataclasses import replace
+
+import pytest
+from flask import Flask
+
+from portal.extensions import settings
+
+NEW_KEY = base64.urlsafe_b64encode(b"n" * 32).decode()
+
+
+class Keys:
+    """The keys of the installation, to be changed. `old`: those of before."""
+
+    def __init__(self, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._app, self._patch, self.old = app, monkeypatch, settings().encryption_keys
+
+    def become(self, *keys: str) -> None:
+        """Start the portal with these."""
+        changed = replace(settings(), encryption_keys=keys)
+        self._patch.setitem(self._app.extensions, "settings", changed)

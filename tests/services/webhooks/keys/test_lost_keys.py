@@ -1,0 +1,166 @@
+"""Keys that are lost: the portal starts without them, says what is closed, and forgets nothing."""
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from flask import Flask
+from sqlalchemy import delete, select, update
+
+from portal.config.values import SettingsError
+from portal.lib.clock import utcnow
+from portal.models.audit import AuditEntry
+from portal.models.operations import Process
+from portal.models.webhooks import Webhook
+from portal.services.core import heartbeats, vault
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.refusals import Refusal
+from portal.services.core.unit_of_work import session, writing
+from portal.services.operations.findings import find
+from portal.services.operations.health import read_facts
+from portal.services.webhooks import activation, crud, drafts, secrets
+from portal.services.webhooks import queries as webhook_queries
+from portal.services.webhooks.keys import lost_keys
+from portal.services.webhooks.keys.sealed_values import SecretsClosed
+from portal.services.webhooks.sample_deliveries import send_test
+from portal.services.webhooks.values import SecretMode, WebhookValues
+from tests.services.webhooks.keys.other_keys import NEW_KEY, Keys
+from tests.support.factories import Hook, Person, make_user, make_webhook
+
+URL = "https://receiver.example.com/hook"
+HEADERS = (("X-Api-Key", "of the receiver"),)
+
+
+@pytest.fixture
+def keys(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Keys:
+    vault.check_canary()
+    return Keys(app, monkeypatch)
+
+
+@pytest.fixture
+def ana(app: Flask) -> Person:
+    return make_user()
+
+
+def stored(hook: Hook) -> Webhook:
+    session().rollback()
+    return session().get_one(Webhook, hook.id)
+
+
+def sealed(hook: Hook) -> tuple[bytes | None, bytes | None]:
+    webhook = stored(hook)
+    return webhook.secret_enc, webhook.headers_enc
+
+
+def values(hook: Hook, **changes: object) -> WebhookValues:
+    entered = {"name": hook.name, "url": URL, "events": ("asset.created",), "is_active": False}
+    return WebhookValues(**{**entered, "secret_mode": SecretMode.KEEP, **changes})  # type: ignore[arg-type]
+
+
+def edit(ana: Person, hook: Hook, **changes: object) -> None:
+    crud.edit(ana.actor, hook.public_id, stored(hook).version, values(hook, **changes))
+
+
+def test_the_portal_starts_again_and_found_keys_mend_it(keys: Keys, ana: Person) -> None:
+    signed, headed = make_webhook(secret="the secret of it"), make_webhook(headers=HEADERS)
+    bare, off = make_webhook(), make_webhook(secret="another secret", state="off")
+    before = [sealed(each) for each in (signed, headed, off)]
+    keys.become(NEW_KEY)
+    with pytest.raises(SettingsError):
+        vault.check_canary()
+    found = lost_keys.look()
+    assert found.canary
+    assert sorted((each.name, *each.parts) for each in found.webhooks) == sorted(
+        [
+            (signed.name, "secret key"),
+            (headed.name, "custom headers"),
+            (off.name, "secret key"),
+        ]
+    )
+    heartbeats.record_own(heartbeats.WEB)
+    with pytest.raises(Refusal, match=r"^Stop the portal everywhere first: web on "):
+        lost_keys.forget(SYSTEM)
+    assert stored(signed).state == "active"
+    with writing() as current:
+        current.execute(update(Process).values(seen_at=utcnow() - timedelta(minutes=1)))
+    assert lost_keys.forget(SYSTEM) == found
+    vault.check_canary()
+    assert [stored(each).off_reason for each in (signed, headed)] == ["lost_key", "lost_key"]
+    assert (stored(bare).state, stored(off).off_reason) == ("active", None)
+    assert [sealed(each) for each in (signed, headed, off)] == before
+    assert not lost_keys.forget(SYSTEM).canary  # twice does no harm
+    trail = session().scalars(select(AuditEntry.action).order_by(AuditEntry.id)).all()
+    assert sorted(trail) == ["keys.forgotten", "webhook.turned_off", "webhook.turned_off"]
+    for each in (signed, headed, off):
+        with pytest.raises(SecretsClosed, match=r"cannot be opened with the keys of this portal"):
+            activation.turn_on(ana.actor, each.public_id)
+        with pytest.raises(SecretsClosed):
+            send_test(ana.actor, each.public_id)
+
+    keys.become(NEW_KEY, *keys.old)
+    for each in (signed, headed, off):
+        activation.turn_on(ana.actor, each.public_id)
+    assert vault.open_secret(signed.id, stored(signed).secret_enc or b"") == "the secret of it"
+    assert secrets.stored_headers(stored(headed)) == HEADERS
+
+
+def test_the_form_survives_it_and_new_ones_replace_what_is_closed(keys: Keys, ana: Person) -> None:
+    hook = make_webhook(secret="the secret of it", headers=HEADERS, state="off")
+    keys.become(NEW_KEY)
+    lost_keys.forget(SYSTEM)
+    before = sealed(hook)
+    assert webhook_queries.show(hook.public_id).closed == ("secret key", "custom headers")
+    edit(ana, hook, in_order=True)  # nothing entered: it stays for keys that are found
+    assert sealed(hook) == before
+    with pytest.raises(SecretsClosed):
+        drafts.send_test(ana.actor, uuid4(), values(hook), "asset.created", edits=hook.public_id)
+    edit(ana, hook, secret_mode=SecretMode.GENERATE)
+    assert stored(hook).old_secret_enc is None  # what does not open does not go on signing
+    with pytest.raises(SecretsClosed, match=r"^The stored custom headers cannot"):
+        edit(ana, hook, is_active=True)
+    edit(ana, hook, headers=(("X-Api-Key", "a new one"),), is_active=True)
+    assert webhook_queries.show(hook.public_id).closed == ()
+    assert stored(hook).state == "active"
+
+
+def test_what_is_closed_goes_to_no_other_place_and_can_be_erased(keys: Keys, ana: Person) -> None:
+    moved = make_webhook(headers=HEADERS, state="off")
+    erased = make_webhook(secret="the secret of it", headers=HEADERS, state="off")
+    keys.become(NEW_KEY)
+    lost_keys.forget(SYSTEM)
+    edit(ana, moved, url="https://elsewhere.example.com/")
+    assert sealed(moved) == (None, None)
+    assert lost_keys.forget_closed(ana.actor, erased.public_id) == ["secret key", "custom headers"]
+    assert lost_keys.forget_closed(ana.actor, erased.public_id) == []
+    assert sealed(erased) == (None, None)
+    activation.turn_on(ana.actor, erased.public_id)
+
+
+def test_it_is_told_until_they_are_on(keys: Keys, app: Flask) -> None:
+    hook = make_webhook(name="Sync", secret="the secret of it")
+    keys.become(NEW_KEY)
+
+    def told() -> dict[str, str]:
+        facts = read_facts()
+        named = {each.key: f"{each.title} {each.todo}" for each in find(facts, facts.at)}
+        return {key: text for key, text in named.items() if key.startswith(("keys", "secrets"))}
+
+    assert list(told()) == ["keys_differ"]
+    assert "forget-secrets" in told()["keys_differ"]
+    dry = app.test_cli_runner().invoke(args=["forget-secrets", "--dry-run"])
+    assert "Sync: secret key" in dry.output
+    assert "nothing was changed" in dry.output
+    assert list(told()) == ["keys_differ"]
+    done = app.test_cli_runner().invoke(args=["forget-secrets"])
+    assert done.exit_code == 0
+    assert list(told()) == ["secrets_lost"]
+    assert "“Sync”" in told()["secrets_lost"]
+    heartbeats.record_own("worker deliveries", heartbeats.CLOSED_SECRET)
+    assert set(told()) == {"secrets_closed", "secrets_lost"}
+    refused = app.test_cli_runner().invoke(args=["forget-secrets"])
+    assert refused.exit_code == 1
+    assert "Stop the portal everywhere first: worker deliveries on " in refused.output
+    with writing() as current:
+        current.execute(delete(Process))
+        current.execute(update(Webhook).where(Webhook.id == hook.id).values(state="active"))
+    assert told() == {}

@@ -1,0 +1,69 @@
+"""A webhook whose keys are lost: its pages open, say what to enter anew, and lead back to sending."""
+
+import pytest
+from flask import Flask
+
+from portal.services.core import vault
+from portal.services.core.permissions import SYSTEM
+from portal.services.webhooks.keys import lost_keys
+from tests.services.webhooks.keys.other_keys import NEW_KEY, Keys
+from tests.support.factories import Hook, make_webhook
+from tests.web.signed_in import visit
+
+CLOSED = "The stored secret key and custom headers cannot be opened with the keys of this portal."
+
+
+@pytest.fixture
+def hook(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Hook:
+    """One whose keys were lost."""
+    vault.check_canary()
+    made = make_webhook(name="Sync", secret="the secret of it", headers=[("X-Key", "theirs")])
+    Keys(app, monkeypatch).become(NEW_KEY)
+    lost_keys.forget(SYSTEM)
+    return made
+
+
+def test_its_pages_say_what_is_closed_and_the_form_lets_it_be_replaced(
+    app: Flask, hook: Hook
+) -> None:
+    ada, path = visit(app), f"/settings/webhooks/{hook.public_id}"
+    page = ada.get(path)
+    assert CLOSED in page.main
+    assert "Its secret key or its custom headers cannot be opened" in page.main
+    assert "Edit the webhook and enter new ones" in page.main
+    assert "Turned off by us: its secrets cannot be opened" in ada.get("/settings/webhooks").main
+    assert "“Sync” was turned off by us: its secrets cannot be opened" in ada.get("/assets").text
+    assert "because the keys to what is stored of them are lost: “Sync”" in (
+        ada.get("/settings/system").main
+    )
+    assert "Ask an administrator" in visit(app, "support").get(path).main
+    refused = ada.submit(ada.get(path).form(f"{path}/test"))
+    assert "cannot be opened with the keys of this portal. An administrator" in refused.text
+    refused = ada.submit(ada.get(f"{path}/on").form(f"{path}/on"))
+    assert (refused.status, "cannot be opened" in refused.main) == (400, True)
+
+    form = ada.get(f"{path}/edit").form(f"{path}/edit")
+    assert "leave them empty to keep what is stored" in ada.get(f"{path}/edit").main
+    kept = ada.submit(form, "Save webhook", name="Sync 2")
+    assert CLOSED in kept.main
+    form = ada.get(f"{path}/edit").form(f"{path}/edit")
+    headers = {"headers-0-name": "X-Key", "headers-0-value": "a new one"}
+    asked = ada.submit(form, "Save webhook", secret_mode="none", active="yes", **headers)
+    saved = ada.submit(asked.form(f"{path}/edit"))
+    assert saved.path == path
+    assert "cannot be opened" not in saved.main
+    assert "X-Key" in saved.main
+
+
+def test_what_is_closed_can_be_erased_after_a_question(app: Flask, hook: Hook) -> None:
+    ada, path = visit(app), f"/settings/webhooks/{hook.public_id}"
+    ada.get(path)
+    asked = ada.follow("Erase what cannot be opened")
+    assert "The stored secret key and custom headers of this webhook are erased." in asked.main
+    erased = ada.submit(asked.form(f"{path}/secret/erase"))
+    assert erased.path == path
+    assert "Erased." in erased.text
+    assert CLOSED not in erased.main
+    on = ada.submit(ada.get(f"{path}/on").form(f"{path}/on"))
+    assert "“Sync” is on." in on.text
+    assert visit(app, "support").get(f"{path}/secret/erase").status == 403
