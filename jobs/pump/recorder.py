@@ -14,6 +14,7 @@ from portal.lib.clock import since_boot
 from portal.services.dispatch import record
 from portal.services.dispatch.claim_types import Claim
 from portal.services.dispatch.results import Result
+from portal.services.outbox.journal import Journal
 
 FLUSH_AFTER: Final = 0.05
 FLUSH_AT: Final = 200
@@ -27,6 +28,7 @@ Claiming: TypeAlias = Callable[..., list[Claim]]
 class _Written(NamedTuple):
     claims: list[Claim]
     later: Sequence[Result]
+    journal: Journal
 
 
 class Recorder:
@@ -109,6 +111,7 @@ class Recorder:
         if made is None:  # locked or down
             self.is_behind = True
             return None
+        made.journal.write()
         if self.waits_for or made.later:
             self._keep_what_waits(batch, made.later)
         else:
@@ -126,6 +129,11 @@ class Recorder:
 
 
 def _write(batch: list[Result], claim: Claiming | None, connection: Connection) -> _Written:
-    later = record.record(connection, batch, lambda: random.uniform(-1, 1))  # noqa: S311 - jitter
+    journal = Journal()
+    later = record.record(connection, batch, _jitter, journal=journal)
     locked = {each.claim.webhook.id for each in later}
-    return _Written(claim(connection, without=locked) if claim else [], later)
+    return _Written(claim(connection, without=locked) if claim else [], later, journal)
+
+
+def _jitter() -> float:
+    return random.uniform(-1, 1)  # noqa: S311 - spreads load

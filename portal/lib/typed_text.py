@@ -25,6 +25,13 @@ def tidy(text: str) -> str:
     return _ENDS.sub("", without_unseen(text))
 
 
+def on_one_line(text: str) -> str:
+    """A stranger's text for a log: what would end its line, or a terminal act on, is escaped."""
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+    )
+
+
 def harmless(text: str) -> str:
     """A stranger's text, its lines and tabs kept, without what a terminal acts on (ESC) or what
     nobody can see."""

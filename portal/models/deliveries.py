@@ -19,6 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.extensions import Base, Big
+from portal.lib import request_id
 from portal.lib.clock import common_now
 from portal.lib.ids import public_id
 
@@ -62,8 +63,15 @@ class AttemptOutcome(StrEnum):
     UNREACHED = "unreached"
 
 
+def _request() -> str | None:
+    return request_id.current() or None
+
+
 class Event(Base):
-    """Something that happened to an asset; `body` is what every receiver gets, byte for byte."""
+    """Something that happened to an asset; `body` is what every receiver gets, byte for byte.
+
+    `request_id`: of the request that brought it about, as its log lines bear it.
+    """
 
     __tablename__ = "events"
 
@@ -76,6 +84,7 @@ class Event(Base):
     occurred_at: Mapped[datetime]
     body: Mapped[bytes]
     is_test: Mapped[bool] = mapped_column(default=False)
+    request_id: Mapped[str | None] = mapped_column(String(16), default=_request)
 
     __table_args__ = ({"sqlite_autoincrement": True},)
 

@@ -17,6 +17,7 @@ from portal.services.dispatch import attempts, ended_leases, judged_deliveries, 
 from portal.services.dispatch.handover import hand_over
 from portal.services.dispatch.judged_deliveries import Judged
 from portal.services.dispatch.results import Result
+from portal.services.outbox.journal import Journal
 from portal.services.outbox.reach import OwnReach, own_reach
 from portal.services.webhooks import activation
 from portal.services.webhooks.health import HealthRow, lock_webhooks, still_there, write_health
@@ -27,13 +28,14 @@ def record(
     results: Sequence[Result],
     jitter: Callable[[], float],
     reach: OwnReach = own_reach,
+    journal: Journal | None = None,
 ) -> Sequence[Result]:
     """Write down `results`; return those whose webhook somebody else has locked: they are to come
     again, and hold up nobody else's.
 
     `connection` is in a writing transaction. A delivery whose lease is no longer ours has a newer
     attempt: then only our attempt is written (`late_results`). What `reach` leaves to another
-    machine goes back, and is no result of its delivery.
+    machine goes back, and is no result of its delivery. `journal` is told what failed.
     """
     # Whoever sends, retries, stops or rests a delivery has its webhook's lock: nobody does now.
     wanted = {result.claim.webhook.id for result in results}
@@ -48,7 +50,10 @@ def record(
     judged = [
         each for some in _one_of_each(results) for each in _end(connection, some, jitter, now)
     ]
-    write_health(connection, webhooks, _ends(judged, webhooks), now)
+    pauses = write_health(connection, webhooks, _ends(judged, webhooks), now)
+    if journal is not None:
+        failed = [each.as_failed for each in results if each.outcome.reason is not None]
+        journal.note(connection, failed, pauses)
     _turn_off(connection, judged, webhooks)
     for webhook_id, webhook in webhooks.items():
         if webhook.deleted_at is not None or webhook.state != WebhookState.ACTIVE:

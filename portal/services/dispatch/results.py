@@ -11,6 +11,7 @@ from portal.engine.retry_policy import Outcome, parse_retry_after
 from portal.lib.clock import utcnow
 from portal.services.dispatch.claim_types import Claim
 from portal.services.dispatch.request import Outgoing
+from portal.services.outbox.journal import FailedAttempt
 from portal.services.outbox.rollups import LATE
 
 _PHASES = ("name", "connect", "tls", "first_byte", "total", "again")
@@ -46,6 +47,21 @@ class Result(NamedTuple):
     def took_ms(self) -> int:
         """Milliseconds from start to end."""
         return round(self.phases.get("total") or 0)
+
+    @property
+    def as_failed(self) -> FailedAttempt:
+        """What the log says of one that failed."""
+        return FailedAttempt(
+            delivery_id=self.claim.delivery_id,
+            delivery=self.claim.public_id,
+            webhook_id=self.claim.webhook.id,
+            webhook=str(self.claim.webhook.public_id),
+            attempt=self.claim.number,
+            reason=str(self.outcome.reason),
+            code=self.outcome.code,
+            took_ms=self.took_ms,
+            detail=self.detail,
+        )
 
 
 def of_exchange(claim: Claim, exchange: Exchange, sent: Outgoing) -> Result:

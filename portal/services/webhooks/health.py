@@ -77,9 +77,12 @@ def write_health(
     webhooks: Mapping[int, HealthRow],
     ends: Mapping[int, Sequence[End]],
     now: datetime,
-) -> None:
-    """Write what the attempts that ended say about their webhooks, and turn off the hopeless."""
-    changes = []
+) -> Mapping[int, int]:
+    """Write what the attempts that ended say about their webhooks, and turn off the hopeless.
+
+    Returns which of them are left alone from now on, and for how many seconds.
+    """
+    changes, pauses = [], {}
     for webhook_id in sorted(ends.keys() & webhooks.keys()):
         webhook = webhooks[webhook_id]
         before = after = _health_of(webhook)
@@ -91,11 +94,14 @@ def write_health(
             changed["last_delivered_at"] = now
         if changed:
             changes.append({"id": webhook_id, **changed})
+        if after.not_before is not None and after.not_before != before.not_before:
+            pauses[webhook_id] = round((after.not_before - now).total_seconds())
         if before.throttled and not after.throttled:
             reopen(connection, webhook.id, webhook.in_order, now)
         if after.failures_in_row > before.failures_in_row and is_hopeless(after, now):
             activation.turn_off_failing(connection, webhook_id)
     update_rows(connection, Webhook, changes)
+    return pauses
 
 
 def _health_of(webhook: HealthRow) -> Health:

@@ -7,7 +7,7 @@ from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DBAPIError, OperationalError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from portal.database.trouble import of_error
+from portal.database.trouble import of_error, words_of
 from portal.extensions import db, settings
 from portal.lib import request_id
 from portal.lib.paging import UnreadableCursor
@@ -30,6 +30,8 @@ FROM_ELSEWHERE = (
 CUT_OFF = (
     "This address was cut off or changed, so we cannot tell which page of the list it asks for."
 )
+# SQLite's code for a statement that it does not understand (https://sqlite.org/rescode.html).
+OUR_MISTAKE = 1
 PAGES = {400, 403, 404, 405, 409, 413, 429, 500, 503}
 
 
@@ -91,8 +93,13 @@ def _cursor(_error: UnreadableCursor) -> tuple[str, int]:
 
 def _database(error: DBAPIError) -> tuple[str, int]:
     """The transaction was rolled back, so nothing is half-written."""
-    log.error("The database refused a request", exc_info=error)
     # A database that takes no changes at all says so by an error of another class.
-    if isinstance(error, OperationalError) or of_error(error.orig):
+    is_away = isinstance(error, OperationalError) or of_error(error.orig) is not None
+    if is_away and getattr(error.orig, "sqlite_errorcode", None) != OUR_MISTAKE:
+        # An outage: each request would else leave a page of traces.
+        log.error("The database refused a request: %s", words_of(error.orig))
+    else:
+        log.error("The database refused a request", exc_info=error)
+    if is_away:
         return _page(503, "This was not saved. The database is busy or full. Try again soon.")
     return _page(500)

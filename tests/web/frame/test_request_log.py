@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from rq import Queue
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from portal.extensions import db
 from portal.lib import request_id
@@ -141,6 +141,36 @@ def break_the_table() -> None:
 def mend_the_table() -> None:
     with db.engine.begin() as connection:
         connection.execute(text("ALTER TABLE webhooks RENAME COLUMN gone TO name"))
+
+
+def test_a_save_that_is_refused_during_an_outage_is_one_line(app: Flask, heard: Heard) -> None:
+    pages = visit(app)
+    form = pages.get("/assets/new").form("/assets/new")
+    event.listen(db.engine, "checkout", close_to_changes)
+    try:
+        page = pages.submit(form, "Save asset", asset_tag="AST-1", name="Projector")
+    finally:
+        event.remove(db.engine, "checkout", close_to_changes)
+        event.listen(db.engine, "checkout", open_to_changes)
+        db.session.rollback()
+        with db.engine.connect():
+            pass
+        event.remove(db.engine, "checkout", open_to_changes)
+    assert page.status == 503
+    (line,) = [line for line in heard.lines if line["level"] == "error"]
+    assert line["message"] == (
+        "The database refused a request: attempt to write a readonly database"
+    )
+    assert "error" not in line
+    assert line["request_id"] == page.response.headers[HEADER]
+
+
+def close_to_changes(connection: Any, *_: object) -> None:
+    connection.execute("PRAGMA query_only = ON")
+
+
+def open_to_changes(connection: Any, *_: object) -> None:
+    connection.execute("PRAGMA query_only = OFF")
 
 
 def test_the_page_of_an_error_names_the_line_in_the_log(app: Flask, heard: Heard) -> None:

@@ -1,0 +1,119 @@
+"""Each attempt that fails leaves one line in the log, each pause another; no secret is in them."""
+
+import json
+import logging
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from jobs.deliver import deliver_due
+from portal.lib import request_id
+from portal.lib.typed_text import on_one_line
+from portal.logs import JsonFormatter, LineFormatter, secrets_of
+from portal.services.outbox import journal
+from tests.jobs.pump.delivery_clock import deliveries, end_pause, make_due
+from tests.jobs.pump.test_pump_and_database import Locker
+from tests.support.factories import make_webhook, publish
+from tests.support.ports import free_port
+from tests.support.receiver import Receiver
+
+SECRET = "the secret key of it"
+
+
+class Lines(logging.Handler):
+    """What the log says of deliveries, as it is written for machines and for people."""
+
+    def __init__(self, app: Flask) -> None:
+        super().__init__()
+        secrets = secrets_of(app.extensions["settings"])
+        self._json, self._plain = JsonFormatter("worker", secrets), LineFormatter(secrets)
+        self.machines: list[dict[str, Any]] = []
+        self.people: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.machines.append(json.loads(self._json.format(record)))
+        self.people.append(self._plain.format(record))
+
+
+@pytest.fixture
+def lines(app: Flask) -> Iterator[Lines]:
+    handler = Lines(app)
+    journal.log.addHandler(handler)
+    yield handler
+    journal.log.removeHandler(handler)
+    request_id.carry_on("")
+
+
+def test_a_failure_names_delivery_webhook_reason_time_and_the_request_behind_it(
+    lines: Lines, receiver: Receiver
+) -> None:
+    asked = request_id.begin()
+    hook = make_webhook(
+        f"{receiver.url}?key=in-the-address", secret=SECRET, headers=[("X-Key", "in-a-header")]
+    )
+    publish()
+    request_id.carry_on("")
+    receiver.answer(status=500, body=b"no\nsuch luck")
+    deliver_due()
+    delivery = deliveries()[0].public_id
+    (line,) = lines.machines
+    told = {name: line[name] for name in ("level", "webhook", "delivery", "attempt", "reason")}
+    assert told == {
+        "level": "warning",
+        "webhook": str(hook.public_id),
+        "delivery": str(delivery),
+        "attempt": 1,
+        "reason": "server",
+    }
+    assert (line["code"], line["request_id"]) == (500, asked)
+    assert line["took_ms"] >= 0
+    (text,) = lines.people
+    assert f"Attempt 1 of delivery {delivery} to webhook {hook.public_id} failed: server (500)" in (
+        text
+    )
+    assert not any(each in text for each in ("in-the-address", "in-a-header", SECRET, "\n"))
+    receiver.answer(status=200)
+    make_due()
+    deliver_due()
+    assert len(lines.machines) == 1
+
+
+def test_a_pause_has_its_line_and_so_has_a_longer_one(lines: Lines) -> None:
+    hook = make_webhook(f"http://127.0.0.1:{free_port()}/")
+    publish()
+    for _ in range(2):
+        deliver_due()
+        end_pause()
+        make_due()
+    pauses = [line for line in lines.machines if "pause_s" in line]
+    assert [line["pause_s"] for line in pauses] == [5, 10]
+    assert {(line["webhook"], line["reason"]) for line in pauses} == {
+        (str(hook.public_id), "refused")
+    }
+    assert f"Webhook {hook.public_id} is left alone for 5 s: refused" in lines.people[1]
+    assert len(lines.machines) == 4
+
+
+def test_what_the_database_did_not_take_is_told_once_it_did(
+    lines: Lines, receiver: Receiver, app: Flask
+) -> None:
+    make_webhook(receiver.url)
+    receiver.answer(status=500, delay=0.3)
+    publish()
+    locker = Locker(app.extensions["settings"].database_url)
+    locker.seconds = 0.8
+    beside = threading.Thread(target=lambda: (receiver.wait_for(1), locker.start()))
+    beside.start()
+    deliver_due()
+    beside.join()
+    locker.join()
+    assert len(lines.machines) == 1
+
+
+def test_a_strangers_words_stay_on_one_line() -> None:
+    assert on_one_line("bad reply\r\nERROR all is lost\x1b[2J größe") == (
+        "bad reply\\r\\nERROR all is lost\\x1b[2J größe"
+    )
