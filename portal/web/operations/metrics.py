@@ -122,7 +122,7 @@ def _recent_attempts() -> Iterator[Metric]:
     for (outcome, reason), count in sorted(recent.attempts.items()):
         attempts.add_metric([outcome, reason], count)
     yield attempts
-    seconds = _gauge("recent_attempt_seconds", f"How long attempts took {window}", ("quantile",))
+    seconds = _gauge("recent_attempt_seconds", f"How long attempts took {window}", ("share",))
     for share in metrics.QUANTILES:
         seconds.add_metric([str(share)], recent.quantile(share))
     yield seconds

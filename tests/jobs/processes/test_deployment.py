@@ -1,5 +1,6 @@
 """What is shipped for servers works: units, Procfile, rolling restart, documented commands."""
 
+import os
 import re
 import shlex
 import shutil
@@ -15,7 +16,12 @@ from portal.app import create_app
 from portal.config.settings import ROOT, load_settings
 from tests.conftest import ENVIRONMENT, migrate_to_head
 
-UNITS = sorted((ROOT / "deploy" / "systemd").iterdir())
+SHIPPED = ROOT / "deploy" / "systemd"
+UNITS = sorted(path for path in SHIPPED.iterdir() if path.is_file())
+SERVICES = [path for path in UNITS if path.suffix == ".service"]
+NIGHTLY = SHIPPED / "asset-webhooks-backup.service"
+HAS_SYSTEMD = shutil.which("systemd-analyze") is not None
+MOST_EXPOSED = 4.0  # of ten, by systemd's own count
 GUIDE = ROOT / "docs" / "deployment.md"
 
 
@@ -27,20 +33,65 @@ def commands_of(tmp_path: Path) -> set[tuple[str, ...]]:
     return {tuple(program.argv[1:]) for program in all_programs(settings)}
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd here")
+@pytest.mark.skipif(not HAS_SYSTEMD, reason="there is no systemd here")
 def test_systemd_understands_the_units(tmp_path: Path) -> None:
+    for drop_in in SHIPPED.glob("*.d/*.conf"):
+        (folder := tmp_path / drop_in.parent.name).mkdir()
+        whole = re.sub(r"^#(?=IPAddress)", "", drop_in.read_text(), flags=re.MULTILINE)
+        (folder / drop_in.name).write_text(whole)
     for unit in UNITS:
         text = unit.read_text().replace("/opt/asset-webhooks/.venv/bin/python", sys.executable)
         text = text.replace("/opt/asset-webhooks", str(ROOT))
         text = re.sub(r"^(User|Group)=.*$", r"\1=root", text, flags=re.MULTILINE)
         (tmp_path / unit.name).write_text(text)
-    command = ["systemd-analyze", "verify", "--man=no", *map(str, sorted(tmp_path.iterdir()))]
+    command = [
+        "systemd-analyze",
+        "verify",
+        "--man=no",
+        *(str(tmp_path / unit.name) for unit in UNITS),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.skipif(not HAS_SYSTEMD, reason="there is no systemd here")
+def test_systemd_finds_little_that_the_units_leave_open() -> None:
+    command = ["systemd-analyze", "security", "--offline=yes", "--no-pager"]
+    for service in SERVICES:
+        done = subprocess.run([*command, service], capture_output=True, text=True, timeout=60)
+        found = re.search(r"Overall exposure level for .*: ([0-9.]+)", done.stdout)
+        assert found, done.stderr
+        assert float(found[1]) <= MOST_EXPOSED, service.name
+
+
+def test_the_nightly_copy_is_made_and_copies_older_than_two_weeks_go(tmp_path: Path) -> None:
+    state, kept = tmp_path / "state", tmp_path / "copies"
+    migrate_to_head(f"sqlite:///{state}/portal.sqlite", state)
+    kept.mkdir()
+    old, other = kept / "portal-2026-01-01-023000.backup", kept / "by-hand.backup"
+    for path in (old, other):
+        path.touch()
+        os.utime(path, (0, 0))
+    for line in re.findall(r"^ExecStart(?:Post)?=(.*)$", NIGHTLY.read_text(), re.MULTILINE):
+        plain = line.replace("%%", "%").replace("$$", "$")
+        plain = plain.replace("/var/lib/asset-webhooks-backups", str(kept))
+        plain = plain.replace("/opt/asset-webhooks/.venv/bin/python", sys.executable)
+        environ = {**ENVIRONMENT, "INSTANCE_DIR": str(state), "PATH": os.environ["PATH"]}
+        command = shlex.split(plain)
+        done = subprocess.run(
+            command, env=environ, cwd=ROOT, capture_output=True, text=True, timeout=60
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+    made = [path for path in kept.iterdir() if path != other]
+    assert [re.sub(r"[0-9]", "0", path.name) for path in made] == [
+        "portal-0000-00-00-000000.backup"
+    ]
+    assert made[0].stat().st_mode & 0o077 == 0
+
+
 def test_the_units_start_what_the_supervisor_starts(tmp_path: Path) -> None:
-    found = re.findall(r"^ExecStart=(.*)$", "\n".join(u.read_text() for u in UNITS), re.MULTILINE)
+    texts = [unit.read_text() for unit in UNITS if unit != NIGHTLY]
+    found = re.findall(r"^ExecStart=(.*)$", "\n".join(texts), re.MULTILINE)
     started = {tuple(shlex.split(line)[1:]) for line in found}
     assert started == {*commands_of(tmp_path), ("-m", "flask", "--app", "wsgi", "up")}
 

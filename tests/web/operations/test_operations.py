@@ -1,5 +1,7 @@
 """For machines: alive, ready, metrics; and who is told how much."""
 
+import shutil
+import subprocess
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +19,7 @@ from tests.support.deliveries import make_delivery
 from tests.support.servers import ValkeyServer
 
 pytestmark = pytest.mark.both_databases
+RESERVED = ("_total", "_count", "_sum", "_bucket")  # of other kinds than gauges
 FAR_AWAY = {"REMOTE_ADDR": "192.0.2.7"}
 
 
@@ -160,6 +163,29 @@ def test_metrics_tell_what_the_database_and_redis_hold(app: Flask) -> None:
     assert {found["queue_jobs", name] for name in QUEUES} == {0}
     assert found["findings", "danger"] == 1  # nobody sends
     assert found["finding", "danger", "no_sender"] == 1
+
+
+def test_metrics_keep_the_rules_of_prometheus(app: Flask) -> None:
+    make_delivery(status="failed", reason="server", code=500)
+    somebody_sends()
+    begin_duty(heartbeats.SWEEP, 0)
+    text = app.test_client().get("/metrics").text
+    families = list(text_string_to_metric_families(text))
+    assert len(families) > 10
+    assert [each.name for each in families if not each.documentation] == []
+    assert [each.name for each in families if each.name.endswith(RESERVED)] == []
+    labels = {name for each in families for sample in each.samples for name in sample.labels}
+    assert labels.isdisjoint({"quantile", "le"})  # of summaries and histograms alone
+    series = [
+        (each.name, tuple(sorted(each.labels.items())))
+        for family in families
+        for each in family.samples
+    ]
+    assert len(series) == len(set(series))
+    if promtool := shutil.which("promtool"):
+        command = [promtool, "check", "metrics"]
+        done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=30)
+        assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
 def test_metrics_say_that_redis_is_down(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
