@@ -1,4 +1,4 @@
-"""A webhook whose keys are lost: its pages open, say what to enter anew, and lead back to sending."""
+"""A webhook whose keys are lost: its pages open, say what to enter anew, and lead on."""
 
 import pytest
 from flask import Flask
