@@ -2,8 +2,7 @@
 
 import os
 import signal
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from sqlalchemy import func, select
@@ -12,7 +11,7 @@ from portal.extensions import db
 from portal.models.deliveries import Attempt, Lease
 from portal.queue.names import DELIVERIES
 from portal.services.core import heartbeats
-from tests.faults.support.database_locks import database_locked, is_free
+from tests.faults.support.database_locks import database_locked, hanging_without_locks
 from tests.faults.support.delivery_ledger import (
     Excuses,
     assert_ledger,
@@ -56,7 +55,7 @@ def test_a_worker_that_stood_still_beyond_its_leases_meets_another_one(
     """It wakes up with answers to what the other one has sent meanwhile, and writes them down."""
     accepted = burst(receiver, 60, webhooks=4, delay=1)
     assert has_received(receiver, 10)
-    with hanging_without_locks(portal):
+    with hanging_without_locks(portal, WORKER):
         assert live_leases()
         receiver.answer(delay=0.01)
         second = Process(tmp_path / "second.log", WORK, portal.environment)
@@ -69,17 +68,6 @@ def test_a_worker_that_stood_still_beyond_its_leases_meets_another_one(
     assert until(lambda: not unfinished_attempts(ids))
     assert_ledger(receiver, accepted, Excuses(stands_still=lease_of(portal)))
     assert {each.status for each in deliveries_to(receiver)} == {"delivered"}
-
-
-@contextmanager
-def hanging_without_locks(portal: RunningPortal) -> Iterator[None]:
-    """The worker stands still, and not in a transaction: SQLite would wait for it for ever."""
-    for _ in range(100):
-        with portal.hanging(WORKER):
-            if until(lambda: is_free(portal), 0.3):
-                yield
-                return
-    raise AssertionError("it was always in a transaction")
 
 
 def unfinished_attempts(deliveries: Sequence[int]) -> int:

@@ -3,8 +3,6 @@
 import pytest
 from sqlalchemy import select
 
-from jobs.processes import shutdown, supervisor
-from jobs.pump import pump
 from portal.extensions import db
 from portal.models.deliveries import Attempt
 from portal.models.webhooks import Webhook
@@ -54,11 +52,6 @@ def test_what_takes_twelve_seconds_is_waited_for_and_repeated_by_nobody(
     assert settled(25)
     assert_ledger(receiver, accepted)
     assert len(receiver.received) == accepted
-
-
-def test_a_worker_waits_as_long_as_its_supervisor_lets_it() -> None:
-    """Less what the database and the goodbye take."""
-    assert 12 < pump.LAST_WAIT < pump.LAST_RECORD < shutdown.PATIENCE < supervisor.STOP_SECONDS
 
 
 @pytest.mark.skipif(not IS_FULL, reason="waits for all of it: FAULTS=full")

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 from sqlalchemy import create_engine, text
 
-from tests.faults.support.database_locks import database_locked
+from tests.faults.support.database_locks import database_locked, hanging_without_locks
 from tests.faults.support.running_portal import BACKGROUND, RunningPortal
 from tests.faults.support.visitor import Visitor
 from tests.faults.support.watch import Watch
@@ -91,7 +91,7 @@ def test_a_program_that_writes_to_sqlite_is_named(portal: RunningPortal, watch: 
 def test_a_process_that_hangs_is_named_and_nothing_else(
     portal: RunningPortal, watch: Watch
 ) -> None:
-    with portal.hanging(BACKGROUND) as pid:
+    with hanging_without_locks(portal, BACKGROUND) as pid:
         assert until(lambda: "process_silent" in watch.findings(), 25)
         assert f"(process {pid}) has been silent for" in watch.system()
         assert watch.readyz("pages")["ready"]

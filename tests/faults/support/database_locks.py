@@ -9,6 +9,7 @@ from sqlalchemy.exc import OperationalError
 
 from portal.database.engine import engine_options, impatient_engine, prepare_engine
 from tests.faults.support.running_portal import RunningPortal
+from tests.support.processes import until
 
 
 @contextmanager
@@ -22,9 +23,9 @@ def database_locked(portal: RunningPortal, seconds: float = 0) -> Iterator[None]
             writer = connection.execution_options(writing=True)
             with writer.begin():
                 lock(writer)
-                until = time.monotonic() + seconds
+                ends_at = time.monotonic() + seconds
                 yield
-                time.sleep(max(0.0, until - time.monotonic()))
+                time.sleep(max(0.0, ends_at - time.monotonic()))
     finally:
         engine.dispose()
 
@@ -49,3 +50,14 @@ def is_free(portal: RunningPortal) -> bool:
     finally:
         engine.dispose()
     return True
+
+
+@contextmanager
+def hanging_without_locks(portal: RunningPortal, words: str) -> Iterator[int]:
+    """The process stands still, and not in a transaction: SQLite would wait for it for ever."""
+    for _ in range(100):
+        with portal.hanging(words) as pid:
+            if until(lambda: is_free(portal), 0.3):
+                yield pid
+                return
+    raise AssertionError("it was always in a transaction")

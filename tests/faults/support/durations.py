@@ -9,7 +9,9 @@ VALKEY_DOWN = 60.0 if IS_FULL else 5.0
 REDIS_AWAY = 60.0 if IS_FULL else 3.0
 # Longer than a lease.
 DATABASE_LOCKED = 8.0 if IS_FULL else 5.5
-# On each of the two databases.
+# One webhook's row, by somebody else.
+ROW_LOCKED = 30.0 if IS_FULL else 3.0
+# On each of the two databases, and on two machines.
 CHAOS = float(os.environ.get("CHAOS_SECONDS") or (300 if IS_FULL else 10))
 IMPORT_ROWS = 10_000 if IS_FULL else 400
 IMPORT_SECONDS = 600.0 if IS_FULL else 30.0

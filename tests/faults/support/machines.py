@@ -1,17 +1,22 @@
 """Two machines: two process trees with folders and clocks of their own on one PostgreSQL and one
 Valkey."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import select
 
+from portal.database.engine import database_now
 from portal.extensions import db
 from portal.models.operations import Process as SignOfLife
 from portal.services.core import heartbeats
 from tests.conftest import ENVIRONMENT
 from tests.faults.support.load import look_again
-from tests.faults.support.running_portal import WORKER, RunningPortal
+from tests.faults.support.running_portal import SENDERS, WORKER, RunningPortal
 from tests.support.ports import free_port
+from tests.support.servers import PostgresServer
+from tests.support.valkey import PrivateValkey
 
 SHIFTED = Path(__file__).parent / "shifted_clock"
 
@@ -37,6 +42,43 @@ def environment_of_machine(
 def wrong_clock(seconds: int) -> dict[str, str]:
     """What makes every Python process of a portal see another time."""
     return {"PYTHONPATH": str(SHIFTED), "CLOCK_SHIFT": str(seconds)}
+
+
+@contextmanager
+def two_machines(
+    folder: Path, server: PostgresServer, settings: dict[str, str]
+) -> Iterator[tuple[RunningPortal, RunningPortal]]:
+    """The workers for deliveries of m1 and m2, which run meanwhile; in the application context of
+    the first."""
+    valkey = PrivateValkey(folder / "valkey")
+    valkey.start()
+    database = server.new_database()
+    running: list[RunningPortal] = []
+    try:
+        for name in ("m1", "m2"):
+            place = folder / name
+            place.mkdir()
+            own = environment_of_machine(place / "instance", database, valkey.url, 0)
+            running.append(RunningPortal(place, own | settings | {"MACHINE": name}, SENDERS[:1]))
+            assert running[-1].starts(), running[-1].process.output.read_text()
+        with running[0].app.app_context():
+            yield running[0], running[1]
+            db.session.remove()
+            db.engine.dispose()
+    finally:
+        for portal in running:
+            portal.close()
+        valkey.close()
+
+
+def are_steady() -> bool:
+    """Whether either may tell by now that the other is silent."""
+    look_again()
+    now = database_now(db.session.connection())
+    rows = db.session.execute(
+        select(SignOfLife.steady_since).where(SignOfLife.run.is_not(None))
+    ).scalars()
+    return all(each and now - each > heartbeats.SILENT_AFTER for each in rows)
 
 
 def have_pumped(*portals: RunningPortal) -> bool:

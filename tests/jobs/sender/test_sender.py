@@ -12,6 +12,7 @@ from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import OperationalError
 
 from jobs.deliver import deliver_due, equip
+from jobs.processes import shutdown, supervisor
 from jobs.pump import bell_listener, pump
 from jobs.pump import sender as sender_module
 from jobs.stop_flag import stop
@@ -101,6 +102,11 @@ def test_it_ends_at_once_when_it_is_told_to(app: Flask, monkeypatch: pytest.Monk
         asked = time.monotonic()
         sender.join(LONG)
         assert time.monotonic() - asked < 2.0
+
+
+def test_a_worker_waits_as_long_as_its_supervisor_lets_it() -> None:
+    """Less what the database and the goodbye take."""
+    assert 12 < pump.LAST_WAIT < pump.LAST_RECORD < shutdown.PATIENCE < supervisor.STOP_SECONDS
 
 
 def test_one_that_has_nothing_to_do_looks_twice_a_second(app: Flask) -> None:

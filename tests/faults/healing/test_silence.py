@@ -1,0 +1,107 @@
+"""A sender that falls silent holds up what it has for 20 seconds, however long its leases are; a
+database that falls silent makes nobody send anything twice."""
+
+import logging
+from collections import Counter
+from datetime import timedelta
+from pathlib import Path
+from time import monotonic, sleep
+
+import pytest
+
+from portal.services.core.heartbeats import BROKEN_AFTER, SILENT_AFTER
+from tests.faults.support.delivery_ledger import Excuses, assert_ledger, given_up_on, settled
+from tests.faults.support.durations import IS_FULL
+from tests.faults.support.load import burst, has_received, look_again
+from tests.faults.support.machines import are_steady, have_pumped, two_machines
+from tests.faults.support.running_portal import WORKER, RunningPortal
+from tests.support.factories import publish
+from tests.support.processes import until
+from tests.support.receiver import Receiver
+from tests.support.servers import PostgresServer
+
+log = logging.getLogger(__name__)
+
+# As they are by default.
+LEASE = {"WEBHOOK_TIMEOUT": "30", "LEASE_MARGIN": "60", "WORKER_MAX_IN_FLIGHT": "64"}
+GONE_WITHIN = 20.0
+AWAY = 30.0
+WEBHOOKS = 6
+
+pytestmark = [
+    pytest.mark.timeout(240),
+    pytest.mark.skipif(not IS_FULL, reason="waits for minutes: FAULTS=full"),
+]
+
+
+def repeats(receiver: Receiver) -> Counter[int]:
+    """How many deliveries came so many times."""
+    came = Counter(each.header("X-Asset-Webhook-Id") for each in receiver.received)
+    return Counter(came.values())
+
+
+def both_send(machines: tuple[RunningPortal, RunningPortal], receiver: Receiver) -> int:
+    """Both have sent something, and may judge each other; how many deliveries that took."""
+    accepted = burst(receiver, 20, webhooks=WEBHOOKS, delay=0.2)
+
+    def have() -> bool:
+        nonlocal accepted
+        publish()
+        accepted += WEBHOOKS
+        return have_pumped(*machines)
+
+    assert until(have, 20)
+    assert until(are_steady, 40)
+    assert settled(20)
+    return accepted
+
+
+@pytest.mark.parametrize("seconds", [20.0, 90.0])
+def test_what_a_sleeping_machine_holds_goes_within_20_seconds_and_once_more_at_most(
+    tmp_path: Path, postgres_server: PostgresServer, seconds: float
+) -> None:
+    with (
+        two_machines(tmp_path, postgres_server, LEASE) as machines,
+        Receiver() as receiver,
+    ):
+        accepted = both_send(machines, receiver)
+        before = len(receiver.received)
+        receiver.answer(delay=1.0)
+        for number in range(20):
+            publish(asset_id=number + 1)
+        accepted += 20 * WEBHOOKS
+        assert has_received(receiver, before + 20)
+        with machines[0].hanging(WORKER):
+            asleep_at = monotonic()
+            assert settled(GONE_WITHIN + 5)
+            took = monotonic() - asleep_at
+            log.warning("all of it had gone %.1f s later", took)
+            assert took < GONE_WITHIN
+            look_again()  # or our own transaction would stand still as well
+            sleep(max(0.0, seconds - took))
+        sleep(5)  # it writes down what it finds
+        assert settled(20)
+        assert set(repeats(receiver)) <= {1, 2}
+        stood_still = SILENT_AFTER - BROKEN_AFTER - timedelta(seconds=1)
+        assert_ledger(receiver, accepted, Excuses(stands_still=stood_still))
+
+
+def test_a_database_that_was_away_has_nothing_sent_twice(
+    tmp_path: Path, postgres_server: PostgresServer
+) -> None:
+    with (
+        two_machines(tmp_path, postgres_server, LEASE) as machines,
+        Receiver() as receiver,
+    ):
+        accepted = both_send(machines, receiver)
+        before = len(receiver.received)
+        receiver.answer(delay=3.0)
+        for number in range(5):
+            publish(asset_id=number + 1)
+        accepted += 5 * WEBHOOKS
+        assert has_received(receiver, before + 5 * WEBHOOKS)
+        with postgres_server.stopped("fast"):
+            sleep(AWAY)
+        assert settled(40)
+        assert_ledger(receiver, accepted)
+        assert len(receiver.received) == accepted + given_up_on(receiver)
