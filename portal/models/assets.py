@@ -6,7 +6,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, func, text
+from sqlalchemy import CheckConstraint, ColumnElement, ForeignKey, Index, String, func, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.extensions import Base, Big
@@ -72,7 +72,7 @@ class Location(Base):
     __table_args__ = (Index("uq_locations_name", func.lower(text("name")), unique=True),)
 
 
-def _index(name: str, *columns: str, where: str) -> Index:
+def _index(name: str, *columns: str | ColumnElement[str], where: str) -> Index:
     return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
 
 
@@ -89,13 +89,13 @@ class Asset(Base):
     asset_tag: Mapped[str] = mapped_column(String(40))
     name: Mapped[str] = mapped_column(String(120))
     kind: Mapped[str] = mapped_column(String(8), default=AssetKind.ITEM)
-    category_id: Mapped[int | None] = mapped_column(ForeignKey("categories.id"), index=True)
+    category_id: Mapped[int | None] = mapped_column(ForeignKey("categories.id"))
     manufacturer: Mapped[str | None] = mapped_column(String(120))
     model: Mapped[str | None] = mapped_column(String(120))
     serial_number: Mapped[str | None] = mapped_column(String(120))
     status: Mapped[str] = mapped_column(String(16), default=AssetStatus.AVAILABLE)
     condition: Mapped[str] = mapped_column(String(16), default=Condition.GOOD)
-    location_id: Mapped[int | None] = mapped_column(ForeignKey("locations.id"), index=True)
+    location_id: Mapped[int | None] = mapped_column(ForeignKey("locations.id"))
     supplier: Mapped[str | None] = mapped_column(String(120))
     order_number: Mapped[str | None] = mapped_column(String(120))
     purchase_date: Mapped[date | None]
@@ -137,6 +137,18 @@ class Asset(Base):
         # The list is sorted along these, whatever is filtered on the way.
         Index("ix_assets_name_id", func.lower(text("name")), "id"),
         Index("ix_assets_updated_at_id", "updated_at", "id"),
+        Index("ix_assets_category_id_id", "category_id", "id", "status", "deleted_at"),
+        Index("ix_assets_location_id_id", "location_id", "id", "status", "deleted_at"),
+        _index(
+            "ix_assets_no_serial_id", "id", where="deleted_at IS NULL AND serial_number IS NULL"
+        ),
+        _index(
+            "ix_assets_status_name",
+            "status",
+            func.lower(text("name")),
+            "id",
+            where="deleted_at IS NULL",
+        ),
         # The list's chips are counted and walked along these, and so are alerts.
         _index("ix_assets_status_id", "status", "id", where="deleted_at IS NULL"),
         _index("ix_assets_deleted_id", "id", where="deleted_at IS NOT NULL"),

@@ -49,6 +49,8 @@ class Staff(Base):
 
     __table_args__ = (
         Index("uq_staff_email", func.lower(text("email")), unique=True),
+        # The register's list is sorted by who has what along this.
+        Index("ix_staff_name_id", func.lower(text("name")), "id"),
         {"sqlite_autoincrement": True},
     )
 
@@ -85,6 +87,14 @@ class Assignment(Base):
             "uq_assignments_open",
             "asset_id",
             unique=True,
+            sqlite_where=text("ended_at IS NULL"),
+            postgresql_where=text("ended_at IS NULL"),
+        ),
+        # What somebody has now.
+        Index(
+            "ix_assignments_holding",
+            "staff_id",
+            "asset_id",
             sqlite_where=text("ended_at IS NULL"),
             postgresql_where=text("ended_at IS NULL"),
         ),

@@ -42,7 +42,7 @@ def newest_first(wanted: Select[T], ids: InstrumentedAttribute[int], cursor: str
             return _some(wanted.where(ids > beside).order_by(ids.asc()))
         return _some(wanted.where(ids < beside).order_by(ids.desc()))
 
-    return _page(read, Cursor.decode(cursor), lambda row: (getattr(row, ids.key),))
+    return page_at(read, Cursor.decode(cursor), lambda row: (getattr(row, ids.key),))
 
 
 def newest_of(
@@ -56,11 +56,11 @@ def newest_of(
     def read(place: Cursor | None) -> Sequence[T]:
         newer = place is not None and place.newer
         beside = int(place.key[0]) if place is not None else None
-        found = side_by_side(walks, PAGE_SIZE + 1, beside, ascending=newer)
+        found = side_by_side(walks, one_more(), beside, ascending=newer)
         order = ids.asc() if newer else ids.desc()
         return _some(wanted.where(ids.in_(found)).order_by(order))
 
-    return _page(read, Cursor.decode(cursor), lambda row: (getattr(row, ids.key),))
+    return page_at(read, Cursor.decode(cursor), lambda row: (getattr(row, ids.key),))
 
 
 def side_by_side(
@@ -102,20 +102,20 @@ def in_ranks(
             here = rank if place is None else int(place.key[0])
             if walks and (rank == here or (rank < here) is is_up):
                 beside = int(place.key[1]) if place is not None and rank == here else None
-                found = side_by_side(walks, PAGE_SIZE + 1, beside, ascending=is_up).subquery()
+                found = side_by_side(walks, one_more(), beside, ascending=is_up).subquery()
                 parts.append(select(literal(rank).label("rank"), *found.c))
         if not parts:
             return []
         several = union_all(*parts).subquery()
         rank_of, id_of = several.c
         order = (rank_of.desc(), id_of.asc()) if is_up else (rank_of.asc(), id_of.desc())
-        lines = session().execute(select(several).order_by(*order).limit(PAGE_SIZE + 1)).all()
+        lines = session().execute(select(several).order_by(*order).limit(one_more())).all()
         rows = session().scalars(wanted.where(ids.in_([id_ for _, id_ in lines])))
         by_id = {getattr(row, ids.key): row for row in rows}
         return [(rank, by_id[id_]) for rank, id_ in lines]
 
     place = Cursor.decode(cursor, (int, int))
-    page = _page(read, place, lambda line: (line[0], getattr(line[1], ids.key)))
+    page = page_at(read, place, lambda line: (line[0], getattr(line[1], ids.key)))
     return Page([row for _, row in page.rows], page.newer, page.older)
 
 
@@ -140,8 +140,7 @@ def latest_first(
     cursor: str | None,
     by: ColumnElement[Any] | None = None,
 ) -> Page[T]:
-    """The page at `cursor` in the opposite order of a date or time, then of the id. `by`: as in
-    `soonest_first`."""
+    """The page at `cursor` in the opposite order, `by` as in `soonest_first`."""
     return _by_time(wanted, times, ids, cursor, by, newest=True)
 
 
@@ -169,7 +168,7 @@ def _by_time(
         earlier = or_(column < beside, and_(column == beside, ids < id_))
         return _some(wanted.where(column <= beside, earlier).order_by(*down))
 
-    return _page(
+    return page_at(
         read,
         Cursor.decode(cursor, (str, int)),
         lambda row: (getattr(row, times.key).isoformat(), getattr(row, ids.key)),
@@ -185,49 +184,56 @@ def by_name(
     rank: ColumnElement[int] | None = None,
     *,
     reverse: bool = False,
+    walks: Sequence[Select[int]] = (),
 ) -> Page[T]:
     """The page at `cursor`, by name whatever its capitals, then by id; by `rank` before either.
 
     `line` makes a line out of the columns that `wanted` selects. `reverse`: the other way round.
+    `walks`: ways to the ids of its parts, where no index has the whole in this order.
     """
     ranks = [] if rank is None else [rank]
     key = [*ranks, func.lower(names), ids]
     wanted = wanted.add_columns(*key)
-    down = [column.desc() for column in key]
     types = [*(BigInteger for _ in ranks), String, BigInteger]
     shape = (*(int for _ in ranks), str, int)
 
     def read(place: Cursor | None) -> Sequence[Any]:
-        if place is None:
-            return _some_lines(wanted.order_by(*(down if reverse else key)))
-        here, there = tuple_(*key), tuple_(*place.key, types=types)
-        # The bound by itself as well, as above.
-        beside: ColumnElement[Any] = literal(place.key[0], types[0])
-        if place.newer is reverse:
-            return _some_lines(wanted.where(key[0] >= beside, here > there).order_by(*key))
-        return _some_lines(wanted.where(key[0] <= beside, here < there).order_by(*down))
+        is_up = not reverse if place is None else place.newer is reverse
+        order = key if is_up else [column.desc() for column in key]
+        bounds: list[ColumnElement[bool]] = []
+        if place is not None:
+            here, there = tuple_(*key), tuple_(*place.key, types=types)
+            # The bound by itself as well, as above.
+            first: ColumnElement[Any] = literal(place.key[0], types[0])
+            bounds = [key[0] >= first, here > there] if is_up else [key[0] <= first, here < there]
+        if walks:
+            parts = [walk.where(*bounds).order_by(*order).limit(one_more()) for walk in walks]
+            bounds = [ids.in_(union_all(*(select(part.subquery()) for part in parts)))]
+        lines = wanted.where(*bounds).order_by(*order).limit(one_more())
+        return session().execute(lines).all()
 
-    page = _page(read, Cursor.decode(cursor, shape), lambda row: tuple(row[-len(key) :]))
+    page = page_at(read, Cursor.decode(cursor, shape), lambda row: tuple(row[-len(key) :]))
     return Page([line(*row[: -len(key)]) for row in page.rows], page.newer, page.older)
 
 
-def _page(
+def page_at(
     read: Callable[[Cursor | None], Sequence[T]], place: Cursor | None, key: Callable[[T], Key]
 ) -> Page[T]:
-    """The page at `place`; the first one where nothing newer is left: it is no longer on the list,
-    or was on its first page all along."""
+    """The page at `place`; the first one where nothing newer is left: it is off the list now, or
+    was on its first page all along."""
     rows = read(place)
     if place is not None and place.newer and not rows:
         place, rows = None, read(None)
     return page_of(rows, place, key, PAGE_SIZE)
 
 
+def one_more() -> int:
+    """So many rows are read for a page: the last one tells that another page follows."""
+    return PAGE_SIZE + 1
+
+
 def _some(wanted: Select[T]) -> Sequence[T]:
-    return session().scalars(wanted.limit(PAGE_SIZE + 1)).all()
-
-
-def _some_lines(wanted: Select[Any]) -> Sequence[Any]:
-    return session().execute(wanted.limit(PAGE_SIZE + 1)).all()
+    return session().scalars(wanted.limit(one_more())).all()
 
 
 def _time_of(place: Cursor, kind: type[Any]) -> date | datetime:

@@ -1,8 +1,6 @@
 """The register's pages: the list, one asset, and the forms that create, edit and delete it."""
 
-from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Final
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
@@ -29,6 +27,7 @@ from portal.services.core.unit_of_work import once_only
 from portal.services.webhooks.subscribers import count_listeners
 from portal.web.assets.filter_tabs import BULK_LABELS, asset_tabs
 from portal.web.assets.forms import AssetFilterForm, AssetForm, DeleteAssetForm
+from portal.web.assets.list_orders import FALLS, ORDERS
 from portal.web.assets.page import show_tab
 from portal.web.assets.presenter import facts_of, filter_chips, lines
 from portal.web.assets.state import urgent_badges
@@ -36,7 +35,7 @@ from portal.web.forms.additions import add_typed
 from portal.web.forms.edit_conflict import goes_on_editing, stale_page
 from portal.web.forms.fields import row_id
 from portal.web.forms.filter_form import answer_as
-from portal.web.forms.list_address import list_here
+from portal.web.forms.list_address import list_back, list_here
 from portal.web.forms.list_order import order_in
 from portal.web.forms.query_values import UnreadableAddress
 from portal.web.forms.refusals import refusals_in, status_of
@@ -46,25 +45,6 @@ from portal.web.frame.access import actor, owner, requires
 ASSET: str = "/<int(max=2147483647):asset_id>"
 NEWEST: int = 5
 Answer = Response | str | tuple[str, int]
-
-# The headings that sort, and whether theirs falls when it is pressed first.
-FALLS: Final[Mapping[str, bool]] = {
-    AssetOrder.NAME: False,
-    AssetOrder.TAG: False,
-    AssetOrder.STATUS: True,
-    AssetOrder.CHANGED: True,
-}
-ORDERS: Final = (
-    ("", "Newest first"),
-    ("name", "Name, A to Z"),
-    ("-name", "Name, Z to A"),
-    ("tag", "Tag, A to Z"),
-    ("-tag", "Tag, Z to A"),
-    ("-status", "Needs attention first"),
-    ("status", "Needs attention last"),
-    ("-changed", "Last changed first"),
-    ("changed", "Longest unchanged first"),
-)
 
 blueprint = Blueprint("assets", __name__, url_prefix="/assets")
 
@@ -194,7 +174,7 @@ def delete(asset_id: int) -> Answer:
         with refusals_in(form):
             lifecycle.delete_asset(actor(), asset_id, form.reason.data or "")
             flash(f"{tag} was deleted. To find it again, choose the status “Deleted”.", "success")
-            return redirect(url_for("assets.index"))
+            return redirect(list_back("assets.index", f"asset-{asset_id}"))
     listeners = count_listeners(EventName.DELETED)
     page = render_template("assets/delete.html", asset=asset, form=form, listeners=listeners)
     return page, status_of(form)

@@ -2,9 +2,11 @@
 
 import pytest
 from flask import Flask
-from sqlalchemy import event, text
+from sqlalchemy import event, select, text
 
 from portal.extensions import db
+from portal.models.assets import Asset, Category, Location
+from portal.models.assignments import Assignment, Staff
 from portal.services.assets import pages
 from portal.services.assets.pages import AssetOrder, in_order
 from portal.services.assets.queries import AssetFilter, Shown
@@ -42,9 +44,60 @@ def test_the_second_page_begins_in_the_index(
     of_page = plan_of_the_second_page(chosen, order, reverse=reverse)
     walked = [line for line in of_page if "assets USING" in line and "rowid" not in line]
     assert walked, of_page
-    assert all(INDEXES[order] in line and "SEARCH" in line for line in walked), of_page
-    if order is not AssetOrder.STATUS:  # whose ranks are put together, a page of each
+    of_statuses = order is AssetOrder.NAME and chosen.shown
+    index = "ix_assets_status_name" if of_statuses else INDEXES[order]
+    assert all(index in line and "SEARCH" in line for line in walked), of_page
+    # Statuses are put together, a page of each.
+    if order is not AssetOrder.STATUS and not of_statuses:
         assert not any("TEMP B-TREE" in line for line in of_page), of_page
+
+
+# Of each order by a name of something else: the indexes that its groups, and their members, have.
+GROUPED = {
+    AssetOrder.CATEGORY: ("uq_categories_name", "ix_assets_category_id_id"),
+    AssetOrder.LOCATION: ("uq_locations_name", "ix_assets_location_id_id"),
+    AssetOrder.HOLDER: ("ix_staff_name_id", "ix_assignments_holding"),
+    AssetOrder.SERIAL: ("uq_assets_serial_number", "uq_assets_serial_number"),
+}
+
+
+@pytest.fixture
+def grouped(many: None) -> None:
+    """Each asset has its place under a few names, and its number."""
+    with writing() as current:
+        kinds = (Category, Location)
+        groups = [[kind(name=f"{kind.__name__} {n}") for n in range(40)] for kind in kinds]
+        people = [Staff(name=f"Ben {n}", email=f"ben.{n}@example.com") for n in range(300)]
+        current.add_all([*groups[0], *groups[1], *people])
+        current.flush()
+        for row in current.scalars(select(Asset)):
+            row.category_id, row.location_id = (group[row.id % 40].id for group in groups)
+            row.serial_number = f"SN{row.id * 7919 % 10007}"
+            held = {"kind": "checkout", "condition_out": "good", "started_at": row.created_at}
+            staff_id = people[row.id % 300].id
+            current.add(Assignment(asset_id=row.id, staff_id=staff_id, **held))
+    session().execute(text("ANALYZE"))
+    session().commit()
+
+
+@pytest.mark.parametrize("order", GROUPED)
+def test_a_name_of_something_else_is_walked_as_well(grouped: None, order: AssetOrder) -> None:
+    for reverse in (False, True):
+        of_groups, of_members = GROUPED[order]
+        of_page = plan_of_the_second_page(AssetFilter(), order, reverse=reverse)
+        lines = [line for line in of_page if "SUBQUERY" not in line]
+        assert of_groups in lines[0], of_page
+        assert all("SEARCH" in line for line in lines if "RIGHT PART" not in line), of_page
+        assert any(of_members in line for line in lines), of_page
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_by_name_each_status_has_its_own_walk(many: None, reverse: bool) -> None:
+    chosen = AssetFilter(shown=Shown.BROKEN)
+    of_page = plan_of_the_second_page(chosen, AssetOrder.NAME, reverse=reverse)
+    walked = [line for line in of_page if "ix_assets_status_name" in line]
+    assert len(walked) == 2, of_page
+    assert all("SEARCH" in line and "<expr>" in line for line in walked), of_page
 
 
 @pytest.mark.parametrize("order", INDEXES)

@@ -25,10 +25,15 @@ PAGING = {
     "soonest_first",
     "latest_first",
     "by_name",
+    "by_naming",
     "page_of",
     "PAGE_SIZE",
 }
-MECHANISM = {"portal.lib.paging", "portal.services.core.keyset"}
+MECHANISM = {
+    "portal.lib.paging",
+    "portal.services.core.keyset",
+    "portal.services.assets.named_pages",
+}
 MENTION = re.compile("paging|keyset")
 
 

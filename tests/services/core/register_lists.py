@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
+import pytest
 from sqlalchemy import func, select
 
 from portal.lib.clock import utcnow
+from portal.lib.paging import Page
 from portal.models.assets import Activity, Asset, AssetStatus, Category, Location
 from portal.models.assignments import Assignment, Staff
 from portal.models.stock import StockMove
@@ -90,21 +93,55 @@ def assets() -> Iterator[Case]:
         yield case(lambda row, chip=chip: shown(row, chip), shown=chip)
 
 
+def turned(
+    chosen: AssetFilter, order: AssetOrder, reverse: bool, few: int, cursor: str | None
+) -> Page[Asset]:
+    """A page of the list, where so many are few: they are sorted, and more are walked."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(asset_pages, "COUNTED_BESIDE", few)
+        return asset_pages.in_order(chosen, cursor, order, reverse=reverse)
+
+
+def named(kind: type[Any], of: Callable[[Asset], int | None]) -> Callable[[Asset], int]:
+    """The place of what an asset belongs to among the names of its kind."""
+    found = session().scalars(select(kind.id).order_by(func.lower(kind.name), kind.id))
+    places = {row_id: place for place, row_id in enumerate(found)}
+    return lambda row: places.get(of(row), 0)
+
+
 def sorted_assets() -> Iterator[Case]:
-    """In each order and the other way round: several of one name, status and time."""
+    """In each order and the other way round: several of one name, status, time, category, location
+    and holder, and some without."""
+    desks, halls = [
+        [kind(name=name) for name in ("b", "A", "ää", "C")] for kind in (Category, Location)
+    ]
+    store(*desks, *halls)
     rows = [asset(n, status=status) for n, status in enumerate([*AssetStatus] * 4)]
     for number, row in enumerate(rows):
         row.name = ("Dock", "dock", "Ääd", "Chair", LONG)[number % 5]
         row.asset_tag = f"{'xX'[number % 2]}-{number * 7 % 32:02}"
         row.updated_at = NOON - timedelta(days=number % 6)
         row.deleted_at = utcnow() if number % 7 == 0 else None
+        row.category_id = desks[number % 3].id if number % 4 else None
+        row.location_id = halls[1 if number < 20 else number % 3].id if number % 5 else None
+        row.serial_number = f"{'sS'[number % 2]}{number * 11 % 32:02}" if number % 3 else None
     store(*rows)
-    ana = Staff(name="Ana", email="ana@example.com")
-    store(ana)
-    held = {"staff_id": ana.id, "kind": "checkout", "condition_out": "good", "started_at": NOON}
-    lent = [Assignment(asset_id=row.id, **held) for row in rows[2::3]]
-    store(*lent)
-    has_it = {each.asset_id for each in lent}
+    people = [
+        Staff(name=name, email=f"{name}{n}@x.example") for n, name in enumerate(["Zoe", "ana"] * 2)
+    ]
+    store(*people)
+    held = {"kind": "checkout", "condition_out": "good", "started_at": NOON}
+    lent = [
+        Assignment(asset_id=row.id, staff_id=people[number % 4].id, **held)
+        for number, row in enumerate(rows[2::3])
+    ]
+    back = [
+        Assignment(asset_id=row.id, staff_id=people[0].id, ended_at=NOON, **held)
+        for row in rows[3::3]
+    ]
+    store(*lent, *back)
+    has_it = {each.asset_id: each.staff_id for each in lent}
+    anas = {people[1].id, people[3].id}
     by_name, by_tag = (
         list(session().scalars(select(Asset.id).order_by(func.lower(column), Asset.id)))
         for column in (Asset.name, Asset.asset_tag)
@@ -114,31 +151,44 @@ def sorted_assets() -> Iterator[Case]:
         AssetOrder.TAG: lambda row: by_tag.index(row.id),
         AssetOrder.STATUS: lambda row: (asset_pages.RANKS.index(AssetStatus(row.status)), -row.id),
         AssetOrder.CHANGED: lambda row: (-row.updated_at.timestamp(), -row.id),
+        AssetOrder.CATEGORY: named(Category, lambda row: row.category_id),
+        AssetOrder.LOCATION: named(Location, lambda row: row.location_id),
+        AssetOrder.HOLDER: named(Staff, lambda row: has_it.get(row.id)),
+        AssetOrder.SERIAL: lambda row: (row.serial_number or "").lower(),
         AssetOrder.ADDED: lambda row: -row.id,
+    }
+    nameless: dict[AssetOrder, Callable[[Asset], bool]] = {
+        AssetOrder.CATEGORY: lambda row: row.category_id is None,
+        AssetOrder.LOCATION: lambda row: row.location_id is None,
+        AssetOrder.HOLDER: lambda row: row.id not in has_it,
+        AssetOrder.SERIAL: lambda row: row.serial_number is None,
     }
     filters: list[tuple[AssetFilter, Callable[[Asset], bool]]] = [
         (AssetFilter(), lambda _: True),
         (AssetFilter(status=AssetStatus.BROKEN), lambda row: row.status == "broken"),
         (AssetFilter(shown=Shown.OUT), lambda row: row.status in ("allocated", "checked_out")),
         (AssetFilter(search="DOCK"), lambda row: row.name.lower() == "dock"),
-        (AssetFilter(search="ana@"), lambda row: row.id in has_it),
+        (AssetFilter(search="ana"), lambda row: has_it.get(row.id) in anas),
         (AssetFilter(deleted=True), lambda _: True),
     ]
     for order, key in keys.items():
-        for chosen, does in filters:
+        for place, (chosen, does) in enumerate(filters):
             for reverse in (False, True) if order is not AssetOrder.ADDED else (False,):
                 kept = [
                     row
                     for row in every(Asset)
                     if (row.deleted_at is not None) is chosen.deleted and does(row)
                 ]
+                # By the id of those alike; what has no name stays at the end.
+                kept.sort(key=lambda row: (key(row), row.id), reverse=reverse)
+                kept.sort(key=nameless.get(order, lambda _: False))
                 yield Case(
                     f"assets by {order}, {reverse}, {chosen}",
-                    lambda cursor, chosen=chosen, order=order, reverse=reverse: (
-                        asset_pages.in_order(chosen, cursor, order, reverse=reverse)
+                    partial(
+                        turned, chosen, order, reverse, 1_000 if (place % 2 == 1) is reverse else 2
                     ),
                     by_id,
-                    [row.id for row in sorted(kept, key=key, reverse=reverse)],
+                    [row.id for row in kept],
                 )
 
 

@@ -84,8 +84,9 @@ def test_each_row_is_on_one_page_in_both_directions(
 
 
 def place_of(cursor: str) -> Cursor:
-    """The place of a cursor by an id, a name or time or rank before it, or a rank before a name."""
-    for shape in ((int,), (str, int), (int, int), (int, str, int)):
+    """The place of a cursor by an id, a name or time or rank before it, or a rank before a name,
+    which may have a group."""
+    for shape in ((int,), (str, int), (int, int), (int, str, int), (int, str, int, int)):
         with suppress(UnreadableCursor):
             found = Cursor.decode(cursor, shape)
             assert found is not None
