@@ -9,7 +9,7 @@ from portal.services.actions.planning.queries import Plans
 from portal.web.assets.buttons import buttons_of
 from portal.web.assets.needs import needs_of
 from portal.web.assets.state import Standing, standing_of
-from portal.web.forms.list_address import list_back, list_carried
+from portal.web.forms.list_address import list_back
 from portal.web.frame.access import can
 from portal.web.frame.tabs import Tab
 from portal.web.frame.wording import number
@@ -45,7 +45,7 @@ def show_tab(template: str, asset: Asset, standing: Standing | None = None, **va
         asset=asset,
         standing=standing,
         # A button that would lead to where one is already says nothing.
-        needs=[need for need in needs_of(standing) if need.url != request.path],
+        needs=[need for need in needs_of(standing) if need.url.partition("?")[0] != request.path],
         buttons=buttons_of(asset),
         tabs_of_asset=tabs,
         part=next(tab.label for tab in tabs if tab.is_here),
@@ -60,7 +60,7 @@ def tabs_of(standing: Standing) -> list[Tab]:
     return [
         Tab(
             label=LABELS[name],
-            url=url_for(name, asset_id=asset.id, list=list_carried()),
+            url=url_for(name, asset_id=asset.id),
             is_here=name == request.endpoint,
             count=number(counts[name]) if counts.get(name) else None,
         )

@@ -26,7 +26,7 @@ from portal.web.deliveries.forms import status_words
 from portal.web.deliveries.log_presenter import event_name, here, status_note
 from portal.web.deliveries.place.list_place import delivery_url
 from portal.web.forms.filter_form import FilterForm, SearchField
-from portal.web.forms.list_address import list_back, list_carried, list_here
+from portal.web.forms.list_address import list_back, list_here
 from portal.web.forms.list_order import order_in
 from portal.web.forms.refusals import status_of
 from portal.web.frame import charts
@@ -201,7 +201,7 @@ def page_tabs(webhook: WebhookDetail, here: str) -> list[dict[str, object]]:
     tabs = [
         {
             "label": label,
-            "url": url_for(name, public_id=webhook.public_id, list=list_carried()),
+            "url": url_for(name, public_id=webhook.public_id),
             "is_here": name == here,
         }
         for label, name in (

@@ -3,7 +3,7 @@
 import pytest
 from flask import Flask
 
-from tests.support.factories import make_asset, make_webhook
+from tests.support.factories import make_asset, make_location, make_staff, make_webhook
 from tests.support.pages import Page, Pages
 from tests.web.signed_in import visit
 
@@ -29,6 +29,27 @@ def test_an_asset_leads_back_to_the_list_it_was_found_in(pages: Pages) -> None:
     assert f'id="asset-{asset}"' in pages.get(f"/assets{query}").html
 
 
+def test_what_is_done_with_an_asset_leads_back_to_that_list(pages: Pages) -> None:
+    asset, person = make_asset("Dock", asset_tag="D-1"), make_staff("Ben")
+    make_location("Hall")
+    query = "?q=dock&sort=-name"
+    line = f"/assets{query}#asset-{asset}"
+    page = pages.get(f"/assets/{asset}", query_string={"list": f"/assets{query}"})
+    for action, filled in (
+        ("Lend", {"staff_id": str(person), "due": "other", "due_at": "2099-05-03T12:00"}),
+        ("Check in", {"condition_in": "good"}),
+        ("Transfer", {"location_id": "1", "reason": "Tidied up"}),
+        ("Edit", {"name": "Dock 2"}),
+    ):
+        page = pages.follow(action)
+        assert back(page).startswith(f"/assets/{asset}?list=")
+        page = pages.submit(page.form(), **filled)
+        assert (page.h1, back(page)) == ("Dock" if action != "Edit" else "Dock 2", line)
+    page = pages.follow("Delete")
+    page = pages.submit(page.form())
+    assert page.path == f"/assets{query}"
+
+
 def test_a_webhook_leads_back_to_the_list_it_was_found_in(pages: Pages) -> None:
     hook = make_webhook(name="ERP")
     query = "?q=erp&sort=name"
@@ -44,5 +65,9 @@ def test_a_webhook_leads_back_to_the_list_it_was_found_in(pages: Pages) -> None:
 def test_no_other_address_is_led_back_to(pages: Pages, address: str) -> None:
     asset = make_asset()
     page = pages.get(f"/assets/{asset}", query_string={"list": address})
+    assert back(page) == f"/assets#asset-{asset}"
+    page = pages.follow("Edit")
+    assert ("list=" in page.path) is address.startswith("/a")  # a path of ours is carried
+    page = pages.submit(page.form(), name="Dock 2")
     assert back(page) == f"/assets#asset-{asset}"
     assert back(pages.get(f"/assets/{asset}")) == f"/assets#asset-{asset}"
