@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from flask import request
+from flask import request, url_for
+from markupsafe import Markup
 from wtforms import EmailField, Form, FormField, StringField
 from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 
@@ -20,6 +21,9 @@ from portal.services.core.permissions import Actor
 from portal.services.core.refusals import NotAllowed, Refusal
 from portal.web.forms.base import PortalForm, tidy
 
+STAYS: Final = Markup(
+    '“{}” is selected, and saved under <a href="{}">{}</a>. It stays there if you cancel here'
+)
 PRESSED: Final = "add"  # the name of their buttons
 
 
@@ -43,18 +47,26 @@ class NewPerson(Form):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Addition:
     """One kind of thing. `part`: the form's part for it; `choice`: the field that gets it; `add`
-    stores it, or finds it where it is there already, and gives its row id."""
+    stores it, or finds it where it is there already, and gives its row id. `list_label`, and
+    `list_route`: where all of them are."""
 
     kind: str
     part: str
     choice: str
     label: str
     add: Callable[[Actor, Any], int]
+    list_label: str
+    list_route: str
 
     def shown(self, part: Any) -> str:
         """The new thing as the choice names it."""
         email = f" ({part.email.data})" if "email" in part else ""
         return f"{part['name'].data}{email}"
+
+    def saved(self, name: str) -> Markup:
+        """That it is there, whatever becomes of the form in which it was added."""
+        url = url_for(self.list_route)
+        return STAYS.format(name, url, self.list_label)
 
 
 def _name_of(kind: named_lists.NamedList) -> Callable[[Actor, Any], int]:
@@ -73,6 +85,8 @@ ADDITIONS: Final = (
         choice="category_id",
         label="Add a category…",
         add=_name_of(named_lists.CATEGORIES),
+        list_label="Categories",
+        list_route="categories.index",
     ),
     Addition(
         kind="location",
@@ -80,9 +94,17 @@ ADDITIONS: Final = (
         choice="location_id",
         label="Add a location…",
         add=_name_of(named_lists.LOCATIONS),
+        list_label="Locations",
+        list_route="locations.index",
     ),
     Addition(
-        kind="person", part="new_person", choice="staff_id", label="Add a person…", add=_person
+        kind="person",
+        part="new_person",
+        choice="staff_id",
+        label="Add a person…",
+        add=_person,
+        list_label="Staff",
+        list_route="staff.index",
     ),
 )
 PARTS: Final = frozenset(each.part for each in ADDITIONS)
@@ -135,7 +157,7 @@ def _refused(form: AddingForm, each: Addition, actor: Actor) -> bool:
     if all(value != str(row_id) for value, *_ in choice.choices):
         choice.choices = [*choice.choices, SelectChoice(str(row_id), name)]
     choice.data = row_id
-    choice.description = f"“{name}” is on the list now, and selected"
+    choice.description = each.saved(name)
     for field in part:
         field.data = ""
     return False

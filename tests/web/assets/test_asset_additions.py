@@ -35,7 +35,11 @@ def test_a_category_and_a_place_are_added_in_the_form_of_an_asset(app: Flask) ->
     typed = {"name": "ThinkPad", "notes": "two\nlines", "purchase_cost": "1.249,50"}
     page = pages.submit(page.form(), ADD["category"], **typed, **{"new_category-name": "Laptops"})
     assert (page.status, page.path, chosen(page, "category_id")) == (200, "/assets/new", "Laptops")
-    assert "“Laptops” is on the list now, and selected" in page.main
+    assert (
+        "“Laptops” is selected, and saved under Categories. It stays there if you cancel"
+        in page.main
+    )
+    assert {"/categories", "/locations"} <= {*page.links("Categories"), *page.links("Locations")}
     page = pages.submit(page.form(), ADD["location"], **{"new_location-name": " Room 204 "})
     assert [chosen(page, name) for name in ("category_id", "location_id")] == [
         "Laptops",
