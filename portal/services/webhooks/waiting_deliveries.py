@@ -4,12 +4,19 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, select, update
+from sqlalchemy import ColumnElement, Connection, func, select, union_all, update
 from sqlalchemy.orm import Session
 
-from portal.models.deliveries import Delivery, DeliveryStatus, has_no_live_lease, is_open
+from portal.models.deliveries import (
+    Delivery,
+    DeliveryStatus,
+    Priority,
+    has_no_live_lease,
+    is_open,
+)
 from portal.models.webhooks import Webhook, WebhookState
 from portal.services.audit import trail
+from portal.services.core import counting
 from portal.services.core.counting import capped
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import Refusal
@@ -23,12 +30,16 @@ SPREAD: Final = timedelta(minutes=1)
 SENT: Final = "webhook.waiting_sent"
 
 
-def waiting_for_later(webhook_id: int, now: datetime) -> list[ColumnElement[bool]]:
-    """Its deliveries that wait for a retry which the schedule has set for later."""
+def waiting_for_later(
+    webhook_id: int, now: datetime, status: ColumnElement[str] | None = None
+) -> list[ColumnElement[bool]]:
+    """Its deliveries that wait for a retry which the schedule has set for later. `status`: in other
+    words, where its index should not be used."""
+    status = Delivery.status.expression if status is None else status
     return [
         Delivery.webhook_id == webhook_id,
         is_open(),
-        Delivery.status == DeliveryStatus.RETRYING,
+        status == DeliveryStatus.RETRYING,
         Delivery.due_at > now + SPREAD,
         has_no_live_lease(now),
     ]
@@ -39,8 +50,15 @@ def count_waiting(current: Session, webhook: Webhook) -> int:
     is_well = webhook.state == WebhookState.ACTIVE and not webhook.failures_in_row
     if not is_well or webhook.reopened_at is not None:
         return 0
-    later = waiting_for_later(webhook.id, database_time(current))
-    return capped(current, select(Delivery.id).where(*later))
+    # Along the index of what is due, from that time on: what is due sooner is not read.
+    status = func.coalesce(Delivery.status, Delivery.status)
+    later = select(Delivery.id).where(
+        *waiting_for_later(webhook.id, database_time(current), status)
+    )
+    most = counting.COUNT_LIMIT + 1
+    walks = (later.where(Delivery.priority == each).limit(most) for each in Priority)
+    every = union_all(*(select(walk.subquery()) for walk in walks)).subquery()
+    return capped(current, select(every))
 
 
 def send_waiting(actor: Actor, public_id: UUID) -> int:

@@ -123,7 +123,19 @@ def test_paused_is_what_something_else_than_its_own_time_holds_up() -> None:
     assert ids(LogFilter(status=StatusFilter.PAUSED, webhook=ordered.public_id)) == [second]
     assert log_pages.count(StatusFilter.PAUSED) == len(paused)
     assert log_pages.count(StatusFilter.WAITING) == 3
-    assert log_pages.count(StatusFilter.PAUSED, ordered.public_id) == 1
+    of_one = {
+        (name, status): log_pages.count(status, hook.public_id)
+        for name, hook in (("away", away), ("ordered", ordered))
+        for status in (StatusFilter.WAITING, StatusFilter.RETRYING, StatusFilter.PAUSED)
+    }
+    assert of_one == {
+        ("away", "waiting"): 1,
+        ("away", "retrying"): 1,
+        ("away", "paused"): 3,
+        ("ordered", "waiting"): 1,
+        ("ordered", "retrying"): 0,
+        ("ordered", "paused"): 1,
+    }
 
 
 def test_verbs_go_by_the_status_below_the_pause() -> None:

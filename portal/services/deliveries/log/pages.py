@@ -19,6 +19,7 @@ from portal.services.core.unit_of_work import database_time, session
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from portal.services.deliveries.log.plan import of_status, walk_for, without_drafts
 from portal.services.deliveries.log.walk import Walk, end_of_window, page_statement
+from portal.services.deliveries.log.webhook_counts import count_of_webhook
 from portal.services.deliveries.problems import queries as problems
 from portal.services.outbox.next_try import heads, paused_for, paused_until
 from portal.services.outbox.status import PausedFor, ShownStatus, shown_status
@@ -171,11 +172,10 @@ def count(status: StatusFilter, webhook: UUID | None = None) -> int:
     if status is StatusFilter.ATTENTION:
         return problems.count(webhook)
     current = session()
-    wanted = of_status(status, database_time(current))
-    wanted += without_drafts(current)
+    now = database_time(current)
     if webhook is not None:
-        one = select(Webhook.id).where(Webhook.public_id == webhook)
-        wanted.append(Delivery.webhook_id == one.scalar_subquery())
+        return count_of_webhook(current, status, webhook, now)
+    wanted = of_status(status, now) + without_drafts(current)
     return capped(current, select(literal(1)).where(*wanted))
 
 
