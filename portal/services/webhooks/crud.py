@@ -1,16 +1,15 @@
 """Creating, editing and deleting webhooks."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from portal.engine.http.address_guard import check_url
 from portal.engine.http.address_mask import masked_address
 from portal.lib.clock import common_now
-from portal.models.webhooks import OffReason, Webhook, WebhookEvent, WebhookState
+from portal.models.webhooks import OffReason, Webhook, WebhookEvent, WebhookKind, WebhookState
 from portal.services.audit import trail
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import Refusal, Stale
@@ -19,20 +18,20 @@ from portal.services.core.unit_of_work import ring, writing
 from portal.services.outbox import reach_rows
 from portal.services.webhooks import activation
 from portal.services.webhooks.draft_rows import hand_over, lock_draft, made_secret
-from portal.services.webhooks.rows import count_held, lock_webhook, target_of
-from portal.services.webhooks.secrets import (
-    check_place,
-    erase_secret,
-    set_headers,
-    set_secret,
-    stored_headers,
+from portal.services.webhooks.rows import (
+    Facts,
+    as_made,
+    count_held,
+    facts_of,
+    lock_webhook,
+    set_address,
+    target_of,
 )
-from portal.services.webhooks.values import EVENT_VALUES, SecretMode, WebhookValues, check
+from portal.services.webhooks.secrets import check_place, erase_secret, set_headers, set_secret
+from portal.services.webhooks.values import SecretMode, WebhookValues, check
 
 # Whoever changes one of these may have mended something: it is worth an attempt at once.
 FIXES: Final = frozenset({"url", "secret_key", "custom_headers"})
-
-Facts = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +60,8 @@ def create(actor: Actor, values: WebhookValues, draft_id: UUID | None = None) ->
         set_secret(webhook, values, actor, made_secret(draft, values.secret_mode))
         set_headers(webhook, values.headers)
         hand_over(current, draft, webhook)
-        changes = {name: {"from": None, "to": value} for name, value in _facts(webhook).items()}
-        trail.record(current, actor, "webhook.created", target=target_of(webhook), changes=changes)
+        target, changes = target_of(webhook), as_made(webhook)
+        trail.record(current, actor, "webhook.created", target=target, changes=changes)
         return webhook.public_id
 
 
@@ -77,14 +76,14 @@ def edit(
 
     `draft_id`: the open form's own; what was tested with it moves over.
     """
-    check(values)
     with writing() as current:
         require(current, actor, "webhooks.edit")
         webhook = lock_webhook(current, public_id)
+        check(values, is_inbox=webhook.kind == WebhookKind.INBOX)
         if webhook.version != version:
             raise Stale("Somebody else changed this webhook since you opened the form.")
         stays = check_place(webhook, values)
-        before, address, was_secret = _facts(webhook), webhook.url, webhook.url_is_secret
+        before, address, was_secret = facts_of(webhook), webhook.url, webhook.url_is_secret
         keep_unique(
             current,
             lambda: refuse_taken_name(current, values.name, webhook.id),
@@ -93,13 +92,13 @@ def edit(
         _set_events(webhook, values)
         draft = lock_draft(current, actor, draft_id)
         made = made_secret(draft, values.secret_mode)
-        changes = _differences(before, _facts(webhook), webhook, values, actor, made, stays=stays)
+        changes = _differences(before, webhook, values, actor, made, stays=stays)
         if webhook.url != address:
-            changes["url"] = _moved(address, webhook, was_secret)
+            changes["url"] = _moved(before, address, webhook, was_secret)
             reach_rows.forget_webhook(current.connection(), webhook.id)
         hand_over(current, draft, webhook)
         asks = _switch(current, webhook, values)
-        if (now_on := _facts(webhook)["status"]) != before["status"]:
+        if (now_on := facts_of(webhook)["status"]) != before["status"]:
             changes["status"] = {"from": before["status"], "to": now_on}
         if changes.keys() & FIXES:
             activation.end_pause(webhook)
@@ -130,13 +129,8 @@ def delete(actor: Actor, public_id: UUID) -> str:
 
 
 def _insert(current: Session, actor: Actor, values: WebhookValues) -> Webhook:
-    webhook = Webhook(
-        name=values.name,
-        url=check_url(values.url),
-        url_is_secret=values.url_is_secret,
-        in_order=values.in_order,
-        owner_id=actor.user_id,
-    )
+    webhook = Webhook(name=values.name, in_order=values.in_order, owner_id=actor.user_id)
+    set_address(webhook, values)
     if not values.is_active:
         webhook.state, webhook.off_reason = WebhookState.OFF, OffReason.PERSON
         webhook.off_at = common_now()
@@ -146,8 +140,8 @@ def _insert(current: Session, actor: Actor, values: WebhookValues) -> Webhook:
 
 
 def _rename(current: Session, webhook: Webhook, values: WebhookValues) -> None:
-    webhook.name, webhook.url = values.name, check_url(values.url)
-    webhook.url_is_secret, webhook.in_order = values.url_is_secret, values.in_order
+    webhook.name, webhook.in_order = values.name, values.in_order
+    set_address(webhook, values)
     current.flush()
 
 
@@ -189,33 +183,15 @@ def refuse_taken_name(current: Session, name: str, own_id: int | None) -> None:
         )
 
 
-def _facts(webhook: Webhook) -> Facts:
-    """What the audit trail says about a webhook: no secret, in its address neither, and no header
-    value."""
-    events = {each.event for each in webhook.subscriptions}
-    return {
-        "name": webhook.name,
-        "url": masked_address(webhook.url, is_secret=webhook.url_is_secret),
-        "url_is_secret": "yes" if webhook.url_is_secret else "no",
-        "events": [event for event in EVENT_VALUES if event in events],
-        "secret_key": "set" if webhook.secret_enc else "none",
-        "custom_headers": [name for name, _ in stored_headers(webhook)],
-        "in_order": "yes" if webhook.in_order else "no",
-        "status": "Active" if webhook.state == WebhookState.ACTIVE else "Off",
-    }
-
-
-def _moved(before: str, webhook: Webhook, was_secret: bool) -> dict[str, str]:
+def _moved(before: Facts, address: str, webhook: Webhook, was_secret: bool) -> dict[str, str]:
     """The earlier address and the present one, both without what is secret in either."""
     is_secret = was_secret or webhook.url_is_secret
-    sides = (before, webhook.url)
-    shown = (masked_address(each, is_secret=is_secret) for each in sides)
-    return dict(zip(("from", "to"), shown, strict=True))
+    was = masked_address(address, is_secret=is_secret) if address else before["url"]
+    return {"from": was, "to": masked_address(webhook.url, is_secret=is_secret)}
 
 
 def _differences(
     before: Facts,
-    after: Facts,
     webhook: Webhook,
     values: WebhookValues,
     actor: Actor,
@@ -225,12 +201,13 @@ def _differences(
 ) -> Facts:
     """Set secret and headers, and say what differs from `before`."""
     # How an address is shown may change without it, and it may change unseen.
+    after = facts_of(webhook)
     names = [name for name in before if before[name] != after[name] and name != "url"]
     changes = {name: {"from": before[name], "to": after[name]} for name in names}
     if set_secret(webhook, values, actor, made, stays=stays):
         new = "none" if values.secret_mode is SecretMode.NONE else "a new key"
         changes["secret_key"] = {"from": before["secret_key"], "to": new}
     if set_headers(webhook, values.headers, stays=stays):
-        new = _facts(webhook)["custom_headers"]
+        new = facts_of(webhook)["custom_headers"]
         changes["custom_headers"] = {"from": before["custom_headers"], "to": new}
     return changes

@@ -8,7 +8,6 @@ from uuid import UUID
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
-from portal.engine.http.address_guard import check_url
 from portal.engine.http.address_mask import masked_address
 from portal.lib.clock import common_now
 from portal.models.deliveries import Delivery
@@ -20,6 +19,7 @@ from portal.services.core.uniqueness import keep_unique
 from portal.services.core.unit_of_work import session, writing
 from portal.services.webhooks.crud import refuse_taken_name
 from portal.services.webhooks.draft_rows import form_of, lock_draft, made_secret, own_draft
+from portal.services.webhooks.inbox.address import shown_url
 from portal.services.webhooks.keys.sealed_values import (
     HEADERS,
     SECRET,
@@ -27,14 +27,13 @@ from portal.services.webhooks.keys.sealed_values import (
     closed_parts,
     open_secret,
 )
-from portal.services.webhooks.rows import find_webhook, target_of
+from portal.services.webhooks.rows import find_webhook, set_address, stored_headers, target_of
 from portal.services.webhooks.sample_deliveries import event_to_test, queue_test, running_test
 from portal.services.webhooks.secrets import (
     check_place,
     copy_secrets,
     set_headers,
     set_secret,
-    stored_headers,
 )
 from portal.services.webhooks.values import SecretMode, WebhookValues, check
 
@@ -75,11 +74,11 @@ def send_test(
     `draft_id` is the open form's own: testing again changes its draft. False: the test before has
     not ended, so nothing more is sent. Raises `Refusal` for what could not be saved either.
     """
-    check(values)
     chosen = event_to_test(event)
     with writing() as current:
         require(current, actor, "webhooks.edit")
         edited = find_webhook(current, edits) if edits else None
+        check(values, is_inbox=edited is not None and edited.kind == WebhookKind.INBOX)
         refuse_taken_name(current, values.name, edited.id if edited else None)
         draft = _find_or_make(current, actor, draft_id, values)
         _fill(draft, edited, values, actor)
@@ -144,9 +143,8 @@ def _find_or_make(current: Session, actor: Actor, draft_id: UUID, values: Webhoo
 def _fill(draft: Webhook, edited: Webhook | None, values: WebhookValues, actor: Actor) -> None:
     """Make the draft sign and send as what would be saved. A secret of ours stays the same."""
     made = made_secret(draft, values.secret_mode)
-    draft.kind = edited.kind if edited else WebhookKind.HTTP
-    draft.name, draft.url, draft.in_order = values.name, check_url(values.url), values.in_order
-    draft.url_is_secret = values.url_is_secret
+    draft.name, draft.in_order = values.name, values.in_order
+    set_address(draft, values)
     draft.draft_of = edited.public_id if edited else None
     draft.updated_at = common_now()
     stays = edited is not None and check_place(edited, values)
@@ -202,7 +200,7 @@ def _send(
     queue_test(current, draft, event, actor)
     target = target_of(edited) if edited else ("draft", draft.public_id, draft.name)
     is_secret = draft.url_is_secret or (edited is not None and edited.url_is_secret)
-    shown = masked_address(draft.url, is_secret=is_secret)
+    shown = masked_address(draft.url, is_secret=is_secret) if draft.url else shown_url(draft)
     changes = {"url": {"from": None, "to": shown}}
     trail.record(current, actor, TESTED, target=target, changes=changes)
     return True

@@ -27,8 +27,9 @@ from portal.services.webhooks.rows import (
     find_webhook,
     is_shown,
     place,
+    stored_headers,
 )
-from portal.services.webhooks.secrets import old_secret, stored_headers
+from portal.services.webhooks.secrets import old_secret
 from portal.services.webhooks.summary import (
     Latest,
     ListedWebhook,

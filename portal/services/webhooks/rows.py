@@ -1,19 +1,24 @@
-"""A webhook's row as the verbs take it: locked and alive; how much is held for it; which are called
-so."""
+"""A webhook's row as the verbs take it: locked and alive; what the audit trail says of it; how much
+is held for it; which are called so."""
 
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, or_, select
 from sqlalchemy.orm import Session
 
 from portal.database.engine import AnyRow
-from portal.engine.http.address_guard import host_of
+from portal.engine.http.address_guard import check_url, host_of
 from portal.models.deliveries import Delivery, DeliveryStatus
 from portal.models.webhooks import Webhook, WebhookKind, WebhookState
 from portal.services.core.counting import capped
 from portal.services.core.refusals import NotFound
 from portal.services.core.search import any_holds
+from portal.services.webhooks.inbox.address import shown_url
+from portal.services.webhooks.keys.sealed_values import open_headers
+from portal.services.webhooks.values import EVENT_VALUES, Headers, WebhookValues
+
+Facts = dict[str, Any]
 
 TARGET: Final = "webhook"
 INBOX: Final = "this portal"
@@ -43,6 +48,40 @@ def count_held(current: Session, webhook_id: int) -> int:
 def target_of(webhook: Webhook) -> tuple[str, UUID, str]:
     """The webhook as the audit trail names it."""
     return TARGET, webhook.public_id, webhook.name
+
+
+def facts_of(webhook: Webhook) -> Facts:
+    """What the audit trail says about it: no secret, in its address neither, and no header
+    value."""
+    events = {each.event for each in webhook.subscriptions}
+    return {
+        "name": webhook.name,
+        "url": shown_url(webhook),
+        "url_is_secret": "yes" if webhook.url_is_secret else "no",
+        "events": [event for event in EVENT_VALUES if event in events],
+        "secret_key": "set" if webhook.secret_enc else "none",
+        "custom_headers": [name for name, _ in stored_headers(webhook)],
+        "in_order": "yes" if webhook.in_order else "no",
+        "status": "Active" if webhook.state == WebhookState.ACTIVE else "Off",
+    }
+
+
+def as_made(webhook: Webhook) -> Facts:
+    """All that the audit trail says about it as what has just been made."""
+    return {name: {"from": None, "to": value} for name, value in facts_of(webhook).items()}
+
+
+def stored_headers(webhook: Webhook) -> Headers:
+    """The webhook's custom headers in the clear; none where they do not open."""
+    return open_headers(webhook) or ()
+
+
+def set_address(webhook: Webhook, values: WebhookValues) -> None:
+    """Where it delivers to from now on: to an address, or, where none was entered, to the built-in
+    inbox."""
+    webhook.kind = WebhookKind.HTTP if values.url else WebhookKind.INBOX
+    webhook.url = check_url(values.url) if values.url else ""
+    webhook.url_is_secret = values.url_is_secret
 
 
 def _alive(public_id: UUID) -> Select[Webhook]:

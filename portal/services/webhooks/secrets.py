@@ -18,7 +18,7 @@ from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import database_time, ring, session, writing
 from portal.services.webhooks import activation
 from portal.services.webhooks.keys.sealed_values import open_headers, open_secret
-from portal.services.webhooks.rows import lock_webhook, target_of
+from portal.services.webhooks.rows import lock_webhook, stored_headers, target_of
 from portal.services.webhooks.values import (
     HEADER_STAYS,
     KEY_STAYS,
@@ -148,11 +148,6 @@ def copy_secrets(source: Webhook | None, target: Webhook) -> None:
         target.old_secret_enc = vault.seal_secret(target.id, before)
         target.old_until = source.old_until
     set_headers(target, stored_headers(source))
-
-
-def stored_headers(webhook: Webhook) -> Headers:
-    """The webhook's custom headers in the clear; none where they do not open."""
-    return open_headers(webhook) or ()
 
 
 def set_headers(webhook: Webhook, entered: Headers, *, stays: bool = True) -> bool:

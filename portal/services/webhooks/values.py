@@ -18,6 +18,7 @@ from portal.services.core.refusals import Refusal
 LONGEST_NAME: Final = 120
 EVENT_VALUES: Final = tuple(str(event.value) for event in CATALOGUE)
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+INSIDE: Final = "inbox"
 
 # What was stored for one place is sent to no other before somebody has entered it again.
 HEADER_STAYS: Final = "Enter this value again: the stored one goes to its earlier address alone"
@@ -39,7 +40,8 @@ class SecretMode(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookValues:
-    """A webhook as entered. On edit a header with an empty value keeps the stored one."""
+    """A webhook as entered. On edit a header with an empty value keeps the stored one; an inbox
+    without a URL stays one, and with a URL becomes any other webhook."""
 
     name: str
     url: str = field(repr=False)
@@ -53,8 +55,10 @@ class WebhookValues:
 
 
 def place_of(url: str) -> str | None:
-    """Scheme, host and port of an address: where stored values may go on going. None for what is
-    no address."""
+    """Scheme, host and port of an address: where stored values may go on going; `INSIDE` for none
+    at all, the built-in inbox's. None for what is no address."""
+    if not url:
+        return INSIDE
     try:
         parts = urlsplit(check_url(url))
         port = parts.port or DEFAULT_PORTS[parts.scheme]
@@ -105,16 +109,17 @@ def headers_problem(headers: Headers) -> str | None:
     return None
 
 
-def check(values: WebhookValues) -> None:
-    """Raise `Refusal` for the first thing that cannot be saved, headers apart."""
-    for name, sentence in _problems(values):
+def check(values: WebhookValues, *, is_inbox: bool = False) -> None:
+    """Raise `Refusal` for the first thing that cannot be saved, headers apart. `is_inbox`: it is
+    the built-in inbox that is edited."""
+    for name, sentence in _problems(values, is_inbox):
         if sentence:
             raise Refusal(sentence, field=name)
 
 
-def _problems(values: WebhookValues) -> Iterator[tuple[str, str | None]]:
+def _problems(values: WebhookValues, is_inbox: bool) -> Iterator[tuple[str, str | None]]:
     yield "name", name_problem(values.name)
-    yield "url", url_problem(values.url)
+    yield "url", None if is_inbox and not values.url else url_problem(values.url)
     yield "events", events_problem(values.events)
     yield "secret", secret_problem(values.secret_mode, values.secret)
 

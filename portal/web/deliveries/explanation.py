@@ -104,7 +104,7 @@ def _matter(delivery: DeliveryDetail, happened: str) -> Matter:
 
 def _links(delivery: DeliveryDetail) -> dict[str, Link]:
     """Where the steps are done: of a webhook that was deleted only System is left."""
-    links = webhook_links(delivery.webhook_id, is_inbox=delivery.is_inbox)
+    links = webhook_links(delivery.webhook_id)
     is_gone = delivery.standing.is_webhook_deleted
     return {name: link for name, link in links.items() if name == SYSTEM or not is_gone}
 

@@ -49,13 +49,10 @@ def advice_after(
     return Advice(others, message=message_of(matter, own) if asked in others else "")
 
 
-def webhook_links(webhook: UUID, *, is_inbox: bool) -> dict[str, Link]:
-    """Where the steps about a webhook are done. In the built-in inbox there is nothing to edit."""
-    links = {
+def webhook_links(webhook: UUID) -> dict[str, Link]:
+    """Where the steps about a webhook are done."""
+    return {
+        EDIT: ("Edit the webhook", url_for("webhook_forms.edit", public_id=webhook)),
         SWITCH: ("Turn it on", url_for("webhook_switches.on", public_id=webhook)),
         SYSTEM: ("See under System what is running", url_for("system.index")),
     }
-    if not is_inbox:
-        edit = url_for("webhook_forms.edit", public_id=webhook)
-        links[EDIT] = ("Edit the webhook", edit)
-    return links

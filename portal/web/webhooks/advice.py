@@ -20,7 +20,7 @@ def advice_of(webhook: WebhookDetail) -> Advice | None:
         reason,
         lambda retry: _explained(webhook, reason, retry),
         _matter(webhook, _explained(webhook, reason).what_happened),
-        webhook_links(webhook.public_id, is_inbox=webhook.is_inbox),
+        webhook_links(webhook.public_id),
     )
 
 

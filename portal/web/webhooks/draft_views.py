@@ -6,7 +6,6 @@ from uuid import UUID
 from flask import Blueprint, flash, jsonify, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from portal.services.core.refusals import Refusal
 from portal.services.deliveries.detail import find_delivery
 from portal.services.webhooks import drafts, secrets
 from portal.services.webhooks import queries as webhook_queries
@@ -18,7 +17,7 @@ from portal.web.forms.query_values import uuid_or_none
 from portal.web.forms.refusals import refusals_in
 from portal.web.frame.access import actor, always, requires
 from portal.web.webhooks.draft_form import form_of
-from portal.web.webhooks.edit_views import NOT_EDITED, edit_form, form_page
+from portal.web.webhooks.edit_views import edit_form, form_page
 from portal.web.webhooks.forms import EditWebhookForm, WebhookForm
 from portal.web.webhooks.views import WEBHOOK, Answer
 
@@ -35,8 +34,6 @@ def test() -> Answer:
     """Keep what the form says and send a sample with it; what could not be saved is refused."""
     edited = uuid_or_none(request.args.get("webhook"))
     webhook = webhook_queries.show(edited) if edited else None
-    if webhook and webhook.is_inbox:
-        raise Refusal(NOT_EDITED)
     form = edit_form(webhook) if webhook else WebhookForm()
     if form.validate_on_submit():
         with refusals_in(form):

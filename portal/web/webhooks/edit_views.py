@@ -1,12 +1,11 @@
 """Making, changing and deleting a webhook."""
 
-from typing import Final
 from uuid import UUID
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 
 from portal.engine.events.catalogue import GROUPS
-from portal.services.core.refusals import Refusal, Stale
+from portal.services.core.refusals import Stale
 from portal.services.core.unit_of_work import once_only
 from portal.services.outbox.sending_switch import SendingStopped, find_stop
 from portal.services.webhooks import crud
@@ -31,11 +30,6 @@ from portal.web.webhooks.views import WEBHOOK, Answer, delivery_path
 from portal.web.webhooks.words import held_count
 
 Saved = tuple[UUID, UUID | None]  # the webhook, and the test that was asked for
-
-NOT_EDITED: Final = (
-    "The built-in inbox gets every event, and there is nothing to change. "
-    "For a system of your own, add a webhook."
-)
 
 blueprint = Blueprint("webhook_forms", __name__, url_prefix="/settings/webhooks")
 
@@ -71,8 +65,6 @@ def new() -> Answer:
 def edit(public_id: UUID) -> Answer:
     """Change a webhook; replacing or removing its secret asks first."""
     webhook = webhook_queries.show(public_id)
-    if webhook.is_inbox:
-        raise Refusal(NOT_EDITED)
     form = edit_form(webhook)
     stays = goes_on_editing() or _changes_rows(form)
     if not stays and form.validate_on_submit():

@@ -26,6 +26,7 @@ from portal.services.core import vault
 from portal.services.webhooks.values import (
     EVENT_VALUES,
     HEADER_STAYS,
+    INSIDE,
     KEY_STAYS,
     Headers,
     SecretMode,
@@ -108,6 +109,12 @@ class WebhookForm(PortalForm):
     made_hint: str | None = None
 
     @property
+    def is_inside(self) -> bool:
+        """Whether the webhook that is edited delivers to the built-in inbox: without an address it
+        stays there."""
+        return self.stored_place == INSIDE
+
+    @property
     def mode(self) -> SecretMode:
         """Where the secret comes from; what is absent or unknown is the form's default."""
         chosen = str(self.secret_mode.data)
@@ -166,8 +173,9 @@ class WebhookForm(PortalForm):
         _complain(name_problem(field.data or ""))
 
     def validate_url(self, field: Field) -> None:
-        """http or https, and no address that is closed to us."""
-        _complain(url_problem(field.data or ""))
+        """http or https, and no address that is closed to us; none where it is the inbox's."""
+        if field.data or not self.is_inside:
+            _complain(url_problem(field.data or ""))
 
     def validate_events(self, field: Field) -> None:
         """At least one."""
@@ -204,7 +212,7 @@ class WebhookForm(PortalForm):
     def _check_place(self) -> bool:
         """What was stored for another place has to be entered again."""
         place = place_of(self.url.data or "")
-        if place is None:
+        if place is None or (place == INSIDE and not self.is_inside):
             return True
         moved = self.stored_place not in (None, place)
         is_good = True

@@ -15,7 +15,7 @@ from portal.services.dispatch.address_guard import guard
 from portal.services.webhooks.inbox import messages
 from portal.services.webhooks.inbox.address import token_of
 from tests.support.factories import make_user, publish
-from tests.support.inbox import BODY, secret_of, signed
+from tests.support.inbox import BODY, row_of, secret_of, signed
 from tests.support.pages import Pages
 from tests.web.signed_in import visit
 
@@ -149,14 +149,69 @@ def test_its_webhook_says_what_it_is(pages: Pages, opened: UUID) -> None:
     assert pages.get(LIST).rows()[0][0] == "Built-in inboxthis portal"
     page = pages.get(f"{LIST}/{opened}")
     assert page.links("Open the inbox") == ["/inbox"]
-    assert not page.links("Edit")
+    assert page.links("Edit") == [f"{LIST}/{opened}/edit"]
+    assert page.links("Replace the secret key") == [f"{LIST}/{opened}/edit#secret_mode-0"]
     assert "http:// address" not in page.main
     assert "/inbox/••••" in page.main
-    assert pages.get(f"{LIST}/{opened}/edit").status == 409
-    assert not page.links("Replace")
-    receiver = pages.get(f"{LIST}/{opened}/receiver").main
-    assert "The built-in inbox is set up already." in receiver
-    assert "POST requests with a JSON body at https://your-system.example.com" in receiver
+    receiver = pages.get(f"{LIST}/{opened}/receiver")
+    assert "the built-in inbox, which is set up already" in receiver.main
+    assert receiver.links("Edit the webhook") == [f"{LIST}/{opened}/edit"]
+    assert "POST requests with a JSON body at https://your-system.example.com" in receiver.main
+    history = pages.get(f"{LIST}/{opened}/history").main
+    for words in ("Asset created", "Secret key: set", "Status: Active", "/inbox/••••"):
+        assert words in history
+
+
+def test_it_is_edited_like_any_other_and_keeps_its_address(pages: Pages, opened: UUID) -> None:
+    path = f"{LIST}/{opened}/edit"
+    page = pages.get(path)
+    assert "Empty: it delivers to the built-in inbox" in page.main
+    own = {"secret_mode": "own", "secret": "a key that we give to both", "confirmed": "yes"}
+    header = {"headers-0-name": "X-Cost-Centre", "headers-0-value": "4711 and more"}
+    events = ["asset.created", "asset.lost"]
+    values = {"name": "Accounting", "events": events, "in_order": "y", **own, **header}
+    page = pages.submit(page.form(path), **values)
+    assert "“Accounting” was saved." in page.text
+    webhook = row_of(opened)
+    assert (webhook.kind, webhook.url, webhook.in_order) == ("inbox", "", True)
+    assert secret_of(opened) == "a key that we give to both"
+    assert "2 of 21" in page.main
+    messages.receive(token_of(opened), list(signed(secret_of(opened))), BODY)
+    assert "Signature is good" in pages.get("/inbox").main
+
+
+def test_its_form_is_tested_with_the_new_key_before_it_is_saved(pages: Pages, opened: UUID) -> None:
+    page = pages.get(f"{LIST}/{opened}/edit")
+    sent = {"secret_mode": "own", "secret": "a key that is not saved yet"}
+    fields = page.form(f"{LIST}/{opened}/edit").fields
+    page = pages.post(f"{LIST}/test?webhook={opened}", {**fields, **sent})
+    assert page.h1 == "Test before saving"
+    draft = UUID(page.path.rpartition("/")[2])
+    assert (row_of(draft).kind, row_of(draft).draft_of) == ("inbox", opened)
+    assert messages.receive(token_of(draft), list(signed(secret_of(draft))), BODY)
+    assert [each.house for each in messages.messages(opened)] == ["good"]
+    assert secret_of(opened) != secret_of(draft)
+    assert "tested the form" in pages.get(f"{LIST}/{opened}/history").main
+
+
+def test_it_can_be_moved_to_an_address_with_a_key_for_it_and_not_back(
+    pages: Pages, opened: UUID
+) -> None:
+    path, url = f"{LIST}/{opened}/edit", "https://erp.example.com/hook"
+    refused = pages.submit(pages.get(path).form(path), url=url)
+    assert "Choose a key for the new address" in refused.main
+    assert row_of(opened).kind == "inbox"
+    moved = {"url": url, "secret_mode": "none", "confirmed": "yes"}
+    page = pages.submit(pages.get(path).form(path), **moved)
+    assert page.path == f"{LIST}/{opened}"
+    assert (row_of(opened).kind, row_of(opened).url) == ("http", url)
+    assert not messages.receive(token_of(opened), list(signed(None)), BODY)
+    assert "There is no inbox yet" in pages.get("/inbox").main
+    history = pages.get(f"{LIST}/{opened}/history").main
+    assert "/inbox/••••" in history
+    assert url in history
+    back = pages.submit(pages.get(path).form(path), url="")
+    assert "Enter the webhook URL" in back.main
 
 
 def test_its_address_is_on_no_page(app: Flask, pages: Pages, opened: UUID) -> None:

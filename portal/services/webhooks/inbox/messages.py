@@ -30,8 +30,8 @@ from portal.services.webhooks.inbox.signatures import (
     judge_standard,
     secrets_of,
 )
-from portal.services.webhooks.rows import target_of
-from portal.services.webhooks.secrets import set_secret, stored_headers
+from portal.services.webhooks.rows import as_made, stored_headers, target_of
+from portal.services.webhooks.secrets import set_secret
 from portal.services.webhooks.values import EVENT_VALUES, WebhookValues
 
 NAME: Final = "Built-in inbox"
@@ -40,6 +40,7 @@ KEPT: Final = 50  # messages
 KEPT_FOR: Final = timedelta(hours=24)
 MOST_HEADERS: Final = 60
 LONGEST_HEADER: Final = 1000  # characters
+IS_INBOX: Final = (Webhook.kind == WebhookKind.INBOX, Webhook.deleted_at.is_(None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +92,8 @@ def make_inbox(
     set_secret(webhook, WebhookValues(name=name, url="", events=EVENT_VALUES), actor)
     # Sender and receiver are both here: nobody has to copy it anywhere.
     webhook.secret_shown_until = webhook.secret_made_by_id = None
-    changes = {"name": {"from": None, "to": webhook.name}}
-    trail.record(current, actor, "webhook.created", target=target_of(webhook), changes=changes)
+    target, changes = target_of(webhook), as_made(webhook)
+    trail.record(current, actor, "webhook.created", target=target, changes=changes)
     return webhook
 
 
@@ -128,10 +129,12 @@ def messages(public_id: UUID) -> list[InboxItem]:
 def receive(token: str, headers: Headers, body: bytes) -> bool:
     """Keep a message that came to the address with this token; False: no inbox has it."""
     public_id = public_id_of(token)
-    webhook = _living(session(), public_id) if public_id else None
-    if webhook is None:
+    webhook = _addressed(session(), public_id) if public_id else None
+    # What a form sends as a test before saving stands among what comes to the webhook it edits.
+    shelf = _addressed(session(), webhook.draft_of) if webhook and webhook.draft_of else webhook
+    if webhook is None or shelf is None:
         return False
-    webhook_id, secrets = webhook.id, secrets_of(webhook)
+    webhook_id, secrets = shelf.id, secrets_of(webhook)
     hidden = {name.lower() for name, _ in stored_headers(webhook)}
     message = InboxMessage(
         webhook_id=webhook_id,
@@ -165,15 +168,15 @@ def _is_taken(current: Session, name: str) -> bool:
     return current.execute(wanted.limit(1)).first() is not None
 
 
-def _living(current: Session, public_id: UUID | None = None) -> Webhook | None:
-    wanted = select(Webhook).where(
-        Webhook.kind == WebhookKind.INBOX,
-        Webhook.deleted_at.is_(None),
-        Webhook.state != WebhookState.DRAFT,
-    )
-    if public_id is not None:
-        wanted = wanted.where(Webhook.public_id == public_id)
+def _living(current: Session) -> Webhook | None:
+    wanted = select(Webhook).where(*IS_INBOX, Webhook.state != WebhookState.DRAFT)
     return current.scalars(wanted.order_by(Webhook.id).limit(1)).first()
+
+
+def _addressed(current: Session, public_id: UUID) -> Webhook | None:
+    return current.scalars(
+        select(Webhook).where(*IS_INBOX, Webhook.public_id == public_id)
+    ).one_or_none()
 
 
 def _kept(webhook_id: object) -> Select[InboxMessage]:
