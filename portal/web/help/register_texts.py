@@ -176,12 +176,16 @@ RUNNING: Final = Topic(
             "system",
             "Is everything running?",
             (
-                "System shows the processes, the database, the space that is left, and what waits; "
-                "each finding says what to do. The command flask doctor says the same. Deliveries "
-                "that wait are kept while a part is down, and go out once it is back.",
+                "The start page says to everybody whether our side is working: sending, pages and "
+                "the database. Deliveries that wait are kept while a part is down, and go out once "
+                "it is back.",
+                "System, which administrators may open, shows the processes, the database, the "
+                "space that is left, and what waits; each finding says what to do. The command "
+                "flask doctor says the same.",
             ),
-            (("System", "/settings/system"),),
-            also="worker workers scheduler process health down stopped doctor redis database",
+            (("Is our side working?", "/#our-side"), ("System", "/settings/system")),
+            also="system status up running worker workers scheduler process health down stopped "
+            "doctor redis database",
         ),
         Passage(
             "stop",

@@ -10,12 +10,14 @@ from portal.services.deliveries import trends
 from portal.services.operations.overview import Overview, overview
 from portal.services.outbox.sending_switch import find_stop
 from portal.web.deliveries.bulk_retries import lines as run_lines
+from portal.web.deliveries.log_presenter import failures_url
 from portal.web.deliveries.problems import lines as problem_lines
 from portal.web.frame import charts
 from portal.web.frame.access import can, requires
 from portal.web.frame.wording import counted
 from portal.web.help.advice import whom
 from portal.web.home.needs import needs
+from portal.web.home.our_side import our_side
 from portal.web.home.register_needs import register_needs
 
 # So many problems stand on the page; the others are folded away.
@@ -68,12 +70,15 @@ def index() -> str:
         problem_lines=problem_lines.problems_of(now.problems, IN_SIGHT),
         run_lines=run_lines.under_way(),
         now=now,
+        our_side=our_side(),
         delivery_needs=needs(now),
         register_needs=register_needs(),
         is_well=now.has_deliveries and not now.problems and not find_stop(),
         delivery_figures=delivery_figures(now),
         thing_figures=thing_figures(now),
-        day=charts.hours_chart(trends.trend(charts.last_hours())) if now.has_deliveries else None,
+        day=charts.hours_chart(trends.trend(charts.last_hours()), failures_url)
+        if now.has_deliveries
+        else None,
     )
 
 

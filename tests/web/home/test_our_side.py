@@ -1,0 +1,41 @@
+"""Is everything running? The start page says so to everybody, from what `/readyz` goes by."""
+
+import pytest
+from flask import Flask
+
+from portal.queue.names import DELIVERIES
+from portal.services.core import heartbeats
+from tests.support.deliveries import make_delivery
+from tests.support.factories import make_user
+from tests.web.signed_in import visit
+
+pytestmark = pytest.mark.both_databases
+
+
+def test_support_reads_on_the_start_page_whether_our_side_is_working(app: Flask) -> None:
+    make_user("admin", name="Ada Admin")
+    make_delivery(status="delivered")
+    sam, ada = visit(app, "support"), visit(app, "admin")
+    page = sam.get("/")
+    told = "Our side is not working: no process is sending deliveries, and what is to be sent waits"
+    assert told in page.main
+    assert "Only administrators see more: ask an administrator (Ada Admin" in page.main
+    assert f"What happened: {told}." in page.main
+    assert sam.get("/readyz").status == 503
+    assert ada.get("/").links("System")
+
+    heartbeats.record_own(heartbeats.worker_of(DELIVERIES))
+    page = sam.get("/")
+    assert "Our side is working: sending, pages and database." in page.main
+    assert "Only administrators see more: ask an administrator (Ada Admin" in page.main
+    assert "not working" not in page.main
+    assert ada.get("/").links("More under System") == ["/settings/system"]
+
+
+def test_the_search_and_help_lead_there(app: Flask) -> None:
+    pages = visit(app, "support")
+    for asked in ("system", "running"):
+        page = pages.get(f"/help?q={asked}")
+        assert page.links("Is everything running?"), asked
+    page = pages.get("/help/" + page.links("Is everything running?")[0].split("/help/")[1])
+    assert "/#our-side" in page.links("Is our side working?")
