@@ -124,6 +124,11 @@ def needs_attention(failures_in_row: int, failing_since: datetime | None, now: d
     )
 
 
+def has_asked(until: datetime | None, now: datetime) -> bool:
+    """Whether a receiver that is left alone until then has asked for it: we pause for less."""
+    return until is not None and (until - now).total_seconds() > LONGEST_PAUSE
+
+
 def _throttled(health: Health, end: End, now: datetime) -> Health:
     """Pause, or pause longer. Eight that were under way together when it broke are one failure."""
     pause = health.pause

@@ -42,6 +42,8 @@ OPEN = (DeliveryStatus.WAITING, DeliveryStatus.RETRYING)
 IS_OPEN = "status IN ('waiting', 'retrying')"
 # The same for what failed for good, tests apart.
 IS_FAILURE = "status = 'failed' AND priority <> 0"
+# And for an attempt that failed.
+IS_FAILED_ATTEMPT = "outcome = 'failed'"
 
 
 class Priority(IntEnum):
@@ -241,7 +243,22 @@ class Attempt(Base):
     finished_at: Mapped[datetime | None]
     sender: Mapped[str | None] = mapped_column(String(120))
 
-    __table_args__ = (UniqueConstraint("delivery_id", "number"), {"sqlite_autoincrement": True})
+    __table_args__ = (
+        UniqueConstraint("delivery_id", "number"),
+        Index(
+            "ix_attempts_failures",
+            "finished_at",
+            "delivery_id",
+            sqlite_where=text(IS_FAILED_ATTEMPT),
+            postgresql_where=text(IS_FAILED_ATTEMPT),
+        ),
+        {"sqlite_autoincrement": True},
+    )
+
+
+def is_failed_attempt() -> ColumnElement[bool]:
+    """It failed, written literally as in the partial index."""
+    return Attempt.outcome == literal_column("'failed'")
 
 
 class AttemptBody(Base):

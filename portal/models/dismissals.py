@@ -13,6 +13,8 @@ class Dismissal(Base):
 
     By `deliveries.finished_at`, so that what fails later is a problem again, however old it is. One
     row instead of a mark at each delivery: there may be millions. `reason`: blank for none.
+    `since`: until when it was dismissed before, which the last one comes back to; None: it was not.
+    `dismissed_at` and `actor_id`: of the last one.
     """
 
     __tablename__ = "dismissals"
@@ -22,3 +24,6 @@ class Dismissal(Base):
     )
     reason: Mapped[str] = mapped_column(String(20), primary_key=True)
     until: Mapped[datetime]
+    since: Mapped[datetime | None]
+    dismissed_at: Mapped[datetime | None]
+    actor_id: Mapped[int | None]

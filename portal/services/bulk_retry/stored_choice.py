@@ -8,7 +8,7 @@ from uuid import UUID
 from portal.engine.events.catalogue import EventName
 from portal.engine.reason_keys import Reason
 from portal.services.bulk_retry.selection import Selection
-from portal.services.deliveries.log.filters import LogFilter, StatusFilter
+from portal.services.deliveries.log.filters import FailedBetween, LogFilter, StatusFilter
 
 
 def as_params(choice: Selection) -> dict[str, Any]:
@@ -45,6 +45,9 @@ def _as_words(wanted: LogFilter) -> dict[str, Any]:
         "delivery": str(wanted.delivery) if wanted.delivery else None,
         "since": wanted.since.isoformat() if wanted.since else None,
         "until": wanted.until.isoformat() if wanted.until else None,
+        "failed": [each.isoformat() if each else None for each in wanted.failed]
+        if wanted.failed
+        else None,
     }
 
 
@@ -70,4 +73,12 @@ def filter_of(params: Mapping[str, Any]) -> LogFilter:
         delivery=UUID(kept["delivery"]) if kept["delivery"] else None,
         since=datetime.fromisoformat(kept["since"]) if kept["since"] else None,
         until=datetime.fromisoformat(kept["until"]) if kept["until"] else None,
+        failed=_failed(kept),
     )
+
+
+def _failed(kept: Mapping[str, Any]) -> FailedBetween | None:
+    """Tasks of an earlier edition have no such filter."""
+    if not kept.get("failed"):
+        return None
+    return FailedBetween(*(datetime.fromisoformat(at) if at else None for at in kept["failed"]))

@@ -1,13 +1,16 @@
-"""Deliveries that count as arrived although the answer's text speaks of an error."""
+"""What receivers answered, for lists: to what failed, and where a success speaks of an error."""
 
 from collections.abc import Sequence
+from typing import Final
 from uuid import UUID
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import and_, func, or_, select
 
 from portal.engine.answer_words import WORDS, speaks_of_error
 from portal.models.deliveries import Attempt, AttemptBody, AttemptOutcome, Delivery
 from portal.services.core.unit_of_work import session
+
+MOST_SAID: Final = 300  # characters
 
 
 def doubtful_among(public_ids: Sequence[UUID]) -> frozenset[UUID]:
@@ -28,3 +31,19 @@ def doubtful_among(public_ids: Sequence[UUID]) -> frozenset[UUID]:
         )
     )
     return frozenset(public_id for public_id, text in rows if speaks_of_error(text))
+
+
+def answers_of(row_ids: Sequence[int]) -> dict[int, str]:
+    """How the text begins that came back to the last attempt of these, where that failed. A page
+    of a list at most. Reads only."""
+    if not row_ids:
+        return {}
+    last = and_(Attempt.delivery_id == Delivery.id, Attempt.number == Delivery.attempts)
+    said = func.substr(AttemptBody.response_text, 1, MOST_SAID)
+    rows = session().execute(
+        select(Delivery.id, said)
+        .join(Attempt, last)
+        .join(AttemptBody, AttemptBody.attempt_id == Attempt.id)
+        .where(Delivery.id.in_(row_ids), Attempt.outcome == AttemptOutcome.FAILED)
+    )
+    return {row_id: text for row_id, text in rows if text}

@@ -9,8 +9,9 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, ScalarSelect, and_, false, func, or_, select
 from sqlalchemy.orm import Session
 
-from portal.models.deliveries import Delivery, Priority
+from portal.models.deliveries import Delivery, Priority, is_open
 from portal.models.webhooks import Webhook
+from portal.services.core.counting import capped
 from portal.services.outbox import leases
 from portal.services.outbox.due import head_of
 from portal.services.outbox.status import PausedFor, ShownStatus, shown_status
@@ -106,3 +107,18 @@ def heads(current: Session, webhook_ids: Iterable[int]) -> dict[int, int | None]
     wanted: Sequence[ScalarSelect[int]] = [head_of(each) for each in ids]
     found = current.execute(select(*wanted)).one() if ids else ()
     return dict(zip(ids, found, strict=True))
+
+
+def count_behind(current: Session, webhook_id: int) -> int:
+    """How many wait for an older one at this webhook, which wants them in order (`capped`)."""
+    head = heads(current, [webhook_id])[webhook_id]
+    if head is None:
+        return 0
+    behind = select(Delivery.id).where(
+        Delivery.webhook_id == webhook_id,
+        is_open(),
+        Delivery.id > head,
+        Delivery.priority != Priority.TEST,
+        Delivery.prior_status.is_(None),
+    )
+    return capped(current, behind)

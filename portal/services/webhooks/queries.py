@@ -18,6 +18,7 @@ from portal.services.audit.queries import shown_changes
 from portal.services.core.counting import capped
 from portal.services.core.keyset import by_name
 from portal.services.core.unit_of_work import session
+from portal.services.outbox.next_try import count_behind
 from portal.services.webhooks.inbox.address import shown_url
 from portal.services.webhooks.keys.sealed_values import closed_parts
 from portal.services.webhooks.rows import (
@@ -60,7 +61,8 @@ class WebhookDetail:
     is in trouble, so that only a probe goes now and then, until anything arrives, a test too.
     `turns_off_at`: when we turn it off, once that is near. `waits`: what waits for a later retry
     although the webhook is well (`capped`). `oldest_open`: of all that is still to be sent.
-    `closed`: which parts of what is stored sealed cannot be opened.
+    `closed`: which parts of what is stored sealed cannot be opened. `waits_behind`: how many wait
+    for an older one, in order (`capped`).
     """
 
     public_id: UUID
@@ -95,6 +97,7 @@ class WebhookDetail:
     oldest_held_at: datetime | None
     waits: int
     oldest_open: Latest | None
+    waits_behind: int
     owner: str | None
     version: int
     created_at: datetime
@@ -189,6 +192,7 @@ def show(public_id: UUID) -> WebhookDetail:
         oldest_held_at=oldest_held(current, webhook.id),
         waits=count_waiting(current, webhook),
         oldest_open=oldest_open(current, webhook.id),
+        waits_behind=count_behind(current, webhook.id) if webhook.in_order else 0,
         owner=owner.name if owner else None,
         version=webhook.version,
         created_at=webhook.created_at,

@@ -14,7 +14,7 @@ from portal.engine.events.catalogue import CATALOGUE, EventName
 from portal.engine.reasons import Reason, ReasonGroup, alike, reasons_in, title
 from portal.lib.clock import utcnow
 from portal.services.deliveries.log import pages as log_pages
-from portal.services.deliveries.log.filters import LogFilter, StatusFilter
+from portal.services.deliveries.log.filters import FailedBetween, LogFilter, StatusFilter
 from portal.web.forms.fields import TypedField
 from portal.web.forms.filter_form import ChosenField, FilterForm, RowField, SearchField
 from portal.web.forms.query_values import (
@@ -61,6 +61,15 @@ PERIODS: Final[dict[str, tuple[str, Callable[[], Span]]]] = {
     "yesterday": ("Yesterday", _yesterday),
     "week": ("Last 7 days", _lately(timedelta(days=7))),
 }
+# The same spans, of when an attempt failed.
+FAILED: Final = "failed"
+FAILED_IN: Final[dict[str, str]] = {
+    "hour": "Failed in the last hour",
+    "day": "Failed in the last 24 hours",
+    "night": "Failed last night (18:00 to 08:00)",
+    "yesterday": "Failed yesterday",
+    "week": "Failed in the last 7 days",
+}
 
 
 def read_codes(text: str) -> tuple[int, int]:
@@ -93,15 +102,15 @@ class LogFilterForm(FilterForm):
         ]
         events = [(str(event.value), event.name) for event in CATALOGUE]
         self.event.choices = [("", "Any event"), *events]
-        periods = [(value, words) for value, (words, _) in PERIODS.items()]
-        self.time.choices = [("", "Any time"), *periods]
+        self.time.choices = _time_choices()
         statuses = [(str(status), status_words(status)) for status in StatusFilter]
         self.status.choices = [("", "Any status"), *statuses]
         self.reason.choices = _reason_choices()
 
     def chosen(self) -> LogFilter:
         """What the log is narrowed to, once `validate` has said that all can be read."""
-        begin, end = PERIODS[self.time.data][1]() if self.time.data else (None, None)
+        since, until = self._times()
+        by_failure = (self.time.data or "").startswith(FAILED)
         return LogFilter(
             status=_one_of(StatusFilter, self.status.data),
             webhook=uuid_or_none(self.webhook.data),
@@ -112,9 +121,17 @@ class LogFilterForm(FilterForm):
             untried=self.reason.data == UNTRIED,
             codes=self.code.data,
             delivery=uuid_or_none(self.q.data),
-            since=max(filter(None, (begin, self.since.data)), default=None),
-            until=min(filter(None, (end, self.until.data)), default=None),
+            since=None if by_failure else since,
+            until=None if by_failure else until,
+            failed=FailedBetween(since, until) if by_failure else None,
         )
+
+    def _times(self) -> tuple[datetime | None, datetime | None]:
+        """From when until when, of whichever time is meant."""
+        period = PERIODS.get((self.time.data or "").removeprefix(f"{FAILED}-"))
+        begin, end = period[1]() if period else (None, None)
+        since = max(filter(None, (begin, self.since.data)), default=None)
+        return since, min(filter(None, (end, self.until.data)), default=None)
 
     def validate_until(self, field: TypedField) -> None:
         """The second time comes after the first."""
@@ -131,6 +148,21 @@ FILTERS: Final = frozenset(
 def status_words(status: StatusFilter) -> str:
     """What the log calls a status that it can be narrowed to."""
     return "Needs attention" if status is StatusFilter.ATTENTION else delivery_tag(status).word
+
+
+def _time_choices() -> dict[str, list[tuple[str, str]]]:
+    """Each span twice: what was stored in it, and of what an attempt failed in it."""
+    failed = [(failed_in(span), words) for span, words in FAILED_IN.items()]
+    return {
+        "Any": [("", "Any time")],
+        "When the event was stored": [(span, words) for span, (words, _) in PERIODS.items()],
+        "When an attempt failed": [*failed, (FAILED, "Failed between From and To")],
+    }
+
+
+def failed_in(span: str = "") -> str:
+    """What an address calls the time in which an attempt failed, for one that it calls `span`."""
+    return f"{FAILED}-{span}" if span else FAILED
 
 
 def _webhook_choice(webhook: tuple[UUID, str, bool]) -> tuple[str, str]:

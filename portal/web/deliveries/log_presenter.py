@@ -8,25 +8,29 @@ from uuid import UUID
 from flask import request, url_for
 
 from portal.engine.events.catalogue import event_type
+from portal.engine.health import has_asked
 from portal.engine.reasons import Reason, title
 from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.lib.durations import in_words
+from portal.lib.typed_text import harmless
 from portal.services.bulk_retry import runs
-from portal.services.deliveries.answers import doubtful_among
+from portal.services.core.unit_of_work import session
+from portal.services.deliveries.answers import answers_of, doubtful_among
+from portal.services.deliveries.earlier_reasons import earlier_reasons
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from portal.services.deliveries.log.pages import EXPORT_LIMIT, LogRow
 from portal.services.operations.retention import held_until
 from portal.services.outbox.status import PausedFor, ShownStatus
-from portal.web.deliveries.forms import LogFilterForm, status_words
+from portal.web.deliveries.forms import FAILED, LogFilterForm, failed_in, status_words
 from portal.web.deliveries.place.list_place import delivery_url
 from portal.web.deliveries.retried_row import here, retried, row_id, row_url
 from portal.web.forms.edit_conflict import shown
 from portal.web.forms.list_order import SORT
 from portal.web.frame.page_frame import RETRIED, page_url
 from portal.web.frame.tabs import Tab
-from portal.web.frame.wording import counted, day_of, number
+from portal.web.frame.wording import counted, day_of, number, zone
 from portal.web.help.anchors import help_url
 
 __all__ = ["delivery_url", "here", "retried", "row_id", "row_url"]
@@ -49,6 +53,7 @@ PAUSED_FOR: Final = {
 NO_FILTERS: Final = frozenset({"all", "cursor", SORT, RETRIED})
 # The orders of the log, as its address says them.
 ORDERS: Final = (("", "Newest first"), ("when", "Oldest first"))
+MOST_REMARKED: Final = 120  # characters
 EXPORT_HINT: Final = f"All pages, at most the newest {number(EXPORT_LIMIT)}"
 
 
@@ -113,6 +118,21 @@ def chips(form: LogFilterForm, rows: Sequence[LogRow]) -> list[dict[str, str]]:
     ]
 
 
+def failed_url(form: LogFilterForm) -> str:
+    """Where what failed in a time is listed, in place of what was stored in it; blank where the
+    filter asks for no time, or for that already."""
+    span = form.time.data or ""
+    if span.startswith(FAILED) or not (span or form.since.data or form.until.data):
+        return ""
+    return page_url(time=failed_in(span), status=None, cursor=None)
+
+
+def failures_url(begins: datetime, ends: datetime, webhook: UUID | None = None) -> str:
+    """Where the deliveries are listed of which an attempt failed in between, to one if given."""
+    since, until = (f"{at.astimezone(zone()):%Y-%m-%d %H:%M}" for at in (begins, ends))
+    return url_for("deliveries.index", time=failed_in(), since=since, until=until, webhook=webhook)
+
+
 def event_name(event: str) -> str:
     """The plain name of an event."""
     return event_type(event).name
@@ -135,6 +155,24 @@ def doubtful(rows: Sequence[LogRow]) -> frozenset[UUID]:
     return doubtful_among([row.public_id for row in arrived])
 
 
+def remarks(rows: Sequence[LogRow]) -> dict[UUID, str]:
+    """What stands beside the results of a page: why it failed before a Retry failed for another
+    reason, else the first line of what the receiver answered."""
+    failed = {row.id: row.public_id for row in rows if row.reason}
+    tried = [row.id for row in rows if row.reason and row.attempts > 1]
+    earlier = earlier_reasons(session(), tried)
+    said = answers_of([row_id for row_id in failed if row_id not in earlier])
+    told = {row_id: f"earlier: {each.words}" for row_id, each in earlier.items()}
+    told |= {row_id: _first_line(text) for row_id, text in said.items()}
+    return {failed[row_id]: text for row_id, text in told.items() if text}
+
+
+def _first_line(text: str) -> str:
+    """Written by somebody else: on one line, and without what a terminal would act on."""
+    lines = harmless(text).strip().splitlines()
+    return lines[0].strip()[:MOST_REMARKED] if lines else ""
+
+
 def result_url(row: LogRow) -> str:
     """Where the help explains why the last attempt failed; blank where it did not."""
     return help_url(Reason(row.reason), row.code) if row.reason else ""
@@ -142,6 +180,8 @@ def result_url(row: LogRow) -> str:
 
 def why_paused(row: LogRow) -> str:
     """What a paused delivery waits for; empty for any other."""
+    if row.paused_for is PausedFor.RECEIVER and has_asked(row.next_try_at, utcnow()):
+        return "The receiver asked us to wait"
     return PAUSED_FOR[row.paused_for] if row.paused_for else ""
 
 

@@ -9,6 +9,7 @@ from portal.engine.http.url import host_of
 from portal.engine.reason_keys import Reason
 from portal.engine.reasons import Explanation
 from portal.services.deliveries.detail import AttemptDetail, DeliveryDetail
+from portal.services.deliveries.problems.dismissed import FailedDelivery, standing_of_failed
 from portal.services.deliveries.retry import why_not_retry, why_not_stop
 from portal.services.deliveries.siblings import Siblings, siblings_of
 from portal.services.operations.retention import kept_until
@@ -26,7 +27,9 @@ from portal.web.deliveries.progress import (
     RetryOutcome,
     again_of,
     delay_of,
+    earlier_of,
     is_live,
+    left_alone,
     next_attempt,
     outcome_of,
 )
@@ -36,7 +39,7 @@ from portal.web.deliveries.times import held_sentence, repeat_warning, times_of
 from portal.web.deliveries.trial_steps import TestStep, steps_of_test
 from portal.web.frame.access import can
 from portal.web.frame.status_tags import Tag, delivery_tag
-from portal.web.frame.wording import moment, plural, stop_sentence
+from portal.web.frame.wording import moment, near_time, plural, stop_sentence
 from portal.web.help.advice import Advice
 from portal.web.help.anchors import help_url
 
@@ -48,9 +51,10 @@ class DeliveryPage:
     """Everything that the templates print. `is_live`: something is under way right now.
 
     `answered`: the newest attempt to which anything came back. `draft`: the form that it is a test
-    of, before it is saved. `siblings`: to whom else its event went. `delay`: why it has not gone
-    yet though it is long due; else empty. `retry`: what came of the Retry, where that was the last
-    attempt.
+    of, before it is saved. `failed`: whether it was dismissed, or can be. `earlier`: why it failed
+    before a Retry failed for another reason; else empty. `siblings`: to whom else its event went.
+    `delay`: why it has not gone yet though it is long due; else empty. `retry`: what came of the
+    Retry, where that was the last attempt.
     """
 
     delivery: DeliveryDetail
@@ -75,6 +79,8 @@ class DeliveryPage:
     out_of_turn: bool
     test_steps: list[TestStep]
     siblings: Siblings
+    failed: FailedDelivery | None
+    earlier: str
     draft: UUID | None
 
     @property
@@ -82,7 +88,11 @@ class DeliveryPage:
         """To which attempt the answer belongs, where later ones got none."""
         if self.answered is None or self.answered is self.delivery.last_attempt:
             return ""
-        return f"This came back to “{who(self.answered)}”. To later attempts nothing came back."
+        then = near_time(self.answered.finished_at or self.answered.started_at)
+        return (
+            "Nothing came back to the last attempt. "
+            f"This came back to “{who(self.answered)}”, {then}."
+        )
 
     @property
     def caller_text(self) -> str:
@@ -177,6 +187,10 @@ def page_of(delivery: DeliveryDetail, draft: UUID | None = None) -> DeliveryPage
         out_of_turn=delivery.waits_behind,
         test_steps=steps_of_test(delivery),
         siblings=Siblings() if is_test else siblings_of(delivery.public_id),
+        failed=standing_of_failed(delivery.public_id)
+        if delivery.status is ShownStatus.FAILED
+        else None,
+        earlier=earlier_of(delivery),
         draft=draft,
     )
 
@@ -223,11 +237,11 @@ def _asked(delivery: DeliveryDetail) -> str:
 def _paused(delivery: DeliveryDetail) -> str:
     if delivery.paused_for is PausedFor.ORDER:
         return "An older delivery goes first: this webhook gets one at a time, in order."
+    if delivery.is_manual:
+        # Planned attempts may be over: this one is apart from them.
+        return f"{_asked(delivery)}{left_alone(delivery)} Retried: {next_attempt(delivery)}."
     made = f" {tries(delivery.tries)} attempts made." if delivery.tries else ""
-    return (
-        f"{_asked(delivery)}The receiver isn't responding, so we pause before the next attempt."
-        f"{made} Next attempt: {next_attempt(delivery)}."
-    )
+    return f"{left_alone(delivery)}{made} Next attempt: {next_attempt(delivery)}."
 
 
 def _delivered(delivery: DeliveryDetail) -> str:

@@ -4,12 +4,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from portal.engine.health import has_asked
 from portal.engine.reasons import Reason, title
 from portal.engine.retry_policy import AttemptKind
+from portal.services.core.unit_of_work import session
 from portal.services.deliveries.delays import Delay, find_delay
 from portal.services.deliveries.detail import DeliveryDetail
+from portal.services.deliveries.earlier_reasons import earlier_reasons
 from portal.services.outbox.status import PausedFor, ShownStatus
-from portal.web.frame.wording import moment, to_the_second
+from portal.web.frame.wording import moment, near_time, plural, to_the_second
 
 # A retry this near is worth waiting for on the page.
 SOON: Final = timedelta(seconds=15)
@@ -63,7 +66,7 @@ def outcome_of(delivery: DeliveryDetail) -> RetryOutcome | None:
     if last.is_delivered:
         return RetryOutcome("Arrived at", last.finished_at or last.started_at, ".", "success")
     words = title(Reason(last.reason) if last.reason else Reason.INTERRUPTED, last.code)
-    end = f": {words[:1].lower()}{words[1:]}."
+    end = f"{f' by {last.actor}' if last.actor else ''}: {words[:1].lower()}{words[1:]}."
     return RetryOutcome("Attempted again at", last.started_at, end, "danger")
 
 
@@ -75,6 +78,14 @@ def under_way(delivery: DeliveryDetail) -> RetryOutcome | None:
         since = delivery.attempts[-1].started_at if delivery.attempts else delivery.due_at
         return RetryOutcome("Being sent since", since, ".", "info")
     return RetryOutcome("Waiting to be sent since", delivery.due_at, _why_waiting(delivery), "info")
+
+
+def earlier_of(delivery: DeliveryDetail) -> str:
+    """Why it failed again and again before a Retry failed for another reason; else empty."""
+    found = earlier_reasons(session(), [delivery.row_id]).get(delivery.row_id)
+    if not found:
+        return ""
+    return f"Before the last retry: {found.words}, {plural(found.count, 'time')}."
 
 
 def again_of(delivery: DeliveryDetail) -> str:
@@ -99,6 +110,14 @@ def again_of(delivery: DeliveryDetail) -> str:
             return NO_RETRY
 
 
+def left_alone(delivery: DeliveryDetail) -> str:
+    """Why its receiver gets nothing for a while."""
+    if has_asked(delivery.next_try_at, delivery.now):
+        until = near_time(delivery.next_try_at)
+        return f"The receiver asked us to wait until {until}, so we pause before the next attempt."
+    return "The receiver isn't responding, so we pause before the next attempt."
+
+
 def next_attempt(delivery: DeliveryDetail) -> str:
     """When the next attempt is due: "now", "in 4 minutes", or the time."""
     at = delivery.next_try_at
@@ -113,6 +132,8 @@ def _why_waiting(delivery: DeliveryDetail) -> str:
         return ": all sending is stopped."
     if delivery.paused_for is PausedFor.RECEIVER:
         until = to_the_second(delivery.next_try_at)
+        if has_asked(delivery.next_try_at, delivery.now):
+            return f": the receiver asked us to wait until {until}."
         return f": the receiver isn't responding and is left alone until {until}."
     why = delay_of(delivery)
     return f": {why}." if why else "."

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from portal.engine.health import has_asked
 from portal.engine.reasons import Reason, explain, title
 from portal.lib.durations import in_words
 from portal.services.deliveries.detail import AttemptDetail, DeliveryDetail
@@ -134,7 +135,8 @@ def _last(delivery: DeliveryDetail) -> Iterator[DeliveryStep]:
         case ShownStatus.PAUSED if delivery.waits_behind:
             yield DeliveryStep("Paused", None, "warning", "An older delivery goes first.")
         case ShownStatus.PAUSED:
-            why = "The receiver isn't responding."
+            asked = has_asked(delivery.next_try_at, delivery.now)
+            why = "The receiver asked us to wait." if asked else "The receiver isn't responding."
             yield DeliveryStep("Next attempt", delivery.next_try_at, "warning", why)
         case ShownStatus.WAITING:
             yield DeliveryStep("Waiting to be sent", delivery.due_at, "info")

@@ -5,7 +5,7 @@ is read without colours.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from typing import Final
 
@@ -14,6 +14,8 @@ from portal.services.deliveries.trends import Span, Trend
 from portal.web.frame.wording import number, plural, zone
 
 Label = Callable[[datetime], str]
+# Where what failed from one time until another is listed.
+Place = Callable[[datetime, datetime], str]
 
 HOURS: Final = 24
 DAYS: Final = 7
@@ -40,12 +42,13 @@ class Frame:
 @dataclass(frozen=True, slots=True)
 class Bar:
     """One span: `parts` are (kind, y, height) of those there are, delivered, late and failed;
-    `words` say the same."""
+    `words` say the same. `url`: where what failed in it is listed; blank where nothing did."""
 
     x: float
     width: float
     parts: list[tuple[str, float, float]]
     words: str
+    url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +82,9 @@ class Chart:
     drawings: list[Drawing]
 
     @property
-    def numbers(self) -> list[str]:
-        """Each span in words."""
-        return [bar.words for bar in self.drawings[0].bars]
+    def numbers(self) -> list[Bar]:
+        """Each span, for its words."""
+        return self.drawings[0].bars
 
     @property
     def total(self) -> str:
@@ -114,19 +117,28 @@ def last_days() -> list[datetime]:
     return [datetime.combine(day, time(), zone()).astimezone(UTC) for day in days]
 
 
-def hours_chart(trend: Trend) -> Chart:
-    """The last 24 hours."""
-    return _chart("the last 24 hours", "One bar an hour", trend, _large(4, 8), (_hour, _hour))
+def hours_chart(trend: Trend, failures: Place | None = None) -> Chart:
+    """The last 24 hours. `failures`: where they are listed."""
+    words = _hour, _hour
+    return _chart("the last 24 hours", "One bar an hour", trend, _large(4, 8), words, failures)
 
 
-def days_chart(trend: Trend | None, frames: Sequence[Frame] | None = None) -> Chart:
+def days_chart(
+    trend: Trend | None, frames: Sequence[Frame] | None = None, failures: Place | None = None
+) -> Chart:
     """The last 7 days; None: nothing happened in them."""
-    frames = frames or _large(1, 1)
-    return _chart("the last 7 days", "One bar a day", trend or Trend(()), frames, (_day, _weekday))
+    frames, words = frames or _large(1, 1), (_day, _weekday)
+    known = trend or Trend(())
+    return _chart("the last 7 days", "One bar a day", known, frames, words, failures)
 
 
 def _chart(
-    title: str, unit: str, trend: Trend, frames: Sequence[Frame], words: tuple[Label, Label]
+    title: str,
+    unit: str,
+    trend: Trend,
+    frames: Sequence[Frame],
+    words: tuple[Label, Label],
+    failures: Place | None,
 ) -> Chart:
     return Chart(
         title=f"What arrived in {title}",
@@ -135,11 +147,13 @@ def _chart(
         late=f"{number(trend.late)} of them late" if trend.late else "",
         failed=plural(trend.failed_attempts, "failed attempt"),
         is_empty=not (trend.delivered or trend.failed_attempts),
-        drawings=[_drawing(trend.spans, frame, *words) for frame in frames],
+        drawings=[_drawing(trend.spans, frame, *words, failures) for frame in frames],
     )
 
 
-def _drawing(spans: Sequence[Span], frame: Frame, in_full: Label, in_short: Label) -> Drawing:
+def _drawing(
+    spans: Sequence[Span], frame: Frame, in_full: Label, in_short: Label, failures: Place | None
+) -> Drawing:
     up = _end(max((span.delivered for span in spans), default=0))
     down = _end(max((span.failed_attempts for span in spans), default=0))
     room = frame.height - frame.top - frame.below
@@ -152,7 +166,10 @@ def _drawing(spans: Sequence[Span], frame: Frame, in_full: Label, in_short: Labe
         round(axis, 2),
         _lines(up, down, axis, unit) if frame.left else [],
         [
-            _bar(span, x + step * 0.14, step * 0.72, (axis, unit), in_full(span.begins))
+            replace(
+                _bar(span, x + step * 0.14, step * 0.72, (axis, unit), in_full(span.begins)),
+                url=failures(span.begins, span.ends) if failures and span.failed_attempts else "",
+            )
             for span, x in zip(spans, begins, strict=True)
         ],
         [

@@ -19,6 +19,7 @@ ACTIONS: Final = {
     "webhook.tested_before_saving": "tested the form of this webhook before saving",
     "webhook.waiting_sent": "sent what was waiting for a retry",
     "webhook.problem_dismissed": "dismissed a problem of this webhook",
+    "webhook.problem_brought_back": "brought back a dismissed problem of this webhook",
 }
 FIELDS: Final = {
     "name": "Name",

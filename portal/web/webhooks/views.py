@@ -23,7 +23,7 @@ from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.queries import WebhookDetail, WebhookOrder
 from portal.services.webhooks.summary import ListedWebhook
 from portal.web.deliveries.forms import status_words
-from portal.web.deliveries.log_presenter import event_name, here, status_note
+from portal.web.deliveries.log_presenter import event_name, failures_url, here, status_note
 from portal.web.deliveries.place.list_place import delivery_url
 from portal.web.forms.filter_form import FilterForm, SearchField
 from portal.web.forms.list_address import list_back, list_here
@@ -135,8 +135,11 @@ def show(public_id: UUID) -> Answer:
         latest=latest,
         figures=_figures(webhook),
         charts=[
-            charts.hours_chart(day),
-            charts.days_chart(trends.trend(charts.last_days(), public_id)),
+            charts.hours_chart(day, partial(failures_url, webhook=public_id)),
+            charts.days_chart(
+                trends.trend(charts.last_days(), public_id),
+                failures=partial(failures_url, webhook=public_id),
+            ),
         ],
         event_name=event_name,
         log_path=log_path,
@@ -255,7 +258,7 @@ def _figures(webhook: WebhookDetail) -> list[tuple[str, str, str, datetime | Non
     if oldest := webhook.oldest_open:
         length = in_words(max(0.0, (utcnow() - oldest.created_at).total_seconds()))
         where = delivery_url(oldest.public_id, here())
-        figures.append((length, "oldest waiting", where, oldest.created_at))
+        figures.append((length, "since the oldest of these", where, oldest.created_at))
     if webhook.off_at and not webhook.is_active:
         where = url_for("webhooks.history", public_id=webhook.public_id)
         figures.append((near_day(webhook.off_at), "off since", where, webhook.off_at))

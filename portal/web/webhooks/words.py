@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from portal.engine.events.catalogue import CATALOGUE, GROUPS, EventType, event_type
-from portal.engine.health import PATIENCE_IN_WORDS
+from portal.engine.health import PATIENCE_IN_WORDS, has_asked
 from portal.engine.reasons import Reason, explain, title
 from portal.lib.durations import relative
 from portal.models.webhooks import OffReason
@@ -16,7 +16,14 @@ from portal.services.outbox.status import ShownStatus
 from portal.services.webhooks.queries import WebhookDetail
 from portal.services.webhooks.summary import ListedWebhook, Standing
 from portal.web.frame.access import can
-from portal.web.frame.wording import counted, day_of, days_kept, exact_day, plural
+from portal.web.frame.wording import (
+    counted,
+    day_of,
+    days_kept,
+    exact_day,
+    near_time,
+    plural,
+)
 
 OFF_NOTES: Final[Mapping[str, str]] = {
     OffReason.PERSON: "Turned off by a person",
@@ -164,7 +171,33 @@ def _failing(webhook: WebhookDetail, now: datetime) -> str:
     if not count:
         return f"Nothing has arrived since its settings were changed.{_next_try(webhook, now)}"
     which = f"last {plural(count, 'attempt')}" if count > 1 else "last attempt"
-    return f"The {which} failed.{_cause(webhook)}{_next_try(webhook, now)}"
+    asked = _asked(webhook, now)
+    cause = asked or _cause(webhook)
+    return f"The {which} failed.{cause}{_next_try(webhook, now)}{_behind(webhook)}"
+
+
+def _asked(webhook: WebhookDetail, now: datetime) -> str:
+    """That the receiver wants to be left alone, and until when; empty where it has not said so."""
+    reason, code = webhook.fails_for
+    at = webhook.next_try_at
+    if reason not in (Reason.RATE, Reason.UNAVAILABLE) or at is None:
+        return ""
+    is_long = webhook.is_left_alone and has_asked(at, now)
+    if not is_long:
+        return ""
+    return f" {webhook.host} answered {code}, and asked us to wait until {near_time(at)}."
+
+
+def _behind(webhook: WebhookDetail) -> str:
+    """That one delivery holds others up, where they go in order."""
+    many, oldest = webhook.waits_behind, webhook.oldest_open
+    if not many or oldest is None:
+        return ""
+    waits = "delivery waits" if many == 1 else "deliveries wait"
+    return (
+        f" This webhook gets one at a time, in order: the one of {near_time(oldest.created_at)} has"
+        f" not arrived, and {counted(many)} {waits} behind it until it has, or is stopped."
+    )
 
 
 def _cause(webhook: WebhookDetail) -> str:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 from uuid import UUID
 
 from portal.engine.events.catalogue import EventName
@@ -28,13 +29,22 @@ class StatusFilter(StrEnum):
     HELD = "held"
 
 
+class FailedBetween(NamedTuple):
+    """From `since` until just before `until`; None: without that end."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogFilter:
     """Each part narrows the log further; None (or empty) leaves it alone.
 
     `reasons` and `codes` (the first and the last) are of the last attempt; `untried`: there was
     none so far. `search` is an asset's tag, or part of its tag, name or serial number, or the
-    beginning of a delivery's id; `asset_id` goes before it. Times are of being stored.
+    beginning of a delivery's id; `asset_id` goes before it. `since` and `until` are of being
+    stored; `failed`: an attempt failed in that time, whatever became of the delivery; tests
+    apart.
     """
 
     status: StatusFilter | None = None
@@ -48,3 +58,4 @@ class LogFilter:
     delivery: UUID | None = None
     since: datetime | None = None
     until: datetime | None = None
+    failed: FailedBetween | None = None

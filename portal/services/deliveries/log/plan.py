@@ -20,6 +20,7 @@ from portal.models.deliveries import (
     Delivery,
     DeliveryStatus,
     Lease,
+    Priority,
     is_open,
 )
 from portal.models.webhooks import Webhook
@@ -33,6 +34,7 @@ from portal.services.deliveries.log.attention import (
     paused_webhooks,
     wants_attention,
 )
+from portal.services.deliveries.log.failures import few, has_failed_between
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from portal.services.deliveries.log.walk import Check, Column, Walk, matches
 from portal.services.outbox.next_try import is_paused
@@ -72,10 +74,12 @@ def walk_for(
     current: Session, wanted: LogFilter, place: Cursor | None, now: datetime
 ) -> Walk | None:
     """Choose the index and the ids. None: nothing can match. `now`: the database's clock."""
-    named = _named(current, wanted)
+    beginning = _begun(current, wanted)
+    failing = few(current, wanted.failed) if wanted.failed else None
+    named = [*beginning, *([Delivery.id.in_(failing)] if failing is not None else [])]
     between = bounds(current, wanted, place)
-    asked = _asked(current, replace(wanted, search="") if named else wanted)
-    if between is None or asked is None:
+    asked = _asked(current, replace(wanted, search="") if beginning else wanted)
+    if between is None or asked is None or failing == ():
         return None
     ends = (*between, current.get_bind().dialect.name != "sqlite")
     status, seldom = _status(wanted.status, now)
@@ -84,7 +88,10 @@ def walk_for(
     if status is not None:
         asked[Delivery.status] = status
     checks = tuple(_checks(current, wanted, asked.get(Delivery.webhook_id)))
+    if wanted.failed and failing is None:
+        checks += (has_failed_between(wanted.failed),)
     seldom += [*times(wanted), *without_drafts(current)]
+    seldom += [Delivery.priority != Priority.TEST] if wanted.failed else []
     if named or wanted.status is StatusFilter.SENDING:
         # A handful of rows, found without the log's indexes.
         seldom += [*named, *(matches(column, value) for column, value in asked.items())]
@@ -116,7 +123,7 @@ def begun(current: Session, text: str) -> tuple[int, ...]:
     return tuple(current.scalars(found.order_by(Delivery.public_id.desc()).limit(MOST_BEGUN)))
 
 
-def _named(current: Session, wanted: LogFilter) -> list[ColumnElement[bool]]:
+def _begun(current: Session, wanted: LogFilter) -> list[ColumnElement[bool]]:
     """Which deliveries are asked for by their ids; none where they are not."""
     if wanted.delivery:
         return [Delivery.public_id == wanted.delivery]
@@ -135,8 +142,9 @@ def bounds(current: Session, wanted: LogFilter, place: Cursor | None) -> tuple[i
         if first is None:
             return None
         low = max(low, first)
-    if wanted.until:
-        last = _id_near(current, Delivery.created_at <= wanted.until + SLACK, ascending=False)
+    ends = filter(None, (wanted.until, wanted.failed.until if wanted.failed else None))
+    if (until := min(ends, default=None)) is not None:
+        last = _id_near(current, Delivery.created_at <= until + SLACK, ascending=False)
         if last is None:
             return None
         high = min(high, last)

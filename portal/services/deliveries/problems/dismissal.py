@@ -1,4 +1,4 @@
-"""Dismiss: what failed stays Failed, and is no problem any more."""
+"""Dismiss: what failed stays Failed, and is no problem any more, until it is brought back."""
 
 from datetime import datetime
 from typing import Final
@@ -19,6 +19,7 @@ from portal.services.deliveries.log.attention import LONG_AGO
 from portal.services.deliveries.problems.groups import count_failures
 
 PERMISSION: Final = "deliveries.dismiss"
+BACK: Final = "There is nothing to bring back: somebody has done it, or it is no longer kept."
 OVER: Final = "There is nothing to dismiss: this is resolved, or somebody has dismissed it already."
 
 
@@ -32,32 +33,75 @@ def dismiss(actor: Actor, webhook: UUID, reason: Reason | None, seen: datetime) 
         require(current, actor, PERMISSION)
         hook = _lock(current, webhook)
         until = min(seen, database_time(current))
-        keys = [str(each) for each in alike(reason)] if reason else [None]
-        count = sum(_dismiss(current, hook.id, each, until) for each in keys)
+        count = sum(_dismiss(current, hook.id, each, until, actor) for each in _keys(reason))
         if not count:
             raise Refusal(OVER)
-        words = title(reason) if reason else "None"
-        told = {"reason": words, "failed_deliveries": min(count, COUNT_LIMIT + 1)}
-        trail.record(
-            current,
-            actor,
-            "webhook.problem_dismissed",
-            target=("webhook", hook.public_id, hook.name),
-            changes={name: {"from": None, "to": value} for name, value in told.items()},
-        )
-        return min(count, COUNT_LIMIT + 1)
+        return _record(current, actor, hook, "webhook.problem_dismissed", reason, count)
 
 
-def _dismiss(current: Session, webhook_id: int, reason: str | None, until: datetime) -> int:
-    before = current.get(Dismissal, (webhook_id, reason or ""))
-    since = before.until if before else LONG_AGO
-    found = count_failures(current, webhook_id, reason, since, until)
+def bring_back(actor: Actor, webhook: UUID, reason: Reason | None) -> int:
+    """List what was dismissed there last for this reason as a problem again.
+
+    Returns how many there are (`capped`). Raises `Refusal`.
+    """
+    with writing() as current:
+        require(current, actor, PERMISSION)
+        hook = _lock(current, webhook)
+        count = sum(_bring_back(current, hook.id, each) for each in _keys(reason))
+        if not count:
+            raise Refusal(BACK)
+        return _record(current, actor, hook, "webhook.problem_brought_back", reason, count)
+
+
+def _keys(reason: Reason | None) -> list[str | None]:
+    """The reason, and those that read the same."""
+    return [str(each) for each in alike(reason)] if reason else [None]
+
+
+def _record(
+    current: Session, actor: Actor, hook: Webhook, action: str, reason: Reason | None, count: int
+) -> int:
+    told = {"reason": title(reason) if reason else "None", "failed_deliveries": _capped(count)}
+    trail.record(
+        current,
+        actor,
+        action,
+        target=("webhook", hook.public_id, hook.name),
+        changes={name: {"from": None, "to": value} for name, value in told.items()},
+    )
+    return _capped(count)
+
+
+def _capped(count: int) -> int:
+    return min(count, COUNT_LIMIT + 1)
+
+
+def _dismiss(
+    current: Session, webhook_id: int, reason: str | None, until: datetime, actor: Actor
+) -> int:
+    row = current.get(Dismissal, (webhook_id, reason or ""))
+    found = count_failures(current, webhook_id, reason, row.until if row else LONG_AGO, until)
     if not found.many:
         return 0
-    if before:
-        before.until = until
+    if row is None:
+        row = Dismissal(webhook_id=webhook_id, reason=reason or "")
+        current.add(row)
     else:
-        current.add(Dismissal(webhook_id=webhook_id, reason=reason or "", until=until))
+        row.since = row.until
+    row.until, row.dismissed_at, row.actor_id = until, database_time(current), actor.user_id
+    return int(found.many)
+
+
+def _bring_back(current: Session, webhook_id: int, reason: str | None) -> int:
+    row = current.get(Dismissal, (webhook_id, reason or ""))
+    if row is None:
+        return 0
+    found = count_failures(current, webhook_id, reason, row.since or LONG_AGO, row.until)
+    if row.since is None:
+        current.delete(row)
+    else:
+        # Who dismissed those before is in the audit trail alone.
+        row.until, row.since, row.dismissed_at, row.actor_id = row.since, None, None, None
     return int(found.many)
 
 

@@ -52,6 +52,7 @@ class Group:
     `reason`: the first of those that read the same. `failed`: for good. `waiting`: what is about to
     be sent once its receiver is not left alone any more. `count` and its parts stop at `MOST`.
     `codes`: the lowest and the highest; None where some have none. `failed_at`: the last time.
+    `due_at`: of what is still open, the first.
     """
 
     webhook_id: int
@@ -63,6 +64,7 @@ class Group:
     last_id: int
     codes: tuple[int, int] | None
     failed_at: datetime | None = None
+    due_at: datetime | None = None
 
     def with_more(self, other: "Group") -> "Group":
         """Both as one group."""
@@ -77,6 +79,7 @@ class Group:
             last_id=max(self.last_id, other.last_id),
             codes=(min(codes), max(codes)) if self.codes and other.codes else None,
             failed_at=max(times, default=None),
+            due_at=min(filter(None, (self.due_at, other.due_at)), default=None),
         )
 
 
@@ -201,15 +204,16 @@ def _open(current: Session, now: datetime, webhook_id: int | None) -> Iterator[G
 def _counted(current: Session, *wanted: ColumnElement[bool]) -> Iterator[Group]:
     """By webhook and reason, of at most `MOST` rows, the newest of those in one status."""
     some = (
-        select(Delivery.id, Delivery.code, Delivery.webhook_id, Delivery.reason)
+        select(Delivery.id, Delivery.code, Delivery.webhook_id, Delivery.reason, Delivery.due_at)
         .where(*wanted)
         .order_by(Delivery.status.desc(), Delivery.id.desc())
         .limit(MOST)
         .subquery()
     )
-    grouped = select(some.c.webhook_id, some.c.reason, *_tally(some))
+    due = func.min(some.c.due_at).label("due_at")
+    grouped = select(some.c.webhook_id, some.c.reason, *_tally(some), due)
     for row in current.execute(grouped.group_by(some.c.webhook_id, some.c.reason)):
-        yield _group(row.webhook_id, row.reason, row)
+        yield _group(row.webhook_id, row.reason, row, due_at=row.due_at)
 
 
 def _tally(some: Any) -> Sequence[ColumnElement[Any]]:

@@ -17,8 +17,10 @@ from portal.engine.reasons import Reason
 from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook, WebhookState
 from portal.services.core.unit_of_work import database_time, session
+from portal.services.deliveries.earlier_reasons import EarlierReason, earlier_reasons
 from portal.services.deliveries.problems import groups as problem_groups
 from portal.services.deliveries.problems.groups import Group, find_groups
+from portal.services.outbox.next_try import count_behind
 from portal.services.webhooks.summary import Standing, standing_of
 
 
@@ -29,8 +31,10 @@ class Problem:
     `count`: of which `failed` for good, and `retryable` by a person now; each like `capped`.
     `code`: the answer, where all have the same. `first_at` (None where there are too many) and
     `last_at`: when they were stored, as the log tells it. `failed_at`: when the last of them
-    failed for good. `has_recovered`: something has arrived there since. `next_retry_at`: until
-    then its receiver is left alone.
+    failed for good. `has_recovered`: something has arrived there since. `next_retry_at`: of what is
+    still retried automatically, while its receiver is left alone. `waits_behind`: how many wait for
+    it, for their webhook gets one at a time, in order (`capped`). `earlier`: why all that was
+    looked at failed before a Retry failed for this reason.
     """
 
     webhook_id: UUID
@@ -46,7 +50,10 @@ class Problem:
     last_at: datetime | None
     failed_at: datetime | None
     has_recovered: bool
+    is_paused: bool
     next_retry_at: datetime | None
+    waits_behind: int
+    earlier: EarlierReason | None
 
     @property
     def is_failing(self) -> bool:
@@ -61,7 +68,18 @@ def find_problems(webhook: UUID | None = None) -> list[Problem]:
     groups = _groups(current, now, webhook)
     hooks = _webhooks(current, [each.webhook_id for each in groups])
     times = _times(current, groups)
-    found = [_problem(each, hooks[each.webhook_id], times, now) for each in groups]
+    earlier = earlier_reasons(current, [end for each in groups for end in _ends(each)])
+    found = [
+        _problem(
+            each,
+            hooks[each.webhook_id],
+            times,
+            now,
+            waits_behind=_waits_behind(current, each, hooks[each.webhook_id]),
+            earlier=_earlier(each, earlier),
+        )
+        for each in groups
+    ]
     return sorted(found, key=_severity)
 
 
@@ -90,17 +108,43 @@ def _webhooks(current: Session, ids: Sequence[int]) -> dict[int, AnyRow]:
         Webhook.failing_since,
         Webhook.not_before,
         Webhook.last_delivered_at,
+        Webhook.in_order,
     ).where(Webhook.id.in_(set(ids)))
     return {row.id: row for row in current.execute(wanted)}
 
 
 def _times(current: Session, groups: Sequence[Group]) -> dict[int, datetime]:
-    ends = {end for each in groups for end in (each.first_id, each.last_id)}
+    ends = {end for each in groups for end in _ends(each)}
     wanted = select(Delivery.id, Delivery.created_at).where(Delivery.id.in_(ends))
     return {row.id: row.created_at for row in current.execute(wanted)}
 
 
-def _problem(group: Group, hook: AnyRow, times: dict[int, datetime], now: datetime) -> Problem:
+def _ends(group: Group) -> tuple[int, int]:
+    return group.first_id, group.last_id
+
+
+def _waits_behind(current: Session, group: Group, hook: AnyRow) -> int:
+    """In order, what is open of a problem is the one that goes first."""
+    if not hook.in_order or group.count == group.failed:
+        return 0
+    return count_behind(current, hook.id)
+
+
+def _earlier(group: Group, known: dict[int, EarlierReason]) -> EarlierReason | None:
+    """The oldest and the youngest stand for all: it is told where both say the same."""
+    first, last = (known.get(end) for end in _ends(group))
+    return first if first and last and first.words == last.words else None
+
+
+def _problem(
+    group: Group,
+    hook: AnyRow,
+    times: dict[int, datetime],
+    now: datetime,
+    *,
+    waits_behind: int,
+    earlier: EarlierReason | None,
+) -> Problem:
     lowest, highest = group.codes or (None, None)
     is_gone = hook.deleted_at is not None
     is_on = hook.state == WebhookState.ACTIVE and not is_gone
@@ -120,8 +164,19 @@ def _problem(group: Group, hook: AnyRow, times: dict[int, datetime], now: dateti
         failed_at=group.failed_at,
         has_recovered=hook.failing_since is None
         and _is_later(hook.last_delivered_at, group.failed_at),
-        next_retry_at=hook.not_before if is_paused and is_on else None,
+        is_paused=is_paused and is_on,
+        next_retry_at=_next_retry(group, hook) if is_paused and is_on else None,
+        waits_behind=waits_behind,
+        earlier=earlier,
     )
+
+
+def _next_retry(group: Group, hook: AnyRow) -> datetime | None:
+    """None: what failed for good is not retried automatically. In order, the head probes at its own
+    time."""
+    if group.due_at is None:
+        return None
+    return group.due_at if hook.in_order else max(group.due_at, hook.not_before)
 
 
 def _is_later(arrived: datetime | None, failed: datetime | None) -> bool:

@@ -1,6 +1,7 @@
 """What a bulk retry is for, in words: the filter as a person would say it."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -74,10 +75,19 @@ def _parts(wanted: LogFilter, names: Names) -> Iterator[str]:
         yield f"“{wanted.search}”"
     if wanted.delivery:
         yield "one delivery"
+    if wanted.failed:
+        yield _failed(*wanted.failed)
     if wanted.since:
         yield f"since {near_time(wanted.since)}"
     if wanted.until:
         yield f"until {near_time(wanted.until)}"
+
+
+def _failed(since: datetime | None, until: datetime | None) -> str:
+    """ "an attempt failed since 18:00 until 08:00"."""
+    begin = f" since {near_time(since)}" if since else ""
+    end = f" until {near_time(until)}" if until else ""
+    return f"an attempt failed{begin}{end}"
 
 
 def _has_reason(wanted: LogFilter) -> bool:

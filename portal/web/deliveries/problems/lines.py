@@ -20,7 +20,7 @@ from portal.services.webhooks.notices.emails import News
 from portal.services.webhooks.summary import Standing
 from portal.web.deliveries.forms import UNTRIED
 from portal.web.frame.access import can
-from portal.web.frame.wording import counted, day_of, near_time, time_tag
+from portal.web.frame.wording import counted, day_of, near_time, plural, time_tag
 
 MOST_LINES: Final = 40
 # Troubles are few; each of these is looked up by itself.
@@ -176,7 +176,6 @@ def _failing(trouble: WebhookTrouble) -> ProblemLine:
 
 
 def _of_deliveries(problem: Problem) -> ProblemLine:
-    is_paused = problem.next_retry_at is not None
     words = title(problem.reason, problem.code) if problem.reason else _untried(problem)
     which = "delivery" if problem.count == 1 else "deliveries"
     may_retry = problem.retryable > 0 and can("deliveries.retry")
@@ -185,8 +184,9 @@ def _of_deliveries(problem: Problem) -> ProblemLine:
         name_url="" if problem.is_deleted else _page(problem.webhook_id),
         told=words,
         figure=f"{counted(problem.count)} {which}",
-        more=[_span(problem), *_goes_on(problem)],
-        icon="pause-fill" if is_paused and not problem.failed else "x-octagon-fill",
+        more=[_span(problem), *_earlier(problem), *_goes_on(problem)],
+        end=_behind(problem),
+        icon="pause-fill" if problem.is_paused and not problem.failed else "x-octagon-fill",
         tone="danger" if problem.failed else "warning",
         url=url_for("deliveries.index", **_filter_of(problem)),
         retry_url=url_for("batches.confirm", **_filter_of(problem), all="1") if may_retry else "",
@@ -196,7 +196,7 @@ def _of_deliveries(problem: Problem) -> ProblemLine:
 
 
 def _untried(problem: Problem) -> str:
-    return PAUSED if problem.next_retry_at else "not attempted yet"
+    return PAUSED if problem.is_paused else "not attempted yet"
 
 
 def _filter_of(problem: Problem) -> dict[str, Any]:
@@ -224,6 +224,21 @@ def _span(problem: Problem) -> str:
     return Markup("{} to {}{}").format(time_tag(first), today, time_tag(last))
 
 
+def _earlier(problem: Problem) -> Iterator[str]:
+    """Why they failed before a Retry failed for another reason."""
+    if problem.earlier:
+        times = f", {plural(problem.earlier.count, 'time')}" if problem.count == 1 else ""
+        yield f"earlier: {problem.earlier.words}{times}"
+
+
+def _behind(problem: Problem) -> str:
+    """How many an order holds up."""
+    if not problem.waits_behind:
+        return ""
+    waits = "waits" if problem.waits_behind == 1 else "wait"
+    return f"and {counted(problem.waits_behind)} {waits} behind it, in order"
+
+
 def _goes_on(problem: Problem) -> Iterator[str]:
     """How it goes on there."""
     if problem.is_deleted:
@@ -234,6 +249,8 @@ def _goes_on(problem: Problem) -> Iterator[str]:
         yield Markup("next automatic retry {}").format(time_tag(problem.next_retry_at))
     elif problem.is_failing:
         yield "still failing"
+        if problem.is_paused:  # others there are retried automatically
+            yield "not retried automatically"
     elif problem.has_recovered:
         yield "deliveries arrive again"
 

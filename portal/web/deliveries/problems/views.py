@@ -1,13 +1,17 @@
-"""Dismiss: a problem leaves the list, and what failed stays Failed."""
+"""Dismiss: a problem leaves the list, what failed stays Failed; and what brings it back."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from uuid import UUID
 
-from flask import Blueprint, flash, redirect, request
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from markupsafe import Markup
 from werkzeug.wrappers import Response
 
-from portal.engine.reasons import Reason
+from portal.engine.reasons import Reason, title
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal
 from portal.services.deliveries.problems import dismissal
+from portal.services.deliveries.problems.dismissed import dismissed
 from portal.web.deliveries.forms import UNTRIED
 from portal.web.forms.query_values import UnreadableAddress, uuid_or_none
 from portal.web.frame.access import actor, local_path, requires
@@ -16,19 +20,45 @@ from portal.web.frame.wording import counted
 blueprint = Blueprint("problems", __name__, url_prefix="/deliveries/problems")
 
 
+@blueprint.get("/dismissed")
+@requires("deliveries.read")
+def index() -> str:
+    """What was dismissed, by whom and when; it can be brought back."""
+    return render_template(
+        "deliveries/dismissed.html", rows=dismissed(), words=title, untried=UNTRIED
+    )
+
+
 @blueprint.post("/dismiss")
 @requires(dismissal.PERMISSION)
 def dismiss() -> Response:
     """Dismiss what failed at one webhook for one reason, as far as the person saw it."""
-    webhook, reason = uuid_or_none(request.form.get("webhook")), request.form.get("reason")
+    webhook, reason = _problem()
     seen = _time(request.form.get("seen", ""))
-    if webhook is None or seen is None or reason not in {UNTRIED, *map(str, Reason)}:
+    if seen is None:
         raise UnreadableAddress
+    return _done(lambda: _dismissed(dismissal.dismiss(actor(), webhook, reason, seen)))
+
+
+@blueprint.post("/bring-back")
+@requires(dismissal.PERMISSION)
+def bring_back() -> Response:
+    """List what was dismissed last at one webhook for one reason as a problem again."""
+    webhook, reason = _problem()
+    return _done(lambda: _back(dismissal.bring_back(actor(), webhook, reason)))
+
+
+def _problem() -> tuple[UUID, Reason | None]:
+    """Which problem our own form names."""
+    webhook, reason = uuid_or_none(request.form.get("webhook")), request.form.get("reason")
+    if webhook is None or reason not in {UNTRIED, *map(str, Reason)}:
+        raise UnreadableAddress
+    return webhook, None if reason == UNTRIED else Reason(reason)
+
+
+def _done(verb: Callable[[], str]) -> Response:
     try:
-        count = dismissal.dismiss(
-            actor(), webhook, None if reason == UNTRIED else Reason(reason), seen
-        )
-        flash(_words(count), "success")
+        flash(verb(), "success")
     except (NotFound, NotAllowed):
         raise
     except Refusal as refusal:
@@ -36,11 +66,16 @@ def dismiss() -> Response:
     return redirect(local_path(request.form.get("back")))
 
 
-def _words(count: int) -> str:
-    if count == 1:
-        return "Dismissed. 1 delivery stays Failed, and is no longer listed as a problem."
-    stay = f"{counted(count)} deliveries stay Failed, and are no longer listed as a problem"
-    return f"Dismissed. {stay}."
+def _dismissed(count: int) -> str:
+    stay = "1 delivery stays Failed, and is" if count == 1 else "%s deliveries stay Failed, and are"
+    words = f"Dismissed. {stay.replace('%s', counted(count))} no longer listed as a problem."
+    link = Markup('<a href="{}">Show dismissed</a>').format(url_for("problems.index"))
+    return Markup("{} {}").format(words, link)
+
+
+def _back(count: int) -> str:
+    which = "1 delivery is" if count == 1 else f"{counted(count)} deliveries are"
+    return f"Brought back. {which} listed as a problem again."
 
 
 def _time(text: str) -> datetime | None:

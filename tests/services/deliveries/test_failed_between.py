@@ -1,0 +1,83 @@
+"""What anything failed of in a time is found, whatever became of it, among few and among many."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from flask import Flask
+
+from portal.services.bulk_retry.selection import Selection
+from portal.services.bulk_retry.stored_choice import as_params, from_params
+from portal.services.core.unit_of_work import session
+from portal.services.deliveries.log import failures
+from portal.services.deliveries.log import pages as log_pages
+from portal.services.deliveries.log.filters import FailedBetween, LogFilter, StatusFilter
+from tests.services.deliveries.test_log_plans import explained
+from tests.support.deliveries import make_attempt, make_delivery
+from tests.support.factories import make_webhook
+
+pytestmark = pytest.mark.both_databases
+NIGHT = datetime(2026, 5, 4, 1, 0, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def failed_at(at: datetime, **columns: object) -> UUID:
+    made = make_delivery(created_at=at - 9 * HOUR, **columns)
+    make_attempt(made, started_at=at, finished_at=at, reason="server", code=500)
+    return made
+
+
+def found(**more: object) -> set[UUID]:
+    wanted = LogFilter(failed=FailedBetween(NIGHT - HOUR, NIGHT + HOUR), **more)
+    rows = list(log_pages.every(wanted))
+    ids = [row.public_id for row in rows]
+    assert len(ids) == len(set(ids)), "each is listed once"
+    assert ids == [row.public_id for row in sorted(rows, key=lambda each: -each.id)]
+    return set(ids)
+
+
+@pytest.mark.parametrize("most", [failures.MOST_TOLD, 0], ids=["few", "many"])
+def test_what_failed_then_is_listed_whatever_became_of_it(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr(failures, "MOST_TOLD", most)
+    hook = make_webhook(name="Helpdesk")
+    arrived = failed_at(NIGHT, status="delivered", webhook=hook)
+    make_attempt(arrived, started_at=NIGHT + 5 * HOUR, outcome="delivered", code=200)
+    given_up = failed_at(NIGHT, status="failed", reason="server", code=500)
+    make_attempt(given_up, started_at=NIGHT, finished_at=NIGHT, reason="server", code=500)
+    failed_at(NIGHT + HOUR, status="failed", reason="server")
+    failed_at(NIGHT - 2 * HOUR, status="failed", reason="server")
+    failed_at(NIGHT, status="failed", priority=0)
+    at_once = make_delivery(status="delivered", created_at=NIGHT, attempts=0)
+    make_attempt(at_once, started_at=NIGHT, finished_at=NIGHT, outcome="delivered", code=200)
+    assert found() == {arrived, given_up}
+    assert found(status=StatusFilter.DELIVERED) == {arrived}
+    assert found(webhook=hook.public_id) == {arrived}
+    assert found(asset_id=7) == {arrived, given_up}
+    assert found(asset_id=8) == set()
+
+
+def test_nothing_failed_in_that_time_and_an_end_may_be_open(app: Flask) -> None:
+    late = failed_at(NIGHT + 3 * HOUR, status="failed")
+    assert found() == set()
+    since = LogFilter(failed=FailedBetween(since=NIGHT))
+    assert [row.public_id for row in log_pages.every(since)] == [late]
+    assert list(log_pages.every(LogFilter(failed=FailedBetween(until=NIGHT)))) == []
+
+
+def test_the_attempts_are_found_in_an_index_of_those_that_failed(app: Flask) -> None:
+    for _ in range(3):
+        failed_at(NIGHT, status="failed")
+    wanted = failures.failed_attempts(FailedBetween(NIGHT - HOUR, NIGHT + HOUR))
+    whole, _ = explained(session(), wanted)
+    assert "ix_attempts_failures" in whole
+    assert "Sort" not in whole, whole
+    assert "TEMP B-TREE" not in whole, whole
+
+
+def test_a_bulk_retry_keeps_the_time(app: Flask) -> None:
+    for span in (FailedBetween(NIGHT, NIGHT + HOUR), FailedBetween(until=NIGHT), None):
+        wanted = LogFilter(failed=span)
+        choice = Selection(wanted=wanted, newest=7)
+        assert from_params(as_params(choice)) == choice

@@ -1,0 +1,67 @@
+"""“Everything that failed last night”: asked for by a name, and led to by the charts."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import time_machine
+from flask import Flask
+
+from portal.models.rollups import Rollup
+from portal.services.core.unit_of_work import writing
+from tests.support.deliveries import make_attempt, make_delivery
+from tests.support.factories import Hook, make_webhook
+from tests.support.pages import Page
+from tests.web.signed_in import visit
+
+pytestmark = pytest.mark.both_databases
+MORNING = datetime(2026, 5, 4, 7, 30, tzinfo=UTC)
+ONE = datetime(2026, 5, 3, 23, 0, tzinfo=UTC)  # 01:00 in Berlin
+
+
+def failed_in_the_night() -> Hook:
+    """Stored in the afternoon, failed once at one o'clock, arrived at two."""
+    hook = make_webhook(name="Helpdesk")
+    made = make_delivery(hook, status="delivered", created_at=ONE - timedelta(hours=9))
+    make_attempt(made, started_at=ONE, finished_at=ONE, reason="server", code=500)
+    make_attempt(made, started_at=ONE, finished_at=ONE, outcome="delivered", code=200)
+    make_delivery(hook, status="failed", created_at=ONE - timedelta(days=3))
+    with writing() as current:
+        current.add(Rollup(hour=ONE, webhook_id=hook.id, delivered=1, failed_attempts=1))
+    return hook
+
+
+def listed(page: Page) -> list[str]:
+    """The statuses of the lines."""
+    return [row[4] for row in page.rows()]
+
+
+@time_machine.travel(MORNING, tick=False)
+def test_what_failed_last_night_can_be_asked_for_and_leads_from_what_was_stored(
+    app: Flask,
+) -> None:
+    failed_in_the_night()
+    pages = visit(app, "support", time_zone="Europe/Berlin")
+    page = pages.get("/deliveries?status=failed&time=night")
+    assert (listed(page), "The time is the one at which the event was stored" in page.main) == (
+        [],
+        True,
+    )
+    assert "Nothing is listed, so there is nothing to download" in page.text
+    page = pages.get(page.links("Show what failed in that time")[0])
+    assert listed(page) == ["Delivered"]
+    assert "When: Failed last night (18:00 to 08:00)" in page.main
+    assert page.links("Show what failed in that time") == []
+    (asked,) = page.links("Retry all that match")
+    assert "an attempt failed since" in pages.get(asked).main.lower()
+
+
+@time_machine.travel(MORNING, tick=False)
+def test_a_bar_of_a_chart_leads_to_what_failed_in_its_hour(app: Flask) -> None:
+    hook = failed_in_the_night()
+    pages = visit(app, "support", time_zone="Europe/Berlin")
+    for path in ("/", f"/settings/webhooks/{hook.public_id}"):
+        (address,) = set(pages.get(path).links("01:00: 1 arrived, 1 failed attempt"))
+        page = pages.get(address)
+        assert "When: Failed between From and To" in page.main
+        assert "From: 2026-05-04 01:00" in page.main
+        assert listed(page) == ["Delivered"]
