@@ -58,7 +58,7 @@ _STEPS: Final[dict[Reason, ReasonStep]] = {
         needed="Enter the webhook address that its owner gives."),
     Reason.GONE: ReasonStep(
         EDIT, "{turned_off}Ask its owner for a new address. Then {ask} to enter it.",
-        needed="Enter the new address that its owner gives."),
+        needed="Enter the new address that its owner gives{then_on}."),
     Reason.WEBHOOK_OFF: ReasonStep(
         SWITCH, "{ask} to turn it on when the deliveries should go out."),
     Reason.INTERNAL: ReasonStep(
@@ -75,9 +75,10 @@ def step_after(reason: Reason, *, reference: str = "", is_test: bool = False) ->
         return None
     words = {
         "{turned_off}": "" if is_test else "We turned the webhook off. ",
+        "{then_on}": "" if is_test else ", then turn the webhook on again",
         "{reference}": f" for {reference}" if reference else "",
     }
-    others, own = step.others, step.own
+    texts = {"others": step.others, "own": step.own, "needed": step.needed}
     for place, text in words.items():
-        others, own = others.replace(place, text), own.replace(place, text)
-    return step._replace(others=others, own=own)
+        texts = {name: each.replace(place, text) for name, each in texts.items()}
+    return step._replace(**texts)

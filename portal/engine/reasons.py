@@ -113,7 +113,8 @@ _TABLE: Final[dict[Reason, _Row]] = {
         "Edit the webhook and use the final address.", _YOU, _SAID_NO),
     Reason.BAD_REQUEST: _Row(
         "Content not accepted", "{host} did not accept the content.",
-        "Send the help bundle to the receiver's developer.", _RECEIVER, _SAID_NO),
+        "Under “What came back”, the page of the delivery says why. Send the help bundle to the"
+        " receiver's developer.", _RECEIVER, _SAID_NO),
     Reason.AUTH: _Row(
         "Authentication rejected", "{host} rejected our authentication.",
         "Check the secret key and the custom headers against theirs.", _YOU, _SAID_NO),

@@ -77,7 +77,10 @@ def deliveries(asset_id: int) -> str:
     """What was sent about it to other systems, the newest first."""
     asset = lifecycle.find_asset(asset_id)
     found = log_pages.find_page(LogFilter(asset_id=asset_id), _cursor())
-    return show_tab("assets/deliveries.html", asset, page=found.page, view=log_presenter)
+    counts = log_presenter.counts_of_asset(asset_id)
+    return show_tab(
+        "assets/deliveries.html", asset, page=found.page, view=log_presenter, counts=counts
+    )
 
 
 @stock_blueprint.get("/stock")

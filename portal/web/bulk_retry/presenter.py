@@ -27,7 +27,7 @@ SKIPS: Final = {
     Skip.WAITING: "already waiting to be sent",
     Skip.SENDING: "being sent now",
     Skip.HELD: "held, because the webhook is off",
-    Skip.TAKEN: "in another bulk retry now",
+    Skip.TAKEN: "in another bulk retry that has not ended",
     Skip.TEST: "sent as a test",
     Skip.OFF: "for a webhook that is off or deleted",
     Skip.GONE: "no longer kept",

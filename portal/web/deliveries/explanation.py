@@ -1,15 +1,18 @@
 """Why the last attempt failed, and what the reader may do about it."""
 
-from datetime import UTC
+from datetime import UTC, datetime
 
 from portal.engine.answer_words import speaks_of_error
+from portal.engine.health import has_asked
 from portal.engine.http.url import host_of
-from portal.engine.next_steps import ASK, SWITCH, SYSTEM
+from portal.engine.next_steps import ASK, EDIT, SWITCH, SYSTEM, step_after
 from portal.engine.reasons import Explanation, Reason, Side, explain
 from portal.services.deliveries.detail import AttemptDetail, DeliveryDetail
 from portal.services.outbox.status import ShownStatus
+from portal.web.deliveries.log_presenter import held_end
+from portal.web.deliveries.progress import earlier_of
 from portal.web.frame.wording import moment, zone
-from portal.web.help.advice import Advice, Link, Matter, advise
+from portal.web.help.advice import Advice, Link, Matter, advise, whom
 from portal.web.help.reason_advice import advice_after, webhook_links
 
 
@@ -72,7 +75,9 @@ def _reason(delivery: DeliveryDetail) -> Reason | None:
     return Reason(last.reason) if last.reason else Reason.INTERRUPTED
 
 
-def _explained(delivery: DeliveryDetail, reason: Reason, retry: str = "") -> Explanation:
+def _explained(
+    delivery: DeliveryDetail, reason: Reason, retry: str = "", host: str = ""
+) -> Explanation:
     last = delivery.last_attempt
     if last is None:
         return explain(reason, host="", retry=retry)
@@ -80,7 +85,7 @@ def _explained(delivery: DeliveryDetail, reason: Reason, retry: str = "") -> Exp
     waits = delivery.status in (ShownStatus.RETRYING, ShownStatus.PAUSED) and not delivery.stop
     return explain(
         reason,
-        host=host_of(last.url),
+        host=host or host_of(last.url),
         seconds=round(total / 1000, 1) if total else None,
         time=moment(last.started_at).exact,
         again=moment(delivery.next_try_at).exact if waits else "",
@@ -97,9 +102,16 @@ def _matter(delivery: DeliveryDetail, happened: str) -> Matter:
         webhook=delivery.webhook_id,
         name=delivery.standing.webhook_name,
         happened=happened,
+        held=_held(delivery),
         since=delivery.created_at,
         path=f"/deliveries/{delivery.public_id}",
     )
+
+
+def _held(delivery: DeliveryDetail) -> str:
+    if delivery.status is not ShownStatus.HELD:
+        return ""
+    return f"This delivery. {held_end(delivery.created_at, delivery.webhook_off_at)}."
 
 
 def _links(delivery: DeliveryDetail) -> dict[str, Link]:
@@ -110,31 +122,101 @@ def _links(delivery: DeliveryDetail) -> dict[str, Link]:
 
 
 def for_the_caller(delivery: DeliveryDetail) -> str:
-    """What to say to whoever asks about it: what came of it, when for both sides, and its id.
+    """What to say to whoever asks about it: what came of it and since when, that nothing is lost,
+    what happens next, who must act, and its id.
 
-    Nothing before the first attempt has ended, and nothing of a test.
+    Nothing of what is about to be sent for the first time, and nothing of a test.
     """
-    last = delivery.last_attempt
-    if last is None or last.is_being_sent or delivery.standing.is_test:
+    last, name = delivery.last_attempt, f"“{delivery.standing.webhook_name}”"
+    if delivery.standing.is_test or (last and last.is_being_sent):
         return ""
-    at = last.finished_at or last.started_at
-    when = moment(at).exact
-    if at.astimezone(zone()).utcoffset():
-        when += f", that is {at.astimezone(UTC):%H:%M:%S} UTC"
     check = f"Ask the receiver's owner to check their log for delivery {delivery.public_id}."
-    if last.is_delivered:
-        return f"{host_of(last.url)} answered {last.code} at {when}. {check}"
-    explained = explanation_of(delivery)
-    if explained is None:
+    if last and last.is_delivered:
+        at = _for_both(last.finished_at or last.started_at)
+        return f"{name} has received it: it answered {last.code} at {at}. {check}"
+    if delivery.status is ShownStatus.DELIVERED:
         return ""
-    words = f"{explained.what_happened} That was at {when}."
-    if explained.side is not Side.RECEIVER:
-        return f"{words} The delivery is {delivery.public_id}."
-    if not last.code:  # it never came so far as to be in anybody's log
-        check = (
-            f"Ask the receiver's owner what happened then. The delivery is {delivery.public_id}."
-        )
-    return f"Our side is working. {words} {check} A retry has the same id."
+    if last is None:
+        told = _untried(delivery, name)
+        return f"{told} The delivery is {delivery.public_id}." if told else ""
+    reason = _reason(delivery) or Reason.INTERRUPTED
+    explained = _explained(delivery, reason, host=name)
+    is_theirs = explained.side is Side.RECEIVER
+    sentences = (
+        "Our side is working." if is_theirs else "",
+        f"{explained.what_happened.removesuffix('.')}, at {_for_both(_end(last))}.",
+        _since(delivery),
+        earlier_of(delivery),
+        "Nothing is lost: it is kept here.",
+        _what_next(delivery),
+        _who_acts(delivery, reason, explained.side),
+        # What never came so far as to be answered is in nobody's log.
+        check if is_theirs and last.code else f"The delivery is {delivery.public_id}.",
+        "A retry has the same id." if is_theirs else "",
+    )
+    return " ".join(filter(None, sentences))
+
+
+def _untried(delivery: DeliveryDetail, name: str) -> str:
+    """Of what was never attempted."""
+    kept = "It has not been attempted yet. Nothing is lost: it is kept here."
+    match delivery.status:
+        case ShownStatus.PAUSED if delivery.waits_behind:
+            why = f"{name} gets its deliveries in order, and an older one has not arrived."
+        case ShownStatus.PAUSED if has_asked(delivery.next_try_at, delivery.now):
+            why = f"{name} asked us to wait."
+        case ShownStatus.PAUSED:
+            why = f"{name} isn't responding."
+        case ShownStatus.HELD:
+            why = f"{name} is turned off."
+        case _:
+            return ""
+    return f"{why} {kept} {_what_next(delivery)}"
+
+
+def _what_next(delivery: DeliveryDetail) -> str:
+    match delivery.status:
+        case ShownStatus.HELD:
+            until = held_end(delivery.created_at, delivery.webhook_off_at)
+            return f"It goes out once the webhook is on. {until}."
+        case ShownStatus.PAUSED if delivery.waits_behind:
+            return "It goes out automatically once the older ones have arrived."
+        case ShownStatus.PAUSED | ShownStatus.RETRYING:
+            at = _for_both(delivery.next_try_at)
+            return f"It is retried automatically, at {at} or soon after."
+        case ShownStatus.WAITING:
+            return "It is about to be sent again."
+        case _:
+            return "It is not retried automatically: it goes out once somebody presses Retry."
+
+
+def _who_acts(delivery: DeliveryDetail, reason: Reason, side: Side) -> str:
+    step = step_after(reason, is_test=False)
+    if reason is Reason.RATE:
+        return "Nobody has to act."
+    if side in (Side.RECEIVER, Side.NETWORK) and not (step and step.permission == EDIT):
+        return "The receiver's owner must act."
+    who = whom(step.permission if step else SYSTEM, delivery.webhook_id)
+    return f"{who[:1].upper()}{who[1:]} must act."
+
+
+def _since(delivery: DeliveryDetail) -> str:
+    """Since when its attempts have failed, where there was more than one."""
+    failed = [each for each in delivery.attempts if not (each.is_being_sent or each.is_unreached)]
+    if len(failed) < 2 or delivery.attempts[0].number != 1:
+        return ""
+    return f"Its attempts have failed since {moment(failed[0].started_at).exact}."
+
+
+def _end(attempt: AttemptDetail) -> datetime:
+    return attempt.finished_at or attempt.started_at
+
+
+def _for_both(at: datetime) -> str:
+    """The time for the reader, and in UTC for whoever is elsewhere."""
+    is_other = at.astimezone(zone()).utcoffset()
+    utc = f", that is {at.astimezone(UTC):%H:%M:%S} UTC" if is_other else ""
+    return f"{moment(at).exact}{utc}"
 
 
 def is_doubtful(attempt: AttemptDetail | None) -> bool:

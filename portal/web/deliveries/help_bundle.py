@@ -7,13 +7,15 @@ from typing import Final
 from portal.engine.events.body import wire_time
 from portal.engine.http.address_mask import MASK
 from portal.engine.reasons import Reason, title
+from portal.engine.retry_policy import AttemptKind
 from portal.lib.clock import utcnow
 from portal.lib.durations import in_words
 from portal.lib.typed_text import harmless
 from portal.services.deliveries.detail import AttemptDetail
+from portal.services.outbox.status import ShownStatus
 from portal.web.deliveries.presenter import DeliveryPage
 from portal.web.deliveries.request import MOST_SHOWN, pretty
-from portal.web.deliveries.steps import phases_in_words, taken_over
+from portal.web.deliveries.steps import phases_in_words, taken_over, who
 
 # Of the answer: what would let somebody in at the receiver.
 HIDDEN_ANSWERS: Final = frozenset({"set-cookie", "set-cookie2", "authorization"})
@@ -52,18 +54,30 @@ def _part(heading: str, lines: Sequence[str]) -> str:
 
 
 def _happened(page: DeliveryPage) -> Iterator[str]:
-    yield f"{page.tag.word}: {page.sentence}"
+    yield f"Status: {page.tag.word}"
     if page.explanation:
         yield page.explanation.what_happened
         yield f"Where the problem is: {page.explanation.side.label}"
-        yield f"Next automatic retry: {page.again}"
+        yield f"Next automatic retry: {_next(page)}"
+    if page.earlier:
+        yield page.earlier
     if page.repeat_warning:
         yield page.repeat_warning
+
+
+def _next(page: DeliveryPage) -> str:
+    """A file is read later: it says no "in 4 minutes"."""
+    delivery = page.delivery
+    has_time = delivery.status in (ShownStatus.RETRYING, ShownStatus.PAUSED)
+    if has_time and not delivery.waits_behind:
+        return wire_time(delivery.next_try_at)
+    return page.again
 
 
 def _message(page: DeliveryPage) -> Iterator[str]:
     delivery = page.delivery
     yield f"Id:       {delivery.public_id}"
+    yield f"Webhook:  {delivery.standing.webhook_name}"
     yield f"Event:    {delivery.event}"
     yield f"Asset:    {delivery.asset_tag or 'none'}"
     yield f"Happened: {wire_time(delivery.occurred_at)}"
@@ -72,11 +86,16 @@ def _message(page: DeliveryPage) -> Iterator[str]:
 
 def _attempts(page: DeliveryPage) -> Iterator[str]:
     for each in page.delivery.attempts:
-        yield f"{each.number}  {each.started_at.isoformat(timespec='milliseconds')}  {_end(each)}"
+        at = each.started_at.isoformat(timespec="milliseconds")
+        yield f"{each.number}  {at}  {_kind(each)}: {_end(each)}"
         if phases := phases_in_words(each.phases):
             yield f"   {phases}"
         if each.peer:
             yield f"   connected to {each.peer}"
+
+
+def _kind(attempt: AttemptDetail) -> str:
+    return "automatic" if attempt.kind == AttemptKind.SCHEDULED else who(attempt)
 
 
 def _end(attempt: AttemptDetail) -> str:
@@ -111,7 +130,8 @@ def _came_back(page: DeliveryPage) -> Iterator[str]:
         yield "No answer."
         return
     if page.answer_note:
-        yield page.answer_note
+        at = wire_time(attempt.finished_at or attempt.started_at)
+        yield f"Nothing to the last attempt. This came back to number {attempt.number}, {at}."
     yield f"Status code {attempt.code}"
     for name, value in attempt.response_headers:
         yield harmless(f"{name}: {MASK if name.lower() in HIDDEN_ANSWERS else value}")

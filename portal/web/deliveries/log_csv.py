@@ -1,14 +1,16 @@
-"""The log as lines for a spreadsheet: what the page shows, in full."""
+"""The log as lines: for programs, and for people who open it in a spreadsheet."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Final
 
 from portal.engine.reasons import Reason, title
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter
 from portal.services.deliveries.log.pages import LogRow
-from portal.web.deliveries.log_presenter import event_name, why_paused
+from portal.web.deliveries.log_presenter import event_name, result, why_paused
 from portal.web.frame.status_tags import delivery_tag
+from portal.web.frame.wording import zone, zone_name
 
 COLUMNS: Final = (
     "stored_at",
@@ -30,6 +32,21 @@ COLUMNS: Final = (
     "next_try_at",
     "took_ms",
 )
+HEADINGS: Final = (
+    "When ({zone})",
+    "Event",
+    "Asset tag",
+    "Asset",
+    "Webhook",
+    "Status",
+    "Result",
+    "Attempts",
+    "Times sent",
+    "Next attempt ({zone})",
+    "Took (seconds)",
+    "Test",
+    "Delivery id",
+)
 
 
 def lines(wanted: LogFilter) -> Iterator[Sequence[object]]:
@@ -37,6 +54,32 @@ def lines(wanted: LogFilter) -> Iterator[Sequence[object]]:
     yield COLUMNS
     for row in log_pages.every(wanted):
         yield _line(row)
+
+
+def lines_for_people(wanted: LogFilter) -> Iterator[Sequence[object]]:
+    """The same with the page's own words, and times in the reader's zone as Excel takes them."""
+    yield [heading.format(zone=zone_name()) for heading in HEADINGS]
+    for row in log_pages.every(wanted):
+        yield (
+            _local(row.created_at),
+            event_name(row.event),
+            row.asset_tag,
+            row.asset_name,
+            row.webhook_name,
+            delivery_tag(row.status).word,
+            result(row) or why_paused(row),
+            row.tries,
+            row.sent,
+            _local(row.next_try_at),
+            None if row.took_ms is None else row.took_ms / 1000,
+            "Yes" if row.is_test else "No",
+            row.public_id,
+        )
+
+
+def _local(at: datetime | None) -> str:
+    """ "2026-05-03 18:00:12": a time to any spreadsheet, whatever its language."""
+    return f"{at.astimezone(zone()):%Y-%m-%d %H:%M:%S}" if at else ""
 
 
 def _line(row: LogRow) -> Sequence[object]:

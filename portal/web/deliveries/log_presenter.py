@@ -14,6 +14,7 @@ from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.lib.durations import in_words
 from portal.lib.typed_text import harmless
+from portal.models.deliveries import DeliveryStatus
 from portal.services.bulk_retry import runs
 from portal.services.core.unit_of_work import session
 from portal.services.deliveries.answers import answers_of, doubtful_among
@@ -23,6 +24,7 @@ from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from portal.services.deliveries.log.pages import EXPORT_LIMIT, LogRow
 from portal.services.operations.retention import held_until
 from portal.services.outbox.status import PausedFor, ShownStatus
+from portal.web.deliveries.bulk_retries.taken import taken_words
 from portal.web.deliveries.forms import FAILED, LogFilterForm, failed_in, status_words
 from portal.web.deliveries.place.list_place import delivery_url
 from portal.web.deliveries.retried_row import here, retried, row_id, row_url
@@ -33,7 +35,7 @@ from portal.web.frame.tabs import Tab
 from portal.web.frame.wording import counted, day_of, number, zone
 from portal.web.help.anchors import help_url
 
-__all__ = ["delivery_url", "here", "retried", "row_id", "row_url"]
+__all__ = ["delivery_url", "here", "retried", "row_id", "row_url", "taken_words"]
 
 TABS: Final = (
     None,
@@ -50,6 +52,13 @@ PAUSED_FOR: Final = {
     PausedFor.RECEIVER: "The receiver isn't responding",
     PausedFor.ORDER: "An older one goes first",
 }
+# Of an asset's deliveries: those that are shown as they are stored.
+ASKED_FOR: Final = (
+    DeliveryStatus.FAILED,
+    DeliveryStatus.HELD,
+    DeliveryStatus.STOPPED,
+    DeliveryStatus.DELIVERED,
+)
 NO_FILTERS: Final = frozenset({"all", "cursor", SORT, RETRIED})
 # The orders of the log, as its address says them.
 ORDERS: Final = (("", "Newest first"), ("when", "Oldest first"))
@@ -125,6 +134,19 @@ def failed_url(form: LogFilterForm) -> str:
     if span.startswith(FAILED) or not (span or form.since.data or form.until.data):
         return ""
     return page_url(time=failed_in(span), status=None, cursor=None)
+
+
+def counts_of_asset(asset_id: int) -> list[tuple[str, str]]:
+    """ "3 held", with where they are listed: of each status that one looks for."""
+    counts = log_pages.count_of_asset(asset_id)
+    return [
+        (
+            f"{number(counts[status])} {status_words(StatusFilter(status)).lower()}",
+            url_for("deliveries.index", asset=asset_id, status=status),
+        )
+        for status in ASKED_FOR
+        if status in counts
+    ]
 
 
 def failures_url(begins: datetime, ends: datetime, webhook: UUID | None = None) -> str:
@@ -224,6 +246,11 @@ def took(milliseconds: int | None) -> str:
 def export_url() -> str:
     """Where what the filters leave can be had as a file: all pages of it."""
     return url_for("deliveries.export", **filters_in_force())
+
+
+def excel_url() -> str:
+    """The same for people who open it in a spreadsheet."""
+    return url_for("deliveries.export_for_excel", **filters_in_force())
 
 
 def retry_all_url() -> str:

@@ -16,8 +16,10 @@ from portal.web.assets.state import urgent_badges
 from portal.web.deliveries import log_presenter
 from portal.web.find.words import lists, short
 from portal.web.frame.access import can, requires
+from portal.web.help.views import open_entries
 
 LONGEST: Final = 10_000  # characters; what stands further back in a pasted text is not read
+MOST_OF_HELP: Final = 3
 # Each kind's page, and what its address calls the thing.
 PAGES: Final[Mapping[FoundKind, tuple[str, str]]] = {
     FoundKind.ASSET: ("assets.show", "asset_id"),
@@ -41,6 +43,7 @@ def index() -> Response | str:
         "find/index.html",
         text=text,
         short=short(text),
+        help_found=open_entries(text)[:MOST_OF_HELP] if text else [],
         found=found,
         lists=lists(text, found),
         holders=holders([asset.id for asset in found.assets.rows]),

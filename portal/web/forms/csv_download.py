@@ -1,7 +1,7 @@
 """A CSV file that is sent while it is being read: two at a time for each person."""
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from typing import cast
+from typing import Final, cast
 
 from flask import Response, request, stream_with_context
 
@@ -9,6 +9,9 @@ from portal.lib.csv_cells import write_csv
 from portal.lib.file_lock import FileLock
 from portal.services.csv.export_slots import take_slot
 from portal.web.frame.access import actor
+
+# In the others the comma stands in numbers. No language is a program's, which reads ours.
+COMMA_LANGUAGES: Final = frozenset({"", "en", "he", "ja", "ko", "th", "zh"})
 
 
 def csv_download(name: str, rows: Iterable[Sequence[object]], between: str = ",") -> Response:
@@ -20,6 +23,13 @@ def csv_download(name: str, rows: Iterable[Sequence[object]], between: str = ","
     answer = Response(_Held(text, slot) if slot else text, content_type="text/csv; charset=utf-8")
     answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return answer
+
+
+def excel_separator() -> str:
+    """What the reader's Excel takes for the end of a cell: it goes by the language of the computer,
+    as the browser does. Our import reads either."""
+    language = (request.accept_languages.best or "").partition("-")[0].lower()
+    return "," if language in COMMA_LANGUAGES else ";"
 
 
 class _Held(Iterator[str]):

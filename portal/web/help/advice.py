@@ -33,11 +33,13 @@ Link = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matter:
-    """What a message to somebody else is about. `path`: the page that shows it, from the root."""
+    """What a message to somebody else is about. `held`: what waits for it, and until when. `path`:
+    the page that shows it, from the root."""
 
     webhook: UUID | None = None
     name: str = ""
     happened: str = ""
+    held: str = ""
     since: datetime | None = None
     path: str = ""
 
@@ -102,6 +104,7 @@ def message_of(matter: Matter, needed: str) -> str:
         ("Webhook", matter.name),
         ("What happened", matter.happened),
         ("Since", since),
+        ("What is held", matter.held),
         ("What is needed", needed),
         ("Link", link),
     )

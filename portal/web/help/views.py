@@ -11,7 +11,7 @@ from portal.lib.durations import in_words
 from portal.web.frame.access import can, permission_of, requires
 from portal.web.help.anchors import code_url, help_url
 from portal.web.help.figures import figures
-from portal.web.help.search import LONGEST, find
+from portal.web.help.search import LONGEST, Entry, find
 from portal.web.help.texts import Link
 from portal.web.help.topics import CODES, REASONS, SUBJECTS, TOPICS
 
@@ -27,7 +27,7 @@ def index() -> str:
         "help/index.html",
         question=question,
         longest=LONGEST,
-        found=[each for each in find(question) if _is_open(each.path)] if question else [],
+        found=open_entries(question) if question else [],
         subjects=[(each.title, _open(each.lines)) for each in SUBJECTS],
         codes=list(_codes()),
     )
@@ -61,6 +61,11 @@ def webhooks() -> str:
 def no_message() -> str:
     """Why did I not get it? What to look at, in this order."""
     return render_template("help/no_message.html", days=settings().retention_days)
+
+
+def open_entries(question: str) -> list[Entry]:
+    """What fits the question best comes first, of what the reader may open."""
+    return [each for each in find(question) if _is_open(each.path)]
 
 
 def _codes() -> Iterator[tuple[str, str, str]]:

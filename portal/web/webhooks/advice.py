@@ -9,6 +9,7 @@ from portal.web.frame.access import can
 from portal.web.frame.wording import moment
 from portal.web.help.advice import Advice, Matter, advise, for_reader
 from portal.web.help.reason_advice import advice_after, webhook_links
+from portal.web.webhooks.words import held_count, held_until_words
 
 
 def advice_of(webhook: WebhookDetail) -> Advice | None:
@@ -93,6 +94,7 @@ def _matter(webhook: WebhookDetail, happened: str) -> Matter:
         webhook=webhook.public_id,
         name=webhook.name,
         happened=happened,
+        held=f"{held_count(webhook.held)}. {held_until_words(webhook)}" if webhook.held else "",
         since=webhook.off_at or webhook.failing_since,
         path=f"/settings/webhooks/{webhook.public_id}",
     )

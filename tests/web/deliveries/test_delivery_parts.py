@@ -1,12 +1,13 @@
 """In which order a delivery says what, to somebody who has the receiver's owner on the line."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask import Flask
 
+from portal.lib.clock import utcnow
 from tests.support.deliveries import make_attempt, make_delivery
-from tests.support.factories import make_webhook
+from tests.support.factories import make_user, make_webhook
 from tests.support.pages import Page, Pages
 from tests.web.signed_in import visit
 
@@ -30,33 +31,60 @@ def caller_text(page: Page) -> str:
 
 
 def test_it_says_first_what_the_caller_has_to_know(support: Pages) -> None:
-    made = make_delivery(status="failed", tries=10, reason="server", code=500)
-    make_attempt(made, reason="server", code=500, started_at=AT, finished_at=AT)
+    hook = make_webhook(name="Payroll")
+    made = make_delivery(hook, status="failed", tries=10, reason="server", code=500)
+    for minutes in (10, 0):
+        at = AT - timedelta(minutes=minutes)
+        make_attempt(made, reason="server", code=500, started_at=at, finished_at=at)
     page = support.get(f"/deliveries/{made}")
     assert headings(page)[: len(PARTS)] == PARTS
     assert caller_text(page) == (
-        "Our side is working. receiver.example.com returned a server error. That was at"
-        " 25 Nov 2026, 13:11:07 (Europe/Vienna), that is 12:11:07 UTC. Ask the receiver's owner to"
+        "Our side is working. “Payroll” returned a server error, at"
+        " 25 Nov 2026, 13:11:07 (Europe/Vienna), that is 12:11:07 UTC."
+        " Its attempts have failed since 25 Nov 2026, 13:01:07 (Europe/Vienna)."
+        " Nothing is lost: it is kept here. It is not retried automatically: it goes out once"
+        " somebody presses Retry. The receiver's owner must act. Ask the receiver's owner to"
         f" check their log for delivery {made}. A retry has the same id."
     )
 
 
+def test_the_caller_is_told_who_must_act_here_and_of_what_was_never_attempted(app: Flask) -> None:
+    make_user("admin", name="Ada Admin")
+    pages = visit(app, "support", time_zone="UTC")
+    inbox = make_webhook(name="Built-in inbox", kind="inbox", url="")
+    made = make_delivery(inbox, status="failed", tries=1, reason="auth", code=401)
+    make_attempt(made, reason="auth", code=401, started_at=AT, finished_at=AT)
+    words = caller_text(pages.get(f"/deliveries/{made}"))
+    assert words.startswith("“Built-in inbox” rejected our authentication, at")
+    assert "An administrator (Ada Admin) must act." in words
+
+    soon = utcnow() + timedelta(minutes=4)
+    hook = make_webhook(name="Helpdesk", throttled=True, failures_in_row=7, not_before=soon)
+    made = make_delivery(hook)
+    assert caller_text(pages.get(f"/deliveries/{made}")).startswith(
+        "“Helpdesk” isn't responding. It has not been attempted yet. Nothing is lost: it is kept "
+        f"here. It is retried automatically, at {soon.day} {soon:%b %Y}, {soon:%H:%M:%S} (UTC)"
+    )
+    assert caller_text(pages.get(f"/deliveries/{make_delivery()}")) == ""
+
+
 def test_of_one_that_arrived_it_says_who_answered_what_and_when(support: Pages) -> None:
-    made = make_delivery(status="delivered", tries=1, code=204, took_ms=143)
+    hook = make_webhook(name="Payroll")
+    made = make_delivery(hook, status="delivered", tries=1, code=204, took_ms=143)
     make_attempt(made, outcome="delivered", code=204, started_at=AT, finished_at=AT)
     page = support.get(f"/deliveries/{made}")
     assert caller_text(page).startswith(
-        "receiver.example.com answered 204 at 25 Nov 2026, 13:11:07"
+        "“Payroll” has received it: it answered 204 at 25 Nov 2026, 13:11:07"
     )
     assert "Our side is working" not in caller_text(page)
 
 
 def test_what_never_reached_the_receiver_is_not_looked_for_in_its_log(support: Pages) -> None:
-    made = make_delivery(status="failed", tries=10, reason="refused")
+    made = make_delivery(make_webhook(name="Payroll"), status="failed", tries=10, reason="refused")
     make_attempt(made, reason="refused", started_at=AT, finished_at=AT)
     words = caller_text(support.get(f"/deliveries/{made}"))
-    assert words.startswith("Our side is working. receiver.example.com refused the connection.")
-    assert f"Ask the receiver's owner what happened then. The delivery is {made}." in words
+    assert words.startswith("Our side is working. “Payroll” refused the connection, at")
+    assert f"The receiver's owner must act. The delivery is {made}." in words
     assert "check their log" not in words
 
 

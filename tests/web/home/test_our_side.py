@@ -39,3 +39,13 @@ def test_the_search_and_help_lead_there(app: Flask) -> None:
         assert page.links("Is everything running?"), asked
     page = pages.get("/help/" + page.links("Is everything running?")[0].split("/help/")[1])
     assert "/#our-side" in page.links("Is our side working?")
+
+
+def test_the_search_above_every_page_finds_help_too(app: Flask) -> None:
+    pages = visit(app, "support")
+    page = pages.get("/find?q=system")
+    assert page.h1 == "Found for “system”"
+    assert page.links("Is everything running?")
+    assert pages.get("/find?q=422").links("422: Content not accepted")
+    page = pages.get("/find?q=zzzzqq")
+    assert page.h1 == "Nothing found for “zzzzqq”"

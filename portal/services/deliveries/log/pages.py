@@ -12,9 +12,16 @@ from sqlalchemy.orm import Session
 from portal.engine.reason_keys import NEVER_LEFT
 from portal.engine.retry_policy import AttemptKind
 from portal.lib.paging import PAGE_SIZE, Cursor, Page, page_of
-from portal.models.deliveries import OPEN, Attempt, AttemptOutcome, Delivery, Priority
+from portal.models.deliveries import (
+    OPEN,
+    Attempt,
+    AttemptOutcome,
+    Delivery,
+    DeliveryStatus,
+    Priority,
+)
 from portal.models.webhooks import Webhook, WebhookState
-from portal.services.core.counting import capped
+from portal.services.core.counting import COUNT_LIMIT, capped
 from portal.services.core.unit_of_work import database_time, session
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from portal.services.deliveries.log.plan import of_status, walk_for, without_drafts
@@ -177,6 +184,20 @@ def count(status: StatusFilter, webhook: UUID | None = None) -> int:
         return count_of_webhook(current, status, webhook, now)
     wanted = of_status(status, now) + without_drafts(current)
     return capped(current, select(literal(1)).where(*wanted))
+
+
+def count_of_asset(asset_id: int) -> dict[DeliveryStatus, int]:
+    """How many of an asset's newest `COUNT_LIMIT` deliveries have which stored status."""
+    current = session()
+    some = (
+        select(Delivery.status)
+        .where(Delivery.asset_id == asset_id, *without_drafts(current))
+        .order_by(Delivery.asset_id.desc(), Delivery.id.desc())
+        .limit(COUNT_LIMIT)
+        .subquery()
+    )
+    rows = current.execute(select(some.c.status, func.count()).group_by(some.c.status))
+    return {DeliveryStatus(status): many for status, many in rows}
 
 
 def webhook_names() -> Sequence[tuple[UUID, str, bool]]:

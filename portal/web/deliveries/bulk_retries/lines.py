@@ -100,5 +100,8 @@ def _note(task: Task, left: int) -> str:
         return f"{MOST_FAILURES} failed in a row"
     if task.state in (TaskState.STOPPED, TaskState.FAILED) and left:
         return f"{number(left)} {'was' if left == 1 else 'were'} not sent"
-    counts = {words: task.counts.get(each, 0) for each, words in OUTCOMES.items()}
-    return ", ".join(f"{number(many)} {words}" for words, many in counts.items() if many)
+    counts = {each: task.counts.get(each, 0) for each in OUTCOMES}
+    # That none arrived is what one looks for.
+    told = [each for each, many in counts.items() if many or each is RowOutcome.DELIVERED]
+    some = any(counts.values())
+    return ", ".join(f"{number(counts[each])} {OUTCOMES[each]}" for each in told) if some else ""

@@ -18,6 +18,7 @@ from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.notices.banners import WebhookTrouble, troubles
 from portal.services.webhooks.notices.emails import News
 from portal.services.webhooks.summary import Standing
+from portal.web.deliveries.bulk_retries.taken import QueuedDeliveries, queued
 from portal.web.deliveries.forms import UNTRIED
 from portal.web.frame.access import can
 from portal.web.frame.wording import counted, day_of, near_time, plural, time_tag
@@ -140,7 +141,8 @@ def _lines(found: Sequence[Problem], known: Sequence[WebhookTrouble]) -> Iterato
     off = [each for each in known if each.news is News.OFF]
     failing = [each for each in known if each.news is not News.OFF]
     yield from map(_off, off[:MOST_TROUBLES])
-    yield from map(_of_deliveries, found)
+    in_runs = queued()
+    yield from (_of_deliveries(each, in_runs) for each in found)
     others = [each for each in failing if each.webhook not in with_problems]
     yield from map(_failing, others[:MOST_TROUBLES])
 
@@ -175,22 +177,29 @@ def _failing(trouble: WebhookTrouble) -> ProblemLine:
     )
 
 
-def _of_deliveries(problem: Problem) -> ProblemLine:
+def _of_deliveries(problem: Problem, in_runs: QueuedDeliveries) -> ProblemLine:
+    taken = in_runs.count(problem.webhook_id, problem.reason)
+    to_retry = max(0, problem.retryable - taken)
     words = title(problem.reason, problem.code) if problem.reason else _untried(problem)
     which = "delivery" if problem.count == 1 else "deliveries"
-    may_retry = problem.retryable > 0 and can("deliveries.retry")
+    may_retry = to_retry > 0 and can("deliveries.retry")
     return ProblemLine(
         name=problem.webhook_name,
         name_url="" if problem.is_deleted else _page(problem.webhook_id),
         told=words,
         figure=f"{counted(problem.count)} {which}",
-        more=[_span(problem), *_earlier(problem), *_goes_on(problem)],
+        more=[
+            _span(problem),
+            *_earlier(problem),
+            *in_runs.words(problem.webhook_id, problem.reason),
+            *_goes_on(problem),
+        ],
         end=_behind(problem),
         icon="pause-fill" if problem.is_paused and not problem.failed else "x-octagon-fill",
         tone="danger" if problem.failed else "warning",
         url=url_for("deliveries.index", **_filter_of(problem)),
         retry_url=url_for("batches.confirm", **_filter_of(problem), all="1") if may_retry else "",
-        retry_count=counted(problem.retryable),
+        retry_count=counted(to_retry),
         dismissible=_dismissible(problem),
     )
 

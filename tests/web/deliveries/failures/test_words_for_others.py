@@ -1,0 +1,93 @@
+"""What is handed to others: the file for people, the help bundle, notes, and bulk retries."""
+
+import csv
+import io
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from flask import Flask
+
+from portal.lib.clock import utcnow
+from portal.services.bulk_retry import task as bulk_retry_task
+from portal.services.bulk_retry.selection import Selection
+from tests.support.deliveries import make_attempt, make_delivery
+from tests.support.factories import make_user, make_webhook
+from tests.web.bulk_retry.test_bulk_retry_pages import work
+from tests.web.home.test_home import problems
+from tests.web.signed_in import visit
+
+AT = datetime(2026, 5, 4, 12, 0, 7, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(("language", "between"), [("de-AT", ";"), ("en-GB", ",")])
+def test_the_file_for_people_has_their_words_and_times(
+    app: Flask, language: str, between: str
+) -> None:
+    hook = make_webhook(name="Helpdesk")
+    made = make_delivery(hook, status="failed", reason="server", code=500, created_at=AT, tries=2)
+    pages = visit(app, "support", time_zone="Europe/Vienna")
+    (address,) = pages.get("/deliveries").links("Download these for Excel")
+    answer = pages.client.get(address, headers={"Accept-Language": language})
+    heading, row = csv.reader(io.StringIO(answer.text.lstrip("\ufeff")), delimiter=between)
+    assert heading[:3] == ["When (Europe/Vienna)", "Event", "Asset tag"]
+    assert row[:3] == ["2026-05-04 14:00:07", "Asset created", "AST-00007"]
+    assert row[4:8] == ["Helpdesk", "Failed", "Server error (500)", "2"]
+    assert row[-1] == str(made)
+    assert pages.client.get("/deliveries/export-for-excel.csv?code=banana").status_code == 400
+
+
+def test_the_help_bundle_can_be_read_tomorrow(app: Flask) -> None:
+    due = utcnow() + timedelta(hours=1)
+    hook = make_webhook(name="Helpdesk")
+    made = make_delivery(hook, status="retrying", reason="server", code=500, tries=1, due_at=due)
+    make_attempt(made, reason="server", code=500, started_at=AT, finished_at=AT)
+    make_attempt(made, kind="manual", actor="Sam", reason="server", code=500, started_at=AT)
+    pages = visit(app, "support", name="Bo")
+    bundle = pages.client.get(f"/deliveries/{made}/help-bundle").text
+    assert "Webhook:  Helpdesk" in bundle
+    assert f"Next automatic retry: {due:%Y-%m-%dT%H:%M:%S}" in bundle
+    assert "1  2026-05-04T12:00:07.000+00:00  automatic: Server error (500)" in bundle
+    assert "2  2026-05-04T12:00:07.000+00:00  Retry by Sam: Server error (500)" in bundle
+    for relative in (" ago", " in 1 hour", " in 59 minutes", "in 60 minutes"):
+        assert relative not in bundle.split("What we sent")[0]
+
+
+def test_the_note_about_a_closed_address_asks_for_all_that_is_needed(app: Flask) -> None:
+    make_user("admin", name="Ada Admin")
+    now = utcnow()
+    hook = make_webhook(name="Old CRM", state="off", off_reason="gone", off_at=now)
+    for _ in range(3):
+        make_delivery(hook, status="held")
+    page = visit(app, "support").get(f"/settings/webhooks/{hook.public_id}")
+    needed = "Enter the new address that its owner gives, then turn the webhook on again."
+    assert f"What is needed: {needed}" in page.main
+    assert "What is held: 3 deliveries. The oldest is kept until" in page.main
+
+
+def test_what_is_in_a_bulk_retry_is_offered_no_second_one(app: Flask) -> None:
+    hook = make_webhook(name="Sync", not_before=utcnow() + timedelta(minutes=5), throttled=True)
+    made = [
+        make_delivery(hook, status="failed", reason="server", code=500, tries=10) for _ in range(5)
+    ]
+    sam = make_user("support", name="Sam Okoro")
+    batch = bulk_retry_task.start(sam.actor, Selection(ticked=tuple(made[:2])))
+    work()
+    pages = visit(app, "support")
+    page = pages.get("/deliveries")
+    ours = [each for each in problems(page) if "Server error" in each]
+    assert any("Sam Okoro is retrying" in each for each in ours) or "5 deliveries" not in ours[0]
+    rows = [" ".join(row) for row in page.rows()]
+    assert sum("Sam Okoro is retrying it now" in row for row in rows) == 2
+    assert page.links("Retry 3")
+    assert "left." not in pages.get(f"/batches/{batch}").main.split("Stop")[0]
+
+
+def test_an_assets_deliveries_are_counted_by_what_one_looks_for(app: Flask) -> None:
+    from tests.support.factories import make_asset
+
+    asset = make_asset()
+    for status in ("held", "held", "delivered"):
+        make_delivery(status=status, asset_id=asset)
+    page = visit(app, "support").get(f"/assets/{asset}/deliveries")
+    assert page.links("2 held") == [f"/deliveries?asset={asset}&status=held"]
+    assert len(page.links("delivered")) == 1
