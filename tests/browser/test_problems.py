@@ -35,7 +35,7 @@ def test_problems_fold_out_beside_a_very_long_name(page: Page, app: Flask, porta
     sign_in(page, app, portal)
     page.goto(f"{portal}/deliveries")
     page.get_by_text("2 more problems").click()
-    expect(page.get_by_role("button", name="Dismiss 1 failed: Door")).to_be_visible()
+    expect(page.get_by_role("button", name="Dismiss 1 that failed: Door")).to_be_visible()
     check_page(page, "log with problems")
 
 

@@ -14,7 +14,7 @@ from portal.services.find import queries
 from portal.services.find.queries import EverythingFound, FoundKind
 from portal.web.assets.state import urgent_badges
 from portal.web.deliveries import log_presenter
-from portal.web.find.words import lists, short
+from portal.web.find.words import SHORT, lists, short
 from portal.web.frame.access import can, requires
 from portal.web.help.views import open_entries
 
@@ -43,7 +43,7 @@ def index() -> Response | str:
         "find/index.html",
         text=text,
         short=short(text),
-        help_found=open_entries(text)[:MOST_OF_HELP] if text else [],
+        help_found=open_entries(text)[:MOST_OF_HELP] if 0 < len(text) <= SHORT else [],
         found=found,
         lists=lists(text, found),
         holders=holders([asset.id for asset in found.assets.rows]),

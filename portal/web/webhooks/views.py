@@ -258,7 +258,7 @@ def _figures(webhook: WebhookDetail) -> list[tuple[str, str, str, datetime | Non
     if oldest := webhook.oldest_open:
         length = in_words(max(0.0, (utcnow() - oldest.created_at).total_seconds()))
         where = delivery_url(oldest.public_id, here())
-        figures.append((length, "since the oldest of these", where, oldest.created_at))
+        figures.append((length, "oldest not delivered", where, oldest.created_at))
     if webhook.off_at and not webhook.is_active:
         where = url_for("webhooks.history", public_id=webhook.public_id)
         figures.append((near_day(webhook.off_at), "off since", where, webhook.off_at))

@@ -125,7 +125,7 @@ def test_a_second_one_hears_who_retries_these_now(support: Pages, sam: Person) -
     assert page.h1 == "Nothing to retry"
     assert "Sam Okoro is retrying 2 of these now." in page.main
     assert page.links("Retry 3 selected deliveries")
-    assert "2 in another bulk retry now" in page.main
+    assert "2 in another bulk retry that has not ended" in page.main
 
 
 def test_a_second_one_hears_of_one_that_was_interrupted_and_takes_the_others(
@@ -137,6 +137,7 @@ def test_a_second_one_hears_of_one_that_was_interrupted_and_takes_the_others(
     words = "2 of these are in a bulk retry of Sam Okoro, which was interrupted."
     assert words in page.main
     assert "(Interrupted, 10 of 12)" in page.main
+    assert "Retry the remaining 2" in page.main
 
 
 def test_it_says_you_where_the_first_one_is_ones_own(

@@ -180,7 +180,7 @@ def test_what_is_shown_can_be_had_as_a_file(
     ]
     make_delivery(status="delivered")
     support.get("/deliveries?status=failed")
-    (address,) = set(support.page.links("Download these")) if support.page else set()
+    (address,) = set(support.page.links("Download these as CSV")) if support.page else set()
     answer = support.client.get(address, buffered=True)
     assert answer.mimetype == "text/csv"
     assert "attachment" in answer.headers["Content-Disposition"]

@@ -63,7 +63,8 @@ def test_what_came_back_is_still_there_when_later_attempts_got_no_answer(support
     make_attempt(made, reason="refused")
     page = support.get(f"/deliveries/{made}")
     assert "receiver.example.com refused the connection." in page.main
-    assert "This came back to “Retry by Ana”. To later attempts nothing came back." in page.main
+    nothing = "Nothing came back to the last attempt. This came back to “Retry by Ana”, "
+    assert nothing in page.main
     assert page.main.count("the disk is full") == 1
     assert page.main.count(HOSTILE) == 1
     assert "<script>alert" not in page.html
@@ -225,8 +226,8 @@ def test_one_that_waits_for_a_receiver_in_trouble_says_until_when(support: Pages
     made = make_delivery(hook, due_at=utcnow() - timedelta(minutes=2))
     page = support.get(f"/deliveries/{made}")
     assert "so we pause before the next attempt. Next attempt: in 3 minutes" in page.main
+    assert page.main.count("ress Test webhook") == 1
     way_out = "Does the receiver work again? Press Test webhook"
-    assert way_out in page.main
     assert way_out in support.get(f"/settings/webhooks/{hook.public_id}").main
     assert "taking longer than usual" not in page.main
 

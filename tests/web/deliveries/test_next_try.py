@@ -58,7 +58,7 @@ def test_one_of_many_retries_waits_for_a_receiver_in_trouble(support: Pages) -> 
     alone = make_delivery(hook, priority=Priority.INTERACTIVE, **asked)
     many = make_delivery(hook, priority=Priority.BULK, **asked)
     assert "Ana pressed Retry. It is about" in support.get(f"/deliveries/{alone}").main
-    assert "the next attempt. Next attempt: in 4" in support.get(f"/deliveries/{many}").main
+    assert "the next attempt. Retried: in 4" in support.get(f"/deliveries/{many}").main
 
 
 def test_what_is_left_alone_leads_to_the_cause_and_to_a_test(app: Flask, support: Pages) -> None:

@@ -66,7 +66,7 @@ def test_a_key_that_was_used_undecoded_is_told_and_how_to_decode_it(support: Pag
 
 def test_another_body_is_told_though_the_signature_is_right(support: Pages) -> None:
     page = check(support, refused(make_webhook(secret=SECRET)), RIGHT, OTHER_BODY)
-    assert "Nothing differs" not in page.main
+    assert "Our signature is right" not in page.main
     assert "The body differs" in page.main
     assert "the body you pasted is not ours: it differs from byte 37 on" in page.main
 

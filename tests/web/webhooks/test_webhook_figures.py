@@ -38,7 +38,7 @@ def figures(page: Page) -> dict[str, tuple[str, str]]:
 
 def test_the_oldest_that_waits_is_told_and_leads_to_its_page(pages: Pages) -> None:
     hook = make_webhook()
-    assert "oldest waiting" not in figures(page_of(pages, hook))
+    assert "oldest not delivered" not in figures(page_of(pages, hook))
     make_delivery(hook, status="delivered", created_at=utcnow() - timedelta(hours=9))
     ago = timedelta(hours=2, minutes=4, seconds=30)
     later = {"due_at": utcnow() + timedelta(hours=1), "tries": 1}
@@ -46,8 +46,8 @@ def test_the_oldest_that_waits_is_told_and_leads_to_its_page(pages: Pages) -> No
     make_delivery(hook, created_at=utcnow() - timedelta(minutes=1))
     page = page_of(pages, hook)
     found = figures(page)
-    assert found["oldest waiting"][0] == "2 h 4 min"
-    assert found["oldest waiting"][1].startswith(f"/deliveries/{oldest}?")
+    assert found["oldest not delivered"][0] == "2 h 4 min"
+    assert found["oldest not delivered"][1].startswith(f"/deliveries/{oldest}?")
     assert [found[each][0] for each in ("waiting", "will retry", "paused")] == ["1", "1", "0"]
     times = [node for node in page.root.find_all("time") if "figure-value" in node.get("class")]
     assert [node.get("title").count(":") for node in times] == [2]

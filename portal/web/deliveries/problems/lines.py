@@ -8,8 +8,9 @@ from uuid import UUID
 from flask import url_for
 from markupsafe import Markup
 
-from portal.engine.health import PATIENCE_IN_WORDS
+from portal.engine.health import PATIENCE_IN_WORDS, has_asked
 from portal.engine.reasons import title
+from portal.lib.clock import utcnow
 from portal.models.webhooks import OffReason
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from portal.services.deliveries.problems.queries import Problem, find_problems
@@ -27,6 +28,7 @@ MOST_LINES: Final = 40
 # Troubles are few; each of these is looked up by itself.
 MOST_TROUBLES: Final = 10
 PAUSED: Final = "paused: the receiver isn't responding"
+ASKED: Final = "paused: the receiver asked us to wait"
 WHY_OFF: Final = {
     OffReason.GONE: "address closed for good (410)",
     OffReason.FAILING: f"nothing arrived for {PATIENCE_IN_WORDS}",
@@ -205,7 +207,9 @@ def _of_deliveries(problem: Problem, in_runs: QueuedDeliveries) -> ProblemLine:
 
 
 def _untried(problem: Problem) -> str:
-    return PAUSED if problem.is_paused else "not attempted yet"
+    if not problem.is_paused:
+        return "not attempted yet"
+    return ASKED if has_asked(problem.next_retry_at, utcnow()) else PAUSED
 
 
 def _filter_of(problem: Problem) -> dict[str, Any]:
