@@ -10,7 +10,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-
 .DEFAULT_GOAL := help
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: help run test test-quick check coverage golden chaos mutants bench lock lock-check \
+.PHONY: help run test test-quick check coverage golden pictures chaos mutants bench lock lock-check \
 	browser browser-support
 
 help: ## Explain the targets
@@ -52,6 +52,10 @@ golden: .venv/dev.stamp browser
 golden: ## Write anew what the pages say and how they look; then read `git diff`
 	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup --renew-golden tests/web/golden_pages \
 		tests/browser/golden_pictures
+
+pictures: .venv/dev.stamp browser
+pictures: ## Take a picture of every page of the demo, by day, by night and on a telephone
+	@$(BIN)/python -m tests.browser.support.pictures $(ARGS)
 
 # CHAOS_SEED=… repeats the faults of an earlier run, CHAOS_SECONDS=… makes it shorter.
 chaos: export FAULTS := full

@@ -7,44 +7,26 @@ A page that is added later is visited by itself; if its address needs something 
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
-from uuid import UUID
 
 import pytest
 from flask import Flask
 from playwright.sync_api import Page, expect
 from sqlalchemy import update
-from werkzeug.routing import Rule
 
 from portal.lib.clock import utcnow
 from portal.models.people import Role, UserSession
-from portal.services.core.permissions import allows
 from portal.services.core.unit_of_work import writing
 from portal.services.people import invitations, one_time_links, password_resets
 from portal.web.frame.access import PUBLIC, permission_of
 from tests.browser.support.accessibility import check_page, watch
-from tests.browser.support.sample_register import Filled, fill
+from tests.browser.support.page_list import NO_PAGE, address, readable, rules
+from tests.browser.support.sample_register import fill
 from tests.browser.support.serve_app import served
 from tests.support.factories import Person, make_user
 from tests.support.pages import Pages
 
 # Many pages in one test, on a machine that may be busy.
 pytestmark = pytest.mark.timeout(300)
-NO_PAGE = {
-    "alert_settings.live": "a part of alert_settings.index, as JSON",
-    "static": "files",
-    "audit.export": "a download",
-    "deliveries.body": "a download",
-    "delivery_help.bundle": "a download",
-    "batches.live": "a part of batches.show, as JSON",
-    "webhook_drafts.bundle": "a download",
-    "webhook_drafts.live": "a part of webhook_drafts.show, as JSON",
-    "tasks.live": "a part of tasks.show, as JSON",
-    "inbox.live": "a part of inbox.index, as JSON",
-    "deliveries.live": "a part of deliveries.show, as JSON",
-    "deliveries.row": "a part of deliveries.index, as JSON",
-}
-# Blueprints that answer machines, and the bare minimum at that.
-MACHINES = {"operations", "security_txt"}
 # Where nothing can be wrong in what a person enters.
 NO_MISTAKES = {
     "erasure.staff": "no form while something is reserved",
@@ -54,19 +36,6 @@ NO_MISTAKES = {
     "webhook_held.choose": "ticks, and a choice that cannot be empty",
 }
 ENTERED = "main form.form[data-once] :is(input:not([type=hidden]), textarea)"
-SAME = {
-    "actions": "assets",
-    "delivery_help": "deliveries",
-    "erasure.staff": "staff",
-    "erasure.user": "people",
-    "asset_parts": "assets",
-    "import_match": "importing",
-    "new_passwords": "people",
-    "webhook_forms": "webhooks",
-    "webhook_secrets": "webhooks",
-    "webhook_held": "webhooks",
-    "webhook_switches": "webhooks",
-}
 
 
 @pytest.fixture
@@ -75,42 +44,9 @@ def portal(app: Flask) -> Iterator[str]:
         yield url
 
 
-def rules(app: Flask) -> list[Rule]:
-    """Every page that can be opened."""
-    every = sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule)
-    return [rule for rule in every if "GET" in (rule.methods or ()) and is_page(rule)]
-
-
-def is_page(rule: Rule) -> bool:
-    """Whether people open it, and it is no file to keep."""
-    is_for_machines = rule.endpoint.partition(".")[0] in MACHINES
-    return not (is_for_machines or rule.endpoint in NO_PAGE or rule.rule.endswith(".csv"))
-
-
 def may_err(endpoint: str) -> bool:
     """Whether its form, emptied, is refused. Of many actions everything asked is optional."""
     return endpoint not in NO_MISTAKES and not endpoint.startswith("actions.")
-
-
-def address(rule: Rule, filled: Filled) -> str:
-    """The page's address for the thing of its kind."""
-    if not rule.arguments:
-        return rule.rule
-    family = rule.endpoint.partition(".")[0]
-    kind = SAME.get(rule.endpoint) or SAME.get(family, family)
-    known: int | str | UUID | None = getattr(filled, kind, None)
-    assert known, f"{rule.endpoint}: give `Filled` something that {rule.rule} can show"
-    (name, *_) = rule.arguments - {"subject"}
-    subject = filled.maintenance if "maintenance" in rule.endpoint else filled.reservation
-    built = rule.build({name: known, "subject": subject}, append_unknown=False)
-    assert built, rule.endpoint
-    return str(built[1])
-
-
-def readable(app: Flask, role: str) -> list[Rule]:
-    """The pages that people of this role may open."""
-    pages = [(rule, permission_of(rule.endpoint) or "") for rule in rules(app)]
-    return [rule for rule, needed in pages if needed != PUBLIC and allows(role, needed)]
 
 
 def be(page: Page, app: Flask, portal: str, person: Person) -> None:

@@ -128,7 +128,7 @@ def fill(by: Person) -> Filled:
     paper = _consumable(by.actor)
     maria, reservation, maintenance = _plans(by.actor, ids[0])
     _alerts(by.actor)
-    checked = _checked(by.actor)
+    checked = checked_import(by.actor)
     many = bulk.start(by.actor, Action.CHECK_IN, ids, {})
     hooks = _webhooks(by.actor)
     made = [_delivery(hooks, ids, Line(*each)) for each in reversed(LOG)]
@@ -148,14 +148,14 @@ def fill(by: Person) -> Filled:
         categories=named_lists.choices(named_lists.CATEGORIES)[0][1],
         locations=named_lists.choices(named_lists.LOCATIONS)[0][1],
         webhooks=hooks["Helpdesk"].public_id,
-        webhook_drafts=_draft(by.actor),
+        webhook_drafts=tested_draft(by.actor),
         deliveries=made[-1],
         people=colleague.public_id,
         invitations=invitations.invite(by.actor, "cleo.marin@example.com", Role.MANAGER),
     )
 
 
-def _checked(by: Actor) -> UUID:
+def checked_import(by: Actor) -> UUID:
     """A file of which one row can be imported and one cannot; the check is done."""
     content = b"name,purchase_date\nDesk lamp,2026-01-02\nOffice chair,yesterday\n"
     public_id = import_task.upload(by, read_csv(content), may_add=False, file_name="assets.csv")
@@ -257,7 +257,7 @@ def _webhook(by: Actor, name: str, url: str) -> Hook:
     return Hook(row_id, public_id, name, url, None)
 
 
-def _draft(by: Actor) -> UUID:
+def tested_draft(by: Actor) -> UUID:
     """A form that was tested and is not saved yet."""
     form = uuid4()
     values = WebhookValues(name="Helpdesk 2", url=HOOKS[0][1], events=LIFE)

@@ -1,0 +1,74 @@
+"""Every page that exists, from the application's own map, and its address for one of its kind."""
+
+from typing import Final
+from uuid import UUID
+
+from flask import Flask
+from werkzeug.routing import Rule
+
+from portal.services.core.permissions import allows
+from portal.web.frame.access import PUBLIC, permission_of
+from tests.browser.support.sample_register import Filled
+
+NO_PAGE: Final = {
+    "alert_settings.live": "a part of alert_settings.index, as JSON",
+    "static": "files",
+    "audit.export": "a download",
+    "deliveries.body": "a download",
+    "delivery_help.bundle": "a download",
+    "batches.live": "a part of batches.show, as JSON",
+    "webhook_drafts.bundle": "a download",
+    "webhook_drafts.live": "a part of webhook_drafts.show, as JSON",
+    "tasks.live": "a part of tasks.show, as JSON",
+    "inbox.live": "a part of inbox.index, as JSON",
+    "deliveries.live": "a part of deliveries.show, as JSON",
+    "deliveries.row": "a part of deliveries.index, as JSON",
+}
+# Blueprints that answer machines, and the bare minimum at that.
+MACHINES: Final = {"operations", "security_txt"}
+SAME: Final = {
+    "actions": "assets",
+    "delivery_help": "deliveries",
+    "erasure.staff": "staff",
+    "erasure.user": "people",
+    "asset_parts": "assets",
+    "import_match": "importing",
+    "new_passwords": "people",
+    "webhook_forms": "webhooks",
+    "webhook_secrets": "webhooks",
+    "webhook_held": "webhooks",
+    "webhook_switches": "webhooks",
+}
+
+
+def rules(app: Flask) -> list[Rule]:
+    """Every page that can be opened."""
+    every = sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule)
+    return [rule for rule in every if "GET" in (rule.methods or ()) and is_page(rule)]
+
+
+def is_page(rule: Rule) -> bool:
+    """Whether people open it, and it is no file to keep."""
+    is_for_machines = rule.endpoint.partition(".")[0] in MACHINES
+    return not (is_for_machines or rule.endpoint in NO_PAGE or rule.rule.endswith(".csv"))
+
+
+def address(rule: Rule, filled: Filled) -> str:
+    """The page's address for the thing of its kind."""
+    if not rule.arguments:
+        return rule.rule
+    family = rule.endpoint.partition(".")[0]
+    kind = SAME.get(rule.endpoint) or SAME.get(family, family)
+    known: int | str | UUID | None = getattr(filled, kind, None)
+    assert known, f"{rule.endpoint}: give `Filled` something that {rule.rule} can show"
+    (name, *_) = rule.arguments - {"subject"}
+    subject = filled.maintenance if "maintenance" in rule.endpoint else filled.reservation
+    built = rule.build({name: known, "subject": subject}, append_unknown=False)
+    assert built, rule.endpoint
+    return str(built[1])
+
+
+def readable(app: Flask, role: str) -> list[Rule]:
+    """The pages that people of this role may open."""
+    pages = [(rule, permission_of(rule.endpoint) or "") for rule in rules(app)]
+    return [rule for rule, needed in pages if needed != PUBLIC and allows(role, needed)]
