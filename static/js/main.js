@@ -7,6 +7,7 @@ import { copyButtons } from "./copy.js";
 import { live } from "./live.js";
 import { inPlace } from "./in_place.js";
 import { menus } from "./menu.js";
+import { showOpenTab } from "./tabs.js";
 import { dueChoice } from "./due_choice.js";
 import { offerTimeZone } from "./time_zone.js";
 
@@ -18,5 +19,6 @@ document.querySelectorAll("[data-rows]").forEach(rows);
 copyButtons(document);
 document.querySelectorAll("[data-live-url]").forEach((region) => live(region));
 document.querySelectorAll("[data-menu]").forEach(menus);
+document.querySelectorAll("[data-tabs]").forEach(showOpenTab);
 document.querySelectorAll("[data-due]").forEach(dueChoice);
 document.querySelectorAll("[data-time-zone]").forEach(offerTimeZone);

@@ -8,10 +8,11 @@ from flask import Flask
 from playwright.sync_api import Page, expect
 
 from portal.lib.clock import utcnow
+from portal.services.actions import assignments
 from tests.browser.support.serve_app import served
 from tests.browser.support.signed_in_page import sign_in
 from tests.support.deliveries import change, make_attempt, make_delivery, stored
-from tests.support.factories import make_asset, make_webhook
+from tests.support.factories import make_asset, make_staff, make_user, make_webhook
 from tests.support.pages import Pages
 from tests.web.signed_in import visit
 
@@ -137,6 +138,21 @@ def test_on_a_telephone_the_order_is_among_the_filters(
     page.get_by_role("button", name="Show").click()
     assert "sort=" in page.url
     expect(page.locator("th[aria-sort=ascending]")).to_have_count(1)
+
+
+def test_on_a_telephone_the_open_tab_and_who_has_an_asset_are_to_be_seen(
+    page: Page, app: Flask, portal: str
+) -> None:
+    name = "Maximiliane Obermayer"
+    assignments.allocate(make_user().actor, make_asset("Dock"), staff_id=make_staff(name))
+    sign_in(page, app, portal)
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{portal}/locations")
+    expect(page.get_by_role("link", name="Locations", exact=True)).to_be_in_viewport(ratio=0.9)
+    page.goto(f"{portal}/assets")
+    holder = page.locator("td.r-text div")
+    expect(holder).to_have_text(name)
+    assert holder.evaluate("each => each.scrollWidth - each.clientWidth") <= 0
 
 
 @pytest.mark.parametrize("path", LISTS)
