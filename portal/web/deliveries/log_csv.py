@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from portal.engine.reasons import Reason, title
 from portal.services.deliveries.log import pages as log_pages
@@ -10,7 +11,7 @@ from portal.services.deliveries.log.filters import LogFilter
 from portal.services.deliveries.log.pages import LogRow
 from portal.web.deliveries.log_presenter import event_name, result, why_paused
 from portal.web.frame.status_tags import delivery_tag
-from portal.web.frame.wording import zone, zone_name
+from portal.web.frame.wording import zone
 
 COLUMNS: Final = (
     "stored_at",
@@ -58,10 +59,15 @@ def lines(wanted: LogFilter) -> Iterator[Sequence[object]]:
 
 def lines_for_people(wanted: LogFilter) -> Iterator[Sequence[object]]:
     """The same with the page's own words, and times in the reader's zone as Excel takes them."""
-    yield [heading.format(zone=zone_name()) for heading in HEADINGS]
+    # Who reads is known now, and no more when the lines are sent.
+    return _lines_for_people(wanted, zone())
+
+
+def _lines_for_people(wanted: LogFilter, local: ZoneInfo) -> Iterator[Sequence[object]]:
+    yield [heading.format(zone=local.key) for heading in HEADINGS]
     for row in log_pages.every(wanted):
         yield (
-            _local(row.created_at),
+            _local(row.created_at, local),
             event_name(row.event),
             row.asset_tag,
             row.asset_name,
@@ -70,16 +76,16 @@ def lines_for_people(wanted: LogFilter) -> Iterator[Sequence[object]]:
             result(row) or why_paused(row),
             row.tries,
             row.sent,
-            _local(row.next_try_at),
+            _local(row.next_try_at, local),
             None if row.took_ms is None else row.took_ms / 1000,
             "Yes" if row.is_test else "No",
             row.public_id,
         )
 
 
-def _local(at: datetime | None) -> str:
+def _local(at: datetime | None, local: ZoneInfo) -> str:
     """ "2026-05-03 18:00:12": a time to any spreadsheet, whatever its language."""
-    return f"{at.astimezone(zone()):%Y-%m-%d %H:%M:%S}" if at else ""
+    return f"{at.astimezone(local):%Y-%m-%d %H:%M:%S}" if at else ""
 
 
 def _line(row: LogRow) -> Sequence[object]:

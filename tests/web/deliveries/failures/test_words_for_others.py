@@ -27,7 +27,7 @@ def test_the_file_for_people_has_their_words_and_times(
     made = make_delivery(hook, status="failed", reason="server", code=500, created_at=AT, tries=2)
     pages = visit(app, "support", time_zone="Europe/Vienna")
     (address,) = pages.get("/deliveries").links("Download these for Excel")
-    answer = pages.client.get(address, headers={"Accept-Language": language})
+    answer = pages.client.get(address, headers={"Accept-Language": language}, buffered=True)
     heading, row = csv.reader(io.StringIO(answer.text.lstrip("\ufeff")), delimiter=between)
     assert heading[:3] == ["When (Europe/Vienna)", "Event", "Asset tag"]
     assert row[:3] == ["2026-05-04 14:00:07", "Asset created", "AST-00007"]
