@@ -76,7 +76,7 @@ class Flights:
                 opens=request.opens,
                 doubted=claim.webhook.throttled,
                 # A test goes through every phase: name, connection, certificate.
-                is_fresh=claim.kind is AttemptKind.TEST,
+                is_fresh=claim.kind is AttemptKind.TEST or own_reach.is_wary_of(claim.webhook.id),
                 patience=own_reach.patience_with(
                     claim.webhook.id, throttled=claim.webhook.throttled
                 ),

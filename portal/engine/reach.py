@@ -17,6 +17,9 @@ REFUTED_DOUBTS: Final = 3  # so many, and the machine sends nothing for a while
 # and while nobody may.
 SHORT_PATIENCE: Final = 2.0
 LONG_PATIENCE: Final = 5.0
+# … over a new connection, while this machine has met one that it alone cannot reach: perhaps it
+# reaches nobody.
+WARY_PATIENCE: Final = 0.6
 SLOW_CONNECT: Final = 0.5  # a connect that has lasted so long may be one that never ends
 
 

@@ -16,6 +16,7 @@ from portal.engine.reach import (
     LONG_PATIENCE,
     REFUTED_DOUBTS,
     SHORT_PATIENCE,
+    WARY_PATIENCE,
     Doubt,
     goes_back,
     left_to_others,
@@ -62,6 +63,7 @@ class OwnReach:
     def __init__(self, machine: str = "") -> None:
         self._machine = machine
         self._known = NOTHING
+        self._heard: frozenset[int] = frozenset()  # of these, since it leaves some to others
         self.connecting: Collection[int] = ()
         self.leaves_some = False
 
@@ -87,10 +89,19 @@ class OwnReach:
 
     def patience_with(self, webhook_id: int, *, throttled: bool) -> float:
         """Seconds for connecting: less while another machine may take it over, and nobody has any
-        doubt about the receiver."""
+        doubt about the receiver; still less where this machine `is_wary_of` it."""
         known = self._known
-        is_doubted = throttled or webhook_id in known.doubted
-        return SHORT_PATIENCE if known.others and not is_doubted else LONG_PATIENCE
+        if not known.others or throttled or webhook_id in known.doubted:
+            return LONG_PATIENCE
+        return WARY_PATIENCE if self.is_wary_of(webhook_id) else SHORT_PATIENCE
+
+    def is_wary_of(self, webhook_id: int) -> bool:
+        """Whether this machine may be the one in trouble: it could not connect to some receiver
+        that is another's meanwhile, and has not heard of this one since. Then nothing is sent over
+        a connection that was open before."""
+        known = self._known
+        is_known = webhook_id in known.doubted or webhook_id in self._heard
+        return bool(known.left) and not is_known
 
     def takes(self, webhook_id: int) -> bool:
         """Whether this machine claims for the webhook."""
@@ -119,6 +130,8 @@ class OwnReach:
         doubts = reach_rows.find_doubts(connection)
         seen = self._seen(doubts, others)
         self._known = replace(seen, is_benched=self.machine in machines.benched)
+        if not seen.left:
+            self._heard = frozenset()
 
     def note_failures(
         self,
@@ -151,6 +164,8 @@ class OwnReach:
 
     def note_answers(self, connection: Connection, webhook_ids: Collection[int]) -> None:
         """These webhooks, which are locked, have answered this machine."""
+        if self._known.left:
+            self._heard = self._heard.union(webhook_ids)
         if reached := self._known.own.intersection(webhook_ids):
             reach_rows.forget(connection, self.machine, reached)
             self.note_reached(reached)

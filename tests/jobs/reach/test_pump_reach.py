@@ -10,6 +10,7 @@ from sqlalchemy import delete, event, update
 
 from jobs.deliver import deliver_due, equip
 from portal.database.engine import database_now
+from portal.engine.events.names import EventName
 from portal.extensions import settings
 from portal.models.deliveries import Delivery, DeliveryStatus
 from portal.models.operations import Process
@@ -109,6 +110,27 @@ def test_a_connect_that_lasts_keeps_it_from_claiming_more_there(
                 values = {"status": "stopped", "finished_at": database_now(current.connection())}
                 waiting = update(Delivery).where(Delivery.status == "waiting")
                 current.execute(waiting.where(Delivery.attempts == 0).values(**values))
+
+
+def test_while_it_may_be_the_one_in_trouble_it_sends_over_new_connections(
+    app: Flask, other: Machine, receiver: Receiver
+) -> None:
+    """One that was open before may lead nowhere, and the request would wait for that long."""
+    del app, other
+    make_webhook(receiver.url, events=[EventName.LOST])
+    for number in range(2):
+        publish(EventName.LOST, asset_id=number + 1)
+        deliver_due()
+    assert receiver.connections_seen == 1
+    nobody = make_webhook(f"http://127.0.0.1:{free_port()}/")
+    with writing() as current:
+        now = database_now(current.connection())
+        own_reach.note_failures(current.connection(), {nobody.id: None}, now)
+    for number in range(2):  # the second time it has heard of it
+        publish(EventName.LOST, asset_id=number + 3)
+        deliver_due()
+    assert len(receiver.received) == 4
+    assert receiver.connections_seen == 2
 
 
 def all_of_them(transport: object, _seconds: float) -> list[object]:
