@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from portal.engine.events.catalogue import event_type
 from portal.lib.durations import in_words
+from portal.services.core.permissions import SYSTEM
 from portal.services.webhooks.queries import HistoryEntry
 
 ACTIONS: Final = {
@@ -33,6 +34,7 @@ FIELDS: Final = {
     "cause": "Cause",
     "deliveries_send": "Held deliveries sent",
     "deliveries_discard": "Held deliveries discarded",
+    "deliveries_stopped": "Deliveries stopped with it",
     "reason": "Reason",
     "failed_deliveries": "Failed deliveries",
 }
@@ -81,6 +83,14 @@ def failures_began(failing_since: datetime | None, changes: Sequence[HistoryEntr
     return ""
 
 
+def has_moved(since: datetime, changes: Sequence[HistoryEntry]) -> bool:
+    """Whether the address was changed after that moment."""
+    return any(
+        each.at > since and each.action == "webhook.changed" and "url" in each.changes
+        for each in changes
+    )
+
+
 def history_lines(
     changes: Sequence[HistoryEntry], failing_since: datetime | None = None
 ) -> list[HistoryLine]:
@@ -88,7 +98,7 @@ def history_lines(
     lines = [
         HistoryLine(
             at=each.at,
-            sentence=f"{each.by} {ACTIONS.get(each.action, 'changed this webhook')}",
+            sentence=f"{_who(each)} {ACTIONS.get(each.action, 'changed this webhook')}",
             tone=TONES.get(each.action, "neutral"),
             details=[_detail(name, change) for name, change in each.changes.items()],
         )
@@ -98,6 +108,11 @@ def history_lines(
         words = failures_began(failing_since, changes).rstrip(".") or "Failures began"
         lines.append(HistoryLine(failing_since, words, "danger", []))
     return sorted(lines, key=lambda line: line.at, reverse=True)
+
+
+def _who(change: HistoryEntry) -> str:
+    """Pages of webhooks call what the portal does by itself ours."""
+    return "We" if change.by == SYSTEM.name else change.by
 
 
 def _blamed(change: HistoryEntry) -> str:

@@ -7,16 +7,19 @@ from flask import Blueprint, flash, redirect, render_template, url_for
 from wtforms import RadioField, StringField
 from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 
+from portal.models.webhooks import OffReason
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal
 from portal.services.core.unit_of_work import once_only
 from portal.services.webhooks import activation
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.activation import HeldChoice
+from portal.services.webhooks.queries import WebhookDetail
 from portal.services.webhooks.sample_deliveries import TestUnderWay, send_test
 from portal.services.webhooks.waiting_deliveries import send_waiting
 from portal.web.forms.base import PortalForm
 from portal.web.forms.refusals import refusals_in, status_of
 from portal.web.frame.access import actor, owner, requires
+from portal.web.webhooks.history import has_moved
 from portal.web.webhooks.views import WEBHOOK, Answer, delivery_path
 from portal.web.webhooks.words import held_count, held_for, held_until_words
 
@@ -80,6 +83,7 @@ def on(public_id: UUID) -> Answer:
         webhook=webhook,
         held=held_count(webhook.held),
         held_until=held_until_words(webhook),
+        is_closed=_is_closed(webhook),
     )
     return page, status_of(form)
 
@@ -115,6 +119,13 @@ def test(public_id: UUID) -> Answer:
     except Refusal as refusal:
         flash(refusal.sentence, "error")
         return redirect(url_for("webhooks.show", public_id=public_id))
+
+
+def _is_closed(webhook: WebhookDetail) -> bool:
+    """Whether its address is still the one that its receiver closed for good."""
+    if webhook.off_reason != OffReason.GONE or webhook.off_at is None:
+        return False
+    return not has_moved(webhook.off_at, webhook_queries.history(webhook.public_id))
 
 
 def _test(form: TestForm, public_id: UUID) -> Any:

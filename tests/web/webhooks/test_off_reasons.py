@@ -9,7 +9,7 @@ from flask import Flask
 
 from portal.engine.health import NOTICE, PATIENCE
 from portal.lib.clock import utcnow
-from tests.support.factories import Hook, make_webhook
+from tests.support.factories import Hook, make_webhook, publish
 from tests.support.pages import Pages
 from tests.web.signed_in import visit
 
@@ -71,6 +71,24 @@ def test_the_banner_says_why_too(app: Flask, reason: str, because: str) -> None:
     assert (f"“Sync” was turned off by us: {because}" in text) is bool(because)
     for other in {NOTHING_ARRIVED, CLOSED} - {because}:
         assert other not in text
+
+
+@pytest.mark.parametrize("reason", ["gone", "failing", "person"])
+def test_who_turns_it_on_is_warned_while_its_address_is_the_one_that_was_closed(
+    pages: Pages, reason: str
+) -> None:
+    at = utcnow() - timedelta(hours=2)
+    url = "https://erp.example.com/hook"
+    hook = make_webhook(url, name="Sync", state="off", off_reason=reason, off_at=at)
+    publish()
+    path, edit = f"{LIST}/{hook.public_id}", f"{LIST}/{hook.public_id}/edit"
+    warning = "The address is still the one that erp.example.com closed for good (410)"
+    pages.get(path)
+    page = pages.follow("Turn on, and send or discard them")
+    assert (warning in page.main) is (reason == "gone")
+    assert (page.links("Edit the webhook") == [edit]) is (reason == "gone")
+    pages.submit(pages.get(edit).form(edit), url="https://erp.example.com/new")
+    assert warning not in pages.get(f"{path}/on").main
 
 
 SOON = "It will be turned off on {}, if nothing arrives until then."
