@@ -89,7 +89,8 @@ def report_lost(
         keep_details(incident, facts)
         return facts
 
-    transition.perform(actor, asset_id, _told(Action.REPORT_LOST, make, note, description))
+    change = _told(Action.REPORT_LOST, make, note, description)
+    transition.perform(actor, asset_id, replace(change, aside=_cancelled))
 
 
 def report_broken(
@@ -173,11 +174,21 @@ def liquidate(actor: Actor, asset_id: int, values: DisposalValues) -> None:
         return facts
 
     change = _told(Action.LIQUIDATE, make, values.note, values.remark)
-    transition.perform(actor, asset_id, change)
+    transition.perform(actor, asset_id, replace(change, aside=_cancelled))
 
 
 def _told(action: Action, make: transition.Make, note: str, remark: str = "") -> Change:
     return Change(action, make, lambda moved: plain(moved.made), note=note, remark=remark)
+
+
+def _cancelled(made: Loss | Liquidation) -> str:
+    """What ended with it: "Cancelled with it: 2 reservations, 1 maintenance". Nobody's name."""
+    counts = {
+        "reservation": len(made.cancelled_reservation_ids),
+        "maintenance": len(made.cancelled_maintenance_ids),
+    }
+    told = [f"{n} {word}{'s' if n > 1 else ''}" for word, n in counts.items() if n]
+    return f"Cancelled with it: {', '.join(told)}" if told else ""
 
 
 def _refuse_untold(name: str, text: str, note: str) -> None:

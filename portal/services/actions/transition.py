@@ -50,7 +50,8 @@ class Change:
     already the time at which it happens. What it returns reaches `tell` as `moved.made`; `tell`
     gives the event's own keys of `data`.
     `version` is the one that the person saw; None where it does not matter. `note` goes to
-    receivers and timeline, `remark` to the timeline alone. `may_change_nothing`: then it is told
+    receivers and timeline, `remark` to the timeline alone, and what `aside` says of what `make`
+    returned. `may_change_nothing`: then it is told
     only if the asset's own fields changed.
     """
 
@@ -61,6 +62,7 @@ class Change:
     version: int | None = None
     note: str = ""
     remark: str = ""
+    aside: Callable[[Any], str] = lambda _made: ""
     may_change_nothing: bool = False
 
 
@@ -151,7 +153,7 @@ def _conclude(
         status_from=status_from,
         status_to=status_to,
         changes=differences,
-        note=". ".join(words for words in (change.remark, change.note) if words),
+        note=". ".join(filter(None, (change.remark, change.note, change.aside(made)))),
         event_id=_publish(current, asset, moved.asset, change.action, data),
     )
     timeline.write(current, actor, asset.id, asset.updated_at, entry)

@@ -11,6 +11,7 @@ from portal.models.assets import Asset, Counter
 from portal.services.core.unit_of_work import insert_or_ignore
 
 SERIES: Final = "asset_tag"
+LOOKED_AT: Final = 50  # tags, for a hint
 GIVEN: Final = re.compile(r"ast-\d{5,}", re.ASCII)
 
 
@@ -23,6 +24,15 @@ def next_tag(current: Session, besides: Collection[str] = ()) -> str:
         tag = f"AST-{_next_number(current):05d}"
         if tag.lower() not in besides and not _is_used(current, tag):
             return tag
+
+
+def likely_tag(current: Session) -> str | None:
+    """The tag that `next_tag` would give now, unless many after the last are taken. Reads only."""
+    last = current.scalar(select(Counter.value).where(Counter.name == SERIES)) or 0
+    tags = [f"AST-{last + step:05d}" for step in range(1, LOOKED_AT + 1)]
+    same = func.lower(Asset.asset_tag)
+    taken = set(current.scalars(select(same).where(same.in_([each.lower() for each in tags]))))
+    return next((each for each in tags if each.lower() not in taken), None)
 
 
 def of_the_series(tags: Collection[str]) -> set[str]:

@@ -1,5 +1,7 @@
 """Who will hear of an event, told before a person brings it about."""
 
+from typing import NamedTuple
+
 from sqlalchemy import func, select
 
 from portal.engine.events.names import EventName
@@ -7,16 +9,24 @@ from portal.models.webhooks import Webhook, WebhookEvent, WebhookState
 from portal.services.core.unit_of_work import session
 
 
-def count_listeners(*events: EventName) -> int:
-    """How many active webhooks asked for one of these events."""
+class Listeners(NamedTuple):
+    """How many webhooks hear of something: `on` at once, `off` once they are turned on."""
+
+    on: int
+    off: int
+
+
+def count_listeners(*events: EventName) -> Listeners:
+    """How many webhooks asked for one of these events."""
+    one = Webhook.id.distinct()
     wanted = (
-        select(func.count(Webhook.id.distinct()))
+        select(
+            func.count(one).filter(Webhook.state == WebhookState.ACTIVE),
+            func.count(one).filter(Webhook.state == WebhookState.OFF),
+        )
         .select_from(Webhook)
         .join(WebhookEvent, WebhookEvent.webhook_id == Webhook.id)
-        .where(
-            WebhookEvent.event.in_(events),
-            Webhook.state == WebhookState.ACTIVE,
-            Webhook.deleted_at.is_(None),
-        )
+        .where(WebhookEvent.event.in_(events), Webhook.deleted_at.is_(None))
     )
-    return session().execute(wanted).scalar_one()
+    on, off = session().execute(wanted).one()
+    return Listeners(on, off)

@@ -12,6 +12,7 @@ from portal.lib.typed_values import read_amount, read_day
 from portal.models.assets import Action, Asset, AssetStatus
 from portal.services.actions import incidents
 from portal.services.actions.incident_values import ClaimValues, DisposalValues, Method
+from portal.services.actions.planning.queries import plans_of
 from portal.services.core.permissions import Actor
 from portal.web.actions.action_page import ActionPage, doing
 from portal.web.actions.forms import ActionForm, line_field, location_field, note_field
@@ -97,6 +98,11 @@ def _liquidate(actor: Actor, asset_id: int, **filled: Any) -> None:
     incidents.liquidate(actor, asset_id, DisposalValues(**filled))
 
 
+def _plans(asset: Asset, _subject: UUID | None) -> dict[str, Any]:
+    """What is cancelled with it."""
+    return {"plans": plans_of(asset.id)}
+
+
 PAGES: Final = (
     ActionPage(
         action=Action.TRANSFER,
@@ -129,7 +135,9 @@ PAGES: Final = (
         label="Report lost",
         icon="question-circle",
         title="Report {name} as lost",
-        lede="It is taken from whoever has it. Its reservations and its maintenance are cancelled.",
+        lede="It is taken from whoever has it.",
+        template="actions/ending_form.html",
+        context=_plans,
         done="{tag} is reported as lost.",
         form=LostForm,
         run=doing(incidents.report_lost),
@@ -153,7 +161,9 @@ PAGES: Final = (
         label="Dispose of asset",
         icon="archive",
         title="Dispose of {name}",
-        lede="It leaves for good. Its reservations and its maintenance are cancelled.",
+        lede="It leaves for good.",
+        template="actions/ending_form.html",
+        context=_plans,
         submit="Dispose of asset",
         done="{tag} is disposed of.",
         form=DisposalForm,

@@ -22,8 +22,9 @@ from portal.services.assets.queries import (
     holders,
 )
 from portal.services.assets.snapshots import open_assignment
+from portal.services.assets.tag_numbers import likely_tag
 from portal.services.core.refusals import NotFound, Refusal, Stale
-from portal.services.core.unit_of_work import once_only
+from portal.services.core.unit_of_work import once_only, session
 from portal.services.webhooks.subscribers import count_listeners
 from portal.web.assets.filter_tabs import BULK_LABELS, asset_tabs
 from portal.web.assets.forms import AssetFilterForm, AssetForm, DeleteAssetForm
@@ -200,6 +201,7 @@ def _form(
         form=form,
         asset=asset,
         copied=copied,
+        next_tag=likely_tag(session()) if asset is None else None,
         notes_only=asset is not None and asset.status == AssetStatus.LIQUIDATED,
         listeners=count_listeners(event),
     )

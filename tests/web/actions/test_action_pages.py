@@ -11,6 +11,7 @@ from portal.models.deliveries import Event
 from portal.services.actions import assignments, lifecycle
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import session
+from tests.services.actions.plan_examples import make_maintenance, make_reservation
 from tests.support.factories import make_asset, make_location, make_staff, make_user, make_webhook
 from tests.support.pages import Pages
 
@@ -43,6 +44,27 @@ def test_it_allocates_and_says_who_has_it(pages: Pages) -> None:
     assert page.path == f"/assets/{asset_id}"
     assert "AST-00001 is now with Maria Lopez." in page.text
     assert told() == ["asset.allocated"]
+
+
+@pytest.mark.parametrize("action", ["liquidate", "report-lost"])
+def test_it_names_what_is_cancelled_with_it_before_and_afterwards(
+    pages: Pages, action: str
+) -> None:
+    asset_id, maria = make_asset(), make_staff("Maria Lopez")
+    path = f"/assets/{asset_id}/{action}"
+    assert "This cancels" not in pages.get(path).main
+    make_reservation(asset_id, maria, 24, 48)
+    make_maintenance(asset_id, title="Yearly test")
+    page = pages.get(path)
+    assert "This cancels the reservation of Maria Lopez, " in page.main
+    assert "the maintenance “Yearly test”, due on " in page.main
+    filled = {"method": "scrapped"} if action == "liquidate" else {"description": "Gone"}
+    pages.submit(page.form(path), **filled)
+    main = pages.get(f"/assets/{asset_id}/timeline").main
+    assert "Cancelled with it: 1 reservation, 1 maintenance" in main
+    main = pages.get(f"/assets/{asset_id}/reservations").main
+    assert "Ended, rejected and cancelled reservations" in main
+    assert "Cancelled" in main
 
 
 def test_a_form_sent_twice_acts_once(pages: Pages) -> None:

@@ -54,6 +54,14 @@ def fill() -> None:
         current.execute(update(Asset).where(Asset.name == "Lamp").values(status="broken"))
 
 
+def test_what_is_low_stands_beside_its_threshold(app: Flask) -> None:
+    make_asset("Toner", kind="stock", quantity=3, min_quantity=4, unit="pieces")
+    make_asset("Paper", kind="stock", quantity=8, min_quantity=4, unit="reams")
+    pages = visit(app)
+    cells = {row[1].split(" ")[0]: row[3] for row in pages.get("/assets").rows()}
+    assert cells == {"Toner": "Low stock 3 of at least 4 pieces", "Paper": "Available 8 reams"}
+
+
 def names(pages: Pages, query: str) -> list[str]:
     return [row[1].rsplit(" ", 1)[0] for row in pages.get(f"/assets?{query}").rows()]
 

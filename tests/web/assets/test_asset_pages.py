@@ -206,9 +206,23 @@ def test_it_says_how_many_webhooks_will_hear_of_it(app: Flask) -> None:
     make_webhook(events=["asset.created"])
     make_webhook(events=["asset.created", "asset.updated"])
     make_webhook(events=["asset.created"], state="off")
-    assert "This will notify 2 webhooks." in pages.get("/assets/new").main
+    main = pages.get("/assets/new").main
+    assert "This will notify 2 webhooks; it is held for 1 other that is off." in main
     assert "This will notify 1 webhook." in pages.get(f"/assets/{asset_id}/edit").main
     assert "nobody will be notified" in pages.get(f"/assets/{asset_id}/delete").main
+    make_webhook(events=["asset.deleted"], state="off")
+    main = pages.get(f"/assets/{asset_id}/delete").main
+    assert "No webhook that is on listens for this: it is held for 1 webhook that is off." in main
+
+
+def test_the_tag_that_it_would_get_is_the_next_that_is_free(app: Flask) -> None:
+    pages, hint = visit(app), "we give it the next number, now AST-{:05}"
+    assert hint.format(1) in pages.get("/assets/new").main
+    make_asset()
+    make_asset(asset_tag="ast-00002")
+    assert hint.format(3) in pages.get("/assets/new").main
+    page = pages.submit(pages.get("/assets/new").form("/assets/new"), name="Lamp")
+    assert "AST-00003" in page.main
 
 
 def test_the_list_is_narrowed_by_its_address(app: Flask) -> None:
