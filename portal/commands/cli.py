@@ -10,7 +10,7 @@ from flask_migrate.cli import db as migrations
 from portal.commands.backup import backup
 from portal.commands.doctor import doctor
 from portal.commands.keys import forget_secrets
-from portal.commands.retry import retry
+from portal.commands.retry import COMMAND_LINE, retry
 from portal.commands.switch import sending
 from portal.config.exit_codes import USUAL
 from portal.database.plain_errors import in_words
@@ -27,7 +27,7 @@ from portal.services.operations.clock_check import WrongClock
 from portal.services.people import invitations, password_resets, passwords, signup
 from portal.services.webhooks import key_rotation
 
-COMMAND_LINE: Final = Actor(ActorKind.SYSTEM, None, "Command line", Origin.API)
+DEMO: Final = Actor(ActorKind.SYSTEM, None, "Demo data", Origin.API)
 
 
 def init_app(app: Flask) -> None:
@@ -84,7 +84,7 @@ def seed_demo(dry_run: bool) -> None:
         if dry_run:
             click.echo(f"{seed.check()} assets would be added. Nothing was changed.")
             return
-        made = seed.seed(COMMAND_LINE)
+        made = seed.seed(DEMO)
         click.echo(
             f"The register now holds {made.assets} assets, {made.staff} people and {made.alerts} "
             f"alerts; {made.webhooks} webhooks have {made.deliveries} deliveries."

@@ -17,7 +17,7 @@ from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 
-COMMAND_LINE: Final = Actor(ActorKind.SYSTEM, None, "Command line", Origin.API)
+COMMAND_LINE: Final = Actor(ActorKind.SYSTEM, None, "A command on the server", Origin.API)
 UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
 LONGEST: Final = timedelta(days=3650)
 

@@ -65,7 +65,9 @@ def test_a_check_of_which_some_failed_can_be_used_by_everyone(
     check_page(page, "headings to be matched")
     page.get_by_role("button", name="Continue").click()
     job.work(KINDS, seconds=60)
-    headline = page.get_by_text("Finished, but 2 cannot be imported", exact=True)
+    headline = page.get_by_text(
+        "Checked; nothing is imported yet: 2 rows cannot be imported", exact=True
+    )
     expect(headline).to_be_visible()
     check_page(page, "a check of which two failed")
 

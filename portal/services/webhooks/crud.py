@@ -11,6 +11,7 @@ from portal.engine.http.address_mask import masked_address
 from portal.lib.clock import common_now
 from portal.models.webhooks import OffReason, Webhook, WebhookEvent, WebhookKind, WebhookState
 from portal.services.audit import trail
+from portal.services.core.counting import COUNT_LIMIT
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import Refusal, Stale
 from portal.services.core.uniqueness import keep_unique
@@ -22,6 +23,7 @@ from portal.services.webhooks.rows import (
     Facts,
     as_made,
     count_held,
+    count_unsent,
     facts_of,
     lock_webhook,
     set_address,
@@ -122,7 +124,10 @@ def delete(actor: Actor, public_id: UUID) -> str:
         webhook.deleted_at = common_now()
         erase_secret(webhook)
         webhook.headers_enc = None
-        trail.record(current, actor, activation.DELETED, target=target_of(webhook))
+        count = count_unsent(current, webhook.id)
+        many = f"{COUNT_LIMIT}+" if count > COUNT_LIMIT else str(count)
+        changes = {"deliveries_stopped": {"from": None, "to": many}} if count else {}
+        trail.record(current, actor, activation.DELETED, target=target_of(webhook), changes=changes)
         current.flush()
         activation.hold_open(current, webhook.id)
         return webhook.name

@@ -11,11 +11,9 @@ from sqlalchemy import func, select
 from portal.lib.clock import common_now
 from portal.lib.paging import Page
 from portal.models.audit import AuditEntry
-from portal.models.deliveries import Delivery, is_open
 from portal.models.people import User
 from portal.models.webhooks import Webhook, WebhookKind, WebhookState
 from portal.services.audit.queries import shown_changes
-from portal.services.core.counting import capped
 from portal.services.core.keyset import by_name
 from portal.services.core.unit_of_work import session
 from portal.services.outbox.next_try import count_behind
@@ -25,6 +23,7 @@ from portal.services.webhooks.rows import (
     TARGET,
     called,
     count_held,
+    count_unsent,
     find_webhook,
     is_shown,
     place,
@@ -213,9 +212,7 @@ def header_values(public_id: UUID) -> tuple[tuple[str, str], ...]:
 def count_open(public_id: UUID) -> int:
     """How many deliveries wait or are held, each of the two `capped`."""
     current = session()
-    webhook = find_webhook(current, public_id)
-    waiting = select(Delivery.id).where(Delivery.webhook_id == webhook.id, is_open())
-    return capped(current, waiting) + count_held(current, webhook.id)
+    return count_unsent(current, find_webhook(current, public_id).id)
 
 
 def history(public_id: UUID) -> list[HistoryEntry]:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from portal.database.engine import AnyRow
 from portal.engine.http.address_guard import check_url, host_of
-from portal.models.deliveries import Delivery, DeliveryStatus
+from portal.models.deliveries import Delivery, DeliveryStatus, is_open
 from portal.models.webhooks import Webhook, WebhookKind, WebhookState
 from portal.services.core.counting import capped
 from portal.services.core.refusals import NotFound
@@ -43,6 +43,12 @@ def count_held(current: Session, webhook_id: int) -> int:
     """How many deliveries are held (`capped`)."""
     is_held = (Delivery.webhook_id == webhook_id, Delivery.status == DeliveryStatus.HELD)
     return capped(current, select(Delivery.id).where(*is_held))
+
+
+def count_unsent(current: Session, webhook_id: int) -> int:
+    """How many deliveries wait or are held, each of the two `capped`."""
+    waiting = select(Delivery.id).where(Delivery.webhook_id == webhook_id, is_open())
+    return capped(current, waiting) + count_held(current, webhook_id)
 
 
 def target_of(webhook: Webhook) -> tuple[str, UUID, str]:

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
     Row,
     ScalarSelect,
+    Select,
     and_,
     case,
     func,
@@ -64,7 +65,10 @@ class Latest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedWebhook:
-    """A webhook in the list. `last` leaves tests out. `turns_off_at`: when we turn it off, soon."""
+    """A webhook in the list. `last` leaves tests out. `turns_off_at`: when we turn it off, soon.
+
+    `has_missing`: there is a delivery that failed, for good or so far.
+    """
 
     public_id: UUID
     name: str
@@ -75,6 +79,7 @@ class ListedWebhook:
     turns_off_at: datetime | None
     event_count: int
     last: Latest | None
+    has_missing: bool
 
 
 def youngest() -> ScalarSelect[int]:
@@ -208,6 +213,7 @@ def listed(current: Session, ids: Sequence[int]) -> list[ListedWebhook]:
         Webhook.failing_since,
         events.label("event_count"),
         youngest().label("last_id"),
+        _missing().label("has_missing"),
     ).where(Webhook.id.in_(ids))
     rows = {row.id: row for row in current.execute(wanted)}
     last_ids = [row.last_id for row in rows.values() if row.last_id]
@@ -223,6 +229,7 @@ def listed(current: Session, ids: Sequence[int]) -> list[ListedWebhook]:
             turns_off_at=turns_off_at(row, common_now()),
             event_count=row.event_count,
             last=latest.get(row.last_id),
+            has_missing=row.has_missing,
         )
         for row in map(rows.__getitem__, ids)
     ]
@@ -233,6 +240,16 @@ def turns_off_at(webhook: Webhook | AnyRow, now: datetime) -> datetime | None:
     if webhook.state != WebhookState.ACTIVE:
         return None
     return announced_end(webhook.failures_in_row, webhook.failing_since, now)
+
+
+def _missing() -> ColumnElement[bool]:
+    """Whether any of its deliveries failed, for good or so far, tests apart."""
+    any_one: Select[Any] = select(literal_column("1")).where(
+        Delivery.webhook_id == Webhook.id,
+        Delivery.status.in_(FAILING),
+        Delivery.priority != Priority.TEST,
+    )
+    return any_one.limit(1).correlate(Webhook).scalar_subquery().is_not(None)
 
 
 def _youngest_with(

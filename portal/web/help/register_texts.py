@@ -135,15 +135,30 @@ RUNNING: Final = Topic(
             "Users and roles",
             (
                 "Everybody who signs in may read assets, deliveries, webhooks and alerts. Support "
-                "may also test webhooks, and retry or stop deliveries. Managers change assets and "
-                "decide about reservations. Administrators may do all of it, and manage "
-                "webhooks, people and settings.",
+                "may also test webhooks, retry or stop deliveries, and dismiss problems. Managers "
+                "change assets, acknowledge alerts and decide about reservations. Administrators "
+                "may do all of it, and manage webhooks, people and settings.",
                 "Users are invited by a link that works once. Whoever is disabled is signed out "
                 "at once.",
             ),
             (("Users", "/settings/people"), ("Your account", "/account")),
             also="user users role permission rights admin administrator support manager invite "
             "password account access denied",
+        ),
+        Passage(
+            "keys",
+            "Replace a secret key, or one that leaked",
+            (
+                "An administrator opens the webhook, presses Edit, and under Proof has a new "
+                "secret key made or enters one. For {overlap} deliveries are signed with both "
+                "keys. Enter the new one at the receiver, then press Switch now on the webhook's "
+                "page: from then on the new key signs alone.",
+                "Has somebody else seen the key? Then do both at once: until the receiver takes "
+                "the new key alone, whoever has the old one can send what looks like ours.",
+            ),
+            (("Webhooks", "/settings/webhooks"), ("Check a signature", "/help/receiver#signature")),
+            also="leaked leak stolen compromised secret key rotate rotation replace change new "
+            "signature switch",
         ),
         Passage(
             "signed-in",

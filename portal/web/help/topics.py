@@ -82,6 +82,7 @@ SUBJECTS: Final = (
         "Running it",
         (
             ("Users and roles", "/help/running#roles"),
+            ("Replace a secret key, or one that leaked", "/help/running#keys"),
             ("Who changed what", "/help/running#audit"),
             ("Is everything running?", "/help/running#system"),
             ("Stop all sending", "/help/running#stop"),

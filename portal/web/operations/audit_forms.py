@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from portal.services.audit import queries as audit_queries
 from portal.services.audit.queries import TrailFilter
+from portal.services.core.permissions import SYSTEM
 from portal.web.forms.fields import TypedField
 from portal.web.forms.filter_form import ChosenField, FilterForm, SearchField
 from portal.web.forms.query_values import read_begin, read_end, uuid_or_none
@@ -25,7 +26,7 @@ class TrailFilterForm(FilterForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         people = [(str(public_id), name) for public_id, name in audit_queries.people_names()]
-        self.who.choices = [("", "Everybody"), *people, (NOBODY, "The portal itself")]
+        self.who.choices = [("", "Everybody"), *people, (NOBODY, f"{SYSTEM.name}, or a command")]
         kinds = [(kind, kind_words(kind)) for kind in audit_queries.kinds()]
         self.kind.choices = [("", "Everything"), *kinds]
 

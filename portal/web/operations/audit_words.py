@@ -9,11 +9,15 @@ from flask import request
 
 from portal.services.audit.queries import TrailEntry
 from portal.web.assets.presenter import in_words
-from portal.web.webhooks.history import UNSEEN_PART
+from portal.web.webhooks.history import FIELDS, UNSEEN_PART
 
 LONGEST_VALUE: Final = 200
 # What reads otherwise than it is stored.
-NAMED: Final = {"url": "URL", "url_is_secret": "This address is a secret"}
+NAMED: Final = {
+    "url": "URL",
+    "url_is_secret": "This address is a secret",
+    "liquidated": "Disposed of",
+}
 ORIGINS: Final = {
     "ui": "on the pages",
     "bulk": "for many at once",
@@ -84,7 +88,7 @@ def plain_value(value: Any) -> str:
 
 
 def _detail(kind: str, name: str, change: Any) -> tuple[str, str, str]:
-    label = _sentence(name)
+    label = (FIELDS.get(name) if kind == "webhook" else None) or _sentence(name)
     sides = (change.get("from"), change.get("to")) if isinstance(change, dict) else ("", change)
     if name == "url" and sides[0] == sides[1]:
         return label, "", f"{plain_value(sides[1])} ({UNSEEN_PART})"

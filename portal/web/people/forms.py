@@ -23,8 +23,9 @@ from portal.web.forms.base import PortalForm
 
 ROLE_HINTS: Final = {
     "admin": "Everything: connects systems, invites people.",
-    "manager": "Keeps the register. Reads webhooks and deliveries.",
-    "support": "Finds out why something did not arrive, and sends it again.",
+    "manager": "Keeps the register, and acknowledges alerts. Reads webhooks and deliveries.",
+    "support": "Reads everything but settings, and finds out why something did not arrive: tests "
+    "webhooks, retries and stops deliveries, dismisses problems. Changes nothing else.",
 }
 
 

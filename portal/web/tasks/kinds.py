@@ -25,14 +25,15 @@ class TaskWords:
     """How the page of one kind speaks.
 
     `outcomes`: what became of rows, by the names in `counts`, in the order of the sentence.
-    `failures`: those that a person would not call finished, and `undone`: how "Finished, but 1 …"
-    and "Finished, but 3 …" go on. `after`: (label, address) of what a person may look at when it
+    `failures`: those that a person would not call finished, and `undone`: how `finished`, "1 …" and
+    "3 …" go on. `after`: (label, address) of what a person may look at when it
     has ended, or waits for them. `tags`: by state.
     """
 
     title: Callable[[Task], str]
     outcomes: Mapping[str, str]
     failures: Sequence[str] = ()
+    finished: str = "Finished, but"
     undone: tuple[str, str] = ("was not done", "were not done")
     counts: Callable[[Task], Mapping[str, int]] = lambda task: task.counts
     after: Callable[[Task], list[Link]] = lambda _task: []
@@ -86,10 +87,11 @@ WORDS: Final[Mapping[str, TaskWords]] = {
             Verdict.UPDATE: "to change",
             Verdict.UNCHANGED: "unchanged",
             Verdict.SKIPPED: "skipped",
-            Verdict.ERROR: "failed",
+            Verdict.ERROR: "not possible",
         },
         failures=(Verdict.ERROR,),
-        undone=("cannot be imported", "cannot be imported"),
+        finished="Checked; nothing is imported yet:",
+        undone=("row cannot be imported", "rows cannot be imported"),
         after=_after_check,
     ),
     import_task.NAME: TaskWords(

@@ -77,7 +77,7 @@ def _headline(task: Task, words: TaskWords) -> str:
     undone = sum(counts.get(name, 0) for name in words.failures)
     if task.state != TaskState.DONE or not undone:
         return ""
-    return f"Finished, but {plural(undone, *words.undone)}"
+    return f"{words.finished} {plural(undone, *words.undone)}"
 
 
 def _sentence(task: Task) -> str:
@@ -94,6 +94,8 @@ def _sentence(task: Task) -> str:
 
 
 def _details(task: Task, words: TaskWords) -> str:
+    if task.state not in ENDED and not task.done:
+        return ""  # what was ruled out before does not fail now
     counts = words.counts(task)
     known = {name: counts.get(name, 0) for name in words.outcomes}
     told = [f"{number(count)} {words.outcomes[name]}" for name, count in known.items() if count]

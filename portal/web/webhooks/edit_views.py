@@ -18,6 +18,7 @@ from portal.web.forms.edit_conflict import goes_on_editing, stale_page
 from portal.web.forms.query_values import number_or_none
 from portal.web.forms.refusals import refusals_in, status_of
 from portal.web.frame.access import actor, owner, posted, requires
+from portal.web.help.figures import overlap_words
 from portal.web.webhooks.draft_form import tested_form
 from portal.web.webhooks.forms import (
     CONFIRMED,
@@ -184,7 +185,9 @@ def form_page(form: WebhookForm, webhook: WebhookDetail | None) -> Answer:
         (group.label, [(str(e.value), e.name, e.explanation, str(e.value)) for e in events])
         for group, events in GROUPS
     ]
-    page = render_template("webhooks/form.html", form=form, webhook=webhook, groups=groups)
+    page = render_template(
+        "webhooks/form.html", form=form, webhook=webhook, groups=groups, overlap=overlap_words()
+    )
     return page, status_of(form)
 
 
@@ -197,7 +200,13 @@ def _confirm_secret(form: EditWebhookForm, webhook: WebhookDetail) -> Answer:
     if SAVE_AND_TEST in request.form:
         kept.append((SAVE_AND_TEST, "1"))
     removes = form.mode is SecretMode.NONE
-    return render_template("webhooks/replace.html", webhook=webhook, kept=kept, removes=removes)
+    return render_template(
+        "webhooks/replace.html",
+        webhook=webhook,
+        kept=kept,
+        removes=removes,
+        overlap=overlap_words(),
+    )
 
 
 def _stale(form: EditWebhookForm, webhook: WebhookDetail) -> tuple[str, int]:

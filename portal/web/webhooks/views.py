@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from datetime import datetime
-from functools import partial
 from typing import Final
 from urllib.parse import urlencode
 from uuid import UUID, uuid4
@@ -99,7 +98,7 @@ def index() -> Answer:
         list_here=list_here(),
         has_any=bool(on or off),
         on_and_off=on_and_off(on, off),
-        going_on=partial(going_on, now=utcnow()),
+        going_on=lambda webhook: going_on(webhook, week.get(webhook.public_id), utcnow()),
         week_of=lambda webhook: charts.days_chart(week.get(webhook), charts.SMALL),
         delivery_path=delivery_path,
         event_total=len(CATALOGUE),

@@ -62,8 +62,8 @@ def off_note(webhook: ListedWebhook, now: datetime) -> str:
     return OFF_NOTES[webhook.off_reason or OffReason.PERSON] if _is_off(webhook) else ""
 
 
-def going_on(webhook: ListedWebhook, now: datetime) -> str:
-    """What the list says of it beside its status."""
+def going_on(webhook: ListedWebhook, week: Trend | None, now: datetime) -> str:
+    """What the list says of it beside its status. `week`: the trend that stands beside it."""
     note = off_note(webhook, now)
     if note:
         return note
@@ -71,7 +71,14 @@ def going_on(webhook: ListedWebhook, now: datetime) -> str:
         return "The receiver isn't responding"
     if webhook.standing is Standing.FAILING:
         return "The last delivery to it failed"
-    return "Everything arrives" if webhook.last else "Nothing has been sent yet"
+    if not webhook.last:
+        return "Nothing has been sent yet"
+    if not (week and week.failed_attempts):
+        return "Everything arrives"
+    failed = plural(week.failed_attempts, "attempt")
+    if webhook.has_missing:
+        return f"Deliveries arrive, after {failed} failed"
+    return f"Everything has arrived; {failed} failed first"
 
 
 def turning_off(at: datetime | None, now: datetime) -> str:

@@ -32,7 +32,8 @@ def test_a_person_imports_a_file(app: Flask) -> None:
     assert page.h1 == "Check the file"
     job.work(KINDS)
     page = pages.get(page.path)
-    assert "Finished, but 1 cannot be imported 1 to add, 1 to change, 1 failed." in page.main
+    words = "Checked; nothing is imported yet: 1 row cannot be imported"
+    assert f"{words} 1 to add, 1 to change, 1 not possible." in page.main
     assert "tag-success" not in page.html
     (look,) = page.links("See what each row would do")
     page = pages.get(look)
@@ -44,6 +45,7 @@ def test_a_person_imports_a_file(app: Flask) -> None:
     assert pages.get(f"{look}?show=nothing").status == 400
     progress = pages.submit(page.form(look), "Import 2 rows")
     assert progress.h1 == "Import assets"
+    assert "failed" not in progress.main  # nothing has begun
     assert pages.submit(page.form(look), "Import 2 rows").path == progress.path
     job.work(KINDS)
     page = pages.get(progress.path)
@@ -75,7 +77,7 @@ def test_existing_assets_are_skipped_unless_a_person_ticks_that_they_may_change(
     page = send(pages, text)
     job.work(KINDS)
     page = pages.get(page.path)
-    assert "1 to add, 1 unchanged, 1 skipped, 1 failed." in page.main
+    assert "1 to add, 1 unchanged, 1 skipped, 1 not possible." in page.main
     (look,) = page.links("See what each row would do")
     page = pages.get(look)
     assert [row[2] for row in page.rows()] == ["Skipped", "Unchanged", "Add", "Failed"]

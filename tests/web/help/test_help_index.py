@@ -169,6 +169,10 @@ def test_the_search_knows_the_words_that_people_use(
         ("réservation", "/help/register#reserve"),
         ("who changed what", "/help/running#audit"),
         ("zapier", "/help/webhooks#connect"),
+        ("leaked", "/help/running#keys"),
+        ("secret key", "/help/running#keys"),
+        ("replace", "/help/running#keys"),
+        ("How do I replace a leaked key?", "/help/running#keys"),
     ],
 )
 def test_the_search_finds_texts(support: Pages, question: str, place: str) -> None:

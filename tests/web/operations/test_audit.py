@@ -17,7 +17,9 @@ from portal.services.audit import trail
 from portal.services.audit.queries import TrailFilter
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import session, writing
-from tests.support.factories import Person, make_asset, make_user
+from portal.services.webhooks import activation, crud
+from portal.services.webhooks.activation import HeldChoice
+from tests.support.factories import Person, make_asset, make_user, make_webhook, publish
 from tests.support.pages import Pages
 from tests.web.signed_in import visit
 
@@ -62,6 +64,24 @@ def test_times_and_statuses_of_an_asset_read_as_in_its_timeline(app: Flask) -> N
     note("asset.checked_out", "AST-00005", make_user(), status=status, due_at=due)
     changes = visit(app).get(AUDIT).rows()[0][4]
     assert changes == "Status: Available → Lent Due at: 6 December 2026 17:56"
+
+
+def test_it_speaks_as_the_pages_do(app: Flask) -> None:
+    ana, hook = make_user(name="Ana"), make_webhook(name="Sync to ERP")
+    publish()
+    publish()
+    crud.delete(ana.actor, hook.public_id)
+    crud.delete(ana.actor, make_webhook(name="Quiet").public_id)
+    activation.turn_on(ana.actor, make_webhook(state="off").public_id)
+    held = make_webhook(state="off")
+    publish()
+    activation.turn_on(ana.actor, held.public_id, HeldChoice.SEND)
+    note("asset.liquidated", "AST-00005", ana)
+    liquidated, sent, _, quiet, deleted = visit(app).get(AUDIT).rows()
+    assert liquidated[2] == "Asset: disposed of"
+    assert sent[4].endswith("Held deliveries sent: 1")
+    assert quiet[4] == ""
+    assert deleted[4] == "Deliveries stopped with it: 2"
 
 
 def test_it_leads_to_what_was_changed_unless_it_was_deleted(app: Flask) -> None:

@@ -10,8 +10,10 @@ from sqlalchemy import select, update
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Delivery, DeliveryStatus
 from portal.models.people import Link, Role
+from portal.services.core.permissions import EVERYONE, PERMISSIONS
 from portal.services.core.unit_of_work import session, writing
 from portal.services.people import users
+from portal.web.people.forms import ROLE_HINTS
 from tests.support.factories import PASSWORD, Person, make_user, make_webhook, publish
 from tests.support.pages import Page, Pages
 
@@ -125,6 +127,25 @@ def test_two_administrators_at_one_role_lose_nothing(app: Flask) -> None:
     assert page.rows() == [["Role", "Manager", "Administrator"]]
     page = cleo.submit(page.form())
     assert "Ben is now: Administrator." in page.text
+
+
+def test_an_invitation_says_truly_and_wholly_what_a_role_may(app: Flask) -> None:
+    """Whoever gives a role another permission writes it down here, and there."""
+    said = {
+        Role.SUPPORT: {
+            "webhooks.test": "tests webhooks",
+            "deliveries.retry": "retries",
+            "deliveries.stop": "stops deliveries",
+            "deliveries.dismiss": "dismisses problems",
+        },
+        Role.MANAGER: {"assets.edit": "Keeps the register", "alerts.acknowledge": "alerts"},
+    }
+    page = enter(app, make_user()).get("/settings/people/invite")
+    for role, words in said.items():
+        own = {name for name, roles in PERMISSIONS.items() if role in roles and roles != EVERYONE}
+        assert own == words.keys()
+        assert all(each in ROLE_HINTS[role] for each in words.values())
+        assert ROLE_HINTS[role].removesuffix(".") in page.main
 
 
 def test_somebody_disabled_is_out_at_once(app: Flask) -> None:

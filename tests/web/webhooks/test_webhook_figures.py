@@ -6,6 +6,8 @@ import pytest
 from flask import Flask
 
 from portal.lib.clock import utcnow
+from portal.models.rollups import Rollup
+from portal.services.core.unit_of_work import writing
 from tests.support.deliveries import make_attempt, make_delivery
 from tests.support.factories import Hook, make_webhook
 from tests.support.pages import Page, Pages
@@ -51,6 +53,20 @@ def test_the_oldest_that_waits_is_told_and_leads_to_its_page(pages: Pages) -> No
     assert [found[each][0] for each in ("waiting", "will retry", "paused")] == ["1", "1", "0"]
     times = [node for node in page.root.find_all("time") if "figure-value" in node.get("class")]
     assert [node.get("title").count(":") for node in times] == [2]
+
+
+def test_the_list_says_what_failed_before_everything_had_arrived(pages: Pages) -> None:
+    hook = make_webhook(events=[])
+    make_delivery(hook, status="delivered")
+    hour = (utcnow() - timedelta(hours=5)).replace(minute=0, second=0, microsecond=0)
+    with writing() as current:
+        counts = {"delivered": 129, "failed_attempts": 4}
+        current.add(Rollup(webhook_id=hook.id, hour=hour, **counts))
+    (row,) = pages.get("/settings/webhooks").rows()
+    assert row[2].startswith("Everything has arrived; 4 attempts failed first")
+    make_delivery(hook, status="failed", reason="server")
+    (row,) = pages.get("/settings/webhooks").rows()
+    assert row[2].startswith("Deliveries arrive, after 4 attempts failed")
 
 
 def test_since_when_it_is_off_is_told_while_it_is(pages: Pages) -> None:

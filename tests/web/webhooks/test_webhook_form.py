@@ -51,6 +51,13 @@ def test_it_saves_a_webhook_and_shows_its_new_secret_once(pages: Pages) -> None:
     assert secret not in pages.get(f"{page.path}/secret").html
 
 
+def test_it_says_how_long_the_present_key_counts_beside_a_new_one(pages: Pages) -> None:
+    hook = make_webhook(secret="a secret of ours")
+    words = "which still counts beside it for 24 hours, or until Switch now is pressed"
+    assert pages.get(f"/settings/webhooks/{hook.public_id}/edit").main.count(words) == 2
+    assert words not in pages.get(NEW).main
+
+
 def test_only_its_maker_sees_a_new_secret(app: Flask, pages: Pages) -> None:
     path = add(pages).path
     other = visit(app)

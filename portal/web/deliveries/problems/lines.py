@@ -141,7 +141,7 @@ def _folded(lines: Sequence[ProblemLine], in_sight: int) -> ProblemList:
 def _lines(found: Sequence[Problem], known: Sequence[WebhookTrouble]) -> Iterator[ProblemLine]:
     with_problems = {each.webhook_id for each in found}
     off = [each for each in known if each.news is News.OFF]
-    failing = [each for each in known if each.news is not News.OFF]
+    failing = [each for each in known if each.news is not News.OFF and each.is_urgent]
     yield from map(_off, off[:MOST_TROUBLES])
     in_runs = queued()
     yield from (_of_deliveries(each, in_runs) for each in found)
