@@ -1,5 +1,6 @@
 """One search for everything, above every page. `/find`."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 from uuid import UUID
@@ -14,12 +15,14 @@ from portal.services.find import queries
 from portal.services.find.queries import EverythingFound, FoundKind
 from portal.web.assets.state import urgent_badges
 from portal.web.deliveries import log_presenter
-from portal.web.find.words import SHORT, lists, short
+from portal.web.find.words import lists, short
 from portal.web.frame.access import can, requires
 from portal.web.help.views import open_entries
 
 LONGEST: Final = 10_000  # characters; what stands further back in a pasted text is not read
 MOST_OF_HELP: Final = 3
+# Plain words, or a code: what was pasted is no question.
+QUESTION: Final = re.compile(r"[\w' ?-]{1,60}")
 # Each kind's page, and what its address calls the thing.
 PAGES: Final[Mapping[FoundKind, tuple[str, str]]] = {
     FoundKind.ASSET: ("assets.show", "asset_id"),
@@ -43,7 +46,7 @@ def index() -> Response | str:
         "find/index.html",
         text=text,
         short=short(text),
-        help_found=open_entries(text)[:MOST_OF_HELP] if 0 < len(text) <= SHORT else [],
+        help_found=open_entries(text)[:MOST_OF_HELP] if QUESTION.fullmatch(text) else [],
         found=found,
         lists=lists(text, found),
         holders=holders([asset.id for asset in found.assets.rows]),

@@ -69,7 +69,7 @@ def test_what_came_back_is_still_there_when_later_attempts_got_no_answer(support
     assert page.main.count(HOSTILE) == 1
     assert "<script>alert" not in page.html
     bundle = support.get(f"/deliveries/{made}/help-bundle").response.get_data(as_text=True)
-    assert "This came back to “Retry by Ana”." in bundle
+    assert "Nothing to the last attempt. This came back to number 2, " in bundle
     assert "the disk is full" in bundle
 
 

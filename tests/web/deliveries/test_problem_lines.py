@@ -158,7 +158,7 @@ def test_what_waits_for_a_receiver_says_when_it_is_retried(support: Pages) -> No
     for _ in range(2):
         make_delivery(hook, created_at=now - timedelta(days=1))
     (line,) = problems(support.get("/deliveries"))
-    told = "Door · paused: the receiver isn't responding · 2 deliveries · yesterday "
+    told = "Door · paused: the receiver asked us to wait · 2 deliveries · yesterday "
     assert line.startswith(told)
     assert re.search(r" · next automatic retry [0-2]\d:[0-5]\d$", line)
     page = support.follow("Open")
