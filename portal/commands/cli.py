@@ -7,10 +7,11 @@ import click
 from flask import Flask
 from flask_migrate.cli import db as migrations
 
+from portal.commands.actor import COMMAND_LINE
 from portal.commands.backup import backup
 from portal.commands.doctor import doctor
 from portal.commands.keys import forget_secrets
-from portal.commands.retry import COMMAND_LINE, retry
+from portal.commands.retry import retry
 from portal.commands.switch import sending
 from portal.config.exit_codes import USUAL
 from portal.database.plain_errors import in_words

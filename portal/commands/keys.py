@@ -1,17 +1,12 @@
 """`flask forget-secrets`: the keys are lost, and the portal is to start without them."""
 
-from typing import Final
-
 import click
 
+from portal.commands.actor import COMMAND_LINE
 from portal.config.exit_codes import USUAL
-from portal.engine.events.body import ActorKind, Origin
-from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
 from portal.services.webhooks.keys import lost_keys
 from portal.services.webhooks.keys.lost_keys import LostKeys
-
-COMMAND_LINE: Final = Actor(ActorKind.SYSTEM, None, "Command line", Origin.API)
 
 
 @click.command("forget-secrets", epilog=USUAL)

@@ -6,18 +6,16 @@ from typing import Final
 
 import click
 
+from portal.commands.actor import COMMAND_LINE
 from portal.config.exit_codes import USUAL
-from portal.engine.events.body import ActorKind, Origin
 from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.services.bulk_retry import selection
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Count, Selection
-from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 
-COMMAND_LINE: Final = Actor(ActorKind.SYSTEM, None, "A command on the server", Origin.API)
 UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
 LONGEST: Final = timedelta(days=3650)
 

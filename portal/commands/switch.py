@@ -4,12 +4,10 @@ from typing import Final
 
 import click
 
+from portal.commands.actor import COMMAND_LINE
 from portal.config.exit_codes import USUAL
-from portal.engine.events.body import ActorKind, Origin
-from portal.services.core.permissions import Actor
 from portal.services.operations.sending import switch
 
-COMMAND_LINE: Final = Actor(ActorKind.SYSTEM, None, "Command line", Origin.API)
 OFF, ON = "off", "on"
 # What is asked for → what to say where it was done, and where it was so already.
 ANSWERS: Final = {

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from typing import Final
 from urllib.parse import urlencode
 from uuid import UUID, uuid4
