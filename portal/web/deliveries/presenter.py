@@ -9,7 +9,10 @@ from portal.engine.http.url import host_of
 from portal.engine.reason_keys import Reason
 from portal.engine.reasons import Explanation
 from portal.services.deliveries.detail import AttemptDetail, DeliveryDetail
-from portal.services.deliveries.problems.dismissed import FailedDelivery, standing_of_failed
+from portal.services.deliveries.problems.dismissed_failures import (
+    FailedDelivery,
+    standing_of_failed,
+)
 from portal.services.deliveries.retry import why_not_retry, why_not_stop
 from portal.services.deliveries.siblings import Siblings, siblings_of
 from portal.services.operations.retention import kept_until

@@ -18,14 +18,14 @@ from portal.engine.events.catalogue import EventName
 from portal.engine.reason_keys import Reason
 from portal.lib.clock import utcnow
 from portal.lib.paging import Page
-from portal.models.deliveries import Delivery, Event, Lease, Priority
+from portal.models.deliveries import Attempt, Delivery, Event, Lease, Priority
 from portal.models.dismissals import Dismissal
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import session, writing
+from portal.services.deliveries.log import failures, plan
 from portal.services.deliveries.log import pages as log_pages
-from portal.services.deliveries.log import plan
 from portal.services.deliveries.log import walk as log_walk
-from portal.services.deliveries.log.filters import LogFilter, StatusFilter
+from portal.services.deliveries.log.filters import FailedBetween, LogFilter, StatusFilter
 from portal.services.deliveries.log.pages import LogPage
 from tests.services.core.keyset_walk import (
     SIZE,
@@ -69,6 +69,7 @@ def rows(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[Delivery]:
                 code=(500, None, 410)[n // 2 % 3],
                 priority=Priority.TEST if n % 11 == 10 else Priority.NORMAL,
                 tries=n % 5,
+                attempts=2 if n % 3 else 0,
                 due_at=now,
                 created_at=_stored_at(now, n),
                 finished_at=_stored_at(now, n),
@@ -83,6 +84,8 @@ def rows(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[Delivery]:
         current.add(Dismissal(webhook_id=hooks[0], reason="", until=now))
         # Some of those that are open.
         current.add_all(_lease(now, row) for n, row in enumerate(rows) if n % 7 in {2, 3} and n % 2)
+        # Some that an attempt failed of, whatever came of them later.
+        current.add_all(_failed(row) for n, row in enumerate(rows) if n % 3)
     session().rollback()
     return list(session().scalars(select(Delivery).where(Delivery.webhook_id != draft)))
 
@@ -96,6 +99,12 @@ def _lease(now: datetime, row: Delivery) -> Lease:
     known = {"delivery_id": row.id, "webhook_id": row.webhook_id, "token": uuid4(), "number": 1}
     more = {"kind": "scheduled", "url": "https://receiver.example.com/hook", "started_at": now}
     return Lease(until=now + timedelta(hours=1), **known, **more)
+
+
+def _failed(row: Delivery) -> Attempt:
+    known = {"delivery_id": row.id, "number": 1, "kind": "scheduled", "outcome": "failed"}
+    times = {"started_at": row.created_at, "finished_at": row.created_at}
+    return Attempt(url="https://receiver.example.com/hook", **known, **times)
 
 
 def parts(rows: list[Delivery]) -> Iterator[Part]:
@@ -120,6 +129,8 @@ def parts(rows: list[Delivery]) -> Iterator[Part]:
     yield {"delivery": one.public_id}, lambda row: row.public_id == one.public_id
     yield {"since": middle}, lambda row: row.created_at >= middle
     yield {"until": middle}, lambda row: row.created_at < middle
+    for between in (FailedBetween(since=middle), FailedBetween(until=middle)):
+        yield {"failed": between}, lambda row, between=between: failed_in(row, between)
 
 
 def shows(row: Delivery, status: StatusFilter) -> bool:
@@ -135,6 +146,13 @@ def shows(row: Delivery, status: StatusFilter) -> bool:
     if status is StatusFilter.PAUSED:
         return is_paused
     return row.status == status and is_free and not is_paused
+
+
+def failed_in(row: Delivery, between: FailedBetween) -> bool:
+    """Whether an attempt failed then; a test does not count."""
+    is_early = between.since is not None and row.created_at < between.since
+    is_late = between.until is not None and row.created_at >= between.until
+    return row.attempts > 0 and row.priority != Priority.TEST and not (is_early or is_late)
 
 
 def is_dismissed(row: Delivery) -> bool:
@@ -190,6 +208,16 @@ def test_several_parts_leave_each_row_once(rows: list[Delivery], seed: int) -> N
         # Of one part asked for twice the latter would count.
         if len({name for part, _ in chosen for name in part}) == sum(len(p) for p, _ in chosen):
             assert_every_row_once(case(rows, *chosen))
+
+
+def test_more_failures_than_are_told_leave_each_row_once(
+    rows: list[Delivery], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failures, "MOST_TOLD", 3)
+    between = FailedBetween(since=min(row.created_at for row in rows))
+    of_many = case(rows, ({"failed": between}, lambda row: failed_in(row, between)))
+    assert len(of_many.expected) > 3
+    assert_every_row_once(of_many)
 
 
 def test_more_assets_than_are_followed_leave_each_row_once(

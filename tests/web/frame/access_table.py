@@ -86,14 +86,14 @@ webhooks.test
     webhook_switches.test inbox.test
 deliveries.read
     deliveries.index deliveries.show deliveries.live deliveries.row deliveries.body
-    deliveries.export
+    deliveries.export deliveries.export_for_excel problems.index
     asset_parts.deliveries delivery_help.bundle delivery_help.signature
     batches.index batches.show batches.live batches.report
     help.no_message help_status.delivery_status
 deliveries.retry
     deliveries.ask_retry deliveries.retry batches.confirm batches.go_on webhook_switches.send_now
 deliveries.dismiss
-    problems.dismiss
+    problems.dismiss problems.bring_back
 deliveries.stop
     deliveries.stop batches.stop
 tasks.read

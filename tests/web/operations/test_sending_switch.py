@@ -60,7 +60,7 @@ def test_a_delivery_says_what_it_waits_for(app: Flask) -> None:
     ada.submit(ada.get(STOP).form(STOP))
     pages = [ada.get(f"/deliveries/{each}").main for each in made]
     assert [SINCE in each for each in pages] == [True, True, False, False]
-    assert "Next automatic retry Once sending is started again" in pages[0]
+    assert "Next automatic retry: Once sending is started again" in pages[0]
 
 
 def test_what_is_saved_and_tested_is_saved(app: Flask) -> None:

@@ -195,8 +195,7 @@ def test_the_signature_of_a_test_can_be_checked(pages: Pages, receiver: Receiver
     page = fill(pages, receiver.url, **OWN)
     deliver_due()
     (message,) = receiver.wait_for(1)
-    pages.get(page.path)
-    form = page.form(f"{page.path}/signature")
+    form = pages.get(page.path).form(f"{page.path}/signature")
     right = message.header("X-Asset-Webhook-Signature") or ""
     assert "exactly our X-Asset-Webhook-Signature" in pages.submit(form, signature=right).main
     assert "Back" in pages.submit(form, signature="no signature").main

@@ -297,7 +297,7 @@ def test_one_that_answered_gone_says_so(pages: Pages) -> None:
     assert "old.example.com said that this address is closed for good (410)" in (
         pages.get(path_of(hook)).main
     )
-    assert "Asset register turned this webhook off" in pages.get(f"{path_of(hook)}/history").main
+    assert "We turned this webhook off" in pages.get(f"{path_of(hook)}/history").main
 
 
 def test_a_webhook_that_is_not_there_is_not_found(pages: Pages) -> None:

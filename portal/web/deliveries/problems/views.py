@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response
 from portal.engine.reasons import Reason, title
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal
 from portal.services.deliveries.problems import dismissal
-from portal.services.deliveries.problems.dismissed import dismissed
+from portal.services.deliveries.problems.dismissed_failures import dismissed
 from portal.web.deliveries.forms import UNTRIED
 from portal.web.forms.query_values import UnreadableAddress, uuid_or_none
 from portal.web.frame.access import actor, local_path, requires
