@@ -60,7 +60,7 @@ pictures: ## Take a picture of every page of the demo, by day, by night and on a
 # CHAOS_SEED=… repeats the faults of an earlier run, CHAOS_SECONDS=… makes it shorter.
 chaos: export FAULTS := full
 chaos: .venv/dev.stamp
-chaos: ## Hurt the portal for a quarter of an hour: long outages, minutes of random kills
+chaos: ## Hurt the portal for an hour: long outages, minutes of random faults, on two machines too
 	@$(BIN)/python -m pytest tests/faults -o log_cli=true -o log_cli_level=WARNING $(ARGS)
 
 COVERAGE := $(BIN)/python -m coverage

@@ -1,4 +1,4 @@
-"""The processes' clocks may be hours wrong: what is due is said by the database alone."""
+"""The processes' clocks may be hours wrong, or weeks: what is due is said by the database alone."""
 
 from datetime import timedelta
 
@@ -16,7 +16,10 @@ from tests.faults.support.running_portal import WORKER, RunningPortal
 from tests.support.factories import make_webhook, publish
 from tests.support.receiver import Receiver
 
-SHIFTS = {"behind": -7200, "ahead": 7200} if IS_FULL else {"behind": -7200}
+WEEKS = 40 * 24 * 3600
+HOURS = {"behind": -7200}
+LONG = {"ahead": 7200, "weeks_behind": -WEEKS, "weeks_ahead": WEEKS}
+SHIFTS = HOURS | LONG if IS_FULL else HOURS
 pytestmark = pytest.mark.parametrize("running_portal", ["sqlite"], indirect=True)
 
 

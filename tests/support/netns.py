@@ -59,7 +59,7 @@ def run_apart(item: pytest.Function) -> bool | None:
         },
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=marked.args[0] - 10 if (marked := item.get_closest_marker("timeout")) else 110,
         check=False,
     )
     if result.returncode != 0:

@@ -31,8 +31,14 @@ class Senders:
     """`cables[0]` is the one of the machine m1. `saved`: when each event was stored, by its asset;
     `named`: when each finding was first seen, by its key. Monotonic."""
 
-    def __init__(self, portals: Sequence[RunningPortal], cables: Sequence[Cable]) -> None:
-        self.portals, self.cables = portals, cables
+    def __init__(
+        self,
+        portals: Sequence[RunningPortal],
+        cables: Sequence[Cable],
+        server: PostgresServer,
+        valkey: PrivateValkey,
+    ) -> None:
+        self.portals, self.cables, self.server, self.valkey = portals, cables, server, valkey
         self.saved: dict[int, float] = {}
         self.named: dict[str, float] = {}
 
@@ -73,7 +79,8 @@ class Senders:
 def two_senders(folder: Path) -> Iterator[Senders]:
     """They run meanwhile, in the application context of the first; inside a network namespace."""
     with ExitStack() as stack:
-        database = stack.enter_context(PostgresServer()).new_database()
+        server = stack.enter_context(PostgresServer())
+        database = server.new_database()
         short = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="v-")))
         valkey = PrivateValkey(short)
         valkey.start()
@@ -94,7 +101,7 @@ def two_senders(folder: Path) -> Iterator[Senders]:
             cables.append(cable)
             portals.append(portal)
         with portals[0].app.app_context():
-            yield Senders(portals, cables)
+            yield Senders(portals, cables, server, valkey)
             db.session.remove()
             db.engine.dispose()
 

@@ -21,7 +21,8 @@ from tests.support.receiver import Receiver
 
 
 class Crew:
-    """Four threads: events, Saves in a browser, a person at the log, a moody receiver.
+    """Four threads: events, Saves in a browser (if there are pages), a person at the log, a moody
+    receiver.
 
     `published`: the events whose commit was answered. `saved`: the assets whose Save was.
     """
@@ -31,7 +32,7 @@ class Crew:
         app: Flask,
         admin: Person,
         hooks: list[Hook],
-        visitor: Visitor,
+        visitor: Visitor | None,
         receiver: Receiver,
         seed: int,
     ) -> None:
@@ -42,7 +43,9 @@ class Crew:
         self.published: list[int] = []
         self.saved: list[str] = []
         self.faults: list[BaseException] = []
-        duties = (self._publish, self._save, self._press, self._upset_receiver)
+        duties = [self._publish, self._press, self._upset_receiver]
+        if visitor is not None:
+            duties.append(self._save)
         self._threads = [threading.Thread(target=self._work, args=(duty,)) for duty in duties]
 
     def start(self) -> None:
@@ -75,6 +78,7 @@ class Crew:
         return self._random.uniform(0, 0.2)
 
     def _save(self) -> float:
+        assert self._visitor is not None
         name = f"Saved in chaos {len(self.saved)}"
         with suppress(AssertionError, OSError):  # the form could not be had: nothing was sent
             draft = self._visitor.draft(name)

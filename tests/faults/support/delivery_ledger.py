@@ -10,10 +10,9 @@ from sqlalchemy import Row, Select, select
 
 from portal.engine.reasons import Reason
 from portal.extensions import db
-from portal.models.deliveries import OPEN, Attempt, Delivery
+from portal.models.deliveries import OPEN, Attempt, Delivery, Lease
 from portal.models.webhooks import Webhook
 from tests.faults.support.running_portal import RunningPortal
-from tests.support.deliveries import find_lease
 from tests.support.processes import until
 from tests.support.receiver import Receiver
 
@@ -67,10 +66,12 @@ def assert_ledger(receiver: Receiver, accepted: int, excuses: Excuses = NONE) ->
     deliveries = deliveries_to(receiver)
     assert len(deliveries) == accepted
     arrived, attempts = _arrivals(receiver), _attempts(receiver)
+    leased = set(db.session.scalars(select(Lease.delivery_id)))
     for delivery in deliveries:
         codes = arrived.pop(str(delivery.public_id), [])
         account = Account(delivery, codes, attempts[delivery.id], excuses)
         account.assert_visible()
+        assert delivery.id not in leased, account
         account.assert_explained()
     assert not arrived, "the receiver got what nobody accepted"
 
@@ -91,7 +92,6 @@ class Account:
             assert any(200 <= code <= 299 for code in self.codes), self
         else:
             assert status in {"failed", "stopped", "held"}, self
-        assert find_lease(self.delivery.public_id) is None, self
         assert status != "failed" or self.delivery.reason, self
 
     def assert_explained(self) -> None:
