@@ -79,7 +79,7 @@ def test_words_are_asked_for_when_another_heading_is_chosen(app: Flask) -> None:
 def test_the_file_that_failed_has_its_own_headings_separator_and_letters(app: Flask) -> None:
     pages = visit(app)
     page = send(pages, LINES.encode("cp1252"))
-    guess = "It was read as Windows-1252: look at letters such as ä or é."
+    guess = "so it was read as Windows-1252. Check that letters such as ä or é look right below."
     assert guess in page.main
     page = pages.submit(page.form(), "Continue", may_add="y")
     job.work(KINDS)
