@@ -21,8 +21,9 @@ def sweep() -> None:
 
     May run twice at once, and beside a sender.
     """
-    if "sender" not in current_app.extensions:
-        _settle()
+    if "sender" in current_app.extensions:
+        return
+    _settle()
     if due.has_claimable(by_anybody=True):  # whoever hears the bell may be on another machine
         bell.ring()
     if task_leases.has_due():

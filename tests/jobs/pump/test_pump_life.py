@@ -13,7 +13,7 @@ from rq import Queue
 from sqlalchemy import event, select
 
 from jobs.deliver import deliver_due, equip
-from jobs.pump import pump
+from jobs.pump import looks, pump
 from jobs.stop_flag import stop
 from portal.database.engine import database_now
 from portal.engine.events.names import EventName
@@ -81,7 +81,7 @@ def test_those_that_failed_together_come_back_one_after_the_other(
 def test_a_ring_during_the_first_look_is_news(having: Set, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was committed after the look has read the table is not among what the look has found."""
     having(webhook_timeout=LONG)
-    monkeypatch.setattr(pump, "LOOK_EVERY", 3600.0)
+    monkeypatch.setattr(looks, "LOOK_EVERY", 3600.0)
     arrived = threading.Event()
     before_the_first_has_ended = []
 
@@ -234,7 +234,7 @@ def test_while_a_pump_runs_it_is_the_sweep(app: Flask, redis: Redis, receiver: R
     ana = make_user().actor
     slipped_in = make_delivery(make_webhook(state="off"))
     later = utcnow() + timedelta(hours=5)
-    recovered = make_webhook(reopened_at=utcnow())
+    recovered = make_webhook(events=[EventName.DELETED], reopened_at=utcnow())
     waits = make_delivery(recovered, status="retrying", due_at=later)
     failed = make_delivery(make_webhook(), status="failed")
     bulk_retry_task.start(ana, Selection(ticked=(failed,)))

@@ -5,8 +5,7 @@ from flask import Flask
 from redis import Redis
 from rq import Queue
 
-from jobs.pump import bell_listener
-from jobs.pump import pump as pump_module
+from jobs.pump import bell_listener, looks
 from portal.queue import bell
 from portal.queue.names import DELIVERIES
 from tests.jobs.sender.running_sender import running_sender
@@ -21,7 +20,7 @@ LONG = 60.0
 @pytest.fixture
 def only_the_bell(monkeypatch: pytest.MonkeyPatch) -> None:
     """The table is not looked at by itself."""
-    monkeypatch.setattr(pump_module, "LOOK_EVERY", LONG)
+    monkeypatch.setattr(looks, "LOOK_EVERY", LONG)
 
 
 @pytest.fixture

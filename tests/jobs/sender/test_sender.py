@@ -1,5 +1,6 @@
 """The thread in which everything is sent: who wakes it, what it does alone, and how it goes on."""
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,9 +15,11 @@ from sqlalchemy.exc import OperationalError
 from jobs.deliver import deliver_due, equip
 from jobs.processes import shutdown, supervisor
 from jobs.pump import bell_listener, pump
+from jobs.pump import looks as looks_module
 from jobs.pump import sender as sender_module
 from jobs.stop_flag import stop
-from portal.extensions import settings
+from jobs.sweep import sweep
+from portal.extensions import db, settings
 from portal.queue import bell, names
 from tests.jobs.pump.delivery_clock import attempts, deliveries, leases
 from tests.jobs.sender.running_sender import running_sender
@@ -58,7 +61,7 @@ def test_without_a_bell_it_looks_at_the_table(
 def test_the_job_wakes_it_and_waits_until_all_is_sent(
     app: Flask, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pump, "LOOK_EVERY", 3600.0)
+    monkeypatch.setattr(looks_module, "LOOK_EVERY", 3600.0)
     make_webhook(receiver.url)
     receiver.answer(delay=0.3)
     with running_sender(app):
@@ -91,7 +94,7 @@ def test_sweeps_that_queue_up_behind_the_job_are_dropped(
 
 def test_it_ends_at_once_when_it_is_told_to(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     """Though it would sleep for an hour."""
-    monkeypatch.setattr(pump, "LOOK_EVERY", 3600.0)
+    monkeypatch.setattr(looks_module, "LOOK_EVERY", 3600.0)
     monkeypatch.setattr(bell_listener, "AWAKE_EVERY", 3600.0)
     monkeypatch.setitem(app.extensions, "settings", replace(settings(), sweep_seconds=3600))
     with running_sender(app) as sender:
@@ -127,7 +130,7 @@ def test_one_that_has_nothing_to_do_looks_twice_a_second(app: Flask) -> None:
 
 def test_a_look_that_takes_long_comes_seldom(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a database that is busy with it the looks are at most a fiftieth of its time."""
-    monkeypatch.setattr(pump, "LOOK_EVERY", 0.01)
+    monkeypatch.setattr(looks_module, "LOOK_EVERY", 0.01)
     looks: list[float] = []
     engine = equip().engine
 
@@ -202,13 +205,14 @@ def long_leases(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_was_claimed_without_our_knowing_is_given_back_at_once(
     app: Flask, receiver: Receiver
 ) -> None:
-    make_webhook(receiver.url)
+    for _ in range(2):
+        make_webhook(receiver.url)
     for number in range(3):
         publish(asset_id=number + 1)
-    with losing_the_answer(leases=3), running_sender(app):
-        assert until(lambda: len(receiver.received) == 3, LONG)
+    with losing_the_answer(leases=6), running_sender(app):
+        assert until(lambda: len(receiver.received) == 6, LONG)
         assert until(all_delivered, LONG)
-    assert [(each.number, each.outcome) for each in attempts()] == [(1, "delivered")] * 3
+    assert [(each.number, each.outcome) for each in attempts()] == [(1, "delivered")] * 6
     assert {(each.tries, each.attempts) for each in deliveries()} == {(1, 1)}
     assert leases() == []
 
@@ -246,3 +250,37 @@ def test_it_has_signed_before_it_claims(app: Flask, receiver: Receiver) -> None:
         event.remove(engine, "after_cursor_execute", look)
     assert signed
     assert all(signed)
+
+
+def test_what_comes_during_duties_does_not_wait_for_them(app: Flask, receiver: Receiver) -> None:
+    engine = equip().engine
+    if engine.dialect.name == "sqlite":
+        pytest.skip("there they are done by the thread of the sockets, in a few milliseconds")
+    is_first, hangs, let_go = iter([True]), threading.Event(), threading.Event()
+
+    def hang(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if "FROM processes" in statement and next(is_first, False):
+            hangs.set()
+            let_go.wait(LONG)
+
+    make_webhook(receiver.url)
+    event.listen(engine, "before_cursor_execute", hang)
+    with running_sender(app):
+        assert hangs.wait(LONG)
+        publish()
+        assert until(all_delivered, LONG)
+        let_go.set()
+    event.remove(engine, "before_cursor_execute", hang)
+
+
+def test_the_sweeps_job_leaves_everything_to_it(app: Flask) -> None:
+    asked: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        asked.append(statement)
+
+    with running_sender(app):
+        event.listen(db.engine, "before_cursor_execute", note)
+        sweep()
+        event.remove(db.engine, "before_cursor_execute", note)
+    assert asked == []

@@ -1,0 +1,78 @@
+"""How a pump looks for what is due, and claims it."""
+
+from collections.abc import Callable
+from functools import partial
+from time import monotonic
+from typing import Final
+
+from jobs.pump.database_writer import DatabaseWriter
+from jobs.pump.desk import Desk, Done
+from jobs.pump.flights import Flights
+from jobs.pump.recorder import Claiming, Recorder
+from portal.engine.http.transport import Transport
+from portal.lib.clock import since_boot
+from portal.services.dispatch import claim as dispatch_claim
+from portal.services.dispatch.claim_types import Claim
+from portal.services.dispatch.fairness import kept_of
+from portal.services.outbox.reach import own_reach
+
+LOOK_EVERY: Final = 0.5
+LOOK_SHARE: Final = 50  # … or so many times as long as the last look took, which found nothing
+LOOK_AGAIN: Final = 0.05  # while the database cannot say
+
+
+class Looks:
+    """Those of one pump. `at`: when the next one is due, by the monotonic clock. `are_blind`: the
+    last one failed."""
+
+    def __init__(
+        self,
+        writer: DatabaseWriter,
+        desk: Desk,
+        recorder: Recorder,
+        flights: Flights,
+        transport: Transport,
+        most: int,
+    ) -> None:
+        self._writer, self._desk, self._recorder = writer, desk, recorder
+        self._flights, self._transport = flights, transport
+        self._kept = kept_of(most)
+        self.at, self.are_blind = 0.0, False
+
+    @property
+    def is_full(self) -> bool:
+        """Whether only webhooks to which nothing is being sent find a place."""
+        return self._transport.free <= self._kept
+
+    def look(self, rest: Callable[[], None]) -> Done | None:
+        """Claim as much as there is room for. None: what came of it is told later, or never.
+
+        `rest` is called when nothing is due. Nobody's answer can wait with none under way.
+        """
+        if self._recorder.is_behind:
+            return None
+        work = partial(self._writer.write, self.claiming(is_alone=True))
+        note = partial(self._note, since_boot(), rest)
+        return self._desk.give(work, note, beside=bool(self._flights.count))
+
+    def claiming(self, held: int = 0, *, is_alone: bool = False) -> Claiming:
+        """A claim for the places that are free now, less those for `held` claims."""
+        if own_reach.has_others:
+            own_reach.connecting = self._flights.slow_ones()
+        return partial(
+            dispatch_claim.claim,
+            places=self._transport.free - held,
+            kept=self._kept,
+            without={*self._recorder.waits_for, *self._flights.shut},
+            is_alone=is_alone,
+        )
+
+    def _note(self, began: float, rest: Callable[[], None], claims: list[Claim] | None) -> Done:
+        self.are_blind = claims is None
+        took = 0.0 if claims else since_boot() - began
+        self.at = monotonic() + (
+            LOOK_AGAIN if self.are_blind else max(LOOK_EVERY, LOOK_SHARE * took)
+        )
+        if claims == []:
+            rest()
+        return Done(claims or [], began)
