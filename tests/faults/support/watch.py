@@ -17,6 +17,7 @@ from tests.support.html import parse
 from tests.support.processes import ROOT, until
 
 QUICK = 0.5  # seconds; from memory it is a matter of milliseconds
+ASKED = 3  # times at most: what waits for the database does so each time, a busy machine does not
 
 
 class Watch:
@@ -28,7 +29,10 @@ class Watch:
     def readyz(self, purpose: str = "") -> dict[str, Any]:
         """What the probe is told, which never waits for what is broken."""
         question = f"?for={purpose}" if purpose else ""
-        answer = requests.get(f"{self._portal.url}/readyz{question}", timeout=5)
+        for _ in range(ASKED):
+            answer = requests.get(f"{self._portal.url}/readyz{question}", timeout=5)
+            if answer.elapsed.total_seconds() < QUICK:
+                break
         assert answer.elapsed.total_seconds() < QUICK
         said: dict[str, Any] = answer.json()
         assert said["ready"] is (answer.status_code == 200)
