@@ -11,9 +11,10 @@ from flask import Flask
 
 from jobs.deliver import deliver_due
 from portal.lib import request_id
-from portal.lib.typed_text import on_one_line
 from portal.logs import JsonFormatter, LineFormatter, secrets_of
+from portal.services.core.unit_of_work import writing
 from portal.services.outbox import journal
+from portal.services.outbox.journal import FailedAttempt, Journal
 from tests.jobs.pump.delivery_clock import deliveries, end_pause, make_due
 from tests.jobs.pump.test_pump_and_database import Locker
 from tests.support.factories import make_webhook, publish
@@ -113,7 +114,15 @@ def test_what_the_database_did_not_take_is_told_once_it_did(
     assert len(lines.machines) == 1
 
 
-def test_a_strangers_words_stay_on_one_line() -> None:
-    assert on_one_line("bad reply\r\nERROR all is lost\x1b[2J größe") == (
-        "bad reply\\r\\nERROR all is lost\\x1b[2J größe"
+def test_a_strangers_words_stay_on_one_line(lines: Lines) -> None:
+    said = "bad reply\r\nERROR all is lost\x1b[2J größe"
+    failed = FailedAttempt(1, "a-delivery", 2, "a-webhook", 3, "bad_reply", None, 12, said)
+    told = Journal()
+    with writing() as current:
+        told.note(current.connection(), [failed], {})
+    told.write()
+    (text,) = lines.people
+    assert text == (
+        "WARNING Attempt 3 of delivery a-delivery to webhook a-webhook failed: bad_reply, after "
+        "12 ms: bad reply\\r\\nERROR all is lost\\x1b[2J größe"
     )

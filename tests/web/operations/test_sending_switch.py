@@ -33,7 +33,6 @@ def test_an_administrator_stops_it_and_everybody_is_told_until_it_is_started(app
         assert SINCE in line
         assert ", by Ada Admin. Deliveries wait until an administrator starts it again." in line
         assert "Start it again under System" in ada.get(path).text
-    assert "All clear" not in sam.get("/").text
     page = sam.get(f"/deliveries/{waiting}")
     assert SINCE in page.main
     assert "This goes out once it is started again." in page.main
@@ -61,6 +60,14 @@ def test_a_delivery_says_what_it_waits_for(app: Flask) -> None:
     pages = [ada.get(f"/deliveries/{each}").main for each in made]
     assert [SINCE in each for each in pages] == [True, True, False, False]
     assert "Next automatic retry: Once sending is started again" in pages[0]
+
+
+def test_the_start_page_does_not_call_all_clear_while_nothing_goes(app: Flask) -> None:
+    ada = visit(app)
+    make_delivery(status="delivered")
+    assert "All clear." in ada.get("/").main
+    ada.submit(ada.get(STOP).form(STOP))
+    assert "All clear." not in ada.get("/").main
 
 
 def test_what_is_saved_and_tested_is_saved(app: Flask) -> None:
