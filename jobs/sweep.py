@@ -1,7 +1,8 @@
 """The sweep: every few seconds, whatever rang or did not ring, what is due gets its pump.
 
-A process's sender puts the rest right between two requests, and nobody may do it beside him: leases
-that ran out may be those of results that he still keeps, for the database was locked.
+In a process with a sender there is nothing left for it to do: the sender looks twice a second, and
+puts the rest right between two requests. Nobody may do that beside him: leases that ran out may be
+those of results that he still keeps, for the database was locked.
 """
 
 from flask import current_app
@@ -17,10 +18,7 @@ from portal.services.tasks import leases as task_leases
 
 @job
 def sweep() -> None:
-    """Settle what no sender will, ring if anything is claimable.
-
-    May run twice at once, and beside a sender.
-    """
+    """Where no sender runs: settle, and ring if anything is claimable. May run twice at once."""
     if "sender" in current_app.extensions:
         return
     _settle()

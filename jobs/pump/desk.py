@@ -1,9 +1,8 @@
-"""One piece of work for the database at a time, of a pump or of its duties."""
+"""The one piece of work that a pump has for the database at a time."""
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
-from time import monotonic
 from typing import Any, NamedTuple, TypeVar
 
 from portal.services.dispatch.claim_types import Claim
@@ -24,7 +23,6 @@ class Done(NamedTuple):
 class _UnderWay(NamedTuple):
     answer: Future[Any]
     then: Callable[[Any], Done | None]
-    began: float
 
 
 class Desk:
@@ -46,11 +44,6 @@ class Desk:
         """Whether the database is at work; nothing else may be given to it now."""
         return self._under_way is not None
 
-    @property
-    def lasts(self) -> float:
-        """For how many seconds it has been."""
-        return monotonic() - self._under_way.began if self._under_way else 0.0
-
     def give(
         self, work: Callable[[], T], then: Callable[[T], Done | None], *, beside: bool
     ) -> Done | None:
@@ -59,7 +52,7 @@ class Desk:
         if not (beside and self.works_beside):
             return then(work())
         answer = self._thread.submit(copy_context().run, work)
-        self._under_way = _UnderWay(answer, then, monotonic())
+        self._under_way = _UnderWay(answer, then)
         # Else what was claimed waits until a socket has something to say.
         answer.add_done_callback(lambda _: self._ring())
         return None
@@ -72,8 +65,6 @@ class Desk:
         self._under_way = None
         return under_way.then(under_way.answer.result())
 
-    def close(self, patience: float = 0.0) -> None:
-        """Let the thread go. A database that hangs is waited for no longer than so many seconds."""
-        if self._under_way is not None:
-            wait([self._under_way.answer], patience)
+    def close(self) -> None:
+        """Let the thread go, without waiting for a database that hangs."""
         self._thread.shutdown(wait=False)

@@ -35,7 +35,6 @@ log = logging.getLogger(__name__)
 # Seconds from a claim to its requests: whoever was not heard of for three times as long has had its
 # leases ended, and others send what it still holds.
 FRESH: Final = 5.0
-STUCK_AFTER: Final = 1.0  # seconds: results that are being written for so long may be late
 LAST_WAIT: Final = 13.0  # seconds that a warm shutdown gives to what is in flight
 LAST_RECORD: Final = 13.7  # … and in all: the database is then told the rest; see `shutdown.py`
 
@@ -62,8 +61,8 @@ class Pump:
         self._looks = Looks(
             self._writer, self._desk, self._recorder, self._flights, transport, most
         )
-        self._duties = Duties(bell, engine, wake, settings.sweep_seconds)
-        self._returns = Returns(self._writer, self._desk, settings.sweep_seconds)
+        self._duties = Duties(bell, self._writer, self._desk, settings.sweep_seconds)
+        self._returns = Returns(self._writer, self._desk)
         self._listener = BellListener(bell, transport)
         self._transport, self._bell, self._wake = transport, bell, wake
         self._is_stopping = is_stopping
@@ -99,7 +98,6 @@ class Pump:
             self._transport.unwatch(self._wake.fileno)
             self._transport.abandon()  # it outlives us: an error's leftovers are nobody's answers
             self._desk.close()
-            self._duties.close()
 
     def _come_to_rest(self) -> None:
         number = self._wake.ask()
@@ -112,8 +110,8 @@ class Pump:
 
     @property
     def _is_idle(self) -> bool:
-        has_more = self._flights.count or self._desk.is_busy or self._duties.are_done_now
-        return not has_more and self._recorder.is_empty and self._returns.is_empty
+        has_more = self._flights.count or not self._returns.is_empty or self._desk.is_busy
+        return not has_more and self._recorder.is_empty
 
     def _listen(self) -> None:
         """Notice new work: by the bell or who asks at once, by the table within half a second."""
@@ -176,11 +174,9 @@ class Pump:
         self._drive()
         done = self._desk.take_up()
         claims = (done.claims or []) if done else []
-        is_busy = bool(self._flights.count or claims)
-        self._duties.take_up()
         if not self._is_stopping():
-            self._do_duties(claims, is_busy=is_busy)
-        if self._returns.give_back(beside=is_busy):
+            self._do_duties(claims)
+        if self._returns.give_back(beside=bool(self._flights.count)):
             self._looks.at = 0.0
         self._flush(held=len(claims))
         self._go_on(done)
@@ -221,13 +217,15 @@ class Pump:
             self._looks.at = 0.0
         self._begin(done.claims or [], done.began)
 
-    def _do_duties(self, claims: list[Claim], *, is_busy: bool) -> None:
+    def _do_duties(self, claims: list[Claim]) -> None:
         """`claims`: those that are about to be started."""
-        is_behind = self._recorder.is_behind or self._desk.lasts > STUCK_AFTER
-        self._duties.do(self._recorder.waits_for, is_behind=is_behind)
-        if self._writer.is_unsure:
-            held = self._flights.tokens | self._recorder.tokens
-            self._returns.give_back_unknown(held | {each.token for each in claims}, beside=is_busy)
+        if monotonic() < self._duties.at and not self._writer.is_unsure:
+            return
+        known = {each.token for each in claims} | self._returns.tokens
+        held = known | self._flights.tokens | self._recorder.tokens
+        is_busy = bool(self._flights.count or claims)
+        is_behind = self._recorder.is_behind
+        self._duties.do(held, self._recorder.waits_for, is_behind=is_behind, beside=is_busy)
 
     def _leave(self) -> None:
         """A warm shutdown: let what is in flight end, record it, give the rest back."""

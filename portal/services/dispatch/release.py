@@ -33,15 +33,13 @@ def release(connection: Connection, sent: Sequence[Claim], unsent: Sequence[Clai
     return True
 
 
-def give_back_unknown(connection: Connection, run: UUID, held: Collection[UUID]) -> bool:
+def give_back_unknown(connection: Connection, run: UUID, held: Collection[UUID]) -> None:
     """Remove the leases of this run whose tokens it does not hold: they were committed, and it was
-    never told, so nothing was sent under them. They are due at once and counted as nothing. True,
-    as `release`."""
+    never told, so nothing was sent under them. They are due at once and counted as nothing."""
     mine = delete(Lease).where(Lease.run == run)
     given = connection.execute(mine.where(Lease.token.not_in(held)) if held else mine)
     if given.rowcount:
         log.warning("Gave back %s deliveries: the answer to their claim was lost.", given.rowcount)
-    return True
 
 
 def interrupt(connection: Connection, run: UUID) -> bool:

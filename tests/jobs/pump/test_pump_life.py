@@ -234,7 +234,7 @@ def test_while_a_pump_runs_it_is_the_sweep(app: Flask, redis: Redis, receiver: R
     ana = make_user().actor
     slipped_in = make_delivery(make_webhook(state="off"))
     later = utcnow() + timedelta(hours=5)
-    recovered = make_webhook(events=[EventName.DELETED], reopened_at=utcnow())
+    recovered = make_webhook(reopened_at=utcnow())
     waits = make_delivery(recovered, status="retrying", due_at=later)
     failed = make_delivery(make_webhook(), status="failed")
     bulk_retry_task.start(ana, Selection(ticked=(failed,)))

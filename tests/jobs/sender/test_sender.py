@@ -1,6 +1,5 @@
 """The thread in which everything is sent: who wakes it, what it does alone, and how it goes on."""
 
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -250,27 +249,6 @@ def test_it_has_signed_before_it_claims(app: Flask, receiver: Receiver) -> None:
         event.remove(engine, "after_cursor_execute", look)
     assert signed
     assert all(signed)
-
-
-def test_what_comes_during_duties_does_not_wait_for_them(app: Flask, receiver: Receiver) -> None:
-    engine = equip().engine
-    if engine.dialect.name == "sqlite":
-        pytest.skip("there they are done by the thread of the sockets, in a few milliseconds")
-    is_first, hangs, let_go = iter([True]), threading.Event(), threading.Event()
-
-    def hang(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        if "FROM processes" in statement and next(is_first, False):
-            hangs.set()
-            let_go.wait(LONG)
-
-    make_webhook(receiver.url)
-    event.listen(engine, "before_cursor_execute", hang)
-    with running_sender(app):
-        assert hangs.wait(LONG)
-        publish()
-        assert until(all_delivered, LONG)
-        let_go.set()
-    event.remove(engine, "before_cursor_execute", hang)
 
 
 def test_the_sweeps_job_leaves_everything_to_it(app: Flask) -> None:

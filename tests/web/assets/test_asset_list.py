@@ -59,7 +59,7 @@ def test_what_is_low_stands_beside_its_threshold(app: Flask) -> None:
     make_asset("Paper", kind="stock", quantity=8, min_quantity=4, unit="reams")
     pages = visit(app)
     cells = {row[1].split(" ")[0]: row[3] for row in pages.get("/assets").rows()}
-    assert cells == {"Toner": "Low stock 3 of at least 4 pieces", "Paper": "Available 8 reams"}
+    assert cells == {"Toner": "Low stock 3 pieces, low below 4", "Paper": "Available 8 reams"}
 
 
 def names(pages: Pages, query: str) -> list[str]:
