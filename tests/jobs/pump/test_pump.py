@@ -194,7 +194,8 @@ def test_a_secret_sealed_for_another_webhook_is_never_used(receiver: Receiver) -
     publish()
     deliver_due()
     assert receiver.received == []
-    assert (only_delivery().status, only_delivery().attempts) == ("waiting", 0)
+    waiting = only_delivery()
+    assert (waiting.status, waiting.tries, waiting.attempts) == ("waiting", 0, 0)
 
 
 def test_a_private_address_is_refused_before_anything_is_sent() -> None:
