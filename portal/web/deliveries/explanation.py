@@ -144,7 +144,7 @@ def for_the_caller(delivery: DeliveryDetail) -> str:
     is_theirs = explained.side is Side.RECEIVER
     sentences = (
         "Our side is working." if is_theirs else "",
-        f"{explained.what_happened.removesuffix('.')}, at {_for_both(_end(last))}.",
+        f"{explained.what_happened} The last attempt was at {_for_both(_end(last))}.",
         _since(delivery),
         earlier_of(delivery),
         "Nothing is lost: it is kept here.",
