@@ -13,6 +13,7 @@ from portal.web.help.advice import Advice, Matter, advise
 
 PAGE: Final = "/settings/system"
 WORKS: Final = "Our side is working: sending, pages and database."
+STOPPED: Final = "Pages and database are working. A person has stopped all sending."
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,8 @@ class OurSide:
 def our_side() -> OurSide:
     """How the portal itself is, for people who may not see System too. Never raises."""
     ready = read_ready()
-    sentence = WORKS if ready.is_ready() else f"Our side is not working: {_missing(ready)}."
+    works = WORKS if ready.switch == OK else STOPPED
+    sentence = works if ready.is_ready() else f"Our side is not working: {_missing(ready)}."
     return OurSide(
         ready.is_ready(),
         sentence,

@@ -205,6 +205,7 @@ def _confirm_secret(form: EditWebhookForm, webhook: WebhookDetail) -> Answer:
         webhook=webhook,
         kept=kept,
         removes=removes,
+        moves=form.moves,
         overlap=overlap_words(),
     )
 

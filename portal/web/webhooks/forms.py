@@ -209,17 +209,21 @@ class WebhookForm(PortalForm):
             pairs += [(row.name.name, row.name.data or ""), (row.kept.name, row.kept.data or "")]
         return pairs
 
+    @property
+    def moves(self) -> bool:
+        """Whether the address is another's: what was stored for the earlier one stays with it."""
+        return self.stored_place not in (None, place_of(self.url.data or ""))
+
     def _check_place(self) -> bool:
         """What was stored for another place has to be entered again."""
         place = place_of(self.url.data or "")
         if place is None or (place == INSIDE and not self.is_inside):
             return True
-        moved = self.stored_place not in (None, place)
         is_good = True
-        if moved and self.has_key and self.mode is SecretMode.KEEP:
+        if self.moves and self.has_key and self.mode is SecretMode.KEEP:
             self.secret_mode.errors, is_good = [*self.secret_mode.errors, KEY_STAYS], False
         for row in self.rows:
-            is_stored = moved and not row.resolved and row.name_data in self.stored_names
+            is_stored = self.moves and not row.resolved and row.name_data in self.stored_names
             if is_stored or row.place not in ("", place):
                 row.forget()
                 row.value.errors, is_good = [*row.value.errors, HEADER_STAYS], False

@@ -24,6 +24,7 @@ def test_an_administrator_stops_it_and_everybody_is_told_until_it_is_started(app
     assert stopped.path == "/settings/system"
     assert "Sending is stopped. What is being sent now still ends." in stopped.text
     assert "Ada Admin stopped all sending on " in stopped.main
+    assert "sending, pages and database" not in ada.get("/").main
     assert ada.get(STOP).status == 200
     assert sam.get(STOP).status == 403
     assert sam.post("/settings/system/start-sending").status == 403

@@ -267,6 +267,17 @@ def test_the_history_says_what_changed_and_no_secret(pages: Pages) -> None:
     assert "another value" not in page.html
 
 
+def test_a_new_key_for_a_new_address_is_said_to_count_at_once(pages: Pages) -> None:
+    hook = make_webhook(secret="the old secret")
+    path = f"/settings/webhooks/{hook.public_id}/edit"
+    typed = {"url": "https://elsewhere.example.com/hook", "secret": "the new secret of theirs"}
+    page = pages.submit(pages.get(path).form(path), secret_mode="own", **typed)
+    assert "signed with the new key alone, from the moment you save" in page.main
+    assert "Nothing breaks at once" not in page.main
+    pages.submit(page.form(path))
+    assert the_webhook().old_secret_enc is None
+
+
 def test_a_replaced_secret_overlaps_until_a_person_switches(pages: Pages) -> None:
     hook = make_webhook(secret="the old secret")
     path = f"/settings/webhooks/{hook.public_id}"

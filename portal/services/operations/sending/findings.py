@@ -18,7 +18,8 @@ def sending_is_on(facts: Facts, _now: datetime) -> Iterator[Finding]:
     yield Finding(
         "sending_stopped",
         Level.WARNING,
-        f"{facts.stop.by} stopped all sending on {since.day} {since:%b %Y} at {since:%H:%M}.",
+        f"{facts.stop.by} stopped all sending on {since.day} {since:%b %Y} at {since:%H:%M} "
+        f"({facts.settings.timezone.key}).",
         "Nothing is lost: deliveries wait. To start it again, press Start sending on this page, or "
         f"run {facts.settings.command('sending on')}.",
     )

@@ -29,7 +29,8 @@ class QueuedDeliveries:
         """ "Sam is retrying 9 of these now": of each bulk retry."""
         found = self._tasks(webhook, reason)
         return [
-            _words(self.tasks[task_id], f"{counted(n)} of these") for task_id, n in found.items()
+            _words(self.tasks[task_id], f"{counted(n)} of these", many=n != 1)
+            for task_id, n in found.items()
         ]
 
     def _tasks(self, webhook: UUID, reason: Reason | None) -> dict[int, int]:
@@ -54,9 +55,10 @@ def taken_words(rows: Sequence[LogRow]) -> dict[UUID, str]:
     return {row.public_id: _words(tasks[taken[row.id]], "it") for row in rows if row.id in taken}
 
 
-def _words(task: Task, which: str) -> str:
+def _words(task: Task, which: str, *, many: bool = False) -> str:
     is_mine = task.actor_id is not None and task.actor_id == current_user.user_id
     if task.state == TaskState.PAUSED:
         whose = "your bulk retry" if is_mine else f"the bulk retry of {task.actor_name}"
-        return f"{which[:1].upper()}{which[1:]} waits in {whose}, which was interrupted"
+        waits = "wait" if many else "waits"
+        return f"{which[:1].upper()}{which[1:]} {waits} in {whose}, which was interrupted"
     return f"{'You are' if is_mine else f'{task.actor_name} is'} retrying {which} now"
