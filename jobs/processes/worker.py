@@ -35,7 +35,7 @@ from portal.config.settings import Settings
 from portal.config.values import SettingsError
 from portal.queue.clients import patient_client
 from portal.queue.names import DELIVERIES, JOB_NAMES
-from portal.queue.portal_job import PortalJob, remove_odd_ids
+from portal.queue.portal_job import PortalJob, put_back_untaken, remove_odd_ids
 from portal.queue.schedule import ensure_schedule
 from portal.services.core import heartbeats, runs, vault
 from portal.services.core.unit_of_work import writing
@@ -71,6 +71,7 @@ class PortalWorker(SimpleWorker):
         """RQ's own housekeeping, and ours."""
         for queue in self.queues:
             remove_odd_ids(queue)
+            put_back_untaken(queue)
         super().run_maintenance_tasks()  # type: ignore[no-untyped-call]  # untyped in RQ
         try:
             keep_going()

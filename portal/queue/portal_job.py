@@ -129,6 +129,19 @@ def remove_odd_ids(queue: Queue) -> None:
                 log.warning("Left out a job with an odd id: %r.", id_[:LONGEST_SHOWN])
 
 
+def put_back_untaken(queue: Queue) -> None:
+    """Queue again what a worker took and ended before it began: RQ would call it failed after a
+    minute, without a line in any log, though every job may run twice."""
+    redis, taken = queue.connection, queue.intermediate_queue
+    for id_ in taken.get_job_ids():
+        if taken.should_be_cleaned_up(id_) and id_ not in queue.started_job_registry:
+            with redis.pipeline() as at_once:
+                at_once.lrem(taken.key, 0, id_)
+                at_once.delete(taken.get_first_seen_key(id_))
+                at_once.rpush(queue.key, id_)
+                at_once.execute()
+
+
 def _fetched_or_none(kind: type[PortalJob], id_: str, connection: Redis) -> Job | None:
     try:
         return kind.fetch(id_, connection=connection)

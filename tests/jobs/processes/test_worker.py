@@ -100,6 +100,22 @@ def test_it_runs_jobs_in_the_application(
     assert worker.stop() == 0
 
 
+def test_what_another_took_and_did_not_begin_is_run_and_is_no_failure(
+    start: Start, valkey: PrivateValkey, tmp_path: Path
+) -> None:
+    """As when it is told to stop in that moment."""
+    redis = valkey.client()
+    enqueue(redis, "note")
+    queue = Queue(DELIVERIES, connection=redis, job_class=PortalJob)
+    taken = queue.intermediate_queue
+    redis.lmove(queue.key, taken.key)
+    redis.set(taken.get_first_seen_key(taken.get_job_ids()[0]), time.time() - 61)
+    worker = start()
+    assert until((tmp_path / "note").exists), worker.output.read_text()
+    assert worker.stop() == 0
+    assert (len(queue.failed_job_registry), redis.llen(taken.key)) == (0, 0)
+
+
 def test_an_idle_worker_leaves_at_once(start: Start) -> None:
     worker = start()
     assert worker.says("Ready for deliveries.")
