@@ -47,11 +47,10 @@ def _yesterday() -> Span:
 
 
 def _last_night() -> Span:
-    """The night that ended last, or that is under way."""
-    now = utcnow().astimezone(zone())
-    evening = now.date() if now.time() >= EVENING else now.date() - A_DAY
-    begin = datetime.combine(evening, EVENING, zone())
-    return begin.astimezone(UTC), datetime.combine(evening + A_DAY, MORNING, zone()).astimezone(UTC)
+    """The one from yesterday to today: in the evening nobody means the one that has just begun."""
+    today = utcnow().astimezone(zone()).date()
+    begin = datetime.combine(today - A_DAY, EVENING, zone())
+    return begin.astimezone(UTC), datetime.combine(today, MORNING, zone()).astimezone(UTC)
 
 
 PERIODS: Final[dict[str, tuple[str, Callable[[], Span]]]] = {

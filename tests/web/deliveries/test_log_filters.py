@@ -133,10 +133,10 @@ def test_a_day_counts_from_its_beginning_to_its_end(support: Pages) -> None:
     [
         ("2026-05-04T07:30+02:00", "2026-05-03T18:00+02:00", "2026-05-04T08:00+02:00"),
         ("2026-05-04T12:00+02:00", "2026-05-03T18:00+02:00", "2026-05-04T08:00+02:00"),
-        ("2026-05-04T19:00+02:00", "2026-05-04T18:00+02:00", "2026-05-05T08:00+02:00"),
+        ("2026-05-04T19:00+02:00", "2026-05-03T18:00+02:00", "2026-05-04T08:00+02:00"),
     ],
 )
-def test_last_night_is_the_one_that_ended_last_or_is_under_way(
+def test_last_night_is_the_one_that_ends_today(
     app: Flask, now: str, begin: str, end: str
 ) -> None:
     with app.test_request_context(), time_machine.travel(datetime.fromisoformat(now), tick=False):
