@@ -136,9 +136,7 @@ def test_a_day_counts_from_its_beginning_to_its_end(support: Pages) -> None:
         ("2026-05-04T19:00+02:00", "2026-05-03T18:00+02:00", "2026-05-04T08:00+02:00"),
     ],
 )
-def test_last_night_is_the_one_that_ends_today(
-    app: Flask, now: str, begin: str, end: str
-) -> None:
+def test_last_night_is_the_one_that_ends_today(app: Flask, now: str, begin: str, end: str) -> None:
     with app.test_request_context(), time_machine.travel(datetime.fromisoformat(now), tick=False):
         found = PERIODS["night"][1]()
     assert found == (datetime.fromisoformat(begin), datetime.fromisoformat(end))
