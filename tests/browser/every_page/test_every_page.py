@@ -65,8 +65,13 @@ def look(page: Page, url: str, name: str) -> None:
     assert answer, name
     # 409: an action that the asset does not allow now; the page says why.
     assert answer.status in {200, 409}, f"{name}: {answer.status}"
-    page.evaluate("document.querySelectorAll('main details').forEach(each => each.open = true)")
+    unfold(page)
     check_page(page, name)
+
+
+def unfold(page: Page) -> None:
+    """Open whatever is folded away."""
+    page.evaluate("document.querySelectorAll('main details').forEach(each => each.open = true)")
 
 
 def test_what_is_not_visited_exists(app: Flask) -> None:
@@ -151,6 +156,7 @@ def test_every_form_with_mistakes_can_be_used_by_everyone(
     be(page, app, portal, person)
     for rule in readable(app, Role.ADMIN):
         page.goto(portal + address(rule, filled))
+        unfold(page)
         if may_err(rule.endpoint) and page.locator(ENTERED).count():
             mistake(page, f"{rule.endpoint} with mistakes")
 
