@@ -212,8 +212,8 @@ class Engine(RuleBasedStateMachine):
 
     @rule(which=WHICH, is_told=st.booleans())
     def replace_key(self, which: int, is_told: bool) -> None:
-        """Its receiver goes on with the one that it knows, until it is told, and is in no trouble
-        any more."""
+        """Its receiver goes on with the one that it knows, until it is told, and is left alone no
+        longer; it fails until something arrives."""
         hook = self.world.hooks[which]
         now = look().hooks[hook.id]
         self.keys += 1
@@ -228,7 +228,7 @@ class Engine(RuleBasedStateMachine):
         )
         with self.world.only(which):
             crud.edit(self.world.admin, hook.public_id, now.version, values)
-            assert health_of(look().hooks[hook.id]) == WELL
+            assert health_of(look().hooks[hook.id]) == (0, now.failing_since, *WELL[2:])
             if is_told and secrets.switch_now(self.world.admin, hook.public_id):
                 self.world.learn(hook.id)
 
