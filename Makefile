@@ -30,7 +30,7 @@ run: ## Start the portal for a trial on this machine; Ctrl-C ends everything
 test test-quick coverage: export PYTHONDONTWRITEBYTECODE :=
 test: .venv/dev.stamp browser
 test: ## Install what the tests need, a browser too, and run all of them (ARGS="-k ring" for some)
-	@$(BIN)/python -m pytest -n 4 --dist loadgroup --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 SLOW := browser faults jobs engine/http/real_receivers services/demo \
 	services/core/test_chunked_walks.py services/csv/test_import_agreement.py \
