@@ -24,20 +24,20 @@ run: .venv/run.stamp
 run: ## Start the portal for a trial on this machine; Ctrl-C ends everything
 	@$(BIN)/python -m flask --app wsgi up
 
-# More processes than there are cores: many tests wait. A file's tests stay together, for they share
+# More processes than there are cores: many tests wait.
 # servers; files that take long come first (tests/conftest.py). What pytest has made of each file of
 # tests is kept: to make it anew costs a process eight seconds.
 test test-quick coverage: export PYTHONDONTWRITEBYTECODE :=
 test: .venv/dev.stamp browser
 test: ## Install what the tests need, a browser too, and run all of them (ARGS="-k ring" for some)
-	@$(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 SLOW := browser faults jobs engine/http/real_receivers services/demo \
 	services/core/test_chunked_walks.py services/csv/test_import_agreement.py \
 	services/webhooks/test_notices.py web/webhooks/test_receiver_code.py
 test-quick: .venv/dev.stamp
 test-quick: ## While you work: on SQLite alone, without processes, faults, browser and what takes long
-	@$(BIN)/python -m pytest -q -n 3 --dist loadgroup -k 'not postgres' \
+	@$(BIN)/python -m pytest -q -n 3 --dist loadfile -k 'not postgres' \
 		$(SLOW:%=--ignore tests/%) $(ARGS)
 
 check: .venv/dev.stamp
@@ -50,7 +50,7 @@ check: ## Style, types, layers, then every test
 
 golden: .venv/dev.stamp browser
 golden: ## Write anew what the pages say and how they look; then read `git diff`
-	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup --renew-golden tests/web/golden_pages \
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --renew-golden tests/web/golden_pages \
 		tests/browser/golden_pictures
 
 pictures: .venv/dev.stamp browser
@@ -67,7 +67,7 @@ COVERAGE := $(BIN)/python -m coverage
 coverage: .venv/dev.stamp browser
 coverage: ## Which lines and branches no test reaches, child processes included
 	@rm -rf test-results/coverage
-	@$(COVERAGE) run -m pytest -q -n 3 --dist loadgroup --no-loadscope-reorder $(ARGS)
+	@$(COVERAGE) run -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 	@$(COVERAGE) combine --quiet
 	@$(COVERAGE) report
 

@@ -16,6 +16,9 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from flask_migrate import upgrade
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
+from xdist.scheduler.protocol import Scheduling
 
 from jobs.stop_flag import stop
 from portal.app import create_app
@@ -50,6 +53,12 @@ ENVIRONMENT = {
 }
 DATABASES = ["sqlite", "postgres"]
 PAGES = {"web", "browser"}
+# Files of faults that one running portal on each database serves.
+SHARING = {
+    *("test_database.py", "test_imports.py", "test_kills.py", "test_saves.py", "test_valkey.py"),
+    *("test_rolling_restart.py", "test_locked_row.py", "test_naming.py", "test_switch.py"),
+    "test_chaos.py",
+}
 LONG_FIRST = [
     "browser/every_page",
     "faults",
@@ -108,11 +117,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest, and keep together what shares servers."""
+    """Begin with what takes longest, lest one process ends with it alone."""
     root = Path(__file__).parent
     items.sort(key=lambda item: _place(item.path.relative_to(root).as_posix()))
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item, root)))
 
 
 def pytest_collection_finish() -> None:
@@ -120,14 +127,21 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-def _group(item: pytest.Item, root: Path) -> str:
-    """Its file; of those that hurt the portal which files share, that portal's database."""
-    call = getattr(item, "callspec", None)
-    shared = call.params.get("running_portal") if call else None
-    module = item.getparent(pytest.Module)
-    if shared and module and not hasattr(module.obj, "portal_settings"):
-        return f"portal on {shared}"
-    return item.path.relative_to(root).as_posix()
+class TogetherScheduling(LoadFileScheduling):
+    """Keeps the tests of a file in one process, for they share servers; those that hurt a portal
+    which files share, with all of that portal. (Groups by mark need what pytest 9.2 took away.)"""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, test = nodeid.partition("::")
+        if Path(file).name not in SHARING or "faults" not in file:
+            return file
+        return f"portal on {'postgres' if 'postgres' in test else 'sqlite'}"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:
+    """Which process takes which tests, with `--dist loadfile`."""
+    return TogetherScheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def _place(path: str) -> int:
