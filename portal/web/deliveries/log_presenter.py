@@ -30,6 +30,7 @@ from portal.web.deliveries.place.list_place import delivery_url
 from portal.web.deliveries.retried_row import here, retried, row_id, row_url
 from portal.web.forms.edit_conflict import shown
 from portal.web.forms.list_order import SORT
+from portal.web.frame.banner_views import sending_stop
 from portal.web.frame.page_frame import RETRIED, page_url
 from portal.web.frame.tabs import Tab
 from portal.web.frame.wording import counted, day_of, number, zone
@@ -230,7 +231,14 @@ def next_try(row: LogRow) -> datetime | str:
         return "after an older one"
     if row.next_try_at is None or row.status is ShownStatus.SENDING:
         return ""
+    if sending_stop():
+        return "when sending starts"
     return row.next_try_at if row.next_try_at > utcnow() else "now"
+
+
+def may_retry(row: LogRow) -> bool:
+    """Whether a Retry is offered: where it would be taken."""
+    return row.is_retryable and not sending_stop()
 
 
 def may_overtake(row: LogRow) -> bool:

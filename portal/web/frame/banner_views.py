@@ -5,14 +5,14 @@ What is hidden lies in the session: reading a page writes nothing, and signing i
 
 from typing import Final
 
-from flask import Blueprint, redirect, request, session
+from flask import Blueprint, g, redirect, request, session
 from flask.blueprints import BlueprintSetupState
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from portal.engine.health import PATIENCE_IN_WORDS
 from portal.models.people import Role
-from portal.services.outbox.sending_switch import find_stop
+from portal.services.outbox.sending_switch import SendingStop, find_stop
 from portal.services.webhooks.notices.banners import WebhookTrouble, troubles
 from portal.web.frame.access import local_path, requires
 
@@ -38,7 +38,15 @@ def _give_words(state: BlueprintSetupState) -> None:
     """What the frame of all pages calls."""
     state.app.jinja_env.globals["troubles"] = shown
     state.app.jinja_env.globals["patience"] = PATIENCE_IN_WORDS
-    state.app.jinja_env.globals["sending_stop"] = find_stop
+    state.app.jinja_env.globals["sending_stop"] = sending_stop
+
+
+def sending_stop() -> SendingStop | None:
+    """The stop of all sending, asked once a page."""
+    if "sending_stop" not in g:
+        g.sending_stop = find_stop()
+    stop: SendingStop | None = g.sending_stop
+    return stop
 
 
 def shown() -> list[WebhookTrouble]:

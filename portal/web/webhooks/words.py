@@ -16,6 +16,7 @@ from portal.services.outbox.status import ShownStatus
 from portal.services.webhooks.queries import WebhookDetail
 from portal.services.webhooks.summary import ListedWebhook, Standing
 from portal.web.frame.access import can
+from portal.web.frame.banner_views import sending_stop
 from portal.web.frame.wording import (
     counted,
     day_of,
@@ -216,6 +217,6 @@ def _cause(webhook: WebhookDetail) -> str:
 
 def _next_try(webhook: WebhookDetail, now: datetime) -> str:
     at = webhook.next_try_at
-    if at is None:
+    if at is None or sending_stop():
         return ""
     return f" Next attempt {relative(at, now)}." if at > now else " Next attempt now."

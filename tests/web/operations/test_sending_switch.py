@@ -16,6 +16,7 @@ def test_an_administrator_stops_it_and_everybody_is_told_until_it_is_started(app
     hook = make_webhook()
     failed = make_delivery(hook, status="failed", reason="server")
     waiting = make_delivery(hook)
+    before = sam.get("/deliveries").form(f"/deliveries/{failed}/retry")
     ada.get("/settings/system")
     asked = ada.follow("Stop all sending")
     assert asked.h1 == "Stop all sending?"
@@ -29,7 +30,7 @@ def test_an_administrator_stops_it_and_everybody_is_told_until_it_is_started(app
     assert sam.get(STOP).status == 403
     assert sam.post("/settings/system/start-sending").status == 403
 
-    for path in ("/", "/deliveries"):
+    for path in ("/", "/deliveries", "/settings/webhooks", "/assets", "/alerts"):
         line = sam.get(path).text
         assert SINCE in line
         assert ", by Ada Admin. Deliveries wait until an administrator starts it again." in line
@@ -39,7 +40,7 @@ def test_an_administrator_stops_it_and_everybody_is_told_until_it_is_started(app
     assert "This goes out once it is started again." in page.main
     assert "data-live-url" not in page.html
     assert "taking longer than usual" not in page.main
-    refused = sam.submit(sam.get("/deliveries").form(f"/deliveries/{failed}/retry"))
+    refused = sam.submit(before)
     assert "Sending is stopped for all webhooks. This is possible again once" in refused.text
 
     started = ada.submit(ada.get("/settings/system").form("/settings/system/start-sending"))
@@ -61,6 +62,21 @@ def test_a_delivery_says_what_it_waits_for(app: Flask) -> None:
     pages = [ada.get(f"/deliveries/{each}").main for each in made]
     assert [SINCE in each for each in pages] == [True, True, False, False]
     assert "Next automatic retry: Once sending is started again" in pages[0]
+
+
+def test_no_list_offers_a_retry_or_promises_a_time_while_nothing_goes(app: Flask) -> None:
+    sam, ada, hook = visit(app, "support"), visit(app), make_webhook(failures_in_row=3)
+    make_delivery(hook, status="failed", reason="server")
+    make_delivery(hook, status="retrying", tries=1, reason="server", code=500)
+    pages = ("/", "/deliveries", f"/settings/webhooks/{hook.public_id}")
+    assert all("Retry" in sam.get(each).main for each in pages[:2])
+    assert "Next attempt" in sam.get(pages[2]).main
+    ada.submit(ada.get(STOP).form(STOP))
+    start, log, webhook = (sam.get(each).main for each in pages)
+    assert "Retry" not in start
+    assert not any(each in log for each in ("Retry selected", "Retry all", "Retry 1"))
+    assert "when sending starts" in log
+    assert "Next attempt" not in webhook
 
 
 def test_the_start_page_does_not_call_all_clear_while_nothing_goes(app: Flask) -> None:

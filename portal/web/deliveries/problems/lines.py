@@ -22,6 +22,7 @@ from portal.services.webhooks.summary import Standing
 from portal.web.deliveries.bulk_retries.taken import QueuedDeliveries, queued
 from portal.web.deliveries.forms import UNTRIED
 from portal.web.frame.access import can
+from portal.web.frame.banner_views import sending_stop
 from portal.web.frame.wording import counted, day_of, near_time, plural, time_tag
 
 MOST_LINES: Final = 40
@@ -184,7 +185,7 @@ def _of_deliveries(problem: Problem, in_runs: QueuedDeliveries) -> ProblemLine:
     to_retry = max(0, problem.retryable - taken)
     words = title(problem.reason, problem.code) if problem.reason else _untried(problem)
     which = "delivery" if problem.count == 1 else "deliveries"
-    may_retry = to_retry > 0 and can("deliveries.retry")
+    may_retry = to_retry > 0 and can("deliveries.retry") and not sending_stop()
     return ProblemLine(
         name=problem.webhook_name,
         name_url="" if problem.is_deleted else _page(problem.webhook_id),
