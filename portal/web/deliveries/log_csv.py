@@ -32,6 +32,7 @@ COLUMNS: Final = (
     "times_sent",
     "next_try_at",
     "took_ms",
+    "ended_at",
 )
 HEADINGS: Final = (
     "When ({zone})",
@@ -44,6 +45,7 @@ HEADINGS: Final = (
     "Attempts",
     "Times sent",
     "Next attempt ({zone})",
+    "Arrived, failed or stopped ({zone})",
     "Took (seconds)",
     "Test",
     "Delivery id",
@@ -77,6 +79,7 @@ def _lines_for_people(wanted: LogFilter, local: ZoneInfo) -> Iterator[Sequence[o
             row.tries,
             row.sent,
             _local(row.next_try_at, local),
+            _local(row.finished_at, local),
             None if row.took_ms is None else row.took_ms / 1000,
             "Yes" if row.is_test else "No",
             row.public_id,
@@ -108,4 +111,5 @@ def _line(row: LogRow) -> Sequence[object]:
         row.sent,
         row.next_try_at,
         row.took_ms,
+        row.finished_at,
     )

@@ -21,11 +21,13 @@ THEMES: Final = ("light", "dark")
 
 
 def init_app(app: Flask) -> None:
-    """Give the application its frame. `can` denies all, and there are no `troubles`, until told."""
+    """Give the application its frame. `can` denies all, and there are neither `troubles` nor a
+    `sending_stop`, until told."""
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals.setdefault("can", _deny)
     app.jinja_env.globals.setdefault("troubles", list)
+    app.jinja_env.globals.setdefault("sending_stop", lambda: None)
     app.jinja_env.globals.update(WORDS)
     app.jinja_env.filters["harmless"] = harmless
     app.jinja_env.globals.update(

@@ -174,8 +174,10 @@ def test_what_is_shown_can_be_had_as_a_file(
 ) -> None:
     monkeypatch.setattr(log_pages, "EXPORT_CHUNK", 2)
     erp = make_webhook(name="=Sync")
+    at = utcnow()
+    failed = {"status": "failed", "reason": "server", "code": 500, "finished_at": at}
     made = [
-        make_delivery(erp, status="failed", reason="server", code=500, asset_tag="LAP-1")
+        make_delivery(erp, **failed, asset_tag="LAP-1")
         for _ in range(5)
     ]
     make_delivery(status="delivered")
@@ -205,6 +207,7 @@ def test_what_is_shown_can_be_had_as_a_file(
         "times_sent": "0",
         "next_try_at": "",
         "took_ms": "",
+        "ended_at": at.isoformat(timespec="seconds"),
     }
 
 

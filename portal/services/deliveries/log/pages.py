@@ -43,6 +43,7 @@ class LogRow:
     `unpaused`: what the status would be without the pause, and what verbs go by. `sent`: how many
     of the attempts may have reached the receiver. `next_try_at`: while it is open
     and waits for no older one, which `waits_behind` says of a webhook that wants them in order.
+    `finished_at`: when it arrived, failed for good, or was stopped; None while it is tried.
     """
 
     id: int
@@ -69,6 +70,7 @@ class LogRow:
     next_try_at: datetime | None
     waits_behind: bool
     took_ms: int | None
+    finished_at: datetime | None
 
     @property
     def is_retryable(self) -> bool:
@@ -272,4 +274,5 @@ def _row(
         next_try_at=None if waits_behind else _next_try(row, now),
         waits_behind=waits_behind,
         took_ms=row.took_ms,
+        finished_at=row.finished_at,
     )

@@ -24,7 +24,8 @@ def test_the_file_for_people_has_their_words_and_times(
     app: Flask, language: str, between: str
 ) -> None:
     hook = make_webhook(name="Helpdesk")
-    made = make_delivery(hook, status="failed", reason="server", code=500, created_at=AT, tries=2)
+    failed = {"reason": "server", "code": 500, "finished_at": AT.replace(minute=9, second=0)}
+    made = make_delivery(hook, status="failed", created_at=AT, tries=2, **failed)
     pages = visit(app, "support", time_zone="Europe/Vienna")
     (address,) = pages.get("/deliveries").links("Download these for Excel")
     answer = pages.client.get(address, headers={"Accept-Language": language}, buffered=True)
@@ -32,6 +33,8 @@ def test_the_file_for_people_has_their_words_and_times(
     assert heading[:3] == ["When (Europe/Vienna)", "Event", "Asset tag"]
     assert row[:3] == ["2026-05-04 14:00:07", "Asset created", "AST-00007"]
     assert row[4:8] == ["Helpdesk", "Failed", "Server error (500)", "2"]
+    ended = {"Arrived, failed or stopped (Europe/Vienna)": "2026-05-04 14:09:00"}
+    assert dict(zip(heading, row, strict=True)).items() > ended.items()
     assert row[-1] == str(made)
     assert pages.client.get("/deliveries/export-for-excel.csv?code=banana").status_code == 400
 
