@@ -176,10 +176,7 @@ def test_what_is_shown_can_be_had_as_a_file(
     erp = make_webhook(name="=Sync")
     at = utcnow()
     failed = {"status": "failed", "reason": "server", "code": 500, "finished_at": at}
-    made = [
-        make_delivery(erp, **failed, asset_tag="LAP-1")
-        for _ in range(5)
-    ]
+    made = [make_delivery(erp, **failed, asset_tag="LAP-1") for _ in range(5)]
     make_delivery(status="delivered")
     support.get("/deliveries?status=failed")
     (address,) = set(support.page.links("Download these as CSV")) if support.page else set()
