@@ -6,7 +6,6 @@ import pytest
 
 from portal.extensions import db
 from tests.faults.conftest import new_portal
-from tests.faults.support.durations import IS_FULL
 from tests.faults.support.filled_disk import filled
 from tests.faults.support.visitor import Visitor
 from tests.faults.support.watch import Watch
@@ -14,8 +13,6 @@ from tests.support.database.own_postgres import own_postgres
 from tests.support.processes import until
 
 DISK = Path("/mnt")
-
-pytestmark = pytest.mark.skipif(not IS_FULL, reason="fills a disk for a minute: FAULTS=full")
 
 
 @pytest.mark.netns(disks={str(DISK): 100})

@@ -4,6 +4,8 @@ import os
 
 IS_FULL = os.environ.get("FAULTS") == "full"
 
+# How many times as long as promised it may take: the short forms run beside other tests.
+PATIENCE = 1.0 if IS_FULL else 2.5
 VALKEY_DOWN = 60.0 if IS_FULL else 5.0
 # With each fault, on each database.
 REDIS_AWAY = 60.0 if IS_FULL else 3.0
