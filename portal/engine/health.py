@@ -45,7 +45,8 @@ class Health:
     """How a webhook stands. `pause`: the present pause in seconds, 0 while it is open.
 
     `failing_since`: its first failure that no success has followed. `failures_in_row` counts since
-    then, and anew once its settings were changed.
+    then, and anew once its settings were changed. `stopped_for`: how many seconds since then all
+    sending was stopped, which nobody can hold against it.
     """
 
     failures_in_row: int = 0
@@ -53,6 +54,7 @@ class Health:
     throttled: bool = False
     pause: int = 0
     not_before: datetime | None = None
+    stopped_for: int = 0
 
 
 HEALTHY: Final = Health()
@@ -94,23 +96,26 @@ def health_after(health: Health, end: End, now: datetime) -> Health:
 def is_hopeless(health: Health, now: datetime) -> bool:
     """Whether it has failed for so long without a success that we turn it off. One whose settings
     were changed meanwhile has some attempts of its own first."""
-    is_over = health.failing_since is not None and now >= turns_off_at(health.failing_since)
+    since, stopped_for = health.failing_since, health.stopped_for
+    is_over = since is not None and now >= turns_off_at(since, stopped_for)
     return is_over and health.failures_in_row >= ATTENTION_FAILURES
 
 
-def turns_off_at(failing_since: datetime) -> datetime:
+def turns_off_at(failing_since: datetime, stopped_for: int = 0) -> datetime:
     """From when on the next failure has us turn it off, unless anything arrives before."""
-    return failing_since + PATIENCE
+    return failing_since + timedelta(seconds=stopped_for) + PATIENCE
 
 
 def announced_end(
-    failures_in_row: int, failing_since: datetime | None, now: datetime
+    failures_in_row: int, failing_since: datetime | None, now: datetime, stopped_for: int = 0
 ) -> datetime | None:
     """When we turn it off, once that is near enough to be said; None before, and while well. Where
     that is over, the next failure does it, if enough have gone before."""
-    if failing_since is None or now < turns_off_at(failing_since) - NOTICE:
+    if failing_since is None:
         return None
-    end = turns_off_at(failing_since)
+    end = turns_off_at(failing_since, stopped_for)
+    if now < end - NOTICE:
+        return None
     is_certain = end > now or failures_in_row + 1 >= ATTENTION_FAILURES
     return end if is_certain else None
 

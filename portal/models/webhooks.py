@@ -46,7 +46,8 @@ class Webhook(Base):
 
     `url_is_secret`: an administrator said so; some are anyway (`engine/http/address_mask.py`).
     While `throttled`, one delivery at a time goes as a probe, after `not_before`; `pause` is the
-    present wait in seconds. `reopened_at`: since then what waited for a retry is being made due.
+    present wait in seconds. `stopped_for`: how many seconds all sending was stopped since it fails.
+    `reopened_at`: since then what waited for a retry is being made due.
     A draft keeps in `draft_form` what its form says and no column has; `draft_of` is the public id
     of the webhook that the form edits.
     """
@@ -77,6 +78,7 @@ class Webhook(Base):
     reopened_at: Mapped[datetime | None]
     failures_in_row: Mapped[int] = mapped_column(default=0)
     failing_since: Mapped[datetime | None]
+    stopped_for: Mapped[int] = mapped_column(default=0, server_default="0")
     last_delivered_at: Mapped[datetime | None]
     owner_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     version: Mapped[int] = mapped_column(default=1)

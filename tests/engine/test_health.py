@@ -5,7 +5,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from portal.engine.health import End, Health, health_after, is_hopeless, needs_attention
+from portal.engine.health import (
+    End,
+    Health,
+    announced_end,
+    health_after,
+    is_hopeless,
+    needs_attention,
+)
 from portal.engine.reasons import Reason
 from portal.engine.retry_policy import AttemptKind
 
@@ -110,3 +117,9 @@ def test_five_days_of_failing_without_a_success_are_enough() -> None:
     # Its settings were changed: what failed under them is what counts.
     assert not is_hopeless(replace(failing, failures_in_row=4), NOW)
     assert is_hopeless(replace(failing, failures_in_row=5), NOW)
+    waited = replace(failing, stopped_for=86_400)
+    assert not is_hopeless(waited, NOW + timedelta(hours=23, minutes=59))
+    assert is_hopeless(waited, NOW + timedelta(days=1))
+    end = NOW + timedelta(days=1)
+    assert announced_end(9, waited.failing_since, end - timedelta(days=3), 86_400) is None
+    assert announced_end(9, waited.failing_since, end - timedelta(days=2), 86_400) == end

@@ -114,7 +114,7 @@ def set_on(webhook: Webhook) -> None:
     """Turn a locked webhook on; what went wrong before counts no more. Raises `SecretsClosed`."""
     refuse_closed(webhook)
     webhook.state, webhook.off_reason, webhook.off_at = WebhookState.ACTIVE, None, None
-    webhook.failing_since = None
+    webhook.failing_since, webhook.stopped_for = None, 0
     end_pause(webhook)
 
 

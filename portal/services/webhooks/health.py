@@ -33,6 +33,7 @@ class HealthRow(NamedTuple):
     throttled: bool
     pause: int
     not_before: datetime | None
+    stopped_for: int
     version: int
     last_delivered_at: datetime | None
 
@@ -111,4 +112,5 @@ def _health_of(webhook: HealthRow) -> Health:
         throttled=webhook.throttled,
         pause=webhook.pause,
         not_before=webhook.not_before,
+        stopped_for=webhook.stopped_for,
     )

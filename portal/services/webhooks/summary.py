@@ -211,6 +211,7 @@ def listed(current: Session, ids: Sequence[int]) -> list[ListedWebhook]:
         Webhook.throttled,
         Webhook.failures_in_row,
         Webhook.failing_since,
+        Webhook.stopped_for,
         events.label("event_count"),
         youngest().label("last_id"),
         _missing().label("has_missing"),
@@ -239,7 +240,8 @@ def turns_off_at(webhook: Webhook | AnyRow, now: datetime) -> datetime | None:
     """When we turn it off, once that is near."""
     if webhook.state != WebhookState.ACTIVE:
         return None
-    return announced_end(webhook.failures_in_row, webhook.failing_since, now)
+    since, stopped_for = webhook.failing_since, webhook.stopped_for
+    return announced_end(webhook.failures_in_row, since, now, stopped_for)
 
 
 def _missing() -> ColumnElement[bool]:

@@ -90,9 +90,23 @@ def test_nobody_is_turned_off_for_days_in_which_nothing_was_sent(receiver: Recei
     deliver_due()
     assert webhook(hook.id).state == "active"
     assert webhook(hook.id).failures_in_row == 10
-    with writing() as current:
-        now = database_now(current.connection())
-    assert all(now - webhook(each.id).failing_since < timedelta(minutes=1) for each in (hook, well))
+
+
+@pytest.mark.usefixtures("app")
+def test_since_when_it_fails_stays_true(receiver: Receiver) -> None:
+    hook = make_webhook(receiver.url, failures_in_row=9, failing_since=None)
+    switch.stop(SYSTEM)
+    let_pass(days=6)
+    since = webhook(hook.id).failing_since
+    switch.start(SYSTEM)
+    assert webhook(hook.id).failing_since == since
+    assert webhook(hook.id).stopped_for == pytest.approx(6 * 86_400, abs=60)
+    switch.stop(SYSTEM)
+    switch.start(SYSTEM)
+    assert webhook(hook.id).stopped_for == pytest.approx(6 * 86_400, abs=60)
+    publish()
+    deliver_due()
+    assert (webhook(hook.id).failing_since, webhook(hook.id).stopped_for) == (None, 0)
 
 
 def _in_turn(receiver: Receiver) -> Hook:

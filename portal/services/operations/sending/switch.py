@@ -4,15 +4,18 @@ What is being sent when it is stopped ends and is recorded. Events that happen m
 with their deliveries, which wait.
 """
 
+from datetime import datetime
 from typing import Final
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
 
 from portal.lib.clock import common_now
 from portal.models.operations import SendingSwitch
 from portal.models.webhooks import Webhook
 from portal.services.audit import trail
 from portal.services.core.permissions import Actor, require
+from portal.services.core.rowset import update_rows
 from portal.services.core.unit_of_work import database_time, insert_or_ignore, ring, writing
 from portal.services.outbox.sending_switch import THE_ROW
 
@@ -42,7 +45,7 @@ def stop(actor: Actor) -> bool:
 def start(actor: Actor) -> bool:
     """Send again, at once; False: it was on.
 
-    For webhooks that were failing the time begins anew: nobody is turned off for days in which
+    Webhooks that were failing remember for how long: nobody is turned off for days in which
     nothing was sent.
     """
     with writing() as current:
@@ -51,13 +54,20 @@ def start(actor: Actor) -> bool:
         stopped_at = current.execute(gone).scalar_one_or_none()
         if stopped_at is None:
             return False
-        failing = select(Webhook.id).where(Webhook.failing_since.is_not(None))
-        locked = failing.order_by(Webhook.id).with_for_update(key_share=True)
-        ids = current.execute(locked).scalars().all()
-        anew = update(Webhook).where(Webhook.id.in_(ids))
-        if ids:
-            current.execute(anew.values(failing_since=database_time(current)))
+        _remember(current, stopped_at)
         changes = {"stopped_since": {"from": stopped_at.isoformat(timespec="seconds"), "to": None}}
         trail.record(current, actor, "sending.started", target=TARGET, changes=changes)
         ring(current)
         return True
+
+
+def _remember(current: Session, stopped_at: datetime) -> None:
+    """Of each webhook that fails: how much longer all sending was stopped since it does."""
+    now = database_time(current)
+    wanted = select(Webhook.id, Webhook.failing_since, Webhook.stopped_for)
+    failing = wanted.where(Webhook.failing_since.is_not(None)).order_by(Webhook.id)
+    changes = []
+    for row_id, since, before in current.execute(failing.with_for_update(key_share=True)):
+        stopped = now - max(stopped_at, since or now)
+        changes.append({"id": row_id, "stopped_for": before + int(stopped.total_seconds())})
+    update_rows(current.connection(), Webhook, changes)
