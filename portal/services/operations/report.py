@@ -19,12 +19,13 @@ def sending_lines(facts: Facts, now: datetime) -> Lines:
     if backlog is None:
         return []
     oldest = backlog.oldest_due_at
+    nothing = "All sending is stopped" if facts.stop else "Nothing is due"
     return [
         ("Waiting", _capped(backlog.waiting)),
         ("Will retry", _capped(backlog.retrying)),
         (
             "Longest wait to be sent",
-            "Nothing waits" if oldest is None else in_words((now - oldest).total_seconds()),
+            nothing if oldest is None else in_words((now - oldest).total_seconds()),
         ),
         ("Last check for due deliveries", relative(swept_at, now) if swept_at else "Never"),
     ]

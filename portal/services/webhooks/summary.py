@@ -77,6 +77,7 @@ class ListedWebhook:
     needs_attention: bool
     off_reason: str | None
     turns_off_at: datetime | None
+    paused_until: datetime | None
     event_count: int
     last: Latest | None
     has_missing: bool
@@ -209,6 +210,7 @@ def listed(current: Session, ids: Sequence[int]) -> list[ListedWebhook]:
         Webhook.state,
         Webhook.off_reason,
         Webhook.throttled,
+        Webhook.not_before,
         Webhook.failures_in_row,
         Webhook.failing_since,
         Webhook.stopped_for,
@@ -228,6 +230,7 @@ def listed(current: Session, ids: Sequence[int]) -> list[ListedWebhook]:
             needs_attention=wants_a_look(row),
             off_reason=row.off_reason,
             turns_off_at=turns_off_at(row, common_now()),
+            paused_until=row.not_before,
             event_count=row.event_count,
             last=latest.get(row.last_id),
             has_missing=row.has_missing,

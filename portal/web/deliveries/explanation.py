@@ -143,7 +143,7 @@ def for_the_caller(delivery: DeliveryDetail) -> str:
     explained = _explained(delivery, reason, host=name)
     is_theirs = explained.side is Side.RECEIVER
     sentences = (
-        "Our side is working." if is_theirs else "",
+        "Our side is working." if is_theirs and not delivery.stop else "",
         f"{explained.what_happened} The last attempt was at {_for_both(_end(last))}.",
         _since(delivery),
         earlier_of(delivery),
@@ -175,6 +175,8 @@ def _untried(delivery: DeliveryDetail, name: str) -> str:
 
 
 def _what_next(delivery: DeliveryDetail) -> str:
+    if delivery.stop and delivery.waits_for_start:
+        return "We have stopped all sending for now. It goes out once that is started again."
     match delivery.status:
         case ShownStatus.HELD:
             until = held_end(delivery.created_at, delivery.webhook_off_at)

@@ -129,6 +129,9 @@ def _ending(attempt: AttemptDetail) -> tuple[str, str]:
 
 
 def _last(delivery: DeliveryDetail) -> Iterator[DeliveryStep]:
+    if delivery.stop and delivery.waits_for_start:
+        yield DeliveryStep("Waiting", None, "warning", "All sending is stopped.")
+        return
     match delivery.status:
         case ShownStatus.RETRYING:
             yield DeliveryStep("Next attempt", delivery.next_try_at, "warning")

@@ -168,7 +168,7 @@ def _filled(webhook: WebhookDetail) -> EditWebhookForm:
         url=address,
         url_is_secret=webhook.url_is_secret,
         events=list(webhook.events),
-        secret_mode=SecretMode.KEEP,
+        secret_mode=SecretMode.GENERATE if "replace" in request.args else SecretMode.KEEP,
         headers=[{"name": name, "value": value} for name, value in values],
         in_order=webhook.in_order,
         active="yes" if webhook.is_active else "no",

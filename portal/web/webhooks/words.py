@@ -50,7 +50,8 @@ def state_sentence(
 
 def held_for(events: str = "Events that happen now") -> str:
     """What becomes of events while a webhook is off."""
-    return f"{events} are held for {plural(days_kept(), 'day')}, or until it is turned on."
+    days = plural(days_kept(), "day")
+    return f"{events} are held until it is turned on, at most {days}; then they are stopped."
 
 
 def off_note(webhook: ListedWebhook, now: datetime) -> str:
@@ -69,7 +70,8 @@ def going_on(webhook: ListedWebhook, week: Trend | None, now: datetime) -> str:
     if note:
         return note
     if webhook.standing is Standing.PAUSED:
-        return "The receiver isn't responding"
+        asked = has_asked(webhook.paused_until, now)
+        return "The receiver asked us to wait" if asked else "The receiver isn't responding"
     if webhook.standing is Standing.FAILING:
         return "The last delivery to it failed"
     if not webhook.last:
@@ -177,7 +179,11 @@ def _failing(webhook: WebhookDetail, now: datetime) -> str:
     # Attempts are counted: one message that is tried again and again fails as many times.
     count = webhook.failures_in_row
     if not count:
-        return f"Nothing has arrived since its settings were changed.{_next_try(webhook, now)}"
+        reason, code = webhook.fails_for
+        # Without a name: the address may be what was changed.
+        told = f" Before that: {title(Reason(reason), code)}." if reason else ""
+        unknown = "Nothing has arrived since its settings were changed."
+        return f"{unknown}{told}{_next_try(webhook, now)}{_behind(webhook)}"
     which = f"last {plural(count, 'attempt')}" if count > 1 else "last attempt"
     asked = _asked(webhook, now)
     cause = asked or _cause(webhook)

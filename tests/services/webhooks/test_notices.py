@@ -122,7 +122,7 @@ def test_it_says_why_we_turned_it_off_and_how_long_events_are_held(
     emails.send_due()
     text = " ".join(server.messages[0].get_content().split())
     assert f"We turned the webhook “Sync {{cause}}” off, because {because}." in text
-    assert "held for 30 days, or until it is turned on." in text
+    assert "held until it is turned on, at most 30 days." in text
 
 
 def test_nothing_is_told_of_the_well_the_deleted_and_those_that_a_person_turned_off(

@@ -66,7 +66,7 @@ def test_every_page_that_shows_it_says_until_when(app: Flask, reason: str) -> No
         page = pages.get(page_of)
         assert "It is kept until 24 Dec; then it is stopped." in page.main
         assert "Kept until 24 Dec" in page.rows()[0][1]
-        assert "held for 30 days, or until it is turned on" in pages.get(page_of).main
+        assert "held until it is turned on, at most 30 days" in pages.get(page_of).main
         assert "Kept until 24 Dec" in " ".join(pages.get(f"{page_of}/held").rows()[0])
         assert "until 30 days after they happened" in pages.get(f"{page_of}/held").main
         assert "It is kept until 24 Dec; then it is stopped." in pages.get(f"{page_of}/on").main

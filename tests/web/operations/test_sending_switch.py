@@ -1,9 +1,12 @@
 """Stop all sending on the pages: asked about first, told to everybody, refused in sentences."""
 
+from datetime import timedelta
+
 from flask import Flask
 
+from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
-from tests.support.deliveries import make_delivery
+from tests.support.deliveries import make_attempt, make_delivery
 from tests.support.factories import make_user, make_webhook
 from tests.web.signed_in import signed_in, visit
 
@@ -67,7 +70,9 @@ def test_a_delivery_says_what_it_waits_for(app: Flask) -> None:
 def test_no_list_offers_a_retry_or_promises_a_time_while_nothing_goes(app: Flask) -> None:
     sam, ada, hook = visit(app, "support"), visit(app), make_webhook(failures_in_row=3)
     make_delivery(hook, status="failed", reason="server")
-    make_delivery(hook, status="retrying", tries=1, reason="server", code=500)
+    at = utcnow() + timedelta(hours=1)
+    waits = make_delivery(hook, status="retrying", tries=3, reason="server", code=500, due_at=at)
+    make_attempt(waits, reason="server", code=500)
     pages = ("/", "/deliveries", f"/settings/webhooks/{hook.public_id}")
     assert all("Retry" in sam.get(each).main for each in pages[:2])
     assert "Next attempt" in sam.get(pages[2]).main
@@ -76,7 +81,14 @@ def test_no_list_offers_a_retry_or_promises_a_time_while_nothing_goes(app: Flask
     assert "Retry" not in start
     assert not any(each in log for each in ("Retry selected", "Retry all", "Retry 1"))
     assert "when sending starts" in log
+    assert "waits until sending is started" in start
     assert "Next attempt" not in webhook
+    assert not any("Test webhook" in each or "Send a test" in each for each in (webhook, log))
+    assert "Test webhook" not in ada.get("/settings/webhooks").main
+    page = sam.get(f"/deliveries/{waits}").main
+    assert page.count("Our side is working") == 1  # not in the words for a caller
+    assert "We have stopped all sending for now. It goes out once that is started again." in page
+    assert "Next attempt" not in page
 
 
 def test_the_start_page_does_not_call_all_clear_while_nothing_goes(app: Flask) -> None:

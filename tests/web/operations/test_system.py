@@ -48,7 +48,7 @@ def test_it_says_that_everything_is_at_work(app: Flask) -> None:
         ["Background work", "Running", "1"],
         ["Starting what is scheduled", "Running", "1"],
     ]
-    assert "Nothing waits" in page.main
+    assert "Nothing is due" in page.main
 
 
 def test_it_says_what_is_missing_and_what_to_do(app: Flask) -> None:

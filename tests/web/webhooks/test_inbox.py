@@ -150,7 +150,13 @@ def test_its_webhook_says_what_it_is(pages: Pages, opened: UUID) -> None:
     page = pages.get(f"{LIST}/{opened}")
     assert page.links("Open the inbox") == ["/inbox"]
     assert page.links("Edit") == [f"{LIST}/{opened}/edit"]
-    assert page.links("Replace the secret key") == [f"{LIST}/{opened}/edit#secret_mode-0"]
+    assert page.links("Replace the secret key") == [
+        f"{LIST}/{opened}/edit?replace=key#secret_mode-0"
+    ]
+    chosen = {"?replace=key": "generate", "": "keep"}
+    edit = f"{LIST}/{opened}/edit"
+    for asked, mode in chosen.items():
+        assert pages.get(edit + asked).form(edit).fields["secret_mode"] == [mode]
     assert "http:// address" not in page.main
     assert "/inbox/••••" in page.main
     receiver = pages.get(f"{LIST}/{opened}/receiver")

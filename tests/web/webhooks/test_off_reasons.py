@@ -59,7 +59,7 @@ def test_list_and_page_say_who_turned_it_off_and_why(
         assert pages.get(LIST).rows()[0][1:3] == ["Off", f"{listed}1 of 21 events"]
         main = pages.get(f"{LIST}/{hook.public_id}").main
         assert said in main
-        assert "Events that happen now are held for 30 days, or until it is turned on." in main
+        assert "Events that happen now are held until it is turned on, at most 30 days;" in main
 
 
 @pytest.mark.parametrize(

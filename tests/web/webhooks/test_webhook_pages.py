@@ -94,7 +94,8 @@ def test_it_fails_until_something_arrives_whatever_was_saved_meanwhile(pages: Pa
     form = pages.get(f"{path_of(hook)}/edit").form(f"{path_of(hook)}/edit")
     main = pages.submit(form, url="https://receiver.example.com/other").main
     assert "Failing" in main
-    assert "Nothing has arrived since its settings were changed. Next attempt in 1 hour." in main
+    assert "Nothing has arrived since its settings were changed. Before that: Auth" in main
+    assert "Next attempt in 1 hour." in main
     assert "Press Test webhook to see whether that was it." in main
     assert "Send the 1 that waits now" in main
     assert "Next: you" not in main

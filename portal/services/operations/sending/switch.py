@@ -11,6 +11,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from portal.lib.clock import common_now
+from portal.lib.durations import in_words
 from portal.models.operations import SendingSwitch
 from portal.models.webhooks import Webhook
 from portal.services.audit import trail
@@ -55,7 +56,8 @@ def start(actor: Actor) -> bool:
         if stopped_at is None:
             return False
         _remember(current, stopped_at)
-        changes = {"stopped_since": {"from": stopped_at.isoformat(timespec="seconds"), "to": None}}
+        stopped = in_words((database_time(current) - stopped_at).total_seconds())
+        changes = {"stopped_for": {"from": None, "to": stopped}}
         trail.record(current, actor, "sending.started", target=TARGET, changes=changes)
         ring(current)
         return True

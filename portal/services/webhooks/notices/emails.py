@@ -70,8 +70,8 @@ WORDS: Final = {
     ),
     News.OFF: (
         "“{name}” was turned off",
-        "We turned the webhook “{name}” off, because {cause}. Events that happen now are held for "
-        "{days}, or until it is turned on.",
+        "We turned the webhook “{name}” off, because {cause}. Events that happen now are held "
+        "until it is turned on, at most {days}.",
         "See why, and how to turn it on again",
     ),
     News.WELL: (

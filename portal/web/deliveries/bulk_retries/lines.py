@@ -15,6 +15,7 @@ from portal.services.bulk_retry.rows import MOST_FAILURES
 from portal.services.tasks.tasks import ENDED
 from portal.web.deliveries.bulk_retries.words import Names, heading, kept_words
 from portal.web.frame.access import can
+from portal.web.frame.banner_views import sending_stop
 from portal.web.frame.status_tags import BULK_RETRY, PARTLY, Tag
 from portal.web.frame.wording import number
 
@@ -61,7 +62,7 @@ def line_of(task: Task, names: Names, *, is_taken_up: bool) -> BulkRetryLine:
     """One in words."""
     left = runs.remaining(task)
     is_over = task.state in (TaskState.STOPPED, TaskState.FAILED)
-    may = left > 0 and can(bulk_retry_task.PERMISSION)
+    may = left > 0 and can(bulk_retry_task.PERMISSION) and not sending_stop()
     continues = may and task.state == TaskState.PAUSED
     takes_up = may and is_over and not is_taken_up
     return BulkRetryLine(

@@ -259,6 +259,8 @@ def _goes_on(problem: Problem) -> Iterator[str]:
         yield "webhook deleted"
     elif problem.standing is Standing.OFF:
         yield "webhook off"
+    elif sending_stop():
+        yield "waits until sending is started"
     elif problem.next_retry_at:
         yield Markup("next automatic retry {}").format(time_tag(problem.next_retry_at))
     elif problem.is_failing:
