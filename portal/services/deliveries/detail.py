@@ -74,7 +74,7 @@ class DeliveryDetail:
 
     `row_id`: its place in the order of the log.
     `now` is the database's clock: by it `due_at` and leases are judged. `paused_until`: its webhook
-    is left alone until then. `waits_behind`: an older one must go first, for its webhook wants
+    is left alone until then. `ahead`: the older one that must go first, for its webhook wants
     them in order. `stop`: a person has stopped all sending.
     """
 
@@ -104,9 +104,14 @@ class DeliveryDetail:
     finished_at: datetime | None
     attempts: Sequence[AttemptDetail]
     paused_until: datetime | None
-    waits_behind: bool
+    ahead: UUID | None
     stop: SendingStop | None
     now: datetime
+
+    @property
+    def waits_behind(self) -> bool:
+        """Whether an older one must go first."""
+        return self.ahead is not None
 
     @property
     def status(self) -> ShownStatus:
@@ -201,7 +206,7 @@ def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDeta
         paused_until=paused_until(
             delivery.priority, webhook.not_before, now, in_order=webhook.in_order
         ),
-        waits_behind=webhook.in_order and _is_behind(current, delivery),
+        ahead=_ahead(current, delivery) if webhook.in_order else None,
         stop=stop,
         now=now,
     )
@@ -221,12 +226,14 @@ def find_body(public_id: UUID) -> bytes:
     return body
 
 
-def _is_behind(current: Session, delivery: Delivery) -> bool:
+def _ahead(current: Session, delivery: Delivery) -> UUID | None:
     """A test has a place of its own, and a person's Retry goes out of turn."""
     if delivery.priority == Priority.TEST or delivery.prior_status is not None:
-        return False
+        return None
     head = heads(current, [delivery.webhook_id])[delivery.webhook_id]
-    return head is not None and head < delivery.id
+    if head is None or head >= delivery.id:
+        return None
+    return current.scalar(select(Delivery.public_id).where(Delivery.id == head))
 
 
 def _attempts(

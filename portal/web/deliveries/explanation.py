@@ -1,19 +1,22 @@
 """Why the last attempt failed, and what the reader may do about it."""
 
 from datetime import UTC, datetime
+from typing import Final
 
 from portal.engine.answer_words import speaks_of_error
 from portal.engine.health import has_asked
 from portal.engine.http.url import host_of
 from portal.engine.next_steps import ASK, EDIT, SWITCH, SYSTEM, step_after
 from portal.engine.reasons import Explanation, Reason, Side, explain
-from portal.services.deliveries.detail import AttemptDetail, DeliveryDetail
+from portal.services.deliveries.detail import AttemptDetail, DeliveryDetail, find_delivery
 from portal.services.outbox.status import ShownStatus
 from portal.web.deliveries.log_presenter import held_end
 from portal.web.deliveries.progress import earlier_of
 from portal.web.frame.wording import moment, zone
 from portal.web.help.advice import Advice, Link, Matter, advise, whom
 from portal.web.help.reason_advice import advice_after, webhook_links
+
+TAKEN: Final = "It is being sent again now, in a bulk retry."
 
 
 def explanation_of(delivery: DeliveryDetail) -> Explanation | None:
@@ -121,11 +124,12 @@ def _links(delivery: DeliveryDetail) -> dict[str, Link]:
     return {name: link for name, link in links.items() if name == SYSTEM or not is_gone}
 
 
-def for_the_caller(delivery: DeliveryDetail) -> str:
+def for_the_caller(delivery: DeliveryDetail, *, is_taken: bool) -> str:
     """What to say to whoever asks about it: what came of it and since when, that nothing is lost,
     what happens next, who must act, and its id.
 
-    Nothing of what is about to be sent for the first time, and nothing of a test.
+    Nothing of what is about to be sent for the first time, and nothing of a test. `is_taken`: it is
+    in a bulk retry now.
     """
     last, name = delivery.last_attempt, f"“{delivery.standing.webhook_name}”"
     if delivery.standing.is_test or (last and last.is_being_sent):
@@ -148,7 +152,7 @@ def for_the_caller(delivery: DeliveryDetail) -> str:
         _since(delivery),
         earlier_of(delivery),
         "Nothing is lost: it is kept here.",
-        _what_next(delivery),
+        TAKEN if is_taken else _what_next(delivery),
         _who_acts(delivery, reason, explained.side),
         # What never came so far as to be answered is in nobody's log.
         check if is_theirs and last.code else f"The delivery is {delivery.public_id}.",
@@ -159,10 +163,10 @@ def for_the_caller(delivery: DeliveryDetail) -> str:
 
 def _untried(delivery: DeliveryDetail, name: str) -> str:
     """Of what was never attempted."""
-    kept = "It has not been attempted yet. Nothing is lost: it is kept here."
+    kept = "This one has not been attempted yet. Nothing is lost: it is kept here."
     match delivery.status:
         case ShownStatus.PAUSED if delivery.waits_behind:
-            why = f"{name} gets its deliveries in order, and an older one has not arrived."
+            why = f"{name} gets its deliveries in order. {_the_first(delivery, name)}"
         case ShownStatus.PAUSED if has_asked(delivery.next_try_at, delivery.now):
             why = f"{name} asked us to wait."
         case ShownStatus.PAUSED:
@@ -172,6 +176,18 @@ def _untried(delivery: DeliveryDetail, name: str) -> str:
         case _:
             return ""
     return f"{why} {kept} {_what_next(delivery)}"
+
+
+def _the_first(delivery: DeliveryDetail, name: str) -> str:
+    """Why the one that goes first has not arrived, and who must act."""
+    first = find_delivery(delivery.ahead) if delivery.ahead else delivery
+    told = f"The one of {_for_both(first.created_at)} goes first"
+    reason = _reason(first)
+    if reason is None:
+        return f"{told}."
+    explained = _explained(first, reason, host=name)
+    acts = _who_acts(first, reason, explained.side)
+    return f"{told}, and has not arrived: {explained.what_happened} {acts}"
 
 
 def _what_next(delivery: DeliveryDetail) -> str:

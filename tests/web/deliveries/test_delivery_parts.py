@@ -62,10 +62,22 @@ def test_the_caller_is_told_who_must_act_here_and_of_what_was_never_attempted(ap
     hook = make_webhook(name="Helpdesk", throttled=True, failures_in_row=7, not_before=soon)
     made = make_delivery(hook)
     assert caller_text(pages.get(f"/deliveries/{made}")).startswith(
-        "“Helpdesk” isn't responding. It has not been attempted yet. Nothing is lost: it is kept "
-        f"here. It is retried automatically, at {soon.day} {soon:%b %Y}, {soon:%H:%M:%S} (UTC)"
+        "“Helpdesk” isn't responding. This one has not been attempted yet. Nothing is lost: it is "
+        f"kept here. It is retried automatically, at {soon.day} {soon:%b %Y}, {soon:%H:%M:%S} (UTC)"
     )
     assert caller_text(pages.get(f"/deliveries/{make_delivery()}")) == ""
+
+    in_turn = make_webhook(name="Accounting", in_order=True)
+    first = make_delivery(in_turn, status="retrying", tries=4, reason="auth", code=401)
+    make_attempt(first, reason="auth", code=401, started_at=AT, finished_at=AT)
+    behind = pages.get(f"/deliveries/{make_delivery(in_turn)}")
+    words = caller_text(behind)
+    assert words.startswith("“Accounting” gets its deliveries in order. The one of ")
+    assert (
+        " goes first, and has not arrived: “Accounting” rejected our authentication. An "
+        "administrator (Ada Admin) must act. This one has not been attempted yet." in words
+    )
+    assert behind.links("Open the delivery that goes first") == [f"/deliveries/{first}"]
 
 
 def test_of_one_that_arrived_it_says_who_answered_what_and_when(support: Pages) -> None:

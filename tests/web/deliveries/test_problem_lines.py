@@ -195,6 +195,15 @@ def test_two_stand_in_sight_and_the_others_are_folded_away(support: Pages) -> No
     page = support.get("/deliveries")
     assert len(problems(page)) == 4
     assert folded(page) == "2 more problems: Cost centres 1, Door 1"
+    in_turn = make_webhook(name="Zone", in_order=True)
+    make_delivery(in_turn, status="retrying", reason="auth", code=401, tries=4)
+    for _ in range(3):
+        make_delivery(in_turn)
+    # Four stand still there, for the one that goes first.
+    page = support.get("/deliveries")
+    assert problems(page)[0].startswith("Zone · ")
+    make_delivery(make_webhook(name="Yard"), status="failed", reason="dns")
+    assert "Zone" not in folded(support.get("/deliveries"))
 
 
 def folded(page: Page) -> str:

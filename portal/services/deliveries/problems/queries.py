@@ -184,6 +184,8 @@ def _is_later(arrived: datetime | None, failed: datetime | None) -> bool:
 
 
 def _severity(problem: Problem) -> tuple[Any, ...]:
-    """What has failed for good before what is still retried; of these what goes on, then most."""
-    is_over = not problem.is_failing
-    return not problem.failed, is_over, -problem.count, problem.webhook_name.lower()
+    """What stands still (failed for good, or holding others up) before what is still retried; of
+    these what goes on, then most."""
+    is_moving = not (problem.failed or problem.waits_behind)
+    many = problem.count + problem.waits_behind
+    return is_moving, not problem.is_failing, -many, problem.webhook_name.lower()

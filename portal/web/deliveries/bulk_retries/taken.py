@@ -55,6 +55,12 @@ def taken_words(rows: Sequence[LogRow]) -> dict[UUID, str]:
     return {row.public_id: _words(tasks[taken[row.id]], "it") for row in rows if row.id in taken}
 
 
+def taken_now(row_id: int) -> str:
+    """Who sends the delivery with this row id in a bulk retry now; blank where nobody does."""
+    found = runs.taken(session(), [row_id])
+    return "".join(_words(task, "it") for task in runs.named(list(found.values())))
+
+
 def _words(task: Task, which: str, *, many: bool = False) -> str:
     is_mine = task.actor_id is not None and task.actor_id == current_user.user_id
     if task.state == TaskState.PAUSED:

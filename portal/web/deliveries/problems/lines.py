@@ -50,8 +50,8 @@ class Dismissible:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProblemLine:
     """One line: name, `told`, `why`, the strong `figure` with its `end`, and `more`. A narrow
-    screen leaves out `why` and `more`. `name_url`: the webhook's page. `label` and `url`: where one
-    looks at it.
+    screen leaves out `why` and `more`. `total`: how many stand still for it. `name_url`: the
+    webhook's page. `label` and `url`: where one looks at it.
     """
 
     name: str
@@ -67,12 +67,13 @@ class ProblemLine:
     url: str
     retry_url: str = ""
     retry_count: str = ""
+    total: str = ""
     dismissible: Dismissible | None = None
 
     @property
     def short(self) -> str:
         """The name and the figure, for where the line is folded away."""
-        return f"{self.name} {self.figure.split()[0]}" if self.figure else self.name
+        return f"{self.name} {self.total}" if self.total else self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +162,7 @@ def _off(trouble: WebhookTrouble) -> ProblemLine:
         told=Markup("off since {}").format(time_tag(trouble.since)),
         why=why,
         figure=f"{counted(webhook.held)} held" if webhook.held else "",
+        total=counted(webhook.held) if webhook.held else "",
         end=until,
         icon="power",
         label="Fix" if can("webhooks.switch") else "Open",
@@ -203,6 +205,7 @@ def _of_deliveries(problem: Problem, in_runs: QueuedDeliveries) -> ProblemLine:
         url=url_for("deliveries.index", **_filter_of(problem)),
         retry_url=url_for("batches.confirm", **_filter_of(problem), all="1") if may_retry else "",
         retry_count=counted(to_retry),
+        total=counted(problem.count + problem.waits_behind),
         dismissible=_dismissible(problem),
     )
 

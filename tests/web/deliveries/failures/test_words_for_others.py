@@ -85,6 +85,23 @@ def test_what_is_in_a_bulk_retry_is_offered_no_second_one(app: Flask) -> None:
     assert "left." not in pages.get(f"/batches/{batch}").main.split("Stop")[0]
 
 
+def test_the_page_of_one_says_so_too(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("portal.services.bulk_retry.handover.MOST_UNDER_WAY", 1)
+    hook = make_webhook(name="Sync")
+    made = [make_delivery(hook, status="failed", reason="server", code=500) for _ in range(2)]
+    for each in made:
+        make_attempt(each, reason="server", code=500)
+    sam = make_user("support", name="Sam Okoro")
+    bulk_retry_task.start(sam.actor, Selection(ticked=tuple(made)))
+    work()
+    pages = visit(app, "support")
+    shown = [pages.get(f"/deliveries/{each}") for each in made]
+    (page,) = [each for each in shown if "Sam Okoro is retrying it now." in each.main]
+    assert "It is being sent again now, in a bulk retry." in page.main
+    assert "presses Retry" not in page.main
+    assert "Retry" not in [button for form in page.forms for button in form.buttons]
+
+
 def test_an_assets_deliveries_are_counted_by_what_one_looks_for(app: Flask) -> None:
     from tests.support.factories import make_asset
 
