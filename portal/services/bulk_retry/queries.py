@@ -19,13 +19,14 @@ from sqlalchemy import (
     select,
 )
 
+from portal.engine.health import has_asked
 from portal.models.batches import BatchRow, RowOutcome
 from portal.models.deliveries import Attempt, AttemptOutcome, Delivery, DeliveryStatus, Event
 from portal.models.tasks import Task
 from portal.models.webhooks import Webhook
 from portal.services.bulk_retry.rows import count_waiting, halted, left_by_webhook
 from portal.services.core.counting import capped
-from portal.services.core.unit_of_work import session
+from portal.services.core.unit_of_work import database_time, session
 
 CHUNK: Final = 500
 MOST_SHOWN: Final = 50
@@ -34,12 +35,16 @@ NOT_ARRIVED: Final = (RowOutcome.FAILED, RowOutcome.SKIPPED)
 
 @dataclass(frozen=True, slots=True)
 class HaltedWebhook:
-    """A webhook at which the batch waits. `is_halted`: until a person says Go on."""
+    """A webhook at which the batch waits. `is_halted`: until a person says Go on. `until`: so long
+    it is left alone; `has_asked`: for it said so.
+    """
 
     webhook_id: UUID
     webhook_name: str
     waiting: int
     is_halted: bool
+    until: datetime | None
+    has_asked: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,14 +71,27 @@ class ReportRow:
 def troubles(task: Task) -> list[HaltedWebhook]:
     """Where it waits now, and why."""
     current, stopped = session(), halted(task)
-    waiting = [each.webhook_id for each in left_by_webhook(current, task.id) if each.waits]
-    wanted = select(Webhook.id, Webhook.public_id, Webhook.name).where(
-        Webhook.id.in_(waiting), or_(Webhook.throttled, Webhook.id.in_(stopped))
+    now = database_time(current)
+    left = left_by_webhook(current, task.id)
+    waiting = [each.webhook_id for each in left if each.waits]
+    wanted = select(Webhook.id, Webhook.public_id, Webhook.name, Webhook.not_before).where(
+        or_(
+            and_(Webhook.id.in_(waiting), or_(Webhook.throttled, Webhook.id.in_(stopped))),
+            and_(Webhook.id.in_(each.webhook_id for each in left), Webhook.not_before > now),
+        )
     )
     rows = current.execute(wanted.order_by(Webhook.name)).all()
     counts = count_waiting(current, task.id, [row.id for row in rows])
     return [
-        HaltedWebhook(row.public_id, row.name, counts[row.id], row.id in stopped) for row in rows
+        HaltedWebhook(
+            row.public_id,
+            row.name,
+            counts.get(row.id, 0),
+            is_halted=row.id in stopped,
+            until=row.not_before,
+            has_asked=has_asked(row.not_before, now),
+        )
+        for row in rows
     ]
 
 

@@ -2,17 +2,21 @@
 
 import csv
 import io
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
+from portal.lib.clock import utcnow
 from portal.models.tasks import Task
+from portal.services.bulk_retry import task as bulk_retry_task
+from portal.services.bulk_retry.selection import Selection
 from portal.services.core.unit_of_work import session
 from tests.services.bulk_retry.test_bulk_retry import finish, some, work
 from tests.support.deliveries import make_attempt, make_delivery, stored
-from tests.support.factories import make_webhook
+from tests.support.factories import make_user, make_webhook
 from tests.support.pages import Page, Pages
 from tests.web.signed_in import visit
 
@@ -158,3 +162,17 @@ def test_a_webhook_that_failed_ten_times_waits_for_go_on(support: Pages) -> None
 def test_a_batch_that_is_none_is_not_found(support: Pages) -> None:
     path = "/batches/00000000-0000-4000-8000-000000000000"
     assert support.client.get(path).status_code == 404
+
+
+def test_it_says_when_a_receiver_that_wants_to_be_left_alone_is_sent_to_again(
+    support: Pages,
+) -> None:
+    for minutes, said in ((90, "asked us to wait until"), (4, "and is left alone until")):
+        until = utcnow() + timedelta(minutes=minutes)
+        hook = make_webhook(throttled=True, not_before=until, pause=300)
+        made = make_delivery(hook, status="failed", reason="unavailable", code=503)
+        batch = bulk_retry_task.start(make_user("support").actor, Selection(ticked=(made,)))
+        work()
+        page = support.get(f"/batches/{batch}")
+        assert said in page.main
+        assert page.links(hook.name) == [f"/settings/webhooks/{hook.public_id}"]

@@ -96,10 +96,10 @@ def test_the_page_of_one_says_so_too(app: Flask, monkeypatch: pytest.MonkeyPatch
     work()
     pages = visit(app, "support")
     shown = [pages.get(f"/deliveries/{each}") for each in made]
-    (page,) = [each for each in shown if "Sam Okoro is retrying it now." in each.main]
-    assert "It is being sent again now, in a bulk retry." in page.main
-    assert "presses Retry" not in page.main
-    assert "Retry" not in [button for form in page.forms for button in form.buttons]
+    for page in shown:
+        assert "Sam Okoro is retrying it now." in page.main
+        assert "It is being sent again now, in a bulk retry." in page.main
+        assert "Retry" not in [button for form in page.forms for button in form.buttons]
 
 
 def test_an_assets_deliveries_are_counted_by_what_one_looks_for(app: Flask) -> None:
