@@ -16,6 +16,7 @@ from portal.models.batches import BatchRow, RowOutcome
 from portal.models.deliveries import Delivery, DeliveryStatus, Priority, has_no_live_lease
 from portal.models.tasks import Task
 from portal.models.webhooks import Webhook, WebhookState
+from portal.services.bulk_retry import runs
 from portal.services.bulk_retry.rows import (
     NOT_KEPT,
     halted,
@@ -128,7 +129,7 @@ def _make_due(current: Session, task: Task, ids: Sequence[int], now: datetime) -
             status=DeliveryStatus.WAITING,
             due_at=now,
             priority=Priority.BULK,
-            requested_by=task.actor_name,
+            requested_by=runs.sender(task).name,
         )
         .execution_options(synchronize_session=False)
     )

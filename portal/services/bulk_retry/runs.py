@@ -1,7 +1,7 @@
 """Bulk retries as things: all of them, those under way, what each of them has left or has taken."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Select, func, select
@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from portal.lib.paging import Page
 from portal.models.batches import BatchRow, RowOutcome
 from portal.models.deliveries import Delivery
+from portal.models.people import User
 from portal.models.tasks import Task, TaskState
 from portal.models.webhooks import Webhook
 from portal.services.core.keyset import newest_first
@@ -20,6 +21,8 @@ NAME: Final = "bulk_retry"
 UNDER_WAY: Final = (TaskState.WAITING, TaskState.RUNNING, TaskState.PAUSED)
 MOST: Final = 50
 MOST_QUEUED: Final = 5000
+# In the cursor: the row id of who had it continue after an interruption.
+SENDER: Final = "sender"
 LATER: Final = 1000  # bulk retries that are looked through for one that took up the rest
 
 
@@ -37,6 +40,22 @@ def under_way() -> Sequence[Task]:
 def named(ids: Sequence[int]) -> Sequence[Task]:
     """These, by their row ids."""
     return session().scalars(_all().where(Task.id.in_(ids)).order_by(Task.id)).all()
+
+
+class Sender(NamedTuple):
+    """Who sends a bulk retry: whoever started it, or had it continue last."""
+
+    user_id: int | None
+    name: str
+
+
+def sender(task: Task) -> Sender:
+    """Who sends this one. Reads a name where that is not who started it."""
+    by = task.cursor.get(SENDER)
+    if by is None or by == task.actor_id:
+        return Sender(task.actor_id, task.actor_name)
+    name = session().scalar(select(User.name).where(User.id == by))
+    return Sender(by, name or task.actor_name)
 
 
 def remaining(task: Task) -> int:

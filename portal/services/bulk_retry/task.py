@@ -72,7 +72,7 @@ def go_on(actor: Actor, public_id: UUID) -> None:
         if task.state in tasks.ENDED or is_stopping(task):
             raise Refusal("This has ended already. Start a new one for what is left.")
         refuse_while_stopped()
-        task.cursor = {**task.cursor, "failures": {}}
+        task.cursor = {**task.cursor, "failures": {}, runs.SENDER: actor.user_id}
         task.state, task.due_at = TaskState.RUNNING, database_time(current)
         task_bell.ring_after_commit(current)
         _record(current, actor, task, "batch.went_on", {})

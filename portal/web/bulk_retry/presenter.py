@@ -139,7 +139,8 @@ def _taken_words(task: Task, line: BulkRetryLine, many: int) -> str:
 
 
 def _is_mine(task: Task) -> bool:
-    return task.actor_id is not None and task.actor_id == current_user.user_id
+    by = runs.sender(task).user_id
+    return by is not None and by == current_user.user_id
 
 
 def counted(count: Count) -> str:

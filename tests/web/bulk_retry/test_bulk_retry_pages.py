@@ -18,7 +18,7 @@ from tests.services.bulk_retry.test_bulk_retry import finish, some, work
 from tests.support.deliveries import make_attempt, make_delivery, stored
 from tests.support.factories import make_user, make_webhook
 from tests.support.pages import Page, Pages
-from tests.web.signed_in import visit
+from tests.web.signed_in import signed_in, visit
 
 pytestmark = pytest.mark.both_databases
 
@@ -143,7 +143,7 @@ def test_a_bulk_retry_of_which_some_failed_is_not_green(support: Pages) -> None:
     assert ("tag-warning" in page.html, "tag-success" in page.html) == (True, False)
 
 
-def test_a_webhook_that_failed_ten_times_waits_for_go_on(support: Pages) -> None:
+def test_a_webhook_that_failed_ten_times_waits_for_go_on(app: Flask, support: Pages) -> None:
     made = some(12, make_webhook(name="Sync to ERP"))
     path = confirm(support, "status=failed&all=1").path
     work()
@@ -154,9 +154,15 @@ def test_a_webhook_that_failed_ten_times_waits_for_go_on(support: Pages) -> None
     assert "the other 2 wait until somebody retries them: Sync to ERP" in page.main
     assert "Interrupted" in page.main
     assert page.h1 == "Retry all with status Failed"
-    page = support.submit(page.form(f"{path}/go-on"))
+    ana = signed_in(app, make_user(name="Ana Gruber"))
+    page = ana.submit(ana.get(path).form(f"{path}/go-on"))
     work()
     assert stored(made[11])["prior_status"] == "failed"
+    # Who continues it is who does it now.
+    assert stored(made[11])["requested_by"] == "Ana Gruber"
+    assert "; continued by Ana Gruber" in page.main
+    assert "Ana Gruber is retrying" in support.get(f"/deliveries/{made[11]}").main
+    assert "You are retrying it now" in ana.get("/deliveries").main
 
 
 def test_a_batch_that_is_none_is_not_found(support: Pages) -> None:

@@ -69,7 +69,7 @@ def line_of(task: Task, names: Names, *, is_taken_up: bool) -> BulkRetryLine:
         url=url_for("batches.show", public_id=task.public_id),
         what=kept_words(task.params, names),
         title=heading(task.params, names),
-        by=task.actor_name,
+        by=runs.sender(task).name,
         at=task.created_at,
         tag=_tag(task),
         done=task.done,

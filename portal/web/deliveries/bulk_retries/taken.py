@@ -62,9 +62,10 @@ def taken_now(row_id: int) -> str:
 
 
 def _words(task: Task, which: str, *, many: bool = False) -> str:
-    is_mine = task.actor_id is not None and task.actor_id == current_user.user_id
+    by = runs.sender(task)
+    is_mine = by.user_id is not None and by.user_id == current_user.user_id
     if task.state == TaskState.PAUSED:
-        whose = "your bulk retry" if is_mine else f"the bulk retry of {task.actor_name}"
+        whose = "your bulk retry" if is_mine else f"the bulk retry of {by.name}"
         waits = "wait" if many else "waits"
         return f"{which[:1].upper()}{which[1:]} {waits} in {whose}, which was interrupted"
-    return f"{'You are' if is_mine else f'{task.actor_name} is'} retrying {which} now"
+    return f"{'You are' if is_mine else f'{by.name} is'} retrying {which} now"
