@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from portal.engine.reasons import Reason, title
+from portal.services.core.unit_of_work import session
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter
-from portal.services.deliveries.log.pages import LogRow
-from portal.web.deliveries.log_presenter import event_name, result, why_paused
+from portal.services.deliveries.log.pages import EXPORT_CHUNK, LogRow
+from portal.web.deliveries.log_presenter import event_name, remarks, result, why_paused
 from portal.web.frame.status_tags import delivery_tag
 from portal.web.frame.wording import zone
 
@@ -42,6 +44,7 @@ HEADINGS: Final = (
     "Webhook",
     "Status",
     "Result",
+    "What came back, or why it failed before",
     "Attempts",
     "Times sent",
     "Next attempt ({zone})",
@@ -66,24 +69,35 @@ def lines_for_people(wanted: LogFilter) -> Iterator[Sequence[object]]:
 
 
 def _lines_for_people(wanted: LogFilter, local: ZoneInfo) -> Iterator[Sequence[object]]:
-    yield [heading.format(zone=local.key) for heading in HEADINGS]
-    for row in log_pages.every(wanted):
-        yield (
-            _local(row.created_at, local),
-            event_name(row.event),
-            row.asset_tag,
-            row.asset_name,
-            row.webhook_name,
-            delivery_tag(row.status).word,
-            result(row) or why_paused(row),
-            row.tries,
-            row.sent,
-            _local(row.next_try_at, local),
-            _local(row.finished_at, local),
-            None if row.took_ms is None else row.took_ms / 1000,
-            "Yes" if row.is_test else "No",
-            row.public_id,
-        )
+    failed = ("Failed ({zone})",) if wanted.failed else ()
+    yield [heading.format(zone=local.key) for heading in (*failed, *HEADINGS)]
+    rows = log_pages.every(wanted)
+    while some := list(islice(rows, EXPORT_CHUNK)):
+        said = remarks(some)
+        session().rollback()
+        for row in some:
+            when = (_local(row.failed_at, local),) if failed else ()
+            yield (*when, *_for_people(row, said.get(row.public_id, ""), local))
+
+
+def _for_people(row: LogRow, said: str, local: ZoneInfo) -> Sequence[object]:
+    return (
+        _local(row.created_at, local),
+        event_name(row.event),
+        row.asset_tag,
+        row.asset_name,
+        row.webhook_name,
+        delivery_tag(row.status).word,
+        result(row) or why_paused(row),
+        said,
+        row.tries,
+        row.sent,
+        _local(row.next_try_at, local),
+        _local(row.finished_at, local),
+        None if row.took_ms is None else row.took_ms / 1000,
+        "Yes" if row.is_test else "No",
+        row.public_id,
+    )
 
 
 def _local(at: datetime | None, local: ZoneInfo) -> str:

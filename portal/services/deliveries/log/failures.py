@@ -4,9 +4,11 @@ Their attempts are found in a partial index. Of few the ids are told; where ther
 is walked and each delivery asked: then so many match that a page is soon full.
 """
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from portal.models.deliveries import Attempt, DeliveryStatus, is_failed_attempt
@@ -47,6 +49,20 @@ def has_failed_between(wanted: FailedBetween) -> Check:
         return and_(may_have, failed.exists())
 
     return check
+
+
+def last_failures(
+    current: Session, wanted: FailedBetween, ids: Sequence[int]
+) -> dict[int, datetime]:
+    """When the last attempt of each of these deliveries failed in that time."""
+    if not ids:
+        return {}
+    found = (
+        select(Attempt.delivery_id, func.max(Attempt.finished_at))
+        .where(Attempt.delivery_id.in_(ids), is_failed_attempt(), *_times(wanted))
+        .group_by(Attempt.delivery_id)
+    )
+    return {row[0]: row[1] for row in current.execute(found) if row[1]}
 
 
 def _times(wanted: FailedBetween) -> list[ColumnElement[bool]]:

@@ -1,5 +1,7 @@
 """“Everything that failed last night”: asked for by a name, and led to by the charts."""
 
+import csv
+import io
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -49,6 +51,13 @@ def test_what_failed_last_night_can_be_asked_for_and_leads_from_what_was_stored(
     assert "Nothing is listed, so there is nothing to download" in page.text
     page = pages.get(page.links("Show what failed in that time")[0])
     assert listed(page) == ["Delivered"]
+    # The time in the list is the one that was asked for.
+    assert page.rows()[0][1] == "01:00"
+    (address,) = page.links("Download these for Excel")
+    text = pages.client.get(address, buffered=True).text.lstrip("\ufeff")
+    (line,) = csv.DictReader(io.StringIO(text))
+    assert line["Failed (Europe/Berlin)"] == "2026-05-04 01:00:00"
+    assert line["When (Europe/Berlin)"] == "2026-05-03 16:00:00"
     assert "When: Failed last night (18:00 to 08:00)" in page.main
     assert page.links("Show what failed in that time") == []
     (asked,) = page.links("Retry all that match")

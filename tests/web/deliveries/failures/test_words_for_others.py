@@ -26,13 +26,15 @@ def test_the_file_for_people_has_their_words_and_times(
     hook = make_webhook(name="Helpdesk")
     failed = {"reason": "server", "code": 500, "finished_at": AT.replace(minute=9, second=0)}
     made = make_delivery(hook, status="failed", created_at=AT, tries=2, **failed)
+    text = "asset.tag is missing\nline 2"
+    make_attempt(made, reason="server", code=500, started_at=AT, response_text=text)
     pages = visit(app, "support", time_zone="Europe/Vienna")
     (address,) = pages.get("/deliveries").links("Download these for Excel")
     answer = pages.client.get(address, headers={"Accept-Language": language}, buffered=True)
     heading, row = csv.reader(io.StringIO(answer.text.lstrip("\ufeff")), delimiter=between)
     assert heading[:3] == ["When (Europe/Vienna)", "Event", "Asset tag"]
     assert row[:3] == ["2026-05-04 14:00:07", "Asset created", "AST-00007"]
-    assert row[4:8] == ["Helpdesk", "Failed", "Server error (500)", "2"]
+    assert row[4:9] == ["Helpdesk", "Failed", "Server error (500)", "asset.tag is missing", "2"]
     ended = {"Arrived, failed or stopped (Europe/Vienna)": "2026-05-04 14:09:00"}
     assert dict(zip(heading, row, strict=True)).items() > ended.items()
     assert row[-1] == str(made)
