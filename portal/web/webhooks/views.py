@@ -16,6 +16,7 @@ from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.lib.durations import in_words
 from portal.lib.paging import Page
+from portal.models.webhooks import OffReason
 from portal.services.deliveries import trends
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
@@ -122,7 +123,7 @@ def show(public_id: UUID) -> Answer:
         advice=webhook_advice,
         places=page_tabs(webhook, "webhooks.show"),
         list_url=list_url(webhook),
-        state=state_sentence(webhook, latest, utcnow(), day),
+        state=state_sentence(webhook, latest, utcnow(), day, _off_by(webhook)),
         began=_began(webhook),
         turning_off=turning_off(webhook.turns_off_at, utcnow()),
         held_until=held_until_words(webhook),
@@ -270,6 +271,14 @@ def _began(webhook: WebhookDetail) -> str:
     if webhook.failing_since is None:
         return ""
     return failures_began(webhook.failing_since, webhook_queries.history(webhook.public_id))
+
+
+def _off_by(webhook: WebhookDetail) -> str:
+    """Which person turned it off; blank where none did, or it is long ago."""
+    if webhook.is_active or webhook.off_reason not in (None, OffReason.PERSON):
+        return ""
+    past = webhook_queries.history(webhook.public_id)
+    return next((each.by for each in past if each.action == "webhook.turned_off"), "")
 
 
 def _shows_secret(webhook: WebhookDetail) -> bool:

@@ -35,11 +35,16 @@ OFF_NOTES: Final[Mapping[str, str]] = {
 
 
 def state_sentence(
-    webhook: WebhookDetail, latest: Sequence[LogRow], now: datetime, day: Trend | None = None
+    webhook: WebhookDetail,
+    latest: Sequence[LogRow],
+    now: datetime,
+    day: Trend | None = None,
+    off_by: str = "",
 ) -> str:
-    """What stands first on the webhook's page, after its status. `day`: its last 24 hours."""
+    """What stands first on the webhook's page, after its status. `day`: its last 24 hours;
+    `off_by`: which person turned it off, where that is known."""
     if webhook.standing is Standing.OFF:
-        return _off(webhook, now)
+        return _off(webhook, now, off_by or "A person")
     if webhook.standing is not Standing.ACTIVE:
         return _failing(webhook, now)
     if webhook.last_delivered_at:
@@ -160,7 +165,7 @@ def _before_any_event(latest: Sequence[LogRow], now: datetime) -> str:
     return f"No event has been sent yet. {was}"
 
 
-def _off(webhook: WebhookDetail, now: datetime) -> str:
+def _off(webhook: WebhookDetail, now: datetime, by: str) -> str:
     """Who turned it off, and why; what becomes of events meanwhile."""
     ago = f" {relative(webhook.off_at, now)}" if webhook.off_at else ""
     happened = {
@@ -172,7 +177,7 @@ def _off(webhook: WebhookDetail, now: datetime) -> str:
         f"keys of this portal were lost, so it was turned off{ago}.",
     }
     who = happened.get(OffReason(webhook.off_reason or OffReason.PERSON))
-    return f"{who or f'A person turned it off{ago}.'} {held_for()}"
+    return f"{who or f'{by} turned it off{ago}.'} {held_for()}"
 
 
 def _failing(webhook: WebhookDetail, now: datetime) -> str:
