@@ -21,8 +21,8 @@ def sending_lines(facts: Facts, now: datetime) -> Lines:
     oldest = backlog.oldest_due_at
     nothing = "All sending is stopped" if facts.stop else "Nothing is due"
     return [
-        ("Waiting", _capped(backlog.waiting)),
-        ("Will retry", _capped(backlog.retrying)),
+        ("Not attempted yet", _capped(backlog.waiting)),
+        ("Waiting for a retry", _capped(backlog.retrying)),
         (
             "Longest wait to be sent",
             nothing if oldest is None else in_words((now - oldest).total_seconds()),

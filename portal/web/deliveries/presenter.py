@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 from portal.engine.http.url import host_of
 from portal.engine.reason_keys import Reason
 from portal.engine.reasons import Explanation
+from portal.engine.retry_policy import AttemptKind
 from portal.services.deliveries.detail import AttemptDetail, DeliveryDetail
 from portal.services.deliveries.problems.dismissed_failures import (
     FailedDelivery,
@@ -218,9 +219,7 @@ def sentence_of(delivery: DeliveryDetail) -> str:
         case ShownStatus.DELIVERED:
             return _delivered(delivery)
         case ShownStatus.RETRYING:
-            made = tries(delivery.tries)
-            at = next_attempt(delivery)
-            return f"Not delivered yet: {made} attempts made. Next attempt: {at}."
+            return f"Not delivered yet: {_made(delivery)} Next attempt: {next_attempt(delivery)}."
         case ShownStatus.FAILED:
             return _failed(delivery)
         case ShownStatus.STOPPED:
@@ -246,8 +245,15 @@ def _paused(delivery: DeliveryDetail) -> str:
     if delivery.is_manual:
         # Planned attempts may be over: this one is apart from them.
         return f"{_asked(delivery)}{left_alone(delivery)} Retried: {next_attempt(delivery)}."
-    made = f" {tries(delivery.tries)} attempts made." if delivery.tries else ""
+    made = f" {_made(delivery)}" if delivery.tries else ""
     return f"{left_alone(delivery)}{made} Next attempt: {next_attempt(delivery)}."
+
+
+def _made(delivery: DeliveryDetail) -> str:
+    """ "4 of 10 attempts made, and 1 Retry.": a person's count apart."""
+    by_people = sum(each.kind == AttemptKind.MANUAL for each in delivery.attempts)
+    retries = f", and {plural(by_people, 'Retry', 'Retries')}" if by_people else ""
+    return f"{tries(delivery.tries)} attempts made{retries}."
 
 
 def _delivered(delivery: DeliveryDetail) -> str:
