@@ -162,5 +162,5 @@ _ITEM = {
     "condition": "good",
     "reservable": "yes",
 }
-_STOCK = {"name": "Toner", "kind": "stock", "quantity": "12", "min_quantity": "4", "unit": "piece"}
+_STOCK = {"name": "Toner", "kind": "stock", "quantity": "12", "min_quantity": "4", "unit": "pieces"}
 EXAMPLES = [[row.get(name, "") for name in COLUMNS] for row in (_ITEM, _STOCK)]
