@@ -6,7 +6,7 @@ from flask import Flask
 from portal.queue.names import DELIVERIES
 from portal.services.core import heartbeats
 from tests.support.deliveries import make_delivery
-from tests.support.factories import make_user
+from tests.support.factories import make_user, make_webhook
 from tests.web.signed_in import visit
 
 pytestmark = pytest.mark.both_databases
@@ -15,10 +15,14 @@ pytestmark = pytest.mark.both_databases
 def test_support_reads_on_the_start_page_whether_our_side_is_working(app: Flask) -> None:
     make_user("admin", name="Ada Admin")
     make_delivery(status="delivered")
+    erp = make_webhook(name="Sync to ERP")
+    make_delivery(erp, status="failed", reason="server", code=500, tries=10)
     sam, ada = visit(app, "support"), visit(app, "admin")
     page = sam.get("/")
     told = "Our side is not working: no process is sending deliveries, and what is to be sent waits"
     assert told in page.main
+    # It stands before what did not arrive: nothing does until it is put right.
+    assert page.main.index(told) < page.main.index("Sync to ERP")
     assert "Only administrators see more: ask an administrator (Ada Admin" in page.main
     assert f"What happened: {told}." in page.main
     assert sam.get("/readyz").status == 503
