@@ -54,7 +54,7 @@ _OUR_SIDE = ReasonGroup.OUR_SIDE
 _HUNG_UP: Final = _Row(
     "Connection closed early",
     "{host} closed the connection before it answered.",
-    "Ask its owner to check their log at {time}.",
+    "Ask the receiver's owner to check their log at {time}.",
     _RECEIVER,
     _PROBLEM,
 )
@@ -144,10 +144,12 @@ _TABLE: Final[dict[Reason, _Row]] = {
         "Send the help bundle to the receiver's developer.", _RECEIVER, _SAID_NO),
     Reason.SERVER: _Row(
         "Server error", "{host} returned a server error.",
-        "Our side is working. Ask its owner to check their log at {time}.", _RECEIVER, _PROBLEM),
+        "Our side is working. Ask the receiver's owner to check their log at {time}.",
+        _RECEIVER, _PROBLEM),
     Reason.UNAVAILABLE: _Row(
         "Down or restarting", "{host} is down or restarting.",
-        "Our side is working. Ask its owner to check their log at {time}.", _RECEIVER, _PROBLEM),
+        "Our side is working. Ask the receiver's owner to check their log at {time}.",
+        _RECEIVER, _PROBLEM),
     Reason.INTERRUPTED: _Row(
         "Interrupted",
         "Sending was interrupted, and we do not know whether the delivery arrived.",

@@ -85,7 +85,7 @@ def reserve(page: Page) -> None:
     now = utcnow()
     begins, ends = now - timedelta(hours=1), now + timedelta(days=9)
     typed = {"starts_at": f"{begins:%Y-%m-%dT%H:%M}", "ends_at": f"{ends:%Y-%m-%dT%H:%M}"}
-    act(page, "Reserve", "Ask for it", staff_id=MARIA, **typed)
+    act(page, "Reserve", "Request reservation", staff_id=MARIA, **typed)
     says(page, "AST-00001: reservation requested; waiting for approval.")
     says(page, "Maria Lopez (to be decided)")
     page.get_by_role("link", name="Approve the reservation").click()

@@ -80,7 +80,7 @@ def test_it_fills_in_what_it_is_given() -> None:
     timeout = explain(Reason.CONNECT_TIMEOUT, host="a.example", seconds=5.0)
     assert timeout.what_happened == "We could not reach a.example within 5 s."
     reset = explain(Reason.RESET, host="a.example", time="10:42")
-    assert reset.next_step == "Ask its owner to check their log at 10:42."
+    assert reset.next_step == "Ask the receiver's owner to check their log at 10:42."
     redirect = explain(Reason.REDIRECT, host="a.example", location="https://b.example/")
     assert "another address (https://b.example/)." in redirect.what_happened
     rate = explain(Reason.RATE, host="a.example", again="11:00")

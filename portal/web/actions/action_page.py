@@ -40,7 +40,7 @@ class ActionPage:
     {holder}. `main` are the statuses in which its button stands in front; elsewhere it is under
     More. `tab`: the route of the asset's tab to which it leads back. With a subject (a reservation,
     a maintenance) it has no button on the asset page; a list beside links to it. `context` gives
-    its template further values.
+    its template further values. `way_back`: the link beside the button.
     """
 
     action: Action
@@ -54,6 +54,7 @@ class ActionPage:
     lede: str = ""
     submit: str = ""
     kind: str = "primary"
+    way_back: str = "Cancel"
     main: frozenset[AssetStatus] = NOWHERE
     tab: str = "assets.show"
     with_subject: bool = False

@@ -131,7 +131,7 @@ class ScheduleForm(RuledForm):
 
     title = line_field("title", "What is to be done", "Enter what is to be done")
     type = SelectField(
-        "Sort of work",
+        "Type of work",
         choices=KINDS,
         default=MaintenanceType.PREVENTIVE.value,
         validate_choice=False,

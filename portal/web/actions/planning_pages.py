@@ -40,7 +40,7 @@ def _reservation(asset: Asset, subject: UUID | None) -> dict[str, Any]:
         ("Who", found.staff.name),
         ("When", span_in_words(found.starts_at, found.ends_at)),
         ("What for", found.purpose),
-        ("Now", RESERVATION[found.state].word),
+        ("Status", RESERVATION[found.state].word),
     ]
     return {"concerned": facts}
 
@@ -59,7 +59,7 @@ def _maintenance(asset: Asset, subject: UUID | None) -> dict[str, Any]:
         raise Refusal(f"“{found.title}” is closed already: {became}.")
     facts = [
         ("What", found.title),
-        ("Sort of work", TYPES[found.type]),
+        ("Type of work", TYPES[found.type]),
         ("Due on", day_in_words(found.due_on)),
         ("How often", cycle_in_words(found.repeat_every_days)),
         ("Who does it", found.assignee.name if found.assignee else ""),
@@ -116,7 +116,7 @@ PAGES: Final = (
         title="Reserve {name}",
         lede="Ask to have it for a time. Somebody approves it before it counts.",
         done="{tag}: reservation requested; waiting for approval.",
-        submit="Ask for it",
+        submit="Request reservation",
         form=ReserveForm,
         run=_reserve,
         tab=RESERVATIONS_TAB,
@@ -175,6 +175,7 @@ PAGES: Final = (
         done="The reservation of {tag} was cancelled.",
         submit="Cancel reservation",
         kind="danger",
+        way_back="Keep the reservation",
         form=CancelReservationForm,
         run=_cancel,
         tab=RESERVATIONS_TAB,
@@ -219,10 +220,11 @@ PAGES: Final = (
         label="Cancel",
         icon="slash-circle",
         title="Cancel maintenance of {name}",
-        lede="If it was started, the asset is again what it was before.",
+        lede="If the work has begun, the asset gets back the status that it had before.",
         done="The maintenance of {tag} was cancelled.",
         submit="Cancel maintenance",
         kind="danger",
+        way_back="Keep the maintenance",
         form=CallOffForm,
         run=_call_off,
         tab=MAINTENANCE_TAB,

@@ -50,7 +50,7 @@ class AdjustForm(ActionForm):
 
     widths = {"quantity": "short"}  # noqa: RUF012 - read by the template alone
     quantity = _number("How many there are", "Enter how many there are")
-    kind = SelectField("Why the number is another", choices=WHY)
+    kind = SelectField("Why the number changes", choices=WHY)
     note = note_field()
 
     @classmethod

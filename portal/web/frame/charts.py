@@ -71,13 +71,15 @@ class Drawing:
 @dataclass(frozen=True, slots=True)
 class Chart:
     """What the template draws. `delivered`, `late`, `failed`: "29 arrived", "3 of them late" or
-    nothing, "11 failed attempts". `unit`: "One bar an hour"."""
+    nothing, "11 failed attempts". `total`: what arrived and what failed, if any, for where there is
+    little room. `unit`: "One bar an hour"."""
 
     title: str
     unit: str
     delivered: str
     late: str
     failed: str
+    total: str
     is_empty: bool
     drawings: list[Drawing]
 
@@ -85,11 +87,6 @@ class Chart:
     def numbers(self) -> list[Bar]:
         """Each span, for its words."""
         return self.drawings[0].bars
-
-    @property
-    def total(self) -> str:
-        """ "29 arrived, 11 failed attempts", for where there is little room."""
-        return f"{self.delivered}, {self.failed}"
 
 
 SMALL: Final = (Frame(css="chart-spark", width=84, height=28, top=4, below=4),)
@@ -140,12 +137,15 @@ def _chart(
     words: tuple[Label, Label],
     failures: Place | None,
 ) -> Chart:
+    delivered = f"{number(trend.delivered)} arrived"
+    failed = plural(trend.failed_attempts, "failed attempt")
     return Chart(
         title=f"What arrived in {title}",
         unit=unit,
-        delivered=f"{number(trend.delivered)} arrived",
+        delivered=delivered,
         late=f"{number(trend.late)} of them late" if trend.late else "",
-        failed=plural(trend.failed_attempts, "failed attempt"),
+        failed=failed,
+        total=f"{delivered}, {failed}" if trend.failed_attempts else delivered,
         is_empty=not (trend.delivered or trend.failed_attempts),
         drawings=[_drawing(trend.spans, frame, *words, failures) for frame in frames],
     )

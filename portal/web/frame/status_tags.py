@@ -89,7 +89,7 @@ ALERT_RUN: Final[Mapping[str, Tag]] = {
 }
 
 RESERVATION: Final[Mapping[str, Tag]] = {
-    "pending": Tag("To be decided", "hourglass-split", "warning"),
+    "pending": Tag("Waiting for approval", "hourglass-split", "warning"),
     "approved": Tag("Approved", "calendar-check", "success"),
     "rejected": Tag("Rejected", "x-circle", "danger"),
     "cancelled": Tag("Cancelled", "slash-circle", "neutral"),

@@ -105,8 +105,8 @@ ALERTS: Final = Topic(
             "When alerts are checked, and who gets them",
             (
                 "Once a day, at {alerts_at}, in the organisation's time zone; low stock at once. "
-                "A day that was missed is caught up with. Each matter is sent once; an overdue "
-                "loan again every few days, if the settings say so.",
+                "A day that was missed is caught up with. Each alert is sent once; that of an "
+                "overdue loan again every few days, if the settings say so.",
                 "Every webhook that asked for the event gets it. Whether it arrived is in the log.",
             ),
             (("All events", "/settings/webhooks/events"),),
@@ -116,8 +116,9 @@ ALERTS: Final = Topic(
             "acknowledge",
             "Acknowledge an alert",
             (
-                "Acknowledge says that somebody looks after it, with their name. An alert whose "
-                "matter has passed, such as an asset that was taken back, ends automatically.",
+                "Acknowledge puts your name beside it: the others see that somebody takes care of "
+                "it. An alert that no longer applies ends automatically, for example when the "
+                "asset is back.",
             ),
             (("Alerts", "/alerts"),),
             also="close done over open confirm",

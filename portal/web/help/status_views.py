@@ -43,7 +43,7 @@ MEANINGS: Final = {
     ShownStatus.FAILED: (
         "It did not arrive, and is not retried automatically: the last planned attempt failed, "
         "the receiver said that the address is closed for good, or it may not be sent at all.",
-        "Have what the reason names put right, then Retry.",
+        "Fix the cause that its reason names, then Retry.",
     ),
     ShownStatus.STOPPED: (
         "It is not retried automatically: a person stopped or discarded it, its webhook was "

@@ -7,8 +7,11 @@ from typing import Any, Final
 
 from flask import request
 
+from portal.engine.events.names import EventName
 from portal.services.audit.queries import TrailEntry
 from portal.web.assets.presenter import in_words
+from portal.web.deliveries.log_presenter import event_name
+from portal.web.frame.status_tags import DELIVERY
 from portal.web.webhooks.history import FIELDS, UNSEEN_PART
 
 LONGEST_VALUE: Final = 200
@@ -59,7 +62,7 @@ def line_of(entry: TrailEntry) -> TrailLine:
         way="" if entry.origin == "ui" else ORIGINS.get(entry.origin, entry.origin),
         what=action_words(entry.action),
         kind=kind_words(entry.kind),
-        thing=entry.target_name or entry.target_id,
+        thing=_thing(entry),
         path=_path(entry),
         details=[_detail(entry.kind, name, change) for name, change in entry.changes.items()],
     )
@@ -94,7 +97,20 @@ def _detail(kind: str, name: str, change: Any) -> tuple[str, str, str]:
         return label, "", f"{plain_value(sides[1])} ({UNSEEN_PART})"
     if kind == "asset":  # dates and statuses, as its timeline writes them
         sides = (in_words(name, sides[0]), in_words(name, sides[1]))
-    return label, plain_value(sides[0]), plain_value(sides[1])
+    before, after = plain_value(sides[0]), plain_value(sides[1])
+    if kind == "delivery" and name == "status":
+        before, after = _status(before), _status(after)
+    return label, before, after
+
+
+def _thing(entry: TrailEntry) -> str:
+    """A delivery goes by its event."""
+    name = entry.target_name or entry.target_id
+    return event_name(name) if entry.kind == "delivery" and name in set(EventName) else name
+
+
+def _status(status: str) -> str:
+    return DELIVERY[status].word if status in DELIVERY else status
 
 
 def _sentence(word: str) -> str:

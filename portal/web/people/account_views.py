@@ -10,6 +10,7 @@ from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.lib.durations import in_words
 from portal.services.core.refusals import Refusal
+from portal.services.core.time_zones import today
 from portal.services.people import account
 from portal.services.people import sessions as open_sessions
 from portal.services.people.account import Details
@@ -109,5 +110,7 @@ def _page(details: DetailsForm, password: PasswordForm, failed: object = None) -
         most=open_sessions.MOST_LISTED,
         idle=in_words(settings().session_idle_minutes * 60),
         days=settings().session_days,
-        day_seen=lambda each: day_words(each.last_seen_on, utcnow()),
+        day_seen=lambda each: (
+            "Today" if each.last_seen_on == today() else day_words(each.last_seen_on, utcnow())
+        ),
     )

@@ -24,7 +24,7 @@ from portal.web.planning import presenter as planning_presenter
 from portal.web.planning import words as planning_words
 
 WANTED = {
-    ReservationList.PENDING: "To be decided",
+    ReservationList.PENDING: "Waiting for approval",
     ReservationList.APPROVED: "Approved",
     ReservationList.ALL: "All",
 }

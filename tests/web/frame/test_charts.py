@@ -42,11 +42,13 @@ def test_the_list_shows_the_week_of_each_webhook(admin: Pages) -> None:
     count(erp, 29, 11)
     count(erp, 1, 0, hours_ago=24)
     count(desk, 3, 0, hours_ago=24 * 9)
+    count(make_webhook(name="All well"), 7, 0)
     page = admin.get("/settings/webhooks")
     lines = {row[0][:3]: row for row in page.rows()}
     assert "30 arrived, 11 failed attempts" in lines["ERP"][3]
     assert lines["Hel"][3] == "None"
-    assert (rects(page.html, "delivered"), rects(page.html, "failed")) == (2, 1)
+    assert lines["All"][3] == "7 arrived"
+    assert (rects(page.html, "delivered"), rects(page.html, "failed")) == (3, 1)
 
 
 def test_the_webhooks_page_shows_the_day_and_the_week(admin: Pages) -> None:

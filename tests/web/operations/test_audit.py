@@ -219,3 +219,10 @@ def test_the_kinds_are_those_that_occur(app: Flask) -> None:
     for action in ("webhook.created", "asset.created", "person.joined", "webhook.changed"):
         note(action, "x")
     assert audit_queries.kinds() == ["asset", "person", "webhook"]
+
+
+def test_it_calls_deliveries_and_their_statuses_as_the_log_does(app: Flask) -> None:
+    note("delivery.retried", "asset.checked_out", status={"from": "retrying", "to": "waiting"})
+    ((_, _, what, which, changes),) = visit(app).get(AUDIT).rows()
+    assert (what, which) == ("Delivery: retried", "Asset checked out")
+    assert changes == "Status: Will retry → Waiting"

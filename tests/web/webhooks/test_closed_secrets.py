@@ -57,6 +57,8 @@ def test_its_pages_say_what_is_closed_and_the_form_lets_it_be_replaced(
 
 def test_what_is_closed_can_be_erased_after_a_question(app: Flask, hook: Hook) -> None:
     ada, path = visit(app), f"/settings/webhooks/{hook.public_id}"
+    other = f"/settings/webhooks/{make_webhook().public_id}"
+    assert "The stored values of this webhook are erased." in ada.get(f"{other}/secret/erase").main
     ada.get(path)
     asked = ada.follow("Erase what cannot be opened")
     assert "The stored secret key and custom headers of this webhook are erased." in asked.main
