@@ -2,6 +2,7 @@
 
 import json
 import logging
+import subprocess
 import sys
 from pathlib import Path
 
@@ -101,6 +102,33 @@ def test_a_trial_writes_lines_for_people_and_everything_else_json(
     assert config(load_settings(environ), "web")["formatters"]["ours"]["()"] is form
     own = load_settings({**environ, "LOG_FORMAT": "json"})
     assert config(own, "web")["formatters"]["ours"]["()"] is JsonFormatter
+
+
+SPEAK = """
+import json, logging, sys
+from portal.config.settings import load_settings
+from portal.logs import set_up
+
+loggers = [logging.getLogger(name) for name in ("gunicorn.error", "gunicorn.access")]
+for each in loggers:  # as gunicorn makes them
+    each.propagate = False
+    each.addHandler(logging.StreamHandler())
+set_up(load_settings(json.loads(sys.argv[1])), "web")
+for each in loggers:
+    each.info("Nobody needs to know")
+    each.warning("It says something")
+"""
+
+
+def test_what_gunicorn_says_is_written_once_and_in_our_form(tmp_path: Path) -> None:
+    environ = {**ENVIRONMENT, "INSTANCE_DIR": str(tmp_path), "LOCAL_TRIAL": "0"}
+    command = [sys.executable, "-c", SPEAK, json.dumps(environ)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [(line["logger"], line["message"]) for line in lines] == [
+        ("gunicorn.error", "It says something"),
+        ("gunicorn.access", "It says something"),
+    ]
 
 
 def test_the_supervisor_speaks_in_the_same_form(capsys: pytest.CaptureFixture[str]) -> None:

@@ -47,7 +47,7 @@ STRANGE = {
     "JSON": {"data": json.dumps([SWEEP, None, [], {}])},
     "bytes that are no text": {"data": b"\xff\xfe"},
     "longer than ours": {"description": "x" * MOST_BYTES},
-    "what unfolds": {"data": zlib.compress(b"x" * 10_000_000)},
+    "what unfolds": {"data": zlib.compress(b"x" * 1_000_000)},
     "another queue": {"origin": "theirs"},
     "a status that there is not": {"status": "nonsense"},
     "a date that is none": {"created_at": "yesterday"},
@@ -66,6 +66,15 @@ def test_what_is_not_one_of_ours_is_no_job_and_one_line_in_the_log(
     assert line.startswith("Left out job one")
     assert len(line) < 150
     assert PortalJob.fetch_many(["one", "two"], connection=redis) == [None, None]
+
+
+def test_what_unfolds_is_not_unfolded_to_its_end(
+    redis: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    stored(redis, data=zlib.compress(b"{}" + b" " * 1_000_000))
+    with pytest.raises(NoSuchJobError):
+        PortalJob.fetch("one", connection=redis)
+    assert "it is too long" in caplog.text
 
 
 def test_an_id_that_no_job_has_is_no_job(redis: Redis) -> None:

@@ -12,7 +12,7 @@ from redis import Redis
 from rq import Queue
 from sqlalchemy import event, select
 
-from jobs.deliver import deliver_due, equip
+from jobs.deliver import deliver_due, equip, new_pump
 from jobs.pump import looks, pump
 from jobs.stop_flag import stop
 from portal.database.engine import database_now
@@ -152,6 +152,34 @@ def test_what_takes_too_long_at_the_end_is_given_back_and_counts_as_nothing(
     assert {name for name in after if after[name] != before[name]} == {"attempts"}
     (attempt,) = attempts()
     assert (attempt.outcome, attempt.finished_at is None) == ("interrupted", False)
+
+
+def test_what_an_error_leaves_in_flight_is_no_answer_to_what_the_next_sends(having: Set) -> None:
+    having(webhook_timeout=LONG)
+    has_come, may_end = threading.Event(), threading.Event()
+
+    def hang_and_refuse(received: Received) -> Answer:
+        if b"AST-00001" not in received.body:
+            return Answer()
+        has_come.set()
+        may_end.wait(LONG)
+        return Answer(500)
+
+    def broken() -> bool:
+        if has_come.is_set():
+            raise RuntimeError("broken")
+        return False
+
+    with Receiver(answerer=hang_and_refuse) as receiver:
+        make_webhook(receiver.url)
+        publish(asset_id=1)
+        with pytest.raises(RuntimeError, match="broken"):
+            new_pump(broken).run_until_rest()
+        assert equip().transport.in_flight == 0
+        may_end.set()
+        publish(asset_id=2)
+        deliver_due()
+    assert [each.status for each in deliveries()] == ["waiting", "delivered"]
 
 
 def test_a_ring_after_a_pump_has_begun_calls_the_next(redis: Redis, receiver: Receiver) -> None:

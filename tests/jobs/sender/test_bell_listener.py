@@ -5,6 +5,7 @@ from flask import Flask
 from redis import Redis
 from rq import Queue
 
+from jobs.deliver import equip
 from jobs.pump import bell_listener, looks
 from portal.queue import bell
 from portal.queue.names import DELIVERIES
@@ -49,6 +50,25 @@ def test_a_message_needs_no_job_and_no_look_at_the_table(app: Flask, redis: Redi
             publish()
             assert until(lambda count=count: len(receiver.received) == count)
         assert queued(redis) == 0
+
+
+def test_a_ring_is_told_once_and_silence_is_no_ring(app: Flask) -> None:
+    transport = equip().transport
+    listener = bell_listener.BellListener(bell.bell(), transport)
+
+    def rang() -> bool:
+        transport.drive(bell_listener.BELL_EVERY)
+        listener.note()
+        return listener.has_rung()
+
+    listener.begin()
+    try:
+        assert not rang()
+        bell.bell().ring()
+        assert until(rang)
+        assert not rang()
+    finally:
+        listener.end()
 
 
 @pytest.mark.usefixtures("only_the_bell")

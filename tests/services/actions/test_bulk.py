@@ -1,6 +1,7 @@
 """Bulk actions: those that can are done, those that cannot are listed; one batch."""
 
 import json
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from sqlalchemy import select
 from jobs import tasks as job
 from portal.models.assets import Action, Asset
 from portal.models.deliveries import Event
+from portal.models.planning import Maintenance
 from portal.services.actions import assignments, bulk
 from portal.services.core.refusals import NotAllowed, Refusal
 from portal.services.core.unit_of_work import session
@@ -78,6 +80,8 @@ def test_each_action_is_the_one_of_a_single_asset(app: Flask) -> None:
     for action, values in steps:
         assert run(bulk.start(ana.actor, action, ids, values)) == {"done": 3}, action
     told = [body["event"] for body in bodies()[3:]]
+    costs = session().scalars(select(Maintenance.estimated_cost)).all()
+    assert costs == [Decimal("12.50")] * 3
     assert told[::3] == told[1::3] == told[2::3]
     assert told[::3] == [
         "asset.transferred",

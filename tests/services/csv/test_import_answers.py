@@ -255,7 +255,19 @@ def test_a_column_of_all_kinds_of_words_does_not_fill_the_page(
     for name in ("Word 1", "Words", "Chairs", "Desks"):
         named_lists.create(named_lists.CATEGORIES, SYSTEM, name)
     lines = "".join(f"A;Word {number % 9}\n" for number in range(30))
-    what = question(asked(ana, f"Bezeichnung;Kategorie\n{lines}A;{'w' * 121}\n"))
+    public_id = asked(ana, f"Bezeichnung;Kategorie\n{lines}A;{'w' * 121}\n")
+    what = question(public_id)
     assert [each.word for each in what.words] == [f"Word {n}" for n in (0, 2, 3, 4, 5)]
     assert what.more_words == 3
     assert what.words[0].choices == ["Word 1", "Words"]
+    monkeypatch.setattr(import_answers, "MOST_NAMES", 4)
+    assert question(public_id).words[0].choices == ["Chairs", "Desks", "Word 1", "Words"]
+
+
+def test_all_that_repeat_a_tag_are_ruled_out_however_many(
+    ana: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_task, "CHUNK", 2)
+    public_id = asked(ana, "Inventarnummer;Bezeichnung\n" + "L-1;ThinkPad\n" * 6)
+    say(ana, public_id, matches={"inventarnummer": "asset_tag", "bezeichnung": "name"}, words={})
+    assert [outcome for _, outcome, _ in found(public_id)] == ["create", *["error"] * 5]

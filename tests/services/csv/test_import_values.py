@@ -54,6 +54,7 @@ def test_a_text_is_taken_as_it_is_and_a_blank_leaves_what_was(column: str) -> No
         ("reservable", "false", False),
         ("reservable", "0", False),
         ("min_quantity", "0", 0),
+        ("min_quantity", "1000000000", 1_000_000_000),
     ],
 )
 def test_every_way_of_writing_it_is_understood(column: str, text: str, value: Any) -> None:
@@ -70,6 +71,7 @@ def test_every_way_of_writing_it_is_understood(column: str, text: str, value: An
         ("condition", "so-so", "in condition, not “so-so”"),
         ("reservable", "maybe", "Enter yes or no in reservable, not “maybe”"),
         ("min_quantity", "12345678901", "Enter min_quantity with at most 10 digits"),
+        ("min_quantity", "1000000001", "from 0 to 1,000,000,000, not “1000000001”"),
         ("min_quantity", "-1", "Enter min_quantity as 0 or more"),
         ("min_quantity", "1.5", "as a whole number, such as 25"),
         ("min_quantity", "٣", "in digits"),

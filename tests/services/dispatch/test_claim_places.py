@@ -1,5 +1,6 @@
 """How many deliveries one claim takes of a webhook, and which."""
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -44,6 +45,23 @@ def test_what_is_being_sent_already_counts(hook: Hook) -> None:
     assert len(claim(MOST - 1)) == MOST - 1
     assert len(claim()) == 1
     assert claim() == []
+
+
+def test_a_claim_takes_no_more_than_it_has_room_for_even_with_a_test(hook: Hook) -> None:
+    for priority in (Priority.NORMAL, Priority.NORMAL, Priority.TEST):
+        make_delivery(hook, priority=priority)
+    assert kinds(claim(2)) == [AttemptKind.TEST, AttemptKind.SCHEDULED]
+
+
+def test_one_that_has_few_places_left_limits_no_other(hook: Hook) -> None:
+    other = make_webhook()
+    for _ in range(MOST):
+        make_delivery(hook)
+    claim(MOST - 1)
+    for _ in range(MOST):
+        make_delivery(other)
+    taken = Counter(each.webhook.id for each in claim())
+    assert taken == {hook.id: 1, other.id: MOST}
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,13 @@
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import delete, update
 
 from portal.engine.reach import LONG_PATIENCE, SHORT_PATIENCE, WARY_PATIENCE
 from portal.engine.reasons import Reason
 from portal.engine.retry_policy import Outcome
 from portal.extensions import db
-from portal.models.deliveries import Priority
+from portal.models.deliveries import Lease, Priority
 from portal.models.rollups import Rollup
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
@@ -238,6 +238,20 @@ def test_what_ran_out_meanwhile_has_its_attempt_say_how_it_ended() -> None:
     first.write_down(unreached(late))
     assert [(each.outcome, each.sender) for each in attempts()] == [("unreached", "m1")]
     assert [each.token for each in leases()] == [newer.token]
+
+
+def test_what_is_given_back_takes_no_number_that_a_late_attempt_has() -> None:
+    first, _ = machines(2)
+    make_webhook()
+    publish()
+    (lost,) = first.claim()
+    with writing() as current:  # a crash of the database has taken the lease
+        current.execute(delete(Lease))
+    (again,) = first.claim()
+    first.write_down(ended(lost, Reason.SERVER))
+    first.write_down(unreached(again))
+    assert [each.number for each in attempts()] == [1, 2]
+    assert (only_delivery().attempts, only_delivery().status) == (2, "waiting")
 
 
 def test_an_answer_ends_the_doubt() -> None:

@@ -3,10 +3,11 @@
 from datetime import datetime, timedelta
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from portal.engine.reasons import Reason
 from portal.extensions import db
+from portal.models.audit import AuditEntry
 from portal.models.deliveries import Priority
 from portal.models.rollups import Rollup
 from portal.models.webhooks import Webhook
@@ -173,3 +174,13 @@ def test_when_something_last_arrived_is_written_once_a_second() -> None:
         with writing() as current:
             current.execute(update(Webhook).values(last_delivered_at=known))
         assert (arrive() == known) is is_told
+
+
+def test_those_that_are_gone_are_turned_off_in_the_order_of_their_ids() -> None:
+    ids = [make_webhook().id for _ in range(8)]
+    publish()
+    gone = [each for each in claim() if each.webhook.id in {ids[0], ids[7]}]
+    write_down(*(ended(each, Reason.GONE) for each in gone))
+    lines = select(AuditEntry.target_id).where(AuditEntry.action == "webhook.turned_off")
+    told = list(db.session.scalars(lines.order_by(AuditEntry.id)))
+    assert told == [str(webhook(each).public_id) for each in (ids[0], ids[7])]

@@ -29,6 +29,15 @@ def test_a_portal_whose_parts_answer_is_ready(app: Flask) -> None:
     assert read_ready().is_ready()
 
 
+def test_who_lives_is_told_by_kind_and_of_each_the_latest_seen_first(app: Flask) -> None:
+    with writing() as current:
+        now = database_time(current)
+        for name, kind, ago in (("a", "web", 3), ("b", "scheduler", 2), ("c", "web", 1)):
+            at = now - timedelta(seconds=ago)
+            current.add(Process(name=name, kind=kind, started_at=at, seen_at=at))
+    assert [each.name for each in heartbeats.lives()] == ["b", "c", "a"]
+
+
 def test_a_database_of_another_version_is_not_ready(app: Flask) -> None:
     with writing() as current:
         current.execute(text("UPDATE alembic_version SET version_num = '0001'"))

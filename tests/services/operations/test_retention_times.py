@@ -67,6 +67,11 @@ def task(then: datetime) -> None:
     add(Task(kind="alerts", state="done", due_at=then, finished_at=then, **who))
 
 
+def forgotten_file(then: datetime) -> None:
+    who = {"actor_kind": "user", "actor_name": "Ana", "origin": "web"}
+    add(Task(kind="import_check", state="paused", due_at=then, created_at=then, **who))
+
+
 def message(then: datetime) -> None:
     hook = make_webhook()
     add(
@@ -105,6 +110,7 @@ KINDS = {
     "event that nobody asked for": Kind(unheard, Event, MONTH),
     "link": Kind(link, Link, MONTH),
     "task": Kind(task, Task, MONTH),
+    "file that nobody said how to read": Kind(forgotten_file, Task, MONTH),
     "sign-in throttle": Kind(throttle, SignInThrottle, DAY),
     "inbox message": Kind(message, InboxMessage, DAY),
     "deleted webhook": Kind(deleted, Webhook, DAY),
@@ -127,6 +133,14 @@ def test_it_is_kept_to_its_last_minute_and_then_it_goes(name: str) -> None:
     kind.make(now - kind.kept - MINUTE)
     retention.prune()
     assert count(kind.row) == before
+
+
+def test_work_that_nobody_has_begun_yet_is_kept_however_old() -> None:
+    then = utcnow() - 2 * MONTH
+    who = {"actor_kind": "user", "actor_name": "Ana", "origin": "web"}
+    add(Task(kind="import", state="waiting", due_at=then, created_at=then, **who))
+    retention.prune()
+    assert count(Task) == 1
 
 
 @pytest.fixture

@@ -46,10 +46,13 @@ def go(machine: Machine) -> None:
         current.execute(update(Process).where(Process.host == machine.name).values(seen_at=past))
 
 
-def make_knocks_due() -> None:
+def make_knocks_due(seconds: float = -1, *hooks: Hook) -> None:
+    """Of these, or of all, in so many seconds from now on."""
+    ids = [each.id for each in hooks]
     with writing() as current:
-        past = database_now(current.connection()) - timedelta(seconds=1)
-        current.execute(update(Reach).values(until=past))
+        until = database_now(current.connection()) + timedelta(seconds=seconds)
+        some = update(Reach).where(Reach.webhook_id.in_(ids)) if ids else update(Reach)
+        current.execute(some.values(until=until))
 
 
 def take_turns(machine: Machine) -> list[Knock]:
@@ -182,6 +185,20 @@ def test_one_process_knocks_for_all_of_its_machine() -> None:
     assert take_turns(first) == []
     make_knocks_due()
     assert [each.webhook_id for each in take_turns(first)] == [hook.id]
+
+
+def test_who_is_not_due_yet_is_probed_only_beside_one_who_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first, _ = machines(2)
+    one, other = webhooks(2)
+    publish()
+    first.fail()
+    monkeypatch.setattr(reach_rows, "A_SECOND", timedelta(minutes=1))
+    make_knocks_due(30)
+    assert take_turns(first) == []
+    make_knocks_due(-1, one)
+    assert [each.webhook_id for each in take_turns(first)] == [one.id, other.id]
 
 
 def test_doubts_of_a_machine_that_is_gone_go_after_an_hour() -> None:

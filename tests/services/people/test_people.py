@@ -75,6 +75,13 @@ def test_the_only_administrator_stays(app: Flask) -> None:
     assert admins() == 1
 
 
+def test_people_of_one_name_stay_in_the_order_of_their_accounts(app: Flask) -> None:
+    zoe, first, second = make_user(name="Zoe"), make_user(name="Ana"), make_user(name="ANA")
+    users.change_role(zoe.actor, first.public_id, Role.SUPPORT, 1)
+    expected = [first.public_id, second.public_id, zoe.public_id]
+    assert [each.public_id for each in users.listing()] == expected
+
+
 def test_nobody_locks_themselves_out(app: Flask) -> None:
     ana, _ben = make_user(), make_user()
     with pytest.raises(Refusal, match="Ask another administrator"):

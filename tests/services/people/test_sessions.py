@@ -1,7 +1,7 @@
 """Sessions as rows: what begins one, what ends them, and when they end by time."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 
 from jobs.processes.heartbeat import Heartbeat
 from portal.extensions import settings
-from portal.lib.clock import utcnow
+from portal.lib.clock import as_if, utcnow
 from portal.models.audit import AuditEntry
 from portal.models.people import Role, User, UserSession
 from portal.services.core import heartbeats
@@ -253,3 +253,10 @@ def test_a_proof_counts_for_the_session_that_brought_it_and_not_after_its_end(ap
         account.confirm(ana.actor, here, ana.password)
     assert set(rows()) == {elsewhere}
     assert len(told("person.identity_confirmed")) == 1
+
+
+def test_a_proof_counts_for_a_quarter_of_an_hour_and_not_at_its_end() -> None:
+    now = datetime(2026, 5, 4, 12, 15, tzinfo=UTC)
+    with as_if(now):
+        assert sessions.is_confirmed(now - timedelta(minutes=14, seconds=59))
+        assert not sessions.is_confirmed(now - timedelta(minutes=15))

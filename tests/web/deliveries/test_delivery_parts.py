@@ -149,6 +149,15 @@ def test_an_answer_that_speaks_of_an_error_is_flagged(
     assert (line[5] == "200, text speaks of an error") is is_doubtful
 
 
+def test_of_a_long_first_line_the_beginning_stands_above_the_whole_answer(support: Pages) -> None:
+    made = make_delivery(status="failed", reason="server", code=500)
+    make_attempt(made, reason="server", code=500, response_text=f"\n{'x' * 301}\nand more")
+    page = support.get(f"/deliveries/{made}")
+    (quote,) = [node for node in page.root.find_all("p") if node.get("class") == "quote"]
+    assert quote.text == f"500 {'x' * 300}"
+    assert f"{'x' * 301} and more" in page.main
+
+
 def test_attempts_are_a_table_whose_last_three_are_seen_at_once(support: Pages) -> None:
     hook = make_webhook()
     made = make_delivery(hook, status="failed", tries=5, reason="server", code=500)

@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 from portal.lib.clock import as_if, utcnow
 from portal.models.audit import AuditEntry
 from portal.services.core.unit_of_work import session
+from portal.web.frame.icons import icon
 from tests.support.deliveries import change, make_delivery
 from tests.support.factories import make_webhook
 from tests.support.pages import Page, Pages
@@ -25,6 +26,11 @@ DISMISS = "/deliveries/problems/dismiss"
 def support(app: Flask) -> Pages:
     """Support staff, signed in."""
     return visit(app, "support")
+
+
+def drawn(page: Page) -> list[str]:
+    """What is drawn in front of each problem."""
+    return re.findall(r'<li class="problem problem-\w+">(<svg.*?</svg>)', page.html)
 
 
 def broken(name: str = "Finance depreciation", **columns: object) -> None:
@@ -44,6 +50,7 @@ def test_a_line_says_where_why_how_many_when_and_how_it_goes_on(app: Flask) -> N
         broken()
         page = pages.get("/deliveries")
     (line,) = problems(page)
+    assert drawn(page) == [icon("x-octagon-fill")]
     expected = (
         "Finance depreciation · Server error (500) · 4 deliveries · 4 May, 05:00 to 4 May, 14:00"
     )
@@ -157,7 +164,9 @@ def test_what_waits_for_a_receiver_says_when_it_is_retried(support: Pages) -> No
     hook = make_webhook(name="Door", **away)
     for _ in range(2):
         make_delivery(hook, created_at=now - timedelta(days=1))
-    (line,) = problems(support.get("/deliveries"))
+    page = support.get("/deliveries")
+    (line,) = problems(page)
+    assert drawn(page) == [icon("pause-fill")]
     told = "Door · paused: the receiver asked us to wait · 2 deliveries · yesterday "
     assert line.startswith(told)
     assert re.search(r" · next automatic retry [0-2]\d:[0-5]\d$", line)

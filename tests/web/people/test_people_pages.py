@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Delivery, DeliveryStatus
-from portal.models.people import Link, Role
+from portal.models.people import Link, Role, User
 from portal.services.core.permissions import EVERYONE, PERMISSIONS
 from portal.services.core.unit_of_work import session, writing
 from portal.services.people import users
@@ -113,6 +113,15 @@ def test_a_new_role_counts_from_the_next_click_on(app: Flask) -> None:
     assert his.get("/settings/people").h1 == "Sign in"
     his.sign_in(ben.email, ben.password)
     assert his.get("/settings/people").status == 403
+
+
+def test_a_role_that_comes_without_the_version_it_was_chosen_for_is_stale(app: Flask) -> None:
+    ben = make_user(Role.SUPPORT, name="Ben")
+    pages = enter(app, make_user(name="Ana"))
+    for version in ("", "0", "-1", "1.0", "1" * 10):
+        form = pages.get(f"/settings/people/{ben.public_id}").form()
+        assert pages.submit(form, role="manager", version=version).status == 409, version
+    assert session().get_one(User, ben.id).role == Role.SUPPORT
 
 
 def test_two_administrators_at_one_role_lose_nothing(app: Flask) -> None:

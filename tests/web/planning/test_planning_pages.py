@@ -1,6 +1,6 @@
 """Reserving and maintaining through pages: asked for, decided, planned, done."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -193,7 +193,9 @@ def test_the_strip_says_in_words_what_it_draws(app: Flask) -> None:
     assert "Nothing is planned in these days." in pages.get(tab).main
     make_reservation(asset_id, make_staff("Cleo Marin"), 0, 48, approved=True)
     make_reservation(asset_id, make_staff("Ben Novak"), 72, 73)
-    make_reservation(asset_id, make_staff("Eva Beyond"), 24 * 70, 24 * 71)
+    end = datetime.combine(today() + timedelta(days=60), time(), VIENNA)
+    beyond = (end - at(0)) / timedelta(hours=1)
+    make_reservation(asset_id, make_staff("Eva Beyond"), beyond, beyond + 24)
     make_maintenance(asset_id, due_on=today() + timedelta(days=5))
     page = pages.get(tab)
     (strip,) = [n for n in page.root.find_all("svg") if "strip-days" in n.get("class")]
