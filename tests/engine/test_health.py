@@ -9,6 +9,7 @@ from portal.engine.health import (
     End,
     Health,
     announced_end,
+    has_asked,
     health_after,
     is_hopeless,
     needs_attention,
@@ -123,3 +124,9 @@ def test_five_days_of_failing_without_a_success_are_enough() -> None:
     end = NOW + timedelta(days=1)
     assert announced_end(9, waited.failing_since, end - timedelta(days=3), 86_400) is None
     assert announced_end(9, waited.failing_since, end - timedelta(days=2), 86_400) == end
+
+
+@pytest.mark.parametrize(("wait", "asked"), [(-1, False), (300, False), (301, True)])
+def test_only_a_pause_that_is_longer_than_ours_was_asked_for(wait: int, asked: bool) -> None:
+    assert has_asked(NOW + timedelta(seconds=wait), NOW) is asked
+    assert not has_asked(None, NOW)

@@ -3,10 +3,12 @@
 import socket
 import socketserver
 import threading
+from base64 import b64decode
 from collections.abc import Callable
 from contextlib import suppress
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from ssl import SSLContext
 from time import sleep
 from typing import Self
 
@@ -27,6 +29,12 @@ class Session(socketserver.StreamRequestHandler):
                 self._keep()
             elif verb == b"RCPT" and self._is_refused(line):
                 self._say("550 no such mailbox")
+            elif verb == b"EHLO" and self.server.tls:  # type: ignore[attr-defined]  # ours, below
+                self._say("250-fine\r\n250 AUTH PLAIN")
+            elif verb == b"AUTH":
+                _, name, password = b64decode(line.split()[2]).decode().split("\0")
+                self.server.signed_in.append((name, password))  # type: ignore[attr-defined]
+                self._say("235 welcome")
             elif verb == b"QUIT":
                 self._say("221 bye")
                 return
@@ -67,13 +75,18 @@ class Session(socketserver.StreamRequestHandler):
 
 class MailServer(socketserver.ThreadingTCPServer):
     """Listens while the block runs. `messages`: everything that came. `refused`: addresses.
-    `odd_answers`: to a command, as in `{"QUIT": Session.be_rude}`."""
+    `odd_answers`: to a command, as in `{"QUIT": Session.be_rude}`. With `tls` it speaks that from
+    the beginning, and asks who signs in: `signed_in`, with their passwords."""
 
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self) -> None:
+    def __init__(self, tls: SSLContext | None = None) -> None:
         super().__init__(("127.0.0.1", 0), Session)
+        self.tls = tls
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_side=True)
+        self.signed_in: list[tuple[str, str]] = []
         self.messages: list[EmailMessage] = []
         self.refused: set[str] = set()
         self.odd_answers: dict[str, Callable[[Session], None]] = {}
@@ -81,7 +94,8 @@ class MailServer(socketserver.ThreadingTCPServer):
     @property
     def url(self) -> str:
         """What SMTP_URL takes."""
-        return f"smtp://127.0.0.1:{self.server_address[1]}?from=portal@example.com"
+        scheme = "smtps" if self.tls else "smtp"
+        return f"{scheme}://127.0.0.1:{self.server_address[1]}?from=portal@example.com"
 
     def __enter__(self) -> Self:
         # How often it looks whether it is to end: half a second would be most of a test's time.

@@ -1,7 +1,7 @@
 """Bulk retry: a few at a time, behind what is new, each once; counted, skipped, stopped, paused."""
 
 from collections.abc import Sequence
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from flask import Flask
@@ -336,9 +336,13 @@ def test_it_ends_when_whoever_started_it_may_no_longer_retry(ana: Actor) -> None
     assert (fresh(batch).state, handed(made)) == (TaskState.STOPPED, [])
 
 
-def test_nothing_ticked_or_nobody_allowed_starts_nothing(ana: Actor) -> None:
+def test_nothing_or_too_many_ticked_or_nobody_allowed_starts_nothing(ana: Actor) -> None:
+    ticked = tuple(uuid4() for _ in range(selection.MOST_TICKED + 1))
+    with pytest.raises(Refusal, match="at most 100 deliveries"):
+        bulk_retry_task.start(ana, Selection(ticked=ticked))
     with pytest.raises(Refusal, match="Tick the deliveries"):
         bulk_retry_task.start(ana, Selection())
     with pytest.raises(NotAllowed):
         bulk_retry_task.start(make_user("manager").actor, all_that(FAILED))
     assert session().execute(select(Task.id)).first() is None
+    bulk_retry_task.start(ana, Selection(ticked=ticked[1:]))

@@ -10,6 +10,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select, update
 
+from portal.engine.events.names import EventName
 from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.models.audit import AuditEntry
@@ -49,6 +50,14 @@ def the_webhook() -> Webhook:
 def test_it_stores_the_url_as_it_is_sent() -> None:
     crud.create(make_user().actor, values())
     assert the_webhook().url == "https://erp.example.com/hook"
+
+
+def test_it_may_ask_for_every_event_there_is_and_for_no_other() -> None:
+    ana = make_user()
+    made = crud.create(ana.actor, values(events=tuple(EventName)))
+    assert set(webhook_queries.show(made).events) == set(EventName)
+    with pytest.raises(Refusal, match="Choose events from the list"):
+        crud.create(ana.actor, values(events=(*EventName, "asset.sung_to")))
 
 
 def test_no_secret_or_header_value_stands_in_the_database_or_the_audit_trail() -> None:

@@ -1,12 +1,15 @@
 """Notices reach a real mail server: once, at most hourly, to whoever should know."""
 
+import ssl
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import pytest
+import trustme
 from flask import Flask
 from sqlalchemy import update
 
@@ -239,3 +242,21 @@ def test_a_password_is_not_sent_in_the_open(server: MailServer, app: Flask) -> N
     with pytest.raises(mailer.MailError):
         mailer.send(replace(app.extensions["settings"], smtp_url=url), ["a@example.com"], "x", "x")
     assert server.messages == []
+
+
+def test_who_signs_in_stands_in_the_address_percent_coded(
+    app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    with MailServer(context) as server:
+        url = server.url.replace("://", "://our%40portal:100%25%2Fhush@")
+        told = replace(app.extensions["settings"], smtp_url=url)
+        with pytest.raises(mailer.MailError):  # nobody knows its authority
+            mailer.send(told, ["a@example.com"], "x", "x")
+        assert server.signed_in == []
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+        mailer.send(told, ["a@example.com"], "x", "x")
+    assert server.signed_in == [("our@portal", "100%/hush")]
+    assert subjects(server) == ["x"]

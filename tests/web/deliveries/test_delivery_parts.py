@@ -4,10 +4,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 
 from portal.lib.clock import utcnow
+from portal.models.deliveries import Delivery
+from portal.services.core.unit_of_work import session
+from portal.services.deliveries import siblings
 from tests.support.deliveries import make_attempt, make_delivery
-from tests.support.factories import make_user, make_webhook
+from tests.support.factories import make_user, make_webhook, publish
 from tests.support.pages import Page, Pages
 from tests.web.signed_in import visit
 
@@ -156,6 +160,29 @@ def test_of_a_long_first_line_the_beginning_stands_above_the_whole_answer(suppor
     (quote,) = [node for node in page.root.find_all("p") if node.get("class") == "quote"]
     assert quote.text == f"500 {'x' * 300}"
     assert f"{'x' * 301} and more" in page.main
+
+
+def test_a_retry_that_failed_leaves_what_arrived_before_beyond_doubt(support: Pages) -> None:
+    made = make_delivery(status="delivered", tries=1, code=200)
+    make_attempt(made, outcome="delivered", code=200, response_text="stored")
+    make_attempt(made, kind="manual", reason="server", code=500, response_text="Import failed")
+    (line,) = support.get("/deliveries").rows()
+    assert line[5] == "Answered 200"
+
+
+def test_of_many_others_that_the_event_goes_to_the_rest_is_counted(
+    support: Pages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(siblings, "MOST_SHOWN", 2)
+    for name in ("Doors", "Finance", "Helpdesk", "Payroll"):
+        make_webhook(name=name)
+    publish()
+    one = session().scalar(select(Delivery.public_id).order_by(Delivery.id))
+    page = support.get(f"/deliveries/{one}")
+    assert "And 1 more" in page.main
+    assert "Payroll" not in page.main
+    monkeypatch.setattr(siblings, "MOST_SHOWN", 3)
+    assert "And 1 more" not in support.get(f"/deliveries/{one}").main
 
 
 def test_attempts_are_a_table_whose_last_three_are_seen_at_once(support: Pages) -> None:

@@ -17,7 +17,7 @@ from portal.services.core.unit_of_work import session
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from portal.services.deliveries.problems import queries as problems
-from portal.services.deliveries.problems.dismissal import dismiss
+from portal.services.deliveries.problems.dismissal import bring_back, dismiss
 from tests.services.deliveries.problems.test_problems import fail, told
 from tests.support.deliveries import change, make_delivery, stored
 from tests.support.factories import Hook, make_user, make_webhook
@@ -124,6 +124,10 @@ def test_who_may_not_dismisses_nothing_nor_what_is_not_there(sam: Actor, finance
     fail(finance)
     with pytest.raises(NotAllowed):
         dismiss(make_user("manager").actor, finance.public_id, Reason.SERVER, utcnow())
+    assert dismiss(sam, finance.public_id, Reason.SERVER, utcnow()) == 1
+    with pytest.raises(NotAllowed):
+        bring_back(make_user("manager").actor, finance.public_id, Reason.SERVER)
+    assert bring_back(sam, finance.public_id, Reason.SERVER) == 1
     for nothing in (uuid4(), make_webhook(state="draft").public_id):
         with pytest.raises(NotFound):
             dismiss(sam, nothing, Reason.SERVER, utcnow())
