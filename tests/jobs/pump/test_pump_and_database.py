@@ -12,6 +12,7 @@ from sqlalchemy import Connection, ExceptionContext, create_engine, event, text,
 
 from jobs.deliver import deliver_due, equip
 from jobs.pump import pump, recorder
+from jobs.pump.desk import Desk, Done
 from portal.database.engine import database_now, engine_options, prepare_engine
 from portal.extensions import db, settings
 from portal.lib.clock import utcnow
@@ -226,3 +227,20 @@ def test_what_has_arrived_is_not_sent_again_when_its_lease_ran_out_during_an_out
     db.session.rollback()
     ends = {(each.status, each.attempts, each.tries) for each in db.session.query(Delivery)}
     assert ends == {("delivered", 1, 1)}
+
+
+def test_what_the_database_is_still_at_is_not_waited_for() -> None:
+    may_end, rung = threading.Event(), threading.Event()
+    desk = Desk(rung.set, works_beside=True)
+    assert desk.give(lambda: may_end.wait(20), lambda _: Done([], 1.0), beside=True) is None
+    waits = []
+    for _ in range(3):  # one of them may meet a busy machine
+        before = time.monotonic()
+        assert desk.take_up() is None
+        waits.append(time.monotonic() - before)
+    assert min(waits) < 0.2
+    assert desk.is_busy
+    may_end.set()
+    assert rung.wait(20)
+    assert (desk.take_up(), desk.is_busy) == (Done([], 1.0), False)
+    desk.close()

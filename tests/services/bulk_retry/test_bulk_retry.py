@@ -272,7 +272,7 @@ def test_one_that_is_halted_gets_no_probe_either_while_it_is_throttled(ana: Acto
 
 
 def test_a_retry_from_before_it_was_handed_over_is_not_its_end(ana: Actor) -> None:
-    (made,) = some(1, make_webhook())
+    _, made = make_delivery(), *some(1, make_webhook())  # its id is not the task's
     make_attempt(made, kind="manual", outcome="failed")
     batch = bulk_retry_task.start(ana, Selection(ticked=(made,)))
     for _ in range(2):

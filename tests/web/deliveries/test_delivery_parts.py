@@ -170,6 +170,19 @@ def test_a_retry_that_failed_leaves_what_arrived_before_beyond_doubt(support: Pa
     assert line[5] == "Answered 200"
 
 
+def test_beside_a_failure_in_the_list_stands_how_its_last_answer_began(support: Pages) -> None:
+    for said in (["no", "the disk is full\nand more"], ["unknown asset"]):
+        made = make_delivery(status="failed", reason="server", code=500)
+        for text in said:
+            make_attempt(made, reason="server", code=500, response_text=text)
+    rows = [" ".join(row) for row in support.get("/deliveries").rows()]
+    told = ("the disk is full", "unknown asset", "and more", "no ")
+    assert [[text in row for text in told] for row in rows] == [
+        [False, True, False, False],
+        [True, False, False, False],
+    ]
+
+
 def test_of_many_others_that_the_event_goes_to_the_rest_is_counted(
     support: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
