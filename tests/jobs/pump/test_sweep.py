@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from time import monotonic
 
 import pytest
 from flask import Flask
@@ -11,6 +12,10 @@ from sqlalchemy.exc import DBAPIError
 
 from jobs.alerts import look_for_alerts
 from jobs.context import job
+from jobs.deliver import equip
+from jobs.pump.database_writer import DatabaseWriter
+from jobs.pump.desk import Desk
+from jobs.pump.duties import Duties
 from jobs.reservations import expire_reservations
 from jobs.retention import prune
 from jobs.sweep import sweep
@@ -26,6 +31,7 @@ from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
 from portal.services.core import heartbeats
 from portal.services.core.unit_of_work import session, writing
+from portal.services.webhooks import activation
 from tests.conftest import ENVIRONMENT
 from tests.support.deliveries import make_delivery, stored
 from tests.support.factories import make_user, make_webhook
@@ -110,3 +116,19 @@ def test_it_rings_for_what_is_due_and_for_nothing_else(
     sweep()
     redis = valkey_server.client()
     assert [redis.exists(key) for key in (bell.QUEUED, task_bell.QUEUED)] == [is_due, is_due]
+
+
+def test_a_pump_does_its_duties_in_their_time_and_sooner_while_much_is_left_to_rest(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(activation, "RESTED_A_STEP", 2)
+    desk = Desk(lambda: None, works_beside=False)
+    duties = Duties(bell.bell(), DatabaseWriter(equip().engine), desk, every=3600.0)
+    off, seen = make_webhook(state="off"), []
+    made = [make_delivery(off) for _ in range(3)]
+    for _ in range(2):
+        duties.at = 0.0
+        duties.do(set(), set(), is_behind=False, beside=False)
+        seen.append(duties.at - monotonic() > 3000)
+    assert seen == [False, True]
+    assert {stored(each)["status"] for each in made} == {"held"}
