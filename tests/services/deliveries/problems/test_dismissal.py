@@ -13,14 +13,15 @@ from portal.models.audit import AuditEntry
 from portal.models.deliveries import Priority
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal
-from portal.services.core.unit_of_work import session
+from portal.services.core.unit_of_work import session, writing
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from portal.services.deliveries.problems import queries as problems
 from portal.services.deliveries.problems.dismissal import bring_back, dismiss
 from tests.services.deliveries.problems.test_problems import fail, told
+from tests.support.database.rivals import Rival
 from tests.support.deliveries import change, make_delivery, stored
-from tests.support.factories import Hook, make_user, make_webhook
+from tests.support.factories import Hook, make_user, make_webhook, publish
 
 pytestmark = pytest.mark.both_databases
 
@@ -135,3 +136,19 @@ def test_who_may_not_dismisses_nothing_nor_what_is_not_there(sam: Actor, finance
     with pytest.raises(Refusal):
         dismiss(sam, finance.public_id, Reason.DNS, utcnow())
     assert problems.count() == 1
+
+
+def test_while_somebody_dismisses_what_happens_is_stored_for_the_webhook(
+    app: Flask, sam: Actor, finance: Hook, database_kind: str
+) -> None:
+    if database_kind == "sqlite":
+        pytest.skip("SQLite locks no rows")
+    fail(finance)
+    with writing():
+        assert dismiss(sam, finance.public_id, Reason.SERVER, utcnow()) == 1
+        rival = Rival(app, publish)
+        rival.come_to_a_lock()
+        rival.join(2)
+        is_waiting = rival.is_alive()
+    rival.join(20)
+    assert not is_waiting
