@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from portal.lib.clock import utcnow
-from portal.models.assets import Action
+from portal.models.assets import Action, Activity
 from portal.models.deliveries import Event
 from portal.models.planning import Reservation
 from portal.services.actions import assignments, incidents, lifecycle, return_to_service
@@ -72,6 +72,25 @@ def test_a_loss_ends_the_holding_and_cancels_what_was_planned() -> None:
     assert body["data"]["closed_assignment"]["type"] == "checkout"
     assert body["data"]["cancelled_reservation_ids"] == [reservation]
     assert (body["data"]["status_from"], body["data"]["status_to"]) == ("checked_out", "lost")
+
+
+def test_the_timeline_counts_what_a_loss_has_cancelled_and_names_nothing_else() -> None:
+    maria = make_staff("Maria")
+    for many, told in (
+        (0, "On the train"),
+        (1, "On the train. Cancelled with it: 1 reservation"),
+        (2, "On the train. Cancelled with it: 2 reservations"),
+    ):
+        asset_id = make_asset()
+        for number in range(many):
+            start = utcnow() + timedelta(days=2 + 2 * number)
+            wish = ReservationValues(
+                staff_id=maria, starts_at=start, ends_at=start + timedelta(days=1)
+            )
+            planning_reservations.reserve(SYSTEM, asset_id, wish)
+        incidents.report_lost(SYSTEM, asset_id, description="On the train")
+        line = select(Activity.note).where(Activity.asset_id == asset_id)
+        assert session().scalars(line.order_by(Activity.id.desc())).first() == told
 
 
 def test_damage_ends_the_holding_and_keeps_reservations() -> None:
