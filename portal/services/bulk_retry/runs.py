@@ -42,20 +42,20 @@ def named(ids: Sequence[int]) -> Sequence[Task]:
     return session().scalars(_all().where(Task.id.in_(ids)).order_by(Task.id)).all()
 
 
-class Sender(NamedTuple):
+class Retrier(NamedTuple):
     """Who sends a bulk retry: whoever started it, or had it continue last."""
 
     user_id: int | None
     name: str
 
 
-def sender(task: Task) -> Sender:
+def sender(task: Task) -> Retrier:
     """Who sends this one. Reads a name where that is not who started it."""
     by = task.cursor.get(SENDER)
     if by is None or by == task.actor_id:
-        return Sender(task.actor_id, task.actor_name)
+        return Retrier(task.actor_id, task.actor_name)
     name = session().scalar(select(User.name).where(User.id == by))
-    return Sender(by, name or task.actor_name)
+    return Retrier(by, name or task.actor_name)
 
 
 def remaining(task: Task) -> int:
