@@ -3,69 +3,23 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
-from portal.engine.http.address_mask import masked_address
 from portal.engine.retry_policy import AttemptKind
-from portal.models.deliveries import (
-    Attempt,
-    AttemptBody,
-    AttemptOutcome,
-    Delivery,
-    Event,
-    Lease,
-    Priority,
-)
+from portal.models.deliveries import Delivery, Event, Priority
 from portal.models.webhooks import Webhook, WebhookKind, WebhookState
 from portal.services.core.refusals import NotFound
 from portal.services.core.unit_of_work import database_time, session
+from portal.services.deliveries.attempt_detail import AttemptDetail, attempts_of
 from portal.services.deliveries.retry import GONE, RetryState
 from portal.services.outbox import leases
 from portal.services.outbox.next_try import heads, paused_for, paused_until
 from portal.services.outbox.sending_switch import SendingStop, find_stop
 from portal.services.outbox.status import PausedFor, ShownStatus, shown_status
 from portal.services.webhooks.inbox.address import shown_url
-
-# A person's Retries are not limited; the page shows the newest.
-MOST_ATTEMPTS: Final = 30
-
-Headers = Sequence[tuple[str, str]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptDetail:
-    """One request and its answer. `phases`: milliseconds; header values are redacted already."""
-
-    number: int
-    kind: str
-    actor: str | None
-    url: str
-    is_being_sent: bool
-    is_delivered: bool
-    is_interrupted: bool
-    reason: str | None
-    code: int | None
-    phases: dict[str, Any]
-    peer: str | None
-    certificate_ends_at: datetime | None
-    started_at: datetime
-    finished_at: datetime | None
-    request_headers: Headers
-    response_headers: Headers
-    response_text: str
-    is_truncated: bool
-    location: str
-    detail: str
-    sender: str | None = None
-
-    @property
-    def is_unreached(self) -> bool:
-        """Whether the machine `sender` could not connect, and another took over."""
-        return self.sender is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,7 +156,7 @@ def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDeta
         code=delivery.code,
         took_ms=delivery.took_ms,
         finished_at=delivery.finished_at,
-        attempts=_attempts(current, delivery, webhook, lease, now),
+        attempts=attempts_of(current, delivery, webhook, lease, now),
         paused_until=paused_until(
             delivery.priority, webhook.not_before, now, in_order=webhook.in_order
         ),
@@ -234,75 +188,3 @@ def _ahead(current: Session, delivery: Delivery) -> UUID | None:
     if head is None or head >= delivery.id:
         return None
     return current.scalar(select(Delivery.public_id).where(Delivery.id == head))
-
-
-def _attempts(
-    current: Session, delivery: Delivery, webhook: Webhook, lease: Lease | None, now: datetime
-) -> Sequence[AttemptDetail]:
-    rows = current.execute(
-        select(Attempt, AttemptBody)
-        .outerjoin(AttemptBody, AttemptBody.attempt_id == Attempt.id)
-        .where(Attempt.delivery_id == delivery.id)
-        .order_by(Attempt.number.desc())
-        .limit(MOST_ATTEMPTS)
-    ).all()
-    ended = [_attempt(attempt, body, webhook) for attempt, body in reversed(rows)]
-    return [*ended, _under_way(lease, webhook, now)] if lease else ended
-
-
-def _under_way(lease: Lease, webhook: Webhook, now: datetime) -> AttemptDetail:
-    """The attempt that a lease stands for; interrupted, if that ran out."""
-    is_live = lease.until > now
-    return AttemptDetail(
-        number=lease.number,
-        kind=lease.kind,
-        actor=lease.actor,
-        url=masked_address(lease.url, is_secret=webhook.url_is_secret),
-        is_being_sent=is_live,
-        is_delivered=False,
-        is_interrupted=not is_live,
-        reason=None,
-        code=None,
-        phases={},
-        peer=None,
-        certificate_ends_at=None,
-        started_at=lease.started_at,
-        finished_at=None,
-        request_headers=(),
-        response_headers=(),
-        response_text="",
-        is_truncated=False,
-        location="",
-        detail="",
-    )
-
-
-def _attempt(attempt: Attempt, body: AttemptBody | None, webhook: Webhook) -> AttemptDetail:
-    return AttemptDetail(
-        number=attempt.number,
-        kind=attempt.kind,
-        actor=attempt.actor,
-        # Stored before addresses were masked, or before an administrator said that it is a secret.
-        url=masked_address(attempt.url, is_secret=webhook.url_is_secret),
-        is_being_sent=False,
-        is_delivered=attempt.outcome == AttemptOutcome.DELIVERED,
-        is_interrupted=attempt.outcome == AttemptOutcome.INTERRUPTED,
-        reason=attempt.reason,
-        code=attempt.code,
-        phases=attempt.phases or {},
-        peer=attempt.peer,
-        certificate_ends_at=attempt.certificate_ends_at,
-        started_at=attempt.started_at,
-        finished_at=attempt.finished_at,
-        request_headers=_pairs(body.request_headers) if body else (),
-        response_headers=_pairs(body.response_headers) if body else (),
-        response_text=body.response_text if body else "",
-        is_truncated=bool(body and body.is_truncated),
-        location=(body.location or "") if body else "",
-        detail=body.detail if body else "",
-        sender=attempt.sender,
-    )
-
-
-def _pairs(headers: Sequence[Any]) -> Headers:
-    return [(str(name), str(value)) for name, value in headers]

@@ -16,7 +16,8 @@ from portal.services.core import vault
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session, writing
-from portal.services.deliveries.detail import AttemptDetail, DeliveryDetail
+from portal.services.deliveries.attempt_detail import AttemptDetail
+from portal.services.deliveries.detail import DeliveryDetail
 from portal.services.people import sign_in_throttle
 from portal.services.people.sign_in_throttle import Key
 from portal.services.webhooks.secrets import old_secret

@@ -8,7 +8,8 @@ from portal.engine.health import has_asked
 from portal.engine.http.url import host_of
 from portal.engine.next_steps import ASK, EDIT, SWITCH, SYSTEM, step_after
 from portal.engine.reasons import Explanation, Reason, Side, explain
-from portal.services.deliveries.detail import AttemptDetail, DeliveryDetail, find_delivery
+from portal.services.deliveries.attempt_detail import AttemptDetail
+from portal.services.deliveries.detail import DeliveryDetail, find_delivery
 from portal.services.outbox.status import ShownStatus
 from portal.web.deliveries.log_presenter import held_end
 from portal.web.deliveries.progress import earlier_of

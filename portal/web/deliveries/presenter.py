@@ -9,7 +9,8 @@ from portal.engine.http.url import host_of
 from portal.engine.reason_keys import Reason
 from portal.engine.reasons import Explanation
 from portal.engine.retry_policy import AttemptKind
-from portal.services.deliveries.detail import AttemptDetail, DeliveryDetail
+from portal.services.deliveries.attempt_detail import AttemptDetail
+from portal.services.deliveries.detail import DeliveryDetail
 from portal.services.deliveries.problems.dismissed_failures import (
     FailedDelivery,
     standing_of_failed,

@@ -8,7 +8,8 @@ from typing import Any, Final
 from portal.engine.health import has_asked
 from portal.engine.reasons import Reason, explain, title
 from portal.lib.durations import in_words
-from portal.services.deliveries.detail import AttemptDetail, DeliveryDetail
+from portal.services.deliveries.attempt_detail import AttemptDetail
+from portal.services.deliveries.detail import DeliveryDetail
 from portal.services.outbox.status import ShownStatus
 from portal.web.deliveries.log_presenter import event_name, held_end
 

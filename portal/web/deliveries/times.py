@@ -8,7 +8,8 @@ from typing import Final
 from portal.engine.reason_keys import UNCLEAR, Reason
 from portal.engine.reasons import title
 from portal.lib.durations import in_words
-from portal.services.deliveries.detail import AttemptDetail, DeliveryDetail
+from portal.services.deliveries.attempt_detail import AttemptDetail
+from portal.services.deliveries.detail import DeliveryDetail
 from portal.services.outbox.status import ShownStatus
 from portal.web.deliveries.log_presenter import held_end
 

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 from portal.engine.http.url import host_of
 from portal.engine.reasons import Reason, title
 from portal.lib.durations import in_words
-from portal.services.deliveries.detail import AttemptDetail, DeliveryDetail
+from portal.services.deliveries.attempt_detail import AttemptDetail
+from portal.services.deliveries.detail import DeliveryDetail
 from portal.services.outbox.status import ShownStatus
 from portal.web.frame.wording import moment
 
