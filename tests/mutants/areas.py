@@ -57,7 +57,7 @@ AREAS: Final[Mapping[str, tuple[int, tuple[str, ...]]]] = {
             "jobs/pump/recorder.py",
             "portal/lib/redaction.py",
             "portal/logs.py",
-            "portal/services/deliveries/detail.py",
+            "portal/services/deliveries/attempt_detail.py",
             "portal/services/dispatch/record.py",
             "portal/services/dispatch/results.py",
             "portal/web/deliveries/request.py",
