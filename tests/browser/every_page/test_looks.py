@@ -7,6 +7,7 @@ from flask import Flask
 from playwright.sync_api import Page, expect
 
 from portal.lib.clock import utcnow
+from portal.models.assets import AssetKind
 from portal.models.people import Role
 from tests.browser.every_page.test_density import LONG, rows
 from tests.browser.support.serve_app import served
@@ -65,6 +66,14 @@ def test_on_a_telephone_lists_of_many_are_two_lines_a_row(
         assert found, path
         assert max(row["height"] for row in found) <= 68, path
         assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, path
+
+
+def test_the_number_of_what_is_low_needs_no_third_line(page: Page, app: Flask, portal: str) -> None:
+    make_asset("Gloves", kind=AssetKind.STOCK, quantity=19, unit="pair", min_quantity=20)
+    sign_in(page, app, portal)
+    page.goto(f"{portal}/assets")
+    expect(page.locator("tbody tr")).to_contain_text("19 pair, low below 20")
+    assert [round(row["height"]) for row in rows(page)] == [44]
 
 
 def test_on_a_telephone_nothing_that_is_read_is_cut_off_without_a_sign(
