@@ -2,6 +2,7 @@
 
 import base64
 import hmac
+import re
 from typing import Any
 from uuid import UUID
 
@@ -9,6 +10,7 @@ import pytest
 from flask import Flask
 
 from portal.engine.signing.signatures import house_signature, standard_signature
+from portal.services.deliveries import signature_checks
 from portal.services.deliveries.signature_checks import NEIGHBOURS
 from tests.support.deliveries import BODY, make_attempt, make_delivery
 from tests.support.factories import Hook, make_webhook
@@ -135,3 +137,16 @@ def test_a_secret_key_that_was_pasted_does_not_come_back(support: Pages) -> None
     page = check(support, refused(make_webhook(secret=SECRET)), SECRET)
     assert page.status == 400
     assert page.errors == ["This is a secret key: paste the signature, and keep the key secret"]
+
+
+def test_who_asks_again_and_again_waits_and_what_was_pasted_stays(
+    support: Pages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signature_checks, "CHECKS", 1)
+    made = refused(make_webhook(secret=SECRET))
+    assert check(support, made, "sha256=nonsense").status == 200
+    page = check(support, made, "sha256=more nonsense")
+    assert page.status == 429
+    assert re.search(r"Wait \d+ seconds", page.main)
+    form = page.form(f"/deliveries/{made}/signature")
+    assert form.fields["signature"] == ["sha256=more nonsense"]
