@@ -111,6 +111,9 @@ def test_what_waits_for_a_receiver_that_is_left_alone_is_a_problem_with_its_time
     assert (words(second), second.count, second.retryable) == ("Connection refused", 1, 1)
     assert first.next_retry_at == second.next_retry_at == until
     assert first.is_failing
+    gate = make_webhook(name="Gate", throttled=True, not_before=until)
+    make_delivery(gate)
+    assert told(webhook=gate.public_id) == [("Gate", "none", 1)]
 
 
 def test_what_failed_for_good_and_goes_on_is_worst_and_what_is_still_retried_comes_last() -> None:
