@@ -16,7 +16,7 @@ from portal.services.deliveries.log import plan
 from portal.services.deliveries.log import walk as log_walk
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from portal.services.outbox.status import PausedFor, ShownStatus
-from tests.support.deliveries import lease, make_delivery, make_many
+from tests.support.deliveries import lease, make_attempt, make_delivery, make_many
 from tests.support.factories import make_asset, make_webhook
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -64,9 +64,13 @@ def test_sending_is_what_has_a_live_lease() -> None:
     assert ids(LogFilter(status=StatusFilter.SENDING)) == [sending]
     assert ids(LogFilter(status=StatusFilter.WAITING)) == [waiting]
     assert ids(LogFilter(status=StatusFilter.RETRYING)) == [lapsed, retrying]
-    shown = {row.public_id: row.status for row in log_pages.find_page(LogFilter()).page.rows}
-    assert shown[sending] is ShownStatus.SENDING
-    assert shown[lapsed] is ShownStatus.RETRYING
+    shown = {row.public_id: row for row in log_pages.find_page(LogFilter()).page.rows}
+    assert shown[sending].status is ShownStatus.SENDING
+    assert shown[lapsed].status is ShownStatus.RETRYING
+    assert [shown[each].sent for each in (waiting, sending)] == [0, 1]
+    make_attempt(sending)
+    (row,) = log_pages.find_page(LogFilter(status=StatusFilter.SENDING)).page.rows
+    assert row.sent == 2
 
 
 def test_needs_attention_is_what_failed_what_is_paused_and_what_was_tried_three_times() -> None:
