@@ -12,11 +12,13 @@ from sqlalchemy import Connection, ExceptionContext, create_engine, event, text,
 
 from jobs.deliver import deliver_due, equip
 from jobs.pump import pump, recorder
+from jobs.pump.database_writer import DatabaseWriter
 from jobs.pump.desk import Desk, Done
 from portal.database.engine import database_now, engine_options, prepare_engine
 from portal.extensions import db, settings
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Attempt, Delivery, Lease
+from tests.jobs.pump.delivery_clock import claim, ended
 from tests.support.factories import make_webhook, publish
 from tests.support.processes import until
 from tests.support.receiver import Received, Receiver
@@ -244,3 +246,25 @@ def test_what_the_database_is_still_at_is_not_waited_for() -> None:
     assert rung.wait(20)
     assert (desk.take_up(), desk.is_busy) == (Done([], 1.0), False)
     desk.close()
+
+
+def test_results_are_written_once_so_many_are_there_or_some_have_waited(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder, "FLUSH_AT", 3)
+    monkeypatch.setattr(recorder, "FLUSH_AFTER", 3600.0)
+    writer, desk = DatabaseWriter(equip().engine), Desk(lambda: None, works_beside=False)
+    kept, due = recorder.Recorder(writer, desk), []
+    make_webhook()
+    for _ in range(3):
+        publish()
+    for each in claim():
+        kept.add(ended(each))
+        due.append(kept.is_due(in_flight=3))
+    assert due == [False, False, True]
+    monkeypatch.setattr(recorder, "FLUSH_AT", 400)
+    assert not kept.is_due(in_flight=3)
+    monkeypatch.setattr(recorder, "FLUSH_AFTER", 0.0)
+    assert kept.is_due(in_flight=3)
+    assert kept.write(None, beside=False) is not None
+    assert kept.is_empty
