@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from portal.engine.http.url import MAX_URL_LENGTH, AddressError, check_url, host_of
+from portal.engine.http.url import MAX_URL_LENGTH, AddressError, check_url, host_of, is_named
 
 KEPT = {
     "https://Example.COM": "https://example.com/",
@@ -98,3 +98,10 @@ def test_the_host_is_what_people_read() -> None:
     assert host_of("http://[::1]:80/") == "::1"
     assert host_of("not a url") == ""
     assert host_of("http://[::1") == ""
+
+
+def test_a_name_is_no_address_in_figures_however_they_are_written() -> None:
+    figures = ("127.0.0.1", "127.1", "2130706433", "0x7f000001", "0x7f.0x1", "127.0.0.1.", "[::1]")
+    assert [is_named(f"http://{each}:8080/") for each in figures] == [False] * len(figures)
+    names = ("example.com", "example.com.", "0x.example.com", "7.example", "localhost")
+    assert [is_named(f"http://{each}:8080/") for each in names] == [True] * len(names)
