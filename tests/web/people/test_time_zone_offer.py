@@ -7,6 +7,7 @@ from sqlalchemy import select
 from portal.models.people import Role, User
 from portal.services.core.unit_of_work import session
 from portal.services.people import invitations, users
+from portal.web.people.forms import zone_choices
 from tests.support.factories import make_user
 from tests.support.pages import Page, Pages
 
@@ -65,3 +66,14 @@ def test_a_zone_that_nobody_knows_is_refused_and_nobody_joins(
     assert page.errors == ["Choose a time zone from the list"]
     assert zone_of("ana@example.com") is None
     assert Pages(app).get(setup_path).status == 200  # the link is good still
+
+
+def test_each_region_lists_its_zones_by_their_cities() -> None:
+    found = zone_choices("Europe/Vienna")
+    assert next(iter(found)) == "This portal"
+    assert list(found["This portal"].values()) == ["As the portal: Europe/Vienna"]
+    for zones in found.values():
+        assert list(zones.values()) == sorted(zones.values())
+    cities = list(found["America"].values())
+    salta, new_york = cities.index("Salta, Argentina"), cities.index("New York")
+    assert new_york < salta  # though “Argentina/Salta” comes before “New_York”
