@@ -1,26 +1,21 @@
-"""Bulk retries as things: all of them, those under way, what each of them has left or has taken."""
+"""Bulk retries as things: all of them, those under way, what each of them has left."""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from portal.lib.paging import Page
 from portal.models.batches import BatchRow, RowOutcome
-from portal.models.deliveries import Delivery
 from portal.models.people import User
-from portal.models.tasks import Task, TaskState
-from portal.models.webhooks import Webhook
+from portal.models.tasks import Task
 from portal.services.core.keyset import newest_first
 from portal.services.core.unit_of_work import session
+from portal.services.deliveries.queued_rows import NAME, UNDER_WAY
 
-NAME: Final = "bulk_retry"
-# Of these, rows are still to be sent.
-UNDER_WAY: Final = (TaskState.WAITING, TaskState.RUNNING, TaskState.PAUSED)
 MOST: Final = 50
-MOST_QUEUED: Final = 5000
 # In the cursor: the row id of who had it continue after an interruption.
 SENDER: Final = "sender"
 LATER: Final = 1000  # bulk retries that are looked through for one that took up the rest
@@ -85,45 +80,6 @@ def unsent(current: Session, batch: UUID, below: int | None, most: int) -> Seque
     if below is not None:
         wanted = wanted.where(BatchRow.delivery_id < below)
     return current.scalars(wanted).all()
-
-
-def taken(current: Session, ids: Sequence[int], but: int | None = None) -> dict[int, int]:
-    """Which of these deliveries are in a bulk retry now: the row id of each one's task."""
-    if not ids:
-        return {}
-    running = select(Task.id).where(Task.kind == NAME, Task.state.in_(UNDER_WAY), Task.id != but)
-    wanted = select(BatchRow.delivery_id, BatchRow.task_id).where(
-        BatchRow.task_id.in_(current.scalars(running).all()),
-        BatchRow.delivery_id.in_(ids),
-        BatchRow.outcome.in_([RowOutcome.WAITING, RowOutcome.SENT]),
-    )
-    return {row.delivery_id: row.task_id for row in current.execute(wanted)}
-
-
-def queued(current: Session) -> dict[tuple[UUID, str | None], dict[int, int]]:
-    """What is still to be sent in bulk retries now: by webhook and the reason of the last attempt,
-    how many of which task (its row id). Of many the first `MOST_QUEUED`."""
-    running = select(Task.id).where(Task.kind == NAME, Task.state.in_(UNDER_WAY))
-    ids = current.scalars(running).all()
-    if not ids:
-        return {}
-    some = (
-        select(BatchRow.task_id, BatchRow.delivery_id)
-        .where(BatchRow.task_id.in_(ids), BatchRow.outcome == RowOutcome.WAITING)
-        .limit(MOST_QUEUED)
-        .subquery()
-    )
-    found: dict[tuple[UUID, str | None], dict[int, int]] = {}
-    rows = current.execute(
-        select(Webhook.public_id, Delivery.reason, some.c.task_id, func.count())
-        .select_from(some)
-        .join(Delivery, Delivery.id == some.c.delivery_id)
-        .join(Webhook, Webhook.id == Delivery.webhook_id)
-        .group_by(Webhook.public_id, Delivery.reason, some.c.task_id)
-    )
-    for webhook, reason, task_id, many in rows:
-        found.setdefault((webhook, reason), {})[task_id] = many
-    return found
 
 
 def _all() -> Select[Task]:

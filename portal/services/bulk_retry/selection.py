@@ -14,6 +14,7 @@ from portal.lib.paging import Cursor
 from portal.models.deliveries import Delivery
 from portal.services.bulk_retry import runs
 from portal.services.core.unit_of_work import session
+from portal.services.deliveries import queued_rows
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter
 from portal.services.deliveries.log.pages import RETRYABLE, LogRow
@@ -113,7 +114,7 @@ def count(choice: Selection) -> Count:
     counted, until = Count(), time.monotonic() + COUNT_SECONDS
     read = 0
     for rows, _ in pages(choice):
-        taken = runs.taken(session(), [row.id for row in rows])
+        taken = queued_rows.taken(session(), [row.id for row in rows])
         for row in rows:
             counted.add(row, choice.again, taken.get(row.id))
         read += len(rows)

@@ -17,17 +17,18 @@ from portal.models.deliveries import Delivery
 from portal.models.tasks import Task, TaskState
 from portal.queue import task_bell
 from portal.services.audit import trail
-from portal.services.bulk_retry import handover, runs, selection, stored_choice
+from portal.services.bulk_retry import handover, selection, stored_choice
 from portal.services.bulk_retry import rows as bulk_retry_rows
 from portal.services.bulk_retry.selection import Selection
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal
 from portal.services.core.unit_of_work import database_time, writing
+from portal.services.deliveries import queued_rows
 from portal.services.outbox.sending_switch import refuse_while_stopped
 from portal.services.tasks import tasks
 from portal.services.tasks.tasks import Kind, Step
 
-NAME: Final = runs.NAME
+NAME: Final = queued_rows.NAME
 PERMISSION: Final = "deliveries.retry"
 LOOK_AGAIN: Final = timedelta(seconds=0.5)
 # In the cursor once somebody pressed Stop: only what is on its way is still waited for.
@@ -150,7 +151,7 @@ def _collect(current: Session, task: Task) -> None:
     rows, cursor = selection.page(choice, task.cursor.get("after"))
     mine = [row.id for row in rows if selection.why_skipped(row, choice.again) is None]
     # What another one has taken is left to it: nothing is sent twice because two people press.
-    taken = runs.taken(current, mine, task.id)
+    taken = queued_rows.taken(current, mine, task.id)
     ids = [each for each in mine if each not in taken]
     if ids:
         chosen = select(literal(task.id), Delivery.id, Delivery.webhook_id, *_blank()).where(

@@ -11,6 +11,7 @@ from portal.models.webhooks import Webhook
 from portal.services.bulk_retry import runs
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import session, writing
+from portal.services.deliveries import queued_rows
 from portal.services.tasks import tasks
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.queries import WebhookOrder
@@ -96,6 +97,6 @@ def bulk_retries() -> Iterator[Case]:
     made = []
     with writing() as current:
         for _ in range(5):
-            made.append(tasks.start(current, SYSTEM, runs.NAME, total=1).public_id)
+            made.append(tasks.start(current, SYSTEM, queued_rows.NAME, total=1).public_id)
             tasks.start(current, SYSTEM, "another", total=1)
     yield Case("bulk retries", runs.find_page, lambda task: task.public_id, made[::-1])

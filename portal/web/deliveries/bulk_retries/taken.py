@@ -10,6 +10,7 @@ from portal.engine.reasons import Reason, alike
 from portal.models.tasks import Task, TaskState
 from portal.services.bulk_retry import runs
 from portal.services.core.unit_of_work import session
+from portal.services.deliveries import queued_rows
 from portal.services.deliveries.log.pages import LogRow
 from portal.web.frame.wording import counted
 
@@ -43,21 +44,21 @@ class QueuedDeliveries:
 
 def queued() -> QueuedDeliveries:
     """All that waits in bulk retries now."""
-    found = runs.queued(session())
+    found = queued_rows.queued(session())
     ids = {task_id for each in found.values() for task_id in each}
     return QueuedDeliveries(found, {task.id: task for task in runs.named(list(ids))})
 
 
 def taken_words(rows: Sequence[LogRow]) -> dict[UUID, str]:
     """Those of a page of the log that are in a bulk retry now, each with who sends it."""
-    taken = runs.taken(session(), [row.id for row in rows])
+    taken = queued_rows.taken(session(), [row.id for row in rows])
     tasks = {task.id: task for task in runs.named(list(set(taken.values())))}
     return {row.public_id: _words(tasks[taken[row.id]], "it") for row in rows if row.id in taken}
 
 
 def taken_now(row_id: int) -> str:
     """Who sends the delivery with this row id in a bulk retry now; blank where nobody does."""
-    found = runs.taken(session(), [row_id])
+    found = queued_rows.taken(session(), [row_id])
     return "".join(_words(task, "it") for task in runs.named(list(found.values())))
 
 

@@ -1,0 +1,62 @@
+"""What is in a bulk retry that has not ended, and so is sent once more by itself."""
+
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from portal.models.batches import BatchRow, RowOutcome
+from portal.models.deliveries import Delivery
+from portal.models.tasks import Task, TaskState
+from portal.models.webhooks import Webhook
+
+NAME: Final = "bulk_retry"
+# Of these, rows are still to be sent.
+UNDER_WAY: Final = (TaskState.WAITING, TaskState.RUNNING, TaskState.PAUSED)
+NOT_ENDED: Final = (RowOutcome.WAITING, RowOutcome.SENT)
+MOST_QUEUED: Final = 5000
+
+
+def taken(current: Session, ids: Sequence[int], but: int | None = None) -> dict[int, int]:
+    """Which of these deliveries are in a bulk retry now: the row id of each one's task."""
+    if not ids:
+        return {}
+    running = select(Task.id).where(Task.kind == NAME, Task.state.in_(UNDER_WAY), Task.id != but)
+    wanted = select(BatchRow.delivery_id, BatchRow.task_id).where(
+        BatchRow.task_id.in_(current.scalars(running).all()),
+        BatchRow.delivery_id.in_(ids),
+        BatchRow.outcome.in_(NOT_ENDED),
+    )
+    return {row.delivery_id: row.task_id for row in current.execute(wanted)}
+
+
+def queued(current: Session) -> dict[tuple[UUID, str | None], dict[int, int]]:
+    """What is still to be sent in bulk retries now: by webhook and the reason of the last attempt,
+    how many of which task (its row id). Of many the first `MOST_QUEUED`."""
+    ids = _running(current)
+    if not ids:
+        return {}
+    some = (
+        select(BatchRow.task_id, BatchRow.delivery_id)
+        .where(BatchRow.task_id.in_(ids), BatchRow.outcome == RowOutcome.WAITING)
+        .limit(MOST_QUEUED)
+        .subquery()
+    )
+    found: dict[tuple[UUID, str | None], dict[int, int]] = {}
+    rows = current.execute(
+        select(Webhook.public_id, Delivery.reason, some.c.task_id, func.count())
+        .select_from(some)
+        .join(Delivery, Delivery.id == some.c.delivery_id)
+        .join(Webhook, Webhook.id == Delivery.webhook_id)
+        .group_by(Webhook.public_id, Delivery.reason, some.c.task_id)
+    )
+    for webhook, reason, task_id, many in rows:
+        found.setdefault((webhook, reason), {})[task_id] = many
+    return found
+
+
+def _running(current: Session) -> Sequence[int]:
+    running = select(Task.id).where(Task.kind == NAME, Task.state.in_(UNDER_WAY))
+    return current.scalars(running).all()
