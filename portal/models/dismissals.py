@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from portal.extensions import Base
+from portal.extensions import Base, Big
 
 
 class Dismissal(Base):
@@ -26,4 +26,20 @@ class Dismissal(Base):
     until: Mapped[datetime]
     since: Mapped[datetime | None]
     dismissed_at: Mapped[datetime | None]
+    actor_id: Mapped[int | None]
+
+
+class DismissedDelivery(Base):
+    """When a person dismissed one failed delivery, chosen among others.
+
+    It holds for what had failed by then (`deliveries.finished_at`): one that is retried and fails
+    again is a problem again. What was chosen by hand is little, however long the log is.
+    """
+
+    __tablename__ = "dismissed_deliveries"
+
+    delivery_id: Mapped[Big] = mapped_column(
+        ForeignKey("deliveries.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    at: Mapped[datetime]
     actor_id: Mapped[int | None]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from portal.models.batches import BatchRow, RowOutcome
@@ -55,6 +55,20 @@ def queued(current: Session) -> dict[tuple[UUID, str | None], dict[int, int]]:
     for webhook, reason, task_id, many in rows:
         found.setdefault((webhook, reason), {})[task_id] = many
     return found
+
+
+def count_queued(current: Session, webhook_id: int, *wanted: ColumnElement[bool]) -> int:
+    """How many deliveries of one webhook are still to be sent in bulk retries now, of those that
+    are as `wanted`. Of many the first `MOST_QUEUED` are looked at."""
+    ids = _running(current)
+    if not ids:
+        return 0
+    mine = BatchRow.task_id.in_(ids), BatchRow.webhook_id == webhook_id
+    some = select(BatchRow.delivery_id).where(*mine, BatchRow.outcome == RowOutcome.WAITING)
+    ids_of = some.limit(MOST_QUEUED).subquery()
+    rows = select(func.count(Delivery.id.distinct())).select_from(ids_of)
+    rows = rows.join(Delivery, Delivery.id == ids_of.c.delivery_id).where(*wanted)
+    return current.execute(rows).scalar_one()
 
 
 def _running(current: Session) -> Sequence[int]:

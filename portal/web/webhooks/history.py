@@ -37,6 +37,7 @@ FIELDS: Final = {
     "deliveries_stopped": "Deliveries stopped with it",
     "reason": "Reason",
     "failed_deliveries": "Failed deliveries",
+    "selected_deliveries": "Selected deliveries",
 }
 # Of an address that reads the same before and after.
 UNSEEN_PART: Final = "a secret part was changed"

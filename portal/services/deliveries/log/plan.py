@@ -36,6 +36,7 @@ from portal.services.deliveries.log.attention import (
 )
 from portal.services.deliveries.log.failures import few, has_failed_between
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
+from portal.services.deliveries.log.marks import is_marked, is_unmarked
 from portal.services.deliveries.log.walk import Check, Column, Walk, matches
 from portal.services.outbox.next_try import is_paused
 from portal.services.webhooks.draft_rows import draft_ids
@@ -225,8 +226,12 @@ def _checks(current: Session, wanted: LogFilter, webhook_id: int | None) -> Iter
     """What each row that is read has to pass, and what many in a row may fail."""
     if wanted.untried:
         yield lambda row: row.reason.is_(None)
-    if wanted.status is StatusFilter.ATTENTION and has_dismissals(current, webhook_id):
+    if wanted.status is not StatusFilter.ATTENTION:
+        return
+    if has_dismissals(current, webhook_id):
         yield is_undismissed
+    if is_marked(current, webhook_id):
+        yield is_unmarked
 
 
 def _to_look_at(current: Session, now: datetime, webhook_id: int | None) -> Stored:

@@ -1,46 +1,61 @@
 """Dismiss: what failed stays Failed, and is no problem any more, until it is brought back."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from portal.engine.reasons import Reason, alike, title
-from portal.models.dismissals import Dismissal
+from portal.models.deliveries import Delivery, DeliveryStatus, Priority
+from portal.models.dismissals import Dismissal, DismissedDelivery
 from portal.models.webhooks import Webhook, WebhookState
 from portal.services.audit import trail
 from portal.services.core.counting import COUNT_LIMIT
 from portal.services.core.permissions import Actor, require
 from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import database_time, writing
-from portal.services.deliveries.log.attention import LONG_AGO
+from portal.services.deliveries.log.attention import LONG_AGO, is_undismissed
+from portal.services.deliveries.log.marks import holds, is_unmarked, marks
 from portal.services.deliveries.problems.groups import count_failures
+from portal.services.deliveries.queued_rows import count_queued
 
 PERMISSION: Final = "deliveries.dismiss"
 BACK: Final = "There is nothing to bring back: somebody has done it, or it is no longer kept."
 OVER: Final = "There is nothing to dismiss: this is resolved, or somebody has dismissed it already."
 
 
-def dismiss(actor: Actor, webhook: UUID, reason: Reason | None, seen: datetime) -> int:
+@dataclass(frozen=True, slots=True)
+class ProblemCount:
+    """How many were dismissed (`capped`); of which so many are still sent in a bulk retry."""
+
+    count: int
+    in_bulk_retry: int
+
+
+def dismiss(actor: Actor, webhook: UUID, reason: Reason | None, seen: datetime) -> ProblemCount:
     """Dismiss what failed for good there for this reason, or one that reads the same.
 
     `seen`: when the last of those failed that the person saw; what failed later stays a problem.
-    Returns how many there were (`capped`). Raises `Refusal`.
+    Raises `Refusal`.
     """
     with writing() as current:
         require(current, actor, PERMISSION)
         hook = _lock(current, webhook)
         until = min(seen, database_time(current))
+        queued = sum(_count_queued(current, hook.id, each, until) for each in _keys(reason))
         count = sum(_dismiss(current, hook.id, each, until, actor) for each in _keys(reason))
         if not count:
             raise Refusal(OVER)
-        return _record(current, actor, hook, "webhook.problem_dismissed", reason, count)
+        many = _record(current, actor, hook, "webhook.problem_dismissed", reason, count)
+        return ProblemCount(many, queued)
 
 
 def bring_back(actor: Actor, webhook: UUID, reason: Reason | None) -> int:
-    """List what was dismissed there last for this reason as a problem again.
+    """List what was dismissed there last for this reason as a problem again, and all that was
+    chosen by itself.
 
     Returns how many there are (`capped`). Raises `Refusal`.
     """
@@ -80,7 +95,8 @@ def _dismiss(
     current: Session, webhook_id: int, reason: str | None, until: datetime, actor: Actor
 ) -> int:
     row = current.get(Dismissal, (webhook_id, reason or ""))
-    found = count_failures(current, webhook_id, reason, row.until if row else LONG_AGO, until)
+    since = row.until if row else LONG_AGO
+    found = count_failures(current, webhook_id, reason, since, until, without_marked=True)
     if not found.many:
         return 0
     if row is None:
@@ -92,17 +108,37 @@ def _dismiss(
     return int(found.many)
 
 
+def _count_queued(current: Session, webhook_id: int, reason: str | None, until: datetime) -> int:
+    is_one = Delivery.reason == reason if reason else Delivery.reason.is_(None)
+    is_failed = Delivery.status == DeliveryStatus.FAILED, Delivery.priority != Priority.TEST
+    is_listed = Delivery.finished_at <= until, is_undismissed(Delivery), is_unmarked(Delivery)
+    return count_queued(current, webhook_id, is_one, *is_failed, *is_listed)
+
+
 def _bring_back(current: Session, webhook_id: int, reason: str | None) -> int:
     row = current.get(Dismissal, (webhook_id, reason or ""))
+    many = _unmark(current, webhook_id, reason, row.until if row else LONG_AGO)
     if row is None:
-        return 0
+        return many
     found = count_failures(current, webhook_id, reason, row.since or LONG_AGO, row.until)
     if row.since is None:
         current.delete(row)
     else:
         # Who dismissed those before is in the audit trail alone.
         row.until, row.since, row.dismissed_at, row.actor_id = row.since, None, None, None
-    return int(found.many)
+    return many + int(found.many)
+
+
+def _unmark(current: Session, webhook_id: int, reason: str | None, since: datetime) -> int:
+    """Take the marks away; how many of them dismissed what failed after `since`."""
+    each = marks()
+    mine = each.c.webhook_id == webhook_id, each.c.reason == (reason or "")
+    counted = holds(each), each.c.ended_at > since
+    many = current.execute(select(func.count()).select_from(each).where(*mine, *counted))
+    count = many.scalar_one()
+    ids = select(each.c.delivery_id).where(*mine)
+    current.execute(delete(DismissedDelivery).where(DismissedDelivery.delivery_id.in_(ids)))
+    return count
 
 
 def _lock(current: Session, public_id: UUID) -> Webhook:

@@ -1,21 +1,23 @@
 """What was dismissed, by whom and when; and how one failed delivery stands."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import and_, func, literal, select
 from sqlalchemy.orm import Session
 
+from portal.database.engine import UtcDateTime
 from portal.engine.reasons import Reason, alike
 from portal.models.deliveries import Delivery, DeliveryStatus, Priority
-from portal.models.dismissals import Dismissal
+from portal.models.dismissals import Dismissal, DismissedDelivery
 from portal.models.people import User
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import database_time, session
 from portal.services.deliveries.log.attention import LONG_AGO
+from portal.services.deliveries.log.marks import holds, marks
 from portal.services.deliveries.problems.groups import MOST, count_failures
 
 LISTED: Final = 100
@@ -23,7 +25,8 @@ LISTED: Final = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dismissed:
-    """What was dismissed last at one webhook for one reason (the first of those that read alike).
+    """What was dismissed last at one webhook for one reason (the first of those that read alike),
+    and what was chosen there: all that *Bring back* lists again.
 
     `count` is `capped`; `by` and `at` are None where nobody noted them.
     """
@@ -38,7 +41,8 @@ class Dismissed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailedDelivery:
-    """Whether a failed delivery was dismissed, with others; else with how many it can be.
+    """Whether a failed delivery was dismissed, by itself or with others; else with how many it can
+    be.
 
     `count`: those that failed for the same reason and are not dismissed (`capped`). `seen`: when
     that was. `by` and `at` as in `Dismissed`.
@@ -56,31 +60,66 @@ class FailedDelivery:
 def dismissed() -> Sequence[Dismissed]:
     """All that was dismissed and is still kept, the last first; at most `LISTED` are looked at."""
     current = session()
+    found: dict[tuple[UUID, Reason | None], Dismissed] = {}
+    for each in (*_of_problems(current), *_chosen(current)):
+        key = each.webhook_id, each.reason
+        found[key] = _both(found[key], each) if key in found else each
+    return sorted(found.values(), key=lambda each: each.at or LONG_AGO, reverse=True)
+
+
+def _of_problems(current: Session) -> Iterator[Dismissed]:
     wanted = (
         select(Dismissal, Webhook.public_id, Webhook.name, User.name)
         .join(Webhook, Webhook.id == Dismissal.webhook_id)
         .outerjoin(User, User.id == Dismissal.actor_id)
         .order_by(Dismissal.dismissed_at.desc().nulls_last(), Dismissal.until.desc())
     )
-    found: dict[tuple[UUID, Reason | None], Dismissed] = {}
     for row, webhook, name, by in current.execute(wanted.limit(LISTED)).all():
         key = row.reason or None
         tally = count_failures(current, row.webhook_id, key, row.since or LONG_AGO, row.until)
-        if not tally.many:
-            continue
-        reason = alike(Reason(key))[0] if key else None
-        before = found.get((webhook, reason))
-        each = Dismissed(
-            webhook_id=webhook,
-            webhook_name=name,
-            reason=reason,
-            count=tally.many,
-            by=by,
-            at=row.dismissed_at,
+        if tally.many:
+            yield _line(webhook, name, row.reason, tally.many, by, row.dismissed_at)
+
+
+def _chosen(current: Session) -> Iterator[Dismissed]:
+    """Those that failed later than what was dismissed of their problem."""
+    each = marks()
+    until = func.coalesce(Dismissal.until, literal(LONG_AGO, UtcDateTime()))
+    last = func.max(each.c.at).label("last")
+    wanted = (
+        select(Webhook.public_id, Webhook.name, each.c.reason, User.name, func.count(), last)
+        .select_from(each)
+        .join(Webhook, Webhook.id == each.c.webhook_id)
+        .outerjoin(User, User.id == each.c.actor_id)
+        .outerjoin(
+            Dismissal,
+            and_(Dismissal.webhook_id == each.c.webhook_id, Dismissal.reason == each.c.reason),
         )
-        many = min(MOST, each.count + before.count) if before else each.count
-        found[webhook, reason] = replace(before or each, count=many)
-    return list(found.values())
+        .where(holds(each), each.c.ended_at > until)
+        .group_by(Webhook.public_id, Webhook.name, each.c.reason, User.id, User.name)
+        .order_by(last.desc())
+    )
+    for webhook, name, reason, by, many, at in current.execute(wanted.limit(LISTED)).all():
+        yield _line(webhook, name, reason, many, by, at)
+
+
+def _line(
+    webhook: UUID, name: str, reason: str, many: int, by: str | None, at: datetime | None
+) -> Dismissed:
+    return Dismissed(
+        webhook_id=webhook,
+        webhook_name=name,
+        reason=alike(Reason(reason))[0] if reason else None,
+        count=many,
+        by=by,
+        at=at,
+    )
+
+
+def _both(one: Dismissed, other: Dismissed) -> Dismissed:
+    """As one line, with whoever was last."""
+    last = max(one, other, key=lambda each: each.at or LONG_AGO)
+    return replace(last, count=min(MOST, one.count + other.count))
 
 
 def standing_of_failed(public_id: UUID) -> FailedDelivery | None:
@@ -106,13 +145,21 @@ def standing_of_failed(public_id: UUID) -> FailedDelivery | None:
     )
     last = current.get(Dismissal, (delivery.webhook_id, delivery.reason or ""))
     ended = delivery.finished_at or delivery.created_at
+    mark = current.get(DismissedDelivery, delivery.id)
+    if mark is not None and ended <= mark.at:
+        by = _name(current, mark.actor_id)
+        return replace(stands, is_dismissed=True, by=by, at=mark.at)
     if last is None or ended > last.until:
         return replace(stands, count=_alike(current, delivery.webhook_id, reason))
     if last.since is not None and ended <= last.since:
         return replace(stands, is_dismissed=True)
-    actor = current.get(User, last.actor_id) if last.actor_id else None
-    by = actor.name if actor else None
+    by = _name(current, last.actor_id)
     return replace(stands, is_dismissed=True, by=by, at=last.dismissed_at)
+
+
+def _name(current: Session, user_id: int | None) -> str | None:
+    actor = current.get(User, user_id) if user_id else None
+    return actor.name if actor else None
 
 
 def _alike(current: Session, webhook_id: int, reason: Reason | None) -> int:
@@ -121,5 +168,5 @@ def _alike(current: Session, webhook_id: int, reason: Reason | None) -> int:
     for key in keys:
         last = current.get(Dismissal, (webhook_id, key or ""))
         since = last.until if last else LONG_AGO
-        many += count_failures(current, webhook_id, key, since).many
+        many += count_failures(current, webhook_id, key, since, without_marked=True).many
     return min(MOST, many)

@@ -37,6 +37,7 @@ from portal.services.deliveries.log.attention import (
     paused_webhooks,
     wants_attention,
 )
+from portal.services.deliveries.log.marks import marked, marked_until
 from portal.services.outbox.due import with_open_rows
 
 MOST: Final = COUNT_LIMIT + 1
@@ -98,26 +99,34 @@ def count_failures(
     reason: str | None,
     since: datetime,
     until: datetime = LATEST,
+    *,
+    without_marked: bool = False,
 ) -> AnyRow:
-    """What failed for good for this very reason after `since`, up to `until`; see `_tally`."""
+    """What failed for good for this very reason after `since`, up to `until`; see `_failures`.
+
+    `without_marked`: without those that a person has dismissed one by one.
+    """
     given = {"webhook": webhook_id, "since": since, "until": until}
     given |= {"reason": reason} if reason else {}
-    return current.execute(_failures(is_untried=reason is None), given).one()
+    wanted = _failures(is_untried=reason is None, without_marked=without_marked)
+    return current.execute(wanted, given).one()
 
 
 def _failed(current: Session, webhook_id: int | None) -> Iterator[Group]:
     """One statement finds the groups and their last failures, then one counts each of them."""
     dialect = current.get_bind().dialect.name
-    dismissed = _dismissed(current, webhook_id)
+    dismissed, with_marks = _dismissed(current, webhook_id), marked(current)
     given = {"webhook": webhook_id} if webhook_id is not None else {}
     for with_reason in (True, False):
         pairs = _pairs(dialect, with_reason=with_reason, of_one=webhook_id is not None)
         for owner, reason, failed_at in current.execute(pairs, given).all():
-            until = dismissed.get((owner, reason or ""), LONG_AGO)
+            key = owner, reason or ""
+            until = dismissed.get(key, LONG_AGO)
             if failed_at is None or failed_at <= until:
                 continue
-            row = count_failures(current, owner, reason, until)
-            yield _group(owner, reason, row, failed=row.many, failed_at=failed_at)
+            row = count_failures(current, owner, reason, until, without_marked=key in with_marks)
+            if row.many:
+                yield _group(owner, reason, row, failed=row.many, failed_at=row.failed_at)
 
 
 def _dismissed(current: Session, webhook_id: int | None) -> dict[tuple[int, str], datetime]:
@@ -162,23 +171,27 @@ def _last(
 
 
 @cache
-def _failures(*, is_untried: bool) -> Select[Any]:
-    """The newest `MOST` that failed after `since`, counted along the index."""
+def _failures(*, is_untried: bool, without_marked: bool = False) -> Select[Any]:
+    """The newest `MOST` that failed after `since`, counted along the index: `_tally`, and
+    `failed_at`, when the last of them did."""
     reason = bindparam("reason", type_=Delivery.reason.type)
+    unmarked = [Delivery.finished_at > marked_until(Delivery)] if without_marked else []
     some = (
-        select(Delivery.id, Delivery.code)
+        select(Delivery.id, Delivery.code, Delivery.finished_at)
         .where(
             Delivery.webhook_id == bindparam("webhook", type_=Delivery.id.type),
             Delivery.reason.is_(None) if is_untried else Delivery.reason == reason,
             is_failure(),
             Delivery.finished_at > SINCE,
             Delivery.finished_at <= UNTIL,
+            *unmarked,
         )
         .order_by(Delivery.webhook_id.desc(), Delivery.reason.desc(), Delivery.finished_at.desc())
         .limit(MOST)
         .subquery()
     )
-    return select(*_tally(some)).select_from(some)
+    last = func.max(some.c.finished_at).label("failed_at")
+    return select(*_tally(some), last).select_from(some)
 
 
 def _open(current: Session, now: datetime, webhook_id: int | None) -> Iterator[Group]:

@@ -4,18 +4,17 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from uuid import UUID
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
-from markupsafe import Markup
+from flask import Blueprint, flash, redirect, render_template, request
 from werkzeug.wrappers import Response
 
 from portal.engine.reasons import Reason, title
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal
-from portal.services.deliveries.problems import dismissal
+from portal.services.deliveries.problems import chosen, dismissal
 from portal.services.deliveries.problems.dismissed_failures import dismissed
 from portal.web.deliveries.forms import UNTRIED
+from portal.web.deliveries.problems import words
 from portal.web.forms.query_values import UnreadableAddress, uuid_or_none
 from portal.web.frame.access import actor, local_path, requires
-from portal.web.frame.wording import counted
 
 blueprint = Blueprint("problems", __name__, url_prefix="/deliveries/problems")
 
@@ -37,7 +36,18 @@ def dismiss() -> Response:
     seen = _time(request.form.get("seen", ""))
     if seen is None:
         raise UnreadableAddress
-    return _done(lambda: _dismissed(dismissal.dismiss(actor(), webhook, reason, seen)))
+    return _done(lambda: words.dismissed(dismissal.dismiss(actor(), webhook, reason, seen)))
+
+
+@blueprint.post("/dismiss-selected")
+@requires(dismissal.PERMISSION)
+def dismiss_chosen() -> Response:
+    """Dismiss the failed deliveries that are ticked, and come back to their list."""
+    named = request.form.getlist("delivery")
+    ids = [each for each in map(uuid_or_none, named) if each]
+    if len(ids) != len(named):
+        raise UnreadableAddress
+    return _done(lambda: words.chosen_dismissed(chosen.dismiss_chosen(actor(), ids)))
 
 
 @blueprint.post("/bring-back")
@@ -45,7 +55,7 @@ def dismiss() -> Response:
 def bring_back() -> Response:
     """List what was dismissed last at one webhook for one reason as a problem again."""
     webhook, reason = _problem()
-    return _done(lambda: _back(dismissal.bring_back(actor(), webhook, reason)))
+    return _done(lambda: words.brought_back(dismissal.bring_back(actor(), webhook, reason)))
 
 
 def _problem() -> tuple[UUID, Reason | None]:
@@ -63,19 +73,7 @@ def _done(verb: Callable[[], str]) -> Response:
         raise
     except Refusal as refusal:
         flash(refusal.sentence, "info")
-    return redirect(local_path(request.form.get("back")))
-
-
-def _dismissed(count: int) -> str:
-    stay = "1 delivery stays Failed, and is" if count == 1 else "%s deliveries stay Failed, and are"
-    words = f"Dismissed. {stay.replace('%s', counted(count))} no longer listed as a problem."
-    link = Markup('<a href="{}">Show dismissed</a>').format(url_for("problems.index"))
-    return Markup("{} {}").format(words, link)
-
-
-def _back(count: int) -> str:
-    which = "1 delivery is" if count == 1 else f"{counted(count)} deliveries are"
-    return f"Brought back. {which} listed as a problem again."
+    return redirect(local_path(request.values.get("back")))
 
 
 def _time(text: str) -> datetime | None:

@@ -44,7 +44,7 @@ def test_what_failed_stays_failed_and_is_no_problem_any_more(sam: Actor, finance
     made = [fail(finance) for _ in range(3)]
     other = fail(finance, "auth", 401)
     before = [stored(each) for each in made]
-    assert dismiss(sam, finance.public_id, Reason.SERVER, utcnow()) == 3
+    assert dismiss(sam, finance.public_id, Reason.SERVER, utcnow()).count == 3
     assert [stored(each) for each in made] == before
     assert told() == [("Finance", "Authentication rejected (401)", 1)]
     assert rows(StatusFilter.ATTENTION) == [other]
@@ -79,21 +79,21 @@ def test_what_failed_after_the_person_looked_stays_a_problem(sam: Actor, finance
     seen = problems.find_problems()[0].failed_at
     assert seen is not None
     fresh = fail(finance, finished_at=now)
-    assert dismiss(sam, finance.public_id, Reason.SERVER, seen) == 1
+    assert dismiss(sam, finance.public_id, Reason.SERVER, seen).count == 1
     assert rows(StatusFilter.ATTENTION) == [fresh]
 
 
 def test_what_is_still_retried_stays_a_problem(sam: Actor, finance: Hook) -> None:
     make_delivery(finance, status="retrying", reason="server", code=500, tries=4)
     fail(finance)
-    assert dismiss(sam, finance.public_id, Reason.SERVER, utcnow()) == 1
+    assert dismiss(sam, finance.public_id, Reason.SERVER, utcnow()).count == 1
     assert told() == [("Finance", "Server error (500)", 1)]
 
 
 def test_reasons_that_read_the_same_are_dismissed_together(sam: Actor, finance: Hook) -> None:
     fail(finance, "reset", None)
     fail(finance, "no_reply", None)
-    assert dismiss(sam, finance.public_id, Reason.RESET, utcnow()) == 2
+    assert dismiss(sam, finance.public_id, Reason.RESET, utcnow()).count == 2
     assert told() == []
 
 
@@ -103,7 +103,7 @@ def test_once_is_enough_and_later_ones_can_be_dismissed_too(sam: Actor, finance:
     with pytest.raises(Refusal, match="dismissed it already"):
         dismiss(sam, finance.public_id, Reason.SERVER, utcnow())
     fail(finance)
-    assert dismiss(sam, finance.public_id, Reason.SERVER, utcnow()) == 1
+    assert dismiss(sam, finance.public_id, Reason.SERVER, utcnow()).count == 1
     assert told() == []
 
 
@@ -117,7 +117,7 @@ def test_a_time_to_come_dismisses_nothing_that_is_to_come(sam: Actor, finance: H
 def test_what_failed_at_a_deleted_webhook_can_be_dismissed(sam: Actor) -> None:
     gone = make_webhook(deleted_at=utcnow())
     fail(gone)
-    assert dismiss(sam, gone.public_id, Reason.SERVER, utcnow()) == 1
+    assert dismiss(sam, gone.public_id, Reason.SERVER, utcnow()).count == 1
     assert problems.count() == 0
 
 

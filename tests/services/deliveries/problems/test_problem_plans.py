@@ -4,14 +4,16 @@ from datetime import timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import insert, text
+from sqlalchemy import func, insert, select, text
 
 from portal.lib.clock import utcnow
-from portal.models.dismissals import Dismissal
+from portal.models.deliveries import Delivery
+from portal.models.dismissals import Dismissal, DismissedDelivery
 from portal.services.core.unit_of_work import session, writing
 from portal.services.deliveries.log import plan
 from portal.services.deliveries.log import walk as log_walk
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
+from portal.services.deliveries.log.marks import holds, marks
 from portal.services.deliveries.log.walk import page_statement
 from portal.services.deliveries.problems import groups
 from portal.services.deliveries.problems.groups import LATEST, LONG_AGO
@@ -32,6 +34,10 @@ def hook(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Hook:
     with writing() as current:
         values = [{"webhook_id": each.id, "reason": "dns", "until": utcnow()} for each in hooks]
         current.execute(insert(Dismissal), values)
+        failed = select(Delivery.id).where(Delivery.status == "failed").limit(4)
+        mine = failed.where(Delivery.webhook_id == hooks[1].id)
+        marked = [{"delivery_id": each, "at": utcnow()} for each in current.scalars(mine)]
+        current.execute(insert(DismissedDelivery), marked)
     current = session()
     current.execute(text("ANALYZE"))
     current.commit()
@@ -42,6 +48,11 @@ def reads_the_log(lines: str) -> bool:
     """Whether any line of a plan reads deliveries otherwise than by a search of an index."""
     bad = ("SCAN deliveries\n", "Seq Scan on deliveries")
     return any(each in f"{lines}\n" for each in bad)
+
+
+def of_deliveries(lines: str) -> str:
+    """Those lines of a plan that do not read the marks of deliveries."""
+    return "\n".join(each for each in lines.splitlines() if "dismissed_deliveries" not in each)
 
 
 def test_the_groups_are_found_step_by_step_in_the_index_of_what_failed(hook: Hook) -> None:
@@ -60,14 +71,28 @@ def test_the_groups_are_found_step_by_step_in_the_index_of_what_failed(hook: Hoo
 def test_each_group_is_counted_along_that_index(hook: Hook) -> None:
     current = session()
     given = {"webhook": hook.id, "since": LONG_AGO, "until": LATEST, "reason": "server"}
-    for is_untried in (False, True):
-        wanted = groups._failures(is_untried=is_untried)
+    for is_untried, without_marked in ((False, False), (True, False), (False, True), (True, True)):
+        wanted = groups._failures(is_untried=is_untried, without_marked=without_marked)
         mine = {name: given[name] for name in given if name != "reason" or not is_untried}
         whole, lines = explained(current, wanted.params(**mine))
+        assert ("dismissed_deliveries" in lines) is without_marked, whole
+        lines = of_deliveries(lines)
         assert INDEX in lines, whole
         assert not reads_the_log(lines), whole
         searched = [line for line in whole.splitlines() if "Cond" in line or INDEX in line]
         assert any("finished_at" in line for line in searched), whole
+
+
+def test_marks_of_deliveries_are_read_from_the_marks_and_lead_to_each_by_its_id(hook: Hook) -> None:
+    current = session()
+    each = marks()
+    mine = (each.c.webhook_id == hook.id, each.c.reason == "server", holds(each))
+    for wanted in (select(each.c.webhook_id).distinct(), select(func.count()).where(*mine)):
+        whole, lines = explained(current, wanted)
+        read = of_deliveries(lines)
+        assert not reads_the_log(read), whole
+        assert INDEX not in whole, whole
+        assert "ix_deliveries_webhook" not in whole, whole
 
 
 @pytest.mark.parametrize("is_of_one", [False, True])
@@ -83,6 +108,7 @@ def test_what_a_problem_opens_walks_the_statuses_of_its_webhook(
     assert walk is not None
     assert walk.has_window
     whole, lines = explained(current, page_statement(walk, newer=False, limit=51))
+    assert "dismissed_deliveries" in lines, whole
     assert not reads_the_log(lines), whole
     # However long its log is: not along all that the webhook was ever sent.
     assert "ix_deliveries_webhook_id_id" not in lines, whole

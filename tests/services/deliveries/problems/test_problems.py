@@ -18,6 +18,7 @@ from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from portal.services.deliveries.problems import groups
 from portal.services.deliveries.problems import queries as problems
+from portal.services.deliveries.problems.chosen import dismiss_chosen
 from portal.services.deliveries.problems.dismissal import dismiss
 from portal.services.deliveries.problems.queries import Problem
 from tests.support.deliveries import change, lease, make_delivery
@@ -180,6 +181,9 @@ def test_the_figures_are_what_the_log_shows_when_one_follows_them(app: Flask, se
         if each.failed_at:
             seen = now - timedelta(minutes=30)
             dismiss(support, each.webhook_id, each.reason, max(seen, each.failed_at))
+    failed = log_pages.latest(LogFilter(status=StatusFilter.FAILED), 50)
+    chosen = dismiss_chosen(support, [row.public_id for row in failed[::2]])
+    assert chosen.dismissed > 3
     found = problems.find_problems()
     assert len(found) > 5
     for each in found:

@@ -1,0 +1,110 @@
+"""Dismiss of chosen deliveries: some of a problem, where the others still need somebody."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from portal.database.engine import AnyRow
+from portal.engine.reasons import Reason, title
+from portal.models.deliveries import Delivery, DeliveryStatus, Priority
+from portal.models.dismissals import DismissedDelivery
+from portal.models.webhooks import Webhook
+from portal.services.audit import trail
+from portal.services.core.permissions import Actor, require
+from portal.services.core.refusals import Refusal
+from portal.services.core.unit_of_work import database_time, writing
+from portal.services.deliveries.log.attention import is_undismissed
+from portal.services.deliveries.log.marks import is_unmarked
+from portal.services.deliveries.problems.dismissal import PERMISSION
+from portal.services.deliveries.queued_rows import taken
+
+MOST_CHOSEN: Final = 50  # a page of the log
+NONE_CHOSEN: Final = "Tick the deliveries to dismiss first."
+TOO_MANY: Final = f"Select at most {MOST_CHOSEN} deliveries to dismiss at once."
+NOTHING: Final = (
+    "There is nothing to dismiss: only failed deliveries that are listed as problems can be."
+)
+ALL_QUEUED: Final = (
+    "Nothing is dismissed: what was selected is being retried in a bulk retry. Wait until it has "
+    "ended, or stop it."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenCount:
+    """How many of those chosen were dismissed. Left out were those `in_bulk_retry`, and `others`:
+    they have not failed, are tests, are dismissed already, or are no longer kept."""
+
+    dismissed: int
+    in_bulk_retry: int
+    others: int
+
+
+def dismiss_chosen(actor: Actor, public_ids: Sequence[UUID]) -> ChosenCount:
+    """Dismiss these failed deliveries, at most `MOST_CHOSEN`, and no others. Raises `Refusal`."""
+    ids = set(public_ids)
+    with writing() as current:
+        require(current, actor, PERMISSION)
+        if not ids or len(ids) > MOST_CHOSEN:
+            raise Refusal(TOO_MANY if ids else NONE_CHOSEN)
+        hooks = _lock(current, ids)
+        kept = current.scalars(select(Delivery.id).where(Delivery.public_id.in_(ids))).all()
+        queued = taken(current, kept)
+        rows = [row for row in _listed(current, ids) if row.id not in queued]
+        if not rows:
+            raise Refusal(ALL_QUEUED if len(queued) == len(ids) else NOTHING)
+        _mark(current, actor, rows)
+        for hook in hooks:
+            _record(current, actor, hook, [row for row in rows if row.webhook_id == hook.id])
+        return ChosenCount(len(rows), len(queued), len(ids) - len(rows) - len(queued))
+
+
+def _lock(current: Session, ids: set[UUID]) -> Sequence[Webhook]:
+    """The webhooks of these, one after the other as everywhere."""
+    owners = select(Delivery.webhook_id).where(Delivery.public_id.in_(ids))
+    wanted = select(Webhook).where(Webhook.id.in_(owners)).order_by(Webhook.id)
+    locked = wanted.with_for_update(key_share=True)
+    return current.scalars(locked.execution_options(populate_existing=True)).all()
+
+
+def _listed(current: Session, ids: set[UUID]) -> Sequence[AnyRow]:
+    """Those that failed, are no tests, and that nobody has dismissed."""
+    ended = func.coalesce(Delivery.finished_at, Delivery.created_at).label("ended_at")
+    wanted = select(Delivery.id, Delivery.webhook_id, Delivery.reason, ended).where(
+        Delivery.public_id.in_(ids),
+        Delivery.status == DeliveryStatus.FAILED,
+        Delivery.priority != Priority.TEST,
+        is_undismissed(Delivery),
+        is_unmarked(Delivery),
+    )
+    return current.execute(wanted).all()
+
+
+def _mark(current: Session, actor: Actor, rows: Sequence[AnyRow]) -> None:
+    """Also where an earlier mark holds no more."""
+    ids, now = [row.id for row in rows], database_time(current)
+    current.execute(delete(DismissedDelivery).where(DismissedDelivery.delivery_id.in_(ids)))
+    current.add_all(
+        # Another transaction may have told its end by a clock that was read later.
+        DismissedDelivery(delivery_id=row.id, at=max(now, row.ended_at), actor_id=actor.user_id)
+        for row in rows
+    )
+
+
+def _record(current: Session, actor: Actor, hook: Webhook, rows: Sequence[AnyRow]) -> None:
+    if not rows:
+        return
+    reasons = Counter(title(Reason(row.reason)) if row.reason else "None" for row in rows)
+    told = {"reason": ", ".join(sorted(reasons)), "selected_deliveries": len(rows)}
+    trail.record(
+        current,
+        actor,
+        "webhook.problem_dismissed",
+        target=("webhook", hook.public_id, hook.name),
+        changes={name: {"from": None, "to": value} for name, value in told.items()},
+    )

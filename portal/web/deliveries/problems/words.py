@@ -1,0 +1,55 @@
+"""What is said when something was dismissed, or brought back."""
+
+from typing import Final
+
+from flask import url_for
+from markupsafe import Markup
+
+from portal.services.core.counting import COUNT_LIMIT
+from portal.services.deliveries.problems.chosen import ChosenCount
+from portal.services.deliveries.problems.dismissal import ProblemCount
+from portal.web.frame.wording import counted
+
+AGAIN: Final = "what fails again is a problem again."
+
+
+def dismissed(done: ProblemCount) -> str:
+    """Of a whole problem. What goes out all the same is told apart: it does not stay as it is."""
+    queued = done.in_bulk_retry
+    stay = done.count - queued if done.count <= COUNT_LIMIT else done.count
+    parts = [f"{_stay(stay)} no longer listed as a problem."] if stay else []
+    if queued:
+        more = f"{counted(queued)} more" if stay else counted(queued)
+        verb = "is" if queued == 1 else "are"
+        parts.append(f"{more} {verb} being retried in a bulk retry: {AGAIN}")
+    return _with_link(parts)
+
+
+def chosen_dismissed(done: ChosenCount) -> str:
+    """Of deliveries that were selected, and what was left out of them."""
+    what = "a problem" if done.dismissed == 1 else "problems"
+    parts = [f"{_stay(done.dismissed)} no longer listed as {what}."]
+    if queued := done.in_bulk_retry:
+        left_out = "is being retried and was" if queued == 1 else "are being retried and were"
+        parts.append(f"{queued} {left_out} left out.")
+    if done.others:
+        were = "was not listed as a problem" if done.others == 1 else "were not listed as problems"
+        parts.append(f"{done.others} {were}.")
+    return _with_link(parts)
+
+
+def brought_back(count: int) -> str:
+    """How many are problems again."""
+    which = "1 delivery is" if count == 1 else f"{counted(count)} deliveries are"
+    return f"Brought back. {which} listed as a problem again."
+
+
+def _stay(count: int) -> str:
+    if count == 1:
+        return "1 delivery stays Failed, and is"
+    return f"{counted(count)} deliveries stay Failed, and are"
+
+
+def _with_link(parts: list[str]) -> str:
+    link = Markup('<a href="{}">Show dismissed</a>').format(url_for("problems.index"))
+    return Markup("{} {}").format(" ".join(["Dismissed.", *parts]), link)

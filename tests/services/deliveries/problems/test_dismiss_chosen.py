@@ -1,0 +1,211 @@
+"""Dismiss of chosen deliveries: they leave the problems and stay Failed; the others stay both."""
+
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select
+
+from portal.engine.reasons import Reason
+from portal.lib.clock import utcnow
+from portal.models.audit import AuditEntry
+from portal.models.deliveries import Delivery, Priority
+from portal.models.dismissals import DismissedDelivery
+from portal.services.bulk_retry import handover
+from portal.services.bulk_retry import task as bulk_retry_task
+from portal.services.bulk_retry.selection import Selection
+from portal.services.core.permissions import Actor
+from portal.services.core.refusals import NotAllowed, Refusal
+from portal.services.core.unit_of_work import session, writing
+from portal.services.deliveries import retry as delivery_retry
+from portal.services.deliveries.log import pages as log_pages
+from portal.services.deliveries.log.filters import LogFilter, StatusFilter
+from portal.services.deliveries.problems import queries as problems
+from portal.services.deliveries.problems.chosen import ChosenCount, dismiss_chosen
+from portal.services.deliveries.problems.dismissal import bring_back, dismiss
+from portal.services.deliveries.problems.dismissed_failures import dismissed, standing_of_failed
+from tests.services.bulk_retry.test_bulk_retry import work
+from tests.services.deliveries.problems.test_problems import fail, told
+from tests.support.deliveries import change, make_delivery, stored
+from tests.support.factories import Hook, make_user, make_webhook
+
+pytestmark = pytest.mark.both_databases
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def sam(app: Flask) -> Actor:
+    return make_user("support", name="Sam").actor
+
+
+@pytest.fixture
+def finance(app: Flask) -> Hook:
+    return make_webhook(name="Finance")
+
+
+def rows(status: StatusFilter, webhook: UUID | None = None) -> list[UUID]:
+    wanted = LogFilter(status=status, webhook=webhook)
+    return [row.public_id for row in log_pages.latest(wanted, 50)]
+
+
+def lines() -> list[tuple[str, Reason | None, int, str | None]]:
+    """What *Dismissed problems* lists."""
+    return [(each.webhook_name, each.reason, each.count, each.by) for each in dismissed()]
+
+
+def test_those_chosen_leave_every_figure_of_their_problem_and_stay_failed(
+    sam: Actor, finance: Hook
+) -> None:
+    now = utcnow()
+    made = [
+        fail(finance, code=code, created_at=now - minutes * MINUTE)
+        for minutes, code in ((9, 503), (8, 500), (7, 500), (6, 503))
+    ]
+    before = [stored(each) for each in made]
+    assert dismiss_chosen(sam, [made[0], made[3]]) == ChosenCount(2, 0, 0)
+    assert [stored(each) for each in made] == before
+    (problem,) = problems.find_problems()
+    assert (problem.count, problem.failed, problem.retryable, problem.code) == (2, 2, 2, 500)
+    assert (problem.first_at, problem.last_at) == (now - 8 * MINUTE, now - 7 * MINUTE)
+    assert problem.failed_at == now - 7 * MINUTE
+    for webhook in (None, finance.public_id):
+        assert rows(StatusFilter.ATTENTION, webhook) == [made[2], made[1]]
+        assert log_pages.count(StatusFilter.ATTENTION, webhook) == 2
+    assert len(rows(StatusFilter.FAILED)) == 4
+
+    assert dismiss_chosen(sam, made) == ChosenCount(2, 0, 2)
+    assert (told(), problems.count(), rows(StatusFilter.ATTENTION)) == ([], 0, [])
+    delivery_retry.retry(sam, made[0], seen=0)
+    assert told() == []
+
+
+def test_one_that_fails_again_is_a_problem_again_and_can_be_dismissed_again(
+    sam: Actor, finance: Hook
+) -> None:
+    first, second = fail(finance), fail(finance)
+    for _ in range(2):
+        dismiss_chosen(sam, [first, second])
+        assert told() == []
+        change(first, finished_at=utcnow() + timedelta(milliseconds=1))
+        assert told() == [("Finance", "Server error (500)", 1)]
+        assert rows(StatusFilter.ATTENTION) == [first]
+        assert [line[2] for line in lines()] == [1]
+        change(first, finished_at=utcnow() - MINUTE)
+        bring_back(sam, finance.public_id, Reason.SERVER)
+
+
+def test_all_that_was_chosen_of_a_problem_is_brought_back_with_what_was_dismissed_last(
+    sam: Actor, finance: Hook
+) -> None:
+    ana, now = make_user("support", name="Ana").actor, utcnow()
+    made = [fail(finance, finished_at=now - minutes * MINUTE) for minutes in (9, 8, 7, 6, 5)]
+    dismiss(ana, finance.public_id, Reason.SERVER, now - 9 * MINUTE)
+    dismiss_chosen(sam, made[1:2])
+    assert dismiss(ana, finance.public_id, Reason.SERVER, now - 7 * MINUTE).count == 1
+    dismiss_chosen(sam, made[3:4])
+    dns = fail(finance, "dns", None)
+    dismiss_chosen(sam, [dns])
+    assert told() == [("Finance", "Server error (500)", 1)]
+    # Each delivery once, with whoever was last.
+    assert lines() == [("Finance", Reason.DNS, 1, "Sam"), ("Finance", Reason.SERVER, 3, "Sam")]
+    for each in (made[1], made[3]):
+        standing = standing_of_failed(each)
+        assert standing is not None
+        assert (standing.is_dismissed, standing.by) == (True, "Sam")
+        assert standing.at is not None
+    standing = standing_of_failed(made[4])
+    assert standing is not None
+    assert (standing.is_dismissed, standing.count) == (False, 1)
+
+    assert bring_back(sam, finance.public_id, Reason.SERVER) == 3
+    assert told() == [("Finance", "Server error (500)", 4)]
+    assert lines() == [("Finance", Reason.DNS, 1, "Sam"), ("Finance", Reason.SERVER, 1, None)]
+    assert bring_back(sam, finance.public_id, Reason.DNS) == 1
+    with pytest.raises(Refusal, match="nothing to bring back"):
+        bring_back(sam, finance.public_id, Reason.DNS)
+    assert session().scalars(select(DismissedDelivery.delivery_id)).all() == []
+
+
+def test_a_group_is_dismissed_without_those_that_were_chosen_before(
+    sam: Actor, finance: Hook
+) -> None:
+    made = [fail(finance) for _ in range(3)]
+    dismiss_chosen(sam, made[:1])
+    assert dismiss(sam, finance.public_id, Reason.SERVER, utcnow()).count == 2
+    other = fail(finance, "dns", None)
+    dismiss_chosen(sam, [other])
+    with pytest.raises(Refusal, match="nothing to dismiss"):
+        dismiss(sam, finance.public_id, Reason.DNS, utcnow())
+
+
+def test_each_webhook_has_its_line_in_the_audit_trail(sam: Actor, finance: Hook) -> None:
+    desk = make_webhook(name="Desk", deleted_at=utcnow())
+    made = [fail(finance), fail(finance, "dns", None), fail(desk, None, None)]
+    assert dismiss_chosen(sam, [*made, made[0]]) == ChosenCount(3, 0, 0)
+    entries = session().scalars(select(AuditEntry).order_by(AuditEntry.id)).all()
+    found = [(each.action, each.actor_name, each.target_name) for each in entries]
+    assert found == [("webhook.problem_dismissed", "Sam", name) for name in ("Finance", "Desk")]
+    assert [each.changes for each in entries] == [
+        {
+            "reason": {"from": None, "to": "Server error, Server not found"},
+            "selected_deliveries": {"from": None, "to": 2},
+        },
+        {
+            "reason": {"from": None, "to": "None"},
+            "selected_deliveries": {"from": None, "to": 1},
+        },
+    ]
+    assert problems.count() == 0
+
+
+def test_what_is_no_problem_is_refused_and_leaves_no_trace(sam: Actor, finance: Hook) -> None:
+    made = fail(finance)
+    others = [
+        fail(finance, priority=Priority.TEST),
+        make_delivery(finance, status="delivered"),
+        make_delivery(finance, status="retrying", reason="server", code=500, tries=5),
+        make_delivery(finance, status="stopped", reason="server", code=500),
+        uuid4(),
+    ]
+    for ids, words in (
+        (others, "only failed deliveries that are listed as problems"),
+        ([], "Tick the deliveries"),
+        ([uuid4() for _ in range(51)], "at most 50"),
+    ):
+        with pytest.raises(Refusal, match=words):
+            dismiss_chosen(sam, ids)
+    with pytest.raises(NotAllowed):
+        dismiss_chosen(make_user("manager").actor, [made])
+    assert session().scalar(select(func.count(AuditEntry.id))) == 0
+    assert dismiss_chosen(sam, [made, *others]) == ChosenCount(1, 0, 5)
+    assert session().scalars(select(DismissedDelivery.delivery_id)).all() == [stored(made)["id"]]
+
+
+def test_what_is_in_a_bulk_retry_is_left_out_until_that_has_ended(
+    sam: Actor, finance: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handover, "MOST_UNDER_WAY", 1)
+    made = [fail(finance) for _ in range(3)]
+    batch = bulk_retry_task.start(sam, Selection(ticked=tuple(made[:2])))
+    work()
+    assert [stored(each)["status"] for each in made] == ["waiting", "failed", "failed"]
+    with pytest.raises(Refusal, match="being retried in a bulk retry"):
+        dismiss_chosen(sam, made[:2])
+    assert dismiss_chosen(sam, made) == ChosenCount(1, 2, 0)
+    # The whole problem says how many of its deliveries go out all the same.
+    done = dismiss(sam, finance.public_id, Reason.SERVER, utcnow())
+    assert (done.count, done.in_bulk_retry) == (1, 1)
+
+    bulk_retry_task.stop(sam, batch)
+    work()
+    assert bring_back(sam, finance.public_id, Reason.SERVER) == 3
+    assert dismiss_chosen(sam, made) == ChosenCount(3, 0, 0)
+
+
+def test_a_mark_goes_with_its_delivery(sam: Actor, finance: Hook) -> None:
+    made = fail(finance)
+    dismiss_chosen(sam, [made])
+    with writing() as current:
+        current.delete(current.scalars(select(Delivery).where(Delivery.public_id == made)).one())
+    assert session().scalars(select(DismissedDelivery.delivery_id)).all() == []
