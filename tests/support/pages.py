@@ -168,12 +168,15 @@ class Pages:
         """
         changed = {name: value for name, value in data.items() if value is not None}
         kept = {name: value for name, value in form.fields.items() if name not in data}
-        sent = {**kept, **_listed(changed), **_pressed(form, button)}
-        if form.method == "get":
-            response = self.client.get(form.action, query_string=sent, buffered=True)
+        pressed = _pressed(form, button)
+        own = {pressed.get("name"): pressed.get("value")} if pressed.get("name") else {}
+        sent = {**kept, **_listed(changed), **own}
+        action = urljoin(form.action, pressed.get("formaction"))
+        if pressed.get("formmethod", form.method) == "get":
+            response = self.client.get(action, query_string=sent, buffered=True)
         else:
-            response = self.client.post(form.action, data=sent, buffered=True)
-        return self._show(response, form.action, follow)
+            response = self.client.post(action, data=sent, buffered=True)
+        return self._show(response, action, follow)
 
     def follow(self, words: str) -> Page:
         """Press the one link that says `words`."""
@@ -236,12 +239,13 @@ def _listed(data: Values) -> dict[str, Any]:
     }
 
 
-def _pressed(form: Form, words: str | None) -> dict[str, str]:
+def _pressed(form: Form, words: str | None) -> Node:
+    """The button that says `words`; None: one that adds nothing to its form."""
     if words is None:
-        return {}
+        return Node("button")
     for node in form.node.find_all("button"):
         if node.text == words:
-            return {node.get("name"): node.get("value")} if node.get("name") else {}
+            return node
     raise LookupError(f"no button says {words!r}: {form.buttons}")
 
 

@@ -66,9 +66,10 @@ RETRY: Final = Topic(
                 "which deliveries need attention, the worst first. Open shows exactly those, and "
                 "Retry asks before it sends them once more. A problem resolves when they have "
                 "arrived.",
-                "Dismiss is for what nobody has to send any more: it stays Failed, and is no "
-                "longer listed as a problem. What fails later is one again. Who dismissed what is "
-                "in the audit trail and in the webhook's history.",
+                "Dismiss is for what nobody has to send any more: a whole problem, or the "
+                "deliveries that are ticked in the log. They stay Failed, and are no longer listed "
+                "as a problem. What fails later is one again. Who dismissed what is in the audit "
+                "trail and in the webhook's history.",
             ),
             (("The log", "/deliveries"),),
             also="open failures dismiss hide ignore clear",
