@@ -17,7 +17,7 @@ from portal.models.deliveries import Delivery
 from portal.models.tasks import Task, TaskState
 from portal.queue import task_bell
 from portal.services.audit import trail
-from portal.services.bulk_retry import handover, selection, stored_choice
+from portal.services.bulk_retry import handover, runs, selection, stored_choice
 from portal.services.bulk_retry import rows as bulk_retry_rows
 from portal.services.bulk_retry.selection import Selection
 from portal.services.core.permissions import Actor, require
