@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextvars import Context
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urldefrag, urljoin, urlsplit
 
 from flask import Flask, has_app_context
 from flask.testing import FlaskClient
@@ -171,7 +171,7 @@ class Pages:
         pressed = _pressed(form, button)
         own = {pressed.get("name"): pressed.get("value")} if pressed.get("name") else {}
         sent = {**kept, **_listed(changed), **own}
-        action = urljoin(form.action, pressed.get("formaction"))
+        action = urldefrag(urljoin(form.action, pressed.get("formaction"))).url
         if pressed.get("formmethod", form.method) == "get":
             response = self.client.get(action, query_string=sent, buffered=True)
         else:

@@ -125,7 +125,7 @@ def test_who_may_not_dismisses_nothing_nor_what_is_not_there(sam: Actor, finance
     fail(finance)
     with pytest.raises(NotAllowed):
         dismiss(make_user("manager").actor, finance.public_id, Reason.SERVER, utcnow())
-    assert dismiss(sam, finance.public_id, Reason.SERVER, utcnow()) == 1
+    assert dismiss(sam, finance.public_id, Reason.SERVER, utcnow()).count == 1
     with pytest.raises(NotAllowed):
         bring_back(make_user("manager").actor, finance.public_id, Reason.SERVER)
     assert bring_back(sam, finance.public_id, Reason.SERVER) == 1
@@ -145,7 +145,7 @@ def test_while_somebody_dismisses_what_happens_is_stored_for_the_webhook(
         pytest.skip("SQLite locks no rows")
     fail(finance)
     with writing():
-        assert dismiss(sam, finance.public_id, Reason.SERVER, utcnow()) == 1
+        assert dismiss(sam, finance.public_id, Reason.SERVER, utcnow()).count == 1
         rival = Rival(app, publish)
         rival.come_to_a_lock()
         rival.join(2)
