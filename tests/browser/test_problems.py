@@ -10,9 +10,11 @@ from portal.lib.clock import utcnow
 from tests.browser.support.accessibility import check_page, watch
 from tests.browser.support.serve_app import served
 from tests.services.bulk_retry.test_bulk_retry import finish, some, work
-from tests.support.deliveries import make_delivery
+from tests.support.deliveries import make_attempt, make_delivery
 from tests.support.factories import make_webhook
 from tests.web.signed_in import visit
+
+CHOSEN = "Dismissed. 2 deliveries stay Failed, and are no longer listed as problems."
 
 
 @pytest.fixture
@@ -76,3 +78,51 @@ def test_a_person_follows_what_a_bulk_retry_has_left(page: Page, app: Flask, por
     check_page(page, "bulk retries")
     page.get_by_role("button", name="Retry the remaining 2").click()
     expect(page.get_by_text("It continues.")).to_be_visible()
+
+
+def open_log(page: Page, app: Flask, portal: str) -> None:
+    """Three that failed, one of them for something else before, in sight of support staff."""
+    hook = make_webhook(name="Finance")
+    for _ in range(2):
+        make_delivery(hook, status="failed", reason="server", code=500)
+    made = make_delivery(hook, status="failed", reason="refused", tries=3)
+    make_attempt(made, reason="bad_request", code=422)
+    make_attempt(made, kind="manual", actor="Sam", reason="refused")
+    sign_in(page, app, portal)
+    page.goto(f"{portal}/deliveries?status=attention")
+
+
+def test_two_are_ticked_and_dismissed_by_keyboard(page: Page, app: Flask, portal: str) -> None:
+    open_log(page, app, portal)
+    expect(page.get_by_role("button", name="Dismiss selected")).to_be_hidden()
+    for number in (1, 2):
+        page.get_by_role("checkbox", name="Choose Asset created").nth(number).focus()
+        page.keyboard.press("Space")
+    check_page(page, "log with ticked rows")
+    page.get_by_role("button", name="Dismiss selected").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_text(CHOSEN)).to_be_visible()
+    expect(page).to_have_url(f"{portal}/deliveries?status=attention")
+    expect(page.get_by_role("row")).to_have_count(2)
+
+
+def test_two_are_dismissed_without_scripts(plain_page: Page, app: Flask, portal: str) -> None:
+    open_log(plain_page, app, portal)
+    for number in (1, 2):
+        plain_page.get_by_role("checkbox", name="Choose Asset created").nth(number).check()
+    plain_page.get_by_role("button", name="Dismiss selected").click()
+    expect(plain_page.get_by_text(CHOSEN)).to_be_visible()
+
+
+def test_why_it_failed_before_is_told_whole_and_other_rows_stay_as_they_are(
+    page: Page, app: Flask, portal: str
+) -> None:
+    open_log(page, app, portal)
+    told = page.get_by_text("earlier: Content not accepted (422)", exact=True)
+    told = told.locator("xpath=ancestor::td").locator("small, .soft")
+    is_whole = told.evaluate("each => each.scrollWidth <= each.clientWidth")
+    heights = page.locator(".rows tbody tr").evaluate_all(
+        "rows => rows.map((row) => row.getBoundingClientRect().height)"
+    )
+    assert is_whole
+    assert heights[1:] == [44, 44]

@@ -1,6 +1,7 @@
 """The log in words: its tabs, the filters in force, and what each line says."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -178,16 +179,27 @@ def doubtful(rows: Sequence[LogRow]) -> frozenset[UUID]:
     return doubtful_among([row.public_id for row in arrived])
 
 
-def remarks(rows: Sequence[LogRow]) -> dict[UUID, str]:
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What stands beside a result; `is_earlier`: in a line of its own, for it is told whole."""
+
+    text: str
+    is_earlier: bool = False
+
+
+def remarks(rows: Sequence[LogRow]) -> dict[UUID, Remark]:
     """What stands beside the results of a page: why it failed before a Retry failed for another
     reason, else the first line of what the receiver answered."""
     failed = {row.id: row.public_id for row in rows if row.reason}
     tried = [row.id for row in rows if row.reason and row.attempts > 1]
     earlier = earlier_reasons(session(), tried)
     said = answers_of([row_id for row_id in failed if row_id not in earlier])
-    told = {row_id: f"earlier: {each.words}" for row_id, each in earlier.items()}
-    told |= {row_id: _first_line(text) for row_id, text in said.items()}
-    return {failed[row_id]: text for row_id, text in told.items() if text}
+    told = {
+        row_id: Remark(f"earlier: {each.words}", is_earlier=True)
+        for row_id, each in earlier.items()
+    }
+    told |= {row_id: Remark(line) for row_id, text in said.items() if (line := _first_line(text))}
+    return {failed[row_id]: remark for row_id, remark in told.items()}
 
 
 def _first_line(text: str) -> str:
