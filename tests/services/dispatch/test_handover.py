@@ -9,7 +9,7 @@ from portal.engine.reach import LONG_PATIENCE, SHORT_PATIENCE, WARY_PATIENCE
 from portal.engine.reasons import Reason
 from portal.engine.retry_policy import Outcome
 from portal.extensions import db
-from portal.models.deliveries import Lease, Priority
+from portal.models.deliveries import AttemptBody, Lease, Priority
 from portal.models.rollups import Rollup
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
@@ -251,6 +251,7 @@ def test_what_is_given_back_takes_no_number_that_a_late_attempt_has() -> None:
     first.write_down(ended(lost, Reason.SERVER))
     first.write_down(unreached(again))
     assert [each.number for each in attempts()] == [1, 2]
+    assert db.session.query(AttemptBody).count() == 2
     assert (only_delivery().attempts, only_delivery().status) == (2, "waiting")
 
 
