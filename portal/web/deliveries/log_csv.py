@@ -73,7 +73,7 @@ def _lines_for_people(wanted: LogFilter, local: ZoneInfo) -> Iterator[Sequence[o
     yield [heading.format(zone=local.key) for heading in (*failed, *HEADINGS)]
     rows = log_pages.every(wanted)
     while some := list(islice(rows, EXPORT_CHUNK)):
-        said = remarks(some)
+        said = {row_id: each.text for row_id, each in remarks(some).items()}
         session().rollback()
         for row in some:
             when = (_local(row.failed_at, local),) if failed else ()
