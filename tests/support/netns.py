@@ -52,7 +52,8 @@ def run_apart(item: pytest.Function) -> bool | None:
         [*command, *inner],
         cwd=item.config.rootpath,
         env={
-            **os.environ,
+            # A database that runs outside has its runtime folder to itself.
+            **{name: value for name, value in os.environ.items() if name != "XDG_RUNTIME_DIR"},
             INSIDE: "1",
             "PYTEST_ADDOPTS": "",
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",

@@ -214,10 +214,13 @@ class Receiver:
         started.set()
         loop.run_forever()
         server.close()
-        for transport in list(self.connections):
-            transport.abort()
-        # One more round lets the aborted connections close their sockets.
-        loop.run_until_complete(asyncio.sleep(0.01))
+        # One that was accepted a moment ago is told of in the next round, and what is aborted
+        # closes its socket in the one after.
+        for _ in range(3):
+            loop.run_until_complete(asyncio.sleep(0.003))
+            for transport in list(self.connections):
+                transport.abort()
+        loop.run_until_complete(asyncio.sleep(0.003))
         loop.close()
 
 

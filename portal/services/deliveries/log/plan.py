@@ -93,6 +93,7 @@ def walk_for(
         checks += (has_failed_between(wanted.failed),)
     seldom += [*times(wanted), *without_drafts(current)]
     seldom += [Delivery.priority != Priority.TEST] if wanted.failed else []
+    seldom += _unmarked(current, wanted, asked.get(Delivery.webhook_id))
     if named or wanted.status is StatusFilter.SENDING:
         # A handful of rows, found without the log's indexes.
         seldom += [*named, *(matches(column, value) for column, value in asked.items())]
@@ -226,12 +227,16 @@ def _checks(current: Session, wanted: LogFilter, webhook_id: int | None) -> Iter
     """What each row that is read has to pass, and what many in a row may fail."""
     if wanted.untried:
         yield lambda row: row.reason.is_(None)
-    if wanted.status is not StatusFilter.ATTENTION:
-        return
-    if has_dismissals(current, webhook_id):
+    if wanted.status is StatusFilter.ATTENTION and has_dismissals(current, webhook_id):
         yield is_undismissed
-    if is_marked(current, webhook_id):
-        yield is_unmarked
+
+
+def _unmarked(
+    current: Session, wanted: LogFilter, webhook_id: int | None
+) -> list[ColumnElement[bool]]:
+    """Without what was dismissed one by one: few rows, which the walk drops on its way."""
+    asks = wanted.status is StatusFilter.ATTENTION and is_marked(current, webhook_id)
+    return [is_unmarked(Delivery)] if asks else []
 
 
 def _to_look_at(current: Session, now: datetime, webhook_id: int | None) -> Stored:

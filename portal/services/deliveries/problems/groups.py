@@ -28,7 +28,7 @@ from sqlalchemy.orm import Session
 from portal.database.engine import AnyRow, UtcDateTime
 from portal.engine.reasons import Reason, alike
 from portal.models.deliveries import IS_FAILURE, Delivery, DeliveryStatus, is_failure
-from portal.models.dismissals import Dismissal
+from portal.models.dismissals import Dismissal, DismissedDelivery
 from portal.services.core.counting import COUNT_LIMIT
 from portal.services.core.skip_scan import skip_scan
 from portal.services.deliveries.log.attention import (
@@ -37,7 +37,7 @@ from portal.services.deliveries.log.attention import (
     paused_webhooks,
     wants_attention,
 )
-from portal.services.deliveries.log.marks import marked, marked_until
+from portal.services.deliveries.log.marks import marked
 from portal.services.outbox.due import with_open_rows
 
 MOST: Final = COUNT_LIMIT + 1
@@ -175,23 +175,26 @@ def _failures(*, is_untried: bool, without_marked: bool = False) -> Select[Any]:
     """The newest `MOST` that failed after `since`, counted along the index: `_tally`, and
     `failed_at`, when the last of them did."""
     reason = bindparam("reason", type_=Delivery.reason.type)
-    unmarked = [Delivery.finished_at > marked_until(Delivery)] if without_marked else []
-    some = (
-        select(Delivery.id, Delivery.code, Delivery.finished_at)
-        .where(
+    some = select(Delivery.id, Delivery.code, Delivery.finished_at)
+    if without_marked:
+        # An outer join: the few marks are read once, beside the walk along the index.
+        until = func.coalesce(DismissedDelivery.at, literal(LONG_AGO, UtcDateTime()))
+        some = some.outerjoin(DismissedDelivery, DismissedDelivery.delivery_id == Delivery.id)
+        some = some.where(Delivery.finished_at > until)
+    newest = (
+        some.where(
             Delivery.webhook_id == bindparam("webhook", type_=Delivery.id.type),
             Delivery.reason.is_(None) if is_untried else Delivery.reason == reason,
             is_failure(),
             Delivery.finished_at > SINCE,
             Delivery.finished_at <= UNTIL,
-            *unmarked,
         )
         .order_by(Delivery.webhook_id.desc(), Delivery.reason.desc(), Delivery.finished_at.desc())
         .limit(MOST)
         .subquery()
     )
-    last = func.max(some.c.finished_at).label("failed_at")
-    return select(*_tally(some), last).select_from(some)
+    last = func.max(newest.c.finished_at).label("failed_at")
+    return select(*_tally(newest), last).select_from(newest)
 
 
 def _open(current: Session, now: datetime, webhook_id: int | None) -> Iterator[Group]:
