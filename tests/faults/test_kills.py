@@ -53,7 +53,7 @@ def test_a_worker_that_stood_still_beyond_its_leases_meets_another_one(
     portal: RunningPortal, receiver: Receiver, tmp_path: Path
 ) -> None:
     """It wakes up with answers to what the other one has sent meanwhile, and writes them down."""
-    accepted = burst(receiver, 60, webhooks=4, delay=1)
+    accepted = burst(receiver, 150, webhooks=4, delay=1)
     assert has_received(receiver, 10)
     with hanging_without_locks(portal, WORKER):
         assert live_leases()
