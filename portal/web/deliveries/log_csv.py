@@ -76,7 +76,7 @@ def _lines_for_people(wanted: LogFilter, local: ZoneInfo) -> Iterator[Sequence[o
         said = {row_id: each.text for row_id, each in remarks(some).items()}
         session().rollback()
         for row in some:
-            when = (_local(row.failed_at, local),) if failed else ()
+            when = (_local(row.failure and row.failure.at, local),) if failed else ()
             yield (*when, *_for_people(row, said.get(row.public_id, ""), local))
 
 

@@ -163,7 +163,10 @@ def event_name(event: str) -> str:
 
 
 def result(row: LogRow) -> str:
-    """How the last attempt ended, in a few words; blank before the first."""
+    """How the last attempt ended, in a few words; blank before the first. Of what failed in a time,
+    why it did then."""
+    if row.failure:
+        return title(Reason(row.failure.reason or Reason.INTERRUPTED), row.failure.code)
     if row.reason is None and row.code:
         return f"{row.code} in {took(row.took_ms)}" if row.took_ms else f"Answered {row.code}"
     if row.reason is None:
@@ -175,7 +178,11 @@ def result(row: LogRow) -> str:
 
 def doubtful(rows: Sequence[LogRow]) -> frozenset[UUID]:
     """Those that count as delivered although the answer's text speaks of an error."""
-    arrived = [row for row in rows if row.status is ShownStatus.DELIVERED and not row.reason]
+    arrived = [
+        row
+        for row in rows
+        if row.status is ShownStatus.DELIVERED and not (row.reason or row.failure)
+    ]
     return doubtful_among([row.public_id for row in arrived])
 
 
@@ -190,6 +197,8 @@ class Remark:
 def remarks(rows: Sequence[LogRow]) -> dict[UUID, Remark]:
     """What stands beside the results of a page: why it failed before a Retry failed for another
     reason, else the first line of what the receiver answered."""
+    then = {row.public_id: _first_line(row.failure.said) for row in rows if row.failure}
+    rows = [row for row in rows if not row.failure]
     failed = {row.id: row.public_id for row in rows if row.reason}
     tried = [row.id for row in rows if row.reason and row.attempts > 1]
     earlier = earlier_reasons(session(), tried)
@@ -199,7 +208,8 @@ def remarks(rows: Sequence[LogRow]) -> dict[UUID, Remark]:
         for row_id, each in earlier.items()
     }
     told |= {row_id: Remark(line) for row_id, text in said.items() if (line := _first_line(text))}
-    return {failed[row_id]: remark for row_id, remark in told.items()}
+    now = {failed[row_id]: remark for row_id, remark in told.items()}
+    return now | {row_id: Remark(line) for row_id, line in then.items() if line}
 
 
 def _first_line(text: str) -> str:
@@ -210,6 +220,8 @@ def _first_line(text: str) -> str:
 
 def result_url(row: LogRow) -> str:
     """Where the help explains why the last attempt failed; blank where it did not."""
+    if row.failure:
+        return help_url(Reason(row.failure.reason or Reason.INTERRUPTED), row.failure.code)
     return help_url(Reason(row.reason), row.code) if row.reason else ""
 
 

@@ -6,17 +6,27 @@ is walked and each delivery asked: then so many match that a page is soon full.
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
-from portal.models.deliveries import Attempt, DeliveryStatus, is_failed_attempt
+from portal.models.deliveries import Attempt, AttemptBody, DeliveryStatus, is_failed_attempt
+from portal.services.deliveries.answers import MOST_SAID
 from portal.services.deliveries.log.filters import FailedBetween
 from portal.services.deliveries.log.walk import Check
 
 MOST_ATTEMPTS: Final = 10_000
 MOST_TOLD: Final = 2_000
+
+
+class Failure(NamedTuple):
+    """An attempt that failed in the time that was asked for; `said`: how the answer begins."""
+
+    at: datetime
+    reason: str | None
+    code: int | None
+    said: str
 
 
 def few(current: Session, wanted: FailedBetween) -> tuple[int, ...] | None:
@@ -53,16 +63,21 @@ def has_failed_between(wanted: FailedBetween) -> Check:
 
 def last_failures(
     current: Session, wanted: FailedBetween, ids: Sequence[int]
-) -> dict[int, datetime]:
-    """When the last attempt of each of these deliveries failed in that time."""
+) -> dict[int, Failure]:
+    """The last attempt of each of these deliveries that failed in that time."""
     if not ids:
         return {}
+    said = func.substr(AttemptBody.response_text, 1, MOST_SAID)
     found = (
-        select(Attempt.delivery_id, func.max(Attempt.finished_at))
+        select(Attempt.delivery_id, Attempt.finished_at, Attempt.reason, Attempt.code, said)
+        .outerjoin(AttemptBody, AttemptBody.attempt_id == Attempt.id)
         .where(Attempt.delivery_id.in_(ids), is_failed_attempt(), *_times(wanted))
-        .group_by(Attempt.delivery_id)
+        .order_by(Attempt.delivery_id, Attempt.number)
     )
-    return {row[0]: row[1] for row in current.execute(found) if row[1]}
+    rows = current.execute(found)
+    return {
+        row_id: Failure(at, why, code, text or "") for row_id, at, why, code, text in rows if at
+    }
 
 
 def _times(wanted: FailedBetween) -> list[ColumnElement[bool]]:

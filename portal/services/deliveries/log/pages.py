@@ -23,7 +23,7 @@ from portal.models.deliveries import (
 from portal.models.webhooks import Webhook, WebhookState
 from portal.services.core.counting import COUNT_LIMIT, capped
 from portal.services.core.unit_of_work import database_time, session
-from portal.services.deliveries.log.failures import last_failures
+from portal.services.deliveries.log.failures import Failure, last_failures
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from portal.services.deliveries.log.plan import of_status, walk_for, without_drafts
 from portal.services.deliveries.log.walk import Walk, end_of_window, page_statement
@@ -45,7 +45,7 @@ class LogRow:
     of the attempts may have reached the receiver. `next_try_at`: while it is open
     and waits for no older one, which `waits_behind` says of a webhook that wants them in order.
     `finished_at`: when it arrived, failed for good, or was stopped; None while it is tried.
-    `failed_at`: of a filter by it, when the last attempt failed in that time.
+    `failure`: of a filter by time of failure, the last attempt that failed in it.
     """
 
     id: int
@@ -73,7 +73,7 @@ class LogRow:
     waits_behind: bool
     took_ms: int | None
     finished_at: datetime | None
-    failed_at: datetime | None = None
+    failure: Failure | None = None
 
     @property
     def is_retryable(self) -> bool:
@@ -121,8 +121,8 @@ def find_page(
     found = sorted(found, key=lambda row: row.id, reverse=not is_up)
     rows = _rows(current, found, now)
     if wanted.failed:
-        times = last_failures(current, wanted.failed, [row.id for row in rows])
-        rows = [replace(row, failed_at=times.get(row.id)) for row in rows]
+        failures = last_failures(current, wanted.failed, [row.id for row in rows])
+        rows = [replace(row, failure=failures.get(row.id)) for row in rows]
     step = 1 if is_up else -1
     page = page_of(rows, place, lambda row: (row.id,), size) if rows else _blank(place, step)
     further = Cursor((last,), newer=is_back).encode() if last is not None else None

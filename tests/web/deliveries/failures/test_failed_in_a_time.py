@@ -16,6 +16,7 @@ from tests.support.pages import Page
 from tests.web.signed_in import visit
 
 pytestmark = pytest.mark.both_databases
+SAID = "asset.serial_number is missing\nat line 7"
 MORNING = datetime(2026, 5, 4, 7, 30, tzinfo=UTC)
 ONE = datetime(2026, 5, 3, 23, 0, tzinfo=UTC)  # 01:00 in Berlin
 
@@ -24,7 +25,9 @@ def failed_in_the_night() -> Hook:
     """Stored in the afternoon, failed once at one o'clock, arrived at two."""
     hook = make_webhook(name="Helpdesk")
     made = make_delivery(hook, status="delivered", created_at=ONE - timedelta(hours=9))
-    make_attempt(made, started_at=ONE, finished_at=ONE, reason="server", code=500)
+    make_attempt(
+        made, started_at=ONE, finished_at=ONE, reason="server", code=500, response_text=SAID
+    )
     make_attempt(made, started_at=ONE, finished_at=ONE, outcome="delivered", code=200)
     make_delivery(hook, status="failed", created_at=ONE - timedelta(days=3))
     with writing() as current:
@@ -53,11 +56,15 @@ def test_what_failed_last_night_can_be_asked_for_and_leads_from_what_was_stored(
     assert listed(page) == ["Delivered"]
     # The time in the list is the one that was asked for.
     assert page.rows()[0][1] == "01:00"
+    # … and so is the reason: it arrived since.
+    assert page.rows()[0][5] == "Server error (500) asset.serial_number is missing"
     (address,) = page.links("Download these for Excel")
     text = pages.client.get(address, buffered=True).text.lstrip("\ufeff")
     (line,) = csv.DictReader(io.StringIO(text))
     assert line["Failed (Europe/Berlin)"] == "2026-05-04 01:00:00"
     assert line["When (Europe/Berlin)"] == "2026-05-03 16:00:00"
+    assert line["Result"] == "Server error (500)"
+    assert line["What came back, or why it failed before"] == "asset.serial_number is missing"
     assert "When: Failed last night (18:00 to 08:00)" in page.main
     assert page.links("Show what failed in that time") == []
     (asked,) = page.links("Retry all that match")
