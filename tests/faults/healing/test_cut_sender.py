@@ -19,7 +19,7 @@ from portal.services.core.heartbeats import worker_of
 from tests.faults.healing.cable import RECEIVERS
 from tests.faults.healing.two_senders import Senders, receiver_of_both, two_senders
 from tests.faults.support.delivery_ledger import assert_ledger, settled
-from tests.faults.support.durations import IS_FULL, PATIENCE
+from tests.faults.support.durations import IS_FULL, PATIENCE, needs_tun
 from tests.faults.support.machines import have_pumped
 from tests.support.factories import make_webhook
 from tests.support.processes import until
@@ -39,7 +39,7 @@ BACK_WITHIN = 45.0 if IS_FULL else 30.0
 SICK = {"sender_benched", "sender_unreached"}
 WAYS = ("warm", "cold") if IS_FULL else ("warm",)
 
-pytestmark = pytest.mark.netns(addresses=[RECEIVERS])
+pytestmark = [pytest.mark.netns(addresses=[RECEIVERS]), needs_tun]
 
 
 def know_of_each_other() -> bool:

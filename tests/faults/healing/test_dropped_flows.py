@@ -17,7 +17,7 @@ from portal.database.engine import engine_options
 from portal.extensions import db
 from tests.faults.conftest import new_portal
 from tests.faults.support.delivery_ledger import assert_ledger, given_up_on, settled
-from tests.faults.support.durations import IS_FULL, PATIENCE
+from tests.faults.support.durations import IS_FULL, PATIENCE, needs_tun
 from tests.faults.support.load import burst, has_received
 from tests.faults.support.lossy_wire import CLIENTS, FAR, NEAR, LossyWire, lossy_wire
 from tests.faults.support.visitor import Visitor
@@ -39,6 +39,7 @@ WAYS = {
     "and_new_ones": {},
 }
 SHORT = ("both",)
+pytestmark = needs_tun
 each_way = pytest.mark.parametrize("way", WAYS if IS_FULL else SHORT)
 
 

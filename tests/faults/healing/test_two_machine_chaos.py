@@ -25,7 +25,7 @@ from tests.faults.healing.two_machine_chaos import TwoMachineChaos
 from tests.faults.healing.two_senders import receiver_of_both, two_senders
 from tests.faults.support.background_load import Crew
 from tests.faults.support.delivery_ledger import Excuses, assert_ledger, settled
-from tests.faults.support.durations import CHAOS
+from tests.faults.support.durations import CHAOS, needs_tun
 from tests.faults.support.load import look_again
 from tests.support.factories import make_user, make_webhook
 from tests.support.processes import until
@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 pytestmark = [
     pytest.mark.timeout(CHAOS + 400),
     pytest.mark.netns(addresses=[RECEIVERS]),
+    needs_tun,
 ]
 
 

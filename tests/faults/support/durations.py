@@ -2,6 +2,12 @@
 
 import os
 
+import pytest
+
+# Cables and lossy wires are made of it; containers have it only where they are given it.
+needs_tun = pytest.mark.skipif(
+    not os.access("/dev/net/tun", os.R_OK | os.W_OK), reason="there is no /dev/net/tun"
+)
 IS_FULL = os.environ.get("FAULTS") == "full"
 
 # How many times as long as promised it may take: the short forms run beside other tests.
