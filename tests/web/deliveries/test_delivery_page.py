@@ -34,9 +34,6 @@ def test_a_failure_is_explained_with_what_to_do_and_when_it_goes_on(support: Pag
     assert "receiver.example.com refused the connection." in page.main
     assert "Ask its owner to start it, then Retry." in page.main
     assert "Attempts Next automatic retry: In 4 minutes" in page.main
-    make_attempt(made, kind="manual", reason="refused")
-    sentence = "Not delivered yet: 2 of 10 attempts made, and 1 Retry. Next attempt: in 4 minutes."
-    assert sentence in support.get(f"/deliveries/{made}").main
 
 
 def test_a_delivered_one_says_who_answered_what_and_how_fast(support: Pages) -> None:

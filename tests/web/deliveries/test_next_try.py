@@ -9,7 +9,7 @@ from flask import Flask
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
 from portal.web.frame.wording import moment
-from tests.support.deliveries import make_delivery
+from tests.support.deliveries import make_attempt, make_delivery
 from tests.support.factories import make_webhook
 from tests.support.pages import Page, Pages
 from tests.web.signed_in import visit
@@ -48,6 +48,9 @@ def test_a_try_that_is_due_before_its_receiver_is_asked_again_waits_as_well(
     made = make_delivery(hook, status="retrying", tries=1, reason="refused")
     page = support.get(f"/deliveries/{made}")
     assert "1 of 10 attempts made. Next attempt: in 4 minutes." in page.main
+    make_attempt(made, kind="manual", reason="refused")
+    page = support.get(f"/deliveries/{made}")
+    assert "1 of 10 attempts made, and 1 Retry. Next attempt: in 4 minutes." in page.main
     assert "data-live-url" not in page.html
 
 
