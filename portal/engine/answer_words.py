@@ -1,5 +1,7 @@
-"""Words of an answer that calls itself a success and is none."""
+"""What an answer says, for people: its own sentence, and words of a success that is none."""
 
+import html
+import json
 import re
 from typing import Final
 
@@ -10,7 +12,61 @@ _TROUBLE: Final = re.compile(
     re.IGNORECASE,
 )
 
+# Where services put their sentence, what is said best first ("error" is often but a code).
+KEYS: Final = (
+    "message",
+    "detail",
+    "error_description",
+    "description",
+    "errormessage",
+    "error",
+    "title",
+    "reason",
+    "errors",
+)
+# Also in a text that was cut off in its middle, and in a list of one or more.
+_SENTENCE: Final = re.compile(
+    rf'"({"|".join(KEYS)})"\s*:\s*\[?\s*"((?:[^"\\]|\\.)+)', re.IGNORECASE
+)
+_TITLE: Final = re.compile(r"<(title|h1)\b[^>]*>([^<]+)", re.IGNORECASE)
+MOST_READ: Final = 2_000  # characters of an answer, in which its sentence is looked for
+BEFORE: Final = 40  # characters before the words that somebody looks for
+
 
 def speaks_of_error(text: str) -> bool:
     """Whether the text says that something went wrong."""
     return _TROUBLE.search(text) is not None
+
+
+def sentence_in(text: str) -> str:
+    """What the answer says in a sentence: the message of a JSON, the title of a page, else the
+    first line. It is the receiver's own, and may be anything."""
+    begin = text.lstrip()[:MOST_READ]
+    if begin.startswith(("{", "[")):
+        found = [(KEYS.index(key.lower()), said) for key, said in _SENTENCE.findall(begin)]
+        if found:
+            return _one_line(_plain(min(found, key=lambda each: each[0])[1]))
+    if begin.startswith("<") and (titled := _TITLE.search(begin)):
+        return _one_line(html.unescape(titled[2]))
+    return next(iter(begin.splitlines()), "").strip()
+
+
+def line_with(words: str, text: str) -> str:
+    """The sentence of the answer, if these words stand in it, else the line in which they stand,
+    from shortly before them."""
+    lines = [sentence_in(text), *text.splitlines()]
+    line = next((each.strip() for each in lines if words.lower() in each.lower()), "")
+    at = line.lower().find(words.lower())
+    return f"…{line[at - BEFORE :].strip()}" if at > BEFORE else line
+
+
+def _plain(said: str) -> str:
+    """Without the escapes of JSON; as it stands, where it was cut off among them."""
+    try:
+        return str(json.loads(f'"{said}"', strict=False))
+    except ValueError:
+        return said
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -50,7 +50,8 @@ _STEPS: Final[dict[Reason, ReasonStep]] = {
         EDIT, "{ask} to change or remove that header, and to send this again then."),
     Reason.REDIRECT: ReasonStep(EDIT, "{ask} to enter the final address."),
     Reason.AUTH: ReasonStep(
-        EDIT, "{ask} to check the secret key and the custom headers against theirs."),
+        EDIT, "{ask} to compare the secret key and the custom headers with what the receiver"
+        " expects."),
     Reason.NOT_FOUND: ReasonStep(
         EDIT, "{ask} to check the part of the address after the name."),
     Reason.METHOD: ReasonStep(

@@ -117,7 +117,8 @@ _TABLE: Final[dict[Reason, _Row]] = {
         " receiver's developer.", _RECEIVER, _SAID_NO),
     Reason.AUTH: _Row(
         "Authentication rejected", "{host} rejected our authentication.",
-        "Check the secret key and the custom headers against theirs.", _YOU, _SAID_NO),
+        "Compare the secret key and the custom headers with what the receiver expects.",
+        _YOU, _SAID_NO),
     Reason.FORBIDDEN: _Row(
         "Access denied", "{host} denied us access.",
         "Ask its owner for permission.", _RECEIVER, _SAID_NO),

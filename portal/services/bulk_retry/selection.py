@@ -17,7 +17,7 @@ from portal.services.core.unit_of_work import session
 from portal.services.deliveries import queued_rows
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter
-from portal.services.deliveries.log.pages import RETRYABLE, LogRow
+from portal.services.deliveries.log.rows import RETRYABLE, LogRow
 from portal.services.outbox.status import ShownStatus
 
 CHUNK: Final = 500

@@ -48,6 +48,7 @@ def _as_words(wanted: LogFilter) -> dict[str, Any]:
         "failed": [each.isoformat() if each else None for each in wanted.failed]
         if wanted.failed
         else None,
+        "answer": wanted.answer,
     }
 
 
@@ -74,6 +75,7 @@ def filter_of(params: Mapping[str, Any]) -> LogFilter:
         since=datetime.fromisoformat(kept["since"]) if kept["since"] else None,
         until=datetime.fromisoformat(kept["until"]) if kept["until"] else None,
         failed=_failed(kept),
+        answer=kept.get("answer", ""),
     )
 
 

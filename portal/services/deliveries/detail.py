@@ -16,7 +16,7 @@ from portal.services.core.unit_of_work import database_time, session
 from portal.services.deliveries.attempt_detail import AttemptDetail, attempts_of
 from portal.services.deliveries.retry import GONE, RetryState
 from portal.services.outbox import leases
-from portal.services.outbox.next_try import heads, paused_for, paused_until
+from portal.services.outbox.next_try import count_behind, heads, paused_for, paused_until
 from portal.services.outbox.sending_switch import SendingStop, find_stop
 from portal.services.outbox.status import PausedFor, ShownStatus, shown_status
 from portal.services.webhooks.inbox.address import shown_url
@@ -29,7 +29,8 @@ class DeliveryDetail:
     `row_id`: its place in the order of the log.
     `now` is the database's clock: by it `due_at` and leases are judged. `paused_until`: its webhook
     is left alone until then. `ahead`: the older one that must go first, for its webhook wants
-    them in order. `stop`: a person has stopped all sending.
+    them in order; `behind`: how many wait for this one (`capped`). `stop`: a person has stopped
+    all sending.
     """
 
     row_id: int
@@ -59,6 +60,7 @@ class DeliveryDetail:
     attempts: Sequence[AttemptDetail]
     paused_until: datetime | None
     ahead: UUID | None
+    behind: int
     stop: SendingStop | None
     now: datetime
 
@@ -161,6 +163,7 @@ def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDeta
             delivery.priority, webhook.not_before, now, in_order=webhook.in_order
         ),
         ahead=_ahead(current, delivery) if webhook.in_order else None,
+        behind=_behind(current, delivery) if webhook.in_order else 0,
         stop=stop,
         now=now,
     )
@@ -188,3 +191,9 @@ def _ahead(current: Session, delivery: Delivery) -> UUID | None:
     if head is None or head >= delivery.id:
         return None
     return current.scalar(select(Delivery.public_id).where(Delivery.id == head))
+
+
+def _behind(current: Session, delivery: Delivery) -> int:
+    """Only the oldest that is to be sent holds up others."""
+    head = heads(current, [delivery.webhook_id])[delivery.webhook_id]
+    return count_behind(current, delivery.webhook_id) if head == delivery.id else 0

@@ -24,8 +24,8 @@ from portal.services.assets.staff_queries import ListedStaff
 from portal.services.core.unit_of_work import session
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter
-from portal.services.deliveries.log.pages import LogRow
 from portal.services.deliveries.log.plan import FOLLOWED, begun
+from portal.services.deliveries.log.rows import LogRow
 from portal.services.find.pasted_text import MOST_IDS, Pasted, read
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.rows import called, is_shown

@@ -17,7 +17,7 @@ from portal.services.bulk_retry.selection import Count, Selection, Skip
 from portal.services.core import counting
 from portal.web.deliveries.bulk_retries import lines as bulk_retry_lines
 from portal.web.deliveries.bulk_retries.lines import OUTCOMES, BulkRetryLine
-from portal.web.deliveries.log_presenter import event_name
+from portal.web.deliveries.rows.row_words import event_name
 from portal.web.frame.wording import number, plural
 from portal.web.tasks import presenter as task_presenter
 from portal.web.tasks.presenter import TaskPage

@@ -11,8 +11,8 @@ from portal.engine.reasons import Explanation, Reason, Side, explain
 from portal.services.deliveries.attempt_detail import AttemptDetail
 from portal.services.deliveries.detail import DeliveryDetail, find_delivery
 from portal.services.outbox.status import ShownStatus
-from portal.web.deliveries.log_presenter import held_end
 from portal.web.deliveries.progress import earlier_of
+from portal.web.deliveries.rows.row_words import held_end
 from portal.web.frame.wording import moment, zone
 from portal.web.help.advice import Advice, Link, Matter, advise, whom
 from portal.web.help.reason_advice import advice_after, webhook_links

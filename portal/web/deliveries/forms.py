@@ -89,6 +89,7 @@ class LogFilterForm(FilterForm):
     status = ChosenField("Status")
     reason = ChosenField("Reason")
     code = TypedField("Answered with code", read=read_codes, called="code")
+    answer = SearchField("Answer contains")
     since = TypedField("From", read=read_begin, called="time")
     until = TypedField("To", read=read_end, called="time")
     asset = RowField("Asset")
@@ -123,6 +124,7 @@ class LogFilterForm(FilterForm):
             since=None if by_failure else since,
             until=None if by_failure else until,
             failed=FailedBetween(since, until) if by_failure else None,
+            answer=self.answer.data or "",
         )
 
     def _times(self) -> tuple[datetime | None, datetime | None]:

@@ -1,43 +1,64 @@
-"""The log in words: its tabs, the filters in force, and what each line says."""
+"""The log in words: its tabs, the filters in force, and where its buttons lead."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
 from flask import request, url_for
 
-from portal.engine.events.catalogue import event_type
-from portal.engine.health import has_asked
-from portal.engine.reasons import Reason, title
-from portal.extensions import settings
-from portal.lib.clock import utcnow
-from portal.lib.durations import in_words
-from portal.lib.typed_text import harmless
 from portal.models.deliveries import DeliveryStatus
 from portal.services.bulk_retry import runs
-from portal.services.core.unit_of_work import session
-from portal.services.deliveries.answers import answers_of, doubtful_among
-from portal.services.deliveries.earlier_reasons import earlier_reasons
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
-from portal.services.deliveries.log.pages import EXPORT_LIMIT, LogRow
-from portal.services.operations.retention import held_until
-from portal.services.outbox.status import PausedFor, ShownStatus
+from portal.services.deliveries.log.pages import EXPORT_LIMIT
+from portal.services.deliveries.log.rows import LogRow
 from portal.web.deliveries.bulk_retries.taken import taken_words
 from portal.web.deliveries.forms import FAILED, LogFilterForm, failed_in, status_words
 from portal.web.deliveries.place.list_place import delivery_url
-from portal.web.deliveries.retried_row import here, retried, row_id, row_url
+from portal.web.deliveries.rows.remarks import doubtful, remarks
+from portal.web.deliveries.rows.retried_row import here, retried, row_id, row_url
+from portal.web.deliveries.rows.row_words import (
+    event_name,
+    held_end,
+    may_overtake,
+    may_retry,
+    next_try,
+    result,
+    result_url,
+    status_note,
+    took,
+    tries,
+    why_paused,
+)
 from portal.web.forms.edit_conflict import shown
 from portal.web.forms.list_order import SORT
-from portal.web.frame.banner_views import sending_stop
 from portal.web.frame.page_frame import RETRIED, page_url
 from portal.web.frame.tabs import Tab
-from portal.web.frame.wording import counted, day_of, number, zone
-from portal.web.help.anchors import help_url
+from portal.web.frame.wording import counted, number, zone
 
-__all__ = ["delivery_url", "here", "retried", "row_id", "row_url", "taken_words"]
+# With what the list's templates ask of it.
+__all__ = [
+    "delivery_url",
+    "doubtful",
+    "event_name",
+    "held_end",
+    "here",
+    "may_overtake",
+    "may_retry",
+    "next_try",
+    "remarks",
+    "result",
+    "result_url",
+    "retried",
+    "row_id",
+    "row_url",
+    "status_note",
+    "taken_words",
+    "took",
+    "tries",
+    "why_paused",
+]
 
 TABS: Final = (
     None,
@@ -50,10 +71,6 @@ TABS: Final = (
 COUNTED: Final = frozenset(
     {StatusFilter.ATTENTION, StatusFilter.WAITING, StatusFilter.PAUSED, StatusFilter.HELD}
 )
-PAUSED_FOR: Final = {
-    PausedFor.RECEIVER: "The receiver isn't responding",
-    PausedFor.ORDER: "An older one goes first",
-}
 # Of an asset's deliveries: those that are shown as they are stored.
 ASKED_FOR: Final = (
     DeliveryStatus.FAILED,
@@ -64,7 +81,6 @@ ASKED_FOR: Final = (
 NO_FILTERS: Final = frozenset({"all", "cursor", SORT, RETRIED})
 # The orders of the log, as its address says them.
 ORDERS: Final = (("", "Newest first"), ("when", "Oldest first"))
-MOST_REMARKED: Final = 120  # characters
 EXPORT_HINT: Final = f"All pages, at most the newest {number(EXPORT_LIMIT)}"
 
 
@@ -155,124 +171,6 @@ def failures_url(begins: datetime, ends: datetime, webhook: UUID | None = None) 
     """Where the deliveries are listed of which an attempt failed in between, to one if given."""
     since, until = (f"{at.astimezone(zone()):%Y-%m-%d %H:%M}" for at in (begins, ends))
     return url_for("deliveries.index", time=failed_in(), since=since, until=until, webhook=webhook)
-
-
-def event_name(event: str) -> str:
-    """The plain name of an event."""
-    return event_type(event).name
-
-
-def result(row: LogRow) -> str:
-    """How the last attempt ended, in a few words; blank before the first. Of what failed in a time,
-    why it did then."""
-    if row.failure:
-        return title(Reason(row.failure.reason or Reason.INTERRUPTED), row.failure.code)
-    if row.reason is None and row.code:
-        return f"{row.code} in {took(row.took_ms)}" if row.took_ms else f"Answered {row.code}"
-    if row.reason is None:
-        return ""
-    words = title(Reason(row.reason), row.code)
-    is_past = row.status is ShownStatus.DELIVERED
-    return f"Arrived before. Last attempt: {words}" if is_past else words
-
-
-def doubtful(rows: Sequence[LogRow]) -> frozenset[UUID]:
-    """Those that count as delivered although the answer's text speaks of an error."""
-    arrived = [
-        row
-        for row in rows
-        if row.status is ShownStatus.DELIVERED and not (row.reason or row.failure)
-    ]
-    return doubtful_among([row.public_id for row in arrived])
-
-
-@dataclass(frozen=True, slots=True)
-class Remark:
-    """What stands beside a result; `is_earlier`: in a line of its own, for it is told whole."""
-
-    text: str
-    is_earlier: bool = False
-
-
-def remarks(rows: Sequence[LogRow]) -> dict[UUID, Remark]:
-    """What stands beside the results of a page: why it failed before a Retry failed for another
-    reason, else the first line of what the receiver answered."""
-    then = {row.public_id: _first_line(row.failure.said) for row in rows if row.failure}
-    rows = [row for row in rows if not row.failure]
-    failed = {row.id: row.public_id for row in rows if row.reason}
-    tried = [row.id for row in rows if row.reason and row.attempts > 1]
-    earlier = earlier_reasons(session(), tried)
-    said = answers_of([row_id for row_id in failed if row_id not in earlier])
-    told = {
-        row_id: Remark(f"earlier: {each.words}", is_earlier=True)
-        for row_id, each in earlier.items()
-    }
-    told |= {row_id: Remark(line) for row_id, text in said.items() if (line := _first_line(text))}
-    now = {failed[row_id]: remark for row_id, remark in told.items()}
-    return now | {row_id: Remark(line) for row_id, line in then.items() if line}
-
-
-def _first_line(text: str) -> str:
-    """Written by somebody else: on one line, and without what a terminal would act on."""
-    lines = harmless(text).strip().splitlines()
-    return lines[0].strip()[:MOST_REMARKED] if lines else ""
-
-
-def result_url(row: LogRow) -> str:
-    """Where the help explains why the last attempt failed; blank where it did not."""
-    if row.failure:
-        return help_url(Reason(row.failure.reason or Reason.INTERRUPTED), row.failure.code)
-    return help_url(Reason(row.reason), row.code) if row.reason else ""
-
-
-def why_paused(row: LogRow) -> str:
-    """What a paused delivery waits for; empty for any other."""
-    if row.paused_for is PausedFor.RECEIVER and has_asked(row.next_try_at, utcnow()):
-        return "The receiver asked us to wait"
-    return PAUSED_FOR[row.paused_for] if row.paused_for else ""
-
-
-def status_note(row: LogRow) -> str:
-    """What stands under a status: why it is paused, or until when it is held."""
-    if row.status is ShownStatus.HELD:
-        return held_end(row.created_at, row.webhook_off_at)
-    return why_paused(row)
-
-
-def held_end(created_at: datetime, off_at: datetime | None) -> str:
-    """ "Kept until 24 Dec": what becomes of a held delivery by itself. As `held_until` takes it."""
-    return f"Kept until {day_of(held_until(created_at, off_at))}"
-
-
-def tries(made: int) -> str:
-    """ "2 of 10": the scheduled tries that were made."""
-    return f"{made} of {len(settings().webhook_retry_schedule)}"
-
-
-def next_try(row: LogRow) -> datetime | str:
-    """When it goes by itself: a time to come, or words; empty when it does not."""
-    if row.waits_behind:
-        return "after an older one"
-    if row.next_try_at is None or row.status is ShownStatus.SENDING:
-        return ""
-    if sending_stop():
-        return "when sending starts"
-    return row.next_try_at if row.next_try_at > utcnow() else "now"
-
-
-def may_retry(row: LogRow) -> bool:
-    """Whether a Retry is offered: where it would be taken."""
-    return row.is_retryable and not sending_stop()
-
-
-def may_overtake(row: LogRow) -> bool:
-    """Whether a Retry could go out of turn, which has to be asked about first."""
-    return row.is_in_order and (row.waits_behind or row.next_try_at is None)
-
-
-def took(milliseconds: int | None) -> str:
-    """How long the last attempt took."""
-    return "" if milliseconds is None else in_words(milliseconds / 1000)
 
 
 def export_url() -> str:

@@ -5,10 +5,8 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID, uuid4
 
-from portal.engine.http.url import host_of
 from portal.engine.reason_keys import Reason
 from portal.engine.reasons import Explanation
-from portal.engine.retry_policy import AttemptKind
 from portal.services.deliveries.attempt_detail import AttemptDetail
 from portal.services.deliveries.detail import DeliveryDetail
 from portal.services.deliveries.problems.dismissed_failures import (
@@ -28,24 +26,23 @@ from portal.web.deliveries.explanation import (
     for_the_caller,
     is_doubtful,
 )
-from portal.web.deliveries.log_presenter import event_name, took, tries
 from portal.web.deliveries.progress import (
     RetryOutcome,
     again_of,
     delay_of,
     earlier_of,
     is_live,
-    left_alone,
-    next_attempt,
     outcome_of,
 )
 from portal.web.deliveries.request import Sent, sent_of
+from portal.web.deliveries.rows.remarks import same_answer_url
+from portal.web.deliveries.rows.row_words import event_name
+from portal.web.deliveries.sentences import sentence_of
 from portal.web.deliveries.steps import DeliveryStep, steps_of, who
-from portal.web.deliveries.times import held_sentence, repeat_warning, times_of
+from portal.web.deliveries.times import repeat_warning, times_of
 from portal.web.deliveries.trial_steps import TestStep, steps_of_test
-from portal.web.frame.access import can
 from portal.web.frame.status_tags import Tag, delivery_tag
-from portal.web.frame.wording import moment, near_time, plural, stop_sentence
+from portal.web.frame.wording import counted, near_time
 from portal.web.help.advice import Advice
 from portal.web.help.anchors import help_url
 
@@ -116,6 +113,21 @@ class DeliveryPage:
         """The first line of the answer, as much as is read at a glance."""
         lines = self.answered.response_text.strip().splitlines() if self.answered else []
         return lines[0][:FIRST_LINE] if lines else ""
+
+    @property
+    def behind(self) -> str:
+        """ "13 deliveries wait": those that go after it, in order."""
+        many = self.delivery.behind
+        return f"{counted(many)} {'delivery waits' if many == 1 else 'deliveries wait'}"
+
+    @property
+    def same_answer_url(self) -> str:
+        """Where the log lists all to its webhook that were answered so; blank where nothing is
+        wrong with the answer, or nothing was said."""
+        is_well = self.answered and self.answered.is_delivered and not self.is_doubtful
+        if self.answered is None or self.draft or is_well:
+            return ""
+        return same_answer_url(self.delivery.webhook_id, self.answered.response_text)
 
     @property
     def attempt_steps(self) -> list[DeliveryStep]:
@@ -203,78 +215,6 @@ def page_of(delivery: DeliveryDetail, draft: UUID | None = None) -> DeliveryPage
     )
 
 
-def sentence_of(delivery: DeliveryDetail) -> str:
-    """How it stands, in one sentence or two."""
-    if delivery.comes_to_rest:
-        is_gone = delivery.standing.is_webhook_deleted
-        return f"Its webhook {'was deleted' if is_gone else 'is off'}, so it is not sent."
-    if delivery.stop and delivery.waits_for_start:
-        return f"{stop_sentence(delivery.stop)} This goes out once it is started again."
-    match delivery.status:
-        case ShownStatus.WAITING:
-            return f"{_asked(delivery)}It is about to be sent."
-        case ShownStatus.PAUSED:
-            return _paused(delivery)
-        case ShownStatus.SENDING:
-            return f"It is being sent to {_host(delivery)} now."
-        case ShownStatus.DELIVERED:
-            return _delivered(delivery)
-        case ShownStatus.RETRYING:
-            return f"Not delivered yet: {_made(delivery)} Next attempt: {next_attempt(delivery)}."
-        case ShownStatus.FAILED:
-            return _failed(delivery)
-        case ShownStatus.STOPPED:
-            by = f" by {delivery.stopped_by}" if delivery.stopped_by else ""
-            return f"Stopped{by}. It is not retried automatically."
-        case _:
-            return held_sentence(delivery)
-
-
 def _answered(delivery: DeliveryDetail) -> AttemptDetail | None:
     answered = [each for each in delivery.attempts if each.code or each.response_headers]
     return answered[-1] if answered else None
-
-
-def _asked(delivery: DeliveryDetail) -> str:
-    is_retry = bool(delivery.requested_by and delivery.is_manual)
-    return f"{delivery.requested_by} pressed Retry. " if is_retry else ""
-
-
-def _paused(delivery: DeliveryDetail) -> str:
-    if delivery.paused_for is PausedFor.ORDER:
-        return "An older delivery goes first: this webhook gets one at a time, in order."
-    if delivery.is_manual:
-        # Planned attempts may be over: this one is apart from them.
-        return f"{_asked(delivery)}{left_alone(delivery)} Retried: {next_attempt(delivery)}."
-    made = f" {_made(delivery)}" if delivery.tries else ""
-    return f"{left_alone(delivery)}{made} Next attempt: {next_attempt(delivery)}."
-
-
-def _made(delivery: DeliveryDetail) -> str:
-    """ "4 of 10 attempts made, and 1 Retry.": a person's count apart."""
-    by_people = sum(each.kind == AttemptKind.MANUAL for each in delivery.attempts)
-    retries = f", and {plural(by_people, 'Retry', 'Retries')}" if by_people else ""
-    return f"{tries(delivery.tries)} attempts made{retries}."
-
-
-def _delivered(delivery: DeliveryDetail) -> str:
-    arrived = [each for each in delivery.attempts if each.is_delivered]
-    if not arrived:
-        return "It has arrived."
-    last = arrived[-1]
-    when = moment(last.finished_at or last.started_at).text
-    total = took(round(last.phases["total"])) if last.phases.get("total") else ""
-    return f"{host_of(last.url)} answered {last.code}{f' in {total}' if total else ''}, {when}."
-
-
-def _failed(delivery: DeliveryDetail) -> str:
-    if delivery.standing.is_test:
-        how = "was not accepted" if delivery.code else "did not arrive"
-        return f"The test {how}. Nothing else is affected by it."
-    made = plural(delivery.tries, "attempt")
-    then = " Fix the cause, then Retry." if can("deliveries.retry") else ""
-    return f"Not delivered after {made}, and not retried automatically.{then}"
-
-
-def _host(delivery: DeliveryDetail) -> str:
-    return host_of(delivery.webhook_url) or "the receiver"

@@ -11,7 +11,7 @@ from portal.lib.durations import in_words
 from portal.services.deliveries.attempt_detail import AttemptDetail
 from portal.services.deliveries.detail import DeliveryDetail
 from portal.services.outbox.status import ShownStatus
-from portal.web.deliveries.log_presenter import event_name, held_end
+from portal.web.deliveries.rows.row_words import event_name, held_end
 
 PHASES: Final = {
     "again": "sent once more, because the connection kept open had ended,",

@@ -11,7 +11,7 @@ from portal.lib.durations import in_words
 from portal.services.deliveries.attempt_detail import AttemptDetail
 from portal.services.deliveries.detail import DeliveryDetail
 from portal.services.outbox.status import ShownStatus
-from portal.web.deliveries.log_presenter import held_end
+from portal.web.deliveries.rows.row_words import held_end
 
 NOTHING: Final = timedelta()
 

@@ -24,7 +24,7 @@ from portal.services.deliveries.detail import find_body, find_delivery
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter
 from portal.services.deliveries.log.pages import LogPage
-from portal.web.deliveries import log_csv, log_presenter, retried_row
+from portal.web.deliveries import log_csv, log_presenter
 from portal.web.deliveries import presenter as delivery_presenter
 from portal.web.deliveries.bulk_retries import lines as run_lines
 from portal.web.deliveries.forms import LogFilterForm
@@ -32,6 +32,7 @@ from portal.web.deliveries.place.list_place import carried, place_of
 from portal.web.deliveries.place.log_order import log_order
 from portal.web.deliveries.problems import lines as problem_lines
 from portal.web.deliveries.problems.lines import NO_PROBLEMS
+from portal.web.deliveries.rows import retried_row
 from portal.web.forms.csv_download import csv_download, excel_separator
 from portal.web.forms.filter_form import answer_as
 from portal.web.forms.refusals import status_of

@@ -10,7 +10,7 @@ from flask import request
 from portal.engine.events.names import EventName
 from portal.services.audit.queries import TrailEntry
 from portal.web.assets.presenter import in_words
-from portal.web.deliveries.log_presenter import event_name
+from portal.web.deliveries.rows.row_words import event_name
 from portal.web.frame.status_tags import DELIVERY
 from portal.web.webhooks.history import FIELDS, UNSEEN_PART
 

@@ -9,7 +9,7 @@ from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer t
 from portal.lib.paging import Page
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
-from portal.services.deliveries.log.pages import LogRow
+from portal.services.deliveries.log.rows import LogRow
 from portal.services.webhooks import held_deliveries
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.held_deliveries import Decided, HeldDecision, Rest, Seen

@@ -11,8 +11,8 @@ from uuid import UUID
 from portal.engine.events.names import EventName
 from portal.models.inbox import Verdict
 from portal.services.webhooks.inbox.messages import Inbox, InboxItem
-from portal.web.deliveries.log_presenter import event_name
 from portal.web.deliveries.request import pretty
+from portal.web.deliveries.rows.row_words import event_name
 from portal.web.frame.status_tags import Tag, signature_tag
 from portal.web.frame.wording import number, plural
 

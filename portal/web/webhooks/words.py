@@ -9,7 +9,7 @@ from portal.engine.health import PATIENCE_IN_WORDS, has_asked
 from portal.engine.reasons import Reason, explain, title
 from portal.lib.durations import relative
 from portal.models.webhooks import OffReason
-from portal.services.deliveries.log.pages import LogRow
+from portal.services.deliveries.log.rows import LogRow
 from portal.services.deliveries.trends import Trend
 from portal.services.operations.retention import held_until
 from portal.services.outbox.status import ShownStatus

@@ -18,7 +18,7 @@ from portal.engine.events.catalogue import EventName
 from portal.engine.reason_keys import Reason
 from portal.lib.clock import utcnow
 from portal.lib.paging import Page
-from portal.models.deliveries import Attempt, Delivery, Event, Lease, Priority
+from portal.models.deliveries import Attempt, AttemptBody, Delivery, Event, Lease, Priority
 from portal.models.dismissals import Dismissal
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import session, writing
@@ -85,7 +85,10 @@ def rows(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[Delivery]:
         # Some of those that are open.
         current.add_all(_lease(now, row) for n, row in enumerate(rows) if n % 7 in {2, 3} and n % 2)
         # Some that an attempt failed of, whatever came of them later.
-        current.add_all(_failed(row) for n, row in enumerate(rows) if n % 3)
+        failed = [_failed(row) for n, row in enumerate(rows) if n % 3]
+        current.add_all(failed)
+        current.flush()
+        current.add_all(_answer(each) for each in failed)
     session().rollback()
     return list(session().scalars(select(Delivery).where(Delivery.webhook_id != draft)))
 
@@ -105,6 +108,12 @@ def _failed(row: Delivery) -> Attempt:
     known = {"delivery_id": row.id, "number": 1, "kind": "scheduled", "outcome": "failed"}
     times = {"started_at": row.created_at, "finished_at": row.created_at}
     return Attempt(url="https://receiver.example.com/hook", **known, **times)
+
+
+def _answer(attempt: Attempt) -> AttemptBody:
+    said = "100%_done" if attempt.delivery_id % 2 else "100 done"
+    headers: dict[str, list[Any]] = {"request_headers": [], "response_headers": []}
+    return AttemptBody(attempt_id=attempt.id, response_text=f"<p>{said}</p>", **headers)
 
 
 def parts(rows: list[Delivery]) -> Iterator[Part]:
@@ -131,6 +140,8 @@ def parts(rows: list[Delivery]) -> Iterator[Part]:
     yield {"until": middle}, lambda row: row.created_at < middle
     for between in (FailedBetween(since=middle), FailedBetween(until=middle)):
         yield {"failed": between}, lambda row, between=between: failed_in(row, between)
+    # As it stands there: no sign in it means "anything".
+    yield {"answer": "%_Done"}, lambda row: row.attempts > 0 and row.id % 2 == 1
 
 
 def shows(row: Delivery, status: StatusFilter) -> bool:

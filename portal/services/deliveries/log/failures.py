@@ -40,7 +40,7 @@ def failed_attempts(wanted: FailedBetween) -> Select[int]:
     """Whose attempts failed, the last first: one more than is told."""
     return (
         select(Attempt.delivery_id)
-        .where(is_failed_attempt(), *_times(wanted))
+        .where(*failed_between(wanted))
         .order_by(Attempt.finished_at.desc())
         .limit(MOST_ATTEMPTS + 1)
     )
@@ -53,12 +53,15 @@ def has_failed_between(wanted: FailedBetween) -> Check:
         # What arrived at once is most of a log, and has no other attempt to look for.
         arrived = and_(row.status == DeliveryStatus.DELIVERED, row.reason.is_(None))
         may_have = and_(row.attempts > 0, or_(row.attempts > 1, ~arrived))
-        failed = select(Attempt.id).where(
-            Attempt.delivery_id == row.id, is_failed_attempt(), *_times(wanted)
-        )
+        failed = select(Attempt.id).where(Attempt.delivery_id == row.id, *failed_between(wanted))
         return and_(may_have, failed.exists())
 
     return check
+
+
+def failed_between(wanted: FailedBetween | None) -> list[ColumnElement[bool]]:
+    """What makes an attempt one that failed in that time; nothing where none is asked for."""
+    return [is_failed_attempt(), *_times(wanted)] if wanted else []
 
 
 def last_failures(
@@ -71,7 +74,7 @@ def last_failures(
     found = (
         select(Attempt.delivery_id, Attempt.finished_at, Attempt.reason, Attempt.code, said)
         .outerjoin(AttemptBody, AttemptBody.attempt_id == Attempt.id)
-        .where(Attempt.delivery_id.in_(ids), is_failed_attempt(), *_times(wanted))
+        .where(Attempt.delivery_id.in_(ids), *failed_between(wanted))
         .order_by(Attempt.delivery_id, Attempt.number)
     )
     rows = current.execute(found)

@@ -44,7 +44,8 @@ class LogFilter:
     none so far. `search` is an asset's tag, or part of its tag, name or serial number, or the
     beginning of a delivery's id; `asset_id` goes before it. `since` and `until` are of being
     stored; `failed`: an attempt failed in that time, whatever became of the delivery; tests
-    apart.
+    apart. `answer`: a part of what the receiver wrote back to one of its attempts, or, beside
+    `failed`, to one that failed in that time.
     """
 
     status: StatusFilter | None = None
@@ -59,3 +60,4 @@ class LogFilter:
     since: datetime | None = None
     until: datetime | None = None
     failed: FailedBetween | None = None
+    answer: str = ""

@@ -9,36 +9,30 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, func, not_, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session
 
 from portal.lib.ids import ids_beginning
 from portal.lib.paging import Cursor
 from portal.models.assets import Asset
 from portal.models.deliveries import (
-    OPEN,
     Delivery,
-    DeliveryStatus,
-    Lease,
     Priority,
-    is_open,
 )
 from portal.models.webhooks import Webhook
 from portal.services.assets.search import by_words
 from portal.services.core.keyset import FIRST_ID, LAST_ID, side_by_side
 from portal.services.core.skip_scan import skip_scan
+from portal.services.deliveries.answers import has_answer
 from portal.services.deliveries.log.attention import (
     has_dismissals,
     is_undismissed,
-    nobody_sends,
-    paused_webhooks,
-    wants_attention,
 )
-from portal.services.deliveries.log.failures import few, has_failed_between
+from portal.services.deliveries.log.failures import failed_between, few, has_failed_between
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from portal.services.deliveries.log.marks import is_marked, is_unmarked
+from portal.services.deliveries.log.statuses import stored_as, to_look_at
 from portal.services.deliveries.log.walk import Check, Column, Walk, matches
-from portal.services.outbox.next_try import is_paused
 from portal.services.webhooks.draft_rows import draft_ids
 
 # The first whose columns are all asked for is walked; each ends in the id.
@@ -60,7 +54,6 @@ MOST_BEGUN: Final = 500
 SLACK: Final = timedelta(minutes=1)
 CODES: Final = skip_scan("deliveries", "code", "code BETWEEN :first AND :last")
 Asked = dict[Column, Any]
-Stored = DeliveryStatus | tuple[DeliveryStatus, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +76,16 @@ def walk_for(
     if between is None or asked is None or failing == ():
         return None
     ends = (*between, current.get_bind().dialect.name != "sqlite")
-    status, seldom = _status(wanted.status, now)
+    status, seldom = stored_as(wanted.status, now)
     if wanted.status is StatusFilter.ATTENTION:
-        status = _to_look_at(current, now, asked.get(Delivery.webhook_id))
+        status = to_look_at(current, now, asked.get(Delivery.webhook_id))
     if status is not None:
         asked[Delivery.status] = status
     checks = tuple(_checks(current, wanted, asked.get(Delivery.webhook_id)))
     if wanted.failed and failing is None:
         checks += (has_failed_between(wanted.failed),)
+    if wanted.answer:
+        checks += (has_answer(wanted.answer, failed_between(wanted.failed)),)
     seldom += [*times(wanted), *without_drafts(current)]
     seldom += [Delivery.priority != Priority.TEST] if wanted.failed else []
     seldom += _unmarked(current, wanted, asked.get(Delivery.webhook_id))
@@ -162,12 +157,6 @@ def times(wanted: LogFilter) -> list[ColumnElement[bool]]:
     return [*since, *until]
 
 
-def of_status(status: StatusFilter, now: datetime) -> list[ColumnElement[bool]]:
-    """What makes a delivery one of this status, as a condition by itself."""
-    stored, others = _status(status, now)
-    return [*others, *([matches(Delivery.status, stored)] if stored is not None else [])]
-
-
 def without_drafts(current: Session) -> list[ColumnElement[bool]]:
     """Tests before saving belong to an open form alone. Ids, so that no planner begins there."""
     drafts = draft_ids(current)
@@ -237,33 +226,6 @@ def _unmarked(
     """Without what was dismissed one by one: few rows, which the walk drops on its way."""
     asks = wanted.status is StatusFilter.ATTENTION and is_marked(current, webhook_id)
     return [is_unmarked(Delivery)] if asks else []
-
-
-def _to_look_at(current: Session, now: datetime, webhook_id: int | None) -> Stored:
-    """Where what needs attention is found. What waits does so only while a receiver is left alone:
-    else it may be a million that nobody has to look at."""
-    waits = (DeliveryStatus.WAITING,) if paused_webhooks(current, now, webhook_id) else ()
-    return (DeliveryStatus.FAILED, *waits, DeliveryStatus.RETRYING)
-
-
-def _status(
-    status: StatusFilter | None, now: datetime
-) -> tuple[Stored | None, list[ColumnElement[bool]]]:
-    """The stored status to walk along, or several, and what else makes it what people see."""
-    match status:
-        case None:
-            return None, []
-        case StatusFilter.ATTENTION:
-            return (DeliveryStatus.FAILED, *OPEN), [wants_attention(now)]
-        case StatusFilter.PAUSED:
-            return OPEN, [nobody_sends(now), is_paused(now)]
-        case StatusFilter.SENDING:
-            leased = select(Lease.delivery_id).where(Lease.until > now)
-            return None, [Delivery.id.in_(leased), is_open()]
-        case StatusFilter.WAITING | StatusFilter.RETRYING:
-            return DeliveryStatus(status), [nobody_sends(now), not_(is_paused(now))]
-        case _:
-            return DeliveryStatus(status), []
 
 
 def _few(current: Session, wanted: Select[int]) -> tuple[int, ...] | None:

@@ -13,7 +13,7 @@ from portal.services.core import counting
 from portal.services.core.counting import capped
 from portal.services.deliveries.log.attention import nobody_sends
 from portal.services.deliveries.log.filters import StatusFilter
-from portal.services.deliveries.log.plan import of_status
+from portal.services.deliveries.log.statuses import of_status
 
 # What a pause takes from two of them, and gives to the third.
 PAUSABLE: Final = (StatusFilter.WAITING, StatusFilter.RETRYING, StatusFilter.PAUSED)

@@ -11,7 +11,7 @@ from portal.models.tasks import Task, TaskState
 from portal.services.bulk_retry import runs
 from portal.services.core.unit_of_work import session
 from portal.services.deliveries import queued_rows
-from portal.services.deliveries.log.pages import LogRow
+from portal.services.deliveries.log.rows import LogRow
 from portal.web.frame.wording import counted
 
 

@@ -75,6 +75,8 @@ def _parts(wanted: LogFilter, names: Names) -> Iterator[str]:
         yield f"“{wanted.search}”"
     if wanted.delivery:
         yield "one delivery"
+    if wanted.answer:
+        yield f"answered “{wanted.answer}”"
     if wanted.failed:
         yield _failed(*wanted.failed)
     if wanted.since:

@@ -18,7 +18,7 @@ from portal.services.deliveries.log.filters import LogFilter
 from portal.services.deliveries.log.neighbours import find_neighbours
 from portal.web.deliveries.forms import FILTERS, LogFilterForm
 from portal.web.deliveries.place.log_order import log_order
-from portal.web.deliveries.retried_row import list_of, row_id
+from portal.web.deliveries.rows.retried_row import list_of, row_id
 from portal.web.forms.edit_conflict import shown
 from portal.web.forms.list_address import LIST, LONGEST
 from portal.web.forms.list_order import SORT

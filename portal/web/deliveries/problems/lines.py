@@ -2,15 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from flask import url_for
 from markupsafe import Markup
 
-from portal.engine.health import PATIENCE_IN_WORDS, has_asked
+from portal.engine.health import PATIENCE_IN_WORDS
 from portal.engine.reasons import title
-from portal.lib.clock import utcnow
 from portal.models.webhooks import OffReason
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from portal.services.deliveries.problems.queries import Problem, find_problems
@@ -18,18 +17,23 @@ from portal.services.operations.retention import held_until
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.notices.banners import WebhookTrouble, troubles
 from portal.services.webhooks.notices.emails import News
-from portal.services.webhooks.summary import Standing
 from portal.web.deliveries.bulk_retries.taken import QueuedDeliveries, queued
 from portal.web.deliveries.forms import UNTRIED
+from portal.web.deliveries.problems.line_words import (
+    behind_of,
+    earlier_of,
+    filter_of,
+    how_it_goes_on,
+    span_of,
+    why_untried,
+)
 from portal.web.frame.access import can
 from portal.web.frame.banner_views import sending_stop
-from portal.web.frame.wording import counted, day_of, near_time, plural, time_tag
+from portal.web.frame.wording import counted, day_of, time_tag
 
 MOST_LINES: Final = 40
 # Troubles are few; each of these is looked up by itself.
 MOST_TROUBLES: Final = 10
-PAUSED: Final = "paused: the receiver isn't responding"
-ASKED: Final = "paused: the receiver asked us to wait"
 WHY_OFF: Final = {
     OffReason.GONE: "address closed for good (410)",
     OffReason.FAILING: f"nothing arrived for {PATIENCE_IN_WORDS}",
@@ -185,7 +189,7 @@ def _failing(trouble: WebhookTrouble) -> ProblemLine:
 def _of_deliveries(problem: Problem, in_runs: QueuedDeliveries) -> ProblemLine:
     taken = in_runs.count(problem.webhook_id, problem.reason)
     to_retry = max(0, problem.retryable - taken)
-    words = title(problem.reason, problem.code) if problem.reason else _untried(problem)
+    words = title(problem.reason, problem.code) if problem.reason else why_untried(problem)
     which = "delivery" if problem.count == 1 else "deliveries"
     may_retry = to_retry > 0 and can("deliveries.retry") and not sending_stop()
     return ProblemLine(
@@ -194,84 +198,20 @@ def _of_deliveries(problem: Problem, in_runs: QueuedDeliveries) -> ProblemLine:
         told=words,
         figure=f"{counted(problem.count)} {which}",
         more=[
-            _span(problem),
-            *_earlier(problem),
+            span_of(problem),
+            *earlier_of(problem),
             *in_runs.words(problem.webhook_id, problem.reason),
-            *_goes_on(problem),
+            *how_it_goes_on(problem),
         ],
-        end=_behind(problem),
+        end=behind_of(problem),
         icon="pause-fill" if problem.is_paused and not problem.failed else "x-octagon-fill",
         tone="danger" if problem.failed else "warning",
-        url=url_for("deliveries.index", **_filter_of(problem)),
-        retry_url=url_for("batches.confirm", **_filter_of(problem), all="1") if may_retry else "",
+        url=url_for("deliveries.index", **filter_of(problem)),
+        retry_url=url_for("batches.confirm", **filter_of(problem), all="1") if may_retry else "",
         retry_count=counted(to_retry),
         total=counted(problem.count + problem.waits_behind),
         dismissible=_dismissible(problem),
     )
-
-
-def _untried(problem: Problem) -> str:
-    if not problem.is_paused:
-        return "not attempted yet"
-    return ASKED if has_asked(problem.next_retry_at, utcnow()) else PAUSED
-
-
-def _filter_of(problem: Problem) -> dict[str, Any]:
-    """The filter of the log that shows exactly these."""
-    return {
-        "status": str(StatusFilter.ATTENTION),
-        "webhook": problem.webhook_id,
-        "reason": str(problem.reason or UNTRIED),
-        "code": problem.code,
-    }
-
-
-def _span(problem: Problem) -> str:
-    """ "03:11 to 13:11": when they were stored."""
-    first, last = problem.first_at, problem.last_at
-    if last is None:
-        return ""
-    if first is None:
-        return Markup("until {}").format(time_tag(last))
-    begin, end = near_time(first), near_time(last)
-    if begin == end:
-        return time_tag(first)
-    is_later_day = " " in begin and " " not in end
-    today = "today " if is_later_day else ""
-    return Markup("{} to {}{}").format(time_tag(first), today, time_tag(last))
-
-
-def _earlier(problem: Problem) -> Iterator[str]:
-    """Why they failed before a Retry failed for another reason."""
-    if problem.earlier:
-        times = f", {plural(problem.earlier.count, 'time')}" if problem.count == 1 else ""
-        yield f"earlier: {problem.earlier.words}{times}"
-
-
-def _behind(problem: Problem) -> str:
-    """How many an order holds up."""
-    if not problem.waits_behind:
-        return ""
-    waits = "waits" if problem.waits_behind == 1 else "wait"
-    return f"and {counted(problem.waits_behind)} {waits} behind it, in order"
-
-
-def _goes_on(problem: Problem) -> Iterator[str]:
-    """How it goes on there."""
-    if problem.is_deleted:
-        yield "webhook deleted"
-    elif problem.standing is Standing.OFF:
-        yield "webhook off"
-    elif sending_stop():
-        yield "waits until sending is started"
-    elif problem.next_retry_at:
-        yield Markup("next automatic retry {}").format(time_tag(problem.next_retry_at))
-    elif problem.is_failing:
-        yield "still failing"
-        if problem.is_paused:  # others there are retried automatically
-            yield "not retried automatically"
-    elif problem.has_recovered:
-        yield "deliveries arrive again"
 
 
 def _dismissible(problem: Problem) -> Dismissible | None:

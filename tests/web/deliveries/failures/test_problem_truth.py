@@ -49,14 +49,17 @@ def test_the_row_tells_what_the_receiver_said(app: Flask) -> None:
 
 def test_one_that_holds_others_up_in_order_says_how_many(app: Flask) -> None:
     hook = make_webhook(name="Accounting export", in_order=True, failures_in_row=4)
-    make_delivery(hook, status="retrying", reason="server", code=500, tries=4)
-    for _ in range(13):
-        make_delivery(hook)
+    head = make_delivery(hook, status="retrying", reason="server", code=500, tries=4)
+    last = [make_delivery(hook) for _ in range(13)][-1]
     pages = visit(app, "support")
     assert "1 delivery and 13 wait behind it, in order" in problems(pages.get("/"))[0]
     page = pages.get(f"/settings/webhooks/{hook.public_id}")
     assert "13 deliveries wait behind it" in page.main
     assert "oldest waiting" not in page.main
+    page = pages.get(f"/deliveries/{head}")
+    assert "in order: 13 deliveries wait behind this one until it has arrived" in page.main
+    page = pages.get(f"/deliveries/{last}")
+    assert "behind this one" not in page.main
 
 
 def test_only_what_is_retried_automatically_has_a_next_retry_and_it_is_that_of_the_rows(

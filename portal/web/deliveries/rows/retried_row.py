@@ -14,7 +14,7 @@ from portal.services.core.refusals import NotFound
 from portal.services.deliveries.detail import find_delivery
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter
-from portal.services.deliveries.log.pages import LogRow
+from portal.services.deliveries.log.rows import LogRow
 from portal.web.deliveries.progress import RetryOutcome, is_live, outcome_of, under_way
 from portal.web.forms.query_values import uuid_or_none
 from portal.web.frame.access import local_path

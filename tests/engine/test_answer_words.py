@@ -1,0 +1,54 @@
+"""What an answer says in a sentence, whatever it is made of."""
+
+import pytest
+
+from portal.engine.answer_words import MOST_READ, line_with, sentence_in
+
+SAID = [
+    ("asset.serial_number is missing\nat line 7", "asset.serial_number is missing"),
+    ("\n\n  busy  ", "busy"),
+    ("", ""),
+    ('{"error": "asset.serial_number is missing"}', "asset.serial_number is missing"),
+    ('{"error": "invalid", "message": "The tag is taken"}', "The tag is taken"),
+    ('{"error": {"code": 17, "detail": "No such room"}}', "No such room"),
+    ('{"Message":"Unknown asset"}', "Unknown asset"),
+    ('[{"title": "Bad"}]', "Bad"),
+    ('{"errors": ["No name", "No tag"]}', "No name"),
+    ('{"message": "caf\\u00e9 \\"A\\"\\nis shut"}', 'café "A" is shut'),
+    # The beginning of a longer one.
+    ('{"message": "It was cut o', "It was cut o"),
+    ('{"message": "It was cut \\u00', "It was cut \\u00"),
+    # Nothing in it is a sentence.
+    ('{"message": ""}', '{"message": ""}'),
+    ('{"id": 7}', '{"id": 7}'),
+    # No JSON, though it speaks of one.
+    ('Not sent: {"message": "x"}', 'Not sent: {"message": "x"}'),
+    (
+        "<!DOCTYPE html>\n<html><head><title>\n 502 Bad\nGateway &amp; more</title>",
+        "502 Bad Gateway & more",
+    ),
+    ("<html><body><h1 class='x'>Not here</h1>", "Not here"),
+    ("<p>gone</p>", "<p>gone</p>"),
+]
+
+
+@pytest.mark.parametrize(("text", "sentence"), SAID)
+def test_the_sentence_of_an_answer_is_what_a_person_would_read_first(
+    text: str, sentence: str
+) -> None:
+    assert sentence_in(text) == sentence
+
+
+def test_the_line_with_what_was_looked_for_is_shown_from_shortly_before_it() -> None:
+    assert line_with("SERIAL", '{"error": "serial is missing"}') == "serial is missing"
+    assert line_with("at 9", "all is well\n  it broke at 9\n") == "it broke at 9"
+    line = line_with("needle", "x" * 500 + "needle" + "y" * 500)
+    assert line.startswith("…" + "x" * 40 + "needley")
+    # The sentence does not hold it, so it is not shown for it.
+    assert line_with("17", '{"message": "No", "code": 17}') == '{"message": "No", "code": 17}'
+
+
+def test_no_more_of_an_answer_is_searched_for_its_sentence_than_is_read_at_once() -> None:
+    # The pattern for it takes a time that grows with the square of a text made to be slow.
+    far = f'{{"id": "{"x" * MOST_READ}", "message": "no"}}'
+    assert sentence_in(far) == far[:MOST_READ]

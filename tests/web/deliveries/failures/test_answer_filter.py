@@ -1,0 +1,103 @@
+"""What receivers answered can be looked for: those that read the same are told apart by it."""
+
+from urllib.parse import urlencode
+from uuid import UUID
+
+import pytest
+from flask import Flask
+
+from portal.engine.answer_words import MOST_READ
+from portal.models.deliveries import Delivery
+from portal.services.bulk_retry.selection import Selection
+from portal.services.bulk_retry.stored_choice import as_params, from_params
+from portal.services.core.unit_of_work import session
+from portal.services.deliveries.log.filters import LogFilter
+from tests.support.deliveries import make_attempt, make_delivery
+from tests.support.factories import Hook, make_webhook
+from tests.web.home.test_home import problems
+from tests.web.signed_in import visit
+
+pytestmark = pytest.mark.both_databases
+MISSING = "asset.serial_number is missing"
+TICKED = "/deliveries/retry"
+
+
+def failed(hook: Hook, *answers: str) -> UUID:
+    """A delivery that failed for good with these answers, each with 500."""
+    made = make_delivery(hook, status="failed", reason="server", code=500)
+    for text in answers:
+        make_attempt(made, reason="server", code=500, response_text=text)
+    return made
+
+
+def test_those_that_read_the_same_are_found_by_what_was_answered_and_put_aside(app: Flask) -> None:
+    hook = make_webhook(name="Finance")
+    for _ in range(9):
+        failed(hook, "busy")
+    known = [failed(hook, f'{{"code": 7, "error": "{MISSING}"}}') for _ in range(3)]
+    pages = visit(app, "support", name="Sam")
+    assert "12 deliveries" in problems(pages.get("/deliveries"))[0]
+
+    page = pages.get(f"/deliveries/{known[0]}")
+    page = pages.get(page.links("Deliveries with this answer")[0])
+    assert f"Answer contains: {MISSING}" in page.main
+    assert [row[5] for row in page.rows()] == [f"Server error (500) {MISSING}"] * 3
+    ids = list(map(str, known))
+    page = pages.submit(page.form(TICKED), "Dismiss selected", delivery=ids)
+    assert "9 deliveries" in problems(pages.get("/deliveries"))[0]
+
+
+def test_the_answer_before_the_last_is_found_and_called_so(app: Flask) -> None:
+    hook = make_webhook(name="Finance")
+    failed(hook, f"first\nsecond: {MISSING}", "busy")
+    failed(hook, "busy")
+    pages = visit(app, "support")
+    (row,) = pages.get("/deliveries?answer=SERIAL_number").rows()
+    assert row[5] == f"Server error (500)earlier: second: {MISSING}"
+    assert len(pages.get("/deliveries?answer=busy").rows()) == 2
+    for nothing in ("missing busy", "%", "serial%number"):
+        page = pages.get("/deliveries?" + urlencode({"answer": nothing}))
+        assert (page.rows(), "No delivery matches" in page.main) == ([], True)
+
+
+def test_an_answer_that_is_well_leads_nowhere_and_one_that_is_not_does(app: Flask) -> None:
+    well, doubtful = make_delivery(status="delivered"), make_delivery(status="delivered")
+    silent, folded = make_delivery(status="failed"), make_delivery(status="failed")
+    make_attempt(well, outcome="delivered", code=200, response_text="thank you")
+    make_attempt(doubtful, outcome="delivered", code=200, response_text="an error")
+    make_attempt(silent, reason="server", code=500, response_text="")
+    make_attempt(folded, reason="server", code=500, response_text='{"error": "a \\"b\\""}')
+    pages = visit(app, "support")
+
+    def links(made: UUID) -> int:
+        return len(pages.get(f"/deliveries/{made}").links("Deliveries with this answer"))
+
+    assert [links(each) for each in (well, doubtful, silent, folded)] == [0, 1, 0, 0]
+
+
+def test_a_bulk_retry_and_the_file_keep_to_the_answer_that_was_asked_for(app: Flask) -> None:
+    hook = make_webhook(name="Finance")
+    failed(hook, "busy")
+    failed(hook, MISSING)
+    pages = visit(app, "support")
+    page = pages.get("/deliveries?" + urlencode({"answer": MISSING}))
+    (address,) = page.links("Download these for Excel")
+    text = pages.client.get(address, buffered=True).text
+    assert (MISSING in text, "busy" in text) == (True, False)
+    page = pages.get(page.links("Retry all that match")[0])
+    assert page.h1 == "Retry 1 delivery?"
+    assert f"Answered “{MISSING}”" in page.main
+    choice = Selection(wanted=LogFilter(answer=MISSING), newest=7)
+    assert from_params(as_params(choice)) == choice
+
+
+def test_what_is_looked_for_may_stand_behind_what_is_read_of_an_answer(app: Flask) -> None:
+    failed(make_webhook(), "x" * MOST_READ + "needle")
+    (row,) = visit(app, "support").get("/deliveries?answer=needle").rows()
+    assert row[5].endswith("x" * 40 + "needle")
+    assert session().query(Delivery).count() == 1
+
+
+def test_too_long_a_text_is_refused_at_its_field(app: Flask) -> None:
+    page = visit(app, "support").get("/deliveries?answer=" + "x" * 121)
+    assert (page.status, page.errors) == (400, ["Enter at most 120 characters"])
