@@ -84,6 +84,8 @@ def _filters(hooks: list[Hook]) -> dict[str, LogFilter]:
         "webhook, event and reason": LogFilter(
             webhook=erp, event=EventName.DELETED, reasons=(Reason.SERVER,)
         ),
+        "an answer that one in twenty has": LogFilter(answer="serial_number"),
+        "an answer that nobody gave": LogFilter(answer="no such words"),
     }
 
 

@@ -55,8 +55,19 @@ ATTEMPTS = """INSERT INTO attempts
   {numbers} SELECT i, 1, 'scheduled', 'https://receiver.example.com/hook',
     CASE WHEN i % 20 = 0 THEN 'failed' ELSE 'delivered' END, {at}, {at}
   FROM n WHERE i <= :rows - :rows / {backlog}"""
-TABLES = ("events", "deliveries", "attempts")
-EMPTY = ("DELETE FROM attempts", "DELETE FROM deliveries", "DELETE FROM events")
+# What was answered to those that failed.
+BODIES = """INSERT INTO attempt_bodies
+  (attempt_id, request_headers, response_headers, response_text, is_truncated, detail)
+  {numbers} SELECT i, '[]', '[]', 'asset.serial_number is missing, code ' || i % 1000, {no}, ''
+  FROM n WHERE i % 20 = 0 AND i <= :rows - :rows / {backlog}"""
+NUMBERED = ("events", "deliveries", "attempts")
+TABLES = (*NUMBERED, "attempt_bodies")
+EMPTY = (
+    "DELETE FROM attempt_bodies",
+    "DELETE FROM attempts",
+    "DELETE FROM deliveries",
+    "DELETE FROM events",
+)
 
 
 def fill(rows: int) -> None:
@@ -70,7 +81,7 @@ def fill(rows: int) -> None:
             connection.execute(text(statement))
         _restart_numbers(connection, is_sqlite)
         indexes = _take_indexes(connection, is_sqlite)
-        for statement in (EVENTS, DELIVERIES, ATTEMPTS):
+        for statement in (EVENTS, DELIVERIES, ATTEMPTS, BODIES):
             connection.execute(text(_words(statement, rows)), {"rows": rows})
         for index in indexes:
             connection.execute(text(index))
@@ -101,7 +112,7 @@ def _settings(is_sqlite: bool) -> tuple[str, ...]:
 
 
 def _restart_numbers(connection: Connection, is_sqlite: bool) -> None:
-    for table in TABLES:
+    for table in NUMBERED:
         if is_sqlite:
             forget = text("DELETE FROM sqlite_sequence WHERE name = :name")
             connection.execute(forget, {"name": table})

@@ -85,7 +85,7 @@ def test_in_the_end_the_books_balance(
     assert settled(90)
     assert until(portal.is_whole, 20)
     assert_everything_answered_is_stored(crew)
-    excuses = Excuses(stands_still=lease_of(portal))
+    excuses = Excuses(stands_still=lease_of(portal), crashes=chaos.crashes)
     assert_ledger(receiver, (how_many_events() - before) * len(hooks), excuses)
     assert_in_order(receiver, hooks[0])
 

@@ -68,4 +68,5 @@ def test_in_the_end_the_books_balance(tmp_path: Path) -> None:
         log.warning("%s requests", len(receiver.received))
         log.warning("%s events, %s, %s", len(events), dict(statuses), dict(chaos.done))
         stood_still = SILENT_AFTER - BROKEN_AFTER - timedelta(seconds=1)
-        assert_ledger(receiver, len(events) * len(hooks), Excuses(stands_still=stood_still))
+        excuses = Excuses(stands_still=stood_still, crashes=chaos.crashes)
+        assert_ledger(receiver, len(events) * len(hooks), excuses)

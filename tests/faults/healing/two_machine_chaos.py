@@ -9,12 +9,14 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from datetime import datetime
 from typing import Final
 
 from redis.exceptions import RedisError
 from sqlalchemy import create_engine, select
 from sqlalchemy.exc import DBAPIError
 
+from portal.lib.clock import utcnow
 from portal.models.webhooks import Webhook
 from tests.faults.healing.cable import Cable
 from tests.faults.healing.two_senders import Senders
@@ -28,13 +30,14 @@ LONGEST_SLEEP: Final = 18.0  # seconds; after 15 it is taken for gone
 
 
 class TwoMachineChaos:
-    """Hurts them. `done` counts what was done."""
+    """Hurts them. `done` counts what was done; `crashes`: when PostgreSQL was gone."""
 
     def __init__(self, senders: Senders, seed: int) -> None:
         self._senders = senders
         self._random = random.Random(seed)  # noqa: S311 - made up, and the same again by its seed
         self._healing: list[threading.Timer] = []
         self.done: Counter[str] = Counter()
+        self.crashes: list[tuple[datetime, datetime]] = []
 
     def go_on(self, seconds: float) -> None:
         """One fault after the other, with a little time between them; a cut lasts beside others."""
@@ -125,8 +128,12 @@ class TwoMachineChaos:
 
     def crash_postgresql(self) -> None:
         """It recovers from its log."""
-        with self._senders.server.stopped("immediate"):
-            time.sleep(0.2)
+        began = utcnow()
+        try:
+            with self._senders.server.stopped("immediate"):
+                time.sleep(0.2)
+        finally:
+            self.crashes.append((began, utcnow()))
 
     def have_postgresql_away(self) -> None:
         """For longer than two beats."""

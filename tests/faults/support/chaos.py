@@ -8,11 +8,13 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
 
+from portal.lib.clock import utcnow
 from tests.faults.support.database_locks import database_locked
 from tests.faults.support.running_portal import (
     BACKGROUND,
@@ -31,7 +33,8 @@ Fault = Callable[[], None]
 
 
 class Chaos:
-    """Hurts a portal and a second worker beside it. `done` counts what was done."""
+    """Hurts a portal and a second worker beside it. `done` counts what was done; `crashes`: when
+    PostgreSQL was gone."""
 
     def __init__(
         self, portal: RunningPortal, folder: Path, seed: int, postgres: PostgresServer | None
@@ -39,6 +42,7 @@ class Chaos:
         self._portal, self._folder, self._postgres = portal, folder, postgres
         self._random = random.Random(seed)  # noqa: S311 - made up, and the same again by its seed
         self.done: Counter[str] = Counter()
+        self.crashes: list[tuple[datetime, datetime]] = []
         self._second = self._start_second()
 
     def go_on(self, seconds: float) -> None:
@@ -132,8 +136,12 @@ class Chaos:
     def restart_postgresql(self) -> None:
         """As after a crash."""
         if self._postgres is not None:
-            with self._postgres.stopped("immediate"):
-                time.sleep(0.2)
+            began = utcnow()
+            try:
+                with self._postgres.stopped("immediate"):
+                    time.sleep(0.2)
+            finally:
+                self.crashes.append((began, utcnow()))
 
     def _start_second(self) -> Process:
         arguments = ["-m", "jobs", "worker", "deliveries"]

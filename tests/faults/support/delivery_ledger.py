@@ -52,13 +52,18 @@ class Excuses:
     """What else than a crash or a person may bring a message twice.
 
     `stands_still`: a worker does not run for longer than its lease, and writes down late that its
-    attempt arrived, when a newer one has been begun.
+    attempt arrived, when a newer one has been begun. `crashes`: of PostgreSQL, (when, until when),
+    which took the newest claims with them: a claim does not wait for the disk.
     """
 
     stands_still: timedelta | None = None
+    crashes: Sequence[tuple[datetime, datetime]] = ()
 
 
 NONE = Excuses()
+# Three times wal_writer_delay (https://www.postgresql.org/docs/current/wal-async-commit.html), and
+# what a busy machine adds.
+UNFLUSHED = timedelta(seconds=1)
 
 
 def assert_ledger(receiver: Receiver, accepted: int, excuses: Excuses = NONE) -> None:
@@ -111,10 +116,16 @@ class Account:
     def _is_outlived(self, earlier: AttemptRow, later: AttemptRow) -> bool:
         """Whether one was still under way, though standing still, when the other began."""
         lease = self.excuses.stands_still
-        return (
-            lease is not None
-            and earlier.outcome != "interrupted"
-            and later.started_at - earlier.started_at >= lease
+        if earlier.outcome == "interrupted":
+            return False
+        is_late = lease is not None and later.started_at - earlier.started_at >= lease
+        return is_late or self._was_forgotten(earlier, later)
+
+    def _was_forgotten(self, earlier: AttemptRow, later: AttemptRow) -> bool:
+        """Whether a crash of the database may have taken the claim, though the result came."""
+        return any(
+            began - UNFLUSHED <= earlier.started_at <= ended and later.started_at >= began
+            for began, ended in self.excuses.crashes
         )
 
     def __str__(self) -> str:
