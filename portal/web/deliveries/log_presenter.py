@@ -84,10 +84,11 @@ ORDERS: Final = (("", "Newest first"), ("when", "Oldest first"))
 EXPORT_HINT: Final = f"All pages, at most the newest {number(EXPORT_LIMIT)}"
 
 
-def tabs(wanted: LogFilter) -> list[Tab]:
+def tabs(wanted: LogFilter, attention: int | None) -> list[Tab]:
     """All, Needs attention, Waiting …, then Bulk retries; what somebody waits for with its number.
 
-    A number says what its tab shows: there is none beside other filters.
+    A number says what its tab shows: there is none beside other filters. `attention`: how many need
+    it, where that is known already.
     """
     is_narrowed = wanted != LogFilter(status=wanted.status, webhook=wanted.webhook)
     parts = [
@@ -95,7 +96,7 @@ def tabs(wanted: LogFilter) -> list[Tab]:
             label=status_words(each) if each else "All",
             url=page_url(status=each, cursor=None),
             is_here=each is wanted.status,
-            count=_count(each, wanted) if each in COUNTED and not is_narrowed else None,
+            count=_count(each, wanted, attention) if each in COUNTED and not is_narrowed else None,
             is_bad=each is StatusFilter.ATTENTION,
         )
         for each in TABS
@@ -127,8 +128,9 @@ def _bulk_retries(*, is_here: bool) -> Tab:
     )
 
 
-def _count(status: StatusFilter, wanted: LogFilter) -> str | None:
-    found = log_pages.count(status, wanted.webhook)
+def _count(status: StatusFilter, wanted: LogFilter, attention: int | None) -> str | None:
+    is_known = status is StatusFilter.ATTENTION and attention is not None
+    found = attention if is_known else log_pages.count(status, wanted.webhook)
     return counted(found) if found else None
 
 

@@ -69,7 +69,7 @@ def log_page(form: LogFilterForm) -> tuple[str, int]:
         page=shown,
         problem_lines=problems,
         run_lines=run_lines.under_way(),
-        tabs_of_log=log_presenter.tabs(wanted),
+        tabs_of_log=log_presenter.tabs(wanted, problems.deliveries),
         chips_in_force=log_presenter.chips(form, found.page.rows),
         view=log_presenter,
         order=order,

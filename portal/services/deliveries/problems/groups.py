@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from portal.database.engine import AnyRow, UtcDateTime
+from portal.database.engine import NOW, AnyRow, UtcDateTime
 from portal.engine.reasons import Reason, alike
 from portal.models.deliveries import IS_FAILURE, Delivery, DeliveryStatus, is_failure
 from portal.models.dismissals import Dismissal, DismissedDelivery
@@ -43,6 +43,7 @@ from portal.services.outbox.due import with_open_rows
 MOST: Final = COUNT_LIMIT + 1
 SINCE: Final[Any] = bindparam("since", type_=UtcDateTime())
 UNTIL: Final[Any] = bindparam("until", type_=UtcDateTime())
+WEBHOOK: Final[Any] = bindparam("webhook", type_=Delivery.webhook_id.type)
 LATEST: Final = datetime(9999, 1, 1, tzinfo=UTC)
 
 
@@ -199,25 +200,49 @@ def _failures(*, is_untried: bool, without_marked: bool = False) -> Select[Any]:
 
 def _open(current: Session, now: datetime, webhook_id: int | None) -> Iterator[Group]:
     paused = paused_webhooks(current, now, webhook_id)
-    often = or_(Delivery.tries >= TRIES_BEFORE_A_LOOK, Delivery.webhook_id.in_(paused))
-    of_one = [Delivery.webhook_id == webhook_id] if webhook_id is not None else []
-    retrying = [Delivery.status == DeliveryStatus.RETRYING, often, wants_attention(now), *of_one]
-    found = list(_counted(current, *retrying))
-    if sum(each.count for each in found) >= MOST and webhook_id is None:
-        # One of them has so many that others were not counted.
-        dialect = current.get_bind().dialect.name
-        busy = current.execute(with_open_rows(dialect)).scalars().all()
-        for one in busy:
-            yield from _counted(current, Delivery.webhook_id == one, *retrying)
+    of_one = {"now": now, "paused": paused}
+    if webhook_id is not None:
+        yield from _counted(current, _retrying(of_one=True), {**of_one, "webhook": webhook_id})
     else:
-        yield from found
+        found = list(_counted(current, _retrying(of_one=False), of_one))
+        if sum(each.count for each in found) >= MOST:
+            # One of them has so many that others were not counted.
+            dialect = current.get_bind().dialect.name
+            busy = current.execute(with_open_rows(dialect)).scalars().all()
+            for one in busy:
+                yield from _counted(current, _retrying(of_one=True), {**of_one, "webhook": one})
+        else:
+            yield from found
     for one in paused:
-        waits = [Delivery.webhook_id == one, Delivery.status == DeliveryStatus.WAITING]
-        for each in _counted(current, *waits, wants_attention(now)):
+        for each in _counted(current, _waiting(), {"now": now, "webhook": one}):
             yield replace(each, waiting=each.count)
 
 
-def _counted(current: Session, *wanted: ColumnElement[bool]) -> Iterator[Group]:
+def _counted(current: Session, statement: Select[Any], given: dict[str, Any]) -> Iterator[Group]:
+    for row in current.execute(statement, given):
+        yield _group(row.webhook_id, row.reason, row, due_at=row.due_at)
+
+
+# Built once: building one costs more than running it.
+@cache
+def _retrying(*, of_one: bool) -> Select[Any]:
+    """What was tried often enough for a person to look, and what else waits for a receiver that is
+    left alone."""
+    is_paused = Delivery.webhook_id.in_(bindparam("paused", expanding=True))
+    often = or_(Delivery.tries >= TRIES_BEFORE_A_LOOK, is_paused)
+    status = Delivery.status == DeliveryStatus.RETRYING
+    mine = [Delivery.webhook_id == WEBHOOK] if of_one else []
+    return _by_reason(status, often, wants_attention(NOW), *mine)
+
+
+@cache
+def _waiting() -> Select[Any]:
+    """What is about to be sent once its receiver is not left alone any more."""
+    status = Delivery.status == DeliveryStatus.WAITING
+    return _by_reason(Delivery.webhook_id == WEBHOOK, status, wants_attention(NOW))
+
+
+def _by_reason(*wanted: ColumnElement[bool]) -> Select[Any]:
     """By webhook and reason, of at most `MOST` rows, the newest of those in one status."""
     some = (
         select(Delivery.id, Delivery.code, Delivery.webhook_id, Delivery.reason, Delivery.due_at)
@@ -228,8 +253,7 @@ def _counted(current: Session, *wanted: ColumnElement[bool]) -> Iterator[Group]:
     )
     due = func.min(some.c.due_at).label("due_at")
     grouped = select(some.c.webhook_id, some.c.reason, *_tally(some), due)
-    for row in current.execute(grouped.group_by(some.c.webhook_id, some.c.reason)):
-        yield _group(row.webhook_id, row.reason, row, due_at=row.due_at)
+    return grouped.group_by(some.c.webhook_id, some.c.reason)
 
 
 def _tally(some: Any) -> Sequence[ColumnElement[Any]]:

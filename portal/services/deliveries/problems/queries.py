@@ -3,7 +3,7 @@
 They are read from how deliveries stand, so that they resolve when what failed has arrived.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -86,8 +86,12 @@ def find_problems(webhook: UUID | None = None) -> list[Problem]:
 def count(webhook: UUID | None = None) -> int:
     """How many deliveries need attention, at one webhook if given (`capped`)."""
     current = session()
-    groups = _groups(current, database_time(current), webhook)
-    return min(problem_groups.MOST, sum(each.count for each in groups))
+    return total_of(_groups(current, database_time(current), webhook))
+
+
+def total_of(found: Iterable[Problem | Group]) -> int:
+    """How many deliveries they are together (`capped`)."""
+    return min(problem_groups.MOST, sum(each.count for each in found))
 
 
 def _groups(current: Session, now: datetime, webhook: UUID | None) -> list[Group]:

@@ -1,7 +1,7 @@
 """Problems in words: one line each, the worst first, above the log and on the start page."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from portal.engine.health import PATIENCE_IN_WORDS
 from portal.engine.reasons import title
 from portal.models.webhooks import OffReason
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
-from portal.services.deliveries.problems.queries import Problem, find_problems
+from portal.services.deliveries.problems.queries import Problem, find_problems, total_of
 from portal.services.operations.retention import held_until
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.notices.banners import WebhookTrouble, troubles
@@ -82,11 +82,16 @@ class ProblemLine:
 
 @dataclass(frozen=True, slots=True)
 class ProblemList:
-    """The lines of a page: `first` in sight, `rest` folded away; `left_out` have no line."""
+    """The lines of a page: `first` in sight, `rest` folded away; `left_out` have no line.
+
+    `deliveries`: how many need attention (`capped`), with those that other filters leave out; None
+    where nobody looked.
+    """
 
     first: Sequence[ProblemLine]
     rest: Sequence[ProblemLine]
     left_out: int = 0
+    deliveries: int | None = None
 
     def __bool__(self) -> bool:
         """Whether there is any."""
@@ -120,11 +125,12 @@ def problems_beside(wanted: LogFilter, in_sight: int) -> ProblemList:
     )
     if wanted != plain or wanted.status not in LISTED_UNDER:
         return NO_PROBLEMS
-    found = [each for each in find_problems(wanted.webhook) if _fits(each, wanted)]
+    every = find_problems(wanted.webhook)
+    found = [each for each in every if _fits(each, wanted)]
     is_narrow = bool(wanted.reasons or wanted.untried or wanted.codes)
     known = [] if is_narrow else troubles()
     mine = [each for each in known if wanted.webhook in (None, each.webhook)]
-    return _folded([*_lines(found, mine)], in_sight)
+    return replace(_folded([*_lines(found, mine)], in_sight), deliveries=total_of(every))
 
 
 def _fits(problem: Problem, wanted: LogFilter) -> bool:
