@@ -12,6 +12,22 @@ const OVER = {
 };
 const OTHERWISE = "This page no longer follows what happens.";
 
+// Each answer has tokens of its own; the earlier ones are as good.
+const TOKENS = /name="(?:csrf_token|once)" value="[^"]*"/g;
+const HOLD_MS = 50;
+const LONGEST_HOLD_MS = 5_000;
+
+// A button that is replaced between press and release is never clicked.
+let pressed = false;
+addEventListener("pointerdown", () => { pressed = true; }, true);
+["pointerup", "pointercancel"].forEach((each) => addEventListener(each, () => setTimeout(() => { pressed = false; }), true));
+
+async function released() {
+  for (let held = 0; pressed && held < LONGEST_HOLD_MS; held += HOLD_MS) {
+    await new Promise((go) => { setTimeout(go, HOLD_MS); });
+  }
+}
+
 // Between the rows of a table nothing else may stand.
 const outside = (region) => region.closest("table") ?? region;
 
@@ -24,13 +40,14 @@ function speaker(after) {
 }
 
 function show(region, html) {
-  if (region.dataset.shown === html) return;
+  const words = html.replace(TOKENS, "");
+  if (region.dataset.shown === words) return;
   const focused = region.contains(document.activeElement) ? document.activeElement : null;
   const opened = [...region.querySelectorAll("details[open] > summary")].map((each) => each.id);
   const ticked = [...region.querySelectorAll("input:checked")].map((each) => each.value);
   region.innerHTML = html;
   region.querySelectorAll("[type=checkbox]").forEach((box) => { box.checked ||= ticked.includes(box.value); });
-  region.dataset.shown = html;
+  region.dataset.shown = words;
   // What was unfolded stays so, if its summary has an id.
   opened.forEach((id) => { if (id) document.getElementById(id)?.parentElement.setAttribute("open", ""); });
   showCopyButtons(region);
@@ -78,6 +95,7 @@ export function live(region, first = FIRST_MS) {
     asking = true;
     try {
       const news = await ask(region.dataset.liveUrl);
+      await released();
       if (news.html !== undefined) show(region, news.html);
       if (news.over) end(region, news.over);
       say(news.over ?? news.announce);

@@ -182,3 +182,39 @@ def test_retry_and_stop_work_without_scripts(plain_page: Page, app: Flask, porta
     expect(plain_page.get_by_role("link", name="Refresh this page")).to_be_visible()
     plain_page.get_by_role("button", name="Stop").click()
     expect(plain_page.locator(".state .tag")).to_have_text("Failed")
+
+
+def test_a_button_that_is_pressed_while_the_page_is_followed_is_clicked(
+    page: Page, app: Flask, portal: str
+) -> None:
+    waiting = make_delivery(make_webhook(), status="waiting")
+    sign_in(page, app, portal, role="admin")
+    page.goto(f"{portal}/deliveries/{waiting}")
+    button = page.get_by_role("button", name="Stop")
+    box = button.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 5, box["y"] + 5)
+    page.mouse.down()
+    # What is told now has other words, so that it is shown.
+    change(waiting, status="retrying", reason="server", code=500, tries=1)
+    with page.expect_response(lambda answer: "/live" in answer.url):
+        pass
+    page.wait_for_timeout(200)
+    expect(page.get_by_text("Not delivered yet")).to_have_count(0)
+    page.mouse.up()
+    expect(page.get_by_text("It is not retried automatically.")).to_be_visible()
+
+
+def test_what_has_not_changed_is_not_replaced(page: Page, app: Flask, portal: str) -> None:
+    waiting = make_delivery(make_webhook(), status="waiting")
+    sign_in(page, app, portal, role="admin")
+    page.goto(f"{portal}/deliveries/{waiting}")
+    for _ in range(2):
+        with page.expect_response(lambda answer: "/live" in answer.url):
+            pass
+    page.wait_for_timeout(200)
+    page.get_by_role("button", name="Stop").evaluate("button => { button.dataset.mine = 'yes'; }")
+    with page.expect_response(lambda answer: "/live" in answer.url):
+        pass
+    page.wait_for_timeout(200)
+    assert page.get_by_role("button", name="Stop").get_attribute("data-mine") == "yes"

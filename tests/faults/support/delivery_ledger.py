@@ -123,8 +123,10 @@ class Account:
 
     def _was_forgotten(self, earlier: AttemptRow, later: AttemptRow) -> bool:
         """Whether a crash of the database may have taken the claim, though the result came."""
+        # What came late is stored behind the one that was begun since.
+        first, second = sorted((earlier.started_at, later.started_at))
         return any(
-            began - UNFLUSHED <= earlier.started_at <= ended and later.started_at >= began
+            began - UNFLUSHED <= first <= ended and second >= began
             for began, ended in self.excuses.crashes
         )
 
