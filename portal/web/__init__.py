@@ -42,11 +42,11 @@ from portal.web.webhooks import (
     draft_views,
     edit_views,
     held_views,
-    inbox_views,
     secret_views,
     switch_views,
 )
 from portal.web.webhooks import views as webhook_views
+from portal.web.webhooks.inbox import views as inbox_views
 
 
 def init_app(app: Flask) -> None:

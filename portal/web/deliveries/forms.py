@@ -60,6 +60,11 @@ PERIODS: Final[dict[str, tuple[str, Callable[[], Span]]]] = {
     "yesterday": ("Yesterday", _yesterday),
     "week": ("Last 7 days", _lately(timedelta(days=7))),
 }
+# What the log can be narrowed to, and no delivery bears.
+NO_STATUSES: Final = {
+    StatusFilter.ATTENTION: "Needs attention",
+    StatusFilter.DISMISSED: "Dismissed",
+}
 # The same spans, of when an attempt failed.
 FAILED: Final = "failed"
 FAILED_IN: Final[dict[str, str]] = {
@@ -148,7 +153,7 @@ FILTERS: Final = frozenset(
 
 def status_words(status: StatusFilter) -> str:
     """What the log calls a status that it can be narrowed to."""
-    return "Needs attention" if status is StatusFilter.ATTENTION else delivery_tag(status).word
+    return NO_STATUSES.get(status) or delivery_tag(status).word
 
 
 def _time_choices() -> dict[str, list[tuple[str, str]]]:

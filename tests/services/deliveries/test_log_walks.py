@@ -154,6 +154,9 @@ def shows(row: Delivery, status: StatusFilter) -> bool:
         return row.priority != Priority.TEST and (failed or often or is_paused)
     if status is StatusFilter.SENDING:
         return not is_free
+    if status is StatusFilter.DISMISSED:
+        is_failure = row.status == "failed" and row.priority != Priority.TEST
+        return is_failure and is_dismissed(row)
     if status is StatusFilter.PAUSED:
         return is_paused
     return row.status == status and is_free and not is_paused

@@ -15,7 +15,8 @@ class StatusFilter(StrEnum):
 
     `attention`: failed for good, paused because its receiver is in trouble, or tried three times
     without success; tests apart, and what a person has dismissed after it failed. What waits for
-    its turn, or for pace, wants nobody.
+    its turn, or for pace, wants nobody. `dismissed`: failed for good, and a person has dismissed
+    it, by itself or with others.
     """
 
     ATTENTION = "attention"
@@ -27,6 +28,7 @@ class StatusFilter(StrEnum):
     PAUSED = "paused"
     STOPPED = "stopped"
     HELD = "held"
+    DISMISSED = "dismissed"
 
 
 class FailedBetween(NamedTuple):

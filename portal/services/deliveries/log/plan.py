@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, and_, func, not_, select
 from sqlalchemy.orm import Session
 
 from portal.lib.ids import ids_beginning
@@ -218,6 +218,8 @@ def _checks(current: Session, wanted: LogFilter, webhook_id: int | None) -> Iter
         yield lambda row: row.reason.is_(None)
     if wanted.status is StatusFilter.ATTENTION and has_dismissals(current, webhook_id):
         yield is_undismissed
+    if wanted.status is StatusFilter.DISMISSED:
+        yield lambda row: not_(and_(is_undismissed(row), is_unmarked(row)))
 
 
 def _unmarked(

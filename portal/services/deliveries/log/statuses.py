@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, not_, select
 from sqlalchemy.orm import Session
 
-from portal.models.deliveries import OPEN, Delivery, DeliveryStatus, Lease, is_open
+from portal.models.deliveries import OPEN, Delivery, DeliveryStatus, Lease, Priority, is_open
 from portal.services.deliveries.log.attention import nobody_sends, paused_webhooks, wants_attention
 from portal.services.deliveries.log.filters import StatusFilter
 from portal.services.deliveries.log.walk import matches
@@ -36,6 +36,8 @@ def stored_as(
             return None, []
         case StatusFilter.ATTENTION:
             return (DeliveryStatus.FAILED, *OPEN), [wants_attention(now)]
+        case StatusFilter.DISMISSED:
+            return DeliveryStatus.FAILED, [Delivery.priority != Priority.TEST]
         case StatusFilter.PAUSED:
             return OPEN, [nobody_sends(now), is_paused(now)]
         case StatusFilter.SENDING:

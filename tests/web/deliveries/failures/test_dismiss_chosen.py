@@ -148,3 +148,18 @@ def test_who_may_not_is_offered_nothing_and_a_list_without_a_failed_one_neither(
     page = pages.get("/deliveries")
     assert (bar(page).buttons[:1], "Retry selected" in page.main) == ([SELECTED], False)
     assert "Dismissed. 1 delivery" in press(pages, [made]).text
+
+
+def test_what_was_dismissed_is_listed_by_itself(app: Flask) -> None:
+    made = broken(4)
+    pages = visit(app, "support")
+    page = press(pages, made[:2])
+    page = pages.get(page.links("Show dismissed")[0])
+    page = pages.get(page.links("Finance")[0])
+    assert "Status: Dismissed" in page.main
+    assert [str(each) in page.html for each in made] == [True, True, False, False]
+    other = make_delivery(make_webhook(name="Other"), status="failed", reason="gone", code=410)
+    pages.submit(pages.get("/deliveries?status=attention&reason=gone").form(GROUP))
+    page = pages.get("/deliveries?status=dismissed")
+    assert len(page.rows()) == 3
+    assert str(other) in page.html

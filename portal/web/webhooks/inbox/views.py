@@ -16,7 +16,7 @@ from portal.services.webhooks.inbox.messages import LARGEST, Inbox
 from portal.services.webhooks.sample_deliveries import TestUnderWay, send_test
 from portal.web.forms.base import PortalForm
 from portal.web.frame.access import PUBLIC, actor, owner, requires
-from portal.web.webhooks.inbox_presenter import InboxPage, page_of
+from portal.web.webhooks.inbox.presenter import InboxPage, page_of
 from portal.web.webhooks.views import new_once
 
 NOBODY: Final = "There is no inbox at this address.\n"
