@@ -9,8 +9,13 @@ from playwright.sync_api import Page, expect
 
 from portal.lib.clock import utcnow
 from portal.services.actions import assignments
+from portal.services.bulk_retry import selection
+from portal.services.bulk_retry import task as bulk_retry_task
+from portal.services.bulk_retry.selection import Selection
+from portal.services.deliveries.log.filters import LogFilter
 from tests.browser.support.serve_app import served
 from tests.browser.support.signed_in_page import sign_in
+from tests.services.bulk_retry.test_bulk_retry import finish, some, work
 from tests.support.deliveries import change, make_attempt, make_delivery, stored
 from tests.support.factories import make_asset, make_staff, make_user, make_webhook
 from tests.support.pages import Pages
@@ -31,6 +36,13 @@ SEEN = """() => [...document.querySelectorAll(".log .asset-tag")].map(tag => {
     link: tag.parentElement.querySelector("a").getBoundingClientRect().width,
   };
 })"""
+# Whether the beginning of a text is to be seen: what is a box of its own is left out whole by
+# browsers where it does not fit, and a sign stands in its place.
+ROOM_TO_READ = """link => {
+  const box = link.getBoundingClientRect(), cell = link.parentElement.getBoundingClientRect();
+  const fits = box.right <= cell.right + 0.5 && link.parentElement.scrollWidth <= cell.width;
+  return fits || (getComputedStyle(link).display === "inline" && cell.right - box.left >= 40);
+}"""
 LONG = "Werkstatttransportwagenersatzreifenhalterung" * 2
 
 
@@ -99,6 +111,38 @@ def test_on_a_telephone_a_row_is_two_lines(
     assert len(found) >= 15
     assert max(row["height"] for row in found) <= 64
     assert min(row["height"] for row in found) >= 44
+
+
+def test_a_row_of_the_log_has_two_lines_however_much_there_is_to_say(
+    page: Page, app: Flask, portal: str
+) -> None:
+    hook = make_webhook(name="Finance depreciation")
+    others = some(10, hook, reason="server", code=500)
+    for reasons in (["server"], ["redirect", "server"]):
+        made = make_delivery(hook, status="failed", tries=len(reasons), reason="server", code=500)
+        said = '{"error": "no such centre"}'
+        for reason, kind in zip(reasons, ["scheduled", "manual"], strict=False):
+            make_attempt(made, kind=kind, reason=reason, code=500, response_text=said)
+    sign_in(page, app, portal)
+    page.goto(f"{portal}/deliveries")
+    expect(page.get_by_text("no such centre")).to_be_visible()
+    assert {round(row["height"]) for row in rows(page)} == {44}
+    everything = Selection(wanted=LogFilter(), newest=selection.newest_now())
+    bulk_retry_task.start(make_user("support").actor, everything)
+    work()
+    for each in others:
+        finish(each, "failed")
+    work()
+    for path in ("/deliveries", "/deliveries?answer=centre"):
+        page.set_viewport_size({"width": 1280, "height": 800})
+        page.goto(portal + path)
+        expect(page.locator("tbody").get_by_text("bulk retry")).to_have_count(2)
+        assert {round(row["height"]) for row in rows(page)} == {44}
+        page.set_viewport_size({"width": 390, "height": 844})
+        assert max(row["height"] for row in rows(page)) <= 64
+        # Of the result its beginning is to be read, not a sign that something was left out.
+        for box in page.locator("tbody .quiet-link").all():
+            assert box.evaluate(ROOM_TO_READ)
 
 
 @pytest.mark.parametrize("width", [320, 390, 1280])
