@@ -298,7 +298,10 @@ def test_a_status_that_forbids_deletion_is_named_with_the_way_out(app: Flask) ->
         current.execute(update(Asset).values(status="checked_out"))
     page = pages.get(f"/assets/{asset_id}")
     assert not page.links("Delete")
-    assert "Delete, not now: It is lent. Check it in first." in page.main
+    (folded,) = [each for each in page.root.find_all("details") if each.get("class") == "not-now"]
+    assert not folded.has("open")
+    assert "not possible now" in folded.find_all("summary")[0].text
+    assert "Delete, not now: It is lent. Check it in first." in folded.text
     page = pages.get(f"/assets/{asset_id}/delete")
     assert page.status == 409
     assert "Check it in first." in page.main
