@@ -1,7 +1,6 @@
 """Why the last attempt failed, and what the reader may do about it."""
 
 from datetime import UTC, datetime
-from typing import Final
 
 from portal.engine.answer_words import speaks_of_error
 from portal.engine.health import has_asked
@@ -16,8 +15,6 @@ from portal.web.deliveries.rows.row_words import held_end
 from portal.web.frame.wording import moment, zone
 from portal.web.help.advice import Advice, Link, Matter, advise, whom
 from portal.web.help.reason_advice import advice_after, webhook_links
-
-TAKEN: Final = "It is being sent again now, in a bulk retry."
 
 
 def explanation_of(delivery: DeliveryDetail) -> Explanation | None:
@@ -125,12 +122,12 @@ def _links(delivery: DeliveryDetail) -> dict[str, Link]:
     return {name: link for name, link in links.items() if name == SYSTEM or not is_gone}
 
 
-def for_the_caller(delivery: DeliveryDetail, *, is_taken: bool) -> str:
+def for_the_caller(delivery: DeliveryDetail, taken: str = "") -> str:
     """What to say to whoever asks about it: what came of it and since when, that nothing is lost,
     what happens next, who must act, and its id.
 
-    Nothing of what is about to be sent for the first time, and nothing of a test. `is_taken`: it is
-    in a bulk retry now.
+    Nothing of what is about to be sent for the first time, and nothing of a test. `taken`: what
+    happens next to one that is in a bulk retry now.
     """
     last, name = delivery.last_attempt, f"“{delivery.standing.webhook_name}”"
     if delivery.standing.is_test or (last and last.is_being_sent):
@@ -153,7 +150,7 @@ def for_the_caller(delivery: DeliveryDetail, *, is_taken: bool) -> str:
         _since(delivery),
         earlier_of(delivery),
         "Nothing is lost: it is kept here.",
-        TAKEN if is_taken else _what_next(delivery),
+        taken or _what_next(delivery),
         _who_acts(delivery, reason, explained.side),
         # What never came so far as to be answered is in nobody's log.
         check if is_theirs and last.code else f"The delivery is {delivery.public_id}.",

@@ -17,7 +17,7 @@ from portal.services.deliveries.retry import why_not_retry, why_not_stop
 from portal.services.deliveries.siblings import Siblings, siblings_of
 from portal.services.operations.retention import kept_until
 from portal.services.outbox.status import PausedFor, ShownStatus
-from portal.web.deliveries.bulk_retries.taken import taken_now
+from portal.web.deliveries.bulk_retries.taken import TakenDelivery, taken_now
 from portal.web.deliveries.explanation import (
     advice_of,
     advice_while_off,
@@ -85,7 +85,7 @@ class DeliveryPage:
     failed: FailedDelivery | None
     earlier: str
     draft: UUID | None
-    taken: str
+    taken: TakenDelivery | None
 
     @property
     def answer_note(self) -> str:
@@ -101,7 +101,7 @@ class DeliveryPage:
     @property
     def caller_text(self) -> str:
         """What to tell whoever asks about it."""
-        return for_the_caller(self.delivery, is_taken=bool(self.taken))
+        return for_the_caller(self.delivery, self.taken.to_the_caller if self.taken else "")
 
     @property
     def is_doubtful(self) -> bool:
@@ -211,7 +211,7 @@ def page_of(delivery: DeliveryDetail, draft: UUID | None = None) -> DeliveryPage
         else None,
         earlier=earlier_of(delivery),
         draft=draft,
-        taken=taken_now(delivery.row_id),
+        taken=taken_now(delivery),
     )
 
 

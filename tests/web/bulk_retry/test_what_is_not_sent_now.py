@@ -1,0 +1,104 @@
+"""“Now” is said of what is being sent, and of nothing that waits in a bulk retry."""
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from flask import Flask
+
+from portal.lib.clock import utcnow
+from portal.services.bulk_retry import task as bulk_retry_task
+from portal.services.bulk_retry.selection import Selection
+from portal.services.operations.sending import switch
+from tests.services.bulk_retry.test_bulk_retry import finish, set_webhook, some, work
+from tests.support.deliveries import make_attempt
+from tests.support.factories import Hook, make_user, make_webhook
+from tests.support.pages import Pages
+from tests.web.home.test_home import problems
+from tests.web.signed_in import signed_in, visit
+
+pytestmark = pytest.mark.both_databases
+NOW = "It is being sent again now, in a bulk retry."
+WHO = "Sam Okoro is retrying it now"
+
+
+def away(name: str) -> Hook:
+    """A receiver that is left alone for five minutes."""
+    return make_webhook(name=name, throttled=True, not_before=utcnow() + timedelta(minutes=5))
+
+
+def back(hook: Hook) -> None:
+    """It responds again."""
+    set_webhook(hook, throttled=False, not_before=None)
+
+
+def told(pages: Pages, made: UUID) -> tuple[str, str]:
+    """The result of a delivery in the log, and its page."""
+    page = pages.get(f"/deliveries?q={made}")
+    (row,) = page.rows()
+    result = next(cell for cell in row if "Server error" in cell)
+    return result, pages.get(f"/deliveries/{made}").main
+
+
+def test_what_waits_in_a_bulk_retry_is_not_said_to_be_sent_now(app: Flask) -> None:
+    sync, door = away("Sync"), make_webhook(name="Door")
+    made = [
+        *some(12, sync, reason="server", code=500),
+        *some(1, door, reason="server", code=500),
+    ]
+    for each in made[-2:]:
+        make_attempt(each, reason="server", code=500)
+    last, other = made[-2:]
+    sam = make_user("support", name="Sam Okoro")
+    bulk_retry_task.start(sam.actor, Selection(ticked=tuple(made)))
+    work()
+    pages, own = visit(app, "support"), signed_in(app, sam)
+    row, page = told(pages, last)
+    assert row.endswith("It waits in the bulk retry of Sam Okoro")
+    assert "It waits in the bulk retry of Sam Okoro." in page
+    assert ("It is going to be sent again, in a bulk retry." in page, NOW in page) == (True, False)
+    assert told(own, last)[0].endswith("It waits in your bulk retry")
+    back(sync)
+    row, page = told(pages, last)
+    assert (row.endswith(WHO), WHO in page, NOW in page) == (True, True, True)
+    work()
+    for each in made[:10]:
+        finish(each, "failed")
+    work()
+    # Only there: to the other webhook it is sent.
+    row, page = told(pages, last)
+    assert row.endswith("It waits in the bulk retry of Sam Okoro, which was interrupted")
+    assert "in a bulk retry that was interrupted: somebody has to continue it." in page
+    assert NOW not in page
+    assert told(own, last)[0].endswith("It waits in your bulk retry, which was interrupted")
+    row, page = told(pages, other)
+    assert (row.endswith(WHO), NOW in page) == (True, True)
+    switch.stop(make_user("admin").actor)
+    row, page = told(pages, other)
+    assert row.endswith("It waits in the bulk retry of Sam Okoro")
+    assert "We have stopped all sending for now. It is going to be sent again, in a bulk" in page
+
+
+def test_a_problem_says_one_number_for_each_person_and_now_only_where_it_is_so(
+    app: Flask,
+) -> None:
+    sync = away("Sync")
+    made = some(12, sync, reason="server", code=500)
+    sam, ana = (make_user("support", name=name) for name in ("Sam Okoro", "Ana Gruber"))
+    chosen = ((sam, made[:4]), (ana, made[4:6]), (sam, made[6:11]))
+    for person, part in chosen:
+        bulk_retry_task.start(person.actor, Selection(ticked=tuple(part)))
+        work()
+    pages = signed_in(app, sam)
+    # One of each is handed over, and tried once the receiver responds.
+    parts = problems(pages.get("/deliveries"))[0].split(" · ")
+    assert parts[4:6] == [
+        "7 of these wait in your bulk retries",
+        "1 of these waits in the bulk retry of Ana Gruber",
+    ]
+    back(sync)
+    parts = problems(pages.get("/deliveries"))[0].split(" · ")
+    assert parts[4:6] == [
+        "You are retrying 7 of these now",
+        "Ana Gruber is retrying 1 of these now",
+    ]
