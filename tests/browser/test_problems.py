@@ -72,7 +72,7 @@ def test_a_person_follows_what_a_bulk_retry_has_left(page: Page, app: Flask, por
     expect(under_way).to_contain_text("Interrupted")
     check_page(page, "log with an interrupted bulk retry")
     page.goto(f"{portal}/deliveries/retry?all=1&status=failed")
-    expect(page.get_by_text("2 of these are in a bulk retry of yours")).to_be_visible()
+    expect(page.get_by_text("2 more are in a bulk retry of yours")).to_be_visible()
     check_page(page, "question over what another one has")
     page.goto(f"{portal}/batches")
     check_page(page, "bulk retries")

@@ -111,9 +111,10 @@ def page_of(task: Task) -> BatchPage:
 def others(count: Count) -> list[tuple[str, BulkRetryLine]]:
     """The bulk retries that some of a choice are in now, each with how many: those stay there."""
     found = runs.named(list(count.taken))
+    more = " more" if count.total or count.arrived else ""
     lines = bulk_retry_lines.lines_of(found)
     return [
-        (_taken_words(task, line, count.taken[task.id]), line)
+        (_taken_words(task, line, count.taken[task.id], more), line)
         for task, line in zip(found, lines, strict=True)
     ]
 
@@ -123,19 +124,19 @@ def beginning(choice: Selection) -> list[tuple[str, BulkRetryLine]]:
     found = [each for each in runs.under_way() if _may_meet(each, choice)]
     just = "just started another bulk retry. What it takes is left out of this one:"
     return [
-        (f"{'You have' if _is_mine(task) else f'{line.by} has'} {just}", line)
+        (f"{'You have' if _is_mine(task) else f'{line.sender} has'} {just}", line)
         for task, line in zip(found, bulk_retry_lines.lines_of(found), strict=True)
     ]
 
 
-def _taken_words(task: Task, line: BulkRetryLine, many: int) -> str:
-    if task.state == TaskState.PAUSED:
-        whose = "yours" if _is_mine(task) else f"{line.by}, which"
-        which = "that was interrupted" if _is_mine(task) else "was interrupted"
-        are = "is" if many == 1 else "are"
-        return f"{number(many)} of these {are} in a bulk retry of {whose} {which}."
-    who = "You are" if _is_mine(task) else f"{line.by} is"
-    return f"{who} retrying {number(many)} of these now."
+def _taken_words(task: Task, line: BulkRetryLine, many: int, more: str) -> str:
+    """ "14 more are in a bulk retry of Sam, which sends them": beside what is asked about."""
+    whose = "yours" if _is_mine(task) else line.sender
+    is_one = many == 1
+    sends = f"sends {'it' if is_one else 'them'}"
+    which = "was interrupted" if task.state == TaskState.PAUSED else sends
+    are = "is" if is_one else "are"
+    return f"{number(many)}{more} {are} in a bulk retry of {whose}, which {which}."
 
 
 def _is_mine(task: Task) -> bool:

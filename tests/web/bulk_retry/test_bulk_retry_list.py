@@ -1,5 +1,6 @@
 """Bulk retries as things: their list, the line above the log, what remains, and whose they are."""
 
+import re
 from uuid import UUID
 
 import pytest
@@ -13,9 +14,10 @@ from tests.support.deliveries import stored
 from tests.support.factories import Person, make_user, make_webhook
 from tests.support.pages import Page, Pages
 from tests.web.bulk_retry.test_bulk_retry_pages import confirm
-from tests.web.signed_in import visit
+from tests.web.signed_in import signed_in, visit
 
 pytestmark = pytest.mark.both_databases
+CLOCK = re.compile(r"\d\d:\d\d")
 
 
 @pytest.fixture
@@ -58,6 +60,21 @@ def test_all_of_them_stand_in_a_tab_with_who_what_and_how_far(support: Pages, sa
     assert page_of_all.here == ["Deliveries", "Bulk retries 1"]
 
 
+def test_the_lists_say_who_started_one_and_that_somebody_else_continued_it(
+    app: Flask, sam: Person
+) -> None:
+    batch, _ = interrupted(sam)
+    ana = signed_in(app, make_user("support", name="Ana Gruber"))
+    ana.submit(ana.get(f"/batches/{batch}").form(f"/batches/{batch}/go-on"))
+    for path in ("/deliveries", "/"):
+        (line,) = runs(ana.get(path))
+        who = CLOCK.sub("12:34", line).split(" · ")[1:3]
+        assert who == ["Sam Okoro, 12:34", "continued by Ana Gruber"]
+    (row,) = ana.get("/batches").rows()
+    assert row[1].startswith("Sam Okoro")
+    assert row[1].endswith("Continued by Ana Gruber")
+
+
 def test_without_any_the_list_says_how_one_begins(support: Pages) -> None:
     page = support.get("/batches")
     assert "No bulk retries yet" in page.main
@@ -69,11 +86,11 @@ def test_a_line_above_the_log_and_on_the_start_page_as_long_as_one_is_under_way(
 ) -> None:
     assert runs(support.get("/deliveries")) == []
     batch, made = interrupted(sam)
-    expected = [
-        "Retry all with status Failed · Sam Okoro · 10 of 12 · 10 failed in a row",
-    ]
     for path in ("/deliveries", "/"):
-        assert runs(support.get(path)) == expected
+        (line,) = runs(support.get(path))
+        assert CLOCK.sub("12:34", line) == (
+            "Retry all with status Failed · Sam Okoro, 12:34 · 10 of 12 · 10 failed in a row"
+        )
     page = support.get("/deliveries")
     assert "Bulk retries 1" in page.main
     page = support.submit(page.form(f"/batches/{batch}/go-on"))
@@ -123,7 +140,7 @@ def test_a_second_one_hears_who_retries_these_now(support: Pages, sam: Person) -
     work()
     page = support.get(f"/deliveries/retry?delivery={made[0]}&delivery={made[1]}")
     assert page.h1 == "Nothing to retry"
-    assert "Sam Okoro is retrying 2 of these now." in page.main
+    assert "2 are in a bulk retry of Sam Okoro, which sends them." in page.main
     assert page.links("Retry 3 selected deliveries")
     assert "2 in another bulk retry that has not ended" in page.main
 
@@ -134,7 +151,7 @@ def test_a_second_one_hears_of_one_that_was_interrupted_and_takes_the_others(
     interrupted(sam)
     page = support.get("/deliveries/retry?all=1&status=failed")
     assert page.h1 == "Retry 10 deliveries?"
-    words = "2 of these are in a bulk retry of Sam Okoro, which was interrupted."
+    words = "2 more are in a bulk retry of Sam Okoro, which was interrupted."
     assert words in page.main
     assert "(Interrupted, 10 of 12)" in page.main
     assert "Retry the remaining 2" in page.main
@@ -149,7 +166,11 @@ def test_it_says_you_where_the_first_one_is_ones_own(
     page = support.get("/deliveries/retry?all=1")
     assert "You have just started another bulk retry." in page.main
     work()
-    assert "You are retrying 2 of these now." in support.get("/deliveries/retry?all=1").main
+    words = "2 are in a bulk retry of yours, which sends them."
+    assert words in support.get("/deliveries/retry?all=1").main
+    some(1, make_webhook())
+    page = support.get("/deliveries/retry?all=1")
+    assert (page.h1, words.replace("2", "2 more", 1) in page.main) == ("Retry 1 delivery?", True)
 
 
 @pytest.mark.parametrize(

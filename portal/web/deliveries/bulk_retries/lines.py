@@ -30,6 +30,7 @@ OUTCOMES: Final = {
 class BulkRetryLine:
     """One bulk retry. `what`: its filter in words, `title`: the same as a heading. `note`: why it
     does not go on, or what it did. `continue_url` or `rest_url`: how what remains is sent.
+    `by` started it, `at` that time; `continued_by`: who else had it continue last, if anybody.
     """
 
     url: str
@@ -45,6 +46,12 @@ class BulkRetryLine:
     action_label: str = ""
     continue_url: str = ""
     rest_url: str = ""
+    continued_by: str = ""
+
+    @property
+    def sender(self) -> str:
+        """The name of who sends it."""
+        return self.continued_by or self.by
 
 
 def under_way() -> list[BulkRetryLine]:
@@ -65,12 +72,14 @@ def line_of(task: Task, names: Names, *, is_taken_up: bool) -> BulkRetryLine:
     may = left > 0 and can(bulk_retry_task.PERMISSION) and not sending_stop()
     continues = may and task.state == TaskState.PAUSED
     takes_up = may and is_over and not is_taken_up
+    sender = runs.sender(task)
     return BulkRetryLine(
         url=url_for("batches.show", public_id=task.public_id),
         what=kept_words(task.params, names),
         title=heading(task.params, names),
-        by=runs.sender(task).name,
+        by=task.actor_name,
         at=task.created_at,
+        continued_by="" if sender.user_id == task.actor_id else sender.name,
         tag=_tag(task),
         done=task.done,
         total=task.total,
