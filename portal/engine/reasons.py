@@ -230,7 +230,7 @@ def alike(reason: Reason) -> tuple[Reason, ...]:
 
 def _next_try(again: str, retry: str) -> str:
     if again:
-        return f"Nothing to do: we retry at {again}."
+        return f"Nothing to do: we retry {again}."
     slower = "Usually nothing: we slow down automatically."
     return f"{slower} If no retry is planned, wait, then {retry}."
 

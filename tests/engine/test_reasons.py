@@ -83,7 +83,7 @@ def test_it_fills_in_what_it_is_given() -> None:
     assert reset.next_step == "Ask the receiver's owner to check their log at 10:42."
     redirect = explain(Reason.REDIRECT, host="a.example", location="https://b.example/")
     assert "another address (https://b.example/)." in redirect.what_happened
-    rate = explain(Reason.RATE, host="a.example", again="11:00")
+    rate = explain(Reason.RATE, host="a.example", again="at 11:00")
     assert rate.next_step == "Nothing to do: we retry at 11:00."
     internal = explain(Reason.INTERNAL, host="a.example", reference="7f3a")
     assert internal.next_step == "Tell your administrator, reference 7f3a."

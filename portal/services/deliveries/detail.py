@@ -16,7 +16,13 @@ from portal.services.core.unit_of_work import database_time, session
 from portal.services.deliveries.attempt_detail import AttemptDetail, attempts_of
 from portal.services.deliveries.retry import GONE, RetryState
 from portal.services.outbox import leases
-from portal.services.outbox.next_try import count_behind, heads, paused_for, paused_until
+from portal.services.outbox.next_try import (
+    count_behind,
+    heads,
+    paused_for,
+    paused_until,
+    probe_of,
+)
 from portal.services.outbox.sending_switch import SendingStop, find_stop
 from portal.services.outbox.status import PausedFor, ShownStatus, shown_status
 from portal.services.webhooks.inbox.address import shown_url
@@ -28,9 +34,9 @@ class DeliveryDetail:
 
     `row_id`: its place in the order of the log.
     `now` is the database's clock: by it `due_at` and leases are judged. `paused_until`: its webhook
-    is left alone until then. `ahead`: the older one that must go first, for its webhook wants
-    them in order; `behind`: how many wait for this one (`capped`). `stop`: a person has stopped
-    all sending.
+    is left alone until then; `is_probe`: this one goes then, the others once it has arrived.
+    `ahead`: the older one that must go first, for its webhook wants them in order; `behind`: how
+    many wait for this one (`capped`). `stop`: a person has stopped all sending.
     """
 
     row_id: int
@@ -59,6 +65,7 @@ class DeliveryDetail:
     finished_at: datetime | None
     attempts: Sequence[AttemptDetail]
     paused_until: datetime | None
+    is_probe: bool
     ahead: UUID | None
     behind: int
     stop: SendingStop | None
@@ -81,6 +88,11 @@ class DeliveryDetail:
         return paused_for(status, self.due_at, pause, is_behind=self.waits_behind)
 
     @property
+    def may_go_later(self) -> bool:
+        """Whether `next_try_at` is no more than the earliest: another one is tried first then."""
+        return self.paused_for is PausedFor.RECEIVER and not self.is_probe
+
+    @property
     def comes_to_rest(self) -> bool:
         """Whether it is still to be held or stopped, as many are for a while once theirs is off."""
         standing = self.standing
@@ -98,6 +110,11 @@ class DeliveryDetail:
     def next_try_at(self) -> datetime:
         """When it is due, and its receiver is not left alone any more."""
         return max(self.due_at, self.paused_until or self.due_at)
+
+    @property
+    def is_untried(self) -> bool:
+        """Whether what comes next is its first attempt."""
+        return not self.tries and self.last_attempt is None
 
     @property
     def last_attempt(self) -> AttemptDetail | None:
@@ -126,6 +143,7 @@ def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDeta
     now, lease = database_time(current), leases.lease_of(current, delivery.id)
     status = shown_status(delivery.status, lease.until if lease else None, now)
     is_test, stop = delivery.priority == Priority.TEST, find_stop()
+    pause = paused_until(delivery.priority, webhook.not_before, now, in_order=webhook.in_order)
     return DeliveryDetail(
         row_id=delivery.id,
         public_id=delivery.public_id,
@@ -159,9 +177,8 @@ def find_delivery(public_id: UUID, *, draft: UUID | None = None) -> DeliveryDeta
         took_ms=delivery.took_ms,
         finished_at=delivery.finished_at,
         attempts=attempts_of(current, delivery, webhook, lease, now),
-        paused_until=paused_until(
-            delivery.priority, webhook.not_before, now, in_order=webhook.in_order
-        ),
+        paused_until=pause,
+        is_probe=pause is not None and probe_of(current, webhook.id, pause) == delivery.id,
         ahead=_ahead(current, delivery) if webhook.in_order else None,
         behind=_behind(current, delivery) if webhook.in_order else 0,
         stop=stop,

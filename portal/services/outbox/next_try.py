@@ -42,6 +42,28 @@ def paused_for(
     return PausedFor.RECEIVER if pause is not None and pause > due_at else None
 
 
+def probe_of(current: Session, webhook_id: int, until: datetime) -> int | None:
+    """Which one goes first once its receiver is no longer left alone, as things stand (row id);
+    None where they go in order: what is paused there stands behind the head.
+
+    Only that one is sure to go then, and the others once it has arrived.
+    """
+    wanted = (
+        select(Delivery.id)
+        .join(Webhook, Webhook.id == Delivery.webhook_id)
+        .where(
+            Delivery.webhook_id == webhook_id,
+            is_open(),
+            Delivery.priority > Priority.INTERACTIVE,  # no person's Retry waits for it
+            Delivery.due_at <= until,
+            Webhook.in_order.is_(False),
+        )
+        .order_by(Delivery.priority, Delivery.due_at, Delivery.id)
+        .limit(1)
+    )
+    return current.scalar(wanted)
+
+
 def seen_statuses(
     current: Session, rows: Iterable[tuple[Delivery, Webhook]], now: datetime
 ) -> dict[int, ShownStatus]:

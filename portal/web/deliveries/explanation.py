@@ -10,7 +10,7 @@ from portal.engine.reasons import Explanation, Reason, Side, explain
 from portal.services.deliveries.attempt_detail import AttemptDetail
 from portal.services.deliveries.detail import DeliveryDetail, find_delivery
 from portal.services.outbox.status import ShownStatus
-from portal.web.deliveries.progress import earlier_of
+from portal.web.deliveries.progress import ONE_FIRST, earlier_of
 from portal.web.deliveries.rows.row_words import held_end
 from portal.web.frame.wording import moment, zone
 from portal.web.help.advice import Advice, Link, Matter, advise, whom
@@ -83,13 +83,14 @@ def _explained(
     if last is None:
         return explain(reason, host="", retry=retry)
     total = last.phases.get("total")
+    earliest = "not before" if delivery.may_go_later else "at"
     waits = delivery.status in (ShownStatus.RETRYING, ShownStatus.PAUSED) and not delivery.stop
     return explain(
         reason,
         host=host or host_of(last.url),
         seconds=round(total / 1000, 1) if total else None,
         time=moment(last.started_at).exact,
-        again=moment(delivery.next_try_at).exact if waits else "",
+        again=f"{earliest} {moment(delivery.next_try_at).exact}" if waits else "",
         location=last.location,
         code=last.code,
         reference=str(delivery.public_id),
@@ -199,7 +200,9 @@ def _what_next(delivery: DeliveryDetail) -> str:
             return "It goes out automatically once the older ones have arrived."
         case ShownStatus.PAUSED | ShownStatus.RETRYING:
             at = _for_both(delivery.next_try_at)
-            return f"It is retried automatically, at {at} or soon after."
+            rest = f"not before {at}: then {ONE_FIRST}"
+            when = rest if delivery.may_go_later else f"at {at} or soon after"
+            return f"It is {'sent' if delivery.is_untried else 'retried'} automatically, {when}."
         case ShownStatus.WAITING:
             return "It is about to be sent again."
         case _:

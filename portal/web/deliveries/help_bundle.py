@@ -58,7 +58,7 @@ def _happened(page: DeliveryPage) -> Iterator[str]:
     if page.explanation:
         yield page.explanation.what_happened
         yield f"Where the problem is: {page.explanation.side.label}"
-        yield f"Next automatic retry: {_next(page)}"
+        yield f"{page.again_label}: {_next(page)}"
     if page.earlier:
         yield page.earlier
     if page.repeat_warning:
@@ -70,7 +70,8 @@ def _next(page: DeliveryPage) -> str:
     delivery = page.delivery
     has_time = delivery.status in (ShownStatus.RETRYING, ShownStatus.PAUSED)
     if has_time and not delivery.waits_behind:
-        return wire_time(delivery.next_try_at)
+        earliest = "not before " if delivery.may_go_later else ""
+        return f"{earliest}{wire_time(delivery.next_try_at)}"
     return page.again
 
 

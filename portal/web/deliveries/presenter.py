@@ -28,6 +28,7 @@ from portal.web.deliveries.explanation import (
 )
 from portal.web.deliveries.progress import (
     RetryOutcome,
+    again_label,
     again_of,
     delay_of,
     earlier_of,
@@ -168,6 +169,11 @@ class DeliveryPage:
     def slow_advice(self) -> Advice:
         """Where to look, or whom to ask, while there is a `delay`."""
         return advice_while_slow(self.delivery)
+
+    @property
+    def again_label(self) -> str:
+        """What `again` is the time of."""
+        return again_label(self.delivery)
 
     @property
     def is_left_alone(self) -> bool:

@@ -19,6 +19,7 @@ SOON: Final = timedelta(seconds=15)
 NO_RETRY: Final = "None left"
 ONCE_ON: Final = "Only once the webhook is on"
 ONCE_STARTED: Final = "Once sending is started again"
+ONE_FIRST: Final = "one delivery is tried, and the others go once it arrives"
 DELAYS: Final = {
     Delay.NO_WORKER: "no worker is running, so nothing is sent",
     Delay.PLACES: "this webhook is being sent as many as it gets at once",
@@ -100,6 +101,8 @@ def again_of(delivery: DeliveryDetail) -> str:
             return _capital(next_attempt(delivery))
         case ShownStatus.PAUSED if delivery.waits_behind:
             return "Once the older ones have arrived"
+        case ShownStatus.PAUSED if delivery.may_go_later:
+            return f"Not before {near_time(delivery.next_try_at)}"
         case ShownStatus.PAUSED:
             return _capital(f"{next_attempt(delivery)}, or soon after")
         case ShownStatus.WAITING | ShownStatus.SENDING:
@@ -110,8 +113,18 @@ def again_of(delivery: DeliveryDetail) -> str:
             return NO_RETRY
 
 
+def again_label(delivery: DeliveryDetail) -> str:
+    """What `again_of` is the time of."""
+    return "First attempt" if delivery.is_untried else "Next automatic retry"
+
+
 def left_alone(delivery: DeliveryDetail) -> str:
-    """Why its receiver gets nothing for a while."""
+    """Why its receiver gets nothing for a while, and that another one may be tried first then."""
+    if delivery.may_go_later:
+        asked = has_asked(delivery.next_try_at, delivery.now)
+        why = "asked us to wait" if asked else "isn't responding and is left alone"
+        until = near_time(delivery.next_try_at)
+        return f"The receiver {why} until {until}; then {ONE_FIRST}."
     if has_asked(delivery.next_try_at, delivery.now):
         until = near_time(delivery.next_try_at)
         return f"The receiver asked us to wait until {until}, so we pause before the next attempt."

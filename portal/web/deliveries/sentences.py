@@ -48,9 +48,13 @@ def _paused(delivery: DeliveryDetail) -> str:
         return "An older delivery goes first: this webhook gets one at a time, in order."
     if delivery.is_manual:
         # Planned attempts may be over: this one is apart from them.
-        return f"{_asked(delivery)}{left_alone(delivery)} Retried: {next_attempt(delivery)}."
+        retried = "" if delivery.may_go_later else f" Retried: {next_attempt(delivery)}."
+        return f"{_asked(delivery)}{left_alone(delivery)}{retried}"
     made = f" {_made(delivery)}" if delivery.tries else ""
-    return f"{left_alone(delivery)}{made} Next attempt: {next_attempt(delivery)}."
+    if delivery.may_go_later:
+        return f"{left_alone(delivery)}{made}"
+    label = "First attempt" if delivery.is_untried else "Next attempt"
+    return f"{left_alone(delivery)}{made} {label}: {next_attempt(delivery)}."
 
 
 def _made(delivery: DeliveryDetail) -> str:

@@ -141,7 +141,9 @@ def _last(delivery: DeliveryDetail) -> Iterator[DeliveryStep]:
         case ShownStatus.PAUSED:
             asked = has_asked(delivery.next_try_at, delivery.now)
             why = "The receiver asked us to wait." if asked else "The receiver isn't responding."
-            yield DeliveryStep("Next attempt", delivery.next_try_at, "warning", why)
+            label = "First attempt" if delivery.is_untried else "Next attempt"
+            earliest = " not before" if delivery.may_go_later else ""
+            yield DeliveryStep(f"{label}{earliest}", delivery.next_try_at, "warning", why)
         case ShownStatus.WAITING:
             yield DeliveryStep("Waiting to be sent", delivery.due_at, "info")
         case ShownStatus.HELD:

@@ -225,7 +225,7 @@ def test_one_that_waits_for_a_receiver_in_trouble_says_until_when(support: Pages
     hook = make_webhook(throttled=True, pause=300, not_before=later)
     made = make_delivery(hook, due_at=utcnow() - timedelta(minutes=2))
     page = support.get(f"/deliveries/{made}")
-    assert "so we pause before the next attempt. Next attempt: in 3 minutes" in page.main
+    assert "so we pause before the next attempt. First attempt: in 3 minutes" in page.main
     assert page.main.count("ress Test webhook") == 1
     way_out = "Does the receiver work again? Press Test webhook"
     assert way_out in support.get(f"/settings/webhooks/{hook.public_id}").main

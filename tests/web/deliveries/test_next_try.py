@@ -8,7 +8,7 @@ from flask import Flask
 
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
-from portal.web.frame.wording import moment
+from portal.web.frame.wording import moment, near_time, to_the_second
 from tests.support.deliveries import make_attempt, make_delivery
 from tests.support.factories import make_webhook
 from tests.support.pages import Page, Pages
@@ -36,7 +36,7 @@ def test_a_line_says_when_it_is_tried_also_while_its_receiver_is_left_alone(
     make_delivery()
     found = [row[7] for row in reversed(support.get("/deliveries").rows())]
     four, nine = (f"{(at := moment(each)).day} {at.clock}".strip() for each in (later, soon))
-    assert found[:4] == [nine, four, four, "now"]
+    assert found[:4] == [nine, f"not before {four}", f"not before {four}", "now"]
     assert found[4:] == [nine, "after an older one", "now"]
 
 
@@ -52,6 +52,42 @@ def test_a_try_that_is_due_before_its_receiver_is_asked_again_waits_as_well(
     page = support.get(f"/deliveries/{made}")
     assert "1 of 10 attempts made, and 1 Retry. Next attempt: in 4 minutes." in page.main
     assert "data-live-url" not in page.html
+
+
+def test_only_one_is_promised_for_the_end_of_a_pause(support: Pages) -> None:
+    later = utcnow() + timedelta(minutes=4, seconds=30)
+    hook = make_webhook(throttled=True, pause=300, not_before=later)
+    due = [later - timedelta(minutes=each) for each in (9, 8, 7)]
+    probe, untried, many = (
+        make_delivery(hook, due_at=due[0], status="retrying", tries=1, reason="refused"),
+        make_delivery(hook, due_at=due[1]),
+        make_delivery(hook, due_at=due[2], priority=Priority.BULK, prior_status="failed"),
+    )
+    make_attempt(probe, reason="refused")
+    make_attempt(many, reason="unavailable", code=503)
+    until = near_time(later)
+    both = f"{moment(later).exact}, that is {later:%H:%M:%S} UTC"
+    rest = "one delivery is tried, and the others go once it arrives"
+    page = support.get(f"/deliveries/{probe}").main
+    assert "1 of 10 attempts made. Next attempt: in 4 minutes." in page
+    assert f"It is retried automatically, at {both} or soon after." in page
+    page = support.get(f"/deliveries/{many}").main
+    alone = f"The receiver isn't responding and is left alone until {until}; then {rest}."
+    assert alone in page
+    assert f"It is retried automatically, not before {both}: then {rest}." in page
+    assert f"Next automatic retry: Not before {until}" in page
+    assert "in 4 minutes" not in page
+    page = support.get(f"/deliveries/{untried}").main
+    assert alone in page
+    assert f"It is sent automatically, not before {both}: then {rest}." in page
+    assert f"First attempt not before {to_the_second(later)}" in page
+    assert "in 4 minutes" not in page
+    assert f"first attempt not before {until}" in support.get("/deliveries?status=attention").main
+    asked = make_webhook(throttled=True, not_before=utcnow() + timedelta(minutes=20))
+    make_delivery(asked, due_at=due[0])
+    page = support.get(f"/deliveries/{make_delivery(asked)}").main
+    until = near_time(utcnow() + timedelta(minutes=20))
+    assert f"The receiver asked us to wait until {until}; then {rest}." in page
 
 
 def test_one_of_many_retries_waits_for_a_receiver_in_trouble(support: Pages) -> None:

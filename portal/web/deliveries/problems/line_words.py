@@ -74,7 +74,8 @@ def how_it_goes_on(problem: Problem) -> Iterator[str]:
     elif sending_stop():
         yield "waits until sending is started"
     elif problem.next_retry_at:
-        yield Markup("next automatic retry {}").format(time_tag(problem.next_retry_at))
+        what = "next automatic retry" if problem.reason else "first attempt not before"
+        yield Markup("{} {}").format(what, time_tag(problem.next_retry_at))
     elif problem.is_failing:
         yield "still failing"
         if problem.is_paused:  # others there are retried automatically

@@ -72,6 +72,12 @@ def tries(made: int) -> str:
     return f"{made} of {len(settings().webhook_retry_schedule)}"
 
 
+def not_before(row: LogRow) -> str:
+    """What stands before that time: another one may be tried first then; else blank."""
+    is_earliest = row.paused_for is PausedFor.RECEIVER and isinstance(next_try(row), datetime)
+    return "not before" if is_earliest else ""
+
+
 def next_try(row: LogRow) -> datetime | str:
     """When it goes by itself: a time to come, or words; empty when it does not."""
     if row.waits_behind:
