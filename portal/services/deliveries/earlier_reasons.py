@@ -1,7 +1,8 @@
 """Why deliveries failed again and again before a person's Retry failed for another reason."""
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -13,7 +14,7 @@ from portal.models.deliveries import Attempt, AttemptOutcome
 
 @dataclass(frozen=True, slots=True)
 class EarlierReason:
-    """The usual reason of the planned attempts, and how many failed for it."""
+    """The usual reason of the planned attempts, and how many failed so, earlier Retries too."""
 
     reason: Reason
     code: int | None
@@ -38,12 +39,20 @@ def earlier_reasons(current: Session, row_ids: Sequence[int]) -> dict[int, Earli
     )
     newest: dict[int, tuple[str, str | None, int | None]] = {}
     usual: dict[int, EarlierReason] = {}
+    alike: Counter[tuple[int, str]] = Counter()
     for row_id, kind, reason, code, count, _ in rows:
         newest[row_id] = kind, reason, code
+        if reason:
+            alike[row_id, title(Reason(reason), code)] += count
         before = usual.get(row_id)
         if kind == AttemptKind.SCHEDULED and reason and (not before or count >= before.count):
             usual[row_id] = EarlierReason(Reason(reason), code, count)
-    return {row_id: each for row_id, each in usual.items() if _is_hidden(each, *newest[row_id])}
+    # The last Retry reads otherwise: whatever reads the same came before it.
+    return {
+        row_id: replace(each, count=alike[row_id, each.words])
+        for row_id, each in usual.items()
+        if _is_hidden(each, *newest[row_id])
+    }
 
 
 def _is_hidden(usual: EarlierReason, kind: str, reason: str | None, code: int | None) -> bool:

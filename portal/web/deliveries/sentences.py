@@ -59,9 +59,13 @@ def _paused(delivery: DeliveryDetail) -> str:
 
 def _made(delivery: DeliveryDetail) -> str:
     """ "4 of 10 attempts made, and 1 Retry.": a person's count apart."""
+    retries = _retries(delivery)
+    return f"{tries(delivery.tries)} attempts made{f', and {retries}' if retries else ''}."
+
+
+def _retries(delivery: DeliveryDetail) -> str:
     by_people = sum(each.kind == AttemptKind.MANUAL for each in delivery.attempts)
-    retries = f", and {plural(by_people, 'Retry', 'Retries')}" if by_people else ""
-    return f"{tries(delivery.tries)} attempts made{retries}."
+    return plural(by_people, "Retry", "Retries") if by_people else ""
 
 
 def _delivered(delivery: DeliveryDetail) -> str:
@@ -78,7 +82,7 @@ def _failed(delivery: DeliveryDetail) -> str:
     if delivery.standing.is_test:
         how = "was not accepted" if delivery.code else "did not arrive"
         return f"The test {how}. Nothing else is affected by it."
-    made = plural(delivery.tries, "attempt")
+    made = " and ".join(filter(None, (plural(delivery.tries, "attempt"), _retries(delivery))))
     then = " Fix the cause, then Retry." if can("deliveries.retry") else ""
     return f"Not delivered after {made}, and not retried automatically.{then}"
 

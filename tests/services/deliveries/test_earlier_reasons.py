@@ -41,6 +41,11 @@ def test_it_is_said_only_where_a_retry_came_last_and_failed_otherwise(app: Flask
     assert told(codes) == {codes: "Server error (503), 1"}
 
 
+def test_retries_before_the_last_one_that_ended_the_same_are_counted_too(app: Flask) -> None:
+    made = failed([SERVER, SERVER, SAME, ("manual", "refused", None), AUTH])
+    assert told(made) == {made: "Server error (500), 3"}
+
+
 def test_nothing_is_read_of_what_nobody_asked_about(app: Flask) -> None:
     one, other = failed([SERVER, AUTH]), failed([REFUSED, AUTH])
     assert told() == {}

@@ -29,6 +29,7 @@ def test_a_retry_does_not_hide_why_they_failed_before(app: Flask) -> None:
     page = pages.get(f"/deliveries/{made}")
     assert "Before the last retry: Content not accepted (422), 3 times." in page.main
     assert "by Sam: connection refused." in page.main
+    assert "Not delivered after 3 attempts and 1 Retry, and not retried" in page.main
     assert "Nothing came back to the last attempt." in page.main
 
     own = make_delivery(hook, status="failed", reason="refused", tries=3)
