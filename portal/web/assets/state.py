@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
 
+from markupsafe import Markup
+
 from portal.lib.clock import utcnow
 from portal.lib.durations import relative
 from portal.models.assets import Asset, AssetKind, AssetStatus
@@ -18,7 +20,7 @@ from portal.services.assets.snapshots import open_assignment
 from portal.services.core.unit_of_work import session
 from portal.web.actions.incident_pages import METHOD_WORDS
 from portal.web.frame.status_tags import RESERVATION, Tag
-from portal.web.frame.wording import day_words, number, zone
+from portal.web.frame.wording import day_words, moment, number, zone
 
 OVERDUE: Final = Tag("Overdue", "alarm", "danger")
 RESERVED: Final = RESERVATION[ReservationState.APPROVED]._replace(word="Reserved", tone="info")
@@ -44,7 +46,7 @@ class Standing:
 
     @property
     def sentence(self) -> str:
-        """Where it stands, in one or two sentences."""
+        """Where it stands, in one or two sentences; its times are elements of the page."""
         if self.asset.deleted_at is not None:
             return "It is no longer in the register. Its timeline and its deliveries are kept."
         words = _SENTENCES[AssetStatus(self.asset.status)](self)
@@ -127,19 +129,30 @@ def moment_words(at: datetime, now: datetime) -> str:
     return f"{day_words(local.date(), now)} {local:%H:%M}"
 
 
+def _timed(at: datetime, now: datetime) -> Markup:
+    """The same as an element of the page."""
+    it = moment(at, now)
+    tag = Markup('<time datetime="{}" title="{}">{}</time>')
+    return tag.format(it.iso, it.exact, moment_words(at, now))
+
+
+def _since_when(held: Assignment, now: datetime) -> Markup:
+    return Markup("With {} since {}").format(held.staff.name, _timed(held.started_at, now))
+
+
 def _with(standing: Standing) -> str:
     if standing.held is None:
         return "Given to somebody."
-    since = moment_words(standing.held.started_at, standing.now)
-    return f"With {standing.held.staff.name} since {since}."
+    return Markup("{}.").format(_since_when(standing.held, standing.now))
 
 
 def _lent(standing: Standing) -> str:
     if standing.held is None or standing.held.due_at is None:
         return "Lent to somebody."
-    until = moment_words(standing.held.due_at, standing.now)
+    since = _since_when(standing.held, standing.now)
+    until = _timed(standing.held.due_at, standing.now)
     late = f", {standing.late} late" if standing.late else ""
-    return f"With {standing.held.staff.name} until {until}{late}."
+    return Markup("{}, until {}{}.").format(since, until, late)
 
 
 def _since(words: str, otherwise: str, told: str) -> Callable[[Standing], str]:

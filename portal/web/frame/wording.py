@@ -85,6 +85,13 @@ def near_time(at: datetime, now: datetime | None = None) -> str:
     return f"yesterday {clock}" if is_yesterday else f"{day_of(at, now)}, {clock}"
 
 
+def dated(at: datetime, now: datetime | None = None) -> str:
+    """A time in a history: "15 hours ago, yesterday 16:40", "24 Nov 2026, 16:40"."""
+    now = now or utcnow()
+    text = moment(at, now).text
+    return f"{text}, {near_time(at, now)}" if abs(now - at) < A_DAY else text
+
+
 def time_tag(at: datetime) -> Markup:
     """The same as an element of a page, exact for machines and on hover."""
     it = moment(at)
@@ -138,6 +145,7 @@ def days_kept() -> int:
 
 WORDS: Final[dict[str, Callable[..., object]]] = {
     "moment": moment,
+    "dated": dated,
     "number": number,
     "counted": counted,
     "plural": plural,

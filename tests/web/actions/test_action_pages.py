@@ -1,5 +1,6 @@
 """The pages of actions: guards, refusals with the way out, what was typed, double submits."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -146,7 +147,9 @@ def test_a_time_may_be_typed_with_the_day_first(pages: Pages) -> None:
     page = pages.get(f"/assets/{asset_id}/check-out")
     values = {"due": "other", "due_at": "03.05.2030 09:00"}
     page = pages.submit(page.form(), staff_id=make_staff(), **values)
-    assert "until 3 May 2030 09:00" in page.main
+    since = r"With Maria Lopez since \d+ \w+ \d\d:\d\d, until 3 May 2030 09:00\."
+    assert re.search(since, page.main)
+    assert page.html.count("<time", 0, page.html.index("3 May 2030 09:00")) >= 2
 
 
 def test_with_one_location_there_is_nowhere_to_move_to_and_it_says_who_adds_one(

@@ -1,6 +1,7 @@
 """The register's pages as people use them; every page that is got here is linted."""
 
 import json
+import re
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -312,3 +313,4 @@ def test_the_timeline_shortens_what_is_long(app: Flask) -> None:
     add(pages, name="Lamp")
     page = pages.submit(pages.get("/assets/1/edit").form(), notes="N" * 5000)
     assert f"Notes: nothing → {'N' * 160}…" in page.main
+    assert re.search(r"Changed.*?(?:just now|ago), (?:yesterday )?\d\d:\d\d", page.main, re.S)

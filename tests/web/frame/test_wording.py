@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from portal.web.frame.icons import icon
-from portal.web.frame.wording import moment, number, plural
+from portal.web.frame.wording import dated, moment, number, plural
 from tests.web.component_gallery import make_gallery
 
 NOW = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
@@ -15,6 +15,13 @@ def test_it_tells_the_time_relative_under_a_day() -> None:
     with make_gallery().test_request_context("/"):
         assert moment(NOW - timedelta(minutes=3), NOW).text == "3 minutes ago"
         assert moment(NOW + timedelta(minutes=4), NOW).text == "in 4 minutes"
+
+
+def test_it_tells_the_clock_time_beside_one_that_is_relative() -> None:
+    with make_gallery().test_request_context("/"):
+        assert dated(NOW - timedelta(hours=5), NOW) == "5 hours ago, 09:00"
+        assert dated(NOW - timedelta(hours=15), NOW) == "15 hours ago, yesterday 23:00"
+        assert dated(NOW - timedelta(days=3), NOW) == "28 Jun 2026, 14:00"
 
 
 def test_it_tells_the_exact_time_in_the_persons_zone() -> None:

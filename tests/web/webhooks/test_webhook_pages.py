@@ -13,6 +13,7 @@ from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import session, writing
 from portal.services.webhooks import activation
 from portal.services.webhooks import queries as webhook_queries
+from portal.web.frame.wording import dated
 from portal.web.webhooks.words import state_sentence
 from tests.support.deliveries import make_delivery
 from tests.support.factories import Hook, make_user, make_webhook, publish
@@ -152,7 +153,7 @@ def test_it_says_after_which_change_the_failures_began(pages: Pages) -> None:
     change(hook, failures_in_row=6, failing_since=since)
     words = "Failures began 4 minutes after the URL was edited"
     assert f"{words}." in pages.get(path_of(hook)).main
-    assert words in pages.get(f"{path_of(hook)}/history").main
+    assert f"{words} {dated(since)}" in pages.get(f"{path_of(hook)}/history").main
     change(hook, failing_since=since + timedelta(days=1))
     assert "Failures began" not in pages.get(path_of(hook)).main
     assert "Failures began" in pages.get(f"{path_of(hook)}/history").main
