@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 from portal.engine.signing.candidates import Candidate, Scheme
@@ -15,18 +16,27 @@ _HOUSE_WRITTEN: Final = "Write the HMAC as lower-case hex before comparing."
 _ALGORITHMS: Final = {16: "MD5", 20: "SHA-1", 48: "SHA-384", 64: "SHA-512"}
 
 
+class Verdict(StrEnum):
+    """Who is right, where that is certain; it goes on with what differs."""
+
+    UNKNOWN = ""
+    RIGHT = "Our signature is right; at the receiver"
+    FITS = "The signature fits, but"
+
+
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
     """Which part differs, in a sentence, and what to change, a sentence each.
 
-    Contains no secret and no signature. `delivery`: the id of the one that the signature belongs
-    to, where that is another.
+    Contains no secret and no signature. `verdict`: UNKNOWN too where nothing differs.
+    `delivery`: the id of the one that the signature belongs to, where that is another.
     """
 
     part: Part
     sentence: str
     steps: tuple[str, ...]
     delivery: str = ""
+    verdict: Verdict = Verdict.UNKNOWN
 
 
 NO_KEY: Final = Diagnosis(
@@ -77,7 +87,10 @@ def of_mistakes(found: Candidate, given: Given, body_note: str) -> Diagnosis:
     steps = list(dict.fromkeys(each.fix for each in different))
     if body_note and not any(each.part is Part.BODY for each in different):
         steps.append(f"Besides, the body you pasted {body_note}.")
-    return Diagnosis(part, f"This is our {name_of(found)}, but {words}.", tuple(steps))
+    # Our key made it, so what else differs is the receiver's doing.
+    verdict = Verdict.RIGHT if found.differences else Verdict.FITS
+    sentence = f"This is our {name_of(found)}, but {words}."
+    return Diagnosis(part, sentence, tuple(steps), verdict=verdict)
 
 
 def of_ours(found: Candidate, message: Message, body_note: str, says_same: bool) -> Diagnosis:
@@ -88,7 +101,7 @@ def of_ours(found: Candidate, message: Message, body_note: str, says_same: bool)
         if says_same:
             steps = (RAW_BYTES, "If it was only formatted for reading, paste it as it came.")
         sentence = f"This is exactly our {name}, but the body you pasted {body_note}."
-        return Diagnosis(Part.BODY, sentence, steps)
+        return Diagnosis(Part.BODY, sentence, steps, verdict=Verdict.FITS)
     newest = next((number for number, _ in message.newest_first), None)
     if found.attempt != newest and found.attempt:
         return Diagnosis(
@@ -96,6 +109,7 @@ def of_ours(found: Candidate, message: Message, body_note: str, says_same: bool)
             f"This is our {name}, computed with its timestamp, and attempt {newest}, the newest, "
             "has another.",
             ("Take webhook-timestamp and webhook-signature from the same request.",),
+            verdict=Verdict.FITS,
         )
     return _exactly(found, name)
 
@@ -120,6 +134,7 @@ def _exactly(found: Candidate, name: str) -> Diagnosis:
             "If the receiver has the new secret key, an administrator can press Switch now on the "
             "webhook's page.",
         ),
+        verdict=Verdict.FITS,
     )
 
 
@@ -150,6 +165,7 @@ def of_a_piece(found: Candidate, end: str, length: int, whole: int) -> Diagnosis
         f"This is our {name_of(found)}, but cut off: only its {end} {length} of {whole} "
         "characters are there.",
         ("Keep all of it: look for a column, a variable or a log that is too short.",),
+        verdict=Verdict.FITS,
     )
 
 

@@ -270,6 +270,23 @@ def test_each_mistake_is_named_in_one_sentence_with_what_to_change(name: str) ->
     assert all(step.endswith(".") for step in found.steps)
 
 
+def test_it_says_who_is_right_where_that_is_certain_and_there_alone() -> None:
+    found = {name: case.found() for name, case in TABLE.items()}
+    said = {
+        verdict: {name for name, each in found.items() if each.verdict == verdict}
+        for verdict in ("Our signature is right; at the receiver", "The signature fits, but", "")
+    }
+    right, fits, neither = said.values()
+    assert right | fits | neither == set(TABLE)
+    assert {f"unknown: {name}" for name in UNKNOWN} | {"hex: right", "standard: right"} < neither
+    assert {"stored: other delivery", "stored: earlier key, replaced"} < neither
+    assert {"body: unknown key", "body: unknown, other body"} < neither
+    assert {"hex: sha1", "hex: decoded", "hex: re-serialised", "standard: kept"} < right
+    assert {"body: computed over other body", "hex: two at once"} < right
+    assert {"hex: upper-case hex", "hex: prefix", "hex: cut off", "standard: hex"} < fits
+    assert {"body: right, other body", "standard: another attempt"} < fits
+
+
 def test_no_two_mistakes_read_the_same() -> None:
     alike: dict[str, list[str]] = {}
     for name, case in TABLE.items():

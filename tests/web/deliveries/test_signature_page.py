@@ -61,7 +61,7 @@ def test_a_key_that_was_used_undecoded_is_told_and_how_to_decode_it(support: Pag
     signed = f"{made}.{AT + 60}.".encode() + BODY
     theirs = "v1," + base64.b64encode(hmac.digest(SECRET.encode(), signed, "sha256")).decode()
     page = check(support, made, theirs)
-    assert "The secret key differs" in page.main
+    assert "Our signature is right; at the receiver the secret key differs" in page.main
     assert "our webhook-signature of attempt 2, but made with the secret key as text" in page.main
     assert "decode the rest from base64" in page.main
 
@@ -69,7 +69,7 @@ def test_a_key_that_was_used_undecoded_is_told_and_how_to_decode_it(support: Pag
 def test_another_body_is_told_though_the_signature_is_right(support: Pages) -> None:
     page = check(support, refused(make_webhook(secret=SECRET)), RIGHT, OTHER_BODY)
     assert "Our signature is right" not in page.main
-    assert "The body differs" in page.main
+    assert "The signature fits, but the body differs" in page.main
     assert "the body you pasted is not ours: it differs from byte 37 on" in page.main
 
 
@@ -77,7 +77,7 @@ def test_the_timestamp_of_another_attempt_is_told(support: Pages) -> None:
     made = refused(make_webhook(secret=SECRET), attempts=2)
     first = standard_signature(BODY, SECRET, message_id=str(made), sent_at=AT)
     page = check(support, made, first)
-    assert "The timestamp differs" in page.main
+    assert "The signature fits, but the timestamp differs" in page.main
     assert "attempt 2, the newest, has another" in page.main
 
 
@@ -117,7 +117,7 @@ def test_a_delivery_of_another_webhook_stays_unknown(support: Pages) -> None:
 
 def test_a_signature_that_was_cut_off_is_recognised(support: Pages) -> None:
     page = check(support, refused(make_webhook(secret=SECRET)), RIGHT[:32])
-    assert "It is cut off" in page.main
+    assert "The signature fits, but it is cut off" in page.main
     assert "only its first 32 of 64 characters" in page.main
 
 
