@@ -47,6 +47,7 @@ class Matter:
 @dataclass(frozen=True, slots=True)
 class Advice:
     """One next step. `message`: plain text for whom the reader has to ask; blank for one who may.
+    `recipient`: who that is, "an administrator".
 
     `links`: (words, address), which the reader may all open.
     """
@@ -54,6 +55,7 @@ class Advice:
     sentence: str
     links: Sequence[Link] = ()
     message: str = ""
+    recipient: str = ""
 
 
 def advise(
@@ -73,7 +75,8 @@ def advise(
     if can(permission):
         return Advice(own, [link] if link else [])
     sentence = asking(others, permission, matter.webhook)
-    return Advice(sentence, message=message_of(matter, needed or own))
+    message = message_of(matter, needed or own)
+    return Advice(sentence, message=message, recipient=kind_of(permission))
 
 
 def asking(text: str, permission: str, webhook: UUID | None = None) -> str:
@@ -94,6 +97,11 @@ def whom(permission: str, webhook: UUID | None = None) -> str:
     if (permission, webhook) not in known:
         known[permission, webhook] = _named(permission, webhook)
     return known[permission, webhook]
+
+
+def kind_of(permission: str) -> str:
+    """Who may, without names: "an administrator"."""
+    return WHO[PERMISSIONS[permission]][0]
 
 
 def message_of(matter: Matter, needed: str) -> str:

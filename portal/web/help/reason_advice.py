@@ -9,7 +9,7 @@ from flask import url_for
 from portal.engine.next_steps import EDIT, RETRY, SWITCH, SYSTEM, step_after
 from portal.engine.reasons import Explanation, Reason
 from portal.web.frame.access import can
-from portal.web.help.advice import Advice, Link, Matter, advise, message_of, whom
+from portal.web.help.advice import Advice, Link, Matter, advise, kind_of, message_of, whom
 
 TEST: Final = "webhooks.test"
 
@@ -46,7 +46,8 @@ def advice_after(
         return Advice(own)
     asked = f"ask {whom(permission, matter.webhook)} to {verb}"
     others = explained(asked).next_step
-    return Advice(others, message=message_of(matter, own) if asked in others else "")
+    message = message_of(matter, own) if asked in others else ""
+    return Advice(others, message=message, recipient=kind_of(permission))
 
 
 def webhook_links(webhook: UUID) -> dict[str, Link]:

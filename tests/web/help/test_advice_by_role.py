@@ -1,5 +1,6 @@
 """No page advises anybody to do what they may not: every reason, every role."""
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -72,6 +73,7 @@ def is_fit(pages: Pages, advice: Node, role: str, permission: str | None, name: 
     assert "Ada Admin" in text
     assert "sk an administrator (" in text or "sk support or an administrator (" in text
     (message,) = messages
+    assert re.search("Copy a note for (support or )?an administrator", text)
     for line in (f"Webhook: {name}", "What happened: ", "Since: ", "What is needed: ", "Link: "):
         assert line in message
     assert "Edit the webhook" not in text.replace(message, "")
