@@ -33,6 +33,7 @@ def test_support_reads_on_the_start_page_whether_our_side_is_working(app: Flask)
     assert "Our side is working: sending, pages and database." in page.main
     assert "Only administrators see more: ask an administrator (Ada Admin" in page.main
     assert "not working" not in page.main
+    assert '<p class="minor">Our side' not in page.html
     assert ada.get("/").links("More under System") == ["/settings/system"]
 
 
