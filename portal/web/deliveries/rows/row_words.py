@@ -75,7 +75,7 @@ def tries(made: int) -> str:
 def not_before(row: LogRow) -> str:
     """What stands before that time: another one may be tried first then; else blank."""
     is_earliest = row.paused_for is PausedFor.RECEIVER and isinstance(next_try(row), datetime)
-    return "not before" if is_earliest else ""
+    return "from" if is_earliest else ""
 
 
 def next_try(row: LogRow) -> datetime | str:
