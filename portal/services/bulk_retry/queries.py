@@ -24,7 +24,7 @@ from portal.models.batches import BatchRow, RowOutcome
 from portal.models.deliveries import Attempt, AttemptOutcome, Delivery, DeliveryStatus, Event
 from portal.models.tasks import Task
 from portal.models.webhooks import Webhook
-from portal.services.bulk_retry.rows import count_waiting, halted, left_by_webhook
+from portal.services.bulk_retry.rows import count_tried, count_waiting, halted, left_by_webhook
 from portal.services.core.counting import capped
 from portal.services.core.unit_of_work import database_time, session
 
@@ -35,13 +35,15 @@ NOT_ARRIVED: Final = (RowOutcome.FAILED, RowOutcome.SKIPPED)
 
 @dataclass(frozen=True, slots=True)
 class HaltedWebhook:
-    """A webhook at which the batch waits. `is_halted`: until a person says Go on. `until`: so long
-    it is left alone; `has_asked`: for it said so.
+    """A webhook at which the batch waits. `waiting` and `trying` are all that is left for it.
+    `is_halted`: until a person says Go on. `until`: so long it is left alone, where that is
+    ahead; `has_asked`: for it said so.
     """
 
     webhook_id: UUID
     webhook_name: str
     waiting: int
+    trying: int
     is_halted: bool
     until: datetime | None
     has_asked: bool
@@ -81,14 +83,18 @@ def troubles(task: Task) -> list[HaltedWebhook]:
         )
     )
     rows = current.execute(wanted.order_by(Webhook.name)).all()
-    counts = count_waiting(current, task.id, [row.id for row in rows])
+    ids = [row.id for row in rows]
+    counts, trying = count_waiting(current, task.id, ids), count_tried(current, task.id, ids, now)
+    handed = {each.webhook_id: each.sent for each in left}
     return [
         HaltedWebhook(
             row.public_id,
             row.name,
-            counts.get(row.id, 0),
+            # What is handed over waits as well until it is being sent.
+            counts.get(row.id, 0) + handed[row.id] - trying.get(row.id, 0),
+            trying.get(row.id, 0),
             is_halted=row.id in stopped,
-            until=row.not_before,
+            until=row.not_before if row.not_before and row.not_before > now else None,
             has_asked=has_asked(row.not_before, now),
         )
         for row in rows

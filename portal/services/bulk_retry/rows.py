@@ -3,9 +3,10 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, exists, func, select, update
 from sqlalchemy.orm import Session
 
 from portal.database.engine import AnyRow
@@ -15,6 +16,7 @@ from portal.models.deliveries import (
     Attempt,
     AttemptOutcome,
     Delivery,
+    Lease,
     Priority,
 )
 from portal.models.tasks import Task
@@ -52,6 +54,16 @@ def count_waiting(current: Session, task_id: int, webhook_ids: Sequence[int]) ->
     """How many rows of each of these webhooks wait."""
     mine = BatchRow.webhook_id.in_(webhook_ids)
     return _counted(current, task_id, BatchRow.outcome == RowOutcome.WAITING, mine)
+
+
+def count_tried(
+    current: Session, task_id: int, webhook_ids: Sequence[int], now: datetime
+) -> dict[int, int]:
+    """How many rows of each of these webhooks are being sent at this moment. `now`: the
+    database's clock."""
+    mine = BatchRow.webhook_id.in_(webhook_ids)
+    is_leased = exists().where(Lease.delivery_id == BatchRow.delivery_id, Lease.until > now)
+    return _counted(current, task_id, BatchRow.outcome == RowOutcome.SENT, mine, is_leased)
 
 
 def _counted(current: Session, task_id: int, *wanted: ColumnElement[bool]) -> dict[int, int]:

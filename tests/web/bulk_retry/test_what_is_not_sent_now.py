@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import pytest
 from flask import Flask
@@ -11,7 +12,7 @@ from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
 from portal.services.operations.sending import switch
 from tests.services.bulk_retry.test_bulk_retry import finish, set_webhook, some, work
-from tests.support.deliveries import make_attempt
+from tests.support.deliveries import free, lease, make_attempt
 from tests.support.factories import Hook, make_user, make_webhook
 from tests.support.pages import Pages
 from tests.web.home.test_home import problems
@@ -30,6 +31,36 @@ def away(name: str) -> Hook:
 def back(hook: Hook) -> None:
     """It responds again."""
     set_webhook(hook, throttled=False, not_before=None)
+
+
+def test_what_is_finished_waits_and_is_tried_comes_to_the_whole(app: Flask) -> None:
+    sync = away("Sync")
+    made = some(9, sync, reason="unavailable", code=503)
+    batch = bulk_retry_task.start(make_user("support").actor, Selection(ticked=tuple(made)))
+    pages = visit(app, "support")
+
+    def said() -> str:
+        work()
+        return pages.get(f"/batches/{batch}").main
+
+    # One is handed over, and waits like the others.
+    until = utcnow() + timedelta(minutes=4)
+    set_webhook(sync, not_before=until)
+    at = until.astimezone(ZoneInfo("Europe/Vienna"))
+    page = said()
+    assert "the other 9 wait until one arrives: Sync" in page
+    assert f"We send one from time to time, the next one at {at.day} {at:%b %Y, %H:%M:%S}" in page
+    set_webhook(sync, not_before=utcnow() - timedelta(seconds=1))
+    lease(made[0])
+    page = said()
+    assert (
+        "from time to time; the other 8 wait until one arrives; 1 is being tried now: Sync" in page
+    )
+    free(made[0])
+    finish(made[0], "failed")
+    page = said()
+    assert "1 of 9 finished. 1 failed." in page
+    assert "from time to time; the other 8 wait until one arrives: Sync" in page
 
 
 def told(pages: Pages, made: UUID) -> tuple[str, str]:
