@@ -199,11 +199,16 @@ def test_it_says_that_deliveries_arrive_again_only_where_one_has(support: Pages)
 
 
 def test_two_stand_in_sight_and_the_others_are_folded_away(support: Pages) -> None:
-    for name in ("Access", "Books", "Cost centres", "Door"):
-        make_delivery(make_webhook(name=name), status="failed", reason="dns")
+    hooks = {name: make_webhook(name=name) for name in ("Access", "Books", "Cost centres", "Door")}
+    for hook in hooks.values():
+        make_delivery(hook, status="failed", reason="dns")
     page = support.get("/deliveries")
     assert len(problems(page)) == 4
     assert folded(page) == "2 more problems: Cost centres 1, Door 1"
+    for reason in ("auth", "server"):
+        make_delivery(hooks["Door"], status="failed", reason=reason, finished_at=NOON)
+    # Each name once, with all that stands still there.
+    assert folded(support.get("/deliveries")) == "4 more problems: Cost centres 1, Door 3"
     in_turn = make_webhook(name="Zone", in_order=True)
     make_delivery(in_turn, status="retrying", reason="auth", code=401, tries=4)
     for _ in range(3):

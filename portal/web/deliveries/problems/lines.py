@@ -54,8 +54,8 @@ class Dismissible:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProblemLine:
     """One line: name, `told`, `why`, the strong `figure` with its `end`, and `more`. A narrow
-    screen leaves out `why` and `more`. `total`: how many stand still for it. `name_url`: the
-    webhook's page. `label` and `url`: where one looks at it.
+    screen leaves out `why` and `more`. `total`: how many stand still for it (`capped`).
+    `name_url`: the webhook's page. `label` and `url`: where one looks at it.
     """
 
     name: str
@@ -71,13 +71,8 @@ class ProblemLine:
     url: str
     retry_url: str = ""
     retry_count: str = ""
-    total: str = ""
+    total: int = 0
     dismissible: Dismissible | None = None
-
-    @property
-    def short(self) -> str:
-        """The name and the figure, for where the line is folded away."""
-        return f"{self.name} {self.total}" if self.total else self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +96,12 @@ class ProblemList:
     def summary(self) -> str:
         """What the rest is: "2 more problems: Helpdesk 212, Door 16"."""
         count = len(self.rest) + self.left_out
-        names = ", ".join(each.short for each in self.rest[:3])
-        more = ", …" if count > 3 else ""
+        totals: dict[str, int] = {}
+        for each in self.rest:
+            totals[each.name] = totals.get(each.name, 0) + each.total
+        short = [f"{name} {counted(many)}" if many else name for name, many in totals.items()]
+        names = ", ".join(short[:3])
+        more = ", …" if len(short) > 3 or self.left_out else ""
         return f"{count} more {'problem' if count == 1 else 'problems'}: {names}{more}"
 
 
@@ -172,7 +171,7 @@ def _off(trouble: WebhookTrouble) -> ProblemLine:
         told=Markup("off since {}").format(time_tag(trouble.since)),
         why=why,
         figure=f"{counted(webhook.held)} held" if webhook.held else "",
-        total=counted(webhook.held) if webhook.held else "",
+        total=webhook.held,
         end=until,
         icon="power",
         label="Fix" if can("webhooks.switch") else "Open",
@@ -215,7 +214,7 @@ def _of_deliveries(problem: Problem, in_runs: QueuedDeliveries) -> ProblemLine:
         url=url_for("deliveries.index", **filter_of(problem)),
         retry_url=url_for("batches.confirm", **filter_of(problem), all="1") if may_retry else "",
         retry_count=counted(to_retry),
-        total=counted(problem.count + problem.waits_behind),
+        total=problem.count + problem.waits_behind,
         dismissible=_dismissible(problem),
     )
 
