@@ -24,7 +24,7 @@ from portal.web.forms.query_values import (
     uuid_or_none,
 )
 from portal.web.frame.status_tags import delivery_tag
-from portal.web.frame.wording import zone
+from portal.web.frame.wording import day_of, zone
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -169,6 +169,22 @@ def _time_choices() -> dict[str, list[tuple[str, str]]]:
 def failed_in(span: str = "") -> str:
     """What an address calls the time in which an attempt failed, for one that it calls `span`."""
     return f"{FAILED}-{span}" if span else FAILED
+
+
+def time_words(choice: str) -> str:
+    """Which time a choice of *When* is just now, where it has an end: "Failed last night (27 Nov
+    18:00 to 28 Nov 08:00)"; blank where it is said by its choice."""
+    span = choice.removeprefix(f"{FAILED}-")
+    words, between = PERIODS.get(span, ("", None))
+    begin, end = between() if between else (None, None)
+    if begin is None or end is None:
+        return ""
+    called = (words if span == choice else FAILED_IN[span]).partition(" (")[0]
+    first, last = begin.astimezone(zone()), end.astimezone(zone())
+    is_whole_day = first.time() == last.time() == time() and last.date() - first.date() == A_DAY
+    if is_whole_day:
+        return f"{called} ({day_of(begin)})"
+    return f"{called} ({day_of(begin)} {first:%H:%M} to {day_of(end)} {last:%H:%M})"
 
 
 def _webhook_choice(webhook: tuple[UUID, str, bool]) -> tuple[str, str]:

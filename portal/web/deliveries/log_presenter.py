@@ -14,7 +14,7 @@ from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from portal.services.deliveries.log.pages import EXPORT_LIMIT
 from portal.services.deliveries.log.rows import LogRow
 from portal.web.deliveries.bulk_retries.taken import taken_words
-from portal.web.deliveries.forms import FAILED, LogFilterForm, failed_in, status_words
+from portal.web.deliveries.forms import FAILED, LogFilterForm, failed_in, status_words, time_words
 from portal.web.deliveries.place.list_place import delivery_url
 from portal.web.deliveries.rows.remarks import doubtful, remarks
 from portal.web.deliveries.rows.retried_row import here, retried, row_id, row_url
@@ -139,9 +139,10 @@ def _count(status: StatusFilter, wanted: LogFilter, attention: int | None) -> st
 def chips(form: LogFilterForm, rows: Sequence[LogRow]) -> list[dict[str, str]]:
     """The filters in force, each with the address without it."""
     asset = rows[0].asset_tag if rows else form.asset.data
+    told = {form.asset.name: asset, form.time.name: time_words(form.time.data or "")}
     return [
         {
-            "label": f"{field.label.text}: {asset if field.name == 'asset' else shown(field)}",
+            "label": f"{field.label.text}: {told.get(field.name) or shown(field)}",
             "url": page_url(**{field.name: None, "cursor": None}),
         }
         for field in form
@@ -149,11 +150,16 @@ def chips(form: LogFilterForm, rows: Sequence[LogRow]) -> list[dict[str, str]]:
     ]
 
 
+def is_by_failure(form: LogFilterForm) -> bool:
+    """Whether the time that is asked for is the one at which an attempt failed."""
+    return (form.time.data or "").startswith(FAILED)
+
+
 def failed_url(form: LogFilterForm) -> str:
     """Where what failed in a time is listed, in place of what was stored in it; blank where the
     filter asks for no time, or for that already."""
     span = form.time.data or ""
-    if span.startswith(FAILED) or not (span or form.since.data or form.until.data):
+    if is_by_failure(form) or not (span or form.since.data or form.until.data):
         return ""
     return page_url(time=failed_in(span), status=None, cursor=None)
 

@@ -54,7 +54,12 @@ def test_what_failed_last_night_can_be_asked_for_and_leads_from_what_was_stored(
     assert "Nothing is listed, so there is nothing to download" in page.text
     page = pages.get(page.links("Show what failed in that time")[0])
     assert listed(page) == ["Delivered"]
-    # The time in the list is the one that was asked for.
+    # The time in the list is the one that was asked for, and not that of its order.
+    sorts = [each for each in page.links("Failed") if "sort=" in each]
+    assert (sorts, "aria-sort" in page.html) == ([], False)
+    assert (
+        "Every delivery to every webhook, by when the event was stored, newest first." in page.main
+    )
     assert page.rows()[0][1] == "01:00"
     # … and so is the reason: it arrived since.
     assert page.rows()[0][5] == "Server error (500) asset.serial_number is missing"
@@ -65,10 +70,27 @@ def test_what_failed_last_night_can_be_asked_for_and_leads_from_what_was_stored(
     assert line["When (Europe/Berlin)"] == "2026-05-03 16:00:00"
     assert line["Result"] == "Server error (500)"
     assert line["What came back, or why it failed before"] == "asset.serial_number is missing"
-    assert "When: Failed last night (18:00 to 08:00)" in page.main
+    assert "When: Failed last night (3 May 18:00 to 4 May 08:00)" in page.main
     assert page.links("Show what failed in that time") == []
     (asked,) = page.links("Retry all that match")
     assert "an attempt failed since" in pages.get(asked).main.lower()
+
+
+@time_machine.travel(MORNING, tick=False)
+def test_the_filter_says_which_night_and_which_day(app: Flask) -> None:
+    failed_in_the_night()
+    pages = visit(app, "support", time_zone="Europe/Berlin")
+    for time, words in (
+        ("night", "Last night (3 May 18:00 to 4 May 08:00)"),
+        ("yesterday", "Yesterday (3 May)"),
+        ("failed-yesterday", "Failed yesterday (3 May)"),
+        ("failed-day", "Failed in the last 24 hours"),
+        ("week", "Last 7 days"),
+    ):
+        assert f"Remove filter When: {words} Clear" in pages.get(f"/deliveries?time={time}").main
+    page = pages.get("/deliveries?time=yesterday")
+    assert "aria-sort" in page.html
+    assert "Every delivery to every webhook, newest first." in page.main
 
 
 @time_machine.travel(MORNING, tick=False)
