@@ -41,7 +41,7 @@ WORDS = {
     Reason.BAD_HEADERS: ("A custom header of this webhook may not be sent", "remove that header"),
     Reason.REDIRECT: ("redirected us to another address (https://new.example.com/hook).", "Edit"),
     Reason.BAD_REQUEST: (f"{HOST} did not accept the content.", "Send the help bundle"),
-    Reason.AUTH: (f"{HOST} rejected our authentication.", "Check the secret key and"),
+    Reason.AUTH: (f"{HOST} rejected our authentication.", "Compare the secret key and"),
     Reason.FORBIDDEN: (f"{HOST} denied us access.", "Ask its owner for permission."),
     Reason.NOT_FOUND: (f"{HOST} says that nothing is at this address.", "Check the part of the"),
     Reason.METHOD: (f"{HOST} says that this address accepts no deliveries.", "webhook address"),
