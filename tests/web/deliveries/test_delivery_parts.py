@@ -67,7 +67,7 @@ def test_the_caller_is_told_who_must_act_here_and_of_what_was_never_attempted(ap
     made = make_delivery(hook)
     assert caller_text(pages.get(f"/deliveries/{made}")).startswith(
         "“Helpdesk” isn't responding. This one has not been attempted yet. Nothing is lost: it is "
-        f"kept here. It is retried automatically, at {soon.day} {soon:%b %Y}, {soon:%H:%M:%S} (UTC)"
+        f"kept here. It is sent automatically, at {soon.day} {soon:%b %Y}, {soon:%H:%M:%S} (UTC)"
     )
     assert caller_text(pages.get(f"/deliveries/{make_delivery()}")) == ""
 

@@ -169,7 +169,7 @@ def test_what_waits_for_a_receiver_says_when_it_is_retried(support: Pages) -> No
     assert drawn(page) == [icon("pause-fill")]
     told = "Door · paused: the receiver asked us to wait · 2 deliveries · yesterday "
     assert line.startswith(told)
-    assert re.search(r" · next automatic retry (\d+ \w{3}, )?[0-2]\d:[0-5]\d$", line)
+    assert re.search(r" · first attempt not before (\d+ \w{3}, )?[0-2]\d:[0-5]\d$", line)
     page = support.follow("Open")
     assert len(page.rows()) == 2
     assert "Reason: No attempt yet" in page.main
