@@ -1,6 +1,6 @@
 """Test before saving: the form is tried out, and its page follows the sample step by step."""
 
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from flask import Blueprint, flash, jsonify, redirect, render_template, request, url_for
@@ -47,17 +47,12 @@ def test() -> Answer:
 def show(public_id: UUID) -> Answer:
     """The newest test of a form, step by step, and what can be done with the form."""
     draft = drafts.find(actor(), public_id)
-    form = form_of(draft)
-    form_url = _form_url(draft)
     return render_template(
         "webhooks/test.html",
         draft=draft,
-        page=_page(draft),
         made_secret=draft.values.secret_mode is SecretMode.GENERATE,
         earlier=len(draft.tests) - 1,
-        carried=form.carried(),
-        save_url=form_url,
-        edit_url=f"{form_url}?draft={public_id}",
+        **_changing(draft, _page(draft)),
     )
 
 
@@ -65,8 +60,9 @@ def show(public_id: UUID) -> Answer:
 @requires("webhooks.edit")
 def live(public_id: UUID) -> Response:
     """The changing part of the page, for as long as the test is under way."""
-    page = _page(drafts.find(actor(), public_id))
-    html = render_template("deliveries/_live.html", page=page)
+    draft = drafts.find(actor(), public_id)
+    page = _page(draft)
+    html = render_template("webhooks/_test_live.html", **_changing(draft, page))
     return jsonify(html=html, stop=not page.is_live, announce=page.announcement)
 
 
@@ -112,6 +108,17 @@ def _send(form: WebhookForm, edited: UUID | None) -> bool:
 def _report(is_sent: bool) -> None:
     if not is_sent:
         flash(STILL_ON_ITS_WAY, "warning")
+
+
+def _changing(draft: Draft, page: delivery_presenter.DeliveryPage) -> dict[str, Any]:
+    """What the changing part shows: how the test stands, and what can be done with the form."""
+    form_url = _form_url(draft)
+    return {
+        "page": page,
+        "kept_values": form_of(draft).carried(),
+        "save_url": form_url,
+        "edit_url": f"{form_url}?draft={draft.public_id}",
+    }
 
 
 def _page(draft: Draft) -> delivery_presenter.DeliveryPage:

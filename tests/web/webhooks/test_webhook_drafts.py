@@ -14,6 +14,7 @@ from portal.services.core import vault
 from portal.services.core.unit_of_work import session
 from portal.services.webhooks import queries as webhook_queries
 from tests.support.factories import make_webhook
+from tests.support.html import Node, parse
 from tests.support.pages import Page, Pages
 from tests.support.receiver import Receiver
 from tests.web.signed_in import visit
@@ -86,6 +87,27 @@ def test_a_test_is_followed_step_by_step_and_then_saved(pages: Pages, receiver: 
     assert vault.open_secret(webhook.id, webhook.secret_enc or b"") == SECRET
     assert webhook_queries.header_values(webhook.public_id) == (("X-Key", VALUE),)
     assert webhook_queries.show(webhook.public_id).events == ("asset.lost",)
+
+
+def filled(root: Node) -> list[str]:
+    """The words of the buttons that stand out."""
+    return [node.text for node in root.walk() if "btn-primary" in node.get("class").split()]
+
+
+def test_after_a_test_that_failed_the_form_comes_first_also_where_the_page_was_followed(
+    pages: Pages, receiver: Receiver
+) -> None:
+    receiver.answer(500)
+    page = fill(pages, receiver.url, **OWN)
+    assert filled(page.root) == ["Save webhook"]
+    deliver_due()
+    news = pages.client.get(f"{page.path}/live").get_json()
+    assert news["stop"]
+    page = pages.get(page.path)
+    assert filled(parse(news["html"])[0]) == filled(page.root) == ["Continue editing"]
+    assert "Save anyway" in news["html"]
+    pages.submit(page.form(NEW), "Save anyway")
+    assert the_webhook().state == "off"
 
 
 def test_one_goes_on_editing_what_was_tested(pages: Pages, receiver: Receiver) -> None:

@@ -29,16 +29,17 @@ TOO_MANY: Final = f"Select at most {MOST_CHOSEN} deliveries to dismiss at once."
 NOTHING: Final = (
     "There is nothing to dismiss: only failed deliveries that are listed as problems can be."
 )
-ALL_QUEUED: Final = (
-    "Nothing is dismissed: what was selected is being retried in a bulk retry. Wait until it has "
-    "ended, or stop it."
+ALL_ON_THE_WAY: Final = (
+    "Nothing is dismissed: what was selected is being sent again at this moment. What fails again "
+    "can be dismissed then."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class ChosenCount:
-    """How many of those chosen were dismissed. Left out were those `in_bulk_retry`, and `others`:
-    they have not failed, are tests, are dismissed already, or are no longer kept."""
+    """How many of those chosen were dismissed; `in_bulk_retry`: so many more, that go out again all
+    the same. Left out were `others`: they have not failed, are tests, are dismissed already, or are
+    no longer kept."""
 
     dismissed: int
     in_bulk_retry: int
@@ -54,14 +55,14 @@ def dismiss_chosen(actor: Actor, public_ids: Sequence[UUID]) -> ChosenCount:
             raise Refusal(TOO_MANY if ids else NONE_CHOSEN)
         hooks = _lock(current, ids)
         kept = current.scalars(select(Delivery.id).where(Delivery.public_id.in_(ids))).all()
-        queued = taken(current, kept)
-        rows = [row for row in _listed(current, ids) if row.id not in queued]
+        in_runs, rows = taken(current, kept), _listed(current, ids)
         if not rows:
-            raise Refusal(ALL_QUEUED if len(queued) == len(ids) else NOTHING)
+            raise Refusal(ALL_ON_THE_WAY if len(in_runs) == len(ids) else NOTHING)
         _mark(current, actor, rows)
         for hook in hooks:
             _record(current, actor, hook, [row for row in rows if row.webhook_id == hook.id])
-        return ChosenCount(len(rows), len(queued), len(ids) - len(rows) - len(queued))
+        queued = sum(row.id in in_runs for row in rows)
+        return ChosenCount(len(rows) - queued, queued, len(ids) - len(rows))
 
 
 def _lock(current: Session, ids: set[UUID]) -> Sequence[Webhook]:

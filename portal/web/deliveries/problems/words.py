@@ -17,21 +17,13 @@ def dismissed(done: ProblemCount) -> str:
     """Of a whole problem. What goes out all the same is told apart: it does not stay as it is."""
     queued = done.in_bulk_retry
     stay = done.count - queued if done.count <= COUNT_LIMIT else done.count
-    parts = [f"{_stay(stay)} no longer listed as a problem."] if stay else []
-    if queued:
-        more = f"{counted(queued)} more" if stay else counted(queued)
-        verb = "is" if queued == 1 else "are"
-        parts.append(f"{more} {verb} being retried in a bulk retry: {AGAIN}")
-    return _with_link(parts)
+    return _with_link(_parts(stay, queued, "a problem"))
 
 
 def chosen_dismissed(done: ChosenCount) -> str:
     """Of deliveries that were selected, and what was left out of them."""
     what = "a problem" if done.dismissed == 1 else "problems"
-    parts = [f"{_stay(done.dismissed)} no longer listed as {what}."]
-    if queued := done.in_bulk_retry:
-        left_out = "is being retried and was" if queued == 1 else "are being retried and were"
-        parts.append(f"{queued} {left_out} left out.")
+    parts = _parts(done.dismissed, done.in_bulk_retry, what)
     if done.others:
         were = "was not listed as a problem" if done.others == 1 else "were not listed as problems"
         parts.append(f"{done.others} {were}.")
@@ -42,6 +34,16 @@ def brought_back(count: int) -> str:
     """How many are problems again."""
     which = "1 delivery is" if count == 1 else f"{counted(count)} deliveries are"
     return f"Brought back. {which} listed as a problem again."
+
+
+def _parts(stay: int, queued: int, what: str) -> list[str]:
+    """How many stay as they are, and how many are sent again all the same."""
+    parts = [f"{_stay(stay)} no longer listed as {what}."] if stay else []
+    if queued:
+        more = f"{counted(queued)} more" if stay else counted(queued)
+        verb = "is" if queued == 1 else "are"
+        parts.append(f"{more} {verb} being retried in a bulk retry: {AGAIN}")
+    return parts
 
 
 def _stay(count: int) -> str:

@@ -182,7 +182,7 @@ def test_what_is_no_problem_is_refused_and_leaves_no_trace(sam: Actor, finance: 
     assert session().scalars(select(DismissedDelivery.delivery_id)).all() == [stored(made)["id"]]
 
 
-def test_what_is_in_a_bulk_retry_is_left_out_until_that_has_ended(
+def test_what_waits_in_a_bulk_retry_is_told_apart_and_what_is_on_its_way_left_out(
     sam: Actor, finance: Hook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(handover, "MOST_UNDER_WAY", 1)
@@ -190,16 +190,17 @@ def test_what_is_in_a_bulk_retry_is_left_out_until_that_has_ended(
     batch = bulk_retry_task.start(sam, Selection(ticked=tuple(made[:2])))
     work()
     assert [stored(each)["status"] for each in made] == ["waiting", "failed", "failed"]
-    with pytest.raises(Refusal, match="being retried in a bulk retry"):
-        dismiss_chosen(sam, made[:2])
-    assert dismiss_chosen(sam, made) == ChosenCount(1, 2, 0)
+    with pytest.raises(Refusal, match="being sent again at this moment"):
+        dismiss_chosen(sam, made[:1])
     # The whole problem says how many of its deliveries go out all the same.
     done = dismiss(sam, finance.public_id, Reason.SERVER, utcnow())
-    assert (done.count, done.in_bulk_retry) == (1, 1)
+    assert (done.count, done.in_bulk_retry) == (2, 1)
+    assert bring_back(sam, finance.public_id, Reason.SERVER) == 2
+    assert dismiss_chosen(sam, made) == ChosenCount(1, 1, 1)
 
     bulk_retry_task.stop(sam, batch)
     work()
-    assert bring_back(sam, finance.public_id, Reason.SERVER) == 3
+    assert bring_back(sam, finance.public_id, Reason.SERVER) == 2
     assert dismiss_chosen(sam, made) == ChosenCount(3, 0, 0)
 
 

@@ -103,14 +103,14 @@ def test_what_cannot_be_dismissed_is_left_out_in_words(app: Flask) -> None:
     arrived = make_delivery(status="delivered")
     trial = make_delivery(status="failed", reason="dns", priority=Priority.TEST)
     page = press(pages, made[:1])
-    assert "Nothing is dismissed: what was selected is being retried in a bulk retry." in page.text
+    assert "Nothing is dismissed: what was selected is being sent again" in page.text
     page = press(pages, [arrived, trial])
     assert "There is nothing to dismiss: only failed deliveries" in page.text
     assert "Tick the deliveries to dismiss first." in press(pages, []).text
     page = press(pages, [*made[:3], arrived, trial])
     told = (
         "Dismissed. 2 deliveries stay Failed, and are no longer listed as problems. "
-        "1 is being retried and was left out. 2 were not listed as problems."
+        "3 were not listed as problems."
     )
     assert told in page.text
     assert press(pages, ["soon"]).status == 400
@@ -133,6 +133,26 @@ def test_a_whole_problem_says_which_of_it_go_out_all_the_same(
         "2 more are being retried in a bulk retry: what fails again is a problem again."
     )
     assert told in page.text
+
+
+def test_some_that_wait_in_a_bulk_retry_are_dismissed_as_a_whole_problem_is(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("portal.services.bulk_retry.handover.MOST_UNDER_WAY", 1)
+    made = broken(5)
+    sam = make_user("support", name="Sam").actor
+    bulk_retry_task.start(sam, Selection(ticked=tuple(made[:3])))
+    work()
+    pages = visit(app, "support")
+    waits = [each for each in made[:3] if f"/{each}" in pages.get("/deliveries?status=failed").html]
+    page = press(pages, [waits[0], made[4]])
+    told = (
+        "Dismissed. 1 delivery stays Failed, and is no longer listed as a problem. "
+        "1 more is being retried in a bulk retry: what fails again is a problem again."
+    )
+    assert told in page.text
+    page = pages.get(f"/deliveries/{waits[0]}")
+    assert "it stays Failed, and is not listed as a problem." in page.main
 
 
 def test_who_may_not_is_offered_nothing_and_a_list_without_a_failed_one_neither(
