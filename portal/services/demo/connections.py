@@ -22,6 +22,7 @@ from portal.services.bulk_retry.selection import Selection
 from portal.services.core.permissions import Actor
 from portal.services.core.unit_of_work import session
 from portal.services.deliveries import retry as delivery_retry
+from portal.services.deliveries.problems.chosen import dismiss_chosen
 from portal.services.demo import receivers
 from portal.services.demo.diary import Act, Diary, ago
 from portal.services.demo.receivers import Receiver
@@ -70,6 +71,7 @@ class Connections:
             (ago(now, hours=4.2), partial(self._test, receivers.WAREHOUSE)),
             (ago(now, hours=3.1), partial(self._stop, receivers.FINANCE)),
             (ago(now, hours=0.3), partial(self._retry, receivers.FINANCE)),
+            (ago(now, hours=0.2), partial(self._dismiss, receivers.FINANCE)),
         ]
         for began, but in ((ago(now, hours=finance_well - 2), FORGOTTEN), (ago(now, hours=0.8), 0)):
             presses.append((began, partial(self._retry_all, receivers.FINANCE, but)))
@@ -117,6 +119,11 @@ class Connections:
     def _retry(self, name: str) -> None:
         for public_id in self._of(name, DeliveryStatus.RETRYING)[:1]:
             delivery_retry.retry(SUPPORT, public_id)
+
+    def _dismiss(self, name: str) -> None:
+        """The oldest, which nobody needs any more."""
+        if failed := self._of(name, DeliveryStatus.FAILED):
+            dismiss_chosen(SUPPORT, failed[-1:])
 
     def _stop(self, name: str) -> None:
         for public_id in self._of(name, DeliveryStatus.RETRYING)[-2:]:

@@ -48,7 +48,7 @@ def show(public_id: UUID) -> Answer:
     """The newest test of a form, step by step, and what can be done with the form."""
     draft = drafts.find(actor(), public_id)
     return render_template(
-        "webhooks/test.html",
+        "webhooks/test/show.html",
         draft=draft,
         made_secret=draft.values.secret_mode is SecretMode.GENERATE,
         earlier=len(draft.tests) - 1,
@@ -62,7 +62,7 @@ def live(public_id: UUID) -> Response:
     """The changing part of the page, for as long as the test is under way."""
     draft = drafts.find(actor(), public_id)
     page = _page(draft)
-    html = render_template("webhooks/_test_live.html", **_changing(draft, page))
+    html = render_template("webhooks/test/_live.html", **_changing(draft, page))
     return jsonify(html=html, stop=not page.is_live, announce=page.announcement)
 
 
@@ -87,7 +87,7 @@ def secret(public_id: UUID) -> Answer:
     """The key that we made for the test, for its maker alone: a receiver may want it first."""
     drafts.find(actor(), public_id)
     shown = secrets.shown_secret(actor(), public_id)
-    return render_template("webhooks/test_secret.html", shown=shown, draft=public_id)
+    return render_template("webhooks/test/secret.html", shown=shown, draft=public_id)
 
 
 @blueprint.post(f"{WEBHOOK}/again")
