@@ -42,8 +42,8 @@ class Shutdown:
     def main_has_ended(self) -> NoReturn:
         """For the main thread, which has nothing left to do."""
         self._has_ended.set()
-        while True:
-            self._thread.join()
+        self._thread.join()
+        leave(1)  # it has failed: else it had ended the process
 
     def _run(self) -> None:
         while not stop.wait():

@@ -52,7 +52,8 @@ class Substitute:
 
     def join(self, seconds: float) -> None:
         """The stop was asked for: wait until it has ended, at most so long."""
-        self._thread.join(seconds)
+        if self._thread.is_alive():  # else it has not begun yet, and ends as soon as it has
+            self._thread.join(seconds)
 
     def _run(self) -> None:
         while not stop.wait(LOOK_EVERY):

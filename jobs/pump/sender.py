@@ -71,7 +71,8 @@ class Sender:
     def join(self, seconds: float) -> None:
         """The stop was asked for: wait until it has ended, at most so long."""
         self._wake.ring()
-        self._thread.join(seconds)
+        if self._thread.is_alive():  # else it has not begun yet, and ends as soon as it has
+            self._thread.join(seconds)
 
     def _run(self) -> None:
         self.turns.begin()

@@ -35,6 +35,23 @@ from tests.support.processes import Process, until
 from tests.support.valkey import PrivateValkey
 
 Start = Callable[..., Process]
+# A worker that is asked to stop while it is still starting, and hears of it before its sender has
+# begun: a moment that nobody could wait for.
+HASTY = """
+import os, signal, time
+from jobs.__main__ import main
+from jobs.processes.watchdog import Watchdog
+
+begin = Watchdog.begin
+
+def begin_late(watchdog):
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(0.5)
+    begin(watchdog)
+
+Watchdog.begin = begin_late
+main()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -181,6 +198,13 @@ def has_row(database: str, pid: int) -> bool:
         found = connection.execute(wanted, {"p": pid}).scalar_one()
     engine.dispose()
     return bool(found)
+
+
+@pytest.mark.parametrize("queue", QUEUES)
+def test_one_that_is_stopped_before_it_has_begun_ends_in_peace(start: Start, queue: str) -> None:
+    worker = start("-c", HASTY, "worker", queue)
+    assert worker.wait() == 0, worker.output.read_text()
+    assert "Traceback" not in worker.output.read_text()
 
 
 @pytest.mark.parametrize(("number", "is_missed"), [(signal.SIGTERM, False), (signal.SIGKILL, True)])
