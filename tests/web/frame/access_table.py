@@ -93,7 +93,7 @@ deliveries.read
 deliveries.retry
     deliveries.ask_retry deliveries.retry batches.confirm batches.go_on webhook_switches.send_now
 deliveries.dismiss
-    problems.dismiss problems.dismiss_chosen problems.bring_back
+    problems.dismiss problems.dismiss_chosen problems.bring_back problems.bring_back_chosen
 deliveries.stop
     deliveries.stop batches.stop
 tasks.read

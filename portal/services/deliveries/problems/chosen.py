@@ -1,4 +1,4 @@
-"""Dismiss of chosen deliveries: some of a problem, where the others still need somebody."""
+"""Dismiss of chosen deliveries, some of a problem where the others need somebody, and back."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import ColumnElement, delete, func, not_, select
 from sqlalchemy.orm import Session
 
 from portal.database.engine import AnyRow
@@ -20,7 +20,7 @@ from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import database_time, writing
 from portal.services.deliveries.log.attention import is_undismissed
 from portal.services.deliveries.log.marks import is_unmarked
-from portal.services.deliveries.problems.dismissal import PERMISSION
+from portal.services.deliveries.problems.dismissal import BACK, PERMISSION
 from portal.services.deliveries.queued_rows import taken
 
 MOST_CHOSEN: Final = 50  # a page of the log
@@ -32,6 +32,10 @@ NOTHING: Final = (
 ALL_ON_THE_WAY: Final = (
     "Nothing is dismissed: what was selected is being sent again at this moment. What fails again "
     "can be dismissed then."
+)
+WITH_OTHERS: Final = (
+    "Nothing is brought back: this was dismissed with a whole problem. Bring that back under "
+    "Dismissed problems."
 )
 
 
@@ -65,6 +69,35 @@ def dismiss_chosen(actor: Actor, public_ids: Sequence[UUID]) -> ChosenCount:
         return ChosenCount(len(rows) - queued, queued, len(ids) - len(rows))
 
 
+@dataclass(frozen=True, slots=True)
+class BroughtBack:
+    """How many of those chosen are problems again; `with_others`: so many were dismissed with a
+    whole problem, and can only be brought back with it."""
+
+    count: int
+    with_others: int
+
+
+def bring_back_chosen(actor: Actor, public_ids: Sequence[UUID]) -> BroughtBack:
+    """List these as problems again, at most `MOST_CHOSEN`, and no others. Raises `Refusal`."""
+    ids = set(public_ids)
+    with writing() as current:
+        require(current, actor, PERMISSION)
+        if not ids or len(ids) > MOST_CHOSEN:
+            raise Refusal(TOO_MANY if ids else NONE_CHOSEN)
+        hooks = _lock(current, ids)
+        rows = _failed(current, ids, is_undismissed(Delivery), not_(is_unmarked(Delivery)))
+        with_others = len(_failed(current, ids, not_(is_undismissed(Delivery))))
+        if not rows:
+            raise Refusal(WITH_OTHERS if with_others else BACK)
+        gone = [row.id for row in rows]
+        current.execute(delete(DismissedDelivery).where(DismissedDelivery.delivery_id.in_(gone)))
+        for hook in hooks:
+            mine = [row for row in rows if row.webhook_id == hook.id]
+            _record(current, actor, hook, mine, "webhook.problem_brought_back")
+        return BroughtBack(len(rows), with_others)
+
+
 def _lock(current: Session, ids: set[UUID]) -> Sequence[Webhook]:
     """The webhooks of these, one after the other as everywhere."""
     owners = select(Delivery.webhook_id).where(Delivery.public_id.in_(ids))
@@ -75,13 +108,16 @@ def _lock(current: Session, ids: set[UUID]) -> Sequence[Webhook]:
 
 def _listed(current: Session, ids: set[UUID]) -> Sequence[AnyRow]:
     """Those that failed, are no tests, and that nobody has dismissed."""
+    return _failed(current, ids, is_undismissed(Delivery), is_unmarked(Delivery))
+
+
+def _failed(current: Session, ids: set[UUID], *more: ColumnElement[bool]) -> Sequence[AnyRow]:
     ended = func.coalesce(Delivery.finished_at, Delivery.created_at).label("ended_at")
     wanted = select(Delivery.id, Delivery.webhook_id, Delivery.reason, ended).where(
         Delivery.public_id.in_(ids),
         Delivery.status == DeliveryStatus.FAILED,
         Delivery.priority != Priority.TEST,
-        is_undismissed(Delivery),
-        is_unmarked(Delivery),
+        *more,
     )
     return current.execute(wanted).all()
 
@@ -97,7 +133,13 @@ def _mark(current: Session, actor: Actor, rows: Sequence[AnyRow]) -> None:
     )
 
 
-def _record(current: Session, actor: Actor, hook: Webhook, rows: Sequence[AnyRow]) -> None:
+def _record(
+    current: Session,
+    actor: Actor,
+    hook: Webhook,
+    rows: Sequence[AnyRow],
+    action: str = "webhook.problem_dismissed",
+) -> None:
     if not rows:
         return
     reasons = Counter(title(Reason(row.reason)) if row.reason else "None" for row in rows)
@@ -105,7 +147,7 @@ def _record(current: Session, actor: Actor, hook: Webhook, rows: Sequence[AnyRow
     trail.record(
         current,
         actor,
-        "webhook.problem_dismissed",
+        action,
         target=("webhook", hook.public_id, hook.name),
         changes={name: {"from": None, "to": value} for name, value in told.items()},
     )

@@ -41,8 +41,8 @@ class Dismissed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailedDelivery:
-    """Whether a failed delivery was dismissed, by itself or with others; else with how many it can
-    be.
+    """Whether a failed delivery was dismissed, by itself (`is_chosen`: so it can be brought back),
+    or with others; else with how many it can be.
 
     `count`: those that failed for the same reason and are not dismissed (`capped`). `seen`: when
     that was. `by` and `at` as in `Dismissed`.
@@ -55,6 +55,7 @@ class FailedDelivery:
     seen: datetime
     by: str | None = None
     at: datetime | None = None
+    is_chosen: bool = False
 
 
 def dismissed() -> Sequence[Dismissed]:
@@ -148,7 +149,8 @@ def standing_of_failed(public_id: UUID) -> FailedDelivery | None:
     mark = current.get(DismissedDelivery, delivery.id)
     if mark is not None and ended <= mark.at:
         by = _name(current, mark.actor_id)
-        return replace(stands, is_dismissed=True, by=by, at=mark.at)
+        alone = last is None or ended > last.until
+        return replace(stands, is_dismissed=True, by=by, at=mark.at, is_chosen=alone)
     if last is None or ended > last.until:
         return replace(stands, count=_alike(current, delivery.webhook_id, reason))
     if last.since is not None and ended <= last.since:

@@ -43,10 +43,7 @@ def dismiss() -> Response:
 @requires(dismissal.PERMISSION)
 def dismiss_chosen() -> Response:
     """Dismiss the failed deliveries that are ticked, and come back to their list."""
-    named = request.form.getlist("delivery")
-    ids = [each for each in map(uuid_or_none, named) if each]
-    if len(ids) != len(named):
-        raise UnreadableAddress
+    ids = _ticked()
     return _done(lambda: words.chosen_dismissed(chosen.dismiss_chosen(actor(), ids)))
 
 
@@ -56,6 +53,23 @@ def bring_back() -> Response:
     """List what was dismissed last at one webhook for one reason as a problem again."""
     webhook, reason = _problem()
     return _done(lambda: words.brought_back(dismissal.bring_back(actor(), webhook, reason)))
+
+
+@blueprint.post("/bring-back-selected")
+@requires(dismissal.PERMISSION)
+def bring_back_chosen() -> Response:
+    """List the dismissed deliveries that are ticked as problems again."""
+    ids = _ticked()
+    return _done(lambda: words.chosen_brought_back(chosen.bring_back_chosen(actor(), ids)))
+
+
+def _ticked() -> list[UUID]:
+    """Those that our own form names."""
+    named = request.form.getlist("delivery")
+    ids = [each for each in map(uuid_or_none, named) if each]
+    if len(ids) != len(named):
+        raise UnreadableAddress
+    return ids
 
 
 def _problem() -> tuple[UUID, Reason | None]:

@@ -6,7 +6,7 @@ from flask import url_for
 from markupsafe import Markup
 
 from portal.services.core.counting import COUNT_LIMIT
-from portal.services.deliveries.problems.chosen import ChosenCount
+from portal.services.deliveries.problems.chosen import BroughtBack, ChosenCount
 from portal.services.deliveries.problems.dismissal import ProblemCount
 from portal.web.frame.wording import counted
 
@@ -34,6 +34,17 @@ def brought_back(count: int) -> str:
     """How many are problems again."""
     which = "1 delivery is" if count == 1 else f"{counted(count)} deliveries are"
     return f"Brought back. {which} listed as a problem again."
+
+
+def chosen_brought_back(done: BroughtBack) -> str:
+    """The same of those that were selected, and what was left out of them."""
+    words = brought_back(done.count)
+    if not done.with_others:
+        return words
+    were = "was dismissed with a whole problem, and is"
+    if done.with_others > 1:
+        were = "were dismissed with a whole problem, and are"
+    return f"{words} {done.with_others} {were} still dismissed."
 
 
 def _parts(stay: int, queued: int, what: str) -> list[str]:

@@ -23,6 +23,7 @@ pytestmark = pytest.mark.both_databases
 RETRY, CHOSEN = "/deliveries/retry", "/deliveries/problems/dismiss-selected"
 GROUP, BRING_BACK = "/deliveries/problems/dismiss", "/deliveries/problems/bring-back"
 SELECTED = "Dismiss selected"
+BACK = "/deliveries/problems/bring-back-selected"
 
 
 def broken(count: int = 12) -> list[UUID]:
@@ -59,8 +60,11 @@ def test_three_of_twelve_are_put_aside_and_brought_back(app: Flask) -> None:
     page = pages.get(f"/deliveries/{made[2]}")
     assert "by Sam: it stays Failed, and is not listed as a problem." in page.main
     assert "Retry" in page.main
-    page = pages.submit(page.form(BRING_BACK))
-    assert "Brought back. 3 deliveries are listed as a problem again." in page.text
+    page = pages.submit(page.form(BACK))
+    assert "Brought back. 1 delivery is listed as a problem again." in page.text
+    assert "10 deliveries" in problems(pages.get("/deliveries"))[0]
+    page = pages.submit(pages.get("/deliveries/problems/dismissed").form(BRING_BACK))
+    assert "Brought back. 2 deliveries are listed as a problem again." in page.text
     assert "12 deliveries" in problems(pages.get("/deliveries"))[0]
 
 
@@ -168,6 +172,32 @@ def test_who_may_not_is_offered_nothing_and_a_list_without_a_failed_one_neither(
     page = pages.get("/deliveries")
     assert (bar(page).buttons[:1], "Retry selected" in page.main) == ([SELECTED], False)
     assert "Dismissed. 1 delivery" in press(pages, [made]).text
+
+
+def test_what_was_chosen_is_brought_back_by_itself_and_a_whole_problem_is_not(app: Flask) -> None:
+    made = broken(5)
+    pages, other = visit(app, "support", name="Sam"), visit(app, "support", name="Ana")
+    press(pages, made[:1])
+    press(other, made[1:3])
+    listed = "/deliveries?status=dismissed"
+    form = bar(pages.get(listed))
+    assert form.buttons[:2] == ["Retry selected", "Bring back selected"]
+    page = pages.submit(form, "Bring back selected", delivery=str(made[0]))
+    assert page.path == listed
+    assert "Brought back. 1 delivery is listed as a problem again." in page.text
+    assert [str(each) in page.html for each in made[:3]] == [False, True, True]
+    assert "Tick the deliveries" in pages.submit(bar(page), "Bring back selected").text
+
+    pages.submit(pages.get("/deliveries").form(GROUP))
+    assert "Bring back the whole problem" in pages.get(f"/deliveries/{made[4]}").main
+    page = pages.submit(bar(pages.get(listed)), "Bring back selected", delivery=str(made[4]))
+    assert "Nothing is brought back: this was dismissed with a whole problem." in page.text
+    later = make_delivery(make_webhook(name="Other"), status="failed", reason="gone", code=410)
+    press(pages, [later])
+    both = [str(later), str(made[4])]
+    page = pages.submit(bar(pages.get(listed)), "Bring back selected", delivery=both)
+    told = "1 delivery is listed as a problem again. 1 was dismissed with a whole problem, and is"
+    assert told in page.text
 
 
 def test_what_was_dismissed_is_listed_by_itself(app: Flask) -> None:
