@@ -24,8 +24,8 @@ from portal.services.deliveries.problems.dismissal import BACK, PERMISSION
 from portal.services.deliveries.queued_rows import taken
 
 MOST_CHOSEN: Final = 50  # a page of the log
-NONE_CHOSEN: Final = "Tick the deliveries to dismiss first."
-TOO_MANY: Final = f"Select at most {MOST_CHOSEN} deliveries to dismiss at once."
+NONE_CHOSEN: Final = "Tick the deliveries first."
+TOO_MANY: Final = f"Select at most {MOST_CHOSEN} deliveries at once."
 NOTHING: Final = (
     "There is nothing to dismiss: only failed deliveries that are listed as problems can be."
 )
@@ -54,10 +54,7 @@ def dismiss_chosen(actor: Actor, public_ids: Sequence[UUID]) -> ChosenCount:
     """Dismiss these failed deliveries, at most `MOST_CHOSEN`, and no others. Raises `Refusal`."""
     ids = set(public_ids)
     with writing() as current:
-        require(current, actor, PERMISSION)
-        if not ids or len(ids) > MOST_CHOSEN:
-            raise Refusal(TOO_MANY if ids else NONE_CHOSEN)
-        hooks = _lock(current, ids)
+        hooks = _lock(current, actor, ids)
         kept = current.scalars(select(Delivery.id).where(Delivery.public_id.in_(ids))).all()
         in_runs, rows = taken(current, kept), _listed(current, ids)
         if not rows:
@@ -82,10 +79,7 @@ def bring_back_chosen(actor: Actor, public_ids: Sequence[UUID]) -> BroughtBack:
     """List these as problems again, at most `MOST_CHOSEN`, and no others. Raises `Refusal`."""
     ids = set(public_ids)
     with writing() as current:
-        require(current, actor, PERMISSION)
-        if not ids or len(ids) > MOST_CHOSEN:
-            raise Refusal(TOO_MANY if ids else NONE_CHOSEN)
-        hooks = _lock(current, ids)
+        hooks = _lock(current, actor, ids)
         rows = _failed(current, ids, is_undismissed(Delivery), not_(is_unmarked(Delivery)))
         with_others = len(_failed(current, ids, not_(is_undismissed(Delivery))))
         if not rows:
@@ -98,8 +92,11 @@ def bring_back_chosen(actor: Actor, public_ids: Sequence[UUID]) -> BroughtBack:
         return BroughtBack(len(rows), with_others)
 
 
-def _lock(current: Session, ids: set[UUID]) -> Sequence[Webhook]:
-    """The webhooks of these, one after the other as everywhere."""
+def _lock(current: Session, actor: Actor, ids: set[UUID]) -> Sequence[Webhook]:
+    """The webhooks of these, one after the other as everywhere. Raises `Refusal`."""
+    require(current, actor, PERMISSION)
+    if not ids or len(ids) > MOST_CHOSEN:
+        raise Refusal(TOO_MANY if ids else NONE_CHOSEN)
     owners = select(Delivery.webhook_id).where(Delivery.public_id.in_(ids))
     wanted = select(Webhook).where(Webhook.id.in_(owners)).order_by(Webhook.id)
     locked = wanted.with_for_update(key_share=True)

@@ -33,6 +33,16 @@ def broken(count: int = 12) -> list[UUID]:
     return [make_delivery(hook, **failed) for _ in range(count)]
 
 
+def in_part_retried(monkeypatch: pytest.MonkeyPatch) -> list[UUID]:
+    """Five, of which Sam retries the first three: one is on its way, two wait for it."""
+    monkeypatch.setattr("portal.services.bulk_retry.handover.MOST_UNDER_WAY", 1)
+    made = broken(5)
+    sam = make_user("support", name="Sam").actor
+    bulk_retry_task.start(sam, Selection(ticked=tuple(made[:3])))
+    work()
+    return made
+
+
 def bar(page: Page) -> Form:
     """What can be done with ticked rows."""
     return page.form(RETRY)
@@ -110,7 +120,7 @@ def test_what_cannot_be_dismissed_is_left_out_in_words(app: Flask) -> None:
     assert "Nothing is dismissed: what was selected is being sent again" in page.text
     page = press(pages, [arrived, trial])
     assert "There is nothing to dismiss: only failed deliveries" in page.text
-    assert "Tick the deliveries to dismiss first." in press(pages, []).text
+    assert "Tick the deliveries first." in press(pages, []).text
     page = press(pages, [*made[:3], arrived, trial])
     told = (
         "Dismissed. 2 deliveries stay Failed, and are no longer listed as problems. "
@@ -125,11 +135,7 @@ def test_what_cannot_be_dismissed_is_left_out_in_words(app: Flask) -> None:
 def test_a_whole_problem_says_which_of_it_go_out_all_the_same(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("portal.services.bulk_retry.handover.MOST_UNDER_WAY", 1)
-    made = broken(5)
-    sam = make_user("support", name="Sam").actor
-    bulk_retry_task.start(sam, Selection(ticked=tuple(made[:3])))
-    work()
+    in_part_retried(monkeypatch)
     pages = visit(app, "support")
     page = pages.submit(pages.get("/deliveries").form(GROUP))
     told = (
@@ -142,11 +148,7 @@ def test_a_whole_problem_says_which_of_it_go_out_all_the_same(
 def test_some_that_wait_in_a_bulk_retry_are_dismissed_as_a_whole_problem_is(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("portal.services.bulk_retry.handover.MOST_UNDER_WAY", 1)
-    made = broken(5)
-    sam = make_user("support", name="Sam").actor
-    bulk_retry_task.start(sam, Selection(ticked=tuple(made[:3])))
-    work()
+    made = in_part_retried(monkeypatch)
     pages = visit(app, "support")
     waits = [each for each in made[:3] if f"/{each}" in pages.get("/deliveries?status=failed").html]
     page = press(pages, [waits[0], made[4]])
