@@ -8,8 +8,10 @@ from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
+    ScalarSelect,
     Select,
     and_,
+    case,
     exists,
     false,
     func,
@@ -18,8 +20,10 @@ from sqlalchemy import (
     or_,
     select,
 )
+from sqlalchemy.orm import aliased
 
 from portal.engine.health import has_asked
+from portal.engine.retry_policy import AttemptKind
 from portal.models.batches import BatchRow, RowOutcome
 from portal.models.deliveries import Attempt, AttemptOutcome, Delivery, DeliveryStatus, Event
 from portal.models.tasks import Task
@@ -54,6 +58,8 @@ class ReportRow:
     """One delivery of a batch. What is no longer kept has no more than its outcome.
 
     `has_arrived`: it failed or was skipped here, and has arrived by now, in another way.
+    `reason` and `code`: of the attempt that was made here; where that is no longer kept, of the
+    last one.
     """
 
     id: int
@@ -142,8 +148,8 @@ def _rows(task_id: int) -> Select[*tuple[Any, ...]]:
             Delivery.public_id,
             Delivery.event,
             Delivery.created_at.label("stored_at"),
-            Delivery.reason,
-            Delivery.code,
+            _of_attempt(Attempt.reason, Delivery.reason).label("reason"),
+            _of_attempt(Attempt.code, Delivery.code).label("code"),
             Event.asset_tag,
             Event.asset_name,
             Webhook.name.label("webhook_name"),
@@ -151,17 +157,38 @@ def _rows(task_id: int) -> Select[*tuple[Any, ...]]:
         .outerjoin(Delivery, Delivery.id == BatchRow.delivery_id)
         .outerjoin(Event, Event.id == Delivery.event_id)
         .outerjoin(Webhook, Webhook.id == BatchRow.webhook_id)
+        .outerjoin(
+            Attempt,
+            and_(Attempt.delivery_id == BatchRow.delivery_id, Attempt.number == _number_here()),
+        )
         .where(BatchRow.task_id == task_id)
         .order_by(BatchRow.delivery_id)
     )
 
 
+def _number_here() -> ScalarSelect[int]:
+    """The attempt by which a row ended, as `rows.settle` takes it."""
+    mine = aliased(Attempt)
+    ended = select(func.min(mine.number)).where(
+        mine.delivery_id == BatchRow.delivery_id,
+        mine.number > BatchRow.attempts,
+        mine.kind == AttemptKind.MANUAL,
+        mine.outcome.in_((AttemptOutcome.DELIVERED, AttemptOutcome.FAILED)),
+    )
+    return ended.correlate(BatchRow).scalar_subquery()
+
+
+def _of_attempt(here: Any, last: Any) -> ColumnElement[Any]:
+    return case((Attempt.id.is_not(None), here), else_=last)
+
+
 def _has_arrived() -> ColumnElement[bool]:
     """Sent again, one that had arrived before counts by what came of that alone."""
+    other = aliased(Attempt)
     later = exists().where(
-        Attempt.delivery_id == BatchRow.delivery_id,
-        Attempt.number > BatchRow.attempts,
-        Attempt.outcome == AttemptOutcome.DELIVERED,
+        other.delivery_id == BatchRow.delivery_id,
+        other.number > BatchRow.attempts,
+        other.outcome == AttemptOutcome.DELIVERED,
     )
     is_there = and_(
         BatchRow.outcome.in_(NOT_ARRIVED),

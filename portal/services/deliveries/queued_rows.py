@@ -1,22 +1,42 @@
 """What is in a bulk retry that has not ended, and so is sent once more by itself."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
+from portal.database.engine import AnyRow
 from portal.models.batches import BatchRow, RowOutcome
-from portal.models.deliveries import Delivery
+from portal.models.deliveries import Delivery, DeliveryStatus
 from portal.models.tasks import Task, TaskState
 from portal.models.webhooks import Webhook
+from portal.services.core.unit_of_work import database_time
+from portal.services.deliveries.log.attention import wants_attention
 
 NAME: Final = "bulk_retry"
 # Of these, rows are still to be sent.
 UNDER_WAY: Final = (TaskState.WAITING, TaskState.RUNNING, TaskState.PAUSED)
 NOT_ENDED: Final = (RowOutcome.WAITING, RowOutcome.SENT)
 MOST_QUEUED: Final = 5000
+
+
+class Queued(NamedTuple):
+    """How many of a problem are in one bulk retry: `waiting`, and `handed_over` to be sent, though
+    nothing goes there at this moment."""
+
+    waiting: int = 0
+    handed_over: int = 0
+
+    @property
+    def all(self) -> int:
+        """Both."""
+        return self.waiting + self.handed_over
+
+    def with_more(self, other: "Queued") -> "Queued":
+        """Those of both."""
+        return Queued(self.waiting + other.waiting, self.handed_over + other.handed_over)
 
 
 def taken(current: Session, ids: Sequence[int], but: int | None = None) -> dict[int, int]:
@@ -32,29 +52,42 @@ def taken(current: Session, ids: Sequence[int], but: int | None = None) -> dict[
     return {row.delivery_id: row.task_id for row in current.execute(wanted)}
 
 
-def queued(current: Session) -> dict[tuple[UUID, str | None], dict[int, int]]:
-    """What is still to be sent in bulk retries now: by webhook and the reason of the last attempt,
-    how many of which task (its row id). Of many the first `MOST_QUEUED`."""
+def queued(current: Session) -> dict[tuple[UUID, str | None], dict[int, Queued]]:
+    """What is still to be sent in bulk retries now, and wants attention meanwhile: by webhook and
+    the reason of the last attempt, how many of which task (its row id). Of many the first
+    `MOST_QUEUED`."""
     ids = _running(current)
     if not ids:
         return {}
+    found: dict[tuple[UUID, str | None], dict[int, Queued]] = {}
+    for webhook, reason, task_id, many in _counted(current, ids, RowOutcome.WAITING):
+        found.setdefault((webhook, reason), {})[task_id] = Queued(waiting=many)
+    # Where nothing waits for its receiver, what is handed over is about to be sent, and no problem.
+    stands = wants_attention(database_time(current)), Delivery.status == DeliveryStatus.WAITING
+    for webhook, reason, task_id, many in _counted(current, ids, RowOutcome.SENT, *stands):
+        of_one = found.setdefault((webhook, reason), {})
+        of_one[task_id] = of_one.get(task_id, Queued()).with_more(Queued(handed_over=many))
+    return found
+
+
+def _counted(
+    current: Session, ids: Sequence[int], outcome: RowOutcome, *wanted: ColumnElement[bool]
+) -> Sequence[AnyRow]:
+    """(webhook, reason, task, how many) of the rows of these tasks that stand so."""
     some = (
         select(BatchRow.task_id, BatchRow.delivery_id)
-        .where(BatchRow.task_id.in_(ids), BatchRow.outcome == RowOutcome.WAITING)
+        .where(BatchRow.task_id.in_(ids), BatchRow.outcome == outcome)
         .limit(MOST_QUEUED)
         .subquery()
     )
-    found: dict[tuple[UUID, str | None], dict[int, int]] = {}
-    rows = current.execute(
+    return current.execute(
         select(Webhook.public_id, Delivery.reason, some.c.task_id, func.count())
         .select_from(some)
         .join(Delivery, Delivery.id == some.c.delivery_id)
         .join(Webhook, Webhook.id == Delivery.webhook_id)
+        .where(*wanted)
         .group_by(Webhook.public_id, Delivery.reason, some.c.task_id)
-    )
-    for webhook, reason, task_id, many in rows:
-        found.setdefault((webhook, reason), {})[task_id] = many
-    return found
+    ).all()
 
 
 def count_queued(current: Session, webhook_id: int, *wanted: ColumnElement[bool]) -> int:

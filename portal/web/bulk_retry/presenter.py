@@ -86,9 +86,10 @@ class BatchPage:
         return bulk_retry_task.is_stopping(self.base.task)
 
     @property
-    def is_halted(self) -> bool:
-        """Whether Go on would help."""
-        return any(each.is_halted for each in self.troubles)
+    def way_on(self) -> BulkRetryLine | None:
+        """The same line with how it is continued; None where that would not help."""
+        is_halted = any(each.is_halted for each in self.troubles)
+        return bulk_retry_lines.with_way_on(self.line, self.base.task) if is_halted else None
 
 
 def page_of(task: Task) -> BatchPage:

@@ -130,6 +130,17 @@ def stop(public_id: UUID) -> Answer:
     return _done(public_id, "Stopped.", bulk_retry_task.stop)
 
 
+@blueprint.get("/batches/<uuid:public_id>/go-on")
+@requires(bulk_retry_task.PERMISSION)
+def ask_go_on(public_id: UUID) -> Answer | str:
+    """Ask before continuing what another person sends: from then on it is this one's."""
+    page = bulk_retry_presenter.page_of(bulk_retry_task.find(public_id))
+    if page.way_on is None:
+        flash("There is nothing to continue: see how it stands below.", "info")
+        return redirect(url_for("batches.show", public_id=public_id))
+    return render_template("bulk_retry/ask_go_on.html", page=page, line=page.way_on)
+
+
 @blueprint.post("/batches/<uuid:public_id>/go-on")
 @requires(bulk_retry_task.PERMISSION)
 def go_on(public_id: UUID) -> Answer:

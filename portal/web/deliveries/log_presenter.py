@@ -81,6 +81,7 @@ ASKED_FOR: Final = (
     DeliveryStatus.DELIVERED,
 )
 NO_FILTERS: Final = frozenset({"all", "cursor", SORT, RETRIED})
+OF_A_PROBLEM: Final = frozenset({"status", "webhook", "reason", "code"})
 # The orders of the log, as its address says them.
 ORDERS: Final = (("", "Newest first"), ("when", "Oldest first"))
 EXPORT_HINT: Final = f"All pages, at most the newest {number(EXPORT_LIMIT)}"
@@ -201,6 +202,13 @@ def retry_all_url() -> str:
 def is_searched() -> bool:
     """Whether the address asks for anything but the whole log from its beginning."""
     return any(value for name, value in request.args.items() if name not in NO_FILTERS)
+
+
+def looks_for_problems() -> bool:
+    """Whether the address asks for what needs attention, and beside it for no more than a problem
+    does: its webhook and its reason."""
+    asked = {name for name, value in request.args.items() if value and name not in NO_FILTERS}
+    return request.args.get("status") == StatusFilter.ATTENTION and asked <= OF_A_PROBLEM
 
 
 def filters_in_force() -> dict[str, Any]:

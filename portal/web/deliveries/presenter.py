@@ -188,12 +188,12 @@ class DeliveryPage:
 
 def page_of(delivery: DeliveryDetail, draft: UUID | None = None) -> DeliveryPage:
     """Put a delivery into words. `draft`: whose test before saving it is."""
-    is_test = delivery.standing.is_test
+    is_test, taken = delivery.standing.is_test, taken_now(delivery)
     return DeliveryPage(
         delivery=delivery,
         heading=f"Test: {event_name(delivery.event)}" if is_test else event_name(delivery.event),
         tag=delivery_tag(delivery.status),
-        sentence=sentence_of(delivery),
+        sentence=sentence_of(delivery, is_taken=taken is not None),
         explanation=explanation_of(delivery),
         advice=advice_of(delivery, is_draft=draft is not None),
         off_advice=advice_while_off(delivery),
@@ -217,7 +217,7 @@ def page_of(delivery: DeliveryDetail, draft: UUID | None = None) -> DeliveryPage
         else None,
         earlier=earlier_of(delivery),
         draft=draft,
-        taken=taken_now(delivery),
+        taken=taken,
     )
 
 

@@ -11,8 +11,8 @@ from portal.web.frame.access import can
 from portal.web.frame.wording import moment, plural, stop_sentence
 
 
-def sentence_of(delivery: DeliveryDetail) -> str:
-    """How it stands, in one sentence or two."""
+def sentence_of(delivery: DeliveryDetail, *, is_taken: bool = False) -> str:
+    """How it stands, in one sentence or two. `is_taken`: it is in a bulk retry now."""
     if delivery.comes_to_rest:
         is_gone = delivery.standing.is_webhook_deleted
         return f"Its webhook {'was deleted' if is_gone else 'is off'}, so it is not sent."
@@ -30,7 +30,7 @@ def sentence_of(delivery: DeliveryDetail) -> str:
         case ShownStatus.RETRYING:
             return f"Not delivered yet: {_made(delivery)} Next attempt: {next_attempt(delivery)}."
         case ShownStatus.FAILED:
-            return _failed(delivery)
+            return _failed(delivery, is_taken=is_taken)
         case ShownStatus.STOPPED:
             by = f" by {delivery.stopped_by}" if delivery.stopped_by else ""
             return f"Stopped{by}. It is not retried automatically."
@@ -78,11 +78,13 @@ def _delivered(delivery: DeliveryDetail) -> str:
     return f"{host_of(last.url)} answered {last.code}{f' in {total}' if total else ''}, {when}."
 
 
-def _failed(delivery: DeliveryDetail) -> str:
+def _failed(delivery: DeliveryDetail, *, is_taken: bool) -> str:
     if delivery.standing.is_test:
         how = "was not accepted" if delivery.code else "did not arrive"
         return f"The test {how}. Nothing else is affected by it."
     made = " and ".join(filter(None, (plural(delivery.tries, "attempt"), _retries(delivery))))
+    if is_taken:
+        return f"Not delivered after {made}."
     then = " Fix the cause, then Retry." if can("deliveries.retry") else ""
     return f"Not delivered after {made}, and not retried automatically.{then}"
 

@@ -62,7 +62,8 @@ def all_that(wanted: LogFilter, *, again: bool = False) -> Selection:
 def finish(made: UUID, outcome: str) -> None:
     """What claim and recorder do to a manual attempt."""
     before = stored(made)
-    make_attempt(made, kind="manual", outcome=outcome)
+    why = {name: before[name] for name in ("reason", "code")} if outcome == "failed" else {}
+    make_attempt(made, kind="manual", outcome=outcome, **why)
     status = "delivered" if outcome == "delivered" else before["prior_status"]
     change(
         made,

@@ -65,7 +65,7 @@ def test_the_lists_say_who_started_one_and_that_somebody_else_continued_it(
 ) -> None:
     batch, _ = interrupted(sam)
     ana = signed_in(app, make_user("support", name="Ana Gruber"))
-    ana.submit(ana.get(f"/batches/{batch}").form(f"/batches/{batch}/go-on"))
+    ana.submit(ask(ana, batch).form(f"/batches/{batch}/go-on"))
     for path in ("/deliveries", "/"):
         (line,) = runs(ana.get(path))
         who = CLOCK.sub("12:34", line).split(" · ")[1:3]
@@ -73,6 +73,31 @@ def test_the_lists_say_who_started_one_and_that_somebody_else_continued_it(
     (row,) = ana.get("/batches").rows()
     assert row[1].startswith("Sam Okoro")
     assert row[1].endswith("Continued by Ana Gruber")
+
+
+def ask(pages: Pages, batch: UUID) -> Page:
+    """The question before another person's bulk retry is continued."""
+    page = pages.get(f"/batches/{batch}")
+    assert page.links("Retry the remaining 2") == [f"/batches/{batch}/go-on"]
+    return pages.get(f"/batches/{batch}/go-on")
+
+
+def test_another_persons_is_continued_after_a_question_and_ones_own_at_once(
+    app: Flask, support: Pages, sam: Person
+) -> None:
+    batch, _ = interrupted(sam)
+    go_on = f"/batches/{batch}/go-on"
+    own = signed_in(app, sam)
+    for path in ("/deliveries", "/batches", f"/batches/{batch}"):
+        assert support.get(path).links("Retry the remaining 2") == [go_on]
+        assert go_on not in [form.action for form in support.get(path).forms]
+        assert own.get(path).form(go_on)
+    page = ask(support, batch)
+    assert page.h1 == "Retry the remaining 2?"
+    assert "This is a bulk retry of Sam Okoro." in page.main
+    assert page.links("Cancel") == [f"/batches/{batch}"]
+    own.submit(own.get(f"/batches/{batch}").form(go_on))
+    assert "There is nothing to continue" in support.get(go_on).text
 
 
 def test_without_any_the_list_says_how_one_begins(support: Pages) -> None:
@@ -93,7 +118,7 @@ def test_a_line_above_the_log_and_on_the_start_page_as_long_as_one_is_under_way(
         )
     page = support.get("/deliveries")
     assert "Bulk retries 1" in page.main
-    page = support.submit(page.form(f"/batches/{batch}/go-on"))
+    page = support.submit(ask(support, batch).form(f"/batches/{batch}/go-on"))
     work()
     assert stored(made[11])["prior_status"] == "failed"
     assert "Retry the remaining" not in support.get("/deliveries").main

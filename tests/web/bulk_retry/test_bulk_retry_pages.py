@@ -155,7 +155,7 @@ def test_a_webhook_that_failed_ten_times_waits_for_go_on(app: Flask, support: Pa
     assert "Interrupted" in page.main
     assert page.h1 == "Retry all with status Failed"
     ana = signed_in(app, make_user(name="Ana Gruber"))
-    page = ana.submit(ana.get(path).form(f"{path}/go-on"))
+    page = ana.submit(ana.get(f"{path}/go-on").form(f"{path}/go-on"))
     work()
     assert stored(made[11])["prior_status"] == "failed"
     # Who continues it is who does it now.

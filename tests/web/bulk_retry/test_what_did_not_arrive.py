@@ -96,3 +96,19 @@ def test_a_long_list_says_how_many_there_are(
     page = support.get(path)
     assert (caption(page), len(page.rows())) == ("What did not arrive (3)", 2)
     assert "The first 2 are shown; the report has all of them." in page.main
+
+
+def test_it_tells_why_it_failed_here_and_not_what_came_of_it_later(support: Pages) -> None:
+    made = some(2, make_webhook(), reason="server", code=500)
+    make_attempt(made[0], reason="server", code=500)
+    path = confirm(support, "all=1").path
+    work()
+    for each in made:
+        make_attempt(each, kind="manual", outcome="failed", reason="read_timeout")
+        change(each, status="failed", priority=Priority.NORMAL, prior_status=None)
+    work()
+    make_attempt(made[0], kind="manual", outcome="failed", reason="bad_request", code=422)
+    change(made[0], reason="bad_request", code=422)
+    here = "Timeout: no answer"
+    assert [row[3] for row in support.get(path).rows()] == [here, here]
+    assert report(support, path) == [("Failed", here)] * 2

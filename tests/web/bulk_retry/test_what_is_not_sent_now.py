@@ -81,12 +81,16 @@ def test_what_waits_in_a_bulk_retry_is_not_said_to_be_sent_now(app: Flask) -> No
         make_attempt(each, reason="server", code=500)
     last, other = made[-2:]
     sam = make_user("support", name="Sam Okoro")
-    bulk_retry_task.start(sam.actor, Selection(ticked=tuple(made)))
+    batch = bulk_retry_task.start(sam.actor, Selection(ticked=tuple(made)))
     work()
     pages, own = visit(app, "support"), signed_in(app, sam)
     row, page = told(pages, last)
     assert row.endswith("It waits in the bulk retry of Sam Okoro")
     assert "It waits in the bulk retry of Sam Okoro." in page
+    assert "Not delivered after" in page
+    assert "Fix the cause" not in page
+    shown = pages.get(f"/deliveries/{last}")
+    assert pages.get(shown.links("the bulk retry of Sam Okoro")[0]).path == f"/batches/{batch}"
     assert ("It is going to be sent again, in a bulk retry." in page, NOW in page) == (True, False)
     assert told(own, last)[0].endswith("It waits in your bulk retry")
     back(sync)
@@ -121,12 +125,17 @@ def test_a_problem_says_one_number_for_each_person_and_now_only_where_it_is_so(
         bulk_retry_task.start(person.actor, Selection(ticked=tuple(part)))
         work()
     pages = signed_in(app, sam)
-    # One of each is handed over, and tried once the receiver responds.
-    parts = problems(pages.get("/deliveries"))[0].split(" · ")
+    # One of each is handed over: it waits like the others, and is tried once the receiver responds.
+    page = pages.get("/deliveries")
+    parts = problems(page)[0].split(" · ")
+    assert parts[2] == "12 deliveries"
     assert parts[4:6] == [
-        "7 of these wait in your bulk retries",
-        "1 of these waits in the bulk retry of Ana Gruber",
+        "9 of these wait in your bulk retries",
+        "2 of these wait in the bulk retry of Ana Gruber",
     ]
+    (link,) = page.links("the bulk retry of Ana Gruber")
+    assert pages.get(link).h1 == "Retry 2 selected deliveries"
+    assert page.links("your bulk retries") == []
     back(sync)
     parts = problems(pages.get("/deliveries"))[0].split(" · ")
     assert parts[4:6] == [

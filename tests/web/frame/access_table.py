@@ -91,7 +91,8 @@ deliveries.read
     batches.index batches.show batches.live batches.report
     help.no_message help_status.delivery_status
 deliveries.retry
-    deliveries.ask_retry deliveries.retry batches.confirm batches.go_on webhook_switches.send_now
+    deliveries.ask_retry deliveries.retry batches.confirm batches.ask_go_on batches.go_on
+    webhook_switches.send_now
 deliveries.dismiss
     problems.dismiss problems.dismiss_chosen problems.bring_back problems.bring_back_chosen
 deliveries.stop

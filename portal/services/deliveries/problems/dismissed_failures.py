@@ -28,14 +28,15 @@ class Dismissed:
     """What was dismissed last at one webhook for one reason (the first of those that read alike),
     and what was chosen there: all that *Bring back* lists again.
 
-    `count` is `capped`; `by` and `at` are None where nobody noted them.
+    `count` is `capped`; `by`: who, the last first, and `at`: the last time; empty and None where
+    nobody noted them.
     """
 
     webhook_id: UUID
     webhook_name: str
     reason: Reason | None
     count: int
-    by: str | None
+    by: tuple[str, ...]
     at: datetime | None
 
 
@@ -112,15 +113,16 @@ def _line(
         webhook_name=name,
         reason=alike(Reason(reason))[0] if reason else None,
         count=many,
-        by=by,
+        by=(by,) if by else (),
         at=at,
     )
 
 
 def _both(one: Dismissed, other: Dismissed) -> Dismissed:
-    """As one line, with whoever was last."""
-    last = max(one, other, key=lambda each: each.at or LONG_AGO)
-    return replace(last, count=min(MOST, one.count + other.count))
+    """As one line."""
+    last, first = sorted((one, other), key=lambda each: each.at or LONG_AGO, reverse=True)
+    by = tuple(dict.fromkeys((*last.by, *first.by)))
+    return replace(last, by=by, count=min(MOST, one.count + other.count))
 
 
 def standing_of_failed(public_id: UUID) -> FailedDelivery | None:

@@ -34,7 +34,8 @@ class Problem:
     failed for good. `has_recovered`: something has arrived there since. `next_retry_at`: of what is
     still retried automatically, while its receiver is left alone. `waits_behind`: how many wait for
     it, for their webhook gets one at a time, in order (`capped`). `earlier`: why all that was
-    looked at failed before a Retry failed for this reason.
+    looked at, or with `is_earlier_of_some` a part of it, failed before a Retry failed for this
+    reason.
     """
 
     webhook_id: UUID
@@ -54,6 +55,7 @@ class Problem:
     next_retry_at: datetime | None
     waits_behind: int
     earlier: EarlierReason | None
+    is_earlier_of_some: bool
 
     @property
     def is_failing(self) -> bool:
@@ -134,10 +136,13 @@ def _waits_behind(current: Session, group: Group, hook: AnyRow) -> int:
     return count_behind(current, hook.id)
 
 
-def _earlier(group: Group, known: dict[int, EarlierReason]) -> EarlierReason | None:
-    """The oldest and the youngest stand for all: it is told where both say the same."""
+def _earlier(group: Group, known: dict[int, EarlierReason]) -> tuple[EarlierReason | None, bool]:
+    """The oldest and the youngest stand for all: what both say counts for all of them, what one
+    says for some. Nothing, where each says something else."""
     first, last = (known.get(end) for end in _ends(group))
-    return first if first and last and first.words == last.words else None
+    if first and last:
+        return (first, False) if first.words == last.words else (None, False)
+    return first or last, bool(first or last)
 
 
 def _problem(
@@ -147,7 +152,7 @@ def _problem(
     now: datetime,
     *,
     waits_behind: int,
-    earlier: EarlierReason | None,
+    earlier: tuple[EarlierReason | None, bool],
 ) -> Problem:
     lowest, highest = group.codes or (None, None)
     is_gone = hook.deleted_at is not None
@@ -171,7 +176,8 @@ def _problem(
         is_paused=is_paused and is_on,
         next_retry_at=_next_retry(group, hook) if is_paused and is_on else None,
         waits_behind=waits_behind,
-        earlier=earlier,
+        earlier=earlier[0],
+        is_earlier_of_some=earlier[1],
     )
 
 

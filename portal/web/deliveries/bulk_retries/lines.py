@@ -1,11 +1,12 @@
 """Bulk retries as lines: in their list, and above the log while one runs, waits or was stopped."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
 from flask import url_for
+from flask_login import current_user
 
 from portal.models.batches import RowOutcome
 from portal.models.tasks import Task, TaskState
@@ -29,8 +30,9 @@ OUTCOMES: Final = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BulkRetryLine:
     """One bulk retry. `what`: its filter in words, `title`: the same as a heading. `note`: why it
-    does not go on, or what it did. `continue_url` or `rest_url`: how what remains is sent.
-    `by` started it, `at` that time; `continued_by`: who else had it continue last, if anybody.
+    does not go on, or what it did. `continue_url` or `ask_url`: how what remains is sent, at once
+    or after a question, where a new one takes it up or it is another person's. `by` started it,
+    `at` that time; `continued_by`: who else had it continue last, if anybody.
     """
 
     url: str
@@ -45,7 +47,7 @@ class BulkRetryLine:
     note: str
     action_label: str = ""
     continue_url: str = ""
-    rest_url: str = ""
+    ask_url: str = ""
     continued_by: str = ""
 
     @property
@@ -73,7 +75,7 @@ def line_of(task: Task, names: Names, *, is_taken_up: bool) -> BulkRetryLine:
     continues = may and task.state == TaskState.PAUSED
     takes_up = may and is_over and not is_taken_up
     sender = runs.sender(task)
-    return BulkRetryLine(
+    line = BulkRetryLine(
         url=url_for("batches.show", public_id=task.public_id),
         what=kept_words(task.params, names),
         title=heading(task.params, names),
@@ -86,9 +88,20 @@ def line_of(task: Task, names: Names, *, is_taken_up: bool) -> BulkRetryLine:
         progress=_progress(task),
         note=_note(task, left),
         action_label=f"Retry the remaining {number(left)}" if continues or takes_up else "",
-        continue_url=url_for("batches.go_on", public_id=task.public_id) if continues else "",
-        rest_url=url_for("batches.confirm", rest=task.public_id) if takes_up else "",
+        ask_url=url_for("batches.confirm", rest=task.public_id) if takes_up else "",
     )
+    return with_way_on(line, task) if continues else line
+
+
+def with_way_on(line: BulkRetryLine, task: Task) -> BulkRetryLine:
+    """With how it is continued; `action_label` is kept if there is one."""
+    label = line.action_label or "Continue"
+    by = runs.sender(task).user_id
+    if by is not None and by == current_user.user_id:
+        url = url_for("batches.go_on", public_id=task.public_id)
+        return replace(line, action_label=label, continue_url=url)
+    url = url_for("batches.ask_go_on", public_id=task.public_id)
+    return replace(line, action_label=label, ask_url=url)
 
 
 def _progress(task: Task) -> str:

@@ -54,7 +54,8 @@ def earlier_of(problem: Problem) -> Iterator[str]:
     """Why they failed before a Retry failed for another reason."""
     if problem.earlier:
         times = f", {plural(problem.earlier.count, 'time')}" if problem.count == 1 else ""
-        yield f"earlier: {problem.earlier.words}{times}"
+        some = "some " if problem.is_earlier_of_some else ""
+        yield f"{some}earlier: {problem.earlier.words}{times}"
 
 
 def behind_of(problem: Problem) -> str:

@@ -22,7 +22,7 @@ def dismissed(done: ProblemCount) -> str:
 
 def chosen_dismissed(done: ChosenCount) -> str:
     """Of deliveries that were selected, and what was left out of them."""
-    what = "a problem" if done.dismissed == 1 else "problems"
+    what = "a problem" if (done.dismissed or done.in_bulk_retry) == 1 else "problems"
     parts = _parts(done.dismissed, done.in_bulk_retry, what)
     if done.others:
         were = "was not listed as a problem" if done.others == 1 else "were not listed as problems"
@@ -51,9 +51,13 @@ def _parts(stay: int, queued: int, what: str) -> list[str]:
     """How many stay as they are, and how many are sent again all the same."""
     parts = [f"{_stay(stay)} no longer listed as {what}."] if stay else []
     if queued:
-        more = f"{counted(queued)} more" if stay else counted(queued)
-        verb = "is" if queued == 1 else "are"
-        parts.append(f"{more} {verb} being retried in a bulk retry: {AGAIN}")
+        which, they = ("1", "is") if queued == 1 else (counted(queued), "are")
+        if stay:
+            parts.append(f"{which} more {they} being retried in a bulk retry: {AGAIN}")
+        else:
+            more = "delivery" if queued == 1 else "deliveries"
+            listed = f"{which} {more} {they} no longer listed as {what}"
+            parts.append(f"{listed}, and being retried in a bulk retry: {AGAIN}")
     return parts
 
 

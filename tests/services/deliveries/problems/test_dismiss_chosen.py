@@ -49,7 +49,7 @@ def rows(status: StatusFilter, webhook: UUID | None = None) -> list[UUID]:
     return [row.public_id for row in log_pages.latest(wanted, 50)]
 
 
-def lines() -> list[tuple[str, Reason | None, int, str | None]]:
+def lines() -> list[tuple[str, Reason | None, int, tuple[str, ...]]]:
     """What *Dismissed problems* lists."""
     return [(each.webhook_name, each.reason, each.count, each.by) for each in dismissed()]
 
@@ -107,8 +107,9 @@ def test_all_that_was_chosen_of_a_problem_is_brought_back_with_what_was_dismisse
     dns = fail(finance, "dns", None)
     dismiss_chosen(sam, [dns])
     assert told() == [("Finance", "Server error (500)", 1)]
-    # Each delivery once, with whoever was last.
-    assert lines() == [("Finance", Reason.DNS, 1, "Sam"), ("Finance", Reason.SERVER, 3, "Sam")]
+    # Each delivery once, with all who did it, whoever was last first.
+    both = ("Sam", "Ana")
+    assert lines() == [("Finance", Reason.DNS, 1, ("Sam",)), ("Finance", Reason.SERVER, 3, both)]
     for each in (made[1], made[3]):
         standing = standing_of_failed(each)
         assert standing is not None
@@ -120,7 +121,7 @@ def test_all_that_was_chosen_of_a_problem_is_brought_back_with_what_was_dismisse
 
     assert bring_back(sam, finance.public_id, Reason.SERVER) == 3
     assert told() == [("Finance", "Server error (500)", 4)]
-    assert lines() == [("Finance", Reason.DNS, 1, "Sam"), ("Finance", Reason.SERVER, 1, None)]
+    assert lines() == [("Finance", Reason.DNS, 1, ("Sam",)), ("Finance", Reason.SERVER, 1, ())]
     assert bring_back(sam, finance.public_id, Reason.DNS) == 1
     with pytest.raises(Refusal, match="nothing to bring back"):
         bring_back(sam, finance.public_id, Reason.DNS)

@@ -159,6 +159,11 @@ def test_some_that_wait_in_a_bulk_retry_are_dismissed_as_a_whole_problem_is(
     assert told in page.text
     page = pages.get(f"/deliveries/{waits[0]}")
     assert "it stays Failed, and is not listed as a problem." in page.main
+    told = (
+        "Dismissed. 1 delivery is no longer listed as a problem, and being retried in a bulk "
+        "retry: what fails again is a problem again."
+    )
+    assert told in press(pages, waits[1:2]).text
 
 
 def test_who_may_not_is_offered_nothing_and_a_list_without_a_failed_one_neither(

@@ -55,6 +55,30 @@ def test_a_problem_is_dismissed_by_its_number_and_brought_back(app: Flask) -> No
     assert "Bring back" not in visit(app, "manager").get(f"/deliveries/{made}").main
 
 
+def test_those_who_dismissed_parts_of_it_are_all_named(app: Flask) -> None:
+    hook = make_webhook(name="Finance")
+    pages = [visit(app, "support", name=name) for name in ("Sam", "Ana")]
+    for each in pages:
+        made = make_delivery(hook, status="failed", reason="server", code=500)
+        page = each.get(f"/deliveries?q={made}")
+        each.submit(page.form("/deliveries/retry"), "Dismiss selected", delivery=[str(made)])
+    (row,) = pages[0].get("/deliveries/problems/dismissed").rows()
+    assert row[2] == "2"
+    assert row[3].endswith("by Ana, Sam")
+
+
+def test_once_all_is_put_aside_nothing_needs_attention(app: Flask) -> None:
+    hook = make_webhook(name="Finance")
+    make_delivery(hook, status="failed", reason="server", code=500)
+    pages = visit(app, "support")
+    path = f"/deliveries?status=attention&webhook={hook.public_id}&reason=server&code="
+    page = pages.submit(pages.get(path).form(DISMISS))
+    assert "Nothing here needs attention" in page.main
+    assert "Nothing needs attention" in pages.get("/deliveries?status=attention").main
+    assert "Nothing here needs attention" in pages.get("/deliveries?status=attention&code=404").main
+    assert "No delivery matches" in pages.get("/deliveries?status=attention&q=AST-1").main
+
+
 def test_a_failed_delivery_is_dismissed_on_its_page_which_says_by_whom(app: Flask) -> None:
     hook = make_webhook(name="Finance")
     made = make_delivery(hook, status="failed", reason="server", code=500)

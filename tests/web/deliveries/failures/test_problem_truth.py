@@ -38,6 +38,17 @@ def test_a_retry_does_not_hide_why_they_failed_before(app: Flask) -> None:
     assert "Before the last retry" not in pages.get(f"/deliveries/{own}").main
 
 
+def test_some_that_failed_for_another_reason_before_are_told_apart(app: Flask) -> None:
+    hook = make_webhook(name="Finance")
+    for earlier in (422, None, None):
+        made = make_delivery(hook, status="failed", reason="refused", tries=3)
+        if earlier:
+            make_attempt(made, reason="bad_request", code=earlier)
+        make_attempt(made, kind="manual", actor="Sam", reason="refused")
+    (line,) = problems(visit(app, "support").get("/deliveries"))
+    assert " · some earlier: Content not accepted (422)" in line
+
+
 def test_the_row_tells_what_the_receiver_said(app: Flask) -> None:
     made = make_delivery(status="failed", reason="bad_request", code=422)
     make_attempt(
