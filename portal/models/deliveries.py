@@ -3,7 +3,7 @@
 import uuid
 from datetime import datetime
 from enum import IntEnum, StrEnum
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import (
     ColumnElement,
@@ -217,6 +217,12 @@ def has_no_live_lease(now: Any) -> ColumnElement[bool]:
     return ~exists().where(Lease.delivery_id == Delivery.id, Lease.until > now)
 
 
+# Of SQLite alone. PostgreSQL would look the parent up and write a lock into its row for each row
+# that is inserted: a twelfth of its work for a delivery (docs/adr/0017). What inserts attempts has
+# the webhook's lock or the delivery's, and whoever removes deliveries removes theirs first.
+ON_SQLITE: Final = {"dialect": "sqlite"}
+
+
 class Attempt(Base):
     """One HTTP request made for a delivery.
 
@@ -228,7 +234,7 @@ class Attempt(Base):
     __tablename__ = "attempts"
 
     id: Mapped[Big] = mapped_column(primary_key=True)
-    delivery_id: Mapped[Big] = mapped_column(ForeignKey("deliveries.id"))
+    delivery_id: Mapped[Big] = mapped_column(ForeignKey("deliveries.id", info=ON_SQLITE))
     number: Mapped[int]
     kind: Mapped[str] = mapped_column(String(10))
     actor: Mapped[str | None] = mapped_column(String(120))
@@ -267,7 +273,7 @@ class AttemptBody(Base):
     __tablename__ = "attempt_bodies"
 
     attempt_id: Mapped[Big] = mapped_column(
-        ForeignKey("attempts.id", ondelete="CASCADE"), primary_key=True
+        ForeignKey("attempts.id", ondelete="CASCADE", info=ON_SQLITE), primary_key=True
     )
     request_headers: Mapped[list[Any]]
     response_headers: Mapped[list[Any]]

@@ -4,12 +4,12 @@ from functools import cache, reduce
 from typing import Any, Final
 
 from sqlalchemy import (
+    AliasedReturnsRows,
     BigInteger,
     ColumnElement,
     Integer,
     Select,
     String,
-    Subquery,
     Text,
     Uuid,
     bindparam,
@@ -117,7 +117,7 @@ def lease_rows() -> Select[*tuple[Any, ...]]:
     return ordered.add_cte(leased.cte("leased"))
 
 
-def _first_due(portions: Subquery) -> Select[*tuple[Any, ...]]:
+def _first_due(portions: AliasedReturnsRows) -> Select[*tuple[Any, ...]]:
     """The ids of what a portion may have, longest due first."""
     return (
         select(Delivery.id)
@@ -132,7 +132,7 @@ def _first_due(portions: Subquery) -> Select[*tuple[Any, ...]]:
     )
 
 
-def _portions(dialect: str) -> Subquery:
+def _portions(dialect: str) -> AliasedReturnsRows:
     """What each webhook may have of each priority: no more than its share of the pump's places,
     and on PostgreSQL no more than its leases leave, as they are under its lock."""
     columns: dict[str, Any] = dict.fromkeys(("webhook", "priority", "places", "cap"), Integer())
@@ -149,7 +149,11 @@ def _portions(dialect: str) -> Subquery:
             .scalar_subquery()
         )
         free = func.greatest(literal_column("0"), func.least(free, given["cap"] - leased))
-    return select(*told, free.label("free")).select_from(given.source).subquery("portions")
+    rows = select(*told, free.label("free")).select_from(given.source)
+    if dialect == "sqlite":
+        return rows.subquery("portions")
+    # Else the leases would be counted anew for each row that is picked.
+    return rows.cte("portions").prefix_with("MATERIALIZED")
 
 
 def _kind(kind: AttemptKind) -> ColumnElement[str]:

@@ -4,7 +4,7 @@ What nearly every result comes to, in as few statements as the database allows: 
 for each costs a message there and back, and reading the same rows from JSON again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence as Many
 from datetime import datetime
 from functools import cache
 from typing import Any, Final, NamedTuple
@@ -15,6 +15,7 @@ from sqlalchemy import (
     Connection,
     Integer,
     Select,
+    Sequence,
     Update,
     Uuid,
     and_,
@@ -51,6 +52,7 @@ _IS_PLAIN: Final[ColumnElement[bool]] = and_(
     Delivery.stopped_by.is_(None),
     Delivery.reason.is_(None),
 )
+_ATTEMPT_IDS: Final = Sequence("attempts_id_seq")  # of PostgreSQL, as the migrations made it
 _ARRIVED: Final[ColumnElement[Any]] = literal_column(f"'{AttemptOutcome.DELIVERED}'")
 
 
@@ -68,9 +70,7 @@ class LeasedDelivery(NamedTuple):
     is_plain: bool
 
 
-def end(
-    connection: Connection, results: Sequence[Result], now: datetime
-) -> dict[int, LeasedDelivery]:
+def end(connection: Connection, results: Many[Result], now: datetime) -> dict[int, LeasedDelivery]:
     """End the leases that are still the ones that were sent under: each becomes its attempt.
 
     Of different deliveries, whose webhooks are locked. Returns those whose lease it was, as they
@@ -107,22 +107,19 @@ def _end_at_once() -> Select[*tuple[Any, ...]]:
     gone = delete(Lease).where(is_same).returning(*begun, *told).cte("gone")
     number = next_number(gone.c.number).label("next_number")
     standing = (Delivery.attempts, Delivery.priority, Delivery.prior_status)
+    # The ids are known before: two of these joined would be compared each with each, for the
+    # planner takes them for one row.
+    attempt_id = _ATTEMPT_IDS.next_value().label("attempt_id")
     before = (
-        select(gone, number, *standing, _IS_PLAIN.label("is_plain"))
+        select(gone, number, attempt_id, *standing, _IS_PLAIN.label("is_plain"))
         .join(Delivery, Delivery.id == gone.c.delivery_id)
         .cte("before")
     )
-    values = {name: before.c[name] for name in (*BEGUN, *END)} | {"number": before.c.next_number}
-    made = (
-        insert(Attempt)
-        .from_select(list(values), select(*values.values()))
-        .returning(Attempt.id, Attempt.delivery_id)
-        .cte("made")
-    )
-    texts = select(made.c.id, *(before.c[name] for name in BODY))
-    kept = insert(AttemptBody).from_select(
-        ["attempt_id", *BODY], texts.join(before, before.c.delivery_id == made.c.delivery_id)
-    )
+    values = {name: before.c[name] for name in (*BEGUN, *END)}
+    values |= {"id": before.c.attempt_id, "number": before.c.next_number}
+    made = insert(Attempt).from_select(list(values), select(*values.values()))
+    texts = select(before.c.attempt_id, *(before.c[name] for name in BODY))
+    kept = insert(AttemptBody).from_select(["attempt_id", *BODY], texts)
     is_over = and_(Delivery.id == before.c.delivery_id, before.c.is_plain)
     arrived = (
         update(Delivery)
@@ -134,10 +131,11 @@ def _end_at_once() -> Select[*tuple[Any, ...]]:
         )
     )
     columns = [before.c[name] for name in ("attempts", "priority", "prior_status", "is_plain")]
-    return select(before.c.delivery_id, *columns).add_cte(kept.cte("kept"), arrived.cte("arrived"))
+    written = made.cte("made"), kept.cte("kept"), arrived.cte("arrived")
+    return select(before.c.delivery_id, *columns).add_cte(*written)
 
 
-def read(connection: Connection, ids: Sequence[int]) -> dict[int, LeasedDelivery]:
+def read(connection: Connection, ids: Many[int]) -> dict[int, LeasedDelivery]:
     """These deliveries, by their ids. Their webhooks are locked."""
     found = connection.execute(_by_id(connection.dialect.name), {"ids": as_json(ids)})
     return {row[0]: LeasedDelivery._make(row) for row in found.all()}
@@ -151,7 +149,7 @@ def _by_id(dialect: str) -> Select[*tuple[Any, ...]]:
 
 
 def _end_in_steps(
-    connection: Connection, results: Sequence[Result], now: datetime
+    connection: Connection, results: Many[Result], now: datetime
 ) -> dict[int, LeasedDelivery]:
     rows = as_json({**_key_of(each), **end_of(each)} for each in results)
     made = connection.execute(_make_attempts(), {"rows": rows}).all()

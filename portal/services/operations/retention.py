@@ -17,11 +17,9 @@ from portal.engine.reason_keys import Reason
 from portal.extensions import settings
 from portal.lib.durations import DAY, in_words
 from portal.models.deliveries import (
-    Attempt,
     Delivery,
     DeliveryStatus,
     Event,
-    Lease,
     has_no_live_lease,
 )
 from portal.models.rollups import Rollup
@@ -29,6 +27,7 @@ from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import database_time, session, writing
 from portal.services.operations import cleanup, clock_check
 from portal.services.outbox import leases, rollups
+from portal.services.outbox.removal import remove_deliveries
 from portal.services.webhooks import draft_rows
 from portal.services.webhooks.secrets import forget_replaced
 
@@ -133,14 +132,11 @@ def _stop_held(before: datetime, after: Place) -> tuple[int, Place | None]:
 def _let_go(before: datetime, after: Place) -> tuple[int, Place | None]:
     with writing() as current:
         ids, last = _locked(current, before, _is_over(before), after)
-        chosen = Delivery.id.in_(ids)
-        events = current.scalars(select(Delivery.event_id).where(chosen)).all()
+        events = current.scalars(select(Delivery.event_id).where(Delivery.id.in_(ids))).all()
         # Locked first: of two runs that take an event's last two deliveries one sees that.
         wanted = select(Event.id).where(Event.id.in_(events)).order_by(Event.id)
         current.execute(wanted.with_for_update())
-        current.execute(delete(Lease).where(Lease.delivery_id.in_(ids)))
-        current.execute(delete(Attempt).where(Attempt.delivery_id.in_(ids)))
-        current.execute(delete(Delivery).where(chosen))
+        remove_deliveries(current, ids)
         current.execute(delete(Event).where(Event.id.in_(events), ~_has_deliveries()))
         return len(ids), last
 

@@ -7,10 +7,11 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, delete, exists, select, update
 from sqlalchemy.orm import Session
 
-from portal.models.deliveries import Attempt, Delivery, Event, Lease
+from portal.models.deliveries import Delivery, Event, Lease
 from portal.models.webhooks import Webhook, WebhookState
 from portal.services.core.permissions import Actor
 from portal.services.core.unit_of_work import database_time
+from portal.services.outbox.removal import remove_deliveries
 from portal.services.webhooks.keys.sealed_values import open_secret
 from portal.services.webhooks.values import SecretMode
 
@@ -103,9 +104,7 @@ def _remove(current: Session, wanted: Select[int]) -> int:
     theirs = select(Delivery.id).where(Delivery.webhook_id.in_(ids))
     samples = select(Delivery.event_id).where(Delivery.webhook_id.in_(ids))
     events = current.scalars(samples).all()
-    current.execute(delete(Lease).where(Lease.webhook_id.in_(ids)))
-    current.execute(delete(Attempt).where(Attempt.delivery_id.in_(theirs)))
-    current.execute(delete(Delivery).where(Delivery.webhook_id.in_(ids)))
+    remove_deliveries(current, theirs)
     current.execute(delete(Event).where(Event.id.in_(events)))
     current.execute(delete(Webhook).where(Webhook.id.in_(ids)))
     return len(ids)
