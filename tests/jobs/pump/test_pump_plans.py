@@ -44,6 +44,11 @@ def reads_all(line: str) -> bool:
     return any(f"Seq Scan on {name}" in line or line.endswith(f"SCAN {name}") for name in BIG)
 
 
+def compares_each_with_each(line: str) -> bool:
+    """PostgreSQL takes what a statement has written itself for one row."""
+    return "Join Filter" in line
+
+
 @pytest.mark.usefixtures("a_day_of_messages")
 def test_no_statement_reads_a_whole_table() -> None:
     plans: dict[str, list[str]] = {}
@@ -68,5 +73,10 @@ def test_no_statement_reads_a_whole_table() -> None:
             assert dispatch_sweep.settle_on(writer) > 0
     assert len(claims) == 24
     assert len(plans) > 12
-    bad = {said: plan for said, plan in plans.items() if any(map(reads_all, plan))}
-    assert not bad, "\n\n".join("\n".join([said, *plan]) for said, plan in bad.items())
+    for is_bad in (reads_all, compares_each_with_each):
+        bad = {said: plan for said, plan in plans.items() if any(map(is_bad, plan))}
+        assert not bad, "\n\n".join("\n".join([said, *plan]) for said, plan in bad.items())
+    counted = [line for said, plan in plans.items() if "portions" in said for line in plan]
+    # On PostgreSQL a webhook's leases are counted once, and not for each of its deliveries.
+    is_postgres = equip().engine.dialect.name == "postgresql"
+    assert any("CTE portions" in line for line in counted) is is_postgres
