@@ -7,13 +7,13 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
-from portal.database.engine import AnyRow
 from portal.models.batches import BatchRow, RowOutcome
 from portal.models.deliveries import Delivery, DeliveryStatus
 from portal.models.tasks import Task, TaskState
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import database_time
-from portal.services.deliveries.log.attention import wants_attention
+from portal.services.deliveries.log.attention import is_undismissed, wants_attention
+from portal.services.deliveries.log.marks import is_unmarked
 
 NAME: Final = "bulk_retry"
 # Of these, rows are still to be sent.
@@ -59,35 +59,33 @@ def queued(current: Session) -> dict[tuple[UUID, str | None], dict[int, Queued]]
     ids = _running(current)
     if not ids:
         return {}
-    found: dict[tuple[UUID, str | None], dict[int, Queued]] = {}
-    for webhook, reason, task_id, many in _counted(current, ids, RowOutcome.WAITING):
-        found.setdefault((webhook, reason), {})[task_id] = Queued(waiting=many)
-    # Where nothing waits for its receiver, what is handed over is about to be sent, and no problem.
-    stands = wants_attention(database_time(current)), Delivery.status == DeliveryStatus.WAITING
-    for webhook, reason, task_id, many in _counted(current, ids, RowOutcome.SENT, *stands):
-        of_one = found.setdefault((webhook, reason), {})
-        of_one[task_id] = of_one.get(task_id, Queued()).with_more(Queued(handed_over=many))
-    return found
-
-
-def _counted(
-    current: Session, ids: Sequence[int], outcome: RowOutcome, *wanted: ColumnElement[bool]
-) -> Sequence[AnyRow]:
-    """(webhook, reason, task, how many) of the rows of these tasks that stand so."""
     some = (
         select(BatchRow.task_id, BatchRow.delivery_id)
-        .where(BatchRow.task_id.in_(ids), BatchRow.outcome == outcome)
+        .where(BatchRow.task_id.in_(ids), BatchRow.outcome.in_(NOT_ENDED))
         .limit(MOST_QUEUED)
         .subquery()
     )
-    return current.execute(
-        select(Webhook.public_id, Delivery.reason, some.c.task_id, func.count())
+    stands = (
+        wants_attention(database_time(current)),
+        is_undismissed(Delivery),
+        is_unmarked(Delivery),
+    )
+    # Failed or retried, it waits for its turn; waiting itself, it is handed over.
+    is_handed = Delivery.status == DeliveryStatus.WAITING
+    rows = current.execute(
+        select(Webhook.public_id, Delivery.reason, some.c.task_id, is_handed, func.count())
         .select_from(some)
         .join(Delivery, Delivery.id == some.c.delivery_id)
         .join(Webhook, Webhook.id == Delivery.webhook_id)
-        .where(*wanted)
-        .group_by(Webhook.public_id, Delivery.reason, some.c.task_id)
-    ).all()
+        .where(*stands)
+        .group_by(Webhook.public_id, Delivery.reason, some.c.task_id, is_handed)
+    )
+    found: dict[tuple[UUID, str | None], dict[int, Queued]] = {}
+    for webhook, reason, task_id, is_over, many in rows:
+        more = Queued(handed_over=many) if is_over else Queued(waiting=many)
+        of_one = found.setdefault((webhook, reason), {})
+        of_one[task_id] = of_one.get(task_id, Queued()).with_more(more)
+    return found
 
 
 def count_queued(current: Session, webhook_id: int, *wanted: ColumnElement[bool]) -> int:

@@ -138,7 +138,8 @@ def ask_go_on(public_id: UUID) -> Answer | str:
     if page.way_on is None:
         flash("There is nothing to continue: see how it stands below.", "info")
         return redirect(url_for("batches.show", public_id=public_id))
-    return render_template("bulk_retry/ask_go_on.html", page=page, line=page.way_on)
+    names = [each.webhook_name for each in page.troubles if each.is_halted]
+    return render_template("bulk_retry/ask_go_on.html", page=page, line=page.way_on, names=names)
 
 
 @blueprint.post("/batches/<uuid:public_id>/go-on")

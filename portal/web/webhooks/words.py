@@ -56,7 +56,8 @@ def state_sentence(
 def held_for(events: str = "Events that happen now") -> str:
     """What becomes of events while a webhook is off."""
     days = plural(days_kept(), "day")
-    return f"{events} are held until it is turned on, at most {days}; then they are stopped."
+    until = f"until it is turned on, at most {days}; after that only Retry sends them"
+    return f"{events} are held {until}."
 
 
 def off_note(webhook: ListedWebhook, now: datetime) -> str:

@@ -10,6 +10,7 @@ from flask import Flask
 from portal.lib.clock import utcnow
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
+from portal.services.deliveries.problems import chosen
 from portal.services.operations.sending import switch
 from tests.services.bulk_retry.test_bulk_retry import finish, set_webhook, some, work
 from tests.support.deliveries import free, lease, make_attempt
@@ -48,19 +49,20 @@ def test_what_is_finished_waits_and_is_tried_comes_to_the_whole(app: Flask) -> N
     set_webhook(sync, not_before=until)
     at = until.astimezone(ZoneInfo("Europe/Vienna"))
     page = said()
-    assert "the other 9 wait until one arrives: Sync" in page
-    assert f"We send one from time to time, the next one at {at.day} {at:%b %Y, %H:%M:%S}" in page
+    assert "the 9 that are left here wait until one arrives: Sync" in page
+    assert (
+        f"from time to time, of these or others, the next one at {at.day} {at:%b %Y, %H:%M:%S}"
+        in page
+    )
     set_webhook(sync, not_before=utcnow() - timedelta(seconds=1))
     lease(made[0])
     page = said()
-    assert (
-        "from time to time; the other 8 wait until one arrives; 1 is being tried now: Sync" in page
-    )
+    assert "the 8 that are left here wait until one arrives; 1 is being tried now: Sync" in page
     free(made[0])
     finish(made[0], "failed")
     page = said()
     assert "1 of 9 finished. 1 failed." in page
-    assert "from time to time; the other 8 wait until one arrives: Sync" in page
+    assert "of these or others; the 8 that are left here wait until one arrives: Sync" in page
 
 
 def told(pages: Pages, made: UUID) -> tuple[str, str]:
@@ -120,8 +122,8 @@ def test_a_problem_says_one_number_for_each_person_and_now_only_where_it_is_so(
     sync = away("Sync")
     made = some(12, sync, reason="server", code=500)
     sam, ana = (make_user("support", name=name) for name in ("Sam Okoro", "Ana Gruber"))
-    chosen = ((sam, made[:4]), (ana, made[4:6]), (sam, made[6:11]))
-    for person, part in chosen:
+    parts_of = ((sam, made[:4]), (ana, made[4:6]), (sam, made[6:11]))
+    for person, part in parts_of:
         bulk_retry_task.start(person.actor, Selection(ticked=tuple(part)))
         work()
     pages = signed_in(app, sam)
@@ -136,6 +138,10 @@ def test_a_problem_says_one_number_for_each_person_and_now_only_where_it_is_so(
     (link,) = page.links("the bulk retry of Ana Gruber")
     assert pages.get(link).h1 == "Retry 2 selected deliveries"
     assert page.links("your bulk retries") == []
+    chosen.dismiss_chosen(sam.actor, [made[2]])
+    parts = problems(pages.get("/deliveries"))[0].split(" · ")
+    assert (parts[2], parts[4]) == ("11 deliveries", "8 of these wait in your bulk retries")
+    chosen.bring_back_chosen(sam.actor, [made[2]])
     back(sync)
     parts = problems(pages.get("/deliveries"))[0].split(" · ")
     assert parts[4:6] == [

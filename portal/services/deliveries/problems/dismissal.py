@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from portal.engine.reasons import Reason, alike, title
 from portal.models.deliveries import Delivery, DeliveryStatus, Priority
 from portal.models.dismissals import Dismissal, DismissedDelivery
+from portal.models.people import User
 from portal.models.webhooks import Webhook, WebhookState
 from portal.services.audit import trail
 from portal.services.core.counting import COUNT_LIMIT
@@ -54,15 +55,31 @@ def dismiss(actor: Actor, webhook: UUID, reason: Reason | None, seen: datetime) 
 
 
 def bring_back(actor: Actor, webhook: UUID, reason: Reason | None) -> int:
-    """List what was dismissed there last for this reason as a problem again, and all that was
-    chosen by itself.
+    """List what was dismissed there last for this reason as a problem again; what was chosen by
+    itself stays dismissed.
 
     Returns how many there are (`capped`). Raises `Refusal`.
     """
     with writing() as current:
         require(current, actor, PERMISSION)
         hook = _lock(current, webhook)
-        count = sum(_bring_back(current, hook.id, each) for each in _keys(reason))
+        counts = [_bring_back(current, hook.id, each) for each in _keys(reason)]
+        found = [each for each in counts if each is not None]
+        if not found:
+            raise Refusal(BACK)
+        return _record(current, actor, hook, "webhook.problem_brought_back", reason, sum(found))
+
+
+def bring_back_chosen_by(
+    actor: Actor, webhook: UUID, reason: Reason | None, by: UUID | None
+) -> int:
+    """The same of what one person has chosen there by itself. `by`: None where nobody was noted."""
+    with writing() as current:
+        require(current, actor, PERMISSION)
+        hook = _lock(current, webhook)
+        who = current.scalar(select(User.id).where(User.public_id == by)) if by else None
+        is_known = by is None or who is not None
+        count = sum(_unmark(current, hook.id, each, who) for each in _keys(reason) if is_known)
         if not count:
             raise Refusal(BACK)
         return _record(current, actor, hook, "webhook.problem_brought_back", reason, count)
@@ -115,25 +132,30 @@ def _count_queued(current: Session, webhook_id: int, reason: str | None, until: 
     return count_queued(current, webhook_id, is_one, *is_failed, *is_listed)
 
 
-def _bring_back(current: Session, webhook_id: int, reason: str | None) -> int:
+def _bring_back(current: Session, webhook_id: int, reason: str | None) -> int | None:
+    """How many are problems again; None where nothing was dismissed."""
     row = current.get(Dismissal, (webhook_id, reason or ""))
-    many = _unmark(current, webhook_id, reason, row.until if row else LONG_AGO)
     if row is None:
-        return many
-    found = count_failures(current, webhook_id, reason, row.since or LONG_AGO, row.until)
+        return None
+    since = row.since or LONG_AGO
+    found = count_failures(current, webhook_id, reason, since, row.until, without_marked=True)
     if row.since is None:
         current.delete(row)
     else:
         # Who dismissed those before is in the audit trail alone.
         row.until, row.since, row.dismissed_at, row.actor_id = row.since, None, None, None
-    return many + int(found.many)
+    return int(found.many)
 
 
-def _unmark(current: Session, webhook_id: int, reason: str | None, since: datetime) -> int:
-    """Take the marks away; how many of them dismissed what failed after `since`."""
-    each = marks()
-    mine = each.c.webhook_id == webhook_id, each.c.reason == (reason or "")
-    counted = holds(each), each.c.ended_at > since
+def _unmark(current: Session, webhook_id: int, reason: str | None, who: int | None) -> int:
+    """Take a person's marks away; how many of them alone dismissed what they stand at."""
+    each, row = marks(), current.get(Dismissal, (webhook_id, reason or ""))
+    mine = (
+        each.c.webhook_id == webhook_id,
+        each.c.reason == (reason or ""),
+        each.c.actor_id.is_not_distinct_from(who),
+    )
+    counted = holds(each), each.c.ended_at > (row.until if row else LONG_AGO)
     many = current.execute(select(func.count()).select_from(each).where(*mine, *counted))
     count = many.scalar_one()
     ids = select(each.c.delivery_id).where(*mine)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import and_, func, literal, select
@@ -26,18 +26,20 @@ LISTED: Final = 100
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dismissed:
     """What was dismissed last at one webhook for one reason (the first of those that read alike),
-    and what was chosen there: all that *Bring back* lists again.
+    or with `is_chosen` what one person has chosen there by itself: what *Bring back* lists again.
 
-    `count` is `capped`; `by`: who, the last first, and `at`: the last time; empty and None where
-    nobody noted them.
+    `count` is `capped`; `by`, with `by_id`, and `at`, the last time, are None where nobody noted
+    them.
     """
 
     webhook_id: UUID
     webhook_name: str
     reason: Reason | None
     count: int
-    by: tuple[str, ...]
+    by: str | None
+    by_id: UUID | None
     at: datetime | None
+    is_chosen: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,34 +64,43 @@ class FailedDelivery:
 def dismissed() -> Sequence[Dismissed]:
     """All that was dismissed and is still kept, the last first; at most `LISTED` are looked at."""
     current = session()
-    found: dict[tuple[UUID, Reason | None], Dismissed] = {}
+    found: dict[tuple[Any, ...], Dismissed] = {}
     for each in (*_of_problems(current), *_chosen(current)):
-        key = each.webhook_id, each.reason
+        key = each.webhook_id, each.reason, each.is_chosen, each.is_chosen and each.by_id
         found[key] = _both(found[key], each) if key in found else each
     return sorted(found.values(), key=lambda each: each.at or LONG_AGO, reverse=True)
 
 
 def _of_problems(current: Session) -> Iterator[Dismissed]:
     wanted = (
-        select(Dismissal, Webhook.public_id, Webhook.name, User.name)
+        select(Dismissal, Webhook.public_id, Webhook.name, User.name, User.public_id)
         .join(Webhook, Webhook.id == Dismissal.webhook_id)
         .outerjoin(User, User.id == Dismissal.actor_id)
         .order_by(Dismissal.dismissed_at.desc().nulls_last(), Dismissal.until.desc())
     )
-    for row, webhook, name, by in current.execute(wanted.limit(LISTED)).all():
-        key = row.reason or None
-        tally = count_failures(current, row.webhook_id, key, row.since or LONG_AGO, row.until)
+    for row, webhook, name, by, by_id in current.execute(wanted.limit(LISTED)).all():
+        since = row.since or LONG_AGO
+        tally = count_failures(current, row.webhook_id, row.reason or None, since, row.until)
         if tally.many:
-            yield _line(webhook, name, row.reason, tally.many, by, row.dismissed_at)
+            at = row.dismissed_at
+            yield _line(webhook, name, row.reason, tally.many, by, by_id, at)
 
 
 def _chosen(current: Session) -> Iterator[Dismissed]:
-    """Those that failed later than what was dismissed of their problem."""
+    """Those that failed later than what was dismissed of their problem: that one takes in all."""
     each = marks()
     until = func.coalesce(Dismissal.until, literal(LONG_AGO, UtcDateTime()))
     last = func.max(each.c.at).label("last")
     wanted = (
-        select(Webhook.public_id, Webhook.name, each.c.reason, User.name, func.count(), last)
+        select(
+            Webhook.public_id,
+            Webhook.name,
+            each.c.reason,
+            func.count(),
+            User.name,
+            User.public_id,
+            last,
+        )
         .select_from(each)
         .join(Webhook, Webhook.id == each.c.webhook_id)
         .outerjoin(User, User.id == each.c.actor_id)
@@ -98,31 +109,38 @@ def _chosen(current: Session) -> Iterator[Dismissed]:
             and_(Dismissal.webhook_id == each.c.webhook_id, Dismissal.reason == each.c.reason),
         )
         .where(holds(each), each.c.ended_at > until)
-        .group_by(Webhook.public_id, Webhook.name, each.c.reason, User.id, User.name)
+        .group_by(Webhook.public_id, Webhook.name, each.c.reason, User.public_id, User.name)
         .order_by(last.desc())
     )
-    for webhook, name, reason, by, many, at in current.execute(wanted.limit(LISTED)).all():
-        yield _line(webhook, name, reason, many, by, at)
+    for row in current.execute(wanted.limit(LISTED)).all():
+        yield replace(_line(*row), is_chosen=True)
 
 
 def _line(
-    webhook: UUID, name: str, reason: str, many: int, by: str | None, at: datetime | None
+    webhook: UUID,
+    name: str,
+    reason: str,
+    many: int,
+    by: str | None,
+    by_id: UUID | None,
+    at: datetime | None,
 ) -> Dismissed:
     return Dismissed(
         webhook_id=webhook,
         webhook_name=name,
         reason=alike(Reason(reason))[0] if reason else None,
         count=many,
-        by=(by,) if by else (),
+        by=by,
+        by_id=by_id,
         at=at,
+        is_chosen=False,
     )
 
 
 def _both(one: Dismissed, other: Dismissed) -> Dismissed:
-    """As one line."""
-    last, first = sorted((one, other), key=lambda each: each.at or LONG_AGO, reverse=True)
-    by = tuple(dict.fromkeys((*last.by, *first.by)))
-    return replace(last, by=by, count=min(MOST, one.count + other.count))
+    """As one line, with whoever was last."""
+    last = max(one, other, key=lambda each: each.at or LONG_AGO)
+    return replace(last, count=min(MOST, one.count + other.count))
 
 
 def standing_of_failed(public_id: UUID) -> FailedDelivery | None:

@@ -164,7 +164,8 @@ def _off(trouble: WebhookTrouble) -> ProblemLine:
     webhook = webhook_queries.show(trouble.webhook)
     why = WHY_OFF.get(trouble.off_reason or OffReason.PERSON, "")
     oldest = webhook.oldest_held_at
-    until = f"until {day_of(held_until(oldest, webhook.off_at))}" if oldest else ""
+    first = "the first until" if webhook.held > 1 else "until"
+    until = f"{first} {day_of(held_until(oldest, webhook.off_at))}" if oldest else ""
     return ProblemLine(
         name=trouble.name,
         name_url=_page(trouble.webhook),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from uuid import UUID
 
 from flask import Blueprint, flash, redirect, render_template, request
@@ -50,9 +51,17 @@ def dismiss_chosen() -> Response:
 @blueprint.post("/bring-back")
 @requires(dismissal.PERMISSION)
 def bring_back() -> Response:
-    """List what was dismissed last at one webhook for one reason as a problem again."""
+    """List what was dismissed last at one webhook for one reason as a problem again; with
+    `chosen_by` what that person has chosen there by itself (blank: nobody was noted)."""
     webhook, reason = _problem()
-    return _done(lambda: words.brought_back(dismissal.bring_back(actor(), webhook, reason)))
+    chosen_by = request.form.get("chosen_by")
+    if chosen_by is None:
+        return _done(lambda: words.brought_back(dismissal.bring_back(actor(), webhook, reason)))
+    by = uuid_or_none(chosen_by)
+    if chosen_by and by is None:
+        raise UnreadableAddress
+    verb = partial(dismissal.bring_back_chosen_by, actor(), webhook, reason, by)
+    return _done(lambda: words.brought_back(verb()))
 
 
 @blueprint.post("/bring-back-selected")

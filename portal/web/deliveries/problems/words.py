@@ -32,6 +32,8 @@ def chosen_dismissed(done: ChosenCount) -> str:
 
 def brought_back(count: int) -> str:
     """How many are problems again."""
+    if not count:
+        return "Brought back. What was selected by itself stays dismissed."
     which = "1 delivery is" if count == 1 else f"{counted(count)} deliveries are"
     return f"Brought back. {which} listed as a problem again."
 
@@ -56,8 +58,9 @@ def _parts(stay: int, queued: int, what: str) -> list[str]:
             parts.append(f"{which} more {they} being retried in a bulk retry: {AGAIN}")
         else:
             more = "delivery" if queued == 1 else "deliveries"
-            listed = f"{which} {more} {they} no longer listed as {what}"
-            parts.append(f"{listed}, and being retried in a bulk retry: {AGAIN}")
+            still = "It is" if queued == 1 else "They are"
+            parts.append(f"{which} {more} {they} no longer listed as {what}.")
+            parts.append(f"{still} still being retried in a bulk retry: {AGAIN}")
     return parts
 
 

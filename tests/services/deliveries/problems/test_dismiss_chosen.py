@@ -12,6 +12,7 @@ from portal.lib.clock import utcnow
 from portal.models.audit import AuditEntry
 from portal.models.deliveries import Delivery, Priority
 from portal.models.dismissals import DismissedDelivery
+from portal.models.people import User
 from portal.services.bulk_retry import handover
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
@@ -22,8 +23,12 @@ from portal.services.deliveries import retry as delivery_retry
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from portal.services.deliveries.problems import queries as problems
-from portal.services.deliveries.problems.chosen import ChosenCount, dismiss_chosen
-from portal.services.deliveries.problems.dismissal import bring_back, dismiss
+from portal.services.deliveries.problems.chosen import (
+    ChosenCount,
+    bring_back_chosen,
+    dismiss_chosen,
+)
+from portal.services.deliveries.problems.dismissal import bring_back, bring_back_chosen_by, dismiss
 from portal.services.deliveries.problems.dismissed_failures import dismissed, standing_of_failed
 from tests.services.bulk_retry.test_bulk_retry import work
 from tests.services.deliveries.problems.test_problems import fail, told
@@ -49,9 +54,9 @@ def rows(status: StatusFilter, webhook: UUID | None = None) -> list[UUID]:
     return [row.public_id for row in log_pages.latest(wanted, 50)]
 
 
-def lines() -> list[tuple[str, Reason | None, int, tuple[str, ...]]]:
+def lines() -> list[tuple[Reason | None, int, str | None, bool]]:
     """What *Dismissed problems* lists."""
-    return [(each.webhook_name, each.reason, each.count, each.by) for each in dismissed()]
+    return [(each.reason, each.count, each.by, each.is_chosen) for each in dismissed()]
 
 
 def test_those_chosen_leave_every_figure_of_their_problem_and_stay_failed(
@@ -90,12 +95,12 @@ def test_one_that_fails_again_is_a_problem_again_and_can_be_dismissed_again(
         change(first, finished_at=utcnow() + timedelta(milliseconds=1))
         assert told() == [("Finance", "Server error (500)", 1)]
         assert rows(StatusFilter.ATTENTION) == [first]
-        assert [line[2] for line in lines()] == [1]
+        assert [line[1] for line in lines()] == [1]
         change(first, finished_at=utcnow() - MINUTE)
-        bring_back(sam, finance.public_id, Reason.SERVER)
+        bring_back_chosen(sam, [first, second])
 
 
-def test_all_that_was_chosen_of_a_problem_is_brought_back_with_what_was_dismissed_last(
+def test_what_one_person_chose_is_brought_back_apart_from_what_was_dismissed_last(
     sam: Actor, finance: Hook
 ) -> None:
     ana, now = make_user("support", name="Ana").actor, utcnow()
@@ -107,9 +112,13 @@ def test_all_that_was_chosen_of_a_problem_is_brought_back_with_what_was_dismisse
     dns = fail(finance, "dns", None)
     dismiss_chosen(sam, [dns])
     assert told() == [("Finance", "Server error (500)", 1)]
-    # Each delivery once, with all who did it, whoever was last first.
-    both = ("Sam", "Ana")
-    assert lines() == [("Finance", Reason.DNS, 1, ("Sam",)), ("Finance", Reason.SERVER, 3, both)]
+    # Each delivery once, with whoever dismissed it.
+    dns_line = (Reason.DNS, 1, "Sam", True)
+    assert lines() == [
+        dns_line,
+        (Reason.SERVER, 1, "Sam", True),
+        (Reason.SERVER, 2, "Ana", False),
+    ]
     for each in (made[1], made[3]):
         standing = standing_of_failed(each)
         assert standing is not None
@@ -119,12 +128,22 @@ def test_all_that_was_chosen_of_a_problem_is_brought_back_with_what_was_dismisse
     assert standing is not None
     assert (standing.is_dismissed, standing.count) == (False, 1)
 
-    assert bring_back(sam, finance.public_id, Reason.SERVER) == 3
-    assert told() == [("Finance", "Server error (500)", 4)]
-    assert lines() == [("Finance", Reason.DNS, 1, ("Sam",)), ("Finance", Reason.SERVER, 1, ())]
-    assert bring_back(sam, finance.public_id, Reason.DNS) == 1
+    assert bring_back(sam, finance.public_id, Reason.SERVER) == 1
+    assert told() == [("Finance", "Server error (500)", 2)]
+    assert lines() == [
+        dns_line,
+        (Reason.SERVER, 2, "Sam", True),
+        (Reason.SERVER, 1, None, False),
+    ]
+    ids = [session().get_one(User, each.user_id).public_id for each in (ana, sam)]
+    for who in (ids[0], None, uuid4()):
+        with pytest.raises(Refusal, match="nothing to bring back"):
+            bring_back_chosen_by(sam, finance.public_id, Reason.SERVER, who)
+    assert bring_back_chosen_by(ana, finance.public_id, Reason.SERVER, ids[1]) == 2
+    assert bring_back_chosen_by(ana, finance.public_id, Reason.DNS, ids[1]) == 1
     with pytest.raises(Refusal, match="nothing to bring back"):
         bring_back(sam, finance.public_id, Reason.DNS)
+    assert told() == [("Finance", "Server error (500)", 4), ("Finance", "Server not found", 1)]
     assert session().scalars(select(DismissedDelivery.delivery_id)).all() == []
 
 
@@ -201,7 +220,7 @@ def test_what_waits_in_a_bulk_retry_is_told_apart_and_what_is_on_its_way_left_ou
 
     bulk_retry_task.stop(sam, batch)
     work()
-    assert bring_back(sam, finance.public_id, Reason.SERVER) == 2
+    assert bring_back_chosen(sam, made).count == 2
     assert dismiss_chosen(sam, made) == ChosenCount(3, 0, 0)
 
 

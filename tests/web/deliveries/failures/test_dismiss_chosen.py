@@ -65,7 +65,7 @@ def test_three_of_twelve_are_put_aside_and_brought_back(app: Flask) -> None:
 
     page = pages.get(page.links("Show dismissed")[0])
     (row,) = page.rows()
-    assert row[:3] == ["Finance", "Server error", "3"]
+    assert row[:3] == ["Finance", "Server error", "3 selected"]
     assert row[3].endswith("by Sam")
     page = pages.get(f"/deliveries/{made[2]}")
     assert "by Sam: it stays Failed, and is not listed as a problem." in page.main
@@ -160,8 +160,8 @@ def test_some_that_wait_in_a_bulk_retry_are_dismissed_as_a_whole_problem_is(
     page = pages.get(f"/deliveries/{waits[0]}")
     assert "it stays Failed, and is not listed as a problem." in page.main
     told = (
-        "Dismissed. 1 delivery is no longer listed as a problem, and being retried in a bulk "
-        "retry: what fails again is a problem again."
+        "Dismissed. 1 delivery is no longer listed as a problem. It is still being retried in a "
+        "bulk retry: what fails again is a problem again."
     )
     assert told in press(pages, waits[1:2]).text
 
