@@ -165,6 +165,12 @@ def failed_url(form: LogFilterForm) -> str:
     return page_url(time=failed_in(span), status=None, cursor=None)
 
 
+def answers_url(form: LogFilterForm) -> str:
+    """Where what receivers answered is looked through for a search that found no delivery."""
+    text = form.q.data or ""
+    return page_url(q=None, answer=text, cursor=None) if text and not form.answer.data else ""
+
+
 def counts_of_asset(asset_id: int) -> list[tuple[str, str]]:
     """ "3 held", with where they are listed: of each status that one looks for."""
     counts = log_pages.count_of_asset(asset_id)

@@ -15,7 +15,7 @@ from portal.services.find import queries
 from portal.services.find.queries import EverythingFound, FoundKind
 from portal.web.assets.state import urgent_badges
 from portal.web.deliveries import log_presenter
-from portal.web.find.words import lists, short
+from portal.web.find.words import answers_url, lists, short
 from portal.web.frame.access import can, requires
 from portal.web.help.views import open_entries
 
@@ -49,6 +49,7 @@ def index() -> Response | str:
         help_found=open_entries(text)[:MOST_OF_HELP] if QUESTION.fullmatch(text) else [],
         found=found,
         lists=lists(text, found),
+        answers_url=answers_url(text) if can("deliveries.read") and found.is_empty else "",
         holders=holders([asset.id for asset in found.assets.rows]),
         urgent_badges=urgent_badges,
         now=utcnow(),

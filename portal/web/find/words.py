@@ -8,6 +8,7 @@ from flask import url_for
 from portal.services.assets.queries import COUNTED_BESIDE
 from portal.services.deliveries.log.plan import MOST_BEGUN
 from portal.services.find.queries import EverythingFound, Hits
+from portal.web.forms.filter_form import LONGEST_SEARCH
 from portal.web.frame.wording import counted
 
 SHORT: Final = 60  # characters of a text that stand in a heading
@@ -25,6 +26,13 @@ def short(text: str) -> str:
     """The text on one line, cut off where it is long."""
     line = " ".join(text.split())
     return line if len(line) <= SHORT else f"{line[:SHORT].rstrip()}…"
+
+
+def answers_url(text: str) -> str:
+    """The log's filter that finds the words in what receivers answered; blank where the text is
+    too long for it."""
+    is_line = text and len(text) <= LONGEST_SEARCH
+    return url_for("deliveries.index", answer=text) if is_line else ""
 
 
 def lists(text: str, found: EverythingFound) -> dict[str, WholeList]:

@@ -101,3 +101,17 @@ def test_what_is_looked_for_may_stand_behind_what_is_read_of_an_answer(app: Flas
 def test_too_long_a_text_is_refused_at_its_field(app: Flask) -> None:
     page = visit(app, "support").get("/deliveries?answer=" + "x" * 121)
     assert (page.status, page.errors) == (400, ["Enter at most 120 characters"])
+
+
+def test_a_search_that_finds_nothing_leads_to_what_receivers_answered(app: Flask) -> None:
+    failed(make_webhook(name="Finance"), "asset.serial_number is missing")
+    pages = visit(app, "support")
+    words = "serial_number is missing"
+    label = f"Look for “{words}” in what receivers answered"
+    for path in (f"/find?q={words}", f"/deliveries?q={words}&status=failed"):
+        (way,) = pages.get(path).links(label)
+        assert [row[3] for row in pages.get(way).rows()] == ["Finance"]
+    assert "status=failed" in way
+    assert pages.get("/find").links("in what receivers answered") == []
+    assert visit(app, "manager").get(f"/find?q={words}").links("in what receivers answered")
+    assert pages.get("/find?q=" + "x" * 200).links("in what receivers answered") == []
