@@ -151,13 +151,19 @@ def for_the_caller(delivery: DeliveryDetail, taken: str = "") -> str:
         _since(delivery),
         earlier_of(delivery),
         "Nothing is lost: it is kept here.",
-        taken or _what_next(delivery),
+        taken,
+        "" if taken and not _goes_by_itself(delivery) else _what_next(delivery),
         _who_acts(delivery, reason, explained.side),
         # What never came so far as to be answered is in nobody's log.
         check if is_theirs and last.code else f"The delivery is {delivery.public_id}.",
         "A retry has the same id." if is_theirs else "",
     )
     return " ".join(filter(None, sentences))
+
+
+def _goes_by_itself(delivery: DeliveryDetail) -> bool:
+    """Whether it is retried automatically all the same, whatever becomes of a bulk retry."""
+    return delivery.status is ShownStatus.RETRYING and not delivery.stop
 
 
 def _untried(delivery: DeliveryDetail, name: str) -> str:

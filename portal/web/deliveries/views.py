@@ -18,6 +18,7 @@ from werkzeug.wrappers import Response as Answer
 
 from portal.lib.clock import utcnow
 from portal.lib.paging import Page
+from portal.services.bulk_retry import taking_out
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal
 from portal.services.deliveries import retry as delivery_retry
 from portal.services.deliveries.detail import find_body, find_delivery
@@ -194,6 +195,20 @@ def stop(public_id: UUID) -> Answer:
     try:
         taken_back = delivery_retry.stop(actor(), public_id)
         flash("Retry taken back." if taken_back else "Stopped.", "success")
+    except (NotFound, NotAllowed):
+        raise
+    except Refusal as refusal:
+        flash(refusal.sentence, "warning")
+    return redirect(_place(public_id, None))
+
+
+@blueprint.post("/<uuid:public_id>/take-out")
+@requires(taking_out.PERMISSION)
+def take_out(public_id: UUID) -> Answer:
+    """Leave it out of the bulk retry in which it waits."""
+    try:
+        taking_out.take_out(actor(), public_id)
+        flash("Taken out of the bulk retry. It stays as it is.", "success")
     except (NotFound, NotAllowed):
         raise
     except Refusal as refusal:

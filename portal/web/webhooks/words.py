@@ -106,7 +106,8 @@ def held_until_words(webhook: WebhookDetail) -> str:
     until = day_of(held_until(webhook.oldest_held_at, webhook.off_at))
     if webhook.held == 1:
         return f"It is kept until {until}; then it is stopped."
-    return f"The oldest is kept until {until}; what has not been sent by then is stopped."
+    days = plural(days_kept(), "day")
+    return f"Each is kept for {days}, the oldest until {until}; then it is stopped."
 
 
 def on_and_off(on: int, off: int) -> str:

@@ -78,7 +78,7 @@ def test_of_several_the_oldest_is_named(app: Flask) -> None:
         for days in (3, 2, 1):
             make_delivery(hook, status="held", created_at=NOW - days * DAY)
         page = visit(app).get(f"/settings/webhooks/{hook.public_id}")
-        words = "The oldest is kept until 23 Dec; what has not been sent by then is stopped."
+        words = "Each is kept for 30 days, the oldest until 23 Dec; then it is stopped."
         assert words in page.main
 
 

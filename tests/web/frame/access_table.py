@@ -96,7 +96,7 @@ deliveries.retry
 deliveries.dismiss
     problems.dismiss problems.dismiss_chosen problems.bring_back problems.bring_back_chosen
 deliveries.stop
-    deliveries.stop batches.stop
+    deliveries.stop deliveries.take_out batches.stop
 tasks.read
     tasks.show tasks.live tasks.stop
 alerts.read

@@ -164,8 +164,8 @@ def _off(trouble: WebhookTrouble) -> ProblemLine:
     webhook = webhook_queries.show(trouble.webhook)
     why = WHY_OFF.get(trouble.off_reason or OffReason.PERSON, "")
     oldest = webhook.oldest_held_at
-    first = "the first until" if webhook.held > 1 else "until"
-    until = f"{first} {day_of(held_until(oldest, webhook.off_at))}" if oldest else ""
+    day = day_of(held_until(oldest, webhook.off_at)) if oldest else ""
+    until = f"(the first until {day})" if webhook.held > 1 else f"until {day}"
     return ProblemLine(
         name=trouble.name,
         name_url=_page(trouble.webhook),
@@ -173,7 +173,7 @@ def _off(trouble: WebhookTrouble) -> ProblemLine:
         why=why,
         figure=f"{counted(webhook.held)} held" if webhook.held else "",
         total=webhook.held,
-        end=until,
+        end=until if day else "",
         icon="power",
         label="Fix" if can("webhooks.switch") else "Open",
         url=_page(trouble.webhook),

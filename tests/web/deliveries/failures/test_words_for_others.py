@@ -66,7 +66,7 @@ def test_the_note_about_a_closed_address_asks_for_all_that_is_needed(app: Flask)
     page = visit(app, "support").get(f"/settings/webhooks/{hook.public_id}")
     needed = "Enter the new address that its owner gives, then turn the webhook on again."
     assert f"What is needed: {needed}" in page.main
-    assert "What is held: 3 deliveries. The oldest is kept until" in page.main
+    assert "What is held: 3 deliveries. Each is kept for 30 days, the oldest until" in page.main
 
 
 def test_what_is_in_a_bulk_retry_is_offered_no_second_one(app: Flask) -> None:

@@ -1,0 +1,73 @@
+"""One delivery is taken out of the bulk retry in which it waits, and the others go on."""
+
+import pytest
+from flask import Flask
+
+from portal.services.bulk_retry import task as bulk_retry_task
+from portal.services.bulk_retry.selection import Selection
+from portal.services.bulk_retry.taking_out import take_out
+from portal.services.core.refusals import NotAllowed, NotFound, Refusal
+from tests.services.bulk_retry.test_bulk_retry import finish, some, work
+from tests.support.deliveries import make_attempt, stored
+from tests.support.factories import make_user, make_webhook
+from tests.web.bulk_retry.test_bulk_retry_list import interrupted
+from tests.web.signed_in import signed_in, visit
+
+pytestmark = pytest.mark.both_databases
+BUTTON = "Take it out"
+
+
+def test_what_waits_is_taken_out_on_its_page_and_is_not_sent(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("portal.services.bulk_retry.handover.MOST_UNDER_WAY", 1)
+    made = some(3, make_webhook(name="Sync"), reason="server", code=500)
+    for each in made:
+        make_attempt(each, reason="server", code=500)
+    sam = make_user("support", name="Sam Okoro")
+    batch = bulk_retry_task.start(sam.actor, Selection(ticked=tuple(made)))
+    work()
+    sent = next(each for each in made if stored(each)["status"] == "waiting")
+    gone, other = (each for each in made if each != sent)
+    pages = visit(app, "support", name="Ana")
+    path = f"/deliveries/{gone}/take-out"
+    # What is handed over is on its way: Stop takes that back.
+    assert BUTTON not in pages.get(f"/deliveries/{sent}").main
+    page = pages.submit(pages.get(f"/deliveries/{gone}").form(path))
+    assert "Taken out of the bulk retry. It stays as it is." in page.text
+    assert "Fix the cause, then Retry." in page.main
+    assert "Retry" in [button for form in page.forms for button in form.buttons]
+    with pytest.raises(Refusal, match="waits in no bulk retry"):
+        take_out(sam.actor, gone)
+    with pytest.raises(Refusal, match="waits in no bulk retry"):
+        take_out(sam.actor, sent)
+
+    for each in (sent, other):
+        finish(each, "delivered")
+        work()
+    page = pages.get(f"/batches/{batch}")
+    assert "Finished: 3 deliveries. 2 delivered, 1 skipped." in page.main
+    assert [row[2:] for row in page.rows()] == [["Skipped", "Ana took it out."]]
+    assert stored(gone)["status"] == "failed"
+    assert "taken out" in visit(app, "admin").get("/settings/audit").main
+
+
+def test_an_interrupted_one_of_which_the_last_are_taken_out_ends(app: Flask) -> None:
+    sam = make_user("support", name="Sam Okoro")
+    batch, made = interrupted(sam)
+    for each in made[10:]:
+        take_out(sam.actor, each)
+        work()
+    page = signed_in(app, sam).get(f"/batches/{batch}")
+    assert "Finished: 12 deliveries. 10 failed, 2 skipped." in page.main
+    assert "Retry the remaining" not in page.main
+
+
+def test_who_may_not_stop_takes_nothing_out(app: Flask) -> None:
+    sam, manager = make_user("support"), make_user("manager")
+    _, made = interrupted(sam)
+    with pytest.raises(NotAllowed):
+        take_out(manager.actor, made[11])
+    with pytest.raises(NotFound):
+        take_out(sam.actor, manager.public_id)
+    assert BUTTON not in signed_in(app, manager).get(f"/deliveries/{made[11]}").main
