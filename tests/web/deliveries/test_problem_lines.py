@@ -54,7 +54,7 @@ def test_a_line_says_where_why_how_many_when_and_how_it_goes_on(app: Flask) -> N
     expected = (
         "Finance depreciation · Server error (500) · 4 deliveries · 4 May, 05:00 to 4 May, 14:00"
     )
-    assert line == f"{expected} · nothing has arrived there since"
+    assert line == f"{expected} · none has arrived since"
 
 
 def test_open_shows_exactly_those_and_retry_asks_about_exactly_those(support: Pages) -> None:

@@ -59,7 +59,7 @@ class Problem:
 
     @property
     def is_failing(self) -> bool:
-        """Whether nothing has arrived there since."""
+        """Whether none has arrived since."""
         return self.standing in (Standing.FAILING, Standing.PAUSED)
 
 

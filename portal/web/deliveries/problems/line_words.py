@@ -78,7 +78,7 @@ def how_it_goes_on(problem: Problem) -> Iterator[str]:
         what = "next automatic retry" if problem.reason else "first attempt not before"
         yield Markup("{} {}").format(what, time_tag(problem.next_retry_at))
     elif problem.is_failing:
-        yield "nothing has arrived there since"
+        yield "none has arrived since"
         if problem.is_paused:  # others there are retried automatically
             yield "not retried automatically"
     elif problem.has_recovered:

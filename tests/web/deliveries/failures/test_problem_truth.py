@@ -85,7 +85,7 @@ def test_only_what_is_retried_automatically_has_a_next_retry_and_it_is_that_of_t
     pages = visit(app, "support", time_zone="UTC")
     (line,) = problems(pages.get("/"))
     assert "next automatic retry" not in line
-    assert line.endswith("nothing has arrived there since · not retried automatically")
+    assert line.endswith("none has arrived since · not retried automatically")
     later = now + 50 * MINUTE
     make_delivery(hook, status="retrying", reason="server", code=500, tries=4, due_at=later)
     (line,) = [each for each in problems(pages.get("/")) if "Server error" in each]
