@@ -93,12 +93,12 @@ class Module:
         place = self.places.get(id(node), place)
         if isinstance(node, (*FUNCTIONS, ast.ClassDef)):
             scope = f"{scope}{node.name}."
-            if not _is_in_function(place):
+            if not is_in_function(place):
                 place = _before(node, self.path, scope)
             yield Spot(node, parent, place)
             yield from self._definition_spots(node, scope)
             return
-        if not _is_in_function(place) and (name := _bound(node)):
+        if not is_in_function(place) and (name := _bound(node)):
             place = f"{self.path}|{scope}{name}@"
         if _is_fixed(node):
             return
@@ -181,7 +181,8 @@ def function_of(place: str) -> str:
     return place[: place.rindex("#") + 1]
 
 
-def _is_in_function(place: str) -> bool:
+def is_in_function(place: str) -> bool:
+    """Whether a statement of a function stands there, and not what an import does."""
     return "#" in place
 
 

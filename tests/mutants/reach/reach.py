@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from tests.mutants.reach.mentions import Mentions
-from tests.mutants.source import function_of
+from tests.mutants.source import function_of, is_in_function
 from tests.mutants.trial_plugin import needs_postgres
 
 LEAST: Final = 0.05  # seconds that a test costs in any case
@@ -93,6 +93,8 @@ class Reach:
             for mention in mentions.of(place):
                 bits |= self._bits(mention, mentions)
             return bits or self._of_file(place)
+        if not is_in_function(place):  # an import does it, and binds nothing
+            return self._of_file(place)
         function = function_of(place)
         # What importing has reached, and what is kept from its first call on, is every test's.
         if place.endswith("#") or function in mentions.kept:

@@ -67,6 +67,13 @@ def test_a_table_is_asked_of_the_tests_that_reach_what_mentions_it(
     assert asked(reach, "MOST@", mentions) == [PAGE, FAR]
 
 
+def test_a_table_that_only_an_import_reads_is_asked_of_all_tests_of_its_file(reach: Reach) -> None:
+    mentions = Mentions(
+        [Module(FILE, f"{TEXT}\nassert MOST < 9\nLEAST = 0\nassert LEAST < 9\n")], {}
+    )
+    assert asked(reach, "LEAST@", mentions) == [NEAR, PAGE, FAR]
+
+
 def test_a_column_is_asked_of_the_tests_that_look_at_all_tables() -> None:
     tests = {"tests/test_a.py": "Base.metadata", "tests/test_b.py": "label", "tests/test_c.py": ""}
     mentions = Mentions([], tests)
