@@ -151,7 +151,7 @@ def _collect(current: Session, task: Task) -> None:
     rows, cursor = selection.page(choice, task.cursor.get("after"))
     mine = [row.id for row in rows if selection.why_skipped(row, choice.again) is None]
     # What another one has taken is left to it: nothing is sent twice because two people press.
-    taken = queued_rows.taken(current, mine, task.id)
+    taken = queued_rows.taken(current, mine)
     ids = [each for each in mine if each not in taken]
     if ids:
         chosen = select(literal(task.id), Delivery.id, Delivery.webhook_id, *_blank()).where(

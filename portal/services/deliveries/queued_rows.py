@@ -39,13 +39,12 @@ class Queued(NamedTuple):
         return Queued(self.waiting + other.waiting, self.handed_over + other.handed_over)
 
 
-def taken(current: Session, ids: Sequence[int], but: int | None = None) -> dict[int, int]:
+def taken(current: Session, ids: Sequence[int]) -> dict[int, int]:
     """Which of these deliveries are in a bulk retry now: the row id of each one's task."""
     if not ids:
         return {}
-    running = select(Task.id).where(Task.kind == NAME, Task.state.in_(UNDER_WAY), Task.id != but)
     wanted = select(BatchRow.delivery_id, BatchRow.task_id).where(
-        BatchRow.task_id.in_(current.scalars(running).all()),
+        BatchRow.task_id.in_(_running(current)),
         BatchRow.delivery_id.in_(ids),
         BatchRow.outcome.in_(NOT_ENDED),
     )

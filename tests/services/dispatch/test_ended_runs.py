@@ -15,7 +15,7 @@ from portal.models.tasks import Task
 from portal.services.core import runs
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import writing
-from portal.services.dispatch import sweep
+from portal.services.dispatch import release, sweep
 from portal.services.outbox.due import has_claimable
 from portal.services.tasks import leases as task_leases
 from portal.services.tasks import tasks
@@ -116,12 +116,31 @@ def test_an_answer_that_it_had_before_it_died_still_counts(marked: Callable[[], 
     assert (only_delivery().status, leases()) == ("delivered", [])
 
 
-def test_long_work_that_it_had_begun_goes_on_elsewhere(marked: Callable[[], UUID]) -> None:
+def test_a_sender_that_begins_anew_ends_what_its_own_run_sent_and_nobody_elses() -> None:
+    make_webhook()
+    publish(asset_id=1)
+    publish(asset_id=2)
+    claim()
+    mine, theirs = (each.delivery_id for each in leases())
     with writing() as current:
-        made = tasks.start(current, SYSTEM, "counting", total=1)
-    assert task_leases.claim() is not None
+        current.execute(update(Lease).where(Lease.delivery_id == theirs).values(run=uuid4()))
+        assert release.interrupt(current.connection(), runs.own_run())
+    sweep.settle()
+    assert [each.delivery_id for each in attempts()] == [mine]
+    assert [each.delivery_id for each in leases()] == [theirs]
+
+
+def test_long_work_that_it_had_begun_goes_on_elsewhere_and_no_other_does(
+    marked: Callable[[], UUID],
+) -> None:
+    with writing() as current:
+        made = [tasks.start(current, SYSTEM, "counting", total=1).id for _ in range(2)]
+    assert [turn and turn.task_id for turn in (task_leases.claim(), task_leases.claim())] == made
     assert not task_leases.has_due()
     with writing() as current:
-        current.execute(update(Task).where(Task.id == made.id).values(run=marked()))
+        current.execute(update(Task).where(Task.id == made[0]).values(run=marked()))
     sweep.settle()
-    assert task_leases.has_due()
+    turn = task_leases.claim()
+    assert turn
+    assert turn.task_id == made[0]
+    assert not task_leases.has_due()

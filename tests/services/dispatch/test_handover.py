@@ -129,6 +129,20 @@ def test_a_doubt_from_before_the_last_delivery_says_nothing_of_the_receiver() ->
     third.deliver()
 
 
+def test_nor_does_one_that_came_with_a_delivery_to_the_same_receiver() -> None:
+    """Over a connection that was open the machine has just brought one, beside the one that needed
+    another connection."""
+    first, second, third = machines(3)
+    make_webhook()
+    publish(asset_id=1)
+    publish(asset_id=2)
+    brought, other = second.claim()
+    second.write_down(ended(brought), unreached(other))
+    first.fail()
+    assert sorted(each.outcome for each in attempts()) == ["delivered", "unreached", "unreached"]
+    third.deliver()
+
+
 @pytest.mark.parametrize("silent", [0.0, 20.0])
 def test_nobody_leaves_anything_to_a_machine_that_is_gone(silent: float) -> None:
     first = Machine("m1")

@@ -206,6 +206,18 @@ def test_of_two_senders_the_one_without_a_lease_gets_the_next_number_when_it_is_
 
 
 @pytest.mark.usefixtures("hook")
+def test_two_senders_that_both_fail_spend_one_try_and_put_off_the_next_once() -> None:
+    (lost,) = claim()
+    lose_leases()
+    write_down(ended(claim()[0], Reason.SERVER))
+    decided = row()
+    write_down(ended(lost, Reason.READ_TIMEOUT))
+    assert outcomes() == [(1, "scheduled", "failed"), (2, "scheduled", "failed")]
+    assert row() == {**decided, "attempts": 2}
+    assert (decided["tries"], counted()) == (1, (0, 0, 1))
+
+
+@pytest.mark.usefixtures("hook")
 @pytest.mark.parametrize("is_lost_one_first", [True, False])
 def test_two_senders_that_come_at_once_are_two_attempts_and_one_end(
     is_lost_one_first: bool,

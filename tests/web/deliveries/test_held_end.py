@@ -55,9 +55,9 @@ def test_it_is_stopped_when_it_says_and_not_before(
 @pytest.mark.parametrize("reason", ["person", "failing", "gone"])
 def test_every_page_that_shows_it_says_until_when(app: Flask, reason: str) -> None:
     with time_machine.travel(NOW, tick=False):
-        off = {"state": "off", "off_reason": reason, "off_at": NOW - 5 * DAY}
+        off = {"state": "off", "off_reason": reason, "off_at": NOW - 2 * DAY}
         hook = make_webhook(name="Payroll", **off)
-        delivery = make_delivery(hook, status="held", created_at=NOW - 2 * DAY)
+        delivery = make_delivery(hook, status="held", created_at=NOW - 5 * DAY)
         pages, page_of = visit(app), f"/settings/webhooks/{hook.public_id}"
         main = pages.get(f"/deliveries/{delivery}").main
         assert "Payroll” is off. Kept until 24 Dec; then it is stopped." in main

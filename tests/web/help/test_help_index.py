@@ -103,6 +103,9 @@ def test_all_topics_stand_in_the_index(support: Pages) -> None:
     assert set(PAGES) - paths == set()
     for subject in SUBJECTS:
         assert subject.title in page.main
+    codes = [link.rpartition("#")[2] for link in page.links() if link.startswith(f"{STATUS_PAGE}#")]
+    looked_up = ["401", "403", "404", "409", "410", "413", "422", "429", "500", "503"]
+    assert [each for each in codes if each.isdecimal()] == looked_up
 
 
 def test_only_who_may_go_there_is_sent_there(app: Flask) -> None:

@@ -47,6 +47,7 @@ def test_an_administrator_stops_it_and_everybody_is_told_until_it_is_started(app
     assert "Sending is stopped for all webhooks. This is possible again once" in refused.text
 
     started = ada.submit(ada.get("/settings/system").form("/settings/system/start-sending"))
+    assert started.path == "/settings/system"
     assert "Sending is on. What waited goes out now." in started.text
     assert SINCE not in sam.get("/deliveries").text
 

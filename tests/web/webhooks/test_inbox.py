@@ -145,6 +145,16 @@ def test_nothing_in_a_message_breaks_the_page(pages: Pages, opened: UUID, body: 
     assert "<script>alert" not in page.html
 
 
+def test_of_a_long_body_the_page_shows_the_beginning_and_how_long_it_is(
+    pages: Pages, opened: UUID
+) -> None:
+    messages.receive(token_of(opened), [], b"x" * 15_999 + b"yz")
+    page = pages.get("/inbox")
+    assert "x" * 15_999 + "y" in page.html
+    assert "yz" not in page.html
+    assert "16 001 bytes" in page.main
+
+
 def test_its_webhook_says_what_it_is(pages: Pages, opened: UUID) -> None:
     assert pages.get(LIST).rows()[0][0] == "Built-in inboxthis portal"
     page = pages.get(f"{LIST}/{opened}")
