@@ -65,14 +65,8 @@ def finish(made: UUID, outcome: str) -> None:
     why = {name: before[name] for name in ("reason", "code")} if outcome == "failed" else {}
     make_attempt(made, kind="manual", outcome=outcome, **why)
     status = "delivered" if outcome == "delivered" else before["prior_status"]
-    change(
-        made,
-        status=status,
-        priority=Priority.NORMAL,
-        prior_status=None,
-        prior_due_at=None,
-        requested_by=None,
-    )
+    asked = dict.fromkeys(("prior_status", "prior_due_at", "requested_by"))
+    change(made, status=status, priority=Priority.NORMAL, **asked)
 
 
 def handed(among: Sequence[UUID]) -> list[UUID]:
@@ -239,6 +233,10 @@ def test_a_throttled_webhook_gets_one_at_a_time(ana: Actor) -> None:
     set_webhook(erp, throttled=False)
     work()
     assert handed(made) == made
+    lease(made[3])
+    set_webhook(erp, throttled=True)
+    work()
+    assert handed(made) == made[3:]
 
 
 def test_ten_failures_in_a_row_pause_one_webhook_until_somebody_says_go_on(ana: Actor) -> None:

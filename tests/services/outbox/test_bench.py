@@ -191,11 +191,12 @@ def test_who_is_not_due_yet_is_probed_only_beside_one_who_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     first, _ = machines(2)
-    one, other = webhooks(2)
+    one, other, later = webhooks(3)
     publish()
     first.fail()
     monkeypatch.setattr(reach_rows, "A_SECOND", timedelta(minutes=1))
     make_knocks_due(30)
+    make_knocks_due(90, later)
     assert take_turns(first) == []
     make_knocks_due(-1, one)
     assert [each.webhook_id for each in take_turns(first)] == [one.id, other.id]

@@ -100,7 +100,7 @@ def test_a_long_list_says_how_many_there_are(
 
 def test_it_tells_why_it_failed_here_and_not_what_came_of_it_later(support: Pages) -> None:
     made = some(2, make_webhook(), reason="server", code=500)
-    make_attempt(made[0], reason="server", code=500)
+    make_attempt(made[0], kind="manual", reason="server", code=500)
     path = confirm(support, "all=1").path
     work()
     for each in made:
@@ -112,3 +112,20 @@ def test_it_tells_why_it_failed_here_and_not_what_came_of_it_later(support: Page
     here = "Timeout: no answer"
     assert [row[3] for row in support.get(path).rows()] == [here, here]
     assert report(support, path) == [("Failed", here)] * 2
+
+
+def test_each_of_two_that_sent_the_same_tells_what_came_of_its_own(support: Pages) -> None:
+    made = some(2, make_webhook(), reason="server", code=500)
+    paths = []
+    for first_ends in ("failed", "delivered"):
+        paths.append(confirm(support, "all=1").path)
+        work()
+        for each, end in zip(made, (first_ends, "failed"), strict=True):
+            finish(each, end)
+        work()
+    assert paths[0] != paths[1]
+    assert [caption(support.get(path)) for path in paths] == ["What did not arrive (1)"] * 2
+    ends = [[outcome for outcome, _ in report(support, path)] for path in paths]
+    assert ends == [["Arrived since", "Failed"], ["Delivered", "Failed"]]
+    assert "2 failed" in support.get(paths[0]).main
+    assert "1 delivered, 1 failed" in support.get(paths[1]).main
