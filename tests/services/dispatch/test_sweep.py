@@ -29,3 +29,15 @@ def test_it_waits_for_nobody_who_works_at_a_webhook_that_is_well_again(app: Flas
         somebody.execute(select(Delivery.id).with_for_update(nowait=True))
     assert dispatch_sweep.settle() == 1
     assert stored(made)["due_at"] < later
+
+
+def test_it_looks_at_a_deleted_webhook_only_while_something_is_held_there(app: Flask) -> None:
+    del app
+    gone = make_webhook(deleted_at=utcnow())
+    make_delivery(gone, status="stopped")
+    make_delivery(make_webhook(state="off"), status="held")
+    assert dispatch_sweep.find_unsettled(db.session.connection()) == []
+    assert dispatch_sweep.settle() == 0
+    left = make_delivery(gone, status="held")
+    assert dispatch_sweep.settle() == 1
+    assert stored(left)["status"] == "stopped"

@@ -103,6 +103,7 @@ def test_it_tells_why_it_failed_here_and_not_what_came_of_it_later(support: Page
     make_attempt(made[0], kind="manual", reason="server", code=500)
     path = confirm(support, "all=1").path
     work()
+    make_attempt(made[0], reason="server", code=500)  # an automatic one, whose result comes late
     for each in made:
         make_attempt(each, kind="manual", outcome="failed", reason="read_timeout")
         change(each, status="failed", priority=Priority.NORMAL, prior_status=None)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from flask import Flask
@@ -59,6 +60,12 @@ def tones(page: Page) -> set[str]:
 def start() -> str:
     with writing() as current:
         return f"/tasks/{tasks.start(current, SYSTEM, 'counting', total=30).public_id}"
+
+
+def test_of_one_that_is_not_there_it_says_so(app: Flask) -> None:
+    page = visit(app).get(f"/tasks/{uuid4()}")
+    assert page.status == 404
+    assert "There is no such task at this address." in page.main
 
 
 def test_it_says_that_it_is_about_to_start_and_how_it_ended(app: Flask) -> None:
