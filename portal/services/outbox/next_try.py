@@ -92,6 +92,11 @@ def is_left_alone(now: datetime) -> ColumnElement[bool]:
     return _of_webhook(_is_left_alone(now))
 
 
+def is_where_nothing_arrives(now: datetime) -> ColumnElement[bool]:
+    """Its receiver is left alone, whenever this one goes itself, as a condition on deliveries."""
+    return _of_webhook(func.coalesce(Webhook.not_before, now) > now)
+
+
 def is_behind() -> ColumnElement[bool]:
     """`PausedFor.ORDER` as a condition on open deliveries that nobody is sending."""
     return _of_webhook(_is_behind())

@@ -10,7 +10,7 @@ from portal.database.engine import UtcDateTime
 from portal.models.deliveries import Delivery, DeliveryStatus, Lease, Priority
 from portal.models.dismissals import Dismissal
 from portal.models.webhooks import Webhook
-from portal.services.outbox.next_try import is_behind, is_left_alone
+from portal.services.outbox.next_try import is_behind, is_left_alone, is_where_nothing_arrives
 
 # So many tries without success want a person's look.
 TRIES_BEFORE_A_LOOK: Final = 3
@@ -22,8 +22,10 @@ def wants_attention(now: datetime) -> ColumnElement[bool]:
 
     Of deliveries that are failed or open. `now`: the database's clock.
     """
-    often = and_(Delivery.status == DeliveryStatus.RETRYING, Delivery.tries >= TRIES_BEFORE_A_LOOK)
-    open_ones = and_(nobody_sends(now), or_(is_left_alone(now), and_(often, not_(is_behind()))))
+    # What failed at a receiver that is left alone is the reason why others wait there.
+    enough = or_(Delivery.tries >= TRIES_BEFORE_A_LOOK, is_where_nothing_arrives(now))
+    failing = and_(Delivery.status == DeliveryStatus.RETRYING, enough, not_(is_behind()))
+    open_ones = and_(nobody_sends(now), or_(is_left_alone(now), failing))
     failed = Delivery.status == DeliveryStatus.FAILED
     return and_(Delivery.priority != Priority.TEST, or_(failed, open_ones))
 

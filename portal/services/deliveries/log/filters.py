@@ -13,10 +13,10 @@ from portal.engine.reason_keys import Reason
 class StatusFilter(StrEnum):
     """What the log can be narrowed to.
 
-    `attention`: failed for good, paused because its receiver is in trouble, or tried three times
-    without success; tests apart, and what a person has dismissed after it failed. What waits for
-    its turn, or for pace, wants nobody. `dismissed`: failed for good, and a person has dismissed
-    it, by itself or with others.
+    `attention`: failed for good, paused because its receiver is in trouble, or tried without
+    success, three times or at a receiver that is left alone; tests apart, and what a person has
+    dismissed after it failed. What waits for its turn, or for pace, wants nobody. `dismissed`:
+    failed for good, and a person has dismissed it, by itself or with others.
     """
 
     ATTENTION = "attention"
