@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import delete, update
+from sqlalchemy import delete, event, update
 
 from jobs.pump.prober import Prober
 from portal.database.engine import database_now
@@ -61,6 +61,20 @@ def make_due() -> None:
 
 def nowhere() -> str:
     return f"http://127.0.0.1:{free_port()}/"
+
+
+def test_a_beat_of_a_machine_that_is_well_asks_little(prober: Prober) -> None:
+    asked: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        asked.extend([statement] if "BEGIN" not in statement else [])
+
+    event.listen(db.engine, "after_cursor_execute", note)
+    try:
+        prober.look(db.engine)
+    finally:
+        event.remove(db.engine, "after_cursor_execute", note)
+    assert len(asked) == 3, "the time, who else lives, and whom anybody doubts"
 
 
 def test_it_forgets_whom_it_reaches_and_sends_them_nothing(

@@ -108,6 +108,7 @@ def test_paused_is_what_something_else_than_its_own_time_holds_up() -> None:
     of_many = make_delivery(away, priority=Priority.BULK, prior_status="failed")
     head = make_delivery(ordered)
     second = make_delivery(ordered)
+    tested = make_delivery(ordered, priority=Priority.TEST)
     plain = make_delivery()
     sending = make_delivery(away)
     lease(sending)
@@ -122,11 +123,11 @@ def test_paused_is_what_something_else_than_its_own_time_holds_up() -> None:
     shown = ids(LogFilter(status=StatusFilter.PAUSED))
     assert sorted(shown) == sorted(paused)
     assert [each for each, row in rows.items() if row.status is ShownStatus.PAUSED] == shown
-    assert ids(LogFilter(status=StatusFilter.WAITING)) == [plain, head, retried]
+    assert ids(LogFilter(status=StatusFilter.WAITING)) == [plain, tested, head, retried]
     assert ids(LogFilter(status=StatusFilter.RETRYING)) == [by_its_own_time]
     assert ids(LogFilter(status=StatusFilter.PAUSED, webhook=ordered.public_id)) == [second]
     assert log_pages.count(StatusFilter.PAUSED) == len(paused)
-    assert log_pages.count(StatusFilter.WAITING) == 3
+    assert log_pages.count(StatusFilter.WAITING) == 4
     of_one = {
         (name, status): log_pages.count(status, hook.public_id)
         for name, hook in (("away", away), ("ordered", ordered))
@@ -136,7 +137,7 @@ def test_paused_is_what_something_else_than_its_own_time_holds_up() -> None:
         ("away", "waiting"): 1,
         ("away", "retrying"): 1,
         ("away", "paused"): 3,
-        ("ordered", "waiting"): 1,
+        ("ordered", "waiting"): 2,
         ("ordered", "retrying"): 0,
         ("ordered", "paused"): 1,
     }

@@ -72,9 +72,10 @@ def test_a_queue_in_order_has_one_place_for_its_head_and_what_is_sent_again(
     app: Flask, priority: Priority, first: AttemptKind
 ) -> None:
     queue = make_webhook(in_order=True)
-    make_delivery(queue)
-    make_delivery(queue, status="failed")
-    ask_for_retry(deliveries()[1].id, priority=priority)
+    for status in ("failed", "waiting", "failed"):
+        make_delivery(queue, status=status)
+    for number in (0, 2):
+        ask_for_retry(deliveries()[number].id, priority=priority)
     assert kinds(claim()) == [first]
     assert claim() == []
 

@@ -13,8 +13,8 @@ from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
 from portal.services.outbox import reach_rows
 from portal.services.outbox.reach_rows import Knock
-from tests.jobs.pump.delivery_clock import ended
-from tests.services.dispatch.sending_machines import Machine, doubts, machines
+from tests.jobs.pump.delivery_clock import ended, only_delivery
+from tests.services.dispatch.sending_machines import Machine, doubts, machines, unreached
 from tests.support.factories import Hook, make_webhook, publish
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -112,6 +112,16 @@ def test_the_last_one_is_never_on_the_bench() -> None:
     assert len(first.claim()) == 3
 
 
+def test_one_whose_others_have_gone_meanwhile_doubts_nobody() -> None:
+    first, second = machines(2)
+    webhooks(1)
+    publish()
+    claims = first.claim()
+    go(second)
+    first.write_down(*map(unreached, claims))
+    assert (doubts(), only_delivery().tries) == ([], 1)
+
+
 def test_of_two_that_each_refute_the_other_one_goes_on() -> None:
     first, second = machines(2)
     webhooks(3)
@@ -197,6 +207,10 @@ def test_who_is_not_due_yet_is_probed_only_beside_one_who_is(
     monkeypatch.setattr(reach_rows, "A_SECOND", timedelta(minutes=1))
     make_knocks_due(30)
     make_knocks_due(90, later)
+    with writing() as current:  # what another one is to do now
+        now = database_now(current.connection())
+        values = {"since": now, "failed_at": now, "until": now, "pause": 5}
+        current.add(Reach(webhook_id=later.id, machine="m2", **values))
     assert take_turns(first) == []
     make_knocks_due(-1, one)
     assert [each.webhook_id for each in take_turns(first)] == [one.id, other.id]

@@ -11,7 +11,9 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from jobs import tasks as job
+from jobs.stop_flag import stop
 from jobs.sweep import sweep
+from portal.database.engine import database_now
 from portal.extensions import db
 from portal.models.people import Role
 from portal.models.tasks import Task, TaskState
@@ -184,26 +186,35 @@ def break_down(_number: int) -> None:
 
 def test_an_error_is_tried_again_later_and_given_up_after_five_turns(app: Flask) -> None:
     task, counting = start(), Counting(break_down)
-    counting.work()
-    assert (counting.steps, fresh(task).state) == (1, TaskState.RUNNING)
-    assert fresh(task).due_at > fresh(task).created_at + timedelta(seconds=1)
-    for _ in range(5):
+    waits = []
+    for number in range(1, 6):
         be_due()
         counting.work()
+        assert (counting.steps, fresh(task).state) == (number, TaskState.RUNNING)
+        waits.append(fresh(task).due_at - database_now(db.session.connection()))
+    assert waits == sorted(waits)
+    assert waits[0] < timedelta(seconds=3) < timedelta(seconds=20) < waits[4]
+    be_due()
+    counting.work()
     assert (counting.steps, counting.ended) == (task_leases.MOST_FAILURES, 1)
     assert (fresh(task).state, fresh(task).error) == (TaskState.FAILED, task_leases.GIVEN_UP)
+    with writing() as current:
+        tasks.begin_again(current, tasks.locked(current, task.public_id))
+    Counting().work()
+    assert (fresh(task).state, fresh(task).error) == (TaskState.DONE, "")
 
 
 def test_an_error_now_and_then_is_forgiven(app: Flask) -> None:
-    task = start(200)
+    task, begun = start(200), set()
     for _ in range(8):
         be_due()
         turn = task_leases.claim()
         assert turn is not None
         assert turn.failures == 1
+        begun.add(fresh(task).started_at)
         task_leases.advance(turn, Counting().kind)
         task_leases.release(turn)
-    assert fresh(task).failures == 0
+    assert (fresh(task).failures, len(begun)) == (0, 1)
 
 
 def test_a_long_task_lets_another_have_its_turn(app: Flask) -> None:
@@ -216,6 +227,29 @@ def test_a_long_task_lets_another_have_its_turn(app: Flask) -> None:
     turn = task_leases.claim()
     assert turn is not None
     assert turn.task_id == short.id
+
+
+def test_a_worker_takes_turns_at_what_is_due(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job, "TURN_SECONDS", 0.0)
+    long, short, counting = start(60), start(1), Counting()
+    counting.work(seconds=0.0)
+    assert counting.steps == 0
+    counting.work()
+    first, last = fresh(short).finished_at, fresh(long).finished_at
+    assert first
+    assert last
+    assert first < last
+
+
+def test_what_a_worker_leaves_when_it_stops_is_rung_for_at_once(redis: Redis) -> None:
+    start()
+    for is_stopping in (True, False):
+        redis.flushall()
+        if is_stopping:
+            stop.set()
+        job.run_tasks()  # which gives up what it does not know
+        stop.clear()
+        assert queued(redis) == int(is_stopping)
 
 
 def test_it_waits_pauses_and_goes_on(app: Flask) -> None:
