@@ -68,7 +68,9 @@ class Outage(Locker):
         writer.execute(update(Lease).values(until=past))
 
 
-def test_results_wait_for_a_locked_database(receiver: Receiver, locked: Locker) -> None:
+def test_results_wait_for_a_locked_database(
+    receiver: Receiver, locked: Locker, caplog: pytest.LogCaptureFixture
+) -> None:
     make_webhook(receiver.url)
     receiver.answer(delay=0.3)
     publish()
@@ -80,6 +82,7 @@ def test_results_wait_for_a_locked_database(receiver: Receiver, locked: Locker) 
     assert (delivery.status, delivery.attempts) == ("delivered", 1)
     assert len(receiver.received) == 1
     assert [each.outcome for each in db.session.query(Attempt)] == ["delivered"]
+    assert "takes results again" not in caplog.text, "that is said of long outages"
 
 
 def test_a_wake_up_is_not_lost_on_a_locked_database(receiver: Receiver, locked: Locker) -> None:

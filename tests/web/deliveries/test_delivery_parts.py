@@ -10,6 +10,7 @@ from portal.lib.clock import utcnow
 from portal.models.deliveries import Delivery
 from portal.services.core.unit_of_work import session
 from portal.services.deliveries import siblings
+from portal.web.deliveries.request import MOST_SHOWN, pretty
 from tests.support.deliveries import make_attempt, make_delivery
 from tests.support.factories import make_user, make_webhook, publish
 from tests.support.pages import Page, Pages
@@ -208,3 +209,9 @@ def test_attempts_are_a_table_whose_last_three_are_seen_at_once(support: Pages) 
     assert page.rows()[0][2:] == ["Server error (504)", "The receiver's side", "104 ms"]
     folded = [node for node in page.root.find_all("details") if "2 earlier attempts" in node.text]
     assert [row.text[:9] for row in folded[0].find_all("tr")][1:] == ["Attempt 2", "Attempt 1"]
+
+
+def test_only_of_a_body_that_is_cut_it_is_said_that_more_follows() -> None:
+    whole = "x" * MOST_SHOWN
+    assert pretty(whole.encode()) == whole
+    assert pretty(f"{whole}y".encode()) == f"{whole}\n\u2026 (the file has all of it)"

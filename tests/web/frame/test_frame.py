@@ -11,6 +11,7 @@ from portal.config.settings import ROOT
 from portal.database.engine import sqlite_module
 from tests.support.pages import Pages
 from tests.web.component_gallery import make_gallery
+from tests.web.signed_in import visit
 
 NEW = "/settings/webhooks/new"
 GOOD = {"name": "Sync", "url": "https://a.example", "events": ["asset.created"], "location_id": "1"}
@@ -85,6 +86,12 @@ def test_it_warns_during_a_local_trial_alone(pages: Pages) -> None:
 
 def test_it_names_the_time_zone(pages: Pages) -> None:
     assert "Times are shown in Europe/Vienna" in pages.get("/deliveries").text
+
+
+@pytest.mark.parametrize("zone", ["Nowhere/Gone", "../Vienna"])
+def test_the_portals_zone_stands_in_for_one_that_nobody_knows(app: Flask, zone: str) -> None:
+    page = visit(app, time_zone=zone).get("/deliveries")
+    assert "Times are shown in Europe/Vienna" in page.text
 
 
 def test_it_tells_browsers_to_load_nothing_else(client: FlaskClient) -> None:
