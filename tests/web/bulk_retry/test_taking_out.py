@@ -47,7 +47,7 @@ def test_what_waits_is_taken_out_on_its_page_and_is_not_sent(
         work()
     page = pages.get(f"/batches/{batch}")
     assert "Finished: 3 deliveries. 2 delivered, 1 skipped." in page.main
-    assert [row[2:] for row in page.rows()] == [["Skipped", "Ana took it out."]]
+    assert [row[2:] for row in page.rows()] == [["Skipped", "It was taken out before it was sent."]]
     assert stored(gone)["status"] == "failed"
     assert "taken out" in visit(app, "admin").get("/settings/audit").main
 
