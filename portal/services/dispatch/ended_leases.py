@@ -4,7 +4,7 @@ What nearly every result comes to, in as few statements as the database allows: 
 for each costs a message there and back, and reading the same rows from JSON again.
 """
 
-from collections.abc import Sequence as Many
+from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any, Final, NamedTuple
@@ -15,7 +15,6 @@ from sqlalchemy import (
     Connection,
     Integer,
     Select,
-    Sequence,
     Update,
     Uuid,
     and_,
@@ -26,6 +25,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy import Sequence as IdSequence
 from sqlalchemy.sql.dml import Delete, ReturningInsert
 
 from portal.database.engine import UtcDateTime
@@ -52,7 +52,7 @@ _IS_PLAIN: Final[ColumnElement[bool]] = and_(
     Delivery.stopped_by.is_(None),
     Delivery.reason.is_(None),
 )
-_ATTEMPT_IDS: Final = Sequence("attempts_id_seq")  # of PostgreSQL, as the migrations made it
+_ATTEMPT_IDS: Final = IdSequence("attempts_id_seq")  # of PostgreSQL, as the migrations made it
 _ARRIVED: Final[ColumnElement[Any]] = literal_column(f"'{AttemptOutcome.DELIVERED}'")
 
 
@@ -70,7 +70,9 @@ class LeasedDelivery(NamedTuple):
     is_plain: bool
 
 
-def end(connection: Connection, results: Many[Result], now: datetime) -> dict[int, LeasedDelivery]:
+def end(
+    connection: Connection, results: Sequence[Result], now: datetime
+) -> dict[int, LeasedDelivery]:
     """End the leases that are still the ones that were sent under: each becomes its attempt.
 
     Of different deliveries, whose webhooks are locked. Returns those whose lease it was, as they
@@ -135,7 +137,7 @@ def _end_at_once() -> Select[*tuple[Any, ...]]:
     return select(before.c.delivery_id, *columns).add_cte(*written)
 
 
-def read(connection: Connection, ids: Many[int]) -> dict[int, LeasedDelivery]:
+def read(connection: Connection, ids: Sequence[int]) -> dict[int, LeasedDelivery]:
     """These deliveries, by their ids. Their webhooks are locked."""
     found = connection.execute(_by_id(connection.dialect.name), {"ids": as_json(ids)})
     return {row[0]: LeasedDelivery._make(row) for row in found.all()}
@@ -149,7 +151,7 @@ def _by_id(dialect: str) -> Select[*tuple[Any, ...]]:
 
 
 def _end_in_steps(
-    connection: Connection, results: Many[Result], now: datetime
+    connection: Connection, results: Sequence[Result], now: datetime
 ) -> dict[int, LeasedDelivery]:
     rows = as_json({**_key_of(each), **end_of(each)} for each in results)
     made = connection.execute(_make_attempts(), {"rows": rows}).all()
