@@ -13,6 +13,8 @@ _CONTROLS: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 # Whatever leaves a blank at either end: spaces, joiners that join nothing, blank letters.
 _BLANK: Final = r"[\s\u200c\u200d\u2800\u3164\uffa0]+"
 _ENDS: Final = re.compile(rf"\A{_BLANK}|{_BLANK}\Z")
+# Browsers and Windows send the end of a line as two characters, and old Macs as the first of them.
+_LINE_ENDS: Final = re.compile("\r\n?")
 
 
 def without_unseen(text: str) -> str:
@@ -21,8 +23,11 @@ def without_unseen(text: str) -> str:
 
 
 def tidy(text: str) -> str:
-    """The same, and without blanks around it."""
-    return _ENDS.sub("", without_unseen(text))
+    """The same, its lines ended by one character, and without blanks around it.
+
+    So a text that comes back untouched counts as unchanged.
+    """
+    return _ENDS.sub("", _LINE_ENDS.sub("\n", without_unseen(text)))
 
 
 def on_one_line(text: str) -> str:

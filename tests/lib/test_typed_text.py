@@ -19,6 +19,9 @@ from portal.lib.typed_text import tidy
         ("नमस्\u200dते", "नमस्\u200dते"),
         ("team 👩\u200d💻", "team 👩\u200d💻"),
         ("two  spaces\nand a line", "two  spaces\nand a line"),
+        ("lines of\r\nWindows\rand old\r\u200b\nMacs", "lines of\nWindows\nand old\nMacs"),
+        ("\r\r\n.", "."),
+        (".\r\r\n.", ".\n\n."),
     ],
 )
 def test_what_nobody_can_see_is_not_kept(typed: str, meant: str) -> None:

@@ -118,4 +118,4 @@ def _cells(columns: Sequence[str], line: Sequence[str]) -> dict[str, str]:
 
 
 def _cell(text: str) -> str:
-    return tidy(plain_cell(text).replace("\r\n", "\n"))[:LONGEST_CELL]
+    return tidy(plain_cell(text))[:LONGEST_CELL]

@@ -51,8 +51,8 @@ class ActionForm(AddingForm):
     no_location: ClassVar[str] = "Where it was"
 
     def text(self, name: str) -> str:
-        """What was typed into a field, with single line ends."""
-        return typed(self[name]).replace("\r\n", "\n")
+        """What was typed into a field."""
+        return typed(self[name])
 
     def filled(self) -> dict[str, Any]:
         """Everything that was filled in, by the names of the fields; texts as `text` gives them."""

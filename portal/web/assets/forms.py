@@ -114,9 +114,7 @@ class AssetForm(AddingForm):
     def values(self) -> AssetValues:
         """What was typed, as the service takes it."""
         plain = {name: self[name].data for name in AssetValues.__dataclass_fields__}
-        # Browsers send a line's end as two characters; one is stored, so that an untouched text
-        # counts as unchanged.
-        texts = {name: (plain[name] or "").replace("\r\n", "\n") or None for name in OPTIONAL_TEXTS}
+        texts = {name: plain[name] or None for name in OPTIONAL_TEXTS}
         needed = {name: plain[name] or "" for name in ("asset_tag", "name", "condition")}
         needed["kind"] = plain["kind"] or AssetKind.ITEM.value
         ends = self._end_by_months() or self.warranty_expires.data
