@@ -86,6 +86,11 @@ def test_it_refuses_months_beyond_reason(text: str) -> None:
         read_months(text)
 
 
+@pytest.mark.parametrize("months", [1, 36, 600])
+def test_it_reads_up_to_fifty_years_in_months(months: int) -> None:
+    assert read_months(str(months)) == months
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [("", None), (None, None), ("7", 7), (7, 7), ("x", 0), ("-1", 0), ("99999999999", 0), ("²", 0)],

@@ -253,6 +253,8 @@ def test_one_missed_beat_is_nothing_and_two_are(app: Flask) -> None:
     assert not pulse.read().is_ready(Need.PAGES)
     pulse.beat(None)
     assert pulse.read().is_ready(Need.PAGES)
+    pulse.beat(away)
+    assert pulse.read().is_ready(Need.PAGES)  # those before are forgotten
 
 
 def test_beats_that_hang_are_missed_too(app: Flask) -> None:

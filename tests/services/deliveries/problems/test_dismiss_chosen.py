@@ -188,6 +188,8 @@ def test_what_is_no_problem_is_refused_and_leaves_no_trace(sam: Actor, finance: 
         make_delivery(finance, status="stopped", reason="server", code=500),
         uuid4(),
     ]
+    for each in others[:-1]:
+        assert standing_of_failed(each) is None
     for ids, words in (
         (others, "only failed deliveries that are listed as problems"),
         ([], "Tick the deliveries"),
