@@ -39,7 +39,8 @@ def _stored(current: Session, status: DeliveryStatus) -> int:
 
 
 def _oldest_due(current: Session, now: datetime) -> datetime | None:
-    """One probe of the index for each webhook and priority.
+    """One probe of the index for each priority of the webhooks that have something due: the first
+    of them all is due.
 
     In order, those behind the first were due long before their turn came: they tell nothing.
     """
@@ -61,7 +62,6 @@ def _first_due(priority: Priority, now: datetime) -> ScalarSelect[datetime]:
             Delivery.webhook_id == Webhook.id,
             is_open(),
             Delivery.priority == priority,
-            Delivery.due_at <= now,
             has_no_live_lease(now),
         )
         .order_by(Delivery.due_at)
