@@ -47,11 +47,10 @@ _OF_ALL: Final[tuple[ColumnElement[Any], ...]] = (
 @cache
 def locked_webhooks(dialect: str) -> Select[*tuple[Any, ...]]:
     """`FOR NO KEY UPDATE`: events that are being stored meanwhile refer to the row and need not
-    wait."""
+    wait. In no order: who waits for no row waits for nobody in turn."""
     return (
         select(*(getattr(Webhook, name) for name in Locked._fields))
         .where(Webhook.id.in_(given_ids(dialect)))
-        .order_by(Webhook.id)
         .with_for_update(key_share=True, skip_locked=True)
     )
 
