@@ -84,10 +84,8 @@ class Standing:
 
     @property
     def expected_back(self) -> date | None:
-        """The day on which a warranty claim should be over."""
-        if self.asset.status != AssetStatus.WARRANTY or self.incident is None:
-            return None
-        day = self.incident.details.get("expected_back_on")
+        """The day on which a warranty claim should be over; no other incident has one."""
+        day = self.incident.details.get("expected_back_on") if self.incident else None
         return date.fromisoformat(day) if day else None
 
     @property
