@@ -1,11 +1,13 @@
-"""A program that dies is started again, at once the first time, then after growing pauses."""
+"""A program that dies is started again, at once the first time, then after growing pauses; what it
+says is passed on, whatever it says."""
 
+import os
 import time
 
 import pytest
 
 from jobs.processes import child
-from jobs.processes.child import Child
+from jobs.processes.child import Child, LineReader
 from jobs.processes.plan import Program
 
 
@@ -35,3 +37,33 @@ def test_one_that_was_well_for_a_while_is_started_at_once_again(
     assert dying.plan_restart() == 0.0
     monkeypatch.undo()
     assert dying.plan_restart() == 0.5
+
+
+def test_what_it_says_is_passed_on_line_by_line_whatever_it_says() -> None:
+    heard: list[tuple[str, str]] = []
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    lines = LineReader(reading, "web", lambda name, line: heard.append((name, line)))
+    assert lines.read()  # nothing yet
+    os.write(writing, b"one \r\ntwo\n\xff is no UTF-8\nthe be")
+    assert lines.read()
+    assert heard == [("web", "one"), ("web", "two"), ("web", "\ufffd is no UTF-8")]
+    os.write(writing, b"ginning\nwithout an end")
+    os.close(writing)
+    while lines.read():
+        pass
+    assert heard[3:] == [("web", "the beginning"), ("web", "without an end")]
+    os.close(reading)
+
+
+def test_a_line_without_an_end_is_passed_on_in_parts() -> None:
+    heard: list[str] = []
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    lines = LineReader(reading, "web", lambda _, line: heard.append(line))
+    for _ in range(3):
+        os.write(writing, b"x" * 40_000)
+        assert lines.read()
+    assert [len(each) for each in heard] == [80_000]
+    os.close(writing)
+    os.close(reading)
