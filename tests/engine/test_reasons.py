@@ -99,6 +99,9 @@ def test_a_hostile_location_stays_one_short_line() -> None:
     assert len(told.what_happened) < 400
     assert told.what_happened.isprintable()
     assert "ab{x}" in told.what_happened
+    # Nor is a megabyte of it read.
+    hidden = explain(Reason.REDIRECT, host="h", location="\0" * 1_000_000 + "behind")
+    assert "behind" not in hidden.what_happened
 
 
 def test_a_host_is_never_rewritten() -> None:

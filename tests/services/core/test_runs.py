@@ -77,6 +77,14 @@ def test_one_alone_cleans_up_after_it(folder: Path) -> None:
     assert len(over()) == 1
 
 
+def test_what_is_no_mark_or_cannot_be_opened_hides_no_run(folder: Path) -> None:
+    (folder / "a note").touch()
+    (folder / str(uuid4())).mkdir()
+    ended = folder / str(uuid4())
+    ended.touch()
+    assert over() == [ended]
+
+
 def test_ones_own_goes_on_and_bears_its_name(folder: Path) -> None:
     runs.mark()
     runs.mark()

@@ -244,6 +244,17 @@ def test_settings_that_open_a_door_are_told(
     assert words in title
 
 
+@pytest.mark.parametrize(
+    ("count", "words"), [(1, "“1”."), (5, "“4”, “5”."), (7, "“5” and 2 more.")]
+)
+def test_five_webhooks_whose_keys_are_lost_are_named(
+    settings: Settings, count: int, words: str
+) -> None:
+    lost = [str(number) for number in range(1, count + 1)]
+    ((_, title),) = titles(settings, lost=lost)
+    assert title.endswith(words)
+
+
 def test_doors_that_are_closed_are_not(settings: Settings) -> None:
     fine = replace(settings, redis_url="redis://:hush@10.0.0.5/0", base_url="http://127.0.0.1:8000")
     assert titles(replace(fine, local_trial=True)) == []

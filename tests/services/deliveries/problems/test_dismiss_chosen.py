@@ -24,6 +24,7 @@ from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from portal.services.deliveries.problems import queries as problems
 from portal.services.deliveries.problems.chosen import (
+    BroughtBack,
     ChosenCount,
     bring_back_chosen,
     dismiss_chosen,
@@ -177,6 +178,14 @@ def test_each_webhook_has_its_line_in_the_audit_trail(sam: Actor, finance: Hook)
         },
     ]
     assert problems.count() == 0
+    assert bring_back_chosen(sam, made) == BroughtBack(3, 0)
+    entries = session().scalars(select(AuditEntry).order_by(AuditEntry.id)).all()
+    found = [
+        (each.action, each.target_name, each.changes["selected_deliveries"]["to"])
+        for each in entries[2:]
+    ]
+    brought_back = "webhook.problem_brought_back"
+    assert found == [(brought_back, "Finance", 2), (brought_back, "Desk", 1)]
 
 
 def test_what_is_no_problem_is_refused_and_leaves_no_trace(sam: Actor, finance: Hook) -> None:
