@@ -5,15 +5,19 @@ import socket
 import time
 from pathlib import Path
 
+import certifi
+import pycurl
 import pytest
 
 from portal.engine.http.address_guard import AddressGuard
+from portal.engine.http.curl_handle import CurlHandle, Order
 from portal.engine.http.transport import Transport
 from portal.engine.reason_keys import Reason
 from tests.engine.http.real_receivers import hostile
 from tests.engine.http.real_receivers.hostile import OK_HEAD, HostileServer, Visit
 from tests.engine.http.real_receivers.send import (
     BODY,
+    HEADERS,
     LOOPBACK,
     drive_all,
     open_guard,
@@ -230,3 +234,16 @@ def test_no_more_than_the_agreed_number_is_started(receiver: Receiver) -> None:
     with pytest.raises(RuntimeError, match="places are taken"):
         transport.start(2, prepare(receiver.url, (), BODY), timeout=1)
     transport.close()
+
+
+def test_a_request_whose_time_was_up_before_it_began_ends_at_once() -> None:
+    handle = CurlHandle(open_guard(), certifi.where())
+    with HostileServer(hostile.silent) as server:
+        request = prepare(server.url, HEADERS, BODY)
+        lines = [f"{name}: {value}" for name, value in HEADERS]
+        order = Order("late", request, server.url, lines, time.monotonic() - 9, 2.0, None)
+        handle.load(order, waited=9.0)
+        with pytest.raises(pycurl.error) as ended:
+            handle.curl.perform()
+    assert ended.value.args[0] == pycurl.E_OPERATION_TIMEDOUT
+    handle.curl.close()
