@@ -52,6 +52,7 @@ def test_what_looks_like_a_secret_is_masked(line: str, shown: str) -> None:
 def test_the_installations_own_secrets_are_masked_wherever_they_stand(tmp_path: Path) -> None:
     places = {
         "INSTANCE_DIR": str(tmp_path),
+        "METRICS_TOKEN": "a.token.of.the.metrics",
         "SMTP_URL": "smtp://us:mail%2Fpass@host",
         "DATABASE_URL": "postgresql://db/portal?user=portal&password=base%2Fpass",
     }
@@ -59,6 +60,7 @@ def test_the_installations_own_secrets_are_masked_wherever_they_stand(tmp_path: 
     redact = Redactor(secrets_of(settings))
     key = settings.encryption_keys[0]
     assert redact(f"a{settings.secret_key}b {key}") == "a[hidden]b [hidden]"
+    assert redact("with a.token.of.the.metrics") == "with [hidden]"
     assert redact("no entry for base/pass") == "no entry for [hidden]"
     assert redact("mail%2Fpass, and decoded mail/pass") == "[hidden], and decoded [hidden]"
 
