@@ -181,7 +181,7 @@ def ring_after_commit(
 
     `which`: another bell than the deliveries' (`portal.queue.task_bell`).
     """
-    session.info.setdefault(_RINGS, {})[which] = True
+    session.info.setdefault(_RINGS, {})[which] = None  # each once, in this order
 
 
 def bell_count() -> int | None:

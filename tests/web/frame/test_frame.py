@@ -50,7 +50,8 @@ def test_it_answers_an_error_with_a_page_and_a_way_out(pages: Pages, code: int) 
 def test_it_says_which_methods_an_address_takes(client: FlaskClient) -> None:
     answer = client.get("/deliveries/1/retry")
     assert answer.status_code == 405
-    assert answer.allow.to_header() == "OPTIONS, POST"
+    assert answer.headers["Allow"] == "OPTIONS, POST"
+    assert client.post("/deliveries").headers["Allow"] == "GET, HEAD, OPTIONS"
 
 
 def test_it_answers_although_nobody_can_be_looked_up() -> None:
