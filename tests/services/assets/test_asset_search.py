@@ -79,6 +79,8 @@ def many(app: Flask) -> None:
             for n in range(MANY)
         )
         current.add(Asset(asset_tag="X-1", name="Telescope", status="checked_out"))
+        few = {"kind": "stock", "quantity": 1, "min_quantity": 2}
+        current.add(Asset(asset_tag="X-2", name="Paper", status="available", **few))
         current.add(Staff(name="Zoe Winter", email="zoe@example.com"))
         current.add_all(Staff(name=f"Ben {n}", email=f"ben{n}@example.com") for n in range(200))
     long_ago = utcnow().replace(year=2001)
@@ -100,8 +102,10 @@ def test_beside_a_search_it_counts_to_a_limit_and_says_so(many: None) -> None:
     assert (chosen[Shown.LOST], chosen[Shown.BROKEN]) == (LOST, None)
     one = counts(AssetFilter(search="winter"))
     assert {chip: n for chip, n in one.items() if n} == {None: 1, Shown.OUT: 1, Shown.OVERDUE: 1}
+    few = counts(AssetFilter(search="paper"))
+    assert {chip: n for chip, n in few.items() if n} == {None: 1, Shown.FREE: 1, Shown.LOW: 1}
     everything = counts(AssetFilter())
-    assert (everything[None], everything[Shown.LOST]) == (MANY + 1, LOST)
+    assert (everything[None], everything[Shown.LOST]) == (MANY + 2, LOST)
 
 
 def test_the_whole_register_is_counted_no_further_than_the_limit(
