@@ -63,6 +63,8 @@ def test_the_installations_own_secrets_are_masked_wherever_they_stand(tmp_path: 
     assert redact("with a.token.of.the.metrics") == "with [hidden]"
     assert redact("no entry for base/pass") == "no entry for [hidden]"
     assert redact("mail%2Fpass, and decoded mail/pass") == "[hidden], and decoded [hidden]"
+    # One that begins another hides all of that one.
+    assert Redactor(["secret-one", "secret-one-more"])("secret-one-more") == "[hidden]"
 
 
 def test_a_line_is_one_json_object_whatever_it_says() -> None:

@@ -2,12 +2,14 @@
 
 from collections import Counter
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from flask import Flask
 
 from portal.engine.retry_policy import AttemptKind
 from portal.extensions import settings
+from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
 from portal.services.dispatch.claim_types import Claim
 from tests.jobs.pump.delivery_clock import ask_for_retry, claim, deliveries
@@ -51,6 +53,12 @@ def test_a_claim_takes_no_more_than_it_has_room_for_even_with_a_test(hook: Hook)
     for priority in (Priority.NORMAL, Priority.NORMAL, Priority.TEST):
         make_delivery(hook, priority=priority)
     assert kinds(claim(2)) == [AttemptKind.TEST, AttemptKind.SCHEDULED]
+
+
+def test_what_is_due_longest_goes_first_whenever_it_was_stored(hook: Hook) -> None:
+    now = utcnow()
+    stored = [make_delivery(hook, due_at=now - timedelta(minutes=n)) for n in range(1, 6)]
+    assert [each.public_id for each in claim()] == [str(each) for each in stored[:1:-1]]
 
 
 def test_one_that_has_few_places_left_limits_no_other(hook: Hook) -> None:

@@ -19,7 +19,7 @@ from portal.services.core import heartbeats
 from portal.services.core.unit_of_work import writing
 from portal.services.operations.sending import switch
 from portal.services.webhooks.notices import emails, mailer, smtp
-from tests.support.database.rivals import at_once
+from tests.support.database.rivals import Rival, at_once
 from tests.support.factories import Hook, make_user, make_webhook
 from tests.support.mail_server import MailServer, Session
 
@@ -217,6 +217,21 @@ def test_two_at_once_tell_once(server: MailServer, app: Flask) -> None:
     make_user()
     failing()
     assert sorted(at_once(app, [emails.send_due] * 2)) == [0, 1]
+    assert len(server.messages) == 1
+
+
+def test_what_somebody_else_is_about_to_tell_is_not_told(server: MailServer, app: Flask) -> None:
+    make_user()
+    hook = failing()
+    emails.send_due()
+    let_time_pass()
+    change(hook, state=WebhookState.OFF, off_reason=OffReason.FAILING)
+    rival = Rival(app, emails.send_due)
+    with writing() as current:
+        current.get(Webhook, hook.id, with_for_update={"key_share": True})
+        current.execute(update(Notice).values(told_at=utcnow()))
+        rival.begin()
+    rival.finish()
     assert len(server.messages) == 1
 
 
