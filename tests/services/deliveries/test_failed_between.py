@@ -36,11 +36,16 @@ def found(**more: object) -> set[UUID]:
     return set(ids)
 
 
-@pytest.mark.parametrize("most", [failures.MOST_TOLD, 0], ids=["few", "many"])
+@pytest.mark.parametrize(
+    ("most", "attempts"),
+    [(failures.MOST_TOLD, failures.MOST_ATTEMPTS), (0, 9), (9, 1), (9, 2), (9, 3)],
+    ids=["few", "many", "many attempts", "some", "just few enough"],
+)
 def test_what_failed_then_is_listed_whatever_became_of_it(
-    app: Flask, monkeypatch: pytest.MonkeyPatch, most: int
+    app: Flask, monkeypatch: pytest.MonkeyPatch, most: int, attempts: int
 ) -> None:
     monkeypatch.setattr(failures, "MOST_TOLD", most)
+    monkeypatch.setattr(failures, "MOST_ATTEMPTS", attempts)
     hook = make_webhook(name="Helpdesk")
     arrived = failed_at(NIGHT, status="delivered", webhook=hook)
     make_attempt(arrived, started_at=NIGHT + 5 * HOUR, outcome="delivered", code=200)
