@@ -23,7 +23,7 @@ from tests.services.bulk_retry.test_bulk_retry import (
     some,
     work,
 )
-from tests.support.deliveries import stored
+from tests.support.deliveries import find_lease, lease, stored
 from tests.support.factories import make_user, make_webhook
 
 pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
@@ -149,3 +149,13 @@ def test_a_choice_of_a_rest_survives_being_stored() -> None:
     assert stored_choice.from_params(stored_choice.as_params(choice)) == choice
     untried = Selection(wanted=LogFilter(untried=True), newest=7)
     assert stored_choice.from_params(stored_choice.as_params(untried)) == untried
+
+
+def test_a_try_that_was_cut_off_before_is_no_result_of_the_bulk_retry(ana: Actor) -> None:
+    (made,) = some(1, make_webhook(), status="retrying", attempts=1, tries=1)
+    lease(made, -1)
+    bulk_retry_task.start(ana, all_that(LogFilter()))
+    work()
+    assert find_lease(made) is None
+    assert stored(made)["attempts"] == 2
+    assert session().scalars(select(BatchRow.attempts)).all() == [2]
