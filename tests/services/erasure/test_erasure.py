@@ -14,6 +14,7 @@ from portal.models.assets import Activity
 from portal.models.audit import AuditEntry, ErasedKind, Erasure
 from portal.models.deliveries import Event
 from portal.models.people import Link, User, UserSession
+from portal.models.planning import Maintenance
 from portal.models.tasks import Task
 from portal.models.webhooks import Webhook, WebhookState
 from portal.services.core.unit_of_work import session, writing
@@ -31,6 +32,7 @@ from tests.services.erasure.filled_portal import (
     fill,
     places_of,
 )
+from tests.support.database.rivals import Rival
 
 BOTH = pytest.mark.parametrize("kind", list(ErasedKind))
 # Bodies as they went out, and what came back: kept until their retention ends.
@@ -197,3 +199,18 @@ def test_done_once_more_it_changes_nothing(app: Flask) -> None:
     session().rollback()
     after = [dict(row._mapping) for row in session().execute(select(AuditEntry.__table__))]
     assert after == before
+
+
+def test_what_somebody_writes_meanwhile_stays_without_the_name(app: Flask) -> None:
+    label = begin(fill(), ErasedKind.STAFF)
+    rival = Rival(app, work)
+    with writing() as current:
+        plan = current.scalars(
+            select(Maintenance).where(Maintenance.note.contains(ZOE.name))
+        ).first()
+        assert plan is not None
+        plan.note, plan_id = f"{ZOE.name} was called, and came", plan.id
+        current.flush()
+        rival.begin()
+    rival.finish()
+    assert session().get_one(Maintenance, plan_id).note == f"{label} was called, and came"
