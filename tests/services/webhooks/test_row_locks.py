@@ -1,0 +1,92 @@
+"""Whoever changes what is sent to a webhook takes its row first, and so one goes after the other.
+
+Who records the end of an attempt has the row too, and counts on nobody else being at it.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from uuid import UUID
+
+import pytest
+from flask import Flask
+
+from portal.engine.reasons import Reason
+from portal.lib.clock import utcnow
+from portal.models.webhooks import Webhook
+from portal.services.bulk_retry import task as bulk_retry_task
+from portal.services.bulk_retry.selection import Selection
+from portal.services.core.permissions import Actor
+from portal.services.core.unit_of_work import writing
+from portal.services.deliveries import retry as delivery_retry
+from portal.services.deliveries.problems.chosen import dismiss_chosen
+from portal.services.deliveries.problems.dismissal import dismiss
+from portal.services.tasks import leases as task_leases
+from portal.services.webhooks import sample_deliveries
+from tests.support.database.rivals import Rival
+from tests.support.deliveries import make_delivery, stored
+from tests.support.factories import Hook, make_user, make_webhook, publish
+
+Verb = Callable[[Actor, Hook, UUID], object]
+
+
+def retry(actor: Actor, _hook: Hook, failed: UUID) -> None:
+    delivery_retry.retry(actor, failed)
+
+
+def retry_in_bulk(actor: Actor, _hook: Hook, failed: UUID) -> None:
+    bulk_retry_task.start(actor, Selection(ticked=(failed,)))
+    turn = task_leases.claim()
+    assert turn is not None
+    while stored(failed)["status"] == "failed":
+        assert task_leases.advance(turn, bulk_retry_task.KIND)
+
+
+def dismiss_it(actor: Actor, _hook: Hook, failed: UUID) -> None:
+    assert dismiss_chosen(actor, [failed]).dismissed == 1
+
+
+def dismiss_all(actor: Actor, hook: Hook, _failed: UUID) -> None:
+    assert dismiss(actor, hook.public_id, Reason.SERVER, utcnow()).count == 1
+
+
+def send_a_test(actor: Actor, hook: Hook, _failed: UUID) -> None:
+    sample_deliveries.send_test(actor, hook.public_id)
+
+
+def something_happens(_actor: Actor, _hook: Hook, _failed: UUID) -> None:
+    publish()
+
+
+@pytest.mark.parametrize(
+    ("verb", "columns"),
+    [
+        (retry, {}),
+        (retry_in_bulk, {}),
+        (dismiss_it, {}),
+        (dismiss_all, {}),
+        (send_a_test, {}),
+        # Oldest means the same to everybody; nothing is left behind as held.
+        (something_happens, {"in_order": True}),
+        (something_happens, {"state": "off"}),
+    ],
+)
+def test_whoever_has_the_webhooks_row_goes_first(
+    app: Flask, verb: Verb, columns: dict[str, object]
+) -> None:
+    ana, hook = make_user().actor, make_webhook(**columns)
+    failed = make_delivery(hook, status="failed", reason="server", code=500, tries=10)
+    rival = Rival(app, partial(verb, ana, hook, failed))
+    with writing() as current:
+        current.get(Webhook, hook.id, with_for_update={"key_share": True})
+        rival.begin()
+    rival.finish()
+
+
+def test_what_happens_holds_up_nobody_where_no_order_is_kept(app: Flask) -> None:
+    hook = make_webhook()
+    with writing() as current:
+        current.get(Webhook, hook.id, with_for_update={"key_share": True})
+        if current.get_bind().dialect.name == "postgresql":
+            rival = Rival(app, publish)
+            rival.start()
+            rival.finish()
