@@ -2,18 +2,26 @@
 
 from collections.abc import Callable
 
+import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from portal.models.assets import Asset
+from portal.models.assets import Asset, Location
+from portal.models.assignments import Staff
 from portal.models.deliveries import Event
-from portal.services.actions import lifecycle
+from portal.services.actions import assignments, incidents, lifecycle
 from portal.services.assets import named_lists
 from portal.services.assets.rules import AssetValues
 from portal.services.core.refusals import NotFound, Refusal
-from portal.services.core.unit_of_work import session
-from tests.support.database.rivals import at_once
-from tests.support.factories import make_asset, make_category, make_user
+from portal.services.core.unit_of_work import session, writing
+from tests.support.database.rivals import Rival, at_once
+from tests.support.factories import (
+    make_asset,
+    make_category,
+    make_location,
+    make_staff,
+    make_user,
+)
 
 
 def test_many_new_assets_get_a_number_each(app: Flask) -> None:
@@ -76,3 +84,39 @@ def test_a_category_is_not_deleted_under_a_new_asset(app: Flask) -> None:
         ],
     )
     assert sum(isinstance(each, Refusal) for each in results) == 1
+
+
+def test_nothing_is_given_to_somebody_who_leaves_meanwhile(app: Flask) -> None:
+    ana, staff_id, asset_id = make_user(), make_staff("Zoe"), make_asset()
+    said: list[str] = []
+
+    def give() -> None:
+        with pytest.raises(Refusal) as refused:
+            assignments.allocate(ana.actor, asset_id, staff_id=staff_id)
+        said.append(refused.value.sentence)
+
+    rival = Rival(app, give)
+    with writing() as current:
+        current.get_one(Staff, staff_id, with_for_update=True).is_active = False
+        current.flush()
+        rival.begin()
+    rival.finish()
+    assert said == ["Zoe has left. Choose somebody else"]
+
+
+def test_nothing_is_moved_to_a_place_that_is_deleted_meanwhile(app: Flask) -> None:
+    ana, location_id, asset_id = make_user(), make_location("Attic"), make_asset()
+    said: list[str] = []
+
+    def move() -> None:
+        with pytest.raises(Refusal) as refused:
+            incidents.transfer(ana.actor, asset_id, location_id=location_id)
+        said.append(refused.value.sentence)
+
+    rival = Rival(app, move)
+    with writing() as current:
+        current.delete(current.get_one(Location, location_id, with_for_update=True))
+        current.flush()
+        rival.begin()
+    rival.finish()
+    assert said == ["This location has been deleted. Choose another location"]
