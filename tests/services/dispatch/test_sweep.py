@@ -10,8 +10,9 @@ from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook
+from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import sweep as dispatch_sweep
-from tests.support.deliveries import make_delivery, stored
+from tests.support.deliveries import find_lease, lease, make_delivery, stored
 from tests.support.factories import make_webhook
 
 
@@ -29,6 +30,21 @@ def test_it_waits_for_nobody_who_works_at_a_webhook_that_is_well_again(app: Flas
         somebody.execute(select(Delivery.id).with_for_update(nowait=True))
     assert dispatch_sweep.settle() == 1
     assert stored(made)["due_at"] < later
+
+
+def test_what_ran_out_is_left_to_whoever_has_its_webhook(app: Flask) -> None:
+    """Who records an end just now may be the one whose lease it is."""
+    if db.engine.dialect.name == "sqlite":
+        pytest.skip("SQLite locks no rows")
+    made = make_delivery(make_webhook())
+    lease(made, -1)
+    with db.engine.begin() as somebody:
+        somebody.execute(select(Webhook.id).with_for_update(key_share=True))
+        with writing() as current:
+            assert dispatch_sweep.settle_leases_on(current.connection()) == 0
+    assert find_lease(made) is not None
+    with writing() as current:
+        assert dispatch_sweep.settle_leases_on(current.connection()) == 1
 
 
 def test_it_looks_at_a_deleted_webhook_only_while_something_is_held_there(app: Flask) -> None:
