@@ -27,6 +27,7 @@ from portal.services.core import removal
 from portal.services.core.unit_of_work import database_time, session, writing
 from portal.services.operations import retention
 from portal.services.outbox import rollups
+from tests.support.database.rivals import Rival
 from tests.support.deliveries import lease, make_delivery, stored
 from tests.support.factories import make_webhook, publish
 
@@ -295,6 +296,25 @@ def test_what_somebody_works_at_is_left_to_the_next_run(app: Flask) -> None:
         assert count(Delivery) == 1
     engine.dispose()
     assert retention.prune()[retention.DELIVERIES] == 1
+
+
+@pytest.mark.usefixtures("everything")
+def test_a_run_waits_for_nobody_and_leaves_what_is_theirs(app: Flask) -> None:
+    if db.engine.dialect.name == "sqlite":
+        pytest.skip("On SQLite one transaction writes at a time.")
+    rows = {kind.row for kind in KINDS.values()}
+    before = {row: count(row) for row in rows}
+    engine = impatient_engine(app.extensions["settings"].database_url)
+    with Session(engine) as theirs:
+        for row in rows - {Webhook}:
+            theirs.execute(select(row).with_for_update()).all()
+        hooks = select(Webhook.id).where(Webhook.old_until.is_(None))
+        theirs.execute(hooks.with_for_update()).all()
+        Rival(app, retention.prune).pass_by()
+        assert {row: count(row) for row in rows} == before
+    engine.dispose()
+    retention.prune()
+    assert all(count(row) < before[row] for row in rows)
 
 
 def test_of_two_runs_the_one_that_takes_an_events_last_delivery_takes_the_event(
