@@ -1,18 +1,22 @@
 """Stopping all sending: who may, what is written down, what is refused and rests meanwhile."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, update
 
+from portal.lib.clock import utcnow
 from portal.models.audit import AuditEntry
+from portal.models.operations import SendingSwitch
 from portal.models.tasks import Task
+from portal.models.webhooks import Webhook
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
 from portal.services.core.refusals import NotAllowed, Refusal
-from portal.services.core.unit_of_work import session
+from portal.services.core.unit_of_work import session, writing
 from portal.services.deliveries import retry as delivery_retry
 from portal.services.operations.findings import find
 from portal.services.operations.health import read_facts
@@ -23,6 +27,7 @@ from portal.services.webhooks.activation import HeldChoice
 from portal.services.webhooks.held_deliveries import HeldDecision, Rest
 from portal.services.webhooks.sample_deliveries import send_test
 from portal.services.webhooks.values import WebhookValues
+from tests.support.database.rivals import Rival
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_user, make_webhook
 
@@ -55,6 +60,26 @@ def test_an_administrator_stops_and_starts_it_and_the_trail_says_so_once() -> No
         ("sending.started", "Ben"),
     ]
     assert entries()[1].changes["stopped_for"]["to"].endswith(("ms", "second", "seconds"))
+
+
+def test_the_time_that_it_was_stopped_counts_for_whoever_still_fails(app: Flask) -> None:
+    """Somebody else's answer has arrived there just now."""
+    ana, hour = make_user(), timedelta(hours=1)
+    since = {"failures_in_row": 3, "failing_since": utcnow() - 2 * hour}
+    failing, recovers = make_webhook(**since), make_webhook(**since)
+    new = make_webhook(failures_in_row=1, failing_since=utcnow() - hour / 4)
+    switch.stop(ana.actor)
+    with writing() as current:
+        current.execute(update(SendingSwitch).values(stopped_at=utcnow() - hour))
+    rival = Rival(app, lambda: switch.start(ana.actor))
+    with writing() as current:
+        row = current.get_one(Webhook, recovers.id, with_for_update={"key_share": True})
+        row.failures_in_row, row.failing_since = 0, None
+        current.flush()
+        rival.begin()
+    rival.finish()
+    seconds = [session().get_one(Webhook, each.id).stopped_for for each in (failing, recovers, new)]
+    assert seconds == [pytest.approx(3600, abs=60), 0, pytest.approx(900, abs=60)]
 
 
 def test_nobody_may_ask_for_anything_to_be_sent_meanwhile() -> None:
