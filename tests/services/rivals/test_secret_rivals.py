@@ -1,0 +1,73 @@
+"""A secret key that is replaced while something goes over all of them stays the one it is."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+
+from portal.lib.clock import utcnow
+from portal.models.deliveries import DeliveryStatus
+from portal.models.webhooks import Webhook, WebhookState
+from portal.services.core import vault
+from portal.services.core.unit_of_work import session, writing
+from portal.services.webhooks import activation, key_rotation
+from portal.services.webhooks.secrets import forget_replaced
+from tests.services.webhooks.keys.other_keys import NEW_KEY, Keys
+from tests.support.database.rivals import Rival
+from tests.support.deliveries import make_delivery, stored
+from tests.support.factories import Hook, make_webhook
+
+
+def meanwhile(rival: Rival, hook: Hook, change: Callable[[Webhook], None]) -> Webhook:
+    """Change the webhook while the rival comes to it; how it is at the end."""
+    with writing() as current:
+        row = current.get_one(Webhook, hook.id, with_for_update={"key_share": True})
+        change(row)
+        current.flush()
+        rival.begin()
+    rival.finish()
+    return session().get_one(Webhook, hook.id, populate_existing=True)
+
+
+def test_it_is_not_replaced_by_the_old_one_sealed_anew(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = Keys(app, monkeypatch)
+    hook = make_webhook(secret="the secret of before")
+    keys.become(NEW_KEY, *keys.old)
+
+    def replace_it(row: Webhook) -> None:
+        row.secret_enc = vault.seal_secret(row.id, "the secret of now")
+
+    rival = Rival(app, lambda: key_rotation.rotate(lambda _: None))
+    row = meanwhile(rival, hook, replace_it)
+    assert vault.open_secret(row.id, row.secret_enc or b"") == "the secret of now"
+
+
+def test_one_that_signs_again_is_not_erased(app: Flask) -> None:
+    hook = make_webhook(old_secret_enc=b"of before", old_until=utcnow() - timedelta(minutes=1))
+
+    def replace_it(row: Webhook) -> None:
+        row.old_secret_enc, row.old_until = b"of now", utcnow() + timedelta(days=1)
+
+    def erase() -> None:
+        with writing() as current:
+            forget_replaced(current)
+
+    assert meanwhile(Rival(app, erase), hook, replace_it).old_secret_enc == b"of now"
+
+
+def test_nothing_is_held_for_a_webhook_that_is_turned_on_meanwhile(app: Flask) -> None:
+    hook = make_webhook(state="off")
+    made = make_delivery(hook)
+
+    def turn_on(row: Webhook) -> None:
+        row.state = WebhookState.ACTIVE
+
+    def hold() -> None:
+        with writing() as current:
+            activation.hold_open(current.connection(), hook.id)
+
+    meanwhile(Rival(app, hold), hook, turn_on)
+    assert stored(made)["status"] == DeliveryStatus.WAITING
