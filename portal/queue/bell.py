@@ -68,6 +68,10 @@ class Bell:
         self._silent_until = 0.0
         self._is_silent = False
 
+    def close(self) -> None:
+        """Let the connections go; whatever asks next makes new ones."""
+        self._client.close()
+
     def ring(self) -> None:
         """Make sure that a pump looks at the table after this moment."""
         self.ask(self._ring_or_enqueue)

@@ -151,6 +151,8 @@ def test_wrong_keys_end_the_server_and_not_one_process_of_it(tmp_path: Path) -> 
 
 def test_a_process_that_hangs_is_replaced_and_one_that_rests_is_not(tmp_path: Path) -> None:
     with web_server(tmp_path, GUNICORN_CMD_ARGS="--timeout 2") as web:
+        # The first of the two may answer before the second has begun.
+        assert until(lambda: len(children_of(web.process.pid)) == 2, 20)
         before = set(children_of(web.process.pid))
         time.sleep(3.5)
         assert set(children_of(web.process.pid)) == before
