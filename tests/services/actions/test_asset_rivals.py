@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-import pytest
 from flask import Flask
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from portal.models.assets import Asset, Location
 from portal.models.assignments import Staff
@@ -13,8 +13,8 @@ from portal.services.actions import assignments, incidents, lifecycle
 from portal.services.assets import named_lists
 from portal.services.assets.rules import AssetValues
 from portal.services.core.refusals import NotFound, Refusal
-from portal.services.core.unit_of_work import session, writing
-from tests.support.database.rivals import Rival, at_once
+from portal.services.core.unit_of_work import session
+from tests.support.database.rivals import at_once, meanwhile
 from tests.support.factories import (
     make_asset,
     make_category,
@@ -88,35 +88,23 @@ def test_a_category_is_not_deleted_under_a_new_asset(app: Flask) -> None:
 
 def test_nothing_is_given_to_somebody_who_leaves_meanwhile(app: Flask) -> None:
     ana, staff_id, asset_id = make_user(), make_staff("Zoe"), make_asset()
-    said: list[str] = []
 
-    def give() -> None:
-        with pytest.raises(Refusal) as refused:
-            assignments.allocate(ana.actor, asset_id, staff_id=staff_id)
-        said.append(refused.value.sentence)
-
-    rival = Rival(app, give)
-    with writing() as current:
+    def leave(current: Session) -> None:
         current.get_one(Staff, staff_id, with_for_update=True).is_active = False
-        current.flush()
-        rival.begin()
-    rival.finish()
-    assert said == ["Zoe has left. Choose somebody else"]
+
+    answer = meanwhile(
+        app, lambda: assignments.allocate(ana.actor, asset_id, staff_id=staff_id), leave
+    )
+    assert answer.sentence == "Zoe has left. Choose somebody else"
 
 
 def test_nothing_is_moved_to_a_place_that_is_deleted_meanwhile(app: Flask) -> None:
     ana, location_id, asset_id = make_user(), make_location("Attic"), make_asset()
-    said: list[str] = []
 
-    def move() -> None:
-        with pytest.raises(Refusal) as refused:
-            incidents.transfer(ana.actor, asset_id, location_id=location_id)
-        said.append(refused.value.sentence)
-
-    rival = Rival(app, move)
-    with writing() as current:
+    def delete(current: Session) -> None:
         current.delete(current.get_one(Location, location_id, with_for_update=True))
-        current.flush()
-        rival.begin()
-    rival.finish()
-    assert said == ["This location has been deleted. Choose another location"]
+
+    answer = meanwhile(
+        app, lambda: incidents.transfer(ana.actor, asset_id, location_id=location_id), delete
+    )
+    assert answer.sentence == "This location has been deleted. Choose another location"

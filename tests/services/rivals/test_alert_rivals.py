@@ -4,15 +4,16 @@ from datetime import timedelta
 
 from flask import Flask
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from portal.lib.clock import common_now
 from portal.models.alerts import Alert, RunKind
 from portal.models.assets import Asset
 from portal.services.alerts import control
 from portal.services.core.time_zones import today
-from portal.services.core.unit_of_work import session, writing
+from portal.services.core.unit_of_work import session
 from tests.services.alerts.due_things import decided, with_warranty
-from tests.support.database.rivals import Rival
+from tests.support.database.rivals import meanwhile
 from tests.support.factories import make_user
 
 
@@ -23,13 +24,12 @@ def run() -> None:
 def test_a_warranty_that_is_prolonged_meanwhile_alerts_nobody(app: Flask) -> None:
     decided()
     asset_id = with_warranty(3)
-    rival = Rival(app, run)
-    with writing() as current:
+
+    def prolong(current: Session) -> None:
         asset = current.get_one(Asset, asset_id, with_for_update=True)
         asset.warranty_expires = today() + timedelta(days=900)
-        current.flush()
-        rival.begin()
-    rival.finish()
+
+    meanwhile(app, run, prolong)
     assert session().scalars(select(Alert)).all() == []
 
 
@@ -38,13 +38,11 @@ def test_one_that_somebody_looks_after_meanwhile_is_theirs(app: Flask) -> None:
     with_warranty(3)
     run()
     alert_id, public_id = session().execute(select(Alert.id, Alert.public_id)).one()
-    ana, took = make_user("manager"), list[bool]()
-    rival = Rival(app, lambda: took.append(control.acknowledge(ana.actor, public_id)))
-    with writing() as current:
+    ana = make_user("manager")
+
+    def take(current: Session) -> None:
         alert = current.get_one(Alert, alert_id, with_for_update=True)
         alert.acknowledged_at, alert.acknowledged_by = common_now(), "Ben"
-        current.flush()
-        rival.begin()
-    rival.finish()
-    assert took == [False]
+
+    assert meanwhile(app, lambda: control.acknowledge(ana.actor, public_id), take) is False
     assert session().get_one(Alert, alert_id).acknowledged_by == "Ben"

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy.orm import Session
 
 from portal.models.alerts import AlertSettings
 from portal.models.assets import Asset, Location
@@ -26,7 +27,7 @@ from portal.services.core.unit_of_work import session, writing
 from portal.services.people import users
 from portal.services.webhooks import crud
 from tests.services.webhooks.test_crud import values
-from tests.support.database.rivals import Rival
+from tests.support.database.rivals import meanwhile
 from tests.support.factories import (
     make_asset,
     make_location,
@@ -83,19 +84,9 @@ def test_the_second_of_two_sees_what_the_first_has_saved(
     app: Flask, edited: Callable[[Actor], Edited]
 ) -> None:
     model, row_id, save = edited(make_user().actor)
-    told: list[object] = []
 
-    def try_it() -> None:
-        with pytest.raises(Stale):
-            save()
-        told.append(True)
+    def save_first(current: Session) -> None:
+        current.get_one(model, row_id, with_for_update={"key_share": True}).version += 1
 
     session().rollback()
-    rival = Rival(app, try_it)
-    with writing() as current:
-        row = current.get_one(model, row_id, with_for_update={"key_share": True})
-        row.version += 1
-        current.flush()
-        rival.begin()
-    rival.finish()
-    assert told == [True]
+    assert isinstance(meanwhile(app, save, save_first), Stale)

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 from flask import Flask
+from sqlalchemy.orm import Session
 
 from portal.lib.clock import utcnow
 from portal.models.deliveries import DeliveryStatus
@@ -14,19 +15,20 @@ from portal.services.core.unit_of_work import session, writing
 from portal.services.webhooks import activation, key_rotation
 from portal.services.webhooks.secrets import forget_replaced
 from tests.services.webhooks.keys.other_keys import NEW_KEY, Keys
-from tests.support.database.rivals import Rival
+from tests.support.database.rivals import meanwhile
 from tests.support.deliveries import make_delivery, stored
 from tests.support.factories import Hook, make_webhook
 
 
-def meanwhile(rival: Rival, hook: Hook, change: Callable[[Webhook], None]) -> Webhook:
-    """Change the webhook while the rival comes to it; how it is at the end."""
-    with writing() as current:
-        row = current.get_one(Webhook, hook.id, with_for_update={"key_share": True})
-        change(row)
-        current.flush()
-        rival.begin()
-    rival.finish()
+def changed_meanwhile(
+    app: Flask, hook: Hook, verb: Callable[[], object], change: Callable[[Webhook], None]
+) -> Webhook:
+    """Change the webhook while `verb` comes to it; how it is at the end."""
+
+    def do(current: Session) -> None:
+        change(current.get_one(Webhook, hook.id, with_for_update={"key_share": True}))
+
+    meanwhile(app, verb, do)
     return session().get_one(Webhook, hook.id, populate_existing=True)
 
 
@@ -40,8 +42,7 @@ def test_it_is_not_replaced_by_the_old_one_sealed_anew(
     def replace_it(row: Webhook) -> None:
         row.secret_enc = vault.seal_secret(row.id, "the secret of now")
 
-    rival = Rival(app, lambda: key_rotation.rotate(lambda _: None))
-    row = meanwhile(rival, hook, replace_it)
+    row = changed_meanwhile(app, hook, lambda: key_rotation.rotate(lambda _: None), replace_it)
     assert vault.open_secret(row.id, row.secret_enc or b"") == "the secret of now"
 
 
@@ -55,7 +56,7 @@ def test_one_that_signs_again_is_not_erased(app: Flask) -> None:
         with writing() as current:
             forget_replaced(current)
 
-    assert meanwhile(Rival(app, erase), hook, replace_it).old_secret_enc == b"of now"
+    assert changed_meanwhile(app, hook, erase, replace_it).old_secret_enc == b"of now"
 
 
 def test_nothing_is_held_for_a_webhook_that_is_turned_on_meanwhile(app: Flask) -> None:
@@ -69,5 +70,5 @@ def test_nothing_is_held_for_a_webhook_that_is_turned_on_meanwhile(app: Flask) -
         with writing() as current:
             activation.hold_open(current.connection(), hook.id)
 
-    meanwhile(Rival(app, hold), hook, turn_on)
+    changed_meanwhile(app, hook, hold, turn_on)
     assert stored(made)["status"] == DeliveryStatus.WAITING

@@ -3,13 +3,16 @@
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from flask import Flask
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from portal.extensions import db
 from portal.services.core.refusals import Refusal
+from portal.services.core.unit_of_work import writing
 from tests.support.processes import until
 
 PATIENCE = 20.0
@@ -28,9 +31,7 @@ def at_once(app: Flask, verbs: Sequence[Callable[[], Any]]) -> list[Any]:
         with app.app_context():
             start.wait()
             try:
-                return verb()
-            except Refusal as refusal:
-                return refusal
+                return answer_of(verb)
             finally:
                 db.session.remove()
 
@@ -42,6 +43,14 @@ def at_once(app: Flask, verbs: Sequence[Callable[[], Any]]) -> list[Any]:
     return results
 
 
+def answer_of(verb: Callable[[], Any]) -> Any:
+    """What it returns, or the refusal that it gets."""
+    try:
+        return verb()
+    except Refusal as refusal:
+        return refusal
+
+
 class Rival(threading.Thread):
     """Somebody else does `verb` while the test is in the middle of something."""
 
@@ -49,12 +58,13 @@ class Rival(threading.Thread):
         super().__init__(daemon=True)
         self._app, self._verb = app, verb
         self._begun, self._ended = threading.Event(), threading.Event()
+        self._answer: Any = None
 
     def run(self) -> None:
         """Do it."""
         with self._app.app_context():
             self._begun.set()
-            self._verb()
+            self._answer = self._verb()
             db.session.remove()
             self._ended.set()
 
@@ -78,11 +88,12 @@ class Rival(threading.Thread):
         self.start()
         assert self._ended.wait(PATIENCE), "it waits for somebody"
 
-    def finish(self) -> None:
-        """What was in the way is gone."""
+    def finish(self) -> Any:
+        """What was in the way is gone; what the verb returned."""
         self.join(PATIENCE)
         assert self._ended.is_set()
         db.session.rollback()
+        return self._answer
 
     def _waits_for_a_lock(self) -> bool:
         waiting = text(
@@ -91,3 +102,14 @@ class Rival(threading.Thread):
         )
         with db.engine.connect() as connection:
             return bool(connection.execute(waiting).scalar_one()) or self._ended.is_set()
+
+
+def meanwhile(app: Flask, verb: Callable[[], Any], change: Callable[[Session], object]) -> Any:
+    """What comes of `verb`, or its refusal, that begins while somebody else is in the middle of
+    `change`, and has to wait for them."""
+    rival = Rival(app, partial(answer_of, verb))
+    with writing() as current:
+        change(current)
+        current.flush()
+        rival.begin()
+    return rival.finish()
