@@ -48,7 +48,9 @@ UUID_TEXT: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # What is made by chance, or is the machine's own: (how it is found, what stands for it).
 CHANCE: Final = (
     (re.compile(r"•••• [\w+/=]{4}"), "•••• «end of the key»"),
-    (re.compile(r"(/in/)[\w-]{20,}"), r"\1«token»"),
+    (re.compile(r"whsec_[\w+/=]{40,}"), "«secret key»"),
+    (re.compile(r"(/in/|\?token=)[\w-]{20,}"), r"\1«token»"),
+    (re.compile(r"^( *Time zone: “[^”]+” of ).*", re.M), r"\1«all there are»"),
     (re.compile(rf"\| {re.escape(gethostname())} \| {os.getpid()} \|"), "| «machine» | «number» |"),
     (
         re.compile(r"^((?:Database|Database address|Disk|Machine|Python|Redis|Tables): ).*", re.M),

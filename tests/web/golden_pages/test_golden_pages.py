@@ -8,8 +8,10 @@ from typing import Final
 import pytest
 from sqlalchemy import update
 
-from portal.models.people import UserSession
+from portal.models.people import Role, UserSession
 from portal.services.core.unit_of_work import writing
+from tests.browser.support.demo_register import filled_for
+from tests.browser.support.page_list import address, readable
 from tests.support.golden.expected_file import Golden
 from tests.support.golden.frozen_register import NOW, FrozenRegister, frozen_register
 from tests.support.golden.page_text import page_text
@@ -17,6 +19,7 @@ from tests.support.pages import Page, Pages
 from tests.support.servers import ValkeyServer
 
 FOLDER: Final = Path(__file__).parent / "pages"
+OTHERS: Final = Path(__file__).parent / "other_pages"
 Open = Callable[[Pages, FrozenRegister], Page]
 
 
@@ -44,37 +47,40 @@ def waiting_form(pages: Pages, register: FrozenRegister) -> Page:
 
 
 # fmt: off
-PAGES: Final[dict[str, Open]] = {
-    "start": at(lambda _: "/"),
-    "log": at(lambda _: "/deliveries"),
-    "delivery_failed": at(lambda it: f"/deliveries/{it.delivery(status='failed', tries=1)}"),
-    "delivery_waiting": at(lambda it: f"/deliveries/{it.delivery(status='retrying')}"),
-    "delivery_delivered": at(lambda it: f"/deliveries/{it.delivery(status='delivered', tries=2)}"),
-    "bulk_retry_question": at(lambda _: "/deliveries/retry?status=attention&all=1"),
-    "bulk_retry": at(lambda it: f"/batches/{it.retry}"),
-    "webhooks": at(lambda _: "/settings/webhooks"),
-    "webhook": at(lambda it: f"/settings/webhooks/{it.filled.webhooks}"),
-    "webhook_off": at(lambda it: f"/settings/webhooks/{it.webhook('Payroll')}"),
-    "webhook_held": at(lambda it: f"/settings/webhooks/{it.webhook('Payroll')}/held"),
-    "webhook_history": at(lambda it: f"/settings/webhooks/{it.filled.webhooks}/history"),
-    "webhook_form_with_mistakes": mistaken_form,
-    "webhook_test": at(lambda it: f"/settings/webhooks/test/{it.filled.webhook_drafts}"),
-    "assets": at(lambda _: "/assets"),
-    "asset": at(lambda it: f"/assets/{it.filled.assets}"),
-    "asset_timeline": at(lambda it: f"/assets/{it.filled.assets}/timeline"),
-    "import_check": at(lambda it: f"/assets/import/{it.filled.importing}"),
-    "alerts": at(lambda _: "/alerts"),
-    "alert_settings": at(lambda _: "/settings/alerts"),
-    "confirmation": waiting_form,
-    "audit": at(lambda _: "/settings/audit"),
-    "erase_staff": at(lambda it: f"/staff/{it.filled.staff}/erase"),
-    "erase_user": at(lambda it: f"/settings/people/{it.filled.people}/erase"),
-    "system": at(lambda _: "/settings/system"),
-    "help_webhooks": at(lambda _: "/help/webhooks"),
-    "help_no_message": at(lambda _: "/help/no-message"),
-    "help_delivery_status": at(lambda _: "/help/delivery-status"),
+ADDRESSES: Final[dict[str, Callable[[FrozenRegister], str]]] = {
+    "start": lambda _: "/",
+    "log": lambda _: "/deliveries",
+    "delivery_failed": lambda it: f"/deliveries/{it.delivery(status='failed', tries=1)}",
+    "delivery_waiting": lambda it: f"/deliveries/{it.delivery(status='retrying')}",
+    "delivery_delivered": lambda it: f"/deliveries/{it.delivery(status='delivered', tries=2)}",
+    "bulk_retry_question": lambda _: "/deliveries/retry?status=attention&all=1",
+    "bulk_retry": lambda it: f"/batches/{it.retry}",
+    "webhooks": lambda _: "/settings/webhooks",
+    "webhook": lambda it: f"/settings/webhooks/{it.filled.webhooks}",
+    "webhook_off": lambda it: f"/settings/webhooks/{it.webhook('Payroll')}",
+    "webhook_held": lambda it: f"/settings/webhooks/{it.webhook('Payroll')}/held",
+    "webhook_history": lambda it: f"/settings/webhooks/{it.filled.webhooks}/history",
+    "webhook_test": lambda it: f"/settings/webhooks/test/{it.filled.webhook_drafts}",
+    "assets": lambda _: "/assets",
+    "asset": lambda it: f"/assets/{it.filled.assets}",
+    "asset_timeline": lambda it: f"/assets/{it.filled.assets}/timeline",
+    "import_check": lambda it: f"/assets/import/{it.filled.importing}",
+    "alerts": lambda _: "/alerts",
+    "alert_settings": lambda _: "/settings/alerts",
+    "audit": lambda _: "/settings/audit",
+    "erase_staff": lambda it: f"/staff/{it.filled.staff}/erase",
+    "erase_user": lambda it: f"/settings/people/{it.filled.people}/erase",
+    "system": lambda _: "/settings/system",
+    "help_webhooks": lambda _: "/help/webhooks",
+    "help_no_message": lambda _: "/help/no-message",
+    "help_delivery_status": lambda _: "/help/delivery-status",
 }
 # fmt: on
+PAGES: Final[dict[str, Open]] = {
+    **{name: at(where) for name, where in ADDRESSES.items()},
+    "webhook_form_with_mistakes": mistaken_form,
+    "confirmation": waiting_form,
+}
 # The others are compared from their heading on: what stands around them is the same everywhere.
 WHOLE: Final = frozenset({"start"})
 
@@ -99,6 +105,22 @@ def test_it_says_what_is_written_down(
     page = PAGES[name](pages, register)
     parts = page.root.find_all("body" if name in WHOLE else "main")
     golden.text(FOLDER / f"{name}.txt", register.settled(page_text(*parts)))
+
+
+def test_every_other_page_says_what_is_written_down(
+    pages: Pages, register: FrozenRegister, golden: Golden
+) -> None:
+    opened = {where(register) for where in ADDRESSES.values()}
+    others = {
+        rule.endpoint: path
+        for rule in readable(register.app, Role.ADMIN)
+        if (path := address(rule, filled_for(rule.endpoint, register.filled))) not in opened
+    }
+    for name, path in others.items():
+        page = pages.get(path)
+        said = register.settled(page_text(*page.root.find_all("main")))
+        golden.text(OTHERS / f"{name}.txt", said)
+    golden.only(OTHERS, {f"{name}.txt" for name in others})
 
 
 def test_every_file_belongs_to_a_page(golden: Golden) -> None:
