@@ -48,9 +48,6 @@ LONGEST_PAUSE: Final = 2.0
 PAUSE: Final = 1.0  # seconds until it is tried with Redis once more
 SAID_EVERY: Final = 60.0
 M_ARENA_MAX: Final = -8  # of glibc's malloc.h
-YOUNG_OBJECTS: Final = (
-    10_000  # looked through at a time; Python's 700 cost a worker 5 % of its time
-)
 # The resolver waits five seconds for the first answer, and we connect within two to five: a lost
 # packet, or a first name server that is down, would be a failed attempt.
 RESOLVER: Final = ("RES_OPTIONS", "timeout:1 attempts:4")
@@ -209,4 +206,3 @@ def warm_up(queue_name: str) -> None:
     # then, and whatever is on its way waits for tens of milliseconds.
     gc.collect()
     gc.freeze()
-    gc.set_threshold(YOUNG_OBJECTS)
