@@ -159,6 +159,19 @@ def test_what_was_typed_stays_and_no_secret_is_printed(pages: Pages) -> None:
     assert webhook.state == "off"
 
 
+def test_what_a_form_keeps_for_one_person_opens_for_nobody_else(
+    app: Flask, pages: Pages
+) -> None:
+    wrong = {"name": "", "url": URL, "events": ["asset.created"]}
+    typed = {"headers-0-name": "X-Key", "headers-0-value": "Bearer abcdefghijkl"}
+    (kept,) = add(pages, **wrong, **typed).form(NEW).fields["headers-0-kept"]
+    taken = {"headers-0-name": "X-Key", "headers-0-kept": kept, "headers-0-value": ""}
+    page = add(visit(app), **wrong, **taken)
+    assert kept
+    assert "ijkl" not in page.html
+    assert "ijkl" in add(pages, **wrong, **taken).main
+
+
 def test_rows_of_headers_are_added_and_removed_without_scripts(pages: Pages) -> None:
     page = pages.submit(pages.get(NEW).form(NEW), "Add a header", name="Sync")
     page = pages.submit(
