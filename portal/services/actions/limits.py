@@ -32,7 +32,7 @@ def refuse_long(**texts: str | None) -> None:
     for name, text in texts.items():
         if len(text or "") > longest(name):
             called = CALLED.get(name, name.replace("_", " "))
-            raise Refusal(f"Use at most {longest(name)} characters in the {called}", field=name)
+            raise Refusal(f"Use at most {longest(name):,} characters in the {called}", field=name)
 
 
 def refuse_odd_year(**days: date | None) -> None:

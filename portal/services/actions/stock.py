@@ -87,7 +87,7 @@ def _perform(
     actor: Actor, asset_id: int, action: Action, kind: MoveKind, delta: Delta, note: str
 ) -> bool:
     if len(note) > LONGEST_NOTE:
-        raise Refusal(f"Use at most {LONGEST_NOTE} characters in the note", field="note")
+        raise Refusal(f"Use at most {LONGEST_NOTE:,} characters in the note", field="note")
 
     def make(current: Session, asset: Asset) -> StockMove | None:
         number = delta(asset)
