@@ -94,9 +94,10 @@ def test_a_ring_that_dies_with_the_worker_it_woke_is_made_up_for(
 ) -> None:
     """The kill comes between RQ's pop and the claim: Redis no longer knows of the job."""
     make_webhook(receiver.url)
-    with portal.hanging(SCHEDULER):  # no sweep comes in between
+    with hanging_without_locks(portal, SCHEDULER):  # no sweep comes in between
         assert until(lambda: workers_wait(portal))
-        with portal.hanging(WORKER) as pid:  # it waits for the queue, so Valkey hands it the job
+        # It waits for the queue, so Valkey hands it the job.
+        with hanging_without_locks(portal, WORKER) as pid:
             publish()
             assert until(lambda: queued(portal) == 0)
             os.kill(pid, signal.SIGKILL)
