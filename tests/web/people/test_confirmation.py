@@ -228,7 +228,14 @@ def test_confirmed_in_another_tab_the_form_continues_whatever_stands_in_the_box(
     assert invited() == ["cleo@example.com"]
 
 
-@pytest.mark.parametrize("whose", ["nobody", "somebody else", "another address", "a header"])
+OF_A_HEADER = {
+    "a header": "a value that waits in another form",
+    "a header that is a number": "4711",
+    "a header that is a list": '["/settings/people/invite", 7]',
+}
+
+
+@pytest.mark.parametrize("whose", ["nobody", "somebody else", "another address", *OF_A_HEADER])
 def test_what_waits_is_taken_from_its_own_page_and_person_alone(
     app: Flask, pages: Pages, ana: Person, whose: str
 ) -> None:
@@ -243,8 +250,8 @@ def test_what_waits_is_taken_from_its_own_page_and_person_alone(
         text = vault.open_typed(ana.id, kept)
         assert text is not None
         kept = vault.seal_typed(ben.id, text)
-    elif whose == "a header":
-        kept = vault.seal_typed(ana.id, "a value that waits in another form")
+    elif whose in OF_A_HEADER:
+        kept = vault.seal_typed(ana.id, OF_A_HEADER[whose])
     if whose == "another address":
         path = f"/settings/people/{ben.public_id}/role"
         page = pages.post(path, {"own_password": PASSWORD, "kept": kept})
