@@ -47,8 +47,8 @@ class Change:
     """One action's own part.
 
     `make` changes the locked row and whatever belongs to it, or refuses; `asset.updated_at` is
-    already the time at which it happens. What it returns reaches `tell` as `moved.made`; `tell`
-    gives the event's own keys of `data`.
+    already the time at which it happens, `asset.version` the next one. What it returns reaches
+    `tell` as `moved.made`; `tell` gives the event's own keys of `data`.
     `version` is the one that the person saw; None where it does not matter. `note` goes to
     receivers and timeline, `remark` to the timeline alone, and what `aside` says of what `make`
     returned. `may_change_nothing`: then it is told
@@ -84,13 +84,12 @@ def follow(current: Session, actor: Actor, asset: Asset, change: Change) -> bool
     For the second event of a named double, whatever the table says of it alone.
     """
     before = fields_of(asset)
-    asset.updated_at = common_now()
+    asset.updated_at, asset.version = common_now(), asset.version + 1
     made = change.make(current, asset)
     current.flush()
     if change.may_change_nothing and not body.changes(before, fields_of(asset))[0]:
-        asset.updated_at = before["updated_at"]
+        asset.updated_at, asset.version = before["updated_at"], before["version"]
         return False
-    asset.version += 1
     _conclude(current, actor, asset, change, before, made)
     return True
 
@@ -135,7 +134,8 @@ def _conclude(
     made: object = None,
 ) -> None:
     current.flush()
-    moved = Moved(before, fields_of(asset), snapshot(asset), made)
+    seen = snapshot(asset)
+    moved = Moved(before, fields_of(asset, seen), seen, made)
     differences = body.changes(before, moved.after)[1] if before else {}
     status_from = None if before.get("deleted_at") else before.get("status")
     status_to = None if asset.deleted_at else asset.status

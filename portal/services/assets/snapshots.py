@@ -50,12 +50,12 @@ def snapshot(asset: Asset) -> AssetSnapshot:
     )
 
 
-def fields_of(asset: Asset) -> dict[str, Any]:
-    """Everything whose change is worth telling, by its name on the wire.
+def fields_of(asset: Asset, seen: AssetSnapshot | None = None) -> dict[str, Any]:
+    """Everything whose change is worth telling, by its name on the wire. `seen`: its snapshot.
 
     The due time stands apart from the holder, so that a new one is no new holder.
     """
-    seen = snapshot(asset)
+    seen = seen or snapshot(asset)
     fields = {name: getattr(seen, name) for name in seen.__dataclass_fields__}
     if seen.holder:
         fields["holder"] = replace(seen.holder, due_at=None)
