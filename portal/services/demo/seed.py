@@ -56,7 +56,8 @@ OLDEST: Final = 900  # days ago the first thing was bought
 CONSUMABLES: Final = "Consumables"
 CONDITIONS: Final = (Condition.EXCELLENT, Condition.GOOD, Condition.GOOD, Condition.FAIR)
 
-Rows = Mapping[str, int]
+# The rows themselves: each event names two, and a session looks up again what nobody holds.
+Rows = Mapping[str, named_lists.Named]
 
 
 class Common(NamedTuple):
@@ -140,7 +141,8 @@ def _listed(actor: Actor, kind: named_lists.NamedList, names: Iterable[str]) -> 
     for name in names:
         if name not in known:
             named_lists.create(kind, actor, name)
-    return {name: row_id for row_id, _, name in named_lists.choices(kind)}
+    rows: Iterable[named_lists.Named] = session().scalars(select(kind.model))
+    return {row.name: row for row in rows}
 
 
 def _person(actor: Actor, name: str, number: int) -> int:
@@ -158,8 +160,8 @@ def _values(
     bought = today() - timedelta(days=days)
     return AssetValues(
         name=product.name,
-        category_id=categories[product.category],
-        location_id=chance.choice(sorted(locations.values())),
+        category_id=categories[product.category].id,
+        location_id=chance.choice(sorted(row.id for row in locations.values())),
         manufacturer=product.manufacturer,
         model=product.model,
         serial_number=f"{product.model[:2].upper()}{chance.randrange(16**8):08X}".replace(" ", ""),
@@ -199,8 +201,8 @@ def _stock(common: Common, number: int, categories: Rows, locations: Rows) -> No
             quantity=kept.quantity,
             min_quantity=kept.min_quantity,
             unit=kept.unit,
-            category_id=categories[CONSUMABLES],
-            location_id=locations["Warehouse"],
+            category_id=categories[CONSUMABLES].id,
+            location_id=locations["Warehouse"].id,
             reservable=False,
         )
     )
