@@ -33,17 +33,13 @@ def check_pages(app: Flask) -> None:
     """Every list has rows under each of its tabs."""
     hold_the_lease()
     pages = visit(app)
-    blank = [path for path in LISTS if not pages.get(path).rows()]
-    blank += [
-        f"/deliveries?status={status}"
-        for status in StatusFilter
-        if not pages.get(f"/deliveries?status={status}").rows()
-    ]
-    for path in ("/assets", "/alerts", "/deliveries"):
-        blank += [link for link in tabs(pages.get(path)) if not pages.get(link).rows()]
-    assert blank == []
-    each_webhook_can_be_read(pages)
-    each_asset_tab_has_something(pages)
+    seen = {path: pages.get(path) for path in LISTS}
+    paths = {f"/deliveries?status={status}" for status in StatusFilter}
+    paths |= {link for path in ("/assets", "/alerts", "/deliveries") for link in tabs(seen[path])}
+    seen |= {path: pages.get(path) for path in paths - seen.keys()}
+    assert [path for path, page in seen.items() if not page.rows()] == []
+    each_webhook_can_be_read(pages, seen["/settings/webhooks"])
+    each_asset_tab_has_something(pages, seen["/deliveries"])
 
 
 def tabs(page: Page) -> list[str]:
@@ -54,11 +50,10 @@ def tabs(page: Page) -> list[str]:
     return [link for link in links if urlsplit(link).path == path and "?" in link]
 
 
-def each_webhook_can_be_read(pages: Pages) -> None:
-    page = pages.get("/settings/webhooks")
+def each_webhook_can_be_read(pages: Pages, listed: Page) -> None:
     links = {
         link
-        for link in page.links()
+        for link in listed.links()
         if link.startswith("/settings/webhooks/") and len(link) > 40 and link.count("/") == 3
     }
     assert len(links) == 7
@@ -71,8 +66,8 @@ def each_webhook_can_be_read(pages: Pages) -> None:
         assert pages.get(f"{link}/history").status == 200
 
 
-def each_asset_tab_has_something(pages: Pages) -> None:
-    newest = pages.get("/deliveries").links("AST-")[0]
+def each_asset_tab_has_something(pages: Pages, deliveries: Page) -> None:
+    newest = deliveries.links("AST-")[0]
     page = pages.get(newest)
     assert page.status == 200
     assert "Address" in page.main
