@@ -121,9 +121,13 @@ def parts(rows: list[Delivery]) -> Iterator[Part]:
     one = rows[7]
     middle = sorted(row.created_at for row in rows)[len(rows) // 2]
     webhook = session().scalars(select(Webhook).where(Webhook.id == one.webhook_id)).one()
+    leased = set(session().scalars(select(Lease.delivery_id)))
     yield {}, lambda _: True
     for status in StatusFilter:
-        yield {"status": status}, lambda row, status=status: shows(row, status)
+        yield (
+            {"status": status},
+            lambda row, status=status: shows(row, status, is_free=row.id not in leased),
+        )
     yield {"webhook": webhook.public_id}, lambda row: row.webhook_id == webhook.id
     yield {"event": EventName.UPDATED}, lambda row: row.event == "asset.updated"
     yield {"asset_id": one.asset_id}, lambda row: row.asset_id == one.asset_id
@@ -144,9 +148,8 @@ def parts(rows: list[Delivery]) -> Iterator[Part]:
     yield {"answer": "%_Done"}, lambda row: row.attempts > 0 and row.id % 2 == 1
 
 
-def shows(row: Delivery, status: StatusFilter) -> bool:
-    """Whether the log calls it so."""
-    is_free = session().get(Lease, row.id) is None
+def shows(row: Delivery, status: StatusFilter, *, is_free: bool) -> bool:
+    """Whether the log calls it so; `is_free`: nobody is sending it."""
     is_paused = is_free and is_open(row) and is_away(row)
     if status is StatusFilter.ATTENTION:
         often = row.status == "retrying" and row.tries >= 3 and is_free

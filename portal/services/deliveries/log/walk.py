@@ -21,7 +21,7 @@ from sqlalchemy import (
     tuple_,
     union_all,
 )
-from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from portal.models.deliveries import Delivery, Event, Lease
 from portal.models.webhooks import Webhook, WebhookState
@@ -68,28 +68,29 @@ def matches(column: Any, value: Any) -> ColumnElement[bool]:
 
 def page_statement(walk: Walk, *, newer: bool, limit: int) -> Select[*tuple[Any, ...]]:
     """One query: the rows of the page, then the names of their webhooks and assets. In no order."""
-    row = aliased(Delivery, _page_of(walk, newer=newer, limit=limit).subquery("page"))
+    row = _page_of(walk, newer=newer, limit=limit).subquery("page")
+    its = row.c
     is_active = and_(Webhook.state == WebhookState.ACTIVE, Webhook.deleted_at.is_(None))
     return (
         select(
-            row.id,
-            row.public_id,
-            row.created_at,
-            row.event,
-            row.asset_id,
-            row.status,
-            row.priority,
-            row.reason,
-            row.code,
-            row.tries,
-            row.attempts,
-            row.due_at,
-            row.webhook_id,
-            row.prior_status,
+            its.id,
+            its.public_id,
+            its.created_at,
+            its.event,
+            its.asset_id,
+            its.status,
+            its.priority,
+            its.reason,
+            its.code,
+            its.tries,
+            its.attempts,
+            its.due_at,
+            its.webhook_id,
+            its.prior_status,
             Lease.until.label("leased_until"),
             Lease.kind.label("leased_kind"),
-            row.took_ms,
-            row.finished_at,
+            its.took_ms,
+            its.finished_at,
             Event.asset_tag,
             Event.asset_name,
             Webhook.public_id.label("webhook_public_id"),
@@ -101,9 +102,9 @@ def page_statement(walk: Walk, *, newer: bool, limit: int) -> Select[*tuple[Any,
         )
         .select_from(row)
         # Outer joins: a planner may not turn the walk round and begin at the webhooks.
-        .outerjoin(Event, Event.id == row.event_id)
-        .outerjoin(Webhook, Webhook.id == row.webhook_id)
-        .outerjoin(Lease, Lease.delivery_id == row.id)
+        .outerjoin(Event, Event.id == its.event_id)
+        .outerjoin(Webhook, Webhook.id == its.webhook_id)
+        .outerjoin(Lease, Lease.delivery_id == its.id)
     )
 
 
@@ -135,18 +136,19 @@ def _page_of(walk: Walk, *, newer: bool, limit: int) -> Select[Delivery]:
     if len(pages) == 1:
         return pages[0]
     side_by_side = union_all(*(select(each.subquery()) for each in pages)).subquery("walks")
-    row = aliased(Delivery, side_by_side, adapt_on_names=True)
-    return select(row).order_by(row.id.asc() if newer else row.id.desc()).limit(limit)
+    at = side_by_side.c.id
+    return select(side_by_side).order_by(at.asc() if newer else at.desc()).limit(limit)
 
 
 def _found(walk: Walk, along: Select[Delivery], *, newer: bool, limit: int) -> Select[Delivery]:
     if not walk.has_window:
         return along.limit(limit)
-    row = aliased(Delivery, along.limit(MOST_READ).subquery("walked"))
-    found = [matches(getattr(row, column.key), value) for column, value in walk.rest.items()]
-    found += [check(row) for check in walk.checks]
-    order = row.id.asc() if newer else row.id.desc()
-    return select(row).where(*found).order_by(order).limit(limit)
+    walked = along.limit(MOST_READ).subquery("walked")
+    its = walked.c
+    found = [matches(its[column.key], value) for column, value in walk.rest.items()]
+    found += [check(its) for check in walk.checks]
+    order = its.id.asc() if newer else its.id.desc()
+    return select(walked).where(*found).order_by(order).limit(limit)
 
 
 def _along(walk: Walk, more: dict[Column, Any] | None = None, *, newer: bool) -> Select[Delivery]:
