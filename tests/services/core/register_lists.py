@@ -64,9 +64,11 @@ def assets() -> Iterator[Case]:
             return row.min_quantity is not None and (row.quantity or 0) < row.min_quantity
         return row.id in has_it if chip is Shown.OVERDUE else row.status in of_status[chip]
 
+    stored = every(Asset)
+
     def case(does: Callable[[Any], bool], *, gone: bool = False, **asked: Any) -> Case:
         chosen = AssetFilter(deleted=gone, **asked)
-        kept = [row for row in every(Asset) if (row.deleted_at is not None) is gone and does(row)]
+        kept = [row for row in stored if (row.deleted_at is not None) is gone and does(row)]
         return Case(
             f"assets {asked} {gone}",
             lambda cursor: asset_queries.list_assets(chosen, cursor),
@@ -171,12 +173,13 @@ def sorted_assets() -> Iterator[Case]:
         (AssetFilter(search="ana"), lambda row: has_it.get(row.id) in anas),
         (AssetFilter(deleted=True), lambda _: True),
     ]
+    stored = every(Asset)
     for order, key in keys.items():
         for place, (chosen, does) in enumerate(filters):
             for reverse in (False, True) if order is not AssetOrder.ADDED else (False,):
                 kept = [
                     row
-                    for row in every(Asset)
+                    for row in stored
                     if (row.deleted_at is not None) is chosen.deleted and does(row)
                 ]
                 # By the id of those alike; what has no name stays at the end.
