@@ -24,15 +24,23 @@ def refused() -> re.Pattern[str]:
 
 def old_words(root: Node) -> Iterator[str]:
     """Each of them in the page, with what stands around it."""
-    for text in _said(root):
+    said = list(_said(root))
+    if not refused().search("\n".join(said)):  # no phrase goes over the end of a line
+        return
+    for text in said:
         for found in refused().finditer(text):
             around = text[max(0, found.start() - 40) : found.end() + 40]
             yield f"“{around}” says “{found[0]}” (docs/words.md has another word)"
 
 
-def _said(node: Node) -> Iterator[str]:
+def _said(root: Node) -> Iterator[str]:
     """The texts of blocks: a phrase may have a link or a mark inside."""
-    for child in node.children:
-        if isinstance(child, Node) and child.tag not in QUOTED:
-            yield from _said(child)
-    yield " ".join(" ".join(child for child in node.children if isinstance(child, str)).split())
+    quoted = 0
+    for node in root.walk():
+        if quoted:
+            quoted -= 1
+        elif node.tag in QUOTED:
+            quoted = len(node.inside)
+        else:
+            said = " ".join(child for child in node.children if isinstance(child, str))
+            yield " ".join(said.split())

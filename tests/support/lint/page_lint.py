@@ -10,6 +10,7 @@ from tests.support.html import Node, parse
 from tests.support.lint.old_words import old_words
 
 LOADING = {"src", "srcset", "action", "formaction", "data", "poster"}
+LOADING_BY_HREF = {"link", "use", "image", "base"}
 POINTING = {"for", "aria-describedby", "aria-labelledby", "aria-controls", "form", "list"}
 UNLABELLED = {"hidden", "submit", "button", "reset", "image"}
 TONES = set(re.findall(r"^\.(tag-[a-z]+) ", (ROOT / "static/css/components.css").read_text(), re.M))
@@ -40,7 +41,7 @@ def _title_starts_with_heading(root: Node) -> Iterator[str]:
     wanted = "".join(node.text for node in root.find_all("h1")[:1])
     if not title.removeprefix("Error: ").startswith(wanted or "?"):
         yield f"the title “{title}” does not start with the h1 “{wanted}”"
-    has_summary = any("error-summary" in node.get("class").split() for node in root.walk())
+    has_summary = any("error-summary" in classes for _, classes in _classed(root))
     if has_summary != title.startswith("Error: "):
         yield f"the title “{title}” and the error summary do not agree"
 
@@ -79,13 +80,19 @@ def _ids(root: Node) -> Iterator[str]:
         if not name or count > 1:
             yield f"the id {name!r} is there {count} times"
     for node in root.walk():
-        names = POINTING & node.attrs.keys()
-        targets = [target for name in sorted(names) for target in node.get(name).split()]
-        anchor = node.get("href") if node.get("href").startswith("#") else ""
-        targets += [anchor[1:]] if anchor else []
-        yield from (
-            f"<{node.tag}> points to the missing id {t!r}" for t in targets if t not in counts
-        )
+        for target in _targets(node):
+            if target not in counts:
+                yield f"<{node.tag}> points to the missing id {target!r}"
+
+
+def _targets(node: Node) -> list[str]:
+    found: list[str] = []
+    for name, value in node.attrs.items():
+        if name in POINTING:
+            found += value.split()
+        elif name == "href" and value.startswith("#"):
+            found.append(value[1:])
+    return found
 
 
 def _controls_have_labels(root: Node) -> Iterator[str]:
@@ -105,10 +112,10 @@ def _controls_have_labels(root: Node) -> Iterator[str]:
 
 def _nothing_foreign(root: Node) -> Iterator[str]:
     for node in root.walk():
-        names = LOADING | ({"href"} if node.tag in {"link", "use", "image", "base"} else set())
-        for name in names & node.attrs.keys():
-            if _is_foreign(node.get(name)):
-                yield f"<{node.tag}> loads from or sends to elsewhere: {node.get(name)!r}"
+        for name, value in node.attrs.items():
+            is_loading = name in LOADING or (name == "href" and node.tag in LOADING_BY_HREF)
+            if is_loading and _is_foreign(value):
+                yield f"<{node.tag}> loads from or sends to elsewhere: {value!r}"
         if node.tag == "a" and _is_foreign(node.get("href")):
             yield from _outward_link(node)
 
@@ -144,7 +151,7 @@ def _words(root: Node) -> Iterator[str]:
     """Our own words: what stands in code or was typed by people is theirs."""
     ours = {"hint", "field-error", "notice"}
     said = root.find_all("label", "legend", "button", "h1", "h2", "h3")
-    said += [node for node in root.walk() if ours & set(node.get("class").split())]
+    said += [node for node, classes in _classed(root) if not ours.isdisjoint(classes)]
     for node in said:
         words = {word.strip(".,:;!?").lower() for word in node.text.split()}
         yield from (f"“{node.text}” says “{w}”" for w in WORDS_WE_AVOID if w in words)
@@ -164,9 +171,14 @@ def _endings(root: Node) -> Iterator[str]:
 
 def _tones(root: Node) -> Iterator[str]:
     """A tag of another class would stand there in plain ink, and nobody would notice."""
-    for node in root.walk():
-        tones = {name for name in node.get("class").split() if name.startswith("tag-")}
+    for node, classes in _classed(root):
+        tones = {name for name in classes if name.startswith("tag-")}
         yield from (f"“{node.text}” is a tag of no known tone: {t}" for t in sorted(tones - TONES))
+
+
+def _classed(root: Node) -> Iterator[tuple[Node, list[str]]]:
+    """Every element that has classes, with them."""
+    return ((node, node.get("class").split()) for node in root.walk() if node.has("class"))
 
 
 def _in(node: Node, tag: str) -> bool:
