@@ -1,19 +1,20 @@
 """What arrived and what failed, hour by hour or day by day: read from the roll-ups."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, select
+from sqlalchemy import Select, case, func, select
 
 from portal.models.rollups import Rollup
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import session
 
-Counts = Sequence[int | None]
+Counts = Sequence[int]
 
 # In the order of the fields of `Span`.
 COUNTED: Final = (Rollup.delivered, Rollup.late, Rollup.failed_attempts)
@@ -58,32 +59,31 @@ class Trend:
 
 def trend(edges: Sequence[datetime], webhook: UUID | None = None) -> Trend:
     """The spans between `edges` (full hours, ascending), of one webhook or of all."""
-    wanted = _within(select(*_sums(edges)), edges)
+    wanted = _sums(edges)
     if webhook is not None:
         wanted = wanted.join(Webhook).where(Webhook.public_id == webhook)
-    return _trend(edges, session().execute(wanted).one())
+    return _trend(edges, {place: counts for place, *counts in session().execute(wanted)})
 
 
 def trends(edges: Sequence[datetime]) -> dict[UUID, Trend]:
     """The same for every webhook that had any; by its public id."""
-    wanted = _within(select(Webhook.public_id, *_sums(edges)), edges).join(Webhook)
-    rows = session().execute(wanted.group_by(Webhook.public_id))
-    return {public_id: _trend(edges, counts) for public_id, *counts in rows}
+    wanted = _sums(edges).join(Webhook).add_columns(Webhook.public_id).group_by(Webhook.public_id)
+    found: dict[UUID, dict[int, Counts]] = defaultdict(dict)
+    for place, *counts, public_id in session().execute(wanted):
+        found[public_id][place] = counts
+    return {public_id: _trend(edges, sums) for public_id, sums in found.items()}
 
 
-def _within(wanted: Select[*tuple[Any, ...]], edges: Sequence[datetime]) -> Any:
-    return wanted.select_from(Rollup).where(Rollup.hour >= edges[0], Rollup.hour < edges[-1])
+def _sums(edges: Sequence[datetime]) -> Select[*tuple[Any, ...]]:
+    """The place of each span that had any, and what was counted in it."""
+    ends = enumerate(edges[1:])
+    place = case(*((Rollup.hour < end, place) for place, end in ends)).label("place")
+    wanted = select(place, *(func.sum(count) for count in COUNTED)).select_from(Rollup)
+    inside = Rollup.hour >= edges[0], Rollup.hour < edges[-1]
+    return wanted.where(*inside).group_by(place)
 
 
-def _sums(edges: Sequence[datetime]) -> list[ColumnElement[int]]:
-    columns: list[ColumnElement[int]] = []
-    for begins, ends in pairwise(edges):
-        inside = and_(Rollup.hour >= begins, Rollup.hour < ends)
-        columns += [func.sum(case((inside, count), else_=0)) for count in COUNTED]
-    return columns
-
-
-def _trend(edges: Sequence[datetime], counts: Counts) -> Trend:
-    numbers = [int(count or 0) for count in counts]
-    each = [numbers[place :: len(COUNTED)] for place in range(len(COUNTED))]
-    return Trend(tuple(Span(*part) for part in zip(edges, edges[1:], *each, strict=False)))
+def _trend(edges: Sequence[datetime], sums: Mapping[int, Counts]) -> Trend:
+    none = (0,) * len(COUNTED)
+    spans = enumerate(pairwise(edges))
+    return Trend(tuple(Span(*ends, *map(int, sums.get(place, none))) for place, ends in spans))

@@ -59,12 +59,15 @@ def test_one_webhook_alone(app: Flask) -> None:
 
 
 def test_each_webhook_that_had_any_by_day(app: Flask) -> None:
-    one, _two = make_webhook(), make_webhook()
+    one, two, _three = make_webhook(), make_webhook(), make_webhook()
     fill(one.id, (0, 5, 1), (23, 1, 1), (24, 3, 0))
+    fill(two.id, (1, 2, 0))
     found = trends(edges(2, timedelta(days=1)))
-    assert list(found) == [one.public_id]
-    spans = found[one.public_id].spans
-    assert [(span.delivered, span.failed_attempts) for span in spans] == [(6, 2), (3, 0)]
+    counts = {
+        webhook: [(span.delivered, span.failed_attempts) for span in each.spans]
+        for webhook, each in found.items()
+    }
+    assert counts == {one.public_id: [(6, 2), (3, 0)], two.public_id: [(2, 0), (0, 0)]}
 
 
 def test_nothing_is_zeros(app: Flask) -> None:
