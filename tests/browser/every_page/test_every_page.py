@@ -4,6 +4,7 @@ A page that is added later is visited by itself; if its address needs something 
 `tests.browser.support.sample_register` does not make, the test says so.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -13,12 +14,13 @@ from flask import Flask
 from playwright.sync_api import Page, expect
 from sqlalchemy import update
 
+from portal.config.settings import ROOT
 from portal.lib.clock import utcnow
 from portal.models.people import Role, UserSession
 from portal.services.core.unit_of_work import writing
 from portal.services.people import invitations, one_time_links, password_resets
 from portal.web.frame.access import PUBLIC, permission_of
-from tests.browser.support.accessibility import check_page, watch
+from tests.browser.support.accessibility import BY_NAME, WITH_VALUES, check_page, watch
 from tests.browser.support.page_list import NO_PAGE, address, readable, rules
 from tests.browser.support.sample_register import fill
 from tests.browser.support.serve_app import served
@@ -72,6 +74,11 @@ def look(page: Page, url: str, name: str) -> None:
 def unfold(page: Page) -> None:
     """Open whatever is folded away."""
     page.evaluate("document.querySelectorAll('main details').forEach(each => each.open = true)")
+
+
+def test_no_style_goes_by_what_nobody_looks_at() -> None:
+    styles = "".join(path.read_text() for path in (ROOT / "static/css").glob("*.css"))
+    assert set(re.findall(r"\[([\w-]+)", styles)) <= {*WITH_VALUES, *BY_NAME}
 
 
 def test_what_is_not_visited_exists(app: Flask) -> None:

@@ -26,9 +26,15 @@ RUN = """async ([only, left_out, places]) => {
   const options = {runOnly: only, rules, resultTypes: ["violations"], selectors: false};
   return (await axe.run(where, options)).violations;
 }"""
+# What colours hang on beside an element's tag: what a style or axe goes by with its value, and what
+# either only asks for. No style goes by anything else (every_page/test_every_page.py).
+ARIA = ("current", "disabled", "hidden", "invalid", "pressed", "sort")
+WITH_VALUES = ["class", "role", "type", *(f"aria-{word}" for word in ARIA)]
+BY_NAME = ["checked", "disabled", "fill", "hidden", "href", "open", "placeholder", "readonly"]
+BY_NAME += ["selected", "style", "value"]
 # For each element a number for its kind and that of all that it stands in, whatever it says, and
 # the place of the one around it.
-KINDS = """() => {
+KINDS = """([with_values, by_name]) => {
   const mix = (number, word) => {
     for (let at = 0; at < word.length; at++) {
       number = Math.imul(number ^ word.charCodeAt(at), 0x01000193);
@@ -38,14 +44,16 @@ KINDS = """() => {
   const frame = [document.documentElement, document.body].map((each) =>
     `${each.className} ${JSON.stringify(each.dataset)}`);
   const seen = new Map([[document.body, [mix(7, frame.join()), -1]]]);
-  const told = new Set(["class", "role", "type", "aria-current", "aria-invalid", "aria-sort"]);
   return [...document.querySelectorAll("body *")].map((element, place) => {
     const [around, parent] = seen.get(element.parentElement);
-    const marks = [...element.attributes].map((each) =>
-      told.has(each.name) ? `${each.name}=${each.value}` : each.name);
+    const marks = [
+      ...with_values.map((name) => `${name}=${element.getAttribute(name)}`),
+      ...by_name.filter((name) => element.hasAttribute(name)),
+      element.checkVisibility(),
+    ];
     const has_text = [...element.childNodes].some((node) =>
       node.nodeType === Node.TEXT_NODE && node.data.trim());
-    const number = mix(around, [element.tagName, ...marks.sort(), has_text].join());
+    const number = mix(around, [element.tagName, ...marks, has_text].join());
     seen.set(element, [number, place]);
     return [number, parent];
   });
@@ -118,7 +126,7 @@ def _new_places(page: Page, scheme: str) -> list[int]:
 
     Each kind counts as looked at from now on: a fault is told of where it is met first.
     """
-    elements: list[tuple[int, int]] = page.evaluate(KINDS)
+    elements: list[tuple[int, int]] = page.evaluate(KINDS, [WITH_VALUES, BY_NAME])
     known, places, covered = _looked_at[scheme], [], set()
     for place, (kind, around) in enumerate(elements):
         if around in covered:
