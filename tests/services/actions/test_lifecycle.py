@@ -98,6 +98,18 @@ def test_a_late_edit_is_refused_and_tells_nothing() -> None:
     assert stored(Event) == stored(Activity) == 2
 
 
+def test_a_save_that_changes_nothing_leaves_version_and_time_to_who_has_it_open() -> None:
+    ana, asset_id = make_user(), make_asset("Lamp")
+    before = lifecycle.find_asset(asset_id).updated_at
+    session().rollback()
+    values = AssetValues(asset_tag="AST-00001", name="Lamp")
+    assert not lifecycle.edit_asset(ana.actor, asset_id, 1, values)
+    session().rollback()
+    asset = lifecycle.find_asset(asset_id)
+    assert (asset.version, asset.updated_at) == (1, before)
+    assert stored(Event) == stored(Activity) == 1
+
+
 def test_what_is_refused_leaves_no_trace() -> None:
     ana, asset_id = make_user(), make_asset()
     set_status(asset_id, "checked_out")
