@@ -5,6 +5,7 @@ The same that `due` claims by, told of one delivery.
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import cache
 
 from sqlalchemy import ColumnElement, ScalarSelect, and_, false, func, or_, select
 from sqlalchemy.orm import Session
@@ -111,7 +112,9 @@ def _is_left_alone(now: datetime) -> ColumnElement[bool]:
     return and_(pause > now, pause > Delivery.due_at, waits)
 
 
+@cache
 def _is_behind() -> ColumnElement[bool]:
+    """Built once: the condition asks for no time, and a page of the log needs it several times."""
     return and_(
         Webhook.in_order.is_(True),
         Delivery.priority != Priority.TEST,
