@@ -242,6 +242,9 @@ def test_one_that_fails_again_and_again_stands_in_nobodys_way(
         current.execute(update(Task).values(failures=failures, lease_until=Task.created_at))
     work()
     assert fired() == [(WARRANTY, each) for each in ([sound] if is_left else [broken, sound])]
+    session().rollback()
+    counts = session().scalars(select(Task.counts)).one()
+    assert counts == ({"fired": 1, "passed": 1} if is_left else {"fired": 2})
     assert control.run(RunKind.SCHEDULED) == ({WARRANTY: 1} if is_left else {})
 
 

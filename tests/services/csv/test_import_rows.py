@@ -51,6 +51,7 @@ ROWS = [
     Row("asset_tag=FREE category=LIGHTS", "unchanged"),
     Row("asset_tag=FREE category=Optics", "update"),
     Row("name=Chair location=Attic", "create"),
+    Row(f"name=Chair location={'x' * 120}", "create"),
     Row(f"name=Chair location={'x' * 121}", "error", "Use at most 120 characters in location"),
     Row("asset_tag=FREE kind=item", "unchanged"),
     Row("asset_tag=FREE kind=stock", "error", "It is a single item, and its kind cannot be"),

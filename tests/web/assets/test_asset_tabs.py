@@ -80,6 +80,18 @@ def test_every_tab_says_where_it_stands_and_what_it_needs(app: Flask) -> None:
     assert page.links("Decide") == []  # one is there already
 
 
+@pytest.mark.parametrize(("days", "is_late"), [(0, False), (1, True)])
+def test_a_claim_wants_a_look_the_day_after_it_was_expected_back(
+    app: Flask, days: int, is_late: bool
+) -> None:
+    asset_id = make_asset()
+    expected = today() - timedelta(days=days)
+    values = ClaimValues(problem="No picture", expected_back_on=expected)
+    incidents.send_to_warranty(SYSTEM, asset_id, values)
+    page = visit(app).get(f"/assets/{asset_id}")
+    assert ("It was expected back on" in page.main) is is_late
+
+
 def test_nothing_is_needed_of_what_is_in_order(app: Flask) -> None:
     asset_id = make_asset(warranty_expires=today() + timedelta(days=300))
     make_maintenance(asset_id, due_on=today() + timedelta(days=30))

@@ -159,9 +159,7 @@ def test_what_was_typed_stays_and_no_secret_is_printed(pages: Pages) -> None:
     assert webhook.state == "off"
 
 
-def test_what_a_form_keeps_for_one_person_opens_for_nobody_else(
-    app: Flask, pages: Pages
-) -> None:
+def test_what_a_form_keeps_for_one_person_opens_for_nobody_else(app: Flask, pages: Pages) -> None:
     wrong = {"name": "", "url": URL, "events": ["asset.created"]}
     typed = {"headers-0-name": "X-Key", "headers-0-value": "Bearer abcdefghijkl"}
     (kept,) = add(pages, **wrong, **typed).form(NEW).fields["headers-0-kept"]
