@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+# Counted from the third field, after two others: https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
+BEGUN_AT = 17
 
 
 def until(condition: Callable[[], bool], seconds: float = 20) -> bool:
@@ -32,17 +34,19 @@ def is_alive(pid: int) -> bool:
 
 
 def children_of(pid: int) -> dict[int, str]:
-    """The command lines of all living descendants."""
+    """The command lines of all living descendants, the oldest first: numbers say nothing of that,
+    for after the last one they begin anew."""
     parents: dict[int, int] = {}
+    begun: dict[int, int] = {}
     for name in filter(str.isdigit, os.listdir("/proc")):
         with suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{name}/stat") as file:
-            state, parent = file.read().rpartition(")")[2].split(maxsplit=2)[:2]
+            state, parent, *said = file.read().rpartition(")")[2].split()
             if state != "Z":
-                parents[int(name)] = int(parent)
+                parents[int(name)], begun[int(name)] = int(parent), int(said[BEGUN_AT])
     found = {pid}
     while more := {child for child, parent in parents.items() if parent in found} - found:
         found |= more
-    return {child: command_line(child) for child in found - {pid}}
+    return {child: command_line(child) for child in sorted(found - {pid}, key=begun.__getitem__)}
 
 
 def command_line(pid: int) -> str:

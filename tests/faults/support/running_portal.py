@@ -62,7 +62,7 @@ class RunningPortal:
 
     def pids_of(self, words: str) -> list[int]:
         """The processes whose command line contains `words`; the oldest is the first."""
-        return sorted(pid for pid, line in children_of(self.process.pid).items() if words in line)
+        return [pid for pid, line in children_of(self.process.pid).items() if words in line]
 
     def pid_of(self, words: str) -> int:
         """The one process whose command line contains `words`."""
