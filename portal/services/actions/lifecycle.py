@@ -11,6 +11,7 @@ from portal.engine.events.asset_details import UpdateReason
 from portal.lib.clock import common_now
 from portal.models.assets import Action, Asset, AssetKind, AssetStatus, Category, Location
 from portal.services.actions import maintenance_rows, reservation_rows, stock, transition
+from portal.services.actions.limits import refuse_long
 from portal.services.actions.transition import Change, Moved
 from portal.services.assets.rules import AssetValues, faults
 from portal.services.assets.tag_numbers import next_tag
@@ -36,7 +37,6 @@ PLAIN: Final = (
     "notes",
 )
 OF_STOCK: Final = ("min_quantity", "unit")
-LONGEST_REASON: Final = 200
 
 
 def find_asset(asset_id: int) -> Asset:
@@ -81,9 +81,7 @@ def edit_asset(actor: Actor, asset_id: int, version: int, values: AssetValues) -
 
 def delete_asset(actor: Actor, asset_id: int, reason: str = "") -> None:
     """Take an asset out of the register (asset.deleted). It stays in the database, restorable."""
-    if len(reason) > LONGEST_REASON:
-        sentence = f"Use at most {LONGEST_REASON} characters in the reason"
-        raise Refusal(sentence, field="reason")
+    refuse_long(reason=reason)
     change = Change(
         action=Action.DELETE,
         make=lambda current, asset: _mark_deleted(current, actor, asset),

@@ -15,14 +15,13 @@ from portal.lib.paging import Page
 from portal.models.assets import Action, Asset
 from portal.models.stock import MoveKind, StockMove
 from portal.services.actions import transition
+from portal.services.actions.limits import refuse_long
 from portal.services.actions.transition import Change, Moved
 from portal.services.assets.event_facts import as_told
 from portal.services.assets.rules import MOST_IN_STOCK
 from portal.services.core.keyset import newest_first
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
-
-LONGEST_NOTE: Final = 1000
 
 REASONS: Final = {
     Action.RECEIVE_STOCK: UpdateReason.STOCK_RECEIVED,
@@ -86,8 +85,7 @@ def moves(asset_id: int, cursor: str | None = None) -> Page[StockMove]:
 def _perform(
     actor: Actor, asset_id: int, action: Action, kind: MoveKind, delta: Delta, note: str
 ) -> bool:
-    if len(note) > LONGEST_NOTE:
-        raise Refusal(f"Use at most {LONGEST_NOTE:,} characters in the note", field="note")
+    refuse_long(note=note)
 
     def make(current: Session, asset: Asset) -> StockMove | None:
         number = delta(asset)
