@@ -1,7 +1,7 @@
 # `make help` explains the targets.
 # Settings are taken from the environment or the command line: make run PORT=8001 INSTANCE_DIR=…
 
-PYTHON ?= python3
+PYTHON ?= $(shell .ci/python)
 ARGS ?=
 BIN := .venv/bin
 INSTALL = $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check \

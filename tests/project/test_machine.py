@@ -5,12 +5,14 @@ import runpy
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 
 from portal.config.settings import ROOT
 
 SCRIPT = str(ROOT / ".ci" / "machine.py")
+CHOICE = ROOT / ".ci" / "python"
 ELSEWHERE = f"""
 import platform, runpy, sys
 {{}}
@@ -54,6 +56,28 @@ def test_arm64_and_the_oldest_glibc_may_go_on() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize(
+    ("pythons", "taken"),
+    [
+        ({"python3.11": 0, "python3.12": 0, "python3": 0}, "python3.12"),
+        ({"python3.14": 127, "python3.13": 1, "python3.11": 0}, "python3.11"),
+        ({"python3.10": 0, "python3.15": 0, "python3": 0}, "python3"),
+        ({}, "python3"),
+    ],
+)
+def test_the_newest_python_that_can_make_environments_is_taken(
+    tmp_path: Path, pythons: dict[str, int], taken: str
+) -> None:
+    for name, code in pythons.items():
+        program = tmp_path / name
+        program.write_text(f"#!/bin/sh\nexit {code}\n")
+        program.chmod(0o755)
+    done = subprocess.run(
+        [CHOICE], env={"PATH": str(tmp_path)}, capture_output=True, text=True, timeout=30
+    )
+    assert (done.stdout, done.stderr) == (f"{taken}\n", "")
+
+
 def test_all_files_mean_the_same_pythons() -> None:
     (low, high) = runpy.run_path(SCRIPT)["PYTHONS"]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -62,3 +86,5 @@ def test_all_files_mean_the_same_pythons() -> None:
     assert wheels is not None
     assert wheels[1].split() == [f"3.{minor}" for minor in range(low[1], high[1] + 1)]
     assert f"Python {low[0]}.{low[1]} to {high[0]}.{high[1]}" in (ROOT / "README.md").read_text()
+    tried = re.findall(r"python3\.(\d+)", CHOICE.read_text())
+    assert tried == [str(minor) for minor in range(high[1], low[1] - 1, -1)]
