@@ -1,6 +1,5 @@
 """How far the sending is behind: what waits, and since when."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -39,20 +38,26 @@ def _stored(current: Session, status: DeliveryStatus) -> int:
 
 
 def _oldest_due(current: Session, now: datetime) -> datetime | None:
-    """One probe of the index for each priority of the webhooks that have something due: the first
-    of them all is due.
+    """One probe of the index for each priority of the webhooks that have something due. What such
+    a webhook has of other priorities rests, however long ago it was due.
 
     In order, those behind the first were due long before their turn came: they tell nothing.
     """
-    wanted = [each.webhook_id for each in find_wanted(current.connection()).wanted]
+    wanted = {
+        each.webhook_id: {*each.priorities, *((Priority.TEST,) if each.test_places else ())}
+        for each in find_wanted(current.connection()).wanted
+    }
     firsts = [_first_due(priority, now) for priority in Priority]
-    rows: Sequence[Sequence[datetime | None]] = [
-        list(row)
-        for row in current.execute(
-            select(*firsts).where(Webhook.id.in_(wanted), Webhook.in_order.is_(False))
-        )
-    ]
-    return min((due for row in rows for due in row if due is not None), default=None)
+    rows = current.execute(
+        select(Webhook.id, *firsts).where(Webhook.id.in_(wanted), Webhook.in_order.is_(False))
+    )
+    found = (
+        due
+        for webhook_id, *dues in rows
+        for priority, due in zip(Priority, dues, strict=True)
+        if due is not None and priority in wanted[webhook_id]
+    )
+    return min(found, default=None)
 
 
 def _first_due(priority: Priority, now: datetime) -> ScalarSelect[datetime]:

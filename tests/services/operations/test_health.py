@@ -8,6 +8,7 @@ from flask import Flask
 from sqlalchemy import text
 
 from portal.database import engine
+from portal.models.deliveries import Priority
 from portal.models.operations import Process
 from portal.models.webhooks import WebhookState
 from portal.queue.names import DELIVERIES
@@ -125,6 +126,26 @@ def test_what_may_not_go_is_not_overdue(app: Flask, webhook: dict[str, object]) 
     long_ago = database_time(session()) - timedelta(hours=1)
     make_delivery(make_webhook(**webhook), due_at=long_ago)
     assert read_backlog().oldest_due_at is None
+
+
+def test_what_a_paused_webhook_rests_for_is_not_overdue_beside_what_a_person_retried(
+    app: Flask,
+) -> None:
+    now = database_time(session())
+    paused = make_webhook(not_before=now + timedelta(hours=1))
+    make_delivery(paused, due_at=now - timedelta(hours=2))
+    retried = timedelta(seconds=3)
+    make_delivery(paused, due_at=now - retried, priority=Priority.INTERACTIVE)
+    make_delivery(due_at=now - timedelta(seconds=1))
+    assert read_backlog().oldest_due_at == now - retried
+
+
+def test_a_test_that_nobody_sends_is_overdue_at_a_webhook_that_is_off(app: Flask) -> None:
+    now = database_time(session())
+    off = make_webhook(state=WebhookState.OFF)
+    make_delivery(off, due_at=now - timedelta(hours=1))
+    make_delivery(off, due_at=now - timedelta(minutes=1), priority=Priority.TEST)
+    assert read_backlog().oldest_due_at == now - timedelta(minutes=1)
 
 
 def test_what_is_being_sent_or_not_yet_due_is_not_overdue(app: Flask) -> None:
