@@ -1,4 +1,4 @@
-"""The fastest receiver that a few lines of Python make: the sender is to be measured, not this.
+"""The fastest receiver that a few lines of Python make, on libuv: the sender is to be measured.
 
 Answers 200 to everything, after `--delay` seconds; a path with "hang" in it is never answered.
 With `--log`, a line for each request: the delivery's id and the monotonic time.
@@ -10,7 +10,9 @@ import re
 import ssl
 import time
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, cast
+
+import uvloop
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
@@ -26,8 +28,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the way back."""
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's own is none by its class
 
     def data_received(self, data: bytes) -> None:
         """Take whole requests out of what has come."""
@@ -76,7 +77,7 @@ def main() -> None:
     parser.add_argument("--delay", type=float, default=0.0)
     parser.add_argument("--log", type=Path)
     parser.add_argument("--certificate", type=Path)
-    asyncio.run(serve(parser.parse_args()))
+    uvloop.run(serve(parser.parse_args()))
 
 
 if __name__ == "__main__":
