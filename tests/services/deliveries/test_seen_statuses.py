@@ -1,0 +1,124 @@
+"""What holds up a delivery is told in two ways, of rows that were read and as a condition of the
+log: of every kind of open delivery, both say the same, and what the rules say.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from itertools import product
+from typing import NamedTuple
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select
+
+from portal.lib.clock import utcnow
+from portal.models.deliveries import Delivery, Priority
+from portal.models.webhooks import Webhook
+from portal.services.core.unit_of_work import database_time, session, writing
+from portal.services.deliveries.log import pages as log_pages
+from portal.services.deliveries.log.filters import LogFilter, StatusFilter
+from portal.services.outbox.next_try import seen_statuses
+from portal.services.outbox.status import PausedFor, ShownStatus
+from tests.support.deliveries import lease, make_delivery
+from tests.support.factories import make_webhook
+
+pytestmark = pytest.mark.usefixtures("app")
+EVERYTHING = 1000  # more than is made here
+
+
+class Kind(NamedTuple):
+    """An open delivery behind the head of its webhook's queue. `is_late`: its own time comes after
+    the pause."""
+
+    in_order: bool
+    is_left_alone: bool
+    priority: Priority
+    prior: str | None
+    tries: int
+    is_late: bool
+
+    @property
+    def held_by(self) -> PausedFor | None:
+        """What the rules say."""
+        if self.in_order and self.priority == Priority.NORMAL:
+            return PausedFor.ORDER
+        waits = self.priority in {Priority.NORMAL, Priority.BULK}
+        return PausedFor.RECEIVER if self.is_left_alone and waits and not self.is_late else None
+
+    @property
+    def wants_a_look(self) -> bool:
+        """Whether it needs attention, as the rules say."""
+        if self.priority == Priority.TEST:
+            return False
+        often = self.tries >= 3 or (self.tries > 0 and self.is_left_alone)
+        return self.held_by is PausedFor.RECEIVER or (often and self.held_by is None)
+
+
+def kinds() -> Iterator[Kind]:
+    """All that there are: what is retried, by itself or with many, has the status it had before."""
+    for in_order, alone, tries, late in product((False, True), (False, True), (0, 1, 3), (0, 1)):
+        for priority in Priority:
+            is_retry = priority in {Priority.INTERACTIVE, Priority.BULK}
+            for prior in ("failed", "waiting") if is_retry else (None,):
+                yield Kind(in_order, alone, priority, prior, tries, bool(late))
+
+
+@pytest.fixture
+def made() -> dict[UUID, Kind]:
+    """One of each kind."""
+    pause = utcnow() + timedelta(minutes=5)
+    webhooks = {}
+    for in_order, alone in product((False, True), (False, True)):
+        hook = make_webhook(
+            in_order=in_order, throttled=alone, pause=300, not_before=pause if alone else None
+        )
+        make_delivery(hook)
+        webhooks[in_order, alone] = hook
+    with writing():
+        return {
+            make_delivery(
+                webhooks[kind.in_order, kind.is_left_alone],
+                priority=kind.priority,
+                prior_status=kind.prior,
+                status="retrying" if kind.tries else "waiting",
+                tries=kind.tries,
+                due_at=_due(pause, is_late=kind.is_late),
+            ): kind
+            for kind in kinds()
+        }
+
+
+def _due(pause: datetime, *, is_late: bool) -> datetime:
+    return pause + timedelta(minutes=5) if is_late else pause - timedelta(minutes=6)
+
+
+def test_what_holds_each_up_is_what_the_rules_say(made: dict[UUID, Kind]) -> None:
+    rows = log_pages.find_page(LogFilter(), size=EVERYTHING).page.rows
+    found = {row.public_id: row.paused_for for row in rows if row.public_id in made}
+    assert found == {each: kind.held_by for each, kind in made.items()}
+
+
+def test_every_filter_finds_what_is_shown_as_that(made: dict[UUID, Kind]) -> None:
+    sent = [each for each, kind in made.items() if kind.tries == 1][::5]
+    for each in sent:
+        lease(each)
+    joined = select(Delivery, Webhook).join(Webhook, Webhook.id == Delivery.webhook_id)
+    rows = [(delivery, hook) for delivery, hook in session().execute(joined)]
+    shown = seen_statuses(session(), rows, database_time(session()))
+    by_status = {status: set[UUID]() for status in ShownStatus}
+    for delivery, _ in rows:
+        by_status[shown[delivery.id]].add(delivery.public_id)
+    assert by_status[ShownStatus.SENDING] == set(sent)
+    for status, wanted in by_status.items():
+        assert found_by(StatusFilter(status)) == wanted, status
+
+
+def test_what_needs_attention_is_what_the_rules_say(made: dict[UUID, Kind]) -> None:
+    found = {each: made[each] for each in found_by(StatusFilter.ATTENTION) if each in made}
+    assert found == {each: kind for each, kind in made.items() if kind.wants_a_look}
+
+
+def found_by(status: StatusFilter) -> set[UUID]:
+    """All that this filter of the log leaves."""
+    page = log_pages.find_page(LogFilter(status=status), size=EVERYTHING).page
+    return {row.public_id for row in page.rows}
