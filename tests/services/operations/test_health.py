@@ -117,15 +117,43 @@ def test_what_nobody_picks_up_is_overdue(app: Flask) -> None:
     assert backlog.oldest_due_at == now - timedelta(minutes=5)
 
 
-@pytest.mark.parametrize(
-    "webhook",
-    [{"state": WebhookState.OFF}, {"in_order": True}],
-    ids=["its webhook is off", "its turn may not have come"],
-)
-def test_what_may_not_go_is_not_overdue(app: Flask, webhook: dict[str, object]) -> None:
+def test_what_may_not_go_is_not_overdue(app: Flask) -> None:
     long_ago = database_time(session()) - timedelta(hours=1)
-    make_delivery(make_webhook(**webhook), due_at=long_ago)
+    make_delivery(make_webhook(state=WebhookState.OFF), due_at=long_ago)
     assert read_backlog().oldest_due_at is None
+
+
+def test_in_order_the_first_is_overdue_since_its_turn_came(app: Flask) -> None:
+    now = database_time(session())
+    long_ago, ended = now - timedelta(hours=1), now - timedelta(minutes=2)
+    hook = make_webhook(in_order=True)
+    make_delivery(hook, status="delivered", due_at=long_ago, finished_at=ended)
+    tested = {"priority": Priority.TEST, "finished_at": now}
+    make_delivery(hook, status="delivered", due_at=long_ago, **tested)
+    make_delivery(hook, due_at=long_ago)
+    make_delivery(hook, due_at=long_ago - timedelta(hours=1))
+    assert read_backlog().oldest_due_at == ended
+
+
+def test_in_order_the_first_of_all_is_overdue_since_it_was_due(app: Flask) -> None:
+    now = database_time(session())
+    hook, long_ago = make_webhook(in_order=True), now - timedelta(hours=1)
+    make_delivery(hook, status="delivered", finished_at=long_ago - timedelta(hours=1))
+    make_delivery(hook, due_at=long_ago)
+    assert read_backlog().oldest_due_at == long_ago
+    alone = now - timedelta(hours=2)
+    make_delivery(make_webhook(in_order=True), due_at=alone)
+    assert read_backlog().oldest_due_at == alone
+
+
+def test_in_order_what_is_retried_in_bulk_has_a_turn_that_nobody_knows(app: Flask) -> None:
+    now = database_time(session())
+    hook = make_webhook(in_order=True)
+    retried = {"prior_status": "failed", "due_at": now - timedelta(hours=1)}
+    make_delivery(hook, priority=Priority.BULK, **retried)
+    assert read_backlog().oldest_due_at is None
+    make_delivery(hook, priority=Priority.INTERACTIVE, **retried)
+    assert read_backlog().oldest_due_at == retried["due_at"]
 
 
 def test_what_a_paused_webhook_rests_for_is_not_overdue_beside_what_a_person_retried(
@@ -140,9 +168,12 @@ def test_what_a_paused_webhook_rests_for_is_not_overdue_beside_what_a_person_ret
     assert read_backlog().oldest_due_at == now - retried
 
 
-def test_a_test_that_nobody_sends_is_overdue_at_a_webhook_that_is_off(app: Flask) -> None:
+@pytest.mark.parametrize("in_order", [False, True])
+def test_a_test_that_nobody_sends_is_overdue_at_a_webhook_that_is_off(
+    app: Flask, in_order: bool
+) -> None:
     now = database_time(session())
-    off = make_webhook(state=WebhookState.OFF)
+    off = make_webhook(state=WebhookState.OFF, in_order=in_order)
     make_delivery(off, due_at=now - timedelta(hours=1))
     make_delivery(off, due_at=now - timedelta(minutes=1), priority=Priority.TEST)
     assert read_backlog().oldest_due_at == now - timedelta(minutes=1)
