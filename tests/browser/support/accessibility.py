@@ -15,9 +15,9 @@ from playwright.sync_api import ConsoleMessage, Page, Request
 WIDE = (1280, 900)
 NARROW = (320, 800)
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-# This goes by colours, which an element's own kind and that of all around it decide: what was
-# looked at on one page is not looked at again on the next. It takes most of the time.
-BY_SIGHT = ["color-contrast"]
+# These go by colours, which an element's own kind and that of all around it decide: what was
+# looked at on one page is not looked at again on the next. They take most of the time.
+BY_SIGHT = ["color-contrast", "link-in-text-block"]
 # Of what a page does right nothing is told: to put that into words takes as long as to look.
 RUN = """async ([only, left_out, places]) => {
   const elements = [...document.querySelectorAll("body *")];
@@ -53,7 +53,10 @@ KINDS = """([with_values, by_name]) => {
     ];
     const has_text = [...element.childNodes].some((node) =>
       node.nodeType === Node.TEXT_NODE && node.data.trim());
-    const number = mix(around, [element.tagName, ...marks, has_text].join());
+    // A link has to be told from the text in which it stands.
+    const is_among_text = element.tagName === "A" &&
+      element.parentElement.textContent.trim() !== element.textContent.trim();
+    const number = mix(around, [element.tagName, ...marks, has_text, is_among_text].join());
     seen.set(element, [number, place]);
     return [number, parent];
   });

@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -188,7 +189,8 @@ def test_it_sweeps_and_repairs_the_schedule_when_no_scheduler_does(
     engine.dispose()
     start()
     assert until(lambda: last_sweep(database) is not None)
-    assert b"sweep" in valkey.client().zrange("rq:scheduler:scheduled_jobs", 0, -1)
+    scheduled = partial(valkey.client().zrange, "rq:scheduler:scheduled_jobs", 0, -1)
+    assert until(lambda: b"sweep" in scheduled())
 
 
 def has_row(database: str, pid: int) -> bool:
