@@ -145,9 +145,9 @@ def test_a_replaced_secret_is_erased_once_it_signs_no_more() -> None:
 
 def test_it_works_in_batches_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "BATCH", 3)
-    hook = make_webhook()
-    for _ in range(8):
-        old_delivery(webhook=hook)
+    hook, then = make_webhook(), utcnow() - OLD
+    for number in range(8):  # the later in the table, the earlier by its time
+        old_delivery(webhook=hook, created_at=then - timedelta(minutes=number))
     assert retention.prune()["deliveries removed"] == 8
     assert count(Delivery) == 0
 

@@ -170,6 +170,7 @@ def test_who_has_to_wait_counts_no_further_and_is_told_the_longest_of_the_waits(
 @pytest.mark.parametrize(
     ("seconds", "told", "words"),
     [
+        (0, 1, "1 second"),
         (0.2, 1, "1 second"),
         (29.2, 30, "30 seconds"),
         (60, 60, "1 minute"),

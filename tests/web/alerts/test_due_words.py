@@ -14,6 +14,7 @@ from portal.models.tasks import Task
 from portal.services.alerts import control
 from portal.services.alerts import settings as alert_settings
 from portal.services.alerts.rules import AlertRules
+from portal.services.core import counting
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import writing
 from tests.services.alerts.due_things import (
@@ -65,6 +66,18 @@ def test_one_number_for_what_is_due_on_every_page(app: Flask) -> None:
     page = pages.get("/alerts")
     assert "Maintenance due 7" in page.main
     assert "more alert" not in page.main
+
+
+def test_where_counting_stops_it_says_that_there_are_more(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counting, "COUNT_LIMIT", 2)
+    decided()
+    for _ in range(3):
+        with_maintenance(2)
+    words = kinds(visit(app).get("/alerts"))["Maintenance due"]
+    assert "2+ due now" in words
+    assert "2+ sent by the next check" in words
 
 
 @pytest.mark.parametrize("role", ["admin", "manager", "support"])
