@@ -11,7 +11,7 @@ ROWS: Final[Mapping[str, tuple[str, str]]] = {
     "stock_moves": ("move of stock", "moves of stock"),
     "assignments": ("loan or allocation", "loans and allocations"),
     "reservations": ("reservation", "reservations"),
-    "maintenances": ("maintenance", "maintenances"),
+    "maintenances": ("maintenance job", "maintenance jobs"),
     "incidents": ("report of a loss, damage or transfer", "reports of losses, damage or transfers"),
     "alerts": ("alert", "alerts"),
     "alert_runs": ("check for alerts", "checks for alerts"),
