@@ -18,6 +18,7 @@ from portal.database.engine import database_now, engine_options, prepare_engine
 from portal.extensions import db, settings
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Attempt, Delivery, Lease
+from portal.services.dispatch.claim_types import Claim
 from tests.jobs.pump.delivery_clock import claim, ended
 from tests.support.factories import make_webhook, publish
 from tests.support.processes import until
@@ -269,5 +270,27 @@ def test_results_are_written_once_so_many_are_there_or_some_have_waited(
     assert not kept.is_due(in_flight=3)
     monkeypatch.setattr(recorder, "FLUSH_AFTER", 0.0)
     assert kept.is_due(in_flight=3)
-    assert kept.write(None, beside=False) is not None
+    done = kept.write(None, beside=False)
+    assert done is not None
+    assert done.claims is None  # nothing was looked for: it is to be, at once
     assert kept.is_empty
+
+
+def test_what_was_claimed_with_results_is_told_with_them_also_when_it_is_nothing(
+    app: Flask,
+) -> None:
+    writer, desk = DatabaseWriter(equip().engine), Desk(lambda: None, works_beside=False)
+    kept = recorder.Recorder(writer, desk)
+    make_webhook()
+    publish()
+    (first,) = claim()
+    kept.add(ended(first))
+    asked = []
+
+    def look(_connection: Connection, *, without: set[int]) -> list[Claim]:
+        asked.append(without)
+        return []
+
+    done = kept.write(look, beside=False)
+    assert done is not None
+    assert (done.claims, asked) == ([], [set()])

@@ -7,6 +7,9 @@ import time_machine
 from flask import Flask
 
 from portal.lib.clock import utcnow
+from portal.services.core.unit_of_work import session
+from portal.services.deliveries.log.filters import LogFilter
+from portal.web.deliveries import log_csv
 from portal.web.deliveries.forms import PERIODS
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_webhook
@@ -60,6 +63,16 @@ def test_a_filter_that_cannot_be_read_is_refused_at_its_field(
     assert "A filter could not be read" in page.main
     assert not page.links("Retry all that match")
     assert "/deliveries" in page.links("Clear filters")
+
+
+def test_while_lines_for_people_are_sent_no_transaction_is_open(app: Flask) -> None:
+    make_delivery(status="failed", reason="refused")
+    with app.test_request_context():
+        heading, *lines = [
+            (line, session().in_transaction()) for line in log_csv.lines_for_people(LogFilter())
+        ]
+    assert heading[0][1] == "Event"
+    assert [is_open for _, is_open in lines] == [False]
 
 
 @pytest.mark.parametrize("path", ["/deliveries/export.csv?", "/deliveries/retry?all=1&"])
