@@ -154,13 +154,17 @@ def test_an_answer_that_speaks_of_an_error_is_flagged(
     assert (line[5] == "200, text speaks of an error") is is_doubtful
 
 
-def test_of_a_long_first_line_the_beginning_stands_above_the_whole_answer(support: Pages) -> None:
+def test_of_a_long_first_line_the_beginning_stands_above_the_whole_answer_and_in_the_list(
+    support: Pages,
+) -> None:
     made = make_delivery(status="failed", reason="server", code=500)
     make_attempt(made, reason="server", code=500, response_text=f"\n{'x' * 301}\nand more")
     page = support.get(f"/deliveries/{made}")
     (quote,) = [node for node in page.root.find_all("p") if node.get("class") == "quote"]
     assert quote.text == f"500 {'x' * 300}"
     assert f"{'x' * 301} and more" in page.main
+    (line,) = support.get("/deliveries").rows()
+    assert line[5] == f"Server error (500) {'x' * 120}"
 
 
 def test_a_retry_that_failed_leaves_what_arrived_before_beyond_doubt(support: Pages) -> None:
