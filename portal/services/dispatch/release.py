@@ -39,7 +39,7 @@ def give_back_unknown(connection: Connection, run: UUID, held: Collection[UUID])
     mine = delete(Lease).where(Lease.run == run)
     given = connection.execute(mine.where(Lease.token.not_in(held)) if held else mine)
     if given.rowcount:
-        log.warning("Gave back %s deliveries: the answer to their claim was lost.", given.rowcount)
+        log.warning("The answer to a claim was lost. Given back: %s", given.rowcount)
 
 
 def interrupt(connection: Connection, run: UUID) -> bool:

@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from time import monotonic
+from uuid import UUID
 
 import pytest
 from flask import Flask
-from sqlalchemy import text, update
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, event, select, text, update
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from jobs.alerts import look_for_alerts
 from jobs.context import job
@@ -25,16 +26,20 @@ from portal.config.settings import load_settings
 from portal.database.engine import impatient_engine
 from portal.extensions import db, settings
 from portal.lib.clock import utcnow
+from portal.models.deliveries import Delivery, Lease
 from portal.models.tasks import Task
 from portal.queue import bell, task_bell
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
 from portal.services.core import heartbeats
 from portal.services.core.unit_of_work import session, writing
+from portal.services.dispatch import claim as dispatch_claim
+from portal.services.dispatch.claim_types import Claim
 from portal.services.webhooks import activation
 from tests.conftest import ENVIRONMENT
 from tests.support.deliveries import make_delivery, stored
 from tests.support.factories import make_user, make_webhook
+from tests.support.processes import until
 from tests.support.servers import ValkeyServer
 
 
@@ -132,3 +137,47 @@ def test_a_pump_does_its_duties_in_their_time_and_sooner_while_much_is_left_to_r
         seen.append(duties.at - monotonic() > 3000)
     assert seen == [False, True]
     assert {stored(each)["status"] for each in made} == {"held"}
+
+
+def test_what_a_claim_took_whose_answer_was_lost_is_given_back_and_what_is_held_is_not(
+    app: Flask, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine, writer = equip().engine, DatabaseWriter(equip().engine)
+    duties = Duties(bell.bell(), writer, Desk(lambda: None, works_beside=False), every=3600.0)
+    held, kept = make_delivery(), writer.write(claim_one)
+    assert kept
+    lost = make_delivery()
+    losses = iter([OperationalError("COMMIT", {}, OSError("cut"), connection_invalidated=True)])
+
+    def lose(connection: Connection) -> None:
+        if loss := next(losses, None):
+            connection.connection.commit()
+            raise loss
+
+    event.listen(engine, "commit", lose)
+    try:
+        assert writer.write(claim_one) is None
+    finally:
+        event.remove(engine, "commit", lose)
+    assert leased() == {held, lost}
+    duties.at = monotonic() + 3600.0  # they are not due for an hour, but for that
+    assert until(lambda: has_given_back(duties, kept))
+    assert leased() == {held}
+    assert stored(lost)["attempts"] == 0
+    assert "The answer to a claim was lost. Given back: 1" in caplog.text
+
+
+def claim_one(connection: Connection) -> list[Claim]:
+    return dispatch_claim.claim(connection, 1)
+
+
+def has_given_back(duties: Duties, kept: list[Claim]) -> bool:
+    """The writer waits for a moment once the database did not take something."""
+    duties.do({each.token for each in kept}, set(), is_behind=False, beside=False)
+    return len(leased()) == 1
+
+
+def leased() -> set[UUID]:
+    db.session.rollback()
+    joined = select(Delivery.public_id).join(Lease, Lease.delivery_id == Delivery.id)
+    return set(db.session.scalars(joined))
