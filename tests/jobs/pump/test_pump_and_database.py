@@ -294,3 +294,31 @@ def test_what_was_claimed_with_results_is_told_with_them_also_when_it_is_nothing
     done = kept.write(look, beside=False)
     assert done is not None
     assert (done.claims, asked) == ([], [set()])
+
+
+def test_results_that_wait_for_anothers_lock_are_not_offered_again_and_again(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if db.engine.dialect.name == "sqlite":
+        pytest.skip("there nobody has a lock while somebody else writes")
+    writer, desk = DatabaseWriter(equip().engine), Desk(lambda: None, works_beside=False)
+    kept, hook = recorder.Recorder(writer, desk), make_webhook()
+    publish()
+    (only,) = claim()
+    kept.add(ended(only))
+    engine = create_engine(settings().database_url)
+    with engine.begin() as other:
+        other.execute(text("SELECT 1 FROM webhooks FOR UPDATE"))
+        assert kept.write(None, beside=False) is not None
+        assert (kept.waits_for, kept.is_empty) == ({hook.id}, False)
+        monkeypatch.setattr(recorder, "FLUSH_AFTER", 3600.0)
+        assert until(lambda: kept.write(None, beside=False) is not None)  # after its moment
+        assert kept.write(None, beside=False) is None
+    engine.dispose()
+    assert kept.write(None, beside=False) is None
+    other_one = make_webhook()
+    publish()
+    (second,) = (each for each in claim() if each.webhook.id == other_one.id)
+    kept.add(ended(second))
+    assert kept.write(None, beside=False) is not None  # those that wait go along
+    assert (kept.waits_for, kept.is_empty) == (frozenset(), True)
