@@ -4,7 +4,6 @@ from datetime import date, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from portal.extensions import settings
 from portal.lib.clock import common_now
 from portal.services.assets.rules import YEARS
 from portal.services.core.refusals import Refusal
@@ -45,9 +44,8 @@ def refuse_odd_year(**days: date | None) -> None:
             raise Refusal("Check the year", field=name)
 
 
-def moment_words(at: datetime, zone: ZoneInfo | None = None) -> str:
-    """A time in `zone`, or the installation's: "3 May 09:00", with the year where it is another."""
-    zone = zone or settings().timezone
+def moment_words(at: datetime, zone: ZoneInfo) -> str:
+    """A time in `zone`: "3 May 09:00", with the year where it is another."""
     local, today = at.astimezone(zone), common_now().astimezone(zone)
     year = "" if local.year == today.year else f" {local.year}"
     return f"{local.day} {local:%B}{year} {local:%H:%M}"

@@ -103,3 +103,16 @@ def test_a_bar_of_a_chart_leads_to_what_failed_in_its_hour(app: Flask) -> None:
         assert "When: Failed between From and To" in page.main
         assert "From: 2026-05-04 01:00" in page.main
         assert listed(page) == ["Delivered"]
+
+
+@time_machine.travel(MORNING, tick=False)
+def test_beside_it_stands_an_answer_of_that_time_and_none_that_came_later(app: Flask) -> None:
+    made = make_delivery(status="failed", created_at=ONE, attempts=2, reason="server", code=500)
+    for at, said in ((ONE, "one is missing"), (MORNING, "two is missing")):
+        times = {"started_at": at, "finished_at": at}
+        make_attempt(made, **times, reason="server", code=500, response_text=said)
+    pages = visit(app, "support", time_zone="Europe/Berlin")
+    (line,) = pages.get("/deliveries?time=failed-night&answer=is+missing").rows()
+    assert line[5].endswith("earlier: one is missing")
+    (line,) = pages.get("/deliveries?answer=is+missing").rows()
+    assert line[5].endswith("two is missing")
