@@ -70,12 +70,6 @@ TEXTS: Final[dict[str, tuple[Do, int, str]]] = {
         lambda text: named_lists.create(named_lists.CATEGORIES, SYSTEM, text),
         120, "Use at most 120 characters in the name",
     ),
-    "who gets what is disposed of": (
-        lambda text: dispose(recipient=text), 120, "Use at most 120 characters in the recipient",
-    ),
-    "a note on what is disposed of": (
-        lambda text: dispose(note=text), 1000, "Use at most 1,000 characters in the note",
-    ),
 }
 NUMBERS: Final[dict[str, tuple[Do, tuple[Any, ...], tuple[Any, ...], str]]] = {
     "received": (
