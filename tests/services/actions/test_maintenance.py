@@ -16,7 +16,7 @@ from portal.models.assets import AssetStatus
 from portal.models.assignments import Staff
 from portal.models.deliveries import Event
 from portal.models.planning import Maintenance, MaintenanceState
-from portal.services.actions import maintenance_rows
+from portal.services.actions import lifecycle, maintenance_rows
 from portal.services.actions.planning import maintenance as planning_maintenance
 from portal.services.actions.planning.rules import PlanValues, WorkValues
 from portal.services.assets.timeline import timeline
@@ -208,6 +208,15 @@ def test_one_job_at_a_time_is_under_way() -> None:
     put_in(asset_id, AssetStatus.BROKEN)  # reported while it was worked on
     with pytest.raises(Refusal, match="“New fan” is under way on AST-00001"):
         planning_maintenance.start(SYSTEM, second)
+
+
+def test_what_is_being_worked_on_cannot_be_deleted_and_anything_else_can() -> None:
+    at_work, other = make_asset(asset_tag="SAW-1"), make_asset()
+    make_maintenance(at_work, started=True)
+    lifecycle.delete_asset(SYSTEM, other)
+    put_in(at_work, "broken")  # reported meanwhile
+    with pytest.raises(Refusal, match="SAW-1 is being worked on"):
+        lifecycle.delete_asset(SYSTEM, at_work)
 
 
 def test_two_begin_at_once_and_one_wins(app: Flask) -> None:

@@ -188,6 +188,13 @@ def test_what_is_being_sent_or_not_yet_due_is_not_overdue(app: Flask) -> None:
     assert backlog.oldest_due_at is None
 
 
+def test_beside_what_is_being_sent_the_oldest_of_the_others_is_overdue(app: Flask) -> None:
+    hook, now = make_webhook(), database_time(session())
+    lease(make_delivery(hook, due_at=now - timedelta(minutes=5)))
+    make_delivery(hook, due_at=now - timedelta(minutes=1))
+    assert read_backlog().oldest_due_at == now - timedelta(minutes=1)
+
+
 def test_figures_tell_statuses_with_their_reasons_and_how_attempts_went(app: Flask) -> None:
     hook = make_webhook()
     for reason in ("server", "server", "dns"):
