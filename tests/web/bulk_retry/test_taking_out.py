@@ -1,13 +1,19 @@
 """One delivery is taken out of the bulk retry in which it waits, and the others go on."""
 
+from datetime import timedelta
+
 import pytest
 from flask import Flask
+from sqlalchemy import update
 
+from portal.lib.clock import utcnow
+from portal.models.tasks import Task
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
 from portal.services.bulk_retry.taking_out import take_out
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal
-from tests.services.bulk_retry.test_bulk_retry import finish, some, work
+from portal.services.core.unit_of_work import writing
+from tests.services.bulk_retry.test_bulk_retry import finish, fresh, some, work
 from tests.support.deliveries import make_attempt, stored
 from tests.support.factories import make_user, make_webhook
 from tests.web.bulk_retry.test_bulk_retry_list import interrupted
@@ -55,9 +61,13 @@ def test_what_waits_is_taken_out_on_its_page_and_is_not_sent(
 def test_an_interrupted_one_of_which_the_last_are_taken_out_ends(app: Flask) -> None:
     sam = make_user("support", name="Sam Okoro")
     batch, made = interrupted(sam)
+    with writing() as current:  # whenever it would have gone on
+        current.execute(update(Task).values(due_at=utcnow() + timedelta(hours=1)))
     for each in made[10:]:
+        assert fresh(batch).due_at > utcnow()
         take_out(sam.actor, each)
-        work()
+    assert fresh(batch).due_at <= utcnow()
+    work()
     page = signed_in(app, sam).get(f"/batches/{batch}")
     assert "Finished: 12 deliveries. 10 failed, 2 skipped." in page.main
     assert "Retry the remaining" not in page.main
