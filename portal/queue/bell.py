@@ -188,11 +188,6 @@ def ring_after_commit(
     session.info.setdefault(_RINGS, {})[which] = None  # each once, in this order
 
 
-def bell_count() -> int | None:
-    """See `Bell.count`."""
-    return bell().count()
-
-
 # The session is shared by all applications of a process (tests make many): who listens to it does
 # so from the import on, once.
 @event.listens_for(db.session, "after_commit")

@@ -120,13 +120,6 @@ def count_alerts(chosen: AlertFilter) -> int:
     return capped(session(), select(Alert.id).where(*_matching(chosen)))
 
 
-def count_open() -> Mapping[str, int]:
-    """How many open ones of each event there are; events without any are left out."""
-    wanted = select(Alert.event, func.count()).where(*_matching(AlertFilter()))
-    rows = session().execute(wanted.group_by(Alert.event).order_by(Alert.event))
-    return {row[0]: row[1] for row in rows}
-
-
 def has_any() -> bool:
     """Whether there ever was one."""
     return session().execute(select(Alert.id).limit(1)).first() is not None

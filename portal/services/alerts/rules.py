@@ -10,7 +10,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from portal.engine.events.names import EventName
-from portal.models.assets import AssetKind, AssetStatus
+from portal.models.assets import AssetStatus
 from portal.models.planning import MaintenanceState
 
 GONE: Final = frozenset({AssetStatus.LOST, AssetStatus.LIQUIDATED})
@@ -127,11 +127,6 @@ def low_stock(
 def is_low(quantity: int | None, min_quantity: int | None) -> bool:
     """Whether there are fewer than there should be; without a threshold there never are."""
     return min_quantity is not None and (quantity or 0) < min_quantity
-
-
-def watches_stock(kind: str) -> bool:
-    """Whether an asset of this kind has a number that can be low."""
-    return kind == AssetKind.STOCK
 
 
 def warranty_matter(asset_id: int, expires: date) -> str:

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from flask import url_for
-
 from portal.lib.clock import utcnow
 from portal.lib.durations import in_words
 from portal.models.tasks import Task, TaskState
@@ -65,11 +63,6 @@ def page_of(task: Task) -> TaskPage:
         is_live=is_live,
         can_stop=task.kind not in KINDS or KINDS[task.kind].can_stop,
     )
-
-
-def path_of(task: Task) -> str:
-    """The address of the task's page."""
-    return url_for("tasks.show", public_id=task.public_id)
 
 
 def _headline(task: Task, words: TaskWords) -> str:

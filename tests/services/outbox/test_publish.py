@@ -76,28 +76,28 @@ def test_the_stored_body_is_the_wire_contract() -> None:
 
 def test_a_change_that_fails_stores_neither_event_nor_delivery_and_rings_nobody() -> None:
     make_webhook()
-    before = bell.bell_count()
+    before = bell.bell().count()
     with pytest.raises(ZeroDivisionError):
         publish_and_fail()
     assert deliveries() == []
     assert db.session.execute(select(func.count(Event.id))).scalar_one() == 0
-    assert bell.bell_count() == before
+    assert bell.bell().count() == before
 
 
 def test_one_transaction_rings_once_after_its_commit() -> None:
     make_webhook()
-    before = bell.bell_count() or 0
+    before = bell.bell().count() or 0
     with writing():
         publish(asset_id=1)
         publish(asset_id=2)
-        assert bell.bell_count() == before
-    assert bell.bell_count() == before + 1
+        assert bell.bell().count() == before
+    assert bell.bell().count() == before + 1
 
 
 def test_an_event_that_nobody_asked_for_is_stored_and_rings_nobody() -> None:
-    before = bell.bell_count()
+    before = bell.bell().count()
     publish()
-    assert bell.bell_count() == before
+    assert bell.bell().count() == before
     assert deliveries() == []
 
 

@@ -93,17 +93,17 @@ SILENCE: dict[str, Callable[[Scene], object]] = {
 
 @pytest.mark.parametrize("name", RINGS)
 def test_it_rings_once(scene: Scene, name: str) -> None:
-    before = bell.bell_count() or 0
+    before = bell.bell().count() or 0
     RINGS[name](scene)
-    assert bell.bell_count() == before + 1
+    assert bell.bell().count() == before + 1
 
 
 @pytest.mark.parametrize("name", SILENCE)
 def test_it_rings_for_nothing_else(scene: Scene, name: str) -> None:
-    before = bell.bell_count()
+    before = bell.bell().count()
     if name == "refused":
         with pytest.raises(Refusal):
             SILENCE[name](scene)
     else:
         SILENCE[name](scene)
-    assert bell.bell_count() == before
+    assert bell.bell().count() == before
