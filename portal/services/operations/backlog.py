@@ -73,6 +73,8 @@ def _oldest_due(current: Session, now: datetime) -> datetime | None:
 def _turns(current: Session, webhook_ids: Sequence[int]) -> list[datetime]:
     """Since when the first of each of these webhooks, which want them in order, could have gone:
     it was due, and the one before it had ended."""
+    if not webhook_ids:
+        return []
     before = aliased(Delivery)
     ended = (
         select(before.finished_at)
