@@ -182,10 +182,10 @@ def _told(action: Action, make: transition.Make, note: str, remark: str = "") ->
 
 
 def _cancelled(made: Loss | Liquidation) -> str:
-    """What ended with it: "Cancelled with it: 2 reservations, 1 maintenance". Nobody's name."""
+    """What ended with it: "Cancelled with it: 2 reservations, 1 maintenance job". Nobody's name."""
     counts = {
         "reservation": len(made.cancelled_reservation_ids),
-        "maintenance": len(made.cancelled_maintenance_ids),
+        "maintenance job": len(made.cancelled_maintenance_ids),
     }
     told = [f"{n} {word}{'s' if n > 1 else ''}" for word, n in counts.items() if n]
     return f"Cancelled with it: {', '.join(told)}" if told else ""

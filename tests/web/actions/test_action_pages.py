@@ -62,7 +62,7 @@ def test_it_names_what_is_cancelled_with_it_before_and_afterwards(
     filled = {"method": "scrapped"} if action == "liquidate" else {"description": "Gone"}
     pages.submit(page.form(path), **filled)
     main = pages.get(f"/assets/{asset_id}/timeline").main
-    assert "Cancelled with it: 1 reservation, 1 maintenance" in main
+    assert "Cancelled with it: 1 reservation, 1 maintenance job" in main
     main = pages.get(f"/assets/{asset_id}/reservations").main
     assert "Ended, rejected and cancelled reservations" in main
     assert "Cancelled" in main
