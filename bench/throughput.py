@@ -28,6 +28,7 @@ from bench.support.world import (
 from portal.engine.http.request_head import header_lines
 from portal.extensions import db
 from portal.models.deliveries import Delivery
+from portal.services.core.heartbeats import BEAT_EVERY
 from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import claim as dispatch_claim
 from portal.services.dispatch.request import Composer
@@ -79,7 +80,8 @@ def measure(database: str, workers: int = 1) -> Measured:
         count = store_backlog(EVENTS)
         for _ in range(workers):
             here.worker()
-        settle()
+        # Each learns of the others with its next beat.
+        settle(1.0 if workers == 1 else BEAT_EVERY + 1.0)
         used = here.processor_seconds()
         committed_at = let_go()
         wait_until(is_done, 120, "everything delivered")

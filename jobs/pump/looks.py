@@ -14,6 +14,7 @@ from portal.lib.clock import since_boot
 from portal.services.dispatch import claim as dispatch_claim
 from portal.services.dispatch.claim_types import Claim
 from portal.services.dispatch.fairness import kept_of
+from portal.services.outbox.division import own_division
 from portal.services.outbox.reach import own_reach
 
 LOOK_EVERY: Final = 0.5
@@ -22,8 +23,8 @@ LOOK_AGAIN: Final = 0.05  # while the database cannot say
 
 
 class Looks:
-    """Those of one pump. `at`: when the next one is due, by the monotonic clock. `are_blind`: the
-    last one failed."""
+    """Those of one pump. `at`: when the next one is due, by the monotonic clock, if nothing is left
+    to others sooner (`due_at`). `are_blind`: the last one failed."""
 
     def __init__(
         self,
@@ -43,6 +44,11 @@ class Looks:
     def is_full(self) -> bool:
         """Whether only webhooks to which nothing is being sent find a place."""
         return self._transport.free <= self._kept
+
+    @property
+    def due_at(self) -> float:
+        """When to look again, by the monotonic clock."""
+        return self.at if self.are_blind else min(self.at, own_division.again_at)
 
     def look(self, rest: Callable[[], None]) -> Done | None:
         """Claim as much as there is room for. None: what came of it is told later, or never.

@@ -19,6 +19,7 @@ from portal.engine.reach import FIRST_PAUSE, LONG_PATIENCE, SHORT_PATIENCE
 from portal.models.webhooks import WebhookKind
 from portal.services.dispatch import address_guard
 from portal.services.outbox import reach_rows
+from portal.services.outbox.division import own_division
 from portal.services.outbox.reach import OwnReach, own_reach
 from portal.services.outbox.reach_rows import Knock
 from portal.services.webhooks.inbox.address import inbox_url, opening
@@ -57,8 +58,8 @@ class Prober:
         self._probes.close()
 
     def look(self, engine: Engine) -> None:
-        """See how things stand, and whether this machine is to send: with each beat."""
-        _write(engine, self._reach.refresh)
+        """See how things stand, who sends, and whether this machine is to: with each beat."""
+        _write(engine, self._see)
         if self._reach.is_in_question:
             self._judge(engine)
 
@@ -78,6 +79,10 @@ class Prober:
         if _write(self._engine, note):
             self._reach.note_reached(reached)
             self.look(self._engine)
+
+    def _see(self, connection: Connection) -> None:
+        self._reach.refresh(connection)
+        own_division.refresh(connection)
 
     def _run(self) -> None:
         while not self._ended.wait(LOOK_EVERY):

@@ -131,7 +131,7 @@ class Pump:
             self._asked, self._looks.at = self._wake.asked, 0.0
         if self._wake.is_awaited and self._is_idle and not self._looks.are_blind:
             self._looks.at = 0.0  # whoever waits wants to know that nothing is left
-        if monotonic() >= self._looks.at:
+        if monotonic() >= self._looks.due_at:
             self._go_on(self._looks.look(partial(self._rest, self._wake.asked)))
 
     def _rest(self, asked: int) -> None:
@@ -194,7 +194,7 @@ class Pump:
             return LOOK_AGAIN
         until = self._duties.at - monotonic()
         if self._transport.free > 0:
-            until = min(until, self._looks.at - monotonic(), self._listener.patience)
+            until = min(until, self._looks.due_at - monotonic(), self._listener.patience)
         return max(0.0, until)
 
     def _flush(self, held: int) -> None:

@@ -32,6 +32,7 @@ from portal.services.dispatch.claim_types import (
 )
 from portal.services.dispatch.fairness import share_out
 from portal.services.outbox import leases
+from portal.services.outbox.division import Division, own_division
 from portal.services.outbox.due import TEST_PLACES, Claimable, find_wanted, most_at_once
 from portal.services.outbox.reach import OwnReach, own_reach
 from portal.services.webhooks.inbox.address import shown_url
@@ -45,6 +46,7 @@ def claim(
     without: Collection[int] = (),
     is_alone: bool = False,
     reach: OwnReach = own_reach,
+    division: Division = own_division,
 ) -> list[Claim]:
     """Claim up to `places` deliveries. `connection` is in a writing transaction.
 
@@ -52,15 +54,15 @@ def claim(
     `without`: webhooks of which results are still to be recorded: what has arrived would go again.
     `is_alone`: the transaction does nothing else. Then it need not wait for the disk: a lease that
     a crash of the database takes with it is a message sent twice.
-    `reach`: what this machine leaves to others, because it could not connect there.
+    `reach`: what this machine leaves to others, because it could not connect there; `division`:
+    what this process does, because it is theirs.
     """
     look = find_wanted(connection, may_be_lost=is_alone)
-    wanted: Sequence[Claimable] = reach.choose(look.wanted)
+    allowed = [each for each in reach.choose(look.wanted) if each.webhook_id not in without]
+    wanted: Sequence[Claimable] = share_out(division.choose(allowed), places, kept)
     if look.now is None:
         return []
     most = settings().webhook_max_in_flight
-    allowed = [each for each in wanted if each.webhook_id not in without]
-    wanted = share_out(allowed, places, kept)
     claims: list[Claim] = []
     while wanted and len(claims) < places:
         room = places - len(claims)

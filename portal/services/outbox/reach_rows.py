@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, Final, NamedTuple
+from uuid import UUID
 
 from sqlalchemy import Connection, Select, bindparam, delete, exists, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -43,6 +44,14 @@ def find_machines(connection: Connection, now: datetime) -> Machines:
     rows = connection.execute(_living(), {"since": now - SILENT_AFTER}).all()
     living = frozenset(row.host for row in rows)
     return Machines(living, frozenset(row.host for row in rows if row.benched_at is not None))
+
+
+def find_senders(connection: Connection) -> set[UUID]:
+    """The runs of the processes that send now: alive, and their machine is not on the bench."""
+    since = database_now(connection) - SILENT_AFTER
+    may_send = (SENDS, Process.benched_at.is_(None), Process.seen_at > since)
+    runs = connection.execute(select(Process.run).where(*may_send)).scalars()
+    return {run for run in runs if run}
 
 
 def find_doubts(

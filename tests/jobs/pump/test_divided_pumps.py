@@ -1,0 +1,56 @@
+"""A pump leaves a part of what is due to another process, and sends it when that one does not."""
+
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+from flask import Flask
+from sqlalchemy import delete
+
+from jobs.pump import looks
+from jobs.pump.prober import Prober
+from portal.extensions import db
+from portal.models.operations import Process
+from portal.queue.names import DELIVERIES
+from portal.services.core import heartbeats
+from portal.services.core.unit_of_work import writing
+from portal.services.outbox.division import ALL, own_division
+from tests.jobs.sender.running_sender import running_sender
+from tests.support.factories import make_webhook, publish
+from tests.support.processes import until
+from tests.support.receiver import Receiver
+
+WORKER = heartbeats.worker_of(DELIVERIES)
+
+
+@pytest.fixture
+def other(app: Flask, database_kind: str) -> Iterator[None]:
+    """Another process that sends; this one knows of it by its own beat."""
+    if database_kind == "sqlite":
+        pytest.skip("on SQLite nothing is divided")
+    prober = Prober(app)
+    with writing() as current:
+        heartbeats.sign_own(current.connection(), WORKER)
+        heartbeats.sign(current.connection(), WORKER, f"{WORKER} 2", run=uuid4())
+    prober.look(db.engine)
+    yield
+    with writing() as current:
+        current.execute(delete(Process))
+    prober.look(db.engine)
+    assert own_division.share == ALL
+
+
+@pytest.mark.usefixtures("other")
+def test_it_looks_again_in_time_for_what_the_other_leaves_lying(
+    app: Flask, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert own_division.share.senders == 2
+    monkeypatch.setattr(looks, "LOOK_EVERY", 3600.0)  # nothing else has it look
+    hooks = {number: make_webhook(f"{receiver.url}{number}") for number in range(2)}
+    own = next(path for path, each in hooks.items() if own_division.share.has(each.id))
+    receiver.answer_next(delay=1.5)
+    publish()
+    with running_sender(app):
+        assert until(lambda: len(receiver.answered) == 2, 10)
+    assert [each.path for each in receiver.received] == [f"/{own}", f"/{1 - own}"]
+    assert [each.path for each, _ in receiver.answered] == [f"/{1 - own}", f"/{own}"]

@@ -1,0 +1,227 @@
+"""Several processes that send divide a backlog, and nothing lies for long because of it."""
+
+from datetime import timedelta
+from itertools import chain
+from time import monotonic
+from uuid import UUID, uuid4
+
+import pytest
+from flask import Flask
+from sqlalchemy import delete, update
+
+from portal.database.engine import database_now
+from portal.lib.clock import utcnow
+from portal.models.deliveries import Lease, Priority
+from portal.models.operations import Process
+from portal.queue.names import DELIVERIES
+from portal.services.core import heartbeats
+from portal.services.core.unit_of_work import writing
+from portal.services.dispatch import claim as dispatch_claim
+from portal.services.outbox import division
+from portal.services.outbox.division import Division
+from portal.services.outbox.due import find_wanted
+from tests.jobs.pump.delivery_clock import ask_for_retry, attempts, deliveries, make_due
+from tests.support.deliveries import make_delivery
+from tests.support.factories import make_webhook, publish
+from tests.support.processes import until
+
+WORKER = heartbeats.worker_of(DELIVERIES)
+
+
+pytestmark = pytest.mark.usefixtures("app")
+
+
+@pytest.fixture
+def divided(app: Flask, database_kind: str) -> None:
+    """Where more than one can write."""
+    del app
+    if database_kind == "sqlite":
+        pytest.skip("on SQLite nothing is divided")
+
+
+class Sender:
+    """A process that sends, alive since now; its run is greater than those before."""
+
+    last = 0
+
+    def __init__(self, host: str = "m1") -> None:
+        Sender.last += 1
+        self.run, self.host = UUID(int=Sender.last), host
+        self.division = Division(self.run)
+        self.sign()
+
+    def sign(self, *, ago: float = 0.0, benched: bool = False) -> None:
+        """Its last sign of life."""
+        with writing() as current:
+            now = database_now(current.connection())
+            process = Process(name=f"{WORKER} {self.run}", kind=WORKER, host=self.host, pid=1)
+            process.run, process.started_at = self.run, now
+            process.seen_at = now - timedelta(seconds=ago)
+            process.benched_at = now if benched else None
+            current.merge(process)
+
+    @property
+    def rank(self) -> int:
+        """What the ids of its webhooks leave, divided by two."""
+        return self.division.share.rank
+
+    def look(self) -> None:
+        """See who sends, as with each beat."""
+        with writing() as current:
+            self.division.refresh(current.connection())
+
+    def claim(self, places: int = 512) -> list[int]:
+        """The webhooks for which it claims, each once."""
+        with writing() as current:
+            claims = dispatch_claim.claim(current.connection(), places, division=self.division)
+        return sorted({each.webhook.id for each in claims})
+
+
+def senders(count: int) -> list[Sender]:
+    made = [Sender() for _ in range(count)]
+    for each in made:
+        each.look()
+    return made
+
+
+def backlog(webhooks: int, deliveries: int = 1) -> list[int]:
+    """The webhooks, each with so many that are due."""
+    hooks = [make_webhook() for _ in range(webhooks)]
+    for _ in range(deliveries):
+        publish()
+    return [each.id for each in hooks]
+
+
+@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.usefixtures("divided")
+def test_each_takes_its_own_and_all_together_take_everything(count: int) -> None:
+    hooks = backlog(7)
+    taken = [each.claim() for each in senders(count)]
+    assert all(taken)
+    assert sorted(chain.from_iterable(taken)) == hooks
+
+
+@pytest.mark.usefixtures("divided")
+def test_whoever_finds_nothing_of_its_own_takes_what_is_there_at_once() -> None:
+    hooks = backlog(4)
+    first, second = senders(2)
+    own = first.claim()
+    assert sorted([*own, *first.claim()]) == hooks
+    assert second.claim() == []
+
+
+@pytest.mark.usefixtures("divided")
+def test_what_its_process_leaves_lying_is_taken_and_no_sooner(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hooks = backlog(4, 2)
+    first, second = senders(2)
+    monkeypatch.setattr(division, "PATIENCE", 3600.0)
+    own = {each for each in hooks if each % 2 == first.rank}
+    for _ in range(3):
+        assert set(first.claim(1)) <= own
+    monkeypatch.setattr(division, "PATIENCE", 0.0)
+    assert set(first.claim()) >= {each for each in hooks if each % 2 == second.rank}
+
+
+@pytest.mark.usefixtures("divided")
+def test_it_looks_again_for_what_it_left_and_only_then() -> None:
+    backlog(2, 2)
+    first, second = senders(2)
+    assert first.division.again_at > monotonic() + 3600
+    began = monotonic()
+    first.claim()
+    assert began + division.PATIENCE <= first.division.again_at <= monotonic() + division.PATIENCE
+    second.claim()
+    assert first.claim() == []
+    assert first.division.again_at > monotonic() + 3600
+
+
+@pytest.mark.usefixtures("divided")
+def test_how_long_something_lies_counts_from_when_it_was_first_seen() -> None:
+    hooks = backlog(2)
+    first, _ = senders(2)
+    assert first.claim(0) == []
+    again_at = first.division.again_at
+    assert first.claim(0) == []
+    assert first.division.again_at == again_at
+    assert until(lambda: monotonic() >= again_at, 5)
+    assert first.claim() == hooks
+
+
+@pytest.mark.usefixtures("divided")
+def test_one_that_was_left_lying_is_nobodys_until_the_next_beat(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hooks = backlog(2, 3)
+    first, _ = senders(2)
+    with monkeypatch.context() as patch:
+        patch.setattr(division, "PATIENCE", 0.0)
+        first.claim(0)
+    monkeypatch.setattr(division, "PATIENCE", 3600.0)
+    assert first.claim(2) == hooks
+    first.look()
+    assert first.claim() == [each for each in hooks if each % 2 == first.rank]
+
+
+@pytest.mark.usefixtures("divided")
+def test_a_test_and_a_persons_retry_wait_for_no_process() -> None:
+    hooks = [make_webhook() for _ in range(6)]
+    first, _ = senders(2)
+    theirs = [each for each in hooks if each.id % 2]
+    tested, retried, usual = theirs
+    for each in hooks:
+        make_delivery(each)
+    make_delivery(tested, priority=Priority.TEST)
+    make_delivery(retried, status="failed")
+    ask_for_retry(deliveries()[-1].id)
+    own = [each.id for each in hooks if each not in theirs]
+    assert first.claim() == sorted([*own, tested.id, retried.id])
+    assert first.claim() == [usual.id]
+
+
+@pytest.mark.usefixtures("divided")
+def test_what_ran_out_waits_for_no_process() -> None:
+    hooks = backlog(2)
+    first, second = senders(2)
+    (held,) = second.claim(1)
+    with writing() as current:
+        current.execute(update(Lease).values(until=utcnow() - timedelta(hours=1)))
+    make_due()
+    assert first.claim() == hooks
+    assert held in hooks
+    assert [each.outcome for each in attempts()] == ["interrupted"]
+
+
+@pytest.mark.parametrize("gone", ["silent", "benched", "ended"])
+def test_with_those_that_do_not_send_nothing_is_divided(gone: str) -> None:
+    hooks = backlog(4)
+    first, second = senders(2)
+    if gone == "ended":
+        with writing() as current:
+            current.execute(delete(Process).where(Process.run == second.run))
+    else:
+        second.sign(ago=16.0 if gone == "silent" else 0.0, benched=gone == "benched")
+    first.look()
+    assert first.claim() == hooks
+
+
+def test_other_processes_and_one_without_a_sign_of_its_own_divide_nothing() -> None:
+    hooks = backlog(4)
+    (first,) = senders(1)
+    with writing() as current:
+        heartbeats.sign(current.connection(), heartbeats.WEB, "web 1", run=uuid4())
+        heartbeats.sign(current.connection(), heartbeats.PUMP, "pump 1", run=uuid4())
+    first.look()
+    stranger = Division(uuid4())
+    with writing() as current:
+        stranger.refresh(current.connection())
+        assert len(stranger.choose(find_wanted(current.connection()).wanted)) == len(hooks)
+    assert first.claim() == hooks
+
+
+def test_on_sqlite_nothing_is_divided(database_kind: str) -> None:
+    hooks = backlog(4)
+    first, _ = senders(2)
+    taken = first.claim()
+    assert (taken == hooks) is (database_kind == "sqlite")
