@@ -81,8 +81,7 @@ class Prober:
             self.look(self._engine)
 
     def _see(self, connection: Connection) -> None:
-        self._reach.refresh(connection)
-        own_division.refresh(connection)
+        own_division.refresh(connection, self._reach.refresh(connection))
 
     def _run(self) -> None:
         while not self._ended.wait(LOOK_EVERY):

@@ -15,8 +15,8 @@ from sqlalchemy import Connection
 
 from portal.models.deliveries import Priority
 from portal.services.core.runs import own_run
-from portal.services.outbox import reach_rows
 from portal.services.outbox.due import Claimable
+from portal.services.outbox.reach_rows import Machines
 
 PATIENCE: Final = 0.3  # seconds that something due may lie at a webhook of another process
 
@@ -52,13 +52,12 @@ class Division:
         """When to look again for what was left to others, by the monotonic clock."""
         return min(self._left.values(), default=inf) + PATIENCE
 
-    def refresh(self, connection: Connection) -> None:
-        """See who sends: with each beat.
+    def refresh(self, connection: Connection, machines: Machines) -> None:
+        """Note who sends: with each beat.
 
         On SQLite one alone writes at a time: dividing would only make its batches smaller.
         """
-        is_one_alone = connection.dialect.name == "sqlite"
-        runs = [] if is_one_alone else sorted(reach_rows.find_senders(connection))
+        runs = [] if connection.dialect.name == "sqlite" else sorted(machines.runs)
         own = self._own or own_run()
         self.share = Share(runs.index(own), len(runs)) if own in runs else ALL
         self._adopted = frozenset()

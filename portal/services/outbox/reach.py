@@ -23,6 +23,7 @@ from portal.engine.reach import (
 )
 from portal.extensions import settings
 from portal.services.outbox import reach_rows
+from portal.services.outbox.reach_rows import Machines
 
 
 class OfWebhook(Protocol):
@@ -120,18 +121,20 @@ class OwnReach:
         self.leaves_some = len(chosen) < len(found)
         return chosen
 
-    def refresh(self, connection: Connection) -> None:
-        """Look how things stand. Two statements; one where this machine is alone."""
+    def refresh(self, connection: Connection) -> Machines:
+        """Look how things stand; return who sends. Two statements; one where this machine is
+        alone."""
         machines = reach_rows.find_machines(connection, database_now(connection))
         others = machines.others_than(self.machine)
         if not others and not self._known.own and self.machine not in machines.benched:
             self._known = NOTHING
-            return
+            return machines
         doubts = reach_rows.find_doubts(connection)
         seen = self._seen(doubts, others)
         self._known = replace(seen, is_benched=self.machine in machines.benched)
         if not seen.left:
             self._heard = frozenset()
+        return machines
 
     def note_failures(
         self,

@@ -29,10 +29,12 @@ TURN: Final = timedelta(seconds=15)
 
 
 class Machines(NamedTuple):
-    """The machines that send, and live. `benched`: those of them that send nothing now."""
+    """The machines that send, and live. `benched`: those of them that send nothing now; `runs`:
+    the processes of the others."""
 
     living: frozenset[str]
     benched: frozenset[str]
+    runs: frozenset[UUID] = frozenset()
 
     def others_than(self, machine: str) -> frozenset[str]:
         """Those that may take something over from it."""
@@ -43,15 +45,9 @@ def find_machines(connection: Connection, now: datetime) -> Machines:
     """Whoever has a living process that sends; one of its processes on the bench is all of them."""
     rows = connection.execute(_living(), {"since": now - SILENT_AFTER}).all()
     living = frozenset(row.host for row in rows)
-    return Machines(living, frozenset(row.host for row in rows if row.benched_at is not None))
-
-
-def find_senders(connection: Connection) -> set[UUID]:
-    """The runs of the processes that send now: alive, and their machine is not on the bench."""
-    since = database_now(connection) - SILENT_AFTER
-    may_send = (SENDS, Process.benched_at.is_(None), Process.seen_at > since)
-    runs = connection.execute(select(Process.run).where(*may_send)).scalars()
-    return {run for run in runs if run}
+    benched = frozenset(row.host for row in rows if row.benched_at is not None)
+    runs = frozenset(row.run for row in rows if row.run and row.host not in benched)
+    return Machines(living, benched, runs)
 
 
 def find_doubts(
@@ -213,7 +209,9 @@ def judge_machine(connection: Connection, machine: str) -> bool | None:
 @cache
 def _living() -> Select[*tuple[Any, ...]]:
     since = bindparam("since", type_=Process.seen_at.type)
-    return select(Process.host, Process.benched_at).where(SENDS, Process.seen_at > since)
+    return select(Process.host, Process.benched_at, Process.run).where(
+        SENDS, Process.seen_at > since
+    )
 
 
 @cache

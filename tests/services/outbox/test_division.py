@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from flask import Flask
-from sqlalchemy import delete, update
+from sqlalchemy import Connection, delete, update
 
 from portal.database.engine import database_now
 from portal.lib.clock import utcnow
@@ -17,7 +17,7 @@ from portal.queue.names import DELIVERIES
 from portal.services.core import heartbeats
 from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import claim as dispatch_claim
-from portal.services.outbox import division
+from portal.services.outbox import division, reach_rows
 from portal.services.outbox.division import Division
 from portal.services.outbox.due import find_wanted
 from tests.jobs.pump.delivery_clock import ask_for_retry, attempts, deliveries, make_due
@@ -40,13 +40,14 @@ def divided(app: Flask, database_kind: str) -> None:
 
 
 class Sender:
-    """A process that sends, alive since now; its run is greater than those before."""
+    """A process that sends, alive since now, on a machine of its own; its run is greater than those
+    before."""
 
     last = 0
 
-    def __init__(self, host: str = "m1") -> None:
+    def __init__(self) -> None:
         Sender.last += 1
-        self.run, self.host = UUID(int=Sender.last), host
+        self.run, self.host = UUID(int=Sender.last), f"m{Sender.last}"
         self.division = Division(self.run)
         self.sign()
 
@@ -68,13 +69,18 @@ class Sender:
     def look(self) -> None:
         """See who sends, as with each beat."""
         with writing() as current:
-            self.division.refresh(current.connection())
+            see(current.connection(), self.division)
 
     def claim(self, places: int = 512) -> list[int]:
         """The webhooks for which it claims, each once."""
         with writing() as current:
             claims = dispatch_claim.claim(current.connection(), places, division=self.division)
         return sorted({each.webhook.id for each in claims})
+
+
+def see(connection: Connection, division: Division) -> None:
+    machines = reach_rows.find_machines(connection, database_now(connection))
+    division.refresh(connection, machines)
 
 
 def senders(count: int) -> list[Sender]:
@@ -215,7 +221,7 @@ def test_other_processes_and_one_without_a_sign_of_its_own_divide_nothing() -> N
     first.look()
     stranger = Division(uuid4())
     with writing() as current:
-        stranger.refresh(current.connection())
+        see(current.connection(), stranger)
         assert len(stranger.choose(find_wanted(current.connection()).wanted)) == len(hooks)
     assert first.claim() == hooks
 
