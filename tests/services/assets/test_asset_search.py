@@ -169,3 +169,11 @@ def test_postgresql_takes_its_trigram_index_for_both_searches(many: None) -> Non
         words = wanted.compile(current.connection(), compile_kwargs={"literal_binds": True})
         plan = current.connection().exec_driver_sql(f"EXPLAIN {words}").scalars().all()
         assert index in "\n".join(plan)
+
+
+def test_sqlite_finds_three_letters_and_more_by_its_index_and_fewer_without(
+    on_sqlite: None,
+) -> None:
+    for words, by_index in (("lamp", True), ("lam", True), ("la", False)):
+        statement = str(by_words(words).compile(session().connection()))
+        assert ("MATCH" in statement) is by_index, words
