@@ -18,7 +18,7 @@ from portal.services.deliveries.log.walk import page_statement
 from portal.services.deliveries.problems import groups
 from portal.services.deliveries.problems.groups import LATEST, LONG_AGO
 from tests.services.deliveries.test_log_plans import explained
-from tests.support.deliveries import make_many
+from tests.support.deliveries import make_delivery, make_many
 from tests.support.factories import Hook, make_webhook
 
 ROWS = 4000
@@ -66,6 +66,17 @@ def test_the_groups_are_found_step_by_step_in_the_index_of_what_failed(hook: Hoo
         assert {line.split(" ix_")[1].split()[0] for line in lines.splitlines()} == {INDEX[3:]}, (
             whole
         )
+
+
+def test_they_are_those_that_there_are_each_with_the_time_of_its_last_failure(hook: Hook) -> None:
+    make_delivery(hook, status="failed", reason="gone", code=410)
+    current = session()
+    dialect, columns = current.get_bind().dialect.name, (Delivery.webhook_id, Delivery.reason)
+    failed = select(*columns, func.max(Delivery.finished_at)).where(Delivery.status == "failed")
+    there_are = {tuple(row) for row in current.execute(failed.group_by(*columns))}
+    found = current.execute(groups._pairs(dialect, with_reason=True, of_one=False))
+    assert {tuple(row) for row in found if row.last} == there_are
+    assert len(there_are) >= 3
 
 
 def test_each_group_is_counted_along_that_index(hook: Hook) -> None:
