@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,18 @@ def test_it_stops_the_lower_stage_first(supervisor: Running) -> None:
     supervisor.send(signal.SIGTERM)
     supervisor.wait()
     assert supervisor.times("first", "term") < supervisor.times("last", "term")
+
+
+def test_asked_to_stop_while_it_starts_it_starts_no_further_program(
+    supervisor: Running, tmp_path: Path
+) -> None:
+    first, second = supervisor.program("first", POLITE), supervisor.program("second", POLITE)
+    supervisor.start(replace(first, socket=str(tmp_path / "nobody answers here")), second)
+    assert until(lambda: len(supervisor.pids("first")) == 1)
+    supervisor.send(signal.SIGTERM)
+    assert supervisor.wait() == 0
+    assert len(supervisor.pids("first", "term")) == 1
+    assert supervisor.pids("second") == []
 
 
 def test_nothing_survives_a_killed_supervisor(supervisor: Running) -> None:

@@ -178,3 +178,16 @@ def one_claim(hook: Hook) -> Claim:
     with db.engine.connect().execution_options(writing=True) as connection, connection.begin():
         (found,) = claim(connection, 1)
     return found
+
+
+@pytest.mark.usefixtures("app")
+def test_an_end_that_was_cut_is_hidden_from_six_letters_on(receiver: Receiver) -> None:
+    make_webhook(receiver.url, headers=[("X-Key", "s3cr3t-token")])
+    newest = select(AttemptBody.response_text).order_by(AttemptBody.attempt_id.desc()).limit(1)
+    for end, shown in (("s3cr3", "s3cr3"), ("s3cr3t", DOTS), ("s3cr3t-tok", DOTS)):
+        text = f"s3cr3tly; it was {end}".encode()
+        receiver.answer(200, text)
+        publish()
+        deliver_due()
+        assert db.session.scalar(newest) == f"s3cr3tly; it was {shown}"
+        db.session.rollback()

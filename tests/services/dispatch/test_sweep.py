@@ -57,3 +57,12 @@ def test_it_looks_at_a_deleted_webhook_only_while_something_is_held_there(app: F
     left = make_delivery(gone, status="held")
     assert dispatch_sweep.settle() == 1
     assert stored(left)["status"] == "stopped"
+
+
+def test_what_is_to_be_put_to_rest_is_locked_in_one_order(app: Flask) -> None:
+    """Two that lock the same webhooks in two orders would wait for each other."""
+    del app
+    numbers = [1_000_008, 1_000_001, 1_000_033, 1_000_016]
+    for number in numbers:
+        make_delivery(make_webhook(id=number, state="off"))
+    assert dispatch_sweep.find_unsettled(db.session.connection()) == sorted(numbers)

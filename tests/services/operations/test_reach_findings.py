@@ -81,3 +81,12 @@ def test_the_doubts_of_one_webhook_go_when_its_address_changes() -> None:
         (webhook_id,) = reach_rows.find_doubts(current.connection())
         reach_rows.forget_webhook(current.connection(), webhook_id)
     assert found() == {}
+
+
+def test_of_some_webhooks_only_their_own_doubts_are_read() -> None:
+    first, second = machines(2)
+    unreached(first, second, 3)
+    with writing() as current:
+        every = sorted(reach_rows.find_doubts(current.connection()))
+        some = reach_rows.find_doubts(current.connection(), every[1:])
+    assert (len(every), sorted(some)) == (3, every[1:])

@@ -13,9 +13,10 @@ from portal.services.bulk_retry.selection import Selection
 from portal.services.deliveries.problems import chosen
 from portal.services.operations.sending import switch
 from tests.services.bulk_retry.test_bulk_retry import finish, set_webhook, some, work
-from tests.support.deliveries import free, lease, make_attempt
+from tests.support.deliveries import free, lease, make_attempt, make_delivery
 from tests.support.factories import Hook, make_user, make_webhook
 from tests.support.pages import Pages
+from tests.web.deliveries.test_delivery_parts import caller_text
 from tests.web.home.test_home import problems
 from tests.web.signed_in import signed_in, visit
 
@@ -114,6 +115,23 @@ def test_what_waits_in_a_bulk_retry_is_not_said_to_be_sent_now(app: Flask) -> No
     row, page = told(pages, other)
     assert row.endswith("It waits in the bulk retry of Sam Okoro")
     assert "We have stopped all sending for now. It is going to be sent again, in a bulk" in page
+
+
+def test_the_caller_is_told_what_becomes_of_one_that_is_retried_anyhow(app: Flask) -> None:
+    sync, in_an_hour = away("Sync"), utcnow() + timedelta(hours=1)
+    others = some(12, sync, reason="server", code=500)
+    (failed,) = some(1, sync, reason="server", code=500)
+    retried = make_delivery(sync, status="retrying", reason="server", code=500, due_at=in_an_hour)
+    for each in (failed, retried):
+        make_attempt(each, reason="server", code=500)
+    ticked = Selection(ticked=(*others, failed, retried))
+    bulk_retry_task.start(make_user("support").actor, ticked)
+    work()
+    pages = visit(app, "support")
+    for each, is_retried in ((failed, False), (retried, True)):
+        told_the_caller = caller_text(pages.get(f"/deliveries/{each}"))
+        assert "It is going to be sent again, in a bulk retry." in told_the_caller
+        assert ("It is retried automatically, at " in told_the_caller) is is_retried
 
 
 def test_a_problem_says_one_number_for_each_person_and_now_only_where_it_is_so(

@@ -188,6 +188,7 @@ def test_it_is_edited_like_any_other_and_keeps_its_address(pages: Pages, opened:
     values = {"name": "Accounting", "events": events, "in_order": "y", **own, **header}
     page = pages.submit(page.form(path), **values)
     assert "“Accounting” was saved." in page.text
+    assert "A test is on its way" not in page.text
     webhook = row_of(opened)
     assert (webhook.kind, webhook.url, webhook.in_order) == ("inbox", "", True)
     assert secret_of(opened) == "a key that we give to both"
