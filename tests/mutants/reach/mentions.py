@@ -2,9 +2,9 @@
 
 import ast
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
-from tests.mutants.source import FUNCTIONS, Module, function_of
+from tests.mutants.source import Module
 
 WORD = re.compile(r"[A-Za-z_]\w*")
 MODELS = "portal/models/"
@@ -12,7 +12,7 @@ DEPTH = 3  # a table is mentioned in a table that is mentioned in a function
 
 
 class Mentions:
-    """The places of every name. `kept`: the functions whose results are kept (`cache`).
+    """The places of every name.
 
     `tests`: the files of the tests, which may name a table themselves.
     """
@@ -20,14 +20,11 @@ class Mentions:
     def __init__(self, modules: Iterable[Module], tests: Mapping[str, str]) -> None:
         self._tests = {path: set(WORD.findall(text)) for path, text in tests.items()}
         self._places: dict[str, set[str]] = {}
-        self.kept: set[str] = set()
         for module in modules:
             for spot in module.spots():
                 if isinstance(spot.node, ast.Name | ast.Attribute):
                     name = spot.node.id if isinstance(spot.node, ast.Name) else spot.node.attr
                     self._places.setdefault(name, set()).add(spot.place)
-                elif isinstance(spot.node, FUNCTIONS):
-                    self.kept |= set(_kept(module, spot.node))
 
     def of(self, place: str) -> set[str]:
         """The places in functions that mention what a place outside functions binds."""
@@ -52,14 +49,3 @@ class Mentions:
         owner, _, name = place.removesuffix("@").rpartition("|")[2].rpartition(".")
         by_name = self._places.get(name, set()) - {place}
         return by_name or self._places.get(owner.rpartition(".")[2], set())
-
-
-def _kept(module: Module, node: ast.AST) -> Iterator[str]:
-    assert isinstance(node, FUNCTIONS)
-    for decorator in node.decorator_list:
-        if ast.unparse(decorator).partition("(")[0].rpartition(".")[2] in {"cache", "lru_cache"}:
-            yield from (
-                function_of(module.places[id(statement)])
-                for statement in node.body
-                if id(statement) in module.places
-            )

@@ -97,11 +97,10 @@ class Reach:
             return bits or self._of_file(place)
         if not is_in_function(place):  # an import does it, and binds nothing
             return self._of_file(place)
-        function = function_of(place)
-        # What importing has reached, and what is kept from its first call on, is every test's.
-        if place.endswith("#") or function in mentions.kept:
-            return self._of_functions.get(function, 0)
+        if place.endswith("#"):
+            return self._of_functions.get(function_of(place), 0)
         bits = 1 << self.places[place] if place in self.places else 0
+        # What importing has reached is every test's.
         return self._of_file(place) if bits & self.imported or not bits else bits
 
     def _of_file(self, place: str) -> int:

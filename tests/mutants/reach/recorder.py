@@ -2,17 +2,24 @@
 
 A line of JSON for each test: `id`, `seconds`, `outcome`, `reached` (a bit for each probe, in
 hexadecimal digits). What a fixture of a longer life reached counts for every test that uses it.
+What a function keeps from call to call is forgotten before each test, or the first one alone would
+reach what made it.
 """
 
 import json
 import mmap
+import sys
 from collections.abc import Generator
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
 from tests.mutants.reach.probes import NOTES
+
+
+KEPT: Final = type(cache(lambda: None))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -23,6 +30,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Begin, unless only help was asked for."""
     config.pluginmanager.register(Recorder(config.rootpath, config.getoption("--reach")))
+
+
+def forget_what_is_kept() -> None:
+    """Have every function of the product that keeps its results (`cache`) make them anew."""
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] in {"portal", "jobs"}:
+            for value in list(vars(module).values()):
+                if type(value) is KEPT:  # others may stand for what there is not now
+                    value.cache_clear()
 
 
 class Recorder:
@@ -57,6 +73,7 @@ class Recorder:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
         """Write the test's line."""
+        forget_what_is_kept()
         self._taken()
         self._seconds, self._outcome = 0.0, "passed"
         result = yield

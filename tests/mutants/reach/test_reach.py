@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants.reach import probes
+from portal.engine.events.wire import wire_time
+from portal.lib.clock import utcnow
+from tests.mutants.reach import probes, recorder
 from tests.mutants.reach.mentions import Mentions
 from tests.mutants.reach.reach import Reach, distance
 from tests.mutants.source import Module
@@ -118,6 +120,14 @@ def test_two_recordings_go_together_though_they_number_their_places_otherwise(
 )
 def test_near_is_what_has_the_same_words_in_its_path(test: str, path: str, far: int) -> None:
     assert distance(test, path) == far
+
+
+def test_what_functions_keep_is_made_anew_for_each_test() -> None:
+    at = utcnow()
+    wire_time(at)
+    assert wire_time.cache_info().currsize > 0
+    recorder.forget_what_is_kept()
+    assert wire_time.cache_info().currsize == 0
 
 
 def test_a_probe_stands_before_every_statement_of_a_function(tmp_path: Path) -> None:
