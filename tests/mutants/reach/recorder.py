@@ -18,7 +18,6 @@ import pytest
 
 from tests.mutants.reach.probes import NOTES
 
-
 KEPT: Final = type(cache(lambda: None))
 
 
