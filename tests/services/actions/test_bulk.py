@@ -103,3 +103,15 @@ def test_it_is_refused_to_those_who_may_not_and_for_nothing(app: Flask) -> None:
         bulk.start(ana, Action.DELETE, [], {})
     with pytest.raises(Refusal, match="many assets"):
         bulk.start(ana, Action.LIQUIDATE, [asset_id], {})
+
+
+def test_of_as_many_as_can_be_chosen_each_is_told_who_has_it(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "MOST_ASSETS", 3)
+    ana = make_user()
+    ids = [make_asset(f"Chair {number}") for number in range(4)]
+    for asset_id in ids:
+        assignments.allocate(ana.actor, asset_id, staff_id=make_staff("Ben Fox"))
+    chosen = bulk.look(Action.ALLOCATE, ids)
+    assert ["Ben Fox" in (each.why_not or "") for each in chosen] == [True] * 3

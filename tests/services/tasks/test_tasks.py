@@ -313,3 +313,11 @@ def test_a_refused_row_is_undone_alone(app: Flask) -> None:
         refusal = tasks.refusal_of(current, rename_and_refuse)
     assert refusal is not None
     assert (fresh(task).error, fresh(task).counts) == ("", {"kept": 1})
+
+
+def test_who_looks_whether_others_are_late_gives_them_their_time(app: Flask) -> None:
+    start()
+    minute = timedelta(minutes=1)
+    be_due(due_at=database_now(db.session.connection()) - minute)
+    assert not task_leases.has_overdue(2 * minute)
+    assert task_leases.has_overdue(minute / 2)
