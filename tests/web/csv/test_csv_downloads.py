@@ -9,7 +9,8 @@ from flask import Flask
 from portal.lib.file_lock import FileLock
 from portal.services.csv.export_slots import TooManyExports, take_slot
 from tests.support.factories import Person, make_user
-from tests.support.pages import Pages
+from tests.support.pages import Page, Pages
+from tests.web.signed_in import visit
 
 EXPORTS = ["/assets/export.csv", "/deliveries/export.csv", "/settings/audit/export.csv"]
 
@@ -103,3 +104,28 @@ def test_who_asks_for_the_head_alone_takes_no_place(
     answer = enter(ana).client.head(EXPORTS[0])
     assert answer.status_code == 200
     assert free_places(ana) == 2
+
+
+@pytest.mark.parametrize(
+    ("page", "asked"),
+    [
+        ("/deliveries", "/deliveries/export.csv"),
+        ("/deliveries", "/deliveries/export-for-excel.csv"),
+        ("/deliveries", "/deliveries/retry?all=1"),
+        ("/assets", "/assets/export.csv"),
+        ("/settings/audit", "/settings/audit/export.csv"),
+    ],
+)
+def test_a_filter_that_cannot_be_read_is_answered_with_the_list_itself(
+    app: Flask, page: str, asked: str
+) -> None:
+    bad = "category=none&since=never"
+    pages, joined = visit(app), f"{asked}{'&' if '?' in asked else '?'}{bad}"
+    the_list = pages.get(f"{page}{'?all=1&' if 'all=1' in asked else '?'}{bad}")
+    answer = pages.get(joined)
+    assert (answer.status, answer.errors) == (400, the_list.errors)
+    assert links(answer) == links(the_list)
+
+
+def links(page: Page) -> list[str]:
+    return [each.get("href") for each in page.root.find_all("a")]

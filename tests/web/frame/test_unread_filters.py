@@ -1,0 +1,31 @@
+"""Where a filter in an address cannot be read, the page says which and how to mend it, also where
+nothing is there that could be filtered."""
+
+import pytest
+from flask import Flask
+
+from portal.models.people import Role
+from tests.browser.support.page_list import readable
+from tests.support.factories import make_asset, make_staff, make_webhook
+from tests.web.signed_in import visit
+
+NAMES = ("category", "location", "status", "webhook", "event", "since", "until", "who", "what")
+UNREADABLE = "&".join([f"q={'x' * 300}", *(f"{name}=%0100" for name in (*NAMES, "kind"))])
+
+
+@pytest.mark.parametrize("is_empty", [True, False])
+def test_every_list_says_what_it_cannot_read_above_no_rows(app: Flask, is_empty: bool) -> None:
+    if not is_empty:
+        for make in (make_asset, make_staff, make_webhook):
+            make()
+    pages, refused = visit(app), []
+    for rule in readable(app, Role.ADMIN):
+        if rule.arguments:
+            continue
+        page = pages.get(f"{rule.rule}?{UNREADABLE}")  # looks whether its errors are all there
+        assert page.status in {200, 400}, rule.rule
+        if page.status == 400:
+            refused.append(rule.rule)
+            assert page.errors, rule.rule
+            assert page.rows() == []
+    assert {"/assets", "/staff", "/deliveries", "/settings/audit"} <= set(refused)
