@@ -163,3 +163,8 @@ def test_they_are_kept_for_a_day(opened: UUID) -> None:
     cleanup.clear(utcnow(), utcnow())
     db.session.rollback()
     assert db.session.query(InboxMessage).count() == 1
+
+
+def test_who_makes_it_looks_after_it(app: Flask) -> None:
+    ana = make_user()
+    assert row_of(messages.open_inbox(ana.actor)).owner_id == ana.actor.user_id

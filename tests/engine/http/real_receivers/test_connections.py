@@ -247,3 +247,18 @@ def test_a_request_whose_time_was_up_before_it_began_ends_at_once() -> None:
             handle.curl.perform()
     assert ended.value.args[0] == pycurl.E_OPERATION_TIMEDOUT
     handle.curl.close()
+
+
+def test_one_that_is_closed_watches_no_sockets_any_more(receiver: Receiver) -> None:
+    before = watching()
+    one = Transport(open_guard())
+    assert send(one, receiver.url).reason is None
+    assert watching() == before + 1
+    one.close()
+    assert watching() == before
+
+
+def watching() -> int:
+    """How many of this process's files wait for others."""
+    files = Path("/proc/self/fd").iterdir()
+    return sum(each.is_symlink() and "eventpoll" in str(each.readlink()) for each in files)
