@@ -206,6 +206,18 @@ def test_of_two_senders_the_one_without_a_lease_gets_the_next_number_when_it_is_
 
 
 @pytest.mark.usefixtures("hook")
+def test_one_whose_lease_runs_out_is_numbered_behind_one_that_came_late() -> None:
+    (lost,) = claim()
+    lose_leases()
+    claim()
+    write_down(ended(lost, Reason.SERVER))
+    make_due()
+    sweep.settle()
+    assert outcomes() == [(1, "scheduled", "failed"), (2, "scheduled", "interrupted")]
+    assert row()["attempts"] == 2
+
+
+@pytest.mark.usefixtures("hook")
 def test_two_senders_that_both_fail_spend_one_try_and_put_off_the_next_once() -> None:
     (lost,) = claim()
     lose_leases()
