@@ -49,8 +49,9 @@ check: ## Style, types, layers, then every test
 	@$(MAKE) --no-print-directory test
 
 golden: .venv/dev.stamp browser
-golden: ## Write anew what the pages say and how they look; then read `git diff`
+golden: ## Write anew what pages say, how they look and what is stored; then read `git diff`
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --renew-golden tests/web/golden_pages \
+		tests/services/golden_rows \
 		tests/browser/golden_pictures
 
 pictures: .venv/dev.stamp browser
