@@ -49,7 +49,6 @@ def fire(
         return None
     if found.firing.event is EventName.LOW_STOCK:
         asset.low_stock_alerted_at = moment.now
-    current.flush()
     if is_sent:
         event_id, heard = _tell(current, asset, found, moment, alert_id)
         current.execute(update(Alert).where(Alert.id == alert_id).values(event_id=event_id))

@@ -276,6 +276,19 @@ def test_results_are_written_once_so_many_are_there_or_some_have_waited(
     assert kept.is_empty
 
 
+def test_where_the_database_works_beside_a_quarter_of_what_is_under_way_is_enough(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder, "FLUSH_AFTER", 3600.0)
+    desk = Desk(lambda: None, works_beside=True)
+    kept = recorder.Recorder(DatabaseWriter(equip().engine), desk)
+    make_webhook()
+    publish()
+    kept.add(ended(*claim()))
+    assert [kept.is_due(in_flight) for in_flight in (2, 3, 4)] == [True, True, False]
+    desk.close()
+
+
 def test_what_was_claimed_with_results_is_told_with_them_also_when_it_is_nothing(
     app: Flask,
 ) -> None:
