@@ -74,6 +74,16 @@ def test_each_fires_once_and_a_missed_week_is_caught_up_with(app: Flask) -> None
     assert fired() == expected
 
 
+def test_work_is_overdue_from_the_day_after_it_is_due_on(app: Flask) -> None:
+    decided()
+    make_webhook(events=[DUE])
+    for days in (-1, 0, 1):
+        with_maintenance(days)
+    control.run(RunKind.SCHEDULED)
+    told = [(body["data"]["days_left"], body["data"]["overdue"]) for body in bodies()]
+    assert [each for each in told if each[0] <= 1] == [(-1, True), (0, False), (1, False)]
+
+
 def test_an_event_looks_like_its_sample_and_stands_in_the_timeline(app: Flask) -> None:
     decided()
     hook = make_webhook(events=[WARRANTY, DUE, LATE, LOW])
