@@ -71,7 +71,11 @@ def test_what_failed_last_night_can_be_asked_for_and_leads_from_what_was_stored(
     assert line["Result"] == "Server error (500)"
     assert line["What came back, or why it failed before"] == "asset.serial_number is missing"
     assert "When: Failed last night (3 May 18:00 to 4 May 08:00)" in page.main
-    assert page.links("Show what failed in that time") == []
+    for query in ("q=nothing", "q=nothing&time=failed-night", "code=599"):
+        empty = pages.get(f"/deliveries?{query}")
+        assert (listed(empty), empty.links("Show what failed in that time")) == ([], []), query
+    for query in ("since=2026-01-01&until=2026-01-02", "until=2026-01-02", "code=599&time=day"):
+        assert pages.get(f"/deliveries?{query}").links("Show what failed in that time"), query
     (asked,) = page.links("Retry all that match")
     assert "an attempt failed since" in pages.get(asked).main.lower()
 
