@@ -4,15 +4,16 @@ from uuid import UUID, uuid4
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, update
 
-from portal.models.batches import BatchRow
+from portal.models.batches import BatchRow, RowOutcome
+from portal.models.deliveries import Delivery
 from portal.models.tasks import TaskState
-from portal.services.bulk_retry import handover, runs, selection, stored_choice
+from portal.services.bulk_retry import handover, rows, runs, selection, stored_choice
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection, Skip
 from portal.services.core.permissions import Actor
-from portal.services.core.unit_of_work import session
+from portal.services.core.unit_of_work import database_time, session, writing
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from tests.services.bulk_retry.test_bulk_retry import (
     FAILED,
@@ -159,3 +160,24 @@ def test_a_try_that_was_cut_off_before_is_no_result_of_the_bulk_retry(ana: Actor
     assert find_lease(made) is None
     assert stored(made)["attempts"] == 2
     assert session().scalars(select(BatchRow.attempts)).all() == [2]
+
+
+def test_of_each_webhook_it_counts_what_waits_and_what_is_tried(ana: Actor) -> None:
+    other, *_ = [make_webhook() for _ in range(9)]  # no id of the webhook is a delivery's
+    hook = make_webhook()
+    made = [*some(5, hook), *some(2, other)]
+    bulk_retry_task.start(ana, Selection(ticked=tuple(made)))
+    work()
+    with writing() as current:
+        current.execute(update(BatchRow).values(outcome=RowOutcome.WAITING))
+        ids = select(Delivery.id).where(Delivery.public_id.in_([made[0], made[1], made[5]]))
+        taken = update(BatchRow).where(BatchRow.delivery_id.in_(ids))
+        current.execute(taken.values(outcome=RowOutcome.SENT))
+    for each in (made[0], made[5]):
+        lease(each)
+    current = session()
+    task_id = current.scalars(select(BatchRow.task_id)).first()
+    assert task_id is not None
+    now = database_time(current)
+    assert rows.count_tried(current, task_id, [hook.id], now) == {hook.id: 1}
+    assert rows.count_waiting(current, task_id, [hook.id]) == {hook.id: 3}
