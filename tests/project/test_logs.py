@@ -86,6 +86,15 @@ def test_what_comes_beside_the_message_and_the_request_stand_in_the_line() -> No
     request_id.carry_on("")
 
 
+def test_what_another_form_has_made_of_a_record_does_not_stand_in_the_line() -> None:
+    made = record("x", note="n")
+    plain = json.loads(JsonFormatter("web").format(made))
+    logging.Formatter("%(asctime)s %(message)s").format(made)
+    assert {"message", "asctime"} <= vars(made).keys()
+    made.message = made.message + " token=abc"
+    assert json.loads(JsonFormatter("web").format(made)) == plain
+
+
 def test_an_error_comes_with_its_cause_and_without_secrets() -> None:
     try:
         raise ValueError("password=hunter2hunter2")
