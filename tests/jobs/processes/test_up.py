@@ -145,6 +145,11 @@ def test_paths_that_begin_in_this_folder_are_found_from_every_other(
     assert there.webhook_ca_bundle == str(tmp_path / "ca.pem")
 
 
+def test_every_process_counts_in_utc_and_writes_its_lines_at_once(tmp_path: Path) -> None:
+    found = environment(load_settings({**ENVIRONMENT, "INSTANCE_DIR": str(tmp_path)}))
+    assert (found["TZ"], found["PYTHONUNBUFFERED"]) == ("UTC", "1")
+
+
 def test_a_taken_port_is_one_sentence(up: Up, port: int) -> None:
     with socket.create_server(("127.0.0.1", port)):
         portal = up()
