@@ -112,7 +112,9 @@ def test_a_trial_writes_lines_for_people_and_everything_else_json(
     tmp_path: Path, trial: str, form: type[logging.Formatter]
 ) -> None:
     environ = {**ENVIRONMENT, "INSTANCE_DIR": str(tmp_path), "LOCAL_TRIAL": trial}
-    assert config(load_settings(environ), "web")["formatters"]["ours"]["()"] is form
+    settings = load_settings(environ)
+    ours = config(settings, "web")["formatters"]["ours"]
+    assert (ours["()"], ours["secrets"]) == (form, secrets_of(settings))
     own = load_settings({**environ, "LOG_FORMAT": "json"})
     assert config(own, "web")["formatters"]["ours"]["()"] is JsonFormatter
 
