@@ -13,7 +13,6 @@ from sqlalchemy.orm import Session
 from portal.engine.events import body
 from portal.engine.events.alert_details import AlertFacts, alerted
 from portal.engine.events.body import event_data
-from portal.engine.events.facts import plain
 from portal.engine.events.names import EventName
 from portal.engine.events.wire import wire_value
 from portal.models.alerts import Alert
@@ -81,7 +80,7 @@ def settle(current: Session, asset: Asset) -> None:
 
 def details_of(facts: AlertFacts) -> dict[str, Any]:
     """What the ledger keeps of an alert: its event's own keys, as they stand on the wire."""
-    details: dict[str, Any] = wire_value(plain(facts))
+    details: dict[str, Any] = wire_value(facts)
     return details
 
 

@@ -63,6 +63,13 @@ def test_a_person_adds_changes_and_deletes_an_asset(app: Flask) -> None:
     assert told[2]["data"]["reason"] == "Sold"
 
 
+def test_what_does_not_say_that_it_is_counted_is_a_thing(app: Flask) -> None:
+    pages = visit(app)
+    page = pages.submit(pages.get("/assets/new").form("/assets/new"), name="Lamp", kind=None)
+    assert page.path == "/assets/1"
+    assert "Available" in page.main
+
+
 def test_a_form_sent_twice_adds_one_asset(app: Flask) -> None:
     pages = visit(app)
     form = pages.get("/assets/new").form("/assets/new")
