@@ -62,7 +62,7 @@ def place_of(url: str) -> str | None:
     try:
         parts = urlsplit(check_url(url))
         port = parts.port or DEFAULT_PORTS[parts.scheme]
-    except (AddressError, ValueError):
+    except AddressError:
         return None
     return f"{parts.scheme}://{(parts.hostname or '').rstrip('.').lower()}:{port}"
 

@@ -68,6 +68,8 @@ def test_what_does_not_say_that_it_is_counted_is_a_thing(app: Flask) -> None:
     page = pages.submit(pages.get("/assets/new").form("/assets/new"), name="Lamp", kind=None)
     assert page.path == "/assets/1"
     assert "Available" in page.main
+    page = pages.submit(pages.get("/assets/new").form("/assets/new"), name="Lamp", kind="")
+    assert page.path == "/assets/2"
 
 
 def test_a_form_sent_twice_adds_one_asset(app: Flask) -> None:
