@@ -242,3 +242,7 @@ def test_the_numbers_are_those_of_this_installation(support: Pages) -> None:
     assert "up to 10 times over 3 days 3 h" in page.main
     assert "The result comes within 2 seconds." in page.main
     assert "It is kept for 30 days" in page.main
+
+
+def test_the_twenty_best_are_listed(support: Pages) -> None:
+    assert [len(found(support, words)) for words in ("webhook", "404 webhook")] == [20, 20]
