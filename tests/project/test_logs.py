@@ -54,7 +54,8 @@ def test_the_installations_own_secrets_are_masked_wherever_they_stand(tmp_path: 
         "INSTANCE_DIR": str(tmp_path),
         "METRICS_TOKEN": "a.token.of.the.metrics",
         "SMTP_URL": "smtp://us:mail%2Fpass@host",
-        "DATABASE_URL": "postgresql://db/portal?user=portal&password=base%2Fpass",
+        "DATABASE_URL": "postgresql://db/portal?user=portal&password=base%2Fpass"
+        "&application_name=register-one",
     }
     settings = load_settings({**ENVIRONMENT, **places})
     redact = Redactor(secrets_of(settings))
@@ -62,6 +63,7 @@ def test_the_installations_own_secrets_are_masked_wherever_they_stand(tmp_path: 
     assert redact(f"a{settings.secret_key}b {key}") == "a[hidden]b [hidden]"
     assert redact("with a.token.of.the.metrics") == "with [hidden]"
     assert redact("no entry for base/pass") == "no entry for [hidden]"
+    assert redact("register-one of portal") == "register-one of portal"
     assert redact("mail%2Fpass, and decoded mail/pass") == "[hidden], and decoded [hidden]"
     # One that begins another hides all of that one.
     assert Redactor(["secret-one", "secret-one-more"])("secret-one-more") == "[hidden]"
