@@ -11,7 +11,7 @@ from portal.models.deliveries import Delivery
 from portal.services.core.unit_of_work import session
 from portal.services.deliveries import siblings
 from portal.web.deliveries.request import MOST_SHOWN, pretty
-from tests.support.deliveries import make_attempt, make_delivery
+from tests.support.deliveries import lease, make_attempt, make_delivery
 from tests.support.factories import make_user, make_webhook, publish
 from tests.support.pages import Page, Pages
 from tests.web.signed_in import visit
@@ -51,6 +51,15 @@ def test_it_says_first_what_the_caller_has_to_know(support: Pages) -> None:
         " somebody presses Retry. The receiver's owner must act. Ask the receiver's owner to"
         f" check their log for delivery {made}. A retry has the same id."
     )
+
+
+def test_what_is_being_sent_has_not_failed(support: Pages) -> None:
+    made = make_delivery(status="retrying", tries=1, reason="server", code=500)
+    make_attempt(made, reason="server", code=500)
+    lease(made)
+    told = caller_text(support.get(f"/deliveries/{made}"))
+    assert "returned a server error" in told
+    assert "have failed since" not in told
 
 
 def test_the_caller_is_told_who_must_act_here_and_of_what_was_never_attempted(app: Flask) -> None:
