@@ -133,6 +133,7 @@ def test_run_now_queues_a_run_that_the_page_follows(app: Flask) -> None:
     pages = visit(app)
     page = press(pages, pages.get(PATH), "Run now")
     assert "Queued: the check begins now." in page.main
+    assert "notice-success" in page.html
     assert "Queued A run begins in a moment." in page.main
     assert "This is taking longer than usual." not in page.main
     region = next(node for node in page.root.walk() if node.get("data-live-url"))
