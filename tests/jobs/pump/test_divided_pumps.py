@@ -1,6 +1,7 @@
 """A pump leaves a part of what is due to another process, and sends it when that one does not."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
@@ -9,7 +10,7 @@ from sqlalchemy import delete
 
 from jobs.pump import looks
 from jobs.pump.prober import Prober
-from portal.extensions import db
+from portal.extensions import db, settings
 from portal.models.operations import Process
 from portal.queue.names import DELIVERIES
 from portal.services.core import heartbeats
@@ -45,12 +46,14 @@ def test_it_looks_again_in_time_for_what_the_other_leaves_lying(
     app: Flask, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert own_division.share.senders == 2
+    slow = replace(settings(), webhook_timeout=60, lease_margin=60)  # however slow the machine is
+    monkeypatch.setitem(app.extensions, "settings", slow)
     monkeypatch.setattr(looks, "LOOK_EVERY", 3600.0)  # nothing else has it look
     hooks = {number: make_webhook(f"{receiver.url}{number}") for number in range(2)}
     own = next(path for path, each in hooks.items() if own_division.share.has(each.id))
-    receiver.answer_next(delay=1.5)
+    receiver.answer_next(delay=4.0)
     publish()
     with running_sender(app):
-        assert until(lambda: len(receiver.answered) == 2, 10)
+        assert until(lambda: len(receiver.answered) == 2, 30)
     assert [each.path for each in receiver.received] == [f"/{own}", f"/{1 - own}"]
     assert [each.path for each, _ in receiver.answered] == [f"/{1 - own}", f"/{own}"]
