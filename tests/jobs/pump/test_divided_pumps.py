@@ -38,6 +38,7 @@ def other(app: Flask, database_kind: str) -> Iterator[None]:
     with writing() as current:
         current.execute(delete(Process))
     prober.look(db.engine)
+    prober.close()
     assert own_division.share == ALL
 
 

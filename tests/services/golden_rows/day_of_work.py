@@ -1,4 +1,4 @@
-"""A day in which everything that people do is done once, with every field that they may fill in."""
+"""A day in which what people do is done once, with every field that they may fill in there."""
 
 from contextlib import suppress
 from datetime import date, timedelta

@@ -1,4 +1,4 @@
-"""What is stored by everything that people do, column by column, against files."""
+"""What is stored by what people do in a day, column by column, against files."""
 
 import json
 import re
