@@ -142,11 +142,11 @@ def _moved(bits: int, numbers: list[int]) -> int:
 
 def _ranked(tests: Iterable[Test], path: str) -> list[Test]:
     """The nearest first; of a function with many parameters the later ones later, and yet before
-    tests that are farther by two: the parameter of a table's row may be the only one to see it."""
+    tests that are farther: the parameter of a table's row may be the only one to see it."""
     ranked = []
     seen: Counter[str] = Counter()
     for test in sorted(tests, key=lambda each: (needs_postgres(each.name), each.seconds)):
-        later = min(seen[test.function], 8) / 6
+        later = min(seen[test.function], 8) / 9
         seen[test.function] += 1
         ranked.append(
             (

@@ -1,0 +1,89 @@
+"""Whoever changes what a list shows begins at its top: only the links between its pages tell a
+place in it."""
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Final
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from flask import Flask
+
+from portal.lib.paging import PAGE_SIZE
+from portal.models.people import Role
+from portal.services.core import keyset
+from tests.browser.support.page_list import readable
+from tests.browser.support.sample_register import fill
+from tests.support.deliveries import make_delivery
+from tests.support.factories import make_user, make_webhook
+from tests.support.html import Node
+from tests.support.pages import Form, Page, Pages
+from tests.web.signed_in import visit
+
+PLACES: Final = {"cursor", "after"}
+
+
+@pytest.fixture
+def pages(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Pages:
+    """A register in use, whose lists have more than one page."""
+    fill(make_user())
+    hook = make_webhook()
+    for _ in range(PAGE_SIZE + 1):
+        make_delivery(hook)
+    monkeypatch.setattr(keyset, "PAGE_SIZE", 1)
+    return visit(app)
+
+
+def filtered(page: Page) -> Iterator[str]:
+    """The list with a filter or a tab chosen, as a browser asks for it."""
+    path = urlsplit(page.path).path
+    yield from (link for link in page.links() if link.startswith(f"{path}?show="))
+    for form in (each for each in page.forms if each.method == "get"):
+        for select in form.node.find_all("select"):
+            values = [each.get("value") for each in select.find_all("option") if each.get("value")]
+            for value in values[:1]:
+                yield f"{form.action}?{select.get('name')}={value}"
+
+
+def older(page: Page) -> list[str]:
+    """The link to the page after it, as far as there is one."""
+    links = (node for node in page.root.find_all("a") if node.get("rel") == "next")
+    return [node.get("href") for node in islice(links, 1)]
+
+
+def later_pages(pages: Pages, path: str) -> Iterator[Page]:
+    """The second page of the list, as it is and with a filter, as far as there is one."""
+    first = pages.get(path)
+    for page in (first, *map(pages.get, filtered(first))):
+        yield from map(pages.get, older(page))
+
+
+def tells_a_place(page: Page, node: Node) -> bool:
+    """Whether a link leads to the same list, at a place between two of its rows."""
+    url = urlsplit(node.get("href"))
+    is_of_list = url.path in {"", urlsplit(page.path).path}
+    return is_of_list and bool(PLACES & set(parse_qs(url.query)))
+
+
+def asks_for_a_place(form: Form) -> bool:
+    """Whether a form that filters would keep the place."""
+    return form.method == "get" and bool(PLACES & set(form.fields))
+
+
+def is_between_pages(node: Node) -> bool:
+    """Whether it stands in the navigation from page to page."""
+    return any("pager" in parent.get("class").split() for parent in node.ancestors())
+
+
+def test_every_filter_order_and_tab_on_a_later_page_leads_to_the_top(
+    app: Flask, pages: Pages
+) -> None:
+    seen = set()
+    for rule in readable(app, Role.ADMIN):
+        for page in later_pages(pages, rule.rule) if not rule.arguments else ():
+            seen.add(rule.rule)
+            links = [node for node in page.root.find_all("a") if tells_a_place(page, node)]
+            assert links, page.path
+            assert all(map(is_between_pages, links)), page.path
+            assert not any(map(asks_for_a_place, page.forms)), page.path
+    assert {"/alerts", "/assets", "/deliveries", "/settings/audit", "/staff"} <= seen
