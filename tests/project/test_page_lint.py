@@ -55,6 +55,9 @@ def test_it_passes_a_good_page() -> None:
         ('<p class="field-error">Enter a name.</p>', "ends with a full stop"),
         ('<p class="lede">What there is</p>', "ends without a full stop"),
         ('<p class="error-summary">Oh</p>', "do not agree"),
+        ('<b class="tag-bax">Off</b>', "the class 'tag-bax', which no style or script knows"),
+        ('<i spellcheck="off">I</i>', "spellcheck='off'"),
+        ('<i data-dismay="off">I</i>', "data-dismay, which no style or script asks for"),
     ],
 )
 def test_it_names_the_fault(inside: str, fault: str) -> None:

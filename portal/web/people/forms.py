@@ -20,6 +20,7 @@ from portal.services.people import passwords
 from portal.services.people.account import time_zones
 from portal.services.people.users import ROLE_NAMES
 from portal.web.forms.base import PortalForm
+from portal.web.forms.query_values import number_or_none
 
 ROLE_HINTS: Final = {
     "admin": "Everything: connects systems, invites people.",
@@ -146,8 +147,7 @@ class RoleForm(PortalForm):
     @property
     def version_value(self) -> int:
         """The version; 0 where a script sent none, which is nobody's."""
-        text = self.version.data or ""
-        return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+        return number_or_none(self.version.data) or 0
 
 
 class ConfirmationForm(PortalForm):

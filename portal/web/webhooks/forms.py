@@ -39,6 +39,7 @@ from portal.services.webhooks.values import (
     url_problem,
 )
 from portal.web.forms.base import PortalForm, as_uuid
+from portal.web.forms.query_values import number_or_none
 from portal.web.webhooks.header_forms import HeaderForm, opened, person
 
 MODES: Final = {
@@ -264,8 +265,7 @@ class EditWebhookForm(WebhookForm):
     @property
     def seen(self) -> int:
         """The version that the person saw; 0, which none has, when it is missing."""
-        text = str(self.version.data or "")
-        return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+        return number_or_none(self.version.data) or 0
 
     def carried(self) -> list[tuple[str, str]]:
         """With the version."""

@@ -58,6 +58,13 @@ def test_it_keeps_a_url_in_one_form(url: str) -> None:
     assert check_url(url) == KEPT[url]
 
 
+def test_the_longest_address_has_2048_characters() -> None:
+    longest = "https://example.com/".ljust(2048, "a")
+    assert check_url(longest) == longest
+    with pytest.raises(AddressError):
+        check_url(f"{longest}a")
+
+
 @pytest.mark.parametrize("url", REFUSED, ids=range(len(REFUSED)))
 def test_it_refuses_a_url_in_words(url: str) -> None:
     with pytest.raises(AddressError) as refusal:

@@ -1,6 +1,7 @@
 """A file that speaks otherwise than the register: it is asked about, read by the answer, and the
 answer is remembered for the next file with the same headings."""
 
+import hashlib
 from datetime import timedelta
 from uuid import UUID
 
@@ -149,6 +150,24 @@ def test_the_next_file_with_these_headings_is_read_as_the_last(ana: Person) -> N
     assert [each.becomes for each in what.words if each.word == "gut"] == ["fair"]
     other = question(asked(ana, "Inventarnummer;Zustand\nL-9;gut\n"))
     assert [each.becomes for each in other.words] == ["good"]
+
+
+def test_what_is_remembered_is_found_by_the_headings_in_whatever_order(app: Flask) -> None:
+    names = [*"dbacfe"]
+    with writing() as current:
+        remembered_matches.keep(current, SYSTEM, names, {"a": "name"}, {})
+        # Another process has to come to the same, whatever the order in which it keeps a set.
+        (key,) = current.scalars(select(ImportMatch.headings))
+        assert key == hashlib.sha256(b"a\nb\nc\nd\ne\nf").hexdigest()
+        assert remembered_matches.recall([*reversed(names), "problem"])[0] == {"a": "name"}
+
+
+def test_of_very_many_matches_the_trail_keeps_the_beginning(app: Flask) -> None:
+    names = [f"a heading of the file, number {number}" for number in range(30)]
+    with writing() as current:
+        remembered_matches.keep(current, SYSTEM, names, dict.fromkeys(names, "name"), {})
+        (changes,) = current.scalars(select(AuditEntry.changes))
+    assert len(changes["matches"]["to"]) == 500
 
 
 def test_who_wants_nothing_remembered_is_obeyed_and_both_stand_in_the_trail(ana: Person) -> None:

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from portal.config.settings import ROOT
 from tests.support.html import Node, parse
+from tests.support.lint.known_names import unknown_names
 from tests.support.lint.old_words import old_words
 
 LOADING = {"src", "srcset", "action", "formaction", "data", "poster"}
@@ -205,4 +206,5 @@ RULES = (
     _endings,
     _tones,
     old_words,
+    unknown_names,
 )

@@ -208,24 +208,6 @@ def test_what_is_shown_can_be_had_as_a_file(
     }
 
 
-def lines_of(support: Pages, query: str) -> int:
-    answer = support.client.get(f"/deliveries/export.csv?{query}", buffered=True)
-    return answer.text.count("\n") - 1
-
-
-def test_a_file_ends_at_its_limit_and_goes_on_through_a_long_search(
-    support: Pages, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    webhook = make_webhook()
-    make_many([webhook], 60, utcnow() - timedelta(seconds=60))
-    monkeypatch.setattr(log_pages, "EXPORT_LIMIT", 7)
-    assert lines_of(support, "") == 7
-    monkeypatch.setattr(log_pages, "EXPORT_LIMIT", 1000)
-    monkeypatch.setattr(log_walk, "MOST_READ", 5)
-    search = f"webhook={webhook.public_id}&event=asset.created"
-    assert lines_of(support, search) == 20
-
-
 def test_days_are_those_of_the_person(support: Pages) -> None:
     webhook = make_webhook()
     make_delivery(webhook, created_at=utcnow() - timedelta(days=3))

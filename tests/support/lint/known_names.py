@@ -1,0 +1,65 @@
+"""Names in a page that somebody has to know: a class that no style and no script looks for is a
+slip of the pen, and a browser passes over a keyword that it does not know."""
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Final
+
+from portal.config.settings import ROOT
+from tests.support.html import Node
+
+STYLES: Final = "".join(path.read_text() for path in (ROOT / "static/css").glob("*.css"))
+SCRIPTS: Final = "".join(path.read_text() for path in (ROOT / "static/js").glob("*.js"))
+# The plain one of its kind, beside which others look different.
+PLAIN: Final = frozenset(
+    {"btn-secondary", "chart-spark", "is-neutral", "problem-danger", "problem-words"}
+)
+CLASSES: Final = (
+    PLAIN
+    | frozenset(re.findall(r"\.([a-z][\w-]*)", STYLES))
+    | frozenset(re.findall(r"[a-z][\w-]*", SCRIPTS))
+)
+YES_NO: Final = frozenset({"true", "false"})
+# Of attributes that take one of some words, those that we use (HTML Living Standard).
+KEYWORDS: Final[Mapping[str, frozenset[str]]] = {
+    "spellcheck": YES_NO,
+    "autocapitalize": frozenset({"off", "none", "on", "sentences", "words", "characters"}),
+    "inputmode": frozenset({"text", "decimal", "numeric", "tel", "search", "email", "url"}),
+    "enterkeyhint": frozenset({"enter", "done", "go", "next", "previous", "search", "send"}),
+    "scope": frozenset({"row", "col", "rowgroup", "colgroup"}),
+    "method": frozenset({"get", "post", "dialog"}),
+    "enctype": frozenset({"multipart/form-data", "application/x-www-form-urlencoded"}),
+    "translate": frozenset({"yes", "no"}),
+    "draggable": YES_NO,
+    "aria-hidden": YES_NO,
+    "aria-expanded": YES_NO,
+    "aria-pressed": YES_NO | {"mixed"},
+    "aria-invalid": YES_NO,
+    "aria-live": frozenset({"polite", "assertive", "off"}),
+    "aria-sort": frozenset({"ascending", "descending", "none", "other"}),
+    "aria-current": YES_NO | {"page", "step", "location", "date", "time"},
+}
+
+
+def unknown_names(root: Node) -> Iterator[str]:
+    """Each class, keyword and note to a script that nobody knows."""
+    for node in root.walk():
+        for name in set(node.get("class").split()) - CLASSES:
+            yield f"<{node.tag}> has the class {name!r}, which no style or script knows"
+        for attribute in node.attrs:
+            if attribute.startswith("data-") and not _is_read(attribute):
+                yield f"<{node.tag}> says {attribute}, which no style or script asks for"
+        for attribute, words in KEYWORDS.items():
+            if node.has(attribute) and node.get(attribute).lower() not in words:
+                yield f"<{node.tag}> says {attribute}={node.get(attribute)!r}"
+
+
+@cache
+def _is_read(attribute: str) -> bool:
+    """A script asks for `data-live-url` by that name or as `liveUrl`. (Which theme was chosen, the
+    page tells whoever looks at it: another file of styles is read for it.)"""
+    first, *others = attribute.removeprefix("data-").split("-")
+    named = first + "".join(map(str.capitalize, others))
+    known = STYLES + SCRIPTS + "data-theme"
+    return attribute in known or f".{named}" in SCRIPTS

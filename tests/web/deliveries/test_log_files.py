@@ -1,0 +1,64 @@
+"""The log as a file: for programs, and for people."""
+
+import csv
+import io
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from flask import Flask
+
+from portal.lib.clock import utcnow
+from portal.services.deliveries.log import pages as log_pages
+from portal.services.deliveries.log import walk as log_walk
+from tests.support.deliveries import make_attempt, make_delivery, make_many
+from tests.support.factories import make_webhook
+from tests.support.pages import Pages
+from tests.web.signed_in import visit
+
+pytestmark = pytest.mark.both_databases
+
+
+@pytest.fixture
+def support(app: Flask) -> Pages:
+    """Support staff, signed in."""
+    return visit(app, "support")
+
+
+def file_of(support: Pages, name: str) -> list[list[str]]:
+    answer = support.client.get(f"/deliveries/{name}", buffered=True)
+    return list(csv.reader(io.StringIO(answer.text)))[1:]
+
+
+def lines_of(support: Pages, query: str) -> int:
+    answer = support.client.get(f"/deliveries/export.csv?{query}", buffered=True)
+    return answer.text.count("\n") - 1
+
+
+def test_a_file_ends_at_its_limit_and_goes_on_through_a_long_search(
+    support: Pages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    webhook = make_webhook()
+    make_many([webhook], 60, utcnow() - timedelta(seconds=60))
+    monkeypatch.setattr(log_pages, "EXPORT_LIMIT", 7)
+    assert lines_of(support, "") == 7
+    monkeypatch.setattr(log_pages, "EXPORT_LIMIT", 1000)
+    monkeypatch.setattr(log_walk, "MOST_READ", 5)
+    search = f"webhook={webhook.public_id}&event=asset.created"
+    assert lines_of(support, search) == 20
+
+
+def test_a_file_says_all_that_the_log_knows_of_a_delivery(support: Pages) -> None:
+    at, hook = datetime(2026, 5, 3, 16, 0, 12, tzinfo=UTC), make_webhook(name="ERP")
+    ended = {"status": "failed", "reason": "server", "code": 503}
+    sent = make_delivery(hook, created_at=at, **ended, took_ms=1230, tries=1)
+    for kind, outcome in (("scheduled", "failed"), ("manual", "failed"), ("manual", "unreached")):
+        make_attempt(sent, kind=kind, outcome=outcome)
+    asset = ["AST-00007", "Projector", "ERP", "Failed"]
+    (line,) = file_of(support, "export.csv")
+    iso, why = "2026-05-03T16:00:12+00:00", "Server error (503)"
+    begin = [iso, str(sent), "asset.created", "Asset created", *asset, "", "no"]
+    assert line == [*begin, "server", why, "503", "1", "3", "2", "", "1230", iso]
+    (line,) = file_of(support, "export-for-excel.csv")
+    local = "2026-05-03 18:00:12"
+    rest = ["", local, "1.23", "No", str(sent)]
+    assert line == [local, "Asset created", *asset, why, "", "1", "2", *rest]
