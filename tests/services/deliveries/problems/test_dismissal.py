@@ -16,6 +16,7 @@ from portal.services.core.refusals import NotAllowed, NotFound, Refusal
 from portal.services.core.unit_of_work import session, writing
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
+from portal.services.deliveries.problems import dismissed_failures
 from portal.services.deliveries.problems import queries as problems
 from portal.services.deliveries.problems.dismissal import bring_back, dismiss
 from tests.services.deliveries.problems.test_problems import fail, told
@@ -95,6 +96,7 @@ def test_reasons_that_read_the_same_are_dismissed_together(sam: Actor, finance: 
     fail(finance, "no_reply", None)
     assert dismiss(sam, finance.public_id, Reason.RESET, utcnow()).count == 2
     assert told() == []
+    assert [(each.count, each.by) for each in dismissed_failures.dismissed()] == [(2, "Sam")]
 
 
 def test_once_is_enough_and_later_ones_can_be_dismissed_too(sam: Actor, finance: Hook) -> None:
