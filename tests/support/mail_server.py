@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from email import message_from_bytes, policy
 from email.message import EmailMessage
-from ssl import SSLContext
+from ssl import SSLContext, SSLSocket
 from time import sleep
 from typing import Self
 
@@ -17,8 +17,12 @@ class Session(socketserver.StreamRequestHandler):
     """One conversation."""
 
     def handle(self) -> None:
-        """Say yes to nearly everything; keep what comes between DATA and the dot."""
+        """Greet, and answer whatever comes."""
         self._say("220 ready")
+        self._answer()
+
+    def _answer(self) -> None:
+        """Say yes to nearly everything; keep what comes between DATA and the dot."""
         for line in self.rfile:
             verb = line[:4].upper()
             odd = self.server.odd_answers.get(verb.decode())  # type: ignore[attr-defined]  # ours, below
@@ -29,8 +33,15 @@ class Session(socketserver.StreamRequestHandler):
                 self._keep()
             elif verb == b"RCPT" and self._is_refused(line):
                 self._say("550 no such mailbox")
-            elif verb == b"EHLO" and self.server.tls:  # type: ignore[attr-defined]  # ours, below
+            elif verb == b"EHLO" and isinstance(self.connection, SSLSocket):
                 self._say("250-fine\r\n250 AUTH PLAIN")
+            elif verb == b"EHLO" and self.server.tls:  # type: ignore[attr-defined]  # ours, below
+                self._say("250-fine\r\n250 STARTTLS")
+            elif verb == b"STAR":
+                self._say("220 go on")
+                with suppress(OSError):  # whoever does not know our authority goes away
+                    self._answer_in_tls()
+                return
             elif verb == b"AUTH":
                 _, name, password = b64decode(line.split()[2]).decode().split("\0")
                 self.server.signed_in.append((name, password))  # type: ignore[attr-defined]
@@ -40,6 +51,15 @@ class Session(socketserver.StreamRequestHandler):
                 return
             else:
                 self._say("250 fine")
+
+    def _answer_in_tls(self) -> None:
+        context: SSLContext = self.server.tls  # type: ignore[attr-defined]  # ours, below
+        with (
+            context.wrap_socket(self.connection, server_side=True) as self.connection,
+            self.connection.makefile("rb") as self.rfile,
+            self.connection.makefile("wb", 0) as self.wfile,
+        ):
+            self._answer()
 
     def _is_refused(self, line: bytes) -> bool:
         refused: set[str] = self.server.refused  # type: ignore[attr-defined]  # ours, below
@@ -75,16 +95,17 @@ class Session(socketserver.StreamRequestHandler):
 
 class MailServer(socketserver.ThreadingTCPServer):
     """Listens while the block runs. `messages`: everything that came. `refused`: addresses.
-    `odd_answers`: to a command, as in `{"QUIT": Session.be_rude}`. With `tls` it speaks that from
-    the beginning, and asks who signs in: `signed_in`, with their passwords."""
+    `odd_answers`: to a command, as in `{"QUIT": Session.be_rude}`. With `tls` it speaks that, from
+    the beginning or when it is asked to (`offers_tls`), and then asks who signs in: `signed_in`,
+    with their passwords."""
 
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self, tls: SSLContext | None = None) -> None:
+    def __init__(self, tls: SSLContext | None = None, *, offers_tls: bool = False) -> None:
         super().__init__(("127.0.0.1", 0), Session)
-        self.tls = tls
-        if tls:
+        self.tls, self.offers_tls = tls, offers_tls
+        if tls and not offers_tls:
             self.socket = tls.wrap_socket(self.socket, server_side=True)
         self.signed_in: list[tuple[str, str]] = []
         self.messages: list[EmailMessage] = []
@@ -94,7 +115,7 @@ class MailServer(socketserver.ThreadingTCPServer):
     @property
     def url(self) -> str:
         """What SMTP_URL takes."""
-        scheme = "smtps" if self.tls else "smtp"
+        scheme = "smtps" if self.tls and not self.offers_tls else "smtp"
         return f"{scheme}://127.0.0.1:{self.server_address[1]}?from=portal@example.com"
 
     def __enter__(self) -> Self:

@@ -1,10 +1,10 @@
 """Notices reach a real mail server: once, at most hourly, to whoever should know."""
 
-import ssl
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from ssl import PROTOCOL_TLS_SERVER, SSLContext
 from time import monotonic
 from typing import Any
 
@@ -259,13 +259,20 @@ def test_a_password_is_not_sent_in_the_open(server: MailServer, app: Flask) -> N
     assert server.messages == []
 
 
-def test_who_signs_in_stands_in_the_address_percent_coded(
-    app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+@pytest.fixture
+def tls(tmp_path: Path) -> SSLContext:
+    """Of a mail server whose authority nobody knows yet: it stands in a file."""
+    authority, context = trustme.CA(), SSLContext(PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     authority.cert_pem.write_to_path(tmp_path / "authority.pem")
-    with MailServer(context) as server:
+    return context
+
+
+@pytest.mark.parametrize("offers_tls", [False, True])
+def test_a_name_and_a_password_go_through_tls_to_whom_we_know_percent_coded(
+    app: Flask, tls: SSLContext, offers_tls: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with MailServer(tls, offers_tls=offers_tls) as server:
         url = server.url.replace("://", "://our%40portal:100%25%2Fhush@")
         told = replace(app.extensions["settings"], smtp_url=url)
         with pytest.raises(mailer.MailError):  # nobody knows its authority
@@ -275,3 +282,11 @@ def test_who_signs_in_stands_in_the_address_percent_coded(
         mailer.send(told, ["a@example.com"], "x", "x")
     assert server.signed_in == [("our@portal", "100%/hush")]
     assert subjects(server) == ["x"]
+
+
+def test_without_a_password_too_what_can_be_hidden_is(app: Flask, tls: SSLContext) -> None:
+    with MailServer(tls, offers_tls=True) as server:
+        told = replace(app.extensions["settings"], smtp_url=server.url)
+        with pytest.raises(mailer.MailError):  # nobody knows its authority
+            mailer.send(told, ["a@example.com"], "x", "x")
+    assert server.messages == []

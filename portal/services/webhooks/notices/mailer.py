@@ -74,7 +74,6 @@ def _secure(server: smtplib.SMTP, context: ssl.SSLContext, *, needs_tls: bool) -
     server.ehlo()
     if server.has_extn("starttls"):
         server.starttls(context=context)
-        server.ehlo()
     elif needs_tls:
         raise smtplib.SMTPException("The server offers no TLS for the password.")
 
