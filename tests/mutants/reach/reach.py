@@ -14,6 +14,8 @@ from tests.mutants.trial_plugin import needs_postgres
 
 LEAST: Final = 0.05  # seconds that a test costs in any case
 OPENED: Final = 0.3  # seconds that its file costs
+# What sees faults of every subject.
+NETS: Final = frozenset({"golden_pages", "golden_rows", "limits", "rivals"})
 # Whose tests build on each other: one that is asked alone is red, mutant or not.
 IN_STEPS: Final = frozenset({"tests/browser/test_first_run.py"})
 
@@ -167,7 +169,7 @@ def distance(test_file: str, path: str) -> int:
     is_beside = test.parts[1:-1] == folder
     if is_beside and file.stem in test.stem:
         return 0
-    if is_beside:
+    if is_beside or test.parent.name in NETS:
         return 1
     if test.parts[1] in {"faults", "browser"}:
         return 4
