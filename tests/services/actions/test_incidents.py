@@ -106,7 +106,7 @@ def test_damage_ends_the_holding_and_keeps_reservations() -> None:
 
 
 def test_a_claim_goes_to_the_supplier_and_comes_back() -> None:
-    asset_id = make_asset(supplier="Northwind")
+    asset_id = make_asset(supplier="Northwind", location_id=make_location("Office"))
     incidents.send_to_warranty(SYSTEM, asset_id, CLAIM)
     data = last()["data"]
     assert (data["supplier"], data["rma_number"]) == ("Northwind", "RMA-1")

@@ -88,6 +88,7 @@ def test_a_lost_link_is_replaced_and_an_invitation_taken_back(app: Flask) -> Non
     before = link_on(page)
     page = pages.submit(page.form(f"{page.path}/renew"))
     after = link_on(page)
+    assert "Here is a new link. The one before does not work any more." in page.main
     assert Pages(app).get(before).status == 410
     assert Pages(app).get(after).status == 200
     page = pages.submit(page.form(f"{page.path}/cancel"))
