@@ -1,6 +1,7 @@
 """Moving, losing, breaking, claiming, disposing of, coming back: effects and what is told."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -72,6 +73,20 @@ def test_a_loss_ends_the_holding_and_cancels_what_was_planned() -> None:
     assert body["data"]["closed_assignment"]["type"] == "checkout"
     assert body["data"]["cancelled_reservation_ids"] == [reservation]
     assert (body["data"]["status_from"], body["data"]["status_to"]) == ("checked_out", "lost")
+
+
+@pytest.mark.parametrize(
+    ("verb", "when"),
+    [(incidents.report_lost, "lost_at"), (incidents.report_broken, "broken_at")],
+)
+def test_what_happened_earlier_is_told_with_its_own_time(
+    verb: Callable[..., None], when: str
+) -> None:
+    earlier = utcnow().replace(microsecond=0) - timedelta(hours=2)
+    verb(SYSTEM, make_asset(), description="On the train", **{when: earlier})
+    assert datetime.fromisoformat(last()["data"][when]) == earlier
+    verb(SYSTEM, make_asset(), description="On the train")
+    assert datetime.fromisoformat(last()["data"][when]) > earlier
 
 
 def test_the_timeline_counts_what_a_loss_has_cancelled_and_names_nothing_else() -> None:
