@@ -55,6 +55,7 @@ def test_it_passes_a_good_page() -> None:
         ('<p class="field-error">Enter a name.</p>', "ends with a full stop"),
         ('<p class="lede">What there is</p>', "ends without a full stop"),
         ('<p class="error-summary">Oh</p>', "do not agree"),
+        ('<p class="notice notice-success">Nothing was saved.</p>', "is told as a success"),
         ('<b class="tag-bax">Off</b>', "the class 'tag-bax', which no style or script knows"),
         ('<i spellcheck="off">I</i>', "spellcheck='off'"),
         ('<i data-dismay="off">I</i>', "data-dismay, which no style or script asks for"),

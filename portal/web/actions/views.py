@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from flask import Blueprint, flash, redirect, render_template, url_for
+from flask import Blueprint, redirect, render_template, url_for
 from werkzeug.wrappers import Response
 
 from portal.models.assets import Action, Asset
@@ -31,6 +31,7 @@ from portal.web.actions.action_page import ActionPage, Doing
 from portal.web.actions.forms import ActionForm
 from portal.web.forms.additions import add_typed
 from portal.web.forms.refusals import refusals_in, status_of
+from portal.web.forms.saved import UNHEARD, say_whether_changed
 from portal.web.frame.access import actor, can, owner, requires
 from portal.web.planning.presenter import undo_words
 
@@ -118,10 +119,8 @@ def _view(page: ActionPage) -> View:
 
 def _done(page: ActionPage, doing: Doing) -> Response:
     def path(changed: object) -> str:
-        words = "Nothing was changed, so nobody was notified."
-        if changed is not False:
-            words = page.done.format(**_names(lifecycle.find_asset(doing.asset_id)))
-        flash(words, "info" if changed is False else "success")
+        words = page.done.format(**_names(lifecycle.find_asset(doing.asset_id)))
+        say_whether_changed(changed is not False, words, UNHEARD)
         return url_for(page.tab, asset_id=doing.asset_id)
 
     return redirect(once_only(owner(), doing.form.once_value, lambda: page.run(doing), path))

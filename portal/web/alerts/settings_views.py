@@ -20,6 +20,7 @@ from portal.web.alerts.forms import AlertSettingsForm
 from portal.web.alerts.words import KINDS
 from portal.web.forms.edit_conflict import goes_on_editing, stale_page
 from portal.web.forms.refusals import refusals_in, status_of
+from portal.web.forms.saved import say_whether_changed
 from portal.web.frame.access import actor, requires
 
 blueprint = Blueprint("alert_settings", __name__, url_prefix="/settings/alerts")
@@ -122,7 +123,7 @@ def _would_hear(counts: Mapping[EventName, int]) -> str:
 
 def _save(form: AlertSettingsForm) -> Answer:
     changed = alert_settings.save(actor(), form.version_seen, form.rules())
-    flash("Saved." if changed else "Nothing was changed.", "success" if changed else "info")
+    say_whether_changed(changed)
     return redirect(url_for("alert_settings.index"))
 
 

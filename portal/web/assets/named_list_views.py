@@ -12,6 +12,7 @@ from portal.services.core.unit_of_work import once_only
 from portal.web.assets.named_list_forms import NameForm
 from portal.web.forms.edit_conflict import goes_on_editing, stale_page
 from portal.web.forms.refusals import refusals_in, status_of
+from portal.web.forms.saved import say_whether_changed
 from portal.web.frame.access import actor, owner, requires
 
 Answer = Response | str | tuple[str, int]
@@ -91,7 +92,7 @@ def pages_of(kind: NamedList) -> Blueprint:
 def _rename(kind: NamedList, public_id: UUID, form: NameForm) -> Response:
     name = form.name.data or ""
     changed = named_lists.rename(kind, actor(), public_id, form.version_seen, name)
-    flash("Saved." if changed else "Nothing was changed.", "success" if changed else "info")
+    say_whether_changed(changed)
     return redirect(url_for(f"{kind.many}.index"))
 
 

@@ -17,6 +17,7 @@ from portal.services.core.unit_of_work import once_only, session
 from portal.web.assets.staff_forms import StaffFilterForm, StaffForm
 from portal.web.forms.edit_conflict import goes_on_editing, stale_page
 from portal.web.forms.refusals import refusals_in, status_of
+from portal.web.forms.saved import say_whether_changed
 from portal.web.frame.access import actor, owner, requires
 
 Answer = Response | str | tuple[str, int]
@@ -121,7 +122,7 @@ def _stored(row: Staff) -> dict[str, object]:
 
 def _save(public_id: UUID, form: StaffForm) -> Response:
     changed = staff.edit(actor(), public_id, form.version_seen, form.values())
-    flash("Saved." if changed else "Nothing was changed.", "success" if changed else "info")
+    say_whether_changed(changed)
     return redirect(url_for("staff.show", public_id=public_id))
 
 

@@ -40,6 +40,7 @@ from portal.web.forms.list_address import list_back, list_here
 from portal.web.forms.list_order import order_in
 from portal.web.forms.query_values import UnreadableAddress
 from portal.web.forms.refusals import refusals_in, status_of
+from portal.web.forms.saved import UNHEARD, say_whether_changed
 from portal.web.frame.access import actor, owner, requires
 
 # As large as the column's ids can be: anything longer is no asset.
@@ -210,8 +211,7 @@ def _form(
 
 def _save(asset_id: int, form: AssetForm) -> Response:
     changed = lifecycle.edit_asset(actor(), asset_id, form.version_seen, form.values())
-    words = "Saved." if changed else "Nothing was changed, so nobody was notified."
-    flash(words, "success" if changed else "info")
+    say_whether_changed(changed, unchanged=UNHEARD)
     return redirect(url_for("assets.show", asset_id=asset_id))
 
 

@@ -15,6 +15,7 @@ from portal.services.people import account
 from portal.services.people import sessions as open_sessions
 from portal.services.people.account import Details
 from portal.web.forms.base import typed
+from portal.web.forms.saved import say_whether_changed
 from portal.web.frame import sessions
 from portal.web.frame.access import actor, requires
 from portal.web.frame.wording import day_words, plural
@@ -47,7 +48,7 @@ def save() -> Answer:
     except Refusal as refusal:
         form.refuse(refusal)
         return _page(form, PasswordForm(formdata=None), form), refusal.status
-    flash("Your account is saved." if changed else "Nothing was changed.", "success")
+    say_whether_changed(changed, "Your account is saved.")
     return redirect(url_for("account.index"))
 
 

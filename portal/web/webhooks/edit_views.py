@@ -17,6 +17,7 @@ from portal.services.webhooks.values import SecretMode, place_of
 from portal.web.forms.edit_conflict import goes_on_editing, stale_page
 from portal.web.forms.query_values import number_or_none
 from portal.web.forms.refusals import refusals_in, status_of
+from portal.web.forms.saved import say_whether_changed
 from portal.web.frame.access import actor, owner, posted, requires
 from portal.web.help.figures import overlap_words
 from portal.web.webhooks.draft_form import tested_form
@@ -105,10 +106,7 @@ def _saved(form: WebhookForm) -> str:
 
 def _save(form: EditWebhookForm, public_id: UUID) -> str:
     edited = crud.edit(actor(), public_id, form.seen, form.values(), form.draft_id)
-    flash(
-        _saved(form) if edited.is_changed else "Nothing was changed.",
-        "success" if edited.is_changed else "info",
-    )
+    say_whether_changed(edited.is_changed, _saved(form))
     if edited.asks_about_held:
         return url_for("webhook_switches.on", public_id=public_id)
     return _after(form, public_id, _test_if_asked(public_id))

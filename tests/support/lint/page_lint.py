@@ -177,6 +177,13 @@ def _tones(root: Node) -> Iterator[str]:
         yield from (f"“{node.text}” is a tag of no known tone: {t}" for t in sorted(tones - TONES))
 
 
+def _success_of_nothing(root: Node) -> Iterator[str]:
+    """What was not done is no success."""
+    for node, classes in _classed(root):
+        if "notice-success" in classes and node.text.startswith(("Nothing", "Nobody")):
+            yield f"“{node.text}” is told as a success"
+
+
 def _classed(root: Node) -> Iterator[tuple[Node, list[str]]]:
     """Every element that has classes, with them."""
     return ((node, node.get("class").split()) for node in root.walk() if node.has("class"))
@@ -205,6 +212,7 @@ RULES = (
     _words,
     _endings,
     _tones,
+    _success_of_nothing,
     old_words,
     unknown_names,
 )
