@@ -30,8 +30,8 @@ from portal.web.actions import (
 from portal.web.actions.action_page import ActionPage, Doing
 from portal.web.actions.forms import ActionForm
 from portal.web.forms.additions import add_typed
+from portal.web.forms.confirmation import UNHEARD, say_whether_changed
 from portal.web.forms.refusals import refusals_in, status_of
-from portal.web.forms.saved import UNHEARD, say_whether_changed
 from portal.web.frame.access import actor, can, owner, requires
 from portal.web.planning.presenter import undo_words
 

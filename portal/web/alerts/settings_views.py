@@ -18,9 +18,9 @@ from portal.web.alerts import run_words
 from portal.web.alerts import words as alert_words
 from portal.web.alerts.forms import AlertSettingsForm
 from portal.web.alerts.words import KINDS
+from portal.web.forms.confirmation import say_whether_changed
 from portal.web.forms.edit_conflict import goes_on_editing, stale_page
 from portal.web.forms.refusals import refusals_in, status_of
-from portal.web.forms.saved import say_whether_changed
 from portal.web.frame.access import actor, requires
 
 blueprint = Blueprint("alert_settings", __name__, url_prefix="/settings/alerts")

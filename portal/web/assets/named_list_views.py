@@ -10,9 +10,9 @@ from portal.services.assets.named_lists import CATEGORIES, LOCATIONS, NamedList
 from portal.services.core.refusals import Stale
 from portal.services.core.unit_of_work import once_only
 from portal.web.assets.named_list_forms import NameForm
+from portal.web.forms.confirmation import say_whether_changed
 from portal.web.forms.edit_conflict import goes_on_editing, stale_page
 from portal.web.forms.refusals import refusals_in, status_of
-from portal.web.forms.saved import say_whether_changed
 from portal.web.frame.access import actor, owner, requires
 
 Answer = Response | str | tuple[str, int]

@@ -15,9 +15,9 @@ from portal.services.core.erasures import find_erasure
 from portal.services.core.refusals import Stale
 from portal.services.core.unit_of_work import once_only, session
 from portal.web.assets.staff_forms import StaffFilterForm, StaffForm
+from portal.web.forms.confirmation import say_whether_changed
 from portal.web.forms.edit_conflict import goes_on_editing, stale_page
 from portal.web.forms.refusals import refusals_in, status_of
-from portal.web.forms.saved import say_whether_changed
 from portal.web.frame.access import actor, owner, requires
 
 Answer = Response | str | tuple[str, int]

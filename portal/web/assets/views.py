@@ -33,6 +33,7 @@ from portal.web.assets.page import show_tab
 from portal.web.assets.presenter import facts_of, filter_chips, lines
 from portal.web.assets.state import urgent_badges
 from portal.web.forms.additions import add_typed
+from portal.web.forms.confirmation import UNHEARD, say_whether_changed
 from portal.web.forms.edit_conflict import goes_on_editing, stale_page
 from portal.web.forms.fields import row_id
 from portal.web.forms.filter_form import answer_as
@@ -40,7 +41,6 @@ from portal.web.forms.list_address import list_back, list_here
 from portal.web.forms.list_order import order_in
 from portal.web.forms.query_values import UnreadableAddress
 from portal.web.forms.refusals import refusals_in, status_of
-from portal.web.forms.saved import UNHEARD, say_whether_changed
 from portal.web.frame.access import actor, owner, requires
 
 # As large as the column's ids can be: anything longer is no asset.

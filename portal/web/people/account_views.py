@@ -15,7 +15,7 @@ from portal.services.people import account
 from portal.services.people import sessions as open_sessions
 from portal.services.people.account import Details
 from portal.web.forms.base import typed
-from portal.web.forms.saved import say_whether_changed
+from portal.web.forms.confirmation import say_whether_changed
 from portal.web.frame import sessions
 from portal.web.frame.access import actor, requires
 from portal.web.frame.wording import day_words, plural

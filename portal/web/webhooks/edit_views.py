@@ -14,10 +14,10 @@ from portal.services.webhooks.queries import WebhookDetail
 from portal.services.webhooks.rows import TARGET
 from portal.services.webhooks.sample_deliveries import TestUnderWay, send_test
 from portal.services.webhooks.values import SecretMode, place_of
+from portal.web.forms.confirmation import say_whether_changed
 from portal.web.forms.edit_conflict import goes_on_editing, stale_page
 from portal.web.forms.query_values import number_or_none
 from portal.web.forms.refusals import refusals_in, status_of
-from portal.web.forms.saved import say_whether_changed
 from portal.web.frame.access import actor, owner, posted, requires
 from portal.web.help.figures import overlap_words
 from portal.web.webhooks.draft_form import tested_form
