@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select, update
 
-from portal.lib.clock import utcnow
+from portal.lib.clock import as_if, utcnow
 from portal.models.assignments import Assignment
 from portal.models.deliveries import Event
 from portal.models.planning import Reservation
@@ -67,6 +67,15 @@ def test_a_return_may_change_condition_and_place() -> None:
     assert body["asset"]["location"] == body["data"]["return_location"]
     assert (body["data"]["condition_in"], body["data"]["reason"]) == ("poor", "Old")
     assert body["data"]["held_days"] == 0
+
+
+def test_a_return_in_a_condition_that_there_is_not_is_refused() -> None:
+    asset_id = make_asset()
+    assignments.allocate(SYSTEM, asset_id, staff_id=make_staff())
+    with pytest.raises(Refusal, match="Choose a condition from the list") as refused:
+        assignments.revoke(SYSTEM, asset_id, condition_in="sparkling")
+    assert refused.value.field == "condition_in"
+    assert [each["event"] for each in told()] == ["asset.allocated"]
 
 
 def test_a_late_return_says_how_late() -> None:
@@ -144,6 +153,15 @@ def test_somebody_elses_reservation_stands_in_the_way_with_a_way_out() -> None:
     assignments.check_out(SYSTEM, asset_id, staff_id=ben, due_at=starts_at)
     with pytest.raises(Refusal, match="Ana has reserved this"):
         assignments.change_due_date(SYSTEM, asset_id, due_at=in_days(3))
+
+
+def test_a_reservation_that_begins_at_this_moment_is_told_with_its_end() -> None:
+    asset_id, ana, ben = make_asset(), make_staff("Ana"), make_staff("Ben")
+    starts_at = in_days(2)
+    approved(asset_id, ana, starts_at, starts_at + timedelta(days=1))
+    with as_if(starts_at), pytest.raises(Refusal, match="Ana has reserved this until ") as refused:
+        assignments.allocate(SYSTEM, asset_id, staff_id=ben)
+    assert refused.value.sentence.endswith("Wait until then, or reject the reservation of Ana")
 
 
 def test_a_refusal_tells_times_by_the_clock_of_whoever_reads_it() -> None:

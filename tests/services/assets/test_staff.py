@@ -5,7 +5,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from portal.models.audit import AuditEntry
-from portal.services.actions import assignments
+from portal.services.actions import assignments, lifecycle
 from portal.services.actions.planning import reservations as planning_reservations
 from portal.services.assets import staff, staff_queries
 from portal.services.assets.staff import StaffValues
@@ -32,6 +32,24 @@ def test_people_are_listed_by_name_and_found_by_what_is_known() -> None:
     staff.create(SYSTEM, MARIA)
     assert [line.name for line in staff_queries.listing("sales").rows] == ["Maria Lopez"]
     assert list(staff_queries.listing("50%").rows) == []
+
+
+def test_everybody_who_is_here_can_be_chosen_by_name_whatever_its_capitals() -> None:
+    made = [make_staff(name) for name in ("zoe", "Ben", "ana", "Zoe", "Ana")]
+    make_staff("Left", is_active=False)
+    zoe, ben, ana, other_zoe, other_ana = made
+    assert [each.id for each in staff.choices()] == [ana, other_ana, ben, zoe, other_zoe]
+
+
+def test_whoever_is_typed_in_is_found_by_the_address_and_the_name_in_any_letters() -> None:
+    maria = row_id()
+    typed = StaffValues(name="maria LOPEZ", email="Maria@Example.com")
+    assert staff.found_or_added(SYSTEM, typed) == maria
+    with pytest.raises(Refusal, match="Maria Lopez has this address already") as refused:
+        staff.found_or_added(SYSTEM, StaffValues(name="Mario Lopez", email=MARIA.email))
+    assert refused.value.field == "email"
+    ben = staff.found_or_added(SYSTEM, StaffValues(name="Ben", email="ben@example.com"))
+    assert [each.id for each in staff.choices()] == [ben, maria]
 
 
 def test_an_address_belongs_to_one_person_whatever_its_case() -> None:
@@ -81,6 +99,21 @@ def test_whoever_has_reserved_something_cannot_leave_and_reads_what() -> None:
         planning_reservations.cancel(SYSTEM, public_id)
     staff.deactivate(SYSTEM, maria)
     assert not staff.find(maria).is_active
+
+
+@pytest.mark.parametrize(
+    ("number", "end"), [(5, " and AST-00005 (5)"), (6, " and 1 more"), (7, " and 2 more")]
+)
+def test_of_many_things_that_keep_a_person_here_five_are_named(number: int, end: str) -> None:
+    things = [lifecycle.find_asset(make_asset(str(each))) for each in range(1, number + 1)]
+    named = "AST-00001 (1), AST-00002 (2), AST-00003 (3), AST-00004 (4)"
+    middle = ", AST-00005 (5)" if number > 5 else ""
+    assert staff.cannot_leave("Maria", things, []) == (
+        f"Maria still has {named}{middle}{end}. Take them back first, or pass them on."
+    )
+    assert staff.cannot_leave("Maria", [], things) == (
+        f"Maria has reserved {named}{middle}{end}. Cancel those reservations first."
+    )
 
 
 def test_whoever_left_gets_nothing_until_they_are_back() -> None:

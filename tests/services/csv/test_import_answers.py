@@ -151,6 +151,33 @@ def test_the_next_file_with_these_headings_is_read_as_the_last(ana: Person) -> N
     assert [each.becomes for each in other.words] == ["good"]
 
 
+def test_what_was_said_of_a_file_counts_for_it_before_what_was_said_of_another(ana: Person) -> None:
+    first, second = asked(ana), asked(ana)
+    say(ana, first)
+    say(ana, second, words={"condition": {"gut": "fair", "???": ""}})
+    for public_id, becomes in ((first, "good"), (second, "fair"), (asked(ana), "fair")):
+        words = question(public_id).words
+        assert [each.becomes for each in words if each.word == "gut"] == [becomes]
+
+
+def test_a_heading_that_is_matched_otherwise_than_last_time_is_not_called_remembered(
+    ana: Person,
+) -> None:
+    say(ana, asked(ana))
+    chosen = {**MATCHES, "preis": "order_number"}
+    what = import_answers.question(import_task.find_check(asked(ana)), chosen)
+    assert {each.column: each.ours for each in what.columns if each.ours} == chosen
+    assert [each.column for each in what.columns if each.is_remembered] == list(MATCHES)[:-1]
+
+
+def test_a_column_that_only_actions_change_is_left_alone_unless_it_was_matched(ana: Person) -> None:
+    public_id = asked(ana, "Bezeichnung;Status;due_at\nLamp;gut;heute\n")
+    say(ana, public_id, matches={"bezeichnung": "name", "status": "condition"})
+    assert import_task.find_check(public_id).params["left_alone"] == ["due_at"]
+    say(ana, public_id, matches={"bezeichnung": "name"})
+    assert import_task.find_check(public_id).params["left_alone"] == ["status", "due_at"]
+
+
 def test_who_wants_nothing_remembered_is_obeyed_and_both_stand_in_the_trail(ana: Person) -> None:
     public_id = asked(ana)
     say(ana, public_id)
