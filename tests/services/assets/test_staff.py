@@ -128,6 +128,29 @@ def test_whoever_left_gets_nothing_until_they_are_back() -> None:
     assert [each.asset_id for each in staff_queries.has_now(holder)] == [asset_id]
 
 
+def test_what_somebody_has_comes_in_the_order_in_which_they_got_it() -> None:
+    holder, things = row_id(), [make_asset(name) for name in ("A", "B", "C")]
+    for asset_id in (things[1], things[2], things[0]):
+        assignments.allocate(SYSTEM, asset_id, staff_id=holder)
+    assert [each.name for each in staff_queries.has_now(holder)] == ["B", "C", "A"]
+    assert [each.name for each in staff.holdings_of(holder)] == ["A", "B", "C"]
+
+
+def test_what_somebody_reserved_comes_by_its_time() -> None:
+    holder = row_id()
+    asked = [make_reservation(make_asset(), holder, start, start + 1) for start in (4, 2, 6)]
+    found = [each.public_id for each in staff_queries.has_reserved(holder)]
+    assert found == [asked[n] for n in (1, 0, 2)]
+
+
+def test_people_are_found_by_their_employee_number_and_counted_without_those_who_left() -> None:
+    for name, is_active in (("Ana", True), ("Ben", True), ("Cleo", False)):
+        make_staff(name, employee_no=f"E-7{name[0]}", is_active=is_active)
+    assert [line.name for line in staff_queries.listing("e-7b").rows] == ["Ben"]
+    assert [line.name for line in staff_queries.listing("E-7", left=True).rows] == ["Cleo"]
+    assert staff_queries.count("e-7") == 2
+
+
 def test_nobody_leaves_while_something_is_given_to_them(app: Flask) -> None:
     maria, asset_id = staff.create(SYSTEM, MARIA), make_asset()
     holder = staff.find(maria).id

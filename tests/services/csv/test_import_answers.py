@@ -221,6 +221,13 @@ def test_an_answer_can_be_changed_until_the_import(ana: Person) -> None:
         say(ana, public_id)
 
 
+def test_what_is_noted_of_a_file_is_counted_anew_with_each_answer(ana: Person) -> None:
+    public_id = asked(ana)
+    for _ in range(2):
+        say(ana, public_id)
+        assert tasks.find(public_id).params["notes"] == {"category": {"laptop": ["Laptop", 2]}}
+
+
 def test_while_the_rows_are_checked_nobody_changes_how_they_are_read(ana: Person) -> None:
     public_id = asked(ana)
     import_answers.answer(
