@@ -202,6 +202,32 @@ def test_of_many_sets_of_headings_those_used_last_are_kept(
     assert kept == [False, False, True, True]
 
 
+def keep(names: list[str], words: dict[str, str]) -> None:
+    with writing() as current:
+        said = {"condition": words}
+        remembered_matches.keep(current, SYSTEM, names, {"name": "name"}, said)
+
+
+def test_a_set_of_headings_that_is_used_again_is_kept_before_one_that_is_not(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remembered_matches, "MOST_KEPT", 2)
+    for number in (0, 1, 0, 2):
+        keep(["name", f"x{number}"], {})
+    kept = [bool(remembered_matches.recall(["name", f"x{number}"])[0]) for number in range(3)]
+    assert kept == [True, False, True]
+
+
+def test_of_many_words_those_said_last_are_kept(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remembered_matches, "MOST_WORDS", 3)
+    for words in ({"a": "good", "b": "good", "c": "fair"}, {"a": "poor", "d": "fair"}):
+        keep(["name"], words)
+    _, known = remembered_matches.recall(["name"])
+    assert known == {"condition": {"c": "fair", "a": "poor", "d": "fair"}}
+
+
 def test_an_answer_can_be_changed_until_the_import(ana: Person) -> None:
     make_asset("ThinkPad", asset_tag="L-1")
     public_id = asked(ana)
