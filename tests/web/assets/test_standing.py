@@ -39,11 +39,11 @@ def test_what_should_be_back_says_how_late_it_is_and_asks_for_it(app: Flask) -> 
     assert "late" not in page_of(app, lent(-3.5))
 
 
-def test_of_those_who_count_on_it_the_first_is_named(app: Flask) -> None:
+def test_of_those_who_count_on_it_the_first_that_was_promised_it_is_named(app: Flask) -> None:
     asset_id = make_asset()
     make_reservation(asset_id, make_staff("Ben Novak"), 24, 32, approved=True)
-    make_reservation(asset_id, make_staff("Cleo Marin"), 0, 8, approved=True)
-    make_reservation(asset_id, make_staff("Eva Only"), 48, 50)
+    make_reservation(asset_id, make_staff("Cleo Marin"), 8, 16, approved=True)
+    make_reservation(asset_id, make_staff("Eva Only"), 0, 4)
     put_in(asset_id, "broken")
     main = page_of(app, asset_id)
     assert main.count("counts on it from") == 1
