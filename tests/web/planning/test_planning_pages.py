@@ -307,7 +307,7 @@ def test_only_the_steps_are_offered_that_are_still_to_come(app: Flask) -> None:
     assert steps(pages.get(works), "Start")
     planning_maintenance.start(SYSTEM, work)
     page = pages.get(works)
-    assert not steps(page, "Start")
+    assert "Start" not in page.main
     assert (len(steps(page, "Complete")), len(steps(page, "Cancel"))) == (1, 1)
 
 
