@@ -64,6 +64,7 @@ def test_an_address_belongs_to_one_person_whatever_its_case() -> None:
     [
         (StaffValues(name="", email="a@example.com"), "name"),
         (StaffValues(name="A", email="nothing"), "email"),
+        (StaffValues(name="A", email=" a@example.com"), "email"),
         (StaffValues(name="A", email="a@example.com", phone="1" * 41), "phone"),
     ],
 )
