@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from portal.engine.events.body import changes
-from portal.lib.emails import is_email, tidy_email
+from portal.lib.emails import is_email
 from portal.models.assets import Asset
 from portal.models.assignments import Assignment, Staff
 from portal.models.audit import ErasedKind
@@ -201,7 +201,7 @@ def _switch(current: Session, actor: Actor, row: Staff, *, is_active: bool) -> N
 def _refuse_faulty(values: StaffValues) -> None:
     if not values.name:
         raise Refusal("Enter the name", field="name")
-    if not is_email(tidy_email(values.email)):
+    if not is_email(values.email):
         sentence = "Enter an e-mail address, such as maria@example.com"
         raise Refusal(sentence, field="email")
     for name, most in LENGTHS.items():

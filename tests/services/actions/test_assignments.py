@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select, update
 
-from portal.lib.clock import utcnow
+from portal.lib.clock import as_if, utcnow
 from portal.models.assignments import Assignment
 from portal.models.deliveries import Event
 from portal.models.planning import Reservation
@@ -69,6 +69,15 @@ def test_a_return_may_change_condition_and_place() -> None:
     assert body["data"]["held_days"] == 0
 
 
+def test_a_return_in_a_condition_that_there_is_not_is_refused() -> None:
+    asset_id = make_asset()
+    assignments.allocate(SYSTEM, asset_id, staff_id=make_staff())
+    with pytest.raises(Refusal, match="Choose a condition from the list") as refused:
+        assignments.revoke(SYSTEM, asset_id, condition_in="sparkling")
+    assert refused.value.field == "condition_in"
+    assert [each["event"] for each in told()] == ["asset.allocated"]
+
+
 def test_a_late_return_says_how_late() -> None:
     asset_id = make_asset()
     assignments.check_out(SYSTEM, asset_id, staff_id=make_staff(), due_at=in_days(1))
@@ -78,6 +87,39 @@ def test_a_late_return_says_how_late() -> None:
     assignments.check_in(SYSTEM, asset_id)
     data = told()[-1]["data"]
     assert (data["was_overdue"], data["days_overdue"]) == (True, 2)
+
+
+@pytest.mark.parametrize(
+    ("hours", "was_overdue", "days"), [(-1, False, 0), (1, True, 0), (23, True, 0), (25, True, 1)]
+)
+def test_a_return_is_late_from_the_first_moment_on_and_by_whole_days(
+    hours: float, was_overdue: bool, days: int
+) -> None:
+    asset_id, due_at = make_asset(), in_days(3)
+    assignments.check_out(SYSTEM, asset_id, staff_id=make_staff(), due_at=due_at)
+    with as_if(due_at + timedelta(hours=hours)):
+        assignments.check_in(SYSTEM, asset_id)
+    data = told()[-1]["data"]
+    assert (data["was_overdue"], data["days_overdue"]) == (was_overdue, days)
+
+
+def test_what_is_taken_back_says_how_many_days_it_was_with_the_person() -> None:
+    asset_id = make_asset()
+    assignments.allocate(SYSTEM, asset_id, staff_id=make_staff())
+    with as_if(in_days(4.5)):
+        assignments.revoke(SYSTEM, asset_id)
+    assert told()[-1]["data"]["held_days"] == 4
+
+
+def test_the_note_of_a_reassignment_stands_in_both_events_and_its_place_is_kept() -> None:
+    room = make_location("Room 204")
+    asset_id = make_asset(location_id=room)
+    assignments.allocate(SYSTEM, asset_id, staff_id=make_staff("Maria"))
+    assignments.reassign(SYSTEM, asset_id, staff_id=make_staff("Ben"), note="With bag")
+    _, revoked, allocated = told()
+    for body in (revoked, allocated):
+        assert body["data"]["note"] == "With bag"
+        assert body["asset"]["location"] == {"id": room, "name": "Room 204"}
 
 
 def test_reassigning_tells_both_steps_in_one_transaction() -> None:
@@ -146,6 +188,15 @@ def test_somebody_elses_reservation_stands_in_the_way_with_a_way_out() -> None:
         assignments.change_due_date(SYSTEM, asset_id, due_at=in_days(3))
 
 
+def test_a_reservation_that_begins_at_this_moment_is_told_with_its_end() -> None:
+    asset_id, ana, ben = make_asset(), make_staff("Ana"), make_staff("Ben")
+    starts_at = in_days(2)
+    approved(asset_id, ana, starts_at, starts_at + timedelta(days=1))
+    with as_if(starts_at), pytest.raises(Refusal, match="Ana has reserved this until ") as refused:
+        assignments.allocate(SYSTEM, asset_id, staff_id=ben)
+    assert refused.value.sentence.endswith("Wait until then, or reject the reservation of Ana")
+
+
 def test_a_refusal_tells_times_by_the_clock_of_whoever_reads_it() -> None:
     asset_id, ana, ben = make_asset(), make_staff("Ana"), make_staff("Ben")
     starts_at = datetime(2150, 5, 3, 9, tzinfo=UTC)
@@ -153,6 +204,15 @@ def test_a_refusal_tells_times_by_the_clock_of_whoever_reads_it() -> None:
     in_auckland = make_user(time_zone="Pacific/Auckland").actor
     with pytest.raises(Refusal, match="from 3 May 2150 21:00"):
         assignments.allocate(in_auckland, asset_id, staff_id=ben)
+
+
+def test_a_refusal_names_the_year_of_a_time_where_it_is_another() -> None:
+    asset_id, ana, ben = make_asset(), make_staff("Ana"), make_staff("Ben")
+    starts_at = datetime(2150, 5, 3, 9, tzinfo=UTC)
+    approved(asset_id, ana, starts_at, starts_at + timedelta(days=1))
+    for year, words in ((2149, "from 3 May 2150 11:00"), (2150, "from 3 May 11:00")):
+        with as_if(datetime(year, 1, 2, tzinfo=UTC)), pytest.raises(Refusal, match=words):
+            assignments.allocate(SYSTEM, asset_id, staff_id=ben)
 
 
 def test_nothing_is_due_in_a_year_that_nobody_meant() -> None:

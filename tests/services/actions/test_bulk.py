@@ -55,6 +55,18 @@ def test_eighteen_can_and_two_cannot(app: Flask) -> None:
     assert rows[0][0].message.startswith("AST-00001 is given to Ben Fox.")
 
 
+def test_what_was_refused_stands_first_and_what_is_named_twice_is_done_once(app: Flask) -> None:
+    ana = make_user()
+    ids = [make_asset(f"Chair {number}") for number in range(4)]
+    assignments.allocate(ana.actor, ids[2], staff_id=make_staff("Ben Fox"))
+    values = {"staff_id": make_staff("Maria"), "note": ""}
+    task_id = bulk.start(ana.actor, Action.ALLOCATE, [*reversed(ids), *ids], values)
+    assert run(task_id) == {"done": 3, "refused": 1}
+    task = bulk.find(task_id)
+    assert task.total == 4
+    assert [asset.id for _, asset in bulk.results(task)] == [ids[n] for n in (2, 0, 1, 3)]
+
+
 def test_each_action_is_the_one_of_a_single_asset(app: Flask) -> None:
     ana, maria, place = make_user(), make_staff(), make_location("Studio")
     ids = [make_asset(f"Chair {number}") for number in range(3)]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from portal.lib.clock import utcnow
+from portal.lib.clock import as_if, utcnow
 from portal.models.assets import Action, Activity
+from portal.models.assignments import Incident
 from portal.models.deliveries import Event
 from portal.models.planning import Reservation
 from portal.services.actions import assignments, incidents, lifecycle, return_to_service
@@ -34,6 +36,12 @@ def last() -> dict[str, Any]:
     newest = select(Event.body).order_by(Event.id.desc()).limit(1)
     body: dict[str, Any] = json.loads(session().execute(newest).scalar_one())
     return body
+
+
+def kept() -> list[Incident]:
+    """What was noted of every asset, the oldest first."""
+    session().rollback()
+    return list(session().scalars(select(Incident).order_by(Incident.id)))
 
 
 def wanted_by(asset_id: int, staff_id: int) -> int:
@@ -132,6 +140,53 @@ def test_a_claim_goes_to_the_supplier_and_comes_back() -> None:
     assert back["changed_fields"] == ["status"]
 
 
+def test_a_claim_goes_where_it_is_said_and_not_to_the_supplier_of_the_asset() -> None:
+    asset_id = make_asset(supplier="Northwind")
+    incidents.send_to_warranty(SYSTEM, asset_id, replace(CLAIM, supplier="Contoso"))
+    assert last()["data"]["supplier"] == "Contoso"
+
+
+def test_a_warranty_runs_to_the_end_of_its_last_day_on_the_clock_of_the_installation() -> None:
+    late = datetime(2030, 6, 1, 21, 59, tzinfo=UTC)  # a minute before midnight in Vienna
+    for at, is_under in ((late, True), (late + timedelta(minutes=1), False)):
+        asset_id = make_asset(warranty_expires=date(2030, 6, 1))
+        with as_if(at):
+            incidents.report_broken(SYSTEM, asset_id, description="It fell")
+        assert last()["data"]["under_warranty"] is is_under
+
+
+def test_a_transfer_is_over_at_once_and_other_incidents_when_it_is_back() -> None:
+    asset_id = make_asset()
+    incidents.transfer(SYSTEM, asset_id, location_id=make_location("Store"))
+    incidents.report_broken(SYSTEM, asset_id, description="It fell")
+    incidents.report_lost(SYSTEM, asset_id, description="Gone")
+    kinds = [(each.kind, each.closed_at is not None) for each in kept()]
+    assert kinds == [("transfer", True), ("broken", False), ("lost", False)]
+    return_to_service.come_back(SYSTEM, asset_id, Action.FIND)
+    back = last()["data"]
+    assert back["incident"]["id"] == kept()[-1].id
+    assert all(each.closed_at for each in kept())
+
+
+def test_what_comes_back_stays_where_and_how_it_was_unless_that_is_said() -> None:
+    room, store = make_location("Room 204"), make_location("Store")
+    asset_id = make_asset(location_id=room, condition="fair")
+    incidents.report_lost(SYSTEM, asset_id, description="Gone")
+    return_to_service.come_back(SYSTEM, asset_id, Action.FIND)
+    body = last()["asset"]
+    assert (body["location"]["id"], body["condition"]) == (room, "fair")
+    incidents.report_lost(SYSTEM, asset_id, description="Gone")
+    return_to_service.come_back(SYSTEM, asset_id, Action.FIND, condition="poor", location_id=store)
+    body = last()["asset"]
+    assert (body["location"]["id"], body["condition"]) == (store, "poor")
+
+
+def test_what_brought_nothing_in_is_disposed_of_without_a_price() -> None:
+    for proceeds, told in ((None, "Sold"), (Decimal(0), "Sold"), (Decimal(9), "Sold for 9.00 EUR")):
+        values = DisposalValues(method="sold", proceeds=proceeds)
+        assert values.remark == told
+
+
 def test_a_disposal_is_undone_by_an_administrator_alone() -> None:
     asset_id = make_asset()
     incidents.report_lost(SYSTEM, asset_id, description="Gone")
@@ -186,6 +241,14 @@ def test_what_happened_cannot_lie_in_the_future_or_stay_untold() -> None:
         incidents.report_broken(SYSTEM, asset_id, description="")
 
 
+def test_it_may_have_happened_at_this_moment() -> None:
+    now = utcnow()
+    asset_id = make_asset()
+    with as_if(now):
+        incidents.report_lost(SYSTEM, asset_id, description="Gone", lost_at=now)
+    assert last()["data"]["lost_at"] == now.isoformat(timespec="seconds")
+
+
 def test_nothing_happened_in_a_year_that_nobody_meant() -> None:
     asset_id = make_asset()
     with pytest.raises(Refusal, match="Check the year") as caught:
@@ -210,6 +273,8 @@ def test_a_deleted_asset_comes_back_unless_its_tag_is_taken() -> None:
     )
     lifecycle.delete_asset(SYSTEM, rival)
     return_to_service.restore(SYSTEM, asset_id)
-    assert last()["data"]["reason"] == "restored"
+    data = last()["data"]
+    assert data["reason"] == "restored"
+    assert (data["status_from"], data["status_to"]) == (None, "available")
     with pytest.raises(Refusal, match="has not been deleted"):
         return_to_service.restore(SYSTEM, asset_id)

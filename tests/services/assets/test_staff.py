@@ -5,7 +5,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from portal.models.audit import AuditEntry
-from portal.services.actions import assignments
+from portal.services.actions import assignments, lifecycle
 from portal.services.actions.planning import reservations as planning_reservations
 from portal.services.assets import staff, staff_queries
 from portal.services.assets.staff import StaffValues
@@ -34,6 +34,24 @@ def test_people_are_listed_by_name_and_found_by_what_is_known() -> None:
     assert list(staff_queries.listing("50%").rows) == []
 
 
+def test_everybody_who_is_here_can_be_chosen_by_name_whatever_its_capitals() -> None:
+    made = [make_staff(name) for name in ("zoe", "Ben", "ana", "Zoe", "Ana")]
+    make_staff("Left", is_active=False)
+    zoe, ben, ana, other_zoe, other_ana = made
+    assert [each.id for each in staff.choices()] == [ana, other_ana, ben, zoe, other_zoe]
+
+
+def test_whoever_is_typed_in_is_found_by_the_address_and_the_name_in_any_letters() -> None:
+    maria = row_id()
+    typed = StaffValues(name="maria LOPEZ", email="Maria@Example.com")
+    assert staff.found_or_added(SYSTEM, typed) == maria
+    with pytest.raises(Refusal, match="Maria Lopez has this address already") as refused:
+        staff.found_or_added(SYSTEM, StaffValues(name="Mario Lopez", email=MARIA.email))
+    assert refused.value.field == "email"
+    ben = staff.found_or_added(SYSTEM, StaffValues(name="Ben", email="ben@example.com"))
+    assert [each.id for each in staff.choices()] == [ben, maria]
+
+
 def test_an_address_belongs_to_one_person_whatever_its_case() -> None:
     staff.create(SYSTEM, MARIA)
     with pytest.raises(Refusal, match="is on the list already") as caught:
@@ -46,6 +64,7 @@ def test_an_address_belongs_to_one_person_whatever_its_case() -> None:
     [
         (StaffValues(name="", email="a@example.com"), "name"),
         (StaffValues(name="A", email="nothing"), "email"),
+        (StaffValues(name="A", email=" a@example.com"), "email"),
         (StaffValues(name="A", email="a@example.com", phone="1" * 41), "phone"),
     ],
 )
@@ -83,6 +102,21 @@ def test_whoever_has_reserved_something_cannot_leave_and_reads_what() -> None:
     assert not staff.find(maria).is_active
 
 
+@pytest.mark.parametrize(
+    ("number", "end"), [(5, " and AST-00005 (5)"), (6, " and 1 more"), (7, " and 2 more")]
+)
+def test_of_many_things_that_keep_a_person_here_five_are_named(number: int, end: str) -> None:
+    things = [lifecycle.find_asset(make_asset(str(each))) for each in range(1, number + 1)]
+    named = "AST-00001 (1), AST-00002 (2), AST-00003 (3), AST-00004 (4)"
+    middle = ", AST-00005 (5)" if number > 5 else ""
+    assert staff.cannot_leave("Maria", things, []) == (
+        f"Maria still has {named}{middle}{end}. Take them back first, or pass them on."
+    )
+    assert staff.cannot_leave("Maria", [], things) == (
+        f"Maria has reserved {named}{middle}{end}. Cancel those reservations first."
+    )
+
+
 def test_whoever_left_gets_nothing_until_they_are_back() -> None:
     maria, asset_id = staff.create(SYSTEM, MARIA), make_asset()
     holder = staff.find(maria).id
@@ -93,6 +127,29 @@ def test_whoever_left_gets_nothing_until_they_are_back() -> None:
     staff.reactivate(SYSTEM, maria)
     assignments.allocate(SYSTEM, asset_id, staff_id=holder)
     assert [each.asset_id for each in staff_queries.has_now(holder)] == [asset_id]
+
+
+def test_what_somebody_has_comes_in_the_order_in_which_they_got_it() -> None:
+    holder, things = row_id(), [make_asset(name) for name in ("A", "B", "C")]
+    for asset_id in (things[1], things[2], things[0]):
+        assignments.allocate(SYSTEM, asset_id, staff_id=holder)
+    assert [each.name for each in staff_queries.has_now(holder)] == ["B", "C", "A"]
+    assert [each.name for each in staff.holdings_of(holder)] == ["A", "B", "C"]
+
+
+def test_what_somebody_reserved_comes_by_its_time() -> None:
+    holder = row_id()
+    asked = [make_reservation(make_asset(), holder, start, start + 1) for start in (4, 2, 6)]
+    found = [each.public_id for each in staff_queries.has_reserved(holder)]
+    assert found == [asked[n] for n in (1, 0, 2)]
+
+
+def test_people_are_found_by_their_employee_number_and_counted_without_those_who_left() -> None:
+    for name, is_active in (("Ana", True), ("Ben", True), ("Cleo", False)):
+        make_staff(name, employee_no=f"E-7{name[0]}", is_active=is_active)
+    assert [line.name for line in staff_queries.listing("e-7b").rows] == ["Ben"]
+    assert [line.name for line in staff_queries.listing("E-7", left=True).rows] == ["Cleo"]
+    assert staff_queries.count("e-7") == 2
 
 
 def test_nobody_leaves_while_something_is_given_to_them(app: Flask) -> None:

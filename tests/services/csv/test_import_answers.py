@@ -1,7 +1,6 @@
 """A file that speaks otherwise than the register: it is asked about, read by the answer, and the
 answer is remembered for the next file with the same headings."""
 
-import hashlib
 from datetime import timedelta
 from uuid import UUID
 
@@ -152,22 +151,31 @@ def test_the_next_file_with_these_headings_is_read_as_the_last(ana: Person) -> N
     assert [each.becomes for each in other.words] == ["good"]
 
 
-def test_what_is_remembered_is_found_by_the_headings_in_whatever_order(app: Flask) -> None:
-    names = [*"dbacfe"]
-    with writing() as current:
-        remembered_matches.keep(current, SYSTEM, names, {"a": "name"}, {})
-        # Another process has to come to the same, whatever the order in which it keeps a set.
-        (key,) = current.scalars(select(ImportMatch.headings))
-        assert key == hashlib.sha256(b"a\nb\nc\nd\ne\nf").hexdigest()
-        assert remembered_matches.recall([*reversed(names), "problem"])[0] == {"a": "name"}
+def test_what_was_said_of_a_file_counts_for_it_before_what_was_said_of_another(ana: Person) -> None:
+    first, second = asked(ana), asked(ana)
+    say(ana, first)
+    say(ana, second, words={"condition": {"gut": "fair", "???": ""}})
+    for public_id, becomes in ((first, "good"), (second, "fair"), (asked(ana), "fair")):
+        words = question(public_id).words
+        assert [each.becomes for each in words if each.word == "gut"] == [becomes]
 
 
-def test_of_very_many_matches_the_trail_keeps_the_beginning(app: Flask) -> None:
-    names = [f"a heading of the file, number {number}" for number in range(30)]
-    with writing() as current:
-        remembered_matches.keep(current, SYSTEM, names, dict.fromkeys(names, "name"), {})
-        (changes,) = current.scalars(select(AuditEntry.changes))
-    assert len(changes["matches"]["to"]) == 500
+def test_a_heading_that_is_matched_otherwise_than_last_time_is_not_called_remembered(
+    ana: Person,
+) -> None:
+    say(ana, asked(ana))
+    chosen = {**MATCHES, "preis": "order_number"}
+    what = import_answers.question(import_task.find_check(asked(ana)), chosen)
+    assert {each.column: each.ours for each in what.columns if each.ours} == chosen
+    assert [each.column for each in what.columns if each.is_remembered] == list(MATCHES)[:-1]
+
+
+def test_a_column_that_only_actions_change_is_left_alone_unless_it_was_matched(ana: Person) -> None:
+    public_id = asked(ana, "Bezeichnung;Status;due_at\nLamp;gut;heute\n")
+    say(ana, public_id, matches={"bezeichnung": "name", "status": "condition"})
+    assert import_task.find_check(public_id).params["left_alone"] == ["due_at"]
+    say(ana, public_id, matches={"bezeichnung": "name"})
+    assert import_task.find_check(public_id).params["left_alone"] == ["status", "due_at"]
 
 
 def test_who_wants_nothing_remembered_is_obeyed_and_both_stand_in_the_trail(ana: Person) -> None:
@@ -194,6 +202,32 @@ def test_of_many_sets_of_headings_those_used_last_are_kept(
     assert kept == [False, False, True, True]
 
 
+def keep(names: list[str], words: dict[str, str]) -> None:
+    with writing() as current:
+        said = {"condition": words}
+        remembered_matches.keep(current, SYSTEM, names, {"name": "name"}, said)
+
+
+def test_a_set_of_headings_that_is_used_again_is_kept_before_one_that_is_not(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remembered_matches, "MOST_KEPT", 2)
+    for number in (0, 1, 0, 2):
+        keep(["name", f"x{number}"], {})
+    kept = [bool(remembered_matches.recall(["name", f"x{number}"])[0]) for number in range(3)]
+    assert kept == [True, False, True]
+
+
+def test_of_many_words_those_said_last_are_kept(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remembered_matches, "MOST_WORDS", 3)
+    for words in ({"a": "good", "b": "good", "c": "fair"}, {"a": "poor", "d": "fair"}):
+        keep(["name"], words)
+    _, known = remembered_matches.recall(["name"])
+    assert known == {"condition": {"c": "fair", "a": "poor", "d": "fair"}}
+
+
 def test_an_answer_can_be_changed_until_the_import(ana: Person) -> None:
     make_asset("ThinkPad", asset_tag="L-1")
     public_id = asked(ana)
@@ -211,6 +245,13 @@ def test_an_answer_can_be_changed_until_the_import(ana: Person) -> None:
     run(ana, public_id)
     with pytest.raises(Refusal, match="has been imported"):
         say(ana, public_id)
+
+
+def test_what_is_noted_of_a_file_is_counted_anew_with_each_answer(ana: Person) -> None:
+    public_id = asked(ana)
+    for _ in range(2):
+        say(ana, public_id)
+        assert tasks.find(public_id).params["notes"] == {"category": {"laptop": ["Laptop", 2]}}
 
 
 def test_while_the_rows_are_checked_nobody_changes_how_they_are_read(ana: Person) -> None:

@@ -4,6 +4,7 @@ import pytest
 from flask import Flask
 
 from portal.lib.csv_upload import read_csv
+from portal.services.core.refusals import Refusal
 from portal.services.csv import import_notes, import_task
 from portal.services.tasks import tasks
 from tests.services.csv.import_steps import check, found, run
@@ -98,3 +99,28 @@ def test_columns_that_only_actions_change_are_told(app: Flask) -> None:
     sheet = read_csv(b"name,status,Assigned To,due_at,id,created_at\nA,lost,Ben,2026-01-01,7,x\n")
     public_id = import_task.upload(make_user().actor, sheet, may_add=False)
     assert tasks.find(public_id).params["left_alone"] == ["status", "assigned_to", "due_at"]
+
+
+def test_of_what_is_skipped_nothing_is_called_left_out(app: Flask) -> None:
+    make_asset("Lamp", asset_tag="L-1")
+    public_id = check(make_user(), "asset_tag,name,quantity\nL-1,Lantern,5\n")
+    assert [row[1:] for row in found(public_id)] == [("skipped", "")]
+    assert tasks.find(public_id).params["notes"] == {}
+
+
+def test_what_cannot_be_found_is_told_no_longer_than_one_can_read(app: Flask) -> None:
+    text = f"asset_tag,kind,assigned_to_email\n{'L' * 50},,\n"
+    ((*_, told),) = found(check(make_user(), text))
+    assert told == f"No asset has the tag {'L' * 40}. To add one with it, enter its name"
+    text = f"name,kind,assigned_to_email\nA,{'k' * 50},\nB,,{'m' * 300}\n"
+    kinds, people = (row[2] for row in found(check(make_user(), text)))
+    assert kinds == f"Enter item or stock in kind, not “{'k' * 40}”"
+    assert people == f"Nobody on the staff list has the address {'m' * 254}"
+
+
+def test_nothing_is_imported_before_the_check_has_ended(app: Flask) -> None:
+    person = make_user()
+    sheet = read_csv(b"name\nLamp\n")
+    public_id = import_task.upload(person.actor, sheet, may_add=False)
+    with pytest.raises(Refusal, match="The file is still being checked"):
+        import_task.confirm(person.actor, public_id)

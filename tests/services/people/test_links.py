@@ -133,6 +133,15 @@ def test_an_invitation_lasts_a_week_and_a_new_password_a_day(app: Flask) -> None
         assert link.created_by_id == ana.id
 
 
+def test_set_up_links_that_have_run_out_go_when_another_is_made(app: Flask) -> None:
+    one_time_links.setup_link()
+    with writing() as current:
+        current.execute(update(Link).values(expires_at=utcnow() - MINUTE))
+    for number in (1, 2):
+        one_time_links.setup_link()
+        assert len(links()) == number
+
+
 def test_renewed_an_invitation_has_a_week_from_then_on_and_another_maker(app: Flask) -> None:
     ana, eva = make_user(name="Ana"), make_user(name="Eva")
     public_id, before = invite(ana)

@@ -14,7 +14,8 @@ from portal.models.people import Link, LinkKind, Role, User
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal, Stale
 from portal.services.core.unit_of_work import session, writing
-from portal.services.people import invitations, one_time_links, signup, users
+from portal.services.people import account, invitations, one_time_links, signup, users
+from portal.services.people.account import Details
 from portal.services.people.signup import NewPerson
 from tests.support.database.rivals import at_once
 from tests.support.factories import PASSWORD, make_user
@@ -63,6 +64,17 @@ def test_a_role_chosen_on_an_old_page_is_stale(app: Flask) -> None:
     users.change_role(ana.actor, ben.public_id, Role.MANAGER, 1)
     with pytest.raises(Stale):
         users.change_role(ana.actor, ben.public_id, Role.ADMIN, 1)
+
+
+def test_a_role_chosen_on_a_page_from_before_somebody_changed_their_name_is_stale(
+    app: Flask,
+) -> None:
+    ana, ben = make_user(), make_user(Role.SUPPORT, name="Ben")
+    assert account.change_details(ben.actor, Details("Benedikt", None))
+    assert not account.change_details(ben.actor, Details("Benedikt", None))
+    with pytest.raises(Stale, match="Somebody changed Benedikt meanwhile"):
+        users.change_role(ana.actor, ben.public_id, Role.MANAGER, 1)
+    users.change_role(ana.actor, ben.public_id, Role.MANAGER, 2)
 
 
 def test_the_only_administrator_stays(app: Flask) -> None:

@@ -184,6 +184,22 @@ def test_a_session_ends_after_two_weeks_however_busy_it_is(app: Flask) -> None:
     assert [each.id for each in sessions.open_sessions(ana.actor, young)] == [young]
 
 
+def test_this_browser_is_listed_first_and_then_the_newest_up_to_a_limit(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana, now = make_user(), utcnow()
+    this, *others = (begin(ana) for _ in range(4))
+    begin(make_user())
+    for each, hours in zip((this, *others), (9, 3, 1, 2), strict=True):
+        change(each, created_at=now - timedelta(hours=hours))
+    expected = [(this, True), *((others[number], False) for number in (1, 2, 0))]
+    listed = sessions.open_sessions(ana.actor, this)
+    assert [(each.id, each.is_this) for each in listed] == expected
+    monkeypatch.setattr(sessions, "MOST_LISTED", 2)
+    listed = sessions.open_sessions(ana.actor, this)
+    assert [(each.id, each.is_this) for each in listed] == expected[:2]
+
+
 def test_the_nightly_clean_up_forgets_what_has_ended_by_time_and_nothing_else(app: Flask) -> None:
     ana, now = make_user(), utcnow()
     today = now.astimezone(settings().timezone).date()

@@ -110,7 +110,7 @@ def test_what_has_passed_is_over_and_asks_for_nothing(app: Flask) -> None:
     pages.get(f"/assets/{late}/timeline")
     page = pages.follow("All alerts of this asset")
     assert page.path == f"/alerts?asset={late}"
-    assert "Over" in row_of(page, "Overdue")
+    assert "Resolved" in row_of(page, "Overdue")
     assert page.links("Check in") == []
     assert page.links("Remove filter Asset") == ["/alerts"]
 

@@ -9,6 +9,7 @@ from flask import Flask
 from portal.services.actions import assignments
 from portal.services.actions.planning import maintenance as planning_maintenance
 from portal.services.actions.planning import reservations as planning_reservations
+from portal.services.actions.planning.queries import plans_of
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.time_zones import today
 from tests.services.actions.plan_examples import (
@@ -271,6 +272,43 @@ def test_lists_say_when_they_are_empty_and_lead_on(app: Flask) -> None:
     assert "Clear filters" in pages.get(f"/reservations?asset={other}").main
     assert len(pages.get(f"/reservations?asset={asset_id}").rows()) == 1
     assert len(pages.get(f"/maintenance?asset={asset_id}").rows()) == 1
+
+
+def test_narrowed_to_an_asset_a_list_shows_all_of_it_and_counts_nothing_else(app: Flask) -> None:
+    pages, asset_id, other = visit(app), make_asset(), make_asset()
+    make_reservation(asset_id, make_staff("Ana Fox"), approved=True)
+    make_reservation(asset_id, make_staff("Ben Fox"), 9, 12)
+    for start in (0, 12):
+        make_reservation(other, make_staff("Cleo Fox"), start, start + 2)
+    planning_maintenance.call_off(SYSTEM, make_maintenance(asset_id, due_on=today()))
+    make_maintenance(asset_id, due_on=today())
+    page = pages.get(f"/reservations?asset={asset_id}")
+    assert [row[1] for row in page.rows()] == ["Ben Fox", "Ana Fox"]
+    assert "Waiting for approval 1" in page.main
+    assert "Waiting for approval 3" in pages.get("/reservations").main
+    page = pages.get(f"/maintenance?asset={asset_id}")
+    assert len(page.rows()) == 2
+    assert "Due 1" not in page.main
+    assert "Due 1" in pages.get("/maintenance").main
+
+
+def test_only_the_steps_are_offered_that_are_still_to_come(app: Flask) -> None:
+    pages, asset_id, maria = visit(app), make_asset(), make_staff()
+    make_reservation(asset_id, maria)
+    tab, works = f"/assets/{asset_id}/reservations", f"/assets/{asset_id}/maintenance"
+    assert steps(pages.get(tab), "Approve")
+    planning_reservations.cancel(SYSTEM, make_reservation(asset_id, maria, 20, 21))
+    for public_id in (r.public_id for r in plans_of(asset_id).reservations):
+        planning_reservations.approve(SYSTEM, public_id)
+    page = pages.get(tab)
+    assert not steps(page, "Approve")
+    assert (len(steps(page, "Reject")), len(steps(page, "Cancel"))) == (1, 1)
+    work = make_maintenance(asset_id)
+    assert steps(pages.get(works), "Start")
+    planning_maintenance.start(SYSTEM, work)
+    page = pages.get(works)
+    assert "Start" not in page.main
+    assert (len(steps(page, "Complete")), len(steps(page, "Cancel"))) == (1, 1)
 
 
 def test_long_lists_come_in_pages_the_soonest_first(app: Flask) -> None:

@@ -1,0 +1,84 @@
+"""When a run begins, which one it is that another finds at work, and when the day lacks its own."""
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from portal.lib.clock import utcnow
+from portal.models.alerts import RunKind
+from portal.models.tasks import Task
+from portal.services.actions import lifecycle
+from portal.services.alerts import control
+from portal.services.alerts import queries as alert_queries
+from portal.services.alerts import runs as alert_runs
+from portal.services.alerts import settings as alert_settings
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.refusals import Refusal
+from portal.services.core.unit_of_work import session
+from portal.services.tasks import tasks
+from tests.services.alerts.due_things import a_run_is_missing, decided, lent, with_warranty, work
+from tests.services.alerts.test_alerts import runs
+from tests.support.factories import make_asset
+
+
+def test_the_daily_run_waits_for_one_that_a_person_has_begun(app: Flask) -> None:
+    decided()
+    now = utcnow()
+    control.request_run(SYSTEM)
+    assert not control.start_due(now)
+    work()
+    assert control.start_due(now)
+    assert [run.kind for run in runs()] == ["manual", "scheduled"]
+
+
+def test_a_check_that_is_at_work_is_not_taken_for_one_of_the_other_kind(app: Flask) -> None:
+    decided()
+    lent(3)
+    running = control.request_run(SYSTEM)
+    with pytest.raises(Refusal, match="A check is running at this moment"):
+        control.mark_as_sent(SYSTEM)
+    assert control.request_run(SYSTEM) == running
+    work()
+    marking = control.mark_as_sent(SYSTEM)
+    with pytest.raises(Refusal, match="A check is running at this moment"):
+        control.request_run(SYSTEM)
+    assert control.mark_as_sent(SYSTEM) == marking
+
+
+def test_where_nothing_is_due_nobody_has_to_decide_before_a_run(app: Flask) -> None:
+    make_asset()
+    control.request_run(SYSTEM)
+    work()
+    assert [run.outcome for run in runs()] == ["done"]
+
+
+def test_marking_what_is_due_decides_the_first_question(app: Flask) -> None:
+    with_warranty(1)
+    control.mark_as_sent(SYSTEM)
+    assert alert_settings.read().first_answer == "mark"
+
+
+def test_a_register_of_deleted_assets_alone_leaves_the_first_question_open(app: Flask) -> None:
+    lifecycle.delete_asset(SYSTEM, make_asset())
+    assert control.start_due(utcnow())
+    assert not alert_settings.read().is_answered
+
+
+def test_only_a_run_of_its_own_keeps_a_day_from_being_late(app: Flask) -> None:
+    decided()
+    make_asset()
+    a_run_is_missing()
+    now = utcnow()
+    assert alert_queries.run_status(now).is_late
+    control.run(RunKind.MANUAL)
+    status = alert_queries.run_status(now)
+    assert (status.is_late, status.last and status.last.kind) == (True, "manual")
+    assert control.start_due(now)
+    status = alert_queries.run_status(now)
+    assert (status.is_late, status.last and status.last.kind) == (True, "manual")
+    task = session().scalars(select(Task).order_by(Task.id.desc())).first()
+    assert task is not None
+    tasks.stop(SYSTEM, task.public_id, alert_runs.KIND)
+    work()
+    status = alert_queries.run_status(now)
+    assert (status.is_late, status.last and status.last.outcome) == (False, "stopped")

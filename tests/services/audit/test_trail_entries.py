@@ -1,0 +1,53 @@
+"""What an entry of the audit trail is found by, and what of it is shown."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import select
+
+from portal.models.audit import AuditEntry
+from portal.services.audit import queries, trail
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.unit_of_work import session, writing
+from tests.support.factories import Person, make_user, make_webhook
+
+pytestmark = pytest.mark.usefixtures("app")
+
+
+def note(kind: str, target_id: object, by: Person | None = None, **changes: Any) -> None:
+    with writing() as current:
+        actor = by.actor if by else SYSTEM
+        target = (kind, target_id, "Thing")
+        trail.record(current, actor, f"{kind}.changed", target=target, changes=changes)
+
+
+def shown() -> list[dict[str, Any]]:
+    rows = session().scalars(select(AuditEntry).order_by(AuditEntry.id)).all()
+    return [changes for _, changes in queries.shown_changes(session(), rows)]
+
+
+def test_the_last_change_of_a_thing_is_the_youngest_of_its_own_kind() -> None:
+    ana, ben, cleo = (make_user(name=name) for name in ("Ana", "Ben", "Cleo"))
+    for kind, target_id, by in (("asset", 7, ana), ("asset", 7, ben), ("category", 7, cleo)):
+        note(kind, target_id, by)
+    note("asset", 8, cleo)
+    found = queries.last_change("asset", 7)
+    assert found is not None
+    assert found.by == "Ben"
+    assert queries.last_change("location", 7) is None
+
+
+def test_of_addresses_those_are_hidden_that_are_secret() -> None:
+    address = "https://receiver.example.com/in/abcdefgh"
+    plain, secret = make_webhook(), make_webhook(url_is_secret=True)
+    change = {"from": None, "to": address}
+    for target_id in (plain.public_id, secret.public_id, uuid4(), "7"):
+        note("webhook", target_id, url=change, name={"from": "a", "to": "b"})
+    note("asset", 7, url=change)
+    told = [each["url"]["to"] for each in shown()]
+    assert told[0] == told[2] == told[3] == told[4] == address
+    assert told[1].startswith("https://receiver.example.com")
+    assert "abcdefgh" not in told[1]
+    assert [each["url"]["from"] for each in shown()] == [None] * 5
+    assert [each.get("name", {}).get("to") for each in shown()] == ["b"] * 4 + [None]

@@ -1,0 +1,92 @@
+"""How much of each kind a search shows, and how many it says that there are."""
+
+from collections.abc import Iterable
+
+import pytest
+from sqlalchemy import insert
+
+from portal.lib.clock import utcnow
+from portal.lib.ids import public_id
+from portal.models.deliveries import Delivery, Event
+from portal.services.actions import lifecycle
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.unit_of_work import session, writing
+from portal.services.find import queries
+from portal.services.find.queries import EverythingFound, FoundKind
+from tests.support.deliveries import make_delivery
+from tests.support.factories import make_asset, make_staff, make_webhook
+
+pytestmark = pytest.mark.usefixtures("app")
+
+
+def find(text: str) -> EverythingFound:
+    session().rollback()
+    return queries.find(text, lambda _: True)
+
+
+def names(rows: Iterable[object]) -> list[str]:
+    return [str(getattr(each, "name", "")) for each in rows]
+
+
+def test_of_people_a_few_are_shown_those_who_left_last_and_those_who_are_here_counted() -> None:
+    for number in range(4):
+        make_staff(f"Lopez {number}")
+        make_staff(f"Lopez left {number}", is_active=False)
+    found = find("lopez").people
+    assert names(found.rows) == [*(f"Lopez {number}" for number in range(4)), "Lopez left 0"]
+    assert found.total == 4
+    found = find("lopez left").people
+    assert (len(found.rows), found.total) == (4, 0)
+
+
+@pytest.mark.parametrize("number", [4, 5, 6])
+def test_of_webhooks_a_few_are_shown_and_all_counted(number: int) -> None:
+    for each in range(number):
+        make_webhook(name=f"Sync {each}")
+    found = find("sync").webhooks
+    assert (len(found.rows), found.total) == (min(number, 5), number)
+
+
+def test_of_assets_named_by_their_addresses_a_few_are_shown_the_newest_first() -> None:
+    ids = [make_asset() for _ in range(7)]
+    text = " ".join(f"/assets/{each}/timeline" for each in ids)
+    found = find(text)
+    assert [row.id for row in found.assets.rows] == ids[:1:-1]
+    assert found.sure is None
+    assert find(f"/assets/{ids[0]}").sure == (FoundKind.ASSET, ids[0])
+
+
+def test_a_serial_number_of_what_was_deleted_names_nothing_and_its_tag_comes_last() -> None:
+    gone = make_asset(asset_tag="LMP-7", serial_number="S-1")
+    lifecycle.delete_asset(SYSTEM, gone)
+    assert find("S-1").is_empty
+    assert find("see S-1 there").is_empty
+    other = make_asset(asset_tag="LMP-8")
+    lifecycle.delete_asset(SYSTEM, make_asset(asset_tag="LMP-9"))
+    rows = find("LMP-9, LMP-7 or LMP-8?").assets.rows
+    assert [row.asset_tag for row in rows] == ["LMP-8", "LMP-9", "LMP-7"]
+    assert find("LMP-7 or LMP-8").sure == (FoundKind.ASSET, other)
+
+
+def test_of_an_event_with_many_deliveries_the_newest_ten_are_shown() -> None:
+    make_delivery()
+    event = session().query(Event).one()
+    row_id, its_id = event.id, event.public_id
+    hooks = [make_webhook(state="off").id for _ in range(11)]
+    with writing() as current:
+        shared = {"event_id": row_id, "event": "asset.created", "status": "held"}
+        rows = [
+            {**shared, "public_id": public_id(), "webhook_id": hook, "asset_id": 1}
+            for hook in hooks
+        ]
+        current.execute(insert(Delivery), [{**row, "due_at": utcnow()} for row in rows])
+    shown = [row.id for row in find(f"event {its_id}").deliveries.rows]
+    stored = sorted((id_ for (id_,) in session().query(Delivery.id)), reverse=True)
+    assert len(stored) == 12
+    assert shown == stored[:10]
+
+
+def test_the_longest_of_names_is_found_by_all_of_it() -> None:
+    make_webhook(name="x" * 120)
+    assert names(find("x" * 120).webhooks.rows) == ["x" * 120]
+    assert find("x" * 121).is_empty

@@ -1,0 +1,148 @@
+"""What an asset's page says of where it stands, and what it asks for."""
+
+from datetime import datetime, time, timedelta
+from decimal import Decimal
+
+import pytest
+from flask import Flask
+
+from portal.extensions import settings
+from portal.models.assets import Action
+from portal.services.actions import assignments, incidents, return_to_service
+from portal.services.actions.incident_values import ClaimValues, DisposalValues
+from portal.services.assets.snapshots import open_assignment
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.time_zones import today
+from tests.services.actions.plan_examples import make_maintenance, make_reservation, put_in
+from tests.services.alerts.due_things import lent
+from tests.support.factories import make_asset, make_location, make_staff
+from tests.web.signed_in import visit
+
+CLAIM = ClaimValues(problem="No picture", supplier="Northwind")
+
+
+def page_of(app: Flask, asset_id: int) -> str:
+    return visit(app).get(f"/assets/{asset_id}").main
+
+
+def day(days: int) -> str:
+    """A day as pages write it."""
+    found = today() + timedelta(days=days)
+    year = "" if found.year == today().year else f" {found.year}"
+    return f"{found.day} {found:%b}{year}"
+
+
+def test_what_should_be_back_says_how_late_it_is_and_asks_for_it(app: Flask) -> None:
+    main = page_of(app, lent(3.5))
+    assert "Maria Lopez should have brought it back 3 hours ago." in main
+    assert ", 3 hours late." in main
+    assert "late" not in page_of(app, lent(-3.5))
+
+
+def test_of_those_who_count_on_it_the_first_that_was_promised_it_is_named(app: Flask) -> None:
+    asset_id = make_asset()
+    make_reservation(asset_id, make_staff("Ben Novak"), 24, 32, approved=True)
+    make_reservation(asset_id, make_staff("Cleo Marin"), 8, 16, approved=True)
+    make_reservation(asset_id, make_staff("Eva Only"), 0, 4)
+    put_in(asset_id, "broken")
+    main = page_of(app, asset_id)
+    assert main.count("counts on it from") == 1
+    assert "Cleo Marin counts on it from" in main
+    assert "Eva Only asked to have it, from" in main
+
+
+def test_of_several_who_asked_for_it_it_says_how_many_and_from_when(app: Flask) -> None:
+    asset_id = make_asset()
+    for number in range(2):
+        make_reservation(asset_id, make_staff(f"Person {number}"), 24 * number, 24 * number + 8)
+    main = page_of(app, asset_id)
+    assert "2 people asked to have it, the first from" in main
+    assert "Person 0 asked" not in main
+
+
+def test_it_is_called_reserved_once_that_is_agreed_to(app: Flask) -> None:
+    asked, agreed = make_asset(), make_asset()
+    make_reservation(asked, make_staff())
+    make_reservation(agreed, make_staff(), approved=True)
+    for asset_id, is_reserved in ((asked, False), (agreed, True)):
+        head = page_of(app, asset_id).partition("Timeline")[0]
+        assert ("Reserved" in head) is is_reserved
+
+
+@pytest.mark.parametrize(("days", "verb"), [(-1, "was"), (0, "is"), (3, "is")])
+def test_work_was_due_or_still_is(app: Flask, days: int, verb: str) -> None:
+    asset_id = make_asset()
+    make_maintenance(asset_id, due_on=today() + timedelta(days=days))
+    assert f"“Battery check” {verb} due on" in page_of(app, asset_id)
+
+
+def test_a_warranty_that_ends_soon_says_when_unless_it_is_being_claimed(app: Flask) -> None:
+    for days, when in ((0, "today"), (3, f"on {day(3)}")):
+        asset_id = make_asset(warranty_expires=today() + timedelta(days=days))
+        assert f"Its warranty ends {when}. If something is wrong" in page_of(app, asset_id)
+        incidents.send_to_warranty(SYSTEM, asset_id, CLAIM)
+        assert "Its warranty ends" not in page_of(app, asset_id)
+
+
+def test_a_claim_says_where_it_is_and_when_it_is_expected(app: Flask) -> None:
+    asset_id = make_asset()
+    incidents.send_to_warranty(SYSTEM, asset_id, CLAIM)
+    assert "At Northwind for a warranty claim. " in page_of(app, asset_id)
+    return_to_service.come_back(SYSTEM, asset_id, Action.RECEIVE_BACK)
+    values = ClaimValues(problem="Dark", expected_back_on=today() + timedelta(days=9))
+    incidents.send_to_warranty(SYSTEM, asset_id, values)
+    expected = f"Away for a warranty claim, expected back on {day(9)}."
+    assert expected in page_of(app, asset_id)
+
+
+@pytest.mark.parametrize(
+    ("status", "is_there"),
+    [
+        *((each, True) for each in ("available", "allocated", "broken", "maintenance")),
+        *((each, False) for each in ("checked_out", "warranty", "lost", "liquidated")),
+    ],
+)
+def test_a_place_is_named_while_the_asset_can_be_found_there(
+    app: Flask, status: str, is_there: bool
+) -> None:
+    asset_id = make_asset(location_id=make_location("Cellar"))
+    put_in(asset_id, status)
+    assert ("It is at Cellar." in page_of(app, asset_id)) is is_there
+
+
+def test_what_is_disposed_of_says_to_whom_it_went_and_when(app: Flask) -> None:
+    for recipient, to in (("", ""), ("Second Life", " to Second Life")):
+        asset_id = make_asset()
+        values = DisposalValues(method="sold", recipient=recipient, proceeds=Decimal(9))
+        incidents.liquidate(SYSTEM, asset_id, values)
+        assert f"Sold{to} on {day(0)}. Only its notes can be changed." in page_of(app, asset_id)
+
+
+def test_it_tells_of_the_incident_that_made_it_what_it_is(app: Flask) -> None:
+    asset_id = make_asset()
+    incidents.report_broken(SYSTEM, asset_id, description="It fell")
+    incidents.report_lost(SYSTEM, asset_id, description="On the train")
+    put_in(asset_id, "broken")
+    main = page_of(app, asset_id).partition("Timeline")[0]
+    assert "Broken since" in main
+    assert "“It fell”" in main
+    assert "“On the train”" not in main
+
+
+def test_of_what_is_low_it_says_how_many_are_left_and_in_which_unit(app: Flask) -> None:
+    stock = {"kind": "stock", "min_quantity": 4}
+    toner = make_asset("Toner", quantity=2, unit="boxes", **stock)
+    paper = make_asset("Paper", quantity=0, **stock)
+    assert "Only 2 left (boxes). It counts as low below 4." in page_of(app, toner)
+    assert "Nothing left. It counts as low below 4." in page_of(app, paper)
+
+
+def test_it_says_since_when_somebody_has_it_and_until_when(app: Flask) -> None:
+    asset_id, zone = make_asset(), settings().timezone
+    due_at = datetime.combine(today() + timedelta(days=3), time(17), zone)
+    assignments.check_out(SYSTEM, asset_id, staff_id=make_staff(), due_at=due_at)
+    main = page_of(app, asset_id)
+    held = open_assignment(asset_id)
+    assert held is not None
+    since = f"{held.started_at.astimezone(zone):%H:%M}"
+    assert f"With Maria Lopez since {day(0)} {since}, until {day(3)} 17:00." in main
