@@ -199,6 +199,13 @@ def test_calling_off_a_plan_leaves_the_asset_alone() -> None:
     assert state_of(public_id) == "cancelled"
 
 
+def test_calling_off_what_was_only_planned_ends_no_other_work() -> None:
+    asset_id = make_asset()
+    make_maintenance(asset_id, started=True)
+    planning_maintenance.call_off(SYSTEM, make_maintenance(asset_id))
+    assert status_of(asset_id) == "maintenance"
+
+
 def test_one_job_at_a_time_is_under_way() -> None:
     asset_id = make_asset()
     make_maintenance(asset_id, title="New fan", started=True)

@@ -324,6 +324,12 @@ def test_a_column_of_all_kinds_of_words_does_not_fill_the_page(
     assert question(public_id).words[0].choices == ["Chairs", "Desks", "Word 1", "Words"]
 
 
+def test_fifty_words_of_a_column_are_asked_about(ana: Person) -> None:
+    lines = "".join(f"A;Word {number}\n" for number in range(51))
+    what = question(asked(ana, f"Bezeichnung;Kategorie\n{lines}"))
+    assert (len(what.words), what.more_words) == (50, 1)
+
+
 def test_all_that_repeat_a_tag_are_ruled_out_however_many(
     ana: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -100,6 +100,12 @@ def test_a_url_that_may_not_be_used_ends_as_an_exchange(transport: Transport, ur
     assert "u:p" not in exchange.detail
 
 
+def test_the_last_code_of_http_is_one(transport: Transport, receiver: Receiver) -> None:
+    receiver.answer(599)
+    exchange = send(transport, receiver.url)
+    assert (exchange.code, exchange.reason) == (599, Reason.SERVER)
+
+
 @pytest.mark.parametrize("code", [200, 201, 202, 204, 299])
 def test_every_2xx_is_a_success(transport: Transport, receiver: Receiver, code: int) -> None:
     receiver.answer(code)

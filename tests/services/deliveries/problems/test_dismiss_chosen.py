@@ -124,6 +124,8 @@ def test_what_one_person_chose_is_brought_back_apart_from_what_was_dismissed_las
         standing = standing_of_failed(each)
         assert standing is not None
         assert (standing.is_dismissed, standing.by) == (True, "Sam")
+        # What Ana dismissed later takes the one in; the other failed after it.
+        assert standing.is_chosen is (each == made[3])
         assert standing.at is not None
     standing = standing_of_failed(made[4])
     assert standing is not None
