@@ -55,7 +55,8 @@ def page(app: Flask) -> Iterator[None]:
         (
             COUNT_LIMIT + 1,
             2,
-            f"{counted(COUNT_LIMIT + 1)} deliveries stay Failed, and are no longer listed as a problem. "
+            f"{counted(COUNT_LIMIT + 1)} deliveries stay Failed, and are no longer listed as a "
+            "problem. "
             f"2 more are being retried in a bulk retry: {AGAIN}",
         ),
     ],
