@@ -176,6 +176,20 @@ def test_it_stops_by_itself_in_the_portals_name_and_gives_back_once(ana: Actor) 
     assert messages(batch) == [("delivered", ""), ("unsent", "")]
 
 
+def test_who_stopped_it_stays_who_did_though_they_may_no_longer(ana: Actor) -> None:
+    (made,) = some(1, make_webhook())
+    batch = bulk_retry_task.start(ana, all_that(FAILED))
+    work()
+    lease(made)
+    bulk_retry_task.stop(ana, batch)
+    with writing() as current:
+        current.execute(update(User).values(is_active=False))
+    work()
+    finish(made, "delivered")
+    work()
+    assert (fresh(batch).state, fresh(batch).stopped_by) == (TaskState.STOPPED, "Ana")
+
+
 def test_what_is_no_longer_kept_when_its_turn_comes_is_skipped_and_says_so(ana: Actor) -> None:
     made = some(FEW + 1, make_webhook())
     batch = bulk_retry_task.start(ana, all_that(FAILED))
