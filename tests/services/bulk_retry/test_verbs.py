@@ -4,7 +4,7 @@ is written down."""
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from flask import Flask
@@ -18,7 +18,7 @@ from portal.models.people import User
 from portal.models.tasks import Task, TaskState
 from portal.models.webhooks import Webhook
 from portal.queue import bell, task_bell
-from portal.services.bulk_retry import queries, rows, runs
+from portal.services.bulk_retry import queries, rows, runs, selection
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
 from portal.services.bulk_retry.taking_out import take_out
@@ -247,6 +247,14 @@ def test_what_was_asked_for_is_written_down(
     expected = {"rest_of": str(ids[0])} if changes is None else changes
     assert (by, action) == ("Ana", "batch.started")
     assert found == {name: {"from": None, "to": value} for name, value in expected.items()}
+
+
+def test_one_that_was_ticked_twice_is_not_missing(app: Flask) -> None:
+    (made,) = some(1, make_webhook())
+    counted = selection.count(Selection(ticked=(made, made)))
+    assert (counted.total, counted.skipped) == (1, {})
+    counted = selection.count(Selection(ticked=(made, uuid4())))
+    assert (counted.total, counted.skipped) == (1, {selection.Skip.GONE: 1})
 
 
 def test_failures_are_counted_in_the_order_in_which_they_ended(ana: Actor) -> None:

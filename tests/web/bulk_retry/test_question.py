@@ -159,9 +159,18 @@ def test_the_report_names_what_became_of_each(app: Flask, support: Pages) -> Non
             current.execute(one.values(outcome=outcome, message=message))
     text = support.client.get(f"/batches/{batch}/report.csv", buffered=True).text
     lines = list(csv.reader(io.StringIO(text.removeprefix("\ufeff"))))
-    assert lines[0] == (
-        "delivery_id outcome reason code event event_name asset_tag asset_name webhook stored_at"
-    ).split(" ")
+    assert lines[0] == [
+        "delivery_id",
+        "outcome",
+        "reason",
+        "code",
+        "event",
+        "event_name",
+        "asset_tag",
+        "asset_name",
+        "webhook",
+        "stored_at",
+    ]
     assert [line[0] for line in lines[1:]] == [str(each) for each in made]
     assert [line[1:3] for line in lines[1:]] == [
         ["Not sent yet", ""],
