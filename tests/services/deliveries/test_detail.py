@@ -128,7 +128,7 @@ def test_nothing_holds_up_what_is_not_long_due_or_is_not_to_go() -> None:
 
 
 def test_of_the_others_what_has_not_arrived_comes_first_by_name() -> None:
-    for name in ("Cargo", "desk", "Bench", "Auction"):
+    for name in ("Cargo", "Desk", "bench", "Auction"):
         make_webhook(name=name)
     publish()
     rows = {
@@ -137,7 +137,7 @@ def test_of_the_others_what_has_not_arrived_comes_first_by_name() -> None:
     }
     change(rows["Auction"], status="delivered")
     found = siblings_of(rows["Cargo"])
-    assert [each.webhook_name for each in found.rows] == ["Bench", "desk", "Auction"]
+    assert [each.webhook_name for each in found.rows] == ["bench", "Desk", "Auction"]
     assert found.more == 0
 
 
