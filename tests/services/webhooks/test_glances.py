@@ -22,8 +22,8 @@ from portal.services.webhooks import health, queries
 from portal.services.webhooks.queries import WebhookOrder, list_webhooks
 from portal.services.webhooks.subscribers import count_listeners
 from portal.services.webhooks.values import place_of, url_problem
-from portal.services.webhooks.waiting_deliveries import send_waiting
-from tests.support.deliveries import change, lease, make_delivery
+from portal.services.webhooks.waiting_deliveries import reopen, send_waiting
+from tests.support.deliveries import lease, make_delivery
 from tests.support.factories import Hook, make_user, make_webhook
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -58,11 +58,17 @@ def test_why_it_fails_is_told_of_the_youngest_that_did_not_arrive() -> None:
 def test_the_oldest_that_is_held_or_still_to_be_sent_is_told() -> None:
     now = utcnow()
     hook = make_webhook(state="off")
-    for hours, status in ((9, "delivered"), (7, "held"), (6, "held"), (5, "retrying"), (4, "held")):
+    for hours, status in (
+        (9, "delivered"),
+        (7, "held"),
+        (6, "held"),
+        (5, "retrying"),
+        (4, "waiting"),
+    ):
         make_delivery(hook, status=status, created_at=now - hours * HOUR)
     make_delivery(make_webhook(), created_at=now - 20 * HOUR)
     found = queries.show(hook.public_id)
-    assert (found.held, found.oldest_held_at) == (3, now - 7 * HOUR)
+    assert (found.held, found.oldest_held_at) == (2, now - 7 * HOUR)
     assert found.oldest_open is not None
     assert found.oldest_open.created_at == now - 5 * HOUR
     assert queries.count_open(hook.public_id) == 4
@@ -168,7 +174,14 @@ def test_in_order_only_the_head_is_made_due() -> None:
     due = {each.public_id: each.due_at for each in _deliveries()}
     assert due[head] <= utcnow()
     assert due[other] > utcnow() + MINUTE
-    change(head, status="delivered")
+
+
+def test_a_head_that_is_due_already_keeps_its_time() -> None:
+    hook, due_at = make_webhook(in_order=True), utcnow() - HOUR
+    waiting(hook, due_at=due_at)
+    with writing() as current:
+        reopen(current.connection(), hook.id, True, database_time(current))
+    assert [each.due_at for each in _deliveries()] == [due_at]
 
 
 def _deliveries() -> list[Any]:
