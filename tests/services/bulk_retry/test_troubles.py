@@ -9,6 +9,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select, update
 
+from portal.engine.events.names import EventName
 from portal.engine.health import LONGEST_PAUSE
 from portal.lib.clock import utcnow
 from portal.models.batches import BatchRow
@@ -163,7 +164,7 @@ def test_a_search_that_ends_early_goes_on_where_it_was(
     for event in ("asset.lost", *["asset.created"] * 3, "asset.lost", *["asset.created"] * 3):
         made = make_delivery(hook, event=event, status="failed")
         found += [made] if event == "asset.lost" else []
-    wanted = LogFilter(webhook=hook.public_id, event="asset.lost")  # type: ignore[arg-type]
+    wanted = LogFilter(webhook=hook.public_id, event=EventName.LOST)
     chosen = [row.public_id for some, _ in selection.pages(all_that(wanted)) for row in some]
     assert chosen == found[::-1]
 

@@ -80,13 +80,13 @@ def test_since_its_last_attempt_it_waits_for_the_retry_while_there_is_one(
 def test_where_early_attempts_are_left_out_no_sums_are_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(attempt_detail, "MOST_ATTEMPTS", 1)
+    monkeypatch.setattr(attempt_detail, "MOST_ATTEMPTS", 2)
     made = make_delivery(status="failed", created_at=START)
-    for minutes in (1, 2):
+    for minutes in (1, 2, 3):
         attempt(made, minutes)
     assert labels(made) == []
     titles = [each.title for each in steps_of(find_delivery(made))]
-    assert titles == ["Happened", "Stored", "Attempt 2"]
+    assert titles == ["Happened", "Stored", "Attempt 2", "Attempt 3"]
     assert "have failed since" not in for_the_caller(find_delivery(made))
     assert page_of(find_delivery(made)).earlier_attempts == 1
 
@@ -188,6 +188,7 @@ def failed(reason: str, **columns: Any) -> UUID:
         (Reason.RATE, 429, "Nobody has to act."),
         (Reason.SERVER, 500, "The receiver's owner must act."),
         (Reason.REFUSED, None, "The receiver's owner must act."),
+        (Reason.GONE, 410, "An administrator (Ada) must act."),
         (Reason.AUTH, 401, "An administrator (Ada) must act."),
         (Reason.DNS, None, "An administrator (Ada) must act."),
     ],
@@ -196,7 +197,7 @@ def test_the_caller_is_told_who_must_act(reason: Reason, code: int | None, acts:
     make_user("admin", name="Ada")
     told = for_the_caller(find_delivery(failed(str(reason), code=code)))
     assert acts in told
-    assert ("check their log" in told) is (reason in (Reason.RATE, Reason.SERVER))
+    assert ("check their log" in told) is (reason in (Reason.RATE, Reason.SERVER, Reason.GONE))
 
 
 def test_our_side_is_not_said_to_work_while_it_sends_nothing() -> None:
