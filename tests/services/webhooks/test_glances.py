@@ -75,7 +75,7 @@ def test_the_oldest_that_is_held_or_still_to_be_sent_is_told() -> None:
 
 
 def test_the_list_begins_with_what_we_turned_off_and_ends_with_what_a_person_did() -> None:
-    off = {"state": "off", "off_at": utcnow()}
+    off: dict[str, Any] = {"state": "off", "off_at": utcnow()}
     make_webhook(name="Off by Ana", off_reason="person", **off)
     make_webhook(name="Well")
     failing(name="Fails")
@@ -226,8 +226,7 @@ def test_when_something_last_arrived_is_written_once_a_second_at_most() -> None:
 
 def test_only_one_more_failure_turns_off_what_has_failed_for_days() -> None:
     long_ago = utcnow() - timedelta(days=30)
-    columns = {"failing_since": long_ago, "failures_in_row": ATTENTION_FAILURES}
-    hook = make_webhook(**columns)
+    hook = make_webhook(failing_since=long_ago, failures_in_row=ATTENTION_FAILURES)
     ended(hook, End(AttemptKind.TEST, Reason.SERVER))
     assert row(hook).state == "active"
     ended(hook, End(AttemptKind.SCHEDULED, Reason.SERVER))

@@ -17,6 +17,7 @@ from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session, writing
 from portal.services.webhooks import crud, draft_rows, drafts, sample_deliveries, secrets
 from portal.services.webhooks.draft_rows import KEPT
+from portal.services.webhooks.keys.sealed_values import open_secret
 from portal.services.webhooks.values import SecretMode, WebhookValues
 from tests.support.deliveries import change, lease
 from tests.support.factories import Person, make_user, make_webhook
@@ -59,7 +60,7 @@ def row(public_id: UUID) -> Webhook:
 
 def secret_of(public_id: UUID) -> str | None:
     webhook = row(public_id)
-    return secrets.open_secret(webhook.id, webhook.secret_enc)
+    return open_secret(webhook.id, webhook.secret_enc)
 
 
 @pytest.mark.parametrize(

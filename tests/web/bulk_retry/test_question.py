@@ -4,6 +4,7 @@ each."""
 import csv
 import io
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -17,6 +18,7 @@ from portal.services.bulk_retry import selection
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
 from portal.services.core.unit_of_work import writing
+from portal.services.deliveries.log.filters import LogFilter
 from tests.services.bulk_retry.test_bulk_retry import all_that, finish, handed, some, work
 from tests.support.deliveries import change, lease, make_delivery
 from tests.support.factories import make_user, make_webhook
@@ -105,7 +107,7 @@ def test_what_comes_after_the_question_was_asked_is_not_meant(
     (made,) = some(1, hook)
     form = ask(support, "all=1&status=failed").form()
     (later,) = some(1, hook)
-    typed = {"newest": "x"} if is_typed_over else {}
+    typed: dict[str, Any] = {"newest": "x"} if is_typed_over else {}
     support.submit(form, **typed)
     work()
     assert handed([made, later]) == ([made, later] if is_typed_over else [made])
@@ -115,7 +117,7 @@ def test_one_that_has_just_begun_is_told_only_where_it_may_want_the_same(support
     sync, door = make_webhook(name="Sync"), make_webhook(name="Door")
     for hook in (sync, door):
         some(1, hook)
-    wanted = selection.LogFilter(webhook=sync.public_id)
+    wanted = LogFilter(webhook=sync.public_id)
     bulk_retry_task.start(make_user("support", name="Sam").actor, all_that(wanted))
     told = "Sam has just started another bulk retry"
     for query, is_told in (

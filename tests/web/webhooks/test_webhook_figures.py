@@ -122,7 +122,8 @@ def test_nobody_must_act_while_it_is_well(pages: Pages) -> None:
 def test_of_one_that_is_off_or_fails_it_says_who_must_act_if_anybody(
     app: Flask, role: str, columns: dict[str, Any], who: str | None
 ) -> None:
-    hook = make_webhook(**columns, **({"off_at": LONG_AGO} if "state" in columns else {}))
+    since = {"off_at": LONG_AGO} if "state" in columns else {}
+    hook = make_webhook(**{**columns, **since})
     make_delivery(hook, status="failed", reason="auth", code=401)
     page = page_of(visit(app, role), hook)
     found = [

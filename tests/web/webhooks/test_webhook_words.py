@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 from flask import Flask
 
+from portal.engine.events.catalogue import event_type
 from portal.engine.health import LONGEST_PAUSE
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
@@ -23,6 +24,7 @@ from portal.services.webhooks import queries
 from portal.services.webhooks.queries import WebhookDetail
 from portal.services.webhooks.rows import find_webhook
 from portal.services.webhooks.summary import Latest, ListedWebhook, Standing
+from portal.web.frame.wording import exact_day, near_time
 from portal.web.webhooks import words
 from tests.support.deliveries import make_delivery
 from tests.support.factories import Hook, make_user, make_webhook
@@ -179,7 +181,7 @@ def test_in_order_it_says_how_many_wait_behind_the_oldest(well: WebhookDetail) -
     oldest = Latest(well.public_id, ShownStatus.RETRYING, NOW - HOUR)
     for many, waits in ((1, "1 delivery waits"), (2, "2 deliveries wait")):
         told = said(well, **FAILS, waits_behind=many, oldest_open=oldest)
-        assert f"in order: the one of {words.near_time(NOW - HOUR)} has not arrived" in told
+        assert f"in order: the one of {near_time(NOW - HOUR)} has not arrived" in told
         assert f", and {waits} behind it until it has, or is stopped." in told
     assert "in order" not in said(well, **FAILS, waits_behind=0, oldest_open=oldest)
 
@@ -260,7 +262,7 @@ def test_the_list_says_in_a_few_words_how_it_goes(
     changes: dict[str, Any], week: Trend | None, told: str
 ) -> None:
     found = words.going_on(replace(LISTED, **changes), week, NOW)
-    day = words.exact_day(NOW + HOUR)
+    day = exact_day(NOW + HOUR)
     assert found == told.replace(DAY, day)
 
 
@@ -268,7 +270,7 @@ def test_that_we_will_turn_it_off_is_said_with_its_day() -> None:
     assert words.turning_off(None, NOW) == ""
     assert words.turning_off(NOW, NOW) == "It will be turned off when the next attempt fails."
     later = words.turning_off(NOW + HOUR, NOW)
-    day = words.exact_day(NOW + HOUR)
+    day = exact_day(NOW + HOUR)
     assert later == f"It will be turned off on {day}, if nothing arrives until then."
 
 
@@ -298,7 +300,7 @@ def test_how_many_are_on_and_off_is_said(on: int, off: int, told: str) -> None:
 
 def test_what_can_be_tested_begins_with_what_was_asked_for() -> None:
     (first, asked), (second, others) = words.event_choices(["asset.lost"])
-    assert (first, asked) == ("Asked for", [("asset.lost", words.event_type("asset.lost").name)])
+    assert (first, asked) == ("Asked for", [("asset.lost", event_type("asset.lost").name)])
     assert second == "Other events"
     assert "asset.lost" not in [value for value, _ in others]
     ((only, every),) = words.event_choices([])

@@ -1,6 +1,7 @@
 """What a problem says beside its number, and what was dismissed of it by whom."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -102,12 +103,13 @@ def test_only_what_is_still_to_go_holds_others_up() -> None:
 
 def test_it_has_recovered_once_something_arrived_later_and_nothing_failed_since() -> None:
     now = utcnow()
-    for columns, has_recovered in (
+    cases: tuple[tuple[dict[str, Any], bool], ...] = (
         ({"last_delivered_at": now}, True),
         ({"last_delivered_at": now - 9 * MINUTE}, False),
         ({"last_delivered_at": now, "failing_since": now}, False),
         ({}, False),
-    ):
+    )
+    for columns, has_recovered in cases:
         hook = make_webhook(**columns)
         fail(hook, finished_at=now - 5 * MINUTE)
         assert problem(hook).has_recovered is has_recovered
