@@ -11,7 +11,8 @@ from portal.lib.clock import utcnow
 from portal.models.rollups import Rollup
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
-from portal.services.webhooks import activation
+from portal.services.webhooks import activation, crud
+from portal.services.webhooks.values import SecretMode, WebhookValues
 from tests.support.deliveries import make_attempt, make_delivery
 from tests.support.factories import Hook, make_user, make_webhook
 from tests.support.pages import Page, Pages
@@ -139,6 +140,14 @@ def test_who_turned_it_off_is_named_only_where_a_person_did(app: Flask) -> None:
     pages = visit(app)
     hook = make_webhook(name="Sync")
     activation.turn_off(make_user("admin", name="Ada Admin").actor, hook.public_id)
+    renamed = WebhookValues(
+        name="Sync 2",
+        url=hook.url,
+        events=("asset.created",),
+        secret_mode=SecretMode.KEEP,
+        is_active=False,
+    )
+    crud.edit(make_user("admin", name="Ben").actor, hook.public_id, 1, renamed)
     assert "Ada Admin turned it off" in page_of(pages, hook).main
     with writing() as current:
         current.execute(update(Webhook).values(off_reason=None))
