@@ -18,7 +18,7 @@ from portal.services.core.unit_of_work import session
 from portal.services.deliveries import queued_rows
 from portal.services.deliveries.problems import queries as problems
 from portal.services.deliveries.problems.chosen import dismiss_chosen
-from portal.services.deliveries.problems.dismissal import bring_back, dismiss
+from portal.services.deliveries.problems.dismissal import bring_back, bring_back_chosen_by, dismiss
 from portal.services.deliveries.problems.dismissed_failures import dismissed, standing_of_failed
 from portal.services.deliveries.problems.queries import Problem
 from tests.services.bulk_retry.test_bulk_retry import some, work
@@ -198,3 +198,17 @@ def test_what_was_dismissed_before_the_last_time_names_nobody(sam: Actor) -> Non
     bring_back(sam, hook.public_id, Reason.SERVER)
     (line,) = dismissed()
     assert (line.count, line.by, line.at) == (1, None, None)
+
+
+def test_what_lies_under_a_whole_problem_as_well_is_not_brought_back_with_those_chosen() -> None:
+    sam, hook, now = make_user("support", name="Sam"), make_webhook(), utcnow()
+    early, other, late = (fail(hook, finished_at=now - each * MINUTE) for each in (9, 8, 5))
+    dismiss_chosen(sam.actor, [early, late])
+    done = dismiss(sam.actor, hook.public_id, Reason.SERVER, now - 8 * MINUTE)
+    assert done.count == 1
+    reason = Reason.SERVER
+    assert bring_back_chosen_by(sam.actor, hook.public_id, reason, sam.public_id) == 1
+    stands = {each: standing_of_failed(each) for each in (early, other, late)}
+    assert [found and found.is_dismissed for found in stands.values()] == [True, True, False]
+    with pytest.raises(Refusal, match="nothing to bring back"):
+        bring_back_chosen_by(sam.actor, hook.public_id, reason, sam.public_id)
