@@ -6,7 +6,6 @@ from uuid import UUID
 import pytest
 from flask import Flask
 
-from portal.models.deliveries import Priority
 from portal.services.bulk_retry.selection import Selection
 from portal.services.bulk_retry.stored_choice import as_params, from_params
 from portal.services.core.unit_of_work import session
@@ -87,13 +86,3 @@ def test_a_bulk_retry_keeps_the_time(app: Flask) -> None:
         wanted = LogFilter(failed=span)
         choice = Selection(wanted=wanted, newest=7)
         assert from_params(as_params(choice)) == choice
-
-
-@pytest.mark.parametrize("most", [failures.MOST_TOLD, 0], ids=["few", "many"])
-def test_a_test_that_failed_is_nobodys_failure(
-    app: Flask, monkeypatch: pytest.MonkeyPatch, most: int
-) -> None:
-    monkeypatch.setattr(failures, "MOST_TOLD", most)
-    failed_at(NIGHT, status="failed", priority=Priority.TEST)
-    made = failed_at(NIGHT, status="failed")
-    assert found() == {made}

@@ -1,6 +1,7 @@
 """What a webhook is seen by at a glance: in lists, and in the banner above every page."""
 
 from datetime import timedelta
+from typing import Any
 
 from flask import Flask
 
@@ -67,7 +68,8 @@ def test_in_order_the_next_attempt_is_the_heads_and_a_retry_waits_for_nobody(app
 def test_a_trouble_is_told_since_it_began_with_why_and_to_its_owner(app: Flask) -> None:
     began, before = utcnow() - timedelta(hours=1), utcnow() - timedelta(days=9)
     ada, ben = make_user("admin"), make_user("admin")
-    off = {"state": WebhookState.OFF, "off_reason": OffReason.GONE, "updated_at": before}
+    off: dict[str, Any] = {"state": WebhookState.OFF, "off_reason": OffReason.GONE}
+    off |= {"updated_at": before}
     make_webhook(name="A", off_at=began, owner_id=ada.id, **off)
     make_webhook(name="B", owner_id=ada.id, **off)
     make_webhook(name="C", failures_in_row=9, failing_since=began, owner_id=ben.id)
