@@ -11,6 +11,7 @@ from portal.config.settings import Settings
 from portal.engine.signing.signatures import house_signature
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Delivery, Priority
+from portal.models.webhooks import Webhook
 from portal.queue.names import DELIVERIES
 from portal.services.core import heartbeats
 from portal.services.core.permissions import Actor
@@ -23,8 +24,10 @@ from portal.services.deliveries.detail import find_delivery
 from portal.services.deliveries.siblings import siblings_of
 from portal.services.deliveries.signature_checks import check_signature
 from portal.services.operations.sending import switch
-from tests.support.deliveries import change, lease, make_attempt, make_delivery
-from tests.support.factories import make_user, make_webhook, publish
+from portal.services.webhooks import crud
+from portal.services.webhooks.values import SecretMode, WebhookValues
+from tests.support.deliveries import BODY, change, lease, make_attempt, make_delivery
+from tests.support.factories import Hook, make_user, make_webhook, publish
 
 pytestmark = pytest.mark.usefixtures("app")
 LATE: dict[str, Any] = {"due_at": utcnow() - timedelta(seconds=30)}
@@ -199,3 +202,25 @@ def test_who_may_not_read_deliveries_may_not_ask_about_their_signatures() -> Non
     made = make_delivery(make_webhook(secret="one of ours"))
     with pytest.raises(NotAllowed):
         check_signature(nobody, find_delivery(made), "v1,x")
+
+
+def test_while_a_replaced_key_overlaps_both_are_known_for_what_they_are(ben: Actor) -> None:
+    ada = make_user("admin").actor
+    entered: dict[str, Any] = {
+        "name": "ERP",
+        "url": "https://erp.example.com/hook",
+        "events": ("asset.created",),
+        "secret_mode": SecretMode.OWN,
+    }
+    first, second = "the first long pass phrase 1111", "the other long pass phrase 2222"
+    public_id = crud.create(ada, WebhookValues(**entered, secret=first))
+    crud.edit(ada, public_id, 1, WebhookValues(**entered, secret=second))
+    (row,) = session().scalars(select(Webhook))
+    hook = Hook(row.id, public_id, "ERP", row.url, first)
+    delivery = find_delivery(make_delivery(hook))
+    for secret, words in (
+        (first, "X-Asset-Webhook-Signature, made with the earlier secret key"),
+        (second, "X-Asset-Webhook-Signature-Next, made with the new secret key"),
+        ("another one", "it is not ours"),
+    ):
+        assert words in check_signature(ben, delivery, house_signature(BODY, secret)).sentence
