@@ -222,6 +222,14 @@ def test_a_script_keeps_a_header_by_its_name_alone(pages: Pages) -> None:
     assert webhook_queries.header_values(hook.public_id) == (("x-key", "value of the key"),)
 
 
+def test_a_header_whose_name_was_emptied_is_not_dropped_unseen(pages: Pages) -> None:
+    hook = make_webhook(headers=[("X-Key", "value of the key")])
+    path = f"/settings/webhooks/{hook.public_id}/edit"
+    page = pages.submit(pages.get(path).form(path), **{"headers-0-name": ""})
+    assert (page.status, len(page.errors)) == (400, 1)
+    assert webhook_queries.header_values(hook.public_id) == (("X-Key", "value of the key"),)
+
+
 def test_replacing_the_secret_asks_first(pages: Pages) -> None:
     hook = make_webhook(secret="the old secret", headers=[("X-Key", "value of the key")])
     path = f"/settings/webhooks/{hook.public_id}/edit"
