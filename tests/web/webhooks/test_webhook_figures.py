@@ -157,3 +157,21 @@ def test_who_turned_it_off_is_named_only_where_a_person_did(app: Flask) -> None:
     assert "Ada Admin turned it off" not in page_of(pages, hook).main
     nobody = make_webhook(state="off", off_reason="person")
     assert "A person turned it off" in page_of(pages, nobody).main
+
+
+@pytest.mark.parametrize(
+    ("count", "told"),
+    [
+        (0, "Nothing waits for a later retry."),
+        (1, "1 delivery goes out within a minute."),
+        (2, "2 deliveries go out within a minute."),
+    ],
+)
+def test_what_waits_for_a_retry_is_sent_and_counted(pages: Pages, count: int, told: str) -> None:
+    hook = make_webhook()
+    for _ in range(count):
+        later = utcnow() + timedelta(hours=1)
+        make_delivery(hook, status="retrying", tries=1, due_at=later)
+    page_of(pages, hook)
+    page = pages.post(f"/settings/webhooks/{hook.public_id}/send-waiting")
+    assert told in page.text
