@@ -15,6 +15,7 @@ from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter
 from portal.services.deliveries.log.rows import LogRow
 from portal.services.operations.sending import switch
+from portal.web.deliveries import log_csv
 from portal.web.deliveries.rows import row_words
 from tests.support.deliveries import lease, make_attempt, make_delivery
 from tests.support.factories import make_user, make_webhook
@@ -148,3 +149,13 @@ def test_it_counts_what_was_tried_and_what_may_have_been_received() -> None:
     lease(made, kind="manual")
     row = row_of(made)
     assert (row.tries, row.attempts, row.sent) == (3, 5, 3)
+
+
+def test_the_file_for_people_tells_seconds_and_why_one_is_paused(app: Flask) -> None:
+    until = utcnow() + timedelta(minutes=4)
+    make_delivery(status="delivered", code=200, took_ms=1500)
+    make_delivery(make_webhook(throttled=True, not_before=until))
+    heads, paused, arrived = log_csv.lines_for_people(LogFilter())
+    result, took = heads.index("Result"), heads.index("Took (seconds)")
+    assert (arrived[result], arrived[took]) == ("200 in 2 seconds", 1.5)
+    assert (paused[result], paused[took]) == ("The receiver isn't responding", None)
