@@ -192,6 +192,12 @@ def test_reasons_code_and_asset_narrow_alone_and_together() -> None:
     assert ids(LogFilter(delivery=two, reasons=(server,))) == []
 
 
+def test_a_chosen_asset_goes_before_what_is_searched_for() -> None:
+    made, other = (make_delivery(asset_id=each) for each in (1, 2))
+    for search in ("nothing is called so", str(other)[:13], str(other)):
+        assert ids(LogFilter(asset_id=1, search=search)) == [made]
+
+
 def test_pages_of_several_reasons_turn_in_both_directions() -> None:
     webhook = make_webhook()
     made = [

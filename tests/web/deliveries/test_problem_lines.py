@@ -8,6 +8,7 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from portal.lib.clock import as_if, utcnow
+from portal.lib.paging import Cursor
 from portal.models.audit import AuditEntry
 from portal.services.core.unit_of_work import session
 from portal.web.frame.icons import icon
@@ -236,3 +237,12 @@ def test_a_webhook_that_was_deleted_has_no_page_to_go_to(support: Pages) -> None
     page = support.get("/deliveries")
     assert problems(page)[0].endswith("webhook deleted")
     assert (page.links("Gone"), page.links("Retry 1")) == ([page.links("Open")[0]], [])
+
+
+def test_they_stand_on_the_first_page_of_the_log_alone(support: Pages) -> None:
+    for _ in range(2):
+        make_delivery(status="failed", reason="dns")
+    older = Cursor((2,)).encode()
+    assert len(problems(support.get("/deliveries"))) == 2
+    page = support.get(f"/deliveries?cursor={older}")
+    assert (len(page.rows()), problems(page)) == (1, [])

@@ -10,6 +10,7 @@ from tests.services.webhooks.keys.other_keys import NEW_KEY, Keys
 from tests.support.factories import Hook, make_webhook
 from tests.web.signed_in import visit
 
+LIST = "/settings/webhooks"
 CLOSED = "The stored secret key and custom headers cannot be opened with the keys of this portal."
 
 
@@ -69,3 +70,25 @@ def test_what_is_closed_can_be_erased_after_a_question(app: Flask, hook: Hook) -
     on = ada.submit(ada.get(f"{path}/on").form(f"{path}/on"))
     assert "“Sync” is on." in on.text
     assert visit(app, "support").get(f"{path}/secret/erase").status == 403
+
+
+def test_where_all_can_be_opened_there_is_nothing_to_erase(app: Flask) -> None:
+    pages, hook = visit(app), make_webhook(secret="the secret of it")
+    pages.get(f"{LIST}/{hook.public_id}")
+    page = pages.post(f"{LIST}/{hook.public_id}/secret/erase")
+    assert "Everything can be opened." in page.text
+    assert "Erased." not in page.text
+
+
+def test_from_a_secret_that_was_copied_one_is_led_to_no_other_place(app: Flask) -> None:
+    pages, hook = visit(app), make_webhook(secret="the secret of it")
+    path = f"{LIST}/{hook.public_id}/secret"
+    pages.get(path)
+    for place, led_to in (
+        ("https://evil.example.com/", "/"),
+        ("//evil.example.com/", "/"),
+        ("/deliveries/x", "/deliveries/x"),
+        ("", f"{LIST}/{hook.public_id}"),
+    ):
+        answer = pages.post(path, {"next": place}, follow=False).response
+        assert answer.headers["Location"] == led_to

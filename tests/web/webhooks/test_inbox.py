@@ -1,25 +1,31 @@
 """The built-in inbox as people and strangers meet it."""
 
 import io
+import json
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 import pytest
 from flask import Flask
 
 from portal.extensions import db
-from portal.models.inbox import InboxMessage
+from portal.lib.clock import utcnow
+from portal.models.inbox import InboxMessage, Verdict
 from portal.models.people import Role
 from portal.models.webhooks import Webhook
 from portal.services.dispatch.address_guard import guard
 from portal.services.webhooks.inbox import messages
 from portal.services.webhooks.inbox.address import token_of
+from portal.services.webhooks.inbox.messages import Inbox, InboxItem
+from portal.web.webhooks.inbox import presenter as inbox_presenter
 from tests.support.factories import make_user, publish
 from tests.support.inbox import BODY, row_of, secret_of, signed
 from tests.support.pages import Pages
 from tests.web.signed_in import visit
 
 LIST = "/settings/webhooks"
+INBOX = Inbox(UUID(int=1), "Built-in inbox", True, 0)
 
 
 @pytest.fixture
@@ -244,3 +250,61 @@ def test_the_portal_itself_stays_closed_to_every_other_webhook(app: Flask) -> No
     closed = guard(ours)
     assert closed.refusal("127.0.0.1", 8000) is not None
     assert closed.refusal("127.0.0.1", 8000, opens=("127.0.0.1", 8000)) is None
+
+
+def arrived(number: int, **changes: Any) -> InboxItem:
+    """A message of ours, the youngest with the highest number."""
+    headers = [("X-Asset-Webhook-Id", f"{UUID(int=7)}"), ("X-Asset-Webhook-Event", "asset.lost")]
+    values: dict[str, Any] = {
+        "id": number,
+        "received_at": utcnow(),
+        "headers": headers,
+        "body": b"{}",
+        "house": Verdict.GOOD,
+        "standard": Verdict.GOOD,
+    }
+    return InboxItem(**{**values, **changes})
+
+
+def test_what_came_before_under_the_same_id_makes_a_repeat_of_the_later_ones(app: Flask) -> None:
+    found = [arrived(3), arrived(2, headers=[]), arrived(1, headers=[]), arrived(0)]
+    shown = inbox_presenter.page_of(INBOX, found).messages
+    assert [each.is_repeat for each in shown] == [True, False, False, False]
+    assert [each.title for each in shown[:2]] == ["Asset lost", "Something else"]
+
+
+def test_only_what_is_surely_ours_leads_to_its_delivery(app: Flask) -> None:
+    items = [
+        arrived(0),
+        arrived(0, house=Verdict.WRONG),
+        arrived(0, house=Verdict.MISSING),
+        arrived(0, headers=[("X-Asset-Webhook-Id", "none of ours")]),
+    ]
+    shown = inbox_presenter.page_of(INBOX, items).messages
+    assert [each.delivery for each in shown] == [UUID(int=7), None, None, None]
+    judged = [each.signatures[0][1].partition(":")[0] for each in shown[:3]]
+    assert judged == ["Good", "Wrong", "There is none"]
+
+
+def test_what_a_message_is_about_is_short_and_a_test_says_so(app: Flask) -> None:
+    about = {"asset_tag": "AST-1", "name": "x" * 300}
+    bodies = ({"asset": about}, {"data": {"test": True}}, {"data": {"test": "yes"}}, {"asset": 1})
+    items = [arrived(0, body=json.dumps(each).encode()) for each in bodies]
+    shown = inbox_presenter.page_of(INBOX, items).messages
+    assert [len(each.about) for each in shown] == [200, 0, 0, 0]
+    assert shown[0].about.startswith("AST-1 xxx")
+    assert [each.is_test for each in shown] == [False, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("is_active", "count", "told"),
+    [
+        (True, 0, "Nothing has arrived yet."),
+        (False, 0, "It is off: only tests arrive."),
+        (False, 1, "1 delivery has arrived in the last 24 hours."),
+        (True, 2, "2 deliveries have arrived in the last 24 hours."),
+    ],
+)
+def test_it_says_how_much_has_arrived(app: Flask, is_active: bool, count: int, told: str) -> None:
+    inbox = replace(INBOX, is_active=is_active, count=count)
+    assert inbox_presenter.page_of(inbox, []).sentence == told

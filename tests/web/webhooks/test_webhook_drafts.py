@@ -235,3 +235,25 @@ def test_it_is_nobody_elses(app: Flask, pages: Pages) -> None:
         assert support.post(action).status == 403
     assert support.get(f"{path}/{uuid4()}").status == 404
     assert support.get("/deliveries").rows() == []
+
+
+@pytest.mark.parametrize("is_ticked", [False, True])
+def test_what_was_ticked_and_chosen_is_still_so_when_one_goes_on_editing(
+    pages: Pages, is_ticked: bool
+) -> None:
+    ticks = {each: "y" for each in ("url_is_secret", "in_order") if is_ticked}
+    chosen = {"events": ["asset.created", "asset.lost"], "test_event": "asset.lost"}
+    fill(pages, "https://erp.example.com/hook", active="yes", **chosen, **ticks)
+    assert session().scalars(select(Delivery.event)).all() == ["asset.lost"]
+    fields = pages.follow("Continue editing").form(NEW).fields
+    assert {each for each in ("url_is_secret", "in_order") if each in fields} == set(ticks)
+    assert (fields["active"], fields["test_event"]) == (["yes"], ["asset.lost"])
+
+
+def test_a_form_that_was_tested_fills_no_other_webhooks_form(pages: Pages) -> None:
+    hook = make_webhook(name="Another")
+    page = fill(pages, "https://erp.example.com/hook")
+    draft = page.path.rpartition("/")[2]
+    edit = f"/settings/webhooks/{hook.public_id}/edit"
+    assert pages.get(f"{edit}?draft={draft}").form(edit).fields["name"] == ["Another"]
+    assert pages.get(f"{NEW}?draft={draft}").form(NEW).fields["name"] == ["Sync to ERP"]

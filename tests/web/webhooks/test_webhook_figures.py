@@ -1,17 +1,24 @@
 """What stands first on a webhook's page: what is under way, since when, and who must act."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import update
 
 from portal.lib.clock import utcnow
 from portal.models.rollups import Rollup
+from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
+from portal.services.webhooks import activation, crud
+from portal.services.webhooks.values import SecretMode, WebhookValues
 from tests.support.deliveries import make_attempt, make_delivery
-from tests.support.factories import Hook, make_webhook
+from tests.support.factories import Hook, make_user, make_webhook
 from tests.support.pages import Page, Pages
 from tests.web.signed_in import visit
+
+LONG_AGO = utcnow() - timedelta(hours=3)
 
 
 @pytest.fixture
@@ -99,3 +106,72 @@ def test_then_who_must_act(app: Flask, role: str, reason: str, who: str) -> None
 def test_nobody_must_act_while_it_is_well(pages: Pages) -> None:
     page = page_of(pages, make_webhook())
     assert "Next:" not in page.main
+
+
+@pytest.mark.parametrize(
+    ("role", "columns", "who"),
+    [
+        ("admin", {"state": "off", "off_reason": "person"}, None),
+        ("support", {"state": "off", "off_reason": "person"}, "Next: a colleague"),
+        ("admin", {"state": "off", "off_reason": "failing"}, None),
+        ("admin", {"state": "off", "off_reason": "gone"}, "Next: you"),
+        ("support", {"state": "off", "off_reason": "gone"}, "Next: a colleague"),
+        ("admin", {"failures_in_row": 0, "failing_since": LONG_AGO}, None),
+        ("admin", {"failures_in_row": 2, "failing_since": LONG_AGO}, "Next: you"),
+    ],
+)
+def test_of_one_that_is_off_or_fails_it_says_who_must_act_if_anybody(
+    app: Flask, role: str, columns: dict[str, Any], who: str | None
+) -> None:
+    since = {"off_at": LONG_AGO} if "state" in columns else {}
+    hook = make_webhook(**{**columns, **since})
+    make_delivery(hook, status="failed", reason="auth", code=401)
+    page = page_of(visit(app, role), hook)
+    found = [
+        node.text
+        for part in page.root.walk()
+        if part.get("id") == "next-step"
+        for node in part.find_all("h2")
+    ]
+    assert found == ([who] if who else [])
+
+
+def test_who_turned_it_off_is_named_only_where_a_person_did(app: Flask) -> None:
+    pages = visit(app)
+    hook = make_webhook(name="Sync")
+    activation.turn_off(make_user("admin", name="Ada Admin").actor, hook.public_id)
+    renamed = WebhookValues(
+        name="Sync 2",
+        url=hook.url,
+        events=("asset.created",),
+        secret_mode=SecretMode.KEEP,
+        is_active=False,
+    )
+    crud.edit(make_user("admin", name="Ben").actor, hook.public_id, 1, renamed)
+    assert "Ada Admin turned it off" in page_of(pages, hook).main
+    with writing() as current:
+        current.execute(update(Webhook).values(off_reason=None))
+    assert "Ada Admin turned it off" in page_of(pages, hook).main
+    with writing() as current:
+        current.execute(update(Webhook).values(off_reason="gone"))
+    assert "Ada Admin turned it off" not in page_of(pages, hook).main
+    nobody = make_webhook(state="off", off_reason="person")
+    assert "A person turned it off" in page_of(pages, nobody).main
+
+
+@pytest.mark.parametrize(
+    ("count", "told"),
+    [
+        (0, "Nothing waits for a later retry."),
+        (1, "1 delivery goes out within a minute."),
+        (2, "2 deliveries go out within a minute."),
+    ],
+)
+def test_what_waits_for_a_retry_is_sent_and_counted(pages: Pages, count: int, told: str) -> None:
+    hook = make_webhook()
+    for _ in range(count):
+        later = utcnow() + timedelta(hours=1)
+        make_delivery(hook, status="retrying", tries=1, due_at=later)
+    page_of(pages, hook)
+    page = pages.post(f"/settings/webhooks/{hook.public_id}/send-waiting")
+    assert told in page.text

@@ -222,6 +222,14 @@ def test_a_script_keeps_a_header_by_its_name_alone(pages: Pages) -> None:
     assert webhook_queries.header_values(hook.public_id) == (("x-key", "value of the key"),)
 
 
+def test_a_header_whose_name_was_emptied_is_not_dropped_unseen(pages: Pages) -> None:
+    hook = make_webhook(headers=[("X-Key", "value of the key")])
+    path = f"/settings/webhooks/{hook.public_id}/edit"
+    page = pages.submit(pages.get(path).form(path), **{"headers-0-name": ""})
+    assert (page.status, len(page.errors)) == (400, 1)
+    assert webhook_queries.header_values(hook.public_id) == (("X-Key", "value of the key"),)
+
+
 def test_replacing_the_secret_asks_first(pages: Pages) -> None:
     hook = make_webhook(secret="the old secret", headers=[("X-Key", "value of the key")])
     path = f"/settings/webhooks/{hook.public_id}/edit"
@@ -236,6 +244,32 @@ def test_replacing_the_secret_asks_first(pages: Pages) -> None:
     webhook = the_webhook()
     assert vault.open_secret(webhook.id, webhook.secret_enc or b"") == "the new secret of theirs"
     assert webhook_queries.header_values(hook.public_id) == (("X-Key", "value of the key"),)
+
+
+@pytest.mark.parametrize("ticked", [("url_is_secret",), ("in_order",), ()])
+def test_the_question_about_the_key_carries_all_that_was_entered(
+    pages: Pages, ticked: tuple[str, ...]
+) -> None:
+    hook = make_webhook(URL, secret="the old secret", url_is_secret=not ticked)
+    path = f"/settings/webhooks/{hook.public_id}/edit"
+    ticks = {each: "y" if each in ticked else None for each in ("url_is_secret", "in_order")}
+    page = pages.submit(
+        pages.get(path).form(path),
+        "Save and send a test",
+        name="Renamed",
+        events=["asset.lost", "asset.created"],
+        active="no",
+        secret_mode="generate",
+        **ticks,
+    )
+    assert page.h1 == "Replace the secret key?"
+    page = pages.submit(page.form(path))
+    assert page.path.startswith(f"/settings/webhooks/{hook.public_id}/secret?next=")
+    webhook = the_webhook()
+    assert (webhook.name, webhook.url, webhook.state) == ("Renamed", URL, "off")
+    assert sorted(each.event for each in webhook.subscriptions) == ["asset.created", "asset.lost"]
+    stored = {each for each in ("url_is_secret", "in_order") if getattr(webhook, each)}
+    assert stored == set(ticked)
 
 
 def test_a_stale_edit_shows_both_versions_and_loses_nothing(app: Flask, pages: Pages) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from portal.engine.events.catalogue import event_type
-from portal.engine.reasons import Reason, ReasonGroup, alike, reasons_in, title
+from portal.engine.reasons import Reason, ReasonGroup, reasons_in, title
 from portal.services.bulk_retry.selection import Selection
 from portal.services.bulk_retry.stored_choice import filter_of
 from portal.services.deliveries.log import pages as log_pages
@@ -102,8 +102,6 @@ def _reasons(wanted: LogFilter) -> str:
 
 
 def _reason_words(reasons: Sequence[Reason]) -> str:
-    if set(reasons) == set(alike(reasons[0])):
-        return title(reasons[0])
     group = next((each for each in ReasonGroup if set(reasons_in(each)) == set(reasons)), None)
     return group.label if group else " or ".join(dict.fromkeys(map(title, reasons)))
 

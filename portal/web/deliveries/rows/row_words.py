@@ -96,7 +96,7 @@ def may_retry(row: LogRow) -> bool:
 
 def may_overtake(row: LogRow) -> bool:
     """Whether a Retry could go out of turn, which has to be asked about first."""
-    return row.is_in_order and (row.waits_behind or row.next_try_at is None)
+    return row.is_in_order and row.next_try_at is None  # nor has one that waits for an older one
 
 
 def took(milliseconds: int | None) -> str:

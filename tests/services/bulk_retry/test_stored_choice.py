@@ -1,0 +1,72 @@
+"""A choice of deliveries is kept with its task, and is the same when it is read again."""
+
+import json
+from dataclasses import fields, replace
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from portal.engine.events.names import EventName
+from portal.engine.reason_keys import Reason
+from portal.services.bulk_retry import stored_choice
+from portal.services.bulk_retry.selection import Selection
+from portal.services.deliveries.log.filters import FailedBetween, LogFilter, StatusFilter
+
+EARLY, LATE = datetime(2026, 3, 1, 8, tzinfo=UTC), datetime(2026, 3, 2, 9, tzinfo=UTC)
+FULL = LogFilter(
+    status=StatusFilter.FAILED,
+    webhook=UUID(int=1),
+    event=EventName.UPDATED,
+    asset_id=7,
+    search="proj",
+    reasons=(Reason.SERVER, Reason.DNS),
+    untried=True,
+    codes=(500, 599),
+    delivery=UUID(int=2),
+    since=EARLY,
+    until=LATE,
+    failed=FailedBetween(EARLY, LATE),
+    answer="out of stock",
+)
+
+
+def again(choice: Selection) -> Selection:
+    """What comes back from the database, which keeps JSON."""
+    return stored_choice.from_params(json.loads(json.dumps(stored_choice.as_params(choice))))
+
+
+def test_no_part_of_a_filter_is_lost() -> None:
+    blank = LogFilter()
+    for each in fields(LogFilter):
+        value = getattr(FULL, each.name)
+        assert value != getattr(blank, each.name)
+        alone: dict[str, Any] = {each.name: value}
+        choice = Selection(wanted=replace(blank, **alone), newest=9)
+        assert again(choice) == choice
+    everything = Selection(wanted=FULL, newest=9, again=True)
+    assert again(everything) == everything
+
+
+@pytest.mark.parametrize("ends", [FailedBetween(EARLY, None), FailedBetween(None, LATE)])
+def test_an_open_end_of_a_time_stays_open(ends: FailedBetween) -> None:
+    choice = Selection(wanted=LogFilter(failed=ends), newest=9)
+    assert again(choice) == choice
+
+
+@pytest.mark.parametrize("once_more", [False, True])
+def test_ticked_deliveries_keep_their_order_and_whether_they_go_once_more(
+    once_more: bool,
+) -> None:
+    choice = Selection(ticked=(UUID(int=5), UUID(int=3)), again=once_more)
+    assert again(choice) == choice
+
+
+def test_what_an_earlier_edition_kept_is_still_read() -> None:
+    kept = stored_choice.as_params(Selection(wanted=LogFilter(search="x"), newest=9))
+    for name in ("codes", "untried", "failed", "answer"):
+        del kept["filter"][name]
+    assert stored_choice.filter_of(kept) == LogFilter(search="x")
+    kept["filter"]["code"] = 404
+    assert stored_choice.filter_of(kept) == LogFilter(search="x", codes=(404, 404))

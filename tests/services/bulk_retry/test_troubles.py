@@ -1,0 +1,199 @@
+"""Where a bulk retry waits, for how long and why, and what a choice comes to."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from flask import Flask
+from sqlalchemy import select, update
+
+from portal.engine.events.names import EventName
+from portal.engine.health import LONGEST_PAUSE
+from portal.lib.clock import utcnow
+from portal.models.batches import BatchRow
+from portal.models.deliveries import Priority
+from portal.models.tasks import Task, TaskState
+from portal.services.bulk_retry import handover, queries, rows, selection, standstill
+from portal.services.bulk_retry import task as bulk_retry_task
+from portal.services.bulk_retry.selection import Selection, Skip
+from portal.services.bulk_retry.standstill import Standstill
+from portal.services.core.permissions import Actor
+from portal.services.core.unit_of_work import session, writing
+from portal.services.deliveries.log import walk
+from portal.services.deliveries.log.filters import LogFilter
+from portal.services.operations.sending import switch
+from tests.services.bulk_retry.test_bulk_retry import (
+    FAILED,
+    all_that,
+    finish,
+    fresh,
+    handed,
+    set_webhook,
+    some,
+    work,
+)
+from tests.support.deliveries import lease, make_attempt, make_delivery
+from tests.support.factories import Hook, make_user, make_webhook
+
+pytestmark = pytest.mark.usefixtures("app")
+SOON = utcnow() + timedelta(minutes=4)
+LATE = utcnow() + timedelta(seconds=LONGEST_PAUSE + 600)
+
+
+@pytest.fixture
+def ana(app: Flask) -> Actor:
+    return make_user("support", name="Ana").actor
+
+
+def told(batch: UUID) -> list[tuple[str, int, int, bool, datetime | None, bool]]:
+    return [
+        (each.webhook_name, each.waiting, each.trying, each.is_halted, each.until, each.has_asked)
+        for each in queries.troubles(fresh(batch))
+    ]
+
+
+def test_where_it_waits_is_told_by_name_with_how_many_and_until_when(ana: Actor) -> None:
+    away: dict[str, dict[str, Any]] = {
+        "Sync": {"throttled": True, "not_before": SOON},
+        "Gate": {"throttled": True, "not_before": LATE},
+        "Door": {"throttled": True, "not_before": utcnow() - timedelta(minutes=1)},
+        "Desk": {"not_before": SOON},
+        "Well": {},
+    }
+    hooks = {name: make_webhook(name=name, **columns) for name, columns in away.items()}
+    made = {name: some(2, hook) for name, hook in hooks.items()}
+    ticked = tuple(each for of_one in made.values() for each in of_one)
+    batch = bulk_retry_task.start(ana, Selection(ticked=ticked))
+    work()
+    lease(handed(made["Sync"])[0])
+    assert told(batch) == [
+        ("Desk", 2, 0, False, SOON, False),
+        ("Door", 2, 0, False, None, False),
+        ("Gate", 2, 0, False, LATE, True),
+        ("Sync", 1, 1, False, SOON, False),
+    ]
+
+
+def test_it_waits_for_what_is_being_sent_before_it_is_interrupted(
+    ana: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows, "MOST_FAILURES", 2)
+    made = some(6, make_webhook(name="Sync"))
+    batch = bulk_retry_task.start(ana, all_that(FAILED))
+    work()
+    finish(made[0], "delivered")
+    work()
+    assert handed(made) == made[1:]
+    lease(made[5])
+    for each in made[1:3]:
+        finish(each, "failed")
+    work()
+    assert fresh(batch).state == TaskState.RUNNING
+    assert told(batch) == [("Sync", 2, 1, True, None, False)]
+    finish(made[5], "failed")
+    work()
+    assert fresh(batch).state == TaskState.PAUSED
+    assert told(batch) == [("Sync", 2, 0, True, None, False)]
+
+
+def still(batch: UUID, *hooks: Hook) -> Sequence[Standstill | None]:
+    task = fresh(batch)
+    found = standstill.standstills([task], {each.public_id for each in hooks})
+    return [found.get((task.id, each.public_id)) for each in hooks]
+
+
+def test_why_nothing_goes_out_is_the_first_of_three_reasons(
+    ana: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows, "MOST_FAILURES", 1)
+    ill, slow, waits, well = (make_webhook() for _ in range(4))
+    set_webhook(slow, throttled=True)
+    set_webhook(waits, not_before=SOON)
+    (made,) = some(1, ill)
+    some(2, ill)
+    for hook in (slow, waits, well):
+        some(1, hook)
+    batch = bulk_retry_task.start(ana, all_that(FAILED))
+    work()
+    finish(made, "failed")
+    work()
+    receiver, broken = Standstill.RECEIVER, Standstill.INTERRUPTED
+    assert still(batch, ill, slow, waits, well) == [broken, receiver, receiver, None]
+    with writing() as current:
+        current.execute(update(Task).values(state=TaskState.PAUSED))
+    assert still(batch, ill, well) == [broken, broken]
+    with writing() as current:
+        current.execute(update(Task).values(state=TaskState.RUNNING))
+    switch.stop(make_user("admin").actor)
+    assert still(batch, ill, slow, well) == [broken, Standstill.STOPPED, Standstill.STOPPED]
+    assert standstill.standstills([], {ill.public_id}) == {}
+
+
+def test_what_arrived_counts_where_it_could_be_sent_once_more(app: Flask) -> None:
+    hook, off = make_webhook(name="Sync", in_order=True), make_webhook(state="off")
+    make_delivery(hook, status="delivered")
+    make_delivery(hook, status="delivered", priority=Priority.TEST)
+    make_delivery(off, status="delivered")
+    make_delivery(make_webhook(deleted_at=utcnow()), status="delivered")
+    counted = selection.count(all_that(LogFilter()))
+    assert (counted.arrived, counted.total, counted.in_order) == (1, 0, set())
+    assert counted.skipped == {Skip.ARRIVED: 1, Skip.TEST: 1, Skip.OFF: 2}
+    counted = selection.count(all_that(LogFilter(), again=True))
+    assert (counted.total, counted.in_order) == (1, {"Sync"})
+    make_delivery(make_webhook(name="Door"), status="failed")
+    counted = selection.count(all_that(LogFilter(), again=True))
+    assert (counted.total, counted.in_order) == (2, {"Sync"})
+
+
+def test_what_is_paused_is_chosen_by_what_it_would_be_without_the_pause(app: Flask) -> None:
+    hook = make_webhook(throttled=True, not_before=SOON)
+    make_delivery(hook)
+    make_delivery(hook, status="retrying", tries=1)
+    counted = selection.count(all_that(LogFilter()))
+    assert (counted.total, counted.skipped) == (1, {Skip.WAITING: 1})
+
+
+def test_a_search_that_ends_early_goes_on_where_it_was(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(walk, "MOST_READ", 2)
+    hook = make_webhook()
+    found = []
+    for event in ("asset.lost", *["asset.created"] * 3, "asset.lost", *["asset.created"] * 3):
+        made = make_delivery(hook, event=event, status="failed")
+        found += [made] if event == "asset.lost" else []
+    wanted = LogFilter(webhook=hook.public_id, event=EventName.LOST)
+    chosen = [row.public_id for some, _ in selection.pages(all_that(wanted)) for row in some]
+    assert chosen == found[::-1]
+
+
+def test_the_report_names_the_attempt_that_was_made_here(ana: Actor) -> None:
+    (made,) = some(1, make_webhook(), reason="server", code=500)
+    make_attempt(made, kind="manual", outcome="failed", reason="dns")
+    batch = bulk_retry_task.start(ana, Selection(ticked=(made,)))
+    work()
+    for reason, outcome, kind in (
+        ("auth", "failed", "scheduled"),
+        ("refused", "unreached", "manual"),
+        ("bad_request", "failed", "manual"),
+        ("gone", "failed", "manual"),
+    ):
+        make_attempt(made, kind=kind, outcome=outcome, reason=reason, code=422)
+    work()
+    (row,) = queries.every(fresh(batch))
+    assert (row.reason, row.code) == ("bad_request", 422)
+    assert queries.count_not_arrived(fresh(batch)) == 1
+
+
+def test_two_that_wait_are_worked_at_apart(ana: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handover, "MOST_UNDER_WAY", 1)
+    hook = make_webhook()
+    made = some(4, hook)
+    for part in (made[:2], made[2:]):
+        bulk_retry_task.start(ana, Selection(ticked=tuple(part)))
+    work()
+    assert handed(made) == [made[0], made[2]]
+    taken = session().execute(select(BatchRow.task_id, BatchRow.outcome)).all()
+    assert sorted(outcome for _, outcome in taken) == ["sent", "sent", "waiting", "waiting"]

@@ -1,0 +1,297 @@
+"""Whoever stops a bulk retry, has it continue or takes something out of it does it at once, and it
+is written down."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from flask import Flask
+from redis import Redis
+from sqlalchemy import delete, select, update
+
+from portal.lib.clock import utcnow
+from portal.models.audit import AuditEntry
+from portal.models.deliveries import Attempt, AttemptBody, Delivery
+from portal.models.people import User
+from portal.models.tasks import Task, TaskState
+from portal.models.webhooks import Webhook
+from portal.queue import bell, task_bell
+from portal.services.bulk_retry import queries, rows, runs, selection
+from portal.services.bulk_retry import task as bulk_retry_task
+from portal.services.bulk_retry.selection import Selection
+from portal.services.bulk_retry.taking_out import take_out
+from portal.services.core.permissions import Actor
+from portal.services.core.refusals import Refusal
+from portal.services.core.unit_of_work import session, writing
+from portal.services.operations.sending import switch
+from tests.services.bulk_retry.test_bulk_retry import (
+    FAILED,
+    all_that,
+    finish,
+    fresh,
+    handed,
+    some,
+    work,
+)
+from tests.support.deliveries import lease, make_attempt, stored
+from tests.support.factories import make_user, make_webhook
+from tests.support.servers import ValkeyServer
+
+pytestmark = pytest.mark.usefixtures("app")
+FEW = 3
+
+
+@pytest.fixture
+def ana(app: Flask) -> Actor:
+    return make_user("support", name="Ana").actor
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many failures in a row interrupt one."""
+    monkeypatch.setattr(rows, "MOST_FAILURES", FEW)
+
+
+@pytest.fixture
+def redis(app: Flask, valkey_server: ValkeyServer) -> Redis:
+    return valkey_server.client()
+
+
+def interrupted(actor: Actor) -> tuple[UUID, list[UUID]]:
+    """One of which a few failed in a row, and two remain."""
+    made = some(FEW + 2, make_webhook())
+    batch = bulk_retry_task.start(actor, all_that(FAILED))
+    work()
+    for each in made[:FEW]:
+        finish(each, "failed")
+    work()
+    assert fresh(batch).state == TaskState.PAUSED
+    return batch, made
+
+
+def collect(batch: UUID) -> None:
+    """The first step of it: what it is for is found."""
+    with writing() as current:
+        task = current.scalars(select(Task).where(Task.public_id == batch)).one()
+        bulk_retry_task.step(current, task)
+
+
+def forget(made: UUID) -> None:
+    """It is no longer kept."""
+    with writing() as current:
+        row_id = current.scalars(select(Delivery.id).where(Delivery.public_id == made)).one()
+        mine = select(Attempt.id).where(Attempt.delivery_id == row_id)
+        current.execute(delete(AttemptBody).where(AttemptBody.attempt_id.in_(mine)))
+        current.execute(delete(Attempt).where(Attempt.delivery_id == row_id))
+        current.execute(delete(Delivery).where(Delivery.id == row_id))
+
+
+def messages(batch: UUID) -> list[tuple[str, str]]:
+    return [(row.outcome, row.message) for row in queries.every(fresh(batch))]
+
+
+def told() -> list[tuple[str, str, Any]]:
+    session().rollback()
+    found = session().scalars(select(AuditEntry).order_by(AuditEntry.id))
+    return [(row.actor_name, row.action, row.changes) for row in found]
+
+
+def test_what_somebody_continues_goes_on_at_once_and_is_written_down(
+    ana: Actor, redis: Redis
+) -> None:
+    batch, _ = interrupted(ana)
+    with writing() as current:
+        current.execute(update(Task).values(due_at=utcnow() + timedelta(hours=1)))
+    redis.delete(task_bell.QUEUED)
+    bulk_retry_task.go_on(make_user("support", name="Sam").actor, batch)
+    assert redis.exists(task_bell.QUEUED)
+    assert fresh(batch).due_at <= utcnow()
+    assert told()[-1][:2] == ("Sam", "batch.went_on")
+
+
+def test_a_stop_that_waits_for_what_is_being_sent_looks_at_once_how_that_ends(
+    ana: Actor, redis: Redis
+) -> None:
+    (made,) = some(1, make_webhook())
+    batch = bulk_retry_task.start(ana, all_that(FAILED))
+    work()
+    lease(made)
+    with writing() as current:
+        current.execute(update(Task).values(due_at=utcnow() + timedelta(hours=1)))
+    redis.delete(task_bell.QUEUED)
+    bulk_retry_task.stop(ana, batch)
+    assert redis.exists(task_bell.QUEUED)
+    assert fresh(batch).due_at <= utcnow()
+    assert fresh(batch).finished_at is None
+
+
+def test_one_of_which_all_has_ended_stops_at_once(ana: Actor) -> None:
+    (made,) = some(1, make_webhook())
+    batch = bulk_retry_task.start(ana, all_that(FAILED))
+    work()
+    finish(made, "delivered")
+    bulk_retry_task.stop(ana, batch)
+    assert (fresh(batch).state, fresh(batch).counts) == (TaskState.STOPPED, {"delivered": 1})
+
+
+def test_the_last_that_is_taken_out_ends_it_at_once(ana: Actor, redis: Redis) -> None:
+    batch, made = interrupted(ana)
+    redis.delete(task_bell.QUEUED)
+    take_out(ana, made[FEW])
+    assert not redis.exists(task_bell.QUEUED)
+    take_out(ana, made[-1])
+    assert redis.exists(task_bell.QUEUED)
+    assert told()[-1][1:] == (
+        "batch.delivery_taken_out",
+        {"delivery": {"from": None, "to": str(made[-1])}},
+    )
+    work()
+    assert fresh(batch).state == TaskState.DONE
+
+
+def test_what_is_handed_over_rings_for_the_workers(ana: Actor) -> None:
+    some(1, make_webhook())
+    bulk_retry_task.start(ana, all_that(FAILED))
+    before = bell.bell().count() or 0
+    work()
+    assert (bell.bell().count() or 0) > before
+
+
+def test_it_stops_by_itself_in_the_portals_name_and_gives_back_once(ana: Actor) -> None:
+    first, second = some(2, make_webhook())
+    batch = bulk_retry_task.start(ana, all_that(FAILED))
+    work()
+    lease(first)
+    with writing() as current:
+        current.execute(update(User).values(is_active=False))
+    work()
+    task = fresh(batch)
+    assert (task.state, task.stopped_by) == (TaskState.RUNNING, "The portal")
+    assert stored(second)["status"] == "failed"
+    finish(first, "delivered")
+    work()
+    assert fresh(batch).state == TaskState.STOPPED
+    assert messages(batch) == [("delivered", ""), ("unsent", "")]
+
+
+def test_who_stopped_it_stays_who_did_though_they_may_no_longer(ana: Actor) -> None:
+    (made,) = some(1, make_webhook())
+    batch = bulk_retry_task.start(ana, all_that(FAILED))
+    work()
+    lease(made)
+    bulk_retry_task.stop(ana, batch)
+    with writing() as current:
+        current.execute(update(User).values(is_active=False))
+    work()
+    finish(made, "delivered")
+    work()
+    assert (fresh(batch).state, fresh(batch).stopped_by) == (TaskState.STOPPED, "Ana")
+
+
+def test_what_is_no_longer_kept_when_its_turn_comes_is_skipped_and_says_so(ana: Actor) -> None:
+    made = some(FEW + 1, make_webhook())
+    batch = bulk_retry_task.start(ana, all_that(FAILED))
+    work()
+    forget(made[3])  # it waits
+    forget(made[2])  # it was handed over
+    for each in made[:2]:
+        finish(each, "delivered")
+    work()
+    task = fresh(batch)
+    assert (task.state, task.counts) == (TaskState.DONE, {"delivered": 2, "skipped": 2})
+    assert messages(batch)[2:] == [("skipped", "It is no longer kept.")] * 2
+
+
+def test_what_goes_to_a_webhook_that_is_deleted_meanwhile_is_skipped(ana: Actor) -> None:
+    hook = make_webhook(name="Sync")
+    (made,) = some(1, hook)
+    batch = bulk_retry_task.start(ana, all_that(FAILED))
+    collect(batch)
+    with writing() as current:
+        current.execute(update(Webhook).values(deleted_at=utcnow()))
+    work()
+    ((outcome, message),) = messages(batch)
+    assert (outcome, "“Sync” was deleted" in message) == ("skipped", True)
+    assert handed([made]) == []
+
+
+def test_nothing_is_started_or_continued_while_all_sending_is_stopped(ana: Actor) -> None:
+    batch, made = interrupted(ana)
+    switch.stop(make_user("admin").actor)
+    for verb in (
+        lambda: bulk_retry_task.start(ana, Selection(ticked=tuple(made[:1]))),
+        lambda: bulk_retry_task.go_on(ana, batch),
+    ):
+        with pytest.raises(Refusal, match="stopped"):
+            verb()
+    assert fresh(batch).state == TaskState.PAUSED
+
+
+@pytest.mark.parametrize(
+    ("make", "changes"),
+    [
+        (lambda ids: Selection(ticked=tuple(ids)), {"deliveries": 2}),
+        (lambda _: all_that(FAILED), {"status": "failed"}),
+        (lambda _: all_that(FAILED, again=True), {"status": "failed", "with_what_arrived": True}),
+        (lambda ids: Selection(rest_of=ids[0]), None),
+    ],
+)
+def test_what_was_asked_for_is_written_down(
+    ana: Actor, make: Callable[[list[UUID]], Selection], changes: dict[str, Any] | None
+) -> None:
+    ids = some(2, make_webhook())
+    bulk_retry_task.start(ana, make(ids))
+    ((by, action, found),) = told()
+    expected = {"rest_of": str(ids[0])} if changes is None else changes
+    assert (by, action) == ("Ana", "batch.started")
+    assert found == {name: {"from": None, "to": value} for name, value in expected.items()}
+
+
+def test_one_that_was_ticked_twice_is_not_missing(app: Flask) -> None:
+    (made,) = some(1, make_webhook())
+    counted = selection.count(Selection(ticked=(made, made)))
+    assert (counted.total, counted.skipped) == (1, {})
+    counted = selection.count(Selection(ticked=(made, uuid4())))
+    assert (counted.total, counted.skipped) == (1, {selection.Skip.GONE: 1})
+
+
+def test_failures_are_counted_in_the_order_in_which_they_ended(ana: Actor) -> None:
+    made = some(FEW, make_webhook())
+    batch = bulk_retry_task.start(ana, all_that(FAILED))
+    work()
+    finish(made[2], "delivered")  # before the others, and after them by its id
+    for each in made[:2]:
+        finish(each, "failed")
+    work()
+    cursor = fresh(batch).cursor["failures"]
+    assert list(cursor.values()) == [2]
+
+
+def test_an_automatic_try_and_one_that_reached_nobody_are_not_how_it_ended(ana: Actor) -> None:
+    (made,) = some(1, make_webhook())
+    batch = bulk_retry_task.start(ana, all_that(FAILED))
+    work()
+    make_attempt(made, kind="scheduled", outcome="delivered", code=200)
+    make_attempt(made, kind="manual", outcome="unreached", reason="refused", sender="one")
+    work()
+    assert (fresh(batch).state, fresh(batch).done) == (TaskState.RUNNING, 0)
+    finish(made, "failed")
+    work()
+    assert fresh(batch).counts == {"failed": 1}
+
+
+def test_whoever_has_it_continue_sends_it_and_a_name_that_is_gone_is_that_of_the_first(
+    ana: Actor,
+) -> None:
+    batch, _ = interrupted(ana)
+    sam = make_user("support", name="Sam")
+    assert runs.sender(fresh(batch)) == (ana.user_id, "Ana")
+    bulk_retry_task.go_on(sam.actor, batch)
+    assert runs.sender(fresh(batch)) == (sam.id, "Sam")
+    with writing() as current:
+        task = current.scalars(select(Task)).one()
+        task.cursor = {**task.cursor, runs.SENDER: 999_999}
+    assert runs.sender(fresh(batch)) == (999_999, "Ana")
+    assert runs.remaining(fresh(batch)) == 2

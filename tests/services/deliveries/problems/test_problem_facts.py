@@ -1,0 +1,214 @@
+"""What a problem says beside its number, and what was dismissed of it by whom."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from portal.engine.reason_keys import Reason
+from portal.lib.clock import utcnow
+from portal.models.deliveries import Priority
+from portal.services.bulk_retry import handover
+from portal.services.bulk_retry import task as bulk_retry_task
+from portal.services.bulk_retry.selection import Selection
+from portal.services.core.permissions import Actor
+from portal.services.core.refusals import Refusal
+from portal.services.core.unit_of_work import session
+from portal.services.deliveries import queued_rows
+from portal.services.deliveries.problems import queries as problems
+from portal.services.deliveries.problems.chosen import dismiss_chosen
+from portal.services.deliveries.problems.dismissal import bring_back, bring_back_chosen_by, dismiss
+from portal.services.deliveries.problems.dismissed_failures import dismissed, standing_of_failed
+from portal.services.deliveries.problems.queries import Problem
+from tests.services.bulk_retry.test_bulk_retry import some, work
+from tests.services.deliveries.problems.test_problems import fail, told
+from tests.support.deliveries import change, make_delivery, stored
+from tests.support.factories import Hook, make_user, make_webhook
+
+pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def sam(app: Flask) -> Actor:
+    return make_user("support", name="Sam").actor
+
+
+def retried(hook: Hook, reason: str, code: int | None = None, **columns: object) -> None:
+    make_delivery(
+        hook, **{"status": "retrying", "reason": reason, "code": code, "tries": 3, **columns}
+    )
+
+
+def problem(hook: Hook) -> Problem:
+    (found,) = problems.find_problems(hook.public_id)
+    return found
+
+
+@pytest.mark.parametrize("reasons", [("reset", "no_reply"), ("no_reply", "reset")])
+def test_reasons_that_read_the_same_tell_the_earliest_retry_and_the_last_failure(
+    reasons: tuple[str, str],
+) -> None:
+    now, until = utcnow(), utcnow() + 2 * MINUTE
+    hook = make_webhook(throttled=True, not_before=until)
+    for reason, minutes in zip(reasons, (9, 5), strict=True):
+        retried(hook, reason, due_at=now + minutes * MINUTE)
+    fail(hook, "no_reply", None, finished_at=now - 9 * MINUTE)
+    fail(hook, "reset", None, finished_at=now - 3 * MINUTE)
+    fail(hook, "no_reply", None, finished_at=now - 5 * MINUTE)
+    found = problem(hook)
+    assert (found.count, found.failed) == (5, 3)
+    assert found.next_retry_at == now + 5 * MINUTE
+    assert found.failed_at == now - 3 * MINUTE
+
+
+@pytest.mark.parametrize(
+    ("codes", "code"),
+    [((500, 500), 500), ((500, 502), None), ((502, 500), None), ((None, 500), None)],
+)
+def test_a_code_is_told_only_where_all_have_the_same(
+    codes: tuple[int | None, int | None], code: int | None
+) -> None:
+    hook, other = make_webhook(), make_webhook()
+    fail(hook, "server", codes[0])
+    retried(hook, "server", codes[1])
+    for each in codes:
+        fail(other, "server", each)
+    assert problem(hook).code == problem(other).code == code
+
+
+@pytest.mark.parametrize("in_order", [False, True])
+def test_in_order_the_head_goes_at_its_own_time_else_no_sooner_than_the_pause_ends(
+    in_order: bool,
+) -> None:
+    now = utcnow()
+    hook = make_webhook(in_order=in_order, throttled=True, not_before=now + 9 * MINUTE)
+    retried(hook, "refused", due_at=now + 5 * MINUTE)
+    found = problem(hook)
+    assert found.next_retry_at == now + (5 if in_order else 9) * MINUTE
+    assert found.is_paused
+
+
+def test_only_what_is_still_to_go_holds_others_up() -> None:
+    hook, other = make_webhook(in_order=True), make_webhook(in_order=True)
+    fail(hook)
+    for _ in range(2):
+        make_delivery(hook)
+    assert problem(hook).waits_behind == 0
+    retried(other, "refused")
+    make_delivery(other)
+    assert problem(other).waits_behind == 1
+
+
+def test_it_has_recovered_once_something_arrived_later_and_nothing_failed_since() -> None:
+    now = utcnow()
+    cases: tuple[tuple[dict[str, Any], bool], ...] = (
+        ({"last_delivered_at": now}, True),
+        ({"last_delivered_at": now - 9 * MINUTE}, False),
+        ({"last_delivered_at": now, "failing_since": now}, False),
+        ({}, False),
+    )
+    for columns, has_recovered in cases:
+        hook = make_webhook(**columns)
+        fail(hook, finished_at=now - 5 * MINUTE)
+        assert problem(hook).has_recovered is has_recovered
+
+
+def test_of_two_that_are_alike_the_first_by_name_stands_first() -> None:
+    for name in ("Desk", "cargo", "Auction"):
+        fail(make_webhook(name=name))
+    assert [name for name, *_ in told()] == ["Auction", "cargo", "Desk"]
+
+
+def test_what_was_sent_as_a_test_or_arrived_is_no_part_of_a_number() -> None:
+    hook = make_webhook()
+    fail(hook)
+    fail(hook, priority=Priority.TEST)
+    assert problem(hook).count == problems.count() == problems.count(hook.public_id) == 1
+
+
+def test_of_what_waits_in_a_bulk_retry_only_what_is_listed_counts(
+    sam: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handover, "MOST_UNDER_WAY", 1)
+    hook = make_webhook()
+    made = [fail(hook) for _ in range(4)]
+    bulk_retry_task.start(sam, Selection(ticked=tuple(made)))
+    work()
+
+    def waiting() -> int:
+        found = queued_rows.queued(session())
+        return sum(each.waiting for of_one in found.values() for each in of_one.values())
+
+    assert waiting() == 3
+    dismiss_chosen(sam, [made[1]])
+    assert waiting() == 2
+    dismiss(sam, hook.public_id, Reason.SERVER, utcnow())
+    assert waiting() == 0
+    assert bring_back(sam, hook.public_id, Reason.SERVER) == 2
+    assert waiting() == 2
+
+
+def test_what_is_handed_over_is_no_more_among_those_that_go_out_all_the_same(
+    sam: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handover, "MOST_UNDER_WAY", 1)
+    hook = make_webhook()
+    made = [fail(hook) for _ in range(2)]
+    bulk_retry_task.start(sam, Selection(ticked=tuple(made)))
+    work()
+    change(made[0], status="failed")  # its attempt has ended, and nobody has looked yet
+    done = dismiss(sam, hook.public_id, Reason.SERVER, utcnow())
+    assert (done.count, done.in_bulk_retry) == (2, 1)
+
+
+def test_nothing_is_dismissed_of_what_is_on_its_way_or_has_not_failed(sam: Actor) -> None:
+    hook = make_webhook()
+    (sent,) = some(1, hook)
+    bulk_retry_task.start(sam, Selection(ticked=(sent,)))
+    work()
+    arrived = make_delivery(hook, status="delivered")
+    with pytest.raises(Refusal, match="being sent again at this moment"):
+        dismiss_chosen(sam, [sent])
+    with pytest.raises(Refusal, match="only failed deliveries"):
+        dismiss_chosen(sam, [sent, arrived])
+
+
+def test_a_mark_is_no_earlier_than_the_end_that_it_dismisses(sam: Actor) -> None:
+    later = utcnow() + MINUTE
+    made = fail(make_webhook(), finished_at=later)
+    dismiss_chosen(sam, [made])
+    assert problems.find_problems() == []
+    standing = standing_of_failed(made)
+    assert standing is not None
+    assert (standing.is_dismissed, standing.at, standing.by) == (True, later, "Sam")
+    assert stored(made)["status"] == "failed"
+
+
+def test_what_was_dismissed_before_the_last_time_names_nobody(sam: Actor) -> None:
+    hook, now = make_webhook(), utcnow()
+    first = fail(hook, finished_at=now - 9 * MINUTE)
+    dismiss(sam, hook.public_id, Reason.SERVER, now - 9 * MINUTE)
+    last = fail(hook, finished_at=now - 5 * MINUTE)
+    dismiss(make_user("support", name="Ana").actor, hook.public_id, Reason.SERVER, now)
+    names = {each: standing_of_failed(each) for each in (first, last)}
+    assert {each and each.by for each in names.values()} == {None, "Ana"}
+    assert all(each and each.is_dismissed for each in names.values())
+    bring_back(sam, hook.public_id, Reason.SERVER)
+    (line,) = dismissed()
+    assert (line.count, line.by, line.at) == (1, None, None)
+
+
+def test_what_lies_under_a_whole_problem_as_well_is_not_brought_back_with_those_chosen() -> None:
+    sam, hook, now = make_user("support", name="Sam"), make_webhook(), utcnow()
+    early, other, late = (fail(hook, finished_at=now - each * MINUTE) for each in (9, 8, 5))
+    dismiss_chosen(sam.actor, [early, late])
+    done = dismiss(sam.actor, hook.public_id, Reason.SERVER, now - 8 * MINUTE)
+    assert done.count == 1
+    reason = Reason.SERVER
+    assert bring_back_chosen_by(sam.actor, hook.public_id, reason, sam.public_id) == 1
+    stands = {each: standing_of_failed(each) for each in (early, other, late)}
+    assert [found and found.is_dismissed for found in stands.values()] == [True, True, False]
+    with pytest.raises(Refusal, match="nothing to bring back"):
+        bring_back_chosen_by(sam.actor, hook.public_id, reason, sam.public_id)

@@ -1,0 +1,226 @@
+"""One delivery as its page tells it: its attempts, what holds it up, who else got it."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from portal.config.settings import Settings
+from portal.engine.signing.signatures import house_signature
+from portal.lib.clock import utcnow
+from portal.models.deliveries import Delivery, Priority
+from portal.models.webhooks import Webhook
+from portal.queue.names import DELIVERIES
+from portal.services.core import heartbeats
+from portal.services.core.permissions import Actor
+from portal.services.core.refusals import NotAllowed
+from portal.services.core.unit_of_work import session
+from portal.services.deliveries import attempt_detail, delays, signature_checks
+from portal.services.deliveries.answers import Said, answers_with, doubtful_among
+from portal.services.deliveries.delays import Delay, find_delay
+from portal.services.deliveries.detail import find_delivery
+from portal.services.deliveries.siblings import siblings_of
+from portal.services.deliveries.signature_checks import check_signature
+from portal.services.operations.sending import switch
+from portal.services.webhooks import crud
+from portal.services.webhooks.values import SecretMode, WebhookValues
+from tests.support.deliveries import BODY, change, lease, make_attempt, make_delivery
+from tests.support.factories import Hook, make_user, make_webhook, publish
+
+pytestmark = pytest.mark.usefixtures("app")
+LATE: dict[str, Any] = {"due_at": utcnow() - timedelta(seconds=30)}
+NEXT = "X-Asset-Webhook-Signature-Next"
+RETRY: dict[str, Any] = {"prior_status": "failed", "priority": Priority.INTERACTIVE}
+
+
+@pytest.fixture
+def ben(app: Flask) -> Actor:
+    return make_user("support", name="Ben").actor
+
+
+@pytest.mark.parametrize(("kind", "tries"), [("scheduled", 3), ("manual", 2)])
+def test_what_is_being_sent_is_an_attempt_and_planned_only_if_nobody_asked(
+    kind: str, tries: int
+) -> None:
+    made = make_delivery(status="retrying", tries=2)
+    make_attempt(made)
+    lease(made, kind=kind)
+    found = find_delivery(made)
+    assert (found.tries, found.attempts_made, found.is_untried) == (tries, 2, False)
+    assert [each.is_being_sent for each in found.attempts] == [False, True]
+
+
+def test_a_first_attempt_is_one_that_nothing_counts_before() -> None:
+    assert find_delivery(make_delivery()).is_untried
+    assert not find_delivery(make_delivery(tries=1)).is_untried
+    made = make_delivery()
+    make_attempt(made, outcome="unreached", reason="refused", sender="one")
+    assert find_delivery(made).is_untried
+    assert find_delivery(made).last_attempt is None
+
+
+def test_the_address_of_a_test_under_way_is_masked_where_it_is_a_secret() -> None:
+    address = "https://receiver.example.com/hook/a-token"
+    for is_secret in (False, True):
+        made = make_delivery(make_webhook(address, url_is_secret=is_secret))
+        lease(made, url=address)
+        (attempt,) = find_delivery(made).attempts
+        assert ("a-token" in attempt.url) is not is_secret
+
+
+def test_a_retry_and_a_test_wait_for_no_older_one() -> None:
+    hook = make_webhook(in_order=True)
+    first = make_delivery(hook)
+    found = find_delivery(make_delivery(hook))
+    assert (found.ahead, find_delivery(first).behind) == (first, 1)
+    assert found.behind == 0
+    for columns in (RETRY, {"priority": Priority.TEST}):
+        assert find_delivery(make_delivery(hook, **columns)).ahead is None
+
+
+def test_the_newest_attempts_are_told_oldest_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempt_detail, "MOST_ATTEMPTS", 2)
+    made = make_delivery(status="failed")
+    for _ in range(3):
+        make_attempt(made)
+    found = find_delivery(made)
+    assert [each.number for each in found.attempts] == [2, 3]
+    assert found.attempts_made == 3
+
+
+def test_what_does_not_send_is_not_taken_for_a_sender() -> None:
+    made = make_delivery(**LATE)
+    for kind in (heartbeats.SCHEDULER, heartbeats.WEB, heartbeats.worker_of("background")):
+        heartbeats.record_own(kind)
+        assert find_delay(find_delivery(made)) is Delay.NO_WORKER
+    heartbeats.record_own(heartbeats.PUMP)
+    assert find_delay(find_delivery(made)) is Delay.TURN
+
+
+def test_a_webhook_is_full_when_it_is_sent_as_many_as_it_gets_at_once(
+    session_settings: Settings,
+) -> None:
+    heartbeats.record_own(heartbeats.worker_of(DELIVERIES))
+    hook = make_webhook()
+    made, test = make_delivery(hook, **LATE), make_delivery(hook, priority=Priority.TEST, **LATE)
+    for _ in range(session_settings.webhook_max_in_flight - 1):
+        lease(make_delivery(hook))
+    assert find_delay(find_delivery(made)) is Delay.TURN
+    lease(make_delivery(hook))
+    assert find_delay(find_delivery(made)) is Delay.PLACES
+    # A test has a place of its own.
+    assert find_delay(find_delivery(test)) is Delay.TURN
+    lease(make_delivery(hook, priority=Priority.TEST), kind="test")
+    assert find_delay(find_delivery(test)) is Delay.PLACES
+
+
+def test_nothing_holds_up_what_is_not_long_due_or_is_not_to_go() -> None:
+    off = make_webhook(state="off")
+    for made in (
+        make_delivery(due_at=utcnow() - delays.SLOW + timedelta(seconds=5)),
+        make_delivery(off, **LATE),
+        make_delivery(status="retrying", **LATE),
+    ):
+        assert find_delay(find_delivery(made)) is None
+    made = make_delivery(**LATE)
+    assert find_delay(find_delivery(made)) is Delay.NO_WORKER
+    switch.stop(make_user("admin").actor)
+    assert find_delay(find_delivery(made)) is None
+
+
+def test_of_the_others_what_has_not_arrived_comes_first_by_name() -> None:
+    for name in ("Cargo", "Desk", "bench", "Auction"):
+        make_webhook(name=name)
+    publish()
+    rows = {
+        find_delivery(each).standing.webhook_name: each
+        for each in session().scalars(select(Delivery.public_id))
+    }
+    change(rows["Auction"], status="delivered")
+    found = siblings_of(rows["Cargo"])
+    assert [each.webhook_name for each in found.rows] == ["bench", "Desk", "Auction"]
+    assert found.more == 0
+
+
+def test_of_several_answers_that_fit_the_newest_is_told() -> None:
+    made = make_delivery(status="failed")
+    for text in ("out of stock: 1", "out of stock: 2", "100% sold"):
+        make_attempt(made, response_text=text)
+    (row_id,) = session().scalars(select(Delivery.id))
+    found = answers_with("stock", [row_id], [])
+    assert found == {row_id: Said("out of stock: 2", is_last=False)}
+    assert answers_with("sold", [row_id], []) == {row_id: Said("100% sold", is_last=True)}
+    # A sign of a search pattern is a sign like any other.
+    assert answers_with("0%", [row_id], [])[row_id].line == "100% sold"
+    assert answers_with("s%k", [row_id], []) == {}
+
+
+def test_only_the_last_attempt_that_arrived_can_be_doubtful() -> None:
+    said = '{"status": "error", "message": "not stored"}'
+    arrived, failed, mended = (make_delivery(status="delivered") for _ in range(3))
+    make_attempt(arrived, outcome="delivered", response_text=said)
+    make_attempt(failed, outcome="failed", response_text=said)
+    make_attempt(mended, outcome="delivered", response_text=said)
+    make_attempt(mended, outcome="delivered", response_text="ok")
+    assert doubtful_among([arrived, failed, mended]) == {arrived}
+    assert doubtful_among([]) == frozenset()
+
+
+@pytest.mark.parametrize("name", ["X-Asset-Webhook-Signature", NEXT])
+def test_the_signature_of_another_delivery_is_known_whichever_secret_made_it(
+    ben: Actor, name: str
+) -> None:
+    hook = make_webhook(secret="one of ours")
+    here, there = make_delivery(hook), make_delivery(hook)
+    theirs = house_signature(b"another body", "whatever made it")
+    make_attempt(there, request_headers=[[name, theirs]])
+    found = check_signature(ben, find_delivery(here), theirs)
+    assert str(there) in f"{found}"
+
+
+def test_only_so_many_neighbours_of_a_delivery_are_asked(
+    ben: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signature_checks, "NEIGHBOURS", 1)
+    monkeypatch.setattr(signature_checks, "NEWEST", 1)
+    hook = make_webhook(secret="one of ours")
+    ids = [make_delivery(hook) for _ in range(7)]
+    known = []
+    for number, each in enumerate(ids):
+        made = house_signature(f"body {number}".encode(), "whatever")
+        make_attempt(each, request_headers=[["X-Asset-Webhook-Signature", made]])
+        found = check_signature(ben, find_delivery(ids[3]), made)
+        known.append(str(each) in f"{found}" and each != ids[3])
+    # The one before, the one after, and the newest.
+    assert known == [False, False, True, False, True, False, True]
+
+
+def test_who_may_not_read_deliveries_may_not_ask_about_their_signatures() -> None:
+    nobody = make_user("support", is_active=False).actor
+    made = make_delivery(make_webhook(secret="one of ours"))
+    with pytest.raises(NotAllowed):
+        check_signature(nobody, find_delivery(made), "v1,x")
+
+
+def test_while_a_replaced_key_overlaps_both_are_known_for_what_they_are(ben: Actor) -> None:
+    ada = make_user("admin").actor
+    entered: dict[str, Any] = {
+        "name": "ERP",
+        "url": "https://erp.example.com/hook",
+        "events": ("asset.created",),
+        "secret_mode": SecretMode.OWN,
+    }
+    first, second = "the first long pass phrase 1111", "the other long pass phrase 2222"
+    public_id = crud.create(ada, WebhookValues(**entered, secret=first))
+    crud.edit(ada, public_id, 1, WebhookValues(**entered, secret=second))
+    (row,) = session().scalars(select(Webhook))
+    hook = Hook(row.id, public_id, "ERP", row.url, first)
+    delivery = find_delivery(make_delivery(hook))
+    for secret, words in (
+        (first, "X-Asset-Webhook-Signature, made with the earlier secret key"),
+        (second, "X-Asset-Webhook-Signature-Next, made with the new secret key"),
+        ("another one", "it is not ours"),
+    ):
+        assert words in check_signature(ben, delivery, house_signature(BODY, secret)).sentence

@@ -1,0 +1,259 @@
+"""What is told of a webhook at a glance, who hears of an event, and what waits for a retry."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import select, update
+
+from portal.engine.events.names import EventName
+from portal.engine.health import ATTENTION_FAILURES, End
+from portal.engine.reason_keys import Reason
+from portal.engine.retry_policy import AttemptKind
+from portal.lib.clock import utcnow
+from portal.models.audit import AuditEntry
+from portal.models.deliveries import Delivery, Priority
+from portal.models.webhooks import Webhook
+from portal.queue import bell
+from portal.services.core.refusals import Refusal
+from portal.services.core.unit_of_work import database_time, session, writing
+from portal.services.webhooks import health, queries
+from portal.services.webhooks.queries import WebhookOrder, list_webhooks
+from portal.services.webhooks.subscribers import count_listeners
+from portal.services.webhooks.values import place_of, url_problem
+from portal.services.webhooks.waiting_deliveries import reopen, send_waiting
+from tests.support.deliveries import lease, make_delivery
+from tests.support.factories import Hook, make_user, make_webhook
+
+pytestmark = pytest.mark.usefixtures("app")
+HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
+
+
+def row(hook: Hook) -> Webhook:
+    session().rollback()
+    return session().get_one(Webhook, hook.id)
+
+
+def failing(**columns: Any) -> Hook:
+    return make_webhook(**{"failures_in_row": 2, "failing_since": utcnow() - HOUR, **columns})
+
+
+def test_why_it_fails_is_told_of_the_youngest_that_did_not_arrive() -> None:
+    hook = failing()
+    make_delivery(hook, status="retrying", reason="dns")
+    make_delivery(hook, status="failed", reason="server", code=502)
+    make_delivery(hook, status="failed", reason="refused", priority=Priority.TEST)
+    make_delivery(hook, status="retrying")
+    make_delivery(hook, status="delivered", reason="gone")
+    assert queries.show(hook.public_id).fails_for == ("server", 502)
+    make_delivery(hook, status="retrying", reason="auth", code=401)
+    assert queries.show(hook.public_id).fails_for == ("auth", 401)
+    with writing() as current:
+        current.execute(update(Webhook).values(failing_since=None))
+    assert queries.show(hook.public_id).fails_for == (None, None)
+
+
+def test_the_oldest_that_is_held_or_still_to_be_sent_is_told() -> None:
+    now = utcnow()
+    hook = make_webhook(state="off")
+    for hours, status in (
+        (9, "delivered"),
+        (7, "held"),
+        (6, "held"),
+        (5, "retrying"),
+        (4, "waiting"),
+    ):
+        make_delivery(hook, status=status, created_at=now - hours * HOUR)
+    make_delivery(make_webhook(), created_at=now - 20 * HOUR)
+    found = queries.show(hook.public_id)
+    assert (found.held, found.oldest_held_at) == (2, now - 7 * HOUR)
+    assert found.oldest_open is not None
+    assert found.oldest_open.created_at == now - 5 * HOUR
+    assert queries.count_open(hook.public_id) == 4
+
+
+def test_the_list_begins_with_what_we_turned_off_and_ends_with_what_a_person_did() -> None:
+    off: dict[str, Any] = {"state": "off", "off_at": utcnow()}
+    make_webhook(name="Off by Ana", off_reason="person", **off)
+    make_webhook(name="Well")
+    failing(name="Fails")
+    failing(name="Left alone", throttled=True)
+    for name, reason in (("Gone", "gone"), ("Hopeless", "failing"), ("No key", "lost_key")):
+        make_webhook(name=name, off_reason=reason, **off)
+    worst_first = ["Gone", "Hopeless", "No key", "Left alone", "Fails", "Well", "Off by Ana"]
+    rows = list_webhooks().rows
+    assert [each.name for each in rows] == worst_first
+    needs = [each.name for each in rows if each.needs_attention]
+    assert needs == worst_first[:5]
+    by_name = [each.name for each in list_webhooks(order=WebhookOrder.NAME, reverse=True).rows]
+    assert by_name == sorted(worst_first, key=str.lower, reverse=True)
+    assert queries.count_on_and_off() == (3, 4)
+
+
+def test_by_what_was_sent_last_those_without_any_come_last() -> None:
+    hooks = {name: make_webhook(name=name) for name in ("A", "B", "C")}
+    for name in ("C", "A"):
+        make_delivery(hooks[name])
+    make_delivery(hooks["B"], priority=Priority.TEST)
+    assert [each.name for each in list_webhooks(order=WebhookOrder.LAST).rows] == ["A", "C", "B"]
+
+
+def test_whether_any_is_missing_leaves_tests_and_what_waits_out() -> None:
+    for status, priority, is_missing in (
+        ("failed", Priority.NORMAL, True),
+        ("retrying", Priority.BULK, True),
+        ("failed", Priority.TEST, False),
+        ("waiting", Priority.NORMAL, False),
+        ("stopped", Priority.NORMAL, False),
+    ):
+        hook = make_webhook()
+        make_delivery(hook, status=status, priority=priority)
+        (found,) = [each for each in list_webhooks().rows if each.public_id == hook.public_id]
+        assert found.has_missing is is_missing
+
+
+def test_each_webhook_hears_of_something_once_and_one_that_is_off_later() -> None:
+    both = (EventName.CREATED, EventName.UPDATED)
+    make_webhook(events=both)
+    make_webhook(events=both[:1])
+    make_webhook(events=both, state="off")
+    make_webhook(events=both, state="draft")
+    make_webhook(events=both, deleted_at=utcnow())
+    make_webhook(events=(EventName.DELETED,))
+    assert count_listeners(*both) == (2, 1)
+    assert count_listeners(EventName.UPDATED) == (1, 1)
+
+
+def waiting(hook: Hook, **columns: Any) -> Any:
+    later = {"status": "retrying", "tries": 1, "due_at": utcnow() + HOUR}
+    return make_delivery(hook, **{**later, **columns})
+
+
+def test_what_waits_for_later_is_what_the_schedule_set_for_later_than_a_minute() -> None:
+    hook = make_webhook()
+    for priority in (Priority.NORMAL, Priority.BULK, Priority.INTERACTIVE):
+        waiting(hook, priority=priority)
+    waiting(hook, due_at=utcnow() + timedelta(seconds=30))
+    waiting(hook, status="waiting")
+    lease(waiting(hook))
+    waiting(make_webhook())
+    assert queries.show(hook.public_id).waits == 3
+    for columns in (
+        {"reopened_at": utcnow()},
+        {"failures_in_row": 1, "failing_since": utcnow()},
+        {"state": "off"},
+    ):
+        other = make_webhook(**columns)
+        waiting(other)
+        assert queries.show(other.public_id).waits == 0
+
+
+def test_what_waits_for_later_is_sent_once_and_written_down() -> None:
+    ben, hook = make_user("support", name="Ben").actor, make_webhook()
+    for _ in range(2):
+        waiting(hook)
+    rung = bell.bell().count() or 0
+    assert send_waiting(ben, hook.public_id) == 2
+    assert (bell.bell().count() or 0) > rung
+    assert row(hook).reopened_at is not None
+    assert send_waiting(ben, hook.public_id) == 0
+    (entry,) = session().scalars(select(AuditEntry)).all()
+    assert (entry.action, entry.actor_name) == ("webhook.waiting_sent", "Ben")
+    assert entry.changes == {"deliveries": {"from": None, "to": 2}}
+    with pytest.raises(Refusal, match="is off"):
+        send_waiting(ben, make_webhook(state="off").public_id)
+
+
+def test_in_order_only_the_head_is_made_due() -> None:
+    ben, hook = make_user("support").actor, make_webhook(in_order=True)
+    head, other = waiting(hook), waiting(hook)
+    send_waiting(ben, hook.public_id)
+    assert row(hook).reopened_at is None
+    due = {each.public_id: each.due_at for each in _deliveries()}
+    assert due[head] <= utcnow()
+    assert due[other] > utcnow() + MINUTE
+
+
+def test_a_head_that_is_due_already_keeps_its_time() -> None:
+    hook, due_at = make_webhook(in_order=True), utcnow() - HOUR
+    waiting(hook, due_at=due_at)
+    with writing() as current:
+        reopen(current.connection(), hook.id, True, database_time(current))
+    assert [each.due_at for each in _deliveries()] == [due_at]
+
+
+def _deliveries() -> list[Any]:
+    session().rollback()
+    return list(session().scalars(select(Delivery)))
+
+
+def ended(hook: Hook, *ends: End) -> None:
+    """Attempts to it ended so."""
+    with writing() as current:
+        connection = current.connection()
+        now, rows = health.lock_webhooks(connection, [hook.id])
+        assert now is not None
+        health.write_health(connection, rows, {hook.id: ends}, now)
+
+
+def arrived_at(hook: Hook) -> datetime | None:
+    return row(hook).last_delivered_at
+
+
+def test_a_test_that_arrives_is_no_delivery_that_arrived() -> None:
+    hook = failing()
+    ended(hook, End(AttemptKind.TEST, None))
+    assert (arrived_at(hook), row(hook).failing_since) == (None, None)
+    ended(hook, End(AttemptKind.SCHEDULED, Reason.SERVER))
+    assert arrived_at(hook) is None
+    ended(hook, End(AttemptKind.SCHEDULED, Reason.SERVER), End(AttemptKind.MANUAL, None))
+    assert arrived_at(hook) is not None
+
+
+def test_when_something_last_arrived_is_written_once_a_second_at_most() -> None:
+    now = utcnow()
+    for ago, is_told in ((timedelta(milliseconds=1), True), (timedelta(seconds=5), False)):
+        hook = make_webhook()
+        with writing() as current:
+            at = database_time(current) - ago
+            current.get_one(Webhook, hook.id).last_delivered_at = at
+        ended(hook, End(AttemptKind.SCHEDULED, None))
+        if not is_told:
+            assert (arrived_at(hook) or now) > at
+
+
+def test_only_one_more_failure_turns_off_what_has_failed_for_days() -> None:
+    long_ago = utcnow() - timedelta(days=30)
+    hook = make_webhook(failing_since=long_ago, failures_in_row=ATTENTION_FAILURES)
+    ended(hook, End(AttemptKind.TEST, Reason.SERVER))
+    assert row(hook).state == "active"
+    ended(hook, End(AttemptKind.SCHEDULED, Reason.SERVER))
+    assert (row(hook).state, row(hook).off_reason) == ("off", "failing")
+    (entry,) = session().scalars(select(AuditEntry)).all()
+    assert entry.changes["status"] == {"from": "Active", "to": "Off"}
+    assert entry.changes["cause"]["to"].startswith("Nothing arrived for ")
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("https://ERP.example.com./hook", "https://erp.example.com:443"),
+        ("http://erp.example.com", "http://erp.example.com:80"),
+        ("https://erp.example.com:8443/", "https://erp.example.com:8443"),
+        ("", "inbox"),
+        ("erp", None),
+    ],
+)
+def test_a_place_is_scheme_host_and_port_with_the_usual_one(url: str, place: str | None) -> None:
+    assert place_of(url) == place
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "portal.localhost", "localhost.", "10.0.0.1", "0x0a000001", "10.1"]
+)
+def test_a_private_address_is_refused_however_it_is_written(app: Flask, host: str) -> None:
+    found = url_problem(f"http://{host}:9/hook")
+    assert found is not None
+    assert found.startswith("We may not send there: ")

@@ -1,0 +1,222 @@
+"""What a person changes about a webhook may have mended it, and what somebody decided about it is
+kept as it was meant."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from flask import Flask
+from sqlalchemy import select, update
+
+from portal.lib.clock import utcnow
+from portal.models.audit import AuditEntry
+from portal.models.operations import Reach
+from portal.models.webhooks import Webhook
+from portal.queue import bell
+from portal.services.core.refusals import Refusal
+from portal.services.core.unit_of_work import database_time, session, writing
+from portal.services.outbox import reach_rows
+from portal.services.webhooks import activation, crud, held_deliveries, secrets
+from portal.services.webhooks import queries as webhook_queries
+from portal.services.webhooks.activation import HeldChoice
+from portal.services.webhooks.held_deliveries import HeldDecision, Rest
+from portal.services.webhooks.values import SecretMode, WebhookValues
+from tests.support.deliveries import make_delivery, stored
+from tests.support.factories import Person, make_user, make_webhook
+
+pytestmark = pytest.mark.usefixtures("app")
+HEADERS = (("X-Site", "north"),)
+LONG_AGO = utcnow() - timedelta(days=3)
+IN_TROUBLE: dict[str, Any] = {
+    "failures_in_row": 7,
+    "throttled": True,
+    "pause": 300,
+    "not_before": utcnow() + timedelta(hours=1),
+    "failing_since": LONG_AGO,
+    "stopped_for": 600,
+    "updated_at": LONG_AGO,
+}
+Change = Callable[[Person, UUID], object]
+
+
+@pytest.fixture
+def ada(app: Flask) -> Person:
+    return make_user("admin", name="Ada")
+
+
+def values(**changes: Any) -> WebhookValues:
+    entered: dict[str, Any] = {
+        "name": "ERP",
+        "url": "https://erp.example.com/hook",
+        "events": ("asset.lost",),
+        "secret_mode": SecretMode.KEEP,
+        "headers": HEADERS,
+    }
+    return WebhookValues(**entered | changes)
+
+
+def edit(**changes: Any) -> Change:
+    def change(by: Person, public_id: UUID) -> object:
+        return crud.edit(by.actor, public_id, row(public_id).version, values(**changes))
+
+    return change
+
+
+def row(public_id: UUID) -> Webhook:
+    session().rollback()
+    return session().scalars(select(Webhook).where(Webhook.public_id == public_id)).one()
+
+
+def made_in_trouble(by: Person) -> UUID:
+    """One whose secret was replaced, and at which nothing arrives."""
+    first = values(secret_mode=SecretMode.OWN, secret="the first long pass phrase 1111")
+    public_id = crud.create(by.actor, first)
+    edit(secret_mode=SecretMode.OWN, secret="the other long pass phrase 2222")(by, public_id)
+    with writing() as current:
+        current.execute(update(Webhook).values(**IN_TROUBLE))
+    return public_id
+
+
+def rings() -> int:
+    return bell.bell().count() or 0
+
+
+def health(webhook: Webhook) -> tuple[object, ...]:
+    return webhook.failures_in_row, webhook.throttled, webhook.pause, webhook.not_before
+
+
+@pytest.mark.parametrize(
+    ("change", "mends"),
+    [
+        (edit(url="https://erp.example.com/other"), True),
+        (edit(headers=(("X-Site", "south"),)), True),
+        (edit(secret_mode=SecretMode.GENERATE), True),
+        (lambda by, public_id: secrets.switch_now(by.actor, public_id), True),
+        (edit(name="ERP 2"), False),
+        (edit(events=("asset.created",)), False),
+        (edit(), False),
+    ],
+)
+def test_what_may_have_mended_it_is_worth_an_attempt_at_once(
+    ada: Person, change: Change, mends: bool
+) -> None:
+    public_id = made_in_trouble(ada)
+    before, rung = health(row(public_id)), rings()
+    change(ada, public_id)
+    after = row(public_id)
+    assert health(after) == ((0, False, 0, None) if mends else before)
+    assert (rings() > rung) is mends
+    # It fails until something arrives.
+    assert (after.failing_since, after.stopped_for) == (LONG_AGO, 600)
+
+
+def test_an_edit_is_dated_and_counted_and_one_that_changes_nothing_is_not(ada: Person) -> None:
+    public_id = made_in_trouble(ada)
+    version = row(public_id).version
+    edit()(ada, public_id)
+    assert (row(public_id).version, row(public_id).updated_at) == (version, LONG_AGO)
+    edit(name="ERP 2")(ada, public_id)
+    assert row(public_id).version == version + 1
+    assert row(public_id).updated_at > LONG_AGO
+    secrets.switch_now(ada.actor, public_id)
+    assert row(public_id).version == version + 2
+
+
+def test_turned_on_it_begins_as_if_nothing_had_gone_wrong(ada: Person) -> None:
+    public_id = made_in_trouble(ada)
+    activation.turn_off(ada.actor, public_id)
+    activation.turn_on(ada.actor, public_id)
+    after = row(public_id)
+    assert health(after) == (0, False, 0, None)
+    assert (after.failing_since, after.stopped_for) == (None, 0)
+    assert (after.state, after.off_reason, after.off_at) == ("active", None, None)
+
+
+def test_at_another_address_nothing_is_known_of_the_way_there(ada: Person) -> None:
+    public_id = made_in_trouble(ada)
+    hook, other = row(public_id).id, make_webhook().id
+    with writing() as current:
+        now = database_time(current)
+        reach_rows.write_failures(current.connection(), "m1", [hook, other], now)
+
+    def doubted() -> set[int]:
+        session().rollback()
+        return set(session().scalars(select(Reach.webhook_id)))
+
+    edit(name="ERP 2")(ada, public_id)
+    assert doubted() == {hook, other}
+    edit(name="ERP 2", url="https://erp.example.com/other")(ada, public_id)
+    assert doubted() == {other}
+
+
+@pytest.mark.parametrize("was_secret", [False, True])
+@pytest.mark.parametrize("is_secret", [False, True])
+def test_an_address_that_was_or_is_a_secret_is_masked_on_both_sides(
+    ada: Person, was_secret: bool, is_secret: bool
+) -> None:
+    first = values(secret_mode=SecretMode.NONE, headers=(), url_is_secret=was_secret)
+    public_id = crud.create(ada.actor, first)
+    moved = {"url": "https://erp.example.com/another", "url_is_secret": is_secret}
+    edit(secret_mode=SecretMode.NONE, headers=(), **moved)(ada, public_id)
+    entry = session().scalars(select(AuditEntry).order_by(AuditEntry.id.desc())).first()
+    assert entry is not None
+    told = f"{entry.changes['url']}"
+    is_masked = was_secret or is_secret
+    assert ("another" in told, "/hook" in told) == (not is_masked, not is_masked)
+
+
+def test_one_that_is_made_off_says_since_when(ada: Person) -> None:
+    public_id = crud.create(ada.actor, values(secret_mode=SecretMode.NONE, is_active=False))
+    made = row(public_id)
+    assert (made.state, made.off_reason, made.owner_id) == ("off", "person", ada.id)
+    assert isinstance(made.off_at, datetime)
+
+
+def test_more_that_is_held_than_was_seen_is_decided_about_by_nobody(ada: Person) -> None:
+    hook = make_webhook(state="off", off_reason="person")
+    ids = [make_delivery(hook, status="held") for _ in range(3)]
+    seen = held_deliveries.look(hook.public_id)
+    assert seen.total == 3
+    fewer = seen._replace(total=2)  # one was still being sent
+    earlier = seen._replace(newest=seen.newest - 1)
+    for looked in (fewer, earlier):
+        decision = HeldDecision(send=ids[:1], rest=Rest.DISCARD, seen=looked)
+        with pytest.raises(Refusal, match="More happened"):
+            held_deliveries.decide(ada.actor, hook.public_id, decision)
+    assert [stored(each)["status"] for each in ids] == ["held"] * 3
+    decision = HeldDecision(send=ids[:1], rest=Rest.KEEP, seen=seen)
+    done = held_deliveries.decide(ada.actor, hook.public_id, decision)
+    assert (done.sent, done.discarded) == (1, 0)
+    assert [stored(each)["status"] for each in ids] == ["waiting", "held", "held"]
+
+
+def test_what_still_waits_when_it_is_turned_on_is_asked_about_however_much_it_is(
+    ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(activation, "RESTED_A_STEP", 1)
+    hook = make_webhook(state="off", off_reason="person")
+    ids = [make_delivery(hook) for _ in range(3)]
+    activation.turn_on(ada.actor, hook.public_id, HeldChoice.DISCARD)
+    assert [stored(each)["status"] for each in ids] == ["stopped"] * 3
+    assert {stored(each)["stopped_by"] for each in ids} == {"Ada"}
+
+
+def test_a_deleted_webhook_is_not_turned_off_any_more(app: Flask) -> None:
+    hook = make_webhook(deleted_at=utcnow())
+    with writing() as current:
+        activation.turn_off_gone(current, hook.id)
+    assert row(hook.public_id).state == "active"
+    assert session().scalars(select(AuditEntry)).all() == []
+
+
+def test_the_history_begins_with_the_newest_and_ends_at_its_limit(
+    ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    public_id = crud.create(ada.actor, values(secret_mode=SecretMode.NONE))
+    for name in ("B", "C", "D"):
+        edit(name=name)(ada, public_id)
+    monkeypatch.setattr(webhook_queries, "HISTORY", 3)
+    found = webhook_queries.history(public_id)
+    assert [each.changes["name"]["to"] for each in found] == ["D", "C", "B"]

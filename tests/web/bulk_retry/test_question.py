@@ -1,0 +1,187 @@
+"""What the question before a bulk retry says of those it means, and the report of what became of
+each."""
+
+import csv
+import io
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from flask import Flask
+from sqlalchemy import select, update
+
+from portal.lib.clock import utcnow
+from portal.models.batches import BatchRow, RowOutcome
+from portal.models.deliveries import Delivery, Priority
+from portal.services.bulk_retry import selection
+from portal.services.bulk_retry import task as bulk_retry_task
+from portal.services.bulk_retry.selection import Selection
+from portal.services.core.unit_of_work import writing
+from portal.services.deliveries.log.filters import LogFilter
+from tests.services.bulk_retry.test_bulk_retry import all_that, finish, handed, some, work
+from tests.support.deliveries import change, lease, make_delivery
+from tests.support.factories import make_user, make_webhook
+from tests.support.pages import Page, Pages
+from tests.web.signed_in import visit
+
+pytestmark = pytest.mark.both_databases
+
+
+@pytest.fixture
+def support(app: Flask) -> Pages:
+    """Support staff, signed in."""
+    return visit(app, "support")
+
+
+def ask(pages: Pages, query: str) -> Page:
+    return pages.get(f"/deliveries/retry?{query}")
+
+
+def test_each_reason_for_leaving_some_out_is_named_the_most_frequent_first(support: Pages) -> None:
+    sync, off = make_webhook(), make_webhook(state="off")
+    ids = [
+        make_delivery(sync),
+        *some(2, sync, status="delivered"),
+        make_delivery(off, status="failed"),
+        make_delivery(off, status="held"),
+        make_delivery(sync, status="failed", priority=Priority.TEST),
+        uuid4(),
+    ]
+    sending = make_delivery(sync)
+    lease(sending)
+    in_another = some(1, sync)
+    bulk_retry_task.start(make_user("support").actor, Selection(ticked=tuple(in_another)))
+    work()
+    change(in_another[0], status="failed")
+    ticked = [*ids, sending, *in_another]
+    page = ask(support, "&".join(f"delivery={each}" for each in [*ticked, ids[0], "junk"]))
+    assert "2 arrived already" in page.main
+    for words in (
+        "already waiting to be sent",
+        "being sent now",
+        "held, because the webhook is off",
+        "in another bulk retry that has not ended",
+        "sent as a test",
+        "for a webhook that is off or deleted",
+        "no longer kept",
+    ):
+        assert f"1 {words}" in page.main
+    assert page.main.index("2 arrived already") < page.main.index("1 sent as a test")
+
+
+def test_reasons_that_read_the_same_are_one_line_and_the_most_frequent_come_first(
+    support: Pages,
+) -> None:
+    hook = make_webhook(name="Sync")
+    some(2, hook, reason="dns")
+    some(2, hook, reason="reset")
+    some(1, hook, reason="no_reply")
+    some(1, hook)
+    page = ask(support, "all=1")
+    assert page.rows() == [
+        ["Sync", "6"],
+        ["Connection closed early", "3"],
+        ["Server not found", "2"],
+        ["No failure so far", "1"],
+    ]
+
+
+def test_a_count_that_ended_early_says_at_least(
+    support: Pages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some(3, make_webhook())
+    monkeypatch.setattr(selection, "MOST_COUNTED", 3)
+    assert ask(support, "all=1").h1 == "Retry at least 3 deliveries?"
+    monkeypatch.setattr(selection, "MOST_COUNTED", 4)
+    assert ask(support, "all=1").h1 == "Retry 3 deliveries?"
+    monkeypatch.setattr(selection, "COUNT_SECONDS", -1.0)
+    assert ask(support, "all=1").h1 == "Retry at least 3 deliveries?"
+
+
+@pytest.mark.parametrize("is_typed_over", [False, True])
+def test_what_comes_after_the_question_was_asked_is_not_meant(
+    support: Pages, is_typed_over: bool
+) -> None:
+    hook = make_webhook()
+    (made,) = some(1, hook)
+    form = ask(support, "all=1&status=failed").form()
+    (later,) = some(1, hook)
+    typed: dict[str, Any] = {"newest": "x"} if is_typed_over else {}
+    support.submit(form, **typed)
+    work()
+    assert handed([made, later]) == ([made, later] if is_typed_over else [made])
+
+
+def test_one_that_has_just_begun_is_told_only_where_it_may_want_the_same(support: Pages) -> None:
+    sync, door = make_webhook(name="Sync"), make_webhook(name="Door")
+    for hook in (sync, door):
+        some(1, hook)
+    wanted = LogFilter(webhook=sync.public_id)
+    bulk_retry_task.start(make_user("support", name="Sam").actor, all_that(wanted))
+    told = "Sam has just started another bulk retry"
+    for query, is_told in (
+        ("all=1", True),
+        (f"all=1&webhook={sync.public_id}", True),
+        (f"all=1&webhook={door.public_id}", False),
+    ):
+        assert (told in ask(support, query).main) is is_told
+    work()
+    assert told not in ask(support, "all=1").main
+
+
+@pytest.mark.parametrize(
+    ("query", "label", "back"),
+    [
+        ("all=1&status=failed", "Deliveries", "/deliveries?status=failed"),
+        ("delivery={made}&status=failed", "Deliveries", "/deliveries"),
+    ],
+)
+def test_it_leads_back_to_the_log_under_its_filter(
+    support: Pages, query: str, label: str, back: str
+) -> None:
+    (made,) = some(1, make_webhook())
+    page = ask(support, query.format(made=made))
+    assert back in page.links(label)
+    assert back in page.links("Cancel")
+
+
+def test_the_report_names_what_became_of_each(app: Flask, support: Pages) -> None:
+    hook = make_webhook(name="Sync")
+    made = some(6, hook, reason="server", code=500, asset_tag="AST-1", asset_name="Saw")
+    batch = bulk_retry_task.start(make_user("support").actor, Selection(ticked=tuple(made)))
+    work()
+    finish(made[3], "failed")
+    change(made[0], created_at=utcnow() - timedelta(days=1))
+    for each, outcome in zip(made, RowOutcome, strict=True):
+        row_id = select(Delivery.id).where(Delivery.public_id == each).scalar_subquery()
+        message = "It is no longer kept." if outcome is RowOutcome.SKIPPED else ""
+        with writing() as current:
+            one = update(BatchRow).where(BatchRow.delivery_id == row_id)
+            current.execute(one.values(outcome=outcome, message=message))
+    text = support.client.get(f"/batches/{batch}/report.csv", buffered=True).text
+    lines = list(csv.reader(io.StringIO(text.removeprefix("\ufeff"))))
+    assert lines[0] == [
+        "delivery_id",
+        "outcome",
+        "reason",
+        "code",
+        "event",
+        "event_name",
+        "asset_tag",
+        "asset_name",
+        "webhook",
+        "stored_at",
+    ]
+    assert [line[0] for line in lines[1:]] == [str(each) for each in made]
+    assert [line[1:3] for line in lines[1:]] == [
+        ["Not sent yet", ""],
+        ["Being sent", ""],
+        ["Delivered", ""],
+        ["Failed", "Server error (500)"],
+        ["Skipped", "It is no longer kept."],
+        ["Not sent: stopped before", ""],
+    ]
+    event = ["asset.created", "Asset created", "AST-1", "Saw", "Sync"]
+    assert [line[3:9] for line in lines[1:]] == [["500", *event]] * 6
+    assert lines[1][9] < lines[2][9]

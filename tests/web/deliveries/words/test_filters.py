@@ -1,0 +1,258 @@
+"""The filter above the log: what is asked for, in words and in addresses."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qs, urlsplit
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import pytest
+from flask import Flask, request
+
+from portal.lib.clock import utcnow
+from portal.services.deliveries.detail import find_delivery
+from portal.services.deliveries.log import pages as log_pages
+from portal.services.deliveries.log.filters import LogFilter, StatusFilter
+from portal.web.deliveries import log_presenter
+from portal.web.deliveries.forms import FAILED_IN, PERIODS, LogFilterForm, read_codes, time_words
+from portal.web.deliveries.place.list_place import LONGEST_LABEL, delivery_url, place_of
+from tests.support.deliveries import make_delivery
+from tests.support.factories import make_webhook
+
+VIENNA = ZoneInfo("Europe/Vienna")
+
+
+@contextmanager
+def asked(app: Flask, query: str) -> Iterator[LogFilterForm]:
+    """The form of the log at this address."""
+    with app.test_request_context(f"/deliveries?{query}"):
+        yield LogFilterForm(request.args)
+
+
+def chosen(app: Flask, query: str) -> LogFilter:
+    with asked(app, query) as form:
+        assert form.validate(), form.errors
+        return form.chosen()
+
+
+@pytest.mark.parametrize(
+    ("typed", "codes"),
+    [("404", (404, 404)), ("50x", (500, 509)), ("5XX", (500, 599)), ("1xx", (100, 199))],
+)
+def test_a_code_may_end_in_signs_that_stand_for_any_digit(
+    typed: str, codes: tuple[int, int]
+) -> None:
+    assert read_codes(typed) == codes
+
+
+@pytest.mark.parametrize("typed", ["600", "5x0", "x00", "50", "5000", "5\u0660\u0660", ""])
+def test_anything_else_is_no_code(typed: str) -> None:
+    with pytest.raises(ValueError, match="three digits"):
+        read_codes(typed)
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+def test_of_two_times_the_narrower_one_counts(app: Flask, hours: int) -> None:
+    with app.test_request_context():
+        begin, end = PERIODS["yesterday"][1]()
+    assert end is not None
+    since, until = (at + timedelta(hours=hours) for at in (begin, end))
+    typed = [f"{at.astimezone(VIENNA):%Y-%m-%d %H:%M}" for at in (since, until)]
+    wanted = chosen(app, f"time=yesterday&since={typed[0]}&until={typed[1]}")
+    assert (wanted.since, wanted.until) == (max(begin, since), min(end, until))
+    alone = chosen(app, f"since={typed[0]}")
+    assert (alone.since, alone.until) == (since, None)
+
+
+def test_the_second_time_comes_after_the_first(app: Flask) -> None:
+    for until, is_good in (("2026-03-01 09:00", True), ("2026-03-01 08:00", False)):
+        with asked(app, f"since=2026-03-01 08:00&until={until}") as form:
+            assert form.validate() is is_good
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("q=019a0000-0000-7000-8000-000000000001", {"search": "", "delivery": True}),
+        ("q=AST-1", {"search": "AST-1", "delivery": False}),
+        ("status=failed", {"status": StatusFilter.FAILED}),
+        ("reason=none", {"untried": True, "reasons": ()}),
+        ("reason=reset", {"reasons": ("reset", "no_reply"), "untried": False}),
+        ("asset=7", {"asset_id": 7}),
+        ("answer=out of stock", {"answer": "out of stock"}),
+    ],
+)
+def test_each_field_asks_for_its_part(app: Flask, query: str, expected: dict[str, object]) -> None:
+    wanted = chosen(app, query)
+    for name, value in expected.items():
+        found = getattr(wanted, name)
+        if name == "delivery":
+            assert (found is not None) is value
+        elif name == "reasons":
+            assert sorted(map(str, found)) == sorted(value)  # type: ignore[call-overload]
+        else:
+            assert found == value
+
+
+def test_of_when_it_failed_nothing_is_asked_about_when_it_was_stored(app: Flask) -> None:
+    wanted = chosen(app, "time=failed&since=2026-03-01 08:00&until=2026-03-01 09:00")
+    assert (wanted.since, wanted.until) == (None, None)
+    begin, end = (datetime(2026, 3, 1, hour, tzinfo=UTC) for hour in (7, 8))
+    assert wanted.failed == (begin, end)
+    assert chosen(app, "time=failed-hour").failed is not None
+    assert chosen(app, "time=hour").failed is None
+
+
+def test_a_time_that_has_an_end_says_which_it_is(app: Flask) -> None:
+    with app.test_request_context():
+        for span in ("hour", "day", "week", ""):
+            assert time_words(span) == ""
+        night, yesterday = time_words("night"), time_words("yesterday")
+        assert night.startswith("Last night (")
+        assert " 18:00 to " in night
+        assert night.endswith(" 08:00)")
+        assert yesterday.startswith("Yesterday (")
+        assert " to " not in yesterday
+        assert time_words("failed-night") == night.replace("Last night", "Failed last night")
+        assert time_words("failed-yesterday").startswith("Failed yesterday (")
+    assert set(FAILED_IN) == set(PERIODS)
+
+
+@pytest.mark.parametrize(
+    ("query", "leads"),
+    [
+        ("time=night&status=held", {"time": ["failed-night"]}),
+        ("since=2026-03-01&webhook=x", {"time": ["failed"], "since": ["2026-03-01"]}),
+        ("until=2026-03-01", {"time": ["failed"], "until": ["2026-03-01"]}),
+        ("time=failed-night", None),
+        ("time=failed&since=2026-03-01", None),
+        ("status=failed", None),
+    ],
+)
+def test_from_what_was_stored_in_a_time_one_comes_to_what_failed_in_it(
+    app: Flask, query: str, leads: dict[str, list[str]] | None
+) -> None:
+    with asked(app, query) as form:
+        found = parse_qs(urlsplit(log_presenter.failed_url(form)).query)
+        assert "status" not in found
+        found.pop("webhook", None)
+        assert found == (leads or {})
+        assert log_presenter.is_by_failure(form) is ("failed-" in query or "time=failed" in query)
+
+
+def test_a_search_leads_to_what_receivers_answered_unless_that_is_asked_already(app: Flask) -> None:
+    for query, answer in (("q=stock", "stock"), ("q=stock&answer=x", None), ("status=held", None)):
+        with asked(app, query) as form:
+            found = parse_qs(urlsplit(log_presenter.answers_url(form)).query)
+            assert found == ({"answer": [answer]} if answer else {})
+
+
+@pytest.mark.parametrize(
+    ("query", "is_searched", "is_a_problem"),
+    [
+        ("", False, False),
+        ("sort=when&cursor=x&all=1&retried=x&q=", False, False),
+        ("status=attention", True, True),
+        ("status=attention&webhook=x&reason=dns&code=500&sort=when", True, True),
+        ("status=attention&event=x", True, False),
+        ("status=failed&webhook=x", True, False),
+        ("webhook=x", True, False),
+    ],
+)
+def test_an_address_asks_for_all_for_a_problem_or_for_something_else(
+    app: Flask, query: str, is_searched: bool, is_a_problem: bool
+) -> None:
+    with asked(app, query):
+        assert log_presenter.is_searched() is is_searched
+        assert log_presenter.looks_for_problems() is is_a_problem
+        kept = {"sort", "cursor", "all", "retried"}
+        assert not kept & set(log_presenter.filters_in_force())
+        assert urlsplit(log_presenter.retry_all_url()).query.endswith("all=1")
+
+
+def test_a_tab_has_a_number_only_beside_no_other_filter(app: Flask) -> None:
+    hook = make_webhook()
+    for status in ("held", "waiting", "failed", "delivered"):
+        make_delivery(hook, status=status)
+    for query, counts in (
+        ("", [None, "1", "1", None, None, "1", None]),
+        (f"webhook={hook.public_id}", [None, "1", "1", None, None, "1", None]),
+        ("q=AST", [None] * 7),
+        ("event=asset.created", [None] * 7),
+    ):
+        with asked(app, query) as form:
+            assert form.validate()
+            tabs = log_presenter.tabs(form.chosen(), None)
+            assert [each.count for each in tabs] == counts
+            assert [each.is_bad for each in tabs].index(True) == 1
+            assert [each.is_here for each in tabs].index(True) == 0
+    with asked(app, "status=held") as form:
+        assert form.validate()
+        here = [each.label for each in log_presenter.tabs(form.chosen(), None) if each.is_here]
+        assert here == ["Held"]
+
+
+def test_an_assets_deliveries_are_counted_by_what_one_looks_for_first(app: Flask) -> None:
+    for status in ("delivered", "held", "failed", "waiting", "failed"):
+        make_delivery(status=status, asset_id=7)
+    make_delivery(status="stopped", asset_id=8)
+    with app.test_request_context():
+        found = log_presenter.counts_of_asset(7)
+    assert [words for words, _ in found] == ["2 failed", "1 held", "1 delivered"]
+    assert found[0][1] == "/deliveries?asset=7&status=failed"
+
+
+def test_a_long_label_is_cut_and_a_list_that_is_none_of_ours_is_called_back(app: Flask) -> None:
+    made = make_delivery(make_webhook(name="W" * 90))
+    detail = find_delivery(made)
+    hook = detail.webhook_id
+    for query, label in (
+        ("", "Deliveries"),
+        (f"webhook={hook}", f"{'W' * LONGEST_LABEL}…"),
+        ("asset=7", "AST-00007"),
+        ("list=/find?q=x", "Search"),
+        ("list=/batches/x", "Bulk retry"),
+        ("list=/somewhere", "Back"),
+        (f"list=/settings/webhooks/{hook}", "W" * 90),
+        ("list=/assets/7/deliveries", "Deliveries of AST-00007"),
+        ("code=nonsense", "Deliveries"),
+    ):
+        with app.test_request_context(f"/deliveries/{made}?{query}"):
+            assert place_of(detail).label == label
+
+
+def test_beside_a_filter_that_cannot_be_read_no_list_is_gone_through(app: Flask) -> None:
+    make_delivery()
+    made = make_delivery()
+    make_delivery()
+    for query, leads_on in (("status=waiting", True), ("code=nonsense&status=waiting", False)):
+        with app.test_request_context(f"/deliveries/{made}?{query}"):
+            place = place_of(find_delivery(made))
+            assert (bool(place.previous), bool(place.following)) == (leads_on, leads_on)
+            assert (place.url == "/deliveries") is not leads_on
+
+
+def test_a_delivery_keeps_where_it_was_found_unless_that_is_too_long(app: Flask) -> None:
+    made = UUID(int=1)
+    with app.test_request_context("/"):
+        log = delivery_url(made, "/deliveries?status=failed&sort=when&cursor=c&retried=x&junk=1")
+        assert parse_qs(urlsplit(log).query) == {
+            "status": ["failed"],
+            "sort": ["when"],
+            "cursor": ["c"],
+        }
+        other = delivery_url(made, "/assets/7/deliveries?cursor=c")
+        assert parse_qs(urlsplit(other).query) == {"list": ["/assets/7/deliveries?cursor=c"]}
+        long = delivery_url(made, f"/assets?q={'x' * 5000}")
+        assert urlsplit(long).query == ""
+
+
+def test_webhooks_are_chosen_by_name_whatever_its_letters(app: Flask) -> None:
+    make_webhook(name="Desk")
+    make_webhook(name="cargo", deleted_at=utcnow())
+    make_webhook(name="Auction", state="draft")
+    with asked(app, "") as form:
+        labels = [each[1] for each in form.webhook.choices or ()]
+    assert labels == ["Any webhook", "cargo (deleted)", "Desk"]
+    assert [name for _, name, _ in log_pages.webhook_names()] == ["cargo", "Desk"]

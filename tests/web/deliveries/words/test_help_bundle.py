@@ -1,0 +1,175 @@
+"""The help bundle of a delivery, and what its page says of the answer, line by line."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from flask import Flask
+
+from portal.lib.clock import utcnow
+from portal.models.deliveries import Priority
+from portal.services.deliveries.detail import find_delivery
+from portal.web.deliveries.help_bundle import bundle_of
+from portal.web.deliveries.presenter import DeliveryPage, page_of
+from tests.support.deliveries import change, lease, make_attempt, make_delivery
+from tests.support.factories import make_webhook
+
+
+@pytest.fixture(autouse=True)
+def page(app: Flask) -> Iterator[None]:
+    """A request for a page: times are told in somebody's zone."""
+    with app.test_request_context():
+        yield
+
+
+def shown(made: UUID, draft: UUID | None = None) -> DeliveryPage:
+    return page_of(find_delivery(made), draft)
+
+
+def bundle(made: UUID) -> list[str]:
+    """Its lines."""
+    return bundle_of(shown(made)).splitlines()
+
+
+def test_what_lets_somebody_in_at_the_receiver_is_hidden_in_its_answer() -> None:
+    made = make_delivery(status="failed")
+    headers = [[name, "let me in"] for name in ("Set-Cookie", "set-cookie2", "Authorization")]
+    make_attempt(made, reason="auth", code=401, response_headers=[*headers, ["Server", "nginx"]])
+    lines = bundle(made)
+    hidden = [line for line in lines if line.endswith(": ••••")]
+    assert [line.partition(":")[0] for line in hidden] == [
+        "Set-Cookie",
+        "set-cookie2",
+        "Authorization",
+    ]
+    assert "Server: nginx" in lines
+    assert "The answer had no text." in lines
+
+
+def test_it_says_of_an_answer_what_is_missing_and_to_which_attempt_it_belongs() -> None:
+    made = make_delivery(status="failed")
+    assert "None yet." in bundle(made)
+    assert "No answer." in bundle(made)
+    make_attempt(
+        made, reason="server", code=500, response_text="out of order", is_truncated=True, peer="::1"
+    )
+    lines = bundle(made)
+    assert "out of order" in lines
+    assert "(The answer was longer: only its beginning is kept.)" in lines
+    assert "   connected to ::1" in lines
+    assert not [line for line in lines if line.startswith("Nothing to the last attempt")]
+    make_attempt(made, reason="dns", kind="manual", actor="Ana")
+    (note,) = [line for line in bundle(made) if line.startswith("Nothing to the last attempt")]
+    assert note.startswith("Nothing to the last attempt. This came back to number 1, ")
+    assert "Nothing came back to the last attempt. This came back to “Attempt 1”" in (
+        shown(made).answer_note
+    )
+    kinds = [line.split("  ")[-1] for line in bundle(made) if line[:3] in ("1  ", "2  ")]
+    assert kinds == ["automatic: Server error (500)", "Retry by Ana: Server not found"]
+
+
+def test_each_end_of_an_attempt_has_its_words() -> None:
+    made = make_delivery()
+    make_attempt(made, outcome="delivered", code=204, phases={"total": 20})
+    make_attempt(made, outcome="interrupted")
+    make_attempt(made, outcome="unreached", reason="refused", sender="one")
+    lease(made)
+    ends = [line.rpartition("Z")[2] or line for line in bundle(made) if line[:3].strip().isdigit()]
+    told = [each.partition("automatic: ")[2] for each in ends]
+    assert told == [
+        "answered 204 in 20 ms",
+        "Interrupted",
+        "one could not connect; another machine took over.",
+        "being sent",
+    ]
+
+
+def test_a_changed_address_is_told_beside_the_one_that_was_used() -> None:
+    made = make_delivery(make_webhook("https://new.example.com/hook"), status="failed")
+    make_attempt(made, reason="dns", url="https://old.example.com/hook")
+    lines = bundle(made)
+    assert "POST https://old.example.com/hook" in lines
+    assert "(The webhook's address is now https://new.example.com/hook)" in lines
+
+
+def test_the_next_attempt_is_a_time_that_can_be_read_tomorrow() -> None:
+    later = utcnow() + timedelta(hours=1)
+    retried = make_delivery(status="retrying", tries=1, reason="dns", due_at=later)
+    in_order = make_webhook(in_order=True)
+    make_delivery(in_order, status="retrying", tries=1)
+    behind = make_delivery(in_order, status="retrying", tries=1, reason="dns")
+    failed = make_delivery(status="failed", tries=10, reason="dns")
+    for made in (retried, behind, failed):
+        make_attempt(made, reason="dns")
+
+    def following(made: UUID) -> str:
+        (line,) = [each for each in bundle(made) if each.startswith("Next automatic retry: ")]
+        return line.removeprefix("Next automatic retry: ")
+
+    assert following(retried).startswith(f"{later:%Y-%m-%d}")
+    assert following(behind) == "Once the older ones have arrived"
+    assert following(failed) == "None left"
+
+
+def test_it_tells_why_it_failed_before_and_whether_it_may_have_arrived_twice() -> None:
+    made = make_delivery(status="failed", tries=2, reason="read_timeout")
+    for _ in range(2):
+        make_attempt(made, reason="bad_request", code=422)
+    for _ in range(2):
+        make_attempt(made, kind="manual", reason="read_timeout")
+    lines = bundle(made)
+    assert "Before the last retry: Content not accepted (422), 2 times." in lines
+    assert "Where the problem is: The receiver's side" in lines
+    assert [line for line in lines if line.startswith("It may have arrived more than once")]
+
+
+def test_the_same_answer_is_looked_for_where_something_is_wrong_with_it() -> None:
+    made = make_delivery(status="failed")
+    make_attempt(made, reason="server", code=500, response_text=" \nout of order\nand more")
+    found = shown(made)
+    assert found.first_line == "out of order"
+    assert "answer=out+of+order" in found.same_answer_url
+    # A form that is tried out has no log.
+    assert shown(made, UUID(int=1)).same_answer_url == ""
+    well = make_delivery(status="delivered")
+    make_attempt(well, outcome="delivered", code=200, response_text="stored")
+    assert shown(well).same_answer_url == ""
+    doubtful = make_delivery(status="delivered")
+    make_attempt(doubtful, outcome="delivered", code=200, response_text="Import failed")
+    assert shown(doubtful).same_answer_url
+    assert shown(make_delivery()).same_answer_url == ""
+
+
+def test_how_many_wait_behind_it_is_one_or_many() -> None:
+    hook = make_webhook(in_order=True)
+    head = make_delivery(hook)
+    make_delivery(hook)
+    assert shown(head).behind == "1 delivery waits"
+    make_delivery(hook)
+    assert shown(head).behind == "2 deliveries wait"
+
+
+def test_the_help_is_opened_at_the_reason_of_the_last_attempt() -> None:
+    made = make_delivery(status="failed", reason="dns")
+    assert shown(made).help_url.endswith("#dns")
+    make_attempt(made, reason="server", code=500)
+    assert shown(made).help_url.endswith("#500")
+    make_attempt(made, outcome="interrupted")
+    assert shown(made).help_url.endswith("#interrupted")
+
+
+def test_what_is_announced_is_the_word_while_it_goes_on_and_all_of_it_at_the_end() -> None:
+    made = make_delivery()
+    assert shown(made).announcement == "Waiting"
+    change(made, status="failed", tries=1)
+    make_attempt(made, kind="manual", actor="Ana", reason="dns")
+    told = shown(made).announcement
+    assert told.startswith("Failed. Attempted again at ")
+    assert " by Ana: server not found. Not delivered after 1 attempt and 1 Retry" in told
+
+
+def test_a_test_has_a_heading_of_its_own_and_no_others_that_got_it() -> None:
+    test = shown(make_delivery(priority=Priority.TEST))
+    assert (test.heading, test.siblings.rows) == ("Test: Asset created", ())
+    assert shown(make_delivery()).heading == "Asset created"

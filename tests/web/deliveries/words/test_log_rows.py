@@ -1,0 +1,161 @@
+"""What a line of the log says of its result and of the next attempt, and what it offers."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from flask import Flask
+
+from portal.engine.health import LONGEST_PAUSE
+from portal.lib.clock import utcnow
+from portal.models.deliveries import Priority
+from portal.services.deliveries.log import pages as log_pages
+from portal.services.deliveries.log.filters import LogFilter
+from portal.services.deliveries.log.rows import LogRow
+from portal.services.operations.sending import switch
+from portal.web.deliveries import log_csv
+from portal.web.deliveries.rows import row_words
+from tests.support.deliveries import lease, make_attempt, make_delivery
+from tests.support.factories import make_user, make_webhook
+
+
+@pytest.fixture(autouse=True)
+def page(app: Flask) -> Iterator[None]:
+    """A request for a page: times are told in somebody's zone."""
+    with app.test_request_context():
+        yield
+
+
+def row_of(made: UUID) -> LogRow:
+    (row,) = log_pages.latest(LogFilter(delivery=made))
+    return row
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"status": "delivered", "code": 200, "took_ms": 143}, "200 in 143 ms"),
+        ({"status": "delivered", "code": 204}, "Answered 204"),
+        ({"status": "delivered"}, ""),
+        ({"status": "waiting"}, ""),
+        ({"status": "failed", "reason": "server", "code": 502}, "Server error (502)"),
+        (
+            {"status": "delivered", "reason": "server", "code": 500},
+            "Arrived before. Last attempt: Server error (500)",
+        ),
+    ],
+)
+def test_a_result_is_how_the_last_attempt_ended(columns: dict[str, Any], said: str) -> None:
+    row = row_of(make_delivery(**columns))
+    assert row_words.result(row) == said
+    assert bool(row_words.result_url(row)) is ("reason" in columns)
+
+
+def test_the_next_attempt_is_a_time_or_a_word_and_nothing_where_there_is_none() -> None:
+    hook, in_order = make_webhook(), make_webhook(in_order=True)
+    later = utcnow() + timedelta(minutes=3)
+    sending = make_delivery(hook)
+    lease(sending)
+    make_delivery(in_order)
+    behind = make_delivery(in_order)
+    due = make_delivery(hook, status="retrying", due_at=later)
+    now = make_delivery(hook)
+    told = [row_words.next_try(row_of(each)) for each in (sending, behind, due, now)]
+    assert told == ["", "after an older one", later, "now"]
+    off = make_delivery(make_webhook(state="off"))
+    test = make_delivery(make_webhook(state="off"), priority=Priority.TEST)
+    assert [row_words.next_try(row_of(each)) for each in (off, test)] == ["", "now"]
+
+
+def test_while_all_sending_is_stopped_nothing_goes_and_nothing_is_offered() -> None:
+    switch.stop(make_user("admin").actor)
+    in_order = make_webhook(in_order=True)
+    make_delivery(in_order)
+    sending = make_delivery()
+    lease(sending)
+    every = [
+        sending,
+        make_delivery(in_order),
+        make_delivery(),
+        make_delivery(make_webhook(state="off")),
+        make_delivery(status="failed"),
+    ]
+    told = [row_words.next_try(row_of(each)) for each in every]
+    assert told == ["", "after an older one", "when sending starts", "", ""]
+    assert not any(row_words.may_retry(row_of(each)) for each in every)
+
+
+def test_a_retry_is_offered_where_it_would_be_taken() -> None:
+    failed = make_delivery(status="failed")
+    others = [
+        make_delivery(),
+        make_delivery(status="delivered"),
+        make_delivery(status="failed", priority=Priority.TEST),
+        make_delivery(make_webhook(state="off"), status="failed"),
+        make_delivery(make_webhook(deleted_at=utcnow()), status="failed"),
+    ]
+    offered = [row_words.may_retry(row_of(each)) for each in (failed, *others)]
+    assert offered == [True] + [False] * len(others)
+
+
+def test_it_is_asked_about_first_only_where_it_could_overtake_another_one() -> None:
+    in_order, free = make_webhook(in_order=True), make_webhook()
+    head = make_delivery(in_order, status="retrying", tries=1)
+    behind = make_delivery(in_order, status="retrying", tries=1)
+    failed = make_delivery(in_order, status="failed")
+    alone = make_delivery(free, status="failed")
+    found = [row_words.may_overtake(row_of(each)) for each in (head, behind, failed, alone)]
+    assert found == [False, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("minutes", "why"),
+    [
+        (4, "The receiver isn't responding"),
+        (LONGEST_PAUSE // 60 + 5, "The receiver asked us to wait"),
+    ],
+)
+def test_what_is_paused_says_why_and_from_when_it_may_go(minutes: int, why: str) -> None:
+    until = utcnow() + timedelta(minutes=minutes)
+    row = row_of(make_delivery(make_webhook(throttled=True, not_before=until)))
+    assert (row_words.status_note(row), row_words.not_before(row)) == (why, "from")
+    in_order = make_webhook(in_order=True)
+    make_delivery(in_order)
+    row = row_of(make_delivery(in_order))
+    assert (row_words.status_note(row), row_words.not_before(row)) == (
+        "An older one goes first",
+        "",
+    )
+    row = row_of(make_delivery())
+    assert (row_words.status_note(row), row_words.not_before(row)) == ("", "")
+
+
+def test_it_counts_what_was_tried_and_what_may_have_been_received() -> None:
+    made = make_delivery(status="retrying", tries=3)
+    for reason, outcome in (
+        ("dns", "failed"),
+        ("server", "failed"),
+        ("server", "unreached"),
+        (None, "interrupted"),
+    ):
+        make_attempt(made, reason=reason, outcome=outcome)
+    row = row_of(made)
+    assert (row.tries, row.attempts, row.sent) == (3, 4, 2)
+    lease(made)
+    row = row_of(made)
+    assert (row.tries, row.attempts, row.sent) == (4, 5, 3)
+    lease(made, kind="manual")
+    row = row_of(made)
+    assert (row.tries, row.attempts, row.sent) == (3, 5, 3)
+
+
+def test_the_file_for_people_tells_seconds_and_why_one_is_paused(app: Flask) -> None:
+    until = utcnow() + timedelta(minutes=4)
+    make_delivery(status="delivered", code=200, took_ms=1500)
+    make_delivery(make_webhook(throttled=True, not_before=until))
+    heads, paused, arrived = log_csv.lines_for_people(LogFilter())
+    result, took = heads.index("Result"), heads.index("Took (seconds)")
+    assert (arrived[result], arrived[took]) == ("200 in 2 seconds", 1.5)
+    assert (paused[result], paused[took]) == ("The receiver isn't responding", None)

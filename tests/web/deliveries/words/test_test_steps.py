@@ -1,0 +1,119 @@
+"""Which step of a test each reason ends, and what is said of the others."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from portal.engine.reason_keys import Reason
+from portal.lib.clock import utcnow
+from portal.models.deliveries import Priority
+from portal.services.deliveries.detail import find_delivery
+from portal.web.deliveries.trial_steps import STEPS, State, TestStep, steps_of_test
+from tests.support.deliveries import lease, make_attempt, make_delivery
+
+ENDED_BY = {
+    "picked": (Reason.BAD_HEADERS, Reason.INTERNAL),
+    "name": (Reason.DNS,),
+    "connect": (Reason.BLOCKED, Reason.REFUSED, Reason.CONNECT_TIMEOUT, Reason.UNREACHABLE),
+    "tls": (Reason.TLS_EXPIRED, Reason.TLS_UNTRUSTED, Reason.TLS_NAME, Reason.TLS_OTHER),
+    "answer": (Reason.READ_TIMEOUT, Reason.RESET, Reason.SERVER, Reason.INTERRUPTED),
+}
+FAILED = {
+    "picked": "Could not be put together",
+    "name": "Name not found",
+    "connect": "Not connected",
+    "tls": "No secure connection",
+    "answer": "Not answered",
+}
+
+
+@pytest.fixture(autouse=True)
+def page(app: Flask) -> Iterator[None]:
+    """A request for a page: times are told in somebody's zone."""
+    with app.test_request_context():
+        yield
+
+
+def steps(status: str = "failed", **attempt: Any) -> list[TestStep]:
+    """The steps of a test with this attempt; of one without any if nothing is said."""
+    made = make_delivery(status=status, priority=Priority.TEST)
+    if attempt:
+        make_attempt(made, kind="test", **attempt)
+    return steps_of_test(find_delivery(made))
+
+
+@pytest.mark.parametrize(
+    ("end", "reason"), [(end, reason) for end, reasons in ENDED_BY.items() for reason in reasons]
+)
+def test_the_step_that_a_reason_ends_has_failed_and_no_later_one_was_reached(
+    end: str, reason: Reason
+) -> None:
+    found = steps(reason=str(reason), phases={"total": 2000})
+    place = STEPS.index(end)
+    states = [each.state for each in found]
+    assert states == [State.DONE] * place + [State.FAILED] + [State.LATER] * (4 - place)
+    assert (found[place].title, found[place].after) == (FAILED[end], "2 seconds")
+    assert {each.text for each in found[place + 1 :]} <= {"Not reached."}
+
+
+def test_an_answer_that_is_no_success_is_told_with_its_code_and_how_long_it_took() -> None:
+    *_, last = steps(reason="server", code=500, phases={"total": 250})
+    assert (last.title, last.state) == ("Answered 500 in 250 ms", State.FAILED)
+    assert last.text == "Server error."
+
+
+def test_each_step_of_one_that_arrived_says_where_and_after_how_long() -> None:
+    ends_at = utcnow() + timedelta(days=90)
+    found = steps(
+        "delivered",
+        outcome="delivered",
+        code=204,
+        peer="203.0.113.9",
+        certificate_ends_at=ends_at,
+        phases={"name": 10, "connect": 20, "tls": 30, "total": 40},
+    )
+    assert [(each.title, each.text, each.after) for each in found[1:3]] == [
+        ("Name found", "receiver.example.com", "10 ms"),
+        ("Connected", "To 203.0.113.9", "20 ms"),
+    ]
+    assert (found[3].title[:22], found[3].after) == ("Certificate good until", "30 ms")
+    assert found[4].title == "Answered 204 in 40 ms"
+    assert {each.state for each in found} == {State.DONE}
+
+
+def test_an_address_in_the_clear_has_no_certificate_and_one_that_is_a_number_no_name() -> None:
+    found = steps("delivered", outcome="delivered", code=200, url="http://203.0.113.9/x")
+    assert [each.title for each in found[1:4]] == ["No name to find", "Connected", "No certificate"]
+    assert [each.state for each in found[1:4]] == [State.DONE, State.DONE, State.NOTED]
+    assert found[1].text == "The address is a number: 203.0.113.9"
+    found = steps(reason="refused", url="http://receiver.example.com/")
+    assert [each.title for each in found[3:]] == ["Wait for the answer"]
+
+
+def test_before_it_has_ended_one_step_is_under_way_and_the_others_are_to_come() -> None:
+    ahead = ["Find the server's name", "Connect to the server", "Make the connection secure"]
+    found = steps("waiting")
+    assert [each.title for each in found][:4] == ["Waiting for the sending service", *ahead]
+    assert [each.state for each in found] == [State.NOW] + [State.LATER] * 4
+    assert {each.state for each in steps("stopped")} == {State.LATER}
+    made = make_delivery(priority=Priority.TEST)
+    lease(made, kind="test")
+    found = steps_of_test(find_delivery(made))
+    assert [each.state for each in found] == [State.DONE, State.NOW] + [State.LATER] * 3
+    assert found[0].title == "Picked up"
+
+
+def test_what_is_no_test_has_no_steps() -> None:
+    made = make_delivery(status="failed")
+    make_attempt(made, reason="dns")
+    assert steps_of_test(find_delivery(made)) == []
+
+
+def test_a_machine_that_could_not_connect_ended_no_step() -> None:
+    made = make_delivery(status="delivered", priority=Priority.TEST)
+    make_attempt(made, kind="test", outcome="delivered", code=200)
+    make_attempt(made, kind="test", outcome="unreached", reason="refused", sender="one")
+    assert steps_of_test(find_delivery(made))[-1].title.startswith("Answered 200")

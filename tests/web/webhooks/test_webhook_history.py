@@ -1,0 +1,118 @@
+"""What was done to a webhook, in sentences, and which change its failures are blamed on."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from portal.services.core.permissions import SYSTEM
+from portal.services.webhooks.queries import HistoryEntry
+from portal.web.webhooks import history
+
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def page(app: Flask) -> Iterator[None]:
+    """A request for a page: times are told in somebody's zone."""
+    with app.test_request_context():
+        yield
+
+
+def entry(action: str, before: timedelta = MINUTE, by: str = "Ana", **changes: Any) -> HistoryEntry:
+    told = {name: {"from": was, "to": now} for name, (was, now) in changes.items()}
+    return HistoryEntry(AT - before, by, f"webhook.{action}", told)
+
+
+@pytest.mark.parametrize(
+    ("change", "blamed"),
+    [
+        (entry("changed", url=("a", "b")), "the URL was edited"),
+        (entry("changed", secret_key=("a", "b")), "the secret key was changed"),
+        (entry("changed", custom_headers=([], ["X"])), "the custom headers were edited"),
+        (entry("changed", in_order=("no", "yes")), "“One at a time, in order” was changed"),
+        (
+            entry("changed", url=("a", "b"), secret_key=("a", "b")),
+            "the URL was edited and the secret key was changed",
+        ),
+        (entry("created"), "it was made"),
+        (entry("turned_on"), "it was turned on"),
+        (entry("secret_switched"), "the new secret key took over"),
+        (entry("changed", name=("a", "b")), ""),
+        (entry("turned_off"), ""),
+        (entry("changed", before=-MINUTE, url=("a", "b")), ""),
+        (entry("changed", before=timedelta(hours=24), url=("a", "b")), ""),
+        (entry("changed", before=timedelta(0), url=("a", "b")), "the URL was edited"),
+    ],
+)
+def test_failures_are_blamed_on_what_a_receiver_notices_and_was_changed_shortly_before(
+    change: HistoryEntry, blamed: str
+) -> None:
+    told = history.failures_began(AT, [change])
+    assert told.endswith(f"after {blamed}.") if blamed else told == ""
+    assert history.failures_began(None, [change]) == ""
+
+
+def test_of_several_changes_the_last_one_before_is_blamed() -> None:
+    later = entry("changed", before=-MINUTE, url=("a", "b"))
+    last = entry("secret_switched", before=MINUTE)
+    earlier = entry("created", before=HOUR)
+    told = history.failures_began(AT, [later, last, earlier])
+    assert told == "Failures began 1 minute after the new secret key took over."
+    lines = history.history_lines([later, last, earlier], AT)
+    assert [line.at for line in lines] == [AT + MINUTE, AT, AT - MINUTE, AT - HOUR]
+    assert (lines[1].sentence, lines[1].tone) == (told.rstrip("."), "danger")
+    (line,) = history.history_lines([], AT)
+    assert line.sentence == "Failures began"
+
+
+def test_only_a_new_address_after_that_moment_is_a_move() -> None:
+    moved, named = entry("changed", url=("a", "b")), entry("changed", name=("a", "b"))
+    tested = entry("tested_before_saving", url=(None, "b"))
+    assert history.has_moved(AT - HOUR, [named, moved])
+    for since, changes in ((AT, [moved]), (moved.at, [moved]), (AT - HOUR, [named, tested])):
+        assert not history.has_moved(since, changes)
+
+
+@pytest.mark.parametrize(
+    ("change", "detail"),
+    [
+        ({"events": ([], ["asset.lost"])}, ("Events", "", "Asset lost")),
+        (
+            {"events": (["asset.created"], ["asset.lost"])},
+            ("Events", "", "added Asset lost, removed Asset created"),
+        ),
+        ({"url": ("x", "x")}, ("URL", "", "x (a secret part was changed)")),
+        ({"url": ("x", "y")}, ("URL", "x", "y")),
+        ({"custom_headers": (["X"], ["X"])}, ("Custom headers", "", "a value was changed")),
+        ({"custom_headers": (["X"], [])}, ("Custom headers", "X", "none")),
+        ({"custom_headers": (["X"], ["X", "Y"])}, ("Custom headers", "X", "X, Y")),
+        ({"name": (None, "Sync")}, ("Name", "", "Sync")),
+        ({"deliveries_send": (None, 3)}, ("Held deliveries sent", "", "3")),
+    ],
+)
+def test_the_history_tells_each_change_and_no_secret(
+    change: dict[str, Any], detail: tuple[str, str, str]
+) -> None:
+    (line,) = history.history_lines([entry("changed", **change)])
+    assert line.details == [detail]
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence", "tone"),
+    [
+        (entry("turned_off", by=SYSTEM.name), "We turned this webhook off", "warning"),
+        (entry("turned_on"), "Ana turned this webhook on", "success"),
+        (entry("created"), "Ana created this webhook", "info"),
+        (entry("decided_about_held"), "Ana decided about what was held", "neutral"),
+        (entry("waiting_sent"), "Ana sent what was waiting for a retry", "neutral"),
+        (entry("something_new"), "Ana changed this webhook", "neutral"),
+    ],
+)
+def test_the_history_says_who_did_what(change: HistoryEntry, sentence: str, tone: str) -> None:
+    (line,) = history.history_lines([change])
+    assert (line.sentence, line.tone) == (sentence, tone)
