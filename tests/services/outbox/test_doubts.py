@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import select, update
 
 from portal.database.engine import database_now
+from portal.engine.reach import LONG_PATIENCE
 from portal.extensions import db
 from portal.models.operations import Process, Reach
 from portal.queue.names import BACKGROUND
@@ -13,7 +14,8 @@ from portal.services.core.heartbeats import worker_of
 from portal.services.core.unit_of_work import writing
 from portal.services.outbox import reach_rows
 from portal.services.outbox.reach_rows import RefutedDoubts
-from tests.services.dispatch.sending_machines import doubts, machines
+from tests.jobs.pump.delivery_clock import ended
+from tests.services.dispatch.sending_machines import doubts, machines, unreached
 from tests.support.factories import make_webhook, publish
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -33,11 +35,6 @@ def doubt(machine: str, *, since: datetime, refuted: bool = True) -> int:
         values = {"failed_at": since, "until": since, "pause": 5, "refuted": refuted}
         current.add(Reach(webhook_id=hook.id, machine=machine, since=since, **values))
     return hook.id
-
-
-def set_times(hook: int, **columns: datetime) -> None:
-    with writing() as current:
-        current.execute(update(Reach).where(Reach.webhook_id == hook).values(**columns))
 
 
 def test_of_more_than_it_can_knock_at_those_go_first_whose_turn_came_first(
@@ -131,3 +128,31 @@ def test_a_machine_is_told_of_with_its_first_doubt_and_how_many_were_refuted() -
         RefutedDoubts("m1", at - 2 * MINUTE, 2),
         RefutedDoubts("m2", at - 3 * MINUTE, 1),
     ]
+
+
+def test_after_a_further_failure_it_still_knows_whom_it_doubted_before() -> None:
+    first, _ = machines(2)
+    hooks = [make_webhook(), make_webhook()]
+    publish()
+    publish()
+    claims = first.claim()
+    of_one, of_other = ([each for each in claims if each.webhook.id == hook.id] for hook in hooks)
+    first.write_down(unreached(of_one[0]))
+    first.write_down(unreached(of_other[0]))
+    patience = [first.reach.patience_with(each.id, throttled=False) for each in hooks]
+    assert patience == [LONG_PATIENCE] * 2
+    first.write_down(ended(of_one[1]))
+    assert [each.webhook_id for each in doubts("m1")] == [hooks[1].id]
+
+
+def test_it_takes_back_what_it_left_as_soon_as_both_have_failed_there() -> None:
+    first, second = machines(2)
+    hook = make_webhook()
+    publish()
+    publish()
+    one, other = first.claim()
+    first.write_down(unreached(one))
+    assert not first.reach.takes(hook.id)
+    second.fail()
+    first.write_down(unreached(other))
+    assert first.reach.takes(hook.id)
