@@ -1,4 +1,4 @@
-"""What becomes of a delivery whose attempt was cut off: it goes again, or that was the last time."""
+"""What becomes of a delivery whose attempt was cut off: it goes again, or this was the last."""
 
 from uuid import UUID
 
