@@ -18,7 +18,7 @@ SAID = [
     ('{"reason": "R", "title": "T"}', "T"),
     ('{"error": "17", "errorMessage": "No such tag"}', "No such tag"),
     ('{"description": "D", "detail": "E"}', "E"),
-    ('{"message": "first\nsecond"}', "first second"),
+    ('{"message": "caf\\u00e9\n\tA"}', "café A"),
     # The beginning of a longer one.
     ('{"message": "It was cut o', "It was cut o"),
     ('{"message": "It was cut \\u00', "It was cut \\u00"),

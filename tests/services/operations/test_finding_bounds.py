@@ -109,7 +109,9 @@ def test_what_a_dead_process_has_said_is_told_no_more(settings: Settings) -> Non
 
 
 def test_a_duty_has_no_clock_of_its_own(settings: Settings) -> None:
-    assert told(settings, lives=[*LIVES, replace(life("sweep"), pid=None, skew=90.0)]) == []
+    assert (
+        told(settings, lives=[*LIVES, replace(life("sweep"), host="m9", pid=None, skew=90.0)]) == []
+    )
 
 
 def test_of_several_processes_of_a_machine_its_clock_is_told_once(settings: Settings) -> None:
