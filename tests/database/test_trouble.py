@@ -11,7 +11,10 @@ class DriverError(Exception):
 
     def __init__(self, words: str, state: str | None = None, result: int | None = None) -> None:
         super().__init__(words)
-        self.sqlstate, self.sqlite_errorcode = state, result
+        if state is not None:
+            self.sqlstate = state
+        if result is not None:
+            self.sqlite_errorcode = result
 
 
 class Clock:
