@@ -91,6 +91,7 @@ def test_times_are_told_in_a_persons_own_zone_if_it_is_known(
     [
         ("ärger", {"ÄRGER GmbH", "Ärger mit Übung", "viel ärger", "ärger mit übung"}),
         ("ärger mit übung", {"Ärger mit Übung", "ärger mit übung"}),
+        ("neue ölgefäße", {"Neue Ölgefäße"}),
         ("100%", {"100% Wolle"}),
         ("a_b", {"a_b"}),
     ],
@@ -99,7 +100,9 @@ def test_words_are_found_as_people_write_them_and_signs_stand_for_themselves(
     words: str, found: set[str]
 ) -> None:
     names = ["ÄRGER GmbH", "Ärger mit Übung", "viel ärger", "ärger mit übung"]
-    for number, name in enumerate([*names, "100% Wolle", "1000 Wolle", "a_b", "axb"]):
+    for number, name in enumerate(
+        [*names, "Neue Ölgefäße", "100% Wolle", "1000 Wolle", "a_b", "axb"]
+    ):
         make_user(name=name, email=f"{number}@example.com")
     wanted = select(User.name).where(any_holds([User.name], words))
     assert set(session().scalars(wanted)) == found
