@@ -104,6 +104,16 @@ def test_a_test_takes_no_turn_of_a_queue_in_order_but_a_place_of_the_pump(app: F
     assert [kinds(claim(1)) for _ in range(3)] == [[AttemptKind.TEST], [AttemptKind.SCHEDULED], []]
 
 
+def test_of_several_queues_in_order_no_more_heads_go_than_there_is_room_for(app: Flask) -> None:
+    del app
+    for _ in range(2):
+        queue = make_webhook(in_order=True)
+        make_delivery(queue)
+        make_delivery(queue, priority=Priority.TEST)
+    assert len(claim(3)) == 3
+    assert len(claim(3)) == 1
+
+
 def test_while_a_receiver_is_left_alone_only_persons_and_the_head_of_a_queue_go(
     app: Flask,
 ) -> None:
