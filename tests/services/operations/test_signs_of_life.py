@@ -3,16 +3,11 @@
 from datetime import datetime, timedelta
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import update
 
 from portal.models.operations import Process
-from portal.models.people import User
 from portal.services.core import heartbeats
-from portal.services.core.permissions import SYSTEM
-from portal.services.core.search import any_holds
-from portal.services.core.time_zones import zone_of
-from portal.services.core.unit_of_work import database_time, session, writing
-from tests.support.factories import make_user
+from portal.services.core.unit_of_work import database_time, writing
 
 pytestmark = pytest.mark.usefixtures("app")
 
@@ -65,44 +60,3 @@ def test_what_was_noted_is_told_once_with_the_next_sign() -> None:
     heartbeats.record_own("web", heartbeats.PROXY)
     names = [each.name for each in heartbeats.lives()]
     assert names == [heartbeats.PROXY, heartbeats.own_name("web")]
-
-
-@pytest.mark.parametrize(
-    ("chosen", "found"),
-    [
-        ("America/Lima", "America/Lima"),
-        (None, "Europe/Vienna"),
-        ("", "Europe/Vienna"),
-        # A later version's, and one that no version has had.
-        ("Mars/Olympus", "Europe/Vienna"),
-        ("../etc/passwd", "Europe/Vienna"),
-    ],
-)
-def test_times_are_told_in_a_persons_own_zone_if_it_is_known(
-    chosen: str | None, found: str
-) -> None:
-    ana = make_user(time_zone=chosen)
-    assert zone_of(session(), ana.actor).key == found
-    assert zone_of(session(), SYSTEM).key == "Europe/Vienna"
-
-
-@pytest.mark.parametrize(
-    ("words", "found"),
-    [
-        ("ärger", {"ÄRGER GmbH", "Ärger mit Übung", "viel ärger", "ärger mit übung"}),
-        ("ärger mit übung", {"Ärger mit Übung", "ärger mit übung"}),
-        ("neue ölgefäße", {"Neue Ölgefäße"}),
-        ("100%", {"100% Wolle"}),
-        ("a_b", {"a_b"}),
-    ],
-)
-def test_words_are_found_as_people_write_them_and_signs_stand_for_themselves(
-    words: str, found: set[str]
-) -> None:
-    names = ["ÄRGER GmbH", "Ärger mit Übung", "viel ärger", "ärger mit übung"]
-    for number, name in enumerate(
-        [*names, "Neue Ölgefäße", "100% Wolle", "1000 Wolle", "a_b", "axb"]
-    ):
-        make_user(name=name, email=f"{number}@example.com")
-    wanted = select(User.name).where(any_holds([User.name], words))
-    assert set(session().scalars(wanted)) == found
