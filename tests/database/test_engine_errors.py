@@ -46,7 +46,7 @@ def test_busy_is_what_sqlite_calls_so_in_any_of_its_forms() -> None:
 
 def test_a_time_is_stored_in_utc_and_none_without_its_zone() -> None:
     kind = UtcDateTime()
-    one, other = sqlite.dialect(), postgresql.dialect()
+    one, other = sqlite.dialect(), postgresql.dialect()  # type: ignore[no-untyped-call]
     noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
     abroad = noon.astimezone(timezone(timedelta(hours=5)))
     assert kind.process_bind_param(abroad, one) == datetime(2026, 3, 1, 12)  # noqa: DTZ001

@@ -138,7 +138,8 @@ def test_who_blocks_is_in_red_while_somebody_waits_for_a_lock(
     settings: Settings, kind: Kind
 ) -> None:
     blockers = [Blocker(0, "", "python import.py"), Blocker(7, "", "")]
-    facts = Facts(settings=settings, **WELL, blockers=blockers, trouble=Trouble(kind, "no"))
+    changes: dict[str, Any] = {**WELL, "blockers": blockers, "trouble": Trouble(kind, "no")}
+    facts = Facts(settings=settings, **changes)
     found = [each for each in find(facts, NOW) if each.key == "database_blocked"]
     level = Level.DANGER if kind is Kind.LOCKED else Level.WARNING
     assert [each.level for each in found] == [level] * 2

@@ -50,7 +50,7 @@ def test_nobody_waits_for_a_test_or_a_persons_retry_nor_for_what_is_due_later(
     left_alone: Hook, pause: datetime
 ) -> None:
     early = pause - 9 * MINUTE
-    others = [
+    others: list[dict[str, Any]] = [
         {"priority": Priority.TEST, "due_at": early},
         {"priority": Priority.INTERACTIVE, "due_at": early, **RETRIED},
         {"due_at": pause + timedelta(seconds=1)},
@@ -72,7 +72,7 @@ def test_behind_the_head_waits_what_is_to_go_in_order() -> None:
     hook, other = make_webhook(in_order=True), make_webhook(in_order=True)
     assert count_behind(session(), hook.id) == 0
     asked = {"priority": Priority.INTERACTIVE, **RETRIED}
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"priority": Priority.TEST},
         {},
         {},
