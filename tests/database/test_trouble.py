@@ -1,9 +1,14 @@
 """What an error of the driver says about the database, and for how long it is remembered."""
 
 import pytest
+from flask import Flask
+from sqlalchemy import insert, select
 
 from portal.database import trouble
 from portal.database.trouble import LONGEST_REASON, Kind, Trouble, TroubleBook, of_error, words_of
+from portal.extensions import db
+from portal.lib.clock import utcnow
+from portal.models.operations import Process
 
 
 class DriverError(Exception):
@@ -108,3 +113,23 @@ def test_a_lock_that_nobody_has_met_for_a_quarter_of_a_minute_is_gone_and_nothin
     assert book.present() == locked
     clock.now += 0.2
     assert book.present() == disk
+
+
+def test_trouble_is_over_with_the_rows_that_are_committed_and_not_with_those_that_are_not(
+    app: Flask,
+) -> None:
+    del app
+    full, at = Trouble(Kind.FULL, "no room"), utcnow()
+    values = {"name": "a", "kind": "a", "host": "", "started_at": at, "seen_at": at}
+    row = insert(Process).values(**values)
+    trouble.book.forget()
+    trouble.book.note(full)
+    with db.engine.connect().execution_options(writing=True) as connection:
+        connection.execute(row)
+        connection.rollback()
+        connection.execute(select(Process.name))
+        connection.commit()
+        assert trouble.book.present() == full
+        connection.execute(row)
+        connection.commit()
+        assert trouble.book.is_empty

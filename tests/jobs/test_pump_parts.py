@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 from flask import Flask
-from sqlalchemy import Connection, event, update
+from sqlalchemy import Connection, event, select, update
 from sqlalchemy.exc import OperationalError
 
 from jobs.deliver import equip
@@ -20,6 +20,7 @@ from jobs.pump.returns import Returns
 from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.models.tasks import Task
+from portal.models.webhooks import Webhook
 from portal.queue import bell, task_bell
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
@@ -185,3 +186,26 @@ def test_at_the_end_what_was_cut_off_leaves_an_attempt_and_what_was_not_sent_non
     nobodys = unsent._replace(token=uuid4())
     returns.finish([nobodys], until=float("inf"))
     assert len(attempts()) == 1
+
+
+def test_what_waits_for_anothers_lock_is_written_after_all_the_others(
+    writer: DatabaseWriter, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if writer.is_sqlite:
+        pytest.skip("there nobody has a lock while somebody else writes")
+    kept = Recorder(writer, desk)
+    hooks = [make_webhook(), make_webhook()]
+    publish()
+    waiting, other = (ended(each) for each in claim())
+    kept.add(waiting)
+    with db.engine.begin() as somebody:
+        mine = Webhook.id == waiting.claim.webhook.id
+        somebody.execute(select(Webhook.id).where(mine).with_for_update())
+        assert kept.write(None, beside=False) is not None
+        assert kept.waits_for == {waiting.claim.webhook.id}
+        monkeypatch.setattr(recorder, "RESULTS_A_WRITE", 1)
+        kept.add(other)
+        assert kept.write(None, beside=False) is not None
+        arrived = [each.webhook_id for each in deliveries() if each.status == "delivered"]
+        assert arrived == [other.claim.webhook.id]
+    assert {each.id for each in hooks} == {*arrived, waiting.claim.webhook.id}

@@ -156,3 +156,21 @@ def test_it_takes_back_what_it_left_as_soon_as_both_have_failed_there() -> None:
     second.fail()
     first.write_down(unreached(other))
     assert first.reach.takes(hook.id)
+
+
+def test_what_answered_before_it_left_anything_to_others_is_not_heard_of_since() -> None:
+    first, second = machines(2)
+    down, well = make_webhook(), make_webhook()
+    for _ in range(2):
+        publish()
+    claims = first.claim()
+    of_one = [each for each in claims if each.webhook.id == down.id]
+    of_other = [each for each in claims if each.webhook.id == well.id]
+    first.write_down(unreached(of_one[0]), ended(of_other[0]))
+    second.fail()
+    first.look()  # nothing is left to anybody now
+    first.write_down(unreached(of_one[1]), ended(of_other[1]))
+    second.knock(reached=True)
+    first.look()
+    assert not first.reach.takes(down.id)
+    assert first.reach.is_wary_of(well.id)
