@@ -60,7 +60,7 @@ def left_to_others(doubts: Iterable[Doubt], machine: str, others: Set[str]) -> f
     for each in doubts:
         if each.machine == machine:
             own.add(each.webhook_id)
-        elif each.machine in others:
+        else:
             known.add((each.webhook_id, each.machine))
     return frozenset(each for each in own if any((each, other) not in known for other in others))
 

@@ -15,6 +15,10 @@ SAID = [
     ('[{"title": "Bad"}]', "Bad"),
     ('{"errors": ["No name", "No tag"]}', "No name"),
     ('{"message": "caf\\u00e9 \\"A\\"\\nis shut"}', 'café "A" is shut'),
+    ('{"reason": "R", "title": "T"}', "T"),
+    ('{"error": "17", "errorMessage": "No such tag"}', "No such tag"),
+    ('{"description": "D", "detail": "E"}', "E"),
+    ('{"message": "caf\\u00e9\n\tA"}', "café A"),
     # The beginning of a longer one.
     ('{"message": "It was cut o', "It was cut o"),
     ('{"message": "It was cut \\u00', "It was cut \\u00"),
@@ -44,6 +48,9 @@ def test_the_line_with_what_was_looked_for_is_shown_from_shortly_before_it() -> 
     assert line_with("at 9", "all is well\n  it broke at 9\n") == "it broke at 9"
     line = line_with("needle", "x" * 500 + "needle" + "y" * 500)
     assert line.startswith("…" + "x" * 40 + "needley")
+    shortly = "x" * 40 + "needle"
+    assert line_with("needle", shortly) == shortly
+    assert line_with("needle", "y" + shortly) == "…" + shortly
     # The sentence does not hold it, so it is not shown for it.
     assert line_with("17", '{"message": "No", "code": 17}') == '{"message": "No", "code": 17}'
 

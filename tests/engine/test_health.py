@@ -38,7 +38,7 @@ def seconds(health: Health) -> float:
 @pytest.mark.parametrize(
     "reason",
     ["rate", "unavailable", "refused", "dns", "connect_timeout", "read_timeout", "reset",
-     "no_reply", "unreachable", "tls_expired"],
+     "no_reply", "unreachable", "tls_expired", "tls_untrusted", "tls_name", "tls_other"],
 )  # fmt: skip
 def test_an_overloaded_or_unreachable_receiver_is_left_alone(reason: str) -> None:
     health = health_after(FINE, fails(Reason(reason)), NOW)
@@ -73,6 +73,13 @@ def test_the_receiver_may_ask_for_a_longer_pause_but_not_for_a_shorter_one() -> 
     assert seconds(health_after(FINE, fails(Reason.RATE, retry_after=1), NOW)) == 5
     later = health_after(THROTTLED, fails(Reason.RATE, retry_after=90), NOW)
     assert (seconds(later), later.pause) == (90, 5)
+
+
+def test_of_several_pauses_that_were_asked_for_the_longest_counts() -> None:
+    asked = health_after(THROTTLED, fails(Reason.RATE, retry_after=90), NOW)
+    assert seconds(health_after(asked, fails(Reason.RATE, retry_after=30), NOW)) == 90
+    assert seconds(health_after(asked, fails(Reason.REFUSED), NOW)) == 90
+    assert seconds(health_after(asked, fails(Reason.REFUSED, probe=True), NOW)) == 10
 
 
 def test_a_success_opens_it_and_forgets_the_failures() -> None:
@@ -124,6 +131,20 @@ def test_five_days_of_failing_without_a_success_are_enough() -> None:
     end = NOW + timedelta(days=1)
     assert announced_end(9, waited.failing_since, end - timedelta(days=3), 86_400) is None
     assert announced_end(9, waited.failing_since, end - timedelta(days=2), 86_400) == end
+
+
+@pytest.mark.parametrize(
+    ("failures", "left", "is_announced"),
+    [(0, timedelta(days=2), True), (0, timedelta(days=2, seconds=1), False),
+     (0, timedelta(seconds=1), True), (3, timedelta(), False), (4, timedelta(), True)],
+)  # fmt: skip
+def test_the_end_is_announced_two_days_before_and_later_where_the_next_failure_brings_it(
+    failures: int, left: timedelta, is_announced: bool
+) -> None:
+    since = NOW - timedelta(days=5) + left
+    end = announced_end(failures, since, NOW)
+    assert end == (NOW + left if is_announced else None)
+    assert announced_end(failures, None, NOW) is None
 
 
 @pytest.mark.parametrize(("wait", "asked"), [(-1, False), (300, False), (301, True)])

@@ -50,7 +50,7 @@ def name_of(url: str) -> Name | None:
     parts = urlsplit(url)
     host = parts.hostname or ""
     try:
-        ip_address(host.partition("%")[0])
+        ip_address(host)
     except ValueError:
         return Name(host, parts.port or (443 if parts.scheme == "https" else 80))
     return None

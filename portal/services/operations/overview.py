@@ -7,7 +7,7 @@ from sqlalchemy import select
 from portal.models.assets import Asset
 from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook, WebhookState
-from portal.services.core.counting import COUNT_LIMIT, capped
+from portal.services.core.counting import capped
 from portal.services.core.unit_of_work import session
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import StatusFilter
@@ -17,10 +17,7 @@ from portal.services.webhooks.draft_rows import draft_ids
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """Counts (`capped`), each as the list that shows it counts.
-
-    `problems`: what needs attention, of which `failed` for good.
-    """
+    """Counts (`capped`), each as its list counts it. `problems`: what needs attention."""
 
     webhooks_on: int
     webhooks_off: int
@@ -35,16 +32,6 @@ class Overview:
     def webhooks(self) -> int:
         """All webhooks, on and off."""
         return self.webhooks_on + self.webhooks_off
-
-    @property
-    def attention(self) -> int:
-        """How many deliveries need attention."""
-        return min(COUNT_LIMIT + 1, sum(each.count for each in self.problems))
-
-    @property
-    def failed(self) -> int:
-        """How many of them failed for good."""
-        return min(COUNT_LIMIT + 1, sum(each.failed for each in self.problems))
 
 
 def overview() -> Overview:

@@ -98,6 +98,13 @@ def test_it_names_what_an_answer_may_not_repeat() -> None:
     assert set(secrets_in("http://[broken")) == set()
 
 
+def test_a_part_of_a_secret_address_is_secret_by_itself_if_it_is_long_and_not_in_each() -> None:
+    parts = {"7654321", "87654321", "automations", "webhookb2", "IncomingWebhook"}
+    found = set(secrets_in(f"https://a.example/{'/'.join(parts)}", is_secret=True))
+    assert found & parts == {"87654321"}
+    assert {"a+b", "a b"} == set(secrets_in("https://a.example/?key=a+b"))
+
+
 def test_an_address_that_is_hidden_in_another_way_is_still_the_same() -> None:
     url = f"https://a.example/hook?key={TOKEN}"
     for shown in (masked_address(url), f"https://a.example/{MASK}"):

@@ -69,6 +69,24 @@ def test_a_head_is_complete_with_the_blank_line_of_the_final_answer() -> None:
     assert head.headers == (("X", "1"), ("x", "2"))
 
 
+def test_of_a_head_no_more_is_kept_than_can_be_stored() -> None:
+    many = [f"X-{number}: {number}\r\n".encode() for number in range(MAX_KEPT_HEADERS + 1)]
+    head = read_head([b"HTTP/1.1 200 OK\r\n", *many, b"\r\n"])
+    assert [name for name, _ in head.headers] == [f"X-{each}" for each in range(MAX_KEPT_HEADERS)]
+    long = [b"HTTP/1.1 200 " + b"o" * 200, b"\r\n", b"n" * 200, b": ", b"v" * 9999, b"\r\n\r\n"]
+    head = read_head(long)
+    assert (len(head.phrase), [(len(name), len(value)) for name, value in head.headers]) == (
+        96,
+        [(100, 2048)],
+    )
+
+
+def test_all_early_answers_are_skipped_and_lines_that_are_no_fields() -> None:
+    early = [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early\r\nX: 1\r\n\r\n"]
+    head = read_head([*early, b"HTTP/1.1 404 Not here\r\nno field\r\nY:2\r\n\r\n"])
+    assert head == (True, "Not here", (("Y", "2"),))
+
+
 def test_technical_text_is_one_bounded_line() -> None:
     assert one_line("a\r\n b\0c\ud800") == "a b\ufffdc\ufffd"
     assert len(one_line("x" * 9999)) == 500

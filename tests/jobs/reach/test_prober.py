@@ -99,12 +99,14 @@ def test_it_benches_its_machine_and_takes_it_back(
     prober.go_round()
     assert [each.refuted for each in doubts()] == [True] * 3
     assert caplog.messages == ["m1 cannot reach receivers: it sends nothing until it can."]
+    assert not prober._reach.takes(4711)
     with writing() as current:
         current.execute(update(Webhook).values(url=receiver.url))
     make_due()
     prober.go_round()
     assert doubts() == []
     assert caplog.messages[1:] == ["m1 sends again."]
+    assert prober._reach.takes(4711)
 
 
 def test_beside_the_pump_it_goes_round_by_itself(prober: Prober, receiver: Receiver) -> None:

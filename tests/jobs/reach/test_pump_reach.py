@@ -9,6 +9,7 @@ from redis import Redis
 from sqlalchemy import delete, event, update
 
 from jobs.deliver import deliver_due, equip
+from jobs.sweep import sweep
 from portal.database.engine import database_now
 from portal.engine.events.names import EventName
 from portal.extensions import settings
@@ -17,6 +18,7 @@ from portal.models.operations import Process
 from portal.queue import bell
 from portal.queue.names import DELIVER_DUE
 from portal.services.core.unit_of_work import writing
+from portal.services.outbox.due import has_claimable
 from portal.services.outbox.reach import own_reach
 from tests.jobs.pump.delivery_clock import attempts, only_delivery
 from tests.jobs.pump.test_pump_life import queued
@@ -165,3 +167,16 @@ def test_one_machine_alone_asks_for_nothing_more(app: Flask, receiver: Receiver)
     own = [each for each in said if "reach" in each or "benched_at" in each]
     assert own == []
     assert doubts() == []
+
+
+def test_the_sweep_rings_for_what_this_machine_leaves_to_another(
+    other: Machine, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del other
+    hook = make_webhook()
+    publish()
+    redis.flushall()  # whoever stored it has rung
+    monkeypatch.setattr(own_reach, "connecting", {hook.id})
+    assert not has_claimable()
+    sweep()
+    assert DELIVER_DUE in queued(redis)

@@ -6,13 +6,16 @@ from datetime import timedelta
 
 import pytest
 from flask import Flask
+from sqlalchemy import update
 
 from portal.engine.retry_policy import AttemptKind
 from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
+from portal.models.webhooks import Webhook
+from portal.services.core.unit_of_work import writing
 from portal.services.dispatch.claim_types import Claim
-from tests.jobs.pump.delivery_clock import ask_for_retry, claim, deliveries
+from tests.jobs.pump.delivery_clock import ask_for_retry, claim, deliveries, ended, write_down
 from tests.support.deliveries import make_delivery
 from tests.support.factories import Hook, make_webhook
 
@@ -86,6 +89,53 @@ def test_a_queue_in_order_has_one_place_for_its_head_and_what_is_sent_again(
         ask_for_retry(deliveries()[number].id, priority=priority)
     assert kinds(claim()) == [first]
     assert claim() == []
+
+
+def test_a_test_takes_no_turn_of_a_queue_in_order_but_a_place_of_the_pump(app: Flask) -> None:
+    del app
+    queue = make_webhook(in_order=True)
+    make_delivery(queue, status="failed")
+    ask_for_retry(deliveries()[0].id, priority=Priority.BULK)
+    make_delivery(queue, priority=Priority.TEST)
+    assert kinds(claim()) == [AttemptKind.TEST, AttemptKind.MANUAL]
+    other = make_webhook(in_order=True)
+    make_delivery(other)
+    make_delivery(other, priority=Priority.TEST)
+    assert [kinds(claim(1)) for _ in range(3)] == [[AttemptKind.TEST], [AttemptKind.SCHEDULED], []]
+
+
+def test_of_several_queues_in_order_no_more_heads_go_than_there_is_room_for(app: Flask) -> None:
+    del app
+    for _ in range(2):
+        queue = make_webhook(in_order=True)
+        make_delivery(queue)
+        make_delivery(queue, priority=Priority.TEST)
+    assert len(claim(3)) == 3
+    assert len(claim(3)) == 1
+
+
+def test_while_a_receiver_is_left_alone_only_persons_and_the_head_of_a_queue_go(
+    app: Flask,
+) -> None:
+    del app
+    pause = utcnow() + timedelta(minutes=5)
+    for in_order in (False, True):
+        paused = make_webhook(in_order=in_order, throttled=True, not_before=pause)
+        make_delivery(paused)
+        for priority in (Priority.BULK, Priority.INTERACTIVE):
+            make_delivery(paused, status="failed")
+            ask_for_retry(deliveries()[-1].id, priority=priority)
+    taken = claim()
+    rows = {each.id: each for each in deliveries()}
+    found = {(each.webhook.id, rows[each.delivery_id].priority) for each in taken}
+    assert found == {(rows[each.delivery_id].webhook_id, Priority.INTERACTIVE) for each in taken}
+    write_down(*map(ended, taken))
+    first = min(rows.values(), key=lambda each: each.id).webhook_id
+    with writing() as current:
+        current.execute(update(Webhook).values(throttled=True, not_before=pause))
+    assert [(each.webhook.id == first, each.kind) for each in claim()] == [
+        (False, AttemptKind.SCHEDULED)
+    ]
 
 
 def test_deliveries_of_one_event_share_its_body(hook: Hook) -> None:

@@ -184,3 +184,29 @@ def test_those_that_are_gone_are_turned_off_in_the_order_of_their_ids() -> None:
     lines = select(AuditEntry.target_id).where(AuditEntry.action == "webhook.turned_off")
     told = list(db.session.scalars(lines.order_by(AuditEntry.id)))
     assert told == [str(webhook(each).public_id) for each in (ids[0], ids[7])]
+
+
+def test_gone_said_of_an_earlier_address_turns_nothing_off() -> None:
+    hook = make_webhook()
+    publish()
+    (before,) = claim()
+    with writing() as current:
+        current.execute(update(Webhook).values(version=Webhook.version + 1))
+    write_down(ended(before, Reason.GONE))
+    assert (only_delivery().status, webhook(hook.id).state) == ("failed", "active")
+    publish()
+    (now,) = claim()
+    write_down(ended(now, Reason.GONE))
+    assert webhook(hook.id).state == "off"
+
+
+def test_of_several_that_come_at_once_the_one_that_ended_last_says_how_its_receiver_is() -> None:
+    hook = make_webhook()
+    for _ in range(2):
+        publish()
+    first, second = claim()
+    failed = ended(first, Reason.REFUSED)
+    arrived = ended(second)._replace(finished_at=failed.finished_at + SECOND)
+    write_down(arrived, failed)
+    after = webhook(hook.id)
+    assert (after.failures_in_row, after.throttled, after.failing_since) == (0, False, None)

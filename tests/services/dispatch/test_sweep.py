@@ -66,3 +66,38 @@ def test_what_is_to_be_put_to_rest_is_locked_in_one_order(app: Flask) -> None:
     for number in numbers:
         make_delivery(make_webhook(id=number, state="off"))
     assert dispatch_sweep.find_unsettled(db.session.connection()) == sorted(numbers)
+
+
+def test_what_waits_for_one_that_is_well_again_is_spread_in_steps(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del app
+    monkeypatch.setattr(dispatch_sweep, "SPREAD_A_STEP", 2)
+    hook, now = make_webhook(reopened_at=utcnow()), utcnow()
+    later = {"status": "retrying", "due_at": now + timedelta(hours=5)}
+    made = [make_delivery(hook, **later) for _ in range(4)]
+    other = make_delivery(**later)
+    soon = now + timedelta(minutes=1, seconds=30)
+    seen = []
+    for _ in range(4):
+        touched = dispatch_sweep.settle()
+        spread = sum(stored(each)["due_at"] < soon for each in made)
+        seen.append((touched, spread, reopened(hook.id)))
+    assert seen == [(2, 2, True), (2, 4, True), (0, 4, False), (0, 4, False)]
+    assert stored(other)["due_at"] == later["due_at"]
+
+
+def reopened(row_id: int) -> bool:
+    db.session.rollback()
+    return db.session.get_one(Webhook, row_id).reopened_at is not None
+
+
+def test_what_is_open_at_a_webhook_that_was_deleted_is_stopped_also_if_it_was_on(
+    app: Flask,
+) -> None:
+    del app
+    made = make_delivery(make_webhook(deleted_at=utcnow()))
+    cut_off = make_delivery()
+    lease(cut_off, -1)
+    assert dispatch_sweep.settle() == 2
+    assert (stored(made)["status"], stored(cut_off)["tries"]) == ("stopped", 1)

@@ -1,0 +1,211 @@
+"""The parts of a pump one by one: its duties, what it keeps to record, and what it gives back."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from flask import Flask
+from sqlalchemy import Connection, event, select, update
+from sqlalchemy.exc import OperationalError
+
+from jobs.deliver import equip
+from jobs.pump import database_writer, recorder
+from jobs.pump.database_writer import DatabaseWriter
+from jobs.pump.desk import Desk
+from jobs.pump.duties import Duties
+from jobs.pump.recorder import Recorder
+from jobs.pump.returns import Returns
+from portal.extensions import db
+from portal.lib.clock import utcnow
+from portal.models.tasks import Task
+from portal.models.webhooks import Webhook
+from portal.queue import bell, task_bell
+from portal.services.bulk_retry import task as bulk_retry_task
+from portal.services.bulk_retry.selection import Selection
+from portal.services.core import heartbeats
+from portal.services.core.unit_of_work import writing
+from portal.services.dispatch.claim_types import Claim
+from tests.jobs.pump.delivery_clock import attempts, claim, deliveries, ended, leases, only_delivery
+from tests.support.deliveries import lease, make_delivery, stored
+from tests.support.factories import make_user, make_webhook, publish
+from tests.support.servers import ValkeyServer
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def writer(app: Flask, monkeypatch: pytest.MonkeyPatch) -> DatabaseWriter:
+    """One that tries again at once."""
+    del app
+    monkeypatch.setattr(database_writer, "PAUSE", 0.0)
+    return DatabaseWriter(equip().engine)
+
+
+@pytest.fixture
+def desk() -> Iterator[Desk]:
+    made = Desk(lambda: None, works_beside=False)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def duties(writer: DatabaseWriter, desk: Desk) -> Duties:
+    return Duties(bell.bell(), writer, desk, every=0.0)
+
+
+@contextmanager
+def refused() -> Iterator[None]:
+    """The database takes nothing for a while."""
+
+    def refuse(_connection: Connection) -> None:
+        raise OperationalError("COMMIT", {}, OSError("cut"), connection_invalidated=True)
+
+    event.listen(equip().engine, "commit", refuse)
+    yield
+    event.remove(equip().engine, "commit", refuse)
+
+
+def do(duties: Duties, *, without: set[int] | None = None, is_behind: bool = False) -> None:
+    duties.at = 0.0
+    duties.do(set(), without or set(), is_behind=is_behind, beside=False)
+
+
+def has_signed() -> bool:
+    db.session.rollback()
+    return heartbeats.age(heartbeats.PUMP) is not None
+
+
+def claims(count: int) -> list[Claim]:
+    make_webhook()
+    for _ in range(count):
+        publish()
+    return claim()
+
+
+def test_who_has_sent_something_gives_a_sign_of_it_with_its_duties(duties: Duties) -> None:
+    do(duties)
+    assert not has_signed()
+    duties.note_claims()
+    with refused():
+        do(duties)
+    assert not has_signed()
+    do(duties)
+    assert has_signed()
+
+
+def test_nothing_is_put_right_while_results_are_not_written(duties: Duties) -> None:
+    open_one = make_delivery(make_webhook(state="off"))
+    do(duties, is_behind=True)
+    assert stored(open_one)["status"] == "waiting"
+    do(duties)
+    assert stored(open_one)["status"] == "held"
+
+
+def test_leases_of_webhooks_whose_results_are_kept_are_left_alone(duties: Duties) -> None:
+    kept, other = make_webhook(), make_webhook()
+    made = [make_delivery(kept), make_delivery(other)]
+    for each in made:
+        lease(each, -1)
+    do(duties, without={kept.id})
+    assert [each.webhook_id for each in leases()] == [kept.id]
+    assert [stored(each)["tries"] for each in made] == [0, 1]
+
+
+@pytest.mark.parametrize("is_due", [True, False])
+def test_it_rings_for_long_work_that_is_due(
+    duties: Duties, valkey_server: ValkeyServer, is_due: bool
+) -> None:
+    failed = make_delivery(status="failed")
+    batch = bulk_retry_task.start(make_user().actor, Selection(ticked=(failed,)))
+    due_at = utcnow() - MINUTE if is_due else utcnow() + MINUTE
+    with writing() as current:
+        current.execute(update(Task).where(Task.public_id == batch).values(due_at=due_at))
+    valkey_server.empty_out()  # whoever stored it has rung
+    do(duties)
+    assert valkey_server.client().exists(task_bell.QUEUED) == is_due
+
+
+def test_after_an_outage_results_are_written_in_parts_and_nothing_is_claimed_before_the_end(
+    writer: DatabaseWriter, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder, "RESULTS_A_WRITE", 2)
+    kept, asked = Recorder(writer, desk), []
+
+    def look(_connection: Connection, *, without: set[int]) -> list[Claim]:
+        asked.append(without)
+        return []
+
+    made = claims(5)
+    for each in made:
+        kept.add(ended(each))
+    assert kept.tokens == {each.token for each in made}
+    with refused():
+        assert kept.write(look, beside=False) is None
+    assert (kept.is_behind, len(asked)) == (True, 1)
+    seen = []
+    for _ in range(3):
+        done = kept.write(look, beside=False)
+        assert done is not None
+        assert done.claims is None
+        arrived = sum(each.status == "delivered" for each in deliveries())
+        seen.append((arrived, kept.is_behind, kept.is_empty))
+    assert seen == [(2, True, False), (4, True, False), (5, False, True)]
+    assert (kept.tokens, len(asked)) == (set(), 1)
+    assert kept.write(look, beside=False) is None
+
+
+def test_what_was_not_sent_is_given_back_once_the_database_takes_it(
+    writer: DatabaseWriter, desk: Desk
+) -> None:
+    returns, (only,) = Returns(writer, desk), claims(1)
+    assert not returns.give_back(beside=False)
+    returns.add([only])
+    with refused():
+        assert not returns.give_back(beside=False)
+    assert (returns.tokens, returns.is_empty) == ({only.token}, False)
+    assert [returns.give_back(beside=False) for _ in range(2)] == [True, False]
+    assert (returns.tokens, returns.is_empty) == (set(), True)
+    assert (leases(), attempts(), only_delivery().attempts) == ([], [], 0)
+
+
+def test_at_the_end_what_was_cut_off_leaves_an_attempt_and_what_was_not_sent_none(
+    writer: DatabaseWriter, desk: Desk
+) -> None:
+    returns, (sent, unsent) = Returns(writer, desk), claims(2)
+    returns.add([unsent])
+    returns.finish([sent], until=0.0)  # no time is left
+    assert len(leases()) == 2
+    returns.finish([sent], until=float("inf"))
+    assert leases() == []
+    assert [(each.delivery_id, each.outcome) for each in attempts()] == [
+        (sent.delivery_id, "interrupted")
+    ]
+    assert [each.tries for each in deliveries()] == [0, 0]
+    nobodys = unsent._replace(token=uuid4())
+    returns.finish([nobodys], until=float("inf"))
+    assert len(attempts()) == 1
+
+
+def test_what_waits_for_anothers_lock_is_written_after_all_the_others(
+    writer: DatabaseWriter, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if writer.is_sqlite:
+        pytest.skip("there nobody has a lock while somebody else writes")
+    kept = Recorder(writer, desk)
+    hooks = [make_webhook(), make_webhook()]
+    publish()
+    waiting, other = (ended(each) for each in claim())
+    kept.add(waiting)
+    with db.engine.begin() as somebody:
+        mine = Webhook.id == waiting.claim.webhook.id
+        somebody.execute(select(Webhook.id).where(mine).with_for_update())
+        assert kept.write(None, beside=False) is not None
+        assert kept.waits_for == {waiting.claim.webhook.id}
+        monkeypatch.setattr(recorder, "RESULTS_A_WRITE", 1)
+        kept.add(other)
+        assert kept.write(None, beside=False) is not None
+        arrived = [each.webhook_id for each in deliveries() if each.status == "delivered"]
+        assert arrived == [other.claim.webhook.id]
+    assert {each.id for each in hooks} == {*arrived, waiting.claim.webhook.id}

@@ -1,0 +1,131 @@
+"""What `flask up` starts and says, in which form, and how long a process waits for Redis."""
+
+import errno
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from redis import Redis
+from redis.exceptions import RedisError
+
+from jobs.processes import redis_wait
+from jobs.processes.output import JsonOutput, Output, output
+from jobs.processes.plan import Plan, Program
+from jobs.processes.up import VALKEY, WEB, WORKER, CannotStart, all_programs, free_address, greet
+from portal.config.settings import Settings, load_settings
+from tests.conftest import ENVIRONMENT
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return load_settings({**ENVIRONMENT, "INSTANCE_DIR": str(tmp_path)})
+
+
+def test_lines_for_a_person_name_the_process(capsys: pytest.CaptureFixture[str]) -> None:
+    Output().say("Stopping.")
+    Output().pass_on("web", "{}")
+    assert capsys.readouterr().out == "Stopping.\nweb        {}\n"
+
+
+def test_lines_for_machines_are_one_object_each_and_what_is_one_stays_as_it_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOG_FORMAT", "json")
+    made = output()
+    assert isinstance(made, JsonOutput)
+    for line in ("", '{"level": "error"}', "plain"):
+        made.pass_on("web", line)
+    for line in ("", "Stopping."):
+        made.say(line)
+    first, *others = capsys.readouterr().out.splitlines()
+    assert first == '{"level": "error"}'
+    told = [json.loads(each) for each in others]
+    assert [(each["process"], each["level"], each["message"]) for each in told] == [
+        ("web", "info", "plain"),
+        ("supervisor", "info", "Stopping."),
+    ]
+    monkeypatch.delenv("LOG_FORMAT")
+    assert not isinstance(output(), JsonOutput)
+
+
+def test_it_greets_with_the_address_the_first_link_and_what_a_trial_opens(
+    settings: Settings,
+) -> None:
+    served = replace(settings, local_trial=False, base_url="https://portal.example.com")
+    ready, end = "The portal is ready: https://portal.example.com", "Press Ctrl-C to stop."
+    assert greet(served, None) == ["", ready, end, ""]
+    link = "Open https://portal.example.com/x to make the first administrator."
+    assert greet(served, "https://portal.example.com/x") == ["", ready, "", link, end, ""]
+    trial = replace(served, local_trial=True)
+    opens = "This is a local trial: webhooks may reach programs on this machine."
+    assert greet(trial, None)[2:4] == ["", opens]
+    closed = replace(trial, webhook_allowed_networks=())
+    assert greet(closed, None)[2:4] == ["", "This is a local trial."]
+
+
+def test_its_programs_start_in_one_order_and_stop_in_stages(settings: Settings) -> None:
+    own = replace(settings, redis_url="redis://:hush@10.0.0.5/0")
+    stages = [("web", WEB), ("deliveries", WORKER), ("background", WORKER), ("scheduler", WEB)]
+    assert [(each.name, each.stage) for each in all_programs(own)] == stages
+    assert WEB < WORKER < VALKEY
+    first, *others = all_programs(settings)
+    assert (first.name, first.stage) == ("valkey", VALKEY)
+    assert f"unix://{first.socket}" == settings.redis_url
+    assert [(each.name, each.stage) for each in others] == stages
+
+
+def test_a_plan_comes_through_the_pipe_as_it_was() -> None:
+    program = Program("web", ["python", "-m", "x"], WEB, socket="/run/x", environ={"A": "1"})
+    plan = Plan([program], "127.0.0.1", 8000, ["", "Hello"])
+    assert Plan.from_json(plan.to_json()) == plan
+
+
+@pytest.mark.parametrize(
+    ("number", "says"),
+    [
+        (errno.EADDRINUSE, "Port 8000 is taken by another program"),
+        (errno.EADDRNOTAVAIL, "HOST must be an address of this machine, not “here”."),
+        (errno.ENODEV, "The portal cannot listen on here, port 8000: No such device."),
+        (errno.EACCES, "Port 8000 needs more rights; choose a PORT above 1023."),
+    ],
+)
+def test_why_it_cannot_listen_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, number: int, says: str
+) -> None:
+    def refuse(*_args: object, **_more: object) -> None:
+        raise OSError(number, "No such device")
+
+    monkeypatch.setattr("socket.getaddrinfo", refuse)
+    with pytest.raises(CannotStart) as raised:
+        free_address("here", 8000)
+    assert raised.value.message.startswith(says)
+
+
+class Time:
+    """One in which nobody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.pauses: list[float] = []
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.now += seconds
+
+
+def test_it_waits_for_redis_a_minute_and_asks_at_least_every_two_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    time = Time()
+    monkeypatch.setattr(redis_wait, "time", time)
+    nobody = Redis.from_url(f"unix://{tmp_path}/nothing.sock", retry=None)
+    with nobody as redis, pytest.raises(RedisError):
+        redis_wait.wait_for_redis(redis)
+    assert 60 < time.now < 63
+    assert time.pauses[:6] == [0.1, 0.2, 0.4, 0.8, 1.6, 2.0]
+    assert set(time.pauses[5:]) == {2.0}
+    assert len(caplog.records) == len(time.pauses) - 6

@@ -1,0 +1,75 @@
+"""Who writes to SQLite's file at the moment, read from the list of the kernel's locks."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from portal.services.operations.database import blockers
+from portal.services.operations.database.blockers import Blocker, writer_of
+
+
+class Locks:
+    """The kernel's list, and a database whose locks may stand in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.url, self.list = f"sqlite:///{folder}/portal.sqlite", folder / "locks"
+        file = folder / "portal.sqlite-shm"
+        file.touch()
+        found = os.stat(file)
+        device = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}"
+        self.place, self.another = f"{device}:{found.st_ino}", f"{device}:{found.st_ino + 1}"
+
+    def writers(self, *lines: str) -> list[int]:
+        """The numbers of the processes that are found among these locks."""
+        told = [line.format(place=self.place, another=self.another) for line in lines]
+        self.list.write_text("".join(f"{number}: {line}\n" for number, line in enumerate(told)))
+        return [each.pid for each in writer_of(self.url)]
+
+
+@pytest.fixture
+def locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Locks:
+    made = Locks(tmp_path)
+    monkeypatch.setattr(blockers, "LOCKS", made.list)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("POSIX  ADVISORY  WRITE 4711 {place} 120 120", [4711]),
+        ("POSIX  ADVISORY  WRITE 4711 {place} 100 120", [4711]),
+        ("POSIX  ADVISORY  WRITE 4711 {place} 120 EOF", [4711]),
+        # It is in another container.
+        ("POSIX  ADVISORY  WRITE -1 {place} 120 120", [0]),
+        ("POSIX  ADVISORY  READ 4711 {place} 120 120", []),
+        ("FLOCK  ADVISORY  WRITE 4711 {place} 120 120", []),
+        ("POSIX  ADVISORY  WRITE 4711 {another} 120 120", []),
+        ("POSIX  ADVISORY  WRITE 4711 {place} 121 128", []),
+        ("POSIX  ADVISORY  WRITE 4711 {place} 100 119", []),
+        # Somebody who waits for it.
+        ("-> POSIX  ADVISORY  WRITE 4711 {place} 120 120", []),
+        ("POSIX  ADVISORY  WRITE", []),
+        ("", []),
+    ],
+)
+def test_it_is_whoever_has_locked_the_one_byte_of_its_file(
+    locks: Locks, line: str, found: list[int]
+) -> None:
+    assert locks.writers(line) == found
+
+
+def test_there_is_one_at_most_and_it_is_named_by_its_command(locks: Locks) -> None:
+    line = "POSIX  ADVISORY  WRITE {pid} {{place}} 120 120"
+    assert locks.writers(line.format(pid=os.getpid()), line.format(pid=1)) == [os.getpid()]
+    (own,) = writer_of(locks.url)
+    assert own.doing.startswith(Path("/proc/self/cmdline").read_bytes().split(b"\0")[0].decode())
+    assert (own.who, own.seconds) == ("", None)
+    locks.writers(line.format(pid=2**30))
+    assert writer_of(locks.url) == [Blocker(2**30, "", "")]
+
+
+def test_without_a_list_or_a_file_nobody_is_found(locks: Locks) -> None:
+    assert writer_of(locks.url) == []
+    assert locks.writers("POSIX  ADVISORY  WRITE 4711 {place} 120 120") == [4711]
+    assert writer_of(f"{locks.url}x") == []

@@ -1,0 +1,195 @@
+"""From when on System warns, of whom it warns no more, and what is said once or not at all."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from portal.config.settings import Settings, load_settings
+from portal.database.trouble import Kind, Trouble
+from portal.queue.names import BACKGROUND, DELIVERIES
+from portal.services.core import heartbeats
+from portal.services.core.heartbeats import Life, worker_of
+from portal.services.operations.backlog import Backlog
+from portal.services.operations.database.blockers import Blocker
+from portal.services.operations.finding import Level
+from portal.services.operations.findings import find, lives_of
+from portal.services.operations.health import Disk, Facts
+from portal.services.outbox.reach_rows import RefutedDoubts
+from tests.conftest import ENVIRONMENT
+from tests.services.operations.test_findings import (
+    DATABASE,
+    LIVES,
+    NOW,
+    REDIS,
+    WELL,
+    life,
+)
+
+MB = 1024**2
+LOCKED = Trouble(Kind.LOCKED, "so it is")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return load_settings({**ENVIRONMENT, "INSTANCE_DIR": str(tmp_path)})
+
+
+def told(settings: Settings, **changes: Any) -> list[tuple[str, Level]]:
+    """The keys of what is found, each with its level."""
+    found = find(Facts(settings=settings, **{**WELL, **changes}), NOW)
+    return [(each.key, each.level) for each in found]
+
+
+def titles(settings: Settings, **changes: Any) -> list[str]:
+    return [each.title for each in find(Facts(settings=settings, **{**WELL, **changes}), NOW)]
+
+
+def ago(seconds: float) -> datetime:
+    return NOW - timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    ("free", "levels"),
+    [
+        (1024 * MB, []),
+        (1024 * MB - 1, [Level.WARNING]),
+        (200 * MB, [Level.WARNING]),
+        (200 * MB - 1, [Level.DANGER]),
+    ],
+)
+def test_a_disk_is_short_below_a_gigabyte_and_full_below_200_megabytes(
+    settings: Settings, free: int, levels: list[Level]
+) -> None:
+    assert [level for _, level in told(settings, disks=[Disk("/srv", free, 2**40)])] == levels
+
+
+@pytest.mark.parametrize(
+    ("every", "seconds", "is_late"),
+    [(1, 30, False), (1, 31, True), (60, 180, False), (60, 181, True)],
+)
+def test_the_check_for_due_deliveries_is_late_after_half_a_minute_or_three_of_its_turns(
+    settings: Settings, every: int, seconds: int, is_late: bool
+) -> None:
+    chosen = replace(settings, sweep_seconds=every)
+    keys = [key for key, _ in told(chosen, lives=[*LIVES[:3], life("sweep", seconds=seconds)])]
+    assert keys == (["no_sweep"] if is_late else [])
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_told"),
+    [
+        ({"backlog": Backlog(1, 0, ago(60))}, False),
+        ({"backlog": Backlog(1, 0, ago(61))}, True),
+        ({"lives": [*LIVES, life(heartbeats.MAIL_FAILED, seconds=179)]}, True),
+        ({"lives": [*LIVES, life(heartbeats.MAIL_FAILED, seconds=180)]}, False),
+        ({"lives": [*LIVES, life(heartbeats.PROXY, seconds=86_400)]}, True),
+        ({"lives": [*LIVES, life(heartbeats.PROXY, seconds=86_401)]}, False),
+        ({"lives": [*LIVES, life(heartbeats.CLOSED_SECRET, seconds=179)]}, True),
+        ({"lives": [*LIVES, life(heartbeats.CLOSED_SECRET, seconds=181)]}, False),
+        ({"database": replace(DATABASE, skew=30.0)}, False),
+        ({"database": replace(DATABASE, skew=30.1)}, True),
+        ({"redis": replace(REDIS, may_evict=True)}, False),
+        ({"redis": replace(REDIS, memory_limit=10)}, False),
+    ],
+)
+def test_what_lasts_too_long_or_is_too_much_is_told_and_nothing_before(
+    settings: Settings, changes: dict[str, Any], is_told: bool
+) -> None:
+    assert len(told(settings, **changes)) == is_told
+
+
+def test_what_a_dead_process_has_said_is_told_no_more(settings: Settings) -> None:
+    lost: Life = replace(life("pump", seconds=400, is_alive=False), pid=9, host="m2")
+    for said in ({"trouble": LOCKED}, {"skew": 90.0}):
+        assert told(settings, lives=[*LIVES, replace(lost, **said)]) == []
+        assert len(told(settings, lives=[*LIVES, replace(lost, is_alive=True, **said)])) == 1
+
+
+def test_a_duty_has_no_clock_of_its_own(settings: Settings) -> None:
+    assert (
+        told(settings, lives=[*LIVES, replace(life("sweep"), host="m9", pid=None, skew=90.0)]) == []
+    )
+
+
+def test_of_several_processes_of_a_machine_its_clock_is_told_once(settings: Settings) -> None:
+    here = {"here": "host", "database": replace(DATABASE, skew=40.0)}
+    others = [replace(life("web", pid=pid), skew=50.0 + pid) for pid in (1, 2)]
+    clock = "The clock of host is 40 seconds behind the database's."
+    assert titles(settings, lives=[*LIVES, *others], **here) == [clock]
+
+
+def test_each_kind_of_trouble_is_told_once_by_the_process_that_was_asked(
+    settings: Settings,
+) -> None:
+    others = [
+        replace(life("web", pid=8), trouble=LOCKED),
+        replace(life("web", pid=9), trouble=Trouble(Kind.DISK, "it fails")),
+        replace(life("web", pid=9), trouble=Trouble(Kind.DISK, "again"), host="m2"),
+    ]
+    found = titles(settings, trouble=LOCKED, lives=[*LIVES, *others])
+    assert [each.partition(": ")[2] for each in found] == ["so it is.", "it fails (web on host)."]
+
+
+@pytest.mark.parametrize("kind", [Kind.LOCKED, Kind.FULL])
+def test_who_blocks_is_in_red_while_somebody_waits_for_a_lock(
+    settings: Settings, kind: Kind
+) -> None:
+    blockers = [Blocker(0, "", "python import.py"), Blocker(7, "", "")]
+    changes: dict[str, Any] = {**WELL, "blockers": blockers, "trouble": Trouble(kind, "no")}
+    facts = Facts(settings=settings, **changes)
+    found = [each for each in find(facts, NOW) if each.key == "database_blocked"]
+    level = Level.DANGER if kind is Kind.LOCKED else Level.WARNING
+    assert [each.level for each in found] == [level] * 2
+    assert found[0].title.endswith("wait: process of another container, “python import.py”.")
+    assert found[1].title.endswith("wait: process 7.")
+
+
+def test_other_keys_are_said_and_not_what_follows_from_them(settings: Settings) -> None:
+    closed = [*LIVES, life(heartbeats.CLOSED_SECRET)]
+    assert titles(settings, lives=closed, keys_error="Other keys.", lost=["A"]) == ["Other keys."]
+
+
+def test_jobs_that_failed_are_counted_over_all_queues(settings: Settings) -> None:
+    (title,) = titles(settings, redis=replace(REDIS, failed={DELIVERIES: 1, BACKGROUND: 2}))
+    assert title.startswith("3 jobs of the workers")
+
+
+def test_a_machine_that_is_gone_is_on_no_bench_and_times_are_those_of_the_clock_on_the_wall(
+    settings: Settings,
+) -> None:
+    doubts = {"refuted": [RefutedDoubts("m2", NOW, 3)]}
+    sender = replace(life(worker_of(DELIVERIES), pid=9), host="m2", benched_at=NOW)
+    (title,) = titles(settings, lives=[*LIVES, sender], **doubts)
+    assert "receivers since 13:00. It sends nothing" in title
+    gone = replace(sender, is_alive=False, started_at=NOW, kind=heartbeats.PUMP)
+    (title,) = titles(settings, lives=[*LIVES, gone], **doubts)
+    assert "3 receivers since 13:00. Other machines reach them" in title
+
+
+@pytest.mark.parametrize(
+    ("networks", "words"),
+    [("127.0.0.0/8", "reach it: webhooks may call programs on"), ("", "others can reach it.")],
+)
+def test_a_trial_says_what_it_opens(settings: Settings, networks: str, words: str) -> None:
+    allowed = settings.webhook_allowed_networks if networks else ()
+    trial = replace(settings, local_trial=True, base_url="https://portal.example.com")
+    (title,) = titles(replace(trial, webhook_allowed_networks=allowed))
+    assert words in title
+
+
+@pytest.mark.parametrize("url", ["unix:///run/valkey.sock", "rediss://10.0.0.5", "redis://:p@h"])
+def test_a_redis_that_is_not_open_to_others_is_not_told(settings: Settings, url: str) -> None:
+    assert told(replace(settings, redis_url=url)) == []
+
+
+def test_a_process_that_does_two_things_is_one_and_two_machines_have_two() -> None:
+    kinds = (worker_of(DELIVERIES), heartbeats.PUMP)
+    lives = [life(kind, pid=7) for kind in kinds] + [
+        replace(life(kinds[0], pid=7), name="another", host="m2")
+    ]
+    settings: Any = None
+    facts = Facts(settings=settings, database=None, redis=None, lives=lives, at=datetime.now(UTC))
+    assert sorted(each.host for each in lives_of(facts, *kinds)) == ["host", "m2"]

@@ -1,0 +1,102 @@
+"""What becomes of a delivery whose attempt was cut off: it goes again, or this was the last."""
+
+from uuid import UUID
+
+import pytest
+
+from portal.database.engine import database_now
+from portal.extensions import db
+from portal.lib.clock import utcnow
+from portal.models.deliveries import Priority
+from portal.models.rollups import Rollup
+from portal.services.core.unit_of_work import writing
+from portal.services.outbox import leases
+from tests.support.deliveries import lease, make_attempt, make_delivery, stored
+from tests.support.factories import Hook, make_webhook
+
+pytestmark = pytest.mark.usefixtures("app")
+
+
+@pytest.fixture
+def hook() -> Hook:
+    return make_webhook()
+
+
+def retried(hook: Hook, before: str = "failed") -> UUID:
+    """One that a person sends again."""
+    asked = {"priority": Priority.INTERACTIVE, "requested_by": "Ana"}
+    return make_delivery(hook, prior_status=before, prior_due_at=utcnow(), **asked)
+
+
+def cut_off(delivery: UUID, hook: Hook, **columns: str) -> None:
+    """Whoever was sending it is not heard of any more."""
+    lease(delivery, -1, **columns)
+    with writing() as current:
+        now = database_now(current.connection())
+        assert leases.settle_ended(current.connection(), [hook.id], now) == 1
+
+
+def counted() -> list[tuple[int, int, int]]:
+    db.session.rollback()
+    found = db.session.query(Rollup)
+    return [(each.delivered, each.failed, each.failed_attempts) for each in found]
+
+
+def interrupted(delivery: UUID, kind: str = "manual", *, at_a_shutdown: bool = False) -> None:
+    ended = utcnow() if at_a_shutdown else None
+    make_attempt(delivery, kind=kind, outcome="interrupted", finished_at=ended)
+
+
+def test_a_retry_that_is_cut_off_for_the_third_time_is_over(hook: Hook) -> None:
+    delivery = retried(hook)
+    for status in ("waiting", "waiting", "failed"):
+        cut_off(delivery, hook)
+        assert stored(delivery)["status"] == status
+
+
+def test_those_before_another_kind_of_attempt_are_not_counted(hook: Hook) -> None:
+    delivery = retried(hook)
+    for kind in ("manual", "manual", "scheduled"):
+        interrupted(delivery, kind)
+    cut_off(delivery, hook)
+    assert stored(delivery)["status"] == "waiting"
+
+
+def test_nor_are_those_that_a_shutdown_ended(hook: Hook) -> None:
+    delivery = retried(hook)
+    for _ in range(3):
+        interrupted(delivery, at_a_shutdown=True)
+    cut_off(delivery, hook)
+    assert stored(delivery)["status"] == "waiting"
+
+
+def test_one_that_was_handed_to_another_machine_does_not_begin_the_count_anew(hook: Hook) -> None:
+    delivery = retried(hook)
+    interrupted(delivery)
+    interrupted(delivery)
+    make_attempt(delivery, kind="manual", outcome="unreached")
+    cut_off(delivery, hook)
+    assert stored(delivery)["status"] == "failed"
+
+
+def test_a_retry_that_is_cut_off_spends_no_try_of_the_schedule(hook: Hook) -> None:
+    delivery = retried(hook)
+    cut_off(delivery, hook)
+    after = stored(delivery)
+    assert (after["attempts"], after["tries"]) == (1, 0)
+    assert (after["prior_status"], after["requested_by"]) == ("failed", "Ana")
+
+
+def test_what_had_failed_before_its_retry_is_no_further_failure(hook: Hook) -> None:
+    delivery = retried(hook)
+    for _ in range(3):
+        cut_off(delivery, hook)
+    assert counted() == [(0, 0, 1)]
+
+
+def test_what_has_arrived_meanwhile_stays_so_when_its_last_lease_runs_out(hook: Hook) -> None:
+    delivery = make_delivery(hook, status="delivered", tries=10, attempts=10)
+    cut_off(delivery, hook)
+    after = stored(delivery)
+    assert (after["status"], after["reason"], after["attempts"]) == ("delivered", None, 11)
+    assert counted() == []

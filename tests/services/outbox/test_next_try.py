@@ -1,0 +1,113 @@
+"""Which one goes first when a receiver is no longer left alone, and how many wait behind it."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from portal.models.deliveries import Delivery, Priority
+from portal.services.core.unit_of_work import database_time, session
+from portal.services.outbox.due import find_wanted
+from portal.services.outbox.next_try import count_behind, probe_of
+from tests.support.deliveries import lease, make_delivery
+from tests.support.factories import Hook, make_webhook
+
+pytestmark = pytest.mark.usefixtures("app")
+
+MINUTE = timedelta(minutes=1)
+RETRIED: dict[str, Any] = {"prior_status": "failed", "requested_by": "Ana"}
+
+
+@pytest.fixture
+def pause() -> datetime:
+    """Until when a receiver is left alone."""
+    return database_time(session()) + 5 * MINUTE
+
+
+@pytest.fixture
+def left_alone(pause: datetime) -> Hook:
+    return make_webhook(throttled=True, not_before=pause)
+
+
+def stored_in_turn(hook: Hook, *columns: dict[str, Any]) -> list[int]:
+    """Deliveries of a webhook, by their row ids."""
+    made = [make_delivery(hook, **each) for each in columns]
+    found = {row.public_id: row.id for row in session().execute(select(Delivery.__table__))}
+    return [found[each] for each in made]
+
+
+def test_what_was_due_first_goes_first_before_all_that_is_sent_again_in_bulk(
+    left_alone: Hook, pause: datetime
+) -> None:
+    bulk = {"priority": Priority.BULK, "due_at": pause - 9 * MINUTE, **RETRIED}
+    waiting = [{"due_at": pause - number * MINUTE} for number in (1, 3, 3, 2)]
+    ids = stored_in_turn(left_alone, bulk, *waiting)
+    assert probe_of(session(), left_alone.id, pause) == ids[2]
+
+
+def test_nobody_waits_for_a_test_or_a_persons_retry_nor_for_what_is_due_later(
+    left_alone: Hook, pause: datetime
+) -> None:
+    early = pause - 9 * MINUTE
+    others: list[dict[str, Any]] = [
+        {"priority": Priority.TEST, "due_at": early},
+        {"priority": Priority.INTERACTIVE, "due_at": early, **RETRIED},
+        {"due_at": pause + timedelta(seconds=1)},
+        {"due_at": early, "status": "held"},
+    ]
+    assert stored_in_turn(left_alone, *others)
+    assert probe_of(session(), left_alone.id, pause) is None
+    (last,) = stored_in_turn(left_alone, {"due_at": pause})
+    assert probe_of(session(), left_alone.id, pause) == last
+
+
+def test_in_order_the_head_goes_and_no_probe_is_chosen(pause: datetime) -> None:
+    hook = make_webhook(in_order=True, throttled=True, not_before=pause)
+    assert stored_in_turn(hook, {}, {})
+    assert probe_of(session(), hook.id, pause) is None
+
+
+def test_behind_the_head_waits_what_is_to_go_in_order() -> None:
+    hook, other = make_webhook(in_order=True), make_webhook(in_order=True)
+    assert count_behind(session(), hook.id) == 0
+    asked = {"priority": Priority.INTERACTIVE, **RETRIED}
+    rows: list[dict[str, Any]] = [
+        {"priority": Priority.TEST},
+        {},
+        {},
+        {"status": "retrying"},
+        {"priority": Priority.TEST},
+        asked,
+        {"status": "held"},
+        {"status": "failed"},
+    ]
+    assert stored_in_turn(hook, *rows)
+    assert stored_in_turn(other, {}, {})
+    assert count_behind(session(), hook.id) == 2
+
+
+def test_a_test_that_is_being_sent_has_the_one_place_of_tests() -> None:
+    hook = make_webhook()
+    lease(make_delivery(hook, priority=Priority.TEST), kind="test")
+    make_delivery(hook, priority=Priority.TEST)
+    assert find_wanted(session().connection()).wanted == []
+    make_delivery(hook)
+    (wanted,) = find_wanted(session().connection()).wanted
+    assert (wanted.test_places, wanted.priorities) == (0, (Priority.NORMAL,))
+
+
+def test_what_is_sent_again_in_bulk_waits_while_its_receiver_is_left_alone(
+    left_alone: Hook,
+) -> None:
+    make_delivery(left_alone, priority=Priority.BULK, **RETRIED)
+    assert find_wanted(session().connection()).wanted == []
+    make_delivery(left_alone, priority=Priority.INTERACTIVE, **RETRIED)
+    (wanted,) = find_wanted(session().connection()).wanted
+    assert wanted.priorities == (Priority.INTERACTIVE,)
+
+
+def test_a_test_of_a_webhook_that_is_deleted_is_not_wanted() -> None:
+    hook = make_webhook(state="off", deleted_at=database_time(session()))
+    make_delivery(hook, priority=Priority.TEST)
+    assert find_wanted(session().connection()).wanted == []

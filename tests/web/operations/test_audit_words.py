@@ -1,0 +1,128 @@
+"""An entry of the audit trail in words, whatever it is about."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from portal.services.audit.queries import TrailEntry
+from portal.web.operations.audit_words import TrailLine, line_of, plain_value
+from tests.support.pages import Pages
+from tests.web.operations.test_audit import AUDIT, many, note
+from tests.web.signed_in import visit
+
+AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def line(app: Flask, action: str, *, name: str = "Seven", **values: Any) -> TrailLine:
+    entry = TrailEntry(
+        id=1,
+        at=AT,
+        by="Ana",
+        origin=values.pop("origin", "ui"),
+        action=action,
+        kind=action.partition(".")[0],
+        target_id="7",
+        target_name=name,
+        changes=values,
+    )
+    with app.test_request_context("/settings/audit", base_url="http://localhost/portal"):
+        return line_of(entry)
+
+
+@pytest.mark.parametrize(
+    ("kind", "word", "path"),
+    [
+        ("asset", "Asset", "/portal/assets/7"),
+        ("batch", "Bulk retry", "/portal/batches/7"),
+        ("delivery", "Delivery", "/portal/deliveries/7"),
+        ("draft", "Webhook form", ""),
+        ("person", "User", "/portal/settings/people/7"),
+        ("webhook", "Webhook", "/portal/settings/webhooks/7"),
+        ("alert_settings", "Alert settings", ""),
+    ],
+)
+def test_it_leads_to_each_kind_of_thing_that_has_a_page(
+    app: Flask, kind: str, word: str, path: str
+) -> None:
+    made = line(app, f"{kind}.changed")
+    assert (made.kind, made.thing, made.path) == (word, "Seven", path)
+    assert line(app, f"{kind}.deleted").path == ""
+
+
+@pytest.mark.parametrize(
+    ("origin", "way"),
+    [
+        ("ui", ""),
+        ("bulk", "for many at once"),
+        ("import", "by an import"),
+        ("api", "by a command"),
+        ("cron", "automatically"),
+        ("of a later version", "of a later version"),
+    ],
+)
+def test_it_says_in_which_way_something_was_done(app: Flask, origin: str, way: str) -> None:
+    assert line(app, "asset.changed", origin=origin).way == way
+
+
+def test_what_has_no_name_goes_by_its_id_and_a_delivery_by_its_event(app: Flask) -> None:
+    assert line(app, "batch.started", name="").thing == "7"
+    assert line(app, "delivery.retried", name="asset.created").thing == "Asset created"
+    assert line(app, "delivery.retried", name="asset.melted").thing == "asset.melted"
+    assert line(app, "asset.changed", name="asset.created").thing == "asset.created"
+
+
+@pytest.mark.parametrize(
+    ("action", "name", "change", "detail"),
+    [
+        ("webhook.changed", "in_order", {"from": False, "to": True}, ("No", "Yes")),
+        ("person.changed", "role_name", {"from": None, "to": "Manager"}, ("", "Manager")),
+        ("draft.changed", "url", {"from": "a", "to": "b"}, ("a", "b")),
+        ("draft.changed", "url_is_secret", "yes", ("", "yes")),
+        ("webhook.changed", "events", {"from": [], "to": ["a", "b"]}, ("", "a, b")),
+        ("delivery.stopped", "status", {"from": "retrying", "to": "x"}, ("Will retry", "x")),
+    ],
+)
+def test_both_sides_of_a_change_are_read_as_a_person_reads_them(
+    app: Flask, action: str, name: str, change: Any, detail: tuple[str, str]
+) -> None:
+    ((label, *sides),) = line(app, action, **{name: change}).details
+    assert tuple(sides) == detail
+    labels = {
+        "in_order": "One at a time, in order",
+        "role_name": "Role name",
+        "url": "URL",
+        "url_is_secret": "This address is a secret",
+        "events": "Events",
+        "status": "Status",
+    }
+    assert label == labels[name]
+
+
+def test_of_an_address_that_changed_where_nobody_sees_it_that_is_said(app: Flask) -> None:
+    same = {"from": "https://a.example/••••", "to": "https://a.example/••••"}
+    ((_, before, after),) = line(app, "webhook.changed", url=same).details
+    assert (before, after.startswith("https://a.example/•••• (")) == ("", True)
+
+
+def test_a_long_value_is_cut_after_two_hundred_characters() -> None:
+    assert plain_value("x" * 200) == "x" * 200
+    assert plain_value("x" * 201) == "x" * 200 + "…"
+    assert plain_value({"name": "Ana", "id": 3}) == "Ana"
+
+
+def test_a_filter_that_is_taken_away_leads_to_the_first_page(app: Flask) -> None:
+    many(60)
+    note("location.created", "Cellar")
+    pages: Pages = visit(app)
+    pages.get(f"{AUDIT}?kind=webhook")
+    second = pages.follow("Older")
+    assert len(second.rows()) == 10
+    assert second.links("What: Webhook") == [AUDIT]
+
+
+def test_the_file_writes_letters_as_they_are(app: Flask) -> None:
+    note("location.created", "Cellar", title={"from": None, "to": "Küche"})
+    answer = visit(app).client.get(f"{AUDIT}/export.csv", buffered=True)
+    assert '""to"": ""Küche""' in answer.get_data(as_text=True)

@@ -1,0 +1,109 @@
+"""Each figure for Prometheus, and the headers by which a proxy is known."""
+
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import update
+
+from portal.models.operations import Process
+from portal.services.core import heartbeats
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.unit_of_work import database_time, session, writing
+from portal.services.operations.sending import switch
+from portal.web.operations.forwarded_headers import is_passed_on
+from portal.web.operations.metrics import exposition
+from tests.services.dispatch.sending_machines import Machine
+from tests.support.database.duties import begin_duty
+from tests.support.deliveries import make_delivery
+from tests.support.pages import Pages
+from tests.web.signed_in import visit
+
+pytestmark = pytest.mark.usefixtures("app")
+
+
+def figures(beginning: str) -> dict[str, float]:
+    """The lines that begin so, without the name of the portal."""
+    session().rollback()
+    lines = [each for each in exposition().decode().splitlines() if not each.startswith("#")]
+    pairs = (each.removeprefix("asset_webhooks_").rpartition(" ") for each in lines)
+    return {name: float(value) for name, _, value in pairs if name.startswith(beginning)}
+
+
+def test_of_each_machine_that_sends_it_is_told_whether_it_is_on_the_bench() -> None:
+    Machine("m1"), Machine("m2"), Machine("m3", silent=60)
+    with writing() as current:
+        of_one = update(Process).where(Process.host.in_(["m1", "m3"]))
+        current.execute(of_one.values(benched_at=database_time(current)))
+    assert figures("benched") == {'benched{machine="m1"}': 1.0, 'benched{machine="m2"}': 0.0}
+
+
+def test_a_stop_of_all_sending_is_told() -> None:
+    assert figures("sending_stopped") == {"sending_stopped": 0.0}
+    switch.stop(SYSTEM)
+    assert figures("sending_stopped") == {"sending_stopped": 1.0}
+
+
+@pytest.mark.parametrize(("seconds_ago", "age"), [(90, 90), (-90, 0)])
+def test_the_age_of_the_last_check_is_told_once_there_was_one(seconds_ago: int, age: int) -> None:
+    assert figures("sweep_age") == {}
+    begin_duty(heartbeats.SWEEP, seconds_ago)
+    assert figures("sweep_age") == {"sweep_age_seconds": pytest.approx(age, abs=5)}
+
+
+def test_the_longest_wait_is_told_and_nothing_where_nothing_is_due() -> None:
+    assert figures("oldest_due") == {"oldest_due_seconds": 0.0}
+    now = database_time(session())
+    make_delivery(due_at=now - timedelta(minutes=2))
+    make_delivery(due_at=now - timedelta(minutes=1))
+    assert figures("oldest_due") == {"oldest_due_seconds": pytest.approx(120, abs=5)}
+
+
+def test_a_kind_of_process_that_never_started_has_its_line_as_well() -> None:
+    Machine("m1"), Machine("m2"), Machine("m3", silent=60)
+    assert figures("processes") == {
+        'processes{kind="pump"}': 0.0,
+        'processes{kind="scheduler"}': 0.0,
+        'processes{kind="web"}': 0.0,
+        'processes{kind="worker background"}': 0.0,
+        'processes{kind="worker deliveries"}': 2.0,
+    }
+
+
+def test_findings_are_counted_by_level_and_by_key() -> None:
+    Machine("m1")
+    begin_duty(heartbeats.SWEEP, 0)
+    found = figures("finding")
+    assert found['findings{level="danger"}'] == 0.0
+    assert found['finding{key="no_background",level="warning"}'] == 1.0
+    named = {name: count for name, count in found.items() if name.startswith("finding{")}
+    assert sum(named.values()) == found['findings{level="warning"}'] == len(named)
+
+
+@pytest.mark.parametrize(
+    ("header", "is_a_proxys"),
+    [
+        ("Forwarded", True),
+        ("Via", True),
+        ("X-Forwarded-Host", True),
+        ("X-Real-IP", True),
+        ("X-Client-IP", True),
+        ("CF-Connecting-IP", True),
+        ("True-Client-IP", True),
+        ("X-Requested-With", False),
+        ("Referer", False),
+    ],
+)
+def test_a_proxy_is_known_by_what_proxies_write(app: Flask, header: str, is_a_proxys: bool) -> None:
+    with app.test_request_context("/", headers={header: "1"}):
+        assert is_passed_on() is is_a_proxys
+
+
+def test_system_lists_processes_and_no_duties(app: Flask) -> None:
+    pages: Pages = visit(app)
+    Machine("m1")
+    begin_duty(heartbeats.SWEEP, 0)
+    begin_duty("a duty", 0)
+    text = pages.get("/settings/system").main
+    assert "m1" in text
+    assert "a duty" not in text.lower()
