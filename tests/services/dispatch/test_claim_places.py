@@ -16,7 +16,7 @@ from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
 from portal.services.dispatch.claim_types import Claim
 from tests.jobs.pump.delivery_clock import ask_for_retry, claim, deliveries, ended, write_down
-from tests.support.deliveries import make_delivery
+from tests.support.deliveries import lease, make_delivery
 from tests.support.factories import Hook, make_webhook
 
 MOST = 3
@@ -102,6 +102,13 @@ def test_a_test_takes_no_turn_of_a_queue_in_order_but_a_place_of_the_pump(app: F
     make_delivery(other)
     make_delivery(other, priority=Priority.TEST)
     assert [kinds(claim(1)) for _ in range(3)] == [[AttemptKind.TEST], [AttemptKind.SCHEDULED], []]
+
+
+def test_a_test_whose_sender_is_gone_keeps_no_other_from_its_place(hook: Hook) -> None:
+    ended_one = make_delivery(hook, priority=Priority.TEST)
+    lease(ended_one, -1, kind=AttemptKind.TEST)
+    make_delivery(hook, priority=Priority.TEST)
+    assert kinds(claim()) == [AttemptKind.TEST]
 
 
 def test_of_several_queues_in_order_no_more_heads_go_than_there_is_room_for(app: Flask) -> None:

@@ -220,8 +220,9 @@ def test_a_file_that_is_none_is_said_at_its_field(app: Flask) -> None:
 def test_what_is_being_checked_cannot_be_confirmed_yet(app: Flask) -> None:
     pages = visit(app)
     progress = send(pages, b"name\nChair\n").path
-    public_id = progress.rsplit("/", 1)[1]
-    assert pages.get(f"/assets/import/{public_id}").path == progress
+    check = f"/assets/import/{progress.rsplit('/', 1)[1]}"
+    assert pages.get(check).path == progress
+    assert pages.post(check).path == progress
 
 
 def test_the_example_can_be_imported(app: Flask) -> None:

@@ -1,5 +1,6 @@
 """Problems: what needs attention by webhook and reason, the worst first, as the log shows it."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from random import Random
 from uuid import UUID
@@ -142,23 +143,33 @@ def test_nobody_can_retry_what_goes_to_a_webhook_that_is_off_or_deleted() -> Non
     assert found["Deleted"].is_deleted
 
 
-def test_a_count_stops_at_its_limit_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def three_at_most(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Counts stop at three: the statements that are kept are built anew."""
+    kept = groups._failures, groups._retrying, groups._waiting
     monkeypatch.setattr(groups, "MOST", 3)
-    groups._failures.cache_clear()
+    for each in kept:
+        each.cache_clear()
+    yield
+    for each in kept:
+        each.cache_clear()
+
+
+@pytest.mark.usefixtures("three_at_most")
+def test_a_count_stops_at_its_limit_and_says_so() -> None:
     hook = make_webhook()
     for _ in range(5):
         fail(hook)
     (problem,) = problems.find_problems()
     assert (problem.count, problem.failed, problem.first_at) == (3, 3, None)
-    groups._failures.cache_clear()
 
 
-def test_many_retries_of_one_webhook_hide_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("three_at_most")
+def test_many_retries_of_one_webhook_hide_no_other() -> None:
     quiet, busy = make_webhook(name="Quiet"), make_webhook(name="Busy")
     make_delivery(quiet, status="retrying", reason="refused", tries=3)
     for _ in range(3):
         make_delivery(busy, status="retrying", reason="dns", tries=3)
-    monkeypatch.setattr(groups, "MOST", 3)
     assert told() == [("Busy", "Server not found", 3), ("Quiet", "Connection refused", 1)]
 
 

@@ -53,6 +53,12 @@ def page(app: Flask) -> Iterator[None]:
             f"They are still being retried in a bulk retry: {AGAIN}",
         ),
         (
+            COUNT_LIMIT,
+            1,
+            "9,999 deliveries stay Failed, and are no longer listed as a problem. "
+            f"1 more is being retried in a bulk retry: {AGAIN}",
+        ),
+        (
             COUNT_LIMIT + 1,
             2,
             f"{counted(COUNT_LIMIT + 1)} deliveries stay Failed, and are no longer listed as a "
