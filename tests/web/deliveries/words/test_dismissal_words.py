@@ -55,7 +55,8 @@ def page(app: Flask) -> Iterator[None]:
         (
             COUNT_LIMIT,
             1,
-            "9,999 deliveries stay Failed, and are no longer listed as a problem. "
+            f"{counted(COUNT_LIMIT - 1)} deliveries stay Failed, and are no longer listed as a "
+            "problem. "
             f"1 more is being retried in a bulk retry: {AGAIN}",
         ),
         (
