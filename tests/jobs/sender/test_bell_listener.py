@@ -1,5 +1,7 @@
 """A sender that has nothing to send hears the bell by a subscription: no job is queued for it."""
 
+from math import inf
+
 import pytest
 from flask import Flask
 from redis import Redis
@@ -67,6 +69,21 @@ def test_a_ring_is_told_once_and_silence_is_no_ring(app: Flask) -> None:
         bell.bell().ring()
         assert until(rang)
         assert not rang()
+    finally:
+        listener.end()
+
+
+def test_who_says_that_it_is_awake_says_so_again_in_time_and_who_sleeps_waits_for_the_bell(
+    app: Flask,
+) -> None:
+    listener = bell_listener.BellListener(bell.bell(), equip().transport)
+    listener.begin()
+    try:
+        assert listener.patience == inf
+        listener.stay_awake()
+        assert 0 < listener.patience <= bell_listener.AWAKE_EVERY
+        listener.fall_asleep()
+        assert listener.patience == inf
     finally:
         listener.end()
 

@@ -58,8 +58,9 @@ def test_eighteen_can_and_two_cannot(app: Flask) -> None:
 def test_what_was_refused_stands_first_and_what_is_named_twice_is_done_once(app: Flask) -> None:
     ana = make_user()
     ids = [make_asset(f"Chair {number}") for number in range(4)]
-    assignments.allocate(ana.actor, ids[2], staff_id=make_staff("Ben Fox"))
     values = {"staff_id": make_staff("Maria"), "note": ""}
+    run(bulk.start(ana.actor, Action.ALLOCATE, [make_asset("Of another")], values))
+    assignments.allocate(ana.actor, ids[2], staff_id=make_staff("Ben Fox"))
     task_id = bulk.start(ana.actor, Action.ALLOCATE, [*reversed(ids), *ids], values)
     assert run(task_id) == {"done": 3, "refused": 1}
     task = bulk.find(task_id)

@@ -1,11 +1,13 @@
 """When a run begins, which one it is that another finds at work, and when the day lacks its own."""
 
+from datetime import timedelta
+
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from portal.lib.clock import utcnow
-from portal.models.alerts import RunKind
+from portal.models.alerts import AlertRun, RunKind
 from portal.models.tasks import Task
 from portal.services.actions import lifecycle
 from portal.services.alerts import control
@@ -14,7 +16,7 @@ from portal.services.alerts import runs as alert_runs
 from portal.services.alerts import settings as alert_settings
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import Refusal
-from portal.services.core.unit_of_work import session
+from portal.services.core.unit_of_work import session, writing
 from portal.services.tasks import tasks
 from tests.services.alerts.due_things import a_run_is_missing, decided, lent, with_warranty, work
 from tests.services.alerts.test_alerts import runs
@@ -43,6 +45,20 @@ def test_a_check_that_is_at_work_is_not_taken_for_one_of_the_other_kind(app: Fla
     with pytest.raises(Refusal, match="A check is running at this moment"):
         control.request_run(SYSTEM)
     assert control.mark_as_sent(SYSTEM) == marking
+
+
+@pytest.mark.parametrize(("days", "left"), [(8, 3), (6, 6)])
+def test_the_last_runs_are_kept_and_all_of_a_week(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, days: int, left: int
+) -> None:
+    monkeypatch.setattr(alert_runs, "KEPT", 3)
+    with writing() as current:
+        for number in range(6):
+            assert alert_runs.enter(current, SYSTEM, RunKind.MANUAL)
+            if number == 4:
+                then = utcnow() - timedelta(days=days)
+                current.execute(update(AlertRun).values(started_at=then))
+    assert len(runs()) == left
 
 
 def test_where_nothing_is_due_nobody_has_to_decide_before_a_run(app: Flask) -> None:

@@ -39,10 +39,12 @@ def test_what_waits_is_taken_out_on_its_page_and_is_not_sent(
     path = f"/deliveries/{gone}/take-out"
     # What is handed over is on its way: Stop takes that back.
     assert BUTTON not in pages.get(f"/deliveries/{sent}").main
-    page = pages.submit(pages.get(f"/deliveries/{gone}").form(path))
+    form = pages.get(f"/deliveries/{gone}").form(path)
+    page = pages.submit(form)
     assert "Taken out of the bulk retry. It stays as it is." in page.text
     assert "Fix the cause, then Retry." in page.main
     assert "Retry" in [button for form in page.forms for button in form.buttons]
+    assert "waits in no bulk retry" in pages.submit(form).text
     with pytest.raises(Refusal, match="waits in no bulk retry"):
         take_out(sam.actor, gone)
     with pytest.raises(Refusal, match="waits in no bulk retry"):

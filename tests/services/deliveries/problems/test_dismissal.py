@@ -99,6 +99,18 @@ def test_reasons_that_read_the_same_are_dismissed_together(sam: Actor, finance: 
     assert [(each.count, each.by) for each in dismissed_failures.dismissed()] == [(2, "Sam")]
 
 
+def test_of_many_that_were_dismissed_the_last_are_listed(
+    sam: Actor, finance: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier = utcnow() - timedelta(minutes=5)
+    fail(finance)
+    fail(finance, "dns", None, finished_at=earlier)
+    dismiss(sam, finance.public_id, Reason.SERVER, utcnow())
+    dismiss(sam, finance.public_id, Reason.DNS, earlier)
+    monkeypatch.setattr(dismissed_failures, "LISTED", 1)
+    assert [each.reason for each in dismissed_failures.dismissed()] == [Reason.DNS]
+
+
 def test_once_is_enough_and_later_ones_can_be_dismissed_too(sam: Actor, finance: Hook) -> None:
     fail(finance)
     dismiss(sam, finance.public_id, Reason.SERVER, utcnow())

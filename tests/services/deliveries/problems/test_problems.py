@@ -75,6 +75,15 @@ def test_reasons_that_read_the_same_are_one_problem() -> None:
     assert told() == [("Desk", "Connection closed early", 2)]
 
 
+@pytest.mark.parametrize("later", ["reset", "no_reply"])
+def test_it_failed_last_when_either_of_them_did(later: str) -> None:
+    hook, now = make_webhook(), utcnow()
+    for reason in ("reset", "no_reply"):
+        fail(hook, reason, None, finished_at=now - timedelta(minutes=1 if reason == later else 9))
+    (problem,) = problems.find_problems()
+    assert problem.failed_at == now - timedelta(minutes=1)
+
+
 def test_tests_drafts_and_what_is_all_right_are_none() -> None:
     hook = make_webhook()
     fail(hook, priority=Priority.TEST)
