@@ -28,7 +28,7 @@ ROWS = """() => [...document.querySelectorAll(".register tbody tr")].map(row => 
   return {end: box.bottom + scrollY, height: box.height};
 })"""
 # Of every tag of an asset in the log: whether all of it is to be seen, and how wide its event is.
-SEEN = """() => [...document.querySelectorAll(".log .asset-tag")].map(tag => {
+SEEN = """() => [...document.querySelectorAll("main table .asset-tag")].map(tag => {
   const box = tag.getBoundingClientRect(), cell = tag.parentElement.getBoundingClientRect();
   return {
     text: tag.textContent,

@@ -54,7 +54,6 @@ SCRIPTS: Final[dict[Reason, Script]] = {
     Reason.NO_REPLY: hostile.hanging_up,
     Reason.BAD_REPLY: hostile.answering(b"220 mail.example.com ESMTP ready\r\n"),
 }
-NOW: Final = datetime.now(UTC)
 LONG_AGO: Final = timedelta(days=31)
 # Without a name server and without a route; what waits there must not go out from here.
 OUTSIDE: Final = {Reason.DNS: "http://erp.example.com/", Reason.UNREACHABLE: "http://93.184.215.14"}
@@ -143,8 +142,8 @@ def _answer(received: Received) -> Answer | None:
 
 
 def _certificates(trusted: trustme.CA) -> dict[Reason, trustme.LeafCert]:
-    day = timedelta(days=1)
-    expired = trusted.issue_cert("127.0.0.1", not_before=NOW - 9 * day, not_after=NOW - day)
+    now, day = datetime.now(UTC), timedelta(days=1)
+    expired = trusted.issue_cert("127.0.0.1", not_before=now - 9 * day, not_after=now - day)
     return {
         Reason.TLS_EXPIRED: expired,
         Reason.TLS_UNTRUSTED: trustme.CA().issue_cert("127.0.0.1"),

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -16,13 +17,16 @@ from portal.services.actions.planning.rules import PlanValues, ReservationValues
 from portal.services.core.permissions import SYSTEM, Actor
 from portal.services.core.unit_of_work import session, writing
 
-# Whole hours from tomorrow on, so that intervals meet exactly.
-TOMORROW = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(days=1)
+
+@cache
+def tomorrow() -> datetime:
+    """A whole hour, the same every time, so that intervals meet exactly."""
+    return datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(days=1)
 
 
 def at(hours: float) -> datetime:
     """So many hours after tomorrow."""
-    return TOMORROW + timedelta(hours=hours)
+    return tomorrow() + timedelta(hours=hours)
 
 
 def wish(

@@ -38,8 +38,7 @@ from tests.support.deliveries import lease, make_attempt, make_delivery
 from tests.support.factories import Hook, make_user, make_webhook
 
 pytestmark = pytest.mark.usefixtures("app")
-SOON = utcnow() + timedelta(minutes=4)
-LATE = utcnow() + timedelta(seconds=LONGEST_PAUSE + 600)
+SOON, LATE = timedelta(minutes=4), timedelta(seconds=LONGEST_PAUSE + 600)
 
 
 @pytest.fixture
@@ -55,11 +54,13 @@ def told(batch: UUID) -> list[tuple[str, int, int, bool, datetime | None, bool]]
 
 
 def test_where_it_waits_is_told_by_name_with_how_many_and_until_when(ana: Actor) -> None:
+    now = utcnow()
+    soon, late = now + SOON, now + LATE
     away: dict[str, dict[str, Any]] = {
-        "Sync": {"throttled": True, "not_before": SOON},
-        "Gate": {"throttled": True, "not_before": LATE},
-        "Door": {"throttled": True, "not_before": utcnow() - timedelta(minutes=1)},
-        "Desk": {"not_before": SOON},
+        "Sync": {"throttled": True, "not_before": soon},
+        "Gate": {"throttled": True, "not_before": late},
+        "Door": {"throttled": True, "not_before": now - timedelta(minutes=1)},
+        "Desk": {"not_before": soon},
         "Well": {},
     }
     hooks = {name: make_webhook(name=name, **columns) for name, columns in away.items()}
@@ -69,10 +70,10 @@ def test_where_it_waits_is_told_by_name_with_how_many_and_until_when(ana: Actor)
     work()
     lease(handed(made["Sync"])[0])
     assert told(batch) == [
-        ("Desk", 2, 0, False, SOON, False),
+        ("Desk", 2, 0, False, soon, False),
         ("Door", 2, 0, False, None, False),
-        ("Gate", 2, 0, False, LATE, True),
-        ("Sync", 1, 1, False, SOON, False),
+        ("Gate", 2, 0, False, late, True),
+        ("Sync", 1, 1, False, soon, False),
     ]
 
 
@@ -110,7 +111,7 @@ def test_why_nothing_goes_out_is_the_first_of_three_reasons(
     monkeypatch.setattr(rows, "MOST_FAILURES", 1)
     ill, slow, waits, well = (make_webhook() for _ in range(4))
     set_webhook(slow, throttled=True)
-    set_webhook(waits, not_before=SOON)
+    set_webhook(waits, not_before=utcnow() + SOON)
     (made,) = some(1, ill)
     some(2, ill)
     for hook in (slow, waits, well):
@@ -148,7 +149,7 @@ def test_what_arrived_counts_where_it_could_be_sent_once_more(app: Flask) -> Non
 
 
 def test_what_is_paused_is_chosen_by_what_it_would_be_without_the_pause(app: Flask) -> None:
-    hook = make_webhook(throttled=True, not_before=SOON)
+    hook = make_webhook(throttled=True, not_before=utcnow() + SOON)
     make_delivery(hook)
     make_delivery(hook, status="retrying", tries=1)
     counted = selection.count(all_that(LogFilter()))

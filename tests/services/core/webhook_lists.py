@@ -1,6 +1,7 @@
 """The lists of webhooks and of bulk retries, with rows, and what each page should show."""
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import func, select
@@ -23,7 +24,7 @@ from tests.support.factories import make_webhook
 STATES: list[dict[str, Any]] = [
     {"state": "off", "off_reason": "gone", "failures_in_row": 3},
     {"throttled": True, "failures_in_row": 9},
-    {"failures_in_row": 1, "failing_since": utcnow()},
+    {"failures_in_row": 1, "failing_since": datetime(2026, 3, 7, tzinfo=UTC)},
     {},
     {"state": "off", "off_reason": "person", "throttled": True},
 ]

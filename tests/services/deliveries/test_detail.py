@@ -1,6 +1,6 @@
 """One delivery as its page tells it: its attempts, what holds it up, who else got it."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -30,9 +30,13 @@ from tests.support.deliveries import BODY, change, lease, make_attempt, make_del
 from tests.support.factories import Hook, make_user, make_webhook, publish
 
 pytestmark = pytest.mark.usefixtures("app")
-LATE: dict[str, Any] = {"due_at": utcnow() - timedelta(seconds=30)}
 NEXT = "X-Asset-Webhook-Signature-Next"
 RETRY: dict[str, Any] = {"prior_status": "failed", "priority": Priority.INTERACTIVE}
+
+
+def late() -> datetime:
+    """When it was due that should have been sent by now."""
+    return utcnow() - timedelta(seconds=30)
 
 
 @pytest.fixture
@@ -91,7 +95,7 @@ def test_the_newest_attempts_are_told_oldest_first(monkeypatch: pytest.MonkeyPat
 
 
 def test_what_does_not_send_is_not_taken_for_a_sender() -> None:
-    made = make_delivery(**LATE)
+    made = make_delivery(due_at=late())
     for kind in (heartbeats.SCHEDULER, heartbeats.WEB, heartbeats.worker_of("background")):
         heartbeats.record_own(kind)
         assert find_delay(find_delivery(made)) is Delay.NO_WORKER
@@ -104,7 +108,10 @@ def test_a_webhook_is_full_when_it_is_sent_as_many_as_it_gets_at_once(
 ) -> None:
     heartbeats.record_own(heartbeats.worker_of(DELIVERIES))
     hook = make_webhook()
-    made, test = make_delivery(hook, **LATE), make_delivery(hook, priority=Priority.TEST, **LATE)
+    made, test = (
+        make_delivery(hook, due_at=late()),
+        make_delivery(hook, priority=Priority.TEST, due_at=late()),
+    )
     for _ in range(session_settings.webhook_max_in_flight - 1):
         lease(make_delivery(hook))
     assert find_delay(find_delivery(made)) is Delay.TURN
@@ -120,11 +127,11 @@ def test_nothing_holds_up_what_is_not_long_due_or_is_not_to_go() -> None:
     off = make_webhook(state="off")
     for made in (
         make_delivery(due_at=utcnow() - delays.SLOW + timedelta(seconds=5)),
-        make_delivery(off, **LATE),
-        make_delivery(status="retrying", **LATE),
+        make_delivery(off, due_at=late()),
+        make_delivery(status="retrying", due_at=late()),
     ):
         assert find_delay(find_delivery(made)) is None
-    made = make_delivery(**LATE)
+    made = make_delivery(due_at=late())
     assert find_delay(find_delivery(made)) is Delay.NO_WORKER
     switch.stop(make_user("admin").actor)
     assert find_delay(find_delivery(made)) is None

@@ -1,6 +1,6 @@
 """What a webhook's page reads does not grow with what waits for it, however it stands."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import UUID
 
@@ -21,7 +21,7 @@ from tests.support.factories import Hook, make_webhook
 
 FEW, MANY = 150, 1500
 UNDER_WAY = (StatusFilter.WAITING, StatusFilter.RETRYING, StatusFilter.PAUSED, StatusFilter.HELD)
-LATER = utcnow() + timedelta(hours=5)
+LATER = datetime(2999, 1, 1, tzinfo=UTC)
 STANDINGS = {
     "well": {},
     "paused": {"throttled": True, "not_before": LATER},

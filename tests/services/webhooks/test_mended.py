@@ -2,7 +2,7 @@
 kept as it was meant."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -28,12 +28,12 @@ from tests.support.factories import Person, make_user, make_webhook
 
 pytestmark = pytest.mark.usefixtures("app")
 HEADERS = (("X-Site", "north"),)
-LONG_AGO = utcnow() - timedelta(days=3)
+LONG_AGO = datetime(2026, 3, 7, tzinfo=UTC)
 IN_TROUBLE: dict[str, Any] = {
     "failures_in_row": 7,
     "throttled": True,
     "pause": 300,
-    "not_before": utcnow() + timedelta(hours=1),
+    "not_before": datetime(2999, 1, 1, tzinfo=UTC),
     "failing_since": LONG_AGO,
     "stopped_for": 600,
     "updated_at": LONG_AGO,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from ssl import PROTOCOL_TLS_SERVER, SSLContext
 from time import monotonic
@@ -292,7 +292,7 @@ def test_without_a_password_too_what_can_be_hidden_is(app: Flask, tls: SSLContex
     assert server.messages == []
 
 
-NOW = utcnow()
+NOW = datetime(2026, 3, 10, 9, 30, tzinfo=UTC)
 ILL: dict[str, Any] = {"failures_in_row": 6, "failing_since": NOW - timedelta(minutes=10)}
 GONE: dict[str, Any] = {"state": "off", "off_reason": "gone"}
 BY_ANA: dict[str, Any] = {"state": "off", "off_reason": "person"}

@@ -18,7 +18,7 @@ from sqlalchemy import Engine, event, select, update
 from jobs import tasks as job
 from portal.database.engine import UtcDateTime
 from portal.extensions import Base, db
-from portal.lib import clock
+from portal.lib import clock, request_id
 from portal.models.deliveries import Delivery
 from portal.models.tasks import Task
 from portal.models.webhooks import Webhook
@@ -99,6 +99,7 @@ def frozen_register(valkey: ValkeyServer) -> Iterator[FrozenRegister]:
         event.listen(Engine, "connect", _stop_the_clock)
         db.engine.dispose()
         clock.learn(NOW)  # whatever was learnt before, of other clocks
+        request_id.carry_on("")  # whatever was asked before
         numbers, factories._numbers = factories._numbers, count(1)
         try:
             person = make_user(name="Ana Gruber")

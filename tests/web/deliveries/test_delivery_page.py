@@ -202,7 +202,7 @@ def test_retry_in_the_list_asks_before_it_overtakes_an_older_one(support: Pages)
     ("end", "words", "again"),
     [
         ({"state": "off"}, "Its webhook is off", "Only once the webhook is on"),
-        ({"deleted_at": utcnow()}, "Its webhook was deleted", "None left"),
+        ({"deleted_at": datetime(2026, 3, 7, tzinfo=UTC)}, "Its webhook was deleted", "None left"),
     ],
 )
 @pytest.mark.parametrize("status", ["waiting", "retrying"])

@@ -1,6 +1,6 @@
 """What stands first on a webhook's page: what is under way, since when, and who must act."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -18,7 +18,7 @@ from tests.support.factories import Hook, make_user, make_webhook
 from tests.support.pages import Page, Pages
 from tests.web.signed_in import visit
 
-LONG_AGO = utcnow() - timedelta(hours=3)
+LONG_AGO = datetime(2026, 3, 7, tzinfo=UTC)
 
 
 @pytest.fixture

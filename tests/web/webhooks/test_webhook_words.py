@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -29,7 +29,7 @@ from portal.web.webhooks import words
 from tests.support.deliveries import make_delivery
 from tests.support.factories import Hook, make_user, make_webhook
 
-NOW = utcnow()
+NOW = datetime(2026, 3, 10, 9, 30, tzinfo=UTC)
 DAY = "that day"
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)

@@ -2,7 +2,7 @@
 
 import ssl
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ import trustme
 
 from portal.engine.http.transport import Transport
 from portal.engine.reason_keys import Reason
+from portal.lib.clock import utcnow
 from tests.engine.http.real_receivers import hostile
 from tests.engine.http.real_receivers.hostile import HostileServer
 from tests.engine.http.real_receivers.send import open_guard, send
@@ -17,8 +18,7 @@ from tests.support.receiver import Receiver
 
 TRUSTED = trustme.CA()
 UNKNOWN = trustme.CA()
-NOW = datetime.now(UTC)
-TOMORROW = (NOW + timedelta(days=1)).replace(microsecond=0)
+DAY = timedelta(days=1)
 
 Served = Callable[[], trustme.LeafCert]
 
@@ -39,17 +39,24 @@ def serving(certificate: trustme.LeafCert) -> Receiver:
 
 
 def test_a_trusted_certificate_is_a_success_and_its_end_is_known(transport: Transport) -> None:
-    certificate = TRUSTED.issue_cert("127.0.0.1", not_after=TOMORROW)
+    tomorrow = (utcnow() + DAY).replace(microsecond=0)
+    certificate = TRUSTED.issue_cert("127.0.0.1", not_after=tomorrow)
     with serving(certificate) as receiver:
         first, second = send(transport, receiver.url), send(transport, receiver.url)
     for exchange in (first, second):
         assert exchange.reason is None, exchange.detail
-        assert exchange.certificate_ends_at == TOMORROW
+        assert exchange.certificate_ends_at == tomorrow
     assert second.reused_connection
     assert first.phases.connect is not None
     assert first.phases.tls is not None
     assert first.phases.tls > first.phases.connect
     transport.close()
+
+
+def lasting(begins: timedelta, ends: timedelta) -> trustme.LeafCert:
+    """A certificate that is good from one moment to another, told from now on."""
+    now = utcnow()
+    return TRUSTED.issue_cert("127.0.0.1", not_before=now + begins, not_after=now + ends)
 
 
 def self_signed() -> trustme.LeafCert:
@@ -59,18 +66,8 @@ def self_signed() -> trustme.LeafCert:
 
 REFUSED: dict[str, tuple[Served, Reason]] = {
     "unknown authority": (self_signed, Reason.TLS_UNTRUSTED),
-    "expired": (
-        lambda: TRUSTED.issue_cert(
-            "127.0.0.1", not_before=NOW - timedelta(days=9), not_after=NOW - timedelta(days=1)
-        ),
-        Reason.TLS_EXPIRED,
-    ),
-    "not yet valid": (
-        lambda: TRUSTED.issue_cert(
-            "127.0.0.1", not_before=NOW + timedelta(days=1), not_after=NOW + timedelta(days=9)
-        ),
-        Reason.TLS_EXPIRED,
-    ),
+    "expired": (lambda: lasting(-9 * DAY, -DAY), Reason.TLS_EXPIRED),
+    "not yet valid": (lambda: lasting(DAY, 9 * DAY), Reason.TLS_EXPIRED),
     "another address": (lambda: TRUSTED.issue_cert("127.0.0.9"), Reason.TLS_NAME),
     "another name": (lambda: TRUSTED.issue_cert("other.example"), Reason.TLS_NAME),
 }

@@ -19,10 +19,9 @@ from portal.web.deliveries.presenter import page_of
 from portal.web.deliveries.request import sent_of
 from portal.web.deliveries.steps import phases_in_words, steps_of
 from portal.web.deliveries.times import repeat_warning, times_of
-from tests.support.deliveries import lease, make_attempt, make_delivery
+from tests.support.deliveries import lease, make_attempt, make_delivery, stored
 from tests.support.factories import make_user, make_webhook
 
-START = utcnow() - timedelta(minutes=20)
 MINUTE = timedelta(minutes=1)
 SIGNATURE = "X-Asset-Webhook-Signature"
 
@@ -34,8 +33,13 @@ def page(app: Flask) -> Iterator[None]:
         yield
 
 
+def start() -> datetime:
+    """When it was stored."""
+    return utcnow() - timedelta(minutes=20)
+
+
 def attempt(made: UUID, minutes: int, **columns: Any) -> None:
-    at = START + minutes * MINUTE
+    at = stored(made)["created_at"] + minutes * MINUTE
     make_attempt(made, started_at=at, finished_at=at, **columns)
 
 
@@ -55,12 +59,12 @@ def labels(made: UUID) -> list[tuple[str, str]]:
 def test_before_any_attempt_its_time_went_to_waiting_here(
     status: str, told: list[tuple[str, str]]
 ) -> None:
-    assert labels(make_delivery(status=status, created_at=START)) == told
+    assert labels(make_delivery(status=status, created_at=start())) == told
 
 
 def test_what_is_paused_untried_waits_here_as_well() -> None:
     hook = make_webhook(throttled=True, not_before=utcnow() + MINUTE)
-    made = make_delivery(hook, created_at=START)
+    made = make_delivery(hook, created_at=start())
     assert labels(made) == [("Waiting here, so far", "20 minutes")]
 
 
@@ -70,7 +74,7 @@ def test_what_is_paused_untried_waits_here_as_well() -> None:
 def test_since_its_last_attempt_it_waits_for_the_retry_while_there_is_one(
     status: str, retry: str
 ) -> None:
-    made = make_delivery(status=status, created_at=START, due_at=utcnow() + MINUTE)
+    made = make_delivery(status=status, created_at=start(), due_at=utcnow() + MINUTE)
     attempt(made, 2, phases={"total": 3000})
     told = dict(labels(made))
     assert told.pop("Waiting for the retry", "") == retry
@@ -81,7 +85,7 @@ def test_where_early_attempts_are_left_out_no_sums_are_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(attempt_detail, "MOST_ATTEMPTS", 2)
-    made = make_delivery(status="failed", created_at=START)
+    made = make_delivery(status="failed", created_at=start())
     for minutes in (1, 2, 3):
         attempt(made, minutes)
     assert labels(made) == []
@@ -131,7 +135,7 @@ def test_what_is_being_sent_is_no_attempt_of_which_nobody_knows_the_end() -> Non
 
 
 def test_each_attempt_is_called_by_who_made_it_and_how_it_ended() -> None:
-    made = make_delivery(status="delivered", created_at=START)
+    made = make_delivery(status="delivered", created_at=start())
     for columns in (
         {"reason": "server", "code": 500},
         {"kind": "manual", "actor": "Ana", "reason": "dns"},
