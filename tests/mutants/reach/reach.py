@@ -163,21 +163,22 @@ def _ranked(tests: Iterable[Test], path: str) -> list[Test]:
 
 
 def distance(test_file: str, path: str) -> int:
-    """How far a test is from a file by their names: 0 in the same folder by the same word, to 4."""
+    """How far a test is from a file by their names: 0 in the same folder by the same word, 1 by
+    either, to 4."""
     test, file = PurePosixPath(test_file), PurePosixPath(path)
     folder = file.parts[1:-1] if file.parts[0] == "portal" else file.parts[:-1]
-    is_beside = test.parts[1:-1] == folder
-    if is_beside and file.stem in test.stem:
+    is_beside, is_named = test.parts[1:-1] == folder, file.stem in test.stem
+    if is_beside and is_named:
         return 0
-    if is_beside or test.parent.name in NETS:
-        return 1
     if test.parts[1] in {"faults", "browser"}:
         return 4
+    if is_beside or is_named or test.parent.name in NETS:
+        return 1
     words = set(folder) | {file.stem}
     is_akin = bool(words & set(test.parts[2:-1])) or any(
         word in test.stem for word in folder[1:] or folder
     )
-    return 2 if is_akin or file.stem in test.stem else 3
+    return 2 if is_akin else 3
 
 
 def _within(tests: Iterable[Test], budget: float) -> Iterator[tuple[str, float]]:

@@ -112,6 +112,7 @@ def test_two_recordings_go_together_though_they_number_their_places_otherwise(
         ("tests/services/alerts/test_rules.py", FILE, 0),
         ("tests/services/alerts/test_alerts.py", FILE, 1),
         ("tests/services/limits/test_values.py", FILE, 1),
+        ("tests/jobs/sender/test_bell_listener.py", "jobs/pump/bell_listener.py", 1),
         ("tests/web/alerts/test_alert_pages.py", FILE, 2),
         ("tests/web/home/test_home.py", FILE, 3),
         ("tests/browser/test_alerts.py", FILE, 4),
