@@ -1,12 +1,10 @@
 """What a bulk retry is for, how far it got and why it does not go on, in words."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from flask import Flask
 
 from portal.engine.events.names import EventName
 from portal.engine.reason_keys import Reason, ReasonGroup
@@ -22,15 +20,9 @@ from portal.web.deliveries.bulk_retries.words import Names, filter_words, headin
 from portal.web.tasks import presenter as task_presenter
 from tests.support.factories import make_webhook
 
+pytestmark = pytest.mark.usefixtures("in_a_request")
 EARLY, LATE = datetime(2024, 1, 5, 8, tzinfo=UTC), datetime(2024, 1, 6, 9, 30, tzinfo=UTC)
 FROM, TO = "5 Jan 2024, 09:00", "6 Jan 2024, 10:30"
-
-
-@pytest.fixture(autouse=True)
-def page(app: Flask) -> Iterator[None]:
-    """A request for a page: times are told in somebody's zone."""
-    with app.test_request_context():
-        yield
 
 
 @pytest.mark.parametrize(

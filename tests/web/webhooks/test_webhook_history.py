@@ -1,26 +1,18 @@
 """What was done to a webhook, in sentences, and which change its failures are blamed on."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from flask import Flask
 
 from portal.services.core.permissions import SYSTEM
 from portal.services.webhooks.queries import HistoryEntry
 from portal.web.webhooks import history
 
+pytestmark = pytest.mark.usefixtures("in_a_request")
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
-
-
-@pytest.fixture(autouse=True)
-def page(app: Flask) -> Iterator[None]:
-    """A request for a page: times are told in somebody's zone."""
-    with app.test_request_context():
-        yield
 
 
 def entry(action: str, before: timedelta = MINUTE, by: str = "Ana", **changes: Any) -> HistoryEntry:

@@ -1,6 +1,5 @@
 """How a webhook fares, in sentences: why it fails, when it is tried again, what is held."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -29,17 +28,11 @@ from portal.web.webhooks import words
 from tests.support.deliveries import make_delivery
 from tests.support.factories import Hook, make_user, make_webhook
 
+pytestmark = pytest.mark.usefixtures("in_a_request")
 NOW = datetime(2026, 3, 10, 9, 30, tzinfo=UTC)
 DAY = "that day"
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture(autouse=True)
-def page(app: Flask) -> Iterator[None]:
-    """A request for a page: times are told in somebody's zone."""
-    with app.test_request_context():
-        yield
 
 
 @pytest.fixture

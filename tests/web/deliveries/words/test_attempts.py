@@ -1,12 +1,10 @@
 """Where a delivery's time went, what each attempt is called, and what the caller is told of it."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
-from flask import Flask
 
 from portal.engine.reason_keys import Reason
 from portal.lib.clock import utcnow
@@ -22,15 +20,9 @@ from portal.web.deliveries.times import repeat_warning, times_of
 from tests.support.deliveries import lease, make_attempt, make_delivery, stored
 from tests.support.factories import make_user, make_webhook
 
+pytestmark = pytest.mark.usefixtures("in_a_request")
 MINUTE = timedelta(minutes=1)
 SIGNATURE = "X-Asset-Webhook-Signature"
-
-
-@pytest.fixture(autouse=True)
-def page(app: Flask) -> Iterator[None]:
-    """A request for a page: times are told in somebody's zone."""
-    with app.test_request_context():
-        yield
 
 
 def start() -> datetime:

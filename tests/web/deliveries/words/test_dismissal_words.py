@@ -1,10 +1,7 @@
 """What is said once something was dismissed or brought back: one or many, and what goes out all
 the same."""
 
-from collections.abc import Iterator
-
 import pytest
-from flask import Flask
 
 from portal.services.core.counting import COUNT_LIMIT
 from portal.services.deliveries.problems.chosen import BroughtBack, ChosenCount
@@ -12,15 +9,9 @@ from portal.services.deliveries.problems.dismissal import ProblemCount
 from portal.web.deliveries.problems import words
 from portal.web.frame.wording import counted
 
+pytestmark = pytest.mark.usefixtures("in_a_request")
 SHOWN = ' <a href="/deliveries/problems/dismissed">Show dismissed</a>'
 AGAIN = "what fails again is a problem again."
-
-
-@pytest.fixture(autouse=True)
-def page(app: Flask) -> Iterator[None]:
-    """A request for a page, whose links are made."""
-    with app.test_request_context():
-        yield
 
 
 @pytest.mark.parametrize(

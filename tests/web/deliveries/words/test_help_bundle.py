@@ -1,11 +1,9 @@
 """The help bundle of a delivery, and what its page says of the answer, line by line."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from flask import Flask
 
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
@@ -15,12 +13,7 @@ from portal.web.deliveries.presenter import DeliveryPage, page_of
 from tests.support.deliveries import change, lease, make_attempt, make_delivery
 from tests.support.factories import make_webhook
 
-
-@pytest.fixture(autouse=True)
-def page(app: Flask) -> Iterator[None]:
-    """A request for a page: times are told in somebody's zone."""
-    with app.test_request_context():
-        yield
+pytestmark = pytest.mark.usefixtures("in_a_request")
 
 
 def shown(made: UUID, draft: UUID | None = None) -> DeliveryPage:

@@ -1,6 +1,5 @@
 """What the line of a problem says: since when, how it goes on, and what is folded away."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,15 +23,9 @@ from tests.support.deliveries import make_delivery
 from tests.support.factories import make_user, make_webhook
 from tests.support.html import parse
 
+pytestmark = pytest.mark.usefixtures("in_a_request")
 VIENNA = ZoneInfo("Europe/Vienna")
 LAST_NIGHT = datetime(2026, 3, 9, 22, 40, tzinfo=VIENNA)
-
-
-@pytest.fixture(autouse=True)
-def page(app: Flask) -> Iterator[None]:
-    """A request for a page: times are told in somebody's zone."""
-    with app.test_request_context():
-        yield
 
 
 @pytest.fixture

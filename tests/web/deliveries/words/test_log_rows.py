@@ -1,6 +1,5 @@
 """What a line of the log says of its result and of the next attempt, and what it offers."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -20,12 +19,7 @@ from portal.web.deliveries.rows import row_words
 from tests.support.deliveries import lease, make_attempt, make_delivery
 from tests.support.factories import make_user, make_webhook
 
-
-@pytest.fixture(autouse=True)
-def page(app: Flask) -> Iterator[None]:
-    """A request for a page: times are told in somebody's zone."""
-    with app.test_request_context():
-        yield
+pytestmark = pytest.mark.usefixtures("in_a_request")
 
 
 def row_of(made: UUID) -> LogRow:

@@ -1,12 +1,11 @@
 """How a delivery stands: its sentence, what comes next, and whether its page follows by itself."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import pytest
-from flask import Flask
 
 from portal.engine.health import LONGEST_PAUSE
 from portal.lib.clock import utcnow
@@ -20,19 +19,13 @@ from portal.web.frame.wording import near_time
 from tests.support.deliveries import lease, make_delivery
 from tests.support.factories import make_user, make_webhook
 
+pytestmark = pytest.mark.usefixtures("in_a_request")
 MINUTES = timedelta(minutes=1)
 RETRY: dict[str, Any] = {
     "prior_status": "failed",
     "requested_by": "Ana",
     "priority": Priority.INTERACTIVE,
 }
-
-
-@pytest.fixture(autouse=True)
-def page(app: Flask) -> Iterator[None]:
-    """A request for a page: times are told in somebody's zone."""
-    with app.test_request_context():
-        yield
 
 
 def at_off(**columns: Any) -> UUID:

@@ -1,11 +1,9 @@
 """Which step of a test each reason ends, and what is said of the others."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from flask import Flask
 
 from portal.engine.reason_keys import Reason
 from portal.lib.clock import utcnow
@@ -14,6 +12,7 @@ from portal.services.deliveries.detail import find_delivery
 from portal.web.deliveries.trial_steps import STEPS, State, TestStep, steps_of_test
 from tests.support.deliveries import lease, make_attempt, make_delivery
 
+pytestmark = pytest.mark.usefixtures("in_a_request")
 ENDED_BY = {
     "picked": (Reason.BAD_HEADERS, Reason.INTERNAL),
     "name": (Reason.DNS,),
@@ -28,13 +27,6 @@ FAILED = {
     "tls": "No secure connection",
     "answer": "Not answered",
 }
-
-
-@pytest.fixture(autouse=True)
-def page(app: Flask) -> Iterator[None]:
-    """A request for a page: times are told in somebody's zone."""
-    with app.test_request_context():
-        yield
 
 
 def steps(status: str = "failed", **attempt: Any) -> list[TestStep]:

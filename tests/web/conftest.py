@@ -1,0 +1,13 @@
+"""What tests of words of pages stand on."""
+
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+
+
+@pytest.fixture
+def in_a_request(app: Flask) -> Iterator[None]:
+    """A request for a page: times are told in somebody's zone, and links can be made."""
+    with app.test_request_context():
+        yield
