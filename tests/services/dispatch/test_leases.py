@@ -211,6 +211,8 @@ def test_one_whose_lease_runs_out_is_numbered_behind_one_that_came_late() -> Non
     lose_leases()
     claim()
     write_down(ended(lost, Reason.SERVER))
+    # What it was answered is kept as well, late as it is.
+    assert db.session.query(AttemptBody).count() == 1
     make_due()
     sweep.settle()
     assert outcomes() == [(1, "scheduled", "failed"), (2, "scheduled", "interrupted")]

@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from portal.engine.reasons import Reason
 from portal.lib.clock import utcnow
@@ -236,6 +236,17 @@ def test_what_waits_in_a_bulk_retry_is_told_apart_and_what_is_on_its_way_left_ou
     work()
     assert bring_back_chosen(sam, made).count == 2
     assert dismiss_chosen(sam, made) == ChosenCount(3, 0, 0)
+
+
+def test_what_was_chosen_by_somebody_who_is_gone_is_brought_back_as_nobodys(
+    sam: Actor, finance: Hook
+) -> None:
+    dismiss_chosen(sam, [fail(finance)])
+    with writing() as current:
+        current.execute(update(DismissedDelivery).values(actor_id=None))
+    with pytest.raises(Refusal, match="nothing to bring back"):
+        bring_back_chosen_by(sam, finance.public_id, Reason.SERVER, uuid4())
+    assert bring_back_chosen_by(sam, finance.public_id, Reason.SERVER, None) == 1
 
 
 def test_a_mark_goes_with_its_delivery(sam: Actor, finance: Hook) -> None:
