@@ -209,6 +209,11 @@ def test_the_search_reads_no_more_of_a_question_than_its_field_takes(support: Pa
     assert "/help/webhooks#connect" in found(support, f"{'zapier':>120}")
 
 
+def test_the_search_takes_three_letters_for_the_beginning_of_a_word(support: Pages) -> None:
+    assert "/help/webhooks#connect" in found(support, "zap")
+    assert "/help/webhooks#connect" not in found(support, "za")
+
+
 def test_the_search_takes_no_word_for_a_longer_one(support: Pages) -> None:
     assert "/help/running#zones" not in found(support, "timeout")
     assert found(support, "time zone")[0] == "/help/running#zones"

@@ -5,16 +5,18 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import update
 
 from portal.engine.reason_keys import Reason
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
+from portal.models.tasks import Task, TaskState
 from portal.services.bulk_retry import handover
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import Refusal
-from portal.services.core.unit_of_work import session
+from portal.services.core.unit_of_work import session, writing
 from portal.services.deliveries import queued_rows
 from portal.services.deliveries.problems import queries as problems
 from portal.services.deliveries.problems.chosen import dismiss_chosen
@@ -148,6 +150,21 @@ def test_of_what_waits_in_a_bulk_retry_only_what_is_listed_counts(
     assert waiting() == 0
     assert bring_back(sam, hook.public_id, Reason.SERVER) == 2
     assert waiting() == 2
+
+
+def test_what_waits_in_a_bulk_retry_that_rests_is_not_about_to_go_out(
+    sam: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handover, "MOST_UNDER_WAY", 1)
+    for rests in (True, False):
+        made = [fail(make_webhook()) for _ in range(3)]
+        batch = bulk_retry_task.start(sam, Selection(ticked=tuple(made)))
+        work()
+        with writing() as current:
+            mine = update(Task).where(Task.public_id == batch)
+            current.execute(mine.values(state=TaskState.PAUSED)) if rests else None
+    found = queued_rows.queued(session())
+    assert sum(each.waiting for of_one in found.values() for each in of_one.values()) == 2
 
 
 def test_what_is_handed_over_is_no_more_among_those_that_go_out_all_the_same(
