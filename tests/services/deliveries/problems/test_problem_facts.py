@@ -152,17 +152,17 @@ def test_of_what_waits_in_a_bulk_retry_only_what_is_listed_counts(
     assert waiting() == 2
 
 
-def test_what_waits_in_a_bulk_retry_that_rests_is_not_about_to_go_out(
+def test_what_a_bulk_retry_left_when_it_was_given_up_is_not_about_to_go_out(
     sam: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(handover, "MOST_UNDER_WAY", 1)
-    for rests in (True, False):
+    for is_over in (True, False):
         made = [fail(make_webhook()) for _ in range(3)]
         batch = bulk_retry_task.start(sam, Selection(ticked=tuple(made)))
         work()
         with writing() as current:
             mine = update(Task).where(Task.public_id == batch)
-            current.execute(mine.values(state=TaskState.PAUSED)) if rests else None
+            current.execute(mine.values(state=TaskState.FAILED)) if is_over else None
     found = queued_rows.queued(session())
     assert sum(each.waiting for of_one in found.values() for each in of_one.values()) == 2
 
