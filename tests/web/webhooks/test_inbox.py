@@ -97,13 +97,15 @@ def test_what_comes_in_chunks_is_taken_whole_or_not_at_all(
 ) -> None:
     """Nobody has said how long it is: a part of it must not pass for the whole."""
     body = b"x" * (messages.LARGEST + more)
+    sent = io.BytesIO(body)
     answer = app.test_client().post(
         f"/inbox/{token_of(opened)}",
-        input_stream=io.BytesIO(body),
+        input_stream=sent,
         headers={"Transfer-Encoding": "chunked"},
         environ_overrides={"wsgi.input_terminated": True},
     )
     assert answer.status_code == (413 if more else 200)
+    assert sent.tell() <= messages.LARGEST + 1  # of the rest nothing is read
     assert [len(each.body) for each in messages.messages(opened)] == ([] if more else [len(body)])
 
 
