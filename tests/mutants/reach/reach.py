@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from tests.mutants.reach.mentions import Mentions
+from tests.mutants.reach.mentions import MODELS, Mentions
 from tests.mutants.source import function_of, is_in_function
 from tests.mutants.trial_plugin import needs_postgres
 
@@ -172,7 +172,8 @@ def distance(test_file: str, path: str) -> int:
         return 0
     if test.parts[1] in {"faults", "browser"}:
         return 4
-    if is_beside or is_named or test.parent.name in NETS:
+    is_of_tables = path.startswith(MODELS) and test.parts[1] == "database"
+    if is_beside or is_named or is_of_tables or test.parent.name in NETS:
         return 1
     words = set(folder) | {file.stem}
     is_akin = bool(words & set(test.parts[2:-1])) or any(

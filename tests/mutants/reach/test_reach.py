@@ -116,7 +116,7 @@ def test_two_recordings_go_together_though_they_number_their_places_otherwise(
         ("tests/web/alerts/test_alert_pages.py", FILE, 2),
         ("tests/web/home/test_home.py", FILE, 3),
         ("tests/browser/test_alerts.py", FILE, 4),
-        ("tests/database/test_models.py", "portal/models/audit.py", 2),
+        ("tests/database/test_database.py", "portal/models/audit.py", 1),
         ("tests/jobs/pump/test_pump.py", "jobs/pump/pump.py", 0),
     ],
 )
