@@ -130,6 +130,12 @@ def test_what_was_sent_as_a_test_or_arrived_is_no_part_of_a_number() -> None:
     assert problem(hook).count == problems.count() == problems.count(hook.public_id) == 1
 
 
+def waiting() -> int:
+    """How many problems' deliveries are about to go out in bulk retries."""
+    found = queued_rows.queued(session())
+    return sum(each.waiting for of_one in found.values() for each in of_one.values())
+
+
 def test_of_what_waits_in_a_bulk_retry_only_what_is_listed_counts(
     sam: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,10 +144,6 @@ def test_of_what_waits_in_a_bulk_retry_only_what_is_listed_counts(
     made = [fail(hook) for _ in range(4)]
     bulk_retry_task.start(sam, Selection(ticked=tuple(made)))
     work()
-
-    def waiting() -> int:
-        found = queued_rows.queued(session())
-        return sum(each.waiting for of_one in found.values() for each in of_one.values())
 
     assert waiting() == 3
     dismiss_chosen(sam, [made[1]])
@@ -163,8 +165,7 @@ def test_what_a_bulk_retry_left_when_it_was_given_up_is_not_about_to_go_out(
         with writing() as current:
             mine = update(Task).where(Task.public_id == batch)
             current.execute(mine.values(state=TaskState.FAILED)) if is_over else None
-    found = queued_rows.queued(session())
-    assert sum(each.waiting for of_one in found.values() for each in of_one.values()) == 2
+    assert waiting() == 2
 
 
 def test_what_is_handed_over_is_no_more_among_those_that_go_out_all_the_same(
