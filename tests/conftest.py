@@ -17,7 +17,6 @@ import pytest
 from flask import Flask
 from flask_migrate import upgrade
 from xdist.remote import Producer
-from xdist.scheduler import LoadFileScheduling
 from xdist.scheduler.protocol import Scheduling
 
 from jobs.stop_flag import stop
@@ -33,6 +32,7 @@ from portal.services.people import passwords
 from portal.services.people.passwords import HASHER, NOBODYS_HASH
 from tests.support.database.empty_database import empty_out, keep_empty_copy
 from tests.support.database.memory_folder import memory_folder
+from tests.support.distribution import TogetherScheduling, place
 from tests.support.factories import CHEAP, cheap_hash
 from tests.support.golden.expected_file import Golden
 from tests.support.servers import PostgresServer, ValkeyServer
@@ -53,26 +53,6 @@ ENVIRONMENT = {
 }
 DATABASES = ["sqlite", "postgres"]
 PAGES = {"web", "browser"}
-# Files of faults that one running portal on each database serves.
-SHARING = {
-    *("test_database.py", "test_imports.py", "test_kills.py", "test_saves.py", "test_valkey.py"),
-    *("test_rolling_restart.py", "test_locked_row.py", "test_naming.py", "test_switch.py"),
-    "test_chaos.py",
-}
-LONG_FIRST = [
-    "browser/every_page",
-    "faults",
-    "jobs/processes",
-    "browser",
-    "jobs",
-    "engine/http",
-    "services/demo",
-    "services/erasure",
-    "services/core",
-    "web/home",
-    "web/help",
-    "web/frame",
-]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -119,7 +99,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest, lest one process ends with it alone."""
     root = Path(__file__).parent
-    items.sort(key=lambda item: _place(item.path.relative_to(root).as_posix()))
+    items.sort(key=lambda item: place(item.path.relative_to(root).as_posix()))
 
 
 def pytest_collection_finish() -> None:
@@ -127,26 +107,10 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-class TogetherScheduling(LoadFileScheduling):
-    """Keeps the tests of a file in one process, for they share servers; those that hurt a portal
-    which files share, with all of that portal. (Groups by mark need what pytest 9.2 took away.)"""
-
-    def _split_scope(self, nodeid: str) -> str:
-        file, _, test = nodeid.partition("::")
-        if Path(file).name not in SHARING or "faults" not in file:
-            return file
-        return f"portal on {'postgres' if 'postgres' in test else 'sqlite'}"
-
-
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:
     """Which process takes which tests, with `--dist loadfile`."""
     return TogetherScheduling(config, log) if config.getvalue("dist") == "loadfile" else None
-
-
-def _place(path: str) -> int:
-    places = (n for n, folder in enumerate(LONG_FIRST) if path.startswith(f"{folder}/"))
-    return next(places, len(LONG_FIRST))
 
 
 def migrate_to_head(url: str, instance_dir: Path) -> None:
