@@ -74,12 +74,13 @@ def test_the_address_of_a_test_under_way_is_masked_where_it_is_a_secret() -> Non
         assert ("a-token" in attempt.url) is not is_secret
 
 
-def test_a_retry_and_a_test_wait_for_no_older_one() -> None:
+def test_only_those_after_the_oldest_wait_for_it_and_no_retry_and_no_test() -> None:
     hook = make_webhook(in_order=True)
+    sent = make_delivery(hook, status="delivered")
     first = make_delivery(hook)
-    found = find_delivery(make_delivery(hook))
-    assert (found.ahead, find_delivery(first).behind) == (first, 1)
-    assert found.behind == 0
+    made = [sent, first, make_delivery(hook)]
+    found = [find_delivery(each) for each in made]
+    assert [(each.ahead, each.behind) for each in found] == [(None, 0), (None, 1), (first, 0)]
     for columns in (RETRY, {"priority": Priority.TEST}):
         assert find_delivery(make_delivery(hook, **columns)).ahead is None
 

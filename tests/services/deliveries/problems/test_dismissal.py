@@ -18,7 +18,8 @@ from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from portal.services.deliveries.problems import dismissed_failures
 from portal.services.deliveries.problems import queries as problems
-from portal.services.deliveries.problems.dismissal import bring_back, dismiss
+from portal.services.deliveries.problems.chosen import bring_back_chosen, dismiss_chosen
+from portal.services.deliveries.problems.dismissal import bring_back, bring_back_chosen_by, dismiss
 from tests.services.deliveries.problems.test_problems import fail, told
 from tests.support.database.rivals import Rival
 from tests.support.deliveries import change, make_delivery, stored
@@ -107,8 +108,11 @@ def test_of_many_that_were_dismissed_the_last_are_listed(
     fail(finance, "dns", None, finished_at=earlier)
     dismiss(sam, finance.public_id, Reason.SERVER, utcnow())
     dismiss(sam, finance.public_id, Reason.DNS, earlier)
+    for reason in ("gone", "auth"):
+        dismiss_chosen(sam, [fail(finance, reason, None)])
     monkeypatch.setattr(dismissed_failures, "LISTED", 1)
-    assert [each.reason for each in dismissed_failures.dismissed()] == [Reason.DNS]
+    listed = [(each.reason, each.is_chosen) for each in dismissed_failures.dismissed()]
+    assert listed == [(Reason.AUTH, True), (Reason.DNS, False)]
 
 
 def test_once_is_enough_and_later_ones_can_be_dismissed_too(sam: Actor, finance: Hook) -> None:
@@ -136,13 +140,19 @@ def test_what_failed_at_a_deleted_webhook_can_be_dismissed(sam: Actor) -> None:
 
 
 def test_who_may_not_dismisses_nothing_nor_what_is_not_there(sam: Actor, finance: Hook) -> None:
-    fail(finance)
+    made, manager = fail(finance), make_user("manager").actor
     with pytest.raises(NotAllowed):
-        dismiss(make_user("manager").actor, finance.public_id, Reason.SERVER, utcnow())
+        dismiss(manager, finance.public_id, Reason.SERVER, utcnow())
     assert dismiss(sam, finance.public_id, Reason.SERVER, utcnow()).count == 1
     with pytest.raises(NotAllowed):
-        bring_back(make_user("manager").actor, finance.public_id, Reason.SERVER)
+        bring_back(manager, finance.public_id, Reason.SERVER)
     assert bring_back(sam, finance.public_id, Reason.SERVER) == 1
+    dismiss_chosen(sam, [made])
+    with pytest.raises(NotAllowed):
+        bring_back_chosen(manager, [made])
+    with pytest.raises(NotAllowed):
+        bring_back_chosen_by(manager, finance.public_id, Reason.SERVER, None)
+    assert bring_back_chosen(sam, [made]).count == 1
     for nothing in (uuid4(), make_webhook(state="draft").public_id):
         with pytest.raises(NotFound):
             dismiss(sam, nothing, Reason.SERVER, utcnow())
