@@ -240,7 +240,10 @@ def test_more_failures_than_are_told_leave_each_row_once(
 def test_more_assets_than_are_followed_leave_each_row_once(
     rows: list[Delivery], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plan, "FOLLOWED", 2)
+    monkeypatch.setattr(plan, "FOLLOWED", 4)
+    assert len(plan.assets_meant(session(), "ock").ids) == 4
+    monkeypatch.setattr(plan, "FOLLOWED", 3)
+    assert plan.assets_meant(session(), "ock").query is not None
     many: Part = ({"search": "ock"}, lambda _: True)
     failed: Part = ({"status": StatusFilter.FAILED}, lambda row: row.status == "failed")
     assert_every_row_once(case(rows, many))
