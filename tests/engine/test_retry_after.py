@@ -22,6 +22,10 @@ DAY = 86400
         ("1.5", 1.5),
         ("86401", DAY),
         ("9" * 5000, DAY),
+        # Nothing is read beyond its first hundred characters.
+        (f"{5:0100}", 5),
+        (f"{5:0101}", 0),
+        ("120" + " " * 97 + "x", 120),
         ("Tue, 04 Feb 2025 12:05:00 GMT", 300),
         ("Tue, 4 Feb 2025 12:05:00 GMT", 300),
         ("Tue, 04 Feb 2025 12:05:00 UTC", 300),

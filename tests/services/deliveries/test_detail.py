@@ -1,6 +1,6 @@
 """One delivery as its page tells it: its attempts, what holds it up, who else got it."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -31,6 +31,7 @@ from tests.support.factories import Hook, make_user, make_webhook, publish
 
 pytestmark = pytest.mark.usefixtures("app")
 NEXT = "X-Asset-Webhook-Signature-Next"
+DELETED: dict[str, Any] = {"deleted_at": datetime(2026, 5, 3, tzinfo=UTC)}
 RETRY: dict[str, Any] = {"prior_status": "failed", "priority": Priority.INTERACTIVE}
 
 
@@ -138,6 +139,27 @@ def test_nothing_holds_up_what_is_not_long_due_or_is_not_to_go() -> None:
     assert find_delay(find_delivery(made)) is None
 
 
+@pytest.mark.parametrize(
+    ("hook", "delivery", "comes_to_rest"),
+    [
+        ({}, {}, False),
+        ({"state": "off"}, {}, True),
+        ({"state": "off"}, {"status": "retrying"}, True),
+        ({"state": "off"}, {"status": "held"}, False),
+        # A test goes to a webhook that is off as well, and to none that is gone.
+        ({"state": "off"}, {"priority": Priority.TEST}, False),
+        (DELETED, {"priority": Priority.TEST}, True),
+        (DELETED, {"status": "failed"}, False),
+    ],
+)
+def test_what_is_open_comes_to_rest_where_nothing_is_sent_any_more(
+    hook: dict[str, Any], delivery: dict[str, Any], comes_to_rest: bool
+) -> None:
+    assert find_delivery(make_delivery(make_webhook(**hook), **delivery)).comes_to_rest is (
+        comes_to_rest
+    )
+
+
 def test_of_the_others_what_has_not_arrived_comes_first_by_name() -> None:
     for name in ("Cargo", "Desk", "bench", "Auction"):
         make_webhook(name=name)
@@ -147,6 +169,10 @@ def test_of_the_others_what_has_not_arrived_comes_first_by_name() -> None:
         for each in session().scalars(select(Delivery.public_id))
     }
     change(rows["Auction"], status="delivered")
+    # A form that is open tests with what happened.
+    (event_id,) = set(session().scalars(select(Delivery.event_id)))
+    draft = make_webhook(state="draft", name="Archive")
+    change(make_delivery(draft), event_id=event_id)
     found = siblings_of(rows["Cargo"])
     assert [each.webhook_name for each in found.rows] == ["bench", "Desk", "Auction"]
     assert found.more == 0
@@ -203,6 +229,16 @@ def test_only_so_many_neighbours_of_a_delivery_are_asked(
         known.append(str(each) in f"{found}" and each != ids[3])
     # The one before, the one after, and the newest.
     assert known == [False, False, True, False, True, False, True]
+
+
+def test_of_each_neighbour_the_last_three_attempts_are_asked(ben: Actor) -> None:
+    hook = make_webhook(secret="one of ours")
+    here, there = make_delivery(hook), make_delivery(hook)
+    made = [house_signature(b"%d" % number, "whatever") for number in range(4)]
+    for each in made:
+        make_attempt(there, request_headers=[["X-Asset-Webhook-Signature", each]])
+    found = [str(there) in f"{check_signature(ben, find_delivery(here), each)}" for each in made]
+    assert found == [False, True, True, True]
 
 
 def test_who_may_not_read_deliveries_may_not_ask_about_their_signatures() -> None:

@@ -165,6 +165,8 @@ def test_what_a_bulk_retry_left_when_it_was_given_up_is_not_about_to_go_out(
         with writing() as current:
             mine = update(Task).where(Task.public_id == batch)
             current.execute(mine.values(state=TaskState.FAILED)) if is_over else None
+        ids = [stored(each)["id"] for each in made]
+        assert sorted(queued_rows.taken(session(), ids)) == ([] if is_over else ids)
     assert waiting() == 2
 
 
