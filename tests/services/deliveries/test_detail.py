@@ -152,12 +152,15 @@ def test_nothing_holds_up_what_is_not_long_due_or_is_not_to_go() -> None:
         (DELETED, {"status": "failed"}, False),
     ],
 )
-def test_what_is_open_comes_to_rest_where_nothing_is_sent_any_more(
+def test_what_is_open_comes_to_rest_where_nothing_is_sent_any_more_or_waits_for_a_start(
     hook: dict[str, Any], delivery: dict[str, Any], comes_to_rest: bool
 ) -> None:
-    assert find_delivery(make_delivery(make_webhook(**hook), **delivery)).comes_to_rest is (
-        comes_to_rest
-    )
+    made = make_delivery(make_webhook(**hook), **delivery)
+    found = find_delivery(made)
+    assert (found.comes_to_rest, found.waits_for_start) == (comes_to_rest, False)
+    switch.stop(make_user("admin").actor)
+    is_open = delivery.get("status", "waiting") in ("waiting", "retrying")
+    assert find_delivery(made).waits_for_start is (is_open and not comes_to_rest)
 
 
 def test_of_the_others_what_has_not_arrived_comes_first_by_name() -> None:
