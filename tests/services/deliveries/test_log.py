@@ -284,3 +284,16 @@ def test_other_pages_get_the_latest_few() -> None:
     made = [make_delivery(webhook) for _ in range(3)]
     found = log_pages.latest(LogFilter(webhook=webhook.public_id), 2)
     assert [row.public_id for row in found] == made[:0:-1]
+
+
+def test_the_newest_of_an_asset_are_counted_by_status_without_those_of_an_open_form(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(log_pages, "COUNT_LIMIT", 3)
+    hook = make_webhook()
+    for status in ("delivered", "failed", "held", "failed"):
+        make_delivery(hook, status=status)
+    make_delivery(hook, status="stopped", asset_id=8)
+    make_delivery(make_webhook(state="draft"), status="stopped")
+    assert log_pages.count_of_asset(7) == {"failed": 2, "held": 1}
+    assert log_pages.count_of_asset(9) == {}
