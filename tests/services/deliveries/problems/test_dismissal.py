@@ -100,6 +100,26 @@ def test_reasons_that_read_the_same_are_dismissed_together(sam: Actor, finance: 
     assert [(each.count, each.by) for each in dismissed_failures.dismissed()] == [(2, "Sam")]
 
 
+def test_reasons_that_read_the_same_are_one_line_with_whoever_dismissed_either_last(
+    sam: Actor, finance: Hook
+) -> None:
+    ana = make_user("support", name="Ana").actor
+    for who, reason in ((sam, "reset"), (ana, "no_reply")):
+        fail(finance, reason, None)
+        assert dismiss(who, finance.public_id, Reason.RESET, utcnow()).count == 1
+    for who, reason in ((sam, "no_reply"), (ana, "reset"), (sam, "reset")):
+        dismiss_chosen(who, [fail(finance, reason, None)])
+    lines = [
+        (each.reason, each.count, each.by, each.is_chosen)
+        for each in dismissed_failures.dismissed()
+    ]
+    assert lines == [
+        (Reason.RESET, 2, "Sam", True),
+        (Reason.RESET, 1, "Ana", True),
+        (Reason.RESET, 2, "Ana", False),
+    ]
+
+
 def test_of_many_that_were_dismissed_the_last_are_listed(
     sam: Actor, finance: Hook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
