@@ -157,6 +157,18 @@ def test_a_piece_that_could_be_guessed_is_not_recognised(length: int) -> None:
     assert diagnose(RIGHT[8:40], MESSAGE).part is Part.UNKNOWN
 
 
+def test_a_piece_is_recognised_in_whichever_letters_it_is_written() -> None:
+    assert diagnose(RIGHT[:40].upper(), MESSAGE).part is Part.LENGTH
+    times = range(AT, AT + 50)
+    made = {at: standard_signature(BODY, SECRET, message_id=ID, sent_at=at) for at in times}
+    at, piece = next((at, each[3:40]) for at, each in made.items() if {"+", "/"} <= {*each[3:40]})
+    message = Message(BODY, ID, ((1, at),), SECRET)
+    for letters in (piece, piece.replace("+", "-").replace("/", "_")):
+        assert diagnose(letters, message).part is Part.LENGTH
+    # Its capitals are letters of their own.
+    assert diagnose(piece.lower(), message).part is Part.UNKNOWN
+
+
 @pytest.mark.parametrize("hex_text", [hexed(b"x")[:4], hexed(b"x")[:30]])
 def test_hex_of_another_length_is_no_signature_however_it_is_written(hex_text: str) -> None:
     assert read_signatures(hex_text) == []
