@@ -4,13 +4,15 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import update
 
 from portal.engine.events.catalogue import EventName
 from portal.engine.reasons import Reason
 from portal.lib.clock import utcnow
 from portal.lib.paging import Cursor
 from portal.models.deliveries import Priority
-from portal.services.core.unit_of_work import session
+from portal.models.webhooks import Webhook
+from portal.services.core.unit_of_work import session, writing
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log import plan
 from portal.services.deliveries.log import walk as log_walk
@@ -297,3 +299,14 @@ def test_the_newest_of_an_asset_are_counted_by_status_without_those_of_an_open_f
     make_delivery(make_webhook(state="draft"), status="stopped")
     assert log_pages.count_of_asset(7) == {"failed": 2, "held": 1}
     assert log_pages.count_of_asset(9) == {}
+
+
+def test_of_webhooks_that_had_one_name_the_older_one_is_chosen_from_first() -> None:
+    made = [make_webhook(name="Desk", deleted_at=utcnow()), make_webhook(name="desk")]
+    made.append(make_webhook(name="Cargo"))
+    with writing() as current:  # the older one was written last
+        mine = update(Webhook).where(Webhook.id == made[0].id)
+        current.execute(mine.values(deleted_at=utcnow()))
+    found = [(public_id, is_deleted) for public_id, _, is_deleted in log_pages.webhook_names()]
+    ids = [each.public_id for each in made]
+    assert found == [(ids[2], False), (ids[0], True), (ids[1], False)]
