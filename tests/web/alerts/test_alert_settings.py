@@ -1,6 +1,7 @@
 """Settings → Alerts: what is wanted, the first question, looking by hand, and being late."""
 
 from datetime import time, timedelta
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -44,7 +45,7 @@ def test_what_is_saved_is_what_the_runs_go_by(app: Flask) -> None:
     assert page.h1 == "Alert settings"
     assert "in the time zone of the organisation: Europe/Vienna" in page.main
     # The most and the fewest days that there can be.
-    days = {"warranty_days": 365, "maintenance_days": 0, "repeat_every_days": 1}
+    days: dict[str, Any] = {"warranty_days": 365, "maintenance_days": 0, "repeat_every_days": 1}
     page = save(pages, page, maintenance_on=None, time_of_day="18:30", **days)
     assert "Saved." in page.main
     rules = AlertRules(maintenance_on=False, at=time(18, 30), **days)
