@@ -1,5 +1,6 @@
 """One delivery as its page tells it: its attempts, what holds it up, who else got it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -30,6 +31,7 @@ from tests.support.deliveries import BODY, change, lease, make_attempt, make_del
 from tests.support.factories import Hook, make_user, make_webhook, publish
 
 pytestmark = pytest.mark.usefixtures("app")
+A_MOMENT = timedelta(microseconds=1)
 NEXT = "X-Asset-Webhook-Signature-Next"
 DELETED: dict[str, Any] = {"deleted_at": datetime(2026, 5, 3, tzinfo=UTC)}
 RETRY: dict[str, Any] = {"prior_status": "failed", "priority": Priority.INTERACTIVE}
@@ -123,6 +125,12 @@ def test_a_webhook_is_full_when_it_is_sent_as_many_as_it_gets_at_once(
     assert find_delay(find_delivery(test)) is Delay.TURN
     lease(make_delivery(hook, priority=Priority.TEST), kind="test")
     assert find_delay(find_delivery(test)) is Delay.PLACES
+
+
+def test_it_is_long_due_after_more_than_a_quarter_of_a_minute() -> None:
+    found = find_delivery(make_delivery())
+    for late, delay in ((delays.SLOW, None), (delays.SLOW + A_MOMENT, Delay.NO_WORKER)):
+        assert find_delay(replace(found, now=found.due_at + late)) is delay
 
 
 def test_nothing_holds_up_what_is_not_long_due_or_is_not_to_go() -> None:
