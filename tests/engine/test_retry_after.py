@@ -37,6 +37,9 @@ DAY = 86400
         ("Tue, 04 Feb 2025 12:05:60 GMT", 359),
         ("Tue, 04 Feb 2025 11:59:00 GMT", 0),
         ("Sunday, 06-Nov-94 08:49:37 GMT", 0),
+        # Of two digits, what seems more than fifty years ahead is past.
+        ("Monday, 04-Feb-75 12:05:00 GMT", DAY),
+        ("Tuesday, 04-Feb-76 12:05:00 GMT", 0),
         ("Thu, 31 Dec 9999 23:59:59 GMT", DAY),
     ],
 )

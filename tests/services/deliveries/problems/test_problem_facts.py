@@ -174,7 +174,7 @@ def test_what_is_handed_over_is_no_more_among_those_that_go_out_all_the_same(
     sam: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(handover, "MOST_UNDER_WAY", 1)
-    other, hook = make_webhook(), make_webhook()
+    _, hook, other = (make_webhook() for _ in range(3))
     made = [*(fail(hook) for _ in range(2)), fail(other), fail(other)]
     bulk_retry_task.start(sam, Selection(ticked=tuple(made)))
     work()
