@@ -25,7 +25,7 @@ from portal.services.deliveries.problems.dismissed_failures import dismissed, st
 from portal.services.deliveries.problems.queries import Problem
 from tests.services.bulk_retry.test_bulk_retry import some, work
 from tests.services.deliveries.problems.test_problems import fail, told
-from tests.support.deliveries import change, make_delivery, stored
+from tests.support.deliveries import change, make_attempt, make_delivery, stored
 from tests.support.factories import Hook, make_user, make_webhook
 
 pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
@@ -115,6 +115,29 @@ def test_it_has_recovered_once_something_arrived_later_and_nothing_failed_since(
         hook = make_webhook(**columns)
         fail(hook, finished_at=now - 5 * MINUTE)
         assert problem(hook).has_recovered is has_recovered
+
+
+@pytest.mark.parametrize(
+    ("oldest", "youngest", "told"),
+    [
+        ("server", "server", ("Server error", False)),
+        ("server", "refused", (None, False)),
+        ("server", None, ("Server error", True)),
+        (None, "server", ("Server error", True)),
+        (None, None, (None, False)),
+    ],
+)
+def test_why_it_failed_before_is_told_of_all_where_the_oldest_and_the_youngest_say_the_same(
+    oldest: str | None, youngest: str | None, told: tuple[str | None, bool]
+) -> None:
+    hook = make_webhook()
+    for reason in (oldest, "dns", youngest):
+        made = fail(hook, "auth", 401)
+        if reason:
+            make_attempt(made, reason=reason)
+        make_attempt(made, reason="auth", code=401, kind="manual")
+    found = problem(hook)
+    assert (found.earlier and found.earlier.words, found.is_earlier_of_some) == told
 
 
 def test_of_two_that_are_alike_the_first_by_name_stands_first() -> None:
