@@ -12,6 +12,7 @@ from portal.lib.clock import utcnow
 from portal.lib.paging import Cursor
 from portal.models.deliveries import Priority
 from portal.models.webhooks import Webhook
+from portal.services.core import counting
 from portal.services.core.unit_of_work import session, writing
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log import plan
@@ -299,6 +300,16 @@ def test_the_newest_of_an_asset_are_counted_by_status_without_those_of_an_open_f
     make_delivery(make_webhook(state="draft"), status="stopped")
     assert log_pages.count_of_asset(7) == {"failed": 2, "held": 1}
     assert log_pages.count_of_asset(9) == {}
+
+
+def test_of_many_that_go_in_order_the_oldest_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counting, "COUNT_LIMIT", 2)
+    hook = make_webhook(in_order=True)
+    for _ in range(8):
+        make_delivery(hook)
+    counts = {each: log_pages.count(each, hook.public_id) for each in StatusFilter}
+    # Of more than two it is told that there are more.
+    assert counts == dict.fromkeys(StatusFilter, 0) | {"waiting": 1, "paused": 3}
 
 
 def test_of_webhooks_that_had_one_name_the_older_one_is_chosen_from_first() -> None:
