@@ -36,13 +36,15 @@ MARKS = {
 
 def signed(contents: Iterable[Content]) -> list[tuple[str, int | None, str]]:
     """What is signed before the body, whose time is in it, and in which words."""
+    found = list(contents)
+    assert all(each.signed.endswith(BODY) for each in found)
     return [
         (
             each.signed.removesuffix(BODY).decode(),
             each.attempt,
             each.difference.words if each.difference else "",
         )
-        for each in contents
+        for each in found
     ]
 
 
