@@ -15,7 +15,7 @@ from portal.models.assets import Asset
 from portal.models.assignments import Assignment
 from portal.models.planning import Maintenance
 from portal.models.tasks import Task
-from portal.services.alerts import control
+from portal.services.alerts import control, sources
 from portal.services.alerts import runs as alert_runs
 from portal.services.alerts import settings as alert_settings
 from portal.services.alerts.sources import BY_EVENT
@@ -150,6 +150,14 @@ def test_the_preview_shows_the_first_of_each_kind_up_to_its_length(app: Flask) -
     assert [each.asset_id for each in found.first] == [*late, *ends[:2]]
     assert found.total == 5
     assert control.preview(utcnow(), shown=0).first == []
+
+
+def test_the_preview_looks_at_every_chunk(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    for days in range(4):
+        with_warranty(days)
+    for size in (1, 2, 3, 4, 5):
+        monkeypatch.setattr(sources, "CHUNK", size)
+        assert control.preview(utcnow()).counts == {EventName.WARRANTY_EXPIRING: 4}
 
 
 def test_it_stops_counting_where_nobody_would_read_on(

@@ -9,7 +9,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from portal.config.settings import Settings
-from portal.engine.signing.signatures import house_signature
+from portal.engine.signing.signatures import house_signature, standard_signature
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Delivery, Priority
 from portal.models.webhooks import Webhook
@@ -250,6 +250,16 @@ def test_of_each_neighbour_the_last_three_attempts_are_asked(ben: Actor) -> None
         make_attempt(there, request_headers=[["X-Asset-Webhook-Signature", each]])
     found = [str(there) in f"{check_signature(ben, find_delivery(here), each)}" for each in made]
     assert found == [False, True, True, True]
+
+
+def test_the_time_of_an_attempt_is_the_one_that_its_own_header_says(ben: Actor) -> None:
+    made = make_delivery(make_webhook(secret="one of ours"))
+    stamps = [["X-Number", "90"], ["Webhook-Timestamp", "50"], ["webhook-timestamp", "²"]]
+    make_attempt(made, request_headers=stamps)
+    for at, is_ours in ((50, True), (90, False)):
+        signature = standard_signature(BODY, "one of ours", message_id=str(made), sent_at=at)
+        told = check_signature(ben, find_delivery(made), signature).sentence
+        assert (told == "This is exactly our webhook-signature of attempt 1.") is is_ours
 
 
 def test_who_may_not_read_deliveries_may_not_ask_about_their_signatures() -> None:

@@ -16,7 +16,7 @@ from portal.services.core.refusals import NotAllowed, NotFound, Refusal
 from portal.services.core.unit_of_work import session, writing
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
-from portal.services.deliveries.problems import dismissed_failures
+from portal.services.deliveries.problems import dismissal, dismissed_failures
 from portal.services.deliveries.problems import queries as problems
 from portal.services.deliveries.problems.chosen import bring_back_chosen, dismiss_chosen
 from portal.services.deliveries.problems.dismissal import bring_back, bring_back_chosen_by, dismiss
@@ -118,6 +118,22 @@ def test_reasons_that_read_the_same_are_one_line_with_whoever_dismissed_either_l
         (Reason.RESET, 1, "Ana", True),
         (Reason.RESET, 2, "Ana", False),
     ]
+
+
+def test_of_more_than_can_be_counted_it_is_told_that_there_are_more(
+    sam: Actor, finance: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dismissal, "COUNT_LIMIT", 2)
+    monkeypatch.setattr(dismissed_failures, "MOST", 3)
+    made = [fail(finance, reason, None) for reason in ("reset", "no_reply") for _ in range(2)]
+    standing = dismissed_failures.standing_of_failed(made[0])
+    assert standing is not None
+    assert standing.count == 3
+    assert dismiss(sam, finance.public_id, Reason.RESET, utcnow()).count == 3
+    assert [each.count for each in dismissed_failures.dismissed()] == [3]
+    assert bring_back(sam, finance.public_id, Reason.RESET) == 3
+    changes = session().scalars(select(AuditEntry.changes).order_by(AuditEntry.id))
+    assert [each["failed_deliveries"]["to"] for each in changes] == [3, 3]
 
 
 def test_of_many_that_were_dismissed_the_last_are_listed(
