@@ -1,6 +1,7 @@
 """The log: what it shows, page by page, and what each filter leaves."""
 
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -321,3 +322,25 @@ def test_of_webhooks_that_had_one_name_the_older_one_is_chosen_from_first() -> N
     found = [(public_id, is_deleted) for public_id, _, is_deleted in log_pages.webhook_names()]
     ids = [each.public_id for each in made]
     assert found == [(ids[2], False), (ids[0], True), (ids[1], False)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "along", "is_side_by_side"),
+    [
+        ({}, ["status"], True),
+        ({"webhook": True}, ["webhook_id"], True),
+        ({"asset_id": 7}, ["asset_id"], False),
+        # An asset has fewer deliveries than a webhook.
+        ({"webhook": True, "asset_id": 7}, ["asset_id"], False),
+    ],
+)
+def test_what_needs_attention_is_looked_for_along_the_narrowest_part(
+    asked: dict[str, Any], along: list[str], is_side_by_side: bool
+) -> None:
+    webhook = {"webhook": make_webhook().public_id} if "webhook" in asked else {}
+    wanted = LogFilter(status=StatusFilter.ATTENTION, **{**asked, **webhook})
+    walk = plan.walk_for(session(), wanted, None, utcnow())
+    assert walk is not None
+    fan = [walk.fan[0].key] if walk.fan else []
+    assert bool(fan) is is_side_by_side
+    assert ([each.key for each in walk.along] or fan) == along
