@@ -170,9 +170,10 @@ LOW = "As soon as there is less than its threshold"
             ),
         ),
         (
-            AlertRules(overdue_on=False, maintenance_on=False, warranty_on=False),
-            (OFF, OFF, LOW, OFF),
+            AlertRules(overdue_on=False, maintenance_on=False),
+            (OFF, OFF, LOW, "30 days before it ends"),
         ),
+        (AlertRules(maintenance_on=False, warranty_on=False), (OVERDUE, OFF, LOW, OFF)),
     ],
 )
 def test_each_kind_says_when_it_is_told_and_leads_to_what_is_due(

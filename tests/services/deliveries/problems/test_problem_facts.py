@@ -23,6 +23,7 @@ from portal.services.deliveries.problems.chosen import dismiss_chosen
 from portal.services.deliveries.problems.dismissal import bring_back, bring_back_chosen_by, dismiss
 from portal.services.deliveries.problems.dismissed_failures import dismissed, standing_of_failed
 from portal.services.deliveries.problems.queries import Problem
+from portal.services.deliveries.queued_rows import Queued
 from tests.services.bulk_retry.test_bulk_retry import some, work
 from tests.services.deliveries.problems.test_problems import fail, told
 from tests.support.deliveries import change, make_attempt, make_delivery, stored
@@ -157,6 +158,11 @@ def waiting() -> int:
     """How many problems' deliveries are about to go out in bulk retries."""
     found = queued_rows.queued(session())
     return sum(each.waiting for of_one in found.values() for each in of_one.values())
+
+
+def test_of_two_bulk_retries_what_waits_and_what_is_handed_over_are_added_each_by_itself() -> None:
+    both = Queued(waiting=1, handed_over=2).with_more(Queued(waiting=3, handed_over=4))
+    assert (both, both.all) == (Queued(waiting=4, handed_over=6), 10)
 
 
 def test_of_what_waits_in_a_bulk_retry_only_what_is_listed_counts(

@@ -152,6 +152,10 @@ def test_nobody_can_retry_what_goes_to_a_webhook_that_is_off_or_deleted() -> Non
     assert found["Deleted"].is_deleted
 
 
+def test_a_count_that_stops_is_one_more_than_is_told_as_a_number() -> None:
+    assert groups.MOST == counting.COUNT_LIMIT + 1
+
+
 @pytest.fixture
 def three_at_most(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Counts stop at three: the statements that are kept are built anew."""
