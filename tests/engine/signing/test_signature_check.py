@@ -33,7 +33,7 @@ def hexed(body: bytes, key: str = SECRET) -> str:
     [
         RIGHT,
         f"  {RIGHT}\n",
-        f'"X-Asset-Webhook-Signature: {RIGHT}"',
+        f'"X-Asset-Webhook-Signature:{RIGHT}"',
         f'"{RIGHT}"',
         f"'{RIGHT}'",
         f"X-Asset-Webhook-Signature: {RIGHT}",
