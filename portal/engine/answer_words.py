@@ -6,9 +6,9 @@ import re
 from typing import Final
 
 WORDS: Final = ("error", "failed", "failure", "invalid", "exception", "denied", "unauthorized")
-# "0 errors" and "error: null" are none.
+# "0 errors" and "error: null" are none; "error 0x80070005" and "3 errors, 0 warnings" are some.
 _TROUBLE: Final = re.compile(
-    rf"(?<!no )(?<!0 )\b({'|'.join(WORDS)})s?\b(?!\W{{0,3}}(0|false|null|none|\[\]))",
+    rf"(?<!no )(?<!0 )\b({'|'.join(WORDS)})s?\b(?![^\w,;]{{0,3}}((0|false|null|none)\b|\[\]))",
     re.IGNORECASE,
 )
 

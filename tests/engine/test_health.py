@@ -82,6 +82,14 @@ def test_of_several_pauses_that_were_asked_for_the_longest_counts() -> None:
     assert seconds(health_after(asked, fails(Reason.REFUSED, probe=True), NOW)) == 10
 
 
+def test_a_pause_of_which_nothing_is_known_is_counted_from_now() -> None:
+    unknown = replace(THROTTLED, not_before=None, pause=0)
+    asked = health_after(unknown, fails(Reason.RATE, retry_after=90), NOW)
+    assert (seconds(asked), asked.pause) == (90, 0)
+    probed = health_after(unknown, fails(Reason.REFUSED, probe=True), NOW)
+    assert (seconds(probed), probed.pause) == (2, 2)
+
+
 def test_a_success_opens_it_and_forgets_the_failures() -> None:
     assert health_after(THROTTLED, succeeds(), NOW) == FINE
 
@@ -108,6 +116,7 @@ def test_what_was_begun_under_earlier_settings_says_nothing(reason: Reason | Non
         (4, timedelta(hours=3), False),
         (50, timedelta(seconds=119), False),
         (0, None, False),
+        (50, None, False),
     ],
 )
 def test_it_needs_attention_after_five_failures_over_two_minutes(

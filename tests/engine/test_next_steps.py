@@ -1,12 +1,17 @@
 """What a next step takes, and what those read who may not take it."""
 
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from portal.engine.next_steps import ASK, RETRY, step_after
-from portal.engine.reasons import Reason, explain
+from portal.engine.reasons import Reason, alike, explain
 from portal.services.core.permissions import EVERYONE, PERMISSIONS
+from tests.support.golden.expected_file import Golden
+
+REASONS = Path(__file__).parent / "golden" / "reasons.txt"
 
 # What somebody without any permission can do by themselves: look, ask and pass on.
 FREE = {
@@ -31,6 +36,28 @@ def test_every_step_that_takes_a_permission_says_so(reason: Reason) -> None:
         assert not re.search(r"\{(?!ask\})", sentence)
     assert ASK in step.others or step.permission == RETRY
     assert ASK not in step.own
+
+
+def told_of(reason: Reason) -> Iterator[str]:
+    """What is said of a reason, with all facts and with none, of a delivery and of a test."""
+    facts = {"location": "https://b.example/", "reference": "7f3a"} | dict.fromkeys(
+        ("time", "again"), "at 10:42"
+    )
+    full = explain(reason, host="a.example", seconds=5, **facts)
+    yield f"# {reason}: {full.title}; {full.side.label}; {full.group.label}"
+    yield f"{full.what_happened} {full.next_step}"
+    for is_test in (False, True):
+        bare = explain(reason, host="", is_test=is_test)
+        yield f"- {bare.what_happened} {bare.next_step}"
+        step = step_after(reason, is_test=is_test)
+        words = step._asdict().items() if step else ()
+        yield from (f"  {name}: {text}" for name, text in words if text)
+    yield f"As {', '.join(alike(reason))}."
+
+
+def test_what_is_said_of_each_reason_is_written_down(golden: Golden) -> None:
+    texts = ["\n".join(told_of(reason)) for reason in Reason]
+    golden.text(REASONS, "\n\n".join(texts) + "\n")
 
 
 def test_a_test_turns_nothing_off() -> None:

@@ -104,6 +104,41 @@ def test_a_hostile_location_stays_one_short_line() -> None:
     assert "behind" not in hidden.what_happened
 
 
+@pytest.mark.parametrize(
+    ("reason", "name", "limit", "sentence"),
+    [
+        (Reason.REFUSED, "host", 100, "{} refused the connection."),
+        (Reason.REDIRECT, "location", 200, "another address ({})."),
+        (Reason.RESET, "time", 64, "Ask the receiver's owner to check their log at {}."),
+        (Reason.RATE, "again", 64, "Nothing to do: we retry {}."),
+    ],
+)
+def test_what_comes_from_outside_is_told_up_to_a_length(
+    reason: Reason, name: str, limit: int, sentence: str
+) -> None:
+    def told(text: str) -> str:
+        found = explain(reason, **{"host": "a.example", name: text})
+        return f"{found.what_happened} {found.next_step}"
+
+    assert sentence.format("x" * limit) in told("x" * limit)
+    assert sentence.format("x" * (limit - 1) + "…") in told("x" * (limit + 1))
+    # What cannot be printed is left out, and four times as much is looked at.
+    assert sentence.format("x") in told("\0" * (4 * limit - 1) + "xy")
+
+
+def test_a_reference_is_told_up_to_a_length() -> None:
+    told = explain(Reason.INTERNAL, host="", reference="x" * 65)
+    assert told.next_step == f"Tell your administrator, reference {'x' * 64}."
+
+
+def test_a_test_is_made_again_and_turns_nothing_off() -> None:
+    for is_test, step, begins in ((True, "test again", False), (False, "Retry", True)):
+        refused = explain(Reason.REFUSED, host="a.example", is_test=is_test)
+        assert refused.next_step.endswith(f" Ask its owner to start it, then {step}.")
+        gone = explain(Reason.GONE, host="a.example", is_test=is_test)
+        assert gone.next_step.startswith("We turned the webhook off. ") is begins
+
+
 def test_a_host_is_never_rewritten() -> None:
     told = explain(Reason.REFUSED, host="erp.example.com")
     assert told.what_happened == "erp.example.com refused the connection."

@@ -22,6 +22,10 @@ DAY = 86400
         ("1.5", 1.5),
         ("86401", DAY),
         ("9" * 5000, DAY),
+        # Nothing is read beyond its first hundred characters.
+        (f"{5:0100}", 5),
+        (f"{5:0101}", 0),
+        ("120" + " " * 97 + "x", 120),
         ("Tue, 04 Feb 2025 12:05:00 GMT", 300),
         ("Tue, 4 Feb 2025 12:05:00 GMT", 300),
         ("Tue, 04 Feb 2025 12:05:00 UTC", 300),
@@ -33,6 +37,9 @@ DAY = 86400
         ("Tue, 04 Feb 2025 12:05:60 GMT", 359),
         ("Tue, 04 Feb 2025 11:59:00 GMT", 0),
         ("Sunday, 06-Nov-94 08:49:37 GMT", 0),
+        # Of two digits, what seems more than fifty years ahead is past.
+        ("Monday, 04-Feb-75 12:05:00 GMT", DAY),
+        ("Tuesday, 04-Feb-76 12:05:00 GMT", 0),
         ("Thu, 31 Dec 9999 23:59:59 GMT", DAY),
     ],
 )

@@ -67,11 +67,16 @@ def _go(content: object, **how: Any) -> str:
 
 
 def _dot_net(content: object, **how: Any) -> str:
-    text = re.sub(
-        r"\\u[0-9a-f]{4}", lambda found: f"\\u{found[0][2:].upper()}", json.dumps(content, **how)
-    )
-    text = re.sub("[<>&'+`]", lambda found: f"\\u{ord(found[0]):04X}", text)
-    return text.replace('\\"', "\\u0022")
+    # A backslash is read with what follows it: that of a text that ends with one escapes no quote.
+    text = re.sub(r"\\(?:u[0-9a-f]{4}|.)", _dot_net_escape, json.dumps(content, **how))
+    return re.sub("[<>&'+`]", lambda found: f"\\u{ord(found[0]):04X}", text)
+
+
+def _dot_net_escape(found: re.Match[str]) -> str:
+    escape = found[0]
+    if escape == '\\"':
+        return "\\u0022"
+    return f"\\u{escape[2:].upper()}" if escape.startswith("\\u") else escape
 
 
 def _escape(found: re.Match[str]) -> str:

@@ -25,7 +25,6 @@ def after_change(current: Session, asset: Asset, before: Mapping[str, Any]) -> N
             asset.low_stock_alerted_at = None
         elif asset.low_stock_alerted_at is None:
             _alert_of_low_stock(current, asset, before)
-        current.flush()
     ledger.settle(current, asset)
 
 

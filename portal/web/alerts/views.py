@@ -57,7 +57,8 @@ class AlertFilterForm(FilterForm):
 
 @dataclass(frozen=True, slots=True)
 class AlertLine:
-    """One alert as the page shows it."""
+    """One alert as the page shows it. `todo`: blank once nothing is to be done; else `label` leads
+    to `url`, where it is."""
 
     alert: Alert
     kind: Tag
@@ -134,8 +135,8 @@ def _line(alert: Alert, made: Mapping[int, Made]) -> AlertLine:
         kind=KINDS[alert.event],
         sentence=alert_words.sentence_of(alert.event, alert.details),
         todo=for_reader("assets.edit", remedy.words, remedy.others) if is_open else "",
-        label=remedy.label if is_open else "",
-        url=alert_words.remedy_url(alert) if is_open else "",
+        label=remedy.label,
+        url=alert_words.remedy_url(alert),
         state=alert_words.state_of(alert),
         sent=sent,
         sent_url=sent_url,

@@ -33,6 +33,7 @@ def hexed(body: bytes, key: str = SECRET) -> str:
     [
         RIGHT,
         f"  {RIGHT}\n",
+        f'"X-Asset-Webhook-Signature:{RIGHT}"',
         f'"{RIGHT}"',
         f"'{RIGHT}'",
         f"X-Asset-Webhook-Signature: {RIGHT}",
@@ -93,6 +94,22 @@ def test_a_pasted_body_that_lacks_its_end_or_has_more_differs_behind_what_both_h
     assert f"it differs from byte {shorter + 1} on (ours has {len(BODY)} bytes" in found.sentence
 
 
+def test_a_pasted_body_says_the_same_in_any_order_of_its_keys() -> None:
+    theirs = json.dumps(json.loads(BODY), sort_keys=True)
+    assert PastedBody.of(theirs, BODY).says_the_same
+    assert not PastedBody.of(theirs.replace("a/b", "c/d"), BODY).says_the_same
+
+
+@pytest.mark.parametrize(
+    ("how", "name"),
+    [("md5", "MD5"), ("sha1", "SHA-1"), ("sha384", "SHA-384"), ("sha512", "SHA-512")],
+)
+def test_what_nobody_knows_is_told_apart_by_its_length(how: str, name: str) -> None:
+    theirs = hmac.new(b"a key of nobody", BODY, how).hexdigest()
+    told = f"it is as long as {name}, and ours is SHA-256."
+    assert diagnose(theirs, MESSAGE).sentence.endswith(told)
+
+
 def test_a_number_is_not_the_same_as_a_truth() -> None:
     found = diagnose(
         house_signature(b'{"a":1}', SECRET), Message(b'{"a":1}', ID, (), SECRET), '{"a":true}'
@@ -137,6 +154,9 @@ def test_the_earlier_keys_of_what_was_sent_are_known_and_no_others() -> None:
     earlier = house_signature(BODY, OTHER)
     sent = Message(BODY, ID, sent=((1, earlier),))
     assert "sent with attempt 1" in diagnose(earlier, sent).sentence
+    others = Message(BODY, ID, secret=SECRET, others=(("another id", earlier),))
+    assert "of another delivery, another id" in diagnose(earlier, others).sentence
+    assert diagnose(hexed(b"x"), others).part is Part.UNKNOWN
     assert diagnose(hexed(b"x"), sent).part is Part.UNKNOWN
     assert diagnose(earlier, MESSAGE).part is Part.UNKNOWN
 
@@ -155,6 +175,18 @@ def test_a_piece_that_could_be_guessed_is_not_recognised(length: int) -> None:
     assert diagnose(RIGHT[:16], MESSAGE).part is Part.LENGTH
     assert diagnose(f"v1,{STANDARD[3:][:16]}", MESSAGE).part is Part.LENGTH
     assert diagnose(RIGHT[8:40], MESSAGE).part is Part.UNKNOWN
+
+
+def test_a_piece_is_recognised_in_whichever_letters_it_is_written() -> None:
+    assert diagnose(RIGHT[:40].upper(), MESSAGE).part is Part.LENGTH
+    times = range(AT, AT + 50)
+    made = {at: standard_signature(BODY, SECRET, message_id=ID, sent_at=at) for at in times}
+    at, piece = next((at, each[3:40]) for at, each in made.items() if {"+", "/"} <= {*each[3:40]})
+    message = Message(BODY, ID, ((1, at),), SECRET)
+    for letters in (piece, piece.replace("+", "-").replace("/", "_")):
+        assert diagnose(letters, message).part is Part.LENGTH
+    # Its capitals are letters of their own.
+    assert diagnose(piece.lower(), message).part is Part.UNKNOWN
 
 
 @pytest.mark.parametrize("hex_text", [hexed(b"x")[:4], hexed(b"x")[:30]])

@@ -5,12 +5,15 @@ import hashlib
 import hmac
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from portal.engine.signing.check import Diagnosis, Message, diagnose
+from tests.support.golden.expected_file import Golden
 
+DIAGNOSES = Path(__file__).parent / "golden" / "diagnoses.txt"
 BODY = (
     b'{"event":"asset.created","timestamp":"2025-10-09T08:53:20+00:00","asset_id":7,'
     b'"asset":{"name":"Caf\\u00e9","url":"a/b"},"data":{}}'
@@ -260,18 +263,35 @@ TABLE = {
 }
 
 
+@pytest.fixture(scope="module")
+def found() -> dict[str, Diagnosis]:
+    """What is found out in each case."""
+    return {name: case.found() for name, case in TABLE.items()}
+
+
 @pytest.mark.parametrize("name", TABLE)
-def test_each_mistake_is_named_in_one_sentence_with_what_to_change(name: str) -> None:
-    found = TABLE[name].found()
-    assert TABLE[name].says in found.sentence
-    assert found.sentence.endswith(".")
-    assert ". " not in found.sentence
-    assert found.steps
-    assert all(step.endswith(".") for step in found.steps)
+def test_each_mistake_is_named_in_one_sentence_with_what_to_change(
+    found: dict[str, Diagnosis], name: str
+) -> None:
+    told = found[name]
+    assert TABLE[name].says in told.sentence
+    assert told.sentence.endswith(".")
+    assert ". " not in told.sentence
+    assert told.steps
+    assert all(step.endswith(".") for step in told.steps)
 
 
-def test_it_says_who_is_right_where_that_is_certain_and_there_alone() -> None:
-    found = {name: case.found() for name, case in TABLE.items()}
+def test_what_is_said_of_each_is_written_down(found: dict[str, Diagnosis], golden: Golden) -> None:
+    lines = []
+    for name, told in found.items():
+        about = ", ".join(filter(None, (told.part, told.verdict, told.delivery)))
+        lines += [f"# {name}: {about}", told.sentence, *(f"- {each}" for each in told.steps), ""]
+    golden.text(DIAGNOSES, "\n".join(lines))
+
+
+def test_it_says_who_is_right_where_that_is_certain_and_there_alone(
+    found: dict[str, Diagnosis],
+) -> None:
     said = {
         verdict: {name for name, each in found.items() if each.verdict == verdict}
         for verdict in ("Our signature is right; at the receiver", "The signature fits, but", "")
@@ -287,20 +307,19 @@ def test_it_says_who_is_right_where_that_is_certain_and_there_alone() -> None:
     assert {"body: right, other body", "standard: another attempt"} < fits
 
 
-def test_no_two_mistakes_read_the_same() -> None:
+def test_no_two_mistakes_read_the_same(found: dict[str, Diagnosis]) -> None:
     alike: dict[str, list[str]] = {}
-    for name, case in TABLE.items():
-        alike.setdefault(case.found().sentence, []).append(name)
+    for name, told in found.items():
+        alike.setdefault(told.sentence, []).append(name)
     assert [names for names in alike.values() if len(names) > 1] == [
         ["standard: right", "standard: among several"]
     ]
 
 
 @pytest.mark.parametrize("name", TABLE)
-def test_nothing_secret_is_said(name: str) -> None:
-    case = TABLE[name]
-    found = case.found()
-    said = f"{found.sentence} {' '.join(found.steps)} {found!r}"
+def test_nothing_secret_is_said(found: dict[str, Diagnosis], name: str) -> None:
+    case, told = TABLE[name], found[name]
+    said = f"{told.sentence} {' '.join(told.steps)} {told!r}"
     keys = {WHSEC, WHSEC[6:], OWN, HEX_KEY, EARLIER, GONE}
     signatures = {house(key) for key in keys} | {standard(key)[3:] for key in keys}
     secret = {*keys, *signatures, RIGHT, STANDARD[3:], RIGHT[:CUT], case.pasted}
@@ -308,5 +327,5 @@ def test_nothing_secret_is_said(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", UNKNOWN)
-def test_what_it_does_not_know_it_does_not_claim(name: str) -> None:
-    assert UNKNOWN[name].found().sentence.startswith("We could not tell what made it")
+def test_what_it_does_not_know_it_does_not_claim(found: dict[str, Diagnosis], name: str) -> None:
+    assert found[f"unknown: {name}"].sentence.startswith("We could not tell what made it")

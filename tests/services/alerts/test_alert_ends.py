@@ -21,7 +21,7 @@ from portal.services.core.time_zones import today
 from portal.services.core.unit_of_work import session
 from tests.services.actions.plan_examples import make_maintenance
 from tests.services.alerts.due_things import decided, in_days, ledger, lent, with_warranty
-from tests.support.factories import make_asset
+from tests.support.factories import make_asset, make_staff
 
 WARRANTY, DUE = "alert.warranty_expiring", "alert.maintenance_due"
 LATE, LOW = "alert.checkout_overdue", "alert.low_stock"
@@ -89,6 +89,11 @@ ENDS: dict[str, tuple[str, Callable[[int], object], set[str]]] = {
     "deleted": ("kept", lambda a: lifecycle.delete_asset(SYSTEM, a), {DUE, WARRANTY}),
     "enough again": ("stock", lambda a: stock.receive(SYSTEM, a, quantity=2), {LOW}),
     "not enough yet": ("stock", lambda a: stock.receive(SYSTEM, a, quantity=1), set()),
+    "given to somebody for good": (
+        "kept",
+        lambda a: assignments.allocate(SYSTEM, a, staff_id=make_staff()),
+        set(),
+    ),
     "renamed": (
         "kept",
         lambda a: give_warranty(a, lifecycle.find_asset(a).warranty_expires),

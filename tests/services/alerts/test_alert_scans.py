@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pytest
 from flask import Flask
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from portal.engine.events.names import EventName
 from portal.lib.clock import utcnow
@@ -14,10 +14,14 @@ from portal.models.alerts import RunKind
 from portal.models.assets import Asset
 from portal.models.assignments import Assignment
 from portal.models.planning import Maintenance
-from portal.services.alerts import control
+from portal.models.tasks import Task
+from portal.services.alerts import control, sources
+from portal.services.alerts import runs as alert_runs
 from portal.services.alerts import settings as alert_settings
 from portal.services.alerts.sources import BY_EVENT
+from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import session, writing
+from portal.services.tasks import leases
 from tests.services.actions.plan_examples import put_in
 from tests.services.alerts.due_things import (
     decided,
@@ -148,6 +152,14 @@ def test_the_preview_shows_the_first_of_each_kind_up_to_its_length(app: Flask) -
     assert control.preview(utcnow(), shown=0).first == []
 
 
+def test_the_preview_looks_at_every_chunk(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    for days in range(4):
+        with_warranty(days)
+    for size in (1, 2, 3, 4, 5):
+        monkeypatch.setattr(sources, "CHUNK", size)
+        assert control.preview(utcnow()).counts == {EventName.WARRANTY_EXPIRING: 4}
+
+
 def test_it_stops_counting_where_nobody_would_read_on(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,6 +171,26 @@ def test_it_stops_counting_where_nobody_would_read_on(
     found = control.preview(utcnow())
     assert found.is_capped
     assert set(found.counts) == {EventName.CHECKOUT_OVERDUE, EventName.MAINTENANCE_DUE}
+
+
+def test_what_has_passed_since_it_was_looked_for_is_told_of_no_more(app: Flask) -> None:
+    decided()
+    gone, renewed, due = (with_warranty(days) for days in (1, 2, 3))
+    control.request_run(SYSTEM)
+    turn = leases.claim()
+    assert turn is not None
+    task = session().scalars(select(Task)).one()
+    while not task.cursor.get("todo"):
+        assert leases.advance(turn, alert_runs.KIND)
+        session().rollback()
+    assert (task.cursor["todo"], task.total) == ([gone, renewed, due], 3)
+    delete(gone)
+    put_in(renewed, "available", warranty_expires=None)
+    while leases.advance(turn, alert_runs.KIND):
+        pass
+    session().rollback()
+    assert (task.counts, task.done) == ({"passed": 2, "fired": 1}, 3)
+    assert fired() == [(EventName.WARRANTY_EXPIRING, due)]
 
 
 def test_an_asset_that_went_between_two_looks_is_told_of_no_more(app: Flask) -> None:

@@ -121,6 +121,12 @@ def test_the_first_run_asks_before_it_sends(app: Flask) -> None:
     with pytest.raises(Refusal, match="decided already"):
         control.answer_first(ana.actor, send=False)
     assert audited() == ["alert_settings.answered", "alerts.run"]
+    columns = (AuditEntry.target_kind, AuditEntry.target_id, AuditEntry.target_name)
+    told = select(*columns, AuditEntry.changes).where(AuditEntry.action.startswith("alert"))
+    entries = session().execute(told.order_by(AuditEntry.id)).all()
+    answered = {"first_answer": {"from": None, "to": "send"}}
+    alerts = ("alert_settings", "1", "Alerts")
+    assert [tuple(each) for each in entries] == [(*alerts, answered), (*alerts, {})]
 
 
 def test_marked_as_sent_they_are_in_the_ledger_and_told_to_nobody(app: Flask) -> None:

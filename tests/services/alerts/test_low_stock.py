@@ -108,3 +108,10 @@ def test_deleting_ends_it_and_restoring_is_no_news(app: Flask) -> None:
     assert control.run(RunKind.SCHEDULED) == {}
     return_to_service.restore(SYSTEM, asset_id)
     assert fired() == [(LOW, asset_id)]
+
+
+def test_what_was_low_before_anybody_decided_is_no_news_when_it_is_deleted(app: Flask) -> None:
+    asset_id = make_stock(3)
+    decided()
+    lifecycle.delete_asset(SYSTEM, asset_id)
+    assert (fired(), ledger()) == ([], [])

@@ -127,6 +127,14 @@ def test_a_shorter_day_costs_no_reminder() -> None:
     assert found.reminder == 1
 
 
+def test_an_hour_that_comes_twice_makes_no_reminder_before_the_first() -> None:
+    # Due at 02:50, and looked at a quarter of an hour later, when it is 02:05 again.
+    due_at = datetime(2025, 10, 26, 0, 50, tzinfo=UTC)
+    found = alert_rules.overdue(at(due_at + timedelta(minutes=15), repeat_every_days=1), 3, due_at)
+    assert found is not None
+    assert found.reminder == 0
+
+
 @pytest.mark.parametrize(
     ("quantity", "least", "alerted_at", "fires"),
     [

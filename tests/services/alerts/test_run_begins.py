@@ -8,12 +8,14 @@ from sqlalchemy import select, update
 
 from portal.lib.clock import utcnow
 from portal.models.alerts import AlertRun, RunKind
+from portal.models.assets import Asset
 from portal.models.tasks import Task
 from portal.services.actions import lifecycle
 from portal.services.alerts import control
 from portal.services.alerts import queries as alert_queries
 from portal.services.alerts import runs as alert_runs
 from portal.services.alerts import settings as alert_settings
+from portal.services.alerts.schedule import GRACE
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session, writing
@@ -98,3 +100,22 @@ def test_only_a_run_of_its_own_keeps_a_day_from_being_late(app: Flask) -> None:
     work()
     status = alert_queries.run_status(now)
     assert (status.is_late, status.last and status.last.outcome) == (False, "stopped")
+
+
+@pytest.mark.parametrize(("seconds", "is_late"), [(-1, True), (1, False)])
+def test_what_was_brought_in_within_the_grace_of_a_run_does_not_make_it_late(
+    app: Flask, seconds: int, is_late: bool
+) -> None:
+    """Until a daily run has been: whatever people start by hand says nothing of the days."""
+    decided()
+    make_asset()
+    a_run_is_missing()
+    control.run(RunKind.MANUAL)
+    now = utcnow()
+    bound = alert_queries.run_status(now).last_due_at - GRACE + timedelta(seconds=seconds)
+    with writing() as current:
+        current.execute(update(Asset).values(created_at=bound))
+    assert alert_queries.run_status(now).is_late is is_late
+    with writing() as current:
+        assert alert_runs.enter(current, SYSTEM, RunKind.SCHEDULED)
+    assert alert_queries.run_status(now).is_late

@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from portal.models.audit import AuditEntry
 from portal.services.audit import queries, trail
+from portal.services.audit.queries import LastChange, TrailEntry, TrailFilter
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import session, writing
 from tests.support.factories import Person, make_user, make_webhook
@@ -51,3 +52,28 @@ def test_of_addresses_those_are_hidden_that_are_secret() -> None:
     assert "abcdefgh" not in told[1]
     assert [each["url"]["from"] for each in shown()] == [None] * 5
     assert [each.get("name", {}).get("to") for each in shown()] == ["b"] * 4 + [None]
+
+
+def test_of_an_entry_every_fact_is_told() -> None:
+    ana, change = make_user(name="Ana"), {"name": {"from": "a", "to": "b"}}
+    note("category", 7, ana, **change)
+    (row,) = session().scalars(select(AuditEntry)).all()
+    told = TrailEntry(
+        id=row.id,
+        at=row.at,
+        by="Ana",
+        origin="ui",
+        action="category.changed",
+        kind="category",
+        target_id="7",
+        target_name="Thing",
+        changes=change,
+    )
+    assert queries.find_page(TrailFilter()).rows == [told]
+    assert list(queries.every(TrailFilter())) == [told]
+    assert queries.last_change("category", 7) == LastChange("Ana", row.at)
+
+
+def test_people_are_chosen_by_name_whatever_its_letters() -> None:
+    made = [make_user(name=name) for name in ("Cleo", "ben", "Ana")]
+    assert queries.people_names() == [(each.public_id, each.name) for each in made[::-1]]

@@ -1,6 +1,7 @@
 """One delivery as its page tells it: its attempts, what holds it up, who else got it."""
 
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from portal.config.settings import Settings
-from portal.engine.signing.signatures import house_signature
+from portal.engine.signing.signatures import house_signature, standard_signature
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Delivery, Priority
 from portal.models.webhooks import Webhook
@@ -30,7 +31,9 @@ from tests.support.deliveries import BODY, change, lease, make_attempt, make_del
 from tests.support.factories import Hook, make_user, make_webhook, publish
 
 pytestmark = pytest.mark.usefixtures("app")
+A_MOMENT = timedelta(microseconds=1)
 NEXT = "X-Asset-Webhook-Signature-Next"
+DELETED: dict[str, Any] = {"deleted_at": datetime(2026, 5, 3, tzinfo=UTC)}
 RETRY: dict[str, Any] = {"prior_status": "failed", "priority": Priority.INTERACTIVE}
 
 
@@ -74,12 +77,13 @@ def test_the_address_of_a_test_under_way_is_masked_where_it_is_a_secret() -> Non
         assert ("a-token" in attempt.url) is not is_secret
 
 
-def test_a_retry_and_a_test_wait_for_no_older_one() -> None:
+def test_only_those_after_the_oldest_wait_for_it_and_no_retry_and_no_test() -> None:
     hook = make_webhook(in_order=True)
+    sent = make_delivery(hook, status="delivered")
     first = make_delivery(hook)
-    found = find_delivery(make_delivery(hook))
-    assert (found.ahead, find_delivery(first).behind) == (first, 1)
-    assert found.behind == 0
+    made = [sent, first, make_delivery(hook)]
+    found = [find_delivery(each) for each in made]
+    assert [(each.ahead, each.behind) for each in found] == [(None, 0), (None, 1), (first, 0)]
     for columns in (RETRY, {"priority": Priority.TEST}):
         assert find_delivery(make_delivery(hook, **columns)).ahead is None
 
@@ -123,6 +127,12 @@ def test_a_webhook_is_full_when_it_is_sent_as_many_as_it_gets_at_once(
     assert find_delay(find_delivery(test)) is Delay.PLACES
 
 
+def test_it_is_long_due_after_more_than_a_quarter_of_a_minute() -> None:
+    found = find_delivery(make_delivery())
+    for late, delay in ((delays.SLOW, None), (delays.SLOW + A_MOMENT, Delay.NO_WORKER)):
+        assert find_delay(replace(found, now=found.due_at + late)) is delay
+
+
 def test_nothing_holds_up_what_is_not_long_due_or_is_not_to_go() -> None:
     off = make_webhook(state="off")
     for made in (
@@ -137,6 +147,30 @@ def test_nothing_holds_up_what_is_not_long_due_or_is_not_to_go() -> None:
     assert find_delay(find_delivery(made)) is None
 
 
+@pytest.mark.parametrize(
+    ("hook", "delivery", "comes_to_rest"),
+    [
+        ({}, {}, False),
+        ({"state": "off"}, {}, True),
+        ({"state": "off"}, {"status": "retrying"}, True),
+        ({"state": "off"}, {"status": "held"}, False),
+        # A test goes to a webhook that is off as well, and to none that is gone.
+        ({"state": "off"}, {"priority": Priority.TEST}, False),
+        (DELETED, {"priority": Priority.TEST}, True),
+        (DELETED, {"status": "failed"}, False),
+    ],
+)
+def test_what_is_open_comes_to_rest_where_nothing_is_sent_any_more_or_waits_for_a_start(
+    hook: dict[str, Any], delivery: dict[str, Any], comes_to_rest: bool
+) -> None:
+    made = make_delivery(make_webhook(**hook), **delivery)
+    found = find_delivery(made)
+    assert (found.comes_to_rest, found.waits_for_start) == (comes_to_rest, False)
+    switch.stop(make_user("admin").actor)
+    is_open = delivery.get("status", "waiting") in ("waiting", "retrying")
+    assert find_delivery(made).waits_for_start is (is_open and not comes_to_rest)
+
+
 def test_of_the_others_what_has_not_arrived_comes_first_by_name() -> None:
     for name in ("Cargo", "Desk", "bench", "Auction"):
         make_webhook(name=name)
@@ -146,6 +180,10 @@ def test_of_the_others_what_has_not_arrived_comes_first_by_name() -> None:
         for each in session().scalars(select(Delivery.public_id))
     }
     change(rows["Auction"], status="delivered")
+    # A form that is open tests with what happened.
+    (event_id,) = set(session().scalars(select(Delivery.event_id)))
+    draft = make_webhook(state="draft", name="Archive")
+    change(make_delivery(draft), event_id=event_id)
     found = siblings_of(rows["Cargo"])
     assert [each.webhook_name for each in found.rows] == ["bench", "Desk", "Auction"]
     assert found.more == 0
@@ -202,6 +240,26 @@ def test_only_so_many_neighbours_of_a_delivery_are_asked(
         known.append(str(each) in f"{found}" and each != ids[3])
     # The one before, the one after, and the newest.
     assert known == [False, False, True, False, True, False, True]
+
+
+def test_of_each_neighbour_the_last_three_attempts_are_asked(ben: Actor) -> None:
+    hook = make_webhook(secret="one of ours")
+    here, there = make_delivery(hook), make_delivery(hook)
+    made = [house_signature(b"%d" % number, "whatever") for number in range(4)]
+    for each in made:
+        make_attempt(there, request_headers=[["X-Asset-Webhook-Signature", each]])
+    found = [str(there) in f"{check_signature(ben, find_delivery(here), each)}" for each in made]
+    assert found == [False, True, True, True]
+
+
+def test_the_time_of_an_attempt_is_the_one_that_its_own_header_says(ben: Actor) -> None:
+    made = make_delivery(make_webhook(secret="one of ours"))
+    stamps = [["X-Number", "90"], ["Webhook-Timestamp", "50"], ["webhook-timestamp", "²"]]
+    make_attempt(made, request_headers=stamps)
+    for at, is_ours in ((50, True), (90, False)):
+        signature = standard_signature(BODY, "one of ours", message_id=str(made), sent_at=at)
+        told = check_signature(ben, find_delivery(made), signature).sentence
+        assert (told == "This is exactly our webhook-signature of attempt 1.") is is_ours
 
 
 def test_who_may_not_read_deliveries_may_not_ask_about_their_signatures() -> None:

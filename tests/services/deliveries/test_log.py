@@ -1,16 +1,20 @@
 """The log: what it shows, page by page, and what each filter leaves."""
 
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import update
 
 from portal.engine.events.catalogue import EventName
 from portal.engine.reasons import Reason
 from portal.lib.clock import utcnow
 from portal.lib.paging import Cursor
 from portal.models.deliveries import Priority
-from portal.services.core.unit_of_work import session
+from portal.models.webhooks import Webhook
+from portal.services.core import counting
+from portal.services.core.unit_of_work import session, writing
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log import plan
 from portal.services.deliveries.log import walk as log_walk
@@ -284,3 +288,59 @@ def test_other_pages_get_the_latest_few() -> None:
     made = [make_delivery(webhook) for _ in range(3)]
     found = log_pages.latest(LogFilter(webhook=webhook.public_id), 2)
     assert [row.public_id for row in found] == made[:0:-1]
+
+
+def test_the_newest_of_an_asset_are_counted_by_status_without_those_of_an_open_form(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(log_pages, "COUNT_LIMIT", 3)
+    hook = make_webhook()
+    for status in ("delivered", "failed", "held", "failed"):
+        make_delivery(hook, status=status)
+    make_delivery(hook, status="stopped", asset_id=8)
+    make_delivery(make_webhook(state="draft"), status="stopped")
+    assert log_pages.count_of_asset(7) == {"failed": 2, "held": 1}
+    assert log_pages.count_of_asset(9) == {}
+
+
+def test_of_many_that_go_in_order_the_oldest_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counting, "COUNT_LIMIT", 2)
+    hook = make_webhook(in_order=True)
+    for _ in range(8):
+        make_delivery(hook)
+    counts = {each: log_pages.count(each, hook.public_id) for each in StatusFilter}
+    # Of more than two it is told that there are more.
+    assert counts == dict.fromkeys(StatusFilter, 0) | {"waiting": 1, "paused": 3}
+
+
+def test_of_webhooks_that_had_one_name_the_older_one_is_chosen_from_first() -> None:
+    made = [make_webhook(name="Desk", deleted_at=utcnow()), make_webhook(name="desk")]
+    made.append(make_webhook(name="Cargo"))
+    with writing() as current:  # the older one was written last
+        mine = update(Webhook).where(Webhook.id == made[0].id)
+        current.execute(mine.values(deleted_at=utcnow()))
+    found = [(public_id, is_deleted) for public_id, _, is_deleted in log_pages.webhook_names()]
+    ids = [each.public_id for each in made]
+    assert found == [(ids[2], False), (ids[0], True), (ids[1], False)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "along", "is_side_by_side"),
+    [
+        ({}, ["status"], True),
+        ({"webhook": True}, ["webhook_id"], True),
+        ({"asset_id": 7}, ["asset_id"], False),
+        # An asset has fewer deliveries than a webhook.
+        ({"webhook": True, "asset_id": 7}, ["asset_id"], False),
+    ],
+)
+def test_what_needs_attention_is_looked_for_along_the_narrowest_part(
+    asked: dict[str, Any], along: list[str], is_side_by_side: bool
+) -> None:
+    webhook = {"webhook": make_webhook().public_id} if "webhook" in asked else {}
+    wanted = LogFilter(status=StatusFilter.ATTENTION, **{**asked, **webhook})
+    walk = plan.walk_for(session(), wanted, None, utcnow())
+    assert walk is not None
+    fan = [walk.fan[0].key] if walk.fan else []
+    assert bool(fan) is is_side_by_side
+    assert ([each.key for each in walk.along] or fan) == along

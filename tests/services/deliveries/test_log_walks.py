@@ -35,7 +35,7 @@ from tests.services.core.keyset_walk import (
     every,
     newest,
 )
-from tests.support.deliveries import make_delivery
+from tests.support.deliveries import make_attempt, make_delivery
 from tests.support.factories import make_asset, make_webhook
 
 ROWS = 42
@@ -240,7 +240,10 @@ def test_more_failures_than_are_told_leave_each_row_once(
 def test_more_assets_than_are_followed_leave_each_row_once(
     rows: list[Delivery], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plan, "FOLLOWED", 2)
+    monkeypatch.setattr(plan, "FOLLOWED", 4)
+    assert len(plan.assets_meant(session(), "ock").ids) == 4
+    monkeypatch.setattr(plan, "FOLLOWED", 3)
+    assert plan.assets_meant(session(), "ock").query is not None
     many: Part = ({"search": "ock"}, lambda _: True)
     failed: Part = ({"status": StatusFilter.FAILED}, lambda row: row.status == "failed")
     assert_every_row_once(case(rows, many))
@@ -263,6 +266,22 @@ def test_stretches_without_a_match_are_crossed_in_both_directions(
     )
     for oldest_first in (False, True):
         assert_every_row_once(case(every(Delivery), kept, oldest_first=oldest_first))
+
+
+@pytest.mark.parametrize("pattern", ["BBBBAaaaa", "aaaaABBBB", "BBbbbbAAaaaaaB"])
+def test_of_two_codes_neither_is_shown_further_than_the_other_was_read(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, pattern: str
+) -> None:
+    monkeypatch.setattr(log_walk, "MOST_READ", 3)
+    hook = make_webhook()
+    for each in pattern:
+        made = make_delivery(hook, status="failed", code=500 if each in "aA" else 502)
+        make_attempt(made, response_text="out of stock" if each.isupper() else "busy")
+    rows = every(Delivery)
+    said = {row.id for row, each in zip(rows, pattern, strict=True) if each.isupper()}
+    kept: Part = ({"codes": (500, 502), "answer": "stock"}, lambda row: row.id in said)
+    for oldest_first in (False, True):
+        assert_every_row_once(case(rows, kept, oldest_first=oldest_first))
 
 
 @pytest.mark.parametrize("oldest_first", [False, True])

@@ -2,6 +2,7 @@
 log: of every kind of open delivery, both say the same, and what the rules say.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import product
@@ -98,7 +99,7 @@ def test_what_holds_each_up_is_what_the_rules_say(made: dict[UUID, Kind]) -> Non
     assert found == {each: kind.held_by for each, kind in made.items()}
 
 
-def test_every_filter_finds_what_is_shown_as_that(made: dict[UUID, Kind]) -> None:
+def test_every_filter_finds_and_counts_what_is_shown_as_that(made: dict[UUID, Kind]) -> None:
     sent = [each for each, kind in made.items() if kind.tries == 1][::5]
     for each in sent:
         lease(each)
@@ -109,8 +110,13 @@ def test_every_filter_finds_what_is_shown_as_that(made: dict[UUID, Kind]) -> Non
     for delivery, _ in rows:
         by_status[shown[delivery.id]].add(delivery.public_id)
     assert by_status[ShownStatus.SENDING] == set(sent)
+    many = Counter((shown[delivery.id], hook.public_id) for delivery, hook in rows)
     for status, wanted in by_status.items():
         assert found_by(StatusFilter(status)) == wanted, status
+        assert log_pages.count(StatusFilter(status)) == len(wanted), status
+        for webhook in {hook.public_id for _, hook in rows}:
+            found = log_pages.count(StatusFilter(status), webhook)
+            assert found == many[status, webhook], (status, webhook)
 
 
 def test_what_needs_attention_is_what_the_rules_say(made: dict[UUID, Kind]) -> None:

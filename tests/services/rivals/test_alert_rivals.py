@@ -1,6 +1,7 @@
 """An alert goes by what is so when it fires, and one person looks after it."""
 
 from datetime import timedelta
+from uuid import UUID
 
 from flask import Flask
 from sqlalchemy import select
@@ -9,7 +10,11 @@ from sqlalchemy.orm import Session
 from portal.lib.clock import common_now
 from portal.models.alerts import Alert, RunKind
 from portal.models.assets import Asset
+from portal.models.tasks import Task
 from portal.services.alerts import control
+from portal.services.alerts import runs as alert_runs
+from portal.services.alerts import settings as alert_settings
+from portal.services.core.permissions import SYSTEM
 from portal.services.core.time_zones import today
 from portal.services.core.unit_of_work import session
 from tests.services.alerts.due_things import decided, with_warranty
@@ -46,3 +51,17 @@ def test_one_that_somebody_looks_after_meanwhile_is_theirs(app: Flask) -> None:
 
     assert meanwhile(app, lambda: control.acknowledge(ana.actor, public_id), take) is False
     assert session().get_one(Alert, alert_id).acknowledged_by == "Ben"
+
+
+def test_of_two_who_begin_a_run_the_second_is_led_to_the_first_ones(app: Flask) -> None:
+    decided()
+    begun: list[UUID] = []
+
+    def begin(current: Session) -> None:
+        alert_settings.locked(current)
+        entered = alert_runs.enter(current, SYSTEM, RunKind.MANUAL)
+        assert entered is not None
+        begun.append(alert_runs.have_done(current, SYSTEM, entered))
+
+    assert meanwhile(app, lambda: control.request_run(SYSTEM), begin) == begun[0]
+    assert session().scalars(select(Task.public_id)).all() == begun

@@ -70,6 +70,12 @@ def test_kinds_are_counted_and_narrow_the_list(app: Flask) -> None:
     page = pages.get("/alerts?event=alert.low_stock&asset=1&show=acknowledged")
     assert "No alert matches" in page.main
     assert page.links("Clear filters") == ["/alerts"] * 2
+    assert pages.get("/alerts").form("/alerts").fields["show"] == ["open"]
+    for query in ("asset=999", "event=alert.low_stock&show=acknowledged"):
+        assert "No alert matches" in pages.get(f"/alerts?{query}").main
+    page = pages.get("/alerts?show=acknowledged")
+    assert "Nothing is acknowledged" in page.main
+    assert page.links("Show open alerts") == ["/alerts"]
 
 
 def test_acknowledged_it_leaves_the_list_and_says_by_whom(app: Flask) -> None:
@@ -82,6 +88,9 @@ def test_acknowledged_it_leaves_the_list_and_says_by_whom(app: Flask) -> None:
     page = pages.get("/alerts?show=acknowledged")
     assert "Ana Gruber" in row_of(page, "Low stock")
     assert len(pages.get("/alerts?show=all").rows()) == 4
+    other = ledger()[-1]
+    page = pages.post(f"/alerts/{other.public_id}/acknowledge", {"back": ""})
+    assert page.path == "/alerts"
 
 
 def test_the_second_to_acknowledge_is_told_who_was_first(app: Flask) -> None:
@@ -110,7 +119,9 @@ def test_what_has_passed_is_over_and_asks_for_nothing(app: Flask) -> None:
     pages.get(f"/assets/{late}/timeline")
     page = pages.follow("All alerts of this asset")
     assert page.path == f"/alerts?asset={late}"
+    assert page.form("/alerts").fields["show"] == ["all"]
     assert "Resolved" in row_of(page, "Overdue")
+    assert "Check it in" not in row_of(page, "Overdue")
     assert page.links("Check in") == []
     assert page.links("Remove filter Asset") == ["/alerts"]
 

@@ -1,6 +1,7 @@
 """Settings → Alerts: what is wanted, the first question, looking by hand, and being late."""
 
 from datetime import time, timedelta
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -11,6 +12,7 @@ from portal.models.alerts import AlertRun, RunKind
 from portal.models.tasks import Task
 from portal.services.alerts import control
 from portal.services.alerts import settings as alert_settings
+from portal.services.alerts.rules import AlertRules
 from portal.services.core.unit_of_work import session, writing
 from tests.services.alerts.due_things import (
     a_run_is_missing,
@@ -42,12 +44,12 @@ def test_what_is_saved_is_what_the_runs_go_by(app: Flask) -> None:
     page = pages.get(PATH)
     assert page.h1 == "Alert settings"
     assert "in the time zone of the organisation: Europe/Vienna" in page.main
-    values = {"warranty_days": 60, "repeat_every_days": 3, "time_of_day": "18:30"}
-    page = save(pages, page, maintenance_on=None, **values)
+    # The most and the fewest days that there can be.
+    days: dict[str, Any] = {"warranty_days": 365, "maintenance_days": 0, "repeat_every_days": 1}
+    page = save(pages, page, maintenance_on=None, time_of_day="18:30", **days)
     assert "Saved." in page.main
-    rules = alert_settings.read().rules
-    assert (rules.warranty_days, rules.repeat_every_days, rules.at) == (60, 3, time(18, 30))
-    assert (rules.maintenance_on, rules.warranty_on) == (False, True)
+    rules = AlertRules(maintenance_on=False, at=time(18, 30), **days)
+    assert alert_settings.read().rules == rules
     assert "Nothing was changed." in save(pages, page).main
     assert "Alert settings" in pages.get("/settings/audit").main
 

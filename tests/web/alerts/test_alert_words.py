@@ -1,21 +1,25 @@
 """Alerts and the runs that look for them, in words: each number, each day, each audience."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import update
 
 from portal.engine.events.names import EventName
 from portal.lib.clock import as_if
 from portal.models.alerts import Alert, AlertRun, RunKind, RunOutcome
 from portal.models.assets import Asset
+from portal.models.tasks import Task
+from portal.services.alerts import control
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import writing
 from portal.services.outbox.publish import Heard
 from portal.web.alerts import run_words, words
 from portal.web.alerts.run_words import RunLine
+from portal.web.frame.status_tags import ALERT_RUN
 
 LATE, LOW = EventName.CHECKOUT_OVERDUE, EventName.LOW_STOCK
 DUE, WARRANTY = EventName.MAINTENANCE_DUE, EventName.WARRANTY_EXPIRING
@@ -121,3 +125,18 @@ def test_a_run_says_who_began_it() -> None:
         (RunKind.MANUAL, "Ana", "By Ana"),
     ):
         assert line(kind=kind, actor_name=name).by == told
+
+
+def test_a_queued_run_is_slow_after_a_moment_and_one_at_work_says_how_far_it_is() -> None:
+    control.request_run(SYSTEM)
+    later = NOW + run_words.PATIENCE
+    for now, is_slow in ((later, False), (later + timedelta(microseconds=1), True)):
+        found = run_words.looking(now)
+        assert (found.working, found.tag.word) == ("A run begins in a moment.", "Queued")
+        assert (found.is_slow, found.is_live, found.announcement) == (is_slow, True, "")
+    for counts, told in (({}, "0 alerts"), ({"fired": 1, "passed": 3}, "1 alert")):
+        with writing() as current:
+            current.execute(update(Task).values(state="running", counts=counts))
+        found = run_words.looking(later + timedelta(hours=1))
+        assert (found.working, found.is_slow) == (f"{told} so far.", False)
+        assert (found.tag, found.lines[0].tag) == (ALERT_RUN["working"], ALERT_RUN["working"])

@@ -17,6 +17,7 @@ from portal.services.alerts.rules import AlertRules
 from portal.services.core import counting
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import writing
+from portal.web.alerts.due_words import OFF, due_words
 from tests.services.alerts.due_things import (
     a_run_is_missing,
     decided,
@@ -139,3 +140,66 @@ def test_a_look_that_is_late_or_under_way_is_said_to_support_as_well(app: Flask)
         current.execute(update(Task).values(due_at=utcnow() - timedelta(seconds=1)))
     work()
     assert "A check is running." not in pages.get("/alerts").main
+
+
+OVERDUE = "At the first check after it was due back"
+UNLESS = "it is due, or later, unless it has been started"
+LOW = "As soon as there is less than its threshold"
+
+
+@pytest.mark.parametrize(
+    ("rules", "told"),
+    [
+        (AlertRules(), (OVERDUE, f"7 days before {UNLESS}", LOW, "30 days before it ends")),
+        (
+            AlertRules(repeat_every_days=1, maintenance_days=1, warranty_days=0),
+            (
+                f"{OVERDUE}, and again every day",
+                f"1 day before {UNLESS}",
+                LOW,
+                "On the day it ends",
+            ),
+        ),
+        (
+            AlertRules(repeat_every_days=2, maintenance_days=0, low_stock_on=False),
+            (
+                f"{OVERDUE}, and again every 2 days",
+                f"On the day {UNLESS}",
+                OFF,
+                "30 days before it ends",
+            ),
+        ),
+        (
+            AlertRules(overdue_on=False, maintenance_on=False),
+            (OFF, OFF, LOW, "30 days before it ends"),
+        ),
+        (AlertRules(maintenance_on=False, warranty_on=False), (OVERDUE, OFF, LOW, OFF)),
+    ],
+)
+def test_each_kind_says_when_it_is_told_and_leads_to_what_is_due(
+    app: Flask, rules: AlertRules, told: tuple[str, ...]
+) -> None:
+    alert_settings.save(SYSTEM, 0, rules)
+    with app.test_request_context():
+        lines = due_words(utcnow()).lines
+    assert tuple(each.rule for each in lines) == told
+    assert [(each.kind.word, each.due, each.coming) for each in lines] == [
+        (word, "0", "0")
+        for word in ("Overdue", "Maintenance due", "Low stock", "Warranty ends soon")
+    ]
+    assert [each.due_url for each in lines] == [
+        "/assets?show=overdue",
+        "/maintenance?show=due",
+        "/assets?show=low",
+        "",
+    ]
+
+
+def test_the_next_check_tells_what_goes_out_with_it(app: Flask) -> None:
+    decided()
+    for told in ("", " 1 more alert goes out then.", " 2 more alerts go out then."):
+        with app.test_request_context():
+            found = due_words(utcnow())
+            assert found.next_look.endswith(f", 07:00 (Europe/Vienna).{told}")
+        assert (found.waits, found.late_since) == (0, None)
+        with_warranty(3)

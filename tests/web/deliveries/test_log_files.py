@@ -26,7 +26,7 @@ def support(app: Flask) -> Pages:
 
 def file_of(support: Pages, name: str) -> list[list[str]]:
     answer = support.client.get(f"/deliveries/{name}", buffered=True)
-    return list(csv.reader(io.StringIO(answer.text)))[1:]
+    return list(csv.reader(io.StringIO(answer.data.decode("utf-8-sig"))))
 
 
 def lines_of(support: Pages, query: str) -> int:
@@ -54,11 +54,23 @@ def test_a_file_says_all_that_the_log_knows_of_a_delivery(support: Pages) -> Non
     for kind, outcome in (("scheduled", "failed"), ("manual", "failed"), ("manual", "unreached")):
         make_attempt(sent, kind=kind, outcome=outcome)
     asset = ["AST-00007", "Projector", "ERP", "Failed"]
-    (line,) = file_of(support, "export.csv")
+    headings, line = file_of(support, "export.csv")
     iso, why = "2026-05-03T16:00:12+00:00", "Server error (503)"
     begin = [iso, str(sent), "asset.created", "Asset created", *asset, "", "no"]
-    assert line == [*begin, "server", why, "503", "1", "3", "2", "", "1230", iso]
-    (line,) = file_of(support, "export-for-excel.csv")
+    values = [*begin, "server", why, "503", "1", "3", "2", "", "1230", iso]
+    names = (
+        "stored_at delivery_id event event_name asset_tag asset_name webhook status paused_because"
+        " is_test reason result code tries attempts times_sent next_try_at took_ms ended_at"
+    )
+    assert (headings, line) == (names.split(), values)
+    headings, line = file_of(support, "export-for-excel.csv")
+    assert headings == [
+        "When (Europe/Vienna)",
+        *("Event", "Asset tag", "Asset", "Webhook", "Status", "Result"),
+        *("What came back, or why it failed before", "Attempts", "Times sent"),
+        *("Next attempt (Europe/Vienna)", "Arrived, failed or stopped (Europe/Vienna)"),
+        *("Took (seconds)", "Test", "Delivery id"),
+    ]
     local = "2026-05-03 18:00:12"
     rest = ["", local, "1.23", "No", str(sent)]
     assert line == [local, "Asset created", *asset, why, "", "1", "2", *rest]

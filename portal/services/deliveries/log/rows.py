@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from portal.engine.reason_keys import NEVER_LEFT
 from portal.engine.retry_policy import AttemptKind
-from portal.models.deliveries import OPEN, Attempt, AttemptOutcome, Priority
+from portal.models.deliveries import OPEN, Attempt, AttemptOutcome, DeliveryStatus, Priority
 from portal.services.deliveries.answers import Said
 from portal.services.deliveries.log.failures import Failure
 from portal.services.outbox.next_try import heads, paused_for, paused_until
@@ -71,7 +71,7 @@ def rows_of(
 ) -> list[LogRow]:
     """What `page_statement` found; how often it was sent, and what goes first, take another look.
     `now`: the database's clock."""
-    sent = _sent(current, [each.id for each in found if each.attempts > 1])
+    sent = _sent(current, [each.id for each in found if _may_have_failed(each)])
     ahead = heads(current, (each.webhook_id for each in found if _waits_its_turn(each)))
     return [_row(each, now, sent, ahead) for each in found]
 
@@ -88,6 +88,12 @@ def _sent(current: Session, ids: Sequence[int]) -> dict[int, int]:
         .group_by(Attempt.delivery_id)
     )
     return {row[0]: row[1] for row in current.execute(counted)}
+
+
+def _may_have_failed(row: Row[*tuple[Any, ...]]) -> bool:
+    """Whether an attempt may not have left; not what arrived at once, which is most of a log."""
+    has_arrived_at_once = row.attempts == 1 and row.status == DeliveryStatus.DELIVERED
+    return row.attempts > 0 and not has_arrived_at_once
 
 
 def _waits_its_turn(row: Row[*tuple[Any, ...]]) -> bool:
@@ -134,7 +140,7 @@ def _row(
         code=row.code,
         tries=row.tries + (row.leased_kind == AttemptKind.SCHEDULED),
         attempts=row.attempts + is_leased,
-        sent=(sent.get(row.id, 0) if row.attempts > 1 else row.attempts) + is_leased,
+        sent=(sent.get(row.id, 0) if _may_have_failed(row) else row.attempts) + is_leased,
         next_try_at=None if waits_behind else _next_try(row, now),
         waits_behind=waits_behind,
         took_ms=row.took_ms,

@@ -97,6 +97,8 @@ def test_one_that_fails_again_is_a_problem_again_and_can_be_dismissed_again(
         assert told() == [("Finance", "Server error (500)", 1)]
         assert rows(StatusFilter.ATTENTION) == [first]
         assert [line[1] for line in lines()] == [1]
+        assert dismiss_chosen(sam, [first, second]) == ChosenCount(1, 0, 1)
+        assert (told(), lines()) == ([], [(Reason.SERVER, 2, "Sam", True)])
         change(first, finished_at=utcnow() - MINUTE)
         bring_back_chosen(sam, [first, second])
 

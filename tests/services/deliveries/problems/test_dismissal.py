@@ -16,9 +16,10 @@ from portal.services.core.refusals import NotAllowed, NotFound, Refusal
 from portal.services.core.unit_of_work import session, writing
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
-from portal.services.deliveries.problems import dismissed_failures
+from portal.services.deliveries.problems import dismissal, dismissed_failures
 from portal.services.deliveries.problems import queries as problems
-from portal.services.deliveries.problems.dismissal import bring_back, dismiss
+from portal.services.deliveries.problems.chosen import bring_back_chosen, dismiss_chosen
+from portal.services.deliveries.problems.dismissal import bring_back, bring_back_chosen_by, dismiss
 from tests.services.deliveries.problems.test_problems import fail, told
 from tests.support.database.rivals import Rival
 from tests.support.deliveries import change, make_delivery, stored
@@ -99,6 +100,42 @@ def test_reasons_that_read_the_same_are_dismissed_together(sam: Actor, finance: 
     assert [(each.count, each.by) for each in dismissed_failures.dismissed()] == [(2, "Sam")]
 
 
+def test_reasons_that_read_the_same_are_one_line_with_whoever_dismissed_either_last(
+    sam: Actor, finance: Hook
+) -> None:
+    ana = make_user("support", name="Ana").actor
+    for who, reason in ((sam, "reset"), (ana, "no_reply")):
+        fail(finance, reason, None)
+        assert dismiss(who, finance.public_id, Reason.RESET, utcnow()).count == 1
+    for who, reason in ((sam, "no_reply"), (ana, "reset"), (sam, "reset")):
+        dismiss_chosen(who, [fail(finance, reason, None)])
+    lines = [
+        (each.reason, each.count, each.by, each.is_chosen)
+        for each in dismissed_failures.dismissed()
+    ]
+    assert lines == [
+        (Reason.RESET, 2, "Sam", True),
+        (Reason.RESET, 1, "Ana", True),
+        (Reason.RESET, 2, "Ana", False),
+    ]
+
+
+def test_of_more_than_can_be_counted_it_is_told_that_there_are_more(
+    sam: Actor, finance: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dismissal, "COUNT_LIMIT", 2)
+    monkeypatch.setattr(dismissed_failures, "MOST", 3)
+    made = [fail(finance, reason, None) for reason in ("reset", "no_reply") for _ in range(2)]
+    standing = dismissed_failures.standing_of_failed(made[0])
+    assert standing is not None
+    assert standing.count == 3
+    assert dismiss(sam, finance.public_id, Reason.RESET, utcnow()).count == 3
+    assert [each.count for each in dismissed_failures.dismissed()] == [3]
+    assert bring_back(sam, finance.public_id, Reason.RESET) == 3
+    changes = session().scalars(select(AuditEntry.changes).order_by(AuditEntry.id))
+    assert [each["failed_deliveries"]["to"] for each in changes] == [3, 3]
+
+
 def test_of_many_that_were_dismissed_the_last_are_listed(
     sam: Actor, finance: Hook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,8 +144,11 @@ def test_of_many_that_were_dismissed_the_last_are_listed(
     fail(finance, "dns", None, finished_at=earlier)
     dismiss(sam, finance.public_id, Reason.SERVER, utcnow())
     dismiss(sam, finance.public_id, Reason.DNS, earlier)
+    for reason in ("gone", "auth"):
+        dismiss_chosen(sam, [fail(finance, reason, None)])
     monkeypatch.setattr(dismissed_failures, "LISTED", 1)
-    assert [each.reason for each in dismissed_failures.dismissed()] == [Reason.DNS]
+    listed = [(each.reason, each.is_chosen) for each in dismissed_failures.dismissed()]
+    assert listed == [(Reason.AUTH, True), (Reason.DNS, False)]
 
 
 def test_once_is_enough_and_later_ones_can_be_dismissed_too(sam: Actor, finance: Hook) -> None:
@@ -136,13 +176,19 @@ def test_what_failed_at_a_deleted_webhook_can_be_dismissed(sam: Actor) -> None:
 
 
 def test_who_may_not_dismisses_nothing_nor_what_is_not_there(sam: Actor, finance: Hook) -> None:
-    fail(finance)
+    made, manager = fail(finance), make_user("manager").actor
     with pytest.raises(NotAllowed):
-        dismiss(make_user("manager").actor, finance.public_id, Reason.SERVER, utcnow())
+        dismiss(manager, finance.public_id, Reason.SERVER, utcnow())
     assert dismiss(sam, finance.public_id, Reason.SERVER, utcnow()).count == 1
     with pytest.raises(NotAllowed):
-        bring_back(make_user("manager").actor, finance.public_id, Reason.SERVER)
+        bring_back(manager, finance.public_id, Reason.SERVER)
     assert bring_back(sam, finance.public_id, Reason.SERVER) == 1
+    dismiss_chosen(sam, [made])
+    with pytest.raises(NotAllowed):
+        bring_back_chosen(manager, [made])
+    with pytest.raises(NotAllowed):
+        bring_back_chosen_by(manager, finance.public_id, Reason.SERVER, None)
+    assert bring_back_chosen(sam, [made]).count == 1
     for nothing in (uuid4(), make_webhook(state="draft").public_id):
         with pytest.raises(NotFound):
             dismiss(sam, nothing, Reason.SERVER, utcnow())

@@ -23,9 +23,10 @@ from portal.services.deliveries.problems.chosen import dismiss_chosen
 from portal.services.deliveries.problems.dismissal import bring_back, bring_back_chosen_by, dismiss
 from portal.services.deliveries.problems.dismissed_failures import dismissed, standing_of_failed
 from portal.services.deliveries.problems.queries import Problem
+from portal.services.deliveries.queued_rows import Queued
 from tests.services.bulk_retry.test_bulk_retry import some, work
 from tests.services.deliveries.problems.test_problems import fail, told
-from tests.support.deliveries import change, make_delivery, stored
+from tests.support.deliveries import change, make_attempt, make_delivery, stored
 from tests.support.factories import Hook, make_user, make_webhook
 
 pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
@@ -117,6 +118,29 @@ def test_it_has_recovered_once_something_arrived_later_and_nothing_failed_since(
         assert problem(hook).has_recovered is has_recovered
 
 
+@pytest.mark.parametrize(
+    ("oldest", "youngest", "told"),
+    [
+        ("server", "server", ("Server error", False)),
+        ("server", "refused", (None, False)),
+        ("server", None, ("Server error", True)),
+        (None, "server", ("Server error", True)),
+        (None, None, (None, False)),
+    ],
+)
+def test_why_it_failed_before_is_told_of_all_where_the_oldest_and_the_youngest_say_the_same(
+    oldest: str | None, youngest: str | None, told: tuple[str | None, bool]
+) -> None:
+    hook = make_webhook()
+    for reason in (oldest, "dns", youngest):
+        made = fail(hook, "auth", 401)
+        if reason:
+            make_attempt(made, reason=reason)
+        make_attempt(made, reason="auth", code=401, kind="manual")
+    found = problem(hook)
+    assert (found.earlier and found.earlier.words, found.is_earlier_of_some) == told
+
+
 def test_of_two_that_are_alike_the_first_by_name_stands_first() -> None:
     for name in ("Desk", "cargo", "Auction"):
         fail(make_webhook(name=name))
@@ -134,6 +158,11 @@ def waiting() -> int:
     """How many problems' deliveries are about to go out in bulk retries."""
     found = queued_rows.queued(session())
     return sum(each.waiting for of_one in found.values() for each in of_one.values())
+
+
+def test_of_two_bulk_retries_what_waits_and_what_is_handed_over_are_added_each_by_itself() -> None:
+    both = Queued(waiting=1, handed_over=2).with_more(Queued(waiting=3, handed_over=4))
+    assert (both, both.all) == (Queued(waiting=4, handed_over=6), 10)
 
 
 def test_of_what_waits_in_a_bulk_retry_only_what_is_listed_counts(
@@ -165,6 +194,8 @@ def test_what_a_bulk_retry_left_when_it_was_given_up_is_not_about_to_go_out(
         with writing() as current:
             mine = update(Task).where(Task.public_id == batch)
             current.execute(mine.values(state=TaskState.FAILED)) if is_over else None
+        ids = [stored(each)["id"] for each in made]
+        assert sorted(queued_rows.taken(session(), ids)) == ([] if is_over else ids)
     assert waiting() == 2
 
 
@@ -172,8 +203,8 @@ def test_what_is_handed_over_is_no_more_among_those_that_go_out_all_the_same(
     sam: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(handover, "MOST_UNDER_WAY", 1)
-    hook = make_webhook()
-    made = [fail(hook) for _ in range(2)]
+    _, hook, other = (make_webhook() for _ in range(3))
+    made = [*(fail(hook) for _ in range(2)), fail(other), fail(other)]
     bulk_retry_task.start(sam, Selection(ticked=tuple(made)))
     work()
     change(made[0], status="failed")  # its attempt has ended, and nobody has looked yet

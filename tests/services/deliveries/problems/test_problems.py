@@ -152,6 +152,10 @@ def test_nobody_can_retry_what_goes_to_a_webhook_that_is_off_or_deleted() -> Non
     assert found["Deleted"].is_deleted
 
 
+def test_a_count_that_stops_is_one_more_than_is_told_as_a_number() -> None:
+    assert groups.MOST == counting.COUNT_LIMIT + 1
+
+
 @pytest.fixture
 def three_at_most(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Counts stop at three: the statements that are kept are built anew."""
@@ -171,6 +175,27 @@ def test_a_count_stops_at_its_limit_and_says_so() -> None:
         fail(hook)
     (problem,) = problems.find_problems()
     assert (problem.count, problem.failed, problem.first_at) == (3, 3, None)
+
+
+@pytest.mark.usefixtures("three_at_most")
+def test_of_more_than_can_be_counted_the_newest_are() -> None:
+    now, minute = utcnow(), timedelta(minutes=1)
+    old, away = make_webhook(), make_webhook(throttled=True, not_before=now + minute)
+    for number, code in enumerate((502, 502, 500, 500, 500)):
+        at = now + (number - 9) * minute
+        fail(old, code=code, finished_at=at)
+        retried = {"status": "retrying", "reason": "server", "code": code, "created_at": at}
+        make_delivery(away, **retried)
+        make_delivery(away, created_at=at + minute)
+    # Stored last, and the first that failed.
+    fail(old, code=502, finished_at=now - 10 * minute)
+    found = [*problems.find_problems(old.public_id), *problems.find_problems(away.public_id)]
+    assert {(each.count, each.reason, each.code) for each in found[1:]} == {
+        (3, "server", 500),
+        (3, None, None),
+    }
+    assert (found[0].code, found[0].failed_at) == (500, now - 5 * minute)
+    assert {each.last_at for each in found[1:]} == {now - 5 * minute, now - 4 * minute}
 
 
 @pytest.mark.usefixtures("three_at_most")

@@ -145,6 +145,28 @@ def test_it_counts_what_was_tried_and_what_may_have_been_received() -> None:
     assert (row.tries, row.attempts, row.sent) == (3, 5, 3)
 
 
+@pytest.mark.parametrize(
+    ("status", "reason", "outcome", "sent"),
+    [
+        ("delivered", None, "delivered", 1),
+        ("retrying", "server", "failed", 1),
+        ("retrying", None, "interrupted", 1),
+        # Nothing of the message has left.
+        ("retrying", "dns", "failed", 0),
+        ("waiting", "refused", "unreached", 0),
+    ],
+)
+def test_what_never_left_is_no_time_that_it_was_sent_not_even_the_only_one(
+    status: str, reason: str | None, outcome: str, sent: int
+) -> None:
+    made = make_delivery(status=status)
+    make_attempt(made, reason=reason, outcome=outcome)
+    row = row_of(made)
+    assert (row.attempts, row.sent) == (1, sent)
+    lease(made)
+    assert row_of(made).sent == sent + 1
+
+
 def test_the_file_for_people_tells_seconds_and_why_one_is_paused(app: Flask) -> None:
     until = utcnow() + timedelta(minutes=4)
     make_delivery(status="delivered", code=200, took_ms=1500)

@@ -1,0 +1,109 @@
+"""All that is told of a problem, and of what was dismissed of it: every fact of it."""
+
+from datetime import timedelta
+
+import pytest
+
+from portal.engine.reason_keys import Reason
+from portal.lib.clock import utcnow
+from portal.services.core.unit_of_work import session
+from portal.services.deliveries.problems import groups as problem_groups
+from portal.services.deliveries.problems import queries as problems
+from portal.services.deliveries.problems.dismissal import dismiss
+from portal.services.deliveries.problems.dismissed_failures import (
+    Dismissed,
+    FailedDelivery,
+    dismissed,
+    standing_of_failed,
+)
+from portal.services.deliveries.problems.groups import Group
+from portal.services.deliveries.problems.queries import Problem
+from portal.services.webhooks.summary import Standing
+from tests.services.deliveries.problems.test_problems import fail
+from tests.support.deliveries import make_delivery, stored
+from tests.support.factories import make_user, make_webhook
+
+pytestmark = [pytest.mark.usefixtures("app"), pytest.mark.both_databases]
+MINUTE = timedelta(minutes=1)
+
+
+def test_of_a_problem_every_fact_is_told() -> None:
+    now = utcnow()
+    pause = {"throttled": True, "not_before": now + 9 * MINUTE, "failures_in_row": 6}
+    hook = make_webhook(name="ERP", last_delivered_at=now - 9 * MINUTE, **pause)
+    first = fail(hook, created_at=now - 8 * MINUTE, finished_at=now - 3 * MINUTE)
+    retried = {"status": "retrying", "reason": "server", "code": 500, "tries": 3}
+    make_delivery(hook, **retried, created_at=now - 7 * MINUTE, due_at=now + 10 * MINUTE)
+    last = make_delivery(hook, **retried, created_at=now - 6 * MINUTE, due_at=now + MINUTE)
+    assert problems.find_problems() == [
+        Problem(
+            webhook_id=hook.public_id,
+            webhook_name="ERP",
+            is_deleted=False,
+            standing=Standing.PAUSED,
+            reason=Reason.SERVER,
+            code=500,
+            count=3,
+            failed=1,
+            retryable=3,
+            first_at=now - 8 * MINUTE,
+            last_at=now - 6 * MINUTE,
+            failed_at=now - 3 * MINUTE,
+            has_recovered=False,
+            is_paused=True,
+            next_retry_at=now + 9 * MINUTE,
+            waits_behind=0,
+            earlier=None,
+            is_earlier_of_some=False,
+        )
+    ]
+    assert problem_groups.find_groups(session(), utcnow()) == [
+        Group(
+            webhook_id=hook.id,
+            reason=Reason.SERVER,
+            count=3,
+            failed=1,
+            first_id=stored(first)["id"],
+            last_id=stored(last)["id"],
+            codes=(500, 500),
+            failed_at=now - 3 * MINUTE,
+            due_at=now + MINUTE,
+        )
+    ]
+
+
+def test_of_what_was_dismissed_every_fact_is_told() -> None:
+    sam, hook, now = make_user("support", name="Sam"), make_webhook(name="ERP"), utcnow()
+    made = fail(hook, finished_at=now - 3 * MINUTE)
+    standing = standing_of_failed(made)
+    assert standing is not None
+    assert standing == FailedDelivery(
+        webhook_id=hook.public_id,
+        reason=Reason.SERVER,
+        is_dismissed=False,
+        count=1,
+        seen=standing.seen,
+    )
+    dismiss(sam.actor, hook.public_id, Reason.SERVER, now)
+    (line,) = dismissed()
+    assert line == Dismissed(
+        webhook_id=hook.public_id,
+        webhook_name="ERP",
+        reason=Reason.SERVER,
+        count=1,
+        by="Sam",
+        by_id=sam.public_id,
+        at=line.at,
+        is_chosen=False,
+    )
+    standing = standing_of_failed(made)
+    assert standing is not None
+    assert standing == FailedDelivery(
+        webhook_id=hook.public_id,
+        reason=Reason.SERVER,
+        is_dismissed=True,
+        count=0,
+        seen=standing.seen,
+        by="Sam",
+        at=line.at,
+    )

@@ -1,0 +1,216 @@
+"""All that is told of a delivery, in the log, on its page and of its attempts: every fact of it."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from portal.services.deliveries.attempt_detail import AttemptDetail
+from portal.services.deliveries.detail import DeliveryDetail, find_delivery
+from portal.services.deliveries.log import pages as log_pages
+from portal.services.deliveries.log.filters import LogFilter
+from portal.services.deliveries.log.rows import LogRow
+from portal.services.deliveries.retry import RetryState
+from portal.services.outbox.status import ShownStatus
+from tests.support.deliveries import lease, make_attempt, make_delivery, stored
+from tests.support.factories import Hook, make_webhook
+
+pytestmark = pytest.mark.usefixtures("app")
+MINUTE = timedelta(minutes=1)
+HAPPENED = datetime(2026, 5, 3, 16, 0, 12, tzinfo=UTC)
+STORED, STARTED, ENDED, DUE, OFF = (HAPPENED + each * MINUTE for each in (1, 2, 3, 4, 5))
+ADDRESS = "https://receiver.example.com/hook"
+
+
+@pytest.fixture
+def hook() -> Hook:
+    """One that is off."""
+    return make_webhook(ADDRESS, name="ERP", state="off", off_at=OFF)
+
+
+@pytest.fixture
+def failed(hook: Hook) -> UUID:
+    """A delivery of which nothing is as usual."""
+    return make_delivery(
+        hook,
+        event="asset.deleted",
+        asset_id=8,
+        asset_tag="LAP-8",
+        asset_name="Laptop",
+        body=b"{}",
+        occurred_at=HAPPENED,
+        created_at=STORED,
+        status="failed",
+        due_at=DUE,
+        tries=3,
+        requested_by="Ana",
+        stopped_by="Ben",
+        reason="server",
+        code=503,
+        took_ms=1200,
+        finished_at=ENDED,
+    )
+
+
+def attempted(made: UUID) -> None:
+    """An attempt of which everything was recorded."""
+    make_attempt(
+        made,
+        kind="manual",
+        actor="Ana",
+        url=ADDRESS,
+        outcome="failed",
+        reason="server",
+        code=503,
+        phases={"total": 1200},
+        peer="192.0.2.7",
+        certificate_ends_at=DUE,
+        started_at=STARTED,
+        finished_at=ENDED,
+        sender="one",
+        request_headers=[["X-Number", 7]],
+        response_headers=[["Server", "theirs"]],
+        response_text="busy",
+        is_truncated=True,
+        location="/elsewhere",
+        detail="in detail",
+    )
+
+
+ATTEMPT = AttemptDetail(
+    number=1,
+    kind="manual",
+    actor="Ana",
+    url=ADDRESS,
+    is_being_sent=False,
+    is_delivered=False,
+    is_interrupted=False,
+    reason="server",
+    code=503,
+    phases={"total": 1200},
+    peer="192.0.2.7",
+    certificate_ends_at=DUE,
+    started_at=STARTED,
+    finished_at=ENDED,
+    request_headers=[("X-Number", "7")],
+    response_headers=[("Server", "theirs")],
+    response_text="busy",
+    is_truncated=True,
+    location="/elsewhere",
+    detail="in detail",
+    sender="one",
+)
+
+
+def test_of_an_attempt_all_is_told_that_was_recorded(failed: UUID) -> None:
+    attempted(failed)
+    assert find_delivery(failed).attempts == [ATTEMPT]
+    for outcome in ("delivered", "interrupted"):
+        make_attempt(failed, outcome=outcome)
+    ends = [(each.is_delivered, each.is_interrupted) for each in find_delivery(failed).attempts]
+    assert ends == [(False, False), (True, False), (False, True)]
+
+
+@pytest.mark.parametrize("seconds", [60, -1])
+def test_of_an_attempt_under_way_is_told_what_its_lease_says(failed: UUID, seconds: float) -> None:
+    lease(failed, seconds, kind="manual", actor="Ana", number=4, started_at=STARTED)
+    assert find_delivery(failed).attempts == [
+        AttemptDetail(
+            number=4,
+            kind="manual",
+            actor="Ana",
+            url=ADDRESS,
+            is_being_sent=seconds > 0,
+            is_delivered=False,
+            is_interrupted=seconds < 0,
+            reason=None,
+            code=None,
+            phases={},
+            peer=None,
+            certificate_ends_at=None,
+            started_at=STARTED,
+            finished_at=None,
+            request_headers=(),
+            response_headers=(),
+            response_text="",
+            is_truncated=False,
+            location="",
+            detail="",
+        )
+    ]
+
+
+def test_of_a_delivery_its_page_is_told_all(hook: Hook, failed: UUID) -> None:
+    attempted(failed)
+    found = find_delivery(failed)
+    assert found == DeliveryDetail(
+        row_id=stored(failed)["id"],
+        public_id=failed,
+        event="asset.deleted",
+        asset_id=8,
+        asset_tag="LAP-8",
+        asset_name="Laptop",
+        occurred_at=HAPPENED,
+        created_at=STORED,
+        body=b"{}",
+        standing=RetryState(
+            status=ShownStatus.FAILED,
+            is_test=False,
+            webhook_name="ERP",
+            is_webhook_off=True,
+            is_webhook_deleted=False,
+        ),
+        is_manual=False,
+        webhook_id=hook.public_id,
+        webhook_url=ADDRESS,
+        is_inbox=False,
+        webhook_off_at=OFF,
+        due_at=DUE,
+        tries=3,
+        attempts_made=1,
+        requested_by="Ana",
+        stopped_by="Ben",
+        reason="server",
+        code=503,
+        took_ms=1200,
+        finished_at=ENDED,
+        attempts=[ATTEMPT],
+        paused_until=None,
+        is_probe=False,
+        ahead=None,
+        behind=0,
+        stop=None,
+        now=found.now,
+    )
+
+
+def test_of_a_delivery_the_log_is_told_what_its_line_shows(hook: Hook, failed: UUID) -> None:
+    attempted(failed)
+    (row,) = log_pages.find_page(LogFilter()).page.rows
+    assert row == LogRow(
+        id=stored(failed)["id"],
+        public_id=failed,
+        created_at=STORED,
+        event="asset.deleted",
+        asset_id=8,
+        asset_tag="LAP-8",
+        asset_name="Laptop",
+        webhook_id=hook.public_id,
+        webhook_name="ERP",
+        is_webhook_active=False,
+        webhook_off_at=OFF,
+        is_in_order=False,
+        status=ShownStatus.FAILED,
+        unpaused=ShownStatus.FAILED,
+        paused_for=None,
+        is_test=False,
+        reason="server",
+        code=503,
+        tries=3,
+        attempts=1,
+        sent=1,
+        next_try_at=None,
+        waits_behind=False,
+        took_ms=1200,
+        finished_at=ENDED,
+    )
