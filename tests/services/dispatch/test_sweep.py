@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from portal.extensions import db
 from portal.lib.clock import utcnow
@@ -12,8 +12,18 @@ from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import sweep as dispatch_sweep
+from tests.support.database.rivals import Rival
 from tests.support.deliveries import find_lease, lease, make_delivery, stored
 from tests.support.factories import make_webhook
+
+
+def test_where_nothing_is_to_be_put_right_it_waits_for_nobody_who_writes(app: Flask) -> None:
+    make_delivery()
+    with writing() as current:
+        current.execute(update(Webhook).values(name="Theirs"))
+        rival = Rival(app, dispatch_sweep.settle)
+        rival.pass_by()
+    assert rival.finish() == 0
 
 
 def test_it_waits_for_nobody_who_works_at_a_webhook_that_is_well_again(app: Flask) -> None:
