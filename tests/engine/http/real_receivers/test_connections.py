@@ -101,6 +101,34 @@ def test_a_request_on_a_connection_that_ends_is_sent_once_more_and_it_says_so(
         assert server.visits == 2
 
 
+def test_one_that_ends_a_connection_and_is_refused_another_says_that_it_was_sent_once_more(
+    transport: Transport,
+) -> None:
+    def leaving_with_the_second(visit: Visit) -> None:
+        visit.read_request()
+        visit.send(OK_HEAD + b"Content-Length: 0\r\n\r\n")
+        visit.read_request()
+        server.stop_listening()
+
+    with HostileServer(leaving_with_the_second) as server:
+        assert send(transport, server.url).reason is None
+        exchange = send(transport, server.url)
+    assert (exchange.reason, exchange.is_unreached) == (Reason.REFUSED, True)
+    assert exchange.phases.again is not None
+    assert exchange.phases.total is not None
+    assert 0 < exchange.phases.again <= exchange.phases.total
+
+
+def test_a_server_that_never_begins_tls_is_given_up_when_the_time_for_connecting_is_over(
+    transport: Transport,
+) -> None:
+    with HostileServer(hostile.silent) as server:
+        url = server.url.replace("http:", "https:")
+        transport.start(1, prepare(url, HEADERS, BODY), timeout=60, patience=0.2)
+        (exchange,) = drive_all(transport)
+    assert exchange.reason is Reason.TLS_OTHER
+
+
 def test_a_request_that_ends_every_connection_is_sent_no_more_than_twice(
     transport: Transport,
 ) -> None:
