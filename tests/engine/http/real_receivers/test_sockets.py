@@ -93,6 +93,15 @@ def test_one_that_is_watched_no_more_has_not_rung(sockets: Sockets, pair: Pair) 
     sockets.watch(ours.fileno())  # its number may be another's by then
 
 
+def test_one_that_is_closed_may_be_unwatched_later(sockets: Sockets, pair: Pair) -> None:
+    ours, _ = pair
+    number = ours.fileno()
+    sockets.watch(number)
+    ours.close()
+    sockets.unwatch(number)
+    assert not sockets.is_watching
+
+
 @pytest.fixture
 def unheard() -> Iterator[list[socket.socket]]:
     """Sockets that knock at somebody who has no room: nothing acknowledges that."""
