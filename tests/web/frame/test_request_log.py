@@ -64,8 +64,9 @@ def test_each_request_has_an_id_of_its_own_in_its_answer_and_its_line(
     assert ids[0] != ids[1]
     lines = traffic(heard)
     assert [line["request_id"] for line in lines] == ids
-    assert lines[0]["message"] == "GET / 200"
+    assert (lines[0]["message"], lines[0]["status"]) == ("GET / 200", 200)
     assert lines[0]["took_ms"] >= 0
+    assert isinstance(lines[0]["took_ms"], int)
     assert lines[0]["person"] > 0
 
 
