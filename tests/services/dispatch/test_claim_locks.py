@@ -1,17 +1,20 @@
 """What a claim locks on PostgreSQL: what it takes and no more; and what it leaves to who has it."""
 
 from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, event, select, update
 
 from portal.extensions import db
-from portal.models.deliveries import Delivery
+from portal.lib.clock import utcnow
+from portal.models.deliveries import Delivery, Priority
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import claim as dispatch_claim
-from tests.jobs.pump.delivery_clock import leases
+from tests.jobs.pump.delivery_clock import ask_for_retry, deliveries, leases
 from tests.support.deliveries import lease, make_delivery
 from tests.support.factories import make_webhook
 
@@ -49,3 +52,39 @@ def test_of_a_webhook_that_somebody_has_locked_it_settles_nothing(connection: Co
     with writing() as current:
         assert dispatch_claim.claim(current.connection(), 8) == []
     assert [each.delivery_id for each in leases()] != [], "its end was written without the lock"
+
+
+@pytest.mark.parametrize(
+    ("change", "taken"),
+    [
+        ({}, ["test", "manual", "scheduled", "scheduled"]),
+        ({"state": "off"}, ["test"]),
+        ({"state": "draft"}, ["test"]),
+        ({"deleted_at": utcnow}, []),
+        ({"not_before": lambda: utcnow() + timedelta(hours=1)}, ["test", "manual"]),
+        ({"throttled": True}, ["test", "manual"]),
+        ({"in_order": True}, ["test", "manual"]),
+    ],
+)
+def test_what_is_changed_after_its_look_and_before_its_lock_counts(
+    connection: Connection, change: dict[str, Any], taken: list[str]
+) -> None:
+    hook = make_webhook()
+    make_delivery(hook, priority=Priority.TEST)
+    for priority in (Priority.NORMAL, Priority.NORMAL, Priority.INTERACTIVE):
+        make_delivery(hook, priority=priority)
+    ask_for_retry(deliveries()[-1].id)
+    db.session.remove()
+    values = {name: value() if callable(value) else value for name, value in change.items()}
+    statements: list[str] = []
+
+    def come_between(*given: Any) -> None:
+        statements.append(given[2])
+        if len(statements) == 1 and values:
+            with db.engine.begin() as other:
+                other.execute(update(Webhook).values(values))
+
+    event.listen(connection, "after_cursor_execute", come_between)
+    claims = dispatch_claim.claim(connection, 8)
+    assert "due_0" in statements[0]
+    assert [each.kind for each in claims] == taken
