@@ -145,6 +145,15 @@ def test_of_ten_thousand_hosts_it_remembers_no_more_and_begins_anew(lookups: Loo
     assert lookups.is_known(name("one more"))
 
 
+def test_of_ten_thousand_ports_of_a_host_it_remembers_no_more_either(
+    lookups: Lookups[str],
+) -> None:
+    for port in range(10_000):
+        lookups.found(name("a", port))
+    lookups.found(name("a", 10_000))
+    assert [lookups.is_known(name("a", port)) for port in (0, 10_000)] == [False, True]
+
+
 def test_however_many_hosts_fail_those_that_failed_first_are_forgotten(
     lookups: Lookups[str],
 ) -> None:

@@ -14,6 +14,7 @@ from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
+from portal.services.dispatch import claim as dispatch_claim
 from portal.services.dispatch.claim_types import Claim
 from tests.jobs.pump.delivery_clock import ask_for_retry, claim, deliveries, ended, write_down
 from tests.support.deliveries import lease, make_delivery
@@ -50,6 +51,15 @@ def test_what_is_being_sent_already_counts(hook: Hook) -> None:
     assert len(claim(MOST - 1)) == MOST - 1
     assert len(claim()) == 1
     assert claim() == []
+
+
+def test_what_is_still_to_be_recorded_keeps_its_webhook_out_of_the_claim(hook: Hook) -> None:
+    other = make_webhook()
+    for each in (hook, other):
+        make_delivery(each)
+    with writing() as current:
+        claims = dispatch_claim.claim(current.connection(), 8, without={hook.id})
+    assert [each.webhook.id for each in claims] == [other.id]
 
 
 def test_a_claim_takes_no_more_than_it_has_room_for_even_with_a_test(hook: Hook) -> None:
