@@ -209,3 +209,29 @@ def test_what_waits_for_anothers_lock_is_written_after_all_the_others(
         arrived = [each.webhook_id for each in deliveries() if each.status == "delivered"]
         assert arrived == [other.claim.webhook.id]
     assert {each.id for each in hooks} == {*arrived, waiting.claim.webhook.id}
+
+
+@pytest.mark.parametrize(("a_while", "said"), [(-1.0, 1), (3600.0, 0)])
+def test_the_end_of_a_long_outage_is_told_once(
+    writer: DatabaseWriter,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    a_while: float,
+    said: int,
+) -> None:
+    monkeypatch.setattr(database_writer, "A_WHILE", a_while)
+    monkeypatch.setattr(database_writer, "LONG_PAUSE", 0.0)
+    with refused():
+        assert writer.write(lambda _: "done") is None
+    assert [writer.write(lambda _: "done") for _ in range(2)] == ["done"] * 2
+    assert caplog.messages == ["The database takes results again."] * said
+
+
+def test_a_database_that_is_away_for_long_is_asked_less_often(
+    writer: DatabaseWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_writer, "A_WHILE", -1.0)
+    monkeypatch.setattr(database_writer, "LONG_PAUSE", 3600.0)
+    with refused():
+        assert writer.write(lambda _: "done") is None
+    assert writer.write(lambda _: "done") is None

@@ -65,6 +65,7 @@ def test_the_installations_own_secrets_are_masked_wherever_they_stand(tmp_path: 
     assert redact("no entry for base/pass") == "no entry for [hidden]"
     assert redact("register-one of portal") == "register-one of portal"
     assert redact("mail%2Fpass, and decoded mail/pass") == "[hidden], and decoded [hidden]"
+    assert Redactor(["123456", "abcde"])("123456 and abcde") == "[hidden] and abcde"
     # One that begins another hides all of that one.
     nested = ["secret" + "-more" * times for times in range(9)]
     assert Redactor(nested)(nested[-1]) == "[hidden]"
