@@ -227,11 +227,43 @@ def test_the_end_of_a_long_outage_is_told_once(
     assert caplog.messages == ["The database takes results again."] * said
 
 
+class Clock:
+    now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
 def test_a_database_that_is_away_for_long_is_asked_less_often(
-    writer: DatabaseWriter, monkeypatch: pytest.MonkeyPatch
+    app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database_writer, "A_WHILE", -1.0)
-    monkeypatch.setattr(database_writer, "LONG_PAUSE", 3600.0)
+    del app
+    monkeypatch.setattr(database_writer, "time", clock := Clock())
+    writer, asked = DatabaseWriter(equip().engine), []
     with refused():
-        assert writer.write(lambda _: "done") is None
-    assert writer.write(lambda _: "done") is None
+        for tenth in range(100):
+            clock.now = 1000.0 + tenth / 10 + 0.001 * tenth
+            writer.write(lambda _: asked.append(tenth))  # noqa: B023 - called at once
+    early, late = range(51), (60, 70, 80, 90)
+    assert asked == [*early, *late]
+
+
+def test_for_half_a_minute_after_a_lost_answer_it_is_unsure_what_was_committed(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del app
+    monkeypatch.setattr(database_writer, "time", clock := Clock())
+    writer = DatabaseWriter(equip().engine)
+    assert not writer.is_unsure
+    with refused():
+        writer.write(lambda _: None)
+    clock.now += 29.9
+    assert writer.is_unsure
+    clock.now += 0.2
+    assert not writer.is_unsure
+
+
+def test_what_failed_together_is_spread_evenly() -> None:
+    drawn = [recorder._jitter() for _ in range(2000)]
+    for low, high in ((-1, -0.5), (-0.5, 0), (0, 0.5), (0.5, 1)):
+        assert 350 < sum(low <= each < high for each in drawn) < 650

@@ -185,6 +185,8 @@ def test_a_connection_that_was_open_teaches_nothing(lookups: Lookups[str]) -> No
     [
         ("https://erp.example.com/x", Name("erp.example.com", 443)),
         ("http://erp.example.com:8080/", Name("erp.example.com", 8080)),
+        ("http://erp.example.com/", Name("erp.example.com", 80)),
+        ("https://erp.example.com:80/", Name("erp.example.com", 80)),
         ("http://192.0.2.7/", None),
         ("https://[2001:db8::1]:444/", None),
         ("https://[fe80::1%25eth0]/", None),

@@ -43,6 +43,18 @@ def test_what_it_does_not_take_is_free_for_others(connection: Connection) -> Non
     assert taken.delivery_id not in found
 
 
+def test_of_webhooks_it_locks_no_more_than_fill_its_places(connection: Connection) -> None:
+    for _ in range(3):
+        hook = make_webhook()
+        for priority in (Priority.TEST, Priority.NORMAL):
+            make_delivery(hook, priority=priority)
+    db.session.remove()
+    assert len(dispatch_claim.claim(connection, 4)) == 4
+    with db.engine.connect() as other:
+        free = select(Webhook.id).with_for_update(key_share=True, skip_locked=True)
+        assert len(other.scalars(free).all()) == 1
+
+
 def test_of_a_webhook_that_somebody_has_locked_it_settles_nothing(connection: Connection) -> None:
     hook = make_webhook()
     made = make_delivery(hook)

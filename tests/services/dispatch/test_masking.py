@@ -119,6 +119,15 @@ def test_a_part_of_a_header_that_comes_back_alone_is_masked(
 
 
 @pytest.mark.usefixtures("app")
+def test_what_is_too_short_to_be_a_secret_is_not_looked_for(receiver: Receiver) -> None:
+    make_webhook(receiver.url, headers=[("X-Mode", "trial"), ("X-Key", "secret")])
+    receiver.answer(200, b"A trial of a secret.")
+    publish()
+    deliver_due()
+    assert kept().response_text == f"A trial of a {DOTS}."
+
+
+@pytest.mark.usefixtures("app")
 def test_a_secret_key_that_comes_back_without_its_beginning_is_masked(receiver: Receiver) -> None:
     make_webhook(receiver.url, secret=SECRET)
     receiver.answer(401, SECRET.removeprefix("whsec_").encode())

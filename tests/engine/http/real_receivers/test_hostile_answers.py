@@ -131,6 +131,17 @@ def test_nothing_of_an_answer_is_left_for_the_next_request(transport: Transport)
     assert exchange.phases.first_byte is None
 
 
+@pytest.mark.parametrize("beyond", [0, 1])
+def test_an_answer_as_long_as_is_read_is_whole_and_a_longer_one_is_cut(
+    transport: Transport, beyond: int
+) -> None:
+    body = b"x" * (MAX_BODY + beyond)
+    head = OK_HEAD + b"Content-Length: %d\r\n\r\n" % len(body)
+    with HostileServer(hostile.answering(head, body)) as server:
+        exchange = send(transport, server.url)
+    assert (exchange.body, exchange.truncated) == (body[:MAX_BODY], bool(beyond))
+
+
 @pytest.mark.parametrize(
     ("head", "piece"),
     [
