@@ -234,6 +234,26 @@ class Clock:
         return self.now
 
 
+def test_results_are_written_once_there_are_two_hundred_or_some_have_waited_a_moment(
+    writer: DatabaseWriter, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(recorder, "since_boot", clock.monotonic)
+    kept, (only,) = Recorder(writer, desk), claims(1)
+    many = ended(only)
+    kept.add(many)
+    clock.now += 0.049
+    assert not kept.is_due(in_flight=500)
+    clock.now += 0.002
+    assert kept.is_due(in_flight=500)
+    clock.now -= 0.05
+    for _ in range(198):
+        kept.add(many)
+    assert not kept.is_due(in_flight=500)
+    kept.add(many)
+    assert kept.is_due(in_flight=500)
+
+
 def test_a_database_that_is_away_for_long_is_asked_less_often(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:

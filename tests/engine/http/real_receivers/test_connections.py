@@ -3,7 +3,9 @@
 import errno
 import gc
 import socket
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import certifi
@@ -232,6 +234,27 @@ def test_five_hundred_at_once_all_arrive(transport: Transport, receiver: Receive
     assert all(e.reason is None for e in exchanges)
     assert sorted(int(r.body) for r in receiver.received) == list(range(500))
     assert (transport.in_flight, transport.free) == (0, 512)
+
+
+def test_requests_to_a_name_that_is_known_wait_for_no_lookup_of_each_other(
+    transport: Transport,
+) -> None:
+    together, have_met = threading.Barrier(2), []
+
+    def waiting_for_the_other(visit: Visit) -> None:
+        visit.read_request()
+        if server.visits > 1:
+            with suppress(threading.BrokenBarrierError):
+                have_met.append(together.wait(5))
+        visit.send(OK_HEAD + b"Content-Length: 0\r\n\r\n")
+
+    with HostileServer(waiting_for_the_other) as server:
+        url = server.url.replace("127.0.0.1", "localhost")
+        assert send(transport, url).reason is None
+        for number in range(2):
+            transport.start(number, prepare(url, (), BODY), timeout=10)
+        assert [each.reason for each in drive_all(transport)] == [None, None]
+    assert sorted(have_met) == [0, 1]
 
 
 def test_drive_waits_no_longer_than_told(transport: Transport) -> None:
