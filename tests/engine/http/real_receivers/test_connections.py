@@ -12,6 +12,7 @@ import certifi
 import pycurl
 import pytest
 
+from portal.engine.http import name_lookups
 from portal.engine.http.address_guard import AddressGuard
 from portal.engine.http.curl_handle import CurlHandle, Order
 from portal.engine.http.transport import Transport
@@ -236,17 +237,21 @@ def test_five_hundred_at_once_all_arrive(transport: Transport, receiver: Receive
     assert (transport.in_flight, transport.free) == (0, 512)
 
 
-def test_requests_to_a_name_that_is_known_wait_for_no_lookup_of_each_other(
-    transport: Transport,
+@pytest.mark.parametrize("known_for", [60.0, 0.0])
+def test_requests_to_a_name_that_has_an_address_wait_for_no_answer_to_each_other(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch, known_for: float
 ) -> None:
-    together, have_met = threading.Barrier(2), []
+    """It is known from before, or a connection is open or being opened."""
+    monkeypatch.setattr(name_lookups, "_KNOWN_FOR", known_for)
+    together, have_met, requests = threading.Barrier(2), list[int](), list[bytes]()
 
     def waiting_for_the_other(visit: Visit) -> None:
-        visit.read_request()
-        if server.visits > 1:
-            with suppress(threading.BrokenBarrierError):
-                have_met.append(together.wait(5))
-        visit.send(OK_HEAD + b"Content-Length: 0\r\n\r\n")
+        while True:
+            requests.append(visit.read_request())
+            if len(requests) > 1:
+                with suppress(threading.BrokenBarrierError):
+                    have_met.append(together.wait(5))
+            visit.send(OK_HEAD + b"Content-Length: 0\r\n\r\n")
 
     with HostileServer(waiting_for_the_other) as server:
         url = server.url.replace("127.0.0.1", "localhost")
