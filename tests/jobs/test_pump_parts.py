@@ -137,13 +137,16 @@ def test_after_an_outage_results_are_written_in_parts_and_nothing_is_claimed_bef
         asked.append(without)
         return []
 
-    made = claims(5)
+    made = claims(7)
     for each in made:
         kept.add(ended(each))
     assert kept.tokens == {each.token for each in made}
+    first = kept.write(look, beside=False)
+    assert first is not None
+    assert (first.claims, kept.is_behind, len(asked)) == ([], False, 1)
     with refused():
         assert kept.write(look, beside=False) is None
-    assert (kept.is_behind, len(asked)) == (True, 1)
+    assert (kept.is_behind, len(asked)) == (True, 2)
     seen = []
     for _ in range(3):
         done = kept.write(look, beside=False)
@@ -151,8 +154,8 @@ def test_after_an_outage_results_are_written_in_parts_and_nothing_is_claimed_bef
         assert done.claims is None
         arrived = sum(each.status == "delivered" for each in deliveries())
         seen.append((arrived, kept.is_behind, kept.is_empty))
-    assert seen == [(2, True, False), (4, True, False), (5, False, True)]
-    assert (kept.tokens, len(asked)) == (set(), 1)
+    assert seen == [(4, True, False), (6, True, False), (7, False, True)]
+    assert (kept.tokens, len(asked)) == (set(), 2)
     assert kept.write(look, beside=False) is None
 
 
@@ -198,11 +201,13 @@ def test_what_waits_for_anothers_lock_is_written_after_all_the_others(
     publish()
     waiting, other = (ended(each) for each in claim())
     kept.add(waiting)
+    with refused():
+        assert kept.write(None, beside=False) is None
     with db.engine.begin() as somebody:
         mine = Webhook.id == waiting.claim.webhook.id
         somebody.execute(select(Webhook.id).where(mine).with_for_update())
         assert kept.write(None, beside=False) is not None
-        assert kept.waits_for == {waiting.claim.webhook.id}
+        assert (kept.waits_for, kept.is_behind) == ({waiting.claim.webhook.id}, False)
         monkeypatch.setattr(recorder, "RESULTS_A_WRITE", 1)
         kept.add(other)
         assert kept.write(None, beside=False) is not None

@@ -21,7 +21,7 @@ from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import claim as dispatch_claim
 from portal.services.dispatch import record
 from portal.services.dispatch import sweep as dispatch_sweep
-from tests.jobs.pump.delivery_clock import ended
+from tests.jobs.pump.delivery_clock import ended, only_delivery
 from tests.support.deliveries import make_many
 from tests.support.factories import make_webhook, publish
 from tests.support.processes import until
@@ -121,3 +121,4 @@ def test_while_an_answer_is_waited_for_nothing_new_is_looked_for(
         publish()
         deliver_due()
     assert has_looked_again == [False]
+    assert only_delivery().status == "delivered"
