@@ -42,6 +42,18 @@ def test_it_waits_for_nobody_who_works_at_a_webhook_that_is_well_again(app: Flas
     assert stored(made)["due_at"] < later
 
 
+def test_what_somebody_has_locked_is_spread_without_it(app: Flask) -> None:
+    if db.engine.dialect.name == "sqlite":
+        pytest.skip("SQLite locks no rows")
+    hook, later = make_webhook(reopened_at=utcnow()), utcnow() + timedelta(hours=5)
+    theirs, other = (make_delivery(hook, status="retrying", due_at=later) for _ in range(2))
+    with db.engine.begin() as somebody:
+        somebody.execute(select(Delivery).where(Delivery.public_id == theirs).with_for_update())
+        assert dispatch_sweep.settle() == 1
+    assert stored(theirs)["due_at"] == later
+    assert stored(other)["due_at"] < later
+
+
 def test_what_ran_out_is_left_to_whoever_has_its_webhook(app: Flask) -> None:
     """Who records an end just now may be the one whose lease it is."""
     if db.engine.dialect.name == "sqlite":
