@@ -173,6 +173,13 @@ def test_who_waits_too_long_is_given_back(lookups: Lookups[str], clock: Clock) -
     assert lookups.waiting == 0
 
 
+def test_who_is_abandoned_waits_no_more_and_keeps_no_place(lookups: Lookups[str]) -> None:
+    ask(lookups, "a", "a", "b", "b")
+    assert lookups.abandon() == ["a", "b"]
+    assert (lookups.waiting, lookups.abandon()) == (0, [])
+    assert ask(lookups, "a", "b") == ["a", "b"]
+
+
 def test_a_connection_that_was_open_teaches_nothing(lookups: Lookups[str]) -> None:
     ask(lookups, "a", "a")
     lookups.spared(name("a"))

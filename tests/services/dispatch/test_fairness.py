@@ -12,6 +12,10 @@ def wanting(number: int, places: int = 8, leased: int = 0, **changes: object) ->
     return Claimable(webhook_id=number, places=places, leased=leased, **values)  # type: ignore[arg-type]  # a table of values
 
 
+def test_an_eighth_of_the_places_is_kept() -> None:
+    assert [kept_of(most) for most in (512, 16, 8, 7, 1)] == [64, 2, 1, 0, 0]
+
+
 def test_where_there_is_room_for_all_each_gets_what_it_may() -> None:
     wanted = [wanting(number) for number in range(56)]
     shared = share_out(wanted, PLACES, KEPT)

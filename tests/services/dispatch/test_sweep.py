@@ -1,6 +1,7 @@
 """The sweep puts right what nobody else will, and stands in nobody's way."""
 
 from datetime import timedelta
+from itertools import count
 
 import pytest
 from flask import Flask
@@ -12,6 +13,7 @@ from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import sweep as dispatch_sweep
+from portal.services.webhooks import activation
 from tests.support.database.rivals import Rival
 from tests.support.deliveries import find_lease, lease, make_delivery, stored
 from tests.support.factories import make_webhook
@@ -88,6 +90,19 @@ def test_what_is_to_be_put_to_rest_is_locked_in_one_order(app: Flask) -> None:
     for number in numbers:
         make_delivery(make_webhook(id=number, state="off"))
     assert dispatch_sweep.find_unsettled(db.session.connection()) == sorted(numbers)
+
+
+def test_a_long_queue_is_put_to_rest_for_half_a_second_and_then_by_the_next_sweep(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del app
+    tenths = count()
+    monkeypatch.setattr(dispatch_sweep, "monotonic", lambda: next(tenths) / 10)
+    monkeypatch.setattr(activation, "RESTED_A_STEP", 1)
+    hook = make_webhook(state="off")
+    for _ in range(7):
+        make_delivery(hook)
+    assert [dispatch_sweep.settle() for _ in range(3)] == [5, 2, 0]
 
 
 def test_what_waits_for_one_that_is_well_again_is_spread_in_steps(

@@ -36,7 +36,10 @@ def test_who_has_something_to_read_is_ready(sockets: Sockets, pair: Pair) -> Non
 
 def test_who_can_be_written_to_is_ready(sockets: Sockets, pair: Pair) -> None:
     ours, theirs = pair
+    sockets.note(pycurl.POLL_OUT, ours.fileno())
+    assert sockets.ready(1) == [(ours.fileno(), pycurl.CSELECT_OUT)]
     sockets.note(pycurl.POLL_INOUT, ours.fileno())
+    assert sockets.ready(1) == [(ours.fileno(), pycurl.CSELECT_OUT)]
     theirs.send(b"x")
     both = pycurl.CSELECT_IN | pycurl.CSELECT_OUT
     assert sockets.ready(1) == [(ours.fileno(), both)]
