@@ -44,6 +44,7 @@ def test_a_host_is_looked_up_once_at_a_time(lookups: Lookups[str]) -> None:
     lookups.found(name("a"))
     assert lookups.is_known(name("a"))
     assert lookups.ready() == ["a"]
+    assert lookups.ask(name("a", 8443), 1e9, "other")  # that one had nothing to look up
 
 
 def test_another_port_of_the_host_takes_its_turn_after_the_first(lookups: Lookups[str]) -> None:
@@ -62,6 +63,12 @@ def test_strangers_leave_places_for_hosts_that_answered(lookups: Lookups[str]) -
     assert ask(lookups, "good", "fine", "stranger") == ["good", "fine"]
 
 
+def test_ten_are_looked_up_at_once_however_well_they_answered(lookups: Lookups[str]) -> None:
+    for host in range(12):
+        lookups.found(name(host, 80))
+    assert len(ask(lookups, *range(12))) == 10
+
+
 def test_hosts_that_failed_share_five_places(lookups: Lookups[str]) -> None:
     for batch in (range(8), range(8, 16)):
         ask(lookups, *batch)
@@ -76,7 +83,7 @@ def test_a_slow_answer_makes_a_suspect_and_a_quick_one_clears_it(
     lookups: Lookups[str], clock: Clock
 ) -> None:
     ask(lookups, *range(6))
-    clock.now += 2
+    clock.now += 1.1
     for host in range(6):
         lookups.found(name(host))
     clock.now += 60
@@ -96,7 +103,9 @@ def test_threads_that_still_hang_are_counted_until_the_resolver_gives_up(
     clock.now += 4
     fail(lookups, range(8), hangs=True)
     assert ask(lookups, "stranger", "good") == ["good"]
-    clock.now += 7
+    clock.now += 5.9
+    assert lookups.ready() == []
+    clock.now += 0.2
     assert lookups.ready() == ["stranger"]
 
 
@@ -122,6 +131,7 @@ def test_whoever_is_in_trouble_goes_behind_strangers_until_it_answers(
     assert ask(lookups, "a", "b") == ["a", "b"]
     lookups.found(name(0))
     clock.now += 60
+    assert lookups.ask(name("c"), 1e9, "c", doubted=True)  # the last place for those
     assert lookups.ask(name(0), 1e9, "0", doubted=True)  # what is known here counts for more
 
 
@@ -130,9 +140,9 @@ def test_an_address_is_forgotten_before_libcurl_forgets_it(
 ) -> None:
     ask(lookups, "a")
     lookups.found(name("a"))
-    clock.now += 54
+    clock.now += 54.9
     assert lookups.is_known(name("a"))
-    clock.now += 2
+    clock.now += 0.2
     assert not lookups.is_known(name("a"))
 
 

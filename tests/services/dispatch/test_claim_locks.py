@@ -55,6 +55,20 @@ def test_of_webhooks_it_locks_no_more_than_fill_its_places(connection: Connectio
         assert len(other.scalars(free).all()) == 1
 
 
+def test_for_those_that_somebody_has_locked_it_takes_others(connection: Connection) -> None:
+    hooks = [make_webhook() for _ in range(9)]
+    for each in hooks:
+        make_delivery(each)
+    db.session.remove()
+    theirs = update(Webhook).where(Webhook.id.in_([each.id for each in hooks[:8]]))
+    connection.execute(theirs.values(version=2))
+    for _ in range(4):  # each time it begins with another one
+        with db.engine.connect() as other, other.begin() as transaction:
+            claims = dispatch_claim.claim(other, 1)
+            transaction.rollback()
+        assert [each.webhook.id for each in claims] == [hooks[8].id]
+
+
 def test_of_a_webhook_that_somebody_has_locked_it_settles_nothing(connection: Connection) -> None:
     hook = make_webhook()
     made = make_delivery(hook)
