@@ -279,6 +279,7 @@ def test_for_half_a_minute_after_a_lost_answer_it_is_unsure_what_was_committed(
     del app
     monkeypatch.setattr(database_writer, "time", clock := Clock())
     writer = DatabaseWriter(equip().engine)
+    assert writer.is_sqlite is (db.engine.dialect.name == "sqlite")
     assert not writer.is_unsure
     with refused():
         writer.write(lambda _: None)
