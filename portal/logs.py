@@ -19,7 +19,7 @@ JSON: Final = "json"
 # One line for each request, and for each job that a request rang: of use to machines alone.
 TRAFFIC: Final = "portal.traffic"
 # What every record has; the rest came by `extra`.
-USUAL: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+USUAL: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 
 class JsonFormatter(logging.Formatter):

@@ -137,13 +137,16 @@ def test_after_an_outage_results_are_written_in_parts_and_nothing_is_claimed_bef
         asked.append(without)
         return []
 
-    made = claims(5)
+    made = claims(7)
     for each in made:
         kept.add(ended(each))
     assert kept.tokens == {each.token for each in made}
+    first = kept.write(look, beside=False)
+    assert first is not None
+    assert (first.claims, kept.is_behind, len(asked)) == ([], False, 1)
     with refused():
         assert kept.write(look, beside=False) is None
-    assert (kept.is_behind, len(asked)) == (True, 1)
+    assert (kept.is_behind, len(asked)) == (True, 2)
     seen = []
     for _ in range(3):
         done = kept.write(look, beside=False)
@@ -151,8 +154,8 @@ def test_after_an_outage_results_are_written_in_parts_and_nothing_is_claimed_bef
         assert done.claims is None
         arrived = sum(each.status == "delivered" for each in deliveries())
         seen.append((arrived, kept.is_behind, kept.is_empty))
-    assert seen == [(2, True, False), (4, True, False), (5, False, True)]
-    assert (kept.tokens, len(asked)) == (set(), 1)
+    assert seen == [(4, True, False), (6, True, False), (7, False, True)]
+    assert (kept.tokens, len(asked)) == (set(), 2)
     assert kept.write(look, beside=False) is None
 
 
@@ -198,14 +201,95 @@ def test_what_waits_for_anothers_lock_is_written_after_all_the_others(
     publish()
     waiting, other = (ended(each) for each in claim())
     kept.add(waiting)
+    with refused():
+        assert kept.write(None, beside=False) is None
     with db.engine.begin() as somebody:
         mine = Webhook.id == waiting.claim.webhook.id
         somebody.execute(select(Webhook.id).where(mine).with_for_update())
         assert kept.write(None, beside=False) is not None
-        assert kept.waits_for == {waiting.claim.webhook.id}
+        assert (kept.waits_for, kept.is_behind) == ({waiting.claim.webhook.id}, False)
         monkeypatch.setattr(recorder, "RESULTS_A_WRITE", 1)
         kept.add(other)
         assert kept.write(None, beside=False) is not None
         arrived = [each.webhook_id for each in deliveries() if each.status == "delivered"]
         assert arrived == [other.claim.webhook.id]
     assert {each.id for each in hooks} == {*arrived, waiting.claim.webhook.id}
+
+
+@pytest.mark.parametrize(("a_while", "said"), [(-1.0, 1), (3600.0, 0)])
+def test_the_end_of_a_long_outage_is_told_once(
+    writer: DatabaseWriter,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    a_while: float,
+    said: int,
+) -> None:
+    monkeypatch.setattr(database_writer, "A_WHILE", a_while)
+    monkeypatch.setattr(database_writer, "LONG_PAUSE", 0.0)
+    with refused():
+        assert writer.write(lambda _: "done") is None
+    assert [writer.write(lambda _: "done") for _ in range(2)] == ["done"] * 2
+    assert caplog.messages == ["The database takes results again."] * said
+
+
+class Clock:
+    now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def test_results_are_written_once_there_are_two_hundred_or_some_have_waited_a_moment(
+    writer: DatabaseWriter, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(recorder, "since_boot", clock.monotonic)
+    kept, (only,) = Recorder(writer, desk), claims(1)
+    many = ended(only)
+    kept.add(many)
+    clock.now += 0.049
+    assert not kept.is_due(in_flight=500)
+    clock.now += 0.002
+    assert kept.is_due(in_flight=500)
+    clock.now -= 0.05
+    for _ in range(198):
+        kept.add(many)
+    assert not kept.is_due(in_flight=500)
+    kept.add(many)
+    assert kept.is_due(in_flight=500)
+
+
+def test_a_database_that_is_away_for_long_is_asked_less_often(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del app
+    monkeypatch.setattr(database_writer, "time", clock := Clock())
+    writer, asked = DatabaseWriter(equip().engine), []
+    with refused():
+        for tenth in range(100):
+            clock.now = 1000.0 + tenth / 10 + 0.001 * tenth
+            writer.write(lambda _: asked.append(tenth))  # noqa: B023 - called at once
+    early, late = range(51), (60, 70, 80, 90)
+    assert asked == [*early, *late]
+
+
+def test_for_half_a_minute_after_a_lost_answer_it_is_unsure_what_was_committed(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del app
+    monkeypatch.setattr(database_writer, "time", clock := Clock())
+    writer = DatabaseWriter(equip().engine)
+    assert writer.is_sqlite is (db.engine.dialect.name == "sqlite")
+    assert not writer.is_unsure
+    with refused():
+        writer.write(lambda _: None)
+    clock.now += 29.9
+    assert writer.is_unsure
+    clock.now += 0.2
+    assert not writer.is_unsure
+
+
+def test_what_failed_together_is_spread_evenly() -> None:
+    drawn = [recorder._jitter() for _ in range(2000)]
+    for low, high in ((-1, -0.5), (-0.5, 0), (0, 0.5), (0.5, 1)):
+        assert 350 < sum(low <= each < high for each in drawn) < 650

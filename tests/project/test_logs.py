@@ -65,6 +65,7 @@ def test_the_installations_own_secrets_are_masked_wherever_they_stand(tmp_path: 
     assert redact("no entry for base/pass") == "no entry for [hidden]"
     assert redact("register-one of portal") == "register-one of portal"
     assert redact("mail%2Fpass, and decoded mail/pass") == "[hidden], and decoded [hidden]"
+    assert Redactor(["123456", "abcde"])("123456 and abcde") == "[hidden] and abcde"
     # One that begins another hides all of that one.
     nested = ["secret" + "-more" * times for times in range(9)]
     assert Redactor(nested)(nested[-1]) == "[hidden]"
@@ -127,25 +128,50 @@ import json, logging, sys
 from portal.config.settings import load_settings
 from portal.logs import set_up
 
-loggers = [logging.getLogger(name) for name in ("gunicorn.error", "gunicorn.access")]
-for each in loggers:  # as gunicorn makes them
-    each.propagate = False
-    each.addHandler(logging.StreamHandler())
-set_up(load_settings(json.loads(sys.argv[1])), "web")
-for each in loggers:
-    each.info("Nobody needs to know")
-    each.warning("It says something")
+for name in ("gunicorn.error", "gunicorn.access"):  # as gunicorn makes them
+    logging.getLogger(name).propagate = False
+    logging.getLogger(name).addHandler(logging.StreamHandler())
+kept = logging.getLogger("made.before")
+names = ("gunicorn.error", "gunicorn.access", "waitress", "waitress.queue", "alembic.runtime")
+for trial in "10":
+    set_up(load_settings(json.loads(sys.argv[1]) | {"LOCAL_TRIAL": trial}), "web")
+    for name in (*names, "portal.traffic", "portal.test", kept.name):
+        for level in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
+            logging.getLogger(name).log(level, "From %s", name)
 """
+LEVELS = ["info", "warning", "error"]
+# From which level on each is written: in a trial, and everywhere else.
+QUIETEST = {
+    "gunicorn.error": ("warning", "warning"),
+    "gunicorn.access": ("warning", "warning"),
+    "waitress": ("warning", "warning"),
+    "waitress.queue": ("error", "error"),
+    "alembic.runtime": ("warning", "warning"),
+    "portal.traffic": ("warning", "info"),
+    "portal.test": ("info", "info"),
+    "made.before": ("info", "info"),
+}
 
 
-def test_what_gunicorn_says_is_written_once_and_in_our_form(tmp_path: Path) -> None:
-    environ = {**ENVIRONMENT, "INSTANCE_DIR": str(tmp_path), "LOCAL_TRIAL": "0"}
+def test_what_others_say_is_written_once_in_our_form_where_it_matters(tmp_path: Path) -> None:
+    environ = {**ENVIRONMENT, "INSTANCE_DIR": str(tmp_path)}
     command = [sys.executable, "-c", SPEAK, json.dumps(environ)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    lines = [json.loads(line) for line in done.stderr.splitlines()]
-    assert [(line["logger"], line["message"]) for line in lines] == [
-        ("gunicorn.error", "It says something"),
-        ("gunicorn.access", "It says something"),
+    in_trial, elsewhere = (
+        [
+            (level, name)
+            for name, each in QUIETEST.items()
+            for level in LEVELS[LEVELS.index(each[n]) :]
+        ]
+        for n in range(2)
+    )
+    said = done.stderr.splitlines()
+    split = len(in_trial)
+    assert said[:split] == [f"{level.upper():7} From {name}" for level, name in in_trial]
+    lines = [json.loads(line) for line in said[split:]]
+    assert {line["process"] for line in lines} == {"web"}
+    assert [(line["level"], line["logger"], line["message"]) for line in lines] == [
+        (level, name, f"From {name}") for level, name in elsewhere
     ]
 
 

@@ -22,6 +22,7 @@ from portal.queue import bell, clients, names
 from portal.queue.portal_job import PortalJob
 from tests.conftest import ENVIRONMENT
 from tests.support.database.rivals import at_once
+from tests.support.processes import until
 from tests.support.valkey import PrivateValkey
 
 
@@ -148,8 +149,24 @@ def test_one_that_can_only_be_read_does_not_answer_again(
     assert ["Redis answers again." in line for line in caplog.messages] == [False]
     assert "read only replica" in caplog.text
     redis.replicaof("NO", "ONE")
-    assert bell.bell().count() == 0
+    for _ in range(2):
+        assert bell.bell().count() == 0
     assert caplog.messages[1:] == ["Redis answers again."]
+    redis.replicaof("127.0.0.1", 9)
+    bell.ring()
+    assert "read only replica" in caplog.messages[-1]
+
+
+def test_one_that_is_closed_has_no_connection_until_it_is_asked_again(
+    app: Flask, redis: Redis
+) -> None:
+    del app
+    alone = len(redis.client_list())
+    for _ in range(2):
+        assert bell.bell().count() == 0
+        assert len(redis.client_list()) == alone + 1
+        bell.bell().close()
+        assert until(lambda: len(redis.client_list()) == alone)
 
 
 def test_sweeps_that_queued_up_are_dropped_and_nothing_else(app: Flask, redis: Redis) -> None:

@@ -24,7 +24,6 @@ class TrustStore:
         """Remove the joined file."""
         if self._own is not None:
             self._own.unlink(missing_ok=True)
-            self._own = None
 
 
 def _joined(*bundles: str) -> Path:

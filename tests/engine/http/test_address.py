@@ -9,60 +9,26 @@ from hypothesis import strategies as st
 
 from portal.engine.http.address_guard import AddressGuard
 
-CLOSED = [
-    "0.0.0.0",  # noqa: S104 -- an address to refuse; nothing is bound
-    "0.1.2.3",
-    "10.0.0.0",
-    "10.0.0.1",
-    "10.255.255.255",
-    "100.64.0.1",
-    "100.127.255.255",
-    "127.0.0.1",
-    "127.1.2.3",
-    "168.63.129.16",
-    "169.254.0.1",
-    "169.254.169.254",
-    "172.16.0.1",
-    "172.31.255.255",
-    "192.0.0.1",
-    "192.0.0.9",
-    "192.0.2.1",
-    "192.88.99.1",
-    "192.168.0.1",
-    "192.168.255.255",
-    "198.18.0.1",
-    "198.19.255.255",
-    "198.51.100.1",
-    "203.0.113.1",
-    "224.0.0.1",
-    "239.255.255.255",
-    "240.0.0.1",
-    "255.255.255.255",
-    "::",
-    "::1",
-    "::7f00:1",
-    "::ffff:127.0.0.1",
-    "::ffff:10.0.0.1",
-    "::ffff:0:127.0.0.1",
-    "64:ff9b::7f00:1",
-    "64:ff9b::808:808",
-    "64:ff9b:1::1",
-    "100::1",
-    "2001::1",
-    "2001:1::1",
-    "2001:db8::1",
-    "2002:7f00:1::",
-    "2002:808:808::",
-    "3fff::1",
-    "5f00::1",
-    "fc00::1",
-    "fd12:3456::1",
-    "fe80::1",
-    "fe80::1%eth0",
-    "fec0::1",
-    "ff02::1",
-    "ff0e::1",
-]
+# What they are, and some of each.
+CLOSED = {
+    "unspecified": "0.0.0.0 0.1.2.3 ::",
+    "private": "10.0.0.0 10.0.0.1 10.255.255.255 172.16.0.1 172.31.255.255 "
+    "192.168.0.1 192.168.255.255 ::ffff:10.0.0.1 fc00::1 fd12:3456::1",
+    "shared by a provider's customers": "100.64.0.1 100.127.255.255",
+    "loopback": "127.0.0.1 127.1.2.3 ::1 ::ffff:127.0.0.1",
+    "internal to a cloud": "168.63.129.16",
+    "link-local": "169.254.0.1 169.254.169.254 fe80::1 fe80::1%eth0",
+    "reserved": "192.0.0.1 192.0.0.9 240.0.0.1 255.255.255.255 2001::1 2001:1::1",
+    "for documentation only": "192.0.2.1 198.51.100.1 203.0.113.1 2001:db8::1 3fff::1",
+    "an IPv6 relay": "192.88.99.1",
+    "for measurements only": "198.18.0.1 198.19.255.255",
+    "multicast": "224.0.0.1 239.255.255.255 ff02::1 ff0e::1",
+    "an embedded IPv4": "::7f00:1 ::ffff:0:127.0.0.1 64:ff9b::7f00:1 "
+    "64:ff9b::808:808 64:ff9b:1::1 2002:7f00:1:: 2002:808:808::",
+    "discard-only": "100::1",
+    "segment routing": "5f00::1",
+    "site-local": "fec0::1",
+}
 
 OPEN = [
     "1.1.1.1",
@@ -91,11 +57,16 @@ OPEN = [
 ]
 
 
-@pytest.mark.parametrize("address", CLOSED)
-def test_it_refuses_an_address_that_is_not_public(address: str) -> None:
+@pytest.mark.parametrize(
+    ("address", "kind"), [(each, kind) for kind, some in CLOSED.items() for each in some.split()]
+)
+def test_it_refuses_an_address_that_is_not_public_and_says_what_it_is(
+    address: str, kind: str
+) -> None:
+    read = ip_address(address.partition("%")[0])
+    shown = getattr(read, "ipv4_mapped", None) or read
     refusal = AddressGuard().refusal(address, 443)
-    assert refusal is not None
-    assert refusal.endswith(".")
+    assert refusal == f"{shown} is not a public address ({kind})."
 
 
 @pytest.mark.parametrize("address", OPEN)
@@ -137,9 +108,10 @@ def test_it_opens_exactly_the_networks_that_are_allowed() -> None:
 def test_redis_and_the_database_stay_closed_although_their_network_is_allowed() -> None:
     redis = (ip_address("10.0.0.5"), 6379)
     guard = AddressGuard([ip_network("10.0.0.0/8")], closed=[redis])
-    assert guard.refusal("10.0.0.5", 6379) is not None
-    assert guard.refusal("::ffff:10.0.0.5", 6379) is not None
-    assert guard.refusal("10.0.0.5", 6379, opens=("10.0.0.5", 6379)) is not None
+    closed = "10.0.0.5 port 6379 is one of the portal's own services."
+    assert guard.refusal("10.0.0.5", 6379) == closed
+    assert guard.refusal("::ffff:10.0.0.5", 6379) == closed
+    assert guard.refusal("10.0.0.5", 6379, opens=("10.0.0.5", 6379)) == closed
     assert guard.refusal("10.0.0.5", 80) is None
     assert guard.refusal("10.0.0.6", 6379) is None
 
@@ -164,7 +136,8 @@ def test_the_portals_own_port_is_closed_on_every_address_of_this_machine() -> No
     everything = [ip_network("0.0.0.0/0"), ip_network("::/0")]
     guard = AddressGuard(everything, closed_ports_here=[8000])
     for address in ("127.0.0.1", "127.9.9.9", "::", "::1", "::ffff:127.0.0.1", own_address()):
-        assert guard.refusal(address, 8000) is not None, address
+        refusal = guard.refusal(address, 8000) or ""
+        assert refusal.endswith(" port 8000 is the portal itself."), address
         assert guard.refusal(address, 8001) is None, address
     assert guard.refusal("8.8.8.8", 8000) is None
 
@@ -181,7 +154,8 @@ def test_the_inbox_is_open_at_one_address_and_port() -> None:
 
 @pytest.mark.parametrize("address", ["", "example.com", "1.2.3", "0x7f000001", "::1::"])
 def test_it_refuses_what_is_no_address(address: str) -> None:
-    assert AddressGuard().refusal(address, 80) is not None
+    words = "The resolver returned something that is not an IP address."
+    assert AddressGuard().refusal(address, 80) == words
 
 
 ISATAP = ["2a00:1450:4001::5efe:10.0.0.1", "2a00:1450:4001::200:5efe:8.8.8.8"]
@@ -189,7 +163,8 @@ ISATAP = ["2a00:1450:4001::5efe:10.0.0.1", "2a00:1450:4001::200:5efe:8.8.8.8"]
 
 @pytest.mark.parametrize("address", ISATAP)
 def test_an_address_that_carries_an_ipv4_in_its_interfaces_id_is_closed(address: str) -> None:
-    assert "embedded IPv4" in (AddressGuard().refusal(address, 443) or "")
+    refusal = AddressGuard().refusal(address, 443) or ""
+    assert refusal.endswith(" is not a public address (an embedded IPv4).")
     assert AddressGuard([ip_network(address)]).refusal(address, 443) is None
 
 
@@ -243,7 +218,8 @@ def test_a_denied_network_is_closed_public_or_allowed() -> None:
     allowed = [ip_network("10.0.0.0/8"), ip_network("8.8.8.0/24"), ip_network("64:ff9b::/96")]
     guard = AddressGuard(allowed, denied=denied)
     for address in ("8.8.8.8", "10.1.2.3", "::ffff:10.1.2.3", "64:ff9b::8.8.8.8", "2a00:1450::1"):
-        assert "WEBHOOK_DENIED_NETWORKS" in (guard.refusal(address, 443) or ""), address
+        refusal = guard.refusal(address, 443) or ""
+        assert refusal.endswith(" is in a network of WEBHOOK_DENIED_NETWORKS."), address
     for address in ("8.9.8.8", "10.2.2.3", "64:ff9b::8.9.8.8"):
         assert guard.refusal(address, 443) is None, address
     assert guard.refusal("10.1.2.3", 8000, opens=("10.1.2.3", 8000)) is None
@@ -253,5 +229,6 @@ def test_where_ports_are_listed_all_others_are_closed_but_the_inboxs() -> None:
     guard = AddressGuard([ip_network("10.0.0.0/8")], ports=[443, 8443])
     assert guard.refusal("8.8.8.8", 443) is None
     assert guard.refusal("10.0.0.1", 8443) is None
-    assert "WEBHOOK_ALLOWED_PORTS" in (guard.refusal("8.8.8.8", 80) or "")
+    refusal = "8.8.8.8 port 80 is not one of WEBHOOK_ALLOWED_PORTS."
+    assert guard.refusal("8.8.8.8", 80) == refusal
     assert guard.refusal("127.0.0.1", 8000, opens=("127.0.0.1", 8000)) is None

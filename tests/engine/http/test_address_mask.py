@@ -23,6 +23,7 @@ TOKEN = "T0K3N-of-somebody"
         (f"http://a.example/?a=1;key={TOKEN}", "http://a.example/?a=••••"),
         (f"http://a.example/?key=a={TOKEN}", "http://a.example/?key=••••"),
         ("http://a.example/?", "http://a.example/"),
+        ("http://a.example/?a=1&&b=2&", "http://a.example/?a=••••&&b=••••&"),
         (f"http://ana:{TOKEN}@a.example/in", "http://••••@a.example/in"),
         (f"http://a.example/in#{TOKEN}", "http://a.example/in#••••"),
         (f"/in?key={TOKEN}", "/in?key=••••"),

@@ -44,6 +44,7 @@ def test_a_host_is_looked_up_once_at_a_time(lookups: Lookups[str]) -> None:
     lookups.found(name("a"))
     assert lookups.is_known(name("a"))
     assert lookups.ready() == ["a"]
+    assert lookups.ask(name("a", 8443), 1e9, "other")  # that one had nothing to look up
 
 
 def test_another_port_of_the_host_takes_its_turn_after_the_first(lookups: Lookups[str]) -> None:
@@ -62,6 +63,12 @@ def test_strangers_leave_places_for_hosts_that_answered(lookups: Lookups[str]) -
     assert ask(lookups, "good", "fine", "stranger") == ["good", "fine"]
 
 
+def test_ten_are_looked_up_at_once_however_well_they_answered(lookups: Lookups[str]) -> None:
+    for host in range(12):
+        lookups.found(name(host, 80))
+    assert len(ask(lookups, *range(12))) == 10
+
+
 def test_hosts_that_failed_share_five_places(lookups: Lookups[str]) -> None:
     for batch in (range(8), range(8, 16)):
         ask(lookups, *batch)
@@ -76,7 +83,7 @@ def test_a_slow_answer_makes_a_suspect_and_a_quick_one_clears_it(
     lookups: Lookups[str], clock: Clock
 ) -> None:
     ask(lookups, *range(6))
-    clock.now += 2
+    clock.now += 1.1
     for host in range(6):
         lookups.found(name(host))
     clock.now += 60
@@ -96,7 +103,9 @@ def test_threads_that_still_hang_are_counted_until_the_resolver_gives_up(
     clock.now += 4
     fail(lookups, range(8), hangs=True)
     assert ask(lookups, "stranger", "good") == ["good"]
-    clock.now += 7
+    clock.now += 5.9
+    assert lookups.ready() == []
+    clock.now += 0.2
     assert lookups.ready() == ["stranger"]
 
 
@@ -122,6 +131,7 @@ def test_whoever_is_in_trouble_goes_behind_strangers_until_it_answers(
     assert ask(lookups, "a", "b") == ["a", "b"]
     lookups.found(name(0))
     clock.now += 60
+    assert lookups.ask(name("c"), 1e9, "c", doubted=True)  # the last place for those
     assert lookups.ask(name(0), 1e9, "0", doubted=True)  # what is known here counts for more
 
 
@@ -130,9 +140,9 @@ def test_an_address_is_forgotten_before_libcurl_forgets_it(
 ) -> None:
     ask(lookups, "a")
     lookups.found(name("a"))
-    clock.now += 54
+    clock.now += 54.9
     assert lookups.is_known(name("a"))
-    clock.now += 2
+    clock.now += 0.2
     assert not lookups.is_known(name("a"))
 
 
@@ -143,6 +153,15 @@ def test_of_ten_thousand_hosts_it_remembers_no_more_and_begins_anew(lookups: Loo
     lookups.found(name("one more"))
     assert not lookups.is_known(name(0))
     assert lookups.is_known(name("one more"))
+
+
+def test_of_ten_thousand_ports_of_a_host_it_remembers_no_more_either(
+    lookups: Lookups[str],
+) -> None:
+    for port in range(10_000):
+        lookups.found(name("a", port))
+    lookups.found(name("a", 10_000))
+    assert [lookups.is_known(name("a", port)) for port in (0, 10_000)] == [False, True]
 
 
 def test_however_many_hosts_fail_those_that_failed_first_are_forgotten(
@@ -164,6 +183,13 @@ def test_who_waits_too_long_is_given_back(lookups: Lookups[str], clock: Clock) -
     assert lookups.waiting == 0
 
 
+def test_who_is_abandoned_waits_no_more_and_keeps_no_place(lookups: Lookups[str]) -> None:
+    ask(lookups, "a", "a", "b", "b")
+    assert lookups.abandon() == ["a", "b"]
+    assert (lookups.waiting, lookups.abandon()) == (0, [])
+    assert ask(lookups, "a", "b") == ["a", "b"]
+
+
 def test_a_connection_that_was_open_teaches_nothing(lookups: Lookups[str]) -> None:
     ask(lookups, "a", "a")
     lookups.spared(name("a"))
@@ -176,6 +202,8 @@ def test_a_connection_that_was_open_teaches_nothing(lookups: Lookups[str]) -> No
     [
         ("https://erp.example.com/x", Name("erp.example.com", 443)),
         ("http://erp.example.com:8080/", Name("erp.example.com", 8080)),
+        ("http://erp.example.com/", Name("erp.example.com", 80)),
+        ("https://erp.example.com:80/", Name("erp.example.com", 80)),
         ("http://192.0.2.7/", None),
         ("https://[2001:db8::1]:444/", None),
         ("https://[fe80::1%25eth0]/", None),

@@ -32,6 +32,10 @@ def test_an_accept_of_their_own_stays() -> None:
         {"": "a"},
         {"Host": "elsewhere.example"},
         {"transfer-encoding": "chunked"},
+        {"Connection": "close"},
+        {"EXPECT": "100-continue"},
+        {"TE": "trailers"},
+        {"upgrade": "websocket"},
         {"X-Key": "a", "x-key": "b"},
     ],
 )

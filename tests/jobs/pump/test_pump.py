@@ -2,14 +2,19 @@
 
 import hmac
 import json
+import ssl
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
+from time import monotonic
 
 import pytest
+import trustme
 from flask import Flask
 from rq.timeouts import JobTimeoutException
 from sqlalchemy import update
 
-from jobs.deliver import deliver_due, equip
+from jobs.deliver import deliver_due, equip, new_pump
 from jobs.pump.pump import Pump
 from jobs.pump.wake import Wake
 from portal.database.engine import database_now
@@ -257,3 +262,32 @@ def test_what_a_pump_left_open_when_it_broke_is_nothing_to_the_next(receiver: Re
     deliver_due()
     assert only_delivery().status == "delivered"
     assert [each.outcome for each in attempts()] == ["interrupted", "delivered"]
+
+
+def test_one_that_has_nothing_to_do_waits_until_it_is_woken() -> None:
+    """It asks whether it is to stop a few times in each of its turns."""
+    asked, began = 0, monotonic()
+
+    def is_over() -> bool:
+        nonlocal asked
+        asked += 1
+        return monotonic() - began > 0.3
+
+    new_pump(is_over).run()
+    assert asked < 30
+
+
+def test_it_trusts_the_operators_own_authority(
+    app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority, bundle = trustme.CA(), tmp_path / "authority.pem"
+    authority.cert_pem.write_to_path(bundle)
+    changed = replace(settings(), webhook_ca_bundle=str(bundle))
+    monkeypatch.setitem(app.extensions, "settings", changed)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with Receiver(tls=context) as receiver:
+        make_webhook(receiver.url)
+        publish()
+        deliver_due()
+    assert (only_delivery().status, only_delivery().reason) == ("delivered", None)

@@ -18,6 +18,7 @@ from portal.database.engine import database_now, engine_options, prepare_engine
 from portal.extensions import db, settings
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Attempt, Delivery, Lease
+from portal.services.core import heartbeats
 from portal.services.dispatch.claim_types import Claim
 from tests.jobs.pump.delivery_clock import claim, ended
 from tests.support.factories import make_webhook, publish
@@ -101,6 +102,7 @@ def test_a_claim_that_took_too_long_is_given_back_unsent(
 ) -> None:
     """Others may have taken this process for dead: somebody else would send it meanwhile."""
     del app
+    assert heartbeats.SILENT_AFTER.total_seconds() >= 3 * pump.FRESH
     monkeypatch.setattr(pump, "FRESH", 1.0)
     make_webhook(receiver.url)
     publish()

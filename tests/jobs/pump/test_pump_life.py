@@ -28,6 +28,7 @@ from portal.services.bulk_retry.selection import Selection
 from portal.services.core import heartbeats
 from portal.services.webhooks import activation
 from portal.services.webhooks.sample_deliveries import send_test
+from tests.engine.http.real_receivers.hostile import HostileServer, Visit
 from tests.jobs.pump.delivery_clock import attempts, deliveries, leases
 from tests.support.deliveries import make_delivery, stored
 from tests.support.factories import make_user, make_webhook, publish
@@ -152,6 +153,47 @@ def test_what_takes_too_long_at_the_end_is_given_back_and_counts_as_nothing(
     assert {name for name in after if after[name] != before[name]} == {"attempts"}
     (attempt,) = attempts()
     assert (attempt.outcome, attempt.finished_at is None) == ("interrupted", False)
+
+
+def test_what_is_claimed_after_it_has_hung_up_is_given_back_as_it_was(
+    app: Flask, having: Set, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if db.engine.dialect.name == "sqlite":
+        pytest.skip("SQLite works in the pump's own thread")
+    having(webhook_timeout=60)
+    monkeypatch.setattr(pump, "LAST_WAIT", 0.1)
+    has_hung_up = threading.Event()
+
+    def publish_and_hang(visit: Visit) -> None:
+        visit.read_request()
+        with app.app_context():
+            publish(EventName.LOST)
+        visit.socket.recv(1)
+        has_hung_up.set()
+
+    def keep_the_answer(*_of_the_pool: object) -> None:
+        with app.app_context():
+            has_claimed = len(leases()) == 2
+        if has_claimed:
+            stop.set()
+            has_hung_up.wait(LONG)
+
+    with HostileServer(publish_and_hang) as hanging:
+        make_webhook(hanging.url)
+        make_webhook(receiver.url, events=[EventName.LOST])
+        publish()
+        engine = equip().engine
+        event.listen(engine, "checkin", keep_the_answer)
+        try:
+            deliver_due()
+        finally:
+            event.remove(engine, "checkin", keep_the_answer)
+    assert has_hung_up.is_set()
+    assert (receiver.received, leases()) == ([], [])
+    assert [(each.status, each.attempts) for each in deliveries()] == [
+        ("waiting", 1),
+        ("waiting", 0),
+    ]
 
 
 def test_what_an_error_leaves_in_flight_is_no_answer_to_what_the_next_sends(having: Set) -> None:

@@ -1,6 +1,8 @@
-"""What the pump asks of its database walks indexes, whatever that one believes of its tables."""
+"""What the pump asks of its database walks indexes, whatever that one believes of its tables, and
+is asked once."""
 
 import re
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -8,7 +10,8 @@ import pytest
 from flask import Flask
 from sqlalchemy import Connection, event, update
 
-from jobs.deliver import equip
+from jobs.deliver import deliver_due, equip
+from jobs.pump import looks
 from portal.engine.reasons import Reason
 from portal.extensions import Base
 from portal.lib.clock import utcnow
@@ -18,9 +21,11 @@ from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import claim as dispatch_claim
 from portal.services.dispatch import record
 from portal.services.dispatch import sweep as dispatch_sweep
-from tests.jobs.pump.delivery_clock import ended
+from tests.jobs.pump.delivery_clock import ended, only_delivery
 from tests.support.deliveries import make_many
-from tests.support.factories import make_webhook
+from tests.support.factories import make_webhook, publish
+from tests.support.processes import until
+from tests.support.receiver import Received, Receiver
 
 BIG = ("deliveries", "attempts", "attempt_bodies", "events")
 
@@ -83,3 +88,37 @@ def test_no_statement_reads_a_whole_table() -> None:
     # On PostgreSQL a webhook's leases are counted once, and not for each of its deliveries.
     is_postgres = equip().engine.dialect.name == "postgresql"
     assert any("CTE portions" in line for line in counted) is is_postgres
+
+
+@pytest.fixture
+def looked(app: Flask) -> Iterator[list[str]]:
+    """What this process's pump has looked for."""
+    found: list[str] = []
+
+    def note(_connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
+        if "due_0" in statement:
+            found.append(statement)
+
+    engine = equip().engine
+    event.listen(engine, "before_cursor_execute", note)
+    yield found
+    event.remove(engine, "before_cursor_execute", note)
+
+
+def test_while_an_answer_is_waited_for_nothing_new_is_looked_for(
+    looked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was asked before: that is answered by the look that found this one."""
+    monkeypatch.setattr(looks, "LOOK_EVERY", 3600.0)
+    has_looked_again = []
+
+    def watch(_received: Received) -> None:
+        most = len(looked) + 3
+        has_looked_again.append(until(lambda: len(looked) > most, 0.3))
+
+    with Receiver(answerer=watch) as receiver:
+        make_webhook(receiver.url)
+        publish()
+        deliver_due()
+    assert has_looked_again == [False]
+    assert only_delivery().status == "delivered"

@@ -82,3 +82,17 @@ def test_replaced_twice_a_receiver_that_nobody_touched_goes_on_working(receiver:
     received = deliver(receiver)
     assert received.header("X-Asset-Webhook-Signature") == house(received.body, OLD)
     assert received.header("X-Asset-Webhook-Signature-Next") == house(received.body, NEW)
+
+
+def test_each_webhook_has_its_own_key_and_headers_in_one_claim(receiver: Receiver) -> None:
+    keys = {"first": OLD, "second": NEW}
+    for name, key in keys.items():
+        make_webhook(f"{receiver.url}{name}", secret=key, headers=[("X-Name", name)])
+    for number in range(2):
+        publish(asset_id=number + 1)
+    deliver_due()
+    assert sorted(each.path for each in receiver.received) == ["/first"] * 2 + ["/second"] * 2
+    for received in receiver.received:
+        name = received.path.removeprefix("/")
+        assert received.header("X-Name") == name
+        assert received.header("X-Asset-Webhook-Signature") == house(received.body, keys[name])

@@ -54,6 +54,13 @@ def test_a_message_needs_no_job_and_no_look_at_the_table(app: Flask, redis: Redi
         assert queued(redis) == 0
 
 
+def test_a_pump_that_is_late_by_three_of_its_turns_is_still_awake(app: Flask, redis: Redis) -> None:
+    del app
+    bell.bell().stay_awake()
+    assert redis.exists(bell.AWAKE)
+    assert bell.AWAKE_SECONDS >= 4 * bell_listener.AWAKE_EVERY
+
+
 def test_a_ring_is_told_once_and_silence_is_no_ring(app: Flask) -> None:
     transport = equip().transport
     listener = bell_listener.BellListener(bell.bell(), transport)

@@ -18,7 +18,7 @@ from portal.services.core import heartbeats
 from portal.services.core.permissions import Actor
 from portal.services.core.refusals import NotAllowed
 from portal.services.core.unit_of_work import session
-from portal.services.deliveries import attempt_detail, delays, signature_checks
+from portal.services.deliveries import delays, signature_checks
 from portal.services.deliveries.answers import Said, answers_with, doubtful_among
 from portal.services.deliveries.delays import Delay, find_delay
 from portal.services.deliveries.detail import find_delivery
@@ -88,14 +88,13 @@ def test_only_those_after_the_oldest_wait_for_it_and_no_retry_and_no_test() -> N
         assert find_delivery(make_delivery(hook, **columns)).ahead is None
 
 
-def test_the_newest_attempts_are_told_oldest_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attempt_detail, "MOST_ATTEMPTS", 2)
+def test_the_thirty_newest_attempts_are_told_oldest_first() -> None:
     made = make_delivery(status="failed")
-    for _ in range(3):
+    for _ in range(31):
         make_attempt(made)
     found = find_delivery(made)
-    assert [each.number for each in found.attempts] == [2, 3]
-    assert found.attempts_made == 3
+    assert [each.number for each in found.attempts] == list(range(2, 32))
+    assert found.attempts_made == 31
 
 
 def test_what_does_not_send_is_not_taken_for_a_sender() -> None:

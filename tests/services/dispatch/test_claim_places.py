@@ -13,13 +13,23 @@ from portal.extensions import settings
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
 from portal.models.webhooks import Webhook
+from portal.services.core.runs import own_run
 from portal.services.core.unit_of_work import writing
+from portal.services.dispatch import claim as dispatch_claim
 from portal.services.dispatch.claim_types import Claim
-from tests.jobs.pump.delivery_clock import ask_for_retry, claim, deliveries, ended, write_down
+from tests.jobs.pump.delivery_clock import (
+    ask_for_retry,
+    claim,
+    deliveries,
+    ended,
+    leases,
+    write_down,
+)
 from tests.support.deliveries import lease, make_delivery
 from tests.support.factories import Hook, make_webhook
 
 MOST = 3
+LEASE_SECONDS = 2 + 3  # WEBHOOK_TIMEOUT and LEASE_MARGIN of the tests
 
 
 @pytest.fixture
@@ -44,12 +54,50 @@ def test_all_priorities_together_have_its_places_and_persons_go_first(hook: Hook
     assert claim() == []
 
 
+def test_a_claim_tells_all_of_each_attempt_and_leases_it_for_as_long_as_it_may_last(
+    hook: Hook,
+) -> None:
+    usual = {"tries": 2, "attempts": 4, "status": "retrying"}
+    make_delivery(hook, **usual)
+    for priority in (Priority.INTERACTIVE, Priority.BULK):
+        make_delivery(hook, **usual)
+        ask_for_retry(deliveries()[-1].id, "Ana", priority)
+    made = make_delivery(hook, priority=Priority.TEST)
+    claims = claim()
+    told = [(each.kind, each.number, each.tries, each.actor) for each in claims]
+    assert told == [
+        ("test", 1, 0, None),
+        ("manual", 5, 2, "Ana"),
+        ("scheduled", 5, 3, None),
+        ("manual", 5, 2, "Ana"),
+    ]
+    assert claims[0].public_id == str(made)
+    assert {each.shown_url for each in claims} == {hook.url}
+    assert {each.event for each in claims} == {"asset.created"}
+    by_delivery = {each.delivery_id: each for each in leases()}
+    for each in claims:
+        taken = by_delivery[each.delivery_id]
+        assert (taken.kind, taken.number, taken.actor) == (each.kind, each.number, each.actor)
+        assert (taken.token, taken.started_at, taken.url) == (each.token, each.started_at, hook.url)
+        assert taken.run == own_run()
+        assert abs((taken.until - taken.started_at).total_seconds() - LEASE_SECONDS) < 1
+
+
 def test_what_is_being_sent_already_counts(hook: Hook) -> None:
     for _ in range(2 * MOST):
         make_delivery(hook)
     assert len(claim(MOST - 1)) == MOST - 1
     assert len(claim()) == 1
     assert claim() == []
+
+
+def test_what_is_still_to_be_recorded_keeps_its_webhook_out_of_the_claim(hook: Hook) -> None:
+    other = make_webhook()
+    for each in (hook, other):
+        make_delivery(each)
+    with writing() as current:
+        claims = dispatch_claim.claim(current.connection(), 8, without={hook.id})
+    assert [each.webhook.id for each in claims] == [other.id]
 
 
 def test_a_claim_takes_no_more_than_it_has_room_for_even_with_a_test(hook: Hook) -> None:

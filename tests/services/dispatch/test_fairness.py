@@ -12,6 +12,10 @@ def wanting(number: int, places: int = 8, leased: int = 0, **changes: object) ->
     return Claimable(webhook_id=number, places=places, leased=leased, **values)  # type: ignore[arg-type]  # a table of values
 
 
+def test_an_eighth_of_the_places_is_kept() -> None:
+    assert [kept_of(most) for most in (512, 16, 8, 7, 1)] == [64, 2, 1, 0, 0]
+
+
 def test_where_there_is_room_for_all_each_gets_what_it_may() -> None:
     wanted = [wanting(number) for number in range(56)]
     shared = share_out(wanted, PLACES, KEPT)
@@ -22,6 +26,9 @@ def test_where_there_is_room_for_all_each_gets_what_it_may() -> None:
 def test_each_gets_a_first_place_before_any_gets_a_second_and_some_are_kept() -> None:
     shared = share_out([wanting(number) for number in range(200)], PLACES, KEPT)
     assert len(shared) == 200
+    assert sum(each.places for each in shared) == PLACES - KEPT
+    # Also where there would be room for all, were none kept.
+    shared = share_out([wanting(number) for number in range(60)], PLACES, KEPT)
     assert sum(each.places for each in shared) == PLACES - KEPT
 
 
@@ -38,6 +45,12 @@ def test_probes_of_receivers_in_trouble_take_nothing_of_what_is_kept() -> None:
     assert share_out([*probes, wanting(999)], KEPT, KEPT) == [wanting(999, places=1)]
     assert len(share_out(probes, KEPT + 20, KEPT)) == 20
     assert len(share_out(probes, PLACES, KEPT)) == 200
+
+
+def test_a_probe_stands_behind_those_to_whom_nothing_is_being_sent() -> None:
+    wanted = [wanting(1, places=1, throttled=True), wanting(2)]
+    firsts = {share_out(wanted, PLACES, KEPT)[0].webhook_id for _ in range(30)}
+    assert firsts == {2}
 
 
 def test_a_probe_has_its_turn_while_those_that_are_well_want_everything() -> None:

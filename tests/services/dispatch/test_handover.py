@@ -293,6 +293,16 @@ def test_what_was_sent_to_an_earlier_address_says_nothing_of_the_present_one() -
     assert (doubts(), only_delivery().tries) == ([], 1)
 
 
+def test_what_is_no_longer_kept_says_nothing_of_its_receiver() -> None:
+    first, _ = machines(2)
+    make_webhook()
+    publish()
+    (only,) = first.claim()
+    elsewhere = only.webhook._replace(id=only.webhook.id + 1)
+    first.write_down(unreached(only._replace(delivery_id=0, webhook=elsewhere)))
+    assert (doubts(), attempts(), only_delivery().tries) == ([], [], 0)
+
+
 def test_a_bulk_retry_waits_for_the_machine_that_takes_over() -> None:
     first, second = machines(2)
     make_webhook()

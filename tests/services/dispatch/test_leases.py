@@ -182,17 +182,23 @@ def test_a_result_counts_although_its_lease_was_lost(reason: Reason | None) -> N
 
 
 @pytest.mark.usefixtures("hook")
-def test_of_two_senders_after_a_lost_lease_the_one_with_a_lease_decides() -> None:
+@pytest.mark.parametrize(
+    ("reason", "status", "outcome", "counts"),
+    [(None, "delivered", "delivered", (1, 0, 0)), (Reason.GONE, "failed", "failed", (0, 1, 1))],
+)
+def test_of_two_senders_after_a_lost_lease_the_one_with_a_lease_decides(
+    reason: Reason | None, status: str, outcome: str, counts: tuple[int, ...]
+) -> None:
     (lost,) = claim()
     lose_leases()
     (newer,) = claim()
     assert newer.number == lost.number == 1
     write_down(ended(lost, Reason.SERVER))
     assert (row()["status"], row()["attempts"], row()["tries"]) == ("waiting", 1, 0)
-    write_down(ended(newer), ended(lost, Reason.SERVER))
-    assert (row()["status"], row()["attempts"], row()["tries"]) == ("delivered", 2, 1)
-    assert outcomes() == [(1, "scheduled", "failed"), (2, "scheduled", "delivered")]
-    assert counted() == (1, 0, 0)
+    write_down(ended(newer, reason), ended(lost, Reason.SERVER))
+    assert (row()["status"], row()["attempts"], row()["tries"]) == (status, 2, 1)
+    assert outcomes() == [(1, "scheduled", "failed"), (2, "scheduled", outcome)]
+    assert counted() == counts
 
 
 @pytest.mark.usefixtures("hook")

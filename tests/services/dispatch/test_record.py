@@ -1,12 +1,14 @@
 """Recording: whoever holds the lease decides what becomes of a delivery, whatever comes with it."""
 
+import re
 from datetime import datetime, timedelta
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import Text, literal_column, select, update
 
+from portal.database.engine import UtcDateTime
 from portal.engine.reasons import Reason
-from portal.extensions import db
+from portal.extensions import Base, db
 from portal.models.audit import AuditEntry
 from portal.models.deliveries import Priority
 from portal.models.rollups import Rollup
@@ -30,6 +32,8 @@ from tests.support.deliveries import stored
 from tests.support.factories import make_webhook, publish
 
 pytestmark = pytest.mark.usefixtures("app")
+
+tables = Base.metadata.tables
 
 
 @pytest.mark.parametrize("is_late_one_first", [True, False])
@@ -210,3 +214,26 @@ def test_of_several_that_come_at_once_the_one_that_ended_last_says_how_its_recei
     write_down(arrived, failed)
     after = webhook(hook.id)
     assert (after.failures_in_row, after.throttled, after.failing_since) == (0, False, None)
+
+
+def test_sqlite_keeps_all_times_in_one_form() -> None:
+    """It compares them as texts."""
+    if db.engine.dialect.name != "sqlite":
+        pytest.skip("PostgreSQL has a type for them")
+    make_webhook()
+    publish()
+    for reason in (Reason.SERVER, None):
+        (only,) = claim()
+        write_down(ended(only, reason))
+        make_due()
+    publish()
+    claim()
+    for name in ("events", "deliveries", "attempts", "leases", "webhooks"):
+        times = [each.name for each in tables[name].columns if isinstance(each.type, UtcDateTime)]
+        for column in times:
+            text = literal_column(column, Text())
+            found = db.session.scalars(
+                select(text).select_from(tables[name]).where(text.is_not(None))
+            )
+            for each in found:
+                assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}", each), (name, column)

@@ -1,15 +1,183 @@
-"""How long an attempt took, by the milliseconds of its parts."""
+"""What is kept of an attempt: all that the transport tells of it, masked, in milliseconds."""
 
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
 from flask import Flask
+from sqlalchemy import delete
 
-from tests.jobs.pump.delivery_clock import claim, ended
+from portal.engine.http.exchange import Exchange, Phases
+from portal.engine.http.transport import prepare
+from portal.engine.reason_keys import Reason
+from portal.engine.retry_policy import Outcome
+from portal.extensions import db
+from portal.lib.clock import utcnow
+from portal.models.deliveries import Attempt, AttemptBody, Lease
+from portal.services.core.unit_of_work import writing
+from portal.services.dispatch.claim_types import Claim
+from portal.services.dispatch.request import Composer
+from portal.services.dispatch.results import Result, of_exchange, unsent
+from portal.services.outbox.journal import FailedAttempt
+from tests.jobs.pump.delivery_clock import claim, ended, make_due, only_delivery, write_down
 from tests.support.factories import make_webhook, publish
 
+KEY, DOTS = "a-key-of-theirs", "••••"
 
-def test_it_took_as_long_as_its_whole_and_no_time_when_nothing_was_measured(app: Flask) -> None:
-    make_webhook()
+
+@pytest.fixture
+def claimed(app: Flask) -> Claim:
+    """Of a webhook with a header of its own."""
+    del app
+    make_webhook("https://erp.example.com/hook", headers=[("X-Key", KEY)])
     publish()
-    (claimed,) = claim()
+    (only,) = claim()
+    return only
+
+
+def answered(claimed: Claim) -> Result:
+    """A redirect that repeats the key wherever it can."""
+    sent = Composer("1").compose(claimed)
+    headers = (("Location", f"/in?key={KEY}"), (f"X-{KEY}", KEY), ("Retry-After", "90"))
+    exchange = Exchange(
+        key=1,
+        request=prepare(sent.url, sent.headers, sent.body),
+        reason=Reason.REDIRECT,
+        code=302,
+        phases=Phases(0.00123, 0.0345, 0.06789, 0.5, 1.23456, None),
+        peer="192.0.2.7:443",
+        certificate_ends_at=utcnow() + timedelta(days=9),
+        response_headers=headers,
+        body=f"No {KEY}.".encode(),
+        truncated=True,
+        detail=f"{KEY} is wrong",
+        is_unreached=True,
+    )
+    result = of_exchange(claimed, exchange, sent)
+    assert result.certificate_ends_at == exchange.certificate_ends_at
+    return result
+
+
+PHASES = {"name": 1.2, "connect": 34.5, "tls": 67.9, "first_byte": 500.0, "total": 1234.6}
+BODY: dict[str, Any] = {
+    "response_headers": [
+        ("Location", f"/in?key={DOTS}"),
+        (f"X-{DOTS}", DOTS),
+        ("Retry-After", "90"),
+    ],
+    "response_text": f"No {DOTS}.",
+    "is_truncated": True,
+    "location": f"/in?key={DOTS}",
+    "detail": f"{DOTS} is wrong",
+}
+
+
+def test_all_that_came_back_is_in_the_result_without_what_is_secret(claimed: Claim) -> None:
+    before = utcnow()
+    result = answered(claimed)
+    assert before <= result.finished_at <= utcnow()
+    assert dict(result.request_headers)["X-Key"] == DOTS
+    assert result == Result(
+        claim=claimed,
+        outcome=Outcome(Reason.REDIRECT, 302, 90.0, may_differ=True),
+        phases=PHASES,
+        peer="192.0.2.7:443",
+        certificate_ends_at=result.certificate_ends_at,
+        request_headers=result.request_headers,
+        finished_at=result.finished_at,
+        is_unreached=True,
+        sender=None,
+        **BODY,
+    )
+    assert result.as_failed == FailedAttempt(
+        delivery_id=claimed.delivery_id,
+        delivery=claimed.public_id,
+        webhook_id=claimed.webhook.id,
+        webhook=str(claimed.webhook.public_id),
+        attempt=1,
+        reason="redirect",
+        code=302,
+        took_ms=1235,
+        detail=f"{DOTS} is wrong",
+    )
+
+
+def test_a_second_time_is_told_only_where_there_was_one(claimed: Claim) -> None:
+    sent = Composer("1").compose(claimed)
+    request = prepare(sent.url, sent.headers, sent.body)
+    exchange = Exchange(1, request, None, 200, phases=Phases(total=0.02, again=0.01))
+    nothing = dict.fromkeys(("name", "connect", "tls", "first_byte"))
+    result = of_exchange(claimed, exchange, sent)
+    assert result.phases == {**nothing, "total": 20.0, "again": 10.0}
+    assert (result.outcome, result.location) == (Outcome(None, 200), None)
+
+
+def test_of_what_could_not_be_sent_there_is_nothing_but_why(claimed: Claim) -> None:
+    result = unsent(claimed, Reason.BAD_HEADERS, "Not allowed")
+    assert result == ended(claimed, Reason.BAD_HEADERS)._replace(
+        outcome=Outcome(Reason.BAD_HEADERS),
+        phases={},
+        detail="Not allowed",
+        finished_at=result.finished_at,
+    )
+
+
+def lose_the_lease() -> None:
+    with writing() as current:
+        current.execute(delete(Lease))
+
+
+def go_on_without_it() -> None:
+    make_due()
+    claim()
+
+
+@pytest.mark.parametrize("meanwhile", [lambda: None, lose_the_lease, go_on_without_it])
+def test_all_of_a_result_is_stored_whenever_it_comes(
+    claimed: Claim, meanwhile: Callable[[], None]
+) -> None:
+    result = answered(claimed)
+    meanwhile()
+    write_down(result)
+    db.session.rollback()
+    attempt, body = db.session.query(Attempt).one(), db.session.query(AttemptBody).one()
+    stored = {name: getattr(body, name) for name in BODY}
+    stored["response_headers"] = [(name, value) for name, value in stored["response_headers"]]
+    assert (stored, body.attempt_id) == (BODY, attempt.id)
+    assert body.request_headers == [list(each) for each in result.request_headers]
+    columns = {each.key: getattr(attempt, each.key) for each in Attempt.__table__.columns}
+    assert columns == {
+        "id": attempt.id,
+        "delivery_id": claimed.delivery_id,
+        "number": 1,
+        "kind": "scheduled",
+        "actor": None,
+        "url": "https://erp.example.com/hook",
+        "outcome": "failed",
+        "reason": "redirect",
+        "code": 302,
+        "phases": PHASES,
+        "peer": "192.0.2.7:443",
+        "certificate_ends_at": result.certificate_ends_at,
+        "started_at": claimed.started_at,
+        "finished_at": result.finished_at,
+        "sender": None,
+    }
+
+
+def test_what_arrived_at_once_is_over_from_then_on(claimed: Claim) -> None:
+    before = utcnow()
+    write_down(ended(claimed))
+    row = only_delivery()
+    assert (row.status, row.code, row.took_ms, row.tries) == ("delivered", 200, 1, 1)
+    assert row.finished_at is not None
+    assert row.finished_at >= before - timedelta(seconds=1)
+
+
+def test_it_took_as_long_as_its_whole_and_no_time_when_nothing_was_measured(
+    claimed: Claim,
+) -> None:
     result = ended(claimed)
     assert result._replace(phases={"name": 3.0, "total": 12.6}).took_ms == 13
     assert result._replace(phases={"total": None}).took_ms == 0

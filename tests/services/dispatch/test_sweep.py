@@ -1,10 +1,11 @@
 """The sweep puts right what nobody else will, and stands in nobody's way."""
 
 from datetime import timedelta
+from itertools import count
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from portal.extensions import db
 from portal.lib.clock import utcnow
@@ -12,8 +13,19 @@ from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import sweep as dispatch_sweep
+from portal.services.webhooks import activation
+from tests.support.database.rivals import Rival
 from tests.support.deliveries import find_lease, lease, make_delivery, stored
 from tests.support.factories import make_webhook
+
+
+def test_where_nothing_is_to_be_put_right_it_waits_for_nobody_who_writes(app: Flask) -> None:
+    make_delivery()
+    with writing() as current:
+        current.execute(update(Webhook).values(name="Theirs"))
+        rival = Rival(app, dispatch_sweep.settle)
+        rival.pass_by()
+    assert rival.finish() == 0
 
 
 def test_it_waits_for_nobody_who_works_at_a_webhook_that_is_well_again(app: Flask) -> None:
@@ -30,6 +42,18 @@ def test_it_waits_for_nobody_who_works_at_a_webhook_that_is_well_again(app: Flas
         somebody.execute(select(Delivery.id).with_for_update(nowait=True))
     assert dispatch_sweep.settle() == 1
     assert stored(made)["due_at"] < later
+
+
+def test_what_somebody_has_locked_is_spread_without_it(app: Flask) -> None:
+    if db.engine.dialect.name == "sqlite":
+        pytest.skip("SQLite locks no rows")
+    hook, later = make_webhook(reopened_at=utcnow()), utcnow() + timedelta(hours=5)
+    theirs, other = (make_delivery(hook, status="retrying", due_at=later) for _ in range(2))
+    with db.engine.begin() as somebody:
+        somebody.execute(select(Delivery).where(Delivery.public_id == theirs).with_for_update())
+        assert dispatch_sweep.settle() == 1
+    assert stored(theirs)["due_at"] == later
+    assert stored(other)["due_at"] < later
 
 
 def test_what_ran_out_is_left_to_whoever_has_its_webhook(app: Flask) -> None:
@@ -66,6 +90,19 @@ def test_what_is_to_be_put_to_rest_is_locked_in_one_order(app: Flask) -> None:
     for number in numbers:
         make_delivery(make_webhook(id=number, state="off"))
     assert dispatch_sweep.find_unsettled(db.session.connection()) == sorted(numbers)
+
+
+def test_a_long_queue_is_put_to_rest_for_half_a_second_and_then_by_the_next_sweep(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del app
+    tenths = count()
+    monkeypatch.setattr(dispatch_sweep, "monotonic", lambda: next(tenths) / 10)
+    monkeypatch.setattr(activation, "RESTED_A_STEP", 1)
+    hook = make_webhook(state="off")
+    for _ in range(7):
+        make_delivery(hook)
+    assert [dispatch_sweep.settle() for _ in range(3)] == [5, 2, 0]
 
 
 def test_what_waits_for_one_that_is_well_again_is_spread_in_steps(

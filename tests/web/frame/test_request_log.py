@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from portal.lib import request_id
 from portal.logs import TRAFFIC, JsonFormatter, secrets_of
 from portal.queue.names import DELIVERIES
 from portal.queue.portal_job import PortalJob
+from portal.web.frame import request_log
 from portal.web.frame.request_log import HEADER
 from tests.support.factories import PASSWORD, make_user
 from tests.support.pages import Pages
@@ -64,9 +66,20 @@ def test_each_request_has_an_id_of_its_own_in_its_answer_and_its_line(
     assert ids[0] != ids[1]
     lines = traffic(heard)
     assert [line["request_id"] for line in lines] == ids
-    assert lines[0]["message"] == "GET / 200"
+    assert (lines[0]["message"], lines[0]["status"]) == ("GET / 200", 200)
     assert lines[0]["took_ms"] >= 0
+    assert isinstance(lines[0]["took_ms"], int)
     assert lines[0]["person"] > 0
+
+
+def test_a_line_tells_how_long_its_request_took(
+    app: Flask, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = count()
+    monkeypatch.setattr(request_log, "monotonic", lambda: float(next(seconds)))
+    answer = visit(app).get("/").response
+    (line,) = traffic(heard)
+    assert (line["took_ms"], line["request_id"]) == (1000, answer.headers["X-Request-Id"])
 
 
 def test_machines_that_ask_all_the_time_leave_no_lines(

@@ -82,15 +82,19 @@ class HostileServer:
         _trace: TracebackType | None,
     ) -> None:
         self._stopped.set()
-        # Closing alone would not wake the thread that waits in accept.
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        self.stop_listening()
         for connection in self._connections:
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join(5)
+
+    def stop_listening(self) -> None:
+        """Refuse whoever comes from now on."""
+        # Closing alone would not wake the thread that waits in accept.
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
 
     def _accept(self) -> None:
         while not self._stopped.is_set():

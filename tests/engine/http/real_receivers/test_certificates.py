@@ -5,9 +5,11 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
+import certifi
 import pytest
 import trustme
 
+from portal.engine.http.bare_probe import BareProbes
 from portal.engine.http.transport import Transport
 from portal.engine.reason_keys import Reason
 from portal.lib.clock import utcnow
@@ -101,6 +103,23 @@ def test_without_the_own_bundle_only_public_authorities_count() -> None:
     with serving(TRUSTED.issue_cert("127.0.0.1")) as receiver:
         assert send(plain, receiver.url).reason is Reason.TLS_UNTRUSTED
     plain.close()
+
+
+@pytest.mark.parametrize("kind", [Transport, BareProbes])
+def test_what_it_trusts_is_a_file_of_its_own_until_it_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Transport | BareProbes]
+) -> None:
+    bundle, own = tmp_path / "authority.pem", tmp_path / "own"
+    TRUSTED.cert_pem.write_to_path(bundle)
+    own.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(own))
+    made = kind(open_guard(), ca_bundle=str(bundle))
+    (joined,) = own.iterdir()
+    text = joined.read_text()
+    assert text == f"{Path(certifi.where()).read_text()}\n{bundle.read_text()}"
+    for _ in range(2):
+        made.close()
+        assert list(own.iterdir()) == []
 
 
 def test_the_environment_cannot_add_an_authority(

@@ -3,13 +3,16 @@
 import errno
 import gc
 import socket
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import certifi
 import pycurl
 import pytest
 
+from portal.engine.http import name_lookups
 from portal.engine.http.address_guard import AddressGuard
 from portal.engine.http.curl_handle import CurlHandle, Order
 from portal.engine.http.transport import Transport
@@ -99,6 +102,34 @@ def test_a_request_on_a_connection_that_ends_is_sent_once_more_and_it_says_so(
         assert second.phases.total is not None
         assert 0 < second.phases.again <= second.phases.total
         assert server.visits == 2
+
+
+def test_one_that_ends_a_connection_and_is_refused_another_says_that_it_was_sent_once_more(
+    transport: Transport,
+) -> None:
+    def leaving_with_the_second(visit: Visit) -> None:
+        visit.read_request()
+        visit.send(OK_HEAD + b"Content-Length: 0\r\n\r\n")
+        visit.read_request()
+        server.stop_listening()
+
+    with HostileServer(leaving_with_the_second) as server:
+        assert send(transport, server.url).reason is None
+        exchange = send(transport, server.url)
+    assert (exchange.reason, exchange.is_unreached) == (Reason.REFUSED, True)
+    assert exchange.phases.again is not None
+    assert exchange.phases.total is not None
+    assert 0 < exchange.phases.again <= exchange.phases.total
+
+
+def test_a_server_that_never_begins_tls_is_given_up_when_the_time_for_connecting_is_over(
+    transport: Transport,
+) -> None:
+    with HostileServer(hostile.silent) as server:
+        url = server.url.replace("http:", "https:")
+        transport.start(1, prepare(url, HEADERS, BODY), timeout=60, patience=0.2)
+        (exchange,) = drive_all(transport)
+    assert exchange.reason is Reason.TLS_OTHER
 
 
 def test_a_request_that_ends_every_connection_is_sent_no_more_than_twice(
@@ -204,6 +235,31 @@ def test_five_hundred_at_once_all_arrive(transport: Transport, receiver: Receive
     assert all(e.reason is None for e in exchanges)
     assert sorted(int(r.body) for r in receiver.received) == list(range(500))
     assert (transport.in_flight, transport.free) == (0, 512)
+
+
+@pytest.mark.parametrize("known_for", [60.0, 0.0])
+def test_requests_to_a_name_that_has_an_address_wait_for_no_answer_to_each_other(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch, known_for: float
+) -> None:
+    """It is known from before, or a connection is open or being opened."""
+    monkeypatch.setattr(name_lookups, "_KNOWN_FOR", known_for)
+    together, have_met, requests = threading.Barrier(2), list[int](), list[bytes]()
+
+    def waiting_for_the_other(visit: Visit) -> None:
+        while True:
+            requests.append(visit.read_request())
+            if len(requests) > 1:
+                with suppress(threading.BrokenBarrierError):
+                    have_met.append(together.wait(5))
+            visit.send(OK_HEAD + b"Content-Length: 0\r\n\r\n")
+
+    with HostileServer(waiting_for_the_other) as server:
+        url = server.url.replace("127.0.0.1", "localhost")
+        assert send(transport, url).reason is None
+        for number in range(2):
+            transport.start(number, prepare(url, (), BODY), timeout=10)
+        assert [each.reason for each in drive_all(transport)] == [None, None]
+    assert sorted(have_met) == [0, 1]
 
 
 def test_drive_waits_no_longer_than_told(transport: Transport) -> None:

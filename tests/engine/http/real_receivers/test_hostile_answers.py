@@ -52,6 +52,8 @@ FAILURES: dict[str, tuple[Script, Reason]] = {
     ),
 }
 
+ENDLESS = {"has endless headers", "has endless tiny headers", "says continue for ever"}
+
 
 @pytest.mark.parametrize("case", FAILURES)
 def test_an_answer_that_is_none_fails_at_once_with_its_reason(
@@ -64,6 +66,7 @@ def test_an_answer_that_is_none_fails_at_once_with_its_reason(
     assert exchange.reason is reason, exchange.detail
     assert exchange.error is not None
     assert exchange.response is None
+    assert exchange.truncated is (case in ENDLESS)
     assert time.monotonic() - began < 15
 
 
@@ -115,6 +118,28 @@ def test_an_answer_without_end_is_a_success_cut_short(transport: Transport, head
     assert len(exchange.text) == MAX_TEXT
     assert exchange.detail == ""
     assert time.monotonic() - began < 15
+
+
+def test_nothing_of_an_answer_is_left_for_the_next_request(transport: Transport) -> None:
+    head = b"HTTP/1.1 302 Found\r\nLocation: /a\r\n\r\n"
+    with HostileServer(hostile.answering(head, b"x" * 2 * MAX_BODY)) as server:
+        assert send(transport, server.url).truncated
+    with HostileServer(hostile.hanging_up) as server:
+        exchange = send(transport, server.url)
+    assert (exchange.reason, exchange.code, exchange.phrase) == (Reason.NO_REPLY, None, "")
+    assert (exchange.response_headers, exchange.body, exchange.truncated) == ((), b"", False)
+    assert exchange.phases.first_byte is None
+
+
+@pytest.mark.parametrize("beyond", [0, 1])
+def test_an_answer_as_long_as_is_read_is_whole_and_a_longer_one_is_cut(
+    transport: Transport, beyond: int
+) -> None:
+    body = b"x" * (MAX_BODY + beyond)
+    head = OK_HEAD + b"Content-Length: %d\r\n\r\n" % len(body)
+    with HostileServer(hostile.answering(head, body)) as server:
+        exchange = send(transport, server.url)
+    assert (exchange.body, exchange.truncated) == (body[:MAX_BODY], bool(beyond))
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,14 @@
-"""Hostile answers leave nothing behind in memory."""
+"""What requests, and hostile answers, leave behind in memory."""
 
+import gc
 from pathlib import Path
 
+from portal.engine.http.curl_handle import CurlHandle
 from portal.engine.http.transport import Transport
 from tests.engine.http.real_receivers import hostile
 from tests.engine.http.real_receivers.hostile import MEGABYTE, OK_HEAD, HostileServer
-from tests.engine.http.real_receivers.send import BODY, drive_all, prepare
+from tests.engine.http.real_receivers.send import BODY, drive_all, prepare, send
+from tests.support.receiver import Receiver
 
 ROUNDS, POSTS_AT_ONCE = 10, 50
 
@@ -28,3 +31,17 @@ def test_five_hundred_hostile_answers_take_no_memory(transport: Transport) -> No
             drive_all(transport, within=20)
             sizes.append(resident_bytes())
     assert sizes[-1] - sizes[0] < 20 * MEGABYTE, sizes
+
+
+def handles() -> int:
+    return sum(isinstance(each, CurlHandle) for each in gc.get_objects())
+
+
+def test_one_request_after_the_other_takes_no_more_than_one(
+    transport: Transport, receiver: Receiver
+) -> None:
+    gc.collect()  # what others have left behind
+    before = handles()
+    for _ in range(3):
+        assert send(transport, receiver.url).reason is None
+    assert handles() == before + 1

@@ -162,9 +162,16 @@ def test_a_burst_to_one_host_asks_for_its_name_once() -> None:
 
 
 @pytest.mark.netns
-def test_who_has_no_turn_in_time_ends_at_its_deadline() -> None:
+def test_who_waits_for_a_turn_holds_nobody_up_and_ends_at_its_deadline() -> None:
     transport = Transport(AddressGuard())
     with NameServer({}, silent=HANGING):
+        began = time.monotonic()
+        for number in range(10):
+            transport.start(number, prepare(f"http://{HANGING[1]}/", (), b""), timeout=20)
+        for _ in range(100):
+            transport.drive(0)
+        assert time.monotonic() - began < 3  # it was not to wait at all
+        transport.abandon()
         began = time.monotonic()
         for number in range(3):
             transport.start(number, prepare(f"http://{HANGING[0]}/", (), b""), timeout=0.5)

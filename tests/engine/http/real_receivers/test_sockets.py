@@ -1,12 +1,13 @@
 """The sockets that are watched for libcurl."""
 
+import os
 import socket
 from collections.abc import Iterator
 
 import pycurl
 import pytest
 
-from portal.engine.http.sockets import Sockets
+from portal.engine.http.sockets import Acknowledgements, Sockets
 
 Pair = tuple[socket.socket, socket.socket]
 
@@ -35,7 +36,10 @@ def test_who_has_something_to_read_is_ready(sockets: Sockets, pair: Pair) -> Non
 
 def test_who_can_be_written_to_is_ready(sockets: Sockets, pair: Pair) -> None:
     ours, theirs = pair
+    sockets.note(pycurl.POLL_OUT, ours.fileno())
+    assert sockets.ready(1) == [(ours.fileno(), pycurl.CSELECT_OUT)]
     sockets.note(pycurl.POLL_INOUT, ours.fileno())
+    assert sockets.ready(1) == [(ours.fileno(), pycurl.CSELECT_OUT)]
     theirs.send(b"x")
     both = pycurl.CSELECT_IN | pycurl.CSELECT_OUT
     assert sockets.ready(1) == [(ours.fileno(), both)]
@@ -90,3 +94,55 @@ def test_one_that_is_watched_no_more_has_not_rung(sockets: Sockets, pair: Pair) 
     assert sockets.rung == set()
     assert not sockets.is_watching
     sockets.watch(ours.fileno())  # its number may be another's by then
+
+
+def test_one_that_is_closed_may_be_unwatched_later(sockets: Sockets, pair: Pair) -> None:
+    ours, _ = pair
+    number = ours.fileno()
+    sockets.watch(number)
+    ours.close()
+    sockets.unwatch(number)
+    assert not sockets.is_watching
+
+
+@pytest.fixture
+def unheard() -> Iterator[list[socket.socket]]:
+    """Sockets that knock at somebody who has no room: nothing acknowledges that."""
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        made = [socket.socket() for _ in range(6)]
+        for each in made:
+            each.setblocking(False)
+            each.connect_ex(full.getsockname())
+        yield made[3:]
+        for each in made:
+            each.close()
+
+
+def test_it_is_known_of_the_latest_sockets_whether_an_acknowledgement_is_missing(
+    unheard: list[socket.socket],
+) -> None:
+    known = Acknowledgements(2)
+    places = [each.getsockname() for each in unheard]
+    for place, each in zip(places, unheard, strict=True):
+        known.note(place, each.fileno())
+    assert [known.is_missing(each) for each in places] == [False, True, True]
+    assert not known.is_missing(None)
+    number = unheard[1].fileno()
+    unheard[1].close()
+    assert not known.is_missing(places[1])
+    with socket.socket(fileno=os.dup2(unheard[0].fileno(), number)):  # which has the number now
+        assert not known.is_missing(places[1])
+    assert known.is_missing(places[2])
+
+
+def test_what_has_arrived_is_acknowledged() -> None:
+    known = Acknowledgements(2)
+    server = socket.create_server(("127.0.0.1", 0))
+    ours = socket.create_connection(server.getsockname())
+    with server, ours, server.accept()[0] as theirs:
+        known.note(ours.getsockname(), ours.fileno())
+        ours.send(b"x")
+        theirs.recv(1)
+        assert not known.is_missing(ours.getsockname())
