@@ -140,7 +140,7 @@ def test_set_up_says_everything_that_is_missing_and_keeps_what_was_typed(app: Fl
 def test_signing_in_leads_on_to_where_one_wanted_to_go(app: Flask) -> None:
     ana, pages = make_user(), Pages(app)
     page = pages.get("/settings/people")
-    assert page.h1 == "Sign in"
+    assert (page.h1, page.status, page.errors) == ("Sign in", 200, [])
     page = pages.submit(page.form(), email=ana.email, password=ana.password)
     assert page.path == "/settings/people"
 
