@@ -166,6 +166,11 @@ def test_a_transfer_is_over_at_once_and_other_incidents_when_it_is_back() -> Non
     back = last()["data"]
     assert back["incident"]["id"] == kept()[-1].id
     assert all(each.closed_at for each in kept())
+    closed = [each.closed_at for each in kept()]
+    incidents.report_lost(SYSTEM, asset_id, description="Gone again")
+    return_to_service.come_back(SYSTEM, asset_id, Action.FIND)
+    assert last()["data"]["incident"]["id"] == kept()[-1].id
+    assert [each.closed_at for each in kept()][:3] == closed
 
 
 def test_what_comes_back_stays_where_and_how_it_was_unless_that_is_said() -> None:

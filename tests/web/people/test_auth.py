@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from flask import Flask, request
@@ -140,8 +141,12 @@ def test_set_up_says_everything_that_is_missing_and_keeps_what_was_typed(app: Fl
 
 def test_signing_in_leads_on_to_where_one_wanted_to_go(app: Flask) -> None:
     ana, pages = make_user(), Pages(app)
+    for path in ("/settings/people", "/deliveries?status=failed"):
+        door = pages.get(path, follow=False).response.headers["Location"]
+        assert unquote(door) == f"/sign-in?next={path}"
     page = pages.get("/settings/people")
     assert (page.h1, page.status, page.errors) == ("Sign in", 200, [])
+    assert pages.post("/account", follow=False).response.headers["Location"] == "/sign-in"
     page = pages.submit(page.form(), email=ana.email, password=ana.password)
     assert page.path == "/settings/people"
 
