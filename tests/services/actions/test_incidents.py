@@ -17,11 +17,18 @@ from portal.models.deliveries import Event
 from portal.models.planning import Reservation
 from portal.services.actions import assignments, incidents, lifecycle, return_to_service
 from portal.services.actions.incident_values import ClaimValues, DisposalValues
+from portal.services.actions.planning import maintenance as planning_maintenance
 from portal.services.actions.planning import reservations as planning_reservations
 from portal.services.actions.planning.rules import ReservationValues
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import NotAllowed, Refusal
 from portal.services.core.unit_of_work import session
+from tests.services.actions.plan_examples import (
+    maintenance,
+    make_maintenance,
+    make_reservation,
+    reservation,
+)
 from tests.support.factories import make_asset, make_location, make_staff, make_user
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -72,14 +79,22 @@ def test_a_transfer_keeps_the_holder() -> None:
 
 def test_a_loss_ends_the_holding_and_cancels_what_was_planned() -> None:
     asset_id, maria = make_asset(), make_staff("Maria")
-    reservation = wanted_by(asset_id, maria)
+    make_reservation(make_asset(), maria)
+    make_maintenance(make_asset())
+    rejected, off = make_reservation(asset_id, maria), make_maintenance(asset_id)
+    planning_reservations.reject(SYSTEM, rejected, "Not this week")
+    planning_maintenance.call_off(SYSTEM, off)
+    over = [(row.state, row.closed_at) for row in (reservation(rejected), maintenance(off))]
+    wanted, planned = wanted_by(asset_id, maria), make_maintenance(asset_id)
     assignments.check_out(SYSTEM, asset_id, staff_id=maria, due_at=utcnow() + timedelta(days=1))
     incidents.report_lost(SYSTEM, asset_id, description="On the train")
     body = last()
     assert (body["event"], body["asset"]["holder"]) == ("asset.lost", None)
     assert body["data"]["previous_holder"]["name"] == "Maria"
     assert body["data"]["closed_assignment"]["type"] == "checkout"
-    assert body["data"]["cancelled_reservation_ids"] == [reservation]
+    assert body["data"]["cancelled_reservation_ids"] == [wanted]
+    assert body["data"]["cancelled_maintenance_ids"] == [maintenance(planned).id]
+    assert [(row.state, row.closed_at) for row in (reservation(rejected), maintenance(off))] == over
     assert (body["data"]["status_from"], body["data"]["status_to"]) == ("checked_out", "lost")
 
 
