@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 
 from jobs import tasks as job
 from portal.lib.clock import utcnow
@@ -322,6 +322,20 @@ def test_a_column_of_all_kinds_of_words_does_not_fill_the_page(
     assert what.words[0].choices == ["Word 1", "Words"]
     monkeypatch.setattr(import_answers, "MOST_NAMES", 4)
     assert question(public_id).words[0].choices == ["Chairs", "Desks", "Word 1", "Words"]
+
+
+def test_rows_are_read_in_their_order_wherever_they_are_stored(
+    ana: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_task, "CHUNK", 2)
+    public_id = asked(ana, "Inventarnummer;Zustand\n" + "".join(f"L-1;Z {n}\n" for n in "abcde"))
+    for number in (4, 2, 3):  # written anew, each lands behind the others
+        with writing() as current:
+            current.execute(update(TaskRow).where(TaskRow.number == number).values(message=" "))
+            current.execute(text("ANALYZE task_rows"))  # so few are read without an index
+    assert [each.word for each in question(public_id).words] == [f"Z {n}" for n in "abcde"]
+    say(ana, public_id, matches={"inventarnummer": "asset_tag", "zustand": "name"}, words={})
+    assert [outcome for _, outcome, _ in found(public_id)] == ["create", *["error"] * 4]
 
 
 def test_fifty_words_of_a_column_are_asked_about(ana: Person) -> None:
