@@ -30,3 +30,4 @@ def test_a_number_is_not_given_where_others_of_the_file_have_it(app: Flask) -> N
     with writing() as current:
         given = [next_tag(current, {"ast-00001", "ast-00003"}) for _ in range(2)]
     assert given == ["AST-00002", "AST-00004"]
+    assert likely_tag(session()) == "AST-00005"

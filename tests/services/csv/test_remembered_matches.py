@@ -26,5 +26,8 @@ def test_of_very_many_matches_the_trail_keeps_the_beginning(app: Flask) -> None:
     names = [f"a heading of the file, number {number}" for number in range(30)]
     with writing() as current:
         remembered_matches.keep(current, SYSTEM, names, dict.fromkeys(names, "name"), {})
-        (changes,) = current.scalars(select(AuditEntry.changes))
-    assert len(changes["matches"]["to"]) == 500
+        (entry,) = current.scalars(select(AuditEntry))
+        assert entry.changes["matches"]["from"] is None
+        assert len(entry.changes["matches"]["to"]) == 500
+        key = hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()
+        assert (entry.target_id, entry.target_name) == (key[:16], ", ".join(names)[:120])

@@ -227,8 +227,16 @@ def test_what_is_being_checked_cannot_be_confirmed_yet(app: Flask) -> None:
 
 def test_the_example_can_be_imported(app: Flask) -> None:
     pages = visit(app)
-    example = pages.client.get("/assets/import/example.csv", buffered=True).get_data()
-    page = send(pages, example)
+    answer = pages.client.get("/assets/import/example.csv", buffered=True)
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="assets-example.csv"'
+    assert answer.get_data(as_text=True).splitlines() == [
+        "\ufeffasset_tag,name,kind,category,manufacturer,model,serial_number,location,supplier,"
+        "order_number,purchase_date,purchase_cost,warranty_expires,condition,reservable,quantity,"
+        "min_quantity,unit,notes,assigned_to_email",
+        ",ThinkPad T14,item,,Lenovo,T14,PF4X9Z2K,,,,2026-02-03,1249.00,2029-02-03,good,yes,,,,,",
+        ",Toner,stock,,,,,,,,,,,,,12,4,pieces,,",
+    ]
+    page = send(pages, answer.get_data())
     job.work(KINDS)
     assert "2 to add." in pages.get(page.path).main
 
