@@ -13,12 +13,13 @@ from jobs import tasks as job
 from portal.models.assets import Activity
 from portal.models.audit import AuditEntry, ErasedKind, Erasure
 from portal.models.deliveries import Event
-from portal.models.people import Link, User, UserSession
+from portal.models.people import Link, SignInThrottle, User, UserSession
 from portal.models.planning import Maintenance
 from portal.models.tasks import Task
 from portal.models.webhooks import Webhook, WebhookState
 from portal.services.core.unit_of_work import session, writing
 from portal.services.erasure import erase, places, walk
+from portal.services.people import sign_in_throttle
 from portal.services.task_kinds import KINDS
 from portal.services.tasks import leases
 from tests.services.alerts.due_things import work
@@ -140,7 +141,14 @@ def test_a_user_who_is_erased_is_shut_out_at_once(app: Flask) -> None:
     filled = fill()
     mine = select(func.count()).where(UserSession.user_id == filled.quentin_id)
     assert session().execute(mine).scalar_one() == 1
+    account = sign_in_throttle.for_account(ADDRESS)
+    own = sign_in_throttle.Key(f"account:{filled.quentin_id}", 5)
+    sign_in_throttle.count([account, own, sign_in_throttle.for_account("other@example.com")])
+    counted = set(session().scalars(select(SignInThrottle.key)))
     label = begin(filled, ErasedKind.USER)
+    left = counted - {account.digest, own.digest}
+    assert set(session().scalars(select(SignInThrottle.key))) == left
+    assert len(left) == len(counted) - 2
     user = session().get_one(User, filled.quentin_id)
     assert (user.name, user.email, user.password_hash) == (label, label, "")
     assert not user.is_active

@@ -10,6 +10,7 @@ from flask import Flask
 from sqlalchemy import select, update
 
 from portal.extensions import db
+from portal.lib.clock import utcnow
 from portal.lib.ids import public_id
 from portal.models.people import SignInThrottle
 from portal.services.core.unit_of_work import session, writing
@@ -137,6 +138,19 @@ def test_an_accounts_tries_are_counted_by_the_hour_and_not_until_it_is_quiet(app
     assert (found := row(key)) is not None
     assert found.failures == 1, "the hour is over, although it was never quiet"
     assert waits(key) == 0
+    with writing() as current:
+        current.execute(update(SignInThrottle).values(failures=99))
+    assert tried(key, 1) == [[key]], "and another hour has begun"
+
+
+@pytest.mark.parametrize("is_rate", [False, True])
+def test_failures_are_forgotten_after_their_time_and_not_at_its_end(is_rate: bool) -> None:
+    key, now = Key("email:a", 5, is_rate=is_rate), utcnow()
+    times = {"first_failed_at": now, "last_failed_at": now}
+    times["last_failed_at" if is_rate else "first_failed_at"] = now - HOUR * (is_rate - 0.5)
+    failed = SignInThrottle(**times)
+    assert not key.is_over(failed, now + HOUR)
+    assert key.is_over(failed, now + HOUR + timedelta(microseconds=1))
 
 
 def test_one_who_is_slowed_down_and_goes_on_for_a_day_never_fills_the_account(app: Flask) -> None:
