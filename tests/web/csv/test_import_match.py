@@ -80,10 +80,11 @@ def test_words_are_asked_for_when_another_heading_is_chosen(app: Flask) -> None:
 
 def test_words_of_one_more_heading_are_asked_for_beside_those_that_were(app: Flask) -> None:
     pages = visit(app)
-    page = send(pages, b"Bezeichnung;Kategorie;Note\nStuhl;Sitze;defekt\n")
-    assert chosen(page) == ["Name", "Category", "Notes", "Keep \u201cSitze\u201d"]
-    page = pages.submit(page.form(), "Continue", column_2="condition")
-    assert chosen(page) == ["Name", "Category", "Condition", "Keep \u201cSitze\u201d", "Damaged"]
+    page = send(pages, b"Bezeichnung;Kategorie;Ort;Note\nStuhl;Sitze;Graz;defekt\n")
+    kept = ["Keep “Sitze”", "Keep “Graz”"]
+    assert chosen(page) == ["Name", "Category", "Location", "Notes", *kept]
+    page = pages.submit(page.form(), "Continue", column_3="condition")
+    assert chosen(page) == ["Name", "Category", "Location", "Condition", *kept, "Damaged"]
 
 
 def test_the_file_that_failed_has_its_own_headings_separator_and_letters(app: Flask) -> None:

@@ -7,11 +7,12 @@ import pytest
 from flask import Flask
 
 from jobs import tasks as job
+from portal.engine.events.names import EventName
 from portal.services.actions import assignments
 from portal.services.core.permissions import SYSTEM
 from portal.services.csv import import_notes
 from portal.services.task_kinds import KINDS
-from tests.support.factories import make_asset, make_staff
+from tests.support.factories import make_asset, make_staff, make_webhook
 from tests.support.pages import Page, Pages
 from tests.web.signed_in import visit
 
@@ -215,6 +216,21 @@ def test_a_file_that_is_none_is_said_at_its_field(app: Flask) -> None:
         "This workbook cannot be read: it may be cut off or damaged. Open it in your spreadsheet "
         "program, save it again, and choose the new file"
     ]
+
+
+def test_webhooks_are_counted_that_hear_of_what_the_file_brings(app: Flask) -> None:
+    make_staff(email="maria@example.com")
+    make_asset("Lamp", asset_tag="L-1")
+    for event, many in ((EventName.CREATED, 1), (EventName.UPDATED, 2), (EventName.ALLOCATED, 4)):
+        for _ in range(many):
+            make_webhook(events=[event])
+    pages = visit(app)
+    change = b"asset_tag,name,assigned_to_email\nL-1,Desk lamp,maria@example.com\n"
+    for text, told in ((b"name\nChair\n", "1 webhook."), (change, "6 webhooks.")):
+        page = send(pages, text, change_existing="y")
+        job.work(KINDS)
+        (look,) = pages.get(page.path).links("See what each row would do")
+        assert f"This will notify {told}" in pages.get(look).main
 
 
 def test_what_is_being_checked_cannot_be_confirmed_yet(app: Flask) -> None:
