@@ -121,13 +121,23 @@ def test_nothing_is_given_to_somebody_who_leaves_meanwhile(
     assert answer.sentence == "Zoe has left. Choose somebody else"
 
 
-def test_nothing_is_moved_to_a_place_that_is_deleted_meanwhile(app: Flask) -> None:
-    ana, location_id, asset_id = make_user(), make_location("Attic"), make_asset()
+def move(location_id: int) -> None:
+    incidents.transfer(SYSTEM, make_asset(), location_id=location_id)
+
+
+def add(location_id: int) -> None:
+    make_asset(location_id=location_id)
+
+
+@pytest.mark.parametrize("verb", [move, add])
+def test_nothing_is_put_in_a_place_that_is_deleted_meanwhile(
+    app: Flask, verb: Callable[[int], object]
+) -> None:
+    location_id = make_location("Attic")
 
     def delete(current: Session) -> None:
         current.delete(current.get_one(Location, location_id, with_for_update=True))
 
-    answer = meanwhile(
-        app, lambda: incidents.transfer(ana.actor, asset_id, location_id=location_id), delete
-    )
+    answer = meanwhile(app, lambda: verb(location_id), delete)
     assert answer.sentence == "This location has been deleted. Choose another location"
+    assert answer.field == "location_id"

@@ -10,7 +10,7 @@ from flask import Flask
 from sqlalchemy import select, update
 
 from portal.extensions import db
-from portal.lib.clock import utcnow
+from portal.lib.clock import as_if, utcnow
 from portal.lib.ids import public_id
 from portal.models.people import SignInThrottle
 from portal.services.core.unit_of_work import session, writing
@@ -198,6 +198,18 @@ def test_the_wait_is_told_as_no_less_than_it_is_and_never_as_none(
     refusal = Throttled(seconds)
     assert refusal.seconds == told
     assert f"Wait {words}, then try again" in refusal.sentence
+
+
+def test_the_wait_is_over_at_its_end(app: Flask) -> None:
+    key = Key("email:a", 1)
+    sign_in_throttle.count([key])
+    found = row(key)
+    assert found is not None
+    until = found.blocked_until
+    assert until is not None
+    for at, seconds in ((until, 0), (until - timedelta(microseconds=1), 1)):
+        with as_if(at):
+            assert waits(key) == seconds
 
 
 def test_a_right_try_frees_its_own_key_and_gives_the_others_back_that_one(app: Flask) -> None:
