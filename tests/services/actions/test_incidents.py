@@ -106,8 +106,9 @@ def test_what_happened_earlier_is_told_with_its_own_time(
     verb: Callable[..., None], when: str
 ) -> None:
     earlier = utcnow().replace(microsecond=0) - timedelta(hours=2)
-    verb(SYSTEM, make_asset(), description="On the train", **{when: earlier})
+    verb(SYSTEM, make_asset(), description="On the train", note="By Ana", **{when: earlier})
     assert datetime.fromisoformat(last()["data"][when]) == earlier
+    assert (last()["data"]["description"], last()["data"]["note"]) == ("On the train", "By Ana")
     verb(SYSTEM, make_asset(), description="On the train")
     assert datetime.fromisoformat(last()["data"][when]) > earlier
 
@@ -199,6 +200,15 @@ def test_what_comes_back_stays_where_and_how_it_was_unless_that_is_said() -> Non
     return_to_service.come_back(SYSTEM, asset_id, Action.FIND, condition="poor", location_id=store)
     body = last()["asset"]
     assert (body["location"]["id"], body["condition"]) == (store, "poor")
+
+
+def test_a_claim_and_a_disposal_are_told_whole_in_the_timeline() -> None:
+    assert replace(CLAIM, supplier="Northwind").remark == (
+        "No picture. At Northwind. Return number RMA-1. Expected back on 18 February 2030"
+    )
+    assert ClaimValues(problem="No picture").remark == "No picture"
+    sold = DisposalValues(method="written_off", recipient="Second Life", proceeds=Decimal(1180))
+    assert sold.remark == "Written off to Second Life for 1,180.00 EUR"
 
 
 def test_what_brought_nothing_in_is_disposed_of_without_a_price() -> None:
