@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal.engine.events.facts import Facts, plain
+from portal.engine.events.facts import Facts
 from portal.engine.events.wire import wire_value
 from portal.extensions import settings
 from portal.models.assets import Asset
@@ -28,7 +28,7 @@ def open_incident(current: Session, asset: Asset, kind: IncidentKind, at: dateti
 
 def keep_details(incident: Incident, facts: Facts) -> None:
     """Keep what its event tells, for the asset's page."""
-    incident.details = wire_value(plain(facts))
+    incident.details = wire_value(facts)
 
 
 def close_incidents(current: Session, asset: Asset, *kinds: IncidentKind) -> list[Incident]:

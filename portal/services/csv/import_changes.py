@@ -51,8 +51,9 @@ def _holder(staff: Staff) -> Holder:
 
 
 def _brief(change: dict[str, Any]) -> dict[str, Any]:
+    """`change`, whose new value is there: a blank cell changes nothing."""
     old, new = change["from"], change["to"]
-    if not isinstance(old or "", str) or not isinstance(new or "", str):
+    if not isinstance(old or "", str) or not isinstance(new, str):
         return change
-    shown = excerpts(old or "", new or "")
-    return {"from": shown[0] or None, "to": shown[1] or None}
+    shown = excerpts(old or "", new)
+    return {"from": shown[0] or None, "to": shown[1]}

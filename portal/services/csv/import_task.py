@@ -175,7 +175,7 @@ def _check_step(current: Session, task: Task) -> Step:
 
 
 def _ticks(check: Task) -> Ticks:
-    return Ticks(bool(check.params["may_add"]), bool(check.params.get("change_existing")))
+    return Ticks(check.params["may_add"], bool(check.params.get("change_existing")))
 
 
 def _judge(current: Session, check: Task, row: TaskRow, notes: Notes) -> Notes:

@@ -105,9 +105,8 @@ def write_seen() -> None:
         wanted = select(UserSession).where(
             UserSession.id.in_(seen), UserSession.last_seen_on < today
         )
-        # Another process may write the same ones; in one order, and neither waits.
-        wanted = wanted.order_by(UserSession.id).with_for_update(skip_locked=True)
-        for row in current.scalars(wanted):
+        # Another process may write the same ones: neither waits.
+        for row in current.scalars(wanted.with_for_update(skip_locked=True)):
             row.last_seen_on = today
     with _lock:
         _seen.difference_update(seen)

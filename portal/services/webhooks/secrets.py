@@ -171,7 +171,7 @@ def set_headers(webhook: Webhook, entered: Headers, *, stays: bool = True) -> bo
 def shown_secret(actor: Actor, public_id: UUID) -> ShownSecret | None:
     """The secret that we made, while its maker may still see it. Reads only."""
     webhook = _made_by(session(), actor, public_id)
-    if webhook is None or webhook.secret_enc is None or webhook.secret_shown_until is None:
+    if webhook is None or webhook.secret_shown_until is None:
         return None
     if webhook.secret_shown_until <= common_now():
         return None

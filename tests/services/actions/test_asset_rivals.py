@@ -1,19 +1,25 @@
 """Two people at once: one wins, the other gets a sentence, and no tag is given out twice."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
+import pytest
 from flask import Flask
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from portal.lib.clock import utcnow
 from portal.models.assets import Asset, Location
 from portal.models.assignments import Staff
 from portal.models.deliveries import Event
 from portal.services.actions import assignments, incidents, lifecycle
+from portal.services.actions.planning import reservations
+from portal.services.actions.planning.rules import ReservationValues
 from portal.services.assets import named_lists
 from portal.services.assets.rules import AssetValues
+from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import NotFound, Refusal
-from portal.services.core.unit_of_work import session
+from portal.services.core.unit_of_work import session, writing
 from tests.support.database.rivals import at_once, meanwhile
 from tests.support.factories import (
     make_asset,
@@ -22,6 +28,22 @@ from tests.support.factories import (
     make_staff,
     make_user,
 )
+
+
+def allocate(asset_id: int, staff_id: int) -> None:
+    assignments.allocate(SYSTEM, asset_id, staff_id=staff_id)
+
+
+def allocate_to_whom_one_has_read(asset_id: int, staff_id: int) -> None:
+    with writing() as current:
+        person = current.get_one(Staff, staff_id)
+        assignments.allocate(SYSTEM, asset_id, staff_id=person.id)
+
+
+def reserve(asset_id: int, staff_id: int) -> None:
+    start = utcnow() + timedelta(days=1)
+    wish = ReservationValues(staff_id=staff_id, starts_at=start, ends_at=start + timedelta(days=1))
+    reservations.reserve(SYSTEM, asset_id, wish)
 
 
 def test_many_new_assets_get_a_number_each(app: Flask) -> None:
@@ -86,25 +108,36 @@ def test_a_category_is_not_deleted_under_a_new_asset(app: Flask) -> None:
     assert sum(isinstance(each, Refusal) for each in results) == 1
 
 
-def test_nothing_is_given_to_somebody_who_leaves_meanwhile(app: Flask) -> None:
-    ana, staff_id, asset_id = make_user(), make_staff("Zoe"), make_asset()
+@pytest.mark.parametrize("verb", [allocate, allocate_to_whom_one_has_read, reserve])
+def test_nothing_is_given_to_somebody_who_leaves_meanwhile(
+    app: Flask, verb: Callable[[int, int], object]
+) -> None:
+    staff_id, asset_id = make_staff("Zoe"), make_asset()
 
     def leave(current: Session) -> None:
         current.get_one(Staff, staff_id, with_for_update=True).is_active = False
 
-    answer = meanwhile(
-        app, lambda: assignments.allocate(ana.actor, asset_id, staff_id=staff_id), leave
-    )
+    answer = meanwhile(app, lambda: verb(asset_id, staff_id), leave)
     assert answer.sentence == "Zoe has left. Choose somebody else"
 
 
-def test_nothing_is_moved_to_a_place_that_is_deleted_meanwhile(app: Flask) -> None:
-    ana, location_id, asset_id = make_user(), make_location("Attic"), make_asset()
+def move(location_id: int) -> None:
+    incidents.transfer(SYSTEM, make_asset(), location_id=location_id)
+
+
+def add(location_id: int) -> None:
+    make_asset(location_id=location_id)
+
+
+@pytest.mark.parametrize("verb", [move, add])
+def test_nothing_is_put_in_a_place_that_is_deleted_meanwhile(
+    app: Flask, verb: Callable[[int], object]
+) -> None:
+    location_id = make_location("Attic")
 
     def delete(current: Session) -> None:
         current.delete(current.get_one(Location, location_id, with_for_update=True))
 
-    answer = meanwhile(
-        app, lambda: incidents.transfer(ana.actor, asset_id, location_id=location_id), delete
-    )
+    answer = meanwhile(app, lambda: verb(location_id), delete)
     assert answer.sentence == "This location has been deleted. Choose another location"
+    assert answer.field == "location_id"

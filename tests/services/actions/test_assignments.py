@@ -169,6 +169,15 @@ def test_a_loan_needs_an_end_in_the_future(due_at: datetime | None) -> None:
     assert told() == []
 
 
+def test_a_loan_ends_after_the_moment_at_which_it_begins() -> None:
+    asset_id, ana, now = make_asset(), make_staff(), in_days(0)
+    with as_if(now):
+        with pytest.raises(Refusal, match="Choose a return time in the future"):
+            assignments.check_out(SYSTEM, asset_id, staff_id=ana, due_at=now)
+        soon = now + timedelta(microseconds=1)
+        assignments.check_out(SYSTEM, asset_id, staff_id=ana, due_at=soon)
+
+
 def test_somebody_elses_reservation_stands_in_the_way_with_a_way_out() -> None:
     asset_id, ana, ben = make_asset(), make_staff("Ana"), make_staff("Ben")
     starts_at = in_days(2)

@@ -17,11 +17,18 @@ from portal.models.deliveries import Event
 from portal.models.planning import Reservation
 from portal.services.actions import assignments, incidents, lifecycle, return_to_service
 from portal.services.actions.incident_values import ClaimValues, DisposalValues
+from portal.services.actions.planning import maintenance as planning_maintenance
 from portal.services.actions.planning import reservations as planning_reservations
 from portal.services.actions.planning.rules import ReservationValues
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import NotAllowed, Refusal
 from portal.services.core.unit_of_work import session
+from tests.services.actions.plan_examples import (
+    maintenance,
+    make_maintenance,
+    make_reservation,
+    reservation,
+)
 from tests.support.factories import make_asset, make_location, make_staff, make_user
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -72,14 +79,22 @@ def test_a_transfer_keeps_the_holder() -> None:
 
 def test_a_loss_ends_the_holding_and_cancels_what_was_planned() -> None:
     asset_id, maria = make_asset(), make_staff("Maria")
-    reservation = wanted_by(asset_id, maria)
+    make_reservation(make_asset(), maria)
+    make_maintenance(make_asset())
+    rejected, off = make_reservation(asset_id, maria), make_maintenance(asset_id)
+    planning_reservations.reject(SYSTEM, rejected, "Not this week")
+    planning_maintenance.call_off(SYSTEM, off)
+    over = [(row.state, row.closed_at) for row in (reservation(rejected), maintenance(off))]
+    wanted, planned = wanted_by(asset_id, maria), make_maintenance(asset_id)
     assignments.check_out(SYSTEM, asset_id, staff_id=maria, due_at=utcnow() + timedelta(days=1))
     incidents.report_lost(SYSTEM, asset_id, description="On the train")
     body = last()
     assert (body["event"], body["asset"]["holder"]) == ("asset.lost", None)
     assert body["data"]["previous_holder"]["name"] == "Maria"
     assert body["data"]["closed_assignment"]["type"] == "checkout"
-    assert body["data"]["cancelled_reservation_ids"] == [reservation]
+    assert body["data"]["cancelled_reservation_ids"] == [wanted]
+    assert body["data"]["cancelled_maintenance_ids"] == [maintenance(planned).id]
+    assert [(row.state, row.closed_at) for row in (reservation(rejected), maintenance(off))] == over
     assert (body["data"]["status_from"], body["data"]["status_to"]) == ("checked_out", "lost")
 
 
@@ -91,8 +106,9 @@ def test_what_happened_earlier_is_told_with_its_own_time(
     verb: Callable[..., None], when: str
 ) -> None:
     earlier = utcnow().replace(microsecond=0) - timedelta(hours=2)
-    verb(SYSTEM, make_asset(), description="On the train", **{when: earlier})
+    verb(SYSTEM, make_asset(), description="On the train", note="By Ana", **{when: earlier})
     assert datetime.fromisoformat(last()["data"][when]) == earlier
+    assert (last()["data"]["description"], last()["data"]["note"]) == ("On the train", "By Ana")
     verb(SYSTEM, make_asset(), description="On the train")
     assert datetime.fromisoformat(last()["data"][when]) > earlier
 
@@ -166,6 +182,11 @@ def test_a_transfer_is_over_at_once_and_other_incidents_when_it_is_back() -> Non
     back = last()["data"]
     assert back["incident"]["id"] == kept()[-1].id
     assert all(each.closed_at for each in kept())
+    closed = [each.closed_at for each in kept()]
+    incidents.report_lost(SYSTEM, asset_id, description="Gone again")
+    return_to_service.come_back(SYSTEM, asset_id, Action.FIND)
+    assert last()["data"]["incident"]["id"] == kept()[-1].id
+    assert [each.closed_at for each in kept()][:3] == closed
 
 
 def test_what_comes_back_stays_where_and_how_it_was_unless_that_is_said() -> None:
@@ -179,6 +200,15 @@ def test_what_comes_back_stays_where_and_how_it_was_unless_that_is_said() -> Non
     return_to_service.come_back(SYSTEM, asset_id, Action.FIND, condition="poor", location_id=store)
     body = last()["asset"]
     assert (body["location"]["id"], body["condition"]) == (store, "poor")
+
+
+def test_a_claim_and_a_disposal_are_told_whole_in_the_timeline() -> None:
+    assert replace(CLAIM, supplier="Northwind").remark == (
+        "No picture. At Northwind. Return number RMA-1. Expected back on 18 February 2030"
+    )
+    assert ClaimValues(problem="No picture").remark == "No picture"
+    sold = DisposalValues(method="written_off", recipient="Second Life", proceeds=Decimal(1180))
+    assert sold.remark == "Written off to Second Life for 1,180.00 EUR"
 
 
 def test_what_brought_nothing_in_is_disposed_of_without_a_price() -> None:

@@ -13,10 +13,10 @@ from sqlalchemy import select
 from portal.engine.events.names import EventName
 from portal.engine.events.samples import sample_body
 from portal.models.assets import AssetStatus
-from portal.models.assignments import Staff
+from portal.models.assignments import Incident, Staff
 from portal.models.deliveries import Event
 from portal.models.planning import Maintenance, MaintenanceState
-from portal.services.actions import lifecycle, maintenance_rows
+from portal.services.actions import incidents, lifecycle, maintenance_rows
 from portal.services.actions.planning import maintenance as planning_maintenance
 from portal.services.actions.planning.rules import PlanValues, WorkValues
 from portal.services.assets.timeline import timeline
@@ -138,9 +138,12 @@ def test_what_completing_makes_of_the_asset(
 ) -> None:
     asset_id = make_asset()
     public_id = make_maintenance(asset_id, started=state == "in_progress")
+    incidents.report_broken(SYSTEM, asset_id, description="It fell")
     put_in(asset_id, status)
     planning_maintenance.complete(SYSTEM, public_id, done(outcome))
     assert status_of(asset_id) == expected
+    is_fit = expected == "available" != status
+    assert [at is not None for at in session().scalars(select(Incident.closed_at))] == [is_fit]
     assert last_body()["data"]["status_to"] == expected
     assert state_of(public_id) == "completed"
 
@@ -148,9 +151,15 @@ def test_what_completing_makes_of_the_asset(
 @pytest.mark.parametrize("status", ["maintenance", "warranty"])
 def test_completing_what_repeats_plans_the_next_in_the_same_transaction(status: str) -> None:
     asset_id, jonas = make_asset(), make_staff()
-    public_id = make_maintenance(
-        asset_id, started=True, repeat_every_days=30, assignee_id=jonas, supplier="Northwind"
-    )
+    kept = {
+        "title": "Yearly check",
+        "type": "inspection",
+        "repeat_every_days": 30,
+        "assignee_id": jonas,
+        "supplier": "Northwind",
+        "estimated_cost": Decimal("12.50"),
+    }
+    public_id = make_maintenance(asset_id, started=True, **kept)
     put_in(asset_id, status)
     planning_maintenance.complete(SYSTEM, public_id, done(completed_on=date(2026, 1, 15)))
     completed, scheduled = told()[-2:]
@@ -158,7 +167,7 @@ def test_completing_what_repeats_plans_the_next_in_the_same_transaction(status: 
     following = session().scalars(select(Maintenance).order_by(Maintenance.id.desc())).first()
     assert following is not None
     assert following.due_on == date(2026, 2, 14)
-    assert (following.repeat_every_days, following.assignee_id) == (30, jonas)
+    assert {name: getattr(following, name) for name in kept} == kept
     body = last_body()
     assert body["data"]["maintenance_id"] == following.id
     assert list(body["data"]) == keys_of(EventName.MAINTENANCE_SCHEDULED)

@@ -97,6 +97,7 @@ def test_a_loss_cannot_leave_more(app: Flask) -> None:
 def test_counting_what_is_known_tells_nobody(app: Flask) -> None:
     asset_id = make_stock(10)
     assert stock.adjust(SYSTEM, asset_id, quantity=10) is False
+    assert stock.adjust(SYSTEM, asset_id, quantity=10, is_loss=True) is False
     assert len(told()) == len(balances(asset_id)) == 1
 
 

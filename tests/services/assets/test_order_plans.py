@@ -100,12 +100,15 @@ def test_by_name_each_status_has_its_own_walk(many: None, reverse: bool) -> None
     assert all("SEARCH" in line and "<expr>" in line for line in walked), of_page
 
 
+@pytest.mark.parametrize(
+    "chosen", [AssetFilter(search="Thing 11"), AssetFilter(search="Thing 1", shown=Shown.FREE)]
+)
 @pytest.mark.parametrize("order", INDEXES)
 def test_what_few_match_is_looked_up_and_sorted(
-    many: None, monkeypatch: pytest.MonkeyPatch, order: AssetOrder
+    many: None, monkeypatch: pytest.MonkeyPatch, order: AssetOrder, chosen: AssetFilter
 ) -> None:
     monkeypatch.setattr(pages, "COUNTED_BESIDE", 200)
-    of_page = plan_of_the_second_page(AssetFilter(search="Thing 11"), order, reverse=False)
+    of_page = plan_of_the_second_page(chosen, order, reverse=False)
     walked = [line for line in of_page if "assets USING" in line]
     assert walked, of_page
     assert all("INTEGER PRIMARY KEY (rowid=?)" in line for line in walked), walked

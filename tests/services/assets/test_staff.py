@@ -4,6 +4,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
+from portal.models.assignments import Staff
 from portal.models.audit import AuditEntry
 from portal.services.actions import assignments, lifecycle
 from portal.services.actions.planning import reservations as planning_reservations
@@ -49,7 +50,12 @@ def test_whoever_is_typed_in_is_found_by_the_address_and_the_name_in_any_letters
         staff.found_or_added(SYSTEM, StaffValues(name="Mario Lopez", email=MARIA.email))
     assert refused.value.field == "email"
     ben = staff.found_or_added(SYSTEM, StaffValues(name="Ben", email="ben@example.com"))
-    assert [each.id for each in staff.choices()] == [ben, maria]
+    chosen = [(each.id, each.label) for each in staff.choices()]
+    assert chosen == [(ben, "Ben (ben@example.com)"), (maria, "Maria Lopez (Sales)")]
+    staff.deactivate(SYSTEM, session().get_one(Staff, maria).public_id)
+    with pytest.raises(Refusal, match="Maria Lopez has left") as refused:
+        staff.found_or_added(SYSTEM, typed)
+    assert refused.value.field == "name"
 
 
 def test_an_address_belongs_to_one_person_whatever_its_case() -> None:
@@ -125,6 +131,10 @@ def test_whoever_left_gets_nothing_until_they_are_back() -> None:
     with pytest.raises(Refusal, match="Maria Lopez has left"):
         assignments.allocate(SYSTEM, asset_id, staff_id=holder)
     staff.reactivate(SYSTEM, maria)
+    for version in (1, 2):
+        with pytest.raises(Stale):
+            staff.edit(SYSTEM, maria, version, MARIA)
+    assert not staff.edit(SYSTEM, maria, 3, MARIA)
     assignments.allocate(SYSTEM, asset_id, staff_id=holder)
     assert [each.asset_id for each in staff_queries.has_now(holder)] == [asset_id]
 

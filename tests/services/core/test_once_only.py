@@ -28,10 +28,14 @@ def notes() -> int:
 
 
 def test_the_second_sending_leads_to_the_first_result(app: Flask) -> None:
-    once = uuid4()
-    paths = [once_only("user:1", once, note_something, lambda n: f"/notes/{n}") for _ in range(2)]
-    assert paths == ["/notes/7", "/notes/7"]
-    assert notes() == 1
+    first, other = uuid4(), uuid4()
+    notes_made = iter("abc")
+    paths = [
+        once_only("user:1", once, lambda: next(notes_made), lambda note: f"/notes/{note}")
+        for once in (first, other, first, other)
+    ]
+    assert paths == ["/notes/a", "/notes/b", "/notes/a", "/notes/b"]
+    assert next(notes_made) == "c"
 
 
 def test_two_sendings_at_the_same_moment_do_one_thing(app: Flask) -> None:

@@ -86,9 +86,15 @@ def test_what_is_no_mark_or_cannot_be_opened_hides_no_run(folder: Path) -> None:
 
 
 def test_ones_own_goes_on_and_bears_its_name(folder: Path) -> None:
+    own = folder / str(runs.own_run())
     runs.mark()
+    before = own.stat()
     runs.mark()
-    assert [path.name for path in folder.iterdir()] == [str(runs.own_run())]
+    assert own.stat() == before, "it is written once"
+    assert list(folder.iterdir()) == [own]
+    own.unlink()
+    runs.mark()
+    assert own.exists()
     assert over() == []
 
 

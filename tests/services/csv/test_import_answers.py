@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 
 from jobs import tasks as job
 from portal.lib.clock import utcnow
@@ -154,10 +154,38 @@ def test_the_next_file_with_these_headings_is_read_as_the_last(ana: Person) -> N
 def test_what_was_said_of_a_file_counts_for_it_before_what_was_said_of_another(ana: Person) -> None:
     first, second = asked(ana), asked(ana)
     say(ana, first)
-    say(ana, second, words={"condition": {"gut": "fair", "???": ""}})
-    for public_id, becomes in ((first, "good"), (second, "fair"), (asked(ana), "fair")):
-        words = question(public_id).words
-        assert [each.becomes for each in words if each.word == "gut"] == [becomes]
+    say(
+        ana,
+        second,
+        matches={**MATCHES, "preis": "order_number"},
+        words={"condition": {"gut": "fair", "???": ""}},
+    )
+    now = (second, "order_number", "fair"), (asked(ana), "order_number", "fair")
+    for public_id, ours, becomes in ((first, "purchase_cost", "good"), *now):
+        what = question(public_id)
+        assert [each.ours for each in what.columns if each.heading == "Preis"] == [ours]
+        assert [each.becomes for each in what.words if each.word == "gut"] == [becomes]
+
+
+def test_what_was_said_of_a_word_counts_while_the_register_has_it(ana: Person) -> None:
+    make_category("Laptops")
+    say(ana, asked(ana), words={"category": {"laptop": "Notebooks", "telefon": "Laptops"}})
+    becomes = {each.word: each.becomes for each in question(asked(ana)).words}
+    assert (becomes["Laptop"], becomes["Telefon"]) == ("Laptops", "Laptops")
+
+
+def test_examples_and_words_are_those_that_can_be_read_at_a_glance(ana: Person) -> None:
+    said = ["x" * 50, "b", "b", "c", "d", *["e"] * 14]
+    lines = [f"{name};;;" for name in said] + [f"e;{'v' * 120};twenty;", f"e;{'w' * 121};;late"]
+    public_id = asked(ana, "\n".join(["Bezeichnung;Kategorie;Note;Farbe", *lines]) + "\n")
+    what = question(public_id)
+    assert [list(each.examples) for each in what.columns] == [
+        ["x" * 40, "b", "c"],
+        ["v" * 40],
+        ["twenty"],
+        [],
+    ]
+    assert [each.word for each in what.words] == ["v" * 120]
 
 
 def test_a_heading_that_is_matched_otherwise_than_last_time_is_not_called_remembered(
@@ -188,44 +216,6 @@ def test_who_wants_nothing_remembered_is_obeyed_and_both_stand_in_the_trail(ana:
     entries = session().scalars(wanted.order_by(AuditEntry.id)).all()
     assert [entry.action.rpartition(".")[2] for entry in entries] == ["remembered", "forgotten"]
     assert "preis: purchase_cost" in entries[0].changes["matches"]["to"]
-
-
-def test_of_many_sets_of_headings_those_used_last_are_kept(
-    app: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(remembered_matches, "MOST_KEPT", 2)
-    for number in range(4):
-        with writing() as current:
-            names = ["name", f"x{number}"]
-            remembered_matches.keep(current, SYSTEM, names, {"name": "name"}, {})
-    kept = [bool(remembered_matches.recall(["name", f"x{number}"])[0]) for number in range(4)]
-    assert kept == [False, False, True, True]
-
-
-def keep(names: list[str], words: dict[str, str]) -> None:
-    with writing() as current:
-        said = {"condition": words}
-        remembered_matches.keep(current, SYSTEM, names, {"name": "name"}, said)
-
-
-def test_a_set_of_headings_that_is_used_again_is_kept_before_one_that_is_not(
-    app: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(remembered_matches, "MOST_KEPT", 2)
-    for number in (0, 1, 0, 2):
-        keep(["name", f"x{number}"], {})
-    kept = [bool(remembered_matches.recall(["name", f"x{number}"])[0]) for number in range(3)]
-    assert kept == [True, False, True]
-
-
-def test_of_many_words_those_said_last_are_kept(
-    app: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(remembered_matches, "MOST_WORDS", 3)
-    for words in ({"a": "good", "b": "good", "c": "fair"}, {"a": "poor", "d": "fair"}):
-        keep(["name"], words)
-    _, known = remembered_matches.recall(["name"])
-    assert known == {"condition": {"c": "fair", "a": "poor", "d": "fair"}}
 
 
 def test_an_answer_can_be_changed_until_the_import(ana: Person) -> None:
@@ -312,16 +302,31 @@ def test_a_column_of_all_kinds_of_words_does_not_fill_the_page(
 ) -> None:
     monkeypatch.setattr(import_answers, "MOST_WORDS", 5)
     monkeypatch.setattr(import_answers, "MOST_NAMES", 3)
-    for name in ("Word 1", "Words", "Chairs", "Desks"):
+    for name in ("Word 1", "Words", "Wordy", "Wort", "Chairs", "Desks"):
         named_lists.create(named_lists.CATEGORIES, SYSTEM, name)
     lines = "".join(f"A;Word {number % 9}\n" for number in range(30))
     public_id = asked(ana, f"Bezeichnung;Kategorie\n{lines}A;{'w' * 121}\n")
     what = question(public_id)
     assert [each.word for each in what.words] == [f"Word {n}" for n in (0, 2, 3, 4, 5)]
     assert what.more_words == 3
-    assert what.words[0].choices == ["Word 1", "Words"]
-    monkeypatch.setattr(import_answers, "MOST_NAMES", 4)
-    assert question(public_id).words[0].choices == ["Chairs", "Desks", "Word 1", "Words"]
+    assert what.words[0].choices == ["Word 1", "Words", "Wordy"]
+    monkeypatch.setattr(import_answers, "MOST_NAMES", 6)
+    everything = ["Chairs", "Desks", "Word 1", "Words", "Wordy", "Wort"]
+    assert question(public_id).words[0].choices == everything
+
+
+def test_rows_are_read_in_their_order_wherever_they_are_stored(
+    ana: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_task, "CHUNK", 2)
+    public_id = asked(ana, "Inventarnummer;Zustand\n" + "".join(f"L-1;Z {n}\n" for n in "abcde"))
+    for number in (4, 2, 3):  # written anew, each lands behind the others
+        with writing() as current:
+            current.execute(update(TaskRow).where(TaskRow.number == number).values(message=" "))
+            current.execute(text("ANALYZE task_rows"))  # so few are read without an index
+    assert [each.word for each in question(public_id).words] == [f"Z {n}" for n in "abcde"]
+    say(ana, public_id, matches={"inventarnummer": "asset_tag", "zustand": "name"}, words={})
+    assert [outcome for _, outcome, _ in found(public_id)] == ["create", *["error"] * 4]
 
 
 def test_fifty_words_of_a_column_are_asked_about(ana: Person) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from portal.lib.csv_upload import read_csv
 from portal.services.core.refusals import Refusal
 from portal.services.csv.columns import COLUMNS
 from portal.services.csv.import_matches import (
@@ -12,7 +13,7 @@ from portal.services.csv.import_matches import (
     in_their_words,
     refuse_unfit,
 )
-from portal.services.csv.import_sheet import OURS
+from portal.services.csv.import_sheet import OURS, unknown_columns
 from portal.services.csv.import_spellings import HEADINGS, WORDS
 
 
@@ -43,6 +44,20 @@ def test_every_spelling_leads_to_a_column_and_a_word_of_ours() -> None:
 
 
 @pytest.mark.parametrize(
+    ("headings", "unknown"),
+    [
+        ("name,serial_numer,id,problem", {"serial_numer": "serial_number"}),
+        ("serial_number,serial_numer", {"serial_numer": ""}),
+        ("asset_name,asset_tags", {"asset_name": "", "asset_tags": "asset_tag"}),
+    ],
+)
+def test_a_slip_is_told_as_what_was_meant_unless_that_is_there(
+    headings: str, unknown: dict[str, str]
+) -> None:
+    assert unknown_columns(read_csv(f"{headings}\nA\n".encode())) == unknown
+
+
+@pytest.mark.parametrize(
     ("field", "word", "known", "ours"),
     [
         ("condition", "Sehr gut", ["excellent", "good"], "excellent"),
@@ -50,6 +65,7 @@ def test_every_spelling_leads_to_a_column_and_a_word_of_ours() -> None:
         ("condition", "goood", ["good"], None),
         ("category", "Laptop", ["Laptops", "Desks"], "Laptops"),
         ("category", "Graz", ["Laptops"], None),
+        ("location", "Office", ["Offices", "Store"], "Offices"),
         ("reservable", "ja", ["yes", "no"], "yes"),
         ("name", "gut", ["good"], None),
     ],

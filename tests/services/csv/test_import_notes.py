@@ -118,6 +118,11 @@ def test_what_cannot_be_found_is_told_no_longer_than_one_can_read(app: Flask) ->
     assert people == f"Nobody on the staff list has the address {'m' * 254}"
 
 
+def test_of_a_long_cell_that_is_left_out_the_beginning_is_told() -> None:
+    told = import_notes.remark({"quantity": "9" * 50, "unit": "box"})
+    assert told == f"Left out: quantity {'9' * 40}, unit box"
+
+
 def test_nothing_is_imported_before_the_check_has_ended(app: Flask) -> None:
     person = make_user()
     sheet = read_csv(b"name\nLamp\n")

@@ -75,6 +75,8 @@ ROWS = [
     Row("name=Chair quantity=1", "create"),
     Row("name=Chair quantity=2", "create", "Left out: quantity 2"),
     Row("asset_tag=SOLD notes=Sold", "update"),
+    Row("asset_tag=SOLD notes=Sold min_quantity=3", "update", "Left out: min_quantity 3"),
+    Row("asset_tag=SOLD notes=Sold unit=box", "update", "Left out: unit box"),
     Row("asset_tag=SOLD name=Table notes=Sold", "error", "It is disposed of. Only its notes"),
     Row("asset_tag=SOLD serial_number=D-1", "unchanged"),
     Row("asset_tag=GONE name=Fan", "create"),

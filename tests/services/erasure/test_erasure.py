@@ -13,12 +13,13 @@ from jobs import tasks as job
 from portal.models.assets import Activity
 from portal.models.audit import AuditEntry, ErasedKind, Erasure
 from portal.models.deliveries import Event
-from portal.models.people import Link, User, UserSession
+from portal.models.people import Link, SignInThrottle, User, UserSession
 from portal.models.planning import Maintenance
 from portal.models.tasks import Task
 from portal.models.webhooks import Webhook, WebhookState
 from portal.services.core.unit_of_work import session, writing
 from portal.services.erasure import erase, places, walk
+from portal.services.people import sign_in_throttle
 from portal.services.task_kinds import KINDS
 from portal.services.tasks import leases
 from tests.services.alerts.due_things import work
@@ -140,7 +141,14 @@ def test_a_user_who_is_erased_is_shut_out_at_once(app: Flask) -> None:
     filled = fill()
     mine = select(func.count()).where(UserSession.user_id == filled.quentin_id)
     assert session().execute(mine).scalar_one() == 1
+    account = sign_in_throttle.for_account(ADDRESS)
+    own = sign_in_throttle.Key(f"account:{filled.quentin_id}", 5)
+    sign_in_throttle.count([account, own, sign_in_throttle.for_account("other@example.com")])
+    counted = set(session().scalars(select(SignInThrottle.key)))
     label = begin(filled, ErasedKind.USER)
+    left = counted - {account.digest, own.digest}
+    assert set(session().scalars(select(SignInThrottle.key))) == left
+    assert len(left) == len(counted) - 2
     user = session().get_one(User, filled.quentin_id)
     assert (user.name, user.email, user.password_hash) == (label, label, "")
     assert not user.is_active
@@ -170,10 +178,17 @@ def step_by_step(trouble: Callable[[int], bool]) -> int:
 
 @BOTH
 def test_broken_off_at_every_step_it_ends_the_same(app: Flask, kind: ErasedKind) -> None:
-    filled = fill()
+    filled, done = fill(), [0]
+
+    def note(_step: int) -> bool:
+        done.append(session().scalars(select(Task.done).order_by(Task.id.desc())).first() or 0)
+        return True
+
     begin(filled, kind)
-    steps = step_by_step(lambda _step: True)
+    steps = step_by_step(note)
     assert steps > 10
+    assert done == sorted(done), "it goes on from table to table"
+    assert len(places.places_of(kind)) > done[-1] > done[1]
     assert places_of(NAMES[kind]) <= STORED_BODIES
     assert len(entries("staff.erased") + entries("person.erased")) == 1
 

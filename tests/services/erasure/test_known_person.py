@@ -29,3 +29,19 @@ def test_whoever_is_meant_is_a_number_and_others_stay_as_they_are(value: Any, le
     addresses = ("maria@example.com",)
     person = KnownPerson(ErasedKind.STAFF, 7, uuid4(), NOBODY, (NAME,), addresses)
     assert person.without(value) == left
+
+
+def test_of_what_is_said_about_a_person_the_fields_that_name_them_are_hidden() -> None:
+    person = KnownPerson(ErasedKind.USER, 7, uuid4(), NOBODY, (NAME,), ("maria@example.com",))
+    changes = {
+        "name": {"from": None, "to": "Maria"},
+        "phone": None,
+        "email": "m@example.com",
+        "role": {"from": "support", "to": "of maria@example.com"},
+    }
+    assert person.own(changes) == {
+        "name": {"from": None, "to": NOBODY},
+        "phone": None,
+        "email": NOBODY,
+        "role": {"from": "support", "to": f"of {NOBODY}"},
+    }

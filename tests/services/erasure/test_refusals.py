@@ -110,7 +110,10 @@ def test_nobody_is_erased_twice(app: Flask) -> None:
 
 def test_a_user_who_was_erased_does_not_come_back(app: Flask) -> None:
     ada, ben = make_user(), make_user()
+    zoe = make_user(name="Zoe")
     erase_user(ada, ben)
+    listed = [(each.public_id, each.is_erased) for each in users.listing()]
+    assert listed == [(ada.public_id, False), (zoe.public_id, False), (ben.public_id, True)]
     verbs: list[Callable[[], object]] = [
         lambda: users.enable(ada.actor, ben.public_id),
         lambda: users.change_role(ada.actor, ben.public_id, Role.ADMIN, 2),

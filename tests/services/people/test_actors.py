@@ -7,9 +7,9 @@ from sqlalchemy import select
 
 from portal.models.people import Role, User
 from portal.services.core.permissions import SYSTEM, require
-from portal.services.core.refusals import NotAllowed
+from portal.services.core.refusals import NotAllowed, Refusal
 from portal.services.core.search import any_holds
-from portal.services.core.time_zones import zone_of
+from portal.services.core.time_zones import refuse_unknown_zone, zone_of
 from portal.services.core.unit_of_work import session, writing
 from tests.support.factories import make_user
 
@@ -60,6 +60,14 @@ def test_times_are_told_in_a_persons_own_zone_if_it_is_known(
     ana = make_user(time_zone=chosen)
     assert zone_of(session(), ana.actor).key == found
     assert zone_of(session(), SYSTEM).key == "Europe/Vienna"
+
+
+def test_a_zone_that_nobody_knows_is_refused_at_its_field() -> None:
+    for known in (None, "UTC", "America/Lima"):
+        refuse_unknown_zone(known)
+    with pytest.raises(Refusal, match="Choose a time zone from the list") as refused:
+        refuse_unknown_zone("Mars/Olympus")
+    assert refused.value.field == "time_zone"
 
 
 @pytest.mark.parametrize(

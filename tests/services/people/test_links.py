@@ -142,6 +142,30 @@ def test_set_up_links_that_have_run_out_go_when_another_is_made(app: Flask) -> N
         assert len(links()) == number
 
 
+def test_of_several_set_up_links_one_that_has_run_out_is_in_nobodys_way(app: Flask) -> None:
+    one_time_links.setup_link()
+    token = token_in(users.setup_link() or "")
+    first, second = links()
+    with writing() as current:
+        current.get_one(Link, first.id).expires_at = utcnow() - MINUTE
+    values = NewPerson(name="Cleo", email=CLEO, password=PASSWORD)
+    assert signup.set_up(token, uuid4(), values) is not None
+    used = {each.id: each.used_at is not None for each in links()}
+    assert used == {first.id: False, second.id: True}
+
+
+def test_a_link_is_shown_to_its_maker_up_to_its_moment(app: Flask) -> None:
+    ana, eva = make_user().actor, make_user().actor
+    invitations.invite(ana, CLEO, Role.SUPPORT)
+    (link,) = links()
+    until = link.shown_until
+    assert until is not None
+    before = until - timedelta(microseconds=1)
+    assert one_time_links.shown_address(link, ana, before) == one_time_links.address_of(link)
+    assert one_time_links.shown_address(link, ana, until) is None
+    assert one_time_links.shown_address(link, eva, before) is None
+
+
 def test_renewed_an_invitation_has_a_week_from_then_on_and_another_maker(app: Flask) -> None:
     ana, eva = make_user(name="Ana"), make_user(name="Eva")
     public_id, before = invite(ana)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from uuid import uuid4
 
 import pytest
@@ -14,7 +15,14 @@ from portal.models.people import Link, LinkKind, Role, User
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal, Stale
 from portal.services.core.unit_of_work import session, writing
-from portal.services.people import account, invitations, one_time_links, signup, users
+from portal.services.people import (
+    account,
+    invitations,
+    one_time_links,
+    password_resets,
+    signup,
+    users,
+)
 from portal.services.people.account import Details
 from portal.services.people.signup import NewPerson
 from tests.support.database.rivals import at_once
@@ -136,9 +144,21 @@ def test_somebody_disabled_may_come_back(app: Flask) -> None:
 
 
 def test_only_administrators_manage_people(app: Flask) -> None:
-    ben, cleo = make_user(Role.MANAGER), make_user(Role.SUPPORT)
-    with pytest.raises(NotAllowed):
-        users.disable(ben.actor, cleo.public_id)
+    ben, cleo = make_user(Role.MANAGER).actor, make_user(Role.SUPPORT)
+    verbs: list[Callable[[], object]] = [
+        partial(users.change_role, ben, cleo.public_id, Role.ADMIN, 1),
+        partial(invitations.invite, ben, "dan@example.com", Role.ADMIN),
+        partial(invitations.invitation_link, ben, "dan@example.com", Role.ADMIN),
+        partial(password_resets.offer_by_email, ben, cleo.email),
+    ]
+    of_one = users.disable, users.enable, password_resets.offer, password_resets.hide
+    verbs += [partial(verb, ben, cleo.public_id) for verb in of_one]
+    invited = invitations.invite(make_user().actor, "eva@example.com", Role.SUPPORT)
+    of_an_invitation = invitations.hide, invitations.renew, invitations.cancel
+    verbs += [partial(verb, ben, invited) for verb in of_an_invitation]
+    for verb in verbs:
+        with pytest.raises(NotAllowed):
+            verb()
     with pytest.raises(NotFound):
         users.disable(make_user().actor, uuid4())
 

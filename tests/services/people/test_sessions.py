@@ -214,16 +214,18 @@ def test_the_nightly_clean_up_forgets_what_has_ended_by_time_and_nothing_else(ap
 
 def test_the_day_of_a_visit_is_written_by_the_heartbeat_once(app: Flask) -> None:
     ana = make_user()
-    seen, unseen = begin(ana), begin(ana)
+    seen, too, unseen = (begin(ana) for _ in range(3))
     today = rows()[seen].last_seen_on
     yesterday = today - timedelta(days=1)
-    for each in (seen, unseen):
+    for each in (seen, too, unseen):
         change(each, last_seen_on=yesterday)
-    assert sessions.find(seen) is not None
-    assert rows()[seen].last_seen_on == yesterday, "who reads a page writes nothing"
+    for each in (seen, too):
+        assert sessions.find(each) is not None
+        assert rows()[each].last_seen_on == yesterday, "who reads a page writes nothing"
     sessions.write_seen()
     assert {key: row.last_seen_on for key, row in rows().items()} == {
         seen: today,
+        too: today,
         unseen: yesterday,
     }
     change(seen, last_seen_on=yesterday)

@@ -10,6 +10,7 @@ from flask import Flask
 from sqlalchemy import select, update
 
 from portal.extensions import db
+from portal.lib.clock import as_if, utcnow
 from portal.lib.ids import public_id
 from portal.models.people import SignInThrottle
 from portal.services.core.unit_of_work import session, writing
@@ -137,6 +138,19 @@ def test_an_accounts_tries_are_counted_by_the_hour_and_not_until_it_is_quiet(app
     assert (found := row(key)) is not None
     assert found.failures == 1, "the hour is over, although it was never quiet"
     assert waits(key) == 0
+    with writing() as current:
+        current.execute(update(SignInThrottle).values(failures=99))
+    assert tried(key, 1) == [[key]], "and another hour has begun"
+
+
+@pytest.mark.parametrize("is_rate", [False, True])
+def test_failures_are_forgotten_after_their_time_and_not_at_its_end(is_rate: bool) -> None:
+    key, now = Key("email:a", 5, is_rate=is_rate), utcnow()
+    times = {"first_failed_at": now, "last_failed_at": now}
+    times["last_failed_at" if is_rate else "first_failed_at"] = now - HOUR * (is_rate - 0.5)
+    failed = SignInThrottle(**times)
+    assert not key.is_over(failed, now + HOUR)
+    assert key.is_over(failed, now + HOUR + timedelta(microseconds=1))
 
 
 def test_one_who_is_slowed_down_and_goes_on_for_a_day_never_fills_the_account(app: Flask) -> None:
@@ -184,6 +198,18 @@ def test_the_wait_is_told_as_no_less_than_it_is_and_never_as_none(
     refusal = Throttled(seconds)
     assert refusal.seconds == told
     assert f"Wait {words}, then try again" in refusal.sentence
+
+
+def test_the_wait_is_over_at_its_end(app: Flask) -> None:
+    key = Key("email:a", 1)
+    sign_in_throttle.count([key])
+    found = row(key)
+    assert found is not None
+    until = found.blocked_until
+    assert until is not None
+    for at, seconds in ((until, 0), (until - timedelta(microseconds=1), 1)):
+        with as_if(at):
+            assert waits(key) == seconds
 
 
 def test_a_right_try_frees_its_own_key_and_gives_the_others_back_that_one(app: Flask) -> None:

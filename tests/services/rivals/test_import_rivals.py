@@ -4,12 +4,14 @@ from flask import Flask
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from portal.models.assets import Asset
 from portal.models.audit import AuditEntry
 from portal.services.core.permissions import Actor
 from portal.services.core.unit_of_work import session, writing
-from portal.services.csv import remembered_matches
+from portal.services.csv import import_rows, remembered_matches
+from portal.services.csv.import_rows import Ticks
 from tests.support.database.rivals import meanwhile
-from tests.support.factories import make_user
+from tests.support.factories import make_asset, make_user
 
 HEADINGS = ["Gerät", "Zustand"]
 GERAET = {"Gerät": "name"}
@@ -49,3 +51,20 @@ def test_what_is_forgotten_is_told_as_the_other_left_it(app: Flask) -> None:
     wanted = select(AuditEntry.changes).where(AuditEntry.action == "import_headings.forgotten")
     told = {"from": "Gerät: name; Zustand: status", "to": None}
     assert session().scalars(wanted).one() == {"matches": told}
+
+
+def test_a_row_is_judged_by_what_its_asset_has_become(app: Flask) -> None:
+    asset_id, ticks = make_asset("Lamp", asset_tag="L-1"), Ticks(False, True)
+    cells = {"asset_tag": "L-1", "name": "Desk lamp"}
+    with writing() as current:
+        shown = import_rows.plan(current, cells, ticks).shown
+
+    def carry_on() -> None:
+        with writing() as current:
+            import_rows.plan_as_shown(current, cells, ticks, shown)
+
+    def change(current: Session) -> None:
+        current.get_one(Asset, asset_id, with_for_update=True).version += 1
+
+    answer = meanwhile(app, carry_on, change)
+    assert answer.sentence == "The asset was changed after the check. Check the file again"

@@ -10,9 +10,10 @@ from sqlalchemy.orm import Session
 
 from portal.models.people import Link, Role, User
 from portal.services.assets import named_lists
+from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal
 from portal.services.core.unit_of_work import session, writing
-from portal.services.people import account, invitations, password_resets
+from portal.services.people import account, invitations, password_resets, users
 from portal.services.people.account import Details
 from portal.services.people.one_time_links import DeadLink
 from portal.services.people.sign_in import WrongPassword, sign_in
@@ -60,6 +61,16 @@ def test_a_link_of_somebody_disabled_meanwhile_is_dead(app: Flask) -> None:
     token = password_resets.offer_by_email(ana.actor, ben.email).partition("token=")[2]
     answer = meanwhile(app, lambda: password_resets.use(token, uuid4(), NEW), disabling(ben))
     assert isinstance(answer, DeadLink)
+
+
+def test_who_is_the_only_administrator_by_now_stays(app: Flask) -> None:
+    ana, ben = make_user(), make_user(name="Ben")
+
+    def disable_ana(_current: Session) -> None:
+        users.disable(SYSTEM, ana.public_id)
+
+    answer = meanwhile(app, lambda: users.disable(SYSTEM, ben.public_id), disable_ana)
+    assert answer.sentence.startswith("Ben is the only administrator who can sign in.")
 
 
 def test_an_invitation_taken_back_meanwhile_is_not_renewed(app: Flask) -> None:

@@ -15,9 +15,9 @@ from portal.services.core.unit_of_work import session, writing
 from portal.services.webhooks import activation, key_rotation
 from portal.services.webhooks.secrets import forget_replaced
 from tests.services.webhooks.keys.other_keys import NEW_KEY, Keys
-from tests.support.database.rivals import meanwhile
+from tests.support.database.rivals import Rival, meanwhile
 from tests.support.deliveries import make_delivery, stored
-from tests.support.factories import Hook, make_webhook
+from tests.support.factories import Hook, make_webhook, publish
 
 
 def changed_meanwhile(
@@ -57,6 +57,14 @@ def test_one_that_signs_again_is_not_erased(app: Flask) -> None:
             forget_replaced(current)
 
     assert changed_meanwhile(app, hook, erase, replace_it).old_secret_enc == b"of now"
+
+
+def test_what_happens_while_one_is_erased_waits_for_nobody(app: Flask) -> None:
+    make_webhook(old_secret_enc=b"of before", old_until=utcnow() - timedelta(minutes=1))
+    with writing() as current:
+        assert forget_replaced(current) == 1
+        if current.get_bind().dialect.name == "postgresql":
+            Rival(app, publish).pass_by()
 
 
 def test_nothing_is_held_for_a_webhook_that_is_turned_on_meanwhile(app: Flask) -> None:

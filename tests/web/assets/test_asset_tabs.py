@@ -154,18 +154,21 @@ def test_a_long_timeline_and_many_deliveries_come_in_pages(app: Flask) -> None:
     for _ in range(PAGE_SIZE):
         stock.receive(SYSTEM, asset_id, quantity=1)
     one = f"/assets/{asset_id}"
-    assert lines_of(pages.get(one)) == 5
-    assert lines_of(pages.get(f"{one}/timeline")) == PAGE_SIZE
-    assert lines_of(pages.follow("Older")) == 1
-    assert lines_of(pages.follow("Newer")) == PAGE_SIZE
+    moves = [f"{number} → {number + 1}" for number in range(PAGE_SIZE, 0, -1)]
+    assert moves_of(pages.get(one)) == moves[:5]
+    assert moves_of(pages.get(f"{one}/timeline")) == moves
+    assert "Added to the register" in moves_of(pages.follow("Older"))[0]
+    assert moves_of(pages.follow("Newer")) == moves
     first, older = pages.get(f"{one}/deliveries"), pages.follow("Older")
     assert (len(first.rows()), len(older.rows())) == (PAGE_SIZE, 1)
     assert "Asset created" in older.rows()[0][1]
 
 
-def lines_of(page: Page) -> int:
+def moves_of(page: Page) -> list[str]:
+    """What each line of its timeline says of the number that there is."""
     (shown,) = [each for each in page.root.find_all("ol") if "timeline" in each.get("class")]
-    return len(shown.find_all("strong"))
+    lines = [each.text for each in shown.find_all("li") if each.find_all("strong")]
+    return [line.rpartition("How many there are: ")[2] for line in lines]
 
 
 def test_a_deleted_asset_keeps_its_tabs_and_offers_nothing_but_restore(app: Flask) -> None:

@@ -78,6 +78,16 @@ def test_words_are_asked_for_when_another_heading_is_chosen(app: Flask) -> None:
     assert pages.submit(page.form(), "Continue").h1 == "Check the file"
 
 
+def test_words_of_one_more_heading_are_asked_for_beside_those_that_were(app: Flask) -> None:
+    pages = visit(app)
+    make_category("LED lamps")
+    page = send(pages, b"Bezeichnung;Kategorie;Ort;Note\nStuhl;LED lamp;Graz;defekt\n")
+    kept = ["LED lamps", "Keep “Graz”"]
+    assert chosen(page) == ["Name", "Category", "Location", "Notes", *kept]
+    page = pages.submit(page.form(), "Continue", column_3="condition")
+    assert chosen(page) == ["Name", "Category", "Location", "Condition", *kept, "Damaged"]
+
+
 def test_the_file_that_failed_has_its_own_headings_separator_and_letters(app: Flask) -> None:
     pages = visit(app)
     page = send(pages, LINES.encode("cp1252"))

@@ -7,11 +7,12 @@ import pytest
 from flask import Flask
 
 from jobs import tasks as job
+from portal.engine.events.names import EventName
 from portal.services.actions import assignments
 from portal.services.core.permissions import SYSTEM
 from portal.services.csv import import_notes
 from portal.services.task_kinds import KINDS
-from tests.support.factories import make_asset, make_staff
+from tests.support.factories import make_asset, make_staff, make_webhook
 from tests.support.pages import Page, Pages
 from tests.web.signed_in import visit
 
@@ -217,6 +218,21 @@ def test_a_file_that_is_none_is_said_at_its_field(app: Flask) -> None:
     ]
 
 
+def test_webhooks_are_counted_that_hear_of_what_the_file_brings(app: Flask) -> None:
+    make_staff(email="maria@example.com")
+    make_asset("Lamp", asset_tag="L-1")
+    for event, many in ((EventName.CREATED, 1), (EventName.UPDATED, 2), (EventName.ALLOCATED, 4)):
+        for _ in range(many):
+            make_webhook(events=[event])
+    pages = visit(app)
+    change = b"asset_tag,name,assigned_to_email\nL-1,Desk lamp,maria@example.com\n"
+    for text, told in ((b"name\nChair\n", "1 webhook."), (change, "6 webhooks.")):
+        page = send(pages, text, change_existing="y")
+        job.work(KINDS)
+        (look,) = pages.get(page.path).links("See what each row would do")
+        assert f"This will notify {told}" in pages.get(look).main
+
+
 def test_what_is_being_checked_cannot_be_confirmed_yet(app: Flask) -> None:
     pages = visit(app)
     progress = send(pages, b"name\nChair\n").path
@@ -227,8 +243,16 @@ def test_what_is_being_checked_cannot_be_confirmed_yet(app: Flask) -> None:
 
 def test_the_example_can_be_imported(app: Flask) -> None:
     pages = visit(app)
-    example = pages.client.get("/assets/import/example.csv", buffered=True).get_data()
-    page = send(pages, example)
+    answer = pages.client.get("/assets/import/example.csv", buffered=True)
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="assets-example.csv"'
+    assert answer.get_data(as_text=True).splitlines() == [
+        "\ufeffasset_tag,name,kind,category,manufacturer,model,serial_number,location,supplier,"
+        "order_number,purchase_date,purchase_cost,warranty_expires,condition,reservable,quantity,"
+        "min_quantity,unit,notes,assigned_to_email",
+        ",ThinkPad T14,item,,Lenovo,T14,PF4X9Z2K,,,,2026-02-03,1249.00,2029-02-03,good,yes,,,,,",
+        ",Toner,stock,,,,,,,,,,,,,12,4,pieces,,",
+    ]
+    page = send(pages, answer.get_data())
     job.work(KINDS)
     assert "2 to add." in pages.get(page.path).main
 

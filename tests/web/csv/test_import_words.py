@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from portal.models.tasks import Task
+from portal.models.tasks import Task, TaskState
 from portal.web.csv import import_words
 
 
@@ -55,3 +55,25 @@ def test_what_a_row_brings_is_told_in_numbers(app: Flask) -> None:
         ({"create": 2, "update": 1}, "2 assets are added and 1 asset is changed."),
     ):
         assert import_words.would_do(counts) == sentence
+
+
+@pytest.mark.parametrize(
+    ("state", "counts", "params", "sentence"),
+    [
+        (TaskState.DONE, {"create": 1}, {}, ""),
+        (TaskState.DONE, {"update": 1, "error": 2}, {}, ""),
+        (TaskState.DONE, {"unchanged": 3}, {}, "There is nothing to import in this file."),
+        (TaskState.DONE, {"create": 1}, {"import": "x"}, "This file has been imported."),
+        (
+            TaskState.FAILED,
+            {"create": 1},
+            {},
+            "The check did not finish, so this file cannot be imported. Choose it again.",
+        ),
+    ],
+)
+def test_why_a_file_cannot_be_imported_is_told(
+    state: TaskState, counts: dict[str, int], params: dict[str, str], sentence: str
+) -> None:
+    task = Task(state=state, counts=counts, params=params)
+    assert import_words.why_not_confirm(task) == sentence

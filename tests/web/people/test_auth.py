@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from flask import Flask, request
@@ -22,6 +23,7 @@ from tests.support.factories import PASSWORD, make_user
 from tests.support.pages import Page, Pages
 
 ANA = {"name": "Ana", "email": "ana@example.com", "password": PASSWORD}
+OWN_ADDRESS = "Choose a password that is not your e-mail address"
 Build = Callable[..., Flask]
 
 
@@ -139,8 +141,12 @@ def test_set_up_says_everything_that_is_missing_and_keeps_what_was_typed(app: Fl
 
 def test_signing_in_leads_on_to_where_one_wanted_to_go(app: Flask) -> None:
     ana, pages = make_user(), Pages(app)
+    for path in ("/settings/people", "/deliveries?status=failed"):
+        door = pages.get(path, follow=False).response.headers["Location"]
+        assert unquote(door) == f"/sign-in?next={path}"
     page = pages.get("/settings/people")
-    assert page.h1 == "Sign in"
+    assert (page.h1, page.status, page.errors) == ("Sign in", 200, [])
+    assert pages.post("/account", follow=False).response.headers["Location"] == "/sign-in"
     page = pages.submit(page.form(), email=ana.email, password=ana.password)
     assert page.path == "/settings/people"
 
@@ -271,12 +277,16 @@ def test_a_new_password_ends_all_sessions_but_ones_own(app: Flask) -> None:
 def test_a_refused_password_is_explained_at_its_field(app: Flask) -> None:
     ana, pages = make_user(), Pages(app)
     pages.sign_in(ana.email, ana.password)
-    form = pages.get("/account").form("/account/password")
-    page = pages.submit(form, current_password="wrong", password="another long phrase")
-    assert page.errors == ["This is not your current password"]
-    assert page.title.startswith("Error: ")
-    page = pages.submit(form, current_password=ana.password, password=ana.email.upper())
-    assert page.errors == ["Choose a password that is not your e-mail address"]
+    form, long = pages.get("/account").form("/account/password"), "another long phrase"
+    for current, new, status, errors in (
+        ("wrong", long, 409, ["This is not your current password"]),
+        ("", "", 400, ["Enter your current password", "Enter a password"]),
+        (ana.password, ana.email.upper(), 400, [OWN_ADDRESS]),
+    ):
+        page = pages.submit(form, current_password=current, password=new)
+        assert (page.status, page.errors) == (status, errors)
+        assert page.title.startswith("Error: ")
+        assert page.form("/account").fields["name"] == [ana.name]
     assert is_in(pages)
 
 

@@ -56,7 +56,10 @@ def test_an_invited_person_cannot_choose_another_address(app: Flask) -> None:
     page = invite(enter(app, make_user()))
     cleo = Pages(app)
     form = cleo.get(link_on(page)).form()
-    cleo.submit(form, name="Cleo", password=PASSWORD, email="boss@example.com")
+    page = cleo.submit(form, name="Cleo", password="Cleo@example.com", email="boss@example.com")
+    own = "Choose a password that is not your e-mail address"
+    assert (page.status, page.errors) == (400, [own])
+    cleo.submit(page.form(), name="Cleo", password=PASSWORD, email="boss@example.com")
     assert "cleo@example.com" in [person.email for person in users.listing()]
 
 

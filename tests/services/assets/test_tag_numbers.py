@@ -1,0 +1,33 @@
+"""Numbers for those who think up no tag: which are taken, and what the form hints at."""
+
+from flask import Flask
+
+from portal.models.assets import Asset
+from portal.services.assets.tag_numbers import LOOKED_AT, likely_tag, next_tag, of_the_series
+from portal.services.core.unit_of_work import session, writing
+from tests.support.factories import make_asset
+
+
+def test_only_tags_of_five_digits_and_more_could_be_given_out_as_well() -> None:
+    tags = ["AST-00001", "ast-123456", "AST-0001", "AST-0000\u0661", "XAST-00001", "AST-00001x", ""]
+    assert of_the_series(tags) == {"ast-00001", "ast-123456"}
+
+
+def test_the_tag_that_comes_next_is_told_unless_fifty_are_taken(app: Flask) -> None:
+    assert likely_tag(session()) == "AST-00001"
+    make_asset()
+    assert likely_tag(session()) == "AST-00002"
+    chosen = [f"ast-{number:05}" for number in range(2, LOOKED_AT + 2)]
+    with writing() as current:
+        current.add_all([Asset(asset_tag=tag, name="Lamp") for tag in chosen[:-1]])
+    assert likely_tag(session()) == "AST-00051"
+    with writing() as current:
+        current.add(Asset(asset_tag=chosen[-1], name="Lamp"))
+    assert likely_tag(session()) is None
+
+
+def test_a_number_is_not_given_where_others_of_the_file_have_it(app: Flask) -> None:
+    with writing() as current:
+        given = [next_tag(current, {"ast-00001", "ast-00003"}) for _ in range(2)]
+    assert given == ["AST-00002", "AST-00004"]
+    assert likely_tag(session()) == "AST-00005"
