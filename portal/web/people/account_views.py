@@ -40,14 +40,14 @@ def save() -> Answer:
     """Save name and time zone."""
     form = _details_form()
     if not form.validate():
-        return _page(form, PasswordForm(), form), 400
+        return _page(form, PasswordForm(formdata=None), form), 400
     try:
         changed = account.change_details(
             actor(), Details(typed(form.name), form.time_zone.data or None)
         )
     except Refusal as refusal:
         form.refuse(refusal)
-        return _page(form, PasswordForm(), form), refusal.status
+        return _page(form, PasswordForm(formdata=None), form), refusal.status
     say_whether_changed(changed, "Your account is saved.")
     return redirect(url_for("account.index"))
 
