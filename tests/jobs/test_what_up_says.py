@@ -2,6 +2,7 @@
 
 import errno
 import json
+import socket
 from dataclasses import replace
 from pathlib import Path
 
@@ -82,19 +83,24 @@ def test_a_plan_comes_through_the_pipe_as_it_was() -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "says"),
+    ("error", "says"),
     [
-        (errno.EADDRINUSE, "Port 8000 is taken by another program"),
-        (errno.EADDRNOTAVAIL, "HOST must be an address of this machine, not “here”."),
-        (errno.ENODEV, "The portal cannot listen on here, port 8000: No such device."),
-        (errno.EACCES, "Port 8000 needs more rights; choose a PORT above 1023."),
+        (OSError(errno.EADDRINUSE, ""), "Port 8000 is taken by another program"),
+        (OSError(errno.EADDRNOTAVAIL, ""), "HOST must be an address of this machine, not “here”."),
+        (socket.gaierror(-2, ""), "HOST must be an address of this machine, not “here”."),
+        (UnicodeError("too long"), "HOST must be an address of this machine, not “here”."),
+        (
+            OSError(errno.ENODEV, "No such device"),
+            "The portal cannot listen on here, port 8000: No such device.",
+        ),
+        (OSError(errno.EACCES, ""), "Port 8000 needs more rights; choose a PORT above 1023."),
     ],
 )
 def test_why_it_cannot_listen_is_one_sentence(
-    monkeypatch: pytest.MonkeyPatch, number: int, says: str
+    monkeypatch: pytest.MonkeyPatch, error: Exception, says: str
 ) -> None:
     def refuse(*_args: object, **_more: object) -> None:
-        raise OSError(number, "No such device")
+        raise error
 
     monkeypatch.setattr("socket.getaddrinfo", refuse)
     with pytest.raises(CannotStart) as raised:
