@@ -40,7 +40,6 @@ class Child:
             start_new_session=True,
             # Safe here: this process has no second thread that could hold a lock at the fork.
             preexec_fn=dies_with(os.getpid()),
-            env={**os.environ, **self.program.environ},
         )
 
     def has_died(self) -> bool:

@@ -77,7 +77,7 @@ def test_its_programs_start_in_one_order_and_stop_in_stages(settings: Settings) 
 
 
 def test_a_plan_comes_through_the_pipe_as_it_was() -> None:
-    program = Program("web", ["python", "-m", "x"], WEB, socket="/run/x", environ={"A": "1"})
+    program = Program("web", ["python", "-m", "x"], WEB, socket="/run/x")
     plan = Plan([program], "127.0.0.1", 8000, ["", "Hello"])
     assert Plan.from_json(plan.to_json()) == plan
 
