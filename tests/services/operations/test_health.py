@@ -55,16 +55,26 @@ def test_a_database_of_another_version_is_not_ready(app: Flask) -> None:
     assert facts.backlog is None
 
 
-def test_the_facts_name_what_runs_and_no_password(app: Flask) -> None:
+def test_the_facts_name_what_runs_and_no_password(app: Flask, database_kind: str) -> None:
     facts = health.read_facts()
-    assert facts.database is not None
-    assert facts.redis is not None
-    assert facts.database.product in {"SQLite", "PostgreSQL"}
-    assert facts.database.version[0].isdigit()
-    assert facts.database.size > 0
-    assert abs(facts.database.skew) < 2
-    assert facts.redis.version[0].isdigit()
-    assert facts.redis.queued == {"deliveries": 0, "background": 0}
+    database, redis = facts.database, facts.redis
+    assert database is not None
+    assert redis is not None
+    product = {"sqlite": "SQLite", "postgres": "PostgreSQL"}[database_kind]
+    assert (database.product, database.is_newer) == (product, False)
+    assert (database.revision, database.head) == (health.newest_revision(),) * 2
+    assert set(database.version) <= set("0123456789.")
+    assert database.size > 0
+    assert abs(database.skew) < 2
+    assert redis.version[0].isdigit()
+    none = {"deliveries": 0, "background": 0}
+    assert (redis.queued, redis.failed, redis.memory_limit, redis.may_evict) == (
+        none,
+        none,
+        0,
+        False,
+    )
+    assert redis.memory > 0
     assert all(0 < disk.free <= disk.total for disk in facts.disks)
 
 
