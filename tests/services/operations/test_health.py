@@ -1,6 +1,7 @@
 """The facts about the portal, read from real databases and a real Valkey."""
 
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -8,10 +9,12 @@ from flask import Flask
 from sqlalchemy import text
 
 from portal.database import engine
+from portal.extensions import settings
 from portal.models.deliveries import Priority
 from portal.models.operations import Process
 from portal.models.webhooks import WebhookState
 from portal.queue.names import DELIVERIES
+from portal.queue.redis_state import RedisFault
 from portal.services.core import heartbeats
 from portal.services.core.unit_of_work import database_time, session, writing
 from portal.services.operations import health
@@ -76,6 +79,18 @@ def test_the_facts_name_what_runs_and_no_password(app: Flask, database_kind: str
     )
     assert redis.memory > 0
     assert all(0 < disk.free <= disk.total for disk in facts.disks)
+
+
+def test_the_facts_say_why_a_redis_is_of_no_use(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = replace(settings(), redis_url="unix:///nowhere/valkey.sock")
+    monkeypatch.setitem(app.extensions, "settings", elsewhere)
+    facts = health.read_facts()
+    assert facts.redis is None
+    assert facts.redis_trouble is not None
+    assert facts.redis_trouble.fault is RedisFault.AWAY
+    assert facts.database is not None
 
 
 def test_a_process_is_alive_until_it_is_silent(app: Flask) -> None:
