@@ -139,7 +139,7 @@ def test_it_ends_everything_with_exactly_one_signal_each(
 
 
 def test_it_stops_the_lower_stage_first(supervisor: Running) -> None:
-    supervisor.start(supervisor.program("last", POLITE, 2), supervisor.program("first", POLITE, 0))
+    supervisor.start(supervisor.program("last", POLITE, 8), supervisor.program("first", POLITE, 1))
     assert until(lambda: len(supervisor.pids("last") + supervisor.pids("first")) == 2)
     supervisor.send(signal.SIGTERM)
     supervisor.wait()

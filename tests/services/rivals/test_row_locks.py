@@ -13,11 +13,13 @@ from flask import Flask
 from portal.engine.reasons import Reason
 from portal.lib.clock import utcnow
 from portal.models.webhooks import Webhook
+from portal.services.bulk_retry import selection as bulk_retry_selection
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
 from portal.services.core.permissions import Actor
 from portal.services.core.unit_of_work import writing
 from portal.services.deliveries import retry as delivery_retry
+from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from portal.services.deliveries.problems.chosen import dismiss_chosen
 from portal.services.deliveries.problems.dismissal import dismiss
 from portal.services.tasks import leases as task_leases
@@ -79,6 +81,48 @@ def test_whoever_has_the_webhooks_row_goes_first(
     with writing() as current:
         current.get(Webhook, hook.id, with_for_update={"key_share": True})
         rival.begin()
+    rival.finish()
+
+
+def a_bulk_retry_goes_on() -> Callable[[], object]:
+    """Of all that failed; it has collected already."""
+    failed = LogFilter(status=StatusFilter.FAILED)
+    choice = Selection(wanted=failed, newest=bulk_retry_selection.newest_now())
+    bulk_retry_task.start(make_user().actor, choice)
+    turn = task_leases.claim()
+    assert turn is not None
+    assert task_leases.advance(turn, bulk_retry_task.KIND)
+    return partial(task_leases.advance, turn, bulk_retry_task.KIND)
+
+
+@pytest.mark.parametrize(
+    ("verb", "columns"),
+    [
+        (a_bulk_retry_goes_on, {}),
+        (lambda: publish, {"in_order": True}),
+        (lambda: publish, {"state": "off"}),
+    ],
+    ids=["bulk retry", "in order", "off"],
+)
+def test_who_takes_several_webhooks_takes_them_in_the_order_of_their_ids(
+    app: Flask,
+    database_kind: str,
+    verb: Callable[[], Callable[[], object]],
+    columns: dict[str, object],
+) -> None:
+    """Else two would wait for each other."""
+    if database_kind == "sqlite":
+        pytest.skip("there one writes at a time")
+    first, second = (make_webhook(**columns) for _ in range(2))
+    for each in (first, second):
+        make_delivery(each, status="failed", reason="server")
+    rival = Rival(app, verb())
+    with writing() as current:
+        current.get_one(Webhook, first.id).name = "Now the last in the table"
+    with writing() as current:
+        current.get(Webhook, first.id, with_for_update={"key_share": True})
+        rival.begin()
+        current.get(Webhook, second.id, with_for_update={"key_share": True, "nowait": True})
     rival.finish()
 
 
