@@ -2,8 +2,9 @@
 
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from waitress.task import ThreadedTaskDispatcher
 from jobs.processes.open_files import raise_limit_of_open_files
 from jobs.web_server import channel
 from jobs.web_server.channel import Listener
+from jobs.web_server.request import IncomingRequest
 from jobs.web_server.worker import Rules
 from tests.support.processes import until
 from tests.support.web_server import WebServer, web_server
@@ -20,6 +22,7 @@ from tests.support.web_server import WebServer, web_server
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 HEAD = b"POST /sign-in HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n"
 PART = b"x" * 60_000
+CHUNK = b"ffff\r\n" + b"x" * 0xFFFF + b"\r\n"
 
 
 def answers_within(web: WebServer, seconds: float) -> bool:
@@ -44,6 +47,28 @@ def test_a_process_takes_eight_hundred_connections_and_the_next_waits(tmp_path: 
         assert not answers_within(web, 1.5)
         idle.close()
         assert answers_within(web, 10)
+
+
+@pytest.mark.parametrize(
+    ("rest", "more"),
+    [
+        (b"\r\n", 0.0),
+        (b"Content-Length: 6553600\r\n\r\n" + PART, 100.0),
+        # No longer than for the longest that is read.
+        (b"Content-Length: 99999999\r\n\r\n" + PART, 272.0),
+        # Nobody knows how long it will be: what has come of it counts, its chunks' lines too.
+        (b"Transfer-Encoding: chunked\r\n\r\n" + CHUNK * 16, 16.0),
+    ],
+)
+def test_a_request_has_half_a_minute_and_a_second_for_each_64_kb(rest: bytes, more: float) -> None:
+    data = HEAD.partition(b"Content")[0] + rest
+    with closing(IncomingRequest(Rules())) as request:
+        while data:
+            data = data[request.received(data) :]
+        request.began = monotonic() - 30.0 - more + 9.0
+        assert not request.is_late
+        request.began -= 9.1
+        assert request.is_late
 
 
 class Reader:
