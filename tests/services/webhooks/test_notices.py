@@ -13,6 +13,7 @@ import trustme
 from flask import Flask
 from sqlalchemy import update
 
+from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.models.webhooks import Notice, OffReason, Webhook, WebhookState
 from portal.services.core import heartbeats
@@ -199,6 +200,20 @@ def test_what_may_have_arrived_is_not_told_again_within_the_hour(server: MailSer
     server.odd_answers.clear()
     let_time_pass()
     assert emails.send_due() == 2
+
+
+def test_no_transaction_is_open_while_the_mail_server_is_talked_to(server: MailServer) -> None:
+    make_user()
+    failing()
+    current, seen = db.session(), list[bool]()
+
+    def look(talk: Session) -> None:
+        seen.append(current.in_transaction())
+        talk.be_rude()
+
+    server.odd_answers["MAIL"] = look
+    assert emails.send_due() == 0
+    assert seen == [False]
 
 
 def test_an_answer_that_never_ends_is_left(

@@ -30,6 +30,22 @@ def test_its_last_delivery_is_the_youngest_of_its_own_that_is_no_test(app: Flask
     }
 
 
+def test_it_is_said_whether_any_of_its_own_did_not_arrive_for_good_or_so_far(app: Flask) -> None:
+    every: dict[str, list[dict[str, Any]]] = {
+        "A": [{"status": "failed"}, {"status": "delivered"}, {"status": "failed"}],
+        "B": [{"status": "retrying"}, {"status": "retrying"}],
+        "C": [{"status": "delivered"}, {"status": "waiting"}, {"status": "stopped"}],
+        "D": [{"status": "failed", "priority": Priority.TEST}, {"status": "held"}],
+    }
+    for name, deliveries in every.items():
+        hook = make_webhook(name=name)
+        for columns in deliveries:
+            make_delivery(hook, **columns)
+    rows = queries.list_webhooks(order=queries.WebhookOrder.NAME).rows
+    found = {row.name: row.has_missing for row in rows}
+    assert found == {"A": True, "B": True, "C": False, "D": False}
+
+
 def test_those_in_trouble_are_named_in_the_order_of_their_names(app: Flask) -> None:
     hour_ago = utcnow() - timedelta(hours=1)
     off = {"state": WebhookState.OFF, "off_reason": OffReason.GONE, "off_at": utcnow()}
