@@ -15,9 +15,11 @@ from jobs.pump import database_writer, recorder
 from jobs.pump.database_writer import DatabaseWriter
 from jobs.pump.desk import Desk
 from jobs.pump.duties import Duties
+from jobs.pump.flights import Flights
+from jobs.pump.looks import Looks
 from jobs.pump.recorder import Recorder
 from jobs.pump.returns import Returns
-from portal.extensions import db
+from portal.extensions import db, settings
 from portal.lib.clock import utcnow
 from portal.models.tasks import Task
 from portal.models.webhooks import Webhook
@@ -154,6 +156,24 @@ def test_after_an_outage_results_are_written_in_parts_and_nothing_is_claimed_bef
     assert seen == [(2, True, False), (4, True, False), (5, False, True)]
     assert (kept.tokens, len(asked)) == (set(), 1)
     assert kept.write(look, beside=False) is None
+
+
+def test_nothing_is_claimed_while_results_wait_to_be_written(
+    writer: DatabaseWriter, desk: Desk
+) -> None:
+    kept, transport = Recorder(writer, desk), equip().transport
+    flights = Flights(settings(), transport, kept)
+    looks = Looks(writer, desk, kept, flights, transport, 512)
+    kept.add(ended(*claims(1)))
+    publish()
+    with refused():
+        assert kept.write(None, beside=False) is None
+    assert looks.look(lambda: None) is None
+    assert len(leases()) == 1
+    assert kept.write(None, beside=False)
+    done = looks.look(lambda: None)
+    assert done is not None
+    assert [each.delivery_id for each in done.claims or ()] == [deliveries()[1].id]
 
 
 def test_what_was_not_sent_is_given_back_once_the_database_takes_it(

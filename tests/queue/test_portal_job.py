@@ -50,6 +50,7 @@ STRANGE = {
     "what unfolds": {"data": zlib.compress(b"x" * 1_000_000)},
     "another queue": {"origin": "theirs"},
     "a status that there is not": {"status": "nonsense"},
+    "words without an end": {"status": "no\nnsense" * 300},
     "a date that is none": {"created_at": "yesterday"},
     "a time limit that is none": {"timeout": "soon"},
 }
@@ -64,7 +65,7 @@ def test_what_is_not_one_of_ours_is_no_job_and_one_line_in_the_log(
         PortalJob.fetch("one", connection=redis)
     (line,) = caplog.messages
     assert line.startswith("Left out job one")
-    assert len(line) < 150
+    assert (len(line) < 150, line.splitlines()) == (True, [line])
     assert PortalJob.fetch_many(["one", "two"], connection=redis) == [None, None]
 
 
@@ -77,9 +78,21 @@ def test_what_unfolds_is_not_unfolded_to_its_end(
     assert "it is too long" in caplog.text
 
 
-def test_an_id_that_no_job_has_is_no_job(redis: Redis) -> None:
+def test_an_id_that_no_job_has_is_no_job(redis: Redis, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(NoSuchJobError):
-        PortalJob.fetch("a b\n", connection=redis)
+        PortalJob.fetch("a b\n" * 300, connection=redis)
+    shown = "a b\n" * 20
+    assert caplog.messages == [f"Left out a job with an odd id: {shown!r}."]
+
+
+def test_what_else_is_stored_with_one_of_ours_is_told_of_in_a_short_line(
+    redis: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    stored(redis, **{"a\nb": "1", "x" * 3000: "2", "exc_info": "3", "empty": ""})
+    job = PortalJob.fetch("one", connection=redis)
+    assert job.left_out == ("a\nb", "x" * 3000)
+    told = f"a b, {'x' * 75}"
+    assert caplog.messages == [f"Job one carries what no job of this portal has: {told}"]
 
 
 @pytest.mark.parametrize(
