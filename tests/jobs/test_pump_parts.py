@@ -1,7 +1,7 @@
 """The parts of a pump one by one: its duties, what it keeps to record, and what it gives back."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from uuid import uuid4
 
@@ -19,6 +19,7 @@ from jobs.pump.flights import Flights
 from jobs.pump.looks import Looks
 from jobs.pump.recorder import Recorder
 from jobs.pump.returns import Returns
+from portal.engine.http.transport import Transport
 from portal.extensions import db, settings
 from portal.lib.clock import utcnow
 from portal.models.tasks import Task
@@ -28,6 +29,7 @@ from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
 from portal.services.core import heartbeats
 from portal.services.core.unit_of_work import writing
+from portal.services.dispatch import address_guard
 from portal.services.dispatch.claim_types import Claim
 from tests.jobs.pump.delivery_clock import attempts, claim, deliveries, ended, leases, only_delivery
 from tests.support.deliveries import lease, make_delivery, stored
@@ -158,12 +160,26 @@ def test_after_an_outage_results_are_written_in_parts_and_nothing_is_claimed_bef
     assert kept.write(look, beside=False) is None
 
 
+def looks_with(
+    transport: Transport, most: int, kept: Recorder, writer: DatabaseWriter, desk: Desk
+) -> Looks:
+    return Looks(writer, desk, kept, Flights(settings(), transport, kept), transport, most)
+
+
+def test_it_is_full_with_the_last_places_that_are_kept_for_webhooks_that_have_none(
+    writer: DatabaseWriter, desk: Desk
+) -> None:
+    kept = Recorder(writer, desk)
+    with closing(Transport(address_guard.guard(settings()), max_in_flight=2)) as transport:
+        full = [looks_with(transport, most, kept, writer, desk).is_full for most in (15, 16, 24)]
+    assert full == [False, True, True]
+
+
 def test_nothing_is_claimed_while_results_wait_to_be_written(
     writer: DatabaseWriter, desk: Desk
 ) -> None:
-    kept, transport = Recorder(writer, desk), equip().transport
-    flights = Flights(settings(), transport, kept)
-    looks = Looks(writer, desk, kept, flights, transport, 512)
+    kept = Recorder(writer, desk)
+    looks = looks_with(equip().transport, 512, kept, writer, desk)
     kept.add(ended(*claims(1)))
     publish()
     with refused():
