@@ -61,9 +61,9 @@ def test_a_line_without_an_end_is_passed_on_in_parts() -> None:
     reading, writing = os.pipe()
     os.set_blocking(reading, False)
     lines = LineReader(reading, "web", lambda _, line: heard.append(line))
-    for _ in range(3):
-        os.write(writing, b"x" * 40_000)
+    for count in (65_536, 1, 65_535, 1):
+        os.write(writing, b"x" * count)
         assert lines.read()
-    assert [len(each) for each in heard] == [80_000]
+    assert [len(each) for each in heard] == [65_537]
     os.close(writing)
     os.close(reading)

@@ -123,10 +123,13 @@ def test_it_queues_a_job_with_the_agreed_life(redis: Redis) -> None:
     assert 800 < redis.ttl(found.key) <= 900
 
 
-def test_a_kind_that_nobody_knows_fails_in_words(app: Flask) -> None:
-    task = start()
-    job.work({})
+def test_a_kind_that_nobody_knows_fails_in_words_and_holds_up_no_other(app: Flask) -> None:
+    with writing() as current:
+        task = tasks.start(current, SYSTEM, "unknown", total=1)
+    other = start()
+    Counting().work()
     assert (fresh(task).state, fresh(task).error) == (TaskState.FAILED, task_leases.GIVEN_UP)
+    assert fresh(other).state == TaskState.DONE
 
 
 def test_the_sweep_rings_for_what_is_due_and_for_nothing_else(redis: Redis) -> None:
