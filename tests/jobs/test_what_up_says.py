@@ -2,6 +2,7 @@
 
 import errno
 import json
+import resource
 import socket
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 
-from jobs.processes import redis_wait
+from jobs.processes import open_files, redis_wait
 from jobs.processes.output import JsonOutput, Output, output
 from jobs.processes.plan import Plan, Program
 from jobs.processes.up import VALKEY, WEB, WORKER, CannotStart, all_programs, free_address, greet
@@ -106,6 +107,27 @@ def test_why_it_cannot_listen_is_one_sentence(
     with pytest.raises(CannotStart) as raised:
         free_address("here", 8000)
     assert raised.value.message.startswith(says)
+
+
+def test_a_process_may_have_many_files_open_and_no_more_than_it_is_allowed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    is_unlimited = before[1] == resource.RLIM_INFINITY
+    beyond = 9000 if is_unlimited else before[1] + 1
+    assert open_files.OPEN_FILES == 65_536
+    try:
+        for soft, wanted, after in (
+            (1024, 2000, 2000),
+            (3000, 2000, 3000),
+            (1024, beyond, beyond if is_unlimited else before[1]),
+        ):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, before[1]))
+            monkeypatch.setattr(open_files, "OPEN_FILES", wanted)
+            open_files.raise_limit_of_open_files()
+            assert resource.getrlimit(resource.RLIMIT_NOFILE) == (after, before[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 class Time:

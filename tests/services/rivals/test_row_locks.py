@@ -9,9 +9,13 @@ from uuid import UUID
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 
 from portal.engine.reasons import Reason
+from portal.extensions import db
 from portal.lib.clock import utcnow
+from portal.models.audit import AuditEntry
+from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook
 from portal.services.bulk_retry import selection as bulk_retry_selection
 from portal.services.bulk_retry import task as bulk_retry_task
@@ -22,9 +26,11 @@ from portal.services.deliveries import retry as delivery_retry
 from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from portal.services.deliveries.problems.chosen import dismiss_chosen
 from portal.services.deliveries.problems.dismissal import dismiss
+from portal.services.outbox.removal import remove_deliveries
 from portal.services.tasks import leases as task_leases
-from portal.services.webhooks import sample_deliveries
-from tests.support.database.rivals import Rival
+from portal.services.webhooks import activation, sample_deliveries
+from portal.services.webhooks.activation import HeldChoice
+from tests.support.database.rivals import Rival, meanwhile
 from tests.support.deliveries import make_delivery, stored
 from tests.support.factories import Hook, make_user, make_webhook, publish
 
@@ -82,6 +88,16 @@ def test_whoever_has_the_webhooks_row_goes_first(
         current.get(Webhook, hook.id, with_for_update={"key_share": True})
         rival.begin()
     rival.finish()
+
+
+def test_what_is_removed_meanwhile_is_not_told_of_as_sent(app: Flask) -> None:
+    """Retention takes the deliveries' rows alone."""
+    ana, hook = make_user().actor, make_webhook(state="off")
+    make_delivery(hook, status="held")
+    turn_on = partial(activation.turn_on, ana, hook.public_id, HeldChoice.SEND)
+    meanwhile(app, turn_on, lambda current: remove_deliveries(current, select(Delivery.id)))
+    (entry,) = db.session.scalars(select(AuditEntry)).all()
+    assert entry.changes == {"status": {"from": "Off", "to": "Active"}}
 
 
 def a_bulk_retry_goes_on() -> Callable[[], object]:
