@@ -1,8 +1,9 @@
 """The parts of a pump one by one: its duties, what it keeps to record, and what it gives back."""
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from datetime import timedelta
+from time import monotonic
 from uuid import uuid4
 
 import pytest
@@ -12,6 +13,7 @@ from sqlalchemy.exc import OperationalError
 
 from jobs.deliver import equip
 from jobs.pump import database_writer, recorder
+from jobs.pump import looks as looks_module
 from jobs.pump.database_writer import DatabaseWriter
 from jobs.pump.desk import Desk
 from jobs.pump.duties import Duties
@@ -190,6 +192,19 @@ def test_nothing_is_claimed_while_results_wait_to_be_written(
     done = looks.look(lambda: None)
     assert done is not None
     assert [each.delivery_id for each in done.claims or ()] == [deliveries()[1].id]
+
+
+def test_it_looks_again_at_once_where_the_database_could_not_say(
+    writer: DatabaseWriter, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looks_module, "LOOK_EVERY", 3600.0)
+    looks = looks_with(equip().transport, 512, Recorder(writer, desk), writer, desk)
+    waits = []
+    for is_refused in (True, False):
+        with refused() if is_refused else nullcontext():
+            assert looks.look(lambda: None)
+        waits.append((looks.are_blind, looks.due_at < monotonic() + 600))
+    assert waits == [(True, True), (False, False)]
 
 
 def test_what_was_not_sent_is_given_back_once_the_database_takes_it(

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from redis import Redis
+from rq import Queue
 from rq.exceptions import NoSuchJobError
 
 from portal.queue.names import DELIVER_DUE, DELIVERIES, JOB_NAMES, SWEEP
-from portal.queue.portal_job import MOST_BYTES, PortalJob, PortalSerializer
+from portal.queue.portal_job import MOST_BYTES, PortalJob, PortalSerializer, remove_odd_ids
 from tests.support.valkey import PrivateValkey
 
 
@@ -83,6 +84,18 @@ def test_an_id_that_no_job_has_is_no_job(redis: Redis, caplog: pytest.LogCapture
         PortalJob.fetch("a b\n" * 300, connection=redis)
     shown = "a b\n" * 20
     assert caplog.messages == [f"Left out a job with an odd id: {shown!r}."]
+
+
+def test_ids_that_are_no_text_are_taken_out_of_a_queue_and_the_others_stay(
+    redis: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    queue = Queue(DELIVERIES, connection=redis, job_class=PortalJob)
+    kept = {queue.key: [b"one", b"two"], queue.intermediate_queue_key: [b"three"]}
+    for key, ids in kept.items():
+        redis.rpush(key, b"\xff", *ids, b"\xff")
+    remove_odd_ids(queue)
+    assert {key: redis.lrange(key, 0, -1) for key in kept} == kept
+    assert set(caplog.messages) == {"Left out a job with an odd id: b'\\xff'."}
 
 
 def test_what_else_is_stored_with_one_of_ours_is_told_of_in_a_short_line(

@@ -23,6 +23,7 @@ def dying() -> Child:
 
 
 def test_its_pauses_grow_up_to_five_seconds_and_are_kept(dying: Child) -> None:
+    assert dying.has_died()  # and nobody is left in its session
     before = time.monotonic()
     pauses = [dying.plan_restart() for _ in range(7)]
     assert pauses == [0.0, 0.5, 1.0, 2.0, 5.0, 5.0, 5.0]

@@ -71,6 +71,23 @@ def test_a_request_has_half_a_minute_and_a_second_for_each_64_kb(rest: bytes, mo
         assert request.is_late
 
 
+@pytest.mark.parametrize(
+    ("chunks", "is_fine"),
+    [
+        (b"4;" + b"a" * 8190, True),
+        (b"4;" + b"a" * 8191, False),
+        (b"1\r\nx\r\n" * 16_384, True),
+        (b"1\r\nx\r\n" * 16_385, False),
+    ],
+)
+def test_more_than_64_kb_beside_what_is_sent_is_not_sensible(chunks: bytes, is_fine: bool) -> None:
+    data = HEAD.partition(b"Content")[0] + b"Transfer-Encoding: chunked\r\n\r\n" + chunks
+    with closing(IncomingRequest(Rules())) as request:
+        while data and not request.completed:
+            data = data[request.received(data) :]
+        assert (request.error is None) is is_fine
+
+
 class Reader:
     """A listener as a web process has it, whose loop a test turns."""
 

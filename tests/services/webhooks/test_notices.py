@@ -268,10 +268,11 @@ def test_without_a_mail_server_nothing_is_tried(app: Flask) -> None:
 
 
 def test_a_password_is_not_sent_in_the_open(server: MailServer, app: Flask) -> None:
+    server.odd_answers["EHLO"] = lambda talk: talk._say("250-fine\r\n250 AUTH PLAIN")
     url = server.url.replace("smtp://", "smtp://portal:hush@")
-    with pytest.raises(mailer.MailError):
+    with pytest.raises(mailer.MailError, match="no TLS"):
         mailer.send(replace(app.extensions["settings"], smtp_url=url), ["a@example.com"], "x", "x")
-    assert server.messages == []
+    assert (server.messages, server.signed_in) == ([], [])
 
 
 @pytest.fixture
