@@ -174,3 +174,21 @@ def test_what_answered_before_it_left_anything_to_others_is_not_heard_of_since()
     first.look()
     assert not first.reach.takes(down.id)
     assert first.reach.is_wary_of(well.id)
+
+
+def test_what_it_has_heard_of_is_forgotten_once_it_leaves_nothing_to_others() -> None:
+    first, second = machines(2)
+    down, well = make_webhook(), make_webhook()
+    for _ in range(2):
+        publish()
+    claims = first.claim()
+    of_one = [each for each in claims if each.webhook.id == down.id]
+    first.write_down(unreached(of_one[0]))
+    first.write_down(*(ended(each) for each in claims if each.webhook.id == well.id))
+    assert not first.reach.is_wary_of(well.id)
+    second.fail()
+    first.look()  # nothing is left to anybody now
+    first.write_down(unreached(of_one[1]))
+    second.knock(reached=True)
+    first.look()
+    assert first.reach.is_wary_of(well.id)
