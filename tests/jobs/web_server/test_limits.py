@@ -1,18 +1,24 @@
 """What one process takes at a time: connections, and bodies that are under way."""
 
+import logging
+import os
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from time import monotonic
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from gunicorn.config import Config
 from waitress import wasyncore
 from waitress.task import ThreadedTaskDispatcher
 
 from jobs.processes.open_files import raise_limit_of_open_files
 from jobs.web_server import channel
+from jobs.web_server import worker as web_worker
 from jobs.web_server.channel import Listener
 from jobs.web_server.request import IncomingRequest
 from jobs.web_server.worker import Rules
@@ -140,3 +146,25 @@ def test_of_too_many_bodies_under_way_those_that_began_first_are_given_up(
         assert senders[0].recv(100) == b"", "the first is closed"
         senders[1].sendall(b"x")
         assert until(lambda: reader.turn() and reader.kept == [len(PART) + 1, len(PART)], 10)
+
+
+def test_who_says_nothing_for_long_is_looked_for_and_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert channel.IDLE == 130.0
+    monkeypatch.setattr(channel, "IDLE", 0.0)
+    monkeypatch.setattr(web_worker, "LOOK_EVERY", 0.02)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        log, sockets = logging.getLogger(__name__), [SimpleNamespace(sock=server)]
+        made = web_worker.WebWorker(1, os.getppid(), sockets, None, 30, Config(), log)
+        made.wsgi = lambda *_: []
+        thread = threading.Thread(target=made.run, daemon=True)
+        thread.start()
+        with socket.create_connection(server.getsockname(), timeout=10) as silent:
+            assert silent.recv(1) == b""
+        made.alive = False
+        thread.join(10)
+        made.tmp.close()
+        made._listeners[0].task_dispatcher.shutdown()
+        wasyncore.close_all(made._map)
+    assert not thread.is_alive()
