@@ -43,12 +43,15 @@ def test_of_more_than_it_can_knock_at_those_go_first_whose_turn_came_first(
     monkeypatch.setattr(reach_rows, "PROBES_AT_ONCE", 2)
     at = now()
     last, first, second = (doubt("m1", since=at - number * MINUTE) for number in (1, 3, 2))
+    began = now()
     with writing() as current:
         turns = [
             [each.webhook_id for each in reach_rows.take_turns(current.connection(), "m1")]
             for _ in range(3)
         ]
     assert turns == [[first, second], [last], []]
+    turn = timedelta(seconds=15)  # in which no other process of the machine takes them
+    assert all(began <= each.until - turn <= now() for each in doubts())
 
 
 def test_what_was_refuted_once_stays_so_when_others_fail_there_as_well() -> None:
