@@ -46,6 +46,16 @@ def test_it_is_said_whether_any_of_its_own_did_not_arrive_for_good_or_so_far(app
     assert found == {"A": True, "B": True, "C": False, "D": False}
 
 
+def test_when_we_turn_it_off_is_told_as_long_as_it_is_on(app: Flask) -> None:
+    since = utcnow() - timedelta(days=4, hours=12)
+    fails: dict[str, Any] = {"failures_in_row": 50, "failing_since": since}
+    on, off = make_webhook(**fails), make_webhook(state=WebhookState.OFF, **fails)
+    ends = {row.public_id: row.turns_off_at for row in queries.list_webhooks().rows}
+    assert ends == {on.public_id: since + timedelta(days=5), off.public_id: None}
+    assert queries.show(on.public_id).turns_off_at == since + timedelta(days=5)
+    assert queries.show(off.public_id).turns_off_at is None
+
+
 def test_those_in_trouble_are_named_in_the_order_of_their_names(app: Flask) -> None:
     hour_ago = utcnow() - timedelta(hours=1)
     off = {"state": WebhookState.OFF, "off_reason": OffReason.GONE, "off_at": utcnow()}
