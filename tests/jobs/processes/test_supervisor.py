@@ -228,6 +228,7 @@ def test_it_says_hello_once_somebody_answers(supervisor: Running, tmp_path: Path
     assert until(lambda: supervisor.output.read_bytes().splitlines() == [b"hello"])
     supervisor.send(signal.SIGTERM)
     supervisor.wait()
+    assert supervisor.output.read_bytes().splitlines() == [b"hello", b"Stopping."]
 
 
 def test_it_weighs_little(supervisor: Running) -> None:
