@@ -158,6 +158,7 @@ def test_who_says_nothing_for_long_is_looked_for_and_closed(
         log, sockets = logging.getLogger(__name__), [SimpleNamespace(sock=server)]
         made = web_worker.WebWorker(1, os.getppid(), sockets, None, 30, Config(), log)
         made.wsgi = lambda *_: []
+        assert made.is_turning()  # its first beat may come before its first turn
         thread = threading.Thread(target=made.run, daemon=True)
         thread.start()
         with socket.create_connection(server.getsockname(), timeout=10) as silent:
