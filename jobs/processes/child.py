@@ -40,7 +40,6 @@ class Child:
             start_new_session=True,
             # Safe here: this process has no second thread that could hold a lock at the fork.
             preexec_fn=dies_with(os.getpid()),
-            env={**os.environ, **self.program.environ},
         )
 
     def has_died(self) -> bool:
@@ -61,8 +60,8 @@ class Child:
 
     def terminate(self) -> None:
         """One SIGTERM: a second one would cut short what the first one started."""
-        if self.process is not None and self.process.poll() is None:
-            self.process.terminate()
+        if self.process is not None:
+            self.process.terminate()  # nothing where it has ended
 
     def kill(self) -> None:
         """SIGKILL for the process and all that runs in its session."""
@@ -88,7 +87,7 @@ class LineReader:
             return True
         *lines, self._rest = (self._rest + data).split(b"\n")
         if self._rest and (not data or len(self._rest) > 65_536):
-            lines, self._rest = [*lines, self._rest], b""
+            lines, self._rest = [self._rest], b""  # there are no others: it has all that was read
         for line in lines:
             self._write(self._name, line.decode(errors="replace").rstrip())
         return bool(data)

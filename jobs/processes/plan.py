@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 
@@ -17,7 +17,6 @@ class Program:
     argv: list[str]
     stage: int
     socket: str = ""
-    environ: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,7 +88,7 @@ class Supervisor:
         times = [child.start_at for child in self._children if child.start_at is not None]
         if not self._greeted:
             return 0.1
-        return max(0.0, min(times) - time.monotonic()) if times else None
+        return min(times) - time.monotonic() if times else None  # none for what is past
 
     def _turn(self, wait: float | None) -> None:
         for key, _ in self._selector.select(wait):

@@ -1,8 +1,9 @@
 """The parts of a pump one by one: its duties, what it keeps to record, and what it gives back."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from datetime import timedelta
+from time import monotonic
 from uuid import uuid4
 
 import pytest
@@ -12,12 +13,16 @@ from sqlalchemy.exc import OperationalError
 
 from jobs.deliver import equip
 from jobs.pump import database_writer, recorder
+from jobs.pump import looks as looks_module
 from jobs.pump.database_writer import DatabaseWriter
 from jobs.pump.desk import Desk
 from jobs.pump.duties import Duties
+from jobs.pump.flights import Flights
+from jobs.pump.looks import Looks
 from jobs.pump.recorder import Recorder
 from jobs.pump.returns import Returns
-from portal.extensions import db
+from portal.engine.http.transport import Transport
+from portal.extensions import db, settings
 from portal.lib.clock import utcnow
 from portal.models.tasks import Task
 from portal.models.webhooks import Webhook
@@ -26,6 +31,7 @@ from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
 from portal.services.core import heartbeats
 from portal.services.core.unit_of_work import writing
+from portal.services.dispatch import address_guard
 from portal.services.dispatch.claim_types import Claim
 from tests.jobs.pump.delivery_clock import attempts, claim, deliveries, ended, leases, only_delivery
 from tests.support.deliveries import lease, make_delivery, stored
@@ -157,6 +163,51 @@ def test_after_an_outage_results_are_written_in_parts_and_nothing_is_claimed_bef
     assert seen == [(4, True, False), (6, True, False), (7, False, True)]
     assert (kept.tokens, len(asked)) == (set(), 2)
     assert kept.write(look, beside=False) is None
+
+
+def looks_with(
+    transport: Transport, most: int, kept: Recorder, writer: DatabaseWriter, desk: Desk
+) -> Looks:
+    return Looks(writer, desk, kept, Flights(settings(), transport, kept), transport, most)
+
+
+def test_it_is_full_with_the_last_places_that_are_kept_for_webhooks_that_have_none(
+    writer: DatabaseWriter, desk: Desk
+) -> None:
+    kept = Recorder(writer, desk)
+    with closing(Transport(address_guard.guard(settings()), max_in_flight=2)) as transport:
+        full = [looks_with(transport, most, kept, writer, desk).is_full for most in (15, 16, 24)]
+    assert full == [False, True, True]
+
+
+def test_nothing_is_claimed_while_results_wait_to_be_written(
+    writer: DatabaseWriter, desk: Desk
+) -> None:
+    kept = Recorder(writer, desk)
+    looks = looks_with(equip().transport, 512, kept, writer, desk)
+    kept.add(ended(*claims(1)))
+    publish()
+    with refused():
+        assert kept.write(None, beside=False) is None
+    assert looks.look(lambda: None) is None
+    assert len(leases()) == 1
+    assert kept.write(None, beside=False)
+    done = looks.look(lambda: None)
+    assert done is not None
+    assert [each.delivery_id for each in done.claims or ()] == [deliveries()[1].id]
+
+
+def test_it_looks_again_at_once_where_the_database_could_not_say(
+    writer: DatabaseWriter, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looks_module, "LOOK_EVERY", 3600.0)
+    looks = looks_with(equip().transport, 512, Recorder(writer, desk), writer, desk)
+    waits = []
+    for is_refused in (True, False):
+        with refused() if is_refused else nullcontext():
+            assert looks.look(lambda: None)
+        waits.append((looks.are_blind, looks.due_at < monotonic() + 600))
+    assert waits == [(True, True), (False, False)]
 
 
 def test_what_was_not_sent_is_given_back_once_the_database_takes_it(

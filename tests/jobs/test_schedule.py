@@ -10,6 +10,8 @@ import pytest
 from redis import Redis
 from rq_scheduler import Scheduler
 
+from jobs.processes import scheduler as scheduler_module
+from jobs.processes.scheduler import RepairingScheduler
 from portal.config.settings import Settings, load_settings
 from portal.queue.portal_job import PortalJob
 from portal.queue.schedule import ENTRIES, Entry, reconcile, table
@@ -33,6 +35,22 @@ def settings(tmp_path: Path) -> Settings:
 def entries(settings: Settings) -> tuple[Entry, ...]:
     """The sweep alone, for what is the same for every entry."""
     return tuple(each for each in table(settings) if each.id == "sweep")
+
+
+def test_a_scheduler_is_well_as_long_as_it_looks(
+    valkey: PrivateValkey, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(scheduler_module, "monotonic", lambda: now)
+    scheduler = RepairingScheduler(replace(settings, redis_url=valkey.url))
+    seen = []
+    for later, looks in ((29.9, False), (0.2, True), (29.9, False), (0.2, False)):
+        now += later
+        seen.append(scheduler.is_well())
+        if looks:
+            scheduler.enqueue_jobs()
+    scheduler.connection.close()
+    assert seen == [True, False, True, False]
 
 
 def ids(redis: Redis) -> list[bytes]:

@@ -1,6 +1,7 @@
 """A worker whose main thread hangs in a job no longer says that it is well."""
 
 import threading
+from time import monotonic
 
 import pytest
 
@@ -14,6 +15,16 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+def test_whoever_waits_for_the_stop_waits_as_long_as_it_is_not_asked_for() -> None:
+    flag, began = StopFlag(), monotonic()
+    assert not flag.wait(0.05)
+    assert monotonic() - began >= 0.05
+    flag.set()
+    assert flag.wait()
+    flag.clear()
+    assert not flag.wait(0.0)
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 import errno
 import json
+import resource
+import socket
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 
-from jobs.processes import redis_wait
+from jobs.processes import open_files, redis_wait
 from jobs.processes.output import JsonOutput, Output, output
 from jobs.processes.plan import Plan, Program
 from jobs.processes.up import VALKEY, WEB, WORKER, CannotStart, all_programs, free_address, greet
@@ -76,30 +78,56 @@ def test_its_programs_start_in_one_order_and_stop_in_stages(settings: Settings) 
 
 
 def test_a_plan_comes_through_the_pipe_as_it_was() -> None:
-    program = Program("web", ["python", "-m", "x"], WEB, socket="/run/x", environ={"A": "1"})
+    program = Program("web", ["python", "-m", "x"], WEB, socket="/run/x")
     plan = Plan([program], "127.0.0.1", 8000, ["", "Hello"])
     assert Plan.from_json(plan.to_json()) == plan
 
 
 @pytest.mark.parametrize(
-    ("number", "says"),
+    ("error", "says"),
     [
-        (errno.EADDRINUSE, "Port 8000 is taken by another program"),
-        (errno.EADDRNOTAVAIL, "HOST must be an address of this machine, not “here”."),
-        (errno.ENODEV, "The portal cannot listen on here, port 8000: No such device."),
-        (errno.EACCES, "Port 8000 needs more rights; choose a PORT above 1023."),
+        (OSError(errno.EADDRINUSE, ""), "Port 8000 is taken by another program"),
+        (OSError(errno.EADDRNOTAVAIL, ""), "HOST must be an address of this machine, not “here”."),
+        (socket.gaierror(-2, ""), "HOST must be an address of this machine, not “here”."),
+        (UnicodeError("too long"), "HOST must be an address of this machine, not “here”."),
+        (
+            OSError(errno.ENODEV, "No such device"),
+            "The portal cannot listen on here, port 8000: No such device.",
+        ),
+        (OSError(errno.EACCES, ""), "Port 8000 needs more rights; choose a PORT above 1023."),
     ],
 )
 def test_why_it_cannot_listen_is_one_sentence(
-    monkeypatch: pytest.MonkeyPatch, number: int, says: str
+    monkeypatch: pytest.MonkeyPatch, error: Exception, says: str
 ) -> None:
     def refuse(*_args: object, **_more: object) -> None:
-        raise OSError(number, "No such device")
+        raise error
 
     monkeypatch.setattr("socket.getaddrinfo", refuse)
     with pytest.raises(CannotStart) as raised:
         free_address("here", 8000)
     assert raised.value.message.startswith(says)
+
+
+def test_a_process_may_have_many_files_open_and_no_more_than_it_is_allowed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    is_unlimited = before[1] == resource.RLIM_INFINITY
+    beyond = 9000 if is_unlimited else before[1] + 1
+    assert open_files.OPEN_FILES == 65_536
+    try:
+        for soft, wanted, after in (
+            (1024, 2000, 2000),
+            (3000, 2000, 3000),
+            (1024, beyond, beyond if is_unlimited else before[1]),
+        ):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, before[1]))
+            monkeypatch.setattr(open_files, "OPEN_FILES", wanted)
+            open_files.raise_limit_of_open_files()
+            assert resource.getrlimit(resource.RLIMIT_NOFILE) == (after, before[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 class Time:

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from redis import Redis
+from rq import Queue
 from rq.exceptions import NoSuchJobError
 
 from portal.queue.names import DELIVER_DUE, DELIVERIES, JOB_NAMES, SWEEP
-from portal.queue.portal_job import MOST_BYTES, PortalJob, PortalSerializer
+from portal.queue.portal_job import MOST_BYTES, PortalJob, PortalSerializer, remove_odd_ids
 from tests.support.valkey import PrivateValkey
 
 
@@ -50,6 +51,7 @@ STRANGE = {
     "what unfolds": {"data": zlib.compress(b"x" * 1_000_000)},
     "another queue": {"origin": "theirs"},
     "a status that there is not": {"status": "nonsense"},
+    "words without an end": {"status": "no\nnsense" * 300},
     "a date that is none": {"created_at": "yesterday"},
     "a time limit that is none": {"timeout": "soon"},
 }
@@ -64,7 +66,7 @@ def test_what_is_not_one_of_ours_is_no_job_and_one_line_in_the_log(
         PortalJob.fetch("one", connection=redis)
     (line,) = caplog.messages
     assert line.startswith("Left out job one")
-    assert len(line) < 150
+    assert (len(line) < 150, line.splitlines()) == (True, [line])
     assert PortalJob.fetch_many(["one", "two"], connection=redis) == [None, None]
 
 
@@ -77,9 +79,36 @@ def test_what_unfolds_is_not_unfolded_to_its_end(
     assert "it is too long" in caplog.text
 
 
-def test_an_id_that_no_job_has_is_no_job(redis: Redis) -> None:
+def test_an_id_that_no_job_has_is_no_job(redis: Redis, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(NoSuchJobError):
-        PortalJob.fetch("a b\n", connection=redis)
+        PortalJob.fetch("a b\n" * 300, connection=redis)
+    shown = "a b\n" * 20
+    assert caplog.messages == [f"Left out a job with an odd id: {shown!r}."]
+
+
+def test_ids_that_are_no_text_are_taken_out_of_a_queue_and_the_others_stay(
+    redis: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    queue = Queue(DELIVERIES, connection=redis, job_class=PortalJob)
+    kept = {queue.key: [b"one", b"two"], queue.intermediate_queue_key: [b"three"]}
+    for key, ids in kept.items():
+        redis.rpush(key, b"\xff", *ids, b"\xff")
+    remove_odd_ids(queue)
+    assert {key: redis.lrange(key, 0, -1) for key in kept} == kept
+    assert set(caplog.messages) == {"Left out a job with an odd id: b'\\xff'."}
+
+
+def test_what_else_is_stored_with_one_of_ours_is_told_of_in_a_short_line(
+    redis: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    stored(redis, **{"a\nb": "1", "x" * 3000: "2", "exc_info": "3", "empty": ""})
+    job = PortalJob.fetch("one", connection=redis)
+    assert job.left_out == ("a\nb", "x" * 3000)
+    told = f"a b, {'x' * 75}"
+    assert caplog.messages == [f"Job one carries what no job of this portal has: {told}"]
+    redis.delete(job.key)
+    stored(redis, zebra="1", ape="2")
+    assert PortalJob.fetch("one", connection=redis).left_out == ("ape", "zebra")
 
 
 @pytest.mark.parametrize(

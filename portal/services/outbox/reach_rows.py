@@ -193,7 +193,7 @@ def judge_machine(connection: Connection, machine: str) -> bool | None:
         .where(SENDS)
         .order_by(Process.name)
         .with_for_update()
-    ).all()
+    )
     living = [row for row in rows if row.seen_at > now - SILENT_AFTER]
     benched = frozenset(row.host for row in living if row.benched_at is not None)
     machines = Machines(frozenset(row.host for row in living), benched)

@@ -40,7 +40,7 @@ class Step:
 
 MORE: Final = Step(TaskState.RUNNING)
 DONE: Final = Step(TaskState.DONE)
-# Until somebody calls `resume`.
+# Until somebody has it continue.
 PAUSED: Final = Step(TaskState.PAUSED)
 
 
@@ -60,7 +60,7 @@ class Kind:
     `step` does the next few rows in the caller's writing transaction and moves `task.cursor`,
     `done` and `counts` with them; what it raises rolls all of that back, and it is tried again.
     `ended` clears up, in the transaction that stops the task or gives it up; it must be short.
-    `permission`: who may see the task, stop and resume it; not `can_stop`: nobody may stop it.
+    `permission`: who may see the task and stop it; not `can_stop`: nobody may stop it.
     """
 
     name: str
@@ -121,18 +121,6 @@ def stop(actor: Actor, public_id: UUID, kind: Kind) -> None:
             raise Refusal("This has ended already. There is nothing left to stop.")
         task.stopped_by = actor.name
         end(current, task, kind, TaskState.STOPPED)
-
-
-def resume(actor: Actor, public_id: UUID, kind: Kind) -> None:
-    """Let a paused task go on at once."""
-    with writing() as current:
-        require(current, actor, kind.permission)
-        task = locked(current, public_id)
-        if task.state != TaskState.PAUSED:
-            raise Refusal("This is not paused.")
-        task.state = TaskState.RUNNING
-        task.due_at = database_time(current)
-        task_bell.ring_after_commit(current)
 
 
 def begin_again(current: Session, task: Task) -> None:

@@ -9,6 +9,7 @@ import pytest
 from jobs.processes import child
 from jobs.processes.child import Child, LineReader
 from jobs.processes.plan import Program
+from tests.support.processes import is_alive, until
 
 
 @pytest.fixture
@@ -22,6 +23,7 @@ def dying() -> Child:
 
 
 def test_its_pauses_grow_up_to_five_seconds_and_are_kept(dying: Child) -> None:
+    assert dying.has_died()  # and nobody is left in its session
     before = time.monotonic()
     pauses = [dying.plan_restart() for _ in range(7)]
     assert pauses == [0.0, 0.5, 1.0, 2.0, 5.0, 5.0, 5.0]
@@ -39,6 +41,27 @@ def test_one_that_was_well_for_a_while_is_started_at_once_again(
     assert dying.plan_restart() == 0.5
 
 
+def test_it_ends_when_it_is_asked_and_what_it_leaves_in_its_session_with_it() -> None:
+    code = "trap 'exit 3' TERM; sleep 60 & echo $!; echo wrong >&2; wait"
+    made = Child(Program("a", ["sh", "-c", code], 0))
+    assert not made.has_died()
+    made.terminate()  # there is nobody yet
+    made.start()
+    process = made.process
+    assert process is not None
+    assert process.stdout is not None
+    with process.stdout as output:
+        left, wrong = int(output.readline()), output.readline()
+    assert (wrong, made.has_died()) == (b"wrong\n", False)
+    made.terminate()
+    assert process.wait(10) == 3
+    assert is_alive(left)
+    assert made.has_died()
+    assert until(lambda: not is_alive(left), 10)
+    made.terminate()  # there is nobody any more
+    made.kill()
+
+
 def test_what_it_says_is_passed_on_line_by_line_whatever_it_says() -> None:
     heard: list[tuple[str, str]] = []
     reading, writing = os.pipe()
@@ -52,6 +75,7 @@ def test_what_it_says_is_passed_on_line_by_line_whatever_it_says() -> None:
     os.close(writing)
     while lines.read():
         pass
+    assert not lines.read()
     assert heard[3:] == [("web", "the beginning"), ("web", "without an end")]
     os.close(reading)
 
@@ -61,9 +85,9 @@ def test_a_line_without_an_end_is_passed_on_in_parts() -> None:
     reading, writing = os.pipe()
     os.set_blocking(reading, False)
     lines = LineReader(reading, "web", lambda _, line: heard.append(line))
-    for _ in range(3):
-        os.write(writing, b"x" * 40_000)
+    for count in (65_536, 1, 65_535, 1):
+        os.write(writing, b"x" * count)
         assert lines.read()
-    assert [len(each) for each in heard] == [80_000]
+    assert [len(each) for each in heard] == [65_537]
     os.close(writing)
     os.close(reading)

@@ -38,6 +38,14 @@ child = os.fork()
 log.write(f"{'start' if child else 'kin'} {os.getpid()} 0\\n")
 while True: time.sleep(60)
 """
+# Answers a while after it has started.
+SLOW = """
+import os, socket, sys, time
+time.sleep(0.5)
+open(sys.argv[1], "a").write(f"start {os.getpid()} {time.monotonic()}\\n")
+server = socket.socket(socket.AF_UNIX); server.bind(sys.argv[1] + ".sock"); server.listen()
+while True: time.sleep(60)
+"""
 BROKEN = """
 import os, sys, time
 open(sys.argv[1], "a").write(f"start {os.getpid()} {time.monotonic()}\\n")
@@ -131,11 +139,18 @@ def test_it_ends_everything_with_exactly_one_signal_each(
 
 
 def test_it_stops_the_lower_stage_first(supervisor: Running) -> None:
-    supervisor.start(supervisor.program("last", POLITE, 2), supervisor.program("first", POLITE, 0))
+    supervisor.start(supervisor.program("last", POLITE, 8), supervisor.program("first", POLITE, 1))
     assert until(lambda: len(supervisor.pids("last") + supervisor.pids("first")) == 2)
     supervisor.send(signal.SIGTERM)
     supervisor.wait()
     assert supervisor.times("first", "term") < supervisor.times("last", "term")
+
+
+def test_a_program_starts_once_the_one_before_it_answers(supervisor: Running) -> None:
+    before = replace(supervisor.program("a", SLOW), socket=str(supervisor.folder / "a.sock"))
+    supervisor.start(before, supervisor.program("b", POLITE))
+    assert until(lambda: len(supervisor.pids("b")) == 1)
+    assert supervisor.times("a", "start") < supervisor.times("b", "start")
 
 
 def test_asked_to_stop_while_it_starts_it_starts_no_further_program(
@@ -213,6 +228,7 @@ def test_it_says_hello_once_somebody_answers(supervisor: Running, tmp_path: Path
     assert until(lambda: supervisor.output.read_bytes().splitlines() == [b"hello"])
     supervisor.send(signal.SIGTERM)
     supervisor.wait()
+    assert supervisor.output.read_bytes().splitlines() == [b"hello", b"Stopping."]
 
 
 def test_it_weighs_little(supervisor: Running) -> None:

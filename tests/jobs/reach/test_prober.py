@@ -3,19 +3,22 @@
 import logging
 from collections.abc import Iterator
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from flask import Flask
 from sqlalchemy import delete, event, update
 
-from jobs.pump.prober import Prober
+from jobs.pump.prober import Prober, _door
 from portal.database.engine import database_now
+from portal.engine.reach import LONG_PATIENCE, SHORT_PATIENCE
 from portal.extensions import db
 from portal.models.operations import Process, Reach
-from portal.models.webhooks import Webhook
+from portal.models.webhooks import Webhook, WebhookKind
 from portal.services.core.unit_of_work import writing
 from portal.services.outbox import reach_rows
 from portal.services.outbox.reach import OwnReach
+from portal.services.outbox.reach_rows import Knock
 from tests.jobs.pump.delivery_clock import attempts
 from tests.services.dispatch.sending_machines import Machine, doubts
 from tests.support.factories import make_webhook
@@ -114,6 +117,15 @@ def test_beside_the_pump_it_goes_round_by_itself(prober: Prober, receiver: Recei
     prober.look(db.engine)
     prober.begin()
     assert until(lambda: doubts() == [], 5)
+
+
+@pytest.mark.parametrize("kind", WebhookKind)
+def test_it_waits_longer_at_a_door_at_which_it_has_knocked_before(
+    app: Flask, kind: WebhookKind
+) -> None:
+    del app
+    knocks = (Knock(7, pause, uuid4(), kind, "http://x/") for pause in (0, 5))
+    assert [_door(each).patience for each in knocks] == [SHORT_PATIENCE, LONG_PATIENCE]
 
 
 def test_it_knocks_at_the_built_in_inbox_as_well(prober: Prober) -> None:

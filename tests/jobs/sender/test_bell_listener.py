@@ -1,5 +1,7 @@
 """A sender that has nothing to send hears the bell by a subscription: no job is queued for it."""
 
+import socketserver
+import threading
 from math import inf
 
 import pytest
@@ -9,7 +11,8 @@ from rq import Queue
 
 from jobs.deliver import equip
 from jobs.pump import bell_listener, looks
-from portal.queue import bell
+from portal.queue import bell, bell_watch
+from portal.queue.clients import quick_client
 from portal.queue.names import DELIVERIES
 from tests.jobs.sender.running_sender import running_sender
 from tests.support.factories import make_webhook, publish
@@ -132,3 +135,21 @@ def test_whoever_may_not_publish_rings_all_the_same(app: Flask, redis: Redis) ->
         assert queued(redis) == 1
     finally:
         redis.execute_command("ACL", "SETUSER", "default", "allchannels")
+
+
+class Hesitant(socketserver.BaseRequestHandler):
+    """A Redis that greets everybody, and says nothing to who subscribes."""
+
+    def handle(self) -> None:
+        """Until the other one hangs up."""
+        while data := self.request.recv(4096):
+            self.request.sendall(b"+OK\r\n" * data.count(b"\r\nCLIENT\r\n"))
+
+
+def test_a_subscription_that_nobody_confirms_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bell_watch, "ANSWER_TIMEOUT", 0.05)
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Hesitant) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        with quick_client(f"redis://127.0.0.1:{server.server_address[1]}") as redis:
+            assert bell_watch.watch(redis, bell.BELL) is None
+        server.shutdown()

@@ -1,18 +1,26 @@
 """What one process takes at a time: connections, and bodies that are under way."""
 
+import logging
+import os
 import socket
+import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
+from time import monotonic
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from gunicorn.config import Config
 from waitress import wasyncore
 from waitress.task import ThreadedTaskDispatcher
 
 from jobs.processes.open_files import raise_limit_of_open_files
 from jobs.web_server import channel
+from jobs.web_server import worker as web_worker
 from jobs.web_server.channel import Listener
+from jobs.web_server.request import IncomingRequest
 from jobs.web_server.worker import Rules
 from tests.support.processes import until
 from tests.support.web_server import WebServer, web_server
@@ -20,6 +28,7 @@ from tests.support.web_server import WebServer, web_server
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 HEAD = b"POST /sign-in HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n"
 PART = b"x" * 60_000
+CHUNK = b"ffff\r\n" + b"x" * 0xFFFF + b"\r\n"
 
 
 def answers_within(web: WebServer, seconds: float) -> bool:
@@ -44,6 +53,45 @@ def test_a_process_takes_eight_hundred_connections_and_the_next_waits(tmp_path: 
         assert not answers_within(web, 1.5)
         idle.close()
         assert answers_within(web, 10)
+
+
+@pytest.mark.parametrize(
+    ("rest", "more"),
+    [
+        (b"\r\n", 0.0),
+        (b"Content-Length: 6553600\r\n\r\n" + PART, 100.0),
+        # No longer than for the longest that is read.
+        (b"Content-Length: 99999999\r\n\r\n" + PART, 272.0),
+        # Nobody knows how long it will be: what has come of it counts, its chunks' lines too.
+        (b"Transfer-Encoding: chunked\r\n\r\n" + CHUNK * 16, 16.0),
+    ],
+)
+def test_a_request_has_half_a_minute_and_a_second_for_each_64_kb(rest: bytes, more: float) -> None:
+    data = HEAD.partition(b"Content")[0] + rest
+    with closing(IncomingRequest(Rules())) as request:
+        while data:
+            data = data[request.received(data) :]
+        request.began = monotonic() - 30.0 - more + 9.0
+        assert not request.is_late
+        request.began -= 9.1
+        assert request.is_late
+
+
+@pytest.mark.parametrize(
+    ("chunks", "is_fine"),
+    [
+        (b"4;" + b"a" * 8190, True),
+        (b"4;" + b"a" * 8191, False),
+        (b"1\r\nx\r\n" * 16_384, True),
+        (b"1\r\nx\r\n" * 16_385, False),
+    ],
+)
+def test_more_than_64_kb_beside_what_is_sent_is_not_sensible(chunks: bytes, is_fine: bool) -> None:
+    data = HEAD.partition(b"Content")[0] + b"Transfer-Encoding: chunked\r\n\r\n" + chunks
+    with closing(IncomingRequest(Rules())) as request:
+        while data and not request.completed:
+            data = data[request.received(data) :]
+        assert (request.error is None) is is_fine
 
 
 class Reader:
@@ -98,3 +146,26 @@ def test_of_too_many_bodies_under_way_those_that_began_first_are_given_up(
         assert senders[0].recv(100) == b"", "the first is closed"
         senders[1].sendall(b"x")
         assert until(lambda: reader.turn() and reader.kept == [len(PART) + 1, len(PART)], 10)
+
+
+def test_who_says_nothing_for_long_is_looked_for_and_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert channel.IDLE == 130.0
+    monkeypatch.setattr(channel, "IDLE", 0.0)
+    monkeypatch.setattr(web_worker, "LOOK_EVERY", 0.02)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        log, sockets = logging.getLogger(__name__), [SimpleNamespace(sock=server)]
+        made = web_worker.WebWorker(1, os.getppid(), sockets, None, 30, Config(), log)
+        made.wsgi = lambda *_: []
+        assert made.is_turning()  # its first beat may come before its first turn
+        thread = threading.Thread(target=made.run, daemon=True)
+        thread.start()
+        with socket.create_connection(server.getsockname(), timeout=10) as silent:
+            assert silent.recv(1) == b""
+        made.alive = False
+        thread.join(10)
+        made.tmp.close()
+        made._listeners[0].task_dispatcher.shutdown()
+        wasyncore.close_all(made._map)
+    assert not thread.is_alive()

@@ -69,6 +69,7 @@ def test_where_it_waits_is_told_by_name_with_how_many_and_until_when(ana: Actor)
     batch = bulk_retry_task.start(ana, Selection(ticked=ticked))
     work()
     lease(handed(made["Sync"])[0])
+    lease(handed(made["Desk"])[0], -1)  # nobody sends it any more
     assert told(batch) == [
         ("Desk", 2, 0, False, soon, False),
         ("Door", 2, 0, False, None, False),

@@ -16,6 +16,7 @@ from flask import Flask
 from sqlalchemy import Connection, Engine, create_engine, insert, text
 from sqlalchemy.exc import DBAPIError
 
+from jobs.processes import heartbeat
 from portal.database.engine import (
     brief_engine,
     database_now,
@@ -293,3 +294,16 @@ def test_a_file_that_may_not_be_written_to_is_told() -> None:
         engine.dispose()
         shutil.rmtree(folder)
     assert found == Trouble(Kind.READ_ONLY, "attempt to write a readonly database")
+
+
+def test_the_next_beat_comes_after_its_pause_as_long_as_all_is_well(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeats, "BEAT_EVERY", 0.01)
+    monkeypatch.setattr(heartbeat, "AGAIN", 3600.0)
+    beats: list[None] = []
+    running = heartbeat.Heartbeat(app, heartbeats.WEB, write=lambda: beats.append(None)).begin()
+    try:
+        assert until(lambda: len(beats) >= 2, 10)
+    finally:
+        running.end(10)

@@ -1,6 +1,7 @@
 """The facts about the portal, read from real databases and a real Valkey."""
 
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -8,10 +9,12 @@ from flask import Flask
 from sqlalchemy import text
 
 from portal.database import engine
+from portal.extensions import settings
 from portal.models.deliveries import Priority
 from portal.models.operations import Process
 from portal.models.webhooks import WebhookState
 from portal.queue.names import DELIVERIES
+from portal.queue.redis_state import RedisFault
 from portal.services.core import heartbeats
 from portal.services.core.unit_of_work import database_time, session, writing
 from portal.services.operations import health
@@ -55,17 +58,39 @@ def test_a_database_of_another_version_is_not_ready(app: Flask) -> None:
     assert facts.backlog is None
 
 
-def test_the_facts_name_what_runs_and_no_password(app: Flask) -> None:
+def test_the_facts_name_what_runs_and_no_password(app: Flask, database_kind: str) -> None:
     facts = health.read_facts()
-    assert facts.database is not None
-    assert facts.redis is not None
-    assert facts.database.product in {"SQLite", "PostgreSQL"}
-    assert facts.database.version[0].isdigit()
-    assert facts.database.size > 0
-    assert abs(facts.database.skew) < 2
-    assert facts.redis.version[0].isdigit()
-    assert facts.redis.queued == {"deliveries": 0, "background": 0}
+    database, redis = facts.database, facts.redis
+    assert database is not None
+    assert redis is not None
+    product = {"sqlite": "SQLite", "postgres": "PostgreSQL"}[database_kind]
+    assert (database.product, database.is_newer) == (product, False)
+    assert (database.revision, database.head) == (health.newest_revision(),) * 2
+    assert set(database.version) <= set("0123456789.")
+    assert database.size > 0
+    assert abs(database.skew) < 2
+    assert redis.version[0].isdigit()
+    none = {"deliveries": 0, "background": 0}
+    assert (redis.queued, redis.failed, redis.memory_limit, redis.may_evict) == (
+        none,
+        none,
+        0,
+        False,
+    )
+    assert redis.memory > 0
     assert all(0 < disk.free <= disk.total for disk in facts.disks)
+
+
+def test_the_facts_say_why_a_redis_is_of_no_use(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = replace(settings(), redis_url="unix:///nowhere/valkey.sock")
+    monkeypatch.setitem(app.extensions, "settings", elsewhere)
+    facts = health.read_facts()
+    assert facts.redis is None
+    assert facts.redis_trouble is not None
+    assert facts.redis_trouble.fault is RedisFault.AWAY
+    assert facts.database is not None
 
 
 def test_a_process_is_alive_until_it_is_silent(app: Flask) -> None:

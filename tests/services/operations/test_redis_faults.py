@@ -52,3 +52,17 @@ def test_one_that_wants_another_password(valkey: PrivateValkey, query: str) -> N
     fault, reason = fault_of(f"{valkey.url}{query}")
     assert fault is RedisFault.REFUSED
     assert "hush" not in reason
+
+
+def test_a_user_who_may_not_write_is_refused_and_one_who_may_not_ask_learns_less(
+    valkey: PrivateValkey,
+) -> None:
+    with valkey.client() as client:
+        client.execute_command("ACL", "SETUSER", "default", "-set")
+        fault, reason = fault_of(valkey.url)
+        assert (fault, "'set'" in reason) == (RedisFault.REFUSED, True)
+        client.execute_command("ACL", "SETUSER", "default", "+set", "-info")
+    none = {"deliveries": 0, "background": 0}
+    assert read_state(valkey.url) == RedisState(
+        version="unknown", memory=0, memory_limit=0, may_evict=False, queued=none, failed=none
+    )

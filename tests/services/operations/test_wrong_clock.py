@@ -3,7 +3,7 @@ before its time, and stores no wrong one."""
 
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -44,13 +44,15 @@ from jobs.context import application
 from jobs.reservations import expire_reservations
 from jobs.retention import prune
 from portal.services.core import heartbeats
-from portal.services.operations import clock_check
+from portal.services.operations import clock_check, health
 from tests.support.factories import make_asset
 if "trusting" in sys.argv:
     clock_check.DISTRUSTED = timedelta(days=1000)
 with application().app_context():
     heartbeats.record_own(heartbeats.WEB)
     make_asset("Made there")
+    facts = health.read_facts()
+    print("Facts:", facts.at.isoformat(), facts.database.skew, file=sys.stderr)
 for duty in (look_for_alerts, expire_reservations, prune):
     duty()
 """
@@ -117,7 +119,7 @@ def test_nothing_goes_before_its_time(app: Flask, shift: int) -> None:
     everything_is_young()
     alerts_were_looked_for()
     before = counts()
-    elsewhere(app, shift, "trusting")
+    said = elsewhere(app, shift, "trusting")
     assert counts() == before
     assert db.session.query(AlertRun).count() == 1
     made = db.session.query(Asset).filter_by(name="Made there").one()
@@ -125,8 +127,13 @@ def test_nothing_goes_before_its_time(app: Flask, shift: int) -> None:
     assert sent is not None
     event = db.session.get(Event, sent.event_id)
     assert event is not None
-    for time in (made.created_at, sent.created_at, event.occurred_at):
+    told_at, told_skew = next(line for line in said.splitlines() if "Facts:" in line).split()[-2:]
+    for time in (
+        *(made.created_at, sent.created_at, event.occurred_at),
+        datetime.fromisoformat(told_at),
+    ):
         assert abs(time - utcnow()) < MINUTE
+    assert abs(float(told_skew) + shift) < 60
     row = db.session.query(Process).filter_by(kind=heartbeats.WEB).one()
     assert abs(row.skew + shift) < 60
 

@@ -1,5 +1,6 @@
 """What becomes of a delivery whose attempt was cut off: it goes again, or this was the last."""
 
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -100,3 +101,12 @@ def test_what_has_arrived_meanwhile_stays_so_when_its_last_lease_runs_out(hook: 
     after = stored(delivery)
     assert (after["status"], after["reason"], after["attempts"]) == ("delivered", None, 11)
     assert counted() == []
+
+
+def test_a_lease_lasts_to_its_last_moment_and_not_beyond(hook: Hook) -> None:
+    until = utcnow()
+    lease(make_delivery(hook), until=until)
+    with writing() as current:
+        connection, ids = current.connection(), [hook.id]
+        assert leases.settle_ended(connection, ids, until - timedelta(milliseconds=1)) == 0
+        assert leases.settle_ended(connection, ids, until) == 1

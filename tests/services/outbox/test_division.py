@@ -18,8 +18,9 @@ from portal.services.core import heartbeats
 from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import claim as dispatch_claim
 from portal.services.outbox import division, reach_rows
-from portal.services.outbox.division import Division
+from portal.services.outbox.division import Division, Share
 from portal.services.outbox.due import find_wanted
+from portal.services.outbox.reach_rows import Machines
 from tests.jobs.pump.delivery_clock import ask_for_retry, attempts, deliveries, make_due
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_webhook, publish
@@ -104,6 +105,19 @@ def test_each_takes_its_own_and_all_together_take_everything(count: int) -> None
     taken = [each.claim() for each in senders(count)]
     assert all(taken)
     assert sorted(chain.from_iterable(taken)) == hooks
+
+
+@pytest.mark.usefixtures("divided")
+def test_in_whatever_order_they_are_read_each_has_its_own() -> None:
+    runs = UUID(int=1), UUID(int=9)  # a set of these two is walked in the order in which it is made
+    shares = []
+    for own, read in zip(runs, (runs, reversed(runs)), strict=True):
+        each = Division(own)
+        with writing() as current:
+            machines = Machines(frozenset({"m1", "m2"}), frozenset(), frozenset(list(read)))
+            each.refresh(current.connection(), machines)
+        shares.append(each.share)
+    assert shares == [Share(0, 2), Share(1, 2)]
 
 
 @pytest.mark.usefixtures("divided")

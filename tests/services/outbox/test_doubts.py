@@ -43,12 +43,15 @@ def test_of_more_than_it_can_knock_at_those_go_first_whose_turn_came_first(
     monkeypatch.setattr(reach_rows, "PROBES_AT_ONCE", 2)
     at = now()
     last, first, second = (doubt("m1", since=at - number * MINUTE) for number in (1, 3, 2))
+    began = now()
     with writing() as current:
         turns = [
             [each.webhook_id for each in reach_rows.take_turns(current.connection(), "m1")]
             for _ in range(3)
         ]
     assert turns == [[first, second], [last], []]
+    turn = timedelta(seconds=15)  # in which no other process of the machine takes them
+    assert all(began <= each.until - turn <= now() for each in doubts())
 
 
 def test_what_was_refuted_once_stays_so_when_others_fail_there_as_well() -> None:
@@ -173,4 +176,22 @@ def test_what_answered_before_it_left_anything_to_others_is_not_heard_of_since()
     second.knock(reached=True)
     first.look()
     assert not first.reach.takes(down.id)
+    assert first.reach.is_wary_of(well.id)
+
+
+def test_what_it_has_heard_of_is_forgotten_once_it_leaves_nothing_to_others() -> None:
+    first, second = machines(2)
+    down, well = make_webhook(), make_webhook()
+    for _ in range(2):
+        publish()
+    claims = first.claim()
+    of_one = [each for each in claims if each.webhook.id == down.id]
+    first.write_down(unreached(of_one[0]))
+    first.write_down(*(ended(each) for each in claims if each.webhook.id == well.id))
+    assert not first.reach.is_wary_of(well.id)
+    second.fail()
+    first.look()  # nothing is left to anybody now
+    first.write_down(unreached(of_one[1]))
+    second.knock(reached=True)
+    first.look()
     assert first.reach.is_wary_of(well.id)

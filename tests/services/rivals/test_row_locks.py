@@ -9,20 +9,28 @@ from uuid import UUID
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 
 from portal.engine.reasons import Reason
+from portal.extensions import db
 from portal.lib.clock import utcnow
+from portal.models.audit import AuditEntry
+from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook
+from portal.services.bulk_retry import selection as bulk_retry_selection
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
 from portal.services.core.permissions import Actor
 from portal.services.core.unit_of_work import writing
 from portal.services.deliveries import retry as delivery_retry
+from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from portal.services.deliveries.problems.chosen import dismiss_chosen
 from portal.services.deliveries.problems.dismissal import dismiss
+from portal.services.outbox.removal import remove_deliveries
 from portal.services.tasks import leases as task_leases
-from portal.services.webhooks import sample_deliveries
-from tests.support.database.rivals import Rival
+from portal.services.webhooks import activation, sample_deliveries
+from portal.services.webhooks.activation import HeldChoice
+from tests.support.database.rivals import Rival, meanwhile
 from tests.support.deliveries import make_delivery, stored
 from tests.support.factories import Hook, make_user, make_webhook, publish
 
@@ -79,6 +87,58 @@ def test_whoever_has_the_webhooks_row_goes_first(
     with writing() as current:
         current.get(Webhook, hook.id, with_for_update={"key_share": True})
         rival.begin()
+    rival.finish()
+
+
+def test_what_is_removed_meanwhile_is_not_told_of_as_sent(app: Flask) -> None:
+    """Retention takes the deliveries' rows alone."""
+    ana, hook = make_user().actor, make_webhook(state="off")
+    make_delivery(hook, status="held")
+    turn_on = partial(activation.turn_on, ana, hook.public_id, HeldChoice.SEND)
+    meanwhile(app, turn_on, lambda current: remove_deliveries(current, select(Delivery.id)))
+    (entry,) = db.session.scalars(select(AuditEntry)).all()
+    assert entry.changes == {"status": {"from": "Off", "to": "Active"}}
+
+
+def a_bulk_retry_goes_on() -> Callable[[], object]:
+    """Of all that failed; it has collected already."""
+    failed = LogFilter(status=StatusFilter.FAILED)
+    choice = Selection(wanted=failed, newest=bulk_retry_selection.newest_now())
+    bulk_retry_task.start(make_user().actor, choice)
+    turn = task_leases.claim()
+    assert turn is not None
+    assert task_leases.advance(turn, bulk_retry_task.KIND)
+    return partial(task_leases.advance, turn, bulk_retry_task.KIND)
+
+
+@pytest.mark.parametrize(
+    ("verb", "columns"),
+    [
+        (a_bulk_retry_goes_on, {}),
+        (lambda: publish, {"in_order": True}),
+        (lambda: publish, {"state": "off"}),
+    ],
+    ids=["bulk retry", "in order", "off"],
+)
+def test_who_takes_several_webhooks_takes_them_in_the_order_of_their_ids(
+    app: Flask,
+    database_kind: str,
+    verb: Callable[[], Callable[[], object]],
+    columns: dict[str, object],
+) -> None:
+    """Else two would wait for each other."""
+    if database_kind == "sqlite":
+        pytest.skip("there one writes at a time")
+    first, second = (make_webhook(**columns) for _ in range(2))
+    for each in (first, second):
+        make_delivery(each, status="failed", reason="server")
+    rival = Rival(app, verb())
+    with writing() as current:
+        current.get_one(Webhook, first.id).name = "Now the last in the table"
+    with writing() as current:
+        current.get(Webhook, first.id, with_for_update={"key_share": True})
+        rival.begin()
+        current.get(Webhook, second.id, with_for_update={"key_share": True, "nowait": True})
     rival.finish()
 
 

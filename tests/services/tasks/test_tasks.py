@@ -64,6 +64,9 @@ class Counting:
         job.work({"counting": self.kind}, seconds)
 
 
+NO_KIND = Kind(name="counting", permission="assets.edit", step=lambda *_: tasks.DONE)
+
+
 def start(total: int = 60) -> Task:
     with writing() as current:
         return tasks.start(current, SYSTEM, "counting", total=total)
@@ -120,10 +123,13 @@ def test_it_queues_a_job_with_the_agreed_life(redis: Redis) -> None:
     assert 800 < redis.ttl(found.key) <= 900
 
 
-def test_a_kind_that_nobody_knows_fails_in_words(app: Flask) -> None:
-    task = start()
-    job.work({})
+def test_a_kind_that_nobody_knows_fails_in_words_and_holds_up_no_other(app: Flask) -> None:
+    with writing() as current:
+        task = tasks.start(current, SYSTEM, "unknown", total=1)
+    other = start()
+    Counting().work()
     assert (fresh(task).state, fresh(task).error) == (TaskState.FAILED, task_leases.GIVEN_UP)
+    assert fresh(other).state == TaskState.DONE
 
 
 def test_the_sweep_rings_for_what_is_due_and_for_nothing_else(redis: Redis) -> None:
@@ -198,10 +204,24 @@ def test_an_error_is_tried_again_later_and_given_up_after_five_turns(app: Flask)
     counting.work()
     assert (counting.steps, counting.ended) == (task_leases.MOST_FAILURES, 1)
     assert (fresh(task).state, fresh(task).error) == (TaskState.FAILED, task_leases.GIVEN_UP)
+
+
+def test_what_begins_again_begins_at_once_with_nothing_of_what_was(redis: Redis) -> None:
+    task = start()
+    later = database_now(db.session.connection()) + timedelta(hours=1)
+    with writing() as current:
+        tasks.end(current, tasks.locked(current, task.public_id), NO_KIND, TaskState.FAILED, "Bad")
+    begun = {"cursor": {"next": 9}, "counts": {"counted": 9}, "done": 9, "failures": 5}
+    be_due(due_at=later, stopped_by="Ana", **begun)
+    redis.flushall()  # whoever started it has rung
     with writing() as current:
         tasks.begin_again(current, tasks.locked(current, task.public_id))
+    anew = fresh(task)
+    assert (anew.state, anew.done, anew.failures) == (TaskState.RUNNING, 0, 0)
+    assert (anew.cursor, anew.counts, anew.error) == ({}, {}, "")
+    assert (anew.stopped_by, anew.finished_at, queued(redis)) == (None, None, 1)
     Counting().work()
-    assert (fresh(task).state, fresh(task).error) == (TaskState.DONE, "")
+    assert fresh(task).params["seen"] == list(range(60))
 
 
 def test_an_error_now_and_then_is_forgiven(app: Flask) -> None:
@@ -263,7 +283,7 @@ def test_it_waits_pauses_and_goes_on(app: Flask) -> None:
     assert fresh(task).state == TaskState.PAUSED
     be_due()
     assert not task_leases.has_due()
-    tasks.resume(SYSTEM, task.public_id, kind)
+    be_due(state=TaskState.RUNNING)
     job.work({"counting": kind})
     assert fresh(task).state == TaskState.DONE
 

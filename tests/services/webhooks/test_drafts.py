@@ -251,20 +251,22 @@ def test_names_are_unique_among_what_is_saved_alone(ana: Person) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "event", "sentence"),
+    ("changes", "event", "field", "sentence"),
     [
-        ({"name": ""}, CREATED, "Enter the webhook name"),
-        ({"url": "http://10.1.2.3/"}, CREATED, "not a public address"),
-        ({"events": ()}, CREATED, "at least one event"),
-        ({"headers": (("Host", "x"),)}, CREATED, "set by the portal"),
-        ({}, "asset.exploded", "Choose an event"),
+        ({"name": ""}, CREATED, "name", "Enter the webhook name"),
+        ({"url": "http://10.1.2.3/"}, CREATED, "url", "not a public address"),
+        ({"events": ()}, CREATED, "events", "at least one event"),
+        ({"secret_mode": SecretMode.OWN, "secret": "a"}, CREATED, "secret", "characters in"),
+        ({"headers": (("Host", "x"),)}, CREATED, "headers", "set by the portal"),
+        ({}, "asset.exploded", "event", "Choose an event"),
     ],
 )
 def test_what_cannot_be_saved_cannot_be_tested(
-    ana: Person, changes: dict[str, Any], event: str, sentence: str
+    ana: Person, changes: dict[str, Any], event: str, field: str, sentence: str
 ) -> None:
-    with pytest.raises(Refusal, match=sentence):
+    with pytest.raises(Refusal, match=sentence) as refused:
         drafts.send_test(ana.actor, uuid4(), values(**changes), event)
+    assert refused.value.field == field
     assert count(Webhook) == 0
 
 

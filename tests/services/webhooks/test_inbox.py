@@ -9,6 +9,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import update
 
+from portal.engine.signing.signatures import standard_signature
 from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.models.inbox import InboxMessage
@@ -19,7 +20,7 @@ from portal.services.core.refusals import NotAllowed
 from portal.services.core.unit_of_work import writing
 from portal.services.operations import cleanup
 from portal.services.webhooks import crud
-from portal.services.webhooks.inbox import messages
+from portal.services.webhooks.inbox import messages, signatures
 from portal.services.webhooks.inbox.address import (
     inbox_url,
     opening,
@@ -123,6 +124,16 @@ def test_it_says_whether_both_signatures_are_good(opened: UUID) -> None:
     assert (changed.house, changed.standard) == ("wrong", "wrong")
     unsigned = receive(opened, signed(None))
     assert (unsigned.house, unsigned.standard) == ("missing", "missing")
+
+
+@pytest.mark.parametrize(("sent_at", "standard"), [(10**11 - 1, "good"), (10**11, "wrong")])
+def test_a_time_of_sending_has_eleven_figures_at_most(sent_at: int, standard: str) -> None:
+    headers = [
+        ("Webhook-Signature", standard_signature(BODY, OTHER, message_id="m", sent_at=sent_at)),
+        ("Webhook-Id", "m"),
+        ("Webhook-Timestamp", str(sent_at)),
+    ]
+    assert signatures.judge_standard(headers, BODY, ["not this one", OTHER]) == standard
 
 
 @pytest.mark.parametrize("sent", ["", "soon", "-1", "9" * 40, "١٢"])

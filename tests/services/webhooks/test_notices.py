@@ -13,6 +13,7 @@ import trustme
 from flask import Flask
 from sqlalchemy import update
 
+from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.models.webhooks import Notice, OffReason, Webhook, WebhookState
 from portal.services.core import heartbeats
@@ -201,6 +202,20 @@ def test_what_may_have_arrived_is_not_told_again_within_the_hour(server: MailSer
     assert emails.send_due() == 2
 
 
+def test_no_transaction_is_open_while_the_mail_server_is_talked_to(server: MailServer) -> None:
+    make_user()
+    failing()
+    current, seen = db.session(), list[bool]()
+
+    def look(talk: Session) -> None:
+        seen.append(current.in_transaction())
+        talk.be_rude()
+
+    server.odd_answers["MAIL"] = look
+    assert emails.send_due() == 0
+    assert seen == [False]
+
+
 def test_an_answer_that_never_ends_is_left(
     server: MailServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -253,10 +268,11 @@ def test_without_a_mail_server_nothing_is_tried(app: Flask) -> None:
 
 
 def test_a_password_is_not_sent_in_the_open(server: MailServer, app: Flask) -> None:
+    server.odd_answers["EHLO"] = lambda talk: talk._say("250-fine\r\n250 AUTH PLAIN")
     url = server.url.replace("smtp://", "smtp://portal:hush@")
-    with pytest.raises(mailer.MailError):
+    with pytest.raises(mailer.MailError, match="no TLS"):
         mailer.send(replace(app.extensions["settings"], smtp_url=url), ["a@example.com"], "x", "x")
-    assert server.messages == []
+    assert (server.messages, server.signed_in) == ([], [])
 
 
 @pytest.fixture

@@ -30,6 +30,32 @@ def test_its_last_delivery_is_the_youngest_of_its_own_that_is_no_test(app: Flask
     }
 
 
+def test_it_is_said_whether_any_of_its_own_did_not_arrive_for_good_or_so_far(app: Flask) -> None:
+    every: dict[str, list[dict[str, Any]]] = {
+        "A": [{"status": "failed"}, {"status": "delivered"}, {"status": "failed"}],
+        "B": [{"status": "retrying"}, {"status": "retrying"}],
+        "C": [{"status": "delivered"}, {"status": "waiting"}, {"status": "stopped"}],
+        "D": [{"status": "failed", "priority": Priority.TEST}, {"status": "held"}],
+    }
+    for name, deliveries in every.items():
+        hook = make_webhook(name=name)
+        for columns in deliveries:
+            make_delivery(hook, **columns)
+    rows = queries.list_webhooks(order=queries.WebhookOrder.NAME).rows
+    found = {row.name: row.has_missing for row in rows}
+    assert found == {"A": True, "B": True, "C": False, "D": False}
+
+
+def test_when_we_turn_it_off_is_told_as_long_as_it_is_on(app: Flask) -> None:
+    since = utcnow() - timedelta(days=4, hours=12)
+    fails: dict[str, Any] = {"failures_in_row": 50, "failing_since": since}
+    on, off = make_webhook(**fails), make_webhook(state=WebhookState.OFF, **fails)
+    ends = {row.public_id: row.turns_off_at for row in queries.list_webhooks().rows}
+    assert ends == {on.public_id: since + timedelta(days=5), off.public_id: None}
+    assert queries.show(on.public_id).turns_off_at == since + timedelta(days=5)
+    assert queries.show(off.public_id).turns_off_at is None
+
+
 def test_those_in_trouble_are_named_in_the_order_of_their_names(app: Flask) -> None:
     hour_ago = utcnow() - timedelta(hours=1)
     off = {"state": WebhookState.OFF, "off_reason": OffReason.GONE, "off_at": utcnow()}

@@ -61,6 +61,12 @@ def edit(ana: Person, hook: Hook, **changes: object) -> None:
     crud.edit(ana.actor, hook.public_id, stored(hook).version, values(hook, **changes))
 
 
+def try_form(ana: Person, hook: Hook, **changes: object) -> bool:
+    """Test what would be saved."""
+    entered = values(hook, **changes)
+    return drafts.send_test(ana.actor, uuid4(), entered, "asset.created", edits=hook.public_id)
+
+
 def test_the_portal_starts_again_and_found_keys_mend_it(keys: Keys, ana: Person) -> None:
     signed, headed = make_webhook(secret="the secret of it"), make_webhook(headers=HEADERS)
     bare, off = make_webhook(), make_webhook(secret="another secret", state="off")
@@ -112,8 +118,14 @@ def test_the_form_survives_it_and_new_ones_replace_what_is_closed(keys: Keys, an
     assert webhook_queries.show(hook.public_id).closed == ("secret key", "custom headers")
     edit(ana, hook, in_order=True)  # nothing entered: it stays for keys that are found
     assert sealed(hook) == before
-    with pytest.raises(SecretsClosed):
-        drafts.send_test(ana.actor, uuid4(), values(hook), "asset.created", edits=hook.public_id)
+    for entered, missing in (
+        ({}, "secret key and custom headers"),
+        ({"secret_mode": SecretMode.GENERATE}, "custom headers"),
+        ({"headers": HEADERS}, "secret key"),
+    ):
+        with pytest.raises(SecretsClosed, match=f"^The stored {missing} cannot"):
+            try_form(ana, hook, **entered)
+    assert try_form(ana, hook, headers=HEADERS, secret_mode=SecretMode.NONE)
     edit(ana, hook, secret_mode=SecretMode.GENERATE)
     assert stored(hook).old_secret_enc is None  # what does not open does not go on signing
     with pytest.raises(SecretsClosed, match=r"^The stored custom headers cannot"):
