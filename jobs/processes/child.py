@@ -87,7 +87,7 @@ class LineReader:
             return True
         *lines, self._rest = (self._rest + data).split(b"\n")
         if self._rest and (not data or len(self._rest) > 65_536):
-            lines, self._rest = [self._rest], b""  # there are no others: it has all that was read
+            lines, self._rest = [*lines, self._rest], b""
         for line in lines:
             self._write(self._name, line.decode(errors="replace").rstrip())
         return bool(data)
