@@ -1,0 +1,72 @@
+"""Which of the tests' processes takes which tests, and when.
+
+Some tests compute, others wait most of their time for processes, servers and clocks. Were those
+that wait begun together, all processes would wait with them: so every other process begins with
+them, and takes what computes when none is left; the others the other way round.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from xdist.scheduler import LoadFileScheduling
+from xdist.workermanage import WorkerController
+
+# Files of faults that one running portal on each database serves.
+SHARING: Final = {
+    *("test_database.py", "test_imports.py", "test_kills.py", "test_saves.py", "test_valkey.py"),
+    *("test_rolling_restart.py", "test_locked_row.py", "test_naming.py", "test_switch.py"),
+    "test_chaos.py",
+}
+WAITING: Final = ("faults/", "portal on ", "jobs/", "engine/http/", "browser/test_first_run.py")
+LONG_FIRST: Final = (
+    "faults/",
+    "browser/every_page/test_every_page.py",
+    "jobs/processes/",
+    "browser/",
+    "jobs/",
+    "engine/http/",
+    "services/demo/",
+    "services/erasure/",
+    "services/core/",
+    "web/home/",
+    "web/help/",
+    "web/frame/",
+)
+
+
+def place(path: str) -> int:
+    """Where a file of tests stands (from the folder of tests): what takes longest begins, lest one
+    process ends with it alone."""
+    places = (n for n, start in enumerate(LONG_FIRST) if path.startswith(start))
+    return next(places, len(LONG_FIRST))
+
+
+class TogetherScheduling(LoadFileScheduling):
+    """Keeps the tests of a file in one process, for they share servers; those that hurt a portal
+    which files share, with all of that portal. (Groups by mark need what pytest 9.2 took away.)"""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, test = nodeid.partition("::")
+        if Path(file).name not in SHARING or "faults" not in file:
+            return file
+        return f"portal on {'postgres' if 'postgres' in test else 'sqlite'}"
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        queue: Any = self.workqueue
+        queue.move_to_end(_chosen(list(queue), _is_for_waiting(node.gateway.id)), last=False)
+        super()._assign_work_unit(node)
+
+
+def _chosen(scopes: Sequence[str], is_for_waiting: bool) -> str:
+    """The first of its own kind, or of the other when none is left."""
+    return next((each for each in scopes if _waits(each) is is_for_waiting), scopes[0])
+
+
+def _waits(scope: str) -> bool:
+    return scope.removeprefix("tests/").startswith(WAITING)
+
+
+def _is_for_waiting(process: str) -> bool:
+    """Whether this process (gw0, gw1 …) begins with what waits."""
+    return int(process.removeprefix("gw")) % 2 == 1
