@@ -207,7 +207,7 @@ class WebhookForm(PortalForm):
         ticks = (self.url_is_secret, self.in_order)
         pairs += [(field.name, "y") for field in ticks if field.data]
         for row in self.rows:
-            pairs += [(row.name.name, row.name.data or ""), (row.kept.name, row.kept.data or "")]
+            pairs += [(row.name.name, row.name.data), (row.kept.name, row.kept.data)]
         return pairs
 
     @property
