@@ -219,6 +219,34 @@ def test_the_search_takes_no_word_for_a_longer_one(support: Pages) -> None:
     assert found(support, "time zone")[0] == "/help/running#zones"
 
 
+@pytest.mark.parametrize(
+    ("question", "first"),
+    [
+        ("port", [f"{STATUS_PAGE}#refused", f"{STATUS_PAGE}#internal"]),
+        ("receive", ["/help/register#stock", f"{STATUS_PAGE}#conflict", "/inbox"]),
+        ("changed", ["/help/running#audit", "/help/running#keys", "/help/register#import"]),
+    ],
+)
+def test_the_very_word_comes_before_one_that_is_alike_and_a_title_before_a_text(
+    support: Pages, question: str, first: list[str]
+) -> None:
+    assert found(support, question)[: len(first)] == first
+
+
+@pytest.mark.parametrize(
+    ("question", "places"),
+    [
+        ("users", ["/help/running#roles", "/help/running#signed-in"]),
+        ("checkout", ["/help/register#lend"]),
+        ("lookup", [f"{STATUS_PAGE}#dns", "/help/no-message"]),
+    ],
+)
+def test_a_word_is_alike_that_is_four_letters_long_and_two_longer_at_most(
+    support: Pages, question: str, places: list[str]
+) -> None:
+    assert found(support, question) == places
+
+
 def test_a_search_that_finds_nothing_says_so_and_keeps_what_was_typed(support: Pages) -> None:
     page = support.get("/help", query_string={"q": "<b>xyzzy</b>"})
     assert "Nothing found for “<b>xyzzy</b>”" in page.main
