@@ -237,17 +237,25 @@ def test_it_is_nobody_elses(app: Flask, pages: Pages) -> None:
     assert support.get("/deliveries").rows() == []
 
 
-@pytest.mark.parametrize("is_ticked", [False, True])
+@pytest.mark.parametrize(
+    ("is_ticked", "picked", "tested"),
+    [
+        (False, "asset.lost", "asset.lost"),
+        (True, "asset.broken", "asset.broken"),  # that it does not ask for
+        (False, "", "asset.created"),
+        (False, "asset.nonsense", "asset.created"),
+    ],
+)
 def test_what_was_ticked_and_chosen_is_still_so_when_one_goes_on_editing(
-    pages: Pages, is_ticked: bool
+    pages: Pages, is_ticked: bool, picked: str, tested: str
 ) -> None:
     ticks = {each: "y" for each in ("url_is_secret", "in_order") if is_ticked}
-    chosen = {"events": ["asset.created", "asset.lost"], "test_event": "asset.lost"}
+    chosen = {"events": ["asset.lost", "asset.created"], "test_event": picked}
     fill(pages, "https://erp.example.com/hook", active="yes", **chosen, **ticks)
-    assert session().scalars(select(Delivery.event)).all() == ["asset.lost"]
+    assert session().scalars(select(Delivery.event)).all() == [tested]
     fields = pages.follow("Continue editing").form(NEW).fields
     assert {each for each in ("url_is_secret", "in_order") if each in fields} == set(ticks)
-    assert (fields["active"], fields["test_event"]) == (["yes"], ["asset.lost"])
+    assert (fields["active"], fields["test_event"]) == (["yes"], [tested])
 
 
 def test_a_form_that_was_tested_fills_no_other_webhooks_form(pages: Pages) -> None:
