@@ -12,8 +12,10 @@ from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook
 from portal.services.core import vault
 from portal.services.core.unit_of_work import session
+from portal.services.operations.sending import switch
+from portal.services.outbox.sending_switch import REFUSED
 from portal.services.webhooks import queries as webhook_queries
-from tests.support.factories import make_webhook
+from tests.support.factories import make_user, make_webhook
 from tests.support.html import Node, parse
 from tests.support.pages import Page, Pages
 from tests.support.receiver import Receiver
@@ -184,6 +186,22 @@ def test_what_could_not_be_saved_is_refused_and_kept(pages: Pages) -> None:
     assert not [secret for secret in (SECRET, VALUE) if secret in page.html]
     assert page.form(NEW).fields["name"] == ["Sync to ERP"]
     assert session().scalars(select(Webhook)).all() == []
+
+
+def test_what_only_the_register_can_refuse_is_told_in_the_form(pages: Pages) -> None:
+    make_webhook(name="Sync to ERP")
+    make_webhook(name="Sync to DMS")
+    page = fill(pages, "https://erp.example.com/")
+    taken = "There is already a webhook called “{}”. Use another name"
+    assert (page.status, page.h1) == (400, "Add a webhook")
+    assert page.errors == [taken.format("Sync to ERP")]
+    assert page.form(NEW).fields["url"] == ["https://erp.example.com/"]
+    page = try_out(pages, page, name="sync to dms")
+    assert page.errors == [taken.format("Sync to DMS")]
+    switch.stop(make_user().actor)
+    page = try_out(pages, page, name="Sync")
+    assert (page.status, page.errors) == (400, [REFUSED.removesuffix(".")])
+    assert session().scalars(select(Delivery)).all() == []
 
 
 def test_a_second_press_leads_to_the_same_test(pages: Pages) -> None:
