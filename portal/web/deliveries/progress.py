@@ -16,6 +16,8 @@ from portal.web.frame.wording import moment, near_time, plural, to_the_second
 
 # A retry this near is worth waiting for on the page.
 SOON: Final = timedelta(seconds=15)
+# What comes before that is said to come now: of its time one would read that it was just now.
+A_SECOND: Final = timedelta(seconds=1)
 NO_RETRY: Final = "None left"
 ONCE_ON: Final = "Only once the webhook is on"
 ONCE_STARTED: Final = "Once sending is started again"
@@ -134,7 +136,7 @@ def left_alone(delivery: DeliveryDetail) -> str:
 def next_attempt(delivery: DeliveryDetail) -> str:
     """When the next attempt is due: "now", "in 4 minutes", or the time."""
     at = delivery.next_try_at
-    return "now" if at <= delivery.now else moment(at, delivery.now).text
+    return "now" if at < delivery.now + A_SECOND else moment(at, delivery.now).text
 
 
 def _why_waiting(delivery: DeliveryDetail) -> str:
