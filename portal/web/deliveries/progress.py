@@ -7,6 +7,7 @@ from typing import Final
 from portal.engine.health import has_asked
 from portal.engine.reasons import Reason, title
 from portal.engine.retry_policy import AttemptKind
+from portal.lib.durations import is_now
 from portal.services.core.unit_of_work import session
 from portal.services.deliveries.delays import Delay, find_delay
 from portal.services.deliveries.detail import DeliveryDetail
@@ -16,8 +17,6 @@ from portal.web.frame.wording import moment, near_time, plural, to_the_second
 
 # A retry this near is worth waiting for on the page.
 SOON: Final = timedelta(seconds=15)
-# What comes before that is said to come now: of its time one would read that it was just now.
-A_SECOND: Final = timedelta(seconds=1)
 NO_RETRY: Final = "None left"
 ONCE_ON: Final = "Only once the webhook is on"
 ONCE_STARTED: Final = "Once sending is started again"
@@ -136,7 +135,7 @@ def left_alone(delivery: DeliveryDetail) -> str:
 def next_attempt(delivery: DeliveryDetail) -> str:
     """When the next attempt is due: "now", "in 4 minutes", or the time."""
     at = delivery.next_try_at
-    return "now" if at < delivery.now + A_SECOND else moment(at, delivery.now).text
+    return "now" if is_now(at, delivery.now) else moment(at, delivery.now).text
 
 
 def _why_waiting(delivery: DeliveryDetail) -> str:
