@@ -54,6 +54,10 @@ def test_what_cannot_be_saved_is_said_and_kept(kind: NamedList, pages: Pages) ->
     page = pages.submit(page.form(), name="TOOLS")
     assert page.errors == [f"There is already a {kind.one} “TOOLS”. Choose another name"]
     assert page.form().fields["name"] == ["TOOLS"]
+    other = make(kind, "Other")
+    page = pages.submit(pages.get(f"/{kind.many}/{other}/edit").form(), name="Tools")
+    assert page.errors == [f"There is already a {kind.one} “Tools”. Choose another name"]
+    assert (page.status, page.form().fields["name"]) == (400, ["Tools"])
 
 
 def test_a_late_rename_shows_both_names(kind: NamedList, pages: Pages) -> None:
