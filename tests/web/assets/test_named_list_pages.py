@@ -30,6 +30,7 @@ def test_a_person_adds_renames_and_deletes_a_name(kind: NamedList, pages: Pages)
     assert f"No {kind.many} yet" in pages.get(home).main
     page = pages.submit(pages.get(f"{home}/new").form(), name="Tools")
     assert page.path == home
+    assert f"{kind.one.capitalize()} “Tools” added." in page.text
     assert page.rows()[0][:2] == ["Tools", "0"]
     public_id = named_lists.choices(kind)[0][1]
     page = pages.submit(pages.get(f"{home}/{public_id}/edit").form(), name="Power tools")
