@@ -302,6 +302,8 @@ def test_saving_without_a_change_says_so(pages: Pages) -> None:
     path = f"/settings/webhooks/{hook.public_id}/edit"
     assert "Nothing was changed." in pages.submit(pages.get(path).form(path)).main
     assert the_webhook().version == 1
+    page = pages.submit(pages.get(path).form(path), name="Another", version=None)
+    assert (page.status, the_webhook().version) == (409, 1)
 
 
 def test_the_history_says_what_changed_and_no_secret(pages: Pages) -> None:
