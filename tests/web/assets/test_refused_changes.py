@@ -6,7 +6,10 @@ from flask import Flask
 from portal.models.assignments import Staff
 from portal.services.assets import named_lists
 from portal.services.core.permissions import SYSTEM
+from portal.services.core.refusals import NotAllowed, NotFound, Refusal, Stale
 from portal.services.core.unit_of_work import session
+from portal.web.forms.base import PortalForm
+from portal.web.forms.refusals import refusals_in
 from tests.services.actions.plan_examples import make_maintenance, make_reservation
 from tests.support.factories import make_asset, make_staff
 from tests.support.pages import Pages
@@ -66,3 +69,17 @@ def test_what_does_not_say_which_version_it_changes(pages: Pages) -> None:
     for path in paths:
         page = pages.submit(pages.get(path).form(), name="Another", version="")
         assert (page.status, page.rows()[0][2]) == (409, "Another"), path
+
+
+@pytest.mark.parametrize("kind", [NotFound, NotAllowed, Stale])
+def test_what_has_a_page_of_its_own_is_not_said_in_the_form(
+    app: Flask, kind: type[Refusal]
+) -> None:
+    with app.test_request_context():
+        form = PortalForm()
+        with pytest.raises(kind), refusals_in(form):
+            raise kind("No.")
+        assert form.form_errors == []
+        with refusals_in(form):
+            raise Refusal("No.")
+        assert form.form_errors == ["No."]
