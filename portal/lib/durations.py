@@ -36,6 +36,11 @@ def relative(then: datetime, now: datetime) -> str:
     return f"in {length}" if seconds > 0 else f"{length} ago"
 
 
+def is_now(at: datetime, now: datetime) -> bool:
+    """Whether what is to come at that time comes now: it is over, or not even a second away."""
+    return (at - now).total_seconds() < 1
+
+
 def _one_unit(seconds: float) -> str:
     for size, word in ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute")):
         if seconds >= size:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urldefrag, urljoin, urlsplit
 
-from flask import Flask, has_app_context
+from flask import Flask, has_app_context, message_flashed
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
@@ -22,6 +22,8 @@ from tests.support.lint.page_lint import breaches
 
 REDIRECTS = {301, 302, 303, 307, 308}
 MOST_REDIRECTS = 5
+# The kinds of message that the frame of pages has a colour and an icon for (templates/base.html).
+FLASHED = {"success", "info", "warning", "error"}
 
 # What is sent: one value a name, or several for a repeated field.
 Values = Mapping[str, Any]
@@ -216,6 +218,12 @@ class Pages:
                 return form.hidden
         tokens = [form.hidden["csrf_token"] for form in forms if "csrf_token" in form.hidden]
         return {"csrf_token": tokens[0]} if tokens else {}
+
+
+@message_flashed.connect
+def _has_a_colour(_app: Flask, *, message: str, category: str) -> None:
+    """Of a kind that it does not know, a page tells as of mere information."""
+    assert category in FLASHED, f"{message!r} is told as {category!r}"
 
 
 def _page_of(response: TestResponse, path: str) -> tuple[Page, list[str]]:

@@ -30,7 +30,7 @@ class Recent:
         """So many seconds or fewer were enough for that share of them; 0 without any."""
         if not self.seconds:
             return 0.0
-        return self.seconds[max(0, math.ceil(share * len(self.seconds)) - 1)]
+        return self.seconds[math.ceil(share * len(self.seconds)) - 1]
 
 
 def read_deliveries() -> dict[tuple[str, str], int]:

@@ -7,6 +7,7 @@ from typing import Final
 from portal.engine.health import has_asked
 from portal.engine.reasons import Reason, title
 from portal.engine.retry_policy import AttemptKind
+from portal.lib.durations import is_now
 from portal.services.core.unit_of_work import session
 from portal.services.deliveries.delays import Delay, find_delay
 from portal.services.deliveries.detail import DeliveryDetail
@@ -134,7 +135,7 @@ def left_alone(delivery: DeliveryDetail) -> str:
 def next_attempt(delivery: DeliveryDetail) -> str:
     """When the next attempt is due: "now", "in 4 minutes", or the time."""
     at = delivery.next_try_at
-    return "now" if at <= delivery.now else moment(at, delivery.now).text
+    return "now" if is_now(at, delivery.now) else moment(at, delivery.now).text
 
 
 def _why_waiting(delivery: DeliveryDetail) -> str:

@@ -129,9 +129,9 @@ class WebhookForm(PortalForm):
 
     @property
     def event_to_test(self) -> str:
-        """The event to test with: the first of those chosen, unless one was picked."""
+        """The event to test a valid form with: the first of those chosen, unless one was picked."""
         wanted = {self.test_event.data} & set(EVENT_VALUES) or set(self.events.data or ())
-        return next((value for value in EVENT_VALUES if value in wanted), EVENT_VALUES[0])
+        return next(value for value in EVENT_VALUES if value in wanted)
 
     @property
     def own_secret(self) -> str:
@@ -207,7 +207,7 @@ class WebhookForm(PortalForm):
         ticks = (self.url_is_secret, self.in_order)
         pairs += [(field.name, "y") for field in ticks if field.data]
         for row in self.rows:
-            pairs += [(row.name.name, row.name.data or ""), (row.kept.name, row.kept.data or "")]
+            pairs += [(row.name.name, row.name.data), (row.kept.name, row.kept.data)]
         return pairs
 
     @property

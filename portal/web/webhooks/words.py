@@ -7,7 +7,7 @@ from typing import Final
 from portal.engine.events.catalogue import CATALOGUE, GROUPS, EventType, event_type
 from portal.engine.health import PATIENCE_IN_WORDS, has_asked
 from portal.engine.reasons import Reason, explain, title
-from portal.lib.durations import relative
+from portal.lib.durations import is_now, relative
 from portal.models.webhooks import OffReason
 from portal.services.deliveries.log.rows import LogRow
 from portal.services.deliveries.trends import Trend
@@ -232,4 +232,4 @@ def _next_try(webhook: WebhookDetail, now: datetime) -> str:
     at = webhook.next_try_at
     if at is None or sending_stop():
         return ""
-    return f" Next attempt {relative(at, now)}." if at > now else " Next attempt now."
+    return f" Next attempt {'now' if is_now(at, now) else relative(at, now)}."

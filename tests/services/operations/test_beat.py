@@ -228,6 +228,14 @@ def delete_all(engine: Engine) -> None:
         writer.execute(text("DELETE FROM deliveries"))
 
 
+@pytest.mark.parametrize("kind", [Kind.FULL, Kind.DISK])
+def test_room_that_is_there_again_is_found_by_the_next_beat(engine: Engine, kind: Kind) -> None:
+    beat = Beat(engine, KIND)
+    for _ in range(2):
+        book.note(Trouble(kind, "no space left"))
+        assert (beat.take(), book.present()) == (None, None)
+
+
 class Clock:
     now = 100.0
 

@@ -16,12 +16,17 @@ pytestmark = pytest.mark.usefixtures("app")
 def test_attempts_count_that_ended_in_the_last_five_minutes_and_had_a_connection() -> None:
     delivery = make_delivery(make_webhook(), status="delivered")
     now = database_time(session())
-    for minutes, outcome in ((6, "failed"), (4, "delivered"), (1, "unreached")):
+    for minutes, outcome in (
+        (6, "failed"),
+        (2, "delivered"),
+        (4, "delivered"),
+        (1, "unreached"),
+    ):
         ended = now - timedelta(minutes=minutes)
         times = {"started_at": ended - timedelta(seconds=minutes), "finished_at": ended}
         make_attempt(delivery, outcome=outcome, **times)
     recent = metrics.read_recent()
-    assert (recent.attempts, list(recent.seconds)) == ({("delivered", ""): 1}, [4.0])
+    assert (recent.attempts, list(recent.seconds)) == ({("delivered", ""): 2}, [2.0, 4.0])
 
 
 def test_of_many_the_newest_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,8 @@ from portal.models.planning import Reservation
 from portal.services.alerts import control
 from portal.services.core import heartbeats
 from portal.services.core.time_zones import today
-from portal.services.core.unit_of_work import writing
+from portal.services.core.unit_of_work import NOW, database_time, session, writing
+from portal.services.operations import clock_check
 from tests.conftest import ENVIRONMENT
 from tests.faults.support.machines import wrong_clock
 from tests.services.actions.plan_examples import make_reservation
@@ -165,6 +166,14 @@ def test_a_machine_that_is_a_little_off_still_does(app: Flask) -> None:
     before = counts()["deliveries"]
     elsewhere(app, 240)
     assert counts()["deliveries"] == before - 1
+
+
+def test_a_transaction_that_has_stood_open_is_no_clock_that_is_behind(app: Flask) -> None:
+    del app
+    began = database_time(session()) - timedelta(minutes=10)
+    session().info[NOW] = session().get_transaction(), began
+    clock_check.trust()
+    assert database_time(session()) > began + timedelta(minutes=9)
 
 
 def test_clocks_that_are_in_order_are_each_ones_own(app: Flask) -> None:

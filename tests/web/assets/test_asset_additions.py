@@ -4,7 +4,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from portal.models.assets import Asset, Category
+from portal.models.assets import Asset, Category, Location
 from portal.models.assignments import Assignment, Staff
 from portal.models.audit import AuditEntry
 from portal.services.assets import staff as staff_list
@@ -154,6 +154,17 @@ def test_a_form_asks_only_for_what_its_choices_lack(app: Flask) -> None:
     for slug, parts in (("transfer", ["location"]), ("allocate", ["person"]), ("report-lost", [])):
         buttons = pages.get(f"/assets/{asset_id}/{slug}").form().buttons
         assert [kind for kind, words in ADD.items() if words in buttons] == parts
+
+
+def test_what_a_form_has_no_choice_for_is_not_added(app: Flask) -> None:
+    asset_id = make_asset()
+    pages = visit(app)
+    person = {"new_person-name": "Jonas", "new_person-email": "jonas@example.com"}
+    form = pages.get(f"/assets/{asset_id}/report-lost").form()
+    parts = {**person, "new_location-name": "Attic"}
+    page = pages.submit(form, description="Left in a train", **parts)
+    assert (page.status, page.path) == (200, f"/assets/{asset_id}")
+    assert (how_many(Staff), how_many(Location)) == (0, 0)
 
 
 def test_many_can_be_given_to_somebody_new(app: Flask) -> None:

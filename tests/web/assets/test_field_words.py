@@ -8,14 +8,32 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from portal.models.assets import Asset, AssetKind
-from portal.web.assets.presenter import FieldChange, differences, facts_of, in_words
+from portal.engine.events.catalogue import CATALOGUE
+from portal.engine.events.names import EventGroup
+from portal.models.assets import Action, Activity, Asset, AssetKind
+from portal.web.assets.presenter import FieldChange, differences, facts_of, in_words, lines
 
 
 @pytest.fixture(autouse=True)
 def _asked(app: Flask) -> Iterator[None]:
     with app.test_request_context():
         yield
+
+
+def test_each_step_of_a_timeline_has_words_and_a_colour_of_its_own() -> None:
+    alerts = {each.value for each in CATALOGUE if each.group is EventGroup.ALERTS}
+    steps = {*map(str, Action), *alerts} - {Action.REASSIGN}  # which is taken back and given
+    activities = [Activity(action=each, changes={}, note="", actor_name="Ana") for each in steps]
+    told = {line.title: line.tone for line in lines(activities)}
+    assert len(told) == len(steps)
+    assert set(told.values()) == {"success", "info", "warning", "danger"}
+    assert {title for title, tone in told.items() if tone == "danger"} == {
+        "Deleted",
+        "Reported lost",
+        "Reported broken",
+        "Disposed of",
+        "Alert: not returned in time",
+    }
 
 
 @pytest.mark.parametrize(

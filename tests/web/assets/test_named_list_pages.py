@@ -30,6 +30,7 @@ def test_a_person_adds_renames_and_deletes_a_name(kind: NamedList, pages: Pages)
     assert f"No {kind.many} yet" in pages.get(home).main
     page = pages.submit(pages.get(f"{home}/new").form(), name="Tools")
     assert page.path == home
+    assert f"{kind.one.capitalize()} “Tools” added." in page.text
     assert page.rows()[0][:2] == ["Tools", "0"]
     public_id = named_lists.choices(kind)[0][1]
     page = pages.submit(pages.get(f"{home}/{public_id}/edit").form(), name="Power tools")
@@ -54,6 +55,10 @@ def test_what_cannot_be_saved_is_said_and_kept(kind: NamedList, pages: Pages) ->
     page = pages.submit(page.form(), name="TOOLS")
     assert page.errors == [f"There is already a {kind.one} “TOOLS”. Choose another name"]
     assert page.form().fields["name"] == ["TOOLS"]
+    other = make(kind, "Other")
+    page = pages.submit(pages.get(f"/{kind.many}/{other}/edit").form(), name="Tools")
+    assert page.errors == [f"There is already a {kind.one} “Tools”. Choose another name"]
+    assert (page.status, page.form().fields["name"]) == (400, ["Tools"])
 
 
 def test_a_late_rename_shows_both_names(kind: NamedList, pages: Pages) -> None:

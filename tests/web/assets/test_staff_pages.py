@@ -32,6 +32,7 @@ def test_the_empty_list_leads_to_the_first_person(pages: Pages) -> None:
     assert "Nobody yet" in page.main
     page = add(pages, name="Maria Lopez", email="maria@example.com", department="Sales")
     assert page.h1 == "Maria Lopez"
+    assert "Maria Lopez was added." in page.text
     assert "Has nothing now." in page.main
     page = pages.get("/staff")
     assert page.rows() == [["Maria Lopez", "maria@example.com", "Sales", "Nothing"]]
@@ -91,4 +92,4 @@ def test_two_editors_see_both_versions(pages: Pages) -> None:
     assert page.status == 409
     assert page.rows() == [["Name", "Maria Cruz", "Maria Lopez"]]
     page = pages.submit(page.form(), "Save my version")
-    assert page.h1 == "Maria Lopez"
+    assert (page.h1, "Saved." in page.text) == ("Maria Lopez", True)

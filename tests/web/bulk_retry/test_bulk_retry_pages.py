@@ -117,7 +117,9 @@ def test_progress_what_did_not_arrive_and_the_report(support: Pages) -> None:
     assert "2 of 3 finished. 1 delivered, 1 failed." in page.main
     assert "You can leave this page" in page.main
     assert [row[2:] for row in page.rows()] == [["Failed", "Server error (500)"]]
-    page = support.submit(page.form(f"{page.path}/stop"))
+    stop = page.form(f"{page.path}/stop")
+    page = support.submit(stop)
+    assert " Stopped. " in page.text
     assert "stopped this after 2 of 3. What was not sent is as before." in page.main
     lines = report(support, page.path)
     assert [line[1] for line in lines] == [
@@ -129,6 +131,8 @@ def test_progress_what_did_not_arrive_and_the_report(support: Pages) -> None:
     assert lines[1][8] == "'=ERP"
     news = support.client.get(f"{page.path}/live").get_json()
     assert (news["stop"], "stopped this" in news["announce"]) == (True, True)
+    page = support.submit(stop)
+    assert ("nothing left to stop" in page.text, " Stopped. " in page.text) == (True, False)
 
 
 def test_a_bulk_retry_of_which_some_failed_is_not_green(support: Pages) -> None:
@@ -155,7 +159,9 @@ def test_a_webhook_that_failed_ten_times_waits_for_go_on(app: Flask, support: Pa
     assert "Interrupted" in page.main
     assert page.h1 == "Retry all with status Failed"
     ana = signed_in(app, make_user(name="Ana Gruber"))
-    page = ana.submit(ana.get(f"{path}/go-on").form(f"{path}/go-on"))
+    go_on = ana.get(f"{path}/go-on").form(f"{path}/go-on")
+    page = ana.submit(go_on)
+    assert " It continues. " in page.text
     work()
     assert stored(made[11])["prior_status"] == "failed"
     # Who continues it is who does it now.

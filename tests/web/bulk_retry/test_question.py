@@ -19,6 +19,8 @@ from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
 from portal.services.core.unit_of_work import writing
 from portal.services.deliveries.log.filters import LogFilter
+from portal.services.operations.sending import switch
+from portal.services.outbox.sending_switch import REFUSED
 from tests.services.bulk_retry.test_bulk_retry import all_that, finish, handed, some, work
 from tests.support.deliveries import change, lease, make_delivery
 from tests.support.factories import make_user, make_webhook
@@ -36,6 +38,15 @@ def support(app: Flask) -> Pages:
 
 def ask(pages: Pages, query: str) -> Page:
     return pages.get(f"/deliveries/retry?{query}")
+
+
+def test_while_all_sending_is_stopped_the_question_comes_again_and_says_so(support: Pages) -> None:
+    (made,) = some(1, make_webhook())
+    page = ask(support, f"delivery={made}")
+    switch.stop(make_user().actor)
+    page = support.submit(page.form())
+    assert (page.status, page.path) == (400, f"/deliveries/retry?delivery={made}")
+    assert page.errors == [REFUSED.removesuffix(".")]
 
 
 def test_each_reason_for_leaving_some_out_is_named_the_most_frequent_first(support: Pages) -> None:

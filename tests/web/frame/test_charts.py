@@ -12,7 +12,7 @@ from portal.services.deliveries.trends import Span, Trend
 from portal.services.outbox import rollups
 from portal.services.outbox.rollups import StatusChange
 from portal.web.frame import charts
-from portal.web.frame.charts import Drawing
+from portal.web.frame.charts import Drawing, Frame
 from tests.support.deliveries import make_delivery
 from tests.support.factories import Hook, make_webhook
 from tests.support.pages import Pages
@@ -96,6 +96,42 @@ def test_the_axis_has_its_numbers_and_each_bar_its_day_below(app: Flask) -> None
     assert [x for x, _ in found.labels] == pytest.approx(middles, abs=0.02)
     lowest = max(y + height for bar in found.bars for _, y, height in bar.parts)
     assert lowest < found.frame.height - found.frame.below + charts.LEAST
+
+
+@pytest.mark.parametrize(
+    ("frames", "size", "edges", "lines"),
+    [
+        (charts.SMALL, [(84, 28)], [(4, 24)], [[]]),
+        (
+            None,
+            [(760, 190), (330, 150)],
+            [(8, 168), (8, 128)],
+            [[(168, "0"), (8, "10"), (88, "5")], [(128, "0"), (8, "10"), (68, "5")]],
+        ),
+    ],
+    ids=["small", "large"],
+)
+def test_the_highest_bar_fills_its_drawing_from_the_upper_edge_to_the_axis(
+    app: Flask,
+    frames: tuple[Frame, ...] | None,
+    size: list[tuple[int, int]],
+    edges: list[tuple[int, int]],
+    lines: list[list[tuple[int, str]]],
+) -> None:
+    now = utcnow()
+    with app.test_request_context():
+        found = charts.days_chart(Trend((Span(now, now, 10, 0, 0),)), frames).drawings
+    assert [(each.frame.width, each.frame.height) for each in found] == size
+    assert [each.bars[0].parts for each in found] == [
+        [("delivered", top, axis - top)] for top, axis in edges
+    ]
+    assert [each.axis for each in found] == [axis for _, axis in edges]
+    assert [each.lines for each in found] == lines
+    for each in found:
+        left, right, (bar,) = each.frame.left, each.right, each.bars
+        assert (left, right) == ((34, each.frame.width - 4) if frames is None else (0, 84))
+        assert bar.x == pytest.approx(left + 0.14 * (right - left), abs=0.01)
+        assert bar.width == pytest.approx(0.72 * (right - left), abs=0.01)
 
 
 def test_what_failed_hangs_below_the_axis_and_what_arrived_stands_on_it(app: Flask) -> None:

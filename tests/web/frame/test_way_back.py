@@ -59,6 +59,20 @@ def test_a_webhook_leads_back_to_the_list_it_was_found_in(pages: Pages) -> None:
     assert back(page) == f"/settings/webhooks{query}#webhook-{hook.public_id}"
 
 
+@pytest.mark.parametrize(("length", "is_carried"), [(500, True), (501, False)])
+def test_a_list_whose_address_is_longer_than_500_characters_is_not_led_back_to(
+    pages: Pages, length: int, is_carried: bool
+) -> None:
+    asset = make_asset("Dock")
+    address = "/assets?q=dock".ljust(length, "+")
+    for page, words in (
+        (pages.get(address), "Dock"),
+        (pages.get(f"/assets/{asset}", query_string={"list": address}), "Timeline"),
+    ):
+        found = {each for each in page.links(words) if each.startswith(f"/assets/{asset}")}
+        assert ["?list=" in each for each in found] == [is_carried], words
+
+
 @pytest.mark.parametrize(
     "address", ["//evil.example.com", "/account", "javascript:alert(1)", "/assets#x"]
 )

@@ -127,6 +127,45 @@ def test_the_search_leads_from_a_code_to_its_line(support: Pages, code: int) -> 
         assert found(support, question)[0] == f"{STATUS_PAGE}#{code}", question
 
 
+NO_NAME = (
+    "We could not find the server. Check the address for typing mistakes. If it is right, ask its "
+    "owner whether the name is set up."
+)
+SLOWER = (
+    "The receiver asked us to slow down. Usually nothing: we slow down automatically. If no retry "
+    "is planned, wait, then Retry."
+)
+PAUSED = (
+    "It is on, but its receiver isn't responding. We leave it alone, for 5 seconds at first and "
+)
+ROLES = "Everybody who signs in may read assets, deliveries, webhooks and alerts. Support may also "
+
+
+@pytest.mark.parametrize(
+    ("question", "title", "text"),
+    [
+        ("dns", "Server not found", NO_NAME),
+        ("429", "429: Asked us to slow down", SLOWER),
+        ("42x", "Asked us to slow down", SLOWER),
+        ("204", "204: delivered", "The receiver answered that it has it."),
+        ("20x", "200: delivered", "The receiver answered that it has it."),
+        ("sending", "Status Sending", "It is on its way to the receiver at this moment."),
+        ("paused", "Status Paused, of a webhook", PAUSED),
+        ("roles", "Users and roles", ROLES),
+        ("zapier", "To connect a system", "Its address, the events it should hear of, "),
+    ],
+)
+def test_of_what_is_found_title_and_beginning_are_told(
+    support: Pages, question: str, title: str, text: str
+) -> None:
+    page = support.get("/help", query_string={"q": question})
+    (listed,) = [each for each in page.root.find_all("ul") if "help-found" in each.get("class")]
+    told = {
+        item.find_all("a")[0].text: item.find_all("p")[0].text for item in listed.find_all("li")
+    }
+    assert told[title] == text if text.endswith(".") else told[title].startswith(text)
+
+
 def test_the_search_finds_every_code_there_is(support: Pages) -> None:
     missed = [
         code
@@ -217,6 +256,34 @@ def test_the_search_takes_three_letters_for_the_beginning_of_a_word(support: Pag
 def test_the_search_takes_no_word_for_a_longer_one(support: Pages) -> None:
     assert "/help/running#zones" not in found(support, "timeout")
     assert found(support, "time zone")[0] == "/help/running#zones"
+
+
+@pytest.mark.parametrize(
+    ("question", "first"),
+    [
+        ("port", [f"{STATUS_PAGE}#refused", f"{STATUS_PAGE}#internal"]),
+        ("receive", ["/help/register#stock", f"{STATUS_PAGE}#conflict", "/inbox"]),
+        ("changed", ["/help/running#audit", "/help/running#keys", "/help/register#import"]),
+    ],
+)
+def test_the_very_word_comes_before_one_that_is_alike_and_a_title_before_a_text(
+    support: Pages, question: str, first: list[str]
+) -> None:
+    assert found(support, question)[: len(first)] == first
+
+
+@pytest.mark.parametrize(
+    ("question", "places"),
+    [
+        ("users", ["/help/running#roles", "/help/running#signed-in"]),
+        ("checkout", ["/help/register#lend"]),
+        ("lookup", [f"{STATUS_PAGE}#dns", "/help/no-message"]),
+    ],
+)
+def test_a_word_is_alike_that_is_four_letters_long_and_two_longer_at_most(
+    support: Pages, question: str, places: list[str]
+) -> None:
+    assert found(support, question) == places
 
 
 def test_a_search_that_finds_nothing_says_so_and_keeps_what_was_typed(support: Pages) -> None:

@@ -177,12 +177,14 @@ def test_somebody_disabled_is_out_at_once(app: Flask) -> None:
 def test_the_only_administrator_is_told_why_they_stay(app: Flask) -> None:
     ana = make_user(name="Ana")
     pages = enter(app, ana)
-    pages.get(f"/settings/people/{ana.public_id}")
-    page = pages.post(f"/settings/people/{ana.public_id}/disable")
-    assert page.status == 409
-    assert page.errors == [
+    path = f"/settings/people/{ana.public_id}"
+    pages.get(path)
+    only = (
         "Ana is the only administrator who can sign in. Make somebody else an administrator first"
-    ]
+    )
+    for way, typed in (("disable", {}), ("role", {"role": "support", "version": "1"})):
+        page = pages.post(f"{path}/{way}", typed)
+        assert (page.status, page.errors) == (409, [only])
 
 
 def test_names_are_never_read_as_html(app: Flask) -> None:

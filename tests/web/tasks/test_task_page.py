@@ -131,6 +131,8 @@ def test_a_person_stops_it_once(app: Flask) -> None:
     path, pages = start(), visit(app)
     form = pages.get(path).form(f"{path}/stop")
     assert "stopped this after 0 of 30" in pages.submit(form).main
+    news = pages.client.get(f"{path}/live").get_json()
+    assert news["announce"].endswith(" stopped this after 0 of 30. What was done stays done.")
     assert "nothing left to stop" in pages.submit(form).main
 
 

@@ -11,10 +11,13 @@ from flask import Flask
 
 from portal.extensions import db
 from portal.lib.clock import utcnow
+from portal.models.deliveries import Delivery
 from portal.models.inbox import InboxMessage, Verdict
 from portal.models.people import Role
 from portal.models.webhooks import Webhook
 from portal.services.dispatch.address_guard import guard
+from portal.services.operations.sending import switch
+from portal.services.outbox.sending_switch import REFUSED
 from portal.services.webhooks.inbox import messages
 from portal.services.webhooks.inbox.address import token_of
 from portal.services.webhooks.inbox.messages import Inbox, InboxItem
@@ -161,6 +164,29 @@ def test_of_a_long_body_the_page_shows_the_beginning_and_how_long_it_is(
     assert "x" * 15_999 + "y" in page.html
     assert "yz" not in page.html
     assert "16 001 bytes" in page.main
+
+
+def test_it_is_tested_once_at_a_time_and_not_while_nothing_is_sent(
+    pages: Pages, opened: UUID
+) -> None:
+    form, admin = pages.get("/inbox").form("/inbox/test"), make_user().actor
+    switch.stop(admin)
+    page = pages.submit(form)
+    assert (page.path, REFUSED in page.text) == ("/inbox", True)
+    switch.start(admin)
+    for _ in range(2):  # the second press of the same button
+        page = pages.submit(form)
+        assert (page.path, "A test is on its way" in page.text) == ("/inbox", False)
+    page = pages.submit(page.form("/inbox/test"))
+    assert page.path == "/inbox"
+    assert "A test is on its way. Wait until it has ended, then test again." in page.text
+    assert [each.webhook_id for each in db.session.query(Delivery)] == [row_of(opened).id]
+
+
+def test_where_there_is_none_nothing_is_tested(pages: Pages) -> None:
+    pages.get("/inbox")
+    assert pages.post("/inbox/test").path == "/inbox"
+    assert db.session.query(Delivery).count() == 0
 
 
 def test_its_webhook_says_what_it_is(pages: Pages, opened: UUID) -> None:

@@ -12,8 +12,10 @@ from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook
 from portal.services.core import vault
 from portal.services.core.unit_of_work import session
+from portal.services.operations.sending import switch
+from portal.services.outbox.sending_switch import REFUSED
 from portal.services.webhooks import queries as webhook_queries
-from tests.support.factories import make_webhook
+from tests.support.factories import make_user, make_webhook
 from tests.support.html import Node, parse
 from tests.support.pages import Page, Pages
 from tests.support.receiver import Receiver
@@ -186,6 +188,22 @@ def test_what_could_not_be_saved_is_refused_and_kept(pages: Pages) -> None:
     assert session().scalars(select(Webhook)).all() == []
 
 
+def test_what_only_the_register_can_refuse_is_told_in_the_form(pages: Pages) -> None:
+    make_webhook(name="Sync to ERP")
+    make_webhook(name="Sync to DMS")
+    page = fill(pages, "https://erp.example.com/")
+    taken = "There is already a webhook called “{}”. Use another name"
+    assert (page.status, page.h1) == (400, "Add a webhook")
+    assert page.errors == [taken.format("Sync to ERP")]
+    assert page.form(NEW).fields["url"] == ["https://erp.example.com/"]
+    page = try_out(pages, page, name="sync to dms")
+    assert page.errors == [taken.format("Sync to DMS")]
+    switch.stop(make_user().actor)
+    page = try_out(pages, page, name="Sync")
+    assert (page.status, page.errors) == (400, [REFUSED.removesuffix(".")])
+    assert session().scalars(select(Delivery)).all() == []
+
+
 def test_a_second_press_leads_to_the_same_test(pages: Pages) -> None:
     page = pages.get(NEW)
     values = {"name": "Sync", "url": "https://erp.example.com/", "events": ["asset.lost"]}
@@ -237,17 +255,25 @@ def test_it_is_nobody_elses(app: Flask, pages: Pages) -> None:
     assert support.get("/deliveries").rows() == []
 
 
-@pytest.mark.parametrize("is_ticked", [False, True])
+@pytest.mark.parametrize(
+    ("is_ticked", "picked", "tested"),
+    [
+        (False, "asset.lost", "asset.lost"),
+        (True, "asset.broken", "asset.broken"),  # that it does not ask for
+        (False, "", "asset.created"),
+        (False, "asset.nonsense", "asset.created"),
+    ],
+)
 def test_what_was_ticked_and_chosen_is_still_so_when_one_goes_on_editing(
-    pages: Pages, is_ticked: bool
+    pages: Pages, is_ticked: bool, picked: str, tested: str
 ) -> None:
     ticks = {each: "y" for each in ("url_is_secret", "in_order") if is_ticked}
-    chosen = {"events": ["asset.created", "asset.lost"], "test_event": "asset.lost"}
+    chosen = {"events": ["asset.lost", "asset.created"], "test_event": picked}
     fill(pages, "https://erp.example.com/hook", active="yes", **chosen, **ticks)
-    assert session().scalars(select(Delivery.event)).all() == ["asset.lost"]
+    assert session().scalars(select(Delivery.event)).all() == [tested]
     fields = pages.follow("Continue editing").form(NEW).fields
     assert {each for each in ("url_is_secret", "in_order") if each in fields} == set(ticks)
-    assert (fields["active"], fields["test_event"]) == (["yes"], ["asset.lost"])
+    assert (fields["active"], fields["test_event"]) == (["yes"], [tested])
 
 
 def test_a_form_that_was_tested_fills_no_other_webhooks_form(pages: Pages) -> None:

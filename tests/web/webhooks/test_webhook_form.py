@@ -126,7 +126,11 @@ def test_two_webhooks_cannot_have_one_name(pages: Pages) -> None:
     make_webhook(name="Sync to ERP")
     page = add(pages, name="SYNC to erp")
     assert page.status == 400
-    assert page.errors == ["There is already a webhook called “Sync to ERP”. Use another name"]
+    taken = ["There is already a webhook called “Sync to ERP”. Use another name"]
+    assert page.errors == taken
+    path = f"/settings/webhooks/{make_webhook().public_id}/edit"
+    page = pages.submit(pages.get(path).form(path), name="Sync to ERP")
+    assert (page.status, page.path, page.errors) == (400, path, taken)
 
 
 def test_a_key_that_was_refused_is_not_offered_again(pages: Pages) -> None:
@@ -298,6 +302,8 @@ def test_saving_without_a_change_says_so(pages: Pages) -> None:
     path = f"/settings/webhooks/{hook.public_id}/edit"
     assert "Nothing was changed." in pages.submit(pages.get(path).form(path)).main
     assert the_webhook().version == 1
+    page = pages.submit(pages.get(path).form(path), name="Another", version=None)
+    assert (page.status, the_webhook().version) == (409, 1)
 
 
 def test_the_history_says_what_changed_and_no_secret(pages: Pages) -> None:

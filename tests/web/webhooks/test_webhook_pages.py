@@ -122,13 +122,15 @@ def test_the_page_says_why_a_webhook_needs_attention_and_when_it_is_tried_again(
     assert "Next attempt in 4 minutes." in main
 
 
-def test_what_is_due_at_this_very_moment_is_tried_now(app: Flask) -> None:
+def test_what_is_due_within_a_second_is_tried_now(app: Flask) -> None:
     hook = make_webhook(failures_in_row=1, failing_since=utcnow())
     make_delivery(hook, status="retrying", due_at=utcnow() + timedelta(minutes=4))
     webhook = webhook_queries.show(hook.public_id)
     at = webhook.next_try_at
     assert at is not None
-    assert state_sentence(webhook, [], at).endswith(" Next attempt now.")
+    for early in (0, 0.9):
+        sentence = state_sentence(webhook, [], at - timedelta(seconds=early))
+        assert sentence.endswith(" Next attempt now.")
     sooner = state_sentence(webhook, [], at - timedelta(seconds=1))
     assert sooner.endswith(" Next attempt in 1 second.")
 
@@ -185,6 +187,8 @@ def test_a_person_turns_it_off_and_on_again(pages: Pages) -> None:
     hook = make_webhook()
     publish()
     page = pages.submit(pages.get(path_of(hook)).form(f"{path_of(hook)}/off"))
+    later = "until it is turned on, at most 30 days; after that only Retry sends them."
+    assert f"“{hook.name}” is off. Events that happen now are held {later}" in page.text
     assert " turned it off just now." in page.main
     assert "A person turned it off" not in page.main
     assert "1 delivery is held, because this webhook is off" in page.main
@@ -194,7 +198,7 @@ def test_a_person_turns_it_off_and_on_again(pages: Pages) -> None:
     assert unanswered.status == 400
     assert unanswered.errors == ["Choose whether to send or discard what was held"]
     page = pages.submit(unanswered.form(page.path), held="send")
-    assert "What was held is on its way." in page.main
+    assert f"“{hook.name}” is on. What was held is on its way." in page.text
     assert delivery_of(hook).status == "waiting"
 
 
@@ -202,7 +206,9 @@ def test_discarding_is_seen_in_the_log(pages: Pages) -> None:
     hook = make_webhook(state="off")
     publish()
     page = pages.get(f"{path_of(hook)}/on")
-    pages.submit(page.form(page.path), held="discard")
+    page = pages.submit(page.form(page.path), held="discard")
+    assert f"“{hook.name}” is on." in page.text
+    assert "on its way" not in page.text
     assert delivery_of(hook).status == "stopped"
 
 

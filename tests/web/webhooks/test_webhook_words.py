@@ -301,3 +301,12 @@ def test_what_can_be_tested_begins_with_what_was_asked_for() -> None:
     assert [label for label, _ in words.event_choices([value for value, _ in every])] == [
         "Asked for"
     ]
+
+
+def test_the_events_that_it_asked_for_stand_in_their_groups() -> None:
+    chosen = ["alert.low_stock", "asset.lost", "asset.created", "asset.broken"]
+    assert [(group, [each.name for each in of]) for group, of in words.events_of(chosen)] == [
+        ("Asset lifecycle", ["Asset created"]),
+        ("Loss, damage, disposal", ["Asset lost", "Asset broken"]),
+        ("Scheduled alerts", ["Low stock"]),
+    ]

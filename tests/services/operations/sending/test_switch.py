@@ -8,6 +8,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select, update
 
+from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.models.audit import AuditEntry
 from portal.models.operations import SendingSwitch
@@ -80,6 +81,18 @@ def test_the_time_that_it_was_stopped_counts_for_whoever_still_fails(app: Flask)
     rival.finish()
     seconds = [session().get_one(Webhook, each.id).stopped_for for each in (failing, recovers, new)]
     assert seconds == [pytest.approx(3600, abs=60), 0, pytest.approx(900, abs=60)]
+
+
+def test_whoever_starts_it_waits_for_no_webhook_that_does_not_fail(app: Flask) -> None:
+    if db.engine.dialect.name == "sqlite":
+        pytest.skip("On SQLite one transaction writes at a time.")
+    ana, hook = make_user(), make_webhook()
+    switch.stop(ana.actor)
+    rival = Rival(app, lambda: switch.start(ana.actor))
+    with writing() as current:
+        current.get_one(Webhook, hook.id, with_for_update=True)
+        rival.pass_by()
+    assert rival.finish()
 
 
 def test_nobody_may_ask_for_anything_to_be_sent_meanwhile() -> None:

@@ -1,6 +1,7 @@
 """How a delivery stands: its sentence, what comes next, and whether its page follows by itself."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -195,6 +196,16 @@ def test_a_planned_attempt_that_waits_for_a_pause_says_how_many_were_made() -> N
     found = paused(4, is_probe=True, status="retrying", tries=3)
     assert "3 of 10 attempts made. Next attempt: in" in sentence_of(found)
     assert "attempts made" not in sentence_of(paused(4, is_probe=True))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(-60, "now"), (0, "now"), (0.9, "now"), (1, "in 1 second"), (59, "in 59 seconds")],
+)
+def test_what_is_due_within_a_second_is_due_now(seconds: float, told: str) -> None:
+    found = find_delivery(due_in(5))
+    found = replace(found, now=found.next_try_at - timedelta(seconds=seconds))
+    assert sentence_of(found).endswith(f" Next attempt: {told}.")
 
 
 @pytest.mark.parametrize(

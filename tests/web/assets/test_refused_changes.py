@@ -1,0 +1,85 @@
+"""What only the register can refuse is said in the form, and what was typed stays."""
+
+import pytest
+from flask import Flask
+
+from portal.models.assignments import Staff
+from portal.services.assets import named_lists
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.refusals import NotAllowed, NotFound, Refusal, Stale
+from portal.services.core.unit_of_work import session
+from portal.web.forms.base import PortalForm
+from portal.web.forms.refusals import refusals_in
+from tests.services.actions.plan_examples import make_maintenance, make_reservation
+from tests.support.factories import make_asset, make_staff
+from tests.support.pages import Pages
+from tests.web.signed_in import visit
+
+
+@pytest.fixture
+def pages(app: Flask) -> Pages:
+    """A manager at a browser."""
+    return visit(app, "manager")
+
+
+def test_a_serial_number_or_a_tag_that_another_asset_has(pages: Pages) -> None:
+    make_asset(asset_tag="L-1", serial_number="S-1")
+    path = f"/assets/{make_asset('Lamp', asset_tag='L-2')}/edit"
+    for typed, error in (
+        ({"serial_number": "s-1"}, "L-1 already has this serial number"),
+        ({"asset_tag": "l-1"}, "“ThinkPad T14” already has the tag L-1"),
+    ):
+        page = pages.submit(pages.get(path).form(), name="Lamp 2", **typed)
+        assert (page.status, page.path, page.errors) == (400, path, [error])
+        assert page.form().fields["name"] == ["Lamp 2"]
+
+
+def test_an_address_that_another_person_has(pages: Pages) -> None:
+    make_staff("Maria Lopez", email="maria@example.com")
+    row = session().get_one(Staff, make_staff("Ben Novak"))
+    path = f"/staff/{row.public_id}/edit"
+    page = pages.submit(pages.get(path).form(), name="Ben", email="maria@example.com")
+    assert (page.status, page.path) == (400, path)
+    assert page.errors == ["Somebody with the address maria@example.com is on the list already"]
+    assert page.form().fields["name"] == ["Ben"]
+
+
+def test_an_asset_that_is_still_needed_is_not_deleted(pages: Pages) -> None:
+    reserved, repaired = make_asset(asset_tag="L-1"), make_asset(asset_tag="L-2")
+    forms = [pages.get(f"/assets/{each}/delete").form() for each in (reserved, repaired)]
+    make_reservation(reserved, make_staff())
+    make_maintenance(repaired, started=True)
+    page = pages.submit(forms[0], reason="Sold")
+    assert (page.status, page.path) == (400, f"/assets/{reserved}/delete")
+    assert page.errors == [
+        "L-1 is still reserved by somebody. Reject or cancel the reservation first"
+    ]
+    assert page.form().fields["reason"] == ["Sold"]
+    page = pages.submit(forms[1], reason="Sold")
+    assert (page.status, "L-2 is in maintenance" in page.main) == (409, True)
+
+
+def test_what_does_not_say_which_version_it_changes(pages: Pages) -> None:
+    category, person = named_lists.CATEGORIES, session().get_one(Staff, make_staff())
+    paths = (
+        f"/assets/{make_asset()}/edit",
+        f"/staff/{person.public_id}/edit",
+        f"/categories/{named_lists.create(category, SYSTEM, 'Tools')}/edit",
+    )
+    for path in paths:
+        page = pages.submit(pages.get(path).form(), name="Another", version="")
+        assert (page.status, page.rows()[0][2]) == (409, "Another"), path
+
+
+@pytest.mark.parametrize("kind", [NotFound, NotAllowed, Stale])
+def test_what_has_a_page_of_its_own_is_not_said_in_the_form(
+    app: Flask, kind: type[Refusal]
+) -> None:
+    with app.test_request_context():
+        form = PortalForm()
+        with pytest.raises(kind), refusals_in(form):
+            raise kind("No.")
+        assert form.form_errors == []
+        with refusals_in(form):
+            raise Refusal("No.")
+        assert form.form_errors == ["No."]

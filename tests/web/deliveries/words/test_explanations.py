@@ -1,0 +1,77 @@
+"""Why a delivery has not arrived, with what its last attempt met."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from portal.lib.clock import utcnow
+from portal.models.deliveries import Priority
+from portal.services.deliveries.detail import find_delivery
+from portal.services.operations.sending import switch
+from portal.web.deliveries.explanation import explanation_of
+from portal.web.frame.wording import moment
+from tests.support.deliveries import make_attempt, make_delivery
+from tests.support.factories import make_user, make_webhook
+
+pytestmark = pytest.mark.usefixtures("in_a_request")
+SLOWER = "Usually nothing: we slow down automatically. If no retry is planned, wait, then {}."
+
+
+def explained(attempt: dict[str, Any], **columns: Any) -> tuple[str, str, str]:
+    """Title, what happened and what to do, of a delivery whose last attempt was that."""
+    made = make_delivery(**{"status": "failed", **columns})
+    make_attempt(made, **attempt)
+    found = explanation_of(find_delivery(made))
+    assert found is not None
+    return found.title, found.what_happened, found.next_step
+
+
+@pytest.mark.parametrize(
+    ("attempt", "title", "happened"),
+    [
+        (
+            {"reason": "connect_timeout", "phases": {"total": 2040.0}},
+            "Timeout: no connection",
+            "We could not reach receiver.example.com within 2 s.",
+        ),
+        (
+            {"reason": "connect_timeout"},
+            "Timeout: no connection",
+            "We could not reach receiver.example.com in time.",
+        ),
+        (
+            {"reason": "redirect", "code": 308, "location": "https://b.example.com/"},
+            "Redirected (308)",
+            "receiver.example.com redirected us to another address (https://b.example.com/).",
+        ),
+    ],
+)
+def test_it_says_what_was_met(attempt: dict[str, Any], title: str, happened: str) -> None:
+    assert explained(attempt)[:2] == (title, happened)
+
+
+def test_the_owner_of_the_receiver_learns_when_and_an_administrator_of_which() -> None:
+    at = utcnow() - timedelta(minutes=3)
+    told = explained({"reason": "server", "code": 500, "started_at": at})[2]
+    assert told.endswith(f"to check their log at {moment(at).exact}.")
+    made = make_delivery(status="failed")
+    make_attempt(made, reason="internal")
+    found = explanation_of(find_delivery(made))
+    assert found is not None
+    assert found.next_step == f"Tell your administrator, reference {made}."
+
+
+def test_whoever_was_asked_to_slow_down_learns_when_it_is_retried() -> None:
+    rate, later = {"reason": "rate", "code": 429}, utcnow() + timedelta(minutes=5)
+    paused = make_webhook(throttled=True, not_before=later)
+    retrying = {"status": "retrying", "tries": 1, "due_at": later}
+    at = f"Nothing to do: we retry at {moment(later).exact}."
+    assert explained(rate, **retrying)[2] == at
+    assert explained(rate, webhook=paused, **retrying | {"due_at": utcnow()})[2] == at
+    behind = explained(rate, webhook=paused, **retrying | {"due_at": utcnow()})[2]
+    assert behind == at.replace("retry at", "retry not before")  # the one above is tried first
+    assert explained(rate)[2] == SLOWER.format("Retry")
+    assert explained(rate, priority=Priority.TEST)[2] == SLOWER.format("test again")
+    switch.stop(make_user().actor)
+    assert explained(rate, **retrying)[2] == SLOWER.format("Retry")
