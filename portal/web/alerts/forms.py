@@ -4,14 +4,14 @@ from collections.abc import Callable
 from datetime import time
 from typing import Any, Final
 
-from wtforms import BooleanField, HiddenField
+from wtforms import BooleanField
 from wtforms.validators import InputRequired
 from wtforms.widgets import TimeInput
 
 from portal.services.alerts.rules import AlertRules
 from portal.services.alerts.settings import MOST_DAYS, Stored
 from portal.web.forms.base import PortalForm
-from portal.web.forms.fields import TypedField, row_id
+from portal.web.forms.fields import TypedField, VersionField
 from portal.web.forms.query_values import number_or_none
 
 COLUMNS: Final = (
@@ -67,7 +67,7 @@ class TimeField(TypedField):
 class AlertSettingsForm(PortalForm):
     """What is alerted of, how early, and when we look."""
 
-    version = HiddenField()
+    version = VersionField()
     overdue_on = BooleanField("A lent asset was not returned in time")
     repeat_every_days = _days(
         "Remind again every so many days",
@@ -102,8 +102,3 @@ class AlertSettingsForm(PortalForm):
         """What was entered, as the service takes it."""
         values = {name: self[name].data for name in COLUMNS}
         return AlertRules(**values, at=self.time_of_day.data)
-
-    @property
-    def version_seen(self) -> int:
-        """The version that the form was opened with."""
-        return row_id(self.version.data) or 0

@@ -122,7 +122,7 @@ def _would_hear(counts: Mapping[EventName, int]) -> str:
 
 
 def _save(form: AlertSettingsForm) -> Answer:
-    changed = alert_settings.save(actor(), form.version_seen, form.rules())
+    changed = alert_settings.save(actor(), form.version.seen, form.rules())
     say_whether_changed(changed)
     return redirect(url_for("alert_settings.index"))
 

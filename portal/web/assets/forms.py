@@ -7,7 +7,6 @@ from flask import current_app
 from wtforms import (
     BooleanField,
     Field,
-    HiddenField,
     RadioField,
     SelectField,
     StringField,
@@ -25,7 +24,7 @@ from portal.services.assets.rules import AssetValues, Fault, faults
 from portal.services.core.refusals import Refusal
 from portal.web.forms.additions import AddingForm, new_name
 from portal.web.forms.base import PortalForm
-from portal.web.forms.fields import TypedField, read_months, row_id
+from portal.web.forms.fields import TypedField, VersionField, read_months, row_id
 from portal.web.forms.filter_form import ChosenField, FilterForm, LinkedField, SearchField
 from portal.web.forms.query_values import uuid_or_none
 from portal.web.frame.status_tags import ASSET
@@ -60,7 +59,7 @@ class AssetForm(AddingForm):
     new_category = new_name()
     new_location = new_name()
 
-    version = HiddenField()
+    version = VersionField()
     name = StringField("Name")
     asset_tag = StringField("Asset tag")
     category_id = SelectField("Category", coerce=row_id, validate_choice=False)
@@ -126,11 +125,6 @@ class AssetForm(AddingForm):
         return {
             field.name: _sent(field) for field in self if field.name not in asked and _sent(field)
         }
-
-    @property
-    def version_seen(self) -> int:
-        """The version of the asset that the form was opened with; 0 if that was lost."""
-        return row_id(self.version.data) or 0
 
     @property
     def currency(self) -> str:

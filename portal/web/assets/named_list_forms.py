@@ -1,18 +1,13 @@
 """The form of a category or location: its name."""
 
-from wtforms import HiddenField, StringField
+from wtforms import StringField
 
 from portal.web.forms.base import PortalForm
-from portal.web.forms.fields import row_id
+from portal.web.forms.fields import VersionField
 
 
 class NameForm(PortalForm):
     """One name; `version` is the one that the person saw."""
 
-    version = HiddenField()
+    version = VersionField()
     name = StringField("Name")
-
-    @property
-    def version_seen(self) -> int:
-        """The version that the form was opened with; 0 if that was lost."""
-        return row_id(self.version.data) or 0

@@ -91,7 +91,7 @@ def pages_of(kind: NamedList) -> Blueprint:
 
 def _rename(kind: NamedList, public_id: UUID, form: NameForm) -> Response:
     name = form.name.data or ""
-    changed = named_lists.rename(kind, actor(), public_id, form.version_seen, name)
+    changed = named_lists.rename(kind, actor(), public_id, form.version.seen, name)
     say_whether_changed(changed)
     return redirect(url_for(f"{kind.many}.index"))
 

@@ -1,11 +1,11 @@
 """The forms about staff: a person, and the filter of the list."""
 
-from wtforms import EmailField, HiddenField, StringField
+from wtforms import EmailField, StringField
 from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 
 from portal.services.assets.staff import LENGTHS, StaffValues
 from portal.web.forms.base import PortalForm, typed
-from portal.web.forms.fields import row_id
+from portal.web.forms.fields import VersionField
 from portal.web.forms.filter_form import ChosenField, FilterForm, SearchField
 
 WHO = [SelectChoice("", "Working here"), SelectChoice("left", "Have left")]
@@ -19,7 +19,7 @@ def _line(name: str, label: str, hint: str = "") -> StringField:
 class StaffForm(PortalForm):
     """What a person may say of a member of staff. The fields are named as the columns."""
 
-    version = HiddenField()
+    version = VersionField()
     name = _line("name", "Name")
     email = EmailField(
         "E-mail address",
@@ -39,11 +39,6 @@ class StaffForm(PortalForm):
             department=typed(self.department) or None,
             phone=typed(self.phone) or None,
         )
-
-    @property
-    def version_seen(self) -> int:
-        """The version that the form was opened with; 0 if that was lost."""
-        return row_id(self.version.data) or 0
 
 
 class StaffFilterForm(FilterForm):

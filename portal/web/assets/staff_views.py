@@ -121,7 +121,7 @@ def _stored(row: Staff) -> dict[str, object]:
 
 
 def _save(public_id: UUID, form: StaffForm) -> Response:
-    changed = staff.edit(actor(), public_id, form.version_seen, form.values())
+    changed = staff.edit(actor(), public_id, form.version.seen, form.values())
     say_whether_changed(changed)
     return redirect(url_for("staff.show", public_id=public_id))
 

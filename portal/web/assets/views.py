@@ -210,7 +210,7 @@ def _form(
 
 
 def _save(asset_id: int, form: AssetForm) -> Response:
-    changed = lifecycle.edit_asset(actor(), asset_id, form.version_seen, form.values())
+    changed = lifecycle.edit_asset(actor(), asset_id, form.version.seen, form.values())
     say_whether_changed(changed, unchanged=UNHEARD)
     return redirect(url_for("assets.show", asset_id=asset_id))
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from wtforms import Field
+from wtforms import Field, HiddenField
 from wtforms.widgets import TextInput
 
 from portal.web.forms.base import tidy
@@ -45,6 +45,19 @@ class TypedField(Field):
             return self.read(text)
         except ValueError as expected:
             raise ValueError(f"Enter the {self.called} {expected}") from None
+
+
+class VersionField(HiddenField):
+    """The version that a form was opened with: nobody saves over what others have saved since."""
+
+    def process_formdata(self, valuelist: list[Any]) -> None:
+        """Read what was sent. WTForms would take what is stored for what was left out."""
+        self.data = valuelist[0] if valuelist else None
+
+    @property
+    def seen(self) -> int:
+        """The version; 0, which none has, where it was left out or is no number."""
+        return row_id(self.data) or 0
 
 
 def read_months(text: str) -> int:

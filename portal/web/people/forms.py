@@ -20,7 +20,7 @@ from portal.services.people import passwords
 from portal.services.people.account import time_zones
 from portal.services.people.users import ROLE_NAMES
 from portal.web.forms.base import PortalForm
-from portal.web.forms.query_values import number_or_none
+from portal.web.forms.fields import VersionField
 
 ROLE_HINTS: Final = {
     "admin": "Everything: connects systems, invites people.",
@@ -142,12 +142,7 @@ class RoleForm(PortalForm):
     """Somebody's role; `version` is the person's as the form showed them."""
 
     role = _role()
-    version = HiddenField()
-
-    @property
-    def version_value(self) -> int:
-        """The version; 0 where a script sent none, which is nobody's."""
-        return number_or_none(self.version.data) or 0
+    version = VersionField()
 
 
 class ConfirmationForm(PortalForm):

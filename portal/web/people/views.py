@@ -47,7 +47,7 @@ def role(public_id: UUID) -> Answer:
         return _page(public_id, form), status_of(form)
     try:
         with refusals_in(form):
-            users.change_role(actor(), public_id, Role(form.role.data), form.version_value)
+            users.change_role(actor(), public_id, Role(form.role.data), form.version.seen)
     except Stale:
         return _stale(public_id, form)
     if form.form_errors:

@@ -99,7 +99,7 @@ def again(public_id: UUID) -> Answer:
 
 
 def _send(form: WebhookForm, edited: UUID | None) -> bool:
-    seen = form.seen if isinstance(form, EditWebhookForm) else 0
+    seen = form.version.seen if isinstance(form, EditWebhookForm) else 0
     return drafts.send_test(
         actor(), form.draft_id, form.values(), form.event_to_test, edits=edited, version=seen
     )

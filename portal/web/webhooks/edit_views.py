@@ -105,7 +105,7 @@ def _saved(form: WebhookForm) -> str:
 
 
 def _save(form: EditWebhookForm, public_id: UUID) -> str:
-    edited = crud.edit(actor(), public_id, form.seen, form.values(), form.draft_id)
+    edited = crud.edit(actor(), public_id, form.version.seen, form.values(), form.draft_id)
     say_whether_changed(edited.is_changed, _saved(form))
     if edited.asks_about_held:
         return url_for("webhook_switches.on", public_id=public_id)

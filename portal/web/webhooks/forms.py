@@ -39,7 +39,7 @@ from portal.services.webhooks.values import (
     url_problem,
 )
 from portal.web.forms.base import PortalForm, as_uuid
-from portal.web.forms.query_values import number_or_none
+from portal.web.forms.fields import VersionField
 from portal.web.webhooks.header_forms import HeaderForm, opened, person
 
 MODES: Final = {
@@ -258,14 +258,9 @@ class EditWebhookForm(WebhookForm):
         default=SecretMode.KEEP,
         validate_choice=False,
     )
-    version = HiddenField()
+    version = VersionField()
 
     modes = frozenset(SecretMode)
-
-    @property
-    def seen(self) -> int:
-        """The version that the person saw; 0, which none has, when it is missing."""
-        return number_or_none(self.version.data) or 0
 
     def carried(self) -> list[tuple[str, str]]:
         """With the version."""
