@@ -30,9 +30,9 @@ from portal.lib import clock
 from portal.services.core import heartbeats
 from portal.services.people import passwords
 from portal.services.people.passwords import HASHER, NOBODYS_HASH
+from tests.distribution import TogetherScheduling, place
 from tests.support.database.empty_database import empty_out, keep_empty_copy
 from tests.support.database.memory_folder import memory_folder
-from tests.support.distribution import TogetherScheduling, place
 from tests.support.factories import CHEAP, cheap_hash
 from tests.support.golden.expected_file import Golden
 from tests.support.servers import PostgresServer, ValkeyServer
