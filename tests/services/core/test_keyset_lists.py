@@ -6,11 +6,14 @@ The log, whose pages are found in a way of their own, has its walks beside its o
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import fields
+from itertools import islice
 from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import event
 
+from portal.extensions import db
 from portal.lib.paging import Cursor, UnreadableCursor
 from portal.services.actions import stock
 from portal.services.actions.planning import queries as planning_queries
@@ -92,6 +95,32 @@ def place_of(cursor: str) -> Cursor:
             assert found is not None
             return found
     raise UnreadableCursor
+
+
+@pytest.fixture
+def statements(app: Flask) -> Iterator[list[str]]:
+    """What was asked of the database."""
+    found: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        found.append(statement)
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    yield found
+    event.remove(db.engine, "before_cursor_execute", note)
+
+
+@pytest.mark.parametrize("listed", LISTS, ids=lambda each: f"{each.__module__}.{each.__name__}")
+def test_no_more_is_read_than_tells_that_another_page_follows(
+    statements: list[str], monkeypatch: pytest.MonkeyPatch, listed: Callable[..., Any]
+) -> None:
+    monkeypatch.setattr(keyset, "PAGE_SIZE", SIZE)
+    for case in islice(LISTS[listed](), 3):
+        statements.clear()
+        case.turn(None)
+        ordered = [each for each in statements if "ORDER BY" in each]
+        assert ordered
+        assert [each for each in ordered if "LIMIT" not in each.rpartition("ORDER BY")[2]] == []
 
 
 @pytest.mark.parametrize("listed", LISTS, ids=lambda each: f"{each.__module__}.{each.__name__}")
