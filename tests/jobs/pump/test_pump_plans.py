@@ -22,6 +22,7 @@ from portal.services.dispatch import claim as dispatch_claim
 from portal.services.dispatch import record
 from portal.services.dispatch import sweep as dispatch_sweep
 from tests.jobs.pump.delivery_clock import ended, only_delivery
+from tests.support.database.statements import asked
 from tests.support.deliveries import make_many
 from tests.support.factories import make_webhook, publish
 from tests.support.processes import until
@@ -93,16 +94,8 @@ def test_no_statement_reads_a_whole_table() -> None:
 @pytest.fixture
 def looked(app: Flask) -> Iterator[list[str]]:
     """What this process's pump has looked for."""
-    found: list[str] = []
-
-    def note(_connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
-        if "due_0" in statement:
-            found.append(statement)
-
-    engine = equip().engine
-    event.listen(engine, "before_cursor_execute", note)
-    yield found
-    event.remove(engine, "before_cursor_execute", note)
+    with asked(equip().engine, about="due_0") as found:
+        yield found
 
 
 def test_while_an_answer_is_waited_for_nothing_new_is_looked_for(

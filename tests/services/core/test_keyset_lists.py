@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import event
 
 from portal.extensions import db
 from portal.lib.paging import Cursor, UnreadableCursor
@@ -35,6 +34,7 @@ from tests.services.core.keyset_walk import (
     assert_every_row_once,
     functions_that_page,
 )
+from tests.support.database.statements import asked
 
 LISTS: dict[Callable[..., Any], Callable[[], Iterator[Case]]] = {
     asset_queries.list_assets: register_lists.assets,
@@ -100,14 +100,8 @@ def place_of(cursor: str) -> Cursor:
 @pytest.fixture
 def statements(app: Flask) -> Iterator[list[str]]:
     """What was asked of the database."""
-    found: list[str] = []
-
-    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
-        found.append(statement)
-
-    event.listen(db.engine, "before_cursor_execute", note)
-    yield found
-    event.remove(db.engine, "before_cursor_execute", note)
+    with asked(db.engine) as found:
+        yield found
 
 
 @pytest.mark.parametrize("listed", LISTS, ids=lambda each: f"{each.__module__}.{each.__name__}")

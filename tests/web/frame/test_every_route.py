@@ -5,9 +5,9 @@ from contextlib import contextmanager
 
 import pytest
 from flask import Flask
-from sqlalchemy import event
 
 from portal.extensions import db
+from tests.support.database.statements import asked
 from tests.support.deliveries import make_attempt, make_delivery
 from tests.support.factories import make_asset, make_user, make_webhook
 from tests.support.pages import Pages
@@ -23,17 +23,8 @@ WRITES = ("INSERT", "UPDATE", "DELETE", "REPLACE", "CREATE", "DROP")
 @contextmanager
 def written() -> Iterator[list[str]]:
     """The statements of this block that change something in the database."""
-    found: list[str] = []
-
-    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
-        if statement.lstrip().upper().startswith(WRITES):
-            found.append(" ".join(statement.split()))
-
-    event.listen(db.engine, "before_cursor_execute", note)
-    try:
+    with asked(db.engine, *WRITES) as found:
         yield found
-    finally:
-        event.remove(db.engine, "before_cursor_execute", note)
 
 
 @pytest.mark.parametrize("is_signed_in", [True, False])
