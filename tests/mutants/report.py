@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from tests.mutants.areas import AREAS
-from tests.mutants.trial import Outcome, Result
+from tests.mutants.trials.result import Outcome, Result
 
 GOAL: Final = 90  # per cent, of all
 GOAL_OF_AREA: Final = 85

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.mutants.trees import ROOT, listed
-from tests.mutants.trial import Outcome, Result
+from tests.mutants.trials.result import Outcome, Result
 
 TREE: Final = ("jobs/", "migrations/", "portal/", "static/", "templates/", "tests/")
 

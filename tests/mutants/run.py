@@ -15,7 +15,10 @@ from tests.mutants.sample import Mutant, drawn
 from tests.mutants.screen import Screen
 from tests.mutants.source import Module
 from tests.mutants.trees import ROOT, copied, end_all
-from tests.mutants.trial import Outcome, Result, tried
+from tests.mutants.trials.fork_server import fork_server
+from tests.mutants.trials.plan import Change
+from tests.mutants.trials.result import Outcome, Result
+from tests.mutants.trials.trial import tried
 
 
 @dataclass(slots=True)
@@ -48,12 +51,14 @@ class Run:
 
     def work(self) -> None:
         """Try mutants until none is left."""
-        with copied() as tree:
+        with copied() as tree, fork_server(tree) as asker:
             while (taken := self._next()) is not None:
                 share, mutant = taken
                 plan = self._reach.plan(mutant.place, self._mentions, self._budget)
                 module = self._modules[mutant.path]
-                result = tried(tree, mutant, module, plan, share.area)
+                is_at_import = self._reach.is_at_import(mutant.place)
+                change = Change(mutant.path, module.text, mutant.text(module), is_at_import)
+                result = tried(tree, asker, mutant, change, plan, share.area)
                 if self.is_stopped:  # its tests were ended, not red
                     return
                 with self._lock:

@@ -54,32 +54,56 @@ def pytest_in(
 
     Returns its exit status, or `TIMED_OUT`, and the seconds of processor time that it took.
     """
+    output.unlink(missing_ok=True)
+    process = pytest_begun(tree, arguments, output)
+    status = TIMED_OUT if _is_late(process, seconds) else None
+    used = pytest_ended(process)
+    return process.returncode if status is None else status, used
+
+
+def pytest_begun(
+    tree: Path, arguments: Sequence[str], output: Path, *sockets: int
+) -> subprocess.Popen[bytes]:
+    """Begin pytest in a copy; what it says is appended to a file, and it has these sockets.
+
+    Raises InterruptedError when the whole run was ended.
+    """
     if _is_ended.is_set():
         raise InterruptedError("The run was ended.")
-    temporary = tree.parent / "tmp"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(mode=0o755)
-    shutil.rmtree(tree / ".hypothesis", ignore_errors=True)
     options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
-    with output.open("wb") as file:
+    with output.open("ab") as file:
         process = subprocess.Popen(
             [*_apart(), sys.executable, "-m", "pytest", *options, *arguments],
             cwd=tree,
-            env={**os.environ, "TMPDIR": str(temporary), "PYTHONPATH": str(tree)},
+            env={**os.environ, "TMPDIR": str(cleared(tree)), "PYTHONPATH": str(tree)},
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,
             start_new_session=True,
+            pass_fds=sockets,
         )
     _running.add(process)
+    return process
+
+
+def cleared(tree: Path) -> Path:
+    """The folder for the temporary files of a copy's tests, empty; no test knows of one before."""
+    temporary = tree.parent / "tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(mode=0o755)
+    shutil.rmtree(tree / ".hypothesis", ignore_errors=True)
+    return temporary
+
+
+def pytest_ended(process: subprocess.Popen[bytes]) -> float:
+    """End a pytest with all it has started; the seconds of processor time that it took."""
     try:
-        status = TIMED_OUT if _is_late(process, seconds) else None
         _kill(process)
         _, ended, used = os.wait4(process.pid, 0)
     finally:
         _running.discard(process)
     process.returncode = os.waitstatus_to_exitcode(ended)
-    return process.returncode if status is None else status, used.ru_utime + used.ru_stime
+    return used.ru_utime + used.ru_stime
 
 
 def _is_late(process: subprocess.Popen[bytes], seconds: float) -> bool:

@@ -10,7 +10,7 @@ from typing import Final
 
 from tests.mutants.reach.mentions import MODELS, Mentions
 from tests.mutants.source import function_of, is_in_function
-from tests.mutants.trial_plugin import needs_postgres
+from tests.mutants.trials.trial_plugin import needs_postgres
 
 LEAST: Final = 0.05  # seconds that a test costs in any case
 OPENED: Final = 0.3  # seconds that its file costs
@@ -104,6 +104,12 @@ class Reach:
         bits = 1 << self.places[place] if place in self.places else 0
         # What importing has reached is every test's.
         return self._of_file(place) if bits & self.imported or not bits else bits
+
+    def is_at_import(self, place: str) -> bool:
+        """Whether what stands there is done while its file, or another, is imported."""
+        if place.endswith(("#", "@")) or not is_in_function(place):
+            return True
+        return bool(self.imported >> self.places[place] & 1) if place in self.places else False
 
     def _of_file(self, place: str) -> int:
         path = place.partition("|")[0] + "|"

@@ -8,17 +8,14 @@ reach what made it.
 
 import json
 import mmap
-import sys
 from collections.abc import Generator
-from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pytest
 
+from tests.mutants.caches import forget_what_is_kept
 from tests.mutants.reach.probes import NOTES
-
-KEPT: Final = type(cache(lambda: None))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -29,15 +26,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Begin, unless only help was asked for."""
     config.pluginmanager.register(Recorder(config.rootpath, config.getoption("--reach")))
-
-
-def forget_what_is_kept() -> None:
-    """Have every function of the product that keeps its results (`cache`) make them anew."""
-    for name, module in list(sys.modules.items()):
-        if name.partition(".")[0] in {"portal", "jobs"}:
-            for value in list(vars(module).values()):
-                if type(value) is KEPT:  # others may stand for what there is not now
-                    value.cache_clear()
 
 
 class Recorder:

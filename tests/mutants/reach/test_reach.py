@@ -8,7 +8,8 @@ import pytest
 
 from portal.engine.events.wire import wire_time
 from portal.lib.clock import utcnow
-from tests.mutants.reach import probes, recorder
+from tests.mutants.caches import forget_what_is_kept
+from tests.mutants.reach import probes
 from tests.mutants.reach.mentions import Mentions
 from tests.mutants.reach.reach import Reach, distance
 from tests.mutants.source import Module
@@ -128,7 +129,7 @@ def test_what_functions_keep_is_made_anew_for_each_test() -> None:
     at = utcnow()
     wire_time(at)
     assert wire_time.cache_info().currsize > 0
-    recorder.forget_what_is_kept()
+    forget_what_is_kept()
     assert wire_time.cache_info().currsize == 0
 
 

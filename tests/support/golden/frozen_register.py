@@ -1,6 +1,5 @@
 """A register that is the same on every run: one moment, the same names, ids that can be told."""
 
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,7 +50,7 @@ CHANCE: Final = (
     (re.compile(r"whsec_[\w+/=]{40,}"), "«secret key»"),
     (re.compile(r"(/in/|\?token=)[\w-]{20,}"), r"\1«token»"),
     (re.compile(r"^( *Time zone: “[^”]+” of ).*", re.M), r"\1«all there are»"),
-    (re.compile(rf"\| {re.escape(gethostname())} \| {os.getpid()} \|"), "| «machine» | «number» |"),
+    (re.compile(rf"\| {re.escape(gethostname())} \| \d+ \|"), "| «machine» | «number» |"),
     (
         re.compile(r"^((?:Database|Database address|Disk|Machine|Python|Redis|Tables): ).*", re.M),
         r"\1«as here»",

@@ -78,9 +78,10 @@ class Trial:
         if report.failed:
             self._red.append(report)
 
-    def pytest_sessionfinish(self, exitstatus: int) -> None:
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Every test was green, or was so at the second time."""
-        if exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
+        is_at_end = exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}
+        if is_at_end and not session.shouldstop:
             self._write(by=None)
 
     def _write(self, **verdict: Any) -> None:
