@@ -121,16 +121,15 @@ def server(tree: Path) -> Iterator[ForkServer]:
         yield server
 
 
-@pytest.fixture(params=["new process", "fork"])
-def asker(request: pytest.FixtureRequest, tree: Path, server: ForkServer) -> Asker:
-    """Both ways to ask."""
-    return server if request.param == "fork" else NewProcess(tree)
-
-
-def trial(tree: Path, asker: Asker, now: str, *tests: str, seconds: float = 0.1) -> Result:
+def trial(
+    tree: Path,
+    asker: Asker,
+    now: str,
+    *tests: str,
+) -> Result:
     module = Module(PATH, TEXT)
     mutant = next(each for each in mutants_of(module) if each.now == now)
-    plan = [(f"tests/test_limits.py::test_{name}", seconds) for name in tests]
+    plan = [(f"tests/test_limits.py::test_{name}", 0.1) for name in tests]
     is_at_import = "#" not in mutant.place
     change = Change(PATH, TEXT, mutant.text(module), is_at_import)
     return tried(tree, asker, mutant, change, plan, "web")
@@ -143,7 +142,11 @@ def names(result: Result) -> list[str]:
 BOUND = "return number >= MOST"
 
 
-def test_the_nearest_test_that_is_red_sees_it(tree: Path, asker: Asker) -> None:
+@pytest.mark.parametrize("is_forked", [True, False])
+def test_the_nearest_test_that_is_red_sees_it(
+    tree: Path, server: ForkServer, *, is_forked: bool
+) -> None:
+    asker = server if is_forked else NewProcess(tree)
     result = trial(tree, asker, BOUND, "another_thing", "the_bound", "a_process_that_ends")
     assert result.outcome is Outcome.SEEN
     assert result.by == "tests/test_limits.py::test_the_bound"
@@ -151,22 +154,22 @@ def test_the_nearest_test_that_is_red_sees_it(tree: Path, asker: Asker) -> None:
     assert (tree / PATH).read_text() == TEXT
 
 
-def test_one_that_is_red_without_it_as_well_sees_nothing(tree: Path, asker: Asker) -> None:
-    result = trial(tree, asker, BOUND, "a_clock_that_is_late", "another_thing")
+def test_one_that_is_red_without_it_as_well_sees_nothing(tree: Path, server: ForkServer) -> None:
+    result = trial(tree, server, BOUND, "a_clock_that_is_late", "another_thing")
     assert (result.outcome, result.by) == (Outcome.SURVIVED, "")
     assert names(result) == ["a_clock_that_is_late"]
 
 
-def test_the_next_one_is_asked_then(tree: Path, asker: Asker) -> None:
+def test_the_next_one_is_asked_then(tree: Path, server: ForkServer) -> None:
     (tree / "mark").unlink(missing_ok=True)
     tests = ("a_clock_that_is_late", "a_machine_that_ended_us_once", "the_bound")
-    result = trial(tree, asker, BOUND, *tests)
+    result = trial(tree, server, BOUND, *tests)
     assert (result.outcome, result.by) == (Outcome.SEEN, "tests/test_limits.py::test_the_bound")
     assert names(result) == ["a_clock_that_is_late", "a_machine_that_ended_us_once"]
 
 
-def test_a_process_that_ends_each_time_has_seen_it(tree: Path, asker: Asker) -> None:
-    result = trial(tree, asker, BOUND, "another_thing", "a_process_that_ends")
+def test_a_process_that_ends_each_time_has_seen_it(tree: Path, server: ForkServer) -> None:
+    result = trial(tree, server, BOUND, "another_thing", "a_process_that_ends")
     assert result.outcome is Outcome.SEEN
     assert result.by == "tests/test_limits.py::test_a_process_that_ends"
     assert result.at_times == []
