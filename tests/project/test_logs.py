@@ -54,6 +54,7 @@ def test_the_installations_own_secrets_are_masked_wherever_they_stand(tmp_path: 
         "INSTANCE_DIR": str(tmp_path),
         "METRICS_TOKEN": "a.token.of.the.metrics",
         "SMTP_URL": "smtp://us:mail%2Fpass@host",
+        "REDIS_URL": "redis://:cache%40pass@host:6379/0",
         "DATABASE_URL": "postgresql://db/portal?user=portal&password=base%2Fpass"
         "&application_name=register-one",
     }
@@ -65,6 +66,7 @@ def test_the_installations_own_secrets_are_masked_wherever_they_stand(tmp_path: 
     assert redact("no entry for base/pass") == "no entry for [hidden]"
     assert redact("register-one of portal") == "register-one of portal"
     assert redact("mail%2Fpass, and decoded mail/pass") == "[hidden], and decoded [hidden]"
+    assert redact("cache%40pass, and decoded cache@pass") == "[hidden], and decoded [hidden]"
     assert Redactor(["123456", "abcde"])("123456 and abcde") == "[hidden] and abcde"
     # One that begins another hides all of that one.
     nested = ["secret" + "-more" * times for times in range(9)]

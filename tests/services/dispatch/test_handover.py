@@ -27,6 +27,7 @@ from tests.jobs.pump.delivery_clock import (
     write_down,
 )
 from tests.services.dispatch.sending_machines import Machine, doubts, machines, unreached
+from tests.support.database.statements import asked
 from tests.support.deliveries import make_delivery, stored
 from tests.support.factories import Hook, make_webhook, publish
 
@@ -161,6 +162,16 @@ def test_one_machine_alone_counts_and_writes_as_ever() -> None:
     alone.fail()
     assert (only_delivery().tries, health(hook)[0], doubts()) == (1, 1, [])
     assert [each.outcome for each in attempts()] == ["failed"]
+
+
+def test_what_has_arrived_is_recorded_without_a_question_about_other_machines() -> None:
+    first, _ = machines(2)
+    make_webhook()
+    publish()
+    (arrived,) = first.claim()
+    with asked(db.engine, about="process") as questions:
+        first.write_down(ended(arrived))
+    assert (questions, only_delivery().status) == ([], "delivered")
 
 
 def test_a_persons_retry_is_the_same_retry_on_the_other_machine() -> None:
