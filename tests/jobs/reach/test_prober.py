@@ -1,6 +1,7 @@
 """A machine comes back by knocking: nothing is sent, and no try is spent."""
 
 import logging
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from uuid import uuid4
@@ -19,6 +20,7 @@ from portal.services.core.unit_of_work import writing
 from portal.services.outbox import reach_rows
 from portal.services.outbox.reach import OwnReach
 from portal.services.outbox.reach_rows import Knock
+from tests.engine.http.real_receivers.hostile import HostileServer, Visit
 from tests.jobs.pump.delivery_clock import attempts
 from tests.services.dispatch.sending_machines import Machine, doubts
 from tests.support.factories import make_webhook
@@ -127,6 +129,26 @@ def test_beside_the_pump_it_goes_round_by_itself_and_knocks_at_the_inbox_as_well
     prober.begin()
     # Nothing listens at our own address in tests.
     assert until(lambda: [(each.webhook_id, each.pause) for each in doubts()] == [(inbox, 5)], 10)
+
+
+def test_a_round_that_is_under_way_ends_before_it_is_closed(app: Flask) -> None:
+    Machine("m1")
+    Machine("m2")
+    has_come, may_answer = threading.Event(), threading.Event()
+
+    def keep_waiting(_visit: Visit) -> None:
+        has_come.set()
+        may_answer.wait(10)
+
+    prober = Prober(app, OwnReach("m1"))
+    with HostileServer(keep_waiting) as server:
+        doubt(server.url.replace("http:", "https:"))  # nobody speaks TLS there
+        prober.look(db.engine)
+        prober.begin()
+        assert has_come.wait(10)
+        threading.Timer(0.2, may_answer.set).start()
+        prober.close()
+        assert "prober" not in {each.name for each in threading.enumerate()}
 
 
 @pytest.mark.parametrize("kind", WebhookKind)
