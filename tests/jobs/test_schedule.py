@@ -121,13 +121,19 @@ def test_a_duplicate_of_ours_and_another_programs_entry_go_with_a_line_in_the_lo
     redis: Redis, entries: tuple[Entry, ...], caplog: pytest.LogCaptureFixture
 ) -> None:
     scheduler = Scheduler(connection=redis, queue_name="deliveries")
-    for id_, name in (("copy", "jobs.sweep.sweep"), ("theirs", "their.module.work")):
+    strange = ["copy", "theirs", *(f"{number}-{'x' * 60}" for number in range(5))]
+    for id_ in strange:
+        name = "jobs.sweep.sweep" if id_ == "copy" else "their.module.work"
         scheduler.schedule(datetime.now(UTC), name, interval=1, id=id_)
-    assert sorted(reconcile(redis, entries)) == ["copy", "sweep", "theirs"]
+    assert sorted(reconcile(redis, entries)) == sorted([*strange, "sweep"])
     assert sorted(ids(redis)) == [b"sweep"]
-    assert not redis.exists("rq:job:copy", "rq:job:theirs")
-    (line,) = caplog.messages
-    assert "'copy', 'theirs'" in line
+    assert not redis.exists(*(f"rq:job:{id_}" for id_ in strange))
+    told = ", ".join(f"'{number}-{'x' * 38}'" for number in range(5))
+    assert caplog.messages == [f"Took off the schedule what this portal did not put there: {told}."]
+    redis.zadd(ENTRIES, {"copy": 1.0, "theirs": 1.0})
+    caplog.clear()
+    assert reconcile(redis, entries) == ["copy", "theirs"]
+    assert caplog.messages[0].endswith(" there: 'copy', 'theirs'.")
 
 
 def test_a_changed_interval_takes_effect(redis: Redis, settings: Settings) -> None:
