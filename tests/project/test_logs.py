@@ -4,6 +4,7 @@ import json
 import logging
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -190,8 +191,11 @@ def test_the_supervisor_speaks_in_the_same_form(capsys: pytest.CaptureFixture[st
         'web        {"message": "from a child"}',
         "valkey     no JSON",
     ]
-    assert [json.loads(line)["message"] for line in lines[4:]] == [
-        "Stopping.",
-        "from a child",
-        "no JSON",
-    ]
+    ours, passed_on, theirs = (json.loads(line) for line in lines[4:])
+    assert passed_on == {"message": "from a child"}
+    for entry, process, message in (
+        (ours, "supervisor", "Stopping."),
+        (theirs, "valkey", "no JSON"),
+    ):
+        assert datetime.now(UTC) - datetime.fromisoformat(entry.pop("at")) < timedelta(minutes=1)
+        assert entry == {"level": "info", "process": process, "message": message}

@@ -127,12 +127,13 @@ def test_it_says_why_we_turned_it_off_and_how_long_events_are_held(
     assert "held until it is turned on, at most 30 days." in text
 
 
-def test_nothing_is_told_of_the_well_the_deleted_and_those_that_a_person_turned_off(
+def test_nothing_is_told_of_the_well_the_deleted_drafts_and_those_that_a_person_turned_off(
     server: MailServer,
 ) -> None:
     make_user()
     make_webhook()
     failing(deleted_at=utcnow())
+    failing(state=WebhookState.DRAFT)
     failing(state=WebhookState.OFF, off_reason=OffReason.PERSON)
     assert emails.send_due() == 0
     assert server.messages == []
