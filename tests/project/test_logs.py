@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.processes.output import JsonOutput, Output
+from jobs.processes.output import JsonOutput, Output, output
 from portal.config.settings import load_settings
 from portal.lib import request_id
 from portal.lib.redaction import Redactor
@@ -176,6 +176,14 @@ def test_what_others_say_is_written_once_in_our_form_where_it_matters(tmp_path: 
     assert [(line["level"], line["logger"], line["message"]) for line in lines] == [
         (level, name, f"From {name}") for level, name in elsewhere
     ]
+
+
+@pytest.mark.parametrize(("form", "kind"), [("json", JsonOutput), ("plain", Output), ("", Output)])
+def test_the_supervisor_takes_its_form_from_the_setting(
+    monkeypatch: pytest.MonkeyPatch, form: str, kind: type[Output]
+) -> None:
+    monkeypatch.setenv("LOG_FORMAT", form)
+    assert type(output()) is kind
 
 
 def test_the_supervisor_speaks_in_the_same_form(capsys: pytest.CaptureFixture[str]) -> None:
