@@ -187,11 +187,11 @@ def test_the_supervisor_takes_its_form_from_the_setting(
 
 
 def test_the_supervisor_speaks_in_the_same_form(capsys: pytest.CaptureFixture[str]) -> None:
-    for output in (Output(), JsonOutput()):
-        output.say("Stopping.")
-        output.say("")
-        output.pass_on("web", '{"message": "from a child"}')
-        output.pass_on("valkey", "no JSON")
+    for form in (Output(), JsonOutput()):
+        form.say("Stopping.")
+        form.say("")
+        form.pass_on("web", '{"message": "from a child"}')
+        form.pass_on("valkey", "no JSON")
     lines = capsys.readouterr().out.splitlines()
     assert lines[:4] == [
         "Stopping.",
