@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -79,6 +80,26 @@ def test_the_facts_name_what_runs_and_no_password(app: Flask, database_kind: str
     )
     assert redis.memory > 0
     assert all(0 < disk.free <= disk.total for disk in facts.disks)
+
+
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        ("sqlite:///{here}/portal.sqlite", ["{here}"]),
+        ("sqlite:////proc/portal.sqlite", ["/proc", "{here}"]),  # a disk of its own
+        ("sqlite:////proc/nowhere/portal.sqlite", ["{here}"]),
+        ("sqlite://", ["{here}"]),
+        ("postgresql+psycopg://portal@db//proc/portal", ["{here}"]),
+    ],
+)
+def test_each_disk_that_is_written_to_is_told_once(
+    app: Flask, tmp_path: Path, url: str, found: list[str]
+) -> None:
+    del app
+    database_url = url.replace("{here}", str(tmp_path.parent))
+    ours = replace(settings(), instance_dir=tmp_path, database_url=database_url)
+    paths = [each.path for each in health.read_disks(ours)]
+    assert paths == [each.replace("{here}", str(tmp_path)) for each in found]
 
 
 def test_the_facts_say_why_a_redis_is_of_no_use(
