@@ -1,5 +1,6 @@
 """The parts of a pump one by one: its duties, what it keeps to record, and what it gives back."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import closing, nullcontext
 from datetime import timedelta
@@ -14,7 +15,7 @@ from jobs.deliver import equip
 from jobs.pump import database_writer, recorder
 from jobs.pump import looks as looks_module
 from jobs.pump.database_writer import DatabaseWriter
-from jobs.pump.desk import Desk
+from jobs.pump.desk import Desk, Done
 from jobs.pump.duties import Duties
 from jobs.pump.flights import Flights
 from jobs.pump.looks import Looks
@@ -87,6 +88,26 @@ def test_who_has_sent_something_gives_a_sign_of_it_with_its_duties(duties: Dutie
     assert not has_signed()
     do(duties)
     assert has_signed()
+
+
+def test_duties_wait_for_their_time_and_for_what_the_database_is_at(
+    writer: DatabaseWriter,
+) -> None:
+    off, may_end = make_webhook(state="off"), threading.Event()
+    desk = Desk(lambda: None, works_beside=True)
+    duties = Duties(bell.bell(), writer, desk, every=3600.0)
+
+    def are_done() -> bool:
+        made = make_delivery(off)
+        duties.do(set(), set(), is_behind=False, beside=False)
+        return stored(made)["status"] == "held"
+
+    assert desk.give(lambda: may_end.wait(20), lambda _: Done([], 1.0), beside=True) is None
+    assert not are_done()
+    may_end.set()
+    assert desk.take_up(20) == Done([], 1.0)
+    assert [are_done() for _ in range(2)] == [True, False]
+    desk.close()
 
 
 def test_nothing_is_put_right_while_results_are_not_written(duties: Duties) -> None:
