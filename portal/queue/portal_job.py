@@ -192,7 +192,7 @@ def _readable_meta(stored: bytes, left_out: list[str]) -> bytes:
         found, cleaned = None, {}
     if cleaned != found:
         left_out.append("meta")
-    return PortalSerializer.dumps(cleaned) if cleaned else b""
+    return PortalSerializer.dumps(cleaned)
 
 
 def _clean_meta(meta: Mapping[str, Any]) -> dict[str, Any]:

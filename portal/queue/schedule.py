@@ -71,8 +71,10 @@ def ensure_schedule() -> bool:
     """Repair the current application's schedule. False when Redis does not answer; never raises."""
     entries = table(current_app.extensions["settings"])
     repaired = bell().ask(lambda redis: reconcile(redis, entries))
-    if repaired:
-        log.info("Repaired the schedule: %s.", ", ".join(repaired))
+    # What a stranger has put there is told of by `reconcile`, as a line may hold it.
+    ours = [entry.id for entry in entries if entry.id in (repaired or ())]
+    if ours:
+        log.info("Repaired the schedule: %s.", ", ".join(ours))
     return repaired is not None
 
 

@@ -61,6 +61,9 @@ def test_begun_a_moment_ago_it_is_not_done(app: Flask, name: str) -> None:
     DUTIES[name]()
     db.session.rollback()
     assert session().scalars(select(Process.seen_at)).one() == before
+    with writing() as current:
+        taken = [heartbeats.take_duty(current.connection(), name, pause) for pause in (60, 0, 60)]
+    assert taken == [False, True, False]
 
 
 @pytest.mark.usefixtures("app")

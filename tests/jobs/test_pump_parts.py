@@ -1,21 +1,21 @@
 """The parts of a pump one by one: its duties, what it keeps to record, and what it gives back."""
 
+import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, nullcontext
 from datetime import timedelta
 from time import monotonic
 from uuid import uuid4
 
 import pytest
 from flask import Flask
-from sqlalchemy import Connection, event, select, update
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import Connection, select, update
 
 from jobs.deliver import equip
 from jobs.pump import database_writer, recorder
 from jobs.pump import looks as looks_module
 from jobs.pump.database_writer import DatabaseWriter
-from jobs.pump.desk import Desk
+from jobs.pump.desk import Desk, Done
 from jobs.pump.duties import Duties
 from jobs.pump.flights import Flights
 from jobs.pump.looks import Looks
@@ -33,6 +33,7 @@ from portal.services.core import heartbeats
 from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import address_guard
 from portal.services.dispatch.claim_types import Claim
+from tests.jobs.outage import Clock, refused
 from tests.jobs.pump.delivery_clock import attempts, claim, deliveries, ended, leases, only_delivery
 from tests.support.deliveries import lease, make_delivery, stored
 from tests.support.factories import make_user, make_webhook, publish
@@ -59,18 +60,6 @@ def desk() -> Iterator[Desk]:
 @pytest.fixture
 def duties(writer: DatabaseWriter, desk: Desk) -> Duties:
     return Duties(bell.bell(), writer, desk, every=0.0)
-
-
-@contextmanager
-def refused() -> Iterator[None]:
-    """The database takes nothing for a while."""
-
-    def refuse(_connection: Connection) -> None:
-        raise OperationalError("COMMIT", {}, OSError("cut"), connection_invalidated=True)
-
-    event.listen(equip().engine, "commit", refuse)
-    yield
-    event.remove(equip().engine, "commit", refuse)
 
 
 def do(duties: Duties, *, without: set[int] | None = None, is_behind: bool = False) -> None:
@@ -101,12 +90,44 @@ def test_who_has_sent_something_gives_a_sign_of_it_with_its_duties(duties: Dutie
     assert has_signed()
 
 
+def test_duties_wait_for_their_time_and_for_what_the_database_is_at(
+    writer: DatabaseWriter,
+) -> None:
+    off, may_end = make_webhook(state="off"), threading.Event()
+    desk = Desk(lambda: None, works_beside=True)
+    duties = Duties(bell.bell(), writer, desk, every=3600.0)
+
+    def are_done() -> bool:
+        made = make_delivery(off)
+        duties.do(set(), set(), is_behind=False, beside=False)
+        return stored(made)["status"] == "held"
+
+    assert desk.give(lambda: may_end.wait(20), lambda _: Done([], 1.0), beside=True) is None
+    assert not are_done()
+    may_end.set()
+    assert desk.take_up(20) == Done([], 1.0)
+    assert [are_done() for _ in range(2)] == [True, False]
+    desk.close()
+
+
 def test_nothing_is_put_right_while_results_are_not_written(duties: Duties) -> None:
-    open_one = make_delivery(make_webhook(state="off"))
+    later = utcnow() + timedelta(hours=5)
+    open_one, cut_off = make_delivery(make_webhook(state="off")), make_delivery()
+    lease(cut_off, -1)
+    well_again = make_webhook(reopened_at=utcnow())
+    retried = make_delivery(well_again, status="retrying", due_at=later)
+
+    def standing() -> tuple[str, int, bool]:
+        return (
+            stored(open_one)["status"],
+            stored(cut_off)["tries"],
+            stored(retried)["due_at"] == later,
+        )
+
     do(duties, is_behind=True)
-    assert stored(open_one)["status"] == "waiting"
+    assert standing() == ("waiting", 0, True)
     do(duties)
-    assert stored(open_one)["status"] == "held"
+    assert standing() == ("held", 1, False)
 
 
 def test_leases_of_webhooks_whose_results_are_kept_are_left_alone(duties: Duties) -> None:
@@ -267,29 +288,6 @@ def test_what_waits_for_anothers_lock_is_written_after_all_the_others(
     assert {each.id for each in hooks} == {*arrived, waiting.claim.webhook.id}
 
 
-@pytest.mark.parametrize(("a_while", "said"), [(-1.0, 1), (3600.0, 0)])
-def test_the_end_of_a_long_outage_is_told_once(
-    writer: DatabaseWriter,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    a_while: float,
-    said: int,
-) -> None:
-    monkeypatch.setattr(database_writer, "A_WHILE", a_while)
-    monkeypatch.setattr(database_writer, "LONG_PAUSE", 0.0)
-    with refused():
-        assert writer.write(lambda _: "done") is None
-    assert [writer.write(lambda _: "done") for _ in range(2)] == ["done"] * 2
-    assert caplog.messages == ["The database takes results again."] * said
-
-
-class Clock:
-    now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-
 def test_results_are_written_once_there_are_two_hundred_or_some_have_waited_a_moment(
     writer: DatabaseWriter, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -308,36 +306,6 @@ def test_results_are_written_once_there_are_two_hundred_or_some_have_waited_a_mo
     assert not kept.is_due(in_flight=500)
     kept.add(many)
     assert kept.is_due(in_flight=500)
-
-
-def test_a_database_that_is_away_for_long_is_asked_less_often(
-    app: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    del app
-    monkeypatch.setattr(database_writer, "time", clock := Clock())
-    writer, asked = DatabaseWriter(equip().engine), []
-    with refused():
-        for tenth in range(100):
-            clock.now = 1000.0 + tenth / 10 + 0.001 * tenth
-            writer.write(lambda _: asked.append(tenth))  # noqa: B023 - called at once
-    early, late = range(51), (60, 70, 80, 90)
-    assert asked == [*early, *late]
-
-
-def test_for_half_a_minute_after_a_lost_answer_it_is_unsure_what_was_committed(
-    app: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    del app
-    monkeypatch.setattr(database_writer, "time", clock := Clock())
-    writer = DatabaseWriter(equip().engine)
-    assert writer.is_sqlite is (db.engine.dialect.name == "sqlite")
-    assert not writer.is_unsure
-    with refused():
-        writer.write(lambda _: None)
-    clock.now += 29.9
-    assert writer.is_unsure
-    clock.now += 0.2
-    assert not writer.is_unsure
 
 
 def test_what_failed_together_is_spread_evenly() -> None:

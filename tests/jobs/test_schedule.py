@@ -1,5 +1,6 @@
 """The schedule heals: whatever happened to its entries in Redis, the next look finds them right."""
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from flask import Flask
 from redis import Redis
 from rq_scheduler import Scheduler
 
@@ -14,8 +16,9 @@ from jobs.processes import scheduler as scheduler_module
 from jobs.processes.scheduler import RepairingScheduler
 from portal.config.settings import Settings, load_settings
 from portal.queue.portal_job import PortalJob
-from portal.queue.schedule import ENTRIES, Entry, reconcile, table
+from portal.queue.schedule import ENTRIES, Entry, ensure_schedule, reconcile, table
 from tests.conftest import ENVIRONMENT
+from tests.support.servers import ValkeyServer
 from tests.support.valkey import PrivateValkey
 
 SWEEP_KEY = "rq:job:sweep"
@@ -121,13 +124,32 @@ def test_a_duplicate_of_ours_and_another_programs_entry_go_with_a_line_in_the_lo
     redis: Redis, entries: tuple[Entry, ...], caplog: pytest.LogCaptureFixture
 ) -> None:
     scheduler = Scheduler(connection=redis, queue_name="deliveries")
-    for id_, name in (("copy", "jobs.sweep.sweep"), ("theirs", "their.module.work")):
+    strange = ["copy", "theirs", *(f"{number}-{'x' * 60}" for number in range(5))]
+    for id_ in strange:
+        name = "jobs.sweep.sweep" if id_ == "copy" else "their.module.work"
         scheduler.schedule(datetime.now(UTC), name, interval=1, id=id_)
-    assert sorted(reconcile(redis, entries)) == ["copy", "sweep", "theirs"]
+    assert sorted(reconcile(redis, entries)) == sorted([*strange, "sweep"])
     assert sorted(ids(redis)) == [b"sweep"]
-    assert not redis.exists("rq:job:copy", "rq:job:theirs")
-    (line,) = caplog.messages
-    assert "'copy', 'theirs'" in line
+    assert not redis.exists(*(f"rq:job:{id_}" for id_ in strange))
+    told = ", ".join(f"'{number}-{'x' * 38}'" for number in range(5))
+    assert caplog.messages == [f"Took off the schedule what this portal did not put there: {told}."]
+    redis.zadd(ENTRIES, {"copy": 1.0, "theirs": 1.0})
+    caplog.clear()
+    assert reconcile(redis, entries) == ["copy", "theirs"]
+    assert caplog.messages[0].endswith(" there: 'copy', 'theirs'.")
+
+
+def test_what_a_stranger_calls_an_entry_makes_no_line_of_its_own(
+    app: Flask, valkey_server: ValkeyServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "portal.queue.schedule")
+    redis, ours = valkey_server.client(), table(app.extensions["settings"])
+    for _ in range(2):
+        redis.zadd(ENTRIES, {"a\nERROR all is lost": 1.0})
+        assert ensure_schedule()
+    strange = "Took off the schedule what this portal did not put there: 'a\\nERROR all is lost'."
+    repaired = f"Repaired the schedule: {', '.join(entry.id for entry in ours)}."
+    assert caplog.messages == [strange, repaired, strange]
 
 
 def test_a_changed_interval_takes_effect(redis: Redis, settings: Settings) -> None:

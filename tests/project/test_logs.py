@@ -4,11 +4,12 @@ import json
 import logging
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from jobs.processes.output import JsonOutput, Output
+from jobs.processes.output import JsonOutput, Output, output
 from portal.config.settings import load_settings
 from portal.lib import request_id
 from portal.lib.redaction import Redactor
@@ -54,6 +55,7 @@ def test_the_installations_own_secrets_are_masked_wherever_they_stand(tmp_path: 
         "INSTANCE_DIR": str(tmp_path),
         "METRICS_TOKEN": "a.token.of.the.metrics",
         "SMTP_URL": "smtp://us:mail%2Fpass@host",
+        "REDIS_URL": "redis://:cache%40pass@host:6379/0",
         "DATABASE_URL": "postgresql://db/portal?user=portal&password=base%2Fpass"
         "&application_name=register-one",
     }
@@ -65,6 +67,7 @@ def test_the_installations_own_secrets_are_masked_wherever_they_stand(tmp_path: 
     assert redact("no entry for base/pass") == "no entry for [hidden]"
     assert redact("register-one of portal") == "register-one of portal"
     assert redact("mail%2Fpass, and decoded mail/pass") == "[hidden], and decoded [hidden]"
+    assert redact("cache%40pass, and decoded cache@pass") == "[hidden], and decoded [hidden]"
     assert Redactor(["123456", "abcde"])("123456 and abcde") == "[hidden] and abcde"
     # One that begins another hides all of that one.
     nested = ["secret" + "-more" * times for times in range(9)]
@@ -175,12 +178,20 @@ def test_what_others_say_is_written_once_in_our_form_where_it_matters(tmp_path: 
     ]
 
 
+@pytest.mark.parametrize(("form", "kind"), [("json", JsonOutput), ("plain", Output), ("", Output)])
+def test_the_supervisor_takes_its_form_from_the_setting(
+    monkeypatch: pytest.MonkeyPatch, form: str, kind: type[Output]
+) -> None:
+    monkeypatch.setenv("LOG_FORMAT", form)
+    assert type(output()) is kind
+
+
 def test_the_supervisor_speaks_in_the_same_form(capsys: pytest.CaptureFixture[str]) -> None:
-    for output in (Output(), JsonOutput()):
-        output.say("Stopping.")
-        output.say("")
-        output.pass_on("web", '{"message": "from a child"}')
-        output.pass_on("valkey", "no JSON")
+    for form in (Output(), JsonOutput()):
+        form.say("Stopping.")
+        form.say("")
+        form.pass_on("web", '{"message": "from a child"}')
+        form.pass_on("valkey", "no JSON")
     lines = capsys.readouterr().out.splitlines()
     assert lines[:4] == [
         "Stopping.",
@@ -188,8 +199,11 @@ def test_the_supervisor_speaks_in_the_same_form(capsys: pytest.CaptureFixture[st
         'web        {"message": "from a child"}',
         "valkey     no JSON",
     ]
-    assert [json.loads(line)["message"] for line in lines[4:]] == [
-        "Stopping.",
-        "from a child",
-        "no JSON",
-    ]
+    ours, passed_on, theirs = (json.loads(line) for line in lines[4:])
+    assert passed_on == {"message": "from a child"}
+    for entry, process, message in (
+        (ours, "supervisor", "Stopping."),
+        (theirs, "valkey", "no JSON"),
+    ):
+        assert datetime.now(UTC) - datetime.fromisoformat(entry.pop("at")) < timedelta(minutes=1)
+        assert entry == {"level": "info", "process": process, "message": message}

@@ -1,5 +1,7 @@
 """What is kept of an answer, whatever bytes it was made of."""
 
+from datetime import timedelta
+
 import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -38,6 +40,12 @@ def test_the_charset_of_old_servers_is_understood() -> None:
 
 def test_text_is_bounded() -> None:
     assert len(exchange(b"x" * 65536).text) == MAX_TEXT
+
+
+def test_an_answer_whose_time_is_not_known_took_none() -> None:
+    response = exchange(b"").response
+    assert response is not None
+    assert response.elapsed == timedelta(0)
 
 
 LINES = st.lists(

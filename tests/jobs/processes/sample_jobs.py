@@ -18,12 +18,13 @@ def note() -> None:
 
 @job
 def until_stopped() -> None:
-    """Work until the process is asked to stop, as the pump does."""
+    """Work until the process is asked to stop, and hang then."""
     _write("started")
     deadline = time.monotonic() + 20
     while not stop.is_set() and time.monotonic() < deadline:
         time.sleep(0.02)
     _write("stopped" if stop.is_set() else "gave up")
+    time.sleep(30)
 
 
 @job

@@ -6,9 +6,10 @@ from contextlib import contextmanager
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from jobs.duty import at_work
+from jobs.processes import substitute
 from jobs.processes.substitute import Substitute
 from jobs.stop_flag import stop
 from portal.extensions import db
@@ -33,13 +34,13 @@ def no_redis(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
 @contextmanager
 def running(app: Flask) -> Iterator[None]:
     """A background worker's thread beside us."""
-    substitute = Substitute(app)
-    substitute.start()
+    beside = Substitute(app)
+    beside.start()
     try:
         yield
     finally:
         stop.set()
-        substitute.join(20)
+        beside.join(20)
         stop.clear()
 
 
@@ -65,10 +66,26 @@ def age(name: str) -> float:
     return found
 
 
-def test_a_task_begins_within_seconds(app: Flask) -> None:
+def test_a_task_begins_within_seconds_also_after_an_error_of_ours(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(substitute, "LOOK_EVERY", 0.1)
     begin_task()
-    with running(app):
-        assert until(lambda: states() != {TaskState.WAITING}, 10)
+    is_first = iter([True])
+
+    def fail(*_of_a_statement: object) -> None:
+        if next(is_first, False):
+            raise RuntimeError("the lamp is broken")
+
+    event.listen(db.engine, "before_cursor_execute", fail)
+    try:
+        with running(app):
+            assert until(lambda: "the lamp is broken" in caplog.text, 10)
+            assert until(lambda: states() != {TaskState.WAITING}, 10)
+    finally:
+        event.remove(db.engine, "before_cursor_execute", fail)
+    failed = [each.message for each in caplog.records if each.levelname == "ERROR"]
+    assert failed == ["What was started without the schedule failed; it comes again."]
 
 
 def test_what_is_long_overdue_is_done(app: Flask) -> None:

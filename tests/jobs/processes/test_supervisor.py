@@ -138,8 +138,9 @@ def test_it_ends_everything_with_exactly_one_signal_each(
     assert not any(map(is_alive, supervisor.pids("a") + supervisor.pids("b")))
 
 
-def test_it_stops_the_lower_stage_first(supervisor: Running) -> None:
-    supervisor.start(supervisor.program("last", POLITE, 8), supervisor.program("first", POLITE, 1))
+def test_it_stops_the_lower_stage_first_and_waits_for_its_end(supervisor: Running) -> None:
+    slow = POLITE.replace("leave(*_):\n", "leave(*_):\n    time.sleep(0.3)\n")
+    supervisor.start(supervisor.program("last", POLITE, 8), supervisor.program("first", slow, 1))
     assert until(lambda: len(supervisor.pids("last") + supervisor.pids("first")) == 2)
     supervisor.send(signal.SIGTERM)
     supervisor.wait()
@@ -200,14 +201,16 @@ def test_a_program_that_ignores_the_signal_is_killed_in_the_end(
     code = "from jobs.processes import supervisor; supervisor.STOP_SECONDS = 0.5; supervisor.main()"
     plan = tmp_path / "plan"
     plan.write_text(Plan([supervisor.program("a", STUBBORN)], "127.0.0.1", 9, []).to_json())
-    with plan.open() as handle:
+    with plan.open() as handle, supervisor.output.open("wb") as output:
         fd = handle.fileno()
         command = [sys.executable, "-c", code, str(fd)]
-        supervisor.process = subprocess.Popen(command, cwd=ROOT, pass_fds=[fd])
+        supervisor.process = subprocess.Popen(command, cwd=ROOT, stdout=output, pass_fds=[fd])
     assert until(lambda: len(supervisor.pids("a")) == 1)
     supervisor.send(signal.SIGTERM)
     assert supervisor.wait(5) == 0
     assert not is_alive(supervisor.pids("a")[0])
+    said = supervisor.output.read_text().splitlines()
+    assert said == ["Stopping.", "a did not end in time and was killed."]
 
 
 def test_it_passes_output_on_with_the_programs_name(supervisor: Running) -> None:

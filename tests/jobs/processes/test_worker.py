@@ -142,8 +142,8 @@ def test_an_idle_worker_leaves_at_once(start: Start) -> None:
     assert time.monotonic() - asked < 10  # RQ itself listens for half a minute
 
 
-def test_the_stop_reaches_a_running_job(
-    start: Start, valkey: PrivateValkey, tmp_path: Path
+def test_the_stop_reaches_a_running_job_and_who_sends_does_not_wait_for_its_end(
+    start: Start, valkey: PrivateValkey, database: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "note"
     worker = start()
@@ -151,6 +151,7 @@ def test_the_stop_reaches_a_running_job(
     assert until(lambda: path.exists() and path.read_text() == "started")
     assert worker.stop() == 0
     assert path.read_text() == "stopped"
+    assert not has_row(database, worker.pid)  # there was time for a goodbye
 
 
 def test_a_failed_job_is_logged_once_with_its_cause_and_the_worker_goes_on(

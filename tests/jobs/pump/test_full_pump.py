@@ -8,8 +8,8 @@ import pytest
 from flask import Flask
 from sqlalchemy import Connection, event
 
-from jobs.deliver import deliver_due, equip
-from jobs.pump import recorder
+from jobs.deliver import deliver_due, equip, new_pump
+from jobs.pump import bell_listener, looks, recorder
 from jobs.pump.pump import Pump
 from jobs.pump.wake import Wake
 from jobs.stop_flag import stop
@@ -90,6 +90,27 @@ def test_what_is_about_to_be_started_has_its_place_already(
     assert ids == Counter(str(each.public_id) for each in deliveries())
     assert {each.status for each in deliveries()} == {"delivered"}
     assert max(waiting) == PLACES
+
+
+def test_while_it_is_full_it_waits_for_answers_alone(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looks, "LOOK_EVERY", 0.01)
+    monkeypatch.setattr(bell_listener, "AWAKE_EVERY", 0.01)
+    small = replace(settings(), worker_max_in_flight=1)
+    monkeypatch.setitem(app.extensions, "settings", small)
+    transport, rounds = equip().transport, []
+
+    def is_stopping() -> bool:
+        rounds.append(transport.free)
+        return stop.is_set()
+
+    with Receiver() as receiver:
+        receiver.answer(delay=0.3)
+        make_webhook(receiver.url)
+        publish()
+        new_pump(is_stopping).run_until_rest()
+    assert 0 < rounds.count(0) < 1000
 
 
 def test_places_for_what_was_claimed_are_not_claimed_for_again(

@@ -1,6 +1,7 @@
 """A machine comes back by knocking: nothing is sent, and no try is spent."""
 
 import logging
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from uuid import uuid4
@@ -19,6 +20,7 @@ from portal.services.core.unit_of_work import writing
 from portal.services.outbox import reach_rows
 from portal.services.outbox.reach import OwnReach
 from portal.services.outbox.reach_rows import Knock
+from tests.engine.http.real_receivers.hostile import HostileServer, Visit
 from tests.jobs.pump.delivery_clock import attempts
 from tests.services.dispatch.sending_machines import Machine, doubts
 from tests.support.factories import make_webhook
@@ -44,7 +46,10 @@ def prober(app: Flask) -> Iterator[Prober]:
 
 def doubt(*urls: str) -> None:
     """m1 could not connect to these a minute ago."""
-    ids = [make_webhook(each).id for each in urls]
+    doubt_these([make_webhook(each).id for each in urls])
+
+
+def doubt_these(ids: list[int]) -> None:
     with writing() as current:
         connection = current.connection()
         now = database_now(connection)
@@ -103,6 +108,8 @@ def test_it_benches_its_machine_and_takes_it_back(
     assert [each.refuted for each in doubts()] == [True] * 3
     assert caplog.messages == ["m1 cannot reach receivers: it sends nothing until it can."]
     assert not prober._reach.takes(4711)
+    prober.look(db.engine)
+    assert len(caplog.messages) == 1, "nothing has changed"
     with writing() as current:
         current.execute(update(Webhook).values(url=receiver.url))
     make_due()
@@ -112,11 +119,36 @@ def test_it_benches_its_machine_and_takes_it_back(
     assert prober._reach.takes(4711)
 
 
-def test_beside_the_pump_it_goes_round_by_itself(prober: Prober, receiver: Receiver) -> None:
+def test_beside_the_pump_it_goes_round_by_itself_and_knocks_at_the_inbox_as_well(
+    prober: Prober, receiver: Receiver
+) -> None:
     doubt(receiver.url)
+    inbox = make_webhook("", kind="inbox").id
+    doubt_these([inbox])
     prober.look(db.engine)
     prober.begin()
-    assert until(lambda: doubts() == [], 5)
+    # Nothing listens at our own address in tests.
+    assert until(lambda: [(each.webhook_id, each.pause) for each in doubts()] == [(inbox, 5)], 10)
+
+
+def test_a_round_that_is_under_way_ends_before_it_is_closed(app: Flask) -> None:
+    Machine("m1")
+    Machine("m2")
+    has_come, may_answer = threading.Event(), threading.Event()
+
+    def keep_waiting(_visit: Visit) -> None:
+        has_come.set()
+        may_answer.wait(10)
+
+    prober = Prober(app, OwnReach("m1"))
+    with HostileServer(keep_waiting) as server:
+        doubt(server.url.replace("http:", "https:"))  # nobody speaks TLS there
+        prober.look(db.engine)
+        prober.begin()
+        assert has_come.wait(10)
+        threading.Timer(0.2, may_answer.set).start()
+        prober.close()
+        assert "prober" not in {each.name for each in threading.enumerate()}
 
 
 @pytest.mark.parametrize("kind", WebhookKind)
@@ -126,12 +158,3 @@ def test_it_waits_longer_at_a_door_at_which_it_has_knocked_before(
     del app
     knocks = (Knock(7, pause, uuid4(), kind, "http://x/") for pause in (0, 5))
     assert [_door(each).patience for each in knocks] == [SHORT_PATIENCE, LONG_PATIENCE]
-
-
-def test_it_knocks_at_the_built_in_inbox_as_well(prober: Prober) -> None:
-    with writing() as current:
-        hook = make_webhook("", kind="inbox")
-        now = database_now(current.connection())
-        reach_rows.write_failures(current.connection(), "m1", [hook.id], now - 60 * SECOND)
-    prober.go_round()
-    assert doubts()[0].pause == 5  # nothing listens there in tests

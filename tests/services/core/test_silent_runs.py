@@ -171,6 +171,7 @@ def test_the_sweep_ends_them_and_long_work_goes_on_elsewhere() -> None:
     assert not task_leases.has_due()
     sweep.settle()
     assert task_leases.has_due()
+    assert sweep.find_silent_runs(db.session.connection()) == set()  # it has been freed
     assert [each.outcome for each in attempts()] == ["interrupted"]
 
 

@@ -106,9 +106,12 @@ def test_of_an_attempt_all_is_told_that_was_recorded(failed: UUID) -> None:
     attempted(failed)
     assert find_delivery(failed).attempts == [ATTEMPT]
     for outcome in ("delivered", "interrupted"):
-        make_attempt(failed, outcome=outcome)
-    ends = [(each.is_delivered, each.is_interrupted) for each in find_delivery(failed).attempts]
-    assert ends == [(False, False), (True, False), (False, True)]
+        make_attempt(failed, outcome=outcome, response_text="ok")
+    ends = [
+        (each.is_delivered, each.is_interrupted, each.is_truncated)
+        for each in find_delivery(failed).attempts
+    ]
+    assert ends == [(False, False, True), (True, False, False), (False, True, False)]
 
 
 @pytest.mark.parametrize("seconds", [60, -1])

@@ -9,6 +9,7 @@ from flask import Flask
 from portal.extensions import settings
 from portal.services.dispatch.address_guard import guard
 
+NOBODY = ".".join(["nobody"] * 40)  # a name too long for anybody to have it
 EVERYTHING = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 
 
@@ -21,6 +22,7 @@ EVERYTHING = (ip_network("0.0.0.0/0"), ip_network("::/0"))
         ("postgresql+psycopg://u@/db?host=10.9.8.7&port=6000", 6000),
         ("postgresql+psycopg://u@/db?host=10.9.8.6:5433&host=10.9.8.7:5434", 5434),
         ("postgresql+psycopg://u@/db?host=10.9.8.6,10.9.8.7", 5432),
+        (f"postgresql+psycopg://u@/db?host={NOBODY},10.9.8.7", 5432),
     ],
 )
 def test_the_database_is_closed_although_every_network_is_allowed(

@@ -9,7 +9,7 @@ from flask import Flask
 from sqlalchemy import update
 
 from portal.engine.retry_policy import AttemptKind
-from portal.extensions import settings
+from portal.extensions import db, settings
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
 from portal.models.webhooks import Webhook
@@ -25,6 +25,7 @@ from tests.jobs.pump.delivery_clock import (
     leases,
     write_down,
 )
+from tests.support.database.statements import asked
 from tests.support.deliveries import lease, make_delivery
 from tests.support.factories import Hook, make_webhook
 
@@ -81,6 +82,21 @@ def test_a_claim_tells_all_of_each_attempt_and_leases_it_for_as_long_as_it_may_l
         assert (taken.token, taken.started_at, taken.url) == (each.token, each.started_at, hook.url)
         assert taken.run == own_run()
         assert abs((taken.until - taken.started_at).total_seconds() - LEASE_SECONDS) < 1
+
+
+def test_nothing_is_asked_for_a_claim_that_was_not_asked_at_its_rehearsal(hook: Hook) -> None:
+    """The first claim has something to send, and waits for no statement to be composed."""
+    queue = make_webhook(in_order=True)
+    for each in (hook, queue):
+        make_delivery(each)
+        make_delivery(each, priority=Priority.TEST)
+    with asked(db.engine) as rehearsed, writing() as current:
+        dispatch_claim.rehearse(current.connection())
+    with asked(db.engine) as found, writing() as current:
+        claims = dispatch_claim.claim(current.connection(), 8, is_alone=True)
+        assert dispatch_claim.claim(current.connection(), 8) == []
+    assert (len(claims), set(found) - set(rehearsed)) == (4, set())
+    assert leases()
 
 
 def test_what_is_being_sent_already_counts(hook: Hook) -> None:

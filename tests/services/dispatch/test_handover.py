@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, update
 
-from portal.engine.reach import LONG_PATIENCE, SHORT_PATIENCE, WARY_PATIENCE
 from portal.engine.reasons import Reason
 from portal.engine.retry_policy import Outcome
 from portal.extensions import db
@@ -27,6 +26,7 @@ from tests.jobs.pump.delivery_clock import (
     write_down,
 )
 from tests.services.dispatch.sending_machines import Machine, doubts, machines, unreached
+from tests.support.database.statements import asked
 from tests.support.deliveries import make_delivery, stored
 from tests.support.factories import Hook, make_webhook, publish
 
@@ -161,6 +161,16 @@ def test_one_machine_alone_counts_and_writes_as_ever() -> None:
     alone.fail()
     assert (only_delivery().tries, health(hook)[0], doubts()) == (1, 1, [])
     assert [each.outcome for each in attempts()] == ["failed"]
+
+
+def test_what_has_arrived_is_recorded_without_a_question_about_other_machines() -> None:
+    first, _ = machines(2)
+    make_webhook()
+    publish()
+    (arrived,) = first.claim()
+    with asked(db.engine, about="process") as questions:
+        first.write_down(ended(arrived))
+    assert (questions, only_delivery().status) == ([], "delivered")
 
 
 def test_a_persons_retry_is_the_same_retry_on_the_other_machine() -> None:
@@ -314,37 +324,3 @@ def test_a_bulk_retry_waits_for_the_machine_that_takes_over() -> None:
     assert only_delivery().prior_status == "retrying"
     second.deliver()
     assert only_delivery().status == "delivered"
-
-
-def test_who_leaves_one_to_another_machine_is_wary_of_all_it_has_not_heard_of_since() -> None:
-    first, second = machines(2)
-    make_webhook()
-    make_webhook()
-    publish()
-    lost, mine = first.claim()
-    one, other = lost.webhook, mine.webhook
-    usual = first.reach.patience_with(other.id, throttled=False)
-    assert (usual, first.reach.is_wary_of(other.id)) == (SHORT_PATIENCE, False)
-    first.write_down(unreached(lost))
-    assert first.reach.is_wary_of(other.id)
-    assert first.reach.patience_with(other.id, throttled=False) == WARY_PATIENCE
-    second.look()
-    assert [second.reach.is_wary_of(each.id) for each in (one, other)] == [False, False]
-    assert second.reach.patience_with(one.id, throttled=False) == LONG_PATIENCE
-    first.write_down(ended(mine))
-    first.look()
-    assert not first.reach.is_wary_of(other.id)
-    assert first.reach.is_wary_of(make_webhook().id)
-    first.knock(reached=True)
-    first.look()
-    assert not first.reach.is_wary_of(make_webhook().id)
-
-
-def test_nobody_is_wary_where_the_other_machine_cannot_either() -> None:
-    first, second = machines(2)
-    make_webhook()
-    publish()
-    first.fail()
-    second.fail()
-    first.look()
-    assert not first.reach.is_wary_of(make_webhook().id)

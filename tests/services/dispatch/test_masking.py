@@ -194,7 +194,7 @@ def test_an_end_that_was_cut_is_hidden_from_six_letters_on(receiver: Receiver) -
     make_webhook(receiver.url, headers=[("X-Key", "s3cr3t-token")])
     ends = {"s3cr3": "s3cr3", "s3cr3t": DOTS, "s3cr3t-tok": DOTS}
     expected = {f"s3cr3tly; it was {end}": f"s3cr3tly; it was {ends[end]}" for end in ends}
-    expected["s3cr3t-t"] = DOTS  # shorter than what is hidden
+    expected |= {"s3cr3t-t": DOTS, "s3cr3tly": "s3cr3tly"}  # shorter than what is hidden
     for text in expected:
         receiver.answer_next(200, text.encode())
         publish()

@@ -139,11 +139,14 @@ def test_a_writer_of_sqlite_is_named_by_its_process(engine: Engine, tmp_path: Pa
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as writer:
         assert writer.stdout is not None
         assert writer.stdout.readline() == "has it\n"
+        unnoticed, examined = read_facts(), read_facts(examines=True)
         found = Beat(engine, KIND).take()
         facts = read_facts()
         writer.communicate()
-    assert found is not None
     assert found == Trouble(Kind.LOCKED, "database is locked")
+    assert [each.trouble for each in (unnoticed, examined, facts)] == [None, found, found]
+    assert unnoticed.blockers == ()
+    assert examined.blockers == facts.blockers
     (blocker,) = facts.blockers
     assert blocker.pid == writer.pid
     assert "sqlite3" in blocker.doing

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -42,20 +43,30 @@ def test_who_lives_is_told_by_kind_and_of_each_the_latest_seen_first(app: Flask)
     assert [each.name for each in heartbeats.lives()] == ["b", "c", "a"]
 
 
-def test_a_database_of_another_version_is_not_ready(app: Flask) -> None:
-    with writing() as current:
-        current.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+@pytest.mark.parametrize(
+    ("revision", "is_newer"), [("0001", False), ("of a later version", True), (None, False)]
+)
+def test_a_database_of_another_version_is_not_ready(
+    app: Flask, revision: str | None, is_newer: bool
+) -> None:
+    stamp(revision)
     try:
         ready = read_ready()
         facts = health.read_facts()
     finally:
-        with writing() as current:
-            newest = {"newest": health.newest_revision()}
-            current.execute(text("UPDATE alembic_version SET version_num = :newest"), newest)
+        stamp(health.newest_revision())
     assert (ready.database, ready.migrations, ready.is_ready()) == ("ok", "missing", False)
     assert facts.database is not None
-    assert facts.database.revision == "0001"
+    assert (facts.database.revision, facts.database.is_newer) == (revision, is_newer)
     assert facts.backlog is None
+
+
+def stamp(revision: str | None) -> None:
+    with writing() as current:
+        current.execute(text("DELETE FROM alembic_version"))
+        if revision:
+            insert = text("INSERT INTO alembic_version (version_num) VALUES (:revision)")
+            current.execute(insert, {"revision": revision})
 
 
 def test_the_facts_name_what_runs_and_no_password(app: Flask, database_kind: str) -> None:
@@ -79,6 +90,26 @@ def test_the_facts_name_what_runs_and_no_password(app: Flask, database_kind: str
     )
     assert redis.memory > 0
     assert all(0 < disk.free <= disk.total for disk in facts.disks)
+
+
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        ("sqlite:///{here}/portal.sqlite", ["{here}"]),
+        ("sqlite:////proc/portal.sqlite", ["/proc", "{here}"]),  # a disk of its own
+        ("sqlite:////proc/nowhere/portal.sqlite", ["{here}"]),
+        ("sqlite://", ["{here}"]),
+        ("postgresql+psycopg://portal@db//proc/portal", ["{here}"]),
+    ],
+)
+def test_each_disk_that_is_written_to_is_told_once(
+    app: Flask, tmp_path: Path, url: str, found: list[str]
+) -> None:
+    del app
+    database_url = url.replace("{here}", str(tmp_path.parent))
+    ours = replace(settings(), instance_dir=tmp_path, database_url=database_url)
+    paths = [each.path for each in health.read_disks(ours)]
+    assert paths == [each.replace("{here}", str(tmp_path)) for each in found]
 
 
 def test_the_facts_say_why_a_redis_is_of_no_use(

@@ -23,8 +23,23 @@ def fault_of(url: str) -> tuple[RedisFault, str]:
     return found.fault, found.reason
 
 
-def test_one_that_takes_everything_has_no_fault(valkey: PrivateValkey) -> None:
-    assert isinstance(read_state(valkey.url), RedisState)
+def test_of_one_that_takes_everything_all_is_told(valkey: PrivateValkey) -> None:
+    client = valkey.client()
+    client.config_set("maxmemory-policy", "allkeys-lru")
+    client.config_set("maxmemory", "100mb")
+    client.rpush("rq:queue:deliveries", "one")
+    client.zadd("rq:failed:background", {"one": 1, "two": 2})
+    found, info = read_state(valkey.url), client.info()
+    assert isinstance(found, RedisState)
+    assert found.memory > 0
+    assert found == RedisState(
+        version=info.get("valkey_version", info["redis_version"]),
+        memory=found.memory,
+        memory_limit=100 * 1024**2,
+        may_evict=True,
+        queued={"deliveries": 1, "background": 0},
+        failed={"deliveries": 0, "background": 2},
+    )
 
 
 def test_one_that_is_not_there(tmp_path: Path) -> None:

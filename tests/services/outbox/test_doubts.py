@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select, update
 
 from portal.database.engine import database_now
-from portal.engine.reach import LONG_PATIENCE
+from portal.engine.reach import LONG_PATIENCE, SHORT_PATIENCE, WARY_PATIENCE
 from portal.extensions import db
 from portal.models.operations import Process, Reach
 from portal.queue.names import BACKGROUND
@@ -195,3 +195,37 @@ def test_what_it_has_heard_of_is_forgotten_once_it_leaves_nothing_to_others() ->
     second.knock(reached=True)
     first.look()
     assert first.reach.is_wary_of(well.id)
+
+
+def test_who_leaves_one_to_another_machine_is_wary_of_all_it_has_not_heard_of_since() -> None:
+    first, second = machines(2)
+    make_webhook()
+    make_webhook()
+    publish()
+    lost, mine = first.claim()
+    one, other = lost.webhook, mine.webhook
+    usual = first.reach.patience_with(other.id, throttled=False)
+    assert (usual, first.reach.is_wary_of(other.id)) == (SHORT_PATIENCE, False)
+    first.write_down(unreached(lost))
+    assert first.reach.is_wary_of(other.id)
+    assert first.reach.patience_with(other.id, throttled=False) == WARY_PATIENCE
+    second.look()
+    assert [second.reach.is_wary_of(each.id) for each in (one, other)] == [False, False]
+    assert second.reach.patience_with(one.id, throttled=False) == LONG_PATIENCE
+    first.write_down(ended(mine))
+    first.look()
+    assert not first.reach.is_wary_of(other.id)
+    assert first.reach.is_wary_of(make_webhook().id)
+    first.knock(reached=True)
+    first.look()
+    assert not first.reach.is_wary_of(make_webhook().id)
+
+
+def test_nobody_is_wary_where_the_other_machine_cannot_either() -> None:
+    first, second = machines(2)
+    make_webhook()
+    publish()
+    first.fail()
+    second.fail()
+    first.look()
+    assert not first.reach.is_wary_of(make_webhook().id)

@@ -277,6 +277,8 @@ def test_it_waits_pauses_and_goes_on(app: Flask) -> None:
     steps = iter([tasks.later(timedelta(hours=1)), tasks.PAUSED, tasks.DONE])
     kind = Kind(name="counting", permission="assets.edit", step=lambda *_: next(steps))
     job.work({"counting": kind})
+    waits = fresh(task).due_at - database_now(db.session.connection())
+    assert (fresh(task).state, round(waits / timedelta(hours=1), 1)) == (TaskState.RUNNING, 1.0)
     assert task_leases.claim() is None
     be_due()
     job.work({"counting": kind})

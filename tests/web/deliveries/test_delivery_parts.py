@@ -228,3 +228,8 @@ def test_only_of_a_body_that_is_cut_it_is_said_that_more_follows() -> None:
     whole = "x" * MOST_SHOWN
     assert pretty(whole.encode()) == whole
     assert pretty(f"{whole}y".encode()) == f"{whole}\n\u2026 (the file has all of it)"
+
+
+def test_a_body_that_is_nested_too_deep_to_be_read_is_shown_as_it_is() -> None:
+    too_deep = "[" * 60_000
+    assert pretty(too_deep.encode()) == too_deep

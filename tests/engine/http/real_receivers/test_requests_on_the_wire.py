@@ -119,10 +119,12 @@ def test_the_response_speaks_the_language_of_requests(
     transport: Transport, receiver: Receiver
 ) -> None:
     receiver.answer(429, b'{"slow": "down"}', [("Retry-After", "7"), ("Content-Type", "text/json")])
-    response = send(transport, receiver.url).response
+    exchange = send(transport, receiver.url)
+    response, total = exchange.response, exchange.phases.total
     assert response is not None
+    assert total is not None
     assert (response.status_code, response.reason) == (429, "Too Many Requests")
     assert response.headers["retry-after"] == "7"
     assert response.json() == {"slow": "down"}
     assert response.request.body == BODY
-    assert response.elapsed.total_seconds() > 0
+    assert 0 < response.elapsed.total_seconds() == pytest.approx(total, abs=1e-6)
