@@ -340,10 +340,10 @@ def test_fifty_words_are_asked_about_with_the_names_of_a_hundred(ana: Person) ->
         assert (len(what.words), what.more_words, len(what.words[0].choices)) == (50, 1, offered)
 
 
-def test_all_that_repeat_a_tag_are_ruled_out_however_many(
+def test_all_that_repeat_a_tag_or_have_too_many_cells_are_ruled_out(
     ana: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(import_task, "CHUNK", 2)
-    public_id = asked(ana, "Inventarnummer;Bezeichnung\n" + "L-1;ThinkPad\n" * 6)
+    public_id = asked(ana, "Inventarnummer;Bezeichnung\n" + "L-1;ThinkPad\n" * 5 + "L-2;A;B\n")
     say(ana, public_id, matches={"inventarnummer": "asset_tag", "bezeichnung": "name"}, words={})
     assert [outcome for _, outcome, _ in found(public_id)] == ["create", *["error"] * 5]
