@@ -135,7 +135,7 @@ def _late_checkouts(moment: Moment) -> Select[int]:
 def _scan_checkouts(current: Session, moment: Moment, after: int) -> Scanned:
     due_at = Assignment.due_at
     rows = current.execute(_chunk(_late_checkouts(moment), Assignment.id, after, due_at))
-    return [(id_, alert_rules.overdue(moment, id_, due_at)) for id_, due_at in rows if due_at]
+    return [(id_, alert_rules.overdue(moment, id_, due_at)) for id_, due_at in rows]
 
 
 def _judge_checkout(current: Session, moment: Moment, _asset: Asset, thing_id: int) -> Found | None:

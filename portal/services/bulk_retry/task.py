@@ -69,6 +69,7 @@ def go_on(actor: Actor, public_id: UUID) -> None:
     """Give the webhooks that failed too often another chance. Raises `Refusal`."""
     with writing() as current:
         require(current, actor, PERMISSION)
+        find(public_id)  # what is of another kind is not continued from here
         task = tasks.locked(current, public_id)
         if task.state in tasks.ENDED or is_stopping(task):
             raise Refusal("This has ended already. Start a new one for what is left.")

@@ -53,7 +53,7 @@ def _holder(staff: Staff) -> Holder:
 def _brief(change: dict[str, Any]) -> dict[str, Any]:
     """`change`, whose new value is there: a blank cell changes nothing."""
     old, new = change["from"], change["to"]
-    if not isinstance(old or "", str) or not isinstance(new, str):
+    if not isinstance(new, str):
         return change
     shown = excerpts(old or "", new)
     return {"from": shown[0] or None, "to": shown[1]}

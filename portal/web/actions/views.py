@@ -13,9 +13,11 @@ from uuid import UUID
 from flask import Blueprint, redirect, render_template, url_for
 from werkzeug.wrappers import Response
 
-from portal.models.assets import Action, Asset
+from portal.engine.next_steps import ASK
+from portal.models.assets import Action, Asset, AssetStatus
 from portal.services.actions import lifecycle
-from portal.services.actions.why_not import why_not
+from portal.services.actions.status_rules import RULES
+from portal.services.actions.why_not import UNDO, why_not
 from portal.services.assets import named_lists
 from portal.services.assets.snapshots import open_assignment
 from portal.services.core.unit_of_work import once_only
@@ -33,7 +35,7 @@ from portal.web.forms.additions import add_typed
 from portal.web.forms.confirmation import UNHEARD, say_whether_changed
 from portal.web.forms.refusals import refusals_in, status_of
 from portal.web.frame.access import actor, can, owner, requires
-from portal.web.planning.presenter import undo_words
+from portal.web.help.advice import for_reader
 
 Answer = Response | tuple[str, int]
 View = Callable[..., Answer]
@@ -78,9 +80,17 @@ def action_buttons(asset: Asset) -> list[Button]:
 def obstacle(action: Action, asset: Asset, holder: str | None = None) -> str | None:
     """Why the action is not legal now, or leads nowhere, to follow the asset's tag."""
     deleted = asset.deleted_at is not None
-    undo = undo_words(asset.status)
+    undo = _undo_words(asset.status)
     illegal = why_not(action, asset.status, asset.kind, deleted=deleted, holder=holder, undo=undo)
     return illegal or (_nowhere_to_go(asset) if action is Action.TRANSFER else None)
+
+
+def _undo_words(status: str) -> str:
+    """The way back from disposed of, for this reader; whom to ask is looked up there alone."""
+    if status != AssetStatus.LIQUIDATED:
+        return UNDO
+    permission = RULES[Action.UNDO_LIQUIDATION].permission
+    return for_reader(permission, "Undo that first", f"{ASK} to undo that first")
 
 
 def _nowhere_to_go(asset: Asset) -> str | None:

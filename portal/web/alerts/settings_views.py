@@ -13,14 +13,14 @@ from portal.services.alerts import control
 from portal.services.alerts import queries as alert_queries
 from portal.services.alerts import settings as alert_settings
 from portal.services.alerts.settings import TARGET
-from portal.services.core.refusals import NotAllowed, Refusal, Stale
+from portal.services.core.refusals import Stale
 from portal.web.alerts import run_words
 from portal.web.alerts import words as alert_words
 from portal.web.alerts.forms import AlertSettingsForm
 from portal.web.alerts.words import KINDS
 from portal.web.forms.confirmation import say_whether_changed
 from portal.web.forms.edit_conflict import goes_on_editing, stale_page
-from portal.web.forms.refusals import refusals_in, status_of
+from portal.web.forms.refusals import refusals_flashed, refusals_in, status_of
 from portal.web.frame.access import actor, requires
 
 blueprint = Blueprint("alert_settings", __name__, url_prefix="/settings/alerts")
@@ -139,11 +139,7 @@ def _stale(form: AlertSettingsForm) -> tuple[str, int]:
 
 
 def _queue(verb: Callable[[], UUID], done: str) -> Answer:
-    try:
+    with refusals_flashed("error"):
         verb()
         flash(done, "success")
-    except NotAllowed:
-        raise
-    except Refusal as refusal:
-        flash(refusal.sentence, "error")
     return redirect(url_for("alert_settings.index", _anchor="looking"))

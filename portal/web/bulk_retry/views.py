@@ -20,7 +20,6 @@ from wtforms import BooleanField, HiddenField
 from portal.services.bulk_retry import runs, selection
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
-from portal.services.core.refusals import NotAllowed, NotFound, Refusal
 from portal.services.core.unit_of_work import once_only
 from portal.web.bulk_retry import presenter as bulk_retry_presenter
 from portal.web.deliveries import log_presenter
@@ -31,7 +30,7 @@ from portal.web.deliveries.views import log_page
 from portal.web.forms.base import PortalForm
 from portal.web.forms.csv_download import csv_download
 from portal.web.forms.query_values import uuid_or_none
-from portal.web.forms.refusals import refusals_in, status_of
+from portal.web.forms.refusals import refusals_flashed, refusals_in, status_of
 from portal.web.frame.access import actor, owner, requires
 
 blueprint = Blueprint("batches", __name__)
@@ -179,11 +178,7 @@ def _back(choice: Selection) -> tuple[str, str]:
 
 
 def _done(public_id: UUID, words: str, verb: Callable[..., None]) -> Answer:
-    try:
+    with refusals_flashed():
         verb(actor(), public_id)
         flash(words, "success")
-    except (NotFound, NotAllowed):
-        raise
-    except Refusal as refusal:
-        flash(refusal.sentence, "info")
     return redirect(url_for("batches.show", public_id=public_id))

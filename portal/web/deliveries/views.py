@@ -19,7 +19,7 @@ from werkzeug.wrappers import Response as Answer
 from portal.lib.clock import utcnow
 from portal.lib.paging import Page
 from portal.services.bulk_retry import taking_out
-from portal.services.core.refusals import NotAllowed, NotFound, Refusal
+from portal.services.core.refusals import Refusal
 from portal.services.deliveries import retry as delivery_retry
 from portal.services.deliveries.detail import find_body, find_delivery
 from portal.services.deliveries.log import pages as log_pages
@@ -36,7 +36,7 @@ from portal.web.deliveries.problems.lines import NO_PROBLEMS
 from portal.web.deliveries.rows import retried_row
 from portal.web.forms.csv_download import csv_download, excel_separator
 from portal.web.forms.filter_form import answer_as
-from portal.web.forms.refusals import status_of
+from portal.web.forms.refusals import HAS_A_PAGE, refusals_flashed, status_of
 from portal.web.frame.access import actor, local_path, requires
 
 # So many problems stand above the log, and leave room for it; the others are folded away.
@@ -179,7 +179,7 @@ def retry(public_id: UUID) -> Answer:
         send(actor(), public_id, seen=seen)
     except delivery_retry.AlreadyArrived:
         return _go(url_for("deliveries.ask_retry", public_id=public_id, back=back, **carried()))
-    except (NotFound, NotAllowed):
+    except HAS_A_PAGE:
         raise
     except Refusal as refusal:
         flash(refusal.sentence, "warning")
@@ -191,14 +191,9 @@ def retry(public_id: UUID) -> Answer:
 @requires("deliveries.stop")
 def stop(public_id: UUID) -> Answer:
     """Send no more by ourselves, or take a waiting Retry back."""
-
-    try:
+    with refusals_flashed("warning"):
         taken_back = delivery_retry.stop(actor(), public_id)
         flash("Retry taken back." if taken_back else "Stopped.", "success")
-    except (NotFound, NotAllowed):
-        raise
-    except Refusal as refusal:
-        flash(refusal.sentence, "warning")
     return redirect(_place(public_id, None))
 
 
@@ -206,13 +201,9 @@ def stop(public_id: UUID) -> Answer:
 @requires(taking_out.PERMISSION)
 def take_out(public_id: UUID) -> Answer:
     """Leave it out of the bulk retry in which it waits."""
-    try:
+    with refusals_flashed("warning"):
         taking_out.take_out(actor(), public_id)
         flash("Taken out of the bulk retry. It stays as it is.", "success")
-    except (NotFound, NotAllowed):
-        raise
-    except Refusal as refusal:
-        flash(refusal.sentence, "warning")
     return redirect(_place(public_id, None))
 
 

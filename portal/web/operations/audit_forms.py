@@ -11,7 +11,6 @@ from portal.web.forms.query_values import read_begin, read_end, uuid_or_none
 from portal.web.operations.audit_words import kind_words
 
 NOBODY: Final = "portal"
-LONGEST_ID: Final = 64
 
 
 class TrailFilterForm(FilterForm):
@@ -36,7 +35,7 @@ class TrailFilterForm(FilterForm):
             person=uuid_or_none(self.who.data),
             nobody=self.who.data == NOBODY,
             kind=self.kind.data or None,
-            target_id=(self.target.data or "")[:LONGEST_ID] or None,
+            target_id=self.target.data or None,
             since=self.since.data,
             until=self.until.data,
         )

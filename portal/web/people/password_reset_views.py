@@ -6,9 +6,10 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from portal.models.people import LinkKind
-from portal.services.core.refusals import NotAllowed, NotFound, Refusal
+from portal.services.core.refusals import Refusal
 from portal.services.people import one_time_links, password_resets, users
 from portal.web.forms.base import typed
+from portal.web.forms.refusals import refusals_flashed
 from portal.web.frame import sessions
 from portal.web.frame.access import PUBLIC, actor, always, requires
 from portal.web.people import signup_views
@@ -34,14 +35,11 @@ def show(public_id: UUID) -> Answer:
 @requires("people.manage", again=always)
 def offer(public_id: UUID) -> Answer:
     """Make a link; one that was made before is dead."""
-    try:
+    then = "people.show"
+    with refusals_flashed("warning"):
         password_resets.offer(actor(), public_id)
-    except (NotFound, NotAllowed):
-        raise
-    except Refusal as refusal:
-        flash(refusal.sentence, "warning")
-        return redirect(url_for("people.show", public_id=public_id))
-    return redirect(url_for("new_passwords.show", public_id=public_id))
+        then = "new_passwords.show"
+    return redirect(url_for(then, public_id=public_id))
 
 
 @blueprint.post("/settings/people/<uuid:public_id>/new-password/copied")

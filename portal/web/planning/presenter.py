@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from flask import url_for
 
-from portal.engine.next_steps import ASK
-from portal.models.assets import Action, Asset, AssetStatus
+from portal.models.assets import Action, Asset
 from portal.models.planning import (
     OPEN_MAINTENANCES,
     OPEN_RESERVATIONS,
@@ -16,12 +15,10 @@ from portal.models.planning import (
     ReservationState,
 )
 from portal.services.actions.planning.queries import is_at_risk
-from portal.services.actions.status_rules import RULES
-from portal.services.actions.why_not import UNDO, why_not
+from portal.services.actions.why_not import why_not
 from portal.services.alerts.rules import Moment
 from portal.web.frame.access import can
 from portal.web.frame.status_tags import Tag, maintenance_tag, reservation_tag
-from portal.web.help.advice import for_reader
 from portal.web.planning.words import AT_RISK, due_badge
 
 
@@ -75,14 +72,6 @@ LABELS = {
 }
 
 
-def undo_words(status: str) -> str:
-    """The way back from disposed of, for this reader; whom to ask is looked up there alone."""
-    if status != AssetStatus.LIQUIDATED:
-        return UNDO
-    permission = RULES[Action.UNDO_LIQUIDATION].permission
-    return for_reader(permission, "Undo that first", f"{ASK} to undo that first")
-
-
 def _steps(
     actions: Sequence[Action], asset: Asset, concerned: Reservation | Maintenance
 ) -> Sequence[NextStep]:
@@ -92,7 +81,7 @@ def _steps(
         NextStep(
             LABELS[action],
             url_for(f"actions.{action}", asset_id=asset.id, subject=concerned.public_id),
-            why_not(action, asset.status, asset.kind, undo=undo_words(asset.status)),
+            why_not(action, asset.status, asset.kind),
         )
         for action in actions
     ]

@@ -5,10 +5,11 @@ from uuid import UUID
 from flask import Blueprint, Response, flash, jsonify, redirect, render_template, url_for
 from werkzeug.wrappers import Response as Answer
 
-from portal.services.core.refusals import NotAllowed, NotFound, Refusal
+from portal.services.core.refusals import NotAllowed, NotFound
 from portal.services.task_kinds import KINDS
 from portal.services.tasks import tasks
 from portal.services.tasks.tasks import Kind
+from portal.web.forms.refusals import refusals_flashed
 from portal.web.frame.access import actor, can, requires
 from portal.web.tasks.presenter import TaskPage, page_of
 
@@ -36,13 +37,9 @@ def live(public_id: UUID) -> Response:
 def stop(public_id: UUID) -> Answer:
     """End it where it is."""
     kind = _kind(_page(public_id))
-    try:
+    with refusals_flashed():
         tasks.stop(actor(), public_id, kind)
         flash("Stopped.", "success")
-    except (NotFound, NotAllowed):
-        raise
-    except Refusal as refusal:
-        flash(refusal.sentence, "info")
     return redirect(url_for("tasks.show", public_id=public_id))
 
 

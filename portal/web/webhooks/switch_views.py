@@ -8,7 +8,7 @@ from wtforms import RadioField, StringField
 from wtforms.fields import SelectChoice  # type: ignore[attr-defined]  # newer than its types
 
 from portal.models.webhooks import OffReason
-from portal.services.core.refusals import NotAllowed, NotFound, Refusal
+from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import once_only
 from portal.services.webhooks import activation
 from portal.services.webhooks import queries as webhook_queries
@@ -17,7 +17,7 @@ from portal.services.webhooks.queries import WebhookDetail
 from portal.services.webhooks.sample_deliveries import TestUnderWay, send_test
 from portal.services.webhooks.waiting_deliveries import send_waiting
 from portal.web.forms.base import PortalForm
-from portal.web.forms.refusals import refusals_in, status_of
+from portal.web.forms.refusals import HAS_A_PAGE, refusals_flashed, refusals_in, status_of
 from portal.web.frame.access import actor, owner, requires
 from portal.web.webhooks.history import has_moved
 from portal.web.webhooks.views import WEBHOOK, Answer, delivery_path
@@ -92,13 +92,8 @@ def on(public_id: UUID) -> Answer:
 @requires("deliveries.retry")
 def send_now(public_id: UUID) -> Answer:
     """After a fix: what waits for a later retry goes within a minute."""
-    try:
+    with refusals_flashed("warning"):
         count = send_waiting(actor(), public_id)
-    except (NotAllowed, NotFound):
-        raise
-    except Refusal as refusal:
-        flash(refusal.sentence, "warning")
-    else:
         words = f"{held_count(count)} {'goes' if count == 1 else 'go'} out within a minute."
         flash(*(words, "success") if count else ("Nothing waits for a later retry.", "info"))
     return redirect(url_for("webhooks.show", public_id=public_id))
@@ -114,7 +109,7 @@ def test(public_id: UUID) -> Answer:
     except TestUnderWay as under_way:
         flash(under_way.sentence, "warning")
         return redirect(delivery_path(under_way.delivery))
-    except (NotAllowed, NotFound):
+    except HAS_A_PAGE:
         raise
     except Refusal as refusal:
         flash(refusal.sentence, "error")

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
 
 from portal.lib.clock import utcnow
 from portal.models.alerts import AlertRun, RunKind
@@ -49,17 +49,15 @@ def test_a_check_that_is_at_work_is_not_taken_for_one_of_the_other_kind(app: Fla
     assert control.mark_as_sent(SYSTEM) == marking
 
 
-@pytest.mark.parametrize(("days", "left"), [(8, 3), (6, 6)])
-def test_the_last_runs_are_kept_and_all_of_a_week(
-    app: Flask, monkeypatch: pytest.MonkeyPatch, days: int, left: int
+@pytest.mark.parametrize(("minutes", "left"), [(1, 100), (-1, 106)])
+def test_the_last_hundred_runs_are_kept_and_all_of_a_week(
+    app: Flask, minutes: int, left: int
 ) -> None:
-    monkeypatch.setattr(alert_runs, "KEPT", 3)
+    then = utcnow() - timedelta(days=7, minutes=minutes)
+    old = {"kind": RunKind.MANUAL, "actor_name": "Ana", "started_at": then}
     with writing() as current:
-        for number in range(6):
-            assert alert_runs.enter(current, SYSTEM, RunKind.MANUAL)
-            if number == 4:
-                then = utcnow() - timedelta(days=days)
-                current.execute(update(AlertRun).values(started_at=then))
+        current.execute(insert(AlertRun), [old] * 105)
+        assert alert_runs.enter(current, SYSTEM, RunKind.MANUAL)
     assert len(runs()) == left
 
 

@@ -23,9 +23,11 @@ from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
 from portal.services.bulk_retry.taking_out import take_out
 from portal.services.core.permissions import Actor
-from portal.services.core.refusals import Refusal
+from portal.services.core.refusals import NotFound, Refusal
 from portal.services.core.unit_of_work import session, writing
+from portal.services.csv import import_task
 from portal.services.operations.sending import switch
+from portal.services.tasks import tasks
 from tests.services.bulk_retry.test_bulk_retry import (
     FAILED,
     all_that,
@@ -227,6 +229,19 @@ def test_nothing_is_started_or_continued_while_all_sending_is_stopped(ana: Actor
         with pytest.raises(Refusal, match="stopped"):
             verb()
     assert fresh(batch).state == TaskState.PAUSED
+
+
+def test_work_of_another_kind_is_neither_continued_nor_stopped_from_here(ana: Actor) -> None:
+    with writing() as current:
+        asked = tasks.start(current, ana, import_task.CHECK_NAME, total=1)
+        asked.state = TaskState.PAUSED
+        check = asked.public_id
+    for verb in (bulk_retry_task.go_on, bulk_retry_task.stop):
+        with pytest.raises(NotFound):
+            verb(ana, check)
+    session().rollback()
+    left = tasks.find(check)
+    assert (left.state, left.cursor, told()) == (TaskState.PAUSED, {}, [])
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from sqlalchemy import func, select, text, update
 from jobs import tasks as job
 from portal.lib.clock import utcnow
 from portal.lib.csv_upload import read_csv
+from portal.models.assets import Category
 from portal.models.audit import AuditEntry
 from portal.models.tasks import ImportMatch, Task, TaskRow, TaskState
 from portal.services.assets import named_lists
@@ -329,16 +330,20 @@ def test_rows_are_read_in_their_order_wherever_they_are_stored(
     assert [outcome for _, outcome, _ in found(public_id)] == ["create", *["error"] * 4]
 
 
-def test_fifty_words_of_a_column_are_asked_about(ana: Person) -> None:
+def test_fifty_words_are_asked_about_with_the_names_of_a_hundred(ana: Person) -> None:
     lines = "".join(f"A;Word {number}\n" for number in range(51))
-    what = question(asked(ana, f"Bezeichnung;Kategorie\n{lines}"))
-    assert (len(what.words), what.more_words) == (50, 1)
+    public_id = asked(ana, f"Bezeichnung;Kategorie\n{lines}")
+    for more, offered in ((100, 100), (1, 0)):
+        with writing() as current:
+            current.add_all(Category(name=f"{more} of {number}") for number in range(more))
+        what = question(public_id)
+        assert (len(what.words), what.more_words, len(what.words[0].choices)) == (50, 1, offered)
 
 
-def test_all_that_repeat_a_tag_are_ruled_out_however_many(
+def test_all_that_repeat_a_tag_or_have_too_many_cells_are_ruled_out(
     ana: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(import_task, "CHUNK", 2)
-    public_id = asked(ana, "Inventarnummer;Bezeichnung\n" + "L-1;ThinkPad\n" * 6)
+    public_id = asked(ana, "Inventarnummer;Bezeichnung\n" + "L-1;ThinkPad\n" * 5 + "L-2;A;B\n")
     say(ana, public_id, matches={"inventarnummer": "asset_tag", "bezeichnung": "name"}, words={})
     assert [outcome for _, outcome, _ in found(public_id)] == ["create", *["error"] * 5]

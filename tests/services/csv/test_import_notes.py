@@ -84,6 +84,13 @@ def test_a_sheet_with_a_name_in_every_row_is_noted_in_bounds(
     }
 
 
+def test_a_hundred_names_are_noted_each_for_itself() -> None:
+    notes: import_notes.Notes = {}
+    for number in range(102):
+        notes = import_notes.noted(notes, {"location": f"Room {number}"}, "item", {})
+    assert (len(notes["location"]), notes["location"][""]) == (101, ["", 2])
+
+
 def test_the_notes_say_what_the_import_adds(app: Flask) -> None:
     person = make_user()
     lines = "".join(f"A,Category {number % 4}\n" for number in range(60))

@@ -1,15 +1,17 @@
 """What the headings of a file became last is remembered by the headings alone."""
 
 import hashlib
+from datetime import timedelta
 
 import pytest
 from flask import Flask
 from sqlalchemy import select
 
+from portal.lib.clock import utcnow
 from portal.models.audit import AuditEntry
 from portal.models.tasks import ImportMatch
 from portal.services.core.permissions import SYSTEM
-from portal.services.core.unit_of_work import writing
+from portal.services.core.unit_of_work import session, writing
 from portal.services.csv import remembered_matches
 
 
@@ -34,16 +36,16 @@ def test_of_very_many_matches_the_trail_keeps_the_beginning(app: Flask) -> None:
         assert (entry.target_id, entry.target_name) == (key[:16], ", ".join(names)[:120])
 
 
-def test_of_many_sets_of_headings_those_used_last_are_kept(
-    app: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(remembered_matches, "MOST_KEPT", 2)
-    for number in range(4):
-        with writing() as current:
-            names = ["name", f"x{number}"]
-            remembered_matches.keep(current, SYSTEM, names, {"name": "name"}, {})
-    kept = [bool(remembered_matches.recall(["name", f"x{number}"])[0]) for number in range(4)]
-    assert kept == [False, False, True, True]
+def test_of_many_sets_of_headings_the_five_hundred_used_last_are_kept(app: Flask) -> None:
+    now = utcnow()
+    with writing() as current:
+        for number in range(500):
+            used_at = now - timedelta(minutes=number + 1)
+            current.add(ImportMatch(headings=f"{number}", matches={}, words={}, used_at=used_at))
+    keep(["name"], {})
+    assert remembered_matches.recall(["name"])[0] == {"name": "name"}
+    kept = set(session().scalars(select(ImportMatch.headings)))
+    assert (len(kept), "498" in kept, "499" in kept) == (500, True, False)
 
 
 def keep(names: list[str], words: dict[str, str]) -> None:
@@ -62,11 +64,9 @@ def test_a_set_of_headings_that_is_used_again_is_kept_before_one_that_is_not(
     assert kept == [True, False, True]
 
 
-def test_of_many_words_those_said_last_are_kept(
-    app: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(remembered_matches, "MOST_WORDS", 3)
-    for words in ({"a": "good", "b": "good", "c": "fair"}, {"a": "poor", "d": "fair"}):
-        keep(["name"], words)
+def test_of_many_words_the_two_hundred_said_last_are_kept(app: Flask) -> None:
+    words = [f"w{number}" for number in range(200)]
+    keep(["name"], dict.fromkeys(words, "good"))
+    keep(["name"], {"w0": "poor", "x": "fair"})
     _, known = remembered_matches.recall(["name"])
-    assert known == {"condition": {"c": "fair", "a": "poor", "d": "fair"}}
+    assert known == {"condition": {**dict.fromkeys(words[2:], "good"), "w0": "poor", "x": "fair"}}

@@ -22,6 +22,7 @@ from portal.services.assets.rules import AssetValues, Fault, faults
 from portal.services.core.refusals import Refusal
 from portal.services.people import passwords
 from portal.services.webhooks.values import name_problem
+from portal.web.actions.planning_forms import read_days
 from portal.web.forms.fields import read_months, row_id
 from portal.web.forms.query_values import number_or_none, read_begin
 
@@ -168,10 +169,11 @@ def test_a_password_has_12_characters_and_a_kilobyte_at_most_and_three_different
 def test_numbers_in_forms_and_addresses_end_where_columns_do() -> None:
     assert [row_id(str(each)) for each in (1, 2**31 - 1, 2**31)] == [1, 2**31 - 1, 0]
     assert [number_or_none("9" * length) for length in (9, 10)] == [999_999_999, None]
-    assert (read_months("1"), read_months("600")) == (1, 600)
-    for text in ("0", "601", "0600"):
-        with pytest.raises(ValueError, match="from 1 to 600"):
-            read_months(text)
+    for read, most in ((read_months, 600), (read_days, 3650)):
+        assert (read("1"), read(str(most))) == (1, most)
+        for text in ("0", str(most + 1), f"0{most}", "", "-1", "1.5", "²"):
+            with pytest.raises(ValueError, match=f"from 1 to {most}"):
+                read(text)
 
 
 @pytest.mark.parametrize(

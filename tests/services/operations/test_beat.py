@@ -15,6 +15,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import Connection, Engine, create_engine, insert, text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import QueuePool
 
 from jobs.processes import heartbeat
 from portal.database.engine import (
@@ -305,6 +306,18 @@ def test_a_file_that_may_not_be_written_to_is_told() -> None:
         engine.dispose()
         shutil.rmtree(folder)
     assert found == Trouble(Kind.READ_ONLY, "attempt to write a readonly database")
+
+
+def test_at_its_end_it_takes_its_sign_back_and_lets_go_of_the_database(
+    engine: Engine, tmp_path: Path
+) -> None:
+    beat = Beat(engine, KIND)
+    assert beat.take() is None
+    beat.say_goodbye()
+    assert heartbeats.lives() == []
+    assert isinstance(engine.pool, QueuePool)
+    assert engine.pool.checkedin() == 0
+    Beat(brief_engine(f"sqlite:///{tmp_path}/away/portal"), KIND).say_goodbye()  # nobody hears it
 
 
 def test_the_next_beat_comes_after_its_pause_as_long_as_all_is_well(

@@ -202,7 +202,7 @@ def test_a_worker_that_is_busy_sending_counts_as_one(settings: Settings) -> None
 def test_a_process_that_was_started_anew_is_not_missed(settings: Settings) -> None:
     lost = life("worker deliveries", seconds=500, is_alive=False)
     anew = replace(life("worker deliveries", pid=8), started_at=NOW - timedelta(seconds=490))
-    beside = replace(anew, started_at=NOW - timedelta(seconds=900))
+    beside = replace(anew, started_at=lost.seen_at)
     assert titles(settings, lives=[lost, anew, *LIVES[1:]]) == []
     assert len(titles(settings, lives=[lost, beside, *LIVES[1:]])) == 1
     assert len(titles(settings, lives=[lost, replace(anew, host="m2"), *LIVES[1:]])) == 1

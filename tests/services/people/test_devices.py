@@ -102,7 +102,7 @@ def test_one_that_is_longer_than_five_entries_is_passed_over(app: Flask) -> None
     good = devices.with_new("", row(ana))
     foreign = "-".join([good.replace(good[:32], uuid4().hex)] * 4)
     assert is_known(f"{foreign}-{good}", ana)
-    assert not is_known(f"{foreign}-{good}-{good}", ana)
+    assert not is_known(f"{foreign}-{good}-", ana)
     assert not is_known("x" * 1_000_000 + good, ana)
 
 

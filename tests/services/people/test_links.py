@@ -110,6 +110,16 @@ def test_a_link_for_a_new_password_is_no_invitation(app: Flask) -> None:
     assert one_time_links.read(LinkKind.RESET, token).email == ben.email
 
 
+def test_an_invitation_is_no_link_for_a_new_password(app: Flask) -> None:
+    ana, cleo = make_user(), make_user("support", email=CLEO)
+    invitation = invited_behind_our_back(ana)
+    assert password_resets.offered(ana.actor, cleo.public_id) is None
+    password_resets.hide(ana.actor, cleo.public_id)
+    reset_token(ana, cleo)
+    assert one_time_links.read(LinkKind.INVITE, invitation).email == CLEO
+    assert links()[0].shown_until is not None
+
+
 def test_the_link_that_was_given_is_used_up_and_its_neighbours_work_on(app: Flask) -> None:
     ana = make_user()
     first, second = (invite(ana, f"{name}@example.com")[1] for name in ("one", "two"))

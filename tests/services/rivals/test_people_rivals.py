@@ -73,6 +73,23 @@ def test_who_is_the_only_administrator_by_now_stays(app: Flask) -> None:
     assert answer.sentence.startswith("Ben is the only administrator who can sign in.")
 
 
+def test_who_takes_the_administrators_takes_them_in_the_order_of_their_ids(
+    app: Flask, database_kind: str
+) -> None:
+    """Else two would wait for each other."""
+    if database_kind == "sqlite":
+        pytest.skip("there one writes at a time")
+    first, second, ben = make_user(), make_user(), make_user("support")
+    rival = Rival(app, lambda: users.disable(SYSTEM, ben.public_id))
+    with writing() as current:
+        current.get_one(User, first.id).name = "Now the last in the table"
+    with writing() as current:
+        current.get(User, first.id, with_for_update={"key_share": True})
+        rival.begin()
+        current.get(User, second.id, with_for_update={"key_share": True, "nowait": True})
+    rival.finish()
+
+
 def test_an_invitation_taken_back_meanwhile_is_not_renewed(app: Flask) -> None:
     ana = make_user()
     invited = invitations.invite(ana.actor, "cleo@example.com", Role.SUPPORT)

@@ -77,8 +77,13 @@ def test_in_the_evening_today_is_meant_to_its_end(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pages, asset_id = visit(app, time_zone=VIENNA), make_asset()
-    for clock, first in ((15, "Today 17:00"), (16, "Today 23:59")):
-        now = datetime(2030, 1, 10, clock, 10, tzinfo=UTC)
+    for hour, minute, first in (
+        (15, 30, "Today 17:00"),
+        (15, 31, "Today 23:59"),
+        (22, 58, "Today 23:59"),
+        (22, 59, "Tomorrow Fri 11 Jan 17:00"),
+    ):
+        now = datetime(2030, 1, 10, hour, minute, tzinfo=UTC)
         monkeypatch.setattr(due_dates, "utcnow", lambda now=now: now)
         assert next(iter(radios(pages.get(f"/assets/{asset_id}/check-out")))) == first
 

@@ -14,7 +14,7 @@ from portal.services.core.time_zones import today
 from portal.web.actions.views import BY_ACTION
 from tests.services.actions.plan_examples import at, told
 from tests.services.actions.planned_asset import LATER, Planned, is_to_be_taken, planned_in
-from tests.support.factories import make_staff
+from tests.support.factories import make_asset, make_staff
 from tests.support.pages import Pages
 from tests.web.signed_in import visit
 
@@ -86,3 +86,14 @@ def test_each_step_is_taken_or_refused_in_words_as_the_table_says(
         it = planned_in(status)
         for action in row:
             take(pages, it, action, status)
+
+
+def test_no_step_is_taken_through_the_page_of_another_asset(app: Flask) -> None:
+    pages, it, other = visit(app), planned_in(AssetStatus.AVAILABLE), make_asset()
+    before = told()
+    pages.get(f"/assets/{other}")
+    for action, (about, fill) in STEPS.items():
+        if subject := about(it):
+            path = f"/assets/{other}/{BY_ACTION[action].slug}/{subject}"
+            assert pages.post(path, fill()).status == 404, action
+    assert told() == before

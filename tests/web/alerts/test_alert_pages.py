@@ -64,6 +64,7 @@ def test_kinds_are_counted_and_narrow_the_list(app: Flask) -> None:
     pages = visit(app)
     page = pages.get("/alerts")
     assert "All kinds 4" in page.main
+    assert "is-bad" not in page.html
     page = pages.follow("Low stock")
     assert page.path == "/alerts?event=alert.low_stock"
     assert len(page.rows()) == 1

@@ -91,6 +91,9 @@ def test_what_is_typed_over_in_the_address_leads_nowhere(app: Flask) -> None:
     assert pages.get("/assets/bulk?action=delete&ids=99999999999").path == "/assets"
     far = {"action": "delete", "ids": "9" * 5000}
     assert pages.get("/assets/bulk", query_string=far).path == "/assets"
+    for chosen, status in (("ids=1", 200), ("all=1", 400)):  # filters choose among all alone
+        page = pages.get(f"/assets/bulk?action=delete&{chosen}&status=odd")
+        assert (page.status, page.h1) == (status, {200: "Delete 1 asset", 400: "Assets"}[status])
 
 
 def test_support_chooses_nothing(app: Flask) -> None:

@@ -1,7 +1,7 @@
 """What only the register can refuse is said in the form, and what was typed stays."""
 
 import pytest
-from flask import Flask
+from flask import Flask, get_flashed_messages
 
 from portal.models.assignments import Staff
 from portal.services.assets import named_lists
@@ -9,7 +9,7 @@ from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal, Stale
 from portal.services.core.unit_of_work import session
 from portal.web.forms.base import PortalForm
-from portal.web.forms.refusals import refusals_in
+from portal.web.forms.refusals import refusals_flashed, refusals_in
 from tests.services.actions.plan_examples import make_maintenance, make_reservation
 from tests.support.factories import make_asset, make_staff
 from tests.support.pages import Pages
@@ -72,9 +72,7 @@ def test_what_does_not_say_which_version_it_changes(pages: Pages) -> None:
 
 
 @pytest.mark.parametrize("kind", [NotFound, NotAllowed, Stale])
-def test_what_has_a_page_of_its_own_is_not_said_in_the_form(
-    app: Flask, kind: type[Refusal]
-) -> None:
+def test_what_has_a_page_of_its_own_is_said_nowhere_else(app: Flask, kind: type[Refusal]) -> None:
     with app.test_request_context():
         form = PortalForm()
         with pytest.raises(kind), refusals_in(form):
@@ -83,3 +81,15 @@ def test_what_has_a_page_of_its_own_is_not_said_in_the_form(
         with refusals_in(form):
             raise Refusal("No.")
         assert form.form_errors == ["No."]
+        with pytest.raises(kind), refusals_flashed():
+            raise kind("No.")
+        assert get_flashed_messages() == []
+
+
+def test_another_refusal_is_told_above_the_next_page(app: Flask) -> None:
+    with app.test_request_context():
+        for kinds in ((), ("warning",)):
+            with refusals_flashed(*kinds):
+                raise Refusal("No.")
+        told = get_flashed_messages(with_categories=True)
+        assert told == [("info", "No."), ("warning", "No.")]

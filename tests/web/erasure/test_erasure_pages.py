@@ -116,6 +116,13 @@ def test_a_user_is_erased_and_cannot_sign_in(app: Flask) -> None:
     assert not session().get_one(User, ben.id).is_active
 
 
+def test_who_is_a_user_and_of_the_staff_is_named_on_either_page(app: Flask) -> None:
+    pages, (_, theirs) = enter(app, make_user()), maria()
+    own = f"/settings/people/{make_user(name='Maria', email='maria@example.com').public_id}"
+    assert pages.get(f"{own}/erase").links("member of staff") == [theirs]
+    assert pages.get(f"{theirs}/erase").links("user") == [own]
+
+
 def test_oneself_and_the_last_administrator_are_told_why_not(app: Flask) -> None:
     ada = make_user(name="Ada")
     page = enter(app, ada).get(f"/settings/people/{ada.public_id}/erase")

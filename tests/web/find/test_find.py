@@ -277,6 +277,23 @@ def test_what_may_not_be_seen_is_not_found(app: Flask, permission: str) -> None:
     assert shown >= set(groups_of[permission]) - {"people"}
 
 
+def in_help(page: Page) -> list[str]:
+    """Where the answers of the help lead."""
+    lists = [node for node in page.root.find_all("ul") if node.get("class") == "help-found"]
+    return [link.get("href") for node in lists for link in node.find_all("a")]
+
+
+def test_a_question_finds_the_three_best_answers_of_the_help_and_what_was_pasted_none(
+    pages: Pages,
+) -> None:
+    for question, least in (("signature", 4), ("signatures" + " x" * 25, 1)):
+        every = in_help(pages.get("/help", query_string={"q": question}))
+        assert len(every) >= least, question
+        assert in_help(search(pages, question)) == every[:3], question
+    for pasted in ("signatures" + " x" * 25 + "x", "webhook-signature: v1"):
+        assert in_help(search(pages, pasted)) == [], pasted
+
+
 def test_it_costs_a_few_queries_however_much_is_pasted(app: Flask) -> None:
     with writing() as current:
         current.add_all(Asset(asset_tag=f"T-{n}", name="Lamp") for n in range(50))

@@ -120,6 +120,17 @@ def test_the_number_is_that_of_the_list_whatever_page_is_open_or_was_hidden(app:
     assert banner(pages.get("/assets")).startswith(words)
 
 
+def test_of_those_hidden_one_after_the_other_the_latest_twenty_stay_away(app: Flask) -> None:
+    since = utcnow() - timedelta(minutes=10)
+    first, *_ = [make_webhook(failures_in_row=5, failing_since=since) for _ in range(20)]
+    pages = visit(app)
+    assert banner(hide(pages, pages.get("/assets"))) == ""
+    change(make_webhook(), failures_in_row=5, failing_since=utcnow() - timedelta(minutes=9))
+    assert banner(hide(pages, pages.get("/assets"))).startswith("21 webhooks need attention")
+    change(first, failures_in_row=0, failing_since=None)
+    assert banner(pages.get("/assets")) == ""
+
+
 def test_one_failure_alone_is_no_trouble_yet(app: Flask) -> None:
     make_webhook(failures_in_row=1, failing_since=utcnow())
     assert banner(visit(app).get("/assets")) == ""

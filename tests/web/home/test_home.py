@@ -137,6 +137,15 @@ def test_of_many_problems_the_rest_is_folded_away_with_its_names(app: Flask) -> 
     assert "3 more problems: Helpdesk 5, Helpdesk 6, Helpdesk 7" in page.main
 
 
+def test_ten_that_are_off_and_ten_that_fail_are_listed_by_themselves(app: Flask) -> None:
+    failing = {"failures_in_row": 6, "failing_since": utcnow() - timedelta(minutes=9)}
+    for _ in range(11):
+        make_webhook(state="off", off_reason="gone", off_at=utcnow())
+        make_webhook(**failing)
+    found = problems(visit(app, Role.SUPPORT).get("/"))
+    assert [" · off since " in each for each in found] == [True] * 10 + [False] * 10
+
+
 def test_it_says_what_is_late_due_and_low_in_the_register(app: Flask) -> None:
     lent(3)
     with_maintenance(-2)

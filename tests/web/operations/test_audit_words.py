@@ -79,6 +79,7 @@ def test_what_has_no_name_goes_by_its_id_and_a_delivery_by_its_event(app: Flask)
         ("webhook.changed", "in_order", {"from": False, "to": True}, ("No", "Yes")),
         ("person.changed", "role_name", {"from": None, "to": "Manager"}, ("", "Manager")),
         ("draft.changed", "url", {"from": "a", "to": "b"}, ("a", "b")),
+        ("webhook.changed", "events", {"from": ["a"], "to": ["a"]}, ("a", "a")),
         ("draft.changed", "url_is_secret", "yes", ("", "yes")),
         ("webhook.changed", "events", {"from": [], "to": ["a", "b"]}, ("", "a, b")),
         ("delivery.stopped", "status", {"from": "retrying", "to": "x"}, ("Will retry", "x")),

@@ -137,6 +137,11 @@ def test_set_up_says_everything_that_is_missing_and_keeps_what_was_typed(app: Fl
     ]
     assert page.form().fields["email"] == ["ana"]
     assert "short" not in page.html
+    page = pages.submit(page.form(), name="Ana", email=None, password="short")
+    assert page.errors == [
+        "Enter the e-mail address",
+        "Use at least 12 characters. Three or four words do well",
+    ]
 
 
 def test_signing_in_leads_on_to_where_one_wanted_to_go(app: Flask) -> None:
@@ -283,7 +288,7 @@ def test_a_refused_password_is_explained_at_its_field(app: Flask) -> None:
         ("", "", 400, ["Enter your current password", "Enter a password"]),
         (ana.password, ana.email.upper(), 400, [OWN_ADDRESS]),
     ):
-        page = pages.submit(form, current_password=current, password=new)
+        page = pages.submit(form, current_password=current, password=new, name="Not asked for")
         assert (page.status, page.errors) == (status, errors)
         assert page.title.startswith("Error: ")
         assert page.form("/account").fields["name"] == [ana.name]

@@ -62,6 +62,15 @@ def test_the_oldest_that_waits_is_told_and_leads_to_its_page(pages: Pages) -> No
     assert [node.get("title").count(":") for node in times] == [2]
 
 
+def test_the_ten_deliveries_that_were_made_last_are_listed(pages: Pages) -> None:
+    hook = make_webhook()
+    for number in range(11):
+        make_delivery(hook, asset_tag=f"AST-{number}")
+        make_delivery()
+    tags = [row[0].split()[-1] for row in page_of(pages, hook).rows()]
+    assert tags == [f"AST-{number}" for number in range(10, 0, -1)]
+
+
 def test_the_list_says_what_failed_before_everything_had_arrived(pages: Pages) -> None:
     hook = make_webhook(events=[])
     make_delivery(hook, status="delivered")

@@ -284,7 +284,7 @@ def test_a_stale_edit_shows_both_versions_and_loses_nothing(app: Flask, pages: P
     others.submit(others.get(path).form(path), name="Sync to ERP", active="no")
     mine_now = {"name": "Sync with the ERP", "events": ["asset.created", "asset.lost"]}
     page = pages.submit(mine, **mine_now)
-    assert page.status == 409
+    assert (page.status, page.form(path).fields["version"]) == (409, ["2"])
     assert "Ana changed" in page.main
     assert page.rows() == [
         ["Webhook name", "Sync to ERP", "Sync with the ERP"],

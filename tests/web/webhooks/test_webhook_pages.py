@@ -256,6 +256,9 @@ def test_saving_can_send_a_test_at_once(pages: Pages) -> None:
     (delivery,) = session().query(Delivery)
     assert page.path == f"/deliveries/{delivery.public_id}"
     assert delivery.event == "asset.lost"
+    path = f"{LIST}/{session().query(Webhook).one().public_id}/edit"
+    again = pages.submit(pages.get(path).form(path), "Save and send a test", name="ERP")
+    assert (again.path, "Wait until it has ended, then" in again.main) == (page.path, True)
 
 
 def test_a_new_secret_is_shown_before_its_test(pages: Pages) -> None:

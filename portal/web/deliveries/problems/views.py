@@ -9,12 +9,12 @@ from flask import Blueprint, flash, redirect, render_template, request
 from werkzeug.wrappers import Response
 
 from portal.engine.reasons import Reason, title
-from portal.services.core.refusals import NotAllowed, NotFound, Refusal
 from portal.services.deliveries.problems import chosen, dismissal
 from portal.services.deliveries.problems.dismissed_failures import dismissed
 from portal.web.deliveries.forms import UNTRIED
 from portal.web.deliveries.problems import words
 from portal.web.forms.query_values import UnreadableAddress, uuid_or_none
+from portal.web.forms.refusals import refusals_flashed
 from portal.web.frame.access import actor, local_path, requires
 
 blueprint = Blueprint("problems", __name__, url_prefix="/deliveries/problems")
@@ -90,12 +90,8 @@ def _problem() -> tuple[UUID, Reason | None]:
 
 
 def _done(verb: Callable[[], str]) -> Response:
-    try:
+    with refusals_flashed():
         flash(verb(), "success")
-    except (NotFound, NotAllowed):
-        raise
-    except Refusal as refusal:
-        flash(refusal.sentence, "info")
     return redirect(local_path(request.values.get("back")))
 
 

@@ -185,8 +185,8 @@ def test_a_tab_has_a_number_only_beside_no_other_filter(app: Flask) -> None:
             assert form.validate()
             tabs = log_presenter.tabs(form.chosen(), None)
             assert [each.count for each in tabs] == counts
-            assert [each.is_bad for each in tabs].index(True) == 1
-            assert [each.is_here for each in tabs].index(True) == 0
+            assert [each.is_bad for each in tabs] == [place == 1 for place in range(7)]
+            assert [each.is_here for each in tabs] == [place == 0 for place in range(7)]
     with asked(app, "status=held") as form:
         assert form.validate()
         here = [each.label for each in log_presenter.tabs(form.chosen(), None) if each.is_here]
