@@ -83,7 +83,7 @@ def _read_one(prefix: str, bare: str) -> Given | None:
         digest = base64.b64decode(whole, validate=True)
         if _HEX.fullmatch(inner := digest.decode("latin-1")) and len(inner) // 2 in _LENGTHS:
             return Given(bytes.fromhex(inner), Writing.BASE64_OF_HEX, prefix)
-    except (binascii.Error, ValueError):
+    except binascii.Error:
         return None
     if len(digest) not in _LENGTHS:
         return None

@@ -239,7 +239,7 @@ def _some(wanted: Select[T]) -> Sequence[T]:
 def _time_of(place: Cursor, kind: type[Any]) -> date | datetime:
     """The time in a key of ours, with its zone. Raises `UnreadableCursor`."""
     try:
-        value: date | datetime = kind.fromisoformat(str(place.key[0]))
+        value: date | datetime = kind.fromisoformat(place.key[0])
         if not isinstance(value, datetime):
             return value
         if value.tzinfo:

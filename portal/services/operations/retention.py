@@ -169,10 +169,10 @@ def _unheard(current: Session, before: datetime, after: int) -> tuple[Select[int
     return wanted, None if is_end else last
 
 
-def _forget(before: datetime, after: int) -> tuple[int, int | None]:
+def _forget(before: datetime, _after: int) -> tuple[int, int | None]:
     with writing() as current:
         hours = rollups.forget_oldest(current.connection(), before)
-    return hours, after + hours if hours else None
+    return hours, hours or None
 
 
 def _let_go_webhooks(current: Session) -> int:

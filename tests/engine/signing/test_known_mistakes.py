@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Callable, Iterable
+from itertools import groupby
 
 import pytest
 
@@ -32,6 +33,14 @@ MARKS = {
     "double quotation mark": '"',
     "single quotation mark": "'",
 }
+CLEAN = "Store the secret key in the receiver again, with nothing before or after it."
+AS_TEXT = "Use the text of the secret key as it is, as UTF-8 bytes."
+WHOLE_TEXT = "Use the text of the secret key as it is, whsec_ included, as UTF-8 bytes."
+TAKEN = "take whsec_ off, and decode the rest from base64"
+DECODED = (
+    "Take whsec_ off the secret key, decode the rest from base64, and use those bytes as the key."
+)
+NO_KEY = "Find out why the receiver has no secret key: a setting may be missing."
 
 
 def signed(contents: Iterable[Content]) -> list[tuple[str, int | None, str]]:
@@ -50,6 +59,11 @@ def signed(contents: Iterable[Content]) -> list[tuple[str, int | None, str]]:
 
 def told(keys: Iterable[tuple[Difference, bytes]]) -> list[tuple[str, bytes]]:
     return [(difference.words.removeprefix("made with "), key) for difference, key in keys]
+
+
+def advice(keys: Iterable[tuple[Difference, bytes]]) -> list[str]:
+    """What to do about one after the other, once where several want the same."""
+    return [fix for fix, _ in groupby(difference.fix for difference, _ in keys)]
 
 
 def marked(secret: str) -> list[tuple[str, bytes]]:
@@ -192,6 +206,22 @@ def test_a_key_of_their_own_is_read_as_base64_or_hex_where_it_can_be() -> None:
             *in_any_form(secret),
         ]
         assert told(house_keys(secret)) == told(standard_keys(secret)) == expected
+
+
+@pytest.mark.parametrize("secret", ["0123abcd", "whsec_x"])
+def test_a_key_of_their_own_is_to_be_used_as_the_text_that_it_is(secret: str) -> None:
+    assert advice(house_keys(secret)) == advice(standard_keys(secret)) == [CLEAN, AS_TEXT, NO_KEY]
+
+
+def test_what_to_do_about_a_key_is_said_as_its_signature_wants_it() -> None:
+    assert advice(house_keys(WHSEC)) == [CLEAN, WHOLE_TEXT, NO_KEY]
+    assert advice(standard_keys(WHSEC)) == [
+        DECODED,
+        f"See that nothing stands before whsec_ where the receiver keeps the secret key, {TAKEN}.",
+        f"{CLEAN} {DECODED}",
+        DECODED,
+        NO_KEY,
+    ]
 
 
 def test_each_method_in_place_of_the_right_one_is_known() -> None:

@@ -227,6 +227,12 @@ def test_the_work_is_bounded_whatever_is_compared() -> None:
         assert max(found.values()) <= most + 500
 
 
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_those_that_are_compared_at_once_differ_from_ours_in_as_many_ways(count: int) -> None:
+    bodies = other_bodies(BODY, PastedBody())
+    assert {len(each.differences) for each in candidates(MESSAGE, bodies, count)} == {count}
+
+
 @pytest.mark.parametrize("pasted", ["no JSON", '{"event":', "[" * 100_000, ""])
 def test_what_is_no_json_does_not_say_the_same(pasted: str) -> None:
     assert not PastedBody.of(pasted, BODY).says_the_same

@@ -15,6 +15,7 @@ from portal.models.planning import Reservation
 from portal.services.actions import assignments, lifecycle
 from portal.services.actions.planning import reservations as planning_reservations
 from portal.services.actions.planning.rules import ReservationValues
+from portal.services.assets import queries as asset_queries
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import NotAllowed, Refusal
 from portal.services.core.unit_of_work import session, writing
@@ -56,6 +57,18 @@ def test_an_allocation_tells_who_has_it_and_from_where() -> None:
     assert body["data"]["location"] == {"id": room, "name": "Room 204"}
     assert (body["data"]["note"], body["data"]["condition_out"]) == ("With bag", "good")
     assert body["data"]["allocated_at"] == body["timestamp"]
+
+
+def test_of_the_assets_that_are_asked_for_it_is_told_who_has_them_now() -> None:
+    one, other, back, free = (make_asset() for _ in range(4))
+    maria, ben = make_staff("Maria Lopez"), make_staff("Ben")
+    for asset_id, staff_id in ((one, ben), (back, ben), (other, maria)):
+        assignments.allocate(SYSTEM, asset_id, staff_id=staff_id)
+    for asset_id in (one, back):
+        assignments.revoke(SYSTEM, asset_id)
+    assignments.allocate(SYSTEM, one, staff_id=maria)
+    found = asset_queries.holders([one, back, free])
+    assert [(row_id, each.staff.name) for row_id, each in found.items()] == [(one, "Maria Lopez")]
 
 
 def test_a_return_may_change_condition_and_place() -> None:

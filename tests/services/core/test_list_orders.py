@@ -9,9 +9,12 @@ from sqlalchemy import select
 
 from portal.lib.paging import Cursor, UnreadableCursor
 from portal.models.audit import AuditEntry
+from portal.services.assets.pages import RANKS, AssetOrder, in_order
+from portal.services.assets.queries import AssetFilter, Shown
 from portal.services.core import keyset
 from tests.services.core import webhook_lists
 from tests.services.core.keyset_walk import SIZE, assert_every_row_once
+from tests.support.factories import make_asset
 
 
 def test_webhooks_come_once_in_each_order(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,3 +32,18 @@ def test_a_place_at_no_time_that_can_be_told_is_no_place(app: Flask, time: str) 
     place = Cursor((time, 7)).encode()
     with pytest.raises(UnreadableCursor):
         keyset.latest_first(select(AuditEntry), AuditEntry.at, AuditEntry.id, place)
+
+
+@pytest.mark.parametrize(
+    ("rank", "newer", "is_shown"),
+    [(len(RANKS), False, False), (len(RANKS), True, True), (-1, True, True)],
+)
+def test_past_the_last_rank_there_is_nothing_and_before_the_first_the_list_begins(
+    app: Flask, rank: int, newer: bool, is_shown: bool
+) -> None:
+    """As in an address that was typed over, or of which the filter was."""
+    del app
+    made = make_asset()
+    for chosen, shows in ((AssetFilter(), is_shown), (AssetFilter(shown=Shown.LOST), False)):
+        found = in_order(chosen, Cursor((rank, 1), newer).encode(), AssetOrder.STATUS)
+        assert ([row.id for row in found.rows], found.newer) == ([made] if shows else [], None)

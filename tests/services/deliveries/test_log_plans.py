@@ -5,22 +5,24 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import Select, func, select, text
+from sqlalchemy import Select, event, func, select, text
 from sqlalchemy.orm import Session
 
 from portal.engine.events.catalogue import EventName
 from portal.engine.reasons import Reason
+from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.lib.paging import Cursor
 from portal.models.deliveries import Delivery
 from portal.models.webhooks import Webhook
 from portal.services.core.unit_of_work import database_time, session
+from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log import walk as log_walk
-from portal.services.deliveries.log.filters import LogFilter, StatusFilter
+from portal.services.deliveries.log.filters import FailedBetween, LogFilter, StatusFilter
 from portal.services.deliveries.log.plan import walk_for
 from portal.services.deliveries.log.walk import page_statement
 from portal.services.webhooks.summary import youngest
-from tests.support.deliveries import make_delivery, make_many
+from tests.support.deliveries import make_attempt, make_delivery, make_many
 from tests.support.factories import Hook, make_webhook
 
 ROWS = 4000
@@ -41,6 +43,7 @@ def hook(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Hook:
     return hooks[1]
 
 
+TABLES = {"deliveries", "leases", "attempts", "attempt_bodies", "events"}
 # Each stored status that the shown one may have is walked by itself.
 WALKS = {"attention": 3, "paused": 2}
 
@@ -145,3 +148,30 @@ def test_one_delivery_and_what_is_being_sent_are_found_without_a_scan(hook: Hook
         whole, _ = plan(current, wanted, None)
         assert "Seq Scan on deliveries" not in whole, whole
         assert "SCAN deliveries\n" not in f"{whole}\n", whole
+
+
+@pytest.mark.usefixtures("app")
+def test_beside_a_page_nothing_is_read_but_what_belongs_to_its_rows(database_kind: str) -> None:
+    if database_kind != "sqlite":
+        pytest.skip("There the planner goes by how few rows a test has.")
+    failed = make_delivery(make_webhook(in_order=True), status="retrying", reason="server")
+    make_attempt(failed, reason="server", response_text="Out of order")
+    scans: set[str] = set()
+
+    def explain(connection: Any, _cursor: Any, words: str, values: Any, *_: Any) -> None:
+        plan = connection.connection.cursor().execute(f"EXPLAIN QUERY PLAN {words}", values)
+        scans.update(row[-1] for row in plan.fetchall() if row[-1].startswith("SCAN "))
+
+    event.listen(db.engine, "before_cursor_execute", explain)
+    try:
+        for wanted in (
+            LogFilter(),
+            LogFilter(status=StatusFilter.RETRYING),
+            LogFilter(failed=FailedBetween(utcnow() - timedelta(days=1))),
+            LogFilter(answer="order"),
+        ):
+            (row,) = log_pages.find_page(wanted).page.rows
+            assert (row.public_id, row.sent) == (failed, 1)
+    finally:
+        event.remove(db.engine, "before_cursor_execute", explain)
+    assert {each.split()[1] for each in scans} & TABLES == set()

@@ -146,8 +146,10 @@ def test_a_replaced_secret_is_erased_once_it_signs_no_more() -> None:
 def test_it_works_in_batches_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "BATCH", 3)
     hook, then = make_webhook(), utcnow() - OLD
-    for number in range(8):  # the later in the table, the earlier by its time
-        old_delivery(webhook=hook, created_at=then - timedelta(minutes=number))
+    # Four of a moment, the first by their ids the last in the table; the earlier have higher ones.
+    for number in (4, 3, 2, 1, 8, 7, 6, 5):
+        moment = then - timedelta(minutes=number // 5)
+        old_delivery(webhook=hook, id=number, created_at=moment)
     assert retention.prune()["deliveries removed"] == 8
     assert count(Delivery) == 0
 

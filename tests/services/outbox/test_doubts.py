@@ -1,6 +1,7 @@
 """What a machine notes of receivers that it cannot reach, and what is drawn from that."""
 
 from datetime import datetime, timedelta
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import select, update
@@ -9,11 +10,11 @@ from portal.database.engine import database_now
 from portal.engine.reach import LONG_PATIENCE, SHORT_PATIENCE, WARY_PATIENCE
 from portal.extensions import db
 from portal.models.operations import Process, Reach
-from portal.queue.names import BACKGROUND
-from portal.services.core.heartbeats import worker_of
+from portal.queue.names import BACKGROUND, DELIVERIES
+from portal.services.core.heartbeats import WEB, worker_of
 from portal.services.core.unit_of_work import writing
 from portal.services.outbox import reach_rows
-from portal.services.outbox.reach_rows import RefutedDoubts
+from portal.services.outbox.reach_rows import Machines, RefutedDoubts
 from tests.jobs.pump.delivery_clock import ended
 from tests.services.dispatch.sending_machines import doubts, machines, unreached
 from tests.support.factories import make_webhook, publish
@@ -117,6 +118,31 @@ def test_on_the_bench_are_the_processes_that_send_and_no_others() -> None:
     db.session.rollback()
     benched = select(Process.kind).where(Process.benched_at.is_not(None))
     assert list(db.session.scalars(benched)) == ["worker deliveries"]
+
+
+def test_a_machine_is_where_a_process_that_sends_was_heard_of_in_the_last_fifteen_seconds() -> None:
+    at, sends, runs = now(), worker_of(DELIVERIES), [uuid4() for _ in range(8)]
+    rows = [
+        ("m1", sends, 0.0, None),
+        ("m1", sends, 14.0, None),
+        ("m1", WEB, 0.0, None),
+        ("m2", sends, 0.0, at),
+        ("m2", sends, 0.0, None),
+        ("m3", sends, 15.0, None),
+        ("m4", worker_of(BACKGROUND), 0.0, at),
+        ("m5", sends, 1.0, None),
+    ]
+    with writing() as current:
+        for number, (host, kind, ago, benched_at) in enumerate(rows):
+            seen = {"started_at": at, "seen_at": at - timedelta(seconds=ago)}
+            values = {"host": host, "benched_at": benched_at, "run": runs[number], **seen}
+            current.add(Process(name=f"{kind} {number}", kind=kind, **values))
+        current.add(Process(name="of an earlier release", kind=sends, host="m6", **seen))
+        current.flush()
+        found = reach_rows.find_machines(current.connection(), at)
+    on = frozenset({runs[0], runs[1], runs[7]})
+    assert found == Machines(frozenset({"m1", "m2", "m5", "m6"}), frozenset({"m2"}), on)
+    assert found.others_than("m1") == {"m5", "m6"}
 
 
 def test_a_machine_is_told_of_with_its_first_doubt_and_how_many_were_refuted() -> None:

@@ -21,9 +21,10 @@ from portal.services.core.refusals import NotAllowed, Refusal, Stale
 from portal.services.core.unit_of_work import session, writing
 from portal.services.webhooks import crud, sample_deliveries, secrets
 from portal.services.webhooks import queries as webhook_queries
+from portal.services.webhooks.crud import Edited
 from portal.services.webhooks.sample_deliveries import TestUnderWay
 from portal.services.webhooks.values import SecretMode, WebhookValues, url_problem
-from tests.support.factories import make_user, make_webhook
+from tests.support.factories import make_user, make_webhook, publish
 
 pytestmark = pytest.mark.usefixtures("app")
 
@@ -294,3 +295,22 @@ def test_that_an_address_is_a_secret_is_kept_and_told_and_mends_nothing() -> Non
     crud.edit(ana.actor, public_id, 2, values(url="https://erp.example.com/new", **kept))
     hidden = "https://erp.example.com/••••"
     assert last_changes()["url"] == {"from": hidden, "to": hidden}
+
+
+def test_a_form_turns_it_off_and_on_as_any_other_change_and_asks_about_what_is_held() -> None:
+    ana, kept = make_user(), {"secret_mode": SecretMode.KEEP}
+    public_id = crud.create(ana.actor, values())
+
+    def edit(version: int, **changes: Any) -> tuple[Edited, dict[str, Any], str, str | None, int]:
+        edited = crud.edit(ana.actor, public_id, version, values(**kept, **changes))
+        told, stored = last_changes(), the_webhook()
+        return edited, told, stored.state, stored.off_reason, stored.version
+
+    done = Edited(is_changed=True, asks_about_held=False)
+    off, on = ({"status": {"from": a, "to": b}} for a, b in (("Active", "Off"), ("Off", "Active")))
+    assert edit(1, is_active=False) == (done, off, "off", "person", 2)
+    assert edit(2, is_active=True) == (done, on, "active", None, 3)
+    assert edit(3, is_active=False) == (done, off, "off", "person", 4)
+    publish()
+    asks = Edited(is_changed=False, asks_about_held=True)
+    assert edit(4, is_active=True) == (asks, off, "off", "person", 4)

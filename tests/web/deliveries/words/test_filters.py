@@ -193,6 +193,23 @@ def test_a_tab_has_a_number_only_beside_no_other_filter(app: Flask) -> None:
         assert here == ["Held"]
 
 
+def test_a_tab_leads_from_a_later_page_to_the_top_of_its_own_and_keeps_the_other_filters(
+    app: Flask,
+) -> None:
+    statuses = ("", "attention", "waiting", "paused", "delivered", "held")
+    with asked(app, "event=asset.created&status=held&cursor=x&retried=x&sort=when") as form:
+        found = [each.url for each in log_presenter.tabs(form.chosen(), None)]
+        plain = [each.url for each in log_presenter.tabs_elsewhere()]
+    kept = {"event": ["asset.created"], "sort": ["when"]}
+    for urls, beside in ((found, kept), (plain, {})):
+        *tabs, bulk_retries = map(urlsplit, urls)
+        assert {each.path for each in tabs} == {"/deliveries"}
+        assert [parse_qs(each.query) for each in tabs] == [
+            {**beside, **({"status": [each]} if each else {})} for each in statuses
+        ]
+        assert bulk_retries.geturl() == "/batches"
+
+
 def test_an_assets_deliveries_are_counted_by_what_one_looks_for_first(app: Flask) -> None:
     for status in ("delivered", "held", "failed", "waiting", "failed"):
         make_delivery(status=status, asset_id=7)
