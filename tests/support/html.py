@@ -51,10 +51,9 @@ class Node:
         """Whether the attribute is there at all."""
         return name in self.attrs
 
-    def walk(self) -> Iterator["Node"]:
+    def walk(self) -> list["Node"]:
         """This element and everything in it, in the page's order."""
-        yield self
-        yield from self.inside
+        return [self, *self.inside]
 
     def find_all(self, *tags: str) -> list["Node"]:
         """Every element inside (this one included) with one of these tags."""
@@ -153,9 +152,8 @@ def _read_plain(html: str) -> Node | None:
     order: list[Node] = []
     begun = [0]
     place = 0
-    while place < len(html):
-        piece = PIECE.match(html, place)
-        if piece is None:
+    for piece in PIECE.finditer(html):
+        if piece.start() != place:
             return None
         place = piece.end()
         tag, attributes, slash, ended, text = piece.groups()
@@ -169,15 +167,19 @@ def _read_plain(html: str) -> Node | None:
         elif tag:
             if tag in RAW and not html.startswith(f"</{tag}>", place):
                 return None
-            named = ATTRIBUTE.findall(attributes)
-            attrs = {name.lower(): unescape(value) for name, value in named}
-            if len(attrs) < len(named):
-                return None
+            attrs = {}
+            if attributes:
+                named = ATTRIBUTE.findall(attributes)
+                attrs = {name.lower(): unescape(value) for name, value in named}
+                if len(attrs) < len(named):
+                    return None
             node = Node(tag, attrs, [], here)
             here.children.append(node)
             order.append(node)
             if tag not in VOID and not slash:
                 here = node
                 begun.append(len(order))
+    if place < len(html):
+        return None
     root.inside = order
     return root if here is root else None

@@ -45,14 +45,15 @@ KEYWORDS: Final[Mapping[str, frozenset[str]]] = {
 def unknown_names(root: Node) -> Iterator[str]:
     """Each class, keyword and note to a script that nobody knows."""
     for node in root.walk():
-        for name in set(node.get("class").split()) - CLASSES:
-            yield f"<{node.tag}> has the class {name!r}, which no style or script knows"
-        for attribute in node.attrs:
-            if attribute.startswith("data-") and not _is_read(attribute):
+        for attribute, value in node.attrs.items():
+            if attribute == "class":
+                for name in set(value.split()) - CLASSES:
+                    yield f"<{node.tag}> has the class {name!r}, which no style or script knows"
+            elif attribute in KEYWORDS:
+                if value.lower() not in KEYWORDS[attribute]:
+                    yield f"<{node.tag}> says {attribute}={value!r}"
+            elif attribute.startswith("data-") and not _is_read(attribute):
                 yield f"<{node.tag}> says {attribute}, which no style or script asks for"
-        for attribute, words in KEYWORDS.items():
-            if node.has(attribute) and node.get(attribute).lower() not in words:
-                yield f"<{node.tag}> says {attribute}={node.get(attribute)!r}"
 
 
 @cache

@@ -81,7 +81,7 @@ def _ids(root: Node) -> Iterator[str]:
         if not name or count > 1:
             yield f"the id {name!r} is there {count} times"
     for node in root.walk():
-        for target in _targets(node):
+        for target in _targets(node) if node.attrs else ():
             if target not in counts:
                 yield f"<{node.tag}> points to the missing id {target!r}"
 
@@ -161,6 +161,8 @@ def _words(root: Node) -> Iterator[str]:
 def _endings(root: Node) -> Iterator[str]:
     """Hints and errors of a field end without a full stop, sentences with one."""
     for node in root.walk():
+        if not ("class" in node.attrs or "id" in node.attrs):
+            continue
         classes = node.get("class").split()
         is_short = "field-error" in classes or node.get("id").endswith("-hint")
         if is_short and node.text.endswith("."):
