@@ -101,15 +101,20 @@ class Reach:
             return self._of_file(place)
         if place.endswith("#"):
             return self._of_functions.get(function_of(place), 0)
-        bits = 1 << self.places[place] if place in self.places else 0
         # What importing has reached is every test's.
-        return self._of_file(place) if bits & self.imported or not bits else bits
+        if self._is_imported(place) or place not in self.places:
+            return self._of_file(place)
+        return 1 << self.places[place]
 
     def is_at_import(self, place: str) -> bool:
         """Whether what stands there is done while its file, or another, is imported."""
         if place.endswith(("#", "@")) or not is_in_function(place):
             return True
-        return bool(self.imported >> self.places[place] & 1) if place in self.places else False
+        return self._is_imported(place)
+
+    def _is_imported(self, place: str) -> bool:
+        """Whether it is a statement of a function that importing has reached."""
+        return place in self.places and bool(self.imported >> self.places[place] & 1)
 
     def _of_file(self, place: str) -> int:
         path = place.partition("|")[0] + "|"
@@ -127,6 +132,9 @@ class Reach:
         bits = self._bits(place, mentions)
         path = place.partition("|")[0]
         named = mentions.tests_of(place) if place.endswith("@") else set()
+        if self._is_imported(place):  # what it made is looked at by tests that do not come there
+            files = {test.file for test in self.tests.values()}
+            named |= {file for file in files if distance(file, path) <= 2}
         asked = [
             test
             for test in self.tests.values()

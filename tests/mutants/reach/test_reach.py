@@ -64,6 +64,19 @@ def test_the_tests_that_reach_a_statement_are_asked_the_nearest_first(
     assert asked(reach, "table#0", mentions) == []
 
 
+def test_what_is_done_at_an_import_is_asked_of_all_that_stand_near_as_well(
+    reach: Reach, mentions: Mentions
+) -> None:
+    line = json.dumps({"id": "", "seconds": 0, "outcome": "passed", "reached": "1"})
+    reach.add([f"{FILE}|table#0"], [line])
+    assert asked(reach, "table#0", mentions) == [NEAR, PAGE, FAR]
+    apart = "tests/services/alerts/test_apart.py::test_d"
+    line = json.dumps({"id": apart, "seconds": 1, "outcome": "passed", "reached": "0"})
+    reach.add([f"{FILE}|table#0"], [line])
+    assert asked(reach, "table#0", mentions) == [NEAR, apart, PAGE, FAR]
+    assert asked(reach, "is_due#0", mentions) == [NEAR, PAGE, FAR]
+
+
 def test_a_table_is_asked_of_the_tests_that_reach_what_mentions_it(
     reach: Reach, mentions: Mentions
 ) -> None:
