@@ -1,6 +1,7 @@
 """What is taken from a person counts at once, also for what they are in the middle of."""
 
 from collections.abc import Callable
+from functools import partial
 from uuid import uuid4
 
 import pytest
@@ -8,12 +9,13 @@ from flask import Flask
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from portal.models.people import Link, Role, User
+from portal.models.people import Link, Role, SignInThrottle, User
 from portal.services.assets import named_lists
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal
 from portal.services.core.unit_of_work import session, writing
 from portal.services.people import account, invitations, password_resets, users
+from portal.services.people import sign_in_throttle as throttle
 from portal.services.people.account import Details
 from portal.services.people.one_time_links import DeadLink
 from portal.services.people.sign_in import WrongPassword, sign_in
@@ -88,6 +90,27 @@ def test_who_takes_the_administrators_takes_them_in_the_order_of_their_ids(
         rival.begin()
         current.get(User, second.id, with_for_update={"key_share": True, "nowait": True})
     rival.finish()
+
+
+def test_who_counts_tries_or_forgives_them_takes_their_keys_in_one_order(
+    app: Flask, database_kind: str
+) -> None:
+    """Else two would wait for each other."""
+    if database_kind == "sqlite":
+        pytest.skip("there one writes at a time")
+    keys = throttle.for_network("192.0.2.7"), throttle.for_account("ana@example.com")
+    first, second = sorted(keys)
+    throttle.count([first, second])
+    for verb in (
+        partial(throttle.count, [second, first]),
+        partial(throttle.forgive, second, first),
+    ):
+        rival = Rival(app, verb)
+        with writing() as current:
+            current.get(SignInThrottle, first.digest, with_for_update=True)
+            rival.begin()
+            current.get(SignInThrottle, second.digest, with_for_update={"nowait": True})
+        rival.finish()
 
 
 def test_an_invitation_taken_back_meanwhile_is_not_renewed(app: Flask) -> None:
