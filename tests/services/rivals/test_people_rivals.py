@@ -113,6 +113,26 @@ def test_who_counts_tries_or_forgives_them_takes_their_keys_in_one_order(
         rival.finish()
 
 
+def test_the_links_of_who_is_disabled_are_taken_in_the_order_of_their_ids(
+    app: Flask, database_kind: str
+) -> None:
+    if database_kind == "sqlite":
+        pytest.skip("there one writes at a time")
+    make_user()
+    ben = make_user()
+    for name in ("cleo", "dan"):
+        invitations.invite(ben.actor, f"{name}@example.com", Role.SUPPORT)
+    first, second = session().scalars(select(Link.id).order_by(Link.id))
+    rival = Rival(app, lambda: users.disable(SYSTEM, ben.public_id))
+    with writing() as current:
+        current.get_one(Link, first).role = Role.MANAGER  # now the last in the table
+    with writing() as current:
+        current.get(Link, first, with_for_update=True)
+        rival.begin()
+        current.get(Link, second, with_for_update={"nowait": True})
+    rival.finish()
+
+
 def test_an_invitation_taken_back_meanwhile_is_not_renewed(app: Flask) -> None:
     ana = make_user()
     invited = invitations.invite(ana.actor, "cleo@example.com", Role.SUPPORT)
