@@ -139,6 +139,31 @@ def test_an_invitation_taken_back_meanwhile_is_not_renewed(app: Flask) -> None:
     assert isinstance(answer, NotFound)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda _ben, token: password_resets.use(token, uuid4(), NEW),
+        lambda ben, _token: users.disable(SYSTEM, ben.public_id),
+        lambda ben, _token: users.change_role(SYSTEM, ben.public_id, Role.SUPPORT, 1),
+        lambda ben, _token: change_the_name(ben),
+    ],
+    ids=["link", "disable", "role", "name"],
+)
+def test_who_changes_a_person_waits_for_nobody_whose_rows_name_them(
+    app: Flask, database_kind: str, change: Callable[[Person, str], object]
+) -> None:
+    if database_kind == "sqlite":
+        pytest.skip("there one writes at a time")
+    make_user()
+    ben = make_user()
+    token = password_resets.offer_by_email(make_user().actor, ben.email).partition("token=")[2]
+    rival = Rival(app, lambda: change(ben, token))
+    with writing() as current:
+        current.get(User, ben.id, with_for_update={"read": True, "key_share": True})
+        rival.pass_by()
+    rival.finish()
+
+
 def test_who_changes_their_account_waits_for_nobody_who_waits_for_them(app: Flask) -> None:
     """The same person does something in another window, which shares the row and then writes."""
     ben = make_user("manager")
