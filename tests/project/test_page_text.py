@@ -27,6 +27,10 @@ SAID = [
 ASKED = [
     ('<input id="a" value="v">', "Name: “v”"),
     ('<textarea id="a">v</textarea>', "Name: “v”"),
+    (
+        '<input id="a" spellcheck="false" maxlength="9">',
+        "Name: “” {maxlength 9, spellcheck false}",
+    ),
     ('<input id="a" type="checkbox">', "[ ] Name"),
     ('<input id="a" type="radio" checked>', "(o) Name"),
     (

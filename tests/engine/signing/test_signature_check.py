@@ -237,3 +237,8 @@ def test_those_that_are_compared_at_once_differ_from_ours_in_as_many_ways(count:
 def test_what_is_no_json_does_not_say_the_same(pasted: str) -> None:
     assert not PastedBody.of(pasted, BODY).says_the_same
     assert not PastedBody.of(BODY.decode(), pasted.encode()).says_the_same
+
+
+def test_no_trace_of_an_error_says_what_signs() -> None:
+    message = Message(BODY, ID, (), "key 1", "key 2", ((1, "sign 3"),), (("id", "sign 4"),))
+    assert not any(word in repr(message) for word in ("key 1", "key 2", "sign 3", "sign 4"))

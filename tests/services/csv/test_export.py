@@ -98,3 +98,5 @@ def test_every_asset_is_there_once_however_the_chunks_fall(
         put_in(make_asset(name), "allocated" if place < 3 else "checked_out")
     for chosen in (AssetFilter(), AssetFilter(shown=Shown.OUT)):
         assert [line["name"] for line in exported(chosen)] == names
+    # While a browser reads, the database waits for nobody.
+    assert not any([session().in_transaction() for _ in export.rows(AssetFilter())][1:])

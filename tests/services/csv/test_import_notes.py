@@ -102,6 +102,18 @@ def test_the_notes_say_what_the_import_adds(app: Flask) -> None:
     assert tasks.find(again).params["notes"] == {}
 
 
+def test_step_by_step_each_row_is_checked_and_imported_once(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "ROWS", 2)
+    person = make_user()
+    public_id = check(person, "name\n" + "".join(f"Chair {number}\n" for number in range(5)))
+    task = tasks.find(public_id)
+    assert (task.done, task.counts) == (5, {"create": 5})
+    task = run(person, public_id)
+    assert (task.done, task.counts) == (5, {"created": 5})
+
+
 def test_columns_that_only_actions_change_are_told(app: Flask) -> None:
     sheet = read_csv(b"name,status,Assigned To,due_at,id,created_at\nA,lost,Ben,2026-01-01,7,x\n")
     public_id = import_task.upload(make_user().actor, sheet, may_add=False)

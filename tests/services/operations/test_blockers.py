@@ -1,6 +1,7 @@
 """Who writes to SQLite's file at the moment, read from the list of the kernel's locks."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,15 @@ def test_there_is_one_at_most_and_it_is_named_by_its_command(locks: Locks) -> No
     assert (own.who, own.seconds) == ("", None)
     locks.writers(line.format(pid=2**30))
     assert writer_of(locks.url) == [Blocker(2**30, "", "")]
+
+
+def test_of_a_long_command_the_first_120_characters_are_told(locks: Locks) -> None:
+    command = ["sleep", "60", *["1"] * 90]
+    with subprocess.Popen(command) as sleeping:
+        locks.writers(f"POSIX  ADVISORY  WRITE {sleeping.pid} {{place}} 120 120")
+        (found,) = writer_of(locks.url)
+        sleeping.kill()
+    assert found.doing == " ".join(command)[:120]
 
 
 def test_without_a_list_or_a_file_nobody_is_found(locks: Locks) -> None:

@@ -166,7 +166,9 @@ def age_by(length: timedelta) -> None:
 
 def test_what_nobody_picks_up_is_overdue(app: Flask) -> None:
     now = database_time(session())
-    make_delivery(due_at=now - timedelta(minutes=5))
+    hook = make_webhook()
+    make_delivery(hook, status="delivered", due_at=now - timedelta(hours=1))
+    make_delivery(hook, due_at=now - timedelta(minutes=5))
     make_delivery(due_at=now - timedelta(minutes=2))
     backlog = read_backlog()
     assert backlog.waiting == 2

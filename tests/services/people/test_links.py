@@ -116,6 +116,7 @@ def test_an_invitation_is_no_link_for_a_new_password(app: Flask) -> None:
     assert password_resets.offered(ana.actor, cleo.public_id) is None
     password_resets.hide(ana.actor, cleo.public_id)
     reset_token(ana, cleo)
+    users.disable(ana.actor, cleo.public_id)
     assert one_time_links.read(LinkKind.INVITE, invitation).email == CLEO
     assert links()[0].shown_until is not None
 

@@ -4,6 +4,7 @@ import pytest
 
 from portal.services.core.refusals import Refusal
 from portal.services.people import passwords
+from portal.services.people.signup import NewPerson
 
 EMAIL = "ana.maria-lopez@example.com"
 
@@ -54,3 +55,8 @@ def test_a_hash_is_made_as_we_make_them_now_and_never_twice_the_same() -> None:
     assert one.startswith("$argon2id$v=19$m=32768,t=3,p=1$")
     assert not passwords.is_outdated(one)
     assert passwords.is_outdated(one.replace("t=3", "t=2"))
+
+
+def test_no_trace_of_an_error_says_it() -> None:
+    entered = NewPerson(name="Ana", email=EMAIL, password="a long pass phrase")
+    assert "pass phrase" not in repr(entered)

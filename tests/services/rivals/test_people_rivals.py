@@ -8,12 +8,13 @@ from flask import Flask
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from portal.models.people import Link, Role, User
+from portal.models.people import Link, Role, SignInThrottle, User
 from portal.services.assets import named_lists
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal
 from portal.services.core.unit_of_work import session, writing
 from portal.services.people import account, invitations, password_resets, users
+from portal.services.people import sign_in_throttle as throttle
 from portal.services.people.account import Details
 from portal.services.people.one_time_links import DeadLink
 from portal.services.people.sign_in import WrongPassword, sign_in
@@ -90,6 +91,42 @@ def test_who_takes_the_administrators_takes_them_in_the_order_of_their_ids(
     rival.finish()
 
 
+def test_who_forgives_tries_takes_their_keys_in_the_order_in_which_they_are_counted(
+    app: Flask, database_kind: str
+) -> None:
+    if database_kind == "sqlite":
+        pytest.skip("there one writes at a time")
+    keys = throttle.for_network("192.0.2.7"), throttle.for_account("ana@example.com")
+    first, second = sorted(keys)
+    throttle.count(keys)
+    rival = Rival(app, lambda: throttle.forgive(second, first))
+    with writing() as current:
+        current.get(SignInThrottle, first.digest, with_for_update=True)
+        rival.begin()
+        current.get(SignInThrottle, second.digest, with_for_update={"nowait": True})
+    rival.finish()
+
+
+def test_the_links_of_who_is_disabled_are_taken_in_the_order_of_their_ids(
+    app: Flask, database_kind: str
+) -> None:
+    if database_kind == "sqlite":
+        pytest.skip("there one writes at a time")
+    make_user()
+    ben = make_user()
+    for name in ("cleo", "dan"):
+        invitations.invite(ben.actor, f"{name}@example.com", Role.SUPPORT)
+    first, second = session().scalars(select(Link.id).order_by(Link.id))
+    rival = Rival(app, lambda: users.disable(SYSTEM, ben.public_id))
+    with writing() as current:
+        current.get_one(Link, first).role = Role.MANAGER  # now the last in the table
+    with writing() as current:
+        current.get(Link, first, with_for_update=True)
+        rival.begin()
+        current.get(Link, second, with_for_update={"nowait": True})
+    rival.finish()
+
+
 def test_an_invitation_taken_back_meanwhile_is_not_renewed(app: Flask) -> None:
     ana = make_user()
     invited = invitations.invite(ana.actor, "cleo@example.com", Role.SUPPORT)
@@ -100,6 +137,31 @@ def test_an_invitation_taken_back_meanwhile_is_not_renewed(app: Flask) -> None:
 
     answer = meanwhile(app, lambda: invitations.renew(ana.actor, invited), take_back)
     assert isinstance(answer, NotFound)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda _ben, token: password_resets.use(token, uuid4(), NEW),
+        lambda ben, _token: users.disable(SYSTEM, ben.public_id),
+        lambda ben, _token: users.change_role(SYSTEM, ben.public_id, Role.SUPPORT, 1),
+        lambda ben, _token: change_the_name(ben),
+    ],
+    ids=["link", "disable", "role", "name"],
+)
+def test_who_changes_a_person_waits_for_nobody_whose_rows_name_them(
+    app: Flask, database_kind: str, change: Callable[[Person, str], object]
+) -> None:
+    if database_kind == "sqlite":
+        pytest.skip("there one writes at a time")
+    make_user()
+    ben = make_user()
+    token = password_resets.offer_by_email(make_user().actor, ben.email).partition("token=")[2]
+    rival = Rival(app, lambda: change(ben, token))
+    with writing() as current:
+        current.get(User, ben.id, with_for_update={"read": True, "key_share": True})
+        rival.pass_by()
+    rival.finish()
 
 
 def test_who_changes_their_account_waits_for_nobody_who_waits_for_them(app: Flask) -> None:

@@ -105,6 +105,12 @@ def test_it_opens_one_address_and_port(
     assert inbox_url(uuid4()).startswith(f"{origin}/inbox/")
 
 
+def test_a_name_opens_its_address(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = replace(app.extensions["settings"], inbox_origin="http://localhost:8000")
+    monkeypatch.setitem(app.extensions, "settings", ours)
+    assert opening() in {("127.0.0.1", 8000), ("::1", 8000)}
+
+
 def test_nothing_is_taken_for_a_webhook_that_is_gone_or_is_no_inbox(
     ana: Person, opened: UUID
 ) -> None:

@@ -4,7 +4,7 @@
 [Edit](/settings/webhooks/…/edit)            a link and where it leads
 [ Turn off ] → POST /settings/webhooks/…/off a button and what it sends
 <Needs attention>                            the tag of a status
-Webhook name: “Helpdesk”                     a field and what stands in it
+Webhook name: “Helpdesk” {maxlength 100}     a field, what stands in it, what browsers are told
   hint: For example: Sync to ERP
 [x] Asset created                            a box that is ticked, (o) a choice that is made
 | Event | Status |                           a table, row by row
@@ -222,6 +222,7 @@ def _code(writer: _Writer, node: Node) -> None:
 
 
 CONTROLS: Final = ("input", "select", "textarea")
+AIDS: Final = ("maxlength", "inputmode", "autocomplete", "spellcheck", "autocapitalize")
 WRITERS: Final[Mapping[str, Callable[[_Writer, Node], None]]] = {
     **dict.fromkeys(HEADINGS, _heading),
     **dict.fromkeys(CONTROLS, _control),
@@ -283,7 +284,13 @@ def _filled_in(control: Node, label: str) -> str:
     if control.tag == "select":
         return f"{label}: {_choice(control)}"
     value = control.text if control.tag == "textarea" else control.get("value")
-    return f"{label}: “{value}”" if kind != "file" else f"{label}: a file"
+    return f"{label}: “{value}”{_aids(control)}" if kind != "file" else f"{label}: a file"
+
+
+def _aids(control: Node) -> str:
+    """What browsers are told of what is typed there."""
+    told = [f"{name} {control.get(name)}" for name in AIDS if control.has(name)]
+    return f" {{{', '.join(told)}}}" if told else ""
 
 
 def _choice(control: Node) -> str:

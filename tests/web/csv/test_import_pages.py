@@ -67,6 +67,19 @@ def test_a_person_imports_a_file(app: Flask) -> None:
     assert text.splitlines()[1].startswith(',X,odd,,"Enter one of excellent')
 
 
+def test_a_file_that_speaks_as_we_do_leads_to_its_check_each_time_it_is_sent(app: Flask) -> None:
+    pages = visit(app)
+    form = pages.get("/assets/import").form("/assets/import")
+    paths = []
+    for _ in range(2):
+        file = (io.BytesIO(b"name\nLamp\n"), "assets.csv")
+        paths.append(pages.submit(form, follow=False, file=file).location)
+        job.work(KINDS)
+    assert paths[0] == paths[1]
+    assert pages.get(paths[0]).h1 == "Check the file"
+    assert paths[0].startswith("/tasks/")
+
+
 def test_existing_assets_are_skipped_unless_a_person_ticks_that_they_may_change(
     app: Flask,
 ) -> None:

@@ -144,6 +144,22 @@ def test_set_up_says_everything_that_is_missing_and_keeps_what_was_typed(app: Fl
     ]
 
 
+def test_browsers_are_told_what_is_typed_where(app: Flask) -> None:
+    def told(path: str) -> dict[str, tuple[str, str]]:
+        inputs = Pages(app).get(path).form().node.find_all("input")
+        return {
+            each.get("name"): (each.get("autocomplete"), each.get("spellcheck"))
+            for each in inputs
+            if each.get("type") != "hidden"
+        }
+
+    new = {"name": ("name", ""), "email": ("username", "false"), "password": ("new-password", "")}
+    assert told(setup_path()) == new
+    make_user()
+    known = {"email": ("username", "false"), "password": ("current-password", "")}
+    assert told("/sign-in") == known
+
+
 def test_signing_in_leads_on_to_where_one_wanted_to_go(app: Flask) -> None:
     ana, pages = make_user(), Pages(app)
     for path in ("/settings/people", "/deliveries?status=failed"):

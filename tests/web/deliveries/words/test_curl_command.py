@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 
 from portal.engine.signing.signatures import generate_secret, sign_headers, verify, verify_standard
-from portal.web.deliveries.curl_command import LONGEST_BODY, curl_of
+from portal.web.deliveries.curl_command import curl_of
 from tests.support.receiver import Received, Receiver
 from tests.support.required import needs
 
@@ -40,7 +40,7 @@ def run(command: str, secret: str, receiver: Receiver, folder: Path) -> Received
 @pytest.mark.parametrize("secret", [GENERATED, OWN, BINARY], ids=["generated", "own", "binary"])
 @pytest.mark.parametrize("is_long", [False, True], ids=["in the line", "in a file"])
 def test_both_signatures_are_good(secret: str, is_long: bool, tmp_path: Path) -> None:
-    body = BODY + b" " * LONGEST_BODY if is_long else BODY
+    body = BODY.ljust(64_001) if is_long else BODY
     (tmp_path / "delivery.json").write_bytes(body)
     with Receiver() as receiver:
         command = curl_of(receiver.url, headers(secret), body)
@@ -67,6 +67,12 @@ def test_while_a_key_is_replaced_it_signs_with_the_one_that_is_put_in(tmp_path: 
     assert received.header("X-Asset-Webhook-Signature-Next") is None
     signature = received.header("X-Asset-Webhook-Signature") or ""
     assert verify(body=BODY, signature=signature, secret=GENERATED)
+
+
+def test_a_body_of_more_than_64_000_characters_is_taken_from_a_file() -> None:
+    for length, is_long in ((64_000, False), (64_001, True)):
+        command = curl_of("https://a.example/", [], b"x" * length)
+        assert command.endswith("--data-binary @delivery.json") is is_long
 
 
 def test_it_carries_no_signature_that_was_not_sent(tmp_path: Path) -> None:
