@@ -9,11 +9,12 @@ from flask import Flask
 from portal.services.bulk_retry.selection import Selection
 from portal.services.bulk_retry.stored_choice import as_params, from_params
 from portal.services.core.unit_of_work import session
+from portal.services.deliveries import answers
 from portal.services.deliveries.log import failures
 from portal.services.deliveries.log import pages as log_pages
 from portal.services.deliveries.log.filters import FailedBetween, LogFilter, StatusFilter
 from tests.services.deliveries.test_log_plans import explained
-from tests.support.deliveries import make_attempt, make_delivery
+from tests.support.deliveries import make_attempt, make_delivery, stored
 from tests.support.factories import make_webhook
 
 pytestmark = pytest.mark.both_databases
@@ -70,6 +71,25 @@ def test_nothing_failed_in_that_time_and_an_end_may_be_open(app: Flask) -> None:
     since = LogFilter(failed=FailedBetween(since=NIGHT))
     assert [row.public_id for row in log_pages.every(since)] == [late]
     assert list(log_pages.every(LogFilter(failed=FailedBetween(until=NIGHT)))) == []
+
+
+def test_how_the_rows_of_a_page_failed_and_what_was_answered_is_told_of_them_alone(
+    app: Flask,
+) -> None:
+    said = {"response_text": "Error: out of order"}
+    for _ in range(2):
+        failed = make_delivery(status="failed")
+        arrived = make_delivery(status="delivered")
+        make_attempt(failed, finished_at=NIGHT, reason="server", code=500, **said)
+        make_attempt(arrived, finished_at=NIGHT, outcome="delivered", code=200, **said)
+    one, other = stored(failed)["id"], stored(arrived)["id"]
+    failure = failures.Failure(NIGHT, "server", 500, said["response_text"])
+    night = FailedBetween(NIGHT, NIGHT + HOUR)
+    assert failures.last_failures(session(), night, [one, other]) == {one: failure}
+    assert answers.answers_of([one, other]) == {one: said["response_text"]}
+    found = answers.Said(said["response_text"], is_last=True)
+    assert answers.answers_with("order", [one, other], []) == {one: found, other: found}
+    assert answers.doubtful_among([failed, arrived]) == {arrived}
 
 
 def test_the_attempts_are_found_in_an_index_of_those_that_failed(app: Flask) -> None:
