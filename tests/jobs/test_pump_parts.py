@@ -1,5 +1,6 @@
 """The parts of a pump one by one: its duties, what it keeps to record, and what it gives back."""
 
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import closing, nullcontext
@@ -24,17 +25,19 @@ from jobs.pump.returns import Returns
 from portal.engine.http.transport import Transport
 from portal.extensions import db, settings
 from portal.lib.clock import utcnow
+from portal.models.deliveries import Lease
 from portal.models.tasks import Task
 from portal.models.webhooks import Webhook
 from portal.queue import bell, task_bell
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
-from portal.services.core import heartbeats
+from portal.services.core import heartbeats, runs
 from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import address_guard
 from portal.services.dispatch.claim_types import Claim
 from tests.jobs.outage import Clock, refused
 from tests.jobs.pump.delivery_clock import attempts, claim, deliveries, ended, leases, only_delivery
+from tests.support.database.statements import asked
 from tests.support.deliveries import lease, make_delivery, stored
 from tests.support.factories import make_user, make_webhook, publish
 from tests.support.servers import ValkeyServer
@@ -93,21 +96,37 @@ def test_who_has_sent_something_gives_a_sign_of_it_with_its_duties(duties: Dutie
 def test_duties_wait_for_their_time_and_for_what_the_database_is_at(
     writer: DatabaseWriter,
 ) -> None:
-    off, may_end = make_webhook(state="off"), threading.Event()
-    desk = Desk(lambda: None, works_beside=True)
+    may_end, desk = threading.Event(), Desk(lambda: None, works_beside=True)
     duties = Duties(bell.bell(), writer, desk, every=3600.0)
 
     def are_done() -> bool:
-        made = make_delivery(off)
-        duties.do(set(), set(), is_behind=False, beside=False)
-        return stored(made)["status"] == "held"
+        with asked(equip().engine) as statements:
+            duties.do(set(), set(), is_behind=False, beside=False)
+        return bool(statements)
 
     assert desk.give(lambda: may_end.wait(20), lambda _: Done([], 1.0), beside=True) is None
     assert not are_done()
     may_end.set()
     assert desk.take_up(20) == Done([], 1.0)
     assert [are_done() for _ in range(2)] == [True, False]
+    with refused():
+        assert writer.write(lambda _: True) is None
+    assert [are_done() for _ in range(2)] == [True, False], "what was committed is not known"
     desk.close()
+
+
+def test_what_a_process_held_that_is_over_is_due_again(duties: Duties) -> None:
+    over, folder = uuid4(), settings().instance_dir / runs.FOLDER
+    lease(make_delivery(), 60)
+    with writing() as current:
+        current.execute(update(Lease).values(run=over))
+    folder.mkdir()
+    try:
+        (folder / str(over)).touch()
+        do(duties)
+    finally:
+        shutil.rmtree(folder)
+    assert (leases(), only_delivery().tries) == ([], 1)
 
 
 def test_nothing_is_put_right_while_results_are_not_written(duties: Duties) -> None:
