@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -54,8 +55,15 @@ def test_of_who_lives_all_is_told_that_was_written(app: Flask) -> None:
         heartbeats.sign_own(current.connection(), heartbeats.WEB, ["noticed"], full)
         now = database_time(current)
         current.execute(update(Process).values(seen_at=now, started_at=now, skew=7, benched_at=now))
-    of_both = {"host": settings().machine, "pid": os.getpid(), "seen_at": now, "started_at": now}
-    both = {**of_both, "is_alive": True, "skew": 7.0, "benched_at": now}
+    both: dict[str, Any] = {
+        "host": settings().machine,
+        "pid": os.getpid(),
+        "seen_at": now,
+        "started_at": now,
+        "is_alive": True,
+        "skew": 7.0,
+        "benched_at": now,
+    }
     own = heartbeats.own_name(heartbeats.WEB)
     assert heartbeats.lives() == [
         heartbeats.Life(kind="noticed", name="noticed", **both),
