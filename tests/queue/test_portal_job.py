@@ -133,8 +133,9 @@ def test_what_else_is_stored_with_one_of_ours_is_told_of_in_a_short_line(
     told = f"a b, {'x' * 75}"
     assert caplog.messages == [f"Job one carries what no job of this portal has: {told}"]
     redis.delete(job.key)
-    stored(redis, zebra="1", ape="2")
-    assert PortalJob.fetch("one", connection=redis).left_out == ("ape", "zebra")
+    stored(redis, success_callback_name="os.abort", ape="2")
+    job = PortalJob.fetch("one", connection=redis)
+    assert (job.left_out, job._success_callback_name) == (("ape", "success_callback_name"), None)
 
 
 @pytest.mark.parametrize(
