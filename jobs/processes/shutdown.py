@@ -46,8 +46,7 @@ class Shutdown:
         leave(1)  # it has failed: else it had ended the process
 
     def _run(self) -> None:
-        while not stop.wait():
-            continue
+        stop.wait()
         until = monotonic() + PATIENCE
         self._beside.join(PATIENCE)
         while self._waits_for_job and turns.last is not None and monotonic() < until:

@@ -25,6 +25,7 @@ from portal.services.outbox.reach import own_reach
 log = logging.getLogger(__name__)
 
 LONGEST_WAIT: Final = 3600.0  # seconds; then RQ has its turn
+STEP: Final = 1.0  # … of that wait
 FIRST_PAUSE: Final = 1.0  # seconds after an error of ours, doubled by each further one
 LONGEST_PAUSE: Final = 10.0
 WELL_AFTER: Final = 60.0
@@ -56,7 +57,7 @@ class Sender:
         """Have it look at once; wait until it rests, so that others get the next job meanwhile."""
         number = self._wake.ask()
         until = monotonic() + LONGEST_WAIT
-        while self.is_alive and not self._wake.wait(number, 1.0):
+        while self.is_alive and not self._wake.wait(number, STEP):
             if stop.is_set() or monotonic() > until:
                 return
             # Those that queue up behind this job would find nothing to do.

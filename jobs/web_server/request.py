@@ -80,7 +80,8 @@ class IncomingRequest(HTTPRequestParser):  # type: ignore[misc]  # waitress publ
 
     @property
     def _is_too_long(self) -> bool:
-        return self.body_rcv is not None and isinstance(self.body_rcv.buf, Dropped)
+        """Of one that has a body."""
+        return isinstance(self.body_rcv.buf, Dropped)
 
     def _drop_body(self) -> None:
         """Read the rest and keep none of it: who still sends would not see the answer.

@@ -4,7 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from flask import Flask
 
+from jobs.deliver import equip
+from jobs.pump import database_writer
+from jobs.pump.database_writer import DatabaseWriter
+from jobs.pump.desk import Desk
 from tests.support.receiver import Receiver
 from tests.support.valkey import PrivateValkey
 
@@ -23,3 +28,19 @@ def valkey(tmp_path: Path) -> Iterator[PrivateValkey]:
     server.start()
     yield server
     server.close()
+
+
+@pytest.fixture
+def writer(app: Flask, monkeypatch: pytest.MonkeyPatch) -> DatabaseWriter:
+    """One that tries again at once."""
+    del app
+    monkeypatch.setattr(database_writer, "PAUSE", 0.0)
+    return DatabaseWriter(equip().engine)
+
+
+@pytest.fixture
+def desk() -> Iterator[Desk]:
+    """One that does all at once, in the pump's own thread."""
+    made = Desk(lambda: None, works_beside=False)
+    yield made
+    made.close()

@@ -1,60 +1,46 @@
-"""The parts of a pump one by one: its duties, what it keeps to record, and what it gives back."""
+"""The parts of a pump one by one: its duties, its looks, and what it keeps to record."""
 
+import shutil
 import threading
-from collections.abc import Iterator
 from contextlib import closing, nullcontext
 from datetime import timedelta
 from time import monotonic
 from uuid import uuid4
 
 import pytest
-from flask import Flask
 from sqlalchemy import Connection, select, update
 
 from jobs.deliver import equip
-from jobs.pump import database_writer, recorder
 from jobs.pump import looks as looks_module
+from jobs.pump import recorder
 from jobs.pump.database_writer import DatabaseWriter
 from jobs.pump.desk import Desk, Done
 from jobs.pump.duties import Duties
 from jobs.pump.flights import Flights
 from jobs.pump.looks import Looks
 from jobs.pump.recorder import Recorder
-from jobs.pump.returns import Returns
 from portal.engine.http.transport import Transport
 from portal.extensions import db, settings
 from portal.lib.clock import utcnow
+from portal.models.deliveries import Lease
 from portal.models.tasks import Task
 from portal.models.webhooks import Webhook
 from portal.queue import bell, task_bell
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
-from portal.services.core import heartbeats
+from portal.services.core import heartbeats, runs
 from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import address_guard
 from portal.services.dispatch.claim_types import Claim
 from tests.jobs.outage import Clock, refused
-from tests.jobs.pump.delivery_clock import attempts, claim, deliveries, ended, leases, only_delivery
+from tests.jobs.pump.delivery_clock import claim, deliveries, ended, leases, only_delivery
+from tests.support.database.duties import let_duties_age
+from tests.support.database.statements import asked
 from tests.support.deliveries import lease, make_delivery, stored
 from tests.support.factories import make_user, make_webhook, publish
 from tests.support.servers import ValkeyServer
 
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture
-def writer(app: Flask, monkeypatch: pytest.MonkeyPatch) -> DatabaseWriter:
-    """One that tries again at once."""
-    del app
-    monkeypatch.setattr(database_writer, "PAUSE", 0.0)
-    return DatabaseWriter(equip().engine)
-
-
-@pytest.fixture
-def desk() -> Iterator[Desk]:
-    made = Desk(lambda: None, works_beside=False)
-    yield made
-    made.close()
 
 
 @pytest.fixture
@@ -93,21 +79,50 @@ def test_who_has_sent_something_gives_a_sign_of_it_with_its_duties(duties: Dutie
 def test_duties_wait_for_their_time_and_for_what_the_database_is_at(
     writer: DatabaseWriter,
 ) -> None:
-    off, may_end = make_webhook(state="off"), threading.Event()
-    desk = Desk(lambda: None, works_beside=True)
+    may_end, desk = threading.Event(), Desk(lambda: None, works_beside=True)
     duties = Duties(bell.bell(), writer, desk, every=3600.0)
 
     def are_done() -> bool:
-        made = make_delivery(off)
-        duties.do(set(), set(), is_behind=False, beside=False)
-        return stored(made)["status"] == "held"
+        with asked(equip().engine) as statements:
+            duties.do(set(), set(), is_behind=False, beside=False)
+        return bool(statements)
 
     assert desk.give(lambda: may_end.wait(20), lambda _: Done([], 1.0), beside=True) is None
     assert not are_done()
     may_end.set()
     assert desk.take_up(20) == Done([], 1.0)
     assert [are_done() for _ in range(2)] == [True, False]
+    with refused():
+        assert writer.write(lambda _: True) is None
+    assert [are_done() for _ in range(2)] == [True, False], "what was committed is not known"
     desk.close()
+
+
+def test_what_one_pump_has_looked_at_no_other_does_so_soon(
+    writer: DatabaseWriter, desk: Desk
+) -> None:
+    first, second = (Duties(bell.bell(), writer, desk, every=3600.0) for _ in range(2))
+    do(first)
+    open_one, seen = make_delivery(make_webhook(state="off")), []
+    for aged in (0, 0.95 * 3600):
+        let_duties_age(aged)
+        do(second)
+        seen.append(stored(open_one)["status"])
+    assert seen == ["waiting", "held"]
+
+
+def test_what_a_process_held_that_is_over_is_due_again(duties: Duties) -> None:
+    over, folder = uuid4(), settings().instance_dir / runs.FOLDER
+    lease(make_delivery(), 60)
+    with writing() as current:
+        current.execute(update(Lease).values(run=over))
+    folder.mkdir()
+    try:
+        (folder / str(over)).touch()
+        do(duties)
+    finally:
+        shutil.rmtree(folder)
+    assert (leases(), only_delivery().tries) == ([], 1)
 
 
 def test_nothing_is_put_right_while_results_are_not_written(duties: Duties) -> None:
@@ -229,38 +244,6 @@ def test_it_looks_again_at_once_where_the_database_could_not_say(
             assert looks.look(lambda: None)
         waits.append((looks.are_blind, looks.due_at < monotonic() + 600))
     assert waits == [(True, True), (False, False)]
-
-
-def test_what_was_not_sent_is_given_back_once_the_database_takes_it(
-    writer: DatabaseWriter, desk: Desk
-) -> None:
-    returns, (only,) = Returns(writer, desk), claims(1)
-    assert not returns.give_back(beside=False)
-    returns.add([only])
-    with refused():
-        assert not returns.give_back(beside=False)
-    assert (returns.tokens, returns.is_empty) == ({only.token}, False)
-    assert [returns.give_back(beside=False) for _ in range(2)] == [True, False]
-    assert (returns.tokens, returns.is_empty) == (set(), True)
-    assert (leases(), attempts(), only_delivery().attempts) == ([], [], 0)
-
-
-def test_at_the_end_what_was_cut_off_leaves_an_attempt_and_what_was_not_sent_none(
-    writer: DatabaseWriter, desk: Desk
-) -> None:
-    returns, (sent, unsent) = Returns(writer, desk), claims(2)
-    returns.add([unsent])
-    returns.finish([sent], until=0.0)  # no time is left
-    assert len(leases()) == 2
-    returns.finish([sent], until=float("inf"))
-    assert leases() == []
-    assert [(each.delivery_id, each.outcome) for each in attempts()] == [
-        (sent.delivery_id, "interrupted")
-    ]
-    assert [each.tries for each in deliveries()] == [0, 0]
-    nobodys = unsent._replace(token=uuid4())
-    returns.finish([nobodys], until=float("inf"))
-    assert len(attempts()) == 1
 
 
 def test_what_waits_for_anothers_lock_is_written_after_all_the_others(

@@ -1,10 +1,13 @@
 """A worker whose main thread hangs in a job no longer says that it is well."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 
 import pytest
+from flask import Flask
 
+from jobs import context
 from jobs import turns as module
 from jobs.stop_flag import StopFlag
 from jobs.turns import STUCK_AFTER, Turns
@@ -52,6 +55,24 @@ def test_in_a_job_it_has_to_come_round(clock: Clock) -> None:
     assert not turns.are_taken()
     turns.end()
     assert turns.are_taken()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_job_has_its_turn_until_it_ends_however_it_does(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    monkeypatch.setattr(context, "application", lambda: app)
+    seen = []
+
+    @context.job
+    def work() -> None:
+        seen.append(module.turns.last is not None)
+        if fails:
+            raise RuntimeError("the lamp is broken")
+
+    with ThreadPoolExecutor(1) as beside:  # where no application is at work
+        error = beside.submit(work).exception()
+    assert (seen, module.turns.last, error is not None) == ([True], None, fails)
 
 
 def test_who_asks_whether_to_stop_has_come_round(

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,13 @@ from rq import Queue
 from rq.exceptions import NoSuchJobError
 
 from portal.queue.names import DELIVER_DUE, DELIVERIES, JOB_NAMES, SWEEP
-from portal.queue.portal_job import MOST_BYTES, PortalJob, PortalSerializer, remove_odd_ids
+from portal.queue.portal_job import (
+    MOST_BYTES,
+    PortalJob,
+    PortalSerializer,
+    put_back_untaken,
+    remove_odd_ids,
+)
 from tests.support.valkey import PrivateValkey
 
 
@@ -105,6 +112,18 @@ def test_ids_that_are_no_text_are_taken_out_of_a_queue_and_the_others_stay(
     assert set(caplog.messages) == {"Left out a job with an odd id: b'\\xff'."}
 
 
+def test_what_was_taken_and_is_being_run_is_not_queued_again(redis: Redis) -> None:
+    queue = Queue(DELIVERIES, connection=redis, job_class=PortalJob)
+    taken = queue.intermediate_queue
+    for id_ in ("run", "left", "new"):
+        redis.rpush(taken.key, id_)
+        redis.set(taken.get_first_seen_key(id_), time.time() - (1 if id_ == "new" else 61))
+    redis.zadd(queue.started_job_registry.key, {"run:1": time.time() + 600})
+    put_back_untaken(queue)
+    assert redis.lrange(queue.key, 0, -1) == [b"left"]
+    assert redis.lrange(taken.key, 0, -1) == [b"run", b"new"]
+
+
 def test_what_else_is_stored_with_one_of_ours_is_told_of_in_a_short_line(
     redis: Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -114,8 +133,9 @@ def test_what_else_is_stored_with_one_of_ours_is_told_of_in_a_short_line(
     told = f"a b, {'x' * 75}"
     assert caplog.messages == [f"Job one carries what no job of this portal has: {told}"]
     redis.delete(job.key)
-    stored(redis, zebra="1", ape="2")
-    assert PortalJob.fetch("one", connection=redis).left_out == ("ape", "zebra")
+    stored(redis, success_callback_name="os.abort", ape="2")
+    job = PortalJob.fetch("one", connection=redis)
+    assert (job.left_out, job._success_callback_name) == (("ape", "success_callback_name"), None)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The thread in which everything is sent: who wakes it, what it does alone, and how it goes on."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -90,6 +91,32 @@ def test_sweeps_that_queue_up_behind_the_job_are_dropped(
         publish()
         with running_sender(app):
             deliver_due()
+    assert seen == [True]
+
+
+@pytest.mark.parametrize("is_stopping", [False, True])
+def test_the_job_waits_no_longer_than_an_hour_and_not_for_what_is_sent_at_the_end(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, is_stopping: bool
+) -> None:
+    monkeypatch.setattr(sender_module, "STEP", 0.05)
+    if not is_stopping:
+        monkeypatch.setattr(sender_module, "LONGEST_WAIT", 0.1)
+    monkeypatch.setitem(app.extensions, "settings", replace(settings(), webhook_timeout=60))
+    has_come, job_has_ended, seen = threading.Event(), threading.Event(), []
+
+    def hang(_received: Received) -> None:
+        has_come.set()
+        if is_stopping:
+            stop.set()
+        seen.append(job_has_ended.wait(LONG))
+
+    with Receiver(answerer=hang) as receiver:
+        make_webhook(receiver.url)
+        publish()
+        with running_sender(app):
+            deliver_due()
+            assert has_come.wait(LONG)
+            job_has_ended.set()
     assert seen == [True]
 
 

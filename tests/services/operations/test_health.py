@@ -1,15 +1,18 @@
 """The facts about the portal, read from real databases and a real Valkey."""
 
+import os
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 from portal.database import engine
+from portal.database.trouble import Kind, Trouble
 from portal.extensions import settings
 from portal.models.deliveries import Priority
 from portal.models.operations import Process
@@ -41,6 +44,31 @@ def test_who_lives_is_told_by_kind_and_of_each_the_latest_seen_first(app: Flask)
             at = now - timedelta(seconds=ago)
             current.add(Process(name=name, kind=kind, started_at=at, seen_at=at))
     assert [each.name for each in heartbeats.lives()] == ["b", "c", "a"]
+    latest = heartbeats.age("web")
+    assert latest is not None
+    assert latest < (heartbeats.age("scheduler") or 0)
+
+
+def test_of_who_lives_all_is_told_that_was_written(app: Flask) -> None:
+    full = Trouble(Kind.FULL, "no room")
+    with writing() as current:
+        heartbeats.sign_own(current.connection(), heartbeats.WEB, ["noticed"], full)
+        now = database_time(current)
+        current.execute(update(Process).values(seen_at=now, started_at=now, skew=7, benched_at=now))
+    both: dict[str, Any] = {
+        "host": settings().machine,
+        "pid": os.getpid(),
+        "seen_at": now,
+        "started_at": now,
+        "is_alive": True,
+        "skew": 7.0,
+        "benched_at": now,
+    }
+    own = heartbeats.own_name(heartbeats.WEB)
+    assert heartbeats.lives() == [
+        heartbeats.Life(kind="noticed", name="noticed", **both),
+        heartbeats.Life(kind=heartbeats.WEB, name=own, trouble=full, **both),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,9 @@ from portal.config.settings import Settings
 from portal.lib.clock import utcnow
 from portal.services.webhooks.notices.smtp import InTime, InTimeTLS, MayHaveArrived
 
-# What a server or the way to it may answer with, a host name that is none included.
-MailError = (smtplib.SMTPException, OSError, UnicodeError)
+# What a server (smtplib's are of the first kind) or the way to it may answer with, a host name that
+# is none included.
+MailError = (OSError, UnicodeError)
 # Of these, what is about one message or its addresses: the next one may be taken.
 MessageError = (
     smtplib.SMTPRecipientsRefused,

@@ -15,7 +15,7 @@ import pytest
 from portal.engine.http import name_lookups
 from portal.engine.http.address_guard import AddressGuard
 from portal.engine.http.curl_handle import CurlHandle, Order
-from portal.engine.http.transport import Transport
+from portal.engine.http.transport import Phases, Transport
 from portal.engine.reason_keys import Reason
 from tests.engine.http.real_receivers import hostile
 from tests.engine.http.real_receivers.hostile import OK_HEAD, HostileServer, Visit
@@ -71,6 +71,11 @@ def test_phases_never_decrease_and_the_peer_is_named(
     assert phases.first_byte >= 0.09
     assert phases.tls is None
     assert exchange.peer == f"127.0.0.1:{receiver.port}"
+    again = send(transport, receiver.url).phases  # over the connection that is open
+    assert again.first_byte is not None
+    assert again.total is not None
+    assert 0.09 <= again.first_byte <= again.total
+    assert again == Phases(first_byte=again.first_byte, total=again.total)
 
 
 def test_a_connection_is_kept_open_for_the_next_request(
