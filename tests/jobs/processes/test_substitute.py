@@ -93,11 +93,15 @@ def test_a_task_begins_within_seconds_also_after_an_error_of_ours(
     assert has_turn == [True]
 
 
-def test_what_is_long_overdue_is_done(app: Flask) -> None:
+def test_what_is_long_overdue_is_done(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(substitute, "LOOK_EVERY", 0.1)
     begin_duty("alerts", 200)
     with running(app):
         assert until(lambda: age("alerts") < 20, 15)
         assert until(lambda: bool(runs()), 10)
+    assert [each.message for each in caplog.records if each.levelname == "ERROR"] == []
 
 
 def test_what_the_schedule_starts_in_time_is_left_to_it(app: Flask) -> None:
