@@ -34,6 +34,8 @@ from tests.services.erasure.filled_portal import (
     places_of,
 )
 from tests.support.database.rivals import Rival
+from tests.support.deliveries import make_delivery, stored
+from tests.support.factories import make_webhook
 
 BOTH = pytest.mark.parametrize("kind", list(ErasedKind))
 # Bodies as they went out, and what came back: kept until their retention ends.
@@ -145,6 +147,8 @@ def test_a_user_who_is_erased_is_shut_out_at_once(app: Flask) -> None:
     own = sign_in_throttle.Key(f"account:{filled.quentin_id}", 5)
     sign_in_throttle.count([account, own, sign_in_throttle.for_account("other@example.com")])
     counted = set(session().scalars(select(SignInThrottle.key)))
+    idle = make_webhook(owner_id=filled.quentin_id)
+    arrived = make_delivery(idle, status="delivered")
     label = begin(filled, ErasedKind.USER)
     left = counted - {account.digest, own.digest}
     assert set(session().scalars(select(SignInThrottle.key))) == left
@@ -157,8 +161,10 @@ def test_a_user_who_is_erased_is_shut_out_at_once(app: Flask) -> None:
     assert session().execute(mine).scalar_one() == 0
     drafts = select(func.count()).where(Webhook.state == WebhookState.DRAFT)
     assert session().execute(drafts).scalar_one() == 0
-    owned = session().scalars(select(Webhook.owner_id).where(Webhook.state != "draft"))
-    assert user.id in set(owned)  # and is shown by number
+    owned = session().scalars(select(Webhook.id).where(Webhook.owner_id == user.id)).all()
+    assert idle.id in owned  # and says by number whose it is
+    assert len(owned) == 2
+    assert stored(arrived)["status"] == "delivered"
 
 
 def step_by_step(trouble: Callable[[int], bool]) -> int:
