@@ -92,7 +92,10 @@ def test_a_name_of_something_else_is_walked_as_well(grouped: None, order: AssetO
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-def test_by_name_each_status_has_its_own_walk(many: None, reverse: bool) -> None:
+def test_by_name_each_status_has_its_own_walk_however_few_there_are(
+    many: None, monkeypatch: pytest.MonkeyPatch, reverse: bool
+) -> None:
+    monkeypatch.setattr(pages, "COUNTED_BESIDE", MANY)
     chosen = AssetFilter(shown=Shown.BROKEN)
     of_page = plan_of_the_second_page(chosen, AssetOrder.NAME, reverse=reverse)
     walked = [line for line in of_page if "ix_assets_status_name" in line]
