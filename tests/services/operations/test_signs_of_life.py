@@ -1,13 +1,18 @@
 """Signs of life: whose they are, in which order they are told, and what is noted beside them."""
 
 from datetime import datetime, timedelta
+from threading import Event
 
 import pytest
+from flask import Flask
 from sqlalchemy import update
 
+from jobs.processes import heartbeat
+from jobs.processes.heartbeat import Heartbeat
 from portal.models.operations import Process
 from portal.services.core import heartbeats
-from portal.services.core.unit_of_work import database_time, writing
+from portal.services.core.unit_of_work import database_time, session, writing
+from tests.support.processes import until
 
 pytestmark = pytest.mark.usefixtures("app")
 
@@ -60,3 +65,51 @@ def test_what_was_noted_is_told_once_with_the_next_sign() -> None:
     heartbeats.record_own("web", heartbeats.PROXY)
     names = [each.name for each in heartbeats.lives()]
     assert names == [heartbeats.PROXY, heartbeats.own_name("web")]
+
+
+def test_the_next_beat_comes_after_its_pause_as_long_as_all_is_well(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeats, "BEAT_EVERY", 0.01)
+    monkeypatch.setattr(heartbeat, "AGAIN", 3600.0)
+    beats: list[None] = []
+    running = Heartbeat(app, heartbeats.WEB, write=lambda: beats.append(None)).begin()
+    try:
+        assert until(lambda: len(beats) >= 2, 10)
+    finally:
+        running.end(10)
+    assert heartbeats.lives() == []
+
+
+def test_who_ends_while_a_beat_hangs_says_no_goodbye(app: Flask) -> None:
+    has_begun, may_end = Event(), Event()
+
+    def hang() -> None:
+        has_begun.set()
+        may_end.wait(10)
+
+    running = Heartbeat(app, heartbeats.WEB, write=hang).begin()
+    try:
+        assert has_begun.wait(10)
+        running.end(0.01)
+        session().rollback()
+        assert [life.kind for life in heartbeats.lives()] == [heartbeats.WEB]
+    finally:
+        may_end.set()
+        running.end(10)
+    session().rollback()
+    assert heartbeats.lives() == []
+
+
+def test_a_process_that_is_not_well_gives_no_sign_and_is_asked_again(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeats, "BEAT_EVERY", 0.01)
+    monkeypatch.setattr(heartbeat, "AGAIN", 3600.0)
+    asked: list[None] = []
+    running = Heartbeat(app, heartbeats.WEB, is_well=lambda: bool(asked.append(None))).begin()
+    try:
+        assert until(lambda: len(asked) >= 3, 10)
+        assert heartbeats.lives() == []
+    finally:
+        running.end(10)
