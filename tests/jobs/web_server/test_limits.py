@@ -116,6 +116,11 @@ class Reader:
         connections = sorted(self.listener.connections(), key=lambda each: each.began)
         return [each.kept for each in connections]
 
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for a thread, which none takes."""
+        return sum(len(each.requests) for each in self.listener.connections())
+
 
 @pytest.fixture
 def reader() -> Iterator[Reader]:
@@ -146,6 +151,17 @@ def test_of_too_many_bodies_under_way_those_that_began_first_are_given_up(
         assert senders[0].recv(100) == b"", "the first is closed"
         senders[1].sendall(b"x")
         assert until(lambda: reader.turn() and reader.kept == [len(PART) + 1, len(PART)], 10)
+
+
+@pytest.mark.parametrize(("many", "is_ended"), [(8, False), (9, True)])
+def test_eight_requests_may_wait_for_their_answers_and_the_ninth_ends_the_connection(
+    reader: Reader, many: int, *, is_ended: bool
+) -> None:
+    with socket.create_connection(reader.socket.getsockname(), timeout=5) as impatient:
+        impatient.sendall(HEALTH * many)
+        assert until(lambda: reader.turn() and reader.waiting == many, 10)
+        (connection,) = reader.listener.connections()
+        assert connection.will_close is is_ended
 
 
 def test_who_says_nothing_for_long_is_looked_for_and_closed(
