@@ -1,11 +1,11 @@
-"""What one process takes at a time: connections, and bodies that are under way."""
+"""What one process takes at a time, connections and bodies that are under way, and for how long."""
 
 import logging
 import os
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from time import monotonic
 from types import SimpleNamespace
@@ -19,7 +19,7 @@ from waitress.task import ThreadedTaskDispatcher
 from jobs.processes.open_files import raise_limit_of_open_files
 from jobs.web_server import channel
 from jobs.web_server import worker as web_worker
-from jobs.web_server.channel import Listener
+from jobs.web_server.channel import Connection, Listener
 from jobs.web_server.request import IncomingRequest
 from jobs.web_server.worker import Rules
 from tests.support.processes import until
@@ -28,6 +28,8 @@ from tests.support.web_server import WebServer, web_server
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 HEAD = b"POST /sign-in HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n"
 PART = b"x" * 60_000
+PLAIN = HEALTH.replace(b"Connection: close\r\n", b"")
+LONG = b"x" * 32 * 1024 * 1024  # more than fits into what the kernel keeps
 CHUNK = b"ffff\r\n" + b"x" * 0xFFFF + b"\r\n"
 
 
@@ -116,6 +118,18 @@ class Reader:
         connections = sorted(self.listener.connections(), key=lambda each: each.began)
         return [each.kept for each in connections]
 
+    @contextmanager
+    def connection(self, data: bytes = b"") -> Iterator[tuple[socket.socket, Connection]]:
+        """One of which this much has been read; its other end, and ours."""
+        with socket.create_connection(self.socket.getsockname(), timeout=10) as client:
+            client.sendall(data)
+            assert until(lambda: self.turn() and len(self.listener.connections()) == 1, 10)
+            (ours,) = self.listener.connections()
+            assert until(lambda: self.turn() and (not data or ours.requests or ours.request), 10)
+            yield client, ours
+            if ours.connected:
+                ours.handle_close()
+
     @property
     def waiting(self) -> int:
         """Requests that wait for a thread, which none takes."""
@@ -162,6 +176,79 @@ def test_eight_requests_may_wait_for_their_answers_and_the_ninth_ends_the_connec
         assert until(lambda: reader.turn() and reader.waiting == many, 10)
         (connection,) = reader.listener.connections()
         assert connection.will_close is is_ended
+
+
+@pytest.mark.parametrize(
+    ("data", "answer", "is_kept"),
+    [
+        (b"", b"", False),
+        (HEAD, b"", False),  # it has come too slowly for long
+        (PLAIN, b"", True),  # a thread is at work, and may be for long
+        (PLAIN, LONG, False),  # nobody takes the answer
+    ],
+)
+def test_where_nothing_moves_for_130_seconds_it_is_closed_unless_we_are_to_answer(
+    reader: Reader, data: bytes, answer: bytes, *, is_kept: bool
+) -> None:
+    with reader.connection(data) as (_, connection):
+        connection.write_soon(answer)
+        rested_at = connection.last_activity
+        assert not connection.is_overdue(rested_at + 129.9)
+        assert connection.is_overdue(rested_at + 130.1) is not is_kept
+
+
+def test_what_comes_too_slowly_is_overdue_although_it_moves(reader: Reader) -> None:
+    with reader.connection(HEAD) as (_, connection):
+        assert connection.request is not None
+        connection.request.began -= 60
+        assert connection.is_overdue(connection.last_activity)
+
+
+@pytest.mark.parametrize(
+    ("data", "answer", "is_closed"),
+    [(b"", b"", True), (HEAD, b"", False), (PLAIN, b"", False), (b"", LONG, False)],
+)
+def test_at_the_end_of_a_process_only_what_rests_is_closed(
+    reader: Reader, data: bytes, answer: bytes, *, is_closed: bool
+) -> None:
+    with reader.connection(data) as (_, connection):
+        connection.write_soon(answer)
+        connection.close_if_idle()
+        assert connection.will_close is is_closed
+
+
+def say_ok(_: Any, start: Any) -> list[bytes]:
+    """Answer with two letters."""
+    start("200 OK", [("Content-Length", "2")])
+    return [b"ok"]
+
+
+def test_what_waits_for_its_answer_when_the_process_ends_is_answered_and_is_the_last(
+    reader: Reader,
+) -> None:
+    reader.listener.application = say_ok
+    with reader.connection(PLAIN * 3) as (client, connection):
+        connection.end()
+        reader.threads.set_thread_count(1)
+        assert until(lambda: reader.turn() and not reader.listener.connections(), 10)
+        first, second, last = client.makefile("rb").read().split(b"HTTP/1.1 200 OK")[1:]
+    assert [b"Connection: close" in each for each in (first, second, last)] == [False, False, True]
+
+
+def test_what_the_application_could_not_answer_is_not_told_as_refused(
+    reader: Reader, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader.threads.set_thread_count(1)
+    codes = []
+    for asked in (PLAIN, PLAIN.replace(b"1.1", b"2.0")):
+        # The application of this listener begins no answer.
+        with reader.connection() as (client, _):
+            client.sendall(asked)
+            assert until(lambda: reader.turn() and not reader.listener.connections(), 10)
+            codes.append(client.recv(100).partition(b"\r\n")[0])
+    assert codes == [b"HTTP/1.1 500 Internal Server Error", b"HTTP/1.0 400 Bad Request"]
+    told = [each.getMessage() for each in caplog.records if each.name == channel.log.name]
+    assert told == ["Refused from 127.0.0.1: 400 Bad Request"]
 
 
 def test_who_says_nothing_for_long_is_looked_for_and_closed(
