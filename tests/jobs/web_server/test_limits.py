@@ -96,6 +96,16 @@ def test_more_than_64_kb_beside_what_is_sent_is_not_sensible(chunks: bytes, is_f
         assert (request.error is None) is is_fine
 
 
+def test_what_is_not_sensible_behind_what_is_too_long_is_no_request() -> None:
+    """Else what follows would be the next one."""
+    chunks = b"7d0\r\n" + b"x" * 2000 + b"\r\nx\r\n"
+    data = HEAD.partition(b"Content")[0] + b"Transfer-Encoding: chunked\r\n\r\n" + chunks
+    with closing(IncomingRequest(Rules(max_request_body_size=1000))) as request:
+        while data and not request.completed:
+            data = data[request.received(data) :]
+        assert (request.completed, request.error.code) == (True, 400)
+
+
 class Reader:
     """A listener as a web process has it, whose loop a test turns."""
 
@@ -233,6 +243,18 @@ def test_what_waits_for_its_answer_when_the_process_ends_is_answered_and_is_the_
         assert until(lambda: reader.turn() and not reader.listener.connections(), 10)
         first, second, last = client.makefile("rb").read().split(b"HTTP/1.1 200 OK")[1:]
     assert [b"Connection: close" in each for each in (first, second, last)] == [False, False, True]
+
+
+def test_a_request_that_comes_in_while_the_process_ends_is_the_last_of_its_connection(
+    reader: Reader,
+) -> None:
+    reader.listener.application = say_ok
+    reader.listener.adj.is_ending = True
+    reader.threads.set_thread_count(1)
+    with reader.connection() as (client, _):
+        client.sendall(PLAIN)
+        assert until(lambda: reader.turn() and not reader.listener.connections(), 10)
+        assert b"\r\nConnection: close\r\n" in client.recv(1000)
 
 
 def test_what_the_application_could_not_answer_is_not_told_as_refused(
