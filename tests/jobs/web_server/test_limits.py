@@ -273,24 +273,59 @@ def test_what_the_application_could_not_answer_is_not_told_as_refused(
     assert told == ["Refused from 127.0.0.1: 400 Bad Request"]
 
 
+@contextmanager
+def web_process(application: Any) -> Iterator[tuple[web_worker.WebWorker, Any]]:
+    """One in a thread, and its address."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        log, sockets = logging.getLogger(__name__), [SimpleNamespace(sock=server)]
+        made = web_worker.WebWorker(1, os.getppid(), sockets, None, 30, Config(), log)
+        made.wsgi = application
+        assert made.is_turning()  # its first beat may come before its first turn
+        thread = threading.Thread(target=made.run, daemon=True)
+        thread.start()
+        try:
+            yield made, server.getsockname()
+        finally:
+            made.alive = False
+            thread.join(10)
+            made.tmp.close()
+            made._listeners[0].task_dispatcher.shutdown()
+            wasyncore.close_all(made._map)
+    assert not thread.is_alive()
+
+
 def test_who_says_nothing_for_long_is_looked_for_and_closed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert channel.IDLE == 130.0
     monkeypatch.setattr(channel, "IDLE", 0.0)
     monkeypatch.setattr(web_worker, "LOOK_EVERY", 0.02)
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        log, sockets = logging.getLogger(__name__), [SimpleNamespace(sock=server)]
-        made = web_worker.WebWorker(1, os.getppid(), sockets, None, 30, Config(), log)
-        made.wsgi = lambda *_: []
-        assert made.is_turning()  # its first beat may come before its first turn
-        thread = threading.Thread(target=made.run, daemon=True)
-        thread.start()
-        with socket.create_connection(server.getsockname(), timeout=10) as silent:
-            assert silent.recv(1) == b""
-        made.alive = False
-        thread.join(10)
-        made.tmp.close()
-        made._listeners[0].task_dispatcher.shutdown()
-        wasyncore.close_all(made._map)
-    assert not thread.is_alive()
+    with (
+        web_process(lambda *_: []) as (_, address),
+        socket.create_connection(address, timeout=10) as silent,
+    ):
+        assert silent.recv(1) == b""
+
+
+def test_a_process_that_ends_says_in_an_answer_under_way_that_it_is_the_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(web_worker, "LOOK_EVERY", 0.02)
+    has_begun, may_end = threading.Event(), threading.Event()
+
+    def answer(asked: Any, start: Any) -> list[bytes]:
+        has_begun.set()
+        may_end.wait(10)
+        return say_ok(asked, start)
+
+    with (
+        web_process(answer) as (process, address),
+        socket.create_connection(address, timeout=10) as client,
+    ):
+        client.sendall(PLAIN)
+        assert has_begun.wait(10)
+        ((request,),) = [each.requests for each in process._connections()]
+        process.alive = False
+        assert until(lambda: request.headers.get("CONNECTION") == "close", 10)
+        may_end.set()
+        assert b"\r\nConnection: close\r\n" in client.makefile("rb").read()
