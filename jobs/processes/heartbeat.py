@@ -5,7 +5,6 @@ database that is locked or down holds up nothing but the sign.
 import logging
 import threading
 from collections.abc import Callable
-from time import monotonic
 
 from flask import Flask
 from sqlalchemy import Engine
@@ -56,13 +55,13 @@ class Heartbeat:
         self._thread.start()
         return self
 
-    def end(self, goodbye_within: float = 0.0) -> None:
+    def end(self, goodbye_within: float) -> None:
         """Take no further one, and say goodbye if that is done in so many seconds."""
         self._ended.set()
         pulse.end()
-        until = monotonic() + goodbye_within
         self._thread.join(goodbye_within)
-        if goodbye_within and not self._thread.is_alive() and monotonic() < until:
+        # One under way would sign again after the goodbye.
+        if not self._thread.is_alive():
             self._beat.say_goodbye()
 
     def _run(self) -> None:

@@ -74,7 +74,7 @@ class Connection(HTTPChannel):  # type: ignore[misc]  # waitress publishes no ty
 
     def end(self) -> None:
         """Keep it for no further request: those that wait for their answer are the last."""
-        for request in list(self.requests):
+        for request in self.requests[-1:]:  # waitress drops those behind one that closes
             request.headers["CONNECTION"] = "close"
 
     def close_if_idle(self) -> None:

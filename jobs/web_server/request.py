@@ -90,9 +90,8 @@ class IncomingRequest(HTTPRequestParser):  # type: ignore[misc]  # waitress publ
         """
         body = self.body_rcv
         if not self._is_too_long:
-            received = len(body.buf)
             body.buf.close()
-            body.buf = Dropped(received)
+            body.buf = Dropped()
         if self.chunked:
             self.headers["CONTENT_LENGTH"] = str(self.body_bytes_received)
         self.error = body.error
@@ -106,17 +105,10 @@ class IncomingRequest(HTTPRequestParser):  # type: ignore[misc]  # waitress publ
 
 
 class Dropped:
-    """In place of waitress's buffer for a body that nobody will read: it counts, and is empty."""
-
-    def __init__(self, length: int) -> None:
-        self._length = length
-
-    def __len__(self) -> int:
-        return self._length
+    """In place of waitress's buffer for a body that nobody will read: it stays empty."""
 
     def append(self, data: bytes) -> None:
-        """Count it."""
-        self._length += len(data)
+        """Leave it."""
 
     def getfile(self) -> BytesIO:
         """Nothing to read."""

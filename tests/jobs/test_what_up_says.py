@@ -2,6 +2,7 @@
 
 import errno
 import json
+import logging
 import resource
 import socket
 from dataclasses import replace
@@ -11,7 +12,7 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 
-from jobs.processes import open_files, redis_wait
+from jobs.processes import open_files, redis_wait, worker
 from jobs.processes.output import JsonOutput, Output, output
 from jobs.processes.plan import Plan, Program
 from jobs.processes.up import VALKEY, WEB, WORKER, CannotStart, all_programs, free_address, greet
@@ -157,3 +158,27 @@ def test_it_waits_for_redis_a_minute_and_asks_at_least_every_two_seconds(
     assert time.pauses[:6] == [0.1, 0.2, 0.4, 0.8, 1.6, 2.0]
     assert set(time.pauses[5:]) == {2.0}
     assert len(caplog.records) == len(time.pauses) - 6
+
+
+def test_of_trouble_with_redis_a_worker_says_one_line_a_minute_and_all_of_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    time, quiet = Time(), worker.QuietFilter()
+    monkeypatch.setattr(worker, "monotonic", time.monotonic)
+
+    def told(*args: object, raised: Exception | None = None) -> str | None:
+        values = {"msg": "Failed: %s", "args": args, "exc_info": raised and (type(raised), raised)}
+        record = logging.makeLogRecord(values)
+        if not quiet.filter(record):
+            return None
+        return record.getMessage() + (" and its stack" if record.exc_info else "")
+
+    gone, broken = RedisError("gone"), ValueError("broken")
+    once = "Redis is in trouble: gone"
+    assert [told(gone), told("here", gone), told("here", raised=gone)] == [once, None, None]
+    time.now = 59.9
+    assert told(gone) is None
+    time.now = 60.0
+    assert [told("here", raised=gone), told(gone)] == [once, None]
+    assert told(broken, raised=broken) == "Failed: broken and its stack"
+    assert told("here") == "Failed: here"

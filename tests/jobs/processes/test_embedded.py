@@ -96,9 +96,12 @@ def test_a_long_path_moves_the_socket_into_a_private_folder_and_says_where(
         assert folder != long_instance
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         assert (
-            str(valkey_socket(long_instance)) in (long_instance / embedded_valkey.NOTE).read_text()
-        )
+            long_instance / "valkey-socket.txt"
+        ).read_text() == f"The embedded Valkey listens on {valkey_socket(long_instance)}\n"
+    log = long_instance / "valkey.log"
+    assert "Ready to accept connections" not in log.read_text(), "no line for what is usual"
     assert embedded_valkey.command(long_instance), "its own folder is good a second time"
+    assert not log.exists(), "it is begun anew"
 
 
 def test_a_folder_that_others_can_open_is_refused(long_instance: Path) -> None:

@@ -59,6 +59,18 @@ def test_it_ends_with_a_sentence_when_redis_is_gone(
     assert "Traceback" not in scheduler.output.read_text()
 
 
+def test_a_setting_that_is_none_is_one_sentence_and_another_end(tmp_path: Path) -> None:
+    places = {"PORT": "the second", "INSTANCE_DIR": str(tmp_path / "instance")}
+    arguments = ("-m", "jobs", "scheduler")
+    process = Process(tmp_path / "output.txt", arguments, ENVIRONMENT | places)
+    try:
+        assert process.wait() == 2
+        (said,) = process.output.read_text().splitlines()
+        assert "PORT" in said
+    finally:
+        process.close()
+
+
 def test_it_ends_in_peace_while_redis_hangs(scheduler: Process, valkey: PrivateValkey) -> None:
     assert scheduler.says("Ready.")
     pid = int(valkey.client().info()["process_id"])

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -46,6 +47,14 @@ open(sys.argv[1], "a").write(f"start {os.getpid()} {time.monotonic()}\\n")
 server = socket.socket(socket.AF_UNIX); server.bind(sys.argv[1] + ".sock"); server.listen()
 while True: time.sleep(60)
 """
+# Dies the first time, before it answers.
+FRAIL = SLOW.replace(
+    "time.sleep(0.5)",
+    """
+if not os.path.exists(sys.argv[1]):
+    open(sys.argv[1], "a").write(f"start {os.getpid()} {time.monotonic()}\\n"); sys.exit(3)
+""",
+)
 BROKEN = """
 import os, sys, time
 open(sys.argv[1], "a").write(f"start {os.getpid()} {time.monotonic()}\\n")
@@ -64,8 +73,9 @@ class Running:
     def program(self, name: str, code: str, stage: int = 0) -> Program:
         return Program(name, [sys.executable, "-c", code, str(self.folder / name)], stage)
 
-    def start(self, *programs: Program) -> None:
-        port = free_port()
+    def start(self, *programs: Program, port: int = 0) -> None:
+        """`port`: where somebody answers already."""
+        port = port or free_port()
         plan = self.folder / "plan"
         plan.write_text(Plan(list(programs), "127.0.0.1", port, ["hello"]).to_json())
         with plan.open() as handle, self.output.open("wb") as output:
@@ -154,6 +164,25 @@ def test_a_program_starts_once_the_one_before_it_answers(supervisor: Running) ->
     assert supervisor.times("a", "start") < supervisor.times("b", "start")
 
 
+def test_one_that_dies_before_it_answers_is_started_again_before_the_next(
+    supervisor: Running,
+) -> None:
+    before = replace(supervisor.program("a", FRAIL), socket=str(supervisor.folder / "a.sock"))
+    supervisor.start(before, supervisor.program("b", POLITE))
+    assert until(lambda: len(supervisor.pids("b")) == 1, 20)
+    assert max(supervisor.times("a", "start")) < supervisor.times("b", "start")[0]
+    assert len(supervisor.pids("a")) == 2
+
+
+def test_under_nohup_it_outlives_its_terminal(supervisor: Running) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    supervisor.start(supervisor.program("a", POLITE))
+    assert until(lambda: len(supervisor.pids("a")) == 1)
+    supervisor.send(signal.SIGHUP)
+    os.kill(supervisor.pids("a")[0], signal.SIGKILL)
+    assert until(lambda: len(supervisor.pids("a")) == 2)
+
+
 def test_asked_to_stop_while_it_starts_it_starts_no_further_program(
     supervisor: Running, tmp_path: Path
 ) -> None:
@@ -176,12 +205,17 @@ def test_nothing_survives_a_killed_supervisor(supervisor: Running) -> None:
 
 
 def test_what_a_dead_program_left_in_its_session_is_ended(supervisor: Running) -> None:
-    supervisor.start(supervisor.program("a", FAMILY))
-    assert until(lambda: len(supervisor.pids("a", "kin")) == 1)
+    with socket.create_server(("127.0.0.1", 0)) as portal:
+        supervisor.start(supervisor.program("a", FAMILY), port=portal.getsockname()[1])
+        assert until(lambda: len(supervisor.pids("a", "kin")) == 1)
+        assert until(lambda: b"hello" in supervisor.output.read_bytes()), "now it rests"
     kin = supervisor.pids("a", "kin")[0]
     os.kill(supervisor.pids("a")[0], signal.SIGKILL)
     assert until(lambda: not is_alive(kin), 5)
     assert until(lambda: len(supervisor.pids("a", "kin")) == 2)
+    supervisor.send(signal.SIGTERM)
+    assert supervisor.wait() == 0
+    assert until(lambda: not is_alive(supervisor.pids("a", "kin")[1]), 5)
 
 
 def test_a_program_that_cannot_start_is_tried_again_with_growing_pauses(
@@ -218,12 +252,18 @@ def test_it_passes_output_on_with_the_programs_name(supervisor: Running) -> None
     assert until(lambda: b"a          up and running\n" in supervisor.output.read_bytes())
 
 
-def test_it_says_hello_once_somebody_answers(supervisor: Running, tmp_path: Path) -> None:
-    server = "import socket,sys,time; s=socket.create_server(('127.0.0.1', int(sys.argv[1])));"
+@pytest.mark.parametrize(("host", "family"), [("127.0.0.1", "AF_INET"), ("::1", "AF_INET6")])
+def test_it_says_hello_once_somebody_answers(
+    supervisor: Running, tmp_path: Path, host: str, family: str
+) -> None:
+    if host == "::1" and not socket.has_dualstack_ipv6():
+        pytest.skip("this machine has no IPv6")
+    address = f"({host!r}, int(sys.argv[1])), family=socket.{family}"
+    server = f"import socket,sys,time; s=socket.create_server({address});"
     port = free_port()
     argv = [sys.executable, "-c", f"{server} time.sleep(60)", str(port)]
     plan = tmp_path / "plan"
-    plan.write_text(Plan([Program("web", argv, 0)], "127.0.0.1", port, ["hello"]).to_json())
+    plan.write_text(Plan([Program("web", argv, 0)], host, port, ["hello"]).to_json())
     with plan.open() as handle, supervisor.output.open("wb") as output:
         fd = handle.fileno()
         command = [sys.executable, "-m", "jobs.processes.supervisor", str(fd)]

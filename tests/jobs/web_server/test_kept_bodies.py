@@ -114,9 +114,9 @@ def test_of_too_many_the_first_begun_are_closed(
 ) -> None:
     monkeypatch.setattr(channel, "MOST_KEPT", 250_000)
     with (
+        server.send(MB, b"") as bare,
         server.send(MB, b"x" * 100_000) as first,
         server.send(MB, b"x" * 100_000) as second,
-        server.send(MB, b"") as bare,
         server.send(MB, b"x" * 40_000) as third,
     ):
         server.listener.maintenance(time.time())

@@ -1,11 +1,11 @@
-"""What one process takes at a time: connections, and bodies that are under way."""
+"""What one process takes at a time, connections and bodies that are under way, and for how long."""
 
 import logging
 import os
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from time import monotonic
 from types import SimpleNamespace
@@ -19,7 +19,7 @@ from waitress.task import ThreadedTaskDispatcher
 from jobs.processes.open_files import raise_limit_of_open_files
 from jobs.web_server import channel
 from jobs.web_server import worker as web_worker
-from jobs.web_server.channel import Listener
+from jobs.web_server.channel import Connection, Listener
 from jobs.web_server.request import IncomingRequest
 from jobs.web_server.worker import Rules
 from tests.support.processes import until
@@ -28,6 +28,8 @@ from tests.support.web_server import WebServer, web_server
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 HEAD = b"POST /sign-in HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n"
 PART = b"x" * 60_000
+PLAIN = HEALTH.replace(b"Connection: close\r\n", b"")
+LONG = b"x" * 32 * 1024 * 1024  # more than fits into what the kernel keeps
 CHUNK = b"ffff\r\n" + b"x" * 0xFFFF + b"\r\n"
 
 
@@ -94,6 +96,16 @@ def test_more_than_64_kb_beside_what_is_sent_is_not_sensible(chunks: bytes, is_f
         assert (request.error is None) is is_fine
 
 
+def test_what_is_not_sensible_behind_what_is_too_long_is_no_request() -> None:
+    """Else what follows would be the next one."""
+    chunks = b"7d0\r\n" + b"x" * 2000 + b"\r\nx\r\n"
+    data = HEAD.partition(b"Content")[0] + b"Transfer-Encoding: chunked\r\n\r\n" + chunks
+    with closing(IncomingRequest(Rules(max_request_body_size=1000))) as request:
+        while data and not request.completed:
+            data = data[request.received(data) :]
+        assert (request.completed, request.error.code) == (True, 400)
+
+
 class Reader:
     """A listener as a web process has it, whose loop a test turns."""
 
@@ -115,6 +127,23 @@ class Reader:
         """Bytes that are held of each body, the one that began first at the beginning."""
         connections = sorted(self.listener.connections(), key=lambda each: each.began)
         return [each.kept for each in connections]
+
+    @contextmanager
+    def connection(self, data: bytes = b"") -> Iterator[tuple[socket.socket, Connection]]:
+        """One of which this much has been read; its other end, and ours."""
+        with socket.create_connection(self.socket.getsockname(), timeout=10) as client:
+            client.sendall(data)
+            assert until(lambda: self.turn() and len(self.listener.connections()) == 1, 10)
+            (ours,) = self.listener.connections()
+            assert until(lambda: self.turn() and (not data or ours.requests or ours.request), 10)
+            yield client, ours
+            if ours.connected:
+                ours.handle_close()
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for a thread, which none takes."""
+        return sum(len(each.requests) for each in self.listener.connections())
 
 
 @pytest.fixture
@@ -148,24 +177,155 @@ def test_of_too_many_bodies_under_way_those_that_began_first_are_given_up(
         assert until(lambda: reader.turn() and reader.kept == [len(PART) + 1, len(PART)], 10)
 
 
+@pytest.mark.parametrize(("many", "is_ended"), [(8, False), (9, True)])
+def test_eight_requests_may_wait_for_their_answers_and_the_ninth_ends_the_connection(
+    reader: Reader, many: int, *, is_ended: bool
+) -> None:
+    with socket.create_connection(reader.socket.getsockname(), timeout=5) as impatient:
+        impatient.sendall(HEALTH * many)
+        assert until(lambda: reader.turn() and reader.waiting == many, 10)
+        (connection,) = reader.listener.connections()
+        assert connection.will_close is is_ended
+
+
+@pytest.mark.parametrize(
+    ("data", "answer", "is_kept"),
+    [
+        (b"", b"", False),
+        (HEAD, b"", False),  # it has come too slowly for long
+        (PLAIN, b"", True),  # a thread is at work, and may be for long
+        (PLAIN, LONG, False),  # nobody takes the answer
+    ],
+)
+def test_where_nothing_moves_for_130_seconds_it_is_closed_unless_we_are_to_answer(
+    reader: Reader, data: bytes, answer: bytes, *, is_kept: bool
+) -> None:
+    with reader.connection(data) as (_, connection):
+        connection.write_soon(answer)
+        rested_at = connection.last_activity
+        assert not connection.is_overdue(rested_at + 129.9)
+        assert connection.is_overdue(rested_at + 130.1) is not is_kept
+
+
+def test_what_comes_too_slowly_is_overdue_although_it_moves(reader: Reader) -> None:
+    with reader.connection(HEAD) as (_, connection):
+        assert connection.request is not None
+        connection.request.began -= 60
+        assert connection.is_overdue(connection.last_activity)
+
+
+@pytest.mark.parametrize(
+    ("data", "answer", "is_closed"),
+    [(b"", b"", True), (HEAD, b"", False), (PLAIN, b"", False), (b"", LONG, False)],
+)
+def test_at_the_end_of_a_process_only_what_rests_is_closed(
+    reader: Reader, data: bytes, answer: bytes, *, is_closed: bool
+) -> None:
+    with reader.connection(data) as (_, connection):
+        connection.write_soon(answer)
+        connection.close_if_idle()
+        assert connection.will_close is is_closed
+
+
+def say_ok(_: Any, start: Any) -> list[bytes]:
+    """Answer with two letters."""
+    start("200 OK", [("Content-Length", "2")])
+    return [b"ok"]
+
+
+def test_what_waits_for_its_answer_when_the_process_ends_is_answered_and_is_the_last(
+    reader: Reader,
+) -> None:
+    reader.listener.application = say_ok
+    with reader.connection(PLAIN * 3) as (client, connection):
+        connection.end()
+        reader.threads.set_thread_count(1)
+        assert until(lambda: reader.turn() and not reader.listener.connections(), 10)
+        first, second, last = client.makefile("rb").read().split(b"HTTP/1.1 200 OK")[1:]
+    assert [b"Connection: close" in each for each in (first, second, last)] == [False, False, True]
+
+
+def test_a_request_that_comes_in_while_the_process_ends_is_the_last_of_its_connection(
+    reader: Reader,
+) -> None:
+    reader.listener.application = say_ok
+    reader.listener.adj.is_ending = True
+    reader.threads.set_thread_count(1)
+    with reader.connection() as (client, _):
+        client.sendall(PLAIN)
+        assert until(lambda: reader.turn() and not reader.listener.connections(), 10)
+        assert b"\r\nConnection: close\r\n" in client.recv(1000)
+
+
+def test_what_the_application_could_not_answer_is_not_told_as_refused(
+    reader: Reader, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader.threads.set_thread_count(1)
+    codes = []
+    for asked in (PLAIN, PLAIN.replace(b"1.1", b"2.0")):
+        # The application of this listener begins no answer.
+        with reader.connection() as (client, _):
+            client.sendall(asked)
+            assert until(lambda: reader.turn() and not reader.listener.connections(), 10)
+            codes.append(client.recv(100).partition(b"\r\n")[0])
+    assert codes == [b"HTTP/1.1 500 Internal Server Error", b"HTTP/1.0 400 Bad Request"]
+    told = [each.getMessage() for each in caplog.records if each.name == channel.log.name]
+    assert told == ["Refused from 127.0.0.1: 400 Bad Request"]
+
+
+@contextmanager
+def web_process(application: Any) -> Iterator[tuple[web_worker.WebWorker, Any]]:
+    """One in a thread, and its address."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        log, sockets = logging.getLogger(__name__), [SimpleNamespace(sock=server)]
+        made = web_worker.WebWorker(1, os.getppid(), sockets, None, 30, Config(), log)
+        made.wsgi = application
+        assert made.is_turning()  # its first beat may come before its first turn
+        thread = threading.Thread(target=made.run, daemon=True)
+        thread.start()
+        try:
+            yield made, server.getsockname()
+        finally:
+            made.alive = False
+            thread.join(10)
+            made.tmp.close()
+            made._listeners[0].task_dispatcher.shutdown()
+            wasyncore.close_all(made._map)
+    assert not thread.is_alive()
+
+
 def test_who_says_nothing_for_long_is_looked_for_and_closed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert channel.IDLE == 130.0
     monkeypatch.setattr(channel, "IDLE", 0.0)
     monkeypatch.setattr(web_worker, "LOOK_EVERY", 0.02)
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        log, sockets = logging.getLogger(__name__), [SimpleNamespace(sock=server)]
-        made = web_worker.WebWorker(1, os.getppid(), sockets, None, 30, Config(), log)
-        made.wsgi = lambda *_: []
-        assert made.is_turning()  # its first beat may come before its first turn
-        thread = threading.Thread(target=made.run, daemon=True)
-        thread.start()
-        with socket.create_connection(server.getsockname(), timeout=10) as silent:
-            assert silent.recv(1) == b""
-        made.alive = False
-        thread.join(10)
-        made.tmp.close()
-        made._listeners[0].task_dispatcher.shutdown()
-        wasyncore.close_all(made._map)
-    assert not thread.is_alive()
+    with (
+        web_process(lambda *_: []) as (_, address),
+        socket.create_connection(address, timeout=10) as silent,
+    ):
+        assert silent.recv(1) == b""
+
+
+def test_a_process_that_ends_says_in_an_answer_under_way_that_it_is_the_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(web_worker, "LOOK_EVERY", 0.02)
+    has_begun, may_end = threading.Event(), threading.Event()
+
+    def answer(asked: Any, start: Any) -> list[bytes]:
+        has_begun.set()
+        may_end.wait(10)
+        return say_ok(asked, start)
+
+    with (
+        web_process(answer) as (process, address),
+        socket.create_connection(address, timeout=10) as client,
+    ):
+        client.sendall(PLAIN)
+        assert has_begun.wait(10)
+        ((request,),) = [each.requests for each in process._connections()]
+        process.alive = False
+        assert until(lambda: request.headers.get("CONNECTION") == "close", 10)
+        may_end.set()
+        assert b"\r\nConnection: close\r\n" in client.makefile("rb").read()

@@ -17,7 +17,6 @@ from sqlalchemy import Connection, Engine, create_engine, insert, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
-from jobs.processes import heartbeat
 from portal.database.engine import (
     brief_engine,
     database_now,
@@ -318,16 +317,3 @@ def test_at_its_end_it_takes_its_sign_back_and_lets_go_of_the_database(
     assert isinstance(engine.pool, QueuePool)
     assert engine.pool.checkedin() == 0
     Beat(brief_engine(f"sqlite:///{tmp_path}/away/portal"), KIND).say_goodbye()  # nobody hears it
-
-
-def test_the_next_beat_comes_after_its_pause_as_long_as_all_is_well(
-    app: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(heartbeats, "BEAT_EVERY", 0.01)
-    monkeypatch.setattr(heartbeat, "AGAIN", 3600.0)
-    beats: list[None] = []
-    running = heartbeat.Heartbeat(app, heartbeats.WEB, write=lambda: beats.append(None)).begin()
-    try:
-        assert until(lambda: len(beats) >= 2, 10)
-    finally:
-        running.end(10)

@@ -11,6 +11,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import text, update
 
+from jobs.processes.worker import keep_going
 from portal.database import engine
 from portal.database.trouble import Kind, Trouble
 from portal.extensions import settings
@@ -168,10 +169,10 @@ def test_a_process_is_alive_until_it_is_silent(app: Flask) -> None:
 def test_the_dead_are_forgotten_after_an_hour_and_duties_never(app: Flask) -> None:
     begin_duty(heartbeats.SWEEP, 0)
     heartbeats.record_own(heartbeats.WEB)
-    heartbeats.forget_the_dead()
+    keep_going()
     assert len(heartbeats.lives()) == 2
     age_by(timedelta(minutes=61))
-    heartbeats.forget_the_dead()
+    keep_going()
     assert [each.kind for each in heartbeats.lives()] == [heartbeats.SWEEP]
 
 

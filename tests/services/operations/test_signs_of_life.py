@@ -1,13 +1,24 @@
 """Signs of life: whose they are, in which order they are told, and what is noted beside them."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
+from threading import Event
 
 import pytest
-from sqlalchemy import update
+from flask import Flask
+from sqlalchemy import Engine, text, update
+from sqlalchemy.exc import SQLAlchemyError
 
+from jobs.processes import heartbeat
+from jobs.processes.heartbeat import Heartbeat
+from portal.extensions import settings
 from portal.models.operations import Process
 from portal.services.core import heartbeats
-from portal.services.core.unit_of_work import database_time, writing
+from portal.services.core.unit_of_work import database_time, session, writing
+from portal.services.operations.database.pulse import Pulse, Surroundings
+from tests.services.operations.test_beat import on, somebody_else
+from tests.support.processes import until
 
 pytestmark = pytest.mark.usefixtures("app")
 
@@ -60,3 +71,123 @@ def test_what_was_noted_is_told_once_with_the_next_sign() -> None:
     heartbeats.record_own("web", heartbeats.PROXY)
     names = [each.name for each in heartbeats.lives()]
     assert names == [heartbeats.PROXY, heartbeats.own_name("web")]
+
+
+def test_the_next_beat_comes_after_its_pause_as_long_as_all_is_well(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeats, "BEAT_EVERY", 0.01)
+    monkeypatch.setattr(heartbeat, "AGAIN", 3600.0)
+    beats: list[None] = []
+    running = Heartbeat(app, heartbeats.WEB, write=lambda: beats.append(None)).begin()
+    try:
+        assert until(lambda: len(beats) >= 2, 10)
+    finally:
+        running.end(10)
+    assert heartbeats.lives() == []
+
+
+def test_who_ends_while_a_beat_hangs_says_no_goodbye(app: Flask) -> None:
+    has_begun, may_end = Event(), Event()
+
+    def hang() -> None:
+        has_begun.set()
+        may_end.wait(10)
+
+    running = Heartbeat(app, heartbeats.WEB, write=hang).begin()
+    try:
+        assert has_begun.wait(10)
+        running.end(0.01)
+        session().rollback()
+        assert [life.kind for life in heartbeats.lives()] == [heartbeats.WEB]
+    finally:
+        may_end.set()
+        running.end(10)
+    session().rollback()
+    assert heartbeats.lives() == []
+
+
+def test_a_process_that_is_not_well_gives_no_sign_and_is_asked_again(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeats, "BEAT_EVERY", 0.01)
+    monkeypatch.setattr(heartbeat, "AGAIN", 3600.0)
+    asked: list[None] = []
+    running = Heartbeat(app, heartbeats.WEB, is_well=lambda: bool(asked.append(None))).begin()
+    try:
+        assert until(lambda: len(asked) >= 3, 10)
+        assert heartbeats.lives() == []
+    finally:
+        running.end(10)
+
+
+def test_each_beat_tells_what_it_found_and_does_what_stands_beside_it(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, around = Pulse(), Surroundings(has_tables=True)
+    monkeypatch.setattr(heartbeat, "pulse", own)
+    monkeypatch.setattr(heartbeats, "BEAT_EVERY", 0.01)
+    monkeypatch.setattr(heartbeat, "AGAIN", 3600.0)  # what is not written is no trouble
+    heartbeats.note("noticed")
+    done: list[str] = []
+
+    def write() -> None:
+        done.append("write")
+        if len(done) == 1:
+            raise SQLAlchemyError("busy")
+
+    beats = Heartbeat(
+        *(app, heartbeats.WEB),
+        write=write,
+        look=lambda _: around,
+        beside=lambda _: done.append("beside"),
+    ).begin()
+    try:
+        assert until(lambda: len(done) >= 3, 10)
+        assert done[:3] == ["write", "write", "beside"]
+        assert own.look is around
+        assert (own.is_beating, own.read().database) == (True, "ok")
+    finally:
+        beats.end(10)
+    assert not own.is_beating
+    assert heartbeats.age("noticed") is not None
+
+
+def looks_in_trouble(app: Flask, monkeypatch: pytest.MonkeyPatch) -> tuple[str, int]:
+    """What the pulse says of the database after two bad beats, and how often one looked around."""
+    own, written = Pulse(), list[None]()
+    monkeypatch.setattr(heartbeat, "pulse", own)
+    monkeypatch.setattr(heartbeats, "BEAT_EVERY", 3600.0)
+    monkeypatch.setattr(heartbeat, "AGAIN", 0.01)
+    looks: list[Engine] = []
+
+    def look(engine: Engine) -> Surroundings:
+        looks.append(engine)
+        return Surroundings()
+
+    beats = Heartbeat(app, heartbeats.WEB, write=lambda: written.append(None), look=look).begin()
+    try:
+        assert until(lambda: own.read().database not in {"no answer yet", "ok"}, 10)
+    finally:
+        beats.end(10)
+    assert written == []
+    return own.read().database, len(looks)
+
+
+def test_while_the_database_is_away_it_is_tried_again_soon_and_nobody_looks_around(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    nowhere = replace(settings(), database_url=f"sqlite:///{tmp_path}/away/portal")
+    monkeypatch.setitem(app.extensions, "settings", nowhere)
+    assert looks_in_trouble(app, monkeypatch) == ("away: unable to open database file", 0)
+
+
+def test_while_it_only_refuses_what_is_written_one_still_looks_around(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on("postgresql")
+    with somebody_else() as other:
+        other.execute(text("LOCK TABLE events IN SHARE MODE"))
+        said, looks = looks_in_trouble(app, monkeypatch)
+    assert said == 'locked: could not obtain lock on relation "events"'
+    assert looks >= 1

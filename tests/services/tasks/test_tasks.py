@@ -262,7 +262,9 @@ def test_a_worker_takes_turns_at_what_is_due(app: Flask, monkeypatch: pytest.Mon
 
 
 def test_what_a_worker_leaves_when_it_stops_is_rung_for_at_once(redis: Redis) -> None:
-    start()
+    task, stopping = start(), Counting(lambda _: stop.set())
+    stopping.work()
+    assert (stopping.steps, fresh(task).lease_token) == (1, None)
     for is_stopping in (True, False):
         redis.flushall()
         if is_stopping:
