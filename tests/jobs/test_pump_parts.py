@@ -8,7 +8,7 @@ from time import monotonic
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, event, select, update
 
 from jobs.deliver import equip
 from jobs.pump import looks as looks_module
@@ -244,6 +244,32 @@ def test_it_looks_again_at_once_where_the_database_could_not_say(
             assert looks.look(lambda: None)
         waits.append((looks.are_blind, looks.due_at < monotonic() + 600))
     assert waits == [(True, True), (False, False)]
+
+
+def test_a_claim_waits_for_the_disk_with_results_and_not_alone(
+    writer: DatabaseWriter, desk: Desk
+) -> None:
+    if writer.is_sqlite:
+        pytest.skip("SQLite writes down each commit")
+    kept, durable = Recorder(writer, desk), list[bool]()
+    looks = looks_with(equip().transport, 512, kept, writer, desk)
+
+    def note(connection: Connection) -> None:
+        how = connection.exec_driver_sql("SHOW synchronous_commit").scalar_one()
+        durable.append(how != "off")
+
+    make_webhook()
+    publish()
+    event.listen(equip().engine, "commit", note)
+    try:
+        done = looks.look(lambda: None)
+        assert done is not None
+        kept.add(ended(*(done.claims or ())))
+        publish()
+        assert kept.write(looks.claiming(), beside=False) is not None
+    finally:
+        event.remove(equip().engine, "commit", note)
+    assert (len(leases()), durable) == (1, [False, True])
 
 
 def test_what_waits_for_anothers_lock_is_written_after_all_the_others(

@@ -1,9 +1,11 @@
 """Notices reach a real mail server: once, at most hourly, to whoever should know."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from threading import Event
 from time import monotonic
 from typing import Any
 
@@ -237,6 +239,26 @@ def test_an_answer_that_never_ends_is_left(
     began = monotonic()
     assert emails.send_due() == 0
     assert monotonic() - began < 9
+
+
+@pytest.mark.parametrize("patience", ["STEP_SECONDS", "SECONDS"])
+def test_a_mail_server_that_says_nothing_is_left(
+    server: MailServer, monkeypatch: pytest.MonkeyPatch, patience: str
+) -> None:
+    make_user()
+    failing()
+    for each in ("STEP_SECONDS", "SECONDS"):
+        monkeypatch.setattr(smtp, each, 0.1 if each == patience else 3600.0)
+    is_left = Event()
+
+    def be_silent(talk: Session) -> None:
+        is_left.wait(5)
+        with suppress(OSError):
+            talk.wfile.write(b"250 fine\r\n")
+
+    server.odd_answers["MAIL"] = be_silent
+    assert emails.send_due() == 0
+    is_left.set()
 
 
 def test_two_at_once_tell_once(server: MailServer, app: Flask) -> None:
