@@ -4,7 +4,7 @@ import shutil
 import threading
 from contextlib import closing, nullcontext
 from datetime import timedelta
-from time import monotonic
+from itertools import count
 from uuid import uuid4
 
 import pytest
@@ -32,6 +32,7 @@ from portal.services.core import heartbeats, runs
 from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import address_guard
 from portal.services.dispatch.claim_types import Claim
+from portal.services.outbox.division import own_division
 from tests.jobs.outage import Clock, refused
 from tests.jobs.pump.delivery_clock import claim, deliveries, ended, leases, only_delivery
 from tests.support.database.duties import let_duties_age
@@ -233,17 +234,40 @@ def test_nothing_is_claimed_while_results_wait_to_be_written(
     assert [each.delivery_id for each in done.claims or ()] == [deliveries()[1].id]
 
 
-def test_it_looks_again_at_once_where_the_database_could_not_say(
-    writer: DatabaseWriter, desk: Desk, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("finds", "is_refused", "seconds", "pause"),
+    [
+        (False, False, 0.001, looks_module.LOOK_EVERY),
+        (False, False, 2.0, 100.0),
+        (True, False, 2.0, looks_module.LOOK_EVERY),
+        (False, True, 2.0, looks_module.LOOK_AGAIN),
+    ],
+)
+def test_when_it_looks_again_follows_from_what_a_look_found_and_how_long_it_took(
+    writer: DatabaseWriter,
+    desk: Desk,
+    monkeypatch: pytest.MonkeyPatch,
+    finds: bool,
+    is_refused: bool,
+    seconds: float,
+    pause: float,
 ) -> None:
-    monkeypatch.setattr(looks_module, "LOOK_EVERY", 3600.0)
+    if finds:
+        make_webhook()
+        publish()
+    clock, ticks, rests = Clock(), count(5.0, seconds), list[None]()
+    monkeypatch.setattr(looks_module, "monotonic", clock.monotonic)
+    monkeypatch.setattr(looks_module, "since_boot", lambda: next(ticks))
     looks = looks_with(equip().transport, 512, Recorder(writer, desk), writer, desk)
-    waits = []
-    for is_refused in (True, False):
-        with refused() if is_refused else nullcontext():
-            assert looks.look(lambda: None)
-        waits.append((looks.are_blind, looks.due_at < monotonic() + 600))
-    assert waits == [(True, True), (False, False)]
+    with refused() if is_refused else nullcontext():
+        done = looks.look(lambda: rests.append(None))
+    assert done is not None
+    assert (len(done.claims or ()), done.began) == (int(finds), 5.0)
+    assert len(rests) == int(not (finds or is_refused))
+    assert (looks.are_blind, looks.at) == (is_refused, pytest.approx(clock.now + pause))
+    assert looks.due_at == looks.at
+    monkeypatch.setattr(own_division, "_left", {1: 0.0})
+    assert looks.due_at == (looks.at if is_refused else own_division.again_at)
 
 
 def test_a_claim_waits_for_the_disk_with_results_and_not_alone(
