@@ -1,61 +1,28 @@
-"""The parts of a pump one by one: its duties, its looks, and what it keeps to record."""
+"""The parts of a pump one by one: its looks, and what it keeps to record."""
 
-import shutil
-import threading
 from contextlib import closing, nullcontext
-from datetime import timedelta
-from time import monotonic
-from uuid import uuid4
+from itertools import count
 
 import pytest
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, event, select
 
 from jobs.deliver import equip
 from jobs.pump import looks as looks_module
 from jobs.pump import recorder
 from jobs.pump.database_writer import DatabaseWriter
-from jobs.pump.desk import Desk, Done
-from jobs.pump.duties import Duties
+from jobs.pump.desk import Desk
 from jobs.pump.flights import Flights
 from jobs.pump.looks import Looks
 from jobs.pump.recorder import Recorder
 from portal.engine.http.transport import Transport
 from portal.extensions import db, settings
-from portal.lib.clock import utcnow
-from portal.models.deliveries import Lease
-from portal.models.tasks import Task
 from portal.models.webhooks import Webhook
-from portal.queue import bell, task_bell
-from portal.services.bulk_retry import task as bulk_retry_task
-from portal.services.bulk_retry.selection import Selection
-from portal.services.core import heartbeats, runs
-from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import address_guard
 from portal.services.dispatch.claim_types import Claim
+from portal.services.outbox.division import own_division
 from tests.jobs.outage import Clock, refused
-from tests.jobs.pump.delivery_clock import claim, deliveries, ended, leases, only_delivery
-from tests.support.database.duties import let_duties_age
-from tests.support.database.statements import asked
-from tests.support.deliveries import lease, make_delivery, stored
-from tests.support.factories import make_user, make_webhook, publish
-from tests.support.servers import ValkeyServer
-
-MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture
-def duties(writer: DatabaseWriter, desk: Desk) -> Duties:
-    return Duties(bell.bell(), writer, desk, every=0.0)
-
-
-def do(duties: Duties, *, without: set[int] | None = None, is_behind: bool = False) -> None:
-    duties.at = 0.0
-    duties.do(set(), without or set(), is_behind=is_behind, beside=False)
-
-
-def has_signed() -> bool:
-    db.session.rollback()
-    return heartbeats.age(heartbeats.PUMP) is not None
+from tests.jobs.pump.delivery_clock import claim, deliveries, ended, leases
+from tests.support.factories import make_webhook, publish
 
 
 def claims(count: int) -> list[Claim]:
@@ -63,110 +30,6 @@ def claims(count: int) -> list[Claim]:
     for _ in range(count):
         publish()
     return claim()
-
-
-def test_who_has_sent_something_gives_a_sign_of_it_with_its_duties(duties: Duties) -> None:
-    do(duties)
-    assert not has_signed()
-    duties.note_claims()
-    with refused():
-        do(duties)
-    assert not has_signed()
-    do(duties)
-    assert has_signed()
-
-
-def test_duties_wait_for_their_time_and_for_what_the_database_is_at(
-    writer: DatabaseWriter,
-) -> None:
-    may_end, desk = threading.Event(), Desk(lambda: None, works_beside=True)
-    duties = Duties(bell.bell(), writer, desk, every=3600.0)
-
-    def are_done() -> bool:
-        with asked(equip().engine) as statements:
-            duties.do(set(), set(), is_behind=False, beside=False)
-        return bool(statements)
-
-    assert desk.give(lambda: may_end.wait(20), lambda _: Done([], 1.0), beside=True) is None
-    assert not are_done()
-    may_end.set()
-    assert desk.take_up(20) == Done([], 1.0)
-    assert [are_done() for _ in range(2)] == [True, False]
-    with refused():
-        assert writer.write(lambda _: True) is None
-    assert [are_done() for _ in range(2)] == [True, False], "what was committed is not known"
-    desk.close()
-
-
-def test_what_one_pump_has_looked_at_no_other_does_so_soon(
-    writer: DatabaseWriter, desk: Desk
-) -> None:
-    first, second = (Duties(bell.bell(), writer, desk, every=3600.0) for _ in range(2))
-    do(first)
-    open_one, seen = make_delivery(make_webhook(state="off")), []
-    for aged in (0, 0.95 * 3600):
-        let_duties_age(aged)
-        do(second)
-        seen.append(stored(open_one)["status"])
-    assert seen == ["waiting", "held"]
-
-
-def test_what_a_process_held_that_is_over_is_due_again(duties: Duties) -> None:
-    over, folder = uuid4(), settings().instance_dir / runs.FOLDER
-    lease(make_delivery(), 60)
-    with writing() as current:
-        current.execute(update(Lease).values(run=over))
-    folder.mkdir()
-    try:
-        (folder / str(over)).touch()
-        do(duties)
-    finally:
-        shutil.rmtree(folder)
-    assert (leases(), only_delivery().tries) == ([], 1)
-
-
-def test_nothing_is_put_right_while_results_are_not_written(duties: Duties) -> None:
-    later = utcnow() + timedelta(hours=5)
-    open_one, cut_off = make_delivery(make_webhook(state="off")), make_delivery()
-    lease(cut_off, -1)
-    well_again = make_webhook(reopened_at=utcnow())
-    retried = make_delivery(well_again, status="retrying", due_at=later)
-
-    def standing() -> tuple[str, int, bool]:
-        return (
-            stored(open_one)["status"],
-            stored(cut_off)["tries"],
-            stored(retried)["due_at"] == later,
-        )
-
-    do(duties, is_behind=True)
-    assert standing() == ("waiting", 0, True)
-    do(duties)
-    assert standing() == ("held", 1, False)
-
-
-def test_leases_of_webhooks_whose_results_are_kept_are_left_alone(duties: Duties) -> None:
-    kept, other = make_webhook(), make_webhook()
-    made = [make_delivery(kept), make_delivery(other)]
-    for each in made:
-        lease(each, -1)
-    do(duties, without={kept.id})
-    assert [each.webhook_id for each in leases()] == [kept.id]
-    assert [stored(each)["tries"] for each in made] == [0, 1]
-
-
-@pytest.mark.parametrize("is_due", [True, False])
-def test_it_rings_for_long_work_that_is_due(
-    duties: Duties, valkey_server: ValkeyServer, is_due: bool
-) -> None:
-    failed = make_delivery(status="failed")
-    batch = bulk_retry_task.start(make_user().actor, Selection(ticked=(failed,)))
-    due_at = utcnow() - MINUTE if is_due else utcnow() + MINUTE
-    with writing() as current:
-        current.execute(update(Task).where(Task.public_id == batch).values(due_at=due_at))
-    valkey_server.empty_out()  # whoever stored it has rung
-    do(duties)
-    assert valkey_server.client().exists(task_bell.QUEUED) == is_due
 
 
 def test_after_an_outage_results_are_written_in_parts_and_nothing_is_claimed_before_the_end(
@@ -233,17 +96,66 @@ def test_nothing_is_claimed_while_results_wait_to_be_written(
     assert [each.delivery_id for each in done.claims or ()] == [deliveries()[1].id]
 
 
-def test_it_looks_again_at_once_where_the_database_could_not_say(
-    writer: DatabaseWriter, desk: Desk, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("finds", "is_refused", "seconds", "pause"),
+    [
+        (False, False, 0.001, looks_module.LOOK_EVERY),
+        (False, False, 2.0, 100.0),
+        (True, False, 2.0, looks_module.LOOK_EVERY),
+        (False, True, 2.0, looks_module.LOOK_AGAIN),
+    ],
+)
+def test_when_it_looks_again_follows_from_what_a_look_found_and_how_long_it_took(
+    writer: DatabaseWriter,
+    desk: Desk,
+    monkeypatch: pytest.MonkeyPatch,
+    finds: bool,
+    is_refused: bool,
+    seconds: float,
+    pause: float,
 ) -> None:
-    monkeypatch.setattr(looks_module, "LOOK_EVERY", 3600.0)
+    if finds:
+        make_webhook()
+        publish()
+    clock, ticks, rests = Clock(), count(5.0, seconds), list[None]()
+    monkeypatch.setattr(looks_module, "monotonic", clock.monotonic)
+    monkeypatch.setattr(looks_module, "since_boot", lambda: next(ticks))
     looks = looks_with(equip().transport, 512, Recorder(writer, desk), writer, desk)
-    waits = []
-    for is_refused in (True, False):
-        with refused() if is_refused else nullcontext():
-            assert looks.look(lambda: None)
-        waits.append((looks.are_blind, looks.due_at < monotonic() + 600))
-    assert waits == [(True, True), (False, False)]
+    with refused() if is_refused else nullcontext():
+        done = looks.look(lambda: rests.append(None))
+    assert done is not None
+    assert (len(done.claims or ()), done.began) == (int(finds), 5.0)
+    assert len(rests) == int(not (finds or is_refused))
+    assert (looks.are_blind, looks.at) == (is_refused, pytest.approx(clock.now + pause))
+    assert looks.due_at == looks.at
+    monkeypatch.setattr(own_division, "_left", {1: 0.0})
+    assert looks.due_at == (looks.at if is_refused else own_division.again_at)
+
+
+def test_a_claim_waits_for_the_disk_with_results_and_not_alone(
+    writer: DatabaseWriter, desk: Desk
+) -> None:
+    if writer.is_sqlite:
+        pytest.skip("SQLite writes down each commit")
+    kept, durable = Recorder(writer, desk), list[bool]()
+    looks = looks_with(equip().transport, 512, kept, writer, desk)
+
+    def note(connection: Connection) -> None:
+        how = connection.exec_driver_sql("SHOW synchronous_commit").scalar_one()
+        durable.append(how != "off")
+
+    make_webhook()
+    publish()
+    event.listen(equip().engine, "commit", note)
+    try:
+        done = looks.look(lambda: None)
+        assert done is not None
+        kept.add(ended(*(done.claims or ())))
+        publish()
+        assert kept.write(looks.claiming(), beside=False) is not None
+    finally:
+        event.remove(equip().engine, "commit", note)
+    assert (len(leases()), durable) == (1, [False, True])
 
 
 def test_what_waits_for_anothers_lock_is_written_after_all_the_others(

@@ -34,6 +34,25 @@ def test_what_was_not_sent_is_given_back_once_the_database_takes_it(
     assert (leases(), attempts(), only_delivery().attempts) == ([], [], 0)
 
 
+def test_what_is_added_while_the_database_is_at_it_is_given_back_next(
+    writer: DatabaseWriter,
+) -> None:
+    desk = Desk(lambda: None, works_beside=True)
+    returns, (first, second) = Returns(writer, desk), claims(2)
+    returns.add([first])
+    assert not returns.give_back(beside=True)
+    returns.add([second])
+    assert not returns.give_back(beside=True)
+    assert returns.tokens == {first.token, second.token}
+    left = [{second.token}, set()]
+    for tokens in left:
+        desk.take_up(20)
+        assert returns.tokens == tokens
+        assert returns.give_back(beside=True)
+    desk.close()
+    assert leases() == []
+
+
 def test_at_the_end_what_was_cut_off_leaves_an_attempt_and_what_was_not_sent_none(
     writer: DatabaseWriter, desk: Desk
 ) -> None:

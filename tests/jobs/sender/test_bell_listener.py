@@ -2,6 +2,8 @@
 
 import socketserver
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import inf
 
 import pytest
@@ -11,9 +13,12 @@ from rq import Queue
 
 from jobs.deliver import equip
 from jobs.pump import bell_listener, looks
+from jobs.pump.bell_listener import BellListener
 from portal.queue import bell, bell_watch
+from portal.queue.bell import Bell
 from portal.queue.clients import quick_client
 from portal.queue.names import DELIVERIES
+from tests.jobs.outage import Clock
 from tests.jobs.sender.running_sender import running_sender
 from tests.support.factories import make_webhook, publish
 from tests.support.processes import until
@@ -96,6 +101,137 @@ def test_who_says_that_it_is_awake_says_so_again_in_time_and_who_sleeps_waits_fo
         assert listener.patience == inf
     finally:
         listener.end()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    turned = Clock()
+    monkeypatch.setattr(bell_listener, "monotonic", turned.monotonic)
+    return turned
+
+
+@contextmanager
+def listening(heard: Bell) -> Iterator[BellListener]:
+    listener = BellListener(heard, equip().transport)
+    listener.begin()
+    try:
+        yield listener
+    finally:
+        listener.end()
+
+
+def lose_the_subscription(listener: BellListener, redis: Redis) -> None:
+    assert listener.patience == inf
+    redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+
+    def is_lost() -> bool:
+        equip().transport.drive(bell_listener.BELL_EVERY)
+        listener.note()
+        return listener.patience < inf
+
+    assert until(is_lost)
+
+
+def asked_twice(listener: BellListener) -> list[bool]:
+    return [listener.has_rung() for _ in range(2)]
+
+
+def test_many_rings_in_a_moment_are_one(app: Flask, clock: Clock) -> None:
+    del app
+
+    def has_heard() -> bool:
+        equip().transport.drive(bell_listener.BELL_EVERY)
+        listener.note()
+        return listener.patience < inf
+
+    with listening(bell.bell()) as listener:
+        bell.bell().ring()
+        assert until(has_heard)
+        assert listener.patience == 0.0
+        assert listener.has_rung()
+        bell.bell().ring()
+        assert until(has_heard)
+        assert listener.patience == pytest.approx(0.005)
+        assert not listener.has_rung()
+        clock.now += 0.005
+        assert asked_twice(listener) == [True, False]
+
+
+def test_without_a_subscription_the_bell_is_asked_twenty_times_a_second(
+    app: Flask, redis: Redis, clock: Clock
+) -> None:
+    del app
+
+    with listening(bell.bell()) as listener:
+        lose_the_subscription(listener, redis)
+        assert listener.patience == 0.0
+        assert asked_twice(listener) == [True, False], "it may have rung meanwhile"
+        clock.now += 0.05
+        assert asked_twice(listener) == [False, False]
+        bell.bell().ring()
+        assert asked_twice(listener) == [False, False]
+        assert listener.patience == pytest.approx(0.05)
+        clock.now += 0.05
+        assert asked_twice(listener) == [True, False]
+
+
+def test_who_never_could_subscribe_is_told_of_each_ring_and_of_nothing_else(
+    app: Flask, redis: Redis, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del app
+    monkeypatch.setattr(bell, "QUIET_SECONDS", 0.0)
+    redis.execute_command("ACL", "SETUSER", "default", "resetchannels")
+    try:
+        with listening(bell.bell()) as listener:
+            assert asked_twice(listener) == [False, False]
+            bell.bell().ring()
+            clock.now += 0.05
+            assert asked_twice(listener) == [True, False]
+    finally:
+        redis.execute_command("ACL", "SETUSER", "default", "allchannels")
+
+
+def test_a_bell_that_does_not_answer_is_not_waited_for(clock: Clock, app: Flask) -> None:
+    del app
+    with listening(Bell("unix:///nowhere/valkey.sock")) as listener:
+        assert listener.patience == inf
+        assert not listener.has_rung()
+        listener.stay_awake()
+        assert listener.patience == pytest.approx(0.5)
+        clock.now += 0.5 + 1
+        assert listener.patience == 0.0
+
+
+def test_it_says_twice_a_second_that_it_is_awake_and_subscribes_again_by_the_way(
+    app: Flask, redis: Redis, clock: Clock
+) -> None:
+    del app
+
+    def says_so() -> bool:
+        redis.delete(bell.AWAKE)
+        listener.stay_awake()
+        assert listener.is_awake
+        return bool(redis.exists(bell.AWAKE))
+
+    with listening(bell.bell()) as listener:
+        assert not listener.is_awake
+        assert [says_so() for _ in range(2)] == [True, False]
+        listener.fall_asleep()
+        assert not listener.is_awake
+        assert [says_so() for _ in range(2)] == [True, False]
+        clock.now += 0.5
+        assert says_so()
+        assert not listener.has_rung()
+        listener.fall_asleep()
+        assert not redis.exists(bell.AWAKE)
+        lose_the_subscription(listener, redis)
+        assert listener.has_rung()
+        assert not is_subscribed(redis)
+        clock.now += 0.05
+        assert says_so()
+        assert is_subscribed(redis)
+        assert asked_twice(listener) == [True, False]
+    assert until(lambda: not is_subscribed(redis))
 
 
 @pytest.mark.usefixtures("only_the_bell")

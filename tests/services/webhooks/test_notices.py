@@ -1,9 +1,11 @@
 """Notices reach a real mail server: once, at most hourly, to whoever should know."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import count
+from threading import Event
 from time import monotonic
 from typing import Any
 
@@ -82,11 +84,12 @@ def test_nobody_is_told_while_all_sending_is_stopped(server: MailServer) -> None
 
 def test_every_administrator_is_told_when_the_owner_is_gone(server: MailServer) -> None:
     owner = make_user(is_active=False)
-    make_user(email="ana@example.com")
+    for name in ("ana", "ben"):
+        make_user(email=f"{name}@example.com")
     make_user("support")
     failing(owner_id=owner.id)
     emails.send_due()
-    assert server.messages[0]["To"] == "ana@example.com"
+    assert [each["To"] for each in server.messages] == ["ana@example.com, ben@example.com"]
 
 
 def test_turning_off_by_us_and_recovering_are_told_at_most_hourly(server: MailServer) -> None:
@@ -158,6 +161,40 @@ def test_a_dead_mailbox_keeps_nobody_else_in_the_dark(server: MailServer) -> Non
     assert emails.send_due() == 0  # a mailbox that refuses is not asked again every minute
     let_time_pass()
     assert emails.send_due() == 1
+
+
+def test_a_message_that_is_refused_or_has_a_strange_address_keeps_no_other_back(
+    server: MailServer,
+) -> None:
+    strange, here = make_user(email="jörg@example.com"), make_user(email="ana@example.com")
+    failing(name="First", owner_id=strange.id)
+    failing(name="Second", owner_id=here.id)
+    failing(name="Third", owner_id=here.id)
+    is_first = iter([True])
+
+    def refuse(talk: Session) -> None:
+        if next(is_first, False):
+            talk.wfile.write(b"554 not this one\r\n")
+        else:
+            talk.wfile.write(b"354 go on\r\n")
+            talk._keep()
+
+    server.odd_answers["DATA"] = refuse
+    assert emails.send_due() == 1
+    assert subjects(server) == ["“Third” needs attention"]
+    assert emails.send_due() == 0
+
+
+def test_without_a_sender_in_its_address_it_comes_from_the_portals_own(
+    app: Flask, server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, base_url = server.url.partition("?")[0], "https://assets.example.org:8443/x"
+    changed = replace(app.extensions["settings"], smtp_url=url, base_url=base_url)
+    monkeypatch.setitem(app.extensions, "settings", changed)
+    make_user()
+    failing()
+    assert emails.send_due() == 1
+    assert server.messages[0]["From"] == "asset-register@assets.example.org"
 
 
 def test_what_cannot_be_told_in_time_is_told_by_the_next_run(
@@ -239,6 +276,26 @@ def test_an_answer_that_never_ends_is_left(
     assert monotonic() - began < 9
 
 
+@pytest.mark.parametrize("patience", ["STEP_SECONDS", "SECONDS"])
+def test_a_mail_server_that_says_nothing_is_left(
+    server: MailServer, monkeypatch: pytest.MonkeyPatch, patience: str
+) -> None:
+    make_user()
+    failing()
+    for each in ("STEP_SECONDS", "SECONDS"):
+        monkeypatch.setattr(smtp, each, 0.1 if each == patience else 3600.0)
+    is_left = Event()
+
+    def be_silent(talk: Session) -> None:
+        is_left.wait(5)
+        with suppress(OSError):
+            talk.wfile.write(b"250 fine\r\n")
+
+    server.odd_answers["MAIL"] = be_silent
+    assert emails.send_due() == 0
+    is_left.set()
+
+
 def test_two_at_once_tell_once(server: MailServer, app: Flask) -> None:
     make_user()
     failing()
@@ -276,42 +333,3 @@ def test_without_a_mail_server_nothing_is_tried(app: Flask) -> None:
     failing()
     assert emails.send_due() == 0
     assert len(emails.find_due()) == 1
-
-
-NOW = datetime(2026, 3, 10, 9, 30, tzinfo=UTC)
-ILL: dict[str, Any] = {"failures_in_row": 6, "failing_since": NOW - timedelta(minutes=10)}
-GONE: dict[str, Any] = {"state": "off", "off_reason": "gone"}
-BY_ANA: dict[str, Any] = {"state": "off", "off_reason": "person"}
-BEFORE = NOW - emails.QUIET
-
-
-@pytest.mark.parametrize(
-    ("columns", "told", "news"),
-    [
-        (ILL, None, "attention"),
-        (ILL, "well", "attention"),
-        (ILL, "off", "attention"),
-        (ILL, "attention", None),
-        (GONE, None, "off"),
-        (GONE, "attention", "off"),
-        (GONE, "off", None),
-        ({**GONE, **ILL}, None, "off"),
-        (BY_ANA, "attention", None),
-        ({**BY_ANA, **ILL}, None, None),
-        ({"last_delivered_at": NOW}, "attention", "well"),
-        ({"last_delivered_at": NOW}, "off", "well"),
-        ({"last_delivered_at": NOW}, "well", None),
-        ({"last_delivered_at": NOW}, None, None),
-        ({"last_delivered_at": BEFORE}, "attention", None),
-        ({}, "attention", None),
-    ],
-)
-def test_what_there_is_to_tell_follows_from_what_was_told_last(
-    columns: dict[str, Any], told: str | None, news: str | None
-) -> None:
-    webhook = Webhook(**{"state": "active", "failures_in_row": 0, **columns})
-    notice = Notice(told=told, told_at=BEFORE) if told else None
-    assert emails.news_of(webhook, notice, NOW) == news
-    if told:
-        sooner = Notice(told=told, told_at=BEFORE + timedelta(seconds=1))
-        assert emails.news_of(webhook, sooner, NOW) is None

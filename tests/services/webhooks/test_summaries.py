@@ -64,6 +64,7 @@ def test_those_in_trouble_are_named_in_the_order_of_their_names(app: Flask) -> N
     make_webhook(name="Fleet", failures_in_row=20, failing_since=hour_ago)
     make_webhook(name="Well")
     make_webhook(name="Old", state=WebhookState.OFF, off_reason=OffReason.PERSON)
+    make_webhook(name="Deleted", deleted_at=utcnow(), **off)
     make_webhook(name="Once", failures_in_row=1, failing_since=utcnow(), throttled=True)
     found = banners.troubles()
     names = ["Archive", "Fleet", "Library", "Once", "Payroll"]

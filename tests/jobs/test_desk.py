@@ -1,0 +1,66 @@
+"""The one piece of work that a pump has for the database: who does it, and who waits for it."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from jobs.pump.desk import Desk, Done
+from tests.support.processes import until
+
+LONG = 20.0  # seconds, however slow the machine is
+
+
+@contextmanager
+def a_desk(rung: threading.Event, *, works_beside: bool) -> Iterator[Desk]:
+    made = Desk(rung.set, works_beside=works_beside)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.mark.parametrize(
+    ("works_beside", "beside"), [(True, True), (True, False), (False, True), (False, False)]
+)
+def test_beside_the_sockets_works_only_who_may_and_is_asked_to(
+    works_beside: bool, beside: bool
+) -> None:
+    rung, doing, noting = threading.Event(), list[threading.Thread](), list[threading.Thread]()
+
+    def note(seconds: float) -> Done:
+        noting.append(threading.current_thread())
+        return Done([], seconds)
+
+    def work() -> float:
+        doing.append(threading.current_thread())
+        return 7.0
+
+    with a_desk(rung, works_beside=works_beside) as desk:
+        done = desk.give(work, note, beside=beside)
+        is_elsewhere = works_beside and beside
+        assert (done is None, desk.is_busy) == (is_elsewhere, is_elsewhere)
+        assert is_elsewhere is rung.wait(LONG if is_elsewhere else 0)
+        assert (done or desk.take_up()) == Done([], 7.0)
+        assert (desk.is_busy, desk.take_up()) == (False, None)
+    assert noting == [threading.current_thread()]
+    assert (doing != noting) is is_elsewhere
+
+
+def test_what_has_not_ended_is_not_waited_for_by_who_takes_up_nor_by_who_leaves() -> None:
+    rung, may_end, ended = threading.Event(), threading.Event(), list[threading.Thread]()
+
+    def hang() -> float:
+        may_end.wait(2)
+        ended.append(threading.current_thread())
+        return 7.0
+
+    with a_desk(rung, works_beside=True) as desk:
+        assert desk.give(hang, lambda seconds: Done([], seconds), beside=True) is None
+        assert desk.take_up() is None
+        assert not rung.is_set()
+    assert ended == []
+    may_end.set()
+    assert desk.take_up(LONG) == Done([], 7.0)
+    assert until(lambda: not ended[0].is_alive(), LONG)

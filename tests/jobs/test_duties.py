@@ -1,0 +1,186 @@
+"""What a pump does now and then beside sending: when, and what is left alone meanwhile."""
+
+import shutil
+import threading
+from contextlib import nullcontext
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import update
+
+from jobs.deliver import equip
+from jobs.pump import duties as duties_module
+from jobs.pump.database_writer import DatabaseWriter
+from jobs.pump.desk import Desk, Done
+from jobs.pump.duties import Duties
+from portal.extensions import db, settings
+from portal.lib.clock import utcnow
+from portal.models.deliveries import Lease
+from portal.models.tasks import Task
+from portal.queue import bell, task_bell
+from portal.services.bulk_retry import task as bulk_retry_task
+from portal.services.bulk_retry.selection import Selection
+from portal.services.core import heartbeats, runs
+from portal.services.core.unit_of_work import writing
+from portal.services.webhooks import activation
+from tests.jobs.outage import Clock, refused
+from tests.jobs.pump.delivery_clock import leases, only_delivery
+from tests.support.database.duties import let_duties_age
+from tests.support.database.statements import asked
+from tests.support.deliveries import lease, make_delivery, stored
+from tests.support.factories import make_user, make_webhook
+from tests.support.servers import ValkeyServer
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def duties(writer: DatabaseWriter, desk: Desk) -> Duties:
+    return Duties(bell.bell(), writer, desk, every=0.0)
+
+
+def do(duties: Duties, *, without: set[int] | None = None, is_behind: bool = False) -> None:
+    duties.at = 0.0
+    duties.do(set(), without or set(), is_behind=is_behind, beside=False)
+
+
+def has_signed() -> bool:
+    db.session.rollback()
+    return heartbeats.age(heartbeats.PUMP) is not None
+
+
+def test_who_has_sent_something_gives_a_sign_of_it_with_its_duties(duties: Duties) -> None:
+    do(duties)
+    assert not has_signed()
+    duties.note_claims()
+    with refused():
+        do(duties)
+    assert not has_signed()
+    do(duties)
+    assert has_signed()
+
+
+def test_duties_wait_for_their_time_and_for_what_the_database_is_at(
+    writer: DatabaseWriter,
+) -> None:
+    may_end, desk = threading.Event(), Desk(lambda: None, works_beside=True)
+    duties = Duties(bell.bell(), writer, desk, every=3600.0)
+
+    def are_done() -> bool:
+        with asked(equip().engine) as statements:
+            duties.do(set(), set(), is_behind=False, beside=False)
+        return bool(statements)
+
+    assert desk.give(lambda: may_end.wait(20), lambda _: Done([], 1.0), beside=True) is None
+    assert not are_done()
+    may_end.set()
+    assert desk.take_up(20) == Done([], 1.0)
+    assert [are_done() for _ in range(2)] == [True, False]
+    with refused():
+        assert writer.write(lambda _: True) is None
+    assert [are_done() for _ in range(2)] == [True, False], "what was committed is not known"
+    desk.close()
+
+
+def test_what_one_pump_has_looked_at_no_other_does_so_soon(
+    writer: DatabaseWriter, desk: Desk
+) -> None:
+    first, second = (Duties(bell.bell(), writer, desk, every=3600.0) for _ in range(2))
+    do(first)
+    open_one, seen = make_delivery(make_webhook(state="off")), []
+    for aged in (0, 0.95 * 3600):
+        let_duties_age(aged)
+        do(second)
+        seen.append(stored(open_one)["status"])
+    assert seen == ["waiting", "held"]
+
+
+def test_when_they_are_due_again_follows_from_what_they_have_done(
+    writer: DatabaseWriter, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(duties_module, "monotonic", clock.monotonic)
+    monkeypatch.setattr(activation, "RESTED_A_STEP", 2)
+    duties, off = Duties(bell.bell(), writer, desk, every=60.0), make_webhook(state="off")
+    made = [make_delivery(off) for _ in range(5)]
+    seen = []
+    for is_refused in (False, True, False, False, False):
+        with refused() if is_refused else nullcontext():
+            do(duties)
+        held = sum(stored(each)["status"] == "held" for each in made)
+        seen.append((held, duties.at - clock.now))
+    assert seen == [(2, 0.25), (2, 0.5), (4, 0.25), (5, 60.0), (5, 60.0)]
+
+
+def test_what_was_sent_while_the_database_was_at_it_is_a_sign_that_is_kept(
+    writer: DatabaseWriter,
+) -> None:
+    desk = Desk(lambda: None, works_beside=True)
+    duties = Duties(bell.bell(), writer, desk, every=0.0)
+    for is_refused in (True, False):
+        with refused() if is_refused else nullcontext():
+            duties.at = 0.0
+            duties.do(set(), set(), is_behind=False, beside=True)
+            duties.note_claims()
+            desk.take_up(20)
+    assert has_signed()
+    desk.close()
+
+
+def test_what_a_process_held_that_is_over_is_due_again(duties: Duties) -> None:
+    over, folder = uuid4(), settings().instance_dir / runs.FOLDER
+    lease(make_delivery(), 60)
+    with writing() as current:
+        current.execute(update(Lease).values(run=over))
+    folder.mkdir()
+    try:
+        (folder / str(over)).touch()
+        do(duties)
+    finally:
+        shutil.rmtree(folder)
+    assert (leases(), only_delivery().tries) == ([], 1)
+
+
+def test_nothing_is_put_right_while_results_are_not_written(duties: Duties) -> None:
+    later = utcnow() + timedelta(hours=5)
+    open_one, cut_off = make_delivery(make_webhook(state="off")), make_delivery()
+    lease(cut_off, -1)
+    well_again = make_webhook(reopened_at=utcnow())
+    retried = make_delivery(well_again, status="retrying", due_at=later)
+
+    def standing() -> tuple[str, int, bool]:
+        return (
+            stored(open_one)["status"],
+            stored(cut_off)["tries"],
+            stored(retried)["due_at"] == later,
+        )
+
+    do(duties, is_behind=True)
+    assert standing() == ("waiting", 0, True)
+    do(duties)
+    assert standing() == ("held", 1, False)
+
+
+def test_leases_of_webhooks_whose_results_are_kept_are_left_alone(duties: Duties) -> None:
+    kept, other = make_webhook(), make_webhook()
+    made = [make_delivery(kept), make_delivery(other)]
+    for each in made:
+        lease(each, -1)
+    do(duties, without={kept.id})
+    assert [each.webhook_id for each in leases()] == [kept.id]
+    assert [stored(each)["tries"] for each in made] == [0, 1]
+
+
+@pytest.mark.parametrize("is_due", [True, False])
+def test_it_rings_for_long_work_that_is_due(
+    duties: Duties, valkey_server: ValkeyServer, is_due: bool
+) -> None:
+    failed = make_delivery(status="failed")
+    batch = bulk_retry_task.start(make_user().actor, Selection(ticked=(failed,)))
+    due_at = utcnow() - MINUTE if is_due else utcnow() + MINUTE
+    with writing() as current:
+        current.execute(update(Task).where(Task.public_id == batch).values(due_at=due_at))
+    valkey_server.empty_out()  # whoever stored it has rung
+    do(duties)
+    assert valkey_server.client().exists(task_bell.QUEUED) == is_due
