@@ -81,6 +81,8 @@ def many(app: Flask) -> None:
         current.add(Asset(asset_tag="X-1", name="Telescope", status="checked_out"))
         few = {"kind": "stock", "quantity": 1, "min_quantity": 2}
         current.add(Asset(asset_tag="X-2", name="Paper", status="available", **few))
+        gone = {"status": "available", "deleted_at": utcnow()}
+        current.add(Asset(asset_tag="X-3", name="Paper", **gone))
         current.add(Staff(name="Zoe Winter", email="zoe@example.com"))
         current.add_all(Staff(name=f"Ben {n}", email=f"ben{n}@example.com") for n in range(200))
     long_ago = utcnow().replace(year=2001)
@@ -106,6 +108,7 @@ def test_beside_a_search_it_counts_to_a_limit_and_says_so(many: None) -> None:
     assert {chip: n for chip, n in few.items() if n} == {None: 1, Shown.FREE: 1, Shown.LOW: 1}
     everything = counts(AssetFilter())
     assert (everything[None], everything[Shown.LOST]) == (MANY + 2, LOST)
+    assert everything[Shown.FREE] == 1
 
 
 def test_the_whole_register_is_counted_no_further_than_the_limit(

@@ -65,6 +65,16 @@ def test_what_failed_then_is_listed_whatever_became_of_it(
     assert found(asset_id=8) == set()
 
 
+def test_words_are_looked_for_in_the_answers_of_that_time(app: Flask) -> None:
+    then, later = (make_delivery(status="failed", created_at=NIGHT - HOUR) for _ in range(2))
+    for made, at in ((then, NIGHT), (later, NIGHT), (later, NIGHT + 5 * HOUR)):
+        said = "no such order" if (made, at) != (later, NIGHT) else "busy"
+        times = {"started_at": at, "finished_at": at}
+        make_attempt(made, reason="server", code=500, response_text=said, **times)
+    assert found(answer="order") == {then}
+    assert found(answer="busy") == {later}
+
+
 def test_nothing_failed_in_that_time_and_an_end_may_be_open(app: Flask) -> None:
     late = failed_at(NIGHT + 3 * HOUR, status="failed")
     assert found() == set()
