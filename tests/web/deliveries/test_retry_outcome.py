@@ -229,3 +229,14 @@ def test_what_a_stopped_retry_was_is_not_made_up(support: Pages) -> None:
     page = support.get(f"/deliveries/{made}")
     page = support.submit(page.form(f"/deliveries/{made}/stop"))
     assert notices(page) == ["success: Retry taken back."]
+
+
+def test_what_has_arrived_meanwhile_is_not_stopped_and_its_page_says_so(support: Pages) -> None:
+    made = make_delivery(status="retrying")
+    form = support.get(f"/deliveries/{made}").form(f"/deliveries/{made}/stop")
+    change(made, status="delivered")
+    page = support.submit(form)
+    assert (page.status, page.path) == (200, f"/deliveries/{made}")
+    (said,) = notices(page)
+    assert said.startswith("warning: ")
+    assert stored(made)["status"] == "delivered"
