@@ -65,6 +65,19 @@ def test_what_failed_then_is_listed_whatever_became_of_it(
     assert found(asset_id=8) == set()
 
 
+def test_as_many_are_told_as_may_be_and_of_one_more_none(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    twice, once = (failed_at(NIGHT, status="failed") for _ in range(2))
+    make_attempt(twice, started_at=NIGHT, finished_at=NIGHT, reason="server", code=500)
+    both = {stored(twice)["id"], stored(once)["id"]}
+    for most, attempts, told in ((2, 3, both), (1, 3, None), (2, 2, None)):
+        monkeypatch.setattr(failures, "MOST_TOLD", most)
+        monkeypatch.setattr(failures, "MOST_ATTEMPTS", attempts)
+        few = failures.few(session(), FailedBetween(NIGHT, NIGHT + HOUR))
+        assert (few if few is None else set(few)) == told
+
+
 def test_nothing_failed_in_that_time_and_an_end_may_be_open(app: Flask) -> None:
     late = failed_at(NIGHT + 3 * HOUR, status="failed")
     assert found() == set()

@@ -19,6 +19,7 @@ from portal.services.dispatch import claim as dispatch_claim
 from portal.services.dispatch.claim_types import Claim
 from tests.jobs.pump.delivery_clock import (
     ask_for_retry,
+    attempts,
     claim,
     deliveries,
     ended,
@@ -105,6 +106,14 @@ def test_what_is_being_sent_already_counts(hook: Hook) -> None:
     assert len(claim(MOST - 1)) == MOST - 1
     assert len(claim()) == 1
     assert claim() == []
+
+
+def test_once_its_places_are_taken_it_touches_no_other_webhook(hook: Hook) -> None:
+    for each in (hook, make_webhook()):
+        lease(make_delivery(each), -1)
+    (taken,) = claim(1)
+    cut_off = [(each.delivery_id, each.outcome) for each in attempts()]
+    assert cut_off == [(taken.delivery_id, "interrupted")]
 
 
 def test_what_is_still_to_be_recorded_keeps_its_webhook_out_of_the_claim(hook: Hook) -> None:
