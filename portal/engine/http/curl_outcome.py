@@ -22,12 +22,8 @@ BLOCKED_DETAIL: Final = "Its address may not be reached; the log file says which
 
 _NO_TURN: Final = "Too many other names could not be looked up; this one had no turn in time."
 
-# What ends a request before anything of it has left, on this machine or on the way. A blocked
-# address and headers that may not be sent are nobody's trouble.
-_UNREACHED: Final = NEVER_LEFT - {Reason.BLOCKED, Reason.BAD_HEADERS} | {
-    Reason.RESET,
-    Reason.NO_REPLY,
-}
+# What ends a request before anything of it has left, on this machine or on the way.
+_UNREACHED: Final = NEVER_LEFT | {Reason.RESET, Reason.NO_REPLY}
 # libcurl's words for a name that is not found, or not in time.
 _RESOLVING: Final = ("Could not resolve", "Resolving timed out")
 _SCARCE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})

@@ -88,7 +88,7 @@ def _schemes(
 
 
 def _ways(right: bytes, others: Iterator[tuple[Difference, bytes]]) -> Ways:
-    keys = [(difference, key) for difference, key in others if key != right]
+    keys = list(others)
     ours = _hmac("sha256")
     with_key = [_Way((difference,), key, ours) for difference, key in keys]
     with_method = [_Way((difference,), right, method) for difference, method in _METHODS]

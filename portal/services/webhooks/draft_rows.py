@@ -60,7 +60,6 @@ def hand_over(current: Session, draft: Webhook | None, webhook: Webhook) -> None
     """What was saved takes over the tests that were made of it; its draft is gone."""
     if draft is None:
         return
-    current.flush()
     theirs = update(Delivery).where(Delivery.webhook_id == draft.id)
     moved = theirs.values(webhook_id=webhook.id)
     current.execute(moved.execution_options(synchronize_session=False))
