@@ -154,7 +154,8 @@ def test_of_a_body_without_a_time_or_parts_none_are_made_up() -> None:
         message = Message(body, ID, (), WHSEC)
         bare = [each.signed for each in house_contents(message, ())]
         assert bare == ([body, b"soon." + body] if b"soon" in body else [body])
-        words = [difference.words for difference, _ in other_bodies(body, PastedBody(is_ours=False))]
+        others = other_bodies(body, PastedBody(is_ours=False))
+        words = [difference.words for difference, _ in others]
         assert not any("alone" in each for each in words)
 
 

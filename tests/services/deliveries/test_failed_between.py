@@ -105,6 +105,23 @@ def test_how_the_rows_of_a_page_failed_and_what_was_answered_is_told_of_them_alo
     assert answers.doubtful_among([failed, arrived]) == {arrived}
 
 
+def test_an_answer_is_looked_for_among_those_of_attempts_that_failed_then(app: Flask) -> None:
+    then, later, arrived = (make_delivery(status="failed", created_at=NIGHT) for _ in range(3))
+    for made, at, said, outcome in (
+        (then, NIGHT, "Out of order", "failed"),
+        (then, NIGHT + 5 * HOUR, "order 7 is unknown", "failed"),
+        (later, NIGHT, "Busy", "failed"),
+        (later, NIGHT + 5 * HOUR, "Out of order", "failed"),
+        (arrived, NIGHT, "Busy", "failed"),
+        (arrived, NIGHT, "Out of order", "delivered"),
+    ):
+        make_attempt(made, finished_at=at, response_text=said, outcome=outcome)
+    assert found(answer="order") == {then}
+    row_id, night = stored(then)["id"], failures.failed_between(FailedBetween(NIGHT, NIGHT + HOUR))
+    said_then = answers.Said("Out of order", is_last=False)
+    assert answers.answers_with("order", [row_id], night) == {row_id: said_then}
+
+
 def test_the_attempts_are_found_in_an_index_of_those_that_failed(app: Flask) -> None:
     for _ in range(3):
         failed_at(NIGHT, status="failed")

@@ -218,9 +218,7 @@ def test_each_part_of_the_filter_leaves_each_row_once(
 
 
 @pytest.mark.parametrize("newer", [False, True])
-def test_a_page_reads_no_more_rows_than_it_was_asked_for(
-    rows: list[Delivery], newer: bool
-) -> None:
+def test_a_page_reads_no_more_rows_than_it_was_asked_for(rows: list[Delivery], newer: bool) -> None:
     del rows
     for status in (None, StatusFilter.FAILED, StatusFilter.ATTENTION, StatusFilter.PAUSED):
         walk = plan.walk_for(session(), LogFilter(status=status), None, utcnow())
