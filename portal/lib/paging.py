@@ -1,7 +1,6 @@
 """Keyset pages: the next page begins where this one ended, whatever came in between."""
 
 import base64
-import binascii
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -88,7 +87,7 @@ def _parsed(text: str) -> list[Any] | None:
         return None
     try:
         parsed = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True))
-    except (binascii.Error, ValueError, RecursionError):  # not ASCII, base64, UTF-8 or JSON
+    except (ValueError, RecursionError):  # not ASCII, base64, UTF-8 or JSON
         return None
     return parsed if isinstance(parsed, list) else None
 

@@ -14,6 +14,7 @@ SAID = [
     ('{"Message":"Unknown asset"}', "Unknown asset"),
     ('[{"title": "Bad"}]', "Bad"),
     ('{"errors": ["No name", "No tag"]}', "No name"),
+    ('[{"message": "No tag"}, {"message": "No name"}]', "No tag"),
     ('{"message": "caf\\u00e9 \\"A\\"\\nis shut"}', 'café "A" is shut'),
     ('{"reason": "R", "title": "T"}', "T"),
     ('{"error": "17", "errorMessage": "No such tag"}', "No such tag"),

@@ -74,8 +74,6 @@ class Exchange(NamedTuple):
     @property
     def text(self) -> str:
         """The body as at most `MAX_TEXT` characters that any database stores."""
-        if not self.body:
-            return ""
         charset = _CHARSET.search(self.header("Content-Type") or "")
         latin = charset is not None and charset[1].lower() in _LATIN
         text = self.body.decode("cp1252" if latin else "utf-8", "replace")[:MAX_TEXT]

@@ -13,7 +13,7 @@ class PastedBody(NamedTuple):
     `readings`: the bytes that it may have been: forms change line breaks, and ends get lost.
     """
 
-    is_ours: bool = False
+    is_ours: bool
     says_the_same: bool = False
     note: str = ""
     readings: Sequence[bytes] = ()

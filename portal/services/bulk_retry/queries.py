@@ -128,7 +128,6 @@ def every(task: Task) -> Iterator[ReportRow]:
     """All deliveries of a batch, the oldest first, in chunks that are a transaction each."""
     task_id, after = task.id, 0
     while True:
-        session().rollback()
         wanted = _rows(task_id).where(BatchRow.delivery_id > after).limit(CHUNK)
         chunk = [_row(each) for each in session().execute(wanted)]
         session().rollback()

@@ -130,7 +130,7 @@ def test_in_place_of_id_time_and_body_some_of_them_or_others_are_signed() -> Non
 def test_other_bodies_are_more_less_or_a_part_of_it() -> None:
     found = [
         (difference.words.removeprefix("computed over "), body)
-        for difference, body in other_bodies(BODY, PastedBody())
+        for difference, body in other_bodies(BODY, PastedBody(is_ours=False))
         if "parsed and written again" not in difference.words
     ]
     part = "alone instead of the whole body"
@@ -154,7 +154,8 @@ def test_of_a_body_without_a_time_or_parts_none_are_made_up() -> None:
         message = Message(body, ID, (), WHSEC)
         bare = [each.signed for each in house_contents(message, ())]
         assert bare == ([body, b"soon." + body] if b"soon" in body else [body])
-        words = [difference.words for difference, _ in other_bodies(body, PastedBody())]
+        others = other_bodies(body, PastedBody(is_ours=False))
+        words = [difference.words for difference, _ in others]
         assert not any("alone" in each for each in words)
 
 

@@ -229,7 +229,7 @@ def test_the_work_is_bounded_whatever_is_compared() -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_those_that_are_compared_at_once_differ_from_ours_in_as_many_ways(count: int) -> None:
-    bodies = other_bodies(BODY, PastedBody())
+    bodies = other_bodies(BODY, PastedBody(is_ours=False))
     assert {len(each.differences) for each in candidates(MESSAGE, bodies, count)} == {count}
 
 

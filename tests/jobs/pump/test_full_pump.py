@@ -22,7 +22,8 @@ from portal.services.webhooks import sample_deliveries
 from tests.jobs.pump.delivery_clock import claim, deliveries
 from tests.support.factories import make_user, make_webhook, publish
 from tests.support.processes import until
-from tests.support.receiver import Receiver
+from tests.support.receiver import Received, Receiver
+from tests.support.servers import ValkeyServer
 
 PLACES = 3
 
@@ -111,6 +112,41 @@ def test_while_it_is_full_it_waits_for_answers_alone(
         publish()
         new_pump(is_stopping).run_until_rest()
     assert 0 < rounds.count(0) < 1000
+
+
+def test_it_calls_another_pump_when_it_becomes_full_and_not_again_while_it_is(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, valkey_server: ValkeyServer
+) -> None:
+    small = replace(settings(), worker_max_in_flight=1, webhook_timeout=20)
+    monkeypatch.setitem(app.extensions, "settings", small)
+    redis, wake = valkey_server.client(), equip().wake
+    rounds: list[bool] = []
+    seen: list[bool] = []
+
+    def is_stopping() -> bool:
+        rounds.append(stop.is_set())
+        return rounds[-1]
+
+    def has_called() -> bool:
+        return bool(redis.exists(bell.QUEUED))
+
+    def look(_received: Received) -> None:
+        seen.append(until(has_called, 8))
+        redis.flushall()  # the other one has begun
+        enough = len(rounds) + 9  # it asks three times a round
+
+        def has_gone_on() -> bool:
+            wake.ring()
+            return len(rounds) > enough
+
+        seen.extend([until(has_gone_on, 8), has_called()])
+
+    with Receiver(answerer=look) as receiver:
+        make_webhook(receiver.url)
+        publish()
+        redis.flushall()
+        new_pump(is_stopping).run_until_rest()
+    assert seen == [True, True, False]
 
 
 def test_places_for_what_was_claimed_are_not_claimed_for_again(

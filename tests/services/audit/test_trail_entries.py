@@ -77,3 +77,13 @@ def test_of_an_entry_every_fact_is_told() -> None:
 def test_people_are_chosen_by_name_whatever_its_letters() -> None:
     made = [make_user(name=name) for name in ("Cleo", "ben", "Ana")]
     assert queries.people_names() == [(each.public_id, each.name) for each in made[::-1]]
+
+
+def test_while_entries_are_written_to_a_file_no_transaction_is_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(queries, "EXPORT_CHUNK", 2)
+    for number in range(3):
+        note("asset", number)
+    told = [session().in_transaction() for _ in queries.every(TrailFilter())]
+    assert told == [False] * 3

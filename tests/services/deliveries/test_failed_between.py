@@ -75,6 +75,19 @@ def test_words_are_looked_for_in_the_answers_of_that_time(app: Flask) -> None:
     assert found(answer="busy") == {later}
 
 
+def test_as_many_are_told_as_may_be_and_of_one_more_none(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    twice, once = (failed_at(NIGHT, status="failed") for _ in range(2))
+    make_attempt(twice, started_at=NIGHT, finished_at=NIGHT, reason="server", code=500)
+    both = {stored(twice)["id"], stored(once)["id"]}
+    for most, attempts, told in ((2, 3, both), (1, 3, None), (2, 2, None)):
+        monkeypatch.setattr(failures, "MOST_TOLD", most)
+        monkeypatch.setattr(failures, "MOST_ATTEMPTS", attempts)
+        few = failures.few(session(), FailedBetween(NIGHT, NIGHT + HOUR))
+        assert (few if few is None else set(few)) == told
+
+
 def test_nothing_failed_in_that_time_and_an_end_may_be_open(app: Flask) -> None:
     late = failed_at(NIGHT + 3 * HOUR, status="failed")
     assert found() == set()
@@ -100,6 +113,23 @@ def test_how_the_rows_of_a_page_failed_and_what_was_answered_is_told_of_them_alo
     found = answers.Said(said["response_text"], is_last=True)
     assert answers.answers_with("order", [one, other], []) == {one: found, other: found}
     assert answers.doubtful_among([failed, arrived]) == {arrived}
+
+
+def test_an_answer_is_looked_for_among_those_of_attempts_that_failed_then(app: Flask) -> None:
+    then, later, arrived = (make_delivery(status="failed", created_at=NIGHT) for _ in range(3))
+    for made, at, said, outcome in (
+        (then, NIGHT, "Out of order", "failed"),
+        (then, NIGHT + 5 * HOUR, "order 7 is unknown", "failed"),
+        (later, NIGHT, "Busy", "failed"),
+        (later, NIGHT + 5 * HOUR, "Out of order", "failed"),
+        (arrived, NIGHT, "Busy", "failed"),
+        (arrived, NIGHT, "Out of order", "delivered"),
+    ):
+        make_attempt(made, finished_at=at, response_text=said, outcome=outcome)
+    assert found(answer="order") == {then}
+    row_id, night = stored(then)["id"], failures.failed_between(FailedBetween(NIGHT, NIGHT + HOUR))
+    said_then = answers.Said("Out of order", is_last=False)
+    assert answers.answers_with("order", [row_id], night) == {row_id: said_then}
 
 
 def test_the_attempts_are_found_in_an_index_of_those_that_failed(app: Flask) -> None:

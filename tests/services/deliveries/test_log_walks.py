@@ -217,6 +217,16 @@ def test_each_part_of_the_filter_leaves_each_row_once(
     assert asked == {each.name for each in fields(LogFilter)}
 
 
+@pytest.mark.parametrize("newer", [False, True])
+def test_a_page_reads_no_more_rows_than_it_was_asked_for(rows: list[Delivery], newer: bool) -> None:
+    del rows
+    for status in (None, StatusFilter.FAILED, StatusFilter.ATTENTION, StatusFilter.PAUSED):
+        walk = plan.walk_for(session(), LogFilter(status=status), None, utcnow())
+        assert walk is not None
+        page = log_walk.page_statement(walk, newer=newer, limit=2)
+        assert len(session().execute(page).all()) == 2
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_several_parts_leave_each_row_once(rows: list[Delivery], seed: int) -> None:
     some, chance = list(parts(rows)), Random(seed)  # noqa: S311 - picks examples

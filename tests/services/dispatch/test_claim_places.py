@@ -17,8 +17,10 @@ from portal.services.core.runs import own_run
 from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import claim as dispatch_claim
 from portal.services.dispatch.claim_types import Claim
+from portal.services.outbox.due import has_claimable
 from tests.jobs.pump.delivery_clock import (
     ask_for_retry,
+    attempts,
     claim,
     deliveries,
     ended,
@@ -26,7 +28,7 @@ from tests.jobs.pump.delivery_clock import (
     write_down,
 )
 from tests.support.database.statements import asked
-from tests.support.deliveries import lease, make_delivery
+from tests.support.deliveries import change, lease, make_delivery
 from tests.support.factories import Hook, make_webhook
 
 MOST = 3
@@ -107,6 +109,14 @@ def test_what_is_being_sent_already_counts(hook: Hook) -> None:
     assert claim() == []
 
 
+def test_once_its_places_are_taken_it_touches_no_other_webhook(hook: Hook) -> None:
+    for each in (hook, make_webhook()):
+        lease(make_delivery(each), -1)
+    (taken,) = claim(1)
+    cut_off = [(each.delivery_id, each.outcome) for each in attempts()]
+    assert cut_off == [(taken.delivery_id, "interrupted")]
+
+
 def test_what_is_still_to_be_recorded_keeps_its_webhook_out_of_the_claim(hook: Hook) -> None:
     other = make_webhook()
     for each in (hook, other):
@@ -153,6 +163,19 @@ def test_a_queue_in_order_has_one_place_for_its_head_and_what_is_sent_again(
         ask_for_retry(deliveries()[number].id, priority=priority)
     assert kinds(claim()) == [first]
     assert claim() == []
+
+
+def test_a_queue_has_nothing_to_claim_until_its_head_is_due_and_free(app: Flask) -> None:
+    del app
+    queue, soon = make_webhook(in_order=True), utcnow() + timedelta(hours=1)
+    head = make_delivery(queue, due_at=soon)
+    make_delivery(queue)
+    seen = [has_claimable()]
+    change(head, due_at=utcnow() - timedelta(hours=1))
+    seen.append(has_claimable())
+    lease(head)
+    seen.append(has_claimable())
+    assert seen == [False, True, False]
 
 
 def test_a_test_takes_no_turn_of_a_queue_in_order_but_a_place_of_the_pump(app: Flask) -> None:

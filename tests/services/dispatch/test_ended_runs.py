@@ -57,7 +57,9 @@ def marks() -> int:
     return len(list((settings().instance_dir / runs.FOLDER).iterdir()))
 
 
-def test_what_it_was_sending_is_interrupted_and_due_again(marked: Callable[[], UUID]) -> None:
+def test_what_it_was_sending_is_interrupted_and_due_again(
+    marked: Callable[[], UUID], caplog: pytest.LogCaptureFixture
+) -> None:
     make_webhook()
     publish()
     claim()
@@ -67,6 +69,9 @@ def test_what_it_was_sending_is_interrupted_and_due_again(marked: Callable[[], U
     assert [(each.outcome, each.finished_at) for each in attempts()] == [("interrupted", None)]
     assert (only_delivery().status, only_delivery().tries) == ("waiting", 1)
     assert has_claimable()
+    sweep.settle()
+    told = "A process died or fell silent at its work; what it had is due again."
+    assert caplog.messages == [told]
 
 
 def test_its_mark_stays_until_nothing_came_after_it(marked: Callable[[], UUID]) -> None:

@@ -55,9 +55,12 @@ def test_a_retry_that_is_cut_off_for_the_third_time_is_over(hook: Hook) -> None:
         assert stored(delivery)["status"] == status
 
 
-def test_those_before_another_kind_of_attempt_are_not_counted(hook: Hook) -> None:
+@pytest.mark.parametrize("before", [("manual", "manual", "scheduled"), ("scheduled", "manual")])
+def test_neither_another_kind_of_attempt_nor_those_before_it_are_counted(
+    hook: Hook, before: tuple[str, ...]
+) -> None:
     delivery = retried(hook)
-    for kind in ("manual", "manual", "scheduled"):
+    for kind in before:
         interrupted(delivery, kind)
     cut_off(delivery, hook)
     assert stored(delivery)["status"] == "waiting"

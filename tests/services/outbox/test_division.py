@@ -15,6 +15,7 @@ from portal.models.deliveries import Lease, Priority
 from portal.models.operations import Process
 from portal.queue.names import DELIVERIES
 from portal.services.core import heartbeats
+from portal.services.core.runs import own_run
 from portal.services.core.unit_of_work import writing
 from portal.services.dispatch import claim as dispatch_claim
 from portal.services.outbox import division, reach_rows
@@ -25,6 +26,7 @@ from tests.jobs.pump.delivery_clock import ask_for_retry, attempts, deliveries, 
 from tests.support.deliveries import make_delivery
 from tests.support.factories import make_webhook, publish
 
+NOBODY = UUID(int=0)
 WORKER = heartbeats.worker_of(DELIVERIES)
 
 
@@ -118,6 +120,14 @@ def test_in_whatever_order_they_are_read_each_has_its_own() -> None:
             each.refresh(current.connection(), machines)
         shares.append(each.share)
     assert shares == [Share(0, 2), Share(1, 2)]
+
+
+@pytest.mark.usefixtures("divided")
+def test_that_of_a_process_goes_by_the_run_of_the_process() -> None:
+    each, machines = Division(), Machines(frozenset(), frozenset(), frozenset([own_run(), NOBODY]))
+    with writing() as current:
+        each.refresh(current.connection(), machines)
+    assert each.share == Share(1, 2)
 
 
 @pytest.mark.usefixtures("divided")

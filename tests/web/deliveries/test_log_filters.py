@@ -8,7 +8,7 @@ from flask import Flask
 
 from portal.lib.clock import utcnow
 from portal.services.core.unit_of_work import session
-from portal.services.deliveries.log.filters import LogFilter
+from portal.services.deliveries.log.filters import LogFilter, StatusFilter
 from portal.web.deliveries import log_csv
 from portal.web.deliveries.forms import PERIODS
 from tests.support.deliveries import make_delivery
@@ -84,6 +84,12 @@ def test_neither_a_file_nor_a_bulk_retry_goes_by_a_filter_that_cannot_be_read(
     page = support.get(path + query)
     assert (page.status, page.h1, len(page.errors)) == (400, "Deliveries", 1)
     assert all(link.startswith("/deliveries?") for link in page.links("Failed"))
+
+
+def test_what_addresses_call_a_status_never_changes() -> None:
+    """They are kept as bookmarks, and in bulk retries that are under way."""
+    known = "attention waiting sending delivered retrying failed paused stopped held dismissed"
+    assert [each.value for each in StatusFilter] == known.split()
 
 
 def test_all_that_cannot_be_read_is_named_at_once(support: Pages) -> None:

@@ -154,11 +154,27 @@ def test_a_burst_to_one_host_asks_for_its_name_once() -> None:
     with NameServer({"erp.example.com": [PUBLIC]}) as names, Receiver(host=PUBLIC, port=80) as erp:
         for number in range(30):
             transport.start(number, prepare("http://erp.example.com/", (), b""), timeout=5)
+        assert transport.in_flight == 30
         ended = drive_all(transport)
     assert [exchange.reason for exchange in ended] == [None] * 30
     assert names.asked == ["erp.example.com"]
     assert len(erp.received) == 30
     transport.close()
+
+
+@pytest.mark.netns(addresses=[PUBLIC])
+def test_a_name_that_was_being_looked_up_when_all_was_dropped_is_not_known() -> None:
+    transport = Transport(AddressGuard())
+    url = f"http://{HANGING[0]}/"
+    with NameServer({}, silent=HANGING), Receiver(host=PUBLIC) as receiver:
+        transport.start("dropped", prepare(url, (), b""), timeout=5)
+        assert transport.abandon() == ["dropped"]
+        assert send(transport, receiver.url).reason is None
+        for number in range(2):
+            transport.start(number, prepare(url, (), b""), timeout=0.5)
+        # One waits for its turn to look the name up, and has no request that libcurl knows of.
+        assert len(transport.unheard(0)) == 1
+        drive_all(transport)
 
 
 @pytest.mark.netns

@@ -1,7 +1,11 @@
 """What goes out is what was prepared: these bytes, these headers, in this order."""
 
+import socket
+from ipaddress import ip_network
+
 import pytest
 
+from portal.engine.http.address_guard import AddressGuard
 from portal.engine.http.transport import Transport
 from portal.engine.reason_keys import Reason
 from tests.engine.http.real_receivers.send import BODY, send
@@ -25,6 +29,18 @@ def test_headers_go_out_in_their_order_and_nothing_is_added(
     size = str(len(BODY))
     assert received.headers == (("Host", host), *PREPARED, ("Content-Length", size))
     assert received.method == "POST"
+
+
+def test_an_address_of_ipv6_is_named_in_brackets() -> None:
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("this machine has no IPv6")
+    transport = Transport(AddressGuard([ip_network("::1")]))
+    with Receiver(host="::1") as receiver:
+        name = f"[::1]:{receiver.port}"
+        exchange = send(transport, f"http://{name}/")
+    assert (exchange.reason, exchange.peer) == (None, name)
+    assert receiver.received[0].header("Host") == name
+    transport.close()
 
 
 @pytest.mark.parametrize(

@@ -166,8 +166,13 @@ def test_a_group_is_dismissed_without_those_that_were_chosen_before(
 
 def test_each_webhook_has_its_line_in_the_audit_trail(sam: Actor, finance: Hook) -> None:
     desk = make_webhook(name="Desk", deleted_at=utcnow())
-    made = [fail(finance), fail(finance, "dns", None), fail(desk, None, None)]
-    assert dismiss_chosen(sam, [*made, made[0]]) == ChosenCount(3, 0, 0)
+    made = [
+        fail(finance),
+        fail(finance, "dns", None),
+        fail(desk, "dns", None),
+        fail(desk, None, None),
+    ]
+    assert dismiss_chosen(sam, [*made, made[0]]) == ChosenCount(4, 0, 0)
     entries = session().scalars(select(AuditEntry).order_by(AuditEntry.id)).all()
     found = [(each.action, each.actor_name, each.target_name) for each in entries]
     assert found == [("webhook.problem_dismissed", "Sam", name) for name in ("Finance", "Desk")]
@@ -177,19 +182,19 @@ def test_each_webhook_has_its_line_in_the_audit_trail(sam: Actor, finance: Hook)
             "selected_deliveries": {"from": None, "to": 2},
         },
         {
-            "reason": {"from": None, "to": "None"},
-            "selected_deliveries": {"from": None, "to": 1},
+            "reason": {"from": None, "to": "None, Server not found"},
+            "selected_deliveries": {"from": None, "to": 2},
         },
     ]
     assert problems.count() == 0
-    assert bring_back_chosen(sam, made) == BroughtBack(3, 0)
+    assert bring_back_chosen(sam, made) == BroughtBack(4, 0)
     entries = session().scalars(select(AuditEntry).order_by(AuditEntry.id)).all()
     found = [
         (each.action, each.target_name, each.changes["selected_deliveries"]["to"])
         for each in entries[2:]
     ]
     brought_back = "webhook.problem_brought_back"
-    assert found == [(brought_back, "Finance", 2), (brought_back, "Desk", 1)]
+    assert found == [(brought_back, "Finance", 2), (brought_back, "Desk", 2)]
 
 
 def test_what_is_no_problem_is_refused_and_leaves_no_trace(sam: Actor, finance: Hook) -> None:
