@@ -331,6 +331,9 @@ def test_ones_own_reservation_is_fulfilled_when_it_is_collected() -> None:
     assert collect(maria, -1, until=2) == reservation(mine).id
     assert reservation(mine).state == ReservationState.FULFILLED
     assert collect(maria, 1) is None
+    make_reservation(asset_id, maria, 8, 12, approved=True)
+    sooner = make_reservation(asset_id, maria, 4, 8, approved=True)
+    assert collect(maria, 3, until=9) == reservation(sooner).id
 
 
 def test_what_is_open_is_cancelled_together_and_quietly() -> None:
