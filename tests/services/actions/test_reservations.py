@@ -298,8 +298,8 @@ def test_two_clocks_close_a_reservation_once(app: Flask) -> None:
 
 def test_others_find_the_conflict_and_not_ones_own() -> None:
     asset_id, maria, ben = make_asset(), make_staff("Maria"), make_staff("Ben")
-    make_reservation(asset_id, maria, 0, 4, approved=True)
     make_reservation(asset_id, ben, 20, 24, approved=True)
+    make_reservation(asset_id, maria, 0, 4, approved=True)
 
     def found(start: float, end: float | None, staff_id: int | None) -> str | None:
         with writing() as current:
@@ -309,6 +309,7 @@ def test_others_find_the_conflict_and_not_ones_own() -> None:
             )
             return row.staff.name if row else None
 
+    assert found(-9, None, None) == "Maria"
     assert found(-9, None, maria) == "Ben"
     assert found(-9, 0, ben) is None
     assert found(-9, 1, ben) == "Maria"

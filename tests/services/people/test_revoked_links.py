@@ -65,6 +65,7 @@ def test_links_of_a_former_administrator_stay_dead_when_he_comes_back(app: Flask
 
 def test_each_invitation_that_ends_with_its_maker_is_on_record(app: Flask) -> None:
     ana, bea = make_user(name="Ana"), make_user(name="Bea")
+    offered(bea, make_user(Role.SUPPORT))
     invited(bea)
     users.disable(ana.actor, bea.public_id)
     wanted = select(AuditEntry.actor_name, AuditEntry.action, AuditEntry.target_name)
