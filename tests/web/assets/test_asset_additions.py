@@ -123,16 +123,16 @@ def test_a_person_is_added_while_something_is_lent(app: Flask) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "email", "error"),
+    ("name", "email", "error", "at"),
     [
-        ("", "jonas@example.com", "Enter the name"),
-        ("Jonas", "jonas", "Enter an e-mail address, such as maria@example.com"),
-        ("Jonas", "maria@example.com", "Maria Lopez has this address already"),
-        ("Ben Novak", "ben@example.com", "Ben Novak has left"),
+        ("", "jonas@example.com", "Enter the name", "name"),
+        ("Jonas", "jonas", "Enter an e-mail address, such as maria@example.com", "email"),
+        ("Jonas", "maria@example.com", "Maria Lopez has this address already", "email"),
+        ("Ben Novak", "ben@example.com", "Ben Novak has left", "name"),
     ],
 )
 def test_somebody_who_cannot_be_added_is_said_at_the_field(
-    app: Flask, name: str, email: str, error: str
+    app: Flask, name: str, email: str, error: str, at: str
 ) -> None:
     make_staff("Maria Lopez", email="maria@example.com")
     left = make_staff("Ben Novak", email="ben@example.com")
@@ -143,6 +143,7 @@ def test_somebody_who_cannot_be_added_is_said_at_the_field(
     person = {"new_person-name": name, "new_person-email": email}
     page = pages.submit(form, ADD["person"], **person)
     assert (page.status, page.errors) == (400, [error])
+    assert page.links(error) == [f"#new_person-{at}"]
     assert how_many(Staff) == 2
 
 
