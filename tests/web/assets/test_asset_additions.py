@@ -61,6 +61,9 @@ def test_a_category_and_a_place_are_added_in_the_form_of_an_asset(app: Flask) ->
 def test_what_was_typed_and_not_added_is_added_with_the_asset(app: Flask) -> None:
     pages = visit(app)
     form = pages.get("/assets/new").form()
+    faulty = {"new_category-name": "c" * 121, "new_location-name": "Attic"}
+    page = pages.submit(form, "Save asset", name="Desk", **faulty)
+    assert (page.status, chosen(page, "location_id"), how_many(Asset)) == (400, "Attic", 0)
     page = pages.submit(form, "Save asset", name="Desk", **{"new_category-name": "Desks"})
     assert page.path == "/assets/1"
     assert "Desks" in page.main
@@ -73,6 +76,7 @@ def test_a_name_that_is_there_is_chosen_and_pressed_twice_it_is_one(app: Flask) 
     for _ in range(2):
         page = pages.submit(form, ADD["category"], **{"new_category-name": "LAPTOPS"})
         assert chosen(page, "category_id") == "Laptops"
+        assert [each.text.lower() for each in page.root.find_all("option")].count("laptops") == 1
     assert how_many(Category) == 1
 
 
