@@ -215,6 +215,14 @@ def test_calling_off_what_was_only_planned_ends_no_other_work() -> None:
     assert status_of(asset_id) == "maintenance"
 
 
+def test_calling_off_work_on_what_broke_meanwhile_mends_nothing() -> None:
+    asset_id = make_asset()
+    public_id = make_maintenance(asset_id, started=True)
+    incidents.report_broken(SYSTEM, asset_id, description="It fell")
+    planning_maintenance.call_off(SYSTEM, public_id)
+    assert (status_of(asset_id), state_of(public_id)) == ("broken", "cancelled")
+
+
 def test_one_job_at_a_time_is_under_way() -> None:
     asset_id = make_asset()
     make_maintenance(asset_id, title="New fan", started=True)

@@ -298,8 +298,8 @@ def test_two_clocks_close_a_reservation_once(app: Flask) -> None:
 
 def test_others_find_the_conflict_and_not_ones_own() -> None:
     asset_id, maria, ben = make_asset(), make_staff("Maria"), make_staff("Ben")
-    make_reservation(asset_id, maria, 0, 4, approved=True)
     make_reservation(asset_id, ben, 20, 24, approved=True)
+    make_reservation(asset_id, maria, 0, 4, approved=True)
 
     def found(start: float, end: float | None, staff_id: int | None) -> str | None:
         with writing() as current:
@@ -309,6 +309,7 @@ def test_others_find_the_conflict_and_not_ones_own() -> None:
             )
             return row.staff.name if row else None
 
+    assert found(-9, None, None) == "Maria"
     assert found(-9, None, maria) == "Ben"
     assert found(-9, 0, ben) is None
     assert found(-9, 1, ben) == "Maria"
@@ -331,6 +332,9 @@ def test_ones_own_reservation_is_fulfilled_when_it_is_collected() -> None:
     assert collect(maria, -1, until=2) == reservation(mine).id
     assert reservation(mine).state == ReservationState.FULFILLED
     assert collect(maria, 1) is None
+    make_reservation(asset_id, maria, 8, 12, approved=True)
+    sooner = make_reservation(asset_id, maria, 4, 8, approved=True)
+    assert collect(maria, 3, until=9) == reservation(sooner).id
 
 
 def test_what_is_open_is_cancelled_together_and_quietly() -> None:

@@ -1,5 +1,7 @@
 """Searches of the register: any part of any of three texts, whatever is typed, along an index."""
 
+from datetime import timedelta
+
 import pytest
 from flask import Flask
 from sqlalchemy import event, text
@@ -8,11 +10,13 @@ from portal.extensions import db
 from portal.lib.clock import utcnow
 from portal.models.assets import Asset
 from portal.models.assignments import Assignment, Staff
+from portal.services.actions import assignments, lifecycle
 from portal.services.assets import queries
 from portal.services.assets.queries import COUNTED_BESIDE, AssetFilter, Shown, counts, list_assets
 from portal.services.assets.search import by_holder, by_words
+from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import session, writing
-from tests.support.factories import make_asset
+from tests.support.factories import make_asset, make_staff
 
 MANY = COUNTED_BESIDE + 500
 LOST = MANY // 3
@@ -118,6 +122,25 @@ def test_the_whole_register_is_counted_no_further_than_the_limit(
     found = counts(AssetFilter())
     assert (found[None], found[Shown.LOST], found[Shown.OVERDUE]) == (21, 21, 1)
     assert queries.count(AssetFilter(shown=Shown.LOST)) == 21
+
+
+def test_what_is_found_in_two_ways_and_what_has_two_statuses_is_counted_to_the_limit_too(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("portal.services.core.counting.COUNT_LIMIT", 2)
+    monkeypatch.setattr(queries, "COUNTED_BESIDE", 2)
+    zoe = make_staff("Zoe Winter")
+    for _ in range(2):
+        assignments.allocate(SYSTEM, make_asset("Laptop"), staff_id=zoe)
+        tomorrow = utcnow() + timedelta(days=1)
+        assignments.check_out(SYSTEM, make_asset("Laptop"), staff_id=zoe, due_at=tomorrow)
+        make_asset("Winter coat")
+    lifecycle.delete_asset(SYSTEM, make_asset("Winter coat"))
+    numbers = dict.fromkeys(Shown) | {None: 3}
+    assert counts(AssetFilter(search="winter")) == numbers
+    assert counts(AssetFilter(search="winter", shown=Shown.OUT)) == numbers | {Shown.OUT: 3}
+    none = dict.fromkeys(Shown, 0)
+    assert counts(AssetFilter()) == none | {None: 3, Shown.OUT: 3, Shown.FREE: 2}
 
 
 WAYS = {

@@ -74,6 +74,10 @@ def test_it_is_not_deleted_while_an_asset_uses_it(kind: NamedList) -> None:
         f"1 asset is still {kind.holds} “Tools”. "
         f"Give it another {kind.one} first, then delete this one."
     )
+    assert named_lists.in_use(kind, "Tools", 1200) == (
+        f"1,200 assets are still {kind.holds} “Tools”. "
+        f"Give them another {kind.one} first, then delete this one."
+    )
 
 
 def test_deleted_assets_let_it_go(kind: NamedList) -> None:

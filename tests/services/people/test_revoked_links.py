@@ -9,7 +9,7 @@ from sqlalchemy import select
 from portal.models.audit import AuditEntry
 from portal.models.people import Link, LinkKind, Role, User
 from portal.services.core.unit_of_work import session, writing
-from portal.services.people import invitations, one_time_links, password_resets, users
+from portal.services.people import account, invitations, one_time_links, password_resets, users
 from portal.services.people.one_time_links import DeadLink
 from tests.support.database.rivals import at_once
 from tests.support.factories import Person, make_user
@@ -65,6 +65,7 @@ def test_links_of_a_former_administrator_stay_dead_when_he_comes_back(app: Flask
 
 def test_each_invitation_that_ends_with_its_maker_is_on_record(app: Flask) -> None:
     ana, bea = make_user(name="Ana"), make_user(name="Bea")
+    offered(bea, make_user(Role.SUPPORT))
     invited(bea)
     users.disable(ana.actor, bea.public_id)
     wanted = select(AuditEntry.actor_name, AuditEntry.action, AuditEntry.target_name)
@@ -98,6 +99,25 @@ def test_a_new_password_by_a_link_ends_what_its_owner_had_made(app: Flask) -> No
     made = (LinkKind.INVITE, invited(bea)), (LinkKind.RESET, offered(bea, cleo))
     password_resets.use(offered(ana, bea), uuid4(), NEW)
     assert [works(*each) for each in made] == [False, False]
+
+
+def test_whoever_finds_the_old_password_needs_no_link_and_keeps_all_other_links(app: Flask) -> None:
+    ana, cleo = make_user(), make_user(Role.SUPPORT)
+    invitation = invited(ana, "bea@example.com")
+    bea = make_user(email="bea@example.com")
+    used = offered(ana, bea)
+    password_resets.use(used, uuid4(), NEW)
+    unused, of_another = offered(ana, bea), offered(ana, cleo)
+    account.change_password(bea.actor, NEW, f"{NEW} more")
+    assert not works(LinkKind.RESET, unused)
+    assert works(LinkKind.RESET, of_another)
+    assert works(LinkKind.INVITE, invitation)
+    kept = session().scalars(select(Link).order_by(Link.id)).all()
+    assert [(link.email, link.used_at is None) for link in kept] == [
+        (bea.email, True),
+        (bea.email, False),
+        (cleo.email, True),
+    ]
 
 
 def test_disabled_and_using_a_link_at_once_neither_waits_for_ever(app: Flask) -> None:

@@ -6,11 +6,12 @@ from sqlalchemy.orm import Session
 
 from portal.models.assets import Asset
 from portal.models.audit import AuditEntry
+from portal.models.tasks import ImportMatch
 from portal.services.core.permissions import Actor
 from portal.services.core.unit_of_work import session, writing
 from portal.services.csv import import_rows, remembered_matches
 from portal.services.csv.import_rows import Ticks
-from tests.support.database.rivals import meanwhile
+from tests.support.database.rivals import Rival, meanwhile
 from tests.support.factories import make_asset, make_user
 
 HEADINGS = ["Gerät", "Zustand"]
@@ -26,10 +27,13 @@ def test_words_of_both_are_remembered(app: Flask) -> None:
     ana, ben = make_user("admin").actor, make_user("admin").actor
     keep(ana, GERAET)
 
-    def say_new(current: Session) -> None:
+    rival = Rival(app, lambda: keep(ana, GERAET, status={"alt": "old"}))
+    with writing() as current:
+        # What is there is read, and not written yet.
+        current.execute(select(ImportMatch).with_for_update())
+        rival.begin()
         remembered_matches.keep(current, ben, HEADINGS, GERAET, {"status": {"neu": "new"}})
-
-    meanwhile(app, lambda: keep(ana, GERAET, status={"alt": "old"}), say_new)
+    rival.finish()
     _, words = remembered_matches.recall(HEADINGS)
     assert words == {"status": {"neu": "new", "alt": "old"}}
 

@@ -61,6 +61,9 @@ def test_a_category_and_a_place_are_added_in_the_form_of_an_asset(app: Flask) ->
 def test_what_was_typed_and_not_added_is_added_with_the_asset(app: Flask) -> None:
     pages = visit(app)
     form = pages.get("/assets/new").form()
+    faulty = {"new_category-name": "c" * 121, "new_location-name": "Attic"}
+    page = pages.submit(form, "Save asset", name="Desk", **faulty)
+    assert (page.status, chosen(page, "location_id"), how_many(Asset)) == (400, "Attic", 0)
     page = pages.submit(form, "Save asset", name="Desk", **{"new_category-name": "Desks"})
     assert page.path == "/assets/1"
     assert "Desks" in page.main
@@ -73,6 +76,7 @@ def test_a_name_that_is_there_is_chosen_and_pressed_twice_it_is_one(app: Flask) 
     for _ in range(2):
         page = pages.submit(form, ADD["category"], **{"new_category-name": "LAPTOPS"})
         assert chosen(page, "category_id") == "Laptops"
+        assert [each.text.lower() for each in page.root.find_all("option")].count("laptops") == 1
     assert how_many(Category) == 1
 
 
@@ -123,16 +127,16 @@ def test_a_person_is_added_while_something_is_lent(app: Flask) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "email", "error"),
+    ("name", "email", "error", "at"),
     [
-        ("", "jonas@example.com", "Enter the name"),
-        ("Jonas", "jonas", "Enter an e-mail address, such as maria@example.com"),
-        ("Jonas", "maria@example.com", "Maria Lopez has this address already"),
-        ("Ben Novak", "ben@example.com", "Ben Novak has left"),
+        ("", "jonas@example.com", "Enter the name", "name"),
+        ("Jonas", "jonas", "Enter an e-mail address, such as maria@example.com", "email"),
+        ("Jonas", "maria@example.com", "Maria Lopez has this address already", "email"),
+        ("Ben Novak", "ben@example.com", "Ben Novak has left", "name"),
     ],
 )
 def test_somebody_who_cannot_be_added_is_said_at_the_field(
-    app: Flask, name: str, email: str, error: str
+    app: Flask, name: str, email: str, error: str, at: str
 ) -> None:
     make_staff("Maria Lopez", email="maria@example.com")
     left = make_staff("Ben Novak", email="ben@example.com")
@@ -143,6 +147,7 @@ def test_somebody_who_cannot_be_added_is_said_at_the_field(
     person = {"new_person-name": name, "new_person-email": email}
     page = pages.submit(form, ADD["person"], **person)
     assert (page.status, page.errors) == (400, [error])
+    assert page.links(error) == [f"#new_person-{at}"]
     assert how_many(Staff) == 2
 
 

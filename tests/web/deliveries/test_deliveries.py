@@ -287,10 +287,13 @@ def test_the_question_is_not_asked_where_the_answer_is_no(support: Pages) -> Non
 
 def test_stop_says_who_stopped_it(support: Pages) -> None:
     made = make_delivery(status="retrying", due_at=utcnow() + timedelta(hours=1))
-    page = support.get(f"/deliveries/{made}")
-    page = support.submit(page.form(f"/deliveries/{made}/stop"))
+    form = support.get(f"/deliveries/{made}").form(f"/deliveries/{made}/stop")
+    page = support.submit(form)
     assert "Stopped by" in page.main
     assert stored(made)["status"] == "stopped"
+    page = support.submit(form)
+    assert (page.status, page.path) == (200, f"/deliveries/{made}")
+    assert "This is already stopped." in page.text
 
 
 def test_a_manager_reads_and_changes_nothing(app: Flask) -> None:

@@ -31,11 +31,16 @@ def figures(beginning: str) -> dict[str, float]:
 
 
 def test_of_each_machine_that_sends_it_is_told_whether_it_is_on_the_bench() -> None:
-    Machine("m1"), Machine("m2"), Machine("m3", silent=60)
+    for host in ("m6", "m2", "m5", "m1", "m4"):
+        Machine(host)
+    Machine("m3", silent=60)
     with writing() as current:
-        of_one = update(Process).where(Process.host.in_(["m1", "m3"]))
-        current.execute(of_one.values(benched_at=database_time(current)))
-    assert figures("benched") == {'benched{machine="m1"}': 1.0, 'benched{machine="m2"}': 0.0}
+        of_some = update(Process).where(Process.host.in_(["m1", "m3"]))
+        current.execute(of_some.values(benched_at=database_time(current)))
+    assert list(figures("benched").items()) == [
+        ('benched{machine="m1"}', 1.0),
+        *((f'benched{{machine="m{number}"}}', 0.0) for number in (2, 4, 5, 6)),
+    ]
 
 
 def test_a_stop_of_all_sending_is_told() -> None:

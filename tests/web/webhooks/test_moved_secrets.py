@@ -52,6 +52,10 @@ def test_another_host_asks_for_key_and_value_at_their_fields(
     assert page.status == 400
     assert sorted(page.errors) == [KEY, AGAIN]
     assert VALUE[-4:] not in page.main
+    (box,) = (each for each in page.root.find_all("input") if each.get("name") == "headers-0-value")
+    said = [each.text for each in page.root.walk() if each.get("id") == box.get("aria-describedby")]
+    attributes = [box.get(each) for each in ("class", "value", "autocomplete", "aria-invalid")]
+    assert (said, attributes) == ([f"Error: {AGAIN}"], ["form-control", "", "off", "true"])
     again = page.form(path).fields
     assert again["headers-0-kept"] == [""]
     page = pages.post(to, {**again, "secret_mode": "none"})

@@ -28,7 +28,8 @@ def failed_in_the_night() -> Hook:
     make_attempt(
         made, started_at=ONE, finished_at=ONE, reason="server", code=500, response_text=SAID
     )
-    make_attempt(made, started_at=ONE, finished_at=ONE, outcome="delivered", code=200)
+    arrived = {"outcome": "delivered", "code": 200, "response_text": "Import failed"}
+    make_attempt(made, started_at=ONE, finished_at=ONE, **arrived)
     make_delivery(hook, status="failed", created_at=ONE - timedelta(days=3))
     with writing() as current:
         current.add(Rollup(hour=ONE, webhook_id=hook.id, delivered=1, failed_attempts=1))

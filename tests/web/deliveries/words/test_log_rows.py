@@ -11,11 +11,12 @@ from portal.engine.health import LONGEST_PAUSE
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Priority
 from portal.services.deliveries.log import pages as log_pages
-from portal.services.deliveries.log.filters import LogFilter
+from portal.services.deliveries.log.filters import FailedBetween, LogFilter
 from portal.services.deliveries.log.rows import LogRow
 from portal.services.operations.sending import switch
 from portal.web.deliveries import log_csv
 from portal.web.deliveries.rows import row_words
+from portal.web.deliveries.rows.remarks import Remark, remarks
 from tests.support.deliveries import lease, make_attempt, make_delivery
 from tests.support.factories import make_user, make_webhook
 
@@ -165,6 +166,20 @@ def test_what_never_left_is_no_time_that_it_was_sent_not_even_the_only_one(
     assert (row.attempts, row.sent) == (1, sent)
     lease(made)
     assert row_of(made).sent == sent + 1
+
+
+def test_beside_what_failed_in_a_time_stands_the_answer_of_then_and_nothing_without_one() -> None:
+    then = utcnow() - timedelta(hours=1)
+    of_then = {"started_at": then, "finished_at": then}
+    failed = {"reason": "server", "code": 500}
+    answered, silent = (make_delivery(status="failed", created_at=then, **failed) for _ in range(2))
+    for made, said in ((answered, "disk\x1b is  full\nand more"), (silent, None)):
+        make_attempt(made, **of_then, **failed, response_text=said)
+        make_attempt(made, **failed, response_text="later")
+    failed_then = FailedBetween(then - timedelta(minutes=1), then + timedelta(minutes=1))
+    rows = list(log_pages.every(LogFilter(failed=failed_then)))
+    assert [row.public_id for row in rows] == [silent, answered]
+    assert remarks(rows) == {answered: Remark("disk is full")}
 
 
 def test_the_file_for_people_tells_seconds_and_why_one_is_paused(app: Flask) -> None:
