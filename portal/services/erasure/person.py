@@ -89,7 +89,7 @@ class KnownPerson:
     def _pattern(self) -> re.Pattern[str]:
         # Addresses in any case, names as they are written: “Will” is a word as well.
         found = [f"(?i:{re.escape(email)})" for email in self.emails]
-        found += [re.escape(text) for text in self.texts]
+        found += [re.escape(text) for text in self.texts if text not in self.emails]
         return re.compile(rf"(?<!\w)(?:{'|'.join(sorted(found, key=len, reverse=True))})(?!\w)")
 
 

@@ -98,10 +98,11 @@ def form_of(asked: Question, *, may_add: bool) -> MatchForm:
 
 def chosen_matches(check_params: Mapping[str, Any]) -> Matches:
     """The matches that were sent, whatever the words below them."""
-    return {
+    sent = {
         name: request.form.get(field_of(number), "")
         for number, (name, _) in enumerate(check_params["headings"])
     }
+    return {name: ours for name, ours in sent.items() if ours in COLUMNS}
 
 
 def _fields(asked: Question) -> Iterator[tuple[str, object]]:

@@ -75,7 +75,7 @@ LABELS = {
 def _steps(
     actions: Sequence[Action], asset: Asset, concerned: Reservation | Maintenance
 ) -> Sequence[NextStep]:
-    if not can("assets.edit"):
+    if not can("assets.edit") or asset.deleted_at is not None:
         return []
     return [
         NextStep(
