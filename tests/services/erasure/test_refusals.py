@@ -106,6 +106,11 @@ def test_nobody_is_erased_twice(app: Flask) -> None:
     assert sum(isinstance(each, int) for each in done) == 1
     with pytest.raises(Refusal, match="was erased"):
         erase_user(ada, ben)
+    maria = somebody()
+    erase_staff(ada, maria)
+    session().refresh(maria)  # she has a number in place of her address
+    with pytest.raises(Refusal, match="was erased"):
+        erase_staff(ada, maria)
 
 
 def test_a_user_who_was_erased_does_not_come_back(app: Flask) -> None:
