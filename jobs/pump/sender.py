@@ -25,7 +25,7 @@ from portal.services.outbox.reach import own_reach
 log = logging.getLogger(__name__)
 
 LONGEST_WAIT: Final = 3600.0  # seconds; then RQ has its turn
-STEP: Final = 1.0  # … of that wait
+STEP: Final = 1.0  # seconds of it at a time, between which it may be told to stop
 FIRST_PAUSE: Final = 1.0  # seconds after an error of ours, doubled by each further one
 LONGEST_PAUSE: Final = 10.0
 WELL_AFTER: Final = 60.0
