@@ -188,6 +188,8 @@ def test_a_header_that_may_not_be_sent_fails_at_once_without_a_request(
     deliver_due()
     assert receiver.received == []
     assert (only_delivery().status, only_delivery().reason) == ("failed", "bad_headers")
+    (attempt,) = attempts()
+    assert "Host" in db.session.get_one(AttemptBody, attempt.id).detail
 
 
 def test_a_secret_sealed_for_another_webhook_is_never_used(receiver: Receiver) -> None:
