@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from portal.queue.names import PROBE
 from portal.queue.redis_state import RedisFault, RedisState, RedisTrouble, read_state
 from tests.support.valkey import PrivateValkey
 
@@ -32,6 +33,7 @@ def test_of_one_that_takes_everything_all_is_told(valkey: PrivateValkey) -> None
     found, info = read_state(valkey.url), client.info()
     assert isinstance(found, RedisState)
     assert found.memory > 0
+    assert client.ttl(PROBE) != -1, "what was written to see that it can be stays for a moment"
     assert found == RedisState(
         version=info.get("valkey_version", info["redis_version"]),
         memory=found.memory,
