@@ -104,8 +104,8 @@ def test_nothing_is_claimed_before_the_database_has_its_sign(app: Flask) -> None
 
     with ExitStack() as outage, tried() as tries:
         outage.enter_context(refused())
-        with running_sender(app, sender_of(app, work)):
-            assert until(lambda: len(tries) >= 2, LONG)
+        with running_sender(app, sender_of(app, work)) as sender:
+            assert until(lambda: len(tries) >= 2 and sender.turns.last is None, LONG), "it rests"
             assert begun == []
         begun.clear()  # who is told to stop waits for no database
         with running_sender(app, sender_of(app, work)):
@@ -129,8 +129,8 @@ def test_what_a_pump_has_left_goes_again_as_soon_as_the_database_lets_it(
             stop.wait()
         raise RuntimeError("the lamp is broken")
 
-    with outage, running_sender(app, sender_of(app, work)), tried() as tries:
-        assert until(lambda: len(tries) >= 4, LONG)
+    with outage, running_sender(app, sender_of(app, work)) as sender, tried() as tries:
+        assert until(lambda: len(tries) >= 4 and sender.turns.last is None, LONG), "it rests"
         assert (len(begun), len(leases())) == (1, 1)
         outage.close()
         assert until(lambda: len(begun) == 2, LONG)
