@@ -1,39 +1,29 @@
 """The parts of a pump one by one: its looks, and what it keeps to record."""
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext
-from dataclasses import replace
+from contextlib import closing, nullcontext
 from itertools import count
 from math import inf
-from typing import Any
 
 import pytest
-from flask import Flask
 from sqlalchemy import Connection, event, select
 
 from jobs.deliver import equip
 from jobs.pump import looks as looks_module
-from jobs.pump import pump as pump_module
 from jobs.pump import recorder
 from jobs.pump.database_writer import DatabaseWriter
 from jobs.pump.desk import Desk
 from jobs.pump.flights import Flights
 from jobs.pump.looks import Looks
-from jobs.pump.pump import Pump
 from jobs.pump.recorder import Recorder
-from jobs.pump.wake import Wake
 from portal.engine.http.transport import Transport
 from portal.extensions import db, settings
 from portal.models.webhooks import Webhook
-from portal.queue import bell
 from portal.services.dispatch import address_guard
 from portal.services.dispatch.claim_types import Claim
 from portal.services.outbox.division import own_division
-from portal.services.outbox.reach import own_reach
 from tests.jobs.outage import Clock, refused
 from tests.jobs.pump.delivery_clock import claim, deliveries, ended, leases
 from tests.support.factories import make_webhook, publish
-from tests.support.servers import ValkeyServer
 
 
 def claims(count: int) -> list[Claim]:
@@ -252,57 +242,3 @@ def test_what_failed_together_is_spread_evenly() -> None:
     drawn = [recorder._jitter() for _ in range(2000)]
     for low, high in ((-1, -0.5), (-0.5, 0), (0, 0.5), (0.5, 1)):
         assert 350 < sum(low <= each < high for each in drawn) < 650
-
-
-@contextmanager
-def a_pump(**changed: Any) -> Iterator[Pump]:
-    """One that nobody drives: what it begins goes nowhere."""
-    with closing(Transport(address_guard.guard(settings()), max_in_flight=20)) as transport:
-        pump = Pump(
-            settings=replace(settings(), **changed),
-            engine=equip().engine,
-            transport=transport,
-            bell=bell.bell(),
-            wake=Wake(),
-            is_stopping=lambda: False,
-        )
-        yield pump
-        pump._desk.close()
-
-
-@pytest.mark.parametrize(("margin", "fresh"), [(60, 5.0), (2, 2.0)])
-def test_what_was_claimed_too_long_ago_is_given_back_unsent(
-    app: Flask,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    margin: int,
-    fresh: float,
-) -> None:
-    """Its lease may have ended, and others send it. Sending is a sign of life; looking is none."""
-    del app
-    clock = Clock()
-    monkeypatch.setattr(pump_module, "since_boot", clock.monotonic)
-    in_time, late = claims(2)
-    with a_pump(lease_margin=margin) as pump:
-        pump._begin([], clock.now)
-        assert not pump._duties._has_sent
-        pump._begin([in_time], clock.now - fresh)
-        assert (pump._flights.tokens, pump._returns.tokens) == ({in_time.token}, set())
-        assert (pump._duties._has_sent, caplog.messages) == (True, [])
-        pump._begin([in_time, late], clock.now - fresh - 0.1)
-        assert pump._flights.count == 1
-        assert pump._returns.tokens == {in_time.token, late.token}
-    assert caplog.messages == ["Claiming took too long; 2 deliveries are given back."]
-
-
-@pytest.mark.parametrize("why_not", ["", "it falls asleep", "it is blind", "it leaves some"])
-def test_it_says_that_it_is_awake_as_long_as_a_ring_needs_nobody_else(
-    app: Flask, valkey_server: ValkeyServer, monkeypatch: pytest.MonkeyPatch, why_not: str
-) -> None:
-    del app
-    with a_pump() as pump:
-        pump._looks.at, pump._looks.are_blind = inf, why_not == "it is blind"
-        pump._is_drowsy = why_not == "it falls asleep"
-        monkeypatch.setattr(own_reach, "leaves_some", why_not == "it leaves some")
-        pump._listen()
-    assert bool(valkey_server.client().exists(bell.AWAKE)) is not bool(why_not)
