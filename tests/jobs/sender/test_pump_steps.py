@@ -27,10 +27,11 @@ from tests.support.servers import ValkeyServer
 
 
 def claims(count: int) -> list[Claim]:
+    """So many, each of which was claimed alone."""
     make_webhook("http://127.0.0.1:9/")
     for _ in range(count):
         publish()
-    return claim()
+    return [each for _ in range(count) for each in claim(places=1)]
 
 
 @contextmanager
