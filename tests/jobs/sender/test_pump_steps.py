@@ -35,9 +35,9 @@ def claims(count: int) -> list[Claim]:
 
 
 @contextmanager
-def a_pump(**changed: Any) -> Iterator[Pump]:
+def a_pump(places: int = 20, **changed: Any) -> Iterator[Pump]:
     """One that nobody drives: what it begins goes nowhere."""
-    with closing(Transport(address_guard.guard(settings()), max_in_flight=20)) as transport:
+    with closing(Transport(address_guard.guard(settings()), max_in_flight=places)) as transport:
         pump = Pump(
             settings=replace(settings(), **changed),
             engine=equip().engine,
@@ -112,6 +112,19 @@ def test_what_it_has_given_back_it_looks_for_at_once(app: Flask) -> None:
         pump._looks.at = inf
         pump._turn()
         assert pump._looks.at == inf
+
+
+def test_with_what_it_writes_it_claims_for_the_places_that_will_be_left(app: Flask) -> None:
+    del app
+    (first,) = claims(1)
+    for number in range(3):
+        publish(asset_id=number + 1)
+    with a_pump(places=3, worker_max_in_flight=3) as pump:
+        pump._recorder.add(ended(first))
+        pump._recorder._kept_since = 0.0  # for long enough
+        pump._flush(held=2)
+        pump._go_on(pump._desk.take_up(20))
+        assert (pump._flights.count, pump._recorder.is_empty) == (1, True)
 
 
 def test_what_it_knows_of_is_not_given_back_when_an_answer_was_lost(app: Flask) -> None:
