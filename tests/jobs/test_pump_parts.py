@@ -238,6 +238,24 @@ def test_results_are_written_once_there_are_two_hundred_or_some_have_waited_a_mo
     assert kept.is_due(in_flight=500)
 
 
+def test_what_a_batch_has_left_is_gathered_anew_from_when_it_was_begun(
+    writer: DatabaseWriter, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(recorder, "since_boot", clock.monotonic)
+    monkeypatch.setattr(recorder, "RESULTS_A_WRITE", 1)
+    kept = Recorder(writer, desk)
+    for each in claims(2):
+        kept.add(ended(each))
+    clock.now += 1
+    assert kept.write(None, beside=False)
+    seen = []
+    for later in (0.049, 0.002):
+        clock.now += later
+        seen.append(kept.is_due(in_flight=500))
+    assert seen == [False, True]
+
+
 def test_what_failed_together_is_spread_evenly() -> None:
     drawn = [recorder._jitter() for _ in range(2000)]
     for low, high in ((-1, -0.5), (-0.5, 0), (0, 0.5), (0.5, 1)):
