@@ -259,7 +259,7 @@ def test_what_a_pump_left_open_when_it_broke_is_nothing_to_the_next(receiver: Re
             wake=Wake(),
             is_stopping=fuse,
         ).run()
-    assert transport.in_flight == 0
+    assert (transport.in_flight, transport._sockets.is_watching) == (0, False)
     make_due()
     deliver_due()
     assert only_delivery().status == "delivered"

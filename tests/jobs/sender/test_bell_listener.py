@@ -129,6 +129,7 @@ def listening(heard: Bell) -> Iterator[BellListener]:
         yield listener
     finally:
         listener.end()
+        assert not equip().transport._sockets.is_watching
 
 
 def lose_the_subscription(listener: BellListener, redis: Redis) -> None:
@@ -141,6 +142,7 @@ def lose_the_subscription(listener: BellListener, redis: Redis) -> None:
         return listener.patience < inf
 
     assert until(is_lost)
+    assert not equip().transport._sockets.is_watching, "its number may be another file's by now"
 
 
 def asked_twice(listener: BellListener) -> list[bool]:
