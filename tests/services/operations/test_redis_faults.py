@@ -53,6 +53,7 @@ def test_a_replica_takes_no_changes(valkey: PrivateValkey) -> None:
     valkey.client().execute_command("REPLICAOF", "127.0.0.1", "1")
     fault, reason = fault_of(valkey.url)
     assert (fault, "read only replica" in reason) == (RedisFault.READ_ONLY, True)
+    assert not reason.endswith("."), "it stands in the middle of a sentence"
 
 
 def test_one_whose_memory_is_used_up(valkey: PrivateValkey) -> None:
