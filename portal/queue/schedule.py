@@ -122,7 +122,7 @@ def _read(redis: Redis, id_: bytes) -> PortalJob | None:
 
 
 def _add(redis: Redis, entry: Entry) -> None:
-    Scheduler(queue_name=entry.queue, connection=redis, job_class=PortalJob).schedule(
+    Scheduler(connection=redis, job_class=PortalJob).schedule(
         datetime.now(UTC),
         entry.job,
         interval=entry.interval,
