@@ -1,9 +1,11 @@
 """How a pump looks for what is due, and claims it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from functools import partial
 from time import monotonic
-from typing import Final
+from typing import Any, Final
+
+from sqlalchemy import Connection
 
 from jobs.pump.database_writer import DatabaseWriter
 from jobs.pump.desk import Desk, Done
@@ -66,10 +68,11 @@ class Looks:
         if own_reach.has_others:
             own_reach.connecting = self._flights.slow_ones()
         return partial(
-            dispatch_claim.claim,
+            _claim,
+            without=self._recorder.waits_for,
+            shut=frozenset(self._flights.shut),
             places=self._transport.free - held,
             kept=self._kept,
-            without={*self._recorder.waits_for, *self._flights.shut},
             is_alone=is_alone,
         )
 
@@ -82,3 +85,10 @@ class Looks:
         if claims == []:
             rest()
         return Done(claims or [], began)
+
+
+def _claim(
+    connection: Connection, *, without: Set[int], shut: Set[int], **room: Any
+) -> list[Claim]:
+    """`without`: a recorder, which claims with what it writes, knows better which results wait."""
+    return dispatch_claim.claim(connection, without=without | shut, **room)

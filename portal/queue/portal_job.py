@@ -167,7 +167,7 @@ def _own_fields(stored: Mapping[bytes | str, Any], left_out: list[str]) -> dict[
     if kept.get("origin", b"").decode() not in QUEUES:
         raise ValueError("it belongs to no queue of ours")
     meta = _readable_meta(kept.pop("meta", b""), left_out)
-    return kept | {"data": data} | ({"meta": meta} if meta else {})
+    return kept | {"data": data, "meta": meta}
 
 
 def _unpacked(data: bytes) -> bytes:

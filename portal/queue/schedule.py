@@ -67,15 +67,14 @@ def entry_of(settings: Settings, job: str) -> Entry:
     return {entry.job: entry for entry in table(settings)}[job]
 
 
-def ensure_schedule() -> bool:
-    """Repair the current application's schedule. False when Redis does not answer; never raises."""
+def ensure_schedule() -> None:
+    """Repair the current application's schedule, if Redis answers; never raises."""
     entries = table(current_app.extensions["settings"])
     repaired = bell().ask(lambda redis: reconcile(redis, entries))
     # What a stranger has put there is told of by `reconcile`, as a line may hold it.
     ours = [entry.id for entry in entries if entry.id in (repaired or ())]
     if ours:
         log.info("Repaired the schedule: %s.", ", ".join(ours))
-    return repaired is not None
 
 
 def reconcile(redis: Redis, entries: Iterable[Entry]) -> list[str]:
@@ -123,7 +122,7 @@ def _read(redis: Redis, id_: bytes) -> PortalJob | None:
 
 
 def _add(redis: Redis, entry: Entry) -> None:
-    Scheduler(queue_name=entry.queue, connection=redis, job_class=PortalJob).schedule(
+    Scheduler(connection=redis, job_class=PortalJob).schedule(
         datetime.now(UTC),
         entry.job,
         interval=entry.interval,

@@ -3,22 +3,23 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import OperationalError
 
 from jobs.deliver import equip
 
 
 @contextmanager
-def refused() -> Iterator[None]:
-    """The database takes nothing for a while."""
+def refused(engine: Engine | None = None) -> Iterator[None]:
+    """The database takes nothing for a while. `engine`: from whom; the pump's, if not said."""
+    asked = engine or equip().engine
 
     def refuse(_connection: Connection) -> None:
         raise OperationalError("COMMIT", {}, OSError("cut"), connection_invalidated=True)
 
-    event.listen(equip().engine, "commit", refuse)
+    event.listen(asked, "commit", refuse)
     yield
-    event.remove(equip().engine, "commit", refuse)
+    event.remove(asked, "commit", refuse)
 
 
 class Clock:

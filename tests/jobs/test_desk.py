@@ -3,12 +3,14 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 import pytest
 
 from jobs.pump.desk import Desk, Done
 from tests.support.processes import until
 
+SAID = ContextVar("said", default=0.0)
 LONG = 20.0  # seconds, however slow the machine is
 
 
@@ -35,10 +37,12 @@ def test_beside_the_sockets_works_only_who_may_and_is_asked_to(
 
     def work() -> float:
         doing.append(threading.current_thread())
-        return 7.0
+        return SAID.get()
 
     with a_desk(rung, works_beside=works_beside) as desk:
+        before = SAID.set(7.0)
         done = desk.give(work, note, beside=beside)
+        SAID.reset(before)
         is_elsewhere = works_beside and beside
         assert (done is None, desk.is_busy) == (is_elsewhere, is_elsewhere)
         assert is_elsewhere is rung.wait(LONG if is_elsewhere else 0)

@@ -17,8 +17,10 @@ from jobs.pump.duties import Duties
 from portal.extensions import db, settings
 from portal.lib.clock import utcnow
 from portal.models.deliveries import Lease
+from portal.models.operations import Process
 from portal.models.tasks import Task
 from portal.queue import bell, task_bell
+from portal.queue.names import DELIVERIES
 from portal.services.bulk_retry import task as bulk_retry_task
 from portal.services.bulk_retry.selection import Selection
 from portal.services.core import heartbeats, runs
@@ -59,6 +61,8 @@ def test_who_has_sent_something_gives_a_sign_of_it_with_its_duties(duties: Dutie
     assert not has_signed()
     do(duties)
     assert has_signed()
+    signed = [each.name for each in heartbeats.lives() if each.kind == heartbeats.PUMP]
+    assert signed == [heartbeats.own_name(heartbeats.PUMP)], "its goodbye takes it away"
 
 
 def test_duties_wait_for_their_time_and_for_what_the_database_is_at(
@@ -140,6 +144,18 @@ def test_what_a_process_held_that_is_over_is_due_again(duties: Duties) -> None:
     finally:
         shutil.rmtree(folder)
     assert (leases(), only_delivery().tries) == ([], 1)
+
+
+def test_what_a_process_holds_of_which_nobody_hears_is_due_again(duties: Duties) -> None:
+    lease(make_delivery(), 60, run=uuid4())
+    with writing() as current:
+        heartbeats.sign_own(current.connection(), heartbeats.worker_of(DELIVERIES))
+        current.execute(update(Process).values(steady_since=utcnow() - MINUTE))
+    seen = []
+    for _ in range(2):
+        do(duties)
+        seen.append((len(leases()), only_delivery().tries))
+    assert seen == [(1, 0), (0, 1)]
 
 
 def test_nothing_is_put_right_while_results_are_not_written(duties: Duties) -> None:

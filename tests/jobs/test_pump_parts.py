@@ -2,6 +2,7 @@
 
 from contextlib import closing, nullcontext
 from itertools import count
+from math import inf
 
 import pytest
 from sqlalchemy import Connection, event, select
@@ -79,6 +80,40 @@ def test_it_is_full_with_the_last_places_that_are_kept_for_webhooks_that_have_no
     assert full == [False, True, True]
 
 
+def test_a_claim_is_for_the_places_that_are_free_less_those_about_to_be_taken(
+    writer: DatabaseWriter, desk: Desk
+) -> None:
+    for _ in range(3):
+        make_webhook()
+    for number in range(8):
+        publish(asset_id=number + 1)
+    kept = Recorder(writer, desk)
+    with closing(Transport(address_guard.guard(settings()), max_in_flight=20)) as transport:
+        looks = looks_with(transport, 16, kept, writer, desk)
+        assert len(writer.write(looks.claiming(held=15)) or ()) == 3, "one for each"
+        assert len(writer.write(looks.claiming(held=3)) or ()) == 15, "two are kept for others"
+
+
+def test_a_webhook_whose_secret_does_not_open_is_left_alone_by_every_claim(
+    writer: DatabaseWriter, desk: Desk
+) -> None:
+    kept, transport = Recorder(writer, desk), equip().transport
+    flights = Flights(settings(), transport, kept)
+    looks = Looks(writer, desk, kept, flights, transport, 512)
+    closed, open_one = make_webhook(), make_webhook()
+    flights._shut[closed.id] = inf
+    publish()
+    done = looks.look(lambda: None)
+    assert done is not None
+    (first,) = done.claims or ()
+    publish()
+    kept.add(ended(first))
+    done = kept.write(looks.claiming(), beside=False)
+    assert done is not None
+    (second,) = done.claims or ()
+    assert {first.webhook.id, second.webhook.id} == {open_one.id}
+
+
 def test_nothing_is_claimed_while_results_wait_to_be_written(
     writer: DatabaseWriter, desk: Desk
 ) -> None:
@@ -99,10 +134,10 @@ def test_nothing_is_claimed_while_results_wait_to_be_written(
 @pytest.mark.parametrize(
     ("finds", "is_refused", "seconds", "pause"),
     [
-        (False, False, 0.001, looks_module.LOOK_EVERY),
+        (False, False, 0.001, 0.5),
         (False, False, 2.0, 100.0),
-        (True, False, 2.0, looks_module.LOOK_EVERY),
-        (False, True, 2.0, looks_module.LOOK_AGAIN),
+        (True, False, 2.0, 0.5),
+        (False, True, 2.0, 0.05),
     ],
 )
 def test_when_it_looks_again_follows_from_what_a_look_found_and_how_long_it_took(
@@ -201,6 +236,24 @@ def test_results_are_written_once_there_are_two_hundred_or_some_have_waited_a_mo
     assert not kept.is_due(in_flight=500)
     kept.add(many)
     assert kept.is_due(in_flight=500)
+
+
+def test_what_a_batch_has_left_is_gathered_anew_from_when_it_was_begun(
+    writer: DatabaseWriter, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(recorder, "since_boot", clock.monotonic)
+    monkeypatch.setattr(recorder, "RESULTS_A_WRITE", 1)
+    kept = Recorder(writer, desk)
+    for each in claims(2):
+        kept.add(ended(each))
+    clock.now += 1
+    assert kept.write(None, beside=False)
+    seen = []
+    for later in (0.049, 0.002):
+        clock.now += later
+        seen.append(kept.is_due(in_flight=500))
+    assert seen == [False, True]
 
 
 def test_what_failed_together_is_spread_evenly() -> None:

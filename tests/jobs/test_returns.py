@@ -3,7 +3,9 @@
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import Connection, event
 
+from jobs.deliver import equip
 from jobs.pump.database_writer import DatabaseWriter
 from jobs.pump.desk import Desk
 from jobs.pump.returns import Returns
@@ -79,3 +81,16 @@ def test_at_the_end_either_alone_is_given_back(
     returns.add([] if is_sent else [only])
     returns.finish([only] if is_sent else [], until=float("inf"))
     assert (leases(), len(attempts())) == ([], int(is_sent))
+
+
+def test_at_the_end_nothing_is_asked_of_the_database_for_nothing(
+    writer: DatabaseWriter, desk: Desk
+) -> None:
+    begun = list[Connection]()
+    note = begun.append
+    event.listen(equip().engine, "begin", note)
+    try:
+        Returns(writer, desk).finish([], until=float("inf"))
+    finally:
+        event.remove(equip().engine, "begin", note)
+    assert begun == []

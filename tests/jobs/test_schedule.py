@@ -15,6 +15,8 @@ from rq_scheduler import Scheduler
 from jobs.processes import scheduler as scheduler_module
 from jobs.processes.scheduler import RepairingScheduler
 from portal.config.settings import Settings, load_settings
+from portal.queue.bell import Bell
+from portal.queue.names import PRUNE
 from portal.queue.portal_job import PortalJob
 from portal.queue.schedule import ENTRIES, Entry, ensure_schedule, reconcile, table
 from tests.conftest import ENVIRONMENT
@@ -64,8 +66,8 @@ def is_right(redis: Redis) -> bool:
     job = PortalJob.fetch("sweep", connection=redis)
     return (
         ids(redis) == [b"sweep"]
-        and (job.func_name, job.origin, job.result_ttl, job.ttl)
-        == ("jobs.sweep.sweep", "deliveries", -1, None)
+        and (job.func_name, job.origin, job.result_ttl, job.ttl, job.timeout)
+        == ("jobs.sweep.sweep", "deliveries", -1, None, 60)
         and job.meta == {"interval": 2}
         and redis.ttl(SWEEP_KEY) == -1
     )
@@ -88,14 +90,18 @@ DAMAGES: dict[str, Callable[[Redis], object]] = {
     "job is gone": lambda redis: redis.delete(SWEEP_KEY),
     "entry is gone": lambda redis: redis.zrem(ENTRIES, "sweep"),
     "data cannot be read": lambda redis: redis.hset(SWEEP_KEY, "data", b"\x00garbage"),
+    "another job of ours": lambda redis: redis.hset(SWEEP_KEY, "data", PRUNE.encode()),
     "data is a stranger's pickle": lambda redis: redis.hset(SWEEP_KEY, "data", b"\x80\x04N."),
+    "it comes once": lambda redis: redis.hdel(SWEEP_KEY, "meta"),
+    "it comes more seldom": lambda redis: redis.hset(SWEEP_KEY, "meta", b'{"interval":3}'),
     "meta cannot be read": lambda redis: redis.hset(SWEEP_KEY, "meta", b"\xff\xff"),
     "status cannot be read": lambda redis: redis.hset(SWEEP_KEY, "status", "nonsense"),
     "dates cannot be read": lambda redis: redis.hset(SWEEP_KEY, "created_at", "yesterday"),
     "it would expire": lambda redis: redis.expire(SWEEP_KEY, 60),
+    "it would not wait long": lambda redis: redis.hset(SWEEP_KEY, "ttl", 60),
     "result would end it": lambda redis: redis.hset(SWEEP_KEY, "result_ttl", 0),
-    "written by a clock two hours ahead": lambda redis: redis.zadd(
-        ENTRIES, {"sweep": time.time() + 7200}
+    "written by a clock that is ahead": lambda redis: redis.zadd(
+        ENTRIES, {"sweep": time.time() + 2 * 2 + 30}
     ),
     "a callback was added": lambda redis: redis.hset(
         SWEEP_KEY, "success_callback_name", "os.abort"
@@ -117,6 +123,15 @@ def test_it_repairs(
     assert reconcile(redis, entries)
     assert is_right(redis)
     Scheduler(connection=redis, job_class=PortalJob).enqueue_jobs()
+    assert redis.lrange("rq:queue:deliveries", 0, -1) == [b"sweep"]
+    assert reconcile(redis, entries) == []
+
+
+def test_one_that_is_due_two_rounds_from_now_is_right(
+    redis: Redis, entries: tuple[Entry, ...]
+) -> None:
+    reconcile(redis, entries)
+    redis.zadd(ENTRIES, {"sweep": time.time() + 2 * 2 + 1})
     assert reconcile(redis, entries) == []
 
 
@@ -140,16 +155,22 @@ def test_a_duplicate_of_ours_and_another_programs_entry_go_with_a_line_in_the_lo
 
 
 def test_what_a_stranger_calls_an_entry_makes_no_line_of_its_own(
-    app: Flask, valkey_server: ValkeyServer, caplog: pytest.LogCaptureFixture
+    app: Flask,
+    valkey_server: ValkeyServer,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     caplog.set_level(logging.INFO, "portal.queue.schedule")
     redis, ours = valkey_server.client(), table(app.extensions["settings"])
     for _ in range(2):
         redis.zadd(ENTRIES, {"a\nERROR all is lost": 1.0})
-        assert ensure_schedule()
+        ensure_schedule()
     strange = "Took off the schedule what this portal did not put there: 'a\\nERROR all is lost'."
     repaired = f"Repaired the schedule: {', '.join(entry.id for entry in ours)}."
     assert caplog.messages == [strange, repaired, strange]
+    monkeypatch.setitem(app.extensions, "bell", Bell("unix:///nowhere/valkey.sock"))
+    ensure_schedule()
+    assert ["Redis wakes nobody" in each for each in caplog.messages[3:]] == [True]
 
 
 def test_a_changed_interval_takes_effect(redis: Redis, settings: Settings) -> None:
@@ -168,8 +189,14 @@ def test_the_entry_outlives_its_runs(redis: Redis, entries: tuple[Entry, ...]) -
     assert is_right(redis)
 
 
-def test_reservations_run_out_by_the_clock(redis: Redis, settings: Settings) -> None:
+def test_what_comes_by_the_clock_and_how_often(redis: Redis, settings: Settings) -> None:
     reconcile(redis, table(settings))
-    job = PortalJob.fetch("expire-reservations", connection=redis)
-    assert job.func_name == "jobs.reservations.expire_reservations"
-    assert (job.origin, job.meta) == ("background", {"interval": 60})
+    jobs = (PortalJob.fetch(each.decode(), connection=redis) for each in ids(redis))
+    found = {job.id: (job.func_name, job.origin, job.meta["interval"]) for job in jobs}
+    assert found == {
+        "sweep": ("jobs.sweep.sweep", "deliveries", 2),
+        "expire-reservations": ("jobs.reservations.expire_reservations", "background", 60),
+        "prune": ("jobs.retention.prune", "background", 3600),
+        "notices": ("jobs.notices.send_notices", "background", 60),
+        "alerts": ("jobs.alerts.look_for_alerts", "background", 60),
+    }

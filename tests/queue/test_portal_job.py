@@ -5,6 +5,7 @@ import logging
 import time
 import zlib
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from redis import Redis
 from rq import Queue
 from rq.exceptions import NoSuchJobError
+from rq.job import JobStatus
 
 from portal.queue.names import DELIVER_DUE, DELIVERIES, JOB_NAMES, SWEEP
 from portal.queue.portal_job import (
@@ -41,12 +43,29 @@ def stored(redis: Redis, **fields: Any) -> str:
 
 @pytest.mark.parametrize("name", JOB_NAMES)
 def test_a_job_of_ours_comes_back_as_it_was(redis: Redis, name: str) -> None:
-    meta = {"request_id": "4f2a", "interval": 2}
+    meta = {"request_id": "4f2a" * 8, "interval": 2}
     PortalJob.create(name, connection=redis, origin=DELIVERIES, id="one", meta=meta).save()
     assert zlib.decompress(redis.hget("rq:job:one", "data") or b"") == name.encode()
     job = PortalJob.fetch("one", connection=redis)
     assert (job.func_name, job.args, job.kwargs, job.instance) == (name, (), {}, None)
     assert (job.meta, job.left_out) == (meta, ())
+
+
+def test_what_rq_writes_into_a_job_of_ours_is_kept(redis: Redis) -> None:
+    job = PortalJob.create(SWEEP, connection=redis, origin=DELIVERIES, id="one", description="why")
+    job.timeout, job.ttl, job.result_ttl, job.failure_ttl = 1, 2, 3, 4
+    job.enqueue_at_front, job.worker_name, job.status = True, "w1", JobStatus.STARTED
+    moments = ("created_at", "enqueued_at", "started_at", "ended_at", "last_heartbeat")
+    for hour, name in enumerate(moments):
+        setattr(job, name, datetime(2026, 3, 1, hour, tzinfo=UTC))
+    job.save()
+    job.heartbeat(job.last_heartbeat, 60)
+    seen, gone = PortalJob.fetch_many(["one", "two"], connection=redis)
+    assert (gone, seen is None) == (None, False)
+    kept = ("timeout", "ttl", "result_ttl", "failure_ttl", "enqueue_at_front", "worker_name")
+    for name in (*kept, *moments, "_status", "origin", "description"):
+        assert getattr(seen, name) == getattr(job, name), name
+    assert PortalJob.fetch("one", connection=redis).left_out == ()
 
 
 def test_what_is_run_is_what_was_looked_at(redis: Redis) -> None:
@@ -93,6 +112,17 @@ def test_what_unfolds_is_not_unfolded_to_its_end(
     assert "it is too long" in caplog.text
 
 
+def test_what_stands_in_the_place_of_a_job_is_none(
+    redis: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    redis.rpush("rq:job:one", "a list")
+    with pytest.raises(NoSuchJobError):
+        PortalJob.fetch("one", connection=redis)
+    (line,) = caplog.messages
+    assert line.startswith("Left out job one, none of this portal's: ")
+    assert "WRONGTYPE" in line.upper() or "wrong kind of value" in line
+
+
 def test_an_id_that_no_job_has_is_no_job(redis: Redis, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(NoSuchJobError):
         PortalJob.fetch("a b\n" * 300, connection=redis)
@@ -106,21 +136,24 @@ def test_ids_that_are_no_text_are_taken_out_of_a_queue_and_the_others_stay(
     queue = Queue(DELIVERIES, connection=redis, job_class=PortalJob)
     kept = {queue.key: [b"one", b"two"], queue.intermediate_queue_key: [b"three"]}
     for key, ids in kept.items():
-        redis.rpush(key, b"\xff", *ids, b"\xff")
+        redis.rpush(key, b"\xff", *ids, b"\xff", b"x" * 300 + b"\xff")
     remove_odd_ids(queue)
     assert {key: redis.lrange(key, 0, -1) for key in kept} == kept
-    assert set(caplog.messages) == {"Left out a job with an odd id: b'\\xff'."}
+    odd = [r"b'\xff'", r"b'\xff'", f"b'{'x' * 80}'"]
+    assert caplog.messages == [f"Left out a job with an odd id: {each}." for each in odd * 2]
 
 
 def test_what_was_taken_and_is_being_run_is_not_queued_again(redis: Redis) -> None:
     queue = Queue(DELIVERIES, connection=redis, job_class=PortalJob)
     taken = queue.intermediate_queue
+    redis.rpush(queue.key, "other")
     for id_ in ("run", "left", "new"):
         redis.rpush(taken.key, id_)
         redis.set(taken.get_first_seen_key(id_), time.time() - (1 if id_ == "new" else 61))
     redis.zadd(queue.started_job_registry.key, {"run:1": time.time() + 600})
     put_back_untaken(queue)
-    assert redis.lrange(queue.key, 0, -1) == [b"left"]
+    assert redis.lrange(queue.key, 0, -1) == [b"other", b"left"]
+    assert not redis.exists(taken.get_first_seen_key("left"))
     assert redis.lrange(taken.key, 0, -1) == [b"run", b"new"]
 
 
@@ -143,6 +176,10 @@ def test_what_else_is_stored_with_one_of_ours_is_told_of_in_a_short_line(
     [
         {"queue_class_name": "os.system"},
         {"request_id": "a line\nof my own"},
+        {"request_id": "a" * 33},
+        {"request_id": ""},
+        {"request_id": 7},
+        {"interval": 0},
         {"interval": "2"},
         {"interval": True},
         {"interval": -1},
@@ -166,7 +203,12 @@ def test_meta_that_cannot_be_read_is_none(redis: Redis, meta: bytes) -> None:
 
 
 def test_nothing_else_can_be_written() -> None:
-    for value in (("os.system", None, (), {}), (SWEEP, None, ("an argument",), {})):
+    for value in (
+        ("os.system", None, (), {}),
+        (SWEEP, "an instance", (), {}),
+        (SWEEP, None, ("an argument",), {}),
+        (SWEEP, None, (), {"by": "name"}),
+    ):
         with pytest.raises(ValueError, match="not a job of ours"):
             PortalSerializer.dumps(value)
     with pytest.raises(ValueError, match="no such meta"):

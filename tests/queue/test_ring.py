@@ -18,7 +18,8 @@ from sqlalchemy import text
 from portal.base_app import create_base_app
 from portal.config.settings import load_settings
 from portal.extensions import db
-from portal.queue import bell, clients, names
+from portal.lib import request_id
+from portal.queue import bell, clients, names, task_bell
 from portal.queue.portal_job import PortalJob
 from tests.conftest import ENVIRONMENT
 from tests.support.database.rivals import at_once
@@ -70,10 +71,27 @@ def test_every_job_name_imports(name: str) -> None:
 
 def test_it_queues_a_pump_at_the_front_with_the_agreed_life(app: Flask, redis: Redis) -> None:
     redis.rpush("rq:queue:deliveries", "something-else")
+    asked = request_id.begin()
     bell.ring()
+    request_id.carry_on("")
     job = PortalJob.fetch(queued(redis)[0], connection=redis)
     assert (job.func_name, job.args, job.kwargs) == (names.DELIVER_DUE, (), {})
     assert (job.timeout, job.result_ttl, job.failure_ttl, job.ttl) == (86_400, 0, 86_400, 900)
+    assert 800 < redis.ttl(job.key) <= 900
+    assert job.meta == {"request_id": asked}
+
+
+def test_long_work_is_queued_behind_all_others_with_the_agreed_life(
+    app: Flask, redis: Redis
+) -> None:
+    redis.rpush("rq:queue:background", "other")
+    asked = request_id.begin()
+    task_bell.ring()
+    request_id.carry_on("")
+    other, own = Queue(names.BACKGROUND, connection=redis).get_job_ids()
+    job = PortalJob.fetch(own, connection=redis)
+    assert (other, job.func_name, job.meta) == ("other", names.RUN_TASKS, {"request_id": asked})
+    assert (job.timeout, job.result_ttl, job.failure_ttl, job.ttl) == (3600, 0, 86_400, 900)
     assert 800 < redis.ttl(job.key) <= 900
 
 

@@ -188,6 +188,8 @@ def test_a_header_that_may_not_be_sent_fails_at_once_without_a_request(
     deliver_due()
     assert receiver.received == []
     assert (only_delivery().status, only_delivery().reason) == ("failed", "bad_headers")
+    (attempt,) = attempts()
+    assert "Host" in db.session.get_one(AttemptBody, attempt.id).detail
 
 
 def test_a_secret_sealed_for_another_webhook_is_never_used(receiver: Receiver) -> None:
@@ -257,7 +259,7 @@ def test_what_a_pump_left_open_when_it_broke_is_nothing_to_the_next(receiver: Re
             wake=Wake(),
             is_stopping=fuse,
         ).run()
-    assert transport.in_flight == 0
+    assert (transport.in_flight, transport._sockets.is_watching) == (0, False)
     make_due()
     deliver_due()
     assert only_delivery().status == "delivered"

@@ -2,25 +2,32 @@
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
+import trustme
 from flask import Flask
-from sqlalchemy import delete, event, update
+from sqlalchemy import Connection, delete, event, update
 
+from jobs.pump import prober as prober_module
 from jobs.pump.prober import Prober, _door
 from portal.database.engine import database_now
+from portal.engine.http.bare_probe import Door
 from portal.engine.reach import LONG_PATIENCE, SHORT_PATIENCE
-from portal.extensions import db
+from portal.extensions import db, settings
 from portal.models.operations import Process, Reach
 from portal.models.webhooks import Webhook, WebhookKind
 from portal.services.core.unit_of_work import writing
 from portal.services.outbox import reach_rows
 from portal.services.outbox.reach import OwnReach
 from portal.services.outbox.reach_rows import Knock
+from portal.services.webhooks.inbox.address import inbox_url, opening
 from tests.engine.http.real_receivers.hostile import HostileServer, Visit
+from tests.jobs.outage import refused
 from tests.jobs.pump.delivery_clock import attempts
 from tests.services.dispatch.sending_machines import Machine, doubts
 from tests.support.factories import make_webhook
@@ -109,7 +116,9 @@ def test_it_benches_its_machine_and_takes_it_back(
     assert caplog.messages == ["m1 cannot reach receivers: it sends nothing until it can."]
     assert not prober._reach.takes(4711)
     prober.look(db.engine)
-    assert len(caplog.messages) == 1, "nothing has changed"
+    with refused(db.engine):
+        prober.look(db.engine)
+    assert len(caplog.messages) == 1, "nothing has changed, or it was not found out"
     with writing() as current:
         current.execute(update(Webhook).values(url=receiver.url))
     make_due()
@@ -120,8 +129,21 @@ def test_it_benches_its_machine_and_takes_it_back(
 
 
 def test_beside_the_pump_it_goes_round_by_itself_and_knocks_at_the_inbox_as_well(
-    prober: Prober, receiver: Receiver
+    prober: Prober,
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    """Whatever becomes of one round."""
+    take_turns, errors = reach_rows.take_turns, iter([RuntimeError("the lamp is broken")])
+
+    def fail_once(connection: Connection, machine: str) -> Sequence[Knock]:
+        for error in errors:
+            raise error
+        return take_turns(connection, machine)
+
+    monkeypatch.setattr(reach_rows, "take_turns", fail_once)
+    monkeypatch.setattr(prober_module, "LOOK_EVERY", 0.02)
     doubt(receiver.url)
     inbox = make_webhook("", kind="inbox").id
     doubt_these([inbox])
@@ -129,6 +151,8 @@ def test_beside_the_pump_it_goes_round_by_itself_and_knocks_at_the_inbox_as_well
     prober.begin()
     # Nothing listens at our own address in tests.
     assert until(lambda: [(each.webhook_id, each.pause) for each in doubts()] == [(inbox, 5)], 10)
+    assert caplog.messages == ["Nobody was knocked at."]
+    assert "the lamp is broken" in caplog.text
 
 
 def test_a_round_that_is_under_way_ends_before_it_is_closed(app: Flask) -> None:
@@ -151,10 +175,44 @@ def test_a_round_that_is_under_way_ends_before_it_is_closed(app: Flask) -> None:
         assert "prober" not in {each.name for each in threading.enumerate()}
 
 
-@pytest.mark.parametrize("kind", WebhookKind)
-def test_it_waits_longer_at_a_door_at_which_it_has_knocked_before(
-    app: Flask, kind: WebhookKind
-) -> None:
+def test_it_waits_longer_at_a_door_at_which_it_has_knocked_before(app: Flask) -> None:
     del app
-    knocks = (Knock(7, pause, uuid4(), kind, "http://x/") for pause in (0, 5))
-    assert [_door(each).patience for each in knocks] == [SHORT_PATIENCE, LONG_PATIENCE]
+    id_ = uuid4()
+    doors = [
+        _door(Knock(7, pause, id_, kind, "http://x/"))
+        for kind in (WebhookKind.HTTP, WebhookKind.INBOX)
+        for pause in (0, 5)
+    ]
+    own = inbox_url(id_)
+    assert doors == [
+        Door(7, "http://x/", None, SHORT_PATIENCE),
+        Door(7, "http://x/", None, LONG_PATIENCE),
+        Door(7, own, opening(), SHORT_PATIENCE),
+        Door(7, own, opening(), LONG_PATIENCE),
+    ]
+    assert opening()
+
+
+def test_nobody_is_knocked_at_while_the_database_takes_nothing_and_nothing_is_left_at_the_end(
+    app: Flask, receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = tmp_path / "authority.pem"
+    trustme.CA().cert_pem.write_to_path(bundle)
+    changed = replace(settings(), webhook_ca_bundle=str(bundle))
+    monkeypatch.setitem(app.extensions, "settings", changed)
+    for name in ("m1", "m2"):
+        Machine(name)
+    doubt(receiver.url)
+    prober = Prober(app, OwnReach("m1"))
+    prober.look(db.engine)
+    with refused(prober._engine):
+        prober.go_round()
+    assert (receiver.connections_seen, len(doubts())) == (0, 1)
+    prober.go_round()
+    assert doubts() == []
+    joined = Path(prober._probes._trust.ca_file)
+    assert bundle.read_text() in joined.read_text()
+    assert prober._engine.pool.checkedin() == 1  # type: ignore[attr-defined]
+    prober.close()
+    assert not joined.exists()
+    assert prober._engine.pool.checkedin() == 0  # type: ignore[attr-defined]

@@ -9,6 +9,7 @@ from redis import Redis
 from sqlalchemy import delete, event, update
 
 from jobs.deliver import deliver_due, equip
+from jobs.pump import pump
 from jobs.sweep import sweep
 from portal.database.engine import database_now
 from portal.engine.events.names import EventName
@@ -66,13 +67,22 @@ def unreached(other: Machine) -> Hook:
 
 
 def test_it_gives_back_and_rings_for_the_other_machine_until_that_has_it(
-    app: Flask, other: Machine, unreached: Hook, redis: Redis
+    app: Flask, other: Machine, unreached: Hook, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(pump, "LOOK_EVERY", 0.05)
+
+    def rung() -> int:
+        return bell.bell().count() or 0
+
     with running_sender(app):
         assert until(lambda: own_reach.leaves_some, 10)
         redis.flushall()  # who published it has rung as well
         assert until(lambda: DELIVER_DUE in queued(redis), 5)
         assert not redis.exists(bell.AWAKE)
+        redis.set(bell.AWAKE, "another pump")
+        before = rung()
+        assert until(lambda: rung() > before + 1, 5)
+        assert redis.getdel(bell.AWAKE) == b"another pump"
         assert [each.outcome for each in attempts()] == ["unreached"]
         assert (only_delivery().status, only_delivery().tries) == ("waiting", 0)
         assert [each.webhook_id for each in doubts()] == [unreached.id]

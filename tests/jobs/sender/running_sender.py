@@ -11,9 +11,9 @@ from jobs.stop_flag import stop
 
 
 @contextmanager
-def running_sender(app: Flask) -> Iterator[Sender]:
-    """It sends meanwhile, and is stopped at the end."""
-    sender = new_sender(app)
+def running_sender(app: Flask, sender: Sender | None = None) -> Iterator[Sender]:
+    """It sends meanwhile, and is stopped at the end. `sender`: another than a worker's own."""
+    sender = sender or new_sender(app)
     sender.start()
     try:
         yield sender

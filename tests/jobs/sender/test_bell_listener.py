@@ -88,6 +88,17 @@ def test_a_ring_is_told_once_and_silence_is_no_ring(app: Flask) -> None:
         listener.end()
 
 
+def test_whatever_rang_before_a_look_is_told_by_it(app: Flask) -> None:
+    del app
+    watch = bell.bell().watch()
+    assert watch is not None
+    for count in (1, 2, 3):
+        bell.bell().ring()
+        assert bell.bell().count() == count
+    assert [watch.has_rung() for _ in range(2)] == [True, False]
+    watch.close()
+
+
 def test_who_says_that_it_is_awake_says_so_again_in_time_and_who_sleeps_waits_for_the_bell(
     app: Flask,
 ) -> None:
@@ -118,6 +129,7 @@ def listening(heard: Bell) -> Iterator[BellListener]:
         yield listener
     finally:
         listener.end()
+        assert not equip().transport._sockets.is_watching
 
 
 def lose_the_subscription(listener: BellListener, redis: Redis) -> None:
@@ -130,6 +142,7 @@ def lose_the_subscription(listener: BellListener, redis: Redis) -> None:
         return listener.patience < inf
 
     assert until(is_lost)
+    assert not equip().transport._sockets.is_watching, "its number may be another file's by now"
 
 
 def asked_twice(listener: BellListener) -> list[bool]:

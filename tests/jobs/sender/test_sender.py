@@ -2,10 +2,9 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import pairwise
 
 import pytest
 from flask import Flask
@@ -18,7 +17,6 @@ from jobs.processes import shutdown, supervisor
 from jobs.pump import bell_listener, pump
 from jobs.pump import looks as looks_module
 from jobs.pump import sender as sender_module
-from jobs.pump.pump import Pump
 from jobs.stop_flag import stop
 from jobs.sweep import sweep
 from portal.extensions import db, settings
@@ -201,30 +199,6 @@ def test_an_error_of_ours_ends_one_pump_and_what_it_was_sending_goes_again(
             assert until(all_delivered, LONG)
     assert [each.outcome for each in attempts()] == ["interrupted", "delivered"]
     assert "the lamp is broken" in caplog.text
-
-
-def test_after_each_further_error_of_ours_it_rests_twice_as_long(
-    app: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sender_module, "FIRST_PAUSE", 0.2)
-    monkeypatch.setattr(sender_module, "LONGEST_PAUSE", 0.4)
-    begun: list[float] = []
-
-    def fail(_is_stopping: Callable[[], bool]) -> Pump:
-        begun.append(time.monotonic())
-        raise RuntimeError("the lamp is broken")
-
-    sender = sender_module.Sender(app, fail, equip().wake, equip().engine)
-    sender.start()
-    try:
-        assert until(lambda: len(begun) >= 4, LONG)
-    finally:
-        stop.set()
-        sender.join(20)
-        app.extensions.pop("sender")
-        stop.clear()
-    rests = [later - earlier for earlier, later in pairwise(begun)]
-    assert all(rest >= least for rest, least in zip(rests, (0.2, 0.4, 0.4), strict=False))
 
 
 @contextmanager

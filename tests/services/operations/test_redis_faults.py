@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from portal.queue.names import PROBE
 from portal.queue.redis_state import RedisFault, RedisState, RedisTrouble, read_state
 from tests.support.valkey import PrivateValkey
 
@@ -32,6 +33,7 @@ def test_of_one_that_takes_everything_all_is_told(valkey: PrivateValkey) -> None
     found, info = read_state(valkey.url), client.info()
     assert isinstance(found, RedisState)
     assert found.memory > 0
+    assert client.ttl(PROBE) != -1, "what was written to see that it can be stays for a moment"
     assert found == RedisState(
         version=info.get("valkey_version", info["redis_version"]),
         memory=found.memory,
@@ -51,6 +53,7 @@ def test_a_replica_takes_no_changes(valkey: PrivateValkey) -> None:
     valkey.client().execute_command("REPLICAOF", "127.0.0.1", "1")
     fault, reason = fault_of(valkey.url)
     assert (fault, "read only replica" in reason) == (RedisFault.READ_ONLY, True)
+    assert not reason.endswith("."), "it stands in the middle of a sentence"
 
 
 def test_one_whose_memory_is_used_up(valkey: PrivateValkey) -> None:

@@ -1,0 +1,157 @@
+"""What a pump asks of the transport for each claim, and what it says of those that never leave."""
+
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+
+from jobs.pump import flights as flights_module
+from jobs.pump.database_writer import DatabaseWriter
+from jobs.pump.desk import Desk
+from jobs.pump.flights import Flights
+from jobs.pump.recorder import Recorder
+from portal.engine.http import transport as transport_module
+from portal.engine.http.transport import Transport
+from portal.engine.reach import LONG_PATIENCE, SHORT_PATIENCE, WARY_PATIENCE
+from portal.engine.retry_policy import AttemptKind
+from portal.extensions import db, settings
+from portal.models.deliveries import AttemptBody
+from portal.services.core import heartbeats
+from portal.services.dispatch import address_guard
+from portal.services.dispatch.claim_types import Claim
+from portal.services.outbox.reach import Known, own_reach
+from portal.services.webhooks.inbox.address import opening
+from tests.jobs.outage import Clock
+from tests.jobs.pump.delivery_clock import attempts, claim, only_delivery
+from tests.services.webhooks.keys.other_keys import NEW_KEY, Keys
+from tests.support.factories import make_webhook, publish
+
+
+@pytest.fixture
+def transport(app: Flask) -> Iterator[Transport]:
+    """One that nobody drives: what is begun goes nowhere."""
+    del app
+    made = Transport(address_guard.guard(settings()), max_in_flight=32)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def kept(writer: DatabaseWriter, desk: Desk) -> Recorder:
+    return Recorder(writer, desk)
+
+
+@pytest.fixture
+def flights(transport: Transport, kept: Recorder) -> Flights:
+    return Flights(settings(), transport, kept)
+
+
+def claims_of(*urls: str, secret: str | None = None) -> list[Claim]:
+    for each in urls:
+        make_webhook(each, secret=secret)
+    publish()
+    return claim()
+
+
+def test_how_long_a_request_may_take_and_over_what_it_goes(
+    transport: Transport, flights: Flights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (usual,) = claims_of("http://127.0.0.1:9/")
+    test = usual._replace(kind=AttemptKind.TEST)
+    probe = usual._replace(webhook=usual.webhook._replace(throttled=True))
+    inbox = usual._replace(webhook=usual.webhook._replace(kind="inbox"))
+    others = frozenset({"m2"})
+    wary = Known(others, left=frozenset({usual.webhook.id + 1}))
+    for known, each in (
+        (Known(), usual),
+        (Known(), inbox),
+        (Known(others), test),
+        (Known(others), usual),
+        (Known(others), probe),
+        (wary, usual),
+    ):
+        monkeypatch.setattr(own_reach, "_known", known)
+        assert flights.start(each)
+    asked = [each.order for each in transport._busy.values() if each.order]
+    assert [(each.opens, each.is_fresh, each.patience) for each in asked] == [
+        (None, False, LONG_PATIENCE),
+        (opening(), False, LONG_PATIENCE),
+        (None, True, SHORT_PATIENCE),
+        (None, False, SHORT_PATIENCE),
+        (None, False, LONG_PATIENCE),
+        (None, True, WARY_PATIENCE),
+    ]
+    assert {each.timeout for each in asked} == {settings().webhook_timeout}
+    assert (flights.count, flights.tokens) == (6, {usual.token})
+
+
+@pytest.mark.parametrize(("is_in_trouble", "waiting"), [(True, 1), (False, 0)])
+def test_the_name_of_a_receiver_in_trouble_stands_behind_others(
+    transport: Transport, flights: Flights, is_in_trouble: bool, waiting: int
+) -> None:
+    for each in claims_of(*(f"http://n{number}.example.com/" for number in range(6))):
+        throttled = each.webhook._replace(throttled=is_in_trouble)
+        assert flights.start(each._replace(webhook=throttled))
+    assert transport._lookups.waiting == waiting
+
+
+def test_a_connect_is_slow_after_half_a_second(
+    flights: Flights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(transport_module, "monotonic", clock.monotonic)
+    early, late = claims_of("http://127.0.0.1:9/", "http://127.0.0.1:9/")
+    seen = []
+    for each in (early, late):
+        assert flights.start(each)
+        for later in (0.24, 0.24):
+            clock.now += later
+            seen.append(flights.slow_ones())
+    own, other = early.webhook.id, late.webhook.id
+    assert seen == [set(), set(), {own}, {own}]
+    clock.now += 0.1
+    assert flights.slow_ones() == {own, other}
+
+
+def test_a_webhook_whose_secret_does_not_open_is_left_alone_for_a_minute(
+    app: Flask,
+    flights: Flights,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(flights_module, "monotonic", clock.monotonic)
+    (closed,) = claims_of("http://127.0.0.1:9/", secret="the secret of it")
+    Keys(app, monkeypatch).become(NEW_KEY)
+    heartbeats.take_notes()
+    assert not flights.start(closed)
+    assert heartbeats.take_notes() == (heartbeats.CLOSED_SECRET,)
+    clock.now += 30
+    assert not flights.start(closed)
+    heartbeats.take_notes()
+    seen = []
+    for later in (30.0, 29.9, 0.2):
+        clock.now += later
+        seen.append((set(flights.shut), len(caplog.messages)))
+    own = {closed.webhook.id}
+    assert seen == [(own, 1), (own, 1), (set(), 1)]
+    assert not flights.start(closed)
+    heartbeats.take_notes()
+    said = f"Nothing is sent to webhook {closed.webhook.public_id} for a minute: "
+    assert [each.startswith(said) for each in caplog.messages] == [True, True]
+    assert flights.count == 0
+
+
+def test_what_cannot_be_signed_is_an_attempt_that_says_why(
+    flights: Flights, kept: Recorder, caplog: pytest.LogCaptureFixture
+) -> None:
+    (unsigned,) = claims_of("http://127.0.0.1:9/", secret="whsec_no base64")
+    assert flights.start(unsigned)
+    assert flights.count == 0
+    assert kept.write(None, beside=False)
+    (attempt,), delivery = attempts(), only_delivery()
+    why = db.session.get_one(AttemptBody, attempt.id).detail
+    assert (delivery.status, delivery.reason, attempt.outcome) == ("retrying", "internal", "failed")
+    assert why.startswith("A secret key that begins with whsec_ must be base64")
+    said = f"Delivery {delivery.public_id} cannot be signed: {why}"
+    assert [each for each in caplog.messages if "signed" in each] == [said]

@@ -1,0 +1,172 @@
+"""A sender whose pump fails, or whose database takes nothing, rests and begins anew."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+from itertools import pairwise
+
+import pytest
+from flask import Flask
+from sqlalchemy import Connection, event
+
+from jobs import turns as turns_module
+from jobs.deliver import equip
+from jobs.pump import sender as sender_module
+from jobs.pump.pump import Pump
+from jobs.pump.sender import Sender
+from jobs.stop_flag import stop
+from portal.lib.clock import utcnow
+from portal.queue import names
+from portal.services.core.runs import own_run
+from portal.services.outbox.reach import own_reach
+from tests.jobs.outage import Clock, refused
+from tests.jobs.pump.delivery_clock import leases
+from tests.jobs.sender.running_sender import running_sender
+from tests.support.deliveries import lease, make_delivery
+from tests.support.processes import until
+from tests.support.servers import ValkeyServer
+
+LONG = 10.0  # seconds that something may take, however slow the machine is
+IsStopping = Callable[[], bool]
+
+
+def sender_of(app: Flask, work: Callable[[IsStopping], Pump]) -> Sender:
+    return Sender(app, work, equip().wake, equip().engine)
+
+
+@contextmanager
+def tried() -> Iterator[list[None]]:
+    """How often the database was asked to take something."""
+    engine, found = equip().engine, list[None]()
+
+    def note(_connection: Connection) -> None:
+        found.append(None)
+
+    event.listen(engine, "begin", note)
+    try:
+        yield found
+    finally:
+        event.remove(engine, "begin", note)
+
+
+def test_after_each_further_error_of_ours_it_rests_twice_as_long(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender_module, "FIRST_PAUSE", 0.2)
+    monkeypatch.setattr(sender_module, "LONGEST_PAUSE", 0.4)
+    begun: list[float] = []
+
+    def fail(_is_stopping: IsStopping) -> Pump:
+        begun.append(time.monotonic())
+        raise RuntimeError("the lamp is broken")
+
+    with running_sender(app, sender_of(app, fail)):
+        assert until(lambda: len(begun) >= 4, LONG)
+    rests = [later - earlier for earlier, later in pairwise(begun)]
+    assert all(rest >= least for rest, least in zip(rests, (0.2, 0.4, 0.4), strict=False))
+
+
+def test_after_a_minute_that_went_well_it_rests_as_briefly_as_at_first_and_is_not_at_work_then(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    for module in (sender_module, turns_module):
+        monkeypatch.setattr(module, "monotonic", clock.monotonic)
+    monkeypatch.setattr(sender_module, "FIRST_PAUSE", 7200.0)
+    monkeypatch.setattr(sender_module, "LONGEST_PAUSE", 3600.0)
+    turns = iter([(60.1, 0.01), (59.9, 3600.0), (60.1, 3600.0)])
+    marks = list[float | None]()
+
+    def fail(is_stopping: IsStopping) -> Pump:
+        lasted, pause = next(turns)
+        monkeypatch.setattr(sender_module, "FIRST_PAUSE", pause)
+        before = sender.turns.last
+        clock.now += lasted
+        assert not is_stopping()
+        marks.extend([before, sender.turns.last])
+        raise RuntimeError("the lamp is broken")
+
+    sender = sender_of(app, fail)
+    with running_sender(app, sender):
+        assert until(lambda: len(marks) == 6 and sender.turns.last is None, LONG)
+    assert marks == pytest.approx([1000.0, 1060.1, 1060.1, 1120.0, 1120.0, 1180.1])
+    assert sender.turns.last is None
+
+
+def test_nothing_is_claimed_before_the_database_has_its_sign(app: Flask) -> None:
+    begun = list[None]()
+
+    def work(_is_stopping: IsStopping) -> Pump:
+        begun.append(None)
+        stop.wait()
+        raise RuntimeError("the lamp is broken")
+
+    with ExitStack() as outage, tried() as tries:
+        outage.enter_context(refused())
+        with running_sender(app, sender_of(app, work)) as sender:
+            assert until(lambda: len(tries) >= 2 and sender.turns.last is None, LONG), "it rests"
+            assert begun == []
+        begun.clear()  # who is told to stop waits for no database
+        with running_sender(app, sender_of(app, work)):
+            assert until(lambda: len(tries) >= 4, LONG)
+            outage.close()
+            assert until(lambda: len(begun) == 1, LONG)
+
+
+def test_what_a_pump_has_left_goes_again_as_soon_as_the_database_lets_it(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender_module, "FIRST_PAUSE", 0.01)
+    begun, outage = list[None](), ExitStack()
+
+    def work(_is_stopping: IsStopping) -> Pump:
+        begun.append(None)
+        if len(begun) == 1:
+            lease(make_delivery(), 3600, run=own_run())
+            outage.enter_context(refused())
+        else:
+            stop.wait()
+        raise RuntimeError("the lamp is broken")
+
+    with outage, running_sender(app, sender_of(app, work)) as sender, tried() as tries:
+        assert until(lambda: len(tries) >= 4 and sender.turns.last is None, LONG), "it rests"
+        assert (len(begun), len(leases())) == (1, 1)
+        outage.close()
+        assert until(lambda: len(begun) == 2, LONG)
+        (left,) = leases()
+        assert left.until <= utcnow() + timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(("leaves_some", "left"), [(True, [b"sweep"]), (False, [])])
+def test_sweeps_are_dropped_only_by_who_leaves_nothing_to_other_machines(
+    app: Flask,
+    valkey_server: ValkeyServer,
+    monkeypatch: pytest.MonkeyPatch,
+    leaves_some: bool,
+    left: list[bytes],
+) -> None:
+    """A sweep rings for what this machine leaves to others. After an hour RQ has its turn."""
+    begun, redis = list[None](), valkey_server.client()
+    queue = f"rq:queue:{names.DELIVERIES}"
+
+    def work(_is_stopping: IsStopping) -> Pump:
+        begun.append(None)
+        stop.wait()
+        raise RuntimeError("the lamp is broken")
+
+    monkeypatch.setattr(sender_module, "STEP", 0.01)
+    monkeypatch.setattr(own_reach, "leaves_some", leaves_some)
+    sender = sender_of(app, work)
+    redis.rpush(queue, names.SWEEP_ID)
+    sender.join(0)
+    sender.have_sent()  # nobody sends here
+    assert redis.lrange(queue, 0, -1) == [b"sweep"]
+    with running_sender(app, sender):
+        assert until(lambda: len(begun) == 1, LONG)
+        times = iter([0.0, 0.0, 3600.0, 3600.1])
+        monkeypatch.setattr(sender_module, "monotonic", lambda: next(times))
+        sender.have_sent()
+        assert list(times) == []
+        assert redis.lrange(queue, 0, -1) == left
+        monkeypatch.undo()
