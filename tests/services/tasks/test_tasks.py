@@ -101,7 +101,8 @@ def test_it_works_in_short_transactions_until_everything_is_done(app: Flask) -> 
     assert done.params["seen"] == list(range(60))
     assert counting.steps >= 3
     assert done.finished_at is not None
-    assert (done.lease_token, task_leases.claim()) == (None, None)
+    assert (done.lease_token, done.lease_until, done.run) == (None, None, None)
+    assert task_leases.claim() is None
 
 
 def test_it_rings_after_the_commit_and_the_job_ends_the_latch(redis: Redis) -> None:
@@ -207,7 +208,8 @@ def test_an_error_is_tried_again_later_and_given_up_after_five_turns(app: Flask)
 
 
 def test_what_begins_again_begins_at_once_with_nothing_of_what_was(redis: Redis) -> None:
-    task = start()
+    task, turn = start(), task_leases.claim()
+    assert turn is not None  # it ends while somebody is at it
     later = database_now(db.session.connection()) + timedelta(hours=1)
     with writing() as current:
         tasks.end(current, tasks.locked(current, task.public_id), NO_KIND, TaskState.FAILED, "Bad")
