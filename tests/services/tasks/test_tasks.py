@@ -191,7 +191,9 @@ def break_down(_number: int) -> None:
     raise ZeroDivisionError
 
 
-def test_an_error_is_tried_again_later_and_given_up_after_five_turns(app: Flask) -> None:
+def test_an_error_is_tried_again_later_and_given_up_after_five_turns(
+    app: Flask, caplog: pytest.LogCaptureFixture
+) -> None:
     task, counting = start(), Counting(break_down)
     waits = []
     for number in range(1, 6):
@@ -205,6 +207,12 @@ def test_an_error_is_tried_again_later_and_given_up_after_five_turns(app: Flask)
     counting.work()
     assert (counting.steps, counting.ended) == (task_leases.MOST_FAILURES, 1)
     assert (fresh(task).state, fresh(task).error) == (TaskState.FAILED, task_leases.GIVEN_UP)
+    told, it = [each for each in caplog.records if each.name == job.log.name], task.public_id
+    assert [each.getMessage() for each in told] == [
+        *[f"Task {it} (counting) failed; it is tried again."] * 5,
+        f"Gave up task {it} (counting).",
+    ]
+    assert [bool(each.exc_info) for each in told] == [True] * 5 + [False]
 
 
 def test_what_begins_again_begins_at_once_with_nothing_of_what_was(redis: Redis) -> None:
@@ -339,11 +347,3 @@ def test_a_refused_row_is_undone_alone(app: Flask) -> None:
         refusal = tasks.refusal_of(current, rename_and_refuse)
     assert refusal is not None
     assert (fresh(task).error, fresh(task).counts) == ("", {"kept": 1})
-
-
-def test_who_looks_whether_others_are_late_gives_them_their_time(app: Flask) -> None:
-    start()
-    minute = timedelta(minutes=1)
-    be_due(due_at=database_now(db.session.connection()) - minute)
-    assert not task_leases.has_overdue(2 * minute)
-    assert task_leases.has_overdue(minute / 2)

@@ -63,3 +63,11 @@ def test_with_each_step_it_is_kept_for_as_long_as_at_first(app: Flask) -> None:
         assert kept_until is not None
         margin = timedelta(seconds=settings().lease_margin)
         assert before + margin <= kept_until <= now() + margin
+
+
+def test_who_looks_whether_others_are_late_gives_them_their_time(app: Flask) -> None:
+    start()
+    minute = timedelta(minutes=1)
+    be_due(due_at=database_now(db.session.connection()) - minute)
+    assert not task_leases.has_overdue(2 * minute)
+    assert task_leases.has_overdue(minute / 2)
