@@ -68,6 +68,16 @@ def test_begun_a_moment_ago_it_is_not_done(app: Flask, name: str) -> None:
 
 
 @pytest.mark.usefixtures("app")
+def test_what_comes_early_is_done_and_what_comes_in_the_first_half_of_its_minute_is_not() -> None:
+    done = []
+    for seconds in (24, 36):
+        begin_duty("alerts", seconds)
+        look_for_alerts()
+        done.append(age("alerts") < 20)
+    assert done == [False, True]
+
+
+@pytest.mark.usefixtures("app")
 def test_nobody_waits_for_whoever_takes_it() -> None:
     if db.engine.dialect.name == "sqlite":
         pytest.skip("there everybody waits for everybody")
