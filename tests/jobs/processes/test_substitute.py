@@ -42,6 +42,8 @@ def running(app: Flask) -> Iterator[Substitute]:
         stop.set()
         beside.join(20)
         stop.clear()
+    assert at_work.acquire(timeout=10)  # it keeps nobody from working
+    at_work.release()
 
 
 def begin_task() -> None:
