@@ -3,6 +3,7 @@ password before all."""
 
 from dataclasses import replace
 from pathlib import Path
+from socket import SHUT_RDWR
 from ssl import PROTOCOL_TLS_SERVER, SSLContext
 
 import pytest
@@ -108,3 +109,10 @@ def test_a_sender_may_have_a_name_and_takes_leave_of_the_server(app: Flask) -> N
     number = dict(message.raw_items())["Message-ID"]  # as it came
     assert number.endswith("@example.org>"), number
     assert ended == [True]
+
+
+def test_what_a_server_has_taken_is_sent_although_it_hangs_up_at_the_good_bye(app: Flask) -> None:
+    with MailServer() as server:
+        server.odd_answers["QUIT"] = lambda talk: talk.connection.shutdown(SHUT_RDWR)
+        mailer.send(replace(settings(), smtp_url=server.url), ["a@example.com"], "x", "x")
+    assert len(server.messages) == 1
