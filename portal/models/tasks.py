@@ -112,4 +112,4 @@ class ImportMatch(Base):
     headings: Mapped[str] = mapped_column(String(64), primary_key=True)
     matches: Mapped[dict[str, Any]]
     words: Mapped[dict[str, Any]]
-    used_at: Mapped[datetime] = mapped_column(default=common_now, index=True)
+    used_at: Mapped[datetime] = mapped_column(index=True)

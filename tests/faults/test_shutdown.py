@@ -1,5 +1,10 @@
 """A worker that is told to stop gives back what it cannot finish, and it counts as nothing."""
 
+import os
+import signal
+import time
+from contextlib import suppress
+
 import pytest
 from sqlalchemy import select
 
@@ -38,6 +43,21 @@ def test_what_can_be_finished_is_finished_and_the_rest_goes_on(
     end_worker(portal, 12)
     assert settled(15)
     assert_ledger(receiver, accepted)
+    assert len(receiver.received) == accepted
+    assert all(each.attempts == each.tries == 1 for each in deliveries_to(receiver))
+
+
+def test_asked_a_second_time_it_still_finishes_what_it_has_begun(
+    portal: RunningPortal, receiver: Receiver
+) -> None:
+    accepted = burst(receiver, CAP, delay=3)
+    assert has_received(receiver, CAP)
+    pid = portal.kill(WORKER, signal.SIGTERM)
+    time.sleep(1.2)  # what comes sooner RQ takes for the same wish
+    with suppress(ProcessLookupError):  # it has ended, on a busy machine
+        os.kill(pid, signal.SIGTERM)
+    assert until(lambda: not is_alive(pid), 12)
+    assert settled(15)
     assert len(receiver.received) == accepted
     assert all(each.attempts == each.tries == 1 for each in deliveries_to(receiver))
 

@@ -14,6 +14,7 @@ from jobs.notices import send_notices
 from jobs.reservations import expire_reservations
 from jobs.retention import prune
 from jobs.sweep import sweep
+from jobs.tasks import run_tasks
 from portal.extensions import db
 from portal.models.operations import Process
 from portal.queue.names import BACKGROUND
@@ -67,6 +68,16 @@ def test_begun_a_moment_ago_it_is_not_done(app: Flask, name: str) -> None:
 
 
 @pytest.mark.usefixtures("app")
+def test_what_comes_early_is_done_and_what_comes_in_the_first_half_of_its_minute_is_not() -> None:
+    done = []
+    for seconds in (24, 36):
+        begin_duty("alerts", seconds)
+        look_for_alerts()
+        done.append(age("alerts") < 20)
+    assert done == [False, True]
+
+
+@pytest.mark.usefixtures("app")
 def test_nobody_waits_for_whoever_takes_it() -> None:
     if db.engine.dialect.name == "sqlite":
         pytest.skip("there everybody waits for everybody")
@@ -92,10 +103,12 @@ def test_two_threads_of_a_process_do_not_work_together(app: Flask) -> None:
         return thread
 
     with at_work:
-        thread = in_another_thread(look_for_alerts)
-        thread.join(0.3)
-        assert thread.is_alive()
+        threads = [in_another_thread(each) for each in (run_tasks, look_for_alerts)]
+        for thread in threads:
+            thread.join(0.2)
+        assert all(thread.is_alive() for thread in threads)
         assert heartbeats.age("alerts") is None
-    thread.join(10)
-    assert not thread.is_alive()
+    for thread in threads:
+        thread.join(10)
+    assert not any(thread.is_alive() for thread in threads)
     assert age("alerts") < 20

@@ -8,7 +8,7 @@ from typing import Final
 from portal.queue.names import BACKGROUND, DELIVERIES
 from portal.services.core import heartbeats
 from portal.services.core.heartbeats import worker_of
-from portal.services.operations.findings import last_sweep, lives_of
+from portal.services.operations.findings import lives_of
 from portal.services.operations.health import Facts
 
 
@@ -49,6 +49,3 @@ def _duty(facts: Facts, name: str, kinds: tuple[str, ...]) -> Duty:
     count = len(lives_of(facts, *kinds))
     state = DutyState.RUNNING if count else DutyState.SILENT if seen else DutyState.NEVER
     return Duty(name, state, count, max(seen, default=None))
-
-
-__all__ = ["Duty", "DutyState", "last_sweep", "read_duties"]

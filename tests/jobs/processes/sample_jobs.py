@@ -28,6 +28,21 @@ def until_stopped() -> None:
 
 
 @job
+def end_late() -> None:
+    """Work on for a while after the process was asked to stop."""
+    _write("started")
+    stop.wait(20)
+    time.sleep(1.5)  # longer than the farewell to Redis may take
+    _write("ended")
+
+
+@job
+def hang() -> None:
+    """Never come round."""
+    time.sleep(60)
+
+
+@job
 def fail() -> None:
     """Fail with words that a log can be searched for."""
     raise RuntimeError("the lamp is broken")

@@ -5,11 +5,18 @@ from typing import Final
 from portal.queue import names
 
 FOLDER: Final = "tests.jobs.processes.sample_jobs"
-SAMPLES: Final = tuple(f"{FOLDER}.{name}" for name in ("note", "until_stopped", "fail"))
+JOBS: Final = ("note", "until_stopped", "end_late", "hang", "fail")
+SAMPLES: Final = tuple(f"{FOLDER}.{name}" for name in JOBS)
 COMMAND: Final = ("-m", "tests.jobs.processes.sample_worker", "worker", names.DELIVERIES)
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """What `python -m jobs` does."""
     names.JOB_NAMES += SAMPLES  # type: ignore[misc]  # before anybody has read it
     from jobs.__main__ import main
 
+    main()
+
+
+if __name__ == "__main__":
     main()

@@ -62,6 +62,21 @@ def test_it_ends_when_it_is_asked_and_what_it_leaves_in_its_session_with_it() ->
     made.kill()
 
 
+def test_it_hears_nothing_of_what_is_typed_where_the_portal_was_started() -> None:
+    made = Child(Program("a", ["sh", "-c", "read line; echo heard: $line"], 0))
+    own, (reading, writing) = os.dup(0), os.pipe()
+    os.write(writing, b"secret\n")
+    os.dup2(reading, 0)
+    try:
+        made.start()
+    finally:
+        os.dup2(own, 0)
+        for each in (own, reading, writing):
+            os.close(each)
+    assert made.process is not None
+    assert made.process.communicate(timeout=10) == (b"heard:\n", None)
+
+
 def test_what_it_says_is_passed_on_line_by_line_whatever_it_says() -> None:
     heard: list[tuple[str, str]] = []
     reading, writing = os.pipe()

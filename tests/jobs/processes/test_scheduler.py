@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, text
 
-from tests.conftest import ENVIRONMENT
+from portal.database.engine import engine_options
+from tests.conftest import ENVIRONMENT, migrate_to_head
 from tests.support.processes import Process, until
 from tests.support.valkey import PrivateValkey
 
@@ -22,6 +24,29 @@ def scheduler(valkey: PrivateValkey, tmp_path: Path) -> Iterator[Process]:
     process = Process(tmp_path / "output.txt", arguments, ENVIRONMENT | places)
     yield process
     process.close()
+
+
+def signs(url: str) -> list[str]:
+    """Of which kinds a process has signed."""
+    engine = create_engine(url, **engine_options(url))
+    with engine.connect() as connection:
+        kinds = list(connection.execute(text("SELECT kind FROM processes")).scalars())
+    engine.dispose()
+    return kinds
+
+
+def test_who_ends_in_peace_is_missed_by_nobody(valkey: PrivateValkey, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/portal.sqlite"
+    migrate_to_head(url, tmp_path)
+    places = {"DATABASE_URL": url, "REDIS_URL": valkey.url, "INSTANCE_DIR": str(tmp_path)}
+    arguments = ("-m", "jobs", "scheduler")
+    process = Process(tmp_path / "output.txt", arguments, ENVIRONMENT | places)
+    try:
+        assert until(lambda: signs(url) == ["scheduler"])
+        assert process.stop() == 0
+    finally:
+        process.close()
+    assert signs(url) == []
 
 
 def test_it_queues_the_sweep_again_and_again(scheduler: Process, valkey: PrivateValkey) -> None:

@@ -42,6 +42,8 @@ def running(app: Flask) -> Iterator[Substitute]:
         stop.set()
         beside.join(20)
         stop.clear()
+    assert at_work.acquire(timeout=10)  # it keeps nobody from working
+    at_work.release()
 
 
 def begin_task() -> None:
@@ -102,6 +104,20 @@ def test_what_is_long_overdue_is_done(
         assert until(lambda: age("alerts") < 20, 15)
         assert until(lambda: bool(runs()), 10)
     assert [each.message for each in caplog.records if each.levelname == "ERROR"] == []
+
+
+def test_what_nobody_has_ever_done_is_done_at_last_and_the_sweep_is_not(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, less in (("LOOK_EVERY", 0.05), ("DUTIES_EVERY", 0), ("LATE", 0), ("LATE_SECONDS", 0)):
+        monkeypatch.setattr(substitute, name, less)
+    caplog.set_level("INFO", substitute.log.name)
+    duties = ("alerts", "expire-reservations", "notices", "prune")
+    said = {f"Started {name} without the schedule." for name in duties}
+    with running(app):
+        assert until(lambda: said <= set(caplog.messages), 20)
+    db.session.rollback()
+    assert sorted(each.kind for each in heartbeats.lives()) == sorted(duties)
 
 
 def test_what_the_schedule_starts_in_time_is_left_to_it(app: Flask) -> None:

@@ -92,6 +92,9 @@ def test_it_starts_everything_heals_ends_without_a_trace_and_starts_again(
     assert until(lambda: parts(children_of(portal.pid)) == ALL)
     assert status_of(port) < 500
 
+    for name in ("portal.sqlite", "up.lock", "keys.env", "valkey.log"):
+        assert (tmp_path / "instance" / name).stat().st_mode & 0o077 == 0, "for this user alone"
+
     for words in ("worker deliveries", "scheduler", "valkey-server"):
         os.kill(only(children_of(portal.pid), words), signal.SIGKILL)
         assert portal.says(f"{words.split('-')[0].split()[-1]} ended (code -9)"), words

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.processes.watchdog import MOST, Watchdog
+from jobs.processes.watchdog import MOST, TICK, Watchdog
 from jobs.turns import Turns
 from tests.conftest import ENVIRONMENT
 from tests.support.processes import Process
@@ -34,6 +34,7 @@ def turns() -> Turns:
 def test_it_waits_for_two_minutes_of_its_own_ticks(turns: Turns) -> None:
     dog = Watchdog([turns])
     turns.begin()
+    assert MOST * TICK == 120
     assert not any(dog.is_stuck() for _ in range(MOST))
     assert dog.is_stuck()
 

@@ -20,14 +20,13 @@ from sqlalchemy import create_engine, text
 
 from jobs.processes.plan import Plan, Program
 from jobs.processes.redis_wait import wait_for_redis
-from jobs.stop_flag import StopFlag
 from portal.base_app import create_base_app
 from portal.config.settings import load_settings
 from portal.database.engine import engine_options
 from portal.extensions import db
 from portal.queue import portal_job
 from portal.queue.clients import quick_client
-from portal.queue.names import DELIVERIES, JOB_NAMES, QUEUES
+from portal.queue.names import BACKGROUND, DELIVERIES, JOB_NAMES, QUEUES
 from portal.queue.portal_job import PortalJob
 from portal.services.core import vault
 from tests.conftest import ENVIRONMENT, migrate_to_head
@@ -51,6 +50,15 @@ def begin_late(watchdog):
     begin(watchdog)
 
 Watchdog.begin = begin_late
+main()
+"""
+
+# A worker whose watchdog looks more often.
+IMPATIENT = """
+from jobs.processes.watchdog import Watchdog
+from tests.jobs.processes.sample_worker import main
+
+Watchdog.__init__.__defaults__ = (0.1,)
 main()
 """
 
@@ -94,8 +102,8 @@ def _known_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(portal_job, "JOB_NAMES", (*JOB_NAMES, *SAMPLES))
 
 
-def enqueue(redis: Redis, name: str, **meta: str) -> None:
-    queue = Queue(DELIVERIES, connection=redis, job_class=PortalJob)
+def enqueue(redis: Redis, name: str, queue_name: str = DELIVERIES, **meta: str) -> None:
+    queue = Queue(queue_name, connection=redis, job_class=PortalJob)
     queue.enqueue_call(f"{FOLDER}.{name}", meta=meta)
 
 
@@ -152,6 +160,27 @@ def test_the_stop_reaches_a_running_job_and_who_sends_does_not_wait_for_its_end(
     assert worker.stop() == 0
     assert path.read_text() == "stopped"
     assert not has_row(database, worker.pid)  # there was time for a goodbye
+
+
+def test_who_works_in_the_background_ends_what_has_begun_before_it_leaves(
+    start: Start, valkey: PrivateValkey, database: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "note"
+    worker = start(*COMMAND[:-1], BACKGROUND)
+    enqueue(valkey.client(), "end_late", BACKGROUND)
+    assert until(lambda: path.exists() and path.read_text() == "started")
+    assert worker.stop() == 0
+    assert path.read_text() == "ended"
+    assert not has_row(database, worker.pid)  # there was time for a goodbye
+
+
+def test_a_job_that_hangs_ends_its_worker_which_says_where(
+    start: Start, valkey: PrivateValkey, tmp_path: Path
+) -> None:
+    worker = start("-c", IMPATIENT, *COMMAND[2:])
+    enqueue(valkey.client(), "hang")
+    assert worker.wait() == 1
+    assert " in hang" in worker.output.read_text()
 
 
 def test_a_failed_job_is_logged_once_with_its_cause_and_the_worker_goes_on(
@@ -309,17 +338,6 @@ def test_under_the_supervisor_it_survives_the_death_of_redis(
     enqueue(valkey.client(), "note")
     assert until((tmp_path / "note").exists, 15)
     assert supervisor.stop(signal.SIGTERM) == 0
-
-
-def test_the_stop_flag_is_set_until_cleared() -> None:
-    flag = StopFlag()
-    assert not flag.is_set()
-    flag.set()
-    assert flag.is_set()
-    assert flag.wait(0)
-    flag.clear()
-    assert not flag.is_set()
-    assert not flag.wait(0)
 
 
 def test_it_loads_nothing_that_those_alone_need_who_migrate(start: Start) -> None:

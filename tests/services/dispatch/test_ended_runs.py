@@ -142,6 +142,7 @@ def test_long_work_that_it_had_begun_goes_on_elsewhere_and_no_other_does(
         made = [tasks.start(current, SYSTEM, "counting", total=1).id for _ in range(2)]
     assert [turn and turn.task_id for turn in (task_leases.claim(), task_leases.claim())] == made
     assert not task_leases.has_due()
+    assert db.session.scalars(select(Task.run)).all() == [runs.own_run()] * 2
     with writing() as current:
         current.execute(update(Task).where(Task.id == made[0]).values(run=marked()))
     marked_since = []

@@ -1,5 +1,6 @@
 """Signs of life: whose they are, in which order they are told, and what is noted beside them."""
 
+import os
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -7,7 +8,7 @@ from threading import Event
 
 import pytest
 from flask import Flask
-from sqlalchemy import Engine, text, update
+from sqlalchemy import Engine, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from jobs.processes import heartbeat
@@ -15,6 +16,7 @@ from jobs.processes.heartbeat import Heartbeat
 from portal.extensions import settings
 from portal.models.operations import Process
 from portal.services.core import heartbeats
+from portal.services.core.runs import own_run
 from portal.services.core.unit_of_work import database_time, session, writing
 from portal.services.operations.database.pulse import Pulse, Surroundings
 from tests.services.operations.test_beat import on, somebody_else
@@ -51,6 +53,23 @@ def test_who_says_goodbye_takes_the_sign_of_its_sending_with_it() -> None:
     with writing() as current:
         heartbeats.say_goodbye(current.connection(), kind)
     assert [each.name for each in heartbeats.lives()] == ["another"]
+
+
+def test_each_sign_says_all_that_the_first_one_did() -> None:
+    def row() -> Process:
+        session().rollback()
+        return session().scalars(select(Process)).one()
+
+    heartbeats.record_own(heartbeats.WEB)
+    began = row().started_at
+    others = {"host": "elsewhere", "pid": 0, "trouble": "full: no room", "skew": 99.0, "run": None}
+    with writing() as current:
+        current.execute(update(Process).values(**others))
+    heartbeats.record_own(heartbeats.WEB)
+    own = row()
+    assert (own.host, own.pid, own.trouble) == (settings().machine, os.getpid(), None)
+    assert (own.run, own.started_at) == (own_run(), began)
+    assert abs(own.skew) < 5
 
 
 def test_the_age_is_that_of_the_latest_and_never_less_than_nothing() -> None:

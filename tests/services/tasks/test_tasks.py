@@ -100,7 +100,8 @@ def test_it_works_in_short_transactions_until_everything_is_done(app: Flask) -> 
     assert done.params["seen"] == list(range(60))
     assert counting.steps >= 3
     assert done.finished_at is not None
-    assert (done.lease_token, task_leases.claim()) == (None, None)
+    assert (done.lease_token, done.lease_until, done.run) == (None, None, None)
+    assert task_leases.claim() is None
 
 
 def test_it_rings_after_the_commit_and_the_job_ends_the_latch(redis: Redis) -> None:
@@ -180,7 +181,9 @@ def break_down(_number: int) -> None:
     raise ZeroDivisionError
 
 
-def test_an_error_is_tried_again_later_and_given_up_after_five_turns(app: Flask) -> None:
+def test_an_error_is_tried_again_later_and_given_up_after_five_turns(
+    app: Flask, caplog: pytest.LogCaptureFixture
+) -> None:
     task, counting = start(), Counting(break_down)
     waits = []
     for number in range(1, 6):
@@ -194,10 +197,17 @@ def test_an_error_is_tried_again_later_and_given_up_after_five_turns(app: Flask)
     counting.work()
     assert (counting.steps, counting.ended) == (task_leases.MOST_FAILURES, 1)
     assert (fresh(task).state, fresh(task).error) == (TaskState.FAILED, task_leases.GIVEN_UP)
+    told, it = [each for each in caplog.records if each.name == job.log.name], task.public_id
+    assert [each.getMessage() for each in told] == [
+        *[f"Task {it} (counting) failed; it is tried again."] * 5,
+        f"Gave up task {it} (counting).",
+    ]
+    assert [bool(each.exc_info) for each in told] == [True] * 5 + [False]
 
 
 def test_what_begins_again_begins_at_once_with_nothing_of_what_was(redis: Redis) -> None:
-    task = start()
+    task, turn = start(), task_leases.claim()
+    assert turn is not None  # it ends while somebody is at it
     later = database_now(db.session.connection()) + timedelta(hours=1)
     with writing() as current:
         tasks.end(current, tasks.locked(current, task.public_id), NO_KIND, TaskState.FAILED, "Bad")
@@ -327,11 +337,3 @@ def test_a_refused_row_is_undone_alone(app: Flask) -> None:
         refusal = tasks.refusal_of(current, rename_and_refuse)
     assert refusal is not None
     assert (fresh(task).error, fresh(task).counts) == ("", {"kept": 1})
-
-
-def test_who_looks_whether_others_are_late_gives_them_their_time(app: Flask) -> None:
-    start()
-    minute = timedelta(minutes=1)
-    be_due(due_at=database_now(db.session.connection()) - minute)
-    assert not task_leases.has_overdue(2 * minute)
-    assert task_leases.has_overdue(minute / 2)

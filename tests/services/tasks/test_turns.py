@@ -1,12 +1,20 @@
 """How long a worker is at one task, and at all of them."""
 
+from datetime import datetime, timedelta
 from itertools import count
 
 import pytest
 from flask import Flask
+from sqlalchemy import update
 
 from jobs import tasks as job
-from tests.services.tasks.test_tasks import Counting, fresh, start
+from portal.database.engine import database_now
+from portal.extensions import db, settings
+from portal.models.tasks import Task
+from portal.services.core.unit_of_work import writing
+from portal.services.tasks import leases as task_leases
+from portal.services.tasks import tasks
+from tests.services.tasks.test_tasks import Counting, be_due, fresh, start
 
 
 def test_a_turn_ends_with_the_time_of_the_worker(
@@ -16,3 +24,50 @@ def test_a_turn_ends_with_the_time_of_the_worker(
     monkeypatch.setattr(job, "monotonic", lambda: float(next(seconds)))
     counting.work(seconds=3.0)
     assert (counting.steps, fresh(task).lease_token) == (1, None)
+
+
+def test_a_transaction_takes_25_rows_at_most_and_one_however_long_it_has_to_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert tasks.SECONDS == 0.1  # for so long nobody else can write to SQLite
+    for seconds, many in ((3600.0, 25), (0.0, 1)):
+        monkeypatch.setattr(tasks, "SECONDS", seconds)
+        assert list(tasks.few(range(60))) == list(range(many))
+
+
+def test_the_turn_is_of_what_has_been_due_for_longest(app: Flask) -> None:
+    begun = [start(1) for _ in range(3)]
+    first = begun[1]
+    with writing() as current:
+        long_ago = first.due_at - timedelta(hours=1)
+        current.execute(update(Task).where(Task.id == first.id).values(due_at=long_ago))
+    turn = task_leases.claim()
+    assert turn is not None
+    assert turn.task_id == first.id
+
+
+def test_with_each_step_it_is_kept_for_as_long_as_at_first(app: Flask) -> None:
+    def now() -> datetime:
+        db.session.rollback()
+        return database_now(db.session.connection())
+
+    task, counting, before = start(60), Counting(), now()
+    turn = task_leases.claim()
+    assert turn is not None
+    for is_first in (True, False):
+        if not is_first:
+            be_due(lease_until=Task.created_at)
+            before = now()
+            assert task_leases.advance(turn, counting.kind)
+        kept_until = fresh(task).lease_until
+        assert kept_until is not None
+        margin = timedelta(seconds=settings().lease_margin)
+        assert before + margin <= kept_until <= now() + margin
+
+
+def test_who_looks_whether_others_are_late_gives_them_their_time(app: Flask) -> None:
+    start()
+    minute = timedelta(minutes=1)
+    be_due(due_at=database_now(db.session.connection()) - minute)
+    assert not task_leases.has_overdue(2 * minute)
+    assert task_leases.has_overdue(minute / 2)

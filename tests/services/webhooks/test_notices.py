@@ -13,7 +13,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import update
 
-from portal.extensions import db
+from portal.extensions import db, settings
 from portal.lib.clock import utcnow
 from portal.models.webhooks import Notice, OffReason, Webhook, WebhookState
 from portal.services.core import heartbeats
@@ -110,6 +110,15 @@ def test_turning_off_by_us_and_recovering_are_told_at_most_hourly(server: MailSe
         "“Sync” was turned off",
         "“Sync” works again",
     ]
+    told = [each.get_content().replace("\r\n", "\n") for each in server.messages]
+    page = f"{settings().base_url}/settings/webhooks/{hook.public_id}"
+    assert [told[0], told[2]] == [
+        "Deliveries to the webhook “Sync” keep failing. They are kept and retried.\n\n"
+        f"See why, and what to do:\n{page}\n",
+        "Deliveries to the webhook “Sync” arrive again.\n\n"
+        f"See what is left to be sent again:\n{page}\n",
+    ]
+    assert told[1].endswith(f"\n\nSee why, and how to turn it on again:\n{page}\n")
 
 
 @pytest.mark.parametrize(
@@ -209,21 +218,24 @@ def test_what_cannot_be_told_in_time_is_told_by_the_next_run(
     assert len(server.messages) == 3
 
 
+@pytest.mark.parametrize("was_told", [False, True])
 def test_a_mail_server_that_is_down_is_asked_again_later(
-    app: Flask, monkeypatch: pytest.MonkeyPatch
+    app: Flask, server: MailServer, monkeypatch: pytest.MonkeyPatch, was_told: bool
 ) -> None:
     make_user()
-    failing()
+    hook, here = failing(name="Sync"), app.extensions["settings"]
+    if was_told:
+        emails.send_due()
+        let_time_pass()
+        change(hook, state=WebhookState.OFF, off_reason=OffReason.FAILING)
     with MailServer() as gone:
-        url = gone.url
-    away = replace(app.extensions["settings"], smtp_url=url)
+        away = replace(here, smtp_url=gone.url)
     monkeypatch.setitem(app.extensions, "settings", away)
-    assert emails.send_due() == 0
+    assert [emails.send_due() for _ in range(2)] == [0, 0]
     assert heartbeats.age(heartbeats.MAIL_FAILED) is not None
-    with MailServer() as back:
-        here = replace(app.extensions["settings"], smtp_url=back.url)
-        monkeypatch.setitem(app.extensions, "settings", here)
-        assert emails.send_due() == 1
+    monkeypatch.setitem(app.extensions, "settings", here)
+    assert emails.send_due() == 1
+    assert subjects(server)[-1] == f"“Sync” {'was turned off' if was_told else 'needs attention'}"
 
 
 @pytest.mark.parametrize("word", ["QUIT", "RSET"])

@@ -1,5 +1,6 @@
 """Settings → System and `flask doctor`: the same facts, on a page and on a terminal."""
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -18,16 +19,18 @@ from portal.queue.names import BACKGROUND, DELIVERIES
 from portal.services.alerts import control
 from portal.services.core import heartbeats, vault
 from portal.services.core.heartbeats import worker_of
-from portal.services.core.unit_of_work import writing
+from portal.services.core.unit_of_work import database_time, writing
 from tests.conftest import ENVIRONMENT
 from tests.faults.support.machines import wrong_clock
 from tests.services.alerts.due_things import a_run_is_missing
 from tests.support.database.duties import begin_duty
 from tests.support.deliveries import change, make_delivery
 from tests.support.factories import make_asset
+from tests.support.pages import Pages
 from tests.web.signed_in import visit
 
 pytestmark = pytest.mark.both_databases
+DUTY_NAMES = ("Showing pages", "Sending deliveries", "Background work", "Starting what")
 ALL = (heartbeats.WEB, worker_of(DELIVERIES), worker_of(BACKGROUND), heartbeats.SCHEDULER)
 
 
@@ -57,6 +60,57 @@ def test_it_says_what_is_missing_and_what_to_do(app: Flask) -> None:
     assert "Start “flask worker deliveries”" in page.main
     assert "All systems running." not in page.main
     assert "Never started" in page.main
+
+
+def signed(kind: str, name: str, minutes: int) -> None:
+    """The last sign of this process was so long ago; it has a number of its own."""
+    with writing() as current:
+        heartbeats.sign(current.connection(), kind, name)
+        at = database_time(current) - timedelta(minutes=minutes)
+        number = ord(name[0])
+        wanted = update(Process).where(Process.name == name)
+        current.execute(wanted.values(seen_at=at, pid=number))
+
+
+def lately(text: str) -> str:
+    """Without how long a slow machine took since."""
+    return re.sub(r"just now|\d seconds? ago", "lately", text)
+
+
+def duties(pages: Pages) -> list[list[str]]:
+    rows = pages.get("/settings/system").rows()[: len(DUTY_NAMES)]
+    return [[lately(each) for each in row] for row in rows]
+
+
+def test_page_and_doctor_say_of_each_duty_how_many_do_it_or_since_when_nobody_does(
+    app: Flask,
+) -> None:
+    sender = worker_of(DELIVERIES)
+    for kind, name, minutes in (
+        *((heartbeats.WEB, "a", 0), (heartbeats.WEB, "b", 0), (heartbeats.WEB, "c", 9)),
+        # A sender signs for itself and for what it sends; either is enough.
+        *((heartbeats.PUMP, "d of it", 30), (sender, "d", 0), (sender, "e", 5)),
+        *((worker_of(BACKGROUND), "f", 50), (worker_of(BACKGROUND), "g", 20)),
+    ):
+        signed(kind, name, minutes)
+    pages = visit(app)
+    assert duties(pages) == [
+        ["Showing pages", "Running", "2", "lately"],
+        ["Sending deliveries", "Running", "1", "lately"],
+        ["Background work", "Not responding", "0", "20 minutes ago"],
+        ["Starting what is scheduled", "Never started", "0", "Never"],
+    ]
+    said = app.test_cli_runner().invoke(args=["doctor"]).output.splitlines()
+    lines = [lately(each) for each in said if each.startswith(DUTY_NAMES)]
+    assert [each.split("  ", 1)[1].strip() for each in lines] == [
+        "running (2 processes), last lately",
+        "running, last lately",
+        "not responding, last 20 minutes ago",
+        "never started",
+    ]
+    signed(sender, "d", 5)
+    signed(heartbeats.PUMP, "d of it", 0)
+    assert duties(pages)[1] == ["Sending deliveries", "Running", "1", "lately"]
 
 
 def test_it_names_the_networks_and_ports_that_were_closed(
