@@ -141,6 +141,14 @@ def test_from_an_asset_or_a_webhook_one_goes_on_there(support: Pages, app: Flask
     assert f"/deliveries/{other}?" in beside(page, "next")
 
 
+def test_below_a_prefix_its_list_is_known_as_well(support: Pages) -> None:
+    asset = make_asset(asset_tag="CAM-1")
+    made = make_delivery(asset_id=asset, asset_tag="CAM-1")
+    where = f"/portal/assets/{asset}/deliveries"
+    page = support.get(f"/deliveries/{made}?list={where}", base_url="http://localhost/portal")
+    assert back(page) == ("Deliveries of CAM-1", f"{where}#delivery-{made}")
+
+
 def test_an_address_that_was_typed_over_shows_the_delivery_alone(support: Pages) -> None:
     older, made = make_delivery(), make_delivery()
     for query in ("?status=nonsense", "?code=9", "?list=//evil.example.com", "?list=/nowhere"):
