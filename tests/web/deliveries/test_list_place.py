@@ -141,6 +141,15 @@ def test_from_an_asset_or_a_webhook_one_goes_on_there(support: Pages, app: Flask
     assert f"/deliveries/{other}?" in beside(page, "next")
 
 
+@pytest.mark.parametrize(("name", "words"), [("H" * 60, "H" * 60), ("H" * 61, f"{'H' * 60}…")])
+def test_the_filters_of_its_list_are_told_in_a_few_words(
+    support: Pages, name: str, words: str
+) -> None:
+    hook = make_webhook(name=name)
+    page = support.get(f"/deliveries/{make_delivery(hook)}?webhook={hook.public_id}")
+    assert back(page)[0] == words
+
+
 def test_below_a_prefix_its_list_is_known_as_well(support: Pages) -> None:
     asset = make_asset(asset_tag="CAM-1")
     made = make_delivery(asset_id=asset, asset_tag="CAM-1")
