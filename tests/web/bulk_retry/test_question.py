@@ -41,12 +41,17 @@ def ask(pages: Pages, query: str) -> Page:
 
 
 def test_while_all_sending_is_stopped_the_question_comes_again_and_says_so(support: Pages) -> None:
-    (made,) = some(1, make_webhook())
-    page = ask(support, f"delivery={made}")
+    hook = make_webhook()
+    (made,), (arrived,) = some(1, hook), some(1, hook, status="delivered")
+    page = ask(support, f"delivery={made}&delivery={arrived}")
     switch.stop(make_user().actor)
-    page = support.submit(page.form())
-    assert (page.status, page.path) == (400, f"/deliveries/retry?delivery={made}")
+    told, page = page, support.submit(page.form(), again="y")
+    assert (page.status, page.path) == (400, told.path)
     assert page.errors == [REFUSED.removesuffix(".")]
+    assert (
+        (page.h1, page.form().fields["again"]) == (told.h1, ["y"]) == ("Retry 1 delivery?", ["y"])
+    )
+    assert "1 arrived already. The receiver may act twice" in page.main
 
 
 def test_each_reason_for_leaving_some_out_is_named_the_most_frequent_first(support: Pages) -> None:
