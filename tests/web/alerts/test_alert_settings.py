@@ -119,7 +119,7 @@ def test_or_it_marks_them_as_sent_and_tells_nobody(app: Flask) -> None:
     assert [alert.is_sent for alert in ledger()] == [False]
     assert "Marked as already sent: 1 overdue" in pages.get(PATH).main
     (form,) = [form for form in page.forms if form.buttons == ["Send 1 alert"]]
-    assert "This has been decided already." in pages.submit(form).main
+    assert pages.submit(form).flashes == [("danger", "This has been decided already.")]
     work()
     assert fired() == []
 
