@@ -35,7 +35,11 @@ from tests.support.database.empty_database import empty_out, keep_empty_copy
 from tests.support.database.memory_folder import memory_folder
 from tests.support.factories import CHEAP, cheap_hash
 from tests.support.golden.expected_file import Golden
+from tests.support.lint.template_values import Absent
 from tests.support.servers import PostgresServer, ValkeyServer
+
+# A page says nothing where its template was not given what it prints: here that is an error.
+Flask.jinja_options = {"undefined": Absent}
 
 # The portal brings its own SQLite: a second one on the same file would lose the locks of the first.
 sys.modules["sqlite3"] = None  # type: ignore[assignment]  # whoever imports it now fails

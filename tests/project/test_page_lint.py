@@ -1,6 +1,8 @@
 """The linter of pages finds what it is there for."""
 
 import pytest
+from flask import Flask, render_template_string
+from jinja2 import UndefinedError
 
 from tests.support.lint.page_lint import lint
 
@@ -73,3 +75,27 @@ def test_it_leaves_what_others_wrote_as_it_is() -> None:
 def test_it_wants_the_heading_in_the_title() -> None:
     page = GOOD.replace("<title>Webhooks", "<title>Something")
     assert any("does not start with the h1" in fault for fault in lint(page.format("")))
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        *(
+            "{{ name }}",
+            "{% if name %}A{% endif %}",
+            "{{ name or 'A' }}",
+            "{% if name == 1 %}A{% endif %}",
+        ),
+        *("{% for each in name %}A{% endfor %}", "{{ name|length }}", "{{ name.part }}"),
+    ],
+)
+def test_a_template_that_is_not_given_what_it_asks_for_is_wrong(template: str) -> None:
+    with Flask(__name__).app_context(), pytest.raises(UndefinedError):
+        render_template_string(template)
+
+
+def test_it_may_ask_whether_something_is_there() -> None:
+    asks = "{{ name|default('') }}{{ 'B' if name is defined }}{{ thing.name or '' }}"
+    macro = "{% macro box() %}{{ caller() if caller else 'C' }}{% endmacro %}{{ box() }}"
+    with Flask(__name__).app_context():
+        assert render_template_string(asks + macro, thing={}) == "C"

@@ -9,7 +9,8 @@ SAID = [
     ("<h2>Held <small>3</small></h2>", "## Held 3"),
     ('<p>See <a href="/a?b=1">the log</a>, now</p>', "See [the log](/a?b=1), now"),
     ('<a href="/a" aria-current="page">All</a>', "[All](/a) (here)"),
-    ('<p><span class="tag tag-danger">Failed</span>twice</p>', "<Failed> twice"),
+    ('<p><span class="tag tag-danger">Failed</span>twice</p>', "<Failed !!> twice"),
+    ('<p><span class="tag tag-neutral">Held</span></p>', "<Held>"),
     ('<div class="notice notice-warning"><p>Look</p></div>', "! Look"),
     ("<dl><dt>URL</dt><dd>https://a.example</dd></dl>", "URL: https://a.example"),
     ("<ul><li>One<ul><li>Two</li></ul></li></ul>", "- One\n  - Two"),
@@ -21,16 +22,19 @@ SAID = [
         "Table: T\n| A | b |",
     ),
     ('<form method="post" action="/x"><button>Go</button></form>', "[ Go ] → POST /x"),
+    ('<p><button class="btn btn-danger">Delete</button></p>', "[!! Delete ]"),
+    ('<p><a class="btn btn-danger" href="/x">Delete</a></p>', "[!! Delete](/x)"),
     ('<p id="h" class="hint">Why</p>', "hint: Why"),
     ('<input aria-label="Tick" type="checkbox" checked>', "[x] Tick"),
 ]
 ASKED = [
     ('<input id="a" value="v">', "Name: “v”"),
-    ('<textarea id="a">v</textarea>', "Name: “v”"),
+    ('<textarea id="a" rows="3">v</textarea>', "Name: “v” {rows 3}"),
     (
-        '<input id="a" spellcheck="false" maxlength="9">',
-        "Name: “” {maxlength 9, spellcheck false}",
+        '<input id="a" type="url" spellcheck="false" maxlength="9" class="width-short">',
+        "Name: “” {type url, maxlength 9, spellcheck false, short}",
     ),
+    ('<input id="a" type="file" accept=".csv">', "Name: a file {accept .csv}"),
     ('<input id="a" type="checkbox">', "[ ] Name"),
     ('<input id="a" type="radio" checked>', "(o) Name"),
     (

@@ -101,6 +101,13 @@ class Page:
         return [item.text for node in summaries for item in node.find_all("li")]
 
     @property
+    def flashes(self) -> list[tuple[str, str]]:
+        """What is told of what was just done: its tone, and the words."""
+        (place,) = [n for n in self.root.walk() if n.get("class") == "flashes"]
+        told = place.find_all("p")
+        return [(node.get("class").rpartition("notice-")[2], node.text) for node in told]
+
+    @property
     def location(self) -> str:
         """Where a redirect that was not followed leads to."""
         return _path(self.response.headers.get("Location", ""))

@@ -41,12 +41,8 @@ class ActionForm(AddingForm):
         """Fill the choices; `subject` is what the address names besides the asset."""
         if "staff_id" in self:
             self["staff_id"].choices = [SelectChoice("", "Choose a person"), *_people()]
-        else:
-            del self.new_person
         if "location_id" in self:
             self["location_id"].choices = [SelectChoice("", self.no_location), *_places()]
-        else:
-            del self.new_location
 
     no_location: ClassVar[str] = "Where it was"
 

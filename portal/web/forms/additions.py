@@ -121,7 +121,13 @@ def new_person() -> "FormField[NewPerson]":
 
 
 class AddingForm(PortalForm):
-    """A form with such parts."""
+    """A form with such parts, each only beside the choice that gets what is added."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for each in ADDITIONS:
+            if each.part in self and each.choice not in self:
+                del self[each.part]
 
     def addition_of(self, choice: str) -> Addition | None:
         """What can be added to this choice."""

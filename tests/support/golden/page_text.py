@@ -2,8 +2,8 @@
 
 # Helpdesk                                   a heading
 [Edit](/settings/webhooks/…/edit)            a link and where it leads
-[ Turn off ] → POST /settings/webhooks/…/off a button and what it sends
-<Needs attention>                            the tag of a status
+[ Turn off ] → POST /settings/webhooks/…/off a button and what it sends; [!! Delete ] in red
+<Needs attention !>                          the tag of a status, and its tone
 Webhook name: “Helpdesk” {maxlength 100}     a field, what stands in it, what browsers are told
   hint: For example: Sync to ERP
 [x] Asset created                            a box that is ticked, (o) a choice that is made
@@ -53,8 +53,9 @@ class _Writer:
 
     def write(self, node: Node) -> None:
         """One element."""
-        if "tag" in node.get("class").split():
-            self.line += f" <{node.text}> "
+        classes = node.get("class").split()
+        if "tag" in classes:
+            self.line += f" <{' '.join([node.text, *_tones(classes, 'tag')])}> "
         elif writer := WRITERS.get(node.tag):
             writer(self, node)
         elif node.tag in IN_A_LINE:
@@ -66,8 +67,7 @@ class _Writer:
         """What begins and ends a line."""
         self.end_line()
         classes = node.get("class").split()
-        tones = [sign for tone, sign in TONES.items() if f"notice-{tone}" in classes]
-        if tones:
+        if tones := _tones(classes, "notice"):
             self.start = f"{tones[0]} "
         if "hint" in classes or "field-error" in classes:
             self.inside(node, "hint: " if "hint" in classes else "")
@@ -117,12 +117,14 @@ def _heading(writer: _Writer, node: Node) -> None:
 
 def _link(writer: _Writer, node: Node) -> None:
     here = " (here)" if node.has("aria-current") else ""
-    writer.line += f"[{writer.said(node)}]({node.get('href')}){here}"
+    sign = "".join(f"{each} " for each in _tones(node.get("class").split(), "btn"))
+    writer.line += f"[{sign}{writer.said(node)}]({node.get('href')}){here}"
 
 
 def _button(writer: _Writer, node: Node) -> None:
     if words := writer.said(node):
-        writer.line += f" [ {words} ] "
+        sign = "".join(_tones(node.get("class").split(), "btn"))
+        writer.line += f" [{sign} {words} ] "
 
 
 def _navigation(writer: _Writer, node: Node) -> None:
@@ -222,7 +224,12 @@ def _code(writer: _Writer, node: Node) -> None:
 
 
 CONTROLS: Final = ("input", "select", "textarea")
-AIDS: Final = ("maxlength", "inputmode", "autocomplete", "spellcheck", "autocapitalize")
+AIDS: Final = (
+    *("type", "rows", "accept", "multiple", "min", "max", "step", "placeholder", "pattern"),
+    *("maxlength", "inputmode", "autocomplete", "spellcheck", "autocapitalize"),
+)
+USUAL: Final = frozenset({"type text", "type file"})
+WIDTH: Final = "width-"
 WRITERS: Final[Mapping[str, Callable[[_Writer, Node], None]]] = {
     **dict.fromkeys(HEADINGS, _heading),
     **dict.fromkeys(CONTROLS, _control),
@@ -244,6 +251,11 @@ WRITERS: Final[Mapping[str, Callable[[_Writer, Node], None]]] = {
     "table": _table,
     "ul": _list,
 }
+
+
+def _tones(classes: list[str], kind: str) -> list[str]:
+    """The sign of its tone, of those that have one."""
+    return [sign for tone, sign in TONES.items() if f"{kind}-{tone}" in classes]
 
 
 def _is_unseen(node: Node) -> bool:
@@ -284,12 +296,16 @@ def _filled_in(control: Node, label: str) -> str:
     if control.tag == "select":
         return f"{label}: {_choice(control)}"
     value = control.text if control.tag == "textarea" else control.get("value")
-    return f"{label}: “{value}”{_aids(control)}" if kind != "file" else f"{label}: a file"
+    typed = "a file" if kind == "file" else f"“{value}”"
+    return f"{label}: {typed}{_aids(control)}"
 
 
 def _aids(control: Node) -> str:
-    """What browsers are told of what is typed there."""
-    told = [f"{name} {control.get(name)}" for name in AIDS if control.has(name)]
+    """What browsers are told of what is typed there, and how wide it stands."""
+    told = [f"{name} {control.get(name)}".strip() for name in AIDS if control.has(name)]
+    classes = control.get("class").split()
+    told += [css.removeprefix(WIDTH) for css in classes if css.startswith(WIDTH)]
+    told = [each for each in told if each not in USUAL]
     return f" {{{', '.join(told)}}}" if told else ""
 
 

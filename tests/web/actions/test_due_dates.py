@@ -109,6 +109,10 @@ def test_a_page_that_stood_open_over_night_means_what_it_says(app: Flask) -> Non
                 "there is no 31 February 2030"
             ],
         ),
+        (
+            {"due": "other", "due_at": "0001-01-01T00:00"},
+            ["Enter the time when it is due back as date and time, such as 2026-05-03 09:00"],
+        ),
         ({"due_at": "2031-01-01T09:00"}, ["Choose “On a date…” above for this date, or clear it"]),
     ],
 )
@@ -116,7 +120,7 @@ def test_one_time_is_said_in_one_way(
     app: Flask, values: dict[str, str | None], errors: list[str]
 ) -> None:
     asset_id, maria = make_asset(), make_staff()
-    pages = visit(app)
+    pages = visit(app, time_zone=VIENNA)
     form = pages.get(f"/assets/{asset_id}/check-out").form()
     page = pages.submit(form, "Lend", staff_id=maria, **values)
     assert (page.status, page.errors) == (400, errors)

@@ -161,14 +161,25 @@ def test_a_form_asks_only_for_what_its_choices_lack(app: Flask) -> None:
         assert [kind for kind, words in ADD.items() if words in buttons] == parts
 
 
-def test_what_a_form_has_no_choice_for_is_not_added(app: Flask) -> None:
+@pytest.mark.parametrize(
+    ("slug", "typed"),
+    [
+        ("report-lost", {"description": "Left in a train"}),
+        ("schedule-maintenance", {"title": "Clean it", "due_on": "2030-01-01"}),
+    ],
+)
+def test_what_a_form_has_no_choice_for_is_not_added(
+    app: Flask, slug: str, typed: dict[str, str]
+) -> None:
     asset_id = make_asset()
     pages = visit(app)
     person = {"new_person-name": "Jonas", "new_person-email": "jonas@example.com"}
-    form = pages.get(f"/assets/{asset_id}/report-lost").form()
+    form = pages.get(f"/assets/{asset_id}/{slug}").form()
     parts = {**person, "new_location-name": "Attic"}
-    page = pages.submit(form, description="Left in a train", **parts)
-    assert (page.status, page.path) == (200, f"/assets/{asset_id}")
+    page = pages.submit(form, **typed, **parts)
+    assert (page.status, page.errors) == (200, [])
+    assert page.path.startswith(f"/assets/{asset_id}")
+    assert slug not in page.path
     assert (how_many(Staff), how_many(Location)) == (0, 0)
 
 

@@ -108,7 +108,8 @@ def test_a_date_that_does_not_exist_is_not_called_badly_written(app: Flask) -> N
 def test_it_says_everything_that_is_to_be_changed_and_keeps_what_was_typed(app: Flask) -> None:
     make_asset("Lamp", serial_number="S-1")
     pages = visit(app)
-    page = add(pages, asset_tag="no spaces", purchase_cost="a lot", purchase_date="yesterday")
+    bought = {"purchase_cost": "a lot", "purchase_date": "yesterday", "warranty_months": "24"}
+    page = add(pages, asset_tag="no spaces", **bought)
     assert page.status == 400
     assert page.title.startswith("Error: ")
     assert page.errors == [
@@ -118,9 +119,8 @@ def test_it_says_everything_that_is_to_be_changed_and_keeps_what_was_typed(app: 
         "Enter the purchase cost in digits, such as 1250.00",
     ]
     assert page.form().fields["purchase_cost"] == ["a lot"]
-    page = pages.submit(
-        page.form(), name="X", asset_tag="", purchase_cost="", purchase_date="", serial_number="s-1"
-    )
+    blank = dict.fromkeys(("asset_tag", *bought), "")
+    page = pages.submit(page.form(), name="X", serial_number="s-1", **blank)
     assert page.errors == ["AST-00001 already has this serial number"]
 
 

@@ -75,9 +75,10 @@ def test_every_tab_says_where_it_stands_and_what_it_needs(app: Flask) -> None:
         assert "“Battery check” was due on " in page.main
         assert page.links("Decide") == [f"/assets/{asset_id}/reservations"]
         assert page.links("Edit") == [f"/assets/{asset_id}/edit"]
-    page = pages.get(f"/assets/{asset_id}/reservations")
-    assert "Ben Novak" in page.main
-    assert page.links("Decide") == []  # one is there already
+    for query in ("", "?list=/assets?q=lamp"):
+        page = pages.get(f"/assets/{asset_id}/reservations{query}")
+        assert "Ben Novak" in page.main
+        assert page.links("Decide") == []  # one is there already
 
 
 @pytest.mark.parametrize(("days", "is_late"), [(0, False), (1, True)])

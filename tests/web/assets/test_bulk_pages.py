@@ -1,13 +1,18 @@
 """Bulk actions as people do them: choose in the list, look, confirm once, follow."""
 
+from datetime import date
+from decimal import Decimal
+
 import pytest
 from flask import Flask
 
 from jobs import tasks as job
 from portal.lib.paging import PAGE_SIZE
+from portal.models.planning import Maintenance
 from portal.services.actions import assignments, bulk
 from portal.services.core.permissions import SYSTEM
 from portal.services.task_kinds import KINDS
+from tests.services.core.keyset_walk import every
 from tests.support.factories import make_asset, make_staff
 from tests.web.signed_in import visit
 
@@ -54,6 +59,17 @@ def test_each_action_has_its_form(app: Flask) -> None:
         assert "It can." in page.main
     page = pages.get("/assets/bulk?action=check_in&ids=1")
     assert "Nothing would be done" in page.main
+
+
+def test_maintenance_of_several_is_planned_as_it_was_typed(app: Flask) -> None:
+    make_asset("Lamp")
+    make_asset("Chair")
+    pages = visit(app)
+    form = pages.get("/assets/bulk?action=schedule_maintenance&ids=1&ids=2").form("/assets/bulk")
+    pages.submit(form, title="Clean it", due_on="03.05.2099", estimated_cost="40,50")
+    job.work(KINDS)
+    found = [(each.due_on, each.estimated_cost) for each in every(Maintenance)]
+    assert found == [(date(2099, 5, 3), Decimal("40.50"))] * 2
 
 
 def test_all_that_match_are_chosen_over_all_pages(app: Flask) -> None:

@@ -111,11 +111,14 @@ def test_a_place_is_named_while_the_asset_can_be_found_there(
 
 
 def test_what_is_disposed_of_says_to_whom_it_went_and_when(app: Flask) -> None:
-    for recipient, to in (("", ""), ("Second Life", " to Second Life")):
+    for values, words in (
+        (DisposalValues(method="sold", proceeds=Decimal(9)), "Sold"),
+        (DisposalValues(method="donated", recipient="Second Life"), "Donated to Second Life"),
+        (DisposalValues(method="written_off"), "Written off"),
+    ):
         asset_id = make_asset()
-        values = DisposalValues(method="sold", recipient=recipient, proceeds=Decimal(9))
         incidents.liquidate(SYSTEM, asset_id, values)
-        assert f"Sold{to} on {day(0)}. Only its notes can be changed." in page_of(app, asset_id)
+        assert f"{words} on {day(0)}. Only its notes can be changed." in page_of(app, asset_id)
 
 
 def test_it_tells_of_the_incident_that_made_it_what_it_is(app: Flask) -> None:

@@ -119,7 +119,7 @@ def test_progress_what_did_not_arrive_and_the_report(support: Pages) -> None:
     assert [row[2:] for row in page.rows()] == [["Failed", "Server error (500)"]]
     stop = page.form(f"{page.path}/stop")
     page = support.submit(stop)
-    assert " Stopped. " in page.text
+    assert page.flashes == [("success", "Stopped.")]
     assert "stopped this after 2 of 3. What was not sent is as before." in page.main
     lines = report(support, page.path)
     assert [line[1] for line in lines] == [
@@ -131,8 +131,8 @@ def test_progress_what_did_not_arrive_and_the_report(support: Pages) -> None:
     assert lines[1][8] == "'=ERP"
     news = support.client.get(f"{page.path}/live").get_json()
     assert (news["stop"], "stopped this" in news["announce"]) == (True, True)
-    page = support.submit(stop)
-    assert ("nothing left to stop" in page.text, " Stopped. " in page.text) == (True, False)
+    ((tone, words),) = support.submit(stop).flashes
+    assert (tone, "nothing left to stop" in words) == ("info", True)
 
 
 def test_a_bulk_retry_of_which_some_failed_is_not_green(support: Pages) -> None:

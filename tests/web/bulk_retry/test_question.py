@@ -41,12 +41,17 @@ def ask(pages: Pages, query: str) -> Page:
 
 
 def test_while_all_sending_is_stopped_the_question_comes_again_and_says_so(support: Pages) -> None:
-    (made,) = some(1, make_webhook())
-    page = ask(support, f"delivery={made}")
+    hook = make_webhook()
+    (made,), (arrived,) = some(1, hook), some(1, hook, status="delivered")
+    page = ask(support, f"delivery={made}&delivery={arrived}")
     switch.stop(make_user().actor)
-    page = support.submit(page.form())
-    assert (page.status, page.path) == (400, f"/deliveries/retry?delivery={made}")
+    told, page = page, support.submit(page.form(), again="y")
+    assert (page.status, page.path) == (400, told.path)
     assert page.errors == [REFUSED.removesuffix(".")]
+    assert (
+        (page.h1, page.form().fields["again"]) == (told.h1, ["y"]) == ("Retry 1 delivery?", ["y"])
+    )
+    assert "1 arrived already. The receiver may act twice" in page.main
 
 
 def test_each_reason_for_leaving_some_out_is_named_the_most_frequent_first(support: Pages) -> None:
@@ -110,18 +115,18 @@ def test_a_count_that_ended_early_says_at_least(
     assert ask(support, "all=1").h1 == "Retry at least 3 deliveries?"
 
 
-@pytest.mark.parametrize("is_typed_over", [False, True])
+@pytest.mark.parametrize("typed_over", ["", "x", "\u00b2", "9" * 19])
 def test_what_comes_after_the_question_was_asked_is_not_meant(
-    support: Pages, is_typed_over: bool
+    support: Pages, typed_over: str
 ) -> None:
     hook = make_webhook()
     (made,) = some(1, hook)
     form = ask(support, "all=1&status=failed").form()
     (later,) = some(1, hook)
-    typed: dict[str, Any] = {"newest": "x"} if is_typed_over else {}
+    typed: dict[str, Any] = {"newest": typed_over} if typed_over else {}
     support.submit(form, **typed)
     work()
-    assert handed([made, later]) == ([made, later] if is_typed_over else [made])
+    assert handed([made, later]) == ([made, later] if typed_over else [made])
 
 
 def test_one_that_has_just_begun_is_told_only_where_it_may_want_the_same(support: Pages) -> None:

@@ -112,9 +112,12 @@ def test_the_way_back_leads_to_the_page_of_the_list(support: Pages) -> None:
     shown = support.get(next(each for each in second.links() if str(last) in each))
     again = support.get(back(shown)[1].split("#")[0])
     assert again.path.split("#")[0] == second.path
-    stepped = support.get(beside(shown, "prev"))
-    here = ids()[-2]
-    assert f"delivery-{here}" in support.get(back(stepped)[1]).html
+    # The one before the first of a page stands on another one.
+    first, before = ids()[-3], ids()[-4]
+    stepped = support.get(next(each for each in second.links() if str(first) in each))
+    stepped = support.get(beside(stepped, "prev"))
+    assert stepped.path.startswith(f"/deliveries/{before}")
+    assert f"delivery-{before}" in support.get(back(stepped)[1].split("#")[0]).html
     newest = support.get(f"/deliveries/{ids()[3]}")
     assert back(newest) == ("Deliveries", f"/deliveries#delivery-{ids()[3]}")
 
@@ -136,6 +139,23 @@ def test_from_an_asset_or_a_webhook_one_goes_on_there(support: Pages, app: Flask
     page = support.get(next(each for each in page.links() if f"/deliveries/{newer}" in each))
     assert back(page)[0] == "Helpdesk"
     assert f"/deliveries/{other}?" in beside(page, "next")
+
+
+@pytest.mark.parametrize(("name", "words"), [("H" * 60, "H" * 60), ("H" * 61, f"{'H' * 60}…")])
+def test_the_filters_of_its_list_are_told_in_a_few_words(
+    support: Pages, name: str, words: str
+) -> None:
+    hook = make_webhook(name=name)
+    page = support.get(f"/deliveries/{make_delivery(hook)}?webhook={hook.public_id}")
+    assert back(page)[0] == words
+
+
+def test_below_a_prefix_its_list_is_known_as_well(support: Pages) -> None:
+    asset = make_asset(asset_tag="CAM-1")
+    made = make_delivery(asset_id=asset, asset_tag="CAM-1")
+    where = f"/portal/assets/{asset}/deliveries"
+    page = support.get(f"/deliveries/{made}?list={where}", base_url="http://localhost/portal")
+    assert back(page) == ("Deliveries of CAM-1", f"{where}#delivery-{made}")
 
 
 def test_an_address_that_was_typed_over_shows_the_delivery_alone(support: Pages) -> None:

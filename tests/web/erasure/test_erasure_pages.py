@@ -2,7 +2,7 @@
 
 import pytest
 from flask import Flask
-from sqlalchemy import delete, select, update
+from sqlalchemy import Executable, delete, select, update
 
 from portal.models.assignments import Staff
 from portal.models.people import Role, User
@@ -129,11 +129,16 @@ def test_oneself_and_the_last_administrator_are_told_why_not(app: Flask) -> None
     assert "Only another administrator can erase you." in page.main
 
 
-def test_one_that_ended_before_its_time_continues(app: Flask) -> None:
+@pytest.mark.parametrize(
+    "what_became_of_it", [update(Task).values(state=TaskState.FAILED), delete(Task)]
+)
+def test_one_that_ended_before_its_time_continues(
+    app: Flask, what_became_of_it: Executable
+) -> None:
     pages, (_, path) = enter(app, make_user()), maria()
     pages.submit(pages.get(f"{path}/erase").form(), typed="maria@example.com")
     with writing() as current:
-        current.execute(update(Task).values(state=TaskState.FAILED))
+        current.execute(what_became_of_it)
     page = pages.get(f"{path}/erase")
     assert "The erasure has not finished" in page.main
     warned = pages.get("/settings/system").main

@@ -122,10 +122,13 @@ def test_the_number_is_that_of_the_list_whatever_page_is_open_or_was_hidden(app:
 
 def test_of_those_hidden_one_after_the_other_the_latest_twenty_stay_away(app: Flask) -> None:
     since = utcnow() - timedelta(minutes=10)
-    first, *_ = [make_webhook(failures_in_row=5, failing_since=since) for _ in range(20)]
+    names = [f"Receiver {n:02}" for n in range(20)]  # they stand there by them
+    first, *_ = [make_webhook(name=n, failures_in_row=5, failing_since=since) for n in names]
     pages = visit(app)
     assert banner(hide(pages, pages.get("/assets"))) == ""
-    change(make_webhook(), failures_in_row=5, failing_since=utcnow() - timedelta(minutes=9))
+    change(
+        make_webhook(name="Sync"), failures_in_row=5, failing_since=utcnow() - timedelta(minutes=9)
+    )
     assert banner(hide(pages, pages.get("/assets"))).startswith("21 webhooks need attention")
     change(first, failures_in_row=0, failing_since=None)
     assert banner(pages.get("/assets")) == ""
@@ -140,7 +143,10 @@ def test_what_is_sent_by_hand_hides_nothing_and_leads_nowhere_else(app: Flask) -
     failing()
     pages = visit(app)
     pages.get("/assets")
-    marks = {"marks": "made/up " * 200, "back": "https://evil.example.com/"}
-    page = pages.post("/banners/hide", marks)
+    marks, others = (" ".join(f"made/up/{n}" for n in some) for some in (range(20), range(20, 40)))
+    page = pages.post("/banners/hide", {"marks": marks, "back": "https://evil.example.com/"})
     assert page.path == "/"
     assert WORDS in banner(pages.get("/assets"))
+    hide(pages, pages.get("/assets"))
+    pages.post("/banners/hide", {"marks": others})  # nor does it push out what was hidden
+    assert banner(pages.get("/assets")) == ""

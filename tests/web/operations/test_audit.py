@@ -115,6 +115,10 @@ def test_it_is_narrowed_by_who_what_and_when(app: Flask) -> None:
     assert len(found(since=str(today - timedelta(days=1)))) == 3
     assert found(since=str(tomorrow)) == []
     assert [row[3] for row in pages.get(f"{AUDIT}?target=7&kind=webhook").rows()] == ["Sync"]
+    for target, thing in (("7", "Sync"), ("nothing", "nothing")):
+        page = pages.get(f"{AUDIT}?target={target}&kind=webhook")
+        assert page.links("Only: ") == [f"{AUDIT}?kind=webhook"]
+        assert f"Only: {thing}" in page.main
 
 
 def test_filters_in_force_can_be_cleared_and_nothing_found_says_so(app: Flask) -> None:

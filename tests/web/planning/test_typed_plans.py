@@ -53,7 +53,7 @@ def told(app: Flask, step: str, **typed: str) -> dict[str, Any]:
             },
         ),
         (
-            {},
+            {"repeat_every_days": " ", "supplier": " ", "estimated_cost": "\u200b", "note": " "},
             {
                 "type": "preventive",
                 "repeat_every_days": None,
@@ -102,3 +102,10 @@ def test_a_reservation_is_told_as_it_was_typed(app: Flask, purpose: str) -> None
         "purpose": purpose,
     }
     assert data == data | facts
+
+
+def test_a_line_of_spaces_is_no_day(app: Flask) -> None:
+    pages = visit(app)
+    form = pages.get(f"/assets/{make_asset()}/schedule-maintenance").form()
+    page = pages.submit(form, title="Battery check", due_on=" ")
+    assert (page.status, page.errors) == (400, ["Enter the day on which it is due"])

@@ -127,6 +127,14 @@ def test_what_happened_meanwhile_has_to_be_looked_at_first(pages: Pages) -> None
     assert statuses() == ["waiting", "stopped"]
 
 
+def test_whoever_has_seen_no_number_of_ours_has_seen_nothing(pages: Pages) -> None:
+    hook = off_with(1)
+    page = pages.get(held_for(hook))
+    for typed in ("x", "\u00b2", "9" * 5000):
+        told = decide(pages, page, newest=typed, count=typed, rest="discard")
+        assert (told.status, statuses()) == (400, ["held"]), typed[:9]
+
+
 def test_what_was_being_sent_when_it_was_turned_off_has_to_be_looked_at_too(pages: Pages) -> None:
     """It is older than what is on the list: it became held when it did not arrive."""
     hook = make_webhook()

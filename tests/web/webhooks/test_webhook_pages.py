@@ -335,9 +335,9 @@ def test_after_a_fix_what_waits_is_offered_and_goes_within_a_minute(app: Flask) 
     form = page.form(f"{path}/send-waiting")
     assert form.buttons == ["Send the 3 that wait now"]
     page = support.submit(form)
-    assert "3 deliveries go out within a minute." in page.main
+    assert page.flashes == [("success", "3 deliveries go out within a minute.")]
     assert "wait for a later retry" not in page.main
-    assert "Nothing waits for a later retry." in support.submit(form).main
+    assert support.submit(form).flashes == [("info", "Nothing waits for a later retry.")]
 
 
 def test_while_it_fails_nothing_that_waits_is_offered(app: Flask) -> None:
