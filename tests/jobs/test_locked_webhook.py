@@ -17,11 +17,15 @@ from sqlalchemy import Connection, create_engine, event, func, select, update
 
 from jobs.deliver import deliver_due, equip
 from jobs.pump import pump, recorder
+from jobs.pump.database_writer import DatabaseWriter
+from jobs.pump.desk import Desk
+from jobs.pump.recorder import Recorder
 from jobs.stop_flag import stop
 from portal.database.engine import database_now, engine_options
 from portal.extensions import db, settings
 from portal.models.deliveries import Delivery, DeliveryStatus, Lease
 from portal.models.webhooks import Webhook
+from tests.jobs.pump.delivery_clock import claim, ended
 from tests.support.factories import Hook, make_webhook, publish
 from tests.support.processes import until
 from tests.support.receiver import Receiver
@@ -120,6 +124,22 @@ def test_the_database_is_asked_for_it_again_and_again_but_not_all_the_time(
             assert until(lambda: len(asked) >= 8)
             event.remove(engine, "before_cursor_execute", note)
     assert asked[7] - asked[0] > 6 * recorder.FLUSH_AFTER
+
+
+def test_once_it_is_let_go_nothing_waits_for_it_any_more(app: Flask) -> None:
+    del app
+    hook = make_webhook()
+    publish()
+    (sent,) = claim()
+    desk = Desk(lambda: None, works_beside=False)
+    kept = Recorder(DatabaseWriter(equip().engine), desk)
+    kept.add(ended(sent))
+    with locked(hook):
+        kept.write(None, beside=False)
+        assert (kept.waits_for, kept.is_empty) == ({hook.id}, False)
+    assert until(lambda: kept.write(None, beside=False) is not None)
+    assert (kept.waits_for, kept.is_empty) == (set(), True)
+    desk.close()
 
 
 def _note(asked: list[float], _connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:

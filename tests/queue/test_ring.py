@@ -71,10 +71,13 @@ def test_every_job_name_imports(name: str) -> None:
 
 def test_it_queues_a_pump_at_the_front_with_the_agreed_life(app: Flask, redis: Redis) -> None:
     redis.rpush("rq:queue:deliveries", "something-else")
-    asked = request_id.begin()
-    bell.ring()
-    request_id.carry_on("")
+    made = request_id.begin()
+    try:
+        bell.ring()
+    finally:
+        request_id.carry_on("")
     job = PortalJob.fetch(queued(redis)[0], connection=redis)
+    assert job.meta == {"request_id": made}
     assert (job.func_name, job.args, job.kwargs) == (names.DELIVER_DUE, (), {})
     assert (job.timeout, job.result_ttl, job.failure_ttl, job.ttl) == (86_400, 0, 86_400, 900)
     assert 800 < redis.ttl(job.key) <= 900
@@ -139,6 +142,7 @@ def test_a_full_pump_calls_for_another_one_only_once(app: Flask, redis: Redis) -
     bell.ring()
     assert len(queued(redis)) == 1
     assert not redis.exists(bell.AWAKE)
+    assert 0 < redis.ttl(bell.QUEUED) <= 5
 
 
 def test_many_processes_ringing_and_falling_asleep_never_leave_a_latch_without_a_job(

@@ -98,7 +98,10 @@ def test_a_wake_up_is_not_lost_on_a_locked_database(receiver: Receiver, locked: 
 
 
 def test_a_claim_that_took_too_long_is_given_back_unsent(
-    app: Flask, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    app: Flask,
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Others may have taken this process for dead: somebody else would send it meanwhile."""
     del app
@@ -117,6 +120,7 @@ def test_a_claim_that_took_too_long_is_given_back_unsent(
         deliver_due()
     finally:
         event.remove(engine, "commit", stall)
+    assert caplog.messages == ["Claiming took too long; 1 deliveries are given back."]
     db.session.rollback()
     (delivery,) = db.session.query(Delivery)
     assert (delivery.status, delivery.attempts, delivery.tries) == ("delivered", 1, 1)

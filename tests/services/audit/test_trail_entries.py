@@ -1,11 +1,13 @@
 """What an entry of the audit trail is found by, and what of it is shown."""
 
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import select
 
+from portal.lib.clock import utcnow
 from portal.models.audit import AuditEntry
 from portal.services.audit import queries, trail
 from portal.services.audit.queries import LastChange, TrailEntry, TrailFilter
@@ -87,3 +89,19 @@ def test_while_entries_are_written_to_a_file_no_transaction_is_open(
         note("asset", number)
     told = [session().in_transaction() for _ in queries.every(TrailFilter())]
     assert told == [False] * 3
+
+
+def test_entries_of_one_moment_are_written_to_a_file_once_each_the_youngest_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(queries, "EXPORT_CHUNK", 2)
+    at = utcnow()
+    ago = (0, 1, 0, 1, 0, 1)
+    with writing() as current:
+        for number, minutes in enumerate(ago):
+            entry = AuditEntry(actor_name="Ana", origin="ui", action="asset.changed", changes={})
+            entry.target_kind, entry.target_id, entry.target_name = "asset", str(number), "Thing"
+            entry.at = at - timedelta(minutes=minutes)
+            current.add(entry)
+            current.flush()
+    assert [each.target_id for each in queries.every(TrailFilter())] == list("420531")

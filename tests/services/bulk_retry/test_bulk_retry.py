@@ -316,13 +316,15 @@ def test_a_webhook_that_is_turned_off_gives_its_rows_back(ana: Actor) -> None:
     assert [stored(each)["status"] for each in made] == ["failed", "failed"]
 
 
-def test_what_was_cut_off_for_good_counts_as_failed(ana: Actor) -> None:
-    made = some(1, make_webhook())[0]
-    batch = bulk_retry_task.start(ana, Selection(ticked=(made,)))
+def test_what_was_cut_off_for_good_counts_as_failed_and_else_by_its_end(ana: Actor) -> None:
+    made, other = some(2, make_webhook())
+    batch = bulk_retry_task.start(ana, Selection(ticked=(made, other)))
     work()
     finish(made, "interrupted")
+    make_attempt(other, kind="manual", outcome="interrupted")
+    finish(other, "delivered")
     work()
-    assert fresh(batch).counts == {"failed": 1}
+    assert fresh(batch).counts == {"failed": 1, "delivered": 1}
 
 
 def test_it_ends_when_whoever_started_it_may_no_longer_retry(ana: Actor) -> None:

@@ -245,18 +245,6 @@ def test_while_a_chunk_is_written_out_no_transaction_is_open() -> None:
         assert not session().in_transaction()
 
 
-def test_the_time_filter_goes_by_when_it_was_stored() -> None:
-    webhook, now = make_webhook(), utcnow()
-    ages = (timedelta(days=2), timedelta(hours=2), timedelta(minutes=2))
-    old, middle, new = (make_delivery(webhook, created_at=now - age) for age in ages)
-    assert ids(LogFilter(since=now - timedelta(hours=1))) == [new]
-    assert ids(LogFilter(until=now - timedelta(hours=1))) == [middle, old]
-    day = LogFilter(since=now - timedelta(days=1), until=now - timedelta(hours=1))
-    assert ids(day) == [middle]
-    assert ids(LogFilter(since=now + timedelta(hours=1))) == []
-    assert ids(LogFilter(until=now - timedelta(days=9))) == []
-
-
 def test_a_search_that_no_index_covers_stops_and_says_where_to_go_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -40,9 +40,18 @@ def test_a_database_on_a_socket_closes_nothing(app: Flask) -> None:
     assert guard(ours).refusal("1.1.1.1", 5432) is None
 
 
-def test_redis_is_closed_too(app: Flask) -> None:
-    ours = replace(settings(), redis_url="redis://10.9.8.7/0", webhook_allowed_networks=EVERYTHING)
-    assert guard(ours).refusal("10.9.8.7", 6379)
+@pytest.mark.parametrize(
+    ("redis_url", "port"),
+    [
+        ("redis://10.9.8.7/0", 6379),
+        ("rediss://10.9.8.7/0", 6379),
+        ("rediss://:pass@10.9.8.7:6400/0", 6400),
+    ],
+)
+def test_redis_is_closed_too(app: Flask, redis_url: str, port: int) -> None:
+    ours = replace(settings(), redis_url=redis_url, webhook_allowed_networks=EVERYTHING)
+    assert guard(ours).refusal("10.9.8.7", port)
+    assert guard(ours).refusal("10.9.8.7", port + 1) is None
 
 
 def test_denied_networks_and_ports_that_are_not_listed_are_closed(app: Flask) -> None:

@@ -1,5 +1,6 @@
 """How many deliveries one claim takes of a webhook, and which."""
 
+import json
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
@@ -29,7 +30,7 @@ from tests.jobs.pump.delivery_clock import (
 )
 from tests.support.database.statements import asked
 from tests.support.deliveries import change, lease, make_delivery
-from tests.support.factories import Hook, make_webhook
+from tests.support.factories import Hook, make_webhook, publish
 
 MOST = 3
 LEASE_SECONDS = 2 + 3  # WEBHOOK_TIMEOUT and LEASE_MARGIN of the tests
@@ -188,6 +189,8 @@ def test_a_test_takes_no_turn_of_a_queue_in_order_but_a_place_of_the_pump(app: F
     other = make_webhook(in_order=True)
     make_delivery(other)
     make_delivery(other, priority=Priority.TEST)
+    make_delivery(other, status="failed")
+    ask_for_retry(deliveries()[-1].id, priority=Priority.BULK)
     assert [kinds(claim(1)) for _ in range(3)] == [[AttemptKind.TEST], [AttemptKind.SCHEDULED], []]
 
 
@@ -234,8 +237,13 @@ def test_while_a_receiver_is_left_alone_only_persons_and_the_head_of_a_queue_go(
 
 def test_deliveries_of_one_event_share_its_body(hook: Hook) -> None:
     other = make_webhook()
-    for each in (hook, other):
-        make_delivery(each, body=b'{"n":1}')
-        make_delivery(each, body=b'{"n":2}')
-    bodies = {each.delivery_id: each.body for each in claim()}
-    assert [bodies[each.id] for each in deliveries()] == [b'{"n":1}', b'{"n":2}'] * 2
+    lease(make_delivery(other))  # so its turn is the second
+    for note in ("one", "two"):
+        publish(note=note)
+    told = [
+        (each.webhook.id, json.loads(each.body)["data"]["note"], each.occurred_at)
+        for each in claim()
+    ]
+    pairs = sorted((id_, note) for id_, note, _ in told)
+    assert pairs == [(each.id, note) for each in (hook, other) for note in ("one", "two")]
+    assert len({at for *_, at in told} - {None}) == 2

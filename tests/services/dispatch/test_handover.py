@@ -45,7 +45,9 @@ def without_number(row: dict[str, Any]) -> dict[str, Any]:
     return {**row, "attempts": None}
 
 
-def test_the_first_gives_it_back_and_nothing_shows_it_but_its_attempt() -> None:
+def test_the_first_gives_it_back_and_nothing_shows_it_but_its_attempt(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     first, second = machines(2)
     hook = make_webhook()
     publish()
@@ -57,6 +59,10 @@ def test_the_first_gives_it_back_and_nothing_shows_it_but_its_attempt() -> None:
     (given,) = attempts()
     assert (given.outcome, given.reason, given.sender) == ("unreached", "connect_timeout", "m1")
     assert given.finished_at is not None
+    assert caplog.messages == [
+        f"Could not connect to webhook {hook.public_id} for delivery {before['public_id']} "
+        "(connect_timeout); another machine takes over."
+    ]
     assert metrics.read_recent().attempts == {}
     assert [(each.webhook_id, each.machine) for each in doubts()] == [(hook.id, "m1")]
     second.deliver()

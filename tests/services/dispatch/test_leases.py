@@ -302,15 +302,21 @@ def test_what_was_never_sent_leaves_nothing_when_it_is_given_back() -> None:
 @pytest.mark.usefixtures("hook")
 @pytest.mark.parametrize("was_sent", [True, False])
 def test_what_is_given_back_after_its_lease_ran_out_has_an_end(was_sent: bool) -> None:
+    claim()  # by whoever has crashed
+    make_due()
     late = claim()
     make_due()
     (newer,) = claim()
-    with writing() as current:
-        given = {"sent": late, "unsent": []} if was_sent else {"sent": [], "unsent": late}
-        release.release(current.connection(), **given)
+    ends = []
+    for _ in range(2):
+        with writing() as current:
+            given = {"sent": late, "unsent": []} if was_sent else {"sent": [], "unsent": late}
+            release.release(current.connection(), **given)
+        ends.append([(each.outcome, each.finished_at) for each in attempts()])
     assert [each.token for each in leases()] == [newer.token]
-    (ended_late,) = attempts()
-    assert (ended_late.outcome, ended_late.finished_at is None) == ("interrupted", False)
+    crashed, (outcome, end) = ends[0]
+    assert (crashed, outcome, end is None) == (("interrupted", None), "interrupted", False)
+    assert ends[1] == ends[0], "given back twice, it ended the first time"
 
 
 def test_turning_off_leaves_what_is_sent_and_tells_of_what_ran_out(hook: Hook) -> None:

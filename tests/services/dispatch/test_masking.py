@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from flask import Flask
@@ -12,7 +13,11 @@ from portal.engine.http.exchange import Exchange
 from portal.engine.http.transport import prepare
 from portal.engine.reason_keys import Reason
 from portal.extensions import db
+from portal.lib.clock import utcnow
 from portal.models.deliveries import Attempt, AttemptBody
+from portal.models.webhooks import Webhook
+from portal.services.core import vault
+from portal.services.core.unit_of_work import writing
 from portal.services.dispatch.claim import claim
 from portal.services.dispatch.claim_types import Claim
 from portal.services.dispatch.request import Composer
@@ -134,6 +139,19 @@ def test_a_secret_key_that_comes_back_without_its_beginning_is_masked(receiver: 
     publish()
     deliver_due()
     assert kept().response_text == DOTS
+
+
+@pytest.mark.usefixtures("app")
+def test_a_key_that_was_replaced_is_masked_while_it_still_signs(receiver: Receiver) -> None:
+    hook, old = make_webhook(receiver.url, secret=SECRET), "the key from before 1111"
+    with writing() as current:
+        webhook = current.get_one(Webhook, hook.id)
+        webhook.old_secret_enc = vault.seal_secret(hook.id, old)
+        webhook.old_until = utcnow() + timedelta(hours=1)
+    receiver.answer(401, f"not {old}, but {SECRET}".encode())
+    publish()
+    deliver_due()
+    assert kept().response_text == f"not {DOTS}, but {DOTS}"
 
 
 def attempt() -> Attempt:

@@ -195,6 +195,9 @@ def test_broken_off_at_every_step_it_ends_the_same(app: Flask, kind: ErasedKind)
     assert steps > 10
     assert done == sorted(done), "it goes on from table to table"
     assert len(places.places_of(kind)) > done[-1] > done[1]
+    work = session().scalars(select(Task).order_by(Task.id.desc())).first()
+    assert work is not None
+    assert work.done == work.total == len(places.places_of(kind))
     assert places_of(NAMES[kind]) <= STORED_BODIES
     assert len(entries("staff.erased") + entries("person.erased")) == 1
 

@@ -4,9 +4,14 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from flask import Flask
 
-from portal.models.audit import ErasedKind
-from portal.services.erasure.person import KnownPerson
+from portal.models.assignments import Staff
+from portal.models.audit import AuditEntry, ErasedKind
+from portal.services.core.permissions import SYSTEM
+from portal.services.core.unit_of_work import writing
+from portal.services.erasure.person import KnownPerson, known
+from tests.support.factories import make_staff
 
 NAME = "Maria Lopez"
 NOBODY = "Erased person 3"
@@ -45,3 +50,33 @@ def test_of_what_is_said_about_a_person_the_fields_that_name_them_are_hidden() -
         "email": NOBODY,
         "role": {"from": "support", "to": f"of {NOBODY}"},
     }
+
+
+def test_somebody_is_known_as_all_they_were_ever_called_and_blanks_are_no_names(app: Flask) -> None:
+    del app
+    staff_id = make_staff(NAME, email="maria@example.com")
+    told = [
+        ("staff", "M. Lopez", {"email": {"from": None, "to": "m@example.com"}, "name": None}),
+        ("staff", NAME, {"name": {"from": " ", "to": "Mia"}, "email": {"from": "", "to": 7}}),
+        ("staff", NAME, {"phone": {"from": "1", "to": "2"}}),
+        ("person", "Somebody else", {}),
+    ]
+    with writing() as current:
+        row = current.get_one(Staff, staff_id)
+        for kind, name, changes in told:
+            current.add(
+                AuditEntry(
+                    actor_name=SYSTEM.name,
+                    origin=SYSTEM.origin,
+                    action=f"{kind}.changed",
+                    target_kind=kind,
+                    target_id=str(row.public_id),
+                    target_name=name,
+                    changes=changes,
+                )
+            )
+        current.flush()
+        assert known(current, row) == {
+            "names": [NAME, "M. Lopez", "Mia"],
+            "emails": ["maria@example.com", "m@example.com"],
+        }

@@ -165,6 +165,7 @@ def test_one_that_was_given_up_is_begun_again(app: Flask) -> None:
     public_id = maria.public_id
     erase_staff(ada, maria)
     erase.resume(ada.actor, STAFF, public_id)  # it is under way: nothing to begin
+    assert len(session().scalars(select(Task)).all()) == 1
     with writing() as current:
         current.execute(update(Task).values(state=TaskState.FAILED))
     erase.resume(ada.actor, STAFF, public_id)

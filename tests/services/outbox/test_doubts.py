@@ -170,6 +170,9 @@ def test_after_a_further_failure_it_still_knows_whom_it_doubted_before() -> None
     first.write_down(unreached(of_other[0]))
     patience = [first.reach.patience_with(each.id, throttled=False) for each in hooks]
     assert patience == [LONG_PATIENCE] * 2
+    begun = [each.since for each in doubts("m1")]
+    first.write_down(unreached(of_other[1]))
+    assert [each.since for each in doubts("m1")] == begun
     first.write_down(ended(of_one[1]))
     assert [each.webhook_id for each in doubts("m1")] == [hooks[1].id]
 

@@ -126,6 +126,8 @@ def test_a_change_that_is_refused_ends_nothing(app: Flask) -> None:
         users.disable(ben.actor, ana.public_id)
     with pytest.raises(Refusal):
         account.change_password(ben.actor, "wrong", NEW)
+    with pytest.raises(Refusal, match="not your e-mail address"):
+        account.change_password(ben.actor, PASSWORD, ben.email)
     users.change_role(ana.actor, ben.public_id, Role.SUPPORT, 1)
     assert set(rows()) == kept
 
@@ -231,6 +233,23 @@ def test_the_day_of_a_visit_is_written_by_the_heartbeat_once(app: Flask) -> None
     change(seen, last_seen_on=yesterday)
     sessions.write_seen()
     assert rows()[seen].last_seen_on == yesterday, "nothing was left to write"
+
+
+def test_of_many_visits_the_rest_is_written_the_next_time(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "SEEN_AT_ONCE", 2)
+    ana = make_user()
+    seen = [begin(ana) for _ in range(3)]
+    today = rows()[seen[0]].last_seen_on
+    for each in seen:
+        change(each, last_seen_on=today - timedelta(days=1))
+        assert sessions.find(each) is not None
+    written = []
+    for _ in range(2):
+        sessions.write_seen()
+        written.append(sum(row.last_seen_on == today for row in rows().values()))
+    assert written == [2, 3]
 
 
 def test_the_heartbeat_of_a_web_process_writes_what_it_noted(app: Flask) -> None:

@@ -31,7 +31,7 @@ from portal.services.webhooks import crud, drafts, secrets
 from portal.services.webhooks import queries as webhook_queries
 from portal.services.webhooks.values import SecretMode, WebhookValues
 from tests.support.database.rivals import at_once
-from tests.support.deliveries import lease
+from tests.support.deliveries import find_lease, free, lease
 from tests.support.factories import Person, make_user, make_webhook, publish
 from tests.support.receiver import Receiver
 
@@ -196,7 +196,14 @@ def test_saving_an_edit_takes_over_its_tests_and_its_new_secret(
 def test_a_test_on_its_way_goes_on_at_what_was_saved(ana: Person, receiver: Receiver) -> None:
     form = uuid4()
     drafts.send_test(ana.actor, form, values(receiver.url), CREATED)
+    (test,) = draft_of(ana, form).tests
+    lease(test)
     public_id = crud.create(ana.actor, values(receiver.url), form)
+    (saved,) = session().scalars(select(Webhook.id)).all()
+    left = find_lease(test)
+    assert left is not None
+    assert left.webhook_id == saved
+    free(test)
     deliver_due()
     assert log_pages.latest(LogFilter(webhook=public_id))[0].status == "delivered"
 
@@ -214,7 +221,7 @@ def test_a_stale_edit_keeps_the_draft(ana: Person) -> None:
 def test_its_deliveries_are_seen_on_the_test_page_alone(ana: Person, receiver: Receiver) -> None:
     form = uuid4()
     drafts.send_test(ana.actor, form, values(receiver.url), CREATED)
-    assert log_pages.count(StatusFilter.WAITING) == 0
+    assert [log_pages.count(StatusFilter.WAITING, each) for each in (None, form)] == [0, 0]
     deliver_due()
     (made,) = draft_of(ana, form).tests
     for wanted in (LogFilter(), LogFilter(webhook=form), LogFilter(delivery=made)):

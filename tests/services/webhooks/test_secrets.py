@@ -13,7 +13,7 @@ from portal.models.webhooks import Webhook
 from portal.services.core import vault
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session, writing
-from portal.services.webhooks import crud, secrets
+from portal.services.webhooks import crud, queries, secrets
 from portal.services.webhooks.values import SecretMode, WebhookValues
 from tests.support.factories import Person, make_user, make_webhook
 
@@ -99,8 +99,10 @@ def test_replaced_twice_within_a_day_the_earliest_stays_and_later_the_one_before
     edit(ana, public_id, **own(SECOND))
     hook = edit(ana, public_id, **own("the third own pass phrase 3333"))
     assert opened(hook, hook.old_secret_enc) == FIRST
+    assert queries.show(public_id).old_secret_until == hook.old_until
     with writing() as current:
         current.get_one(Webhook, hook.id).old_until = utcnow() - MINUTE
+    assert queries.show(public_id).old_secret_until is None
     hook = edit(ana, public_id, **own("the fourth own pass phrase 4444"))
     assert opened(hook, hook.old_secret_enc) == "the third own pass phrase 3333"
 

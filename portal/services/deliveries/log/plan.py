@@ -73,7 +73,7 @@ def walk_for(
     named = [*beginning, *([Delivery.id.in_(failing)] if failing is not None else [])]
     between = bounds(current, wanted, place)
     asked = _asked(current, replace(wanted, search="") if beginning else wanted)
-    if between is None or asked is None or failing == ():
+    if asked is None or failing == ():
         return None
     ends = (*between, current.get_bind().dialect.name != "sqlite")
     status, seldom = stored_as(wanted.status, now)
@@ -128,23 +128,25 @@ def _begun(current: Session, wanted: LogFilter) -> list[ColumnElement[bool]]:
     return [Delivery.id.in_(ids)] if ids else []
 
 
-def bounds(current: Session, wanted: LogFilter, place: Cursor | None) -> tuple[int, int] | None:
-    """(lowest id, highest id); None: nothing can match."""
+def bounds(current: Session, wanted: LogFilter, place: Cursor | None) -> tuple[int, int]:
+    """(lowest id, highest id) of what can match.
+
+    Told by the nearest that cannot, whose time lies beyond by more than `SLACK`: of those that can,
+    the first in time need not be the first by its id.
+    """
     low, high = FIRST_ID, LAST_ID
     if place is not None:
         beside = int(place.key[0])
         low, high = (beside + 1, high) if place.newer else (low, beside - 1)
     if wanted.since:
-        first = _id_near(current, Delivery.created_at >= wanted.since - SLACK, ascending=True)
-        if first is None:
-            return None
-        low = max(low, first)
+        earlier = Delivery.created_at < wanted.since - SLACK
+        if (last := _id_near(current, earlier, ascending=False)) is not None:
+            low = max(low, last + 1)
     ends = filter(None, (wanted.until, wanted.failed.until if wanted.failed else None))
     if (until := min(ends, default=None)) is not None:
-        last = _id_near(current, Delivery.created_at <= until + SLACK, ascending=False)
-        if last is None:
-            return None
-        high = min(high, last)
+        later = Delivery.created_at > until + SLACK
+        if (first := _id_near(current, later, ascending=True)) is not None:
+            high = min(high, first - 1)
     return low, high
 
 

@@ -9,7 +9,7 @@ import certifi
 import pytest
 import trustme
 
-from portal.engine.http.bare_probe import BareProbes
+from portal.engine.http.bare_probe import BareProbes, Door
 from portal.engine.http.transport import Transport
 from portal.engine.reason_keys import Reason
 from portal.lib.clock import utcnow
@@ -103,6 +103,16 @@ def test_without_the_own_bundle_only_public_authorities_count() -> None:
     with serving(TRUSTED.issue_cert("127.0.0.1")) as receiver:
         assert send(plain, receiver.url).reason is Reason.TLS_UNTRUSTED
     plain.close()
+
+
+def test_a_bare_probe_trusts_the_own_bundle_and_nobody_else(tmp_path: Path) -> None:
+    bundle = tmp_path / "authority.pem"
+    TRUSTED.cert_pem.write_to_path(bundle)
+    both, public = BareProbes(open_guard(), ca_bundle=str(bundle)), BareProbes(open_guard())
+    with serving(TRUSTED.issue_cert("127.0.0.1")) as receiver:
+        door = Door("own", receiver.url)
+        assert (both.knock([door]), public.knock([door])) == ({"own"}, set())
+    both.close()
 
 
 @pytest.mark.parametrize("kind", [Transport, BareProbes])

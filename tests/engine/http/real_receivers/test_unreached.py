@@ -113,6 +113,14 @@ def test_no_more_open_files_are_the_senders_trouble(
     assert told(exchange) == (Reason.INTERNAL, True)
 
 
+def test_without_open_files_the_portals_own_port_is_open_nowhere() -> None:
+    guard = AddressGuard([ip_network("0.0.0.0/0")], closed_ports_here=[8000])
+    with no_more_files():
+        refusals = [guard.refusal("10.9.8.7", port) for port in (8000, 8001)]
+    assert refusals == ["10.9.8.7 port 8000 is the portal itself.", None]
+    assert guard.refusal("10.9.8.7", 8000) is None
+
+
 def test_an_answer_that_takes_its_time_is_no_reason_for_doubt(
     transport: Transport, receiver: Receiver
 ) -> None:

@@ -232,6 +232,7 @@ def test_a_mark_is_no_earlier_than_the_end_that_it_dismisses(sam: Actor) -> None
     standing = standing_of_failed(made)
     assert standing is not None
     assert (standing.is_dismissed, standing.at, standing.by) == (True, later, "Sam")
+    assert [(each.count, each.by, each.at) for each in dismissed()] == [(1, "Sam", later)]
     assert stored(made)["status"] == "failed"
 
 

@@ -1,0 +1,45 @@
+"""The log between two times: those of being stored, which rows need not have in their order."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from portal.lib.clock import utcnow
+from portal.services.deliveries.log import pages as log_pages
+from portal.services.deliveries.log.filters import LogFilter
+from tests.support.deliveries import make_delivery
+from tests.support.factories import make_webhook
+
+pytestmark = pytest.mark.usefixtures("app")
+
+SECOND = timedelta(seconds=1)
+
+
+def ids(wanted: LogFilter) -> Sequence[UUID]:
+    return [row.public_id for row in log_pages.find_page(wanted).page.rows]
+
+
+def test_the_time_filter_goes_by_when_it_was_stored() -> None:
+    webhook, now = make_webhook(), utcnow()
+    ages = (timedelta(days=2), timedelta(hours=2), timedelta(minutes=2))
+    old, middle, new = (make_delivery(webhook, created_at=now - age) for age in ages)
+    assert ids(LogFilter(since=now - timedelta(hours=1))) == [new]
+    assert ids(LogFilter(until=now - timedelta(hours=1))) == [middle, old]
+    day = LogFilter(since=now - timedelta(days=1), until=now - timedelta(hours=1))
+    assert ids(day) == [middle]
+    assert ids(LogFilter(since=now + timedelta(hours=1))) == []
+    assert ids(LogFilter(until=now - timedelta(days=9))) == []
+
+
+def test_what_was_stored_nearly_at_once_need_not_be_in_turn() -> None:
+    """Ids are given out before the commit: the later of two may have the lower one."""
+    webhook, at = make_webhook(), utcnow() - timedelta(days=1)
+    late, early = (make_delivery(webhook, created_at=at + number * SECOND) for number in (20, 10))
+    first, exact, last = (at + number * SECOND for number in (0, 10, 21))
+    for since, until in ((first, last), (exact, last), (first, None), (None, last)):
+        assert ids(LogFilter(since=since, until=until)) == [early, late]
+    assert ids(LogFilter(since=at + 11 * SECOND)) == [late]
+    for number in (19, 20):
+        assert ids(LogFilter(until=at + number * SECOND)) == [early]
