@@ -138,15 +138,19 @@ class Bell:
             self._enqueue()
 
     def _enqueue(self) -> None:
-        self._queue.enqueue_call(
-            DELIVER_DUE,
-            timeout=86_400,  # a fuse: RQ's timeout is a signal in the middle of whatever runs
-            result_ttl=0,
-            failure_ttl=86_400,
-            ttl=900,
-            meta=request_id.as_meta(),
-            at_front=True,
-        )
+        # One transaction, and one way there and back: without it RQ needs two.
+        with self._client.pipeline() as pipe:
+            self._queue.enqueue_call(
+                DELIVER_DUE,
+                timeout=86_400,  # a fuse: RQ's timeout is a signal in the middle of whatever runs
+                result_ttl=0,
+                failure_ttl=86_400,
+                ttl=900,
+                meta=request_id.as_meta(),
+                at_front=True,
+                pipeline=pipe,
+            )
+            pipe.execute()
 
     def _fall_silent(self, error: RedisError) -> None:
         self._silent_until = time.monotonic() + QUIET_SECONDS

@@ -1,5 +1,6 @@
 """A pump's subscription to the bell: its socket is one more among those that the pump waits for."""
 
+from contextlib import suppress
 from typing import Any
 
 from redis import Redis
@@ -30,7 +31,8 @@ class BellWatch:
 
     def close(self) -> None:
         """Hear nothing any more."""
-        self._subscription.close()
+        with suppress(RedisError, OSError):
+            self._subscription.close()
 
 
 def watch(redis: Redis, channel: str) -> BellWatch | None:

@@ -39,11 +39,14 @@ def enqueue(redis: Redis) -> None:
     """Queue a `run_tasks` unless one is waiting. For `Bell.ask`, which outlives a Redis in need."""
     if not redis.set(QUEUED, 1, nx=True, ex=QUEUED_SECONDS):
         return
-    Queue(BACKGROUND, connection=redis, job_class=PortalJob).enqueue_call(
-        RUN_TASKS,
-        timeout=3600,  # a fuse: the job ends by itself within half a minute
-        result_ttl=0,
-        failure_ttl=86_400,
-        ttl=900,
-        meta=request_id.as_meta(),
-    )
+    with redis.pipeline() as pipe:
+        Queue(BACKGROUND, connection=redis, job_class=PortalJob).enqueue_call(
+            RUN_TASKS,
+            timeout=3600,  # a fuse: the job ends by itself within half a minute
+            result_ttl=0,
+            failure_ttl=86_400,
+            ttl=900,
+            meta=request_id.as_meta(),
+            pipeline=pipe,
+        )
+        pipe.execute()

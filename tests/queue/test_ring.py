@@ -81,7 +81,6 @@ def test_it_queues_a_pump_at_the_front_with_the_agreed_life(app: Flask, redis: R
     assert (job.func_name, job.args, job.kwargs) == (names.DELIVER_DUE, (), {})
     assert (job.timeout, job.result_ttl, job.failure_ttl, job.ttl) == (86_400, 0, 86_400, 900)
     assert 800 < redis.ttl(job.key) <= 900
-    assert job.meta == {"request_id": asked}
 
 
 def test_long_work_is_queued_behind_all_others_with_the_agreed_life(

@@ -85,7 +85,8 @@ def _differences(form: Form, theirs: Form, withheld: tuple[str, ...]) -> Iterato
 
 def _kept(withheld: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     for name, value in request.form.items(multi=True):
-        if name not in OUR_OWN and not name.startswith(withheld or ("\0",)):
+        own = name in OUR_OWN or name == KEEP_EDITING
+        if not own and not name.startswith(withheld or ("\0",)):
             yield name, value
 
 
