@@ -166,6 +166,7 @@ def test_what_was_said_of_a_file_counts_for_it_before_what_was_said_of_another(a
         what = question(public_id)
         assert [each.ours for each in what.columns if each.heading == "Preis"] == [ours]
         assert [each.becomes for each in what.words if each.word == "gut"] == [becomes]
+    assert [outcome for _, outcome, _ in found(first)] == ["create", "create", "error", "error"]
 
 
 def test_what_was_said_of_a_word_counts_while_the_register_has_it(ana: Person) -> None:
