@@ -58,6 +58,10 @@ def test_a_person_matches_an_excel_list_and_imports_it(app: Flask) -> None:
     (look,) = pages.get(page.path).links("See what each row would do")
     page = pages.get(look)
     assert [row[:3] for row in page.rows()] == [["2", "ThinkPad L-1", "Add"]]
+    failed = pages.client.get(f"{look}/failed.csv", buffered=True).get_data(as_text=True)
+    assert failed.split() == [
+        "\ufeffInventarnummer,Bezeichnung,Kategorie,Zustand,Anschaffung,Farbe,problem"
+    ]
     pages.submit(page.form(look), "Import 1 row")
     job.work(KINDS)
     page = pages.get("/assets/1")
