@@ -75,6 +75,7 @@ def test_words_are_asked_for_when_another_heading_is_chosen(app: Flask) -> None:
     assert chosen(page) == ["Name", "Notes"]
     wrong = pages.submit(page.form(), "Continue", column_0="", column_1="condition")
     assert wrong.errors == ["Match one heading to Tag or to Name, so that the rows name assets"]
+    assert "The file has words that the register does not know" not in wrong.main
     page = pages.submit(page.form(), "Continue", column_1="condition")
     assert (page.status, page.h1) == (200, "Match the headings")
     assert "The file has words that the register does not know" in page.main
