@@ -46,6 +46,8 @@ def test_it_begins_with_a_number_and_says_so(app: Flask) -> None:
         "unit": "box",
     }
     assert balances(asset_id) == [("receive", 10, 10)]
+    none_yet = make_stock(0)
+    assert (lifecycle.find_asset(none_yet).quantity, balances(none_yet)) == (0, [])
 
 
 def test_each_move_is_told_with_its_reason_and_what_is_left(app: Flask) -> None:
