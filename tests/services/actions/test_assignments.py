@@ -210,13 +210,16 @@ def test_somebody_elses_reservation_stands_in_the_way_with_a_way_out() -> None:
         assignments.change_due_date(SYSTEM, asset_id, due_at=in_days(3))
 
 
-def test_a_reservation_that_begins_at_this_moment_is_told_with_its_end() -> None:
+def test_a_reservation_that_begins_at_this_moment_is_told_with_its_end_and_can_be_met() -> None:
     asset_id, ana, ben = make_asset(), make_staff("Ana"), make_staff("Ben")
     starts_at = in_days(2)
-    approved(asset_id, ana, starts_at, starts_at + timedelta(days=1))
+    wanted = approved(asset_id, ana, starts_at, starts_at + timedelta(days=1))
     with as_if(starts_at), pytest.raises(Refusal, match="Ana has reserved this until ") as refused:
         assignments.allocate(SYSTEM, asset_id, staff_id=ben)
     assert refused.value.sentence.endswith("Wait until then, or reject the reservation of Ana")
+    with as_if(starts_at):
+        assignments.allocate(SYSTEM, asset_id, staff_id=ana)
+    assert session().get_one(Reservation, wanted).state == "fulfilled"
 
 
 def test_a_refusal_tells_times_by_the_clock_of_whoever_reads_it() -> None:

@@ -208,6 +208,9 @@ def test_what_comes_back_stays_where_and_how_it_was_unless_that_is_said() -> Non
     body = last()["asset"]
     assert (body["location"]["id"], body["condition"]) == (room, "fair")
     incidents.report_lost(SYSTEM, asset_id, description="Gone")
+    with pytest.raises(Refusal, match="Choose a condition from the list") as refused:
+        return_to_service.come_back(SYSTEM, asset_id, Action.FIND, condition="odd")
+    assert refused.value.field == "condition"
     return_to_service.come_back(SYSTEM, asset_id, Action.FIND, condition="poor", location_id=store)
     body = last()["asset"]
     assert (body["location"]["id"], body["condition"]) == (store, "poor")
