@@ -103,9 +103,10 @@ def test_a_late_return_says_how_late() -> None:
 
 
 @pytest.mark.parametrize(
-    ("hours", "was_overdue", "days"), [(-1, False, 0), (1, True, 0), (23, True, 0), (25, True, 1)]
+    ("hours", "was_overdue", "days"),
+    [(-1, False, 0), (0, False, 0), (23.9, True, 0), (24, True, 1)],
 )
-def test_a_return_is_late_from_the_first_moment_on_and_by_whole_days(
+def test_a_return_is_late_from_the_moment_on_that_follows_and_by_whole_days(
     hours: float, was_overdue: bool, days: int
 ) -> None:
     asset_id, due_at = make_asset(), in_days(3)

@@ -127,7 +127,8 @@ def test_of_many_things_that_keep_a_person_here_five_are_named(number: int, end:
 def test_whoever_left_gets_nothing_until_they_are_back() -> None:
     maria, asset_id = staff.create(SYSTEM, MARIA), make_asset()
     holder = staff.find(maria).id
-    staff.deactivate(SYSTEM, maria)
+    for _ in range(2):
+        staff.deactivate(SYSTEM, maria)
     assert staff.choices() == []
     with pytest.raises(Refusal, match="Maria Lopez has left"):
         assignments.allocate(SYSTEM, asset_id, staff_id=holder)
@@ -136,6 +137,9 @@ def test_whoever_left_gets_nothing_until_they_are_back() -> None:
         with pytest.raises(Stale):
             staff.edit(SYSTEM, maria, version, MARIA)
     assert not staff.edit(SYSTEM, maria, 3, MARIA)
+    wanted = select(AuditEntry.action).where(AuditEntry.target_kind == "staff")
+    told = [f"staff.{verb}" for verb in ("created", "deactivated", "reactivated")]
+    assert session().scalars(wanted.order_by(AuditEntry.id)).all() == told
     assignments.allocate(SYSTEM, asset_id, staff_id=holder)
     assert [each.asset_id for each in staff_queries.has_now(holder)] == [asset_id]
 
