@@ -167,6 +167,14 @@ def test_people_are_found_by_their_employee_number_and_counted_without_those_who
     assert staff_queries.count("e-7") == 2
 
 
+def test_people_are_found_however_the_letters_of_their_names_are_written() -> None:
+    names = ["åse zoë öberg", "ÅSE ZOË ÖBERG", "Åse zoë öberg", "Åse Zoë Öberg"]
+    for name in names:
+        make_staff(name)
+    for search in (*names, "åse zoË öberg"):
+        assert {each.name for each in staff_queries.listing(search).rows} == set(names)
+
+
 def test_nobody_leaves_while_something_is_given_to_them(app: Flask) -> None:
     maria, asset_id = staff.create(SYSTEM, MARIA), make_asset()
     holder = staff.find(maria).id
