@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from portal.engine.events import body
 from portal.engine.events.body import Holder
 from portal.lib.excerpts import excerpts
-from portal.models.assets import Asset, AssetKind, AssetStatus, Category, Location
+from portal.models.assets import Asset, AssetStatus, Category, Location
 from portal.models.assignments import Staff
 from portal.services.actions.lifecycle import OF_STOCK, PLAIN
 from portal.services.assets.rules import AssetValues
@@ -27,11 +27,11 @@ def changes_of(
 ) -> Changes:
     """{field: {from, to}} as the asset's timeline would say it; long texts where they differ.
 
-    `wanted`: categories and locations that are still to be added, by name; `staff`: who gets it.
+    `values` has nothing that an asset of its kind does not keep. `wanted`: categories and
+    locations that are still to be added, by name; `staff`: who gets it.
     """
     before = fields_of(asset)
-    columns = (*PLAIN, *(OF_STOCK if asset.kind == AssetKind.STOCK else ()), "asset_tag")
-    after = before | {name: getattr(values, name) for name in columns}
+    after = before | {name: getattr(values, name) for name in (*PLAIN, *OF_STOCK, "asset_tag")}
     for name, model in MODELS.items():
         row_id = getattr(values, f"{name}_id")
         after[name] = ref(current.get(model, row_id)) if row_id else None
