@@ -1,9 +1,9 @@
 """Which of the tests' processes takes which tests, and when.
 
 Some tests compute, others wait most of their time for processes, servers and clocks. Were those
-that wait begun together, all processes would wait with them; were they begun by one after the other,
-they would be the last to end. So two processes, as many as there are cores, begin with what
-computes, all others with what waits; each goes on with the other kind when none of its own is left.
+that wait begun together, all processes would wait with them; were they left to one or two, these
+would be at it when all else has ended. So two processes, as many as there are cores, begin with
+what computes, and all others with what waits; each goes on with the other kind in the end.
 """
 
 from collections.abc import Sequence

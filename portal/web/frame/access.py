@@ -6,7 +6,6 @@ What is about people, keys, tokens and secrets declares, too, that the password 
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from flask import Flask, abort, current_app, redirect, request, url_for
@@ -117,18 +116,9 @@ def owner() -> str:
 def local_path(target: str | None) -> str:
     """`target` if it is a path on this portal, else the start page: no open redirects, and
     nothing that a header cannot carry."""
-    try:
-        parts = urlsplit(target or "")
-    except ValueError:  # brackets and signs that no host may have
-        return "/"
-    plain = not parts.scheme and not parts.netloc and "\\" not in parts.path
-    if target and plain and target.isprintable() and _is_path(target):
-        return target
-    return "/"
-
-
-def _is_path(target: str) -> bool:
-    return target.startswith("/") and not target.startswith("//")
+    path = (target or "").partition("#")[0].partition("?")[0]
+    is_here = path.startswith("/") and not path.startswith("//") and "\\" not in path
+    return target if target and is_here and target.isprintable() else "/"
 
 
 def _check() -> Response | None:

@@ -13,7 +13,7 @@ from jobs import tasks as job
 from portal.models.assets import Action, Asset
 from portal.models.deliveries import Event
 from portal.models.planning import Maintenance
-from portal.services.actions import assignments, bulk
+from portal.services.actions import assignments, bulk, lifecycle
 from portal.services.core.refusals import NotAllowed, Refusal
 from portal.services.core.unit_of_work import session
 from portal.services.task_kinds import KINDS
@@ -128,3 +128,10 @@ def test_of_as_many_as_can_be_chosen_each_is_told_who_has_it(
         assignments.allocate(ana.actor, asset_id, staff_id=make_staff("Ben Fox"))
     chosen = bulk.look(Action.ALLOCATE, ids)
     assert ["Ben Fox" in (each.why_not or "") for each in chosen] == [True] * 3
+
+
+def test_of_what_was_deleted_meanwhile_it_is_told_that_it_was(app: Flask) -> None:
+    asset_id = make_asset()
+    lifecycle.delete_asset(make_user().actor, asset_id)
+    (chosen,) = bulk.look(Action.ALLOCATE, [asset_id])
+    assert chosen.why_not == "has been deleted. Restore it first."

@@ -189,6 +189,17 @@ def test_a_transfer_is_over_at_once_and_other_incidents_when_it_is_back() -> Non
     assert [each.closed_at for each in kept()][:3] == closed
 
 
+def test_of_what_broke_twice_the_repair_tells_the_latter_and_ends_both() -> None:
+    asset_id = make_asset()
+    incidents.report_broken(SYSTEM, asset_id, description="It fell")
+    make_maintenance(asset_id, started=True)
+    incidents.report_broken(SYSTEM, asset_id, description="It burned")
+    return_to_service.come_back(SYSTEM, asset_id, Action.REPAIR)
+    first, second = kept()
+    assert last()["data"]["incident"]["id"] == second.id
+    assert first.closed_at == second.closed_at is not None
+
+
 def test_what_comes_back_stays_where_and_how_it_was_unless_that_is_said() -> None:
     room, store = make_location("Room 204"), make_location("Store")
     asset_id = make_asset(location_id=room, condition="fair")
@@ -197,6 +208,9 @@ def test_what_comes_back_stays_where_and_how_it_was_unless_that_is_said() -> Non
     body = last()["asset"]
     assert (body["location"]["id"], body["condition"]) == (room, "fair")
     incidents.report_lost(SYSTEM, asset_id, description="Gone")
+    with pytest.raises(Refusal, match="Choose a condition from the list") as refused:
+        return_to_service.come_back(SYSTEM, asset_id, Action.FIND, condition="odd")
+    assert refused.value.field == "condition"
     return_to_service.come_back(SYSTEM, asset_id, Action.FIND, condition="poor", location_id=store)
     body = last()["asset"]
     assert (body["location"]["id"], body["condition"]) == (store, "poor")

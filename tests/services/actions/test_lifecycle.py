@@ -10,6 +10,7 @@ from portal.services.assets.queries import AssetFilter, list_assets
 from portal.services.assets.rules import AssetValues
 from portal.services.core.refusals import NotAllowed, NotFound, Refusal, Stale
 from portal.services.core.unit_of_work import session, writing
+from tests.services.actions.plan_examples import maintenance, make_maintenance
 from tests.support.factories import make_asset, make_category, make_user
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -90,10 +91,11 @@ def test_a_late_edit_is_refused_and_tells_nothing() -> None:
     lifecycle.edit_asset(
         ana.actor, asset_id, 1, AssetValues(asset_tag="AST-00001", name="Desk lamp")
     )
-    with pytest.raises(Stale):
-        lifecycle.edit_asset(
-            ana.actor, asset_id, 1, AssetValues(asset_tag="AST-00001", name="Other")
-        )
+    for version in (1, 3):
+        with pytest.raises(Stale):
+            lifecycle.edit_asset(
+                ana.actor, asset_id, version, AssetValues(asset_tag="AST-00001", name="Other")
+            )
     assert lifecycle.find_asset(asset_id).name == "Desk lamp"
     assert stored(Event) == stored(Activity) == 2
 
@@ -139,6 +141,14 @@ def test_a_deleted_asset_is_out_of_reach() -> None:
     with pytest.raises(NotFound):
         lifecycle.edit_asset(ana.actor, asset_id, 2, AssetValues(asset_tag="A", name="A"))
     assert stored(Event) == 2
+
+
+def test_work_that_was_planned_is_called_off_with_the_asset_that_is_deleted() -> None:
+    asset_id = make_asset()
+    mine, others = make_maintenance(asset_id), make_maintenance(make_asset())
+    lifecycle.delete_asset(make_user().actor, asset_id)
+    assert (maintenance(mine).state, maintenance(others).state) == ("cancelled", "scheduled")
+    assert maintenance(mine).closed_at is not None
 
 
 def test_support_may_not_change_the_register() -> None:

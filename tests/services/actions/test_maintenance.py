@@ -177,11 +177,14 @@ def test_completing_what_repeats_plans_the_next_in_the_same_transaction(status: 
     assert len(timeline(asset_id).rows) == 5
 
 
-def test_whoever_left_is_not_asked_again() -> None:
+def test_whoever_left_has_done_nothing_and_is_not_asked_again() -> None:
     asset_id, jonas = make_asset(), make_staff()
     public_id = make_maintenance(asset_id, repeat_every_days=30, assignee_id=jonas)
     with writing() as current:
         current.get_one(Staff, jonas).is_active = False
+    with pytest.raises(Refusal, match="has left") as refused:
+        planning_maintenance.complete(SYSTEM, public_id, done(performed_by_id=jonas))
+    assert refused.value.field == "performed_by_id"
     planning_maintenance.complete(SYSTEM, public_id, done())
     assert last_body()["data"]["assignee"] is None
 

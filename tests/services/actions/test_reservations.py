@@ -274,6 +274,7 @@ def test_what_nobody_collected_runs_out_once_and_is_told() -> None:
     assert body["data"]["actor"]["type"] == "system"
     assert body["data"]["origin"] == "cron"
     assert body["data"]["reservation"]["state"] == "expired"
+    assert timeline(asset_id).rows[0].note.startswith("Maria Lopez: ")
 
 
 def test_the_one_that_ended_first_is_closed_first_whenever_it_was_asked_for() -> None:

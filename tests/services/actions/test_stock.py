@@ -46,6 +46,8 @@ def test_it_begins_with_a_number_and_says_so(app: Flask) -> None:
         "unit": "box",
     }
     assert balances(asset_id) == [("receive", 10, 10)]
+    none_yet = make_stock(0)
+    assert (lifecycle.find_asset(none_yet).quantity, balances(none_yet)) == (0, [])
 
 
 def test_each_move_is_told_with_its_reason_and_what_is_left(app: Flask) -> None:
@@ -56,6 +58,9 @@ def test_each_move_is_told_with_its_reason_and_what_is_left(app: Flask) -> None:
     stock.adjust(SYSTEM, asset_id, quantity=1, is_loss=True)
     moves = [("receive", 5, 15), ("issue", -12, 3), ("adjust", 1, 4), ("loss", -3, 1)]
     assert balances(asset_id) == [("receive", 10, 10), *moves]
+    asset = lifecycle.find_asset(asset_id)
+    (latest, *_) = stock.moves(asset_id).rows
+    assert asset.created_at < latest.at == asset.updated_at
     updates = told()[1:]
     reasons = [body["data"]["reason"] for body in updates]
     assert reasons == ["stock_received", "stock_issued", "stock_adjusted", "stock_adjusted"]

@@ -94,6 +94,7 @@ ENDS: dict[str, tuple[str, Callable[[int], object], set[str]]] = {
         lambda a: assignments.allocate(SYSTEM, a, staff_id=make_staff()),
         set(),
     ),
+    "saved while it is lent": ("lent", lambda a: give_warranty(a, today() + timedelta(90)), set()),
     "renamed": (
         "kept",
         lambda a: give_warranty(a, lifecycle.find_asset(a).warranty_expires),

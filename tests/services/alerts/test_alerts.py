@@ -43,7 +43,7 @@ from tests.services.alerts.due_things import (
     work,
 )
 from tests.support.database.rivals import at_once
-from tests.support.factories import make_asset, make_webhook
+from tests.support.factories import make_asset, make_location, make_staff, make_webhook
 
 WARRANTY = "alert.warranty_expiring"
 DUE = "alert.maintenance_due"
@@ -87,10 +87,12 @@ def test_work_is_overdue_from_the_day_after_it_is_due_on(app: Flask) -> None:
 def test_an_event_looks_like_its_sample_and_stands_in_the_timeline(app: Flask) -> None:
     decided()
     hook = make_webhook(events=[WARRANTY, DUE, LATE, LOW])
-    lent(50)
+    lent(47.5)
     with_maintenance(-2)
-    make_asset("Toner", kind="stock", quantity=3, min_quantity=5, unit="box")
+    store = make_location("Store")
+    make_asset("Toner", kind="stock", quantity=3, min_quantity=5, unit="box", location_id=store)
     asset_id = with_warranty(10, supplier="Datahaus")
+    assignments.allocate(SYSTEM, asset_id, staff_id=make_staff("Maria"))
     control.run(RunKind.SCHEDULED)
     told = {body["event"]: body for body in bodies()}
     assert set(told) == {WARRANTY, DUE, LATE, LOW}
@@ -103,12 +105,15 @@ def test_an_event_looks_like_its_sample_and_stands_in_the_timeline(app: Flask) -
         assert body["data"]["origin"] == "cron"
         assert body["data"]["status_from"] == body["data"]["status_to"] == body["asset"]["status"]
     data = {name: body["data"] for name, body in told.items()}
-    assert (data[LATE]["days_overdue"], data[LATE]["reminder_no"]) == (2, 1)
+    assert (data[LATE]["days_overdue"], data[LATE]["reminder_no"]) == (1, 1)
     assert (data[DUE]["title"], data[DUE]["overdue"]) == ("Battery check", True)
     assert (data[LOW]["shortfall"], data[LOW]["last_move"]["balance_after"]) == (2, 3)
+    assert data[LOW]["location"] == {"id": store, "name": "Store"}
     assert (data[WARRANTY]["supplier"], data[WARRANTY]["threshold_days"]) == ("Datahaus", 30)
+    assert data[WARRANTY]["holder"] == told[WARRANTY]["asset"]["holder"]
+    assert data[WARRANTY]["holder"]["name"] == "Maria"
     assert [each.id for each in ledger()] == sorted(each["alert_id"] for each in data.values())
-    assert told[WARRANTY]["asset"]["version"] == 1  # an alert changes nothing
+    assert told[WARRANTY]["asset"]["version"] == 2  # an alert changes nothing
     line = session().scalars(
         select(Activity).where(Activity.asset_id == asset_id).order_by(Activity.id.desc())
     )
@@ -233,7 +238,7 @@ def test_killed_half_way_it_goes_on_where_it_was(app: Flask) -> None:
 
 @pytest.mark.parametrize(("failures", "is_left"), [(1, False), (2, True)])
 def test_one_that_fails_again_and_again_stands_in_nobodys_way(
-    app: Flask, failures: int, is_left: bool
+    app: Flask, failures: int, is_left: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A turn that was cut off is one, too: after the third the others go without it. The next run
     begins anew."""
@@ -255,6 +260,8 @@ def test_one_that_fails_again_and_again_stands_in_nobodys_way(
     session().rollback()
     counts = session().scalars(select(Task.counts)).one()
     assert counts == ({"fired": 1, "passed": 1} if is_left else {"fired": 2})
+    errors = [each.getMessage() for each in caplog.records if each.levelname == "ERROR"]
+    assert errors == [f"Left an alert ({WARRANTY}) to the next run."] * is_left
     assert control.run(RunKind.SCHEDULED) == ({WARRANTY: 1} if is_left else {})
 
 
@@ -300,8 +307,13 @@ def test_a_run_that_failed_is_repeated_within_the_day(app: Flask) -> None:
     assert turn is not None
     leases.give_up(turn, alert_runs.KIND)
     assert alert_queries.run_status(now + timedelta(minutes=20)).last.outcome == "failed"  # type: ignore[union-attr]  # just ended
-    assert not control.start_due(now + timedelta(minutes=30))
-    assert control.start_due(now + timedelta(minutes=90))
+    with writing() as current:  # it took two hours
+        current.execute(update(AlertRun).values(started_at=now - timedelta(hours=2)))
+    ended = runs()[-1].finished_at
+    assert ended is not None
+    hour = timedelta(hours=1)
+    assert not control.start_due(ended + hour - timedelta(microseconds=1))
+    assert control.start_due(ended + hour)
     work()
     assert [run.outcome for run in runs()] == ["failed", "done"]
 

@@ -7,10 +7,10 @@ from flask import Flask
 from sqlalchemy import insert, select, update
 
 from portal.lib.clock import utcnow
-from portal.models.alerts import AlertRun, RunKind
-from portal.models.assets import Asset
+from portal.models.alerts import AlertRun, RunKind, RunOutcome
+from portal.models.assets import Action, Asset
 from portal.models.tasks import Task
-from portal.services.actions import lifecycle
+from portal.services.actions import bulk, lifecycle
 from portal.services.alerts import control
 from portal.services.alerts import queries as alert_queries
 from portal.services.alerts import runs as alert_runs
@@ -22,7 +22,7 @@ from portal.services.core.unit_of_work import session, writing
 from portal.services.tasks import tasks
 from tests.services.alerts.due_things import a_run_is_missing, decided, lent, with_warranty, work
 from tests.services.alerts.test_alerts import runs
-from tests.support.factories import make_asset
+from tests.support.factories import make_asset, make_user
 
 
 def test_the_daily_run_waits_for_one_that_a_person_has_begun(app: Flask) -> None:
@@ -49,6 +49,14 @@ def test_a_check_that_is_at_work_is_not_taken_for_one_of_the_other_kind(app: Fla
     assert control.mark_as_sent(SYSTEM) == marking
 
 
+def test_other_long_work_is_not_taken_for_a_run(app: Flask) -> None:
+    decided()
+    bulk.start(make_user().actor, Action.DELETE, [make_asset()], {"reason": ""})
+    now = utcnow()
+    assert alert_queries.run_status(now).running is None
+    assert control.start_due(now)
+
+
 @pytest.mark.parametrize(("minutes", "left"), [(1, 100), (-1, 106)])
 def test_the_last_hundred_runs_are_kept_and_all_of_a_week(
     app: Flask, minutes: int, left: int
@@ -58,7 +66,9 @@ def test_the_last_hundred_runs_are_kept_and_all_of_a_week(
     with writing() as current:
         current.execute(insert(AlertRun), [old] * 105)
         assert alert_runs.enter(current, SYSTEM, RunKind.MANUAL)
-    assert len(runs()) == left
+    ids = [run.id for run in runs()]
+    assert len(ids) == left
+    assert [run.id for run in alert_queries.runs()] == ids[:-11:-1]
 
 
 def test_where_nothing_is_due_nobody_has_to_decide_before_a_run(app: Flask) -> None:
@@ -98,6 +108,22 @@ def test_only_a_run_of_its_own_keeps_a_day_from_being_late(app: Flask) -> None:
     work()
     status = alert_queries.run_status(now)
     assert (status.is_late, status.last and status.last.outcome) == (False, "stopped")
+
+
+def test_a_day_is_late_until_its_run_has_ended_and_not_failed(
+    app: Flask,
+) -> None:
+    decided()
+    make_asset()
+    a_run_is_missing()
+    now = utcnow()
+    assert control.start_due(now)
+    late = {}
+    for outcome in (None, *RunOutcome):
+        with writing() as current:
+            current.execute(update(AlertRun).values(outcome=outcome))
+        late[outcome] = alert_queries.run_status(now).is_late
+    assert {outcome for outcome, is_late in late.items() if is_late} == {None, "failed"}
 
 
 @pytest.mark.parametrize(("seconds", "is_late"), [(-1, True), (1, False)])

@@ -127,7 +127,8 @@ def test_of_many_things_that_keep_a_person_here_five_are_named(number: int, end:
 def test_whoever_left_gets_nothing_until_they_are_back() -> None:
     maria, asset_id = staff.create(SYSTEM, MARIA), make_asset()
     holder = staff.find(maria).id
-    staff.deactivate(SYSTEM, maria)
+    for _ in range(2):
+        staff.deactivate(SYSTEM, maria)
     assert staff.choices() == []
     with pytest.raises(Refusal, match="Maria Lopez has left"):
         assignments.allocate(SYSTEM, asset_id, staff_id=holder)
@@ -136,6 +137,9 @@ def test_whoever_left_gets_nothing_until_they_are_back() -> None:
         with pytest.raises(Stale):
             staff.edit(SYSTEM, maria, version, MARIA)
     assert not staff.edit(SYSTEM, maria, 3, MARIA)
+    wanted = select(AuditEntry.action).where(AuditEntry.target_kind == "staff")
+    told = [f"staff.{verb}" for verb in ("created", "deactivated", "reactivated")]
+    assert session().scalars(wanted.order_by(AuditEntry.id)).all() == told
     assignments.allocate(SYSTEM, asset_id, staff_id=holder)
     assert [each.asset_id for each in staff_queries.has_now(holder)] == [asset_id]
 
@@ -163,6 +167,14 @@ def test_people_are_found_by_their_employee_number_and_counted_without_those_who
     assert staff_queries.count("e-7") == 2
 
 
+def test_people_are_found_however_the_letters_of_their_names_are_written() -> None:
+    names = ["åse zoë öberg", "ÅSE ZOË ÖBERG", "Åse zoë öberg", "Åse Zoë Öberg"]
+    for name in names:
+        make_staff(name)
+    for search in (*names, "åse zoË öberg"):
+        assert {each.name for each in staff_queries.listing(search).rows} == set(names)
+
+
 def test_nobody_leaves_while_something_is_given_to_them(app: Flask) -> None:
     maria, asset_id = staff.create(SYSTEM, MARIA), make_asset()
     holder = staff.find(maria).id
@@ -188,8 +200,9 @@ def test_an_edit_is_audited_and_one_that_came_too_late_is_refused() -> None:
         {"name": {"from": "Maria Lopez", "to": "Maria Cruz"}},
     )
     assert not staff.edit(ana.actor, maria, 2, changed)
-    with pytest.raises(Stale):
-        staff.edit(ana.actor, maria, 1, MARIA)
+    for version in (1, 3):
+        with pytest.raises(Stale):
+            staff.edit(ana.actor, maria, version, MARIA)
 
 
 def test_support_changes_nobody() -> None:

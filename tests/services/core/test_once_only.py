@@ -13,7 +13,7 @@ from portal.models.audit import AuditEntry
 from portal.services.audit import trail
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import Refusal
-from portal.services.core.unit_of_work import once_only, writing
+from portal.services.core.unit_of_work import once_only, session, writing
 
 
 def note_something() -> int:
@@ -61,12 +61,18 @@ def test_another_person_may_use_the_same_token(app: Flask) -> None:
     assert sent == ["a", "b", "a", "b"]
 
 
-def test_a_refused_form_keeps_its_token(app: Flask) -> None:
+@pytest.mark.parametrize("end", [Refusal("Choose another name."), SystemExit()])
+def test_a_form_that_is_refused_or_cut_off_keeps_its_token_and_nothing_open(
+    app: Flask, end: BaseException
+) -> None:
     once = uuid4()
 
     def refuse() -> int:
-        raise Refusal("Choose another name.")
+        note_something()
+        raise end
 
-    with pytest.raises(Refusal):
+    with pytest.raises(type(end)):
         once_only("user:1", once, refuse, str)
+    assert not session().in_transaction()
     assert once_only("user:1", once, note_something, str) == "7"
+    assert notes() == 1

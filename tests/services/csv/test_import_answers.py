@@ -23,13 +23,13 @@ from portal.services.csv.import_answers import FileAnswer, Question
 from portal.services.operations import cleanup
 from portal.services.task_kinds import KINDS
 from portal.services.tasks import tasks
-from tests.services.csv.import_steps import found, run, shown
+from tests.services.csv.import_steps import found, rows_of, run, shown
 from tests.support.factories import Person, make_asset, make_category, make_user
 
 LIST = (
     "Inventarnummer;Bezeichnung;Kategorie;Zustand;Anschaffung;Preis;Farbe\n"
     "L-1;ThinkPad;Laptop;gut;18.12.2023;1.349,00;rot\n"
-    "L-2;MacBook;Laptop;Sehr gut;04.02.2024;489,90;\n"
+    "L-2;MacBook;LAPTOP;Sehr gut;04.02.2024;489,90;\n"
     "L-3;Monitor;Bildschirm;???;31.02.2024;auf Anfrage;blau\n"
     "L-1;Pixel;Telefon;gut;;;\n"
 )
@@ -166,6 +166,7 @@ def test_what_was_said_of_a_file_counts_for_it_before_what_was_said_of_another(a
         what = question(public_id)
         assert [each.ours for each in what.columns if each.heading == "Preis"] == [ours]
         assert [each.becomes for each in what.words if each.word == "gut"] == [becomes]
+    assert [outcome for _, outcome, _ in found(first)] == ["create", "create", "error", "error"]
 
 
 def test_what_was_said_of_a_word_counts_while_the_register_has_it(ana: Person) -> None:
@@ -220,19 +221,19 @@ def test_who_wants_nothing_remembered_is_obeyed_and_both_stand_in_the_trail(ana:
 
 
 def test_an_answer_can_be_changed_until_the_import(ana: Person) -> None:
-    make_asset("ThinkPad", asset_tag="L-1")
+    asset_id = make_asset("ThinkPad", asset_tag="L-1")
     public_id = asked(ana)
     say(ana, public_id, matches={"bezeichnung": "name"}, words={})
     assert [row[1] for row in found(public_id)] == ["create"] * 4
     say(ana, public_id)
     assert [row[1] for row in found(public_id)] == ["skipped", "create", "error", "error"]
+    assert [row.asset_id for row in rows_of(public_id)] == [asset_id, None, None, None]
     assert shown(public_id)[0]["purchase_date"][1] == "2023-12-18"
-    task = tasks.find(public_id)
-    assert (task.state, task.done, task.counts) == (
-        TaskState.DONE,
-        4,
-        {"skipped": 1, "create": 1, "error": 2},
-    )
+    task, counts = tasks.find(public_id), {"skipped": 1, "create": 1, "error": 2}
+    assert (task.state, task.done, task.counts) == (TaskState.DONE, 4, counts)
+    say(ana, public_id, matches={"bezeichnung": "name", "preis": "quantity", "zustand": "kind"})
+    assert [row.asset_id for row in rows_of(public_id)] == [None] * 4
+    say(ana, public_id)
     run(ana, public_id)
     with pytest.raises(Refusal, match="has been imported"):
         say(ana, public_id)

@@ -202,6 +202,7 @@ def test_a_held_delivery_is_stopped_a_month_after_its_webhook_went_off(
     off_for: timedelta, status: str
 ) -> None:
     hook = make_webhook(state="off", off_at=utcnow() - off_for)
+    make_webhook(state="off", off_at=utcnow())
     old = make_delivery(hook, status="held", created_at=utcnow() - 2 * MONTH)
     young = make_delivery(hook, status="held", created_at=utcnow() - MONTH + MINUTE)
     began = database_time(session())

@@ -74,6 +74,7 @@ def test_kinds_are_counted_and_narrow_the_list(app: Flask) -> None:
     assert pages.get("/alerts").form("/alerts").fields["show"] == ["open"]
     for query in ("asset=999", "event=alert.low_stock&show=acknowledged"):
         assert "No alert matches" in pages.get(f"/alerts?{query}").main
+    assert "Asset: 999" in pages.get("/alerts?asset=999").main
     page = pages.get("/alerts?show=acknowledged")
     assert "Nothing is acknowledged" in page.main
     assert page.links("Show open alerts") == ["/alerts"]
@@ -88,10 +89,12 @@ def test_acknowledged_it_leaves_the_list_and_says_by_whom(app: Flask) -> None:
     assert page.rows() == []
     page = pages.get("/alerts?show=acknowledged")
     assert "Ana Gruber" in row_of(page, "Low stock")
-    assert len(pages.get("/alerts?show=all").rows()) == 4
-    other = ledger()[-1]
-    page = pages.post(f"/alerts/{other.public_id}/acknowledge", {"back": ""})
-    assert page.path == "/alerts"
+    assert "All kinds 1 Overdue 0" in page.main
+    page = pages.get("/alerts?show=all")
+    assert (len(page.rows()), "All kinds 4 Overdue 1" in page.main) == (4, True)
+    for back, leads_to in (("", "/alerts"), ("https://evil.example.com/alerts", "/")):
+        path = f"/alerts/{ledger()[-1].public_id}/acknowledge"
+        assert pages.post(path, {"back": back}, follow=False).location == leads_to
 
 
 def test_the_second_to_acknowledge_is_told_who_was_first(app: Flask) -> None:
@@ -201,6 +204,7 @@ def test_many_come_in_pages_and_what_is_typed_over_does_no_harm(app: Flask) -> N
     assert len(pages.get("/alerts").rows()) == 50
     page = pages.follow("Older")
     assert len(page.rows()) == 5
+    assert page.links("Overdue 0") == ["/alerts?event=alert.checkout_overdue"]
     assert "Its warranty ended on 1 Jan 2020." in page.main
     assert pages.get("/alerts?asset=999").status == 200
     for query, problems in (

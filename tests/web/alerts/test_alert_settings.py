@@ -128,8 +128,20 @@ def test_without_an_answer_nothing_is_decided(app: Flask) -> None:
     lent(3)
     pages = visit(app)
     pages.get(PATH)
-    assert "Choose what becomes of" in pages.post(f"{PATH}/first", {"answer": "maybe"}).main
+    page = pages.post(f"{PATH}/first", {"answer": "maybe"})
+    assert "Choose what becomes of" in page.main
+    assert "notice-danger" in page.html
     assert not alert_settings.read().is_answered
+
+
+def test_what_the_preview_shows_before_the_first_answer_is_sent_by_one(app: Flask) -> None:
+    lent(3)
+    pages = visit(app)
+    forms = pages.get(f"{PATH}/preview").forms
+    (form,) = [form for form in forms if form.buttons == ["Send them"]]
+    page = pages.submit(form, follow=False)
+    assert page.response.headers["Location"] == f"{PATH}#looking"
+    assert alert_settings.read().first_answer == "send"
 
 
 def test_run_now_queues_a_run_that_the_page_follows(app: Flask) -> None:

@@ -58,6 +58,10 @@ def test_a_person_matches_an_excel_list_and_imports_it(app: Flask) -> None:
     (look,) = pages.get(page.path).links("See what each row would do")
     page = pages.get(look)
     assert [row[:3] for row in page.rows()] == [["2", "ThinkPad L-1", "Add"]]
+    failed = pages.client.get(f"{look}/failed.csv", buffered=True).get_data(as_text=True)
+    assert failed.split() == [
+        "\ufeffInventarnummer,Bezeichnung,Kategorie,Zustand,Anschaffung,Farbe,problem"
+    ]
     pages.submit(page.form(look), "Import 1 row")
     job.work(KINDS)
     page = pages.get("/assets/1")
@@ -71,6 +75,7 @@ def test_words_are_asked_for_when_another_heading_is_chosen(app: Flask) -> None:
     assert chosen(page) == ["Name", "Notes"]
     wrong = pages.submit(page.form(), "Continue", column_0="", column_1="condition")
     assert wrong.errors == ["Match one heading to Tag or to Name, so that the rows name assets"]
+    assert "The file has words that the register does not know" not in wrong.main
     page = pages.submit(page.form(), "Continue", column_1="condition")
     assert (page.status, page.h1) == (200, "Match the headings")
     assert "The file has words that the register does not know" in page.main

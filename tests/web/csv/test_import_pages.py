@@ -142,11 +142,12 @@ def test_each_changed_field_is_shown_in_the_words_of_the_timeline(app: Flask) ->
 
 
 def test_who_has_an_asset_that_would_change_stands_beside_it(app: Flask) -> None:
-    lent = make_asset("Lamp", asset_tag="L-1")
-    assignments.allocate(SYSTEM, lent, staff_id=make_staff("Jonas Brandt"))
+    lent, jonas = make_asset("Lamp", asset_tag="L-1"), make_staff("Jonas Brandt")
+    for asset_id in (lent, make_asset("Phone", asset_tag="P-1")):
+        assignments.allocate(SYSTEM, asset_id, staff_id=jonas)
     make_asset("Chair", asset_tag="C-1")
     pages = visit(app)
-    text = b"asset_tag,name\nL-1,Desk lamp\nC-1,Stool\nD-1,Desk\n"
+    text = b"asset_tag,name\nL-1,Desk lamp\nC-1,Stool\nD-1,Desk\nP-1,Phone\n"
     page = send(pages, text, change_existing="y")
     job.work(KINDS)
     (look,) = pages.get(page.path).links("See what each row would do")
@@ -155,6 +156,7 @@ def test_who_has_an_asset_that_would_change_stands_beside_it(app: Flask) -> None
         "Desk lamp L-1 With Jonas Brandt",
         "Stool C-1",
         "Desk D-1",
+        "Phone P-1",  # which does not change
     ]
     assert page.rows()[0][3] == "Name: Lamp → Desk lamp"
     assignments.revoke(SYSTEM, lent)

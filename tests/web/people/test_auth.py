@@ -191,6 +191,11 @@ def test_what_no_address_can_be_leads_to_the_start_page(target: str) -> None:
     assert local_path(target) == "/"
 
 
+@pytest.mark.parametrize("target", ["/assets?q=a\\b&back=//x", "/assets#a\\b", "/?a", "/"])
+def test_what_stands_behind_the_path_of_an_address_may_be_anything(target: str) -> None:
+    assert local_path(target) == target
+
+
 def test_a_wrong_password_is_one_sentence_and_is_not_echoed(app: Flask) -> None:
     ana, pages = make_user(), Pages(app)
     page = pages.sign_in(ana.email, "not the pass phrase")
