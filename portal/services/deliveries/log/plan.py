@@ -129,25 +129,39 @@ def _begun(current: Session, wanted: LogFilter) -> list[ColumnElement[bool]]:
 
 
 def bounds(current: Session, wanted: LogFilter, place: Cursor | None) -> tuple[int, int]:
-    """(lowest id, highest id) of what can match.
-
-    Told by the nearest that cannot, whose time lies beyond by more than `SLACK`: of those that can,
-    the first in time need not be the first by its id.
-    """
+    """(lowest id, highest id) of what can match."""
     low, high = FIRST_ID, LAST_ID
     if place is not None:
         beside = int(place.key[0])
         low, high = (beside + 1, high) if place.newer else (low, beside - 1)
     if wanted.since:
-        earlier = Delivery.created_at < wanted.since - SLACK
-        if (last := _id_near(current, earlier, ascending=False)) is not None:
-            low = max(low, last + 1)
+        low = max(low, _first_since(current, wanted.since - SLACK))
     ends = filter(None, (wanted.until, wanted.failed.until if wanted.failed else None))
     if (until := min(ends, default=None)) is not None:
-        later = Delivery.created_at > until + SLACK
-        if (first := _id_near(current, later, ascending=True)) is not None:
-            high = min(high, first - 1)
+        high = min(high, _last_until(current, until + SLACK))
     return low, high
+
+
+def _first_since(current: Session, since: datetime) -> int:
+    """The lowest id that may be of this time or later.
+
+    Told by the nearest before it: of those after it, the first in time need not be the first by its
+    id. Where a clock was set back by more than `SLACK`, that one may be, and reaches further.
+    """
+    before = _id_near(current, Delivery.created_at < since, ascending=False)
+    if before is None:
+        return FIRST_ID
+    after = _id_near(current, Delivery.created_at >= since, ascending=True)
+    return before + 1 if after is None else min(before + 1, after)
+
+
+def _last_until(current: Session, until: datetime) -> int:
+    """The highest id that may be of this time or earlier, told in the same way."""
+    after = _id_near(current, Delivery.created_at > until, ascending=True)
+    if after is None:
+        return LAST_ID
+    before = _id_near(current, Delivery.created_at <= until, ascending=False)
+    return after - 1 if before is None else max(after - 1, before)
 
 
 def times(wanted: LogFilter) -> list[ColumnElement[bool]]:
