@@ -36,13 +36,21 @@ def test_the_time_filter_goes_by_when_it_was_stored() -> None:
 def test_what_was_stored_nearly_at_once_need_not_be_in_turn() -> None:
     """Ids are given out before the commit: the later of two may have the lower one."""
     webhook, at = make_webhook(), utcnow() - timedelta(days=1)
-    late, early = (make_delivery(webhook, created_at=at + number * SECOND) for number in (20, 10))
-    first, exact, last = (at + number * SECOND for number in (0, 10, 21))
-    for since, until in ((first, last), (exact, last), (first, None), (None, last)):
-        assert ids(LogFilter(since=since, until=until)) == [early, late]
-    assert ids(LogFilter(since=at + 11 * SECOND)) == [late]
-    for number in (19, 20):
-        assert ids(LogFilter(until=at + number * SECOND)) == [early]
+    numbers = (-86_400, 30, 20, 10, 86_000)
+    old, last, middle, first, new = (
+        make_delivery(webhook, created_at=at + number * SECOND) for number in numbers
+    )
+    for since, until, found in (
+        (0, 31, [first, middle, last]),
+        (10, 30, [first, middle]),
+        (15, 60, [middle, last]),
+        (0, 25, [first, middle]),
+        (21, 60, [last]),
+        (0, 19, [first]),
+        (-90_000, 90_000, [new, first, middle, last, old]),
+    ):
+        wanted = LogFilter(since=at + since * SECOND, until=at + until * SECOND)
+        assert ids(wanted) == found
 
 
 def test_a_clock_that_was_set_back_hides_nothing_from_a_time() -> None:
