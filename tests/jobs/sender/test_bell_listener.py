@@ -149,6 +149,21 @@ def asked_twice(listener: BellListener) -> list[bool]:
     return [listener.has_rung() for _ in range(2)]
 
 
+def test_who_has_heard_the_bell_waits_no_longer_than_it_may_stay_awake(
+    app: Flask, clock: Clock
+) -> None:
+    del app
+    with listening(bell.bell()) as listener:
+        listener.stay_awake()
+        clock.now += bell_listener.AWAKE_EVERY - 0.001
+        for _ in range(2):
+            bell.bell().ring()
+            equip().transport.drive(LONG)
+            listener.note()
+            rung = listener.has_rung()
+        assert (rung, listener.patience) == (False, pytest.approx(0.001))
+
+
 def test_many_rings_in_a_moment_are_one(app: Flask, clock: Clock) -> None:
     del app
 

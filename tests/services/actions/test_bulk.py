@@ -107,7 +107,9 @@ def test_each_action_is_the_one_of_a_single_asset(app: Flask) -> None:
     assert session().scalar(select(Asset.condition).limit(1)) == "fair"
 
 
-def test_it_is_refused_to_those_who_may_not_and_for_nothing(app: Flask) -> None:
+def test_it_is_refused_to_those_who_may_not_for_nothing_and_for_too_many(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asset_id = make_asset()
     with pytest.raises(NotAllowed):
         bulk.start(make_user("support").actor, Action.DELETE, [asset_id], {"reason": ""})
@@ -116,6 +118,9 @@ def test_it_is_refused_to_those_who_may_not_and_for_nothing(app: Flask) -> None:
         bulk.start(ana, Action.DELETE, [], {})
     with pytest.raises(Refusal, match="many assets"):
         bulk.start(ana, Action.LIQUIDATE, [asset_id], {})
+    monkeypatch.setattr(bulk, "MOST_ASSETS", 1)
+    with pytest.raises(Refusal, match="Choose at most 1 assets at once"):
+        bulk.start(ana, Action.DELETE, [asset_id, make_asset()], {"reason": ""})
 
 
 def test_of_as_many_as_can_be_chosen_each_is_told_who_has_it(

@@ -68,6 +68,16 @@ def test_of_one_that_is_not_there_it_says_so(app: Flask) -> None:
     assert "There is no such task at this address." in page.main
 
 
+def test_what_no_page_has_words_for_goes_by_its_kind(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = replace(KIND, name="count_ten")
+    monkeypatch.setattr("portal.web.tasks.views.KINDS", {kind.name: kind})
+    with writing() as current:
+        path = f"/tasks/{tasks.start(current, SYSTEM, kind.name, total=30).public_id}"
+    assert visit(app).get(path).h1 == "Count ten"
+
+
 def test_it_says_that_it_is_about_to_start_and_how_it_ended(app: Flask) -> None:
     path, pages = start(), visit(app)
     page = pages.get(path)

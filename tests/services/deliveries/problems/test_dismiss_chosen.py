@@ -103,6 +103,19 @@ def test_one_that_fails_again_is_a_problem_again_and_can_be_dismissed_again(
         bring_back_chosen(sam, [first, second])
 
 
+def test_what_failed_at_the_moment_up_to_which_all_were_dismissed_is_one_of_them(
+    sam: Actor, finance: Hook
+) -> None:
+    at = utcnow() - MINUTE
+    chosen, other = fail(finance, finished_at=at), fail(finance, finished_at=at)
+    dismiss_chosen(sam, [chosen])
+    dismiss(make_user("support").actor, finance.public_id, Reason.SERVER, at)
+    for each in (chosen, other):
+        standing = standing_of_failed(each)
+        assert standing is not None
+        assert (standing.is_dismissed, standing.is_chosen) == (True, False)
+
+
 def test_what_one_person_chose_is_brought_back_apart_from_what_was_dismissed_last(
     sam: Actor, finance: Hook
 ) -> None:
