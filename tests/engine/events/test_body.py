@@ -156,7 +156,7 @@ def test_data_begins_with_what_every_event_has() -> None:
 
 
 def test_changes_name_what_differs_and_leave_bookkeeping_out() -> None:
-    kept = {name: NOON for name in ("created_at", "updated_at", "deleted_at")}
+    kept = dict.fromkeys(("created_at", "updated_at", "deleted_at"), NOON)
     before = {"name": "A", "cost": Decimal("5.0"), "on": None, "id": 1, "version": 1, **kept}
     after = {"name": "B", "cost": Decimal("5.00"), "on": date(2025, 2, 4), "version": 2}
     fields, changed = changes(before, after)

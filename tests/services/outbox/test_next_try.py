@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from portal.extensions import settings
 from portal.models.deliveries import Delivery, Priority
 from portal.services.core.unit_of_work import database_time, session
-from portal.services.outbox.due import find_wanted
+from portal.services.outbox.due import Claimable, find_wanted
 from portal.services.outbox.next_try import count_behind, probe_of
 from tests.support.deliveries import lease, make_delivery
 from tests.support.factories import Hook, make_webhook
@@ -111,3 +112,18 @@ def test_a_test_of_a_webhook_that_is_deleted_is_not_wanted() -> None:
     hook = make_webhook(state="off", deleted_at=database_time(session()))
     make_delivery(hook, priority=Priority.TEST)
     assert find_wanted(session().connection()).wanted == []
+
+
+def test_of_each_webhook_with_something_due_it_is_told_what_it_may_take_and_how_it_stands() -> None:
+    usual, in_trouble = make_webhook(), make_webhook(throttled=True)
+    lease(make_delivery(usual))
+    lease(make_delivery(usual), -1)
+    for priority in (Priority.TEST, Priority.INTERACTIVE, Priority.NORMAL):
+        make_delivery(usual, priority=priority)
+    make_delivery(in_trouble)
+    most = settings().webhook_max_in_flight
+    both = (Priority.INTERACTIVE, Priority.NORMAL)
+    assert sorted(find_wanted(session().connection()).wanted) == [
+        Claimable(usual.id, 1, most - 1, both, leased=1, ended=1, throttled=False),
+        Claimable(in_trouble.id, 0, 1, (Priority.NORMAL,), leased=0, ended=0, throttled=True),
+    ]
