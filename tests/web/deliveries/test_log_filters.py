@@ -145,6 +145,9 @@ def test_a_day_counts_from_its_beginning_to_its_end(support: Pages) -> None:
     for hours in (-1, 0, 23, 24):
         make_delivery(created_at=begin + timedelta(hours=hours))
     assert len(support.get("/deliveries?since=2026-05-03&until=2026-05-03").rows()) == 2
+    make_delivery(created_at=datetime(2026, 9, 30, tzinfo=UTC))
+    for month in ("Sep", "Sept", "September", "september"):
+        assert len(support.get(f"/deliveries?since=30+{month}+2026").rows()) == 1, month
 
 
 @pytest.mark.parametrize(
