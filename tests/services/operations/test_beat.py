@@ -29,9 +29,11 @@ from portal.extensions import db, settings
 from portal.models.operations import Process
 from portal.services.core import heartbeats
 from portal.services.core.unit_of_work import session, writing
+from portal.services.operations.database import beat as beat_module
 from portal.services.operations.database.beat import Beat, examine
 from portal.services.operations.database.pulse import SILENT, Need, Pulse, Surroundings
 from portal.services.operations.health import read_facts
+from tests.support.database.statements import asked
 from tests.support.factories import make_asset
 from tests.support.processes import until
 
@@ -92,6 +94,21 @@ def test_a_lock_that_stops_saves_is_told_at_once_in_its_row(engine: Engine, tabl
         assert examine(engine) == found
     assert beat.take() is None
     assert own_row().trouble is None
+
+
+def test_a_beat_looks_for_room_once_a_minute(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on("postgresql")
+    clock, seen = Clock(), []
+    monkeypatch.setattr(beat_module, "monotonic", clock)
+    beat = Beat(engine, KIND)
+    with asked(engine, "CREATE TEMP TABLE") as tries:
+        for later in (0, 59.9, 0.2, 59.9, 0.2):
+            clock.now += later
+            assert beat.take() is None
+            seen.append(len(tries))
+    assert seen == [1, 1, 2, 2, 3]
 
 
 def test_a_table_that_is_only_read_or_saved_to_stops_nobody(engine: Engine) -> None:

@@ -282,7 +282,8 @@ def invited_behind_our_back(by: Person) -> str:
 def test_a_new_password_ends_the_sessions_forgives_the_tries_and_opens_once(app: Flask) -> None:
     ana, ben = make_user(), make_user("support", name="Ben")
     key = throttle.for_pair(ben.email, "192.0.2.7")
-    throttle.count([key])
+    for _ in range(2):
+        throttle.count([key])
     token, once = reset_token(ana, ben), uuid4()
     with pytest.raises(Refusal, match="at least 12"):
         password_resets.use(token, once, "short")
