@@ -39,6 +39,9 @@ def test_what_it_does_not_take_is_free_for_others(connection: Connection) -> Non
     with db.engine.connect() as other:
         free = select(Delivery.id).with_for_update(skip_locked=True)
         found = set(other.scalars(free))
+        # What an event does that is stored meanwhile: it refers to the webhook.
+        refer = select(Webhook.id).with_for_update(read=True, key_share=True, skip_locked=True)
+        assert other.scalars(refer).all() == [hook.id]
     assert len(found) == 3
     assert taken.delivery_id not in found
 
