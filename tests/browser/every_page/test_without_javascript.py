@@ -107,6 +107,7 @@ def reload_until(page: Page, words: str, again: Callable[[], object] | None = No
     pytest.fail(f"it still says {state.inner_text()}")
 
 
+@pytest.mark.usefixtures("plain_desk")  # it has become the first administrator
 def test_a_webhook_is_made_by_keyboard_alone(
     page: Page, portal: FreshPortal, outside: Outside
 ) -> None:
