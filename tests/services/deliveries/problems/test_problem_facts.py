@@ -174,7 +174,11 @@ def test_of_what_waits_in_a_bulk_retry_only_what_is_listed_counts(
     bulk_retry_task.start(sam, Selection(ticked=tuple(made)))
     work()
 
-    assert waiting() == 3
+    assert waiting() == queued_rows.count_queued(session(), hook.id) == 3
+    with monkeypatch.context() as few:
+        few.setattr(queued_rows, "MOST_QUEUED", 2)
+        assert waiting() < 3
+        assert queued_rows.count_queued(session(), hook.id) == 2
     dismiss_chosen(sam, [made[1]])
     assert waiting() == 2
     dismiss(sam, hook.public_id, Reason.SERVER, utcnow())
