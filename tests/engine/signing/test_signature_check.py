@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 
+from portal.engine.signing import candidates as candidates_module
 from portal.engine.signing.body_mistakes import other_bodies
 from portal.engine.signing.candidates import MOST_HASHED, candidates
 from portal.engine.signing.check import Message, Part, diagnose
@@ -225,6 +226,14 @@ def test_the_work_is_bounded_whatever_is_compared() -> None:
         found = Counter((each.age, each.scheme) for each in made)
         # What is much shorter than the body costs next to nothing: an empty one, a part of it.
         assert max(found.values()) <= most + 500
+
+
+def test_one_more_signature_is_work_however_little_it_signs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(candidates_module, "MOST_HASHED", 3 * candidates_module.COST)
+    found = Counter((each.age, each.scheme) for each in candidates(MESSAGE, (), 2))
+    assert 0 < max(found.values()) < 3
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])

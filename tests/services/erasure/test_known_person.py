@@ -52,6 +52,14 @@ def test_of_what_is_said_about_a_person_the_fields_that_name_them_are_hidden() -
     }
 
 
+@pytest.mark.parametrize(("kind", "names"), [(ErasedKind.STAFF, (NAME,)), (ErasedKind.USER, ())])
+def test_what_a_user_is_called_may_be_a_colleagues_name_in_a_text(
+    kind: ErasedKind, names: tuple[str, ...]
+) -> None:
+    person = KnownPerson(kind, 7, uuid4(), NOBODY, (NAME,), ("maria@example.com",))
+    assert person.texts == ("maria@example.com", *names)
+
+
 def test_somebody_is_known_as_all_they_were_ever_called_and_blanks_are_no_names(app: Flask) -> None:
     del app
     staff_id = make_staff(NAME, email="maria@example.com")
