@@ -110,6 +110,12 @@ def test_threads_that_still_hang_are_counted_until_the_resolver_gives_up(
     assert lookups.ready() == ["stranger"]
 
 
+def test_strangers_that_hang_take_no_place_of_those_in_trouble(lookups: Lookups[str]) -> None:
+    assert len(ask(lookups, *range(6))) == 6
+    fail(lookups, range(6), hangs=True)
+    assert lookups.ask(name(0), 1e9, "0", doubted=True)
+
+
 def test_however_many_strangers_hang_hosts_that_answered_go_at_once(
     lookups: Lookups[str], clock: Clock
 ) -> None:

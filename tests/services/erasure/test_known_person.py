@@ -60,6 +60,11 @@ def test_what_a_user_is_called_may_be_a_colleagues_name_in_a_text(
     assert person.texts == ("maria@example.com", *names)
 
 
+def test_a_name_is_looked_for_as_it_is_written_and_as_json_writes_it() -> None:
+    person = KnownPerson(ErasedKind.STAFF, 7, uuid4(), NOBODY, ("María", NAME), ())
+    assert person.spellings == ("María", "Mar\\u00eda", NAME)
+
+
 def test_somebody_is_known_as_all_they_were_ever_called_and_blanks_are_no_names(app: Flask) -> None:
     del app
     staff_id = make_staff(NAME, email="maria@example.com")

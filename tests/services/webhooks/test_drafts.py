@@ -261,6 +261,7 @@ def test_names_are_unique_among_what_is_saved_alone(ana: Person) -> None:
     ("changes", "event", "field", "sentence"),
     [
         ({"name": ""}, CREATED, "name", "Enter the webhook name"),
+        ({"url": ""}, CREATED, "url", "Enter the webhook URL"),
         ({"url": "http://10.1.2.3/"}, CREATED, "url", "not a public address"),
         ({"events": ()}, CREATED, "events", "at least one event"),
         ({"secret_mode": SecretMode.OWN, "secret": "a"}, CREATED, "secret", "characters in"),
@@ -275,6 +276,10 @@ def test_what_cannot_be_saved_cannot_be_tested(
         drafts.send_test(ana.actor, uuid4(), values(**changes), event)
     assert refused.value.field == field
     assert count(Webhook) == 0
+    edited, typed = make_webhook(), values(**{"secret_mode": SecretMode.KEEP} | changes)
+    with pytest.raises(Refusal, match=sentence):
+        drafts.send_test(ana.actor, uuid4(), typed, event, edits=edited.public_id, version=1)
+    assert count(Webhook) == 1
 
 
 def test_it_is_its_owners_and_an_administrators(ana: Person) -> None:
