@@ -93,6 +93,8 @@ def test_before_it_is_sent_the_same_is_said_of_who_would_hear(app: Flask) -> Non
             (Heard(), {WARRANTY: 1}),
         ]
     )
+    other_way_round = dict(reversed(coming.items()))
+    assert alert_queries.audiences_of(other_way_round) == said
 
 
 def test_what_is_due_is_what_the_lists_show_told_of_or_not(app: Flask) -> None:

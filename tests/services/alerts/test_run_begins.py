@@ -1,11 +1,13 @@
 """When a run begins, which one it is that another finds at work, and when the day lacks its own."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 from flask import Flask
 from sqlalchemy import insert, select, update
 
+from portal.engine.events.names import EventName
 from portal.lib.clock import utcnow
 from portal.models.alerts import AlertRun, RunKind, RunOutcome
 from portal.models.assets import Action, Asset
@@ -15,12 +17,21 @@ from portal.services.alerts import control
 from portal.services.alerts import queries as alert_queries
 from portal.services.alerts import runs as alert_runs
 from portal.services.alerts import settings as alert_settings
+from portal.services.alerts.runs import Place
 from portal.services.alerts.schedule import GRACE
+from portal.services.alerts.sources import SOURCES
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.refusals import Refusal
 from portal.services.core.unit_of_work import session, writing
 from portal.services.tasks import tasks
-from tests.services.alerts.due_things import a_run_is_missing, decided, lent, with_warranty, work
+from tests.services.alerts.due_things import (
+    a_run_is_missing,
+    decided,
+    fired,
+    lent,
+    with_warranty,
+    work,
+)
 from tests.services.alerts.test_alerts import runs
 from tests.support.factories import make_asset, make_user
 
@@ -88,6 +99,35 @@ def test_a_register_of_deleted_assets_alone_leaves_the_first_question_open(app: 
     lifecycle.delete_asset(SYSTEM, make_asset())
     assert control.start_due(utcnow())
     assert not alert_settings.read().is_answered
+
+
+def renew(asset_id: int) -> None:
+    with writing() as current:
+        current.execute(update(Asset).where(Asset.id == asset_id).values(warranty_expires=None))
+
+
+BEFORE_ITS_TURN: dict[str, tuple[Callable[[int], object], int]] = {
+    "it is deleted": (lambda asset_id: lifecycle.delete_asset(SYSTEM, asset_id), 0),
+    "it is due no more": (renew, 0),
+    "another run tells of it": (lambda _: alert_runs.do(RunKind.MANUAL, utcnow()), 1),
+}
+
+
+@pytest.mark.parametrize(("happens", "told"), BEFORE_ITS_TURN.values(), ids=BEFORE_ITS_TURN)
+def test_what_is_over_before_its_turn_comes_is_passed_by(
+    app: Flask, happens: Callable[[int], object], told: int
+) -> None:
+    asset_id, now = with_warranty(5), utcnow()
+    (source,) = (n for n, each in enumerate(SOURCES) if each.event is EventName.WARRANTY_EXPIRING)
+    with writing() as current:
+        run = alert_runs.enter(current, SYSTEM, RunKind.MANUAL)
+        assert run is not None
+        place, _ = alert_runs.advance(current, run, Place(source), now)
+    assert len(place.todo) == 1
+    happens(asset_id)
+    with writing() as current:
+        place, has_fired = alert_runs.advance(current, current.merge(run), place, now)
+    assert (place.todo, has_fired, len(fired())) == ((), False, told)
 
 
 def test_only_a_run_of_its_own_keeps_a_day_from_being_late(app: Flask) -> None:
