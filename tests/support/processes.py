@@ -30,10 +30,22 @@ def until(condition: Callable[[], bool], seconds: float = 20) -> bool:
 def is_alive(pid: int) -> bool:
     """Whether the process runs (a zombie does not)."""
     try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
+        return _state(Path(f"/proc/{pid}")) != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether each of its threads stands still. After SIGSTOP one may still be at the end of a call
+    of the system, and get a lock by it."""
+    try:
+        return all(_state(thread) == "T" for thread in Path(f"/proc/{pid}/task").iterdir())
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def _state(folder: Path) -> str:
+    return (folder / "stat").read_text().rpartition(")")[2].split()[0]
 
 
 def children_of(pid: int) -> dict[int, str]:

@@ -14,7 +14,7 @@ from portal.base_app import create_base_app
 from portal.config.settings import Settings, load_settings
 from portal.extensions import db
 from portal.queue.bell import bell, init_app
-from tests.support.processes import Process, children_of, is_alive, until
+from tests.support.processes import Process, children_of, is_alive, is_stopped, until
 
 WORKER = "worker deliveries"
 BACKGROUND = "worker background"
@@ -101,6 +101,7 @@ class RunningPortal:
         pid = self.pid_of(words)
         os.kill(pid, signal.SIGSTOP)
         try:
+            assert until(lambda: is_stopped(pid), 5)
             yield pid
         finally:
             with contextlib.suppress(ProcessLookupError):
