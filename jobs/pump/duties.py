@@ -1,7 +1,7 @@
 """What a pump does now and then beside sending: for itself, for this machine, and, whoever comes
 first, for all."""
 
-from collections.abc import Collection, Set
+from collections.abc import Set
 from functools import partial
 from time import monotonic
 from typing import Final, NamedTuple
@@ -29,10 +29,10 @@ SHARE: Final = 0.9
 class _Found(NamedTuple):
     has_tasks: bool
     rested: int
-    silent: Collection[UUID]
+    is_anybody_silent: bool
 
 
-NOTHING: Final = _Found(has_tasks=False, rested=0, silent=())
+NOTHING: Final = _Found(has_tasks=False, rested=0, is_anybody_silent=False)
 
 
 class Duties:
@@ -79,12 +79,12 @@ class Duties:
             if is_behind or not heartbeats.take_duty(connection, heartbeats.SWEEP, pause):
                 return NOTHING
             rested = dispatch_sweep.settle_on(connection, without)
-            silent = dispatch_sweep.find_silent_runs(connection)
-            return _Found(task_leases.has_due_on(connection), rested, silent)
+            is_anybody_silent = dispatch_sweep.is_anybody_silent(connection)
+            return _Found(task_leases.has_due_on(connection), rested, is_anybody_silent)
 
         found = self._writer.write(do)
-        if found and found.silent:
-            self._writer.write(partial(dispatch_sweep.free_of, over=found.silent))
+        if found and found.is_anybody_silent:
+            self._writer.write(dispatch_sweep.free_silent)
         return found
 
     def _note(self, has_sent: bool, found: _Found | None) -> None:

@@ -11,14 +11,19 @@ from jobs.pump.database_writer import DatabaseWriter
 from jobs.pump.desk import Desk, Done
 from jobs.pump.flights import Flights
 from jobs.pump.recorder import Claiming, Recorder
+from portal.database.trouble import book
 from portal.engine.http.transport import Transport
 from portal.lib.clock import since_boot
+from portal.queue.names import DELIVERIES
+from portal.services.core import heartbeats
 from portal.services.dispatch import claim as dispatch_claim
 from portal.services.dispatch.claim_types import Claim
 from portal.services.dispatch.fairness import kept_of
+from portal.services.operations.database.pulse import pulse
 from portal.services.outbox.division import own_division
 from portal.services.outbox.reach import own_reach
 
+SENDER: Final = heartbeats.worker_of(DELIVERIES)
 LOOK_EVERY: Final = 0.5
 LOOK_SHARE: Final = 50  # … or so many times as long as the last look took, which found nothing
 LOOK_AGAIN: Final = 0.05  # while the database cannot say
@@ -91,4 +96,8 @@ def _claim(
     connection: Connection, *, without: Set[int], shut: Set[int], **room: Any
 ) -> list[Claim]:
     """`without`: a recorder, which claims with what it writes, knows better which results wait."""
-    return dispatch_claim.claim(connection, without=without | shut, **room)
+    claims = dispatch_claim.claim(connection, without=without | shut, **room)
+    # Others may take us for gone who have stood still, and would free and send these as well.
+    if claims and pulse.is_overdue:
+        heartbeats.sign_own(connection, SENDER, trouble=book.present())
+    return claims

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import Connection, SelectBase, case, delete, exists, func, select
+from sqlalchemy import Connection, Select, SelectBase, case, delete, exists, func, select
 
 from portal.database.engine import database_now
 from portal.database.trouble import Trouble
@@ -132,14 +132,13 @@ def lives_on(connection: Connection, now: datetime) -> Sequence[Life]:
     ]
 
 
-def silent_among(connection: Connection, runs: SelectBase) -> set[UUID]:
+def silent_among(runs: SelectBase, now: datetime) -> Select[UUID | None]:
     """Those of these runs, on whatever machine, of which nobody has heard for `SILENT_AFTER`; one
-    without any sign has ended.
+    without any sign has ended. `now`: the database's.
 
     None of them as long as this process's own signs have not come without a break for that time:
     whoever has been asleep, or cut off with all the others, knows nothing of who was silent.
     """
-    now = database_now(connection)
     since = now - SILENT_AFTER
     living = select(Process.run).where(Process.run.is_not(None), Process.seen_at > since)
     may_judge = exists().where(
@@ -149,7 +148,7 @@ def silent_among(connection: Connection, runs: SelectBase) -> set[UUID]:
     )
     held = runs.subquery()
     (run,) = held.c
-    return set(connection.execute(select(run).where(run.not_in(living), may_judge)).scalars())
+    return select(run).where(run.not_in(living), may_judge)
 
 
 def sign(

@@ -31,6 +31,7 @@ PATIENCE: Final = 0.5  # seconds, for deliveries wait meanwhile; the rest is the
 SPREAD_A_STEP: Final = 500
 
 Free: TypeAlias = Callable[[Connection], set[UUID]]
+Over: TypeAlias = Collection[UUID] | Select[UUID | None]
 
 
 def settle() -> int:
@@ -42,8 +43,8 @@ def settle() -> int:
     """
     free_ended_runs(_in_a_transaction)
     connection = session().connection()
-    if silent := find_silent_runs(connection):
-        _in_a_transaction(partial(free_of, over=silent))
+    if is_anybody_silent(connection):
+        _in_a_transaction(free_silent)
         connection = session().connection()
     if not (_any_ended(connection) or find_unsettled(connection) or _any_reopened(connection)):
         return 0
@@ -82,18 +83,30 @@ def free_ended_runs(write: Callable[[Free], set[UUID] | None]) -> None:
                 runs.forget(each)
 
 
-def find_silent_runs(connection: Connection) -> set[UUID]:
-    """Those on any machine that hold leases, and of which nobody has heard for a while: whoever it
-    is has died, or is asleep or cut off, and may still come back with answers.
+def is_anybody_silent(connection: Connection) -> bool:
+    """Whether somebody holds leases, on any machine, of whom nobody has heard for a while: they
+    have died, or are asleep or cut off, and may still come back with answers.
 
     Free them in a transaction of its own: whoever records has webhooks locked and waits for leases.
     """
-    now = database_now(connection)
+    return connection.execute(_silent(database_now(connection)).limit(1)).first() is not None
+
+
+def free_silent(connection: Connection) -> set[UUID]:
+    """End the leases of those of whom nobody has heard up to this moment. Returns whose they were.
+
+    Who was silent is asked by the statements that end them: whoever has woken up signs with what it
+    claims, and is sending that.
+    """
+    return free_of(connection, _silent(database_now(connection)))
+
+
+def _silent(now: datetime) -> Select[UUID | None]:
     held = select(Lease.run).where(Lease.run.is_not(None), Lease.until > now)
-    return heartbeats.silent_among(connection, union(held, task_leases.held_by(now)))
+    return heartbeats.silent_among(union(held, task_leases.held_by(now)), now)
 
 
-def free_of(connection: Connection, over: Collection[UUID]) -> set[UUID]:
+def free_of(connection: Connection, over: Over) -> set[UUID]:
     """End the leases of these runs. Returns whose they were.
 
     Rows and tokens stay: they are counted as interrupted, and an answer that comes yet is one.

@@ -115,7 +115,9 @@ def held_by(now: datetime) -> Select[UUID | None]:
     return select(Task.run).where(Task.run.is_not(None), Task.lease_until > now)
 
 
-def free_of(connection: Connection, over: Collection[UUID], now: datetime) -> Iterable[UUID | None]:
+def free_of(
+    connection: Connection, over: Collection[UUID] | Select[UUID | None], now: datetime
+) -> Iterable[UUID | None]:
     """End the leases of runs that are over; whose they were. What was done before has been kept."""
     theirs = update(Task).where(Task.run.in_(over), Task.lease_until > now).values(lease_until=now)
     return connection.execute(theirs.returning(Task.run)).scalars().all()

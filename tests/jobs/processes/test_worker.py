@@ -135,11 +135,13 @@ def test_what_another_took_and_did_not_begin_is_run_and_is_no_failure(
     queue = Queue(DELIVERIES, connection=redis, job_class=PortalJob)
     taken = queue.intermediate_queue
     redis.lmove(queue.key, taken.key)
-    redis.set(taken.get_first_seen_key(taken.get_job_ids()[0]), time.time() - 61)
+    (job,) = taken.get_job_ids()
+    redis.set(taken.get_first_seen_key(job), time.time() - 61)
     worker = start()
     assert until((tmp_path / "note").exists), worker.output.read_text()
     assert worker.stop() == 0
-    assert (len(queue.failed_job_registry), redis.llen(taken.key)) == (0, 0)
+    # The sender's first ring may be what it has taken and not begun by now.
+    assert job not in (*queue.failed_job_registry.get_job_ids(), *taken.get_job_ids())
 
 
 def test_an_idle_worker_leaves_at_once(start: Start) -> None:

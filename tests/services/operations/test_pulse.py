@@ -8,7 +8,7 @@ import pytest
 from portal.database.trouble import Kind, Trouble, book
 from portal.queue.names import BACKGROUND, DELIVERIES
 from portal.services.core import heartbeats
-from portal.services.core.heartbeats import Life, worker_of
+from portal.services.core.heartbeats import BROKEN_AFTER, Life, worker_of
 from portal.services.operations.database.pulse import SILENT, Need, Pulse, Surroundings
 from tests.services.operations.test_beat import Clock
 
@@ -112,3 +112,26 @@ def test_redis_and_a_stop_are_told_and_not_missed(clock: Clock) -> None:
     assert (pulse.read().redis, pulse.read().switch) == ("ok", "ok")
     pulse.look = Surroundings(lives=[SENDER])
     assert (pulse.read().migrations, pulse.read().is_ready(Need.PAGES)) == ("missing", False)
+
+
+def test_it_is_overdue_once_a_beat_was_missed_and_one_that_found_no_room_is_none(
+    clock: Clock,
+) -> None:
+    late = BROKEN_AFTER.total_seconds()
+    pulse = Pulse(clock)
+    clock.now += 2 * late
+    assert not pulse.is_overdue  # it has no beats
+    pulse.begin()
+    clock.now += late
+    assert not pulse.is_overdue
+    clock.now += 0.1
+    assert pulse.is_overdue
+    for found in (None, Trouble(Kind.FULL, "no")):
+        pulse.beat(found)
+        clock.now += late
+        assert not pulse.is_overdue
+        pulse.beat(AWAY)
+        clock.now += 0.1
+        assert pulse.is_overdue
+    pulse.end()
+    assert not pulse.is_overdue

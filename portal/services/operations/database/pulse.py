@@ -4,15 +4,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from time import monotonic
 from typing import Final
 
 from portal.database.trouble import Kind, Trouble, book
+from portal.lib.clock import since_boot
 from portal.queue.names import DELIVERIES
 from portal.services.core import heartbeats
-from portal.services.core.heartbeats import BEAT_EVERY, Life, worker_of
+from portal.services.core.heartbeats import BEAT_EVERY, BROKEN_AFTER, Life, worker_of
 
 SILENT: Final = 2 * BEAT_EVERY  # seconds: two beats were missed
+OVERDUE: Final = BROKEN_AFTER.total_seconds()  # one was
 OK: Final = "ok"
 # Nothing that passes by itself: said at once.
 CERTAIN: Final = {Kind.FULL, Kind.READ_ONLY, Kind.DISK}
@@ -57,9 +58,9 @@ class Ready:
 
 @dataclass
 class Pulse:
-    """The state of one process. `clock`: monotonic seconds."""
+    """The state of one process. `clock`: seconds, also those in which the machine is suspended."""
 
-    clock: Callable[[], float] = monotonic
+    clock: Callable[[], float] = since_boot
     look: Surroundings = field(default_factory=Surroundings)
     _began: float | None = None
     _good_at: float | None = None
@@ -70,6 +71,13 @@ class Pulse:
     def is_beating(self) -> bool:
         """Whether this process has beats at all."""
         return self._began is not None
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether beats are missing: others will soon take this process for gone, or have done so
+        while it stood still."""
+        since = self._good_at if self._good_at is not None else self._began
+        return self.is_beating and since is not None and self.clock() - since > OVERDUE
 
     def begin(self) -> None:
         """Beats come from now on."""

@@ -1,0 +1,130 @@
+"""A sender that stood still may have been taken for gone; what it claims when it wakes up is its
+own all the same."""
+
+from collections.abc import Callable
+from uuid import uuid4
+
+import pytest
+from flask import Flask
+
+from jobs.deliver import deliver_due, equip
+from jobs.pump import looks
+from jobs.pump.database_writer import DatabaseWriter
+from jobs.pump.desk import Desk
+from jobs.pump.recorder import Recorder
+from portal.database.engine import database_now
+from portal.extensions import db
+from portal.models.operations import Process
+from portal.queue.names import DELIVERIES
+from portal.services.core import heartbeats, runs
+from portal.services.core.heartbeats import BROKEN_AFTER
+from portal.services.core.unit_of_work import writing
+from portal.services.dispatch import sweep
+from portal.services.operations.database.pulse import Pulse
+from tests.jobs.pump.delivery_clock import claim, leases
+from tests.jobs.test_pump_parts import looks_with
+from tests.services.core.test_silent_runs import heard, pass_by
+from tests.services.operations.test_beat import Clock
+from tests.support.factories import make_webhook, publish
+from tests.support.receiver import Receiver
+
+WORKER = heartbeats.worker_of(DELIVERIES)
+MISSED = BROKEN_AFTER.total_seconds()
+
+
+@pytest.fixture
+def stand_still(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """This process has beaten, and no beat has come for so long since."""
+    clock = Clock()
+    pulse = Pulse(clock)
+    pulse.begin()
+    pulse.beat(None)
+    monkeypatch.setattr(looks, "pulse", pulse)
+
+    def stand_still(seconds: float) -> None:
+        heartbeats.record_own(WORKER)
+        pass_by(seconds)
+        clock.now += seconds
+
+    return stand_still
+
+
+def own_age() -> float:
+    """Seconds since this process was heard of."""
+    db.session.rollback()
+    own = db.session.query(Process).filter_by(run=runs.own_run()).one()
+    return (database_now(db.session.connection()) - own.seen_at).total_seconds()
+
+
+def test_whoever_missed_a_beat_signs_with_what_it_claims_and_nobody_else_does(
+    app: Flask, receiver: Receiver, stand_still: Callable[[float], None]
+) -> None:
+    del app
+    make_webhook(receiver.url)
+    stand_still(MISSED - 1)
+    publish()
+    deliver_due()
+    assert own_age() >= MISSED - 1
+    stand_still(MISSED + 1)
+    deliver_due()  # nothing is due: there is nothing that somebody might take
+    assert own_age() >= MISSED
+    publish()
+    deliver_due()
+    assert own_age() < MISSED - 2
+    assert len(receiver.received) == 2
+
+
+@pytest.fixture
+def others_judge(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """From now on this process has the say of another one, which has been heard of all the time."""
+
+    def judge() -> None:
+        other = uuid4()
+        heard(other)
+        monkeypatch.setattr(heartbeats, "own_run", lambda: other)
+
+    return judge
+
+
+def under_way() -> int:
+    """Leases that have not ended."""
+    now = database_now(db.session.connection())
+    return sum(each.until > now for each in leases())
+
+
+def test_nobody_takes_what_it_claims_before_its_next_beat(
+    app: Flask,
+    writer: DatabaseWriter,
+    desk: Desk,
+    stand_still: Callable[[float], None],
+    others_judge: Callable[[], None],
+) -> None:
+    make_webhook()
+    publish()
+    stand_still(20)
+    claiming = looks_with(equip().transport, 10, Recorder(writer, desk), writer, desk).claiming()
+    assert len(writer.write(claiming) or ()) == 1
+    others_judge()
+    sweep.settle()
+    assert under_way() == 1
+
+
+def test_whoever_is_heard_of_between_the_look_and_the_end_keeps_what_it_has(
+    app: Flask, stand_still: Callable[[float], None], others_judge: Callable[[], None]
+) -> None:
+    make_webhook()
+    publish()
+    claim()
+    stand_still(20)
+    own = runs.own_run()
+    others_judge()
+    assert sweep.is_anybody_silent(db.session.connection())
+    heard(own)
+    with writing() as current:
+        assert sweep.free_silent(current.connection()) == set()
+    assert under_way() == 1
+    pass_by(16)
+    others_judge()
+    with writing() as current:
+        assert sweep.free_silent(current.connection()) == {own}
+    assert under_way() == 0
