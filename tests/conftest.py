@@ -31,7 +31,7 @@ from portal.services.core import heartbeats
 from portal.services.people import passwords
 from portal.services.people.passwords import HASHER, NOBODYS_HASH
 from tests.distribution import TogetherScheduling, place
-from tests.support.database.empty_database import empty_out, keep_empty_copy
+from tests.support.database.empty_database import empty_out, fill_gaps, keep_empty_copy
 from tests.support.database.memory_folder import memory_folder
 from tests.support.factories import CHEAP, cheap_hash
 from tests.support.golden.expected_file import Golden
@@ -106,8 +106,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: place(item.path.relative_to(root).as_posix()))
 
 
+def pytest_collection() -> None:
+    """Thousands of tests last as long as the process: no collection of garbage need look through
+    them, neither while they are read nor later."""
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
-    """Thousands of tests last as long as the process: no collection need look through them."""
+    """They are read."""
+    gc.enable()
     gc.freeze()
 
 
@@ -201,6 +208,12 @@ def app(
         yield session_app
         put_equipment_away(session_app)
         db.session.remove()
+
+
+@pytest.fixture
+def no_gaps(app: Flask) -> None:
+    """Tables as the migrations left them: for a plan that a few rows decide."""
+    fill_gaps(db.engine)
 
 
 @pytest.fixture

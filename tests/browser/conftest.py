@@ -14,6 +14,8 @@ QUIET = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # A page is looked at for a moment: to compile its scripts well takes longer than they do.
+    "--js-flags=--no-maglev,--no-opt",
 ]
 PATIENCE_MS = 30_000  # a page that follows asks again after ten seconds at most
 expect.set_options(timeout=PATIENCE_MS)

@@ -88,6 +88,7 @@ _heard: "WeakKeyDictionary[Page, Heard]" = WeakKeyDictionary()
 def watch(page: Page, base_url: str) -> Heard:
     """Listen to the page's console, errors and requests from now on."""
     heard = _heard[page] = Heard(_origin(base_url))
+    page.add_init_script(AXE)  # what each page begins with is compiled once
     page.on("console", lambda message: _hear(heard, page, message))
     page.on("pageerror", lambda error: heard.console.append(str(error)))
     page.on("request", lambda request: _see(heard, request))

@@ -132,6 +132,7 @@ def test_an_answer_is_looked_for_among_those_of_attempts_that_failed_then(app: F
     assert answers.answers_with("order", [row_id], night) == {row_id: said_then}
 
 
+@pytest.mark.usefixtures("no_gaps")
 def test_the_attempts_are_found_in_an_index_of_those_that_failed(app: Flask) -> None:
     for _ in range(3):
         failed_at(NIGHT, status="failed")

@@ -1,12 +1,19 @@
 """Brings a database back to what the migrations left, fast: thousands of tests begin with it."""
 
 import shutil
+from collections import Counter
 from functools import cache
 from pathlib import Path
+from typing import Final
 
 from sqlalchemy import Connection, Engine, make_url
 
 from portal.extensions import Base
+
+# Rows taken out of a database of PostgreSQL since all of it was made anew: with many of them it
+# would read and plan as if they were there.
+MOST_GAPS: Final = 2000
+_gaps: Final[Counter[str]] = Counter()
 
 RESTART = """
 SELECT setval(CAST(sequencename AS regclass), start_value, false)
@@ -33,15 +40,31 @@ def empty_out(engine: Engine) -> None:
             _take_rows_out(connection)
 
 
+def fill_gaps(engine: Engine) -> None:
+    """No traces of rows that were taken out either: a planner may choose another way for them."""
+    if engine.dialect.name == "postgresql":
+        with engine.begin() as connection:
+            _take_all_out(connection)
+
+
 def _take_rows_out(connection: Connection) -> None:
-    # Not DELETE, though it costs less for a few rows: what comes next would stand in the gaps that
-    # it leaves, and what is read without an order would come in another one.
+    database = str(connection.engine.url)
     filled = connection.exec_driver_sql(_which_are_filled()).scalars().all()
-    # The audit trail refuses to be emptied; a superuser's session may say so.
+    # Neither triggers nor foreign keys are asked: the audit trail refuses to be emptied.
     connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
-    if filled:
-        connection.exec_driver_sql(f"TRUNCATE {', '.join(filled)} CASCADE")
+    # To take them out one by one costs the server a tenth of TRUNCATE, which takes every table
+    # that refers to one of these along and has every statement planned anew.
+    for name in filled:
+        _gaps[database] += connection.exec_driver_sql(f"DELETE FROM {name}").rowcount  # noqa: S608 - ours
+    if _gaps[database] > MOST_GAPS:
+        _take_all_out(connection)
     connection.exec_driver_sql(RESTART)
+
+
+def _take_all_out(connection: Connection) -> None:
+    connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
+    connection.exec_driver_sql(f"TRUNCATE {', '.join(Base.metadata.tables)} RESTART IDENTITY")
+    _gaps[str(connection.engine.url)] = 0
 
 
 @cache
