@@ -9,6 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from tests.support.nursery import nursery
+from tests.support.nursery.forked_process import ForkedProcess
+
 ROOT = Path(__file__).resolve().parents[2]
 # Counted from the third field, after two others: https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
 BEGUN_AT = 17
@@ -106,17 +109,22 @@ class Process:
 
     def __init__(self, output: Path, arguments: Sequence[str], environ: Mapping[str, str]) -> None:
         self.output = output
+        self.process: subprocess.Popen[bytes] | ForkedProcess
         # What `make coverage` counts with goes along.
         inherited = {
             name: value
             for name, value in os.environ.items()
             if name in {"PATH", "HOME"} or name.startswith("COVERAGE_")
         }
+        whole = inherited | dict(environ)
         with output.open("ab") as file:
+            if nursery.raises(arguments, whole):
+                self.process = nursery.start(arguments, whole, file.fileno())
+                return
             self.process = subprocess.Popen(
                 [sys.executable, *arguments],
                 cwd=ROOT,
-                env=inherited | dict(environ),
+                env=whole,
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,

@@ -1,0 +1,76 @@
+"""Processes of the portal that need not import anything: most of a start is that.
+
+Each is a fork of a process that has done so, in all else as if Python had been started for it.
+"""
+
+import atexit
+import ctypes
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from tests.support.nursery.forked_process import ForkedProcess
+
+ROOT: Final = Path(__file__).resolve().parents[3]
+# What the nursery has read the most of. Others may do something of their own before they read it.
+KNOWN: Final = {"jobs", "flask", "gunicorn", "tests.faults.support.partial_portal"}
+# What is obeyed when a process starts, or reads what we import.
+STARTING: Final = ("LD_", "COVERAGE_", "PYTHON", "SSLKEYLOGFILE")
+PR_SET_CHILD_SUBREAPER: Final = (
+    36  # https://man7.org/linux/man-pages/man2/PR_SET_CHILD_SUBREAPER.2const.html
+)
+
+
+def raises(arguments: Sequence[str], environ: Mapping[str, str]) -> bool:
+    """Whether the nursery can start Python with these arguments."""
+    is_plain = not any(name.startswith(STARTING) for name in environ)
+    return is_plain and sys.platform == "linux" and arguments[0] == "-m" and arguments[1] in KNOWN
+
+
+class Nursery:
+    """A running one. It ends with this process."""
+
+    def __init__(self) -> None:
+        self._libc = ctypes.CDLL(None)
+        self._socket, theirs = socket.socketpair()
+        with theirs:
+            words = [sys.executable, "-m", "tests.support.nursery.server", str(theirs.fileno())]
+            self._server = subprocess.Popen(
+                words, cwd=ROOT, env={}, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
+            )
+        atexit.register(self.close)
+
+    def start(
+        self, arguments: Sequence[str], environ: Mapping[str, str], output: int
+    ) -> ForkedProcess:
+        """`python ARGUMENTS`, which writes to the open file `output`; a child of this process."""
+        _, module, *words = arguments
+        asked = json.dumps({"module": module, "words": words, "environ": dict(environ)}).encode()
+        self._libc.prctl(PR_SET_CHILD_SUBREAPER, 1)
+        try:
+            socket.send_fds(self._socket, [len(asked).to_bytes(4), asked], [output])
+            return ForkedProcess(int.from_bytes(self._socket.recv(4, socket.MSG_WAITALL)))
+        finally:
+            self._libc.prctl(PR_SET_CHILD_SUBREAPER, 0)
+
+    def close(self) -> None:
+        """Nobody is asked for any more."""
+        self._socket.close()
+        self._server.wait(timeout=10)
+
+
+@cache
+def own_nursery(_pid: int) -> Nursery:
+    """The one of this process, which a fork of it does not share."""
+    return Nursery()
+
+
+def start(arguments: Sequence[str], environ: Mapping[str, str], output: int) -> ForkedProcess:
+    """`Nursery.start` by the nursery of this process."""
+    return own_nursery(os.getpid()).start(arguments, environ, output)
