@@ -213,9 +213,13 @@ class Receiver:
         self._loop = loop
         started.set()
         loop.run_forever()
+        # One that was accepted a moment ago becomes a connection in the next round, and for good
+        # is none if the server has been closed by then.
+        for listening in server.sockets:
+            loop.remove_reader(listening.fileno())
+        loop.run_until_complete(asyncio.sleep(0.003))
         server.close()
-        # One that was accepted a moment ago is told of in the next round, and what is aborted
-        # closes its socket in the one after.
+        # It is told of in another round, and what is aborted closes its socket in the one after.
         for _ in range(3):
             loop.run_until_complete(asyncio.sleep(0.003))
             for transport in list(self.connections):
