@@ -13,6 +13,7 @@ from jobs.pump.database_writer import DatabaseWriter
 from jobs.pump.desk import Desk
 from jobs.pump.recorder import Recorder
 from portal.database.engine import database_now
+from portal.database.trouble import Kind, Trouble, book
 from portal.extensions import db
 from portal.models.operations import Process
 from portal.queue.names import DELIVERIES
@@ -72,6 +73,18 @@ def test_whoever_missed_a_beat_signs_with_what_it_claims_and_nobody_else_does(
     deliver_due()
     assert own_age() < MISSED - 2
     assert len(receiver.received) == 2
+
+
+def test_it_still_says_what_is_wrong_with_its_database(
+    app: Flask, receiver: Receiver, stand_still: Callable[[float], None]
+) -> None:
+    make_webhook(receiver.url)
+    publish()
+    stand_still(MISSED + 1)
+    book.note(Trouble(Kind.CROWDED, "too many connections"))
+    deliver_due()
+    own = db.session.query(Process).filter_by(run=runs.own_run()).one()
+    assert own.trouble == "crowded: too many connections"
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -22,9 +23,8 @@ ROOT: Final = Path(__file__).resolve().parents[3]
 KNOWN: Final = {"jobs", "flask", "gunicorn", "tests.faults.support.partial_portal"}
 # What is obeyed when a process starts, or reads what we import.
 STARTING: Final = ("LD_", "COVERAGE_", "PYTHON", "SSLKEYLOGFILE")
-PR_SET_CHILD_SUBREAPER: Final = (
-    36  # https://man7.org/linux/man-pages/man2/PR_SET_CHILD_SUBREAPER.2const.html
-)
+# https://man7.org/linux/man-pages/man2/PR_SET_CHILD_SUBREAPER.2const.html
+PR_SET_CHILD_SUBREAPER: Final = 36
 
 
 def raises(arguments: Sequence[str], environ: Mapping[str, str]) -> bool:
@@ -44,6 +44,7 @@ class Nursery:
             self._server = subprocess.Popen(
                 words, cwd=ROOT, env={}, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
             )
+        self._asking = threading.Lock()
         atexit.register(self.close)
 
     def start(
@@ -52,12 +53,13 @@ class Nursery:
         """`python ARGUMENTS`, which writes to the open file `output`; a child of this process."""
         _, module, *words = arguments
         asked = json.dumps({"module": module, "words": words, "environ": dict(environ)}).encode()
-        self._libc.prctl(PR_SET_CHILD_SUBREAPER, 1)
-        try:
-            socket.send_fds(self._socket, [len(asked).to_bytes(4), asked], [output])
-            return ForkedProcess(int.from_bytes(self._socket.recv(4, socket.MSG_WAITALL)))
-        finally:
-            self._libc.prctl(PR_SET_CHILD_SUBREAPER, 0)
+        with self._asking:
+            self._libc.prctl(PR_SET_CHILD_SUBREAPER, 1)
+            try:
+                socket.send_fds(self._socket, [len(asked).to_bytes(4), asked], [output])
+                return ForkedProcess(int.from_bytes(self._socket.recv(4, socket.MSG_WAITALL)))
+            finally:
+                self._libc.prctl(PR_SET_CHILD_SUBREAPER, 0)
 
     def close(self) -> None:
         """Nobody is asked for any more."""
