@@ -64,8 +64,8 @@ class Order(NamedTuple):
     began: float
     timeout: float
     opens: tuple[str, int] | None
-    is_fresh: bool = False
-    patience: float = CONNECT_TIMEOUT
+    is_fresh: bool
+    patience: float
 
 
 class CurlHandle:

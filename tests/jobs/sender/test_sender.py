@@ -124,6 +124,7 @@ def test_it_ends_at_once_when_it_is_told_to(app: Flask, monkeypatch: pytest.Monk
     monkeypatch.setattr(bell_listener, "AWAKE_EVERY", 3600.0)
     monkeypatch.setitem(app.extensions, "settings", replace(settings(), sweep_seconds=3600))
     with running_sender(app) as sender:
+        assert "sender" in {thread.name for thread in threading.enumerate()}
         for _ in range(2):
             deliver_due()
         time.sleep(0.3)  # it waits

@@ -261,6 +261,16 @@ def test_a_worker_takes_turns_at_what_is_due(app: Flask, monkeypatch: pytest.Mon
     assert first < last
 
 
+def test_a_turn_goes_on_for_a_while_though_others_wait(app: Flask) -> None:
+    del app
+    long, short, counting = start(60), start(1), Counting()
+    counting.work()
+    first, last = fresh(long).finished_at, fresh(short).finished_at
+    assert first
+    assert last
+    assert first < last
+
+
 def test_what_a_worker_leaves_when_it_stops_is_rung_for_at_once(redis: Redis) -> None:
     task, stopping = start(), Counting(lambda _: stop.set())
     stopping.work()

@@ -15,6 +15,7 @@ from sqlalchemy import update
 
 from portal.extensions import db, settings
 from portal.lib.clock import utcnow
+from portal.models.people import User
 from portal.models.webhooks import Notice, OffReason, Webhook, WebhookState
 from portal.services.core import heartbeats
 from portal.services.core.unit_of_work import writing
@@ -87,6 +88,8 @@ def test_every_administrator_is_told_when_the_owner_is_gone(server: MailServer) 
     for name in ("ana", "ben"):
         make_user(email=f"{name}@example.com")
     make_user("support")
+    with writing() as current:  # whose row was changed last is not read last
+        current.execute(update(User).where(User.email == "ana@example.com").values(name="Ana"))
     failing(owner_id=owner.id)
     emails.send_due()
     assert [each["To"] for each in server.messages] == ["ana@example.com, ben@example.com"]

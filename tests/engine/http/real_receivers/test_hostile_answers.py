@@ -70,6 +70,17 @@ def test_an_answer_that_is_none_fails_at_once_with_its_reason(
     assert time.monotonic() - began < 15
 
 
+@pytest.mark.parametrize(("more", "is_taken"), [(0, True), (1, False)])
+def test_a_head_has_a_thousand_lines_at_most(
+    transport: Transport, more: int, is_taken: bool
+) -> None:
+    """The first, which says what came of it, and the empty one at the end are two of them."""
+    head = OK_HEAD + b"Content-Length: 0\r\n" + b"a: b\r\n" * (997 + more) + b"\r\n"
+    with HostileServer(hostile.answering(head)) as server:
+        exchange = send(transport, server.url, timeout=5)
+    assert (exchange.reason is None, exchange.truncated) == (is_taken, not is_taken)
+
+
 SLOW: dict[str, Script] = {
     "never answers": hostile.hanging,
     "never reads": hostile.silent,

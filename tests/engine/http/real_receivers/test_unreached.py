@@ -21,6 +21,7 @@ from tests.engine.http.real_receivers.hostile import HostileServer
 from tests.engine.http.real_receivers.send import BODY, HEADERS, drive_all, send
 from tests.faults.support.lossy_wire import CLIENTS, FAR, NEAR, lossy_wire
 from tests.support.ports import free_port
+from tests.support.processes import until
 from tests.support.receiver import Receiver
 
 
@@ -212,6 +213,16 @@ def test_with_many_open_connections_that_have_ended_it_takes_no_longer(is_told: 
         assert monotonic() - began < 2 * SHORT_PATIENCE + 1.5
         assert told(late) == (Reason.REFUSED if is_told else Reason.CONNECT_TIMEOUT, True)
     transport.close()
+
+
+def test_a_bare_probe_knocks_at_no_address_that_is_none(receiver: Receiver) -> None:
+    probes = BareProbes(AddressGuard([ip_network("127.0.0.0/8")]))
+    local = f"127.0.0.1:{receiver.port}/"
+    odd = [Door(url, url, patience=1) for url in (f"ftp://{local}", f"http://ana@{local}")]
+    assert probes.knock([*odd, Door("good", f"http://{local}", patience=1)]) == {"good"}
+    probes.close()
+    assert until(lambda: receiver.connections_seen > 0)
+    assert receiver.connections_seen == 1
 
 
 @pytest.mark.netns
