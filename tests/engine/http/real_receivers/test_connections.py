@@ -313,7 +313,9 @@ def test_a_request_whose_time_was_up_before_it_began_ends_at_once() -> None:
     with HostileServer(hostile.silent) as server:
         request = prepare(server.url, HEADERS, BODY)
         lines = [f"{name}: {value}" for name, value in HEADERS]
-        order = Order("late", request, server.url, lines, time.monotonic() - 9, 2.0, None)
+        order = Order(
+            "late", request, server.url, lines, time.monotonic() - 9, 2.0, None, False, 2.0
+        )
         handle.load(order, waited=9.0)
         with pytest.raises(pycurl.error) as ended:
             handle.curl.perform()
