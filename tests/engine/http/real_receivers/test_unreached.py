@@ -89,6 +89,7 @@ def test_neither_is_an_answer_nor_an_address_that_cannot_be_used(
     assert told(send(transport, "ftp://127.0.0.1/")) == (Reason.DNS, False)
     odd = send(transport, receiver.url, headers=(("Bad name", "1"),))
     assert told(odd) == (Reason.BAD_HEADERS, False)
+    assert not odd.truncated
 
 
 def test_a_name_may_lead_to_a_closed_address_on_one_machine_alone(receiver: Receiver) -> None:
