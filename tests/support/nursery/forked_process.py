@@ -1,9 +1,12 @@
 """A process that the nursery has forked for us."""
 
 import os
-import select
 import signal
 import subprocess
+from time import monotonic, sleep
+from typing import Final
+
+LOOK_EVERY: Final = 0.01  # seconds
 
 
 class ForkedProcess:
@@ -12,7 +15,6 @@ class ForkedProcess:
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self.returncode: int | None = None
-        self._handle = os.pidfd_open(pid)
 
     def poll(self) -> int | None:
         """Its exit code, negative for a signal; None while it runs."""
@@ -20,18 +22,15 @@ class ForkedProcess:
             ended, status = os.waitpid(self.pid, os.WNOHANG)
             if ended:
                 self.returncode = os.waitstatus_to_exitcode(status)
-                os.close(self._handle)
         return self.returncode
 
     def wait(self, timeout: float) -> int:
         """Its exit code. Raises `subprocess.TimeoutExpired` after so many seconds."""
-        if self.poll() is None:
-            ended = select.poll()
-            ended.register(self._handle, select.POLLIN)
-            ended.poll(1000 * timeout)
-        code = self.poll()
-        if code is None:
-            raise subprocess.TimeoutExpired(str(self.pid), timeout)
+        deadline = monotonic() + timeout
+        while (code := self.poll()) is None:
+            if monotonic() > deadline:
+                raise subprocess.TimeoutExpired(str(self.pid), timeout)
+            sleep(LOOK_EVERY)
         return code
 
     def send_signal(self, number: int) -> None:

@@ -30,14 +30,24 @@ PR_SET_CHILD_SUBREAPER: Final = 36
 def raises(arguments: Sequence[str], environ: Mapping[str, str]) -> bool:
     """Whether the nursery can start Python with these arguments."""
     is_plain = not any(name.startswith(STARTING) for name in environ)
-    return is_plain and sys.platform == "linux" and arguments[0] == "-m" and arguments[1] in KNOWN
+    return is_plain and arguments[0] == "-m" and arguments[1] in KNOWN and _may_adopt()
+
+
+@cache
+def _may_adopt() -> bool:
+    """Whether the system makes children of this process of those whose parent has ended."""
+    return sys.platform == "linux" and adopt(is_wanted=False)
+
+
+def adopt(*, is_wanted: bool) -> bool:
+    """Have it do so from now on, or no more; whether it does what it is told."""
+    return bool(ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, int(is_wanted)) == 0)
 
 
 class Nursery:
     """A running one. It ends with this process."""
 
     def __init__(self) -> None:
-        self._libc = ctypes.CDLL(None)
         self._socket, theirs = socket.socketpair()
         with theirs:
             words = [sys.executable, "-m", "tests.support.nursery.server", str(theirs.fileno())]
@@ -54,12 +64,12 @@ class Nursery:
         _, module, *words = arguments
         asked = json.dumps({"module": module, "words": words, "environ": dict(environ)}).encode()
         with self._asking:
-            self._libc.prctl(PR_SET_CHILD_SUBREAPER, 1)
+            adopt(is_wanted=True)
             try:
                 socket.send_fds(self._socket, [len(asked).to_bytes(4), asked], [output])
                 return ForkedProcess(int.from_bytes(self._socket.recv(4, socket.MSG_WAITALL)))
             finally:
-                self._libc.prctl(PR_SET_CHILD_SUBREAPER, 0)
+                adopt(is_wanted=False)
 
     def close(self) -> None:
         """Nobody is asked for any more."""
