@@ -31,7 +31,6 @@ PATIENCE: Final = 0.5  # seconds, for deliveries wait meanwhile; the rest is the
 SPREAD_A_STEP: Final = 500
 
 Free: TypeAlias = Callable[[Connection], set[UUID]]
-Over: TypeAlias = Collection[UUID] | Select[UUID | None]
 
 
 def settle() -> int:
@@ -106,7 +105,7 @@ def _silent(now: datetime) -> Select[UUID | None]:
     return heartbeats.silent_among(union(held, task_leases.held_by(now)), now)
 
 
-def free_of(connection: Connection, over: Over) -> set[UUID]:
+def free_of(connection: Connection, over: task_leases.Over) -> set[UUID]:
     """End the leases of these runs. Returns whose they were.
 
     Rows and tokens stay: they are counted as interrupted, and an answer that comes yet is one.

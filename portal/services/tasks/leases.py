@@ -7,7 +7,7 @@ was killed leaves a lease, which runs out; one that comes back too late finds it
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypeAlias
 from uuid import UUID, uuid4
 
 from sqlalchemy import ColumnElement, Connection, Select, literal_column, or_, select, update
@@ -28,6 +28,9 @@ GIVEN_UP: Final = (
     "This stopped several times at the same place, because of a problem in this portal. "
     "Tell your administrator."
 )
+
+# Runs, told by name or by the question that finds them.
+Over: TypeAlias = Collection[UUID] | Select[UUID | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +118,7 @@ def held_by(now: datetime) -> Select[UUID | None]:
     return select(Task.run).where(Task.run.is_not(None), Task.lease_until > now)
 
 
-def free_of(
-    connection: Connection, over: Collection[UUID] | Select[UUID | None], now: datetime
-) -> Iterable[UUID | None]:
+def free_of(connection: Connection, over: Over, now: datetime) -> Iterable[UUID | None]:
     """End the leases of runs that are over; whose they were. What was done before has been kept."""
     theirs = update(Task).where(Task.run.in_(over), Task.lease_until > now).values(lease_until=now)
     return connection.execute(theirs.returning(Task.run)).scalars().all()

@@ -130,9 +130,15 @@ def test_nobody_holds_up_the_end_for_longer_than_gunicorn_waits(tmp_path: Path) 
         assert web.process.wait(14) == 0
 
 
+def has_threads(pid: int) -> bool:
+    """Whether a web process has begun its work."""
+    return len(os.listdir(f"/proc/{pid}/task")) > 1
+
+
 def test_without_visitors_it_ends_without_a_pause(tmp_path: Path) -> None:
-    # Of two the first may answer before the second listens to signals, for which gunicorn waits.
-    with web_server(tmp_path, GUNICORN_CMD_ARGS="--workers 1") as web:
+    with web_server(tmp_path) as web:
+        # The first of the two may answer before the second listens to signals.
+        assert until(lambda: [*map(has_threads, children_of(web.process.pid))] == [True, True], 20)
         began = time.monotonic()
         assert web.process.stop() == 0
         assert time.monotonic() - began < 6, "gunicorn itself waits for ten"
