@@ -8,6 +8,7 @@ import pytest
 
 from portal.services.operations.database import blockers
 from portal.services.operations.database.blockers import Blocker, writer_of
+from tests.support.processes import command_line, until
 
 
 class Locks:
@@ -73,6 +74,8 @@ def test_there_is_one_at_most_and_it_is_named_by_its_command(locks: Locks) -> No
 def test_of_a_long_command_the_first_120_characters_are_told(locks: Locks) -> None:
     command = ["sleep", "60", *["1"] * 90]
     with subprocess.Popen(command) as sleeping:
+        # The kernel tells that a program was begun a moment before it tells its words.
+        assert until(lambda: command_line(sleeping.pid) == " ".join(command))
         locks.writers(f"POSIX  ADVISORY  WRITE {sleeping.pid} {{place}} 120 120")
         (found,) = writer_of(locks.url)
         sleeping.kill()
