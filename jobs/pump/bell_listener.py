@@ -29,10 +29,12 @@ class BellListener:
         self._subscribe()
         self._rung = self._bell.count()
 
-    @property
-    def patience(self) -> float:
-        """Seconds for which the pump may wait for sockets, as far as the bell is concerned."""
-        until = self._awake_at if self._is_awake else inf
+    def patience(self, *, is_awake: bool) -> float:
+        """Seconds for which the pump may wait for sockets, as far as the bell is concerned.
+
+        `is_awake`: whether it will stay awake. Who will not has nothing to say in time.
+        """
+        until = self._awake_at if is_awake and self._is_awake else inf
         if self._has_rung or (self._watch is None and self._bell.answers):
             until = min(until, self._ask_at)
         return max(0.0, until - monotonic())

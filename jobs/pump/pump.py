@@ -113,6 +113,11 @@ class Pump:
         has_more = self._flights.count or not self._returns.is_empty or self._desk.is_busy
         return not has_more and self._recorder.is_empty
 
+    @property
+    def _is_awake(self) -> bool:
+        """Whether whoever rings need not queue another pump, as long as there are free places."""
+        return not (self._reach.leaves_some or self._is_drowsy or self._looks.are_blind)
+
     def _listen(self) -> None:
         """Notice new work: by the bell or who asks at once, by the table within half a second."""
         is_full = self._looks.is_full
@@ -123,7 +128,7 @@ class Pump:
             return
         if self._reach.leaves_some:
             self._pass_on()
-        elif not (self._is_drowsy or self._looks.are_blind):
+        elif self._is_awake:
             self._listener.stay_awake()
         if self._desk.is_busy:  # a look must wait
             return
@@ -194,7 +199,8 @@ class Pump:
             return LOOK_AGAIN
         until = self._duties.at - monotonic()
         if self._transport.free > 0:
-            until = min(until, self._looks.due_at - monotonic(), self._listener.patience)
+            heard_at = self._listener.patience(is_awake=self._is_awake)
+            until = min(until, self._looks.due_at - monotonic(), heard_at)
         return max(0.0, until)
 
     def _flush(self, held: int) -> None:

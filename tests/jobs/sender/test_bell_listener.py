@@ -105,11 +105,11 @@ def test_who_says_that_it_is_awake_says_so_again_in_time_and_who_sleeps_waits_fo
     listener = bell_listener.BellListener(bell.bell(), equip().transport)
     listener.begin()
     try:
-        assert listener.patience == inf
+        assert listener.patience(is_awake=True) == inf
         listener.stay_awake()
-        assert 0 < listener.patience <= bell_listener.AWAKE_EVERY
+        assert 0 < listener.patience(is_awake=True) <= bell_listener.AWAKE_EVERY
         listener.fall_asleep()
-        assert listener.patience == inf
+        assert listener.patience(is_awake=True) == inf
     finally:
         listener.end()
 
@@ -133,13 +133,13 @@ def listening(heard: Bell) -> Iterator[BellListener]:
 
 
 def lose_the_subscription(listener: BellListener, redis: Redis) -> None:
-    assert listener.patience == inf
+    assert listener.patience(is_awake=True) == inf
     redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
 
     def is_lost() -> bool:
         equip().transport.drive(bell_listener.BELL_EVERY)
         listener.note()
-        return listener.patience < inf
+        return listener.patience(is_awake=True) < inf
 
     assert until(is_lost)
     assert not equip().transport._sockets.is_watching, "its number may be another file's by now"
@@ -161,7 +161,7 @@ def test_who_has_heard_the_bell_waits_no_longer_than_it_may_stay_awake(
             equip().transport.drive(LONG)
             listener.note()
             rung = listener.has_rung()
-        assert (rung, listener.patience) == (False, pytest.approx(0.001))
+        assert (rung, listener.patience(is_awake=True)) == (False, pytest.approx(0.001))
 
 
 def test_many_rings_in_a_moment_are_one(app: Flask, clock: Clock) -> None:
@@ -170,16 +170,16 @@ def test_many_rings_in_a_moment_are_one(app: Flask, clock: Clock) -> None:
     def has_heard() -> bool:
         equip().transport.drive(bell_listener.BELL_EVERY)
         listener.note()
-        return listener.patience < inf
+        return listener.patience(is_awake=True) < inf
 
     with listening(bell.bell()) as listener:
         bell.bell().ring()
         assert until(has_heard)
-        assert listener.patience == 0.0
+        assert listener.patience(is_awake=True) == 0.0
         assert listener.has_rung()
         bell.bell().ring()
         assert until(has_heard)
-        assert listener.patience == pytest.approx(0.005)
+        assert listener.patience(is_awake=True) == pytest.approx(0.005)
         assert not listener.has_rung()
         clock.now += 0.005
         assert asked_twice(listener) == [True, False]
@@ -192,13 +192,13 @@ def test_without_a_subscription_the_bell_is_asked_twenty_times_a_second(
 
     with listening(bell.bell()) as listener:
         lose_the_subscription(listener, redis)
-        assert listener.patience == 0.0
+        assert listener.patience(is_awake=True) == 0.0
         assert asked_twice(listener) == [True, False], "it may have rung meanwhile"
         clock.now += 0.05
         assert asked_twice(listener) == [False, False]
         bell.bell().ring()
         assert asked_twice(listener) == [False, False]
-        assert listener.patience == pytest.approx(0.05)
+        assert listener.patience(is_awake=True) == pytest.approx(0.05)
         clock.now += 0.05
         assert asked_twice(listener) == [True, False]
 
@@ -222,12 +222,12 @@ def test_who_never_could_subscribe_is_told_of_each_ring_and_of_nothing_else(
 def test_a_bell_that_does_not_answer_is_not_waited_for(clock: Clock, app: Flask) -> None:
     del app
     with listening(Bell("unix:///nowhere/valkey.sock")) as listener:
-        assert listener.patience == inf
+        assert listener.patience(is_awake=True) == inf
         assert not listener.has_rung()
         listener.stay_awake()
-        assert listener.patience == pytest.approx(0.5)
+        assert listener.patience(is_awake=True) == pytest.approx(0.5)
         clock.now += 0.5 + 1
-        assert listener.patience == 0.0
+        assert listener.patience(is_awake=True) == 0.0
 
 
 def test_it_says_twice_a_second_that_it_is_awake_and_subscribes_again_by_the_way(

@@ -47,9 +47,11 @@ def a_pump(places: int = 20, **changed: Any) -> Iterator[Pump]:
             is_stopping=lambda: False,
         )
         pump._listener.begin()
-        yield pump
-        pump._listener.end()
-        pump._desk.close()
+        try:
+            yield pump
+        finally:
+            pump._listener.end()
+            pump._desk.close()
 
 
 @pytest.mark.parametrize(("margin", "fresh"), [(60, 5.0), (2, 2.0)])
@@ -88,6 +90,22 @@ def test_it_says_that_it_is_awake_as_long_as_a_ring_needs_nobody_else(
         monkeypatch.setattr(own_reach, "leaves_some", why_not == "it leaves some")
         pump._listen()
     assert bool(valkey_server.client().exists(bell.AWAKE)) is not bool(why_not)
+
+
+@pytest.mark.parametrize("why_not", ["", "it falls asleep", "it is blind", "it leaves some"])
+def test_it_wakes_up_in_time_to_say_that_it_is_awake_if_it_will(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, why_not: str
+) -> None:
+    """Who would wake up for what it does not do would wake up for it again at once."""
+    del app
+    with a_pump() as pump:
+        pump._listener.stay_awake()
+        pump._listener._awake_at = 0.0
+        pump._duties.at = pump._looks.at = inf
+        pump._looks.are_blind = why_not == "it is blind"
+        pump._is_drowsy = why_not == "it falls asleep"
+        monkeypatch.setattr(own_reach, "leaves_some", why_not == "it leaves some")
+        assert pump._patience() == (inf if why_not else 0.0)
 
 
 @pytest.mark.parametrize("is_blind", [True, False])

@@ -1,0 +1,34 @@
+"""A sender that the database lets do nothing waits as well, and burns no processor."""
+
+import time
+
+import pytest
+from flask import Flask
+
+from jobs.deliver import deliver_due, equip
+from jobs.pump import bell_listener
+from tests.jobs.outage import refused
+from tests.jobs.sender.running_sender import running_sender
+
+MOST = 30  # rounds in half a second, in which it looks ten times at most
+
+
+def test_while_the_database_takes_nothing_it_goes_round_as_often_as_it_looks(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bell_listener, "AWAKE_EVERY", 0.05)
+    transport, rounds = equip().transport, []
+    drive = transport.drive
+
+    def count(patience: float) -> object:
+        rounds.append(patience)
+        return drive(patience)
+
+    with running_sender(app):
+        deliver_due()  # it has begun, and said that it is awake
+        with refused():
+            time.sleep(0.3)
+            monkeypatch.setattr(transport, "drive", count)
+            time.sleep(0.5)
+            monkeypatch.undo()
+    assert 1 <= len(rounds) <= MOST
