@@ -1,9 +1,6 @@
 """Those who want to know how the portal is: a machine that probes, Prometheus, an administrator at
 a page, one at a terminal."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from time import monotonic
 from typing import Any
@@ -14,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.faults.support.running_portal import RunningPortal
 from tests.faults.support.visitor import Visitor
 from tests.support.html import parse
-from tests.support.processes import ROOT, until
+from tests.support.processes import Process, until
 
 QUICK = 0.5  # seconds; from memory it is a matter of milliseconds
 ASKED = 3  # times at most: what waits for the database does so each time, a busy machine does not
@@ -54,17 +51,17 @@ class Watch:
 
     def doctor(self) -> str:
         """What `flask doctor` prints."""
-        words = [sys.executable, "-m", "flask", "--app", "wsgi", "doctor", "--quiet"]
-        environ = {"PATH": os.environ["PATH"], **self._portal.environment}
-        done = subprocess.run(
-            words, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60
-        )
-        assert done.returncode in {0, 1, 2}, done.stderr
-        return done.stdout
+        output = self._portal.process.output.with_name("doctor.log")
+        output.unlink(missing_ok=True)
+        words = ["-m", "flask", "--app", "wsgi", "doctor", "--quiet"]
+        code = Process(output, words, self._portal.environment).wait(60)
+        said = output.read_text()
+        assert code in {0, 1, 2}, said
+        return said
 
     def all_name(self, key: str, words: str, *, is_ready: bool = False) -> list[str]:
         """Those who do not name it: nobody after at most ten seconds; the terminal, whose start
-        alone takes seconds here, right then."""
+        alone takes a while, right then."""
         ends_at = monotonic() + 10
         asked: dict[str, Callable[[], bool]] = {
             "readyz": lambda: is_ready or words in str(self.readyz()["database"]),
