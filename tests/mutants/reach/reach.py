@@ -99,8 +99,8 @@ class Reach:
             return bits or self._of_file(place)
         if not is_in_function(place):  # an import does it, and binds nothing
             return self._of_file(place)
-        if place.endswith("#"):
-            return self._of_functions.get(function_of(place), 0)
+        if place.endswith("#"):  # a default or a decorator, whose work may be done in it alone
+            return self._of_all(place, f"{place[:-1]}.")
         # What importing has reached is every test's.
         if self._is_imported(place) or place not in self.places:
             return self._of_file(place)
@@ -117,10 +117,13 @@ class Reach:
         return place in self.places and bool(self.imported >> self.places[place] & 1)
 
     def _of_file(self, place: str) -> int:
-        path = place.partition("|")[0] + "|"
+        return self._of_all(place.partition("|")[0] + "|")
+
+    def _of_all(self, *beginnings: str) -> int:
+        """The bits of all functions whose places begin like one of these."""
         bits = 0
         for function, some in self._of_functions.items():
-            if function.startswith(path):
+            if function.startswith(beginnings):
                 bits |= some
         return bits
 

@@ -77,6 +77,15 @@ def test_what_is_done_at_an_import_is_asked_of_all_that_stand_near_as_well(
     assert asked(reach, "is_due#0", mentions) == [NEAR, PAGE, FAR]
 
 
+def test_what_a_decorator_is_given_is_asked_of_those_that_reach_what_it_makes(
+    reach: Reach, mentions: Mentions
+) -> None:
+    line = json.dumps({"id": PAGE, "seconds": 1, "outcome": "passed", "reached": "1"})
+    reach.add([f"{FILE}|decorate.run#0"], [line])
+    assert asked(reach, "decorate#", mentions) == [PAGE]
+    assert asked(reach, "decorat#", mentions) == []
+
+
 def test_a_table_is_asked_of_the_tests_that_reach_what_mentions_it(
     reach: Reach, mentions: Mentions
 ) -> None:
