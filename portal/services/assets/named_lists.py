@@ -123,8 +123,8 @@ def delete(kind: NamedList, actor: Actor, public_id: UUID) -> None:
         used = _used(kind, current, row.id)
         if used:
             raise Refusal(in_use(kind, row.name, used))
-        gone = update(Asset).where(kind.used_by == row.id, Asset.deleted_at.is_not(None))
-        current.execute(gone.values({kind.used_by.key: None}))
+        deleted = update(Asset).where(kind.used_by == row.id)  # all that are left
+        current.execute(deleted.values({kind.used_by.key: None}))
         current.delete(row)
         _audit(kind, current, actor, row, "deleted", {})
         current.flush()

@@ -252,6 +252,7 @@ def test_nothing_is_due_in_a_year_that_nobody_meant() -> None:
 
 
 def test_whoever_reserved_it_collects_it() -> None:
+    make_asset("Another")
     asset_id, ana = make_asset(), make_staff("Ana")
     reservation = approved(asset_id, ana, in_days(0.5), in_days(3))
     assignments.check_out(SYSTEM, asset_id, staff_id=ana, due_at=in_days(3))

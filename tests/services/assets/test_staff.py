@@ -162,6 +162,7 @@ def test_what_somebody_reserved_comes_by_its_time() -> None:
 def test_people_are_found_by_their_employee_number_and_counted_without_those_who_left() -> None:
     for name, is_active in (("Ana", True), ("Ben", True), ("Cleo", False)):
         make_staff(name, employee_no=f"E-7{name[0]}", is_active=is_active)
+    make_staff("Dora", employee_no="X-1")
     assert [line.name for line in staff_queries.listing("e-7b").rows] == ["Ben"]
     assert [line.name for line in staff_queries.listing("E-7", left=True).rows] == ["Cleo"]
     assert staff_queries.count("e-7") == 2

@@ -275,6 +275,17 @@ def test_who_is_here_or_invited_is_not_invited_again(app: Flask) -> None:
         invitations.invite(ana.actor, "cleo@example.com", Role.ADMIN)
 
 
+def test_an_address_whose_invitation_was_accepted_is_free_when_nobody_has_it_any_more(
+    app: Flask,
+) -> None:
+    ana = make_user()
+    invited = invitations.invite(ana.actor, "cleo@example.com", Role.SUPPORT)
+    with writing() as current:
+        current.execute(update(Link).values(used_at=utcnow()))
+    again = invitations.invite(ana.actor, "cleo@example.com", Role.SUPPORT)
+    assert again != invited
+
+
 def test_of_two_set_up_links_used_at_once_one_wins(app: Flask) -> None:
     tokens = [token_in(one_time_links.setup_link()), token_in(users.setup_link())]
     ana = NewPerson(name="Ana", email="ana@example.com", password=PASSWORD)

@@ -111,6 +111,17 @@ def test_a_sender_may_have_a_name_and_takes_leave_of_the_server(app: Flask) -> N
     assert ended == [True]
 
 
+def test_an_answer_that_pours_without_an_end_is_left(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del app
+    monkeypatch.setattr(smtp, "SECONDS", 0.3)
+    with MailServer() as server:
+        server.odd_answers["MAIL"] = Session.pour
+        with pytest.raises(mailer.MailError, match="the mail server took too long"):
+            mailer.send(replace(settings(), smtp_url=server.url), ["a@example.com"], "x", "x")
+
+
 def test_what_a_server_has_taken_is_sent_although_it_hangs_up_at_the_good_bye(app: Flask) -> None:
     with MailServer() as server:
         server.odd_answers["QUIT"] = lambda talk: talk.connection.shutdown(SHUT_RDWR)

@@ -45,6 +45,11 @@ def support(app: Flask) -> Pages:
     return visit(app, "support")
 
 
+def test_as_much_is_looked_for_as_the_sentence_allows(support: Pages) -> None:
+    page = support.get("/deliveries?q=" + "x" * 120)
+    assert (page.status, page.errors) == (200, [])
+
+
 def codes(page: Page) -> list[str]:
     """The codes of the lines, as the results name them."""
     return sorted(row[5].rpartition("(")[2].rstrip(")") for row in page.rows())

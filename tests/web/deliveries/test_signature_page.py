@@ -115,6 +115,13 @@ def test_a_delivery_of_another_webhook_stays_unknown(support: Pages) -> None:
     assert "We could not tell what made it" in page.main
 
 
+def test_what_another_header_of_another_delivery_says_is_no_signature(support: Pages) -> None:
+    webhook, theirs = make_webhook(secret=SECRET), house_signature(BODY, "a key of theirs")
+    here = refused(webhook)
+    make_attempt(make_delivery(webhook), request_headers=[["X-Gateway-Signature", theirs]])
+    assert "We could not tell what made it" in check(support, here, theirs).main
+
+
 def test_a_signature_that_was_cut_off_is_recognised(support: Pages) -> None:
     page = check(support, refused(make_webhook(secret=SECRET)), RIGHT[:32])
     assert "The signature fits, but it is cut off" in page.main

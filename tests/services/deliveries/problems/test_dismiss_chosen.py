@@ -109,11 +109,13 @@ def test_what_failed_at_the_moment_up_to_which_all_were_dismissed_is_one_of_them
     at = utcnow() - MINUTE
     chosen, other = fail(finance, finished_at=at), fail(finance, finished_at=at)
     dismiss_chosen(sam, [chosen])
-    dismiss(make_user("support").actor, finance.public_id, Reason.SERVER, at)
+    ana = make_user("support", name="Ana").actor
+    dismiss(ana, finance.public_id, Reason.SERVER, at)
     for each in (chosen, other):
         standing = standing_of_failed(each)
         assert standing is not None
         assert (standing.is_dismissed, standing.is_chosen) == (True, False)
+    assert lines() == [(Reason.SERVER, 2, "Ana", False)]
 
 
 def test_what_one_person_chose_is_brought_back_apart_from_what_was_dismissed_last(
