@@ -1,10 +1,13 @@
 """A sender that has nothing to send hears the bell by a subscription: no job is queued for it."""
 
+import socket
 import socketserver
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from errno import EBADF
 from math import inf
+from types import SimpleNamespace
 
 import pytest
 from flask import Flask
@@ -143,6 +146,19 @@ def lose_the_subscription(listener: BellListener, redis: Redis) -> None:
 
     assert until(is_lost)
     assert not equip().transport._sockets.is_watching, "its number may be another file's by now"
+
+
+def test_an_error_of_the_system_is_a_lost_subscription_too() -> None:
+    class Broken:
+        """The library passes on as they are what some systems say of a socket that is gone."""
+
+        connection = SimpleNamespace(_sock=socket.socket())
+
+        def get_message(self) -> None:
+            raise OSError(EBADF, "Bad file descriptor")
+
+    with closing(Broken.connection._sock):
+        assert bell_watch.BellWatch(Broken()).has_rung() is None
 
 
 def asked_twice(listener: BellListener) -> list[bool]:

@@ -229,7 +229,7 @@ def test_one_that_is_being_sent_again_stays_until_its_lease_is_over() -> None:
     held = make_delivery(status="held", created_at=then)
     for delivery in (sent, held):
         lease(delivery)
-    assert retention.count()[retention.DELIVERIES] == 0
+    assert set(retention.count().values()) == {0}
     retention.prune()
     assert (stored(sent)["status"], stored(held)["status"]) == ("failed", "held")
     for delivery in (sent, held):

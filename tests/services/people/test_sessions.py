@@ -235,6 +235,16 @@ def test_the_day_of_a_visit_is_written_by_the_heartbeat_once(app: Flask) -> None
     assert rows()[seen].last_seen_on == yesterday, "nothing was left to write"
 
 
+def test_a_later_day_that_another_process_has_written_stays(app: Flask) -> None:
+    seen = begin(make_user())
+    today = rows()[seen].last_seen_on
+    change(seen, last_seen_on=today - timedelta(days=1))
+    assert sessions.find(seen) is not None
+    change(seen, last_seen_on=today + timedelta(days=1))
+    sessions.write_seen()
+    assert rows()[seen].last_seen_on == today + timedelta(days=1)
+
+
 def test_of_many_visits_the_rest_is_written_the_next_time(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -73,7 +73,7 @@ def walk_for(
     named = [*beginning, *([Delivery.id.in_(failing)] if failing is not None else [])]
     between = bounds(current, wanted, place)
     asked = _asked(current, replace(wanted, search="") if beginning else wanted)
-    if asked is None or failing == ():
+    if asked is None:
         return None
     ends = (*between, current.get_bind().dialect.name != "sqlite")
     status, seldom = stored_as(wanted.status, now)
