@@ -34,6 +34,18 @@ def test_not_all_machines_sit_down_at_once(app: Flask) -> None:
     assert benched() == [second.name]
 
 
+def test_a_pause_grows_from_the_one_that_another_process_has_stored(app: Flask) -> None:
+    first, second = machines(2)
+    webhooks(1)
+    let_it_be_refuted(first, second)
+
+    def wait_longer(current: Session) -> None:
+        current.execute(update(Reach).values(pause=16))
+
+    meanwhile(app, lambda: first.knock(reached=False), wait_longer)
+    assert session().scalars(select(Reach.pause)).all() == [32]
+
+
 def test_whom_another_process_probes_is_not_probed(app: Flask) -> None:
     first, second = machines(2)
     webhooks(2)

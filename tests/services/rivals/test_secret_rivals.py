@@ -11,8 +11,10 @@ from portal.lib.clock import utcnow
 from portal.models.deliveries import DeliveryStatus
 from portal.models.webhooks import Webhook, WebhookState
 from portal.services.core import vault
+from portal.services.core.permissions import SYSTEM
 from portal.services.core.unit_of_work import session, writing
 from portal.services.webhooks import activation, key_rotation
+from portal.services.webhooks.keys import lost_keys
 from portal.services.webhooks.secrets import forget_replaced
 from tests.services.webhooks.keys.other_keys import NEW_KEY, Keys
 from tests.support.database.rivals import Rival, meanwhile
@@ -44,6 +46,21 @@ def test_it_is_not_replaced_by_the_old_one_sealed_anew(
 
     row = changed_meanwhile(app, hook, lambda: key_rotation.rotate(lambda _: None), replace_it)
     assert vault.open_secret(row.id, row.secret_enc or b"") == "the secret of now"
+
+
+def test_a_webhook_whose_lost_secret_is_erased_meanwhile_is_not_turned_off(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vault.check_canary()
+    keys = Keys(app, monkeypatch)
+    hook = make_webhook(secret="the secret of before")
+    keys.become(NEW_KEY)
+
+    def erase_it(row: Webhook) -> None:
+        row.secret_enc = None
+
+    row = changed_meanwhile(app, hook, lambda: lost_keys.forget(SYSTEM), erase_it)
+    assert row.state == WebhookState.ACTIVE
 
 
 def test_one_that_signs_again_is_not_erased(app: Flask) -> None:
