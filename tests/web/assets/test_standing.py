@@ -7,12 +7,15 @@ import pytest
 from flask import Flask
 
 from portal.extensions import settings
-from portal.models.assets import Action
+from portal.models.assets import Action, Asset
 from portal.services.actions import assignments, incidents, return_to_service
 from portal.services.actions.incident_values import ClaimValues, DisposalValues
 from portal.services.assets.snapshots import open_assignment
 from portal.services.core.permissions import SYSTEM
 from portal.services.core.time_zones import today
+from portal.services.core.unit_of_work import session
+from portal.web.assets import state
+from portal.web.frame.status_tags import Tag
 from tests.services.actions.plan_examples import make_maintenance, make_reservation, put_in
 from tests.services.alerts.due_things import lent
 from tests.support.factories import make_asset, make_location, make_staff
@@ -37,6 +40,18 @@ def test_what_should_be_back_says_how_late_it_is_and_asks_for_it(app: Flask) -> 
     assert "Maria Lopez should have brought it back 3 hours ago." in main
     assert ", 3 hours late." in main
     assert "late" not in page_of(app, lent(-3.5))
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(0, []), (1, [state.OVERDUE])])
+def test_the_list_calls_it_late_from_the_moment_after(
+    app: Flask, seconds: int, expected: list[Tag]
+) -> None:
+    del app
+    held = open_assignment(asset_id := lent(0))
+    assert held is not None
+    assert held.due_at is not None
+    asset, now = session().get_one(Asset, asset_id), held.due_at + timedelta(seconds=seconds)
+    assert state.urgent_badges(asset, held, now) == expected
 
 
 def test_of_those_who_count_on_it_the_first_that_was_promised_it_is_named(app: Flask) -> None:
