@@ -16,7 +16,7 @@ from portal.services.dispatch import sweep as dispatch_sweep
 from portal.services.webhooks import activation
 from tests.support.database.rivals import Rival
 from tests.support.deliveries import find_lease, lease, make_delivery, stored
-from tests.support.factories import make_webhook
+from tests.support.factories import make_webhook, publish
 
 
 def test_where_nothing_is_to_be_put_right_it_waits_for_nobody_who_writes(app: Flask) -> None:
@@ -69,6 +69,15 @@ def test_what_ran_out_is_left_to_whoever_has_its_webhook(app: Flask) -> None:
     assert find_lease(made) is not None
     with writing() as current:
         assert dispatch_sweep.settle_leases_on(current.connection()) == 1
+
+
+def test_what_happens_while_it_puts_something_right_waits_for_nobody(app: Flask) -> None:
+    if db.engine.dialect.name == "sqlite":
+        pytest.skip("SQLite locks no rows")
+    lease(make_delivery(make_webhook()), -1)
+    with writing() as current:
+        assert dispatch_sweep.settle_leases_on(current.connection()) == 1
+        Rival(app, publish).pass_by()
 
 
 def test_it_looks_at_a_deleted_webhook_only_while_something_is_held_there(app: Flask) -> None:
