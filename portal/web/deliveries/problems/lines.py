@@ -194,7 +194,7 @@ def _failing(trouble: WebhookTrouble) -> ProblemLine:
 
 def _of_deliveries(problem: Problem, in_runs: QueuedDeliveries) -> ProblemLine:
     taken = in_runs.count(problem.webhook_id, problem.reason)
-    to_retry = max(0, problem.retryable - taken)
+    to_retry = problem.retryable - taken
     words = title(problem.reason, problem.code) if problem.reason else why_untried(problem)
     which = "delivery" if problem.count == 1 else "deliveries"
     may_retry = to_retry > 0 and can("deliveries.retry") and not sending_stop()
