@@ -43,6 +43,6 @@ class Watchdog:
         while not self.is_stuck():
             sleep(self._tick)
         log.critical("This process hangs, and ends. What each of its threads was doing:")
-        faulthandler.dump_traceback(sys.stderr, all_threads=True)
+        faulthandler.dump_traceback(sys.stderr)
         sys.stderr.flush()
         os._exit(1)
