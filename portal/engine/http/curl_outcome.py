@@ -137,10 +137,11 @@ def _code(curl: pycurl.Curl) -> int | None:
 
 def _phases(handle: CurlHandle, *, was_open: bool) -> Phases:
     getinfo, waited = handle.curl.getinfo, handle.waited
-    total = waited + getinfo(pycurl.TOTAL_TIME)
+    again = handle.again if handle.reopened is None else handle.reopened
+    # libcurl's clock and ours are not begun in the same moment.
+    total = max(waited + getinfo(pycurl.TOTAL_TIME), again or 0.0)
     # libcurl fills this one in even when nothing ever came.
     first_byte = waited + getinfo(pycurl.STARTTRANSFER_TIME) if handle.head else None
-    again = handle.again if handle.reopened is None else handle.reopened
     if was_open:  # nothing to be looked up or connected
         return Phases(first_byte=first_byte, total=total, again=again)
     # libcurl writes 0 for a phase that there was not.

@@ -2,11 +2,15 @@
 
 import errno
 
+import certifi
 import pytest
 
+from portal.engine.http import curl_outcome
+from portal.engine.http.curl_handle import CurlHandle
 from portal.engine.http.curl_verdict import Progress, exception_for, reason_for_curl
 from portal.engine.http.transport import prepare
 from portal.engine.reason_keys import Reason
+from tests.engine.http.real_receivers.send import open_guard
 
 # By number, as libcurl documents them: https://curl.se/libcurl/c/libcurl-errors.html
 CODES = [
@@ -62,6 +66,15 @@ TIMEOUTS = [
 
 def reason(code: int, message: str = "", number: int = 0) -> Reason:
     return reason_for_curl(code, message, Progress(True, True, True, number))
+
+
+def test_nothing_was_sent_again_after_the_end() -> None:
+    """Two clocks say it: libcurl's, by which this one has not begun, and ours."""
+    handle = CurlHandle(open_guard(), certifi.where())
+    handle.reopened = 0.25
+    phases = curl_outcome._phases(handle, was_open=False)
+    handle.curl.close()
+    assert (phases.again, phases.total) == (0.25, 0.25)
 
 
 @pytest.mark.parametrize(("code", "expected"), CODES)
