@@ -65,16 +65,12 @@ class Session(socketserver.StreamRequestHandler):
         refused: set[str] = self.server.refused  # type: ignore[attr-defined]  # ours, below
         return any(each in line.decode() for each in refused)
 
-    def drip(self, pause: float = 0.05, times: int = 200) -> None:
+    def drip(self) -> None:
         """An answer that does not end for ten seconds, a little at a time."""
         with suppress(OSError):
-            for _ in range(times):
+            for _ in range(200):
                 self._say("250-and")
-                sleep(pause)
-
-    def pour(self) -> None:
-        """One that comes as fast as it is read, and does not end either."""
-        self.drip(0, 10_000_000)
+                sleep(0.05)
 
     def hang_up(self) -> None:
         """Take the message, and end without a word."""

@@ -3,8 +3,9 @@ password before all."""
 
 from dataclasses import replace
 from pathlib import Path
-from socket import SHUT_RDWR
+from socket import SHUT_RDWR, socketpair
 from ssl import PROTOCOL_TLS_SERVER, SSLContext
+from time import monotonic
 
 import pytest
 import trustme
@@ -111,15 +112,13 @@ def test_a_sender_may_have_a_name_and_takes_leave_of_the_server(app: Flask) -> N
     assert ended == [True]
 
 
-def test_an_answer_that_pours_without_an_end_is_left(
-    app: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    del app
-    monkeypatch.setattr(smtp, "SECONDS", 0.3)
-    with MailServer() as server:
-        server.odd_answers["MAIL"] = Session.pour
-        with pytest.raises(mailer.MailError, match="the mail server took too long"):
-            mailer.send(replace(settings(), smtp_url=server.url), ["a@example.com"], "x", "x")
+def test_when_the_time_of_a_conversation_is_over_nothing_more_of_it_is_read() -> None:
+    ours, theirs = socketpair()
+    with ours, theirs:
+        theirs.sendall(b"250 fine\r\n250 fine\r\n")
+        assert smtp._Answers(ours, monotonic() + 60).readline(99) == b"250 fine\r\n"
+        with pytest.raises(TimeoutError, match="the mail server took too long"):
+            smtp._Answers(ours, monotonic()).readline(99)
 
 
 def test_what_a_server_has_taken_is_sent_although_it_hangs_up_at_the_good_bye(app: Flask) -> None:
