@@ -101,9 +101,12 @@ def test_what_is_wider_than_a_telephone_is_told(page: Page) -> None:
     ],
 )
 def test_what_it_says_and_asks_for_is_told(page: Page, script: str, told: str) -> None:
-    watch(page, "http://127.0.0.1:9")
+    heard = watch(page, "http://127.0.0.1:9")
     show(page, "<p>Well</p>")
     page.evaluate(script)
-    page.wait_for_timeout(200)
+    for _ in range(200):
+        if heard.console or heard.foreign:
+            break
+        page.wait_for_timeout(50)
     with pytest.raises(AssertionError, match=told):
         check_page(page, "a talkative one")
