@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 
 from jobs.deliver import deliver_due, equip
-from jobs.pump import bell_listener
+from jobs.pump import bell_listener, looks
 from tests.jobs.outage import refused
 from tests.jobs.sender.running_sender import running_sender
 from tests.support.processes import until
@@ -17,7 +17,9 @@ MOST = 30  # rounds in half a second, in which it looks ten times at most
 def test_while_the_database_takes_nothing_it_goes_round_as_often_as_it_looks(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bell_listener, "AWAKE_EVERY", 0.05)
+    for module, name in ((bell_listener, "AWAKE_EVERY"), (looks, "LOOK_EVERY")):
+        monkeypatch.setattr(module, name, 0.05)
+    monkeypatch.setattr(looks, "LOOK_SHARE", 0)
     transport, rounds = equip().transport, []
     drive = transport.drive
 
