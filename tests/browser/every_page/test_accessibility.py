@@ -53,6 +53,11 @@ def show(page: Page, main: str, style: str = "") -> Page:
         ),
         (
             "link-in-text-block",
+            ".l { color: #141414; text-decoration: none; border-bottom: 1px solid }",
+            ".l { color: #141414; text-decoration: none }",
+        ),
+        (
+            "link-in-text-block",
             ".l { color: #767676; text-decoration: none }",
             ".l { color: #767676; text-decoration: none } .a { color: #555 }",
         ),
@@ -76,6 +81,14 @@ def test_a_fault_is_told_though_its_like_was_right_elsewhere(
     show(page, MAIN, wrong)
     with pytest.raises(AssertionError, match=f"the wrong one.*\n.* {rule}:"):
         check_page(page, "the wrong one")
+
+
+def test_what_is_inert_says_nothing_of_its_like(page: Page) -> None:
+    show(page, '<div inert><p class="t">Pale</p></div>', ".t { color: #aba }")
+    check_page(page, "the inert one")
+    show(page, '<div><p class="t">Pale</p></div>', ".t { color: #aba }")
+    with pytest.raises(AssertionError, match="color-contrast"):
+        check_page(page, "the one to be read")
 
 
 def test_what_was_told_once_is_not_looked_at_again(page: Page) -> None:

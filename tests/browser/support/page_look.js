@@ -62,6 +62,7 @@ window.pageLook = (() => {
         style.backgroundImage === "none" ? "" : style.backgroundImage,
         style.opacity === "1" ? "" : style.opacity,
         lies ? place : "",
+        element.inert ? "inert" : "", // axe does not look at it
       ].join("");
       const ground = changes ? mix(around.ground, changes) : around.ground;
       seen.set(element, { at, ground, place });
@@ -77,8 +78,9 @@ window.pageLook = (() => {
       const own = [
         isDisabled(element),
         hasText && [style.color, style.fontSize, style.fontWeight, style.textShadow],
-        isAmongText && style.textDecorationLine,
-        !isAmongText && element.matches(TARGET) && isSmaller(element, LEAST) && [place, isCrowded(element)],
+        element.placeholder && getComputedStyle(element, "::placeholder").color,
+        isAmongText && [style.textDecorationLine, style.borderBottomStyle, style.borderBottomWidth],
+        element.matches(TARGET) && isSmaller(element, LEAST) && [place, isCrowded(element)],
       ];
       return [mix(ground, own.join()), around.at];
     });
