@@ -1,23 +1,25 @@
 """The web server: two processes of waitress's threads, quiet, and gone when its parent is."""
 
-import gc
 import os
 import sys
 from typing import Any
 
-from sqlalchemy.exc import SQLAlchemyError
+from portal.lib.garbage import lasting
 
-from jobs.processes.child import dies_with
-from jobs.processes.heartbeat import GOODBYE, Heartbeat
-from portal import app as _pages  # noqa: F401 - read once, here: each process begins with it
-from portal import logs
-from portal.base_app import create_base_app
-from portal.config.settings import SettingsError, load_settings
-from portal.extensions import db
-from portal.queue.schedule import ensure_schedule
-from portal.services.core import heartbeats, vault
-from portal.services.operations.database.look import look_around
-from portal.services.people import sessions
+with lasting():
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from jobs.processes.child import dies_with
+    from jobs.processes.heartbeat import GOODBYE, Heartbeat
+    from portal import app as _pages  # noqa: F401 - read once, here: each process begins with it
+    from portal import logs
+    from portal.base_app import create_base_app
+    from portal.config.settings import SettingsError, load_settings
+    from portal.extensions import db
+    from portal.queue.schedule import ensure_schedule
+    from portal.services.core import heartbeats, vault
+    from portal.services.operations.database.look import look_around
+    from portal.services.people import sessions
 
 # What gunicorn takes as: starting again will not help. It ends the server, not one process of it.
 BOOT_ERROR = 3
@@ -41,8 +43,6 @@ logconfig_dict = logs.config(_settings, "web")
 control_socket_disable = True
 # The heartbeat file must not lie on a disk that can be busy.
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108 - gunicorn's advice
-# What was read lasts: a collection would take it apart in each process, the last one at its end.
-gc.freeze()
 
 
 def on_starting(server: Any) -> None:

@@ -7,6 +7,7 @@ from flask import Flask, current_app
 from flask.cli import with_appcontext
 
 from portal.config.exit_codes import BAD_SETTING, PROCESS
+from portal.lib.garbage import lasting
 from portal.queue.names import QUEUES
 
 # Imports stay inside the commands: each process loads what it runs and no more.
@@ -16,8 +17,9 @@ from portal.queue.names import QUEUES
 @click.argument("queue", type=click.Choice(QUEUES))
 def worker(queue: str) -> None:
     """Run the jobs of one queue until the process is told to stop."""
-    _log(queue)
-    from jobs.processes.worker import run_worker
+    with lasting():
+        _log(queue)
+        from jobs.processes.worker import run_worker
 
     run_worker(queue)
 
@@ -25,8 +27,9 @@ def worker(queue: str) -> None:
 @click.command(epilog=PROCESS)
 def scheduler() -> None:
     """Queue what the clock asks for until the process is told to stop."""
-    _log("scheduler")
-    from jobs.processes.scheduler import run_scheduler
+    with lasting():
+        _log("scheduler")
+        from jobs.processes.scheduler import run_scheduler
 
     sys.exit(run_scheduler())
 

@@ -1,6 +1,5 @@
 """The scheduler process: rq-scheduler, looking once a second."""
 
-import gc
 import logging
 import signal
 from contextlib import suppress
@@ -14,6 +13,7 @@ from jobs.context import application
 from jobs.processes.heartbeat import GOODBYE, Heartbeat
 from jobs.processes.redis_wait import wait_for_redis
 from portal.config.settings import Settings
+from portal.lib.garbage import lasting
 from portal.queue.clients import patient_client
 from portal.queue.portal_job import PortalJob
 from portal.queue.schedule import reconcile, table
@@ -66,8 +66,8 @@ def run_scheduler() -> int:
     """Run until SIGTERM, or until Redis is gone. Returns the exit code."""
     # A scheduler killed in its run leaves a lock for eleven seconds: not worth a line each.
     logging.getLogger("rq_scheduler").setLevel(logging.ERROR)
-    app = application()
-    gc.freeze()  # it lasts: no collection need look through it, not at the end either
+    with lasting():
+        app = application()
     scheduler = RepairingScheduler(app.extensions["settings"])
     heartbeat = Heartbeat(app, heartbeats.SCHEDULER, is_well=scheduler.is_well)
     try:

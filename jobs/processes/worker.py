@@ -5,7 +5,6 @@ happens to Redis, the main one begins anew with it a second later.
 """
 
 import ctypes
-import gc
 import logging
 import os
 from contextlib import suppress
@@ -33,6 +32,7 @@ from jobs.stop_flag import stop
 from jobs.turns import turns
 from portal.config.settings import Settings
 from portal.config.values import SettingsError
+from portal.lib.garbage import lasting
 from portal.queue.clients import patient_client
 from portal.queue.names import DELIVERIES, JOB_NAMES
 from portal.queue.portal_job import PortalJob, put_back_untaken, remove_odd_ids
@@ -112,7 +112,8 @@ def run_worker(queue_name: str) -> NoReturn:
     os.environ.setdefault(*RESOLVER)
     share_one_arena()
     try:
-        warm_up(queue_name)
+        with lasting():
+            warm_up(queue_name)
         _work(queue_name)
     except SettingsError as error:
         log.error("%s", error)
@@ -202,7 +203,3 @@ def warm_up(queue_name: str) -> None:
                 DatabaseWriter(equip().engine).write(dispatch_claim.rehearse)
         except SQLAlchemyError as error:
             log.warning("The database does not answer: %s", error.__class__.__name__)
-    # What has been imported stays for good. Else the collector looks through all of it now and
-    # then, and whatever is on its way waits for tens of milliseconds.
-    gc.collect()
-    gc.freeze()
