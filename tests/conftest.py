@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from flask_migrate import upgrade
+from jinja2 import FileSystemBytecodeCache
 from xdist.remote import Producer
 from xdist.scheduler.protocol import Scheduling
 
@@ -39,7 +40,8 @@ from tests.support.lint.template_values import Absent
 from tests.support.servers import PostgresServer, ValkeyServer
 
 # A page says nothing where its template was not given what it prints: here that is an error.
-Flask.jinja_options = {"undefined": Absent}
+# What it was compiled to is kept for all processes, and for the next run.
+Flask.jinja_options = {"undefined": Absent, "bytecode_cache": FileSystemBytecodeCache()}
 
 # The portal brings its own SQLite: a second one on the same file would lose the locks of the first.
 sys.modules["sqlite3"] = None  # type: ignore[assignment]  # whoever imports it now fails

@@ -23,6 +23,8 @@ ROOT: Final = Path(__file__).resolve().parents[3]
 KNOWN: Final = {"jobs", "flask", "gunicorn", "tests.faults.support.partial_portal"}
 # What is obeyed when a process starts, or reads what we import.
 STARTING: Final = ("LD_", "COVERAGE_", "PYTHON", "SSLKEYLOGFILE")
+# Characters of a command line: what it raises shows its own in the place of the nursery's.
+ROOM: Final = 1000
 # https://man7.org/linux/man-pages/man2/PR_SET_CHILD_SUBREAPER.2const.html
 PR_SET_CHILD_SUBREAPER: Final = 36
 
@@ -51,6 +53,7 @@ class Nursery:
         self._socket, theirs = socket.socketpair()
         with theirs:
             words = [sys.executable, "-m", "tests.support.nursery.server", str(theirs.fileno())]
+            words.append(ROOM * ".")
             self._server = subprocess.Popen(
                 words, cwd=ROOT, env={}, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
             )

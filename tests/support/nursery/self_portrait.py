@@ -19,6 +19,7 @@ def main() -> None:
         "folder": str(Path.cwd()),
         "environ": dict(os.environ),
         "zone": time.tzname,
+        "command": Path("/proc/self/cmdline").read_text().rstrip("\0").split("\0"),
         "argv": sys.argv[1:],
         "name": Path(sys.argv[0]).name,
         "path": sys.path[0],
@@ -26,6 +27,7 @@ def main() -> None:
         "threads": threading.active_count(),
         "handles": sorted(os.readlink(each) for each in handles.iterdir() if each.exists()),
         "group": os.getpgrp(),
+        "leads": os.getsid(0) == os.getpid(),
         **{word: status[word] for word in ("SigBlk", "SigIgn", "SigCgt", "Umask")},
     }
     sys.stdout.write(json.dumps(facts, indent=1, sort_keys=True))

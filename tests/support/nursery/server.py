@@ -9,13 +9,27 @@ import pkgutil
 import runpy
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Final, NamedTuple
 
+from flask import Flask
+from jinja2 import FileSystemBytecodeCache
+
 import portal
+from tests.support.nursery.supervised import (
+    Forked,
+    ForkingPopen,
+    Words,
+    forget_the_supervisor,
+    prepare,
+    show,
+    speak_at_once,
+    supervises,
+)
 
 # What they import themselves, beside all of the portal. Not the jobs, of which each process has a
 # flag of its own that it is to stop, nor what makes an application by being imported.
@@ -66,14 +80,33 @@ def become(wanted: Wanted) -> None:
     for number in (1, 2):
         os.dup2(wanted.output, number)
     os.close(wanted.output)
+    words = Words([sys.executable, "-m", wanted.module, *wanted.words], wanted.environ)
+    if supervises(wanted.module, wanted.words) and (further := prepare()):
+        words = further
+        subprocess.Popen = ForkingPopen  # type: ignore[misc, assignment]
+    try:
+        _run(words)
+    except Forked as forked:
+        words = forked.words
+    else:
+        return
+    forget_the_supervisor()
+    _run(words)
+
+
+def _run(words: Words) -> None:
+    show(words.argv)
     # What Python itself has set as it began, where nothing was said of a language.
     own = {name: value for name, value in os.environ.items() if name == "LC_CTYPE"}
     os.environ.clear()
-    os.environ.update(own | wanted.environ)
+    os.environ.update(own | words.environ)
     time.tzset()
     signal.signal(signal.SIGWINCH, signal.SIG_DFL)  # readline, which something reads, has its own
-    sys.argv = [wanted.module, *wanted.words]
-    runpy.run_module(wanted.module, run_name="__main__", alter_sys=True)
+    if "PYTHONUNBUFFERED" in words.environ:
+        speak_at_once()
+    _, _, module, *sys.argv[1:] = words.argv
+    sys.argv[0] = module
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 def _modules_of(package: ModuleType) -> Iterator[str]:
@@ -85,6 +118,8 @@ def _modules_of(package: ModuleType) -> Iterator[str]:
 def main() -> None:
     """Read, then serve."""
     gc.disable()
+    # What a template was compiled to is read as well, by whoever shows it first.
+    Flask.jinja_options = {"bytecode_cache": FileSystemBytecodeCache()}
     for name in (*OTHERS, *_modules_of(portal)):
         importlib.import_module(name)
     gc.freeze()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -41,6 +42,43 @@ def test_it_sees_of_itself_what_a_started_one_sees(tmp_path: Path) -> None:
     assert seen[0] == seen[1]
     assert seen[0]["parent"] == os.getpid()
     assert seen[0]["environ"]["WORD"] == "ä\n"
+
+
+def of_a_supervised(started: subprocess.Popen[bytes] | ForkedProcess, output: Path) -> Any:
+    """What a program of this supervisor sees of itself, without what each has of its own."""
+    try:
+        assert until(lambda: "portrait ended (code 3)" in output.read_text(), 20)
+    finally:
+        started.send_signal(signal.SIGTERM)
+    assert started.wait(20) == 0
+    lines = output.read_text().split("portrait ended")[0].splitlines()
+    told = json.loads("".join(line.removeprefix("portrait") for line in lines))
+    assert told.pop("parent") == started.pid
+    assert told.pop("group") != os.getpgrp()
+    told["handles"] = [handle.split(":")[0] for handle in told["handles"]]
+    # The first Python names its encoding to the others, for which they need no mode.
+    told["flags"] = re.sub(r"utf8_mode=\d", "", told["flags"])
+    return told
+
+
+def test_so_does_one_that_a_supervisor_starts(tmp_path: Path) -> None:
+    words, nothing = ["-m", "tests.support.nursery.sample_supervisor"], subprocess.DEVNULL
+    output = tmp_path / "started.txt"
+    with output.open("wb") as file:
+        command = [sys.executable, *words]
+        started = subprocess.Popen(
+            command, cwd=ROOT, env=ENVIRON, stdin=nothing, stdout=file, stderr=file
+        )
+    expected = of_a_supervised(started, output)
+    assert expected["leads"]
+    assert expected["Umask"] == "0027"
+    assert of_a_supervised(raised(tmp_path, *words), tmp_path / "output.txt") == expected
+
+
+def test_a_supervisor_that_ends_before_it_is_one_ends_as_it_would(tmp_path: Path) -> None:
+    made = raised(tmp_path, "-m", "flask", "--app", "wsgi", "up")
+    assert made.wait(20) == 2
+    assert (tmp_path / "output.txt").read_text().startswith("SECRET_KEY must be set")
 
 
 def test_it_is_waited_for_and_ended_as_a_started_one(tmp_path: Path) -> None:
